@@ -1,0 +1,217 @@
+# raftd: one Makefile, no recursion into directories, everything under build/. Quiet unless V=1.
+#
+#   make                  build/raftd, build/raftctl
+#   make CC=clang         the same in build/clang
+#   make SAN=1            with AddressSanitizer + UndefinedBehaviorSanitizer in build/san
+#   make SAN=thread       with ThreadSanitizer in build/tsan
+#   make SAN=fuzz         clang's libFuzzer targets in build/fuzz
+#
+# Each test names on its first line what it is linked with:  // LINK: net/wire.c tests/lib/x.c -lev
+# Nothing else is linked in, so the line is also a proof of what the module depends on.
+
+PREFIX ?= /usr/local
+BINDIR ?= $(PREFIX)/bin
+SBINDIR ?= $(PREFIX)/sbin
+MANDIR ?= $(PREFIX)/share/man
+SYSCONFDIR ?= /etc
+UNITDIR ?= /lib/systemd/system
+INSTALL ?= install
+STRIP ?= strip
+SECONDS ?= 60
+
+ifeq ($(V),1)
+  Q :=
+  say :=
+else
+  Q := @
+  say = @printf '  %-7s %s\n'
+  MAKEFLAGS += --no-print-directory
+endif
+
+# --- flavours: one directory each ----------------------------------------------------------------
+STRICT := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion -Wstrict-prototypes \
+  -Wmissing-prototypes -Wpointer-arith -Wcast-qual -Wwrite-strings -Wvla -Wformat=2 -Wundef \
+  -Wimplicit-fallthrough -Wold-style-definition -Werror
+HARDEN := -O2 -fstack-protector-strong -D_FORTIFY_SOURCE=2
+HARDEN_LD := -Wl,-z,relro,-z,now -Wl,--gc-sections
+CHECKED := -O1 -fno-omit-frame-pointer -fno-sanitize-recover=all
+
+ifeq ($(SAN),)
+  B := $(if $(findstring clang,$(CC)),build/clang,build)
+  FLAVOUR := $(HARDEN)
+  FLAVOUR_LD := $(HARDEN_LD)
+else ifeq ($(SAN),1)
+  B := build/san
+  FLAVOUR := $(CHECKED) -fsanitize=address,undefined
+else ifeq ($(SAN),thread)
+  B := build/tsan
+  CC := clang
+  FLAVOUR := $(CHECKED) -fsanitize=thread
+else ifeq ($(SAN),fuzz)
+  B := build/fuzz
+  CC := clang
+  FLAVOUR := $(CHECKED) -fsanitize=fuzzer-no-link,address,undefined
+else
+  $(error SAN=$(SAN): allowed are 1, thread and fuzz)
+endif
+O := $(B)/obj
+
+CFLAGS ?= -g
+ALL_CFLAGS := -std=c11 $(STRICT) $(FLAVOUR) -I. -pthread -fPIE -ffunction-sections -fdata-sections \
+  $(CFLAGS) $(CPPFLAGS)
+ALL_LDFLAGS := $(FLAVOUR) $(FLAVOUR_LD) -pthread -pie -Wl,--as-needed $(LDFLAGS)
+GNU := -D_GNU_SOURCE
+TEST_CFLAGS := -Wno-missing-prototypes
+
+# --- sources -------------------------------------------------------------------------------------
+SRCS := $(sort $(wildcard raftd/core/*.c raftd/*.c net/*.c storage/*.c))
+CTL_ONLY := $(sort $(wildcard raftd/raftctl*.c))
+CTL_SRCS := $(CTL_ONLY) $(wildcard raftd/proto.c raftd/conf.c raftd/say.c)
+DAEMON_SRCS := $(filter-out $(CTL_ONLY),$(SRCS))
+HEADERS := $(sort $(wildcard raftd/core/*.h raftd/*.h net/*.h storage/*.h tests/lib/*.h))
+TEST_SRCS := $(sort $(wildcard tests/*/*.c))
+UNITS := $(basename $(notdir $(wildcard tests/unit/test_*.c)))
+BENCHES := $(basename $(notdir $(wildcard tests/bench/*.c)))
+FUZZERS := $(basename $(notdir $(wildcard tests/fuzz/fuzz_*.c)))
+SCRIPTS := .ci/run tests/check tests/house $(wildcard tests/demo tests/*/*.sh)
+
+DAEMON_LIBS := -lev -lurcu-memb -lurcu-cds -lurcu-common -lsodium -linih
+CTL_LIBS := -ljansson -linih
+
+objs = $(patsubst %.c,$(O)/%.o,$(1))
+
+# --- programs ------------------------------------------------------------------------------------
+all: $(B)/raftd $(B)/raftctl
+
+$(B)/raftd: $(call objs,$(DAEMON_SRCS))
+	$(say) LINK $@
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(DAEMON_LIBS)
+
+$(B)/raftctl: $(call objs,$(CTL_SRCS))
+	$(say) LINK $@
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(CTL_LIBS)
+
+objects: $(call objs,$(SRCS))
+
+# The core is plain C11: without _GNU_SOURCE nothing of POSIX can slip in.
+$(O)/raftd/core/%.o: GNU :=
+$(O)/tests/%.o: ALL_CFLAGS += $(TEST_CFLAGS)
+
+$(O)/%.o: %.c Makefile
+	$(say) CC $@
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) $(GNU) -MMD -MP -c -o $@ $<
+
+-include $(shell [ ! -d $(O) ] || find $(O) -name '*.d')
+
+# --- tests: one program per file, linked with what its first line says -----------------------------
+link_line = $(shell sed -n '1s,^// LINK:,,p' $(1))
+
+# $(1): directory (unit, fuzz, bench), $(2): name, $(3): words of its LINK line, $(4): more link flags
+define test_program
+$(B)/$(1)/$(2): $(call objs,tests/$(1)/$(2).c $(filter %.c,$(3)))
+	$$(say) LINK $$@
+	@mkdir -p $$(@D)
+	$$(Q)$$(CC) $$(ALL_LDFLAGS) $(4) -o $$@ $$^ $(filter -%,$(3))
+endef
+
+$(foreach t,$(UNITS),$(eval $(call test_program,unit,$(t),$(call link_line,tests/unit/$(t).c),-lcmocka)))
+$(foreach t,$(FUZZERS),$(eval $(call test_program,fuzz,$(t),$(call link_line,tests/fuzz/$(t).c),-fsanitize=fuzzer)))
+$(foreach t,$(BENCHES),$(eval $(call test_program,bench,$(t),$(call link_line,tests/bench/$(t).c))))
+
+units: $(UNITS:%=$(B)/unit/%)
+fuzzers: $(FUZZERS:%=$(B)/fuzz/%)
+
+# Tools of the benchmark (the floor): every tests/bench/*.c is one program.
+benches: $(BENCHES:%=$(B)/bench/%)
+
+check: deps-if-missing
+	@tests/check $(NAME)
+
+fuzz: deps-if-missing
+	@FUZZ_SECONDS=$(SECONDS) tests/check $(if $(NAME),fuzz/$(NAME),fuzz)
+
+demo: deps-if-missing all
+	@tests/demo
+
+run: deps-if-missing all
+	@tests/demo --run
+
+bench: deps-if-missing all benches
+	@tests/bench/bench
+
+# --- house-keeping -------------------------------------------------------------------------------
+lint:
+	clang-format --dry-run -Werror $(SRCS) $(HEADERS) $(TEST_SRCS)
+	clang-tidy --quiet $(SRCS) -- -std=c11 -D_GNU_SOURCE -I.
+	cppcheck --quiet --std=c11 --enable=warning,portability,performance --inline-suppr \
+	  --suppress=missingIncludeSystem --error-exitcode=1 -D_GNU_SOURCE -I. raftd net storage
+	! command -v shellcheck >/dev/null || shellcheck $(SCRIPTS)
+
+fmt:
+	clang-format -i $(SRCS) $(HEADERS) $(TEST_SRCS)
+
+install: all
+	$(INSTALL) -d $(DESTDIR)$(SBINDIR) $(DESTDIR)$(BINDIR) $(DESTDIR)$(MANDIR)/man1 \
+	  $(DESTDIR)$(MANDIR)/man5 $(DESTDIR)$(MANDIR)/man8 $(DESTDIR)$(SYSCONFDIR)/raftd \
+	  $(DESTDIR)$(UNITDIR)
+	$(INSTALL) -s --strip-program=$(STRIP) -m 755 $(B)/raftd $(DESTDIR)$(SBINDIR)/raftd
+	$(INSTALL) -s --strip-program=$(STRIP) -m 755 $(B)/raftctl $(DESTDIR)$(BINDIR)/raftctl
+	$(INSTALL) -m 644 raftd/raftctl.1 $(DESTDIR)$(MANDIR)/man1/raftctl.1
+	$(INSTALL) -m 644 raftd/raftd.conf.5 $(DESTDIR)$(MANDIR)/man5/raftd.conf.5
+	$(INSTALL) -m 644 raftd/raftd.8 $(DESTDIR)$(MANDIR)/man8/raftd.8
+	sed 's|@SBINDIR@|$(SBINDIR)|' raftd/raftd.service >$(DESTDIR)$(UNITDIR)/raftd.service
+	chmod 644 $(DESTDIR)$(UNITDIR)/raftd.service
+	[ -e $(DESTDIR)$(SYSCONFDIR)/raftd/raftd.conf ] || \
+	  $(INSTALL) -m 644 raftd.conf $(DESTDIR)$(SYSCONFDIR)/raftd/raftd.conf
+
+# The configuration and the data directory are the operator's: they stay.
+uninstall:
+	rm -f $(DESTDIR)$(SBINDIR)/raftd $(DESTDIR)$(BINDIR)/raftctl \
+	  $(DESTDIR)$(MANDIR)/man1/raftctl.1 $(DESTDIR)$(MANDIR)/man5/raftd.conf.5 \
+	  $(DESTDIR)$(MANDIR)/man8/raftd.8 $(DESTDIR)$(UNITDIR)/raftd.service
+
+clean:
+	rm -rf build
+
+BUILD_PACKAGES := gcc make libc6-dev libev-dev liburcu-dev libsodium-dev libinih-dev libjansson-dev
+TEST_PACKAGES := libcmocka-dev clang libclang-rt-14-dev clang-format clang-tidy cppcheck valgrind \
+  iproute2 nftables
+
+MISSING = for p in $(BUILD_PACKAGES) $(TEST_PACKAGES); do \
+    dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q ' installed$$' || echo $$p; done
+AS_ROOT := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+
+deps:
+	@missing=$$($(MISSING)); [ -n "$$missing" ] || exit 0; \
+	command -v apt-get >/dev/null || { echo "not a Debian: please install" $$missing; exit 1; }; \
+	echo "installing" $$missing; \
+	$(AS_ROOT) apt-get update -q && $(AS_ROOT) env DEBIAN_FRONTEND=noninteractive \
+	  apt-get install -y -q --no-install-recommends $$missing
+
+# On other systems the compiler says what is missing.
+deps-if-missing:
+	@! command -v dpkg-query >/dev/null || $(MAKE) deps
+
+help:
+	@echo 'make all        build/raftd and build/raftctl (CC=clang, SAN=1, SAN=thread: see Makefile)'
+	@echo 'make demo       three nodes on this machine: election, writes, kill -9 of the leader'
+	@echo 'make run        the same three nodes, left running to play with raftctl'
+	@echo 'make check      every test; NAME="unit/test_conf fuzz" runs only those'
+	@echo 'make fuzz       libFuzzer for SECONDS=60 per target; NAME=conf runs only that one'
+	@echo 'make bench      throughput and latency beside the floor of this machine'
+	@echo 'make lint       clang-format, clang-tidy, cppcheck, shellcheck'
+	@echo 'make fmt        format all C files'
+	@echo 'make deps       install the Debian packages that building and testing need'
+	@echo 'make install    programs, man pages, unit, sample configuration (DESTDIR, PREFIX)'
+	@echo 'make uninstall  remove them; configuration and data stay'
+	@echo 'make clean      remove build/'
+
+print-%:
+	@echo '$($*)'
+
+.DEFAULT_GOAL := all
+.DELETE_ON_ERROR:
+.SUFFIXES:
+.PHONY: all objects units fuzzers benches check fuzz demo run bench lint fmt install uninstall \
+  clean deps deps-if-missing help

@@ -1,0 +1,31 @@
+/* exits.h: the exit codes of both programs. Scripts rely on them: a code never changes its meaning.
+ * The same tables are printed in raftd(8) and raftctl(1).
+ */
+#ifndef RAFTD_EXITS_H
+#define RAFTD_EXITS_H
+
+/* raftd. 70 and 74 are EX_SOFTWARE and EX_IOERR of sysexits.h. */
+enum raftd_exit {
+    RAFTD_EXIT_OK = 0,       /* clean stop, or -n / -p / --init / --check found nothing wrong */
+    RAFTD_EXIT_USAGE = 2,    /* wrong option or configuration; nothing was touched */
+    RAFTD_EXIT_DATA_DIR = 3, /* data directory refused: no identity or another node's, or locked */
+    RAFTD_EXIT_CORRUPT = 4,  /* the log is damaged before its end: never cut, never repaired here */
+    RAFTD_EXIT_INTERNAL = 70, /* memory, a socket or another system resource was refused */
+    RAFTD_EXIT_DISK = 74,     /* a write, fsync or rename failed: the disk's state is unknown */
+};
+
+/* raftctl. A failed write is only ever reported as "not done" when that is certain. */
+enum raftctl_exit {
+    RAFTCTL_EXIT_OK = 0,          /* done */
+    RAFTCTL_EXIT_NO_KEY = 1,      /* get, del: there is no such key */
+    RAFTCTL_EXIT_USAGE = 2,       /* wrong option or command, or bad configuration */
+    RAFTCTL_EXIT_NOT_RUNNING = 3, /* cannot connect to the daemon's socket */
+    RAFTCTL_EXIT_NO_LEADER = 4,   /* no leader within the timeout; nothing was done */
+    RAFTCTL_EXIT_UNKNOWN = 5,     /* no answer: the write may or may not have happened */
+    RAFTCTL_EXIT_TOO_LARGE = 6,   /* key or value over the limit; nothing was done */
+    RAFTCTL_EXIT_BUSY = 7,        /* too much in flight; nothing was done, try again */
+    RAFTCTL_EXIT_LOST = 8,        /* connection lost during a read (during a write: UNKNOWN) */
+    RAFTCTL_EXIT_INTERNAL = 9,    /* the daemon's answer made no sense, or memory was refused */
+};
+
+#endif

@@ -1,0 +1,62 @@
+/* say.h: messages to humans ("log" is the Raft log). Learnt in a minute:
+ *
+ *     say_set_ident("raftd[1]");            once, before threads start
+ *     say_info("listening on %s", text);    one line, no newline, no level word
+ *     say_fatal(RAFTD_EXIT_DISK, "...");    says it and ends the process
+ *
+ * Each message is one line and one write(2) to standard error, so threads and processes do not mix
+ * their lines. A terminal or file sees "raftd[1]: error: text"; journald (stderr is the stream that
+ * JOURNAL_STREAM names, see systemd.exec(5)) sees "<3>text", the level as sd-daemon(3) wants it.
+ * Control characters are shown as '?', so that bytes from outside cannot forge a line. errno is
+ * kept. Only the files of raftd/ call these; core, net and storage never print.
+ */
+#ifndef RAFTD_SAY_H
+#define RAFTD_SAY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum say_level {
+    SAY_DEBUG,
+    SAY_INFO, /* the default: what an operator wants to find next day */
+    SAY_WARN,
+    SAY_ERROR,
+};
+
+enum {
+    SAY_LINE_MAX_BYTES = 1024, /* below PIPE_BUF (4096): one write stays in one piece in a pipe */
+    SAY_IDENT_MAX_BYTES = 64,
+    SAY_LIMIT_BURST = 5, /* enough to see a pattern, too few to fill a disk */
+    SAY_LIMIT_INTERVAL_US = 10 * 1000 * 1000,
+};
+
+/* These two set process-wide state; call them before any thread exists. */
+void say_set_ident(const char *ident);       /* prefix, copied; cut at SAY_IDENT_MAX_BYTES - 1 */
+void say_set_level(enum say_level at_least); /* drop messages below this level */
+
+void say_debug(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+void say_info(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+void say_warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+void say_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+/* Says the message as an error and ends the process at once with exit_code (exits.h). Standard
+ * output is flushed, but atexit handlers do not run: any thread may call this at any moment.
+ */
+_Noreturn void say_fatal(int exit_code, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* Rate limit for one kind of message that the network could provoke: at most SAY_LIMIT_BURST in
+ * SAY_LIMIT_INTERVAL_US. Zeroed memory is a fresh limit. The caller owns it, one per kind and
+ * thread.
+ */
+struct say_limit {
+    uint64_t since_us; /* start of the current interval, monotonic */
+    uint32_t said;     /* in this interval */
+    uint32_t dropped;  /* since the last message that was allowed */
+};
+
+/* True if a message may be said now (now_us: monotonic time); then *dropped is the number of
+ * messages suppressed since the last one, for "(N more like this)". False: counted, say nothing.
+ */
+bool say_allowed(struct say_limit *limit, uint64_t now_us, uint32_t *dropped);
+
+#endif
