@@ -21,7 +21,7 @@ SECONDS ?= 60
 
 ifeq ($(V),1)
   Q :=
-  say :=
+  say := @:
 else
   Q := @
   say = @printf '  %-7s %s\n'
@@ -112,7 +112,7 @@ define test_program
 $(B)/$(1)/$(2): $(call objs,tests/$(1)/$(2).c $(filter %.c,$(3)))
 	$$(say) LINK $$@
 	@mkdir -p $$(@D)
-	$$(Q)$$(CC) $$(ALL_LDFLAGS) $(4) -o $$@ $$^ $(filter -%,$(3))
+	$$(Q)$$(CC) $$(ALL_LDFLAGS) -o $$@ $$^ $(filter -%,$(3)) $(4)
 endef
 
 $(foreach t,$(UNITS),$(eval $(call test_program,unit,$(t),$(call link_line,tests/unit/$(t).c),-lcmocka)))

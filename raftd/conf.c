@@ -1,0 +1,688 @@
+/* conf.c: see conf.h. One table describes every key; parsing, checking, defaults, printing and the
+ * "allowed:" part of messages all come from it. inih splits the text into lines and keys; our own
+ * reader feeds it, which is how we know the line number and refuse what inih would pass over in
+ * silence: lines longer than its buffer, text behind a "[section]", continuation lines.
+ */
+#include "raftd/conf.h"
+
+#include <arpa/inet.h>
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <ini.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "raftd/say.h"
+
+enum conf_type {
+    CONF_U32,   /* decimal, min..max */
+    CONF_OCTAL, /* permission bits, min..max */
+    CONF_LEVEL, /* a word of level_words */
+    CONF_NAME,  /* printable, no blank; max = bytes */
+    CONF_PATH,  /* may hold {id} and blanks; max = bytes */
+};
+
+struct conf_key {
+    const char *section;
+    const char *key;
+    enum conf_type type;
+    uint32_t min;
+    uint32_t max;
+    const char *initial; /* as text; NULL: must be given */
+    size_t offset;       /* of the field in struct conf */
+    const char *help;    /* one line of conf_print */
+};
+
+static const struct conf_key conf_keys[] = {
+    {"cluster", "name", CONF_NAME, 1, CONF_NAME_MAX, NULL, offsetof(struct conf, name),
+     "nodes of another cluster are not listened to"},
+    {"cluster", "election_timeout_ms", CONF_U32, 50, 60000, "150",
+     offsetof(struct conf, election_timeout_ms), "silence of T to 2T starts an election"},
+    {"cluster", "max_value_bytes", CONF_U32, 1024, 1048576, "65536",
+     offsetof(struct conf, max_value_bytes), "largest value of a key"},
+    {"node", "id", CONF_U32, 1, CONF_ID_MAX, "0", offsetof(struct conf, id),
+     "which of the nodes this is; without it the local address decides"},
+    {"node", "data_dir", CONF_PATH, 1, CONF_DATA_DIR_SIZE - 1, "/var/lib/raftd",
+     offsetof(struct conf, data_dir), "the Raft log and this node's identity"},
+    {"node", "socket", CONF_PATH, 1, CONF_SOCKET_SIZE - 1, "/run/raftd/raftd.sock",
+     offsetof(struct conf, socket), "where raftctl and local programs connect"},
+    {"node", "socket_mode", CONF_OCTAL, 0600, 0777, "0660", offsetof(struct conf, socket_mode),
+     "who may connect: permission bits of the socket"},
+    {"node", "readers", CONF_U32, 0, 8, "1", offsetof(struct conf, readers),
+     "threads that answer reads; 0: the main loop does"},
+    {"node", "log_level", CONF_LEVEL, SAY_DEBUG, SAY_ERROR, "info",
+     offsetof(struct conf, log_level), "debug, info, warn or error"},
+};
+
+enum { CONF_N_KEYS = sizeof(conf_keys) / sizeof(conf_keys[0]) };
+
+static const char *const level_words[] = {
+    [SAY_DEBUG] = "debug", [SAY_INFO] = "info", [SAY_WARN] = "warn", [SAY_ERROR] = "error"};
+
+static const char node_prefix[] = "node.";
+static const char id_mark[] = "{id}";
+
+/* Where a value came from, and where to say what is wrong with it. */
+struct conf_source {
+    const char *filename;
+    int line; /* 0: no line, filename alone (also the name of an option) */
+    char *err;
+    size_t errlen;
+};
+
+struct conf_parser {
+    struct conf *conf;
+    struct conf_source src;
+    const char *rest; /* text not yet given to inih */
+    bool failed;      /* err is set: stop */
+    bool seen[CONF_N_KEYS];
+};
+
+static int fail(const struct conf_source *src, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+
+static int fail(const struct conf_source *src, const char *fmt, ...)
+{
+    char what[CONF_ERR_SIZE];
+    va_list args;
+    va_start(args, fmt);
+    (void)vsnprintf(what, sizeof(what), fmt, args); /* cutting a message is fine */
+    va_end(args);
+    if (src->line > 0) {
+        (void)snprintf(src->err, src->errlen, "%s:%d: %s", src->filename, src->line, what);
+    } else {
+        (void)snprintf(src->err, src->errlen, "%s: %s", src->filename, what);
+    }
+    return -1;
+}
+
+static int fail_value(const struct conf_source *src, const struct conf_key *key, const char *value)
+{
+    static const char fmt_number[] = "[%s] %s: '%s' is wrong; allowed: a number from %u to %u";
+    static const char fmt_octal[] = "[%s] %s: '%s' is wrong; allowed: octal from %04o to %04o";
+    switch (key->type) {
+    case CONF_U32: return fail(src, fmt_number, key->section, key->key, value, key->min, key->max);
+    case CONF_OCTAL: return fail(src, fmt_octal, key->section, key->key, value, key->min, key->max);
+    case CONF_LEVEL:
+        return fail(src, "[%s] %s: '%s' is wrong; allowed: debug, info, warn, error", key->section,
+                    key->key, value);
+    case CONF_NAME:
+        return fail(src,
+                    "[%s] %s: '%s' is wrong; allowed: 1 to %u printable ASCII characters, no "
+                    "blanks, quotes, '#', ';'",
+                    key->section, key->key, value, key->max);
+    case CONF_PATH:
+        return fail(src,
+                    "[%s] %s: '%s' is wrong; allowed: 1 to %u bytes, no quotes, '#', ';', and no "
+                    "braces but {id}",
+                    key->section, key->key, value, key->max);
+    }
+    assert(false);
+    return -1;
+}
+
+/* --- values ----------------------------------------------------------------------------------- */
+
+/* Digits only (strtoul would take signs, blanks and 0x), no leading zero in decimal: 010 is what? */
+static bool parse_number(const char *text, uint32_t base, uint32_t *out)
+{
+    uint64_t value = 0;
+    if (text[0] == '\0' || (base == 10 && text[0] == '0' && text[1] != '\0')) {
+        return false;
+    }
+    for (const char *p = text; *p != '\0'; p++) {
+        if (*p < '0' || *p >= (char)('0' + base)) {
+            return false;
+        }
+        value = value * base + (uint64_t)(*p - '0');
+        if (value > UINT32_MAX) {
+            return false;
+        }
+    }
+    *out = (uint32_t)value;
+    return true;
+}
+
+/* Quotes and '#' are refused because they would silently become part of the text; ';' and what
+ * follows a blank would not survive printing and parsing again.
+ */
+static bool text_ok(const struct conf_key *key, const char *value)
+{
+    size_t len = strlen(value);
+    if (len < key->min || len > key->max) {
+        return false;
+    }
+    if (key->type == CONF_PATH && (value[0] == ' ' || value[len - 1] == ' ')) {
+        return false;
+    }
+    for (const char *p = value; *p != '\0'; p++) {
+        unsigned char c = (unsigned char)*p;
+        if (c < 0x20 || c == 0x7f || strchr("\"'#;", c) != NULL) {
+            return false;
+        }
+        if (key->type == CONF_NAME && (c == ' ' || c > 0x7f)) {
+            return false;
+        }
+        if (key->type == CONF_PATH && (c == '{' || c == '}')) {
+            if (strncmp(p, id_mark, sizeof(id_mark) - 1) != 0) {
+                return false;
+            }
+            p += sizeof(id_mark) - 2;
+        }
+    }
+    return true;
+}
+
+/* Writes value into the field; false: not allowed, nothing written. */
+static bool set_field(struct conf *conf, const struct conf_key *key, const char *value)
+{
+    char *field = (char *)conf + key->offset;
+    uint32_t number = 0;
+    switch (key->type) {
+    case CONF_U32:
+    case CONF_OCTAL:
+        if (!parse_number(value, key->type == CONF_U32 ? 10 : 8, &number) || number < key->min ||
+            number > key->max) {
+            return false;
+        }
+        memcpy(field, &number, sizeof(number));
+        return true;
+    case CONF_LEVEL:
+        for (number = key->min; number <= key->max; number++) {
+            if (strcmp(value, level_words[number]) == 0) {
+                memcpy(field, &number, sizeof(number));
+                return true;
+            }
+        }
+        return false;
+    case CONF_NAME:
+    case CONF_PATH:
+        if (!text_ok(key, value)) {
+            return false;
+        }
+        memset(field, 0, (size_t)key->max + 1);
+        memcpy(field, value, strlen(value));
+        return true;
+    }
+    assert(false);
+    return false;
+}
+
+/* --- nodes ------------------------------------------------------------------------------------ */
+
+static bool parse_addr4(struct conf_node *node, const char *host, uint16_t port)
+{
+    struct sockaddr_in sin = {.sin_family = AF_INET, .sin_port = htons(port)};
+    if (inet_pton(AF_INET, host, &sin.sin_addr) != 1) {
+        return false;
+    }
+    uint32_t ip = ntohl(sin.sin_addr.s_addr);
+    if (ip == INADDR_ANY || ip >= 0xe0000000U) { /* one box: not any, multicast, broadcast */
+        return false;
+    }
+    memcpy(&node->addr, &sin, sizeof(sin));
+    node->addr_len = sizeof(sin);
+    return true;
+}
+
+static bool parse_addr6(struct conf_node *node, const char *host, uint16_t port)
+{
+    /* getaddrinfo and not inet_pton: it knows the scope of fe80::1%eth0 */
+    const struct addrinfo hints = {
+        .ai_family = AF_INET6, .ai_socktype = SOCK_DGRAM, .ai_flags = AI_NUMERICHOST};
+    struct addrinfo *info = NULL;
+    if (getaddrinfo(host, NULL, &hints, &info) != 0) {
+        return false;
+    }
+    struct sockaddr_in6 sin6;
+    memcpy(&sin6, info->ai_addr, sizeof(sin6));
+    freeaddrinfo(info);
+    if (IN6_IS_ADDR_UNSPECIFIED(&sin6.sin6_addr) || IN6_IS_ADDR_MULTICAST(&sin6.sin6_addr) ||
+        IN6_IS_ADDR_V4MAPPED(&sin6.sin6_addr)) {
+        return false;
+    }
+    sin6.sin6_port = htons(port);
+    memcpy(&node->addr, &sin6, sizeof(sin6));
+    node->addr_len = sizeof(sin6);
+    return true;
+}
+
+/* "a.b.c.d:port" or "[v6]:port" to node->addr and addr_text. */
+static bool parse_addr(struct conf_node *node, const char *text)
+{
+    size_t len = strlen(text);
+    const char *colon = strrchr(text, ':');
+    uint32_t port;
+    if (len >= sizeof(node->addr_text) || colon == NULL || !parse_number(colon + 1, 10, &port) ||
+        port == 0 || port > UINT16_MAX) {
+        return false;
+    }
+    bool v6 = text[0] == '[';
+    size_t skip = v6 ? 1 : 0;
+    size_t host_len = (size_t)(colon - text);
+    if (host_len < 2 || (v6 && text[host_len - 1] != ']')) {
+        return false;
+    }
+    char host[CONF_ADDR_SIZE] = {0};
+    memcpy(host, text + skip, host_len - 2 * skip);
+    memcpy(node->addr_text, text, len + 1);
+    return v6 ? parse_addr6(node, host, (uint16_t)port) : parse_addr4(node, host, (uint16_t)port);
+}
+
+static int add_node(struct conf *conf, const struct conf_source *src, const char *key,
+                    const char *value)
+{
+    struct conf_node node;
+    memset(&node, 0, sizeof(node));
+    uint32_t id;
+    if (!parse_number(key + sizeof(node_prefix) - 1, 10, &id) || id == 0 || id > CONF_ID_MAX) {
+        return fail(src, "[cluster] %s: no such node; allowed: node.1 to node.%d", key,
+                    CONF_ID_MAX);
+    }
+    node.id = (uint16_t)id;
+    if (!parse_addr(&node, value)) {
+        return fail(src,
+                    "[cluster] %s: '%s' is not the address of one box; allowed: "
+                    "192.0.2.1:PORT or [2001:db8::1]:PORT, no names",
+                    key, value);
+    }
+    int at = 0;
+    for (int i = 0; i < conf->n_nodes; i++) {
+        const struct conf_node *other = &conf->nodes[i];
+        if (other->id == node.id) {
+            return fail(src, "[cluster] %s: given twice; allowed: once", key);
+        }
+        if (other->addr.ss_family != node.addr.ss_family) {
+            return fail(src, "[cluster] %s: %s, but node.%u is %s; allowed: all IPv4 or all IPv6",
+                        key, value, other->id, other->addr_text);
+        }
+        if (memcmp(&other->addr, &node.addr, sizeof(node.addr)) == 0) {
+            return fail(src, "[cluster] %s: %s is node.%u already; allowed: one node per address",
+                        key, value, other->id);
+        }
+        at += other->id < node.id;
+    }
+    if (conf->n_nodes == CONF_NODES_MAX) {
+        return fail(src, "[cluster] %s: too many nodes; allowed: %d", key, CONF_NODES_MAX);
+    }
+    memmove(&conf->nodes[at + 1], &conf->nodes[at],
+            (size_t)(conf->n_nodes - at) * sizeof(conf->nodes[0]));
+    conf->nodes[at] = node;
+    conf->n_nodes++;
+    return 0;
+}
+
+const struct conf_node *conf_find(const struct conf *conf, uint16_t id)
+{
+    for (int i = 0; i < conf->n_nodes; i++) {
+        if (conf->nodes[i].id == id) {
+            return &conf->nodes[i];
+        }
+    }
+    return NULL;
+}
+
+const struct conf_node *conf_self(const struct conf *conf)
+{
+    return conf->self < 0 ? NULL : &conf->nodes[conf->self];
+}
+
+/* --- keys and sections ------------------------------------------------------------------------ */
+
+static bool known_section(const char *section, size_t len)
+{
+    return (len == 7 && memcmp(section, "cluster", len) == 0) ||
+           (len == 4 && memcmp(section, "node", len) == 0);
+}
+
+static const struct conf_key *find_key(const char *section, const char *key)
+{
+    for (size_t i = 0; i < CONF_N_KEYS; i++) {
+        if (strcmp(section, conf_keys[i].section) == 0 && strcmp(key, conf_keys[i].key) == 0) {
+            return &conf_keys[i];
+        }
+    }
+    return NULL;
+}
+
+static int fail_unknown(const struct conf_source *src, const char *section, const char *key)
+{
+    if (section[0] == '\0') {
+        return fail(src, "%s: before any section; allowed: [cluster] or [node] first", key);
+    }
+    char allowed[200];
+    int len = snprintf(allowed, sizeof(allowed), "%s",
+                       strcmp(section, "cluster") == 0 ? ", node.N" : "");
+    for (size_t i = 0; i < CONF_N_KEYS; i++) {
+        if (strcmp(section, conf_keys[i].section) == 0) {
+            assert(len >= 0 && (size_t)len < sizeof(allowed)); /* the table fits */
+            len += snprintf(allowed + len, sizeof(allowed) - (size_t)len, ", %s", conf_keys[i].key);
+        }
+    }
+    return fail(src, "[%s] %s: unknown key; allowed: %s", section, key, allowed + 2);
+}
+
+static int set_key(struct conf_parser *p, const char *section, const char *key, const char *value)
+{
+    if (strcmp(section, "cluster") == 0 &&
+        strncmp(key, node_prefix, sizeof(node_prefix) - 1) == 0) {
+        return add_node(p->conf, &p->src, key, value);
+    }
+    const struct conf_key *found = find_key(section, key);
+    if (found == NULL) {
+        return fail_unknown(&p->src, section, key);
+    }
+    size_t index = (size_t)(found - conf_keys);
+    if (p->seen[index]) {
+        return fail(&p->src, "[%s] %s: given twice; allowed: once", section, key);
+    }
+    p->seen[index] = true;
+    return set_field(p->conf, found, value) ? 0 : fail_value(&p->src, found, value);
+}
+
+/* inih's callback: nonzero is success. */
+static int on_key(void *user, const char *section, const char *key, const char *value)
+{
+    struct conf_parser *p = user;
+    if (!p->failed && set_key(p, section, key, value) != 0) {
+        p->failed = true;
+    }
+    return !p->failed;
+}
+
+/* inih takes a section from "[x] anything" and says nothing of an unknown one without keys. */
+static int check_section(const struct conf_source *src, const char *line, size_t len)
+{
+    const char *end = memchr(line, ']', len);
+    if (end == NULL) {
+        return fail(src, "'[' without ']'; allowed: [cluster] or [node]");
+    }
+    if (!known_section(line + 1, (size_t)(end - line - 1))) {
+        return fail(src, "%.*s: unknown section; allowed: [cluster] or [node]",
+                    (int)(end - line + 1), line);
+    }
+    size_t after = 1 + strspn(end + 1, " \t\r") + (size_t)(end - line);
+    if (after < len && line[after] != ';') {
+        return fail(src, "text after %.*s; allowed: nothing, or a comment that starts with ';'",
+                    (int)(end - line + 1), line);
+    }
+    return 0;
+}
+
+/* inih's fgets(): the next line into buf, of size bytes. Leading blanks are dropped, for an
+ * indented line would be the continuation of the value before it.
+ */
+static char *next_line(char *buf, int size, void *user)
+{
+    struct conf_parser *p = user;
+    assert(size > 3);
+    if (p->failed || *p->rest == '\0') {
+        return NULL;
+    }
+    p->src.line++;
+    const char *line = p->rest + strspn(p->rest, " \t");
+    size_t len = strcspn(line, "\n");
+    bool newline = line[len] == '\n';
+    p->rest = line + len + (newline ? 1 : 0);
+    if (len > (size_t)size - 3) { /* its size less "\r\n\0" */
+        (void)fail(&p->src, "line of %zu bytes; allowed: %d", len, size - 3);
+        p->failed = true;
+        return NULL;
+    }
+    if (line[0] == '[' && check_section(&p->src, line, len) != 0) {
+        p->failed = true;
+        return NULL;
+    }
+    memcpy(buf, line, len);
+    buf[len] = newline ? '\n' : '\0';
+    buf[len + (newline ? 1 : 0)] = '\0';
+    return buf;
+}
+
+/* --- the whole file --------------------------------------------------------------------------- */
+
+static int check_id(const struct conf *conf, uint32_t id, const struct conf_source *src)
+{
+    if (conf_find(conf, (uint16_t)id) != NULL) {
+        return 0;
+    }
+    char ids[64] = "";
+    int len = 0;
+    for (int i = 0; i < conf->n_nodes; i++) {
+        len += snprintf(ids + len, sizeof(ids) - (size_t)len, "%s%u", i == 0 ? "" : ", ",
+                        conf->nodes[i].id);
+        assert(len > 0 && (size_t)len < sizeof(ids)); /* 9 * strlen("999, ") */
+    }
+    return fail(src, "[node] id: %u is not one of the nodes; allowed: %s", id, ids);
+}
+
+int conf_parse(struct conf *conf, const char *text, const char *filename, char *err, size_t errlen)
+{
+    memset(conf, 0, sizeof(*conf));
+    conf->self = -1;
+    for (size_t i = 0; i < CONF_N_KEYS; i++) {
+        const struct conf_key *key = &conf_keys[i];
+        if (key->initial != NULL && strcmp(key->initial, "0") != 0) { /* 0: by memset */
+            bool ok = set_field(conf, key, key->initial);
+            assert(ok); /* the table's own defaults are within its limits */
+        }
+    }
+    struct conf_parser p = {
+        .conf = conf, .src = {.filename = filename, .err = err, .errlen = errlen}, .rest = text};
+    if (strncmp(p.rest, "\xef\xbb\xbf", 3) == 0) { /* an editor's byte order mark */
+        p.rest += 3;
+    }
+    int bad_line = ini_parse_stream(next_line, &p, on_key, &p);
+    if (bad_line != 0 && (!p.failed || bad_line < p.src.line)) {
+        p.src.line = bad_line > 0 ? bad_line : 0; /* inih's own error, and the first one */
+        return fail(&p.src, "not understood; allowed: [section], key = value, ; comment");
+    }
+    if (p.failed) {
+        return -1;
+    }
+    p.src.line = 0;
+    for (size_t i = 0; i < CONF_N_KEYS; i++) {
+        if (conf_keys[i].initial == NULL && !p.seen[i]) {
+            return fail(&p.src, "[%s] %s: missing", conf_keys[i].section, conf_keys[i].key);
+        }
+    }
+    if (conf->n_nodes == 0) {
+        return fail(&p.src, "[cluster] node.N: missing; allowed: 1 to %d nodes", CONF_NODES_MAX);
+    }
+    return conf->id == 0 ? 0 : check_id(conf, conf->id, &p.src);
+}
+
+int conf_load(struct conf *conf, const char *path, char *err, size_t errlen)
+{
+    struct conf_source src = {.filename = path, .err = err, .errlen = errlen};
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        return fail(&src, "cannot open: %s", strerror(errno));
+    }
+    int result = -1;
+    size_t len = 0;
+    char *text = malloc(CONF_FILE_MAX_BYTES + 1);
+    if (text == NULL) {
+        (void)fail(&src, "no memory");
+        goto close_fd;
+    }
+    ssize_t n;
+    do {
+        n = read(fd, text + len, CONF_FILE_MAX_BYTES + 1 - len);
+        len += n > 0 ? (size_t)n : 0;
+    } while ((n > 0 && len <= CONF_FILE_MAX_BYTES) || (n < 0 && errno == EINTR));
+    if (n < 0) {
+        (void)fail(&src, "cannot read: %s", strerror(errno));
+        goto free_text;
+    }
+    if (len > CONF_FILE_MAX_BYTES) {
+        (void)fail(&src, "too large; allowed: %d bytes", CONF_FILE_MAX_BYTES);
+        goto free_text;
+    }
+    if (memchr(text, '\0', len) != NULL) {
+        (void)fail(&src, "holds a zero byte; allowed: text");
+        goto free_text;
+    }
+    text[len] = '\0';
+    result = conf_parse(conf, text, path, err, errlen);
+free_text:
+    free(text);
+close_fd:
+    (void)close(fd); /* only read from */
+    return result;
+}
+
+int conf_set(struct conf *conf, const char *section, const char *key, const char *value,
+             const char *where, char *err, size_t errlen)
+{
+    struct conf_source src = {.filename = where, .err = err, .errlen = errlen};
+    const struct conf_key *found = find_key(section, key);
+    if (found == NULL) {
+        return fail_unknown(&src, section, key);
+    }
+    return set_field(conf, found, value) ? 0 : fail_value(&src, found, value);
+}
+
+/* --- which node ------------------------------------------------------------------------------- */
+
+/* A trial bind and not getifaddrs(): it also knows that all of 127.0.0.0/8 is here. Any port: ours
+ * may be in use, and only the address matters.
+ */
+static bool is_local(const struct conf_node *node)
+{
+    struct sockaddr_storage addr = node->addr;
+    if (addr.ss_family == AF_INET) {
+        memset((char *)&addr + offsetof(struct sockaddr_in, sin_port), 0, sizeof(in_port_t));
+    } else {
+        memset((char *)&addr + offsetof(struct sockaddr_in6, sin6_port), 0, sizeof(in_port_t));
+    }
+    int fd = socket(addr.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0) {
+        return false;
+    }
+    bool bound = bind(fd, (const struct sockaddr *)&addr, node->addr_len) == 0;
+    (void)close(fd);
+    return bound;
+}
+
+/* Replaces each {id} in a buffer of size bytes. */
+static bool expand_id(char *text, size_t size, uint16_t id)
+{
+    char out[CONF_DATA_DIR_SIZE] = "";
+    char digits[8];
+    size_t n_digits = (size_t)snprintf(digits, sizeof(digits), "%u", id);
+    size_t len = 0;
+    assert(size <= sizeof(out));
+    for (const char *p = text; *p != '\0';) {
+        bool mark = strncmp(p, id_mark, sizeof(id_mark) - 1) == 0;
+        size_t n = mark ? n_digits : 1;
+        if (len + n >= size) {
+            return false; /* cannot happen while CONF_ID_MAX is shorter than the mark */
+        }
+        memcpy(out + len, mark ? digits : p, n);
+        len += n;
+        p += mark ? sizeof(id_mark) - 1 : 1;
+    }
+    memcpy(text, out, size);
+    return true;
+}
+
+int conf_set_node(struct conf *conf, uint16_t id, char *err, size_t errlen)
+{
+    struct conf_source src = {.filename = "-i", .err = err, .errlen = errlen};
+    if (id == 0) {
+        src.filename = "configuration";
+        id = (uint16_t)conf->id;
+    }
+    if (id != 0 && check_id(conf, id, &src) != 0) {
+        return -1;
+    }
+    for (int i = 0; id == 0 && i < conf->n_nodes; i++) {
+        if (!is_local(&conf->nodes[i])) {
+            continue;
+        }
+        if (conf->self >= 0) {
+            int first = conf->self;
+            conf->self = -1;
+            return fail(&src,
+                        "[node] id: nodes %u and %u both have an address of this machine; say "
+                        "which with -i ID or with id = ID",
+                        conf->nodes[first].id, conf->nodes[i].id);
+        }
+        conf->self = i;
+    }
+    if (id != 0) {
+        conf->self = (int)(conf_find(conf, id) - conf->nodes);
+    }
+    if (conf->self < 0) {
+        return fail(&src, "[node] id: no node has an address of this machine; say which with -i ID "
+                          "or with id = ID");
+    }
+    id = conf->nodes[conf->self].id;
+    if (!expand_id(conf->data_dir, sizeof(conf->data_dir), id) ||
+        !expand_id(conf->socket, sizeof(conf->socket), id)) {
+        conf->self = -1;
+        return fail(&src, "[node] data_dir, socket: too long with {id} filled in");
+    }
+    conf->id = id;
+    return 0;
+}
+
+const char *conf_warning(const struct conf *conf)
+{
+    if (conf->n_nodes % 2 != 0) {
+        return NULL;
+    }
+    return "an even number of nodes survives no more failures than one node less";
+}
+
+/* --- printing --------------------------------------------------------------------------------- */
+
+static int print_key(const struct conf *conf, const struct conf_key *key, FILE *out)
+{
+    const char *field = (const char *)conf + key->offset;
+    uint32_t number = 0;
+    if (key->type == CONF_NAME || key->type == CONF_PATH) {
+        return fprintf(out, "; %s\n%s = %s\n", key->help, key->key, field);
+    }
+    memcpy(&number, field, sizeof(number));
+    switch (key->type) {
+    case CONF_OCTAL: return fprintf(out, "; %s\n%s = %04o\n", key->help, key->key, number);
+    case CONF_LEVEL:
+        return fprintf(out, "; %s\n%s = %s\n", key->help, key->key, level_words[number]);
+    default:
+        /* an id that is not known yet has no value that would be allowed */
+        return fprintf(out, "; %s\n%s%s = %u\n", key->help, number < key->min ? ";" : "", key->key,
+                       number);
+    }
+}
+
+int conf_print(const struct conf *conf, FILE *out)
+{
+    const char *section = "";
+    for (size_t i = 0; i < CONF_N_KEYS; i++) {
+        const struct conf_key *key = &conf_keys[i];
+        if (strcmp(section, key->section) != 0) {
+            section = key->section;
+            if (fprintf(out, "%s[%s]\n", i == 0 ? "" : "\n", section) < 0) {
+                return -1;
+            }
+        }
+        if (print_key(conf, key, out) < 0) {
+            return -1;
+        }
+        for (int n = 0; i == 0 && n < conf->n_nodes; n++) {
+            const struct conf_node *node = &conf->nodes[n];
+            if (fprintf(out, "node.%u = %s\n", node->id, node->addr_text) < 0) {
+                return -1;
+            }
+        }
+    }
+    return fflush(out) == 0 ? 0 : -1;
+}

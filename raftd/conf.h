@@ -1,0 +1,90 @@
+/* conf.h: the configuration file, one file identical on every box of a cluster (raftd.conf(5)).
+ *
+ *     struct conf conf;
+ *     char err[CONF_ERR_SIZE];
+ *     conf_load(&conf, "/etc/raftd/raftd.conf", err, sizeof(err));   what the file says
+ *     conf_set(&conf, "node", "data_dir", argument, "-d", err, ...); what the command line says
+ *     conf_set_node(&conf, 0, err, sizeof(err));                     which of the nodes we are
+ *
+ * All functions that take err return 0, or -1 with one line of text in err that names file, line,
+ * section, key, what is wrong and what is allowed. A struct conf owns no memory and points nowhere:
+ * copy it freely. Written once at start, read-only for every thread after that.
+ */
+#ifndef RAFTD_CONF_H
+#define RAFTD_CONF_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <sys/socket.h>
+
+enum {
+    CONF_NODES_MAX = 9,          /* voters; more cost traffic and gain nothing */
+    CONF_ID_MAX = 999,           /* three digits are easy to say on the telephone */
+    CONF_NAME_MAX = 64,          /* bytes of a cluster's name */
+    CONF_ADDR_SIZE = 80,         /* "[v6%interface]:port" with its zero: at most 71 */
+    CONF_DATA_DIR_SIZE = 256,    /* with its zero */
+    CONF_SOCKET_SIZE = 108,      /* sizeof(sockaddr_un.sun_path) on Linux */
+    CONF_ERR_SIZE = 512,         /* enough for every message with a usual file name */
+    CONF_FILE_MAX_BYTES = 65536, /* a real one has 500; protects against -c /dev/zero */
+};
+
+struct conf_node {
+    uint16_t id;                    /* 1 to CONF_ID_MAX, unique; Raft's server id */
+    char addr_text[CONF_ADDR_SIZE]; /* as written: "192.0.2.1:7100" or "[2001:db8::1]:7100" */
+    struct sockaddr_storage addr;   /* the same, unique; all nodes have one family */
+    socklen_t addr_len;             /* bytes of addr that count */
+};
+
+struct conf {
+    /* [cluster]: the same on all nodes */
+    char name[CONF_NAME_MAX + 1];
+    struct conf_node nodes[CONF_NODES_MAX]; /* sorted by id */
+    int n_nodes;                            /* 1 to CONF_NODES_MAX */
+    uint32_t election_timeout_ms;           /* T; the timeout is random in [T, 2T] */
+    uint32_t max_value_bytes;
+    /* [node]: this box */
+    uint32_t id;                       /* 0: not given */
+    char data_dir[CONF_DATA_DIR_SIZE]; /* may hold "{id}" until conf_set_node */
+    char socket[CONF_SOCKET_SIZE];     /* likewise */
+    uint32_t socket_mode;              /* permission bits */
+    uint32_t readers;                  /* reader threads; 0: the loop answers reads */
+    uint32_t log_level;                /* enum say_level */
+    /* by conf_set_node */
+    int self; /* index into nodes of this node, -1: not known yet */
+};
+
+/* Defaults, then text, then the checks that need the whole file. filename is for messages only. On
+ * error *conf is not to be used.
+ */
+int conf_parse(struct conf *conf, const char *text, const char *filename, char *err, size_t errlen);
+
+/* conf_parse of a file. Errors also: cannot be read, larger than CONF_FILE_MAX_BYTES, zero bytes. */
+int conf_load(struct conf *conf, const char *path, char *err, size_t errlen);
+
+/* Sets one key as if the file had said so; where names the source in errors ("-d"). Between
+ * conf_load and conf_set_node; not for "node.N".
+ */
+int conf_set(struct conf *conf, const char *section, const char *key, const char *value,
+             const char *where, char *err, size_t errlen);
+
+/* Decides which node we are: id, or conf->id if id is 0, or if that is 0 too the one node whose
+ * address this machine can bind. Then fills in {id} in data_dir and socket, and sets id and self.
+ */
+int conf_set_node(struct conf *conf, uint16_t id, char *err, size_t errlen);
+
+/* This node, or NULL before conf_set_node. Lives as long as *conf. */
+const struct conf_node *conf_self(const struct conf *conf);
+
+/* The node with this id, or NULL. */
+const struct conf_node *conf_find(const struct conf *conf, uint16_t id);
+
+/* Text that an operator should read although the configuration is valid, or NULL. Static. */
+const char *conf_warning(const struct conf *conf);
+
+/* Writes a commented configuration that parses again to an equal struct (self excepted). Returns 0,
+ * or -1 if out could not be written.
+ */
+int conf_print(const struct conf *conf, FILE *out);
+
+#endif

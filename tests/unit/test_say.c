@@ -1,0 +1,199 @@
+// LINK: raftd/say.c raftd/notify.c
+/* Messages to humans and to the service manager: one line, one level, nothing forged. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <errno.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "raftd/notify.h"
+#include "raftd/say.h"
+
+/* Standard error goes into a pipe between these two. */
+static int saved_stderr, capture_fd;
+static char captured[8192];
+
+static void capture_start(void)
+{
+    int fds[2];
+    assert_int_equal(pipe(fds), 0);
+    saved_stderr = dup(STDERR_FILENO);
+    assert_int_equal(dup2(fds[1], STDERR_FILENO), STDERR_FILENO);
+    close(fds[1]);
+    capture_fd = fds[0];
+}
+
+static void capture_end(void)
+{
+    assert_int_equal(dup2(saved_stderr, STDERR_FILENO), STDERR_FILENO);
+    close(saved_stderr);
+    size_t len = 0;
+    ssize_t n;
+    while ((n = read(capture_fd, captured + len, sizeof(captured) - 1 - len)) > 0) {
+        len += (size_t)n;
+    }
+    captured[len] = '\0';
+    close(capture_fd);
+}
+
+static void test_levels_and_prefix(void **state)
+{
+    (void)state;
+    say_set_ident("raftd[7]");
+    capture_start();
+    say_debug("not at this level");
+    say_info("one %d", 1);
+    say_warn("two");
+    say_set_level(SAY_ERROR);
+    say_warn("no");
+    errno = EIO;
+    say_error("three");
+    int kept = errno;
+    say_set_level(SAY_DEBUG);
+    say_debug("four");
+    say_set_level(SAY_INFO);
+    capture_end();
+    assert_int_equal(kept, EIO);
+    assert_string_equal(captured, "raftd[7]: one 1\nraftd[7]: warning: two\n"
+                                  "raftd[7]: error: three\nraftd[7]: debug: four\n");
+}
+
+static void test_journal(void **state)
+{
+    (void)state;
+    capture_start();
+    struct stat st;
+    char stream[64];
+    assert_int_equal(fstat(STDERR_FILENO, &st), 0);
+    snprintf(stream, sizeof(stream), "%ju:%ju", (uintmax_t)st.st_dev, (uintmax_t)st.st_ino);
+    setenv("JOURNAL_STREAM", stream, 1);
+    say_info("a");
+    say_error("b");
+    setenv("JOURNAL_STREAM", "1:1", 1); /* inherited, but stderr went elsewhere */
+    say_info("c");
+    unsetenv("JOURNAL_STREAM");
+    capture_end();
+    assert_string_equal(captured, "<6>a\n<3>b\nraftd[7]: c\n");
+}
+
+static void test_one_line_whatever_comes(void **state)
+{
+    (void)state;
+    capture_start();
+    say_info("x\ny\033[31m\x7f\xc3\xbc");
+    capture_end();
+    assert_string_equal(captured, "raftd[7]: x?y?[31m?\xc3\xbc\n");
+
+    /* around the longest line: whole up to the limit, then cut with dots */
+    size_t head = strlen("raftd[7]: ");
+    for (size_t len = SAY_LINE_MAX_BYTES - head - 3; len < SAY_LINE_MAX_BYTES + 3; len++) {
+        char text[SAY_LINE_MAX_BYTES + 8];
+        memset(text, 'x', len);
+        text[len] = '\0';
+        capture_start();
+        say_info("%s", text);
+        capture_end();
+        size_t whole = head + len + 1;
+        assert_int_equal(strlen(captured),
+                         whole <= SAY_LINE_MAX_BYTES ? whole : SAY_LINE_MAX_BYTES);
+        assert_int_equal(strchr(captured, '\n') - captured, strlen(captured) - 1);
+        assert_int_equal(strstr(captured, "...\n") != NULL, whole > SAY_LINE_MAX_BYTES);
+    }
+}
+
+static void test_fatal_ends_with_its_code(void **state)
+{
+    (void)state;
+    capture_start();
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        say_fatal(74, "disk: %s", "gone");
+    }
+    int status = 0;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    capture_end();
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 74);
+    assert_string_equal(captured, "raftd[7]: error: disk: gone\n");
+}
+
+static void test_limit(void **state)
+{
+    (void)state;
+    struct say_limit limit = {0};
+    uint64_t now = 3;
+    uint32_t dropped = 99;
+    for (int i = 0; i < SAY_LIMIT_BURST; i++) {
+        assert_true(say_allowed(&limit, now, &dropped));
+        assert_int_equal(dropped, 0);
+    }
+    for (int i = 0; i < 1000; i++) {
+        assert_false(say_allowed(&limit, now + SAY_LIMIT_INTERVAL_US - 4, &dropped));
+    }
+    now += SAY_LIMIT_INTERVAL_US;
+    assert_true(say_allowed(&limit, now, &dropped));
+    assert_int_equal(dropped, 1000);
+    assert_true(say_allowed(&limit, now, &dropped));
+    assert_int_equal(dropped, 0);
+}
+
+static void notify_round(const char *path, const char *env)
+{
+    struct sockaddr_un addr = {.sun_family = AF_UNIX};
+    memcpy(addr.sun_path, path, strlen(env));
+    socklen_t len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(env));
+    int fd = socket(AF_UNIX, SOCK_DGRAM, 0);
+    assert_true(fd >= 0);
+    assert_int_equal(bind(fd, (const struct sockaddr *)&addr, len), 0);
+    setenv("NOTIFY_SOCKET", env, 1);
+    assert_int_equal(notify_send("READY=1\nSTATUS=x"), 0);
+    char got[64] = "";
+    assert_int_equal(recv(fd, got, sizeof(got) - 1, MSG_DONTWAIT), 16);
+    assert_string_equal(got, "READY=1\nSTATUS=x");
+    close(fd);
+    assert_int_equal(notify_send("STOPPING=1"), -ECONNREFUSED);
+}
+
+static void test_notify(void **state)
+{
+    (void)state;
+    unsetenv("NOTIFY_SOCKET");
+    assert_int_equal(notify_send("READY=1"), 0);
+    setenv("NOTIFY_SOCKET", "relative", 1);
+    assert_int_equal(notify_send("READY=1"), -EINVAL);
+    char name[64], abstract[64];
+    snprintf(name, sizeof(name), "/tmp/test_say.%d", (int)getpid());
+    notify_round(name, name);
+    unlink(name);
+    assert_int_equal(notify_send("READY=1"), -ENOENT);
+    snprintf(name, sizeof(name), "@test_say.%d", (int)getpid());
+    memcpy(abstract, name, sizeof(name));
+    abstract[0] = '\0';
+    notify_round(abstract, name);
+    unsetenv("NOTIFY_SOCKET");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_levels_and_prefix),
+        cmocka_unit_test(test_journal),
+        cmocka_unit_test(test_one_line_whatever_comes),
+        cmocka_unit_test(test_fatal_ends_with_its_code),
+        cmocka_unit_test(test_limit),
+        cmocka_unit_test(test_notify),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
