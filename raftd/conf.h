@@ -23,7 +23,7 @@ enum {
     CONF_ID_MAX = 999,           /* three digits are easy to say on the telephone */
     CONF_NAME_MAX = 64,          /* bytes of a cluster's name */
     CONF_ADDR_SIZE = 80,         /* "[v6%interface]:port" with its zero: at most 71 */
-    CONF_DATA_DIR_SIZE = 256,    /* with its zero */
+    CONF_DATA_DIR_SIZE = 160,    /* with its zero; "data_dir = " and it fit inih's line of 197 */
     CONF_SOCKET_SIZE = 108,      /* sizeof(sockaddr_un.sun_path) on Linux */
     CONF_ERR_SIZE = 512,         /* enough for every message with a usual file name */
     CONF_FILE_MAX_BYTES = 65536, /* a real one has 500; protects against -c /dev/zero */

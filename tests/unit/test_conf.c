@@ -144,7 +144,7 @@ struct bad {
             "f:7: [node] " key ": '" value "' is wrong; " allowed                                  \
     }
 #define NAME_ALLOWED "allowed: 1 to 64 printable ASCII characters, no blanks, quotes, '#', ';'"
-#define DIR_ALLOWED  "allowed: 1 to 255 bytes, no quotes, '#', ';', and no braces but {id}"
+#define DIR_ALLOWED  "allowed: 1 to 159 bytes, no quotes, '#', ';', and no braces but {id}"
 #define TEN          "1234567890"
 #define HUNDRED      TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN
 
@@ -245,6 +245,7 @@ static const struct bad bad_texts[] = {
     BAD("log_level", "Info", "allowed: debug, info, warn, error"),
     BAD("data_dir", "", DIR_ALLOWED),
     BAD("data_dir", "\"/x\"", DIR_ALLOWED),
+    BAD("data_dir", HUNDRED TEN TEN TEN TEN TEN TEN, DIR_ALLOWED),
     BAD("data_dir", "/x # comment", DIR_ALLOWED),
     BAD("data_dir", "/x;y", DIR_ALLOWED),
     BAD("data_dir", "/x/{ID}", DIR_ALLOWED),
@@ -323,6 +324,11 @@ static void test_round_trip(void **state)
     (void)state;
     struct conf conf;
     parse_ok(&conf, CLUSTER);
+    round_trip(&conf);
+    /* longest texts; printing adds blanks, and the line must still be short enough */
+    parse_ok(&conf,
+             "[cluster]\nname=1234" TEN TEN TEN TEN TEN TEN "\nnode.1=1.2.3.4:1\n[node]\n"
+             "data_dir=" HUNDRED TEN TEN TEN TEN TEN "123456789\nsocket=" HUNDRED "1234567\n");
     round_trip(&conf);
     /* every key away from its default */
     parse_ok(&conf, "[cluster]\nname = a!=~[x]:1\nnode.9 = [2001:db8::1]:1\nnode.4 = [::1]:65535\n"
