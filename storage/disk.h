@@ -1,0 +1,58 @@
+/* disk.h: the few system calls that storage uses, as a table of functions.
+ *
+ * The daemon passes disk_posix; tests and the simulator pass an in-memory disk that can fail any
+ * call and cut the power at any instant. All functions return 0 or a positive result, or -errno;
+ * none sets errno for its caller to read, and none retries a failed write or sync.
+ */
+#ifndef STORAGE_DISK_H
+#define STORAGE_DISK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+enum disk_open {
+    DISK_READ,      // an existing file, for reading
+    DISK_WRITE,     // an existing file, for reading and writing
+    DISK_CREATE,    // a new file for both; -EEXIST when there is one
+    DISK_LOCK_FILE, // for flock: created when missing
+};
+
+/* Called by list() once per name; a non-zero result ends the listing and is returned by it. */
+typedef int disk_each(void *arg, const char *name);
+
+struct disk {
+    void *ctx; // first argument of every call; owned by whoever made the table
+
+    /* A file descriptor (>= 0). Closed on exec. */
+    int (*open)(void *ctx, const char *path, enum disk_open how);
+    int (*close)(void *ctx, int fd);
+    /* Bytes read: `len`, or fewer only at the end of the file. */
+    ssize_t (*pread)(void *ctx, int fd, void *buf, size_t len, uint64_t offset);
+    /* 0 when every byte was taken over. The iovecs are not changed. On failure any part of the
+     * bytes may have been written. */
+    int (*pwritev)(void *ctx, int fd, const struct iovec *iov, int n, uint64_t offset);
+    /* Data and size of the file are on the medium when it returns 0. After a failure the kernel
+     * may have dropped the data and answer 0 the next time: never call it again, exit. */
+    int (*fdatasync)(void *ctx, int fd);
+    /* The names in the directory are on the medium when it returns 0. */
+    int (*sync_dir)(void *ctx, const char *path);
+    /* Atomic; -EEXIST when `to` exists already: storage never replaces a file. */
+    int (*rename)(void *ctx, const char *from, const char *to);
+    int (*unlink)(void *ctx, const char *path);
+    int64_t (*size)(void *ctx, int fd);
+    /* Names in a directory, without "." and "..", in any order. */
+    int (*list)(void *ctx, const char *path, disk_each *each, void *arg);
+    /* Forget the clean cached pages of a file, so that the next read asks the medium. */
+    int (*drop_cache)(void *ctx, int fd);
+    /* Exclusive lock that ends with the descriptor; -EWOULDBLOCK when another process has it. */
+    int (*lock)(void *ctx, int fd);
+    int (*mkdir)(void *ctx, const char *path);
+};
+
+/* The operating system's own calls; ctx is unused. Safe from any thread. */
+extern const struct disk disk_posix;
+
+#endif

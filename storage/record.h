@@ -1,0 +1,77 @@
+/* record.h: one log entry as bytes. The same bytes lie on disk and travel on the wire.
+ *
+ *   offset size
+ *        0    4  crc32c over bytes 4 .. end, padding included
+ *        4    4  data_len, bytes of data before padding
+ *        8    8  index
+ *       16    8  term
+ *       24    1  type (enum record_type)
+ *       25    1  version, 1
+ *       26    6  zero
+ *       32   16  prev: BLAKE2b-128 of the whole record at index - 1; zeros for index 1
+ *       48    -  data, zero-padded to a multiple of 8
+ *
+ * Little-endian. Since every record carries the hash of the one before, the hash of a log's last
+ * record names the whole log up to there: the Log Matching Property (dissertation 3.5) becomes a
+ * comparison of 16 bytes.
+ */
+#ifndef STORAGE_RECORD_H
+#define STORAGE_RECORD_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    RECORD_HEAD_BYTES = 48,
+    RECORD_HASH_BYTES = 16,                   // BLAKE2b-128: names a record, 2^64 work to collide
+    RECORD_ALIGN_BYTES = 8,                   // records begin on this boundary of their stream
+    RECORD_DATA_MAX_BYTES = (1 << 20) + 1024, // a 1 MiB value, a 256-byte key and a command head
+    RECORD_MAX_BYTES = RECORD_HEAD_BYTES + RECORD_DATA_MAX_BYTES, // (the data limit is aligned)
+    RECORD_VERSION = 1,
+};
+
+/* What an entry means. Any other value on disk or wire is refused. */
+enum record_type {
+    RECORD_NOOP = 1,    // a new leader's first entry (dissertation 6.4, 3.6.2)
+    RECORD_COMMAND = 2, // a command for the state machine
+};
+
+struct record {
+    uint64_t index;                  // position in the log, first is 1
+    uint64_t term;                   // term in which a leader created it, first is 1
+    uint8_t type;                    // enum record_type
+    uint8_t prev[RECORD_HASH_BYTES]; // hash of the record before
+    const uint8_t *data;             // borrowed; after a decode it points into the decoded bytes
+    uint32_t data_len;               // bytes, at most RECORD_DATA_MAX_BYTES
+};
+
+enum record_status {
+    RECORD_OK,
+    RECORD_SHORT, // so far plausible, but more bytes are needed
+    RECORD_BAD,   // never a record, whatever follows
+};
+
+/* Bytes that a record with `data_len` bytes of data occupies: head, data and padding. */
+size_t record_size(uint32_t data_len);
+
+/* Write `r` to `buf`, which holds record_size(r->data_len) bytes; returns that size.
+ * `r` must be valid (index and term at least 1, known type, data within the limit): asserted. */
+size_t record_encode(uint8_t *buf, const struct record *r);
+
+/* The same when `data_len` bytes of data are already in place at buf + RECORD_HEAD_BYTES: writes
+ * head, padding and checksum. */
+size_t record_seal(uint8_t *buf, uint64_t index, uint64_t term, uint8_t type,
+                   const uint8_t prev[RECORD_HASH_BYTES], uint32_t data_len);
+
+/* Read one record from the beginning of `buf`. Trusts nothing: the length is checked against the
+ * limit before it is used, then checksum, version, type, reserved bytes and padding.
+ * RECORD_OK: *out is filled, *size_or_need is the record's size.
+ * RECORD_SHORT: *size_or_need is how many bytes are needed in all (the head alone at first).
+ * RECORD_BAD: neither is written. */
+enum record_status record_decode(const uint8_t *buf, size_t len, struct record *out,
+                                 size_t *size_or_need);
+
+/* BLAKE2b-128 of a whole record of `size` bytes: what the next record carries as `prev`. */
+void record_hash(const uint8_t *rec, size_t size, uint8_t out[RECORD_HASH_BYTES]);
+
+#endif
