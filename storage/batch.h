@@ -1,0 +1,108 @@
+/* batch.h: bytes of segment heads and batch heads. All integers little-endian.
+ *
+ * A segment file is a whole number of 4 KiB blocks, written with zeros before it gets its name:
+ *
+ *   block 0        segment head, checksum over the whole block
+ *   block 1 ..     batches, each a whole number of blocks, in order of writing, zeros behind
+ *   last block     kept for the SEAL batch that ends the segment
+ *
+ *   segment head                              batch head (then payload, zero-padded to a block)
+ *    0  4 crc32c of bytes 4 .. 4095            0  4 crc32c of bytes 4 .. 127
+ *    4  4 magic "RWS1"                         4  4 magic "RWB1"
+ *    8  2 version, 1                           8  2 version, 1
+ *   10  2 vote                                10  2 flags
+ *   12  4 size of the file, bytes             12  4 blocks, this one included
+ *   16  8 storage id                          16  4 payload, bytes before padding
+ *   24  8 number of the segment               20  4 crc32c of bytes 128 .. end of last block
+ *   32  8 salt                                24  8 salt of the segment
+ *   40  8 seq of its first batch              32  8 seq
+ *   48 16 hash of the batch before            40 16 hash of the batch before
+ *   64  8 term                                56  8 first index, 0 without entries
+ *   72  8 base: last index before             64  8 last index, 0 without entries
+ *   80  8 its term                            72  8 term of the log's last entry
+ *   88 16 its hash                            80 16 hash of the log's last entry
+ *  104 .. zero                                96  8 term
+ *                                            104  8 truncate_to
+ *                                            112  2 vote
+ *                                            114 14 zero
+ *
+ * A batch is named by the BLAKE2b-128 of its head, which holds the payload's checksum and the
+ * entries' chain hash. The salt is that hash of (storage id, number, hash of the batch before): a
+ * stale block of an older file, or of another node's, never looks like a batch of this one.
+ */
+#ifndef STORAGE_BATCH_H
+#define STORAGE_BATCH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    BATCH_BLOCK_BYTES = 4096, // file system blocks: an append never rewrites one with older data
+    BATCH_HEAD_BYTES = 128,
+    BATCH_HASH_BYTES = 16,
+};
+
+enum batch_flags {
+    BATCH_TRUNC = 1, // entries after truncate_to are dead
+    BATCH_SEAL = 2,  // last of its segment; the next segment file exists
+    BATCH_IDLE = 4,  // written only to prove the one before it durable
+    BATCH_CUT = 8,   // a SEAL after a torn write: one seq was skipped, ignore the bytes between
+    BATCH_FLAGS_KNOWN = 15,
+};
+
+struct batch_head {
+    uint16_t flags;                 // enum batch_flags
+    uint16_t vote;                  // votedFor, 0 for nobody
+    uint32_t payload_len;           // bytes of records
+    uint32_t payload_crc;           // over payload and padding
+    uint64_t salt;                  // of the segment
+    uint64_t seq;                   // +1 with every batch of this directory, never used twice
+    uint64_t first_index;           // of the records, 0 for none
+    uint64_t last_index;            // likewise
+    uint64_t last_term;             // of the log's last entry after this batch
+    uint64_t term;                  // currentTerm
+    uint64_t truncate_to;           // 0 without BATCH_TRUNC
+    uint8_t prev[BATCH_HASH_BYTES]; // hash of the batch before, zeros for the first
+    uint8_t head[BATCH_HASH_BYTES]; // hash of the log's last record after this batch
+};
+
+struct segment_head {
+    uint16_t vote;
+    uint32_t segment_bytes;
+    uint64_t storage_id, number, salt;
+    uint64_t first_seq;
+    uint64_t term;
+    uint64_t base_index, base_term;
+    uint8_t base_head[BATCH_HASH_BYTES];
+    uint8_t prev[BATCH_HASH_BYTES];
+};
+
+/* Bytes on disk of a batch with that much payload: a whole number of blocks. */
+uint64_t batch_bytes(uint32_t payload_len);
+
+void batch_encode(uint8_t buf[BATCH_HEAD_BYTES], const struct batch_head *h);
+
+/* False unless checksum, magic, version, flags, reserved bytes and the fields' own logic are right.
+ * Says nothing about payload, salt, order. */
+bool batch_decode(const uint8_t buf[BATCH_HEAD_BYTES], struct batch_head *h);
+
+/* The name of a batch, from its encoded head. */
+void batch_hash(const uint8_t buf[BATCH_HEAD_BYTES], uint8_t out[BATCH_HASH_BYTES]);
+
+void segment_encode(uint8_t buf[BATCH_BLOCK_BYTES], const struct segment_head *h);
+bool segment_decode(const uint8_t buf[BATCH_BLOCK_BYTES], struct segment_head *h);
+
+uint64_t segment_salt(uint64_t storage_id, uint64_t number, const uint8_t prev[BATCH_HASH_BYTES]);
+
+/* True for sizes that a segment can have. */
+bool segment_size_ok(uint64_t bytes);
+
+/* Offset of the block kept for the seal: no batch reaches beyond it. */
+uint32_t segment_seal_at(uint32_t segment_bytes);
+
+/* No batch with entries reaches beyond this offset: what follows, 64 KiB of a full-size segment, is
+ * for terms and votes when the disk is full. */
+uint32_t segment_entries_end(uint32_t segment_bytes);
+
+#endif

@@ -1,0 +1,166 @@
+/* wal.h: the log on disk, with the current term and vote in it.
+ *
+ * One append-only sequence of batches in segment files DIR/log/%016x.seg (formats in batch.h). What
+ * dissertation figure 3.1 calls persistent state is all here: a batch carries currentTerm and
+ * votedFor in its header, and log entries (record.h) as its payload. Overwriting the log's tail is
+ * a flag of a batch; nothing on disk is ever overwritten or cut. The live log is what remains when
+ * all batches are applied in the order in which they lie on disk.
+ *
+ * Threads: one thread (the log thread) calls everything that takes a struct wal. wal_make_spare
+ * and wal_create take none and may run elsewhere at the same time.
+ *
+ * Errors: 0 or -errno. After any error of wal_append except -ENOSPC and -EMSGSIZE the state of the
+ * disk is unknown and every later append fails: the caller says wal_error() and exits. Never
+ * retry, never go on: the kernel reports a failed write once and then forgets it. Restart reads
+ * what the medium really holds.
+ */
+#ifndef STORAGE_WAL_H
+#define STORAGE_WAL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+#include "storage/disk.h"
+
+enum {
+    WAL_SEGMENT_BYTES_DEFAULT = 4 << 20, // a switch costs two more syncs: rare at this size
+    WAL_SEGMENT_BYTES_MIN = 8 * 4096,    // head, four blocks of entries, one control batch, seal
+    WAL_SEGMENT_BYTES_MAX = 64 << 20,    // offsets are 32 bits with room; recovery reads it whole
+    WAL_HASH_BYTES = 16,                 // as RECORD_HASH_BYTES
+    WAL_PATH_MAX = 512,                  // the longest path of a file of the log
+    WAL_MESSAGE_BYTES = 768,             // one sentence with a path in it
+};
+
+struct wal_options {
+    /* Size of segments made from now on, bytes: a multiple of 4096 from WAL_SEGMENT_BYTES_MIN to
+     * WAL_SEGMENT_BYTES_MAX; 0 means the default. Existing segments keep theirs. */
+    uint32_t segment_bytes;
+    /* Random id of this data directory (ident.h). Segments of another directory are refused. */
+    uint64_t storage_id;
+};
+
+/* One append. All of it becomes durable, or none of it. */
+struct wal_batch {
+    uint64_t term; // currentTerm after this batch; never lower than before (figure 3.1)
+    uint16_t vote; // votedFor in that term, 0 for nobody; once given, fixed for the term
+    bool truncate; // entries after truncate_to are dead, before this batch's entries are added
+    uint64_t truncate_to; // at most the last index
+    /* The entries in `bytes`; both 0 when there are none. first_index is the last live index + 1. */
+    uint64_t first_index, last_index;
+    uint64_t last_term; // term of the log's last entry after this batch, 0 when empty
+    uint8_t
+        head[WAL_HASH_BYTES]; // hash of the log's last record after this batch, zeros when empty
+    /* The records, whole, in up to two pieces as they lie in a ring; borrowed during the call. */
+    struct iovec bytes[2];
+    int bytes_n; // 0 to 2; 0 exactly when there are no entries
+    /* Written for its own sake about a second after the last batch: with a later batch behind it
+     * the last entry can no longer be mistaken for a torn write. No entries, no truncation. */
+    bool idle;
+};
+
+enum wal_verdict {
+    WAL_CLEAN,   // every batch is whole, zeros behind the last
+    WAL_TORN,    // the last write was cut by a crash, and had not been acknowledged; it is dropped
+    WAL_CORRUPT, // something durable is damaged or missing: never repaired here, never started
+};
+
+struct wal_run {
+    uint64_t first_index; // entries from here to the next run's first_index - 1, or to the end ...
+    uint64_t term;        // ... have this term
+};
+
+/* What recovery found. Filled by wal_open and wal_check, also when they fail. */
+struct wal_report {
+    enum wal_verdict verdict;
+    uint64_t term; // currentTerm and votedFor to start with
+    uint16_t vote;
+    uint64_t last_index, last_term; // 0, 0 for an empty log
+    uint8_t head[WAL_HASH_BYTES];   // hash of the last record
+    uint64_t batches;               // whole batches read
+    uint64_t segments;              // segment files
+    uint64_t cut_bytes; // of a torn write, from its beginning to its last non-zero block
+    /* Terms of the live log by index, ascending; owned by the wal until wal_close. None after
+     * wal_check or an error. */
+    const struct wal_run *runs;
+    size_t n_runs;
+    /* WAL_CORRUPT: where, and which entries are concerned; bad_last_index 0 means "and after". */
+    uint64_t bad_segment, bad_offset, bad_first_index, bad_last_index;
+    char message[WAL_MESSAGE_BYTES]; // for humans: empty when clean
+};
+
+/* Counters since wal_open, written by the log thread. */
+struct wal_stats {
+    uint64_t fsyncs;        // fdatasync and directory syncs
+    uint64_t bytes_written; // to segment files, spares included
+    uint64_t batches;       // appended
+};
+
+struct wal;
+
+/* Make DIR/log with one empty segment. DIR exists. Called by ident_create, so that a directory
+ * with an identity always has a log, and a log that is gone is noticed. Can be repeated after a
+ * crash or failure, but never once the log has been opened. */
+int wal_create(const struct disk *d, const char *dir, uint32_t segment_bytes, char *err,
+               size_t err_size);
+
+/* Recover the log of DIR and make it ready for appends: after a torn write that means a new
+ * segment. *d is borrowed until wal_close. 0 and *out; -EBADMSG when the log is corrupt or missing
+ * (report->verdict is WAL_CORRUPT; nothing was changed); -ENOSPC when the new segment has no room;
+ * otherwise the error of a system call. Whenever it fails, report->message says why. */
+int wal_open(struct wal **out, const struct disk *d, const char *dir,
+             const struct wal_options *options, struct wal_report *report);
+
+/* The same recovery, but nothing is changed: 0 (clean or torn) or as wal_open. The caller holds the
+ * directory's lock: a running daemon's log has a tail that changes. */
+int wal_check(const struct disk *d, const char *dir, const struct wal_options *options,
+              struct wal_report *report);
+
+/* Close files and free memory; w may be NULL. Nothing is written. */
+void wal_close(struct wal *w);
+
+/* Make one batch durable: one write and one fdatasync, plus three syncs when a new segment begins
+ * (and more when no spare was made ahead). On 0, and not before, the caller may acknowledge.
+ *   -ENOSPC    a new segment is needed, none was made ahead and the disk is full. Nothing was
+ *              written and the wal is as before: try again when there is space. Batches without
+ *              entries usually still succeed, in a part of the segment kept for them.
+ *   -EMSGSIZE  more than wal_batch_max_bytes() of records; nothing was written.
+ *   any other  fatal, see above. (No space in the middle of a write is -EIO.) */
+int wal_append(struct wal *w, const struct wal_batch *batch);
+
+/* Most bytes of records that one batch can take with this segment size (0: the default). */
+size_t wal_batch_max_bytes(uint32_t segment_bytes);
+
+/* Live records from `first_index` on, whole, as one run of bytes, as many as fit into `cap`.
+ * Returns their size, 0 when there is none from there; *last_index is the last one's index
+ * (first_index - 1 for none). Reads the files and checks what it read.
+ *   -ENOBUFS  the first one alone does not fit (RECORD_MAX_BYTES always does)
+ *   -EBADMSG  damaged on disk; wal_error() names file, offset and index
+ *   other     the error of a system call; wal_error() names it
+ * None of these touches the wal's ability to append. */
+ssize_t wal_read(struct wal *w, uint64_t first_index, uint8_t *buf, size_t cap,
+                 uint64_t *last_index);
+
+/* True from about half of the current segment on while there is no next one. Then have
+ * wal_make_spare(*number) run, and call wal_spare_made when it returned 0. */
+bool wal_wants_spare(const struct wal *w, uint64_t *number);
+
+/* Make segment `number`: write zeros to a temporary file, sync, rename, sync the directory. Takes
+ * no wal and may run on any thread, also while wal_append makes the same segment because it could
+ * not wait: both write files of their own and only one gets the name.
+ *   -ENOSPC (or -EDQUOT)  the disk is full; nothing is left behind; try again later
+ *   other                 fatal, the disk is failing; err says what */
+int wal_make_spare(const struct disk *d, const char *dir, uint64_t number, uint32_t segment_bytes,
+                   char *err, size_t err_size);
+
+/* Tell the log thread's wal that wal_make_spare(number) succeeded. */
+void wal_spare_made(struct wal *w, uint64_t number);
+
+/* What the last failed call was: file, offset, call and reason. Valid until the next call. */
+const char *wal_error(const struct wal *w);
+
+struct wal_stats wal_stats(const struct wal *w);
+
+#endif
