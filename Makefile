@@ -19,14 +19,12 @@ INSTALL ?= install
 STRIP ?= strip
 SECONDS ?= 60
 
-ifeq ($(V),1)
-  Q :=
+Q := $(if $(filter 1,$(V)),,@)
+say := $(if $(Q),@printf '  %-7s %s\n',@:)
+ifneq ($(findstring s,$(firstword -$(MAKEFLAGS))),)
   say := @:
-else
-  Q := @
-  say = @printf '  %-7s %s\n'
-  MAKEFLAGS += --no-print-directory
 endif
+MAKEFLAGS += --no-print-directory
 
 # --- flavours: one directory each ----------------------------------------------------------------
 STRICT := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion -Wstrict-prototypes \
