@@ -1,0 +1,518 @@
+#include "net/wire.h"
+
+#include <assert.h>
+#include <sodium.h>
+#include <string.h>
+
+#include "raftd/core/bytes.h"
+
+enum {
+    /* Offsets in the header. */
+    AT_VERSION = 0,
+    AT_BITS = 1,
+    AT_FROM = 2,
+    AT_TO = 4,
+    AT_RX_CNT = 6,
+    AT_CLUSTER = 8,
+    AT_CHECK = 16,
+    AT_TERM = 24,
+    AT_TS = 32,
+    AT_TS_ECHO = 36,
+    AT_HOLD = 40,
+    AT_ZERO = 42,
+
+    CHECK_BYTES = 8,
+    BIT_ECHO = 1,
+    FLAG_1 = 1,
+    FLAG_2 = 2,
+};
+
+_Static_assert(crypto_shorthash_BYTES == CHECK_BYTES, "SipHash gives 64 bits");
+_Static_assert(crypto_shorthash_KEYBYTES == 16, "SipHash takes 128 bits of key");
+
+/* One frame as bytes; the body is within the datagram. */
+struct raw_frame {
+    uint8_t type;
+    uint8_t flags;
+    size_t len;
+    const uint8_t *body;
+};
+
+static size_t padded(size_t n)
+{
+    return (n + 3) & ~(size_t)3;
+}
+
+/* Length of the fixed part of a body, -1 for types that are not known here. */
+static int fixed_bytes(uint8_t type)
+{
+    switch (type) {
+    case WIRE_PING: return WIRE_PING_BYTES;
+    case WIRE_LEAD: return WIRE_LEAD_BYTES;
+    case WIRE_ACK: return WIRE_ACK_BYTES;
+    case WIRE_PROBE: return WIRE_PROBE_BYTES;
+    case WIRE_PROBE_ACK: return WIRE_PROBE_ACK_BYTES;
+    case WIRE_SACK: return WIRE_SACK_BYTES;
+    case WIRE_LOG: return WIRE_LOG_BYTES;
+    case WIRE_RELAY: return WIRE_RELAY_BYTES;
+    case WIRE_VOTE_REQ: return WIRE_VOTE_REQ_BYTES;
+    case WIRE_VOTE_RSP: return WIRE_VOTE_RSP_BYTES;
+    case WIRE_READ_REQ: return WIRE_READ_REQ_BYTES;
+    case WIRE_READ_RSP: return WIRE_READ_RSP_BYTES;
+    default: return -1;
+    }
+}
+
+/* The envelope. */
+
+/* The key is public: cluster and version only keep strangers' datagrams apart. */
+static void checksum(uint8_t out[CHECK_BYTES], const uint8_t *buf, size_t len)
+{
+    assert(len >= WIRE_HEADER_BYTES && len <= WIRE_DATAGRAM_TAKEN);
+    uint8_t key[crypto_shorthash_KEYBYTES] = {0};
+    memcpy(key, buf + AT_CLUSTER, 8);
+    key[8] = WIRE_VERSION_NOW;
+
+    uint8_t copy[WIRE_DATAGRAM_TAKEN];
+    memcpy(copy, buf, len);
+    memset(copy + AT_CHECK, 0, CHECK_BYTES);
+    int failed = crypto_shorthash(out, copy, len, key);
+    assert(!failed);
+    (void)failed;
+}
+
+void wire_put_check(uint8_t *buf, size_t len)
+{
+    uint8_t sum[CHECK_BYTES];
+    checksum(sum, buf, len);
+    memcpy(buf + AT_CHECK, sum, CHECK_BYTES);
+}
+
+/* Datagram in, plain header and frames out. */
+static enum wire_status open_plain(const uint8_t *buf, size_t len, uint64_t cluster)
+{
+    if (len < WIRE_HEADER_BYTES)
+        return WIRE_SHORT;
+    if (len > WIRE_DATAGRAM_TAKEN)
+        return WIRE_LONG;
+    if (buf[AT_VERSION] != WIRE_VERSION_NOW << 4)
+        return WIRE_VERSION;
+    if (get_u64(buf + AT_CLUSTER) != cluster)
+        return WIRE_CLUSTER;
+    uint8_t sum[CHECK_BYTES];
+    checksum(sum, buf, len);
+    return memcmp(sum, buf + AT_CHECK, CHECK_BYTES) == 0 ? WIRE_OK : WIRE_CHECKSUM;
+}
+
+/* Reading. */
+
+static void get_header(const uint8_t *buf, struct wire_header *h)
+{
+    h->from = get_u16(buf + AT_FROM);
+    h->to = get_u16(buf + AT_TO);
+    h->rx_cnt = get_u16(buf + AT_RX_CNT);
+    h->hold = get_u16(buf + AT_HOLD);
+    h->cluster = get_u64(buf + AT_CLUSTER);
+    h->term = get_u64(buf + AT_TERM);
+    h->ts = get_u32(buf + AT_TS);
+    h->ts_echo = get_u32(buf + AT_TS_ECHO);
+    h->echo = (buf[AT_BITS] & BIT_ECHO) != 0;
+}
+
+/* The only place where lengths off the wire are believed or not. *pos is moved behind the frame. */
+static enum wire_status get_frame(const uint8_t *buf, size_t len, size_t *pos, struct raw_frame *f)
+{
+    size_t left = len - *pos;
+    if (left < WIRE_FRAME_BYTES)
+        return WIRE_MALFORMED;
+    const uint8_t *head = buf + *pos;
+    f->type = head[0];
+    f->flags = head[1];
+    f->len = get_u16(head + 2);
+    f->body = head + WIRE_FRAME_BYTES;
+    if (padded(f->len) > left - WIRE_FRAME_BYTES)
+        return WIRE_MALFORMED;
+    *pos += WIRE_FRAME_BYTES + padded(f->len);
+
+    int fixed = fixed_bytes(f->type);
+    if (fixed < 0)
+        return f->type & WIRE_CRITICAL ? WIRE_UNKNOWN_CRITICAL : WIRE_OK;
+    if (f->len < (size_t)fixed)
+        return WIRE_MALFORMED;
+    if (f->type == WIRE_SACK) {
+        unsigned n = f->body[1];
+        if (n > WIRE_SACK_RANGES || f->len - WIRE_SACK_BYTES < n * WIRE_SACK_RANGE_BYTES)
+            return WIRE_MALFORMED;
+    }
+    return WIRE_OK;
+}
+
+enum wire_status wire_check(const uint8_t *buf, size_t len, uint64_t cluster, uint16_t self,
+                            struct wire_header *h)
+{
+    enum wire_status s = open_plain(buf, len, cluster);
+    if (s != WIRE_OK)
+        return s;
+    if (get_u16(buf + AT_TO) != self)
+        return WIRE_NOT_FOR_US;
+    for (size_t pos = WIRE_HEADER_BYTES; pos < len;) {
+        struct raw_frame f;
+        s = get_frame(buf, len, &pos, &f);
+        if (s != WIRE_OK)
+            return s;
+    }
+    get_header(buf, h);
+    return WIRE_OK;
+}
+
+static void get_sack(const struct raw_frame *f, struct wire_sack *s)
+{
+    const uint8_t *b = f->body;
+    s->stream = b[0];
+    s->n = b[1];
+    s->id = get_u32(b + 4);
+    s->contig = get_u64(b + 8);
+    s->rwnd = get_u32(b + 16);
+    for (unsigned i = 0; i < s->n; i++) {
+        const uint8_t *p = b + WIRE_SACK_BYTES + i * WIRE_SACK_RANGE_BYTES;
+        s->ranges[i] = (struct wire_range){get_u32(p), get_u32(p + 4)};
+    }
+}
+
+static void get_data(const struct raw_frame *f, struct wire_data *d)
+{
+    const uint8_t *b = f->body;
+    size_t fixed;
+    if (f->type == WIRE_LOG) {
+        d->stream = WIRE_STREAM_LOG;
+        d->base_index = get_u64(b);
+        d->base_term = get_u64(b + 8);
+        d->off = get_u64(b + 16);
+        d->id = get_u32(b + 24);
+        fixed = WIRE_LOG_BYTES;
+    } else {
+        d->stream = WIRE_STREAM_RELAY;
+        d->off = get_u64(b);
+        d->id = get_u32(b + 8);
+        fixed = WIRE_RELAY_BYTES;
+    }
+    d->bytes = b + fixed;
+    d->len = f->len - fixed;
+}
+
+/* False for a type that is not known here. */
+static bool get_msg(const struct raw_frame *f, struct raft_msg *m, uint64_t *end_off)
+{
+    const uint8_t *b = f->body;
+    bool flag_1 = (f->flags & FLAG_1) != 0;
+    switch (f->type) {
+    case WIRE_LEAD:
+        m->type = RAFT_MSG_LEAD;
+        m->lead.round = get_u64(b);
+        m->lead.commit = get_u64(b + 8);
+        *end_off = get_u64(b + 16);
+        m->lead.epoch = get_u32(b + 24);
+        m->lead.ack_now = flag_1;
+        return true;
+    case WIRE_ACK:
+        m->type = RAFT_MSG_ACK;
+        m->ack.round = get_u64(b);
+        m->ack.durable = get_u64(b + 8);
+        m->ack.epoch = get_u32(b + 16);
+        m->ack.boot = get_u32(b + 20);
+        m->ack.need_probe = flag_1;
+        return true;
+    case WIRE_PROBE:
+        m->type = RAFT_MSG_PROBE;
+        m->probe.prev_index = get_u64(b);
+        m->probe.prev_term = get_u64(b + 8);
+        m->probe.probe = get_u32(b + 16);
+        return true;
+    case WIRE_PROBE_ACK:
+        m->type = RAFT_MSG_PROBE_ACK;
+        m->probe_ack.prev_index = get_u64(b);
+        m->probe_ack.hint_index = get_u64(b + 8);
+        m->probe_ack.hint_term = get_u64(b + 16);
+        m->probe_ack.probe = get_u32(b + 24);
+        m->probe_ack.boot = get_u32(b + 28);
+        m->probe_ack.match = flag_1;
+        return true;
+    case WIRE_VOTE_REQ:
+        m->type = RAFT_MSG_VOTE_REQ;
+        m->vote_req.campaign = get_u64(b);
+        m->vote_req.vote_term = get_u64(b + 8);
+        m->vote_req.last_index = get_u64(b + 16);
+        m->vote_req.last_term = get_u64(b + 24);
+        m->vote_req.pre = flag_1;
+        return true;
+    case WIRE_VOTE_RSP:
+        m->type = RAFT_MSG_VOTE_RSP;
+        m->vote_rsp.campaign = get_u64(b);
+        m->vote_rsp.vote_term = get_u64(b + 8);
+        m->vote_rsp.pre = flag_1;
+        m->vote_rsp.granted = (f->flags & FLAG_2) != 0;
+        return true;
+    case WIRE_PING: m->type = RAFT_MSG_PING; return true;
+    case WIRE_READ_REQ:
+        m->type = RAFT_MSG_READ_REQ;
+        m->read_req.req = get_u64(b);
+        return true;
+    case WIRE_READ_RSP:
+        m->type = RAFT_MSG_READ_RSP;
+        m->read_rsp.req = get_u64(b);
+        m->read_rsp.index = get_u64(b + 8);
+        return true;
+    default: return false;
+    }
+}
+
+void wire_read(struct wire_reader *r, const uint8_t *buf, size_t len, const struct wire_header *h)
+{
+    assert(len >= WIRE_HEADER_BYTES);
+    *r = (struct wire_reader){.buf = buf, .len = len, .pos = WIRE_HEADER_BYTES, .h = *h};
+}
+
+bool wire_next(struct wire_reader *r, struct wire_frame *f)
+{
+    while (r->pos < r->len) {
+        struct raw_frame raw;
+        enum wire_status s = get_frame(r->buf, r->len, &r->pos, &raw);
+        assert(s == WIRE_OK); /* wire_check() saw the same bytes */
+        if (s != WIRE_OK)
+            return false;
+        memset(f, 0, sizeof *f);
+        if (raw.type == WIRE_SACK) {
+            f->kind = WIRE_FRAME_SACK;
+            get_sack(&raw, &f->sack);
+            return true;
+        }
+        if (raw.type == WIRE_LOG || raw.type == WIRE_RELAY) {
+            f->kind = WIRE_FRAME_DATA;
+            get_data(&raw, &f->data);
+            return true;
+        }
+        if (get_msg(&raw, &f->msg, &f->end_off)) {
+            f->kind = WIRE_FRAME_MSG;
+            f->msg.from = r->h.from;
+            f->msg.to = r->h.to;
+            f->msg.term = r->h.term;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Writing. */
+
+void wire_begin(struct wire_writer *w, uint8_t *buf, size_t cap, uint64_t term)
+{
+    assert(cap >= WIRE_HEADER_BYTES && cap <= WIRE_DATAGRAM_TAKEN);
+    *w = (struct wire_writer){
+        .buf = buf, .cap = cap & ~(size_t)3, .len = WIRE_HEADER_BYTES, .term = term};
+}
+
+/* Room for a body of len bytes, its head written; NULL if it doesn't fit. */
+static uint8_t *put_frame(struct wire_writer *w, uint8_t type, unsigned flags, size_t len)
+{
+    if (w->cap - w->len < WIRE_FRAME_BYTES + padded(len))
+        return NULL;
+    uint8_t *head = w->buf + w->len;
+    head[0] = type;
+    head[1] = (uint8_t)flags;
+    put_u16(head + 2, (uint16_t)len);
+    memset(head + WIRE_FRAME_BYTES + len, 0, padded(len) - len);
+    w->len += WIRE_FRAME_BYTES + padded(len);
+    return head + WIRE_FRAME_BYTES;
+}
+
+static uint8_t type_of(enum raft_msg_type type)
+{
+    switch (type) {
+    case RAFT_MSG_VOTE_REQ: return WIRE_VOTE_REQ;
+    case RAFT_MSG_VOTE_RSP: return WIRE_VOTE_RSP;
+    case RAFT_MSG_PROBE: return WIRE_PROBE;
+    case RAFT_MSG_PROBE_ACK: return WIRE_PROBE_ACK;
+    case RAFT_MSG_LEAD: return WIRE_LEAD;
+    case RAFT_MSG_ACK: return WIRE_ACK;
+    case RAFT_MSG_PING: return WIRE_PING;
+    case RAFT_MSG_READ_REQ: return WIRE_READ_REQ;
+    case RAFT_MSG_READ_RSP: return WIRE_READ_RSP;
+    }
+    assert(false && "a message type of the core");
+    return 0;
+}
+
+static unsigned flags_of(const struct raft_msg *m)
+{
+    switch (m->type) {
+    case RAFT_MSG_LEAD: return m->lead.ack_now ? FLAG_1 : 0;
+    case RAFT_MSG_ACK: return m->ack.need_probe ? FLAG_1 : 0;
+    case RAFT_MSG_PROBE_ACK: return m->probe_ack.match ? FLAG_1 : 0;
+    case RAFT_MSG_VOTE_REQ: return m->vote_req.pre ? FLAG_1 : 0;
+    case RAFT_MSG_VOTE_RSP:
+        return (m->vote_rsp.pre ? FLAG_1 : 0u) | (m->vote_rsp.granted ? FLAG_2 : 0u);
+    case RAFT_MSG_PROBE:
+    case RAFT_MSG_PING:
+    case RAFT_MSG_READ_REQ:
+    case RAFT_MSG_READ_RSP: break;
+    }
+    return 0;
+}
+
+bool wire_put_msg(struct wire_writer *w, const struct raft_msg *m, uint64_t end_off)
+{
+    uint8_t type = type_of(m->type);
+    if (m->term != w->term)
+        return false;
+    uint8_t *b = put_frame(w, type, flags_of(m), (size_t)fixed_bytes(type));
+    if (!b)
+        return false;
+    switch (m->type) {
+    case RAFT_MSG_LEAD:
+        put_u64(b, m->lead.round);
+        put_u64(b + 8, m->lead.commit);
+        put_u64(b + 16, end_off);
+        put_u32(b + 24, m->lead.epoch);
+        break;
+    case RAFT_MSG_ACK:
+        put_u64(b, m->ack.round);
+        put_u64(b + 8, m->ack.durable);
+        put_u32(b + 16, m->ack.epoch);
+        put_u32(b + 20, m->ack.boot);
+        break;
+    case RAFT_MSG_PROBE:
+        put_u64(b, m->probe.prev_index);
+        put_u64(b + 8, m->probe.prev_term);
+        put_u32(b + 16, m->probe.probe);
+        break;
+    case RAFT_MSG_PROBE_ACK:
+        put_u64(b, m->probe_ack.prev_index);
+        put_u64(b + 8, m->probe_ack.hint_index);
+        put_u64(b + 16, m->probe_ack.hint_term);
+        put_u32(b + 24, m->probe_ack.probe);
+        put_u32(b + 28, m->probe_ack.boot);
+        break;
+    case RAFT_MSG_VOTE_REQ:
+        put_u64(b, m->vote_req.campaign);
+        put_u64(b + 8, m->vote_req.vote_term);
+        put_u64(b + 16, m->vote_req.last_index);
+        put_u64(b + 24, m->vote_req.last_term);
+        break;
+    case RAFT_MSG_VOTE_RSP:
+        put_u64(b, m->vote_rsp.campaign);
+        put_u64(b + 8, m->vote_rsp.vote_term);
+        break;
+    case RAFT_MSG_PING: break;
+    case RAFT_MSG_READ_REQ: put_u64(b, m->read_req.req); break;
+    case RAFT_MSG_READ_RSP:
+        put_u64(b, m->read_rsp.req);
+        put_u64(b + 8, m->read_rsp.index);
+        break;
+    }
+    return true;
+}
+
+bool wire_put_sack(struct wire_writer *w, const struct wire_sack *s)
+{
+    assert(s->n <= WIRE_SACK_RANGES);
+    uint8_t *b = put_frame(w, WIRE_SACK, 0, WIRE_SACK_BYTES + s->n * WIRE_SACK_RANGE_BYTES);
+    if (!b)
+        return false;
+    b[0] = s->stream;
+    b[1] = (uint8_t)s->n;
+    put_u16(b + 2, 0);
+    put_u32(b + 4, s->id);
+    put_u64(b + 8, s->contig);
+    put_u32(b + 16, s->rwnd);
+    for (unsigned i = 0; i < s->n; i++) {
+        uint8_t *p = b + WIRE_SACK_BYTES + i * WIRE_SACK_RANGE_BYTES;
+        put_u32(p, s->ranges[i].start);
+        put_u32(p + 4, s->ranges[i].len);
+    }
+    return true;
+}
+
+size_t wire_room(const struct wire_writer *w, enum wire_stream stream)
+{
+    size_t fixed = stream == WIRE_STREAM_LOG ? WIRE_LOG_BYTES : WIRE_RELAY_BYTES;
+    size_t left = w->cap - w->len;
+    return left > WIRE_FRAME_BYTES + fixed ? left - WIRE_FRAME_BYTES - fixed : 0;
+}
+
+size_t wire_put_data(struct wire_writer *w, const struct wire_data *d)
+{
+    bool log = d->stream == WIRE_STREAM_LOG;
+    assert(log || d->stream == WIRE_STREAM_RELAY);
+    size_t room = wire_room(w, log ? WIRE_STREAM_LOG : WIRE_STREAM_RELAY);
+    size_t n = d->len < room ? d->len : room;
+    if (n == 0)
+        return 0;
+    size_t fixed = log ? WIRE_LOG_BYTES : WIRE_RELAY_BYTES;
+    uint8_t *b = put_frame(w, log ? WIRE_LOG : WIRE_RELAY, 0, fixed + n);
+    assert(b); /* room is a multiple of 4 as all frames are padded, and both fixed parts are */
+    if (log) {
+        put_u64(b, d->base_index);
+        put_u64(b + 8, d->base_term);
+        put_u64(b + 16, d->off);
+        put_u32(b + 24, d->id);
+    } else {
+        put_u64(b, d->off);
+        put_u32(b + 8, d->id);
+    }
+    memcpy(b + fixed, d->bytes, n);
+    return n;
+}
+
+bool wire_empty(const struct wire_writer *w)
+{
+    return w->len == WIRE_HEADER_BYTES;
+}
+
+size_t wire_end(struct wire_writer *w, const struct wire_header *h)
+{
+    assert(h->term == w->term);
+    uint8_t *b = w->buf;
+    b[AT_VERSION] = WIRE_VERSION_NOW << 4;
+    b[AT_BITS] = h->echo ? BIT_ECHO : 0;
+    put_u16(b + AT_FROM, h->from);
+    put_u16(b + AT_TO, h->to);
+    put_u16(b + AT_RX_CNT, h->rx_cnt);
+    put_u64(b + AT_CLUSTER, h->cluster);
+    put_u64(b + AT_TERM, h->term);
+    put_u32(b + AT_TS, h->ts);
+    put_u32(b + AT_TS_ECHO, h->ts_echo);
+    put_u16(b + AT_HOLD, h->hold);
+    put_u16(b + AT_ZERO, 0);
+    wire_put_check(b, w->len);
+    return w->len;
+}
+
+uint64_t wire_cluster_id(const char *name)
+{
+    static const uint8_t key[16] = {'r', 'a', 'f', 't', 'd', ' ', 'c', 'l',
+                                    'u', 's', 't', 'e', 'r', ' ', 'i', 'd'};
+    uint8_t hash[crypto_generichash_BYTES];
+    int failed = crypto_generichash(hash, sizeof hash, (const uint8_t *)name, strlen(name), key,
+                                    sizeof key);
+    assert(!failed);
+    (void)failed;
+    return get_u64(hash);
+}
+
+const char *wire_status_name(enum wire_status status)
+{
+    switch (status) {
+    case WIRE_OK: return "ok";
+    case WIRE_SHORT: return "short";
+    case WIRE_LONG: return "long";
+    case WIRE_VERSION: return "version";
+    case WIRE_CLUSTER: return "cluster";
+    case WIRE_CHECKSUM: return "checksum";
+    case WIRE_NOT_FOR_US: return "not_for_us";
+    case WIRE_UNKNOWN_SENDER: return "unknown_sender";
+    case WIRE_UNKNOWN_CRITICAL: return "unknown_critical";
+    case WIRE_MALFORMED: return "malformed";
+    case WIRE_STATUS_COUNT: break;
+    }
+    return "?";
+}
