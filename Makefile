@@ -71,7 +71,7 @@ TEST_SRCS := $(sort $(wildcard tests/*/*.c))
 UNITS := $(basename $(notdir $(wildcard tests/unit/test_*.c)))
 BENCHES := $(basename $(notdir $(wildcard tests/bench/*.c)))
 FUZZERS := $(basename $(notdir $(wildcard tests/fuzz/fuzz_*.c)))
-SCRIPTS := .ci/run tests/check tests/house $(wildcard tests/demo tests/*/*.sh)
+SCRIPTS := .ci/run tests/check tests/house $(wildcard tests/demo tests/bench/bench tests/*/*.sh)
 
 DAEMON_LIBS := -lev -lurcu-memb -lurcu-cds -lurcu-common -lsodium -linih
 CTL_LIBS := -ljansson -linih
@@ -174,7 +174,7 @@ clean:
 
 BUILD_PACKAGES := gcc make libc6-dev libev-dev liburcu-dev libsodium-dev libinih-dev libjansson-dev
 TEST_PACKAGES := libcmocka-dev clang libclang-rt-14-dev clang-format clang-tidy cppcheck valgrind \
-  iproute2 nftables
+  strace iproute2 nftables
 
 MISSING = for p in $(BUILD_PACKAGES) $(TEST_PACKAGES); do \
     dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q ' installed$$' || echo $$p; done
