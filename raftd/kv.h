@@ -1,0 +1,82 @@
+/* kv.h: the state machine: keys to values, with the revisions of each key.
+ *
+ * One thread writes (it applies committed entries in order), any number of threads read. Objects
+ * never change once they can be found: a put replaces the whole object, and the old one is freed
+ * when all readers have left. A reader therefore sees one key's value and revisions as of one
+ * moment. Revisions are log indexes, the same on all nodes:
+ *   create_revision  entry that made the key (since its last deletion)
+ *   modify_revision  entry that wrote this value
+ *
+ * Every thread here has called rcu_thread_begin(). Memory refused to the writer ends the process:
+ * a state machine that skips a committed entry is no longer the cluster's.
+ */
+#ifndef RAFTD_KV_H
+#define RAFTD_KV_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "raftd/cmd.h"
+#include "raftd/rcu.h"
+
+enum {
+    KV_HASH_KEY_BYTES = 16,
+    KV_DIGEST_BYTES = 32,
+};
+
+struct kv;
+
+struct kv_object {
+    struct cds_lfht_node node; /* of kv.c                                                        */
+    struct rcu_head rcu;       /* of kv.c                                                        */
+    uint64_t create_revision;
+    uint64_t modify_revision;
+    uint32_t value_len;
+    uint16_t key_len;
+    uint8_t bytes[]; /* key, value                                                               */
+};
+
+static inline const uint8_t *kv_value(const struct kv_object *o)
+{
+    return o->bytes + o->key_len;
+}
+
+/* An empty table; NULL without memory. hash_key (copied) should be secret and random, so that
+ * nobody can choose keys that collide; a simulation passes a constant. */
+struct kv *kv_new(const uint8_t hash_key[KV_HASH_KEY_BYTES]);
+
+/* Frees everything, at once. No other thread may use kv any more; not in a read-side section. */
+void kv_free(struct kv *kv);
+
+/* Applies the command of log entry `index`. *existed says whether the key was there before. */
+void kv_apply(struct kv *kv, uint64_t index, const struct cmd *c, bool *existed);
+
+/* The object of that key or NULL. Inside a read-side section, valid until it ends. */
+const struct kv_object *kv_get(struct kv *kv, const uint8_t *key, size_t len);
+
+/* Which keys: those that start with `prefix` and sort after `after` (after_len 0 = all). */
+struct kv_range {
+    const uint8_t *prefix;
+    size_t prefix_len;
+    const uint8_t *after;
+    size_t after_len;
+};
+
+/* All objects of the range, sorted by key (bytes, shorter first), each key once: *list is an array
+ * of *n pointers, to be freed by the caller (NULL when n is 0); the objects are valid until the
+ * read-side section ends. Returns 0 or -ENOMEM.
+ *
+ * Every key is as of some moment during the call; the list as a whole is not one moment when
+ * writes are applied meanwhile. */
+int kv_list(struct kv *kv, const struct kv_range *range, const struct kv_object ***list, size_t *n);
+
+/* Number of keys; from any thread. */
+uint64_t kv_count(const struct kv *kv);
+
+/* Hash over all keys in order with values and revisions (not the hash key): two nodes that applied
+ * the same entries have equal digests. Of the writer's thread or while nothing is applied. Returns
+ * 0 or -ENOMEM. */
+int kv_digest(struct kv *kv, uint8_t out[KV_DIGEST_BYTES]);
+
+#endif

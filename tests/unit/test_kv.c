@@ -1,0 +1,226 @@
+// LINK: raftd/kv.c raftd/cmd.c -lsodium -lurcu-memb -lurcu-cds -lurcu-common
+/* test_kv.c: the state machine's semantics. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "raftd/kv.h"
+
+static const uint8_t hash_key[KV_HASH_KEY_BYTES] = {1, 2, 3};
+
+static bool put(struct kv *kv, uint64_t index, const char *key, const char *value)
+{
+    bool existed = true;
+    kv_apply(kv, index,
+             &(struct cmd){.op = CMD_PUT,
+                           .key = (const uint8_t *)key,
+                           .key_len = (uint16_t)strlen(key),
+                           .value = (const uint8_t *)value,
+                           .value_len = (uint32_t)strlen(value)},
+             &existed);
+    return existed;
+}
+
+static bool del(struct kv *kv, uint64_t index, const char *key)
+{
+    bool existed = true;
+    kv_apply(kv, index,
+             &(struct cmd){
+                 .op = CMD_DELETE, .key = (const uint8_t *)key, .key_len = (uint16_t)strlen(key)},
+             &existed);
+    return existed;
+}
+
+/* The key has this value and these revisions; value NULL: there is no such key. */
+static void expect(struct kv *kv, const char *key, const char *value, uint64_t create,
+                   uint64_t modify)
+{
+    rcu_enter();
+    const struct kv_object *o = kv_get(kv, (const uint8_t *)key, strlen(key));
+    if (!value) {
+        assert_null(o);
+    } else {
+        assert_non_null(o);
+        assert_int_equal(o->value_len, strlen(value));
+        assert_memory_equal(kv_value(o), value, o->value_len);
+        assert_true(o->create_revision == create && o->modify_revision == modify);
+    }
+    rcu_leave();
+}
+
+static void test_revisions(void **state)
+{
+    (void)state;
+    struct kv *kv = kv_new(hash_key);
+    assert_non_null(kv);
+    expect(kv, "a", NULL, 0, 0);
+    assert_false(put(kv, 5, "a", "one"));
+    expect(kv, "a", "one", 5, 5);
+    assert_true(put(kv, 9, "a", "two"));
+    expect(kv, "a", "two", 5, 9);
+    assert_false(put(kv, 10, "ab", ""));
+    expect(kv, "ab", "", 10, 10);
+    assert_int_equal(kv_count(kv), 2);
+    assert_true(del(kv, 11, "a"));
+    expect(kv, "a", NULL, 0, 0);
+    assert_false(del(kv, 12, "a"));
+    assert_false(del(kv, 12, "never"));
+    assert_int_equal(kv_count(kv), 1);
+    assert_false(put(kv, 13, "a", "again"));
+    expect(kv, "a", "again", 13, 13);
+    kv_free(kv);
+}
+
+static void test_binary(void **state)
+{
+    (void)state;
+    struct kv *kv = kv_new(hash_key);
+    bool existed;
+    uint8_t key[CMD_KEY_MAX_BYTES] = {0};
+    uint8_t *value = calloc(1, CMD_VALUE_MAX_BYTES);
+    assert_true(kv && value);
+    value[CMD_VALUE_MAX_BYTES - 1] = 7;
+    for (uint16_t len = 1; len <= CMD_KEY_MAX_BYTES; len++) /* all zeros: differ only in length */
+        kv_apply(kv, len,
+                 &(struct cmd){.op = CMD_PUT,
+                               .key = key,
+                               .key_len = len,
+                               .value = value,
+                               .value_len = len == CMD_KEY_MAX_BYTES ? CMD_VALUE_MAX_BYTES : len},
+                 &existed);
+    assert_int_equal(kv_count(kv), CMD_KEY_MAX_BYTES);
+    rcu_enter();
+    for (uint16_t len = 1; len <= CMD_KEY_MAX_BYTES; len++)
+        assert_int_equal(kv_get(kv, key, len)->modify_revision, len);
+    const struct kv_object *o = kv_get(kv, key, CMD_KEY_MAX_BYTES);
+    assert_int_equal(o->value_len, CMD_VALUE_MAX_BYTES);
+    assert_int_equal(kv_value(o)[CMD_VALUE_MAX_BYTES - 1], 7);
+    assert_null(kv_get(kv, key, 0));
+    rcu_leave();
+    free(value);
+    kv_free(kv);
+}
+
+static void expect_list(struct kv *kv, const char *prefix, const char *after, const char *want)
+{
+    char got[256] = "";
+    const struct kv_object **list;
+    size_t n;
+    struct kv_range range = {(const uint8_t *)prefix, strlen(prefix), (const uint8_t *)after,
+                             strlen(after)};
+    rcu_enter();
+    assert_int_equal(kv_list(kv, &range, &list, &n), 0);
+    for (size_t i = 0; i < n; i++) {
+        strncat(got, (const char *)list[i]->bytes, list[i]->key_len);
+        strcat(got, " ");
+    }
+    rcu_leave();
+    free(list);
+    assert_string_equal(got, want);
+}
+
+static void test_list(void **state)
+{
+    (void)state;
+    struct kv *kv = kv_new(hash_key);
+    assert_non_null(kv);
+    expect_list(kv, "", "", "");
+    const char *const keys[] = {"b/2", "a", "b/10", "b", "b/1", "c", "\xff", "b0", "ba"};
+    for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
+        put(kv, i + 1, keys[i], "v");
+    expect_list(kv, "", "", "a b b/1 b/10 b/2 b0 ba c \xff ");
+    expect_list(kv, "b/", "", "b/1 b/10 b/2 ");
+    expect_list(kv, "b", "", "b b/1 b/10 b/2 b0 ba ");
+    expect_list(kv, "b", "b/10", "b/2 b0 ba ");
+    expect_list(kv, "", "b/100", "b/2 b0 ba c \xff ");
+    expect_list(kv, "b/", "zzz", "");
+    expect_list(kv, "x", "", "");
+    expect_list(kv, "\xff", "", "\xff ");
+    kv_free(kv);
+}
+
+/* Grows and shrinks over several sizes of the table. */
+static void test_many(void **state)
+{
+    (void)state;
+    enum { N = 20000 };
+    struct kv *kv = kv_new(hash_key);
+    assert_non_null(kv);
+    char key[32];
+    for (unsigned i = 0; i < N; i++) {
+        snprintf(key, sizeof(key), "key%06u", i);
+        put(kv, i + 1, key, key);
+    }
+    assert_int_equal(kv_count(kv), N);
+    const struct kv_object **list;
+    size_t n;
+    rcu_enter();
+    assert_int_equal(kv_list(kv, &(struct kv_range){0}, &list, &n), 0);
+    assert_int_equal(n, N);
+    for (unsigned i = 0; i < N; i++)
+        assert_int_equal(list[i]->modify_revision, i + 1);
+    rcu_leave();
+    free(list);
+    for (unsigned i = 0; i < N; i++) {
+        snprintf(key, sizeof(key), "key%06u", i);
+        expect(kv, key, key, i + 1, i + 1);
+        assert_true(del(kv, N + i, key));
+    }
+    assert_int_equal(kv_count(kv), 0);
+    expect_list(kv, "", "", "");
+    kv_free(kv);
+}
+
+static void test_digest(void **state)
+{
+    (void)state;
+    static const uint8_t other_key[KV_HASH_KEY_BYTES] = {9};
+    struct kv *a = kv_new(hash_key), *b = kv_new(other_key);
+    uint8_t da[KV_DIGEST_BYTES], db[KV_DIGEST_BYTES];
+    assert_true(a && b);
+    char key[32];
+    for (unsigned i = 1; i <= 500; i++) { /* the same entries */
+        snprintf(key, sizeof(key), "%u", i % 77);
+        if (i % 5) {
+            put(a, i, key, key);
+            put(b, i, key, key);
+        } else {
+            del(a, i, key);
+            del(b, i, key);
+        }
+    }
+    assert_int_equal(kv_digest(a, da), 0);
+    assert_int_equal(kv_digest(b, db), 0);
+    assert_memory_equal(da, db, sizeof(da));
+    put(b, 501, "1", "1"); /* the same value, another revision */
+    assert_int_equal(kv_digest(b, db), 0);
+    assert_memory_not_equal(da, db, sizeof(da));
+    put(a, 501, "1", "2"); /* the same revision, another value */
+    assert_int_equal(kv_digest(a, da), 0);
+    assert_memory_not_equal(da, db, sizeof(da));
+    put(a, 502, "1", "3");
+    put(b, 502, "1", "3");
+    assert_int_equal(kv_digest(a, da), 0);
+    assert_int_equal(kv_digest(b, db), 0);
+    assert_memory_equal(da, db, sizeof(da));
+    kv_free(a);
+    kv_free(b);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_revisions), cmocka_unit_test(test_binary),
+        cmocka_unit_test(test_list),      cmocka_unit_test(test_many),
+        cmocka_unit_test(test_digest),
+    };
+    rcu_thread_begin();
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    rcu_thread_end();
+    return failed;
+}
