@@ -1,0 +1,128 @@
+/* proto.h: what programs and their node say to each other on the Unix socket (SOCK_SEQPACKET).
+ *
+ * A client sends requests, each with a tag of its own choice, as many at a time as it likes, and
+ * gets one answer per request, with that tag, in any order. All numbers are little-endian.
+ *
+ *   request                                      answer
+ *    0 u8  PROTO_VERSION                          0 u8  PROTO_VERSION
+ *    1 u8  op                                     1 u8  enum result (request.h)
+ *    2 u8  PROTO_STALE or 0                       2 u8  PROTO_MORE, PROTO_PARTIAL
+ *    3 u8  0                                      3 u8  0
+ *    4 u16 key length                             4 u16 leader as far as known, 0 = none
+ *    6 u16 0                                      6 u16 0
+ *    8 u32 timeout_ms                             8 u64 tag
+ *   12 u32 value length (of all packets)         16 u64 create revision
+ *   16 u64 tag                                   24 u64 modify revision
+ *   24 key, then the value or its first part     32 body or a part of it
+ *
+ * Put: a value that does not fit goes on in packets with op PROTO_PART and the same tag, without
+ * another request of the same connection in between, until value length bytes have been sent.
+ * Answers: each packet has the header; PROTO_MORE says that the next packet goes on with the body.
+ * An answer with tag 0 and RESULT_BAD or RESULT_BUSY is about the connection, which then ends.
+ *
+ *   op      key     value               body of a RESULT_OK answer     revisions
+ *   get     key                         value                          of the key
+ *   put     key     value                                              modify: of this write
+ *   delete  key                                                        modify: of this write
+ *   list    prefix  key to start after  items, see proto_item          none
+ *   status                              key=value lines                none
+ *
+ * A long list comes in pages: PROTO_PARTIAL says that there are more keys; ask again with the last
+ * key as the value. Each page is a read of its own.
+ *
+ * The codec is pure and bounded: nothing is read outside buf[0..len), and what decodes encodes to
+ * the same bytes again.
+ */
+#ifndef RAFTD_PROTO_H
+#define RAFTD_PROTO_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "raftd/request.h"
+
+enum proto_op {
+    PROTO_GET = 1,
+    PROTO_PUT = 2,
+    PROTO_DELETE = 3,
+    PROTO_LIST = 4,
+    PROTO_STATUS = 5,
+    PROTO_PART = 6, /* goes on with the value of the put before                                  */
+};
+
+enum {
+    PROTO_VERSION = 1,
+
+    PROTO_STALE = 1, /* request: answer from this node's own state at once                       */
+
+    PROTO_MORE = 1,    /* answer: its body goes on in the next packet                            */
+    PROTO_PARTIAL = 2, /* answer to list: more keys follow the last one                          */
+
+    PROTO_REQUEST_HEAD_BYTES = 24,
+    PROTO_REPLY_HEAD_BYTES = 32,
+    PROTO_ITEM_HEAD_BYTES = 24,
+
+    /* Several of these fit into an unprivileged socket's buffer (212992 bytes on Linux). */
+    PROTO_PACKET_MAX_BYTES = 32768,
+    PROTO_REPLY_BODY_MAX_BYTES = PROTO_PACKET_MAX_BYTES - PROTO_REPLY_HEAD_BYTES,
+
+    /* A page of a list ends with the item that reaches this size. */
+    PROTO_LIST_PAGE_BYTES = 1 << 20,
+
+    PROTO_TIMEOUT_MAX_MS = 3600 * 1000, /* longer ones are taken as this: nobody waits longer     */
+};
+
+struct proto_request {
+    uint8_t op; /* enum proto_op                                                                 */
+    uint8_t flags;
+    uint16_t key_len;
+    uint32_t timeout_ms;
+    uint32_t value_len; /* of the whole value                                                    */
+    uint32_t part_len;  /* of it in this packet                                                  */
+    uint64_t tag;
+    const uint8_t *key;
+    const uint8_t *part;
+};
+
+struct proto_reply {
+    enum result result;
+    uint8_t flags;
+    uint16_t leader;
+    uint64_t tag;
+    uint64_t create_revision;
+    uint64_t modify_revision;
+    const uint8_t *body;
+    size_t body_len; /* in this packet                                                           */
+};
+
+/* One key of a list:
+ *    0 u16 key length    2 u16 0    4 u32 value length    8 u64 create revision
+ *   16 u64 modify revision         24 key, value */
+struct proto_item {
+    uint16_t key_len;
+    uint32_t value_len;
+    uint64_t create_revision;
+    uint64_t modify_revision;
+    const uint8_t *key;
+    const uint8_t *value;
+};
+
+/* The encoders return the number of bytes; the caller's buf has room for head and contents
+ * (packets: at most PROTO_PACKET_MAX_BYTES). Contents already in place may be passed as they are. */
+size_t proto_request_encode(uint8_t *buf, const struct proto_request *r);
+size_t proto_reply_encode(uint8_t *buf, const struct proto_reply *r);
+size_t proto_item_encode(uint8_t *buf, const struct proto_item *item);
+
+/* The decoders return 0, or -1 for bytes that are not exactly one well-formed packet. Pointers of
+ * the result point into buf. */
+int proto_request_decode(const uint8_t *buf, size_t len, struct proto_request *r);
+int proto_reply_decode(const uint8_t *buf, size_t len, struct proto_reply *r);
+
+/* The first item of buf: its size, or 0 if there is no whole item. */
+size_t proto_item_decode(const uint8_t *buf, size_t len, struct proto_item *item);
+
+/* A few words for people: "no such key", ... */
+const char *proto_result_text(enum result result);
+
+#endif

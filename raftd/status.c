@@ -1,0 +1,114 @@
+/* status.c: see status.h. */
+#include "raftd/status.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+
+const char *drop_name(enum drop d)
+{
+    switch (d) {
+    case DROP_SHORT: return "short";
+    case DROP_LONG: return "long";
+    case DROP_VERSION: return "version";
+    case DROP_CLUSTER: return "cluster";
+    case DROP_CHECKSUM: return "checksum";
+    case DROP_UNKNOWN: return "unknown";
+    case DROP_MISDIRECTED: return "misdirected";
+    case DROP_MALFORMED: return "malformed";
+    case DROP_STREAM: return "stream";
+    case DROP_COUNT: break;
+    }
+    return "?";
+}
+
+struct text {
+    char *buf;
+    size_t cap;
+    size_t len;
+    bool full; /* a line did not fit: it and all later ones are left out                         */
+};
+
+/* Adds one line as a whole or not at all. */
+__attribute__((format(printf, 2, 3))) static void line(struct text *t, const char *fmt, ...)
+{
+    if (t->full)
+        return;
+    va_list args;
+    va_start(args, fmt);
+    int n = vsnprintf(t->buf + t->len, t->cap - t->len, fmt, args);
+    va_end(args);
+    if (n < 0 || (size_t)n >= t->cap - t->len)
+        t->full = true;
+    else
+        t->len += (size_t)n;
+}
+
+static void number(struct text *t, const char *key, uint64_t value)
+{
+    line(t, "%s=%" PRIu64 "\n", key, value);
+}
+
+/* Age in ms, -1 = never. A moment after now_us (another CPU's clock reading) counts as now. */
+static int64_t age_ms(uint64_t now_us, uint64_t then_us)
+{
+    if (then_us == 0)
+        return -1;
+    return then_us < now_us ? (int64_t)((now_us - then_us) / 1000) : 0;
+}
+
+static void print_peer(struct text *t, const struct status *s, const struct status_peer *p,
+                       uint64_t now_us)
+{
+    unsigned id = p->id;
+    line(t, "peer.%u.addr=%.*s\n", id, (int)sizeof(p->addr), p->addr);
+    if (s->role == RAFT_LEADER) {
+        line(t, "peer.%u.state=%s\n", id, raft_peer_state_name(p->state));
+        line(t, "peer.%u.match_index=%" PRIu64 "\n", id, p->match_index);
+    }
+    line(t, "peer.%u.last_heard_ms=%" PRId64 "\n", id, age_ms(now_us, p->heard_us));
+    line(t, "peer.%u.rtt_us=%" PRIu64 "\n", id, p->rtt_us);
+    line(t, "peer.%u.datagrams_sent=%" PRIu64 "\n", id, p->sent);
+    line(t, "peer.%u.datagrams_received=%" PRIu64 "\n", id, p->received);
+    line(t, "peer.%u.resent_bytes=%" PRIu64 "\n", id, p->resent_bytes);
+}
+
+size_t status_print(const struct status *s, uint64_t now_us, char *buf, size_t cap)
+{
+    struct text t = {.buf = buf, .cap = cap, .full = cap == 0};
+    number(&t, "id", s->id);
+    line(&t, "cluster=%.*s\n", (int)sizeof(s->cluster), s->cluster);
+    line(&t, "role=%s\n", raft_role_name(s->role));
+    number(&t, "term", s->term);
+    number(&t, "leader", s->leader);
+    number(&t, "vote", s->vote);
+    number(&t, "commit_index", s->commit_index);
+    number(&t, "applied_index", s->applied_index);
+    number(&t, "last_index", s->last_index);
+    number(&t, "durable_index", s->durable_index);
+    number(&t, "keys", s->keys);
+    number(&t, "pending_writes", s->pending_writes);
+    line(&t, "last_election=%s\n", raft_why_name(s->why));
+    number(&t, "campaigns", s->raft.campaigns);
+    number(&t, "elections", s->raft.elections);
+    number(&t, "elections_won", s->raft.won);
+    number(&t, "votes_refused_by_lease", s->raft.votes_refused_by_lease);
+    number(&t, "stale_messages", s->raft.stale_msgs);
+    number(&t, "impossible_messages", s->raft.impossible_msgs);
+    number(&t, "uptime_s", now_us > s->start_us ? (now_us - s->start_us) / 1000000 : 0);
+    line(&t, "age_ms=%" PRId64 "\n", age_ms(now_us, s->now_us));
+    number(&t, "fsync_count", s->fsyncs);
+    number(&t, "fsync_p99_us", s->fsync_p99_us);
+    number(&t, "fsync_max_us", s->fsync_max_us);
+    number(&t, "disk_bytes", s->disk_bytes);
+    number(&t, "disk_pending_ms", s->disk_pending_us / 1000);
+    number(&t, "datagrams_sent", s->datagrams_sent);
+    number(&t, "datagrams_received", s->datagrams_received);
+    number(&t, "send_lost", s->send_lost);
+    for (int d = 0; d < DROP_COUNT; d++)
+        line(&t, "drop.%s=%" PRIu64 "\n", drop_name((enum drop)d), s->drops[d]);
+    for (unsigned i = 0; i < s->n_peers && i < RAFT_VOTERS_MAX; i++)
+        print_peer(&t, s, &s->peers[i], now_us);
+    return t.len;
+}
