@@ -1,0 +1,181 @@
+#include "net/udp.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct udp {
+    int fd;
+    int rcvbuf_bytes;
+    struct udp_counters count;
+
+    struct mmsghdr rx_hdr[UDP_BATCH];
+    struct iovec rx_iov[UDP_BATCH];
+    struct sockaddr_storage rx_from[UDP_BATCH];
+    uint8_t rx_bytes[UDP_BATCH][UDP_RECEIVE_BYTES];
+
+    unsigned queued;
+    struct mmsghdr tx_hdr[UDP_QUEUE];
+    struct iovec tx_iov[UDP_QUEUE];
+    struct sockaddr_storage tx_to[UDP_QUEUE];
+    uint8_t tx_bytes[UDP_QUEUE][UDP_SEND_BYTES];
+};
+
+static bool set_int(int fd, int level, int name, int value)
+{
+    return setsockopt(fd, level, name, &value, sizeof value) == 0;
+}
+
+/* False and errno if an option that we need is refused. */
+static bool set_options(struct udp *u, int family)
+{
+    /* Beyond net.core.rmem_max only with CAP_NET_ADMIN; otherwise as much as it allows. */
+    if (!set_int(u->fd, SOL_SOCKET, SO_RCVBUFFORCE, UDP_RCVBUF_BYTES) &&
+        !set_int(u->fd, SOL_SOCKET, SO_RCVBUF, UDP_RCVBUF_BYTES))
+        return false;
+    socklen_t len = sizeof u->rcvbuf_bytes;
+    if (getsockopt(u->fd, SOL_SOCKET, SO_RCVBUF, &u->rcvbuf_bytes, &len) != 0)
+        return false;
+    if (family == AF_INET)
+        return set_int(u->fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_PROBE);
+    return set_int(u->fd, IPPROTO_IPV6, IPV6_V6ONLY, 1) &&
+           set_int(u->fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_PROBE);
+}
+
+static void wire_up(struct udp *u)
+{
+    for (unsigned i = 0; i < UDP_BATCH; i++) {
+        u->rx_iov[i] = (struct iovec){u->rx_bytes[i], UDP_RECEIVE_BYTES};
+        u->rx_hdr[i].msg_hdr.msg_iov = &u->rx_iov[i];
+        u->rx_hdr[i].msg_hdr.msg_iovlen = 1;
+        u->rx_hdr[i].msg_hdr.msg_name = &u->rx_from[i];
+    }
+    for (unsigned i = 0; i < UDP_QUEUE; i++) {
+        u->tx_iov[i].iov_base = u->tx_bytes[i];
+        u->tx_hdr[i].msg_hdr.msg_iov = &u->tx_iov[i];
+        u->tx_hdr[i].msg_hdr.msg_iovlen = 1;
+        u->tx_hdr[i].msg_hdr.msg_name = &u->tx_to[i];
+    }
+}
+
+struct udp *udp_open(const struct sockaddr *addr, socklen_t addr_len)
+{
+    if (addr->sa_family != AF_INET && addr->sa_family != AF_INET6) {
+        errno = EAFNOSUPPORT;
+        return NULL;
+    }
+    struct udp *u = calloc(1, sizeof *u);
+    if (!u)
+        return NULL;
+    u->fd = socket(addr->sa_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_UDP);
+    if (u->fd < 0)
+        goto fail_socket;
+    if (!set_options(u, addr->sa_family) || bind(u->fd, addr, addr_len) != 0)
+        goto fail_bound;
+    wire_up(u);
+    return u;
+
+    int err;
+fail_bound:
+    err = errno;
+    (void)close(u->fd); /* nothing was written: there is nothing to lose */
+    errno = err;
+fail_socket:
+    err = errno;
+    free(u);
+    errno = err;
+    return NULL;
+}
+
+void udp_close(struct udp *u)
+{
+    if (!u)
+        return;
+    (void)close(u->fd); /* the descriptor is gone whatever it says */
+    free(u);
+}
+
+int udp_fd(const struct udp *u)
+{
+    return u->fd;
+}
+
+int udp_rcvbuf_bytes(const struct udp *u)
+{
+    return u->rcvbuf_bytes;
+}
+
+const struct udp_counters *udp_counters(const struct udp *u)
+{
+    return &u->count;
+}
+
+size_t udp_receive(struct udp *u, udp_receiver *receive, void *ctx)
+{
+    size_t done = 0;
+    unsigned errors = 0;
+    while (done < UDP_RECEIVE_MAX && errors < UDP_RECEIVE_ERRORS) {
+        for (unsigned i = 0; i < UDP_BATCH; i++)
+            u->rx_hdr[i].msg_hdr.msg_namelen = sizeof u->rx_from[i];
+        int n = recvmmsg(u->fd, u->rx_hdr, UDP_BATCH, MSG_DONTWAIT, NULL);
+        if (n < 0) {
+            if (errno == EAGAIN || errno == EWOULDBLOCK)
+                break;
+            errors++; /* the error of an earlier datagram to a closed port, or a signal */
+            u->count.receive_errors++;
+            continue;
+        }
+        for (int i = 0; i < n; i++) {
+            const struct msghdr *h = &u->rx_hdr[i].msg_hdr;
+            u->count.received++;
+            u->count.received_bytes += u->rx_hdr[i].msg_len;
+            if (h->msg_flags & MSG_TRUNC)
+                u->count.truncated++;
+            else
+                receive(ctx, u->rx_bytes[i], u->rx_hdr[i].msg_len,
+                        (const struct sockaddr *)&u->rx_from[i], h->msg_namelen);
+        }
+        done += (size_t)n;
+        if (n < UDP_BATCH)
+            break;
+    }
+    return done;
+}
+
+void udp_queue(struct udp *u, const struct sockaddr *to, socklen_t to_len, const uint8_t *bytes,
+               size_t len)
+{
+    assert(len <= UDP_SEND_BYTES && to_len <= sizeof u->tx_to[0]);
+    if (u->queued == UDP_QUEUE)
+        udp_flush(u);
+    unsigned i = u->queued++;
+    memcpy(u->tx_bytes[i], bytes, len);
+    memcpy(&u->tx_to[i], to, to_len);
+    u->tx_iov[i].iov_len = len;
+    u->tx_hdr[i].msg_hdr.msg_namelen = to_len;
+}
+
+void udp_flush(struct udp *u)
+{
+    unsigned i = 0;
+    while (i < u->queued) {
+        int n = sendmmsg(u->fd, u->tx_hdr + i, u->queued - i, MSG_DONTWAIT | MSG_NOSIGNAL);
+        if (n <= 0) {
+            /* It failed on the first one, and says so for that one only: skip it, the others may
+             * go another way. So a flush makes at most UDP_QUEUE calls, whatever happens. */
+            u->count.lost++;
+            u->count.lost_errno = n < 0 ? errno : 0;
+            i++;
+            continue;
+        }
+        for (int k = 0; k < n; k++)
+            u->count.sent_bytes += u->tx_iov[i + (unsigned)k].iov_len;
+        u->count.sent += (uint64_t)n;
+        i += (unsigned)n;
+    }
+    u->queued = 0;
+}

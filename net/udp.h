@@ -1,0 +1,69 @@
+/* udp.h: one non-blocking UDP socket that takes and gives datagrams in batches.
+ *
+ * UDP loses datagrams anyway, so every error of sending counts as a loss of that one datagram and
+ * nothing is tried again: no error is fatal and none makes a busy loop (a link that is down gives
+ * ENETUNREACH for each datagram, for hours). The caller polls udp_fd() for reading only.
+ */
+#ifndef UDP_H
+#define UDP_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+enum {
+    UDP_BATCH = 16,             /* datagrams per recvmmsg()                                       */
+    UDP_RECEIVE_BYTES = 2048,   /* each; longer ones are dropped and counted                      */
+    UDP_RECEIVE_MAX = 64,       /* per udp_receive(): then timers and disk have their turn        */
+    UDP_RECEIVE_ERRORS = 8,     /* per udp_receive(): then the next poll is soon enough           */
+    UDP_QUEUE = 64,             /* datagrams kept until udp_flush()                               */
+    UDP_SEND_BYTES = 1500,      /* each: more is fragmented on most paths                         */
+    UDP_RCVBUF_BYTES = 1 << 20, /* the kernel charges about 2 kB for each datagram: some 500      */
+};
+
+/* Since udp_open(). */
+struct udp_counters {
+    uint64_t sent;       /* datagrams given to the kernel                                        */
+    uint64_t sent_bytes; /* of UDP payload                                                       */
+    uint64_t lost;       /* datagrams that the kernel refused ...                                */
+    int lost_errno;      /* ... and why, the last time; 0 = never                                */
+    uint64_t received;
+    uint64_t received_bytes;
+    uint64_t truncated;      /* longer than UDP_RECEIVE_BYTES: dropped                           */
+    uint64_t receive_errors; /* ICMP errors and the like that were reported instead of data      */
+};
+
+struct udp;
+
+/* A datagram; `bytes` and `from` are valid during the call. It may call udp_queue(). */
+typedef void udp_receiver(void *ctx, const uint8_t *bytes, size_t len, const struct sockaddr *from,
+                          socklen_t from_len);
+
+/* Binds a socket (AF_INET, AF_INET6) with all memory it will ever need. Datagrams are never
+ * fragmented, and never shortened by what ICMP says (IP_PMTUDISC_PROBE). NULL and errno on
+ * failure. */
+struct udp *udp_open(const struct sockaddr *addr, socklen_t addr_len);
+
+/* Drops what is queued. NULL is allowed. */
+void udp_close(struct udp *u);
+
+/* To poll for reading. */
+int udp_fd(const struct udp *u);
+
+/* Bytes that the kernel granted for received datagrams (its own accounting, twice the payload). */
+int udp_rcvbuf_bytes(const struct udp *u);
+
+/* Hands waiting datagrams to `receive`, at most UDP_RECEIVE_MAX. Returns how many; 0 when there is
+ * nothing left. */
+size_t udp_receive(struct udp *u, udp_receiver *receive, void *ctx);
+
+/* Copies a datagram into the queue; a full queue is flushed first. len <= UDP_SEND_BYTES. */
+void udp_queue(struct udp *u, const struct sockaddr *to, socklen_t to_len, const uint8_t *bytes,
+               size_t len);
+
+/* Sends the queue, all with one sendmmsg() when nothing is wrong. */
+void udp_flush(struct udp *u);
+
+const struct udp_counters *udp_counters(const struct udp *u);
+
+#endif

@@ -1,0 +1,321 @@
+// LINK: net/udp.c
+/* The socket on 127.0.0.1 and ::1: whole datagrams in order, and no error stalls it. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "net/udp.h"
+
+enum { WAIT_MS = 2000, LOG_MAX = 256 };
+
+struct address {
+    struct sockaddr_storage a;
+    socklen_t len;
+};
+
+struct taken {
+    unsigned n;
+    size_t len[LOG_MAX];
+    uint8_t first[LOG_MAX];
+    uint8_t last[LOG_MAX];
+    struct address from;
+    struct udp *echo_on; /* answer from within the call */
+};
+
+static const struct sockaddr *sa(const struct address *a)
+{
+    return (const struct sockaddr *)&a->a;
+}
+
+static struct address loopback(uint16_t port)
+{
+    struct sockaddr_in in = {
+        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct address a = {.len = sizeof in};
+    memcpy(&a.a, &in, sizeof in);
+    return a;
+}
+
+static struct address loopback6(void)
+{
+    struct sockaddr_in6 in = {.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT};
+    struct address a = {.len = sizeof in};
+    memcpy(&a.a, &in, sizeof in);
+    return a;
+}
+
+static struct address bound_to(const struct udp *u)
+{
+    struct address a = {.len = sizeof a.a};
+    assert_int_equal(getsockname(udp_fd(u), (struct sockaddr *)&a.a, &a.len), 0);
+    return a;
+}
+
+static struct udp *open_any(void)
+{
+    struct address any = loopback(0);
+    struct udp *u = udp_open(sa(&any), any.len);
+    assert_non_null(u);
+    return u;
+}
+
+/* A port of 127.0.0.1 where nobody listens. */
+static struct address closed_port(void)
+{
+    struct udp *u = open_any();
+    struct address a = bound_to(u);
+    udp_close(u);
+    return a;
+}
+
+static void take(void *ctx, const uint8_t *bytes, size_t len, const struct sockaddr *from,
+                 socklen_t from_len)
+{
+    struct taken *t = ctx;
+    assert_true(t->n < LOG_MAX && from_len <= sizeof t->from.a);
+    t->len[t->n] = len;
+    t->first[t->n] = len > 0 ? bytes[0] : 0;
+    t->last[t->n] = len > 0 ? bytes[len - 1] : 0;
+    t->n++;
+    memcpy(&t->from.a, from, from_len);
+    t->from.len = from_len;
+    if (t->echo_on)
+        udp_queue(t->echo_on, from, from_len, bytes, len);
+}
+
+static size_t receive(struct udp *u, struct taken *t)
+{
+    struct pollfd p = {.fd = udp_fd(u), .events = POLLIN};
+    assert_int_equal(poll(&p, 1, WAIT_MS), 1);
+    return udp_receive(u, take, t);
+}
+
+static void test_there_and_back(void **state)
+{
+    (void)state;
+    struct udp *a = open_any();
+    struct udp *b = open_any();
+    struct address to = bound_to(b);
+    struct taken t = {.echo_on = b};
+    uint8_t bytes[UDP_SEND_BYTES];
+    for (unsigned i = 0; i < 10; i++) {
+        memset(bytes, (int)i, sizeof bytes);
+        udp_queue(a, sa(&to), to.len, bytes, i == 9 ? sizeof bytes : i * 100);
+    }
+    assert_int_equal(udp_counters(a)->sent, 0); /* nothing leaves before the flush */
+    udp_flush(a);
+    udp_flush(a); /* empty: nothing */
+    assert_int_equal(udp_counters(a)->sent, 10);
+    assert_int_equal(udp_counters(a)->sent_bytes, 3600 + UDP_SEND_BYTES);
+    assert_int_equal(receive(b, &t), 10);
+    for (unsigned i = 0; i < 10; i++) {
+        assert_int_equal(t.len[i], i == 9 ? sizeof bytes : i * 100);
+        assert_int_equal(t.first[i], i);
+        assert_int_equal(t.last[i], i);
+    }
+    struct address from = bound_to(a);
+    assert_int_equal(t.from.len, from.len);
+    assert_memory_equal(&t.from.a, &from.a, from.len);
+    assert_int_equal(udp_receive(b, take, &t), 0);
+
+    udp_flush(b);
+    struct taken back = {0};
+    assert_int_equal(receive(a, &back), 10);
+    assert_int_equal(back.len[9], sizeof bytes);
+    assert_int_equal(udp_counters(a)->received, 10);
+    assert_int_equal(udp_counters(a)->received_bytes, 3600 + UDP_SEND_BYTES);
+    assert_int_equal(udp_counters(a)->lost + udp_counters(b)->lost, 0);
+    udp_close(a);
+    udp_close(b);
+}
+
+/* A full queue flushes itself; a receiver stops after UDP_RECEIVE_MAX and goes on in the next call. */
+static void test_limits(void **state)
+{
+    (void)state;
+    struct udp *a = open_any();
+    struct udp *b = open_any();
+    struct address to = bound_to(b);
+    enum { N = UDP_QUEUE + UDP_QUEUE / 2 };
+    for (unsigned i = 0; i < N; i++) {
+        uint8_t byte = (uint8_t)i;
+        udp_queue(a, sa(&to), to.len, &byte, 1);
+        assert_int_equal(udp_counters(a)->sent, i < UDP_QUEUE ? 0 : UDP_QUEUE);
+    }
+    udp_flush(a);
+    struct taken t = {0};
+    assert_int_equal(receive(b, &t), UDP_RECEIVE_MAX);
+    assert_int_equal(receive(b, &t), N - UDP_RECEIVE_MAX);
+    for (unsigned i = 0; i < N; i++)
+        assert_int_equal(t.first[i], i);
+    assert_int_equal(udp_receive(b, take, &t), 0);
+    udp_close(a);
+    udp_close(b);
+}
+
+static void test_truncated_is_dropped(void **state)
+{
+    (void)state;
+    struct udp *b = open_any();
+    struct address to = bound_to(b);
+    int fd = socket(AF_INET, SOCK_DGRAM, 0);
+    assert_true(fd >= 0);
+    static const uint8_t big[UDP_RECEIVE_BYTES + 1];
+    for (size_t len = UDP_RECEIVE_BYTES - 1; len <= UDP_RECEIVE_BYTES + 1; len++)
+        assert_int_equal(sendto(fd, big, len, 0, sa(&to), to.len), len);
+    struct taken t = {0};
+    assert_int_equal(receive(b, &t), 3);
+    assert_int_equal(t.n, 2);
+    assert_int_equal(t.len[1], UDP_RECEIVE_BYTES);
+    assert_int_equal(udp_counters(b)->truncated, 1);
+    assert_int_equal(close(fd), 0);
+    udp_close(b);
+}
+
+/* Nobody listens at one peer: the other one gets all. */
+static void test_closed_port(void **state)
+{
+    (void)state;
+    struct udp *a = open_any();
+    struct udp *b = open_any();
+    struct address dead = closed_port();
+    struct address to = bound_to(b);
+    struct taken t = {0};
+    for (unsigned i = 0; i < 40; i++) {
+        uint8_t byte = (uint8_t)i;
+        udp_queue(a, sa(&dead), dead.len, &byte, 1);
+        udp_queue(a, sa(&to), to.len, &byte, 1);
+        udp_flush(a);
+    }
+    while (t.n < 40)
+        assert_true(receive(b, &t) > 0);
+    for (unsigned i = 0; i < 40; i++)
+        assert_int_equal(t.first[i], i);
+    assert_int_equal(udp_receive(a, take, &t), 0);
+    udp_close(a);
+    udp_close(b);
+}
+
+/* ECONNREFUSED itself: Linux reports it to connected sockets, so this one is. Each send to the
+ * dead port makes the next system call fail; that costs one datagram, never the batch. */
+static void test_refused(void **state)
+{
+    (void)state;
+    struct udp *a = open_any();
+    struct udp *b = open_any();
+    struct address dead = closed_port();
+    struct address to = bound_to(b);
+    assert_int_equal(connect(udp_fd(a), sa(&dead), dead.len), 0);
+    enum { ROUNDS = 20 };
+    struct taken t = {0};
+    for (unsigned i = 0; i < ROUNDS; i++) {
+        uint8_t byte = (uint8_t)i;
+        udp_queue(a, sa(&dead), dead.len, &byte, 1);
+        udp_flush(a);
+        udp_queue(a, sa(&to), to.len, &byte, 1);
+        udp_queue(a, sa(&to), to.len, &byte, 1);
+        udp_flush(a);
+    }
+    const struct udp_counters *c = udp_counters(a);
+    assert_int_equal(c->sent + c->lost, 3 * ROUNDS);
+    assert_true(c->lost > 0 && c->lost <= 2 * ROUNDS);
+    assert_int_equal(c->lost_errno, ECONNREFUSED);
+    while (t.n < c->sent - ROUNDS)
+        assert_true(receive(b, &t) > 0);
+
+    /* On receipt: the pending error is counted, then there is nothing. */
+    uint8_t byte = 0;
+    udp_queue(a, sa(&dead), dead.len, &byte, 1);
+    udp_flush(a);
+    assert_int_equal(receive(a, &t), 0);
+    assert_int_equal(c->receive_errors, 1);
+    assert_int_equal(udp_receive(a, take, &t), 0);
+    udp_close(a);
+    udp_close(b);
+}
+
+/* Datagrams that the kernel can't send are lost one by one, and those between them are not. */
+static void test_unsendable(void **state)
+{
+    (void)state;
+    struct udp *a = open_any();
+    struct udp *b = open_any();
+    struct address to = bound_to(b);
+    struct address six = loopback6(); /* not on this socket */
+    struct address nil = loopback(0); /* port 0 */
+    uint8_t byte = 7;
+    for (unsigned i = 0; i < 10; i++) {
+        udp_queue(a, sa(&six), six.len, &byte, 1);
+        udp_queue(a, sa(&to), to.len, &byte, 1);
+        udp_queue(a, sa(&nil), nil.len, &byte, 1);
+    }
+    udp_flush(a);
+    assert_int_equal(udp_counters(a)->sent, 10);
+    assert_int_equal(udp_counters(a)->lost, 20);
+    assert_int_not_equal(udp_counters(a)->lost_errno, 0);
+    struct taken t = {0};
+    assert_int_equal(receive(b, &t), 10);
+    udp_close(a);
+    udp_close(b);
+}
+
+static void test_open(void **state)
+{
+    (void)state;
+    struct udp *a = open_any();
+    struct address used = bound_to(a);
+    assert_true(udp_rcvbuf_bytes(a) > 0);
+    int value = 0;
+    socklen_t len = sizeof value;
+    assert_int_equal(getsockopt(udp_fd(a), IPPROTO_IP, IP_MTU_DISCOVER, &value, &len), 0);
+    assert_int_equal(value, IP_PMTUDISC_PROBE);
+    errno = 0;
+    assert_null(udp_open(sa(&used), used.len));
+    assert_int_equal(errno, EADDRINUSE);
+    struct sockaddr un = {.sa_family = AF_UNIX};
+    assert_null(udp_open(&un, sizeof un));
+    assert_int_equal(errno, EAFNOSUPPORT);
+    udp_close(a);
+    udp_close(NULL);
+}
+
+static void test_ipv6(void **state)
+{
+    (void)state;
+    struct address any = loopback6();
+    struct udp *a = udp_open(sa(&any), any.len);
+    if (!a) /* a host without IPv6 */
+        skip();
+    struct address to = bound_to(a);
+    udp_queue(a, sa(&to), to.len, (const uint8_t *)"x", 1);
+    udp_flush(a);
+    struct taken t = {0};
+    assert_int_equal(receive(a, &t), 1);
+    assert_int_equal(t.first[0], 'x');
+    assert_memory_equal(&t.from.a, &to.a, to.len);
+    udp_close(a);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_there_and_back),
+        cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_truncated_is_dropped),
+        cmocka_unit_test(test_closed_port),
+        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_unsendable),
+        cmocka_unit_test(test_open),
+        cmocka_unit_test(test_ipv6),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
