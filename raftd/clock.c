@@ -1,0 +1,30 @@
+#include "raftd/clock.h"
+
+#include <signal.h>
+#include <time.h>
+
+uint64_t clock_us(void)
+{
+    struct timespec ts;
+    (void)clock_gettime(CLOCK_BOOTTIME, &ts); /* cannot fail with a clock that Linux has */
+    return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
+}
+
+int thread_start(pthread_t *t, void *(*fn)(void *), void *arg)
+{
+    sigset_t all, old;
+    pthread_attr_t attr;
+    int rc = pthread_attr_init(&attr);
+    if (rc != 0)
+        return -rc;
+    (void)sigfillset(&all);
+    rc = pthread_attr_setstacksize(&attr, THREAD_STACK_BYTES);
+    if (rc == 0)
+        rc = pthread_sigmask(SIG_SETMASK, &all, &old);
+    if (rc == 0) {
+        rc = pthread_create(t, &attr, fn, arg);
+        (void)pthread_sigmask(SIG_SETMASK, &old, NULL);
+    }
+    (void)pthread_attr_destroy(&attr);
+    return -rc;
+}

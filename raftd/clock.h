@@ -1,0 +1,19 @@
+/* clock.h: the daemon's clock, and its threads. */
+#ifndef RAFTD_CLOCK_H
+#define RAFTD_CLOCK_H
+
+#include <pthread.h>
+#include <stdint.h>
+
+enum {
+    THREAD_STACK_BYTES = 256 * 1024
+}; /* deepest use is some 30 KiB; eight megabytes of default
+                                             stack would only be address space, but say so         */
+
+/* Microseconds of CLOCK_BOOTTIME: monotonic, and it goes on while the box is suspended. */
+uint64_t clock_us(void);
+
+/* Starts a thread with all signals blocked and a stack of THREAD_STACK_BYTES. 0 or -errno. */
+int thread_start(pthread_t *t, void *(*fn)(void *), void *arg);
+
+#endif

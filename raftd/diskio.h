@@ -1,0 +1,62 @@
+/* diskio.h: the disk off the loop: one thread that owns the wal and does its jobs in order, and one
+ * that prepares the next segment file ahead of need. Any failure ends the process here
+ * (RAFTD_EXIT_DISK): after a failed write or sync nobody knows what the medium holds.
+ *
+ * A full disk is no failure: the batch waits and is tried again every DISKIO_FULL_RETRY_MS, the
+ * node meanwhile behaves as with a stalled disk, and service resumes by itself.
+ */
+#ifndef RAFTD_DISKIO_H
+#define RAFTD_DISKIO_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "storage/wal.h"
+
+enum {
+    DISKIO_BATCHES = 2,    /* one of the core behind a seal, see node_io.persist            */
+    DISKIO_FETCHES = 16,   /* one per purpose (node.h), numbered from 0                     */
+    DISKIO_SAMPLES = 1024, /* durations of syncs kept for the percentile                    */
+    DISKIO_FULL_RETRY_MS = 1000,
+};
+
+struct diskio;
+
+struct diskio_done {
+    bool fetch;
+    uint64_t seq;  /* of a batch that is durable                                                 */
+    unsigned what; /* of a fetch                                                                 */
+    size_t len;    /* bytes of whole records fetched                                             */
+};
+
+struct diskio_stats {
+    uint64_t fsyncs;
+    uint64_t bytes_written;
+    uint64_t p99_us; /* of batches (write and sync), the newest DISKIO_SAMPLES            */
+    uint64_t max_us;
+};
+
+/* Starts the threads; `w` is theirs until diskio_stop(). `wake` is called from a thread whenever
+ * something is done. max_batch_bytes: largest batch that will come. NULL when short of memory or
+ * threads. */
+struct diskio *diskio_start(struct wal *w, const struct disk *disk, const char *dir,
+                            uint32_t segment_bytes, size_t max_batch_bytes, void (*wake)(void *ctx),
+                            void *ctx);
+
+/* Waits for the job in work, drops those behind it, ends the threads. */
+void diskio_stop(struct diskio *d);
+
+/* Queues a batch; its bytes are copied. */
+void diskio_persist(struct diskio *d, uint64_t seq, const struct wal_batch *b);
+
+/* Queues a read of whole records from `first` on into buf, which stays valid until it is done. */
+void diskio_fetch(struct diskio *d, unsigned what, uint64_t first, uint8_t *buf, size_t cap);
+
+/* Takes the next finished job; false when there is none. */
+bool diskio_done(struct diskio *d, struct diskio_done *done);
+
+/* Refreshed when something was written, at most four times a second. */
+void diskio_stats(struct diskio *d, uint64_t now_us, struct diskio_stats *s);
+
+#endif

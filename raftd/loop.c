@@ -1,0 +1,528 @@
+/* loop.c: one iteration is
+ *
+ *     poll -> datagrams, finished disk jobs, clients' requests -> node events
+ *          -> prepare: node_flush, one sendmmsg, at most one batch to the disk, status, timer
+ *
+ * The clock is read once, at the first event after the poll. A timer never decides alone: before
+ * the node looks at its deadlines, the socket is drained, so that a process which was stopped for
+ * a while first hears the heartbeats that came meanwhile and does not depose a healthy leader.
+ */
+#include "raftd/loop.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <ev.h>
+#include <inttypes.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "net/udp.h"
+#include "raftd/clients.h"
+#include "raftd/clock.h"
+#include "raftd/diskio.h"
+#include "raftd/exits.h"
+#include "raftd/kv.h"
+#include "raftd/node.h"
+#include "raftd/notify.h"
+#include "raftd/readers.h"
+#include "raftd/say.h"
+#include "storage/record.h"
+
+enum {
+    MARKS = 64,                /* rounds of reads on their way, per reader; beyond they merge     */
+    DRAIN_ROUNDS = 64,         /* x UDP_RECEIVE_MAX: more than a receive buffer holds             */
+    STATUS_INTERVAL_US = 2000, /* at most so often a new status is published                      */
+};
+
+/* Reads of a reader up to read_want `want` are covered by node read `read`. */
+struct mark {
+    uint64_t read;
+    uint64_t want;
+};
+
+struct reader_marks {
+    uint64_t
+        seen; /* highest read_want taken                                                      */
+    struct mark marks[MARKS];
+    unsigned n;
+    bool wake;
+};
+
+/* A published status, freed by RCU. */
+struct status_box {
+    struct status status;
+    struct rcu_head rcu;
+};
+
+struct loop {
+    const struct conf *conf;
+    struct ev_loop *ev;
+    struct udp *udp;
+    struct node *node;
+    struct diskio *disk;
+    struct shared *shared;
+    struct readers
+        *readers; /* NULL with readers = 0 ...                                          */
+    struct clients
+        *clients; /* ... and then this one                                              */
+    int listen_fd;
+    struct reader_marks marks[READERS_MAX];
+
+    uint64_t now;        /* 0 = not read in this iteration                                     */
+    uint64_t deadline;   /* the node's, as of the last flush                                   */
+    uint64_t status_at;  /* last published                                                     */
+    bool status_late;    /* something may have changed since                                   */
+    enum raft_role role; /* last said                                                          */
+    uint64_t term;
+    uint16_t leader;
+
+    ev_io udp_io;
+    ev_timer timer;
+    ev_async disk_async, request_async;
+    ev_signal term_signal, int_signal;
+    ev_prepare prepare;
+};
+
+static uint64_t loop_now(struct loop *l)
+{
+    if (l->now == 0)
+        l->now = clock_us();
+    return l->now;
+}
+
+/* ---- the node's calls ------------------------------------------------------------------- */
+
+static void io_send(void *ctx, unsigned slot, const uint8_t *buf, size_t len)
+{
+    struct loop *l = ctx;
+    const struct conf_node *to = conf_find(l->conf, node_raft(l->node)->peers[slot].id);
+    udp_queue(l->udp, (const struct sockaddr *)&to->addr, to->addr_len, buf, len);
+}
+
+static void io_persist(void *ctx, uint64_t seq, const struct wal_batch *b)
+{
+    struct loop *l = ctx;
+    udp_flush(l->udp); /* the peers' disks work while ours does */
+    diskio_persist(l->disk, seq, b);
+}
+
+static void io_fetch(void *ctx, unsigned what, uint64_t first, uint8_t *buf, size_t cap)
+{
+    struct loop *l = ctx;
+    diskio_fetch(l->disk, what, first, buf, cap);
+}
+
+static void io_answer(void *ctx, struct request *req)
+{
+    struct loop *l = ctx;
+    struct shared_reader *r = &l->shared->readers[req->reader];
+    l->marks[req->reader].wake = true;
+    rcu_queue_push(&r->answers_head, &r->answers_tail, &req->link);
+}
+
+static void io_reads_done(void *ctx, uint64_t read)
+{
+    struct loop *l = ctx;
+    for (unsigned i = 0; i < l->shared->n_readers; i++) {
+        struct reader_marks *m = &l->marks[i];
+        unsigned done = 0;
+        while (done < m->n && m->marks[done].read <= read)
+            done++;
+        if (done == 0)
+            continue;
+        atomic_store_explicit(&l->shared->readers[i].read_done, m->marks[done - 1].want,
+                              memory_order_release);
+        m->wake = true;
+        m->n -= done;
+        memmove(m->marks, m->marks + done, m->n * sizeof m->marks[0]);
+    }
+}
+
+/* ---- events ----------------------------------------------------------------------------- */
+
+static bool same_address(const struct sockaddr_storage *a, const struct sockaddr *b)
+{
+    if (a->ss_family != b->sa_family)
+        return false;
+    if (b->sa_family == AF_INET) {
+        const struct sockaddr_in *x = (const struct sockaddr_in *)a;
+        const struct sockaddr_in *y = (const struct sockaddr_in *)b;
+        return x->sin_port == y->sin_port && x->sin_addr.s_addr == y->sin_addr.s_addr;
+    }
+    const struct sockaddr_in6 *x = (const struct sockaddr_in6 *)a;
+    const struct sockaddr_in6 *y = (const struct sockaddr_in6 *)b;
+    return x->sin6_port == y->sin6_port &&
+           memcmp(&x->sin6_addr, &y->sin6_addr, sizeof x->sin6_addr) == 0;
+}
+
+/* Which peer has this address; -1: none. */
+static int slot_of(const struct loop *l, const struct sockaddr *from)
+{
+    const struct raft *r = node_raft(l->node);
+    for (unsigned i = 0; i < r->n_peers; i++)
+        if (same_address(&conf_find(l->conf, r->peers[i].id)->addr, from))
+            return (int)i;
+    return -1;
+}
+
+static void on_datagram(void *ctx, const uint8_t *bytes, size_t len, const struct sockaddr *from,
+                        socklen_t from_len)
+{
+    struct loop *l = ctx;
+    (void)from_len;
+    node_datagram(l->node, loop_now(l), slot_of(l, from), bytes, len);
+}
+
+static void on_udp(struct ev_loop *ev, ev_io *w, int revents)
+{
+    (void)ev;
+    (void)revents;
+    struct loop *l = w->data;
+    (void)udp_receive(l->udp, on_datagram, l);
+}
+
+static void on_timer(struct ev_loop *ev, ev_timer *w, int revents)
+{
+    (void)ev; /* what is due is done in on_prepare() */
+    (void)w;
+    (void)revents;
+}
+
+static void on_disk(struct ev_loop *ev, ev_async *w, int revents)
+{
+    (void)ev;
+    (void)revents;
+    struct loop *l = w->data;
+    struct diskio_done done;
+    while (diskio_done(l->disk, &done)) {
+        if (done.fetch)
+            node_fetched(l->node, loop_now(l), done.what, done.len);
+        else
+            node_persisted(l->node, loop_now(l), done.seq);
+    }
+}
+
+/* One read of the node stands for all reads that the readers have asked for by now. */
+static void take_reads(struct loop *l)
+{
+    uint64_t read = 0;
+    for (unsigned i = 0; i < l->shared->n_readers; i++) {
+        struct reader_marks *m = &l->marks[i];
+        uint64_t want = atomic_load_explicit(&l->shared->readers[i].read_want,
+                                             memory_order_acquire);
+        if (want == m->seen)
+            continue;
+        m->seen = want;
+        if (read == 0)
+            read = node_read(l->node, loop_now(l));
+        if (m->n == MARKS) /* many rounds without an answer: the newest stands for the last two */
+            m->n--;
+        m->marks[m->n++] = (struct mark){read, want};
+    }
+}
+
+static void on_request(struct ev_loop *ev, ev_async *w, int revents)
+{
+    (void)ev;
+    (void)revents;
+    struct loop *l = w->data;
+    struct cds_wfcq_node *q;
+    while ((q = rcu_queue_pop(&l->shared->requests_head, &l->shared->requests_tail)) != NULL)
+        node_write(l->node, loop_now(l), caa_container_of(q, struct request, link));
+    take_reads(l);
+}
+
+static void on_stop(struct ev_loop *ev, ev_signal *w, int revents)
+{
+    (void)revents;
+    say_info("signal %d: stopping", w->signum);
+    ev_break(ev, EVBREAK_ALL);
+}
+
+/* ---- once per iteration ----------------------------------------------------------------- */
+
+static void say_changes(struct loop *l)
+{
+    const struct raft *r = node_raft(l->node);
+    if (r->term == l->term && r->role == l->role && r->leader == l->leader)
+        return;
+    bool was_leader = l->role == RAFT_LEADER;
+    if (r->role == RAFT_LEADER && !was_leader)
+        say_info("leader of term %" PRIu64 " (%s)", r->term, raft_why_name(r->why));
+    else if (was_leader && r->role != RAFT_LEADER)
+        say_warn("no longer leader: %s (term %" PRIu64 ")", raft_why_name(r->why), r->term);
+    else if (r->role == RAFT_FOLLOWER && r->leader != 0 &&
+             (r->leader != l->leader || r->term != l->term))
+        say_info("node %u leads term %" PRIu64, r->leader, r->term);
+    else if (r->role == RAFT_CANDIDATE && l->role != RAFT_CANDIDATE)
+        say_info("candidate in term %" PRIu64 ": %s", r->term, raft_why_name(r->why));
+    l->term = r->term;
+    l->role = r->role;
+    l->leader = r->leader;
+}
+
+static void free_status(struct rcu_head *head)
+{
+    rcu_callback_begin();
+    free(rcu_container(head, struct status_box, rcu));
+}
+
+static void fill_status(struct loop *l, struct status *s)
+{
+    struct diskio_stats d;
+    uint64_t now = loop_now(l);
+    node_status(l->node, now, s);
+    diskio_stats(l->disk, now, &d);
+    s->fsyncs = d.fsyncs;
+    s->fsync_p99_us = d.p99_us;
+    s->fsync_max_us = d.max_us;
+    s->disk_bytes = d.bytes_written;
+    const struct udp_counters *u = udp_counters(l->udp);
+    s->send_lost = u->lost;
+    s->drops[DROP_LONG] += u->truncated;
+}
+
+static void publish_status(struct loop *l)
+{
+    uint64_t now = loop_now(l);
+    const struct raft *r = node_raft(l->node);
+    const struct status *old = l->shared->status; /* ours: only the loop replaces it */
+    bool urgent = old == NULL || old->role != r->role || old->term != r->term ||
+                  old->leader != r->leader;
+    l->status_late = !urgent && now - l->status_at < STATUS_INTERVAL_US;
+    if (l->status_late)
+        return;
+    struct status_box *box = calloc(1, sizeof *box);
+    if (box == NULL)
+        return; /* readers keep the old one; the next iteration tries again */
+    fill_status(l, &box->status);
+    l->status_at = now;
+    struct status *before = rcu_swap(l->shared->status, &box->status);
+    if (before != NULL)
+        rcu_free_later(&rcu_container(before, struct status_box, status)->rcu, free_status);
+}
+
+static void set_timer(struct loop *l)
+{
+    uint64_t now = loop_now(l);
+    uint64_t at = l->deadline = node_deadline(l->node, now);
+    if (l->status_late && l->status_at + STATUS_INTERVAL_US < at)
+        at = l->status_at + STATUS_INTERVAL_US;
+    ev_timer_stop(l->ev, &l->timer);
+    if (at == RAFT_NEVER)
+        return;
+    ev_now_update(l->ev); /* timers count from libev's own clock, read at the poll */
+    ev_timer_set(&l->timer, at > now ? (double)(at - now) / 1e6 : 0., 0.);
+    ev_timer_start(l->ev, &l->timer);
+}
+
+static void on_prepare(struct ev_loop *ev, ev_prepare *w, int revents)
+{
+    (void)ev;
+    (void)revents;
+    struct loop *l = w->data;
+    if (loop_now(l) >= l->deadline)
+        for (int i = 0; i < DRAIN_ROUNDS && udp_receive(l->udp, on_datagram, l) > 0; i++)
+            continue;
+    node_flush(l->node, loop_now(l));
+    udp_flush(l->udp);
+    for (unsigned i = 0; i < l->shared->n_readers; i++) {
+        if (!l->marks[i].wake)
+            continue;
+        l->marks[i].wake = false;
+        l->shared->readers[i].wake(l->shared->readers[i].wake_ctx);
+    }
+    say_changes(l);
+    publish_status(l);
+    set_timer(l);
+    l->now = 0;
+}
+
+/* ---- life ------------------------------------------------------------------------------- */
+
+static void wake_disk(void *ctx)
+{
+    struct loop *l = ctx;
+    ev_async_send(l->ev, &l->disk_async);
+}
+
+static void wake_loop(void *ctx)
+{
+    struct loop *l = ctx;
+    ev_async_send(l->ev, &l->request_async);
+}
+
+static void init_watchers(struct loop *l)
+{
+    ev_io_init(&l->udp_io, on_udp, udp_fd(l->udp), EV_READ);
+    ev_set_priority(&l->udp_io, EV_MAXPRI); /* what peers said comes before timers */
+    ev_timer_init(&l->timer, on_timer, 0., 0.);
+    ev_async_init(&l->disk_async, on_disk);
+    ev_async_init(&l->request_async, on_request);
+    ev_signal_init(&l->term_signal, on_stop, SIGTERM);
+    ev_signal_init(&l->int_signal, on_stop, SIGINT);
+    ev_prepare_init(&l->prepare, on_prepare);
+    ev_set_priority(&l->prepare, EV_MINPRI); /* after all other prepare watchers */
+    l->udp_io.data = l->timer.data = l->disk_async.data = l->request_async.data = l;
+    l->prepare.data = l;
+    ev_io_start(l->ev, &l->udp_io);
+    ev_async_start(l->ev, &l->disk_async);
+    ev_async_start(l->ev, &l->request_async);
+    ev_signal_start(l->ev, &l->term_signal);
+    ev_signal_start(l->ev, &l->int_signal);
+    ev_prepare_start(l->ev, &l->prepare);
+}
+
+static struct shared *shared_new(const struct conf *conf, struct loop *l)
+{
+    struct shared *s = calloc(1, sizeof *s);
+    uint8_t key[KV_HASH_KEY_BYTES];
+    if (s == NULL)
+        return NULL;
+    randombytes_buf(key, sizeof key);
+    s->kv = kv_new(key);
+    if (s->kv == NULL) {
+        free(s);
+        return NULL;
+    }
+    s->max_value_bytes = conf->max_value_bytes;
+    cds_wfcq_init(&s->requests_head, &s->requests_tail);
+    s->wake_loop = wake_loop;
+    s->wake_loop_ctx = l;
+    s->n_readers = conf->readers > 0 ? conf->readers : 1;
+    for (unsigned i = 0; i < READERS_MAX; i++)
+        cds_wfcq_init(&s->readers[i].answers_head, &s->readers[i].answers_tail);
+    return s;
+}
+
+static struct node *make_node(struct loop *l, const struct wal_report *report)
+{
+    const struct conf *conf = l->conf;
+    struct node_config nc = {
+        .id = conf_self(conf)->id,
+        .n_voters = (unsigned)conf->n_nodes,
+        .election_timeout_us = (uint64_t)conf->election_timeout_ms * 1000,
+        .max_value_bytes = conf->max_value_bytes,
+    };
+    (void)snprintf(nc.cluster, sizeof nc.cluster, "%s", conf->name);
+    for (int i = 0; i < conf->n_nodes; i++) {
+        nc.voters[i] = conf->nodes[i].id;
+        (void)snprintf(nc.addrs[i], sizeof nc.addrs[i], "%s", conf->nodes[i].addr_text);
+    }
+    randombytes_buf(&nc.seed, sizeof nc.seed);
+    do
+        nc.boot = randombytes_random();
+    while (nc.boot == 0);
+    struct node_io io = {
+        .ctx = l,
+        .send = io_send,
+        .persist = io_persist,
+        .fetch = io_fetch,
+        .answer = io_answer,
+        .reads_done = io_reads_done,
+    };
+    return node_new(&nc, &io, report, l->shared->kv, clock_us());
+}
+
+static bool start_clients(struct loop *l, char *err, size_t err_size)
+{
+    const struct conf *conf = l->conf;
+    l->listen_fd = clients_listen(conf->socket, (mode_t)conf->socket_mode, err, err_size);
+    if (l->listen_fd < 0)
+        return false;
+    int rc = 0;
+    if (conf->readers > 0)
+        rc = readers_start(&l->readers, l->shared, l->listen_fd, conf->readers);
+    else if ((l->clients = clients_new(l->ev, l->shared, 0, l->listen_fd)) == NULL)
+        rc = -ENOMEM;
+    if (rc < 0)
+        (void)snprintf(err, err_size, "cannot start serving clients: %s", strerror(-rc));
+    return rc == 0;
+}
+
+static void say_started(const struct conf *conf, const struct wal_report *report)
+{
+    say_info("node %u of cluster %s on %s: term %" PRIu64 ", %" PRIu64 " entries, clients at %s",
+             conf_self(conf)->id, conf->name, conf_self(conf)->addr_text, report->term,
+             report->last_index, conf->socket);
+}
+
+int loop_run(const struct conf *conf, struct wal *w, const struct wal_report *report)
+{
+    int rc = RAFTD_EXIT_INTERNAL;
+    char err[256];
+    struct loop *l = calloc(1, sizeof *l);
+    if (l == NULL) {
+        say_error("out of memory");
+        return rc;
+    }
+    l->conf = conf;
+    l->listen_fd = -1;
+    rcu_thread_begin();
+    l->ev = ev_default_loop(EVFLAG_NOENV);
+    l->shared = l->ev != NULL ? shared_new(conf, l) : NULL;
+    const struct conf_node *self = conf_self(conf);
+    l->udp = udp_open((const struct sockaddr *)&self->addr, self->addr_len);
+    if (l->udp == NULL) {
+        say_error("cannot listen on UDP %s: %s", self->addr_text, strerror(errno));
+        goto err_shared;
+    }
+    if (l->shared == NULL || (l->node = make_node(l, report)) == NULL) {
+        say_error("out of memory");
+        goto err_udp;
+    }
+    size_t batch = record_size(CMD_MAX_BYTES) + NODE_BATCH_BYTES_MAX;
+    l->disk = diskio_start(w, &disk_posix, conf->data_dir, 0, batch, wake_disk, l);
+    if (l->disk == NULL) {
+        say_error("cannot start the log thread");
+        goto err_node;
+    }
+    publish_status(l);
+    init_watchers(l);
+    if (!start_clients(l, err, sizeof err)) {
+        say_error("%s", err);
+        goto err_disk;
+    }
+    say_started(conf, report);
+    (void)notify_send("READY=1"); /* nobody else can be told that this failed */
+    ev_run(l->ev, 0);
+    (void)notify_send("STOPPING=1");
+    rc = RAFTD_EXIT_OK;
+
+err_disk:
+    diskio_stop(l->disk);
+err_node:
+    node_free(l->node); /* answers what is pending; the clients below pass it on */
+err_udp:
+    if (l->clients != NULL)
+        clients_free(l->clients);
+    if (l->readers != NULL)
+        readers_stop(l->readers);
+    if (l->listen_fd >= 0) {
+        (void)unlink(conf->socket);
+        (void)close(l->listen_fd);
+    }
+    udp_close(l->udp);
+err_shared:
+    if (l->shared != NULL) {
+        struct cds_wfcq_node *q; /* came in too late; their clients have been disconnected */
+        while ((q = rcu_queue_pop(&l->shared->requests_head, &l->shared->requests_tail)) != NULL)
+            free(caa_container_of(q, struct request, link));
+        if (l->shared->status != NULL)
+            rcu_free_later(&rcu_container(l->shared->status, struct status_box, status)->rcu,
+                           free_status);
+        rcu_wait_freed();
+        kv_free(l->shared->kv);
+        free(l->shared);
+    }
+    rcu_thread_end();
+    if (l->ev != NULL)
+        ev_loop_destroy(l->ev);
+    free(l);
+    return rc;
+}

@@ -1,0 +1,292 @@
+/* node.c: a node's life, and the order of things in one iteration. */
+#include "raftd/node.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "raftd/node_impl.h"
+
+static void configure_raft(struct node *n, const struct wal_report *wal, uint64_t now)
+{
+    const struct node_config *cfg = &n->cfg;
+    uint64_t t = cfg->election_timeout_us;
+    struct raft_config rc = {
+        .id = cfg->id,
+        .n_voters = cfg->n_voters,
+        .election_timeout = t,
+        .heartbeat = t / 3,
+        .retry = t / 8,
+        .ack_delay = NODE_ACK_DELAY_US,
+        .disk_stall = 4 * t > NODE_DISK_STALL_MIN_US ? 4 * t : NODE_DISK_STALL_MIN_US,
+        .seed = cfg->seed,
+        .boot = cfg->boot,
+    };
+    memcpy(rc.voters, cfg->voters, sizeof rc.voters);
+    size_t cap = wal->n_runs + 4 * RAFT_APPEND_RUNS_MAX;
+    struct raft_run *old = calloc(wal->n_runs + 1, sizeof *old);
+    n->runs = calloc(cap, sizeof *n->runs);
+    if (old == NULL || n->runs == NULL) {
+        free(old);
+        free(n->runs);
+        n->runs = NULL;
+        return;
+    }
+    for (size_t i = 0; i < wal->n_runs; i++)
+        old[i] = (struct raft_run){wal->runs[i].first_index, wal->runs[i].term};
+    struct raft_restored rs = {
+        .term = wal->term,
+        .vote = wal->vote,
+        .last_index = wal->last_index,
+        .runs = old,
+        .n_runs = wal->n_runs,
+    };
+    raft_init(&n->raft, &rc, &rs, n->runs, cap, now);
+    free(old);
+}
+
+struct node *node_new(const struct node_config *cfg, const struct node_io *io,
+                      const struct wal_report *wal, struct kv *kv, uint64_t now)
+{
+    struct node *n = calloc(1, sizeof *n);
+    if (n == NULL)
+        return NULL;
+    n->cfg = *cfg;
+    n->io = *io;
+    n->kv = kv;
+    n->start_us = now;
+    n->cluster_id = wire_cluster_id(cfg->cluster);
+    n->record_max = record_size(CMD_HEAD_BYTES + CMD_KEY_MAX_BYTES + cfg->max_value_bytes);
+    n->seal_at = n->write_deadline = RAFT_NEVER;
+    n->next_read = (uint64_t)cfg->boot << 32;
+    n->next_write = 1;
+    memcpy(n->head, wal->head, sizeof n->head);
+
+    size_t ring = 4 * (size_t)cfg->max_value_bytes;
+    if (ring < NODE_RING_MIN_BYTES)
+        ring = NODE_RING_MIN_BYTES;
+    n->log_rx_cap = n->record_max + NODE_CHUNK_BYTES;
+    n->log_rx_buf = malloc(n->log_rx_cap);
+    configure_raft(n, wal, now);
+    if (n->log_rx_buf == NULL || n->runs == NULL ||
+        entries_init(&n->log, ring, wal->last_index) < 0) {
+        node_free(n);
+        return NULL;
+    }
+    for (unsigned i = 0; i < n->raft.n_peers; i++)
+        for (unsigned v = 0; v < cfg->n_voters; v++)
+            if (cfg->voters[v] == n->raft.peers[i].id)
+                memcpy(n->peers[i].addr, cfg->addrs[v], sizeof n->peers[i].addr);
+    for (unsigned i = 0; i < n->raft.n_peers; i++)
+        n->peers[i].relay_ack_by = RAFT_NEVER;
+    return n;
+}
+
+void node_free(struct node *n)
+{
+    write_stop(n);
+    for (unsigned i = 0; i < RAFT_VOTERS_MAX - 1; i++) {
+        free(n->peers[i].log.chunk.buf);
+        free(n->peers[i].relay_buf);
+    }
+    free(n->apply_chunk.buf);
+    free(n->log_rx_buf);
+    free(n->runs);
+    ring_free(&n->relay);
+    entries_free(&n->log);
+    free(n);
+}
+
+/* The core's memory for runs grows with changes of term, a few bytes each. */
+static void keep_runs_free(struct node *n)
+{
+    if (raft_runs_free(&n->raft) >= RAFT_APPEND_RUNS_MAX)
+        return;
+    size_t cap = 2 * n->raft.cap_runs;
+    struct raft_run *runs = calloc(cap, sizeof *runs);
+    if (runs == NULL)
+        abort(); /* no step is possible without it, and a node that can't step must not go on */
+    raft_grow_runs(&n->raft, runs, cap);
+    free(n->runs);
+    n->runs = runs;
+}
+
+void node_step(struct node *n, uint64_t now, const struct raft_event *ev, struct raft_edit *edit)
+{
+    keep_runs_free(n);
+    raft_step(&n->raft, now, ev, edit);
+    log_mirror(n, edit);
+}
+
+uint64_t node_read(struct node *n, uint64_t now)
+{
+    struct raft_event ev = {.type = RAFT_EV_READ, .read = {.req = ++n->next_read}};
+    struct raft_edit edit;
+    node_step(n, now, &ev, &edit);
+    return n->next_read;
+}
+
+void node_persisted(struct node *n, uint64_t now, uint64_t seq)
+{
+    if (seq == 0)
+        return; /* the seal */
+    struct raft_event ev = {.type = RAFT_EV_PERSISTED, .persisted = {.seq = seq}};
+    struct raft_edit edit;
+    node_step(n, now, &ev, &edit);
+    n->seal_at = now + NODE_SEAL_US;
+    if (n->held_seq == seq)
+        net_send_held(n, now);
+    log_rx_drain(n, now); /* the cache may have room again */
+}
+
+void node_fetched(struct node *n, uint64_t now, unsigned what, size_t len)
+{
+    (void)now;
+    assert(what < NODE_FETCHES);
+    if (what == NODE_FETCH_APPLY) {
+        n->apply_chunk.fetching = false;
+        n->apply_chunk.len = len;
+        n->apply_off = 0;
+    } else {
+        log_tx_fetched(n, what, len);
+    }
+}
+
+/* Reads whose index is applied may be served. Indexes grow along the queue. */
+static void serve_reads(struct node *n)
+{
+    unsigned done = 0;
+    while (done < n->n_reads && n->reads[done].index <= n->applied)
+        done++;
+    if (done == 0)
+        return;
+    n->io.reads_done(n->io.ctx, n->reads[done - 1].read);
+    n->n_reads -= done;
+    memmove(n->reads, n->reads + done, n->n_reads * sizeof n->reads[0]);
+}
+
+static void add_read(struct node *n, uint64_t read, uint64_t index)
+{
+    if (n->n_reads == NODE_READS_MAX) /* far behind: the newest stand for all that come */
+        n->n_reads--;
+    n->reads[n->n_reads++] = (struct confirmed_read){read, index};
+}
+
+void node_flush(struct node *n, uint64_t now)
+{
+    struct raft_event tick = {.type = RAFT_EV_TICK};
+    struct raft_edit edit;
+    struct raft_ready rd;
+    n->again = false;
+    if (now >= raft_deadline(&n->raft))
+        node_step(n, now, &tick, &edit);
+    write_expire(n, now);
+    for (unsigned i = 0; i < n->raft.n_peers; i++)
+        relay_rx_drain(n, now, i);
+    write_take(n, now);
+
+    raft_ready(&n->raft, now, &rd);
+    if (rd.persist.seq != 0) {
+        assert(n->n_held == 0);
+        memcpy(n->held, rd.after, rd.n_after * sizeof n->held[0]);
+        n->n_held = rd.n_after;
+        n->held_seq = rd.persist.seq;
+    }
+    net_send(n, now, rd.now, rd.n_now);
+    if (rd.persist.seq != 0)
+        log_persist(n, &rd.persist);
+    if (rd.read)
+        add_read(n, rd.read_req, rd.read_index);
+    raft_advance(&n->raft, now, &rd);
+
+    if (log_apply(n))
+        for (unsigned i = 0; i < n->raft.n_peers; i++)
+            if (n->peers[i].lead_due)
+                net_send_to(n, now, i); /* its clients wait for the commit index */
+    serve_reads(n);
+    if (now >= n->seal_at) {
+        if (n->raft.inflight_seq == 0)
+            log_seal(n);
+        else
+            n->seal_at = RAFT_NEVER; /* that batch proves the same */
+    }
+}
+
+static uint64_t least(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+uint64_t node_deadline(const struct node *n, uint64_t now)
+{
+    if (n->again)
+        return now;
+    uint64_t at = least(raft_deadline(&n->raft), least(n->seal_at, n->write_deadline));
+    uint64_t streams = RAFT_NEVER;
+    for (unsigned i = 0; i < n->raft.n_peers; i++) {
+        const struct peer *p = &n->peers[i];
+        if (n->raft.role == RAFT_LEADER) {
+            at = least(at, p->relay_ack_by);
+            if (p->log.epoch != 0)
+                streams = least(streams, stream_tx_deadline(&p->log.tx));
+        }
+    }
+    if (n->raft.role == RAFT_FOLLOWER && n->relay_term == n->raft.term && n->raft.leader != 0)
+        streams = least(streams, stream_tx_deadline(&n->relay_tx));
+    /* A stream that is due but could not send waits for a disk read or an ACK, which will wake us;
+     * look again soon in case memory was short. */
+    if (streams <= now)
+        streams = now + NODE_ACK_DELAY_US;
+    return least(at, streams);
+}
+
+static void peer_status(const struct node *n, unsigned slot, struct status_peer *s)
+{
+    const struct peer *p = &n->peers[slot];
+    const struct raft_peer *rp = &n->raft.peers[slot];
+    s->id = rp->id;
+    memcpy(s->addr, p->addr, sizeof s->addr);
+    s->state = rp->state;
+    s->match_index = rp->match_index;
+    s->heard_us = p->link.accepted > 0 ? p->link.peer_ts_at : 0;
+    s->rtt_us = p->link.rtt.has ? p->link.rtt.srtt_us : 0;
+    s->sent = p->link.sent;
+    s->received = p->link.accepted;
+    s->resent_bytes = p->log.resent_bytes;
+}
+
+void node_status(const struct node *n, uint64_t now, struct status *s)
+{
+    const struct raft *r = &n->raft;
+    s->now_us = now;
+    s->start_us = n->start_us;
+    memcpy(s->cluster, n->cfg.cluster, sizeof s->cluster);
+    s->id = n->cfg.id;
+    s->role = r->role;
+    s->term = r->term;
+    s->leader = r->leader;
+    s->vote = r->vote;
+    s->commit_index = r->commit_index;
+    s->applied_index = n->applied;
+    s->last_index = r->last_index;
+    s->durable_index = r->durable_index;
+    s->why = r->why;
+    s->raft = r->stats;
+    s->n_peers = r->n_peers;
+    for (unsigned i = 0; i < r->n_peers; i++)
+        peer_status(n, i, &s->peers[i]);
+    s->keys = kv_count(n->kv);
+    s->pending_writes = n->n_writes;
+    s->disk_pending_us = r->inflight_seq != 0 ? now - r->inflight_since : 0;
+    s->datagrams_received = n->received;
+    s->datagrams_sent = 0;
+    for (unsigned i = 0; i < r->n_peers; i++)
+        s->datagrams_sent += n->peers[i].link.sent;
+    memcpy(s->drops, n->drops, sizeof s->drops);
+}
+
+const struct raft *node_raft(const struct node *n)
+{
+    return &n->raft;
+}

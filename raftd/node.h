@@ -1,0 +1,115 @@
+/* node.h: one raftd node without I/O: core, streams, log bytes and state machine as one value.
+ *
+ * The caller (the daemon's loop, or a simulator) owns sockets, disk, clock and threads. It tells
+ * the node what happened; the node answers through the calls in struct node_io, which must not
+ * call back into the node.
+ *
+ *     node_datagram()   a datagram arrived                  ->  send
+ *     node_write()      a local client wants to write       ->  answer
+ *     node_read()       a reader wants a linearizable read  ->  reads_done
+ *     node_persisted()  a batch is durable                  ->  persist
+ *     node_fetched()    old entries were read from disk     ->  fetch
+ *     node_flush()      once per loop iteration, after all of these, before the loop sleeps:
+ *                       sends, persists, applies, answers
+ *     node_deadline()   call node_flush() again then at the latest
+ *
+ * Time is CLOCK_BOOTTIME in microseconds, an argument read once per iteration; randomness is a
+ * seed. Everything is called from one thread.
+ */
+#ifndef RAFTD_NODE_H
+#define RAFTD_NODE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "raftd/core/raft.h"
+#include "raftd/request.h"
+#include "raftd/status.h"
+#include "storage/wal.h"
+
+struct kv;
+
+enum {
+    NODE_WRITES_MAX = 4096,           /* local writes not yet answered; beyond: BUSY            */
+    NODE_WRITE_BYTES_MAX = 8 << 20,   /* and their bytes                                        */
+    NODE_BATCH_BYTES_MAX = 1 << 18,   /* of one disk batch (or one record, if that is larger):
+                                           longer ones only delay the answers                      */
+    NODE_SEAL_US = 1000000,           /* an idle batch after the last write proves it durable    */
+    NODE_DISK_STALL_MIN_US = 1500000, /* SD cards pause for a second in normal work              */
+    NODE_ACK_DELAY_US = 5000,         /* followers wait so long for their disk before an ACK     */
+};
+
+/* What a fetch was for: handed back in node_fetched(). */
+enum {
+    NODE_FETCH_APPLY = RAFT_VOTERS_MAX,
+    NODE_FETCHES
+}; /* 0..: slot of a peer                  */
+
+struct node_io {
+    void *ctx;
+    /* Send a datagram to raft->peers[slot]. The bytes are the callee's only during the call. */
+    void (*send)(void *ctx, unsigned slot, const uint8_t *buf, size_t len);
+    /* Make the batch durable, in order, then node_persisted(seq). The bytes it points to are valid
+     * only during the call. At most two are outstanding: a batch of the core behind a seal. */
+    void (*persist)(void *ctx, uint64_t seq, const struct wal_batch *b);
+    /* Read whole records from index `first` on into buf, then node_fetched(). buf stays valid.
+     * At most one outstanding per `what`. */
+    void (*fetch)(void *ctx, unsigned what, uint64_t first, uint8_t *buf, size_t cap);
+    /* The request is done; result and revision are filled; it is the callee's now. */
+    void (*answer)(void *ctx, struct request *req);
+    /* All linearizable reads up to this node_read() number may be served. */
+    void (*reads_done)(void *ctx, uint64_t read);
+};
+
+struct node_config {
+    char cluster[65];
+    uint16_t id;
+    uint16_t voters[RAFT_VOTERS_MAX];
+    char addrs[RAFT_VOTERS_MAX]
+              [64]; /* of voters[i], for status                                   */
+    unsigned n_voters;
+    uint64_t election_timeout_us;
+    uint32_t max_value_bytes;
+    uint64_t seed;
+    uint32_t boot; /* random token of this process                              */
+};
+
+struct node;
+
+/* Starts a node from what recovery found (`wal` is read, not kept). NULL when memory is short. */
+struct node *node_new(const struct node_config *cfg, const struct node_io *io,
+                      const struct wal_report *wal, struct kv *kv, uint64_t now);
+
+/* Answers what is pending with RESULT_STOPPING and frees. */
+void node_free(struct node *n);
+
+/* Takes one datagram that came from the address of raft->peers[slot] (-1: from nobody's address).
+ * Hostile or stale ones are counted and dropped. */
+void node_datagram(struct node *n, uint64_t now, int slot, const uint8_t *buf, size_t len);
+
+/* Counts a datagram that the socket had to cut. */
+void node_count_drop(struct node *n, enum drop why);
+
+/* Takes over a write; it is answered later, or in this call when refused (BUSY). */
+void node_write(struct node *n, uint64_t now, struct request *req);
+
+/* Asks for a linearizable read; returns its number, see reads_done. */
+uint64_t node_read(struct node *n, uint64_t now);
+
+/* Batch `seq` of persist is durable. */
+void node_persisted(struct node *n, uint64_t now, uint64_t seq);
+
+/* The fetch for `what` brought `len` bytes of whole records (0: the entries are gone meanwhile). */
+void node_fetched(struct node *n, uint64_t now, unsigned what, size_t len);
+
+void node_flush(struct node *n, uint64_t now);
+uint64_t node_deadline(const struct node *n, uint64_t now);
+
+/* Fills everything but what the loop knows (fsync times, socket counters). */
+void node_status(const struct node *n, uint64_t now, struct status *s);
+
+/* For checks and tests. */
+const struct raft *node_raft(const struct node *n);
+
+#endif

@@ -1,0 +1,189 @@
+/* node_log.c: the log as bytes: mirroring the core's edits, batches for the disk, applying. */
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "raftd/cmd.h"
+#include "raftd/node_impl.h"
+
+/* Drops old entries from the cache until a record of `size` bytes fits and the reserve is left: a
+ * new leader must always be able to append its no-op. Only what is on our own disk may go
+ * (invariant 2); false when that is not enough. */
+bool log_make_room(struct node *n, size_t size)
+{
+    struct entries *e = &n->log;
+    while (!entries_fits(e, size + NODE_RESERVE_BYTES) ||
+           e->last - e->first + 1 >= ENTRIES_MAX - NODE_RESERVE_ENTRIES) {
+        if (e->first > e->last || e->first > n->raft.durable_index)
+            return false;
+        log_tx_before_drop(n, e->first);
+        entries_drop_first(e);
+    }
+    return true;
+}
+
+void log_push(struct node *n, size_t size)
+{
+    record_hash(entries_tail(&n->log), size, n->head);
+    entries_push(&n->log, size);
+}
+
+static void append_record(struct node *n, uint64_t index, uint8_t type, const uint8_t *data,
+                          size_t len)
+{
+    size_t size = record_size((uint32_t)len);
+    (void)log_make_room(n, size); /* proposals checked it; a no-op may use the reserve */
+    assert(index == n->log.last + 1);
+    uint8_t *rec = entries_tail(&n->log);
+    if (len > 0)
+        memcpy(rec + RECORD_HEAD_BYTES, data, len);
+    record_seal(rec, index, n->raft.term, type, n->head, (uint32_t)len);
+    log_push(n, size);
+}
+
+void log_append_command(struct node *n, uint64_t index, const uint8_t *cmd, size_t len)
+{
+    append_record(n, index, RECORD_COMMAND, cmd, len);
+}
+
+/* What raft_step() did to the log by itself: a truncation (the hash of the new last record comes
+ * with the record that replaces the truncated one), a new leader's no-op. */
+void log_mirror(struct node *n, const struct raft_edit *edit)
+{
+    if (edit->truncate)
+        entries_truncate(&n->log, edit->truncate_to);
+    if (edit->noop)
+        append_record(n, edit->append_first, RECORD_NOOP, NULL, 0);
+}
+
+/* Turns the core's batch into the disk's, cut to a size that the disk finishes soon. */
+void log_persist(struct node *n, struct raft_persist *p)
+{
+    struct wal_batch b = {
+        .term = p->term,
+        .vote = p->vote,
+        .truncate = p->truncate,
+        .truncate_to = p->truncate_to,
+    };
+    uint64_t last = n->log.last;
+    if (p->first_index != 0) {
+        uint64_t from = entries_pos(&n->log, p->first_index);
+        uint64_t end = entries_pos(&n->log, p->last_index + 1);
+        if (end - from > NODE_BATCH_BYTES_MAX) {
+            uint64_t i = entries_find(&n->log, from + NODE_BATCH_BYTES_MAX);
+            p->last_index = i > p->first_index ? i - 1 : i;
+            end = entries_pos(&n->log, p->last_index + 1);
+        }
+        last = p->last_index;
+        b.first_index = p->first_index;
+        b.last_index = last;
+        b.bytes[0].iov_base = ring_at(&n->log.ring, from);
+        b.bytes[0].iov_len = (size_t)(end - from);
+        b.bytes_n = 1;
+    }
+    b.last_term = raft_term_at(&n->raft, last);
+    if (last == n->log.last) {
+        memcpy(b.head, n->head, sizeof b.head);
+    } else {
+        size_t size;
+        const uint8_t *rec = entries_at(&n->log, last, &size);
+        record_hash(rec, size, b.head);
+    }
+    n->seal_at = RAFT_NEVER;
+    n->io.persist(n->io.ctx, p->seq, &b);
+}
+
+/* A second after the last write one empty batch proves that write durable to a later recovery;
+ * after it an idle node writes nothing. */
+void log_seal(struct node *n)
+{
+    struct wal_batch b = {
+        .term = n->raft.term,
+        .vote = n->raft.vote,
+        .last_term = raft_term_at(&n->raft, n->raft.last_index),
+        .idle = true,
+    };
+    memcpy(b.head, n->head, sizeof b.head);
+    n->seal_at = RAFT_NEVER;
+    n->io.persist(n->io.ctx, 0, &b);
+}
+
+void chunk_fetch(struct node *n, struct chunk *c, unsigned what, uint64_t first)
+{
+    size_t cap = n->record_max > NODE_CHUNK_BYTES ? n->record_max : NODE_CHUNK_BYTES;
+    if (c->fetching)
+        return;
+    if (c->buf == NULL && (c->buf = malloc(cap)) == NULL)
+        return; /* short of memory: asked again at the next flush */
+    c->first = first;
+    c->next = first;
+    c->len = 0;
+    c->fetching = true;
+    n->io.fetch(n->io.ctx, what, first, c->buf, cap);
+}
+
+static void apply_one(struct node *n, const struct record *rec)
+{
+    if (rec->term > n->applied_term) {
+        n->applied_term = rec->term;
+        write_term_applied(n, rec->term);
+    }
+    n->applied = rec->index;
+    if (rec->type != RECORD_COMMAND)
+        return;
+    struct cmd cmd;
+    int rc = cmd_decode(rec->data, rec->data_len, &cmd);
+    assert(rc == 0); /* the leader decoded it before it proposed it */
+    bool existed = false;
+    kv_apply(n->kv, rec->index, &cmd, &existed);
+    if (cmd.origin == n->cfg.id) {
+        write_applied(n, cmd.request, rec->index, existed, cmd.op);
+    } else if (n->raft.role == RAFT_LEADER) {
+        int slot = raft_peer_slot(&n->raft, cmd.origin);
+        if (slot >= 0)
+            n->peers[slot].lead_due = true;
+    }
+}
+
+/* The record to apply next: from the cache, or from a chunk read from disk (after a restart). */
+static bool next_to_apply(struct node *n, struct record *rec)
+{
+    uint64_t i = n->applied + 1;
+    struct chunk *c = &n->apply_chunk;
+    size_t size;
+    enum record_status st;
+    if (i >= n->log.first) {
+        const uint8_t *p = entries_at(&n->log, i, &size);
+        st = record_decode(p, size, rec, &size);
+        assert(st == RECORD_OK && rec->index == i);
+        return true;
+    }
+    if (c->fetching)
+        return false;
+    if (n->apply_off == c->len || n->apply_next != i) {
+        n->apply_off = 0;
+        n->apply_next = i;
+        chunk_fetch(n, c, NODE_FETCH_APPLY, i);
+        return false;
+    }
+    st = record_decode(c->buf + n->apply_off, c->len - n->apply_off, rec, &size);
+    assert(st == RECORD_OK && rec->index == i); /* storage checked every record it read */
+    n->apply_off += size;
+    n->apply_next = i + 1;
+    return true;
+}
+
+/* Applies all that is committed (figure 3.1, "All servers"). True if anything was. */
+bool log_apply(struct node *n)
+{
+    uint64_t before = n->applied;
+    struct record rec;
+    while (n->applied < n->raft.commit_index && next_to_apply(n, &rec))
+        apply_one(n, &rec);
+    if (n->apply_chunk.buf != NULL && !n->apply_chunk.fetching && n->applied + 1 >= n->log.first) {
+        free(n->apply_chunk.buf); /* caught up: only needed after a restart */
+        memset(&n->apply_chunk, 0, sizeof n->apply_chunk);
+        n->apply_off = 0;
+    }
+    return n->applied != before;
+}

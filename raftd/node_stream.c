@@ -1,0 +1,256 @@
+/* node_stream.c: log bytes as streams: to each peer while we lead, from the leader while we follow.
+ *
+ * A peer's stream begins after the entry that its probe matched. Its bytes come from the cached
+ * log when that reaches back far enough ("joined": stream offsets then differ from positions in
+ * the cache by a constant, since a leader only ever appends), else from disk, a chunk at a time.
+ */
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "raftd/node_impl.h"
+
+/* Links stream offsets to the cache if entry `index`, which starts at offset `off`, is in it. */
+static void try_join(struct node *n, struct log_tx *l, uint64_t index, uint64_t off)
+{
+    if (!l->joined && index >= n->log.first) {
+        l->joined = true;
+        l->delta = entries_pos(&n->log, index) - off;
+    }
+}
+
+/* Brings a peer's stream up to date with the core's view of the peer and with our log. */
+void log_tx_sync(struct node *n, unsigned slot)
+{
+    const struct raft_peer *rp = &n->raft.peers[slot];
+    struct log_tx *l = &n->peers[slot].log;
+    if (n->raft.role != RAFT_LEADER || rp->state != RAFT_PEER_REPLICATE) {
+        l->epoch = 0;
+        return;
+    }
+    if (l->epoch != rp->epoch || l->term != n->raft.term) { /* a new stream */
+        l->epoch = rp->epoch;
+        l->term = n->raft.term;
+        stream_tx_init(&l->tx, &n->peers[slot].link.rtt, NODE_ACK_DELAY_US, n->raft.cfg.heartbeat);
+        l->joined = false;
+        l->chunk.len = 0;
+        l->chunk.first = l->chunk.next = rp->base_index + 1;
+        l->chunk_off = l->next_off = 0;
+        try_join(n, l, rp->base_index + 1, 0);
+    }
+    if (l->joined)
+        stream_tx_end(&l->tx, n->log.ring.end - l->delta);
+    else if (!l->chunk.fetching && l->tx.una == l->next_off && l->chunk.next <= n->log.last)
+        (void)log_tx_bytes(n, slot, l->next_off, &(size_t){0}); /* starts the next fetch */
+    if (l->joined && l->tx.una + l->delta >= n->log.ring.start && !l->chunk.fetching &&
+        l->chunk.buf != NULL) {
+        free(l->chunk.buf); /* caught up */
+        l->chunk.buf = NULL;
+        l->chunk.len = 0;
+    }
+}
+
+/* The bytes at stream offset off and how many follow them in one piece; NULL: not in memory now (a
+ * fetch is on its way, or waits until what is in memory has been acknowledged). */
+const uint8_t *log_tx_bytes(struct node *n, unsigned slot, uint64_t off, size_t *len)
+{
+    struct log_tx *l = &n->peers[slot].log;
+    if (l->joined && off + l->delta >= n->log.ring.start) {
+        *len = (size_t)(n->log.ring.end - (off + l->delta));
+        return ring_at(&n->log.ring, off + l->delta);
+    }
+    if (l->chunk.fetching)
+        return NULL;
+    if (off >= l->chunk_off && off - l->chunk_off < l->chunk.len) {
+        *len = l->chunk.len - (size_t)(off - l->chunk_off);
+        return l->chunk.buf + (off - l->chunk_off);
+    }
+    if (l->tx.una >= l->next_off) {
+        l->chunk_off = l->next_off;
+        l->fetch_term = l->term;
+        l->fetch_epoch = l->epoch;
+        chunk_fetch(n, &l->chunk, slot, l->chunk.next);
+    }
+    return NULL;
+}
+
+/* A fetch for the peer came back with len bytes of whole records. */
+void log_tx_fetched(struct node *n, unsigned slot, size_t len)
+{
+    struct log_tx *l = &n->peers[slot].log;
+    struct chunk *c = &l->chunk;
+    c->fetching = false;
+    c->len = 0;
+    log_tx_sync(n, slot);
+    if (l->epoch == 0 || l->fetch_epoch != l->epoch || l->fetch_term != l->term ||
+        l->chunk_off != l->next_off)
+        return; /* for a stream that is no more */
+    size_t used = 0;
+    uint64_t next = c->first;
+    while (used < len) { /* storage checked each record; here only sizes count */
+        struct record rec;
+        size_t size;
+        enum record_status st = record_decode(c->buf + used, len - used, &rec, &size);
+        assert(st == RECORD_OK && rec.index == next);
+        used += size;
+        next++;
+    }
+    c->len = len;
+    c->next = next;
+    l->next_off = l->chunk_off + len;
+    if (!l->joined)
+        stream_tx_end(&l->tx, l->next_off);
+    try_join(n, l, next, l->next_off);
+}
+
+/* Entry `index` is about to leave the cache. A peer whose oldest unacknowledged byte lies in it
+ * goes on from disk, from this entry's start. */
+void log_tx_before_drop(struct node *n, uint64_t index)
+{
+    uint64_t from = entries_pos(&n->log, index), to = entries_pos(&n->log, index + 1);
+    for (unsigned slot = 0; slot < n->raft.n_peers; slot++) {
+        struct log_tx *l = &n->peers[slot].log;
+        uint64_t una = l->tx.una + l->delta;
+        if (l->epoch == 0 || !l->joined || una < from || una >= to)
+            continue;
+        l->next_off = from - l->delta;
+        l->chunk.next = index;
+        if (!l->chunk.fetching) {
+            l->chunk.len = 0;
+            l->chunk_off = l->next_off;
+        }
+    }
+}
+
+/* The core took a PROBE from the leader; if it matched, a new stream begins. */
+void log_rx_probe(struct node *n, const struct raft_msg *probe)
+{
+    const struct raft *r = &n->raft;
+    if (r->epoch == 0 || r->epoch != probe->probe.probe || r->term != probe->term ||
+        r->leader != probe->from)
+        return;
+    if (n->log_rx_term == r->term && n->log_rx_epoch == r->epoch)
+        return; /* a repeated probe */
+    stream_rx_init(&n->log_rx, n->log_rx_buf, n->log_rx_cap);
+    n->log_rx_term = r->term;
+    n->log_rx_epoch = r->epoch;
+    n->log_rx_base = probe->probe.prev_index;
+    n->log_rx_next = probe->probe.prev_index + 1;
+    n->log_rx_unacked = 0;
+}
+
+/* Takes a piece of the leader's stream. True if it should be acknowledged soon. */
+bool log_rx_put(struct node *n, const struct wire_data *d)
+{
+    const struct raft *r = &n->raft;
+    if (r->role != RAFT_FOLLOWER || r->epoch == 0 || d->id != r->epoch ||
+        n->log_rx_epoch != r->epoch || n->log_rx_term != r->term)
+        return false; /* unknown stream: the next LEAD asks for a probe */
+    if (d->base_index != n->log_rx_base) {
+        n->drops[DROP_STREAM]++;
+        return false;
+    }
+    enum stream_put rc = stream_rx_put(&n->log_rx, d->off, d->bytes, d->len);
+    return rc != STREAM_NEW || ++n->log_rx_unacked >= NODE_ACK_EVERY;
+}
+
+/* Records at the front of the stream that one RAFT_EV_APPEND can take. */
+struct append {
+    uint64_t first, last;
+    struct raft_run runs[RAFT_APPEND_RUNS_MAX];
+    size_t n_runs;
+    size_t bytes; /* of all of them                                                         */
+    uint8_t prev[RECORD_HASH_BYTES]; /* hash that the next record must name                       */
+    bool bad;
+};
+
+/* The record at offset `at` of the stream's front, if it is whole. */
+static bool next_record(struct node *n, struct append *a, const uint8_t *p, size_t len,
+                        struct record *rec, size_t *size)
+{
+    enum record_status st = record_decode(p, len, rec, size);
+    if (st == RECORD_SHORT && *size <= n->record_max)
+        return false;
+    a->bad = st != RECORD_OK || *size > n->record_max ||
+             rec->index != n->log_rx_next + (a->n_runs > 0 ? a->last - a->first + 1 : 0) ||
+             rec->term > n->raft.term ||
+             (a->n_runs > 0 && (memcmp(rec->prev, a->prev, sizeof a->prev) != 0 ||
+                                rec->term < a->runs[a->n_runs - 1].term)) ||
+             (a->n_runs == 0 && rec->index == n->log.last + 1 &&
+              memcmp(rec->prev, n->head, sizeof n->head) != 0);
+    return !a->bad;
+}
+
+/* Collects whole records; stops at a bad one, at a full list of runs, or when the cache is full. */
+static void collect(struct node *n, struct append *a, const uint8_t *p, size_t len)
+{
+    memset(a, 0, sizeof *a);
+    struct record rec;
+    size_t size;
+    while (a->bytes < len && next_record(n, a, p + a->bytes, len - a->bytes, &rec, &size)) {
+        bool new_run = a->n_runs == 0 || rec.term != a->runs[a->n_runs - 1].term;
+        if ((new_run && a->n_runs == RAFT_APPEND_RUNS_MAX) || !log_make_room(n, a->bytes + size))
+            return;
+        if (a->n_runs == 0)
+            a->first = rec.index;
+        if (new_run)
+            a->runs[a->n_runs++] = (struct raft_run){rec.index, rec.term};
+        a->last = rec.index;
+        record_hash(p + a->bytes, size, a->prev);
+        a->bytes += size;
+    }
+}
+
+/* Copies the records from edit->append_first on behind our log; the ones before are there. */
+static void append_records(struct node *n, const uint8_t *p, size_t bytes,
+                           const struct raft_edit *edit)
+{
+    struct record rec;
+    size_t size;
+    for (size_t at = 0; at < bytes; at += size) {
+        enum record_status st = record_decode(p + at, bytes - at, &rec, &size);
+        assert(st == RECORD_OK);
+        if (edit->append_first == 0 || rec.index < edit->append_first)
+            continue;
+        memcpy(entries_tail(&n->log), p + at, size);
+        log_push(n, size);
+    }
+}
+
+/* Hands what arrived without a gap to the core: AppendEntries, the receiver's part (figure 3.1). */
+void log_rx_drain(struct node *n, uint64_t now)
+{
+    const struct raft *r = &n->raft;
+    const uint8_t *p;
+    size_t len;
+    while (r->role == RAFT_FOLLOWER && r->epoch != 0 && n->log_rx_epoch == r->epoch &&
+           n->log_rx_term == r->term) {
+        stream_rx_ready(&n->log_rx, &p, &len);
+        struct append a;
+        collect(n, &a, p, len);
+        if (a.n_runs > 0) {
+            struct raft_event ev = {.type = RAFT_EV_APPEND};
+            ev.append.from = r->leader;
+            ev.append.term = r->term;
+            ev.append.epoch = r->epoch;
+            ev.append.prev_index = a.first - 1;
+            ev.append.prev_term = raft_term_at(r, a.first - 1);
+            ev.append.last_index = a.last;
+            ev.append.runs = a.runs;
+            ev.append.n_runs = a.n_runs;
+            struct raft_edit edit;
+            node_step(n, now, &ev, &edit);
+            append_records(n, p, a.bytes, &edit);
+            assert(n->log.last == r->last_index);
+            stream_rx_consume(&n->log_rx, a.bytes);
+            n->log_rx_next = a.last + 1;
+        }
+        if (a.bad) { /* intact datagrams, yet not a log: start the stream over */
+            n->drops[DROP_STREAM]++;
+            n->log_rx_epoch = 0;
+            raft_refuse_stream(&n->raft);
+        }
+        if (a.n_runs == 0)
+            return;
+    }
+}

@@ -1,0 +1,285 @@
+/* node_write.c: the writes of local clients, and those that followers relay to us as leader.
+ *
+ * A write enters at the node that its client talks to (its origin) and gets a number unique for
+ * ever: (boot token of the process, counter). The leader's origin is treated like any other. The
+ * origin learns the outcome by applying its own write: no reply travels.
+ *
+ * Exactly once while the origin lives. A write leaves for a leader in at most one term at a time:
+ * into the leader's log, or into the relay stream, which belongs to (term, boot token) and hands
+ * each byte over once. When the origin applies the first entry of a later term, every committed
+ * entry of older terms has been applied before it (terms never fall along the log), so a write
+ * that left in an older term and has not been seen never will be: it may safely leave again.
+ */
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "raftd/cmd.h"
+#include "raftd/core/bytes.h"
+#include "raftd/node_impl.h"
+
+static struct request **slot_of(struct node *n, uint32_t number)
+{
+    return &n->writes[number % NODE_WRITES_MAX];
+}
+
+/* The pending write with this number, or NULL. */
+static struct request *find(struct node *n, uint32_t number)
+{
+    struct request *req = *slot_of(n, number);
+    return req != NULL && (uint32_t)req->id == number ? req : NULL;
+}
+
+static void answer(struct node *n, struct request *req, enum result result)
+{
+    req->result = result;
+    n->io.answer(n->io.ctx, req);
+}
+
+static void finish(struct node *n, struct request *req, enum result result)
+{
+    *slot_of(n, (uint32_t)req->id) = NULL;
+    n->n_writes--;
+    n->write_bytes -= req->cmd_len;
+    answer(n, req, result);
+}
+
+static void wait_push(struct node *n, uint32_t number)
+{
+    assert(n->n_wait < NODE_WRITES_MAX);
+    n->wait[(n->wait_head + n->n_wait++) % NODE_WRITES_MAX] = number;
+}
+
+static void wait_pop(struct node *n)
+{
+    n->wait_head = (n->wait_head + 1) % NODE_WRITES_MAX;
+    n->n_wait--;
+}
+
+void node_write(struct node *n, uint64_t now, struct request *req)
+{
+    struct cmd cmd;
+    req->revision = 0;
+    req->sent_term = 0;
+    if (cmd_decode(req->cmd, req->cmd_len, &cmd) < 0) {
+        answer(n, req, RESULT_BAD);
+        return;
+    }
+    if (cmd.value_len > n->cfg.max_value_bytes) {
+        answer(n, req, RESULT_TOO_LARGE);
+        return;
+    }
+    uint32_t number = n->next_write;
+    if (*slot_of(n, number) != NULL || n->n_wait == NODE_WRITES_MAX ||
+        n->write_bytes + req->cmd_len > NODE_WRITE_BYTES_MAX) {
+        answer(n, req, RESULT_BUSY);
+        return;
+    }
+    n->next_write++;
+    req->id = (uint64_t)n->cfg.boot << 32 | number;
+    cmd_stamp(req->cmd, n->cfg.id, req->id);
+    *slot_of(n, number) = req;
+    n->n_writes++;
+    n->write_bytes += req->cmd_len;
+    if (req->deadline_us < n->write_deadline)
+        n->write_deadline = req->deadline_us > now ? req->deadline_us : now;
+    wait_push(n, number);
+}
+
+/* Leader: appends one command to its log. False when it must wait for commits or for the disk. */
+static bool propose(struct node *n, uint64_t now, const uint8_t *cmd, size_t len)
+{
+    size_t size = record_size((uint32_t)len);
+    uint64_t uncommitted = 0;
+    if (n->raft.commit_index < n->log.last) {
+        uint64_t from = n->raft.commit_index + 1;
+        uint64_t pos = from < n->log.first ? n->log.ring.start : entries_pos(&n->log, from);
+        uncommitted = n->log.ring.end - pos;
+    }
+    if (uncommitted > 0 && uncommitted + size > n->log.ring.cap / 2)
+        return false; /* also leaves the older half for peers that are a little behind */
+    if (!log_make_room(n, size))
+        return false;
+    struct raft_event ev = {.type = RAFT_EV_PROPOSE, .propose = {.n = 1}};
+    struct raft_edit edit;
+    node_step(n, now, &ev, &edit);
+    if (edit.append_first == 0)
+        return false;
+    log_append_command(n, edit.append_first, cmd, len);
+    return true;
+}
+
+/* Our relay stream starts afresh with each leader. */
+void relay_tx_sync(struct node *n)
+{
+    if (n->relay_term == n->raft.term)
+        return;
+    n->relay_term = n->raft.term;
+    n->relay.start = n->relay.end;
+    n->relay_base = n->relay.end;
+    int slot = raft_peer_slot(&n->raft, n->raft.leader);
+    assert(slot >= 0);
+    stream_tx_init(&n->relay_tx, &n->peers[slot].link.rtt, NODE_ACK_DELAY_US,
+                   n->raft.cfg.heartbeat);
+}
+
+/* Follower: puts one command on the way to the leader. False when it must wait. */
+static bool relay(struct node *n, const uint8_t *cmd, size_t len)
+{
+    if (n->relay.base == NULL) {
+        size_t min = CMD_HEAD_BYTES + CMD_KEY_MAX_BYTES + (size_t)n->cfg.max_value_bytes;
+        if (ring_init(&n->relay, min + NODE_RELAY_BYTES) < 0)
+            return false;
+        n->relay_base = 0;
+    }
+    relay_tx_sync(n);
+    n->relay.start = n->relay_base + n->relay_tx.una; /* what the leader has may go */
+    if (ring_room(&n->relay) < NODE_RELAY_HEAD_BYTES + len)
+        return false;
+    uint8_t *p = ring_at(&n->relay, n->relay.end);
+    put_u32(p, (uint32_t)len);
+    memcpy(p + NODE_RELAY_HEAD_BYTES, cmd, len);
+    n->relay.end += NODE_RELAY_HEAD_BYTES + len;
+    stream_tx_end(&n->relay_tx, n->relay.end - n->relay_base);
+    return true;
+}
+
+/* Sends waiting writes on their way, in order. */
+void write_take(struct node *n, uint64_t now)
+{
+    while (n->n_wait > 0) {
+        struct request *req = find(n, n->wait[n->wait_head]);
+        if (req != NULL) { /* else: timed out while it waited */
+            bool gone;
+            if (n->raft.role == RAFT_LEADER)
+                gone = propose(n, now, req->cmd, req->cmd_len);
+            else
+                gone = n->raft.role == RAFT_FOLLOWER && n->raft.leader != 0 &&
+                       relay(n, req->cmd, req->cmd_len);
+            if (!gone)
+                return;
+            req->sent_term = n->raft.term;
+        }
+        wait_pop(n);
+    }
+}
+
+/* An entry of ours was applied. */
+void write_applied(struct node *n, uint64_t request, uint64_t index, bool existed, uint8_t op)
+{
+    if ((uint32_t)(request >> 32) != n->cfg.boot)
+        return; /* of an earlier process */
+    struct request *req = find(n, (uint32_t)request);
+    if (req == NULL)
+        return; /* its client was told "unknown" meanwhile */
+    req->revision = index;
+    finish(n, req, op == CMD_DELETE && !existed ? RESULT_NO_KEY : RESULT_OK);
+}
+
+/* The first entry of `term` is being applied: writes that left in older terms are lost for good
+ * and go to the back of the queue, oldest first (see the top of this file). */
+void write_term_applied(struct node *n, uint64_t term)
+{
+    if (n->n_writes == 0)
+        return;
+    for (uint32_t i = 0; i < NODE_WRITES_MAX; i++) {
+        struct request *req = find(n, n->next_write + i - NODE_WRITES_MAX);
+        if (req != NULL && req->sent_term != 0 && req->sent_term < term) {
+            req->sent_term = 0;
+            wait_push(n, (uint32_t)req->id);
+            n->again = true;
+        }
+    }
+}
+
+/* Answers the writes whose time is up: "no leader" if nothing has left this node, else unknown. */
+void write_expire(struct node *n, uint64_t now)
+{
+    if (now < n->write_deadline)
+        return;
+    n->write_deadline = RAFT_NEVER;
+    bool leader_known = n->raft.leader != 0;
+    for (unsigned i = 0; i < NODE_WRITES_MAX; i++) {
+        struct request *req = n->writes[i];
+        if (req == NULL)
+            continue;
+        if (req->deadline_us <= now)
+            finish(n, req,
+                   req->sent_term != 0 ? RESULT_UNKNOWN
+                   : leader_known      ? RESULT_BUSY
+                                       : RESULT_NO_LEADER);
+        else if (req->deadline_us < n->write_deadline)
+            n->write_deadline = req->deadline_us;
+    }
+    unsigned waiting = n->n_wait; /* keep the queue no longer than the writes that are left */
+    while (waiting-- > 0) {
+        uint32_t number = n->wait[n->wait_head];
+        wait_pop(n);
+        if (find(n, number) != NULL)
+            wait_push(n, number);
+    }
+}
+
+void write_stop(struct node *n)
+{
+    for (unsigned i = 0; i < NODE_WRITES_MAX; i++)
+        if (n->writes[i] != NULL)
+            finish(n, n->writes[i], RESULT_STOPPING);
+}
+
+/* Leader: a peer answered our probe; its boot token names its relay stream in this term. Late
+ * datagrams of its earlier process carry another token and are dropped. */
+void relay_rx_adopt(struct node *n, unsigned slot)
+{
+    struct peer *p = &n->peers[slot];
+    const struct raft_peer *rp = &n->raft.peers[slot];
+    if (rp->boot == 0 || rp->epoch == 0 ||
+        (p->relay_term == n->raft.term && p->relay_boot == rp->boot))
+        return;
+    size_t cap = NODE_RELAY_HEAD_BYTES + CMD_HEAD_BYTES + CMD_KEY_MAX_BYTES +
+                 (size_t)n->cfg.max_value_bytes + NODE_RELAY_BYTES / 4;
+    if (p->relay_buf == NULL && (p->relay_buf = malloc(cap)) == NULL)
+        return; /* its relays wait until there is memory */
+    stream_rx_init(&p->relay_rx, p->relay_buf, cap);
+    p->relay_term = n->raft.term;
+    p->relay_boot = rp->boot;
+    p->relay_ack_by = RAFT_NEVER;
+}
+
+void relay_rx_put(struct node *n, uint64_t now, unsigned slot, const struct wire_data *d)
+{
+    struct peer *p = &n->peers[slot];
+    if (n->raft.role != RAFT_LEADER || p->relay_term != n->raft.term || p->relay_boot != d->id)
+        return;
+    enum stream_put rc = stream_rx_put(&p->relay_rx, d->off, d->bytes, d->len);
+    uint64_t by = rc == STREAM_NEW ? now + NODE_ACK_DELAY_US : now;
+    if (by < p->relay_ack_by)
+        p->relay_ack_by = by;
+}
+
+/* Proposes what has arrived without a gap; what can't be taken now stays and closes the window. */
+void relay_rx_drain(struct node *n, uint64_t now, unsigned slot)
+{
+    struct peer *p = &n->peers[slot];
+    if (n->raft.role != RAFT_LEADER || p->relay_term != n->raft.term || p->relay_buf == NULL)
+        return;
+    const uint8_t *bytes;
+    size_t len;
+    while (stream_rx_ready(&p->relay_rx, &bytes, &len), len >= NODE_RELAY_HEAD_BYTES) {
+        size_t cmd_len = get_u32(bytes);
+        struct cmd cmd;
+        if (cmd_len > CMD_MAX_BYTES) {
+            n->drops[DROP_STREAM]++; /* a bug over there; its stream stays shut in this term */
+            p->relay_boot = 0;
+            return;
+        }
+        if (len < NODE_RELAY_HEAD_BYTES + cmd_len)
+            return;
+        const uint8_t *data = bytes + NODE_RELAY_HEAD_BYTES;
+        if (cmd_decode(data, cmd_len, &cmd) < 0 || cmd.value_len > n->cfg.max_value_bytes)
+            n->drops[DROP_STREAM]++; /* skipped: its origin reports a timeout */
+        else if (!propose(n, now, data, cmd_len))
+            return;
+        stream_rx_consume(&p->relay_rx, NODE_RELAY_HEAD_BYTES + cmd_len);
+    }
+}

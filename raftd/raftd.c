@@ -1,0 +1,250 @@
+/* raftd.c: the daemon's command line. */
+#include <errno.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <malloc.h>
+#include <signal.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "net/wire.h"
+#include "raftd/conf.h"
+#include "raftd/exits.h"
+#include "raftd/loop.h"
+#include "raftd/say.h"
+#include "raftd/version.h"
+#include "storage/ident.h"
+#include "storage/wal.h"
+
+static const char usage_text[] =
+    "usage: raftd [-c FILE] [-i ID] [-d DIR] [-s SOCKET] [-np]\n"
+    "       raftd --init [-c FILE] [-i ID] [-d DIR]\n"
+    "       raftd --check DIR\n"
+    "\n"
+    "  -c FILE        configuration (default /etc/raftd/raftd.conf), see raftd.conf(5)\n"
+    "  -i ID          which of the configured nodes this is\n"
+    "  -d DIR         data directory, in place of data_dir\n"
+    "  -s SOCKET      client socket, in place of socket\n"
+    "  -n             check the configuration and exit\n"
+    "  -p             print the configuration with all defaults and exit\n"
+    "  --init         create the data directory with this node's identity (once), and exit\n"
+    "  --check DIR    say what recovery of DIR would find and do, change nothing, and exit\n"
+    "  --help         this text\n"
+    "  --version      the version\n";
+
+struct options {
+    const char *conf_path;
+    const char *data_dir;
+    const char *socket;
+    const char *check_dir;
+    uint16_t id;
+    bool test, print, init;
+};
+
+static _Noreturn void usage_error(const char *what)
+{
+    fprintf(stderr, "raftd: %s\n%s", what, usage_text);
+    exit(RAFTD_EXIT_USAGE);
+}
+
+static uint16_t parse_id(const char *text)
+{
+    char *end;
+    errno = 0;
+    unsigned long v = strtoul(text, &end, 10);
+    if (errno != 0 || *text < '0' || *text > '9' || *end != '\0' || v < 1 || v > CONF_ID_MAX)
+        usage_error("-i takes a node id, a number from 1 to 999");
+    return (uint16_t)v;
+}
+
+static struct options parse_options(int argc, char **argv)
+{
+    enum { OPT_INIT = 256, OPT_CHECK, OPT_VERSION };
+    static const struct option longs[] = {
+        {"init", no_argument, NULL, OPT_INIT},
+        {"check", required_argument, NULL, OPT_CHECK},
+        {"help", no_argument, NULL, 'h'},
+        {"version", no_argument, NULL, OPT_VERSION},
+        {NULL, 0, NULL, 0},
+    };
+    struct options o = {.conf_path = "/etc/raftd/raftd.conf"};
+    int c;
+    while ((c = getopt_long(argc, argv, "c:i:d:s:nph", longs, NULL)) != -1) {
+        switch (c) {
+        case 'c': o.conf_path = optarg; break;
+        case 'i': o.id = parse_id(optarg); break;
+        case 'd': o.data_dir = optarg; break;
+        case 's': o.socket = optarg; break;
+        case 'n': o.test = true; break;
+        case 'p': o.print = true; break;
+        case OPT_INIT: o.init = true; break;
+        case OPT_CHECK: o.check_dir = optarg; break;
+        case 'h': fputs(usage_text, stdout); exit(RAFTD_EXIT_OK);
+        case OPT_VERSION: puts("raftd " RAFTD_VERSION); exit(RAFTD_EXIT_OK);
+        default: usage_error("wrong option");
+        }
+    }
+    if (optind < argc)
+        usage_error("no arguments expected after the options");
+    return o;
+}
+
+static void load_conf(struct conf *conf, const struct options *o)
+{
+    char err[CONF_ERR_SIZE];
+    int rc = conf_load(conf, o->conf_path, err, sizeof err);
+    if (rc == 0 && o->data_dir != NULL)
+        rc = conf_set(conf, "node", "data_dir", o->data_dir, "-d", err, sizeof err);
+    if (rc == 0 && o->socket != NULL)
+        rc = conf_set(conf, "node", "socket", o->socket, "-s", err, sizeof err);
+    if (rc < 0)
+        say_fatal(RAFTD_EXIT_USAGE, "%s", err);
+}
+
+static void set_node(struct conf *conf, uint16_t id)
+{
+    char err[CONF_ERR_SIZE], ident[SAY_IDENT_MAX_BYTES];
+    if (conf_set_node(conf, id, err, sizeof err) < 0)
+        say_fatal(RAFTD_EXIT_USAGE, "%s", err);
+    (void)snprintf(ident, sizeof ident, "raftd[%u]", conf_self(conf)->id);
+    say_set_ident(ident);
+    say_set_level((enum say_level)conf->log_level);
+}
+
+/* sodium_init() may block for minutes on a small box that has just booted: say so first. */
+static void init_random(void)
+{
+    char byte;
+    if (getrandom(&byte, 1, GRND_NONBLOCK) < 0 && errno == EAGAIN)
+        say_warn("waiting for the kernel's random numbers (no entropy yet after boot)");
+    if (sodium_init() < 0)
+        say_fatal(RAFTD_EXIT_INTERNAL, "libsodium cannot start");
+}
+
+static struct ident expected_ident(const struct conf *conf)
+{
+    struct ident id = {
+        .cluster_id = wire_cluster_id(conf->name),
+        .node_id = conf_self(conf)->id,
+    };
+    return id;
+}
+
+/* Says why the directory is refused, and ends. */
+static _Noreturn void refuse_dir(enum ident_result rc, const char *dir, const char *err)
+{
+    if (rc == IDENT_FAILED)
+        say_fatal(RAFTD_EXIT_DISK, "%s", err);
+    if (rc == IDENT_MISSING)
+        say_fatal(RAFTD_EXIT_DATA_DIR,
+                  "%s: %s. A new node? Then run raftd --init with the same options once. A node "
+                  "that lost its disk must not be given a new one under its old id",
+                  dir, err);
+    say_fatal(RAFTD_EXIT_DATA_DIR, "%s: %s", dir, err);
+}
+
+static int run_init(const struct conf *conf)
+{
+    char err[WAL_MESSAGE_BYTES];
+    int lock;
+    struct ident id = expected_ident(conf);
+    randombytes_buf(&id.storage_id, sizeof id.storage_id);
+    id.created = (uint64_t)time(NULL);
+    enum ident_result rc = ident_lock(&disk_posix, conf->data_dir, true, &lock, err, sizeof err);
+    if (rc == IDENT_OK)
+        rc = ident_create(&disk_posix, conf->data_dir, &id, 0, err, sizeof err);
+    if (rc != IDENT_OK)
+        refuse_dir(rc, conf->data_dir, err);
+    say_info("%s is now the data directory of node %u of cluster %s", conf->data_dir, id.node_id,
+             conf->name);
+    return RAFTD_EXIT_OK;
+}
+
+/* The directory's lock, identity and log; ends the process with a clear message on any trouble.
+ * The lock lasts until the process ends. */
+static struct wal_options claim_dir(const char *dir, const struct ident *want, struct ident *found)
+{
+    char err[WAL_MESSAGE_BYTES];
+    int lock;
+    enum ident_result rc = ident_lock(&disk_posix, dir, false, &lock, err, sizeof err);
+    if (rc == IDENT_OK)
+        rc = ident_load(&disk_posix, dir, want, found, err, sizeof err);
+    if (rc != IDENT_OK)
+        refuse_dir(rc, dir, err);
+    if (err[0] != '\0')
+        say_warn("%s", err);
+    return (struct wal_options){.storage_id = found->storage_id};
+}
+
+static void check_wal(int rc, const struct wal_report *rep)
+{
+    if (rc == -EBADMSG)
+        say_fatal(RAFTD_EXIT_CORRUPT,
+                  "%s. Nothing was changed and nothing will be: entries that "
+                  "were acknowledged may be in there",
+                  rep->message);
+    if (rc < 0)
+        say_fatal(RAFTD_EXIT_DISK, "%s", rep->message);
+    if (rep->verdict == WAL_TORN)
+        say_info("%s", rep->message);
+}
+
+static int run_check(const char *dir)
+{
+    struct ident id;
+    struct wal_report rep;
+    struct wal_options opts = claim_dir(dir, NULL, &id);
+    check_wal(wal_check(&disk_posix, dir, &opts, &rep), &rep);
+    printf("node=%u\nverdict=%s\nterm=%" PRIu64 "\nvote=%u\nlast_index=%" PRIu64
+           "\nlast_term=%" PRIu64 "\nbatches=%" PRIu64 "\nsegments=%" PRIu64 "\ncut_bytes=%" PRIu64
+           "\n",
+           id.node_id, rep.verdict == WAL_TORN ? "torn" : "clean", rep.term, rep.vote,
+           rep.last_index, rep.last_term, rep.batches, rep.segments, rep.cut_bytes);
+    return RAFTD_EXIT_OK;
+}
+
+static int run_daemon(const struct conf *conf)
+{
+    struct ident want = expected_ident(conf), id;
+    struct wal_report rep;
+    struct wal *wal = NULL;
+    struct wal_options opts = claim_dir(conf->data_dir, &want, &id);
+    check_wal(wal_open(&wal, &disk_posix, conf->data_dir, &opts, &rep), &rep);
+    int rc = loop_run(conf, wal, &rep);
+    wal_close(wal);
+    return rc;
+}
+
+int main(int argc, char **argv)
+{
+    struct options o = parse_options(argc, argv);
+    struct conf conf;
+    say_set_ident("raftd");
+    (void)signal(SIGPIPE, SIG_IGN);
+    (void)mallopt(M_ARENA_MAX, 2); /* per-thread heaps cost more than they save here */
+    if (o.check_dir != NULL)
+        return run_check(o.check_dir);
+    load_conf(&conf, &o);
+    if (o.print && !o.test) {
+        if (o.id != 0)
+            set_node(&conf, o.id);
+        return conf_print(&conf, stdout) < 0 ? RAFTD_EXIT_INTERNAL : RAFTD_EXIT_OK;
+    }
+    if (conf_warning(&conf) != NULL)
+        say_warn("%s", conf_warning(&conf));
+    if (o.test) {
+        if (o.id != 0)
+            set_node(&conf, o.id);
+        if (o.print && conf_print(&conf, stdout) < 0)
+            return RAFTD_EXIT_INTERNAL;
+        return RAFTD_EXIT_OK;
+    }
+    set_node(&conf, o.id);
+    init_random();
+    return o.init ? run_init(&conf) : run_daemon(&conf);
+}

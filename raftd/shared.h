@@ -1,0 +1,47 @@
+/* shared.h: all that the loop and the reader threads share, and how.
+ *
+ *   writes   reader -> loop by `requests`, loop -> reader by `answers` (wait-free queues of
+ *            liburcu; the objects are struct request)
+ *   reads    a reader that needs a linearizable read raises its read_want and wakes the loop; the
+ *            loop sets read_done to the highest read_want whose reads may now be served from kv
+ *   state    kv and status are RCU-protected: readers look, the loop replaces
+ *
+ * `wake` calls are safe from any thread (ev_async_send).
+ */
+#ifndef RAFTD_SHARED_H
+#define RAFTD_SHARED_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+#include <urcu/wfcqueue.h>
+
+#include "raftd/status.h"
+
+struct kv;
+
+enum { READERS_MAX = 8 }; /* more threads than any edge box has cores */
+
+struct shared_reader {
+    _Atomic uint64_t
+        read_want; /* written by the reader                                           */
+    _Atomic uint64_t
+        read_done; /* written by the loop                                             */
+    struct cds_wfcq_head answers_head;
+    struct cds_wfcq_tail answers_tail;
+    void (*wake)(void *ctx); /* the reader: answers or read_done have news                      */
+    void *wake_ctx;
+};
+
+struct shared {
+    struct kv *kv;
+    struct status *status; /* RCU pointer; never NULL once readers run                        */
+    uint32_t max_value_bytes;
+    struct cds_wfcq_head requests_head;
+    struct cds_wfcq_tail requests_tail;
+    void (*wake_loop)(void *ctx);
+    void *wake_loop_ctx;
+    unsigned n_readers; /* slots in use; with readers = 0 the loop itself is slot 0        */
+    struct shared_reader readers[READERS_MAX];
+};
+
+#endif
