@@ -1,0 +1,175 @@
+/* check.c: the invariants of one node as code. Those of a whole cluster (election safety, leader
+ * completeness ...) need all nodes; the tests check them. */
+#include "raftd/core/raft_impl.h"
+
+#define CHECK(condition, sentence)                                                                 \
+    do {                                                                                           \
+        if (!(condition))                                                                          \
+            return (sentence);                                                                     \
+    } while (0)
+
+static bool is_voter(const struct raft *r, uint16_t id)
+{
+    return id == r->cfg.id || raft_peer_slot(r, id) >= 0;
+}
+
+static const char *check_hard_state(const struct raft *r)
+{
+    CHECK(r->durable_term <= r->term, "the durable term leads the term");
+    CHECK(r->durable_term != r->term || r->durable_vote == 0 || r->durable_vote == r->vote,
+          "the vote changed within a term");
+    CHECK(r->vote == 0 || is_voter(r, r->vote), "the vote is for no voter");
+    CHECK(r->inflight_seq < r->next_seq, "a batch in flight that was never made");
+    if (r->inflight_seq == 0)
+        return NULL;
+    CHECK(r->inflight_term >= r->durable_term && r->inflight_term <= r->term,
+          "the batch in flight lowers the term or leads it");
+    CHECK(r->inflight_term != r->term || r->inflight_vote == 0 || r->inflight_vote == r->vote,
+          "the batch in flight holds another vote of this term");
+    return NULL;
+}
+
+static const char *check_log(const struct raft *r)
+{
+    CHECK(r->n_runs <= r->cap_runs, "more runs than memory");
+    CHECK((r->n_runs == 0) == (r->last_index == 0), "runs and last index disagree");
+    for (size_t i = 0; i < r->n_runs; i++) {
+        CHECK(r->runs[i].first_index <= r->last_index, "a run starts beyond the log");
+        CHECK(r->runs[i].term > 0 && r->runs[i].term <= r->term, "an entry of a future term");
+        CHECK(i == 0 || r->runs[i].first_index > r->runs[i - 1].first_index,
+              "first indexes of runs do not grow");
+        CHECK(i == 0 || r->runs[i].term > r->runs[i - 1].term, "terms of runs do not grow");
+    }
+    CHECK(r->n_runs == 0 || r->runs[0].first_index == 1, "the log does not start at 1");
+    CHECK(r->commit_index <= r->last_index, "committed beyond the log");
+    CHECK(r->commit_index <= r->leader_commit, "committed more than any leader");
+    CHECK(r->verified <= r->last_index, "verified beyond the log");
+    CHECK(r->written_last <= r->last_index, "written beyond the log");
+    CHECK(r->durable_index <= r->written_last, "durable but not written");
+    CHECK(r->inflight_seq == 0 ||
+              (r->inflight_last <= r->written_last && r->durable_index <= r->inflight_last),
+          "the batch in flight is not between durable and written");
+    CHECK(r->inflight_seq != 0 || r->durable_index == r->written_last,
+          "written, not durable, and nothing in flight");
+    CHECK(!r->truncate_pending || r->written_last == r->truncate_to,
+          "written beyond a truncation that the disk has not seen");
+    return NULL;
+}
+
+static const char *check_role(const struct raft *r)
+{
+    bool follower = r->role == RAFT_FOLLOWER, leader = r->role == RAFT_LEADER;
+    CHECK(leader == (r->leader == r->cfg.id), "leader of itself without the role");
+    CHECK(r->leader == 0 || is_voter(r, r->leader), "the leader is no voter");
+    CHECK(follower || leader || r->leader == 0, "a candidate keeps a leader");
+    CHECK(leader || r->n_reads == 0, "reads of others wait on a node that does not lead");
+    CHECK(r->role != RAFT_CANDIDATE || r->vote == r->cfg.id, "a candidate without its own vote");
+    CHECK(!follower || r->leader == 0 || r->leader_heard != 0, "a leader that was never heard");
+    CHECK(r->epoch == 0 || r->epoch == r->probe_seen, "a stream that is not of the newest probe");
+    CHECK(!leader || (r->epoch == 0 && r->verified == 0), "a leader that follows a stream");
+    CHECK((follower && r->leader != 0) ||
+              (!r->ack_due && r->ack_by == RAFT_NEVER && r->refused_epoch == 0),
+          "an acknowledgement is due to nobody");
+    CHECK(r->refused_epoch == 0 || r->ack_due, "a stream was refused in silence");
+    CHECK(r->read_done <= r->read_want, "a read was answered that was not asked for");
+    return NULL;
+}
+
+static const char *check_peer(const struct raft *r, const struct raft_peer *p)
+{
+    CHECK(p->match_index <= r->last_index, "match beyond the log");
+    CHECK(p->base_index <= r->last_index, "a stream starts beyond the log");
+    CHECK(p->round <= r->round, "a round was acknowledged that was not made");
+    CHECK(p->probe < r->next_probe, "a probe that was not made");
+    switch (p->state) {
+    case RAFT_PEER_PROBE:
+        CHECK(p->epoch == 0, "a stream while probing");
+        CHECK(p->probe_index <= r->last_index, "a probe beyond the log");
+        break;
+    case RAFT_PEER_REPLICATE:
+        CHECK(p->epoch != 0 && p->epoch == p->probe, "a stream without its probe");
+        CHECK(p->base_term == raft_term_at(r, p->base_index), "a stream starts at another entry");
+        break;
+    case RAFT_PEER_SNAPSHOT: CHECK(p->epoch == 0, "a stream while a snapshot is needed"); break;
+    }
+    return NULL;
+}
+
+static const char *check_reads(const struct raft *r)
+{
+    for (unsigned i = 0; i < r->n_reads; i++) {
+        const struct raft_read *read = &r->reads[i];
+        unsigned same = 0;
+        CHECK(is_voter(r, read->from), "a read of no voter");
+        CHECK(read->need <= r->round + 1, "a read waits for a round too late");
+        CHECK(read->index >= r->term_first && read->index <= r->last_index,
+              "a read index outside of the term's log");
+        for (unsigned j = i + 1; j < r->n_reads; j++) {
+            if (r->reads[j].from != read->from)
+                continue;
+            same++;
+            CHECK(r->reads[j].req > read->req && r->reads[j].need > read->need,
+                  "reads of a node out of order");
+        }
+        CHECK(same <= 1, "more than two reads of a node");
+    }
+    return NULL;
+}
+
+static const char *check_leader(const struct raft *r)
+{
+    CHECK(raft_hard_state_durable(r) && r->vote == r->cfg.id,
+          "a leader without a durable vote for itself");
+    CHECK(raft_term_at(r, r->term_first) == r->term, "the no-op is not of this term");
+    CHECK(raft_term_at(r, r->term_first - 1) < r->term, "entries of this term before the no-op");
+    CHECK(raft_term_at(r, r->last_index) == r->term, "a leader's log ends in another term");
+
+    uint64_t durable[RAFT_VOTERS_MAX];
+    for (unsigned i = 0; i < r->n_peers; i++) {
+        const char *broken = check_peer(r, &r->peers[i]);
+        if (broken != NULL)
+            return broken;
+        durable[i] = r->peers[i].match_index;
+    }
+    durable[r->n_peers] = r->durable_index;
+    uint64_t majority = raft_majority(durable, r->n_peers + 1);
+    CHECK(r->commit_index < r->term_first || r->commit_index == majority,
+          "committed something else than what a majority has on disk");
+    CHECK(majority < r->term_first || r->commit_index == majority,
+          "a majority has an entry of this term on disk and it is not committed");
+    return check_reads(r);
+}
+
+static const char *check_messages(const struct raft *r)
+{
+    CHECK(r->n_now <= RAFT_MSGS_MAX && r->n_after <= RAFT_MSGS_MAX, "too many messages");
+    for (size_t i = 0; i < r->n_now; i++)
+        CHECK(r->now_msgs[i].term <= r->durable_term, "a message speaks of a term not on disk");
+    for (size_t i = 0; i < r->n_after; i++)
+        CHECK(r->after_msgs[i].term == r->term, "a message of an old term waits for the disk");
+    for (size_t i = 0; i < r->n_now; i++) {
+        const struct raft_msg *m = &r->now_msgs[i];
+        if (m->term != r->durable_term)
+            continue;
+        CHECK(m->type != RAFT_MSG_VOTE_RSP || m->vote_rsp.pre || !m->vote_rsp.granted ||
+                  m->to == r->durable_vote,
+              "a vote leaves before it is on disk");
+        CHECK(m->type != RAFT_MSG_VOTE_REQ || m->vote_req.pre || r->durable_vote == r->cfg.id,
+              "a candidate asks for votes before its own is on disk");
+    }
+    return NULL;
+}
+
+const char *raft_check(const struct raft *r)
+{
+    const char *broken = check_hard_state(r);
+    if (broken == NULL)
+        broken = check_log(r);
+    if (broken == NULL)
+        broken = check_role(r);
+    if (broken == NULL && r->role == RAFT_LEADER)
+        broken = check_leader(r);
+    if (broken == NULL)
+        broken = check_messages(r);
+    return broken;
+}

@@ -1,0 +1,276 @@
+/* election.c: terms, votes, timers and roles.
+ *
+ *                    timeout                majority of PreVotes           majority of votes
+ *     follower ----------------> pre-candidate -------------> candidate -------------> leader
+ *        ^                        |  ^                          |  |                     |
+ *        |  leader, higher term   |  +------- timeout ----------+  | leader, higher term |
+ *        +------------------------+--------------------------------+                     |
+ *        +------------------- higher term, no majority heard, own disk stalls -----------+
+ *
+ * PreVote (section 9.6) keeps a node that can't win from raising terms; stickiness (section 4.2.3)
+ * keeps voters with a live leader from helping to depose it; the leader's check of its majority
+ * (section 6.2) keeps a leader that can't commit from holding the others.
+ */
+#include "raftd/core/raft_impl.h"
+
+/* splitmix64: enough for timers, one word of state, any seed will do. */
+static uint64_t next_random(struct raft *r)
+{
+    uint64_t z = (r->rng += UINT64_C(0x9e3779b97f4a7c15));
+    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+    z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
+    return z ^ (z >> 31);
+}
+
+/* Section 3.4: election timeouts are chosen randomly from a fixed interval; here [T, 2T). */
+void raft_election_reset_timer(struct raft *r, raft_time now)
+{
+    raft_time t = r->cfg.election_timeout;
+    r->election_deadline = now + t + next_random(r) % t;
+}
+
+/* Enters a term above the current one. All that is known of the old term's leader goes. */
+static void enter_term(struct raft *r, uint64_t term)
+{
+    assert(term > r->term);
+    r->term = term;
+    r->vote = 0;
+    r->leader_heard = 0;
+    r->verified = 0;
+    r->epoch = 0;
+    r->probe_seen = 0;
+    r->round = 0;
+    r->n_after = 0; /* promises of the old term that were never on disk: withdrawn */
+}
+
+void raft_election_step_down(struct raft *r, raft_time now, uint64_t term, enum raft_why why)
+{
+    bool was_leader = r->role == RAFT_LEADER;
+    if (term > r->term)
+        enter_term(r, term); /* figure 3.1, rules for all servers */
+    if (r->role != RAFT_FOLLOWER)
+        r->why = why;
+    r->role = RAFT_FOLLOWER;
+    r->leader = 0;
+    r->n_reads = 0; /* other nodes' reads: they ask again, the next leader */
+    r->read_sent = 0;
+    raft_repl_forget_acks(r);
+    if (was_leader)
+        raft_election_reset_timer(r, now);
+}
+
+bool raft_election_heard_leader(struct raft *r, raft_time now, uint16_t from)
+{
+    /* Election safety (section 3.4): a term has at most one leader. */
+    if (r->role == RAFT_LEADER || (r->leader != 0 && r->leader != from)) {
+        r->stats.impossible_msgs++;
+        return false;
+    }
+    if (r->role != RAFT_FOLLOWER)
+        raft_election_step_down(r, now, r->term, RAFT_WHY_OTHER_LEADER);
+    if (r->leader == 0) {
+        r->leader = from;
+        r->read_sent = 0; /* reads that wait go to this leader now */
+    }
+    r->leader_heard = now;
+    r->ping_sent = 0;
+    raft_election_reset_timer(r, now);
+    return true;
+}
+
+/* Section 4.2.3: a server that hears from a current leader refuses to help another, and doesn't
+ * take its term. A leader hears from itself as long as a majority hears from it. */
+static bool has_live_leader(const struct raft *r, raft_time now)
+{
+    raft_time heard = r->role == RAFT_LEADER ? raft_repl_quorum_heard(r) : r->leader_heard;
+    return heard != 0 && now < heard + r->cfg.election_timeout;
+}
+
+static void answer_vote(struct raft *r, const struct raft_msg *req, bool granted)
+{
+    struct raft_msg m = {.type = RAFT_MSG_VOTE_RSP, .to = req->from};
+    m.vote_rsp.pre = req->vote_req.pre;
+    m.vote_rsp.granted = granted;
+    m.vote_rsp.campaign = req->vote_req.campaign;
+    m.vote_rsp.vote_term = req->vote_req.vote_term;
+    raft_emit(r, &m);
+}
+
+void raft_election_on_vote_req(struct raft *r, raft_time now, const struct raft_msg *m)
+{
+    bool pre = m->vote_req.pre;
+    if (m->vote_req.vote_term != m->term + pre || m->vote_req.last_term > m->term) {
+        r->stats.impossible_msgs++;
+        return;
+    }
+    if (m->term < r->term) {
+        /* The answer's term lets the sender catch up: else a node with the better log and the
+         * lower term could never win, nor the one with the higher term and the worse log. */
+        r->stats.stale_msgs++;
+        answer_vote(r, m, false);
+        return;
+    }
+    if (has_live_leader(r, now)) {
+        r->stats.votes_refused_by_lease++;
+        if (m->term == r->term) /* a sender in a higher term would not listen */
+            answer_vote(r, m, false);
+        return;
+    }
+    if (m->term > r->term)
+        raft_election_step_down(r, now, m->term, RAFT_WHY_HIGHER_TERM);
+
+    /* Section 3.6.1: only a candidate whose log is at least as up-to-date can win. */
+    uint64_t own_last_term = raft_term_at(r, r->last_index);
+    bool up_to_date = m->vote_req.last_term > own_last_term ||
+                      (m->vote_req.last_term == own_last_term &&
+                       m->vote_req.last_index >= r->last_index);
+    if (pre) { /* section 9.6: an opinion; neither the vote nor the timer changes */
+        answer_vote(r, m, up_to_date);
+        return;
+    }
+    /* Figure 3.1, RequestVote: votedFor is null or the candidate. */
+    bool first = r->vote == 0 && r->leader == 0;
+    bool granted = up_to_date && (first || r->vote == m->from);
+    if (granted && first) {
+        r->vote = m->from;
+        if (r->role != RAFT_FOLLOWER) /* a pre-candidate of this term */
+            raft_election_step_down(r, now, r->term, RAFT_WHY_SPLIT);
+        raft_election_reset_timer(r, now); /* once: repeated requests can't hold this node back */
+    }
+    answer_vote(r, m, granted);
+}
+
+static void campaign(struct raft *r, raft_time now, enum raft_role role, struct raft_edit *edit)
+{
+    if (role == RAFT_CANDIDATE) { /* figure 3.1, rules for candidates */
+        enter_term(r, r->term + 1);
+        r->vote = r->cfg.id;
+        r->stats.elections++;
+    } else {
+        r->stats.campaigns++;
+    }
+    r->role = role;
+    r->leader = 0; /* else all others would be refused on its behalf */
+    r->campaign++;
+    r->vote_sent = 0;
+    for (unsigned i = 0; i < r->n_peers; i++) {
+        r->peers[i].vote_answered = false;
+        r->peers[i].vote_granted = false;
+    }
+    raft_repl_forget_acks(r);
+    raft_election_reset_timer(r, now);
+    raft_election_count(r, now, edit);
+}
+
+void raft_election_count(struct raft *r, raft_time now, struct raft_edit *edit)
+{
+    if (r->role != RAFT_PRE_CANDIDATE && r->role != RAFT_CANDIDATE)
+        return;
+    /* The own vote counts like any other: once it is on disk. */
+    if (r->role == RAFT_CANDIDATE && !raft_hard_state_durable(r))
+        return;
+    unsigned votes = 1;
+    for (unsigned i = 0; i < r->n_peers; i++)
+        votes += r->peers[i].vote_granted;
+    if (votes <= r->cfg.n_voters / 2)
+        return;
+    if (r->role == RAFT_PRE_CANDIDATE) {
+        campaign(r, now, RAFT_CANDIDATE, edit);
+    } else {
+        r->stats.won++;
+        raft_repl_start(r, now, edit);
+    }
+}
+
+void raft_election_on_vote_rsp(struct raft *r, raft_time now, const struct raft_msg *m,
+                               struct raft_edit *edit)
+{
+    bool pre = m->vote_rsp.pre;
+    if (r->role != (pre ? RAFT_PRE_CANDIDATE : RAFT_CANDIDATE) ||
+        m->vote_rsp.campaign != r->campaign || m->vote_rsp.vote_term != r->term + pre) {
+        r->stats.stale_msgs++;
+        return;
+    }
+    struct raft_peer *p = &r->peers[raft_peer_slot(r, m->from)];
+    if (p->vote_answered)
+        return;
+    p->vote_granted = m->vote_rsp.granted;
+    /* A refused PreVote is no last word: stickiness passes with time. It is asked for again. */
+    p->vote_answered = m->vote_rsp.granted || !pre;
+    raft_election_count(r, now, edit);
+}
+
+void raft_election_on_tick(struct raft *r, raft_time now, struct raft_edit *edit)
+{
+    if (r->role == RAFT_LEADER || now < r->election_deadline)
+        return;
+    if (r->inflight_seq != 0 && now >= r->inflight_since + r->cfg.election_timeout) {
+        /* A candidate promises durable votes; this node's disk can't keep up. Let others stand. */
+        if (r->role != RAFT_FOLLOWER)
+            raft_election_step_down(r, now, r->term, RAFT_WHY_DISK_STALL);
+        raft_election_reset_timer(r, now);
+        return;
+    }
+    if (r->role == RAFT_FOLLOWER && r->leader_heard != 0)
+        r->why = RAFT_WHY_SILENCE;
+    else if (r->role == RAFT_FOLLOWER && r->why == RAFT_WHY_NONE)
+        r->why = RAFT_WHY_START;
+    else
+        r->why = RAFT_WHY_SPLIT;
+    campaign(r, now, RAFT_PRE_CANDIDATE, edit);
+}
+
+/* A silent leader is asked from half of the timeout on: one lost heartbeat must not cost an
+ * election. */
+static raft_time ping_due_at(const struct raft *r)
+{
+    if (r->role != RAFT_FOLLOWER || r->leader == 0)
+        return RAFT_NEVER;
+    if (r->ping_sent != 0)
+        return r->ping_sent + r->cfg.retry;
+    return r->leader_heard + (r->election_deadline - r->leader_heard) / 2;
+}
+
+static bool vote_unanswered(const struct raft *r)
+{
+    if (r->role != RAFT_PRE_CANDIDATE && r->role != RAFT_CANDIDATE)
+        return false;
+    for (unsigned i = 0; i < r->n_peers; i++) {
+        if (!r->peers[i].vote_answered)
+            return true;
+    }
+    return false;
+}
+
+void raft_election_flush(struct raft *r, raft_time now)
+{
+    if (now >= ping_due_at(r)) {
+        struct raft_msg m = {.type = RAFT_MSG_PING, .to = r->leader};
+        r->ping_sent = now;
+        raft_emit(r, &m);
+    }
+    if (!vote_unanswered(r) || now < raft_due_at(r->vote_sent, r->cfg.retry))
+        return;
+    r->vote_sent = now;
+    for (unsigned i = 0; i < r->n_peers; i++) {
+        if (r->peers[i].vote_answered)
+            continue;
+        struct raft_msg m = {.type = RAFT_MSG_VOTE_REQ, .to = r->peers[i].id};
+        m.vote_req.pre = r->role == RAFT_PRE_CANDIDATE;
+        m.vote_req.campaign = r->campaign;
+        m.vote_req.vote_term = r->term + m.vote_req.pre;
+        m.vote_req.last_index = r->last_index;
+        m.vote_req.last_term = raft_term_at(r, r->last_index);
+        raft_emit(r, &m);
+    }
+}
+
+raft_time raft_election_deadline(const struct raft *r)
+{
+    if (r->role == RAFT_LEADER)
+        return RAFT_NEVER;
+    raft_time t = raft_min(r->election_deadline, ping_due_at(r));
+    if (vote_unanswered(r))
+        t = raft_min(t, raft_due_at(r->vote_sent, r->cfg.retry));
+    return t;
+}

@@ -1,0 +1,306 @@
+/* raft.c: the cycle of raft.h: step, ready, advance, deadline; messages; names. */
+#include "raftd/core/raft_impl.h"
+
+static void check_config(const struct raft_config *cfg)
+{
+    bool own_id = false;
+    assert(cfg->id != 0 && cfg->n_voters >= 1 && cfg->n_voters <= RAFT_VOTERS_MAX);
+    for (unsigned i = 0; i < cfg->n_voters; i++) {
+        assert(cfg->voters[i] != 0);
+        own_id = own_id || cfg->voters[i] == cfg->id;
+        for (unsigned j = 0; j < i; j++)
+            assert(cfg->voters[i] != cfg->voters[j]);
+    }
+    assert(own_id);
+    assert(cfg->heartbeat > 0 && cfg->retry > 0 && cfg->disk_stall > 0);
+    assert(cfg->election_timeout > cfg->heartbeat);
+    (void)own_id;
+}
+
+void raft_init(struct raft *r, const struct raft_config *cfg, const struct raft_restored *s,
+               struct raft_run *runs, size_t cap_runs, raft_time now)
+{
+    check_config(cfg);
+    assert(cap_runs >= s->n_runs + RAFT_APPEND_RUNS_MAX);
+    *r = (struct raft){.cfg = *cfg, .role = RAFT_FOLLOWER, .runs = runs, .cap_runs = cap_runs};
+    r->term = r->durable_term = s->term;
+    r->vote = r->durable_vote = s->vote;
+    if (s->n_runs > 0)
+        memcpy(runs, s->runs, s->n_runs * sizeof *runs);
+    r->n_runs = s->n_runs;
+    r->last_index = r->durable_index = r->written_last = s->last_index;
+    r->next_seq = 1;
+    r->ack_by = RAFT_NEVER;
+    r->campaign = (uint64_t)cfg->boot << 32; /* answers to an earlier process don't count */
+    for (unsigned i = 0; i < cfg->n_voters; i++) {
+        if (cfg->voters[i] != cfg->id)
+            r->peers[r->n_peers++].id = cfg->voters[i];
+    }
+    r->rng = cfg->seed;
+    raft_election_reset_timer(r, now);
+    assert(raft_check(r) == NULL);
+}
+
+int raft_peer_slot(const struct raft *r, uint16_t id)
+{
+    for (unsigned i = 0; i < r->n_peers; i++) {
+        if (r->peers[i].id == id)
+            return (int)i;
+    }
+    return -1;
+}
+
+uint64_t raft_majority(uint64_t *v, unsigned n)
+{
+    for (unsigned i = 1; i < n; i++) { /* insertion sort, descending */
+        uint64_t x = v[i];
+        unsigned j = i;
+        for (; j > 0 && v[j - 1] < x; j--)
+            v[j] = v[j - 1];
+        v[j] = x;
+    }
+    return v[n / 2]; /* n / 2 + 1 of the values are at least this one */
+}
+
+/* ---------------------------------------------------------------------------------- messages */
+
+static bool same_kind(const struct raft_msg *a, const struct raft_msg *b)
+{
+    if (a->type != b->type || a->to != b->to)
+        return false;
+    if (a->type == RAFT_MSG_VOTE_REQ)
+        return a->vote_req.pre == b->vote_req.pre;
+    if (a->type == RAFT_MSG_VOTE_RSP)
+        return a->vote_rsp.pre == b->vote_rsp.pre;
+    return true;
+}
+
+static void remove_kind(struct raft_msg *list, size_t *n, const struct raft_msg *m)
+{
+    for (size_t i = 0; i < *n; i++) {
+        if (same_kind(&list[i], m)) {
+            memmove(&list[i], &list[i + 1], (*n - i - 1) * sizeof *list);
+            --*n;
+            return;
+        }
+    }
+}
+
+static void put(struct raft_msg *list, size_t *n, const struct raft_msg *m)
+{
+    assert(*n < RAFT_MSGS_MAX);
+    list[(*n)++] = *m;
+}
+
+void raft_emit(struct raft *r, struct raft_msg *m)
+{
+    m->from = r->cfg.id;
+    m->term = r->term;
+    remove_kind(r->now_msgs, &r->n_now, m);
+    remove_kind(r->after_msgs, &r->n_after, m);
+    if (raft_hard_state_durable(r))
+        put(r->now_msgs, &r->n_now, m);
+    else
+        put(r->after_msgs, &r->n_after, m);
+}
+
+/* -------------------------------------------------------------------------------------- step */
+
+/* A message or stream data of another voter. */
+static bool accept_sender(struct raft *r, raft_time now, uint16_t from, uint64_t term)
+{
+    int slot = raft_peer_slot(r, from);
+    if (slot < 0 || term > RAFT_TERM_MAX) {
+        r->stats.impossible_msgs++;
+        return false;
+    }
+    r->peers[slot].heard = now;
+    return true;
+}
+
+/* The rule for terms (figure 3.1, rules for all servers). True if it is of the current term, which
+ * it may have raised, and has still to be handled. */
+static bool accept_term(struct raft *r, raft_time now, uint16_t from, uint64_t term,
+                        bool leader_speaks)
+{
+    if (term < r->term) {
+        if (leader_speaks)
+            raft_repl_refuse_term(r, from); /* figure 3.1, AppendEntries, step 1 */
+        else
+            r->stats.stale_msgs++;
+        return false;
+    }
+    if (term > r->term)
+        raft_election_step_down(r, now, term, RAFT_WHY_HIGHER_TERM);
+    return true;
+}
+
+static void on_message(struct raft *r, raft_time now, const struct raft_msg *m,
+                       struct raft_edit *edit)
+{
+    if (!accept_sender(r, now, m->from, m->term))
+        return;
+    if (m->type == RAFT_MSG_VOTE_REQ) { /* has its own rule for terms */
+        raft_election_on_vote_req(r, now, m);
+        return;
+    }
+    bool leader_speaks = m->type == RAFT_MSG_LEAD || m->type == RAFT_MSG_PROBE;
+    if (!accept_term(r, now, m->from, m->term, leader_speaks))
+        return;
+    switch (m->type) {
+    case RAFT_MSG_VOTE_REQ: break;
+    case RAFT_MSG_VOTE_RSP: raft_election_on_vote_rsp(r, now, m, edit); break;
+    case RAFT_MSG_PROBE: raft_repl_on_probe(r, now, m); break;
+    case RAFT_MSG_PROBE_ACK: raft_repl_on_probe_ack(r, m); break;
+    case RAFT_MSG_LEAD: raft_repl_on_lead(r, now, m); break;
+    case RAFT_MSG_ACK: raft_repl_on_ack(r, m); break;
+    case RAFT_MSG_PING: raft_repl_on_ping(r, now, m); break;
+    case RAFT_MSG_READ_REQ: raft_read_on_req(r, m); break;
+    case RAFT_MSG_READ_RSP: raft_read_on_rsp(r, m); break;
+    default: r->stats.impossible_msgs++; break;
+    }
+}
+
+static void on_persisted(struct raft *r, raft_time now, uint64_t seq, struct raft_edit *edit)
+{
+    assert(seq != 0 && seq == r->inflight_seq);
+    r->inflight_seq = 0;
+    r->durable_term = r->inflight_term;
+    r->durable_vote = r->inflight_vote;
+    if (r->inflight_last > r->durable_index) {
+        r->durable_index = r->inflight_last;
+        raft_ack_soon(r);
+    }
+    raft_election_count(r, now, edit);
+}
+
+void raft_step(struct raft *r, raft_time now, const struct raft_event *ev, struct raft_edit *edit)
+{
+    assert(raft_runs_free(r) >= RAFT_APPEND_RUNS_MAX);
+    *edit = (struct raft_edit){0};
+    switch (ev->type) {
+    case RAFT_EV_TICK:
+        raft_repl_on_tick(r, now);
+        raft_election_on_tick(r, now, edit);
+        break;
+    case RAFT_EV_MESSAGE: on_message(r, now, ev->msg, edit); break;
+    case RAFT_EV_APPEND:
+        if (accept_sender(r, now, ev->append.from, ev->append.term) &&
+            accept_term(r, now, ev->append.from, ev->append.term, true))
+            raft_repl_on_append(r, now, ev, edit);
+        break;
+    case RAFT_EV_PROPOSE: raft_repl_on_propose(r, ev->propose.n, edit); break;
+    case RAFT_EV_PERSISTED: on_persisted(r, now, ev->persisted.seq, edit); break;
+    case RAFT_EV_READ: raft_read_on_read(r, ev->read.req); break;
+    }
+    /* Whatever happened may have completed a majority. */
+    raft_repl_commit(r);
+    raft_read_settle(r);
+}
+
+/* ----------------------------------------------------------------------------- ready, advance */
+
+static void make_batch(const struct raft *r, struct raft_persist *p)
+{
+    *p = (struct raft_persist){.term = r->term, .vote = r->vote};
+    bool entries = r->last_index > r->written_last;
+    if (r->inflight_seq != 0 || (raft_hard_state_durable(r) && !r->truncate_pending && !entries))
+        return;
+    p->seq = r->next_seq;
+    p->truncate = r->truncate_pending;
+    p->truncate_to = r->truncate_pending ? r->truncate_to : 0;
+    if (entries) {
+        p->first_index = r->written_last + 1;
+        p->last_index = r->last_index;
+    }
+}
+
+void raft_ready(struct raft *r, raft_time now, struct raft_ready *rd)
+{
+    raft_election_flush(r, now);
+    raft_repl_flush(r, now);
+    raft_read_flush(r, now);
+    if (raft_hard_state_durable(r)) { /* what they waited for has happened */
+        for (size_t i = 0; i < r->n_after; i++)
+            put(r->now_msgs, &r->n_now, &r->after_msgs[i]);
+        r->n_after = 0;
+    }
+    *rd = (struct raft_ready){.now = r->now_msgs, .n_now = r->n_now, .after = r->after_msgs};
+    make_batch(r, &rd->persist);
+    if (rd->persist.seq != 0)
+        rd->n_after = r->n_after;
+    rd->commit_index = r->commit_index;
+    rd->read = r->read_ready;
+    rd->read_req = r->read_ready ? r->read_done : 0;
+    rd->read_index = r->read_ready ? r->read_ready_index : 0;
+}
+
+void raft_advance(struct raft *r, raft_time now, const struct raft_ready *rd)
+{
+    const struct raft_persist *p = &rd->persist;
+    assert(rd->n_now == r->n_now);
+    r->n_now = 0;
+    if (p->seq != 0) {
+        assert(p->seq == r->next_seq && r->inflight_seq == 0);
+        assert(p->term == r->term && p->vote == r->vote && rd->n_after == r->n_after);
+        r->n_after = 0;
+        r->truncate_pending = false;
+        if (p->first_index != 0) {
+            assert(p->first_index == r->written_last + 1 && p->last_index >= p->first_index &&
+                   p->last_index <= r->last_index);
+            r->written_last = p->last_index;
+        }
+        r->inflight_seq = r->next_seq++;
+        r->inflight_since = now;
+        r->inflight_term = p->term;
+        r->inflight_vote = p->vote;
+        r->inflight_last = r->written_last;
+    }
+    if (rd->read)
+        r->read_ready = false;
+}
+
+raft_time raft_deadline(const struct raft *r)
+{
+    raft_time t = raft_min(raft_election_deadline(r), raft_repl_deadline(r));
+    return raft_min(t, raft_read_deadline(r));
+}
+
+/* ------------------------------------------------------------------------------------- names */
+
+const char *raft_role_name(enum raft_role role)
+{
+    switch (role) {
+    case RAFT_FOLLOWER: return "follower";
+    case RAFT_PRE_CANDIDATE: return "pre-candidate";
+    case RAFT_CANDIDATE: return "candidate";
+    case RAFT_LEADER: return "leader";
+    }
+    return "?";
+}
+
+const char *raft_peer_state_name(enum raft_peer_state state)
+{
+    switch (state) {
+    case RAFT_PEER_PROBE: return "probe";
+    case RAFT_PEER_REPLICATE: return "replicate";
+    case RAFT_PEER_SNAPSHOT: return "snapshot";
+    }
+    return "?";
+}
+
+const char *raft_why_name(enum raft_why why)
+{
+    switch (why) {
+    case RAFT_WHY_NONE: return "none yet";
+    case RAFT_WHY_START: return "no leader heard since start";
+    case RAFT_WHY_SILENCE: return "the leader was silent";
+    case RAFT_WHY_SPLIT: return "the last election had no winner";
+    case RAFT_WHY_HIGHER_TERM: return "a higher term was seen";
+    case RAFT_WHY_OTHER_LEADER: return "another node leads";
+    case RAFT_WHY_LOST_QUORUM: return "no majority was heard";
+    case RAFT_WHY_DISK_STALL: return "the own disk stalled";
+    case RAFT_WHY_COUNT: break;
+    }
+    return "?";
+}

@@ -1,0 +1,459 @@
+/* raft.h: Raft as a value: events in, a to-do list out.
+ *
+ * This is the whole interface of raftd/core. It follows Ongaro's dissertation, "Consensus:
+ * Bridging Theory and Practice" (section and figure numbers below are its own), and assumes that
+ * the reader knows it. The core does no I/O, reads no clock, allocates nothing and draws its
+ * random numbers from a seed, so the same object code runs in the daemon and in simulators.
+ *
+ * The cycle
+ * ---------
+ *     raft_step(r, now, event, &edit)     any number of times; mirror each edit into your log bytes
+ *     raft_ready(r, now, &ready)          what to persist, send, apply and answer
+ *     ... hand everything over ...
+ *     raft_advance(r, now, &ready)        the hand-over has happened
+ *     raft_deadline(r)                    absolute time of the next RAFT_EV_TICK
+ *
+ * Time is any monotonic clock in microseconds that never runs backwards and is never 0; it is an
+ * argument.
+ *
+ * What must be durable before what may leave
+ * ------------------------------------------
+ * raft_ready() gives two lists of messages and at most one batch to persist.
+ *
+ *  - `now` messages may leave at once: nothing in them promises what is not on disk. A leader's
+ *    LEADs are here, and so the entries that its peers need (they are streamed by the caller, see
+ *    below) may leave before the leader's own disk has them (section 10.2.1): the leader counts
+ *    its own copy only when RAFT_EV_PERSISTED says so.
+ *  - `after` messages (votes, requests for votes and all else that speaks of a term or vote not
+ *    yet on disk) may leave only when the batch of the same raft_ready() is durable. The caller
+ *    keeps them until then. What is emitted while that batch is in flight, the core keeps itself
+ *    for a later raft_ready().
+ *  - `persist` is one batch: term and vote, a truncation (first), new entries (second). It must
+ *    become durable as a whole or not at all to a reader of the log: batches are written in order,
+ *    one at a time. While a batch is in flight raft_ready() never gives another.
+ *
+ * Durability comes back as RAFT_EV_PERSISTED with the batch's sequence number, never as an index:
+ * an index may meanwhile name another entry (overwritten by a new leader), a number names one
+ * write. If a batch can't be made durable, the process must end: there is no event for it.
+ * Acknowledgements of entries (RAFT_MSG_ACK) are made after that event, so they are never early.
+ *
+ * Entries
+ * -------
+ * Payload bytes never enter the core: it knows the log as runs (first index, term). Whenever
+ * raft_step() changes the log it says so in `edit`, and the caller mirrors the change in its own
+ * bytes before the next call: cut after edit.truncate_to, then append the entries
+ * edit.append_first..append_last (those of the event, or the no-op that a new leader starts with).
+ *
+ * Replication. A leader's peer is in one of these states:
+ *
+ *            +---------- need_probe, restart ----------+
+ *            v                                         |
+ *      RAFT_PEER_PROBE --- probe matched ---> RAFT_PEER_REPLICATE
+ *            |
+ *            +-- the peer needs entries that the log no longer has --> RAFT_PEER_SNAPSHOT
+ *
+ * PROBE is AppendEntries' consistency check alone (figure 3.1), one message at a time, moved by
+ * conflict hints. In REPLICATE the caller streams the entries after base_index to the peer, in
+ * any pieces, as often as needed, until they arrive: loss never changes the state. On the other
+ * side the caller turns what has arrived without a gap into RAFT_EV_APPEND: the receiver's part of
+ * AppendEntries.
+ * `epoch` names one such stream: it is the number of the probe that started it. Probe numbers only
+ * grow within a leader's term, so late datagrams of an earlier stream are recognised.
+ *
+ * Reads (section 6.4). RAFT_EV_READ asks for a linearizable read; the answer comes in
+ * raft_ready().read. A leader confirms its leadership by a round of LEAD/ACK that is first sent
+ * after the request arrived: rounds are numbers made by the leader, a new one for each LEAD, never
+ * used again. Reads on a follower are relayed (READ_REQ / READ_RSP) and retried by the core.
+ *
+ * Input
+ * -----
+ * Messages may be lost, repeated, delayed and reordered in any way; stale or impossible ones are
+ * counted in `stats` and change nothing. The caller guarantees that a message's bytes are intact
+ * and that `from` is a voter other than itself. Assertions state our own invariants only.
+ */
+#ifndef RAFT_H
+#define RAFT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Microseconds of a monotonic clock (CLOCK_BOOTTIME in the daemon). 0 means "never" in fields. */
+typedef uint64_t raft_time;
+
+#define RAFT_NEVER UINT64_MAX
+
+enum {
+    RAFT_VOTERS_MAX = 9,       /* a majority of 9 survives 4 failures; more only slows commits */
+    RAFT_APPEND_RUNS_MAX = 16, /* changes of term in one RAFT_EV_APPEND: the caller splits there */
+    /* Per list. Nine types, two of them also as PreVote; one of each kind per peer can wait. */
+    RAFT_MSGS_MAX = 11 * (RAFT_VOTERS_MAX - 1),
+    RAFT_READS_MAX = 2 * RAFT_VOTERS_MAX, /* per asking node: one read in flight, one waiting */
+};
+
+/* Entries from first_index to the next run's first_index - 1 (or the log's end) are of `term`. */
+struct raft_run {
+    uint64_t first_index;
+    uint64_t term;
+};
+
+enum raft_role { RAFT_FOLLOWER, RAFT_PRE_CANDIDATE, RAFT_CANDIDATE, RAFT_LEADER };
+
+enum raft_peer_state { RAFT_PEER_PROBE, RAFT_PEER_REPLICATE, RAFT_PEER_SNAPSHOT };
+
+/* Why this node last started an election, or last gave up a role: for people, see
+ * raft_why_name(). */
+enum raft_why {
+    RAFT_WHY_NONE,         /* nothing happened since start */
+    RAFT_WHY_START,        /* first election timeout after start: no leader was heard */
+    RAFT_WHY_SILENCE,      /* the leader was silent for an election timeout and all pings */
+    RAFT_WHY_SPLIT,        /* the last election had no winner */
+    RAFT_WHY_HIGHER_TERM,  /* a message carried a higher term */
+    RAFT_WHY_OTHER_LEADER, /* another node leads this term */
+    RAFT_WHY_LOST_QUORUM,  /* leader: no majority was heard for two election timeouts */
+    RAFT_WHY_DISK_STALL,   /* leader or candidate: its own disk did not finish a batch in time */
+    RAFT_WHY_COUNT,
+};
+
+struct raft_config {
+    uint16_t id;                      /* this node; one of voters, never 0 */
+    uint16_t voters[RAFT_VOTERS_MAX]; /* all voters' ids, distinct, never 0 */
+    unsigned n_voters;                /* 1..RAFT_VOTERS_MAX */
+    raft_time election_timeout;       /* T: timeouts are random in [T, 2T) (section 9.3) */
+    raft_time heartbeat;              /* silence after which a leader sends a LEAD, about T/3 */
+    raft_time retry;                  /* resend of unanswered votes, probes, reads, about T/8 */
+    /* A follower waits this long for its disk before it acknowledges reception alone. */
+    raft_time ack_delay;
+    /* A leader whose batch is in flight this long steps down. (A follower whose batch is in flight
+     * for T does not stand for election.) */
+    raft_time disk_stall;
+    uint64_t seed; /* of the random timeouts; different on every node */
+    /* Random token of this process: peers learn from it that a node restarted and forgot its
+     * streams. */
+    uint32_t boot;
+};
+
+/* What the disk holds at start. */
+struct raft_restored {
+    uint64_t term;               /* currentTerm (figure 3.1) */
+    uint16_t vote;               /* votedFor in that term, 0 = none */
+    uint64_t last_index;         /* 0 = empty log */
+    const struct raft_run *runs; /* of entries 1..last_index; copied */
+    size_t n_runs;
+};
+
+enum raft_msg_type {
+    RAFT_MSG_VOTE_REQ = 1, /* RequestVote and PreVote (figure 3.1, section 9.6) */
+    RAFT_MSG_VOTE_RSP,
+    RAFT_MSG_PROBE, /* AppendEntries' consistency check without entries */
+    RAFT_MSG_PROBE_ACK,
+    RAFT_MSG_LEAD,     /* heartbeat: I lead this term; commit index; a round to be echoed */
+    RAFT_MSG_ACK,      /* durable and verified up to here; newest round; answers LEAD and data */
+    RAFT_MSG_PING,     /* follower asks a silent leader for a LEAD before it stands */
+    RAFT_MSG_READ_REQ, /* follower relays a linearizable read (section 6.4) */
+    RAFT_MSG_READ_RSP,
+};
+
+struct raft_msg {
+    enum raft_msg_type type;
+    uint16_t from;
+    uint16_t to;
+    uint64_t term; /* the sender's current term */
+    union {
+        struct {
+            bool pre;            /* PreVote: changes nothing at the voter */
+            uint64_t campaign;   /* number of the sender's campaign, echoed by the answers */
+            uint64_t vote_term;  /* term asked for: `term`, or term + 1 for PreVote */
+            uint64_t last_index; /* of the candidate's log (section 3.6.1) */
+            uint64_t last_term;
+        } vote_req;
+        struct {
+            bool pre;
+            bool granted;
+            uint64_t campaign;
+            uint64_t vote_term;
+        } vote_rsp;
+        struct {
+            uint32_t probe;      /* number of this probe: grows within the leader's term */
+            uint64_t prev_index; /* does your log hold this entry (prevLogIndex, prevLogTerm)? */
+            uint64_t prev_term;
+        } probe;
+        struct {
+            uint32_t probe; /* echoed */
+            uint32_t boot;  /* raft_config.boot of the sender */
+            bool match;
+            uint64_t prev_index; /* echoed */
+            uint64_t hint_index; /* no match: the highest index that may match ... */
+            uint64_t hint_term;  /* ... and the sender's term there (0 with index 0) */
+        } probe_ack;
+        struct {
+            uint64_t round;
+            uint64_t commit;
+            uint32_t epoch; /* of the stream to this peer; 0 = none (probing) */
+            bool ack_now;   /* answer at once: do not wait for the disk */
+        } lead;
+        struct {
+            uint64_t round;   /* highest round received from this leader in this term */
+            uint64_t durable; /* entries up to here are on disk and equal the leader's */
+            uint32_t epoch;   /* of the stream that this answer is about */
+            uint32_t boot;
+            bool need_probe; /* that stream is unknown here: probe again */
+        } ack;
+        struct {
+            uint64_t req; /* of the asking node, see RAFT_EV_READ */
+        } read_req;
+        struct {
+            uint64_t req;   /* echoed: all reads of that node up to this one ... */
+            uint64_t index; /* ... may be served once this index, which is committed, is applied */
+        } read_rsp;
+    };
+};
+
+enum raft_event_type {
+    RAFT_EV_TICK,      /* raft_deadline() has passed (early or spurious ticks are harmless) */
+    RAFT_EV_MESSAGE,   /* `msg` arrived */
+    RAFT_EV_APPEND,    /* whole entries arrived in order on the current leader's stream */
+    RAFT_EV_PROPOSE,   /* append `propose.n` entries of the current term; refused unless leader */
+    RAFT_EV_PERSISTED, /* batch `persisted.seq`, the one in flight, is durable */
+    RAFT_EV_READ,      /* a linearizable read was asked for here */
+};
+
+struct raft_event {
+    enum raft_event_type type;
+    union {
+        const struct raft_msg *msg;
+        struct { /* AppendEntries, receiver (figure 3.1) */
+            uint16_t from;
+            uint64_t term;  /* of the sender, as in raft_msg */
+            uint32_t epoch; /* of the stream it came on */
+            uint64_t prev_index;
+            uint64_t prev_term;
+            uint64_t last_index;         /* entries prev_index + 1 .. last_index, at least one */
+            const struct raft_run *runs; /* their terms; runs[0].first_index == prev_index + 1 */
+            size_t n_runs;               /* 1..RAFT_APPEND_RUNS_MAX */
+        } append;
+        struct {
+            uint64_t n; /* >= 1 */
+        } propose;
+        struct {
+            uint64_t seq;
+        } persisted;
+        struct {
+            /* Caller's number, each higher than the last. Upper half constant and random per
+             * process (late answers to an earlier process are recognised), lower half grows. */
+            uint64_t req;
+        } read;
+    };
+};
+
+/* What raft_step() did to the log; the caller mirrors it at once. */
+struct raft_edit {
+    bool truncate; /* entries above truncate_to are gone (conflict, section 3.5) */
+    uint64_t truncate_to;
+    /* Appended entries, 0 = none. Of RAFT_EV_APPEND only those that were not there already: always
+     * its last ones, up to append.last_index. */
+    uint64_t append_first;
+    uint64_t append_last;
+    bool noop; /* the appended entry is a new leader's no-op of the current term */
+};
+
+/* One batch for the disk. `seq` is 0 when there is nothing to persist. */
+struct raft_persist {
+    uint64_t seq;
+    uint64_t term; /* currentTerm and votedFor to be written with the batch */
+    uint16_t vote;
+    bool truncate; /* first: entries above truncate_to are dead */
+    uint64_t truncate_to;
+    /* Then: entries first_index..last_index; 0 = none. The caller may lower last_index (not below
+     * first_index) before raft_advance(); the rest comes with the next batch. */
+    uint64_t first_index;
+    uint64_t last_index;
+};
+
+struct raft_ready {
+    struct raft_persist persist;
+    const struct raft_msg *now; /* owned by the core, valid until raft_advance() */
+    size_t n_now;
+    const struct raft_msg *after; /* send when batch persist.seq is durable; copy before advance */
+    size_t n_after;
+    uint64_t commit_index; /* apply up to here */
+    bool read;             /* reads up to read_req may be served once read_index is applied */
+    uint64_t read_req;
+    uint64_t read_index;
+};
+
+/* What this node knows of another voter. Read-only outside the core. All but id, heard and vote_*
+ * have a meaning on a leader only. */
+struct raft_peer {
+    uint16_t id;
+    enum raft_peer_state state;
+    uint64_t match_index; /* durable there and equal to ours. Invariant: <= last_index */
+    uint64_t base_index;  /* REPLICATE: the stream starts after it. Invariant: <= last_index */
+    uint64_t base_term;
+    uint32_t probe;       /* number of the newest probe; grows within a term */
+    uint32_t epoch;       /* REPLICATE: probe that matched; else 0. Invariant: 0 or == probe */
+    uint32_t boot;        /* process that answered that probe */
+    uint64_t probe_index; /* PROBE: prev_index asked for */
+    raft_time probe_sent; /* 0 = send now */
+    uint64_t round;       /* highest round acknowledged in this term. Invariant: <= our round */
+    raft_time heard;      /* newest message of any kind and any role; 0 = never */
+    raft_time lead_sent;  /* last LEAD to it; 0 = send now */
+    bool vote_answered;   /* this campaign needs no more of it (repeated answers count once) */
+    bool vote_granted;
+};
+
+struct raft_read {
+    uint16_t from;
+    uint64_t req;
+    uint64_t index; /* may be served once this is committed and applied */
+    uint64_t need;  /* confirmed when a majority acknowledged a round >= need */
+};
+
+/* Counters since start; for status and tests. */
+struct raft_stats {
+    uint64_t campaigns; /* PreVote rounds started */
+    uint64_t elections; /* candidacies (term raised) */
+    uint64_t won;
+    uint64_t stale_msgs;      /* of an older term, stream, campaign, probe or round: dropped */
+    uint64_t impossible_msgs; /* contradict what a correct peer may say: dropped */
+    uint64_t votes_refused_by_lease; /* a leader was heard within T (section 4.2.3) */
+};
+
+/* The state. Fields are public so that status, checks and tests can read them; only the core
+ * writes them. Contains one pointer, the caller's memory for runs. raft_check() has all
+ * invariants; those that explain a field stand here. */
+struct raft {
+    struct raft_config cfg;
+    enum raft_role role;
+    uint16_t leader;   /* of `term`, 0 = unknown */
+    enum raft_why why; /* last start of an election or loss of a role */
+
+    /* Persistent state (figure 3.1). Invariant: the durable_* pair never leads (term, vote). */
+    uint64_t term;
+    uint16_t vote;
+    uint64_t durable_term;
+    uint16_t durable_vote;
+
+    /* Log as runs. Invariant: first indexes and terms both strictly grow. */
+    struct raft_run *runs;
+    size_t n_runs;
+    size_t cap_runs;
+    uint64_t last_index;
+    uint64_t commit_index;  /* Invariant: <= last_index; never falls */
+    uint64_t durable_index; /* our own disk. Invariant: <= written_last <= last_index */
+
+    /* The batch in flight (seq 0 = none) and what the next one must hold. */
+    uint64_t next_seq;
+    uint64_t inflight_seq;
+    raft_time inflight_since;
+    uint64_t inflight_term;
+    uint16_t inflight_vote;
+    uint64_t inflight_last; /* our entries up to here will be durable with it */
+    uint64_t written_last;  /* handed to the disk so far, lowered by truncation */
+    bool truncate_pending;  /* Invariant: then written_last == truncate_to */
+    uint64_t truncate_to;
+
+    /* Follower. */
+    raft_time election_deadline;
+    raft_time leader_heard; /* last sign of life of the current term's leader; 0 = none in it */
+    raft_time ping_sent;    /* since leader_heard; 0 = none */
+    uint64_t verified;      /* our log equals the leader's up to here (this term). <= last_index */
+    uint64_t leader_commit; /* highest commit index heard; a fact of the cluster, never falls */
+    uint32_t epoch;         /* of the leader's stream to us, 0 = none. Invariant: 0 or probe_seen */
+    uint32_t probe_seen;    /* newest probe answered in this term, 0 = none */
+    uint64_t round;         /* leader: last round made. follower: highest heard in this term */
+    bool ack_due;
+    raft_time ack_by;       /* RAFT_NEVER = no delayed acknowledgement pending */
+    uint32_t refused_epoch; /* != 0: say need_probe about this stream */
+
+    /* Candidate and pre-candidate. */
+    uint64_t campaign;
+    raft_time vote_sent; /* 0 = send now */
+
+    /* The other voters. */
+    struct raft_peer peers[RAFT_VOTERS_MAX - 1];
+    unsigned n_peers;
+
+    /* Leader. */
+    uint64_t term_first; /* index of our no-op: reads and commits start there */
+    raft_time lead_since;
+    uint32_t next_probe;
+    struct raft_read reads[RAFT_READS_MAX]; /* oldest first */
+    unsigned n_reads;
+    uint64_t read_round;       /* first round of the last LEADs to all peers for reads */
+    raft_time read_round_sent; /* when those left */
+
+    /* Reads asked for here. */
+    uint64_t read_want;  /* newest req of RAFT_EV_READ */
+    uint64_t read_done;  /* newest req answered */
+    raft_time read_sent; /* follower: READ_REQ last sent; 0 = send now */
+    bool read_ready;     /* an answer for the next raft_ready() */
+    uint64_t read_ready_index;
+
+    struct raft_msg now_msgs[RAFT_MSGS_MAX];
+    size_t n_now;
+    struct raft_msg after_msgs[RAFT_MSGS_MAX];
+    size_t n_after;
+
+    uint64_t rng;
+    struct raft_stats stats;
+};
+
+/* Starts a node as follower with what its disk holds. `runs` is memory for `cap_runs` runs, owned
+ * by the caller, used until the value is dropped; cap_runs must exceed s->n_runs by at least
+ * RAFT_APPEND_RUNS_MAX. Asserts that cfg and s are well-formed (the caller validates input). */
+void raft_init(struct raft *r, const struct raft_config *cfg, const struct raft_restored *s,
+               struct raft_run *runs, size_t cap_runs, raft_time now);
+
+/* Free places for runs. The caller keeps it at RAFT_APPEND_RUNS_MAX or more before each
+ * raft_step(), by raft_grow_runs(). */
+size_t raft_runs_free(const struct raft *r);
+
+/* Moves the runs to larger memory; the old memory is the caller's again. */
+void raft_grow_runs(struct raft *r, struct raft_run *runs, size_t cap_runs);
+
+/* Takes one event. `edit` is always filled. */
+void raft_step(struct raft *r, raft_time now, const struct raft_event *ev, struct raft_edit *edit);
+
+/* Fills `rd` with all there is to do. Calling it twice without raft_advance() gives the same. After
+ * a raft_step() an earlier `rd` is void: call raft_ready() again before raft_advance(). */
+void raft_ready(struct raft *r, raft_time now, struct raft_ready *rd);
+
+/* The to-do list has been taken over: its batch is in flight, its messages are the caller's. `rd` is
+ * that of the last raft_ready(), in which only persist.last_index may have been changed. */
+void raft_advance(struct raft *r, raft_time now, const struct raft_ready *rd);
+
+/* When the next RAFT_EV_TICK is due, RAFT_NEVER if none. After a tick at or past this time,
+ * raft_ready() and raft_advance(), the next one lies in the future. */
+raft_time raft_deadline(const struct raft *r);
+
+/* Leader: makes a LEAD for peers[peer] that may leave at once together with log data, so that the
+ * commit index and a round ride along. Counts as the heartbeat: it must be sent. Asserts the role.
+ * May be called between raft_ready() and raft_advance(). */
+void raft_lead(struct raft *r, raft_time now, unsigned peer, struct raft_msg *m);
+
+/* Follower: the stream wants an ACK in the next raft_ready() (a gap, a duplicate). */
+void raft_ack_soon(struct raft *r);
+
+/* Follower: the bytes of the current stream do not make sense: asks the leader for a new one. */
+void raft_refuse_stream(struct raft *r);
+
+/* Term of the entry at index; 0 for index 0 and for indexes beyond the log. */
+uint64_t raft_term_at(const struct raft *r, uint64_t index);
+
+/* Position of id in r->peers, or -1. */
+int raft_peer_slot(const struct raft *r, uint16_t id);
+
+/* All invariants of one node as code. NULL, or a static sentence naming the broken one. */
+const char *raft_check(const struct raft *r);
+
+/* "follower", "pre-candidate", "candidate", "leader" */
+const char *raft_role_name(enum raft_role role);
+
+/* "probe", "replicate", "snapshot" */
+const char *raft_peer_state_name(enum raft_peer_state state);
+
+/* A short phrase for people. */
+const char *raft_why_name(enum raft_why why);
+
+#endif

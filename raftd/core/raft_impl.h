@@ -1,0 +1,151 @@
+/* raft_impl.h: what the files of raftd/core share with each other and with nobody else.
+ *
+ *   raft.c         the cycle (step, ready, advance, deadline), messages, names
+ *   election.c     terms, votes, timers, roles (sections 3.4, 4.2.3, 9.6)
+ *   replication.c  the log between leader and followers (sections 3.5, 3.6, 6.2, 10.2.1)
+ *   read.c         linearizable reads (section 6.4)
+ *   trail.c        the log as runs of terms
+ *   check.c        invariants as code
+ *
+ * How the work is split in time: raft_step() changes state and emits answers. raft_ready() sends
+ * what time or state makes due (heartbeats, probes, resends, acknowledgements): each file has a
+ * `flush` for that and a `deadline` that says when the next one is due. Only RAFT_EV_TICK changes
+ * a role because of time.
+ */
+#ifndef RAFT_IMPL_H
+#define RAFT_IMPL_H
+
+#include "raftd/core/raft.h"
+
+#include <assert.h>
+#include <string.h>
+
+/* A term above this is a peer's nonsense: at a thousand elections per second it takes 290 million
+ * years. It keeps term + 1 from wrapping. */
+#define RAFT_TERM_MAX (UINT64_MAX / 2)
+
+static inline uint64_t raft_min(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+static inline uint64_t raft_max(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
+/* When something that was last done at `sent` (0 = never) is due again. */
+static inline raft_time raft_due_at(raft_time sent, raft_time interval)
+{
+    return sent == 0 ? 0 : sent + interval;
+}
+
+/* What is promised by (term, vote) is on disk (figure 3.1: "Updated on stable storage before
+ * responding to RPCs"). */
+static inline bool raft_hard_state_durable(const struct raft *r)
+{
+    return r->term == r->durable_term && r->vote == r->durable_vote;
+}
+
+/* raft.c */
+
+/* Queues *m with this node's id and term: in `now` if (term, vote) is durable, else in `after`. An
+ * earlier message of the same kind to the same peer that has not left yet is replaced: it says
+ * nothing that the new one does not, and so the lists are bounded. */
+void raft_emit(struct raft *r, struct raft_msg *m);
+
+/* The largest value that a majority of n reaches, n = n_voters. Sorts v. */
+uint64_t raft_majority(uint64_t *v, unsigned n);
+
+/* election.c */
+
+void raft_election_reset_timer(struct raft *r, raft_time now);
+
+/* Becomes follower of `term` (>= the current one; the vote is kept in the same term), with no
+ * leader known. `why` is recorded if a role is lost. */
+void raft_election_step_down(struct raft *r, raft_time now, uint64_t term, enum raft_why why);
+
+/* `from` sent what only the leader of the current term sends. False if that can't be. */
+bool raft_election_heard_leader(struct raft *r, raft_time now, uint16_t from);
+
+void raft_election_on_tick(struct raft *r, raft_time now, struct raft_edit *edit);
+void raft_election_on_vote_req(struct raft *r, raft_time now, const struct raft_msg *m);
+void raft_election_on_vote_rsp(struct raft *r, raft_time now, const struct raft_msg *m,
+                               struct raft_edit *edit);
+
+/* Candidate or pre-candidate: goes on if it has a majority. Called when votes or durability may
+ * have changed. */
+void raft_election_count(struct raft *r, raft_time now, struct raft_edit *edit);
+
+void raft_election_flush(struct raft *r, raft_time now);
+raft_time raft_election_deadline(const struct raft *r);
+
+/* replication.c */
+
+/* The candidate has won: leader of the current term. */
+void raft_repl_start(struct raft *r, raft_time now, struct raft_edit *edit);
+
+/* Time of the newest contact with a majority, this node and the start of leadership included. */
+raft_time raft_repl_quorum_heard(const struct raft *r);
+
+void raft_repl_on_tick(struct raft *r, raft_time now);
+void raft_repl_on_propose(struct raft *r, uint64_t n, struct raft_edit *edit);
+void raft_repl_on_ping(struct raft *r, raft_time now, const struct raft_msg *m);
+void raft_repl_on_probe_ack(struct raft *r, const struct raft_msg *m);
+void raft_repl_on_ack(struct raft *r, const struct raft_msg *m);
+void raft_repl_on_lead(struct raft *r, raft_time now, const struct raft_msg *m);
+void raft_repl_on_probe(struct raft *r, raft_time now, const struct raft_msg *m);
+void raft_repl_on_append(struct raft *r, raft_time now, const struct raft_event *ev,
+                         struct raft_edit *edit);
+
+/* Tells a stale leader or its stream our term. */
+void raft_repl_refuse_term(struct raft *r, uint16_t to);
+
+/* Leader: commits what a majority has on disk. */
+void raft_repl_commit(struct raft *r);
+
+/* Follower: commits what the leader has committed and is verified here. */
+void raft_repl_follow_commit(struct raft *r, uint64_t leader_commit);
+
+/* Forgets pending acknowledgements. */
+void raft_repl_forget_acks(struct raft *r);
+
+void raft_repl_flush(struct raft *r, raft_time now);
+raft_time raft_repl_deadline(const struct raft *r);
+
+/* read.c */
+
+void raft_read_on_read(struct raft *r, uint64_t req);
+void raft_read_on_req(struct raft *r, const struct raft_msg *m);
+void raft_read_on_rsp(struct raft *r, const struct raft_msg *m);
+
+/* Leader: takes over the reads asked for here when leadership starts. */
+void raft_read_start(struct raft *r);
+
+/* Leader: answers what is confirmed. */
+void raft_read_settle(struct raft *r);
+
+/* Leader: some read waits for a majority to acknowledge a round. */
+bool raft_read_unconfirmed(const struct raft *r);
+
+/* Leader: a LEAD to all peers is due because reads wait for it. */
+bool raft_read_round_due(const struct raft *r, raft_time now);
+
+void raft_read_flush(struct raft *r, raft_time now);
+raft_time raft_read_deadline(const struct raft *r);
+
+/* trail.c */
+
+/* Extends the log to `last` with entries of `term`. */
+void raft_trail_append(struct raft *r, uint64_t term, uint64_t last);
+
+/* Forgets the entries above `to`. */
+void raft_trail_truncate(struct raft *r, uint64_t to);
+
+/* First index held; 1 with an empty log. */
+uint64_t raft_trail_first(const struct raft *r);
+
+/* Highest index that is <= index and whose term is <= term; 0 if there is none. */
+uint64_t raft_trail_last_at_most(const struct raft *r, uint64_t index, uint64_t term);
+
+#endif

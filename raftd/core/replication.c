@@ -1,0 +1,450 @@
+/* replication.c: the log between a leader and its followers.
+ *
+ * The leader's half keeps a struct raft_peer per other voter, the follower's half `verified` and
+ * `epoch`. Entries themselves travel in the caller's stream; see raft.h.
+ */
+#include "raftd/core/raft_impl.h"
+
+/* ------------------------------------------------------------------------------------ leader */
+
+static void start_probe(struct raft *r, struct raft_peer *p, uint64_t prev_index)
+{
+    p->epoch = 0;
+    if (prev_index + 1 < raft_trail_first(r)) { /* section 5: the log no longer reaches back */
+        p->state = RAFT_PEER_SNAPSHOT;
+        return;
+    }
+    p->state = RAFT_PEER_PROBE;
+    p->probe = r->next_probe++;
+    p->probe_index = prev_index;
+    p->probe_sent = 0;
+}
+
+void raft_repl_start(struct raft *r, raft_time now, struct raft_edit *edit)
+{
+    assert(r->role == RAFT_CANDIDATE && raft_hard_state_durable(r));
+    uint64_t prev_index = r->last_index;
+    r->role = RAFT_LEADER;
+    r->leader = r->cfg.id;
+    r->lead_since = now;
+    r->next_probe = 1;
+    /* Section 6.4: a leader commits an entry of its own term at once; entries of older terms are
+     * committed by it (section 3.6.2), and reads may start. */
+    raft_repl_on_propose(r, 1, edit);
+    edit->noop = true;
+    r->term_first = r->last_index;
+    for (unsigned i = 0; i < r->n_peers; i++) {
+        struct raft_peer *p = &r->peers[i];
+        p->match_index = 0;
+        p->base_index = 0;
+        p->base_term = 0;
+        p->boot = 0;
+        p->round = 0;
+        p->lead_sent = 0;
+        start_probe(r, p, prev_index);
+    }
+    raft_read_start(r);
+}
+
+void raft_repl_on_propose(struct raft *r, uint64_t n, struct raft_edit *edit)
+{
+    assert(n >= 1);
+    if (r->role != RAFT_LEADER)
+        return;
+    edit->append_first = r->last_index + 1;
+    edit->append_last = r->last_index + n;
+    raft_trail_append(r, r->term, r->last_index + n);
+}
+
+raft_time raft_repl_quorum_heard(const struct raft *r)
+{
+    raft_time heard[RAFT_VOTERS_MAX];
+    for (unsigned i = 0; i < r->n_peers; i++)
+        heard[i] = raft_max(r->peers[i].heard, r->lead_since);
+    heard[r->n_peers] = RAFT_NEVER;
+    return raft_majority(heard, r->n_peers + 1);
+}
+
+/* When leadership ends unless something happens: no majority heard, or the own disk stalls. */
+static raft_time quorum_lost_at(const struct raft *r)
+{
+    if (r->n_peers == 0)
+        return RAFT_NEVER;
+    return raft_repl_quorum_heard(r) + 2 * r->cfg.election_timeout;
+}
+
+static raft_time disk_stalled_at(const struct raft *r)
+{
+    return r->inflight_seq == 0 ? RAFT_NEVER : r->inflight_since + r->cfg.disk_stall;
+}
+
+void raft_repl_on_tick(struct raft *r, raft_time now)
+{
+    if (r->role != RAFT_LEADER)
+        return;
+    if (now >= disk_stalled_at(r)) /* a leader that can't write holds up clients */
+        raft_election_step_down(r, now, r->term, RAFT_WHY_DISK_STALL);
+    else if (now >= quorum_lost_at(r)) /* section 6.2, last paragraph */
+        raft_election_step_down(r, now, r->term, RAFT_WHY_LOST_QUORUM);
+}
+
+void raft_repl_commit(struct raft *r)
+{
+    if (r->role != RAFT_LEADER)
+        return;
+    uint64_t durable[RAFT_VOTERS_MAX];
+    for (unsigned i = 0; i < r->n_peers; i++)
+        durable[i] = r->peers[i].match_index;
+    durable[r->n_peers] = r->durable_index; /* section 10.2.1: the own copy has no privilege */
+    uint64_t index = raft_majority(durable, r->n_peers + 1);
+    /* Section 3.6.2 and figure 3.7: only entries of the own term are committed by counting. */
+    if (index > r->commit_index && raft_term_at(r, index) == r->term) {
+        r->commit_index = index;
+        r->leader_commit = raft_max(r->leader_commit, index);
+    }
+}
+
+static void make_lead(struct raft *r, raft_time now, struct raft_peer *p, bool ack_now,
+                      struct raft_msg *m)
+{
+    *m = (struct raft_msg){.type = RAFT_MSG_LEAD, .from = r->cfg.id, .to = p->id, .term = r->term};
+    m->lead.round = ++r->round;
+    m->lead.commit = r->commit_index;
+    m->lead.epoch = p->epoch;
+    m->lead.ack_now = ack_now;
+    p->lead_sent = now;
+}
+
+void raft_lead(struct raft *r, raft_time now, unsigned peer, struct raft_msg *m)
+{
+    assert(r->role == RAFT_LEADER && peer < r->n_peers);
+    make_lead(r, now, &r->peers[peer], raft_read_unconfirmed(r), m);
+}
+
+void raft_repl_on_ping(struct raft *r, raft_time now, const struct raft_msg *m)
+{
+    if (r->role != RAFT_LEADER) {
+        r->stats.stale_msgs++;
+        return;
+    }
+    struct raft_msg lead;
+    make_lead(r, now, &r->peers[raft_peer_slot(r, m->from)], false, &lead);
+    raft_emit(r, &lead);
+}
+
+void raft_repl_on_probe_ack(struct raft *r, const struct raft_msg *m)
+{
+    struct raft_peer *p = &r->peers[raft_peer_slot(r, m->from)];
+    if (r->role != RAFT_LEADER || m->probe_ack.probe != p->probe) {
+        r->stats.stale_msgs++;
+        return;
+    }
+    if (p->state == RAFT_PEER_REPLICATE && m->probe_ack.boot != p->boot) {
+        start_probe(r, p, p->match_index); /* a process that doesn't have this stream's start */
+        return;
+    }
+    if (p->state != RAFT_PEER_PROBE) {
+        r->stats.stale_msgs++;
+        return;
+    }
+    uint64_t hint = m->probe_ack.hint_index, hint_term = m->probe_ack.hint_term;
+    if (m->probe_ack.match) {
+        p->state = RAFT_PEER_REPLICATE;
+        p->base_index = p->probe_index;
+        p->base_term = raft_term_at(r, p->probe_index);
+        p->epoch = p->probe;
+        p->boot = m->probe_ack.boot;
+        return;
+    }
+    /* Section 3.5, the optimisation for rejected AppendEntries: skip by terms. Our entries of terms
+     * above the peer's at `hint` can't be there. */
+    uint64_t next = raft_trail_last_at_most(r, hint, hint_term);
+    if (m->probe_ack.prev_index != p->probe_index || hint > p->probe_index ||
+        next >= p->probe_index || next < p->match_index) {
+        r->stats.impossible_msgs++;
+        return;
+    }
+    start_probe(r, p, next);
+}
+
+void raft_repl_on_ack(struct raft *r, const struct raft_msg *m)
+{
+    struct raft_peer *p = &r->peers[raft_peer_slot(r, m->from)];
+    if (r->role != RAFT_LEADER) {
+        r->stats.stale_msgs++;
+        return;
+    }
+    if (m->ack.round > r->round || m->ack.durable > r->last_index ||
+        m->ack.epoch >= r->next_probe) {
+        r->stats.impossible_msgs++;
+        return;
+    }
+    /* Maxima: acknowledgements come in any order, and what was true in this term stays true. */
+    p->round = raft_max(p->round, m->ack.round);
+    p->match_index = raft_max(p->match_index, m->ack.durable);
+    if (p->state == RAFT_PEER_REPLICATE && m->ack.epoch == p->epoch &&
+        (m->ack.need_probe || m->ack.boot != p->boot))
+        start_probe(r, p, p->match_index);
+}
+
+/* A peer that has been silent for long is asked at the pace of heartbeats: it may be off for weeks. */
+static raft_time probe_due_at(const struct raft *r, const struct raft_peer *p)
+{
+    if (p->state != RAFT_PEER_PROBE)
+        return RAFT_NEVER;
+    bool alive = p->probe_sent < p->heard + r->cfg.election_timeout;
+    return raft_due_at(p->probe_sent, alive ? r->cfg.retry : r->cfg.heartbeat);
+}
+
+static void flush_leader(struct raft *r, raft_time now)
+{
+    bool round = raft_read_round_due(r, now);
+    if (round) {
+        r->read_round = r->round + 1;
+        r->read_round_sent = now;
+    }
+    for (unsigned i = 0; i < r->n_peers; i++) {
+        struct raft_peer *p = &r->peers[i];
+        struct raft_msg m;
+        if (round || now >= raft_due_at(p->lead_sent, r->cfg.heartbeat)) {
+            make_lead(r, now, p, true, &m);
+            raft_emit(r, &m);
+        }
+        if (now >= probe_due_at(r, p)) {
+            m = (struct raft_msg){.type = RAFT_MSG_PROBE, .to = p->id};
+            m.probe.probe = p->probe;
+            m.probe.prev_index = p->probe_index;
+            m.probe.prev_term = raft_term_at(r, p->probe_index);
+            p->probe_sent = now;
+            raft_emit(r, &m);
+        }
+    }
+}
+
+/* ---------------------------------------------------------------------------------- follower */
+
+void raft_repl_forget_acks(struct raft *r)
+{
+    r->ack_due = false;
+    r->ack_by = RAFT_NEVER;
+    r->refused_epoch = 0;
+}
+
+void raft_ack_soon(struct raft *r)
+{
+    if (r->role == RAFT_FOLLOWER && r->leader != 0)
+        r->ack_due = true;
+}
+
+static void ack_later(struct raft *r, raft_time now)
+{
+    r->ack_by = raft_min(r->ack_by, now + r->cfg.ack_delay);
+}
+
+void raft_repl_refuse_term(struct raft *r, uint16_t to)
+{
+    r->stats.stale_msgs++;
+    if (to == r->leader)
+        return; /* it leads our term: an old message of its own */
+    struct raft_msg m = {.type = RAFT_MSG_ACK, .to = to};
+    m.ack.boot = r->cfg.boot;
+    raft_emit(r, &m);
+}
+
+void raft_repl_follow_commit(struct raft *r, uint64_t leader_commit)
+{
+    /* Figure 3.1, AppendEntries, step 5: not our last entry, but the last one known to equal the
+     * leader's. */
+    r->leader_commit = raft_max(r->leader_commit, leader_commit);
+    r->commit_index = raft_max(r->commit_index, raft_min(r->leader_commit, r->verified));
+}
+
+void raft_repl_on_lead(struct raft *r, raft_time now, const struct raft_msg *m)
+{
+    if (r->role != RAFT_LEADER && m->lead.round <= r->round) {
+        r->stats.stale_msgs++; /* repeated or overtaken: not a sign of life */
+        return;
+    }
+    if (!raft_election_heard_leader(r, now, m->from))
+        return;
+    r->round = m->lead.round;
+    raft_repl_follow_commit(r, m->lead.commit);
+    if (m->lead.epoch > r->probe_seen) { /* a stream to an earlier process of this node */
+        r->refused_epoch = m->lead.epoch;
+        r->ack_due = true;
+    }
+    if (m->lead.ack_now)
+        r->ack_due = true;
+    else
+        ack_later(r, now);
+}
+
+void raft_repl_on_probe(struct raft *r, raft_time now, const struct raft_msg *m)
+{
+    uint64_t prev = m->probe.prev_index, prev_term = m->probe.prev_term;
+    if (m->probe.probe == 0 || m->probe.probe < r->probe_seen) {
+        r->stats.stale_msgs++;
+        return;
+    }
+    bool match = prev <= r->last_index && raft_term_at(r, prev) == prev_term;
+    if (!match && prev <= raft_max(r->commit_index, r->verified)) {
+        r->stats.impossible_msgs++; /* leader completeness and log matching (figure 3.2) */
+        return;
+    }
+    if (!raft_election_heard_leader(r, now, m->from))
+        return;
+    r->probe_seen = m->probe.probe;
+    r->refused_epoch = 0;
+    r->epoch = match ? m->probe.probe : 0;
+    struct raft_msg ack = {.type = RAFT_MSG_PROBE_ACK, .to = m->from};
+    ack.probe_ack.probe = m->probe.probe;
+    ack.probe_ack.boot = r->cfg.boot;
+    ack.probe_ack.match = match;
+    ack.probe_ack.prev_index = prev;
+    if (match) {
+        r->verified = raft_max(r->verified, prev);
+        raft_repl_follow_commit(r, 0);
+    } else {
+        /* Entries of terms above prev_term can't match at or before prev. */
+        ack.probe_ack.hint_index = raft_trail_last_at_most(r, prev, prev_term);
+        ack.probe_ack.hint_term = raft_term_at(r, ack.probe_ack.hint_index);
+    }
+    raft_emit(r, &ack);
+}
+
+/* Whole entries that could come from a correct leader of this term. */
+static bool append_well_formed(const struct raft *r, const struct raft_event *ev)
+{
+    if (ev->append.last_index <= ev->append.prev_index || ev->append.n_runs == 0 ||
+        ev->append.n_runs > RAFT_APPEND_RUNS_MAX ||
+        ev->append.runs[0].first_index != ev->append.prev_index + 1 ||
+        ev->append.runs[0].term < ev->append.prev_term || ev->append.runs[0].term == 0)
+        return false;
+    for (size_t i = 1; i < ev->append.n_runs; i++) {
+        if (ev->append.runs[i].first_index <= ev->append.runs[i - 1].first_index ||
+            ev->append.runs[i].term <= ev->append.runs[i - 1].term)
+            return false;
+    }
+    return ev->append.runs[ev->append.n_runs - 1].first_index <= ev->append.last_index &&
+           ev->append.runs[ev->append.n_runs - 1].term <= r->term;
+}
+
+/* Last index of run i of the event. */
+static uint64_t append_run_end(const struct raft_event *ev, size_t i)
+{
+    return i + 1 < ev->append.n_runs ? ev->append.runs[i + 1].first_index - 1
+                                     : ev->append.last_index;
+}
+
+/* First entry of the event that our log doesn't have, last_index + 1 of the event if it has all. */
+static uint64_t append_first_new(const struct raft *r, const struct raft_event *ev)
+{
+    for (size_t i = 0; i < ev->append.n_runs; i++) {
+        uint64_t from = ev->append.runs[i].first_index, end = append_run_end(ev, i);
+        if (raft_term_at(r, from) != ev->append.runs[i].term)
+            return from;
+        uint64_t have = raft_trail_last_at_most(r, end, ev->append.runs[i].term);
+        if (have < end)
+            return have + 1;
+    }
+    return ev->append.last_index + 1;
+}
+
+static void truncate(struct raft *r, uint64_t to, struct raft_edit *edit)
+{
+    raft_trail_truncate(r, to);
+    edit->truncate = true;
+    edit->truncate_to = to;
+    if (r->written_last > to) { /* the disk has them, or will: it must be told */
+        r->truncate_pending = true;
+        r->truncate_to = to;
+    }
+    /* A batch in flight may hold entries that are dead now. What follows them at the same indexes
+     * must not be taken for durable when that batch is. */
+    r->written_last = raft_min(r->written_last, to);
+    r->inflight_last = raft_min(r->inflight_last, to);
+    r->durable_index = raft_min(r->durable_index, to);
+}
+
+void raft_repl_on_append(struct raft *r, raft_time now, const struct raft_event *ev,
+                         struct raft_edit *edit)
+{
+    if (ev->append.epoch == 0 || ev->append.epoch != r->epoch) {
+        r->stats.stale_msgs++;
+        return;
+    }
+    /* Figure 3.1, AppendEntries, step 2; verified >= prev_index implies it on one stream. */
+    if (ev->append.prev_index > r->verified ||
+        raft_term_at(r, ev->append.prev_index) != ev->append.prev_term ||
+        !append_well_formed(r, ev)) {
+        r->stats.impossible_msgs++;
+        return;
+    }
+    uint64_t first = append_first_new(r, ev);
+    uint64_t last = ev->append.last_index;
+    bool conflict = first <= last && first <= r->last_index;
+    if (conflict && first <= raft_max(r->commit_index, r->verified)) {
+        r->stats.impossible_msgs++;
+        return;
+    }
+    if (!raft_election_heard_leader(r, now, ev->append.from))
+        return;
+    if (conflict) /* step 3: only then; repeated entries must not cut what follows them */
+        truncate(r, first - 1, edit);
+    if (first <= last) { /* step 4 */
+        edit->append_first = first;
+        edit->append_last = last;
+        for (size_t i = 0; i < ev->append.n_runs; i++) {
+            if (append_run_end(ev, i) >= first)
+                raft_trail_append(r, ev->append.runs[i].term, append_run_end(ev, i));
+        }
+    }
+    r->verified = raft_max(r->verified, last);
+    raft_repl_follow_commit(r, 0);
+    ack_later(r, now);
+}
+
+static bool ack_allowed(const struct raft *r)
+{
+    return r->role == RAFT_FOLLOWER && r->leader != 0 && raft_hard_state_durable(r);
+}
+
+static void flush_follower(struct raft *r, raft_time now)
+{
+    if (!ack_allowed(r) || (!r->ack_due && now < r->ack_by))
+        return;
+    struct raft_msg m = {.type = RAFT_MSG_ACK, .to = r->leader};
+    m.ack.round = r->round;
+    m.ack.durable = raft_min(r->durable_index, r->verified);
+    m.ack.epoch = r->refused_epoch != 0 ? r->refused_epoch : r->epoch;
+    m.ack.boot = r->cfg.boot;
+    m.ack.need_probe = r->refused_epoch != 0;
+    raft_repl_forget_acks(r);
+    raft_emit(r, &m);
+}
+
+/* -------------------------------------------------------------------------------------- both */
+
+void raft_repl_flush(struct raft *r, raft_time now)
+{
+    if (r->role == RAFT_LEADER)
+        flush_leader(r, now);
+    else
+        flush_follower(r, now);
+}
+
+raft_time raft_repl_deadline(const struct raft *r)
+{
+    if (r->role != RAFT_LEADER) {
+        if (!ack_allowed(r))
+            return RAFT_NEVER;
+        return r->ack_due ? 0 : r->ack_by;
+    }
+    raft_time t = raft_min(quorum_lost_at(r), disk_stalled_at(r));
+    for (unsigned i = 0; i < r->n_peers; i++) {
+        const struct raft_peer *p = &r->peers[i];
+        t = raft_min(t, raft_due_at(p->lead_sent, r->cfg.heartbeat));
+        t = raft_min(t, probe_due_at(r, p));
+    }
+    return t;
+}
