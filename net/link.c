@@ -37,14 +37,14 @@ static bool sample(struct link *l, uint64_t now_us, const struct wire_header *h)
     if (marked && !newer(h->ts_echo, l->sampled_ts))
         return false;
 
-    uint32_t age = (uint32_t)now_us - h->ts_echo; /* huge if the echo is of the future */
-    uint32_t held = (uint32_t)h->hold * WIRE_HOLD_UNIT_US;
+    /* Unsigned: an echo of the future, or one held longer than it was away, gives a huge value. */
+    uint32_t rtt = (uint32_t)now_us - h->ts_echo - (uint32_t)h->hold * WIRE_HOLD_UNIT_US;
     bool sent = l->has_sent && !newer(h->ts_echo, l->ts_sent);
-    if (!sent || age < held || age - held > LINK_SAMPLE_MAX_US) {
+    if (!sent || rtt > LINK_SAMPLE_MAX_US) {
         l->bad_echoes++;
         return false;
     }
-    rtt_sample(&l->rtt, age - held);
+    rtt_sample(&l->rtt, rtt);
     l->has_sample = true;
     l->sampled_ts = h->ts_echo;
     l->sampled_at = now_us;

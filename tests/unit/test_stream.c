@@ -237,6 +237,7 @@ static uint64_t run(struct sim *s, uint64_t end, uint64_t limit)
         assert_true(s->now - start <= limit);
     }
     assert_true(s->rx.contig == end);
+    assert_int_equal(s->tx.timeouts, 0);
     return s->now - start;
 }
 
@@ -422,6 +423,27 @@ static void test_windows(void **state)
     uint64_t edge = tx.edge;
     assert_true(stream_tx_ack(&tx, 3, &s));
     assert_true(tx.edge == edge && tx.una == STREAM_FIRST_WINDOW_BYTES);
+
+    /* Closed with nothing on its way: one byte beyond the window per timeout asks for a SACK. */
+    stream_tx_init(&tx, &rtt, 0, HEARTBEAT);
+    stream_tx_end(&tx, UINT64_C(1) << 40);
+    while (stream_tx_next(&tx, 1, PIECE, &off, &len))
+        stream_tx_sent(&tx, 1, off, len);
+    s = (struct wire_sack){.contig = tx.nxt, .rwnd = 0};
+    assert_true(stream_tx_ack(&tx, 2, &s));
+    assert_false(stream_tx_next(&tx, 2, PIECE, &off, &len));
+    for (unsigned i = 0; i < 3; i++) {
+        uint64_t due = stream_tx_deadline(&tx);
+        assert_false(stream_tx_next(&tx, due - 1, PIECE, &off, &len));
+        assert_true(stream_tx_next(&tx, due, PIECE, &off, &len));
+        assert_true(off == STREAM_FIRST_WINDOW_BYTES && len == 1);
+        stream_tx_sent(&tx, due, off, len);
+        assert_false(stream_tx_next(&tx, due, PIECE, &off, &len));
+    }
+    s.rwnd = 5000;
+    assert_true(stream_tx_ack(&tx, 3, &s));
+    assert_true(stream_tx_next(&tx, 3, PIECE, &off, &len));
+    assert_true(off == STREAM_FIRST_WINDOW_BYTES + 1 && len == PIECE);
 }
 
 /* The receiver's memory is full, and the SACK that says that there is room again is lost. */

@@ -302,7 +302,9 @@ static void test_truncation(void **state)
 {
     (void)state;
     uint8_t whole[WIRE_DATAGRAM_MAX];
+    memset(whole, 0xEE, sizeof whole);
     size_t len = mixed(whole, &PLAIN);
+    assert_int_equal(whole[len - 1], 0); /* padding */
     const size_t ends[] = {44, 44 + 32, 44 + 32 + 32, 44 + 32 + 32 + 4};
     struct wire_header h;
     for (size_t n = 0; n < len; n++) {
@@ -476,6 +478,8 @@ static void test_body_lengths(void **state)
         put_u16(frame + 2, 83);
         assert_int_equal(status_of(frame, sizeof frame), n <= 7 ? WIRE_OK : WIRE_MALFORMED);
     }
+    const uint8_t nine[4 + 20 + 72] = {0x85, 0, 92, 0, 1, 9}; /* they would fit */
+    assert_int_equal(status_of(nine, sizeof nine), WIRE_MALFORMED);
 }
 
 static void test_writer_refuses(void **state)
