@@ -1,0 +1,84 @@
+/* outq.c: see outq.h. */
+#include "raftd/outq.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+enum {
+    OUTQ_CAP_MIN_BYTES = 4096,
+    OUTQ_KEEP_BYTES = 65536, /* an empty queue larger than this gives its memory back             */
+    OUTQ_BATCH = 64,         /* packets of one sendmmsg                                           */
+};
+
+uint8_t *outq_reserve(struct outq *q, size_t room)
+{
+    size_t need = sizeof(size_t) + room;
+    if (q->cap - q->tail < need && q->head > 0) {
+        memmove(q->buf, q->buf + q->head, q->tail - q->head);
+        q->tail -= q->head;
+        q->head = 0;
+    }
+    if (q->cap - q->tail < need) {
+        size_t cap = q->cap ? q->cap : OUTQ_CAP_MIN_BYTES;
+        while (cap - q->tail < need)
+            cap *= 2;
+        uint8_t *buf = realloc(q->buf, cap);
+        if (!buf)
+            return NULL;
+        q->buf = buf;
+        q->cap = cap;
+    }
+    return q->buf + q->tail + sizeof(size_t);
+}
+
+void outq_commit(struct outq *q, size_t len)
+{
+    assert(q->cap - q->tail >= sizeof(len) + len);
+    memcpy(q->buf + q->tail, &len, sizeof(len));
+    q->tail += sizeof(len) + len;
+}
+
+/* Fills msgs with the first packets; returns how many. */
+static unsigned gather(const struct outq *q, struct mmsghdr *msgs, struct iovec *iovs)
+{
+    unsigned n = 0;
+    for (size_t at = q->head; at < q->tail && n < OUTQ_BATCH; n++) {
+        size_t len;
+        memcpy(&len, q->buf + at, sizeof(len));
+        iovs[n] = (struct iovec){.iov_base = q->buf + at + sizeof(len), .iov_len = len};
+        msgs[n] = (struct mmsghdr){.msg_hdr = {.msg_iov = &iovs[n], .msg_iovlen = 1}};
+        at += sizeof(len) + len;
+    }
+    return n;
+}
+
+enum outq_state outq_flush(struct outq *q, int fd)
+{
+    while (q->head < q->tail) {
+        struct mmsghdr msgs[OUTQ_BATCH];
+        struct iovec iovs[OUTQ_BATCH];
+        unsigned n = gather(q, msgs, iovs);
+        int sent = sendmmsg(fd, msgs, n, MSG_DONTWAIT | MSG_NOSIGNAL);
+        if (sent < 0 && errno == EINTR)
+            continue;
+        if (sent < 0 && (errno == EAGAIN || errno == ENOBUFS || errno == ENOMEM))
+            return OUTQ_BLOCKED;
+        if (sent < 0)
+            return OUTQ_BROKEN;
+        for (int i = 0; i < sent; i++)
+            q->head += sizeof(size_t) + iovs[i].iov_len;
+    }
+    if (q->cap > OUTQ_KEEP_BYTES)
+        outq_free(q);
+    q->head = q->tail = 0;
+    return OUTQ_EMPTY;
+}
+
+void outq_free(struct outq *q)
+{
+    free(q->buf);
+    *q = (struct outq){0};
+}

@@ -1,0 +1,673 @@
+// LINK: raftd/clients.c raftd/readers.c raftd/clock.c raftd/outq.c raftd/proto.c raftd/kv.c raftd/cmd.c raftd/status.c -lev -lsodium -lurcu-memb -lurcu-cds -lurcu-common TSAN
+/* test_clients.c: the client side of the daemon against a thread that plays the loop, through real
+ * sockets: all operations, values in parts, lists in pages, timeouts, and clients that misbehave. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "raftd/clients.h"
+#include "raftd/clock.h"
+#include "raftd/kv.h"
+#include "raftd/proto.h"
+#include "raftd/rcu.h"
+#include "raftd/readers.h"
+#include "raftd/request.h"
+
+enum { VALUE_MAX = 1 << 20, TIMEOUT_MS = 20000, READERS = 2 };
+
+/* status.c needs them; the core is not what is tested here. */
+const char *raft_role_name(enum raft_role role)
+{
+    (void)role;
+    return "leader";
+}
+
+const char *raft_peer_state_name(enum raft_peer_state state)
+{
+    (void)state;
+    return "probe";
+}
+
+const char *raft_why_name(enum raft_why why)
+{
+    (void)why;
+    return "none";
+}
+
+/* --- the thread that plays the loop --------------------------------------------------------------- */
+
+struct fake {
+    struct shared shared;
+    struct readers *readers;
+    int listen_fd;
+    char path[64];
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t cond;
+    bool woken, stop;
+    bool no_leader; /* confirms no reads                                                         */
+    bool hold;      /* keeps writes without an answer                                            */
+    unsigned held;  /* how many                                                                  */
+    uint64_t index;
+    struct status status;
+};
+
+static void wake_loop(void *ctx)
+{
+    struct fake *f = ctx;
+    pthread_mutex_lock(&f->lock);
+    f->woken = true;
+    pthread_cond_signal(&f->cond);
+    pthread_mutex_unlock(&f->lock);
+}
+
+static void answer_write(struct fake *f, struct request *q)
+{
+    struct cmd c;
+    bool existed;
+    assert_int_equal(cmd_decode(q->cmd, q->cmd_len, &c), 0);
+    kv_apply(f->shared.kv, ++f->index, &c, &existed);
+    q->result = c.op == CMD_DELETE && !existed ? RESULT_NO_KEY : RESULT_OK;
+    q->revision = f->index;
+    struct shared_reader *r = &f->shared.readers[q->reader];
+    rcu_queue_push(&r->answers_head, &r->answers_tail, &q->link);
+}
+
+static void *fake_main(void *arg)
+{
+    struct fake *f = arg;
+    struct request *kept = NULL;
+    rcu_thread_begin();
+    pthread_mutex_lock(&f->lock);
+    for (;;) {
+        while (!f->woken && !f->stop)
+            pthread_cond_wait(&f->cond, &f->lock);
+        f->woken = false;
+        struct cds_wfcq_node *node;
+        while ((node = rcu_queue_pop(&f->shared.requests_head, &f->shared.requests_tail))) {
+            struct request *q = rcu_container(node, struct request, link);
+            q->next = kept;
+            kept = q;
+            f->held++;
+        }
+        while (kept && (!f->hold || f->stop)) {
+            struct request *q = kept;
+            kept = q->next;
+            f->held--;
+            answer_write(f, q);
+        }
+        for (unsigned i = 0; i < READERS; i++) {
+            struct shared_reader *r = &f->shared.readers[i];
+            if (!f->no_leader)
+                atomic_store_explicit(&r->read_done, atomic_load(&r->read_want),
+                                      memory_order_release);
+            if (r->wake)
+                r->wake(r->wake_ctx);
+        }
+        if (f->stop)
+            break;
+    }
+    pthread_mutex_unlock(&f->lock);
+    rcu_thread_end();
+    return NULL;
+}
+
+static void set(struct fake *f, bool *what, bool value)
+{
+    pthread_mutex_lock(&f->lock);
+    *what = value;
+    f->woken = true;
+    pthread_cond_signal(&f->cond);
+    pthread_mutex_unlock(&f->lock);
+}
+
+static int setup(void **state)
+{
+    static const uint8_t hash_key[KV_HASH_KEY_BYTES] = {1};
+    struct fake *f = calloc(1, sizeof(*f));
+    assert_non_null(f);
+    char err[256];
+    snprintf(f->path, sizeof(f->path), "/tmp/raftd-test-%d.sock", (int)getpid());
+    f->listen_fd = clients_listen(f->path, 0600, err, sizeof(err));
+    assert_true(f->listen_fd >= 0);
+    f->status = (struct status){.id = 1, .leader = 3};
+    f->shared.kv = kv_new(hash_key);
+    f->shared.status = &f->status;
+    f->shared.max_value_bytes = VALUE_MAX;
+    f->shared.n_readers = READERS;
+    f->shared.wake_loop = wake_loop;
+    f->shared.wake_loop_ctx = f;
+    cds_wfcq_init(&f->shared.requests_head, &f->shared.requests_tail);
+    for (int i = 0; i < READERS; i++)
+        cds_wfcq_init(&f->shared.readers[i].answers_head, &f->shared.readers[i].answers_tail);
+    assert_int_equal(pthread_mutex_init(&f->lock, NULL), 0);
+    assert_int_equal(pthread_cond_init(&f->cond, NULL), 0);
+    assert_int_equal(readers_start(&f->readers, &f->shared, f->listen_fd, READERS), 0);
+    assert_int_equal(pthread_create(&f->thread, NULL, fake_main, f), 0);
+    *state = f;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct fake *f = *state;
+    set(f, &f->stop, true);
+    assert_int_equal(pthread_join(f->thread, NULL), 0);
+    readers_stop(f->readers);
+    struct cds_wfcq_node *node;
+    while ((node = rcu_queue_pop(&f->shared.requests_head, &f->shared.requests_tail)))
+        free(rcu_container(node, struct request, link));
+    kv_free(f->shared.kv);
+    pthread_mutex_destroy(&f->lock);
+    pthread_cond_destroy(&f->cond);
+    close(f->listen_fd);
+    unlink(f->path);
+    free(f);
+    return 0;
+}
+
+/* --- a client ------------------------------------------------------------------------------------- */
+
+static int dial(const struct fake *f)
+{
+    struct sockaddr_un addr = {.sun_family = AF_UNIX};
+    snprintf(addr.sun_path, sizeof(addr.sun_path), "%s", f->path);
+    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    assert_true(fd >= 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
+    return fd;
+}
+
+static void send_packet(int fd, const struct proto_request *r)
+{
+    static uint8_t buf[PROTO_PACKET_MAX_BYTES];
+    size_t len = proto_request_encode(buf, r);
+    assert_int_equal(send(fd, buf, len, MSG_NOSIGNAL), len);
+}
+
+static void ask(int fd, uint8_t op, uint8_t flags, uint64_t tag, const char *key, const char *value)
+{
+    send_packet(fd, &(struct proto_request){.op = op,
+                                            .flags = flags,
+                                            .tag = tag,
+                                            .timeout_ms = TIMEOUT_MS,
+                                            .key = (const uint8_t *)key,
+                                            .key_len = (uint16_t)strlen(key),
+                                            .part = (const uint8_t *)value,
+                                            .part_len = (uint32_t)strlen(value),
+                                            .value_len = (uint32_t)strlen(value)});
+}
+
+/* A whole answer, its body joined. */
+struct reply {
+    struct proto_reply head;
+    uint8_t *body; /* malloc, with a zero byte behind it */
+    size_t len;
+};
+
+/* 0, or -1 when the connection is closed. */
+static int hear(int fd, struct reply *r)
+{
+    static uint8_t buf[PROTO_PACKET_MAX_BYTES];
+    *r = (struct reply){.body = calloc(1, 1)};
+    do {
+        struct pollfd p = {.fd = fd, .events = POLLIN};
+        assert_int_equal(poll(&p, 1, TIMEOUT_MS), 1);
+        ssize_t n = recv(fd, buf, sizeof(buf), 0);
+        if (n <= 0) {
+            free(r->body);
+            return -1;
+        }
+        assert_int_equal(proto_reply_decode(buf, (size_t)n, &r->head), 0);
+        r->body = realloc(r->body, r->len + r->head.body_len + 1);
+        assert_non_null(r->body);
+        memcpy(r->body + r->len, r->head.body, r->head.body_len);
+        r->len += r->head.body_len;
+        r->body[r->len] = '\0';
+    } while (r->head.flags & PROTO_MORE);
+    return 0;
+}
+
+static void expect(int fd, uint64_t tag, enum result result, const char *body)
+{
+    struct reply r;
+    assert_int_equal(hear(fd, &r), 0);
+    assert_int_equal(r.head.tag, tag);
+    assert_int_equal(r.head.result, result);
+    if (body)
+        assert_string_equal((const char *)r.body, body);
+    free(r.body);
+}
+
+static void expect_closed(int fd)
+{
+    struct reply r;
+    while (hear(fd, &r) == 0)
+        free(r.body);
+    close(fd);
+}
+
+static void put_long(int fd, uint64_t tag, const char *key, const uint8_t *value, uint32_t len)
+{
+    uint32_t at = 1000;
+    send_packet(fd, &(struct proto_request){.op = PROTO_PUT,
+                                            .tag = tag,
+                                            .timeout_ms = TIMEOUT_MS,
+                                            .key = (const uint8_t *)key,
+                                            .key_len = (uint16_t)strlen(key),
+                                            .part = value,
+                                            .part_len = at,
+                                            .value_len = len});
+    while (at < len) {
+        uint32_t n = len - at < 30000 ? len - at : 30000;
+        send_packet(fd, &(struct proto_request){
+                            .op = PROTO_PART, .tag = tag, .part = value + at, .part_len = n});
+        at += n;
+    }
+}
+
+/* --- tests ---------------------------------------------------------------------------------------- */
+
+static void test_operations(void **state)
+{
+    struct fake *f = *state;
+    int fd = dial(f);
+    ask(fd, PROTO_GET, 0, 1, "a", "");
+    expect(fd, 1, RESULT_NO_KEY, "");
+    ask(fd, PROTO_PUT, 0, 2, "a", "one");
+    struct reply r;
+    assert_int_equal(hear(fd, &r), 0);
+    assert_int_equal(r.head.result, RESULT_OK);
+    assert_int_equal(r.head.modify_revision, 1);
+    assert_int_equal(r.head.leader, 3);
+    free(r.body);
+    ask(fd, PROTO_PUT, 0, 3, "a", "two");
+    expect(fd, 3, RESULT_OK, "");
+    for (uint8_t flags = 0; flags <= PROTO_STALE; flags++) {
+        ask(fd, PROTO_GET, flags, 4, "a", "");
+        assert_int_equal(hear(fd, &r), 0);
+        assert_int_equal(r.head.tag, 4);
+        assert_string_equal((char *)r.body, "two");
+        assert_int_equal(r.head.create_revision, 1);
+        assert_int_equal(r.head.modify_revision, 2);
+        free(r.body);
+    }
+    ask(fd, PROTO_PUT, 0, 5, "empty", "");
+    expect(fd, 5, RESULT_OK, "");
+    ask(fd, PROTO_GET, 0, 6, "empty", "");
+    expect(fd, 6, RESULT_OK, "");
+    ask(fd, PROTO_DELETE, 0, 7, "a", "");
+    expect(fd, 7, RESULT_OK, "");
+    ask(fd, PROTO_DELETE, 0, 8, "a", "");
+    expect(fd, 8, RESULT_NO_KEY, "");
+    ask(fd, PROTO_STATUS, 0, 9, "", "");
+    assert_int_equal(hear(fd, &r), 0);
+    assert_non_null(strstr((char *)r.body, "id=1\n"));
+    free(r.body);
+    close(fd);
+}
+
+static void test_limits(void **state)
+{
+    struct fake *f = *state;
+    int fd = dial(f);
+    char key[CMD_KEY_MAX_BYTES + 2];
+    memset(key, 'k', sizeof(key));
+    key[CMD_KEY_MAX_BYTES + 1] = '\0';
+    ask(fd, PROTO_PUT, 0, 1, key, "v");
+    expect(fd, 1, RESULT_TOO_LARGE, "");
+    ask(fd, PROTO_GET, 0, 2, key, "");
+    expect(fd, 2, RESULT_TOO_LARGE, "");
+    ask(fd, PROTO_PUT, 0, 3, key + 1, "v");
+    expect(fd, 3, RESULT_OK, "");
+    uint8_t *value = malloc(VALUE_MAX + 1);
+    assert_non_null(value);
+    for (uint32_t i = 0; i < VALUE_MAX + 1; i++)
+        value[i] = (uint8_t)(i * 7 + i / 251);
+    put_long(fd, 4, "long", value, VALUE_MAX);
+    expect(fd, 4, RESULT_OK, "");
+    put_long(fd, 5, "long", value, VALUE_MAX + 1); /* refused, and the connection goes on */
+    expect(fd, 5, RESULT_TOO_LARGE, "");
+    ask(fd, PROTO_GET, 0, 6, "long", "");
+    struct reply r;
+    assert_int_equal(hear(fd, &r), 0);
+    assert_int_equal(r.len, VALUE_MAX);
+    assert_memory_equal(r.body, value, VALUE_MAX);
+    free(r.body);
+    free(value);
+    close(fd);
+}
+
+/* 300 items of 10 KiB: several pages, each key exactly once and in order. */
+static void test_list_pages(void **state)
+{
+    enum { N = 300, SIZE = 10240 };
+    struct fake *f = *state;
+    int fd = dial(f);
+    char key[32] = "";
+    uint8_t *value = malloc(SIZE);
+    assert_non_null(value);
+    memset(value, 'v', SIZE);
+    for (unsigned i = 0; i < N; i++) {
+        snprintf(key, sizeof(key), "page/%03u", i * 7 % N);
+        put_long(fd, i, key, value, SIZE);
+        expect(fd, i, RESULT_OK, "");
+    }
+    unsigned seen = 0, pages = 0;
+    bool more = true;
+    for (key[0] = '\0'; more; pages++) {
+        struct reply r;
+        ask(fd, PROTO_LIST, pages & 1, 1, "page/", key);
+        assert_int_equal(hear(fd, &r), 0);
+        assert_int_equal(r.head.result, RESULT_OK);
+        more = r.head.flags & PROTO_PARTIAL;
+        for (size_t at = 0; at < r.len;) {
+            struct proto_item item;
+            size_t n = proto_item_decode(r.body + at, r.len - at, &item);
+            assert_true(n > 0);
+            snprintf(key, sizeof(key), "page/%03u", seen++);
+            assert_int_equal(item.key_len, strlen(key));
+            assert_memory_equal(item.key, key, item.key_len);
+            assert_int_equal(item.value_len, SIZE);
+            assert_memory_equal(item.value, value, SIZE);
+            at += n;
+        }
+        free(r.body);
+    }
+    assert_int_equal(seen, N);
+    assert_true(pages >= 3 && pages <= 5);
+    free(value);
+    ask(fd, PROTO_LIST, 0, 1, "nothing/", "");
+    expect(fd, 1, RESULT_OK, "");
+    close(fd);
+}
+
+/* Many at once on several connections; every tag is answered once. */
+static void test_pipeline(void **state)
+{
+    enum { CONNS = 3, N = 1000 };
+    struct fake *f = *state;
+    int fds[CONNS];
+    char key[32];
+    for (int c = 0; c < CONNS; c++) {
+        fds[c] = dial(f);
+        for (unsigned i = 0; i < N; i++) {
+            snprintf(key, sizeof(key), "%d/%u", c, i);
+            ask(fds[c], i % 3 == 1 ? PROTO_GET : PROTO_PUT, 0, i, key, i % 3 == 1 ? "" : "value");
+        }
+    }
+    for (int c = 0; c < CONNS; c++) {
+        bool answered[N] = {false};
+        for (unsigned i = 0; i < N; i++) {
+            struct reply r;
+            assert_int_equal(hear(fds[c], &r), 0);
+            assert_true(r.head.tag < N && !answered[r.head.tag]);
+            answered[r.head.tag] = true;
+            assert_int_equal(r.head.result, r.head.tag % 3 == 1 ? RESULT_NO_KEY : RESULT_OK);
+            free(r.body);
+        }
+        close(fds[c]);
+    }
+}
+
+static void test_no_leader(void **state)
+{
+    struct fake *f = *state;
+    int fd = dial(f);
+    ask(fd, PROTO_PUT, 0, 1, "a", "one");
+    expect(fd, 1, RESULT_OK, "");
+    set(f, &f->no_leader, true);
+    uint64_t start = clock_us();
+    struct proto_request get = {
+        .op = PROTO_GET, .tag = 2, .timeout_ms = 300, .key = (const uint8_t *)"a", .key_len = 1};
+    send_packet(fd, &get);
+    get.tag = 3;
+    get.timeout_ms = 100;
+    send_packet(fd, &get);
+    ask(fd, PROTO_GET, PROTO_STALE, 4, "a", ""); /* needs no leader */
+    expect(fd, 4, RESULT_OK, "one");
+    expect(fd, 3, RESULT_NO_LEADER, "");
+    expect(fd, 2, RESULT_NO_LEADER, "");
+    assert_true(clock_us() - start >= 300 * 1000);
+    ask(fd, PROTO_GET, 0, 5, "a", ""); /* waits until there is one */
+    set(f, &f->no_leader, false);
+    expect(fd, 5, RESULT_OK, "one");
+    /* A client that leaves with reads and writes under way. */
+    set(f, &f->no_leader, true);
+    set(f, &f->hold, true);
+    for (unsigned i = 0; i < 50; i++)
+        ask(fd, i & 1 ? PROTO_GET : PROTO_PUT, 0, 10 + i, "a", i & 1 ? "" : "left");
+    int other = dial(f);
+    ask(other, PROTO_GET, 0, 1, "a", "");
+    close(fd);
+    int reuse = dial(f); /* perhaps in the same slot: must not get those answers */
+    ask(reuse, PROTO_STATUS, 0, 1, "", "");
+    expect(reuse, 1, RESULT_OK, NULL);
+    set(f, &f->hold, false);
+    set(f, &f->no_leader, false);
+    expect(other, 1, RESULT_OK, NULL);
+    ask(reuse, PROTO_GET, 0, 2, "a", "");
+    expect(reuse, 2, RESULT_OK, NULL);
+    close(other);
+    close(reuse);
+}
+
+static void test_busy(void **state)
+{
+    struct fake *f = *state;
+    int fd = dial(f);
+    set(f, &f->hold, true);
+    for (unsigned i = 0; i < CLIENTS_CONN_OPS_MAX; i++)
+        ask(fd, PROTO_PUT, 0, i, "k", "v");
+    ask(fd, PROTO_PUT, 0, 9000, "k", "v");
+    expect(fd, 9000, RESULT_BUSY, "");
+    ask(fd, PROTO_GET, 0, 9001, "k", "");
+    expect(fd, 9001, RESULT_BUSY, "");
+    ask(fd, PROTO_STATUS, 0, 9002, "", "");
+    expect(fd, 9002, RESULT_OK, NULL);
+    set(f, &f->hold, false);
+    for (unsigned i = 0; i < CLIENTS_CONN_OPS_MAX; i++) {
+        struct reply r;
+        assert_int_equal(hear(fd, &r), 0);
+        assert_int_equal(r.head.result, RESULT_OK);
+        free(r.body);
+    }
+    close(fd);
+}
+
+static void test_garbage(void **state)
+{
+    struct fake *f = *state;
+    static uint8_t noise[2 * PROTO_PACKET_MAX_BYTES];
+    static const size_t sizes[] = {1, 23, 24, 500, PROTO_PACKET_MAX_BYTES, sizeof(noise)};
+    for (size_t i = 0; i < sizeof(noise); i++)
+        noise[i] = (uint8_t)(i * 31 + 5);
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        int fd = dial(f);
+        assert_int_equal(send(fd, noise, sizes[i], MSG_NOSIGNAL), sizes[i]);
+        expect(fd, 0, RESULT_BAD, "");
+        expect_closed(fd);
+    }
+    /* Parts out of place: none begun; another tag; more than was announced; another request. */
+    const struct proto_request begin = {.op = PROTO_PUT,
+                                        .tag = 5,
+                                        .timeout_ms = TIMEOUT_MS,
+                                        .key = noise,
+                                        .key_len = 1,
+                                        .value_len = 10};
+    const struct proto_request bad[] = {
+        {.op = PROTO_PART, .tag = 6, .part = noise, .part_len = 1},
+        {.op = PROTO_PART, .tag = 5, .part = noise, .part_len = 11},
+        {.op = PROTO_STATUS, .tag = 5},
+    };
+    int fd = dial(f);
+    send_packet(fd, &bad[0]);
+    expect(fd, 0, RESULT_BAD, "");
+    expect_closed(fd);
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        fd = dial(f);
+        send_packet(fd, &begin);
+        send_packet(fd, &bad[i]);
+        expect(fd, 0, RESULT_BAD, "");
+        expect_closed(fd);
+    }
+    /* A value that never comes: dropped at the request's own timeout. */
+    fd = dial(f);
+    struct proto_request slow = begin;
+    slow.timeout_ms = 50;
+    send_packet(fd, &slow);
+    expect_closed(fd);
+}
+
+/* Asks for far more than the output limit and reads nothing until it is stopped being read from;
+ * then reads all of it. Another client is served meanwhile. */
+static void test_slow_reader(void **state)
+{
+    enum { N = 200 };
+    struct fake *f = *state;
+    int fd = dial(f), other = dial(f);
+    uint8_t *value = calloc(1, 100000);
+    assert_non_null(value);
+    put_long(fd, 1, "big", value, 100000);
+    expect(fd, 1, RESULT_OK, "");
+    free(value);
+    for (unsigned i = 0; i < N; i++)
+        ask(fd, PROTO_GET, i & 1, i, "big", "");
+    for (unsigned i = 0; i < 2000; i++) {
+        ask(other, PROTO_GET, PROTO_STALE, i, "none", "");
+        expect(other, i, RESULT_NO_KEY, "");
+    }
+    bool answered[N] = {false};
+    for (unsigned i = 0; i < N; i++) {
+        struct reply r;
+        assert_int_equal(hear(fd, &r), 0);
+        assert_true(r.head.tag < N && !answered[r.head.tag]);
+        answered[r.head.tag] = true;
+        assert_int_equal(r.len, 100000);
+        free(r.body);
+    }
+    /* And one that never reads: its own sends block at last, nobody else notices. */
+    struct timeval soon = {.tv_usec = 200000};
+    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &soon, sizeof(soon)), 0);
+    uint8_t buf[64];
+    size_t len = proto_request_encode(buf, &(struct proto_request){.op = PROTO_GET,
+                                                                   .flags = PROTO_STALE,
+                                                                   .key = (const uint8_t *)"big",
+                                                                   .key_len = 3});
+    unsigned sent = 0;
+    while (sent < 100000 && send(fd, buf, len, MSG_NOSIGNAL) == (ssize_t)len)
+        sent++;
+    assert_true(sent < 10000);
+    ask(other, PROTO_GET, 0, 1, "none", "");
+    expect(other, 1, RESULT_NO_KEY, "");
+    close(fd);
+    close(other);
+}
+
+static void test_many_connections(void **state)
+{
+    struct fake *f = *state;
+    enum { N = READERS * CLIENTS_CONNS_MAX + 20 };
+    int *fds = calloc(N, sizeof(*fds));
+    assert_non_null(fds);
+    unsigned busy = 0;
+    for (int i = 0; i < N; i++) {
+        fds[i] = dial(f);
+        uint8_t buf[64];
+        size_t len = proto_request_encode(buf, &(struct proto_request){.op = PROTO_STATUS});
+        ssize_t sent = send(fds[i], buf, len, MSG_NOSIGNAL);
+        assert_true(sent == (ssize_t)len || errno == EPIPE);
+        struct reply r;
+        if (hear(fds[i], &r) == 0) { /* a refused one may see only the end */
+            busy += r.head.result == RESULT_BUSY;
+            free(r.body);
+        } else {
+            busy++;
+        }
+    }
+    assert_true(busy >= 20);
+    for (int i = 0; i < N; i++)
+        close(fds[i]);
+    free(fds);
+    int fd = dial(f);
+    for (int tries = 0;; tries++) { /* as soon as the closes have been noticed */
+        uint8_t buf[64];
+        size_t len = proto_request_encode(buf, &(struct proto_request){.op = PROTO_STATUS});
+        struct reply r = {.head = {.result = RESULT_BUSY}};
+        int rc = send(fd, buf, len, MSG_NOSIGNAL) > 0 ? hear(fd, &r) : -1;
+        if (rc == 0)
+            free(r.body);
+        if (rc == 0 && r.head.result == RESULT_OK)
+            break;
+        assert_true(tries < 1000);
+        close(fd);
+        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+        fd = dial(f);
+    }
+    close(fd);
+}
+
+static void test_listen(void **state)
+{
+    (void)state;
+    char path[64], err[256] = "";
+    snprintf(path, sizeof(path), "/tmp/raftd-listen-%d.sock", (int)getpid());
+    int fd = clients_listen(path, 0620, err, sizeof(err));
+    assert_true(fd >= 0);
+    struct stat st;
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0620);
+    assert_int_equal(clients_listen(path, 0600, err, sizeof(err)), -1);
+    assert_non_null(strstr(err, "another daemon"));
+    close(fd); /* leaves the file, as a killed daemon does */
+    fd = clients_listen(path, 0600, err, sizeof(err));
+    assert_true(fd >= 0);
+    close(fd);
+    unlink(path);
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    fclose(file);
+    assert_int_equal(clients_listen(path, 0600, err, sizeof(err)), -1);
+    assert_non_null(strstr(err, "not a socket"));
+    assert_int_equal(stat(path, &st), 0); /* still there */
+    unlink(path);
+    assert_int_equal(clients_listen("/nonexistent/raftd.sock", 0600, err, sizeof(err)), -1);
+    assert_non_null(strstr(err, "does the directory exist"));
+    char longest[200];
+    memset(longest, 'x', sizeof(longest));
+    longest[199] = '\0';
+    assert_int_equal(clients_listen(longest, 0600, err, sizeof(err)), -1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_operations, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_limits, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_list_pages, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_pipeline, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_no_leader, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_busy, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_garbage, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_slow_reader, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_many_connections, setup, teardown),
+        cmocka_unit_test(test_listen),
+    };
+    rcu_thread_begin();
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    rcu_thread_end();
+    return failed;
+}
