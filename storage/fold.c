@@ -1,0 +1,118 @@
+/* fold.c: see fold.h. */
+#include "storage/fold.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+void fold_init(struct fold *f, uint64_t first_number)
+{
+    memset(f, 0, sizeof *f);
+    f->next_seq = 1;
+    f->first_number = first_number;
+}
+
+void fold_free(struct fold *f)
+{
+    free(f->segs);
+    free(f->truncs);
+    memset(f, 0, sizeof *f);
+}
+
+static int grow(void **array, size_t n, size_t *cap, size_t item_bytes)
+{
+    if (n < *cap)
+        return 0;
+    size_t want = *cap == 0 ? 8 : *cap * 2;
+    void *p = realloc(*array, want * item_bytes);
+    if (p == NULL)
+        return -ENOMEM;
+    *array = p;
+    *cap = want;
+    return 0;
+}
+
+int fold_reserve(struct fold *f)
+{
+    void *segs = f->segs, *truncs = f->truncs;
+    int rc = grow(&segs, f->n_segs, &f->cap_segs, sizeof *f->segs);
+
+    f->segs = segs;
+    if (rc == 0)
+        rc = grow(&truncs, f->n_truncs, &f->cap_truncs, sizeof *f->truncs);
+    f->truncs = truncs;
+    return rc;
+}
+
+void fold_segment(struct fold *f, uint64_t salt, uint32_t bytes)
+{
+    assert(f->n_segs < f->cap_segs);
+    f->segs[f->n_segs++] = (struct fold_seg){
+        .min_index = UINT64_MAX, .salt = salt, .bytes = bytes, .end = BATCH_BLOCK_BYTES};
+}
+
+bool fold_fits(const struct fold *f, const struct batch_head *h)
+{
+    bool trunc = (h->flags & BATCH_TRUNC) != 0;
+    bool cut = (h->flags & BATCH_CUT) != 0;
+
+    if (h->seq != f->next_seq + (cut ? 1 : 0))
+        return false;
+    if (h->term < f->term || (h->term == f->term && f->vote != 0 && h->vote != f->vote))
+        return false;
+    if (h->last_term > h->term)
+        return false;
+    if (trunc && h->truncate_to > f->last_index)
+        return false;
+    uint64_t last = trunc ? h->truncate_to : f->last_index;
+    if (h->first_index != 0)
+        return h->first_index == last + 1 && (trunc || h->last_term >= f->last_term);
+    if (last == 0 && h->last_term != 0)
+        return false;
+    return trunc || (h->last_term == f->last_term && memcmp(h->head, f->head, sizeof f->head) == 0);
+}
+
+void fold_batch(struct fold *f, const struct batch_head *h, const uint8_t hash[BATCH_HASH_BYTES],
+                uint32_t offset)
+{
+    assert(f->n_segs > 0 && fold_fits(f, h));
+    struct fold_seg *seg = &f->segs[f->n_segs - 1];
+
+    if ((h->flags & BATCH_TRUNC) != 0) {
+        while (f->n_truncs > 0 && f->truncs[f->n_truncs - 1].to >= h->truncate_to)
+            f->n_truncs--;
+        assert(f->n_truncs < f->cap_truncs);
+        f->truncs[f->n_truncs++] = (struct fold_trunc){
+            .number = f->first_number + f->n_segs - 1, .offset = offset, .to = h->truncate_to};
+        f->last_index = h->truncate_to;
+    }
+    if (h->first_index != 0) {
+        if (h->first_index < seg->min_index)
+            seg->min_index = h->first_index;
+        f->last_index = h->last_index;
+    }
+    f->last_term = h->last_term;
+    memcpy(f->head, h->head, sizeof f->head);
+    f->term = h->term;
+    f->vote = h->vote;
+    f->next_seq = h->seq + 1;
+    memcpy(f->chain, hash, sizeof f->chain);
+    if ((h->flags & BATCH_SEAL) == 0)
+        seg->end = offset + (uint32_t)batch_bytes(h->payload_len);
+}
+
+uint64_t fold_live_to(const struct fold *f, uint64_t number, uint32_t offset)
+{
+    size_t low = 0, high = f->n_truncs;
+
+    while (low < high) {
+        size_t mid = low + (high - low) / 2;
+        const struct fold_trunc *t = &f->truncs[mid];
+        if (t->number > number || (t->number == number && t->offset > offset))
+            high = mid;
+        else
+            low = mid + 1;
+    }
+    return low < f->n_truncs ? f->truncs[low].to : UINT64_MAX;
+}

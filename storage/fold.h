@@ -1,0 +1,72 @@
+/* fold.h: what a log's batches add up to, applied in the order in which they lie on disk.
+ *
+ * Internal to storage: recovery folds what it reads, the wal folds what it appended, with the same
+ * functions. Besides term, vote and the log's end, the fold knows where entries lie:
+ *
+ * - segs[].min_index: the smallest index that was appended in that segment. The live entry i is in
+ *   the last segment whose min_index <= i: had it been written again later, that later segment's
+ *   min_index would be <= i as well.
+ * - truncs: an entry at position p is dead when a truncation behind p keeps less than its index.
+ *   An earlier truncation that keeps as much or more than a later one says nothing new, so the list
+ *   is kept ascending in both position and `to`, and the first one behind p decides.
+ */
+#ifndef STORAGE_FOLD_H
+#define STORAGE_FOLD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "storage/batch.h"
+
+struct fold_seg {
+    uint64_t min_index; // UINT64_MAX when no entry was appended here
+    uint64_t salt;
+    uint32_t bytes; // size of the file
+    uint32_t end;   // offset behind its last batch (seal not counted)
+};
+
+struct fold_trunc {
+    uint64_t number; // position of the truncating batch: segment ...
+    uint32_t offset; // ... and offset
+    uint64_t to;     // entries before this position with a higher index are dead
+};
+
+struct fold {
+    uint64_t next_seq;
+    uint8_t chain[BATCH_HASH_BYTES]; // name of the last batch
+    uint64_t term;
+    uint16_t vote;
+    uint64_t last_index, last_term;
+    uint8_t head[BATCH_HASH_BYTES]; // hash of the last record
+
+    uint64_t first_number; // of segs[0]; the rest follow without a gap
+    struct fold_seg *segs;
+    size_t n_segs, cap_segs;
+    struct fold_trunc *truncs;
+    size_t n_truncs, cap_truncs;
+};
+
+/* An empty log before its first batch. */
+void fold_init(struct fold *f, uint64_t first_number);
+void fold_free(struct fold *f);
+
+/* Make room for one more segment and one more truncation, so that what follows a write cannot fail.
+ * 0 or -ENOMEM. */
+int fold_reserve(struct fold *f);
+
+/* Enter the next segment; room was reserved. */
+void fold_segment(struct fold *f, uint64_t salt, uint32_t bytes);
+
+/* True when `h` may follow: seq, term and vote, indexes and last term continue what is there
+ * (figure 3.1's persistent state never goes back). The chain hash is the caller's to compare. */
+bool fold_fits(const struct fold *f, const struct batch_head *h);
+
+/* Apply a batch at `offset` of the last segment; it fits, `hash` is its name, room was reserved. */
+void fold_batch(struct fold *f, const struct batch_head *h, const uint8_t hash[BATCH_HASH_BYTES],
+                uint32_t offset);
+
+/* Entries at this position with an index above the result are dead; UINT64_MAX when none is. */
+uint64_t fold_live_to(const struct fold *f, uint64_t number, uint32_t offset);
+
+#endif

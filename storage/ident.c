@@ -1,0 +1,298 @@
+/* ident.c: see ident.h.
+ *
+ * Order of creation: ident.tmp (durable), log with its first segment (durable), rename to ident
+ * (durable). So an ident proves that there was a log, and an ident.tmp without ident proves that
+ * nothing was ever stored here.
+ */
+#include "storage/ident.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "raftd/core/bytes.h"
+#include "storage/crc32c.h"
+#include "storage/segment.h"
+#include "storage/wal.h"
+
+enum {
+    BLOCK_BYTES = 4096,
+    COPIES = 2,
+    IDENT_MAGIC = 0x31444952, // "RID1"
+    IDENT_VERSION = 1,
+    ZERO_AT = 40,
+};
+
+struct call {
+    const struct disk *d;
+    const char *dir;
+    char *err;
+    size_t err_size;
+};
+
+/* One sentence into err; returns `result`, so that each outcome is one line. */
+static enum ident_result say(const struct call *c, enum ident_result result, const char *format,
+                             ...) __attribute__((format(printf, 3, 4)));
+
+static enum ident_result say(const struct call *c, enum ident_result result, const char *format,
+                             ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    if (vsnprintf(c->err, c->err_size, format, args) < 0 && c->err_size > 0)
+        c->err[0] = '\0';
+    va_end(args);
+    return result;
+}
+
+static enum ident_result failed(const struct call *c, int rc, const char *what, const char *path)
+{
+    return say(c, IDENT_FAILED, "%s %s: %s", what, path, strerror(-rc));
+}
+
+static enum ident_result begin(struct call *c, const struct disk *d, const char *dir, char *err,
+                               size_t err_size)
+{
+    char log[WAL_PATH_MAX];
+
+    *c = (struct call){.d = d, .dir = dir, .err = err, .err_size = err_size};
+    if (err_size > 0)
+        err[0] = '\0';
+    int rc = segment_dir(log, dir); // the longest names are the log's
+    return rc == 0 ? IDENT_OK : failed(c, rc, "open", dir);
+}
+
+static void path_in(char path[WAL_PATH_MAX], const struct call *c, const char *name)
+{
+    // begin() made sure that it fits.
+    if (snprintf(path, WAL_PATH_MAX, "%s/%s", c->dir, name) < 0)
+        path[0] = '\0';
+}
+
+enum ident_result ident_lock(const struct disk *d, const char *dir, bool create, int *fd, char *err,
+                             size_t err_size)
+{
+    struct call c;
+    char path[WAL_PATH_MAX];
+
+    *fd = -1;
+    enum ident_result result = begin(&c, d, dir, err, err_size);
+    if (result != IDENT_OK)
+        return result;
+    path_in(path, &c, "LOCK");
+    if (create) {
+        int rc = d->mkdir(d->ctx, dir);
+        if (rc != 0 && rc != -EEXIST)
+            return failed(&c, rc, "mkdir", dir);
+    }
+    int got = d->open(d->ctx, path, create ? DISK_LOCK_FILE : DISK_READ);
+    if (got == -ENOENT)
+        return say(&c, IDENT_MISSING, "%s: there is no data of a node", dir);
+    if (got < 0)
+        return failed(&c, got, "open", path);
+    int rc = d->lock(d->ctx, got);
+    if (rc == 0) {
+        *fd = got;
+        return IDENT_OK;
+    }
+    result = rc == -EWOULDBLOCK ? say(&c, IDENT_LOCKED,
+                                      "%s: is in use by another process (it holds %s)", dir, path)
+                                : failed(&c, rc, "flock", path);
+    int closed = d->close(d->ctx, got);
+    return closed == 0 ? result : failed(&c, closed, "close", path);
+}
+
+/* ---- the block ---- */
+
+static void encode(uint8_t b[BLOCK_BYTES], const struct ident *id)
+{
+    memset(b, 0, BLOCK_BYTES);
+    put_u32(b + 4, IDENT_MAGIC);
+    put_u16(b + 8, IDENT_VERSION);
+    put_u16(b + 10, id->node_id);
+    put_u64(b + 16, id->cluster_id);
+    put_u64(b + 24, id->storage_id);
+    put_u64(b + 32, id->created);
+    put_u32(b, crc32c(0, b + 4, BLOCK_BYTES - 4));
+}
+
+static bool decode(const uint8_t b[BLOCK_BYTES], struct ident *id)
+{
+    uint8_t any = 0;
+
+    for (size_t i = ZERO_AT; i < BLOCK_BYTES; i++)
+        any |= b[i];
+    if (get_u32(b) != crc32c(0, b + 4, BLOCK_BYTES - 4) || get_u32(b + 4) != IDENT_MAGIC ||
+        get_u16(b + 8) != IDENT_VERSION || get_u32(b + 12) != 0 || any != 0)
+        return false;
+    id->node_id = get_u16(b + 10);
+    id->cluster_id = get_u64(b + 16);
+    id->storage_id = get_u64(b + 24);
+    id->created = get_u64(b + 32);
+    return true;
+}
+
+static bool same(const struct ident *a, const struct ident *b)
+{
+    return a->cluster_id == b->cluster_id && a->storage_id == b->storage_id &&
+           a->created == b->created && a->node_id == b->node_id;
+}
+
+/* ---- create ---- */
+
+struct listing {
+    bool tmp, log, other;
+    char name[64]; // of something else
+};
+
+static int each_name(void *arg, const char *name)
+{
+    struct listing *l = arg;
+
+    if (strcmp(name, "ident.tmp") == 0)
+        l->tmp = true;
+    else if (strcmp(name, "log") == 0)
+        l->log = true;
+    else if (strcmp(name, "LOCK") == 0 || strcmp(name, "lost+found") == 0)
+        return 0; // ours, and a file system's own when DIR is its root
+    else if (!l->other) {
+        l->other = true;
+        if (snprintf(l->name, sizeof l->name, "%s", name) < 0)
+            l->name[0] = '\0';
+    }
+    return 0;
+}
+
+static enum ident_result write_ident(const struct call *c, const char *path, const struct ident *id)
+{
+    const struct disk *d = c->d;
+    uint8_t block[BLOCK_BYTES];
+    struct iovec iov[COPIES];
+
+    int rc = d->unlink(d->ctx, path); // of an attempt that was cut short
+    if (rc != 0 && rc != -ENOENT)
+        return failed(c, rc, "unlink", path);
+    int fd = d->open(d->ctx, path, DISK_CREATE);
+    if (fd < 0)
+        return failed(c, fd, "create", path);
+    encode(block, id);
+    for (int i = 0; i < COPIES; i++)
+        iov[i] = (struct iovec){.iov_base = block, .iov_len = sizeof block};
+    enum ident_result result = IDENT_OK;
+    if ((rc = d->pwritev(d->ctx, fd, iov, COPIES, 0)) != 0)
+        result = failed(c, rc, "write", path);
+    else if ((rc = d->fdatasync(d->ctx, fd)) != 0)
+        result = failed(c, rc, "fdatasync", path);
+    rc = d->close(d->ctx, fd);
+    if (result == IDENT_OK && rc != 0)
+        result = failed(c, rc, "close", path);
+    return result;
+}
+
+/* Sync the directory that holds DIR's own name. */
+static enum ident_result sync_parent(const struct call *c)
+{
+    char parent[WAL_PATH_MAX];
+    size_t n = strlen(c->dir);
+
+    memcpy(parent, c->dir, n + 1);
+    while (n > 1 && parent[n - 1] == '/')
+        parent[--n] = '\0';
+    char *slash = strrchr(parent, '/');
+    if (slash == NULL)
+        memcpy(parent, ".", 2);
+    else
+        slash[slash == parent ? 1 : 0] = '\0';
+    int rc = c->d->sync_dir(c->d->ctx, parent);
+    return rc == 0 ? IDENT_OK : failed(c, rc, "fsync", parent);
+}
+
+enum ident_result ident_create(const struct disk *d, const char *dir, const struct ident *id,
+                               uint32_t segment_bytes, char *err, size_t err_size)
+{
+    struct call c;
+    struct listing l = {0};
+    char tmp[WAL_PATH_MAX], path[WAL_PATH_MAX];
+
+    enum ident_result result = begin(&c, d, dir, err, err_size);
+    if (result != IDENT_OK)
+        return result;
+    path_in(tmp, &c, "ident.tmp");
+    path_in(path, &c, "ident");
+    int rc = d->list(d->ctx, dir, each_name, &l);
+    if (rc != 0)
+        return failed(&c, rc, "list", dir);
+    if (l.other || (l.log && !l.tmp))
+        return say(&c, IDENT_NOT_EMPTY, "%s: is not empty (it holds %s), nothing was created", dir,
+                   l.other ? l.name : "a log");
+
+    result = write_ident(&c, tmp, id);
+    if (result != IDENT_OK)
+        return result;
+    if ((rc = d->sync_dir(d->ctx, dir)) != 0)
+        return failed(&c, rc, "fsync", dir);
+    if (wal_create(d, dir, segment_bytes, err, err_size) != 0)
+        return IDENT_FAILED;
+    if ((rc = d->rename(d->ctx, tmp, path)) != 0)
+        return failed(&c, rc, "rename", tmp);
+    if ((rc = d->sync_dir(d->ctx, dir)) != 0)
+        return failed(&c, rc, "fsync", dir);
+    return sync_parent(&c);
+}
+
+/* ---- load ---- */
+
+static enum ident_result read_blocks(const struct call *c, const char *path,
+                                     uint8_t blocks[COPIES * BLOCK_BYTES])
+{
+    const struct disk *d = c->d;
+
+    int fd = d->open(d->ctx, path, DISK_READ);
+    if (fd == -ENOENT)
+        return say(c, IDENT_MISSING, "%s: there is no identity of a node", path);
+    if (fd < 0)
+        return failed(c, fd, "open", path);
+    memset(blocks, 0, COPIES * BLOCK_BYTES);
+    ssize_t n = d->pread(d->ctx, fd, blocks, COPIES * BLOCK_BYTES, 0); // shorter: zeros, damaged
+    int closed = d->close(d->ctx, fd);
+    if (n < 0)
+        return failed(c, (int)n, "read", path);
+    return closed == 0 ? IDENT_OK : failed(c, closed, "close", path);
+}
+
+enum ident_result ident_load(const struct disk *d, const char *dir, const struct ident *want,
+                             struct ident *out, char *err, size_t err_size)
+{
+    struct call c;
+    char path[WAL_PATH_MAX];
+    uint8_t blocks[COPIES * BLOCK_BYTES];
+    struct ident id[COPIES];
+
+    enum ident_result result = begin(&c, d, dir, err, err_size);
+    if (result != IDENT_OK)
+        return result;
+    path_in(path, &c, "ident");
+    result = read_blocks(&c, path, blocks);
+    if (result != IDENT_OK)
+        return result;
+    bool first = decode(blocks, &id[0]), second = decode(blocks + BLOCK_BYTES, &id[1]);
+    if (!first && !second)
+        return say(&c, IDENT_DAMAGED, "%s: both copies are damaged", path);
+    if (first && second && !same(&id[0], &id[1]))
+        return say(&c, IDENT_DAMAGED, "%s: its two copies differ", path);
+    *out = first ? id[0] : id[1];
+    if (want != NULL && out->cluster_id != want->cluster_id)
+        return say(&c, IDENT_OTHER_CLUSTER,
+                   "%s: belongs to cluster %016" PRIx64 ", this one is %016" PRIx64, path,
+                   out->cluster_id, want->cluster_id);
+    if (want != NULL && out->node_id != want->node_id)
+        return say(&c, IDENT_OTHER_NODE, "%s: belongs to node %u, this is node %u", path,
+                   (unsigned)out->node_id, (unsigned)want->node_id);
+    if (!first || !second)
+        return say(&c, IDENT_OK, "%s: copy %d is damaged, the other one is used", path,
+                   first ? 2 : 1);
+    return IDENT_OK;
+}

@@ -1,0 +1,66 @@
+/* ident.h: whose data directory this is, and the lock on it.
+ *
+ *   DIR/LOCK   locked by the running daemon; its content means nothing
+ *   DIR/ident  two copies of one 4 KiB block, at offsets 0 and 4096, written once
+ *   DIR/log/   the log (wal.h), made together with the identity
+ *
+ *   block:  0  4 crc32c of bytes 4 .. 4095        16  8 cluster id
+ *           4  4 magic "RID1"                     24  8 storage id
+ *           8  2 version, 1                       32  8 created
+ *          10  2 node id                          40 .. zero
+ *          12  4 zero
+ *
+ * Without an identity nothing is read and nothing is created silently: an emptied or swapped
+ * directory would make a node forget its vote and its entries, and then a majority can elect two
+ * leaders in one term (dissertation 3.8 requires persistent state to persist).
+ */
+#ifndef STORAGE_IDENT_H
+#define STORAGE_IDENT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "storage/disk.h"
+
+struct ident {
+    uint64_t cluster_id;
+    uint64_t storage_id; // random, from the caller; names this directory's life
+    uint64_t created;    // seconds of the wall clock, for humans only
+    uint16_t node_id;
+};
+
+enum ident_result {
+    IDENT_OK,
+    IDENT_MISSING,       // no DIR, or no identity in it
+    IDENT_DAMAGED,       // neither copy is whole, or the two differ
+    IDENT_OTHER_CLUSTER, // whole, but of another cluster
+    IDENT_OTHER_NODE,    // of this cluster, but of another node
+    IDENT_NOT_EMPTY,     // create: DIR holds something that a new node would not have
+    IDENT_LOCKED,        // another process has the lock
+    IDENT_FAILED,        // a system call failed; err names it
+};
+
+/* Every function here: `err` receives one sentence for humans whenever the result is not IDENT_OK,
+ * and an empty string or a warning (one copy damaged) when it is. */
+
+/* Lock DIR for this process. *fd holds the lock until it is closed with d->close or the process
+ * ends. With `create`, DIR (not its parents) and DIR/LOCK are made when missing; without, missing is
+ * IDENT_MISSING. */
+enum ident_result ident_lock(const struct disk *d, const char *dir, bool create, int *fd, char *err,
+                             size_t err_size);
+
+/* Make a new identity, and an empty log with segments of `segment_bytes` (0: default), in a DIR
+ * that holds nothing but LOCK (and lost+found). Durable when it returns IDENT_OK: file, log, DIR and the name of DIR
+ * in its parent. What a crash in the middle leaves behind is recognised and done again. The caller
+ * holds the lock. */
+enum ident_result ident_create(const struct disk *d, const char *dir, const struct ident *id,
+                               uint32_t segment_bytes, char *err, size_t err_size);
+
+/* Read the identity and compare it with `want` (its cluster_id and node_id; NULL: accept any). *out
+ * is filled for IDENT_OK, IDENT_OTHER_CLUSTER and IDENT_OTHER_NODE. Changes nothing: a damaged copy
+ * stays until someone looks. */
+enum ident_result ident_load(const struct disk *d, const char *dir, const struct ident *want,
+                             struct ident *out, char *err, size_t err_size);
+
+#endif

@@ -1,0 +1,47 @@
+/* recover.h: read a log from the medium and decide where it ends. Internal to storage: wal_open
+ * acts on the result, wal_check only reports it. Nothing here writes.
+ *
+ * How it judges what it cannot read is in verdict.h.
+ */
+#ifndef STORAGE_RECOVER_H
+#define STORAGE_RECOVER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "storage/disk.h"
+#include "storage/fold.h"
+#include "storage/wal.h"
+
+/* What wal_open has to do next. */
+enum recover_next {
+    RECOVER_APPEND, // go on in segment `number` at `offset`
+    RECOVER_BIRTH,  // write the head of segment `number`, which exists
+    RECOVER_CUT,    // seal segment `number` with BATCH_CUT, go on in the next one
+};
+
+enum { RECOVER_LEFTOVERS_MAX = 8 }; // temporary files removed per start; normally at most one
+
+struct recovery {
+    struct fold fold;
+    struct wal_run *runs; // malloc'd
+    size_t n_runs, cap_runs;
+    enum recover_next next;
+    uint64_t number;
+    uint32_t offset;
+    uint32_t bytes;                            // size of segment `number`
+    bool spare;                                // an unused segment stands behind `number`
+    uint64_t leftovers[RECOVER_LEFTOVERS_MAX]; // numbers of half-made segments
+    size_t n_leftovers;
+};
+
+/* Fill *r and *report from DIR/log. 0, -EBADMSG (corrupt, report says so) or the error of a system
+ * call. Always followed by recover_free. Each file is synced before it is read and its clean pages
+ * are dropped: what is judged is what is on the medium, not what a failed write left in memory. */
+int recover_scan(struct recovery *r, const struct disk *d, const char *dir,
+                 const struct wal_options *options, struct wal_report *report);
+
+void recover_free(struct recovery *r);
+
+#endif

@@ -1,0 +1,60 @@
+/* verdict.h: where a log ends, decided from a table. Internal to storage.
+ *
+ * The question at the first block that is not the next batch: was it never acknowledged (a write
+ * cut by a crash: TORN, drop it), or was it durable and is damaged now (CORRUPT: stop)? Since no
+ * byte of batch N + 1 is written before batch N is durable, anything valid behind the block proves
+ * that it was durable. So recovery looks ahead before it judges. Protocol-aware recovery: Alagappan
+ * et al., FAST 2018.
+ */
+#ifndef STORAGE_VERDICT_H
+#define STORAGE_VERDICT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Facts about the position behind the last good batch. One bit per value, so that a rule can name
+ * sets of them; a fact still unknown has no bit and matches only "any". */
+enum verdict_bit {
+    NO = 1, // for the yes/no facts
+    YES = 2,
+    AT_ZERO = 1, // block: all zero
+    AT_BAD = 2,  // block: neither zero nor the head of a batch of this segment
+    AT_HEAD = 4, // block: a valid head of a batch of this segment
+    SEQ_LOWER = 1,
+    SEQ_NEXT = 2,
+    SEQ_HIGHER = 4,
+    VERDICT_ANY = 0xff,
+};
+
+struct verdict_facts {
+    uint8_t seal;      // YES, NO: the last block seals the segment right behind the last good batch
+    uint8_t block;     // AT_*
+    uint8_t payload;   // YES, NO: the payload's checksum is right (with AT_HEAD)
+    uint8_t seq;       // SEQ_*: against the one expected (with AT_HEAD)
+    uint8_t chained;   // YES, NO: names the last good batch as the one before (with AT_HEAD)
+    uint8_t later;     // YES, NO: a valid head with a later seq stands behind in this segment
+    uint8_t last;      // YES, NO: no segment in use behind this one
+    uint8_t rest_zero; // YES, NO: all blocks behind are zero
+};
+
+enum verdict {
+    VERDICT_ACCEPT,  // the next batch
+    VERDICT_SEALED,  // end of the segment, go on in the next
+    VERDICT_CLEAN,   // end of the log
+    VERDICT_TORN,    // end of the log, what stands here was never acknowledged
+    VERDICT_CORRUPT, // refuse
+};
+
+struct verdict_rule {
+    struct verdict_facts when; // a set of values for each fact
+    enum verdict verdict;
+    const char *why; // for the message
+};
+
+extern const struct verdict_rule verdict_rules[];
+extern const size_t verdict_n_rules;
+
+/* The rule for these facts; NULL when facts that matter are still unknown. */
+const struct verdict_rule *verdict_judge(const struct verdict_facts *facts);
+
+#endif

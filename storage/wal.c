@@ -1,0 +1,421 @@
+/* wal.c: appending to the log. The formats are in batch.h, recovery in recover.c, reading in
+ * wal_read.c.
+ *
+ *   segment k (in use)                       segment k+1 (spare: zeros)
+ *   +------+-------+-------+- - - -+------+  +- - - - - - - - - - - - - -+
+ *   | head | batch | batch | zeros | seal |  | zeros                     |
+ *   +------+-------+-------+- - - -+------+  +- - - - - - - - - - - - - -+
+ *                          ^ at    ^ kept
+ *
+ *           append fits                 append does not fit
+ *   IN USE ------------> IN USE        IN USE ------------> spare there? --no--> make it (-ENOSPC:
+ *                                                               |yes             nothing written)
+ *                                                               v
+ *            IN USE (k+1) <-- head of k+1, sync <-- SEAL in k, sync
+ *
+ *   any failed write or sync: BROKEN, for good; the process ends and recovery finds out.
+ *
+ * Invariants:
+ * I1 One batch at a time: no byte of batch N+1 is written before fdatasync(batch N) returned 0.
+ *    Hence whatever valid batch follows a damaged one proves that the damaged one was durable.
+ * I2 A block is written once after its zeros: an append never touches a block that holds an
+ *    acknowledged byte. (The last block alone may be written twice: a seal that a crash cut is
+ *    written again; nothing in it was acknowledged. Likewise a head that was cut.)
+ * I3 seq grows by one per batch, and by two at a BATCH_CUT seal: the number of a batch that was cut
+ *    is not used again.
+ * I4 SEAL in k is written only when file and name of k+1 are durable.
+ * I5 The head of k+1 is written only when the SEAL in k is durable, and is durable itself before
+ *    the first batch of k+1 is written.
+ * I6 Term never goes back, and a vote once given in a term stays (dissertation figure 3.1): every
+ *    batch repeats both, so the newest whole batch is the newest hard state.
+ * I7 The fold (memory) holds exactly what is durable: it moves only after fdatasync returned 0.
+ * I8 After a failed write or sync nothing is written any more.
+ */
+#include "storage/wal.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "storage/crc32c.h"
+#include "storage/recover.h"
+#include "storage/segment.h"
+#include "storage/wal_impl.h"
+
+_Static_assert((int)WAL_HASH_BYTES == (int)BATCH_HASH_BYTES, "one hash");
+
+static const uint8_t zero_block[BATCH_BLOCK_BYTES];
+
+/* An iovec has no const, a writer does not write to it. */
+static struct iovec piece(const void *p, size_t len)
+{
+    union {
+        const void *in;
+        void *out;
+    } u = {.in = p};
+
+    return (struct iovec){.iov_base = u.out, .iov_len = len};
+}
+
+/* I8. -ENOSPC is kept for "nothing was written", so a full disk in the middle becomes -EIO. */
+static int break_down(struct wal *w, int rc, const char *call, uint32_t at)
+{
+    int n = snprintf(w->error, sizeof w->error, "%s %s at offset %" PRIu32 ": %s", call, w->path,
+                     at, strerror(-rc));
+    assert(n > 0);
+    (void)n;
+    w->broken = true;
+    return rc == -ENOSPC || rc == -EMSGSIZE ? -EIO : rc;
+}
+
+static int write_and_sync(struct wal *w, const struct iovec *iov, int n, uint32_t at)
+{
+    uint64_t bytes = 0;
+
+    for (int i = 0; i < n; i++)
+        bytes += iov[i].iov_len;
+    assert(bytes % BATCH_BLOCK_BYTES == 0 && at + bytes <= w->bytes);
+    int rc = w->d->pwritev(w->d->ctx, w->fd, iov, n, at);
+    if (rc != 0)
+        return break_down(w, rc, "write", at);
+    w->stats.bytes_written += bytes;
+    rc = w->d->fdatasync(w->d->ctx, w->fd);
+    w->stats.fsyncs++;
+    if (rc != 0)
+        return break_down(w, rc, "fdatasync", at);
+    return 0;
+}
+
+/* Write one batch at `at` and, once durable, fold it. Fills in salt, chain, lengths, checksum. */
+static int put_batch(struct wal *w, struct batch_head *h, const struct iovec *bytes, int bytes_n,
+                     uint32_t at)
+{
+    uint8_t head[BATCH_HEAD_BYTES], hash[BATCH_HASH_BYTES];
+    struct iovec iov[4];
+    int n = 1;
+    size_t len = 0;
+
+    for (int i = 0; i < bytes_n; i++) {
+        h->payload_crc = crc32c(h->payload_crc, bytes[i].iov_base, bytes[i].iov_len);
+        len += bytes[i].iov_len;
+        iov[n++] = bytes[i];
+    }
+    h->payload_len = (uint32_t)len;
+    size_t pad = (size_t)batch_bytes(h->payload_len) - BATCH_HEAD_BYTES - len;
+    if (pad > 0) {
+        h->payload_crc = crc32c(h->payload_crc, zero_block, pad);
+        iov[n++] = piece(zero_block, pad);
+    }
+    h->salt = w->fold.segs[w->fold.n_segs - 1].salt;
+    memcpy(h->prev, w->fold.chain, sizeof h->prev);
+    batch_encode(head, h);
+    iov[0] = piece(head, sizeof head);
+
+    int rc = write_and_sync(w, iov, n, at);
+    if (rc != 0)
+        return rc;
+    batch_hash(head, hash);
+    fold_batch(&w->fold, h, hash, at); // I7
+    w->at = at + (uint32_t)batch_bytes(h->payload_len);
+    return 0;
+}
+
+static int seal(struct wal *w, uint16_t cut)
+{
+    const struct fold *f = &w->fold;
+    struct batch_head h = {
+        .flags = (uint16_t)(BATCH_SEAL | cut),
+        .vote = f->vote,
+        .seq = f->next_seq + (cut != 0 ? 1 : 0), // I3
+        .last_term = f->last_term,
+        .term = f->term,
+    };
+
+    memcpy(h.head, f->head, sizeof h.head);
+    return put_batch(w, &h, NULL, 0, segment_seal_at(w->bytes));
+}
+
+static int open_current(struct wal *w, uint64_t number)
+{
+    w->number = number;
+    segment_path(w->path, w->dir, number, SEGMENT_SUFFIX);
+    int fd = w->d->open(w->d->ctx, w->path, DISK_WRITE);
+    if (fd < 0)
+        return break_down(w, fd, "open", 0);
+    w->fd = fd;
+    return 0;
+}
+
+/* Make the empty segment `number` the current one. */
+static int begin_segment(struct wal *w, uint64_t number)
+{
+    const struct fold *f = &w->fold;
+    uint8_t block[BATCH_BLOCK_BYTES];
+
+    int rc = open_current(w, number);
+    if (rc != 0)
+        return rc;
+    int64_t size = w->d->size(w->d->ctx, w->fd);
+    if (size < 0)
+        return break_down(w, (int)size, "stat", 0);
+    if (!segment_size_ok((uint64_t)size))
+        return break_down(w, -EBADMSG, "stat", 0);
+    w->bytes = (uint32_t)size;
+    w->spare = false;
+
+    struct segment_head h = {
+        .vote = f->vote,
+        .segment_bytes = w->bytes,
+        .storage_id = w->storage_id,
+        .number = number,
+        .salt = segment_salt(w->storage_id, number, f->chain),
+        .first_seq = f->next_seq,
+        .term = f->term,
+        .base_index = f->last_index,
+        .base_term = f->last_term,
+    };
+    memcpy(h.base_head, f->head, sizeof h.base_head);
+    memcpy(h.prev, f->chain, sizeof h.prev);
+    segment_encode(block, &h);
+    struct iovec iov = piece(block, sizeof block);
+    rc = write_and_sync(w, &iov, 1, 0);
+    if (rc != 0)
+        return rc;
+    fold_segment(&w->fold, h.salt, w->bytes);
+    w->at = BATCH_BLOCK_BYTES;
+    return 0;
+}
+
+static int need_spare(struct wal *w)
+{
+    if (w->spare)
+        return 0;
+    int rc = segment_make(w->d, w->dir, w->number + 1, w->segment_bytes, SEGMENT_TMP_NOW, w->error,
+                          sizeof w->error);
+    if (rc == 0)
+        wal_spare_made(w, w->number + 1);
+    else if (rc != -ENOSPC)
+        w->broken = true;
+    return rc;
+}
+
+static int next_segment(struct wal *w, uint16_t cut)
+{
+    int rc = need_spare(w); // I4
+    if (rc != 0)
+        return rc;
+    rc = seal(w, cut);
+    if (rc != 0)
+        return rc;
+    rc = w->d->close(w->d->ctx, w->fd);
+    w->fd = -1;
+    if (rc != 0)
+        return break_down(w, rc, "close", 0);
+    return begin_segment(w, w->number + 1); // I5
+}
+
+static bool fits(const struct wal *w, uint32_t payload_len)
+{
+    uint32_t end = payload_len > 0 ? segment_entries_end(w->bytes) : segment_seal_at(w->bytes);
+
+    return w->at + batch_bytes(payload_len) <= end;
+}
+
+size_t wal_batch_max_bytes(uint32_t segment_bytes)
+{
+    if (segment_bytes == 0)
+        segment_bytes = WAL_SEGMENT_BYTES_DEFAULT;
+    return segment_entries_end(segment_bytes) - BATCH_BLOCK_BYTES - BATCH_HEAD_BYTES;
+}
+
+int wal_append(struct wal *w, const struct wal_batch *b)
+{
+    struct batch_head h = {
+        .flags = (uint16_t)((b->truncate ? BATCH_TRUNC : 0) | (b->idle ? BATCH_IDLE : 0)),
+        .vote = b->vote,
+        .first_index = b->first_index,
+        .last_index = b->last_index,
+        .last_term = b->last_term,
+        .term = b->term,
+        .truncate_to = b->truncate ? b->truncate_to : 0,
+    };
+    size_t len = 0;
+
+    assert(b->bytes_n >= 0 && b->bytes_n <= 2);
+    for (int i = 0; i < b->bytes_n; i++)
+        len += b->bytes[i].iov_len;
+    assert((len > 0) == (b->first_index != 0) && b->first_index <= b->last_index);
+    assert(!b->idle || (len == 0 && !b->truncate));
+    if (w->broken)
+        return -EIO;
+    if (len > wal_batch_max_bytes(w->segment_bytes)) {
+        int n = snprintf(w->error, sizeof w->error, "%s: a batch of %zu bytes, at most %zu",
+                         w->path, len, wal_batch_max_bytes(w->segment_bytes));
+        assert(n > 0);
+        return -EMSGSIZE;
+    }
+    if (fold_reserve(&w->fold) != 0)
+        return break_down(w, -ENOMEM, "append", w->at);
+
+    // Twice at most: a spare from before segment_bytes was raised may be too small.
+    while (!fits(w, (uint32_t)len)) {
+        int rc = next_segment(w, 0);
+        if (rc == 0 && fold_reserve(&w->fold) != 0)
+            rc = break_down(w, -ENOMEM, "append", w->at);
+        if (rc != 0)
+            return rc;
+    }
+    h.seq = w->fold.next_seq;
+    memcpy(h.head, b->head, sizeof h.head);
+    assert(fold_fits(&w->fold, &h)); // I6, and entries that continue the log
+    int rc = put_batch(w, &h, b->bytes, b->bytes_n, w->at);
+    if (rc == 0)
+        w->stats.batches++;
+    return rc;
+}
+
+bool wal_wants_spare(const struct wal *w, uint64_t *number)
+{
+    *number = w->number + 1;
+    return !w->spare && !w->broken && w->at >= w->bytes / 2;
+}
+
+void wal_spare_made(struct wal *w, uint64_t number)
+{
+    if (number != w->number + 1 || w->spare)
+        return; // the log thread could not wait and made it itself
+    w->spare = true;
+    w->stats.fsyncs += 2;
+    w->stats.bytes_written += w->segment_bytes;
+}
+
+const char *wal_error(const struct wal *w)
+{
+    return w->error;
+}
+
+struct wal_stats wal_stats(const struct wal *w)
+{
+    return w->stats;
+}
+
+/* ---- opening ---- */
+
+/* Make the names durable that a crash may have left in memory only, and remove half-made files. */
+static int tidy(struct wal *w, const struct recovery *r)
+{
+    char path[WAL_PATH_MAX];
+    const char *const suffix[] = {SEGMENT_TMP_NOW, SEGMENT_TMP_SPARE};
+
+    for (size_t i = 0; i < r->n_leftovers; i++) {
+        for (size_t k = 0; k < 2; k++) {
+            segment_path(path, w->dir, r->leftovers[i], suffix[k]);
+            int rc = w->d->unlink(w->d->ctx, path);
+            if (rc != 0 && rc != -ENOENT)
+                return segment_fail(w->error, sizeof w->error, rc, "unlink", path);
+        }
+    }
+    int rc = segment_dir(path, w->dir);
+    if (rc == 0)
+        rc = w->d->sync_dir(w->d->ctx, path);
+    w->stats.fsyncs++;
+    return rc == 0 ? 0 : segment_fail(w->error, sizeof w->error, rc, "fsync", path);
+}
+
+static int make_ready(struct wal *w, const struct recovery *r)
+{
+    int rc = tidy(w, r);
+    if (rc != 0)
+        return rc;
+    if (fold_reserve(&w->fold) != 0)
+        return segment_fail(w->error, sizeof w->error, -ENOMEM, "open", w->dir);
+    if (r->next == RECOVER_BIRTH)
+        return begin_segment(w, r->number);
+
+    rc = open_current(w, r->number);
+    if (rc != 0)
+        return rc;
+    w->bytes = r->bytes;
+    w->at = r->offset;
+    w->spare = r->spare;
+    if (r->next == RECOVER_APPEND)
+        return 0;
+    rc = next_segment(w, BATCH_CUT);
+    if (rc == -ENOSPC)
+        segment_fail(w->error, sizeof w->error, rc, "make a new segment behind", w->path);
+    return rc;
+}
+
+/* Options with the defaults filled in. */
+static struct wal_options settle(const struct wal_options *given)
+{
+    struct wal_options o = *given;
+
+    if (o.segment_bytes == 0)
+        o.segment_bytes = WAL_SEGMENT_BYTES_DEFAULT;
+    assert(segment_size_ok(o.segment_bytes));
+    return o;
+}
+
+int wal_open(struct wal **out, const struct disk *d, const char *dir,
+             const struct wal_options *options, struct wal_report *report)
+{
+    struct wal_options o = settle(options);
+    struct recovery r;
+
+    *out = NULL;
+    int rc = recover_scan(&r, d, dir, &o, report);
+    struct wal *w = rc == 0 ? calloc(1, sizeof *w) : NULL;
+    if (w == NULL) {
+        recover_free(&r);
+        return rc != 0
+                   ? rc
+                   : segment_fail(report->message, sizeof report->message, -ENOMEM, "open", dir);
+    }
+    w->d = d;
+    w->storage_id = o.storage_id;
+    w->segment_bytes = o.segment_bytes;
+    w->fd = -1;
+    memcpy(w->dir, dir, strlen(dir) + 1); // its length was checked by recovery
+    w->fold = r.fold;                     // ownership moves
+    w->runs = r.runs;
+    report->runs = r.runs;
+    report->n_runs = r.n_runs;
+    rc = make_ready(w, &r);
+    if (rc != 0) {
+        memcpy(report->message, w->error, sizeof report->message);
+        report->runs = NULL;
+        report->n_runs = 0;
+        wal_close(w);
+        return rc;
+    }
+    *out = w;
+    return 0;
+}
+
+int wal_check(const struct disk *d, const char *dir, const struct wal_options *options,
+              struct wal_report *report)
+{
+    struct wal_options o = settle(options);
+    struct recovery r;
+
+    int rc = recover_scan(&r, d, dir, &o, report);
+    recover_free(&r);
+    return rc;
+}
+
+void wal_close(struct wal *w)
+{
+    if (w == NULL)
+        return;
+    if (w->fd >= 0) {
+        // Everything acknowledged is durable already: there is nothing left to fail.
+        (void)w->d->close(w->d->ctx, w->fd);
+    }
+    fold_free(&w->fold);
+    free(w->runs);
+    free(w);
+}

@@ -1,0 +1,253 @@
+/* wal_read.c: reading live records back from the segment files.
+ *
+ * The live record i is found without an index of all entries: fold.h tells the segment, a cursor or
+ * the segment's first batch tells where to begin, and batch heads are walked from there. Live
+ * records lie on disk in the order of their indexes, so reading on is walking on.
+ */
+#include "storage/wal.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "raftd/core/bytes.h"
+#include "storage/record.h"
+#include "storage/segment.h"
+#include "storage/wal_impl.h"
+
+struct reader {
+    struct wal *w;
+    uint64_t number; // segment at hand
+    int fd;          // of it; the wal's own for the current segment
+    uint32_t at;     // batch at hand
+    struct batch_head head;
+    uint32_t record_at; // a record in that batch, 0 for its first
+    uint64_t record;    // its index
+    uint64_t want;      // next index to deliver
+    uint8_t *buf;
+    size_t cap, got;
+    char path[WAL_PATH_MAX];
+};
+
+static const struct fold_seg *seg_of(const struct reader *r)
+{
+    return &r->w->fold.segs[r->number - r->w->fold.first_number];
+}
+
+static int read_failed(struct reader *r, int rc, const char *call)
+{
+    return segment_fail(r->w->error, sizeof r->w->error, rc, call, r->path);
+}
+
+static int damaged(struct reader *r, const char *what)
+{
+    int n = snprintf(r->w->error, sizeof r->w->error,
+                     "%s: %s in the batch at offset %" PRIu32
+                     " is damaged, wanted for entry %" PRIu64,
+                     r->path, what, r->at, r->want);
+    assert(n > 0);
+    (void)n;
+    return -EBADMSG;
+}
+
+static int read_bytes(struct reader *r, void *to, size_t len, uint32_t at)
+{
+    ssize_t n = r->w->d->pread(r->w->d->ctx, r->fd, to, len, at);
+    if (n < 0)
+        return read_failed(r, (int)n, "read");
+    return (size_t)n == len ? 0 : damaged(r, "the end");
+}
+
+static int leave_segment(struct reader *r)
+{
+    int rc = 0;
+
+    if (r->fd >= 0 && r->fd != r->w->fd)
+        rc = r->w->d->close(r->w->d->ctx, r->fd);
+    r->fd = -1;
+    return rc == 0 ? 0 : read_failed(r, rc, "close");
+}
+
+static int enter_segment(struct reader *r, uint64_t number)
+{
+    r->number = number;
+    segment_path(r->path, r->w->dir, number, SEGMENT_SUFFIX);
+    if (number == r->w->number)
+        r->fd = r->w->fd;
+    else
+        r->fd = r->w->d->open(r->w->d->ctx, r->path, DISK_READ);
+    return r->fd < 0 ? read_failed(r, r->fd, "open") : 0;
+}
+
+/* Where to begin: the last segment that had an entry with an index as low as the wanted one (see
+ * fold.h), or the nearest cursor in it. */
+static void choose_start(struct reader *r)
+{
+    const struct fold *f = &r->w->fold;
+    size_t i = f->n_segs;
+
+    while (i > 0 && f->segs[i - 1].min_index > r->want)
+        i--;
+    assert(i > 0);
+    r->number = f->first_number + i - 1;
+    r->at = BATCH_BLOCK_BYTES;
+    r->record_at = 0;
+    for (size_t k = 0; k < WAL_CURSORS; k++) {
+        const struct wal_cursor *c = &r->w->cursors[k];
+        if (c->index == 0 || c->index > r->want || c->number != r->number || c->batch_at < r->at ||
+            (c->batch_at == r->at && c->record_at < r->record_at))
+            continue;
+        r->at = c->batch_at;
+        r->record_at = c->record_at;
+        r->record = c->index;
+    }
+}
+
+static void save_cursor(struct reader *r)
+{
+    struct wal *w = r->w;
+    struct wal_cursor c = {
+        .index = r->want, .number = r->number, .batch_at = r->at, .record_at = r->record_at};
+
+    for (size_t k = 0; k < WAL_CURSORS; k++) {
+        if (w->cursors[k].index == c.index) {
+            w->cursors[k] = c; // several readers at one place share it
+            return;
+        }
+    }
+    w->cursors[w->next_cursor++ % WAL_CURSORS] = c;
+}
+
+/* Step over records before the wanted one. Their heads are read unchecked, so everything that they
+ * say is checked against what must be there. */
+static int skip_records(struct reader *r, uint32_t end)
+{
+    uint8_t chunk[BATCH_BLOCK_BYTES];
+    uint32_t from = 0, have = 0; // chunk holds file bytes [from, from + have)
+
+    while (r->record < r->want) {
+        if (end - r->record_at < RECORD_HEAD_BYTES)
+            return damaged(r, "a record's length");
+        if (r->record_at < from || r->record_at + RECORD_HEAD_BYTES > from + have) {
+            from = r->record_at;
+            have = end - from < sizeof chunk ? end - from : (uint32_t)sizeof chunk;
+            int rc = read_bytes(r, chunk, have, from);
+            if (rc != 0)
+                return rc;
+        }
+        const uint8_t *p = chunk + (r->record_at - from);
+        uint32_t data_len = get_u32(p + 4);
+        if (get_u64(p + 8) != r->record || data_len > RECORD_DATA_MAX_BYTES ||
+            record_size(data_len) > end - r->record_at)
+            return damaged(r, "a record's head");
+        r->record_at += (uint32_t)record_size(data_len);
+        r->record++;
+    }
+    return 0;
+}
+
+/* Deliver records of the batch at hand from the wanted one to `live_to`. 1 when the buffer is full,
+ * 0 when the batch is done. */
+static int read_records(struct reader *r, uint64_t live_to)
+{
+    uint32_t end = r->at + BATCH_HEAD_BYTES + r->head.payload_len;
+    uint64_t last = r->head.last_index < live_to ? r->head.last_index : live_to;
+
+    if (r->record_at == 0) {
+        r->record_at = r->at + BATCH_HEAD_BYTES;
+        r->record = r->head.first_index;
+    }
+    int rc = skip_records(r, end);
+    if (rc != 0)
+        return rc;
+    size_t len = r->cap - r->got < end - r->record_at ? r->cap - r->got : end - r->record_at;
+    rc = read_bytes(r, r->buf + r->got, len, r->record_at);
+    if (rc != 0)
+        return rc;
+    while (r->want <= last) {
+        struct record rec;
+        size_t size = 0;
+        enum record_status status = record_decode(r->buf + r->got, len, &rec, &size);
+        if (status == RECORD_SHORT && size <= end - r->record_at && size > r->cap - r->got)
+            return 1;
+        if (status != RECORD_OK || rec.index != r->want)
+            return damaged(r, "a record");
+        r->got += size;
+        len -= size;
+        r->record_at += (uint32_t)size;
+        r->record = ++r->want;
+    }
+    return 0;
+}
+
+/* The batch at hand: deliver what is wanted of it, and go behind it unless the buffer is full. */
+static int read_batch(struct reader *r)
+{
+    uint8_t buf[BATCH_HEAD_BYTES];
+
+    int rc = read_bytes(r, buf, sizeof buf, r->at);
+    if (rc != 0)
+        return rc;
+    if (!batch_decode(buf, &r->head) || r->head.salt != seg_of(r)->salt ||
+        r->at + batch_bytes(r->head.payload_len) > seg_of(r)->end)
+        return damaged(r, "the head");
+    uint64_t live_to = fold_live_to(&r->w->fold, r->number, r->at);
+    if (r->head.first_index != 0 && r->want >= r->head.first_index &&
+        r->want <= r->head.last_index && r->want <= live_to) {
+        rc = read_records(r, live_to);
+        if (rc != 0)
+            return rc;
+    }
+    r->at += (uint32_t)batch_bytes(r->head.payload_len);
+    r->record_at = 0;
+    return 0;
+}
+
+static int read_on(struct reader *r)
+{
+    int rc = enter_segment(r, r->number);
+
+    while (rc == 0 && r->want <= r->w->fold.last_index) {
+        if (r->at < seg_of(r)->end) {
+            rc = read_batch(r);
+            continue;
+        }
+        if (r->number == r->w->number)
+            return damaged(r, "something"); // a live entry that is nowhere
+        rc = leave_segment(r);
+        if (rc == 0)
+            rc = enter_segment(r, r->number + 1);
+        r->at = BATCH_BLOCK_BYTES;
+        r->record_at = 0;
+    }
+    return rc;
+}
+
+ssize_t wal_read(struct wal *w, uint64_t first_index, uint8_t *buf, size_t cap,
+                 uint64_t *last_index)
+{
+    struct reader r = {.w = w, .fd = -1, .want = first_index, .buf = buf, .cap = cap};
+
+    assert(first_index > 0);
+    *last_index = first_index - 1;
+    if (first_index > w->fold.last_index)
+        return 0;
+    choose_start(&r);
+    int rc = read_on(&r);
+    int closed = leave_segment(&r);
+    if (rc < 0)
+        return rc;
+    if (closed < 0)
+        return closed;
+    if (r.got == 0) {
+        rc = snprintf(w->error, sizeof w->error, "entry %" PRIu64 " does not fit into %zu bytes",
+                      r.want, cap);
+        assert(rc > 0);
+        return -ENOBUFS;
+    }
+    save_cursor(&r);
+    *last_index = r.want - 1;
+    return (ssize_t)r.got;
+}
