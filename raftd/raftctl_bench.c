@@ -1,0 +1,442 @@
+/* raftctl_bench.c: keeps a number of requests under way at the local daemon and measures them.
+ *
+ * The requests are spread over a few connections and travel in batches, so that the generator costs
+ * little of the CPU that it shares with what it measures. Every request outstanding has a slot; its
+ * tag is the slot's number.
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <jansson.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "raftd/exits.h"
+#include "raftd/raftctl.h"
+#include "raftd/say.h"
+
+enum {
+    CONNS_MAX = 4,
+    CLIENTS_MAX = 4096, /* the daemon takes 2048 of one connection                               */
+    OPS_MAX = 50 * 1000 * 1000,
+    KEYS_MAX = 100 * 1000 * 1000,
+    VALUE_MAX_BYTES = 32000, /* one packet each                                                  */
+    KEY_BYTES = 14,          /* "bench/%08u"                                                     */
+    BATCH = 64,
+    RESULTS = RESULT_STOPPING + 1,
+    NS_PER_UNIT = 100, /* of a recorded latency: 32 bits hold seven minutes                      */
+    PREFILL_CLIENTS_MIN = 64,
+};
+
+const char bench_usage[] =
+    "bench -c CLIENTS -n OPS [-v BYTES] [-k KEYS] [--read [--stale]] [--json]\n"
+    "                                 keep CLIENTS requests under way until OPS puts (of BYTES\n"
+    "                                 to KEYS keys bench/...) or gets are done; needs 4 bytes\n"
+    "                                 of memory per operation\n";
+
+struct options {
+    uint64_t clients, ops, value_bytes, keys;
+    bool read, stale, json;
+};
+
+struct conn {
+    int fd;
+    unsigned n_free; /* slots that are not under way                                             */
+    uint32_t *free_slots;
+    bool full; /* the socket took no more                                                        */
+};
+
+/* One run of `ops` operations. */
+struct run {
+    const struct tool *tool;
+    struct options o;
+    bool read;
+    uint64_t sent, done, missing; /* missing: get found no key                                    */
+    uint64_t errors[RESULTS];
+    uint64_t random;
+    uint64_t began_ns, ended_ns, heard_ns, told_ns;
+    uint32_t *latencies; /* of the operations that went well; NULL = not measured                */
+    uint64_t n_latencies;
+    uint64_t *start_ns; /* per slot                                                              */
+    struct conn conns[CONNS_MAX];
+    unsigned n_conns;
+    struct mmsghdr msgs[BATCH];
+    struct iovec iovs[BATCH];
+    uint8_t (*packets)[PROTO_PACKET_MAX_BYTES]; /* BATCH of them                                  */
+    uint8_t value[VALUE_MAX_BYTES];
+};
+
+static uint64_t next_random(struct run *r)
+{
+    r->random ^= r->random << 13; /* xorshift64 */
+    r->random ^= r->random >> 7;
+    r->random ^= r->random << 17;
+    return r->random;
+}
+
+static _Noreturn void out_of_memory(void)
+{
+    say_fatal(RAFTCTL_EXIT_INTERNAL, "out of memory; try a smaller -n");
+}
+
+static void *must(void *p)
+{
+    if (!p)
+        out_of_memory();
+    return p;
+}
+
+static struct run *run_new(const struct tool *t, const struct options *o)
+{
+    struct run *r = must(calloc(1, sizeof(*r)));
+    r->tool = t;
+    r->o = *o;
+    r->packets = must(malloc(BATCH * sizeof(*r->packets)));
+    r->start_ns = must(calloc(o->clients, sizeof(*r->start_ns)));
+    r->random = ctl_now_ns() | 1;
+    for (size_t i = 0; i < sizeof(r->value); i++)
+        r->value[i] = (uint8_t)('a' + next_random(r) % 26);
+    r->n_conns = o->clients < CONNS_MAX ? (unsigned)o->clients : CONNS_MAX;
+    for (unsigned c = 0; c < r->n_conns; c++) {
+        struct conn *conn = &r->conns[c];
+        conn->fd = ctl_connect(t->socket);
+        if (conn->fd < 0)
+            say_fatal(RAFTCTL_EXIT_NOT_RUNNING, "no daemon at %s: %s", t->socket, strerror(errno));
+        conn->free_slots = must(calloc(o->clients, sizeof(*conn->free_slots)));
+        for (uint64_t slot = c; slot < o->clients; slot += r->n_conns)
+            conn->free_slots[conn->n_free++] = (uint32_t)slot;
+    }
+    for (unsigned i = 0; i < BATCH; i++) {
+        r->msgs[i].msg_hdr.msg_iov = &r->iovs[i];
+        r->msgs[i].msg_hdr.msg_iovlen = 1;
+    }
+    return r;
+}
+
+static void run_free(struct run *r)
+{
+    for (unsigned c = 0; c < r->n_conns; c++) {
+        close(r->conns[c].fd);
+        free(r->conns[c].free_slots);
+    }
+    free(r->latencies);
+    free(r->start_ns);
+    free(r->packets);
+    free(r);
+}
+
+static size_t make_request(struct run *r, uint8_t *packet, uint64_t number, uint32_t slot)
+{
+    char key[KEY_BYTES + 1];
+    uint64_t k = (r->read ? next_random(r) : number) % r->o.keys;
+    (void)snprintf(key, sizeof(key), "bench/%08u", (unsigned)k);
+    uint32_t len = r->read ? 0 : (uint32_t)r->o.value_bytes;
+    return proto_request_encode(packet, &(struct proto_request){
+                                            .op = r->read ? PROTO_GET : PROTO_PUT,
+                                            .flags = r->read && r->o.stale ? PROTO_STALE : 0,
+                                            .timeout_ms = r->tool->timeout_ms,
+                                            .tag = slot,
+                                            .key = (const uint8_t *)key,
+                                            .key_len = KEY_BYTES,
+                                            .value_len = len,
+                                            .part = r->value,
+                                            .part_len = len,
+                                        });
+}
+
+/* Sends as many requests as there are free slots, operations left, and room in the socket. */
+static int send_batch(struct run *r, struct conn *conn)
+{
+    while (conn->n_free > 0 && r->sent < r->o.ops) {
+        uint64_t left = r->o.ops - r->sent;
+        unsigned n = conn->n_free < BATCH ? conn->n_free : BATCH;
+        if (n > left)
+            n = (unsigned)left;
+        uint64_t now = ctl_now_ns();
+        for (unsigned i = 0; i < n; i++) {
+            uint32_t slot = conn->free_slots[conn->n_free - 1 - i];
+            r->start_ns[slot] = now;
+            r->iovs[i].iov_base = r->packets[i];
+            r->iovs[i].iov_len = make_request(r, r->packets[i], r->sent + i, slot);
+        }
+        int sent = sendmmsg(conn->fd, r->msgs, n, MSG_DONTWAIT | MSG_NOSIGNAL);
+        if (sent < 0 && errno != EAGAIN && errno != EINTR)
+            return -1;
+        if (sent > 0) {
+            conn->n_free -= (unsigned)sent;
+            r->sent += (uint64_t)sent;
+        }
+        conn->full = sent < (int)n;
+        if (conn->full)
+            break;
+    }
+    return 0;
+}
+
+static int take_answer(struct run *r, struct conn *conn, const struct mmsghdr *msg, uint64_t now)
+{
+    struct proto_reply reply;
+    if (msg->msg_len == 0 ||
+        proto_reply_decode(msg->msg_hdr.msg_iov->iov_base, msg->msg_len, &reply) != 0)
+        return -1;
+    if (reply.flags & PROTO_MORE)
+        return 0;
+    if (reply.tag >= r->o.clients || conn->n_free >= r->o.clients)
+        return -1;
+    conn->free_slots[conn->n_free++] = (uint32_t)reply.tag;
+    r->done++;
+    if (reply.result == RESULT_NO_KEY)
+        r->missing++;
+    else if (reply.result != RESULT_OK)
+        r->errors[reply.result]++;
+    if (r->latencies && (reply.result == RESULT_OK || reply.result == RESULT_NO_KEY)) {
+        uint64_t took = (now - r->start_ns[reply.tag]) / NS_PER_UNIT;
+        r->latencies[r->n_latencies++] = took < UINT32_MAX ? (uint32_t)took : UINT32_MAX;
+    }
+    return 0;
+}
+
+static int receive_batch(struct run *r, struct conn *conn)
+{
+    for (unsigned i = 0; i < BATCH; i++)
+        r->iovs[i] = (struct iovec){r->packets[i], sizeof(r->packets[i])};
+    int n = recvmmsg(conn->fd, r->msgs, BATCH, MSG_DONTWAIT, NULL);
+    if (n < 0)
+        return errno == EAGAIN || errno == EINTR ? 0 : -1;
+    uint64_t now = ctl_now_ns();
+    r->heard_ns = now;
+    for (int i = 0; i < n; i++)
+        if (take_answer(r, conn, &r->msgs[i], now) != 0)
+            return -1;
+    return 0;
+}
+
+static uint64_t count_errors(const struct run *r)
+{
+    uint64_t n = 0;
+    for (int i = 0; i < RESULTS; i++)
+        n += r->errors[i];
+    return n;
+}
+
+static void show_progress(struct run *r, const char *what)
+{
+    uint64_t now = ctl_now_ns();
+    if (now - r->told_ns < 1000000000 || !isatty(STDERR_FILENO))
+        return;
+    double seconds = (double)(now - r->began_ns) / 1e9;
+    fprintf(stderr,
+            "\r%s: %" PRIu64 " of %" PRIu64 " (%" PRIu64 " %%), %.0f per s, %" PRIu64
+            " errors \033[K",
+            what, r->done, r->o.ops, r->done * 100 / r->o.ops, (double)r->done / seconds,
+            count_errors(r));
+    r->told_ns = now;
+}
+
+/* 0 when all operations have an answer, else an exit code, and has said why. */
+static int run_all(struct run *r, const char *what)
+{
+    uint64_t patience_ns = ((uint64_t)r->tool->timeout_ms + CTL_GRACE_MS) * 1000000;
+    int rc = 0;
+    r->began_ns = r->heard_ns = r->told_ns = ctl_now_ns();
+    while (r->done < r->o.ops && rc == 0) {
+        struct pollfd p[CONNS_MAX];
+        for (unsigned c = 0; c < r->n_conns && rc == 0; c++) {
+            rc = send_batch(r, &r->conns[c]);
+            short events = r->conns[c].full ? POLLIN | POLLOUT : POLLIN;
+            p[c] = (struct pollfd){.fd = r->conns[c].fd, .events = events};
+        }
+        int n = rc == 0 ? poll(p, r->n_conns, 200) : 0;
+        for (unsigned c = 0; c < r->n_conns && n > 0 && rc == 0; c++)
+            if (p[c].revents & (POLLIN | POLLHUP | POLLERR))
+                rc = receive_batch(r, &r->conns[c]);
+        if (ctl_now_ns() - r->heard_ns > patience_ns)
+            rc = -1;
+        show_progress(r, what);
+    }
+    r->ended_ns = ctl_now_ns();
+    if (r->told_ns != r->began_ns)
+        fputs("\r\033[K", stderr);
+    if (rc == 0)
+        return RAFTCTL_EXIT_OK;
+    say_error("%s: connection lost or no answer after %" PRIu64 " of %" PRIu64 " operations", what,
+              r->done, r->o.ops);
+    return r->read ? RAFTCTL_EXIT_LOST : RAFTCTL_EXIT_UNKNOWN;
+}
+
+/* Exit code of the first kind of error that happened. */
+static int exit_of_errors(const struct run *r)
+{
+    for (int i = 0; i < RESULTS; i++)
+        if (r->errors[i] > 0)
+            return exit_of_result((enum result)i, !r->read);
+    return RAFTCTL_EXIT_OK;
+}
+
+/* --- report ------------------------------------------------------------------------------------- */
+
+static int compare_u32(const void *pa, const void *pb)
+{
+    const uint32_t *a = pa, *b = pb;
+    return *a < *b ? -1 : *a > *b;
+}
+
+/* Of sorted latencies, in microseconds; 0 when there are none. */
+static double percentile(const struct run *r, double fraction)
+{
+    if (r->n_latencies == 0)
+        return 0;
+    uint64_t at = (uint64_t)(fraction * (double)r->n_latencies);
+    if (at >= r->n_latencies)
+        at = r->n_latencies - 1;
+    return r->latencies[at] * (NS_PER_UNIT / 1000.0);
+}
+
+static const char *error_name(int result)
+{
+    static const char *const names[RESULTS] = {"ok",        "no_key", "no_leader", "unknown",
+                                               "too_large", "busy",   "bad",       "stopping"};
+    return names[result];
+}
+
+static const struct {
+    const char *name;
+    double fraction;
+} columns[] = {
+    {"p50_us", 0.5}, {"p90_us", 0.9}, {"p99_us", 0.99}, {"p99_9_us", 0.999}, {"max_us", 1}};
+
+enum { COLUMNS = sizeof(columns) / sizeof(columns[0]) };
+
+static void report_text(const struct run *r, double seconds, double per_s)
+{
+    printf("ops=%" PRIu64 "\nerrors=%" PRIu64 "\nmissing=%" PRIu64 "\n", r->done, count_errors(r),
+           r->missing);
+    for (int i = 0; i < RESULTS; i++)
+        if (r->errors[i] > 0)
+            printf("error.%s=%" PRIu64 "\n", error_name(i), r->errors[i]);
+    printf("seconds=%.3f\nper_s=%.1f\n", seconds, per_s);
+    for (int i = 0; i < COLUMNS; i++)
+        printf("%s=%.1f\n", columns[i].name, percentile(r, columns[i].fraction));
+}
+
+/* These numbers are far below 2^53: plain JSON numbers. */
+static int report_json(const struct run *r, double seconds, double per_s)
+{
+    json_t *o = json_object(), *errors = json_object();
+    int rc = 0;
+    for (int i = 0; i < RESULTS; i++)
+        if (r->errors[i] > 0)
+            rc |= json_object_set_new(errors, error_name(i),
+                                      json_integer((json_int_t)r->errors[i]));
+    rc |= json_object_set_new(o, "op", json_string(r->read ? "get" : "put"));
+    rc |= json_object_set_new(o, "clients", json_integer((json_int_t)r->o.clients));
+    rc |= json_object_set_new(o, "value_bytes", json_integer((json_int_t)r->o.value_bytes));
+    rc |= json_object_set_new(o, "ops", json_integer((json_int_t)r->done));
+    rc |= json_object_set_new(o, "missing", json_integer((json_int_t)r->missing));
+    rc |= json_object_set_new(o, "errors", errors);
+    rc |= json_object_set_new(o, "seconds", json_real(seconds));
+    rc |= json_object_set_new(o, "per_s", json_real(per_s));
+    for (int i = 0; i < COLUMNS; i++)
+        rc |= json_object_set_new(o, columns[i].name,
+                                  json_real(percentile(r, columns[i].fraction)));
+    if (rc == 0)
+        rc = json_dumpf(o, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(12));
+    putchar('\n');
+    json_decref(o);
+    return rc == 0 ? RAFTCTL_EXIT_OK : RAFTCTL_EXIT_INTERNAL;
+}
+
+static int report(const struct run *r)
+{
+    double seconds = (double)(r->ended_ns - r->began_ns) / 1e9;
+    double per_s = seconds > 0 ? (double)r->n_latencies / seconds : 0;
+    if (r->n_latencies > 0)
+        qsort(r->latencies, r->n_latencies, sizeof(*r->latencies), compare_u32);
+    if (r->o.json)
+        return report_json(r, seconds, per_s);
+    report_text(r, seconds, per_s);
+    return RAFTCTL_EXIT_OK;
+}
+
+/* --- command ------------------------------------------------------------------------------------ */
+
+static uint64_t number_option(const char *name, const char *text, uint64_t min, uint64_t max)
+{
+    uint64_t v;
+    if (parse_number(text, min, max, &v) != 0)
+        say_fatal(RAFTCTL_EXIT_USAGE, "bench -%s %s: a number from %" PRIu64 " to %" PRIu64, name,
+                  text, min, max);
+    return v;
+}
+
+static struct options parse_bench(int argc, char **argv)
+{
+    static const struct option options[] = {
+        {"clients", required_argument, NULL, 'c'},
+        {"ops", required_argument, NULL, 'n'},
+        {"value", required_argument, NULL, 'v'},
+        {"keys", required_argument, NULL, 'k'},
+        {"read", no_argument, NULL, 'r'},
+        {"stale", no_argument, NULL, 's'},
+        {"json", no_argument, NULL, 'j'},
+        {"help", no_argument, NULL, 'h'},
+        {NULL, 0, NULL, 0},
+    };
+    struct options o = {.value_bytes = 128, .keys = 1000};
+    int c;
+    optind = 0; /* starts getopt anew */
+    while ((c = getopt_long(argc, argv, "+c:n:v:k:", options, NULL)) != -1) {
+        switch (c) {
+        case 'c': o.clients = number_option("c", optarg, 1, CLIENTS_MAX); break;
+        case 'n': o.ops = number_option("n", optarg, 1, OPS_MAX); break;
+        case 'v': o.value_bytes = number_option("v", optarg, 0, VALUE_MAX_BYTES); break;
+        case 'k': o.keys = number_option("k", optarg, 1, KEYS_MAX); break;
+        case 'r': o.read = true; break;
+        case 's': o.stale = true; break;
+        case 'j': o.json = true; break;
+        case 'h': printf("usage: raftctl %s", bench_usage); exit(RAFTCTL_EXIT_OK);
+        default: exit(RAFTCTL_EXIT_USAGE); /* getopt has said it */
+        }
+    }
+    if (optind != argc || o.clients == 0 || o.ops == 0 || (o.stale && !o.read))
+        say_fatal(RAFTCTL_EXIT_USAGE, "usage: raftctl bench -c CLIENTS -n OPS [-v BYTES] [-k KEYS] "
+                                      "[--read [--stale]] [--json]");
+    return o;
+}
+
+/* So that gets find something: every key once, not measured. */
+static int prefill(const struct tool *t, const struct options *o)
+{
+    struct options fill = *o;
+    fill.ops = o->keys;
+    if (fill.clients < PREFILL_CLIENTS_MIN)
+        fill.clients = PREFILL_CLIENTS_MIN;
+    struct run *r = run_new(t, &fill);
+    int code = run_all(r, "filling");
+    if (code == RAFTCTL_EXIT_OK && (code = exit_of_errors(r)) != RAFTCTL_EXIT_OK)
+        say_error("filling: %" PRIu64 " of %" PRIu64 " writes failed", count_errors(r), r->done);
+    run_free(r);
+    return code;
+}
+
+int run_bench(const struct tool *t, int argc, char **argv)
+{
+    struct options o = parse_bench(argc, argv);
+    int code = o.read ? prefill(t, &o) : RAFTCTL_EXIT_OK;
+    if (code != RAFTCTL_EXIT_OK)
+        return code;
+    struct run *r = run_new(t, &o);
+    r->read = o.read;
+    r->latencies = must(calloc(o.ops, sizeof(*r->latencies)));
+    code = run_all(r, o.read ? "get" : "put");
+    int reported = report(r);
+    if (code == RAFTCTL_EXIT_OK)
+        code = exit_of_errors(r);
+    if (code == RAFTCTL_EXIT_OK)
+        code = reported;
+    run_free(r);
+    return code;
+}

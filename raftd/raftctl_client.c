@@ -1,0 +1,166 @@
+/* raftctl_client.c: see raftctl_client.h. */
+#include "raftd/raftctl_client.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { TAG = 1 /* one request per connection */ };
+
+struct call {
+    int fd;
+    uint64_t deadline_ns;
+    uint8_t packet[PROTO_PACKET_MAX_BYTES];
+};
+
+uint64_t ctl_now_ns(void)
+{
+    struct timespec t = {0};
+    (void)clock_gettime(CLOCK_MONOTONIC, &t); /* cannot fail with a clock that Linux has */
+    return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
+int ctl_connect(const char *path)
+{
+    struct sockaddr_un addr = {.sun_family = AF_UNIX};
+    if (strlen(path) >= sizeof(addr.sun_path)) {
+        errno = ENAMETOOLONG;
+        return -1;
+    }
+    memcpy(addr.sun_path, path, strlen(path) + 1);
+    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return -1;
+    if (connect(fd, (const struct sockaddr *)&addr, sizeof(addr)) == 0)
+        return fd;
+    int error = errno;
+    close(fd);
+    errno = error;
+    return -1;
+}
+
+static int ms_left(const struct call *c)
+{
+    uint64_t now = ctl_now_ns();
+    return now < c->deadline_ns ? (int)((c->deadline_ns - now) / 1000000 + 1) : 0;
+}
+
+/* Waits until the socket is ready. False at the deadline. */
+static bool ready(const struct call *c, short events)
+{
+    for (;;) {
+        struct pollfd p = {.fd = c->fd, .events = events};
+        int rc = poll(&p, 1, ms_left(c));
+        if (rc > 0)
+            return true;
+        if (rc == 0 || errno != EINTR)
+            return false;
+    }
+}
+
+static enum ctl_outcome send_packet(struct call *c, const struct proto_request *r)
+{
+    size_t len = proto_request_encode(c->packet, r);
+    for (;;) {
+        if (send(c->fd, c->packet, len, MSG_NOSIGNAL) >= 0)
+            return CTL_ANSWERED;
+        if (errno == EAGAIN && !ready(c, POLLOUT))
+            return CTL_NOT_TAKEN;
+        if (errno != EAGAIN && errno != EINTR)
+            return CTL_NOT_RUNNING;
+    }
+}
+
+static enum ctl_outcome send_request(struct call *c, const struct proto_request *whole)
+{
+    struct proto_request r = *whole;
+    uint32_t room = (uint32_t)(PROTO_PACKET_MAX_BYTES - PROTO_REQUEST_HEAD_BYTES) - r.key_len;
+    uint32_t sent = whole->part_len < room ? whole->part_len : room;
+    r.tag = TAG;
+    r.part_len = sent;
+    enum ctl_outcome outcome = send_packet(c, &r);
+    while (outcome == CTL_ANSWERED && sent < whole->part_len) {
+        uint32_t left = whole->part_len - sent;
+        room = PROTO_PACKET_MAX_BYTES - PROTO_REQUEST_HEAD_BYTES;
+        r = (struct proto_request){.op = PROTO_PART,
+                                   .tag = TAG,
+                                   .part = whole->part + sent,
+                                   .part_len = left < room ? left : room};
+        sent += r.part_len;
+        outcome = send_packet(c, &r);
+    }
+    return outcome;
+}
+
+static enum ctl_outcome receive(struct call *c, struct ctl_answer *a)
+{
+    struct proto_reply r;
+    do {
+        ssize_t n = recv(c->fd, c->packet, sizeof(c->packet), 0);
+        if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
+            if (!ready(c, POLLIN))
+                return CTL_TIMEOUT;
+            r.flags = PROTO_MORE;
+            continue;
+        }
+        if (n <= 0)
+            return CTL_LOST;
+        if (proto_reply_decode(c->packet, (size_t)n, &r) != 0 || (r.tag != TAG && r.tag != 0) ||
+            a->len + r.body_len > CTL_BODY_MAX_BYTES)
+            return CTL_NONSENSE;
+        if (r.body_len > 0) {
+            uint8_t *body = realloc(a->body, a->len + r.body_len);
+            if (!body)
+                return CTL_NONSENSE;
+            memcpy(body + a->len, r.body, r.body_len);
+            a->body = body;
+            a->len += r.body_len;
+        }
+    } while (r.flags & PROTO_MORE);
+    a->result = r.result;
+    a->flags = r.flags;
+    a->leader = r.leader;
+    a->create_revision = r.create_revision;
+    a->modify_revision = r.modify_revision;
+    return CTL_ANSWERED;
+}
+
+enum ctl_outcome ctl_call(const char *path, const struct proto_request *r, struct ctl_answer *a)
+{
+    struct call c;
+    c.deadline_ns = ctl_now_ns() + ((uint64_t)r->timeout_ms + CTL_GRACE_MS) * 1000000;
+    *a = (struct ctl_answer){0};
+    /* EAGAIN: its queue of connections is full, which passes, unless it hangs. */
+    while ((c.fd = ctl_connect(path)) < 0) {
+        if (errno != EAGAIN && errno != EINTR)
+            return CTL_NOT_RUNNING;
+        if (ms_left(&c) == 0)
+            return CTL_NOT_TAKEN;
+        (void)nanosleep(&(struct timespec){.tv_nsec = 10 * 1000000}, NULL); /* just a pause */
+    }
+    enum ctl_outcome sent = send_request(&c, r);
+    int error = errno;
+    enum ctl_outcome outcome = sent;
+    /* Even after a failed send there may be an answer that says why. */
+    if (sent != CTL_NOT_TAKEN)
+        outcome = receive(&c, a);
+    if (sent != CTL_ANSWERED && outcome != CTL_ANSWERED)
+        outcome = sent;
+    if (outcome != CTL_ANSWERED)
+        ctl_answer_free(a);
+    close(c.fd);
+    errno = error;
+    return outcome;
+}
+
+void ctl_answer_free(struct ctl_answer *a)
+{
+    free(a->body);
+    *a = (struct ctl_answer){0};
+}

@@ -1,0 +1,49 @@
+/* raftctl_client.h: a small synchronous client of the local daemon (proto.h): connect, ask one
+ * thing, get the whole answer. */
+#ifndef RAFTCTL_CLIENT_H
+#define RAFTCTL_CLIENT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "raftd/proto.h"
+
+enum {
+    /* The daemon answers within the request's timeout; after this much more it is taken as hung. */
+    CTL_GRACE_MS = 1000,
+    CTL_BODY_MAX_BYTES = 64 << 20, /* a page of a list and its last item are far below            */
+};
+
+enum ctl_outcome {
+    CTL_ANSWERED,
+    CTL_NOT_RUNNING, /* no daemon there (errno says why), or it went away before it had the whole
+                        request: nothing was done                                                 */
+    CTL_NOT_TAKEN,   /* it lives but did not take the request in time: nothing was done           */
+    CTL_TIMEOUT,     /* it has the request and gave no answer                                     */
+    CTL_LOST,        /* it had the request, and the connection ended                              */
+    CTL_NONSENSE,    /* the answer does not parse, or is too large to hold                        */
+};
+
+struct ctl_answer {
+    enum result result;
+    uint8_t flags; /* PROTO_PARTIAL                                                              */
+    uint16_t leader;
+    uint64_t create_revision;
+    uint64_t modify_revision;
+    uint8_t *body; /* NULL when empty; ctl_answer_free()                                         */
+    size_t len;
+};
+
+/* A connected, non-blocking socket, or -1 with errno. */
+int ctl_connect(const char *path);
+
+/* Asks `r` (its part is the whole value; tag is set here) of the daemon at `path` and waits for the
+ * answer at most r->timeout_ms + CTL_GRACE_MS. */
+enum ctl_outcome ctl_call(const char *path, const struct proto_request *r, struct ctl_answer *a);
+
+void ctl_answer_free(struct ctl_answer *a);
+
+/* CLOCK_MONOTONIC in nanoseconds. */
+uint64_t ctl_now_ns(void);
+
+#endif

@@ -1,0 +1,120 @@
+// LINK: raftd/raftctl_print.c raftd/proto.c -ljansson
+/* test_raftctl_print.c: what raftctl prints for bytes of any kind. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "raftd/raftctl.h"
+
+#define BYTES(text) ((const uint8_t *)(text))
+
+static void escaped(const char *bytes, size_t len, char also, const char *want)
+{
+    char *text = NULL;
+    size_t size;
+    FILE *out = open_memstream(&text, &size);
+    assert_non_null(out);
+    uint8_t *copy = malloc(len ? len : 1); /* so that ASan sees a read past the end */
+    assert_non_null(copy);
+    memcpy(copy, bytes, len);
+    print_escaped(out, copy, len, also);
+    free(copy);
+    assert_int_equal(fclose(out), 0);
+    assert_string_equal(text, want);
+    free(text);
+}
+
+static void test_escaped(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *bytes, *want;
+    } cases[] = {
+        {"plain text = 1", "plain text = 1"},
+        {"\t\n\x1b[2J\x7f", "\\x09\\x0a\\x1b[2J\\x7f"},
+        {"back\\slash", "back\\x5cslash"},
+        {"\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80", "\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80"},
+        {"\xc2\x80\xc2\x9f\xc2\xa0", "\\xc2\\x80\\xc2\\x9f\xc2\xa0"}, /* C1 controls */
+        {"\xc0\x80 \xe0\x80\x80", "\\xc0\\x80 \\xe0\\x80\\x80"},      /* overlong */
+        {"\xed\xa0\x80", "\\xed\\xa0\\x80"},                          /* surrogate */
+        {"\xf4\x90\x80\x80 \xff", "\\xf4\\x90\\x80\\x80 \\xff"},      /* beyond U+10FFFF */
+        {"cut \xe2\x82", "cut \\xe2\\x82"},
+        {"\xe2\x82z", "\\xe2\\x82z"},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+        escaped(cases[i].bytes, strlen(cases[i].bytes), '\0', cases[i].want);
+    escaped("a\0b", 3, '\0', "a\\x00b");
+    escaped("a=b", 3, '=', "a\\x3db");
+}
+
+static void item_json(const char *value, size_t len, bool with_value, const char *want)
+{
+    char *text = NULL;
+    size_t size;
+    FILE *out = open_memstream(&text, &size);
+    assert_non_null(out);
+    struct proto_item item = {.key = BYTES("k"),
+                              .key_len = 1,
+                              .value = BYTES(value),
+                              .value_len = (uint32_t)len,
+                              .create_revision = 1,
+                              .modify_revision = UINT64_MAX};
+    assert_int_equal(print_item_json(out, &item, with_value), 0);
+    assert_int_equal(fclose(out), 0);
+    char expected[256];
+    snprintf(expected, sizeof(expected),
+             "{\"key\":\"k\"%s,\"create_revision\":\"1\","
+             "\"modify_revision\":\"18446744073709551615\"}",
+             want);
+    assert_string_equal(text, expected);
+    free(text);
+}
+
+static void test_item_json(void **state)
+{
+    (void)state;
+    item_json("", 0, true, ",\"value\":\"\"");
+    item_json("\"\n", 2, true, ",\"value\":\"\\\"\\n\"");
+    item_json("x", 1, false, "");
+    item_json("\xff", 1, true, ",\"value_base64\":\"/w==\"");
+    item_json("\xff\xfe", 2, true, ",\"value_base64\":\"//4=\"");
+    item_json("\xff\xfe\xfd", 3, true, ",\"value_base64\":\"//79\"");
+    item_json("\xff\0\0\0", 4, true, ",\"value_base64\":\"/wAAAA==\"");
+}
+
+static void test_status_json(void **state)
+{
+    (void)state;
+    static const char lines[] = "id=2\nterm=7\nlast_election=a=b c\ndrop.short=4\nno value\n"
+                                "peer.1.addr=x:1\npeer.3.rtt_us=5\npeer.1.rtt_us=6\npeer.x.y=1\n";
+    char *text = NULL;
+    size_t size;
+    FILE *out = open_memstream(&text, &size);
+    assert_non_null(out);
+    assert_int_equal(print_status_json(out, BYTES(lines), strlen(lines)), 0);
+    assert_int_equal(fclose(out), 0);
+    char *to = text; /* without the layout */
+    for (const char *from = text; *from; from++)
+        if (*from != '\n' && !(*from == ' ' && from[1] != 'c'))
+            *to++ = *from;
+    *to = '\0';
+    assert_string_equal(text, "{\"id\":2,\"term\":\"7\",\"last_election\":\"a=b c\","
+                              "\"drop\":{\"short\":\"4\"},"
+                              "\"peers\":[{\"id\":1,\"addr\":\"x:1\",\"rtt_us\":\"6\"},"
+                              "{\"id\":3,\"rtt_us\":\"5\"}]}");
+    free(text);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_escaped),
+        cmocka_unit_test(test_item_json),
+        cmocka_unit_test(test_status_json),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
