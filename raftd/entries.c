@@ -8,7 +8,9 @@ int entries_init(struct entries *e, size_t ring_bytes, uint64_t last)
     memset(&e->ring, 0, sizeof e->ring);
     e->first = last + 1;
     e->last = last;
-    return ring_init(&e->ring, ring_bytes);
+    int rc = ring_init(&e->ring, ring_bytes);
+    e->ring.start = e->ring.end = ENTRIES_ORIGIN;
+    return rc;
 }
 
 void entries_free(struct entries *e)

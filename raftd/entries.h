@@ -18,6 +18,10 @@ enum {
     ENTRIES_MAX = 1 << 15
 }; /* records are >= 48 bytes: enough for a ring of 1.5 MiB of no-ops */
 
+/* Position of the first byte cached after start: so high that the positions of all older entries,
+ * which are only computed with, are not negative. */
+#define ENTRIES_ORIGIN (UINT64_C(1) << 62)
+
 struct entries {
     struct ring ring;
     uint64_t first; /* index of the first entry kept; last + 1 when empty                 */

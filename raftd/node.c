@@ -53,6 +53,8 @@ struct node *node_new(const struct node_config *cfg, const struct node_io *io,
     if (n == NULL)
         return NULL;
     n->cfg = *cfg;
+    if (n->cfg.batch_bytes == 0)
+        n->cfg.batch_bytes = NODE_BATCH_BYTES_MAX;
     n->io = *io;
     n->kv = kv;
     n->start_us = now;

@@ -71,6 +71,7 @@ struct node_config {
     unsigned n_voters;
     uint64_t election_timeout_us;
     uint32_t max_value_bytes;
+    uint32_t batch_bytes;            /* of one disk batch, 0 = NODE_BATCH_BYTES_MAX               */
     uint64_t seed;
     uint32_t boot; /* random token of this process                              */
 };

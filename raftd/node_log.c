@@ -69,8 +69,8 @@ void log_persist(struct node *n, struct raft_persist *p)
     if (p->first_index != 0) {
         uint64_t from = entries_pos(&n->log, p->first_index);
         uint64_t end = entries_pos(&n->log, p->last_index + 1);
-        if (end - from > NODE_BATCH_BYTES_MAX) {
-            uint64_t i = entries_find(&n->log, from + NODE_BATCH_BYTES_MAX);
+        if (end - from > n->cfg.batch_bytes) {
+            uint64_t i = entries_find(&n->log, from + n->cfg.batch_bytes);
             p->last_index = i > p->first_index ? i - 1 : i;
             end = entries_pos(&n->log, p->last_index + 1);
         }

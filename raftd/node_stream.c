@@ -81,7 +81,6 @@ void log_tx_fetched(struct node *n, unsigned slot, size_t len)
     struct chunk *c = &l->chunk;
     c->fetching = false;
     c->len = 0;
-    log_tx_sync(n, slot);
     if (l->epoch == 0 || l->fetch_epoch != l->epoch || l->fetch_term != l->term ||
         l->chunk_off != l->next_off)
         return; /* for a stream that is no more */
