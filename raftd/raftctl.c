@@ -230,8 +230,10 @@ static struct proto_request request(const struct tool *t, enum proto_op op, cons
 static uint8_t *read_stdin(size_t *len)
 {
     uint8_t *buf = malloc(CMD_VALUE_MAX_BYTES + 1);
-    if (!buf)
-        say_fatal(RAFTCTL_EXIT_INTERNAL, "out of memory");
+    if (!buf) {
+        say_error("out of memory");
+        exit(RAFTCTL_EXIT_INTERNAL);
+    }
     *len = fread(buf, 1, CMD_VALUE_MAX_BYTES + 1, stdin);
     if (ferror(stdin))
         say_fatal(RAFTCTL_EXIT_USAGE, "standard input: %s", strerror(errno));
