@@ -233,7 +233,7 @@ static void on_request(struct ev_loop *ev, ev_async *w, int revents)
     struct loop *l = w->data;
     struct cds_wfcq_node *q;
     while ((q = rcu_queue_pop(&l->shared->requests_head, &l->shared->requests_tail)) != NULL)
-        node_write(l->node, loop_now(l), caa_container_of(q, struct request, link));
+        node_write(l->node, loop_now(l), rcu_container(q, struct request, link));
     take_reads(l);
 }
 
@@ -512,7 +512,7 @@ err_shared:
     if (l->shared != NULL) {
         struct cds_wfcq_node *q; /* came in too late; their clients have been disconnected */
         while ((q = rcu_queue_pop(&l->shared->requests_head, &l->shared->requests_tail)) != NULL)
-            free(caa_container_of(q, struct request, link));
+            free(rcu_container(q, struct request, link));
         if (l->shared->status != NULL)
             rcu_free_later(&rcu_container(l->shared->status, struct status_box, status)->rcu,
                            free_status);
