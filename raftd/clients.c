@@ -151,7 +151,7 @@ static void hang_up(struct conn *conn)
     mark_dirty(conn);
 }
 
-/* --- answers ------------------------------------------------------------------------------------ */
+/* --- answers ---------------------------------------------------------------------------------- */
 
 /* Queues a whole answer, in as many packets as it needs. */
 static void answer(struct conn *conn, const struct proto_reply *whole)
@@ -284,7 +284,7 @@ static void serve(struct conn *conn, const struct want *w)
         answer_list(conn, w);
 }
 
-/* --- reads -------------------------------------------------------------------------------------- */
+/* --- reads ------------------------------------------------------------------------------------ */
 
 static bool output_full(const struct conn *conn)
 {
@@ -386,7 +386,7 @@ static void expire_reads(struct clients *c, uint64_t now, const struct conn *gon
     }
 }
 
-/* --- writes ------------------------------------------------------------------------------------- */
+/* --- writes ----------------------------------------------------------------------------------- */
 
 static void submit(struct conn *conn, struct request *req)
 {
@@ -507,7 +507,7 @@ static void take_answers(struct clients *c)
     }
 }
 
-/* --- connections -------------------------------------------------------------------------------- */
+/* --- connections ------------------------------------------------------------------------------ */
 
 static void on_packet(struct conn *conn, const uint8_t *buf, size_t len)
 {
@@ -650,7 +650,7 @@ static void on_accept(struct ev_loop *loop, ev_io *w, int events)
     }
 }
 
-/* --- the loop's iteration ----------------------------------------------------------------------- */
+/* --- the loop's iteration --------------------------------------------------------------------- */
 
 static void on_wake(struct ev_loop *loop, ev_async *w, int events)
 {

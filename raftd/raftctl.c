@@ -86,7 +86,7 @@ int parse_thousandths(const char *text, uint32_t max, uint32_t *out)
     return 0;
 }
 
-/* --- outcomes ----------------------------------------------------------------------------------- */
+/* --- outcomes --------------------------------------------------------------------------------- */
 
 int exit_of_result(enum result result, bool write)
 {
@@ -172,7 +172,7 @@ int tool_call(const struct tool *t, const struct proto_request *r, struct ctl_an
     return code;
 }
 
-/* --- commands ----------------------------------------------------------------------------------- */
+/* --- commands --------------------------------------------------------------------------------- */
 
 struct flags {
     bool stale, raw, keys, json;
@@ -373,7 +373,7 @@ static int run_status(const struct tool *t, int argc, char **argv)
     return code;
 }
 
-/* --- start -------------------------------------------------------------------------------------- */
+/* --- start ------------------------------------------------------------------------------------ */
 
 static void socket_of_conf(struct tool *t, const char *path, uint64_t id)
 {

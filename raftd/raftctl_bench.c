@@ -276,7 +276,7 @@ static int exit_of_errors(const struct run *r)
     return RAFTCTL_EXIT_OK;
 }
 
-/* --- report ------------------------------------------------------------------------------------- */
+/* --- report ----------------------------------------------------------------------------------- */
 
 static int compare_u32(const void *pa, const void *pb)
 {
@@ -361,7 +361,7 @@ static int report(const struct run *r)
     return RAFTCTL_EXIT_OK;
 }
 
-/* --- command ------------------------------------------------------------------------------------ */
+/* --- command ---------------------------------------------------------------------------------- */
 
 static uint64_t number_option(const char *name, const char *text, uint64_t min, uint64_t max)
 {

@@ -42,6 +42,7 @@ static void *reader_main(void *arg)
     struct reader *r = arg;
     rcu_thread_begin();
     ev_run(r->loop, 0);
+    rcu_take(r);
     clients_free(r->clients);
     rcu_thread_end();
     return NULL;
@@ -94,8 +95,10 @@ int readers_start(struct readers **out, struct shared *shared, int listen_fd, un
 
 void readers_stop(struct readers *rs)
 {
-    for (unsigned i = 0; i < rs->n; i++)
+    for (unsigned i = 0; i < rs->n; i++) {
+        rcu_give(&rs->reader[i]); /* ev_async_send() orders it; libev is not annotated either */
         ev_async_send(rs->reader[i].loop, &rs->reader[i].stop);
+    }
     for (unsigned i = 0; i < rs->n; i++) {
         int rc = pthread_join(rs->reader[i].thread, NULL);
         assert(rc == 0);
@@ -104,7 +107,7 @@ void readers_stop(struct readers *rs)
     free(rs);
 }
 
-/* --- the listening socket ----------------------------------------------------------------------- */
+/* --- the listening socket --------------------------------------------------------------------- */
 
 static int fail(char *err, size_t err_size, const char *path, const char *what, int error)
 {
