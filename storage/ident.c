@@ -72,6 +72,24 @@ static void path_in(char path[WAL_PATH_MAX], const struct call *c, const char *n
         path[0] = '\0';
 }
 
+/* Without `create`, a LOCK that is missing beside an identity is made again: it holds no data, and
+ * someone may have tidied up. */
+static int open_lock(const struct call *c, const char *path, bool create)
+{
+    const struct disk *d = c->d;
+    char ident[WAL_PATH_MAX];
+
+    int fd = d->open(d->ctx, path, create ? DISK_LOCK_FILE : DISK_READ);
+    if (fd != -ENOENT || create)
+        return fd;
+    path_in(ident, c, "ident");
+    int probe = d->open(d->ctx, ident, DISK_READ);
+    if (probe < 0)
+        return probe;
+    int closed = d->close(d->ctx, probe);
+    return closed != 0 ? closed : d->open(d->ctx, path, DISK_LOCK_FILE);
+}
+
 enum ident_result ident_lock(const struct disk *d, const char *dir, bool create, int *fd, char *err,
                              size_t err_size)
 {
@@ -88,7 +106,7 @@ enum ident_result ident_lock(const struct disk *d, const char *dir, bool create,
         if (rc != 0 && rc != -EEXIST)
             return failed(&c, rc, "mkdir", dir);
     }
-    int got = d->open(d->ctx, path, create ? DISK_LOCK_FILE : DISK_READ);
+    int got = open_lock(&c, path, create);
     if (got == -ENOENT)
         return say(&c, IDENT_MISSING, "%s: there is no data of a node", dir);
     if (got < 0)
@@ -256,7 +274,9 @@ static enum ident_result read_blocks(const struct call *c, const char *path,
     if (fd < 0)
         return failed(c, fd, "open", path);
     memset(blocks, 0, COPIES * BLOCK_BYTES);
-    ssize_t n = d->pread(d->ctx, fd, blocks, COPIES * BLOCK_BYTES, 0); // shorter: zeros, damaged
+    ssize_t n = d->pread(d->ctx, fd, blocks, COPIES * BLOCK_BYTES, 0);
+    if (n >= 0 && n < COPIES * BLOCK_BYTES) // cut: a copy that is not whole is no copy
+        memset(blocks + (n < BLOCK_BYTES ? 0 : BLOCK_BYTES), 0, BLOCK_BYTES);
     int closed = d->close(d->ctx, fd);
     if (n < 0)
         return failed(c, (int)n, "read", path);

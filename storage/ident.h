@@ -45,14 +45,14 @@ enum ident_result {
  * and an empty string or a warning (one copy damaged) when it is. */
 
 /* Lock DIR for this process. *fd holds the lock until it is closed with d->close or the process
- * ends. With `create`, DIR (not its parents) and DIR/LOCK are made when missing; without, missing is
- * IDENT_MISSING. */
+ * ends. With `create`, DIR (not its parents) and DIR/LOCK are made when missing; without, a DIR
+ * that is missing or has no identity is IDENT_MISSING. */
 enum ident_result ident_lock(const struct disk *d, const char *dir, bool create, int *fd, char *err,
                              size_t err_size);
 
 /* Make a new identity, and an empty log with segments of `segment_bytes` (0: default), in a DIR
- * that holds nothing but LOCK (and lost+found). Durable when it returns IDENT_OK: file, log, DIR and the name of DIR
- * in its parent. What a crash in the middle leaves behind is recognised and done again. The caller
+ * that holds nothing but LOCK (and lost+found). Durable when it returns IDENT_OK: file, log, DIR
+ * and the name of DIR in its parent. What a crash in the middle leaves behind is recognised and done again. The caller
  * holds the lock. */
 enum ident_result ident_create(const struct disk *d, const char *dir, const struct ident *id,
                                uint32_t segment_bytes, char *err, size_t err_size);

@@ -90,7 +90,8 @@ void model_step(struct model *m, struct model_batch *b, uint64_t *rng)
     uint64_t n = kind == 1 || kind == 4 ? 0 : model_random(rng) % 4;
     for (uint64_t i = 0; i < n && m->last < MODEL_ENTRIES_MAX; i++) {
         uint32_t most = model_random(rng) % 4 == 0 ? MODEL_DATA_MAX : 200;
-        model_entry(m, b, (uint32_t)(model_random(rng) % (most + 1)), (uint8_t)model_random(rng));
+        uint32_t len = (uint32_t)(model_random(rng) % (most + 1));
+        model_entry(m, b, len, (uint8_t)model_random(rng));
     }
     model_end(m, b, (uint32_t)(model_random(rng) % (b->batch.bytes[0].iov_len + 1)));
 }

@@ -654,7 +654,7 @@ const uint8_t *memdisk_peek(struct memdisk *m, const char *path, size_t *size)
     const struct inode *f = quiet_file(m, path);
 
     *size = f == NULL ? 0 : f->size;
-    return f == NULL ? NULL : f->now;
+    return f == NULL ? NULL : f->now == NULL ? (const uint8_t *)"" : f->now; // empty
 }
 
 void memdisk_poke(struct memdisk *m, const char *path, size_t offset, const void *bytes, size_t len)

@@ -1,0 +1,280 @@
+// LINK: tests/lib/memdisk.c storage/ident.c storage/wal.c storage/wal_read.c storage/recover.c storage/verdict.c storage/segment.c storage/fold.c storage/batch.c storage/record.c storage/crc32c.c -lsodium
+#include "storage/ident.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "storage/wal.h"
+#include "tests/lib/memdisk.h"
+
+static const struct ident me = {
+    .cluster_id = 0xc1, .node_id = 3, .storage_id = 0x55667788, .created = 1700000000};
+static const struct wal_options options = {.segment_bytes = WAL_SEGMENT_BYTES_MIN,
+                                           .storage_id = 0x55667788};
+static char err[300];
+
+/* The first start of a node, as far as it comes. */
+static enum ident_result first_start(struct memdisk *m)
+{
+    const struct disk *d = memdisk_disk(m);
+    int lock;
+
+    enum ident_result r = ident_lock(d, "/d", true, &lock, err, sizeof err);
+    if (r == IDENT_OK)
+        r = ident_create(d, "/d", &me, options.segment_bytes, err, sizeof err);
+    return r;
+}
+
+static enum ident_result load(struct memdisk *m, const struct ident *want, struct ident *out)
+{
+    return ident_load(memdisk_disk(m), "/d", want, out, err, sizeof err);
+}
+
+static void what_was_created_is_loaded_after_a_power_cut(void **state)
+{
+    struct memdisk *m = memdisk_new(1);
+    struct ident id;
+    struct wal *w;
+    struct wal_report rep;
+
+    (void)state;
+    assert_int_equal(load(m, NULL, &id), IDENT_MISSING);
+    assert_int_equal(first_start(m), IDENT_OK);
+    assert_string_equal(err, "");
+    memdisk_power_cut(m, MEMDISK_KEEP_NONE);
+    assert_int_equal(load(m, &me, &id), IDENT_OK);
+    assert_int_equal(id.cluster_id, me.cluster_id);
+    assert_int_equal(id.node_id, me.node_id);
+    assert_int_equal(id.storage_id, me.storage_id);
+    assert_int_equal(id.created, me.created);
+    assert_int_equal(wal_open(&w, memdisk_disk(m), "/d", &options, &rep), 0);
+    assert_int_equal(rep.last_index, 0);
+    wal_close(w);
+    memdisk_free(m);
+}
+
+static void another_cluster_or_node_is_named(void **state)
+{
+    struct memdisk *m = memdisk_new(1);
+    struct ident id, want = me;
+
+    (void)state;
+    assert_int_equal(first_start(m), IDENT_OK);
+    want.cluster_id = 0xc2;
+    assert_int_equal(load(m, &want, &id), IDENT_OTHER_CLUSTER);
+    assert_string_equal(
+        err, "/d/ident: belongs to cluster 00000000000000c1, this one is 00000000000000c2");
+    want = me;
+    want.node_id = 4;
+    assert_int_equal(load(m, &want, &id), IDENT_OTHER_NODE);
+    assert_string_equal(err, "/d/ident: belongs to node 3, this is node 4");
+    assert_int_equal(load(m, NULL, &id), IDENT_OK);
+    want = me;
+    want.storage_id = 0; // not compared: it is what the caller wants to know
+    assert_int_equal(load(m, &want, &id), IDENT_OK);
+    memdisk_free(m);
+}
+
+static void one_damaged_copy_is_survived_and_two_are_not(void **state)
+{
+    struct memdisk *m = memdisk_new(1);
+    struct ident id;
+    size_t size;
+
+    (void)state;
+    assert_int_equal(first_start(m), IDENT_OK);
+    uint8_t good, bad, other_good, other_bad;
+    for (size_t at = 0; at < 8192; at++) {
+        good = memdisk_peek(m, "/d/ident", &size)[at];
+        bad = good ^ 0x40;
+        memdisk_poke(m, "/d/ident", at, &bad, 1);
+        assert_int_equal(load(m, &me, &id), IDENT_OK);
+        assert_int_equal(id.storage_id, me.storage_id);
+        assert_non_null(strstr(err, at < 4096 ? "copy 1 is damaged" : "copy 2 is damaged"));
+        size_t there = (at + 4096) % 8192;
+        other_good = memdisk_peek(m, "/d/ident", &size)[there];
+        other_bad = other_good ^ 1;
+        memdisk_poke(m, "/d/ident", there, &other_bad, 1);
+        assert_int_equal(load(m, &me, &id), IDENT_DAMAGED);
+        memdisk_poke(m, "/d/ident", there, &other_good, 1);
+        memdisk_poke(m, "/d/ident", at, &good, 1);
+    }
+    // Cut anywhere: the first copy is enough, nothing is not.
+    for (size_t len = 8192; len-- > 0;) {
+        memdisk_truncate(m, "/d/ident", len);
+        assert_int_equal(load(m, &me, &id), len >= 4096 ? IDENT_OK : IDENT_DAMAGED);
+    }
+    memdisk_free(m);
+}
+
+static void copies_that_differ_are_damage(void **state)
+{
+    struct memdisk *m = memdisk_new(1), *other = memdisk_new(1);
+    struct ident id, them = me;
+    size_t size;
+    int lock;
+
+    (void)state;
+    assert_int_equal(first_start(m), IDENT_OK);
+    them.storage_id++;
+    const struct disk *d = memdisk_disk(other);
+    assert_int_equal(ident_lock(d, "/d", true, &lock, err, sizeof err), IDENT_OK);
+    assert_int_equal(ident_create(d, "/d", &them, 0, err, sizeof err), IDENT_OK);
+    memdisk_poke(m, "/d/ident", 4096, memdisk_peek(other, "/d/ident", &size), 4096);
+    assert_int_equal(load(m, &me, &id), IDENT_DAMAGED);
+    memdisk_free(m);
+    memdisk_free(other);
+}
+
+static void nothing_is_created_where_something_is(void **state)
+{
+    static const char *const names[] = {"/d/ident", "/d/notes", "/d/log/0000000000000001.seg"};
+
+    (void)state;
+    for (size_t i = 0; i < 3; i++) {
+        struct memdisk *m = memdisk_new(1);
+        const struct disk *d = memdisk_disk(m);
+        assert_int_equal(d->mkdir(d->ctx, "/d"), 0);
+        if (i == 2)
+            assert_int_equal(d->mkdir(d->ctx, "/d/log"), 0);
+        int fd = d->open(d->ctx, names[i], DISK_CREATE);
+        assert_true(fd >= 0);
+        assert_int_equal(d->close(d->ctx, fd), 0);
+        uint64_t calls = memdisk_calls(m);
+        assert_int_equal(ident_create(d, "/d", &me, 0, err, sizeof err), IDENT_NOT_EMPTY);
+        assert_int_equal(memdisk_calls(m) - calls, 1); // it only looked
+        memdisk_free(m);
+    }
+    // A second time is refused as well.
+    struct memdisk *m = memdisk_new(1);
+    const struct disk *d = memdisk_disk(m);
+    assert_int_equal(first_start(m), IDENT_OK);
+    assert_int_equal(ident_create(d, "/d", &me, 0, err, sizeof err), IDENT_NOT_EMPTY);
+    memdisk_free(m);
+    // What a file system keeps for itself does not count.
+    m = memdisk_new(1);
+    d = memdisk_disk(m);
+    assert_int_equal(d->mkdir(d->ctx, "/d"), 0);
+    assert_int_equal(d->mkdir(d->ctx, "/d/lost+found"), 0);
+    assert_int_equal(first_start(m), IDENT_OK);
+    memdisk_free(m);
+}
+
+static void an_identity_without_its_log_is_noticed(void **state)
+{
+    struct memdisk *m = memdisk_new(1);
+    struct ident id;
+    struct wal *w;
+    struct wal_report rep;
+
+    (void)state;
+    assert_int_equal(first_start(m), IDENT_OK);
+    memdisk_lose(m, "/d/log/0000000000000001.seg");
+    assert_int_equal(load(m, &me, &id), IDENT_OK);
+    assert_int_equal(wal_open(&w, memdisk_disk(m), "/d", &options, &rep), -EBADMSG);
+    assert_int_equal(rep.verdict, WAL_CORRUPT);
+    memdisk_free(m);
+}
+
+static void a_second_daemon_is_locked_out(void **state)
+{
+    struct memdisk *m = memdisk_new(1);
+    const struct disk *d = memdisk_disk(m);
+    int first, second;
+
+    (void)state;
+    assert_int_equal(ident_lock(d, "/d", false, &first, err, sizeof err), IDENT_MISSING);
+    assert_int_equal(ident_lock(d, "/d", true, &first, err, sizeof err), IDENT_OK);
+    assert_int_equal(ident_lock(d, "/d", true, &second, err, sizeof err), IDENT_LOCKED);
+    assert_int_equal(second, -1);
+    assert_non_null(strstr(err, "in use by another process"));
+    assert_int_equal(ident_lock(d, "/d", false, &second, err, sizeof err), IDENT_LOCKED);
+    assert_int_equal(d->close(d->ctx, first), 0);
+    assert_int_equal(ident_lock(d, "/d", false, &second, err, sizeof err), IDENT_OK);
+    assert_int_equal(ident_create(d, "/d", &me, 0, err, sizeof err), IDENT_OK);
+    assert_int_equal(d->close(d->ctx, second), 0);
+    // Someone tidied up.
+    memdisk_lose(m, "/d/LOCK");
+    assert_int_equal(ident_lock(d, "/d", false, &first, err, sizeof err), IDENT_OK);
+    memdisk_free(m);
+}
+
+/* Whatever call fails, and whatever the power cut leaves: the next first start succeeds, or the
+ * identity was complete; and never is there an identity without a log. */
+static void a_first_start_cut_anywhere_can_be_repeated(void **state)
+{
+    static const int errors[] = {EIO, ENOSPC};
+    bool passed = false;
+
+    (void)state;
+    for (uint64_t n = 1; !passed; n++) {
+        for (unsigned k = 0; k < 16; k++) {
+            struct memdisk *m = memdisk_new(n * 16 + k);
+            struct ident id;
+            memdisk_fail_call(m, n, errors[k % 2]);
+            enum ident_result r = first_start(m);
+            passed = memdisk_calls(m) < n;
+            assert_int_equal(r, passed ? IDENT_OK : IDENT_FAILED);
+            if (!passed)
+                assert_true(strlen(err) > 0);
+            if (k / 2 == 0)
+                memdisk_kill(m);
+            else
+                memdisk_power_cut(m, k / 2 == 1   ? MEMDISK_KEEP_NONE
+                                     : k / 2 == 2 ? MEMDISK_KEEP_ALL
+                                                  : MEMDISK_KEEP_RANDOM);
+            if (load(m, &me, &id) == IDENT_MISSING)
+                assert_int_equal(first_start(m), IDENT_OK);
+            struct wal *w;
+            struct wal_report rep;
+            memdisk_kill(m);
+            assert_int_equal(load(m, &me, &id), IDENT_OK);
+            if (wal_open(&w, memdisk_disk(m), "/d", &options, &rep) != 0)
+                fail_msg("call %llu: %s", (unsigned long long)n, rep.message);
+            wal_close(w);
+            memdisk_free(m);
+        }
+    }
+}
+
+static void a_path_too_long_is_refused(void **state)
+{
+    struct memdisk *m = memdisk_new(1);
+    char dir[1000];
+    struct ident id;
+    int lock;
+
+    (void)state;
+    memset(dir, 'x', sizeof dir);
+    dir[0] = '/';
+    dir[sizeof dir - 1] = '\0';
+    const struct disk *d = memdisk_disk(m);
+    assert_int_equal(ident_lock(d, dir, true, &lock, err, sizeof err), IDENT_FAILED);
+    assert_int_equal(ident_load(d, dir, NULL, &id, err, sizeof err), IDENT_FAILED);
+    assert_int_equal(ident_create(d, dir, &me, 0, err, sizeof err), IDENT_FAILED);
+    assert_int_equal(memdisk_calls(m), 0);
+    memdisk_free(m);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_was_created_is_loaded_after_a_power_cut),
+        cmocka_unit_test(another_cluster_or_node_is_named),
+        cmocka_unit_test(one_damaged_copy_is_survived_and_two_are_not),
+        cmocka_unit_test(copies_that_differ_are_damage),
+        cmocka_unit_test(nothing_is_created_where_something_is),
+        cmocka_unit_test(an_identity_without_its_log_is_noticed),
+        cmocka_unit_test(a_second_daemon_is_locked_out),
+        cmocka_unit_test(a_first_start_cut_anywhere_can_be_repeated),
+        cmocka_unit_test(a_path_too_long_is_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,798 @@
+// LINK: tests/lib/memdisk.c tests/lib/logmodel.c storage/wal.c storage/wal_read.c storage/recover.c storage/verdict.c storage/segment.c storage/fold.c storage/batch.c storage/record.c storage/crc32c.c -lsodium
+/* What recovery makes of damage: the table, cuts at every byte, flipped bits, zeroed, foreign and
+ * old blocks, missing files. Power cuts and failing calls are in test_wal.c. */
+#include "storage/recover.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "storage/verdict.h"
+#include "tests/lib/logmodel.h"
+#include "tests/lib/memdisk.h"
+
+#define DIR    "/d"
+#define SEG(n) "/log/000000000000000" #n ".seg"
+
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define SANITIZED
+#endif
+#endif
+#if defined(SANITIZED) || defined(__SANITIZE_ADDRESS__)
+enum { BIT_STEP = 29 }; // shares no factor with 8
+#else
+enum { BIT_STEP = 1 };
+#endif
+
+enum { BLOCK = BATCH_BLOCK_BYTES, BATCHES_MAX = 64 };
+
+static const struct wal_options options = {
+    .segment_bytes = WAL_SEGMENT_BYTES_MIN,
+    .storage_id = 0x1122334455667788,
+};
+
+/* A log, and what it must contain after each of its batches. */
+struct rig {
+    struct memdisk *m;
+    struct wal *w;
+    struct wal_report rep;
+    int n;                               // batches appended
+    struct model after[BATCHES_MAX + 1]; // [0]: before the first
+    char path[BATCHES_MAX + 1][40];      // where batch k lies, by segment file ...
+    size_t at[BATCHES_MAX + 1];          // ... offset ...
+    size_t bytes[BATCHES_MAX + 1];       // ... and size
+    struct model_batch b;
+};
+
+static const struct disk *disk_of(struct rig *g)
+{
+    return memdisk_disk(g->m);
+}
+
+static void reopen(struct rig *g)
+{
+    wal_close(g->w);
+    int rc = wal_open(&g->w, disk_of(g), DIR, &options, &g->rep);
+    if (rc != 0)
+        fail_msg("wal_open: %d %s", rc, g->rep.message);
+}
+
+static struct memdisk *new_disk(void)
+{
+    struct memdisk *m = memdisk_new(1);
+    const struct disk *d = memdisk_disk(m);
+
+    assert_int_equal(d->mkdir(d->ctx, DIR), 0);
+    assert_int_equal(d->sync_dir(d->ctx, "/"), 0);
+    return m;
+}
+
+static struct rig *rig_new(void)
+{
+    struct rig *g = calloc(1, sizeof *g);
+    char err[200];
+
+    assert_non_null(g);
+    g->m = new_disk();
+    assert_int_equal(wal_create(disk_of(g), DIR, options.segment_bytes, err, sizeof err), 0);
+    reopen(g);
+    return g;
+}
+
+static void rig_free(struct rig *g)
+{
+    wal_close(g->w);
+    memdisk_free(g->m);
+    free(g);
+}
+
+/* Where did the last batch go? The last block of a segment in use that is not zero and no seal. */
+static void locate(struct rig *g, int k)
+{
+    for (int number = 9; number > 0; number--) {
+        size_t size, end;
+        char path[40];
+        snprintf(path, sizeof path, "/d/log/%016x.seg", (unsigned)number);
+        const uint8_t *p = memdisk_peek(g->m, path, &size);
+        if (p == NULL)
+            continue;
+        for (size_t at = BLOCK; at < size - BLOCK; at = end) {
+            struct batch_head h;
+            if (!batch_decode(p + at, &h))
+                break;
+            end = at + batch_bytes(h.payload_len);
+            strcpy(g->path[k], path);
+            g->at[k] = at;
+            g->bytes[k] = end - at;
+        }
+        if (g->path[k][0] != '\0')
+            return;
+    }
+    fail();
+}
+
+/* Batch number g->n + 1: entries of `len` bytes, or a vote when `entries` is 0. */
+static void put(struct rig *g, int entries, uint32_t len, bool truncate)
+{
+    struct model *m = &g->after[g->n + 1];
+
+    *m = g->after[g->n];
+    model_begin(m, &g->b);
+    if (m->term == 0 || entries == 0 || truncate) {
+        m->term++;
+        m->vote = (uint16_t)(m->term % 3);
+    }
+    if (truncate)
+        model_truncate(m, &g->b, m->last - 1);
+    for (int i = 0; i < entries; i++)
+        model_entry(m, &g->b, len, (uint8_t)(m->last + 1));
+    model_end(m, &g->b, 0);
+    assert_int_equal(wal_append(g->w, &g->b.batch), 0);
+    locate(g, ++g->n);
+}
+
+static void put_idle(struct rig *g)
+{
+    g->after[g->n + 1] = g->after[g->n];
+    model_begin(&g->after[g->n], &g->b);
+    g->b.batch.idle = true;
+    model_end(&g->after[g->n], &g->b, 0);
+    assert_int_equal(wal_append(g->w, &g->b.batch), 0);
+    locate(g, ++g->n);
+}
+
+/* A log with everything in it, over two segments and into a third. */
+static struct rig *rig_with_log(void)
+{
+    struct rig *g = rig_new();
+
+    put(g, 2, 40, false);
+    put(g, 1, 5000 / 2, false);
+    put(g, 0, 0, false);
+    put(g, 3, 30, true);
+    put(g, 2, 60, false);
+    put(g, 4, 1500, false);
+    put(g, 1, 10, false);
+    put(g, 1, 20, true);
+    put(g, 2, 30, false);
+    put(g, 1, 10, false);
+    put(g, 2, 50, false);
+    wal_close(g->w);
+    g->w = NULL;
+    assert_string_equal(g->path[1], DIR SEG(1));
+    assert_string_equal(g->path[g->n], DIR SEG(3));
+    return g;
+}
+
+static int check(struct rig *g)
+{
+    return wal_check(disk_of(g), DIR, &options, &g->rep);
+}
+
+static void must_be_corrupt(struct rig *g, const char *what, size_t at)
+{
+    int rc = check(g);
+    if (rc != -EBADMSG || g->rep.verdict != WAL_CORRUPT || g->rep.message[0] == '\0')
+        fail_msg("%s at %zu: %d, verdict %d, last index %llu: %s", what, at, rc, g->rep.verdict,
+                 (unsigned long long)g->rep.last_index, g->rep.message);
+}
+
+/* The state after batch k, not corrupt. */
+static bool is_state(struct rig *g, int k)
+{
+    return model_differs_report(&g->after[k], &g->rep) == NULL;
+}
+
+/* ---- the table ---- */
+
+static bool has(uint8_t set, uint8_t fact)
+{
+    return (set & fact) != 0;
+}
+
+static int rows_for(const struct verdict_facts *f)
+{
+    int rows = 0;
+
+    for (size_t i = 0; i < verdict_n_rules; i++) {
+        const struct verdict_facts *w = &verdict_rules[i].when;
+        rows += has(w->seal, f->seal) && has(w->block, f->block) && has(w->payload, f->payload) &&
+                has(w->seq, f->seq) && has(w->chained, f->chained) && has(w->later, f->later) &&
+                has(w->last, f->last) && has(w->rest_zero, f->rest_zero);
+    }
+    return rows;
+}
+
+/* The rules again as sentences, for facts that are all known. */
+static enum verdict in_words(const struct verdict_facts *f)
+{
+    if (f->seal == YES)
+        return VERDICT_SEALED;
+    if (f->block == AT_HEAD) {
+        if (f->seq != SEQ_NEXT || f->chained == NO)
+            return VERDICT_CORRUPT;
+        if (f->payload == YES)
+            return VERDICT_ACCEPT;
+    }
+    if (f->later == YES || f->last == NO)
+        return VERDICT_CORRUPT;
+    return f->block == AT_ZERO && f->rest_zero == YES ? VERDICT_CLEAN : VERDICT_TORN;
+}
+
+static void every_combination_of_facts_has_exactly_one_row(void **state)
+{
+    static const uint8_t three[] = {1, 2, 4};
+    int combinations = 0;
+    bool used[64] = {false};
+
+    (void)state;
+    for (unsigned bits = 0; bits < 64; bits++)
+        for (int block = 0; block < 3; block++)
+            for (int seq = 0; seq < 3; seq++) {
+                struct verdict_facts f = {
+                    .seal = (bits & 1) != 0 ? YES : NO,
+                    .block = three[block],
+                    .payload = (bits & 2) != 0 ? YES : NO,
+                    .seq = three[seq],
+                    .chained = (bits & 4) != 0 ? YES : NO,
+                    .later = (bits & 8) != 0 ? YES : NO,
+                    .last = (bits & 16) != 0 ? YES : NO,
+                    .rest_zero = (bits & 32) != 0 ? YES : NO,
+                };
+                assert_int_equal(rows_for(&f), 1);
+                const struct verdict_rule *rule = verdict_judge(&f);
+                assert_non_null(rule);
+                assert_int_equal(rule->verdict, in_words(&f));
+                used[rule - verdict_rules] = true;
+                combinations++;
+
+                // Without the look-ahead: the same verdict, or none yet.
+                f.later = f.last = f.rest_zero = 0;
+                const struct verdict_rule *early = verdict_judge(&f);
+                assert_true(early == NULL || early == rule);
+            }
+    assert_int_equal(combinations, 576);
+    for (size_t i = 0; i < verdict_n_rules; i++)
+        assert_true(used[i]);
+}
+
+/* ---- cuts ---- */
+
+static void zeros_from_any_byte_of_the_last_two_batches_on(void **state)
+{
+    struct rig *g = rig_with_log();
+    size_t size;
+    int last = g->n;
+    size_t end = g->at[last] + g->bytes[last];
+
+    (void)state;
+    assert_string_equal(g->path[last], g->path[last - 1]);
+    uint8_t *whole = malloc(WAL_SEGMENT_BYTES_MIN);
+    assert_non_null(whole);
+    const uint8_t *file = memdisk_peek(g->m, g->path[last], &size);
+    memcpy(whole, file, size);
+    static const uint8_t zeros[2 * BLOCK];
+    size_t used_last = 0, used_before = 0; // ends of the bytes that are not zero anyway
+    for (size_t at = g->at[last - 1]; at < end; at++)
+        if (whole[at] != 0)
+            *(at < g->at[last] ? &used_before : &used_last) = at + 1;
+    for (size_t at = g->at[last - 1]; at <= end; at++) {
+        memdisk_poke(g->m, g->path[last], at, zeros, end - at);
+        assert_int_equal(check(g), 0);
+        int want = at >= used_last ? last : at >= used_before ? last - 1 : last - 2;
+        assert_true(is_state(g, want));
+        bool torn = (at > g->at[last] && at < used_last) ||
+                    (at > g->at[last - 1] && at < used_before);
+        assert_int_equal(g->rep.verdict, torn ? WAL_TORN : WAL_CLEAN);
+        memdisk_poke(g->m, g->path[last], at, whole + at, end - at);
+    }
+    free(whole);
+    rig_free(g);
+}
+
+static void a_file_cut_at_any_byte_is_refused(void **state)
+{
+    struct rig *g = rig_with_log();
+    int last = g->n;
+
+    (void)state;
+    // Nothing ever makes a segment shorter, so a short one is damage, wherever it was cut.
+    for (size_t at = g->at[last] + g->bytes[last]; at-- > g->at[last - 1];) {
+        memdisk_truncate(g->m, g->path[last], at);
+        must_be_corrupt(g, "file cut", at);
+        assert_non_null(strstr(g->rep.message, "bytes long"));
+    }
+    memdisk_truncate(g->m, g->path[last], 0);
+    must_be_corrupt(g, "file cut", 0);
+    rig_free(g);
+}
+
+static void a_torn_tail_is_left_behind_in_its_segment(void **state)
+{
+    (void)state;
+    for (int times = 1; times <= 3; times++) {
+        struct rig *g = rig_new();
+        put(g, 2, 40, false);
+        for (int i = 0; i < times; i++) {
+            put(g, 3, 2000, false);
+            // The middle of it never reached the medium.
+            static const uint8_t zeros[512];
+            memdisk_poke(g->m, g->path[g->n], g->at[g->n] + BLOCK, zeros, sizeof zeros);
+            g->n--;
+            assert_int_equal((wal_close(g->w), g->w = NULL, check(g)), 0);
+            assert_int_equal(g->rep.verdict, WAL_TORN);
+            assert_int_equal(g->rep.cut_bytes, 2 * BLOCK);
+            assert_non_null(strstr(g->rep.message, ".seg: the write at offset "));
+            reopen(g);
+            assert_int_equal(g->rep.verdict, WAL_TORN);
+            assert_null(model_differs(&g->after[g->n], g->w, &g->rep));
+            put(g, 1, 100, false);
+            assert_int_equal(g->path[g->n][22], '2' + i); // a new segment
+            reopen(g);
+            assert_int_equal(g->rep.verdict, WAL_CLEAN);
+            assert_null(model_differs(&g->after[g->n], g->w, &g->rep));
+        }
+        rig_free(g);
+    }
+}
+
+/* A torn write that can be read again later (a flaky medium): it was given up, so it stays dead. */
+static void a_tail_given_up_stays_dead_when_it_comes_back(void **state)
+{
+    struct rig *g = rig_new();
+    uint8_t kept[512];
+    size_t size;
+
+    (void)state;
+    put(g, 2, 40, false);
+    put(g, 3, 2000, false);
+    size_t at = g->at[g->n] + BLOCK;
+    const uint8_t *file = memdisk_peek(g->m, g->path[g->n], &size);
+    memcpy(kept, file + at, sizeof kept);
+    static const uint8_t zeros[512];
+    memdisk_poke(g->m, g->path[g->n], at, zeros, sizeof zeros);
+    reopen(g);
+    assert_int_equal(g->rep.verdict, WAL_TORN);
+    memdisk_poke(g->m, g->path[g->n], at, kept, sizeof kept);
+    g->n--;
+    reopen(g);
+    assert_int_equal(g->rep.verdict, WAL_CLEAN);
+    assert_null(model_differs(&g->after[g->n], g->w, &g->rep));
+    rig_free(g);
+}
+
+/* ---- damage ---- */
+
+/* Is this byte of a segment behind everything acknowledged, or between the last batch and a seal? */
+struct owner {
+    int batch; // g->n + 1: nobody
+    bool seal, head;
+};
+
+static struct owner owner_of(struct rig *g, const char *path, size_t at)
+{
+    struct owner o = {.batch = g->n + 1};
+
+    for (int k = 1; k <= g->n; k++)
+        if (strcmp(g->path[k], path) == 0 && at >= g->at[k] && at < g->at[k] + g->bytes[k])
+            o.batch = k;
+    o.head = at < BLOCK;
+    o.seal = at >= WAL_SEGMENT_BYTES_MIN - BLOCK && strcmp(path, g->path[g->n]) != 0;
+    return o;
+}
+
+/* Judge one damaged byte. Outside the last batch: refused, always. Inside: refused, or only that
+ * batch dropped. Where nothing is stored: nothing is lost. */
+static void judge_damage(struct rig *g, const char *path, size_t at, const char *what)
+{
+    struct owner o = owner_of(g, path, at);
+    int last = g->n;
+
+    if (o.head || o.seal || o.batch < last) {
+        must_be_corrupt(g, what, at);
+        if (strstr(g->rep.message, path) == NULL && !o.seal)
+            fail_msg("%s at %zu of %s: %s", what, at, path, g->rep.message);
+        return;
+    }
+    int rc = check(g);
+    if (o.batch == last) {
+        if (rc != 0 && rc != -EBADMSG)
+            fail_msg("%s at %zu: %d", what, at, rc);
+        if (rc == 0 && (g->rep.verdict != WAL_TORN || !is_state(g, last - 1)))
+            fail_msg("%s at %zu of the last batch: verdict %d", what, at, g->rep.verdict);
+        return;
+    }
+    if (rc != 0 || !is_state(g, last))
+        fail_msg("%s at %zu where nothing is: %d %s", what, at, rc, g->rep.message);
+}
+
+/* Every bit of every block that holds anything. Sanitizers make that four times as slow, so there,
+ * behind the first 320 bytes of a block (heads, and the records in most), it is one bit in 29: what
+ * follows is padding or the inside of large values, under the same checksum. */
+static void every_flipped_bit_outside_the_last_batch_is_refused(void **state)
+{
+    static const char *const paths[] = {DIR SEG(1), DIR SEG(2), DIR SEG(3)};
+    struct rig *g = rig_with_log();
+
+    (void)state;
+    assert_int_equal(check(g), 0);
+    assert_int_equal(g->rep.verdict, WAL_CLEAN);
+    for (size_t p = 0; p < 3; p++) {
+        for (size_t bit = 0; bit < WAL_SEGMENT_BYTES_MIN * 8ul;) {
+            size_t size, at = bit / 8;
+            uint8_t byte = memdisk_peek(g->m, paths[p], &size)[at];
+            uint8_t bad = (uint8_t)(byte ^ 1u << bit % 8);
+            memdisk_poke(g->m, paths[p], at, &bad, 1);
+            judge_damage(g, paths[p], at, "flip");
+            memdisk_poke(g->m, paths[p], at, &byte, 1);
+            struct owner o = owner_of(g, paths[p], at);
+            bool stored = o.batch <= g->n || o.head || o.seal;
+            bit += !stored ? 1009 : at % BLOCK < 320 ? 1 : BIT_STEP;
+        }
+    }
+    assert_int_equal(check(g), 0);
+    rig_free(g);
+}
+
+/* A segment that has a head but no batch yet, and one whose only batch is the last: the smallest
+ * cases, where nothing later stands behind. */
+static void the_beginning_of_a_segment_is_not_special(void **state)
+{
+    struct rig *g = rig_new();
+
+    (void)state;
+    for (int i = 0; i < 5; i++)
+        put(g, 1, 3000, false);
+    put(g, 1, 3000, false); // alone in segment 2
+    wal_close(g->w);
+    g->w = NULL;
+    assert_string_equal(g->path[6], DIR SEG(2));
+    for (size_t at = 0; at < BLOCK; at += 7) {
+        uint8_t byte, bad;
+        size_t size;
+        byte = memdisk_peek(g->m, DIR SEG(2), &size)[at];
+        bad = byte ^ 4;
+        memdisk_poke(g->m, DIR SEG(2), at, &bad, 1);
+        must_be_corrupt(g, "head", at);
+        memdisk_poke(g->m, DIR SEG(2), at, &byte, 1);
+    }
+    rig_free(g);
+}
+
+static void an_idle_batch_makes_the_last_entry_certain(void **state)
+{
+    struct rig *g = rig_new();
+    size_t size;
+
+    (void)state;
+    put(g, 2, 40, false);
+    put(g, 2, 40, false);
+    put_idle(g);
+    wal_close(g->w);
+    g->w = NULL;
+    int k = g->n - 1;
+    for (size_t bit = g->at[k] * 8; bit < (g->at[k] + 320) * 8; bit++) {
+        uint8_t byte = memdisk_peek(g->m, g->path[k], &size)[bit / 8];
+        uint8_t bad = (uint8_t)(byte ^ 1u << bit % 8);
+        memdisk_poke(g->m, g->path[k], bit / 8, &bad, 1);
+        must_be_corrupt(g, "flip before idle", bit / 8);
+        memdisk_poke(g->m, g->path[k], bit / 8, &byte, 1);
+    }
+    rig_free(g);
+}
+
+static void whole_blocks_zeroed_set_old_or_foreign_are_refused(void **state)
+{
+    static const char *const paths[] = {DIR SEG(1), DIR SEG(2), DIR SEG(3)};
+    struct rig *g = rig_with_log();
+    struct rig *other = rig_new();
+    uint8_t *kept = malloc(BLOCK), *bad = malloc(BLOCK);
+    size_t size;
+
+    (void)state;
+    assert_true(kept != NULL && bad != NULL);
+    // The same history under another storage id: the same places hold blocks of the same shape.
+    struct wal_options foreign = options;
+    struct wal_report rep;
+    char err[200];
+    foreign.storage_id++;
+    wal_close(other->w);
+    memdisk_free(other->m);
+    other->m = new_disk();
+    assert_int_equal(wal_create(disk_of(other), DIR, options.segment_bytes, err, sizeof err), 0);
+    assert_int_equal(wal_open(&other->w, disk_of(other), DIR, &foreign, &rep), 0);
+    put(other, 2, 40, false);
+    const uint8_t *strange = memdisk_peek(other->m, DIR SEG(1), &size);
+
+    for (size_t p = 0; p < 3; p++) {
+        for (size_t at = 0; at < WAL_SEGMENT_BYTES_MIN; at += BLOCK) {
+            struct owner o = owner_of(g, paths[p], at);
+            if (o.batch > g->n && !o.head && !o.seal)
+                continue;
+            const uint8_t *file = memdisk_peek(g->m, paths[p], &size);
+            memcpy(kept, file + at, BLOCK);
+            for (int kind = 0; kind < 6; kind++) {
+                memset(bad, kind == 1 ? 0xff : 0, BLOCK);
+                if (kind == 2)
+                    memcpy(bad, file + (at >= BLOCK ? at - BLOCK : at + BLOCK), BLOCK);
+                if (kind == 3)
+                    memcpy(bad, strange + BLOCK, BLOCK);
+                if (kind == 4)
+                    memcpy(bad, strange, BLOCK);
+                if (kind == 5)
+                    memcpy(bad, file + BLOCK, BLOCK);
+                if (memcmp(bad, kept, BLOCK) == 0)
+                    continue;
+                memdisk_poke(g->m, paths[p], at, bad, BLOCK);
+                if (o.batch == g->n && !o.head && kind == 0) {
+                    assert_int_equal(check(g), 0); // gone without a trace: the documented residue
+                    assert_true(is_state(g, g->n - 1));
+                } else {
+                    judge_damage(g, paths[p], at, "block");
+                }
+                memdisk_poke(g->m, paths[p], at, kept, BLOCK);
+            }
+        }
+    }
+    free(kept);
+    free(bad);
+    rig_free(other);
+    rig_free(g);
+}
+
+static void the_message_names_file_offset_and_entries(void **state)
+{
+    struct rig *g = rig_with_log();
+    uint8_t one = 0xee;
+
+    (void)state;
+    // Batch 2 (entry 3), payload.
+    memdisk_poke(g->m, g->path[2], g->at[2] + 200, &one, 1);
+    must_be_corrupt(g, "message", 0);
+    assert_string_equal(
+        g->rep.message,
+        "/d/log/0000000000000001.seg: the batch at offset 8192 is damaged (payload "
+        "checksum), and a later batch behind it is whole; concerned: entries 3 to 3");
+    assert_int_equal(g->rep.bad_segment, 1);
+    assert_int_equal(g->rep.bad_offset, 8192);
+    assert_int_equal(g->rep.bad_first_index, 3);
+    assert_int_equal(g->rep.bad_last_index, 3);
+    // Its state is that of the intact part before.
+    assert_true(is_state(g, 1));
+    rig_free(g);
+
+    // The head of batch 5: the entries follow from the batches around it.
+    g = rig_with_log();
+    memdisk_poke(g->m, g->path[5], g->at[5] + 20, &one, 1);
+    must_be_corrupt(g, "message", 0);
+    assert_int_equal(g->rep.bad_first_index, g->after[4].last + 1);
+    assert_int_equal(g->rep.bad_last_index, g->after[5].last);
+    rig_free(g);
+}
+
+/* ---- files ---- */
+
+static void missing_files_are_noticed(void **state)
+{
+    (void)state;
+    static const char *const paths[] = {DIR SEG(1), DIR SEG(2), DIR SEG(3)};
+    for (size_t p = 0; p < 3; p++) {
+        struct rig *g = rig_with_log();
+        memdisk_lose(g->m, paths[p]);
+        must_be_corrupt(g, paths[p], 0);
+        struct wal *w = NULL;
+        assert_int_equal(wal_open(&w, disk_of(g), DIR, &options, &g->rep), -EBADMSG);
+        assert_null(w);
+        rig_free(g);
+    }
+    struct rig *g = rig_with_log();
+    for (size_t p = 0; p < 3; p++)
+        memdisk_lose(g->m, paths[p]);
+    must_be_corrupt(g, "all", 0);
+    assert_non_null(strstr(g->rep.message, "the log is missing"));
+    rig_free(g);
+
+    g = rig_new();
+    wal_close(g->w);
+    g->w = NULL;
+    memdisk_lose(g->m, DIR SEG(1));
+    memdisk_lose(g->m, "/d/log");
+    must_be_corrupt(g, "no directory", 0);
+    rig_free(g);
+}
+
+static void a_spare_that_is_alone_is_not_a_new_log(void **state)
+{
+    struct rig *g = rig_new();
+    char err[200];
+
+    (void)state;
+    put(g, 1, 10, false);
+    assert_int_equal(wal_make_spare(disk_of(g), DIR, 2, options.segment_bytes, err, sizeof err), 0);
+    wal_close(g->w);
+    g->w = NULL;
+    assert_int_equal(check(g), 0);
+    // A spare that is gone is nobody's loss; the segment before it is.
+    struct memdisk *kept = memdisk_clone(g->m);
+    memdisk_lose(g->m, DIR SEG(2));
+    assert_int_equal(check(g), 0);
+    assert_true(is_state(g, 1));
+    memdisk_free(g->m);
+    g->m = kept;
+    memdisk_lose(g->m, DIR SEG(1));
+    must_be_corrupt(g, "only a spare", 0);
+    rig_free(g);
+}
+
+static void a_log_of_another_directory_is_refused(void **state)
+{
+    struct rig *g = rig_with_log();
+    struct wal_options other = options;
+
+    (void)state;
+    other.storage_id++;
+    assert_int_equal(wal_check(disk_of(g), DIR, &other, &g->rep), -EBADMSG);
+    assert_non_null(strstr(g->rep.message, "belongs to storage 1122334455667788"));
+    rig_free(g);
+}
+
+static void half_made_segments_are_removed_and_strange_names_left_alone(void **state)
+{
+    static const char *const names[] = {"/log/0000000000000007.tmp", "/log/0000000000000002.spare",
+                                        "/log/notes", "/log/0000000000000009.segment"};
+    struct rig *g = rig_new();
+    const struct disk *d = disk_of(g);
+
+    (void)state;
+    put(g, 1, 10, false);
+    for (size_t i = 0; i < 4; i++) {
+        char path[40];
+        snprintf(path, sizeof path, DIR "%s", names[i]);
+        int fd = d->open(d->ctx, path, DISK_CREATE);
+        assert_true(fd >= 0);
+        assert_int_equal(d->close(d->ctx, fd), 0);
+    }
+    reopen(g);
+    for (size_t i = 0; i < 4; i++) {
+        char path[40];
+        size_t size;
+        snprintf(path, sizeof path, DIR "%s", names[i]);
+        assert_true((memdisk_peek(g->m, path, &size) == NULL) == (i < 2));
+    }
+    assert_null(model_differs(&g->after[1], g->w, &g->rep));
+    rig_free(g);
+}
+
+static void recovery_is_idempotent_and_check_changes_nothing(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 60; seed++) {
+        struct rig *g = rig_new();
+        uint64_t rng = seed;
+        struct model m = {0}, next;
+        for (int i = 0; i < 30; i++) {
+            next = m;
+            model_step(&next, &g->b, &rng);
+            if (i == 29) {
+                memdisk_seed(g->m, seed);
+                memdisk_fail_call(g->m, 2, EIO);
+            }
+            if (wal_append(g->w, &g->b.batch) == 0)
+                m = next;
+        }
+        wal_close(g->w);
+        g->w = NULL;
+        memdisk_power_cut(g->m, MEMDISK_KEEP_RANDOM);
+        uint64_t hash = memdisk_hash(g->m);
+        assert_int_equal(check(g), 0);
+        struct wal_report first = g->rep;
+        assert_int_equal(check(g), 0);
+        assert_int_equal(memdisk_hash(g->m), hash);
+        assert_memory_equal(&first, &g->rep, sizeof first);
+        for (int again = 0; again < 3; again++) {
+            reopen(g);
+            assert_int_equal(g->rep.verdict, again == 0 ? first.verdict : WAL_CLEAN);
+            assert_int_equal(g->rep.last_index, first.last_index);
+            assert_int_equal(g->rep.term, first.term);
+            assert_int_equal(g->rep.vote, first.vote);
+            assert_memory_equal(g->rep.head, first.head, sizeof first.head);
+            if (again == 0)
+                hash = memdisk_hash(g->m);
+            assert_int_equal(memdisk_hash(g->m), hash);
+        }
+        rig_free(g);
+    }
+}
+
+/* ---- the codecs under it ---- */
+
+static void heads_decode_to_what_was_encoded(void **state)
+{
+    struct batch_head h = {.flags = BATCH_TRUNC,
+                           .vote = 513,
+                           .payload_len = 5000,
+                           .payload_crc = 1,
+                           .salt = 2,
+                           .seq = 3,
+                           .first_index = 4,
+                           .last_index = 5,
+                           .last_term = 6,
+                           .term = 7,
+                           .truncate_to = 3};
+    struct segment_head s = {.vote = 1,
+                             .segment_bytes = 1 << 20,
+                             .storage_id = 2,
+                             .number = 3,
+                             .salt = 4,
+                             .first_seq = 5,
+                             .term = 6,
+                             .base_index = 7,
+                             .base_term = 8};
+    struct batch_head h2 = {0};
+    struct segment_head s2 = {0};
+    uint8_t b[BATCH_BLOCK_BYTES];
+
+    (void)state;
+    memset(h.prev, 9, sizeof h.prev);
+    memset(h.head, 10, sizeof h.head);
+    batch_encode(b, &h);
+    for (size_t bit = 0; bit < BATCH_HEAD_BYTES * 8; bit++) {
+        b[bit / 8] ^= (uint8_t)(1u << bit % 8);
+        assert_false(batch_decode(b, &h2));
+        b[bit / 8] ^= (uint8_t)(1u << bit % 8);
+    }
+    assert_true(batch_decode(b, &h2));
+    assert_memory_equal(&h, &h2, sizeof h);
+    // Right checksums, wrong sense.
+    struct batch_head wrong[] = {h, h, h, h, h, h, h};
+    wrong[0].first_index = 6;              // behind the last
+    wrong[1].first_index = 0;              // a payload of nothing
+    wrong[2].payload_len = 0;              // entries of nothing
+    wrong[3].flags = 0;                    // truncate_to without the flag
+    wrong[4].flags = BATCH_SEAL;           // a seal with entries
+    wrong[5].flags = BATCH_TRUNC | 1 << 9; // unknown
+    wrong[6].flags = BATCH_TRUNC | BATCH_CUT;
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        batch_encode(b, &wrong[i]);
+        assert_false(batch_decode(b, &h2));
+    }
+    memset(s.prev, 11, sizeof s.prev);
+    memset(s.base_head, 12, sizeof s.base_head);
+    segment_encode(b, &s);
+    assert_true(segment_decode(b, &s2));
+    assert_memory_equal(&s, &s2, sizeof s);
+    s.segment_bytes = 4096;
+    segment_encode(b, &s);
+    assert_false(segment_decode(b, &s2));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_combination_of_facts_has_exactly_one_row),
+        cmocka_unit_test(zeros_from_any_byte_of_the_last_two_batches_on),
+        cmocka_unit_test(a_file_cut_at_any_byte_is_refused),
+        cmocka_unit_test(a_torn_tail_is_left_behind_in_its_segment),
+        cmocka_unit_test(a_tail_given_up_stays_dead_when_it_comes_back),
+        cmocka_unit_test(every_flipped_bit_outside_the_last_batch_is_refused),
+        cmocka_unit_test(the_beginning_of_a_segment_is_not_special),
+        cmocka_unit_test(an_idle_batch_makes_the_last_entry_certain),
+        cmocka_unit_test(whole_blocks_zeroed_set_old_or_foreign_are_refused),
+        cmocka_unit_test(the_message_names_file_offset_and_entries),
+        cmocka_unit_test(missing_files_are_noticed),
+        cmocka_unit_test(a_spare_that_is_alone_is_not_a_new_log),
+        cmocka_unit_test(a_log_of_another_directory_is_refused),
+        cmocka_unit_test(half_made_segments_are_removed_and_strange_names_left_alone),
+        cmocka_unit_test(recovery_is_idempotent_and_check_changes_nothing),
+        cmocka_unit_test(heads_decode_to_what_was_encoded),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
