@@ -1,0 +1,224 @@
+// LINK: raftd/core/raft.c raftd/core/election.c raftd/core/replication.c raftd/core/read.c raftd/core/trail.c raftd/core/check.c tests/lib/raft_cluster.c tests/lib/raft_ghost.c
+/* test_raft_random.c: seeded random lives of clusters.
+ *
+ * Each seed draws a cluster, the kinds of faults that exist in its world, and then a life under
+ * these faults; all safety properties are checked after each step. Then the world is healed, and
+ * the cluster must agree, answer all and come to rest.
+ *
+ *     test_raft_random            seeds 1..RUNS
+ *     test_raft_random SEED       this one, TRACE=1 in the environment shows every event
+ *     test_raft_random FROM TO
+ */
+#include "tests/lib/raft_cluster.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <cmocka.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    RUNS = 300,
+    LIFE = 40,     /* election timeouts of a life under faults */
+    RECOVER = 30,  /* election timeouts in which a healed cluster must have agreed */
+    QUIET = 20,    /* election timeouts of rest that follow */
+    ACTIONS = 400, /* in a life */
+};
+
+struct world { /* chances per mille of each action */
+    unsigned crash, restart, cut, heal, stall, resume, late, propose, read, replay;
+    bool one_way;
+};
+
+static void draw_world(struct cl *c, struct world *w)
+{
+    static const unsigned drops[] = {0, 0, 20, 100, 300};
+    raft_time t = c->cfg.election_timeout;
+    *w = (struct world){.propose = 300, .read = 200, .restart = 100, .heal = 60, .resume = 100};
+    c->drop = drops[cl_random(c) % 5];
+    c->repeat = cl_chance(c, 500) ? 0 : (unsigned)cl_between(c, 10, 300);
+    c->delay_min = cl_between(c, 50, 2000);
+    c->delay_max = c->delay_min + (cl_chance(c, 500) ? 500 : cl_between(c, 0, t));
+    c->disk_min = cl_between(c, 50, 2000);
+    c->disk_max = c->disk_min + (cl_chance(c, 500) ? 1000 : cl_between(c, 0, t / 2));
+    c->lazy_ready = cl_chance(c, 500) ? 0 : 300;
+    c->short_batch = cl_chance(c, 500) ? 0 : 300;
+    c->batch_max = cl_chance(c, 500) ? 0 : (unsigned)cl_between(c, 1, 5);
+    c->lead_with_data = cl_chance(c, 500) ? 1000 : 200;
+    w->crash = cl_chance(c, 300) ? 0 : (unsigned)cl_between(c, 5, 60);
+    w->cut = cl_chance(c, 300) ? 0 : (unsigned)cl_between(c, 5, 100);
+    w->one_way = cl_chance(c, 500);
+    w->stall = cl_chance(c, 500) ? 0 : (unsigned)cl_between(c, 5, 50);
+    w->late = cl_chance(c, 600) ? 0 : 30;
+    w->replay = cl_chance(c, 300) ? 0 : (unsigned)cl_between(c, 10, 300);
+}
+
+static void cut_some(struct cl *c, bool one_way)
+{
+    if (cl_chance(c, 500)) { /* two sides */
+        uint64_t side = cl_random(c);
+        for (unsigned i = 0; i < c->n; i++) {
+            for (unsigned k = 0; k < c->n; k++) {
+                if ((side >> i & 1) != (side >> k & 1) && (!one_way || (side >> i & 1)))
+                    c->links[i][k] = CL_CUT;
+            }
+        }
+        return;
+    }
+    unsigned i = (unsigned)(cl_random(c) % c->n), k = (unsigned)(cl_random(c) % c->n);
+    c->links[i][k] = CL_CUT;
+    if (!one_way)
+        c->links[k][i] = CL_CUT;
+}
+
+static void heal_links(struct cl *c)
+{
+    memset(c->links, 0, sizeof c->links);
+}
+
+static void resume_disk(struct cl *c, unsigned i)
+{
+    c->nodes[i].stalled = false;
+    if (c->nodes[i].batch.done_at < c->now)
+        c->nodes[i].batch.done_at = c->now;
+}
+
+static void act(struct cl *c, const struct world *w)
+{
+    unsigned i = (unsigned)(cl_random(c) % c->n);
+    struct cl_node *node = &c->nodes[i];
+    int leader = cl_leader(c);
+    if (node->up && cl_chance(c, w->crash))
+        cl_crash(c, i, cl_chance(c, 500));
+    else if (!node->up && cl_chance(c, w->restart))
+        cl_start(c, i);
+    if (cl_chance(c, w->cut))
+        cut_some(c, w->one_way);
+    if (cl_chance(c, w->heal))
+        heal_links(c);
+    if (cl_chance(c, w->stall))
+        node->stalled = true;
+    else if (node->stalled && cl_chance(c, w->resume))
+        resume_disk(c, i);
+    if (cl_chance(c, w->late))
+        node->tick_delay = cl_chance(c, 500) ? 0 : cl_between(c, 0, c->cfg.election_timeout);
+    if (cl_chance(c, w->propose))
+        cl_propose(c, leader >= 0 && cl_chance(c, 700) ? (unsigned)leader : i,
+                   (unsigned)cl_between(c, 1, cl_chance(c, 50) ? 40 : 3));
+    if (cl_chance(c, w->read))
+        cl_read(c, i);
+    if (cl_chance(c, w->replay) && c->n > 1)
+        cl_replay(c, i, (unsigned)(cl_random(c) % c->n), (unsigned)(cl_random(c) % CL_KINDS));
+}
+
+static bool settled(const struct cl *c, uint64_t commit)
+{
+    int leader = cl_leader(c);
+    if (leader < 0)
+        return false;
+    for (unsigned i = 0; i < c->n; i++) {
+        const struct cl_node *node = &c->nodes[i];
+        if (node->r.leader != leader + 1 || node->r.commit_index < commit ||
+            node->r.commit_index != c->nodes[leader].r.last_index ||
+            node->r.durable_index != node->r.last_index || node->reads_done + 1 != node->read_next)
+            return false;
+    }
+    return true;
+}
+
+/* A healed cluster elects, commits something new everywhere, answers all reads, and then rests. */
+static void recover(struct cl *c)
+{
+    raft_time t = c->cfg.election_timeout;
+    c->drop = c->repeat = 0;
+    c->delay_min = c->delay_max = c->disk_min = c->disk_max = 1000;
+    heal_links(c);
+    for (unsigned i = 0; i < c->n; i++) {
+        c->nodes[i].tick_delay = 0;
+        if (!c->nodes[i].up)
+            cl_start(c, i);
+        resume_disk(c, i);
+    }
+    raft_time end = c->now + RECOVER * t;
+    uint64_t committed = c->ghost.n_committed;
+    for (unsigned i = 0; i < c->n; i++)
+        cl_read(c, i);
+    while (c->now < end && !settled(c, committed + 1)) {
+        /* An old leader may still believe in itself; what it takes then is lost. */
+        if (cl_leader(c) >= 0 && c->ghost.n_committed == committed)
+            cl_propose(c, (unsigned)cl_leader(c), 1);
+        cl_run_until(c, c->now + t / 2);
+    }
+    if (!settled(c, committed + 1))
+        cl_fail(c, 0, "a healed cluster does not agree or leaves reads unanswered");
+
+    cl_run_until(c, c->now + 2 * t); /* what is still under way from before */
+    int leader = cl_leader(c);
+    uint64_t term = c->nodes[leader].r.term, sent = c->sent, batches = c->batches;
+    uint64_t steps = c->steps;
+    cl_run_until(c, c->now + QUIET * t);
+    if (cl_leader(c) != leader || c->nodes[leader].r.term != term)
+        cl_fail(c, 0, "an undisturbed cluster changed its leader");
+    if (c->batches != batches)
+        cl_fail(c, 0, "an idle cluster writes");
+    uint64_t heartbeats = (QUIET * (t / c->cfg.heartbeat) + 1) * (c->n - 1);
+    if (c->sent - sent > 2 * heartbeats || c->steps - steps > 5 * heartbeats)
+        cl_fail(c, 0, "an idle cluster is busy: %llu messages, %llu steps",
+                (unsigned long long)(c->sent - sent), (unsigned long long)(c->steps - steps));
+}
+
+static uint64_t live(uint64_t seed)
+{
+    static const unsigned sizes[] = {1, 2, 3, 3, 3, 5, 5, 7, 9};
+    struct cl *c = cl_new(sizes[seed % (sizeof sizes / sizeof *sizes)], seed);
+    struct world w;
+    if (getenv("TRACE") != NULL)
+        c->trace = stdout;
+    draw_world(c, &w);
+    for (unsigned i = 0; i < c->n; i++)
+        cl_start(c, i);
+    raft_time start = c->now, life = LIFE * c->cfg.election_timeout;
+    for (unsigned k = 1; k <= ACTIONS; k++) {
+        act(c, &w);
+        cl_run_until(c, start + life * k / ACTIONS);
+    }
+    recover(c);
+    uint64_t steps = c->steps;
+    cl_free(c);
+    return steps;
+}
+
+static void test_random_lives(void **state)
+{
+    (void)state;
+    uint64_t steps = 0;
+    for (uint64_t seed = 1; seed <= RUNS; seed++)
+        steps += live(seed);
+    print_message("%d lives, %llu steps\n", RUNS, (unsigned long long)steps);
+}
+
+static void test_same_seed_same_life(void **state)
+{
+    (void)state;
+    assert_int_equal(live(7), live(7));
+}
+
+int main(int argc, char **argv)
+{
+    if (argc > 1) {
+        uint64_t from = strtoull(argv[1], NULL, 10);
+        uint64_t to = argc > 2 ? strtoull(argv[2], NULL, 10) : from;
+        for (uint64_t seed = from; seed <= to; seed++) {
+            uint64_t steps = live(seed);
+            printf("seed %llu: %llu steps, good\n", (unsigned long long)seed,
+                   (unsigned long long)steps);
+        }
+        return 0;
+    }
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_same_seed_same_life),
+        cmocka_unit_test(test_random_lives),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
