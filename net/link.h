@@ -15,23 +15,23 @@
 #include "net/wire.h"
 
 enum {
-    LINK_SAMPLE_MAX_US = 10000000, /* longer: one of us was stopped, not a round trip            */
+    LINK_SAMPLE_MAX_US = 10000000, /* longer: one of us was stopped, not a round trip */
 };
 
 /* A zeroed struct is a fresh one. */
 struct link {
     struct rtt rtt;
-    bool has_sent; /* ts_sent is valid                                                          */
-    uint32_t ts_sent; /* of the newest datagram sent                                            */
+    bool has_sent;    /* ts_sent is valid */
+    uint32_t ts_sent; /* of the newest datagram sent */
     bool has_peer;
-    uint32_t peer_ts;    /* newest received ...                                                */
-    uint64_t peer_ts_at; /* ... and when                                                       */
+    uint32_t peer_ts;    /* newest received ... */
+    uint64_t peer_ts_at; /* ... and when */
     bool has_sample;
-    uint32_t sampled_ts; /* newest ts that gave a sample ...                                   */
-    uint64_t sampled_at; /* ... and when                                                       */
-    uint64_t sent;       /* datagrams                                                          */
-    uint64_t accepted;   /* datagrams; its low 16 bits are rx_cnt                              */
-    uint64_t bad_echoes; /* of a ts never sent, negative, or over LINK_SAMPLE_MAX_US: dropped  */
+    uint32_t sampled_ts; /* newest ts that gave a sample ... */
+    uint64_t sampled_at; /* ... and when */
+    uint64_t sent;       /* datagrams */
+    uint64_t accepted;   /* datagrams; its low 16 bits are rx_cnt */
+    uint64_t bad_echoes; /* of a ts never sent, negative, or over LINK_SAMPLE_MAX_US: dropped */
 };
 
 /* Fills ts, ts_echo, hold, echo and rx_cnt of a datagram that is sent now: once for each. */

@@ -12,18 +12,18 @@
 #include <stdint.h>
 
 enum {
-    RTT_PTO_INITIAL_US = 100000, /* before a sample: slow links' round trip, not more            */
-    RTT_PTO_MIN_US = 10000,      /* scheduling noise of two small boxes                          */
-    RTT_PTO_MAX_US = 1000000,    /* whatever was measured: a dead link's samples must not rule   */
-    RTT_VAR_MIN_US = 2000,       /* 4 * rttvar is at least this: timers' and loops' granularity  */
+    RTT_PTO_INITIAL_US = 100000, /* before a sample: slow links' round trip, not more */
+    RTT_PTO_MIN_US = 10000,      /* scheduling noise of two small boxes */
+    RTT_PTO_MAX_US = 1000000,    /* whatever was measured: a dead link's samples must not rule */
+    RTT_VAR_MIN_US = 2000,       /* 4 * rttvar is at least this: timers' and loops' granularity */
     RTT_PLAIN_TIMEOUTS = 3,      /* the first three without backoff: at 30 % loss enough for 97 % */
 };
 
 struct rtt {
-    bool has; /* a sample was taken; else the others mean nothing                               */
+    bool has; /* a sample was taken; else the others mean nothing */
     uint64_t srtt_us;
     uint64_t rttvar_us;
-    uint64_t min_us; /* least sample so far                                                     */
+    uint64_t min_us; /* least sample so far */
 };
 
 /* Takes one sample (RFC 6298, section 2). A zeroed struct is a fresh one. */

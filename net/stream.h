@@ -34,10 +34,10 @@
 
 enum {
     STREAM_WINDOW_BYTES = 256 * 1024,      /* on their way: 20 Mbit/s at 100 ms; with the kernel's
-                                              overhead a quarter of UDP_RCVBUF_BYTES as granted   */
-    STREAM_FIRST_WINDOW_BYTES = 64 * 1024, /* until the first SACK names the receiver's window   */
+                                              overhead a quarter of UDP_RCVBUF_BYTES as granted */
+    STREAM_FIRST_WINDOW_BYTES = 64 * 1024, /* until the first SACK names the receiver's window */
     STREAM_RANGES = 64,    /* holes known at a time: 30 % lost of a full window have some 50 */
-    STREAM_BURST_MAX = 16, /* datagrams resent on one acknowledgement after a timeout            */
+    STREAM_BURST_MAX = 16, /* datagrams resent on one acknowledgement after a timeout */
 };
 
 #define STREAM_NEVER UINT64_MAX
@@ -53,38 +53,38 @@ struct stream_ranges {
 
 /* Sending half. Only the functions below write it. */
 struct stream_tx {
-    uint64_t una;  /* lowest byte not acknowledged. Invariant: una <= nxt <= end                 */
-    uint64_t nxt;  /* lowest byte never sent                                                    */
-    uint64_t end;  /* bytes that exist                                                          */
-    uint64_t edge; /* the receiver takes bytes below this: highest contig + rwnd heard          */
-    struct stream_ranges acked; /* above una, with a hole before each                           */
-    uint64_t resent;            /* see above                                                    */
-    uint64_t recover;           /* nxt at the last timeout                                      */
-    unsigned burst;             /* datagrams below recover that may be resent now               */
-    unsigned timeouts;          /* in a row                                                     */
-    uint64_t timer_us;          /* the timer runs from here                                     */
-    const struct rtt *rtt;      /* shared per peer, outlives this                               */
-    uint64_t ack_delay_us;      /* how long the peer may wait before it acknowledges            */
-    uint64_t cap_us;            /* backoff ends here: the heartbeat interval                    */
+    uint64_t una;  /* lowest byte not acknowledged. Invariant: una <= nxt <= end */
+    uint64_t nxt;  /* lowest byte never sent */
+    uint64_t end;  /* bytes that exist */
+    uint64_t edge; /* the receiver takes bytes below this: highest contig + rwnd heard */
+    struct stream_ranges acked; /* above una, with a hole before each */
+    uint64_t resent;            /* see above */
+    uint64_t recover;           /* nxt at the last timeout */
+    unsigned burst;             /* datagrams below recover that may be resent now */
+    unsigned timeouts;          /* in a row */
+    uint64_t timer_us;          /* the timer runs from here */
+    const struct rtt *rtt;      /* shared per peer, outlives this */
+    uint64_t ack_delay_us;      /* how long the peer may wait before it acknowledges */
+    uint64_t cap_us;            /* backoff ends here: the heartbeat interval */
 };
 
 /* Receiving half. Only the functions below write it. */
 struct stream_rx {
-    uint8_t *buf; /* the caller's                                                               */
+    uint8_t *buf; /* the caller's */
     size_t cap;
-    size_t head;       /* buf[head] is the byte at consumed                                     */
-    uint64_t consumed; /* the window is [consumed, consumed + cap)                               */
-    uint64_t contig;   /* all below is here. Invariant: consumed <= contig <= consumed + cap    */
-    struct stream_ranges held; /* above contig, with a hole before each                         */
-    uint64_t newest;           /* offset of the piece that came last                            */
+    size_t head;       /* buf[head] is the byte at consumed */
+    uint64_t consumed; /* the window is [consumed, consumed + cap) */
+    uint64_t contig;   /* all below is here. Invariant: consumed <= contig <= consumed + cap */
+    struct stream_ranges held; /* above contig, with a hole before each */
+    uint64_t newest;           /* offset of the piece that came last */
 };
 
 enum stream_put {
-    STREAM_NEW,           /* contig moved                                                        */
-    STREAM_DUPLICATE,     /* all of it was here: the peer missed an acknowledgement              */
-    STREAM_GAP,           /* kept, but bytes before it are missing                               */
+    STREAM_NEW,           /* contig moved */
+    STREAM_DUPLICATE,     /* all of it was here: the peer missed an acknowledgement */
+    STREAM_GAP,           /* kept, but bytes before it are missing */
     STREAM_BEYOND_WINDOW, /* not kept: no place for it, or too many holes. What was reported as
-                             held is never dropped                                              */
+                             held is never dropped */
 };
 
 /* A stream without bytes at offset 0. */

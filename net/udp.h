@@ -12,25 +12,25 @@
 #include <sys/socket.h>
 
 enum {
-    UDP_BATCH = 16,             /* datagrams per recvmmsg()                                       */
-    UDP_RECEIVE_BYTES = 2048,   /* each; longer ones are dropped and counted                      */
-    UDP_RECEIVE_MAX = 64,       /* per udp_receive(): then timers and disk have their turn        */
-    UDP_RECEIVE_ERRORS = 8,     /* per udp_receive(): then the next poll is soon enough           */
-    UDP_QUEUE = 64,             /* datagrams kept until udp_flush()                               */
-    UDP_SEND_BYTES = 1500,      /* each: more is fragmented on most paths                         */
-    UDP_RCVBUF_BYTES = 1 << 20, /* the kernel charges about 2 kB for each datagram: some 500      */
+    UDP_BATCH = 16,             /* datagrams per recvmmsg() */
+    UDP_RECEIVE_BYTES = 2048,   /* each; longer ones are dropped and counted */
+    UDP_RECEIVE_MAX = 64,       /* per udp_receive(): then timers and disk have their turn */
+    UDP_RECEIVE_ERRORS = 8,     /* per udp_receive(): then the next poll is soon enough */
+    UDP_QUEUE = 64,             /* datagrams kept until udp_flush() */
+    UDP_SEND_BYTES = 1500,      /* each: more is fragmented on most paths */
+    UDP_RCVBUF_BYTES = 1 << 20, /* the kernel charges about 2 kB for each datagram: some 500 */
 };
 
 /* Since udp_open(). */
 struct udp_counters {
-    uint64_t sent;       /* datagrams given to the kernel                                        */
-    uint64_t sent_bytes; /* of UDP payload                                                       */
-    uint64_t lost;       /* datagrams that the kernel refused ...                                */
-    int lost_errno;      /* ... and why, the last time; 0 = never                                */
+    uint64_t sent;       /* datagrams given to the kernel */
+    uint64_t sent_bytes; /* of UDP payload */
+    uint64_t lost;       /* datagrams that the kernel refused ... */
+    int lost_errno;      /* ... and why, the last time; 0 = never */
     uint64_t received;
     uint64_t received_bytes;
-    uint64_t truncated;      /* longer than UDP_RECEIVE_BYTES: dropped                           */
-    uint64_t receive_errors; /* ICMP errors and the like that were reported instead of data      */
+    uint64_t truncated;      /* longer than UDP_RECEIVE_BYTES: dropped */
+    uint64_t receive_errors; /* ICMP errors and the like that were reported instead of data */
 };
 
 struct udp;

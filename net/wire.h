@@ -62,14 +62,14 @@
 
 enum {
     WIRE_VERSION_NOW = 1,
-    WIRE_DATAGRAM_MAX = 1200,   /* sent: passes every path without fragments (RFC 9000, 14.1)  */
-    WIRE_DATAGRAM_TAKEN = 1452, /* received: what Ethernet carries of UDP over IPv6            */
-    WIRE_SACK_RANGES = 8,       /* per frame: 84 bytes, an acknowledgement stays small         */
+    WIRE_DATAGRAM_MAX = 1200,   /* sent: passes every path without fragments (RFC 9000, 14.1) */
+    WIRE_DATAGRAM_TAKEN = 1452, /* received: what Ethernet carries of UDP over IPv6 */
+    WIRE_SACK_RANGES = 8,       /* per frame: 84 bytes, an acknowledgement stays small */
     WIRE_HOLD_UNIT_US = 64,
-    WIRE_HOLD_OLD = 0xFFFF, /* `hold`: over 4.19 s ago                                     */
+    WIRE_HOLD_OLD = 0xFFFF, /* `hold`: over 4.19 s ago */
     WIRE_HEADER_BYTES = 44,
-    WIRE_FRAME_BYTES = 4,      /* head of a frame                                            */
-    WIRE_HEARTBEAT_BYTES = 76, /* header + LEAD; target: at most 96                          */
+    WIRE_FRAME_BYTES = 4,      /* head of a frame */
+    WIRE_HEARTBEAT_BYTES = 76, /* header + LEAD; target: at most 96 */
 };
 
 /* Fixed part of each body, see the table. */
@@ -107,22 +107,22 @@ enum wire_type {
 
 /* Streams of bytes between two nodes, each with its own SACK. */
 enum wire_stream {
-    WIRE_STREAM_LOG = 1,   /* leader to follower: encoded entries after base_index              */
-    WIRE_STREAM_RELAY = 2, /* clients' requests on their way to the leader                      */
+    WIRE_STREAM_LOG = 1,   /* leader to follower: encoded entries after base_index */
+    WIRE_STREAM_RELAY = 2, /* clients' requests on their way to the leader */
 };
 
 /* Why a datagram was refused, for counting. */
 enum wire_status {
     WIRE_OK,
-    WIRE_SHORT,            /* shorter than a header                                             */
-    WIRE_LONG,             /* longer than WIRE_DATAGRAM_TAKEN                                   */
-    WIRE_VERSION,          /* another version or kind                                           */
-    WIRE_CLUSTER,          /* another cluster                                                   */
-    WIRE_CHECKSUM,         /* bytes changed on the way                                          */
-    WIRE_NOT_FOR_US,       /* for another node                                                  */
-    WIRE_UNKNOWN_SENDER,   /* never from wire_check(): the caller knows the voters              */
-    WIRE_UNKNOWN_CRITICAL, /* a frame that must be understood is not known here                 */
-    WIRE_MALFORMED,        /* frames do not add up                                              */
+    WIRE_SHORT,            /* shorter than a header */
+    WIRE_LONG,             /* longer than WIRE_DATAGRAM_TAKEN */
+    WIRE_VERSION,          /* another version or kind */
+    WIRE_CLUSTER,          /* another cluster */
+    WIRE_CHECKSUM,         /* bytes changed on the way */
+    WIRE_NOT_FOR_US,       /* for another node */
+    WIRE_UNKNOWN_SENDER,   /* never from wire_check(): the caller knows the voters */
+    WIRE_UNKNOWN_CRITICAL, /* a frame that must be understood is not known here */
+    WIRE_MALFORMED,        /* frames do not add up */
     WIRE_STATUS_COUNT,
 };
 
@@ -136,31 +136,31 @@ struct wire_header {
     uint64_t term;
     uint32_t ts;
     uint32_t ts_echo;
-    bool echo; /* ts_echo and hold are valid                                                    */
+    bool echo; /* ts_echo and hold are valid */
 };
 
 struct wire_range {
-    uint32_t start; /* bytes above contig                                                       */
+    uint32_t start; /* bytes above contig */
     uint32_t len;
 };
 
 struct wire_sack {
-    uint8_t stream; /* enum wire_stream, not checked on receipt                                 */
-    uint32_t id;    /* epoch (LOG) or boot (RELAY) of the stream                                */
+    uint8_t stream; /* enum wire_stream, not checked on receipt */
+    uint32_t id;    /* epoch (LOG) or boot (RELAY) of the stream */
     uint64_t contig;
     uint32_t rwnd;
-    unsigned n; /* 0..WIRE_SACK_RANGES                                                          */
-    struct wire_range ranges[WIRE_SACK_RANGES]; /* order and overlap not checked on receipt     */
+    unsigned n;                                 /* 0..WIRE_SACK_RANGES */
+    struct wire_range ranges[WIRE_SACK_RANGES]; /* order and overlap not checked on receipt */
 };
 
 /* A piece of a stream. */
 struct wire_data {
-    uint8_t stream;       /* enum wire_stream                                                    */
-    uint32_t id;          /* epoch (LOG) or boot of the sender (RELAY)                           */
-    uint64_t base_index;  /* LOG: the stream starts after this entry                             */
-    uint64_t base_term;   /* LOG: and this is its term                                           */
-    uint64_t off;         /* of bytes[0] in the stream; off + len may overflow on receipt        */
-    const uint8_t *bytes; /* received: points into the datagram                                 */
+    uint8_t stream;       /* enum wire_stream */
+    uint32_t id;          /* epoch (LOG) or boot of the sender (RELAY) */
+    uint64_t base_index;  /* LOG: the stream starts after this entry */
+    uint64_t base_term;   /* LOG: and this is its term */
+    uint64_t off;         /* of bytes[0] in the stream; off + len may overflow on receipt */
+    const uint8_t *bytes; /* received: points into the datagram */
     size_t len;
 };
 
@@ -168,9 +168,9 @@ enum wire_frame_kind { WIRE_FRAME_MSG, WIRE_FRAME_SACK, WIRE_FRAME_DATA };
 
 struct wire_frame {
     enum wire_frame_kind kind;
-    uint64_t end_off; /* MSG of type RAFT_MSG_LEAD: end of the LOG stream; else 0                */
+    uint64_t end_off; /* MSG of type RAFT_MSG_LEAD: end of the LOG stream; else 0 */
     union {
-        struct raft_msg msg; /* from, to and term are the header's                              */
+        struct raft_msg msg; /* from, to and term are the header's */
         struct wire_sack sack;
         struct wire_data data;
     };

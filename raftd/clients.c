@@ -38,7 +38,7 @@ struct want {
 struct read {
     struct read *next;
     struct conn *conn;
-    uint64_t ticket; /* may be served when read_done reaches it; 0 = now                         */
+    uint64_t ticket; /* may be served when read_done reaches it; 0 = now */
     uint64_t deadline_us;
     struct want want;
     uint8_t bytes[];
@@ -47,26 +47,26 @@ struct read {
 /* First in, first out. */
 struct reads {
     struct read *first;
-    struct read **end; /* the pointer that a new one is put into                                 */
+    struct read **end; /* the pointer that a new one is put into */
 };
 
 struct conn {
     ev_io in;
-    ev_io out; /* active while the socket is full                                                */
+    ev_io out; /* active while the socket is full */
     struct clients *clients;
     uint32_t slot;
     uint64_t generation;
-    unsigned ops;       /* unanswered requests                                                */
-    unsigned waiting;   /* of them reads in clients->parked                                   */
-    struct reads ready; /* reads that may be served, but the output is full                   */
+    unsigned ops;       /* unanswered requests */
+    unsigned waiting;   /* of them reads in clients->parked */
+    struct reads ready; /* reads that may be served, but the output is full */
     struct outq outq;
-    uint64_t stalled_us; /* since when it takes no answer, NEVER = it does                     */
+    uint64_t stalled_us; /* since when it takes no answer, NEVER = it does */
     struct conn *next_dirty;
-    bool dirty;  /* flush() has something to do                                        */
-    bool hangup; /* close after a last try to send                                     */
+    bool dirty;  /* flush() has something to do */
+    bool hangup; /* close after a last try to send */
 
     /* A value that arrives in parts. */
-    struct request *part; /* NULL while part_left counts bytes of a refused one                  */
+    struct request *part; /* NULL while part_left counts bytes of a refused one */
     uint32_t part_left;
     uint64_t part_tag;
     uint64_t part_deadline_us;
@@ -81,16 +81,16 @@ struct clients {
     ev_async wake;
     ev_prepare prepare;
     ev_timer timer;
-    uint64_t timer_us;   /* earliest moment when something may be due                           */
-    uint64_t armed_us;   /* what the timer is set to                                            */
-    uint64_t accept_us;  /* accepting pauses until then, NEVER = it does not                    */
-    uint64_t generation; /* of the newest connection                                            */
-    uint64_t ticket;     /* newest given to a read                                              */
+    uint64_t timer_us;   /* earliest moment when something may be due */
+    uint64_t armed_us;   /* what the timer is set to */
+    uint64_t accept_us;  /* accepting pauses until then, NEVER = it does not */
+    uint64_t generation; /* of the newest connection */
+    uint64_t ticket;     /* newest given to a read */
     bool wake_loop;
     unsigned n_conns;
-    unsigned n_reads; /* struct read that exist                                              */
+    unsigned n_reads; /* struct read that exist */
     size_t parts_bytes;
-    struct reads parked; /* linearizable reads in order of ticket                               */
+    struct reads parked; /* linearizable reads in order of ticket */
     struct conn *dirty;
     struct conn *conns[CLIENTS_CONNS_MAX];
     struct mmsghdr msgs[CLIENTS_BATCH];
@@ -291,7 +291,7 @@ static bool output_full(const struct conn *conn)
     return outq_pending(&conn->outq) >= CLIENTS_OUT_MAX_BYTES;
 }
 
-/* Puts the read aside: until its ticket is called, or (stale) until there is room for its answer. */
+/* Puts the read aside until its ticket is called, or (stale) its answer finds room. */
 static void park(struct conn *conn, const struct want *w, bool stale, uint32_t timeout_ms)
 {
     struct clients *c = conn->clients;

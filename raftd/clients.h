@@ -15,16 +15,16 @@
 #include "raftd/shared.h"
 
 enum {
-    CLIENTS_CONNS_MAX = 256, /* connections of one instance; more are told RESULT_BUSY         */
+    CLIENTS_CONNS_MAX = 256,     /* connections of one instance; more are told RESULT_BUSY */
     CLIENTS_CONN_OPS_MAX = 2048, /* unanswered requests of one connection: enough for a pipeline
-                                    over a slow link, then RESULT_BUSY                            */
-    CLIENTS_READS_MAX = 16384,   /* reads of one instance that wait, about 0.4 KiB each           */
-    CLIENTS_PARTS_MAX_BYTES = 16 << 20, /* values of one instance that are arriving in parts      */
-    CLIENTS_OUT_MAX_BYTES = 1 << 20,    /* answers that wait for one client before it is not read
-                                        from; one more answer may come on top                     */
-    CLIENTS_BATCH = 32, /* packets of one recvmmsg                                   */
-    CLIENTS_STALL_US = 10 * 1000 * 1000, /* a client that takes no answer for so long is dropped  */
-    CLIENTS_RETRY_US = 1000 * 1000,      /* accept failed (no descriptors left): next try         */
+                                    over a slow link, then RESULT_BUSY */
+    CLIENTS_READS_MAX = 16384,   /* reads of one instance that wait, about 0.4 KiB each */
+    CLIENTS_PARTS_MAX_BYTES = 16 << 20,  /* values of one instance that are arriving in parts */
+    CLIENTS_OUT_MAX_BYTES = 1 << 20,     /* answers that wait for one client before it is not read
+                                        from; one more answer may come on top */
+    CLIENTS_BATCH = 32,                  /* packets of one recvmmsg */
+    CLIENTS_STALL_US = 10 * 1000 * 1000, /* a client that takes no answer for so long is dropped */
+    CLIENTS_RETRY_US = 1000 * 1000,      /* accept failed (no descriptors left): next try */
 };
 
 struct clients;

@@ -8,7 +8,7 @@
 enum {
     THREAD_STACK_BYTES = 256 * 1024
 }; /* deepest use is some 30 KiB; eight megabytes of default
-                                             stack would only be address space, but say so         */
+                                             stack would only be address space, but say so */
 
 /* Microseconds of CLOCK_BOOTTIME: monotonic, and it goes on while the box is suspended. */
 uint64_t clock_us(void);

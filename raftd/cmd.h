@@ -19,8 +19,8 @@ enum {
     CMD_PUT = 1,
     CMD_DELETE = 2,
     CMD_HEAD_BYTES = 16,
-    CMD_KEY_MAX_BYTES = 256,       /* keys are names, and each sits in memory on every node       */
-    CMD_VALUE_MAX_BYTES = 1 << 20, /* upper limit of max_value_bytes: one value is one log entry  */
+    CMD_KEY_MAX_BYTES = 256,       /* keys are names, and each sits in memory on every node */
+    CMD_VALUE_MAX_BYTES = 1 << 20, /* upper limit of max_value_bytes: one value is one log entry */
     CMD_MAX_BYTES = CMD_HEAD_BYTES + CMD_KEY_MAX_BYTES + CMD_VALUE_MAX_BYTES,
 };
 
@@ -29,7 +29,7 @@ struct cmd {
     uint16_t origin;
     uint64_t request;
     const uint8_t *key;
-    const uint8_t *value; /* NULL for CMD_DELETE                                                  */
+    const uint8_t *value; /* NULL for CMD_DELETE */
     uint16_t key_len;
     uint32_t value_len;
 };

@@ -16,8 +16,7 @@ enum { QUEUE = DISKIO_BATCHES + DISKIO_FETCHES };
 struct job {
     bool fetch;
     uint64_t seq;
-    struct wal_batch
-        batch; /* its bytes lie in diskio.bytes                                       */
+    struct wal_batch batch; /* its bytes lie in diskio.bytes */
     unsigned what;
     uint64_t first;
     uint8_t *buf;
@@ -31,26 +30,25 @@ struct diskio {
     uint32_t segment_bytes;
     void (*wake)(void *);
     void *wake_ctx;
-    uint8_t *bytes; /* of the one batch with entries that is outstanding                          */
+    uint8_t *bytes; /* of the one batch with entries that is outstanding */
     size_t bytes_cap;
     pthread_t log_thread, spare_thread;
 
-    pthread_mutex_t
-        lock; /* all below                                                             */
+    pthread_mutex_t lock; /* all below */
     pthread_cond_t work, spare_work;
     bool stop;
     struct job jobs[QUEUE];
     unsigned head, n_jobs;
     struct diskio_done done[QUEUE];
     unsigned done_head, n_done;
-    uint64_t spare_wanted; /* segment number, 0 = none                                            */
+    uint64_t spare_wanted; /* segment number, 0 = none */
     uint64_t spare_made;
-    uint32_t samples[DISKIO_SAMPLES]; /* microseconds                                             */
+    uint32_t samples[DISKIO_SAMPLES]; /* microseconds */
     uint64_t n_samples;
     uint64_t max_us;
     struct wal_stats wal_stats;
 
-    struct diskio_stats cached; /* the loop's                                                     */
+    struct diskio_stats cached; /* the loop's */
     uint64_t cached_at;
 };
 

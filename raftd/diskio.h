@@ -15,9 +15,9 @@
 #include "storage/wal.h"
 
 enum {
-    DISKIO_BATCHES = 2,    /* one of the core behind a seal, see node_io.persist            */
-    DISKIO_FETCHES = 16,   /* one per purpose (node.h), numbered from 0                     */
-    DISKIO_SAMPLES = 1024, /* durations of syncs kept for the percentile                    */
+    DISKIO_BATCHES = 2,    /* one of the core behind a seal, see node_io.persist */
+    DISKIO_FETCHES = 16,   /* one per purpose (node.h), numbered from 0 */
+    DISKIO_SAMPLES = 1024, /* durations of syncs kept for the percentile */
     DISKIO_FULL_RETRY_MS = 1000,
 };
 
@@ -25,15 +25,15 @@ struct diskio;
 
 struct diskio_done {
     bool fetch;
-    uint64_t seq;  /* of a batch that is durable                                                 */
-    unsigned what; /* of a fetch                                                                 */
-    size_t len;    /* bytes of whole records fetched                                             */
+    uint64_t seq;  /* of a batch that is durable */
+    unsigned what; /* of a fetch */
+    size_t len;    /* bytes of whole records fetched */
 };
 
 struct diskio_stats {
     uint64_t fsyncs;
     uint64_t bytes_written;
-    uint64_t p99_us; /* of batches (write and sync), the newest DISKIO_SAMPLES            */
+    uint64_t p99_us; /* of batches (write and sync), the newest DISKIO_SAMPLES */
     uint64_t max_us;
 };
 

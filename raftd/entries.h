@@ -24,10 +24,9 @@ enum {
 
 struct entries {
     struct ring ring;
-    uint64_t first; /* index of the first entry kept; last + 1 when empty                 */
+    uint64_t first; /* index of the first entry kept; last + 1 when empty */
     uint64_t last;
-    uint64_t
-        pos[ENTRIES_MAX]; /* start of entry i at pos[i % ENTRIES_MAX], first <= i <= last     */
+    uint64_t pos[ENTRIES_MAX]; /* start of entry i at pos[i % ENTRIES_MAX], first <= i <= last */
 };
 
 /* An empty cache after entry `last`. 0 or -errno. */

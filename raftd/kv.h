@@ -28,13 +28,13 @@ enum {
 struct kv;
 
 struct kv_object {
-    struct cds_lfht_node node; /* of kv.c                                                        */
-    struct rcu_head rcu;       /* of kv.c                                                        */
+    struct cds_lfht_node node; /* of kv.c */
+    struct rcu_head rcu;       /* of kv.c */
     uint64_t create_revision;
     uint64_t modify_revision;
     uint32_t value_len;
     uint16_t key_len;
-    uint8_t bytes[]; /* key, value                                                               */
+    uint8_t bytes[]; /* key, value */
 };
 
 static inline const uint8_t *kv_value(const struct kv_object *o)

@@ -34,9 +34,10 @@
 #include "storage/record.h"
 
 enum {
-    MARKS = 64,                /* rounds of reads on their way, per reader; beyond they merge     */
-    DRAIN_ROUNDS = 64,         /* x UDP_RECEIVE_MAX: more than a receive buffer holds             */
-    STATUS_INTERVAL_US = 2000, /* at most so often a new status is published                      */
+    MARKS = 64,                /* rounds of reads on their way, per reader; beyond they merge */
+    DRAIN_ROUNDS = 64,         /* x UDP_RECEIVE_MAX: more than a receive buffer holds */
+    STATUS_INTERVAL_US = 2000, /* at most so often a new status is published ... */
+    STATUS_IDLE_US = 100000,   /* ... and so often when only counters and ages have changed */
 };
 
 /* Reads of a reader up to read_want `want` are covered by node read `read`. */
@@ -46,8 +47,7 @@ struct mark {
 };
 
 struct reader_marks {
-    uint64_t
-        seen; /* highest read_want taken                                                      */
+    uint64_t seen; /* highest read_want taken */
     struct mark marks[MARKS];
     unsigned n;
     bool wake;
@@ -66,18 +66,16 @@ struct loop {
     struct node *node;
     struct diskio *disk;
     struct shared *shared;
-    struct readers
-        *readers; /* NULL with readers = 0 ...                                          */
-    struct clients
-        *clients; /* ... and then this one                                              */
+    struct readers *readers; /* NULL with readers = 0 ... */
+    struct clients *clients; /* ... and then this one */
     int listen_fd;
     struct reader_marks marks[READERS_MAX];
 
-    uint64_t now;        /* 0 = not read in this iteration                                     */
-    uint64_t deadline;   /* the node's, as of the last flush                                   */
-    uint64_t status_at;  /* last published                                                     */
-    bool status_late;    /* something may have changed since                                   */
-    enum raft_role role; /* last said                                                          */
+    uint64_t now;        /* 0 = not read in this iteration */
+    uint64_t deadline;   /* the node's, as of the last flush */
+    uint64_t status_at;  /* last published */
+    bool status_late;    /* something may have changed since */
+    enum raft_role role; /* last said */
     uint64_t term;
     uint16_t leader;
 
@@ -287,15 +285,24 @@ static void fill_status(struct loop *l, struct status *s)
     s->drops[DROP_LONG] += u->truncated;
 }
 
+/* How long the published status may still stand for what is true now. */
+static uint64_t status_lasts(const struct status *old, const struct raft *r)
+{
+    if (old == NULL || old->role != r->role || old->term != r->term || old->leader != r->leader)
+        return 0;
+    bool moved = old->commit_index != r->commit_index || old->last_index != r->last_index ||
+                 old->durable_index != r->durable_index || old->applied_index != old->commit_index;
+    return moved ? STATUS_INTERVAL_US : STATUS_IDLE_US;
+}
+
 static void publish_status(struct loop *l)
 {
     uint64_t now = loop_now(l);
-    const struct raft *r = node_raft(l->node);
-    const struct status *old = l->shared->status; /* ours: only the loop replaces it */
-    bool urgent = old == NULL || old->role != r->role || old->term != r->term ||
-                  old->leader != r->leader;
-    l->status_late = !urgent && now - l->status_at < STATUS_INTERVAL_US;
-    if (l->status_late)
+    /* Only the loop replaces the old one, so it needs no read-side section. */
+    uint64_t lasts = status_lasts(l->shared->status, node_raft(l->node));
+    bool fresh = now - l->status_at < lasts;
+    l->status_late = fresh && lasts == STATUS_INTERVAL_US;
+    if (fresh)
         return;
     struct status_box *box = calloc(1, sizeof *box);
     if (box == NULL)

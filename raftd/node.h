@@ -31,20 +31,17 @@
 struct kv;
 
 enum {
-    NODE_WRITES_MAX = 4096,           /* local writes not yet answered; beyond: BUSY            */
-    NODE_WRITE_BYTES_MAX = 8 << 20,   /* and their bytes                                        */
+    NODE_WRITES_MAX = 4096,           /* local writes not yet answered; beyond: BUSY */
+    NODE_WRITE_BYTES_MAX = 8 << 20,   /* and their bytes */
     NODE_BATCH_BYTES_MAX = 1 << 18,   /* of one disk batch (or one record, if that is larger):
-                                           longer ones only delay the answers                      */
-    NODE_SEAL_US = 1000000,           /* an idle batch after the last write proves it durable    */
-    NODE_DISK_STALL_MIN_US = 1500000, /* SD cards pause for a second in normal work              */
-    NODE_ACK_DELAY_US = 5000,         /* followers wait so long for their disk before an ACK     */
+                                           longer ones only delay the answers */
+    NODE_SEAL_US = 1000000,           /* an idle batch after the last write proves it durable */
+    NODE_DISK_STALL_MIN_US = 1500000, /* SD cards pause for a second in normal work */
+    NODE_ACK_DELAY_US = 5000,         /* followers wait so long for their disk before an ACK */
 };
 
 /* What a fetch was for: handed back in node_fetched(). */
-enum {
-    NODE_FETCH_APPLY = RAFT_VOTERS_MAX,
-    NODE_FETCHES
-}; /* 0..: slot of a peer                  */
+enum { NODE_FETCH_APPLY = RAFT_VOTERS_MAX, NODE_FETCHES }; /* 0..: slot of a peer */
 
 struct node_io {
     void *ctx;
@@ -66,14 +63,13 @@ struct node_config {
     char cluster[65];
     uint16_t id;
     uint16_t voters[RAFT_VOTERS_MAX];
-    char addrs[RAFT_VOTERS_MAX]
-              [64]; /* of voters[i], for status                                   */
+    char addrs[RAFT_VOTERS_MAX][64]; /* of voters[i], for status */
     unsigned n_voters;
     uint64_t election_timeout_us;
     uint32_t max_value_bytes;
-    uint32_t batch_bytes;            /* of one disk batch, 0 = NODE_BATCH_BYTES_MAX               */
+    uint32_t batch_bytes; /* of one disk batch, 0 = NODE_BATCH_BYTES_MAX */
     uint64_t seed;
-    uint32_t boot; /* random token of this process                              */
+    uint32_t boot; /* random token of this process */
 };
 
 struct node;

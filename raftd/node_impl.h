@@ -20,50 +20,50 @@
 #include "storage/record.h"
 
 enum {
-    NODE_CHUNK_BYTES = 1 << 18,    /* old entries read from disk at a time                       */
-    NODE_RING_MIN_BYTES = 1 << 20, /* of the cached log: hundreds of batches                     */
-    NODE_RELAY_BYTES = 1 << 18,    /* relayed writes on their way to the leader                  */
-    NODE_READS_MAX = 64,           /* confirmed reads that wait for their index to be applied    */
-    NODE_ACK_EVERY = 8,            /* log datagrams after which reception is acknowledged        */
-    NODE_RESERVE_BYTES = 4096,     /* of the cached log, for the no-ops of new leaders            */
+    NODE_CHUNK_BYTES = 1 << 18,    /* old entries read from disk at a time */
+    NODE_RING_MIN_BYTES = 1 << 20, /* of the cached log: hundreds of batches */
+    NODE_RELAY_BYTES = 1 << 18,    /* relayed writes on their way to the leader */
+    NODE_READS_MAX = 64,           /* confirmed reads that wait for their index to be applied */
+    NODE_ACK_EVERY = 8,            /* log datagrams after which reception is acknowledged */
+    NODE_RESERVE_BYTES = 4096,     /* of the cached log, for the no-ops of new leaders */
     NODE_RESERVE_ENTRIES = 64,
-    NODE_RELAY_HEAD_BYTES = 4, /* length before each command in a relay stream               */
+    NODE_RELAY_HEAD_BYTES = 4, /* length before each command in a relay stream */
 };
 
 /* Old entries from disk. */
 struct chunk {
-    uint8_t *buf; /* NULL until first needed                                              */
+    uint8_t *buf; /* NULL until first needed */
     size_t len;
-    uint64_t first; /* index of the first entry in buf                                      */
-    uint64_t next;  /* index after the last one: where the next fetch starts                */
+    uint64_t first; /* index of the first entry in buf */
+    uint64_t next;  /* index after the last one: where the next fetch starts */
     bool fetching;
 };
 
 /* Leader's log stream to one peer. Offset 0 is the start of entry base_index + 1. */
 struct log_tx {
-    uint64_t term; /* with epoch: which stream this is                                     */
+    uint64_t term; /* with epoch: which stream this is */
     uint32_t epoch;
     struct stream_tx tx;
-    bool joined; /* offset + delta is a position in the cached log                       */
+    bool joined; /* offset + delta is a position in the cached log */
     uint64_t delta;
     struct chunk chunk;
-    uint64_t chunk_off;  /* stream offset of chunk.first                                         */
-    uint64_t next_off;   /* stream offset of chunk.next                                          */
-    uint64_t fetch_term; /* the stream that the outstanding fetch is for                         */
+    uint64_t chunk_off;  /* stream offset of chunk.first */
+    uint64_t next_off;   /* stream offset of chunk.next */
+    uint64_t fetch_term; /* the stream that the outstanding fetch is for */
     uint32_t fetch_epoch;
-    uint64_t resent_bytes; /* since start                                                         */
+    uint64_t resent_bytes; /* since start */
 };
 
 struct peer {
     struct link link;
     struct log_tx log;
-    bool lead_due; /* its client waits for the commit index                                */
+    bool lead_due; /* its client waits for the commit index */
     /* Its writes, relayed to us while we lead. */
     struct stream_rx relay_rx;
     uint8_t *relay_buf;
-    uint64_t relay_term; /* with relay_boot: which stream relay_rx holds                         */
+    uint64_t relay_term; /* with relay_boot: which stream relay_rx holds */
     uint32_t relay_boot;
-    uint64_t relay_ack_by; /* RAFT_NEVER = nothing to acknowledge                                 */
+    uint64_t relay_ack_by; /* RAFT_NEVER = nothing to acknowledge */
     char addr[64];
 };
 
@@ -77,25 +77,25 @@ struct node {
     struct node_io io;
     struct kv *kv;
     uint64_t cluster_id;
-    size_t record_max; /* bytes of the largest record that max_value_bytes allows             */
+    size_t record_max; /* bytes of the largest record that max_value_bytes allows */
     uint64_t start_us;
 
     struct raft raft;
-    struct raft_run *runs; /* the core's memory                                                   */
+    struct raft_run *runs; /* the core's memory */
 
     /* The log as bytes. */
     struct entries log;
-    uint8_t head[RECORD_HASH_BYTES]; /* hash of the last record                                   */
+    uint8_t head[RECORD_HASH_BYTES]; /* hash of the last record */
     uint64_t applied, applied_term;
     struct chunk apply_chunk;
-    uint64_t apply_next; /* index of the record at apply_off of apply_chunk                      */
-    size_t apply_off;    /* bytes of apply_chunk already applied                                */
-    struct raft_msg held[RAFT_MSGS_MAX]; /* messages that wait for batch held_seq                 */
+    uint64_t apply_next;                 /* index of the record at apply_off of apply_chunk */
+    size_t apply_off;                    /* bytes of apply_chunk already applied */
+    struct raft_msg held[RAFT_MSGS_MAX]; /* messages that wait for batch held_seq */
     size_t n_held;
     uint64_t held_seq;
-    uint64_t seal_at; /* when to write the idle batch, RAFT_NEVER = not needed               */
+    uint64_t seal_at; /* when to write the idle batch, RAFT_NEVER = not needed */
 
-    struct peer peers[RAFT_VOTERS_MAX - 1]; /* as raft.peers                                      */
+    struct peer peers[RAFT_VOTERS_MAX - 1]; /* as raft.peers */
 
     /* Follower: the leader's log stream to us, and our relay stream to it. */
     struct stream_rx log_rx;
@@ -104,12 +104,12 @@ struct node {
     uint64_t log_rx_term;
     uint32_t log_rx_epoch;
     uint64_t log_rx_base;
-    uint64_t log_rx_next; /* index of the next record on the stream                              */
-    unsigned log_rx_unacked; /* datagrams                                                         */
-    struct ring relay; /* base NULL until first needed                                        */
+    uint64_t log_rx_next;    /* index of the next record on the stream */
+    unsigned log_rx_unacked; /* datagrams */
+    struct ring relay;       /* base NULL until first needed */
     struct stream_tx relay_tx;
-    uint64_t relay_term; /* leader's term the relay stream belongs to                           */
-    uint64_t relay_base; /* ring position of its offset 0                                       */
+    uint64_t relay_term; /* leader's term the relay stream belongs to */
+    uint64_t relay_base; /* ring position of its offset 0 */
 
     /* Local writes: slot request number % NODE_WRITES_MAX; numbers wait in a ring. */
     struct request *writes[NODE_WRITES_MAX];
@@ -118,8 +118,8 @@ struct node {
     uint32_t next_write;
     uint32_t wait[NODE_WRITES_MAX];
     unsigned wait_head, n_wait;
-    bool again; /* writes went back to the queue: flush once more                     */
-    uint64_t write_deadline; /* none of the writes times out before                               */
+    bool again;              /* writes went back to the queue: flush once more */
+    uint64_t write_deadline; /* none of the writes times out before */
 
     /* Linearizable reads. */
     uint64_t next_read;
@@ -136,7 +136,7 @@ void node_step(struct node *n, uint64_t now, const struct raft_event *ev, struct
 
 /* node_log.c */
 bool log_make_room(struct node *n, size_t size);
-void log_push(struct node *n, size_t size); /* the record at entries_tail() is complete           */
+void log_push(struct node *n, size_t size); /* the record at entries_tail() is complete */
 void log_mirror(struct node *n, const struct raft_edit *edit);
 void log_append_command(struct node *n, uint64_t index, const uint8_t *cmd, size_t len);
 void log_persist(struct node *n, struct raft_persist *p);

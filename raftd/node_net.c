@@ -113,8 +113,7 @@ struct out {
     uint64_t now;
     unsigned slot;
     bool open;
-    bool
-        lead; /* a LEAD went to the peer                                                          */
+    bool lead; /* a LEAD went to the peer */
     struct wire_writer w;
     uint8_t buf[WIRE_DATAGRAM_MAX];
 };

@@ -158,8 +158,8 @@ struct append {
     uint64_t first, last;
     struct raft_run runs[RAFT_APPEND_RUNS_MAX];
     size_t n_runs;
-    size_t bytes; /* of all of them                                                         */
-    uint8_t prev[RECORD_HASH_BYTES]; /* hash that the next record must name                       */
+    size_t bytes;                    /* of all of them */
+    uint8_t prev[RECORD_HASH_BYTES]; /* hash that the next record must name */
     bool bad;
 };
 

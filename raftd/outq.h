@@ -13,16 +13,16 @@
 #include <stdint.h>
 
 struct outq {
-    uint8_t *buf; /* packets, each behind its length as a size_t                                 */
+    uint8_t *buf; /* packets, each behind its length as a size_t */
     size_t cap;
-    size_t head; /* of the first packet                                                          */
-    size_t tail; /* behind the last one                                                          */
+    size_t head; /* of the first packet */
+    size_t tail; /* behind the last one */
 };
 
 enum outq_state {
     OUTQ_EMPTY,
-    OUTQ_BLOCKED, /* the socket is full                                                          */
-    OUTQ_BROKEN,  /* the other side is gone: nothing will ever leave                             */
+    OUTQ_BLOCKED, /* the socket is full */
+    OUTQ_BROKEN,  /* the other side is gone: nothing will ever leave */
 };
 
 /* Room for one packet, valid until the next call; NULL without memory. */

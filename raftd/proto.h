@@ -48,16 +48,16 @@ enum proto_op {
     PROTO_DELETE = 3,
     PROTO_LIST = 4,
     PROTO_STATUS = 5,
-    PROTO_PART = 6, /* goes on with the value of the put before                                  */
+    PROTO_PART = 6, /* goes on with the value of the put before */
 };
 
 enum {
     PROTO_VERSION = 1,
 
-    PROTO_STALE = 1, /* request: answer from this node's own state at once                       */
+    PROTO_STALE = 1, /* request: answer from this node's own state at once */
 
-    PROTO_MORE = 1,    /* answer: its body goes on in the next packet                            */
-    PROTO_PARTIAL = 2, /* answer to list: more keys follow the last one                          */
+    PROTO_MORE = 1,    /* answer: its body goes on in the next packet */
+    PROTO_PARTIAL = 2, /* answer to list: more keys follow the last one */
 
     PROTO_REQUEST_HEAD_BYTES = 24,
     PROTO_REPLY_HEAD_BYTES = 32,
@@ -70,16 +70,16 @@ enum {
     /* A page of a list ends with the item that reaches this size. */
     PROTO_LIST_PAGE_BYTES = 1 << 20,
 
-    PROTO_TIMEOUT_MAX_MS = 3600 * 1000, /* longer ones are taken as this: nobody waits longer     */
+    PROTO_TIMEOUT_MAX_MS = 3600 * 1000, /* longer ones are taken as this: nobody waits longer */
 };
 
 struct proto_request {
-    uint8_t op; /* enum proto_op                                                                 */
+    uint8_t op; /* enum proto_op */
     uint8_t flags;
     uint16_t key_len;
     uint32_t timeout_ms;
-    uint32_t value_len; /* of the whole value                                                    */
-    uint32_t part_len;  /* of it in this packet                                                  */
+    uint32_t value_len; /* of the whole value */
+    uint32_t part_len;  /* of it in this packet */
     uint64_t tag;
     const uint8_t *key;
     const uint8_t *part;
@@ -93,7 +93,7 @@ struct proto_reply {
     uint64_t create_revision;
     uint64_t modify_revision;
     const uint8_t *body;
-    size_t body_len; /* in this packet                                                           */
+    size_t body_len; /* in this packet */
 };
 
 /* One key of a list:
@@ -109,7 +109,7 @@ struct proto_item {
 };
 
 /* The encoders return the number of bytes; the caller's buf has room for head and contents
- * (packets: at most PROTO_PACKET_MAX_BYTES). Contents already in place may be passed as they are. */
+ * (packets: at most PROTO_PACKET_MAX_BYTES). Contents may be in place already. */
 size_t proto_request_encode(uint8_t *buf, const struct proto_request *r);
 size_t proto_reply_encode(uint8_t *buf, const struct proto_reply *r);
 size_t proto_item_encode(uint8_t *buf, const struct proto_item *item);

@@ -24,7 +24,8 @@ enum {
     OPS_MAX = 50 * 1000 * 1000,
     KEYS_MAX = 100 * 1000 * 1000,
     VALUE_MAX_BYTES = 32000, /* one packet each                                                  */
-    KEY_BYTES = 14,          /* "bench/%08u"                                                     */
+    KEY_PREFIX_BYTES = 6,    /* "bench/", then                                                   */
+    KEY_BYTES = 14,          /* eight digits                                                     */
     BATCH = 64,
     RESULTS = RESULT_STOPPING + 1,
     NS_PER_UNIT = 100, /* of a recorded latency: 32 bits hold seven minutes                      */
@@ -57,6 +58,7 @@ struct run {
     uint64_t sent, done, missing; /* missing: get found no key                                    */
     uint64_t errors[RESULTS];
     uint64_t random;
+    bool tell; /* show progress                                                                   */
     uint64_t began_ns, ended_ns, heard_ns, told_ns;
     uint32_t *latencies; /* of the operations that went well; NULL = not measured                */
     uint64_t n_latencies;
@@ -94,6 +96,7 @@ static struct run *run_new(const struct tool *t, const struct options *o)
     struct run *r = must(calloc(1, sizeof(*r)));
     r->tool = t;
     r->o = *o;
+    r->tell = isatty(STDERR_FILENO);
     r->packets = must(malloc(BATCH * sizeof(*r->packets)));
     r->start_ns = must(calloc(o->clients, sizeof(*r->start_ns)));
     r->random = ctl_now_ns() | 1;
@@ -130,9 +133,10 @@ static void run_free(struct run *r)
 
 static size_t make_request(struct run *r, uint8_t *packet, uint64_t number, uint32_t slot)
 {
-    char key[KEY_BYTES + 1];
+    char key[KEY_BYTES] = "bench/";
     uint64_t k = (r->read ? next_random(r) : number) % r->o.keys;
-    (void)snprintf(key, sizeof(key), "bench/%08u", (unsigned)k);
+    for (int i = KEY_BYTES - 1; i >= KEY_PREFIX_BYTES; i--, k /= 10)
+        key[i] = (char)('0' + k % 10);
     uint32_t len = r->read ? 0 : (uint32_t)r->o.value_bytes;
     return proto_request_encode(packet, &(struct proto_request){
                                             .op = r->read ? PROTO_GET : PROTO_PUT,
@@ -225,7 +229,7 @@ static uint64_t count_errors(const struct run *r)
 static void show_progress(struct run *r, const char *what)
 {
     uint64_t now = ctl_now_ns();
-    if (now - r->told_ns < 1000000000 || !isatty(STDERR_FILENO))
+    if (!r->tell || now - r->told_ns < 1000000000)
         return;
     double seconds = (double)(now - r->began_ns) / 1e9;
     fprintf(stderr,

@@ -35,7 +35,7 @@ void __tsan_release(void *addr);
 #endif
 
 /* "What I did before is visible to whoever takes `p`" and its other end, for objects that travel
- * through liburcu's queues and tables, or through libev, which ThreadSanitizer does not see into. */
+ * through liburcu's queues and tables, or through libev: ThreadSanitizer does not see into them. */
 static inline void rcu_give(const void *p)
 {
 #ifdef RCU_TSAN

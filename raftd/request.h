@@ -14,40 +14,37 @@
 /* Answers to clients; the numbers are on the client socket (proto.h) and never change. */
 enum result {
     RESULT_OK = 0,
-    RESULT_NO_KEY = 1, /* get, delete: no such key                                              */
-    RESULT_NO_LEADER =
-        2,              /* nothing was done: no leader was found within the timeout              */
+    RESULT_NO_KEY = 1,    /* get, delete: no such key */
+    RESULT_NO_LEADER = 2, /* nothing was done: no leader was found within the timeout */
     RESULT_UNKNOWN = 3, /* timeout after the write left for the leader: it may or may not happen */
-    RESULT_TOO_LARGE =
-        4,               /* key or value over the limit                                           */
-    RESULT_BUSY = 5,     /* too many writes are under way here; nothing was done                  */
-    RESULT_BAD = 6,      /* the request is malformed                                              */
-    RESULT_STOPPING = 7, /* the daemon is shutting down; as UNKNOWN for a write                   */
+    RESULT_TOO_LARGE = 4, /* key or value over the limit */
+    RESULT_BUSY = 5,      /* too many writes are under way here; nothing was done */
+    RESULT_BAD = 6,       /* the request is malformed */
+    RESULT_STOPPING = 7,  /* the daemon is shutting down; as UNKNOWN for a write */
 };
 
 struct request {
-    struct cds_wfcq_node
-        link; /* while queued between threads                                     */
+    struct cds_wfcq_node link; /* while queued between threads */
 
     /* Of the maker; the node does not look at them. */
-    uint32_t reader;          /* which reader thread serves the client                           */
-    uint32_t conn;            /* its slot there, and the slot's generation: the client may be    */
-    uint64_t conn_generation; /* gone when the answer comes                                      */
-    uint64_t client_tag;      /* the client's own number of the request                          */
+    uint32_t reader;          /* which reader thread serves the client */
+    uint32_t conn;            /* its slot there, and the slot's generation: the client may be */
+    uint64_t conn_generation; /* gone when the answer comes */
+    uint64_t client_tag;      /* the client's own number of the request */
 
-    uint64_t deadline_us; /* CLOCK_BOOTTIME: answer at the latest then                        */
+    uint64_t deadline_us; /* CLOCK_BOOTTIME: answer at the latest then */
 
     /* Of the node. */
     struct request *next;
-    uint64_t id;        /* cmd.h's request number                                           */
-    uint64_t sent_term; /* term in which it left for a leader's log, 0 = waiting            */
+    uint64_t id;        /* cmd.h's request number */
+    uint64_t sent_term; /* term in which it left for a leader's log, 0 = waiting */
 
     /* The answer. */
     enum result result;
-    uint64_t revision; /* log index of the write                                           */
+    uint64_t revision; /* log index of the write */
 
     uint32_t cmd_len;
-    uint8_t cmd[]; /* cmd.h; origin and request are stamped by the node                */
+    uint8_t cmd[]; /* cmd.h; origin and request are stamped by the node */
 };
 
 #endif

@@ -12,10 +12,9 @@
 
 struct ring {
     uint8_t *base;
-    size_t cap; /* bytes, a power of two and a multiple of the page size                       */
-    uint64_t
-        start;    /* position of the first byte kept                                             */
-    uint64_t end; /* one past the last. Invariant: end - start <= cap                            */
+    size_t cap;     /* bytes, a power of two and a multiple of the page size */
+    uint64_t start; /* position of the first byte kept */
+    uint64_t end;   /* one past the last. Invariant: end - start <= cap */
 };
 
 /* Maps at least min_bytes. 0 or -errno. */

@@ -22,25 +22,23 @@ struct kv;
 enum { READERS_MAX = 8 }; /* more threads than any edge box has cores */
 
 struct shared_reader {
-    _Atomic uint64_t
-        read_want; /* written by the reader                                           */
-    _Atomic uint64_t
-        read_done; /* written by the loop                                             */
+    _Atomic uint64_t read_want; /* written by the reader */
+    _Atomic uint64_t read_done; /* written by the loop */
     struct cds_wfcq_head answers_head;
     struct cds_wfcq_tail answers_tail;
-    void (*wake)(void *ctx); /* the reader: answers or read_done have news                      */
+    void (*wake)(void *ctx); /* the reader: answers or read_done have news */
     void *wake_ctx;
 };
 
 struct shared {
     struct kv *kv;
-    struct status *status; /* RCU pointer; never NULL once readers run                        */
+    struct status *status; /* RCU pointer; never NULL once readers run */
     uint32_t max_value_bytes;
     struct cds_wfcq_head requests_head;
     struct cds_wfcq_tail requests_tail;
     void (*wake_loop)(void *ctx);
     void *wake_loop_ctx;
-    unsigned n_readers; /* slots in use; with readers = 0 the loop itself is slot 0        */
+    unsigned n_readers; /* slots in use; with readers = 0 the loop itself is slot 0 */
     struct shared_reader readers[READERS_MAX];
 };
 
