@@ -8,6 +8,7 @@
 #include "raftd/core/bytes.h"
 #include "storage/crc32c.h"
 #include "storage/wal.h"
+#include "storage/zero.h"
 
 enum {
     SEGMENT_MAGIC = 0x31535752, // "RWS1"
@@ -18,15 +19,6 @@ enum {
     RESERVE_BLOCKS_MAX = 16, // 15 votes on a full disk, and the seal
     RESERVE_BLOCKS_MIN = 2,
 };
-
-static bool all_zero(const uint8_t *p, size_t len)
-{
-    uint8_t any = 0;
-
-    for (size_t i = 0; i < len; i++)
-        any |= p[i];
-    return any == 0;
-}
 
 static void hash16(uint8_t out[BATCH_HASH_BYTES], const uint8_t *p, size_t len)
 {

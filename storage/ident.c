@@ -16,6 +16,7 @@
 #include "storage/crc32c.h"
 #include "storage/segment.h"
 #include "storage/wal.h"
+#include "storage/zero.h"
 
 enum {
     BLOCK_BYTES = 4096,
@@ -139,12 +140,9 @@ static void encode(uint8_t b[BLOCK_BYTES], const struct ident *id)
 
 static bool decode(const uint8_t b[BLOCK_BYTES], struct ident *id)
 {
-    uint8_t any = 0;
-
-    for (size_t i = ZERO_AT; i < BLOCK_BYTES; i++)
-        any |= b[i];
     if (get_u32(b) != crc32c(0, b + 4, BLOCK_BYTES - 4) || get_u32(b + 4) != IDENT_MAGIC ||
-        get_u16(b + 8) != IDENT_VERSION || get_u32(b + 12) != 0 || any != 0)
+        get_u16(b + 8) != IDENT_VERSION || get_u32(b + 12) != 0 ||
+        !all_zero(b + ZERO_AT, BLOCK_BYTES - ZERO_AT))
         return false;
     id->node_id = get_u16(b + 10);
     id->cluster_id = get_u64(b + 16);

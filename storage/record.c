@@ -8,6 +8,7 @@
 
 #include "raftd/core/bytes.h"
 #include "storage/crc32c.h"
+#include "storage/zero.h"
 
 enum {
     AT_CRC = 0,
@@ -59,15 +60,6 @@ size_t record_encode(uint8_t *buf, const struct record *r)
     if (r->data_len > 0)
         memmove(buf + RECORD_HEAD_BYTES, r->data, r->data_len);
     return record_seal(buf, r->index, r->term, r->type, r->prev, r->data_len);
-}
-
-static bool all_zero(const uint8_t *p, size_t len)
-{
-    uint8_t any = 0;
-
-    for (size_t i = 0; i < len; i++)
-        any |= p[i];
-    return any == 0;
 }
 
 enum record_status record_decode(const uint8_t *buf, size_t len, struct record *out,

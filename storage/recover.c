@@ -32,6 +32,7 @@
 #include "storage/record.h"
 #include "storage/segment.h"
 #include "storage/verdict.h"
+#include "storage/zero.h"
 
 enum { READ_BYTES = 64 << 10 }; // at least this much per read: few calls, little memory touched
 
@@ -103,15 +104,6 @@ static int failed(struct scan *s, int rc, const char *call)
 static int no_memory(struct scan *s)
 {
     return failed(s, -ENOMEM, "recover");
-}
-
-static bool is_zero(const uint8_t *p, size_t len)
-{
-    uint8_t any = 0;
-
-    for (size_t i = 0; i < len; i++)
-        any |= p[i];
-    return any == 0;
 }
 
 /* ---- files ---- */
@@ -248,7 +240,7 @@ static int look_behind_head(struct scan *s, struct segment_seen *seen)
         int rc = read_at(s, s->window, at, n);
         if (rc != 0)
             return rc;
-        if (!is_zero(s->window, n)) {
+        if (!all_zero(s->window, n)) {
             seen->state = SEG_DAMAGED;
             return 0;
         }
@@ -391,7 +383,7 @@ static int facts_here(struct scan *s, struct walk *w, struct verdict_facts *fact
         return rc;
     const uint8_t *p = s->buf + w->at;
     bool head = batch_decode(p, &w->head) && w->head.salt == w->seg->head.salt;
-    facts->block = head ? AT_HEAD : is_zero(p, BATCH_BLOCK_BYTES) ? AT_ZERO : AT_BAD;
+    facts->block = head ? AT_HEAD : all_zero(p, BATCH_BLOCK_BYTES) ? AT_ZERO : AT_BAD;
     if (!head)
         return 0;
 
@@ -429,7 +421,7 @@ static int facts_behind(struct scan *s, struct walk *w, struct verdict_facts *fa
         for (uint32_t b = 0; b < n; b += BATCH_BLOCK_BYTES) {
             struct batch_head h;
             const uint8_t *p = s->window + b;
-            if (is_zero(p, BATCH_BLOCK_BYTES))
+            if (all_zero(p, BATCH_BLOCK_BYTES))
                 continue;
             w->nonzero_end = at + b + BATCH_BLOCK_BYTES;
             if (at + b == w->at)

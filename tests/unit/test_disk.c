@@ -25,7 +25,7 @@ static char dir[200]; // of the real disk, removed at the end
 
 static const char *in(const char *base, const char *name)
 {
-    static char path[4][300];
+    static char path[4][400];
     static unsigned next;
     char *p = path[next++ % 4];
 

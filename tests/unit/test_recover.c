@@ -21,17 +21,6 @@
 #define DIR    "/d"
 #define SEG(n) "/log/000000000000000" #n ".seg"
 
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define SANITIZED
-#endif
-#endif
-#if defined(SANITIZED) || defined(__SANITIZE_ADDRESS__)
-enum { BIT_STEP = 29 }; // shares no factor with 8
-#else
-enum { BIT_STEP = 1 };
-#endif
-
 enum { BLOCK = BATCH_BLOCK_BYTES, BATCHES_MAX = 64 };
 
 static const struct wal_options options = {
@@ -414,18 +403,28 @@ static void judge_damage(struct rig *g, const char *path, size_t at, const char 
         fail_msg("%s at %zu where nothing is: %d %s", what, at, rc, g->rep.message);
 }
 
-/* Every bit of every block that holds anything. Sanitizers make that four times as slow, so there,
- * behind the first 320 bytes of a block (heads, and the records in most), it is one bit in 29: what
- * follows is padding or the inside of large values, under the same checksum. */
+/* Every bit of every block that holds anything; elsewhere one in a thousand. The log is small, since
+ * this is a third of a million recoveries: a vote, a truncation, a batch of two blocks, a sealed
+ * segment, and two batches in the next. */
 static void every_flipped_bit_outside_the_last_batch_is_refused(void **state)
 {
-    static const char *const paths[] = {DIR SEG(1), DIR SEG(2), DIR SEG(3)};
-    struct rig *g = rig_with_log();
+    static const char *const paths[] = {DIR SEG(1), DIR SEG(2)};
+    struct rig *g = rig_new();
 
     (void)state;
+    put(g, 2, 40, false);
+    put(g, 2, 2500, false);
+    put(g, 0, 0, false);
+    put(g, 3, 30, true);
+    put(g, 1, 10, false);
+    put(g, 2, 30, false);
+    wal_close(g->w);
+    g->w = NULL;
+    assert_string_equal(g->path[4], paths[0]);
+    assert_string_equal(g->path[5], paths[1]);
     assert_int_equal(check(g), 0);
     assert_int_equal(g->rep.verdict, WAL_CLEAN);
-    for (size_t p = 0; p < 3; p++) {
+    for (size_t p = 0; p < 2; p++) {
         for (size_t bit = 0; bit < WAL_SEGMENT_BYTES_MIN * 8ul;) {
             size_t size, at = bit / 8;
             uint8_t byte = memdisk_peek(g->m, paths[p], &size)[at];
@@ -435,7 +434,7 @@ static void every_flipped_bit_outside_the_last_batch_is_refused(void **state)
             memdisk_poke(g->m, paths[p], at, &byte, 1);
             struct owner o = owner_of(g, paths[p], at);
             bool stored = o.batch <= g->n || o.head || o.seal;
-            bit += !stored ? 1009 : at % BLOCK < 320 ? 1 : BIT_STEP;
+            bit += stored ? 1 : 1009;
         }
     }
     assert_int_equal(check(g), 0);

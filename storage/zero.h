@@ -1,0 +1,16 @@
+/* zero.h: is a stretch of bytes all zero? Internal to storage. */
+#ifndef STORAGE_ZERO_H
+#define STORAGE_ZERO_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+static inline bool all_zero(const uint8_t *p, size_t len)
+{
+    // Equal to itself one byte on: as fast as the C library compares, without a block of zeros.
+    return len == 0 || (p[0] == 0 && memcmp(p, p + 1, len - 1) == 0);
+}
+
+#endif
