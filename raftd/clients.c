@@ -153,6 +153,11 @@ static void hang_up(struct conn *conn)
 
 /* --- answers ---------------------------------------------------------------------------------- */
 
+static bool output_full(const struct conn *conn)
+{
+    return outq_pending(&conn->outq) >= CLIENTS_OUT_MAX_BYTES;
+}
+
 /* Queues a whole answer, in as many packets as it needs. */
 static void answer(struct conn *conn, const struct proto_reply *whole)
 {
@@ -200,6 +205,10 @@ static void refuse_conn(struct conn *conn, enum result result)
 static void answer_status(struct conn *conn, uint64_t tag)
 {
     char text[STATUS_TEXT_MAX_BYTES];
+    if (output_full(conn)) {
+        answer_result(conn, tag, RESULT_BUSY, 0);
+        return;
+    }
     rcu_enter();
     const struct status *s = rcu_get(conn->clients->shared->status);
     size_t len = status_print(s, clock_us(), text, sizeof(text));
@@ -285,11 +294,6 @@ static void serve(struct conn *conn, const struct want *w)
 }
 
 /* --- reads ------------------------------------------------------------------------------------ */
-
-static bool output_full(const struct conn *conn)
-{
-    return outq_pending(&conn->outq) >= CLIENTS_OUT_MAX_BYTES;
-}
 
 /* Puts the read aside until its ticket is called, or (stale) its answer finds room. */
 static void park(struct conn *conn, const struct want *w, bool stale, uint32_t timeout_ms)
@@ -509,13 +513,14 @@ static void take_answers(struct clients *c)
 
 /* --- connections ------------------------------------------------------------------------------ */
 
-static void on_packet(struct conn *conn, const uint8_t *buf, size_t len)
+/* The first request of buf; returns its size. After hang_up() the rest does not matter. */
+static size_t on_request(struct conn *conn, const uint8_t *buf, size_t len)
 {
     struct proto_request rq;
-    if (proto_request_decode(buf, len, &rq) != 0 ||
-        (rq.op == PROTO_PART) != (conn->part_left > 0)) {
+    size_t size = proto_request_decode(buf, len, &rq);
+    if (size == 0 || (rq.op == PROTO_PART) != (conn->part_left > 0)) {
         refuse_conn(conn, RESULT_BAD);
-        return;
+        return len;
     }
     if (rq.timeout_ms > PROTO_TIMEOUT_MAX_MS)
         rq.timeout_ms = PROTO_TIMEOUT_MAX_MS;
@@ -528,6 +533,7 @@ static void on_packet(struct conn *conn, const uint8_t *buf, size_t len)
     case PROTO_PART: on_part(conn, &rq); break;
     default: assert(false); /* the codec lets no other op through */
     }
+    return size;
 }
 
 static void on_readable(struct ev_loop *loop, ev_io *w, int events)
@@ -547,8 +553,8 @@ static void on_readable(struct ev_loop *loop, ev_io *w, int events)
             hang_up(conn); /* the client has closed */
         else if (c->msgs[i].msg_hdr.msg_flags & MSG_TRUNC)
             refuse_conn(conn, RESULT_BAD);
-        else
-            on_packet(conn, c->packets[i], c->msgs[i].msg_len);
+        for (size_t at = 0; at < c->msgs[i].msg_len && !conn->hangup;)
+            at += on_request(conn, c->packets[i] + at, c->msgs[i].msg_len - at);
     }
 }
 

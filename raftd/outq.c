@@ -7,11 +7,20 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "raftd/proto.h"
+
 enum {
     OUTQ_CAP_MIN_BYTES = 4096,
     OUTQ_KEEP_BYTES = 65536, /* an empty queue larger than this gives its memory back             */
     OUTQ_BATCH = 64,         /* packets of one sendmmsg                                           */
 };
+
+static size_t packet_len(const struct outq *q, size_t at)
+{
+    size_t len;
+    memcpy(&len, q->buf + at, sizeof(len));
+    return len;
+}
 
 uint8_t *outq_reserve(struct outq *q, size_t room)
 {
@@ -19,6 +28,7 @@ uint8_t *outq_reserve(struct outq *q, size_t room)
     if (q->cap - q->tail < need && q->head > 0) {
         memmove(q->buf, q->buf + q->head, q->tail - q->head);
         q->tail -= q->head;
+        q->last -= q->head;
         q->head = 0;
     }
     if (q->cap - q->tail < need) {
@@ -31,14 +41,22 @@ uint8_t *outq_reserve(struct outq *q, size_t room)
         q->buf = buf;
         q->cap = cap;
     }
-    return q->buf + q->tail + sizeof(size_t);
+    q->joins = q->tail > q->head && packet_len(q, q->last) + room <= PROTO_JOIN_BYTES;
+    return q->buf + q->tail + (q->joins ? 0 : sizeof(size_t));
 }
 
 void outq_commit(struct outq *q, size_t len)
 {
     assert(q->cap - q->tail >= sizeof(len) + len);
-    memcpy(q->buf + q->tail, &len, sizeof(len));
-    q->tail += sizeof(len) + len;
+    size_t whole = len;
+    if (q->joins) {
+        whole += packet_len(q, q->last);
+    } else {
+        q->last = q->tail;
+        q->tail += sizeof(len);
+    }
+    memcpy(q->buf + q->last, &whole, sizeof(whole));
+    q->tail += len;
 }
 
 /* Fills msgs with the first packets; returns how many. */
@@ -46,8 +64,7 @@ static unsigned gather(const struct outq *q, struct mmsghdr *msgs, struct iovec 
 {
     unsigned n = 0;
     for (size_t at = q->head; at < q->tail && n < OUTQ_BATCH; n++) {
-        size_t len;
-        memcpy(&len, q->buf + at, sizeof(len));
+        size_t len = packet_len(q, at);
         iovs[n] = (struct iovec){.iov_base = q->buf + at + sizeof(len), .iov_len = len};
         msgs[n] = (struct mmsghdr){.msg_hdr = {.msg_iov = &iovs[n], .msg_iovlen = 1}};
         at += sizeof(len) + len;

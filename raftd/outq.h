@@ -1,6 +1,7 @@
-/* outq.h: packets that wait to leave through one SOCK_SEQPACKET connection.
+/* outq.h: messages that wait to leave through one SOCK_SEQPACKET connection. Small ones share a
+ * packet, in order.
  *
- *     uint8_t *p = outq_reserve(&q, room);   write a packet of at most `room` bytes to p ...
+ *     uint8_t *p = outq_reserve(&q, room);   write a message of at most `room` bytes to p ...
  *     outq_commit(&q, len);                  ... and say how long it became
  *     outq_flush(&q, fd);                    sendmmsg
  *
@@ -9,6 +10,7 @@
 #ifndef RAFTD_OUTQ_H
 #define RAFTD_OUTQ_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -17,6 +19,8 @@ struct outq {
     size_t cap;
     size_t head; /* of the first packet */
     size_t tail; /* behind the last one */
+    size_t last; /* of the last one, when there is any */
+    bool joins;  /* what is reserved goes on with the last packet */
 };
 
 enum outq_state {
@@ -25,7 +29,7 @@ enum outq_state {
     OUTQ_BROKEN,  /* the other side is gone: nothing will ever leave */
 };
 
-/* Room for one packet, valid until the next call; NULL without memory. */
+/* Room for one message, valid until the next call; NULL without memory. */
 uint8_t *outq_reserve(struct outq *q, size_t room);
 void outq_commit(struct outq *q, size_t len);
 

@@ -21,7 +21,7 @@ size_t proto_request_encode(uint8_t *buf, const struct proto_request *r)
     buf[2] = r->flags;
     buf[3] = 0;
     put_u16(buf + 4, r->key_len);
-    put_u16(buf + 6, 0);
+    put_u16(buf + 6, (uint16_t)r->part_len);
     put_u32(buf + 8, r->timeout_ms);
     put_u32(buf + 12, r->value_len);
     put_u64(buf + 16, r->tag);
@@ -46,27 +46,29 @@ static bool request_shape_ok(const struct proto_request *r)
     }
 }
 
-int proto_request_decode(const uint8_t *buf, size_t len, struct proto_request *r)
+size_t proto_request_decode(const uint8_t *buf, size_t len, struct proto_request *r)
 {
     if (len < PROTO_REQUEST_HEAD_BYTES || len > PROTO_PACKET_MAX_BYTES)
-        return -1;
-    if (buf[0] != PROTO_VERSION || buf[3] != 0 || get_u16(buf + 6) != 0)
-        return -1;
+        return 0;
+    if (buf[0] != PROTO_VERSION || buf[3] != 0)
+        return 0;
     *r = (struct proto_request){
         .op = buf[1],
         .flags = buf[2],
         .key_len = get_u16(buf + 4),
         .timeout_ms = get_u32(buf + 8),
         .value_len = get_u32(buf + 12),
+        .part_len = get_u16(buf + 6),
         .tag = get_u64(buf + 16),
         .key = buf + PROTO_REQUEST_HEAD_BYTES,
     };
     size_t rest = len - PROTO_REQUEST_HEAD_BYTES;
-    if (r->key_len > rest || (r->flags & ~PROTO_STALE) != 0)
-        return -1;
+    if (r->key_len > rest || r->part_len > rest - r->key_len || (r->flags & ~PROTO_STALE) != 0)
+        return 0;
     r->part = r->key + r->key_len;
-    r->part_len = (uint32_t)(rest - r->key_len);
-    return request_shape_ok(r) ? 0 : -1;
+    if (!request_shape_ok(r))
+        return 0;
+    return (size_t)PROTO_REQUEST_HEAD_BYTES + r->key_len + r->part_len;
 }
 
 size_t proto_reply_encode(uint8_t *buf, const struct proto_reply *r)
@@ -77,7 +79,7 @@ size_t proto_reply_encode(uint8_t *buf, const struct proto_reply *r)
     buf[2] = r->flags;
     buf[3] = 0;
     put_u16(buf + 4, r->leader);
-    put_u16(buf + 6, 0);
+    put_u16(buf + 6, (uint16_t)r->body_len);
     put_u64(buf + 8, r->tag);
     put_u64(buf + 16, r->create_revision);
     put_u64(buf + 24, r->modify_revision);
@@ -85,14 +87,14 @@ size_t proto_reply_encode(uint8_t *buf, const struct proto_reply *r)
     return PROTO_REPLY_HEAD_BYTES + r->body_len;
 }
 
-int proto_reply_decode(const uint8_t *buf, size_t len, struct proto_reply *r)
+size_t proto_reply_decode(const uint8_t *buf, size_t len, struct proto_reply *r)
 {
     if (len < PROTO_REPLY_HEAD_BYTES || len > PROTO_PACKET_MAX_BYTES)
-        return -1;
-    if (buf[0] != PROTO_VERSION || buf[1] > RESULT_STOPPING || buf[3] != 0 || get_u16(buf + 6) != 0)
-        return -1;
+        return 0;
+    if (buf[0] != PROTO_VERSION || buf[1] > RESULT_STOPPING || buf[3] != 0)
+        return 0;
     if ((buf[2] & ~(PROTO_MORE | PROTO_PARTIAL)) != 0)
-        return -1;
+        return 0;
     *r = (struct proto_reply){
         .result = (enum result)buf[1],
         .flags = buf[2],
@@ -101,9 +103,11 @@ int proto_reply_decode(const uint8_t *buf, size_t len, struct proto_reply *r)
         .create_revision = get_u64(buf + 16),
         .modify_revision = get_u64(buf + 24),
         .body = buf + PROTO_REPLY_HEAD_BYTES,
-        .body_len = len - PROTO_REPLY_HEAD_BYTES,
+        .body_len = get_u16(buf + 6),
     };
-    return 0;
+    if (r->body_len > len - PROTO_REPLY_HEAD_BYTES)
+        return 0;
+    return PROTO_REPLY_HEAD_BYTES + r->body_len;
 }
 
 size_t proto_item_encode(uint8_t *buf, const struct proto_item *item)

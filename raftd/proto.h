@@ -1,7 +1,8 @@
 /* proto.h: what programs and their node say to each other on the Unix socket (SOCK_SEQPACKET).
  *
  * A client sends requests, each with a tag of its own choice, as many at a time as it likes, and
- * gets one answer per request, with that tag, in any order. All numbers are little-endian.
+ * gets one answer per request, with that tag, in any order. A packet holds one or more requests or
+ * answers, one behind the other: the kernel's price is per packet. All numbers are little-endian.
  *
  *   request                                      answer
  *    0 u8  PROTO_VERSION                          0 u8  PROTO_VERSION
@@ -9,15 +10,15 @@
  *    2 u8  PROTO_STALE or 0                       2 u8  PROTO_MORE, PROTO_PARTIAL
  *    3 u8  0                                      3 u8  0
  *    4 u16 key length                             4 u16 leader as far as known, 0 = none
- *    6 u16 0                                      6 u16 0
+ *    6 u16 value bytes in this packet             6 u16 body bytes in this packet
  *    8 u32 timeout_ms                             8 u64 tag
  *   12 u32 value length (of all packets)         16 u64 create revision
  *   16 u64 tag                                   24 u64 modify revision
  *   24 key, then the value or its first part     32 body or a part of it
  *
- * Put: a value that does not fit goes on in packets with op PROTO_PART and the same tag, without
- * another request of the same connection in between, until value length bytes have been sent.
- * Answers: each packet has the header; PROTO_MORE says that the next packet goes on with the body.
+ * Put: a value that does not fit goes on with op PROTO_PART and the same tag in the next packets,
+ * without another request of the same connection in between, until value length bytes have been
+ * sent. Answers: each part has the header; PROTO_MORE says that the next one goes on with the body.
  * An answer with tag 0 and RESULT_BAD or RESULT_BUSY is about the connection, which then ends.
  *
  *   op      key     value               body of a RESULT_OK answer     revisions
@@ -65,6 +66,10 @@ enum {
 
     /* Several of these fit into an unprivileged socket's buffer (212992 bytes on Linux). */
     PROTO_PACKET_MAX_BYTES = 32768,
+
+    /* More requests or answers join a packet up to this size, which costs the kernel one page. */
+    PROTO_JOIN_BYTES = 3584,
+
     PROTO_REPLY_BODY_MAX_BYTES = PROTO_PACKET_MAX_BYTES - PROTO_REPLY_HEAD_BYTES,
 
     /* A page of a list ends with the item that reaches this size. */
@@ -114,12 +119,10 @@ size_t proto_request_encode(uint8_t *buf, const struct proto_request *r);
 size_t proto_reply_encode(uint8_t *buf, const struct proto_reply *r);
 size_t proto_item_encode(uint8_t *buf, const struct proto_item *item);
 
-/* The decoders return 0, or -1 for bytes that are not exactly one well-formed packet. Pointers of
- * the result point into buf. */
-int proto_request_decode(const uint8_t *buf, size_t len, struct proto_request *r);
-int proto_reply_decode(const uint8_t *buf, size_t len, struct proto_reply *r);
-
-/* The first item of buf: its size, or 0 if there is no whole item. */
+/* The decoders take the first request, answer or item of buf: its size, or 0 if there is no whole
+ * and well-formed one. Pointers of the result point into buf. */
+size_t proto_request_decode(const uint8_t *buf, size_t len, struct proto_request *r);
+size_t proto_reply_decode(const uint8_t *buf, size_t len, struct proto_reply *r);
 size_t proto_item_decode(const uint8_t *buf, size_t len, struct proto_item *item);
 
 /* A few words for people: "no such key", ... */

@@ -131,73 +131,83 @@ static void run_free(struct run *r)
     free(r);
 }
 
-static size_t make_request(struct run *r, uint8_t *packet, uint64_t number, uint32_t slot)
+static size_t make_request(struct run *r, uint8_t *to, uint64_t number, uint32_t slot)
 {
-    char key[KEY_BYTES] = "bench/";
+    uint8_t key[KEY_BYTES] = {'b', 'e', 'n', 'c', 'h', '/'};
     uint64_t k = (r->read ? next_random(r) : number) % r->o.keys;
     for (int i = KEY_BYTES - 1; i >= KEY_PREFIX_BYTES; i--, k /= 10)
-        key[i] = (char)('0' + k % 10);
+        key[i] = (uint8_t)('0' + k % 10);
     uint32_t len = r->read ? 0 : (uint32_t)r->o.value_bytes;
-    return proto_request_encode(packet, &(struct proto_request){
-                                            .op = r->read ? PROTO_GET : PROTO_PUT,
-                                            .flags = r->read && r->o.stale ? PROTO_STALE : 0,
-                                            .timeout_ms = r->tool->timeout_ms,
-                                            .tag = slot,
-                                            .key = (const uint8_t *)key,
-                                            .key_len = KEY_BYTES,
-                                            .value_len = len,
-                                            .part = r->value,
-                                            .part_len = len,
-                                        });
+    return proto_request_encode(to, &(struct proto_request){
+                                        .op = r->read ? PROTO_GET : PROTO_PUT,
+                                        .flags = r->read && r->o.stale ? PROTO_STALE : 0,
+                                        .timeout_ms = r->tool->timeout_ms,
+                                        .tag = slot,
+                                        .key = key,
+                                        .key_len = KEY_BYTES,
+                                        .value_len = len,
+                                        .part = r->value,
+                                        .part_len = len,
+                                    });
+}
+
+/* Fills packets with requests for free slots; counts[i] becomes the number in packet i. Nothing is
+ * taken yet. Returns the number of packets. */
+static unsigned make_batch(struct run *r, const struct conn *conn, unsigned *counts)
+{
+    size_t one = (size_t)PROTO_REQUEST_HEAD_BYTES + KEY_BYTES + (r->read ? 0 : r->o.value_bytes);
+    uint64_t want = r->o.ops - r->sent < conn->n_free ? r->o.ops - r->sent : conn->n_free;
+    uint64_t now = ctl_now_ns(), made = 0;
+    unsigned n = 0;
+    for (; n < BATCH && made < want; n++) {
+        size_t size = 0;
+        counts[n] = 0;
+        while (made < want && (size == 0 || size + one <= PROTO_JOIN_BYTES)) {
+            uint32_t slot = conn->free_slots[conn->n_free - 1 - made];
+            r->start_ns[slot] = now;
+            size += make_request(r, r->packets[n] + size, r->sent + made, slot);
+            counts[n]++;
+            made++;
+        }
+        r->iovs[n] = (struct iovec){r->packets[n], size};
+    }
+    return n;
 }
 
 /* Sends as many requests as there are free slots, operations left, and room in the socket. */
 static int send_batch(struct run *r, struct conn *conn)
 {
-    while (conn->n_free > 0 && r->sent < r->o.ops) {
-        uint64_t left = r->o.ops - r->sent;
-        unsigned n = conn->n_free < BATCH ? conn->n_free : BATCH;
-        if (n > left)
-            n = (unsigned)left;
-        uint64_t now = ctl_now_ns();
-        for (unsigned i = 0; i < n; i++) {
-            uint32_t slot = conn->free_slots[conn->n_free - 1 - i];
-            r->start_ns[slot] = now;
-            r->iovs[i].iov_base = r->packets[i];
-            r->iovs[i].iov_len = make_request(r, r->packets[i], r->sent + i, slot);
-        }
+    conn->full = false;
+    while (conn->n_free > 0 && r->sent < r->o.ops && !conn->full) {
+        unsigned counts[BATCH];
+        unsigned n = make_batch(r, conn, counts);
         int sent = sendmmsg(conn->fd, r->msgs, n, MSG_DONTWAIT | MSG_NOSIGNAL);
         if (sent < 0 && errno != EAGAIN && errno != EINTR)
             return -1;
-        if (sent > 0) {
-            conn->n_free -= (unsigned)sent;
-            r->sent += (uint64_t)sent;
+        for (int i = 0; i < sent; i++) {
+            conn->n_free -= counts[i];
+            r->sent += counts[i];
         }
         conn->full = sent < (int)n;
-        if (conn->full)
-            break;
     }
     return 0;
 }
 
-static int take_answer(struct run *r, struct conn *conn, const struct mmsghdr *msg, uint64_t now)
+static int take_answer(struct run *r, struct conn *conn, const struct proto_reply *reply,
+                       uint64_t now)
 {
-    struct proto_reply reply;
-    if (msg->msg_len == 0 ||
-        proto_reply_decode(msg->msg_hdr.msg_iov->iov_base, msg->msg_len, &reply) != 0)
-        return -1;
-    if (reply.flags & PROTO_MORE)
+    if (reply->flags & PROTO_MORE)
         return 0;
-    if (reply.tag >= r->o.clients || conn->n_free >= r->o.clients)
+    if (reply->tag >= r->o.clients || conn->n_free >= r->o.clients)
         return -1;
-    conn->free_slots[conn->n_free++] = (uint32_t)reply.tag;
+    conn->free_slots[conn->n_free++] = (uint32_t)reply->tag;
     r->done++;
-    if (reply.result == RESULT_NO_KEY)
+    if (reply->result == RESULT_NO_KEY)
         r->missing++;
-    else if (reply.result != RESULT_OK)
-        r->errors[reply.result]++;
-    if (r->latencies && (reply.result == RESULT_OK || reply.result == RESULT_NO_KEY)) {
-        uint64_t took = (now - r->start_ns[reply.tag]) / NS_PER_UNIT;
+    else if (reply->result != RESULT_OK)
+        r->errors[reply->result]++;
+    if (r->latencies && (reply->result == RESULT_OK || reply->result == RESULT_NO_KEY)) {
+        uint64_t took = (now - r->start_ns[reply->tag]) / NS_PER_UNIT;
         r->latencies[r->n_latencies++] = took < UINT32_MAX ? (uint32_t)took : UINT32_MAX;
     }
     return 0;
@@ -212,9 +222,17 @@ static int receive_batch(struct run *r, struct conn *conn)
         return errno == EAGAIN || errno == EINTR ? 0 : -1;
     uint64_t now = ctl_now_ns();
     r->heard_ns = now;
-    for (int i = 0; i < n; i++)
-        if (take_answer(r, conn, &r->msgs[i], now) != 0)
+    for (int i = 0; i < n; i++) {
+        size_t len = r->msgs[i].msg_len;
+        if (len == 0)
             return -1;
+        struct proto_reply reply;
+        for (size_t at = 0, size; at < len; at += size) {
+            size = proto_reply_decode(r->packets[i] + at, len - at, &reply);
+            if (size == 0 || take_answer(r, conn, &reply, now) != 0)
+                return -1;
+        }
+    }
     return 0;
 }
 

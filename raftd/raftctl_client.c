@@ -98,37 +98,47 @@ static enum ctl_outcome send_request(struct call *c, const struct proto_request 
     return outcome;
 }
 
+/* Adds one part of the answer. */
+static enum ctl_outcome take_part(struct ctl_answer *a, const struct proto_reply *r)
+{
+    if ((r->tag != TAG && r->tag != 0) || a->len + r->body_len > CTL_BODY_MAX_BYTES)
+        return CTL_NONSENSE;
+    if (r->body_len > 0) {
+        uint8_t *body = realloc(a->body, a->len + r->body_len);
+        if (!body)
+            return CTL_NONSENSE;
+        memcpy(body + a->len, r->body, r->body_len);
+        a->body = body;
+        a->len += r->body_len;
+    }
+    a->result = r->result;
+    a->flags = r->flags;
+    a->leader = r->leader;
+    a->create_revision = r->create_revision;
+    a->modify_revision = r->modify_revision;
+    return CTL_ANSWERED;
+}
+
 static enum ctl_outcome receive(struct call *c, struct ctl_answer *a)
 {
-    struct proto_reply r;
-    do {
+    for (;;) {
         ssize_t n = recv(c->fd, c->packet, sizeof(c->packet), 0);
         if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
             if (!ready(c, POLLIN))
                 return CTL_TIMEOUT;
-            r.flags = PROTO_MORE;
             continue;
         }
         if (n <= 0)
             return CTL_LOST;
-        if (proto_reply_decode(c->packet, (size_t)n, &r) != 0 || (r.tag != TAG && r.tag != 0) ||
-            a->len + r.body_len > CTL_BODY_MAX_BYTES)
-            return CTL_NONSENSE;
-        if (r.body_len > 0) {
-            uint8_t *body = realloc(a->body, a->len + r.body_len);
-            if (!body)
+        struct proto_reply r;
+        for (size_t at = 0, size; at < (size_t)n; at += size) {
+            size = proto_reply_decode(c->packet + at, (size_t)n - at, &r);
+            if (size == 0 || take_part(a, &r) != CTL_ANSWERED)
                 return CTL_NONSENSE;
-            memcpy(body + a->len, r.body, r.body_len);
-            a->body = body;
-            a->len += r.body_len;
+            if (!(r.flags & PROTO_MORE))
+                return CTL_ANSWERED;
         }
-    } while (r.flags & PROTO_MORE);
-    a->result = r.result;
-    a->flags = r.flags;
-    a->leader = r.leader;
-    a->create_revision = r.create_revision;
-    a->modify_revision = r.modify_revision;
-    return CTL_ANSWERED;
+    }
 }
 
 enum ctl_outcome ctl_call(const char *path, const struct proto_request *r, struct ctl_answer *a)

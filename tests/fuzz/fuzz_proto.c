@@ -19,11 +19,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (!again)
         return 0;
     struct proto_request rq;
-    if (proto_request_decode(data, size, &rq) == 0)
-        same(again, proto_request_encode(again, &rq), data, size);
+    for (size_t at = 0, n; (n = proto_request_decode(data + at, size - at, &rq)) > 0; at += n)
+        same(again, proto_request_encode(again, &rq), data + at, n);
     struct proto_reply rp;
-    if (proto_reply_decode(data, size, &rp) == 0)
-        same(again, proto_reply_encode(again, &rp), data, size);
+    for (size_t at = 0, n; (n = proto_reply_decode(data + at, size - at, &rp)) > 0; at += n)
+        same(again, proto_reply_encode(again, &rp), data + at, n);
     struct proto_item item;
     for (size_t at = 0, n; (n = proto_item_decode(data + at, size - at, &item)) > 0; at += n)
         same(again, proto_item_encode(again, &item), data + at, n);

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -26,7 +27,7 @@
 #include "raftd/readers.h"
 #include "raftd/request.h"
 
-enum { VALUE_MAX = 1 << 20, TIMEOUT_MS = 20000, READERS = 2 };
+enum { VALUE_MAX = 1 << 20, TIMEOUT_MS = 20000, READERS = 2, FDS = 2048 };
 
 /* status.c needs them; the core is not what is tested here. */
 const char *raft_role_name(enum raft_role role)
@@ -181,6 +182,12 @@ static int teardown(void **state)
 
 /* --- a client ------------------------------------------------------------------------------------- */
 
+/* What was received on each descriptor and not yet heard: answers share packets. */
+static struct {
+    uint8_t buf[PROTO_PACKET_MAX_BYTES];
+    size_t at, len;
+} inbox[FDS];
+
 static int dial(const struct fake *f)
 {
     struct sockaddr_un addr = {.sun_family = AF_UNIX};
@@ -188,6 +195,8 @@ static int dial(const struct fake *f)
     int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
     assert_true(fd >= 0);
     assert_int_equal(connect(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
+    assert_true(fd < FDS);
+    inbox[fd].at = inbox[fd].len = 0;
     return fd;
 }
 
@@ -218,20 +227,29 @@ struct reply {
     size_t len;
 };
 
+static bool fill_inbox(int fd)
+{
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+    assert_int_equal(poll(&p, 1, TIMEOUT_MS), 1);
+    ssize_t n = recv(fd, inbox[fd].buf, sizeof(inbox[fd].buf), 0);
+    inbox[fd].at = 0;
+    inbox[fd].len = n > 0 ? (size_t)n : 0;
+    return n > 0;
+}
+
 /* 0, or -1 when the connection is closed. */
 static int hear(int fd, struct reply *r)
 {
-    static uint8_t buf[PROTO_PACKET_MAX_BYTES];
     *r = (struct reply){.body = calloc(1, 1)};
     do {
-        struct pollfd p = {.fd = fd, .events = POLLIN};
-        assert_int_equal(poll(&p, 1, TIMEOUT_MS), 1);
-        ssize_t n = recv(fd, buf, sizeof(buf), 0);
-        if (n <= 0) {
+        if (inbox[fd].at == inbox[fd].len && !fill_inbox(fd)) {
             free(r->body);
             return -1;
         }
-        assert_int_equal(proto_reply_decode(buf, (size_t)n, &r->head), 0);
+        size_t size = proto_reply_decode(inbox[fd].buf + inbox[fd].at, inbox[fd].len - inbox[fd].at,
+                                         &r->head);
+        assert_true(size > 0);
+        inbox[fd].at += size;
         r->body = realloc(r->body, r->len + r->head.body_len + 1);
         assert_non_null(r->body);
         memcpy(r->body + r->len, r->head.body, r->head.body_len);
@@ -404,10 +422,26 @@ static void test_pipeline(void **state)
     char key[32];
     for (int c = 0; c < CONNS; c++) {
         fds[c] = dial(f);
-        for (unsigned i = 0; i < N; i++) {
+        for (unsigned i = 0; i < N / 2; i++) {
             snprintf(key, sizeof(key), "%d/%u", c, i);
             ask(fds[c], i % 3 == 1 ? PROTO_GET : PROTO_PUT, 0, i, key, i % 3 == 1 ? "" : "value");
         }
+        uint8_t packet[PROTO_PACKET_MAX_BYTES]; /* and the other half in one packet */
+        size_t len = 0;
+        for (unsigned i = N / 2; i < N; i++) {
+            size_t key_len = (size_t)snprintf(key, sizeof(key), "%d/%u", c, i);
+            uint32_t value_len = i % 3 == 1 ? 0 : 5;
+            len += proto_request_encode(
+                packet + len, &(struct proto_request){.op = i % 3 == 1 ? PROTO_GET : PROTO_PUT,
+                                                      .tag = i,
+                                                      .timeout_ms = TIMEOUT_MS,
+                                                      .key = (const uint8_t *)key,
+                                                      .key_len = (uint16_t)key_len,
+                                                      .part = (const uint8_t *)"value",
+                                                      .part_len = value_len,
+                                                      .value_len = value_len});
+        }
+        assert_int_equal(send(fds[c], packet, len, MSG_NOSIGNAL), len);
     }
     for (int c = 0; c < CONNS; c++) {
         bool answered[N] = {false};
@@ -666,6 +700,12 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_many_connections, setup, teardown),
         cmocka_unit_test(test_listen),
     };
+    struct rlimit files; /* both ends of all connections are in this process */
+    if (getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_max < FDS)
+        return EXIT_FAILURE;
+    files.rlim_cur = FDS;
+    if (setrlimit(RLIMIT_NOFILE, &files) != 0)
+        return EXIT_FAILURE;
     rcu_thread_begin();
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     rcu_thread_end();

@@ -64,7 +64,7 @@ static void test_request_round_trip(void **state)
         size_t len = proto_request_encode(buf, a);
         struct proto_request b;
         uint8_t *copy = exact_copy(buf, len);
-        assert_int_equal(proto_request_decode(copy, len, &b), 0);
+        assert_int_equal(proto_request_decode(copy, len, &b), len);
         assert_int_equal(b.op, a->op);
         assert_int_equal(b.flags, a->flags);
         assert_int_equal(b.timeout_ms, a->timeout_ms);
@@ -78,30 +78,37 @@ static void test_request_round_trip(void **state)
     }
 }
 
-/* Of all the prefixes only those may decode that are requests of their own: puts with less of the
- * value, parts with fewer bytes. */
 static void test_request_truncation(void **state)
 {
     (void)state;
     for (size_t i = 0; i < sizeof(requests) / sizeof(requests[0]); i++) {
-        const struct proto_request *a = &requests[i];
         uint8_t buf[128];
-        size_t len = proto_request_encode(buf, a);
+        struct proto_request b;
+        size_t len = proto_request_encode(buf, &requests[i]);
         for (size_t cut = 0; cut < len; cut++) {
             uint8_t *copy = exact_copy(buf, cut);
-            struct proto_request b;
-            int rc = proto_request_decode(copy, cut, &b);
-            size_t fixed = (size_t)PROTO_REQUEST_HEAD_BYTES + a->key_len;
-            if (rc == 0) {
-                assert_true(a->op == PROTO_PUT || a->op == PROTO_PART);
-                assert_true(cut >= fixed);
-                assert_int_equal(b.part_len, cut - fixed);
-            } else {
-                assert_true(a->op != PROTO_PUT || cut < fixed);
-            }
+            assert_int_equal(proto_request_decode(copy, cut, &b), 0);
             free(copy);
         }
     }
+}
+
+/* All of them in one packet. */
+static void test_requests_joined(void **state)
+{
+    (void)state;
+    enum { N = sizeof(requests) / sizeof(requests[0]) };
+    uint8_t buf[N * 128];
+    struct proto_request b;
+    size_t len = 0, at = 0;
+    for (size_t i = 0; i < N; i++)
+        len += proto_request_encode(buf + len, &requests[i]);
+    for (size_t i = 0; i < N; i++) {
+        at += proto_request_decode(buf + at, len - at, &b);
+        assert_int_equal(b.op, requests[i].op);
+        assert_true(b.tag == requests[i].tag);
+    }
+    assert_int_equal(at, len);
 }
 
 static void test_request_refused(void **state)
@@ -134,22 +141,23 @@ static void test_request_refused(void **state)
     uint8_t buf[128];
     struct proto_request r;
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
-        assert_int_equal(proto_request_decode(buf, proto_request_encode(buf, &bad[i]), &r), -1);
-    static const size_t must_be_zero[] = {3, 6, 7};
-    for (size_t i = 0; i < 3; i++) {
+        assert_int_equal(proto_request_decode(buf, proto_request_encode(buf, &bad[i]), &r), 0);
+    static const size_t wrong[] = {0, 3, 5, 6, 7};
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
         size_t len = proto_request_encode(buf, &requests[0]);
-        buf[must_be_zero[i]] = 1;
-        assert_int_equal(proto_request_decode(buf, len, &r), -1);
+        buf[wrong[i]]++;
+        assert_int_equal(proto_request_decode(buf, len, &r), 0);
     }
-    size_t len = proto_request_encode(buf, &requests[0]);
-    buf[0]++;
-    assert_int_equal(proto_request_decode(buf, len, &r), -1);
     uint8_t *huge = calloc(1, PROTO_PACKET_MAX_BYTES + 1);
     assert_non_null(huge);
     huge[0] = PROTO_VERSION;
     huge[1] = PROTO_PART;
-    assert_int_equal(proto_request_decode(huge, PROTO_PACKET_MAX_BYTES, &r), 0);
-    assert_int_equal(proto_request_decode(huge, PROTO_PACKET_MAX_BYTES + 1, &r), -1);
+    size_t part_len = PROTO_PACKET_MAX_BYTES - PROTO_REQUEST_HEAD_BYTES;
+    huge[6] = (uint8_t)part_len;
+    huge[7] = (uint8_t)(part_len >> 8);
+    assert_int_equal(proto_request_decode(huge, PROTO_PACKET_MAX_BYTES, &r),
+                     PROTO_PACKET_MAX_BYTES);
+    assert_int_equal(proto_request_decode(huge, PROTO_PACKET_MAX_BYTES + 1, &r), 0);
     free(huge);
 }
 
@@ -168,16 +176,16 @@ static void test_reply(void **state)
                                    .body_len = (size_t)result % 5};
         size_t len = proto_reply_encode(buf, &a);
         uint8_t *copy = exact_copy(buf, len);
-        assert_int_equal(proto_reply_decode(copy, len, &b), 0);
+        assert_int_equal(proto_reply_decode(copy, len, &b), len);
         assert_int_equal(b.result, a.result);
         assert_int_equal(b.leader, 300);
         assert_int_equal(b.body_len, a.body_len);
         assert_int_equal(proto_reply_encode(again, &b), len);
         assert_memory_equal(buf, again, len);
         free(copy);
-        for (size_t cut = 0; cut < PROTO_REPLY_HEAD_BYTES; cut++) {
+        for (size_t cut = 0; cut < len; cut++) {
             copy = exact_copy(buf, cut);
-            assert_int_equal(proto_reply_decode(copy, cut, &b), -1);
+            assert_int_equal(proto_reply_decode(copy, cut, &b), 0);
             free(copy);
         }
         assert_string_not_equal(proto_result_text(a.result), "unknown result");
@@ -191,7 +199,7 @@ static void test_reply(void **state)
         struct proto_reply b;
         proto_reply_encode(buf, &(struct proto_reply){.result = RESULT_OK});
         buf[bad[i].at] = bad[i].value;
-        assert_int_equal(proto_reply_decode(buf, sizeof(buf), &b), -1);
+        assert_int_equal(proto_reply_decode(buf, sizeof(buf), &b), 0);
     }
 }
 
@@ -233,6 +241,7 @@ int main(void)
         cmocka_unit_test(test_request_round_trip),
         cmocka_unit_test(test_request_truncation),
         cmocka_unit_test(test_request_refused),
+        cmocka_unit_test(test_requests_joined),
         cmocka_unit_test(test_reply),
         cmocka_unit_test(test_items),
     };
