@@ -179,7 +179,7 @@ static int send_batch(struct run *r, struct conn *conn)
 {
     conn->full = false;
     while (conn->n_free > 0 && r->sent < r->o.ops && !conn->full) {
-        unsigned counts[BATCH];
+        unsigned counts[BATCH] = {0};
         unsigned n = make_batch(r, conn, counts);
         int sent = sendmmsg(conn->fd, r->msgs, n, MSG_DONTWAIT | MSG_NOSIGNAL);
         if (sent < 0 && errno != EAGAIN && errno != EINTR)
