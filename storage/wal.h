@@ -121,8 +121,8 @@ int wal_check(const struct disk *d, const char *dir, const struct wal_options *o
 /* Close files and free memory; w may be NULL. Nothing is written. */
 void wal_close(struct wal *w);
 
-/* Make one batch durable: one write and one fdatasync, plus three syncs when a new segment begins
- * (and more when no spare was made ahead). On 0, and not before, the caller may acknowledge.
+/* Make one batch durable: one write and one fdatasync, three of each when a new segment begins (and
+ * more when no spare was made ahead). No allocation but for a new segment or a truncation. On 0, and not before, the caller may acknowledge.
  *   -ENOSPC    a new segment is needed, none was made ahead and the disk is full. Nothing was
  *              written and the wal is as before: try again when there is space. Batches without
  *              entries usually still succeed, in a part of the segment kept for them.
