@@ -8,7 +8,7 @@
 
 #include "net/link.h"
 
-enum { MS = 1000 };
+enum { MS = 1000, HEARTBEAT = 50 * MS };
 
 static void test_rtt_vectors(void **state)
 {
