@@ -135,17 +135,17 @@ static struct ident expected_ident(const struct conf *conf)
     return id;
 }
 
-/* Says why the directory is refused, and ends. */
-static _Noreturn void refuse_dir(enum ident_result rc, const char *dir, const char *err)
+/* Says why the directory is refused (err names it), and ends. */
+static _Noreturn void refuse_dir(enum ident_result rc, const char *err)
 {
     if (rc == IDENT_FAILED)
         say_fatal(RAFTD_EXIT_DISK, "%s", err);
     if (rc == IDENT_MISSING)
         say_fatal(RAFTD_EXIT_DATA_DIR,
-                  "%s: %s. A new node? Then run raftd --init with the same options once. A node "
-                  "that lost its disk must not be given a new one under its old id",
-                  dir, err);
-    say_fatal(RAFTD_EXIT_DATA_DIR, "%s: %s", dir, err);
+                  "%s. A new node? Then run raftd --init with the same options once. A node that "
+                  "lost its disk must not be given a new one under its old id",
+                  err);
+    say_fatal(RAFTD_EXIT_DATA_DIR, "%s", err);
 }
 
 static int run_init(const struct conf *conf)
@@ -159,7 +159,7 @@ static int run_init(const struct conf *conf)
     if (rc == IDENT_OK)
         rc = ident_create(&disk_posix, conf->data_dir, &id, 0, err, sizeof err);
     if (rc != IDENT_OK)
-        refuse_dir(rc, conf->data_dir, err);
+        refuse_dir(rc, err);
     say_info("%s is now the data directory of node %u of cluster %s", conf->data_dir, id.node_id,
              conf->name);
     return RAFTD_EXIT_OK;
@@ -175,7 +175,7 @@ static struct wal_options claim_dir(const char *dir, const struct ident *want, s
     if (rc == IDENT_OK)
         rc = ident_load(&disk_posix, dir, want, found, err, sizeof err);
     if (rc != IDENT_OK)
-        refuse_dir(rc, dir, err);
+        refuse_dir(rc, err);
     if (err[0] != '\0')
         say_warn("%s", err);
     return (struct wal_options){.storage_id = found->storage_id};
