@@ -1,0 +1,34 @@
+#!/bin/bash
+# Idle means idle: 3 s after the last write nothing is written to disk, and few datagrams leave.
+# shellcheck source=/dev/null
+. "$(dirname "$0")/../lib/cluster.sh"
+limit 90
+
+cluster 3 'election_timeout_ms = 300' # a busy test machine must not cause elections
+start_all
+wait_leader
+for i in {1..20}; do expect 0 ctl 1 --timeout 20 put "k$i" "v"; done
+same_keys
+sleep 3
+sample() { # per node: term, bytes to the log, fsyncs, bytes the kernel counts for the process, datagrams
+    local i
+    for i in 1 2 3; do
+        echo "node$i" "$(field "$i" term fsync_count disk_bytes | tr '\n' ' ')" \
+            "$(sed -n 's/^write_bytes: //p' "/proc/${PID[$i]}/io")"
+    done
+}
+sent() {
+    local i n=0
+    for i in 1 2 3; do n=$((n + $(field "$i" datagrams_sent))); done
+    echo "$n"
+}
+sample >"$WORK/before"
+sent_before=$(sent)
+sleep 5
+sent_after=$(sent)
+sample >"$WORK/after"
+diff "$WORK/before" "$WORK/after" || fail "something was written while nothing happened"
+per_s=$(((sent_after - sent_before) / 5))
+# heartbeats every 100 ms to two followers and their answers: 40; twice that is the limit
+[ "$per_s" -le 80 ] || fail "$per_s datagrams per second in an idle cluster"
+finish "no disk writes in 5 s, $per_s datagrams per second in the whole cluster"

@@ -1,0 +1,427 @@
+# shellcheck shell=bash
+# cluster.sh: a cluster of real daemons on 127.0.0.1, for the end-to-end tests, the demo and the
+# benchmark. Sourced, not run:
+#
+#     . "$(dirname "$0")/../lib/cluster.sh"
+#     limit 120                  this script ends after 120 s at the latest
+#     cluster 3                  configuration and identities of three nodes, nothing started
+#     start 1; start 2; start 3  or: start_all
+#     wait_leader                sets LEADER and LEADER_TERM
+#     ctl 2 put key value        raftctl through node 2
+#     finish "what was shown"    stops all nodes, looks at their exit codes and messages
+#
+# RAFTD and RAFTCTL name the programs (default build/raftd, build/raftctl). Everything is kept under
+# build/e2e/NAME.PID, which is removed on success and kept for you on failure. Only processes that
+# were started here are ended, by their id. Scripts exit with 0 (pass), 77 (skipped), else failed.
+
+# shellcheck disable=SC2034 # many of these variables are for the scripts
+
+set -eu
+SECONDS=0
+SELF=$(realpath "$0")
+TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+cd "$TOP"
+: "${RAFTD:=build/raftd}" "${RAFTCTL:=build/raftctl}"
+NAME=$(basename "$0" .sh)
+: "${WORK:=build/e2e/$NAME.$$}" # relative on purpose: a socket's path has 107 bytes at most
+: "${KEEP:=0}"                  # 1: keep WORK although all went well
+
+declare -A PID=()   # node -> process, of the nodes that run
+declare -A STATE=() # node -> up, paused, down
+HELPERS=()          # other processes started here
+NODES=0
+CONF=
+BASE_PORT=
+LEADER=0
+LEADER_TERM=0
+OUT=
+
+# --- outcome --------------------------------------------------------------------------------------
+
+now_ms() { # of the wall clock; without a fork
+    local t=${EPOCHREALTIME/[.,]/}
+    echo $((t / 1000))
+}
+
+note() { printf '%s\n' "$*"; }
+
+fail() {
+    printf 'FAIL %s: %s\n' "$NAME" "$*" >&2
+    exit 1
+}
+
+skip() {
+    printf 'SKIP %s: %s\n' "$NAME" "$*"
+    exit 77
+}
+
+# Runs the rest of the script under timeout(1), so that it can never hang for good.
+limit() {
+    [ -z "${TIMED-}" ] || return 0
+    TIMED=$1 exec timeout --foreground -k 20 "$1" "$SELF"
+}
+
+end_all() {
+    local i pid
+    for i in "${!PID[@]}"; do
+        pid=${PID[$i]}
+        kill -KILL "$pid" 2>/dev/null || :
+        wait "$pid" 2>/dev/null || :
+    done
+    PID=()
+    for pid in ${HELPERS[@]+"${HELPERS[@]}"}; do
+        kill -TERM "$pid" 2>/dev/null || :
+        wait "$pid" 2>/dev/null || :
+    done
+    HELPERS=()
+}
+
+on_exit() {
+    local code=$?
+    trap - EXIT
+    end_all
+    if [ "$code" != 0 ] && [ "$code" != 77 ]; then
+        printf '%s: messages of the nodes and their data are kept in %s\n' "$NAME" "$WORK" >&2
+        tail -n 5 "$WORK"/*.log >&2 2>/dev/null || :
+    elif [ "$KEEP" != 1 ]; then
+        rm -rf "$WORK"
+    fi
+    exit "$code"
+}
+trap on_exit EXIT
+trap 'fail "stopped after ${SECONDS} s (limit ${TIMED-none} s)"' TERM INT
+
+# expect CODE COMMAND...: runs it, requires that exit code; standard output goes to OUT,
+# standard error to $WORK/stderr.
+expect() {
+    local want=$1 code=0
+    shift
+    OUT=$("$@" 2>"$WORK/stderr") || code=$?
+    [ "$code" = "$want" ] ||
+        fail "exit $code instead of $want: ${*:0:12}: $(head -c 400 "$WORK/stderr")"
+}
+
+# says PATTERN: the last expect's standard error must match it (extended, case does not matter).
+says() {
+    grep -Eiq -- "$1" "$WORK/stderr" || fail "no '$1' in the message: $(head -c 400 "$WORK/stderr")"
+}
+
+# wait_for SECONDS WHAT COMMAND...: repeats it until it succeeds.
+wait_for() {
+    local end=$(($(now_ms) + $1 * 1000)) what=$2
+    shift 2
+    until "$@"; do
+        [ "$(now_ms)" -lt "$end" ] || fail "no $what in time"
+        sleep 0.05
+    done
+}
+
+# --- cluster --------------------------------------------------------------------------------------
+
+udp_port_used() {
+    local hex
+    hex=$(printf ':%04X ' "$1")
+    cat /proc/net/udp /proc/net/udp6 2>/dev/null | grep -q -- "^[^:]*: [0-9A-F]*$hex"
+}
+
+# Sets BASE_PORT so that the N ports from there on are free. Below the ephemeral ports.
+free_ports() {
+    local n=$1 try i
+    for try in {1..50}; do
+        BASE_PORT=$((10000 + (RANDOM * 7 + $$ + try) % 20000))
+        [ "$try" != 1 ] || BASE_PORT=${2:-$BASE_PORT}
+        for ((i = 0; i < n; i++)); do
+            ! udp_port_used $((BASE_PORT + i)) || continue 2
+        done
+        return 0
+    done
+    fail "no $n free UDP ports found"
+}
+
+# conf_write FILE NAME NODES PORT LINE...: nodes with the ports from PORT on; the lines go into
+# [cluster].
+conf_write() {
+    local file=$1 name=$2 nodes=$3 port=$4 i
+    shift 4
+    {
+        printf '[cluster]\nname = %s\n' "$name"
+        for ((i = 1; i <= nodes; i++)); do
+            printf 'node.%d = 127.0.0.1:%d\n' "$i" $((port + i - 1))
+        done
+        [ $# = 0 ] || printf '%s\n' "$@"
+        printf '[node]\ndata_dir = %s/node{id}\nsocket = %s/node{id}.sock\n' "$WORK" "$WORK"
+    } >"$file"
+}
+
+# cluster N [LINE...]: prepares WORK and N nodes, starts nothing.
+cluster() {
+    local i
+    NODES=$1
+    shift
+    [ -x "$RAFTD" ] || fail "no $RAFTD: make first"
+    [ -x "$RAFTCTL" ] || fail "no $RAFTCTL: make first"
+    rm -rf "$WORK"
+    mkdir -p "$WORK"
+    free_ports "$NODES" "${PREFER_PORT:-}"
+    CONF=$WORK/raftd.conf
+    conf_write "$CONF" "$NAME" "$NODES" "$BASE_PORT" "$@"
+    for ((i = 1; i <= NODES; i++)); do
+        "$RAFTD" --init -c "$CONF" -i "$i" >>"$WORK/node$i.log" 2>&1 ||
+            fail "raftd --init of node $i: exit $?"
+        STATE[$i]=down
+    done
+}
+
+ctl() {
+    local i=$1
+    shift
+    "$RAFTCTL" -s "$WORK/node$i.sock" "$@"
+}
+
+launch() { # node i without waiting for it
+    local i=$1
+    "$RAFTD" -c "$CONF" -i "$i" >>"$WORK/node$i.log" 2>&1 &
+    PID[$i]=$!
+    STATE[$i]=up
+}
+
+answers() {
+    ctl "$1" --timeout 1 status >/dev/null 2>&1 && return 0
+    kill -0 "${PID[$1]}" 2>/dev/null || fail "node $1 ended at start"
+    return 1
+}
+
+start() {
+    launch "$1"
+    wait_for 30 "answer of node $1" answers "$1"
+}
+
+start_all() {
+    local i
+    for ((i = 1; i <= NODES; i++)); do launch "$i"; done
+    for ((i = 1; i <= NODES; i++)); do wait_for 30 "answer of node $i" answers "$i"; done
+}
+
+# Waits until node i has ended by itself or by a signal; its exit code goes to CODE.
+CODE=0
+ended() {
+    CODE=0
+    wait "${PID[$1]}" 2>/dev/null || CODE=$?
+    unset "PID[$1]"
+    STATE[$1]=down
+}
+
+has_ended() {
+    local state
+    state=$(sed -n 's/^State:[[:space:]]*\(.\).*/\1/p' "/proc/${PID[$1]}/status" 2>/dev/null) || :
+    [ "${state:-Z}" = Z ]
+}
+
+# For a node that is expected to end by itself.
+wait_end() {
+    STATE[$1]=down
+    wait_for 30 "end of node $1" has_ended "$1"
+    ended "$1"
+}
+
+crash() { # kill -9
+    kill -KILL "${PID[$1]}"
+    ended "$1"
+}
+
+stop() { # clean stop
+    kill -TERM "${PID[$1]}"
+    ended "$1"
+    [ "$CODE" = 0 ] || fail "node $1: exit $CODE at SIGTERM"
+}
+
+pause() {
+    kill -STOP "${PID[$1]}"
+    STATE[$1]=paused
+}
+
+resume() {
+    kill -CONT "${PID[$1]}"
+    STATE[$1]=up
+}
+
+up_nodes() {
+    local i
+    for ((i = 1; i <= NODES; i++)); do
+        [ "${STATE[$i]}" != up ] || printf '%d ' "$i"
+    done
+}
+
+# Any node that is up, but not those named.
+other_than() {
+    local i
+    for i in $(up_nodes); do
+        [[ " $* " == *" $i "* ]] || { echo "$i" && return; }
+    done
+    fail "no node is up but $*"
+}
+
+# --- what the nodes say ---------------------------------------------------------------------------
+
+# field NODE KEY...: those values of status, one per line in the order of status; "" if no answer.
+field() {
+    local i=$1 out
+    shift
+    out=$(ctl "$i" --timeout 2 status 2>/dev/null) || return 0
+    local key value
+    while IFS='=' read -r key value; do
+        [[ " $* " != *" $key "* ]] || printf '%s\n' "$value"
+    done <<<"$out"
+}
+
+# True if some node leads and a majority of the cluster follows it in its term; sets LEADER, LEADER_TERM.
+find_leader() {
+    local i role term leader votes=0 best=0
+    local -A of=()
+    LEADER=0
+    for i in $(up_nodes); do
+        { read -r role && read -r term && read -r leader; } < <(field "$i" role term leader) || continue
+        of[$i]="$term $leader"
+        if [ "$role" = leader ] && [ "$term" -gt "$best" ]; then best=$term LEADER=$i; fi
+    done
+    for i in "${!of[@]}"; do
+        [ "${of[$i]}" != "$best $LEADER" ] || votes=$((votes + 1))
+    done
+    LEADER_TERM=$best
+    [ "$LEADER" != 0 ] && [ $((votes * 2)) -gt "$NODES" ]
+}
+
+wait_leader() { wait_for 30 "leader" find_leader; }
+
+# True if all nodes that are up have the same entries and have applied all of them.
+converged() {
+    local i first='' commit applied last
+    for i in $(up_nodes); do
+        { read -r commit && read -r applied && read -r last; } \
+            < <(field "$i" commit_index applied_index last_index) || return 1
+        [ "$commit" = "$applied" ] && [ "$commit" = "$last" ] || return 1
+        [ "$commit" = "${first:=$commit}" ] || return 1
+    done
+    [ -n "$first" ]
+}
+
+wait_converged() { wait_for 90 "agreement of all nodes on the last entry" converged; }
+
+# Every key with its value, as node i has it: $WORK/keys.I
+keys_of() {
+    ctl "$1" --timeout 30 list --stale >"$WORK/keys.$1" || fail "list on node $1: exit $?"
+}
+
+# All nodes that are up must have the same keys and values; they are in $WORK/keys afterwards.
+same_keys() {
+    local i
+    wait_converged
+    rm -f "$WORK/keys"
+    for i in $(up_nodes); do
+        keys_of "$i"
+        [ -e "$WORK/keys" ] || cp "$WORK/keys.$i" "$WORK/keys"
+        cmp -s "$WORK/keys" "$WORK/keys.$i" ||
+            fail "node $i has other keys: diff $WORK/keys $WORK/keys.$i"
+    done
+}
+
+# --- writers --------------------------------------------------------------------------------------
+
+# writer NAME NODE: writes one new key after the other through that node until $WORK/enough exists.
+# Each outcome goes into its own file: acked.NAME, unknown.NAME (may have happened), refused.NAME
+# (certainly has not).
+writer() {
+    local name=$1 node=$2 n=0 code
+    touch "$WORK/acked.$name" "$WORK/unknown.$name" "$WORK/refused.$name"
+    while [ ! -e "$WORK/enough" ]; do
+        n=$((n + 1)) code=0
+        ctl "$node" --timeout 3 put "$name-$n" "value-$n-$name" 2>>"$WORK/writer.log" >&2 || code=$?
+        case $code in
+        0) echo "$name-$n" >>"$WORK/acked.$name" ;;
+        5) echo "$name-$n" >>"$WORK/unknown.$name" ;;
+        3 | 4 | 7) echo "$name-$n" >>"$WORK/refused.$name" && sleep 0.02 ;;
+        *) echo "put $name-$n through node $node: exit $code" >>"$WORK/broken" ;;
+        esac
+    done
+}
+
+writers_start() { # writers_start NAME:NODE...
+    local w
+    rm -f "$WORK/enough" "$WORK/broken"
+    for w in "$@"; do
+        writer "${w%:*}" "${w#*:}" &
+        HELPERS+=($!)
+    done
+}
+
+writers_stop() {
+    local pid
+    : >"$WORK/enough"
+    for pid in "${HELPERS[@]}"; do wait "$pid" || :; done
+    HELPERS=()
+    [ ! -e "$WORK/broken" ] || fail "$(head -n 3 "$WORK/broken")"
+}
+
+count() { cat "$@" 2>/dev/null | wc -l; }
+
+# After same_keys: every acknowledged write is there with its value, no refused one is.
+check_writes() {
+    cut -d = -f 1 "$WORK/keys" | LC_ALL=C sort >"$WORK/have"
+    cat "$WORK"/acked.* | LC_ALL=C sort >"$WORK/acked"
+    cat "$WORK"/refused.* | LC_ALL=C sort >"$WORK/refused"
+    LC_ALL=C comm -13 "$WORK/have" "$WORK/acked" >"$WORK/lost"
+    LC_ALL=C comm -12 "$WORK/have" "$WORK/refused" >"$WORK/ghosts"
+    [ ! -s "$WORK/lost" ] || fail "$(count "$WORK/lost") acknowledged writes lost: $(head -n 3 "$WORK/lost")"
+    [ ! -s "$WORK/ghosts" ] ||
+        fail "$(count "$WORK/ghosts") writes happened that were refused: $(head -n 3 "$WORK/ghosts")"
+    awk -F = '$1 ~ /^w[0-9]*-[0-9]*$/ { split($1, a, "-"); if ($2 != "value-" a[2] "-" a[1]) print }' \
+        "$WORK/keys" >"$WORK/wrong"
+    [ ! -s "$WORK/wrong" ] || fail "wrong values: $(head -n 3 "$WORK/wrong")"
+    [ -s "$WORK/acked" ] || fail "not one write was acknowledged"
+}
+
+# --- strace: faults in the middle of a running daemon ---------------------------------------------
+
+# strace_attach NODE EXPRESSION...: as strace -e EXPRESSION, attached to a running node.
+STRACE=
+strace_attach() {
+    local pid=${PID[$1]} args=()
+    command -v strace >/dev/null || skip "no strace"
+    shift
+    while [ $# -gt 0 ]; do args+=(-e "$1") && shift; done
+    strace -f -qq -o "$WORK/strace.$pid" "${args[@]}" -p "$pid" 2>"$WORK/strace.log" &
+    STRACE=$!
+    HELPERS+=("$STRACE")
+    local end=$(($(now_ms) + 10000)) t
+    while :; do
+        kill -0 "$STRACE" 2>/dev/null || skip "strace can't attach: $(head -n 1 "$WORK/strace.log")"
+        for t in "/proc/$pid"/task/*; do
+            grep -q "^TracerPid:[[:space:]]*$STRACE\$" "$t/status" 2>/dev/null || break
+        done && grep -q "^TracerPid:[[:space:]]*$STRACE\$" "$t/status" 2>/dev/null && return 0
+        [ "$(now_ms)" -lt "$end" ] || skip "strace did not attach"
+        sleep 0.05
+    done
+}
+
+strace_detach() {
+    local keep=() pid
+    kill -TERM "$STRACE" 2>/dev/null || :
+    wait "$STRACE" 2>/dev/null || :
+    for pid in "${HELPERS[@]}"; do [ "$pid" = "$STRACE" ] || keep+=("$pid"); done
+    HELPERS=(${keep[@]+"${keep[@]}"})
+}
+
+# --- the end --------------------------------------------------------------------------------------
+
+# Stops all nodes cleanly and looks for what a sanitizer or an assertion has said.
+finish() {
+    local i
+    for i in "${!PID[@]}"; do
+        [ "${STATE[$i]}" != paused ] || resume "$i"
+        stop "$i"
+    done
+    if grep -HE 'Sanitizer|runtime error:|[Aa]ssertion' "$WORK"/node*.log; then
+        fail "see above"
+    fi
+    note "$NAME: $* (${SECONDS} s)"
+}
