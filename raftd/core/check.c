@@ -46,9 +46,6 @@ static const char *check_log(const struct raft *r)
     CHECK(r->verified <= r->last_index, "verified beyond the log");
     CHECK(r->written_last <= r->last_index, "written beyond the log");
     CHECK(r->durable_index <= r->written_last, "durable but not written");
-    CHECK(r->inflight_seq == 0 ||
-              (r->inflight_last <= r->written_last && r->durable_index <= r->inflight_last),
-          "the batch in flight is not between durable and written");
     CHECK(r->inflight_seq != 0 || r->durable_index == r->written_last,
           "written, not durable, and nothing in flight");
     CHECK(!r->truncate_pending || r->written_last == r->truncate_to,

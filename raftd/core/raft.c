@@ -167,8 +167,8 @@ static void on_persisted(struct raft *r, raft_time now, uint64_t seq, struct raf
     r->inflight_seq = 0;
     r->durable_term = r->inflight_term;
     r->durable_vote = r->inflight_vote;
-    if (r->inflight_last > r->durable_index) {
-        r->durable_index = r->inflight_last;
+    if (r->written_last > r->durable_index) { /* one batch at a time: all that was written */
+        r->durable_index = r->written_last;
         raft_ack_soon(r);
     }
     raft_election_count(r, now, edit);
@@ -254,7 +254,6 @@ void raft_advance(struct raft *r, raft_time now, const struct raft_ready *rd)
         r->inflight_since = now;
         r->inflight_term = p->term;
         r->inflight_vote = p->vote;
-        r->inflight_last = r->written_last;
     }
     if (rd->read)
         r->read_ready = false;

@@ -348,9 +348,10 @@ struct raft {
     raft_time inflight_since;
     uint64_t inflight_term;
     uint16_t inflight_vote;
-    uint64_t inflight_last; /* our entries up to here will be durable with it */
-    uint64_t written_last;  /* handed to the disk so far, lowered by truncation */
-    bool truncate_pending;  /* Invariant: then written_last == truncate_to */
+    /* Handed to the disk so far. Truncation lowers it: entries that died while a batch was in flight
+     * do not become durable with it. */
+    uint64_t written_last;
+    bool truncate_pending; /* Invariant: then written_last == truncate_to */
     uint64_t truncate_to;
 
     /* Follower. */
@@ -435,7 +436,8 @@ void raft_lead(struct raft *r, raft_time now, unsigned peer, struct raft_msg *m)
 /* Follower: the stream wants an ACK in the next raft_ready() (a gap, a duplicate). */
 void raft_ack_soon(struct raft *r);
 
-/* Follower: the bytes of the current stream do not make sense: asks the leader for a new one. */
+/* Follower: what arrives on the current stream makes no sense. Forgets it (epoch 0) and asks the
+ * leader to probe again, with the next raft_ready(). */
 void raft_refuse_stream(struct raft *r);
 
 /* Term of the entry at index; 0 for index 0 and for indexes beyond the log. */

@@ -236,6 +236,15 @@ void raft_ack_soon(struct raft *r)
         r->ack_due = true;
 }
 
+void raft_refuse_stream(struct raft *r)
+{
+    if (r->role != RAFT_FOLLOWER || r->leader == 0 || r->epoch == 0)
+        return;
+    r->refused_epoch = r->epoch;
+    r->epoch = 0;
+    r->ack_due = true;
+}
+
 static void ack_later(struct raft *r, raft_time now)
 {
     r->ack_by = raft_min(r->ack_by, now + r->cfg.ack_delay);
@@ -269,7 +278,8 @@ void raft_repl_on_lead(struct raft *r, raft_time now, const struct raft_msg *m)
         return;
     r->round = m->lead.round;
     raft_repl_follow_commit(r, m->lead.commit);
-    if (m->lead.epoch > r->probe_seen) { /* a stream to an earlier process of this node */
+    if (m->lead.epoch != r->epoch && m->lead.epoch >= r->probe_seen && m->lead.epoch != 0) {
+        /* a stream to an earlier process of this node, or one that was refused */
         r->refused_epoch = m->lead.epoch;
         r->ack_due = true;
     }
@@ -293,9 +303,11 @@ void raft_repl_on_probe(struct raft *r, raft_time now, const struct raft_msg *m)
     }
     if (!raft_election_heard_leader(r, now, m->from))
         return;
-    r->probe_seen = m->probe.probe;
-    r->refused_epoch = 0;
-    r->epoch = match ? m->probe.probe : 0;
+    if (m->probe.probe > r->probe_seen) { /* a repeated one is only answered again */
+        r->probe_seen = m->probe.probe;
+        r->refused_epoch = 0;
+        r->epoch = match ? m->probe.probe : 0;
+    }
     struct raft_msg ack = {.type = RAFT_MSG_PROBE_ACK, .to = m->from};
     ack.probe_ack.probe = m->probe.probe;
     ack.probe_ack.boot = r->cfg.boot;
@@ -360,9 +372,8 @@ static void truncate(struct raft *r, uint64_t to, struct raft_edit *edit)
         r->truncate_to = to;
     }
     /* A batch in flight may hold entries that are dead now. What follows them at the same indexes
-     * must not be taken for durable when that batch is. */
+     * must not be taken for durable when that batch is: it is not written. */
     r->written_last = raft_min(r->written_last, to);
-    r->inflight_last = raft_min(r->inflight_last, to);
     r->durable_index = raft_min(r->durable_index, to);
 }
 

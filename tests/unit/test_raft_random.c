@@ -19,7 +19,7 @@
 #include <string.h>
 
 enum {
-    RUNS = 300,
+    RUNS = 600,
     LIFE = 40,     /* election timeouts of a life under faults */
     RECOVER = 30,  /* election timeouts in which a healed cluster must have agreed */
     QUIET = 20,    /* election timeouts of rest that follow */
