@@ -5,6 +5,7 @@
 #   make SAN=1            with AddressSanitizer + UndefinedBehaviorSanitizer in build/san
 #   make SAN=thread       with ThreadSanitizer in build/tsan
 #   make SAN=fuzz         clang's libFuzzer targets in build/fuzz
+#   make SAN=cov          with counters for gcovr in build/cov
 #
 # Each test names on its first line what it is linked with:  // LINK: net/wire.c tests/lib/x.c -lev
 # Nothing else is linked in, so the line is also a proof of what the module depends on.
@@ -18,6 +19,7 @@ UNITDIR ?= /lib/systemd/system
 INSTALL ?= install
 STRIP ?= strip
 SECONDS ?= 60
+MINUTES ?= 1000000
 
 Q := $(if $(filter 1,$(V)),,@)
 say := $(if $(Q),@printf '  %-7s %s\n',@:)
@@ -49,8 +51,11 @@ else ifeq ($(SAN),fuzz)
   B := build/fuzz
   CC := clang
   FLAVOUR := $(CHECKED) -fsanitize=fuzzer-no-link,address,undefined
+else ifeq ($(SAN),cov)
+  B := build/cov
+  FLAVOUR := -O0 --coverage
 else
-  $(error SAN=$(SAN): allowed are 1, thread and fuzz)
+  $(error SAN=$(SAN): allowed are 1, thread, fuzz and cov)
 endif
 O := $(B)/obj
 
@@ -71,7 +76,7 @@ TEST_SRCS := $(sort $(wildcard tests/*/*.c))
 UNITS := $(basename $(notdir $(wildcard tests/unit/test_*.c)))
 BENCHES := $(basename $(notdir $(wildcard tests/bench/*.c)))
 FUZZERS := $(basename $(notdir $(wildcard tests/fuzz/fuzz_*.c)))
-SCRIPTS := .ci/run tests/check tests/house $(wildcard tests/demo tests/bench/bench tests/*/*.sh)
+SCRIPTS := .ci/run tests/check tests/cov tests/house $(wildcard tests/demo tests/bench/bench tests/mutants/run tests/*/*.sh)
 
 DAEMON_LIBS := -lev -lurcu-memb -lurcu-cds -lurcu-common -lsodium -linih
 CTL_LIBS := -ljansson -linih
@@ -120,11 +125,37 @@ $(foreach t,$(BENCHES),$(eval $(call test_program,bench,$(t),$(call link_line,te
 units: $(UNITS:%=$(B)/unit/%)
 fuzzers: $(FUZZERS:%=$(B)/fuzz/%)
 
+# The simulator and the explorer run the daemon's own objects.
+SIM_SRCS := $(wildcard tests/sim/*.c tests/lib/sim*.c) tests/lib/memdisk.c $(wildcard tests/lib/linear*.c) \
+  $(wildcard raftd/core/*.c raftd/node*.c) raftd/entries.c raftd/ring.c raftd/cmd.c raftd/kv.c \
+  raftd/status.c $(filter-out net/udp.c,$(wildcard net/*.c)) \
+  $(filter-out storage/disk_posix.c,$(wildcard storage/*.c))
+
+$(B)/raftsim: $(call objs,$(SIM_SRCS))
+	$(say) LINK $@
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ -lurcu-memb -lurcu-cds -lurcu-common -lsodium
+
+$(B)/explore: $(call objs,$(wildcard tests/explore/*.c raftd/core/*.c))
+	$(say) LINK $@
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^
+
 # Tools of the benchmark (the floor): every tests/bench/*.c is one program.
 benches: $(BENCHES:%=$(B)/bench/%)
 
 check: deps-if-missing
 	@tests/check $(NAME)
+
+# Draws new seeds until stopped, or for MINUTES; keeps those that fail in build/soak.seeds.
+soak: deps-if-missing $(B)/raftsim
+	$(B)/raftsim --profile all --minutes $(MINUTES) --keep build/soak.seeds
+
+# Known bugs, one at a time: each must be noticed.
+mutants: deps-if-missing
+	@tests/mutants/run $(NAME)
+
+# Lines and branches that unit tests and simulator reach together.
+cov: deps-if-missing
+	@tests/cov
 
 fuzz: deps-if-missing
 	@FUZZ_SECONDS=$(SECONDS) tests/check $(if $(NAME),fuzz/$(NAME),fuzz)
@@ -173,7 +204,7 @@ clean:
 	rm -rf build
 
 BUILD_PACKAGES := gcc make libc6-dev libev-dev liburcu-dev libsodium-dev libinih-dev libjansson-dev
-TEST_PACKAGES := libcmocka-dev clang libclang-rt-14-dev clang-format clang-tidy cppcheck valgrind \
+TEST_PACKAGES := libcmocka-dev gcovr clang libclang-rt-14-dev clang-format clang-tidy cppcheck valgrind \
   strace iproute2 nftables
 
 MISSING = for p in $(BUILD_PACKAGES) $(TEST_PACKAGES); do \
@@ -197,6 +228,9 @@ help:
 	@echo 'make run        the same three nodes, left running to play with raftctl'
 	@echo 'make check      every test; NAME="unit/test_conf fuzz" runs only those'
 	@echo 'make fuzz       libFuzzer for SECONDS=60 per target; NAME=conf runs only that one'
+	@echo 'make soak       the simulator with new seeds, MINUTES=n or until stopped'
+	@echo 'make mutants    put known bugs in, one at a time: does a test notice each of them?'
+	@echo 'make cov        lines and branches reached by unit tests and simulator'
 	@echo 'make bench      throughput and latency beside the floor of this machine'
 	@echo 'make lint       clang-format, clang-tidy, cppcheck, shellcheck'
 	@echo 'make fmt        format all C files'
@@ -211,5 +245,5 @@ print-%:
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: all objects units fuzzers benches check fuzz demo run bench lint fmt install uninstall \
+.PHONY: all objects units fuzzers benches check cov soak mutants fuzz demo run bench lint fmt install uninstall \
   clean deps deps-if-missing help
