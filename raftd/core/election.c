@@ -61,8 +61,8 @@ void raft_election_step_down(struct raft *r, raft_time now, uint64_t term, enum 
 
 bool raft_election_heard_leader(struct raft *r, raft_time now, uint16_t from)
 {
-    /* Election safety (section 3.4): a term has at most one leader. */
-    if (r->role == RAFT_LEADER || (r->leader != 0 && r->leader != from)) {
+    /* Election safety (section 3.4): a term has at most one leader, and term 0 has none. */
+    if (r->role == RAFT_LEADER || (r->leader != 0 && r->leader != from) || r->term == 0) {
         r->stats.impossible_msgs++;
         return false;
     }

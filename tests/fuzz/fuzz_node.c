@@ -1,0 +1,175 @@
+// LINK: raftd/core/raft.c raftd/core/election.c raftd/core/replication.c raftd/core/read.c raftd/core/trail.c raftd/core/check.c raftd/node.c raftd/node_log.c raftd/node_net.c raftd/node_stream.c raftd/node_write.c raftd/entries.c raftd/ring.c raftd/cmd.c raftd/kv.c net/wire.c net/stream.c net/link.c net/rtt.c storage/crc32c.c storage/record.c -lsodium -lurcu-memb -lurcu-cds -lurcu-common
+/* A whole node against hostile peers: the input is a list of datagrams and other events. Each
+ * datagram gets a header that this node believes, so the frames inside reach core, streams and log.
+ * Whatever comes, the node's invariants hold and nothing is touched that it does not own.
+ *
+ * Input: u8 kind, then by kind
+ *   0..7  datagram from peer kind & 1: u8 term, u8 length, that many bytes of frames
+ *   8     time passes: u8 x 4 ms          9   a client writes u8 bytes
+ *   10    the disk finishes               11  a client reads
+ */
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "net/wire.h"
+#include "raftd/cmd.h"
+#include "raftd/kv.h"
+#include "raftd/node.h"
+#include "raftd/rcu.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+struct world {
+    struct node *node;
+    uint64_t now;
+    uint64_t seqs[4]; /* batches that the disk has to finish, in order */
+    unsigned n_seqs;
+};
+
+static void on_send(void *ctx, unsigned slot, const uint8_t *buf, size_t len)
+{
+    struct world *w = ctx;
+    struct wire_header h;
+    uint16_t to = node_raft(w->node)->peers[slot].id;
+    if (wire_check(buf, len, wire_cluster_id("fuzz"), to, &h) != WIRE_OK ||
+        h.term > node_raft(w->node)->durable_term)
+        abort(); /* what we send ourselves is well-formed and promises nothing too early */
+}
+
+static void on_persist(void *ctx, uint64_t seq, const struct wal_batch *b)
+{
+    struct world *w = ctx;
+    (void)b;
+    if (w->n_seqs == sizeof w->seqs / sizeof w->seqs[0])
+        abort();
+    w->seqs[w->n_seqs++] = seq;
+}
+
+static void on_fetch(void *ctx, unsigned what, uint64_t first, uint8_t *buf, size_t cap)
+{
+    (void)ctx; /* a disk that hangs */
+    (void)what;
+    (void)first;
+    (void)buf;
+    (void)cap;
+}
+
+static void on_answer(void *ctx, struct request *req)
+{
+    (void)ctx;
+    free(req);
+}
+
+static void on_reads_done(void *ctx, uint64_t read)
+{
+    (void)ctx;
+    (void)read;
+}
+
+static void datagram(struct world *w, unsigned slot, uint8_t term, const uint8_t *frames,
+                     size_t len)
+{
+    uint8_t buf[WIRE_HEADER_BYTES + 256];
+    struct wire_writer wr;
+    struct wire_header h = {
+        .from = (uint16_t)(slot + 2),
+        .to = 1,
+        .cluster = wire_cluster_id("fuzz"),
+        .term = node_raft(w->node)->term + (term & 3) - (term & 4 ? 2 : 0),
+        .ts = (uint32_t)w->now,
+    };
+    wire_begin(&wr, buf, sizeof buf, h.term);
+    memcpy(buf + WIRE_HEADER_BYTES, frames, len);
+    (void)wire_end(&wr, &h);
+    wire_put_check(buf, WIRE_HEADER_BYTES + len);
+    int from = raft_peer_slot(node_raft(w->node), h.from);
+    node_datagram(w->node, w->now, from, buf, WIRE_HEADER_BYTES + len);
+}
+
+static void client_writes(struct world *w, size_t len)
+{
+    uint8_t value[255] = {0};
+    struct cmd c = {
+        .op = CMD_PUT,
+        .key = (const uint8_t *)"key",
+        .key_len = 3,
+        .value = value,
+        .value_len = (uint32_t)len,
+    };
+    struct request *req = calloc(1, sizeof *req + CMD_HEAD_BYTES + 3 + len);
+    if (req == NULL)
+        abort();
+    req->cmd_len = (uint32_t)cmd_encode(req->cmd, &c);
+    req->deadline_us = w->now + 100000;
+    node_write(w->node, w->now, req);
+}
+
+static void disk_finishes(struct world *w)
+{
+    if (w->n_seqs == 0)
+        return;
+    uint64_t seq = w->seqs[0];
+    memmove(w->seqs, w->seqs + 1, --w->n_seqs * sizeof w->seqs[0]);
+    node_persisted(w->node, w->now, seq);
+}
+
+/* One event; returns how much of the input it took. */
+static size_t event(struct world *w, const uint8_t *p, size_t left)
+{
+    uint8_t kind = p[0] % 12, arg = left > 1 ? p[1] : 0;
+    size_t used = left > 1 ? 2 : 1;
+    if (kind < 8) {
+        size_t len = left > 2 ? p[2] : 0;
+        if (left > 2)
+            used = 3;
+        if (len > left - used)
+            len = left - used;
+        datagram(w, kind & 1, arg, p + used, len & ~(size_t)3);
+        return used + len;
+    }
+    switch (kind) {
+    case 8: w->now += (uint64_t)arg * 4000; break;
+    case 9: client_writes(w, arg); break;
+    case 10: disk_finishes(w); break;
+    default: (void)node_read(w->node, w->now); break;
+    }
+    return used;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static const uint8_t key[KV_HASH_KEY_BYTES] = {1};
+    static bool registered;
+    if (!registered)
+        rcu_thread_begin();
+    registered = true;
+    struct world w = {.now = 1000000};
+    struct node_config nc = {
+        .cluster = "fuzz",
+        .id = 1,
+        .voters = {1, 2, 3},
+        .n_voters = 3,
+        .election_timeout_us = 150000,
+        .max_value_bytes = 1024,
+        .seed = 1,
+        .boot = 7,
+    };
+    struct node_io io = {&w, on_send, on_persist, on_fetch, on_answer, on_reads_done};
+    struct wal_report rep = {.verdict = WAL_CLEAN};
+    struct kv *kv = kv_new(key);
+    w.node = node_new(&nc, &io, &rep, kv, w.now);
+    if (kv == NULL || w.node == NULL)
+        abort();
+    for (size_t at = 0; at < size;) {
+        at += event(&w, data + at, size - at);
+        node_flush(w.node, w.now);
+        w.now++;
+        if (raft_check(node_raft(w.node)) != NULL || node_deadline(w.node, w.now) == 0)
+            abort();
+    }
+    node_free(w.node);
+    rcu_wait_freed();
+    kv_free(kv);
+    return 0;
+}
