@@ -55,6 +55,9 @@ struct node *node_new(const struct node_config *cfg, const struct node_io *io,
     n->cfg = *cfg;
     if (n->cfg.batch_bytes == 0)
         n->cfg.batch_bytes = NODE_BATCH_BYTES_MAX;
+    if (n->cfg.datagram_bytes == 0)
+        n->cfg.datagram_bytes = WIRE_DATAGRAM_MAX;
+    assert(n->cfg.datagram_bytes <= WIRE_DATAGRAM_MAX);
     n->io = *io;
     n->kv = kv;
     n->start_us = now;
@@ -68,6 +71,9 @@ struct node *node_new(const struct node_config *cfg, const struct node_io *io,
     size_t ring = 4 * (size_t)cfg->max_value_bytes;
     if (ring < NODE_RING_MIN_BYTES)
         ring = NODE_RING_MIN_BYTES;
+    if (cfg->cache_bytes != 0)
+        ring = cfg->cache_bytes;
+    assert(ring >= 2 * n->record_max + NODE_RESERVE_BYTES);
     n->log_rx_cap = n->record_max + NODE_CHUNK_BYTES;
     n->log_rx_buf = malloc(n->log_rx_cap);
     configure_raft(n, wal, now);

@@ -68,6 +68,9 @@ struct node_config {
     uint64_t election_timeout_us;
     uint32_t max_value_bytes;
     uint32_t batch_bytes; /* of one disk batch, 0 = NODE_BATCH_BYTES_MAX */
+    /* For tests of rare paths; 0 = default. Of the cached log (at least two of the largest records
+     * and NODE_RESERVE_BYTES), and of one datagram sent (256..WIRE_DATAGRAM_MAX). */
+    uint32_t cache_bytes, datagram_bytes;
     uint64_t seed;
     uint32_t boot; /* random token of this process */
 };

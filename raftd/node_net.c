@@ -140,7 +140,7 @@ static void out_open(struct out *o, uint64_t term)
     if (o->open && o->w.term != term)
         out_finish(o);
     if (!o->open)
-        wire_begin(&o->w, o->buf, sizeof o->buf, term);
+        wire_begin(&o->w, o->buf, o->n->cfg.datagram_bytes, term);
     o->open = true;
 }
 
@@ -186,7 +186,7 @@ static void out_stream(struct out *o, struct stream_tx *tx, struct wire_data *d)
     uint64_t off;
     size_t want;
     /* The room of an empty datagram is asked for, then what really fits is sent. */
-    while (stream_tx_next(tx, o->now, WIRE_DATAGRAM_MAX, &off, &want)) {
+    while (stream_tx_next(tx, o->now, n->cfg.datagram_bytes, &off, &want)) {
         size_t have = want;
         d->off = off;
         d->bytes = d->stream == WIRE_STREAM_LOG ? log_tx_bytes(n, o->slot, off, &have)

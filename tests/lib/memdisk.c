@@ -290,7 +290,7 @@ static ssize_t md_pread(void *ctx, int fd, void *buf, size_t len, uint64_t offse
     return (ssize_t)len;
 }
 
-static uint64_t used_bytes(const struct memdisk *m)
+uint64_t memdisk_used(const struct memdisk *m)
 {
     uint64_t sum = 0;
 
@@ -310,7 +310,7 @@ static int md_pwritev(void *ctx, int fd, const struct iovec *iov, int n, uint64_
     for (int i = 0; i < n; i++)
         w.len += iov[i].iov_len;
     if (m->limit != 0 && offset + w.len > f->size &&
-        used_bytes(m) + (offset + w.len - f->size) > m->limit)
+        memdisk_used(m) + (offset + w.len - f->size) > m->limit)
         return -ENOSPC;
     w.bytes = must(malloc(w.len + 1));
     size_t at = 0;

@@ -43,6 +43,9 @@ void memdisk_fail_call(struct memdisk *m, uint64_t n, int error);
 /* A disk of that many bytes in all: writes that make files grow beyond are -ENOSPC. */
 void memdisk_limit(struct memdisk *m, uint64_t bytes);
 
+/* Bytes in all files, as the limit counts them. */
+uint64_t memdisk_used(const struct memdisk *m);
+
 enum memdisk_keep {
     MEMDISK_KEEP_NONE,   // of what was not synced, nothing reached the medium
     MEMDISK_KEEP_ALL,    // everything

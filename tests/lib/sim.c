@@ -1,160 +1,75 @@
+/* sim.c: the heap of events and the lives of nodes. See sim.h. */
 #include "tests/lib/sim.h"
 
 #include <assert.h>
-#include <inttypes.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "raftd/kv.h"
-#include "raftd/node.h"
 #include "raftd/rcu.h"
-#include "storage/ident.h"
-#include "tests/lib/memdisk.h"
+#include "tests/lib/sim_impl.h"
 
-enum { NODES = RAFT_VOTERS_MAX, TERMS = 1 << 16, DIR_ID = 77 };
-
-enum kind { EV_DATAGRAM, EV_DISK, EV_WAKE };
-
-struct job { /* of a disk */
-    bool fetch;
-    uint64_t seq;
-    struct wal_batch batch;
-    unsigned what;
-    uint64_t first;
-    uint8_t *buf; /* fetch: the node's; else a copy of the batch's bytes */
-    size_t cap;
-};
-
-struct event {
-    uint64_t at, order;
-    enum kind kind;
-    unsigned node, from;
-    uint64_t generation; /* of the node: events of an earlier life are void */
-    uint8_t *bytes;
-    size_t len;
-    struct job job;
-};
-
-struct put {
-    unsigned node;
-    uint64_t generation;
-    bool done, acked;
-    size_t len;
-    uint64_t revision;
-};
-
-struct reading {
-    uint64_t number, must_see;
-};
-
-struct member {
-    struct sim *sim;
-    unsigned at;
-    struct memdisk *disk;
-    struct wal *wal;
-    struct kv *kv;
-    struct node *node;
-    bool up;
-    uint64_t generation, wake_at, disk_free;
-    struct reading reads[256];
-    unsigned n_reads;
-    uint64_t term, vote_term; /* highest durable ones seen over all lives */
-};
-
-struct sim {
-    struct sim_options o;
-    uint64_t now, rng, order, datagrams;
-    struct event **heap;
-    size_t n_heap, cap_heap;
-    struct member m[NODES];
-    bool cut[NODES][NODES];
-    struct put *puts;
-    unsigned n_puts, cap_puts, acked, pending, served;
-    uint64_t acked_revision, acked_term; /* highest acknowledged, and the term that committed it */
-    uint16_t leader_of[TERMS];
-};
-
-static _Noreturn void broken(struct sim *s, const char *fmt, ...)
+void *sim_must(void *p)
 {
-    va_list ap;
-    va_start(ap, fmt);
-    fflush(stdout);
-    fprintf(stderr, "seed %" PRIu64 " at %" PRIu64 " us: ", s->o.seed, s->now);
-    vfprintf(stderr, fmt, ap);
-    fputc('\n', stderr);
-    va_end(ap);
-    abort();
+    if (p == NULL)
+        abort();
+    return p;
 }
 
-static void trace(struct sim *s, unsigned node, const char *fmt, ...)
-{
-    if (!s->o.trace)
-        return;
-    va_list ap;
-    va_start(ap, fmt);
-    printf("%10" PRIu64 " %u ", s->now, node + 1);
-    vprintf(fmt, ap);
-    putchar('\n');
-    va_end(ap);
-}
+/* ---- chance (splitmix64) ---- */
 
-uint64_t sim_random(struct sim *s, uint64_t below)
+uint64_t sim_roll(struct sim *s, enum stream_rng which, uint64_t below)
 {
-    uint64_t z = s->rng += 0x9e3779b97f4a7c15u;
+    uint64_t z = s->rng[which] += 0x9e3779b97f4a7c15u;
     z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
     z = (z ^ z >> 27) * 0x94d049bb133111ebu;
     z ^= z >> 31;
     return below == 0 ? 0 : z % below;
 }
 
-static uint64_t between(struct sim *s, uint64_t min, uint64_t max)
+uint64_t sim_between(struct sim *s, enum stream_rng which, uint64_t min, uint64_t max)
 {
-    return min + sim_random(s, max - min + 1);
+    return min + sim_roll(s, which, max - min + 1);
+}
+
+bool sim_chance(struct sim *s, enum stream_rng which, uint32_t per_million)
+{
+    return per_million != 0 && sim_roll(s, which, 1000000) < per_million;
 }
 
 /* ---- event heap ---- */
 
-static bool before(const struct event *a, const struct event *b)
+static bool before(const struct slot *a, const struct slot *b)
 {
     return a->at != b->at ? a->at < b->at : a->order < b->order;
 }
 
-static struct event *post(struct sim *s, uint64_t at, enum kind kind, unsigned node)
+static void heap_put(struct sim *s, struct event *e)
 {
-    struct event *e = calloc(1, sizeof *e);
-    assert(e != NULL);
-    e->at = at;
-    e->order = s->order++;
-    e->kind = kind;
-    e->node = node;
-    e->generation = s->m[node].generation;
     if (s->n_heap == s->cap_heap) {
-        s->cap_heap = s->cap_heap ? 2 * s->cap_heap : 256;
-        s->heap = realloc(s->heap, s->cap_heap * sizeof(struct event *));
-        assert(s->heap != NULL);
+        s->cap_heap = s->cap_heap ? 2 * s->cap_heap : 1024;
+        s->heap = sim_must(realloc(s->heap, s->cap_heap * sizeof s->heap[0]));
     }
+    struct slot new = {e->at, e->order, e};
     size_t i = s->n_heap++;
-    while (i > 0 && before(e, s->heap[(i - 1) / 2])) {
+    while (i > 0 && before(&new, &s->heap[(i - 1) / 2])) {
         s->heap[i] = s->heap[(i - 1) / 2];
         i = (i - 1) / 2;
     }
-    s->heap[i] = e;
-    return e;
+    s->heap[i] = new;
 }
 
-static struct event *take(struct sim *s)
+static struct event *heap_take(struct sim *s)
 {
-    struct event *top = s->heap[0], *last = s->heap[--s->n_heap];
+    struct event *top = s->heap[0].e;
+    struct slot last = s->heap[--s->n_heap];
     size_t i = 0;
     for (;;) {
         size_t c = 2 * i + 1;
         if (c >= s->n_heap)
             break;
-        if (c + 1 < s->n_heap && before(s->heap[c + 1], s->heap[c]))
+        if (c + 1 < s->n_heap && before(&s->heap[c + 1], &s->heap[c]))
             c++;
-        if (!before(s->heap[c], last))
+        if (!before(&s->heap[c], &last))
             break;
         s->heap[i] = s->heap[c];
         i = c;
@@ -164,340 +79,354 @@ static struct event *take(struct sim *s)
     return top;
 }
 
-static void drop(struct event *e)
+struct event *sim_post(struct sim *s, uint64_t at, enum event_kind kind, unsigned node)
 {
-    free(e->bytes);
-    if (e->kind == EV_DISK && !e->job.fetch)
-        free(e->job.buf);
-    free(e);
+    struct event *e = s->free_events;
+    if (e != NULL)
+        s->free_events = e->next;
+    else
+        e = sim_must(malloc(sizeof *e));
+    if ((kind == EV_DATAGRAM || kind == EV_DISK) && s->o.quantum_us > 1)
+        at += s->o.quantum_us - 1 - (at - 1) % s->o.quantum_us;
+    e->at = at > s->now ? at : s->now + 1;
+    e->order = s->order++;
+    e->kind = kind;
+    e->node = node;
+    e->from = 0;
+    e->generation = s->m[node].generation;
+    e->op = NO_OP;
+    e->extra = 0;
+    e->frames = 0;
+    e->len = 0;
+    heap_put(s, e);
+    return e;
 }
 
-/* ---- the node's calls ---- */
-
-static void on_send(void *ctx, unsigned slot, const uint8_t *buf, size_t len)
+static void forget(struct sim *s, struct event *e)
 {
-    struct member *m = ctx;
-    struct sim *s = m->sim;
-    unsigned to = node_raft(m->node)->peers[slot].id - 1u;
-    s->datagrams++;
-    unsigned copies = sim_random(s, 1000) < s->o.dup ? 2 : 1;
-    for (unsigned i = 0; i < copies; i++) {
-        if (s->cut[m->at][to] || sim_random(s, 1000) < s->o.loss)
-            continue;
-        struct event *e = post(s, s->now + between(s, s->o.delay_min_us, s->o.delay_max_us),
-                               EV_DATAGRAM, to);
-        e->from = m->at;
-        e->bytes = malloc(len);
-        e->len = len;
-        assert(e->bytes != NULL);
-        memcpy(e->bytes, buf, len);
-    }
+    e->next = s->free_events;
+    s->free_events = e;
 }
 
-static struct event *post_disk(struct member *m)
+/* ---- a node's clock: starts anywhere, runs a little too fast or too slow ---- */
+
+uint64_t sim_local(const struct member *m, uint64_t t)
 {
-    struct sim *s = m->sim;
-    uint64_t start = m->disk_free > s->now ? m->disk_free : s->now;
-    m->disk_free = start + between(s, s->o.disk_min_us, s->o.disk_max_us);
-    return post(s, m->disk_free, EV_DISK, m->at);
+    return m->clock_offset + t + (uint64_t)((int64_t)t * m->clock_ppm / 1000000);
 }
 
-static void on_persist(void *ctx, uint64_t seq, const struct wal_batch *b)
+/* The first virtual time at which the node's clock shows `local`. */
+static uint64_t virtual_of(const struct member *m, uint64_t local)
 {
-    struct event *e = post_disk(ctx);
-    e->job.seq = seq;
-    e->job.batch = *b;
-    size_t len = b->bytes_n > 0 ? b->bytes[0].iov_len : 0;
-    e->job.buf = malloc(len + 1);
-    assert(e->job.buf != NULL && b->bytes_n <= 1);
-    if (len > 0)
-        memcpy(e->job.buf, b->bytes[0].iov_base, len);
-    e->job.batch.bytes[0].iov_base = e->job.buf;
+    if (local <= m->clock_offset)
+        return 0;
+    uint64_t d = local - m->clock_offset;
+    uint64_t t = (uint64_t)((double)d * 1e6 / (1e6 + (double)m->clock_ppm));
+    t = t > 2 ? t - 2 : 0;
+    while (sim_local(m, t) < local)
+        t++;
+    return t;
 }
 
-static void on_fetch(void *ctx, unsigned what, uint64_t first, uint8_t *buf, size_t cap)
-{
-    struct event *e = post_disk(ctx);
-    e->job.fetch = true;
-    e->job.what = what;
-    e->job.first = first;
-    e->job.buf = buf;
-    e->job.cap = cap;
-}
+/* ---- steps of a node ---- */
 
-static void on_answer(void *ctx, struct request *req)
+void sim_wake_later(struct sim *s, struct member *m)
 {
-    struct member *m = ctx;
-    struct sim *s = m->sim;
-    struct put *p = &s->puts[req->client_tag];
-    assert(!p->done);
-    p->done = true;
-    s->pending--;
-    trace(s, m->at, "answer put %u: %d", (unsigned)req->client_tag, (int)req->result);
-    if (req->result == RESULT_OK) {
-        p->acked = true;
-        p->revision = req->revision;
-        s->acked++;
-        if (req->revision > s->acked_revision) {
-            s->acked_revision = req->revision;
-            s->acked_term = node_raft(m->node)->term;
-        }
-        if (node_raft(m->node)->commit_index < req->revision)
-            broken(s, "node %u acknowledged index %" PRIu64 " uncommitted", m->at + 1,
-                   req->revision);
-    }
-    free(req);
-}
-
-static void on_reads_done(void *ctx, uint64_t read)
-{
-    struct member *m = ctx;
-    struct status st;
-    node_status(m->node, m->sim->now, &st);
-    unsigned done = 0;
-    for (; done < m->n_reads && m->reads[done].number <= read; done++) {
-        if (st.applied_index < m->reads[done].must_see)
-            broken(m->sim, "node %u served a read at %" PRIu64 ", %" PRIu64 " was acknowledged",
-                   m->at + 1, st.applied_index, m->reads[done].must_see);
-        m->sim->served++;
-    }
-    m->n_reads -= done;
-    memmove(m->reads, m->reads + done, m->n_reads * sizeof m->reads[0]);
-}
-
-/* ---- nodes ---- */
-
-static void check(struct sim *s, struct member *m)
-{
-    const struct raft *r = node_raft(m->node);
-    const char *what = raft_check(r);
-    if (what != NULL)
-        broken(s, "node %u: %s", m->at + 1, what);
-    if (r->durable_term < m->term)
-        broken(s, "node %u: its term fell", m->at + 1);
-    m->term = r->durable_term;
-    if (r->role == RAFT_LEADER) { /* election safety (figure 3.2) */
-        assert(r->term < TERMS);
-        uint16_t *leader = &s->leader_of[r->term];
-        if (*leader != 0 && *leader != r->cfg.id)
-            broken(s, "nodes %u and %u both lead term %" PRIu64, *leader, r->cfg.id, r->term);
-        *leader = r->cfg.id;
-        /* Leader completeness: checked here by index, in the end by value (sim_check_final). A
-         * deposed leader that does not know it yet may lack what its successors acknowledged. */
-        if (r->term >= s->acked_term && r->last_index < s->acked_revision)
-            broken(s, "leader %u lacks acknowledged entries", r->cfg.id);
-    }
-}
-
-/* After each event of a node: all its work, and its next alarm. */
-static void settle(struct sim *s, struct member *m)
-{
-    node_flush(m->node, s->now);
-    check(s, m);
-    uint64_t at = node_deadline(m->node, s->now);
+    uint64_t local = node_deadline(m->node, sim_local(m, s->now));
+    if (local == RAFT_NEVER)
+        return;
+    uint64_t at = virtual_of(m, local);
     if (at <= s->now)
         at = s->now + 1;
-    if (at != RAFT_NEVER && (m->wake_at <= s->now || at < m->wake_at)) {
-        m->wake_at = at;
-        post(s, at, EV_WAKE, m->at);
-    }
-}
-
-static struct wal_options wal_opts(const struct sim *s)
-{
-    return (struct wal_options){.segment_bytes = s->o.segment_bytes, .storage_id = DIR_ID};
-}
-
-static void boot(struct sim *s, struct member *m)
-{
-    static const uint8_t hash_key[KV_HASH_KEY_BYTES] = "simulated hash!";
-    struct wal_report rep;
-    struct wal_options opts = wal_opts(s);
-    int rc = wal_open(&m->wal, memdisk_disk(m->disk), "/d", &opts, &rep);
-    if (rc < 0)
-        broken(s, "node %u: recovery failed: %s", m->at + 1, rep.message);
-    struct node_config nc = {
-        .cluster = "sim",
-        .id = (uint16_t)(m->at + 1),
-        .n_voters = s->o.nodes,
-        .election_timeout_us = 150000,
-        .max_value_bytes = s->o.max_value_bytes,
-        .batch_bytes = s->o.batch_bytes,
-        .seed = sim_random(s, UINT64_MAX),
-        .boot = (uint32_t)sim_random(s, UINT32_MAX - 1) + 1,
-    };
-    for (unsigned i = 0; i < s->o.nodes; i++)
-        nc.voters[i] = (uint16_t)(i + 1);
-    struct node_io io = {m, on_send, on_persist, on_fetch, on_answer, on_reads_done};
-    m->kv = kv_new(hash_key);
-    m->generation++;
-    m->wake_at = m->disk_free = 0;
-    m->n_reads = 0;
-    m->node = node_new(&nc, &io, &rep, m->kv, s->now);
-    assert(m->kv != NULL && m->node != NULL);
-    m->up = true;
-    trace(s, m->at, "boot, term %" PRIu64 ", last %" PRIu64, rep.term, rep.last_index);
-    settle(s, m);
-}
-
-static void stop(struct sim *s, struct member *m)
-{
-    m->up = false;
-    m->generation++;
-    for (unsigned i = 0; i < s->n_puts; i++) /* their clients see the connection end: unknown */
-        if (s->puts[i].node == m->at && !s->puts[i].done)
-            trace(s, m->at, "put %u lost", i);
-    node_free(m->node);
-    rcu_wait_freed();
-    kv_free(m->kv);
-    wal_close(m->wal);
-    m->node = NULL;
-}
-
-void sim_crash(struct sim *s, unsigned node)
-{
-    struct member *m = &s->m[node];
-    if (!m->up)
+    if (m->wake_at != 0 && at >= m->wake_at)
         return;
-    trace(s, node, "crash");
-    stop(s, m);
-    memdisk_power_cut(m->disk, MEMDISK_KEEP_RANDOM);
+    m->wake_at = at;
+    sim_post(s, at, EV_WAKE, m->at);
 }
 
-void sim_restart(struct sim *s, unsigned node)
+/* The node was told something; its loop goes round when virtual time moves on. */
+void sim_touch(struct sim *s, struct member *m)
 {
-    if (!s->m[node].up)
-        boot(s, &s->m[node]);
+    (void)s;
+    m->dirty = true;
 }
 
-/* One job of a disk. Now and then the power fails in the middle of a write. */
-static void disk_job(struct sim *s, struct member *m, struct job *j)
+static void flush(struct sim *s)
 {
-    if (j->fetch) {
-        uint64_t last;
-        ssize_t len = wal_read(m->wal, j->first, j->buf, j->cap, &last);
-        if (len < 0)
-            broken(s, "node %u: %s", m->at + 1, wal_error(m->wal));
-        node_fetched(m->node, s->now, j->what, (size_t)len);
-        return;
+    for (unsigned i = 0; i < s->o.nodes; i++) {
+        struct member *m = &s->m[i];
+        if (!m->dirty)
+            continue;
+        m->dirty = false;
+        node_flush(m->node, sim_local(m, s->now));
+        sim_check(s, m);
+        sim_wake_later(s, m);
     }
-    int rc = wal_append(m->wal, &j->batch);
-    if (rc < 0)
-        broken(s, "node %u: %s", m->at + 1, wal_error(m->wal));
-    uint64_t number;
-    char err[WAL_MESSAGE_BYTES];
-    if (wal_wants_spare(m->wal, &number) && sim_random(s, 2) == 0) {
-        rc = wal_make_spare(memdisk_disk(m->disk), "/d", number, s->o.segment_bytes, err,
-                            sizeof err);
-        if (rc < 0)
-            broken(s, "node %u: %s", m->at + 1, err);
-        wal_spare_made(m->wal, number);
-    }
-    node_persisted(m->node, s->now, j->seq);
 }
 
-static bool cut_in_the_middle(struct sim *s, struct member *m, const struct event *e)
+static void handle_node(struct sim *s, struct member *m, struct event *e)
 {
-    if (e->job.fetch || sim_random(s, 2000) != 0 || s->o.loss == 0)
+    switch (e->kind) {
+    case EV_DATAGRAM: sim_datagram(s, m, e); break;
+    case EV_DISK: sim_disk_done(s, m); break;
+    case EV_SUBMIT: sim_submit(s, m, e); break;
+    case EV_WAKE:
+        if (e->at != m->wake_at && e->extra == 0)
+            return;
+        sim_note(s, NOTE_WAKE, m->at, 0, 0, 0);
+        m->wake_at = 0;
+        sim_touch(s, m);
+        break;
+    default: abort();
+    }
+}
+
+/* False when the event was put off. */
+static bool handle(struct sim *s, struct event *e)
+{
+    struct member *m = &s->m[e->node];
+    switch (e->kind) {
+    case EV_CLIENT: sim_client(s, e); return true;
+    case EV_FAULT: sim_fault(s); return true;
+    case EV_FLAP: sim_flap(s, e); return true;
+    case EV_HEAL:
+        if (e->extra == s->net_generation)
+            sim_net_heal(s);
+        return true;
+    case EV_BOOT:
+        if (!m->up && !m->dead && e->generation == m->generation)
+            sim_boot(s, m);
+        return true;
+    case EV_ROOM:
+        m->full = false;
+        memdisk_limit(m->disk, 0);
+        return true;
+    case EV_DATAGRAM:
+    case EV_DISK:
+    case EV_WAKE:
+    case EV_SUBMIT: break;
+    }
+    if (!m->up || (e->kind != EV_DATAGRAM && e->generation != m->generation)) {
+        if (e->kind == EV_SUBMIT)
+            sim_not_sent(s, e->op);
+        return true;
+    }
+    if (s->now < m->paused_until) {
+        if (e->kind == EV_DATAGRAM && m->backlog++ >= BACKLOG)
+            return true;
+        if (e->kind == EV_WAKE && e->at == m->wake_at)
+            e->extra = 1;
+        e->at = m->paused_until;
+        e->order = s->order++;
+        heap_put(s, e);
         return false;
-    memdisk_fail_call(m->disk, 1 + sim_random(s, 3), 5);
-    (void)wal_append(m->wal, &e->job.batch); /* whatever it says, nobody hears it */
-    memdisk_fail_call(m->disk, 0, 0);
-    sim_crash(s, m->at);
+    }
+    m->backlog = 0;
+    handle_node(s, m, e);
     return true;
 }
 
-static void handle(struct sim *s, struct event *e)
+static void step(struct sim *s)
 {
-    struct member *m = &s->m[e->node];
-    if (!m->up || (e->kind != EV_DATAGRAM && e->generation != m->generation))
-        return;
-    switch (e->kind) {
-    case EV_DATAGRAM:
-        node_datagram(m->node, s->now, raft_peer_slot(node_raft(m->node), (uint16_t)(e->from + 1)),
-                      e->bytes, e->len);
-        break;
-    case EV_DISK:
-        if (cut_in_the_middle(s, m, e))
-            return;
-        disk_job(s, m, &e->job);
-        break;
-    case EV_WAKE:
-        if (e->at != m->wake_at)
-            return;
-        m->wake_at = 0;
-        break;
-    }
-    settle(s, m);
+    struct event *e = heap_take(s);
+    s->now = e->at;
+    s->t.events++;
+    if (handle(s, e))
+        forget(s, e);
+    if (s->n_heap == 0 || s->heap[0].at > s->now)
+        flush(s);
 }
 
 void sim_run(struct sim *s, uint64_t us)
 {
     uint64_t until = s->now + us;
-    while (s->n_heap > 0 && s->heap[0]->at <= until) {
-        struct event *e = take(s);
-        s->now = e->at;
-        handle(s, e);
-        drop(e);
+    flush(s);
+    while (s->n_heap > 0 && s->heap[0].at <= until) {
+        if (s->o.events_max != 0 && !s->calm && s->t.events >= s->o.events_max)
+            return;
+        step(s);
     }
     s->now = until;
 }
 
+/* ---- lives ---- */
+
+static void configure(struct sim *s, const struct member *m, struct node_config *nc)
+{
+    *nc = (struct node_config){
+        .cluster = "sim",
+        .id = (uint16_t)(m->at + 1),
+        .n_voters = s->o.nodes,
+        .election_timeout_us = s->o.election_timeout_us,
+        .max_value_bytes = s->o.max_value_bytes,
+        .batch_bytes = s->o.batch_bytes,
+        .cache_bytes = s->o.cache_bytes,
+        .datagram_bytes = s->o.datagram_bytes,
+        .seed = sim_roll(s, RNG_NODE, UINT64_MAX),
+        /* different in every life of every node, as 32 random bits nearly are */
+        .boot = ++s->boots ^ (uint32_t)s->o.seed << 20,
+    };
+    if (nc->boot == 0)
+        nc->boot = UINT32_MAX;
+    for (unsigned i = 0; i < s->o.nodes; i++)
+        nc->voters[i] = (uint16_t)(i + 1);
+}
+
+void sim_boot(struct sim *s, struct member *m)
+{
+    static const struct node_io calls = {NULL,         sim_on_send,   sim_on_persist,
+                                         sim_on_fetch, sim_on_answer, sim_on_reads_done};
+    static const uint8_t hash_key[KV_HASH_KEY_BYTES] = "simulated hash!";
+    struct wal_report rep;
+    struct node_config nc;
+    if (!sim_recover(s, m, &rep))
+        return;
+    configure(s, m, &nc);
+    struct node_io io = calls;
+    io.ctx = m;
+    if (m->kv == NULL)
+        m->kv = sim_must(kv_new(hash_key));
+    m->generation++;
+    m->wake_at = m->paused_until = 0;
+    m->backlog = 0;
+    m->job_head = m->n_jobs = 0;
+    m->n_reads = 0;
+    m->lead_term = m->applied = 0;
+    m->committed = &s->root;
+    m->durable = rep.last_index;
+    m->node = sim_must(node_new(&nc, &io, &rep, m->kv, sim_local(m, s->now)));
+    m->up = true;
+    s->t.boots++;
+    sim_note(s, NOTE_BOOT, m->at, rep.term, rep.vote, rep.last_index);
+    sim_touch(s, m);
+}
+
+/* A new process starts with nothing; emptying the table costs less than a new one. */
+static void empty(struct kv *kv)
+{
+    const struct kv_object **list;
+    size_t n;
+    struct kv_range all = {0};
+    bool existed;
+    rcu_enter();
+    int rc = kv_list(kv, &all, &list, &n);
+    assert(rc == 0);
+    for (size_t i = 0; i < n; i++) {
+        struct cmd c = {.op = CMD_DELETE, .key = list[i]->bytes, .key_len = list[i]->key_len};
+        kv_apply(kv, 1, &c, &existed);
+    }
+    rcu_leave();
+    free(list);
+    assert(kv_count(kv) == 0);
+}
+
+void sim_stop_node(struct sim *s, struct member *m, enum sim_stop how)
+{
+    sim_note(s, NOTE_DOWN, m->at, how, 0, 0);
+    if (m->up) {
+        m->up = m->dirty = false;
+        m->generation++;
+        sim_clients_lost(s, m);
+        node_free(m->node);
+        empty(m->kv);
+        wal_close(m->wal);
+        m->node = NULL;
+        m->wal = NULL;
+    }
+    switch (how) {
+    case STOP_CUT_NONE: memdisk_power_cut(m->disk, MEMDISK_KEEP_NONE); break;
+    case STOP_CUT_ALL: memdisk_power_cut(m->disk, MEMDISK_KEEP_ALL); break;
+    case STOP_CUT_RANDOM: memdisk_power_cut(m->disk, MEMDISK_KEEP_RANDOM); break;
+    case STOP_KILL: memdisk_kill(m->disk); return;
+    }
+    m->clock_offset = sim_between(s, RNG_NODE, 1000, UINT64_C(1) << 40); /* the box starts anew */
+}
+
+void sim_boot_later(struct sim *s, struct member *m, uint64_t us)
+{
+    sim_post(s, s->now + us, EV_BOOT, m->at);
+}
+
 struct sim *sim_new(const struct sim_options *o)
 {
-    struct sim *s = calloc(1, sizeof *s);
-    assert(s != NULL && o->nodes <= NODES);
+    struct sim *s = sim_must(calloc(1, sizeof *s));
+    assert(o->nodes >= 1 && o->nodes <= NODES);
     s->o = *o;
-    s->rng = o->seed;
+    for (unsigned i = 0; i < RNGS; i++)
+        s->rng[i] = o->seed * RNGS + i;
+    for (unsigned i = 0; i < RNGS; i++)
+        s->rng[i] = sim_roll(s, (enum stream_rng)i, UINT64_MAX);
     s->now = 1000000;
+    sim_check_init(s);
+    sim_clients_init(s);
     for (unsigned i = 0; i < o->nodes; i++) {
         struct member *m = &s->m[i];
         m->sim = s;
         m->at = i;
-        m->disk = memdisk_new(sim_random(s, UINT64_MAX));
-        struct ident id = {.cluster_id = 1, .storage_id = DIR_ID, .node_id = (uint16_t)(i + 1)};
-        char err[WAL_MESSAGE_BYTES];
-        int lock;
-        enum ident_result rc = ident_lock(memdisk_disk(m->disk), "/d", true, &lock, err,
-                                          sizeof err);
-        if (rc == IDENT_OK)
-            rc = ident_create(memdisk_disk(m->disk), "/d", &id, o->segment_bytes, err, sizeof err);
-        if (rc != IDENT_OK)
-            broken(s, "node %u: %s", i + 1, err);
+        m->clock_offset = sim_between(s, RNG_NODE, 1000, UINT64_C(1) << 40);
+        if (o->ppm_max > 0)
+            m->clock_ppm = (int64_t)sim_between(s, RNG_NODE, 0, 2 * (uint64_t)o->ppm_max) -
+                           o->ppm_max;
+        sim_disk_new(s, m);
     }
     for (unsigned i = 0; i < o->nodes; i++)
-        boot(s, &s->m[i]);
+        sim_boot(s, &s->m[i]);
+    sim_fault_init(s);
     return s;
 }
 
 void sim_free(struct sim *s)
 {
     for (unsigned i = 0; i < s->o.nodes; i++) {
-        if (s->m[i].up)
-            stop(s, &s->m[i]);
-        memdisk_free(s->m[i].disk);
+        struct member *m = &s->m[i];
+        if (m->up)
+            sim_stop_node(s, m, STOP_KILL);
+        for (unsigned j = 0; j < JOBS; j++)
+            free(m->jobs[j].own);
+        kv_free(m->kv);
+        memdisk_free(m->disk);
     }
     while (s->n_heap > 0)
-        drop(take(s));
+        forget(s, heap_take(s));
+    while (s->free_events != NULL) {
+        struct event *e = s->free_events;
+        s->free_events = e->next;
+        free(e);
+    }
+    sim_clients_free(s);
+    sim_check_free(s);
     free(s->heap);
-    free(s->puts);
     free(s);
 }
+
+/* ---- by hand ---- */
 
 uint64_t sim_now(const struct sim *s)
 {
     return s->now;
 }
 
-void sim_set_loss(struct sim *s, uint32_t loss, uint32_t dup)
+const struct sim_totals *sim_totals(struct sim *s)
 {
-    s->o.loss = loss;
-    s->o.dup = dup;
+    s->t.virtual_us = s->now - 1000000;
+    return &s->t;
 }
 
 bool sim_is_up(const struct sim *s, unsigned node)
 {
     return s->m[node].up;
+}
+
+void sim_crash(struct sim *s, unsigned node)
+{
+    if (s->m[node].up)
+        sim_stop_node(s, &s->m[node], STOP_CUT_RANDOM);
+}
+
+void sim_restart(struct sim *s, unsigned node)
+{
+    if (!s->m[node].up)
+        sim_boot(s, &s->m[node]);
 }
 
 void sim_cut(struct sim *s, unsigned from, unsigned to, bool cut)
@@ -507,96 +436,21 @@ void sim_cut(struct sim *s, unsigned from, unsigned to, bool cut)
 
 void sim_heal(struct sim *s)
 {
-    memset(s->cut, 0, sizeof s->cut);
-    sim_set_loss(s, 0, 0);
-}
-
-/* ---- clients ---- */
-
-static size_t key_of(unsigned number, uint8_t *key)
-{
-    return (size_t)snprintf((char *)key, 16, "k%u", number);
-}
-
-static uint8_t value_byte(unsigned number, size_t i)
-{
-    return (uint8_t)(number * 31 + i * 7 + (i >> 8));
-}
-
-unsigned sim_put(struct sim *s, unsigned node, size_t len, uint64_t timeout_us)
-{
-    unsigned number = s->n_puts++;
-    if (number >= s->cap_puts) {
-        s->cap_puts = s->cap_puts ? 2 * s->cap_puts : 256;
-        s->puts = realloc(s->puts, s->cap_puts * sizeof s->puts[0]);
-        assert(s->puts != NULL);
-    }
-    struct member *m = &s->m[node];
-    s->puts[number] = (struct put){.node = node, .generation = m->generation, .len = len};
-    if (!m->up) {
-        s->puts[number].done = true;
-        return number;
-    }
-    uint8_t key[16];
-    struct cmd c = {.op = CMD_PUT, .key = key, .value_len = (uint32_t)len};
-    c.key_len = (uint16_t)key_of(number, key);
-    struct request *req = calloc(1, sizeof *req + CMD_HEAD_BYTES + sizeof key + len);
-    uint8_t *value = malloc(len + 1);
-    assert(req != NULL && value != NULL);
-    for (size_t i = 0; i < len; i++)
-        value[i] = value_byte(number, i);
-    c.value = value;
-    req->cmd_len = (uint32_t)cmd_encode(req->cmd, &c);
-    free(value);
-    req->client_tag = number;
-    req->deadline_us = s->now + timeout_us;
-    s->pending++;
-    node_write(m->node, s->now, req);
-    settle(s, m);
-    return number;
-}
-
-bool sim_read(struct sim *s, unsigned node)
-{
-    struct member *m = &s->m[node];
-    if (!m->up || m->n_reads == sizeof m->reads / sizeof m->reads[0])
-        return false;
-    uint64_t must_see = s->acked_revision;
-    m->reads[m->n_reads].must_see = must_see;
-    m->reads[m->n_reads++].number = node_read(m->node, s->now);
-    settle(s, m);
-    return true;
-}
-
-unsigned sim_acked(const struct sim *s)
-{
-    return s->acked;
-}
-
-unsigned sim_pending(const struct sim *s)
-{
-    return s->pending;
-}
-
-unsigned sim_reads_served(const struct sim *s)
-{
-    return s->served;
-}
-
-uint64_t sim_datagrams(const struct sim *s)
-{
-    return s->datagrams;
+    s->calm = true;
+    sim_net_heal(s);
+    sim_fault_calm(s);
 }
 
 int sim_leader(const struct sim *s)
 {
     for (unsigned i = 0; i < s->o.nodes; i++) {
-        if (!s->m[i].up || node_raft(s->m[i].node)->role != RAFT_LEADER)
+        if (!s->m[i].up || s->m[i].node->raft.role != RAFT_LEADER)
             continue;
+        const struct raft *l = &s->m[i].node->raft;
         unsigned followers = 0;
         for (unsigned j = 0; j < s->o.nodes; j++)
-            followers += s->m[j].up && node_raft(s->m[j].node)->leader == i + 1 &&
-                         node_raft(s->m[j].node)->term == node_raft(s->m[i].node)->term;
+            followers += s->m[j].up && s->m[j].node->raft.leader == i + 1 &&
+                         s->m[j].node->raft.term == l->term;
         if (followers > s->o.nodes / 2)
             return (int)i;
     }
@@ -608,75 +462,12 @@ bool sim_converged(const struct sim *s)
     int leader = sim_leader(s);
     if (leader < 0 || s->pending > 0)
         return false;
-    uint64_t last = node_raft(s->m[leader].node)->last_index;
+    const struct entry *tip = s->m[leader].tip;
     for (unsigned i = 0; i < s->o.nodes; i++) {
-        struct status st;
-        if (!s->m[i].up)
-            continue;
-        node_status(s->m[i].node, s->now, &st);
-        if (st.applied_index != last || st.durable_index != last || s->m[i].n_reads > 0)
+        const struct member *m = &s->m[i];
+        if (m->up && (m->tip != tip || m->node->applied != tip->index || m->hard.tip != tip ||
+                      m->n_reads > 0))
             return false;
     }
     return true;
-}
-
-void sim_print(const struct sim *s)
-{
-    fprintf(stderr, "seed %" PRIu64 " at %" PRIu64 " us, %u puts pending\n", s->o.seed, s->now,
-            s->pending);
-    for (unsigned i = 0; i < s->o.nodes; i++) {
-        char text[STATUS_TEXT_MAX_BYTES];
-        struct status st = {0};
-        if (!s->m[i].up) {
-            fprintf(stderr, "%u down\n", i + 1);
-            continue;
-        }
-        node_status(s->m[i].node, s->now, &st);
-        size_t len = status_print(&st, s->now, text, sizeof text);
-        for (size_t c = 0; c < len; c++)
-            if (text[c] == '\n')
-                text[c] = ' ';
-        fprintf(stderr, "%.*s\n", (int)len, text);
-    }
-}
-
-static void check_put(struct sim *s, struct member *m, unsigned number)
-{
-    const struct put *p = &s->puts[number];
-    uint8_t key[16];
-    const struct kv_object *o = kv_get(m->kv, key, key_of(number, key));
-    if (o == NULL) {
-        if (p->acked)
-            broken(s, "node %u: acknowledged put %u is lost", m->at + 1, number);
-        return;
-    }
-    if (o->create_revision != o->modify_revision)
-        broken(s, "node %u: put %u was done twice", m->at + 1, number);
-    if (p->acked && o->modify_revision != p->revision)
-        broken(s, "node %u: put %u has another revision than told", m->at + 1, number);
-    if (o->value_len != p->len)
-        broken(s, "node %u: put %u has another length", m->at + 1, number);
-    for (size_t i = 0; i < p->len; i++)
-        if (kv_value(o)[i] != value_byte(number, i))
-            broken(s, "node %u: put %u has another value", m->at + 1, number);
-}
-
-void sim_check_final(struct sim *s)
-{
-    uint8_t first[KV_DIGEST_BYTES], other[KV_DIGEST_BYTES];
-    const struct member *seen = NULL;
-    for (unsigned i = 0; i < s->o.nodes; i++) {
-        struct member *m = &s->m[i];
-        if (!m->up)
-            continue;
-        rcu_enter();
-        for (unsigned k = 0; k < s->n_puts; k++)
-            check_put(s, m, k);
-        rcu_leave();
-        int rc = kv_digest(m->kv, seen == NULL ? first : other);
-        assert(rc == 0);
-        if (seen != NULL && memcmp(first, other, sizeof first) != 0)
-            broken(s, "nodes %u and %u differ", seen->at + 1, m->at + 1);
-        seen = m;
-    }
 }

@@ -1,9 +1,20 @@
-/* sim.h: a whole cluster in one process: real nodes, real storage, pretended network, disk, clock.
+/* sim.h: a whole cluster in one process: real nodes and real storage; pretended network, disks,
+ * clocks and clients.
  *
- * Everything that happens is an event with a virtual time; the same seed gives the same run. Nodes
- * crash between any two events and in the middle of a disk write (power cut of a memdisk). After
- * every event the node that acted is checked (raft_check and the cluster's invariants); a broken
- * one ends the program with the seed.
+ * Everything that happens is an event with a virtual time in one heap. All choices come from the
+ * seed, so the same seed and the same program give the same run. After every step the node that
+ * acted is checked, by itself and against the whole cluster's history (sim_check.c has the list).
+ * What is broken ends the run with a sentence, the last events and the seed.
+ *
+ * A run has two phases. Safety: faults of all kinds drawn for this seed, never more than the
+ * cluster promises to survive. Liveness: a random majority is healed, the rest stays dead; it must
+ * elect a leader, answer everything, agree, and then keep still.
+ *
+ *   sim.c        event heap, lives of nodes          sim_net.c     datagrams and their faults
+ *   sim_disk.c   disks, their faults, recovery       sim_client.c  clients and what they may see
+ *   sim_check.c  the cluster's history, invariants   sim_fault.c   when which fault happens
+ *   sim_plan.c   profiles; what a seed draws         sim_phase.c   the two phases
+ *   sim_note.c   trace
  */
 #ifndef TESTS_SIM_H
 #define TESTS_SIM_H
@@ -11,55 +22,129 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
+/* Kinds of faults. The first group: per million datagrams. The second: per 1000 seconds of the
+ * whole cluster. The third: yes or no, when the cluster is made. */
+#define SIM_FAULTS(X)                                                                              \
+    X(LOSS, "loss")           /* a datagram is lost */                                             \
+    X(DUP, "dup")             /* comes twice */                                                    \
+    X(DELAY, "delay")         /* comes up to half a second late, after others */                   \
+    X(LATE, "late")           /* comes again, up to a minute later */                              \
+    X(FLIP, "flip")           /* bits flipped, or cut short */                                     \
+    X(STRAY, "stray")         /* a copy arrives at a node it is not for */                         \
+    X(PARTITION, "partition") /* two groups that cannot talk */                                    \
+    X(ONEWAY, "oneway")       /* one group does not hear the other */                              \
+    X(PARTIAL, "partial")     /* any set of links in any direction */                              \
+    X(FLAP, "flap")           /* one link comes and goes */                                        \
+    X(CRASH, "crash")         /* power cut: unsynced writes kept, lost or torn */                  \
+    X(KILL, "kill")           /* the process dies, the page cache stays */                         \
+    X(MIDOP, "midop")         /* power cut or kill in the middle of a disk operation */            \
+    X(CUTALL, "cutall")       /* power cut of all nodes at once */                                 \
+    X(PAUSE, "pause")         /* a process stops for a while, its clock goes on */                 \
+    X(SLOW, "slow")           /* a disk is slow for a while */                                     \
+    X(STALL, "stall")         /* a disk hangs for seconds */                                       \
+    X(FULL, "full")           /* a disk is full for a while */                                     \
+    X(EIO, "eio")             /* a disk operation fails: the process must end */                   \
+    X(ROT, "rot")             /* durable bytes of a minority of nodes change */                    \
+    X(CLOCK, "clock")         /* clocks run up to 1 % fast or slow */                              \
+    X(SMALL, "small")         /* small segments, batches, caches, datagrams, fetches */            \
+    X(COARSE, "coarse")       /* events come in bunches: many per loop iteration */
+
+#define SIM_FAULT_ENUM(name, text) SIM_##name,
+enum sim_fault { SIM_FAULTS(SIM_FAULT_ENUM) SIM_FAULT_COUNT };
+
+const char *sim_fault_name(enum sim_fault f);
+
+/* Everything that a run depends on. */
 struct sim_options {
     uint64_t seed;
     unsigned nodes;
-    uint32_t loss, dup; /* per mille of datagrams                                     */
-    uint64_t delay_min_us, delay_max_us;
-    uint64_t disk_min_us, disk_max_us;
+    uint32_t rate[SIM_FAULT_COUNT];
+
+    uint64_t delay_min_us, delay_max_us; /* of datagrams */
+    uint64_t disk_min_us, disk_max_us;   /* of one batch */
+    uint64_t quantum_us;                 /* datagrams and disks finish at multiples of it */
+    uint64_t election_timeout_us;
+
     uint32_t max_value_bytes;
     uint32_t segment_bytes;
-    uint32_t batch_bytes;
-    bool trace; /* one line per event on standard output                      */
+    uint32_t batch_bytes;    /* of node_config, 0 = default */
+    uint32_t cache_bytes;    /* of node_config, 0 = default */
+    uint32_t datagram_bytes; /* of node_config, 0 = default */
+    uint32_t fetch_bytes;    /* a fetch brings at most this, or one record; 0 = no limit */
+    int ppm_max;             /* clocks: this much too fast or too slow, in millionths */
+
+    unsigned clients;
+    unsigned hot_keys;
+    uint64_t think_us;   /* a client's mean pause between two operations */
+    uint64_t timeout_us; /* of operations */
+    unsigned closure; /* one in so many batches: recover the worst images of that disk; 0 never */
+
+    uint64_t time_us;    /* length of the safety phase ... */
+    uint64_t events_max; /* ... or so many events (0: no limit) */
+
+    FILE *trace; /* one line per event, NULL = none */
+    /* Told what is broken, before the program aborts: `kind` is the same for all failures of one
+     * sort, `text` is the sentence. NULL: print and abort. */
+    void (*failed)(void *ctx, const char *kind, const char *text);
+    void *failed_ctx;
+};
+
+struct sim_totals {
+    uint64_t virtual_us, events, datagrams, bytes, batches, closures;
+    uint64_t writes, acked, unknown, refused, reads, lists, local_reads;
+    uint64_t boots, leaders, committed, histories;
+    uint64_t faults[SIM_FAULT_COUNT]; /* how often each really happened */
+    uint64_t elected_us;              /* liveness: until there was a leader ... */
+    uint64_t converged_us;            /* ... and until all was answered and equal */
+    uint64_t idle_datagrams;          /* of the idle stretch, per second */
+    uint64_t hash;                    /* of everything that happened */
 };
 
 struct sim;
 
+/* Profiles by number, NULL behind the last; and what a seed draws from one. nodes 0: drawn too. */
+const char *sim_profile_name(unsigned profile);
+const char *sim_profile_help(unsigned profile);
+void sim_plan(struct sim_options *o, unsigned profile, uint64_t seed, unsigned nodes);
+
 struct sim *sim_new(const struct sim_options *o);
 void sim_free(struct sim *s);
 
+/* Both phases. Returns when all is well. */
+void sim_live(struct sim *s);
+const struct sim_totals *sim_totals(struct sim *s);
+
+/* ---- by hand, for tests of one thing ---- */
+
 uint64_t sim_now(const struct sim *s);
-uint64_t sim_random(struct sim *s, uint64_t below);
-void sim_set_loss(struct sim *s, uint32_t loss, uint32_t dup);
-void sim_run(struct sim *s,
-             uint64_t us); /* handle all events of the next `us` microseconds       */
-
+void sim_run(struct sim *s, uint64_t us); /* handle all events of the next `us` microseconds */
 bool sim_is_up(const struct sim *s, unsigned node);
-void sim_crash(struct sim *s, unsigned node); /* power cut: unsynced writes kept, lost or torn   */
-void sim_restart(struct sim *s,
-                 unsigned node); /* recovers from its disk                          */
-void sim_cut(struct sim *s, unsigned from, unsigned to,
-             bool cut);       /* one direction                */
-void sim_heal(struct sim *s); /* all cuts, loss and duplication end              */
+void sim_crash(struct sim *s, unsigned node); /* power cut, for good until sim_restart() */
+void sim_restart(struct sim *s, unsigned node);
+void sim_cut(struct sim *s, unsigned from, unsigned to, bool cut); /* one direction */
+void sim_heal(struct sim *s); /* all cuts and all faults that go on or would come */
 
-/* A put of a key used only once, with a value of len bytes made from the key. Returns its number. */
-unsigned sim_put(struct sim *s, unsigned node, size_t len, uint64_t timeout_us);
-/* A linearizable read: checked when it is served. False if the node is down. */
+/* A put of a key used only once, with a value of len bytes. */
+void sim_put(struct sim *s, unsigned node, size_t len, uint64_t timeout_us);
+/* A linearizable read, checked when it is served. False if the node is down. */
 bool sim_read(struct sim *s, unsigned node);
 unsigned sim_acked(const struct sim *s);
 unsigned sim_pending(const struct sim *s);
-unsigned sim_reads_served(const struct sim *s);
-uint64_t sim_datagrams(const struct sim *s);
 
 /* Position of the one leader that a majority follows, or -1. */
 int sim_leader(const struct sim *s);
-
-/* All up nodes have applied the same, nothing waits, every acknowledged put is there, once. */
+/* All up nodes have applied the same log to its end, durably; nothing waits. */
 bool sim_converged(const struct sim *s);
+/* All up nodes hold the same state, and exactly what was committed. */
 void sim_check_final(struct sim *s);
+/* The clients' history is linearizable, key by key. */
+void sim_check_history(struct sim *s);
 
-/* A line or two per node on standard error, for a person who looks at a failure. */
-void sim_print(const struct sim *s);
+/* The last events and all nodes, for a person who looks at a failure. */
+void sim_print(const struct sim *s, FILE *f);
+/* A failure that somebody else noticed (an assertion). */
+_Noreturn void sim_failed(struct sim *s, const char *kind, const char *text);
 
 #endif

@@ -1,0 +1,233 @@
+/* sim_net.c: datagrams on their way, and what may happen to them. */
+#include <string.h>
+
+#include "raftd/core/bytes.h"
+#include "tests/lib/sim_impl.h"
+
+enum {
+    LATE_MAX_US = 60000000, /* the fault model's longest delay */
+    DELAY_MAX_US = 500000,
+    FLIPS_MAX = 8,
+};
+
+/* A vote and a request for one speak of what must be on the sender's disk. */
+static void check_msg(struct sim *s, struct member *m, const struct raft_msg *msg)
+{
+    if (msg->type == RAFT_MSG_VOTE_RSP && !msg->vote_rsp.pre && msg->vote_rsp.granted) {
+        if (m->hard.term != msg->vote_rsp.vote_term || m->hard.vote != msg->to)
+            sim_broken(s, "vote-durable", "node %u grants node %u a vote that is not on its disk",
+                       m->at + 1, msg->to);
+    } else if (msg->type == RAFT_MSG_VOTE_REQ && !msg->vote_req.pre) {
+        if (m->hard.term != msg->vote_req.vote_term || m->hard.vote != msg->from)
+            sim_broken(s, "candidate-durable",
+                       "node %u asks for votes before its own is on its disk", m->at + 1);
+    } else if (msg->type == RAFT_MSG_ACK && msg->ack.durable > 0) {
+        const struct entry *e = NULL;
+        if (msg->ack.durable <= m->hard.tip->index)
+            e = sim_at(m->hard.tip, msg->ack.durable);
+        if (e == NULL)
+            sim_broken(s, "ack-durable",
+                       "node %u acknowledges %" PRIu64 ", its disk ends at %" PRIu64, m->at + 1,
+                       msg->ack.durable, m->hard.tip->index);
+        const struct term *t = sim_term(s, msg->term);
+        if (t->leader == msg->to && t->leader_tip != NULL &&
+            (msg->ack.durable > t->leader_tip->index ||
+             sim_at(t->leader_tip, msg->ack.durable) != e))
+            sim_broken(s, "ack-equal",
+                       "node %u acknowledges %" PRIu64 ", which the leader of term %" PRIu64
+                       " has not, or differently",
+                       m->at + 1, msg->ack.durable, msg->term);
+    }
+}
+
+/* What a node says must be on its disk. Returns the kinds of frames for the trace. */
+static unsigned check_sent(struct sim *s, struct member *m, unsigned to, const uint8_t *buf,
+                           size_t len)
+{
+    struct wire_header h = {
+        .from = (uint16_t)(m->at + 1),
+        .to = (uint16_t)(to + 1),
+        .term = get_u64(buf + 24),
+    };
+    struct wire_reader r;
+    struct wire_frame f;
+    unsigned frames = 0;
+    if (len > (s->o.datagram_bytes != 0 ? s->o.datagram_bytes : WIRE_DATAGRAM_MAX))
+        sim_broken(s, "datagram-size", "node %u sends a datagram of %zu bytes", m->at + 1, len);
+    if (h.term > m->hard.term)
+        sim_broken(s, "term-durable", "node %u speaks of term %" PRIu64 ", its disk of %" PRIu64,
+                   m->at + 1, h.term, m->hard.term);
+    wire_read(&r, buf, len, &h);
+    while (wire_next(&r, &f)) {
+        if (f.kind == WIRE_FRAME_MSG) {
+            frames |= 1u << f.msg.type;
+            check_msg(s, m, &f.msg);
+        } else {
+            frames |= 1u << (f.kind == WIRE_FRAME_SACK          ? 16
+                             : f.data.stream == WIRE_STREAM_LOG ? 17
+                                                                : 18);
+        }
+    }
+    return frames;
+}
+
+static void flip(struct sim *s, struct event *e)
+{
+    if (sim_roll(s, RNG_NET, 4) == 0) {
+        e->len = (size_t)sim_roll(s, RNG_NET, e->len);
+        return;
+    }
+    for (uint64_t n = 1 + sim_roll(s, RNG_NET, FLIPS_MAX); n > 0; n--) {
+        uint64_t bit = sim_roll(s, RNG_NET, 8 * e->len);
+        e->bytes[bit / 8] ^= (uint8_t)(1u << bit % 8);
+    }
+    e->frames |= 1u << 19;
+}
+
+static struct event *fly(struct sim *s, unsigned from, unsigned to, const uint8_t *buf, size_t len,
+                         unsigned frames, uint64_t us)
+{
+    struct event *e = sim_post(s, s->now + us, EV_DATAGRAM, to);
+    e->from = from;
+    e->len = len;
+    e->frames = frames;
+    memcpy(e->bytes, buf, len);
+    return e;
+}
+
+static void counted(struct sim *s, enum sim_fault f)
+{
+    s->t.faults[f]++;
+}
+
+void sim_on_send(void *ctx, unsigned slot, const uint8_t *buf, size_t len)
+{
+    struct member *m = ctx;
+    struct sim *s = m->sim;
+    const uint32_t *rate = s->o.rate;
+    unsigned to = m->node->raft.peers[slot].id - 1u;
+    unsigned frames = check_sent(s, m, to, buf, len);
+    s->t.datagrams++;
+    s->t.bytes += len;
+    sim_mix(s, get_u64(buf + 16)); /* its checksum */
+    if (s->cut[m->at][to])
+        return;
+    uint64_t us = sim_between(s, RNG_NET, s->o.delay_min_us, s->o.delay_max_us);
+    if (s->calm) {
+        fly(s, m->at, to, buf, len, frames, us);
+        return;
+    }
+    if (sim_chance(s, RNG_NET, rate[SIM_LATE])) {
+        counted(s, SIM_LATE);
+        fly(s, m->at, to, buf, len, frames, sim_roll(s, RNG_NET, LATE_MAX_US));
+    }
+    if (s->o.nodes > 2 && sim_chance(s, RNG_NET, rate[SIM_STRAY])) {
+        counted(s, SIM_STRAY);
+        fly(s, m->at, (unsigned)sim_roll(s, RNG_NET, s->o.nodes), buf, len, frames, us);
+    }
+    if (sim_chance(s, RNG_NET, rate[SIM_LOSS])) {
+        counted(s, SIM_LOSS);
+        return;
+    }
+    if (sim_chance(s, RNG_NET, rate[SIM_DUP])) {
+        counted(s, SIM_DUP);
+        fly(s, m->at, to, buf, len, frames,
+            sim_between(s, RNG_NET, s->o.delay_min_us, s->o.delay_max_us));
+    }
+    if (sim_chance(s, RNG_NET, rate[SIM_DELAY])) {
+        counted(s, SIM_DELAY);
+        us += sim_roll(s, RNG_NET, DELAY_MAX_US);
+    }
+    struct event *e = fly(s, m->at, to, buf, len, frames, us);
+    if (sim_chance(s, RNG_NET, rate[SIM_FLIP])) {
+        counted(s, SIM_FLIP);
+        flip(s, e);
+    }
+}
+
+void sim_datagram(struct sim *s, struct member *m, struct event *e)
+{
+    sim_note(s, NOTE_DATAGRAM, m->at, e->from + 1, e->frames, e->len);
+    node_datagram(m->node, sim_local(m, s->now),
+                  raft_peer_slot(&m->node->raft, (uint16_t)(e->from + 1)), e->bytes, e->len);
+    sim_touch(s, m);
+}
+
+/* ---- partitions: one at a time, the next replaces it ---- */
+
+bool sim_is_cut(const struct sim *s)
+{
+    for (unsigned i = 0; i < s->o.nodes; i++)
+        for (unsigned j = 0; j < s->o.nodes; j++)
+            if (s->cut[i][j])
+                return true;
+    return false;
+}
+
+void sim_net_heal(struct sim *s)
+{
+    if (sim_is_cut(s))
+        sim_note(s, NOTE_HEAL, 0, 0, 0, 0);
+    memset(s->cut, 0, sizeof s->cut);
+    s->flap_until = 0;
+    s->net_generation++;
+}
+
+static void flap_next(struct sim *s)
+{
+    struct event *e = sim_post(s, s->now + sim_between(s, RNG_FAULT, 1000, 400000), EV_FLAP, 0);
+    e->extra = s->net_generation;
+}
+
+void sim_flap(struct sim *s, struct event *e)
+{
+    if (e->extra != s->net_generation)
+        return;
+    bool cut = !s->cut[s->flap_a][s->flap_b];
+    s->cut[s->flap_a][s->flap_b] = cut;
+    if (sim_roll(s, RNG_FAULT, 2) == 0)
+        s->cut[s->flap_b][s->flap_a] = cut;
+    sim_note(s, NOTE_CUT, s->flap_a, s->flap_b + 1, cut, SIM_FLAP);
+    flap_next(s);
+}
+
+/* A group: a node alone (often the leader), or any. */
+static unsigned any_group(struct sim *s)
+{
+    int leader = sim_leader(s);
+    uint64_t how = sim_roll(s, RNG_FAULT, 4);
+    if (how == 0 && leader >= 0)
+        return 1u << leader;
+    if (how == 1)
+        return 1u << sim_roll(s, RNG_FAULT, s->o.nodes);
+    return (unsigned)sim_between(s, RNG_FAULT, 1, (UINT64_C(1) << s->o.nodes) - 2);
+}
+
+void sim_partition(struct sim *s, enum sim_fault f)
+{
+    unsigned n = s->o.nodes;
+    if (n < 2)
+        return;
+    sim_net_heal(s);
+    unsigned group = any_group(s);
+    for (unsigned i = 0; i < n; i++)
+        for (unsigned j = 0; j < n; j++) {
+            bool i_in = group >> i & 1, j_in = group >> j & 1;
+            if (f == SIM_PARTITION)
+                s->cut[i][j] = i_in != j_in;
+            else if (f == SIM_ONEWAY)
+                s->cut[i][j] = i_in && !j_in;
+            else if (f == SIM_PARTIAL)
+                s->cut[i][j] = i != j && sim_roll(s, RNG_FAULT, 3) == 0;
+        }
+    if (f == SIM_FLAP) {
+        s->flap_a = (unsigned)sim_roll(s, RNG_FAULT, n);
+        s->flap_b = (s->flap_a + 1 + (unsigned)sim_roll(s, RNG_FAULT, n - 1)) % n;
+        flap_next(s);
+    }
+    sim_note(s, NOTE_CUT, 0, group, 0, f);
+    uint64_t us = sim_roll(s, RNG_FAULT, 4) == 0 ? sim_between(s, RNG_FAULT, 1, 15000000)
+                                                 : sim_between(s, RNG_FAULT, 1, 2000000);
+    struct event *e = sim_post(s, s->now + us, EV_HEAL, 0);
+    e->extra = s->net_generation;
+}

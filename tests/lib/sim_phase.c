@@ -1,0 +1,122 @@
+/* sim_phase.c: safety under faults, then liveness of a healed majority. */
+#include <string.h>
+
+#include "tests/lib/sim_impl.h"
+
+enum {
+    STEP_US = 5000,
+    /* In election timeouts T. A leader: from the moment of healing. Everything answered and equal:
+     * longest timeout of a request, and a log to be streamed to a node that missed all of it. */
+    LEADER_TIMEOUTS = 100,
+    EQUAL_TIMEOUTS = 200,
+    SETTLE_US = 3000000, /* the seal of the last batch is written in this time */
+    IDLE_US = 10000000,
+    /* Per second and other node of the cluster: heartbeats each T/3 with answers, or probes of a
+     * dead node each T/8, and some more. */
+    IDLE_PER_T = 12,
+};
+
+/* A random majority lives on, with all its disks and links in order; the rest is dead for good. */
+static void heal(struct sim *s)
+{
+    unsigned order[NODES], n = 0, dead;
+    sim_note(s, NOTE_PHASE, 0, 2, 0, 0);
+    for (unsigned i = 0; i < s->o.nodes; i++)
+        if (!s->m[i].rotten)
+            order[n++] = i;
+    for (unsigned i = n; i > 1; i--) {
+        unsigned j = (unsigned)sim_roll(s, RNG_FAULT, i), swap = order[i - 1];
+        order[i - 1] = order[j];
+        order[j] = swap;
+    }
+    unsigned keep = (unsigned)sim_between(s, RNG_FAULT, sim_majority(s), n);
+    sim_heal(s);
+    s->closed = true;
+    for (unsigned i = 0; i < s->o.nodes; i++) {
+        for (dead = 0; dead < keep && order[dead] != i;)
+            dead++;
+        s->m[i].dead = dead == keep;
+        if (s->m[i].dead && s->m[i].up)
+            sim_stop_node(s, &s->m[i], STOP_CUT_RANDOM);
+        else if (!s->m[i].dead && !s->m[i].up)
+            sim_boot(s, &s->m[i]);
+    }
+}
+
+static uint64_t wait_for(struct sim *s, uint64_t most_us, bool converged, const char *kind,
+                         const char *what)
+{
+    uint64_t start = s->now;
+    while (converged ? !sim_converged(s) : sim_leader(s) < 0) {
+        if (s->now - start > most_us)
+            sim_broken(s, kind, "%s within %" PRIu64 " ms of the healing", what, most_us / 1000);
+        sim_run(s, STEP_US);
+    }
+    return s->now - start;
+}
+
+static void idle(struct sim *s)
+{
+    uint64_t terms[NODES], batches, datagrams;
+    int leader = sim_leader(s);
+    sim_run(s, SETTLE_US);
+    batches = s->t.batches;
+    datagrams = s->t.datagrams;
+    for (unsigned i = 0; i < s->o.nodes; i++)
+        terms[i] = s->m[i].up ? s->m[i].node->raft.term : 0;
+    sim_run(s, IDLE_US);
+    for (unsigned i = 0; i < s->o.nodes; i++)
+        if (s->m[i].up && terms[i] != s->m[i].node->raft.term)
+            sim_broken(s, "idle-term", "node %u changed its term while all was well", i + 1);
+    if (sim_leader(s) != leader)
+        sim_broken(s, "idle-leader", "the leader changed while all was well");
+    if (s->t.batches != batches)
+        sim_broken(s, "idle-disk", "idle nodes wrote %" PRIu64 " batches", s->t.batches - batches);
+    s->t.idle_datagrams = (s->t.datagrams - datagrams) * 1000000 / IDLE_US;
+    uint64_t most = (s->o.nodes - 1) * IDLE_PER_T * (IDLE_US / s->o.election_timeout_us + 1);
+    if (s->t.datagrams - datagrams > most)
+        sim_broken(s, "idle-datagrams", "idle nodes sent %" PRIu64 " datagrams in %d s",
+                   s->t.datagrams - datagrams, IDLE_US / 1000000);
+}
+
+void sim_check_final(struct sim *s)
+{
+    uint8_t first[KV_DIGEST_BYTES], other[KV_DIGEST_BYTES];
+    const struct member *seen = NULL;
+    for (unsigned i = 0; i < s->o.nodes; i++) {
+        struct member *m = &s->m[i];
+        if (!m->up)
+            continue;
+        sim_check_state(s, m);
+        if (kv_digest(m->kv, seen == NULL ? first : other) != 0)
+            sim_broken(s, "memory", "no memory for a digest");
+        if (seen != NULL && memcmp(first, other, sizeof first) != 0)
+            sim_broken(s, "digest", "nodes %u and %u differ", seen->at + 1, m->at + 1);
+        seen = m;
+    }
+}
+
+void sim_live(struct sim *s)
+{
+    uint64_t t = s->o.election_timeout_us;
+    sim_note(s, NOTE_PHASE, 0, 1, 0, 0);
+    sim_run(s, s->o.time_us);
+    heal(s);
+    s->t.elected_us = wait_for(s, LEADER_TIMEOUTS * t, false, "no-leader", "no leader");
+    uint64_t acked = s->t.acked, reads = s->t.reads;
+    unsigned up = 0;
+    for (unsigned i = 0; i < s->o.nodes; i++) {
+        if (!s->m[i].up)
+            continue;
+        up++;
+        sim_put(s, i, sim_roll(s, RNG_CLIENT, s->o.max_value_bytes + 1), EQUAL_TIMEOUTS * t);
+        (void)sim_read(s, i);
+    }
+    s->t.converged_us = wait_for(s, s->o.timeout_us + EQUAL_TIMEOUTS * t, true, "not-equal",
+                                 "not everything is answered and equal");
+    if (s->t.acked < acked + up || s->t.reads < reads + up)
+        sim_broken(s, "not-answered", "a healthy majority did not serve all requests");
+    sim_check_final(s);
+    idle(s);
+    sim_check_history(s);
+}
