@@ -151,6 +151,7 @@ static void follow_log(struct sim *s, struct member *m)
     const struct entries *log = &m->node->log;
     const struct raft *r = &m->node->raft;
     const uint8_t *hash = m->node->head;
+    uint8_t below[RECORD_HASH_BYTES];
     if (m->tip->index == log->last && (log->last == 0 || memcmp(m->tip->hash, hash, 16) == 0))
         return;
     struct entry *tip = NULL, *above = NULL, *e = NULL;
@@ -186,7 +187,8 @@ static void follow_log(struct sim *s, struct member *m)
             sim_broken(s, "log-hash", "node %u: hash of entry %" PRIu64 " is wrong", m->at + 1, i);
         if (rec.type == RECORD_COMMAND)
             e->op = sim_op_of(s, &rec);
-        hash = rec.prev;
+        memcpy(below, rec.prev, sizeof below);
+        hash = below;
     }
     if (above != NULL && above->prev == NULL)
         above->prev = &s->root;

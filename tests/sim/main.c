@@ -293,7 +293,7 @@ int main(int argc, char **argv)
     if (sum.failed == 0)
         printf("OK\n");
     else
-        printf("FAILED %" PRIu64 "\n", sum.failed);
+        printf("FAILED %" PRIu64 ", after %" PRIu64 " runs\n", sum.failed, sum.seeds);
     if (c.stats)
         print_stats(&sum);
     return sum.failed == 0 ? 0 : 1;

@@ -1,0 +1,124 @@
+// LINK: raftd/core/raft.c raftd/core/election.c raftd/core/replication.c raftd/core/read.c raftd/core/trail.c raftd/core/check.c raftd/node.c raftd/node_log.c raftd/node_net.c raftd/node_stream.c raftd/node_write.c raftd/entries.c raftd/ring.c raftd/cmd.c raftd/kv.c raftd/status.c net/wire.c net/stream.c net/link.c net/rtt.c storage/crc32c.c storage/record.c storage/batch.c storage/segment.c storage/verdict.c storage/fold.c storage/recover.c storage/wal.c storage/wal_read.c storage/ident.c tests/lib/memdisk.c tests/lib/linear.c tests/lib/linear_search.c tests/lib/sim.c tests/lib/sim_check.c tests/lib/sim_client.c tests/lib/sim_disk.c tests/lib/sim_fault.c tests/lib/sim_net.c tests/lib/sim_note.c tests/lib/sim_phase.c tests/lib/sim_plan.c -lsodium -lurcu-memb -lurcu-cds -lurcu-common
+/* The simulator: same seed, same run; a few seeds of every profile; the seeds that failed once.
+ *
+ * Runs from the top of the tree, or finds the list of seeds by SIM_SEEDS in the environment.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "raftd/rcu.h"
+#include "tests/lib/sim.h"
+
+enum { SECOND = 1000000, SEEDS = 3 };
+
+static struct sim_totals live(struct sim_options *o)
+{
+    struct sim *s = sim_new(o);
+    sim_live(s); /* aborts when something is broken */
+    struct sim_totals t = *sim_totals(s);
+    sim_free(s);
+    return t;
+}
+
+static unsigned profile_of(const char *name)
+{
+    unsigned p = 0;
+    while (sim_profile_name(p) != NULL && strcmp(sim_profile_name(p), name) != 0)
+        p++;
+    assert_non_null(sim_profile_name(p));
+    return p;
+}
+
+static struct sim_totals live_traced(unsigned profile, uint64_t seed, char **text, size_t *size)
+{
+    struct sim_options o;
+    sim_plan(&o, profile, seed, 3);
+    o.time_us = 5 * SECOND;
+    o.trace = open_memstream(text, size);
+    assert_non_null(o.trace);
+    struct sim_totals t = live(&o);
+    assert_int_equal(fclose(o.trace), 0);
+    return t;
+}
+
+static void test_same_seed_same_run(void **state)
+{
+    (void)state;
+    unsigned everything = profile_of("everything");
+    uint64_t before = 0;
+    for (uint64_t seed = 1; seed <= 3; seed++) {
+        char *a, *b;
+        size_t a_size, b_size;
+        struct sim_totals t = live_traced(everything, seed, &a, &a_size);
+        struct sim_totals u = live_traced(everything, seed, &b, &b_size);
+        assert_memory_equal(&t, &u, sizeof t);
+        assert_int_equal(a_size, b_size);
+        assert_memory_equal(a, b, a_size);
+        assert_true(t.hash != before);
+        before = t.hash;
+        free(a);
+        free(b);
+    }
+}
+
+static void test_profiles(void **state)
+{
+    (void)state;
+    for (unsigned p = 0; sim_profile_name(p) != NULL; p++) {
+        struct sim_totals sum = {0};
+        for (uint64_t seed = 1; seed <= SEEDS; seed++) {
+            struct sim_options o;
+            sim_plan(&o, p, seed, 0);
+            o.time_us = 10 * SECOND;
+            struct sim_totals t = live(&o);
+            sum.acked += t.acked;
+            sum.reads += t.reads;
+            sum.leaders += t.leaders;
+        }
+        print_message("%-10s %4" PRIu64 " writes, %4" PRIu64 " reads, %3" PRIu64 " leaders\n",
+                      sim_profile_name(p), sum.acked, sum.reads, sum.leaders);
+        assert_true(sum.acked > 10 * SEEDS && sum.reads > 10 * SEEDS); /* work gets done */
+    }
+}
+
+/* Lines "PROFILE SEED what it found"; '#' begins a remark. */
+static void test_seeds_that_failed(void **state)
+{
+    (void)state;
+    const char *path = getenv("SIM_SEEDS");
+    FILE *f = fopen(path != NULL ? path : "tests/sim/seeds", "r");
+    char line[256], name[32];
+    uint64_t seed;
+    unsigned n = 0;
+    assert_non_null(f);
+    while (fgets(line, sizeof line, f) != NULL) {
+        if (line[0] == '#' || sscanf(line, "%31s %" SCNu64, name, &seed) != 2)
+            continue;
+        struct sim_options o;
+        sim_plan(&o, profile_of(name), seed, 0);
+        (void)live(&o);
+        n++;
+    }
+    fclose(f);
+    print_message("%u seeds\n", n);
+}
+
+int main(void)
+{
+    rcu_thread_begin();
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_same_seed_same_run),
+        cmocka_unit_test(test_profiles),
+        cmocka_unit_test(test_seeds_that_failed),
+    };
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    rcu_thread_end();
+    return failed;
+}
