@@ -624,8 +624,9 @@ void memdisk_power_cut(struct memdisk *m, enum memdisk_keep keep)
             else if (keep == MEMDISK_KEEP_RANDOM)
                 put_some(m, f, &f->writes[k]);
         }
+        if (f->n_writes > 0) /* else it is the same already */
+            reload(f);
         drop_writes(f);
-        reload(f);
     }
     for (size_t i = 0; i < m->n_ops; i++)
         if (keep == MEMDISK_KEEP_ALL || (keep == MEMDISK_KEEP_RANDOM && roll(m) % 2 == 0))

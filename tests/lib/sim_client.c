@@ -16,7 +16,12 @@
 #include "raftd/rcu.h"
 #include "tests/lib/sim_impl.h"
 
-enum { KEY_BYTES = 16, PATIENCE_US = 500000, SMALL_VALUE = 200 };
+enum {
+    KEY_BYTES = 16,
+    PATIENCE_US = 500000,
+    SMALL_VALUE = 200,
+    VALUES = 8191 /* different ones */
+};
 
 #define NO_HISTORY SIZE_MAX
 
@@ -29,19 +34,16 @@ static size_t key_name(const struct sim *s, uint32_t key, uint8_t name[KEY_BYTES
                             hot ? key : key - s->o.hot_keys);
 }
 
-static uint8_t value_byte(uint32_t op, size_t i)
+/* Values are pieces of one long row of random bytes. */
+static const uint8_t *value_of(const struct sim *s, uint32_t op)
 {
-    return (uint8_t)(op * 31 + (op >> 8) * 17 + i * 7 + (i >> 8));
+    return s->row + op * 31 % VALUES;
 }
 
 static bool value_is(const struct sim *s, uint32_t op, const uint8_t *p, size_t len)
 {
-    if (s->ops[op].kind != OP_PUT || s->ops[op].len != len)
-        return false;
-    for (size_t i = 0; i < len; i++)
-        if (p[i] != value_byte(op, i))
-            return false;
-    return true;
+    return s->ops[op].kind == OP_PUT && s->ops[op].len == len &&
+           (len == 0 || memcmp(p, value_of(s, op), len) == 0);
 }
 
 /* ---- operations by (node, request number) ---- */
@@ -332,16 +334,12 @@ static void submit_write(struct sim *s, struct member *m, uint32_t number)
     uint8_t key[KEY_BYTES];
     struct request *req = sim_must(calloc(1, sizeof *req + CMD_HEAD_BYTES + sizeof key + o->len));
     struct cmd c = {.op = o->kind == OP_PUT ? CMD_PUT : CMD_DELETE, .key = key};
-    uint8_t *value = sim_must(malloc(o->len + 1));
-    for (size_t i = 0; i < o->len; i++)
-        value[i] = value_byte(number, i);
     c.key_len = (uint16_t)key_name(s, o->key, key);
     if (o->kind == OP_PUT) {
-        c.value = value;
+        c.value = value_of(s, number);
         c.value_len = o->len;
     }
     req->cmd_len = (uint32_t)cmd_encode(req->cmd, &c);
-    free(value);
     req->client_tag = number;
     req->deadline_us = sim_local(m, s->now) + o->timeout_us;
     s->t.writes++;
@@ -472,6 +470,9 @@ void sim_clients_lost(struct sim *s, struct member *m)
 void sim_clients_init(struct sim *s)
 {
     s->linear = sim_must(linear_new());
+    s->row = sim_must(malloc(VALUES + s->o.max_value_bytes));
+    for (size_t i = 0; i < VALUES + s->o.max_value_bytes; i++)
+        s->row[i] = (uint8_t)sim_roll(s, RNG_CLIENT, 256);
     for (unsigned i = 0; i < s->o.hot_keys; i++)
         (void)fresh_key(s);
     s->clients = sim_must(calloc(s->o.clients + 1, sizeof *s->clients));
@@ -491,6 +492,7 @@ void sim_clients_free(struct sim *s)
     free(s->ops);
     free(s->clients);
     free(s->ids);
+    free(s->row);
     linear_free(s->linear);
 }
 

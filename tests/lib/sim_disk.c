@@ -250,8 +250,8 @@ static void persist_job(struct sim *s, struct member *m, struct job *j)
         return;
     m->fail_in = 0;
     memdisk_fail_call(m->disk, 0, 0);
-    uint64_t rarely = s->o.closure * (1 + memdisk_used(m->disk) / CLOSURE_BYTES);
-    if (rarely != 0 && sim_roll(s, RNG_DISK, rarely) == 0)
+    if (s->o.closure != 0 && sim_roll(s, RNG_DISK, s->o.closure) == 0 &&
+        sim_roll(s, RNG_DISK, 1 + memdisk_used(m->disk) / CLOSURE_BYTES) == 0)
         closure(s, m);
     node_persisted(m->node, sim_local(m, s->now), j->seq);
     finished(s, m);

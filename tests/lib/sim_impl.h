@@ -235,6 +235,7 @@ struct sim {
     struct key *keys;
     uint32_t n_keys, cap_keys;
     struct linear *linear;
+    uint8_t *row;  /* of values */
     bool closed;   /* clients ask nothing new */
     uint64_t seen; /* highest index that a client has seen an effect of */
     uint32_t *ids; /* operations by (node, request number): open addressing */

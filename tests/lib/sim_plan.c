@@ -16,11 +16,12 @@ struct profile {
 #define NET                                                                                        \
     [SIM_LOSS] = 400000, [SIM_DUP] = 200000, [SIM_DELAY] = 100000, [SIM_LATE] = 3000,              \
     [SIM_FLIP] = 20000, [SIM_STRAY] = 10000
-#define CUTS [SIM_PARTITION] = 300, [SIM_ONEWAY] = 300, [SIM_PARTIAL] = 300, [SIM_FLAP] = 200
+#define CUTS [SIM_PARTITION] = 500, [SIM_ONEWAY] = 500, [SIM_PARTIAL] = 500, [SIM_FLAP] = 300
 #define STOPS                                                                                      \
-    [SIM_CRASH] = 400, [SIM_KILL] = 200, [SIM_MIDOP] = 600, [SIM_CUTALL] = 60, [SIM_PAUSE] = 300
-#define DISKS [SIM_SLOW] = 200, [SIM_STALL] = 200, [SIM_FULL] = 200, [SIM_EIO] = 200
-#define YES   1
+    [SIM_CRASH] = 800, [SIM_KILL] = 400, [SIM_MIDOP] = 1000, [SIM_CUTALL] = 100, [SIM_PAUSE] = 400
+#define DISKS [SIM_SLOW] = 300, [SIM_STALL] = 300, [SIM_FULL] = 400, [SIM_EIO] = 400
+
+#define YES 1
 
 static const struct profile profiles[] = {
     {"calm", "no faults", {0}},
@@ -29,7 +30,7 @@ static const struct profile profiles[] = {
     {"crashes", "power cuts, kills, in the middle of disk operations, pauses", {STOPS}},
     {"disks",
      "slow, stalled, full, failing and rotting disks",
-     {DISKS, [SIM_ROT] = 20, [SIM_CRASH] = 100, [SIM_MIDOP] = 300, [SIM_SMALL] = YES}},
+     {DISKS, [SIM_ROT] = 200, [SIM_CRASH] = 100, [SIM_MIDOP] = 300, [SIM_SMALL] = YES}},
     {"clocks",
      "clocks of different rates, pauses, some loss",
      {[SIM_CLOCK] = YES,
@@ -49,7 +50,7 @@ static const struct profile profiles[] = {
     {"everything",
      "all of it",
      {NET, CUTS, STOPS,
-      DISKS, [SIM_ROT] = 10, [SIM_CLOCK] = YES, [SIM_SMALL] = YES, [SIM_COARSE] = YES}},
+      DISKS, [SIM_ROT] = 30, [SIM_CLOCK] = YES, [SIM_SMALL] = YES, [SIM_COARSE] = YES}},
 };
 
 const char *sim_profile_name(unsigned profile)
@@ -101,7 +102,7 @@ void sim_plan(struct sim_options *o, unsigned profile, uint64_t seed, unsigned n
     *o = (struct sim_options){.seed = seed};
     o->nodes = nodes != 0 ? nodes : (unsigned)PICK(&rng, 1, 2, 3, 3, 3, 3, 4, 5, 5, 7);
     for (unsigned f = 0; f < SIM_FAULT_COUNT; f++) {
-        uint64_t part = PICK(&rng, 0, 0, 1, 3, 10);
+        uint64_t part = PICK(&rng, 0, 0, 2, 5, 10);
         if (p->rate[f] == YES)
             o->rate[f] = part != 0;
         else
@@ -114,7 +115,7 @@ void sim_plan(struct sim_options *o, unsigned profile, uint64_t seed, unsigned n
     o->quantum_us = o->rate[SIM_COARSE] ? PICK(&rng, 100, 1000, 10000) : 1;
     o->election_timeout_us = PICK(&rng, 150, 150, 150, 300, 1000) * MS;
     o->max_value_bytes = (uint32_t)PICK(&rng, 1000, 4096, 65536);
-    o->segment_bytes = (uint32_t)PICK(&rng, 128 << 10, 256 << 10, 1 << 20);
+    o->segment_bytes = (uint32_t)PICK(&rng, 128 << 10, 128 << 10, 256 << 10);
     if (o->rate[SIM_SMALL])
         small_limits(o, &rng);
     o->batch_bytes = o->batch_bytes != 0 ? o->batch_bytes : (uint32_t)PICK(&rng, 0, 16384);

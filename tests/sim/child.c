@@ -1,5 +1,6 @@
 /* child.c: one seed in a process of its own, so that an assertion ends only this one. */
 #include <inttypes.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,6 +9,8 @@
 
 #include "raftd/rcu.h"
 #include "tests/sim/raftsim.h"
+
+enum { KEEP_BYTES = 1 << 28, HANGS_S = 120 };
 
 /* Of the child: what it is at. A main's own state. */
 static struct {
@@ -81,6 +84,8 @@ static _Noreturn void live(const struct job *j)
     o.events_max = j->events;
     o.trace = j->trace ? stdout : NULL;
     o.failed = failed;
+    (void)mallopt(M_TRIM_THRESHOLD, KEEP_BYTES); /* memory goes back to the system at the end */
+    (void)mallopt(M_MMAP_THRESHOLD, KEEP_BYTES);
     rcu_thread_begin();
     child.sim = sim_new(&o);
     sim_live(child.sim);
@@ -104,7 +109,7 @@ void child_run(const struct job *j, bool quiet, struct outcome *out)
         child.quiet = quiet;
         signal(SIGABRT, on_signal);
         signal(SIGSEGV, on_signal);
-        alarm(120); /* no seed takes that long: it hangs */
+        alarm(HANGS_S); /* no seed takes that long */
         signal(SIGALRM, on_signal);
         live(j);
     }

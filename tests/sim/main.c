@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 #include <time.h>
 
 #include "tests/sim/raftsim.h"
@@ -169,6 +170,16 @@ static double seconds(void)
     return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
+/* Processor time of all seeds, seconds. */
+static double cpu_seconds(void)
+{
+    struct rusage u;
+    if (getrusage(RUSAGE_CHILDREN, &u) < 0)
+        abort();
+    return (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) +
+           (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
+}
+
 static uint64_t most(uint64_t a, uint64_t b)
 {
     return a > b ? a : b;
@@ -286,10 +297,11 @@ int main(int argc, char **argv)
     }
     double took = seconds() - start, virtual_s = (double)sum.t.virtual_us / 1e6;
     printf("raftsim: profile %s, %" PRIu64 " seeds, %.0f virtual s, %" PRIu64 " events, %" PRIu64
-           " datagrams, %" PRIu64 " acked writes, %" PRIu64 " reads, %.0f virtual s/s, %016" PRIx64
-           ", ",
+           " datagrams, %" PRIu64 " acked writes, %" PRIu64
+           " reads, %.0f virtual s/s (%.0f per s of processor time), %016" PRIx64 ", ",
            c.profile == ALL_PROFILES ? "all" : sim_profile_name(c.profile), sum.seeds, virtual_s,
-           sum.t.events, sum.t.datagrams, sum.t.acked, sum.t.reads, virtual_s / took, sum.t.hash);
+           sum.t.events, sum.t.datagrams, sum.t.acked, sum.t.reads, virtual_s / took,
+           virtual_s / cpu_seconds(), sum.t.hash);
     if (sum.failed == 0)
         printf("OK\n");
     else
