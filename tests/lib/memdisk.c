@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SECTOR_BYTES = 512, PATH_BYTES = 512 };
+enum { SECTOR_BYTES = 512, PATH_BYTES = 512, IMAGE_BYTES_MIN = 4096 };
 
 struct pending_write {
     uint64_t offset;
@@ -185,14 +185,45 @@ static struct inode *inode_of(struct memdisk *m, int fd)
 
 /* ---- files ---- */
 
+/* Images: a power of two of bytes, zeros behind the end of the file. Zeros that make a file longer
+ * are not written: most of a segment stays untouched memory. */
+static size_t cap_of(size_t size)
+{
+    size_t cap = IMAGE_BYTES_MIN;
+
+    while (cap < size)
+        cap *= 2;
+    return cap;
+}
+
+static uint8_t *image_of(const uint8_t *p, size_t size, size_t cap)
+{
+    uint8_t *q = must(calloc(1, cap));
+
+    if (size > 0)
+        memcpy(q, p, size);
+    return q;
+}
+
+static bool all_zero(const uint8_t *p, size_t len)
+{
+    return len > 0 && p[0] == 0 && memcmp(p, p + 1, len - 1) == 0;
+}
+
 static void put_bytes(uint8_t **image, size_t *size, uint64_t offset, const uint8_t *p, size_t len)
 {
+    bool nothing = offset >= *size && all_zero(p, len);
+
     if (offset + len > *size) {
-        *image = must(realloc(*image, offset + len));
-        memset(*image + *size, 0, offset + len - *size);
+        if (*image == NULL || cap_of(offset + len) != cap_of(*size)) {
+            uint8_t *old = *image;
+            *image = image_of(old, *size, cap_of(offset + len));
+            free(old);
+        }
         *size = offset + len;
     }
-    memcpy(*image + offset, p, len);
+    if (!nothing)
+        memcpy(*image + offset, p, len);
 }
 
 static void put_durable(struct inode *f, const struct pending_write *w)
@@ -228,7 +259,7 @@ static void put_some(struct memdisk *m, struct inode *f, const struct pending_wr
 static void reload(struct inode *f)
 {
     free(f->now);
-    f->now = copied(f->durable, f->durable_size);
+    f->now = image_of(f->durable, f->durable_size, cap_of(f->durable_size));
     f->size = f->durable_size;
 }
 
@@ -557,8 +588,8 @@ struct memdisk *memdisk_clone(const struct memdisk *m)
     c->cap_ops = m->n_ops;
     for (size_t i = 0; i < c->n_inodes; i++) {
         struct inode *f = &c->inodes[i];
-        f->now = copied(f->now, f->size);
-        f->durable = copied(f->durable, f->durable_size);
+        f->now = image_of(f->now, f->size, cap_of(f->size));
+        f->durable = image_of(f->durable, f->durable_size, cap_of(f->durable_size));
         f->writes = copied(f->writes, f->n_writes * sizeof *f->writes);
         f->cap_writes = f->n_writes;
         for (size_t k = 0; k < f->n_writes; k++)
@@ -671,8 +702,12 @@ void memdisk_truncate(struct memdisk *m, const char *path, size_t size)
 {
     struct inode *f = quiet_file(m, path);
 
-    assert(f != NULL && size <= f->size);
+    assert(f != NULL && size <= f->size && f->size == f->durable_size);
     f->size = f->durable_size = size;
+    free(f->now);
+    f->now = image_of(f->durable, size, cap_of(size));
+    free(f->durable);
+    f->durable = image_of(f->now, size, cap_of(size));
 }
 
 void memdisk_lose(struct memdisk *m, const char *path)
