@@ -66,6 +66,7 @@ struct node *node_new(const struct node_config *cfg, const struct node_io *io,
     n->seal_at = n->write_deadline = RAFT_NEVER;
     n->next_read = (uint64_t)cfg->boot << 32;
     n->next_write = 1;
+    n->relay_term = RAFT_NEVER;
     memcpy(n->head, wal->head, sizeof n->head);
 
     size_t ring = 4 * (size_t)cfg->max_value_bytes;
@@ -236,7 +237,7 @@ uint64_t node_deadline(const struct node *n, uint64_t now)
         const struct peer *p = &n->peers[i];
         if (n->raft.role == RAFT_LEADER) {
             at = least(at, p->relay_ack_by);
-            if (p->log.epoch != 0)
+            if (p->log.epoch != 0 && !log_tx_silent(n, now, i))
                 streams = least(streams, stream_tx_deadline(&p->log.tx));
         }
     }

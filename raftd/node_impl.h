@@ -27,6 +27,7 @@ enum {
     NODE_ACK_EVERY = 8,            /* log datagrams after which reception is acknowledged */
     NODE_RESERVE_BYTES = 4096,     /* of the cached log, for the no-ops of new leaders */
     NODE_RESERVE_ENTRIES = 64,
+    NODE_SILENT_TIMEOUTS = 10, /* election timeouts after which a silent peer gets LEADs only */
     NODE_RELAY_HEAD_BYTES = 4, /* length before each command in a relay stream */
 };
 
@@ -146,6 +147,7 @@ void chunk_fetch(struct node *n, struct chunk *c, unsigned what, uint64_t first)
 
 /* node_stream.c: log streams to peers, the leader's stream to us */
 void log_tx_sync(struct node *n, unsigned slot);
+bool log_tx_silent(const struct node *n, uint64_t now, unsigned slot);
 const uint8_t *log_tx_bytes(struct node *n, unsigned slot, uint64_t off, size_t *len);
 void log_tx_fetched(struct node *n, unsigned slot, size_t len);
 void log_tx_before_drop(struct node *n, uint64_t index);

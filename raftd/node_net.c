@@ -214,7 +214,7 @@ static void out_log(struct out *o)
     struct node *n = o->n;
     struct log_tx *l = &n->peers[o->slot].log;
     log_tx_sync(n, o->slot);
-    if (l->epoch == 0)
+    if (l->epoch == 0 || log_tx_silent(n, o->now, o->slot))
         return;
     const struct raft_peer *rp = &n->raft.peers[o->slot];
     struct wire_data d = {

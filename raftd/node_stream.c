@@ -50,6 +50,14 @@ void log_tx_sync(struct node *n, unsigned slot)
     }
 }
 
+/* A box that is off for weeks costs a heartbeat, not its log over and over. When it is back it
+ * answers a LEAD, and its stream goes on. */
+bool log_tx_silent(const struct node *n, uint64_t now, unsigned slot)
+{
+    const struct raft_peer *rp = &n->raft.peers[slot];
+    return now > rp->heard + NODE_SILENT_TIMEOUTS * n->raft.cfg.election_timeout;
+}
+
 /* The bytes at stream offset off and how many follow them in one piece; NULL: not in memory now (a
  * fetch is on its way, or waits until what is in memory has been acknowledged). */
 const uint8_t *log_tx_bytes(struct node *n, unsigned slot, uint64_t off, size_t *len)
