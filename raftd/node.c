@@ -236,7 +236,8 @@ uint64_t node_deadline(const struct node *n, uint64_t now)
     for (unsigned i = 0; i < n->raft.n_peers; i++) {
         const struct peer *p = &n->peers[i];
         if (n->raft.role == RAFT_LEADER) {
-            at = least(at, p->relay_ack_by);
+            if (p->relay_term == n->raft.term) /* else of an earlier term that we led */
+                at = least(at, p->relay_ack_by);
             if (p->log.epoch != 0 && !log_tx_silent(n, now, i))
                 streams = least(streams, stream_tx_deadline(&p->log.tx));
         }
