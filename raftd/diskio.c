@@ -47,6 +47,7 @@ struct diskio {
     uint64_t n_samples;
     uint64_t max_us;
     struct wal_stats wal_stats;
+    bool full;
 
     struct diskio_stats cached; /* the loop's */
     uint64_t cached_at;
@@ -92,6 +93,7 @@ static bool append(struct diskio *d, const struct wal_batch *b)
             if (took > d->max_us)
                 d->max_us = took;
             d->wal_stats = wal_stats(d->wal);
+            d->full = false;
             pthread_mutex_unlock(&d->lock);
             return true;
         }
@@ -103,6 +105,10 @@ static bool append(struct diskio *d, const struct wal_batch *b)
         uint32_t dropped;
         if (say_allowed(&limit, clock_us(), &dropped))
             say_warn("the disk is full: %s; writes wait until there is room", wal_error(d->wal));
+        pthread_mutex_lock(&d->lock);
+        d->full = true;
+        pthread_mutex_unlock(&d->lock);
+        d->wake(d->wake_ctx);
         if (stopping(d))
             return false;
         wait_ms(d, &d->work, DISKIO_FULL_RETRY_MS);
@@ -244,20 +250,25 @@ err_free:
     return NULL;
 }
 
-void diskio_stop(struct diskio *d)
+bool diskio_stop(struct diskio *d)
 {
+    struct timespec until;
     pthread_mutex_lock(&d->lock);
     d->stop = true;
     pthread_cond_broadcast(&d->work);
     pthread_cond_broadcast(&d->spare_work);
     pthread_mutex_unlock(&d->lock);
-    pthread_join(d->log_thread, NULL);
-    pthread_join(d->spare_thread, NULL);
+    (void)clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += DISKIO_STOP_S;
+    if (pthread_timedjoin_np(d->log_thread, NULL, &until) != 0 ||
+        pthread_timedjoin_np(d->spare_thread, NULL, &until) != 0)
+        return false;
     pthread_cond_destroy(&d->work);
     pthread_cond_destroy(&d->spare_work);
     pthread_mutex_destroy(&d->lock);
     free(d->bytes);
     free(d);
+    return true;
 }
 
 static struct job *new_job(struct diskio *d)
@@ -329,6 +340,7 @@ void diskio_stats(struct diskio *d, uint64_t now_us, struct diskio_stats *s)
     d->cached.fsyncs = fsyncs;
     d->cached.bytes_written = d->wal_stats.bytes_written;
     d->cached.max_us = d->max_us;
+    d->cached.full = d->full;
     uint32_t sorted[DISKIO_SAMPLES];
     size_t count = 0;
     if (refresh) {

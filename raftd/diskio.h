@@ -19,6 +19,7 @@ enum {
     DISKIO_FETCHES = 16,   /* one per purpose (node.h), numbered from 0 */
     DISKIO_SAMPLES = 1024, /* durations of syncs kept for the percentile */
     DISKIO_FULL_RETRY_MS = 1000,
+    DISKIO_STOP_S = 5, /* a service manager waits for 90 s and then kills */
 };
 
 struct diskio;
@@ -35,6 +36,7 @@ struct diskio_stats {
     uint64_t bytes_written;
     uint64_t p99_us; /* of batches (write and sync), the newest DISKIO_SAMPLES */
     uint64_t max_us;
+    bool full; /* a batch waits for room */
 };
 
 /* Starts the threads; `w` is theirs until diskio_stop(). `wake` is called from a thread whenever
@@ -44,8 +46,10 @@ struct diskio *diskio_start(struct wal *w, const struct disk *disk, const char *
                             uint32_t segment_bytes, size_t max_batch_bytes, void (*wake)(void *ctx),
                             void *ctx);
 
-/* Waits for the job in work, drops those behind it, ends the threads. */
-void diskio_stop(struct diskio *d);
+/* Waits for the job in work, drops those behind it, ends the threads. False if the disk did not
+ * finish the job in DISKIO_STOP_S seconds: then the threads, and all that they use, live on, and the
+ * process must end without touching the wal. */
+bool diskio_stop(struct diskio *d);
 
 /* Queues a batch; its bytes are copied. */
 void diskio_persist(struct diskio *d, uint64_t seq, const struct wal_batch *b);

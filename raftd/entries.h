@@ -14,9 +14,9 @@
 
 #include "raftd/ring.h"
 
-enum {
-    ENTRIES_MAX = 1 << 15
-}; /* records are >= 48 bytes: enough for a ring of 1.5 MiB of no-ops */
+/* Entries kept at a time: 256 KiB of positions. Smaller records than 64 bytes reach this before they
+ * fill the ring of 2 MiB. A power of two. */
+enum { ENTRIES_MAX = 1 << 15 };
 
 /* Position of the first byte cached after start: so high that the positions of all older entries,
  * which are only computed with, are not negative. */

@@ -276,6 +276,8 @@ static void fill_status(struct loop *l, struct status *s)
     uint64_t now = loop_now(l);
     node_status(l->node, now, s);
     diskio_stats(l->disk, now, &d);
+    node_disk_full(l->node, d.full);
+    s->disk_full = d.full;
     s->fsyncs = d.fsyncs;
     s->fsync_p99_us = d.p99_us;
     s->fsync_max_us = d.max_us;
@@ -422,9 +424,8 @@ static struct node *make_node(struct loop *l, const struct wal_report *report)
         (void)snprintf(nc.addrs[i], sizeof nc.addrs[i], "%s", conf->nodes[i].addr_text);
     }
     randombytes_buf(&nc.seed, sizeof nc.seed);
-    do
-        nc.boot = randombytes_random();
-    while (nc.boot == 0);
+    nc.boot = randombytes_uniform(0x7fffffff) +
+              1; /* the upper half of numbers that must not wrap */
     struct node_io io = {
         .ctx = l,
         .send = io_send,
@@ -502,7 +503,10 @@ int loop_run(const struct conf *conf, struct wal *w, const struct wal_report *re
     rc = RAFTD_EXIT_OK;
 
 err_disk:
-    diskio_stop(l->disk);
+    if (!diskio_stop(l->disk)) {
+        (void)unlink(conf->socket);
+        say_fatal(RAFTD_EXIT_DISK, "the disk does not finish a write; ending without it");
+    }
 err_node:
     node_free(l->node); /* answers what is pending; the clients below pass it on */
 err_udp:

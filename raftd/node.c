@@ -62,7 +62,6 @@ struct node *node_new(const struct node_config *cfg, const struct node_io *io,
     n->kv = kv;
     n->start_us = now;
     n->cluster_id = wire_cluster_id(cfg->cluster);
-    n->record_max = record_size(CMD_HEAD_BYTES + CMD_KEY_MAX_BYTES + cfg->max_value_bytes);
     n->seal_at = n->write_deadline = RAFT_NEVER;
     n->next_read = (uint64_t)cfg->boot << 32;
     n->next_write = 1;
@@ -74,8 +73,7 @@ struct node *node_new(const struct node_config *cfg, const struct node_io *io,
         ring = NODE_RING_MIN_BYTES;
     if (cfg->cache_bytes != 0)
         ring = cfg->cache_bytes;
-    assert(ring >= 2 * n->record_max + NODE_RESERVE_BYTES);
-    n->log_rx_cap = n->record_max + NODE_CHUNK_BYTES;
+    n->log_rx_cap = RECORD_MAX_BYTES + NODE_RX_WINDOW_BYTES;
     n->log_rx_buf = malloc(n->log_rx_cap);
     configure_raft(n, wal, now);
     if (n->log_rx_buf == NULL || n->runs == NULL ||
@@ -126,6 +124,11 @@ void node_step(struct node *n, uint64_t now, const struct raft_event *ev, struct
     keep_runs_free(n);
     raft_step(&n->raft, now, ev, edit);
     log_mirror(n, edit);
+}
+
+void node_disk_full(struct node *n, bool full)
+{
+    n->disk_full = full;
 }
 
 uint64_t node_read(struct node *n, uint64_t now)
@@ -191,8 +194,6 @@ void node_flush(struct node *n, uint64_t now)
     if (now >= raft_deadline(&n->raft))
         node_step(n, now, &tick, &edit);
     write_expire(n, now);
-    for (unsigned i = 0; i < n->raft.n_peers; i++)
-        relay_rx_drain(n, now, i);
     write_take(n, now);
 
     raft_ready(&n->raft, now, &rd);
@@ -288,6 +289,7 @@ void node_status(const struct node *n, uint64_t now, struct status *s)
         peer_status(n, i, &s->peers[i]);
     s->keys = kv_count(n->kv);
     s->pending_writes = n->n_writes;
+    s->disk_full = n->disk_full;
     s->disk_pending_us = r->inflight_seq != 0 ? now - r->inflight_since : 0;
     s->datagrams_received = n->received;
     s->datagrams_sent = 0;

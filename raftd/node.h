@@ -68,8 +68,8 @@ struct node_config {
     uint64_t election_timeout_us;
     uint32_t max_value_bytes;
     uint32_t batch_bytes; /* of one disk batch, 0 = NODE_BATCH_BYTES_MAX */
-    /* For tests of rare paths; 0 = default. Of the cached log (at least two of the largest records
-     * and NODE_RESERVE_BYTES), and of one datagram sent (256..WIRE_DATAGRAM_MAX). */
+    /* For tests of rare paths; 0 = default. Of the cached log (twice the largest record that can
+     * come, and NODE_RESERVE_BYTES), and of one datagram sent (256..WIRE_DATAGRAM_MAX). */
     uint32_t cache_bytes, datagram_bytes;
     uint64_t seed;
     uint32_t boot; /* random token of this process */
@@ -88,11 +88,11 @@ void node_free(struct node *n);
  * Hostile or stale ones are counted and dropped. */
 void node_datagram(struct node *n, uint64_t now, int slot, const uint8_t *buf, size_t len);
 
-/* Counts a datagram that the socket had to cut. */
-void node_count_drop(struct node *n, enum drop why);
-
 /* Takes over a write; it is answered later, or in this call when refused (BUSY). */
 void node_write(struct node *n, uint64_t now, struct request *req);
+
+/* The disk has no room for entries (or has again): new writes of clients here are refused. */
+void node_disk_full(struct node *n, bool full);
 
 /* Asks for a linearizable read; returns its number, see reads_done. */
 uint64_t node_read(struct node *n, uint64_t now);

@@ -20,12 +20,13 @@
 #include "storage/record.h"
 
 enum {
-    NODE_CHUNK_BYTES = 1 << 18,    /* old entries read from disk at a time */
-    NODE_RING_MIN_BYTES = 1 << 20, /* of the cached log: hundreds of batches */
-    NODE_RELAY_BYTES = 1 << 18,    /* relayed writes on their way to the leader */
-    NODE_READS_MAX = 64,           /* confirmed reads that wait for their index to be applied */
-    NODE_ACK_EVERY = 8,            /* log datagrams after which reception is acknowledged */
-    NODE_RESERVE_BYTES = 4096,     /* of the cached log, for the no-ops of new leaders */
+    NODE_RX_WINDOW_BYTES = 1 << 18, /* of the leader's stream beyond one largest record */
+    NODE_RING_MIN_BYTES = 1 << 21,  /* of the cached log: holds the largest record, whatever
+                                      max_value_bytes says now; thousands of small ones */
+    NODE_RELAY_BYTES = 1 << 18,     /* relayed writes on their way to the leader */
+    NODE_READS_MAX = 64,            /* confirmed reads that wait for their index to be applied */
+    NODE_ACK_EVERY = 8,             /* log datagrams after which reception is acknowledged */
+    NODE_RESERVE_BYTES = 4096,      /* of the cached log, for the no-ops of new leaders */
     NODE_RESERVE_ENTRIES = 64,
     NODE_SILENT_TIMEOUTS = 10, /* election timeouts after which a silent peer gets LEADs only */
     NODE_RELAY_HEAD_BYTES = 4, /* length before each command in a relay stream */
@@ -37,6 +38,8 @@ struct chunk {
     size_t len;
     uint64_t first; /* index of the first entry in buf */
     uint64_t next;  /* index after the last one: where the next fetch starts */
+    uint64_t limit; /* only entries below are sure to be those of our log: what follows them on disk
+                       may be the old version of entries that are still on their way there */
     bool fetching;
 };
 
@@ -64,6 +67,7 @@ struct peer {
     uint8_t *relay_buf;
     uint64_t relay_term; /* with relay_boot: which stream relay_rx holds */
     uint32_t relay_boot;
+    bool relay_shut;       /* it made no sense: nothing more is taken from it */
     uint64_t relay_ack_by; /* RAFT_NEVER = nothing to acknowledge */
     char addr[64];
 };
@@ -78,7 +82,6 @@ struct node {
     struct node_io io;
     struct kv *kv;
     uint64_t cluster_id;
-    size_t record_max; /* bytes of the largest record that max_value_bytes allows */
     uint64_t start_us;
 
     struct raft raft;
@@ -89,8 +92,10 @@ struct node {
     uint8_t head[RECORD_HASH_BYTES]; /* hash of the last record */
     uint64_t applied, applied_term;
     struct chunk apply_chunk;
-    uint64_t apply_next;                 /* index of the record at apply_off of apply_chunk */
-    size_t apply_off;                    /* bytes of apply_chunk already applied */
+    bool disk_full;      /* new writes are refused */
+    unsigned turn;       /* whose writes are proposed first: peers by slot, then local ones */
+    uint64_t apply_next; /* index of the record at apply_off of apply_chunk */
+    size_t apply_off;    /* bytes of apply_chunk already applied */
     struct raft_msg held[RAFT_MSGS_MAX]; /* messages that wait for batch held_seq */
     size_t n_held;
     uint64_t held_seq;
@@ -136,7 +141,7 @@ struct node {
 void node_step(struct node *n, uint64_t now, const struct raft_event *ev, struct raft_edit *edit);
 
 /* node_log.c */
-bool log_make_room(struct node *n, size_t size);
+bool log_make_room(struct node *n, size_t size, unsigned count);
 void log_push(struct node *n, size_t size); /* the record at entries_tail() is complete */
 void log_mirror(struct node *n, const struct raft_edit *edit);
 void log_append_command(struct node *n, uint64_t index, const uint8_t *cmd, size_t len);
@@ -161,7 +166,6 @@ void write_applied(struct node *n, uint64_t request, uint64_t index, bool existe
 void write_term_applied(struct node *n, uint64_t term);
 void write_expire(struct node *n, uint64_t now);
 void write_stop(struct node *n);
-void relay_rx_adopt(struct node *n, unsigned slot);
 void relay_rx_put(struct node *n, uint64_t now, unsigned slot, const struct wire_data *d);
 void relay_rx_drain(struct node *n, uint64_t now, unsigned slot);
 void relay_tx_sync(struct node *n);

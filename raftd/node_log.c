@@ -6,14 +6,14 @@
 #include "raftd/cmd.h"
 #include "raftd/node_impl.h"
 
-/* Drops old entries from the cache until a record of `size` bytes fits and the reserve is left: a
- * new leader must always be able to append its no-op. Only what is on our own disk may go
- * (invariant 2); false when that is not enough. */
-bool log_make_room(struct node *n, size_t size)
+/* Drops old entries from the cache until `count` records of `size` bytes in all fit and the reserve
+ * is left: a new leader must always be able to append its no-op. Only what is on our own disk may
+ * go (invariant 2); false when that is not enough. */
+bool log_make_room(struct node *n, size_t size, unsigned count)
 {
     struct entries *e = &n->log;
     while (!entries_fits(e, size + NODE_RESERVE_BYTES) ||
-           e->last - e->first + 1 >= ENTRIES_MAX - NODE_RESERVE_ENTRIES) {
+           e->last - e->first + 1 + count > ENTRIES_MAX - NODE_RESERVE_ENTRIES) {
         if (e->first > e->last || e->first > n->raft.durable_index)
             return false;
         log_tx_before_drop(n, e->first);
@@ -32,7 +32,7 @@ static void append_record(struct node *n, uint64_t index, uint8_t type, const ui
                           size_t len)
 {
     size_t size = record_size((uint32_t)len);
-    (void)log_make_room(n, size); /* proposals checked it; a no-op may use the reserve */
+    (void)log_make_room(n, size, 1); /* proposals checked it; a no-op may use the reserve */
     assert(index == n->log.last + 1);
     uint8_t *rec = entries_tail(&n->log);
     if (len > 0)
@@ -110,20 +110,25 @@ void log_seal(struct node *n)
 
 void chunk_fetch(struct node *n, struct chunk *c, unsigned what, uint64_t first)
 {
-    size_t cap = n->record_max > NODE_CHUNK_BYTES ? n->record_max : NODE_CHUNK_BYTES;
     if (c->fetching)
         return;
-    if (c->buf == NULL && (c->buf = malloc(cap)) == NULL)
+    if (c->buf == NULL && (c->buf = malloc(RECORD_MAX_BYTES)) == NULL)
         return; /* short of memory: asked again at the next flush */
+    /* A leader truncates nothing, a follower nothing that is committed: up to here the disk has the
+     * present entries, and keeps them whatever happens until the fetch is used. */
+    c->limit = n->raft.durable_index + 1;
+    if (what == NODE_FETCH_APPLY && n->raft.commit_index < n->raft.durable_index)
+        c->limit = n->raft.commit_index + 1;
     c->first = first;
     c->next = first;
     c->len = 0;
     c->fetching = true;
-    n->io.fetch(n->io.ctx, what, first, c->buf, cap);
+    n->io.fetch(n->io.ctx, what, first, c->buf, RECORD_MAX_BYTES);
 }
 
 static void apply_one(struct node *n, const struct record *rec)
 {
+    assert(rec->index == n->applied + 1 && rec->term == raft_term_at(&n->raft, rec->index));
     if (rec->term > n->applied_term) {
         n->applied_term = rec->term;
         write_term_applied(n, rec->term);
@@ -133,7 +138,7 @@ static void apply_one(struct node *n, const struct record *rec)
         return;
     struct cmd cmd;
     int rc = cmd_decode(rec->data, rec->data_len, &cmd);
-    assert(rc == 0); /* the leader decoded it before it proposed it */
+    assert(rc == 0); /* checked before it entered any log */
     bool existed = false;
     kv_apply(n->kv, rec->index, &cmd, &existed);
     if (cmd.origin == n->cfg.id) {
@@ -160,7 +165,7 @@ static bool next_to_apply(struct node *n, struct record *rec)
     }
     if (c->fetching)
         return false;
-    if (n->apply_off == c->len || n->apply_next != i) {
+    if (n->apply_off == c->len || n->apply_next != i || i >= c->limit) {
         n->apply_off = 0;
         n->apply_next = i;
         chunk_fetch(n, c, NODE_FETCH_APPLY, i);

@@ -22,27 +22,19 @@ static enum drop drop_of(enum wire_status st)
     return DROP_MALFORMED;
 }
 
-void node_count_drop(struct node *n, enum drop why)
-{
-    n->received++;
-    n->drops[why]++;
-}
-
 /* No message of ours may name a term that is not on our disk. */
 bool node_term_durable(const struct node *n)
 {
     return n->raft.durable_term == n->raft.term;
 }
 
-static void take_message(struct node *n, uint64_t now, unsigned slot, const struct raft_msg *m)
+static void take_message(struct node *n, uint64_t now, const struct raft_msg *m)
 {
     struct raft_event ev = {.type = RAFT_EV_MESSAGE, .msg = m};
     struct raft_edit edit;
     node_step(n, now, &ev, &edit);
     if (m->type == RAFT_MSG_PROBE)
         log_rx_probe(n, m);
-    else if (m->type == RAFT_MSG_PROBE_ACK && n->raft.role == RAFT_LEADER)
-        relay_rx_adopt(n, slot);
 }
 
 /* What a peer has of a stream that we send. Other streams than the present ones are past. */
@@ -98,7 +90,7 @@ void node_datagram(struct node *n, uint64_t now, int from_slot, const uint8_t *b
     wire_read(&r, buf, len, &h);
     while (wire_next(&r, &f)) {
         switch (f.kind) {
-        case WIRE_FRAME_MSG: take_message(n, now, slot, &f.msg); break;
+        case WIRE_FRAME_MSG: take_message(n, now, &f.msg); break;
         case WIRE_FRAME_SACK: take_sack(n, now, slot, &h, &f.sack); break;
         case WIRE_FRAME_DATA: take_data(n, now, slot, &h, &f.data); break;
         }
@@ -146,7 +138,8 @@ static void out_open(struct out *o, uint64_t term)
 
 static void out_msg(struct out *o, const struct raft_msg *m)
 {
-    uint64_t end = m->type == RAFT_MSG_LEAD ? o->n->peers[o->slot].log.tx.end : 0;
+    const struct log_tx *l = &o->n->peers[o->slot].log;
+    uint64_t end = m->type == RAFT_MSG_LEAD && l->epoch == m->lead.epoch ? l->tx.end : 0;
     out_open(o, m->term);
     if (!wire_put_msg(&o->w, m, end)) {
         out_finish(o);

@@ -8,7 +8,18 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "raftd/cmd.h"
 #include "raftd/node_impl.h"
+
+/* Gives the memory back, unless the disk is writing to it. */
+static void chunk_free(struct chunk *c)
+{
+    if (c->fetching)
+        return;
+    free(c->buf);
+    c->buf = NULL;
+    c->len = 0;
+}
 
 /* Links stream offsets to the cache if entry `index`, which starts at offset `off`, is in it. */
 static void try_join(struct node *n, struct log_tx *l, uint64_t index, uint64_t off)
@@ -26,6 +37,7 @@ void log_tx_sync(struct node *n, unsigned slot)
     struct log_tx *l = &n->peers[slot].log;
     if (n->raft.role != RAFT_LEADER || rp->state != RAFT_PEER_REPLICATE) {
         l->epoch = 0;
+        chunk_free(&l->chunk);
         return;
     }
     if (l->epoch != rp->epoch || l->term != n->raft.term) { /* a new stream */
@@ -42,12 +54,8 @@ void log_tx_sync(struct node *n, unsigned slot)
         stream_tx_end(&l->tx, n->log.ring.end - l->delta);
     else if (!l->chunk.fetching && l->tx.una == l->next_off && l->chunk.next <= n->log.last)
         (void)log_tx_bytes(n, slot, l->next_off, &(size_t){0}); /* starts the next fetch */
-    if (l->joined && l->tx.una + l->delta >= n->log.ring.start && !l->chunk.fetching &&
-        l->chunk.buf != NULL) {
-        free(l->chunk.buf); /* caught up */
-        l->chunk.buf = NULL;
-        l->chunk.len = 0;
-    }
+    if (l->joined && l->tx.una + l->delta >= n->log.ring.start)
+        chunk_free(&l->chunk); /* caught up */
 }
 
 /* A box that is off for weeks costs a heartbeat, not its log over and over. When it is back it
@@ -94,7 +102,7 @@ void log_tx_fetched(struct node *n, unsigned slot, size_t len)
         return; /* for a stream that is no more */
     size_t used = 0;
     uint64_t next = c->first;
-    while (used < len) { /* storage checked each record; here only sizes count */
+    while (used < len && next < c->limit) { /* storage checked each record; here sizes count */
         struct record rec;
         size_t size;
         enum record_status st = record_decode(c->buf + used, len - used, &rec, &size);
@@ -102,9 +110,9 @@ void log_tx_fetched(struct node *n, unsigned slot, size_t len)
         used += size;
         next++;
     }
-    c->len = len;
+    c->len = used;
     c->next = next;
-    l->next_off = l->chunk_off + len;
+    l->next_off = l->chunk_off + used;
     if (!l->joined)
         stream_tx_end(&l->tx, l->next_off);
     try_join(n, l, next, l->next_off);
@@ -171,20 +179,38 @@ struct append {
     bool bad;
 };
 
-/* The record at offset `at` of the stream's front, if it is whole. */
+/* Does the record name the one before it, as far as that one is known here? The records of one
+ * stream are chained; the first one is compared with our own log. */
+static bool chained(struct node *n, const struct append *a, const struct record *rec)
+{
+    uint8_t own[RECORD_HASH_BYTES];
+    const uint8_t *prev = own;
+    if (a->n_runs > 0)
+        prev = a->prev;
+    else if (rec->index == n->log.last + 1)
+        prev = n->head;
+    else if (rec->index > n->log.first && rec->index <= n->log.last) {
+        size_t size;
+        const uint8_t *before = entries_at(&n->log, rec->index - 1, &size);
+        record_hash(before, size, own);
+    } else
+        return true;
+    return memcmp(rec->prev, prev, sizeof own) == 0;
+}
+
+/* The record at the front of p, if it is whole and may follow what was collected. */
 static bool next_record(struct node *n, struct append *a, const uint8_t *p, size_t len,
                         struct record *rec, size_t *size)
 {
     enum record_status st = record_decode(p, len, rec, size);
-    if (st == RECORD_SHORT && *size <= n->record_max)
+    if (st == RECORD_SHORT)
         return false;
-    a->bad = st != RECORD_OK || *size > n->record_max ||
-             rec->index != n->log_rx_next + (a->n_runs > 0 ? a->last - a->first + 1 : 0) ||
-             rec->term > n->raft.term ||
-             (a->n_runs > 0 && (memcmp(rec->prev, a->prev, sizeof a->prev) != 0 ||
-                                rec->term < a->runs[a->n_runs - 1].term)) ||
-             (a->n_runs == 0 && rec->index == n->log.last + 1 &&
-              memcmp(rec->prev, n->head, sizeof n->head) != 0);
+    uint64_t index = a->n_runs > 0 ? a->last + 1 : n->log_rx_next;
+    uint64_t least_term = a->n_runs > 0 ? a->runs[a->n_runs - 1].term : 1;
+    struct cmd cmd;
+    a->bad = st != RECORD_OK || rec->index != index || rec->term < least_term ||
+             rec->term > n->raft.term || !chained(n, a, rec) ||
+             (rec->type == RECORD_COMMAND && cmd_decode(rec->data, rec->data_len, &cmd) < 0);
     return !a->bad;
 }
 
@@ -194,9 +220,11 @@ static void collect(struct node *n, struct append *a, const uint8_t *p, size_t l
     memset(a, 0, sizeof *a);
     struct record rec;
     size_t size;
+    unsigned count = 0;
     while (a->bytes < len && next_record(n, a, p + a->bytes, len - a->bytes, &rec, &size)) {
         bool new_run = a->n_runs == 0 || rec.term != a->runs[a->n_runs - 1].term;
-        if ((new_run && a->n_runs == RAFT_APPEND_RUNS_MAX) || !log_make_room(n, a->bytes + size))
+        if ((new_run && a->n_runs == RAFT_APPEND_RUNS_MAX) ||
+            !log_make_room(n, a->bytes + size, ++count))
             return;
         if (a->n_runs == 0)
             a->first = rec.index;

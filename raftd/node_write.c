@@ -70,7 +70,7 @@ void node_write(struct node *n, uint64_t now, struct request *req)
         return;
     }
     uint32_t number = n->next_write;
-    if (*slot_of(n, number) != NULL || n->n_wait == NODE_WRITES_MAX ||
+    if (n->disk_full || *slot_of(n, number) != NULL || n->n_wait == NODE_WRITES_MAX ||
         n->write_bytes + req->cmd_len > NODE_WRITE_BYTES_MAX) {
         answer(n, req, RESULT_BUSY);
         return;
@@ -98,7 +98,7 @@ static bool propose(struct node *n, uint64_t now, const uint8_t *cmd, size_t len
     }
     if (uncommitted > 0 && uncommitted + size > n->log.ring.cap / 2)
         return false; /* also leaves the older half for peers that are a little behind */
-    if (!log_make_room(n, size))
+    if (!log_make_room(n, size, 1))
         return false;
     struct raft_event ev = {.type = RAFT_EV_PROPOSE, .propose = {.n = 1}};
     struct raft_edit edit;
@@ -144,8 +144,8 @@ static bool relay(struct node *n, const uint8_t *cmd, size_t len)
     return true;
 }
 
-/* Sends waiting writes on their way, in order. */
-void write_take(struct node *n, uint64_t now)
+/* Sends waiting local writes on their way, in order. */
+static void take_local(struct node *n, uint64_t now)
 {
     while (n->n_wait > 0) {
         struct request *req = find(n, n->wait[n->wait_head]);
@@ -161,6 +161,21 @@ void write_take(struct node *n, uint64_t now)
             req->sent_term = n->raft.term;
         }
         wait_pop(n);
+    }
+}
+
+/* Takes what peers relayed and what local clients want, each in turn first when there is not room
+ * for all. */
+void write_take(struct node *n, uint64_t now)
+{
+    unsigned sources = n->raft.n_peers + 1;
+    n->turn = (n->turn + 1) % sources;
+    for (unsigned i = 0; i < sources; i++) {
+        unsigned source = (n->turn + i) % sources;
+        if (source == n->raft.n_peers)
+            take_local(n, now);
+        else
+            relay_rx_drain(n, now, source);
     }
 }
 
@@ -227,29 +242,32 @@ void write_stop(struct node *n)
             finish(n, n->writes[i], RESULT_STOPPING);
 }
 
-/* Leader: a peer answered our probe; its boot token names its relay stream in this term. Late
- * datagrams of its earlier process carry another token and are dropped. */
-void relay_rx_adopt(struct node *n, unsigned slot)
+/* Leader: the boot token of a peer that answered our probe names its relay stream in this term.
+ * Late datagrams of its earlier process carry another token and are dropped. */
+static void relay_rx_adopt(struct node *n, unsigned slot)
 {
     struct peer *p = &n->peers[slot];
     const struct raft_peer *rp = &n->raft.peers[slot];
     if (rp->boot == 0 || rp->epoch == 0 ||
         (p->relay_term == n->raft.term && p->relay_boot == rp->boot))
         return;
-    size_t cap = NODE_RELAY_HEAD_BYTES + CMD_HEAD_BYTES + CMD_KEY_MAX_BYTES +
-                 (size_t)n->cfg.max_value_bytes + NODE_RELAY_BYTES / 4;
+    size_t cap = NODE_RELAY_HEAD_BYTES + CMD_MAX_BYTES + NODE_RELAY_BYTES / 4;
     if (p->relay_buf == NULL && (p->relay_buf = malloc(cap)) == NULL)
-        return; /* its relays wait until there is memory */
+        return; /* its relays are lost, and sent again, until there is memory */
     stream_rx_init(&p->relay_rx, p->relay_buf, cap);
     p->relay_term = n->raft.term;
     p->relay_boot = rp->boot;
+    p->relay_shut = false;
     p->relay_ack_by = RAFT_NEVER;
 }
 
 void relay_rx_put(struct node *n, uint64_t now, unsigned slot, const struct wire_data *d)
 {
     struct peer *p = &n->peers[slot];
-    if (n->raft.role != RAFT_LEADER || p->relay_term != n->raft.term || p->relay_boot != d->id)
+    if (n->raft.role != RAFT_LEADER)
+        return;
+    relay_rx_adopt(n, slot);
+    if (p->relay_term != n->raft.term || p->relay_boot != d->id || p->relay_shut)
         return;
     enum stream_put rc = stream_rx_put(&p->relay_rx, d->off, d->bytes, d->len);
     uint64_t by = rc == STREAM_NEW ? now + NODE_ACK_DELAY_US : now;
@@ -261,7 +279,8 @@ void relay_rx_put(struct node *n, uint64_t now, unsigned slot, const struct wire
 void relay_rx_drain(struct node *n, uint64_t now, unsigned slot)
 {
     struct peer *p = &n->peers[slot];
-    if (n->raft.role != RAFT_LEADER || p->relay_term != n->raft.term || p->relay_buf == NULL)
+    if (n->raft.role != RAFT_LEADER || p->relay_term != n->raft.term || p->relay_buf == NULL ||
+        p->relay_shut)
         return;
     const uint8_t *bytes;
     size_t len;
@@ -270,13 +289,13 @@ void relay_rx_drain(struct node *n, uint64_t now, unsigned slot)
         struct cmd cmd;
         if (cmd_len > CMD_MAX_BYTES) {
             n->drops[DROP_STREAM]++; /* a bug over there; its stream stays shut in this term */
-            p->relay_boot = 0;
+            p->relay_shut = true;
             return;
         }
         if (len < NODE_RELAY_HEAD_BYTES + cmd_len)
             return;
         const uint8_t *data = bytes + NODE_RELAY_HEAD_BYTES;
-        if (cmd_decode(data, cmd_len, &cmd) < 0 || cmd.value_len > n->cfg.max_value_bytes)
+        if (cmd_decode(data, cmd_len, &cmd) < 0)
             n->drops[DROP_STREAM]++; /* skipped: its origin reports a timeout */
         else if (!propose(n, now, data, cmd_len))
             return;

@@ -35,7 +35,6 @@ struct request {
     uint64_t deadline_us; /* CLOCK_BOOTTIME: answer at the latest then */
 
     /* Of the node. */
-    struct request *next;
     uint64_t id;        /* cmd.h's request number */
     uint64_t sent_term; /* term in which it left for a leader's log, 0 = waiting */
 

@@ -1,7 +1,6 @@
 /* ring.h: bytes in order, kept between two growing positions, contiguous wherever they lie.
  *
- * The memory is mapped twice in a row, so a record that crosses the end is still one piece: no
- * copying, no split cases, and bytes handed to the disk thread do not move while it writes them.
+ * The memory is mapped twice in a row, so a record that crosses the end is still one piece.
  * Positions are 64-bit and never wrap; byte p lies at p modulo the capacity. One owner, no locks.
  */
 #ifndef RAFTD_RING_H

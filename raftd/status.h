@@ -54,7 +54,8 @@ struct status {
     uint64_t pending_writes;                     /* of local clients, not yet answered */
     uint64_t fsyncs, fsync_p99_us, fsync_max_us; /* of the log; p99 over the newest 1024 */
     uint64_t disk_bytes;                         /* written to the log since start */
-    uint64_t disk_pending_us;                    /* age of the batch in flight, 0 = none */
+    uint8_t disk_full;        /* 1: entries wait for room; new writes here are refused */
+    uint64_t disk_pending_us; /* age of the batch in flight, 0 = none */
     uint64_t datagrams_sent, datagrams_received, send_lost; /* send_lost: refused by the kernel */
     uint64_t drops[DROP_COUNT];
 };

@@ -87,8 +87,9 @@ void sim_on_fetch(void *ctx, unsigned what, uint64_t first, uint8_t *buf, size_t
     struct member *m = ctx;
     struct job *j = new_job(m->sim, m);
     size_t most = m->sim->o.fetch_bytes;
-    if (most != 0 && most < m->node->record_max)
-        most = m->node->record_max;
+    size_t record_max = record_size(CMD_HEAD_BYTES + CMD_KEY_MAX_BYTES + m->sim->o.max_value_bytes);
+    if (most != 0 && most < record_max)
+        most = record_max;
     j->fetch = true;
     j->what = what;
     j->first = first;

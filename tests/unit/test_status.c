@@ -39,6 +39,7 @@ static void fill(struct status *s)
     s->peers[0].heard_us = 99 * 1000000;
     s->peers[1] = (struct status_peer){.id = 3, .addr = "[2001:db8::3]:7100"};
     s->drops[DROP_CHECKSUM] = 5;
+    s->disk_full = 1;
     s->disk_pending_us = 12345;
 }
 
@@ -69,6 +70,7 @@ static void test_lines(void **state)
         "commit_index=18446744073709551615\n",
         "drop.checksum=5\n",
         "drop.stream=0\n",
+        "disk_full=1\n",
         "disk_pending_ms=12\n",
         "peer.1.match_index=41\n",
         "peer.1.state=replicate\n",
