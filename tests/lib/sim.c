@@ -136,6 +136,10 @@ void sim_wake_later(struct sim *s, struct member *m)
     if (local == RAFT_NEVER)
         return;
     uint64_t at = virtual_of(m, local);
+    if (at > s->now)
+        m->spins = 0;
+    else if (++m->spins > SPINS_MAX)
+        sim_broken(s, "spin", "node %u wants to be woken at once, again and again", m->at + 1);
     if (at <= s->now)
         at = s->now + 1;
     if (m->wake_at != 0 && at >= m->wake_at)
@@ -264,10 +268,10 @@ static void configure(struct sim *s, const struct member *m, struct node_config 
         .datagram_bytes = s->o.datagram_bytes,
         .seed = sim_roll(s, RNG_NODE, UINT64_MAX),
         /* different in every life of every node, as 32 random bits nearly are */
-        .boot = ++s->boots ^ (uint32_t)s->o.seed << 20,
+        .boot = (++s->boots ^ (uint32_t)s->o.seed << 20) & INT32_MAX,
     };
     if (nc->boot == 0)
-        nc->boot = UINT32_MAX;
+        nc->boot = INT32_MAX;
     for (unsigned i = 0; i < s->o.nodes; i++)
         nc->voters[i] = (uint16_t)(i + 1);
 }
@@ -288,7 +292,7 @@ void sim_boot(struct sim *s, struct member *m)
         m->kv = sim_must(kv_new(hash_key));
     m->generation++;
     m->wake_at = m->paused_until = 0;
-    m->backlog = 0;
+    m->backlog = m->spins = 0;
     m->job_head = m->n_jobs = 0;
     m->n_reads = 0;
     m->lead_term = m->applied = 0;
@@ -460,13 +464,14 @@ int sim_leader(const struct sim *s)
 bool sim_converged(const struct sim *s)
 {
     int leader = sim_leader(s);
-    if (leader < 0 || s->pending > 0)
+    if (leader < 0)
         return false;
     const struct entry *tip = s->m[leader].tip;
     for (unsigned i = 0; i < s->o.nodes; i++) {
         const struct member *m = &s->m[i];
-        if (m->up && (m->tip != tip || m->node->applied != tip->index || m->hard.tip != tip ||
-                      m->n_reads > 0))
+        if (m->up && !m->outside &&
+            (m->pending > 0 || m->tip != tip || m->node->applied != tip->index ||
+             m->hard.tip != tip || m->n_reads > 0))
             return false;
     }
     return true;

@@ -256,7 +256,7 @@ static void history_unknown(struct sim *s, struct op *o)
 void sim_not_sent(struct sim *s, uint32_t op)
 {
     history_fails(s, &s->ops[op]);
-    s->pending--;
+    s->m[s->ops[op].node].pending--;
     ended(s, op, OP_LOST);
 }
 
@@ -277,7 +277,7 @@ uint32_t sim_ask(struct sim *s, unsigned client, unsigned node, enum op_kind kin
                      .timeout_us = timeout_us,
                      .must_see = s->n_committed};
     o->history = history_begin(s, o, number);
-    s->pending++;
+    s->m[node].pending++;
     struct event *e = sim_post(s, s->now + 1, EV_SUBMIT, node);
     e->op = number;
     return number;
@@ -395,7 +395,7 @@ void sim_on_answer(void *ctx, struct request *req)
     struct op *o = &s->ops[number];
     assert(o->state == OP_OPEN);
     sim_note(s, NOTE_ANSWER, m->at, number, req->result, req->revision);
-    s->pending--;
+    m->pending--;
     switch (req->result) {
     case RESULT_OK:
     case RESULT_NO_KEY: acked(s, m, req); break;
@@ -438,7 +438,7 @@ static void serve(struct sim *s, struct member *m, uint32_t number)
     }
     s->t.lists += o->kind == OP_LIST;
     s->t.reads++;
-    s->pending--;
+    m->pending--;
     ended(s, number, OP_DONE);
 }
 
@@ -459,7 +459,7 @@ void sim_clients_lost(struct sim *s, struct member *m)
 {
     for (unsigned i = 0; i < m->n_reads; i++) {
         history_fails(s, &s->ops[m->reads[i]]);
-        s->pending--;
+        m->pending--;
         ended(s, m->reads[i], OP_LOST);
     }
     m->n_reads = 0;
@@ -524,5 +524,8 @@ unsigned sim_acked(const struct sim *s)
 
 unsigned sim_pending(const struct sim *s)
 {
-    return s->pending;
+    unsigned n = 0;
+    for (unsigned i = 0; i < s->o.nodes; i++)
+        n += s->m[i].pending;
+    return n;
 }

@@ -17,12 +17,13 @@ enum {
     DIR_ID = 77,
     NOTES = 128, /* last events kept */
     JOBS = 2 + NODE_FETCHES,
-    READS = 64,    /* of one node, waiting */
+    READS = 64, /* of one node, waiting */
+    SPINS_MAX = 1000,
     BACKLOG = 400, /* datagrams that a paused process' socket holds */
-    NO_OP = UINT32_MAX,
 };
 
-#define DIR "/d"
+#define DIR   "/d"
+#define NO_OP UINT32_MAX /* no operation */
 
 /* ---- the heap ---- */
 
@@ -139,8 +140,9 @@ struct member {
     struct kv *kv;
     struct node *node;
     bool up, dirty;
-    bool dead;   /* stays down */
-    bool rotten; /* durable bytes were changed: recovery must notice */
+    bool dead;    /* stays down */
+    bool outside; /* liveness: not of the healed majority, alive, heard by it or hearing it */
+    bool rotten;  /* durable bytes were changed: recovery must notice */
     uint64_t generation;
     uint64_t wake_at; /* virtual time of the event that is posted, 0 = none */
 
@@ -148,6 +150,7 @@ struct member {
     int64_t clock_ppm;
     uint64_t paused_until;
     unsigned backlog;
+    unsigned spins; /* in a row, that its deadline had passed when it was named */
 
     struct job jobs[JOBS];
     unsigned job_head, n_jobs;
@@ -157,6 +160,7 @@ struct member {
     bool fail_cut;    /* ... is where the process dies; else it reports EIO */
     bool fail_boot;   /* the same during recovery */
 
+    unsigned pending;      /* operations */
     uint32_t reads[READS]; /* operations, by read number */
     unsigned n_reads;
 
@@ -241,7 +245,6 @@ struct sim {
     uint32_t *ids; /* operations by (node, request number): open addressing */
     size_t n_ids, cap_ids;
     uint32_t boots;
-    unsigned pending;
 
     /* history */
     struct entry root;

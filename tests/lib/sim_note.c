@@ -143,6 +143,6 @@ void sim_print(const struct sim *s, FILE *f)
         line(s, f, &s->notes[i % NOTES]);
     for (unsigned i = 0; i < s->o.nodes; i++)
         print_node(s, &s->m[i], f);
-    fprintf(f, "%u operations pending, %" PRIu64 " entries committed\n", s->pending,
+    fprintf(f, "%u operations pending, %" PRIu64 " entries committed\n", sim_pending(s),
             s->n_committed);
 }

@@ -14,12 +14,26 @@ enum {
     /* Per second and other node of the cluster: heartbeats each T/3 with answers, or probes of a
      * dead node each T/8, and some more. */
     IDLE_PER_T = 12,
+    OUTSIDE_PER_T = 20, /* a deaf one asks everybody for votes, who answer */
 };
 
-/* A random majority lives on, with all its disks and links in order; the rest is dead for good. */
+/* Starts a node if need be. One outside the healed majority hears nobody, or is heard by nobody:
+ * it must not disturb. */
+static void revive(struct sim *s, struct member *m, bool outside)
+{
+    m->outside = outside;
+    if (!m->up)
+        sim_boot(s, m);
+    bool deaf = sim_roll(s, RNG_FAULT, 2) == 0;
+    for (unsigned i = 0; i < s->o.nodes && outside; i++)
+        *(deaf ? &s->cut[i][m->at] : &s->cut[m->at][i]) = true;
+}
+
+/* A random majority lives on, with all its disks and links in order; the rest is dead for good, or
+ * outside. */
 static void heal(struct sim *s)
 {
-    unsigned order[NODES], n = 0, dead;
+    unsigned order[NODES], n = 0;
     sim_note(s, NOTE_PHASE, 0, 2, 0, 0);
     for (unsigned i = 0; i < s->o.nodes; i++)
         if (!s->m[i].rotten)
@@ -32,15 +46,14 @@ static void heal(struct sim *s)
     unsigned keep = (unsigned)sim_between(s, RNG_FAULT, sim_majority(s), n);
     sim_heal(s);
     s->closed = true;
-    for (unsigned i = 0; i < s->o.nodes; i++) {
-        for (dead = 0; dead < keep && order[dead] != i;)
-            dead++;
-        s->m[i].dead = dead == keep;
+    for (unsigned i = 0; i < n; i++)
+        if (i < keep || sim_roll(s, RNG_FAULT, 2) == 0)
+            revive(s, &s->m[order[i]], i >= keep);
+        else
+            s->m[order[i]].dead = true;
+    for (unsigned i = 0; i < s->o.nodes; i++)
         if (s->m[i].dead && s->m[i].up)
             sim_stop_node(s, &s->m[i], STOP_CUT_RANDOM);
-        else if (!s->m[i].dead && !s->m[i].up)
-            sim_boot(s, &s->m[i]);
-    }
 }
 
 static uint64_t wait_for(struct sim *s, uint64_t most_us, bool converged, const char *kind,
@@ -73,7 +86,10 @@ static void idle(struct sim *s)
     if (s->t.batches != batches)
         sim_broken(s, "idle-disk", "idle nodes wrote %" PRIu64 " batches", s->t.batches - batches);
     s->t.idle_datagrams = (s->t.datagrams - datagrams) * 1000000 / IDLE_US;
-    uint64_t most = (s->o.nodes - 1) * IDLE_PER_T * (IDLE_US / s->o.election_timeout_us + 1);
+    uint64_t most = (s->o.nodes - 1) * IDLE_PER_T;
+    for (unsigned i = 0; i < s->o.nodes; i++)
+        most += s->m[i].outside ? (s->o.nodes - 1) * OUTSIDE_PER_T : 0;
+    most *= IDLE_US / s->o.election_timeout_us + 1;
     if (s->t.datagrams - datagrams > most)
         sim_broken(s, "idle-datagrams", "idle nodes sent %" PRIu64 " datagrams in %d s",
                    s->t.datagrams - datagrams, IDLE_US / 1000000);
@@ -88,6 +104,8 @@ void sim_check_final(struct sim *s)
         if (!m->up)
             continue;
         sim_check_state(s, m);
+        if (m->outside)
+            continue;
         if (kv_digest(m->kv, seen == NULL ? first : other) != 0)
             sim_broken(s, "memory", "no memory for a digest");
         if (seen != NULL && memcmp(first, other, sizeof first) != 0)
@@ -106,7 +124,7 @@ void sim_live(struct sim *s)
     uint64_t acked = s->t.acked, reads = s->t.reads;
     unsigned up = 0;
     for (unsigned i = 0; i < s->o.nodes; i++) {
-        if (!s->m[i].up)
+        if (!s->m[i].up || s->m[i].outside)
             continue;
         up++;
         sim_put(s, i, sim_roll(s, RNG_CLIENT, s->o.max_value_bytes + 1), EQUAL_TIMEOUTS * t);
