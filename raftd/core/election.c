@@ -242,6 +242,20 @@ static bool vote_unanswered(const struct raft *r)
     return false;
 }
 
+/* Requests are repeated often, since on a bad link one of four datagrams of an election is lost; but
+ * a node that has heard nobody for long, because it is cut off, asks only once in each campaign. */
+static raft_time vote_interval(const struct raft *r)
+{
+    if ((uint32_t)r->campaign <= RAFT_EAGER_CAMPAIGNS)
+        return r->cfg.retry;
+    for (unsigned i = 0; i < r->n_peers; i++) {
+        raft_time heard = r->peers[i].heard;
+        if (heard != 0 && r->vote_sent < heard + RAFT_EAGER_CAMPAIGNS * r->cfg.election_timeout)
+            return r->cfg.retry;
+    }
+    return 2 * r->cfg.election_timeout; /* longer than any campaign */
+}
+
 void raft_election_flush(struct raft *r, raft_time now)
 {
     if (now >= ping_due_at(r)) {
@@ -249,7 +263,7 @@ void raft_election_flush(struct raft *r, raft_time now)
         r->ping_sent = now;
         raft_emit(r, &m);
     }
-    if (!vote_unanswered(r) || now < raft_due_at(r->vote_sent, r->cfg.retry))
+    if (!vote_unanswered(r) || now < raft_due_at(r->vote_sent, vote_interval(r)))
         return;
     r->vote_sent = now;
     for (unsigned i = 0; i < r->n_peers; i++) {
@@ -271,6 +285,6 @@ raft_time raft_election_deadline(const struct raft *r)
         return RAFT_NEVER;
     raft_time t = raft_min(r->election_deadline, ping_due_at(r));
     if (vote_unanswered(r))
-        t = raft_min(t, raft_due_at(r->vote_sent, r->cfg.retry));
+        t = raft_min(t, raft_due_at(r->vote_sent, vote_interval(r)));
     return t;
 }

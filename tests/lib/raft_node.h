@@ -1,8 +1,14 @@
-/* raft_node.h: one core fed by hand, for unit tests. Include after cmocka.h. */
+/* raft_node.h: one core fed by hand, for unit tests with cmocka. */
 #ifndef TESTS_RAFT_NODE_H
 #define TESTS_RAFT_NODE_H
 
 #include "raftd/core/raft.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
 
 #include <stdlib.h>
 #include <string.h>
