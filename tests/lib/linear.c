@@ -3,11 +3,11 @@
  * A wrong answer usually shows within a short part of a long history, but to prove that no order
  * explains the whole the search has to visit every state of the way there. So a search that is not
  * soon successful is stopped, and windows around the point where it was stuck are tried, each twice
- * as long as the one before. A window asks less than the history does, so what is broken in a window
- * is broken: the key may begin with whatever may have been in it then; an operation that began before
- * or ended after it counts as of unknown outcome; what was over before or began after is left out. Then
- * the whole is tried without deletes and what depends on them. Only if none of these is broken the whole
- * history is searched to the end.
+ * as long as the one before. A window asks less than the history does, so what is broken in a
+ * window is broken: the key may begin with whatever may have been in it then; an operation that
+ * began before or ended after it counts as of unknown outcome; what was over before or began after
+ * is left out. Then the whole is tried without deletes and what depends on them. Only if none of
+ * these is broken the whole history is searched to the end.
  */
 #include "tests/lib/linear.h"
 
@@ -33,7 +33,7 @@ struct linear {
     uint64_t calls;
 };
 
-/* --- recording ----------------------------------------------------------------------------------- */
+/* --- recording -------------------------------------------------------------------------------- */
 
 struct linear *linear_new(void)
 {
@@ -95,7 +95,7 @@ void linear_unknown(struct linear *l, size_t op)
     assert(op < l->n && l->ops[op].fate == LINEAR_OPEN); // and stays so
 }
 
-/* --- one key ------------------------------------------------------------------------------------- */
+/* --- one key ---------------------------------------------------------------------------------- */
 
 struct event {
     uint64_t time, call;
@@ -170,8 +170,8 @@ static void relax_absence(const struct linear_ops *ops)
     }
 }
 
-/* Is a part of the history broken? If so, it is left marked, else the whole. Tried are windows around
- * this position, and the whole without absence. */
+/* Is a part of the history broken? If so, it is left marked, else the whole. Tried are windows
+ * around this position, and the whole without absence. */
 static bool find_part(struct linear_ops *ops, uint32_t center)
 {
     for (uint32_t half = WINDOW_FIRST; half < ops->n_events; half *= 2) {
@@ -189,10 +189,10 @@ static bool find_part(struct linear_ops *ops, uint32_t center)
     return false;
 }
 
-/* --- explanation ---------------------------------------------------------------------------------- */
+/* --- explanation ------------------------------------------------------------------------------ */
 
-/* Relax all operations that are not needed for the verdict BROKEN. In chunks, from half of them down
- * to single ones. */
+/* Relax all operations that are not needed for the verdict BROKEN. In chunks, from half of them
+ * down to single ones. */
 static void relax(const struct linear_ops *ops)
 {
     uint64_t states = 0;
@@ -316,7 +316,7 @@ static void explain(struct linear_verdict *v, const struct linear_ops *ops)
         add_text(v, "whatever the key held at %" PRIu64 "\n", window_time(ops));
 }
 
-/* --- all keys ------------------------------------------------------------------------------------ */
+/* --- all keys --------------------------------------------------------------------------------- */
 
 static int by_key(const void *x, const void *y)
 {

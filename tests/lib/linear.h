@@ -24,16 +24,16 @@
 #include <stdint.h>
 
 enum {
-    /* States of one key, 24 bytes each in a table at most half full. A right history needs about one
-     * for every two operations, so whoever comes here has either a wrong history or very many
-     * clients at once, and has spent a second or two. */
+    /* States of one key, 24 bytes each in a table at most half full. A right history needs less
+     * than one for each operation if its values are different, so whoever comes here has most
+     * likely a wrong history of very many clients at once, and has spent a second or two. */
     LINEAR_STATES_MAX = 1 << 20,
-    /* States spent on showing that a part of a history is broken by itself: as many as take no longer
-     * than a blink. */
+    /* States spent on showing that a part of a history is broken by itself: as many as take no
+     * longer than a blink. */
     LINEAR_PART_STATES = 1 << 16,
     LINEAR_EXPLAIN_STATES_MAX = 1 << 21, // spent on making one explanation short
     LINEAR_EXPLAIN_LINES = 24, // of operations in the explanation; what more there is, is counted
-    LINEAR_TEXT_BYTES = 4096,
+    LINEAR_TEXT_BYTES = 6144, // for that many of the longest lines
 };
 
 enum linear_kind {
@@ -59,7 +59,9 @@ struct linear_verdict {
     uint32_t key;    // of the broken key, or of the first that was given up
     uint64_t states; // visited in all, without those for the explanation
     /* BROKEN: a smallest set of operations of that key that no order explains: leave any one of
-     * them out of account and the rest can be explained (or the search for that was too long).
+     * them out of account and the rest can be explained (or the search for that was too long). A
+     * put marked "end not needed" is shown only because a get found its value: when it returned
+     * plays no part. "whatever the key held at T": operations over before T play no part either.
      * GAVE_UP: what was too much. OK: empty. Lines end in '\n'. */
     char text[LINEAR_TEXT_BYTES];
 };
@@ -70,10 +72,11 @@ struct linear *linear_new(void);
 void linear_free(struct linear *l);
 
 /* An operation begins. client: any number, only told back in explanations. value: of a put, else 0.
- * Values of one key should be different from put to put: then the check is fast and sees most; where
- * they are not, it is exact all the same. time: any unit; at equal times the order of the calls is
- * the order of events, so who merges recordings of several clients puts, at equal times, the
- * invocations first. Returns the handle of the operation: 0, 1, 2 ... */
+ * Values of one key should be different from put to put: then the check is fast and sees most.
+ * Where they are not it is exact all the same, but with tens of clients on one key it may give up
+ * on a right history, too. time: any unit; at equal times the order of the calls is the order of
+ * events, so who merges recordings of several clients puts, at equal times, the invocations first.
+ * Returns the handle of the operation: 0, 1, 2 ... */
 size_t linear_invoke(struct linear *l, uint32_t client, enum linear_kind kind, uint32_t key,
                      uint64_t value, uint64_t time);
 
@@ -84,8 +87,8 @@ void linear_return(struct linear *l, size_t op, enum linear_result result, uint6
 void linear_failed(struct linear *l, size_t op);
 void linear_unknown(struct linear *l, size_t op);
 
-/* Judge all that was recorded so far; recording may go on after it. states_max: for each key, usually
- * LINEAR_STATES_MAX. */
+/* Judge all that was recorded so far; recording may go on after it. states_max: for each key,
+ * usually LINEAR_STATES_MAX. */
 void linear_check(const struct linear *l, uint64_t states_max, struct linear_verdict *verdict);
 
 #endif

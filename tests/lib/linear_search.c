@@ -1,5 +1,5 @@
-/* linear_search.c: depth-first search for an order, after Wing and Gong (1993) with Lowe's memory of visited
- * states (2017), one key at a time, and with rules that leave few choices.
+/* linear_search.c: depth-first search for an order, after Wing and Gong (1993) with Lowe's memory
+ * of visited states (2017), one key at a time, and with rules that leave few choices.
  *
  * State: the operations already ordered and the value of the key. Next may come any operation that
  * was invoked before the first return that is still open (the "limit"); when no return is open, an
@@ -13,25 +13,26 @@
  * Each rule below turns some order into an order that the search does try, so nothing is lost:
  *
  * 1. A READ that fits the value now comes now: it changes nothing, and earlier is always allowed.
- * 2. A SPARE comes only directly before a READ or TAKE that needs it. Directly before a write it can
- *    be left out, directly before a READ or TAKE that is content without it too. Of equal ones the
- *    earliest invoked goes first. So unknown outcomes are a supply, not something to search through.
- * 3. Values that nobody (any more) reads are one value, UNREAD. An unknown put of such a value is not
- *    simply dropped: a TAKE may need it.
- * 4. A value with a single put ("sole") cannot come back. While one of its READs is outstanding nothing
- *    may overwrite it, and it may only be written if nothing else has to return before its last READ
- *    is invoked: that would have to come before this write. An unknown put whose sole value was read
- *    did happen: it is a WRITE that never returned.
- * 5. A put is "closed" if all READs that its value still gets are invoked. Closed puts with their READs
- *    leave the same state behind: a value, unread. In any order two of them can change places if the
- *    one that comes earlier then is the one whose first return (put or READ) is earlier; so only
- *    the earliest of the closed puts is tried. The same for TAKEs, for WRITEs of ABSENT, and for WRITEs
- *    of one value, by their returns.
- * 6. A state whose like was visited in vain with fewer SPAREs used (of ABSENT and UNREAD) is in vain: the
- *    unused ones include the used ones or stand in for them, being invoked earlier.
+ * 2. A SPARE comes only directly before a READ or TAKE that needs it. Directly before a write it
+ *    can be left out, directly before a READ or TAKE that is content without it too. Of equal ones
+ *    the earliest invoked goes first. So unknown outcomes are a supply, not something to search
+ *    through.
+ * 3. Values that nobody (any more) reads are one value, UNREAD. An unknown put of such a value is
+ *    not simply dropped: a TAKE may need it.
+ * 4. A value with a single put ("sole") cannot come back, so nothing may overwrite it while one of
+ *    its READs is outstanding. It may only be written if nothing else has to return before its last
+ *    READ is invoked: that must come before this write, or not at all. An unknown put whose sole
+ *    value was read did happen: it is a WRITE that never returned.
+ * 5. A put is "closed" if all READs that its value still gets are invoked. Closed puts with their
+ *    READs leave the same state behind: a value, unread. In any order two of them can change places
+ *    if the one that comes earlier then is the one whose first return (put or READ) is earlier; so
+ *    only the earliest of the closed puts is tried. The same for TAKEs, for WRITEs of ABSENT, and
+ *    for WRITEs of one value, by their returns.
+ * 6. A state whose like was visited in vain with fewer SPAREs used (of ABSENT and UNREAD) is in
+ *    vain: the unused ones include the used ones or stand in for them, being invoked earlier.
  *
- * Visited states are kept as 128-bit sums of random numbers, one for each operation (Zobrist): that two
- * of a million differ in state but not in sum has a chance of about 2^-88.
+ * Visited states are kept as 128-bit sums of random numbers, one for each operation (Zobrist): that
+ * two of a million differ in state but not in sum has a chance of about 2^-88.
  */
 #include "tests/lib/linear_search.h"
 
@@ -67,7 +68,7 @@ bool linear_counts(const struct linear_op *o)
     return o->fate == LINEAR_RETURNED && o->mark == LINEAR_COUNTED;
 }
 
-/* --- operations as the search sees them ---------------------------------------------------------------- */
+/* --- operations as the search sees them ------------------------------------------------------- */
 
 enum sort { NOTHING, READ, WRITE, TAKE, SPARE };
 
@@ -318,7 +319,7 @@ static void search_free(struct search *s)
     free(s->seen);
 }
 
-/* --- states -------------------------------------------------------------------------------------- */
+/* --- states ----------------------------------------------------------------------------------- */
 
 static uint64_t scramble(uint64_t x)
 {
@@ -452,7 +453,7 @@ static uint32_t settle(struct search *s)
     return at;
 }
 
-/* --- choices ------------------------------------------------------------------------------------- */
+/* --- choices ---------------------------------------------------------------------------------- */
 
 /* Add a choice, in order of deadline; of two of one sort and value only the earlier stays. */
 static void offer(struct search *s, struct choice c)
@@ -483,7 +484,7 @@ static bool may_stay(const struct search *s, uint32_t value, uint32_t limit)
 {
     for (uint32_t at = limit; at < s->values[value].last_read; at = s->next[at]) {
         const struct item *it = &s->items[s->item_at[at]];
-        if (it->ret == at && (it->sort == TAKE || it->value != value))
+        if (it->ret == at && it->value != value)
             return false;
     }
     return true;
@@ -494,15 +495,14 @@ static void offer_write(struct search *s, uint32_t i, uint32_t limit)
     const struct item *it = &s->items[i];
     const struct value *v = &s->values[it->value];
     struct choice c = {WRITE, it->value, it->ret, i, NONE};
-    if (it->value == ABSENT) {
-        offer(s, c);
-    } else if (v->reads == 0 || (is_sole(it->value, v) && v->last_read < limit)) {
+    bool sole = is_sole(it->value, v);
+    if (it->value != ABSENT && (v->reads == 0 || (sole && v->last_read < limit))) {
         c.value = UNREAD; // closed (rule 5)
         c.deadline = it->deadline;
-        offer(s, c);
-    } else if (!is_sole(it->value, v) || may_stay(s, it->value, limit)) {
-        offer(s, c);
+    } else if (sole && !may_stay(s, it->value, limit)) {
+        return;
     }
+    offer(s, c);
 }
 
 /* A TAKE, if need be with a SPARE before it. */
@@ -525,8 +525,6 @@ static void gather(struct search *s, uint32_t limit)
 {
     uint32_t take = NONE;
     s->n_choices = 0;
-    if (is_sole(s->value, &s->values[s->value]) && s->values[s->value].reads)
-        return; // rule 4
     for (uint32_t at = s->next[HEAD]; at != limit; at = s->next[at]) {
         uint32_t i = s->item_at[at];
         const struct item *it = &s->items[i];

@@ -10,8 +10,8 @@
 
 enum linear_fate { LINEAR_OPEN, LINEAR_RETURNED, LINEAR_FAILED };
 
-/* How far the search takes an operation into account. Each step down allows more orders, so what has
- * no order then has none at all. */
+/* How far the search takes an operation into account. Each step down allows more orders, so what
+ * has no order then has none at all. */
 enum linear_mark {
     LINEAR_COUNTED,
     LINEAR_RELAXED, // the answer does not count; a write is of unknown outcome
@@ -36,8 +36,8 @@ struct linear_ops {
     struct linear_op **op; // by invocation
     uint32_t n;
     uint32_t n_events; // positions go from 1 to this
-    /* 0: the key begins absent. Else the position where a window begins: the key may hold absent, or
-     * any value whose put was invoked before. */
+    /* 0: the key begins absent. Else the position where a window begins: the key may hold absent,
+     * or any value whose put was invoked before. */
     uint32_t from;
 };
 
