@@ -18,9 +18,9 @@ enum result {
     RESULT_NO_LEADER = 2, /* nothing was done: no leader was found within the timeout */
     RESULT_UNKNOWN = 3, /* timeout after the write left for the leader: it may or may not happen */
     RESULT_TOO_LARGE = 4, /* key or value over the limit */
-    RESULT_BUSY = 5,      /* too many writes are under way here; nothing was done */
-    RESULT_BAD = 6,       /* the request is malformed */
-    RESULT_STOPPING = 7,  /* the daemon is shutting down; as UNKNOWN for a write */
+    RESULT_BUSY = 5,     /* no room for it here (too much under way, disk full); nothing was done */
+    RESULT_BAD = 6,      /* the request is malformed */
+    RESULT_STOPPING = 7, /* the daemon is shutting down; as UNKNOWN for a write */
 };
 
 struct request {
