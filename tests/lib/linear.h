@@ -33,7 +33,7 @@ enum {
     LINEAR_PART_STATES = 1 << 16,
     LINEAR_EXPLAIN_STATES_MAX = 1 << 21, // spent on making one explanation short
     LINEAR_EXPLAIN_LINES = 24, // of operations in the explanation; what more there is, is counted
-    LINEAR_TEXT_BYTES = 6144, // for that many of the longest lines
+    LINEAR_TEXT_BYTES = 6144,  // for that many of the longest lines
 };
 
 enum linear_kind {
