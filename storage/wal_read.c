@@ -124,7 +124,7 @@ static void save_cursor(struct reader *r)
  * say is checked against what must be there. */
 static int skip_records(struct reader *r, uint32_t end)
 {
-    uint8_t chunk[BATCH_BLOCK_BYTES];
+    uint8_t chunk[BATCH_BLOCK_BYTES] = {0};
     uint32_t from = 0, have = 0; // chunk holds file bytes [from, from + have)
 
     while (r->record < r->want) {
@@ -137,6 +137,7 @@ static int skip_records(struct reader *r, uint32_t end)
             if (rc != 0)
                 return rc;
         }
+        assert(r->record_at >= from && r->record_at - from + RECORD_HEAD_BYTES <= have);
         const uint8_t *p = chunk + (r->record_at - from);
         uint32_t data_len = get_u32(p + 4);
         if (get_u64(p + 8) != r->record || data_len > RECORD_DATA_MAX_BYTES ||
