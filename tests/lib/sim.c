@@ -148,10 +148,11 @@ void sim_wake_later(struct sim *s, struct member *m)
     sim_post(s, at, EV_WAKE, m->at);
 }
 
-/* The node was told something; its loop goes round when virtual time moves on. */
+/* The node was told something; its loop goes round when virtual time moves on. What it was told may
+ * have changed much already: a leader that was paused commits, then hears of its successor. */
 void sim_touch(struct sim *s, struct member *m)
 {
-    (void)s;
+    sim_follow(s, m);
     m->dirty = true;
 }
 

@@ -140,7 +140,8 @@ struct member {
     struct kv *kv;
     struct node *node;
     bool up, dirty;
-    bool dead;    /* stays down */
+    bool dead; /* stays down */
+    bool outside_later;
     bool outside; /* liveness: not of the healed majority, alive, heard by it or hearing it */
     bool rotten;  /* durable bytes were changed: recovery must notice */
     uint64_t generation;

@@ -17,20 +17,17 @@ enum {
     OUTSIDE_PER_T = 20, /* a deaf one asks everybody for votes, who answer */
 };
 
-/* Starts a node if need be. One outside the healed majority hears nobody, or is heard by nobody:
- * it must not disturb. */
-static void revive(struct sim *s, struct member *m, bool outside)
+/* From now on this node hears nobody, or is heard by nobody: it must not disturb. */
+static void put_outside(struct sim *s, struct member *m)
 {
-    m->outside = outside;
-    if (!m->up)
-        sim_boot(s, m);
     bool deaf = sim_roll(s, RNG_FAULT, 2) == 0;
-    for (unsigned i = 0; i < s->o.nodes && outside; i++)
+    m->outside = true;
+    for (unsigned i = 0; i < s->o.nodes; i++)
         *(deaf ? &s->cut[i][m->at] : &s->cut[m->at][i]) = true;
 }
 
 /* A random majority lives on, with all its disks and links in order; the rest is dead for good, or
- * outside. */
+ * outside, now or when all is equal: then its log is as good as any. */
 static void heal(struct sim *s)
 {
     unsigned order[NODES], n = 0;
@@ -46,13 +43,18 @@ static void heal(struct sim *s)
     unsigned keep = (unsigned)sim_between(s, RNG_FAULT, sim_majority(s), n);
     sim_heal(s);
     s->closed = true;
-    for (unsigned i = 0; i < n; i++)
-        if (i < keep || sim_roll(s, RNG_FAULT, 2) == 0)
-            revive(s, &s->m[order[i]], i >= keep);
-        else
-            s->m[order[i]].dead = true;
+    for (unsigned i = 0; i < n; i++) {
+        struct member *m = &s->m[order[i]];
+        uint64_t fate = sim_roll(s, RNG_FAULT, 3);
+        m->dead = i >= keep && fate == 0;
+        m->outside_later = i >= keep && fate == 1;
+        if (i >= keep && fate == 2)
+            put_outside(s, m);
+        if (!m->dead && !m->up)
+            sim_boot(s, m);
+    }
     for (unsigned i = 0; i < s->o.nodes; i++)
-        if (s->m[i].dead && s->m[i].up)
+        if ((s->m[i].dead || s->m[i].rotten) && s->m[i].up)
             sim_stop_node(s, &s->m[i], STOP_CUT_RANDOM);
 }
 
@@ -72,6 +74,9 @@ static void idle(struct sim *s)
 {
     uint64_t terms[NODES], batches, datagrams;
     int leader = sim_leader(s);
+    for (unsigned i = 0; i < s->o.nodes; i++)
+        if (s->m[i].outside_later && (int)i != leader)
+            put_outside(s, &s->m[i]);
     sim_run(s, SETTLE_US);
     batches = s->t.batches;
     datagrams = s->t.datagrams;
