@@ -261,6 +261,7 @@ enum ident_result ident_create(const struct disk *d, const char *dir, const stru
 
 /* ---- load ---- */
 
+/* `blocks` are zeros before. */
 static enum ident_result read_blocks(const struct call *c, const char *path,
                                      uint8_t blocks[COPIES * BLOCK_BYTES])
 {
@@ -271,7 +272,6 @@ static enum ident_result read_blocks(const struct call *c, const char *path,
         return say(c, IDENT_MISSING, "%s: there is no identity of a node", path);
     if (fd < 0)
         return failed(c, fd, "open", path);
-    memset(blocks, 0, COPIES * BLOCK_BYTES);
     ssize_t n = d->pread(d->ctx, fd, blocks, COPIES * BLOCK_BYTES, 0);
     if (n >= 0 && n < COPIES * BLOCK_BYTES) // cut: a copy that is not whole is no copy
         memset(blocks + (n < BLOCK_BYTES ? 0 : BLOCK_BYTES), 0, BLOCK_BYTES);
@@ -286,7 +286,7 @@ enum ident_result ident_load(const struct disk *d, const char *dir, const struct
 {
     struct call c;
     char path[WAL_PATH_MAX];
-    uint8_t blocks[COPIES * BLOCK_BYTES];
+    uint8_t blocks[COPIES * BLOCK_BYTES] = {0};
     struct ident id[COPIES];
 
     enum ident_result result = begin(&c, d, dir, err, err_size);
