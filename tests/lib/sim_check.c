@@ -8,6 +8,7 @@
  *   one node            raft_check(); its durable index is on its disk
  *   election safety     one leader per term, over all lives; elected by durable votes
  *   leader append-only  a leader's new log descends from its old one
+ *   conflicts           entries go only when another one takes their place (figure 3.1)
  *   log matching        same (index, term), same hash of the whole log up to there
  *   commit rule         a leader commits by an entry of its own term on a majority of disks
  *   leader completeness what the leader of a term committed is in the log of every later one
@@ -198,6 +199,9 @@ static void follow_log(struct sim *s, struct member *m)
         (tip->index < m->tip->index || sim_at(tip, m->tip->index) != m->tip))
         sim_broken(s, "append-only", "leader %u of term %" PRIu64 " changed its log", m->at + 1,
                    r->term);
+    if (tip->index < m->tip->index && sim_at(m->tip, tip->index) == tip)
+        sim_broken(s, "cut-without-conflict", "node %u dropped entries, nothing took their place",
+                   m->at + 1);
     m->tip = tip;
 }
 

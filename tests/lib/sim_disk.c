@@ -245,6 +245,7 @@ static void persist_job(struct sim *s, struct member *m, struct job *j)
         return;
     }
     s->t.batches++;
+    m->batches++;
     sim_check_hard(s, m, &then);
     m->hard = then;
     if (!spare(s, m))

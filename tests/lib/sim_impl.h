@@ -171,6 +171,7 @@ struct member {
     uint64_t durable;        /* durable_index at the last check */
     uint64_t applied;        /* likewise */
     struct hard hard;        /* on its disk */
+    uint64_t batches;        /* written */
     bool maybe_has;          /* a batch was under way when the node died */
     struct hard maybe;
 };

@@ -17,13 +17,17 @@ enum {
     OUTSIDE_PER_T = 20, /* a deaf one asks everybody for votes, who answer */
 };
 
-/* From now on this node hears nobody, or is heard by nobody: it must not disturb. */
-static void put_outside(struct sim *s, struct member *m)
+/* From now on this node hears nobody, or is heard by nobody, or has no link to the leader: it must
+ * not disturb. */
+static void put_outside(struct sim *s, struct member *m, int leader)
 {
-    bool deaf = sim_roll(s, RNG_FAULT, 2) == 0;
+    uint64_t how = sim_roll(s, RNG_FAULT, leader < 0 ? 2 : 4);
     m->outside = true;
-    for (unsigned i = 0; i < s->o.nodes; i++)
-        *(deaf ? &s->cut[i][m->at] : &s->cut[m->at][i]) = true;
+    for (unsigned i = 0; i < s->o.nodes; i++) {
+        bool cut = how < 2 || (int)i == leader;
+        s->cut[i][m->at] = cut && how != 0;
+        s->cut[m->at][i] = cut && how != 1;
+    }
 }
 
 /* A random majority lives on, with all its disks and links in order; the rest is dead for good, or
@@ -49,7 +53,7 @@ static void heal(struct sim *s)
         m->dead = i >= keep && fate == 0;
         m->outside_later = i >= keep && fate == 1;
         if (i >= keep && fate == 2)
-            put_outside(s, m);
+            put_outside(s, m, -1);
         if (!m->dead && !m->up)
             sim_boot(s, m);
     }
@@ -72,24 +76,30 @@ static uint64_t wait_for(struct sim *s, uint64_t most_us, bool converged, const 
 
 static void idle(struct sim *s)
 {
-    uint64_t terms[NODES], batches, datagrams;
+    uint64_t terms[NODES], batches[NODES], datagrams;
     int leader = sim_leader(s);
     for (unsigned i = 0; i < s->o.nodes; i++)
         if (s->m[i].outside_later && (int)i != leader)
-            put_outside(s, &s->m[i]);
+            put_outside(s, &s->m[i], leader);
     sim_run(s, SETTLE_US);
-    batches = s->t.batches;
     datagrams = s->t.datagrams;
-    for (unsigned i = 0; i < s->o.nodes; i++)
+    for (unsigned i = 0; i < s->o.nodes; i++) {
+        batches[i] = s->m[i].batches;
         terms[i] = s->m[i].up ? s->m[i].node->raft.term : 0;
+    }
     sim_run(s, IDLE_US);
-    for (unsigned i = 0; i < s->o.nodes; i++)
-        if (s->m[i].up && terms[i] != s->m[i].node->raft.term)
+    for (unsigned i = 0; i < s->o.nodes; i++) {
+        const struct member *m = &s->m[i];
+        if (!m->up || m->outside) /* a datagram of long ago may reach even a deaf one */
+            continue;
+        if (terms[i] != m->node->raft.term)
             sim_broken(s, "idle-term", "node %u changed its term while all was well", i + 1);
+        if (m->batches != batches[i])
+            sim_broken(s, "idle-disk", "node %u was idle and wrote %" PRIu64 " batches", i + 1,
+                       m->batches - batches[i]);
+    }
     if (sim_leader(s) != leader)
         sim_broken(s, "idle-leader", "the leader changed while all was well");
-    if (s->t.batches != batches)
-        sim_broken(s, "idle-disk", "idle nodes wrote %" PRIu64 " batches", s->t.batches - batches);
     s->t.idle_datagrams = (s->t.datagrams - datagrams) * 1000000 / IDLE_US;
     uint64_t most = (s->o.nodes - 1) * IDLE_PER_T;
     for (unsigned i = 0; i < s->o.nodes; i++)
