@@ -1,0 +1,503 @@
+// LINK: raftd/diskio.c raftd/clock.c raftd/say.c tests/lib/memdisk.c tests/lib/logmodel.c storage/wal.c storage/wal_read.c storage/recover.c storage/verdict.c storage/segment.c storage/fold.c storage/batch.c storage/record.c storage/crc32c.c -lsodium TSAN
+/* The disk's two threads: order, fetches, spare segments, a full disk, a failing one, a hung one. */
+#include "raftd/diskio.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "raftd/clock.h"
+#include "raftd/exits.h"
+#include "storage/record.h"
+#include "tests/lib/logmodel.h"
+#include "tests/lib/memdisk.h"
+
+#define DIR "/d"
+
+enum { SEGMENT_BYTES = WAL_SEGMENT_BYTES_MIN, WAIT_US = 20000000, HANG_EXIT = 42 };
+
+/* ---- memdisk for two threads: one call at a time ---- */
+
+struct shared_disk {
+    struct disk table;
+    struct memdisk *m;
+    const struct disk *d;
+    pthread_mutex_t lock; /* recursive: a listing may call back */
+    atomic_bool hang;     /* syncs do not return */
+    atomic_uint made;     /* files that got the name of a segment */
+};
+
+/* Calls function `f` of the memdisk while nobody else does. */
+#define LOCKED(type, f, ...)                                                                       \
+    struct shared_disk *s = ctx;                                                                   \
+    pthread_mutex_lock(&s->lock);                                                                  \
+    type rc = s->d->f(s->d->ctx, __VA_ARGS__);                                                     \
+    pthread_mutex_unlock(&s->lock);                                                                \
+    return rc
+
+static int d_open(void *ctx, const char *path, enum disk_open how)
+{
+    LOCKED(int, open, path, how);
+}
+
+static int d_close(void *ctx, int fd)
+{
+    LOCKED(int, close, fd);
+}
+
+static ssize_t d_pread(void *ctx, int fd, void *buf, size_t len, uint64_t offset)
+{
+    LOCKED(ssize_t, pread, fd, buf, len, offset);
+}
+
+static int d_pwritev(void *ctx, int fd, const struct iovec *iov, int n, uint64_t offset)
+{
+    LOCKED(int, pwritev, fd, iov, n, offset);
+}
+
+static int d_fdatasync(void *ctx, int fd)
+{
+    struct shared_disk *hung = ctx;
+    while (atomic_load(&hung->hang))
+        (void)usleep(1000);
+    LOCKED(int, fdatasync, fd);
+}
+
+static int d_sync_dir(void *ctx, const char *path)
+{
+    LOCKED(int, sync_dir, path);
+}
+
+static int d_rename(void *ctx, const char *from, const char *to)
+{
+    struct shared_disk *counted = ctx;
+    atomic_fetch_add(&counted->made, 1);
+    LOCKED(int, rename, from, to);
+}
+
+static int d_unlink(void *ctx, const char *path)
+{
+    LOCKED(int, unlink, path);
+}
+
+static int64_t d_size(void *ctx, int fd)
+{
+    LOCKED(int64_t, size, fd);
+}
+
+static int d_list(void *ctx, const char *path, disk_each *each, void *arg)
+{
+    LOCKED(int, list, path, each, arg);
+}
+
+static int d_drop_cache(void *ctx, int fd)
+{
+    LOCKED(int, drop_cache, fd);
+}
+
+static int d_lock(void *ctx, int fd)
+{
+    LOCKED(int, lock, fd);
+}
+
+static int d_mkdir(void *ctx, const char *path)
+{
+    LOCKED(int, mkdir, path);
+}
+
+static void shared_disk_init(struct shared_disk *s)
+{
+    pthread_mutexattr_t a;
+    memset(s, 0, sizeof *s);
+    s->m = memdisk_new(1);
+    s->d = memdisk_disk(s->m);
+    assert_int_equal(pthread_mutexattr_init(&a), 0);
+    assert_int_equal(pthread_mutexattr_settype(&a, PTHREAD_MUTEX_RECURSIVE), 0);
+    assert_int_equal(pthread_mutex_init(&s->lock, &a), 0);
+    pthread_mutexattr_destroy(&a);
+    s->table = (struct disk){
+        .ctx = s,
+        .open = d_open,
+        .close = d_close,
+        .pread = d_pread,
+        .pwritev = d_pwritev,
+        .fdatasync = d_fdatasync,
+        .sync_dir = d_sync_dir,
+        .rename = d_rename,
+        .unlink = d_unlink,
+        .size = d_size,
+        .list = d_list,
+        .drop_cache = d_drop_cache,
+        .lock = d_lock,
+        .mkdir = d_mkdir,
+    };
+}
+
+static void limit(struct shared_disk *s, uint64_t more)
+{
+    pthread_mutex_lock(&s->lock);
+    memdisk_limit(s->m, memdisk_used(s->m) + more);
+    pthread_mutex_unlock(&s->lock);
+}
+
+/* ---- one log and its threads ---- */
+
+struct rig {
+    struct shared_disk disk;
+    struct wal *w;
+    struct wal_report report;
+    struct diskio *io;
+    struct model log; /* all that was handed over */
+    struct model_batch b;
+    uint64_t seq;
+    atomic_uint wakes;
+};
+
+static void wake(void *ctx)
+{
+    struct rig *g = ctx;
+    atomic_fetch_add(&g->wakes, 1);
+}
+
+static void open_log(struct rig *g)
+{
+    const struct wal_options options = {.segment_bytes = SEGMENT_BYTES, .storage_id = 7};
+    int rc = wal_open(&g->w, &g->disk.table, DIR, &options, &g->report);
+    if (rc != 0)
+        fail_msg("wal_open: %d %s", rc, g->report.message);
+}
+
+static struct rig *rig_new(void)
+{
+    struct rig *g = calloc(1, sizeof *g);
+    char err[WAL_MESSAGE_BYTES] = "";
+    assert_non_null(g);
+    shared_disk_init(&g->disk);
+    assert_int_equal(g->disk.d->mkdir(g->disk.d->ctx, DIR), 0);
+    assert_int_equal(g->disk.d->sync_dir(g->disk.d->ctx, "/"), 0);
+    assert_int_equal(wal_create(&g->disk.table, DIR, SEGMENT_BYTES, err, sizeof err), 0);
+    open_log(g);
+    g->log.term = 1;
+    g->io = diskio_start(g->w, &g->disk.table, DIR, SEGMENT_BYTES,
+                         wal_batch_max_bytes(SEGMENT_BYTES), wake, g);
+    assert_non_null(g->io);
+    return g;
+}
+
+/* After diskio_stop(): what is on the disk must be `want`. */
+static void rig_free(struct rig *g, const struct model *want)
+{
+    wal_close(g->w);
+    memdisk_power_cut(g->disk.m, MEMDISK_KEEP_NONE);
+    open_log(g);
+    const char *diff = model_differs(want, g->w, &g->report);
+    if (diff != NULL)
+        fail_msg("after a restart: %s", diff);
+    wal_close(g->w);
+    memdisk_free(g->disk.m);
+    pthread_mutex_destroy(&g->disk.lock);
+    free(g);
+}
+
+/* Hands over a batch of `n` entries. */
+static void put(struct rig *g, int n, uint32_t len)
+{
+    model_begin(&g->log, &g->b);
+    for (int i = 0; i < n; i++)
+        model_entry(&g->log, &g->b, len, (uint8_t)(g->log.last + 1));
+    model_end(&g->log, &g->b, n > 0 ? 20 : 0); /* in two pieces, as from a ring */
+    diskio_persist(g->io, ++g->seq, &g->b.batch);
+    memset(g->b.bytes, 0, sizeof g->b.bytes); /* they were copied */
+}
+
+static void seal(struct rig *g)
+{
+    model_begin(&g->log, &g->b);
+    model_end(&g->log, &g->b, 0);
+    g->b.batch.idle = true;
+    diskio_persist(g->io, 0, &g->b.batch);
+}
+
+static struct diskio_done wait_done(struct rig *g)
+{
+    struct diskio_done done;
+    uint64_t end = clock_us() + WAIT_US;
+    while (!diskio_done(g->io, &done)) {
+        assert_true(clock_us() < end);
+        (void)usleep(200);
+    }
+    return done;
+}
+
+static struct diskio_stats stats(struct rig *g)
+{
+    struct diskio_stats s;
+    diskio_stats(g->io, clock_us(), &s);
+    return s;
+}
+
+static void wait_full(struct rig *g, bool full)
+{
+    uint64_t end = clock_us() + WAIT_US;
+    while (stats(g).full != full) {
+        assert_true(clock_us() < end);
+        (void)usleep(200);
+    }
+}
+
+/* Puts until the disk has no room for the batch handed over last; the log without it is in *before. */
+static void fill(struct rig *g, struct model *before)
+{
+    uint64_t end = clock_us() + WAIT_US;
+    limit(&g->disk, 0);
+    for (;;) {
+        struct diskio_done done;
+        *before = g->log;
+        put(g, 2, 1500);
+        while (!diskio_done(g->io, &done)) {
+            if (stats(g).full)
+                return;
+            assert_true(clock_us() < end);
+            (void)usleep(200);
+        }
+        assert_int_equal(done.seq, g->seq);
+        assert_true(g->log.last < 100);
+    }
+}
+
+/* Runs `f` in a process of its own, before any thread was started here; returns its exit code. */
+static int exit_code_of(void (*f)(struct rig *g))
+{
+    fflush(NULL);
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        f(rig_new());
+        _exit(0);
+    }
+    int status;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
+/* ---- tests ---- */
+
+static void fail_nth(struct rig *g, uint64_t n)
+{
+    pthread_mutex_lock(&g->disk.lock);
+    memdisk_fail_call(g->disk.m, n, EIO);
+    pthread_mutex_unlock(&g->disk.lock);
+}
+
+static void write_fails(struct rig *g)
+{
+    fail_nth(g, 1);
+    put(g, 1, 100);
+    (void)wait_done(g);
+}
+
+static void sync_fails(struct rig *g)
+{
+    fail_nth(g, 2);
+    put(g, 1, 100);
+    (void)wait_done(g);
+}
+
+/* From half of a segment on, a batch has the next one made. */
+static void spare_fails(struct rig *g)
+{
+    uint64_t number;
+    while (!wal_wants_spare(g->w, &number)) { /* nobody else looks at the wal now */
+        model_begin(&g->log, &g->b);
+        model_entry(&g->log, &g->b, 1500, 1);
+        model_end(&g->log, &g->b, 0);
+        if (wal_append(g->w, &g->b.batch) != 0)
+            _exit(1);
+    }
+    fail_nth(g, 4); /* one write and one sync of the batch, then the spare's file */
+    put(g, 1, 100);
+    (void)wait_done(g);
+    (void)usleep(WAIT_US);
+}
+
+static void read_fails(struct rig *g)
+{
+    uint8_t *buf = malloc(RECORD_MAX_BYTES);
+    put(g, 1, 100);
+    (void)wait_done(g);
+    fail_nth(g, 1);
+    diskio_fetch(g->io, 0, 1, buf, RECORD_MAX_BYTES);
+    (void)wait_done(g);
+}
+
+static void read_finds_damage(struct rig *g)
+{
+    uint8_t *buf = malloc(RECORD_MAX_BYTES);
+    put(g, 1, 100);
+    (void)wait_done(g);
+    pthread_mutex_lock(&g->disk.lock);
+    memdisk_poke(g->disk.m, DIR "/log/0000000000000001.seg", 4096 + 200, "damage", 6);
+    pthread_mutex_unlock(&g->disk.lock);
+    diskio_fetch(g->io, 0, 1, buf, RECORD_MAX_BYTES);
+    (void)wait_done(g);
+}
+
+static void test_failures_end_the_process(void **state)
+{
+    (void)state;
+    assert_int_equal(exit_code_of(write_fails), RAFTD_EXIT_DISK);
+    assert_int_equal(exit_code_of(sync_fails), RAFTD_EXIT_DISK);
+    assert_int_equal(exit_code_of(spare_fails), RAFTD_EXIT_DISK);
+    assert_int_equal(exit_code_of(read_fails), RAFTD_EXIT_DISK);
+    assert_int_equal(exit_code_of(read_finds_damage), RAFTD_EXIT_CORRUPT);
+}
+
+static void stop_hung(struct rig *g)
+{
+    atomic_store(&g->disk.hang, true);
+    put(g, 1, 100);
+    (void)usleep(50000);
+    uint64_t start = clock_us();
+    bool stopped = diskio_stop(g->io);
+    uint64_t took = clock_us() - start;
+    _exit(!stopped && took >= DISKIO_STOP_S * 900000 && took < 3 * DISKIO_STOP_S * 1000000
+              ? HANG_EXIT
+              : 1);
+}
+
+/* A write that never returns does not keep the daemon from ending. */
+static void test_stop_while_hung(void **state)
+{
+    (void)state;
+    assert_int_equal(exit_code_of(stop_hung), HANG_EXIT);
+}
+
+/* Jobs are done in the order in which they were handed over; a fetch sees the batches before it. */
+static void test_order(void **state)
+{
+    (void)state;
+    struct rig *g = rig_new();
+    uint8_t *buf = malloc(RECORD_MAX_BYTES);
+    assert_non_null(buf);
+    for (int round = 0; round < 50; round++) {
+        if (round % 3 == 0)
+            seal(g);
+        put(g, round % 4, 700);
+        diskio_fetch(g->io, 5, 1, buf, RECORD_MAX_BYTES);
+        struct diskio_done done;
+        if (round % 3 == 0) {
+            done = wait_done(g);
+            assert_true(!done.fetch && done.seq == 0);
+        }
+        done = wait_done(g);
+        assert_true(!done.fetch && done.seq == g->seq);
+        done = wait_done(g);
+        assert_true(done.fetch && done.what == 5);
+        uint64_t next = 1;
+        for (size_t at = 0, size; at < done.len; at += size, next++) {
+            struct record rec;
+            assert_int_equal(record_decode(buf + at, done.len - at, &rec, &size), RECORD_OK);
+            assert_int_equal(rec.index, next);
+            assert_int_equal(rec.data_len, 700);
+        }
+        assert_int_equal(next, g->log.last + 1);
+    }
+    assert_true(atomic_load(&g->wakes) >= 100);
+    struct diskio_stats s = stats(g);
+    assert_false(s.full);
+    assert_true(s.fsyncs >= 50 && s.bytes_written >= 50 * 700 && s.max_us >= s.p99_us);
+    assert_true(diskio_stop(g->io));
+    struct model all = g->log;
+    rig_free(g, &all);
+    free(buf);
+}
+
+/* Segments are made ahead: a log thread that finds the next one there renames nothing itself. */
+static void test_spare_ahead(void **state)
+{
+    (void)state;
+    struct rig *g = rig_new();
+    unsigned before = atomic_load(&g->disk.made);
+    uint64_t end = clock_us() + WAIT_US;
+    while (atomic_load(&g->disk.made) == before) { /* the second segment, with room in the first */
+        assert_true(clock_us() < end);
+        if (g->log.last < 5) {
+            put(g, 1, 100);
+            (void)wait_done(g);
+        }
+        (void)usleep(1000);
+    }
+    assert_true(g->log.last <= 5);
+    for (int i = 0; i < 60; i++) {
+        put(g, 1, 1500);
+        (void)wait_done(g);
+        (void)usleep(1000);
+    }
+    assert_true(atomic_load(&g->disk.made) - before >= 5);
+    assert_true(diskio_stop(g->io));
+    struct model all = g->log;
+    rig_free(g, &all);
+}
+
+/* The batch that found no room is kept, and completes by itself when there is room again. */
+static void test_full_disk(void **state)
+{
+    (void)state;
+    struct rig *g = rig_new();
+    static struct model before;
+    fill(g, &before);
+    unsigned wakes = atomic_load(&g->wakes);
+    struct diskio_done done;
+    (void)usleep((DISKIO_FULL_RETRY_MS + 500) * 1000); /* tried again meanwhile, and told */
+    assert_true(stats(g).full);
+    assert_false(diskio_done(g->io, &done));
+    assert_true(atomic_load(&g->wakes) - wakes <= 5);
+
+    limit(&g->disk, 4 * SEGMENT_BYTES);
+    done = wait_done(g);
+    assert_int_equal(done.seq, g->seq);
+    wait_full(g, false);
+    put(g, 1, 100); /* and on */
+    assert_int_equal(wait_done(g).seq, g->seq);
+    assert_true(diskio_stop(g->io));
+    struct model all = g->log;
+    rig_free(g, &all);
+}
+
+/* A clean stop does not wait for room. */
+static void test_stop_while_full(void **state)
+{
+    (void)state;
+    struct rig *g = rig_new();
+    static struct model before;
+    fill(g, &before);
+    uint64_t start = clock_us();
+    assert_true(diskio_stop(g->io));
+    assert_true(clock_us() - start < 4000000);
+    rig_free(g, &before); /* the batch that waited was never acknowledged and is not there */
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_failures_end_the_process), /* first: they fork */
+        cmocka_unit_test(test_stop_while_hung),
+        cmocka_unit_test(test_order),
+        cmocka_unit_test(test_spare_ahead),
+        cmocka_unit_test(test_full_disk),
+        cmocka_unit_test(test_stop_while_full),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
