@@ -1,0 +1,129 @@
+#!/bin/bash
+# Full disks: the data of nodes 1 and 2 is on small file systems of their own. First one is full: its
+# writes are refused, its reads and the cluster go on. Then both: no write can be acknowledged. With
+# room on one of them service resumes by itself, with room on the other, too, all are equal again,
+# and nothing that was acknowledged is lost.
+# Its mounts are in a namespace of its own: whatever happens to it, nothing stays behind.
+if [ -z "${OWN_MOUNTS-}" ]; then
+    [ "$(id -u)" = 0 ] || { echo "SKIP full_disk: must be root to mount" && exit 77; }
+    unshare -m true 2>/dev/null || { echo "SKIP full_disk: no mount namespaces" && exit 77; }
+    OWN_MOUNTS=1 exec unshare -m "$0"
+fi
+# shellcheck source=/dev/null
+. "$(dirname "$0")/../lib/cluster.sh"
+limit 240
+
+unmount() { # at exit, before WORK is removed or kept
+    local code=$? i
+    set +e
+    end_all
+    for i in 1 2; do
+        mountpoint -q "$WORK/node$i" || continue
+        [ "$code" = 0 ] || cp -a "$WORK/node$i" "$WORK/node$i.kept"
+        umount "$WORK/node$i"
+    done
+    (exit "$code")
+    on_exit
+}
+trap unmount EXIT
+
+small_disk() { # NODE MEGABYTES
+    rm -rf "$WORK/node$1"
+    mkdir "$WORK/node$1"
+    mount -t tmpfs -o "size=${2}m" tmpfs "$WORK/node$1" || skip "can't mount a tmpfs"
+    "$RAFTD" --init -c "$CONF" -i "$1" >>"$WORK/node$1.log" 2>&1 || fail "raftd --init: exit $?"
+}
+
+grow() { mount -o "remount,size=64m" "$WORK/node$1"; }
+
+is_full() { [ "$(field "$1" disk_full)" = 1 ]; }
+has_room() { [ "$(field "$1" disk_full)" = 0 ]; }
+
+# One more value of 100 KiB through that node; its outcome goes into acked.*, unknown.*, refused.*
+N=0
+write() { # NODE
+    local code=0
+    N=$((N + 1))
+    { printf 'key-%d:' "$N" && cat "$WORK/filler"; } >"$WORK/value"
+    ctl "$1" --timeout 2 put "key-$N" - <"$WORK/value" 2>"$WORK/stderr" || code=$?
+    case $code in
+    0) echo "key-$N" >>"$WORK/acked.fill" ;;
+    5) echo "key-$N" >>"$WORK/unknown.fill" ;;
+    4 | 7) echo "key-$N" >>"$WORK/refused.fill" ;;
+    *) fail "put through node $1: exit $code: $(head -c 400 "$WORK/stderr")" ;;
+    esac
+    return "$code"
+}
+
+# Writes through a node until the disk of another one is full.
+fill() { # NODE FULL
+    local most=$((N + 600))
+    until is_full "$2"; do
+        write "$1" || :
+        [ "$N" -lt "$most" ] || fail "the disk of node $2 does not get full"
+    done
+}
+
+reads_go_on() { # NODE...
+    local i
+    for i in "$@"; do
+        expect 0 ctl "$i" --timeout 2 get --stale key-1
+        [ "${OUT%%:*}" = key-1 ] || fail "node $i: other value of key-1"
+        expect 0 ctl "$i" --timeout 2 list --stale --keys
+        expect 0 ctl "$i" --timeout 2 status
+    done
+}
+
+cluster 3 'max_value_bytes = 131072'
+small_disk 1 13 # three segments
+small_disk 2 21 # five
+head -c 75000 /dev/urandom | base64 -w 0 >"$WORK/filler"
+touch "$WORK/unknown.fill" "$WORK/refused.fill"
+start_all
+wait_leader
+note "node $LEADER leads"
+
+fill 3 1
+note "node 1 is full after $(count "$WORK/acked.fill") writes"
+[ "$(field 2 disk_full)" = 0 ] || fail "node 2 is full, too"
+wait_leader # it may have been node 1
+for n in 1 2 3; do
+    code=0
+    write 1 || code=$?
+    [ "$code" = 7 ] || fail "a write through the full node: exit $code instead of 7"
+done
+reads_go_on 1 2 3
+for n in {1..5}; do # the others make a majority
+    wait_for 20 "acknowledged write" write 3
+done
+expect 0 ctl 2 --timeout 5 get "key-$N"
+
+fill 3 2
+note "node 2 is full after $(count "$WORK/acked.fill") writes"
+for n in 1 2 3; do
+    ! write 3 || fail "a write was acknowledged although two of three disks are full"
+done
+reads_go_on 1 2 3
+is_full 1 || fail "node 1 does not say that its disk is full"
+is_full 2 || fail "node 2 does not say that its disk is full"
+stop 2 # a clean stop does not wait for room, nor does a start
+start 2
+reads_go_on 1 2 3
+! write 3 || fail "a write was acknowledged after the restart of a full node"
+
+grow 1
+start_ms=$(now_ms)
+wait_for 30 "acknowledged write" write 3
+note "room on node 1: service resumed after $(($(now_ms) - start_ms)) ms"
+has_room 1 || fail "node 1 still says that its disk is full"
+wait_for 20 "acknowledged write through node 1" write 1
+grow 2
+wait_for 30 "room on node 2" has_room 2
+wait_for 20 "acknowledged write through node 2" write 2
+same_keys
+check_writes
+awk '{ split($0, a, "="); if (index($0, a[1] "=" a[1] ":") != 1) print a[1] }' "$WORK/keys" >"$WORK/wrong"
+[ ! -s "$WORK/wrong" ] || fail "wrong values: $(head -n 3 "$WORK/wrong")"
+! grep -Eq 'error' "$WORK"/node?.log || fail "a node has seen an error: $(grep error "$WORK"/node?.log)"
+finish "$(count "$WORK/acked") writes acknowledged, $(count "$WORK/refused") refused," \
+    "$(count "$WORK/unknown.fill") unknown; none lost, no restart needed"
