@@ -107,7 +107,9 @@ struct sim;
 /* Profiles by number, NULL behind the last; and what a seed draws from one. nodes 0: drawn too. */
 const char *sim_profile_name(unsigned profile);
 const char *sim_profile_help(unsigned profile);
-void sim_plan(struct sim_options *o, unsigned profile, uint64_t seed, unsigned nodes);
+/* `without`: mask of kinds of faults left out. */
+void sim_plan(struct sim_options *o, unsigned profile, uint64_t seed, unsigned nodes,
+              uint32_t without);
 
 struct sim *sim_new(const struct sim_options *o);
 void sim_free(struct sim *s);

@@ -139,8 +139,6 @@ void sim_fault(struct sim *s)
 
 void sim_fault_calm(struct sim *s)
 {
-    for (unsigned i = 0; i < s->o.nodes; i++) {
+    for (unsigned i = 0; i < s->o.nodes; i++)
         sim_disk_heal(s, &s->m[i]);
-        s->m[i].paused_until = 0;
-    }
 }

@@ -62,6 +62,14 @@ static void heal(struct sim *s)
             sim_stop_node(s, &s->m[i], STOP_CUT_RANDOM);
 }
 
+/* What was put off for a paused process comes when its pause ends, and not before. */
+static void wake_paused(struct sim *s)
+{
+    for (unsigned i = 0; i < s->o.nodes; i++)
+        if (s->m[i].up && s->m[i].paused_until > s->now)
+            sim_run(s, s->m[i].paused_until - s->now);
+}
+
 static uint64_t wait_for(struct sim *s, uint64_t most_us, bool converged, const char *kind,
                          const char *what)
 {
@@ -135,6 +143,7 @@ void sim_live(struct sim *s)
     sim_note(s, NOTE_PHASE, 0, 1, 0, 0);
     sim_run(s, s->o.time_us);
     heal(s);
+    wake_paused(s);
     s->t.elected_us = wait_for(s, LEADER_TIMEOUTS * t, false, "no-leader", "no leader");
     uint64_t acked = s->t.acked, reads = s->t.reads;
     unsigned up = 0;

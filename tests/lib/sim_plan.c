@@ -105,7 +105,8 @@ static void small_limits(struct sim_options *o, uint64_t *rng)
     o->fetch_bytes = (uint32_t)PICK(rng, 1, 2000, 20000);
 }
 
-void sim_plan(struct sim_options *o, unsigned profile, uint64_t seed, unsigned nodes)
+void sim_plan(struct sim_options *o, unsigned profile, uint64_t seed, unsigned nodes,
+              uint32_t without)
 {
     const struct profile *p = &profiles[profile];
     uint64_t rng = seed * 0x2545f4914f6cdd1du + profile;
@@ -117,6 +118,8 @@ void sim_plan(struct sim_options *o, unsigned profile, uint64_t seed, unsigned n
             o->rate[f] = part != 0;
         else
             o->rate[f] = (uint32_t)(p->rate[f] * part / 10);
+        if (without >> f & 1)
+            o->rate[f] = 0;
     }
     o->delay_min_us = PICK(&rng, 50, 200, 2000);
     o->delay_max_us = o->delay_min_us + PICK(&rng, 50, 500, 5000, 20000);

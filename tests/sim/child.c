@@ -71,14 +71,7 @@ static void on_signal(int sig)
 static _Noreturn void live(const struct job *j)
 {
     struct sim_options o;
-    sim_plan(&o, j->profile, j->seed, j->nodes);
-    for (unsigned f = 0; f < SIM_FAULT_COUNT; f++)
-        if (j->without >> f & 1 && f < SIM_CLOCK)
-            o.rate[f] = 0;
-    if (j->without >> SIM_CLOCK & 1)
-        o.ppm_max = 0;
-    if (j->without >> SIM_COARSE & 1)
-        o.quantum_us = 1;
+    sim_plan(&o, j->profile, j->seed, j->nodes, j->without);
     if (j->time_us != 0)
         o.time_us = j->time_us;
     o.events_max = j->events;

@@ -26,6 +26,10 @@ void shrink(struct job *j, const struct outcome *failed)
     best.trace = false;
     printf("shrinking \"%s\"\n", failed->kind);
     for (unsigned f = 0; f < SIM_FAULT_COUNT; f++) { /* kinds of faults */
+        struct sim_options o;
+        sim_plan(&o, best.profile, best.seed, best.nodes, best.without);
+        if (o.rate[f] == 0)
+            continue;
         t = best;
         t.without |= 1u << f;
         (void)fails_too(&best, &t, failed, &out);

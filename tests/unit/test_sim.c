@@ -39,7 +39,7 @@ static unsigned profile_of(const char *name)
 static struct sim_totals live_traced(unsigned profile, uint64_t seed, char **text, size_t *size)
 {
     struct sim_options o;
-    sim_plan(&o, profile, seed, 3);
+    sim_plan(&o, profile, seed, 3, 0);
     o.time_us = 5 * SECOND;
     o.trace = open_memstream(text, size);
     assert_non_null(o.trace);
@@ -75,7 +75,7 @@ static void test_profiles(void **state)
         struct sim_totals sum = {0};
         for (uint64_t seed = 1; seed <= SEEDS; seed++) {
             struct sim_options o;
-            sim_plan(&o, p, seed, 0);
+            sim_plan(&o, p, seed, 0, 0);
             o.time_us = 10 * SECOND;
             struct sim_totals t = live(&o);
             sum.acked += t.acked;
@@ -102,7 +102,7 @@ static void test_seeds_that_failed(void **state)
         if (line[0] == '#' || sscanf(line, "%31s %" SCNu64, name, &seed) != 2)
             continue;
         struct sim_options o;
-        sim_plan(&o, profile_of(name), seed, 0);
+        sim_plan(&o, profile_of(name), seed, 0, 0);
         (void)live(&o);
         n++;
     }
