@@ -87,20 +87,20 @@ fill 3 1
 note "node 1 is full after $(count "$WORK/acked.fill") writes"
 [ "$(field 2 disk_full)" = 0 ] || fail "node 2 is full, too"
 wait_leader # it may have been node 1
-for n in 1 2 3; do
+for _ in 1 2 3; do
     code=0
     write 1 || code=$?
     [ "$code" = 7 ] || fail "a write through the full node: exit $code instead of 7"
 done
 reads_go_on 1 2 3
-for n in {1..5}; do # the others make a majority
+for _ in {1..5}; do # the others make a majority
     wait_for 20 "acknowledged write" write 3
 done
 expect 0 ctl 2 --timeout 5 get "key-$N"
 
 fill 3 2
 note "node 2 is full after $(count "$WORK/acked.fill") writes"
-for n in 1 2 3; do
+for _ in 1 2 3; do
     ! write 3 || fail "a write was acknowledged although two of three disks are full"
 done
 reads_go_on 1 2 3
