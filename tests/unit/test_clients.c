@@ -90,7 +90,7 @@ static void answer_write(struct fake *f, struct request *q)
 static void *fake_main(void *arg)
 {
     struct fake *f = arg;
-    struct request *kept = NULL;
+    struct cds_wfcq_node *kept = NULL; /* a list by their links, free while they are here */
     rcu_thread_begin();
     pthread_mutex_lock(&f->lock);
     for (;;) {
@@ -99,14 +99,13 @@ static void *fake_main(void *arg)
         f->woken = false;
         struct cds_wfcq_node *node;
         while ((node = rcu_queue_pop(&f->shared.requests_head, &f->shared.requests_tail))) {
-            struct request *q = rcu_container(node, struct request, link);
-            q->next = kept;
-            kept = q;
+            node->next = kept;
+            kept = node;
             f->held++;
         }
         while (kept && (!f->hold || f->stop)) {
-            struct request *q = kept;
-            kept = q->next;
+            struct request *q = rcu_container(kept, struct request, link);
+            kept = kept->next;
             f->held--;
             answer_write(f, q);
         }
