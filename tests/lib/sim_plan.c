@@ -52,11 +52,12 @@ static const struct profile profiles[] = {
      "small limits: segments, batches, caches, datagrams",
      {[SIM_SMALL] = YES,
       [SIM_COARSE] = YES,
-      [SIM_CRASH] = 200,
-      [SIM_MIDOP] = 200,
+      [SIM_CRASH] = 800,
+      [SIM_KILL] = 400,
+      [SIM_MIDOP] = 300,
       [SIM_LOSS] = 200000,
       [SIM_FULL] = 100,
-      [SIM_PARTITION] = 100}},
+      [SIM_PARTITION] = 400}},
     {"everything",
      "all of it",
      {NET, CUTS, STOPS,
@@ -100,7 +101,7 @@ static void small_limits(struct sim_options *o, uint64_t *rng)
     o->batch_bytes = (uint32_t)PICK(rng, 1, 500, 4000, 8192);
     if (o->batch_bytes > batch)
         o->batch_bytes = batch;
-    o->cache_bytes = 2 * record + 4096 + (uint32_t)PICK(rng, 0, 4096, 65536);
+    o->cache_bytes = 2 * record + 4096 + (uint32_t)PICK(rng, 0, 0, 4096, 65536);
     o->datagram_bytes = (uint32_t)PICK(rng, 256, 400, 600, 1200);
     o->fetch_bytes = (uint32_t)PICK(rng, 1, 2000, 20000);
 }
