@@ -47,7 +47,7 @@
     X(FULL, "full")           /* a disk is full for a while */                                     \
     X(EIO, "eio")             /* a disk operation fails: the process must end */                   \
     X(ROT, "rot")             /* durable bytes of a minority of nodes change */                    \
-    X(CLOCK, "clock")         /* clocks run up to 1 % fast or slow */                              \
+    X(CLOCK, "clock")         /* clocks up to 1 % fast or slow (nodes know no wall clock) */       \
     X(SMALL, "small")         /* small segments, batches, caches, datagrams, fetches */            \
     X(COARSE, "coarse")       /* events come in bunches: many per loop iteration */
 
