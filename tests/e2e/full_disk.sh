@@ -80,13 +80,21 @@ small_disk 2 21 # five
 head -c 75000 /dev/urandom | base64 -w 0 >"$WORK/filler"
 touch "$WORK/unknown.fill" "$WORK/refused.fill"
 start_all
-wait_leader
+for _ in {1..20}; do # the leader's disk is the first one to be full
+    wait_leader
+    [ "$LEADER" != 1 ] || break
+    was=$LEADER
+    stop "$was"
+    wait_leader
+    start "$was"
+done
 note "node $LEADER leads"
 
 fill 3 1
 note "node 1 is full after $(count "$WORK/acked.fill") writes"
 [ "$(field 2 disk_full)" = 0 ] || fail "node 2 is full, too"
-wait_leader # it may have been node 1
+wait_leader
+note "now node $LEADER leads"
 for _ in 1 2 3; do
     code=0
     write 1 || code=$?
