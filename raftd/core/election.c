@@ -73,6 +73,7 @@ bool raft_election_heard_leader(struct raft *r, raft_time now, uint16_t from)
         r->read_sent = 0; /* reads that wait go to this leader now */
     }
     r->leader_heard = now;
+    r->tries = 0;
     r->ping_sent = 0;
     raft_election_reset_timer(r, now);
     return true;
@@ -148,6 +149,7 @@ static void campaign(struct raft *r, raft_time now, enum raft_role role, struct 
         r->stats.elections++;
     } else {
         r->stats.campaigns++;
+        r->tries++;
     }
     r->role = role;
     r->leader = 0; /* else all others would be refused on its behalf */
@@ -195,8 +197,9 @@ void raft_election_on_vote_rsp(struct raft *r, raft_time now, const struct raft_
     if (p->vote_answered)
         return;
     p->vote_granted = m->vote_rsp.granted;
-    /* A refused PreVote is no last word: stickiness passes with time. It is asked for again. */
-    p->vote_answered = m->vote_rsp.granted || !pre;
+    /* A refused PreVote is no last word: stickiness passes with time. It is asked for again, at
+     * first in this campaign, then in the next. */
+    p->vote_answered = m->vote_rsp.granted || !pre || r->tries > RAFT_EAGER_CAMPAIGNS;
     raft_election_count(r, now, edit);
 }
 
@@ -243,17 +246,11 @@ static bool vote_unanswered(const struct raft *r)
 }
 
 /* Requests are repeated often, since on a bad link one of four datagrams of an election is lost; but
- * a node that has heard nobody for long, because it is cut off, asks only once in each campaign. */
+ * a node that campaigns on and on without ever hearing a leader is cut off, from all or just from
+ * the leader, and asks only once or twice in each campaign. */
 static raft_time vote_interval(const struct raft *r)
 {
-    if ((uint32_t)r->campaign <= RAFT_EAGER_CAMPAIGNS)
-        return r->cfg.retry;
-    for (unsigned i = 0; i < r->n_peers; i++) {
-        raft_time heard = r->peers[i].heard;
-        if (heard != 0 && r->vote_sent < heard + RAFT_EAGER_CAMPAIGNS * r->cfg.election_timeout)
-            return r->cfg.retry;
-    }
-    return 2 * r->cfg.election_timeout; /* longer than any campaign */
+    return r->tries <= RAFT_EAGER_CAMPAIGNS ? r->cfg.retry : r->cfg.election_timeout;
 }
 
 void raft_election_flush(struct raft *r, raft_time now)

@@ -369,6 +369,7 @@ struct raft {
 
     /* Candidate and pre-candidate. */
     uint64_t campaign;
+    uint32_t tries;      /* PreVote rounds since a leader was heard */
     raft_time vote_sent; /* 0 = send now */
 
     /* The other voters. */

@@ -24,8 +24,8 @@
  * years. It keeps term + 1 from wrapping. */
 #define RAFT_TERM_MAX (UINT64_MAX / 2)
 
-/* Campaigns, and election timeouts without a word from anybody, during which votes are asked for
- * again and again: enough for 30 % loss. After that a node is taken to be cut off. */
+/* Campaigns in a row in which votes are asked for again and again: enough for 30 % loss. After that
+ * a node is taken to be cut off. */
 enum { RAFT_EAGER_CAMPAIGNS = 4 };
 
 static inline uint64_t raft_min(uint64_t a, uint64_t b)

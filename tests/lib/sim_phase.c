@@ -14,7 +14,7 @@ enum {
     /* Per second and other node of the cluster: heartbeats each T/3 with answers, or probes of a
      * dead node each T/8, and some more. */
     IDLE_PER_T = 12,
-    OUTSIDE_PER_T = 20, /* a deaf one asks everybody for votes, who answer */
+    OUTSIDE_PER_T = 6, /* one that is cut off asks everybody for votes about once, who answer */
 };
 
 /* From now on this node hears nobody, or is heard by nobody, or has no link to the leader: it must
