@@ -505,7 +505,8 @@ static void test_apply_after_replacement(void **state)
 }
 
 /* A leader has entries in its cache that its disk does not have yet. Whatever a read for a peer
- * brings in their place, for a disk may still hold what was there before: it is not sent. */
+ * brings in their place is not sent. (With a disk that works in order the old versions are dead
+ * before the node leads; the stream does not rely on that.) */
 static void test_stream_only_durable_from_disk(void **state)
 {
     (void)state;
