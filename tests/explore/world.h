@@ -1,0 +1,280 @@
+/* world.h: one state of a small cluster as a plain value, for the search in explore.c.
+ *
+ * The search enumerates all that can happen to 2 or 3 nodes within small bounds. What runs is the
+ * real core: an action takes a node's image out of the world, makes a struct raft of it
+ * (image.c), calls raft_step(), raft_ready() and raft_advance() as the daemon does (act.c), checks
+ * what came of it (judge.c), and puts the image back. tidy.c then gives worlds that differ only in
+ * names one form, so that each is visited once.
+ *
+ * What a world abstracts from, and why nothing unsafe hides there
+ * --------------------------------------------------------------
+ * Network. A set of all messages ever sent, to which every one of them stays: each may arrive at
+ * any time, any number of times, in any order, or never. So loss, repetition, delay and reordering
+ * have no bounds, and resends of the same bytes are no actions. Messages are only taken out when
+ * they can have no effect ever again (forget() in tidy.c, rule by rule; keep=1 keeps all of them). Log data is a stream: W_DATA says that a leader has opened one; any piece
+ * of what it ever had in its log may arrive, in any order that the core can see.
+ *
+ * Time. There is none. Whatever the core decides by comparing times is chosen freely: an election
+ * timeout may pass at any time; each vote request is taken both as if the leader was just heard and
+ * as if it was silent for long; a leader may find its majority silent at any time. That is more
+ * than can happen with real clocks, so no timing is missed. Recorded times are therefore no part of
+ * a world (only whether they are "never" or "send now"): w_load() sets them as the action wants.
+ * A node never gets tired of asking for PreVotes (`tries`): tired ones only miss votes, and votes
+ * may be missed anyway. One thing is missed: a timer that fires in the very cycle of another event. lazy=1 explores
+ * cycles of several events. Delayed acknowledgements are sent at once (ack_delay is 0); what a
+ * later one would say is said by the one that follows a durable batch.
+ *
+ * Disk. One batch in flight, durable as a whole or not at all. A crash loses it, or happens after
+ * it was durable and before anybody knew; then the node restarts. A node that is down is the same
+ * as one to which nothing happens, so there is no such state. Nodes that are not `slow` have disks
+ * on which batches are durable at once: fewer states, deeper searches.
+ *
+ * Numbers. Rounds and probes are replaced by their ranks, since the core only compares them. Of
+ * campaigns only "the present one" or "an earlier one" is kept: that numbers of campaigns, batches
+ * and processes do not repeat is taken for granted. Counters (stats), the random state and `why`
+ * are left out: nothing depends on them. w_forgotten() names every field left out, and the search
+ * checks on real states that all others survive.
+ *
+ * Names. Nodes are interchangeable: of the worlds that differ in names alone one is kept.
+ */
+#ifndef EXPLORE_WORLD_H
+#define EXPLORE_WORLD_H
+
+#include "raftd/core/raft.h"
+
+enum {
+    W_NODES = 3,
+    W_LOG = 7,    /* highest index */
+    W_TERMS = 8,  /* terms 0..7 */
+    W_MSGS = 160, /* distinct live messages */
+    W_READS = 3,  /* one per node is waiting at a leader */
+    W_RUNS = W_LOG + RAFT_APPEND_RUNS_MAX,
+    W_NOW = 1000000, /* the one moment at which everything happens, us */
+    W_TIMEOUT = 1000,
+    W_FREE = 99,
+    W_LONG_AGO = W_NOW - 100 * W_TIMEOUT,
+    W_CAMPAIGN = 8, /* number of a campaign that is under way; lower ones are over */
+};
+
+/* Where a message is. Only the first kind is under way. */
+enum w_place {
+    W_NET,   /* in the network, for good */
+    W_HELD,  /* with the batch in flight: leaves when that is durable */
+    W_AFTER, /* in the core, waits for a batch */
+    W_READY, /* in the core, may leave (only if lazy) */
+};
+
+enum { W_DATA = 10 /* beside enum raft_msg_type: a stream of log data was opened */ };
+
+enum { W_SLOW = 1, W_CRASHES = 2, W_STANDS = 4 }; /* what may happen to a node */
+
+/* flags in f[0] of votes */
+enum { W_PRE = 1, W_LIVE = 2, W_GRANTED = 4 };
+
+/* What f[] holds:
+ *   VOTE_REQ   flags, vote_term, last_index, last_term
+ *   VOTE_RSP   flags, vote_term
+ *   PROBE      probe, prev_index, prev_term
+ *   PROBE_ACK  probe, boot << 1 | match, prev_index, hint_index, hint_term
+ *   LEAD       epoch, round, commit, ack_now
+ *   ACK        epoch, round, durable, boot << 1 | need_probe
+ *   READ_REQ   req;  READ_RSP  req, index;  DATA  epoch, base_index */
+struct w_msg {
+    uint8_t kind; /* place << 4 | type */
+    uint8_t path; /* from << 4 | to, as numbers 0.. */
+    uint8_t term;
+    uint8_t f[5];
+};
+
+struct w_peer { /* of struct raft_peer; all 0 unless leader or (pre-)candidate */
+    uint8_t state, match, base, probe, epoch, boot, probe_index, round;
+    uint8_t probe_unsent, lead_unsent;
+    uint8_t vote_answered, vote_granted;
+};
+
+struct w_read {
+    uint8_t from, req, index, need; /* from: number + 1 */
+};
+
+struct w_node {
+    /* struct raft; nodes are named by number + 1, 0 = none */
+    uint8_t role, leader, term, vote, durable_term, durable_vote;
+    uint8_t last, commit, durable, written;
+    uint8_t inflight, inflight_term, inflight_vote;
+    uint8_t truncate_pending, truncate_to;
+    uint8_t heard, verified, leader_commit, epoch, probe_seen, round;
+    uint8_t ack_due, ack_waits, refused_epoch, vote_unsent, term_first;
+    uint8_t read_want, read_done, read_unsent, read_ready, read_index;
+    uint8_t read_round, read_round_unsent, n_reads;
+    struct w_read reads[W_READS];
+    uint8_t log[W_LOG + 1]; /* term by index */
+    struct w_peer peers[W_NODES];
+
+    uint8_t disk_term, disk_vote, disk_last, disk_log[W_LOG + 1];
+    uint8_t batch_term, batch_vote, batch_truncate, batch_truncate_to, batch_first, batch_last;
+    uint8_t batch_log[W_LOG + 1];
+    uint8_t may;        /* W_SLOW ... */
+    uint8_t boot;       /* restarts so far */
+    uint8_t read_floor; /* committed entries when its read was asked for */
+};
+
+struct world {
+    struct w_node nodes[W_NODES];
+
+    /* History that checks and streams need. */
+    uint8_t leader[W_TERMS]; /* number + 1 */
+    uint8_t leader_last[W_TERMS];
+    uint8_t leader_log[W_TERMS][W_LOG + 1];
+    uint8_t n_committed, committed[W_LOG + 1];
+    uint8_t commit_term[W_LOG + 1]; /* term in which the entry was committed first */
+    uint8_t learns[W_NODES];        /* bit k: an answer of node k may tell this node of k's term */
+    uint8_t crashes, reads, timeouts, beats; /* so far; the latter two 0 if without bound */
+
+    uint8_t n_msgs;
+    struct w_msg msgs[W_MSGS]; /* sorted, no two alike */
+};
+
+/* Flags are 0 or 1. */
+struct bounds {
+    unsigned nodes, terms, entries; /* 2 or 3; highest term; highest index */
+    unsigned timeouts, beats; /* elections begun or leaderships given up; heartbeats. W_FREE */
+    unsigned crashes, reads;
+    unsigned slow, crashing,
+        standing;         /* which nodes, as bits: disks take time; may crash; time out */
+    unsigned lazy, pings; /* cycles of several events; PINGs */
+    unsigned leads, probes, messages;   /* per term and peer; per term; in all */
+    unsigned depth, states, memory_mib; /* where to stop */
+    unsigned keep, outcomes;            /* forget no message; check figure 3.2 alone */
+};
+
+enum w_action_type {
+    ACT_TIMEOUT,   /* election timeout; the disk is well */
+    ACT_DISK_LATE, /* election timeout of a node whose disk hangs */
+    ACT_GIVE_UP,   /* a leader heard no majority */
+    ACT_BEAT,      /* a heartbeat to node `arg` is due */
+    ACT_PING,
+    ACT_DELIVER, /* message number `arg` arrives */
+    ACT_DATA,    /* entries up to `last` of the stream of message number `arg` arrive */
+    ACT_LEARN,   /* an answer to an old message: node `arg` has a higher term */
+    ACT_PROPOSE,
+    ACT_READ,
+    ACT_DISK, /* the batch in flight is durable */
+    ACT_CRASH_LOST,
+    ACT_CRASH_KEPT, /* the batch in flight was durable, nobody was told */
+    ACT_FLUSH,      /* lazy: raft_ready() and raft_advance() */
+};
+
+enum { HOW_SILENT = 1, HOW_SHORT = 2 };
+
+struct w_action {
+    uint8_t type;
+    uint8_t node : 4;
+    uint8_t last : 4;
+    uint8_t arg;
+    uint8_t how; /* bits: no leader was heard for long; a batch of one entry only */
+};
+
+/* What an action needs besides the world. */
+struct lab {
+    struct bounds b;
+    struct raft fresh[W_NODES]; /* by raft_init(): what w_load() starts from */
+    struct raft r;              /* the acting node */
+    struct raft other;
+    struct raft_run runs[W_RUNS], other_runs[W_RUNS];
+    uint64_t campaign;            /* of the acting node before the last raft_step() */
+    uint8_t last, log[W_LOG + 1]; /* its log as its caller would mirror it */
+    const char *broken;           /* first broken property */
+    bool outside;                 /* the action leads out of the bounds */
+    bool can_short;               /* a batch had several entries */
+    unsigned long long checked_images;
+};
+
+static inline unsigned w_type(const struct w_msg *m)
+{
+    return m->kind & 15;
+}
+
+static inline unsigned w_place(const struct w_msg *m)
+{
+    return m->kind >> 4;
+}
+
+static inline unsigned w_from(const struct w_msg *m)
+{
+    return m->path >> 4;
+}
+
+static inline unsigned w_to(const struct w_msg *m)
+{
+    return m->path & 15;
+}
+
+static inline uint8_t w_byte(uint64_t x) /* values in a small world are small */
+{
+    return x < 256 ? (uint8_t)x : 255;
+}
+
+/* Remembers the first failure. */
+static inline void w_fail(struct lab *l, const char *broken)
+{
+    if (l->broken == NULL)
+        l->broken = broken;
+}
+
+/* image.c */
+
+enum w_time { TIME_CALM, TIME_SILENT, TIME_TIMEOUT, TIME_DISK_LATE, TIME_GIVE_UP, TIME_PING };
+
+void w_config(const struct bounds *b, unsigned i, unsigned boot, struct raft_config *cfg);
+void w_prepare(struct lab *l);
+void w_load(struct lab *l, const struct world *w, unsigned i, enum w_time time, struct raft *r,
+            struct raft_run *runs);
+void w_store(struct lab *l, struct world *w, unsigned i, const struct raft *r);
+/* Sets all that an image does not hold to what w_load() sets it to. */
+void w_forgotten(struct raft *r);
+void w_check_image(struct lab *l, const struct world *w, unsigned i);
+void w_pack_msg(const struct raft *r, const struct raft_msg *m, enum w_place place,
+                struct w_msg *out);
+void w_unpack_msg(const struct w_msg *m, struct raft_msg *out);
+void w_add_msg(struct lab *l, struct world *w, const struct w_msg *m);
+/* Node i's campaign is over: what was asked for it and answered to it. */
+void w_end_campaign(struct world *w, unsigned i);
+
+/* act.c */
+
+void w_start(struct lab *l, struct world *w); /* all nodes start from their disks */
+/* Node i times out and is elected with the vote of node k alone; the first that happens. */
+void w_elect(struct lab *l, struct world *w, unsigned i, unsigned k);
+/* Makes *to, not yet tidy, of *from. See l->broken, l->outside, l->can_short. */
+void w_act(struct lab *l, const struct world *from, struct w_action a, struct world *to);
+/* The actions that are possible in w (without HOW_SHORT); their number. */
+unsigned w_actions(const struct bounds *b, const struct world *w, struct w_action *out,
+                   unsigned max);
+
+/* judge.c */
+
+void w_judge_sent(struct lab *l, const struct world *w, unsigned i, const struct raft_msg *m);
+void w_judge_disk(struct lab *l, const struct w_node *before, const struct w_node *after);
+void w_judge_edit(struct lab *l, const struct raft_event *ev, const struct raft_edit *edit);
+void w_judge(struct lab *l, struct world *w, const struct w_node *before, unsigned i,
+             bool restarted);
+
+/* tidy.c */
+
+struct w_hash {
+    uint64_t a, b;
+};
+
+/* Gives w its one form. name[k]: which node of the untidy world is number k now. */
+struct w_hash w_tidy(const struct bounds *b, struct world *w, uint8_t name[W_NODES]);
+
+/* A tidy world is out of bounds. */
+bool w_crowded(const struct bounds *b, const struct world *w);
+bool w_same(const struct world *a, const struct world *b);
+
+/* Zero bytes left out, for the queue. */
+size_t w_squeeze(const struct world *w, uint8_t *out);
+void w_unsqueeze(struct world *w, const uint8_t *in);
+enum { W_SQUEEZED_MAX = sizeof(struct world) / 8 * 9 + 16 };
+
+#endif
