@@ -149,6 +149,10 @@ check: deps-if-missing
 soak: deps-if-missing $(B)/raftsim
 	$(B)/raftsim --profile all --minutes $(MINUTES) --keep build/soak.seeds
 
+# Every interleaving of small clusters of the core; some minutes.
+explore: deps-if-missing $(B)/explore
+	$(B)/explore
+
 # Known bugs, one at a time: each must be noticed.
 mutants: deps-if-missing
 	@tests/mutants/run $(NAME)
@@ -229,6 +233,7 @@ help:
 	@echo 'make check      every test; NAME="unit/test_conf fuzz" runs only those'
 	@echo 'make fuzz       libFuzzer for SECONDS=60 per target; NAME=conf runs only that one'
 	@echo 'make soak       the simulator with new seeds, MINUTES=n or until stopped'
+	@echo 'make explore    every interleaving of small clusters of the core (minutes)'
 	@echo 'make mutants    put known bugs in, one at a time: does a test notice each of them?'
 	@echo 'make cov        lines and branches reached by unit tests and simulator'
 	@echo 'make bench      throughput and latency beside the floor of this machine'
@@ -245,5 +250,5 @@ print-%:
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: all objects units fuzzers benches check cov soak mutants fuzz demo run bench lint fmt install uninstall \
+.PHONY: all objects units fuzzers benches check cov soak explore mutants fuzz demo run bench lint fmt install uninstall \
   clean deps deps-if-missing help
