@@ -107,15 +107,22 @@ void raft_emit(struct raft *r, struct raft_msg *m)
 /* -------------------------------------------------------------------------------------- step */
 
 /* A message or stream data of another voter. */
-static bool accept_sender(struct raft *r, raft_time now, uint16_t from, uint64_t term)
+static bool accept_sender(struct raft *r, uint16_t from, uint64_t term)
 {
     int slot = raft_peer_slot(r, from);
     if (slot < 0 || term > RAFT_TERM_MAX) {
         r->stats.impossible_msgs++;
         return false;
     }
-    r->peers[slot].heard = now;
     return true;
+}
+
+/* What a leader's majority is judged by (section 6.2) is that its messages are answered: a peer that
+ * only asks for votes, or speaks of another term, does not hear it. */
+static void heard(struct raft *r, raft_time now, uint16_t from, uint64_t term)
+{
+    if (r->role != RAFT_LEADER || term == r->term)
+        r->peers[raft_peer_slot(r, from)].heard = now;
 }
 
 /* The rule for terms (figure 3.1, rules for all servers). True if it is of the current term, which
@@ -138,12 +145,13 @@ static bool accept_term(struct raft *r, raft_time now, uint16_t from, uint64_t t
 static void on_message(struct raft *r, raft_time now, const struct raft_msg *m,
                        struct raft_edit *edit)
 {
-    if (!accept_sender(r, now, m->from, m->term))
+    if (!accept_sender(r, m->from, m->term))
         return;
     if (m->type == RAFT_MSG_VOTE_REQ) { /* has its own rule for terms */
         raft_election_on_vote_req(r, now, m);
         return;
     }
+    heard(r, now, m->from, m->term);
     bool leader_speaks = m->type == RAFT_MSG_LEAD || m->type == RAFT_MSG_PROBE;
     if (!accept_term(r, now, m->from, m->term, leader_speaks))
         return;
@@ -185,7 +193,7 @@ void raft_step(struct raft *r, raft_time now, const struct raft_event *ev, struc
         break;
     case RAFT_EV_MESSAGE: on_message(r, now, ev->msg, edit); break;
     case RAFT_EV_APPEND:
-        if (accept_sender(r, now, ev->append.from, ev->append.term) &&
+        if (accept_sender(r, ev->append.from, ev->append.term) &&
             accept_term(r, now, ev->append.from, ev->append.term, true))
             raft_repl_on_append(r, now, ev, edit);
         break;

@@ -296,9 +296,10 @@ struct raft_peer {
     uint64_t probe_index; /* PROBE: prev_index asked for */
     raft_time probe_sent; /* 0 = send now */
     uint64_t round;       /* highest round acknowledged in this term. Invariant: <= our round */
-    raft_time heard;      /* newest message of any kind and any role; 0 = never */
-    raft_time lead_sent;  /* last LEAD to it; 0 = send now */
-    bool vote_answered;   /* this campaign needs no more of it (repeated answers count once) */
+    /* Newest message but requests for votes, at a leader of its own term only; 0 = never. */
+    raft_time heard;
+    raft_time lead_sent; /* last LEAD to it; 0 = send now */
+    bool vote_answered;  /* this campaign needs no more of it (repeated answers count once) */
     bool vote_granted;
 };
 
