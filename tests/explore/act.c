@@ -241,9 +241,9 @@ static void start(struct lab *l, struct world *w, unsigned i)
 void w_start(struct lab *l, struct world *w)
 {
     for (unsigned i = 0; i < l->b.nodes; i++) {
-        w->nodes[i].may = w_byte((l->b.slow >> i & 1u) * W_SLOW |
-                                 (l->b.crashing >> i & 1u) * W_CRASHES |
-                                 (l->b.standing >> i & 1u) * W_STANDS);
+        w->nodes[i].may = w_byte(
+            (l->b.slow >> i & 1u) * W_SLOW | (l->b.crashing >> i & 1u) * W_CRASHES |
+            (l->b.standing >> i & 1u) * W_STANDS | (l->b.reading >> i & 1u) * W_READS_HERE);
         start(l, w, i);
     }
 }
@@ -266,6 +266,8 @@ static void count(const struct bounds *b, struct world *w, struct w_action a)
         w->timeouts++;
     if (a.type == ACT_BEAT && b->beats != W_FREE)
         w->beats++;
+    if (a.type == ACT_PROPOSE && b->proposals != W_FREE)
+        w->proposals++;
 }
 
 static void event(struct lab *l, struct world *w, unsigned i, struct w_action a)
@@ -397,7 +399,7 @@ static void node_actions(const struct bounds *b, const struct world *w, unsigned
         add(s, ACT_DISK_LATE, i, 0, 0, 0);
     if (time && leader)
         add(s, ACT_GIVE_UP, i, 0, 0, 0);
-    if (leader && n->last < b->entries)
+    if (leader && n->last < b->entries && w->proposals < b->proposals)
         add(s, ACT_PROPOSE, i, 0, 0, 0);
     if (n->inflight)
         add(s, ACT_DISK, i, 0, 0, 0);
@@ -407,7 +409,7 @@ static void node_actions(const struct bounds *b, const struct world *w, unsigned
         add(s, ACT_CRASH_KEPT, i, 0, 0, 0);
     if (b->pings && n->role == RAFT_FOLLOWER && n->leader != 0)
         add(s, ACT_PING, i, 0, 0, 0);
-    if (w->reads < b->reads && n->read_want == n->read_done)
+    if (w->reads < b->reads && (n->may & W_READS_HERE) && n->read_want == n->read_done)
         add(s, ACT_READ, i, 0, 0, 0);
     for (unsigned k = 0; k < b->nodes; k++) {
         if (leader && k != i && w->beats < b->beats && beat_useful(w, i, k))

@@ -73,8 +73,9 @@ static const struct setting settings[] = {
 };
 
 static const char defaults[] =
-    "nodes=3 terms=1 entries=1 timeouts=0 beats=0 crashes=0 reads=0 "
-    "slow=0 crashing=7 standing=7 lazy=0 pings=0 leads=2 probes=8 messages=160 depth=10000 "
+    "nodes=3 terms=1 entries=1 timeouts=0 beats=0 proposals=99 crashes=0 reads=0 "
+    "slow=0 crashing=7 standing=7 reading=7 lazy=0 pings=0 leads=2 "
+    "probes=8 messages=160 depth=10000 "
     "states=4294967295 memory=1800 keep=0 outcomes=0";
 
 enum { N_SETTINGS = sizeof settings / sizeof *settings };
@@ -278,11 +279,13 @@ static bool set_bound(struct bounds *b, const char *name, size_t n, unsigned lon
         {"entries", &b->entries, 1, W_LOG},
         {"timeouts", &b->timeouts, 0, W_FREE},
         {"beats", &b->beats, 0, W_FREE},
+        {"proposals", &b->proposals, 0, W_FREE},
         {"crashes", &b->crashes, 0, 6},
         {"reads", &b->reads, 0, 6},
         {"slow", &b->slow, 0, 7},
         {"crashing", &b->crashing, 0, 7},
         {"standing", &b->standing, 0, 7},
+        {"reading", &b->reading, 0, 7},
         {"lazy", &b->lazy, 0, 1},
         {"pings", &b->pings, 0, 1},
         {"leads", &b->leads, 1, 20},

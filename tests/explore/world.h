@@ -66,7 +66,9 @@ enum w_place {
 
 enum { W_DATA = 10 /* beside enum raft_msg_type: a stream of log data was opened */ };
 
-enum { W_SLOW = 1, W_CRASHES = 2, W_STANDS = 4 }; /* what may happen to a node */
+/* What may happen to a node: its disk takes its time; it crashes; its election timeout passes or it
+ * gives up leading; it is asked for a read. */
+enum { W_SLOW = 1, W_CRASHES = 2, W_STANDS = 4, W_READS_HERE = 8 };
 
 /* flags in f[0] of votes */
 enum { W_PRE = 1, W_LIVE = 2, W_GRANTED = 4 };
@@ -128,23 +130,32 @@ struct world {
     uint8_t n_committed, committed[W_LOG + 1];
     uint8_t commit_term[W_LOG + 1]; /* term in which the entry was committed first */
     uint8_t learns[W_NODES];        /* bit k: an answer of node k may tell this node of k's term */
-    uint8_t crashes, reads, timeouts, beats; /* so far; the latter two 0 if without bound */
+    uint8_t crashes, reads;         /* so far */
+    uint8_t timeouts, beats, proposals; /* so far; 0 if any number may come */
 
     uint8_t n_msgs;
     struct w_msg msgs[W_MSGS]; /* sorted, no two alike */
 };
 
-/* Flags are 0 or 1. */
+/* What the search is kept to. */
 struct bounds {
-    unsigned nodes, terms, entries; /* 2 or 3; highest term; highest index */
-    unsigned timeouts, beats; /* elections begun or leaderships given up; heartbeats. W_FREE */
-    unsigned crashes, reads;
-    unsigned slow, crashing,
-        standing;         /* which nodes, as bits: disks take time; may crash; time out */
-    unsigned lazy, pings; /* cycles of several events; PINGs */
-    unsigned leads, probes, messages;   /* per term and peer; per term; in all */
-    unsigned depth, states, memory_mib; /* where to stop */
-    unsigned keep, outcomes;            /* forget no message; check figure 3.2 alone */
+    unsigned nodes;     /* 2 or 3 */
+    unsigned terms;     /* highest term */
+    unsigned entries;   /* highest index */
+    unsigned timeouts;  /* elections begun and leaderships given up; W_FREE = any number */
+    unsigned beats;     /* heartbeats; W_FREE = any number */
+    unsigned proposals; /* entries beside the no-ops of new leaders; W_FREE = any number */
+    unsigned crashes;
+    unsigned reads;
+    unsigned slow, crashing, standing, reading; /* which nodes, as bits; see W_SLOW */
+    unsigned lazy;                              /* 1: cycles of several events */
+    unsigned pings;                             /* 1: silent leaders are asked */
+    unsigned leads;                             /* LEADs under way, per term and receiver */
+    unsigned probes;                            /* highest number of a probe */
+    unsigned messages;                          /* under way, in all */
+    unsigned depth, states, memory_mib;         /* where to stop */
+    unsigned keep;                              /* 1: forget no message */
+    unsigned outcomes;                          /* 1: check the properties of figure 3.2 alone */
 };
 
 enum w_action_type {
