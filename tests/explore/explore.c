@@ -79,7 +79,7 @@ static const struct setting settings[] = {
     {"conflict",
      "a follower with more entries than the leader, and other ones",
      true,
-     "terms=3 entries=4 timeouts=1 beats=2 proposals=0 crashes=1 crashing=4 slow=4",
+     "terms=3 entries=4 beats=2 proposals=0 crashes=1 crashing=4 slow=4",
      {{1, 3, "1"}, {1, 3, "1"}, {1, 3, "111"}},
      "12"},
     {"aba",
