@@ -19,7 +19,8 @@ void link_stamp(struct link *l, uint64_t now_us, struct wire_header *h)
     l->sent++;
 
     h->ts = ts;
-    h->rx_cnt = (uint16_t)l->accepted;
+    h->tx_cnt = (uint16_t)l->sent;
+    h->loss = 0;
     h->echo = l->has_peer;
     h->ts_echo = l->has_peer ? l->peer_ts : 0;
     uint64_t held = now_us - l->peer_ts_at;

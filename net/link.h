@@ -29,12 +29,12 @@ struct link {
     bool has_sample;
     uint32_t sampled_ts; /* newest ts that gave a sample ... */
     uint64_t sampled_at; /* ... and when */
-    uint64_t sent;       /* datagrams */
-    uint64_t accepted;   /* datagrams; its low 16 bits are rx_cnt */
+    uint64_t sent;       /* datagrams; its low 16 bits are tx_cnt */
+    uint64_t accepted;   /* datagrams */
     uint64_t bad_echoes; /* of a ts never sent, negative, or over LINK_SAMPLE_MAX_US: dropped */
 };
 
-/* Fills ts, ts_echo, hold, echo and rx_cnt of a datagram that is sent now: once for each. */
+/* Fills ts, ts_echo, hold, echo and tx_cnt of a datagram that is sent now: once for each. */
 void link_stamp(struct link *l, uint64_t now_us, struct wire_header *h);
 
 /* An accepted datagram of this peer. True if it gave a sample for l->rtt. */

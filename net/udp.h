@@ -35,8 +35,9 @@ struct udp_counters {
 
 struct udp;
 
-/* A datagram; `bytes` and `from` are valid during the call. It may call udp_queue(). */
-typedef void udp_receiver(void *ctx, const uint8_t *bytes, size_t len, const struct sockaddr *from,
+/* A datagram; `bytes` and `from` are valid during the call, the bytes may be
+ * changed. It may call udp_queue(). */
+typedef void udp_receiver(void *ctx, uint8_t *bytes, size_t len, const struct sockaddr *from,
                           socklen_t from_len);
 
 /* Binds a socket (AF_INET, AF_INET6) with all memory it will ever need. Datagrams are never

@@ -7,28 +7,21 @@
 #include "raftd/core/bytes.h"
 
 enum {
-    /* Offsets in the header. */
-    AT_VERSION = 0,
-    AT_BITS = 1,
-    AT_FROM = 2,
-    AT_TO = 4,
-    AT_RX_CNT = 6,
-    AT_CLUSTER = 8,
-    AT_CHECK = 16,
-    AT_TERM = 24,
-    AT_TS = 32,
-    AT_TS_ECHO = 36,
-    AT_HOLD = 40,
-    AT_ZERO = 42,
+    /* Offsets in the preamble. */
+    AT_TERM = 0,
+    AT_TS = 8,
+    AT_TS_ECHO = 12,
+    AT_HOLD = 16,
+    AT_TX_CNT = 18,
+    AT_BITS = 20,
+    AT_LOSS = 21,
+    AT_ZERO = 22,
 
-    CHECK_BYTES = 8,
+    LINKS_ID_BYTES = 2,
     BIT_ECHO = 1,
     FLAG_1 = 1,
     FLAG_2 = 2,
 };
-
-_Static_assert(crypto_shorthash_BYTES == CHECK_BYTES, "SipHash gives 64 bits");
-_Static_assert(crypto_shorthash_KEYBYTES == 16, "SipHash takes 128 bits of key");
 
 /* One frame as bytes; the body is within the datagram. */
 struct raw_frame {
@@ -48,6 +41,9 @@ static int fixed_bytes(uint8_t type)
 {
     switch (type) {
     case WIRE_PING: return WIRE_PING_BYTES;
+    case WIRE_LINKS: return WIRE_LINKS_BYTES;
+    case WIRE_MTU_PROBE: return WIRE_MTU_PROBE_BYTES;
+    case WIRE_PAD: return WIRE_PAD_BYTES;
     case WIRE_LEAD: return WIRE_LEAD_BYTES;
     case WIRE_ACK: return WIRE_ACK_BYTES;
     case WIRE_PROBE: return WIRE_PROBE_BYTES;
@@ -63,59 +59,16 @@ static int fixed_bytes(uint8_t type)
     }
 }
 
-/* The envelope. */
-
-/* The key is public: cluster and version only keep strangers' datagrams apart. */
-static void checksum(uint8_t out[CHECK_BYTES], const uint8_t *buf, size_t len)
-{
-    assert(len >= WIRE_HEADER_BYTES && len <= WIRE_DATAGRAM_TAKEN);
-    uint8_t key[crypto_shorthash_KEYBYTES] = {0};
-    memcpy(key, buf + AT_CLUSTER, 8);
-    key[8] = WIRE_VERSION_NOW;
-
-    uint8_t copy[WIRE_DATAGRAM_TAKEN];
-    memcpy(copy, buf, len);
-    memset(copy + AT_CHECK, 0, CHECK_BYTES);
-    int failed = crypto_shorthash(out, copy, len, key);
-    assert(!failed);
-    (void)failed;
-}
-
-void wire_put_check(uint8_t *buf, size_t len)
-{
-    uint8_t sum[CHECK_BYTES];
-    checksum(sum, buf, len);
-    memcpy(buf + AT_CHECK, sum, CHECK_BYTES);
-}
-
-/* Datagram in, plain header and frames out. */
-static enum wire_status open_plain(const uint8_t *buf, size_t len, uint64_t cluster)
-{
-    if (len < WIRE_HEADER_BYTES)
-        return WIRE_SHORT;
-    if (len > WIRE_DATAGRAM_TAKEN)
-        return WIRE_LONG;
-    if (buf[AT_VERSION] != WIRE_VERSION_NOW << 4)
-        return WIRE_VERSION;
-    if (get_u64(buf + AT_CLUSTER) != cluster)
-        return WIRE_CLUSTER;
-    uint8_t sum[CHECK_BYTES];
-    checksum(sum, buf, len);
-    return memcmp(sum, buf + AT_CHECK, CHECK_BYTES) == 0 ? WIRE_OK : WIRE_CHECKSUM;
-}
-
 /* Reading. */
 
 static void get_header(const uint8_t *buf, struct wire_header *h)
 {
-    h->from = get_u16(buf + AT_FROM);
-    h->to = get_u16(buf + AT_TO);
-    h->rx_cnt = get_u16(buf + AT_RX_CNT);
-    h->hold = get_u16(buf + AT_HOLD);
-    h->cluster = get_u64(buf + AT_CLUSTER);
     h->term = get_u64(buf + AT_TERM);
     h->ts = get_u32(buf + AT_TS);
     h->ts_echo = get_u32(buf + AT_TS_ECHO);
+    h->hold = get_u16(buf + AT_HOLD);
+    h->tx_cnt = get_u16(buf + AT_TX_CNT);
+    h->loss = buf[AT_LOSS];
     h->echo = (buf[AT_BITS] & BIT_ECHO) != 0;
 }
 
@@ -144,20 +97,22 @@ static enum wire_status get_frame(const uint8_t *buf, size_t len, size_t *pos, s
         if (n > WIRE_SACK_RANGES || f->len - WIRE_SACK_BYTES < n * WIRE_SACK_RANGE_BYTES)
             return WIRE_MALFORMED;
     }
+    if (f->type == WIRE_LINKS) {
+        unsigned rows = f->body[0], cols = f->body[1];
+        if (rows > RAFT_VOTERS_MAX || cols > RAFT_VOTERS_MAX ||
+            f->len - WIRE_LINKS_BYTES < rows * (LINKS_ID_BYTES + cols))
+            return WIRE_MALFORMED;
+    }
     return WIRE_OK;
 }
 
-enum wire_status wire_check(const uint8_t *buf, size_t len, uint64_t cluster, uint16_t self,
-                            struct wire_header *h)
+enum wire_status wire_check(const uint8_t *buf, size_t len, struct wire_header *h)
 {
-    enum wire_status s = open_plain(buf, len, cluster);
-    if (s != WIRE_OK)
-        return s;
-    if (get_u16(buf + AT_TO) != self)
-        return WIRE_NOT_FOR_US;
-    for (size_t pos = WIRE_HEADER_BYTES; pos < len;) {
+    if (len < WIRE_PREAMBLE_BYTES)
+        return WIRE_SHORT;
+    for (size_t pos = WIRE_PREAMBLE_BYTES; pos < len;) {
         struct raw_frame f;
-        s = get_frame(buf, len, &pos, &f);
+        enum wire_status s = get_frame(buf, len, &pos, &f);
         if (s != WIRE_OK)
             return s;
     }
@@ -170,6 +125,7 @@ static void get_sack(const struct raw_frame *f, struct wire_sack *s)
     const uint8_t *b = f->body;
     s->stream = b[0];
     s->n = b[1];
+    s->spurious = get_u16(b + 2);
     s->id = get_u32(b + 4);
     s->contig = get_u64(b + 8);
     s->rwnd = get_u32(b + 16);
@@ -198,10 +154,22 @@ static void get_data(const struct raw_frame *f, struct wire_data *d)
     }
     d->bytes = b + fixed;
     d->len = f->len - fixed;
+    d->again = (f->flags & FLAG_1) != 0;
+}
+
+static void get_links(const struct raw_frame *f, struct wire_links *l)
+{
+    l->rows = f->body[0];
+    l->cols = f->body[1];
+    const uint8_t *b = f->body + WIRE_LINKS_BYTES;
+    for (unsigned i = 0; i < l->rows; i++, b += LINKS_ID_BYTES + l->cols) {
+        l->id[i] = get_u16(b);
+        memcpy(l->heard[i], b + LINKS_ID_BYTES, l->cols);
+    }
 }
 
 /* False for a type that is not known here. */
-static bool get_msg(const struct raw_frame *f, struct raft_msg *m, uint64_t *end_off)
+static bool get_msg(const struct raw_frame *f, struct raft_msg *m)
 {
     const uint8_t *b = f->body;
     bool flag_1 = (f->flags & FLAG_1) != 0;
@@ -210,8 +178,7 @@ static bool get_msg(const struct raw_frame *f, struct raft_msg *m, uint64_t *end
         m->type = RAFT_MSG_LEAD;
         m->lead.round = get_u64(b);
         m->lead.commit = get_u64(b + 8);
-        *end_off = get_u64(b + 16);
-        m->lead.epoch = get_u32(b + 24);
+        m->lead.epoch = get_u32(b + 16);
         m->lead.ack_now = flag_1;
         return true;
     case WIRE_ACK:
@@ -266,10 +233,45 @@ static bool get_msg(const struct raw_frame *f, struct raft_msg *m, uint64_t *end
     }
 }
 
-void wire_read(struct wire_reader *r, const uint8_t *buf, size_t len, const struct wire_header *h)
+void wire_read(struct wire_reader *r, const uint8_t *buf, size_t len, uint16_t from, uint16_t to)
 {
-    assert(len >= WIRE_HEADER_BYTES);
-    *r = (struct wire_reader){.buf = buf, .len = len, .pos = WIRE_HEADER_BYTES, .h = *h};
+    assert(len >= WIRE_PREAMBLE_BYTES);
+    *r = (struct wire_reader){.buf = buf,
+                              .len = len,
+                              .pos = WIRE_PREAMBLE_BYTES,
+                              .term = get_u64(buf + AT_TERM),
+                              .from = from,
+                              .to = to};
+}
+
+/* False for a type that is not known here, and for padding. */
+static bool get_body(const struct wire_reader *r, const struct raw_frame *raw, struct wire_frame *f)
+{
+    switch (raw->type) {
+    case WIRE_SACK:
+        f->kind = WIRE_FRAME_SACK;
+        get_sack(raw, &f->sack);
+        return true;
+    case WIRE_LOG:
+    case WIRE_RELAY:
+        f->kind = WIRE_FRAME_DATA;
+        get_data(raw, &f->data);
+        return true;
+    case WIRE_LINKS:
+        f->kind = WIRE_FRAME_LINKS;
+        get_links(raw, &f->links);
+        return true;
+    case WIRE_MTU_PROBE:
+        f->kind = WIRE_FRAME_MTU;
+        f->mtu = (struct wire_mtu){get_u16(raw->body), (raw->flags & FLAG_1) != 0};
+        return true;
+    default: break;
+    }
+    f->kind = WIRE_FRAME_MSG;
+    f->msg.from = r->from;
+    f->msg.to = r->to;
+    f->msg.term = r->term;
+    return get_msg(raw, &f->msg);
 }
 
 bool wire_next(struct wire_reader *r, struct wire_frame *f)
@@ -281,23 +283,8 @@ bool wire_next(struct wire_reader *r, struct wire_frame *f)
         if (s != WIRE_OK)
             return false;
         memset(f, 0, sizeof *f);
-        if (raw.type == WIRE_SACK) {
-            f->kind = WIRE_FRAME_SACK;
-            get_sack(&raw, &f->sack);
+        if (get_body(r, &raw, f))
             return true;
-        }
-        if (raw.type == WIRE_LOG || raw.type == WIRE_RELAY) {
-            f->kind = WIRE_FRAME_DATA;
-            get_data(&raw, &f->data);
-            return true;
-        }
-        if (get_msg(&raw, &f->msg, &f->end_off)) {
-            f->kind = WIRE_FRAME_MSG;
-            f->msg.from = r->h.from;
-            f->msg.to = r->h.to;
-            f->msg.term = r->h.term;
-            return true;
-        }
     }
     return false;
 }
@@ -306,9 +293,9 @@ bool wire_next(struct wire_reader *r, struct wire_frame *f)
 
 void wire_begin(struct wire_writer *w, uint8_t *buf, size_t cap, uint64_t term)
 {
-    assert(cap >= WIRE_HEADER_BYTES && cap <= WIRE_DATAGRAM_TAKEN);
+    assert(cap >= WIRE_PREAMBLE_BYTES && cap <= WIRE_DATAGRAM_MAX);
     *w = (struct wire_writer){
-        .buf = buf, .cap = cap & ~(size_t)3, .len = WIRE_HEADER_BYTES, .term = term};
+        .buf = buf, .cap = cap & ~(size_t)3, .len = WIRE_PREAMBLE_BYTES, .term = term};
 }
 
 /* Room for a body of len bytes, its head written; NULL if it doesn't fit. */
@@ -359,7 +346,7 @@ static unsigned flags_of(const struct raft_msg *m)
     return 0;
 }
 
-bool wire_put_msg(struct wire_writer *w, const struct raft_msg *m, uint64_t end_off)
+bool wire_put_msg(struct wire_writer *w, const struct raft_msg *m)
 {
     uint8_t type = type_of(m->type);
     if (m->term != w->term)
@@ -371,8 +358,7 @@ bool wire_put_msg(struct wire_writer *w, const struct raft_msg *m, uint64_t end_
     case RAFT_MSG_LEAD:
         put_u64(b, m->lead.round);
         put_u64(b + 8, m->lead.commit);
-        put_u64(b + 16, end_off);
-        put_u32(b + 24, m->lead.epoch);
+        put_u32(b + 16, m->lead.epoch);
         break;
     case RAFT_MSG_ACK:
         put_u64(b, m->ack.round);
@@ -420,7 +406,7 @@ bool wire_put_sack(struct wire_writer *w, const struct wire_sack *s)
         return false;
     b[0] = s->stream;
     b[1] = (uint8_t)s->n;
-    put_u16(b + 2, 0);
+    put_u16(b + 2, s->spurious);
     put_u32(b + 4, s->id);
     put_u64(b + 8, s->contig);
     put_u32(b + 16, s->rwnd);
@@ -429,6 +415,47 @@ bool wire_put_sack(struct wire_writer *w, const struct wire_sack *s)
         put_u32(p, s->ranges[i].start);
         put_u32(p + 4, s->ranges[i].len);
     }
+    return true;
+}
+
+bool wire_put_links(struct wire_writer *w, const struct wire_links *l)
+{
+    assert(l->rows <= RAFT_VOTERS_MAX && l->cols <= RAFT_VOTERS_MAX);
+    size_t row = LINKS_ID_BYTES + l->cols;
+    uint8_t *b = put_frame(w, WIRE_LINKS, 0, WIRE_LINKS_BYTES + l->rows * row);
+    if (!b)
+        return false;
+    b[0] = (uint8_t)l->rows;
+    b[1] = (uint8_t)l->cols;
+    put_u16(b + 2, 0);
+    b += WIRE_LINKS_BYTES;
+    for (unsigned i = 0; i < l->rows; i++, b += row) {
+        put_u16(b, l->id[i]);
+        memcpy(b + LINKS_ID_BYTES, l->heard[i], l->cols);
+    }
+    return true;
+}
+
+bool wire_put_mtu(struct wire_writer *w, const struct wire_mtu *m)
+{
+    uint8_t *b = put_frame(w, WIRE_MTU_PROBE, m->answer ? FLAG_1 : 0, WIRE_MTU_PROBE_BYTES);
+    if (!b)
+        return false;
+    put_u16(b, m->size);
+    put_u16(b + 2, 0);
+    return true;
+}
+
+bool wire_put_pad(struct wire_writer *w, size_t len)
+{
+    assert(len % 4 == 0);
+    if (len < w->len + WIRE_FRAME_BYTES)
+        return false;
+    size_t n = len - w->len - WIRE_FRAME_BYTES;
+    uint8_t *b = put_frame(w, WIRE_PAD, 0, n);
+    if (!b)
+        return false;
+    memset(b, 0, n);
     return true;
 }
 
@@ -448,7 +475,7 @@ size_t wire_put_data(struct wire_writer *w, const struct wire_data *d)
     if (n == 0)
         return 0;
     size_t fixed = log ? WIRE_LOG_BYTES : WIRE_RELAY_BYTES;
-    uint8_t *b = put_frame(w, log ? WIRE_LOG : WIRE_RELAY, 0, fixed + n);
+    uint8_t *b = put_frame(w, log ? WIRE_LOG : WIRE_RELAY, d->again ? FLAG_1 : 0, fixed + n);
     assert(b); /* room is a multiple of 4 as all frames are padded, and both fixed parts are */
     if (log) {
         put_u64(b, d->base_index);
@@ -465,25 +492,21 @@ size_t wire_put_data(struct wire_writer *w, const struct wire_data *d)
 
 bool wire_empty(const struct wire_writer *w)
 {
-    return w->len == WIRE_HEADER_BYTES;
+    return w->len == WIRE_PREAMBLE_BYTES;
 }
 
 size_t wire_end(struct wire_writer *w, const struct wire_header *h)
 {
     assert(h->term == w->term);
     uint8_t *b = w->buf;
-    b[AT_VERSION] = WIRE_VERSION_NOW << 4;
-    b[AT_BITS] = h->echo ? BIT_ECHO : 0;
-    put_u16(b + AT_FROM, h->from);
-    put_u16(b + AT_TO, h->to);
-    put_u16(b + AT_RX_CNT, h->rx_cnt);
-    put_u64(b + AT_CLUSTER, h->cluster);
     put_u64(b + AT_TERM, h->term);
     put_u32(b + AT_TS, h->ts);
     put_u32(b + AT_TS_ECHO, h->ts_echo);
     put_u16(b + AT_HOLD, h->hold);
+    put_u16(b + AT_TX_CNT, h->tx_cnt);
+    b[AT_BITS] = h->echo ? BIT_ECHO : 0;
+    b[AT_LOSS] = h->loss;
     put_u16(b + AT_ZERO, 0);
-    wire_put_check(b, w->len);
     return w->len;
 }
 
@@ -497,22 +520,4 @@ uint64_t wire_cluster_id(const char *name)
     assert(!failed);
     (void)failed;
     return get_u64(hash);
-}
-
-const char *wire_status_name(enum wire_status status)
-{
-    switch (status) {
-    case WIRE_OK: return "ok";
-    case WIRE_SHORT: return "short";
-    case WIRE_LONG: return "long";
-    case WIRE_VERSION: return "version";
-    case WIRE_CLUSTER: return "cluster";
-    case WIRE_CHECKSUM: return "checksum";
-    case WIRE_NOT_FOR_US: return "not_for_us";
-    case WIRE_UNKNOWN_SENDER: return "unknown_sender";
-    case WIRE_UNKNOWN_CRITICAL: return "unknown_critical";
-    case WIRE_MALFORMED: return "malformed";
-    case WIRE_STATUS_COUNT: break;
-    }
-    return "?";
 }

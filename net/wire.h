@@ -1,40 +1,45 @@
 /* wire.h: the whole wire between nodes on one screen: layouts, lengths, limits.
  *
- * A datagram is one header, then frames, no trailer. Integers are little-endian at fixed offsets.
- * Reserved bytes and bits (0 below) and padding are zero when sent and ignored on receipt.
+ * A datagram is an envelope around one payload. The envelope says who speaks to whom and that it is
+ * genuine: net/session.h seals it, net/plain.h does without secrets. The payload is a preamble, then
+ * frames. Integers are little-endian at fixed offsets. Reserved bytes and bits (0 below) and padding
+ * are zero when sent and ignored on receipt.
  *
- *   header, 44 bytes
- *     0  u8   version << 4 | kind    version 1, kind 0 = plain
- *     1  u8   bits                   1 = ts_echo and hold are valid
- *     2  u16  from                   node id of the sender
- *     4  u16  to                     node id of the receiver
- *     6  u16  rx_cnt                 datagrams accepted from the receiver so far, mod 65536
- *     8  u64  cluster                identity of the cluster, see wire_cluster_id()
- *    16  u64  check                  SipHash-2-4 of the datagram with this field zero
- *    24  u64  term                   sender's current term; the term of all messages inside
- *    32  u32  ts                     us, strictly increasing per sender and receiver
- *    36  u32  ts_echo                newest ts received
- *    40  u16  hold                   64 us units since that was received, 0xFFFF = too old
- *    42  u16  0
+ *   envelope                  before   after
+ *     plain (net/plain.h)         24       0
+ *     sealed (net/session.h)      16      16
+ *
+ *   preamble, 24 bytes
+ *     0  u64  term                   sender's current term; the term of all messages inside
+ *     8  u32  ts                     us, strictly increasing per sender and receiver
+ *    12  u32  ts_echo                newest ts received
+ *    16  u16  hold                   64 us units since that was received, 0xFFFF = too old
+ *    18  u16  tx_cnt                 number of this datagram among those to the receiver, mod 65536
+ *    20  u8   bits                   1 = ts_echo and hold are valid
+ *    21  u8   loss                   of the receiver's datagrams, as the sender sees it, in 1/256
+ *    22  u16  0
  *
  *   frame, 4 bytes and a body, padded to 4
  *     0  u8 type | u8 flags | u16 length of the body without padding
  *
  *   type       body   flags                   layout of the body
- *   81 LEAD      28   1 ack_now               u64 round | u64 commit | u64 end_off | u32 epoch
+ *   81 LEAD      20   1 ack_now               u64 round | u64 commit | u32 epoch
  *   82 ACK       24   1 need_probe            u64 round | u64 durable | u32 epoch | u32 boot
  *   83 PROBE     20                           u64 prev_index | u64 prev_term | u32 probe
  *   84 PROBE_ACK 32   1 match                 u64 prev_index | u64 hint_index | u64 hint_term
  *                                             | u32 probe | u32 boot
- *   85 SACK   20+8n                           u8 stream | u8 n | u16 0 | u32 id | u64 contig
+ *   85 SACK   20+8n                           u8 stream | u8 n | u16 spurious | u32 id | u64 contig
  *                                             | u32 rwnd | n <= 8 x { u32 start | u32 len }
- *   90 LOG     28+d                           u64 base_index | u64 base_term | u64 off
+ *   90 LOG     28+d   1 again                 u64 base_index | u64 base_term | u64 off
  *                                             | u32 epoch | d bytes
- *   91 RELAY   12+d                           u64 off | u32 boot | d bytes
+ *   91 RELAY   12+d   1 again                 u64 off | u32 boot | d bytes
  *   A0 VOTE_REQ  32   1 pre                   u64 campaign | u64 vote_term | u64 last_index
  *                                             | u64 last_term
  *   A1 VOTE_RSP  16   1 pre 2 granted         u64 campaign | u64 vote_term
  *   30 PING       0
+ *   31 LINKS 4+r(2+c)                         u8 r | u8 c | u16 0 | r x { u16 id | c x u8 heard }
+ *   32 MTU_PROBE  4   1 answer                u16 size | u16 0
+ *   3F PAD        d                           anything
  *   C0 READ_REQ   8                           u64 req
  *   C1 READ_RSP  16                           u64 req | u64 index
  *
@@ -44,12 +49,13 @@
  * numbers are never used twice. A datagram is taken whole or not at all.
  *
  * SACK: all bytes below contig were received; ranges are relative to contig, ascending, with a
- * hole before each; the sender may send up to contig + rwnd. end_off in LEAD is where the LOG
- * stream ends now: a receiver that has less knows that the tail was lost.
+ * hole before each; the sender may send up to contig + rwnd; spurious counts pieces marked `again`
+ * (sent once more because they seemed lost) that were here already, mod 65536.
  *
- * `check` guards against bit errors (UDP's own sum is weak and may be absent), not against people:
- * its key is public. Opening an envelope (version, cluster, check) and reading frames are separate
- * steps, so that a sealed envelope can take the place of this one.
+ * LINKS: row by row what nodes hear: for each voter in ascending order of ids 255 = not heard, else
+ * the loss in percent. A node tells its own row; a leader adds those that it was told.
+ *
+ * MTU_PROBE: a datagram padded to `size` bytes; the answer is small and names the size.
  */
 #ifndef WIRE_H
 #define WIRE_H
@@ -62,19 +68,21 @@
 
 enum {
     WIRE_VERSION_NOW = 1,
-    WIRE_DATAGRAM_MAX = 1200,   /* sent: passes every path without fragments (RFC 9000, 14.1) */
-    WIRE_DATAGRAM_TAKEN = 1452, /* received: what Ethernet carries of UDP over IPv6 */
-    WIRE_SACK_RANGES = 8,       /* per frame: 84 bytes, an acknowledgement stays small */
+    WIRE_DATAGRAM_BASE = 1200, /* passes every path without fragments (RFC 9000, 14.1) */
+    WIRE_DATAGRAM_MAX = 1452,  /* what Ethernet carries of UDP over IPv6 */
+    WIRE_HEAD_ROOM = 24,       /* of the longest envelope, before the payload ... */
+    WIRE_TAIL_ROOM = 16,       /* ... and behind it */
+    WIRE_SACK_RANGES = 8,      /* per frame: 84 bytes, an acknowledgement stays small */
     WIRE_HOLD_UNIT_US = 64,
     WIRE_HOLD_OLD = 0xFFFF, /* `hold`: over 4.19 s ago */
-    WIRE_HEADER_BYTES = 44,
-    WIRE_FRAME_BYTES = 4,      /* head of a frame */
-    WIRE_HEARTBEAT_BYTES = 76, /* header + LEAD; target: at most 96 */
+    WIRE_NOT_HEARD = 255,   /* in LINKS */
+    WIRE_PREAMBLE_BYTES = 24,
+    WIRE_FRAME_BYTES = 4, /* head of a frame */
 };
 
 /* Fixed part of each body, see the table. */
 enum {
-    WIRE_LEAD_BYTES = 28,
+    WIRE_LEAD_BYTES = 20,
     WIRE_ACK_BYTES = 24,
     WIRE_PROBE_BYTES = 20,
     WIRE_PROBE_ACK_BYTES = 32,
@@ -85,6 +93,9 @@ enum {
     WIRE_VOTE_REQ_BYTES = 32,
     WIRE_VOTE_RSP_BYTES = 16,
     WIRE_PING_BYTES = 0,
+    WIRE_LINKS_BYTES = 4,
+    WIRE_MTU_PROBE_BYTES = 4,
+    WIRE_PAD_BYTES = 0,
     WIRE_READ_REQ_BYTES = 8,
     WIRE_READ_RSP_BYTES = 16,
 };
@@ -92,6 +103,9 @@ enum {
 enum wire_type {
     WIRE_CRITICAL = 0x80,
     WIRE_PING = 0x30,
+    WIRE_LINKS = 0x31,
+    WIRE_MTU_PROBE = 0x32,
+    WIRE_PAD = 0x3F,
     WIRE_LEAD = 0x81,
     WIRE_ACK = 0x82,
     WIRE_PROBE = 0x83,
@@ -111,31 +125,22 @@ enum wire_stream {
     WIRE_STREAM_RELAY = 2, /* clients' requests on their way to the leader */
 };
 
-/* Why a datagram was refused, for counting. */
+/* Why a payload was refused, for counting. */
 enum wire_status {
     WIRE_OK,
-    WIRE_SHORT,            /* shorter than a header */
-    WIRE_LONG,             /* longer than WIRE_DATAGRAM_TAKEN */
-    WIRE_VERSION,          /* another version or kind */
-    WIRE_CLUSTER,          /* another cluster */
-    WIRE_CHECKSUM,         /* bytes changed on the way */
-    WIRE_NOT_FOR_US,       /* for another node */
-    WIRE_UNKNOWN_SENDER,   /* never from wire_check(): the caller knows the voters */
+    WIRE_SHORT,            /* shorter than a preamble */
     WIRE_UNKNOWN_CRITICAL, /* a frame that must be understood is not known here */
     WIRE_MALFORMED,        /* frames do not add up */
-    WIRE_STATUS_COUNT,
 };
 
-/* The header's fields; see the table. `cluster` and `from` are the sender's own. */
+/* The preamble's fields; see the table. */
 struct wire_header {
-    uint16_t from;
-    uint16_t to;
-    uint16_t rx_cnt;
-    uint16_t hold;
-    uint64_t cluster;
     uint64_t term;
     uint32_t ts;
     uint32_t ts_echo;
+    uint16_t hold;
+    uint16_t tx_cnt;
+    uint8_t loss;
     bool echo; /* ts_echo and hold are valid */
 };
 
@@ -149,6 +154,7 @@ struct wire_sack {
     uint32_t id;    /* epoch (LOG) or boot (RELAY) of the stream */
     uint64_t contig;
     uint32_t rwnd;
+    uint16_t spurious;
     unsigned n;                                 /* 0..WIRE_SACK_RANGES */
     struct wire_range ranges[WIRE_SACK_RANGES]; /* order and overlap not checked on receipt */
 };
@@ -162,29 +168,51 @@ struct wire_data {
     uint64_t off;         /* of bytes[0] in the stream; off + len may overflow on receipt */
     const uint8_t *bytes; /* received: points into the datagram */
     size_t len;
+    bool again; /* sent before, and thought lost */
 };
 
-enum wire_frame_kind { WIRE_FRAME_MSG, WIRE_FRAME_SACK, WIRE_FRAME_DATA };
+/* Who hears whom. */
+struct wire_links {
+    unsigned rows; /* 0..RAFT_VOTERS_MAX */
+    unsigned cols; /* 0..RAFT_VOTERS_MAX */
+    uint16_t id[RAFT_VOTERS_MAX];
+    uint8_t heard[RAFT_VOTERS_MAX][RAFT_VOTERS_MAX]; /* WIRE_NOT_HEARD or percent lost */
+};
+
+struct wire_mtu {
+    uint16_t size; /* bytes of UDP payload */
+    bool answer;
+};
+
+enum wire_frame_kind {
+    WIRE_FRAME_MSG,
+    WIRE_FRAME_SACK,
+    WIRE_FRAME_DATA,
+    WIRE_FRAME_LINKS,
+    WIRE_FRAME_MTU,
+};
 
 struct wire_frame {
     enum wire_frame_kind kind;
-    uint64_t end_off; /* MSG of type RAFT_MSG_LEAD: end of the LOG stream; else 0 */
     union {
-        struct raft_msg msg; /* from, to and term are the header's */
+        struct raft_msg msg; /* term is the preamble's, from and to are wire_read()'s */
         struct wire_sack sack;
         struct wire_data data;
+        struct wire_links links;
+        struct wire_mtu mtu;
     };
 };
 
-/* Reads frames of one datagram, whose bytes must stay. */
+/* Reads frames of one payload, whose bytes must stay. */
 struct wire_reader {
     const uint8_t *buf;
     size_t len;
     size_t pos;
-    struct wire_header h;
+    uint64_t term;
+    uint16_t from, to;
 };
 
-/* Builds one datagram in the caller's memory. */
+/* Builds one payload in the caller's memory. */
 struct wire_writer {
     uint8_t *buf;
     size_t cap;
@@ -192,26 +220,29 @@ struct wire_writer {
     uint64_t term;
 };
 
-/* Judges a datagram: envelope first, then the structure of all frames. `h` is filled when the
- * answer is WIRE_OK, else it is not touched. Whether h->from may speak is the caller's question. */
-enum wire_status wire_check(const uint8_t *buf, size_t len, uint64_t cluster, uint16_t self,
-                            struct wire_header *h);
+/* Judges a payload: preamble, and the structure of all frames. `h` is filled when the answer is
+ * WIRE_OK, else it is not touched. */
+enum wire_status wire_check(const uint8_t *buf, size_t len, struct wire_header *h);
 
-/* Frames of a datagram for which wire_check() said WIRE_OK. wire_next() fills `f` with the next
- * known frame, false after the last. */
-void wire_read(struct wire_reader *r, const uint8_t *buf, size_t len, const struct wire_header *h);
+/* Frames of a payload for which wire_check() said WIRE_OK; `from` and `to` as the envelope proved
+ * them. wire_next() fills `f` with the next known frame, false after the last. */
+void wire_read(struct wire_reader *r, const uint8_t *buf, size_t len, uint16_t from, uint16_t to);
 bool wire_next(struct wire_reader *r, struct wire_frame *f);
 
-/* Starts a datagram of at most cap bytes (WIRE_HEADER_BYTES..WIRE_DATAGRAM_TAKEN; normally
- * WIRE_DATAGRAM_MAX) whose messages are all of `term`. */
+/* Starts a payload of at most cap bytes (WIRE_PREAMBLE_BYTES..WIRE_DATAGRAM_MAX) whose messages are
+ * all of `term`. */
 void wire_begin(struct wire_writer *w, uint8_t *buf, size_t cap, uint64_t term);
 
-/* Adds a message. false: it doesn't fit into this datagram, or is of another term than
- * wire_begin() was told. end_off is used for LEAD alone. m->from and m->to are not looked at. */
-bool wire_put_msg(struct wire_writer *w, const struct raft_msg *m, uint64_t end_off);
+/* Adds a message. false: it doesn't fit into this payload, or is of another term than
+ * wire_begin() was told. m->from and m->to are not looked at. */
+bool wire_put_msg(struct wire_writer *w, const struct raft_msg *m);
 
-/* Adds a SACK; false: no room. */
+/* Each adds a frame; false: no room. wire_put_pad() fills up to len bytes of payload, which must be
+ * a multiple of 4. */
 bool wire_put_sack(struct wire_writer *w, const struct wire_sack *s);
+bool wire_put_links(struct wire_writer *w, const struct wire_links *l);
+bool wire_put_mtu(struct wire_writer *w, const struct wire_mtu *m);
+bool wire_put_pad(struct wire_writer *w, size_t len);
 
 /* Bytes of a stream's data that still fit, and how many of d->len were added (0 = no room). */
 size_t wire_room(const struct wire_writer *w, enum wire_stream stream);
@@ -220,23 +251,14 @@ size_t wire_put_data(struct wire_writer *w, const struct wire_data *d);
 /* True if nothing was added yet. */
 bool wire_empty(const struct wire_writer *w);
 
-/* Writes the header and returns the datagram's length. h->term is that of wire_begin(). */
+/* Writes the preamble and returns the payload's length. h->term is that of wire_begin(). */
 size_t wire_end(struct wire_writer *w, const struct wire_header *h);
-
-/* Writes `check` of a datagram of at least a header. Last step of wire_end(). */
-void wire_put_check(uint8_t *buf, size_t len);
 
 /* First 8 bytes of BLAKE2b of the cluster's name. */
 uint64_t wire_cluster_id(const char *name);
 
-/* A short phrase for people and a key for status. */
-const char *wire_status_name(enum wire_status status);
-
-_Static_assert(WIRE_HEARTBEAT_BYTES == WIRE_HEADER_BYTES + WIRE_FRAME_BYTES + WIRE_LEAD_BYTES,
-               "sum of the parts");
-_Static_assert(WIRE_HEARTBEAT_BYTES <= 96, "a heartbeat is at most 96 bytes of UDP payload");
-_Static_assert(WIRE_HEADER_BYTES % 4 == 0 && WIRE_DATAGRAM_MAX % 4 == 0 &&
-                   WIRE_DATAGRAM_TAKEN % 4 == 0,
+_Static_assert(WIRE_PREAMBLE_BYTES % 4 == 0 && WIRE_DATAGRAM_BASE % 4 == 0 &&
+                   WIRE_DATAGRAM_MAX % 4 == 0,
                "frames start at multiples of 4");
 
 #endif

@@ -168,7 +168,7 @@ static int slot_of(const struct loop *l, const struct sockaddr *from)
     return -1;
 }
 
-static void on_datagram(void *ctx, const uint8_t *bytes, size_t len, const struct sockaddr *from,
+static void on_datagram(void *ctx, uint8_t *bytes, size_t len, const struct sockaddr *from,
                         socklen_t from_len)
 {
     struct loop *l = ctx;

@@ -56,8 +56,8 @@ struct node *node_new(const struct node_config *cfg, const struct node_io *io,
     if (n->cfg.batch_bytes == 0)
         n->cfg.batch_bytes = NODE_BATCH_BYTES_MAX;
     if (n->cfg.datagram_bytes == 0)
-        n->cfg.datagram_bytes = WIRE_DATAGRAM_MAX;
-    assert(n->cfg.datagram_bytes <= WIRE_DATAGRAM_MAX);
+        n->cfg.datagram_bytes = WIRE_DATAGRAM_BASE;
+    assert(n->cfg.datagram_bytes <= WIRE_DATAGRAM_BASE);
     n->io = *io;
     n->kv = kv;
     n->start_us = now;

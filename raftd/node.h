@@ -47,6 +47,8 @@ struct node_io {
     void *ctx;
     /* Send a datagram to raft->peers[slot]. The bytes are the callee's only during the call. */
     void (*send)(void *ctx, unsigned slot, const uint8_t *buf, size_t len);
+    /* For tests, NULL else: the payload of each datagram before it is closed. */
+    void (*spy)(void *ctx, unsigned slot, const uint8_t *payload, size_t len);
     /* Make the batch durable, in order, then node_persisted(seq). The bytes it points to are valid
      * only during the call. At most two are outstanding: a batch of the core behind a seal. */
     void (*persist)(void *ctx, uint64_t seq, const struct wal_batch *b);
@@ -69,7 +71,7 @@ struct node_config {
     uint32_t max_value_bytes;
     uint32_t batch_bytes; /* of one disk batch, 0 = NODE_BATCH_BYTES_MAX */
     /* For tests of rare paths; 0 = default. Of the cached log (twice the largest record that can
-     * come, and NODE_RESERVE_BYTES), and of one datagram sent (256..WIRE_DATAGRAM_MAX). */
+     * come, and NODE_RESERVE_BYTES), and of one datagram sent (256..WIRE_DATAGRAM_BASE). */
     uint32_t cache_bytes, datagram_bytes;
     uint64_t seed;
     uint32_t boot; /* random token of this process */
@@ -85,8 +87,8 @@ struct node *node_new(const struct node_config *cfg, const struct node_io *io,
 void node_free(struct node *n);
 
 /* Takes one datagram that came from the address of raft->peers[slot] (-1: from nobody's address).
- * Hostile or stale ones are counted and dropped. */
-void node_datagram(struct node *n, uint64_t now, int slot, const uint8_t *buf, size_t len);
+ * Hostile or stale ones are counted and dropped. It is opened in place. */
+void node_datagram(struct node *n, uint64_t now, int slot, uint8_t *buf, size_t len);
 
 /* Takes over a write; it is answered later, or in this call when refused (BUSY). */
 void node_write(struct node *n, uint64_t now, struct request *req);

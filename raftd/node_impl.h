@@ -1,5 +1,4 @@
-/* node_impl.h: the inside of a node, shared by node.c, node_log.c, node_net.c, node_stream.c and
- * node_write.c only.
+/* node_impl.h: the inside of a node, shared by the node*.c only.
  *
  * Invariants, checked where they could break:
  *  1. log.last == raft.last_index after every node_step().
@@ -70,6 +69,7 @@ struct peer {
     bool relay_shut;       /* it made no sense: nothing more is taken from it */
     uint64_t relay_ack_by; /* RAFT_NEVER = nothing to acknowledge */
     char addr[64];
+    uint64_t drops[DROP_COUNT]; /* datagrams from its address */
 };
 
 struct confirmed_read {
@@ -169,6 +169,15 @@ void write_stop(struct node *n);
 void relay_rx_put(struct node *n, uint64_t now, unsigned slot, const struct wire_data *d);
 void relay_rx_drain(struct node *n, uint64_t now, unsigned slot);
 void relay_tx_sync(struct node *n);
+
+/* node_envelope.c */
+void drop(struct node *n, unsigned slot, enum drop why);
+bool envelope_open(struct node *n, uint64_t now, unsigned slot, uint8_t *buf, size_t len,
+                   uint8_t **payload, size_t *payload_len);
+/* Bytes that a payload to this peer may have. */
+size_t envelope_room(const struct node *n, unsigned slot);
+/* Sends the payload at buf + WIRE_HEAD_ROOM; WIRE_TAIL_ROOM bytes behind it are free. */
+void envelope_send(struct node *n, uint64_t now, unsigned slot, uint8_t *buf, size_t payload_len);
 
 /* node_net.c */
 void net_send_held(struct node *n, uint64_t now);

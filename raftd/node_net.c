@@ -4,24 +4,6 @@
 
 #include "raftd/node_impl.h"
 
-static enum drop drop_of(enum wire_status st)
-{
-    switch (st) {
-    case WIRE_SHORT: return DROP_SHORT;
-    case WIRE_LONG: return DROP_LONG;
-    case WIRE_VERSION: return DROP_VERSION;
-    case WIRE_CLUSTER: return DROP_CLUSTER;
-    case WIRE_CHECKSUM: return DROP_CHECKSUM;
-    case WIRE_NOT_FOR_US: return DROP_MISDIRECTED;
-    case WIRE_UNKNOWN_SENDER: return DROP_UNKNOWN;
-    case WIRE_OK:
-    case WIRE_UNKNOWN_CRITICAL:
-    case WIRE_MALFORMED:
-    case WIRE_STATUS_COUNT: break;
-    }
-    return DROP_MALFORMED;
-}
-
 /* No message of ours may name a term that is not on our disk. */
 bool node_term_durable(const struct node *n)
 {
@@ -43,18 +25,19 @@ static void take_sack(struct node *n, uint64_t now, unsigned slot, const struct 
 {
     if (h->term != n->raft.term)
         return;
+    uint16_t from = n->raft.peers[slot].id;
     bool sane = true;
     if (s->stream == WIRE_STREAM_LOG && n->raft.role == RAFT_LEADER) {
         log_tx_sync(n, slot);
         struct log_tx *l = &n->peers[slot].log;
         if (l->epoch != 0 && s->id == l->epoch)
             sane = stream_tx_ack(&l->tx, now, s);
-    } else if (s->stream == WIRE_STREAM_RELAY && h->from == n->raft.leader) {
+    } else if (s->stream == WIRE_STREAM_RELAY && from == n->raft.leader) {
         if (n->relay_term == n->raft.term && s->id == n->cfg.boot)
             sane = stream_tx_ack(&n->relay_tx, now, s);
     }
     if (!sane)
-        n->drops[DROP_STREAM]++;
+        drop(n, slot, DROP_STREAM);
 }
 
 static void take_data(struct node *n, uint64_t now, unsigned slot, const struct wire_header *h,
@@ -64,35 +47,39 @@ static void take_data(struct node *n, uint64_t now, unsigned slot, const struct 
         return;
     if (d->stream == WIRE_STREAM_RELAY)
         relay_rx_put(n, now, slot, d);
-    else if (h->from == n->raft.leader && log_rx_put(n, d))
+    else if (n->raft.peers[slot].id == n->raft.leader && log_rx_put(n, d))
         raft_ack_soon(&n->raft);
 }
 
-void node_datagram(struct node *n, uint64_t now, int from_slot, const uint8_t *buf, size_t len)
+void node_datagram(struct node *n, uint64_t now, int from_slot, uint8_t *buf, size_t len)
 {
-    struct wire_header h;
-    enum wire_status st = wire_check(buf, len, n->cluster_id, n->cfg.id, &h);
+    uint8_t *payload;
     n->received++;
-    if (st != WIRE_OK) {
-        n->drops[drop_of(st)]++;
-        return;
-    }
-    int peer = raft_peer_slot(&n->raft, h.from);
-    if (peer < 0 || peer != from_slot) {
+    if (from_slot < 0) {
         n->drops[DROP_UNKNOWN]++;
         return;
     }
-    unsigned slot = (unsigned)peer;
+    unsigned slot = (unsigned)from_slot;
+    assert(slot < n->raft.n_peers);
+    if (!envelope_open(n, now, slot, buf, len, &payload, &len))
+        return;
+    struct wire_header h;
+    if (wire_check(payload, len, &h) != WIRE_OK) {
+        drop(n, slot, DROP_MALFORMED);
+        return;
+    }
     (void)link_received(&n->peers[slot].link, now, &h);
 
     struct wire_reader r;
     struct wire_frame f;
-    wire_read(&r, buf, len, &h);
+    wire_read(&r, payload, len, n->raft.peers[slot].id, n->cfg.id);
     while (wire_next(&r, &f)) {
         switch (f.kind) {
         case WIRE_FRAME_MSG: take_message(n, now, &f.msg); break;
         case WIRE_FRAME_SACK: take_sack(n, now, slot, &h, &f.sack); break;
         case WIRE_FRAME_DATA: take_data(n, now, slot, &h, &f.data); break;
+        case WIRE_FRAME_LINKS:
+        case WIRE_FRAME_MTU: break;
         }
     }
     log_rx_drain(n, now);
@@ -107,22 +94,15 @@ struct out {
     bool open;
     bool lead; /* a LEAD went to the peer */
     struct wire_writer w;
-    uint8_t buf[WIRE_DATAGRAM_MAX];
+    uint8_t buf[WIRE_HEAD_ROOM + WIRE_DATAGRAM_MAX]; /* the payload stands behind the room */
 };
 
 static void out_finish(struct out *o)
 {
     if (o->open && !wire_empty(&o->w)) {
-        struct node *n = o->n;
-        struct wire_header h = {
-            .from = n->cfg.id,
-            .to = n->raft.peers[o->slot].id,
-            .cluster = n->cluster_id,
-            .term = o->w.term,
-        };
-        link_stamp(&n->peers[o->slot].link, o->now, &h);
-        size_t len = wire_end(&o->w, &h);
-        n->io.send(n->io.ctx, o->slot, o->buf, len);
+        struct wire_header h = {.term = o->w.term};
+        link_stamp(&o->n->peers[o->slot].link, o->now, &h);
+        envelope_send(o->n, o->now, o->slot, o->buf, wire_end(&o->w, &h));
     }
     o->open = false;
 }
@@ -132,19 +112,17 @@ static void out_open(struct out *o, uint64_t term)
     if (o->open && o->w.term != term)
         out_finish(o);
     if (!o->open)
-        wire_begin(&o->w, o->buf, o->n->cfg.datagram_bytes, term);
+        wire_begin(&o->w, o->buf + WIRE_HEAD_ROOM, envelope_room(o->n, o->slot), term);
     o->open = true;
 }
 
 static void out_msg(struct out *o, const struct raft_msg *m)
 {
-    const struct log_tx *l = &o->n->peers[o->slot].log;
-    uint64_t end = m->type == RAFT_MSG_LEAD && l->epoch == m->lead.epoch ? l->tx.end : 0;
     out_open(o, m->term);
-    if (!wire_put_msg(&o->w, m, end)) {
+    if (!wire_put_msg(&o->w, m)) {
         out_finish(o);
         out_open(o, m->term);
-        bool fits = wire_put_msg(&o->w, m, end);
+        bool fits = wire_put_msg(&o->w, m);
         assert(fits);
     }
     o->lead |= m->type == RAFT_MSG_LEAD;

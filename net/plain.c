@@ -1,0 +1,72 @@
+#include "net/plain.h"
+
+#include <assert.h>
+#include <sodium.h>
+#include <string.h>
+
+#include "net/wire.h"
+#include "raftd/core/bytes.h"
+
+enum {
+    AT_VERSION = 0,
+    AT_ZERO = 1,
+    AT_FROM = 2,
+    AT_TO = 4,
+    AT_ZERO_2 = 6,
+    AT_CLUSTER = 8,
+    AT_CHECK = 16,
+
+    CHECK_BYTES = 8,
+};
+
+_Static_assert(crypto_shorthash_BYTES == CHECK_BYTES, "SipHash gives 64 bits");
+_Static_assert(crypto_shorthash_KEYBYTES == 16, "SipHash takes 128 bits of key");
+_Static_assert((int)PLAIN_HEAD_BYTES <= (int)WIRE_HEAD_ROOM, "room before the payload");
+
+/* The key is public: cluster and version only keep strangers' datagrams apart. */
+static void checksum(uint8_t out[CHECK_BYTES], const uint8_t *buf, size_t len)
+{
+    assert(len >= PLAIN_HEAD_BYTES && len <= WIRE_DATAGRAM_MAX);
+    uint8_t key[crypto_shorthash_KEYBYTES] = {0};
+    memcpy(key, buf + AT_CLUSTER, 8);
+    key[8] = WIRE_VERSION_NOW;
+
+    uint8_t copy[WIRE_DATAGRAM_MAX];
+    memcpy(copy, buf, len);
+    memset(copy + AT_CHECK, 0, CHECK_BYTES);
+    int failed = crypto_shorthash(out, copy, len, key);
+    assert(!failed);
+    (void)failed;
+}
+
+enum plain_status plain_open(const uint8_t *buf, size_t len, const struct plain_ends *ends)
+{
+    if (len < PLAIN_HEAD_BYTES)
+        return PLAIN_SHORT;
+    if (len > WIRE_DATAGRAM_MAX)
+        return PLAIN_LONG;
+    if (buf[AT_VERSION] != WIRE_VERSION_NOW << 4)
+        return PLAIN_VERSION;
+    if (get_u64(buf + AT_CLUSTER) != ends->cluster)
+        return PLAIN_CLUSTER;
+    uint8_t sum[CHECK_BYTES];
+    checksum(sum, buf, len);
+    if (memcmp(sum, buf + AT_CHECK, CHECK_BYTES) != 0)
+        return PLAIN_CHECKSUM;
+    if (get_u16(buf + AT_TO) != ends->to)
+        return PLAIN_NOT_FOR_US;
+    return get_u16(buf + AT_FROM) == ends->from ? PLAIN_OK : PLAIN_UNKNOWN_SENDER;
+}
+
+size_t plain_close(uint8_t *buf, size_t payload_len, const struct plain_ends *ends)
+{
+    size_t len = PLAIN_HEAD_BYTES + payload_len;
+    buf[AT_VERSION] = WIRE_VERSION_NOW << 4;
+    buf[AT_ZERO] = 0;
+    put_u16(buf + AT_FROM, ends->from);
+    put_u16(buf + AT_TO, ends->to);
+    put_u16(buf + AT_ZERO_2, 0);
+    put_u64(buf + AT_CLUSTER, ends->cluster);
+    checksum(buf + AT_CHECK, buf, len);
+    return len;
+}

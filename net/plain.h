@@ -1,0 +1,47 @@
+/* plain.h: datagrams without secrets, for loopback and tests: who, to whom, and a sum.
+ *
+ *   envelope, 24 bytes before the payload
+ *     0  u8   version << 4 | kind    version 1, kind 0 = plain
+ *     1  u8   0
+ *     2  u16  from                   node id of the sender
+ *     4  u16  to                     node id of the receiver
+ *     6  u16  0
+ *     8  u64  cluster                identity of the cluster, see wire_cluster_id()
+ *    16  u64  check                  SipHash-2-4 of the datagram with this field zero
+ *
+ * `check` guards against bit errors (UDP's own sum is weak and may be absent: a flipped bit must not
+ * forge a vote), not against people: its key is public.
+ */
+#ifndef PLAIN_H
+#define PLAIN_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum { PLAIN_HEAD_BYTES = 24 };
+
+/* Why a datagram was refused, for counting. */
+enum plain_status {
+    PLAIN_OK,
+    PLAIN_SHORT,          /* shorter than the envelope */
+    PLAIN_LONG,           /* longer than WIRE_DATAGRAM_MAX */
+    PLAIN_VERSION,        /* another version or kind */
+    PLAIN_CLUSTER,        /* another cluster */
+    PLAIN_CHECKSUM,       /* bytes changed on the way */
+    PLAIN_NOT_FOR_US,     /* for another node */
+    PLAIN_UNKNOWN_SENDER, /* does not name the peer whose address it came from */
+};
+
+struct plain_ends {
+    uint64_t cluster;
+    uint16_t from, to;
+};
+
+/* Judges the envelope of a datagram that must be from `ends->from` to `ends->to`. The payload
+ * follows at buf + PLAIN_HEAD_BYTES. */
+enum plain_status plain_open(const uint8_t *buf, size_t len, const struct plain_ends *ends);
+
+/* Writes the envelope around the payload at buf + PLAIN_HEAD_BYTES; returns the datagram's length. */
+size_t plain_close(uint8_t *buf, size_t payload_len, const struct plain_ends *ends);
+
+#endif
