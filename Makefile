@@ -8,7 +8,8 @@
 #   make SAN=cov          with counters for gcovr in build/cov
 #
 # Each test names on its first line what it is linked with:  // LINK: net/wire.c tests/lib/x.c -lev
-# Nothing else is linked in, so the line is also a proof of what the module depends on.
+# Nothing else is linked in, so the line is also a proof of what the module depends on. Words with @
+# stand for GROUP_core (Raft alone), GROUP_node (a whole node), GROUP_sim (a cluster in one process).
 
 PREFIX ?= /usr/local
 BINDIR ?= $(PREFIX)/bin
@@ -108,7 +109,13 @@ $(O)/%.o: %.c Makefile
 -include $(shell [ ! -d $(O) ] || find $(O) -name '*.d')
 
 # --- tests: one program per file, linked with what its first line says -----------------------------
-link_line = $(shell sed -n '1s,^// LINK:,,p' $(1))
+RCU_LIBS := -lurcu-memb -lurcu-cds -lurcu-common
+GROUP_core := $(sort $(wildcard raftd/core/*.c))
+GROUP_node := $(GROUP_core) $(sort $(wildcard raftd/node*.c)) raftd/entries.c raftd/ring.c raftd/cmd.c raftd/kv.c \
+  $(filter-out net/udp.c,$(sort $(wildcard net/*.c))) storage/crc32c.c storage/record.c -lsodium $(RCU_LIBS)
+GROUP_sim := $(sort $(GROUP_node) $(sort $(wildcard tests/lib/sim*.c)) tests/lib/memdisk.c $(wildcard tests/lib/linear*.c) \
+  raftd/status.c $(filter-out storage/disk_posix.c,$(wildcard storage/*.c)))
+link_line = $(foreach w,$(shell sed -n '1s,^// LINK:,,p' $(1)),$(if $(filter @%,$(w)),$(GROUP_$(w:@%=%)),$(w)))
 
 # $(1): directory (unit, fuzz, bench), $(2): name, $(3): words of its LINK line, $(4): more link flags
 define test_program
@@ -126,14 +133,9 @@ units: $(UNITS:%=$(B)/unit/%)
 fuzzers: $(FUZZERS:%=$(B)/fuzz/%)
 
 # The simulator and the explorer run the daemon's own objects.
-SIM_SRCS := $(wildcard tests/sim/*.c tests/lib/sim*.c) tests/lib/memdisk.c $(wildcard tests/lib/linear*.c) \
-  $(wildcard raftd/core/*.c raftd/node*.c) raftd/entries.c raftd/ring.c raftd/cmd.c raftd/kv.c \
-  raftd/status.c $(filter-out net/udp.c,$(wildcard net/*.c)) \
-  $(filter-out storage/disk_posix.c,$(wildcard storage/*.c))
-
-$(B)/raftsim: $(call objs,$(SIM_SRCS))
+$(B)/raftsim: $(call objs,$(wildcard tests/sim/*.c) $(filter %.c,$(GROUP_sim)))
 	$(say) LINK $@
-	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ -lurcu-memb -lurcu-cds -lurcu-common -lsodium
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(filter -%,$(GROUP_sim))
 
 $(B)/explore: $(call objs,$(wildcard tests/explore/*.c raftd/core/*.c))
 	$(say) LINK $@

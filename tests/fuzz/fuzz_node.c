@@ -1,4 +1,4 @@
-// LINK: raftd/core/raft.c raftd/core/election.c raftd/core/replication.c raftd/core/read.c raftd/core/trail.c raftd/core/check.c raftd/node.c raftd/node_log.c raftd/node_net.c raftd/node_stream.c raftd/node_write.c raftd/entries.c raftd/ring.c raftd/cmd.c raftd/kv.c net/wire.c net/stream.c net/link.c net/rtt.c storage/crc32c.c storage/record.c -lsodium -lurcu-memb -lurcu-cds -lurcu-common
+// LINK: @node
 /* A whole node against hostile peers: the input is a list of datagrams and other events. Each
  * datagram gets a header that this node believes, so the frames inside reach core, streams and log.
  * Whatever comes, the node's invariants hold and nothing is touched that it does not own.
@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "net/plain.h"
 #include "net/wire.h"
 #include "raftd/cmd.h"
 #include "raftd/kv.h"
@@ -30,9 +31,10 @@ struct world {
 static void on_send(void *ctx, unsigned slot, const uint8_t *buf, size_t len)
 {
     struct world *w = ctx;
+    struct plain_ends ends = {wire_cluster_id("fuzz"), 1, node_raft(w->node)->peers[slot].id};
     struct wire_header h;
-    uint16_t to = node_raft(w->node)->peers[slot].id;
-    if (wire_check(buf, len, wire_cluster_id("fuzz"), to, &h) != WIRE_OK ||
+    if (plain_open(buf, len, &ends) != PLAIN_OK ||
+        wire_check(buf + PLAIN_HEAD_BYTES, len - PLAIN_HEAD_BYTES, &h) != WIRE_OK ||
         h.term > node_raft(w->node)->durable_term)
         abort(); /* what we send ourselves is well-formed and promises nothing too early */
 }
@@ -70,21 +72,18 @@ static void on_reads_done(void *ctx, uint64_t read)
 static void datagram(struct world *w, unsigned slot, uint8_t term, const uint8_t *frames,
                      size_t len)
 {
-    uint8_t buf[WIRE_HEADER_BYTES + 256];
+    uint8_t buf[PLAIN_HEAD_BYTES + WIRE_PREAMBLE_BYTES + 256];
     struct wire_writer wr;
+    struct plain_ends ends = {wire_cluster_id("fuzz"), (uint16_t)(slot + 2), 1};
     struct wire_header h = {
-        .from = (uint16_t)(slot + 2),
-        .to = 1,
-        .cluster = wire_cluster_id("fuzz"),
         .term = node_raft(w->node)->term + (term & 3) - (term & 4 ? 2 : 0),
         .ts = (uint32_t)w->now,
     };
-    wire_begin(&wr, buf, sizeof buf, h.term);
-    memcpy(buf + WIRE_HEADER_BYTES, frames, len);
-    (void)wire_end(&wr, &h);
-    wire_put_check(buf, WIRE_HEADER_BYTES + len);
-    int from = raft_peer_slot(node_raft(w->node), h.from);
-    node_datagram(w->node, w->now, from, buf, WIRE_HEADER_BYTES + len);
+    wire_begin(&wr, buf + PLAIN_HEAD_BYTES, sizeof buf - PLAIN_HEAD_BYTES, h.term);
+    memcpy(wr.buf + WIRE_PREAMBLE_BYTES, frames, len);
+    wr.len += len;
+    size_t whole = plain_close(buf, wire_end(&wr, &h), &ends);
+    node_datagram(w->node, w->now, raft_peer_slot(node_raft(w->node), ends.from), buf, whole);
 }
 
 static void client_writes(struct world *w, size_t len)
@@ -155,7 +154,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         .seed = 1,
         .boot = 7,
     };
-    struct node_io io = {&w, on_send, on_persist, on_fetch, on_answer, on_reads_done};
+    struct node_io io = {.ctx = &w,
+                         .send = on_send,
+                         .persist = on_persist,
+                         .fetch = on_fetch,
+                         .answer = on_answer,
+                         .reads_done = on_reads_done};
     struct wal_report rep = {.verdict = WAL_CLEAN};
     struct kv *kv = kv_new(key);
     w.node = node_new(&nc, &io, &rep, kv, w.now);

@@ -279,8 +279,12 @@ static void configure(struct sim *s, const struct member *m, struct node_config 
 
 void sim_boot(struct sim *s, struct member *m)
 {
-    static const struct node_io calls = {NULL,         sim_on_send,   sim_on_persist,
-                                         sim_on_fetch, sim_on_answer, sim_on_reads_done};
+    static const struct node_io calls = {.send = sim_on_send,
+                                         .spy = sim_on_spy,
+                                         .persist = sim_on_persist,
+                                         .fetch = sim_on_fetch,
+                                         .answer = sim_on_answer,
+                                         .reads_done = sim_on_reads_done};
     static const uint8_t hash_key[KV_HASH_KEY_BYTES] = "simulated hash!";
     struct wal_report rep;
     struct node_config nc;

@@ -50,7 +50,7 @@ struct event {
     struct event *next; /* free list */
     unsigned frames;    /* mask for the trace */
     size_t len;
-    uint8_t bytes[WIRE_DATAGRAM_TAKEN];
+    uint8_t bytes[WIRE_DATAGRAM_MAX];
 };
 
 /* ---- the log of all nodes, as a tree of entries ---- */
@@ -140,7 +140,8 @@ struct member {
     struct kv *kv;
     struct node *node;
     bool up, dirty;
-    bool dead; /* stays down */
+    unsigned frames; /* mask, of the payload that is about to be sent */
+    bool dead;       /* stays down */
     bool outside_later;
     bool outside; /* liveness: not of the healed majority, alive, heard by it or hearing it */
     bool rotten;  /* durable bytes were changed: recovery must notice */
@@ -283,6 +284,7 @@ void *sim_must(void *p);
 
 /* sim_net.c */
 void sim_on_send(void *ctx, unsigned slot, const uint8_t *buf, size_t len);
+void sim_on_spy(void *ctx, unsigned slot, const uint8_t *payload, size_t len);
 void sim_datagram(struct sim *s, struct member *m, struct event *e);
 void sim_partition(struct sim *s, enum sim_fault f);
 void sim_net_heal(struct sim *s);

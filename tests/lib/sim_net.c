@@ -1,4 +1,5 @@
 /* sim_net.c: datagrams on their way, and what may happen to them. */
+#include <assert.h>
 #include <string.h>
 
 #include "raftd/core/bytes.h"
@@ -40,35 +41,35 @@ static void check_msg(struct sim *s, struct member *m, const struct raft_msg *ms
     }
 }
 
-/* What a node says must be on its disk. Returns the kinds of frames for the trace. */
-static unsigned check_sent(struct sim *s, struct member *m, unsigned to, const uint8_t *buf,
-                           size_t len)
+/* What a node says must be on its disk. Keeps the kinds of frames for the trace. */
+void sim_on_spy(void *ctx, unsigned slot, const uint8_t *payload, size_t len)
 {
-    struct wire_header h = {
-        .from = (uint16_t)(m->at + 1),
-        .to = (uint16_t)(to + 1),
-        .term = get_u64(buf + 24),
-    };
+    struct member *m = ctx;
+    struct sim *s = m->sim;
+    struct wire_header h;
     struct wire_reader r;
     struct wire_frame f;
-    unsigned frames = 0;
-    if (len > (s->o.datagram_bytes != 0 ? s->o.datagram_bytes : WIRE_DATAGRAM_MAX))
-        sim_broken(s, "datagram-size", "node %u sends a datagram of %zu bytes", m->at + 1, len);
+    enum wire_status st = wire_check(payload, len, &h);
+    assert(st == WIRE_OK);
     if (h.term > m->hard.term)
         sim_broken(s, "term-durable", "node %u speaks of term %" PRIu64 ", its disk of %" PRIu64,
                    m->at + 1, h.term, m->hard.term);
-    wire_read(&r, buf, len, &h);
+    wire_read(&r, payload, len, (uint16_t)(m->at + 1), m->node->raft.peers[slot].id);
+    m->frames = 0;
     while (wire_next(&r, &f)) {
-        if (f.kind == WIRE_FRAME_MSG) {
-            frames |= 1u << f.msg.type;
+        switch (f.kind) {
+        case WIRE_FRAME_MSG:
+            m->frames |= 1u << f.msg.type;
             check_msg(s, m, &f.msg);
-        } else {
-            frames |= 1u << (f.kind == WIRE_FRAME_SACK          ? 16
-                             : f.data.stream == WIRE_STREAM_LOG ? 17
-                                                                : 18);
+            break;
+        case WIRE_FRAME_SACK: m->frames |= 1u << 16; break;
+        case WIRE_FRAME_DATA:
+            m->frames |= 1u << (f.data.stream == WIRE_STREAM_LOG ? 17 : 18);
+            break;
+        case WIRE_FRAME_LINKS:
+        case WIRE_FRAME_MTU: break;
         }
     }
-    return frames;
 }
 
 static void flip(struct sim *s, struct event *e)
@@ -106,10 +107,14 @@ void sim_on_send(void *ctx, unsigned slot, const uint8_t *buf, size_t len)
     struct sim *s = m->sim;
     const uint32_t *rate = s->o.rate;
     unsigned to = m->node->raft.peers[slot].id - 1u;
-    unsigned frames = check_sent(s, m, to, buf, len);
+    unsigned frames = m->frames;
+    m->frames = 0; /* else a handshake's next */
+    if (len > (s->o.datagram_bytes != 0 ? s->o.datagram_bytes : WIRE_DATAGRAM_BASE))
+        sim_broken(s, "datagram-size", "node %u sends a datagram of %zu bytes", m->at + 1, len);
     s->t.datagrams++;
     s->t.bytes += len;
-    sim_mix(s, get_u64(buf + 16)); /* its checksum */
+    sim_mix(s, get_u64(buf + len - 8)); /* differs with all before it when sealed */
+    sim_mix(s, len);
     if (s->cut[m->at][to])
         return;
     uint64_t us = sim_between(s, RNG_NET, s->o.delay_min_us, s->o.delay_max_us);

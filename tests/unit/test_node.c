@@ -1,4 +1,4 @@
-// LINK: raftd/core/raft.c raftd/core/election.c raftd/core/replication.c raftd/core/read.c raftd/core/trail.c raftd/core/check.c raftd/node.c raftd/node_log.c raftd/node_net.c raftd/node_stream.c raftd/node_write.c raftd/entries.c raftd/ring.c raftd/cmd.c raftd/kv.c raftd/status.c net/wire.c net/stream.c net/link.c net/rtt.c storage/crc32c.c storage/record.c storage/batch.c storage/segment.c storage/verdict.c storage/fold.c storage/recover.c storage/wal.c storage/wal_read.c storage/ident.c tests/lib/memdisk.c tests/lib/linear.c tests/lib/linear_search.c tests/lib/sim.c tests/lib/sim_check.c tests/lib/sim_client.c tests/lib/sim_disk.c tests/lib/sim_fault.c tests/lib/sim_net.c tests/lib/sim_note.c tests/lib/sim_phase.c tests/lib/sim_plan.c -lsodium -lurcu-memb -lurcu-cds -lurcu-common
+// LINK: @sim
 /* Whole nodes in a pretended world, one thing at a time: core, streams, storage and state machine. */
 #include <setjmp.h>
 #include <stdarg.h>

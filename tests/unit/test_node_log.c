@@ -1,4 +1,4 @@
-// LINK: raftd/core/raft.c raftd/core/election.c raftd/core/replication.c raftd/core/read.c raftd/core/trail.c raftd/core/check.c raftd/node.c raftd/node_log.c raftd/node_net.c raftd/node_stream.c raftd/node_write.c raftd/entries.c raftd/ring.c raftd/cmd.c raftd/kv.c raftd/status.c net/wire.c net/stream.c net/link.c net/rtt.c storage/crc32c.c storage/record.c -lsodium -lurcu-memb -lurcu-cds -lurcu-common
+// LINK: @node raftd/status.c
 /* One node driven by hand, datagram by datagram: log bytes that are replaced, fetched or refused. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "net/plain.h"
 #include "net/wire.h"
 #include "raftd/cmd.h"
 #include "raftd/kv.h"
@@ -117,14 +118,22 @@ struct world {
 
 static void io_send(void *ctx, unsigned slot, const uint8_t *buf, size_t len)
 {
+    (void)ctx;
+    (void)slot;
+    (void)buf;
+    (void)len;
+}
+
+static void io_spy(void *ctx, unsigned slot, const uint8_t *buf, size_t len)
+{
     struct world *w = ctx;
     struct peer_seen *p = &w->peers[slot];
     struct wire_header h;
     struct wire_reader r;
     struct wire_frame f;
-    assert_int_equal(wire_check(buf, len, w->cluster, (uint16_t)(slot + 2), &h), WIRE_OK);
+    assert_int_equal(wire_check(buf, len, &h), WIRE_OK);
     p->datagrams++;
-    wire_read(&r, buf, len, &h);
+    wire_read(&r, buf, len, SELF, (uint16_t)(slot + 2));
     while (wire_next(&r, &f)) {
         if (f.kind == WIRE_FRAME_MSG) {
             assert_true((int)f.msg.type < TYPES);
@@ -202,6 +211,7 @@ static struct world *world_new(const struct tape *t, const struct node_config *m
     }
     struct node_io io = {.ctx = w,
                          .send = io_send,
+                         .spy = io_spy,
                          .persist = io_persist,
                          .fetch = io_fetch,
                          .answer = io_answer,
@@ -250,19 +260,20 @@ static uint64_t applied(const struct world *w)
 
 static void finish_datagram(struct world *w, struct wire_writer *out, uint16_t from)
 {
-    struct wire_header h = {
-        .from = from, .to = SELF, .cluster = w->cluster, .term = out->term, .ts = ++w->ts};
-    size_t len = wire_end(out, &h);
-    node_datagram(w->n, w->now, from - 2, out->buf, len);
+    struct plain_ends ends = {w->cluster, from, SELF};
+    struct wire_header h = {.term = out->term, .ts = ++w->ts};
+    uint8_t *buf = out->buf - PLAIN_HEAD_BYTES;
+    size_t len = plain_close(buf, wire_end(out, &h), &ends);
+    node_datagram(w->n, w->now, from - 2, buf, len);
 }
 
 static void tell(struct world *w, struct raft_msg m)
 {
-    uint8_t buf[WIRE_DATAGRAM_MAX];
+    uint8_t buf[WIRE_DATAGRAM_BASE];
     struct wire_writer out;
     m.to = SELF;
-    wire_begin(&out, buf, sizeof buf, m.term);
-    assert_true(wire_put_msg(&out, &m, 0));
+    wire_begin(&out, buf + PLAIN_HEAD_BYTES, sizeof buf - PLAIN_HEAD_BYTES, m.term);
+    assert_true(wire_put_msg(&out, &m));
     finish_datagram(w, &out, m.from);
 }
 
@@ -291,7 +302,7 @@ static void stream(struct world *w, uint16_t leader, uint64_t term, uint32_t epo
                    const struct tape *t, uint64_t base, uint64_t base_term, size_t from, size_t to)
 {
     while (from < to) {
-        uint8_t buf[WIRE_DATAGRAM_TAKEN];
+        uint8_t buf[WIRE_DATAGRAM_MAX];
         struct wire_writer out;
         struct wire_data d = {.stream = WIRE_STREAM_LOG,
                               .id = epoch,
@@ -300,7 +311,7 @@ static void stream(struct world *w, uint16_t leader, uint64_t term, uint32_t epo
                               .off = from,
                               .bytes = t->bytes + t->at[base + 1] + from,
                               .len = to - from};
-        wire_begin(&out, buf, sizeof buf, term);
+        wire_begin(&out, buf + PLAIN_HEAD_BYTES, sizeof buf - PLAIN_HEAD_BYTES, term);
         size_t put = wire_put_data(&out, &d);
         assert_true(put > 0);
         finish_datagram(w, &out, leader);
@@ -437,10 +448,10 @@ static void ack(struct world *w, unsigned slot, uint64_t durable)
     m.ack.epoch = q->lead.epoch;
     m.ack.boot = 100 + slot;
     p->has[RAFT_MSG_LEAD] = false;
-    uint8_t buf[WIRE_DATAGRAM_MAX];
+    uint8_t buf[WIRE_DATAGRAM_BASE];
     struct wire_writer out;
-    wire_begin(&out, buf, sizeof buf, m.term);
-    assert_true(wire_put_msg(&out, &m, 0));
+    wire_begin(&out, buf + PLAIN_HEAD_BYTES, sizeof buf - PLAIN_HEAD_BYTES, m.term);
+    assert_true(wire_put_msg(&out, &m));
     if (p->stream == q->lead.epoch) {
         struct wire_sack s = {
             .stream = WIRE_STREAM_LOG, .id = p->stream, .contig = p->end, .rwnd = 1 << 18};

@@ -1,4 +1,4 @@
-// LINK: raftd/core/raft.c raftd/core/election.c raftd/core/replication.c raftd/core/read.c raftd/core/trail.c raftd/core/check.c
+// LINK: @core
 /* test_raft.c: one core alone, fed by hand: the contract of ready and advance, limits, and raft_check.
  * What a cluster does is in test_scripts.c and test_raft_random.c. */
 #include <setjmp.h>

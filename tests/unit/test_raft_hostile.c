@@ -1,4 +1,4 @@
-// LINK: raftd/core/raft.c raftd/core/election.c raftd/core/replication.c raftd/core/read.c raftd/core/trail.c raftd/core/check.c
+// LINK: @core
 /* test_raft_hostile.c: input that no correct peer sends is counted and changes nothing; no input trips
  * an assertion. */
 #include <setjmp.h>

@@ -1,4 +1,4 @@
-// LINK: raftd/core/raft.c raftd/core/election.c raftd/core/replication.c raftd/core/read.c raftd/core/trail.c raftd/core/check.c tests/lib/raft_cluster.c tests/lib/raft_ghost.c
+// LINK: @core tests/lib/raft_cluster.c tests/lib/raft_ghost.c
 /* test_raft_random.c: seeded random lives of clusters.
  *
  * Each seed draws a cluster, the kinds of faults that exist in its world, and then a life under

@@ -1,4 +1,4 @@
-// LINK: raftd/core/raft.c raftd/core/election.c raftd/core/replication.c raftd/core/read.c raftd/core/trail.c raftd/core/check.c tests/lib/raft_cluster.c tests/lib/raft_ghost.c tests/lib/script.c
+// LINK: @core tests/lib/raft_cluster.c tests/lib/raft_ghost.c tests/lib/script.c
 /* test_scripts.c: runs every script of tests/scripts; see tests/lib/script.h.
  *
  *     test_scripts                all of them; with REWRITE=1 in the environment: rewrites them

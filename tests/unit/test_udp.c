@@ -77,7 +77,7 @@ static struct address closed_port(void)
     return a;
 }
 
-static void take(void *ctx, const uint8_t *bytes, size_t len, const struct sockaddr *from,
+static void take(void *ctx, uint8_t *bytes, size_t len, const struct sockaddr *from,
                  socklen_t from_len)
 {
     struct taken *t = ctx;
