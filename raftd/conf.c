@@ -34,7 +34,7 @@ struct conf_key {
     enum conf_type type;
     uint32_t min;
     uint32_t max;
-    const char *initial; /* as text; NULL: must be given */
+    const char *initial; /* as text; "": may be left out, NULL: must be given */
     size_t offset;       /* of the field in struct conf */
     const char *help;    /* one line of conf_print */
 };
@@ -46,7 +46,9 @@ static const struct conf_key conf_keys[] = {
      offsetof(struct conf, election_timeout_ms), "silence of T to 2T starts an election"},
     {"cluster", "max_value_bytes", CONF_U32, 1024, 1048576, "65536",
      offsetof(struct conf, max_value_bytes), "largest value of a key"},
-    {"node", "id", CONF_U32, 1, CONF_ID_MAX, "0", offsetof(struct conf, id),
+    {"cluster", "max_datagram_bytes", CONF_U32, 1200, 1452, "1200",
+     offsetof(struct conf, max_datagram_bytes), "largest datagram; beyond 1200 by probing"},
+    {"node", "id", CONF_U32, 1, CONF_ID_MAX, "", offsetof(struct conf, id),
      "which of the nodes this is; without it the local address decides"},
     {"node", "data_dir", CONF_PATH, 1, CONF_DATA_DIR_SIZE - 1, "/var/lib/raftd",
      offsetof(struct conf, data_dir), "the Raft log and this node's identity"},
@@ -54,6 +56,10 @@ static const struct conf_key conf_keys[] = {
      offsetof(struct conf, socket), "where raftctl and local programs connect"},
     {"node", "socket_mode", CONF_OCTAL, 0600, 0777, "0660", offsetof(struct conf, socket_mode),
      "who may connect: permission bits of the socket"},
+    {"node", "key_file", CONF_PATH, 1, CONF_DATA_DIR_SIZE - 1, "", offsetof(struct conf, key_file),
+     "the cluster's secret, made with raftctl keygen"},
+    {"node", "next_key_file", CONF_PATH, 1, CONF_DATA_DIR_SIZE - 1, "",
+     offsetof(struct conf, next_key_file), "a second secret, while the cluster changes it"},
     {"node", "readers", CONF_U32, 0, 8, "1", offsetof(struct conf, readers),
      "threads that answer reads; 0: the main loop does"},
     {"node", "log_level", CONF_LEVEL, SAY_DEBUG, SAY_ERROR, "info",
@@ -468,7 +474,7 @@ int conf_parse(struct conf *conf, const char *text, const char *filename, char *
     conf->self = -1;
     for (size_t i = 0; i < CONF_N_KEYS; i++) {
         const struct conf_key *key = &conf_keys[i];
-        if (key->initial != NULL && strcmp(key->initial, "0") != 0) { /* 0: by memset */
+        if (key->initial != NULL && key->initial[0] != '\0') { /* left out: zero by memset */
             bool ok = set_field(conf, key, key->initial);
             assert(ok); /* the table's own defaults are within its limits */
         }
@@ -494,6 +500,10 @@ int conf_parse(struct conf *conf, const char *text, const char *filename, char *
     }
     if (conf->n_nodes == 0) {
         return fail(&p.src, "[cluster] node.N: missing; allowed: 1 to %d nodes", CONF_NODES_MAX);
+    }
+    if (conf->next_key_file[0] != '\0' && conf->key_file[0] == '\0') {
+        return fail(&p.src, "[node] next_key_file: given without key_file; allowed: both, or "
+                            "key_file alone");
     }
     return conf->id == 0 ? 0 : check_id(conf, conf->id, &p.src);
 }
@@ -626,9 +636,11 @@ int conf_set_node(struct conf *conf, uint16_t id, char *err, size_t errlen)
     }
     id = conf->nodes[conf->self].id;
     if (!expand_id(conf->data_dir, sizeof(conf->data_dir), id) ||
-        !expand_id(conf->socket, sizeof(conf->socket), id)) {
+        !expand_id(conf->socket, sizeof(conf->socket), id) ||
+        !expand_id(conf->key_file, sizeof(conf->key_file), id) ||
+        !expand_id(conf->next_key_file, sizeof(conf->next_key_file), id)) {
         conf->self = -1;
-        return fail(&src, "[node] data_dir, socket: too long with {id} filled in");
+        return fail(&src, "[node] data_dir, socket, key_file: too long with {id} filled in");
     }
     conf->id = id;
     return 0;
@@ -649,7 +661,9 @@ static int print_key(const struct conf *conf, const struct conf_key *key, FILE *
     const char *field = (const char *)conf + key->offset;
     uint32_t number = 0;
     if (key->type == CONF_NAME || key->type == CONF_PATH) {
-        return fprintf(out, "; %s\n%s = %s\n", key->help, key->key, field);
+        /* what was left out has no value that would be allowed */
+        return fprintf(out, "; %s\n%s%s = %s\n", key->help, field[0] == '\0' ? ";" : "", key->key,
+                       field);
     }
     memcpy(&number, field, sizeof(number));
     switch (key->type) {
@@ -657,7 +671,7 @@ static int print_key(const struct conf *conf, const struct conf_key *key, FILE *
     case CONF_LEVEL:
         return fprintf(out, "; %s\n%s = %s\n", key->help, key->key, level_words[number]);
     default:
-        /* an id that is not known yet has no value that would be allowed */
+        /* as an id that is not known yet */
         return fprintf(out, "; %s\n%s%s = %u\n", key->help, number < key->min ? ";" : "", key->key,
                        number);
     }

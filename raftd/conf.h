@@ -19,13 +19,13 @@
 #include <sys/socket.h>
 
 enum {
-    CONF_NODES_MAX = 9,          /* voters; more cost traffic and gain nothing */
-    CONF_ID_MAX = 999,           /* three digits are easy to say on the telephone */
-    CONF_NAME_MAX = 64,          /* bytes of a cluster's name */
-    CONF_ADDR_SIZE = 80,         /* "[v6%interface]:port" with its zero: at most 71 */
-    CONF_DATA_DIR_SIZE = 160,    /* with its zero; "data_dir = " and it fit inih's line of 197 */
-    CONF_SOCKET_SIZE = 108,      /* sizeof(sockaddr_un.sun_path) on Linux */
-    CONF_ERR_SIZE = 512,         /* enough for every message with a usual file name */
+    CONF_NODES_MAX = 9,       /* voters; more cost traffic and gain nothing */
+    CONF_ID_MAX = 999,        /* three digits are easy to say on the telephone */
+    CONF_NAME_MAX = 64,       /* bytes of a cluster's name */
+    CONF_ADDR_SIZE = 80,      /* "[v6%interface]:port" with its zero: at most 71 */
+    CONF_DATA_DIR_SIZE = 160, /* with its zero; "next_key_file = " and it fit inih's line of 197 */
+    CONF_SOCKET_SIZE = 108,   /* sizeof(sockaddr_un.sun_path) on Linux */
+    CONF_ERR_SIZE = 512,      /* enough for every message with a usual file name */
     CONF_FILE_MAX_BYTES = 65536, /* a real one has 500; protects against -c /dev/zero */
 };
 
@@ -43,13 +43,16 @@ struct conf {
     int n_nodes;                            /* 1 to CONF_NODES_MAX */
     uint32_t election_timeout_ms;           /* T; the timeout is random in [T, 2T] */
     uint32_t max_value_bytes;
+    uint32_t max_datagram_bytes; /* UDP payload; beyond 1200 larger ones are probed for per peer */
     /* [node]: this box */
     uint32_t id;                       /* 0: not given */
     char data_dir[CONF_DATA_DIR_SIZE]; /* may hold "{id}" until conf_set_node */
     char socket[CONF_SOCKET_SIZE];     /* likewise */
     uint32_t socket_mode;              /* permission bits */
-    uint32_t readers;                  /* reader threads; 0: the loop answers reads */
-    uint32_t log_level;                /* enum say_level */
+    char key_file[CONF_DATA_DIR_SIZE]; /* the cluster's key, "": none; may hold "{id}" likewise */
+    char next_key_file[CONF_DATA_DIR_SIZE]; /* a second live key, "": none; only with key_file */
+    uint32_t readers;                       /* reader threads; 0: the loop answers reads */
+    uint32_t log_level;                     /* enum say_level */
     /* by conf_set_node */
     int self; /* index into nodes of this node, -1: not known yet */
 };
@@ -69,7 +72,7 @@ int conf_set(struct conf *conf, const char *section, const char *key, const char
              const char *where, char *err, size_t errlen);
 
 /* Decides which node we are: id, or conf->id if id is 0, or if that is 0 too the one node whose
- * address this machine can bind. Then fills in {id} in data_dir and socket, and sets id and self.
+ * address this machine can bind. Then fills in {id} in the paths, and sets id and self.
  */
 int conf_set_node(struct conf *conf, uint16_t id, char *err, size_t errlen);
 

@@ -57,7 +57,10 @@ static void test_defaults(void **state)
     parse_ok(&conf, "[cluster]\nname=x\nnode.7=192.0.2.1:1\n");
     assert_int_equal(conf.election_timeout_ms, 150);
     assert_int_equal(conf.max_value_bytes, 65536);
+    assert_int_equal(conf.max_datagram_bytes, 1200);
     assert_int_equal(conf.id, 0);
+    assert_string_equal(conf.key_file, "");
+    assert_string_equal(conf.next_key_file, "");
     assert_string_equal(conf.data_dir, "/var/lib/raftd");
     assert_string_equal(conf.socket, "/run/raftd/raftd.sock");
     assert_int_equal(conf.socket_mode, 0660);
@@ -169,12 +172,12 @@ static const struct bad bad_texts[] = {
      "f:1: text after [cluster]; allowed: nothing, or a comment that starts with ';'"},
     /* keys */
     {"[cluster]\nnodes.1 = 1\n", "f:2: [cluster] nodes.1: unknown key; allowed: node.N, name, "
-                                 "election_timeout_ms, max_value_bytes"},
+                                 "election_timeout_ms, max_value_bytes, max_datagram_bytes"},
     {"[node]\nname = x\n", "f:2: [node] name: unknown key; allowed: id, data_dir, socket, "
-                           "socket_mode, readers, log_level"},
+                           "socket_mode, key_file, next_key_file, readers, log_level"},
     {"[node]\nnode.1 = 127.0.0.1:1\n",
-     "f:2: [node] node.1: unknown key; allowed: id, data_dir, socket, socket_mode, readers, "
-     "log_level"},
+     "f:2: [node] node.1: unknown key; allowed: id, data_dir, socket, socket_mode, key_file, "
+     "next_key_file, readers, log_level"},
     {"[cluster]\nname = x\nname = x\n", "f:3: [cluster] name: given twice; allowed: once"},
     {"[node]\nid = 1\n[cluster]\n[node]\nid = 1\n", "f:5: [node] id: given twice; allowed: once"},
     /* nodes */
@@ -236,6 +239,8 @@ static const struct bad bad_texts[] = {
     BAD_CLUSTER("election_timeout_ms", "", "allowed: a number from 50 to 60000"),
     BAD_CLUSTER("max_value_bytes", "1023", "allowed: a number from 1024 to 1048576"),
     BAD_CLUSTER("max_value_bytes", "1048577", "allowed: a number from 1024 to 1048576"),
+    BAD_CLUSTER("max_datagram_bytes", "1199", "allowed: a number from 1200 to 1452"),
+    BAD_CLUSTER("max_datagram_bytes", "1453", "allowed: a number from 1200 to 1452"),
     BAD("id", "0", "allowed: a number from 1 to 999"),
     BAD("id", "1000", "allowed: a number from 1 to 999"),
     BAD("readers", "9", "allowed: a number from 0 to 8"),
@@ -252,6 +257,10 @@ static const struct bad bad_texts[] = {
     BAD("data_dir", "/x/{id", DIR_ALLOWED),
     BAD("data_dir", "/x/}", DIR_ALLOWED),
     BAD("data_dir", "/x/\033[31m", DIR_ALLOWED),
+    BAD("key_file", "", DIR_ALLOWED),
+    BAD("next_key_file", "/x;y", DIR_ALLOWED),
+    {CLUSTER "[node]\nnext_key_file = /k\n", "f: [node] next_key_file: given without key_file; "
+                                             "allowed: both, or key_file alone"},
     BAD("socket", "/" HUNDRED "123456/",
         "allowed: 1 to 107 bytes, no quotes, '#', ';', and no braces but {id}"),
     {"[cluster]\nname = two words\n", "f:2: [cluster] name: 'two words' is wrong; " NAME_ALLOWED},
@@ -279,6 +288,8 @@ static void test_limits_are_inclusive(void **state)
     static const char *const texts[] = {
         CLUSTER "election_timeout_ms = 50\nmax_value_bytes = 1024\n",
         CLUSTER "election_timeout_ms = 60000\nmax_value_bytes = 1048576\n",
+        CLUSTER "max_datagram_bytes = 1200\n",
+        CLUSTER "max_datagram_bytes = 1452\n[node]\nkey_file = /k\n",
         CLUSTER "[node]\nreaders = 0\nsocket_mode = 600\nlog_level = debug\n",
         CLUSTER "[node]\nreaders = 8\nsocket_mode = 0777\nlog_level = error\n",
         CLUSTER "[node]\nsocket = /" HUNDRED "12345/\n",
@@ -326,13 +337,16 @@ static void test_round_trip(void **state)
     parse_ok(&conf, CLUSTER);
     round_trip(&conf);
     /* longest texts; printing adds blanks, and the line must still be short enough */
-    parse_ok(&conf,
-             "[cluster]\nname=1234" TEN TEN TEN TEN TEN TEN "\nnode.1=1.2.3.4:1\n[node]\n"
-             "data_dir=" HUNDRED TEN TEN TEN TEN TEN "123456789\nsocket=" HUNDRED "1234567\n");
+    parse_ok(&conf, "[cluster]\nname=1234" TEN TEN TEN TEN TEN TEN "\nnode.1=1.2.3.4:1\n[node]\n"
+                    "data_dir=" HUNDRED TEN TEN TEN TEN TEN "123456789\nsocket=" HUNDRED "1234567\n"
+                    "key_file=" HUNDRED TEN TEN TEN TEN TEN "123456789\n"
+                    "next_key_file=" HUNDRED TEN TEN TEN TEN TEN "123456789\n");
     round_trip(&conf);
     /* every key away from its default */
     parse_ok(&conf, "[cluster]\nname = a!=~[x]:1\nnode.9 = [2001:db8::1]:1\nnode.4 = [::1]:65535\n"
-                    "election_timeout_ms = 2000\nmax_value_bytes = 4096\n[node]\nid = 9\n"
+                    "election_timeout_ms = 2000\nmax_value_bytes = 4096\n"
+                    "max_datagram_bytes = 1400\n[node]\nid = 9\n"
+                    "key_file = k/{id}\nnext_key_file = n/{id}/{id}\n"
                     "data_dir = some dir/{id}/{id}x\nsocket = ./s{id}=1: [y]\nsocket_mode = 0600\n"
                     "readers = 0\nlog_level = warn\n");
     assert_string_equal(conf.data_dir, "some dir/{id}/{id}x");
@@ -340,6 +354,8 @@ static void test_round_trip(void **state)
     assert_int_equal(conf_set_node(&conf, 0, err, sizeof(err)), 0);
     assert_string_equal(conf.data_dir, "some dir/9/9x");
     assert_string_equal(conf.socket, "./s9=1: [y]");
+    assert_string_equal(conf.key_file, "k/9");
+    assert_string_equal(conf.next_key_file, "n/9/9");
     round_trip(&conf);
 }
 
