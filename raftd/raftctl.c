@@ -22,6 +22,7 @@ struct command {
     const char *name;
     const char *usage; /* options, arguments and what it does                                    */
     int (*run)(const struct tool *t, int argc, char **argv);
+    bool alone; /* asks no daemon: needs neither socket nor configuration                        */
 };
 
 static int run_put(const struct tool *t, int argc, char **argv);
@@ -32,18 +33,20 @@ static int run_status(const struct tool *t, int argc, char **argv);
 
 static const struct command commands[] = {
     {"put", "put KEY VALUE                  set KEY; VALUE - is read from standard input\n",
-     run_put},
+     run_put, false},
     {"get",
      "get [--stale] [--raw | --json] KEY\n"
      "                                 print its value and a newline (--raw: without it)\n",
-     run_get},
-    {"del", "del KEY                        delete KEY\n", run_del},
+     run_get, false},
+    {"del", "del KEY                        delete KEY\n", run_del, false},
     {"list",
      "list [--stale] [--keys] [--json] [PREFIX]\n"
      "                                 print KEY=VALUE of all keys with PREFIX, sorted\n",
-     run_list},
-    {"status", "status [--json]                print the state of this node\n", run_status},
-    {"bench", bench_usage, run_bench},
+     run_list, false},
+    {"status", "status [--json]                print the state of this node\n", run_status, false},
+    {"keygen", "keygen                         print a new key for a cluster, see raftd.conf(5)\n",
+     run_keygen, true},
+    {"bench", bench_usage, run_bench, false},
 };
 
 static void print_usage(FILE *out)
@@ -453,7 +456,8 @@ static const struct command *parse_options(struct tool *t, int argc, char **argv
                 print_usage(stdout);
                 exit(RAFTCTL_EXIT_OK);
             }
-            find_socket(t, conf, socket, id);
+            if (!commands[i].alone)
+                find_socket(t, conf, socket, id);
             return &commands[i];
         }
     say_fatal(RAFTCTL_EXIT_USAGE, "%s: no such command; raftctl --help", argv[optind]);

@@ -41,4 +41,7 @@ int print_status_json(FILE *out, const uint8_t *text, size_t len);
 int run_bench(const struct tool *t, int argc, char **argv);
 extern const char bench_usage[];
 
+/* raftctl_keygen.c */
+int run_keygen(const struct tool *t, int argc, char **argv);
+
 #endif

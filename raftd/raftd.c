@@ -8,13 +8,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "net/wire.h"
 #include "raftd/conf.h"
+#include "raftd/entropy.h"
 #include "raftd/exits.h"
+#include "raftd/keyfile.h"
 #include "raftd/loop.h"
 #include "raftd/say.h"
 #include "raftd/version.h"
@@ -116,12 +117,12 @@ static void set_node(struct conf *conf, uint16_t id)
     say_set_level((enum say_level)conf->log_level);
 }
 
-/* sodium_init() may block for minutes on a small box that has just booted: say so first. */
+/* sodium_init() may block for minutes on a small box that has just booted: wait with a message. */
 static void init_random(void)
 {
-    char byte;
-    if (getrandom(&byte, 1, GRND_NONBLOCK) < 0 && errno == EAGAIN)
-        say_warn("waiting for the kernel's random numbers (no entropy yet after boot)");
+    int rc = entropy_wait();
+    if (rc < 0)
+        say_fatal(RAFTD_EXIT_INTERNAL, "no random numbers: %s", strerror(-rc));
     if (sodium_init() < 0)
         say_fatal(RAFTD_EXIT_INTERNAL, "libsodium cannot start");
 }
@@ -208,11 +209,23 @@ static int run_check(const char *dir)
     return RAFTD_EXIT_OK;
 }
 
+/* A key file that is refused is found at the start and not when the first datagram comes. */
+static void check_keys(const struct conf *conf)
+{
+    char err[KEYFILE_ERR_SIZE];
+    uint8_t keys[KEYFILE_KEYS_MAX][KEYFILE_KEY_BYTES];
+    int n = keyfile_load_all(conf, keys, err, sizeof err);
+    sodium_memzero(keys, sizeof keys);
+    if (n < 0)
+        say_fatal(RAFTD_EXIT_USAGE, "%s", err);
+}
+
 static int run_daemon(const struct conf *conf)
 {
     struct ident want = expected_ident(conf), id;
     struct wal_report rep;
     struct wal *wal = NULL;
+    check_keys(conf);
     struct wal_options opts = claim_dir(conf->data_dir, &want, &id);
     check_wal(wal_open(&wal, &disk_posix, conf->data_dir, &opts, &rep), &rep);
     int rc = loop_run(conf, wal, &rep);

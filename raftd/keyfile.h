@@ -1,0 +1,50 @@
+/* keyfile.h: the files with the cluster's pre-shared key, as `raftctl keygen` writes them:
+ *
+ *     # a comment
+ *     0123456789abcdef...        64 hexadecimal digits, in one line
+ *
+ * A file that others than its owner could read or change is refused, for then the key is no secret.
+ * The text is read with read(2) into memory that is wiped, so that no copy stays behind; the key
+ * itself is the caller's, who wipes it after use. No message ever holds what stood in the file.
+ */
+#ifndef RAFTD_KEYFILE_H
+#define RAFTD_KEYFILE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "raftd/conf.h"
+
+enum {
+    KEYFILE_KEY_BYTES = 32,
+    KEYFILE_KEYS_MAX = 2,     /* live at once: key_file and next_key_file */
+    KEYFILE_MAX_BYTES = 4096, /* a key and some comments; protects against a wrong path */
+    KEYFILE_TEXT_SIZE = 256,  /* of keyfile_format(): a comment, 64 digits, a zero */
+    KEYFILE_ERR_SIZE = 512,   /* enough for every message with a path of the configuration */
+};
+
+enum keyfile_result {
+    KEYFILE_OK,
+    KEYFILE_MISSING, /* there is no such file */
+    KEYFILE_REFUSED, /* cannot be read, is open to others, or holds no key */
+};
+
+/* Reads a key. Unless KEYFILE_OK: key is all zero, and err says in one line which file, what is
+ * wrong and what to do. */
+enum keyfile_result keyfile_load(const char *path, uint8_t key[KEYFILE_KEY_BYTES], char *err,
+                                 size_t errlen);
+
+/* Reads key_file and, when it is configured and there, next_key_file of conf (after
+ * conf_set_node()). Returns how many keys: 0 = none configured, datagrams stay plain; the first is
+ * the one to begin with; the same key twice is one. -1: err says why, keys are all zero. */
+int keyfile_load_all(const struct conf *conf, uint8_t keys[KEYFILE_KEYS_MAX][KEYFILE_KEY_BYTES],
+                     char *err, size_t errlen);
+
+/* The one key in a text of len bytes. NULL, or what is wrong with it (static); then key is all
+ * zero. */
+const char *keyfile_parse(const char *text, size_t len, uint8_t key[KEYFILE_KEY_BYTES]);
+
+/* Writes the text of a file with this key, a zero at its end; returns its length. */
+size_t keyfile_format(const uint8_t key[KEYFILE_KEY_BYTES], char text[KEYFILE_TEXT_SIZE]);
+
+#endif

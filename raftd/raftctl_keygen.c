@@ -1,0 +1,57 @@
+/* raftctl_keygen.c: a new key for a cluster, on standard output. It asks no daemon. */
+#include <errno.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "raftd/entropy.h"
+#include "raftd/exits.h"
+#include "raftd/keyfile.h"
+#include "raftd/raftctl.h"
+#include "raftd/say.h"
+
+/* A shell has made the file that stdout goes to readable by others: not with a key in it. */
+static int make_private(int fd)
+{
+    struct stat st;
+    if (fstat(fd, &st) != 0)
+        return -1;
+    return S_ISREG(st.st_mode) ? fchmod(fd, S_IRUSR | S_IWUSR) : 0;
+}
+
+static int write_all(int fd, const char *text, size_t len)
+{
+    for (size_t done = 0; done < len;) {
+        ssize_t n = write(fd, text + done, len - done);
+        if (n < 0 && errno != EINTR)
+            return -1;
+        done += n > 0 ? (size_t)n : 0;
+    }
+    return 0;
+}
+
+int run_keygen(const struct tool *t, int argc, char **argv)
+{
+    uint8_t key[KEYFILE_KEY_BYTES];
+    char text[KEYFILE_TEXT_SIZE];
+    int code = RAFTCTL_EXIT_OK;
+    (void)t;
+    if (argc > 1)
+        say_fatal(RAFTCTL_EXIT_USAGE, "%s: no options or arguments; raftctl --help", argv[0]);
+    if (make_private(STDOUT_FILENO) != 0)
+        say_fatal(RAFTCTL_EXIT_INTERNAL, "standard output: cannot make the file 0600: %s",
+                  strerror(errno));
+    int rc = entropy_wait();
+    /* Up to 256 bytes come whole once there is entropy: getrandom(2). */
+    if (rc != 0 || getrandom(key, sizeof key, 0) != (ssize_t)sizeof key)
+        say_fatal(RAFTCTL_EXIT_INTERNAL, "no random numbers: %s", strerror(rc ? -rc : errno));
+    size_t len = keyfile_format(key, text);
+    if (write_all(STDOUT_FILENO, text, len) != 0) { /* not through stdio: it keeps a copy */
+        say_error("standard output: %s", strerror(errno));
+        code = RAFTCTL_EXIT_INTERNAL;
+    }
+    explicit_bzero(key, sizeof key);
+    explicit_bzero(text, sizeof text);
+    return code;
+}

@@ -1,0 +1,235 @@
+// LINK: raftd/keyfile.c
+/* Key files: what is a key, and which files are refused because it would be no secret. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "raftd/keyfile.h"
+
+#define EIGHT "01234567"
+#define KEY   "89abcdef" EIGHT EIGHT EIGHT EIGHT EIGHT EIGHT "89ABCDEF"
+#define OTHER EIGHT EIGHT EIGHT EIGHT EIGHT EIGHT EIGHT EIGHT
+
+static const uint8_t none[KEYFILE_KEY_BYTES];
+static char dir[] = "/tmp/test_keyfile.XXXXXX";
+static char err[KEYFILE_ERR_SIZE];
+
+/* NULL: it holds KEY. */
+static void parses(const char *text, const char *wrong)
+{
+    uint8_t key[KEYFILE_KEY_BYTES];
+    size_t len = strlen(text);
+    char *copy = malloc(len ? len : 1); /* exact size: reading past the end is seen */
+    assert_non_null(copy);
+    memcpy(copy, text, len);
+    memset(key, 0xaa, sizeof key);
+    const char *said = keyfile_parse(copy, len, key);
+    free(copy);
+    if (wrong == NULL) {
+        assert_null(said);
+        assert_int_equal(key[0], 0x89);
+        assert_int_equal(key[4], 0x01);
+        assert_int_equal(key[31], 0xef);
+        return;
+    }
+    assert_non_null(said);
+    assert_non_null(strstr(said, wrong));
+    assert_memory_equal(key, none, sizeof none);
+}
+
+static void test_text(void **state)
+{
+    (void)state;
+    parses(KEY, NULL);
+    parses(KEY "\n", NULL);
+    parses("# comment\n\n\r\n \t" KEY " \t\r\n  # another\n#", NULL);
+    parses("", "holds no key");
+    parses("\n#\n" /* a comment only: */ "#" KEY "\n", "holds no key");
+    parses(KEY "\n" KEY "\n", "more than one");
+    parses(KEY "\nhello\n", "more than one");
+    parses("hello\n" KEY "\n", "neither");
+    parses(KEY "0\n", "neither");
+    parses("0" KEY "\n", "neither");
+    parses(EIGHT EIGHT "\n", "neither");
+    parses(KEY " " KEY "\n", "neither");
+    parses("key = " KEY "\n", "neither");
+    parses("0x" EIGHT EIGHT EIGHT EIGHT EIGHT EIGHT EIGHT "012345\n", "neither");
+    parses(EIGHT EIGHT EIGHT EIGHT EIGHT EIGHT EIGHT "0123456g\n", "neither");
+    parses(EIGHT EIGHT EIGHT EIGHT EIGHT EIGHT EIGHT "012345/:\n", "neither");
+    parses(EIGHT EIGHT EIGHT EIGHT EIGHT EIGHT EIGHT "012345@`\n", "neither");
+    uint8_t key[KEYFILE_KEY_BYTES];
+    static const char zero[] = KEY "\0\n";
+    assert_non_null(keyfile_parse(zero, sizeof zero - 1, key));
+}
+
+/* What keygen prints is read back, for every value of a byte. */
+static void test_format(void **state)
+{
+    (void)state;
+    for (unsigned first = 0; first < 256; first++) {
+        uint8_t key[KEYFILE_KEY_BYTES], again[KEYFILE_KEY_BYTES];
+        char text[KEYFILE_TEXT_SIZE];
+        for (unsigned i = 0; i < sizeof key; i++)
+            key[i] = (uint8_t)(first + i * 37);
+        size_t len = keyfile_format(key, text);
+        assert_int_equal(len, strlen(text));
+        assert_null(keyfile_parse(text, len, again));
+        assert_memory_equal(key, again, sizeof key);
+    }
+}
+
+static const char *file(const char *name, const char *text, mode_t mode)
+{
+    static char path[CONF_DATA_DIR_SIZE];
+    snprintf(path, sizeof path, "%s/%s", dir, name);
+    FILE *out = fopen(path, "w");
+    assert_non_null(out);
+    assert_int_equal(fputs(text, out) < 0, 0);
+    assert_int_equal(fclose(out), 0);
+    assert_int_equal(chmod(path, mode), 0);
+    return path;
+}
+
+static void refused(const char *path, const char *why)
+{
+    uint8_t key[KEYFILE_KEY_BYTES];
+    memset(key, 0xaa, sizeof key);
+    assert_int_equal(keyfile_load(path, key, err, sizeof err), KEYFILE_REFUSED);
+    if (strncmp(err, path, strlen(path)) != 0 || strstr(err, why) == NULL)
+        fail_msg("%s", err);
+    assert_null(strstr(err, EIGHT)); /* nothing of the file in a message */
+    assert_memory_equal(key, none, sizeof none);
+}
+
+static void test_file(void **state)
+{
+    (void)state;
+    uint8_t key[KEYFILE_KEY_BYTES];
+    static const mode_t good[] = {0600, 0400, 0700};
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++)
+        assert_int_equal(keyfile_load(file("key", KEY "\n", good[i]), key, err, sizeof err),
+                         KEYFILE_OK);
+    assert_int_equal(key[31], 0xef);
+    static const mode_t bad[] = {0640, 0604, 0620, 0602, 0610, 0601, 0666};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        refused(file("key", KEY "\n", bad[i]), "chmod 600 ");
+    assert_non_null(strstr(err, "has mode 0666"));
+    refused(file("key", EIGHT "\n", 0600), "neither");
+
+    static char big[KEYFILE_MAX_BYTES + 2];
+    memset(big, '#', KEYFILE_MAX_BYTES);
+    memcpy(big, KEY "\n", sizeof KEY);
+    assert_int_equal(keyfile_load(file("key", big, 0600), key, err, sizeof err), KEYFILE_OK);
+    big[KEYFILE_MAX_BYTES] = '#';
+    refused(file("key", big, 0600), "longer than any key file");
+    assert_int_equal(keyfile_load("/nonexistent/key", key, err, sizeof err), KEYFILE_MISSING);
+    assert_string_equal(err, "/nonexistent/key: cannot open: No such file or directory");
+    assert_memory_equal(key, none, sizeof none);
+}
+
+static void test_what_is_no_file(void **state)
+{
+    (void)state;
+    char path[CONF_DATA_DIR_SIZE];
+    refused(dir, "not a regular file");
+    refused("/dev/zero", "not a regular file");
+    snprintf(path, sizeof path, "%s/pipe", dir);
+    assert_int_equal(mkfifo(path, 0600), 0);
+    refused(path, "not a regular file"); /* and does not wait for a writer */
+    snprintf(path, sizeof path, "%s/key/under", dir);
+    (void)file("key", KEY "\n", 0600);
+    refused(path, "Not a directory");
+}
+
+static void test_owner(void **state)
+{
+    (void)state;
+    const char *path = file("foreign", KEY "\n", 0600);
+    if (geteuid() != 0 || chown(path, 12345, 12345) != 0)
+        skip(); /* only root can give a file away */
+    refused(path, "belongs to user 12345; a key must belong to root or to user 0");
+    assert_non_null(strstr(err, "chown 0 "));
+}
+
+/* Whatever the size of the buffer, the message is cut and ends with a zero. */
+static void test_small_error_buffer(void **state)
+{
+    (void)state;
+    uint8_t key[KEYFILE_KEY_BYTES];
+    for (size_t size = 1; size < 20; size++) {
+        char *small = malloc(size);
+        assert_non_null(small);
+        assert_int_equal(keyfile_load("/nonexistent/a/key", key, small, size), KEYFILE_MISSING);
+        assert_int_equal(strlen(small), size - 1);
+        free(small);
+    }
+}
+
+static void test_all(void **state)
+{
+    (void)state;
+    uint8_t keys[KEYFILE_KEYS_MAX][KEYFILE_KEY_BYTES];
+    struct conf conf = {.n_nodes = 1};
+    assert_int_equal(keyfile_load_all(&conf, keys, err, sizeof err), 0);
+
+    snprintf(conf.key_file, sizeof conf.key_file, "%s", file("now", KEY "\n", 0600));
+    assert_int_equal(keyfile_load_all(&conf, keys, err, sizeof err), 1);
+    assert_int_equal(keys[0][0], 0x89);
+    assert_memory_equal(keys[1], none, sizeof none);
+
+    snprintf(conf.next_key_file, sizeof conf.next_key_file, "%s/absent", dir);
+    assert_int_equal(keyfile_load_all(&conf, keys, err, sizeof err), 1);
+    snprintf(conf.next_key_file, sizeof conf.next_key_file, "%s", file("next", OTHER, 0600));
+    assert_int_equal(keyfile_load_all(&conf, keys, err, sizeof err), 2);
+    assert_int_equal(keys[0][0], 0x89);
+    assert_int_equal(keys[1][0], 0x01);
+    (void)file("next", "# the same\n" KEY, 0600);
+    assert_int_equal(keyfile_load_all(&conf, keys, err, sizeof err), 1);
+    assert_memory_equal(keys[1], none, sizeof none);
+
+    (void)file("next", OTHER, 0644); /* a mistake is said, not passed over */
+    assert_int_equal(keyfile_load_all(&conf, keys, err, sizeof err), -1);
+    assert_non_null(strstr(err, "/next: "));
+    assert_memory_equal(keys[0], none, sizeof none);
+    assert_memory_equal(keys[1], none, sizeof none);
+    snprintf(conf.key_file, sizeof conf.key_file, "%s/absent", dir); /* this one must be there */
+    assert_int_equal(keyfile_load_all(&conf, keys, err, sizeof err), -1);
+    assert_non_null(strstr(err, "/absent: cannot open"));
+}
+
+static int make_dir(void **state)
+{
+    (void)state;
+    return mkdtemp(dir) != NULL ? 0 : -1;
+}
+
+static int remove_dir(void **state)
+{
+    static const char *const names[] = {"key", "pipe", "foreign", "now", "next"};
+    (void)state;
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        char path[CONF_DATA_DIR_SIZE];
+        snprintf(path, sizeof path, "%s/%s", dir, names[i]);
+        (void)unlink(path);
+    }
+    return rmdir(dir);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_text),  cmocka_unit_test(test_format),
+        cmocka_unit_test(test_file),  cmocka_unit_test(test_what_is_no_file),
+        cmocka_unit_test(test_owner), cmocka_unit_test(test_small_error_buffer),
+        cmocka_unit_test(test_all),
+    };
+    return cmocka_run_group_tests(tests, make_dir, remove_dir);
+}
