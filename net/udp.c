@@ -8,14 +8,21 @@
 #include <string.h>
 #include <unistd.h>
 
+/* Ancillary data of a datagram: the kernel's count of those that were dropped before it. */
+struct control {
+    _Alignas(struct cmsghdr) uint8_t bytes[CMSG_SPACE(sizeof(uint32_t))];
+};
+
 struct udp {
     int fd;
     int rcvbuf_bytes;
     struct udp_counters count;
+    uint32_t rxq_ovfl; /* the kernel's count of drops as last seen; it wraps */
 
     struct mmsghdr rx_hdr[UDP_BATCH];
     struct iovec rx_iov[UDP_BATCH];
     struct sockaddr_storage rx_from[UDP_BATCH];
+    struct control rx_control[UDP_BATCH];
     uint8_t rx_bytes[UDP_BATCH][UDP_RECEIVE_BYTES];
 
     unsigned queued;
@@ -40,6 +47,8 @@ static bool set_options(struct udp *u, int family)
     socklen_t len = sizeof u->rcvbuf_bytes;
     if (getsockopt(u->fd, SOL_SOCKET, SO_RCVBUF, &u->rcvbuf_bytes, &len) != 0)
         return false;
+    (void)set_int(u->fd, SOL_SOCKET, SO_RXQ_OVFL,
+                  1); /* without it, our drops look like the net's */
     if (family == AF_INET)
         return set_int(u->fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_PROBE);
     return set_int(u->fd, IPPROTO_IPV6, IPV6_V6ONLY, 1) &&
@@ -53,6 +62,7 @@ static void wire_up(struct udp *u)
         u->rx_hdr[i].msg_hdr.msg_iov = &u->rx_iov[i];
         u->rx_hdr[i].msg_hdr.msg_iovlen = 1;
         u->rx_hdr[i].msg_hdr.msg_name = &u->rx_from[i];
+        u->rx_hdr[i].msg_hdr.msg_control = &u->rx_control[i];
     }
     for (unsigned i = 0; i < UDP_QUEUE; i++) {
         u->tx_iov[i].iov_base = u->tx_bytes[i];
@@ -114,13 +124,32 @@ const struct udp_counters *udp_counters(const struct udp *u)
     return &u->count;
 }
 
+/* Takes the kernel's count of drops, which comes with a datagram unless it is zero. */
+static void count_drops(struct udp *u, struct msghdr *h)
+{
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(h); c != NULL; c = CMSG_NXTHDR(h, c)) {
+        uint32_t ovfl;
+        if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SO_RXQ_OVFL ||
+            c->cmsg_len != CMSG_LEN(sizeof ovfl))
+            continue;
+        memcpy(&ovfl, CMSG_DATA(c), sizeof ovfl);
+        uint32_t more = ovfl - u->rxq_ovfl;
+        if (more <= INT32_MAX) { /* else it went back: counted on another CPU meanwhile */
+            u->rxq_ovfl = ovfl;
+            u->count.rxq_drops += more;
+        }
+    }
+}
+
 size_t udp_receive(struct udp *u, udp_receiver *receive, void *ctx)
 {
     size_t done = 0;
     unsigned errors = 0;
     while (done < UDP_RECEIVE_MAX && errors < UDP_RECEIVE_ERRORS) {
-        for (unsigned i = 0; i < UDP_BATCH; i++)
+        for (unsigned i = 0; i < UDP_BATCH; i++) {
             u->rx_hdr[i].msg_hdr.msg_namelen = sizeof u->rx_from[i];
+            u->rx_hdr[i].msg_hdr.msg_controllen = sizeof u->rx_control[i];
+        }
         int n = recvmmsg(u->fd, u->rx_hdr, UDP_BATCH, MSG_DONTWAIT, NULL);
         if (n < 0) {
             if (errno == EAGAIN || errno == EWOULDBLOCK)
@@ -130,7 +159,8 @@ size_t udp_receive(struct udp *u, udp_receiver *receive, void *ctx)
             continue;
         }
         for (int i = 0; i < n; i++) {
-            const struct msghdr *h = &u->rx_hdr[i].msg_hdr;
+            struct msghdr *h = &u->rx_hdr[i].msg_hdr;
+            count_drops(u, h);
             u->count.received++;
             u->count.received_bytes += u->rx_hdr[i].msg_len;
             if (h->msg_flags & MSG_TRUNC)
@@ -167,8 +197,12 @@ void udp_flush(struct udp *u)
         if (n <= 0) {
             /* It failed on the first one, and says so for that one only: skip it, the others may
              * go another way. So a flush makes at most UDP_QUEUE calls, whatever happens. */
-            u->count.lost++;
-            u->count.lost_errno = n < 0 ? errno : 0;
+            if (n < 0 && errno == EMSGSIZE) {
+                u->count.too_big++;
+            } else {
+                u->count.lost++;
+                u->count.lost_errno = n < 0 ? errno : 0;
+            }
             i++;
             continue;
         }

@@ -8,9 +8,14 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <net/if.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <sched.h>
+#include <stdbool.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "net/udp.h"
@@ -268,6 +273,83 @@ static void test_unsendable(void **state)
     udp_close(b);
 }
 
+/* More than the receive queue holds: what is missing is counted as our own loss, exactly. */
+static void test_overflow(void **state)
+{
+    (void)state;
+    struct udp *b = open_any();
+    struct address to = bound_to(b);
+    int fd = socket(AF_INET, SOCK_DGRAM, 0);
+    assert_true(fd >= 0);
+    int small = 0; /* the kernel's least: a few datagrams */
+    assert_int_equal(setsockopt(udp_fd(b), SOL_SOCKET, SO_RCVBUF, &small, sizeof small), 0);
+    static const uint8_t bytes[1000];
+    uint64_t sent = 0;
+    struct taken t = {0};
+    for (unsigned round = 0; round < 3; round++) {
+        for (unsigned i = 0; i < 50; i++, sent++)
+            assert_int_equal(sendto(fd, bytes, sizeof bytes, 0, sa(&to), to.len), sizeof bytes);
+        while (udp_receive(b, take, &t) > 0)
+            continue;
+        assert_int_equal(sendto(fd, bytes, sizeof bytes, 0, sa(&to), to.len), sizeof bytes);
+        sent++;
+        assert_int_equal(receive(b, &t), 1); /* it found room, and brings the count */
+        assert_true(udp_counters(b)->rxq_drops > 50 / 2 * (round + 1));
+        assert_int_equal(udp_counters(b)->rxq_drops + udp_counters(b)->received, sent);
+    }
+    assert_int_equal(close(fd), 0);
+    udp_close(b);
+}
+
+/* On a device of 1280 bytes, in a network of this process's own. */
+static void too_big_in_own_network(void)
+{
+    struct ifreq lo = {.ifr_name = "lo"};
+    int fd = socket(AF_INET, SOCK_DGRAM, 0);
+    if (fd < 0 || unshare(CLONE_NEWUSER | CLONE_NEWNET) != 0)
+        _exit(77);
+    (void)close(fd); /* it was the old network's */
+    fd = socket(AF_INET, SOCK_DGRAM, 0);
+    lo.ifr_mtu = 1280;
+    if (fd < 0 || ioctl(fd, SIOCSIFMTU, &lo) != 0)
+        _exit(77);
+    lo.ifr_flags = IFF_UP;
+    if (ioctl(fd, SIOCSIFFLAGS, &lo) != 0)
+        _exit(77);
+    struct udp *a = open_any();
+    struct udp *b = open_any();
+    struct address to = bound_to(b);
+    static const uint8_t bytes[1300];
+    udp_queue(a, sa(&to), to.len, bytes, 1252); /* 20 of IPv4, 8 of UDP */
+    udp_queue(a, sa(&to), to.len, bytes, 1253);
+    udp_queue(a, sa(&to), to.len, bytes, 1300);
+    udp_queue(a, sa(&to), to.len, bytes, 1);
+    udp_flush(a);
+    struct taken t = {0};
+    const struct udp_counters *c = udp_counters(a);
+    bool good = c->too_big == 2 && c->lost == 0 && c->lost_errno == 0 && c->sent == 2 &&
+                receive(b, &t) == 2 && t.len[0] == 1252 && t.len[1] == 1;
+    udp_close(a);
+    udp_close(b);
+    (void)close(fd);
+    _exit(good ? 0 : 1);
+}
+
+static void test_too_big(void **state)
+{
+    (void)state;
+    int status;
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0)
+        too_big_in_own_network();
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    if (WEXITSTATUS(status) == 77)
+        skip(); /* no such right here */
+    assert_int_equal(WEXITSTATUS(status), 0);
+}
+
 static void test_open(void **state)
 {
     (void)state;
@@ -314,6 +396,8 @@ int main(void)
         cmocka_unit_test(test_closed_port),
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_unsendable),
+        cmocka_unit_test(test_overflow),
+        cmocka_unit_test(test_too_big),
         cmocka_unit_test(test_open),
         cmocka_unit_test(test_ipv6),
     };
