@@ -2,7 +2,7 @@
  *
  * The requests are spread over a few connections and travel in batches, so that the generator costs
  * little of the CPU that it shares with what it measures. Every request outstanding has a slot; its
- * tag is the slot's number.
+ * tag is the slot's number. A value that does not fit into a packet goes alone, part by part.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -23,23 +23,26 @@ enum {
     CLIENTS_MAX = 4096, /* the daemon takes 2048 of one connection                               */
     OPS_MAX = 50 * 1000 * 1000,
     KEYS_MAX = 100 * 1000 * 1000,
-    VALUE_MAX_BYTES = 32000, /* one packet each                                                  */
-    KEY_PREFIX_BYTES = 6,    /* "bench/", then                                                   */
-    KEY_BYTES = 14,          /* eight digits                                                     */
+    SECONDS_MAX = 24 * 3600,
+    VALUE_MAX_BYTES = 1 << 20, /* the daemon's own limit                                         */
+    SMALL_MAX_BYTES = 32000,   /* of a value that goes in one packet                             */
+    KEY_PREFIX_BYTES = 6, /* "bench/", then                                                   */
+    KEY_BYTES = 14,       /* eight digits                                                     */
     BATCH = 64,
     RESULTS = RESULT_STOPPING + 1,
+    LATENCIES_FIRST = 1 << 16, /* room for so many at first                                      */
     NS_PER_UNIT = 100, /* of a recorded latency: 32 bits hold seven minutes                      */
     PREFILL_CLIENTS_MIN = 64,
 };
 
 const char bench_usage[] =
-    "bench -c CLIENTS -n OPS [-v BYTES] [-k KEYS] [--read [--stale]] [--json]\n"
+    "bench -c CLIENTS {-n OPS | -t SECONDS} [-v BYTES] [-k KEYS] [--read [--stale]] [--json]\n"
     "                                 keep CLIENTS requests under way until OPS puts (of BYTES\n"
-    "                                 to KEYS keys bench/...) or gets are done; needs 4 bytes\n"
-    "                                 of memory per operation\n";
+    "                                 to KEYS keys bench/...) or gets are done, or for SECONDS;\n"
+    "                                 needs 4 bytes of memory per operation\n";
 
 struct options {
-    uint64_t clients, ops, value_bytes, keys;
+    uint64_t clients, ops, seconds, value_bytes, keys; /* seconds: 0 = until ops are done */
     bool read, stale, json;
 };
 
@@ -48,6 +51,8 @@ struct conn {
     unsigned n_free; /* slots that are not under way                                             */
     uint32_t *free_slots;
     bool full; /* the socket took no more                                                        */
+    uint32_t part_slot; /* whose value is being sent in parts,                                   */
+    uint64_t part_left; /* and how many bytes of it are still to go                              */
 };
 
 /* One run of `ops` operations. */
@@ -60,8 +65,10 @@ struct run {
     uint64_t random;
     bool tell; /* show progress                                                                   */
     uint64_t began_ns, ended_ns, heard_ns, told_ns;
-    uint32_t *latencies; /* of the operations that went well; NULL = not measured                */
-    uint64_t n_latencies;
+    uint64_t good_ns, stall_ns; /* when the last operation went well; longest time without one   */
+    bool measured;
+    uint32_t *latencies; /* of the operations that went well                                     */
+    uint64_t n_latencies, cap_latencies;
     uint64_t *start_ns; /* per slot                                                              */
     struct conn conns[CONNS_MAX];
     unsigned n_conns;
@@ -100,7 +107,7 @@ static struct run *run_new(const struct tool *t, const struct options *o)
     r->packets = must(malloc(BATCH * sizeof(*r->packets)));
     r->start_ns = must(calloc(o->clients, sizeof(*r->start_ns)));
     r->random = ctl_now_ns() | 1;
-    for (size_t i = 0; i < sizeof(r->value); i++)
+    for (size_t i = 0; i < o->value_bytes; i++)
         r->value[i] = (uint8_t)('a' + next_random(r) % 26);
     r->n_conns = o->clients < CONNS_MAX ? (unsigned)o->clients : CONNS_MAX;
     for (unsigned c = 0; c < r->n_conns; c++) {
@@ -131,6 +138,7 @@ static void run_free(struct run *r)
     free(r);
 }
 
+/* Of a large value only the first part. */
 static size_t make_request(struct run *r, uint8_t *to, uint64_t number, uint32_t slot)
 {
     uint8_t key[KEY_BYTES] = {'b', 'e', 'n', 'c', 'h', '/'};
@@ -138,6 +146,7 @@ static size_t make_request(struct run *r, uint8_t *to, uint64_t number, uint32_t
     for (int i = KEY_BYTES - 1; i >= KEY_PREFIX_BYTES; i--, k /= 10)
         key[i] = (uint8_t)('0' + k % 10);
     uint32_t len = r->read ? 0 : (uint32_t)r->o.value_bytes;
+    uint32_t room = PROTO_PACKET_MAX_BYTES - PROTO_REQUEST_HEAD_BYTES - KEY_BYTES;
     return proto_request_encode(to, &(struct proto_request){
                                         .op = r->read ? PROTO_GET : PROTO_PUT,
                                         .flags = r->read && r->o.stale ? PROTO_STALE : 0,
@@ -147,7 +156,7 @@ static size_t make_request(struct run *r, uint8_t *to, uint64_t number, uint32_t
                                         .key_len = KEY_BYTES,
                                         .value_len = len,
                                         .part = r->value,
-                                        .part_len = len,
+                                        .part_len = len < room ? len : room,
                                     });
 }
 
@@ -174,9 +183,49 @@ static unsigned make_batch(struct run *r, const struct conn *conn, unsigned *cou
     return n;
 }
 
+/* The next packet of a large value: of the one under way, or of the next one. */
+static size_t make_part(struct run *r, const struct conn *conn, uint8_t *to)
+{
+    if (conn->part_left == 0) {
+        uint32_t slot = conn->free_slots[conn->n_free - 1];
+        r->start_ns[slot] = ctl_now_ns();
+        return make_request(r, to, r->sent, slot);
+    }
+    uint64_t room = PROTO_PACKET_MAX_BYTES - PROTO_REQUEST_HEAD_BYTES;
+    return proto_request_encode(
+        to, &(struct proto_request){
+                .op = PROTO_PART,
+                .tag = conn->part_slot,
+                .part = r->value + (r->o.value_bytes - conn->part_left),
+                .part_len = (uint32_t)(conn->part_left < room ? conn->part_left : room),
+            });
+}
+
+/* send_batch for large values. */
+static int send_parts(struct run *r, struct conn *conn)
+{
+    conn->full = false;
+    while (conn->part_left > 0 || (conn->n_free > 0 && r->sent < r->o.ops)) {
+        size_t len = make_part(r, conn, r->packets[0]);
+        if (send(conn->fd, r->packets[0], len, MSG_DONTWAIT | MSG_NOSIGNAL) < 0) {
+            conn->full = errno == EAGAIN || errno == EINTR;
+            return conn->full ? 0 : -1;
+        }
+        if (conn->part_left == 0) {
+            conn->part_slot = conn->free_slots[--conn->n_free];
+            conn->part_left = r->o.value_bytes + KEY_BYTES;
+            r->sent++;
+        }
+        conn->part_left -= len - PROTO_REQUEST_HEAD_BYTES;
+    }
+    return 0;
+}
+
 /* Sends as many requests as there are free slots, operations left, and room in the socket. */
 static int send_batch(struct run *r, struct conn *conn)
 {
+    if (!r->read && r->o.value_bytes > SMALL_MAX_BYTES)
+        return send_parts(r, conn);
     conn->full = false;
     while (conn->n_free > 0 && r->sent < r->o.ops && !conn->full) {
         unsigned counts[BATCH] = {0};
@@ -193,6 +242,24 @@ static int send_batch(struct run *r, struct conn *conn)
     return 0;
 }
 
+static void note_latency(struct run *r, uint64_t began_ns, uint64_t now)
+{
+    if (r->n_latencies == r->cap_latencies) {
+        r->cap_latencies = r->cap_latencies > 0 ? 2 * r->cap_latencies : LATENCIES_FIRST;
+        r->latencies = must(realloc(r->latencies, r->cap_latencies * sizeof(*r->latencies)));
+    }
+    uint64_t took = (now - began_ns) / NS_PER_UNIT;
+    r->latencies[r->n_latencies++] = took < UINT32_MAX ? (uint32_t)took : UINT32_MAX;
+}
+
+/* The time without an operation that went well is over, or the run is. */
+static void note_good(struct run *r, uint64_t now)
+{
+    if (now - r->good_ns > r->stall_ns)
+        r->stall_ns = now - r->good_ns;
+    r->good_ns = now;
+}
+
 static int take_answer(struct run *r, struct conn *conn, const struct proto_reply *reply,
                        uint64_t now)
 {
@@ -206,9 +273,10 @@ static int take_answer(struct run *r, struct conn *conn, const struct proto_repl
         r->missing++;
     else if (reply->result != RESULT_OK)
         r->errors[reply->result]++;
-    if (r->latencies && (reply->result == RESULT_OK || reply->result == RESULT_NO_KEY)) {
-        uint64_t took = (now - r->start_ns[reply->tag]) / NS_PER_UNIT;
-        r->latencies[r->n_latencies++] = took < UINT32_MAX ? (uint32_t)took : UINT32_MAX;
+    if (reply->result == RESULT_OK || reply->result == RESULT_NO_KEY) {
+        note_good(r, now);
+        if (r->measured)
+            note_latency(r, r->start_ns[reply->tag], now);
     }
     return 0;
 }
@@ -244,17 +312,13 @@ static uint64_t count_errors(const struct run *r)
     return n;
 }
 
-static void show_progress(struct run *r, const char *what)
+static void show_progress(struct run *r, const char *what, uint64_t now)
 {
-    uint64_t now = ctl_now_ns();
     if (!r->tell || now - r->told_ns < 1000000000)
         return;
     double seconds = (double)(now - r->began_ns) / 1e9;
-    fprintf(stderr,
-            "\r%s: %" PRIu64 " of %" PRIu64 " (%" PRIu64 " %%), %.0f per s, %" PRIu64
-            " errors \033[K",
-            what, r->done, r->o.ops, r->done * 100 / r->o.ops, (double)r->done / seconds,
-            count_errors(r));
+    fprintf(stderr, "\r%s: %" PRIu64 " in %.0f s, %.0f per s, %" PRIu64 " errors \033[K", what,
+            r->done, seconds, (double)r->done / seconds, count_errors(r));
     r->told_ns = now;
 }
 
@@ -263,7 +327,7 @@ static int run_all(struct run *r, const char *what)
 {
     uint64_t patience_ns = ((uint64_t)r->tool->timeout_ms + CTL_GRACE_MS) * 1000000;
     int rc = 0;
-    r->began_ns = r->heard_ns = r->told_ns = ctl_now_ns();
+    r->began_ns = r->heard_ns = r->told_ns = r->good_ns = ctl_now_ns();
     while (r->done < r->o.ops && rc == 0) {
         struct pollfd p[CONNS_MAX];
         for (unsigned c = 0; c < r->n_conns && rc == 0; c++) {
@@ -275,17 +339,21 @@ static int run_all(struct run *r, const char *what)
         for (unsigned c = 0; c < r->n_conns && n > 0 && rc == 0; c++)
             if (p[c].revents & (POLLIN | POLLHUP | POLLERR))
                 rc = receive_batch(r, &r->conns[c]);
-        if (ctl_now_ns() - r->heard_ns > patience_ns)
+        uint64_t now = ctl_now_ns();
+        if (now - r->heard_ns > patience_ns)
             rc = -1;
-        show_progress(r, what);
+        if (r->o.seconds > 0 && now - r->began_ns >= r->o.seconds * 1000000000)
+            r->o.ops = r->sent; /* time is up: what is under way is waited for */
+        show_progress(r, what, now);
     }
     r->ended_ns = ctl_now_ns();
+    note_good(r, r->ended_ns);
     if (r->told_ns != r->began_ns)
         fputs("\r\033[K", stderr);
     if (rc == 0)
         return RAFTCTL_EXIT_OK;
     say_error("%s: connection lost or no answer after %" PRIu64 " of %" PRIu64 " operations", what,
-              r->done, r->o.ops);
+              r->done, r->sent);
     return r->read ? RAFTCTL_EXIT_LOST : RAFTCTL_EXIT_UNKNOWN;
 }
 
@@ -342,6 +410,7 @@ static void report_text(const struct run *r, double seconds, double per_s)
     printf("seconds=%.3f\nper_s=%.1f\n", seconds, per_s);
     for (int i = 0; i < COLUMNS; i++)
         printf("%s=%.1f\n", columns[i].name, percentile(r, columns[i].fraction));
+    printf("stall_us=%.1f\n", (double)r->stall_ns / 1000);
 }
 
 /* These numbers are far below 2^53: plain JSON numbers. */
@@ -364,6 +433,7 @@ static int report_json(const struct run *r, double seconds, double per_s)
     for (int i = 0; i < COLUMNS; i++)
         rc |= json_object_set_new(o, columns[i].name,
                                   json_real(percentile(r, columns[i].fraction)));
+    rc |= json_object_set_new(o, "stall_us", json_real((double)r->stall_ns / 1000));
     if (rc == 0)
         rc = json_dumpf(o, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(12));
     putchar('\n');
@@ -397,23 +467,20 @@ static uint64_t number_option(const char *name, const char *text, uint64_t min, 
 static struct options parse_bench(int argc, char **argv)
 {
     static const struct option options[] = {
-        {"clients", required_argument, NULL, 'c'},
-        {"ops", required_argument, NULL, 'n'},
-        {"value", required_argument, NULL, 'v'},
-        {"keys", required_argument, NULL, 'k'},
-        {"read", no_argument, NULL, 'r'},
-        {"stale", no_argument, NULL, 's'},
-        {"json", no_argument, NULL, 'j'},
-        {"help", no_argument, NULL, 'h'},
-        {NULL, 0, NULL, 0},
+        {"clients", required_argument, NULL, 'c'}, {"ops", required_argument, NULL, 'n'},
+        {"time", required_argument, NULL, 't'},    {"value", required_argument, NULL, 'v'},
+        {"keys", required_argument, NULL, 'k'},    {"read", no_argument, NULL, 'r'},
+        {"stale", no_argument, NULL, 's'},         {"json", no_argument, NULL, 'j'},
+        {"help", no_argument, NULL, 'h'},          {NULL, 0, NULL, 0},
     };
     struct options o = {.value_bytes = 128, .keys = 1000};
     int c;
     optind = 0; /* starts getopt anew */
-    while ((c = getopt_long(argc, argv, "+c:n:v:k:", options, NULL)) != -1) {
+    while ((c = getopt_long(argc, argv, "+c:n:t:v:k:", options, NULL)) != -1) {
         switch (c) {
         case 'c': o.clients = number_option("c", optarg, 1, CLIENTS_MAX); break;
         case 'n': o.ops = number_option("n", optarg, 1, OPS_MAX); break;
+        case 't': o.seconds = number_option("t", optarg, 1, SECONDS_MAX); break;
         case 'v': o.value_bytes = number_option("v", optarg, 0, VALUE_MAX_BYTES); break;
         case 'k': o.keys = number_option("k", optarg, 1, KEYS_MAX); break;
         case 'r': o.read = true; break;
@@ -423,9 +490,12 @@ static struct options parse_bench(int argc, char **argv)
         default: exit(RAFTCTL_EXIT_USAGE); /* getopt has said it */
         }
     }
-    if (optind != argc || o.clients == 0 || o.ops == 0 || (o.stale && !o.read))
-        say_fatal(RAFTCTL_EXIT_USAGE, "usage: raftctl bench -c CLIENTS -n OPS [-v BYTES] [-k KEYS] "
-                                      "[--read [--stale]] [--json]");
+    if (optind != argc || o.clients == 0 || (o.ops == 0) == (o.seconds == 0) ||
+        (o.stale && !o.read))
+        say_fatal(RAFTCTL_EXIT_USAGE, "usage: raftctl bench -c CLIENTS {-n OPS | -t SECONDS} "
+                                      "[-v BYTES] [-k KEYS] [--read [--stale]] [--json]");
+    if (o.seconds > 0)
+        o.ops = OPS_MAX;
     return o;
 }
 
@@ -434,6 +504,7 @@ static int prefill(const struct tool *t, const struct options *o)
 {
     struct options fill = *o;
     fill.ops = o->keys;
+    fill.seconds = 0;
     if (fill.clients < PREFILL_CLIENTS_MIN)
         fill.clients = PREFILL_CLIENTS_MIN;
     struct run *r = run_new(t, &fill);
@@ -452,7 +523,7 @@ int run_bench(const struct tool *t, int argc, char **argv)
         return code;
     struct run *r = run_new(t, &o);
     r->read = o.read;
-    r->latencies = must(calloc(o.ops, sizeof(*r->latencies)));
+    r->measured = true;
     code = run_all(r, o.read ? "get" : "put");
     int reported = report(r);
     if (code == RAFTCTL_EXIT_OK)
