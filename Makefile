@@ -78,7 +78,7 @@ TEST_SRCS := $(sort $(wildcard tests/*/*.c))
 UNITS := $(basename $(notdir $(wildcard tests/unit/test_*.c)))
 BENCHES := $(basename $(notdir $(wildcard tests/bench/*.c)))
 FUZZERS := $(basename $(notdir $(wildcard tests/fuzz/fuzz_*.c)))
-SCRIPTS := .ci/run tests/check tests/cov tests/house $(wildcard tests/demo tests/bench/bench tests/mutants/run tests/*/*.sh)
+SCRIPTS := .ci/run tests/check tests/cov tests/house $(wildcard tests/demo tests/bench/bench tests/bench/bench-loss tests/mutants/run tests/*/*.sh)
 
 DAEMON_LIBS := -lev -lurcu-memb -lurcu-cds -lurcu-common -lsodium -linih
 CTL_LIBS := -ljansson -linih
@@ -176,6 +176,10 @@ run: deps-if-missing all
 bench: deps-if-missing all benches
 	@tests/bench/bench
 
+# On lossy links between network namespaces; root. LOSS="10 30" CLIENTS=1 SECS=3: only these cells.
+bench-loss: deps-if-missing all benches
+	@tests/bench/bench-loss
+
 # --- house-keeping -------------------------------------------------------------------------------
 lint:
 	clang-format --dry-run -Werror $(SRCS) $(HEADERS) $(TEST_SRCS)
@@ -240,6 +244,7 @@ help:
 	@echo 'make mutants    put known bugs in, one at a time: does a test notice each of them?'
 	@echo 'make cov        lines and branches reached by unit tests and simulator'
 	@echo 'make bench      throughput and latency beside the floor of this machine'
+	@echo 'make bench-loss the same on links that lose datagrams (root); LOSS, CLIENTS, SECS: which cells'
 	@echo 'make lint       clang-format, clang-tidy, cppcheck, shellcheck'
 	@echo 'make fmt        format all C files'
 	@echo 'make deps       install the Debian packages that building and testing need'
@@ -253,5 +258,5 @@ print-%:
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: all objects units fuzzers benches check cov soak explore mutants fuzz demo run bench lint fmt install uninstall \
+.PHONY: all objects units fuzzers benches check cov soak explore mutants fuzz demo run bench bench-loss lint fmt install uninstall \
   clean deps deps-if-missing help

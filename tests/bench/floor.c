@@ -2,17 +2,19 @@
 /* floor.c: what the machine itself allows. One leader and two followers do the I/O that a
  * replicated write can't avoid, and nothing else: no elections, no state machine, no client.
  *
- *     floor [-d DIR] [-w WINDOW] [-s SECONDS] [-v RECORD_BYTES] [-r TIMER_MS]
+ *     floor [-d DIR] [-w WINDOW] [-s SECONDS] [-v RECORD_BYTES] [-r TIMER_MS] [-h NETNS,ADDR]...
  *
  * The leader keeps WINDOW records outstanding (a closed loop, as that many clients would). Whatever
- * waits leaves for both followers at once in datagrams on loopback; meanwhile the leader writes it
+ * waits leaves for both followers at once in datagrams; meanwhile the leader writes it
  * to its own file with one pwrite and one fdatasync; a follower does the same with all that has
  * arrived and answers with the number of its last durable record. A record counts when the leader's
  * disk and one follower's have it. Loss is met by going back to the last acknowledged record after
- * TIMER_MS. The files are written with zeros beforehand, so that fdatasync needs no journal.
+ * TIMER_MS (go-back-N). All three are on loopback, or with -h (three times: leader, followers; needs
+ * root) in network namespaces, as in /run/netns/NAME,10.0.0.1. The files are written with zeros beforehand, so that fdatasync needs no journal.
  *
- * Prints one line: outstanding=W per_s=R p50_us=A p99_us=B max_us=C records=N cpu_us=U (U: CPU time
- * per record of all three processes). The followers are children and end with the leader.
+ * Prints one line: outstanding=W per_s=R p50_us=A p99_us=B max_us=C stall_us=D records=N cpu_us=U
+ * (D: the longest time in which no record was committed; U: CPU time per record of all three
+ * processes). The followers are children and end with the leader.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -20,6 +22,7 @@
 #include <inttypes.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,6 +36,7 @@
 
 enum {
     FOLLOWERS = 2,
+    HOSTS = 1 + FOLLOWERS,
     DATAGRAM_MAX = 1200,   /* as raftd: fits every path without fragmentation     */
     HEAD_BYTES = 16,       /* first record's number, count                         */
     FILE_BYTES = 64 << 20, /* then from the start again: long enough to be disk    */
@@ -40,6 +44,12 @@ enum {
     RECORD_MAX = DATAGRAM_MAX - HEAD_BYTES,
     LATENCY_MAX_US = 1 << 20, /* the last bucket of the histogram holds all above    */
     POLL_NS = 1000 * 1000,    /* bounds how late the timer is noticed                 */
+};
+
+/* Where one of the three is: the network namespace's file and an address there. */
+struct host {
+    const char *netns; /* NULL = this one */
+    struct in_addr addr;
 };
 
 struct disk {
@@ -66,6 +76,7 @@ struct leader {
     uint64_t born_us[WINDOW_MAX];      /* of record n at [n % WINDOW_MAX] */
     uint32_t *latency;                 /* histogram by microsecond */
     uint64_t max_us;
+    uint64_t committed_us, stall_us; /* when something was committed last; longest time between */
     unsigned char *batch;
 };
 
@@ -126,12 +137,23 @@ static void disk_open(struct disk *d, const char *dir, int node)
 
 /* --- sockets --------------------------------------------------------------------------------- */
 
-static int socket_open(struct sockaddr_in *addr)
+/* A socket stays in the network namespace that it was made in. */
+static void enter(const struct host *h)
 {
+    if (h->netns == NULL)
+        return;
+    int fd = open(h->netns, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 || setns(fd, CLONE_NEWNET) != 0 || close(fd) != 0)
+        die(h->netns);
+}
+
+static int socket_open(const struct host *h, struct sockaddr_in *addr)
+{
+    enter(h);
     int s = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     int room = 4 << 20;
     *addr = (struct sockaddr_in){.sin_family = AF_INET};
-    addr->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    addr->sin_addr = h->addr;
     socklen_t len = sizeof *addr;
     if (s < 0 || bind(s, (const struct sockaddr *)addr, len) != 0 ||
         getsockname(s, (struct sockaddr *)addr, &len) != 0)
@@ -186,10 +208,11 @@ static _Noreturn void follower_run(int s, struct disk *disk, size_t record_bytes
     }
 }
 
-static void follower_start(struct follower *f, const char *dir, int node, size_t record_bytes)
+static void follower_start(struct follower *f, const struct host *host, const char *dir, int node,
+                           size_t record_bytes)
 {
     pid_t parent = getpid();
-    int s = socket_open(&f->addr);
+    int s = socket_open(host, &f->addr);
     struct disk disk;
     disk_open(&disk, dir, node);
     f->pid = fork();
@@ -254,7 +277,9 @@ static void leader_receive(struct leader *l)
             return;
         for (int i = 0; i < FOLLOWERS; i++) {
             struct follower *f = &l->followers[i];
-            if (f->addr.sin_port != from.sin_port || durable <= f->durable || durable > l->last)
+            if (f->addr.sin_port != from.sin_port ||
+                f->addr.sin_addr.s_addr != from.sin_addr.s_addr || durable <= f->durable ||
+                durable > l->last)
                 continue;
             f->durable = durable;
             if (f->sent < durable)
@@ -272,6 +297,11 @@ static void leader_commit(struct leader *l)
             to = l->followers[i].durable;
     if (to > l->durable)
         to = l->durable;
+    if (to > l->committed) {
+        if (now - l->committed_us > l->stall_us)
+            l->stall_us = now - l->committed_us;
+        l->committed_us = now;
+    }
     for (; l->committed < to; l->committed++) {
         uint64_t us = now - l->born_us[(l->committed + 1) % WINDOW_MAX];
         if (us > l->max_us)
@@ -333,23 +363,46 @@ static long number(const char *option, const char *text, long min, long max)
     return n;
 }
 
+static _Noreturn void usage(void)
+{
+    fprintf(stderr, "usage: floor [-d DIR] [-w WINDOW] [-s SECONDS] [-v RECORD_BYTES]"
+                    " [-r TIMER_MS] [-h NETNS,ADDR -h NETNS,ADDR -h NETNS,ADDR]\n");
+    exit(2);
+}
+
+static struct host host_of(char *text)
+{
+    struct host h = {.netns = text};
+    char *comma = strchr(text, ',');
+    if (comma == NULL || inet_pton(AF_INET, comma + 1, &h.addr) != 1) {
+        fprintf(stderr, "floor: -h %s: wanted is NETNS,ADDRESS\n", text);
+        exit(2);
+    }
+    *comma = '\0';
+    return h;
+}
+
 int main(int argc, char **argv)
 {
     const char *dir = ".";
     long window = 1, seconds = 3, record = 128, timer_ms = 20;
-    for (int o; (o = getopt(argc, argv, "d:w:s:v:r:")) != -1;) {
+    struct host hosts[HOSTS];
+    int n_hosts = 0;
+    for (int i = 0; i < HOSTS; i++)
+        hosts[i] = (struct host){.addr.s_addr = htonl(INADDR_LOOPBACK)};
+    for (int o; (o = getopt(argc, argv, "d:w:s:v:r:h:")) != -1;) {
         switch (o) {
         case 'd': dir = optarg; break;
         case 'w': window = number("-w", optarg, 1, WINDOW_MAX - 1); break;
         case 's': seconds = number("-s", optarg, 1, 3600); break;
         case 'v': record = number("-v", optarg, 1, RECORD_MAX); break;
         case 'r': timer_ms = number("-r", optarg, 1, 10000); break;
-        default:
-            fprintf(stderr, "usage: floor [-d DIR] [-w WINDOW] [-s SECONDS] [-v RECORD_BYTES]"
-                            " [-r TIMER_MS]\n");
-            return 2;
+        case 'h': hosts[n_hosts++ % HOSTS] = host_of(optarg); break;
+        default: usage();
         }
     }
+    if (n_hosts != 0 && n_hosts != HOSTS)
+        usage();
     static struct leader l;
     l.window = (uint64_t)window;
     l.record_bytes = (size_t)record;
@@ -359,13 +412,14 @@ int main(int argc, char **argv)
     if (l.latency == NULL || l.batch == NULL)
         die("malloc");
     for (int i = 0; i < FOLLOWERS; i++)
-        follower_start(&l.followers[i], dir, 2 + i, l.record_bytes);
+        follower_start(&l.followers[i], &hosts[1 + i], dir, 2 + i, l.record_bytes);
     struct sockaddr_in self;
-    l.sock = socket_open(&self);
+    l.sock = socket_open(&hosts[0], &self);
     disk_open(&l.disk, dir, 1);
 
     double cpu = cpu_us(RUSAGE_SELF);
     uint64_t start = now_us();
+    l.committed_us = start;
     leader_run(&l, start + (uint64_t)seconds * 1000000);
     double took = (double)(now_us() - start) / 1e6;
     cpu = cpu_us(RUSAGE_SELF) - cpu;
@@ -375,9 +429,9 @@ int main(int argc, char **argv)
             die("kill");
     cpu += cpu_us(RUSAGE_CHILDREN);
     printf("outstanding=%ld per_s=%.0f p50_us=%" PRIu64 " p99_us=%" PRIu64 " max_us=%" PRIu64
-           " records=%" PRIu64 " cpu_us=%.2f\n",
+           " stall_us=%" PRIu64 " records=%" PRIu64 " cpu_us=%.2f\n",
            window, (double)l.committed / took, quantile_us(&l, .5), quantile_us(&l, .99), l.max_us,
-           l.committed, cpu / (double)(l.committed ? l.committed : 1));
+           l.stall_us, l.committed, cpu / (double)(l.committed ? l.committed : 1));
     free(l.latency);
     free(l.batch);
     return l.committed > 0 ? 0 : 1;

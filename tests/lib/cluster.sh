@@ -28,6 +28,8 @@ NAME=$(basename "$0" .sh)
 
 declare -A PID=()   # node -> process, of the nodes that run
 declare -A STATE=() # node -> up, paused, down
+declare -A ON=()    # node -> command in front of its daemon's (netns.sh), or nothing
+AT_EXIT=()          # commands for the end in any case, see at_exit
 HELPERS=()          # other processes started here
 NODES=0
 CONF=
@@ -77,9 +79,10 @@ end_all() {
 }
 
 on_exit() {
-    local code=$?
+    local code=$? command
     trap - EXIT
     end_all
+    for command in ${AT_EXIT[@]+"${AT_EXIT[@]}"}; do eval "$command" || :; done
     if [ "$code" != 0 ] && [ "$code" != 77 ]; then
         printf '%s: messages of the nodes and their data are kept in %s\n' "$NAME" "$WORK" >&2
         tail -n 5 "$WORK"/*.log >&2 2>/dev/null || :
@@ -90,6 +93,8 @@ on_exit() {
 }
 trap on_exit EXIT
 trap 'fail "stopped after ${SECONDS} s (limit ${TIMED-none} s)"' TERM INT
+
+at_exit() { AT_EXIT+=("$1"); }
 
 # expect CODE COMMAND...: runs it, requires that exit code; standard output goes to OUT,
 # standard error to $WORK/stderr.
@@ -138,15 +143,19 @@ free_ports() {
     fail "no $n free UDP ports found"
 }
 
-# conf_write FILE NAME NODES PORT LINE...: nodes with the ports from PORT on; the lines go into
-# [cluster].
+node_addr() { echo "127.0.0.1:$((BASE_PORT + $1 - 1))"; } # of this cluster's node
+
+# conf_write FILE NAME NODES PORT LINE...: nodes with the ports from PORT on, "": with the addresses
+# of this cluster's nodes; the lines go into [cluster].
 conf_write() {
-    local file=$1 name=$2 nodes=$3 port=$4 i
+    local file=$1 name=$2 nodes=$3 port=$4 i addr
     shift 4
     {
         printf '[cluster]\nname = %s\n' "$name"
         for ((i = 1; i <= nodes; i++)); do
-            printf 'node.%d = 127.0.0.1:%d\n' "$i" $((port + i - 1))
+            addr=127.0.0.1:$((port + i - 1))
+            [ -n "$port" ] || addr=$(node_addr "$i")
+            printf 'node.%d = %s\n' "$i" "$addr"
         done
         [ $# = 0 ] || printf '%s\n' "$@"
         printf '[node]\ndata_dir = %s/node{id}\nsocket = %s/node{id}.sock\n' "$WORK" "$WORK"
@@ -164,7 +173,7 @@ cluster() {
     mkdir -p "$WORK"
     free_ports "$NODES" "${PREFER_PORT:-}"
     CONF=$WORK/raftd.conf
-    conf_write "$CONF" "$NAME" "$NODES" "$BASE_PORT" "$@"
+    conf_write "$CONF" "$NAME" "$NODES" "" "$@"
     for ((i = 1; i <= NODES; i++)); do
         "$RAFTD" --init -c "$CONF" -i "$i" >>"$WORK/node$i.log" 2>&1 ||
             fail "raftd --init of node $i: exit $?"
@@ -180,7 +189,8 @@ ctl() {
 
 launch() { # node i without waiting for it
     local i=$1
-    "$RAFTD" -c "$CONF" -i "$i" >>"$WORK/node$i.log" 2>&1 &
+    # shellcheck disable=SC2086 # a command and its options, or nothing
+    ${ON[$i]-} "$RAFTD" -c "$CONF" -i "$i" >>"$WORK/node$i.log" 2>&1 &
     PID[$i]=$!
     STATE[$i]=up
 }

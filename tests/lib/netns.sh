@@ -1,0 +1,122 @@
+# shellcheck shell=bash
+# netns.sh: every node of the cluster on a host of its own, with links that lose what we want. Hosts
+# are network namespaces on a bridge in one more namespace; so nothing of this machine's own network
+# is touched. Needs root, iproute2 and nftables. Sourced after cluster.sh:
+#
+#     hosts 3                    hosts 1 to 3 with 10.77.0.1 to .3; then as usual: cluster 3, start_all
+#     loss 100                   each host drops 100 of 1000 datagrams that it receives; 0: none
+#     cut 1 2                    1 and 2 no longer hear each other
+#     cut_from 1 2               2 no longer hears 1; 1 still hears 2
+#     cut_off 1                  nobody hears 1, and 1 hears nobody
+#     heal                       ends all cuts; loss stays
+#     received 1                 datagrams and their bytes (with IP header) that arrived at host 1 so far
+#     on 1 COMMAND...            runs it on host 1
+#
+# Sockets of Unix are not of a network namespace: ctl works from outside. The namespaces are removed
+# at the end, and those of a run that was killed by the next run.
+
+# shellcheck disable=SC2034,SC2004 # ON is an associative array of cluster.sh
+
+HOST_PORT=7101
+HOSTS=0
+
+node_addr() { # as cluster.sh's, and in its place
+    echo "10.77.0.$1:$HOST_PORT"
+}
+
+host_ns() { echo "raftd-$$-$1"; }
+
+on() {
+    local i=$1
+    shift
+    nsenter --net="/run/netns/$(host_ns "$i")" "$@"
+}
+
+hosts_remove() { # PID: those of that process
+    local ns
+    for ns in /run/netns/raftd-"$1"-*; do
+        [ ! -e "$ns" ] || ip netns del "${ns##*/}"
+    done
+}
+
+hosts_leftovers() {
+    local ns pid
+    for ns in /run/netns/raftd-*; do
+        pid=${ns#*/raftd-}
+        pid=${pid%%-*}
+        [ ! -e "$ns" ] || [ -e "/proc/$pid" ] || hosts_remove "$pid"
+    done
+}
+
+# hosts N: makes them. Skips the script where that is not possible.
+hosts() {
+    local i bridge
+    [ "$(id -u)" = 0 ] || skip "network namespaces need root"
+    for i in ip nft nsenter; do
+        command -v "$i" >/dev/null || skip "no $i"
+    done
+    hosts_leftovers
+    at_exit 'hosts_remove $$'
+    bridge=$(host_ns bridge)
+    ip netns add "$bridge" 2>"$WORK.err" || skip "no network namespaces: $(cat "$WORK.err")"
+    rm -f "$WORK.err"
+    ip -n "$bridge" link add br0 type bridge
+    ip -n "$bridge" link set br0 up
+    for ((i = 1; i <= $1; i++)); do
+        ip netns add "$(host_ns "$i")"
+        ip -n "$bridge" link add "v$i" type veth peer name eth0 netns "$(host_ns "$i")"
+        ip -n "$bridge" link set "v$i" master br0 up
+        ip -n "$(host_ns "$i")" addr add "10.77.0.$i/24" dev eth0
+        ip -n "$(host_ns "$i")" link set eth0 up
+        ip -n "$(host_ns "$i")" link set lo up
+        ON[$i]="nsenter --net=/run/netns/$(host_ns "$i")"
+        on "$i" nft -f - <<END
+table inet link {
+    counter arrived { }
+    chain cuts { }
+    chain loss { }
+    chain input {
+        type filter hook input priority 0
+        iifname "eth0" meta l4proto udp counter name arrived
+        iifname "eth0" meta l4proto udp jump cuts
+        iifname "eth0" meta l4proto udp jump loss
+    }
+}
+END
+    done
+    HOSTS=$1
+}
+
+loss() { # of 1000
+    local i
+    for ((i = 1; i <= HOSTS; i++)); do
+        on "$i" nft flush chain inet link loss
+        [ "$1" = 0 ] || on "$i" nft add rule inet link loss numgen random mod 1000 '<' "$1" drop
+    done
+}
+
+cut_from() { # FROM TO
+    on "$2" nft add rule inet link cuts ip saddr "10.77.0.$1" drop
+}
+
+cut() {
+    cut_from "$1" "$2"
+    cut_from "$2" "$1"
+}
+
+cut_off() {
+    local i
+    for ((i = 1; i <= HOSTS; i++)); do
+        [ "$i" = "$1" ] || cut "$1" "$i"
+    done
+}
+
+heal() {
+    local i
+    for ((i = 1; i <= HOSTS; i++)); do on "$i" nft flush chain inet link cuts; done
+}
+
+received() {
+    on "$1" nft list counter inet link arrived |
+        sed -n 's/.*packets \([0-9]*\) bytes \([0-9]*\).*/\1 \2/p'
+}
