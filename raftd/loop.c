@@ -284,6 +284,8 @@ static void fill_status(struct loop *l, struct status *s)
     s->disk_bytes = d.bytes_written;
     const struct udp_counters *u = udp_counters(l->udp);
     s->send_lost = u->lost;
+    s->send_too_big = u->too_big;
+    s->rxq_drops = u->rxq_drops;
     s->drops[DROP_LONG] += u->truncated;
 }
 

@@ -18,7 +18,23 @@ const char *drop_name(enum drop d)
     case DROP_MISDIRECTED: return "misdirected";
     case DROP_MALFORMED: return "malformed";
     case DROP_STREAM: return "stream";
+    case DROP_UNAUTHENTIC: return "unauthentic";
+    case DROP_REPLAY: return "replay";
+    case DROP_NO_SESSION: return "no_session";
+    case DROP_STALE: return "stale";
     case DROP_COUNT: break;
+    }
+    return "?";
+}
+
+const char *status_session_name(enum status_session session)
+{
+    switch (session) {
+    case STATUS_SESSION_NONE: return "none";
+    case STATUS_SESSION_PLAIN: return "plain";
+    case STATUS_SESSION_HANDSHAKE: return "handshake";
+    case STATUS_SESSION_ESTABLISHED: return "established";
+    case STATUS_SESSION_WRONG_KEY: return "wrong_key";
     }
     return "?";
 }
@@ -58,6 +74,11 @@ static int64_t age_ms(uint64_t now_us, uint64_t then_us)
     return then_us < now_us ? (int64_t)((now_us - then_us) / 1000) : 0;
 }
 
+static void peer_number(struct text *t, unsigned id, const char *key, uint64_t value)
+{
+    line(t, "peer.%u.%s=%" PRIu64 "\n", id, key, value);
+}
+
 static void print_peer(struct text *t, const struct status *s, const struct status_peer *p,
                        uint64_t now_us)
 {
@@ -68,10 +89,46 @@ static void print_peer(struct text *t, const struct status *s, const struct stat
         line(t, "peer.%u.match_index=%" PRIu64 "\n", id, p->match_index);
     }
     line(t, "peer.%u.last_heard_ms=%" PRId64 "\n", id, age_ms(now_us, p->heard_us));
-    line(t, "peer.%u.rtt_us=%" PRIu64 "\n", id, p->rtt_us);
-    line(t, "peer.%u.datagrams_sent=%" PRIu64 "\n", id, p->sent);
-    line(t, "peer.%u.datagrams_received=%" PRIu64 "\n", id, p->received);
-    line(t, "peer.%u.resent_bytes=%" PRIu64 "\n", id, p->resent_bytes);
+    line(t, "peer.%u.session=%s\n", id, status_session_name(p->session));
+    line(t, "peer.%u.session_age_ms=%" PRId64 "\n", id, age_ms(now_us, p->session_us));
+    if (p->session_key_id != 0)
+        line(t, "peer.%u.session_key_id=%08" PRIx32 "\n", id, p->session_key_id);
+    peer_number(t, id, "rtt_us", p->rtt_us);
+    peer_number(t, id, "rtt_min_us", p->rtt_min_us);
+    peer_number(t, id, "loss_in_permille", p->loss_in_permille);
+    peer_number(t, id, "loss_out_permille", p->loss_out_permille);
+    peer_number(t, id, "window_bytes", p->window_bytes);
+    peer_number(t, id, "in_flight_bytes", p->in_flight_bytes);
+    peer_number(t, id, "datagram_bytes", p->datagram_bytes);
+    peer_number(t, id, "datagrams_sent", p->sent);
+    peer_number(t, id, "datagrams_received", p->received);
+    peer_number(t, id, "resent_bytes", p->resent_bytes);
+    peer_number(t, id, "resent_datagrams", p->resent_datagrams);
+    for (int d = 0; d < DROP_COUNT; d++)
+        if (p->drops[d] != 0)
+            line(t, "peer.%u.drop.%s=%" PRIu64 "\n", id, drop_name((enum drop)d), p->drops[d]);
+}
+
+/* What each voter hears of each other. */
+static void print_links(struct text *t, const struct status *s, uint64_t now_us)
+{
+    unsigned n = s->n_links < RAFT_VOTERS_MAX ? s->n_links : RAFT_VOTERS_MAX;
+    for (unsigned i = 0; i < n; i++) {
+        const struct status_link *from = &s->links[i];
+        int64_t age = age_ms(now_us, from->at_us);
+        bool known = age >= 0 && age < STATUS_LINK_LASTS_MS;
+        for (unsigned k = 0; k < n; k++) {
+            unsigned id = s->links[k].id;
+            if (k == i)
+                continue;
+            if (!known)
+                line(t, "link.%u.%u=unknown\n", from->id, id);
+            else if (from->heard[k] == STATUS_LINK_SILENT)
+                line(t, "link.%u.%u=silent\n", from->id, id);
+            else
+                line(t, "link.%u.%u=%u\n", from->id, id, from->heard[k]);
+        }
+    }
 }
 
 size_t status_print(const struct status *s, uint64_t now_us, char *buf, size_t cap)
@@ -107,9 +164,12 @@ size_t status_print(const struct status *s, uint64_t now_us, char *buf, size_t c
     number(&t, "datagrams_sent", s->datagrams_sent);
     number(&t, "datagrams_received", s->datagrams_received);
     number(&t, "send_lost", s->send_lost);
+    number(&t, "send_too_big", s->send_too_big);
+    number(&t, "rxq_drops", s->rxq_drops);
     for (int d = 0; d < DROP_COUNT; d++)
         line(&t, "drop.%s=%" PRIu64 "\n", drop_name((enum drop)d), s->drops[d]);
     for (unsigned i = 0; i < s->n_peers && i < RAFT_VOTERS_MAX; i++)
         print_peer(&t, s, &s->peers[i], now_us);
+    print_links(&t, s, now_us);
     return t.len;
 }

@@ -20,20 +20,59 @@ enum drop {
     DROP_MISDIRECTED, /* meant for another node */
     DROP_MALFORMED,   /* frames do not parse */
     DROP_STREAM,      /* log or relay bytes that contradict what is known: bad record, bad range */
+    DROP_UNAUTHENTIC, /* sealed with another key, forged, or damaged on the way */
+    DROP_REPLAY,      /* a sealed datagram that was taken before, or one too far behind to tell */
+    DROP_NO_SESSION,  /* sealed for a session that is over or never was */
+    DROP_STALE,       /* a handshake message of the past: answered at most with a challenge */
     DROP_COUNT,
 };
 
 const char *drop_name(enum drop d); /* "short", "long", ... */
 
+/* What protects the datagrams between this node and a peer. */
+enum status_session {
+    STATUS_SESSION_NONE,        /* nothing was heard yet: nothing can be sent but greetings */
+    STATUS_SESSION_PLAIN,       /* no key_file: neither secret nor safe from forgery */
+    STATUS_SESSION_HANDSHAKE,   /* under way */
+    STATUS_SESSION_ESTABLISHED, /* sealed */
+    STATUS_SESSION_WRONG_KEY,   /* the peer speaks, but with a key that is none of ours */
+};
+
+const char *status_session_name(enum status_session session); /* "none", "plain", ... */
+
+/* Loss and round trips are measured by this node. */
 struct status_peer {
     uint16_t id;
     char addr[64];              /* as configured */
     enum raft_peer_state state; /* meaningful on a leader */
     uint64_t match_index;       /* meaningful on a leader */
     uint64_t heard_us;          /* last datagram accepted from it, 0 = never */
-    uint64_t rtt_us;            /* smoothed, 0 = no sample yet */
-    uint64_t sent, received;    /* datagrams */
-    uint64_t resent_bytes;      /* of the log stream to it */
+    enum status_session session;
+    uint64_t session_us;     /* when it came into this state, 0 = never */
+    uint32_t session_key_id; /* which key, to compare: tells nothing about it; 0 = none */
+    uint64_t rtt_us;         /* smoothed, 0 = no sample yet */
+    uint64_t rtt_min_us;     /* of the last minute or so, 0 = no sample yet */
+    uint32_t loss_in_permille, loss_out_permille; /* of datagrams from it and to it */
+    uint64_t window_bytes;                        /* congestion window of the log stream to it */
+    uint64_t in_flight_bytes;                     /* of that stream: sent, neither acked nor lost */
+    uint64_t sent, received;                      /* datagrams */
+    uint64_t resent_bytes, resent_datagrams;      /* of the log stream to it */
+    uint32_t datagram_bytes;                      /* largest that its path is known to pass */
+    uint64_t drops[DROP_COUNT];                   /* of datagrams from its address */
+};
+
+enum {
+    STATUS_LINK_SILENT = 255,     /* in `heard`: nothing was heard lately */
+    STATUS_LINK_LASTS_MS = 10000, /* an older row tells nothing about now: it counts as unknown */
+};
+
+/* What one voter told about whom it hears. */
+struct status_link {
+    uint16_t id;    /* of that voter */
+    uint64_t at_us; /* when it told so, 0 = never; our own row: now */
+    /* By the voters' places in ascending order of their ids, that is, in `links`: loss in percent
+     * of what comes from it, or STATUS_LINK_SILENT. Its own place means nothing. */
+    uint8_t heard[RAFT_VOTERS_MAX];
 };
 
 struct status {
@@ -57,12 +96,19 @@ struct status {
     uint8_t disk_full;        /* 1: entries wait for room; new writes here are refused */
     uint64_t disk_pending_us; /* age of the batch in flight, 0 = none */
     uint64_t datagrams_sent, datagrams_received, send_lost; /* send_lost: refused by the kernel */
-    uint64_t drops[DROP_COUNT];
+    uint64_t send_too_big; /* refused by the kernel: longer than the device sends */
+    uint64_t rxq_drops; /* lost in our own receive queue: this box is too slow, not the network */
+    uint64_t drops[DROP_COUNT];                /* all of them, also of strangers */
+    struct status_link links[RAFT_VOTERS_MAX]; /* all voters, ascending by id */
+    unsigned n_links;
 };
 
-enum { STATUS_TEXT_MAX_BYTES = 8192 }; /* all lines of 9 nodes fit with room to spare */
+/* All lines of 9 nodes, each at its longest. */
+enum { STATUS_TEXT_MAX_BYTES = 16384 };
 
-/* key=value lines into buf; returns the length. `now_us` gives the ages. */
+/* key=value lines into buf; returns the length. `now_us` gives the ages. Lines that do not fit are
+ * left out. A peer's drops are shown where they are not zero. link.A.B is what A hears of B: loss
+ * in percent, "silent" or "unknown". */
 size_t status_print(const struct status *s, uint64_t now_us, char *buf, size_t cap);
 
 #endif

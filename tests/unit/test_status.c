@@ -37,7 +37,24 @@ static void fill(struct status *s)
     s->peers[0] = (struct status_peer){.id = 1, .addr = "192.0.2.1:7100", .match_index = 41};
     s->peers[0].state = RAFT_PEER_REPLICATE;
     s->peers[0].heard_us = 99 * 1000000;
+    s->peers[0].session = STATUS_SESSION_ESTABLISHED;
+    s->peers[0].session_us = 40 * 1000000;
+    s->peers[0].session_key_id = 0xab01;
+    s->peers[0].rtt_min_us = 210;
+    s->peers[0].loss_in_permille = 303;
+    s->peers[0].loss_out_permille = 7;
+    s->peers[0].window_bytes = 12000;
+    s->peers[0].in_flight_bytes = 3600;
+    s->peers[0].resent_datagrams = 4;
+    s->peers[0].datagram_bytes = 1452;
+    s->peers[0].drops[DROP_REPLAY] = 2;
     s->peers[1] = (struct status_peer){.id = 3, .addr = "[2001:db8::3]:7100"};
+    s->rxq_drops = 17;
+    s->send_too_big = 1;
+    s->n_links = 3;
+    s->links[0] = (struct status_link){.id = 1, .at_us = 91 * 1000000, .heard = {0, 0, 30}};
+    s->links[1] = (struct status_link){.id = 2, .at_us = 99 * 1000000, .heard = {100, 9, 255}};
+    s->links[2] = (struct status_link){.id = 3, .at_us = 90 * 1000000};
     s->drops[DROP_CHECKSUM] = 5;
     s->disk_full = 1;
     s->disk_pending_us = 12345;
@@ -76,10 +93,36 @@ static void test_lines(void **state)
         "peer.1.state=replicate\n",
         "peer.1.last_heard_ms=1000\n",
         "peer.3.last_heard_ms=-1\n",
+        "rxq_drops=17\n",
+        "send_too_big=1\n",
+        "drop.no_session=0\n",
+        "peer.1.session=established\n",
+        "peer.1.session_age_ms=60000\n",
+        "peer.1.session_key_id=0000ab01\n",
+        "peer.1.rtt_min_us=210\n",
+        "peer.1.loss_in_permille=303\n",
+        "peer.1.loss_out_permille=7\n",
+        "peer.1.window_bytes=12000\n",
+        "peer.1.in_flight_bytes=3600\n",
+        "peer.1.datagram_bytes=1452\n",
+        "peer.1.resent_datagrams=4\n",
+        "peer.1.drop.replay=2\n",
+        "peer.3.session=none\n",
+        "peer.3.session_age_ms=-1\n",
+        "link.1.2=0\n",
+        "link.1.3=30\n",
+        "link.2.1=100\n",
+        "link.2.3=silent\n",
+        "link.3.1=unknown\n", /* told too long ago */
+        "link.3.2=unknown\n",
         "peer.3.addr=[2001:db8::3]:7100\n",
     };
     for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
         has(text, lines[i]);
+    static const char *const absent[] = {"peer.1.drop.short=", "peer.3.drop.",
+                                         "link.1.1=", "peer.3.session_key_id="};
+    for (size_t i = 0; i < sizeof(absent) / sizeof(absent[0]); i++)
+        assert_null(strstr(text, absent[i]));
     s.role = RAFT_FOLLOWER;
     s.peers[0].heard_us = 101 * 1000000; /* clocks of two CPUs differ by a little */
     text[status_print(&s, 100 * 1000000, text, sizeof(text) - 1)] = '\0';
@@ -96,15 +139,17 @@ static void test_bounds(void **state)
     memset(s.cluster, 'c', sizeof(s.cluster)); /* no zero byte */
     s.role = RAFT_LEADER;
     s.why = RAFT_WHY_SILENCE;
-    s.n_peers = UINT32_MAX;
+    s.n_peers = s.n_links = UINT32_MAX;
     for (int i = 0; i < RAFT_VOTERS_MAX; i++) {
         memset(s.peers[i].addr, 'a', sizeof(s.peers[i].addr));
         s.peers[i].state = RAFT_PEER_REPLICATE;
+        s.peers[i].session = STATUS_SESSION_ESTABLISHED;
+        s.links[i].at_us = i == 0 ? UINT64_MAX : 0; /* "unknown" is the longest */
     }
     char text[STATUS_TEXT_MAX_BYTES];
     size_t len = status_print(&s, UINT64_MAX, text, sizeof(text));
     assert_true(len > 2000 && len < sizeof(text));
-    for (size_t cap = 0; cap <= len + 1; cap++) {
+    for (size_t cap = 0; cap <= len + 1; cap += cap < 300 ? 1 : 7) {
         char *small = malloc(cap ? cap : 1);
         assert_non_null(small);
         size_t n = status_print(&s, UINT64_MAX, small, cap);
@@ -115,9 +160,13 @@ static void test_bounds(void **state)
     }
 }
 
-static void test_drop_names(void **state)
+static void test_names(void **state)
 {
     (void)state;
+    for (int a = 0; a <= STATUS_SESSION_WRONG_KEY; a++)
+        for (int b = 0; b <= a; b++)
+            assert_true((strcmp(status_session_name((enum status_session)a),
+                                status_session_name((enum status_session)b)) == 0) == (a == b));
     for (int a = 0; a < DROP_COUNT; a++)
         for (int b = 0; b <= a; b++)
             assert_true((strcmp(drop_name((enum drop)a), drop_name((enum drop)b)) == 0) ==
@@ -129,7 +178,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_lines),
         cmocka_unit_test(test_bounds),
-        cmocka_unit_test(test_drop_names),
+        cmocka_unit_test(test_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
