@@ -68,7 +68,8 @@ void node_datagram(struct node *n, uint64_t now, int from_slot, uint8_t *buf, si
         drop(n, slot, DROP_MALFORMED);
         return;
     }
-    (void)link_received(&n->peers[slot].link, now, &h);
+    if (link_received(&n->peers[slot].link, now, &h))
+        raft_pto(&n->raft, slot, rtt_pto(&n->peers[slot].link.rtt, 0, 0, 0));
 
     struct wire_reader r;
     struct wire_frame f;

@@ -55,6 +55,8 @@ static const char *check_log(const struct raft *r)
 
 static const char *check_role(const struct raft *r)
 {
+    for (unsigned i = 0; i < r->n_peers; i++)
+        CHECK(r->peers[i].pto != 0, "a peer is asked again without a pause");
     bool follower = r->role == RAFT_FOLLOWER, leader = r->role == RAFT_LEADER;
     CHECK(leader == (r->leader == r->cfg.id), "leader of itself without the role");
     CHECK(r->leader == 0 || is_voter(r, r->leader), "the leader is no voter");

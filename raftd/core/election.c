@@ -53,7 +53,7 @@ void raft_election_step_down(struct raft *r, raft_time now, uint64_t term, enum 
     r->role = RAFT_FOLLOWER;
     r->leader = 0;
     r->n_reads = 0; /* other nodes' reads: they ask again, the next leader */
-    r->read_sent = 0;
+    raft_try_reset(&r->read_try);
     raft_repl_forget_acks(r);
     if (was_leader)
         raft_election_reset_timer(r, now);
@@ -70,11 +70,11 @@ bool raft_election_heard_leader(struct raft *r, raft_time now, uint16_t from)
         raft_election_step_down(r, now, r->term, RAFT_WHY_OTHER_LEADER);
     if (r->leader == 0) {
         r->leader = from;
-        r->read_sent = 0; /* reads that wait go to this leader now */
+        raft_try_reset(&r->read_try); /* reads that wait go to this leader now */
     }
     r->leader_heard = now;
     r->tries = 0;
-    r->ping_sent = 0;
+    raft_try_reset(&r->ping_try);
     raft_election_reset_timer(r, now);
     return true;
 }
@@ -154,8 +154,8 @@ static void campaign(struct raft *r, raft_time now, enum raft_role role, struct 
     r->role = role;
     r->leader = 0; /* else all others would be refused on its behalf */
     r->campaign++;
-    r->vote_sent = 0;
     for (unsigned i = 0; i < r->n_peers; i++) {
+        raft_try_reset(&r->peers[i].vote_try);
         r->peers[i].vote_answered = false;
         r->peers[i].vote_granted = false;
     }
@@ -229,50 +229,47 @@ static raft_time ping_due_at(const struct raft *r)
 {
     if (r->role != RAFT_FOLLOWER || r->leader == 0)
         return RAFT_NEVER;
-    if (r->ping_sent != 0)
-        return r->ping_sent + r->cfg.retry;
+    if (r->ping_try.sent != 0)
+        return r->ping_try.due;
     return r->leader_heard + (r->election_deadline - r->leader_heard) / 2;
 }
 
-static bool vote_unanswered(const struct raft *r)
+/* Not while its own term and vote are on their way to the disk: a request that can't leave yet is no
+ * try. */
+static bool vote_wanted(const struct raft *r, const struct raft_peer *p)
 {
-    if (r->role != RAFT_PRE_CANDIDATE && r->role != RAFT_CANDIDATE)
-        return false;
-    for (unsigned i = 0; i < r->n_peers; i++) {
-        if (!r->peers[i].vote_answered)
-            return true;
-    }
-    return false;
+    return (r->role == RAFT_PRE_CANDIDATE || r->role == RAFT_CANDIDATE) && !p->vote_answered &&
+           raft_hard_state_durable(r);
 }
 
-/* Requests are repeated often, since on a bad link one of four datagrams of an election is lost; but
- * a node that campaigns on and on without ever hearing a leader is cut off, from all or just from
- * the leader, and asks only once or twice in each campaign. */
-static raft_time vote_interval(const struct raft *r)
+static void ask_vote(struct raft *r, raft_time now, struct raft_peer *p)
 {
-    return r->tries <= RAFT_EAGER_CAMPAIGNS ? r->cfg.retry : r->cfg.election_timeout;
+    struct raft_msg m = {.type = RAFT_MSG_VOTE_REQ, .to = p->id};
+    m.vote_req.pre = r->role == RAFT_PRE_CANDIDATE;
+    m.vote_req.campaign = r->campaign;
+    m.vote_req.vote_term = r->term + m.vote_req.pre;
+    m.vote_req.last_index = r->last_index;
+    m.vote_req.last_term = raft_term_at(r, r->last_index);
+    raft_try_sent(r, now, p, &p->vote_try);
+    /* On a bad link one of four datagrams of an election is lost, so they are repeated; but a node
+     * that campaigns on and on without ever hearing a leader is cut off, from all or just from the
+     * leader, and asks only once or twice in each campaign. */
+    if (r->tries > RAFT_EAGER_CAMPAIGNS)
+        p->vote_try.due = now + r->cfg.election_timeout;
+    raft_emit(r, &m);
 }
 
 void raft_election_flush(struct raft *r, raft_time now)
 {
     if (now >= ping_due_at(r)) {
         struct raft_msg m = {.type = RAFT_MSG_PING, .to = r->leader};
-        r->ping_sent = now;
+        const struct raft_peer *leader = &r->peers[raft_peer_slot(r, r->leader)];
+        raft_try_sent(r, now, leader, &r->ping_try);
         raft_emit(r, &m);
     }
-    if (!vote_unanswered(r) || now < raft_due_at(r->vote_sent, vote_interval(r)))
-        return;
-    r->vote_sent = now;
     for (unsigned i = 0; i < r->n_peers; i++) {
-        if (r->peers[i].vote_answered)
-            continue;
-        struct raft_msg m = {.type = RAFT_MSG_VOTE_REQ, .to = r->peers[i].id};
-        m.vote_req.pre = r->role == RAFT_PRE_CANDIDATE;
-        m.vote_req.campaign = r->campaign;
-        m.vote_req.vote_term = r->term + m.vote_req.pre;
-        m.vote_req.last_index = r->last_index;
-        m.vote_req.last_term = raft_term_at(r, r->last_index);
-        raft_emit(r, &m);
+        if (vote_wanted(r, &r->peers[i]) && now >= r->peers[i].vote_try.due)
+            ask_vote(r, now, &r->peers[i]);
     }
 }
 
@@ -281,7 +278,9 @@ raft_time raft_election_deadline(const struct raft *r)
     if (r->role == RAFT_LEADER)
         return RAFT_NEVER;
     raft_time t = raft_min(r->election_deadline, ping_due_at(r));
-    if (vote_unanswered(r))
-        t = raft_min(t, raft_due_at(r->vote_sent, vote_interval(r)));
+    for (unsigned i = 0; i < r->n_peers; i++) {
+        if (vote_wanted(r, &r->peers[i]))
+            t = raft_min(t, r->peers[i].vote_try.due);
+    }
     return t;
 }

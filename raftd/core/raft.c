@@ -33,8 +33,10 @@ void raft_init(struct raft *r, const struct raft_config *cfg, const struct raft_
     r->ack_by = RAFT_NEVER;
     r->campaign = (uint64_t)cfg->boot << 32; /* answers to an earlier process don't count */
     for (unsigned i = 0; i < cfg->n_voters; i++) {
-        if (cfg->voters[i] != cfg->id)
-            r->peers[r->n_peers++].id = cfg->voters[i];
+        if (cfg->voters[i] == cfg->id)
+            continue;
+        r->peers[r->n_peers].id = cfg->voters[i];
+        r->peers[r->n_peers++].pto = cfg->retry;
     }
     r->rng = cfg->seed;
     raft_election_reset_timer(r, now);
@@ -104,6 +106,22 @@ void raft_emit(struct raft *r, struct raft_msg *m)
         put(r->after_msgs, &r->n_after, m);
 }
 
+void raft_pto(struct raft *r, unsigned peer, raft_time pto)
+{
+    assert(peer < r->n_peers);
+    r->peers[peer].pto = raft_max(pto, 1);
+}
+
+void raft_try_sent(const struct raft *r, raft_time now, const struct raft_peer *p,
+                   struct raft_try *t)
+{
+    raft_time wait = p->pto;
+    for (uint64_t k = RAFT_PLAIN_TRIES; k <= t->sent && wait < r->cfg.heartbeat; k++)
+        wait *= 2;
+    t->sent++;
+    t->due = now + raft_min(wait, r->cfg.heartbeat);
+}
+
 /* -------------------------------------------------------------------------------------- step */
 
 /* A message or stream data of another voter. */
@@ -121,8 +139,12 @@ static bool accept_sender(struct raft *r, uint16_t from, uint64_t term)
  * only asks for votes, or speaks of another term, does not hear it. */
 static void heard(struct raft *r, raft_time now, uint16_t from, uint64_t term)
 {
-    if (r->role != RAFT_LEADER || term == r->term)
-        r->peers[raft_peer_slot(r, from)].heard = now;
+    struct raft_peer *p = &r->peers[raft_peer_slot(r, from)];
+    if (r->role == RAFT_LEADER && term != r->term)
+        return;
+    if (now >= p->heard + r->cfg.election_timeout) /* it is back: no backoff of its absence */
+        raft_try_reset(&p->probe_try);
+    p->heard = now;
 }
 
 /* The rule for terms (figure 3.1, rules for all servers). True if it is of the current term, which

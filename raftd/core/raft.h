@@ -121,7 +121,7 @@ struct raft_config {
     unsigned n_voters;                /* 1..RAFT_VOTERS_MAX */
     raft_time election_timeout;       /* T: timeouts are random in [T, 2T) (section 9.3) */
     raft_time heartbeat;              /* silence after which a leader sends a LEAD, about T/3 */
-    raft_time retry;                  /* resend of unanswered votes, probes, reads, about T/8 */
+    raft_time retry;                  /* a peer's PTO until raft_pto() is told better, about T/8 */
     /* A follower waits this long for its disk before it acknowledges reception alone. */
     raft_time ack_delay;
     /* A leader whose batch is in flight this long steps down. (A follower whose batch is in flight
@@ -282,10 +282,18 @@ struct raft_ready {
     uint64_t read_index;
 };
 
-/* What this node knows of another voter. Read-only outside the core. All but id, heard and vote_*
- * have a meaning on a leader only. */
+/* A message that is sent again until it is answered: after 1, 1, 1, 2, 4 ... times the peer's PTO,
+ * at most each heartbeat. A lossy link costs a round trip or two, a dead peer no storm. */
+struct raft_try {
+    raft_time due; /* send it (again) then; 0 = now */
+    uint64_t sent; /* times in a row, without an answer */
+};
+
+/* What this node knows of another voter. Read-only outside the core. All but id, pto, heard and
+ * vote_* have a meaning on a leader only. */
 struct raft_peer {
     uint16_t id;
+    raft_time pto; /* see raft_pto(). Invariant: never 0 */
     enum raft_peer_state state;
     uint64_t match_index; /* durable there and equal to ours. Invariant: <= last_index */
     uint64_t base_index;  /* REPLICATE: the stream starts after it. Invariant: <= last_index */
@@ -294,12 +302,14 @@ struct raft_peer {
     uint32_t epoch;       /* REPLICATE: probe that matched; else 0. Invariant: 0 or == probe */
     uint32_t boot;        /* process that answered that probe */
     uint64_t probe_index; /* PROBE: prev_index asked for */
-    raft_time probe_sent; /* 0 = send now */
-    uint64_t round;       /* highest round acknowledged in this term. Invariant: <= our round */
+    struct raft_try probe_try;
+    uint64_t round; /* highest round acknowledged in this term. Invariant: <= our round */
+    struct raft_try round_try; /* the LEADs for raft.read_round */
     /* Newest message but requests for votes, at a leader of its own term only; 0 = never. */
     raft_time heard;
     raft_time lead_sent; /* last LEAD to it; 0 = send now */
-    bool vote_answered;  /* this campaign needs no more of it (repeated answers count once) */
+    struct raft_try vote_try;
+    bool vote_answered; /* this campaign needs no more of it (repeated answers count once) */
     bool vote_granted;
 };
 
@@ -357,8 +367,8 @@ struct raft {
 
     /* Follower. */
     raft_time election_deadline;
-    raft_time leader_heard; /* last sign of life of the current term's leader; 0 = none in it */
-    raft_time ping_sent;    /* since leader_heard; 0 = none */
+    raft_time leader_heard;   /* last sign of life of the current term's leader; 0 = none in it */
+    struct raft_try ping_try; /* since leader_heard; the first at half of the timeout */
     uint64_t verified;      /* our log equals the leader's up to here (this term). <= last_index */
     uint64_t leader_commit; /* highest commit index heard; a fact of the cluster, never falls */
     uint32_t epoch;         /* of the leader's stream to us, 0 = none. Invariant: 0 or probe_seen */
@@ -370,8 +380,7 @@ struct raft {
 
     /* Candidate and pre-candidate. */
     uint64_t campaign;
-    uint32_t tries;      /* PreVote rounds since a leader was heard */
-    raft_time vote_sent; /* 0 = send now */
+    uint32_t tries; /* PreVote rounds since a leader was heard */
 
     /* The other voters. */
     struct raft_peer peers[RAFT_VOTERS_MAX - 1];
@@ -383,14 +392,13 @@ struct raft {
     uint32_t next_probe;
     struct raft_read reads[RAFT_READS_MAX]; /* oldest first */
     unsigned n_reads;
-    uint64_t read_round;       /* first round of the last LEADs to all peers for reads */
-    raft_time read_round_sent; /* when those left */
+    uint64_t read_round; /* first round of the last LEADs to all peers for reads */
 
     /* Reads asked for here. */
-    uint64_t read_want;  /* newest req of RAFT_EV_READ */
-    uint64_t read_done;  /* newest req answered */
-    raft_time read_sent; /* follower: READ_REQ last sent; 0 = send now */
-    bool read_ready;     /* an answer for the next raft_ready() */
+    uint64_t read_want;       /* newest req of RAFT_EV_READ */
+    uint64_t read_done;       /* newest req answered */
+    struct raft_try read_try; /* follower: READ_REQ */
+    bool read_ready;          /* an answer for the next raft_ready() */
     uint64_t read_ready_index;
 
     struct raft_msg now_msgs[RAFT_MSGS_MAX];
@@ -417,6 +425,11 @@ void raft_grow_runs(struct raft *r, struct raft_run *runs, size_t cap_runs);
 
 /* Takes one event. `edit` is always filled. */
 void raft_step(struct raft *r, raft_time now, const struct raft_event *ev, struct raft_edit *edit);
+
+/* Tells how long peers[peer] may take to answer before a message is sent to it again (probe timeout,
+ * PTO: smoothed round trip and four times its variation, RFC 9002, 6.2.1). In use from the next
+ * message on. Votes, probes, pings, rounds of reads and relayed reads go by it. */
+void raft_pto(struct raft *r, unsigned peer, raft_time pto);
 
 /* Fills `rd` with all there is to do. Calling it twice without raft_advance() gives the same. After
  * a raft_step() an earlier `rd` is void: call raft_ready() again before raft_advance(). */

@@ -60,7 +60,7 @@ void raft_read_on_read(struct raft *r, uint64_t req)
 {
     assert(req > r->read_want);
     r->read_want = req;
-    r->read_sent = 0;
+    raft_try_reset(&r->read_try);
     if (r->role == RAFT_LEADER)
         add_read(r, r->cfg.id, req);
 }
@@ -68,7 +68,6 @@ void raft_read_on_read(struct raft *r, uint64_t req)
 void raft_read_start(struct raft *r)
 {
     r->read_round = 0;
-    r->read_round_sent = 0;
     if (r->read_want != r->read_done)
         add_read(r, r->cfg.id, r->read_want);
 }
@@ -118,41 +117,24 @@ void raft_read_settle(struct raft *r)
     r->n_reads = kept;
 }
 
-/* Lowest and highest round that some read still needs; false if none does. */
-static bool needed_rounds(const struct raft *r, uint64_t *low, uint64_t *high)
+/* Lowest round that some read still needs, UINT64_MAX if none does. */
+static uint64_t needed_round(const struct raft *r)
 {
     uint64_t confirmed = r->n_reads == 0 ? 0 : confirmed_round(r);
-    *low = UINT64_MAX;
-    *high = 0;
+    uint64_t low = UINT64_MAX;
     for (unsigned i = 0; i < r->n_reads; i++) {
-        if (r->reads[i].need > confirmed) {
-            *low = raft_min(*low, r->reads[i].need);
-            *high = raft_max(*high, r->reads[i].need);
-        }
+        if (r->reads[i].need > confirmed)
+            low = raft_min(low, r->reads[i].need);
     }
-    return *high != 0;
+    return low;
 }
 
-bool raft_read_unconfirmed(const struct raft *r)
+enum raft_round raft_read_round(const struct raft *r)
 {
-    uint64_t low, high;
-    return needed_rounds(r, &low, &high);
-}
-
-/* One round at a time, so that many reads share it; a lost one is followed by a new one. */
-static raft_time round_due_at(const struct raft *r)
-{
-    uint64_t low, high;
-    if (!needed_rounds(r, &low, &high))
-        return RAFT_NEVER;
-    if (low <= r->read_round)
-        return raft_due_at(r->read_round_sent, r->cfg.retry);
-    return 0;
-}
-
-bool raft_read_round_due(const struct raft *r, raft_time now)
-{
-    return now >= round_due_at(r);
+    uint64_t need = needed_round(r);
+    if (need == UINT64_MAX)
+        return RAFT_ROUND_NONE;
+    return need > r->read_round ? RAFT_ROUND_START : RAFT_ROUND_OPEN;
 }
 
 static bool relay_wanted(const struct raft *r)
@@ -162,17 +144,15 @@ static bool relay_wanted(const struct raft *r)
 
 void raft_read_flush(struct raft *r, raft_time now)
 {
-    if (!relay_wanted(r) || now < raft_due_at(r->read_sent, r->cfg.retry))
+    if (!relay_wanted(r) || now < r->read_try.due)
         return;
     struct raft_msg m = {.type = RAFT_MSG_READ_REQ, .to = r->leader};
     m.read_req.req = r->read_want;
-    r->read_sent = now;
+    raft_try_sent(r, now, &r->peers[raft_peer_slot(r, r->leader)], &r->read_try);
     raft_emit(r, &m);
 }
 
 raft_time raft_read_deadline(const struct raft *r)
 {
-    if (r->role == RAFT_LEADER)
-        return round_due_at(r);
-    return relay_wanted(r) ? raft_due_at(r->read_sent, r->cfg.retry) : RAFT_NEVER;
+    return relay_wanted(r) ? r->read_try.due : RAFT_NEVER;
 }

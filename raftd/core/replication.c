@@ -17,7 +17,7 @@ static void start_probe(struct raft *r, struct raft_peer *p, uint64_t prev_index
     p->state = RAFT_PEER_PROBE;
     p->probe = r->next_probe++;
     p->probe_index = prev_index;
-    p->probe_sent = 0;
+    raft_try_reset(&p->probe_try);
 }
 
 void raft_repl_start(struct raft *r, raft_time now, struct raft_edit *edit)
@@ -119,7 +119,7 @@ static void make_lead(struct raft *r, raft_time now, struct raft_peer *p, bool a
 void raft_lead(struct raft *r, raft_time now, unsigned peer, struct raft_msg *m)
 {
     assert(r->role == RAFT_LEADER && peer < r->n_peers);
-    make_lead(r, now, &r->peers[peer], raft_read_unconfirmed(r), m);
+    make_lead(r, now, &r->peers[peer], raft_read_round(r) != RAFT_ROUND_NONE, m);
 }
 
 void raft_repl_on_ping(struct raft *r, raft_time now, const struct raft_msg *m)
@@ -188,35 +188,45 @@ void raft_repl_on_ack(struct raft *r, const struct raft_msg *m)
         start_probe(r, p, p->match_index);
 }
 
-/* A peer that has been silent for long is asked at the pace of heartbeats: it may be off for weeks. */
-static raft_time probe_due_at(const struct raft *r, const struct raft_peer *p)
+static raft_time probe_due_at(const struct raft_peer *p)
 {
-    if (p->state != RAFT_PEER_PROBE)
-        return RAFT_NEVER;
-    bool alive = p->probe_sent < p->heard + r->cfg.election_timeout;
-    return raft_due_at(p->probe_sent, alive ? r->cfg.retry : r->cfg.heartbeat);
+    return p->state == RAFT_PEER_PROBE ? p->probe_try.due : RAFT_NEVER;
+}
+
+/* When the round for reads goes to this peer (again). */
+static raft_time round_due_at(const struct raft *r, const struct raft_peer *p,
+                              enum raft_round round)
+{
+    if (round == RAFT_ROUND_START)
+        return 0;
+    return round == RAFT_ROUND_OPEN && p->round < r->read_round ? p->round_try.due : RAFT_NEVER;
 }
 
 static void flush_leader(struct raft *r, raft_time now)
 {
-    bool round = raft_read_round_due(r, now);
-    if (round) {
+    enum raft_round round = raft_read_round(r);
+    if (round == RAFT_ROUND_START)
         r->read_round = r->round + 1;
-        r->read_round_sent = now;
-    }
     for (unsigned i = 0; i < r->n_peers; i++) {
         struct raft_peer *p = &r->peers[i];
         struct raft_msg m;
-        if (round || now >= raft_due_at(p->lead_sent, r->cfg.heartbeat)) {
+        bool asked = now >= round_due_at(r, p, round);
+        bool beat = now >= raft_due_at(p->lead_sent, r->cfg.heartbeat);
+        if (round == RAFT_ROUND_START)
+            raft_try_reset(&p->round_try);
+        if (asked)
+            raft_try_sent(r, now, p, &p->round_try);
+        if (asked || beat) {
             make_lead(r, now, p, true, &m);
             raft_emit(r, &m);
         }
-        if (now >= probe_due_at(r, p)) {
+        /* With the heartbeat: one datagram is enough for a peer that may be off for weeks. */
+        if (now >= probe_due_at(p) || (beat && p->state == RAFT_PEER_PROBE)) {
             m = (struct raft_msg){.type = RAFT_MSG_PROBE, .to = p->id};
             m.probe.probe = p->probe;
             m.probe.prev_index = p->probe_index;
             m.probe.prev_term = raft_term_at(r, p->probe_index);
-            p->probe_sent = now;
+            raft_try_sent(r, now, p, &p->probe_try);
             raft_emit(r, &m);
         }
     }
@@ -453,10 +463,11 @@ raft_time raft_repl_deadline(const struct raft *r)
         return r->ack_due ? 0 : r->ack_by;
     }
     raft_time t = raft_min(quorum_lost_at(r), disk_stalled_at(r));
+    enum raft_round round = raft_read_round(r);
     for (unsigned i = 0; i < r->n_peers; i++) {
         const struct raft_peer *p = &r->peers[i];
         t = raft_min(t, raft_due_at(p->lead_sent, r->cfg.heartbeat));
-        t = raft_min(t, probe_due_at(r, p));
+        t = raft_min(t, raft_min(probe_due_at(p), round_due_at(r, p, round)));
     }
     return t;
 }

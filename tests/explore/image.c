@@ -4,7 +4,7 @@
 #include <string.h>
 
 /* A change of these structs must be thought about here: does the new field belong in the image? */
-_Static_assert(offsetof(struct raft, now_msgs) == 1784 && sizeof(struct raft_peer) == 96 &&
+_Static_assert(offsetof(struct raft, now_msgs) == 2232 && sizeof(struct raft_peer) == 152 &&
                    sizeof(struct raft_msg) == 56,
                "struct raft has changed: image.c must follow");
 
@@ -184,6 +184,17 @@ void w_prepare(struct lab *l)
     }
 }
 
+static void calm(struct raft_try *t)
+{
+    t->due = t->due != 0 ? W_LATER : 0;
+    t->sent = t->due != 0;
+}
+
+static struct raft_try tried(bool sent)
+{
+    return (struct raft_try){.due = sent ? W_LATER : 0, .sent = sent};
+}
+
 /* The core compares these with now; what an action needs is set here, all else is calm: heard of
  * everybody just now, nothing due. */
 static void set_times(struct raft *r, enum w_time time)
@@ -195,14 +206,10 @@ static void set_times(struct raft *r, enum w_time time)
     r->inflight_since = time == TIME_DISK_LATE ? W_LONG_AGO : W_NOW;
     if (r->leader_heard != 0)
         r->leader_heard = heard;
-    r->ping_sent = time == TIME_PING ? W_LONG_AGO : W_NOW;
+    r->ping_try.sent = 1;
+    r->ping_try.due = time == TIME_PING ? W_NOW : W_LATER;
     r->lead_since = heard;
-    if (r->vote_sent != 0)
-        r->vote_sent = W_NOW;
-    if (r->read_sent != 0)
-        r->read_sent = W_NOW;
-    if (r->read_round_sent != 0)
-        r->read_round_sent = W_NOW;
+    calm(&r->read_try);
     if (r->ack_by != RAFT_NEVER)
         r->ack_by = W_NOW;
     for (unsigned k = 0; k < r->n_peers; k++) {
@@ -210,8 +217,9 @@ static void set_times(struct raft *r, enum w_time time)
         p->heard = heard;
         if (p->lead_sent != 0)
             p->lead_sent = W_NOW;
-        if (p->probe_sent != 0)
-            p->probe_sent = W_NOW;
+        calm(&p->probe_try);
+        calm(&p->round_try);
+        calm(&p->vote_try);
     }
 }
 
@@ -222,15 +230,22 @@ static void forget_peer(const struct raft *r, struct raft_peer *p)
         struct raft_peer kept = *p;
         memset(p, 0, sizeof *p);
         p->id = id;
+        p->pto = W_TIMEOUT / 8;
         p->heard = W_NOW;
+        p->vote_try = kept.vote_try;
         p->vote_answered = kept.vote_answered;
         p->vote_granted = kept.vote_granted;
     }
-    if (r->role != RAFT_PRE_CANDIDATE && r->role != RAFT_CANDIDATE) /* campaign() sets them */
+    if (r->role != RAFT_PRE_CANDIDATE && r->role != RAFT_CANDIDATE) { /* campaign() sets them */
         p->vote_answered = p->vote_granted = false;
-    if (p->state != RAFT_PEER_PROBE) /* start_probe() sets them */
-        p->probe_index = p->probe_sent = 0;
-    if (p->state != RAFT_PEER_REPLICATE) /* set when a probe matched */
+        p->vote_try = tried(false);
+    }
+    if (p->state != RAFT_PEER_PROBE) { /* start_probe() sets them */
+        p->probe_index = 0;
+        p->probe_try = tried(false);
+    }
+    p->round_try = tried(r->role == RAFT_LEADER); /* set when a round starts */
+    if (p->state != RAFT_PEER_REPLICATE)          /* set when a probe matched */
         p->base_index = p->base_term = p->boot = 0;
 }
 
@@ -246,14 +261,12 @@ void w_forgotten(struct raft *r)
         r->truncate_to = 0;
     r->campaign = W_CAMPAIGN;
     r->tries = 0; /* only how often votes are asked for */
-    if (r->role != RAFT_PRE_CANDIDATE && r->role != RAFT_CANDIDATE)
-        r->vote_sent = 0;
     if (r->role != RAFT_LEADER) {
         r->term_first = r->next_probe = 0;
-        r->read_round = r->read_round_sent = 0;
+        r->read_round = 0;
     }
     if (r->read_want == r->read_done)
-        r->read_sent = 0;
+        r->read_try = tried(false);
     if (!r->read_ready)
         r->read_ready_index = 0;
     r->rng = 0;
@@ -285,8 +298,9 @@ static void load_peer(const struct w_node *n, struct raft *r, unsigned slot)
     p->boot = x->boot;
     p->probe_index = x->probe_index;
     p->round = x->round;
-    p->probe_sent = x->state == RAFT_PEER_PROBE && !x->probe_unsent && x->probe != 0 ? W_NOW : 0;
+    p->probe_try = tried(x->state == RAFT_PEER_PROBE && !x->probe_unsent && x->probe != 0);
     p->lead_sent = n->role == RAFT_LEADER && !x->lead_unsent ? W_NOW : 0;
+    p->vote_try = tried(!x->vote_unsent);
     p->vote_answered = x->vote_answered;
     p->vote_granted = x->vote_granted;
     if (n->role == RAFT_LEADER && p->probe >= r->next_probe)
@@ -297,11 +311,10 @@ static void load_reads(const struct w_node *n, struct raft *r)
 {
     r->read_want = req_of(n->read_want);
     r->read_done = req_of(n->read_done);
-    r->read_sent = r->read_want != r->read_done && !n->read_unsent ? W_NOW : 0;
+    r->read_try = tried(r->read_want != r->read_done && !n->read_unsent);
     r->read_ready = n->read_ready;
     r->read_ready_index = n->read_index;
     r->read_round = n->read_round;
-    r->read_round_sent = n->role == RAFT_LEADER && !n->read_round_unsent ? W_NOW : 0;
     r->n_reads = n->n_reads;
     for (unsigned k = 0; k < n->n_reads; k++) {
         r->reads[k].from = n->reads[k].from;
@@ -358,8 +371,6 @@ void w_load(struct lab *l, const struct world *w, unsigned i, enum w_time time, 
     r->ack_due = n->ack_due;
     r->ack_by = n->ack_waits ? W_NOW : RAFT_NEVER;
     r->refused_epoch = n->refused_epoch;
-    bool stands = n->role == RAFT_PRE_CANDIDATE || n->role == RAFT_CANDIDATE;
-    r->vote_sent = stands && !n->vote_unsent ? W_NOW : 0;
     r->term_first = n->term_first;
     load_runs(n, r);
     for (unsigned slot = 0; slot < r->n_peers; slot++)
@@ -373,6 +384,7 @@ void w_load(struct lab *l, const struct world *w, unsigned i, enum w_time time, 
 
 static void store_peer(const struct raft *r, const struct raft_peer *p, struct w_peer *x)
 {
+    bool stands = r->role == RAFT_PRE_CANDIDATE || r->role == RAFT_CANDIDATE;
     struct raft_peer q = *p;
     forget_peer(r, &q);
     *x = (struct w_peer){.state = w_byte(q.state),
@@ -384,8 +396,9 @@ static void store_peer(const struct raft *r, const struct raft_peer *p, struct w
                          .probe_index = w_byte(q.probe_index),
                          .round = w_byte(q.round),
                          .probe_unsent = q.state == RAFT_PEER_PROBE && q.probe != 0 &&
-                                         q.probe_sent == 0,
+                                         q.probe_try.sent == 0,
                          .lead_unsent = r->role == RAFT_LEADER && q.lead_sent == 0,
+                         .vote_unsent = stands && q.vote_try.sent == 0,
                          .vote_answered = q.vote_answered,
                          .vote_granted = q.vote_granted};
 }
@@ -395,11 +408,10 @@ static void store_reads(struct lab *l, struct w_node *n, const struct raft *r)
     bool leader = r->role == RAFT_LEADER;
     n->read_want = byte_of_req(r->read_want);
     n->read_done = byte_of_req(r->read_done);
-    n->read_unsent = r->read_want != r->read_done && r->read_sent == 0;
+    n->read_unsent = r->read_want != r->read_done && r->read_try.sent == 0;
     n->read_ready = r->read_ready;
     n->read_index = r->read_ready ? w_byte(r->read_ready_index) : 0;
     n->read_round = leader ? w_byte(r->read_round) : 0;
-    n->read_round_unsent = leader && r->read_round_sent == 0;
     memset(n->reads, 0, sizeof n->reads);
     n->n_reads = w_byte(r->n_reads);
     if (r->n_reads > W_READS) {
@@ -474,8 +486,6 @@ void w_store(struct lab *l, struct world *w, unsigned i, const struct raft *r)
     n->ack_due = r->ack_due;
     n->ack_waits = r->ack_by != RAFT_NEVER;
     n->refused_epoch = w_byte(r->refused_epoch);
-    bool stands = r->role == RAFT_PRE_CANDIDATE || r->role == RAFT_CANDIDATE;
-    n->vote_unsent = stands && r->vote_sent == 0;
     n->term_first = r->role == RAFT_LEADER ? w_byte(r->term_first) : 0;
     store_log(l, n, r);
     memset(n->peers, 0, sizeof n->peers);

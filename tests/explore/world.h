@@ -53,6 +53,7 @@ enum {
     W_TIMEOUT = 1000,
     W_FREE = 99,
     W_LONG_AGO = W_NOW - 100 * W_TIMEOUT,
+    W_LATER = W_NOW + 100 * W_TIMEOUT,
     W_CAMPAIGN = 8, /* number of a campaign that is under way; lower ones are over */
 };
 
@@ -91,7 +92,7 @@ struct w_msg {
 struct w_peer { /* of struct raft_peer; all 0 unless leader or (pre-)candidate */
     uint8_t state, match, base, probe, epoch, boot, probe_index, round;
     uint8_t probe_unsent, lead_unsent;
-    uint8_t vote_answered, vote_granted;
+    uint8_t vote_unsent, vote_answered, vote_granted;
 };
 
 struct w_read {
@@ -105,9 +106,9 @@ struct w_node {
     uint8_t inflight, inflight_term, inflight_vote;
     uint8_t truncate_pending, truncate_to;
     uint8_t heard, verified, leader_commit, epoch, probe_seen, round;
-    uint8_t ack_due, ack_waits, refused_epoch, vote_unsent, term_first;
+    uint8_t ack_due, ack_waits, refused_epoch, term_first;
     uint8_t read_want, read_done, read_unsent, read_ready, read_index;
-    uint8_t read_round, read_round_unsent, n_reads;
+    uint8_t read_round, n_reads;
     struct w_read reads[W_READS];
     uint8_t log[W_LOG + 1]; /* term by index */
     struct w_peer peers[W_NODES];

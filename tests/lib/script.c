@@ -183,6 +183,9 @@ static void do_node(struct script *s)
             cl_crash(c, i, s->n_words > 2);
         } else if (strcmp(verb, "arm") == 0) {
             node->r.election_deadline = c->now + 1000 * number(s, 2, 0);
+        } else if (strcmp(verb, "pto") == 0) {
+            raft_pto(&node->r, (unsigned)raft_peer_slot(&node->r, (uint16_t)number(s, 2, 0)),
+                     1000 * number(s, 3, 0));
         } else if (strcmp(verb, "stall") == 0) {
             node->stalled = true;
         } else if (strcmp(verb, "resume") == 0) {
@@ -213,6 +216,7 @@ static void command(struct script *s)
         {"finish", do_node},  {"cut", do_link},     {"join", do_link},     {"hold", do_link},
         {"release", do_link}, {"discard", do_link}, {"replay", do_replay}, {"show", do_show},
         {"state", do_state},  {"logs", do_logs},    {"peers", do_peers},   {"stats", do_stats},
+        {"pto", do_node},
     };
     const char *verb = arg(s, 0);
     if (strcmp(verb, "cluster") == 0) {

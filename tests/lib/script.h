@@ -12,6 +12,7 @@
  *   crash ID [keep]        end it; the batch in flight is lost, or kept
  *   show all|state|none    trace every event | changes of role, term, vote and commit | nothing
  *   arm ID MS              this node's election timeout passes in MS
+ *   pto ID PEER MS         how long node ID lets that peer take to answer (after start: 18.75)
  *   run MS                 let time pass
  *   propose ID [N]         ask node ID to append N entries
  *   read ID                ask node ID for a linearizable read

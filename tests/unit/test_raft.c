@@ -348,6 +348,62 @@ static void test_silent_peers_are_probed_at_the_pace_of_heartbeats(void **state)
     assert_in_range(probes, 30, 40); /* eight per T in the first T, then three */
 }
 
+/* Times of the next messages of a kind to a peer that answers nothing. */
+static void asked_at(struct node *t, enum raft_msg_type type, uint16_t to, raft_time *at,
+                     unsigned n)
+{
+    for (unsigned k = 0; k < n;) {
+        ready(t);
+        if (now_msg(t, type, to) != NULL)
+            at[k++] = t->now;
+        advance(t);
+        t->now = raft_deadline(&t->r);
+        tick(t);
+    }
+}
+
+static void test_each_peer_is_asked_at_its_own_pace(void **state)
+{
+    struct node *t = *state;
+    static const unsigned steps[] = {1, 1, 1, 2, 4, 8};
+    raft_time at[9];
+    start(t, 3, 0, 0);
+    raft_pto(&t->r, 0, 2000);
+    t->now = t->r.election_deadline;
+    tick(t);
+    raft_time began = t->now;
+    asked_at(t, RAFT_MSG_VOTE_REQ, 2, at, 7);
+    assert_true(at[0] == began);
+    for (unsigned k = 0; k < 6; k++)
+        assert_int_equal(at[k + 1] - at[k], 2000 * steps[k]);
+
+    start(t, 3, 0, 0); /* the other one: nothing is known of its link */
+    t->now = t->r.election_deadline;
+    tick(t);
+    asked_at(t, RAFT_MSG_VOTE_REQ, 3, at, 5);
+    for (unsigned k = 0; k < 3; k++)
+        assert_int_equal(at[k + 1] - at[k], T / 8);
+    assert_int_equal(at[4] - at[3], T / 4);
+}
+
+static void test_backoff_ends_at_the_heartbeat(void **state)
+{
+    struct node *t = *state;
+    raft_time at[12];
+    start(t, 5, 0, 0);
+    win(t);
+    raft_pto(&t->r, 0, 0); /* not for ever */
+    assert_int_equal(t->r.peers[0].pto, 1);
+    raft_pto(&t->r, 0, 10 * T);
+    raft_pto(&t->r, 1, 2000);
+    settle(t);
+    t->r.lead_since = t->now + 100 * T; /* keeps its majority */
+    asked_at(t, RAFT_MSG_PROBE, 2, at, 3);
+    assert_true(at[2] - at[1] == T / 3);
+    asked_at(t, RAFT_MSG_PROBE, 3, at, 12);
+    assert_true(at[11] - at[10] == T / 3);
+}
+
 static void test_repeated_vote_requests_do_not_hold_the_voter(void **state)
 {
     struct node *t = *state;
@@ -440,6 +496,8 @@ int main(void)
         TEST(test_reads_of_a_node_are_merged),
         TEST(test_runs_grow),
         TEST(test_silent_peers_are_probed_at_the_pace_of_heartbeats),
+        TEST(test_each_peer_is_asked_at_its_own_pace),
+        TEST(test_backoff_ends_at_the_heartbeat),
         TEST(test_check_finds_what_is_broken),
         TEST(test_names),
     };

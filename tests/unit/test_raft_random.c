@@ -103,6 +103,9 @@ static void act(struct cl *c, const struct world *w)
         resume_disk(c, i);
     if (cl_chance(c, w->late))
         node->tick_delay = cl_chance(c, 500) ? 0 : cl_between(c, 0, c->cfg.election_timeout);
+    if (node->up && c->n > 1 && cl_chance(c, 50))
+        raft_pto(&node->r, (unsigned)(cl_random(c) % (c->n - 1)),
+                 cl_between(c, 0, c->cfg.election_timeout));
     if (cl_chance(c, w->propose))
         cl_propose(c, leader >= 0 && cl_chance(c, 700) ? (unsigned)leader : i,
                    (unsigned)cl_between(c, 1, cl_chance(c, 50) ? 40 : 3));
