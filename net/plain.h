@@ -7,7 +7,8 @@
  *     4  u16  to                     node id of the receiver
  *     6  u16  0
  *     8  u64  cluster                identity of the cluster, see wire_cluster_id()
- *    16  u64  check                  SipHash-2-4 of the datagram with this field zero
+ *    16  u64  check                  SipHash-2-4 of the datagram with this field zero; the key is
+ *                                    `cluster`, the version and seven zeros
  *
  * `check` guards against bit errors (UDP's own sum is weak and may be absent: a flipped bit must not
  * forge a vote), not against people: its key is public.
