@@ -1,0 +1,36 @@
+/* replay.c: see replay.h. */
+#include "net/replay.h"
+
+#include <assert.h>
+
+enum { WORD_BITS = 64 };
+
+static uint64_t bit(uint64_t counter)
+{
+    return UINT64_C(1) << counter % WORD_BITS;
+}
+
+enum replay_verdict replay_look(const struct replay *r, uint64_t counter)
+{
+    if (counter >= r->next)
+        return REPLAY_NEW;
+    if (r->next - counter > REPLAY_WINDOW)
+        return REPLAY_OLD;
+    return r->ring[counter / WORD_BITS % REPLAY_WORDS] & bit(counter) ? REPLAY_SEEN : REPLAY_NEW;
+}
+
+void replay_mark(struct replay *r, uint64_t counter)
+{
+    assert(counter < UINT64_MAX && replay_look(r, counter) == REPLAY_NEW);
+    uint64_t word = counter / WORD_BITS;
+    if (counter >= r->next) {
+        /* The words that the window enters; the one with counter next - 1 is in use. */
+        uint64_t first = (r->next + WORD_BITS - 1) / WORD_BITS;
+        if (word >= first + REPLAY_WORDS)
+            first = word - REPLAY_WORDS + 1;
+        for (uint64_t w = first; w <= word; w++)
+            r->ring[w % REPLAY_WORDS] = 0;
+        r->next = counter + 1;
+    }
+    r->ring[word % REPLAY_WORDS] |= bit(counter);
+}

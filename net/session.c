@@ -1,0 +1,366 @@
+/* session.c: the calls of session.h, and data. */
+#include "net/session.h"
+
+#include <assert.h>
+#include <sodium.h>
+#include <string.h>
+
+#include "net/session_impl.h"
+#include "raftd/core/bytes.h"
+
+/* Refuse to seal more under one key: far below what the counter and the cipher bear (2^64
+ * datagrams, RFC 8439, 4), and far above what is sent until a session is replaced. */
+#define SENT_MAX (UINT64_C(1) << 40)
+
+enum { AT_INDEX = 4, AT_COUNTER = 8 };
+
+_Static_assert(SESSION_TAG_BYTES == crypto_aead_chacha20poly1305_ietf_ABYTES, "Poly1305");
+
+static void derive(uint8_t *out, size_t len, const uint8_t *key, const char *label)
+{
+    int rc = crypto_generichash(out, len, (const uint8_t *)label, strlen(label), key,
+                                SESSION_KEY_BYTES);
+    assert(rc == 0);
+}
+
+uint32_t sessions_key_id(const uint8_t key[SESSION_KEY_BYTES])
+{
+    uint8_t id[crypto_generichash_BYTES_MIN];
+    derive(id, sizeof id, key, "raftd key id");
+    return get_u32(id);
+}
+
+static void load_keys(struct sessions *s, const struct session_keys *keys)
+{
+    for (unsigned i = 0; i < SESSION_KEYS; i++) {
+        struct session_key *k = &s->keys[i];
+        sodium_memzero(k, sizeof *k);
+        if (!keys->has[i])
+            continue;
+        k->live = true;
+        memcpy(k->psk, keys->key[i], sizeof k->psk);
+        derive(k->challenge, sizeof k->challenge, k->psk, "raftd challenge");
+        derive(k->mac, sizeof k->mac, k->psk, "raftd hello ack");
+        k->id = sessions_key_id(k->psk);
+    }
+}
+
+struct sessions *sessions_new(const struct session_config *cfg, const struct session_keys *keys,
+                              uint64_t now_us)
+{
+    assert(cfg->n_peers <= SESSION_PEERS_MAX && cfg->boot != 0 && cfg->random != NULL);
+    assert(keys->has[0]);
+    struct sessions *s = sodium_malloc(sizeof *s);
+    if (s == NULL)
+        return NULL;
+    memset(s, 0, sizeof *s);
+    s->cfg = *cfg;
+    load_keys(s, keys);
+    for (unsigned i = 0; i < cfg->n_peers; i++) {
+        struct session_peer *p = &s->peers[i];
+        assert(cfg->peers[i] != cfg->self);
+        p->id = cfg->peers[i];
+        p->silent_at = SESSION_NEVER;
+        p->retire_at = SESSION_NEVER;
+        session_new_challenge(s, p);
+        session_drop_handshake(p);
+        session_tick(s, p, now_us);
+    }
+    return s;
+}
+
+void sessions_free(struct sessions *s)
+{
+    sodium_free(s); /* wipes */
+}
+
+/* Where a key of before stands now; SESSION_KEYS = nowhere. */
+static unsigned moved_to(const struct session_key *old, const struct session_keys *keys)
+{
+    unsigned i = 0;
+    while (i < SESSION_KEYS && !(old->live && keys->has[i] &&
+                                 sodium_memcmp(old->psk, keys->key[i], SESSION_KEY_BYTES) == 0))
+        i++;
+    return i;
+}
+
+static void rekey_session(struct session *x, const unsigned moved[SESSION_KEYS])
+{
+    if (!x->live)
+        return;
+    if (moved[x->key] == SESSION_KEYS)
+        session_end(x);
+    else
+        x->key = moved[x->key];
+}
+
+void sessions_set_keys(struct sessions *s, const struct session_keys *keys, uint64_t now_us)
+{
+    assert(keys->has[0]);
+    unsigned moved[SESSION_KEYS];
+    bool same = true;
+    for (unsigned i = 0; i < SESSION_KEYS; i++) {
+        moved[i] = moved_to(&s->keys[i], keys);
+        same = same && keys->has[i] == s->keys[i].live && (!keys->has[i] || moved[i] == i);
+    }
+    if (same)
+        return;
+    load_keys(s, keys);
+    for (unsigned i = 0; i < s->cfg.n_peers; i++) {
+        struct session_peer *p = &s->peers[i];
+        rekey_session(&p->current, moved);
+        rekey_session(&p->prev, moved);
+        rekey_session(&p->next, moved);
+        session_drop_handshake(p);
+        session_not_strange(p);
+        p->has_taken = false; /* its answers may be of a key that is gone */
+        p->ack_due = false;
+        p->answer_due = false;
+        if (!p->current.live) {
+            p->confirms = 0;
+            p->echo_due = false;
+        }
+        p->want_key = (p->want_key || moved[0] != 0) && !(p->current.live && p->current.key == 0);
+        session_tick(s, p, now_us);
+    }
+}
+
+static void make_nonce(uint8_t nonce[crypto_aead_chacha20poly1305_ietf_NPUBBYTES], uint64_t counter)
+{
+    put_u32(nonce, 0);
+    put_u64(nonce + 4, counter);
+}
+
+static struct session *find(struct session_peer *p, uint32_t index)
+{
+    struct session *all[] = {&p->current, &p->prev, &p->next};
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
+        if (all[i]->live && all[i]->index == index)
+            return all[i];
+    return NULL;
+}
+
+/* Data that nobody can open may be of a session that we forgot by restarting. A HELLO may be the
+ * answer if it is not longer. */
+static void cannot_open(struct sessions *s, struct session_peer *p, uint64_t now_us, size_t len)
+{
+    if (len >= SESSION_HELLO_BYTES)
+        session_lost(s, p, now_us);
+}
+
+static enum session_result open_data(struct sessions *s, struct session_peer *p, uint64_t now_us,
+                                     uint8_t *buf, size_t len, uint8_t **payload,
+                                     size_t *payload_len)
+{
+    if (len < SESSION_EXTRA_BYTES)
+        return SESSION_SHORT;
+    struct session *x = find(p, get_u32(buf + AT_INDEX));
+    if (x == NULL) {
+        cannot_open(s, p, now_us, len);
+        return SESSION_NO_SESSION;
+    }
+    uint64_t counter = get_u64(buf + AT_COUNTER);
+    if (counter >= SENT_MAX)
+        return SESSION_UNAUTHENTIC; /* nobody seals so much */
+    if (replay_look(&x->replay, counter) != REPLAY_NEW)
+        return SESSION_REPLAY;
+    uint8_t nonce[crypto_aead_chacha20poly1305_ietf_NPUBBYTES];
+    make_nonce(nonce, counter);
+    uint8_t *body = buf + SESSION_HEAD_BYTES;
+    if (crypto_aead_chacha20poly1305_ietf_decrypt(body, NULL, NULL, body, len - SESSION_HEAD_BYTES,
+                                                  buf, SESSION_HEAD_BYTES, nonce,
+                                                  x->receive) != 0) {
+        cannot_open(s, p, now_us, len);
+        return SESSION_UNAUTHENTIC;
+    }
+    replay_mark(&x->replay, counter);
+    p->opened++;
+    bool empty = len == SESSION_EXTRA_BYTES;
+    session_heard(p, x, empty, now_us);
+    if (empty)
+        return SESSION_DONE;
+    *payload = body;
+    *payload_len = len - SESSION_EXTRA_BYTES;
+    return SESSION_DATA;
+}
+
+static enum session_result open_handshake(struct sessions *s, struct session_peer *p,
+                                          uint64_t now_us, const uint8_t *buf, size_t len)
+{
+    if (len != SESSION_HELLO_BYTES)
+        return len < SESSION_HELLO_BYTES ? SESSION_SHORT : SESSION_LONG;
+    if (get_u64(buf + 8) != s->cfg.cluster)
+        return SESSION_CLUSTER;
+    if (get_u16(buf + 2) != p->id || get_u16(buf + 4) != s->cfg.self)
+        return SESSION_MISDIRECTED;
+    switch (buf[0] & 0x0F) {
+    case SESSION_KIND_HELLO: return session_take_hello(s, p, now_us, buf);
+    case SESSION_KIND_HELLO_ACK: return session_take_ack(s, p, now_us, buf);
+    default: return session_take_challenge(s, p, now_us, buf);
+    }
+}
+
+static enum session_result judge(struct sessions *s, struct session_peer *p, uint64_t now_us,
+                                 uint8_t *buf, size_t len, uint8_t **payload, size_t *payload_len)
+{
+    if (len < SESSION_HEAD_BYTES)
+        return SESSION_SHORT;
+    if (len > SESSION_DATAGRAM_TAKEN)
+        return SESSION_LONG;
+    if (buf[0] >> 4 != SESSION_VERSION_NOW)
+        return SESSION_VERSION;
+    switch (buf[0] & 0x0F) {
+    case SESSION_KIND_DATA: return open_data(s, p, now_us, buf, len, payload, payload_len);
+    case SESSION_KIND_HELLO:
+    case SESSION_KIND_HELLO_ACK:
+    case SESSION_KIND_CHALLENGE: return open_handshake(s, p, now_us, buf, len);
+    default: return SESSION_VERSION;
+    }
+}
+
+enum session_result sessions_open(struct sessions *s, unsigned slot, uint64_t now_us, uint8_t *buf,
+                                  size_t len, uint8_t **payload, size_t *payload_len)
+{
+    assert(slot < s->cfg.n_peers);
+    struct session_peer *p = &s->peers[slot];
+    enum session_result result = judge(s, p, now_us, buf, len, payload, payload_len);
+    p->results[result]++;
+    return result;
+}
+
+static bool can_seal(const struct session *x)
+{
+    return x->live && x->sent < SENT_MAX;
+}
+
+static size_t seal(struct session_peer *p, uint8_t *buf, size_t payload_len)
+{
+    struct session *x = &p->current;
+    uint8_t nonce[crypto_aead_chacha20poly1305_ietf_NPUBBYTES];
+    buf[0] = SESSION_VERSION_NOW << 4 | SESSION_KIND_DATA;
+    buf[1] = 0;
+    put_u16(buf + 2, 0);
+    put_u32(buf + AT_INDEX, x->peer_index);
+    put_u64(buf + AT_COUNTER, x->sent);
+    make_nonce(nonce, x->sent);
+    x->sent++;
+    p->sealed++;
+    uint8_t *body = buf + SESSION_HEAD_BYTES;
+    int rc = crypto_aead_chacha20poly1305_ietf_encrypt(body, NULL, body, payload_len, buf,
+                                                       SESSION_HEAD_BYTES, NULL, nonce, x->send);
+    assert(rc == 0);
+    return payload_len + SESSION_EXTRA_BYTES;
+}
+
+bool sessions_ready(const struct sessions *s, unsigned slot)
+{
+    assert(slot < s->cfg.n_peers);
+    return can_seal(&s->peers[slot].current);
+}
+
+size_t sessions_seal(struct sessions *s, unsigned slot, uint64_t now_us, uint8_t *buf,
+                     size_t payload_len)
+{
+    assert(slot < s->cfg.n_peers && payload_len > 0);
+    struct session_peer *p = &s->peers[slot];
+    if (!can_seal(&p->current))
+        return 0;
+    session_spoke(p, now_us);
+    return seal(p, buf, payload_len);
+}
+
+size_t sessions_output(struct sessions *s, unsigned slot, uint64_t now_us, uint8_t *buf, size_t cap)
+{
+    assert(slot < s->cfg.n_peers && cap >= SESSION_HELLO_BYTES);
+    struct session_peer *p = &s->peers[slot];
+    session_tick(s, p, now_us);
+    if (p->ack_due) {
+        p->ack_due = false;
+        memcpy(buf, p->ack, sizeof p->ack);
+        return sizeof p->ack;
+    }
+    if (p->answer_due) {
+        p->answer_due = false;
+        memcpy(buf, p->answer, sizeof p->answer);
+        return sizeof p->answer;
+    }
+    if (p->confirms > 0 && now_us >= p->confirm_at) {
+        session_confirmed(p, now_us);
+        if (can_seal(&p->current))
+            return seal(p, buf, 0);
+    }
+    if (p->echo_due) {
+        p->echo_due = false;
+        if (can_seal(&p->current))
+            return seal(p, buf, 0);
+    }
+    if (p->pending && now_us >= p->hello_at) {
+        session_send_hello(s, p, now_us, buf);
+        return SESSION_HELLO_BYTES;
+    }
+    return 0;
+}
+
+uint64_t sessions_deadline(const struct sessions *s)
+{
+    uint64_t at = SESSION_NEVER;
+    for (unsigned i = 0; i < s->cfg.n_peers; i++) {
+        uint64_t one = session_peer_deadline(s, &s->peers[i]);
+        at = one < at ? one : at;
+    }
+    return at;
+}
+
+void sessions_info(const struct sessions *s, unsigned slot, struct session_info *out)
+{
+    assert(slot < s->cfg.n_peers);
+    const struct session_peer *p = &s->peers[slot];
+    const struct session *x = &p->current;
+    memset(out, 0, sizeof *out);
+    if (p->wrong_key)
+        out->state = SESSION_STATE_WRONG_KEY;
+    else if (x->live)
+        out->state = SESSION_STATE_ESTABLISHED;
+    else
+        out->state = p->pending ? SESSION_STATE_HANDSHAKE : SESSION_STATE_NONE;
+    out->since_us = x->live ? x->born_us : p->begun_us;
+    out->key_id = x->live ? s->keys[x->key].id : 0;
+    out->initiator = x->initiator;
+    out->peer_boot = p->boot;
+    out->sealed = p->sealed;
+    out->opened = p->opened;
+    out->handshakes = p->handshakes;
+    out->exchanges = p->exchanges;
+    out->hellos = p->hellos;
+    memcpy(out->results, p->results, sizeof out->results);
+}
+
+const char *session_result_name(enum session_result result)
+{
+    switch (result) {
+    case SESSION_DATA: return "data";
+    case SESSION_DONE: return "handshake";
+    case SESSION_SHORT: return "short";
+    case SESSION_LONG: return "long";
+    case SESSION_VERSION: return "version";
+    case SESSION_CLUSTER: return "cluster";
+    case SESSION_MISDIRECTED: return "misdirected";
+    case SESSION_UNAUTHENTIC: return "unauthentic";
+    case SESSION_REPLAY: return "replay";
+    case SESSION_NO_SESSION: return "no_session";
+    case SESSION_STALE: return "stale";
+    case SESSION_RESULTS: break;
+    }
+    return "?";
+}
+
+const char *session_state_name(enum session_state state)
+{
+    switch (state) {
+    case SESSION_STATE_NONE: return "none";
+    case SESSION_STATE_HANDSHAKE: return "handshake";
+    case SESSION_STATE_ESTABLISHED: return "established";
+    case SESSION_STATE_WRONG_KEY: return "wrong_key";
+    }
+    return "?";
+}

@@ -1,0 +1,183 @@
+/* session.h: sealed sessions with up to eight peers, over datagrams; no I/O.
+ *
+ * All datagrams between two nodes are sealed: nobody without the cluster's key can read, change,
+ * repeat or invent one. Keys of a session are fresh at every boot and replaced every hour; the
+ * cluster's key only proves membership, so traffic of the past stays closed if it leaks later.
+ * Needs no clock and keeps nothing on disk.
+ *
+ *   datagram, little-endian, 1200 bytes at most when sent, kinds 1 to 4 (0 is plain, see wire.h)
+ *
+ *   DATA        16 + n + 16
+ *     0 u8 version << 4 | kind  1 u8 0  2 u16 0  4 u32 index  8 u64 counter
+ *    16 n bytes sealed, tag[16]          ChaCha20-Poly1305, nonce = 0 (32 bits) | counter,
+ *                                        bytes 0..15 authenticated with it
+ *
+ *   the others begin with
+ *     0 u8 version << 4 | kind  1 u8 0  2 u16 from  4 u16 to  6 u16 0  8 u64 cluster
+ *
+ *   HELLO       96   Noise's first message; its prologue is "raftd1" and the 16 bytes above
+ *    16 e[32]  48 sealed {u64 boot, u32 index, u32 0, challenge[16]}, tag[16]
+ *   HELLO_ACK   96   Noise's second message, and a keyed BLAKE2b of HELLO's e and bytes 0..79
+ *    16 e[32]  48 sealed {u64 boot, u32 index, u32 0}, tag[16]  80 mac[16]
+ *   CHALLENGE   96   XChaCha20-Poly1305 with bytes 0..15 and HELLO's e authenticated with it
+ *    16 nonce[24]  40 sealed {challenge[16], zeros[24]}, tag[16]
+ *
+ *   index: chosen by the node that is to receive DATA under it. boot: random for each process.
+ *
+ * A handshake:      initiator                               responder
+ *                   HELLO (challenge unknown: zeros)   ->   is it of our cluster and key?
+ *                                                      <-   CHALLENGE, nothing is kept
+ *                   HELLO (with the challenge)         ->   now it is fresh: session `next`
+ *                   session `current`                  <-   HELLO_ACK
+ *                   DATA (maybe empty)                 ->   now it is mutual: `current`
+ *
+ * What a stranger's datagram can cost, and why nothing old has any effect:
+ *   - A HELLO that is not of our key costs a few hashes and is met with silence.
+ *   - A HELLO is taken only with the challenge of this moment, which is drawn anew whenever a
+ *     session with the peer comes into being. So a recorded one, of this boot or another, is met
+ *     with a CHALLENGE and costs no Diffie-Hellman operation; the very same one as taken last is
+ *     met with the same HELLO_ACK again.
+ *   - HELLO_ACK and CHALLENGE name the ephemeral key they answer to, which lives for 10 s at most,
+ *     and are judged by one keyed hash or cipher.
+ *   - No answer is longer than what caused it. DATA that nobody can open makes us send a HELLO if
+ *     it was at least as long, and never more often than every 100 ms.
+ *   - Ids of both nodes and of the cluster are authenticated, sessions are kept by peer, each
+ *     direction has its own key: nothing works at another node, in another cluster, or reflected.
+ *
+ * Sessions of a peer: `current` is sent on, all three are received on.
+ *
+ *        HELLO taken                HELLO_ACK taken (by the initiator)
+ *            |                             |
+ *            v       first data on it      v       a newer one      10 s after the new one
+ *          next  ----------------------> current ------------> prev ----------------------> gone
+ *                 (at once if there is                               is heard
+ *                  no current one)
+ *
+ * Both may start at once. The node with the higher id drops its own handshake when it takes the
+ * other's HELLO, so that both nodes see sessions come into being in one order, and the last counts.
+ *
+ * A peer that restarted shows another boot id in a fresh HELLO or HELLO_ACK: sessions with its
+ * former self end then, and never before.
+ *
+ * Times are microseconds of one monotonic clock that starts anywhere. Memory is of fixed size, from
+ * sodium_malloc: guarded, never in a core dump, wiped when freed. The caller has called
+ * sodium_init(). A peer is named by its slot, its place in `peers`.
+ */
+#ifndef SESSION_H
+#define SESSION_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    SESSION_KEY_BYTES = 32,
+    SESSION_HEAD_BYTES = 16,
+    SESSION_TAG_BYTES = 16,
+    SESSION_EXTRA_BYTES = SESSION_HEAD_BYTES + SESSION_TAG_BYTES, /* of DATA beyond its payload */
+    SESSION_PEERS_MAX = 8,         /* nine voters, see raft.h, but for ourselves */
+    SESSION_KEYS = 2,              /* live at once: the old and the new one while they change */
+    SESSION_HELLO_BYTES = 96,      /* and HELLO_ACK and CHALLENGE */
+    SESSION_DATAGRAM_TAKEN = 1452, /* as WIRE_DATAGRAM_TAKEN */
+    SESSION_WRONG_KEY_HELLOS = 3,  /* in a row, before we say that a peer has another key */
+};
+
+/* The pre-shared keys of the cluster. key[0] is there always; handshakes are started with it, and
+ * with key[1] too if a peer is silent. Both are accepted. The caller wipes its copy. */
+struct session_keys {
+    bool has[SESSION_KEYS]; /* has[0] is true */
+    uint8_t key[SESSION_KEYS][SESSION_KEY_BYTES];
+};
+
+struct session_config {
+    uint64_t cluster; /* wire_cluster_id() */
+    uint16_t self;    /* node ids */
+    uint16_t peers[SESSION_PEERS_MAX];
+    unsigned n_peers;
+    uint64_t boot;     /* random for each process, never 0 */
+    uint64_t rekey_us; /* age at which a session is replaced; 0 = an hour */
+    void (*random)(void *ctx, void *buf, size_t len); /* unpredictable bytes; never fails */
+    void *random_ctx;
+};
+
+struct sessions;
+
+/* What became of a datagram. */
+enum session_result {
+    SESSION_DATA,        /* opened: here is its payload */
+    SESSION_DONE,        /* a step of a handshake: nothing for the caller. Not a drop */
+    SESSION_SHORT,       /* shorter than its kind */
+    SESSION_LONG,        /* longer than its kind, or than SESSION_DATAGRAM_TAKEN */
+    SESSION_VERSION,     /* another version, or a kind that is not ours */
+    SESSION_CLUSTER,     /* of another cluster */
+    SESSION_MISDIRECTED, /* for another node, or not from the node of this slot */
+    SESSION_UNAUTHENTIC, /* under another key, changed, or invented */
+    SESSION_REPLAY,      /* was here before, or is too old to tell */
+    SESSION_NO_SESSION,  /* data of a session that we do not have */
+    SESSION_STALE,       /* of a handshake that is over: late, repeated, or invented */
+    SESSION_RESULTS,
+};
+
+/* Starts a handshake with every peer. NULL: no memory. */
+struct sessions *sessions_new(const struct session_config *cfg, const struct session_keys *keys,
+                              uint64_t now_us);
+
+/* Wipes and frees; NULL is allowed. */
+void sessions_free(struct sessions *s);
+
+/* Replaces the live keys. Sessions made with a key that is still among them go on, others end at
+ * once. If key[0] is another one than before, a handshake with every peer starts under it. */
+void sessions_set_keys(struct sessions *s, const struct session_keys *keys, uint64_t now_us);
+
+/* A datagram from the address of the peer in `slot`. Decrypts in place; on SESSION_DATA *payload
+ * (at least one byte) lies within buf, else it is not set and buf's contents are undefined. */
+enum session_result sessions_open(struct sessions *s, unsigned slot, uint64_t now_us, uint8_t *buf,
+                                  size_t len, uint8_t **payload, size_t *payload_len);
+
+/* May we seal for this peer? */
+bool sessions_ready(const struct sessions *s, unsigned slot);
+
+/* Seals a datagram whose payload (at least one byte) stands at buf + SESSION_HEAD_BYTES with room
+ * for SESSION_TAG_BYTES behind it. Returns its length, 0 = no session, nothing was touched. */
+size_t sessions_seal(struct sessions *s, unsigned slot, uint64_t now_us, uint8_t *buf,
+                     size_t payload_len);
+
+/* The next datagram of handshakes that is due for this peer; cap >= SESSION_HELLO_BYTES. Returns
+ * its length, 0 = none: call until 0, after sessions_open() and at the deadline. */
+size_t sessions_output(struct sessions *s, unsigned slot, uint64_t now_us, uint8_t *buf,
+                       size_t cap);
+
+/* When sessions_output() has something to do for any peer; 0 = at once. */
+uint64_t sessions_deadline(const struct sessions *s);
+
+enum session_state {
+    SESSION_STATE_NONE,      /* no session, none under way: a moment only */
+    SESSION_STATE_HANDSHAKE, /* none yet */
+    SESSION_STATE_ESTABLISHED,
+    SESSION_STATE_WRONG_KEY, /* HELLOs of our cluster come from the peer, under none of our keys */
+};
+
+struct session_info {
+    enum session_state state;
+    uint64_t since_us;  /* there is a session: its birth; else when the handshake began */
+    uint32_t key_id;    /* of the cluster's key that made it, see sessions_key_id(); 0 = none */
+    bool initiator;     /* it was made by our HELLO */
+    uint64_t peer_boot; /* last seen; 0 = never */
+    uint64_t sealed;    /* datagrams, empty ones included */
+    uint64_t opened;
+    uint64_t handshakes; /* sessions that came into being */
+    uint64_t exchanges;  /* Diffie-Hellman operations done for this peer's datagrams */
+    uint64_t hellos;     /* sent */
+    uint64_t results[SESSION_RESULTS]; /* of sessions_open() */
+};
+
+void sessions_info(const struct sessions *s, unsigned slot, struct session_info *out);
+
+/* A name for a key that does not betray it: 4 bytes of a keyed BLAKE2b. */
+uint32_t sessions_key_id(const uint8_t key[SESSION_KEY_BYTES]);
+
+/* A key for status and a short phrase for people. */
+const char *session_result_name(enum session_result result);
+const char *session_state_name(enum session_state state);
+
+#endif

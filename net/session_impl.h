@@ -1,0 +1,161 @@
+/* session_impl.h: what session.c (calls, data), session_peer.c (which session when) and
+ * session_hello.c (the three messages of a handshake) share. Internal to net. */
+#ifndef SESSION_IMPL_H
+#define SESSION_IMPL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "net/noise.h"
+#include "net/replay.h"
+#include "net/session.h"
+
+enum { SESSION_VERSION_NOW = 1 };
+
+enum session_kind {
+    SESSION_KIND_DATA = 1,
+    SESSION_KIND_HELLO = 2,
+    SESSION_KIND_HELLO_ACK = 3,
+    SESSION_KIND_CHALLENGE = 4,
+};
+
+enum { SESSION_CHALLENGE_BYTES = 16 };
+
+#define SESSION_NEVER UINT64_MAX
+
+/* A key of the cluster, and what is derived from it (BLAKE2b, keyed, with a label). */
+struct session_key {
+    bool live;
+    uint8_t psk[SESSION_KEY_BYTES];
+    uint8_t challenge[SESSION_KEY_BYTES]; /* seals CHALLENGE */
+    uint8_t mac[SESSION_KEY_BYTES];       /* of HELLO_ACK */
+    uint32_t id;
+};
+
+struct session {
+    bool live; /* else all is zero */
+    bool initiator;
+    bool heard;          /* the peer has used it: it is mutual */
+    unsigned key;        /* slot of the cluster's key */
+    uint32_t index;      /* ours */
+    uint32_t peer_index; /* goes into the head of what we seal */
+    uint64_t number;     /* counts births at this peer: which of two is newer */
+    uint64_t born_us;
+    uint64_t sent; /* counter of the next datagram */
+    uint8_t send[SESSION_KEY_BYTES];
+    uint8_t receive[SESSION_KEY_BYTES];
+    struct replay replay;
+};
+
+/* Our HELLO under one of the keys, and what is needed to read its answer. */
+struct session_attempt {
+    bool live;
+    uint64_t made_us;
+    uint64_t peer_boot; /* as we knew it then */
+    uint32_t index;
+    uint8_t e[NOISE_KEY_BYTES];
+    struct noise noise;
+    uint8_t hello[SESSION_HELLO_BYTES];
+};
+
+struct session_peer {
+    uint16_t id;
+    uint64_t boot; /* 0 = unknown; Invariant: all live sessions are with this boot of the peer */
+    struct session current;
+    struct session prev;
+    struct session next;
+    uint64_t births;
+
+    /* our HELLO */
+    bool pending;
+    bool doubt;    /* pending only as the peer is silent: heard again, it is dropped */
+    bool want_key; /* key[0] is new: pending or to begin, whatever else there is */
+    unsigned tries;
+    unsigned prefer; /* key under which the peer answered; SESSION_KEYS = none yet */
+    uint64_t begun_us;
+    uint64_t hello_at;      /* when pending: the next copy */
+    uint64_t hello_free_at; /* not brought forward before */
+    uint64_t hold_until;    /* a handshake by the peer may be under way: don't begin another */
+    struct session_attempt attempts[SESSION_KEYS];
+    uint8_t known[SESSION_CHALLENGE_BYTES]; /* the peer's challenge; zeros = unknown */
+
+    /* the peer's HELLO */
+    uint8_t challenge[SESSION_CHALLENGE_BYTES]; /* what it must contain to be fresh */
+    bool has_taken;
+    uint8_t taken[SESSION_HELLO_BYTES]; /* the last one taken ... */
+    uint8_t ack[SESSION_HELLO_BYTES];   /* ... and its answer */
+    bool ack_due;
+    bool answer_due;
+    uint8_t answer[SESSION_HELLO_BYTES]; /* CHALLENGE */
+    unsigned strange;                    /* HELLOs of none of our keys, in a row */
+    bool wrong_key;
+
+    /* the session in use */
+    unsigned confirms;   /* empty datagrams left to send until the peer is heard */
+    uint64_t confirm_at; /* the next one */
+    bool echo_due;       /* the peer's was received: one back */
+    uint64_t heard_us;   /* last on `current`, or its birth */
+    unsigned unanswered; /* datagrams sealed since then */
+    uint64_t unanswered_us;
+    uint64_t silent_at; /* too many: begin a handshake */
+    uint64_t retire_at; /* `prev` ends */
+
+    uint64_t sealed;
+    uint64_t opened;
+    uint64_t handshakes;
+    uint64_t exchanges;
+    uint64_t hellos;
+    uint64_t results[SESSION_RESULTS];
+};
+
+struct sessions {
+    struct session_config cfg;
+    struct session_key keys[SESSION_KEYS];
+    struct session_peer peers[SESSION_PEERS_MAX];
+};
+
+/* session_hello.c: messages. The takers judge SESSION_HELLO_BYTES whose first 16 are right. */
+void session_head(const struct sessions *s, const struct session_peer *p, enum session_kind kind,
+                  uint8_t *buf);
+void session_make_attempt(struct sessions *s, struct session_peer *p, unsigned key,
+                          uint64_t now_us);
+enum session_result session_take_hello(struct sessions *s, struct session_peer *p, uint64_t now_us,
+                                       const uint8_t *buf);
+enum session_result session_take_ack(struct sessions *s, struct session_peer *p, uint64_t now_us,
+                                     const uint8_t *buf);
+enum session_result session_take_challenge(struct sessions *s, struct session_peer *p,
+                                           uint64_t now_us, const uint8_t *buf);
+
+/* session_peer.c: what follows from them. */
+void session_new_challenge(struct sessions *s, struct session_peer *p);
+void session_end(struct session *x);
+void session_drop_handshake(struct session_peer *p);
+/* A fresh message of this boot id came: sessions with another one end. */
+void session_boot_seen(struct session_peer *p, uint64_t boot);
+/* A session came into being: by the peer's HELLO, or by our HELLO and its answer. *x is moved. */
+void session_accepted(struct sessions *s, struct session_peer *p, uint64_t now_us,
+                      struct session *x);
+void session_answered(struct sessions *s, struct session_peer *p, uint64_t now_us,
+                      struct session *x);
+/* The peer proved its key just now. */
+void session_not_strange(struct session_peer *p);
+/* A HELLO of our cluster is of none of our keys. */
+void session_strange(struct session_peer *p, uint64_t now_us);
+/* The peer answered our HELLO under `key` with its challenge. */
+void session_challenged(struct session_peer *p, unsigned key, uint64_t now_us);
+/* A datagram of session *x (one of the peer's) was opened. *x may have moved afterwards. */
+void session_heard(struct session_peer *p, struct session *x, bool empty, uint64_t now_us);
+/* A datagram could not be opened: the peer may have a session that we lack. */
+void session_lost(struct sessions *s, struct session_peer *p, uint64_t now_us);
+/* Data was sealed: an answer is expected. */
+void session_spoke(struct session_peer *p, uint64_t now_us);
+/* An empty datagram is sent now, to show the responder that its HELLO_ACK arrived. */
+void session_confirmed(struct session_peer *p, uint64_t now_us);
+/* Does what is due at this time; sends nothing. */
+void session_tick(struct sessions *s, struct session_peer *p, uint64_t now_us);
+/* The HELLO that is due, into buf. */
+void session_send_hello(struct sessions *s, struct session_peer *p, uint64_t now_us, uint8_t *buf);
+uint64_t session_peer_deadline(const struct sessions *s, const struct session_peer *p);
+
+#endif

@@ -1,0 +1,288 @@
+/* session_peer.c: which session of a peer is used when, and when a handshake begins. See the
+ * picture in session.h. */
+#include "net/session_impl.h"
+
+#include <assert.h>
+#include <sodium.h>
+#include <string.h>
+
+#include "raftd/core/bytes.h"
+
+#define REKEY_DEFAULT_US UINT64_C(3600000000)
+#define REKEY_SENT       (UINT64_C(1) << 39) /* half of what is ever sealed under one key */
+
+enum {
+    RESEND_US = 50000, /* a lost HELLO costs little more than a round trip on the links we know */
+    RESEND_EVEN = 3,   /* intervals before they double */
+    RESEND_MAX_US = 1000000,
+    JITTER_PERCENT = 20,   /* so that nodes that start together don't stay together */
+    ATTEMPT_US = 10000000, /* life of an ephemeral key; above any round trip */
+    FORWARD_US = 100000,   /* between HELLOs that datagrams make us send */
+    HOLD_US = 1000000,     /* for the peer's handshake to end, see session_accepted() */
+    HUSH_US = 500000,      /* heard more recently than this, a session is not in doubt */
+    SILENCE_US = 2000000,  /* unanswered for this long ... */
+    SILENCE_DATAGRAMS = 8, /* ... and this often: the last word of a talk is not silence */
+    CONFIRM_US = 50000,
+    CONFIRMS = 10, /* at 50 % loss one of 10 arrives in 999 of 1000 cases; data confirms too */
+    RETIRE_US = 10000000, /* datagrams of `prev` still on their way */
+    FIRST_KEY_TRIES = 2,  /* HELLOs under key[0] before key[1] is tried in turn */
+};
+
+void session_new_challenge(struct sessions *s, struct session_peer *p)
+{
+    s->cfg.random(s->cfg.random_ctx, p->challenge, sizeof p->challenge);
+    p->challenge[0] |= 1; /* zeros mean "unknown" */
+}
+
+void session_end(struct session *x)
+{
+    sodium_memzero(x, sizeof *x);
+}
+
+static void move(struct session *to, struct session *from)
+{
+    *to = *from;
+    session_end(from);
+}
+
+void session_drop_handshake(struct session_peer *p)
+{
+    p->pending = false;
+    p->doubt = false;
+    p->tries = 0;
+    p->prefer = SESSION_KEYS;
+    sodium_memzero(p->attempts, sizeof p->attempts);
+}
+
+static void begin(struct session_peer *p, bool doubt, uint64_t now_us)
+{
+    assert(!p->pending);
+    p->pending = true;
+    p->doubt = doubt;
+    p->begun_us = now_us;
+    p->hello_at = now_us > p->hello_free_at ? now_us : p->hello_free_at;
+}
+
+void session_boot_seen(struct session_peer *p, uint64_t boot)
+{
+    if (p->boot == boot)
+        return;
+    session_end(&p->current);
+    session_end(&p->prev);
+    session_end(&p->next);
+    p->has_taken = false;
+    p->ack_due = false;
+    p->echo_due = false;
+    p->confirms = 0;
+    p->boot = boot;
+}
+
+/* *x becomes `current`. */
+static void use(struct session_peer *p, struct session *x, uint64_t now_us)
+{
+    if (p->current.live)
+        move(&p->prev, &p->current);
+    move(&p->current, x);
+    p->confirms = 0;
+    p->echo_due = false;
+    p->heard_us = now_us;
+    p->unanswered = 0;
+    p->silent_at = SESSION_NEVER;
+    p->retire_at = SESSION_NEVER;
+    if (p->current.key == 0)
+        p->want_key = false;
+}
+
+/* The responder does not know yet that its HELLO_ACK arrives, so it goes on with the session it
+ * has. Without one it has nothing to lose and speaks on the new one at once.
+ *
+ * Both nodes must see sessions come into being in the same order, or each would speak on another
+ * one. Let X and Y be sessions of handshakes that overlap. The orders differ only if each node
+ * took the other's HELLO before the answer to its own. So the node with the higher id gives its
+ * own up here, and begins no other until this one is over or HOLD_US old; and the lower one, sure
+ * that its own will come, does not speak on this one first. */
+void session_accepted(struct sessions *s, struct session_peer *p, uint64_t now_us,
+                      struct session *x)
+{
+    x->number = ++p->births;
+    move(&p->next, x);
+    p->handshakes++;
+    session_new_challenge(s, p);
+    p->hold_until = now_us + HOLD_US;
+    if (s->cfg.self > p->id)
+        session_drop_handshake(p);
+    if (!p->current.live && !p->pending)
+        use(p, &p->next, now_us);
+}
+
+void session_answered(struct sessions *s, struct session_peer *p, uint64_t now_us,
+                      struct session *x)
+{
+    x->number = ++p->births;
+    use(p, x, now_us);
+    p->handshakes++;
+    session_new_challenge(s, p);
+    session_drop_handshake(p);
+    sodium_memzero(p->known, sizeof p->known); /* the peer draws another */
+    p->want_key = false;                       /* the peer chose among the keys it has */
+    p->hold_until = 0;
+    p->confirms = CONFIRMS;
+    p->confirm_at = now_us;
+}
+
+void session_not_strange(struct session_peer *p)
+{
+    p->strange = 0;
+    p->wrong_key = false;
+}
+
+void session_strange(struct session_peer *p, uint64_t now_us)
+{
+    if (p->strange < SESSION_WRONG_KEY_HELLOS)
+        p->strange++;
+    /* A live session shows that the peer is well and somebody else writes in its name. */
+    if (p->strange == SESSION_WRONG_KEY_HELLOS &&
+        (!p->current.live || now_us - p->heard_us >= HUSH_US))
+        p->wrong_key = true;
+}
+
+void session_challenged(struct session_peer *p, unsigned key, uint64_t now_us)
+{
+    /* Another payload needs another ephemeral key, see noise.h. */
+    sodium_memzero(&p->attempts[key], sizeof p->attempts[key]);
+    p->prefer = key;
+    p->tries = 0;
+    p->hello_at = now_us;
+}
+
+void session_heard(struct session_peer *p, struct session *x, bool empty, uint64_t now_us)
+{
+    session_not_strange(p);
+    if (x == &p->next && (!p->current.live || p->next.number > p->current.number)) {
+        use(p, &p->next, now_us);
+        x = &p->current;
+        if (p->pending && !p->want_key)
+            session_drop_handshake(p);
+    }
+    if (x != &p->current)
+        return;
+    p->heard_us = now_us;
+    p->unanswered = 0;
+    p->silent_at = SESSION_NEVER;
+    p->confirms = 0;
+    p->hold_until = 0;
+    if (!p->current.heard) {
+        p->current.heard = true;
+        p->retire_at = now_us + RETIRE_US;
+    }
+    if (p->doubt && !p->want_key)
+        session_drop_handshake(p);
+    if (empty && !p->current.initiator)
+        p->echo_due = true;
+}
+
+void session_lost(struct sessions *s, struct session_peer *p, uint64_t now_us)
+{
+    session_tick(s, p, now_us);
+    if (p->current.live && now_us - p->heard_us < HUSH_US)
+        return;
+    if (!p->pending) {
+        if (now_us < p->hold_until)
+            return;
+        begin(p, true, now_us);
+    }
+    uint64_t at = now_us > p->hello_free_at ? now_us : p->hello_free_at;
+    if (at < p->hello_at)
+        p->hello_at = at;
+}
+
+void session_spoke(struct session_peer *p, uint64_t now_us)
+{
+    if (p->unanswered == 0)
+        p->unanswered_us = now_us;
+    if (p->unanswered < SILENCE_DATAGRAMS && ++p->unanswered == SILENCE_DATAGRAMS)
+        p->silent_at = p->unanswered_us + SILENCE_US;
+}
+
+void session_confirmed(struct session_peer *p, uint64_t now_us)
+{
+    p->confirms--;
+    p->confirm_at = now_us + CONFIRM_US;
+}
+
+/* When the session in use must be replaced: its initiator begins, the other node if that does not
+ * happen. */
+static uint64_t rekey_at(const struct sessions *s, const struct session_peer *p)
+{
+    uint64_t rekey_us = s->cfg.rekey_us > 0 ? s->cfg.rekey_us : REKEY_DEFAULT_US;
+    if (!p->current.live || p->want_key || p->current.sent >= REKEY_SENT)
+        return 0;
+    return p->current.born_us + rekey_us + (p->current.initiator ? 0 : rekey_us / 10);
+}
+
+/* When nothing is pending: the time to begin. */
+static uint64_t begin_at(const struct sessions *s, const struct session_peer *p)
+{
+    uint64_t at = rekey_at(s, p);
+    if (p->current.live && p->silent_at < at)
+        at = p->silent_at;
+    return at > p->hold_until ? at : p->hold_until;
+}
+
+void session_tick(struct sessions *s, struct session_peer *p, uint64_t now_us)
+{
+    if (now_us >= p->retire_at) {
+        session_end(&p->prev);
+        if (p->next.number < p->current.number)
+            session_end(&p->next); /* overtaken, see session_accepted() */
+        p->retire_at = SESSION_NEVER;
+    }
+    if (!p->pending && now_us >= begin_at(s, p))
+        begin(p, now_us < rekey_at(s, p), now_us);
+}
+
+/* 50 ms, 50, 50, then doubling up to a second, each by +-20 %. */
+static uint64_t resend_us(struct sessions *s, const struct session_peer *p)
+{
+    uint64_t us = RESEND_US;
+    for (unsigned i = RESEND_EVEN; i < p->tries && us < RESEND_MAX_US; i++)
+        us *= 2;
+    if (us > RESEND_MAX_US)
+        us = RESEND_MAX_US;
+    uint8_t raw[4];
+    s->cfg.random(s->cfg.random_ctx, raw, sizeof raw);
+    return us * (100 - JITTER_PERCENT + get_u32(raw) % (2 * JITTER_PERCENT + 1)) / 100;
+}
+
+static bool usable(const struct session_attempt *a, uint64_t now_us)
+{
+    return a->live && now_us - a->made_us < ATTEMPT_US;
+}
+
+void session_send_hello(struct sessions *s, struct session_peer *p, uint64_t now_us, uint8_t *buf)
+{
+    assert(p->pending);
+    if (p->prefer < SESSION_KEYS && p->attempts[p->prefer].live &&
+        !usable(&p->attempts[p->prefer], now_us))
+        p->prefer = SESSION_KEYS;
+    unsigned key = p->prefer;
+    if (key == SESSION_KEYS)
+        key = s->keys[1].live && p->tries >= FIRST_KEY_TRIES && p->tries % 2 == 0 ? 1 : 0;
+    if (!usable(&p->attempts[key], now_us))
+        session_make_attempt(s, p, key, now_us);
+    memcpy(buf, p->attempts[key].hello, SESSION_HELLO_BYTES);
+    p->hellos++;
+    p->tries++;
+    p->hello_free_at = now_us + FORWARD_US;
+    p->hello_at = now_us + resend_us(s, p);
+}
+
+uint64_t session_peer_deadline(const struct sessions *s, const struct session_peer *p)
+{
+    if (p->ack_due || p->answer_due || p->echo_due)
+        return 0;
+    uint64_t at = p->pending ? p->hello_at : begin_at(s, p);
+    if (p->confirms > 0 && p->confirm_at < at)
+        at = p->confirm_at;
+    return p->retire_at < at ? p->retire_at : at;
+}
