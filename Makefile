@@ -77,6 +77,7 @@ HEADERS := $(sort $(wildcard raftd/core/*.h raftd/*.h net/*.h storage/*.h tests/
 TEST_SRCS := $(sort $(wildcard tests/*/*.c))
 UNITS := $(basename $(notdir $(wildcard tests/unit/test_*.c)))
 BENCHES := $(basename $(notdir $(wildcard tests/bench/*.c)))
+E2E_TOOLS := $(basename $(notdir $(wildcard tests/e2e/*.c)))
 FUZZERS := $(basename $(notdir $(wildcard tests/fuzz/fuzz_*.c)))
 SCRIPTS := .ci/run tests/check tests/cov tests/house $(wildcard tests/demo tests/bench/bench tests/bench/bench-loss tests/mutants/run tests/*/*.sh)
 
@@ -129,6 +130,7 @@ endef
 $(foreach t,$(UNITS),$(eval $(call test_program,unit,$(t),$(call link_line,tests/unit/$(t).c),-lcmocka)))
 $(foreach t,$(FUZZERS),$(eval $(call test_program,fuzz,$(t),$(call link_line,tests/fuzz/$(t).c),-fsanitize=fuzzer)))
 $(foreach t,$(BENCHES),$(eval $(call test_program,bench,$(t),$(call link_line,tests/bench/$(t).c))))
+$(foreach t,$(E2E_TOOLS),$(eval $(call test_program,e2e,$(t),$(call link_line,tests/e2e/$(t).c))))
 
 units: $(UNITS:%=$(B)/unit/%)
 fuzzers: $(FUZZERS:%=$(B)/fuzz/%)
@@ -144,6 +146,9 @@ $(B)/explore: $(call objs,$(wildcard tests/explore/*.c raftd/core/*.c))
 
 # Tools of the benchmark (the floor): every tests/bench/*.c is one program.
 benches: $(BENCHES:%=$(B)/bench/%)
+
+# Programs that the end-to-end scripts need: every tests/e2e/*.c is one.
+e2e-tools: $(E2E_TOOLS:%=$(B)/e2e/%)
 
 check: deps-if-missing
 	@tests/check $(NAME)
@@ -258,5 +263,5 @@ print-%:
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: all objects units fuzzers benches check cov soak explore mutants fuzz demo run bench bench-loss lint fmt install uninstall \
+.PHONY: all objects units fuzzers benches e2e-tools check cov soak explore mutants fuzz demo run bench bench-loss lint fmt install uninstall \
   clean deps deps-if-missing help

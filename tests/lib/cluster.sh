@@ -22,6 +22,7 @@ SELF=$(realpath "$0")
 TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 cd "$TOP"
 : "${RAFTD:=build/raftd}" "${RAFTCTL:=build/raftctl}"
+: "${TOOLS:=build/e2e}" # programs of tests/e2e/*.c
 NAME=$(basename "$0" .sh)
 : "${WORK:=build/e2e/$NAME.$$}" # relative on purpose: a socket's path has 107 bytes at most
 : "${KEEP:=0}"                  # 1: keep WORK although all went well
@@ -388,6 +389,30 @@ check_writes() {
         "$WORK/keys" >"$WORK/wrong"
     [ ! -s "$WORK/wrong" ] || fail "wrong values: $(head -n 3 "$WORK/wrong")"
     [ -s "$WORK/acked" ] || fail "not one write was acknowledged"
+}
+
+# --- judged clients -------------------------------------------------------------------------------
+
+# history_start OPTIONS...: clients on all nodes whose history history_stop judges (e2e/history.c).
+HISTORY=
+history_start() {
+    local i sockets=()
+    [ -x "$TOOLS/history" ] || fail "no $TOOLS/history: make e2e-tools first"
+    for ((i = 1; i <= NODES; i++)); do sockets+=("$WORK/node$i.sock"); done
+    "$TOOLS/history" "$@" "${sockets[@]}" >"$WORK/history" 2>"$WORK/history.log" &
+    HISTORY=$!
+    HELPERS+=("$HISTORY")
+}
+
+# Sets OUT to what history says, a line of key=value words.
+history_stop() {
+    local pid keep=() code=0
+    kill -TERM "$HISTORY" 2>/dev/null || :
+    wait "$HISTORY" || code=$?
+    for pid in "${HELPERS[@]}"; do [ "$pid" = "$HISTORY" ] || keep+=("$pid"); done
+    HELPERS=(${keep[@]+"${keep[@]}"})
+    OUT=$(cat "$WORK/history")
+    [ "$code" = 0 ] || fail "history: exit $code: $OUT: $(head -n 30 "$WORK/history.log")"
 }
 
 # --- strace: faults in the middle of a running daemon ---------------------------------------------

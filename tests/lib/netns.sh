@@ -5,7 +5,7 @@
 #
 #     hosts 3                    hosts 1 to 3 with 10.77.0.1 to .3; then as usual: cluster 3, start_all
 #     loss 100                   each host drops 100 of 1000 datagrams that it receives; 0: none
-#     cut 1 2                    1 and 2 no longer hear each other
+#     cut_pair 1 2               1 and 2 no longer hear each other
 #     cut_from 1 2               2 no longer hears 1; 1 still hears 2
 #     cut_off 1                  nobody hears 1, and 1 hears nobody
 #     heal                       ends all cuts; loss stays
@@ -50,7 +50,7 @@ hosts_leftovers() {
 
 # hosts N: makes them. Skips the script where that is not possible.
 hosts() {
-    local i bridge
+    local i bridge why
     [ "$(id -u)" = 0 ] || skip "network namespaces need root"
     for i in ip nft nsenter; do
         command -v "$i" >/dev/null || skip "no $i"
@@ -58,8 +58,7 @@ hosts() {
     hosts_leftovers
     at_exit 'hosts_remove $$'
     bridge=$(host_ns bridge)
-    ip netns add "$bridge" 2>"$WORK.err" || skip "no network namespaces: $(cat "$WORK.err")"
-    rm -f "$WORK.err"
+    why=$(ip netns add "$bridge" 2>&1) || skip "no network namespaces: $why"
     ip -n "$bridge" link add br0 type bridge
     ip -n "$bridge" link set br0 up
     for ((i = 1; i <= $1; i++)); do
@@ -99,7 +98,7 @@ cut_from() { # FROM TO
     on "$2" nft add rule inet link cuts ip saddr "10.77.0.$1" drop
 }
 
-cut() {
+cut_pair() {
     cut_from "$1" "$2"
     cut_from "$2" "$1"
 }
@@ -107,7 +106,7 @@ cut() {
 cut_off() {
     local i
     for ((i = 1; i <= HOSTS; i++)); do
-        [ "$i" = "$1" ] || cut "$1" "$i"
+        [ "$i" = "$1" ] || cut_pair "$1" "$i"
     done
 }
 

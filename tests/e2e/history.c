@@ -1,0 +1,340 @@
+// LINK: raftd/raftctl_client.c raftd/proto.c tests/lib/linear.c tests/lib/linear_search.c -lpthread
+/* history.c: clients of a running cluster whose history is judged: is it linearizable?
+ *
+ *     history [-c CLIENTS] [-k KEYS] [-t TIMEOUT_MS] SOCKET...
+ *
+ * CLIENTS at each SOCKET put, get and delete a few keys, one request after the other, each put with
+ * a value of its own, until SIGTERM. Then every key is read once more through each node that
+ * answers, and everything is judged. Prints one line of key=value words; exit 0: linearizable,
+ * 1: not (what is wrong is on standard error), 2: usage, or the search gave up.
+ *
+ * stall_ms: the longest time in which no client at all had a put that went well. slowest_ms: the
+ * longest that a put took that went well.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "raftd/raftctl_client.h"
+#include "tests/lib/linear.h"
+
+enum {
+    SOCKETS_MAX = 9,
+    CLIENTS_MAX = 64, // at each socket
+    KEYS_MAX = 10000,
+    NAME_BYTES = 16,
+    FIRST_RECORDS = 1024,
+    PAUSE_MS = 20,       // after a refusal, so that a node that is down costs no CPU
+    LAST_READ_MS = 5000, // patience of the reads at the end
+    GETS_PERCENT = 45,
+    DELETES_PERCENT = 5,
+};
+
+enum fate { RETURNED, FAILED, UNKNOWN };
+
+struct record {
+    enum linear_kind kind;
+    enum fate fate;
+    enum linear_result result; // of RETURNED
+    uint32_t key;
+    uint64_t value;
+    uint64_t began_ns, ended_ns;
+    uint32_t client;
+    size_t op; // linear.h's handle
+};
+
+struct client {
+    pthread_t thread;
+    const struct plan *plan;
+    const char *socket;
+    uint32_t number;
+    uint64_t random, puts;
+    struct record *records;
+    size_t n, cap;
+};
+
+struct plan {
+    uint32_t keys, timeout_ms;
+    atomic_bool stop;
+};
+
+static _Noreturn void die(const char *what)
+{
+    perror(what);
+    exit(2);
+}
+
+static void *must(void *p)
+{
+    if (p == NULL)
+        die("memory");
+    return p;
+}
+
+static uint64_t next_random(struct client *c)
+{
+    c->random ^= c->random << 13; // xorshift64
+    c->random ^= c->random >> 7;
+    c->random ^= c->random << 17;
+    return c->random;
+}
+
+/* --- one request ------------------------------------------------------------------------------ */
+
+static void note_get(struct record *r, const struct ctl_answer *a)
+{
+    char text[24] = {0};
+    if (a->result == RESULT_NO_KEY) {
+        r->result = LINEAR_ABSENT;
+        return;
+    }
+    if (a->len >= sizeof(text)) {
+        fprintf(stderr, "a value of %zu bytes that nobody wrote\n", a->len);
+        exit(1);
+    }
+    memcpy(text, a->body, a->len);
+    r->result = LINEAR_FOUND;
+    r->value = strtoull(text, NULL, 10);
+}
+
+/* What the client knows after this answer. Only a certain refusal is a failure of a write. */
+static enum fate judge(struct record *r, enum ctl_outcome outcome, const struct ctl_answer *a)
+{
+    if (outcome == CTL_NONSENSE) {
+        fprintf(stderr, "an answer that makes no sense\n");
+        exit(1);
+    }
+    if (outcome == CTL_NOT_RUNNING || outcome == CTL_NOT_TAKEN)
+        return FAILED;
+    if (outcome == CTL_ANSWERED &&
+        (a->result == RESULT_OK || (a->result == RESULT_NO_KEY && r->kind != LINEAR_PUT))) {
+        r->result = LINEAR_DONE;
+        if (r->kind == LINEAR_GET)
+            note_get(r, a);
+        if (r->kind == LINEAR_DELETE)
+            r->result = a->result == RESULT_OK ? LINEAR_FOUND : LINEAR_ABSENT;
+        return RETURNED;
+    }
+    bool refused = outcome == CTL_ANSWERED &&
+                   (a->result == RESULT_NO_LEADER || a->result == RESULT_BUSY);
+    return refused || r->kind == LINEAR_GET ? FAILED : UNKNOWN;
+}
+
+static enum fate request(struct client *c, enum linear_kind kind, uint32_t key, uint32_t timeout_ms)
+{
+    static const uint8_t ops[] = {
+        [LINEAR_PUT] = PROTO_PUT, [LINEAR_GET] = PROTO_GET, [LINEAR_DELETE] = PROTO_DELETE};
+    if (c->n == c->cap) {
+        c->cap = c->cap ? 2 * c->cap : FIRST_RECORDS;
+        c->records = must(realloc(c->records, c->cap * sizeof(*c->records)));
+    }
+    struct record *r = &c->records[c->n++];
+    *r = (struct record){.kind = kind, .key = key, .client = c->number};
+    if (kind == LINEAR_PUT)
+        r->value = (uint64_t)c->number * 1000000000 + ++c->puts;
+    char name[NAME_BYTES], value[24];
+    int name_len = snprintf(name, sizeof(name), "h%" PRIu32, key);
+    int value_len = snprintf(value, sizeof(value), "%" PRIu64, r->value);
+    uint32_t len = kind == LINEAR_PUT ? (uint32_t)value_len : 0;
+    struct ctl_answer a;
+    r->began_ns = ctl_now_ns();
+    enum ctl_outcome outcome = ctl_call(c->socket,
+                                        &(struct proto_request){.op = ops[kind],
+                                                                .timeout_ms = timeout_ms,
+                                                                .key = (const uint8_t *)name,
+                                                                .key_len = (uint16_t)name_len,
+                                                                .part = (const uint8_t *)value,
+                                                                .part_len = len,
+                                                                .value_len = len},
+                                        &a);
+    r->ended_ns = ctl_now_ns();
+    r->fate = judge(r, outcome, &a);
+    ctl_answer_free(&a);
+    return r->fate;
+}
+
+static void *client_run(void *arg)
+{
+    struct client *c = arg;
+    while (!atomic_load(&c->plan->stop)) {
+        uint64_t dice = next_random(c) % 100;
+        enum linear_kind kind = dice < GETS_PERCENT                     ? LINEAR_GET
+                                : dice < GETS_PERCENT + DELETES_PERCENT ? LINEAR_DELETE
+                                                                        : LINEAR_PUT;
+        uint32_t key = (uint32_t)(next_random(c) % c->plan->keys);
+        if (request(c, kind, key, c->plan->timeout_ms) == FAILED)
+            (void)nanosleep(&(struct timespec){.tv_nsec = PAUSE_MS * 1000000}, NULL); // a pause
+    }
+    return NULL;
+}
+
+/* --- judgement -------------------------------------------------------------------------------- */
+
+struct event {
+    uint64_t ns;
+    bool end;
+    struct record *record;
+};
+
+static int compare_events(const void *pa, const void *pb)
+{
+    const struct event *a = pa, *b = pb;
+    if (a->ns != b->ns)
+        return a->ns < b->ns ? -1 : 1;
+    return (int)a->end - (int)b->end; // at equal times what begins comes first
+}
+
+static struct event *all_events(struct client *clients, size_t n_clients, size_t *n)
+{
+    size_t total = 0;
+    for (size_t i = 0; i < n_clients; i++)
+        total += 2 * clients[i].n;
+    struct event *events = must(calloc(total + 1, sizeof(*events)));
+    *n = 0;
+    for (size_t i = 0; i < n_clients; i++)
+        for (size_t k = 0; k < clients[i].n; k++) {
+            struct record *r = &clients[i].records[k];
+            events[(*n)++] = (struct event){r->began_ns, false, r};
+            events[(*n)++] = (struct event){r->ended_ns, true, r};
+        }
+    qsort(events, *n, sizeof(*events), compare_events);
+    return events;
+}
+
+struct counts {
+    uint64_t puts, gets, failed, unknown;
+    uint64_t slowest_ns, stall_ns, last_ns;
+};
+
+static void count(struct counts *c, const struct record *r)
+{
+    c->failed += r->fate == FAILED;
+    c->unknown += r->fate == UNKNOWN;
+    c->gets += r->fate == RETURNED && r->kind == LINEAR_GET;
+    if (r->fate != RETURNED || r->kind != LINEAR_PUT)
+        return;
+    c->puts++;
+    if (r->ended_ns - r->began_ns > c->slowest_ns)
+        c->slowest_ns = r->ended_ns - r->began_ns;
+    if (r->ended_ns - c->last_ns > c->stall_ns)
+        c->stall_ns = r->ended_ns - c->last_ns;
+    c->last_ns = r->ended_ns;
+}
+
+static int report(struct client *clients, size_t n_clients, uint64_t start_ns)
+{
+    size_t n;
+    struct event *events = all_events(clients, n_clients, &n);
+    struct linear *l = linear_new();
+    struct counts counts = {.last_ns = start_ns};
+    for (size_t i = 0; i < n; i++) {
+        struct record *r = events[i].record;
+        if (!events[i].end) {
+            r->op = linear_invoke(l, r->client, r->kind, r->key,
+                                  r->kind == LINEAR_PUT ? r->value : 0, events[i].ns);
+            continue;
+        }
+        count(&counts, r);
+        if (r->fate == RETURNED)
+            linear_return(l, r->op, r->result, r->kind == LINEAR_GET ? r->value : 0, events[i].ns);
+        else if (r->fate == FAILED)
+            linear_failed(l, r->op);
+        else
+            linear_unknown(l, r->op);
+    }
+    struct linear_verdict v;
+    linear_check(l, LINEAR_STATES_MAX, &v);
+    static const char *const names[] = {
+        [LINEAR_OK] = "linearizable", [LINEAR_BROKEN] = "broken", [LINEAR_GAVE_UP] = "gave_up"};
+    printf("verdict=%s puts=%" PRIu64 " gets=%" PRIu64 " failed=%" PRIu64 " unknown=%" PRIu64
+           " slowest_ms=%" PRIu64 " stall_ms=%" PRIu64 "\n",
+           names[v.outcome], counts.puts, counts.gets, counts.failed, counts.unknown,
+           counts.slowest_ns / 1000000, counts.stall_ns / 1000000);
+    if (v.outcome != LINEAR_OK)
+        fprintf(stderr, "key h%" PRIu32 ":\n%s", v.key, v.text);
+    linear_free(l);
+    free(events);
+    return v.outcome == LINEAR_OK ? 0 : v.outcome == LINEAR_BROKEN ? 1 : 2;
+}
+
+/* --- main ------------------------------------------------------------------------------------- */
+
+static uint32_t number(const char *text, uint32_t max)
+{
+    char *end;
+    errno = 0;
+    unsigned long v = strtoul(text, &end, 10);
+    if (errno != 0 || *end != '\0' || v == 0 || v > max) {
+        fprintf(stderr, "history: %s: a number from 1 to %" PRIu32 "\n", text, max);
+        exit(2);
+    }
+    return (uint32_t)v;
+}
+
+static void wait_for_end(const sigset_t *signals)
+{
+    int got;
+    if (sigwait(signals, &got) != 0)
+        die("sigwait");
+}
+
+/* So that a write that was lost after the last get of its key shows, too. */
+static void read_all(struct client *clients, size_t n_clients, size_t per_socket, uint32_t keys)
+{
+    for (size_t i = 0; i < n_clients; i += per_socket)
+        for (uint32_t key = 0; key < keys; key++)
+            if (request(&clients[i], LINEAR_GET, key, LAST_READ_MS) == FAILED)
+                break;
+}
+
+int main(int argc, char **argv)
+{
+    struct plan plan = {.keys = 10, .timeout_ms = 2000};
+    size_t per_socket = 2;
+    for (int o; (o = getopt(argc, argv, "c:k:t:")) != -1;) {
+        switch (o) {
+        case 'c': per_socket = number(optarg, CLIENTS_MAX); break;
+        case 'k': plan.keys = number(optarg, KEYS_MAX); break;
+        case 't': plan.timeout_ms = number(optarg, 60000); break;
+        default: return 2;
+        }
+    }
+    if (optind == argc || argc - optind > SOCKETS_MAX) {
+        fprintf(stderr, "usage: history [-c CLIENTS] [-k KEYS] [-t TIMEOUT_MS] SOCKET...\n");
+        return 2;
+    }
+    sigset_t signals;
+    if (sigemptyset(&signals) != 0 || sigaddset(&signals, SIGTERM) != 0 ||
+        pthread_sigmask(SIG_BLOCK, &signals, NULL) != 0)
+        die("signals");
+    size_t n = (size_t)(argc - optind) * per_socket;
+    struct client *clients = must(calloc(n, sizeof(*clients)));
+    uint64_t start_ns = ctl_now_ns();
+    for (size_t i = 0; i < n; i++) {
+        clients[i] = (struct client){.plan = &plan,
+                                     .socket = argv[(size_t)optind + i / per_socket],
+                                     .number = (uint32_t)i + 1,
+                                     .random = (start_ns + i) | 1};
+        if (pthread_create(&clients[i].thread, NULL, client_run, &clients[i]) != 0)
+            die("pthread_create");
+    }
+    wait_for_end(&signals);
+    atomic_store(&plan.stop, true);
+    for (size_t i = 0; i < n; i++)
+        if (pthread_join(clients[i].thread, NULL) != 0)
+            die("pthread_join");
+    read_all(clients, n, per_socket, plan.keys);
+    int code = report(clients, n, start_ns);
+    for (size_t i = 0; i < n; i++)
+        free(clients[i].records);
+    free(clients);
+    return code;
+}
