@@ -33,6 +33,7 @@ declare -A ON=()    # node -> command in front of its daemon's (netns.sh), or no
 AT_EXIT=()          # commands for the end in any case, see at_exit
 HELPERS=()          # other processes started here
 NODES=0
+KEYED=0 # 1: datagrams are sealed; node i has the key in $WORK/key.i
 CONF=
 BASE_PORT=
 LEADER=0
@@ -160,7 +161,12 @@ conf_write() {
         done
         [ $# = 0 ] || printf '%s\n' "$@"
         printf '[node]\ndata_dir = %s/node{id}\nsocket = %s/node{id}.sock\n' "$WORK" "$WORK"
+        [ "$KEYED" = 0 ] || printf 'key_file = %s/key.{id}\n' "$WORK"
     } >"$file"
+}
+
+key_make() { # FILE
+    "$RAFTCTL" keygen >"$1" || fail "raftctl keygen: exit $?"
 }
 
 # cluster N [LINE...]: prepares WORK and N nodes, starts nothing.
@@ -173,9 +179,11 @@ cluster() {
     rm -rf "$WORK"
     mkdir -p "$WORK"
     free_ports "$NODES" "${PREFER_PORT:-}"
+    [ "$KEYED" = 0 ] || key_make "$WORK/key"
     CONF=$WORK/raftd.conf
     conf_write "$CONF" "$NAME" "$NODES" "" "$@"
     for ((i = 1; i <= NODES; i++)); do
+        [ "$KEYED" = 0 ] || cp -p "$WORK/key" "$WORK/key.$i"
         "$RAFTD" --init -c "$CONF" -i "$i" >>"$WORK/node$i.log" 2>&1 ||
             fail "raftd --init of node $i: exit $?"
         STATE[$i]=down

@@ -3,7 +3,8 @@
 # are network namespaces on a bridge in one more namespace; so nothing of this machine's own network
 # is touched. Needs root, iproute2 and nftables. Sourced after cluster.sh:
 #
-#     hosts 3                    hosts 1 to 3 with 10.77.0.1 to .3; then as usual: cluster 3, start_all
+#     hosts 3                    hosts 1 to 3 with 10.77.0.1 to .3; then as usual: cluster 3, start_all;
+#                                datagrams are sealed
 #     loss 100                   each host drops 100 of 1000 datagrams that it receives; 0: none
 #     cut_pair 1 2               1 and 2 no longer hear each other
 #     cut_from 1 2               2 no longer hears 1; 1 still hears 2
@@ -21,7 +22,11 @@ HOST_PORT=7101
 HOSTS=0
 
 node_addr() { # as cluster.sh's, and in its place
-    echo "10.77.0.$1:$HOST_PORT"
+    if [ "$HOSTS" = 0 ]; then
+        echo "127.0.0.1:$((BASE_PORT + $1 - 1))"
+    else
+        echo "10.77.0.$1:$HOST_PORT"
+    fi
 }
 
 host_ns() { echo "raftd-$$-$1"; }
@@ -84,6 +89,7 @@ table inet link {
 END
     done
     HOSTS=$1
+    KEYED=1 # these are no loopback addresses
 }
 
 loss() { # of 1000
