@@ -30,6 +30,7 @@ static int run_get(const struct tool *t, int argc, char **argv);
 static int run_del(const struct tool *t, int argc, char **argv);
 static int run_list(const struct tool *t, int argc, char **argv);
 static int run_status(const struct tool *t, int argc, char **argv);
+static int run_links(const struct tool *t, int argc, char **argv);
 
 static const struct command commands[] = {
     {"put", "put KEY VALUE                  set KEY; VALUE - is read from standard input\n",
@@ -44,6 +45,9 @@ static const struct command commands[] = {
      "                                 print KEY=VALUE of all keys with PREFIX, sorted\n",
      run_list, false},
     {"status", "status [--json]                print the state of this node\n", run_status, false},
+    {"links",
+     "links [--json]                 print which node hears which, as this node knows it\n",
+     run_links, false},
     {"keygen", "keygen                         print a new key for a cluster, see raftd.conf(5)\n",
      run_keygen, true},
     {"bench", bench_usage, run_bench, false},
@@ -361,20 +365,35 @@ static int run_list(const struct tool *t, int argc, char **argv)
     return code;
 }
 
-static int run_status(const struct tool *t, int argc, char **argv)
+static int print_status(FILE *out, const uint8_t *text, size_t len)
 {
-    struct flags f = parse_flags(argc, argv, "j", 0, 0);
+    return fwrite(text, 1, len, out) == len ? 0 : -1;
+}
+
+/* Asks for the status and prints it, or what it tells. */
+static int ask_status(const struct tool *t, int (*print)(FILE *, const uint8_t *, size_t))
+{
     struct proto_request r = request(t, PROTO_STATUS, NULL);
     struct ctl_answer a;
     int code = tool_call(t, &r, &a);
     if (code != RAFTCTL_EXIT_OK)
         return code;
-    if (!f.json)
-        fwrite(a.body, 1, a.len, stdout);
-    else if (print_status_json(stdout, a.body, a.len) != 0)
+    if (print(stdout, a.body, a.len) != 0)
         code = RAFTCTL_EXIT_INTERNAL;
     ctl_answer_free(&a);
     return code;
+}
+
+static int run_status(const struct tool *t, int argc, char **argv)
+{
+    struct flags f = parse_flags(argc, argv, "j", 0, 0);
+    return ask_status(t, f.json ? print_status_json : print_status);
+}
+
+static int run_links(const struct tool *t, int argc, char **argv)
+{
+    struct flags f = parse_flags(argc, argv, "j", 0, 0);
+    return ask_status(t, f.json ? print_links_json : print_links);
 }
 
 /* --- start ------------------------------------------------------------------------------------ */

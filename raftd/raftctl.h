@@ -37,6 +37,10 @@ int print_item_json(FILE *out, const struct proto_item *item, bool with_value);
 /* key=value lines of status as one JSON object. 0, or -1 without memory. */
 int print_status_json(FILE *out, const uint8_t *text, size_t len);
 
+/* raftctl_links.c: who hears whom, of the text of status. 0, or -1 without memory. */
+int print_links(FILE *out, const uint8_t *text, size_t len);
+int print_links_json(FILE *out, const uint8_t *text, size_t len);
+
 /* raftctl_bench.c */
 int run_bench(const struct tool *t, int argc, char **argv);
 extern const char bench_usage[];

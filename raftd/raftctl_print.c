@@ -129,43 +129,56 @@ static json_t *peer_object(json_t *peers, long id)
     return peer;
 }
 
-static int add_status_line(json_t *status, json_t *drops, json_t *peers, char *line)
+/* The object `name` in an object, made if it is not there; NULL without memory. */
+static json_t *object_in(json_t *in, const char *name)
 {
-    char *value = strchr(line, '=');
+    if (!json_object_get(in, name) && json_object_set_new(in, name, json_object()) != 0)
+        return NULL;
+    return json_object_get(in, name);
+}
+
+/* What has an id or a reason in its name is grouped: drop.REASON, link.ID.ID, peer.ID.FIELD,
+ * peer.ID.drop.REASON. */
+static int add_status_line(json_t *status, json_t *peers, char *line)
+{
+    char *field = line, *value = strchr(line, '=');
     if (!value)
         return 0; /* not for us */
     *value++ = '\0';
-    if (strncmp(line, "drop.", 5) == 0)
-        return json_object_set_new(drops, line + 5, json_string(value));
-    if (strncmp(line, "peer.", 5) != 0)
-        return json_object_set_new(status, line, status_value(line, value));
-    char *field;
-    long id = strtol(line + 5, &field, 10);
-    if (*field != '.')
-        return 0;
-    return json_object_set_new(peer_object(peers, id), field + 1, json_string(value));
+    json_t *group = status;
+    if (strncmp(line, "peer.", 5) == 0) {
+        long id = strtol(line + 5, &field, 10);
+        if (*field++ != '.')
+            return 0;
+        group = peer_object(peers, id);
+    }
+    for (char *dot; (dot = strchr(field, '.')) != NULL; field = dot + 1) {
+        *dot = '\0';
+        group = object_in(group, field);
+    }
+    return json_object_set_new(group, field,
+                               group == status ? status_value(field, value) : json_string(value));
 }
 
 int print_status_json(FILE *out, const uint8_t *text, size_t len)
 {
     char *copy = malloc(len + 1);
-    json_t *status = json_object(), *drops = json_object(), *peers = json_array();
-    int rc = copy && status && drops && peers ? 0 : -1;
+    json_t *status = json_object(), *peers = json_array();
+    int rc = copy && status && peers ? 0 : -1;
     if (rc == 0) {
         memcpy(copy, text, len);
         copy[len] = '\0';
         char *rest = copy, *line;
         while (rc == 0 && (line = strsep(&rest, "\n")) != NULL)
-            rc = add_status_line(status, drops, peers, line);
+            rc = add_status_line(status, peers, line);
     }
     if (rc == 0)
-        rc = json_object_set(status, "drop", drops) | json_object_set(status, "peers", peers);
+        rc = json_object_set(status, "peers", peers);
     if (rc == 0)
         rc = json_dumpf(status, out, JSON_INDENT(2));
     if (rc == 0)
         fputc('\n', out);
     json_decref(peers);
-    json_decref(drops);
     json_decref(status);
     free(copy);
     return rc == 0 ? 0 : -1;

@@ -90,7 +90,9 @@ static void test_status_json(void **state)
 {
     (void)state;
     static const char lines[] = "id=2\nterm=7\nlast_election=a=b c\ndrop.short=4\nno value\n"
-                                "peer.1.addr=x:1\npeer.3.rtt_us=5\npeer.1.rtt_us=6\npeer.x.y=1\n";
+                                "peer.1.addr=x:1\npeer.3.rtt_us=5\npeer.1.rtt_us=6\npeer.x.y=1\n"
+                                "drop.stale=0\npeer.1.drop.short=8\nlink.1.3=silent\nlink.1.2=0\n"
+                                "link.3.1=4\n";
     char *text = NULL;
     size_t size;
     FILE *out = open_memstream(&text, &size);
@@ -103,8 +105,10 @@ static void test_status_json(void **state)
             *to++ = *from;
     *to = '\0';
     assert_string_equal(text, "{\"id\":2,\"term\":\"7\",\"last_election\":\"a=b c\","
-                              "\"drop\":{\"short\":\"4\"},"
-                              "\"peers\":[{\"id\":1,\"addr\":\"x:1\",\"rtt_us\":\"6\"},"
+                              "\"drop\":{\"short\":\"4\",\"stale\":\"0\"},"
+                              "\"link\":{\"1\":{\"3\":\"silent\",\"2\":\"0\"},\"3\":{\"1\":\"4\"}},"
+                              "\"peers\":[{\"id\":1,\"addr\":\"x:1\",\"rtt_us\":\"6\","
+                              "\"drop\":{\"short\":\"8\"}},"
                               "{\"id\":3,\"rtt_us\":\"5\"}]}");
     free(text);
 }

@@ -1,0 +1,248 @@
+/* raftctl_links.c: who hears whom, from the link.A.B lines of status, as a table with words below it
+ * and as JSON. */
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "raftd/raftctl.h"
+
+enum {
+    HEARD_MAX = 100, /* loss in percent up to here; above: */
+    UNKNOWN,
+    SILENT,
+    LOSS_WORTH_WORDS = 5, /* percent; less is usual on radio links */
+};
+
+struct links {
+    unsigned n;
+    uint16_t id[CONF_NODES_MAX];
+    uint8_t heard[CONF_NODES_MAX][CONF_NODES_MAX]; /* [who][whom]: loss, UNKNOWN or SILENT */
+};
+
+/* --- reading ---------------------------------------------------------------------------------- */
+
+/* The place of a node, given to it if it is new; -1: no room, or no id. */
+static int place_of(struct links *l, unsigned long id)
+{
+    for (unsigned i = 0; i < l->n; i++)
+        if (l->id[i] == id)
+            return (int)i;
+    if (l->n == CONF_NODES_MAX || id == 0 || id > CONF_ID_MAX)
+        return -1;
+    l->id[l->n] = (uint16_t)id;
+    return (int)l->n++;
+}
+
+static uint8_t heard_of(const char *value)
+{
+    uint64_t percent;
+    if (strcmp(value, "silent") == 0)
+        return SILENT;
+    return parse_number(value, 0, HEARD_MAX, &percent) == 0 ? (uint8_t)percent : UNKNOWN;
+}
+
+/* "link.A.B=value"; other lines are not for us. */
+static void add_line(struct links *l, const char *line)
+{
+    char *end;
+    if (strncmp(line, "link.", 5) != 0)
+        return;
+    unsigned long from = strtoul(line + 5, &end, 10);
+    if (*end != '.')
+        return;
+    unsigned long to = strtoul(end + 1, &end, 10);
+    if (*end != '=' || from == to)
+        return;
+    int i = place_of(l, from), k = place_of(l, to);
+    if (i >= 0 && k >= 0)
+        l->heard[i][k] = heard_of(end + 1);
+}
+
+/* 0, or -1 without memory. */
+static int read_links(struct links *l, const uint8_t *text, size_t len)
+{
+    *l = (struct links){.n = 0};
+    memset(l->heard, UNKNOWN, sizeof l->heard);
+    char *copy = malloc(len + 1), *rest = copy, *line;
+    if (!copy)
+        return -1;
+    if (len > 0)
+        memcpy(copy, text, len);
+    copy[len] = '\0';
+    while ((line = strsep(&rest, "\n")) != NULL)
+        add_line(l, line);
+    free(copy);
+    return 0;
+}
+
+/* --- words ------------------------------------------------------------------------------------ */
+
+static bool row_unknown(const struct links *l, unsigned i)
+{
+    for (unsigned k = 0; k < l->n; k++)
+        if (k != i && l->heard[i][k] != UNKNOWN)
+            return false;
+    return true;
+}
+
+/* True if node i hears nobody: then its row tells about itself, not about the others. */
+static bool deaf(const struct links *l, unsigned i)
+{
+    for (unsigned k = 0; k < l->n; k++)
+        if (k != i && l->heard[i][k] != SILENT)
+            return false;
+    return true;
+}
+
+/* True if nobody who hears at all hears node k. */
+static bool unheard(const struct links *l, unsigned k)
+{
+    bool silent = false;
+    for (unsigned i = 0; i < l->n; i++) {
+        if (i == k || l->heard[i][k] == UNKNOWN || deaf(l, i))
+            continue;
+        if (l->heard[i][k] != SILENT)
+            return false;
+        silent = true;
+    }
+    return silent;
+}
+
+static void tell_node(const struct links *l, unsigned i, FILE *out)
+{
+    if (deaf(l, i))
+        fprintf(out, "node %u hears nobody\n", l->id[i]);
+    if (unheard(l, i))
+        fprintf(out, "nobody hears node %u%s\n", l->id[i],
+                row_unknown(l, i) ? ": is it down, or cut off?" : "");
+    else if (row_unknown(l, i))
+        fprintf(out, "node %u has not told lately whom it hears\n", l->id[i]);
+}
+
+static void tell_pair(const struct links *l, unsigned i, unsigned k, FILE *out)
+{
+    uint8_t heard = l->heard[i][k], back = l->heard[k][i];
+    if (heard <= HEARD_MAX && heard >= LOSS_WORTH_WORDS)
+        fprintf(out, "node %u loses %u %% of what node %u sends\n", l->id[i], heard, l->id[k]);
+    if (heard != SILENT || deaf(l, i) || unheard(l, k))
+        return; /* nothing is wrong, or tell_node() has said it */
+    if (back != SILENT || deaf(l, k) || unheard(l, i))
+        fprintf(out, "node %u does not hear node %u\n", l->id[i], l->id[k]);
+    else if (i < k)
+        fprintf(out, "nodes %u and %u do not hear each other\n", l->id[i], l->id[k]);
+}
+
+/* What is wrong, a line each; nothing if nothing is. */
+static void tell(const struct links *l, FILE *out)
+{
+    for (unsigned i = 0; i < l->n; i++)
+        tell_node(l, i, out);
+    for (unsigned i = 0; i < l->n; i++)
+        for (unsigned k = 0; k < l->n; k++)
+            if (k != i)
+                tell_pair(l, i, k, out);
+}
+
+/* The lines of tell(), to be freed; NULL without memory. */
+static char *trouble(const struct links *l)
+{
+    char *text = NULL;
+    size_t size;
+    FILE *out = open_memstream(&text, &size);
+    if (!out)
+        return NULL;
+    tell(l, out);
+    if (fclose(out) == 0)
+        return text;
+    free(text);
+    return NULL;
+}
+
+/* --- table ------------------------------------------------------------------------------------ */
+
+static void print_cell(FILE *out, uint8_t heard)
+{
+    if (heard == SILENT)
+        fprintf(out, "   --");
+    else if (heard == UNKNOWN)
+        fprintf(out, "    ?");
+    else if (heard == 0)
+        fprintf(out, "   ok");
+    else
+        fprintf(out, " %3u%%", heard);
+}
+
+int print_links(FILE *out, const uint8_t *text, size_t len)
+{
+    struct links l;
+    if (read_links(&l, text, len) != 0)
+        return -1;
+    if (l.n == 0) {
+        fprintf(out, "there are no other nodes\n");
+        return 0;
+    }
+    char *words = trouble(&l);
+    if (!words)
+        return -1;
+    fprintf(out, "   hears");
+    for (unsigned k = 0; k < l.n; k++)
+        fprintf(out, " %4u", l.id[k]);
+    for (unsigned i = 0; i < l.n; i++) {
+        fprintf(out, "\nnode %3u", l.id[i]);
+        for (unsigned k = 0; k < l.n; k++)
+            if (k == i)
+                fprintf(out, "    .");
+            else
+                print_cell(out, l.heard[i][k]);
+    }
+    fprintf(out, "\n\n%s", words[0] != '\0' ? words : "all nodes hear each other\n");
+    free(words);
+    return 0;
+}
+
+/* --- JSON ------------------------------------------------------------------------------------- */
+
+static json_t *link_json(const struct links *l, unsigned i, unsigned k)
+{
+    uint8_t heard = l->heard[i][k];
+    const char *state = heard == SILENT ? "silent" : heard == UNKNOWN ? "unknown" : "heard";
+    json_t *link = json_object();
+    int rc = json_object_set_new(link, "node", json_integer(l->id[i]));
+    rc |= json_object_set_new(link, "hears", json_integer(l->id[k]));
+    rc |= json_object_set_new(link, "state", json_string(state));
+    if (heard <= HEARD_MAX)
+        rc |= json_object_set_new(link, "loss_percent", json_integer(heard));
+    if (rc == 0)
+        return link;
+    json_decref(link);
+    return NULL;
+}
+
+int print_links_json(FILE *out, const uint8_t *text, size_t len)
+{
+    struct links l;
+    if (read_links(&l, text, len) != 0)
+        return -1;
+    char *words = trouble(&l), *rest = words, *line;
+    json_t *all = json_object(), *links = json_array(), *troubles = json_array();
+    int rc = words ? 0 : -1;
+    for (unsigned i = 0; i < l.n; i++)
+        for (unsigned k = 0; k < l.n; k++)
+            if (k != i)
+                rc |= json_array_append_new(links, link_json(&l, i, k));
+    while (rc == 0 && (line = strsep(&rest, "\n")) != NULL)
+        if (line[0] != '\0')
+            rc |= json_array_append_new(troubles, json_string(line));
+    rc |= json_object_set(all, "links", links);
+    rc |= json_object_set(all, "trouble", troubles);
+    if (rc == 0)
+        rc = json_dumpf(all, out, JSON_INDENT(2));
+    if (rc == 0)
+        fputc('\n', out);
+    json_decref(troubles);
+    json_decref(links);
+    json_decref(all);
+    free(words);
+    return rc == 0 ? 0 : -1;
+}
