@@ -26,7 +26,7 @@ static void tell(unsigned seconds)
     /* Twice the interval: the next message is certain to come before. */
     (void)snprintf(state, sizeof state,
                    "STATUS=waiting for the kernel's random numbers (%u s)\n"
-                   "EXTEND_TIMEOUT_USEC=%u000000",
+                   "EXTEND_TIMEOUT_USEC=%d000000",
                    seconds, 2 * ENTROPY_MESSAGE_S);
     (void)notify_send(state); /* start-up goes on without a service manager, too */
 }
