@@ -146,9 +146,13 @@ enum keyfile_result keyfile_load(const char *path, uint8_t key[KEYFILE_KEY_BYTES
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     if (fd < 0) {
         int error = errno;
-        (void)snprintf(err, errlen, "%s: cannot open: %s%s", path, strerror(error),
-                       error == EACCES ? "; a key file must belong to the user that raftd runs as"
-                                       : "");
+        if (error == EACCES)
+            (void)snprintf(err, errlen,
+                           "%s: cannot open: %s; it must belong to user %u, as whom this runs: "
+                           "chown %u %s",
+                           path, strerror(error), geteuid(), geteuid(), path);
+        else
+            (void)snprintf(err, errlen, "%s: cannot open: %s", path, strerror(error));
         return error == ENOENT ? KEYFILE_MISSING : KEYFILE_REFUSED;
     }
     enum keyfile_result result = KEYFILE_REFUSED;

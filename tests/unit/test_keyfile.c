@@ -157,6 +157,11 @@ static void test_owner(void **state)
         skip(); /* only root can give a file away */
     refused(path, "belongs to user 12345; a key must belong to root or to user 0");
     assert_non_null(strstr(err, "chown 0 "));
+    assert_int_equal(chown(path, 0, 0), 0);
+    assert_int_equal(chmod(dir, 0711), 0);
+    assert_int_equal(seteuid(12345), 0);
+    refused(path, "chown 12345 "); /* root's, and not readable by us */
+    assert_int_equal(seteuid(0), 0);
 }
 
 /* Whatever the size of the buffer, the message is cut and ends with a zero. */
