@@ -86,6 +86,14 @@ void seal_stop(struct seal_world *w, unsigned node)
     w->s[node] = NULL;
 }
 
+static void record(struct seal_world *w, const struct seal_datagram *d)
+{
+    if (!w->recording)
+        return;
+    assert_true(w->n_record < SEAL_RECORD);
+    w->record[w->n_record++] = *d;
+}
+
 static void put(struct seal_world *w, unsigned from, unsigned to, const uint8_t *buf, size_t len)
 {
     struct seal_datagram d = {w->now + w->delay_us, from, to, len, {0}};
@@ -93,21 +101,22 @@ static void put(struct seal_world *w, unsigned from, unsigned to, const uint8_t 
     memcpy(d.buf, buf, len);
     if (w->jitter_us > 0)
         d.at += seal_rnd(&w->seed) % w->jitter_us;
-    if (w->recording) {
-        assert_true(w->n_record < SEAL_RECORD);
-        w->record[w->n_record++] = d;
-    }
     uint64_t number = w->sent++;
-    if (w->hold[from][to]) {
+    unsigned kind = buf[0] & 0x0F;
+    if (w->hold[from][to] == kind || w->hold[from][to] == SEAL_ALL) {
         memmove(w->held + 1, w->held, sizeof w->held - sizeof w->held[0]);
         w->held[0] = d;
         if (w->n_held < sizeof w->held / sizeof w->held[0])
             w->n_held++;
         return;
     }
-    if (w->cut[from][to] || (number < 64 && w->lose_mask >> number & 1) ||
-        seal_rnd(&w->seed) % 100 < w->loss)
+    bool lost = w->cut[from][to] || w->lose_kind[from][to] == kind ||
+                seal_rnd(&w->seed) % 100 < w->loss;
+    if (lost || (number < 64 && w->lose_mask >> number & 1)) {
+        if (kind != SESSION_KIND_DATA)
+            record(w, &d);
         return;
+    }
     assert_true(w->n_queue < SEAL_QUEUE);
     w->queue[w->n_queue++] = d;
 }
@@ -196,8 +205,10 @@ static void deliver_due(struct seal_world *w)
         }
         struct seal_datagram d = w->queue[i];
         memmove(w->queue + i, w->queue + i + 1, (--w->n_queue - i) * sizeof d);
-        if (w->s[d.to] != NULL)
-            (void)seal_deliver(w, d.from, d.to, d.buf, d.len);
+        if (w->s[d.to] == NULL)
+            continue;
+        record(w, &d);
+        (void)seal_deliver(w, d.from, d.to, d.buf, d.len);
     }
 }
 

@@ -16,7 +16,8 @@ enum {
     SEAL_NUMBERS = 65536, /* payloads per direction that are followed */
     SEAL_BYTES = 256,     /* longest datagram of these tests */
     SEAL_SHORT = 12,      /* payload of seal_say(): shorter than a HELLO when sealed */
-    SEAL_LONG = 80,       /* and at least as long */
+    SEAL_ALL = 99,
+    SEAL_LONG = 80, /* and at least as long */
 };
 
 struct seal_datagram {
@@ -37,17 +38,18 @@ struct seal_world {
     uint64_t random[SEAL_NODES]; /* states of their generators */
     uint64_t boots;
 
-    uint64_t delay_us;                 /* of every datagram, one way */
-    uint64_t jitter_us;                /* more, at random */
-    unsigned loss;                     /* percent, at random */
-    uint64_t lose_mask;                /* bit i: the datagram sent as number i is lost */
-    bool cut[SEAL_NODES][SEAL_NODES];  /* from, to */
-    bool hold[SEAL_NODES][SEAL_NODES]; /* kept in `held` instead */
+    uint64_t delay_us;                          /* of every datagram, one way */
+    uint64_t jitter_us;                         /* more, at random */
+    unsigned loss;                              /* percent, at random */
+    uint64_t lose_mask;                         /* bit i: the datagram sent as number i is lost */
+    bool cut[SEAL_NODES][SEAL_NODES];           /* from, to */
+    unsigned lose_kind[SEAL_NODES][SEAL_NODES]; /* enum session_kind, 0 = none */
+    unsigned hold[SEAL_NODES][SEAL_NODES];      /* this kind is kept in `held` instead; SEAL_ALL */
     struct seal_datagram queue[SEAL_QUEUE];
     unsigned n_queue;
     struct seal_datagram held[16]; /* the newest ones */
     unsigned n_held;
-    struct seal_datagram record[SEAL_RECORD]; /* all that was sent, if wanted */
+    struct seal_datagram record[SEAL_RECORD]; /* all that arrived, and lost handshakes */
     unsigned n_record;
     bool recording;
 

@@ -1,0 +1,170 @@
+// LINK: net/session.c net/session_peer.c net/session_hello.c net/noise.c net/replay.c tests/lib/seal_world.c -lsodium -lcmocka
+/* Two nodes, and all that may happen between them by instruction of the fuzzer: time, data,
+ * restarts, other keys, datagrams that are invented, changed, lost, repeated, swapped; and HELLOs
+ * by somebody who knows the key. Nothing arrives twice or changed (seal_world.c watches), and when
+ * it is over both nodes soon talk again. */
+#include <stdlib.h>
+#include <string.h>
+
+#include <sodium.h>
+
+#include "net/session_impl.h"
+#include "raftd/core/bytes.h"
+#include "tests/lib/seal_world.h"
+
+enum { MS = 1000, OPS_MAX = 200, RECORD_MAX = 2000, HEAL_STEPS = 200, REKEY_US = 3000000 };
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+struct input {
+    const uint8_t *data;
+    size_t size;
+};
+
+static unsigned take(struct input *in)
+{
+    if (in->size == 0)
+        return 0;
+    in->size--;
+    return *in->data++;
+}
+
+static void demand(bool ok)
+{
+    if (!ok)
+        abort();
+}
+
+/* Bytes of the fuzzer as a datagram, or behind the head of one. */
+static void invent(struct seal_world *w, struct input *in, unsigned from)
+{
+    uint8_t buf[SEAL_BYTES] = {0};
+    unsigned how = take(in);
+    size_t len = take(in);
+    session_head(w->s[from], &w->s[from]->peers[0], how & 7, buf);
+    if (how & 0x10) /* data of a session that exists */
+        put_u32(buf + 4, w->s[1 - from]->peers[0].current.index);
+    for (size_t i = how & 8 ? SESSION_HEAD_BYTES : 0; i < len; i++)
+        buf[i] = (uint8_t)take(in);
+    demand(seal_deliver(w, from, 1 - from, buf, len) != SESSION_DATA);
+}
+
+/* A datagram on its way: changed, lost, doubled, delivered now, reflected. */
+static void meddle(struct seal_world *w, struct input *in)
+{
+    unsigned how = take(in);
+    unsigned which = take(in);
+    if (w->n_queue == 0)
+        return;
+    struct seal_datagram *d = &w->queue[which % w->n_queue];
+    struct seal_datagram copy = *d;
+    switch (how % 4) {
+    case 0: d->buf[take(in) % d->len] ^= (uint8_t)take(in); break;
+    case 1: *d = w->queue[--w->n_queue]; break;
+    case 2: (void)seal_deliver(w, copy.from, copy.to, copy.buf, copy.len); break;
+    default: demand(seal_deliver(w, copy.to, copy.from, copy.buf, copy.len) != SESSION_DATA); break;
+    }
+}
+
+static void replay(struct seal_world *w, struct input *in)
+{
+    unsigned which = take(in) << 8;
+    which |= take(in);
+    if (w->n_record == 0)
+        return;
+    const struct seal_datagram *d = &w->record[which % w->n_record];
+    (void)seal_deliver(w, d->from, d->to, d->buf, d->len);
+}
+
+/* A fresh or stale HELLO with any payload, by one who has the key. */
+static void forge(struct seal_world *w, struct input *in, unsigned from)
+{
+    static const char PROLOGUE[] = "raftd1";
+    uint8_t payload[32];
+    uint8_t e[NOISE_KEY_BYTES];
+    uint8_t buf[SESSION_HELLO_BYTES];
+    uint8_t prologue[sizeof PROLOGUE - 1 + SESSION_HEAD_BYTES];
+    unsigned how = take(in);
+    struct noise n;
+    struct sessions *to = w->s[1 - from];
+    memset(payload, (int)take(in), sizeof payload);
+    memset(e, (int)take(in), sizeof e);
+    if (how & 1)
+        memcpy(payload + 16, to->peers[0].challenge, SESSION_CHALLENGE_BYTES);
+    if (how & 2)
+        put_u64(payload, w->cfg[from].boot);
+    session_head(w->s[from], &w->s[from]->peers[0], SESSION_KIND_HELLO, buf);
+    memcpy(prologue, PROLOGUE, sizeof PROLOGUE - 1);
+    memcpy(prologue + sizeof PROLOGUE - 1, buf, SESSION_HEAD_BYTES);
+    noise_start(&n, to->keys[0].psk, prologue, sizeof prologue);
+    noise_write_first(&n, e, payload, sizeof payload, buf + SESSION_HEAD_BYTES);
+    (void)seal_deliver(w, from, 1 - from, buf, sizeof buf);
+}
+
+static void rekey(struct seal_world *w, struct input *in, unsigned node)
+{
+    unsigned keys = take(in);
+    w->keys[node] = seal_keys(1 + keys % 3, keys / 3 % 4);
+    sessions_set_keys(w->s[node], &w->keys[node], w->now);
+}
+
+static void step(struct seal_world *w, struct input *in)
+{
+    unsigned op = take(in);
+    unsigned node = op >> 7;
+    w->recording = w->n_record < RECORD_MAX;
+    switch (op % 8) {
+    case 0: seal_run(w, w->now + take(in) * 4 * MS); break;
+    case 1: seal_run(w, w->now + take(in) * 100); break;
+    case 2: invent(w, in, node); break;
+    case 3: (void)seal_say(w, node, 1 - node, op & 64 ? SEAL_LONG : SEAL_SHORT); break;
+    case 4: meddle(w, in); break;
+    case 5: replay(w, in); break;
+    case 6:
+        if (op & 64) {
+            seal_stop(w, node);
+            seal_start(w, node);
+        } else {
+            rekey(w, in, node);
+        }
+        break;
+    default: forge(w, in, node); break;
+    }
+    seal_pump(w);
+}
+
+/* Left alone, with a key in common, both talk. */
+static void heal(struct seal_world *w)
+{
+    w->recording = false;
+    for (unsigned i = 0; i < 2; i++) {
+        w->s[i]->cfg.rekey_us = 0; /* none while we look */
+        w->keys[i] = seal_keys(1, 0);
+        sessions_set_keys(w->s[i], &w->keys[i], w->now);
+    }
+    for (unsigned i = 0; i < HEAL_STEPS && (i < HEAL_STEPS / 2 || !seal_settled(w)); i++) {
+        (void)seal_say(w, 0, 1, SEAL_SHORT);
+        (void)seal_say(w, 1, 0, SEAL_SHORT);
+        seal_run(w, w->now + 50 * MS);
+    }
+    seal_run(w, w->now + 50 * MS);
+    demand(seal_settled(w));
+    uint64_t got = w->got[0][1] + w->got[1][0];
+    demand(seal_say(w, 0, 1, SEAL_SHORT) && seal_say(w, 1, 0, SEAL_SHORT));
+    seal_run(w, w->now + 50 * MS);
+    demand(w->got[0][1] + w->got[1][0] == got + 2);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    demand(sodium_init() >= 0);
+    struct input in = {data, size};
+    struct seal_world *w = seal_world_new(2, 1, REKEY_US);
+    seal_start(w, 0);
+    seal_start(w, 1);
+    for (unsigned i = 0; i < OPS_MAX && in.size > 0; i++)
+        step(w, &in);
+    heal(w);
+    seal_world_free(w);
+    return 0;
+}

@@ -1,0 +1,501 @@
+// LINK: net/session.c net/session_peer.c net/session_hello.c net/noise.c net/replay.c tests/lib/seal_world.c -lsodium
+/* Somebody on the way records, repeats, delays, changes and invents datagrams. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "net/session_impl.h"
+#include "raftd/core/bytes.h"
+#include "tests/lib/seal_world.h"
+
+enum { MS = 1000, S = 1000000 };
+
+/* What nobody but the peers may change. */
+struct effects {
+    uint64_t current;
+    uint64_t boot;
+    uint64_t opened;
+    uint64_t handshakes;
+    uint64_t exchanges;
+    enum session_state state;
+};
+
+static struct effects effects(const struct seal_world *w, unsigned node, unsigned peer)
+{
+    struct session_info i = seal_info(w, node, peer);
+    struct effects e;
+    memset(&e, 0, sizeof e);
+    e.current = seal_current(w, node, peer);
+    e.boot = i.peer_boot;
+    e.opened = i.opened;
+    e.handshakes = i.handshakes;
+    e.exchanges = i.exchanges;
+    e.state = i.state;
+    return e;
+}
+
+/* Of all that a node sends at this moment: bytes, and the newest datagram of a kind. */
+static size_t answers(struct seal_world *w, unsigned node, unsigned kind, uint8_t *newest)
+{
+    size_t bytes = 0;
+    for (unsigned slot = 0; slot < w->n - 1; slot++) {
+        uint8_t buf[SESSION_HELLO_BYTES];
+        size_t len = 0;
+        while ((len = sessions_output(w->s[node], slot, w->now, buf, sizeof buf)) > 0) {
+            bytes += len;
+            if ((buf[0] & 0x0F) == kind && newest != NULL)
+                memcpy(newest, buf, len);
+        }
+    }
+    return bytes;
+}
+
+/* Three nodes with a past: rekeys, a change of key, a restart of each, lost datagrams. */
+static struct seal_world *with_past(uint64_t seed)
+{
+    struct seal_world *w = seal_world_new(3, seed, 4 * S);
+    w->recording = true;
+    for (unsigned i = 0; i < 3; i++)
+        seal_start(w, i);
+    for (unsigned step = 0; step < 160; step++) {
+        seal_run(w, w->now + 100 * MS);
+        for (unsigned i = 0; i < 3; i++)
+            for (unsigned j = 0; j < 3; j++)
+                if (i != j && w->s[i] != NULL)
+                    (void)seal_say(w, i, j, step % 3 == 0 ? SEAL_SHORT : SEAL_LONG);
+        w->loss = step % 40 > 20 ? 20 : 0;
+        if (step % 50 == 10)
+            seal_stop(w, step / 50);
+        if (step % 50 == 15)
+            seal_start(w, step / 50);
+        if (step == 100 || step == 110 || step == 120)
+            for (unsigned i = 0; i < 3; i++) {
+                w->keys[i] = step == 100 ? seal_keys(1, 2) : seal_keys(2, step == 110 ? 1 : 0);
+                if (w->s[i] != NULL)
+                    sessions_set_keys(w->s[i], &w->keys[i], w->now);
+            }
+    }
+    w->loss = 0;
+    w->recording = false;
+    seal_run(w, w->now + S);
+    for (unsigned i = 0; i < 3; i++)
+        for (unsigned j = 0; j < 3; j++)
+            assert_true(i == j || seal_ready(w, i, j));
+    return w;
+}
+
+/* Every recorded datagram, to every node, in the name of every node: nothing happens, and no
+ * answer is longer. */
+static void test_replay_everything(void **state)
+{
+    (void)state;
+    struct seal_world *w = with_past(1);
+    unsigned kinds[16] = {0};
+    for (unsigned k = 0; k < w->n_record; k++) {
+        const struct seal_datagram *d = &w->record[k];
+        kinds[d->buf[0] & 0x0F]++;
+        for (unsigned as = 0; as < 9; as++) {
+            unsigned from = as / 3;
+            unsigned to = as % 3;
+            if (from == to)
+                continue;
+            (void)answers(w, to, 0, NULL); /* what is due anyway */
+            struct effects before = effects(w, to, from);
+            enum session_result result = seal_deliver(w, from, to, d->buf, d->len);
+            struct effects after = effects(w, to, from);
+            after.state = before.state; /* HELLOs of the key that is gone look like "another key" */
+            assert_memory_equal(&before, &after, sizeof before);
+            assert_true(result != SESSION_DATA);
+            assert_true(answers(w, to, 0, NULL) <= d->len);
+            if (from != d->from || to != d->to)
+                assert_true(result == SESSION_MISDIRECTED || result == SESSION_NO_SESSION ||
+                            result == SESSION_UNAUTHENTIC);
+        }
+    }
+    for (unsigned k = SESSION_KIND_DATA; k <= SESSION_KIND_CHALLENGE; k++)
+        assert_true(kinds[k] > 20);
+    uint64_t there = w->got[0][1];
+    assert_true(seal_say(w, 0, 1, SEAL_SHORT));
+    seal_run(w, w->now + w->delay_us);
+    assert_int_equal(w->got[0][1], there + 1);
+    seal_world_free(w);
+}
+
+/* The same by a storm, while the nodes talk: they lose nothing and begin nothing. */
+static void test_replay_storm(void **state)
+{
+    (void)state;
+    struct seal_world *w = with_past(2);
+    for (unsigned i = 0; i < 3; i++)
+        w->cfg[i].rekey_us = 0;
+    struct effects before[3];
+    for (unsigned i = 0; i < 3; i++) {
+        w->s[i]->cfg.rekey_us = 0;
+        before[i] = effects(w, i, (i + 1) % 3);
+    }
+    uint64_t said = w->said[0][1];
+    uint64_t got = w->got[0][1];
+    uint64_t seed = 3;
+    for (unsigned k = 0; k < 20000; k++) {
+        const struct seal_datagram *d = &w->record[seal_rnd(&seed) % w->n_record];
+        assert_true(seal_deliver(w, d->from, d->to, d->buf, d->len) != SESSION_DATA);
+        if (k % 100 == 0)
+            for (unsigned i = 0; i < 3; i++)
+                for (unsigned j = 0; j < 3; j++)
+                    assert_true(i == j || seal_say(w, i, j, SEAL_SHORT));
+        seal_run(w, w->now + MS);
+    }
+    seal_run(w, w->now + S);
+    assert_int_equal(w->got[0][1] - got, w->said[0][1] - said);
+    for (unsigned i = 0; i < 3; i++) {
+        struct effects after = effects(w, i, (i + 1) % 3);
+        before[i].opened = after.opened;
+        assert_memory_equal(&before[i], &after, sizeof after);
+    }
+    seal_world_free(w);
+}
+
+/* Flips each bit of a datagram: refused without an effect. Then it arrives as it was. */
+static void flip(struct seal_world *w, unsigned from, unsigned to, const uint8_t *buf, size_t len)
+{
+    uint8_t bad[SEAL_BYTES];
+    struct effects before = effects(w, to, from);
+    for (size_t bit = 0; bit < 8 * len; bit++) {
+        memcpy(bad, buf, len);
+        bad[bit / 8] ^= (uint8_t)(1 << bit % 8);
+        enum session_result result = seal_deliver(w, from, to, bad, len);
+        assert_true(result != SESSION_DATA && result != SESSION_DONE);
+        struct effects after = effects(w, to, from);
+        after.state = before.state; /* "another key" may be shown */
+        assert_memory_equal(&before, &after, sizeof before);
+    }
+    enum session_result result = seal_deliver(w, from, to, buf, len);
+    assert_true(result == SESSION_DONE || result == SESSION_DATA);
+}
+
+static void test_bit_flips(void **state)
+{
+    (void)state;
+    struct seal_world *w = seal_world_new(2, 4, 0);
+    uint8_t m[SESSION_HELLO_BYTES];
+    seal_start(w, 0);
+    seal_start(w, 1);
+    assert_int_equal(answers(w, 1, SESSION_KIND_HELLO, m), sizeof m); /* its own: lost */
+    assert_int_equal(answers(w, 0, SESSION_KIND_HELLO, m), sizeof m);
+    flip(w, 0, 1, m, sizeof m);
+    assert_int_equal(answers(w, 1, SESSION_KIND_CHALLENGE, m), sizeof m);
+    flip(w, 1, 0, m, sizeof m);
+    assert_int_equal(answers(w, 0, SESSION_KIND_HELLO, m), sizeof m);
+    flip(w, 0, 1, m, sizeof m);
+    assert_int_equal(seal_info(w, 1, 0).exchanges, 1);
+    assert_int_equal(answers(w, 1, SESSION_KIND_HELLO_ACK, m), sizeof m);
+    flip(w, 1, 0, m, sizeof m);
+    assert_int_equal(seal_info(w, 0, 1).exchanges, 1);
+    assert_int_equal(answers(w, 0, SESSION_KIND_DATA, m), SESSION_EXTRA_BYTES);
+    flip(w, 0, 1, m, SESSION_EXTRA_BYTES);
+    assert_int_equal(answers(w, 1, SESSION_KIND_DATA, m), SESSION_EXTRA_BYTES);
+    flip(w, 1, 0, m, SESSION_EXTRA_BYTES);
+    w->hold[0][1] = SEAL_ALL;
+    assert_true(seal_say(w, 0, 1, SEAL_LONG));
+    flip(w, 0, 1, w->held[0].buf, w->held[0].len);
+    assert_true(seal_settled(w));
+    seal_world_free(w);
+}
+
+/* A HELLO with the right challenge is withheld. The node restarts and gets a new session, by its
+ * own handshake or by the peer's. Then the HELLO of its former self arrives. */
+static void test_withheld_hello(void **state)
+{
+    (void)state;
+    for (unsigned who = 0; who < 4; who++) {
+        unsigned node = who % 2;
+        unsigned peer = 1 - node;
+        struct seal_world *w = seal_world_new(2, 10 + who, 0);
+        w->lose_kind[peer][node] = SESSION_KIND_HELLO;
+        seal_start(w, 0);
+        seal_start(w, 1);
+        seal_run(w, w->now + 8 * MS);
+        w->hold[node][peer] = SESSION_KIND_HELLO;
+        seal_run(w, w->now + 20 * MS);
+        assert_int_equal(w->n_held, 1);
+        struct seal_datagram old = w->held[0];
+        seal_stop(w, node);
+        seal_start(w, node);
+        w->hold[node][peer] = 0;
+        w->lose_kind[peer][node] = 0;
+        w->lose_kind[node][peer] = who < 2 ? 0 : SESSION_KIND_HELLO;
+        seal_run(w, w->now + 2 * S);
+        assert_true(seal_settled(w));
+        struct effects before = effects(w, peer, node);
+        assert_int_equal(seal_deliver(w, node, peer, old.buf, old.len), SESSION_STALE);
+        struct effects after = effects(w, peer, node);
+        assert_memory_equal(&before, &after, sizeof before);
+        seal_world_free(w);
+    }
+}
+
+/* A HELLO_ACK is withheld until its sender has restarted and made itself known. */
+static void test_withheld_ack(void **state)
+{
+    (void)state;
+    struct seal_world *w = seal_world_new(2, 20, 0);
+    w->hold[1][0] = SESSION_KIND_HELLO_ACK;
+    w->lose_kind[1][0] = SESSION_KIND_HELLO;
+    seal_start(w, 0);
+    seal_start(w, 1);
+    seal_run(w, w->now + 40 * MS);
+    assert_int_equal(w->n_held, 1);
+    struct seal_datagram old = w->held[0];
+    seal_stop(w, 1);
+    seal_start(w, 1);
+    w->lose_kind[1][0] = 0;
+    w->lose_kind[0][1] = SESSION_KIND_HELLO; /* only node 1's handshake proceeds */
+    w->cut[1][0] = false;
+    w->hold[1][0] = 0;
+    seal_run(w, w->now + 13 * MS);
+    w->hold[1][0] = SEAL_ALL; /* its HELLO was taken, its confirmation is late */
+    w->n_held = 0;
+    seal_run(w, w->now + 20 * MS);
+    assert_int_equal(seal_info(w, 0, 1).peer_boot, w->cfg[1].boot);
+    struct effects before = effects(w, 0, 1);
+    assert_int_equal(seal_deliver(w, 1, 0, old.buf, old.len), SESSION_STALE);
+    struct effects after = effects(w, 0, 1);
+    assert_int_equal(after.exchanges, before.exchanges + 1); /* it answered a living HELLO */
+    assert_int_equal(after.current, before.current);
+    assert_int_equal(after.boot, before.boot);
+    w->hold[1][0] = 0;
+    w->lose_kind[0][1] = 0;
+    seal_run(w, w->now + 2 * S);
+    assert_true(seal_settled(w));
+    seal_world_free(w);
+}
+
+/* The same HELLO again and again: the one taken last is met with its HELLO_ACK, any other with a
+ * CHALLENGE, and neither costs an exchange. */
+static void test_hello_flood(void **state)
+{
+    (void)state;
+    struct seal_world *w = seal_world_new(2, 30, 0);
+    w->recording = true;
+    w->lose_kind[1][0] = SESSION_KIND_HELLO;
+    seal_start(w, 0);
+    seal_start(w, 1);
+    seal_run(w, w->now + 100 * MS);
+    assert_true(seal_settled(w));
+    const struct seal_datagram *hello[2] = {NULL, NULL};
+    for (unsigned k = 0; k < w->n_record; k++)
+        if (w->record[k].from == 0 && (w->record[k].buf[0] & 0x0F) == SESSION_KIND_HELLO)
+            hello[hello[0] != NULL] = &w->record[k];
+    assert_non_null(hello[1]);
+    struct effects before = effects(w, 1, 0);
+    for (unsigned k = 0; k < 1000; k++) {
+        assert_int_equal(seal_deliver(w, 0, 1, hello[k % 2]->buf, hello[k % 2]->len), SESSION_DONE);
+        uint8_t m[SESSION_HELLO_BYTES] = {0};
+        unsigned kind = k % 2 == 0 ? SESSION_KIND_CHALLENGE : SESSION_KIND_HELLO_ACK;
+        assert_int_equal(answers(w, 1, kind, m), sizeof m);
+        assert_int_equal(m[0] & 0x0F, kind);
+        assert_int_equal(seal_deliver(w, 1, 0, m, sizeof m), SESSION_STALE);
+    }
+    struct effects after = effects(w, 1, 0);
+    assert_memory_equal(&before, &after, sizeof before);
+    seal_world_free(w);
+}
+
+/* HELLOs of the right form and no key are met with silence, and named after the third. With a
+ * session in use they are somebody else's, and not named. */
+static void test_strange_hellos(void **state)
+{
+    (void)state;
+    struct seal_world *w = seal_world_new(2, 40, 0);
+    uint64_t seed = 40;
+    uint8_t m[SESSION_HELLO_BYTES];
+    seal_start(w, 1);
+    (void)answers(w, 1, 0, NULL);
+    for (unsigned round = 0; round < 2; round++) {
+        for (unsigned k = 0; k < 5; k++) {
+            m[0] = SESSION_VERSION_NOW << 4 | SESSION_KIND_HELLO;
+            m[1] = 0;
+            put_u16(m + 2, 1);
+            put_u16(m + 4, 2);
+            put_u16(m + 6, 0);
+            put_u64(m + 8, w->cfg[1].cluster);
+            for (size_t i = SESSION_HEAD_BYTES; i < sizeof m; i++)
+                m[i] = (uint8_t)seal_rnd(&seed);
+            assert_int_equal(seal_deliver(w, 0, 1, m, sizeof m), SESSION_UNAUTHENTIC);
+            assert_int_equal(answers(w, 1, 0, NULL), 0);
+            bool named = seal_info(w, 1, 0).state == SESSION_STATE_WRONG_KEY;
+            assert_int_equal(named, round == 0 && k >= 2);
+        }
+        assert_int_equal(seal_info(w, 1, 0).exchanges, round);
+        if (round == 0) {
+            seal_start(w, 0);
+            seal_run(w, w->now + 200 * MS);
+            assert_int_equal(seal_info(w, 1, 0).state, SESSION_STATE_ESTABLISHED);
+            assert_int_equal(seal_info(w, 1, 0).exchanges, 1);
+        }
+    }
+    seal_world_free(w);
+}
+
+/* Other cluster, other node, other version, every length. */
+static void test_envelopes(void **state)
+{
+    (void)state;
+    struct seal_world *w = seal_world_new(3, 50, 0);
+    for (unsigned i = 0; i < 3; i++)
+        seal_start(w, i);
+    uint8_t m[SESSION_HELLO_BYTES];
+    assert_int_equal(sessions_output(w->s[0], seal_slot(0, 1), w->now, m, sizeof m), sizeof m);
+    assert_int_equal(seal_deliver(w, 0, 2, m, sizeof m), SESSION_MISDIRECTED);
+    assert_int_equal(seal_deliver(w, 2, 1, m, sizeof m), SESSION_MISDIRECTED);
+    assert_int_equal(seal_deliver(w, 1, 0, m, sizeof m), SESSION_MISDIRECTED);
+    m[0] ^= 0x30;
+    assert_int_equal(seal_deliver(w, 0, 1, m, sizeof m), SESSION_VERSION);
+    m[0] ^= 0x30;
+    m[8] ^= 1;
+    assert_int_equal(seal_deliver(w, 0, 1, m, sizeof m), SESSION_CLUSTER);
+    m[8] ^= 1;
+    for (size_t len = 0; len <= SEAL_BYTES; len++) {
+        for (unsigned kind = 0; kind < 16; kind++) {
+            uint8_t buf[SEAL_BYTES] = {0};
+            memcpy(buf, m, sizeof m);
+            buf[0] = (uint8_t)(SESSION_VERSION_NOW << 4 | kind);
+            enum session_result result = seal_deliver(w, 0, 1, buf, len);
+            bool data = kind == SESSION_KIND_DATA;
+            bool hello = kind >= SESSION_KIND_HELLO && kind <= SESSION_KIND_CHALLENGE;
+            if (len < SESSION_HEAD_BYTES)
+                assert_int_equal(result, SESSION_SHORT);
+            else if (data)
+                assert_int_equal(result,
+                                 len < SESSION_EXTRA_BYTES ? SESSION_SHORT : SESSION_NO_SESSION);
+            else if (!hello)
+                assert_int_equal(result, SESSION_VERSION);
+            else if (len != SESSION_HELLO_BYTES)
+                assert_int_equal(result, len < SESSION_HELLO_BYTES ? SESSION_SHORT : SESSION_LONG);
+            else
+                assert_int_equal(result, kind == SESSION_KIND_HELLO ? SESSION_DONE : SESSION_STALE);
+        }
+    }
+    static uint8_t big[SESSION_DATAGRAM_TAKEN + 1] = {SESSION_VERSION_NOW << 4 | SESSION_KIND_DATA};
+    uint8_t *payload = NULL;
+    size_t len = 0;
+    assert_int_equal(sessions_open(w->s[1], 0, w->now, big, sizeof big, &payload, &len),
+                     SESSION_LONG);
+    seal_world_free(w);
+}
+
+/* Data of nobody, for a minute: sessions in use are not touched; idle ones are at most replaced,
+ * now and then. */
+static void test_junk_data(void **state)
+{
+    (void)state;
+    for (unsigned idle = 0; idle < 2; idle++) {
+        struct seal_world *w = seal_world_new(2, 60 + idle, 0);
+        uint64_t seed = 60;
+        seal_start(w, 0);
+        seal_start(w, 1);
+        seal_run(w, w->now + S);
+        struct effects before = effects(w, 0, 1);
+        for (unsigned k = 0; k < 6000; k++) {
+            uint8_t m[128];
+            for (size_t i = 0; i < sizeof m; i++)
+                m[i] = (uint8_t)seal_rnd(&seed);
+            m[0] = SESSION_VERSION_NOW << 4 | SESSION_KIND_DATA;
+            if (k % 2 == 0) /* the right number */
+                put_u32(m + 4, w->s[k / 2 % 2]->peers[0].current.index);
+            enum session_result result = seal_deliver(w, 1 - k / 2 % 2, k / 2 % 2, m, sizeof m);
+            assert_true(result == SESSION_NO_SESSION || result == SESSION_UNAUTHENTIC);
+            if (!idle && k % 20 == 0)
+                assert_true(seal_say(w, 0, 1, SEAL_SHORT) && seal_say(w, 1, 0, SEAL_SHORT));
+            seal_run(w, w->now + 10 * MS);
+            assert_true(seal_both_ready(w));
+        }
+        struct effects after = effects(w, 0, 1);
+        if (idle) {
+            assert_true(after.handshakes - before.handshakes <= 120);
+        } else {
+            assert_int_equal(after.handshakes, before.handshakes);
+            assert_int_equal(after.exchanges, before.exchanges);
+            assert_int_equal(w->got[0][1], w->said[0][1]);
+            assert_int_equal(w->got[1][0], w->said[1][0]);
+        }
+        seal_world_free(w);
+    }
+}
+
+/* Silence when it is needed: a peer that lost all and hears nothing but our data speaks up, once
+ * in 100 ms at most. */
+static void test_lost_brings_forward(void **state)
+{
+    (void)state;
+    struct seal_world *w = seal_world_new(2, 70, 0);
+    uint8_t m[SEAL_LONG + SESSION_EXTRA_BYTES] = {SESSION_VERSION_NOW << 4 | SESSION_KIND_DATA};
+    seal_start(w, 0);
+    w->cut[0][1] = true;
+    seal_run(w, w->now + 60 * (uint64_t)S); /* its HELLOs are a second apart by now */
+    uint64_t hellos = seal_info(w, 0, 1).hellos;
+    for (unsigned k = 0; k < 1000; k++) {
+        (void)seal_deliver(w, 1, 0, m, SESSION_HELLO_BYTES - 1);
+        seal_run(w, w->now + MS);
+    }
+    assert_true(seal_info(w, 0, 1).hellos - hellos <= 2);
+    hellos = seal_info(w, 0, 1).hellos;
+    for (unsigned k = 0; k < 1000; k++) {
+        (void)seal_deliver(w, 1, 0, m, SESSION_HELLO_BYTES);
+        seal_run(w, w->now + MS);
+    }
+    hellos = seal_info(w, 0, 1).hellos - hellos;
+    assert_true(hellos >= 8 && hellos <= 11);
+    seal_world_free(w);
+}
+
+/* What a finished handshake needed is gone from memory. */
+static void test_wiped(void **state)
+{
+    (void)state;
+    struct seal_world *w = seal_world_new(2, 80, 2 * S);
+    seal_start(w, 0);
+    seal_start(w, 1);
+    seal_run(w, w->now + 15 * (uint64_t)S);
+    for (unsigned i = 0; i < 2; i++) {
+        w->s[i]->cfg.rekey_us = 0; /* no more */
+        seal_run(w, w->now + 11 * (uint64_t)S);
+    }
+    for (unsigned i = 0; i < 2; i++) {
+        const struct session_peer *p = &w->s[i]->peers[0];
+        assert_true(sodium_is_zero((const uint8_t *)p->attempts, sizeof p->attempts));
+        assert_true(sodium_is_zero((const uint8_t *)&p->prev, sizeof p->prev));
+        assert_true(p->current.live);
+        assert_true(p->next.live ? p->next.number > p->current.number
+                                 : sodium_is_zero((const uint8_t *)&p->next, sizeof p->next));
+    }
+    seal_world_free(w);
+    sessions_free(NULL);
+}
+
+int main(void)
+{
+    if (sodium_init() < 0)
+        return 1;
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_replay_everything),
+        cmocka_unit_test(test_replay_storm),
+        cmocka_unit_test(test_bit_flips),
+        cmocka_unit_test(test_withheld_hello),
+        cmocka_unit_test(test_withheld_ack),
+        cmocka_unit_test(test_hello_flood),
+        cmocka_unit_test(test_strange_hellos),
+        cmocka_unit_test(test_envelopes),
+        cmocka_unit_test(test_junk_data),
+        cmocka_unit_test(test_lost_brings_forward),
+        cmocka_unit_test(test_wiped),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
