@@ -1,6 +1,9 @@
 #include "net/link.h"
 
-enum { HOLD_MAX_US = WIRE_HOLD_OLD * WIRE_HOLD_UNIT_US };
+enum {
+    HOLD_MAX_US = WIRE_HOLD_OLD * WIRE_HOLD_UNIT_US,
+    LOSS_UNIT = LINK_LOSS_FULL / 256, /* of the header's field */
+};
 
 /* Serial numbers: a is newer than b, if they are less than 35 minutes apart. */
 static bool newer(uint32_t a, uint32_t b)
@@ -8,53 +11,96 @@ static bool newer(uint32_t a, uint32_t b)
     return a != b && a - b < UINT32_C(1) << 31;
 }
 
-void link_stamp(struct link *l, uint64_t now_us, struct wire_header *h)
+uint64_t link_stamp(struct link *l, uint64_t now_us, struct wire_header *h)
 {
-    uint32_t ts = (uint32_t)now_us;
-    /* Many datagrams leave in one microsecond of the caller's clock: each gets its own number. */
-    if (l->has_sent && !newer(ts, l->ts_sent) && l->ts_sent - ts < LINK_SAMPLE_MAX_US)
-        ts = l->ts_sent + 1;
-    l->ts_sent = ts;
-    l->has_sent = true;
-    l->sent++;
-
-    h->ts = ts;
+    /* Many datagrams leave in one microsecond of the caller's clock: each gets its own stamp. */
+    l->stamp = now_us > l->stamp ? now_us : l->stamp + 1;
+    h->ts = (uint32_t)l->stamp;
     h->tx_cnt = (uint16_t)l->sent;
-    h->loss = 0;
+    uint32_t loss = l->loss_in / LOSS_UNIT;
+    h->loss = (uint8_t)(loss < UINT8_MAX ? loss : UINT8_MAX);
     h->echo = l->has_peer;
     h->ts_echo = l->has_peer ? l->peer_ts : 0;
     uint64_t held = now_us - l->peer_ts_at;
     h->hold = 0;
     if (l->has_peer)
         h->hold = held < HOLD_MAX_US ? (uint16_t)(held / WIRE_HOLD_UNIT_US) : WIRE_HOLD_OLD;
+    return l->stamp;
+}
+
+void link_sent(struct link *l)
+{
+    l->sent++;
+}
+
+uint64_t link_echoed(const struct link *l, const struct wire_header *h)
+{
+    if (!h->echo || h->hold == WIRE_HOLD_OLD || l->stamp == 0)
+        return 0;
+    uint32_t ago = (uint32_t)l->stamp - h->ts_echo;
+    bool past = !newer(h->ts_echo, (uint32_t)l->stamp) && ago < l->stamp;
+    return past ? l->stamp - ago : 0;
 }
 
 static bool sample(struct link *l, uint64_t now_us, const struct wire_header *h)
 {
     if (!h->echo || h->hold == WIRE_HOLD_OLD)
         return false;
-    /* Echoed again, or overtaken on the way. A mark older than any possible sample is void. */
-    bool marked = l->has_sample && now_us - l->sampled_at < 2 * (uint64_t)LINK_SAMPLE_MAX_US;
-    if (marked && !newer(h->ts_echo, l->sampled_ts))
-        return false;
-
-    /* Unsigned: an echo of the future, or one held longer than it was away, gives a huge value. */
-    uint32_t rtt = (uint32_t)now_us - h->ts_echo - (uint32_t)h->hold * WIRE_HOLD_UNIT_US;
-    bool sent = l->has_sent && !newer(h->ts_echo, l->ts_sent);
-    if (!sent || rtt > LINK_SAMPLE_MAX_US) {
+    uint64_t stamp = link_echoed(l, h);
+    uint64_t held = (uint64_t)h->hold * WIRE_HOLD_UNIT_US;
+    if (stamp != 0 && stamp <= l->sampled)
+        return false; /* echoed again, or overtaken on the way */
+    uint64_t away = now_us > stamp ? now_us - stamp : 0;
+    if (stamp == 0 || away < held || away - held > LINK_SAMPLE_MAX_US) {
         l->bad_echoes++;
         return false;
     }
-    rtt_sample(&l->rtt, rtt);
-    l->has_sample = true;
-    l->sampled_ts = h->ts_echo;
-    l->sampled_at = now_us;
+    rtt_sample(&l->rtt, now_us, away - held);
+    l->sampled = stamp;
     return true;
+}
+
+static void window_begins(struct link *l, uint64_t now_us, uint64_t first)
+{
+    l->first = first;
+    l->first_at = now_us;
+    l->got = 0;
+    l->tainted = false;
+}
+
+/* Counts the peer's datagrams against their numbers. One that comes late, after its window was
+ * closed, counts in the present one: what it cost there it brings back here. */
+static void count(struct link *l, uint64_t now_us, uint16_t number)
+{
+    uint64_t ahead = (uint16_t)(number - (uint16_t)l->newest);
+    bool old = ahead >= 1u << 15;
+    if (!l->counting || (old && 65536 - ahead > LINK_STRANGE_NUMBERS)) {
+        l->counting = true;
+        l->newest = number;
+        window_begins(l, now_us, number);
+    } else if (!old) {
+        l->newest += ahead;
+    }
+    l->got++;
+
+    uint64_t sent = l->newest + 1 - l->first;
+    bool quiet = now_us - l->first_at >= LINK_LOSS_WINDOW_US && sent >= LINK_LOSS_WINDOW_LEAST;
+    if (sent < LINK_LOSS_WINDOW && !quiet)
+        return;
+    if (!l->tainted) {
+        uint64_t lost = l->got < sent ? sent - l->got : 0;
+        uint32_t loss = (uint32_t)(lost * LINK_LOSS_FULL / sent);
+        l->loss_in = l->has_loss ? (3 * l->loss_in + loss) / 4 : loss;
+        l->has_loss = true;
+    }
+    window_begins(l, now_us, l->newest + 1);
 }
 
 bool link_received(struct link *l, uint64_t now_us, const struct wire_header *h)
 {
     l->accepted++;
+    l->loss_out = (uint32_t)h->loss * LOSS_UNIT;
+    count(l, now_us, h->tx_cnt);
     /* A peer that restarted on a fresh clock has older stamps: they are taken once the newest
      * one of its former life is too old to be echoed with a hold. */
     if (!l->has_peer || newer(h->ts, l->peer_ts) || now_us - l->peer_ts_at >= HOLD_MAX_US) {
@@ -63,4 +109,15 @@ bool link_received(struct link *l, uint64_t now_us, const struct wire_header *h)
         l->has_peer = true;
     }
     return sample(l, now_us, h);
+}
+
+void link_rxq_dropped(struct link *l)
+{
+    l->tainted = true;
+}
+
+void link_reset(struct link *l)
+{
+    l->has_peer = false;
+    l->counting = false;
 }

@@ -1,9 +1,11 @@
-/* link.h: the time stamps of one peer's datagrams, and the round trips measured by them.
+/* link.h: the numbers and time stamps of one peer's datagrams, and what they tell: round trips,
+ * and how much is lost in each direction. Pure.
  *
  * Every datagram carries a time stamp of its own and echoes the newest of the peer with the time
  * it was held, so a sample names the very transmission that arrived (no ambiguity after a resend)
- * and the clocks of two boxes are never compared. One struct per peer; times are microseconds of
- * the caller's monotonic clock. Pure.
+ * and the clocks of two boxes are never compared. It also carries its number among those sent to
+ * the peer: gaps are losses, seen by the receiver, which reports them back. One struct per peer;
+ * times are microseconds of the caller's monotonic clock.
  */
 #ifndef LINK_H
 #define LINK_H
@@ -15,29 +17,56 @@
 #include "net/wire.h"
 
 enum {
-    LINK_SAMPLE_MAX_US = 10000000, /* longer: one of us was stopped, not a round trip */
+    LINK_SAMPLE_MAX_US = 10000000,  /* longer: one of us was stopped, not a round trip */
+    LINK_LOSS_WINDOW = 32,          /* numbers over which loss is counted: steps of 3 % */
+    LINK_LOSS_WINDOW_LEAST = 8,     /* or fewer, on a quiet link, ... */
+    LINK_LOSS_WINDOW_US = 2000000,  /* ... once this is over */
+    LINK_LOSS_FULL = 65536,         /* all of it, in the unit of loss_in and loss_out */
+    LINK_STRANGE_NUMBERS = 1 << 12, /* this far behind the newest one is not an old datagram but
+                                       another count */
 };
 
-/* A zeroed struct is a fresh one. */
+/* A zeroed struct is a fresh one. Only the functions below write it. */
 struct link {
     struct rtt rtt;
-    bool has_sent;    /* ts_sent is valid */
-    uint32_t ts_sent; /* of the newest datagram sent */
-    bool has_peer;
+    uint64_t stamp;      /* of the newest datagram begun, 0 = none */
+    uint64_t sent;       /* datagrams */
+    uint64_t accepted;   /* datagrams */
+    uint32_t loss_in;    /* of the peer's datagrams to us, in 1/65536, smoothed */
+    uint32_t loss_out;   /* of ours to the peer, as it says */
+    bool has_peer;       /* peer_ts is valid */
     uint32_t peer_ts;    /* newest received ... */
     uint64_t peer_ts_at; /* ... and when */
-    bool has_sample;
-    uint32_t sampled_ts; /* newest ts that gave a sample ... */
-    uint64_t sampled_at; /* ... and when */
-    uint64_t sent;       /* datagrams; its low 16 bits are tx_cnt */
-    uint64_t accepted;   /* datagrams */
-    uint64_t bad_echoes; /* of a ts never sent, negative, or over LINK_SAMPLE_MAX_US: dropped */
+    uint64_t sampled;    /* newest stamp of ours that gave a sample */
+    uint64_t bad_echoes; /* of a stamp never sent, negative, or over LINK_SAMPLE_MAX_US: dropped */
+    /* Numbers of the peer, extended to 64 bits, over the present window. */
+    bool counting;
+    bool tainted;      /* our own receive queue dropped datagrams: says nothing of the network */
+    bool has_loss;     /* loss_in was measured */
+    uint64_t newest;   /* highest number seen */
+    uint64_t first;    /* number that the window begins with */
+    uint64_t got;      /* datagrams that came since */
+    uint64_t first_at; /* when the window began */
 };
 
-/* Fills ts, ts_echo, hold, echo and tx_cnt of a datagram that is sent now: once for each. */
-void link_stamp(struct link *l, uint64_t now_us, struct wire_header *h);
+/* A datagram is begun. Fills ts, ts_echo, hold, echo, tx_cnt and loss of its header and returns
+ * its stamp: us, strictly increasing, ts is its low half. One that never leaves costs nothing. */
+uint64_t link_stamp(struct link *l, uint64_t now_us, struct wire_header *h);
+
+/* The datagram begun last left. */
+void link_sent(struct link *l);
 
 /* An accepted datagram of this peer. True if it gave a sample for l->rtt. */
 bool link_received(struct link *l, uint64_t now_us, const struct wire_header *h);
+
+/* The stamp of ours that the peer says it received last: all that it says in the same datagram, it
+ * says with the knowledge of that one. 0: it says none, or one too old to be told from others. */
+uint64_t link_echoed(const struct link *l, const struct wire_header *h);
+
+/* Datagrams were lost in our own receive queue: the present window of numbers is not counted. */
+void link_rxq_dropped(struct link *l);
+
+/* The peer started anew, with other stamps and numbers. What is known of the path stays. */
+void link_reset(struct link *l);
 
 #endif

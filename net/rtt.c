@@ -1,5 +1,7 @@
 #include "net/rtt.h"
 
+enum { LOW_US = 1000 }; /* above the minimum: noise of small boxes, not a queue */
+
 static uint64_t max_u64(uint64_t a, uint64_t b)
 {
     return a > b ? a : b;
@@ -10,24 +12,54 @@ static uint64_t min_u64(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
-void rtt_sample(struct rtt *r, uint64_t sample_us)
+static void minimum(struct rtt *r, uint64_t now_us, uint64_t sample_us)
 {
-    if (!r->has) {
-        *r = (struct rtt){
-            .has = true, .srtt_us = sample_us, .rttvar_us = sample_us / 2, .min_us = sample_us};
-        return;
+    if (now_us - r->part_at_us >= RTT_MIN_AGE_US) {
+        bool gap = now_us - r->part_at_us >= 2 * (uint64_t)RTT_MIN_AGE_US;
+        r->part_us[1] = gap ? UINT64_MAX : r->part_us[0];
+        r->part_us[0] = UINT64_MAX;
+        r->part_at_us = now_us;
     }
-    uint64_t off = r->srtt_us > sample_us ? r->srtt_us - sample_us : sample_us - r->srtt_us;
-    r->rttvar_us = (3 * r->rttvar_us + off) / 4;
-    r->srtt_us = (7 * r->srtt_us + sample_us) / 8;
-    r->min_us = min_u64(r->min_us, sample_us);
+    r->part_us[0] = min_u64(r->part_us[0], sample_us);
+    r->min_us = min_u64(r->part_us[0], r->part_us[1]);
+    if (sample_us <= r->min_us + r->min_us / 8 + LOW_US)
+        r->low_at_us = now_us;
 }
 
-uint64_t rtt_pto(const struct rtt *r, unsigned timeouts, uint64_t ack_delay_us, uint64_t cap_us)
+void rtt_sample(struct rtt *r, uint64_t now_us, uint64_t sample_us)
+{
+    if (!r->has) {
+        *r = (struct rtt){.has = true,
+                          .srtt_us = sample_us,
+                          .rttvar_us = sample_us / 2,
+                          .part_us = {UINT64_MAX, UINT64_MAX},
+                          .part_at_us = now_us};
+    } else {
+        uint64_t off = r->srtt_us > sample_us ? r->srtt_us - sample_us : sample_us - r->srtt_us;
+        r->rttvar_us = (3 * r->rttvar_us + off) / 4;
+        r->srtt_us = (7 * r->srtt_us + sample_us) / 8;
+    }
+    minimum(r, now_us, sample_us);
+}
+
+uint64_t rtt_queue(const struct rtt *r)
+{
+    return r->srtt_us > r->min_us ? r->srtt_us - r->min_us : 0;
+}
+
+static uint64_t longest(const struct rtt *r)
+{
+    return r->srtt_us + max_u64(4 * r->rttvar_us, RTT_VAR_MIN_US);
+}
+
+uint64_t rtt_pto(const struct rtt *r, const struct rtt *answer, unsigned timeouts,
+                 uint64_t ack_delay_us, uint64_t cap_us)
 {
     uint64_t pto = RTT_PTO_INITIAL_US;
     if (r->has)
-        pto = r->srtt_us + max_u64(4 * r->rttvar_us, RTT_VAR_MIN_US) + ack_delay_us;
+        pto = longest(r) + ack_delay_us;
+    if (r->has && answer->has)
+        pto = min_u64(pto, longest(answer));
     pto = min_u64(max_u64(pto, RTT_PTO_MIN_US), RTT_PTO_MAX_US);
 
     uint64_t most = max_u64(pto, cap_us);

@@ -311,6 +311,12 @@ uint64_t sessions_deadline(const struct sessions *s)
     return at;
 }
 
+uint64_t sessions_peer_boot(const struct sessions *s, unsigned slot)
+{
+    assert(slot < s->cfg.n_peers);
+    return s->peers[slot].boot;
+}
+
 void sessions_info(const struct sessions *s, unsigned slot, struct session_info *out)
 {
     assert(slot < s->cfg.n_peers);

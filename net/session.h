@@ -78,7 +78,7 @@ enum {
     SESSION_PEERS_MAX = 8,         /* nine voters, see raft.h, but for ourselves */
     SESSION_KEYS = 2,              /* live at once: the old and the new one while they change */
     SESSION_HELLO_BYTES = 96,      /* and HELLO_ACK and CHALLENGE */
-    SESSION_DATAGRAM_TAKEN = 1452, /* as WIRE_DATAGRAM_TAKEN */
+    SESSION_DATAGRAM_TAKEN = 1452, /* as WIRE_DATAGRAM_MAX */
     SESSION_WRONG_KEY_HELLOS = 3,  /* in a row, before we say that a peer has another key */
 };
 
@@ -170,6 +170,9 @@ struct session_info {
     uint64_t hellos;     /* sent */
     uint64_t results[SESSION_RESULTS]; /* of sessions_open() */
 };
+
+/* Boot id of the peer's process that the sessions are with; 0 = none yet. */
+uint64_t sessions_peer_boot(const struct sessions *s, unsigned slot);
 
 void sessions_info(const struct sessions *s, unsigned slot, struct session_info *out);
 

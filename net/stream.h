@@ -7,18 +7,33 @@
  *
  * Sender, offsets on one line:
  *
- *      0 ....... una ....[acked]...[acked]....... nxt ............ end
- *      received   | missing, or on their way       | not sent yet    | does not exist yet
+ *      0 ....... una ..[acked]..[lost]..[acked]..... nxt ............ end
+ *      received   | all else here is in flight        | not sent yet    | does not exist yet
  *
- * What is sent, in this order:
- *   1. Missing bytes below the highest acknowledged one, once: all bytes are first sent in order
- *      of offset, so they were sent earlier than bytes that have arrived. (`resent` is the mark:
- *      below it bytes may have been sent more than once, and order says nothing.)
- *   2. After a timeout (rtt_pto) the lowest missing bytes: one datagram, two from the fourth
- *      timeout in a row on; and all of 1. again. Each acknowledgement that then moves una allows
- *      two more, so that a lost flight is repaired in a few round trips.
- *   3. New bytes within the window: least of the receiver's and STREAM_WINDOW_BYTES.
- * The timer runs from the last time the byte at una was sent, or una moved.
+ * How a loss is found. Each datagram has a stamp (net/link.h), each piece is remembered with the
+ * stamp of the datagram that it left in last, and a SACK arrives beside the stamp that its sender
+ * had received last. So (RACK, RFC 8985):
+ *
+ *   A piece is lost if it is not acknowledged and a datagram that left later has arrived, by
+ *   reo_wnd of time or, as long as the path is not known to reorder, by three pieces.
+ *
+ * reo_wnd is min_rtt / 4. A piece that is sent again because of this rule or of the timer says so,
+ * and the receiver counts those that it had already: reo_wnd then grows by another min_rtt / 4, up
+ * to srtt, and is back where it was after 16 episodes of loss without such a proof (RFC 8985, 6.2
+ * step 4).
+ *
+ * When no later datagram arrives, the timer runs out: PTO (net/rtt.h) after the byte at una was
+ * last sent, or una moved. It brings one datagram of the lowest missing bytes, two from the fourth
+ * timeout in a row on, whatever the windows say (RFC 9002, 6.2.4 and 7.5), and finds no loss by
+ * itself: the answer to that datagram shows by the rule above what is missing. No loss takes the
+ * stream back: it goes on where it stood.
+ *
+ * Two ways to need neither on a path that is seen to lose datagrams:
+ *   - A small unacknowledged tail rides along in front of new bytes, in the same datagram.
+ *   - With 5 % of loss in a direction, a tail of one datagram is copied after 1/4 and 1/2 PTO.
+ *
+ * What is sent, in this order: what the timer asks for; lost bytes, lowest first; new bytes. The
+ * last two within the congestion window, and paced (net/cwnd.h).
  *
  * Offsets come from the network: nothing is added to one before it is known to be in range.
  */
@@ -29,54 +44,107 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "net/cwnd.h"
+#include "net/flight.h"
+#include "net/link.h"
+#include "net/ranges.h"
 #include "net/rtt.h"
 #include "net/wire.h"
 
 enum {
-    STREAM_WINDOW_BYTES = 256 * 1024,      /* on their way: 20 Mbit/s at 100 ms; with the kernel's
-                                              overhead a quarter of UDP_RCVBUF_BYTES as granted */
     STREAM_FIRST_WINDOW_BYTES = 64 * 1024, /* until the first SACK names the receiver's window */
-    STREAM_RANGES = 64,    /* holes known at a time: 30 % lost of a full window have some 50 */
-    STREAM_BURST_MAX = 16, /* datagrams resent on one acknowledgement after a timeout */
+    STREAM_LATER_PIECES = 3,  /* kPacketThreshold of RFC 9002, 6.1.1; DupThresh of RFC 8985 */
+    STREAM_REO_EPISODES = 16, /* see above */
+    STREAM_RIDE_BYTES = 512,  /* tail that rides along: half a datagram, once per srtt / 4 */
+    STREAM_RIDE_LOSS = LINK_LOSS_FULL / 100, /* 1 %: below it only costs bytes */
+    STREAM_COPY_LOSS = LINK_LOSS_FULL / 20,  /* 5 %: one write in ten waits for a timer */
+    STREAM_COPIES = 2,
+    STREAM_SILENT_TIMEOUTS = 3, /* in a row: the path is taken for another one (cwnd_silence()) */
 };
 
 #define STREAM_NEVER UINT64_MAX
 
-/* Bytes [start, end) each. Invariant: start < end < next start. */
-struct stream_ranges {
-    unsigned n;
-    struct {
-        uint64_t start;
-        uint64_t end;
-    } r[STREAM_RANGES];
+struct stream_tx_config {
+    uint64_t ack_delay_us;   /* how long the peer may wait before it acknowledges */
+    uint64_t cap_us;         /* backoff ends here: the heartbeat interval */
+    uint32_t window_bytes;   /* most in flight, whatever the receiver offers */
+    uint32_t datagram_bytes; /* of the stream in a full datagram: unit of the congestion window */
 };
 
-/* Sending half. Only the functions below write it. */
+/* Since stream_tx_init(). */
+struct stream_tx_stats {
+    uint64_t datagrams;        /* pieces sent */
+    uint64_t bytes;            /* in all of them */
+    uint64_t resent_datagrams; /* because of loss, and at timeouts */
+    uint64_t resent_bytes;
+    uint64_t copies;       /* speculative ones */
+    uint64_t ridden_bytes; /* that rode along */
+    uint64_t episodes;     /* of loss: round trips in which there was some */
+    uint64_t spurious;     /* resent pieces that the receiver had already */
+    uint64_t timeouts;
+};
+
+enum stream_kind { STREAM_FRESH, STREAM_LOST, STREAM_PROBE, STREAM_COPY };
+
+/* What to send. */
+struct stream_piece {
+    uint64_t off;
+    size_t len;
+    bool again; /* was sent before and is thought lost: for wire_data.again */
+};
+
+/* Sending half. Only the functions below write it, except where noted. */
 struct stream_tx {
-    uint64_t una;  /* lowest byte not acknowledged. Invariant: una <= nxt <= end */
-    uint64_t nxt;  /* lowest byte never sent */
-    uint64_t end;  /* bytes that exist */
-    uint64_t edge; /* the receiver takes bytes below this: highest contig + rwnd heard */
-    struct stream_ranges acked; /* above una, with a hole before each */
-    uint64_t resent;            /* see above */
-    uint64_t recover;           /* nxt at the last timeout */
-    unsigned burst;             /* datagrams below recover that may be resent now */
-    unsigned timeouts;          /* in a row */
-    uint64_t timer_us;          /* the timer runs from here */
-    const struct rtt *rtt;      /* shared per peer, outlives this */
-    uint64_t ack_delay_us;      /* how long the peer may wait before it acknowledges */
-    uint64_t cap_us;            /* backoff ends here: the heartbeat interval */
+    uint64_t una;         /* lowest byte not acknowledged. Invariant: una <= nxt <= end */
+    uint64_t nxt;         /* lowest byte never sent */
+    uint64_t end;         /* bytes that exist */
+    uint64_t edge;        /* the receiver takes bytes below this: highest contig + rwnd heard */
+    bool heard;           /* it was heard; else a guess */
+    struct ranges acked;  /* above una, with a hole before each, below nxt */
+    struct ranges lost;   /* to be sent again; within una..nxt, nothing of acked */
+    struct flight flight; /* pieces of the bytes in flight (and some that no longer are) */
+    struct cwnd cwnd;
+    struct rtt answer; /* from sending the byte at una to its acknowledgement */
+
+    uint64_t rack;         /* newest stamp that a SACK knew of, 0 = none */
+    uint64_t rack_at;      /* when that arrived */
+    uint64_t known;        /* ... and it spoke of all bytes below this */
+    uint64_t reo_at;       /* when a piece in flight will be lost, unless it is acknowledged */
+    unsigned reo_steps;    /* reo_wnd is (1 + this) * min_rtt / 4 */
+    unsigned reo_episodes; /* of loss until it is 0 again */
+    uint64_t reo_round;    /* proofs that arrive before a newer stamp than this are one */
+    bool judged;           /* something taken for lost was sent again since the last proof or
+                              timeout */
+    uint16_t spurious;     /* the receiver's count */
+
+    uint64_t timer_us;     /* the timer runs from here */
+    unsigned timeouts;     /* in a row */
+    unsigned silent;       /* of them: without any answer between */
+    unsigned probes;       /* datagrams that the last timeout still allows ... */
+    uint64_t probe_from;   /* ... of the lowest missing bytes from here on */
+    unsigned copies;       /* of the tail, sent or missed, since its newest byte was sent */
+    enum stream_kind next; /* what stream_tx_next() gave last */
+    bool paced;            /* it gave nothing, only because of the pace */
+    bool urgent;           /* the first resend of an episode waits for no window and no pace (RFC
+                              9002, 7.3.2) */
+
+    uint32_t arrived_max; /* longest piece known to have arrived in one datagram, for path MTU
+                             discovery; the caller may set it back to 0 */
+    struct stream_tx_stats stats;
+    const struct link *link; /* shared per peer, outlives this */
+    struct stream_tx_config cfg;
 };
 
 /* Receiving half. Only the functions below write it. */
 struct stream_rx {
     uint8_t *buf; /* the caller's */
     size_t cap;
-    size_t head;       /* buf[head] is the byte at consumed */
-    uint64_t consumed; /* the window is [consumed, consumed + cap) */
-    uint64_t contig;   /* all below is here. Invariant: consumed <= contig <= consumed + cap */
-    struct stream_ranges held; /* above contig, with a hole before each */
-    uint64_t newest;           /* offset of the piece that came last */
+    size_t head;        /* buf[head] is the byte at consumed */
+    uint32_t window;    /* most that is offered beyond contig */
+    uint64_t consumed;  /* memory is for [consumed, consumed + cap) */
+    uint64_t contig;    /* all below is here. Invariant: consumed <= contig <= consumed + cap */
+    struct ranges held; /* above contig, with a hole before each */
+    uint16_t spurious;  /* pieces sent again that were here, mod 65536 */
 };
 
 enum stream_put {
@@ -88,33 +156,46 @@ enum stream_put {
 };
 
 /* A stream without bytes at offset 0. */
-void stream_tx_init(struct stream_tx *tx, const struct rtt *rtt, uint64_t ack_delay_us,
-                    uint64_t cap_us);
+void stream_tx_init(struct stream_tx *tx, const struct link *link,
+                    const struct stream_tx_config *cfg);
+
+/* From now on a full datagram carries so many bytes of the stream. */
+void stream_tx_datagram(struct stream_tx *tx, uint32_t bytes);
 
 /* The bytes below `end` exist; never falls. */
 void stream_tx_end(struct stream_tx *tx, uint64_t end);
 
-/* What to send now: `len` bytes at `off`, at most max_len (0: false). Call it until it says false,
- * each time followed by stream_tx_sent() with what was really put into a datagram. */
-bool stream_tx_next(struct stream_tx *tx, uint64_t now_us, size_t max_len, uint64_t *off,
-                    size_t *len);
+/* What to send now, at most max_len bytes (0: false): the room in the present datagram. Call it
+ * until it says false, each time followed by stream_tx_sent() with what was really put into a
+ * datagram, or by nothing if that can't be done now. */
+bool stream_tx_next(struct stream_tx *tx, uint64_t now_us, size_t max_len,
+                    struct stream_piece *piece);
 
-/* Bytes were sent: 1 up to the `len` that stream_tx_next() just gave, from its `off`. */
-void stream_tx_sent(struct stream_tx *tx, uint64_t now_us, uint64_t off, size_t len);
+/* Bytes were sent in the datagram with this stamp (link_stamp(); never falls): 1 up to the
+ * piece's `len` that stream_tx_next() just gave, from its `off`. */
+void stream_tx_sent(struct stream_tx *tx, uint64_t now_us, uint64_t stamp, uint64_t off,
+                    size_t len);
 
-/* A SACK of this stream (the caller has compared s->stream and s->id). Old and repeated ones are
- * harmless. False: it speaks of bytes never sent; nothing was changed. */
-bool stream_tx_ack(struct stream_tx *tx, uint64_t now_us, const struct wire_sack *s);
+/* A SACK of this stream (the caller has compared s->stream and s->id) and link_echoed() of the
+ * datagram that it came in. Old and repeated ones are harmless. False: it speaks of bytes never
+ * sent; nothing was changed. */
+bool stream_tx_ack(struct stream_tx *tx, uint64_t now_us, const struct wire_sack *s, uint64_t echo);
 
 /* When stream_tx_next() may have something that it has not now; STREAM_NEVER if never. */
-uint64_t stream_tx_deadline(const struct stream_tx *tx);
+uint64_t stream_tx_deadline(const struct stream_tx *tx, uint64_t now_us);
+
+/* Bytes that were sent, and are neither acknowledged nor taken for lost. */
+uint64_t stream_tx_in_flight(const struct stream_tx *tx);
 
 /* An empty stream into `cap` bytes of memory, at least 1 and below 4 GiB. What the caller
- * consumes as a whole (a record) must fit into it. */
-void stream_rx_init(struct stream_rx *rx, uint8_t *buf, size_t cap);
+ * consumes as a whole (a record) must fit into it. window: how much the sender may have on its way
+ * to us, at least 1; the sum over all streams should fit the socket's buffer. */
+void stream_rx_init(struct stream_rx *rx, uint8_t *buf, size_t cap, uint32_t window);
 
-/* A piece arrived. Any off and len are safe. May move bytes: pointers of stream_rx_ready() end. */
-enum stream_put stream_rx_put(struct stream_rx *rx, uint64_t off, const uint8_t *bytes, size_t len);
+/* A piece arrived (again: wire_data.again). Any off and len are safe. May move bytes: pointers of
+ * stream_rx_ready() end. */
+enum stream_put stream_rx_put(struct stream_rx *rx, uint64_t off, const uint8_t *bytes, size_t len,
+                              bool again);
 
 /* Bytes without a gap, not consumed; valid until the next put or consume. False if none. */
 bool stream_rx_ready(const struct stream_rx *rx, const uint8_t **bytes, size_t *len);
@@ -122,8 +203,9 @@ bool stream_rx_ready(const struct stream_rx *rx, const uint8_t **bytes, size_t *
 /* The first n of those are done with. */
 void stream_rx_consume(struct stream_rx *rx, size_t n);
 
-/* Fills contig, rwnd and ranges; stream and id are the caller's. If more ranges are held than a
- * SACK takes, the lowest are named and the one that grew last. */
-void stream_rx_sack(const struct stream_rx *rx, struct wire_sack *s);
+/* Fills contig, rwnd, spurious and ranges of a SACK that is sent now; stream and id are the
+ * caller's. If more ranges are held than a SACK takes, those are named that were named least often
+ * since they changed: an acknowledgement that gets lost is made up for by the next ones. */
+void stream_rx_sack(struct stream_rx *rx, struct wire_sack *s);
 
 #endif

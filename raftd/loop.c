@@ -19,6 +19,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include "net/udp.h"
@@ -26,6 +27,7 @@
 #include "raftd/clock.h"
 #include "raftd/diskio.h"
 #include "raftd/exits.h"
+#include "raftd/keyfile.h"
 #include "raftd/kv.h"
 #include "raftd/node.h"
 #include "raftd/notify.h"
@@ -37,6 +39,7 @@ enum {
     MARKS = 64,                /* rounds of reads on their way, per reader; beyond they merge */
     DRAIN_ROUNDS = 64,         /* x UDP_RECEIVE_MAX: more than a receive buffer holds */
     STATUS_INTERVAL_US = 2000, /* at most so often a new status is published ... */
+    RCVBUF_PER_PAYLOAD = 2,    /* the kernel charges about twice what a full datagram carries */
     STATUS_IDLE_US = 100000,   /* ... and so often when only counters and ages have changed */
 };
 
@@ -71,6 +74,7 @@ struct loop {
     int listen_fd;
     struct reader_marks marks[READERS_MAX];
 
+    bool sealed;         /* datagrams are, with the keys of key_file */
     uint64_t now;        /* 0 = not read in this iteration */
     uint64_t deadline;   /* the node's, as of the last flush */
     uint64_t status_at;  /* last published */
@@ -79,10 +83,14 @@ struct loop {
     uint64_t term;
     uint16_t leader;
 
-    ev_io udp_io;
-    ev_timer timer;
+    uint64_t alarm_at; /* what alarm_fd is set to, 0 = not set */
+    int alarm_fd;
+    uint64_t rxq_drops;                        /* as last told to the node */
+    enum status_session said[RAFT_VOTERS_MAX]; /* of each peer's session */
+
+    ev_io udp_io, alarm_io;
     ev_async disk_async, request_async;
-    ev_signal term_signal, int_signal;
+    ev_signal term_signal, int_signal, hup_signal;
     ev_prepare prepare;
 };
 
@@ -173,6 +181,10 @@ static void on_datagram(void *ctx, uint8_t *bytes, size_t len, const struct sock
 {
     struct loop *l = ctx;
     (void)from_len;
+    if (udp_counters(l->udp)->rxq_drops != l->rxq_drops) {
+        l->rxq_drops = udp_counters(l->udp)->rxq_drops;
+        node_rxq_dropped(l->node);
+    }
     node_datagram(l->node, loop_now(l), slot_of(l, from), bytes, len);
 }
 
@@ -184,11 +196,15 @@ static void on_udp(struct ev_loop *ev, ev_io *w, int revents)
     (void)udp_receive(l->udp, on_datagram, l);
 }
 
-static void on_timer(struct ev_loop *ev, ev_timer *w, int revents)
+/* What is due is done in on_prepare(). */
+static void on_alarm(struct ev_loop *ev, ev_io *w, int revents)
 {
-    (void)ev; /* what is due is done in on_prepare() */
-    (void)w;
+    (void)ev;
     (void)revents;
+    struct loop *l = w->data;
+    uint64_t times;
+    if (read(l->alarm_fd, &times, sizeof times) == (ssize_t)sizeof times)
+        l->alarm_at = 0;
 }
 
 static void on_disk(struct ev_loop *ev, ev_async *w, int revents)
@@ -242,6 +258,39 @@ static void on_stop(struct ev_loop *ev, ev_signal *w, int revents)
     ev_break(ev, EVBREAK_ALL);
 }
 
+/* The keys of the configuration. Returns how many (0: datagrams stay plain), -1: err says why. */
+static int load_keys(const struct conf *conf, struct session_keys *keys, char *err, size_t err_size)
+{
+    uint8_t found[KEYFILE_KEYS_MAX][KEYFILE_KEY_BYTES];
+    memset(keys, 0, sizeof *keys);
+    int n = keyfile_load_all(conf, found, err, err_size);
+    for (int i = 0; i < n; i++) {
+        keys->has[i] = true;
+        memcpy(keys->key[i], found[i], sizeof keys->key[i]);
+    }
+    sodium_memzero(found, sizeof found);
+    return n;
+}
+
+static void on_reload(struct ev_loop *ev, ev_signal *w, int revents)
+{
+    (void)ev;
+    (void)revents;
+    struct loop *l = w->data;
+    struct session_keys keys;
+    char err[KEYFILE_ERR_SIZE];
+    int n = l->sealed ? load_keys(l->conf, &keys, err, sizeof err) : 0;
+    if (n < 0)
+        say_error("%s; going on with the keys as they were", err);
+    else if (n == 0)
+        say_warn("SIGHUP reads key files again, but none is configured");
+    else {
+        node_set_keys(l->node, &keys, loop_now(l));
+        say_info("%d live %s read again", n, n == 1 ? "key" : "keys");
+    }
+    sodium_memzero(&keys, sizeof keys);
+}
+
 /* ---- once per iteration ----------------------------------------------------------------- */
 
 static void say_changes(struct loop *l)
@@ -262,6 +311,23 @@ static void say_changes(struct loop *l)
     l->term = r->term;
     l->role = r->role;
     l->leader = r->leader;
+}
+
+/* A peer with another key is a mistake that somebody must hear of by name. */
+static void say_session(struct loop *l, unsigned i, const struct status_peer *p)
+{
+    if (p->session == l->said[i])
+        return;
+    if (p->session == STATUS_SESSION_WRONG_KEY)
+        say_error("node %u (%s) speaks with another key than ours: compare key_file and "
+                  "next_key_file on both boxes",
+                  p->id, p->addr);
+    else if (l->said[i] == STATUS_SESSION_WRONG_KEY && p->session == STATUS_SESSION_ESTABLISHED)
+        say_info("node %u (%s) has our key now", p->id, p->addr);
+    else
+        say_debug("node %u (%s): session %s", p->id, p->addr, status_session_name(p->session));
+    if (p->session != STATUS_SESSION_HANDSHAKE || l->said[i] != STATUS_SESSION_WRONG_KEY)
+        l->said[i] = p->session;
 }
 
 static void free_status(struct rcu_head *head)
@@ -286,7 +352,10 @@ static void fill_status(struct loop *l, struct status *s)
     s->send_lost = u->lost;
     s->send_too_big = u->too_big;
     s->rxq_drops = u->rxq_drops;
+    s->send_too_big = u->too_big;
     s->drops[DROP_LONG] += u->truncated;
+    s->rxq_drops = u->rxq_drops;
+    s->send_too_big = u->too_big;
 }
 
 /* How long the published status may still stand for what is true now. */
@@ -312,24 +381,31 @@ static void publish_status(struct loop *l)
     if (box == NULL)
         return; /* readers keep the old one; the next iteration tries again */
     fill_status(l, &box->status);
+    for (unsigned i = 0; i < box->status.n_peers; i++)
+        say_session(l, i, &box->status.peers[i]);
     l->status_at = now;
     struct status *before = rcu_swap(l->shared->status, &box->status);
     if (before != NULL)
         rcu_free_later(&rcu_container(before, struct status_box, status)->rcu, free_status);
 }
 
-static void set_timer(struct loop *l)
+/* libev's own timers count whole milliseconds (as epoll does), too coarse for a resend after two. An
+ * alarm that comes before it is needed is left as it is: it wakes us for nothing, but is seldom set
+ * anew. */
+static void set_alarm(struct loop *l)
 {
     uint64_t now = loop_now(l);
     uint64_t at = l->deadline = node_deadline(l->node, now);
     if (l->status_late && l->status_at + STATUS_INTERVAL_US < at)
         at = l->status_at + STATUS_INTERVAL_US;
-    ev_timer_stop(l->ev, &l->timer);
-    if (at == RAFT_NEVER)
+    if (at == RAFT_NEVER || (l->alarm_at > now && l->alarm_at <= at))
         return;
-    ev_now_update(l->ev); /* timers count from libev's own clock, read at the poll */
-    ev_timer_set(&l->timer, at > now ? (double)(at - now) / 1e6 : 0., 0.);
-    ev_timer_start(l->ev, &l->timer);
+    l->alarm_at = at;
+    struct itimerspec spec = {
+        .it_value = {.tv_sec = (time_t)(at / 1000000), .tv_nsec = (long)(at % 1000000 * 1000)}};
+    int rc = timerfd_settime(l->alarm_fd, TFD_TIMER_ABSTIME, &spec, NULL);
+    assert(rc == 0); /* a time after 1970 on our own descriptor */
+    (void)rc;
 }
 
 static void on_prepare(struct ev_loop *ev, ev_prepare *w, int revents)
@@ -350,7 +426,7 @@ static void on_prepare(struct ev_loop *ev, ev_prepare *w, int revents)
     }
     say_changes(l);
     publish_status(l);
-    set_timer(l);
+    set_alarm(l);
     l->now = 0;
 }
 
@@ -372,20 +448,23 @@ static void init_watchers(struct loop *l)
 {
     ev_io_init(&l->udp_io, on_udp, udp_fd(l->udp), EV_READ);
     ev_set_priority(&l->udp_io, EV_MAXPRI); /* what peers said comes before timers */
-    ev_timer_init(&l->timer, on_timer, 0., 0.);
+    ev_io_init(&l->alarm_io, on_alarm, l->alarm_fd, EV_READ);
     ev_async_init(&l->disk_async, on_disk);
     ev_async_init(&l->request_async, on_request);
     ev_signal_init(&l->term_signal, on_stop, SIGTERM);
     ev_signal_init(&l->int_signal, on_stop, SIGINT);
+    ev_signal_init(&l->hup_signal, on_reload, SIGHUP);
     ev_prepare_init(&l->prepare, on_prepare);
     ev_set_priority(&l->prepare, EV_MINPRI); /* after all other prepare watchers */
-    l->udp_io.data = l->timer.data = l->disk_async.data = l->request_async.data = l;
-    l->prepare.data = l;
+    l->udp_io.data = l->alarm_io.data = l->disk_async.data = l->request_async.data = l;
+    l->prepare.data = l->hup_signal.data = l;
     ev_io_start(l->ev, &l->udp_io);
+    ev_io_start(l->ev, &l->alarm_io);
     ev_async_start(l->ev, &l->disk_async);
     ev_async_start(l->ev, &l->request_async);
     ev_signal_start(l->ev, &l->term_signal);
     ev_signal_start(l->ev, &l->int_signal);
+    ev_signal_start(l->ev, &l->hup_signal);
     ev_prepare_start(l->ev, &l->prepare);
 }
 
@@ -411,7 +490,14 @@ static struct shared *shared_new(const struct conf *conf, struct loop *l)
     return s;
 }
 
-static struct node *make_node(struct loop *l, const struct wal_report *report)
+static void io_random(void *ctx, void *buf, size_t len)
+{
+    (void)ctx;
+    randombytes_buf(buf, len);
+}
+
+static struct node *make_node(struct loop *l, const struct wal_report *report,
+                              const struct session_keys *keys)
 {
     const struct conf *conf = l->conf;
     struct node_config nc = {
@@ -419,6 +505,8 @@ static struct node *make_node(struct loop *l, const struct wal_report *report)
         .n_voters = (unsigned)conf->n_nodes,
         .election_timeout_us = (uint64_t)conf->election_timeout_ms * 1000,
         .max_value_bytes = conf->max_value_bytes,
+        .datagram_max = conf->max_datagram_bytes,
+        .rx_bytes = (uint32_t)udp_rcvbuf_bytes(l->udp) / RCVBUF_PER_PAYLOAD,
     };
     (void)snprintf(nc.cluster, sizeof nc.cluster, "%s", conf->name);
     for (int i = 0; i < conf->n_nodes; i++) {
@@ -435,8 +523,9 @@ static struct node *make_node(struct loop *l, const struct wal_report *report)
         .fetch = io_fetch,
         .answer = io_answer,
         .reads_done = io_reads_done,
+        .random = io_random,
     };
-    return node_new(&nc, &io, report, l->shared->kv, clock_us());
+    return node_new(&nc, &io, report, l->sealed ? keys : NULL, l->shared->kv, clock_us());
 }
 
 static bool start_clients(struct loop *l, char *err, size_t err_size)
@@ -465,14 +554,14 @@ static void say_started(const struct conf *conf, const struct wal_report *report
 int loop_run(const struct conf *conf, struct wal *w, const struct wal_report *report)
 {
     int rc = RAFTD_EXIT_INTERNAL;
-    char err[256];
+    char err[KEYFILE_ERR_SIZE];
     struct loop *l = calloc(1, sizeof *l);
     if (l == NULL) {
         say_error("out of memory");
         return rc;
     }
     l->conf = conf;
-    l->listen_fd = -1;
+    l->listen_fd = l->alarm_fd = -1;
     rcu_thread_begin();
     l->ev = ev_default_loop(EVFLAG_NOENV);
     l->shared = l->ev != NULL ? shared_new(conf, l) : NULL;
@@ -482,9 +571,21 @@ int loop_run(const struct conf *conf, struct wal *w, const struct wal_report *re
         say_error("cannot listen on UDP %s: %s", self->addr_text, strerror(errno));
         goto err_shared;
     }
-    if (l->shared == NULL || (l->node = make_node(l, report)) == NULL) {
-        say_error("out of memory");
+    struct session_keys keys;
+    int n_keys = load_keys(conf, &keys, err, sizeof err);
+    if (n_keys < 0) {
+        say_error("%s", err);
+        rc = RAFTD_EXIT_USAGE;
         goto err_udp;
+    }
+    l->sealed = n_keys > 0;
+    if (l->shared != NULL)
+        l->node = make_node(l, report, &keys);
+    sodium_memzero(&keys, sizeof keys);
+    l->alarm_fd = timerfd_create(CLOCK_BOOTTIME, TFD_NONBLOCK | TFD_CLOEXEC);
+    if (l->node == NULL || l->alarm_fd < 0) {
+        say_error("out of memory or of descriptors");
+        goto err_node;
     }
     size_t batch = record_size(CMD_MAX_BYTES) + NODE_BATCH_BYTES_MAX;
     l->disk = diskio_start(w, &disk_posix, conf->data_dir, 0, batch, wake_disk, l);
@@ -510,7 +611,8 @@ err_disk:
         say_fatal(RAFTD_EXIT_DISK, "the disk does not finish a write; ending without it");
     }
 err_node:
-    node_free(l->node); /* answers what is pending; the clients below pass it on */
+    if (l->node != NULL)
+        node_free(l->node); /* answers what is pending; the clients below pass it on */
 err_udp:
     if (l->clients != NULL)
         clients_free(l->clients);
@@ -520,6 +622,8 @@ err_udp:
         (void)unlink(conf->socket);
         (void)close(l->listen_fd);
     }
+    if (l->alarm_fd >= 0)
+        (void)close(l->alarm_fd);
     udp_close(l->udp);
 err_shared:
     if (l->shared != NULL) {

@@ -47,7 +47,8 @@ static void configure_raft(struct node *n, const struct wal_report *wal, uint64_
 }
 
 struct node *node_new(const struct node_config *cfg, const struct node_io *io,
-                      const struct wal_report *wal, struct kv *kv, uint64_t now)
+                      const struct wal_report *wal, const struct session_keys *keys, struct kv *kv,
+                      uint64_t now)
 {
     struct node *n = calloc(1, sizeof *n);
     if (n == NULL)
@@ -55,9 +56,9 @@ struct node *node_new(const struct node_config *cfg, const struct node_io *io,
     n->cfg = *cfg;
     if (n->cfg.batch_bytes == 0)
         n->cfg.batch_bytes = NODE_BATCH_BYTES_MAX;
-    if (n->cfg.datagram_bytes == 0)
-        n->cfg.datagram_bytes = WIRE_DATAGRAM_BASE;
     assert(n->cfg.datagram_bytes <= WIRE_DATAGRAM_BASE);
+    uint32_t datagram_max = cfg->datagram_max != 0 ? cfg->datagram_max
+                                                   : (uint32_t)WIRE_DATAGRAM_BASE;
     n->io = *io;
     n->kv = kv;
     n->start_us = now;
@@ -73,11 +74,14 @@ struct node *node_new(const struct node_config *cfg, const struct node_io *io,
         ring = NODE_RING_MIN_BYTES;
     if (cfg->cache_bytes != 0)
         ring = cfg->cache_bytes;
-    n->log_rx_cap = RECORD_MAX_BYTES + NODE_RX_WINDOW_BYTES;
+    n->log_rx_cap = RECORD_MAX_BYTES + NODE_WINDOW_BYTES;
+    n->rx_window = NODE_WINDOW_BYTES;
+    if (cfg->rx_bytes != 0 && cfg->rx_bytes < NODE_WINDOW_BYTES)
+        n->rx_window = cfg->rx_bytes;
     n->log_rx_buf = malloc(n->log_rx_cap);
     configure_raft(n, wal, now);
     if (n->log_rx_buf == NULL || n->runs == NULL ||
-        entries_init(&n->log, ring, wal->last_index) < 0) {
+        entries_init(&n->log, ring, wal->last_index) < 0 || !envelope_init(n, keys, now)) {
         node_free(n);
         return NULL;
     }
@@ -85,8 +89,11 @@ struct node *node_new(const struct node_config *cfg, const struct node_io *io,
         for (unsigned v = 0; v < cfg->n_voters; v++)
             if (cfg->voters[v] == n->raft.peers[i].id)
                 memcpy(n->peers[i].addr, cfg->addrs[v], sizeof n->peers[i].addr);
-    for (unsigned i = 0; i < n->raft.n_peers; i++)
+    for (unsigned i = 0; i < n->raft.n_peers; i++) {
         n->peers[i].relay_ack_by = RAFT_NEVER;
+        n->peers[i].told_at = now;
+        mtu_init(&n->peers[i].mtu, datagram_max);
+    }
     return n;
 }
 
@@ -97,6 +104,7 @@ void node_free(struct node *n)
         free(n->peers[i].log.chunk.buf);
         free(n->peers[i].relay_buf);
     }
+    sessions_free(n->sessions);
     free(n->apply_chunk.buf);
     free(n->log_rx_buf);
     free(n->runs);
@@ -185,12 +193,19 @@ static void add_read(struct node *n, uint64_t read, uint64_t index)
     n->reads[n->n_reads++] = (struct confirmed_read){read, index};
 }
 
+void node_rxq_dropped(struct node *n)
+{
+    for (unsigned i = 0; i < n->raft.n_peers; i++)
+        link_rxq_dropped(&n->peers[i].link);
+}
+
 void node_flush(struct node *n, uint64_t now)
 {
     struct raft_event tick = {.type = RAFT_EV_TICK};
     struct raft_edit edit;
     struct raft_ready rd;
     n->again = false;
+    envelope_shake(n, now);
     if (now >= raft_deadline(&n->raft))
         node_step(n, now, &tick, &edit);
     write_expire(n, now);
@@ -228,43 +243,75 @@ static uint64_t least(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
+/* Of the streams and the small talk with one peer. */
+static uint64_t peer_deadline(const struct node *n, uint64_t now, unsigned slot)
+{
+    const struct peer *p = &n->peers[slot];
+    const struct raft *r = &n->raft;
+    uint64_t at = RAFT_NEVER;
+    if (!envelope_ready(n, slot))
+        return at;
+    if (r->role == RAFT_LEADER) {
+        at = net_ask_at(n, slot);
+        if (p->relay_term == r->term) /* else of an earlier term that we led */
+            at = least(at, p->relay_ack_by);
+        if (p->log.epoch != 0 && !log_tx_silent(n, now, slot))
+            at = least(at, stream_tx_deadline(&p->log.tx, now));
+    } else if (r->role == RAFT_FOLLOWER && n->relay_term == r->term &&
+               r->leader == r->peers[slot].id) {
+        at = least(at, stream_tx_deadline(&n->relay_tx, now));
+    }
+    if (node_term_durable(n))
+        at = least(at, least(links_due(n, slot), mtu_deadline(&p->mtu)));
+    /* What is due but could not be sent waits for a disk read or an ACK, which will wake us; look
+     * again soon in case memory was short. */
+    return at <= now ? now + NODE_ACK_DELAY_US : at;
+}
+
 uint64_t node_deadline(const struct node *n, uint64_t now)
 {
     if (n->again)
         return now;
     uint64_t at = least(raft_deadline(&n->raft), least(n->seal_at, n->write_deadline));
-    uint64_t streams = RAFT_NEVER;
-    for (unsigned i = 0; i < n->raft.n_peers; i++) {
-        const struct peer *p = &n->peers[i];
-        if (n->raft.role == RAFT_LEADER) {
-            if (p->relay_term == n->raft.term) /* else of an earlier term that we led */
-                at = least(at, p->relay_ack_by);
-            if (p->log.epoch != 0 && !log_tx_silent(n, now, i))
-                streams = least(streams, stream_tx_deadline(&p->log.tx));
-        }
-    }
-    if (n->raft.role == RAFT_FOLLOWER && n->relay_term == n->raft.term && n->raft.leader != 0)
-        streams = least(streams, stream_tx_deadline(&n->relay_tx));
-    /* A stream that is due but could not send waits for a disk read or an ACK, which will wake us;
-     * look again soon in case memory was short. */
-    if (streams <= now)
-        streams = now + NODE_ACK_DELAY_US;
-    return least(at, streams);
+    at = least(at, envelope_deadline(n));
+    for (unsigned i = 0; i < n->raft.n_peers; i++)
+        at = least(at, peer_deadline(n, now, i));
+    return at;
 }
 
-static void peer_status(const struct node *n, unsigned slot, struct status_peer *s)
+static uint32_t permille(uint32_t loss)
+{
+    return (uint32_t)((uint64_t)loss * 1000 / LINK_LOSS_FULL);
+}
+
+static void peer_status(const struct node *n, uint64_t now, unsigned slot, struct status_peer *s)
 {
     const struct peer *p = &n->peers[slot];
     const struct raft_peer *rp = &n->raft.peers[slot];
+    const struct stream_tx *tx = NULL; /* what we send to it: the log, or writes on their way */
+    if (n->raft.role == RAFT_LEADER && p->log.epoch != 0)
+        tx = &p->log.tx;
+    else if (n->raft.role == RAFT_FOLLOWER && n->raft.leader == rp->id &&
+             n->relay_term == n->raft.term)
+        tx = &n->relay_tx;
     s->id = rp->id;
     memcpy(s->addr, p->addr, sizeof s->addr);
     s->state = rp->state;
     s->match_index = rp->match_index;
-    s->heard_us = p->link.accepted > 0 ? p->link.peer_ts_at : 0;
+    s->heard_us = p->link.has_peer ? p->link.peer_ts_at : 0;
     s->rtt_us = p->link.rtt.has ? p->link.rtt.srtt_us : 0;
+    s->rtt_min_us = p->link.rtt.has ? p->link.rtt.min_us : 0;
+    s->loss_in_permille = permille(p->link.loss_in);
+    s->loss_out_permille = permille(p->link.loss_out);
+    s->window_bytes = tx != NULL ? cwnd_window(&tx->cwnd, now) : 0;
+    s->in_flight_bytes = tx != NULL ? stream_tx_in_flight(tx) : 0;
     s->sent = p->link.sent;
     s->received = p->link.accepted;
-    s->resent_bytes = p->log.resent_bytes;
+    s->resent_bytes = p->log.resent_bytes + p->log.tx.stats.resent_bytes;
+    s->resent_datagrams = p->log.resent_datagrams + p->log.tx.stats.resent_datagrams;
+    s->datagram_bytes = mtu_size(&p->mtu);
+    memcpy(s->drops, p->drops, sizeof s->drops);
+    envelope_status(n, slot, s);
 }
 
 void node_status(const struct node *n, uint64_t now, struct status *s)
@@ -286,7 +333,7 @@ void node_status(const struct node *n, uint64_t now, struct status *s)
     s->raft = r->stats;
     s->n_peers = r->n_peers;
     for (unsigned i = 0; i < r->n_peers; i++)
-        peer_status(n, i, &s->peers[i]);
+        peer_status(n, now, i, &s->peers[i]);
     s->keys = kv_count(n->kv);
     s->pending_writes = n->n_writes;
     s->disk_full = n->disk_full;
@@ -296,6 +343,7 @@ void node_status(const struct node *n, uint64_t now, struct status *s)
     for (unsigned i = 0; i < r->n_peers; i++)
         s->datagrams_sent += n->peers[i].link.sent;
     memcpy(s->drops, n->drops, sizeof s->drops);
+    links_status(n, now, s);
 }
 
 const struct raft *node_raft(const struct node *n)

@@ -23,6 +23,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "net/session.h"
 #include "raftd/core/raft.h"
 #include "raftd/request.h"
 #include "raftd/status.h"
@@ -37,7 +38,8 @@ enum {
                                            longer ones only delay the answers */
     NODE_SEAL_US = 1000000,           /* an idle batch after the last write proves it durable */
     NODE_DISK_STALL_MIN_US = 1500000, /* SD cards pause for a second in normal work */
-    NODE_ACK_DELAY_US = 5000,         /* followers wait so long for their disk before an ACK */
+    NODE_ACK_DELAY_US = 2000,         /* followers wait so long for their disk before an ACK;
+                                         part of each resend timer */
 };
 
 /* What a fetch was for: handed back in node_fetched(). */
@@ -47,6 +49,8 @@ struct node_io {
     void *ctx;
     /* Send a datagram to raft->peers[slot]. The bytes are the callee's only during the call. */
     void (*send)(void *ctx, unsigned slot, const uint8_t *buf, size_t len);
+    /* Random bytes fit for keys (the simulator's come from its seed). */
+    void (*random)(void *ctx, void *buf, size_t len);
     /* For tests, NULL else: the payload of each datagram before it is closed. */
     void (*spy)(void *ctx, unsigned slot, const uint8_t *payload, size_t len);
     /* Make the batch durable, in order, then node_persisted(seq). The bytes it points to are valid
@@ -73,15 +77,24 @@ struct node_config {
     /* For tests of rare paths; 0 = default. Of the cached log (twice the largest record that can
      * come, and NODE_RESERVE_BYTES), and of one datagram sent (256..WIRE_DATAGRAM_BASE). */
     uint32_t cache_bytes, datagram_bytes;
+    uint32_t datagram_max; /* found by probing; 0 = WIRE_DATAGRAM_BASE, nothing is probed */
+    uint32_t rx_bytes;     /* of payload that may wait in the socket: the sum of the windows that we
+                              offer to peers; 0 = no limit but our own */
+    uint64_t rekey_us;     /* age of a session at which it is renewed; 0 = default */
     uint64_t seed;
     uint32_t boot; /* random token of this process */
 };
 
 struct node;
 
-/* Starts a node from what recovery found (`wal` is read, not kept). NULL when memory is short. */
+/* Starts a node from what recovery found. `wal` and `keys` are read, not kept; without keys (NULL)
+ * datagrams are plain. NULL when memory is short. */
 struct node *node_new(const struct node_config *cfg, const struct node_io *io,
-                      const struct wal_report *wal, struct kv *kv, uint64_t now);
+                      const struct wal_report *wal, const struct session_keys *keys, struct kv *kv,
+                      uint64_t now);
+
+/* Other keys from now on (only of a node that was started with some). */
+void node_set_keys(struct node *n, const struct session_keys *keys, uint64_t now);
 
 /* Answers what is pending with RESULT_STOPPING and frees. */
 void node_free(struct node *n);
@@ -107,6 +120,9 @@ void node_fetched(struct node *n, uint64_t now, unsigned what, size_t len);
 
 void node_flush(struct node *n, uint64_t now);
 uint64_t node_deadline(const struct node *n, uint64_t now);
+
+/* So many datagrams were lost in our own receive queue: no sign of a bad link. */
+void node_rxq_dropped(struct node *n);
 
 /* Fills everything but what the loop knows (fsync times, socket counters). */
 void node_status(const struct node *n, uint64_t now, struct status *s);

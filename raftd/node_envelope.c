@@ -1,7 +1,13 @@
-/* node_envelope.c: datagrams on their way in and out, as a whole: opened and judged, closed and sent.
- */
+/* node_envelope.c: datagrams as a whole: opened and judged on their way in, closed on their way out;
+ * the handshakes that make the keys for both. */
+#include <string.h>
+
 #include "net/plain.h"
 #include "raftd/node_impl.h"
+
+_Static_assert((int)SESSION_HEAD_BYTES <= (int)WIRE_HEAD_ROOM &&
+                   (int)SESSION_TAG_BYTES <= (int)WIRE_TAIL_ROOM,
+               "room for the longest envelope");
 
 void drop(struct node *n, unsigned slot, enum drop why)
 {
@@ -24,10 +30,28 @@ static enum drop drop_of_plain(enum plain_status st)
     return DROP_UNKNOWN;
 }
 
-bool envelope_open(struct node *n, uint64_t now, unsigned slot, uint8_t *buf, size_t len,
-                   uint8_t **payload, size_t *payload_len)
+static enum drop drop_of_sealed(enum session_result st)
 {
-    (void)now;
+    switch (st) {
+    case SESSION_SHORT: return DROP_SHORT;
+    case SESSION_LONG: return DROP_LONG;
+    case SESSION_VERSION: return DROP_VERSION;
+    case SESSION_CLUSTER: return DROP_CLUSTER;
+    case SESSION_MISDIRECTED: return DROP_MISDIRECTED;
+    case SESSION_REPLAY: return DROP_REPLAY;
+    case SESSION_NO_SESSION: return DROP_NO_SESSION;
+    case SESSION_STALE: return DROP_STALE;
+    case SESSION_UNAUTHENTIC:
+    case SESSION_DONE:
+    case SESSION_DATA:
+    case SESSION_RESULTS: break;
+    }
+    return DROP_UNAUTHENTIC;
+}
+
+static bool open_plain(struct node *n, unsigned slot, uint8_t *buf, size_t len, uint8_t **payload,
+                       size_t *payload_len)
+{
     struct plain_ends ends = {n->cluster_id, n->raft.peers[slot].id, n->cfg.id};
     enum plain_status st = plain_open(buf, len, &ends);
     if (st != PLAIN_OK) {
@@ -39,18 +63,110 @@ bool envelope_open(struct node *n, uint64_t now, unsigned slot, uint8_t *buf, si
     return true;
 }
 
-size_t envelope_room(const struct node *n, unsigned slot)
+bool envelope_open(struct node *n, uint64_t now, unsigned slot, uint8_t *buf, size_t len,
+                   uint8_t **payload, size_t *payload_len)
 {
-    (void)slot;
-    return n->cfg.datagram_bytes - PLAIN_HEAD_BYTES;
+    if (n->sessions == NULL)
+        return open_plain(n, slot, buf, len, payload, payload_len);
+    enum session_result st = sessions_open(n->sessions, slot, now, buf, len, payload, payload_len);
+    if (st == SESSION_DONE)
+        return false;
+    if (st != SESSION_DATA) {
+        drop(n, slot, drop_of_sealed(st));
+        return false;
+    }
+    struct peer *p = &n->peers[slot];
+    uint64_t boot = sessions_peer_boot(n->sessions, slot);
+    if (boot != p->session_boot) { /* another process: its stamps and counts begin anew */
+        link_reset(&p->link);
+        p->session_boot = boot;
+    }
+    return true;
+}
+
+bool envelope_ready(const struct node *n, unsigned slot)
+{
+    return n->sessions == NULL || sessions_ready(n->sessions, slot);
+}
+
+size_t envelope_room(const struct node *n, size_t datagram)
+{
+    return datagram - (n->sessions == NULL ? (size_t)PLAIN_HEAD_BYTES
+                                           : (size_t)SESSION_HEAD_BYTES + SESSION_TAG_BYTES);
 }
 
 void envelope_send(struct node *n, uint64_t now, unsigned slot, uint8_t *buf, size_t payload_len)
 {
-    (void)now;
-    struct plain_ends ends = {n->cluster_id, n->cfg.id, n->raft.peers[slot].id};
-    uint8_t *at = buf + WIRE_HEAD_ROOM - PLAIN_HEAD_BYTES;
     if (n->io.spy != NULL)
         n->io.spy(n->io.ctx, slot, buf + WIRE_HEAD_ROOM, payload_len);
-    n->io.send(n->io.ctx, slot, at, plain_close(at, payload_len, &ends));
+    uint8_t *at;
+    size_t len;
+    if (n->sessions == NULL) {
+        struct plain_ends ends = {n->cluster_id, n->cfg.id, n->raft.peers[slot].id};
+        at = buf + WIRE_HEAD_ROOM - PLAIN_HEAD_BYTES;
+        len = plain_close(at, payload_len, &ends);
+    } else {
+        at = buf + WIRE_HEAD_ROOM - SESSION_HEAD_BYTES;
+        len = sessions_seal(n->sessions, slot, now, at, payload_len);
+    }
+    if (len > 0) /* else the session has just ended: as if it were lost */
+        n->io.send(n->io.ctx, slot, at, len);
+}
+
+void envelope_shake(struct node *n, uint64_t now)
+{
+    if (n->sessions == NULL || now < sessions_deadline(n->sessions))
+        return;
+    uint8_t buf[WIRE_DATAGRAM_BASE];
+    size_t len;
+    for (unsigned slot = 0; slot < n->raft.n_peers; slot++)
+        while ((len = sessions_output(n->sessions, slot, now, buf, sizeof buf)) > 0)
+            n->io.send(n->io.ctx, slot, buf, len);
+}
+
+uint64_t envelope_deadline(const struct node *n)
+{
+    return n->sessions == NULL ? RAFT_NEVER : sessions_deadline(n->sessions);
+}
+
+void envelope_status(const struct node *n, unsigned slot, struct status_peer *s)
+{
+    static const enum status_session states[] = {
+        [SESSION_STATE_NONE] = STATUS_SESSION_NONE,
+        [SESSION_STATE_HANDSHAKE] = STATUS_SESSION_HANDSHAKE,
+        [SESSION_STATE_ESTABLISHED] = STATUS_SESSION_ESTABLISHED,
+        [SESSION_STATE_WRONG_KEY] = STATUS_SESSION_WRONG_KEY,
+    };
+    s->session = STATUS_SESSION_PLAIN;
+    if (n->sessions == NULL)
+        return;
+    struct session_info info;
+    sessions_info(n->sessions, slot, &info);
+    s->session = states[info.state];
+    s->session_us = info.since_us;
+    s->session_key_id = info.key_id;
+}
+
+bool envelope_init(struct node *n, const struct session_keys *keys, uint64_t now)
+{
+    if (keys == NULL)
+        return true;
+    struct session_config sc = {
+        .cluster = n->cluster_id,
+        .self = n->cfg.id,
+        .n_peers = n->raft.n_peers,
+        .rekey_us = n->cfg.rekey_us,
+        .random = n->io.random,
+        .random_ctx = n->io.ctx,
+    };
+    n->io.random(n->io.ctx, &sc.boot, sizeof sc.boot);
+    for (unsigned i = 0; i < n->raft.n_peers; i++)
+        sc.peers[i] = n->raft.peers[i].id;
+    n->sessions = sessions_new(&sc, keys, now);
+    return n->sessions != NULL;
+}
+
+void node_set_keys(struct node *n, const struct session_keys *keys, uint64_t now)
+{
+    sessions_set_keys(n->sessions, keys, now);
 }

@@ -11,6 +11,8 @@
 #define RAFTD_NODE_IMPL_H
 
 #include "net/link.h"
+#include "net/mtu.h"
+#include "net/session.h"
 #include "net/stream.h"
 #include "net/wire.h"
 #include "raftd/entries.h"
@@ -19,13 +21,13 @@
 #include "storage/record.h"
 
 enum {
-    NODE_RX_WINDOW_BYTES = 1 << 18, /* of the leader's stream beyond one largest record */
-    NODE_RING_MIN_BYTES = 1 << 21,  /* of the cached log: holds the largest record, whatever
+    NODE_WINDOW_BYTES = 1 << 18,   /* of a stream on its way: 20 Mbit/s at 100 ms */
+    NODE_RING_MIN_BYTES = 1 << 21, /* of the cached log: holds the largest record, whatever
                                       max_value_bytes says now; thousands of small ones */
-    NODE_RELAY_BYTES = 1 << 18,     /* relayed writes on their way to the leader */
-    NODE_READS_MAX = 64,            /* confirmed reads that wait for their index to be applied */
-    NODE_ACK_EVERY = 8,             /* log datagrams after which reception is acknowledged */
-    NODE_RESERVE_BYTES = 4096,      /* of the cached log, for the no-ops of new leaders */
+    NODE_RELAY_BYTES = 1 << 18,    /* relayed writes on their way to the leader */
+    NODE_READS_MAX = 64,           /* confirmed reads that wait for their index to be applied */
+    NODE_ACK_EVERY = 8,            /* log datagrams after which reception is acknowledged */
+    NODE_RESERVE_BYTES = 4096,     /* of the cached log, for the no-ops of new leaders */
     NODE_RESERVE_ENTRIES = 64,
     NODE_SILENT_TIMEOUTS = 10, /* election timeouts after which a silent peer gets LEADs only */
     NODE_RELAY_HEAD_BYTES = 4, /* length before each command in a relay stream */
@@ -54,13 +56,23 @@ struct log_tx {
     uint64_t next_off;   /* stream offset of chunk.next */
     uint64_t fetch_term; /* the stream that the outstanding fetch is for */
     uint32_t fetch_epoch;
-    uint64_t resent_bytes; /* since start */
+    uint64_t resent_bytes, resent_datagrams; /* of streams before this one */
 };
 
 struct peer {
     struct link link;
+    struct mtu mtu;
+    uint16_t mtu_answer;   /* size of a probe to be answered, 0 = none */
+    uint64_t session_boot; /* process that `link` is about */
     struct log_tx log;
-    bool lead_due; /* its client waits for the commit index */
+    bool lead_due;       /* its clients wait for the commit index ... */
+    uint64_t lead_round; /* ... which this round carried: the peer owes us an ACK of it */
+    uint64_t asked_at;   /* it owes us an answer since, or was asked again then; 0 = owes none */
+    unsigned asks;       /* in a row, for backoff */
+    /* Links: what it hears (of cfg.n_voters), when it was last told what we hear. */
+    uint8_t row[RAFT_VOTERS_MAX];
+    uint64_t row_at; /* 0 = never told */
+    uint64_t told_at;
     /* Its writes, relayed to us while we lead. */
     struct stream_rx relay_rx;
     uint8_t *relay_buf;
@@ -84,6 +96,7 @@ struct node {
     uint64_t cluster_id;
     uint64_t start_us;
 
+    struct sessions *sessions; /* NULL: plain */
     struct raft raft;
     struct raft_run *runs; /* the core's memory */
 
@@ -107,6 +120,7 @@ struct node {
     struct stream_rx log_rx;
     uint8_t *log_rx_buf;
     size_t log_rx_cap;
+    uint32_t rx_window; /* offered to a leader; as leader to all peers together */
     uint64_t log_rx_term;
     uint32_t log_rx_epoch;
     uint64_t log_rx_base;
@@ -172,17 +186,34 @@ void relay_tx_sync(struct node *n);
 
 /* node_envelope.c */
 void drop(struct node *n, unsigned slot, enum drop why);
+bool envelope_init(struct node *n, const struct session_keys *keys, uint64_t now);
 bool envelope_open(struct node *n, uint64_t now, unsigned slot, uint8_t *buf, size_t len,
                    uint8_t **payload, size_t *payload_len);
-/* Bytes that a payload to this peer may have. */
-size_t envelope_room(const struct node *n, unsigned slot);
+/* Something may be sent to the peer. */
+bool envelope_ready(const struct node *n, unsigned slot);
+/* Bytes that the payload of a datagram of this size may have. */
+size_t envelope_room(const struct node *n, size_t datagram);
 /* Sends the payload at buf + WIRE_HEAD_ROOM; WIRE_TAIL_ROOM bytes behind it are free. */
 void envelope_send(struct node *n, uint64_t now, unsigned slot, uint8_t *buf, size_t payload_len);
+/* Sends what handshakes have to send. */
+void envelope_shake(struct node *n, uint64_t now);
+uint64_t envelope_deadline(const struct node *n);
+void envelope_status(const struct node *n, unsigned slot, struct status_peer *s);
+
+/* node_links.c */
+void links_own_row(const struct node *n, uint64_t now, uint8_t *heard);
+uint64_t links_due(const struct node *n, unsigned slot);
+bool links_fill(struct node *n, uint64_t now, unsigned slot, struct wire_links *l);
+void links_take(struct node *n, uint64_t now, unsigned slot, const struct wire_links *l);
+void links_take_mtu(struct node *n, uint64_t now, unsigned slot, const struct wire_mtu *m);
+void links_status(const struct node *n, uint64_t now, struct status *s);
 
 /* node_net.c */
 void net_send_held(struct node *n, uint64_t now);
 void net_send(struct node *n, uint64_t now, const struct raft_msg *msgs, size_t n_msgs);
 void net_send_to(struct node *n, uint64_t now, unsigned slot);
 bool node_term_durable(const struct node *n);
+void net_start_stream(struct node *n, unsigned slot, struct stream_tx *tx, enum wire_stream stream);
+uint64_t net_ask_at(const struct node *n, unsigned slot); /* RAFT_NEVER = the peer owes nothing */
 
 #endif

@@ -4,6 +4,8 @@
 
 #include "raftd/node_impl.h"
 
+enum { CRUMB_BYTES = 64 }; /* less room in a datagram is not worth a piece of a stream */
+
 /* No message of ours may name a term that is not on our disk. */
 bool node_term_durable(const struct node *n)
 {
@@ -23,6 +25,7 @@ static void take_message(struct node *n, uint64_t now, const struct raft_msg *m)
 static void take_sack(struct node *n, uint64_t now, unsigned slot, const struct wire_header *h,
                       const struct wire_sack *s)
 {
+    uint64_t stamp = link_echoed(&n->peers[slot].link, h);
     if (h->term != n->raft.term)
         return;
     uint16_t from = n->raft.peers[slot].id;
@@ -31,10 +34,10 @@ static void take_sack(struct node *n, uint64_t now, unsigned slot, const struct 
         log_tx_sync(n, slot);
         struct log_tx *l = &n->peers[slot].log;
         if (l->epoch != 0 && s->id == l->epoch)
-            sane = stream_tx_ack(&l->tx, now, s);
+            sane = stream_tx_ack(&l->tx, now, s, stamp);
     } else if (s->stream == WIRE_STREAM_RELAY && from == n->raft.leader) {
         if (n->relay_term == n->raft.term && s->id == n->cfg.boot)
-            sane = stream_tx_ack(&n->relay_tx, now, s);
+            sane = stream_tx_ack(&n->relay_tx, now, s, stamp);
     }
     if (!sane)
         drop(n, slot, DROP_STREAM);
@@ -68,8 +71,9 @@ void node_datagram(struct node *n, uint64_t now, int from_slot, uint8_t *buf, si
         drop(n, slot, DROP_MALFORMED);
         return;
     }
+    mtu_heard(&n->peers[slot].mtu);
     if (link_received(&n->peers[slot].link, now, &h))
-        raft_pto(&n->raft, slot, rtt_pto(&n->peers[slot].link.rtt, 0, 0, 0));
+        raft_pto(&n->raft, slot, rtt_pto(&n->peers[slot].link.rtt, &(struct rtt){0}, 0, 0, 0));
 
     struct wire_reader r;
     struct wire_frame f;
@@ -79,8 +83,8 @@ void node_datagram(struct node *n, uint64_t now, int from_slot, uint8_t *buf, si
         case WIRE_FRAME_MSG: take_message(n, now, &f.msg); break;
         case WIRE_FRAME_SACK: take_sack(n, now, slot, &h, &f.sack); break;
         case WIRE_FRAME_DATA: take_data(n, now, slot, &h, &f.data); break;
-        case WIRE_FRAME_LINKS:
-        case WIRE_FRAME_MTU: break;
+        case WIRE_FRAME_LINKS: links_take(n, now, slot, &f.links); break;
+        case WIRE_FRAME_MTU: links_take_mtu(n, now, slot, &f.mtu); break;
         }
     }
     log_rx_drain(n, now);
@@ -94,6 +98,8 @@ struct out {
     unsigned slot;
     bool open;
     bool lead; /* a LEAD went to the peer */
+    struct wire_header h;
+    uint64_t stamp; /* of this datagram, see link.h */
     struct wire_writer w;
     uint8_t buf[WIRE_HEAD_ROOM + WIRE_DATAGRAM_MAX]; /* the payload stands behind the room */
 };
@@ -101,11 +107,42 @@ struct out {
 static void out_finish(struct out *o)
 {
     if (o->open && !wire_empty(&o->w)) {
-        struct wire_header h = {.term = o->w.term};
-        link_stamp(&o->n->peers[o->slot].link, o->now, &h);
-        envelope_send(o->n, o->now, o->slot, o->buf, wire_end(&o->w, &h));
+        link_sent(&o->n->peers[o->slot].link);
+        envelope_send(o->n, o->now, o->slot, o->buf, wire_end(&o->w, &o->h));
     }
     o->open = false;
+}
+
+static size_t datagram_bytes(const struct node *n, unsigned slot)
+{
+    return n->cfg.datagram_bytes != 0 ? n->cfg.datagram_bytes : mtu_size(&n->peers[slot].mtu);
+}
+
+/* Bytes of a stream that a full datagram carries. */
+static size_t stream_room(const struct node *n, unsigned slot, enum wire_stream stream)
+{
+    return envelope_room(n, datagram_bytes(n, slot)) - WIRE_PREAMBLE_BYTES - WIRE_FRAME_BYTES -
+           (stream == WIRE_STREAM_LOG ? (size_t)WIRE_LOG_BYTES : (size_t)WIRE_RELAY_BYTES);
+}
+
+/* A stream to a peer, without bytes yet. */
+void net_start_stream(struct node *n, unsigned slot, struct stream_tx *tx, enum wire_stream stream)
+{
+    struct stream_tx_config cfg = {
+        .ack_delay_us = NODE_ACK_DELAY_US,
+        .cap_us = n->raft.cfg.heartbeat,
+        .window_bytes = NODE_WINDOW_BYTES,
+        .datagram_bytes = (uint32_t)stream_room(n, slot, stream),
+    };
+    stream_tx_init(tx, &n->peers[slot].link, &cfg);
+}
+
+static void out_begin(struct out *o, uint64_t term, size_t datagram)
+{
+    o->h.term = term;
+    o->stamp = link_stamp(&o->n->peers[o->slot].link, o->now, &o->h);
+    wire_begin(&o->w, o->buf + WIRE_HEAD_ROOM, envelope_room(o->n, datagram), term);
+    o->open = true;
 }
 
 static void out_open(struct out *o, uint64_t term)
@@ -113,72 +150,106 @@ static void out_open(struct out *o, uint64_t term)
     if (o->open && o->w.term != term)
         out_finish(o);
     if (!o->open)
-        wire_begin(&o->w, o->buf + WIRE_HEAD_ROOM, envelope_room(o->n, o->slot), term);
-    o->open = true;
+        out_begin(o, term, datagram_bytes(o->n, o->slot));
+}
+
+static void out_next(struct out *o, uint64_t term)
+{
+    out_finish(o);
+    out_open(o, term);
 }
 
 static void out_msg(struct out *o, const struct raft_msg *m)
 {
     out_open(o, m->term);
     if (!wire_put_msg(&o->w, m)) {
-        out_finish(o);
-        out_open(o, m->term);
+        out_next(o, m->term);
         bool fits = wire_put_msg(&o->w, m);
         assert(fits);
     }
-    o->lead |= m->type == RAFT_MSG_LEAD;
+    if (m->type != RAFT_MSG_LEAD)
+        return;
+    struct peer *p = &o->n->peers[o->slot];
+    o->lead = true;
+    if (p->lead_due && m->lead.commit >= o->n->applied) {
+        p->lead_round = m->lead.round;
+        p->lead_due = false;
+    }
 }
 
-static void out_sack(struct out *o, const struct stream_rx *rx, enum wire_stream stream,
-                     uint32_t id)
+static void out_sack(struct out *o, struct stream_rx *rx, enum wire_stream stream, uint32_t id)
 {
     struct wire_sack s = {.stream = (uint8_t)stream, .id = id};
     stream_rx_sack(rx, &s);
     out_open(o, o->n->raft.term);
     if (!wire_put_sack(&o->w, &s)) {
-        out_finish(o);
-        out_open(o, o->n->raft.term);
+        out_next(o, o->n->raft.term);
         bool fits = wire_put_sack(&o->w, &s);
         assert(fits);
     }
 }
 
-static void out_lead(struct out *o)
+static void out_lead(struct out *o, bool ack_now)
 {
     struct raft_msg m;
     raft_lead(&o->n->raft, o->now, o->slot, &m);
+    m.lead.ack_now |= ack_now;
     out_msg(o, &m);
-    o->n->peers[o->slot].lead_due = false;
 }
 
-/* Sends what a stream has to send now. `bytes` finds them; NULL: not at hand now. */
+/* Bytes of a stream that fit into one more piece: of the datagram under construction or, where only
+ * a crumb is left, of the next one. A LEAD goes before the first piece of the log. */
+static size_t piece_room(const struct out *o, enum wire_stream stream)
+{
+    size_t lead = 0;
+    if (stream == WIRE_STREAM_LOG && !o->lead)
+        lead = WIRE_FRAME_BYTES + WIRE_LEAD_BYTES;
+    size_t room = o->open ? wire_room(&o->w, stream) : 0;
+    if (room < CRUMB_BYTES + lead)
+        room = stream_room(o->n, o->slot, stream);
+    return room - lead;
+}
+
+/* Tells the stream and the search for the path's MTU of each other. */
+static void follow_mtu(struct out *o, struct stream_tx *tx, enum wire_stream stream)
+{
+    struct mtu *m = &o->n->peers[o->slot].mtu;
+    size_t room = stream_room(o->n, o->slot, stream);
+    if (tx->arrived_max >= room)
+        mtu_acked(m, o->now, mtu_size(m));
+    tx->arrived_max = 0;
+    if (tx->cfg.datagram_bytes != room)
+        stream_tx_datagram(tx, (uint32_t)room);
+}
+
+/* Sends what a stream has to send now. */
 static void out_stream(struct out *o, struct stream_tx *tx, struct wire_data *d)
 {
     struct node *n = o->n;
-    uint64_t off;
-    size_t want;
-    /* The room of an empty datagram is asked for, then what really fits is sent. */
-    while (stream_tx_next(tx, o->now, n->cfg.datagram_bytes, &off, &want)) {
-        size_t have = want;
-        d->off = off;
-        d->bytes = d->stream == WIRE_STREAM_LOG ? log_tx_bytes(n, o->slot, off, &have)
-                                                : ring_at(&n->relay, n->relay_base + off);
+    enum wire_stream stream = (enum wire_stream)d->stream;
+    struct stream_piece piece;
+    uint64_t timeouts = tx->stats.timeouts;
+    follow_mtu(o, tx, stream);
+    while (stream_tx_next(tx, o->now, piece_room(o, stream), &piece)) {
+        size_t have = piece.len;
+        d->off = piece.off;
+        d->again = piece.again;
+        d->bytes = stream == WIRE_STREAM_LOG ? log_tx_bytes(n, o->slot, piece.off, &have)
+                                             : ring_at(&n->relay, n->relay_base + piece.off);
         if (d->bytes == NULL)
-            return;
-        if (d->stream == WIRE_STREAM_LOG && !o->lead)
-            out_lead(o); /* commit index and a round ride along with the first piece */
+            break; /* not at hand now */
+        if (stream == WIRE_STREAM_LOG && !o->lead)
+            out_lead(o, false); /* commit index and a round ride along with the first piece */
         out_open(o, n->raft.term);
-        if (wire_room(&o->w, (enum wire_stream)d->stream) < 64) {
-            out_finish(o); /* no crumbs */
-            out_open(o, n->raft.term);
-        }
-        d->len = have < want ? have : want;
+        if (wire_room(&o->w, stream) < CRUMB_BYTES)
+            out_next(o, n->raft.term);
+        d->len = have < piece.len ? have : piece.len;
         size_t put = wire_put_data(&o->w, d);
         assert(put > 0);
-        if (d->stream == WIRE_STREAM_LOG && off < n->peers[o->slot].log.tx.nxt)
-            n->peers[o->slot].log.resent_bytes += put;
-        stream_tx_sent(tx, o->now, off, put);
+        stream_tx_sent(tx, o->now, o->stamp, piece.off, put);
     }
+    if (tx->stats.timeouts != timeouts)
+        mtu_timeout(&n->peers[o->slot].mtu, o->now, mtu_size(&n->peers[o->slot].mtu));
 }
 
 static void out_log(struct out *o)
@@ -220,12 +291,107 @@ static void out_ack(struct out *o, const struct raft_msg *m)
     }
 }
 
-/* Everything for one peer: control first, then its relays' acknowledgement, then log. */
+/* Leader: does the peer owe an answer that no stream waits for? It has all bytes of the log but has
+ * not said that its disk has them, or not that it heard the commit index its clients wait for. The
+ * answer may be lost, so it is asked for on the clock of resends, not on that of heartbeats. */
+static bool owes(const struct node *n, unsigned slot)
+{
+    const struct raft_peer *rp = &n->raft.peers[slot];
+    const struct peer *p = &n->peers[slot];
+    if (n->raft.role != RAFT_LEADER || rp->state != RAFT_PEER_REPLICATE || !p->log.joined)
+        return false;
+    return (p->log.tx.una == p->log.tx.end && rp->match_index < n->log.last) ||
+           p->lead_round > rp->round;
+}
+
+static void note_owed(struct node *n, uint64_t now, unsigned slot)
+{
+    struct peer *p = &n->peers[slot];
+    if (!owes(n, slot)) {
+        p->asked_at = 0;
+        p->asks = 0;
+    } else if (p->asked_at == 0) {
+        p->asked_at = now;
+    }
+}
+
+uint64_t net_ask_at(const struct node *n, unsigned slot)
+{
+    const struct peer *p = &n->peers[slot];
+    if (p->asked_at == 0)
+        return RAFT_NEVER;
+    return p->asked_at + rtt_pto(&p->link.rtt, &p->log.tx.answer, p->asks, NODE_ACK_DELAY_US,
+                                 n->raft.cfg.heartbeat);
+}
+
+static void out_ask(struct out *o)
+{
+    struct peer *p = &o->n->peers[o->slot];
+    if (o->now < net_ask_at(o->n, o->slot))
+        return;
+    p->asked_at = o->now;
+    p->asks++;
+    out_lead(o, true);
+}
+
+static void out_leader(struct out *o)
+{
+    struct node *n = o->n;
+    struct peer *p = &n->peers[o->slot];
+    if (p->lead_due)
+        out_lead(o, false);
+    out_ask(o);
+    if (p->relay_term == n->raft.term && p->relay_buf != NULL &&
+        (p->relay_ack_by <= o->now || (o->open && p->relay_ack_by != RAFT_NEVER))) {
+        out_sack(o, &p->relay_rx, WIRE_STREAM_RELAY, p->relay_boot);
+        p->relay_ack_by = RAFT_NEVER;
+    }
+    out_log(o);
+    note_owed(n, o->now, o->slot);
+}
+
+/* What is neither urgent nor needed: links and probes of the path. */
+static void out_extras(struct out *o)
+{
+    struct node *n = o->n;
+    struct peer *p = &n->peers[o->slot];
+    uint64_t term = n->raft.term;
+    struct wire_links l = {0};
+    uint32_t size;
+    if (((o->open && !wire_empty(&o->w)) || o->now >= links_due(n, o->slot)) &&
+        links_fill(n, o->now, o->slot, &l)) {
+        out_open(o, term);
+        if (!wire_put_links(&o->w, &l)) {
+            out_next(o, term);
+            (void)wire_put_links(&o->w, &l); /* too small a datagram for nine nodes: untold */
+        }
+    }
+    if (p->mtu_answer != 0) {
+        struct wire_mtu m = {.size = p->mtu_answer, .answer = true};
+        out_open(o, term);
+        if (!wire_put_mtu(&o->w, &m)) {
+            out_next(o, term);
+            (void)wire_put_mtu(&o->w, &m);
+        }
+        p->mtu_answer = 0;
+    }
+    if (mtu_probe(&p->mtu, o->now, &size)) {
+        struct wire_mtu m = {.size = (uint16_t)size};
+        out_finish(o);
+        out_begin(o, term, size);
+        bool fits = wire_put_mtu(&o->w, &m) && wire_put_pad(&o->w, o->w.cap);
+        assert(fits);
+        out_finish(o);
+    }
+}
+
+/* Everything for one peer: control first, then streams, resends before new bytes. */
 static void send_to(struct node *n, uint64_t now, unsigned slot, const struct raft_msg *msgs,
                     size_t n_msgs)
 {
+    if (!envelope_ready(n, slot))
+        return; /* all of it is tried again on its own clock, as if it were lost */
     struct out o = {.n = n, .now = now, .slot = slot};
-    struct peer *p = &n->peers[slot];
     for (size_t i = 0; i < n_msgs; i++) {
         if (msgs[i].to != n->raft.peers[slot].id)
             continue;
@@ -235,19 +401,11 @@ static void send_to(struct node *n, uint64_t now, unsigned slot, const struct ra
             out_msg(&o, &msgs[i]);
     }
     if (node_term_durable(n)) {
-        if (n->raft.role == RAFT_LEADER) {
-            if (p->lead_due && !o.lead)
-                out_lead(&o);
-            p->lead_due = false;
-            out_log(&o);
-            if (p->relay_term == n->raft.term && p->relay_buf != NULL &&
-                (p->relay_ack_by <= now || (o.open && p->relay_ack_by != RAFT_NEVER))) {
-                out_sack(&o, &p->relay_rx, WIRE_STREAM_RELAY, p->relay_boot);
-                p->relay_ack_by = RAFT_NEVER;
-            }
-        } else {
+        if (n->raft.role == RAFT_LEADER)
+            out_leader(&o);
+        else
             out_relay(&o);
-        }
+        out_extras(&o);
     }
     out_finish(&o);
 }

@@ -43,7 +43,10 @@ void log_tx_sync(struct node *n, unsigned slot)
     if (l->epoch != rp->epoch || l->term != n->raft.term) { /* a new stream */
         l->epoch = rp->epoch;
         l->term = n->raft.term;
-        stream_tx_init(&l->tx, &n->peers[slot].link.rtt, NODE_ACK_DELAY_US, n->raft.cfg.heartbeat);
+        l->resent_bytes += l->tx.stats.resent_bytes;
+        l->resent_datagrams += l->tx.stats.resent_datagrams;
+        net_start_stream(n, slot, &l->tx, WIRE_STREAM_LOG);
+        n->peers[slot].lead_round = 0;
         l->joined = false;
         l->chunk.len = 0;
         l->chunk.first = l->chunk.next = rp->base_index + 1;
@@ -146,7 +149,7 @@ void log_rx_probe(struct node *n, const struct raft_msg *probe)
         return;
     if (n->log_rx_term == r->term && n->log_rx_epoch == r->epoch)
         return; /* a repeated probe */
-    stream_rx_init(&n->log_rx, n->log_rx_buf, n->log_rx_cap);
+    stream_rx_init(&n->log_rx, n->log_rx_buf, n->log_rx_cap, n->rx_window);
     n->log_rx_term = r->term;
     n->log_rx_epoch = r->epoch;
     n->log_rx_base = probe->probe.prev_index;
@@ -165,7 +168,7 @@ bool log_rx_put(struct node *n, const struct wire_data *d)
         n->drops[DROP_STREAM]++;
         return false;
     }
-    enum stream_put rc = stream_rx_put(&n->log_rx, d->off, d->bytes, d->len);
+    enum stream_put rc = stream_rx_put(&n->log_rx, d->off, d->bytes, d->len, d->again);
     return rc != STREAM_NEW || ++n->log_rx_unacked >= NODE_ACK_EVERY;
 }
 

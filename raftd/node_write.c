@@ -119,8 +119,7 @@ void relay_tx_sync(struct node *n)
     n->relay_base = n->relay.end;
     int slot = raft_peer_slot(&n->raft, n->raft.leader);
     assert(slot >= 0);
-    stream_tx_init(&n->relay_tx, &n->peers[slot].link.rtt, NODE_ACK_DELAY_US,
-                   n->raft.cfg.heartbeat);
+    net_start_stream(n, (unsigned)slot, &n->relay_tx, WIRE_STREAM_RELAY);
 }
 
 /* Follower: puts one command on the way to the leader. False when it must wait. */
@@ -251,10 +250,10 @@ static void relay_rx_adopt(struct node *n, unsigned slot)
     if (rp->boot == 0 || rp->epoch == 0 ||
         (p->relay_term == n->raft.term && p->relay_boot == rp->boot))
         return;
-    size_t cap = NODE_RELAY_HEAD_BYTES + CMD_MAX_BYTES + NODE_RELAY_BYTES / 4;
+    size_t cap = NODE_RELAY_HEAD_BYTES + CMD_MAX_BYTES + NODE_WINDOW_BYTES / 4;
     if (p->relay_buf == NULL && (p->relay_buf = malloc(cap)) == NULL)
         return; /* its relays are lost, and sent again, until there is memory */
-    stream_rx_init(&p->relay_rx, p->relay_buf, cap);
+    stream_rx_init(&p->relay_rx, p->relay_buf, cap, n->rx_window / n->raft.n_peers);
     p->relay_term = n->raft.term;
     p->relay_boot = rp->boot;
     p->relay_shut = false;
@@ -269,7 +268,7 @@ void relay_rx_put(struct node *n, uint64_t now, unsigned slot, const struct wire
     relay_rx_adopt(n, slot);
     if (p->relay_term != n->raft.term || p->relay_boot != d->id || p->relay_shut)
         return;
-    enum stream_put rc = stream_rx_put(&p->relay_rx, d->off, d->bytes, d->len);
+    enum stream_put rc = stream_rx_put(&p->relay_rx, d->off, d->bytes, d->len, d->again);
     uint64_t by = rc == STREAM_NEW ? now + NODE_ACK_DELAY_US : now;
     if (by < p->relay_ack_by)
         p->relay_ack_by = by;

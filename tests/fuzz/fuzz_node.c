@@ -162,7 +162,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                          .reads_done = on_reads_done};
     struct wal_report rep = {.verdict = WAL_CLEAN};
     struct kv *kv = kv_new(key);
-    w.node = node_new(&nc, &io, &rep, kv, w.now);
+    w.node = node_new(&nc, &io, &rep, NULL, kv, w.now);
     if (kv == NULL || w.node == NULL)
         abort();
     for (size_t at = 0; at < size;) {

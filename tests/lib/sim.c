@@ -2,6 +2,7 @@
 #include "tests/lib/sim.h"
 
 #include <assert.h>
+#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -267,6 +268,8 @@ static void configure(struct sim *s, const struct member *m, struct node_config 
         .batch_bytes = s->o.batch_bytes,
         .cache_bytes = s->o.cache_bytes,
         .datagram_bytes = s->o.datagram_bytes,
+        .datagram_max = s->o.datagram_max,
+        .rekey_us = s->o.rekey_us,
         .seed = sim_roll(s, RNG_NODE, UINT64_MAX),
         /* different in every life of every node, as 32 random bits nearly are */
         .boot = (++s->boots ^ (uint32_t)s->o.seed << 20) & INT32_MAX,
@@ -277,14 +280,25 @@ static void configure(struct sim *s, const struct member *m, struct node_config 
         nc->voters[i] = (uint16_t)(i + 1);
 }
 
+void sim_on_random(void *ctx, void *buf, size_t len)
+{
+    struct member *m = ctx;
+    uint8_t *p = buf;
+    for (size_t i = 0; i < len; i++)
+        p[i] = (uint8_t)sim_roll(m->sim, RNG_KEYS, 256);
+}
+
 void sim_boot(struct sim *s, struct member *m)
 {
     static const struct node_io calls = {.send = sim_on_send,
+                                         .random = sim_on_random,
                                          .spy = sim_on_spy,
                                          .persist = sim_on_persist,
                                          .fetch = sim_on_fetch,
                                          .answer = sim_on_answer,
                                          .reads_done = sim_on_reads_done};
+    static const struct session_keys keys = {.has = {true},
+                                             .key = {"the cluster's simulated secret."}};
     static const uint8_t hash_key[KV_HASH_KEY_BYTES] = "simulated hash!";
     struct wal_report rep;
     struct node_config nc;
@@ -303,7 +317,8 @@ void sim_boot(struct sim *s, struct member *m)
     m->lead_term = m->applied = 0;
     m->committed = &s->root;
     m->durable = rep.last_index;
-    m->node = sim_must(node_new(&nc, &io, &rep, m->kv, sim_local(m, s->now)));
+    m->node = sim_must(
+        node_new(&nc, &io, &rep, s->o.plain ? NULL : &keys, m->kv, sim_local(m, s->now)));
     m->up = true;
     s->t.boots++;
     sim_note(s, NOTE_BOOT, m->at, rep.term, rep.vote, rep.last_index);
@@ -358,6 +373,9 @@ void sim_boot_later(struct sim *s, struct member *m, uint64_t us)
 
 struct sim *sim_new(const struct sim_options *o)
 {
+    int rc = sodium_init();
+    assert(rc >= 0);
+    (void)rc;
     struct sim *s = sim_must(calloc(1, sizeof *s));
     assert(o->nodes >= 1 && o->nodes <= NODES);
     s->o = *o;

@@ -72,6 +72,9 @@ struct sim_options {
     uint32_t batch_bytes;    /* of node_config, 0 = default */
     uint32_t cache_bytes;    /* of node_config, 0 = default */
     uint32_t datagram_bytes; /* of node_config, 0 = default */
+    uint32_t datagram_max;   /* of node_config, 0 = default */
+    bool plain;              /* datagrams are not sealed */
+    uint64_t rekey_us;       /* of node_config, 0 = default */
     uint32_t fetch_bytes;    /* a fetch brings at most this, or one record; 0 = no limit */
     int ppm_max;             /* clocks: this much too fast or too slow, in millionths */
 
@@ -126,6 +129,12 @@ bool sim_is_up(const struct sim *s, unsigned node);
 void sim_crash(struct sim *s, unsigned node); /* power cut, for good until sim_restart() */
 void sim_restart(struct sim *s, unsigned node);
 void sim_cut(struct sim *s, unsigned from, unsigned to, bool cut); /* one direction */
+/* Of the datagrams that are sent from now on, bit i of `pattern` says whether the i-th is lost. */
+void sim_lose(struct sim *s, uint64_t pattern);
+/* Longer datagrams vanish from now on. */
+void sim_narrow(struct sim *s, size_t bytes);
+/* Size that `node` has found for datagrams to `to`. */
+uint32_t sim_path(const struct sim *s, unsigned node, unsigned to);
 void sim_heal(struct sim *s); /* all cuts and all faults that go on or would come */
 
 /* A put of a key used only once, with a value of len bytes. */

@@ -216,7 +216,7 @@ struct slot { /* of the heap */
     struct event *e;
 };
 
-enum stream_rng { RNG_NET, RNG_DISK, RNG_CLIENT, RNG_FAULT, RNG_NODE, RNGS };
+enum stream_rng { RNG_NET, RNG_DISK, RNG_CLIENT, RNG_FAULT, RNG_NODE, RNG_KEYS, RNGS };
 
 struct sim {
     struct sim_options o;
@@ -232,6 +232,8 @@ struct sim {
     /* network */
     bool cut[NODES][NODES];
     unsigned flap_a, flap_b;
+    size_t narrow; /* longer datagrams vanish; 0 = none do */
+    uint64_t lose; /* pattern of the next losses, see sim_lose() */
     uint64_t flap_until;
     uint64_t net_generation;
 
@@ -284,6 +286,7 @@ void *sim_must(void *p);
 
 /* sim_net.c */
 void sim_on_send(void *ctx, unsigned slot, const uint8_t *buf, size_t len);
+void sim_on_random(void *ctx, void *buf, size_t len);
 void sim_on_spy(void *ctx, unsigned slot, const uint8_t *payload, size_t len);
 void sim_datagram(struct sim *s, struct member *m, struct event *e);
 void sim_partition(struct sim *s, enum sim_fault f);

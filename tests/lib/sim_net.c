@@ -109,13 +109,18 @@ void sim_on_send(void *ctx, unsigned slot, const uint8_t *buf, size_t len)
     unsigned to = m->node->raft.peers[slot].id - 1u;
     unsigned frames = m->frames;
     m->frames = 0; /* else a handshake's next */
-    if (len > (s->o.datagram_bytes != 0 ? s->o.datagram_bytes : WIRE_DATAGRAM_BASE))
+    size_t most = s->o.datagram_bytes != 0 ? s->o.datagram_bytes : WIRE_DATAGRAM_BASE;
+    if (s->o.datagram_max > most)
+        most = s->o.datagram_max;
+    if (len > most)
         sim_broken(s, "datagram-size", "node %u sends a datagram of %zu bytes", m->at + 1, len);
     s->t.datagrams++;
     s->t.bytes += len;
     sim_mix(s, get_u64(buf + len - 8)); /* differs with all before it when sealed */
     sim_mix(s, len);
-    if (s->cut[m->at][to])
+    bool lose = s->lose & 1;
+    s->lose >>= 1;
+    if (lose || s->cut[m->at][to] || (s->narrow != 0 && len > s->narrow))
         return;
     uint64_t us = sim_between(s, RNG_NET, s->o.delay_min_us, s->o.delay_max_us);
     if (s->calm) {
@@ -156,6 +161,22 @@ void sim_datagram(struct sim *s, struct member *m, struct event *e)
     node_datagram(m->node, sim_local(m, s->now),
                   raft_peer_slot(&m->node->raft, (uint16_t)(e->from + 1)), e->bytes, e->len);
     sim_touch(s, m);
+}
+
+void sim_narrow(struct sim *s, size_t bytes)
+{
+    s->narrow = bytes;
+}
+
+uint32_t sim_path(const struct sim *s, unsigned node, unsigned to)
+{
+    const struct node *n = s->m[node].node;
+    return mtu_size(&n->peers[raft_peer_slot(&n->raft, (uint16_t)(to + 1))].mtu);
+}
+
+void sim_lose(struct sim *s, uint64_t pattern)
+{
+    s->lose = pattern;
 }
 
 /* ---- partitions: one at a time, the next replaces it ---- */

@@ -14,7 +14,9 @@ enum {
     /* Per second and other node of the cluster: heartbeats each T/3 with answers, or probes of a
      * dead node each T/8, and some more. */
     IDLE_PER_T = 12,
-    OUTSIDE_PER_T = 6, /* one that is cut off asks everybody for votes about once, who answer */
+    LINKS_PER_PAIR = 10, /* both tell what they hear every 2 to 3 s */
+    REKEY = 12,          /* six datagrams, or both of them began */
+    OUTSIDE_PER_T = 6,   /* one that is cut off asks everybody for votes about once, who answer */
 };
 
 /* From now on this node hears nobody, or is heard by nobody, or has no link to the leader: it must
@@ -113,6 +115,10 @@ static void idle(struct sim *s)
     for (unsigned i = 0; i < s->o.nodes; i++)
         most += s->m[i].outside ? (s->o.nodes - 1) * OUTSIDE_PER_T : 0;
     most *= IDLE_US / s->o.election_timeout_us + 1;
+    uint64_t pairs = (uint64_t)s->o.nodes * (s->o.nodes - 1) / 2;
+    most += pairs * LINKS_PER_PAIR;
+    if (s->o.rekey_us != 0)
+        most += pairs * (IDLE_US / s->o.rekey_us + 1) * REKEY;
     if (s->t.datagrams - datagrams > most)
         sim_broken(s, "idle-datagrams", "idle nodes sent %" PRIu64 " datagrams in %d s",
                    s->t.datagrams - datagrams, IDLE_US / 1000000);

@@ -224,7 +224,7 @@ static struct world *world_new(const struct tape *t, const struct node_config *m
         w->peers[i].bytes = malloc(STREAM_MAX);
         assert_non_null(w->peers[i].bytes);
     }
-    w->n = node_new(&cfg, &io, &report, w->kv, w->now);
+    w->n = node_new(&cfg, &io, &report, NULL, w->kv, w->now);
     assert_non_null(w->n);
     node_flush(w->n, w->now);
     return w;
@@ -616,7 +616,7 @@ static void test_malformed_command_refused(void **state)
 static void test_many_small_records(void **state)
 {
     (void)state;
-    const size_t window = RECORD_MAX_BYTES + NODE_RX_WINDOW_BYTES; /* of the stream */
+    const size_t window = RECORD_MAX_BYTES + NODE_WINDOW_BYTES; /* of the stream */
     const size_t noop = record_size(0);
     uint64_t waiting = window / noop - 1, early = 10000, last = early + waiting;
     assert_true(last > ENTRIES_MAX);

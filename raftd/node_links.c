@@ -1,0 +1,109 @@
+/* node_links.c: what nodes tell each other about their links when they have nothing else to say: who
+ * hears whom, and how large datagrams may be. For people and for speed; no rule depends on it.
+ */
+#include <assert.h>
+#include <string.h>
+
+#include "raftd/node_impl.h"
+
+enum {
+    TELL_US = 2000000,       /* a row rides along with what is sent anyway after this long ... */
+    TELL_ALONE_US = 3000000, /* ... and goes alone after this: two followers say nothing else */
+    HEARD_US = STATUS_LINK_LASTS_MS *
+               1000, /* a peer silent for longer (three rows lost) is not heard */
+};
+
+/* Voters in ascending order of their ids: the columns of all rows. */
+static unsigned column(const struct node *n, uint16_t id)
+{
+    unsigned c = 0;
+    for (unsigned i = 0; i < n->cfg.n_voters; i++)
+        c += n->cfg.voters[i] < id;
+    return c;
+}
+
+static bool voter(const struct node *n, uint16_t id)
+{
+    return id == n->cfg.id || raft_peer_slot(&n->raft, id) >= 0;
+}
+
+void links_own_row(const struct node *n, uint64_t now, uint8_t *heard)
+{
+    heard[column(n, n->cfg.id)] = 0;
+    for (unsigned i = 0; i < n->raft.n_peers; i++) {
+        const struct link *l = &n->peers[i].link;
+        bool lately = l->has_peer && now < l->peer_ts_at + HEARD_US;
+        heard[column(n, n->raft.peers[i].id)] = lately ? (uint8_t)((uint64_t)l->loss_in * 100 /
+                                                                   LINK_LOSS_FULL)
+                                                       : WIRE_NOT_HEARD;
+    }
+}
+
+/* When this peer must be told in a datagram of its own. */
+uint64_t links_due(const struct node *n, unsigned slot)
+{
+    return n->peers[slot].told_at + TELL_ALONE_US;
+}
+
+/* Our row, and as leader also those that we were told: a follower hears no other follower's. */
+bool links_fill(struct node *n, uint64_t now, unsigned slot, struct wire_links *l)
+{
+    struct peer *p = &n->peers[slot];
+    if (now < p->told_at + TELL_US)
+        return false;
+    p->told_at = now;
+    l->cols = n->cfg.n_voters;
+    l->rows = 1;
+    l->id[0] = n->cfg.id;
+    links_own_row(n, now, l->heard[0]);
+    for (unsigned i = 0; n->raft.role == RAFT_LEADER && i < n->raft.n_peers; i++) {
+        const struct peer *q = &n->peers[i];
+        if (i == slot || q->row_at == 0 || now > q->row_at + HEARD_US)
+            continue;
+        l->id[l->rows] = n->raft.peers[i].id;
+        memcpy(l->heard[l->rows++], q->row, l->cols);
+    }
+    return true;
+}
+
+void links_take(struct node *n, uint64_t now, unsigned slot, const struct wire_links *l)
+{
+    uint16_t from = n->raft.peers[slot].id;
+    if (l->cols != n->cfg.n_voters)
+        return; /* of another membership */
+    for (unsigned i = 0; i < l->rows; i++) {
+        if (l->id[i] == n->cfg.id || !voter(n, l->id[i]) ||
+            (l->id[i] != from && from != n->raft.leader))
+            continue;
+        struct peer *p = &n->peers[raft_peer_slot(&n->raft, l->id[i])];
+        for (unsigned c = 0; c < l->cols; c++) /* percent, whatever the peer says */
+            p->row[c] = l->heard[i][c] > 100 && l->heard[i][c] != WIRE_NOT_HEARD ? 100
+                                                                                 : l->heard[i][c];
+        p->row_at = now;
+    }
+}
+
+void links_status(const struct node *n, uint64_t now, struct status *s)
+{
+    s->n_links = n->cfg.n_voters;
+    unsigned self = column(n, n->cfg.id);
+    s->links[self].id = n->cfg.id;
+    s->links[self].at_us = now;
+    links_own_row(n, now, s->links[self].heard);
+    for (unsigned i = 0; i < n->raft.n_peers; i++) {
+        const struct peer *p = &n->peers[i];
+        unsigned c = column(n, n->raft.peers[i].id);
+        s->links[c].id = n->raft.peers[i].id;
+        s->links[c].at_us = p->row_at != 0 && now <= p->row_at + HEARD_US ? p->row_at : 0;
+        memcpy(s->links[c].heard, p->row, sizeof p->row);
+    }
+}
+
+/* Path MTU: a probe is answered with its size; the answer raises the size of our datagrams. */
+void links_take_mtu(struct node *n, uint64_t now, unsigned slot, const struct wire_mtu *m)
+{
+    if (m->answer)
+        mtu_acked(&n->peers[slot].mtu, now, m->size);
+    else
+        n->peers[slot].mtu_answer = m->size;
+}

@@ -1,0 +1,170 @@
+// LINK: @sim
+/* Which datagrams of a write are lost, and what that costs: every pattern of the first six, in virtual
+ * time. Whole nodes, sealed; one write at a time, through the leader and through a follower.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <stdio.h>
+
+#include "raftd/rcu.h"
+#include "tests/lib/sim.h"
+
+enum {
+    MS = 1000,
+    SECOND = 1000000,
+    PATTERN_BITS = 6,
+    RTT_US = 800, /* longest: 2 x 300 us on the way, a disk of 200 us */
+    /* srtt + 1 ms + the 2 ms that a follower may wait for its disk, see rtt_pto() and
+     * NODE_ACK_DELAY_US. */
+    PTO_US = 4000,
+};
+
+/* PTOs until the n-th resend: 1, 1, 1, 2, 4, 8 of them. */
+static const unsigned ptos[PATTERN_BITS + 1] = {0, 1, 2, 3, 5, 9, 17};
+
+static struct sim_options options(uint64_t seed)
+{
+    return (struct sim_options){
+        .seed = seed,
+        .nodes = 3,
+        .delay_min_us = 100,
+        .delay_max_us = 300,
+        .disk_min_us = 100,
+        .disk_max_us = 200,
+        .quantum_us = 1,
+        .max_value_bytes = 65536,
+        .segment_bytes = 4 << 20,
+        .election_timeout_us = 150 * MS,
+        .hot_keys = 1,
+        .timeout_us = SECOND,
+    };
+}
+
+static struct sim *start(const struct sim_options *o)
+{
+    struct sim *s = sim_new(o);
+    for (int i = 0; i < 500 && sim_leader(s) < 0; i++)
+        sim_run(s, 10 * MS);
+    assert_true(sim_leader(s) >= 0);
+    sim_run(s, SECOND);
+    return s;
+}
+
+static unsigned ones(unsigned x)
+{
+    unsigned n = 0;
+    for (; x != 0; x &= x - 1)
+        n++;
+    return n;
+}
+
+struct cost {
+    uint64_t us;        /* until it is acknowledged */
+    uint64_t datagrams; /* of the whole cluster until all nodes have it on their disks */
+};
+
+/* One put under one pattern of losses. */
+static struct cost put(struct sim *s, unsigned node, unsigned pattern)
+{
+    struct cost c;
+    uint64_t start = sim_now(s), sent = sim_totals(s)->datagrams;
+    unsigned acked = sim_acked(s);
+    sim_lose(s, pattern);
+    sim_put(s, node, 128, SECOND);
+    while (sim_acked(s) == acked) {
+        sim_run(s, 50);
+        assert_true(sim_now(s) - start < SECOND);
+    }
+    c.us = sim_now(s) - start;
+    while (!sim_converged(s))
+        sim_run(s, 50);
+    c.datagrams = sim_totals(s)->datagrams - sent;
+    assert_int_equal(sim_pending(s), 0);
+    return c;
+}
+
+static void all_patterns(bool through_leader)
+{
+    static const char *const who[] = {"a follower", "the leader"};
+    struct cost worst[PATTERN_BITS + 1] = {{0, 0}};
+    for (unsigned p = 0; p < 1u << PATTERN_BITS; p++) {
+        struct sim_options o = options(p + 1);
+        struct sim *s = start(&o);
+        unsigned leader = (unsigned)sim_leader(s);
+        struct cost c = put(s, through_leader ? leader : (leader + 1) % 3, p);
+        struct cost *w = &worst[ones(p)];
+        w->us = c.us > w->us ? c.us : w->us;
+        w->datagrams = c.datagrams > w->datagrams ? c.datagrams : w->datagrams;
+        sim_check_final(s);
+        sim_free(s);
+    }
+    print_message("through %s:\n", who[through_leader]);
+    for (unsigned n = 0; n <= PATTERN_BITS; n++)
+        print_message("  %u lost: acknowledged within %.1f ms, all done with %u datagrams\n", n,
+                      (double)worst[n].us / 1000, (unsigned)worst[n].datagrams);
+    unsigned hops = through_leader ? 1 : 2; /* round trips without loss */
+    for (unsigned n = 0; n <= PATTERN_BITS; n++) {
+        assert_true(worst[n].us <= hops * RTT_US + (uint64_t)ptos[n] * PTO_US);
+        assert_true(worst[n].datagrams <= 12 + 2 * n);
+    }
+}
+
+static void test_leader(void **state)
+{
+    (void)state;
+    all_patterns(true);
+}
+
+static void test_follower(void **state)
+{
+    (void)state;
+    all_patterns(false);
+}
+
+/* Large values under way while the path's MTU is found, falls and rises. */
+static void test_path_mtu(void **state)
+{
+    (void)state;
+    enum { WIDE = 1452, NARROW = 1300, BASE = 1200 };
+    struct sim_options o = options(7);
+    o.datagram_max = WIDE;
+    struct sim *s = start(&o);
+    unsigned leader = (unsigned)sim_leader(s), to = (leader + 1) % 3, asked = 0;
+    sim_narrow(s, WIDE);
+    for (int i = 0; i < 50; i++, asked++) {
+        sim_put(s, leader, 60000, SECOND);
+        sim_run(s, 100 * MS);
+    }
+    assert_int_equal(sim_path(s, leader, to), WIDE);
+    sim_narrow(s, NARROW); /* nothing says so: no ICMP reaches us */
+    for (int i = 0; i < 20; i++, asked++) {
+        sim_put(s, leader, 60000, SECOND);
+        sim_run(s, 100 * MS);
+    }
+    assert_int_equal(sim_path(s, leader, to), BASE);
+    assert_int_equal(sim_acked(s), asked); /* each within its second */
+    for (int i = 0; i < 300; i++, asked++) {
+        sim_put(s, leader, 60000, SECOND);
+        sim_run(s, 100 * MS);
+    }
+    assert_in_range(sim_path(s, leader, to), BASE + 1, NARROW);
+    assert_int_equal(sim_acked(s), asked);
+    assert_int_equal(sim_leader(s), leader);
+    sim_free(s);
+}
+
+int main(void)
+{
+    rcu_thread_begin();
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_leader),
+        cmocka_unit_test(test_follower),
+        cmocka_unit_test(test_path_mtu),
+    };
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    rcu_thread_end();
+    return failed;
+}
