@@ -453,6 +453,40 @@ static char *next_line(char *buf, int size, void *user)
 
 /* --- the whole file --------------------------------------------------------------------------- */
 
+static bool is_loopback(const struct conf_node *node)
+{
+    if (node->addr.ss_family == AF_INET) {
+        struct sockaddr_in sin;
+        memcpy(&sin, &node->addr, sizeof(sin));
+        return ntohl(sin.sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
+    }
+    struct sockaddr_in6 sin6;
+    memcpy(&sin6, &node->addr, sizeof(sin6));
+    return IN6_IS_ADDR_LOOPBACK(&sin6.sin6_addr);
+}
+
+/* Datagrams that leave the machine are sealed. */
+static int check_keys(const struct conf *conf, const struct conf_source *src)
+{
+    if (conf->key_file[0] != '\0') {
+        return 0;
+    }
+    if (conf->next_key_file[0] != '\0') {
+        return fail(src, "[node] next_key_file: given without key_file; allowed: both, or key_file "
+                         "alone");
+    }
+    for (int i = 0; i < conf->n_nodes; i++) {
+        if (!is_loopback(&conf->nodes[i])) {
+            return fail(src,
+                        "[node] key_file: missing, and node.%u = %s is not a loopback address: "
+                        "anybody on the network could forge datagrams. Make a key with raftctl "
+                        "keygen >FILE, copy it to all nodes, and set key_file = FILE",
+                        conf->nodes[i].id, conf->nodes[i].addr_text);
+        }
+    }
+    return 0;
+}
+
 static int check_id(const struct conf *conf, uint32_t id, const struct conf_source *src)
 {
     if (conf_find(conf, (uint16_t)id) != NULL) {
@@ -501,11 +535,10 @@ int conf_parse(struct conf *conf, const char *text, const char *filename, char *
     if (conf->n_nodes == 0) {
         return fail(&p.src, "[cluster] node.N: missing; allowed: 1 to %d nodes", CONF_NODES_MAX);
     }
-    if (conf->next_key_file[0] != '\0' && conf->key_file[0] == '\0') {
-        return fail(&p.src, "[node] next_key_file: given without key_file; allowed: both, or "
-                            "key_file alone");
+    if (conf->id != 0 && check_id(conf, conf->id, &p.src) != 0) {
+        return -1;
     }
-    return conf->id == 0 ? 0 : check_id(conf, conf->id, &p.src);
+    return check_keys(conf, &p.src);
 }
 
 int conf_load(struct conf *conf, const char *path, char *err, size_t errlen)

@@ -2,6 +2,7 @@
 /* The configuration: every key, every limit, every message, and print -> parse -> the same. */
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -54,7 +55,7 @@ static void test_defaults(void **state)
 {
     (void)state;
     struct conf conf;
-    parse_ok(&conf, "[cluster]\nname=x\nnode.7=192.0.2.1:1\n");
+    parse_ok(&conf, "[cluster]\nname=x\nnode.7=127.0.0.1:1\n");
     assert_int_equal(conf.election_timeout_ms, 150);
     assert_int_equal(conf.max_value_bytes, 65536);
     assert_int_equal(conf.max_datagram_bytes, 1200);
@@ -116,7 +117,7 @@ static void test_ipv6(void **state)
     (void)state;
     struct conf conf;
     parse_ok(&conf, "[cluster]\nname=x\nnode.1=[2001:db8::1]:7100\nnode.2=[::1]:7100\n"
-                    "node.3=[fe80::1%lo]:65535\n");
+                    "node.3=[fe80::1%lo]:65535\n[node]\nkey_file=k\n");
     struct sockaddr_in6 sin6;
     memcpy(&sin6, &conf.nodes[2].addr, sizeof(sin6));
     assert_int_equal(conf.nodes[2].addr_len, sizeof(sin6));
@@ -293,8 +294,9 @@ static void test_limits_are_inclusive(void **state)
         CLUSTER "[node]\nreaders = 0\nsocket_mode = 600\nlog_level = debug\n",
         CLUSTER "[node]\nreaders = 8\nsocket_mode = 0777\nlog_level = error\n",
         CLUSTER "[node]\nsocket = /" HUNDRED "12345/\n",
-        "[cluster]\nname = 1234" TEN TEN TEN TEN TEN TEN "\nnode.999 = 223.255.255.255:65535\n",
-        "[cluster]\nname = x\nnode.1 = 1.0.0.0:1\n[node]\ndata_dir = a b=c:[d]\n",
+        "[cluster]\nname = 1234" TEN TEN TEN TEN TEN TEN "\nnode.999 = 223.255.255.255:65535\n"
+        "[node]\nkey_file = k\n",
+        "[cluster]\nname = x\nnode.1 = 1.0.0.0:1\n[node]\nkey_file = k\ndata_dir = a b=c:[d]\n",
     };
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
         struct conf conf;
@@ -337,7 +339,7 @@ static void test_round_trip(void **state)
     parse_ok(&conf, CLUSTER);
     round_trip(&conf);
     /* longest texts; printing adds blanks, and the line must still be short enough */
-    parse_ok(&conf, "[cluster]\nname=1234" TEN TEN TEN TEN TEN TEN "\nnode.1=1.2.3.4:1\n[node]\n"
+    parse_ok(&conf, "[cluster]\nname=1234" TEN TEN TEN TEN TEN TEN "\nnode.1=127.2.3.4:1\n[node]\n"
                     "data_dir=" HUNDRED TEN TEN TEN TEN TEN "123456789\nsocket=" HUNDRED "1234567\n"
                     "key_file=" HUNDRED TEN TEN TEN TEN TEN "123456789\n"
                     "next_key_file=" HUNDRED TEN TEN TEN TEN TEN "123456789\n");
@@ -397,10 +399,10 @@ static void test_set_node_by_address(void **state)
     struct conf conf;
     /* 192.0.2.0/24 is TEST-NET-1: nobody's */
     parse_ok(&conf, "[cluster]\nname=x\nnode.1=192.0.2.1:1\nnode.2=127.0.0.2:1\n"
-                    "node.3=192.0.2.3:1\n");
+                    "node.3=192.0.2.3:1\n[node]\nkey_file=k\n");
     assert_int_equal(conf_set_node(&conf, 0, err, sizeof(err)), 0);
     assert_int_equal(conf_self(&conf)->id, 2);
-    parse_ok(&conf, "[cluster]\nname=x\nnode.1=192.0.2.1:1\n");
+    parse_ok(&conf, "[cluster]\nname=x\nnode.1=192.0.2.1:1\n[node]\nkey_file=k\n");
     assert_int_equal(conf_set_node(&conf, 0, err, sizeof(err)), -1);
     assert_string_equal(err, "configuration: [node] id: no node has an address of this machine; "
                              "say which with -i ID or with id = ID");
@@ -422,6 +424,38 @@ static void test_set_from_the_command_line(void **state)
     assert_int_equal(conf_set(&conf, "node", "id", "x", "-i", err, sizeof(err)), -1);
     assert_string_equal(err, "-i: [node] id: 'x' is wrong; allowed: a number from 1 to 999");
     assert_int_equal(conf_set(&conf, "node", "color", "x", "-i", err, sizeof(err)), -1);
+}
+
+/* Only what cannot leave the machine may go unsealed. */
+static void test_key_needed(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *address;
+        bool free;
+    } cases[] = {
+        {"127.0.0.1:1", true},        {"127.255.255.254:1", true}, {"[::1]:1", true},
+        {"126.255.255.255:1", false}, {"128.0.0.1:1", false},      {"192.168.0.1:1", false},
+        {"[::2]:1", false},           {"[fe80::1%lo]:1", false},   {"[2001:db8::1]:1", false},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct conf conf;
+        char text[200], want[400];
+        const char *own = cases[i].address[0] == '[' ? "[::1]:2" : "127.0.0.1:2";
+        snprintf(text, sizeof(text), "[cluster]\nname=x\nnode.1=%s\nnode.7=%s\n", own,
+                 cases[i].address);
+        err[0] = '\0';
+        int result = conf_parse(&conf, text, "f", err, sizeof(err));
+        snprintf(want, sizeof(want),
+                 "f: [node] key_file: missing, and node.7 = %s is not a loopback address: anybody "
+                 "on the network could forge datagrams. Make a key with raftctl keygen >FILE, copy "
+                 "it to all nodes, and set key_file = FILE",
+                 cases[i].address);
+        assert_string_equal(err, cases[i].free ? "" : want);
+        assert_int_equal(result, cases[i].free ? 0 : -1);
+        strcat(text, "[node]\nkey_file=k\n");
+        parse_ok(&conf, text);
+    }
 }
 
 static void test_warning(void **state)
@@ -484,6 +518,7 @@ int main(void)
         cmocka_unit_test(test_set_node),
         cmocka_unit_test(test_set_node_by_address),
         cmocka_unit_test(test_set_from_the_command_line),
+        cmocka_unit_test(test_key_needed),
         cmocka_unit_test(test_warning),
         cmocka_unit_test(test_load),
     };
