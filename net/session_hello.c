@@ -218,28 +218,26 @@ enum session_result session_take_ack(struct sessions *s, struct session_peer *p,
     if (key == SESSION_KEYS)
         return SESSION_STALE;
     struct session_attempt *a = &p->attempts[key];
-    struct noise n = a->noise; /* a copy: a bad answer must not spoil the attempt */
     uint8_t payload[ACK_PAYLOAD];
     p->exchanges++;
-    int rc = noise_read_second(&n, a->e, buf + AT_E, payload, sizeof payload);
+    int rc = noise_read_second(&a->noise, a->e, buf + AT_E, payload, sizeof payload);
     uint64_t boot = rc == 0 ? get_u64(payload) : 0;
     enum session_result result = SESSION_DONE;
     if (boot == 0) {
-        result = SESSION_UNAUTHENTIC;
+        result = SESSION_UNAUTHENTIC; /* of a member that does not know the protocol */
     } else if (boot != p->boot && a->peer_boot != p->boot) {
         /* The peer proved another boot after this HELLO was made: this is of an older one. */
-        sodium_memzero(a, sizeof *a);
         result = SESSION_STALE;
     } else {
         struct session x;
-        make_session(&x, &n, true, key, now_us);
+        make_session(&x, &a->noise, true, key, now_us);
         x.index = a->index;
         x.peer_index = get_u32(payload + 8);
         session_not_strange(p);
         session_boot_seen(p, boot);
         session_answered(s, p, now_us, &x);
     }
-    sodium_memzero(&n, sizeof n);
+    sodium_memzero(a, sizeof *a); /* one answer is all it is good for */
     sodium_memzero(payload, sizeof payload);
     return result;
 }

@@ -70,8 +70,6 @@ void session_boot_seen(struct session_peer *p, uint64_t boot)
     session_end(&p->current);
     session_end(&p->prev);
     session_end(&p->next);
-    p->has_taken = false;
-    p->ack_due = false;
     p->echo_due = false;
     p->confirms = 0;
     p->boot = boot;

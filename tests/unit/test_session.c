@@ -191,6 +191,49 @@ static void test_rekey_under_traffic(void **state)
     }
 }
 
+/* The peer's handshake is enough: our own ends, whoever we are. */
+static void test_one_is_enough(void **state)
+{
+    (void)state;
+    for (unsigned node = 0; node < 2; node++) {
+        struct seal_world *w = seal_world_new(2, 4100 + node, 0);
+        w->lose_kind[node][1 - node] = SESSION_KIND_HELLO;
+        seal_start(w, 0);
+        seal_start(w, 1);
+        seal_run(w, w->now + S);
+        assert_true(seal_settled(w));
+        uint64_t hellos = seal_info(w, node, 1 - node).hellos;
+        seal_run(w, w->now + 10 * (uint64_t)S);
+        assert_int_equal(seal_info(w, node, 1 - node).hellos, hellos);
+        assert_int_equal(seal_info(w, node, 1 - node).exchanges, 1);
+        seal_world_free(w);
+    }
+}
+
+/* The time to replace the session comes for the responder while the initiator's answer is still
+ * missing: it waits, or sessions would come into being in another order on each side. */
+static void test_hold(void **state)
+{
+    (void)state;
+    struct seal_world *w = seal_world_new(2, 4200, 2 * S);
+    w->lose_kind[1][0] = SESSION_KIND_HELLO;
+    seal_start(w, 0);
+    seal_start(w, 1);
+    seal_run(w, w->now + 1900 * MS);
+    uint64_t hellos = seal_info(w, 1, 0).hellos;
+    uint64_t current = seal_current(w, 0, 1);
+    w->lose_kind[1][0] = SESSION_KIND_HELLO_ACK;
+    seal_run(w, w->now + 700 * MS);
+    assert_int_equal(seal_info(w, 1, 0).exchanges, 2);
+    assert_int_equal(seal_info(w, 1, 0).hellos, hellos);
+    assert_int_equal(seal_current(w, 0, 1), current);
+    w->lose_kind[1][0] = 0;
+    seal_run(w, w->now + S);
+    assert_true(seal_settled(w) && seal_current(w, 0, 1) != current);
+    assert_int_equal(seal_info(w, 1, 0).exchanges, 2);
+    seal_world_free(w);
+}
+
 /* The same while handshakes suffer: only lost datagrams are missing. */
 static void test_rekey_on_bad_link(void **state)
 {
@@ -244,6 +287,25 @@ static void test_overlap_of_keys(void **state)
             assert_int_equal(seal_info(w, n, 1 - n).state, SESSION_STATE_WRONG_KEY);
         seal_world_free(w);
     }
+}
+
+/* Only key[1] is in common. Once the peer has answered under it, no other is tried. */
+static void test_second_key(void **state)
+{
+    (void)state;
+    struct seal_world *w = seal_world_new(2, 6100, 0);
+    w->keys[0] = seal_keys(1, 2);
+    w->keys[1] = seal_keys(2, 0);
+    w->lose_kind[1][0] = SESSION_KIND_HELLO;
+    seal_start(w, 0);
+    seal_start(w, 1);
+    uint64_t begun = w->now;
+    uint64_t took = seal_run_until(w, begun + S, seal_settled) - begun;
+    assert_true(took <= 120 * MS + 4 * w->delay_us); /* two HELLOs under key[0] came first */
+    assert_int_equal(seal_info(w, 0, 1).hellos, 4);
+    assert_int_equal(seal_info(w, 1, 0).results[SESSION_UNAUTHENTIC], 2);
+    assert_int_equal(seal_info(w, 1, 0).state, SESSION_STATE_ESTABLISHED);
+    seal_world_free(w);
 }
 
 static void set_keys(struct seal_world *w, unsigned node, unsigned first, unsigned second)
@@ -316,10 +378,11 @@ static void test_opposite_wishes(void **state)
     set_keys(w, 0, 1, 2);
     set_keys(w, 1, 1, 2);
     seal_run(w, w->now + S);
-    set_keys(w, 1, 3, 2);
+    set_keys(w, 1, 3, 2); /* 3 is known to nobody else */
     set_keys(w, 0, 2, 1);
     seal_run(w, w->now + S);
     assert_true(seal_settled(w));
+    assert_true(seal_info(w, 0, 1).handshakes <= 6);
     set_keys(w, 0, 4, 2);
     set_keys(w, 1, 2, 4);
     seal_run(w, w->now + 5 * S);
@@ -420,6 +483,9 @@ int main(void)
         cmocka_unit_test(test_rekey_under_traffic),
         cmocka_unit_test(test_rekey_on_bad_link),
         cmocka_unit_test(test_overlap_of_keys),
+        cmocka_unit_test(test_second_key),
+        cmocka_unit_test(test_one_is_enough),
+        cmocka_unit_test(test_hold),
         cmocka_unit_test(test_change_of_key),
         cmocka_unit_test(test_set_keys),
         cmocka_unit_test(test_opposite_wishes),
