@@ -10,32 +10,28 @@ static uint64_t min_u64(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
-static uint64_t floor_bytes(const struct cwnd *c)
+static void grow(struct cwnd *c, uint64_t by)
 {
-    return min_u64(CWND_FLOOR_DATAGRAMS * c->mss, c->most);
+    c->bytes = min_u64(c->bytes + by, c->most);
 }
 
-static void set(struct cwnd *c, uint64_t bytes)
+/* Slow start ends where the window was cut to. */
+static void cut(struct cwnd *c, uint64_t to, unsigned least_datagrams)
 {
-    c->bytes = min_u64(max_u64(bytes, floor_bytes(c)), c->most);
-}
-
-static void cut(struct cwnd *c, uint64_t to)
-{
-    set(c, to);
+    c->bytes = min_u64(c->bytes, max_u64(to, least_datagrams * c->mss));
     c->slow_until = c->bytes;
 }
 
 void cwnd_init(struct cwnd *c, uint64_t mss, uint64_t most)
 {
     *c = (struct cwnd){.mss = mss, .most = most, .slow_until = UINT64_MAX};
-    set(c, CWND_FIRST_DATAGRAMS * mss);
+    c->bytes = min_u64(CWND_FIRST_DATAGRAMS * mss, most);
 }
 
 void cwnd_mss(struct cwnd *c, uint64_t mss)
 {
     c->mss = mss;
-    set(c, c->bytes);
+    c->bytes = min_u64(max_u64(c->bytes, CWND_LEAST_DATAGRAMS * mss), c->most);
 }
 
 uint64_t cwnd_window(const struct cwnd *c, uint64_t now_us)
@@ -60,7 +56,7 @@ static uint64_t pace_time(const struct cwnd *c, const struct rtt *rtt, uint64_t 
 void cwnd_sent(struct cwnd *c, uint64_t now_us, const struct rtt *rtt, uint64_t bytes)
 {
     if (now_us - c->active_us > CWND_IDLE_US)
-        c->bytes = min_u64(c->bytes, max_u64(CWND_FIRST_DATAGRAMS * c->mss, floor_bytes(c)));
+        c->bytes = min_u64(c->bytes, CWND_FIRST_DATAGRAMS * c->mss);
     c->active_us = now_us;
     if (!rtt->has)
         return;
@@ -72,14 +68,14 @@ void cwnd_sent(struct cwnd *c, uint64_t now_us, const struct rtt *rtt, uint64_t 
 static void end_round(struct cwnd *c, uint64_t queue, uint64_t target)
 {
     uint64_t sum = c->round_lost + c->round_acked;
-    if (sum >= floor_bytes(c) / 2) {
+    if (sum >= CWND_LEAST_DATAGRAMS * c->mss) {
         c->share = (3 * c->share + (unsigned)(256 * c->round_lost / sum)) / 4;
         c->round_lost = c->round_acked = 0;
     }
-    if (c->share > 128)
-        cut(c, c->bytes * 7 / 10);
+    if (c->share > CWND_LOST_SHARE)
+        cut(c, c->bytes * 7 / 10, CWND_LEAST_DATAGRAMS);
     else if (queue > 2 * target)
-        cut(c, c->bytes - c->bytes / 8);
+        cut(c, c->bytes - c->bytes / 8, CWND_LEAST_DATAGRAMS);
 }
 
 /* Rule 5. */
@@ -111,9 +107,9 @@ void cwnd_acked(struct cwnd *c, const struct rtt *rtt, const struct cwnd_ack *a)
         return;
     }
     if (slow_start)
-        set(c, c->bytes + a->bytes);
+        grow(c, a->bytes);
     else
-        set(c, c->bytes + c->mss * a->bytes / c->bytes);
+        grow(c, c->mss * a->bytes / c->bytes);
 }
 
 bool cwnd_lost(struct cwnd *c, const struct rtt *rtt, uint64_t bytes, uint64_t stamp,
@@ -126,12 +122,13 @@ bool cwnd_lost(struct cwnd *c, const struct rtt *rtt, uint64_t bytes, uint64_t s
     uint64_t queue = rtt_queue(rtt);
     uint64_t backlog = rtt->has ? c->bytes * queue / max_u64(rtt->srtt_us, 1) : 0;
     if (queue >= CWND_RADIO_US && backlog >= CWND_RADIO_DATAGRAMS * c->mss)
-        cut(c, c->bytes * 7 / 10); /* rule 1 */
+        cut(c, c->bytes * 7 / 10, CWND_FLOOR_DATAGRAMS); /* rule 1 */
     return true;
 }
 
 void cwnd_silence(struct cwnd *c)
 {
-    c->slow_until = max_u64(c->bytes * 7 / 10, floor_bytes(c));
-    set(c, 0);
+    uint64_t until = c->bytes * 7 / 10;
+    cut(c, 0, CWND_FLOOR_DATAGRAMS);
+    c->slow_until = max_u64(c->slow_until, until);
 }

@@ -8,15 +8,16 @@
  *   queue = srtt - min_rtt        backlog = window * queue / srtt, our share of it in bytes
  *
  *  1. A loss with a backlog of a few datagrams or a queue of a few ms is the radio's (as TCP Veno
- *     judges): the window stays. Else it is cut to 0.7 (RFC 9438, 4.6).
+ *     judges): the window stays. Else it is cut to 0.7 (RFC 9438, 4.6), but not below
+ *     CWND_FLOOR_DATAGRAMS: what RFC 6928 lets anybody send into an unknown path. That is 12 kB
+ *     per round trip, 1 Mbit/s at 100 ms, on a radio whose jitter looks like a queue.
  *  2. While the queue is longer than CWND_QUEUE_US the window does not grow, and slow start ends;
  *     while it is twice that, the window shrinks by an eighth per round trip. A queue of one's own
- *     delays one's own heartbeats: a full second of buffer would cost a leader its office.
- *  3. If more is lost than arrives (smoothed over some round trips), that is congestion whatever
- *     the queue: a path with a buffer of a few datagrams never shows one.
- *  4. Never below CWND_FLOOR_DATAGRAMS: what RFC 6928 lets anybody send into an unknown path.
- *     That is 12 kB per round trip: 1 Mbit/s at 100 ms on a radio whose jitter looks like a queue,
- *     and a path too slow for it only makes the round trip longer and so the rate lower.
+ *     delays one's own heartbeats, and a leader's streams to all peers may share one uplink: a
+ *     second of buffer would cost it its office.
+ *  3. If five of eight are lost (smoothed over some round trips), that is congestion whatever the
+ *     queue: a path with a buffer of a few datagrams never shows one.
+ *  4. Never below CWND_LEAST_DATAGRAMS: RACK's three later pieces show a loss without the timer.
  *  5. min_rtt must be seen to be known. If for CWND_DIP_EVERY_US no sample was near it although
  *     the window was in full use, the queue may be all our own: for two round trips the window is
  *     CWND_DIP_DATAGRAMS, so that it drains (as BBR's ProbeRTT).
@@ -34,10 +35,12 @@
 
 enum {
     CWND_FIRST_DATAGRAMS = 10, /* RFC 6928, RFC 9002 7.2 */
-    CWND_FLOOR_DATAGRAMS = 10, /* rule 4 */
+    CWND_FLOOR_DATAGRAMS = 10, /* rule 1 */
+    CWND_LEAST_DATAGRAMS = 4,  /* rule 4 */
     CWND_BURST_DATAGRAMS = 10, /* sent at once, then paced (RFC 9002, 7.7) */
     CWND_RADIO_DATAGRAMS = 3,  /* rule 1: backlog; Veno's beta */
     CWND_RADIO_US = 5000,      /* rule 1: queue; scheduling noise and a radio's own repeats */
+    CWND_LOST_SHARE = 160,     /* rule 3, in 1/256 */
     CWND_QUEUE_US = 25000,     /* rule 2: a sixth of the least election timeout by default; or half
                                   the shortest round trip, on longer paths */
     CWND_DIP_EVERY_US = 20000000,
@@ -50,7 +53,7 @@ enum {
 
 /* Only the functions below write it. */
 struct cwnd {
-    uint64_t bytes;      /* the window. Invariant: floor <= bytes <= most */
+    uint64_t bytes;      /* the window. Invariant: rule 4 <= bytes <= most */
     uint64_t most;       /* the stream's limit */
     uint64_t slow_until; /* slow start below this (ssthresh) */
     uint64_t mss;        /* bytes of the stream in a full datagram */

@@ -1,5 +1,5 @@
 // LINK: net/link.c net/rtt.c
-/* The time stamps of a peer's datagrams, and the timer made of them. */
+/* The stamps and numbers of a peer's datagrams. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,108 +8,75 @@
 
 #include "net/link.h"
 
-enum { MS = 1000, HEARTBEAT = 50 * MS };
+enum { MS = 1000 };
 
-static void test_rtt_vectors(void **state)
-{
-    (void)state;
-    struct rtt r = {0};
-    assert_int_equal(rtt_pto(&r, 0, 0, HEARTBEAT), RTT_PTO_INITIAL_US);
-    assert_int_equal(rtt_pto(&r, 9, 0, HEARTBEAT), RTT_PTO_INITIAL_US);
-    rtt_sample(&r, 40 * MS);
-    assert_true(r.has && r.srtt_us == 40 * MS && r.rttvar_us == 20 * MS && r.min_us == 40 * MS);
-    rtt_sample(&r, 80 * MS);
-    assert_true(r.srtt_us == 45 * MS && r.rttvar_us == 25 * MS && r.min_us == 40 * MS);
-    rtt_sample(&r, 29 * MS);
-    assert_true(r.srtt_us == 43 * MS && r.rttvar_us == 22750 && r.min_us == 29 * MS);
-    assert_int_equal(rtt_pto(&r, 0, 5 * MS, HEARTBEAT), 43 * MS + 91 * MS + 5 * MS);
-    /* The cap ends the backoff and never cuts the plain interval. */
-    assert_int_equal(rtt_pto(&r, 3, 0, HEARTBEAT), 134 * MS);
-    const uint64_t times[] = {1, 1, 1, 2, 4, 8, 16};
-    for (unsigned i = 0; i < 7; i++)
-        assert_int_equal(rtt_pto(&r, i, 0, 10000 * MS), times[i] * 134 * MS);
-    assert_int_equal(rtt_pto(&r, UINT32_MAX - 1, 0, 1000 * MS), 1000 * MS);
-
-    r = (struct rtt){0};
-    rtt_sample(&r, 0); /* loopback: the floor */
-    assert_int_equal(rtt_pto(&r, 0, 0, HEARTBEAT), RTT_PTO_MIN_US);
-    r = (struct rtt){0};
-    rtt_sample(&r, 10000 * MS);
-    assert_int_equal(rtt_pto(&r, 0, 0, HEARTBEAT), RTT_PTO_MAX_US);
-    for (int i = 0; i < 200; i++)
-        rtt_sample(&r, 20 * MS);
-    assert_true(r.srtt_us >= 20 * MS && r.srtt_us < 20 * MS + 10 && r.rttvar_us < 10);
-    assert_true(rtt_pto(&r, 0, 0, HEARTBEAT) - r.srtt_us == RTT_VAR_MIN_US);
-}
-
-/* The time stamps. */
-
-static void test_link_measures(void **state)
+static void test_measures(void **state)
 {
     (void)state;
     /* Clocks of the two have nothing to do with each other, and both wrap. */
-    struct link a = {0};
-    struct link b = {0};
+    struct link a = {.stamp = 0};
+    struct link b = {.stamp = 0};
     uint64_t now_a = UINT64_C(0xFFFFFFFF) - 20 * MS;
     uint64_t now_b = UINT64_C(5) << 32;
     for (int i = 0; i < 20; i++) {
-        struct wire_header h = {0};
-        link_stamp(&a, now_a, &h);
-        assert_int_equal(h.rx_cnt, i);
+        struct wire_header h = {.ts = 0};
+        uint64_t stamp = link_stamp(&a, now_a, &h);
+        link_sent(&a);
+        assert_true(stamp == now_a && h.ts == (uint32_t)now_a && h.tx_cnt == i);
         now_a += 3 * MS;
         now_b += 3 * MS;
         assert_int_equal(link_received(&b, now_b, &h), i > 0);
         now_a += 640; /* b holds it */
         now_b += 640;
-        struct wire_header back = {0};
-        link_stamp(&b, now_b, &back);
+        struct wire_header back = {.ts = 0};
+        (void)link_stamp(&b, now_b, &back);
+        link_sent(&b);
         assert_true(back.echo && back.ts_echo == h.ts && back.hold == 10);
-        assert_int_equal(back.rx_cnt, i + 1);
         now_a += 4 * MS;
         now_b += 4 * MS;
+        assert_int_equal(link_echoed(&a, &back), stamp);
         assert_true(link_received(&a, now_a, &back));
         assert_int_equal(a.rtt.srtt_us, 7 * MS);
         assert_int_equal(a.rtt.min_us, 7 * MS);
         assert_false(link_received(&a, now_a, &back)); /* the same echo again */
-        a.accepted--;
     }
     assert_int_equal(a.bad_echoes, 0);
+    assert_int_equal(b.loss_in, 0);
 }
 
-static void test_link_stamps_grow(void **state)
+static void test_stamps_grow(void **state)
 {
     (void)state;
-    struct link l = {0};
-    struct wire_header h = {0};
-    link_stamp(&l, UINT32_MAX, &h);
+    struct link l = {.stamp = 0};
+    struct wire_header h = {.ts = 0};
+    assert_int_equal(link_stamp(&l, 0, &h), 1); /* 0 means none */
+    assert_int_equal(link_stamp(&l, UINT32_MAX, &h), UINT32_MAX);
     assert_int_equal(h.ts, UINT32_MAX);
     assert_false(h.echo);
     for (uint32_t i = 0; i < 100; i++) {
-        link_stamp(&l, UINT32_MAX, &h);
+        assert_int_equal(link_stamp(&l, UINT32_MAX, &h), (UINT64_C(1) << 32) + i);
         assert_int_equal(h.ts, i);
+        assert_int_equal(h.tx_cnt, 0); /* none of them left */
     }
-    link_stamp(&l, UINT64_C(1) << 32, &h);
-    assert_int_equal(h.ts, 100);
-    link_stamp(&l, (UINT64_C(1) << 32) + 5000, &h);
-    assert_int_equal(h.ts, 5000);
-    link_stamp(&l, (UINT64_C(1) << 32) + 3000 * UINT64_C(1000000),
-               &h); /* after 50 min of silence */
-    assert_int_equal(h.ts, 3000000000);
-    assert_int_equal(l.sent, 104);
+    link_sent(&l);
+    assert_int_equal(link_stamp(&l, (UINT64_C(1) << 32) + 5000, &h), (UINT64_C(1) << 32) + 5000);
+    assert_true(h.ts == 5000 && h.tx_cnt == 1 && l.sent == 1);
 }
 
-static void test_link_rejects(void **state)
+static void test_rejects(void **state)
 {
     (void)state;
-    struct link l = {0};
-    struct wire_header out = {0};
+    struct link l = {.stamp = 0};
+    struct wire_header out = {.ts = 0};
     uint64_t now = 50000 * MS;
     struct wire_header in = {.ts = 1, .echo = true, .ts_echo = (uint32_t)now};
     assert_false(link_received(&l, now, &in)); /* nothing was sent yet */
+    assert_int_equal(link_echoed(&l, &in), 0);
     assert_int_equal(l.bad_echoes, 1);
-    link_stamp(&l, now, &out);
+    uint64_t stamp = link_stamp(&l, now, &out);
     now += 10 * MS;
     in.ts_echo = out.ts + 1; /* never sent */
+    assert_int_equal(link_echoed(&l, &in), 0);
     assert_false(link_received(&l, now, &in));
     in.ts_echo = out.ts;
     in.hold = 10 * MS / WIRE_HOLD_UNIT_US + 1; /* held longer than it was away */
@@ -117,54 +84,177 @@ static void test_link_rejects(void **state)
     in.ts_echo = out.ts - 11000 * MS; /* longer than any round trip */
     in.hold = 0;
     assert_false(link_received(&l, now, &in));
-    assert_int_equal(l.bad_echoes, 4);
+    in.ts_echo = out.ts - 51000 * MS; /* before the clock began */
+    assert_int_equal(link_echoed(&l, &in), 0);
+    assert_false(link_received(&l, now, &in));
+    assert_int_equal(l.bad_echoes, 5);
     in.ts_echo = out.ts;
     in.hold = WIRE_HOLD_OLD;
+    assert_int_equal(link_echoed(&l, &in), 0);
     assert_false(link_received(&l, now, &in));
     in.hold = 0;
     in.echo = false;
+    assert_int_equal(link_echoed(&l, &in), 0);
     assert_false(link_received(&l, now, &in));
     in.echo = true;
+    assert_int_equal(link_echoed(&l, &in), stamp);
     assert_true(link_received(&l, now, &in));
     assert_int_equal(l.rtt.srtt_us, 10 * MS);
-    in.ts_echo--; /* overtaken by a newer one */
+    in.ts_echo--; /* overtaken by a newer one: no sample, but still a stamp */
     assert_false(link_received(&l, now, &in));
-    assert_int_equal(l.bad_echoes, 4);
+    assert_int_equal(link_echoed(&l, &in), stamp - 1);
+    assert_int_equal(l.bad_echoes, 5);
 }
 
 /* The newest stamp is echoed, not the last; a restarted peer's clock is soon believed. */
-static void test_link_echoes_newest(void **state)
+static void test_echoes_newest(void **state)
 {
     (void)state;
-    struct link l = {0};
+    struct link l = {.stamp = 0};
     struct wire_header in = {.ts = 1000};
-    struct wire_header out = {0};
+    struct wire_header out = {.ts = 0};
     (void)link_received(&l, 100, &in);
     in.ts = 990;
     (void)link_received(&l, 200, &in);
-    link_stamp(&l, 164 + 100, &out);
+    (void)link_stamp(&l, 164 + 100, &out);
     assert_true(out.ts_echo == 1000 && out.hold == 2);
     in.ts = 5;
     (void)link_received(&l, 4000 * MS, &in);
-    link_stamp(&l, 4000 * MS, &out);
+    (void)link_stamp(&l, 4000 * MS, &out);
     assert_int_equal(out.ts_echo, 1000);
     (void)link_received(&l, 4300 * MS, &in);
-    link_stamp(&l, 4300 * MS, &out);
+    (void)link_stamp(&l, 4300 * MS, &out);
     assert_true(out.ts_echo == 5 && out.hold == 0);
-    link_stamp(&l, 4300 * MS + 65534 * 64, &out);
+    (void)link_stamp(&l, 4300 * MS + 65534 * 64, &out);
     assert_int_equal(out.hold, 65534);
-    link_stamp(&l, 4300 * MS + 65535 * 64, &out);
+    (void)link_stamp(&l, 4300 * MS + 65535 * 64, &out);
     assert_int_equal(out.hold, WIRE_HOLD_OLD);
-    link_stamp(&l, UINT64_MAX / 2, &out);
+    (void)link_stamp(&l, UINT64_MAX / 2, &out);
     assert_int_equal(out.hold, WIRE_HOLD_OLD);
+    in.ts = 3; /* a new session says at once that it is one */
+    link_reset(&l);
+    (void)link_stamp(&l, UINT64_MAX / 2, &out);
+    assert_false(out.echo);
+    (void)link_received(&l, UINT64_MAX / 2, &in);
+    (void)link_stamp(&l, UINT64_MAX / 2, &out);
+    assert_true(out.echo && out.ts_echo == 3 && out.hold == 0);
+}
+
+/* Loss. */
+
+static void take(struct link *l, uint64_t now, uint16_t number)
+{
+    struct wire_header h = {.ts = number + 1u, .tx_cnt = number};
+    (void)link_received(l, now, &h);
+}
+
+static unsigned percent(uint32_t loss)
+{
+    return (unsigned)(((uint64_t)loss * 100 + LINK_LOSS_FULL / 2) / LINK_LOSS_FULL);
+}
+
+static uint64_t rnd(uint64_t *seed)
+{
+    uint64_t z = (*seed += UINT64_C(0x9e3779b97f4a7c15));
+    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+    return z ^ (z >> 31);
+}
+
+static void test_loss_is_measured(void **state)
+{
+    (void)state;
+    uint64_t seed = 1;
+    for (unsigned p = 0; p <= 60; p += 10) {
+        struct link l = {.stamp = 0};
+        unsigned sum = 0;
+        for (unsigned i = 0; i < 100000; i++) { /* wraps */
+            if (rnd(&seed) % 100 >= p)
+                take(&l, i * 100, (uint16_t)(i + 60000));
+            sum += i >= 1000 && i % 100 == 0 ? percent(l.loss_in) : 0;
+        }
+        unsigned mean = sum / 990;
+        assert_true(mean + 1 >= p && mean <= p + 1);
+        struct wire_header h = {.ts = 0};
+        (void)link_stamp(&l, 1, &h);
+        assert_int_equal(h.loss, l.loss_in / 256);
+    }
+}
+
+static void test_loss_of_quiet_link(void **state)
+{
+    (void)state;
+    struct link l = {.stamp = 0};
+    for (unsigned i = 0; i < 7; i++)
+        take(&l, i * 1000 * MS, (uint16_t)(2 * i));
+    assert_int_equal(percent(l.loss_in), 44); /* at the fifth: numbers 0..8, four of them lost */
+    assert_true(l.has_loss);
+}
+
+/* What comes late was counted as lost, and is given back. */
+static void test_reordering_is_not_loss(void **state)
+{
+    (void)state;
+    struct link l = {.stamp = 0};
+    for (unsigned i = 0; i < 6400;
+         i += 4) { /* 3 2 1 0 7 6 5 4 ..., each window cut in the middle */
+        take(&l, i, (uint16_t)(i + 2));
+        take(&l, i, (uint16_t)(i + 3));
+        take(&l, i, (uint16_t)(i + 1));
+        take(&l, i, (uint16_t)i);
+        assert_true(percent(l.loss_in) <= 10);
+    }
+    for (unsigned i = 6400; i < 6400 + 32 * 20; i++)
+        take(&l, i, (uint16_t)i);
+    assert_int_equal(percent(l.loss_in), 0);
+}
+
+static void test_loss_resets(void **state)
+{
+    (void)state;
+    /* A window in which our own queue overflowed says nothing. */
+    struct link l = {.stamp = 0};
+    for (unsigned i = 0; i < 3200; i++) {
+        if (i % 64 == 5)
+            link_rxq_dropped(&l);
+        if (i % 64 >= 32 || i % 2 == 0)
+            take(&l, i, (uint16_t)i);
+    }
+    assert_int_equal(percent(l.loss_in), 0);
+    /* A peer that counts from 0 again, told or not. */
+    for (unsigned i = 0; i < 64; i++)
+        take(&l, i, (uint16_t)(30000 + i));
+    link_reset(&l);
+    l.loss_in = 0;
+    for (unsigned i = 0; i < 64; i++)
+        take(&l, i, (uint16_t)i);
+    assert_int_equal(l.loss_in, 0);
+    for (unsigned i = 0; i < 64; i++)
+        take(&l, i, (uint16_t)(20000 + i));
+    l.loss_in = 0;
+    for (unsigned i = 0; i < 64; i++)
+        take(&l, i, (uint16_t)i);
+    assert_int_equal(l.loss_in, 0);
+    /* All lost, as far as a byte can say it. */
+    l.loss_in = LINK_LOSS_FULL;
+    struct wire_header h = {.ts = 0};
+    (void)link_stamp(&l, 1, &h);
+    assert_int_equal(h.loss, 255);
+    struct link other = {.stamp = 0};
+    (void)link_received(&other, 1, &h);
+    assert_int_equal(other.loss_out, 255 * 256);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_rtt_vectors),        cmocka_unit_test(test_link_measures),
-        cmocka_unit_test(test_link_stamps_grow),   cmocka_unit_test(test_link_rejects),
-        cmocka_unit_test(test_link_echoes_newest),
+        cmocka_unit_test(test_measures),
+        cmocka_unit_test(test_stamps_grow),
+        cmocka_unit_test(test_rejects),
+        cmocka_unit_test(test_echoes_newest),
+        cmocka_unit_test(test_loss_is_measured),
+        cmocka_unit_test(test_loss_of_quiet_link),
+        cmocka_unit_test(test_reordering_is_not_loss),
+        cmocka_unit_test(test_loss_resets),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
