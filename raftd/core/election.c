@@ -74,7 +74,7 @@ bool raft_election_heard_leader(struct raft *r, raft_time now, uint16_t from)
     }
     r->leader_heard = now;
     r->tries = 0;
-    raft_try_reset(&r->ping_try);
+    r->ping_sent = 0;
     raft_election_reset_timer(r, now);
     return true;
 }
@@ -113,8 +113,11 @@ void raft_election_on_vote_req(struct raft *r, raft_time now, const struct raft_
     }
     if (has_live_leader(r, now)) {
         r->stats.votes_refused_by_lease++;
-        if (m->term == r->term) /* a sender in a higher term would not listen */
+        if (m->term == r->term) { /* a sender in a higher term would not listen */
             answer_vote(r, m, false);
+            if (r->role == RAFT_LEADER) /* which it does not hear: its request is a ping, too */
+                raft_repl_on_ping(r, now, m);
+        }
         return;
     }
     if (m->term > r->term)
@@ -223,15 +226,15 @@ void raft_election_on_tick(struct raft *r, raft_time now, struct raft_edit *edit
     campaign(r, now, RAFT_PRE_CANDIDATE, edit);
 }
 
-/* A silent leader is asked from half of the timeout on: one lost heartbeat must not cost an
- * election. */
+/* A silent leader is asked from half of the least timeout on: one lost heartbeat must cost neither
+ * an election, nor this node's trust in the leader when another one stands (has_live_leader()). */
 static raft_time ping_due_at(const struct raft *r)
 {
     if (r->role != RAFT_FOLLOWER || r->leader == 0)
         return RAFT_NEVER;
-    if (r->ping_try.sent != 0)
-        return r->ping_try.due;
-    return r->leader_heard + (r->election_deadline - r->leader_heard) / 2;
+    if (r->ping_sent != 0)
+        return r->ping_sent + raft_last_tries(r, &r->peers[raft_peer_slot(r, r->leader)]);
+    return r->leader_heard + r->cfg.election_timeout / 2;
 }
 
 /* Not while its own term and vote are on their way to the disk: a request that can't leave yet is no
@@ -263,8 +266,7 @@ void raft_election_flush(struct raft *r, raft_time now)
 {
     if (now >= ping_due_at(r)) {
         struct raft_msg m = {.type = RAFT_MSG_PING, .to = r->leader};
-        const struct raft_peer *leader = &r->peers[raft_peer_slot(r, r->leader)];
-        raft_try_sent(r, now, leader, &r->ping_try);
+        r->ping_sent = now;
         raft_emit(r, &m);
     }
     for (unsigned i = 0; i < r->n_peers; i++) {

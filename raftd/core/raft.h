@@ -149,7 +149,7 @@ enum raft_msg_type {
     RAFT_MSG_PROBE_ACK,
     RAFT_MSG_LEAD,     /* heartbeat: I lead this term; commit index; a round to be echoed */
     RAFT_MSG_ACK,      /* durable and verified up to here; newest round; answers LEAD and data */
-    RAFT_MSG_PING,     /* follower asks a silent leader for a LEAD before it stands */
+    RAFT_MSG_PING,     /* follower asks a silent leader for a LEAD, from half of T on */
     RAFT_MSG_READ_REQ, /* follower relays a linearizable read (section 6.4) */
     RAFT_MSG_READ_RSP,
 };
@@ -282,7 +282,7 @@ struct raft_ready {
     uint64_t read_index;
 };
 
-/* A message that is sent again until it is answered: after 1, 1, 1, 2, 4 ... times the peer's PTO,
+/* A message that is sent again until it is answered, after 1, 1, 1, 2, 4 ... times the peer's PTO,
  * at most each heartbeat. A lossy link costs a round trip or two, a dead peer no storm. */
 struct raft_try {
     raft_time due; /* send it (again) then; 0 = now */
@@ -367,8 +367,8 @@ struct raft {
 
     /* Follower. */
     raft_time election_deadline;
-    raft_time leader_heard;   /* last sign of life of the current term's leader; 0 = none in it */
-    struct raft_try ping_try; /* since leader_heard; the first at half of the timeout */
+    raft_time leader_heard; /* last sign of life of the current term's leader; 0 = none in it */
+    raft_time ping_sent;    /* since leader_heard; 0 = none */
     uint64_t verified;      /* our log equals the leader's up to here (this term). <= last_index */
     uint64_t leader_commit; /* highest commit index heard; a fact of the cluster, never falls */
     uint32_t epoch;         /* of the leader's stream to us, 0 = none. Invariant: 0 or probe_seen */
@@ -428,7 +428,8 @@ void raft_step(struct raft *r, raft_time now, const struct raft_event *ev, struc
 
 /* Tells how long peers[peer] may take to answer before a message is sent to it again (probe timeout,
  * PTO: smoothed round trip and four times its variation, RFC 9002, 6.2.1). In use from the next
- * message on. Votes, probes, pings, rounds of reads and relayed reads go by it. */
+ * message on. Votes, probes, pings, rounds of reads and relayed reads go by it, and the LEADs of a
+ * leader that is about to lose its majority. */
 void raft_pto(struct raft *r, unsigned peer, raft_time pto);
 
 /* Fills `rd` with all there is to do. Calling it twice without raft_advance() gives the same. After

@@ -38,8 +38,14 @@ static inline uint64_t raft_max(uint64_t a, uint64_t b)
     return a > b ? a : b;
 }
 
-/* Tries at the plain interval, before backoff: at 30 % loss enough for 87 of 100 questions. */
-enum { RAFT_PLAIN_TRIES = 3 };
+enum {
+    /* Tries at the plain interval, before backoff: at 30 % loss enough for 87 of 100 questions. */
+    RAFT_PLAIN_TRIES = 3,
+    /* Before a leader is given up, by a follower or by itself, it is asked without backoff, but not
+     * more often than this in an election timeout. The half of it that is left is enough for 996 of
+     * 1000 leaders at 30 % loss; it ends with an election, so a dead peer costs no storm. */
+    RAFT_LAST_TRIES = 16,
+};
 
 static inline void raft_try_reset(struct raft_try *t)
 {
@@ -47,10 +53,10 @@ static inline void raft_try_reset(struct raft_try *t)
     t->sent = 0;
 }
 
-/* When something that was last done at `sent` (0 = never) is due again. */
-static inline raft_time raft_due_at(raft_time sent, raft_time interval)
+/* Pace of the last questions before a leader is given up. */
+static inline raft_time raft_last_tries(const struct raft *r, const struct raft_peer *p)
 {
-    return sent == 0 ? 0 : sent + interval;
+    return raft_max(p->pto, r->cfg.election_timeout / RAFT_LAST_TRIES);
 }
 
 /* What is promised by (term, vote) is on disk (figure 3.1: "Updated on stable storage before

@@ -188,6 +188,20 @@ void raft_repl_on_ack(struct raft *r, const struct raft_msg *m)
         start_probe(r, p, p->match_index);
 }
 
+/* Heartbeats; and when half of the time is gone after which a leader without a majority steps down,
+ * the silent ones are asked more often: their answers may just have been lost. */
+static raft_time lead_due_at(const struct raft *r, const struct raft_peer *p,
+                             raft_time quorum_heard)
+{
+    if (p->lead_sent == 0)
+        return 0;
+    raft_time beat = p->lead_sent + r->cfg.heartbeat;
+    if (p->heard > quorum_heard)
+        return beat;
+    return raft_min(beat, raft_max(quorum_heard + r->cfg.election_timeout,
+                                   p->lead_sent + raft_last_tries(r, p)));
+}
+
 static raft_time probe_due_at(const struct raft_peer *p)
 {
     return p->state == RAFT_PEER_PROBE ? p->probe_try.due : RAFT_NEVER;
@@ -205,13 +219,14 @@ static raft_time round_due_at(const struct raft *r, const struct raft_peer *p,
 static void flush_leader(struct raft *r, raft_time now)
 {
     enum raft_round round = raft_read_round(r);
+    raft_time quorum_heard = raft_repl_quorum_heard(r);
     if (round == RAFT_ROUND_START)
         r->read_round = r->round + 1;
     for (unsigned i = 0; i < r->n_peers; i++) {
         struct raft_peer *p = &r->peers[i];
         struct raft_msg m;
         bool asked = now >= round_due_at(r, p, round);
-        bool beat = now >= raft_due_at(p->lead_sent, r->cfg.heartbeat);
+        bool beat = now >= lead_due_at(r, p, quorum_heard);
         if (round == RAFT_ROUND_START)
             raft_try_reset(&p->round_try);
         if (asked)
@@ -463,10 +478,11 @@ raft_time raft_repl_deadline(const struct raft *r)
         return r->ack_due ? 0 : r->ack_by;
     }
     raft_time t = raft_min(quorum_lost_at(r), disk_stalled_at(r));
+    raft_time quorum_heard = raft_repl_quorum_heard(r);
     enum raft_round round = raft_read_round(r);
     for (unsigned i = 0; i < r->n_peers; i++) {
         const struct raft_peer *p = &r->peers[i];
-        t = raft_min(t, raft_due_at(p->lead_sent, r->cfg.heartbeat));
+        t = raft_min(t, lead_due_at(r, p, quorum_heard));
         t = raft_min(t, raft_min(probe_due_at(p), round_due_at(r, p, round)));
     }
     return t;

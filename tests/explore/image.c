@@ -4,7 +4,7 @@
 #include <string.h>
 
 /* A change of these structs must be thought about here: does the new field belong in the image? */
-_Static_assert(offsetof(struct raft, now_msgs) == 2232 && sizeof(struct raft_peer) == 152 &&
+_Static_assert(offsetof(struct raft, now_msgs) == 2224 && sizeof(struct raft_peer) == 152 &&
                    sizeof(struct raft_msg) == 56,
                "struct raft has changed: image.c must follow");
 
@@ -206,8 +206,7 @@ static void set_times(struct raft *r, enum w_time time)
     r->inflight_since = time == TIME_DISK_LATE ? W_LONG_AGO : W_NOW;
     if (r->leader_heard != 0)
         r->leader_heard = heard;
-    r->ping_try.sent = 1;
-    r->ping_try.due = time == TIME_PING ? W_NOW : W_LATER;
+    r->ping_sent = time == TIME_PING ? W_LONG_AGO : W_NOW;
     r->lead_since = heard;
     calm(&r->read_try);
     if (r->ack_by != RAFT_NEVER)

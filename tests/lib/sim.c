@@ -468,6 +468,11 @@ void sim_heal(struct sim *s)
     sim_fault_calm(s);
 }
 
+const struct raft *sim_raft(const struct sim *s, unsigned node)
+{
+    return s->m[node].up ? node_raft(s->m[node].node) : NULL;
+}
+
 int sim_leader(const struct sim *s)
 {
     for (unsigned i = 0; i < s->o.nodes; i++) {

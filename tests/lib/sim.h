@@ -106,6 +106,7 @@ struct sim_totals {
 };
 
 struct sim;
+struct raft;
 
 /* Profiles by number, NULL behind the last; and what a seed draws from one. nodes 0: drawn too. */
 const char *sim_profile_name(unsigned profile);
@@ -144,6 +145,8 @@ bool sim_read(struct sim *s, unsigned node);
 unsigned sim_acked(const struct sim *s);
 unsigned sim_pending(const struct sim *s);
 
+/* The core of a node that is up, NULL if it is down. */
+const struct raft *sim_raft(const struct sim *s, unsigned node);
 /* Position of the one leader that a majority follows, or -1. */
 int sim_leader(const struct sim *s);
 /* All up nodes have applied the same log to its end, durably; nothing waits. */

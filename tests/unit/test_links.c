@@ -1,0 +1,267 @@
+// LINK: @sim
+/* Elections on bad links: whole clusters in the simulator. Lossy links, links that carry one way
+ * only, pairs that cannot hear each other: one stable leader, commits go on, terms stay.
+ *
+ * LINKS_SEEDS in the environment: how many seeds of the long test, with a line for each.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "raftd/core/raft.h"
+#include "raftd/rcu.h"
+#include "tests/lib/sim.h"
+
+enum {
+    NODES = RAFT_VOTERS_MAX,
+    MS = 1000,
+    SECOND = 1000000,
+    LONG_US = 600 * SECOND,
+    LIGHT_US = 500 * MS, /* pause of each of two clients */
+    IDLE_US = LONG_US,
+    SEEDS = 4,
+    /* In election timeouts T. */
+    SETTLE = 20,   /* after a cut there is one leader, for good */
+    PATIENCE = 20, /* of a client */
+    QUIET = 30,
+    HEALED = 20, /* after the healing everybody has all */
+    ROUNDS = 20, /* of writes */
+    TERMS = 5,   /* after the first election and a cut */
+};
+
+struct link {
+    const char *name;
+    uint64_t delay_min_us, delay_max_us; /* one way */
+    uint64_t timeout_us;                 /* election_timeout_ms: ten round trips or more */
+};
+
+static const struct link lan = {"LAN", 100, 500, 150 * MS};
+static const struct link radio = {"60 ms radio", 25 * MS, 35 * MS, 600 * MS};
+
+static void options(struct sim_options *o, const struct link *l, unsigned nodes, uint64_t seed)
+{
+    *o = (struct sim_options){
+        .seed = seed,
+        .nodes = nodes,
+        .delay_min_us = l->delay_min_us,
+        .delay_max_us = l->delay_max_us,
+        .disk_min_us = 500,
+        .disk_max_us = 4000,
+        .quantum_us = 1,
+        .election_timeout_us = l->timeout_us,
+        .max_value_bytes = 4096,
+        .segment_bytes = 128 << 10,
+        .batch_bytes = 65536,
+        .clients = 2,
+        .hot_keys = 2,
+        .think_us = 500 * MS,
+        .timeout_us = 5000 * MS,
+        .time_us = 1,
+    };
+}
+
+static uint64_t highest_term(const struct sim *s, unsigned nodes)
+{
+    uint64_t term = 0;
+    for (unsigned i = 0; i < nodes; i++)
+        if (sim_raft(s, i)->term > term)
+            term = sim_raft(s, i)->term;
+    return term;
+}
+
+/* ---- lossy links ---- */
+
+struct life {
+    uint64_t leaders, acked, unknown, campaigns, datagrams;
+};
+
+/* A quarter of an hour's work of a quiet cluster, none of it with a fault but loss. */
+static struct life live(const struct link *l, unsigned nodes, uint64_t seed, uint32_t loss_percent,
+                        uint64_t think_us)
+{
+    struct sim_options o;
+    options(&o, l, nodes, seed);
+    o.rate[SIM_LOSS] = loss_percent * 10000;
+    o.think_us = think_us;
+    struct sim *s = sim_new(&o);
+    sim_run(s, LONG_US);
+    struct sim_totals t = *sim_totals(s);
+    struct life life = {t.leaders, t.acked, t.unknown, 0, t.datagrams};
+    for (unsigned i = 0; i < nodes; i++)
+        life.campaigns += sim_raft(s, i)->stats.campaigns;
+    sim_free(s);
+    return life;
+}
+
+static uint64_t seeds(uint64_t few)
+{
+    const char *text = getenv("LINKS_SEEDS");
+    return text != NULL ? strtoull(text, NULL, 10) : few;
+}
+
+/* At most one change of leader in ten minutes; `think_us` is the clients' pause. */
+static void many_lives(const struct link *l, uint32_t loss_percent, uint64_t think_us)
+{
+    uint64_t n = seeds(SEEDS), changed[4] = {0};
+    struct life sum = {0};
+    for (uint64_t seed = 1; seed <= n; seed++) {
+        struct life x = live(l, 3, seed, loss_percent, think_us);
+        uint64_t changes = x.leaders - 1;
+        changed[changes < 3 ? changes : 3]++;
+        sum.acked += x.acked;
+        sum.unknown += x.unknown;
+        sum.campaigns += x.campaigns;
+        sum.datagrams += x.datagrams;
+        if (changes > 1 && getenv("LINKS_SEEDS") == NULL)
+            fail_msg("seed %" PRIu64 ": %" PRIu64 " changes of leader", seed, changes);
+    }
+    print_message(
+        "%-11s %2u %% loss, %s: changes of leader in 10 min: none %" PRIu64 ", one %" PRIu64
+        ", two %" PRIu64 ", more %" PRIu64 "; PreVotes %.1f, datagrams %.0f/s, writes %.0f\n",
+        l->name, loss_percent, think_us == IDLE_US ? "idle " : "light", changed[0], changed[1],
+        changed[2], changed[3], (double)sum.campaigns / (double)n,
+        (double)sum.datagrams / (double)n / (LONG_US / SECOND), (double)sum.acked / (double)n);
+}
+
+static void test_loss_does_not_depose_a_leader(void **state)
+{
+    (void)state;
+    for (unsigned k = 0; k < 2; k++) {
+        many_lives(k == 0 ? &lan : &radio, 30, LIGHT_US);
+        many_lives(k == 0 ? &lan : &radio, 30, IDLE_US);
+    }
+}
+
+/* ---- cut links ---- */
+
+struct cuts {
+    bool from_to[NODES][NODES];
+};
+
+/* Everybody who has both ways to the leader gets a write done, `rounds` times, one each T. */
+static void writes_go_on(struct sim *s, const struct link *l, unsigned nodes, unsigned rounds,
+                         const struct cuts *cut)
+{
+    int leader = sim_leader(s);
+    assert_true(leader >= 0);
+    for (unsigned r = 0; r < rounds; r++) {
+        unsigned acked = sim_acked(s), asked = 0;
+        for (unsigned i = 0; i < nodes; i++) {
+            if (cut->from_to[i][leader] || cut->from_to[leader][i])
+                continue;
+            sim_put(s, i, 100, PATIENCE * l->timeout_us);
+            asked++;
+        }
+        for (unsigned t = 0; t < PATIENCE && sim_acked(s) < acked + asked; t++)
+            sim_run(s, l->timeout_us);
+        assert_int_equal(sim_acked(s), acked + asked);
+        sim_run(s, l->timeout_us);
+    }
+}
+
+static void cut_all(struct sim *s, unsigned nodes, const struct cuts *cut, bool on)
+{
+    for (unsigned i = 0; i < nodes; i++)
+        for (unsigned j = 0; j < nodes; j++)
+            sim_cut(s, i, j, on && cut->from_to[i][j]);
+}
+
+static int wait_for_leader(struct sim *s, const struct link *l, unsigned timeouts)
+{
+    for (unsigned t = 0; t < timeouts && sim_leader(s) < 0; t++)
+        sim_run(s, l->timeout_us);
+    return sim_leader(s);
+}
+
+/* The cut happens at `first`: before there was a leader, or to a settled cluster. */
+static void cut_life(const struct link *l, unsigned nodes, uint64_t seed, const struct cuts *cut,
+                     bool first, uint32_t loss_percent)
+{
+    struct sim_options o;
+    options(&o, l, nodes, seed);
+    o.clients = 0;
+    o.rate[SIM_LOSS] = loss_percent * 10000;
+    struct sim *s = sim_new(&o);
+    uint64_t t = l->timeout_us;
+    if (first)
+        cut_all(s, nodes, cut, true);
+    assert_true(wait_for_leader(s, l, SETTLE) >= 0);
+    cut_all(s, nodes, cut, true);
+    sim_run(s, SETTLE * t);
+
+    uint64_t term = highest_term(s, nodes);
+    int leader = sim_leader(s);
+    assert_true(leader >= 0);
+    assert_true(term <= TERMS);
+    writes_go_on(s, l, nodes, ROUNDS, cut);
+    sim_run(s, QUIET * t);
+    if (loss_percent == 0) {
+        assert_int_equal(sim_leader(s), leader);
+        assert_int_equal(highest_term(s, nodes), term);
+    }
+    assert_true(highest_term(s, nodes) <= term + 1);
+
+    cut_all(s, nodes, cut, false);
+    for (unsigned i = 0; i < HEALED && !sim_converged(s); i++)
+        sim_run(s, t);
+    assert_true(sim_converged(s));
+    writes_go_on(s, l, nodes, 2, &(struct cuts){0});
+    assert_true(highest_term(s, nodes) <= term + 2);
+    sim_check_final(s);
+    sim_free(s);
+}
+
+static void each_way(const struct cuts *cut, unsigned nodes)
+{
+    for (uint64_t seed = 1; seed <= seeds(2); seed++) {
+        for (unsigned k = 0; k < 8; k++)
+            cut_life(k & 1 ? &radio : &lan, nodes, seed, cut, k & 2, k & 4 ? 20 : 0);
+    }
+}
+
+static void one_link(unsigned nodes, bool both_ways)
+{
+    for (unsigned a = 0; a < nodes; a++) {
+        for (unsigned b = 0; b < nodes; b++) {
+            struct cuts cut = {0};
+            if (a == b || (both_ways && b < a))
+                continue;
+            cut.from_to[a][b] = true;
+            cut.from_to[b][a] = both_ways;
+            each_way(&cut, nodes);
+        }
+    }
+}
+
+static void test_a_link_that_carries_one_way(void **state)
+{
+    (void)state;
+    one_link(3, false);
+    one_link(5, false);
+}
+
+static void test_two_that_cannot_hear_each_other(void **state)
+{
+    (void)state;
+    one_link(3, true);
+    one_link(5, true);
+}
+
+int main(void)
+{
+    rcu_thread_begin();
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_loss_does_not_depose_a_leader),
+        cmocka_unit_test(test_a_link_that_carries_one_way),
+        cmocka_unit_test(test_two_that_cannot_hear_each_other),
+    };
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    rcu_thread_end();
+    return failed;
+}
