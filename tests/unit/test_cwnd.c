@@ -141,7 +141,7 @@ static void test_mostly_lost(void **state)
         (void)cwnd_lost(&c, &rtt, c.bytes * 3, now, now + 5);
         round_trip(&c, &rtt, &now);
     }
-    assert_int_equal(c.bytes, CWND_LEAST_DATAGRAMS * MSS);
+    assert_true(c.bytes < (CWND_LEAST_DATAGRAMS + 2) * MSS);
     /* 50 % is still a radio. */
     cwnd_init(&c, MSS, MOST);
     c.bytes = c.slow_until = 100 * MSS;
