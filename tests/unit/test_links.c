@@ -181,6 +181,15 @@ static int wait_for_leader(struct sim *s, const struct link *l, unsigned timeout
     return sim_leader(s);
 }
 
+/* A majority has both ways to the node. */
+static bool majority_hears(const struct cuts *cut, unsigned nodes, int node)
+{
+    unsigned n = 0;
+    for (unsigned i = 0; i < nodes; i++)
+        n += !cut->from_to[i][node] && !cut->from_to[node][i];
+    return n > nodes / 2;
+}
+
 /* The cut happens at `first`: before there was a leader, or to a settled cluster. */
 static void cut_life(const struct link *l, unsigned nodes, uint64_t seed, const struct cuts *cut,
                      bool first, uint32_t loss_percent)
@@ -193,7 +202,9 @@ static void cut_life(const struct link *l, unsigned nodes, uint64_t seed, const 
     uint64_t t = l->timeout_us;
     if (first)
         cut_all(s, nodes, cut, true);
-    assert_true(wait_for_leader(s, l, SETTLE) >= 0);
+    int was = wait_for_leader(s, l, SETTLE);
+    assert_true(was >= 0);
+    sim_run(s, t); /* all logs are equal: only who hears whom decides */
     cut_all(s, nodes, cut, true);
     sim_run(s, SETTLE * t);
 
@@ -201,6 +212,8 @@ static void cut_life(const struct link *l, unsigned nodes, uint64_t seed, const 
     int leader = sim_leader(s);
     assert_true(leader >= 0);
     assert_true(term <= TERMS);
+    if (loss_percent == 0 && majority_hears(cut, nodes, was))
+        assert_int_equal(leader, was);
     writes_go_on(s, l, nodes, ROUNDS, cut);
     sim_run(s, QUIET * t);
     if (loss_percent == 0) {
@@ -256,6 +269,18 @@ static void test_two_that_cannot_hear_each_other(void **state)
     one_link(5, true);
 }
 
+static void test_one_that_hears_nobody_or_is_not_heard(void **state)
+{
+    (void)state;
+    for (unsigned a = 0; a < 3; a++) {
+        struct cuts deaf = {0}, mute = {0};
+        for (unsigned b = 0; b < 3; b++)
+            deaf.from_to[b][a] = mute.from_to[a][b] = a != b;
+        each_way(&deaf, 3);
+        each_way(&mute, 3);
+    }
+}
+
 int main(void)
 {
     rcu_thread_begin();
@@ -263,6 +288,7 @@ int main(void)
         cmocka_unit_test(test_loss_does_not_depose_a_leader),
         cmocka_unit_test(test_a_link_that_carries_one_way),
         cmocka_unit_test(test_two_that_cannot_hear_each_other),
+        cmocka_unit_test(test_one_that_hears_nobody_or_is_not_heard),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     rcu_thread_end();
