@@ -1,0 +1,83 @@
+#!/bin/bash
+# A running cluster changes its key, as raftd(8) says, while clients write and read on all nodes, on
+# hosts that lose 5 %: no request fails. Afterwards the old key is worth nothing.
+# shellcheck source=/dev/null
+. "$(dirname "$0")/../lib/cluster.sh"
+# shellcheck source=/dev/null
+. "$TOP/tests/lib/netns.sh"
+limit 120
+
+hosts 3
+cluster 3
+echo "next_key_file = $WORK/next.{id}" >>"$CONF"
+start_all
+wait_leader
+term=$LEADER_TERM
+loss 50
+
+reload() {
+    kill -HUP "${PID[$1]}"
+    sleep 0.7
+}
+
+# The ids of the keys that the sessions between all nodes are made with: one word if there is one.
+key_ids() {
+    local i j
+    for i in 1 2 3; do
+        for j in 1 2 3; do
+            [ "$i" = "$j" ] || field "$i" "peer.$j.session_key_id"
+        done
+    done | sort -u | tr '\n' ' '
+}
+
+one_key_but() { # not that one
+    local ids
+    ids=$(key_ids)
+    [[ "$ids" == *' ' ]] && [ "$ids" = "${ids%% *} " ] && [ "$ids" != "$1" ]
+}
+
+wait_for 10 "one key" one_key_but ""
+old=$(key_ids)
+history_start -c 2 -k 12 -t 5000
+sleep 1
+for round in 1 2; do # twice: the second time the files are there already
+    key_make "$WORK/new"
+    for i in 2 3 1; do
+        cp -p "$WORK/new" "$WORK/next.$i"
+        reload "$i"
+    done
+    for i in 3 1 2; do
+        mv "$WORK/key.$i" "$WORK/swap"
+        mv "$WORK/next.$i" "$WORK/key.$i"
+        mv "$WORK/swap" "$WORK/next.$i"
+        reload "$i"
+    done
+    wait_for 10 "new key on all sessions" one_key_but "$old"
+    for i in 1 2 3; do
+        rm "$WORK/next.$i"
+        reload "$i"
+    done
+    wait_for 10 "sessions with the new key" one_key_but "$old"
+    note "key $round: $old-> $(key_ids)"
+    old=$(key_ids)
+done
+history_stop
+note "$OUT"
+[[ " $OUT " == *" failed=0 unknown=0 "* ]] || fail "requests failed: $OUT"
+end=$(field "$LEADER" term)
+[ "$end" = "$term" ] || fail "term $term became $end"
+
+# Who missed it all has the first key, which nobody takes any more.
+stop 3
+cp -p "$WORK/key" "$WORK/key.3"
+launch 3
+sleep 2
+[ "$(field 3 peer.1.session)" != established ] || fail "the old key still opens sessions"
+wait_leader
+expect 0 ctl "$LEADER" --timeout 10 put "after" "all"
+cp -p "$WORK/new" "$WORK/key.3"
+reload 3
+wait_for 20 "session of node 3" one_key_but ""
+loss 0
+same_keys
+finish "key changed twice under load, no request failed"

@@ -1,0 +1,61 @@
+#!/bin/bash
+# The cluster's key is in no memory that a core dump would hold, and in no message or status: after
+# the start, under load, after a reload, after a change of the key.
+make -s -j2 all e2e-tools || exit 1
+export RAFTD=build/raftd RAFTCTL=build/raftctl TOOLS=build/e2e # sanitizers keep copies of what they see
+# shellcheck source=/dev/null
+. "$(dirname "$0")/../lib/cluster.sh"
+limit 60
+[ "$(id -u)" = 0 ] || skip "needs root to look into memory"
+
+# shellcheck disable=SC2034 # of cluster.sh
+KEYED=1
+cluster 3
+echo "next_key_file = $WORK/next.{id}" >>"$CONF"
+start_all
+wait_leader
+
+# unseen WHEN KEY_FILE MINIMUM: and at least so many copies where they may be, else it looked at
+# the wrong place.
+unseen() {
+    local i hex
+    for i in 1 2 3; do
+        "$TOOLS/findkey" "${PID[$i]}" "$2" >"$WORK/found" 2>"$WORK/where" ||
+            fail "$1: node $i: $(cat "$WORK/found" "$WORK/where")"
+        OUT=$(cat "$WORK/found")
+        [ "$(tr ' ' '\n' <<<"$OUT" | sed -n 's/^hidden=//p')" -ge "$3" ] || fail "$1: node $i: $OUT"
+        ctl "$i" status >"$WORK/status.$i"
+        ctl "$i" status --json >>"$WORK/status.$i"
+    done
+    hex=$(grep -v '#' "$2")
+    ! grep -iqE "${hex:0:16}|${hex:16:16}|${hex:32:16}|${hex:48:16}" "$WORK"/*.log "$WORK"/status.* ||
+        fail "$1: the key stands in a message or in status"
+    note "$1: $OUT"
+}
+
+# What looks for it finds it where it is: this is the control.
+HEX=$(grep -v '#' "$WORK/key") sleep 60 &
+HELPERS+=($!)
+wait_for 5 "environment of the control" grep -q HEX "/proc/$!/environ"
+expect 1 "$TOOLS/findkey" "$!" "$WORK/key"
+
+unseen "after the start" "$WORK/key" 1
+expect 0 ctl "$LEADER" --timeout 10 bench -c 64 -n 5000
+unseen "under load" "$WORK/key" 1
+key_make "$WORK/new"
+for i in 1 2 3; do
+    cp -p "$WORK/new" "$WORK/next.$i"
+    kill -HUP "${PID[$i]}"
+done
+sleep 1
+unseen "a next key" "$WORK/new" 1
+unseen "a next key, the first one" "$WORK/key" 1
+for i in 1 2 3; do
+    mv "$WORK/next.$i" "$WORK/key.$i"
+    kill -HUP "${PID[$i]}"
+done
+sleep 1
+unseen "the next key alone" "$WORK/new" 1
+unseen "the first one, which is gone" "$WORK/key" 0
+expect 0 ctl "$LEADER" --timeout 10 put "still" "here"
+finish "in no dumpable memory, message or status"

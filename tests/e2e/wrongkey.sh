@@ -1,0 +1,49 @@
+#!/bin/bash
+# A node with another key is named in messages and status on both sides, and harms nobody: leader
+# and term stay, writes go on. With the right key it joins without a restart.
+# shellcheck source=/dev/null
+. "$(dirname "$0")/../lib/cluster.sh"
+# shellcheck source=/dev/null
+. "$TOP/tests/lib/netns.sh"
+limit 120
+
+hosts 3
+cluster 3
+key_make "$WORK/key.3"
+launch 1
+launch 2
+wait_leader
+term=$LEADER_TERM
+launch 3
+wait_for 10 "answer of node 3" answers 3
+
+session_is() { [ "$(field "$1" "peer.$2.session")" = "$3" ]; }
+for i in 1 2; do
+    wait_for 10 "wrong_key of node 3 at node $i" session_is "$i" 3 wrong_key
+    wait_for 10 "wrong_key of node $i at node 3" session_is 3 "$i" wrong_key
+    wait_for 10 "message about node 3 at node $i" grep -Eqi 'node 3 .*key' "$WORK/node$i.log"
+    wait_for 10 "message about node $i at node 3" grep -Eqi "node $i .*key" "$WORK/node3.log"
+done
+grep -hEi 'node [0-9] .*key' "$WORK"/node?.log | sort -u
+
+began=$(now_ms) n=0
+while [ $(($(now_ms) - began)) -lt 4000 ]; do
+    expect 0 ctl $((n % 2 + 1)) --timeout 2 put "k$n" "v"
+    n=$((n + 1))
+done
+for i in 1 2; do
+    now=$(field "$i" term)
+    [ "$now" = "$term" ] || fail "term $term became $now"
+    [ "$(grep -Eci 'node 3 .*key' "$WORK/node$i.log")" -le 3 ] || fail "node $i says it again and again"
+done
+[ "$(field 3 commit_index)" = 0 ] || fail "node 3 has heard of entries"
+expect 4 ctl 3 --timeout 1 put "not" "done"
+
+cp -p "$WORK/key" "$WORK/key.3"
+kill -HUP "${PID[3]}"
+wait_for 20 "session of nodes 3 and 1" session_is 3 1 established
+wait_for 20 "session of nodes 3 and 2" session_is 3 2 established
+same_keys
+now=$(field 1 term)
+[ $((now - term)) -le 1 ] || fail "node 3 joined, and term $term became $now"
+finish "named on both sides; $n writes went on; joined after reload"
