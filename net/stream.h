@@ -30,7 +30,8 @@
  *
  * Two ways to need neither on a path that is seen to lose datagrams:
  *   - A small unacknowledged tail rides along in front of new bytes, in the same datagram.
- *   - With 5 % of loss in a direction, a tail of one datagram is copied after 1/4 and 1/2 PTO.
+ *   - With 5 % of loss in a direction, a tail of one datagram is copied after 1/4 and 1/2 PTO,
+ *     or later, when the answer usually takes longer.
  *
  * What is sent, in this order: what the timer asks for; lost bytes, lowest first; new bytes. The
  * last two within the congestion window, and paced (net/cwnd.h).

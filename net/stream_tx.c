@@ -171,7 +171,9 @@ static uint64_t copy_at(const struct stream_tx *tx)
         tx->timeouts > 0 || tx->una == tx->nxt || tx->lost.n > 0 ||
         tx->nxt - tx->una > tx->cfg.datagram_bytes || !tx->link->rtt.has)
         return STREAM_NEVER;
-    return tx->timer_us + pto(tx) * (1 + tx->copies) / (2 * STREAM_COPIES);
+    uint64_t quarter = pto(tx) / (2 * STREAM_COPIES);
+    uint64_t usual = tx->answer.has ? tx->answer.srtt_us + 2 * tx->answer.rttvar_us : 0;
+    return tx->timer_us + max_u64(quarter, usual) + tx->copies * quarter;
 }
 
 static void timed_out(struct stream_tx *tx, uint64_t now_us)
