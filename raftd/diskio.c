@@ -293,8 +293,8 @@ void diskio_persist(struct diskio *d, uint64_t seq, const struct wal_batch *b)
     j->batch = *b;
     j->batch.bytes[0] = (struct iovec){.iov_base = d->bytes, .iov_len = at};
     j->batch.bytes_n = at > 0 ? 1 : 0;
-    pthread_cond_signal(&d->work);
     pthread_mutex_unlock(&d->lock);
+    pthread_cond_signal(&d->work); /* not sooner: it would wake up only to wait for the lock */
 }
 
 void diskio_fetch(struct diskio *d, unsigned what, uint64_t first, uint8_t *buf, size_t cap)
@@ -307,8 +307,8 @@ void diskio_fetch(struct diskio *d, unsigned what, uint64_t first, uint8_t *buf,
     j->first = first;
     j->buf = buf;
     j->cap = cap;
-    pthread_cond_signal(&d->work);
     pthread_mutex_unlock(&d->lock);
+    pthread_cond_signal(&d->work);
 }
 
 bool diskio_done(struct diskio *d, struct diskio_done *done)
