@@ -422,6 +422,7 @@ void sim_free(struct sim *s)
     }
     sim_clients_free(s);
     sim_check_free(s);
+    free(s->tape);
     free(s->heap);
     free(s);
 }

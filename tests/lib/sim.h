@@ -33,6 +33,7 @@
     X(LATE, "late")           /* comes again, up to a minute later */                              \
     X(FLIP, "flip")           /* bits flipped, or cut short */                                     \
     X(STRAY, "stray")         /* a copy arrives at a node it is not for */                         \
+    X(REPLAY, "replay")       /* somebody records and sends any datagram of the run again */       \
     X(PARTITION, "partition") /* two groups that cannot talk */                                    \
     X(ONEWAY, "oneway")       /* one group does not hear the other */                              \
     X(PARTIAL, "partial")     /* any set of links in any direction */                              \

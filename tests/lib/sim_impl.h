@@ -20,6 +20,7 @@ enum {
     READS = 64, /* of one node, waiting */
     SPINS_MAX = 1000,
     BACKLOG = 400, /* datagrams that a paused process' socket holds */
+    TAPE = 1024,   /* datagrams recorded for replays */
 };
 
 #define DIR   "/d"
@@ -211,6 +212,12 @@ struct note {
     } col[NODES];
 };
 
+struct record_sent { /* a datagram that somebody recorded */
+    unsigned from, to, frames;
+    size_t len;
+    uint8_t bytes[WIRE_DATAGRAM_MAX];
+};
+
 struct slot { /* of the heap */
     uint64_t at, order;
     struct event *e;
@@ -230,6 +237,8 @@ struct sim {
     bool calm; /* no more faults */
 
     /* network */
+    struct record_sent *tape; /* TAPE of them, any of the run alike; NULL without replays */
+    uint64_t n_taped;
     bool cut[NODES][NODES];
     unsigned flap_a, flap_b;
     size_t narrow; /* longer datagrams vanish; 0 = none do */

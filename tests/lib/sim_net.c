@@ -1,5 +1,6 @@
 /* sim_net.c: datagrams on their way, and what may happen to them. */
 #include <assert.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "raftd/core/bytes.h"
@@ -101,6 +102,37 @@ static void counted(struct sim *s, enum sim_fault f)
     s->t.faults[f]++;
 }
 
+/* Of all that was ever sent, lost or not, each is on the tape with the same chance: a run's first
+ * datagrams, too. */
+static void record(struct sim *s, unsigned from, unsigned to, const uint8_t *buf, size_t len,
+                   unsigned frames)
+{
+    if (s->tape == NULL)
+        s->tape = sim_must(malloc(TAPE * sizeof *s->tape));
+    uint64_t place = s->n_taped < TAPE ? s->n_taped : sim_roll(s, RNG_NET, s->n_taped + 1);
+    s->n_taped++;
+    if (place >= TAPE)
+        return;
+    struct record_sent *d = &s->tape[place];
+    *d = (struct record_sent){.from = from, .to = to, .frames = frames, .len = len};
+    memcpy(d->bytes, buf, len);
+}
+
+/* Mostly to where it once went, which may be another process by now; else to anybody, even back to
+ * its sender, as from its sender or from the one it was for. */
+static void replay(struct sim *s)
+{
+    const struct record_sent *d =
+        &s->tape[sim_roll(s, RNG_NET, s->n_taped < TAPE ? s->n_taped : TAPE)];
+    unsigned from = d->from, to = d->to;
+    if (sim_roll(s, RNG_NET, 8) == 0) {
+        from = sim_roll(s, RNG_NET, 2) == 0 ? d->from : d->to;
+        to = (unsigned)sim_roll(s, RNG_NET, s->o.nodes);
+    }
+    counted(s, SIM_REPLAY);
+    fly(s, from, to, d->bytes, d->len, d->frames, sim_roll(s, RNG_NET, DELAY_MAX_US));
+}
+
 void sim_on_send(void *ctx, unsigned slot, const uint8_t *buf, size_t len)
 {
     struct member *m = ctx;
@@ -118,6 +150,11 @@ void sim_on_send(void *ctx, unsigned slot, const uint8_t *buf, size_t len)
     s->t.bytes += len;
     sim_mix(s, get_u64(buf + len - 8)); /* differs with all before it when sealed */
     sim_mix(s, len);
+    if (rate[SIM_REPLAY] != 0 && !s->calm) {
+        record(s, m->at, to, buf, len, frames);
+        if (sim_chance(s, RNG_NET, rate[SIM_REPLAY]))
+            replay(s);
+    }
     bool lose = s->lose & 1;
     s->lose >>= 1;
     if (lose || s->cut[m->at][to] || (s->narrow != 0 && len > s->narrow))

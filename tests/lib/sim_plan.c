@@ -14,8 +14,8 @@ struct profile {
 };
 
 #define NET                                                                                        \
-    [SIM_LOSS] = 400000, [SIM_DUP] = 200000, [SIM_DELAY] = 100000, [SIM_LATE] = 3000,              \
-    [SIM_FLIP] = 20000, [SIM_STRAY] = 10000
+    [SIM_LOSS] = 500000, [SIM_DUP] = 200000, [SIM_DELAY] = 100000, [SIM_LATE] = 3000,              \
+    [SIM_FLIP] = 20000, [SIM_STRAY] = 10000, [SIM_REPLAY] = 50000
 #define CUTS [SIM_PARTITION] = 500, [SIM_ONEWAY] = 500, [SIM_PARTIAL] = 500, [SIM_FLAP] = 300
 #define STOPS                                                                                      \
     [SIM_CRASH] = 800, [SIM_KILL] = 400, [SIM_MIDOP] = 1000, [SIM_CUTALL] = 100, [SIM_PAUSE] = 400
@@ -27,6 +27,17 @@ static const struct profile profiles[] = {
     {"calm", "no faults", {0}},
     {"lossy", "datagrams lost, doubled, late, damaged", {NET, [SIM_COARSE] = YES}},
     {"partitions", "links cut in all ways", {CUTS, [SIM_LOSS] = 50000, [SIM_LATE] = 1000}},
+    {"replays",
+     "recorded datagrams come again, to later processes, too",
+     {[SIM_REPLAY] = 300000,
+      [SIM_LOSS] = 500000,
+      [SIM_DELAY] = 50000,
+      [SIM_PARTITION] = 500,
+      [SIM_ONEWAY] = 500,
+      [SIM_CRASH] = 600,
+      [SIM_KILL] = 1200,
+      [SIM_CUTALL] = 100,
+      [SIM_STALL] = 300}},
     {"crashes", "power cuts, kills, in the middle of disk operations, pauses", {STOPS}},
     {"disks",
      "slow, stalled, full, failing and rotting disks",
