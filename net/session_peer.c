@@ -24,8 +24,11 @@ enum {
     SILENCE_DATAGRAMS = 8, /* ... and this often: the last word of a talk is not silence */
     CONFIRM_US = 50000,
     CONFIRMS = 10, /* at 50 % loss one of 10 arrives in 999 of 1000 cases; data confirms too */
-    RETIRE_US = 10000000, /* datagrams of `prev` still on their way */
-    FIRST_KEY_TRIES = 2,  /* HELLOs under key[0] before key[1] is tried in turn */
+    RETIRE_US = 10000000,    /* datagrams of `prev` still on their way */
+    FIRST_KEY_TRIES = 2,     /* HELLOs under key[0] before key[1] is tried in turn, ... */
+    FIRST_KEY_WISHES = 12,   /* ... with a session that does its work meanwhile: 6 s. Loss must not
+                              bring back the key that is about to be removed */
+    KEY_RETRY_US = 60000000, /* age at which a session of our own under key[1] is replaced */
 };
 
 void session_new_challenge(struct sessions *s, struct session_peer *p)
@@ -146,8 +149,9 @@ void session_strange(struct session_peer *p, uint64_t now_us)
 
 void session_challenged(struct session_peer *p, unsigned key, uint64_t now_us)
 {
-    /* Another payload needs another ephemeral key, see noise.h. */
-    sodium_memzero(&p->attempts[key], sizeof p->attempts[key]);
+    /* Another payload needs another ephemeral key, see noise.h. The other key's HELLO is over, too:
+     * both might be taken, and each node use another one of the two sessions. */
+    sodium_memzero(p->attempts, sizeof p->attempts);
     p->prefer = key;
     p->tries = 0;
     p->hello_at = now_us;
@@ -215,6 +219,8 @@ static uint64_t rekey_at(const struct sessions *s, const struct session_peer *p)
     uint64_t rekey_us = s->cfg.rekey_us > 0 ? s->cfg.rekey_us : REKEY_DEFAULT_US;
     if (!p->current.live || p->want_key || p->current.sent >= REKEY_SENT)
         return 0;
+    if (p->current.initiator && p->current.key != 0 && rekey_us > KEY_RETRY_US)
+        rekey_us = KEY_RETRY_US;
     return p->current.born_us + rekey_us + (p->current.initiator ? 0 : rekey_us / 10);
 }
 
@@ -264,8 +270,9 @@ void session_send_hello(struct sessions *s, struct session_peer *p, uint64_t now
         !usable(&p->attempts[p->prefer], now_us))
         p->prefer = SESSION_KEYS;
     unsigned key = p->prefer;
+    unsigned first = p->current.live && !p->doubt ? FIRST_KEY_WISHES : FIRST_KEY_TRIES;
     if (key == SESSION_KEYS)
-        key = s->keys[1].live && p->tries >= FIRST_KEY_TRIES && p->tries % 2 == 0 ? 1 : 0;
+        key = s->keys[1].live && p->tries >= first && p->tries % 2 == 0 ? 1 : 0;
     if (!usable(&p->attempts[key], now_us))
         session_make_attempt(s, p, key, now_us);
     memcpy(buf, p->attempts[key].hello, SESSION_HELLO_BYTES);

@@ -345,6 +345,89 @@ static void test_change_of_key(void **state)
     }
 }
 
+static bool on_key(const struct seal_world *w, unsigned key)
+{
+    struct session_keys k = seal_keys(key, 0);
+    uint32_t id = sessions_key_id(k.key[0]);
+    return seal_info(w, 0, 1).key_id == id && seal_info(w, 1, 0).key_id == id;
+}
+
+/* Both have both keys. Whatever is lost, however slow the link: the new key is what they take, for
+ * the old one will be removed. */
+static void test_new_key_on_bad_link(void **state)
+{
+    (void)state;
+    unsigned old = 0;
+    for (unsigned i = 0; i < 300; i++) {
+        struct seal_world *w = settled_pair(7300 + i, 0);
+        set_keys(w, 0, 1, 2);
+        set_keys(w, 1, 1, 2);
+        w->loss = 30;
+        w->delay_us = 1 + i % 10 * 30 * MS;
+        w->jitter_us = 40 * MS;
+        for (unsigned node = 0; node < 2; node++) {
+            set_keys(w, (i + node) % 2, 2, 1);
+            for (unsigned k = 0; k < 100; k++) {
+                (void)seal_say(w, 0, 1, SEAL_SHORT);
+                (void)seal_say(w, 1, 0, SEAL_SHORT);
+                seal_run(w, w->now + 100 * MS);
+            }
+        }
+        old += !on_key(w, 2);
+        seal_world_free(w);
+    }
+    assert_true(old <= 1);
+}
+
+/* A slow link, on which the second key is tried before the first one is answered: the answer about
+ * the second one changes nothing any more. */
+static void test_first_key_on_slow_link(void **state)
+{
+    (void)state;
+    struct seal_world *w = seal_world_new(2, 7400, 0);
+    w->keys[0] = w->keys[1] = seal_keys(1, 2);
+    w->lose_kind[1][0] = SESSION_KIND_HELLO;
+    w->hold[1][0] = SESSION_KIND_CHALLENGE;
+    seal_start(w, 0);
+    seal_start(w, 1);
+    seal_run(w, w->now + 130 * MS); /* HELLOs at 0, 50 and, under the second key, 100 ms +-20 % */
+    w->hold[1][0] = 0;
+    assert_int_equal(w->n_held, 3);
+    for (unsigned k = 3; k-- > 0;) {
+        const struct seal_datagram *d = &w->held[k];
+        enum session_result result = seal_deliver(w, 1, 0, d->buf, d->len);
+        assert_int_equal(result, k == 2 ? SESSION_DONE : SESSION_STALE);
+    }
+    seal_run(w, w->now + 10 * (uint64_t)S);
+    assert_true(seal_settled(w) && on_key(w, 1));
+    seal_world_free(w);
+}
+
+/* Where only the old key came through at the start, the new one is tried again before long. */
+static void test_new_key_after_bad_start(void **state)
+{
+    (void)state;
+    unsigned old = 0;
+    for (unsigned i = 0; i < 100; i++) {
+        struct seal_world *w = seal_world_new(2, 7500 + i, 0);
+        w->loss = 50;
+        w->keys[0] = w->keys[1] = seal_keys(2, 1);
+        seal_start(w, 0);
+        seal_start(w, 1);
+        assert_true(seal_run_until(w, w->now + 60 * (uint64_t)S, seal_both_ready) <= w->now);
+        w->loss = 0;
+        seal_run(w, w->now + 5 * S);
+        old += !on_key(w, 2);
+        seal_run(w, w->now + 65 * (uint64_t)S);
+        assert_true(seal_settled(w) && on_key(w, 2));
+        uint64_t sent = w->sent;
+        seal_run(w, w->now + 300 * (uint64_t)S);
+        assert_int_equal(w->sent, sent);
+        seal_world_free(w);
+    }
+    assert_true(old > 0); /* else this tests nothing */
+}
+
 /* Reloading the same keys does nothing; a key that goes takes its sessions along, at once. */
 static void test_set_keys(void **state)
 {
@@ -487,6 +570,9 @@ int main(void)
         cmocka_unit_test(test_one_is_enough),
         cmocka_unit_test(test_hold),
         cmocka_unit_test(test_change_of_key),
+        cmocka_unit_test(test_new_key_on_bad_link),
+        cmocka_unit_test(test_first_key_on_slow_link),
+        cmocka_unit_test(test_new_key_after_bad_start),
         cmocka_unit_test(test_set_keys),
         cmocka_unit_test(test_opposite_wishes),
         cmocka_unit_test(test_silence),
