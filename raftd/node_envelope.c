@@ -63,12 +63,22 @@ static bool open_plain(struct node *n, unsigned slot, uint8_t *buf, size_t len, 
     return true;
 }
 
+static void shake(struct node *n, uint64_t now, unsigned slot)
+{
+    uint8_t buf[WIRE_DATAGRAM_BASE];
+    size_t len;
+    while ((len = sessions_output(n->sessions, slot, now, buf, sizeof buf)) > 0)
+        n->io.send(n->io.ctx, slot, buf, len);
+}
+
 bool envelope_open(struct node *n, uint64_t now, unsigned slot, uint8_t *buf, size_t len,
                    uint8_t **payload, size_t *payload_len)
 {
     if (n->sessions == NULL)
         return open_plain(n, slot, buf, len, payload, payload_len);
     enum session_result st = sessions_open(n->sessions, slot, now, buf, len, payload, payload_len);
+    if (st == SESSION_DONE || st == SESSION_STALE)
+        shake(n, now, slot); /* at once: the answer to the next one takes its place */
     if (st == SESSION_DONE)
         return false;
     if (st != SESSION_DATA) {
@@ -117,11 +127,8 @@ void envelope_shake(struct node *n, uint64_t now)
 {
     if (n->sessions == NULL || now < sessions_deadline(n->sessions))
         return;
-    uint8_t buf[WIRE_DATAGRAM_BASE];
-    size_t len;
     for (unsigned slot = 0; slot < n->raft.n_peers; slot++)
-        while ((len = sessions_output(n->sessions, slot, now, buf, sizeof buf)) > 0)
-            n->io.send(n->io.ctx, slot, buf, len);
+        shake(n, now, slot);
 }
 
 uint64_t envelope_deadline(const struct node *n)

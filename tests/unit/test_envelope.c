@@ -1,0 +1,198 @@
+// LINK: @node
+/* A whole node and the datagrams that reach it within one iteration of its loop, some of them
+ * repeated by somebody on the way. The peer is a bare session. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "net/wire.h"
+#include "raftd/kv.h"
+#include "raftd/node.h"
+#include "raftd/rcu.h"
+
+enum { US = 1, PEER = 2, SENT_MAX = 64 };
+
+struct sent {
+    size_t len;
+    uint8_t buf[WIRE_DATAGRAM_MAX];
+};
+
+struct world {
+    struct node *node;
+    struct kv *kv;
+    struct session_keys keys;
+    uint64_t now;
+    struct sent sent[SENT_MAX]; /* to the peer */
+    unsigned n_sent;
+};
+
+static void on_send(void *ctx, unsigned slot, const uint8_t *buf, size_t len)
+{
+    struct world *w = ctx;
+    if (slot != PEER - 2)
+        return;
+    assert_true(w->n_sent < SENT_MAX);
+    w->sent[w->n_sent].len = len;
+    memcpy(w->sent[w->n_sent++].buf, buf, len);
+}
+
+static void on_persist(void *ctx, uint64_t seq, const struct wal_batch *b)
+{
+    (void)ctx;
+    (void)seq;
+    (void)b;
+}
+
+static void on_fetch(void *ctx, unsigned what, uint64_t first, uint8_t *buf, size_t cap)
+{
+    (void)ctx;
+    (void)what;
+    (void)first;
+    (void)buf;
+    (void)cap;
+}
+
+static void on_answer(void *ctx, struct request *req)
+{
+    (void)ctx;
+    free(req);
+}
+
+static void on_reads_done(void *ctx, uint64_t read)
+{
+    (void)ctx;
+    (void)read;
+}
+
+static void on_random(void *ctx, void *buf, size_t len)
+{
+    (void)ctx;
+    randombytes_buf(buf, len);
+}
+
+static struct world *start(void)
+{
+    static const uint8_t hash_key[KV_HASH_KEY_BYTES] = {1};
+    struct world *w = calloc(1, sizeof *w);
+    assert_non_null(w);
+    w->now = 1000000;
+    w->keys.has[0] = true;
+    memset(w->keys.key[0], 1, sizeof w->keys.key[0]);
+    struct node_config nc = {
+        .cluster = "envelope",
+        .id = US,
+        .voters = {US, PEER, 3},
+        .n_voters = 3,
+        .election_timeout_us = 150000,
+        .max_value_bytes = 1024,
+        .seed = 1,
+        .boot = 7,
+    };
+    struct node_io io = {.ctx = w,
+                         .send = on_send,
+                         .persist = on_persist,
+                         .fetch = on_fetch,
+                         .answer = on_answer,
+                         .reads_done = on_reads_done,
+                         .random = on_random};
+    struct wal_report rep = {.verdict = WAL_CLEAN};
+    w->kv = kv_new(hash_key);
+    assert_non_null(w->kv);
+    w->node = node_new(&nc, &io, &rep, &w->keys, w->kv, w->now);
+    assert_non_null(w->node);
+    node_flush(w->node, w->now); /* its own HELLOs are lost */
+    w->n_sent = 0;
+    return w;
+}
+
+static void stop(struct world *w)
+{
+    node_free(w->node);
+    rcu_wait_freed();
+    kv_free(w->kv);
+    free(w);
+}
+
+static struct sessions *peer(const struct world *w, uint64_t boot)
+{
+    struct session_config sc = {
+        .cluster = wire_cluster_id("envelope"),
+        .self = PEER,
+        .peers = {US},
+        .n_peers = 1,
+        .boot = boot,
+        .random = on_random,
+    };
+    struct sessions *s = sessions_new(&sc, &w->keys, w->now);
+    assert_non_null(s);
+    return s;
+}
+
+static size_t hello(const struct world *w, struct sessions *s, uint8_t buf[SESSION_HELLO_BYTES])
+{
+    return sessions_output(s, 0, w->now, buf, SESSION_HELLO_BYTES);
+}
+
+static void deliver(struct world *w, const uint8_t *buf, size_t len)
+{
+    uint8_t copy[WIRE_DATAGRAM_MAX];
+    memcpy(copy, buf, len);
+    node_datagram(w->node, w->now, PEER - 2, copy, len);
+}
+
+/* The peer takes what the node has sent to it. */
+static unsigned take(struct world *w, struct sessions *s)
+{
+    unsigned done = 0;
+    uint8_t *payload;
+    size_t len;
+    for (unsigned i = 0; i < w->n_sent; i++)
+        done += sessions_open(s, 0, w->now, w->sent[i].buf, w->sent[i].len, &payload, &len) ==
+                SESSION_DONE;
+    w->n_sent = 0;
+    return done;
+}
+
+/* Recorded HELLOs right before and behind each genuine one do not take its answer away. */
+static void test_hello_among_old_ones(void **state)
+{
+    (void)state;
+    struct world *w = start();
+    uint8_t old[SESSION_HELLO_BYTES], m[SESSION_HELLO_BYTES];
+    struct sessions *s = peer(w, 1000);
+    assert_int_equal(hello(w, s, old), sizeof old);
+    sessions_free(s);
+    s = peer(w, 1001);
+    for (unsigned step = 0; step < 2; step++) { /* CHALLENGE, HELLO_ACK */
+        assert_int_equal(hello(w, s, m), sizeof m);
+        deliver(w, old, sizeof old);
+        deliver(w, m, sizeof m);
+        for (unsigned i = 0; i < 10; i++)
+            deliver(w, old, sizeof old);
+        node_flush(w->node, w->now);
+        assert_true(w->n_sent <= 12); /* never more than came */
+        assert_int_equal(take(w, s), 1);
+    }
+    assert_true(sessions_ready(s, 0));
+    sessions_free(s);
+    stop(w);
+}
+
+int main(void)
+{
+    if (sodium_init() < 0)
+        return 1;
+    rcu_thread_begin();
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_hello_among_old_ones),
+    };
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    rcu_thread_end();
+    return failed;
+}
