@@ -20,6 +20,7 @@ enum {
     FORWARD_US = 100000,   /* between HELLOs that datagrams make us send */
     HOLD_US = 1000000,     /* for the peer's handshake to end, see session_accepted() */
     HUSH_US = 500000,      /* heard more recently than this, a session is not in doubt */
+    ALIVE_US = 5000000,    /* nor is its peer's key: two nodes tell their links every 3 s */
     SILENCE_US = 2000000,  /* unanswered for this long ... */
     SILENCE_DATAGRAMS = 8, /* ... and this often: the last word of a talk is not silence */
     CONFIRM_US = 50000,
@@ -143,7 +144,7 @@ void session_strange(struct session_peer *p, uint64_t now_us)
         p->strange++;
     /* A live session shows that the peer is well and somebody else writes in its name. */
     if (p->strange == SESSION_WRONG_KEY_HELLOS &&
-        (!p->current.live || now_us - p->heard_us >= HUSH_US))
+        (!p->current.live || now_us - p->heard_us >= ALIVE_US))
         p->wrong_key = true;
 }
 

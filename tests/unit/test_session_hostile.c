@@ -344,6 +344,36 @@ static void test_strange_hellos(void **state)
     seal_world_free(w);
 }
 
+/* A session that is used every few seconds is not called another key's, whatever a third one writes
+ * in the peer's name in between. A peer that has gone is. */
+static void test_strange_while_idle(void **state)
+{
+    (void)state;
+    struct seal_world *w = seal_world_new(2, 45, 0);
+    uint64_t seed = 45;
+    uint8_t m[SESSION_HELLO_BYTES];
+    seal_start(w, 0);
+    seal_start(w, 1);
+    for (unsigned round = 0; round < 8; round++) {
+        seal_run(w, w->now + 3 * S);
+        if (round == 6)
+            seal_stop(w, 0);
+        for (unsigned k = 0; k < 5; k++) {
+            session_head(w->s[1], &w->s[1]->peers[0], SESSION_KIND_HELLO, m);
+            put_u16(m + 2, 1);
+            put_u16(m + 4, 2);
+            for (size_t i = SESSION_HEAD_BYTES; i < sizeof m; i++)
+                m[i] = (uint8_t)seal_rnd(&seed);
+            assert_int_equal(seal_deliver(w, 0, 1, m, sizeof m), SESSION_UNAUTHENTIC);
+        }
+        assert_int_equal(seal_info(w, 1, 0).state,
+                         round < 7 ? SESSION_STATE_ESTABLISHED : SESSION_STATE_WRONG_KEY);
+        if (round < 6)
+            assert_true(seal_say(w, 0, 1, SEAL_SHORT));
+    }
+    seal_world_free(w);
+}
+
 /* Other cluster, other node, other version, every length. */
 static void test_envelopes(void **state)
 {
@@ -485,17 +515,12 @@ int main(void)
     if (sodium_init() < 0)
         return 1;
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_replay_everything),
-        cmocka_unit_test(test_replay_storm),
-        cmocka_unit_test(test_bit_flips),
-        cmocka_unit_test(test_withheld_hello),
-        cmocka_unit_test(test_withheld_ack),
-        cmocka_unit_test(test_hello_flood),
-        cmocka_unit_test(test_strange_hellos),
-        cmocka_unit_test(test_envelopes),
-        cmocka_unit_test(test_junk_data),
-        cmocka_unit_test(test_lost_brings_forward),
-        cmocka_unit_test(test_wiped),
+        cmocka_unit_test(test_replay_everything),   cmocka_unit_test(test_replay_storm),
+        cmocka_unit_test(test_bit_flips),           cmocka_unit_test(test_withheld_hello),
+        cmocka_unit_test(test_withheld_ack),        cmocka_unit_test(test_hello_flood),
+        cmocka_unit_test(test_strange_hellos),      cmocka_unit_test(test_strange_while_idle),
+        cmocka_unit_test(test_envelopes),           cmocka_unit_test(test_junk_data),
+        cmocka_unit_test(test_lost_brings_forward), cmocka_unit_test(test_wiped),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
