@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "net/session_impl.h"
+#include "raftd/core/bytes.h"
 #include "tests/lib/seal_world.h"
 
 enum { MS = 1000, S = 1000000 };
@@ -62,6 +63,45 @@ static void test_cold_start(void **state)
         assert_int_equal(info.key_id, sessions_key_id(w->keys[0].key[0]));
         assert_true(info.exchanges <= 2);
     }
+    seal_world_free(w);
+}
+
+/* DATA by the letter of session.h. A nonce or a key used twice would work as well between two nodes
+ * that both do so, and give everything away. */
+static void expect_letter(struct seal_world *w, unsigned from, unsigned to)
+{
+    struct session *x = &w->s[from]->peers[0].current;
+    for (unsigned k = 0; k < 3; k++) {
+        uint64_t counter = x->sent;
+        assert_true(seal_say(w, from, to, SEAL_SHORT));
+        const struct seal_datagram *d = &w->held[0];
+        assert_int_equal(d->len, SESSION_EXTRA_BYTES + SEAL_SHORT);
+        assert_true(d->buf[0] == (SESSION_VERSION_NOW << 4 | SESSION_KIND_DATA));
+        assert_int_equal(get_u32(d->buf + 4), x->peer_index);
+        assert_int_equal(get_u64(d->buf + 8), counter);
+        uint8_t nonce[crypto_aead_chacha20poly1305_ietf_NPUBBYTES] = {0};
+        put_u64(nonce + 4, counter);
+        uint8_t plain[SEAL_SHORT];
+        assert_int_equal(crypto_aead_chacha20poly1305_ietf_decrypt(
+                             plain, NULL, NULL, d->buf + SESSION_HEAD_BYTES,
+                             SEAL_SHORT + SESSION_TAG_BYTES, d->buf, SESSION_HEAD_BYTES, nonce,
+                             x->send),
+                         0);
+        assert_int_equal(get_u64(plain), w->said[from][to] - 1);
+    }
+}
+
+static void test_data_by_the_letter(void **state)
+{
+    (void)state;
+    struct seal_world *w = settled_pair(9000, 0);
+    const struct session *a = &w->s[0]->peers[0].current;
+    const struct session *b = &w->s[1]->peers[0].current;
+    assert_memory_not_equal(a->send, a->receive, sizeof a->send);
+    assert_memory_equal(a->send, b->receive, sizeof a->send);
+    w->hold[0][1] = w->hold[1][0] = SEAL_ALL;
+    expect_letter(w, 0, 1);
+    expect_letter(w, 1, 0);
     seal_world_free(w);
 }
 
@@ -558,6 +598,7 @@ int main(void)
         return 1;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_cold_start),
+        cmocka_unit_test(test_data_by_the_letter),
         cmocka_unit_test(test_idle),
         cmocka_unit_test(test_loss_patterns),
         cmocka_unit_test(test_start_at_any_time),
