@@ -7,8 +7,10 @@
 #include <cmocka.h>
 #include <stdio.h>
 
+#include "net/plain.h"
 #include "raftd/rcu.h"
 #include "tests/lib/sim.h"
+#include "tests/lib/sim_impl.h"
 
 enum { MS = 1000, SECOND = 1000000 };
 
@@ -159,6 +161,144 @@ static void test_idle(void **state)
     sim_free(s);
 }
 
+/* ---- what nodes tell each other beside messages: through their insides ---- */
+
+static struct peer *peer_of(struct sim *s, unsigned node, unsigned peer)
+{
+    struct node *n = s->m[node].node;
+    return &n->peers[raft_peer_slot(&n->raft, (uint16_t)(peer + 1))];
+}
+
+/* Begins a datagram; needs a cluster that does not seal. */
+static void begin(struct sim *s, unsigned to, struct wire_writer *w, uint8_t *buf)
+{
+    wire_begin(w, buf + PLAIN_HEAD_BYTES, WIRE_DATAGRAM_BASE - PLAIN_HEAD_BYTES,
+               s->m[to].node->raft.term);
+}
+
+/* A datagram arrives as if it came from that node. */
+static void arrive(struct sim *s, unsigned from, unsigned to, struct wire_writer *w,
+                   struct wire_header h)
+{
+    struct node *n = s->m[to].node;
+    struct plain_ends ends = {n->cluster_id, (uint16_t)(from + 1), (uint16_t)(to + 1)};
+    uint8_t *buf = w->buf - PLAIN_HEAD_BYTES;
+    h.term = w->term;
+    h.ts = peer_of(s, to, from)->link.peer_ts + 1;
+    h.tx_cnt = (uint16_t)(peer_of(s, to, from)->link.newest + 1);
+    size_t len = plain_close(buf, wire_end(w, &h), &ends);
+    node_datagram(n, sim_local(&s->m[to], sim_now(s)), raft_peer_slot(&n->raft, ends.from), buf,
+                  len);
+}
+
+/* A row of who hears whom comes from the node itself or from the leader, and from nobody else. */
+static void test_rows_of_others(void **state)
+{
+    (void)state;
+    struct sim_options o = calm(3, 8);
+    o.plain = true;
+    struct sim *s = sim_new(&o);
+    run_until_leader(s);
+    sim_run(s, SECOND);
+    unsigned leader = (unsigned)sim_leader(s), a = (leader + 1) % 3, b = (leader + 2) % 3;
+    const struct {
+        unsigned from, of;
+        bool believed;
+    } cases[] = {{b, leader, false}, {b, b, true}, {leader, b, true}, {leader, leader, true}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct wire_links l = {.rows = 1, .cols = 3, .id = {(uint16_t)(cases[i].of + 1)}};
+        l.heard[0][0] = (uint8_t)(70 + i);
+        uint8_t buf[WIRE_DATAGRAM_BASE];
+        struct wire_writer w;
+        begin(s, a, &w, buf);
+        assert_true(wire_put_links(&w, &l));
+        arrive(s, cases[i].from, a, &w, (struct wire_header){.loss = 0});
+        assert_int_equal(peer_of(s, a, cases[i].of)->row[0] == 70 + i, cases[i].believed);
+    }
+    sim_free(s);
+}
+
+/* What a SACK says, it says with the knowledge of the datagram that it names. If it is overtaken by
+ * one that names a later datagram, it says nothing of what left between the two. */
+static void test_late_sack(void **state)
+{
+    (void)state;
+    struct sim_options o = calm(3, 9);
+    o.plain = true;
+    struct sim *s = sim_new(&o);
+    run_until_leader(s);
+    sim_run(s, SECOND);
+    unsigned leader = (unsigned)sim_leader(s), other = (leader + 1) % 3;
+    struct log_tx *l = &peer_of(s, leader, other)->log;
+    const struct link *link = &peer_of(s, leader, other)->link;
+    sim_cut(s, other, leader, true);
+    sim_run(s, MS);
+    assert_true(l->tx.una == l->tx.end);
+    uint64_t stamp[3], end[3];
+    for (unsigned i = 0; i < 3; i++) {
+        sim_put(s, leader, 128, SECOND);
+        sim_run(s, 150);
+        assert_true(l->tx.nxt == l->tx.end && (i == 0 || l->tx.nxt > end[i - 1]));
+        stamp[i] = link->stamp;
+        end[i] = l->tx.nxt;
+    }
+    assert_true(l->tx.una < end[0] && stamp[0] < stamp[1] && stamp[1] < stamp[2]);
+    for (unsigned i = 0; i < 2; i++) {
+        uint64_t echo = i == 0 ? stamp[2] : stamp[0];
+        struct wire_sack k = {.stream = WIRE_STREAM_RELAY, .rwnd = 65536};
+        if (i == 1)
+            k = (struct wire_sack){
+                .stream = WIRE_STREAM_LOG, .id = l->epoch, .contig = end[0], .rwnd = 65536};
+        uint8_t buf[WIRE_DATAGRAM_BASE];
+        struct wire_writer w;
+        begin(s, leader, &w, buf);
+        assert_true(wire_put_sack(&w, &k));
+        arrive(s, other, leader, &w, (struct wire_header){.echo = true, .ts_echo = (uint32_t)echo});
+    }
+    assert_int_equal(l->tx.una, end[0]);
+    assert_true(l->tx.lost.n == 0 && l->tx.reo_at == STREAM_NEVER);
+    sim_free(s);
+}
+
+/* The core asks again at the pace of the link, not at that of its configuration. */
+static void test_core_knows_the_link(void **state)
+{
+    (void)state;
+    struct sim_options o = calm(3, 10);
+    struct sim *s = sim_new(&o);
+    run_until_leader(s);
+    sim_run(s, SECOND);
+    unsigned leader = (unsigned)sim_leader(s);
+    for (unsigned i = 0; i < 3; i++) {
+        const struct raft *r = sim_raft(s, i);
+        for (unsigned k = 0; k < r->n_peers; k++) /* followers talk to the leader alone */
+            if (i == leader || r->peers[k].id == leader + 1)
+                assert_true(r->peers[k].pto <= 5 * MS && r->peers[k].pto < r->cfg.retry);
+    }
+    sim_free(s);
+}
+
+/* A box that boots anew has a clock that begins anew: its stamps are taken at once, and it is told
+ * of its own ones. */
+static void test_clock_of_a_rebooted_peer(void **state)
+{
+    (void)state;
+    struct sim_options o = calm(3, 11);
+    struct sim *s = sim_new(&o);
+    run_until_leader(s);
+    sim_run(s, SECOND);
+    unsigned leader = (unsigned)sim_leader(s), other = (leader + 1) % 3;
+    sim_crash(s, other);
+    peer_of(s, leader, other)->link.peer_ts += 1u << 30; /* as if it had run for 18 minutes more */
+    sim_restart(s, other);
+    sim_run(s, SECOND);
+    assert_int_equal(sim_leader(s), leader);
+    assert_true(peer_of(s, other, leader)->link.rtt.has);
+    /* What left before the new process was heard may still name a stamp of the former one. */
+    assert_true(peer_of(s, other, leader)->link.bad_echoes <= 1);
+    sim_free(s);
+}
+
 int main(void)
 {
     rcu_thread_begin();
@@ -168,6 +308,10 @@ int main(void)
         cmocka_unit_test(test_catch_up_from_disk),
         cmocka_unit_test(test_no_majority),
         cmocka_unit_test(test_idle),
+        cmocka_unit_test(test_rows_of_others),
+        cmocka_unit_test(test_late_sack),
+        cmocka_unit_test(test_core_knows_the_link),
+        cmocka_unit_test(test_clock_of_a_rebooted_peer),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     rcu_thread_end();

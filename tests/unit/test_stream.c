@@ -843,6 +843,7 @@ static void test_flight(void **state)
             const struct flight_piece *p = flight_at(f, i);
             assert_true(p->off == at && p->joined == (p->len > 100));
             at += p->len;
+            assert_int_equal(p->stamp, at / 10 - 10); /* of the newest byte in it */
         }
         assert_int_equal(at, off);
         for (unsigned i = 0; i < f->n; i++)
