@@ -544,11 +544,12 @@ static bool start_clients(struct loop *l, char *err, size_t err_size)
     return rc == 0;
 }
 
-static void say_started(const struct conf *conf, const struct wal_report *report)
+static void say_started(const struct conf *conf, const struct wal_report *report, bool sealed)
 {
-    say_info("node %u of cluster %s on %s: term %" PRIu64 ", %" PRIu64 " entries, clients at %s",
-             conf_self(conf)->id, conf->name, conf_self(conf)->addr_text, report->term,
-             report->last_index, conf->socket);
+    say_info("node %u of cluster %s on %s (%s): term %" PRIu64 ", %" PRIu64
+             " entries, clients at %s",
+             conf_self(conf)->id, conf->name, conf_self(conf)->addr_text,
+             sealed ? "sealed" : "plain text", report->term, report->last_index, conf->socket);
 }
 
 int loop_run(const struct conf *conf, struct wal *w, const struct wal_report *report)
@@ -599,7 +600,7 @@ int loop_run(const struct conf *conf, struct wal *w, const struct wal_report *re
         say_error("%s", err);
         goto err_disk;
     }
-    say_started(conf, report);
+    say_started(conf, report, l->sealed);
     (void)notify_send("READY=1"); /* nobody else can be told that this failed */
     ev_run(l->ev, 0);
     (void)notify_send("STOPPING=1");
