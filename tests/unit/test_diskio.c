@@ -34,7 +34,8 @@ struct shared_disk {
     struct memdisk *m;
     const struct disk *d;
     pthread_mutex_t lock; /* recursive: a listing may call back */
-    atomic_bool hang;     /* syncs do not return */
+    atomic_bool hang;     /* syncs do not return ... */
+    atomic_bool hanging;  /* ... and one has begun */
     atomic_uint made;     /* files that got the name of a segment */
 };
 
@@ -69,8 +70,10 @@ static int d_pwritev(void *ctx, int fd, const struct iovec *iov, int n, uint64_t
 static int d_fdatasync(void *ctx, int fd)
 {
     struct shared_disk *hung = ctx;
-    while (atomic_load(&hung->hang))
+    while (atomic_load(&hung->hang)) {
+        atomic_store(&hung->hanging, true);
         (void)usleep(1000);
+    }
     LOCKED(int, fdatasync, fd);
 }
 
@@ -368,7 +371,8 @@ static void stop_hung(struct rig *g)
 {
     atomic_store(&g->disk.hang, true);
     put(g, 1, 100);
-    (void)usleep(50000);
+    while (!atomic_load(&g->disk.hanging))
+        (void)usleep(1000);
     uint64_t start = clock_us();
     bool stopped = diskio_stop(g->io);
     uint64_t took = clock_us() - start;
