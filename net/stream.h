@@ -141,7 +141,7 @@ struct stream_rx {
     uint8_t *buf; /* the caller's */
     size_t cap;
     size_t head;        /* buf[head] is the byte at consumed */
-    uint32_t window;    /* most that is offered beyond contig */
+    uint32_t window;    /* most that may be on its way to us */
     uint64_t consumed;  /* memory is for [consumed, consumed + cap) */
     uint64_t contig;    /* all below is here. Invariant: consumed <= contig <= consumed + cap */
     struct ranges held; /* above contig, with a hole before each */

@@ -62,8 +62,8 @@ static uint64_t reo_wnd(const struct stream_tx *tx)
     return min_u64((1 + tx->reo_steps) * (r->min_us / 4), r->srtt_us);
 }
 
-/* What of a piece is not acknowledged and not in a newer piece is lost. False if that can't be
- * written down now: it stays in flight until there is room, or a timeout. */
+/* What of a piece is not acknowledged and not in a newer piece is lost. False if not all of that can
+ * be written down now: the rest stays in flight until there is room, or a timeout. */
 static bool take_for_lost(struct stream_tx *tx, unsigned i)
 {
     struct flight_piece *p = flight_at(&tx->flight, i);
@@ -78,11 +78,10 @@ static bool take_for_lost(struct stream_tx *tx, unsigned i)
         if (q->len > 0)
             ranges_remove(&left, q->off, q->off + q->len);
     }
-    if (tx->lost.n + left.n > RANGES_MAX)
-        return false;
     uint64_t before = tx->lost.bytes;
+    bool all = true;
     for (unsigned k = 0; k < left.n; k++)
-        (void)ranges_add(&tx->lost, left.r[k].start, left.r[k].end);
+        all = ranges_add(&tx->lost, left.r[k].start, left.r[k].end) && all;
     uint64_t bytes = tx->lost.bytes - before;
     if (bytes > 0 && cwnd_lost(&tx->cwnd, &tx->link->rtt, bytes, p->stamp, tx->link->stamp)) {
         tx->stats.episodes++;
@@ -90,8 +89,9 @@ static bool take_for_lost(struct stream_tx *tx, unsigned i)
         if (tx->reo_episodes > 0 && --tx->reo_episodes == 0)
             tx->reo_steps = 0;
     }
-    p->len = 0;
-    return true;
+    if (all)
+        p->len = 0;
+    return all;
 }
 
 static bool is_acked(const struct stream_tx *tx, const struct flight_piece *p)
