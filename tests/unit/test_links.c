@@ -2,7 +2,7 @@
 /* Elections on bad links: whole clusters in the simulator. Lossy links, links that carry one way
  * only, pairs that cannot hear each other: one stable leader, commits go on, terms stay.
  *
- * LINKS_SEEDS in the environment: how many seeds of the long test, with a line for each.
+ * LINKS_SEEDS in the environment: so many seeds; the long test then counts, and does not judge.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -83,7 +83,7 @@ struct life {
     uint64_t leaders, acked, unknown, campaigns, datagrams;
 };
 
-/* A quarter of an hour's work of a quiet cluster, none of it with a fault but loss. */
+/* Ten minutes of a quiet cluster, without any fault but loss. */
 static struct life live(const struct link *l, unsigned nodes, uint64_t seed, uint32_t loss_percent,
                         uint64_t think_us)
 {
@@ -123,12 +123,14 @@ static void many_lives(const struct link *l, uint32_t loss_percent, uint64_t thi
         if (changes > 1 && getenv("LINKS_SEEDS") == NULL)
             fail_msg("seed %" PRIu64 ": %" PRIu64 " changes of leader", seed, changes);
     }
-    print_message(
-        "%-11s %2u %% loss, %s: changes of leader in 10 min: none %" PRIu64 ", one %" PRIu64
-        ", two %" PRIu64 ", more %" PRIu64 "; PreVotes %.1f, datagrams %.0f/s, writes %.0f\n",
-        l->name, loss_percent, think_us == IDLE_US ? "idle " : "light", changed[0], changed[1],
-        changed[2], changed[3], (double)sum.campaigns / (double)n,
-        (double)sum.datagrams / (double)n / (LONG_US / SECOND), (double)sum.acked / (double)n);
+    print_message("%-11s %2u %% loss, %s: changes of leader in 10 min: none %" PRIu64
+                  ", one %" PRIu64 ", two %" PRIu64 ", more %" PRIu64
+                  "; PreVotes %.1f, datagrams %.0f/s, writes %.0f, "
+                  "of unknown outcome %.1f\n",
+                  l->name, loss_percent, think_us == IDLE_US ? "idle " : "light", changed[0],
+                  changed[1], changed[2], changed[3], (double)sum.campaigns / (double)n,
+                  (double)sum.datagrams / (double)n / (LONG_US / SECOND),
+                  (double)sum.acked / (double)n, (double)sum.unknown / (double)n);
 }
 
 static void test_loss_does_not_depose_a_leader(void **state)
