@@ -218,6 +218,16 @@ static void test_rows_of_others(void **state)
     sim_free(s);
 }
 
+static void hear_sack(struct sim *s, unsigned from, unsigned to, const struct wire_sack *k,
+                      uint64_t echo)
+{
+    uint8_t buf[WIRE_DATAGRAM_BASE];
+    struct wire_writer w;
+    begin(s, to, &w, buf);
+    assert_true(wire_put_sack(&w, k));
+    arrive(s, from, to, &w, (struct wire_header){.echo = true, .ts_echo = (uint32_t)echo});
+}
+
 /* What a SACK says, it says with the knowledge of the datagram that it names. If it is overtaken by
  * one that names a later datagram, it says nothing of what left between the two. */
 static void test_late_sack(void **state)
@@ -243,18 +253,14 @@ static void test_late_sack(void **state)
         end[i] = l->tx.nxt;
     }
     assert_true(l->tx.una < end[0] && stamp[0] < stamp[1] && stamp[1] < stamp[2]);
-    for (unsigned i = 0; i < 2; i++) {
-        uint64_t echo = i == 0 ? stamp[2] : stamp[0];
-        struct wire_sack k = {.stream = WIRE_STREAM_RELAY, .rwnd = 65536};
-        if (i == 1)
-            k = (struct wire_sack){
-                .stream = WIRE_STREAM_LOG, .id = l->epoch, .contig = end[0], .rwnd = 65536};
-        uint8_t buf[WIRE_DATAGRAM_BASE];
-        struct wire_writer w;
-        begin(s, leader, &w, buf);
-        assert_true(wire_put_sack(&w, &k));
-        arrive(s, other, leader, &w, (struct wire_header){.echo = true, .ts_echo = (uint32_t)echo});
-    }
+    const struct wire_sack other_stream = {.stream = WIRE_STREAM_RELAY, .rwnd = 65536};
+    hear_sack(s, other, leader, &other_stream, stamp[2]);
+    struct wire_sack k = {.stream = WIRE_STREAM_LOG, .id = l->epoch - 1, .contig = end[2]};
+    hear_sack(s, other, leader, &k, stamp[2]); /* of a stream that is past: means other bytes */
+    assert_true(l->tx.una < end[0]);
+    k = (struct wire_sack){
+        .stream = WIRE_STREAM_LOG, .id = l->epoch, .contig = end[0], .rwnd = 65536};
+    hear_sack(s, other, leader, &k, stamp[0]);
     assert_int_equal(l->tx.una, end[0]);
     assert_true(l->tx.lost.n == 0 && l->tx.reo_at == STREAM_NEVER);
     sim_free(s);
