@@ -32,7 +32,9 @@
  *                   DATA (maybe empty)                 ->   now it is mutual: `current`
  *
  * What a stranger's datagram can cost, and why nothing old has any effect:
- *   - A HELLO that is not of our key costs a few hashes and is met with silence.
+ *   - A HELLO that is not of our key costs a few hashes and is met with silence. Only so many of a
+ *     peer are judged at all: a flood of them keeps new sessions from coming about for a while, and
+ *     does not take the processor from those that are there.
  *   - A HELLO is taken only with the challenge of this moment, which is drawn anew whenever a
  *     session with the peer comes into being. So a recorded one, of this boot or another, is met
  *     with a CHALLENGE and costs no Diffie-Hellman operation; the very same one as taken last is
@@ -111,7 +113,7 @@ enum session_result {
     SESSION_VERSION,     /* another version, or a kind that is not ours */
     SESSION_CLUSTER,     /* of another cluster */
     SESSION_MISDIRECTED, /* for another node, or not from the node of this slot */
-    SESSION_UNAUTHENTIC, /* under another key, changed, or invented */
+    SESSION_UNAUTHENTIC, /* under another key, changed, or invented; or a HELLO of too many */
     SESSION_REPLAY,      /* was here before, or is too old to tell */
     SESSION_NO_SESSION,  /* data of a session that we do not have */
     SESSION_STALE,       /* of a handshake that is over: late, repeated, or invented */

@@ -88,7 +88,9 @@ struct session_peer {
     bool ack_due;
     bool answer_due;
     uint8_t answer[SESSION_HELLO_BYTES]; /* CHALLENGE */
-    unsigned strange;                    /* HELLOs of none of our keys, in a row */
+    unsigned judged;                     /* HELLOs tried with our keys, since ... */
+    uint64_t judged_since;
+    unsigned strange; /* HELLOs of none of our keys, in a row */
     bool wrong_key;
 
     /* the session in use */
