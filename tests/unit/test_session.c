@@ -398,7 +398,7 @@ static void test_new_key_on_bad_link(void **state)
 {
     (void)state;
     unsigned old = 0;
-    for (unsigned i = 0; i < 300; i++) {
+    for (unsigned i = 0; i < 100; i++) {
         struct seal_world *w = settled_pair(7300 + i, 0);
         set_keys(w, 0, 1, 2);
         set_keys(w, 1, 1, 2);
