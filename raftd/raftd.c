@@ -239,6 +239,7 @@ int main(int argc, char **argv)
     struct conf conf;
     say_set_ident("raftd");
     (void)signal(SIGPIPE, SIG_IGN);
+    (void)signal(SIGHUP, SIG_IGN); /* until the loop takes it: a reload must not end a start */
     (void)mallopt(M_ARENA_MAX, 2); /* per-thread heaps cost more than they save here */
     if (o.check_dir != NULL)
         return run_check(o.check_dir);
