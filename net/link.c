@@ -60,16 +60,16 @@ static bool sample(struct link *l, uint64_t now_us, const struct wire_header *h)
     return true;
 }
 
-static void window_begins(struct link *l, uint64_t now_us, uint64_t first)
+static void window_begins(struct link *l, uint64_t now_us, uint64_t first, uint64_t got)
 {
     l->first = first;
     l->first_at = now_us;
-    l->got = 0;
+    l->got = got;
     l->tainted = false;
 }
 
 /* Counts the peer's datagrams against their numbers. One that comes late, after its window was
- * closed, counts in the present one: what it cost there it brings back here. */
+ * closed, counts in the present one, or the next: what it cost there it brings back here. */
 static void count(struct link *l, uint64_t now_us, uint16_t number)
 {
     uint64_t ahead = (uint16_t)(number - (uint16_t)l->newest);
@@ -77,7 +77,7 @@ static void count(struct link *l, uint64_t now_us, uint16_t number)
     if (!l->counting || (old && 65536 - ahead > LINK_STRANGE_NUMBERS)) {
         l->counting = true;
         l->newest = number;
-        window_begins(l, now_us, number);
+        window_begins(l, now_us, number, 0);
     } else if (!old) {
         l->newest += ahead;
     }
@@ -93,7 +93,8 @@ static void count(struct link *l, uint64_t now_us, uint16_t number)
         l->loss_in = l->has_loss ? (3 * l->loss_in + loss) / 4 : loss;
         l->has_loss = true;
     }
-    window_begins(l, now_us, l->newest + 1);
+    uint64_t over = l->got > sent ? l->got - sent : 0;
+    window_begins(l, now_us, l->newest + 1, over < LINK_LATE_MAX ? over : LINK_LATE_MAX);
 }
 
 bool link_received(struct link *l, uint64_t now_us, const struct wire_header *h)

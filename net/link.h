@@ -17,10 +17,12 @@
 #include "net/wire.h"
 
 enum {
-    LINK_SAMPLE_MAX_US = 10000000,  /* longer: one of us was stopped, not a round trip */
-    LINK_LOSS_WINDOW = 32,          /* numbers over which loss is counted: steps of 3 % */
-    LINK_LOSS_WINDOW_LEAST = 8,     /* or fewer, on a quiet link, ... */
-    LINK_LOSS_WINDOW_US = 2000000,  /* ... once this is over */
+    LINK_SAMPLE_MAX_US = 10000000, /* longer: one of us was stopped, not a round trip */
+    LINK_LOSS_WINDOW = 32,         /* numbers over which loss is counted: steps of 3 % */
+    LINK_LOSS_WINDOW_LEAST = 8,    /* or fewer, on a quiet link, ... */
+    LINK_LOSS_WINDOW_US = 2000000, /* ... once this is over */
+    LINK_LATE_MAX =
+        256, /* late datagrams that one window leaves to the next; jitter brings no more */
     LINK_LOSS_FULL = 65536,         /* all of it, in the unit of loss_in and loss_out */
     LINK_STRANGE_NUMBERS = 1 << 12, /* this far behind the newest one is not an old datagram but
                                        another count */
@@ -45,7 +47,7 @@ struct link {
     bool has_loss;     /* loss_in was measured */
     uint64_t newest;   /* highest number seen */
     uint64_t first;    /* number that the window begins with */
-    uint64_t got;      /* datagrams that came since */
+    uint64_t got;      /* datagrams that came since, and late ones that the last had over */
     uint64_t first_at; /* when the window began */
 };
 

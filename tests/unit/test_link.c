@@ -208,6 +208,31 @@ static void test_reordering_is_not_loss(void **state)
     assert_int_equal(percent(l.loss_in), 0);
 }
 
+/* Jitter longer than the time between datagrams: each is overtaken by many others. */
+static void test_loss_under_jitter(void **state)
+{
+    (void)state;
+    enum { SPAN = 200, COUNT = 20000 };
+    uint64_t seed = 7;
+    for (unsigned depth = 10; depth <= SPAN; depth += 95)
+        for (unsigned p = 0; p <= 30; p += 15) {
+            struct link l = {.stamp = 0};
+            uint16_t due[SPAN][SPAN]; /* numbers that come at a time */
+            unsigned n[SPAN] = {0}, sum = 0;
+            for (unsigned i = 0; i < COUNT; i++) {
+                unsigned at = (i + (unsigned)(rnd(&seed) % depth)) % SPAN, now = i % SPAN;
+                if (rnd(&seed) % 100 >= p)
+                    due[at][n[at]++] = (uint16_t)i;
+                for (unsigned k = 0; k < n[now]; k++)
+                    take(&l, i * 100, due[now][k]);
+                n[now] = 0;
+                sum += i >= 1000 && i % 100 == 0 ? percent(l.loss_in) : 0;
+            }
+            unsigned mean = sum / (COUNT / 100 - 10);
+            assert_in_range(mean, p > 2 ? p - 2 : 0, p + 2);
+        }
+}
+
 static void test_loss_resets(void **state)
 {
     (void)state;
@@ -254,6 +279,7 @@ int main(void)
         cmocka_unit_test(test_loss_is_measured),
         cmocka_unit_test(test_loss_of_quiet_link),
         cmocka_unit_test(test_reordering_is_not_loss),
+        cmocka_unit_test(test_loss_under_jitter),
         cmocka_unit_test(test_loss_resets),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
