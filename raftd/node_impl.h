@@ -69,6 +69,7 @@ struct peer {
     uint64_t lead_round; /* ... which this round carried: the peer owes us an ACK of it */
     uint64_t asked_at;   /* it owes us an answer since, or was asked again then; 0 = owes none */
     unsigned asks;       /* in a row, for backoff */
+    uint64_t debt;       /* changes with what it owes, see note_owed() */
     /* Links: what it hears (of cfg.n_voters), when it was last told what we hear. */
     uint8_t row[RAFT_VOTERS_MAX];
     uint64_t row_at; /* 0 = never told */

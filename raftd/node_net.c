@@ -304,15 +304,17 @@ static bool owes(const struct node *n, unsigned slot)
            p->lead_round > rp->round;
 }
 
+/* Under load it owes something all the time, but not the same: then it is not asked. */
 static void note_owed(struct node *n, uint64_t now, unsigned slot)
 {
     struct peer *p = &n->peers[slot];
-    if (!owes(n, slot)) {
-        p->asked_at = 0;
+    uint64_t debt = n->raft.peers[slot].match_index +
+                    p->lead_round; /* both only grow on a stream */
+    if (p->asked_at == 0 || p->debt != debt || !owes(n, slot)) {
+        p->asked_at = owes(n, slot) ? now : 0;
         p->asks = 0;
-    } else if (p->asked_at == 0) {
-        p->asked_at = now;
     }
+    p->debt = debt;
 }
 
 uint64_t net_ask_at(const struct node *n, unsigned slot)

@@ -10,7 +10,7 @@
 #include <stdio.h>
 
 #include "raftd/rcu.h"
-#include "tests/lib/sim.h"
+#include "tests/lib/sim_impl.h"
 
 enum {
     MS = 1000,
@@ -124,6 +124,38 @@ static void test_follower(void **state)
     all_patterns(false);
 }
 
+/* Answers that come as fast as they can are not asked for: neither when a follower's clients keep
+ * many writes on their way, nor is the clock of asking slowed down by them. A slow disk is asked less
+ * and less often. */
+static void test_asking(void **state)
+{
+    (void)state;
+    enum { PUTS = 400, AT_ONCE = 8, SLOW_US = 500 * MS };
+    struct sim_options o = options(3);
+    o.delay_min_us = 9 * MS;
+    o.delay_max_us = 11 * MS;
+    struct sim *s = start(&o);
+    unsigned leader = (unsigned)sim_leader(s), origin = (leader + 1) % 3, most = 0;
+    const struct node *n = s->m[leader].node;
+    for (unsigned asked = 0; asked < PUTS;) {
+        for (; asked < PUTS && asked - sim_acked(s) < AT_ONCE; asked++)
+            sim_put(s, origin, 20000, SECOND);
+        sim_run(s, 100);
+        for (unsigned i = 0; i < n->raft.n_peers; i++)
+            most = n->peers[i].asks > most ? n->peers[i].asks : most;
+    }
+    assert_in_range(most, 0, 2);
+    sim_run(s, SECOND);
+    uint64_t before = sim_totals(s)->datagrams;
+    s->m[origin].stall_until = s->now + SLOW_US;
+    sim_put(s, leader, 128, SECOND);
+    sim_run(s, SLOW_US);
+    unsigned slot = (unsigned)raft_peer_slot(&n->raft, (uint16_t)(origin + 1));
+    assert_in_range(n->peers[slot].asks, 5, 5 + SLOW_US / (50 * MS));
+    assert_in_range(sim_totals(s)->datagrams - before, 1, 100);
+    sim_free(s);
+}
+
 /* Large values under way while the path's MTU is found, falls and rises. */
 static void test_path_mtu(void **state)
 {
@@ -162,6 +194,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_leader),
         cmocka_unit_test(test_follower),
+        cmocka_unit_test(test_asking),
         cmocka_unit_test(test_path_mtu),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
