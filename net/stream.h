@@ -131,6 +131,7 @@ struct stream_tx {
 
     uint32_t arrived_max; /* longest piece known to have arrived in one datagram, for path MTU
                              discovery; the caller may set it back to 0 */
+    uint32_t missing_max; /* longest piece in flight when the timer ran out last */
     struct stream_tx_stats stats;
     const struct link *link; /* shared per peer, outlives this */
     struct stream_tx_config cfg;

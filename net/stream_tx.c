@@ -187,6 +187,12 @@ static void timed_out(struct stream_tx *tx, uint64_t now_us)
     tx->stats.timeouts++;
     tx->probes = tx->timeouts > RTT_PLAIN_TIMEOUTS ? 2 : 1;
     tx->probe_from = tx->una;
+    tx->missing_max = 0;
+    for (unsigned i = 0; i < tx->flight.n; i++) {
+        const struct flight_piece *p = flight_at(&tx->flight, i);
+        if (!p->joined && p->len > tx->missing_max && !is_acked(tx, p))
+            tx->missing_max = p->len;
+    }
 }
 
 static bool give(struct stream_tx *tx, struct stream_piece *piece, enum stream_kind kind,

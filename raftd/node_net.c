@@ -222,6 +222,16 @@ static void follow_mtu(struct out *o, struct stream_tx *tx, enum wire_stream str
         stream_tx_datagram(tx, (uint32_t)room);
 }
 
+/* A timer has run out. That tells of the path's MTU only if a piece is missing that may have been in
+ * a datagram larger than the base, perhaps with a LEAD. */
+static void timed_out(struct out *o, const struct stream_tx *tx, enum wire_stream stream)
+{
+    struct mtu *m = &o->n->peers[o->slot].mtu;
+    size_t other = datagram_bytes(o->n, o->slot) - stream_room(o->n, o->slot, stream);
+    if (tx->missing_max + other + WIRE_FRAME_BYTES + WIRE_LEAD_BYTES > MTU_BASE)
+        mtu_timeout(m, o->now, mtu_size(m));
+}
+
 /* Sends what a stream has to send now. */
 static void out_stream(struct out *o, struct stream_tx *tx, struct wire_data *d)
 {
@@ -249,7 +259,7 @@ static void out_stream(struct out *o, struct stream_tx *tx, struct wire_data *d)
         stream_tx_sent(tx, o->now, o->stamp, piece.off, put);
     }
     if (tx->stats.timeouts != timeouts)
-        mtu_timeout(&n->peers[o->slot].mtu, o->now, mtu_size(&n->peers[o->slot].mtu));
+        timed_out(o, tx, stream);
 }
 
 static void out_log(struct out *o)

@@ -188,6 +188,27 @@ static void test_path_mtu(void **state)
     sim_free(s);
 }
 
+/* Small writes that get lost say nothing about large datagrams. */
+static void test_small_losses_keep_size(void **state)
+{
+    (void)state;
+    enum { WIDE = 1452 };
+    struct sim_options o = options(9);
+    o.datagram_max = WIDE;
+    struct sim *s = start(&o);
+    unsigned leader = (unsigned)sim_leader(s), to = (leader + 1) % 3;
+    sim_run(s, SECOND);
+    assert_int_equal(sim_path(s, leader, to), WIDE);
+    s->o.rate[SIM_LOSS] = 200000;
+    for (int i = 0; i < 500; i++) {
+        sim_put(s, i % 2 == 0 ? leader : to, 128, SECOND);
+        sim_run(s, 10 * MS);
+        assert_int_equal(sim_path(s, leader, to), WIDE);
+        assert_int_equal(sim_path(s, to, leader), WIDE);
+    }
+    sim_free(s);
+}
+
 int main(void)
 {
     rcu_thread_begin();
@@ -196,6 +217,7 @@ int main(void)
         cmocka_unit_test(test_follower),
         cmocka_unit_test(test_asking),
         cmocka_unit_test(test_path_mtu),
+        cmocka_unit_test(test_small_losses_keep_size),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     rcu_thread_end();
