@@ -48,8 +48,8 @@ static bool sample(struct link *l, uint64_t now_us, const struct wire_header *h)
         return false;
     uint64_t stamp = link_echoed(l, h);
     uint64_t held = (uint64_t)h->hold * WIRE_HOLD_UNIT_US;
-    if (stamp != 0 && stamp <= l->sampled)
-        return false; /* echoed again, or overtaken on the way */
+    if (stamp != 0 && (stamp <= l->sampled || stamp <= l->late))
+        return false; /* echoed again, or overtaken on the way; or see link_late() */
     uint64_t away = now_us > stamp ? now_us - stamp : 0;
     if (stamp == 0 || away < held || away - held > LINK_SAMPLE_MAX_US) {
         l->bad_echoes++;
@@ -110,6 +110,11 @@ bool link_received(struct link *l, uint64_t now_us, const struct wire_header *h)
         l->has_peer = true;
     }
     return sample(l, now_us, h);
+}
+
+void link_late(struct link *l)
+{
+    l->late = l->stamp;
 }
 
 void link_rxq_dropped(struct link *l)

@@ -40,6 +40,7 @@ struct link {
     uint32_t peer_ts;    /* newest received ... */
     uint64_t peer_ts_at; /* ... and when */
     uint64_t sampled;    /* newest stamp of ours that gave a sample */
+    uint64_t late;       /* what is heard of stamps up to this one may have waited for us */
     uint64_t bad_echoes; /* of a stamp never sent, negative, or over LINK_SAMPLE_MAX_US: dropped */
     /* Numbers of the peer, extended to 64 bits, over the present window. */
     bool counting;
@@ -64,6 +65,9 @@ bool link_received(struct link *l, uint64_t now_us, const struct wire_header *h)
 /* The stamp of ours that the peer says it received last: all that it says in the same datagram, it
  * says with the knowledge of that one. 0: it says none, or one too old to be told from others. */
 uint64_t link_echoed(const struct link *l, const struct wire_header *h);
+
+/* We were stopped for a while: answers to what was sent before then give no samples. */
+void link_late(struct link *l);
 
 /* Datagrams were lost in our own receive queue: the present window of numbers is not counted. */
 void link_rxq_dropped(struct link *l);

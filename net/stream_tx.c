@@ -345,7 +345,7 @@ static void measure_answer(struct stream_tx *tx, uint64_t now_us, uint64_t echo,
         if (p->off <= tx->una && tx->una < p->off + p->len)
             sent = p->stamp;
     }
-    if (sent != 0 && now_us - sent <= LINK_SAMPLE_MAX_US)
+    if (sent > tx->link->late && now_us - sent <= LINK_SAMPLE_MAX_US)
         rtt_sample(&tx->answer, now_us, now_us - sent);
 }
 

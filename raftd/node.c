@@ -63,7 +63,7 @@ struct node *node_new(const struct node_config *cfg, const struct node_io *io,
     n->kv = kv;
     n->start_us = now;
     n->cluster_id = wire_cluster_id(cfg->cluster);
-    n->seal_at = n->write_deadline = RAFT_NEVER;
+    n->seal_at = n->write_deadline = n->due = RAFT_NEVER;
     n->next_read = (uint64_t)cfg->boot << 32;
     n->next_write = 1;
     n->relay_term = RAFT_NEVER;
@@ -236,6 +236,7 @@ void node_flush(struct node *n, uint64_t now)
         else
             n->seal_at = RAFT_NEVER; /* that batch proves the same */
     }
+    n->due = node_deadline(n, now);
 }
 
 static uint64_t least(uint64_t a, uint64_t b)

@@ -30,6 +30,7 @@ enum {
     NODE_RESERVE_BYTES = 4096,     /* of the cached log, for the no-ops of new leaders */
     NODE_RESERVE_ENTRIES = 64,
     NODE_SILENT_TIMEOUTS = 10, /* election timeouts after which a silent peer gets LEADs only */
+    NODE_LATE_US = 20000,      /* this far behind its deadline, the process was stopped */
     NODE_RELAY_HEAD_BYTES = 4, /* length before each command in a relay stream */
 };
 
@@ -147,6 +148,7 @@ struct node {
     struct confirmed_read reads[NODE_READS_MAX];
     unsigned n_reads;
 
+    uint64_t due; /* the deadline as of the last flush */
     uint64_t received;
     uint64_t drops[DROP_COUNT];
 };

@@ -58,6 +58,11 @@ void node_datagram(struct node *n, uint64_t now, int from_slot, uint8_t *buf, si
 {
     uint8_t *payload;
     n->received++;
+    if (now > NODE_LATE_US && now - NODE_LATE_US > n->due) {
+        for (unsigned i = 0; i < n->raft.n_peers; i++)
+            link_late(&n->peers[i].link);
+        n->due = now;
+    }
     if (from_slot < 0) {
         n->drops[DROP_UNKNOWN]++;
         return;

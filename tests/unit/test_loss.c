@@ -209,15 +209,43 @@ static void test_small_losses_keep_size(void **state)
     sim_free(s);
 }
 
+/* A leader that was stopped for a while finds answers that waited for it: they say nothing about the
+ * path, and what is lost afterwards is sent again as soon as before. */
+static void test_pause(void **state)
+{
+    (void)state;
+    struct sim_options o = options(5);
+    o.election_timeout_us = SECOND;
+    struct sim *s = start(&o);
+    unsigned leader = (unsigned)sim_leader(s);
+    const struct node *n = s->m[leader].node;
+    for (int i = 0; i < 5; i++) {
+        for (int k = 0; k < 5; k++) {
+            sim_put(s, leader, 128, SECOND);
+            sim_run(s, 10 * MS);
+        }
+        sim_put(s, leader, 128, 2 * SECOND);
+        sim_run(s, 250); /* sent, not answered */
+        s->m[leader].paused_until = s->now + 700 * MS;
+        sim_run(s, SECOND);
+        assert_int_equal(sim_pending(s), 0);
+        for (unsigned p = 0; p < n->raft.n_peers; p++) {
+            assert_in_range(n->peers[p].link.rtt.srtt_us, 100, 5 * MS);
+            assert_in_range(n->peers[p].log.tx.answer.srtt_us, 100, 5 * MS);
+        }
+        (void)put(s, leader, 3);
+    }
+    assert_int_equal(sim_leader(s), leader);
+    sim_free(s);
+}
+
 int main(void)
 {
     rcu_thread_begin();
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_leader),
-        cmocka_unit_test(test_follower),
-        cmocka_unit_test(test_asking),
-        cmocka_unit_test(test_path_mtu),
-        cmocka_unit_test(test_small_losses_keep_size),
+        cmocka_unit_test(test_leader),   cmocka_unit_test(test_follower),
+        cmocka_unit_test(test_asking),   cmocka_unit_test(test_pause),
+        cmocka_unit_test(test_path_mtu), cmocka_unit_test(test_small_losses_keep_size),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     rcu_thread_end();
