@@ -352,10 +352,7 @@ static void fill_status(struct loop *l, struct status *s)
     s->send_lost = u->lost;
     s->send_too_big = u->too_big;
     s->rxq_drops = u->rxq_drops;
-    s->send_too_big = u->too_big;
     s->drops[DROP_LONG] += u->truncated;
-    s->rxq_drops = u->rxq_drops;
-    s->send_too_big = u->too_big;
 }
 
 /* How long the published status may still stand for what is true now. */
@@ -398,6 +395,8 @@ static void set_alarm(struct loop *l)
     uint64_t at = l->deadline = node_deadline(l->node, now);
     if (l->status_late && l->status_at + STATUS_INTERVAL_US < at)
         at = l->status_at + STATUS_INTERVAL_US;
+    if (at < now)
+        at = now; /* 0 would turn the alarm off */
     if (at == RAFT_NEVER || (l->alarm_at > now && l->alarm_at <= at))
         return;
     l->alarm_at = at;
