@@ -68,7 +68,9 @@ struct peer {
     struct log_tx log;
     bool lead_due;       /* its clients wait for the commit index ... */
     uint64_t lead_round; /* ... which this round carried: the peer owes us an ACK of it */
-    uint64_t asked_at;   /* it owes us an answer since, or was asked again then; 0 = owes none */
+    uint64_t owed_at;    /* it owes us an answer since; 0 = owes none */
+    uint64_t asked_at;   /* since then, or was asked again then */
+    struct rtt settles;  /* how long it takes to give one */
     unsigned asks;       /* in a row, for backoff */
     uint64_t debt;       /* changes with what it owes, see note_owed() */
     /* Links: what it hears (of cfg.n_voters), when it was last told what we hear. */

@@ -325,20 +325,32 @@ static void note_owed(struct node *n, uint64_t now, unsigned slot)
     struct peer *p = &n->peers[slot];
     uint64_t debt = n->raft.peers[slot].match_index +
                     p->lead_round; /* both only grow on a stream */
-    if (p->asked_at == 0 || p->debt != debt || !owes(n, slot)) {
-        p->asked_at = owes(n, slot) ? now : 0;
+    bool owing = owes(n, slot);
+    if (p->owed_at != 0 && (p->debt != debt || !owing)) {
+        rtt_sample(&p->settles, now, now - p->owed_at);
+        p->owed_at = 0;
+    }
+    if (p->owed_at == 0) {
+        p->owed_at = p->asked_at = owing ? now : 0;
         p->asks = 0;
     }
     p->debt = debt;
 }
 
+/* On a good link a slow disk is waited for as long as usual, before the first question. */
 uint64_t net_ask_at(const struct node *n, unsigned slot)
 {
     const struct peer *p = &n->peers[slot];
-    if (p->asked_at == 0)
+    const struct link *l = &p->link;
+    if (p->owed_at == 0)
         return RAFT_NEVER;
-    return p->asked_at + rtt_pto(&p->link.rtt, &p->log.tx.answer, p->asks, NODE_ACK_DELAY_US,
-                                 n->raft.cfg.heartbeat);
+    uint64_t wait = rtt_pto(&l->rtt, &p->log.tx.answer, p->asks, NODE_ACK_DELAY_US,
+                            n->raft.cfg.heartbeat);
+    uint64_t usual = p->settles.srtt_us + 4 * p->settles.rttvar_us;
+    if (p->asks == 0 && l->loss_in < STREAM_RIDE_LOSS && l->loss_out < STREAM_RIDE_LOSS &&
+        usual > wait)
+        wait = usual < n->raft.cfg.heartbeat ? usual : n->raft.cfg.heartbeat;
+    return p->asked_at + wait;
 }
 
 static void out_ask(struct out *o)

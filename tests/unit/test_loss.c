@@ -209,6 +209,27 @@ static void test_small_losses_keep_size(void **state)
     sim_free(s);
 }
 
+/* A disk that always takes its time is waited for: a put costs each follower three datagrams, its
+ * bytes, their reception and their durability. */
+static void test_slow_disks(void **state)
+{
+    (void)state;
+    enum { PUTS = 200 };
+    struct sim_options o = options(11);
+    o.disk_min_us = 10 * MS;
+    o.disk_max_us = 20 * MS;
+    struct sim *s = start(&o);
+    unsigned leader = (unsigned)sim_leader(s);
+    uint64_t before = sim_totals(s)->datagrams;
+    for (unsigned i = 0; i < PUTS; i++) {
+        sim_put(s, leader, 128, SECOND);
+        sim_run(s, 40 * MS);
+        assert_int_equal(sim_acked(s), i + 1);
+    }
+    assert_in_range(sim_totals(s)->datagrams - before, 1, 9 * PUTS); /* and heartbeats */
+    sim_free(s);
+}
+
 /* A leader that was stopped for a while finds answers that waited for it: they say nothing about the
  * path, and what is lost afterwards is sent again as soon as before. */
 static void test_pause(void **state)
@@ -243,9 +264,13 @@ int main(void)
 {
     rcu_thread_begin();
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_leader),   cmocka_unit_test(test_follower),
-        cmocka_unit_test(test_asking),   cmocka_unit_test(test_pause),
-        cmocka_unit_test(test_path_mtu), cmocka_unit_test(test_small_losses_keep_size),
+        cmocka_unit_test(test_leader),
+        cmocka_unit_test(test_follower),
+        cmocka_unit_test(test_asking),
+        cmocka_unit_test(test_slow_disks),
+        cmocka_unit_test(test_pause),
+        cmocka_unit_test(test_path_mtu),
+        cmocka_unit_test(test_small_losses_keep_size),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     rcu_thread_end();
