@@ -31,6 +31,7 @@ enum {
     BATCH = 64,
     RESULTS = RESULT_STOPPING + 1,
     LATENCIES_FIRST = 1 << 16, /* room for so many at first                                      */
+    POLL_MS = 200,
     NS_PER_UNIT = 100, /* of a recorded latency: 32 bits hold seven minutes                      */
     PREFILL_CLIENTS_MIN = 64,
 };
@@ -66,6 +67,7 @@ struct run {
     bool tell; /* show progress                                                                   */
     uint64_t began_ns, ended_ns, heard_ns, told_ns;
     uint64_t good_ns, stall_ns; /* when the last operation went well; longest time without one   */
+    uint64_t awake_ns, asleep_ns; /* last turn of the loop; the longest that one came late       */
     bool measured;
     uint32_t *latencies; /* of the operations that went well                                     */
     uint64_t n_latencies, cap_latencies;
@@ -260,6 +262,15 @@ static void note_good(struct run *r, uint64_t now)
     r->good_ns = now;
 }
 
+/* A machine that stands still must not be taken for a cluster that does. */
+static void note_turn(struct run *r, uint64_t now)
+{
+    uint64_t late = now - r->awake_ns;
+    if (late > (uint64_t)POLL_MS * 1000000 + r->asleep_ns)
+        r->asleep_ns = late - (uint64_t)POLL_MS * 1000000;
+    r->awake_ns = now;
+}
+
 static int take_answer(struct run *r, struct conn *conn, const struct proto_reply *reply,
                        uint64_t now)
 {
@@ -327,7 +338,7 @@ static int run_all(struct run *r, const char *what)
 {
     uint64_t patience_ns = ((uint64_t)r->tool->timeout_ms + CTL_GRACE_MS) * 1000000;
     int rc = 0;
-    r->began_ns = r->heard_ns = r->told_ns = r->good_ns = ctl_now_ns();
+    r->began_ns = r->heard_ns = r->told_ns = r->good_ns = r->awake_ns = ctl_now_ns();
     while (r->done < r->o.ops && rc == 0) {
         struct pollfd p[CONNS_MAX];
         for (unsigned c = 0; c < r->n_conns && rc == 0; c++) {
@@ -335,11 +346,12 @@ static int run_all(struct run *r, const char *what)
             short events = r->conns[c].full ? POLLIN | POLLOUT : POLLIN;
             p[c] = (struct pollfd){.fd = r->conns[c].fd, .events = events};
         }
-        int n = rc == 0 ? poll(p, r->n_conns, 200) : 0;
+        int n = rc == 0 ? poll(p, r->n_conns, POLL_MS) : 0;
         for (unsigned c = 0; c < r->n_conns && n > 0 && rc == 0; c++)
             if (p[c].revents & (POLLIN | POLLHUP | POLLERR))
                 rc = receive_batch(r, &r->conns[c]);
         uint64_t now = ctl_now_ns();
+        note_turn(r, now);
         if (now - r->heard_ns > patience_ns)
             rc = -1;
         if (r->o.seconds > 0 && now - r->began_ns >= r->o.seconds * 1000000000)
@@ -410,7 +422,8 @@ static void report_text(const struct run *r, double seconds, double per_s)
     printf("seconds=%.3f\nper_s=%.1f\n", seconds, per_s);
     for (int i = 0; i < COLUMNS; i++)
         printf("%s=%.1f\n", columns[i].name, percentile(r, columns[i].fraction));
-    printf("stall_us=%.1f\n", (double)r->stall_ns / 1000);
+    printf("stall_us=%.1f\nasleep_us=%.1f\n", (double)r->stall_ns / 1000,
+           (double)r->asleep_ns / 1000);
 }
 
 /* These numbers are far below 2^53: plain JSON numbers. */
@@ -434,6 +447,7 @@ static int report_json(const struct run *r, double seconds, double per_s)
         rc |= json_object_set_new(o, columns[i].name,
                                   json_real(percentile(r, columns[i].fraction)));
     rc |= json_object_set_new(o, "stall_us", json_real((double)r->stall_ns / 1000));
+    rc |= json_object_set_new(o, "asleep_us", json_real((double)r->asleep_ns / 1000));
     if (rc == 0)
         rc = json_dumpf(o, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(12));
     putchar('\n');
