@@ -52,8 +52,9 @@
  * hole before each; the sender may send up to contig + rwnd; spurious counts pieces marked `again`
  * (sent once more because they seemed lost) that were here already, mod 65536.
  *
- * LINKS: row by row what nodes hear: for each voter in ascending order of ids 255 = not heard, else
- * the loss in percent. A node tells its own row; a leader adds those that it was told.
+ * LINKS: row by row what nodes hear: for each voter in ascending order of ids 255 = not heard, 254 =
+ * not yet, by a node that has just started, else the loss in percent. A node tells its own row; a
+ * leader adds those that it was told.
  *
  * MTU_PROBE: a datagram padded to `size` bytes; the answer is small and names the size.
  */
@@ -76,6 +77,7 @@ enum {
     WIRE_HOLD_UNIT_US = 64,
     WIRE_HOLD_OLD = 0xFFFF, /* `hold`: over 4.19 s ago */
     WIRE_NOT_HEARD = 255,   /* in LINKS */
+    WIRE_NOT_KNOWN = 254,   /* in LINKS */
     WIRE_PREAMBLE_BYTES = 24,
     WIRE_FRAME_BYTES = 4, /* head of a frame */
 };
@@ -176,7 +178,7 @@ struct wire_links {
     unsigned rows; /* 0..RAFT_VOTERS_MAX */
     unsigned cols; /* 0..RAFT_VOTERS_MAX */
     uint16_t id[RAFT_VOTERS_MAX];
-    uint8_t heard[RAFT_VOTERS_MAX][RAFT_VOTERS_MAX]; /* WIRE_NOT_HEARD or percent lost */
+    uint8_t heard[RAFT_VOTERS_MAX][RAFT_VOTERS_MAX]; /* WIRE_NOT_* or percent lost */
 };
 
 struct wire_mtu {

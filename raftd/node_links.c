@@ -13,6 +13,10 @@ enum {
                1000, /* a peer silent for longer (three rows lost) is not heard */
 };
 
+_Static_assert((int)STATUS_LINK_SILENT == (int)WIRE_NOT_HEARD &&
+                   (int)STATUS_LINK_UNKNOWN == (int)WIRE_NOT_KNOWN,
+               "rows are copied");
+
 /* Voters in ascending order of their ids: the columns of all rows. */
 static unsigned column(const struct node *n, uint16_t id)
 {
@@ -27,15 +31,17 @@ static bool voter(const struct node *n, uint16_t id)
     return id == n->cfg.id || raft_peer_slot(&n->raft, id) >= 0;
 }
 
+/* Silence shows that a peer is not heard only once it lasts longer than peers keep silent. */
 void links_own_row(const struct node *n, uint64_t now, uint8_t *heard)
 {
+    uint8_t silent = now < n->start_us + HEARD_US ? WIRE_NOT_KNOWN : WIRE_NOT_HEARD;
     heard[column(n, n->cfg.id)] = 0;
     for (unsigned i = 0; i < n->raft.n_peers; i++) {
         const struct link *l = &n->peers[i].link;
         bool lately = l->has_peer && now < l->peer_ts_at + HEARD_US;
         heard[column(n, n->raft.peers[i].id)] = lately ? (uint8_t)((uint64_t)l->loss_in * 100 /
                                                                    LINK_LOSS_FULL)
-                                                       : WIRE_NOT_HEARD;
+                                                       : silent;
     }
 }
 
@@ -77,8 +83,8 @@ void links_take(struct node *n, uint64_t now, unsigned slot, const struct wire_l
             continue;
         struct peer *p = &n->peers[raft_peer_slot(&n->raft, l->id[i])];
         for (unsigned c = 0; c < l->cols; c++) /* percent, whatever the peer says */
-            p->row[c] = l->heard[i][c] > 100 && l->heard[i][c] != WIRE_NOT_HEARD ? 100
-                                                                                 : l->heard[i][c];
+            p->row[c] = l->heard[i][c] > 100 && l->heard[i][c] < WIRE_NOT_KNOWN ? 100
+                                                                                : l->heard[i][c];
         p->row_at = now;
     }
 }

@@ -117,7 +117,7 @@ static void tell_node(const struct links *l, unsigned i, FILE *out)
         fprintf(out, "nobody hears node %u%s\n", l->id[i],
                 row_unknown(l, i) ? ": is it down, or cut off?" : "");
     else if (row_unknown(l, i))
-        fprintf(out, "node %u has not told lately whom it hears\n", l->id[i]);
+        fprintf(out, "it is not known whom node %u hears\n", l->id[i]);
 }
 
 static void tell_pair(const struct links *l, unsigned i, unsigned k, FILE *out)

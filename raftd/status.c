@@ -121,7 +121,7 @@ static void print_links(struct text *t, const struct status *s, uint64_t now_us)
             unsigned id = s->links[k].id;
             if (k == i)
                 continue;
-            if (!known)
+            if (!known || from->heard[k] == STATUS_LINK_UNKNOWN)
                 line(t, "link.%u.%u=unknown\n", from->id, id);
             else if (from->heard[k] == STATUS_LINK_SILENT)
                 line(t, "link.%u.%u=silent\n", from->id, id);

@@ -63,6 +63,7 @@ struct status_peer {
 
 enum {
     STATUS_LINK_SILENT = 255,     /* in `heard`: nothing was heard lately */
+    STATUS_LINK_UNKNOWN = 254,    /* in `heard`: nothing yet, by a node that has just started */
     STATUS_LINK_LASTS_MS = 10000, /* an older row tells nothing about now: it counts as unknown */
 };
 
@@ -71,7 +72,7 @@ struct status_link {
     uint16_t id;    /* of that voter */
     uint64_t at_us; /* when it told so, 0 = never; our own row: now */
     /* By the voters' places in ascending order of their ids, that is, in `links`: loss in percent
-     * of what comes from it, or STATUS_LINK_SILENT. Its own place means nothing. */
+     * of what comes from it, or STATUS_LINK_*. Its own place means nothing. */
     uint8_t heard[RAFT_VOTERS_MAX];
 };
 

@@ -218,6 +218,43 @@ static void test_rows_of_others(void **state)
     sim_free(s);
 }
 
+/* What `node` shows of whom `who` hears. */
+static uint8_t shown(struct sim *s, unsigned node, unsigned who, unsigned whom)
+{
+    struct status st = {.now_us = 0};
+    node_status(s->m[node].node, sim_local(&s->m[node], sim_now(s)), &st);
+    return st.links[who].heard[whom];
+}
+
+/* Two followers talk every 3 s: a node that has just started can't tell silence from that. */
+static void test_rows_after_a_start(void **state)
+{
+    (void)state;
+    struct sim_options o = calm(3, 11);
+    struct sim *s = sim_new(&o);
+    run_until_leader(s);
+    unsigned leader = (unsigned)sim_leader(s), a = (leader + 1) % 3, b = (leader + 2) % 3;
+    for (int i = 0; i < 60; i++) {
+        sim_run(s, SECOND / 10);
+        assert_int_not_equal(shown(s, a, a, b), STATUS_LINK_SILENT);
+        assert_int_not_equal(shown(s, leader, a, b), STATUS_LINK_SILENT);
+    }
+    assert_int_equal(shown(s, a, a, b), 0);
+    assert_int_equal(shown(s, leader, a, b), 0);
+    sim_crash(s, b);
+    sim_crash(s, a);
+    sim_restart(s, a);
+    sim_run(s, 6 * SECOND);
+    assert_int_equal(shown(s, a, a, leader), 0);
+    assert_int_equal(shown(s, a, a, b), STATUS_LINK_UNKNOWN);
+    assert_int_equal(shown(s, leader, a, b), STATUS_LINK_UNKNOWN);
+    sim_run(s, 8 * SECOND);
+    assert_int_equal(shown(s, a, a, b), STATUS_LINK_SILENT);
+    assert_int_equal(shown(s, leader, leader, b), STATUS_LINK_SILENT);
+    assert_int_equal(shown(s, leader, a, b), STATUS_LINK_SILENT);
+    sim_free(s);
+}
+
 static void hear_sack(struct sim *s, unsigned from, unsigned to, const struct wire_sack *k,
                       uint64_t echo)
 {
@@ -315,6 +352,7 @@ int main(void)
         cmocka_unit_test(test_no_majority),
         cmocka_unit_test(test_idle),
         cmocka_unit_test(test_rows_of_others),
+        cmocka_unit_test(test_rows_after_a_start),
         cmocka_unit_test(test_late_sack),
         cmocka_unit_test(test_core_knows_the_link),
         cmocka_unit_test(test_clock_of_a_rebooted_peer),

@@ -106,7 +106,7 @@ static void test_little_known(void **state)
           "node   2    ?    .    ?\n"
           "node   3    ?    ?    .\n"
           "\n"
-          "node 2 has not told lately whom it hears\n"
+          "it is not known whom node 2 hears\n"
           "nobody hears node 3: is it down, or cut off?\n");
     /* Asked at a node that is cut off. */
     table("link.1.2=unknown\nlink.1.3=unknown\nlink.2.1=silent\nlink.2.3=silent\n"
@@ -116,9 +116,9 @@ static void test_little_known(void **state)
           "node   2   --    .   --\n"
           "node   3    ?    ?    .\n"
           "\n"
-          "node 1 has not told lately whom it hears\n"
+          "it is not known whom node 1 hears\n"
           "node 2 hears nobody\n"
-          "node 3 has not told lately whom it hears\n");
+          "it is not known whom node 3 hears\n");
 }
 
 /* It hears, or is heard, but not both. */
@@ -159,7 +159,7 @@ static void test_nonsense(void **state)
           "node   1    .   ok\n"
           "node   2    ?    .\n"
           "\n"
-          "node 2 has not told lately whom it hears\n");
+          "it is not known whom node 2 hears\n");
     char lines[4096] = "";
     for (unsigned id = 2; id < 99; id++)
         snprintf(lines + strlen(lines), sizeof lines - strlen(lines), "link.1.%u=0\n", id);

@@ -51,10 +51,11 @@ static void fill(struct status *s)
     s->peers[1] = (struct status_peer){.id = 3, .addr = "[2001:db8::3]:7100"};
     s->rxq_drops = 17;
     s->send_too_big = 1;
-    s->n_links = 3;
+    s->n_links = 4;
     s->links[0] = (struct status_link){.id = 1, .at_us = 91 * 1000000, .heard = {0, 0, 30}};
     s->links[1] = (struct status_link){.id = 2, .at_us = 99 * 1000000, .heard = {100, 9, 255}};
     s->links[2] = (struct status_link){.id = 3, .at_us = 90 * 1000000};
+    s->links[3] = (struct status_link){.id = 4, .at_us = 99 * 1000000, .heard = {254, 255, 0}};
     s->drops[DROP_CHECKSUM] = 5;
     s->disk_full = 1;
     s->disk_pending_us = 12345;
@@ -115,6 +116,8 @@ static void test_lines(void **state)
         "link.2.3=silent\n",
         "link.3.1=unknown\n", /* told too long ago */
         "link.3.2=unknown\n",
+        "link.4.1=unknown\n", /* has just started */
+        "link.4.2=silent\n",
         "peer.3.addr=[2001:db8::3]:7100\n",
     };
     for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
