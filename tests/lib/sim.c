@@ -269,6 +269,7 @@ static void configure(struct sim *s, const struct member *m, struct node_config 
         .cache_bytes = s->o.cache_bytes,
         .datagram_bytes = s->o.datagram_bytes,
         .datagram_max = s->o.datagram_max,
+        .rx_bytes = s->o.rx_bytes,
         .rekey_us = s->o.rekey_us,
         .seed = sim_roll(s, RNG_NODE, UINT64_MAX),
         /* different in every life of every node, as 32 random bits nearly are */

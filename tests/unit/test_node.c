@@ -255,6 +255,35 @@ static void test_rows_after_a_start(void **state)
     sim_free(s);
 }
 
+/* What all peers together may send before we answer fits into the socket's buffer. */
+static void test_windows_fit_the_socket(void **state)
+{
+    (void)state;
+    enum { SIZE = 5, PUTS = 20, VALUE = 30000, ROOM = 16000 };
+    struct sim_options o = calm(SIZE, 12);
+    o.rx_bytes = ROOM;
+    struct sim *s = sim_new(&o);
+    run_until_leader(s);
+    for (unsigned i = 0; i < PUTS; i++) {
+        sim_put(s, i % SIZE, VALUE, 10 * SECOND);
+        sim_run(s, 10 * MS);
+    }
+    unsigned leader = (unsigned)sim_leader(s);
+    uint64_t relayed = 0;
+    for (unsigned i = 0; i < SIZE; i++) {
+        if (i == leader)
+            continue;
+        assert_int_equal(s->m[i].node->log_rx.window, ROOM);
+        relayed += peer_of(s, leader, i)->relay_rx.window;
+        assert_in_range(peer_of(s, leader, i)->log.tx.edge - peer_of(s, leader, i)->log.tx.una, 0,
+                        ROOM);
+    }
+    assert_in_range(relayed, ROOM / 2, ROOM);
+    converge(s);
+    assert_int_equal(sim_acked(s), PUTS);
+    sim_free(s);
+}
+
 static void hear_sack(struct sim *s, unsigned from, unsigned to, const struct wire_sack *k,
                       uint64_t echo)
 {
@@ -353,6 +382,7 @@ int main(void)
         cmocka_unit_test(test_idle),
         cmocka_unit_test(test_rows_of_others),
         cmocka_unit_test(test_rows_after_a_start),
+        cmocka_unit_test(test_windows_fit_the_socket),
         cmocka_unit_test(test_late_sack),
         cmocka_unit_test(test_core_knows_the_link),
         cmocka_unit_test(test_clock_of_a_rebooted_peer),
