@@ -47,7 +47,7 @@ for round in 1 2; do # twice: the second time the files are there already
         reload "$i"
     done
     for i in 3 1 2; do
-        mv "$WORK/key.$i" "$WORK/swap"
+        cp -p "$WORK/key.$i" "$WORK/swap"
         mv "$WORK/next.$i" "$WORK/key.$i"
         mv "$WORK/swap" "$WORK/next.$i"
         reload "$i"
