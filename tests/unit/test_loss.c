@@ -124,6 +124,36 @@ static void test_follower(void **state)
     all_patterns(false);
 }
 
+/* A linearizable read, too, costs a PTO for each datagram that is lost: of the round that confirms the
+ * leader, and of the question and answer where it goes through a follower. */
+static void test_reads(void **state)
+{
+    (void)state;
+    for (unsigned hops = 1; hops <= 2; hops++) {
+        uint64_t worst[PATTERN_BITS + 1] = {0};
+        for (unsigned p = 0; p < 1u << PATTERN_BITS; p++) {
+            struct sim_options o = options(p + 1);
+            struct sim *s = start(&o);
+            unsigned leader = (unsigned)sim_leader(s), n = ones(p);
+            (void)put(s, leader, 0);
+            uint64_t began = sim_now(s), reads = sim_totals(s)->reads;
+            sim_lose(s, p);
+            assert_true(sim_read(s, hops == 1 ? leader : (leader + 1) % 3));
+            while (sim_totals(s)->reads == reads && sim_now(s) - began < SECOND)
+                sim_run(s, 50);
+            uint64_t us = sim_now(s) - began;
+            worst[n] = us > worst[n] ? us : worst[n];
+            sim_check_final(s);
+            sim_free(s);
+        }
+        print_message("reads, %u round trips:\n", hops);
+        for (unsigned n = 0; n <= PATTERN_BITS; n++) {
+            print_message("  %u lost: within %.1f ms\n", n, (double)worst[n] / 1000);
+            assert_true(worst[n] <= hops * RTT_US + (uint64_t)ptos[n] * PTO_US);
+        }
+    }
+}
+
 /* Answers that come as fast as they can are not asked for: neither when a follower's clients keep
  * many writes on their way, nor is the clock of asking slowed down by them. A slow disk is asked less
  * and less often. */
@@ -264,13 +294,10 @@ int main(void)
 {
     rcu_thread_begin();
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_leader),
-        cmocka_unit_test(test_follower),
-        cmocka_unit_test(test_asking),
-        cmocka_unit_test(test_slow_disks),
-        cmocka_unit_test(test_pause),
-        cmocka_unit_test(test_path_mtu),
-        cmocka_unit_test(test_small_losses_keep_size),
+        cmocka_unit_test(test_leader),     cmocka_unit_test(test_follower),
+        cmocka_unit_test(test_reads),      cmocka_unit_test(test_asking),
+        cmocka_unit_test(test_slow_disks), cmocka_unit_test(test_pause),
+        cmocka_unit_test(test_path_mtu),   cmocka_unit_test(test_small_losses_keep_size),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     rcu_thread_end();
