@@ -308,8 +308,8 @@ static void peer_status(const struct node *n, uint64_t now, unsigned slot, struc
     s->in_flight_bytes = tx != NULL ? stream_tx_in_flight(tx) : 0;
     s->sent = p->link.sent;
     s->received = p->link.accepted;
-    s->resent_bytes = p->log.resent_bytes + p->log.tx.stats.resent_bytes;
-    s->resent_datagrams = p->log.resent_datagrams + p->log.tx.stats.resent_datagrams;
+    s->resent_bytes = p->resent_bytes;
+    s->resent_datagrams = p->resent_datagrams;
     s->datagram_bytes = mtu_size(&p->mtu);
     memcpy(s->drops, p->drops, sizeof s->drops);
     envelope_status(n, slot, s);

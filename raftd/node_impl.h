@@ -57,7 +57,6 @@ struct log_tx {
     uint64_t next_off;   /* stream offset of chunk.next */
     uint64_t fetch_term; /* the stream that the outstanding fetch is for */
     uint32_t fetch_epoch;
-    uint64_t resent_bytes, resent_datagrams; /* of streams before this one */
 };
 
 struct peer {
@@ -86,6 +85,8 @@ struct peer {
     uint64_t relay_ack_by; /* RAFT_NEVER = nothing to acknowledge */
     char addr[64];
     uint64_t drops[DROP_COUNT]; /* datagrams from its address */
+    uint64_t resent_bytes;      /* of all streams to it */
+    uint64_t resent_datagrams;
 };
 
 struct confirmed_read {

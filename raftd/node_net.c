@@ -243,7 +243,7 @@ static void out_stream(struct out *o, struct stream_tx *tx, struct wire_data *d)
     struct node *n = o->n;
     enum wire_stream stream = (enum wire_stream)d->stream;
     struct stream_piece piece;
-    uint64_t timeouts = tx->stats.timeouts;
+    struct stream_tx_stats before = tx->stats;
     follow_mtu(o, tx, stream);
     while (stream_tx_next(tx, o->now, piece_room(o, stream), &piece)) {
         size_t have = piece.len;
@@ -263,7 +263,9 @@ static void out_stream(struct out *o, struct stream_tx *tx, struct wire_data *d)
         assert(put > 0);
         stream_tx_sent(tx, o->now, o->stamp, piece.off, put);
     }
-    if (tx->stats.timeouts != timeouts)
+    n->peers[o->slot].resent_bytes += tx->stats.resent_bytes - before.resent_bytes;
+    n->peers[o->slot].resent_datagrams += tx->stats.resent_datagrams - before.resent_datagrams;
+    if (tx->stats.timeouts != before.timeouts)
         timed_out(o, tx, stream);
 }
 

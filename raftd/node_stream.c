@@ -43,8 +43,6 @@ void log_tx_sync(struct node *n, unsigned slot)
     if (l->epoch != rp->epoch || l->term != n->raft.term) { /* a new stream */
         l->epoch = rp->epoch;
         l->term = n->raft.term;
-        l->resent_bytes += l->tx.stats.resent_bytes;
-        l->resent_datagrams += l->tx.stats.resent_datagrams;
         net_start_stream(n, slot, &l->tx, WIRE_STREAM_LOG);
         n->peers[slot].lead_round = 0;
         l->joined = false;

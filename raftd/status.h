@@ -56,7 +56,7 @@ struct status_peer {
     uint64_t window_bytes;                        /* congestion window of the log stream to it */
     uint64_t in_flight_bytes;                     /* of that stream: sent, neither acked nor lost */
     uint64_t sent, received;                      /* datagrams */
-    uint64_t resent_bytes, resent_datagrams;      /* of the log stream to it */
+    uint64_t resent_bytes, resent_datagrams;      /* of the log, or of writes, to it */
     uint32_t datagram_bytes;                      /* largest that its path is known to pass */
     uint64_t drops[DROP_COUNT];                   /* of datagrams from its address */
 };

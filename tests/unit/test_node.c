@@ -255,6 +255,38 @@ static void test_rows_after_a_start(void **state)
     sim_free(s);
 }
 
+/* Status counts what is sent again: of the log by the leader, of relayed writes by a follower. */
+static void test_resends_are_shown(void **state)
+{
+    (void)state;
+    enum { PUTS = 50 };
+    struct sim_options o = calm(3, 13);
+    struct sim *s = sim_new(&o);
+    run_until_leader(s);
+    sim_run(s, SECOND);
+    unsigned leader = (unsigned)sim_leader(s), a = (leader + 1) % 3;
+    s->o.rate[SIM_LOSS] = 300000;
+    for (int i = 0; i < PUTS; i++) {
+        sim_put(s, a, 1000, 10 * SECOND);
+        sim_run(s, 100 * MS);
+    }
+    s->o.rate[SIM_LOSS] = 0;
+    converge(s);
+    assert_int_equal(sim_leader(s), leader);
+    const unsigned ways[][2] = {{a, leader}, {leader, a}};
+    for (size_t i = 0; i < 2; i++) {
+        struct status st = {.now_us = 0};
+        const struct node *n = s->m[ways[i][0]].node;
+        node_status(n, sim_local(&s->m[ways[i][0]], sim_now(s)), &st);
+        const struct status_peer *p =
+            &st.peers[raft_peer_slot(&n->raft, (uint16_t)(ways[i][1] + 1))];
+        assert_in_range(p->resent_datagrams, PUTS / 10, 4 * PUTS);
+        assert_in_range(p->resent_bytes, 1000, 4 * PUTS * 1200);
+        assert_true(p->window_bytes > 0);
+    }
+    sim_free(s);
+}
+
 /* What all peers together may send before we answer fits into the socket's buffer. */
 static void test_windows_fit_the_socket(void **state)
 {
@@ -383,6 +415,7 @@ int main(void)
         cmocka_unit_test(test_rows_of_others),
         cmocka_unit_test(test_rows_after_a_start),
         cmocka_unit_test(test_windows_fit_the_socket),
+        cmocka_unit_test(test_resends_are_shown),
         cmocka_unit_test(test_late_sack),
         cmocka_unit_test(test_core_knows_the_link),
         cmocka_unit_test(test_clock_of_a_rebooted_peer),
