@@ -186,6 +186,7 @@ void write_applied(struct node *n, uint64_t request, uint64_t index, bool existe
 void write_term_applied(struct node *n, uint64_t term);
 void write_expire(struct node *n, uint64_t now);
 void write_stop(struct node *n);
+void relay_rx_drop(struct peer *p);
 void relay_rx_put(struct node *n, uint64_t now, unsigned slot, const struct wire_data *d);
 void relay_rx_drain(struct node *n, uint64_t now, unsigned slot);
 void relay_tx_sync(struct node *n);

@@ -432,10 +432,12 @@ static void send_to(struct node *n, uint64_t now, unsigned slot, const struct ra
             out_msg(&o, &msgs[i]);
     }
     if (node_term_durable(n)) {
-        if (n->raft.role == RAFT_LEADER)
+        if (n->raft.role == RAFT_LEADER) {
             out_leader(&o);
-        else
+        } else {
+            relay_rx_drop(&n->peers[slot]);
             out_relay(&o);
+        }
         out_extras(&o);
     }
     out_finish(&o);

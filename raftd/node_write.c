@@ -260,6 +260,14 @@ static void relay_rx_adopt(struct node *n, unsigned slot)
     p->relay_ack_by = RAFT_NEVER;
 }
 
+/* Not leader (any more): nobody relays to us. */
+void relay_rx_drop(struct peer *p)
+{
+    free(p->relay_buf);
+    p->relay_buf = NULL;
+    p->relay_ack_by = RAFT_NEVER;
+}
+
 void relay_rx_put(struct node *n, uint64_t now, unsigned slot, const struct wire_data *d)
 {
     struct peer *p = &n->peers[slot];
