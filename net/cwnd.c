@@ -1,14 +1,6 @@
 #include "net/cwnd.h"
 
-static uint64_t max_u64(uint64_t a, uint64_t b)
-{
-    return a > b ? a : b;
-}
-
-static uint64_t min_u64(uint64_t a, uint64_t b)
-{
-    return a < b ? a : b;
-}
+#include "net/u64.h"
 
 static void grow(struct cwnd *c, uint64_t by)
 {

@@ -3,15 +3,7 @@
 #include <assert.h>
 #include <string.h>
 
-static uint64_t max_u64(uint64_t a, uint64_t b)
-{
-    return a > b ? a : b;
-}
-
-static uint64_t min_u64(uint64_t a, uint64_t b)
-{
-    return a < b ? a : b;
-}
+#include "net/u64.h"
 
 /* Makes room for one range at `at`, which is not filled yet. */
 static bool open_at(struct ranges *s, unsigned at)

@@ -1,16 +1,8 @@
 #include "net/rtt.h"
 
+#include "net/u64.h"
+
 enum { LOW_US = 1000 }; /* above the minimum: noise of small boxes, not a queue */
-
-static uint64_t max_u64(uint64_t a, uint64_t b)
-{
-    return a > b ? a : b;
-}
-
-static uint64_t min_u64(uint64_t a, uint64_t b)
-{
-    return a < b ? a : b;
-}
 
 static void minimum(struct rtt *r, uint64_t now_us, uint64_t sample_us)
 {

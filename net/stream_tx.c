@@ -3,21 +3,12 @@
 #include <string.h>
 
 #include "net/stream.h"
+#include "net/u64.h"
 
 enum {
     TIMEOUTS_COUNTED = 1000,    /* backoff has long reached its cap */
     SPURIOUS_FORWARD = 1 << 15, /* a count that is further ahead is an old one */
 };
-
-static uint64_t max_u64(uint64_t a, uint64_t b)
-{
-    return a > b ? a : b;
-}
-
-static uint64_t min_u64(uint64_t a, uint64_t b)
-{
-    return a < b ? a : b;
-}
 
 static uint64_t add_capped(uint64_t a, uint64_t b)
 {
