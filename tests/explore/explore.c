@@ -89,11 +89,17 @@ static const struct setting settings[] = {
      {{3, 0, "12"}, {3, 2, "13"}, {3, 2, "1"}},
      "13"},
     {"reads",
-     "a deposed leader and its successor are asked for reads",
+     "a deposed leader is asked for a read",
      true,
-     "terms=2 entries=2 timeouts=1 proposals=0 reads=1 standing=4 reading=5",
+     "terms=2 entries=2 timeouts=1 proposals=0 reads=1 standing=4 reading=1",
      {{0, 0, ""}},
      "12"},
+    {"relayed",
+     "two nodes, either is asked for reads, one crash",
+     true,
+     "nodes=2 terms=2 entries=2 timeouts=2 proposals=0 reads=1 crashes=1",
+     {{0, 0, ""}},
+     ""},
 };
 
 static const char defaults[] =

@@ -24,11 +24,13 @@ static bool vote_fixed(const struct w_node *n, unsigned term, bool may_crash)
            (may_crash ? n->disk_vote != 0 : n->term == term && n->vote != 0);
 }
 
-/* The lowest round that confirms some read; rounds below matter to nobody, since reads to come need
- * rounds that are not made yet. */
-static unsigned round_needed(const struct w_node *n, unsigned term)
+/* The lowest round that confirms some read; rounds below matter to nobody. */
+static unsigned round_needed(const struct bounds *b, const struct world *w, const struct w_node *n,
+                             unsigned term)
 {
     unsigned low = UINT_MAX;
+    if (w->reads < b->reads && leads(n, term)) /* that it needs a round to come must show itself */
+        return 0;
     for (unsigned k = 0; leads(n, term) && k < n->n_reads; k++)
         low = n->reads[k].need < low ? n->reads[k].need : low;
     return low;
@@ -41,7 +43,7 @@ static void blunt_acks(const struct bounds *b, struct world *w)
     for (unsigned i = 0; i < b->nodes; i++) {
         struct w_node *n = &w->nodes[i];
         for (unsigned k = 0; k < b->nodes; k++) {
-            if (n->peers[k].round < round_needed(n, n->term))
+            if (n->peers[k].round < round_needed(b, w, n, n->term))
                 n->peers[k].round = 0;
         }
     }
@@ -51,7 +53,7 @@ static void blunt_acks(const struct bounds *b, struct world *w)
         const struct w_peer *p = &leader->peers[w_from(m)];
         if (w_type(m) != RAFT_MSG_ACK)
             continue;
-        if (m->f[1] < round_needed(leader, m->term))
+        if (m->f[1] < round_needed(b, w, leader, m->term))
             m->f[1] = 0;
         bool lost = (m->f[3] & 1) || m->f[3] >> 1 != p->boot;
         if (!leads(leader, m->term) || w_place(m) != W_NET || m->f[0] > p->probe ||
