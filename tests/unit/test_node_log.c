@@ -134,7 +134,10 @@ static void io_spy(void *ctx, unsigned slot, const uint8_t *buf, size_t len)
     assert_int_equal(wire_check(buf, len, &h), WIRE_OK);
     p->datagrams++;
     wire_read(&r, buf, len, SELF, (uint16_t)(slot + 2));
+    bool data = false;
     while (wire_next(&r, &f)) {
+        assert_false(data && (f.kind == WIRE_FRAME_MSG || f.kind == WIRE_FRAME_SACK));
+        data = data || f.kind == WIRE_FRAME_DATA; /* control goes before the log */
         if (f.kind == WIRE_FRAME_MSG) {
             assert_true((int)f.msg.type < TYPES);
             p->has[f.msg.type] = true;
