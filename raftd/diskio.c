@@ -18,7 +18,8 @@ struct job {
     uint64_t seq;
     struct wal_batch batch; /* its bytes lie in diskio.bytes */
     unsigned what;
-    uint64_t first;
+    struct wal_pos pos;
+    uint64_t last;
     uint8_t *buf;
     size_t cap;
 };
@@ -115,10 +116,9 @@ static bool append(struct diskio *d, const struct wal_batch *b)
     }
 }
 
-static size_t fetch(struct diskio *d, const struct job *j)
+static size_t fetch(struct diskio *d, struct job *j)
 {
-    uint64_t last;
-    ssize_t len = wal_read(d->wal, j->first, j->buf, j->cap, &last);
+    ssize_t len = wal_read(d->wal, &j->pos, j->last, j->buf, j->cap);
     if (len < 0)
         say_fatal(len == -EBADMSG ? RAFTD_EXIT_CORRUPT : RAFTD_EXIT_DISK,
                   "reading the log failed: %s", wal_error(d->wal));
@@ -158,10 +158,12 @@ static void *log_thread(void *arg)
 
         struct diskio_done done = {.fetch = j->fetch, .seq = j->seq, .what = j->what};
         bool ok = true;
-        if (j->fetch)
+        if (j->fetch) {
             done.len = fetch(d, j);
-        else
+            done.next = j->pos;
+        } else {
             ok = append(d, &j->batch);
+        }
         if (!ok)
             return NULL;
         pthread_mutex_lock(&d->lock);
@@ -297,14 +299,16 @@ void diskio_persist(struct diskio *d, uint64_t seq, const struct wal_batch *b)
     pthread_cond_signal(&d->work); /* not sooner: it would wake up only to wait for the lock */
 }
 
-void diskio_fetch(struct diskio *d, unsigned what, uint64_t first, uint8_t *buf, size_t cap)
+void diskio_fetch(struct diskio *d, unsigned what, const struct wal_pos *from, uint64_t last,
+                  uint8_t *buf, size_t cap)
 {
     assert(what < DISKIO_FETCHES);
     pthread_mutex_lock(&d->lock);
     struct job *j = new_job(d);
     j->fetch = true;
     j->what = what;
-    j->first = first;
+    j->pos = *from;
+    j->last = last;
     j->buf = buf;
     j->cap = cap;
     pthread_mutex_unlock(&d->lock);

@@ -28,7 +28,8 @@ struct diskio_done {
     bool fetch;
     uint64_t seq;  /* of a batch that is durable */
     unsigned what; /* of a fetch */
-    size_t len;    /* bytes of whole records fetched */
+    size_t len;    /* bytes fetched ... */
+    struct wal_pos next; /* ... and the place behind them */
 };
 
 struct diskio_stats {
@@ -54,8 +55,9 @@ bool diskio_stop(struct diskio *d);
 /* Queues a batch; its bytes are copied. */
 void diskio_persist(struct diskio *d, uint64_t seq, const struct wal_batch *b);
 
-/* Queues a read of whole records from `first` on into buf, which stays valid until it is done. */
-void diskio_fetch(struct diskio *d, unsigned what, uint64_t first, uint8_t *buf, size_t cap);
+/* Queues a wal_read() into buf, which stays valid until it is done. */
+void diskio_fetch(struct diskio *d, unsigned what, const struct wal_pos *from, uint64_t last,
+                  uint8_t *buf, size_t cap);
 
 /* Takes the next finished job; false when there is none. */
 bool diskio_done(struct diskio *d, struct diskio_done *done);

@@ -117,10 +117,11 @@ static void io_persist(void *ctx, uint64_t seq, const struct wal_batch *b)
     diskio_persist(l->disk, seq, b);
 }
 
-static void io_fetch(void *ctx, unsigned what, uint64_t first, uint8_t *buf, size_t cap)
+static void io_fetch(void *ctx, unsigned what, const struct wal_pos *from, uint64_t last,
+                     uint8_t *buf, size_t cap)
 {
     struct loop *l = ctx;
-    diskio_fetch(l->disk, what, first, buf, cap);
+    diskio_fetch(l->disk, what, from, last, buf, cap);
 }
 
 static void io_answer(void *ctx, struct request *req)
@@ -215,7 +216,7 @@ static void on_disk(struct ev_loop *ev, ev_async *w, int revents)
     struct diskio_done done;
     while (diskio_done(l->disk, &done)) {
         if (done.fetch)
-            node_fetched(l->node, loop_now(l), done.what, done.len);
+            node_fetched(l->node, loop_now(l), done.what, done.len, &done.next);
         else
             node_persisted(l->node, loop_now(l), done.seq);
     }

@@ -101,11 +101,11 @@ void node_free(struct node *n)
 {
     write_stop(n);
     for (unsigned i = 0; i < RAFT_VOTERS_MAX - 1; i++) {
-        free(n->peers[i].log.chunk.buf);
+        free(n->peers[i].log.old.buf);
         free(n->peers[i].relay_buf);
     }
     sessions_free(n->sessions);
-    free(n->apply_chunk.buf);
+    free(n->behind.buf);
     free(n->log_rx_buf);
     free(n->runs);
     ring_free(&n->relay);
@@ -160,16 +160,15 @@ void node_persisted(struct node *n, uint64_t now, uint64_t seq)
     log_rx_drain(n, now); /* the cache may have room again */
 }
 
-void node_fetched(struct node *n, uint64_t now, unsigned what, size_t len)
+void node_fetched(struct node *n, uint64_t now, unsigned what, size_t len,
+                  const struct wal_pos *next)
 {
     (void)now;
     assert(what < NODE_FETCHES);
     if (what == NODE_FETCH_APPLY) {
-        n->apply_chunk.fetching = false;
-        n->apply_chunk.len = len;
-        n->apply_off = 0;
+        log_apply_fetched(n, len);
     } else {
-        log_tx_fetched(n, what, len);
+        log_tx_fetched(n, what, len, next);
     }
 }
 

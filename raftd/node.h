@@ -56,9 +56,10 @@ struct node_io {
     /* Make the batch durable, in order, then node_persisted(seq). The bytes it points to are valid
      * only during the call. At most two are outstanding: a batch of the core behind a seal. */
     void (*persist)(void *ctx, uint64_t seq, const struct wal_batch *b);
-    /* Read whole records from index `first` on into buf, then node_fetched(). buf stays valid.
-     * At most one outstanding per `what`. */
-    void (*fetch)(void *ctx, unsigned what, uint64_t first, uint8_t *buf, size_t cap);
+    /* Read the log from disk as wal_read() does, then node_fetched(). buf stays valid. At most one
+     * outstanding per `what`. */
+    void (*fetch)(void *ctx, unsigned what, const struct wal_pos *from, uint64_t last, uint8_t *buf,
+                  size_t cap);
     /* The request is done; result and revision are filled; it is the callee's now. */
     void (*answer)(void *ctx, struct request *req);
     /* All linearizable reads up to this node_read() number may be served. */
@@ -115,8 +116,9 @@ uint64_t node_read(struct node *n, uint64_t now);
 /* Batch `seq` of persist is durable. */
 void node_persisted(struct node *n, uint64_t now, uint64_t seq);
 
-/* The fetch for `what` brought `len` bytes of whole records (0: the entries are gone meanwhile). */
-void node_fetched(struct node *n, uint64_t now, unsigned what, size_t len);
+/* The fetch for `what` brought `len` bytes, up to `next` (0: the entries are gone meanwhile). */
+void node_fetched(struct node *n, uint64_t now, unsigned what, size_t len,
+                  const struct wal_pos *next);
 
 void node_flush(struct node *n, uint64_t now);
 uint64_t node_deadline(const struct node *n, uint64_t now);

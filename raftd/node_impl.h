@@ -24,6 +24,8 @@ enum {
     NODE_WINDOW_BYTES = 1 << 18,   /* of a stream on its way: 20 Mbit/s at 100 ms */
     NODE_RING_MIN_BYTES = 1 << 21, /* of the cached log: holds the largest record, whatever
                                       max_value_bytes says now; thousands of small ones */
+    NODE_OLD_BYTES = NODE_WINDOW_BYTES, /* of old entries, per peer that catches up */
+    NODE_OLD_FETCH_BYTES = 1 << 15,     /* read on when so much has been acknowledged */
     NODE_RELAY_BYTES = 1 << 18,    /* relayed writes on their way to the leader */
     NODE_READS_MAX = 64,           /* confirmed reads that wait for their index to be applied */
     NODE_ACK_EVERY = 8,            /* log datagrams after which reception is acknowledged */
@@ -34,15 +36,23 @@ enum {
     NODE_RELAY_HEAD_BYTES = 4, /* length before each command in a relay stream */
 };
 
-/* Old entries from disk. */
-struct chunk {
-    uint8_t *buf; /* NULL until first needed */
+/* Old entries read from disk to be applied (after a restart). */
+struct behind {
+    uint8_t *buf; /* RECORD_MAX_BYTES: whole records; NULL until first needed */
     size_t len;
-    uint64_t first; /* index of the first entry in buf */
-    uint64_t next;  /* index after the last one: where the next fetch starts */
-    uint64_t limit; /* only entries below are sure to be those of our log: what follows them on disk
-                       may be the old version of entries that are still on their way there */
+    size_t off;    /* bytes applied */
+    uint64_t next; /* index of the record at off */
     bool fetching;
+};
+
+/* Old entries read from disk for a peer, as the bytes [start, end) of its stream: byte `off` lies at
+ * off % NODE_OLD_BYTES. Records larger than that pass through in parts. */
+struct old {
+    uint8_t *buf;        /* NODE_OLD_BYTES; NULL until first needed */
+    uint64_t start, end; /* Invariant: start <= end <= start + NODE_OLD_BYTES */
+    struct wal_pos next; /* place in the log of the byte at end */
+    bool fetching;       /* a fetch writes behind end ... */
+    bool stale;          /* ... but start, end and next are others by now: it brings nothing */
 };
 
 /* Leader's log stream to one peer. Offset 0 is the start of entry base_index + 1. */
@@ -52,11 +62,7 @@ struct log_tx {
     struct stream_tx tx;
     bool joined; /* offset + delta is a position in the cached log */
     uint64_t delta;
-    struct chunk chunk;
-    uint64_t chunk_off;  /* stream offset of chunk.first */
-    uint64_t next_off;   /* stream offset of chunk.next */
-    uint64_t fetch_term; /* the stream that the outstanding fetch is for */
-    uint32_t fetch_epoch;
+    struct old old;
 };
 
 struct peer {
@@ -109,11 +115,9 @@ struct node {
     struct entries log;
     uint8_t head[RECORD_HASH_BYTES]; /* hash of the last record */
     uint64_t applied, applied_term;
-    struct chunk apply_chunk;
-    bool disk_full;      /* new writes are refused */
-    unsigned turn;       /* whose writes are proposed first: peers by slot, then local ones */
-    uint64_t apply_next; /* index of the record at apply_off of apply_chunk */
-    size_t apply_off;    /* bytes of apply_chunk already applied */
+    struct behind behind;
+    bool disk_full; /* new writes are refused */
+    unsigned turn;  /* whose writes are proposed first: peers by slot, then local ones */
     struct raft_msg held[RAFT_MSGS_MAX]; /* messages that wait for batch held_seq */
     size_t n_held;
     uint64_t held_seq;
@@ -168,13 +172,13 @@ void log_append_command(struct node *n, uint64_t index, const uint8_t *cmd, size
 void log_persist(struct node *n, struct raft_persist *p);
 void log_seal(struct node *n);
 bool log_apply(struct node *n);
-void chunk_fetch(struct node *n, struct chunk *c, unsigned what, uint64_t first);
+void log_apply_fetched(struct node *n, size_t len);
 
 /* node_stream.c: log streams to peers, the leader's stream to us */
 void log_tx_sync(struct node *n, unsigned slot);
 bool log_tx_silent(const struct node *n, uint64_t now, unsigned slot);
-const uint8_t *log_tx_bytes(struct node *n, unsigned slot, uint64_t off, size_t *len);
-void log_tx_fetched(struct node *n, unsigned slot, size_t len);
+const uint8_t *log_tx_bytes(const struct node *n, unsigned slot, uint64_t off, size_t *len);
+void log_tx_fetched(struct node *n, unsigned slot, size_t len, const struct wal_pos *next);
 void log_tx_before_drop(struct node *n, uint64_t index);
 void log_rx_probe(struct node *n, const struct raft_msg *probe);
 bool log_rx_put(struct node *n, const struct wire_data *d);

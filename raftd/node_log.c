@@ -108,24 +108,6 @@ void log_seal(struct node *n)
     n->io.persist(n->io.ctx, 0, &b);
 }
 
-void chunk_fetch(struct node *n, struct chunk *c, unsigned what, uint64_t first)
-{
-    if (c->fetching)
-        return;
-    if (c->buf == NULL && (c->buf = malloc(RECORD_MAX_BYTES)) == NULL)
-        return; /* short of memory: asked again at the next flush */
-    /* A leader truncates nothing, a follower nothing that is committed: up to here the disk has the
-     * present entries, and keeps them whatever happens until the fetch is used. */
-    c->limit = n->raft.durable_index + 1;
-    if (what == NODE_FETCH_APPLY && n->raft.commit_index < n->raft.durable_index)
-        c->limit = n->raft.commit_index + 1;
-    c->first = first;
-    c->next = first;
-    c->len = 0;
-    c->fetching = true;
-    n->io.fetch(n->io.ctx, what, first, c->buf, RECORD_MAX_BYTES);
-}
-
 static void apply_one(struct node *n, const struct record *rec)
 {
     assert(rec->index == n->applied + 1 && rec->term == raft_term_at(&n->raft, rec->index));
@@ -150,11 +132,32 @@ static void apply_one(struct node *n, const struct record *rec)
     }
 }
 
-/* The record to apply next: from the cache, or from a chunk read from disk (after a restart). */
+/* Committed entries on our disk stay what they are, whatever happens until they are used. */
+static void fetch_behind(struct node *n, uint64_t from)
+{
+    struct behind *b = &n->behind;
+    if (b->buf == NULL && (b->buf = malloc(RECORD_MAX_BYTES)) == NULL)
+        return; /* short of memory: asked again at the next flush */
+    uint64_t last = n->raft.commit_index < n->raft.durable_index ? n->raft.commit_index
+                                                                 : n->raft.durable_index;
+    b->len = b->off = 0;
+    b->next = from;
+    b->fetching = true;
+    n->io.fetch(n->io.ctx, NODE_FETCH_APPLY, &(struct wal_pos){.index = from}, last, b->buf,
+                RECORD_MAX_BYTES);
+}
+
+void log_apply_fetched(struct node *n, size_t len)
+{
+    n->behind.fetching = false;
+    n->behind.len = len;
+}
+
+/* The record to apply next: from the cache, or from what was read from disk. */
 static bool next_to_apply(struct node *n, struct record *rec)
 {
     uint64_t i = n->applied + 1;
-    struct chunk *c = &n->apply_chunk;
+    struct behind *b = &n->behind;
     size_t size;
     enum record_status st;
     if (i >= n->log.first) {
@@ -163,18 +166,16 @@ static bool next_to_apply(struct node *n, struct record *rec)
         assert(st == RECORD_OK && rec->index == i);
         return true;
     }
-    if (c->fetching)
+    if (b->fetching)
         return false;
-    if (n->apply_off == c->len || n->apply_next != i || i >= c->limit) {
-        n->apply_off = 0;
-        n->apply_next = i;
-        chunk_fetch(n, c, NODE_FETCH_APPLY, i);
+    if (b->off == b->len || b->next != i) {
+        fetch_behind(n, i);
         return false;
     }
-    st = record_decode(c->buf + n->apply_off, c->len - n->apply_off, rec, &size);
+    st = record_decode(b->buf + b->off, b->len - b->off, rec, &size);
     assert(st == RECORD_OK && rec->index == i); /* storage checked every record it read */
-    n->apply_off += size;
-    n->apply_next = i + 1;
+    b->off += size;
+    b->next = i + 1;
     return true;
 }
 
@@ -185,10 +186,9 @@ bool log_apply(struct node *n)
     struct record rec;
     while (n->applied < n->raft.commit_index && next_to_apply(n, &rec))
         apply_one(n, &rec);
-    if (n->apply_chunk.buf != NULL && !n->apply_chunk.fetching && n->applied + 1 >= n->log.first) {
-        free(n->apply_chunk.buf); /* caught up: only needed after a restart */
-        memset(&n->apply_chunk, 0, sizeof n->apply_chunk);
-        n->apply_off = 0;
+    if (n->behind.buf != NULL && !n->behind.fetching && n->applied + 1 >= n->log.first) {
+        free(n->behind.buf); /* caught up: only needed after a restart */
+        n->behind = (struct behind){0};
     }
     return n->applied != before;
 }

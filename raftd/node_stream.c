@@ -2,32 +2,76 @@
  *
  * A peer's stream begins after the entry that its probe matched. Its bytes come from the cached
  * log when that reaches back far enough ("joined": stream offsets then differ from positions in
- * the cache by a constant, since a leader only ever appends), else from disk, a chunk at a time.
+ * the cache by a constant, since a leader only ever appends), else from disk: as many as may be on
+ * their way are kept in memory, read ahead of what the peer acknowledges (struct old).
  */
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "raftd/cmd.h"
+#include "net/u64.h"
 #include "raftd/node_impl.h"
 
-/* Gives the memory back, unless the disk is writing to it. */
-static void chunk_free(struct chunk *c)
+/* What was read from disk is of no use any more; the next byte read is the one at stream offset off,
+ * at `next` in the log. */
+static void old_restart(struct old *o, uint64_t off, struct wal_pos next)
 {
-    if (c->fetching)
+    o->start = o->end = off;
+    o->next = next;
+    o->stale = o->fetching;
+}
+
+/* Gives the memory back, unless the disk is writing to it. */
+static void old_free(struct old *o)
+{
+    if (o->fetching)
         return;
-    free(c->buf);
-    c->buf = NULL;
-    c->len = 0;
+    free(o->buf);
+    o->buf = NULL;
+    o->start = o->end;
 }
 
 /* Links stream offsets to the cache if entry `index`, which starts at offset `off`, is in it. */
-static void try_join(struct node *n, struct log_tx *l, uint64_t index, uint64_t off)
+static void try_join(const struct node *n, struct log_tx *l, uint64_t index, uint64_t off)
 {
     if (!l->joined && index >= n->log.first) {
         l->joined = true;
         l->delta = entries_pos(&n->log, index) - off;
     }
+}
+
+static bool in_cache(const struct node *n, const struct log_tx *l, uint64_t off)
+{
+    return l->joined && off + l->delta >= n->log.ring.start;
+}
+
+/* Reads on behind what was read for the peer, up to where the cache begins. A leader truncates
+ * nothing: up to durable_index the disk has the present entries; what follows there may be the old
+ * version of entries that are still on their way to it. */
+static void read_ahead(struct node *n, unsigned slot)
+{
+    struct log_tx *l = &n->peers[slot].log;
+    struct old *o = &l->old;
+    if (o->fetching)
+        return;
+    if (in_cache(n, l, l->tx.una)) {
+        old_free(o); /* caught up */
+        return;
+    }
+    /* It may be beyond `end`, when what was sent from the cache has left that since. */
+    o->start = min_u64(l->tx.una, o->end);
+    size_t room = (size_t)(o->start + NODE_OLD_BYTES - o->end);
+    size_t at = (size_t)(o->end % NODE_OLD_BYTES);
+    if (room < NODE_OLD_FETCH_BYTES || in_cache(n, l, o->end) ||
+        o->next.index > n->raft.durable_index)
+        return;
+    if (o->buf == NULL && (o->buf = malloc(NODE_OLD_BYTES)) == NULL)
+        return; /* short of memory: asked again at the next flush */
+    if (room > NODE_OLD_BYTES - at)
+        room = NODE_OLD_BYTES - at;
+    o->fetching = true;
+    n->io.fetch(n->io.ctx, slot, &o->next, n->raft.durable_index, o->buf + at, room);
 }
 
 /* Brings a peer's stream up to date with the core's view of the peer and with our log. */
@@ -37,7 +81,8 @@ void log_tx_sync(struct node *n, unsigned slot)
     struct log_tx *l = &n->peers[slot].log;
     if (n->raft.role != RAFT_LEADER || rp->state != RAFT_PEER_REPLICATE) {
         l->epoch = 0;
-        chunk_free(&l->chunk);
+        old_restart(&l->old, 0, (struct wal_pos){0});
+        old_free(&l->old);
         return;
     }
     if (l->epoch != rp->epoch || l->term != n->raft.term) { /* a new stream */
@@ -46,17 +91,12 @@ void log_tx_sync(struct node *n, unsigned slot)
         net_start_stream(n, slot, &l->tx, WIRE_STREAM_LOG);
         n->peers[slot].lead_round = 0;
         l->joined = false;
-        l->chunk.len = 0;
-        l->chunk.first = l->chunk.next = rp->base_index + 1;
-        l->chunk_off = l->next_off = 0;
+        old_restart(&l->old, 0, (struct wal_pos){.index = rp->base_index + 1});
         try_join(n, l, rp->base_index + 1, 0);
     }
     if (l->joined)
         stream_tx_end(&l->tx, n->log.ring.end - l->delta);
-    else if (!l->chunk.fetching && l->tx.una == l->next_off && l->chunk.next <= n->log.last)
-        (void)log_tx_bytes(n, slot, l->next_off, &(size_t){0}); /* starts the next fetch */
-    if (l->joined && l->tx.una + l->delta >= n->log.ring.start)
-        chunk_free(&l->chunk); /* caught up */
+    read_ahead(n, slot);
 }
 
 /* A box that is off for weeks costs a heartbeat, not its log over and over. When it is back it
@@ -67,60 +107,45 @@ bool log_tx_silent(const struct node *n, uint64_t now, unsigned slot)
     return now > rp->heard + NODE_SILENT_TIMEOUTS * n->raft.cfg.election_timeout;
 }
 
-/* The bytes at stream offset off and how many follow them in one piece; NULL: not in memory now (a
- * fetch is on its way, or waits until what is in memory has been acknowledged). */
-const uint8_t *log_tx_bytes(struct node *n, unsigned slot, uint64_t off, size_t *len)
+/* The bytes at stream offset off and how many follow them in one piece; NULL: not in memory now (the
+ * disk is to bring them, once there is room). */
+const uint8_t *log_tx_bytes(const struct node *n, unsigned slot, uint64_t off, size_t *len)
 {
-    struct log_tx *l = &n->peers[slot].log;
-    if (l->joined && off + l->delta >= n->log.ring.start) {
+    const struct log_tx *l = &n->peers[slot].log;
+    if (in_cache(n, l, off)) {
         *len = (size_t)(n->log.ring.end - (off + l->delta));
         return ring_at(&n->log.ring, off + l->delta);
     }
-    if (l->chunk.fetching)
+    const struct old *o = &l->old;
+    if (off < o->start || off >= o->end)
         return NULL;
-    if (off >= l->chunk_off && off - l->chunk_off < l->chunk.len) {
-        *len = l->chunk.len - (size_t)(off - l->chunk_off);
-        return l->chunk.buf + (off - l->chunk_off);
-    }
-    if (l->tx.una >= l->next_off) {
-        l->chunk_off = l->next_off;
-        l->fetch_term = l->term;
-        l->fetch_epoch = l->epoch;
-        chunk_fetch(n, &l->chunk, slot, l->chunk.next);
-    }
-    return NULL;
+    size_t at = (size_t)(off % NODE_OLD_BYTES);
+    *len = (size_t)(o->end - off);
+    if (*len > NODE_OLD_BYTES - at)
+        *len = NODE_OLD_BYTES - at;
+    return o->buf + at;
 }
 
-/* A fetch for the peer came back with len bytes of whole records. */
-void log_tx_fetched(struct node *n, unsigned slot, size_t len)
+/* A fetch for the peer came back with len bytes. */
+void log_tx_fetched(struct node *n, unsigned slot, size_t len, const struct wal_pos *next)
 {
     struct log_tx *l = &n->peers[slot].log;
-    struct chunk *c = &l->chunk;
-    c->fetching = false;
-    c->len = 0;
-    if (l->epoch == 0 || l->fetch_epoch != l->epoch || l->fetch_term != l->term ||
-        l->chunk_off != l->next_off)
-        return; /* for a stream that is no more */
-    size_t used = 0;
-    uint64_t next = c->first;
-    while (used < len && next < c->limit) { /* storage checked each record; here sizes count */
-        struct record rec;
-        size_t size;
-        enum record_status st = record_decode(c->buf + used, len - used, &rec, &size);
-        assert(st == RECORD_OK && rec.index == next);
-        used += size;
-        next++;
+    struct old *o = &l->old;
+    o->fetching = false;
+    if (o->stale) {
+        o->stale = false;
+        return;
     }
-    c->len = used;
-    c->next = next;
-    l->next_off = l->chunk_off + used;
+    o->end += len;
+    o->next = *next;
     if (!l->joined)
-        stream_tx_end(&l->tx, l->next_off);
-    try_join(n, l, next, l->next_off);
+        stream_tx_end(&l->tx, o->end);
+    if (next->skip == 0)
+        try_join(n, l, next->index, o->end);
 }
 
 /* Entry `index` is about to leave the cache. A peer whose oldest unacknowledged byte lies in it
- * goes on from disk, from this entry's start. */
+ * goes on from disk, from that byte. */
 void log_tx_before_drop(struct node *n, uint64_t index)
 {
     uint64_t from = entries_pos(&n->log, index), to = entries_pos(&n->log, index + 1);
@@ -129,12 +154,7 @@ void log_tx_before_drop(struct node *n, uint64_t index)
         uint64_t una = l->tx.una + l->delta;
         if (l->epoch == 0 || !l->joined || una < from || una >= to)
             continue;
-        l->next_off = from - l->delta;
-        l->chunk.next = index;
-        if (!l->chunk.fetching) {
-            l->chunk.len = 0;
-            l->chunk_off = l->next_off;
-        }
+        old_restart(&l->old, l->tx.una, (struct wal_pos){index, (uint32_t)(una - from)});
     }
 }
 

@@ -133,15 +133,21 @@ int wal_append(struct wal *w, const struct wal_batch *batch);
 /* Most bytes of records that one batch can take with this segment size (0: the default). */
 size_t wal_batch_max_bytes(uint32_t segment_bytes);
 
-/* Live records from `first_index` on, whole, as one run of bytes, as many as fit into `cap`.
- * Returns their size, 0 when there is none from there; *last_index is the last one's index
- * (first_index - 1 for none). Reads the files and checks what it read.
- *   -ENOBUFS  the first one alone does not fit (RECORD_MAX_BYTES always does)
+/* A place in the log as a row of bytes. */
+struct wal_pos {
+    uint64_t index; // of a record, first is 1
+    uint32_t skip;  // bytes of it that lie before
+};
+
+/* Bytes of live records from *pos on, none of a record above `last`: whole records, as many as fit
+ * into `cap` (1 at least). Only where the first one does not fit, a part of it; the next call
+ * continues it. Returns their size, and the place behind them in *pos; 0 when there is no entry
+ * pos->index up to `last`. Reads the files, and checks each record before any byte of it is
+ * delivered, except one that is begun in the middle.
  *   -EBADMSG  damaged on disk; wal_error() names file, offset and index
  *   other     the error of a system call; wal_error() names it
- * None of these touches the wal's ability to append. */
-ssize_t wal_read(struct wal *w, uint64_t first_index, uint8_t *buf, size_t cap,
-                 uint64_t *last_index);
+ * Neither touches *pos, nor the wal's ability to append. */
+ssize_t wal_read(struct wal *w, struct wal_pos *pos, uint64_t last, uint8_t *buf, size_t cap);
 
 /* True from about half of the current segment on while there is no next one. Then have
  * wal_make_spare(*number) run, and call wal_spare_made when it returned 0. */

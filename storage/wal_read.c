@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "raftd/core/bytes.h"
+#include "storage/crc32c.h"
 #include "storage/record.h"
 #include "storage/segment.h"
 #include "storage/wal_impl.h"
@@ -26,6 +27,8 @@ struct reader {
     uint32_t record_at; // a record in that batch, 0 for its first
     uint64_t record;    // its index
     uint64_t want;      // next index to deliver
+    uint32_t skip;      // bytes of that record that were delivered before
+    uint64_t last;      // index to end with
     uint8_t *buf;
     size_t cap, got;
     char path[WAL_PATH_MAX];
@@ -149,8 +152,66 @@ static int skip_records(struct reader *r, uint32_t end)
     return 0;
 }
 
-/* Deliver records of the batch at hand from the wanted one to `live_to`. 1 when the buffer is full,
- * 0 when the batch is done. */
+/* The size of the record at hand, from its head alone. */
+static int part_size(struct reader *r, uint32_t end, const uint8_t head[RECORD_HEAD_BYTES],
+                     size_t *size)
+{
+    struct record rec;
+    enum record_status status = record_decode(head, RECORD_HEAD_BYTES, &rec, size);
+
+    if (status == RECORD_BAD || get_u64(head + 8) != r->want || *size > end - r->record_at ||
+        r->skip >= *size)
+        return damaged(r, "a record's head");
+    return 0;
+}
+
+/* Compare the checksum of the record at hand, which does not fit into the buffer. */
+static int check_whole(struct reader *r, const uint8_t head[RECORD_HEAD_BYTES], size_t size)
+{
+    uint32_t crc = 0;
+
+    for (size_t at = sizeof crc, len; at < size; at += len) {
+        len = size - at < r->cap ? size - at : r->cap;
+        int rc = read_bytes(r, r->buf, len, r->record_at + (uint32_t)at);
+        if (rc != 0)
+            return rc;
+        crc = crc32c(crc, r->buf, len);
+    }
+    return crc == get_u32(head) ? 0 : damaged(r, "a record");
+}
+
+/* Deliver a part of the record at hand. All of it is checked before its first part. 1 when more is
+ * left, 0 when that was the end of it. */
+static int read_part(struct reader *r, uint32_t end)
+{
+    uint8_t head[RECORD_HEAD_BYTES];
+    size_t size = 0;
+
+    if (end - r->record_at < RECORD_HEAD_BYTES)
+        return damaged(r, "a record's length");
+    int rc = read_bytes(r, head, sizeof head, r->record_at);
+    if (rc == 0)
+        rc = part_size(r, end, head, &size);
+    if (rc == 0 && r->skip == 0)
+        rc = check_whole(r, head, size);
+    if (rc != 0)
+        return rc;
+    size_t len = size - r->skip < r->cap - r->got ? size - r->skip : r->cap - r->got;
+    rc = read_bytes(r, r->buf + r->got, len, r->record_at + r->skip);
+    if (rc != 0)
+        return rc;
+    r->got += len;
+    r->skip += (uint32_t)len;
+    if (r->skip < size)
+        return 1;
+    r->skip = 0;
+    r->record_at += (uint32_t)size;
+    r->record = ++r->want;
+    return 0;
+}
+
+/* Deliver records of the batch at hand from the wanted one to `live_to`. 1 when the buffer is full or
+ * the end reached, 0 when the batch is done. */
 static int read_records(struct reader *r, uint64_t live_to)
 {
     uint32_t end = r->at + BATCH_HEAD_BYTES + r->head.payload_len;
@@ -161,6 +222,8 @@ static int read_records(struct reader *r, uint64_t live_to)
         r->record = r->head.first_index;
     }
     int rc = skip_records(r, end);
+    if (rc == 0 && r->skip > 0)
+        rc = read_part(r, end);
     if (rc != 0)
         return rc;
     size_t len = r->cap - r->got < end - r->record_at ? r->cap - r->got : end - r->record_at;
@@ -168,11 +231,13 @@ static int read_records(struct reader *r, uint64_t live_to)
     if (rc != 0)
         return rc;
     while (r->want <= last) {
+        if (r->want > r->last)
+            return 1;
         struct record rec;
         size_t size = 0;
         enum record_status status = record_decode(r->buf + r->got, len, &rec, &size);
         if (status == RECORD_SHORT && size <= end - r->record_at && size > r->cap - r->got)
-            return 1;
+            return r->got > 0 ? 1 : read_part(r, end);
         if (status != RECORD_OK || rec.index != r->want)
             return damaged(r, "a record");
         r->got += size;
@@ -210,7 +275,7 @@ static int read_on(struct reader *r)
 {
     int rc = enter_segment(r, r->number);
 
-    while (rc == 0 && r->want <= r->w->fold.last_index) {
+    while (rc == 0 && r->want <= r->last) {
         if (r->at < seg_of(r)->end) {
             rc = read_batch(r);
             continue;
@@ -226,15 +291,20 @@ static int read_on(struct reader *r)
     return rc;
 }
 
-ssize_t wal_read(struct wal *w, uint64_t first_index, uint8_t *buf, size_t cap,
-                 uint64_t *last_index)
+ssize_t wal_read(struct wal *w, struct wal_pos *pos, uint64_t last, uint8_t *buf, size_t cap)
 {
-    struct reader r = {.w = w, .fd = -1, .want = first_index, .buf = buf, .cap = cap};
+    struct reader r = {.w = w,
+                       .fd = -1,
+                       .want = pos->index,
+                       .skip = pos->skip,
+                       .last = last < w->fold.last_index ? last : w->fold.last_index,
+                       .buf = buf,
+                       .cap = cap};
 
-    assert(first_index > 0);
-    *last_index = first_index - 1;
-    if (first_index > w->fold.last_index)
+    assert(pos->index > 0);
+    if (pos->index > r.last)
         return 0;
+    assert(cap > 0);
     choose_start(&r);
     int rc = read_on(&r);
     int closed = leave_segment(&r);
@@ -242,13 +312,7 @@ ssize_t wal_read(struct wal *w, uint64_t first_index, uint8_t *buf, size_t cap,
         return rc;
     if (closed < 0)
         return closed;
-    if (r.got == 0) {
-        rc = snprintf(w->error, sizeof w->error, "entry %" PRIu64 " does not fit into %zu bytes",
-                      r.want, cap);
-        assert(rc > 0);
-        return -ENOBUFS;
-    }
     save_cursor(&r);
-    *last_index = r.want - 1;
+    *pos = (struct wal_pos){r.want, r.skip};
     return (ssize_t)r.got;
 }

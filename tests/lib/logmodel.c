@@ -149,27 +149,27 @@ static const char *differs_records(const struct model *m, uint64_t from, uint64_
 
 const char *model_differs(const struct model *m, struct wal *w, const struct wal_report *rep)
 {
-    uint64_t next = 1, last;
+    struct wal_pos pos = {.index = 1};
     uint64_t rng = m->last;
     const char *diff = rep == NULL ? NULL : model_differs_report(m, rep);
 
     if (diff == NULL && rep != NULL)
         diff = differs_runs(m, rep);
-    while (diff == NULL && next <= m->last) {
+    while (diff == NULL && pos.index <= m->last) {
         // Every capacity from exactly one record on, in exact allocations for the sanitizer.
+        uint64_t next = pos.index;
         size_t cap = record_size(m->e[next].data_len) + model_random(&rng) % 9000;
         uint8_t *buf = malloc(cap);
         if (buf == NULL)
             abort();
-        ssize_t n = wal_read(w, next, buf, cap, &last);
-        if (n <= 0 || last < next || last > m->last)
+        ssize_t n = wal_read(w, &pos, UINT64_MAX, buf, cap);
+        if (n <= 0 || pos.skip != 0 || pos.index <= next || pos.index > m->last + 1)
             diff = "nothing was read";
         else
-            diff = differs_records(m, next, last, buf, (size_t)n);
+            diff = differs_records(m, next, pos.index - 1, buf, (size_t)n);
         free(buf);
-        next = last + 1;
     }
-    if (diff == NULL && (wal_read(w, m->last + 1, NULL, 0, &last) != 0 || last != m->last))
+    if (diff == NULL && wal_read(w, &pos, UINT64_MAX, NULL, 0) != 0)
         diff = "something behind the end";
     return diff;
 }

@@ -77,7 +77,7 @@ struct sim_options {
     uint32_t rx_bytes;       /* of node_config, 0 = default */
     bool plain;              /* datagrams are not sealed */
     uint64_t rekey_us;       /* of node_config, 0 = default */
-    uint32_t fetch_bytes;    /* a fetch brings at most this, or one record; 0 = no limit */
+    uint32_t fetch_bytes;    /* a fetch brings at most this (to be applied: or one record); 0 = no limit */
     int ppm_max;             /* clocks: this much too fast or too slow, in millionths */
 
     unsigned clients;

@@ -82,17 +82,19 @@ void sim_on_persist(void *ctx, uint64_t seq, const struct wal_batch *b)
     j->batch.bytes_n = len > 0;
 }
 
-void sim_on_fetch(void *ctx, unsigned what, uint64_t first, uint8_t *buf, size_t cap)
+void sim_on_fetch(void *ctx, unsigned what, const struct wal_pos *from, uint64_t last, uint8_t *buf,
+                  size_t cap)
 {
     struct member *m = ctx;
     struct job *j = new_job(m->sim, m);
     size_t most = m->sim->o.fetch_bytes;
     size_t record_max = record_size(CMD_HEAD_BYTES + CMD_KEY_MAX_BYTES + m->sim->o.max_value_bytes);
-    if (most != 0 && most < record_max)
-        most = record_max;
+    if (what == NODE_FETCH_APPLY && most != 0 && most < record_max)
+        most = record_max; /* only peers get records in parts */
     j->fetch = true;
     j->what = what;
-    j->first = first;
+    j->pos = *from;
+    j->last = last;
     j->buf = buf;
     j->cap = most != 0 && most < cap ? most : cap;
 }
@@ -272,12 +274,12 @@ void sim_disk_done(struct sim *s, struct member *m)
         persist_job(s, m, j);
         return;
     }
-    uint64_t last;
+    struct wal_pos pos = j->pos;
     if (m->fail_in != 0 && !m->fail_cut)
         memdisk_fail_call(m->disk, 1, EIO);
-    ssize_t len = wal_read(m->wal, j->first, j->buf, j->cap, &last);
+    ssize_t len = wal_read(m->wal, &pos, j->last, j->buf, j->cap);
     memdisk_fail_call(m->disk, 0, 0);
-    sim_note(s, NOTE_FETCH, m->at, j->what, j->first, (uint64_t)len);
+    sim_note(s, NOTE_FETCH, m->at, j->what, j->pos.index, (uint64_t)len);
     if (len < 0) {
         if (m->fail_in == 0)
             sim_broken(s, "read", "node %u: %s", m->at + 1, wal_error(m->wal));
@@ -285,7 +287,7 @@ void sim_disk_done(struct sim *s, struct member *m)
         die(s, m, NULL, false);
         return;
     }
-    node_fetched(m->node, sim_local(m, s->now), j->what, (size_t)len);
+    node_fetched(m->node, sim_local(m, s->now), j->what, (size_t)len, &pos);
     finished(s, m);
 }
 

@@ -126,7 +126,8 @@ struct job { /* of a disk */
     struct wal_batch batch;
     struct hard then; /* what the disk holds after it */
     unsigned what;
-    uint64_t first;
+    struct wal_pos pos;
+    uint64_t last;
     uint8_t *buf; /* fetch: the node's */
     size_t cap;
     uint8_t *own; /* a copy of the batch's bytes */
@@ -306,7 +307,8 @@ bool sim_is_cut(const struct sim *s);
 /* sim_disk.c */
 void sim_disk_new(struct sim *s, struct member *m);
 void sim_on_persist(void *ctx, uint64_t seq, const struct wal_batch *b);
-void sim_on_fetch(void *ctx, unsigned what, uint64_t first, uint8_t *buf, size_t cap);
+void sim_on_fetch(void *ctx, unsigned what, const struct wal_pos *from, uint64_t last, uint8_t *buf,
+                  size_t cap);
 void sim_disk_done(struct sim *s, struct member *m);
 /* Opens the log and compares it with what must be there. False: the node stays down for now. */
 bool sim_recover(struct sim *s, struct member *m, struct wal_report *rep);

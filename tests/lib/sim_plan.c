@@ -114,7 +114,7 @@ static void small_limits(struct sim_options *o, uint64_t *rng)
         o->batch_bytes = batch;
     o->cache_bytes = 2 * record + 4096 + (uint32_t)PICK(rng, 0, 0, 4096, 65536);
     o->datagram_bytes = (uint32_t)PICK(rng, 256, 400, 600, 1200);
-    o->fetch_bytes = (uint32_t)PICK(rng, 1, 2000, 20000);
+    o->fetch_bytes = (uint32_t)PICK(rng, 100, 2000, 20000);
 }
 
 void sim_plan(struct sim_options *o, unsigned profile, uint64_t seed, unsigned nodes,

@@ -341,7 +341,7 @@ static void read_fails(struct rig *g)
     put(g, 1, 100);
     (void)wait_done(g);
     fail_nth(g, 1);
-    diskio_fetch(g->io, 0, 1, buf, RECORD_MAX_BYTES);
+    diskio_fetch(g->io, 0, &(struct wal_pos){1, 0}, UINT64_MAX, buf, RECORD_MAX_BYTES);
     (void)wait_done(g);
 }
 
@@ -353,7 +353,7 @@ static void read_finds_damage(struct rig *g)
     pthread_mutex_lock(&g->disk.lock);
     memdisk_poke(g->disk.m, DIR "/log/0000000000000001.seg", 4096 + 200, "damage", 6);
     pthread_mutex_unlock(&g->disk.lock);
-    diskio_fetch(g->io, 0, 1, buf, RECORD_MAX_BYTES);
+    diskio_fetch(g->io, 0, &(struct wal_pos){1, 0}, UINT64_MAX, buf, RECORD_MAX_BYTES);
     (void)wait_done(g);
 }
 
@@ -399,7 +399,7 @@ static void test_order(void **state)
         if (round % 3 == 0)
             seal(g);
         put(g, round % 4, 700);
-        diskio_fetch(g->io, 5, 1, buf, RECORD_MAX_BYTES);
+        diskio_fetch(g->io, 5, &(struct wal_pos){1, 0}, UINT64_MAX, buf, RECORD_MAX_BYTES);
         struct diskio_done done;
         if (round % 3 == 0) {
             done = wait_done(g);
@@ -417,6 +417,7 @@ static void test_order(void **state)
             assert_int_equal(rec.data_len, 700);
         }
         assert_int_equal(next, g->log.last + 1);
+        assert_int_equal(done.next.index, next);
     }
     assert_true(atomic_load(&g->wakes) >= 100);
     struct diskio_stats s = stats(g);

@@ -49,11 +49,13 @@ static void on_persist(void *ctx, uint64_t seq, const struct wal_batch *b)
     (void)b;
 }
 
-static void on_fetch(void *ctx, unsigned what, uint64_t first, uint8_t *buf, size_t cap)
+static void on_fetch(void *ctx, unsigned what, const struct wal_pos *from, uint64_t last,
+                     uint8_t *buf, size_t cap)
 {
     (void)ctx;
     (void)what;
-    (void)first;
+    (void)from;
+    (void)last;
     (void)buf;
     (void)cap;
 }

@@ -109,7 +109,8 @@ struct world {
     uint64_t batch; /* handed to the disk, not yet durable; 0 = none */
     struct {
         uint8_t *buf; /* NULL = none asked for */
-        uint64_t first;
+        struct wal_pos pos;
+        uint64_t last;
         size_t cap;
     } fetch[NODE_FETCHES];
     struct peer_seen peers[2]; /* nodes 2 and 3 */
@@ -165,11 +166,13 @@ static void io_persist(void *ctx, uint64_t seq, const struct wal_batch *b)
     w->batch = seq;
 }
 
-static void io_fetch(void *ctx, unsigned what, uint64_t first, uint8_t *buf, size_t cap)
+static void io_fetch(void *ctx, unsigned what, const struct wal_pos *from, uint64_t last,
+                     uint8_t *buf, size_t cap)
 {
     struct world *w = ctx;
     assert_null(w->fetch[what].buf);
-    w->fetch[what].first = first;
+    w->fetch[what].pos = *from;
+    w->fetch[what].last = last;
     w->fetch[what].buf = buf;
     w->fetch[what].cap = cap;
 }
@@ -343,23 +346,34 @@ static void persisted(struct world *w)
         node_persisted(w->n, w->now, seq);
 }
 
-/* What the disk thread reads when it comes to this fetch: whole entries of `t`. Returns its length;
- * node_fetched() is to follow. */
+/* What the disk thread reads when it comes to this fetch, of `t`: whole entries, or a part of one.
+ * Returns its length; fetched() is to follow. */
 static size_t read_disk(struct world *w, unsigned what, const struct tape *t)
 {
-    uint64_t first = w->fetch[what].first, last = first - 1;
+    struct wal_pos *pos = &w->fetch[what].pos;
+    size_t cap = w->fetch[what].cap, from = t->at[pos->index] + pos->skip;
+    uint64_t last = w->fetch[what].last < t->last ? w->fetch[what].last : t->last;
     assert_non_null(w->fetch[what].buf);
-    while (last < t->last && stream_len(t, first - 1, last + 1) <= w->fetch[what].cap)
-        last++;
-    size_t len = stream_len(t, first - 1, last);
-    memcpy(w->fetch[what].buf, t->bytes + t->at[first], len);
+    if (pos->index > last)
+        return 0;
+    uint64_t next = pos->index;
+    while (next <= last && t->at[next + 1] - from <= cap)
+        next++;
+    size_t len = t->at[next] - from;
+    if (next == pos->index) {
+        len = cap;
+        pos->skip += (uint32_t)len;
+    } else {
+        *pos = (struct wal_pos){next, 0};
+    }
+    memcpy(w->fetch[what].buf, t->bytes + from, len);
     return len;
 }
 
 static void fetched(struct world *w, unsigned what, size_t len)
 {
     w->fetch[what].buf = NULL;
-    node_fetched(w->n, w->now, what, len);
+    node_fetched(w->n, w->now, what, len, &w->fetch[what].pos);
 }
 
 /* All that the disk has to do is done at once, until the node wants nothing more of it. */
@@ -550,7 +564,7 @@ static void test_stream_only_durable_from_disk(void **state)
     tape_puts(disk, KEPT, 1, 'o', 10);
     tape_puts(disk, durable, 2, 'n', 10);
     tape_puts(disk, 100, 1, 'o', 10);
-    assert_int_equal(w->fetch[1].first, SHARED + 1);
+    assert_int_equal(w->fetch[1].pos.index, SHARED + 1);
     size_t read = read_disk(w, 1, disk);
     fetched(w, 1, read);
     flush(w);

@@ -187,8 +187,7 @@ static void overwritten_entries_never_live_again(void **state)
         model_end(&g->next, &g->b, 0);
         assert_int_equal(append(g), 0);
         same(g, false);
-        uint64_t last;
-        assert_int_equal(wal_read(g->w, to[i] + 1, NULL, 0, &last), 0);
+        assert_int_equal(wal_read(g->w, &(struct wal_pos){to[i] + 1, 0}, UINT64_MAX, NULL, 0), 0);
     }
     reopen(g);
     same(g, true);
@@ -216,7 +215,7 @@ static void several_readers_go_on_where_they_were(void **state)
 {
     enum { READERS = 20, CAP = 4000 };
     struct rig *g = rig_new(5);
-    uint64_t at[READERS], last;
+    struct wal_pos at[READERS];
     uint8_t *buf = malloc(CAP);
 
     (void)state;
@@ -225,46 +224,98 @@ static void several_readers_go_on_where_they_were(void **state)
     for (int i = 0; i < 60; i++)
         assert_int_equal(put(g, 4, 500), 0);
     for (uint64_t r = 0; r < READERS; r++)
-        at[r] = 1 + r * 7;
+        at[r] = (struct wal_pos){.index = 1 + r * 7};
     for (int round = 0; round < 200; round++) {
-        uint64_t r = model_random(&g->rng) % READERS;
-        ssize_t n = wal_read(g->w, at[r], buf, CAP, &last);
-        if (at[r] > g->acked.last) {
+        uint64_t r = model_random(&g->rng) % READERS, from = at[r].index;
+        ssize_t n = wal_read(g->w, &at[r], UINT64_MAX, buf, CAP);
+        if (from > g->acked.last) {
             assert_int_equal(n, 0);
-            at[r] = 1;
+            at[r].index = 1;
             continue;
         }
         struct record rec;
         size_t size;
         assert_true(n > 0);
         assert_int_equal(record_decode(buf, (size_t)n, &rec, &size), RECORD_OK);
-        assert_int_equal(rec.index, at[r]);
-        uint64_t want = at[r] + CAP / record_size(500) - 1;
-        assert_int_equal(last, want < g->acked.last ? want : g->acked.last);
-        at[r] = last + 1;
+        assert_int_equal(rec.index, from);
+        uint64_t end = from + CAP / record_size(500);
+        assert_int_equal(at[r].index, end <= g->acked.last ? end : g->acked.last + 1);
     }
     // A reader that goes on does not look at what it has behind it: head and records, no more.
-    assert_true(wal_read(g->w, 101, buf, 1200, &last) > 0);
+    struct wal_pos pos = {.index = 101};
+    assert_true(wal_read(g->w, &pos, UINT64_MAX, buf, 1200) > 0);
     uint64_t calls = memdisk_calls(g->m);
-    assert_true(wal_read(g->w, last + 1, buf, 600, &last) > 0);
+    assert_true(wal_read(g->w, &pos, UINT64_MAX, buf, 600) > 0);
     assert_true(memdisk_calls(g->m) - calls <= 5);
     free(buf);
     rig_free(g);
 }
 
-static void a_buffer_too_small_for_one_record_is_said(void **state)
+// However the buffers are cut, and wherever the end is set, the parts are the same bytes.
+static void records_larger_than_the_buffer_come_in_parts(void **state)
+{
+    enum { ENTRIES = 40, MORE = 4096 };
+    struct rig *g = rig_new(5);
+    uint8_t *all = malloc(1 << 17), *parts = malloc(1 << 17);
+    size_t at[ENTRIES + 2] = {0};
+
+    (void)state;
+    assert_true(all != NULL && parts != NULL);
+    reopen(g);
+    for (unsigned i = 0; i < ENTRIES / 4; i++)
+        assert_int_equal(put(g, 4, 1 + i * i * 20), 0);
+    struct wal_pos pos = {.index = 1};
+    for (uint64_t i = 1; i <= ENTRIES; i++) {
+        ssize_t n = wal_read(g->w, &pos, i, all + at[i], RECORD_MAX_BYTES);
+        assert_true(n > 0 && pos.index == i + 1 && pos.skip == 0);
+        at[i + 1] = at[i] + (size_t)n;
+    }
+    for (int round = 0; round < 300; round++) {
+        uint64_t first = 1 + model_random(&g->rng) % ENTRIES;
+        uint64_t last = first + model_random(&g->rng) % (ENTRIES + 1 - first);
+        size_t got = 0, most = 1 + model_random(&g->rng) % MORE;
+        pos = (struct wal_pos){.index = first};
+        for (ssize_t n = 1; n > 0; got += (size_t)n) {
+            size_t cap = 1 + model_random(&g->rng) % most;
+            uint8_t *buf = malloc(cap); // exact, for the sanitizer
+            assert_non_null(buf);
+            n = wal_read(g->w, &pos, last, buf, cap);
+            assert_true(n >= 0 && (size_t)n <= cap);
+            memcpy(parts + got, buf, (size_t)n);
+            free(buf);
+            assert_int_equal(at[first] + got + (size_t)n, at[pos.index] + pos.skip);
+        }
+        assert_int_equal(pos.index, last + 1);
+        assert_int_equal(got, at[last + 1] - at[first]);
+        assert_memory_equal(parts, all + at[first], got);
+    }
+    free(all);
+    free(parts);
+    rig_free(g);
+}
+
+// Of a damaged record not even the part in front of the damage is delivered.
+static void a_part_is_checked_as_part_of_the_whole(void **state)
 {
     struct rig *g = rig_new(5);
-    uint8_t buf[600];
-    uint64_t last;
+    uint8_t buf[600], bad = 0x55;
+    struct wal_pos pos = {.index = 1};
+    const char *file = DIR "/log/0000000000000001.seg";
 
     (void)state;
     reopen(g);
-    assert_int_equal(put(g, 2, 500), 0);
-    for (size_t cap = 0; cap < record_size(500); cap++)
-        assert_int_equal(wal_read(g->w, 1, buf, cap, &last), -ENOBUFS);
-    assert_int_equal(wal_read(g->w, 1, buf, record_size(500), &last), record_size(500));
-    assert_int_equal(last, 1);
+    assert_int_equal(put(g, 1, 2000), 0);
+    assert_int_equal(wal_read(g->w, &pos, 1, buf, sizeof buf), sizeof buf);
+    memdisk_poke(g->m, file, 4096 + 128 + record_size(2000) - 100, &bad, 1);
+    assert_int_equal(wal_read(g->w, &pos, 1, buf, sizeof buf), sizeof buf);
+    assert_int_equal(pos.index, 1);
+    assert_int_equal(pos.skip, 2 * sizeof buf);
+    pos.skip = 0;
+    assert_int_equal(wal_read(g->w, &pos, 1, buf, sizeof buf), -EBADMSG);
+    assert_non_null(strstr(wal_error(g->w), "0000000000000001.seg"));
+    assert_int_equal(pos.skip, 0);
+    pos.skip = (uint32_t)record_size(2000); // no such byte
+    assert_int_equal(wal_read(g->w, &pos, 1, buf, sizeof buf), -EBADMSG);
     rig_free(g);
 }
 
@@ -278,7 +329,6 @@ static void the_largest_record_goes_through(void **state)
     uint8_t *rec = malloc(RECORD_MAX_BYTES), *back = malloc(RECORD_MAX_BYTES);
     uint8_t zero[16] = {0};
     char err[200];
-    uint64_t last;
 
     (void)state;
     assert_true(rec != NULL && back != NULL);
@@ -294,7 +344,7 @@ static void the_largest_record_goes_through(void **state)
     assert_int_equal(wal_append(w, &b), 0);
     wal_close(w);
     assert_int_equal(wal_open(&w, d, "/", &big, &rep), 0);
-    assert_int_equal(wal_read(w, 1, back, RECORD_MAX_BYTES, &last), size);
+    assert_int_equal(wal_read(w, &(struct wal_pos){1, 0}, 1, back, RECORD_MAX_BYTES), size);
     assert_memory_equal(rec, back, size);
     wal_close(w);
     memdisk_free(m);
@@ -328,7 +378,6 @@ static void damage_is_noticed_when_reading(void **state)
 {
     struct rig *g = rig_new(1);
     uint8_t buf[4096], bad;
-    uint64_t last;
     size_t size;
 
     (void)state;
@@ -338,7 +387,7 @@ static void damage_is_noticed_when_reading(void **state)
     for (size_t at = 4096; at < 4096 + 128 + 3 * record_size(100); at++) {
         bad = file[at] ^ 0x10;
         memdisk_poke(g->m, DIR "/log/0000000000000001.seg", at, &bad, 1);
-        ssize_t n = wal_read(g->w, 1, buf, sizeof buf, &last);
+        ssize_t n = wal_read(g->w, &(struct wal_pos){1, 0}, UINT64_MAX, buf, sizeof buf);
         assert_int_equal(n, -EBADMSG);
         assert_non_null(strstr(wal_error(g->w), "0000000000000001.seg"));
         bad ^= 0x10;
@@ -673,7 +722,8 @@ int main(void)
         cmocka_unit_test(random_histories_read_back_at_every_moment),
         cmocka_unit_test(overwritten_entries_never_live_again),
         cmocka_unit_test(several_readers_go_on_where_they_were),
-        cmocka_unit_test(a_buffer_too_small_for_one_record_is_said),
+        cmocka_unit_test(records_larger_than_the_buffer_come_in_parts),
+        cmocka_unit_test(a_part_is_checked_as_part_of_the_whole),
         cmocka_unit_test(the_largest_record_goes_through),
         cmocka_unit_test(too_large_a_batch_is_refused_and_harmless),
         cmocka_unit_test(damage_is_noticed_when_reading),
