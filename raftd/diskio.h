@@ -26,9 +26,9 @@ struct diskio;
 
 struct diskio_done {
     bool fetch;
-    uint64_t seq;  /* of a batch that is durable */
-    unsigned what; /* of a fetch */
-    size_t len;    /* bytes fetched ... */
+    uint64_t seq;        /* of a batch that is durable */
+    unsigned what;       /* of a fetch */
+    size_t len;          /* bytes fetched ... */
     struct wal_pos next; /* ... and the place behind them */
 };
 

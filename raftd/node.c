@@ -90,7 +90,7 @@ struct node *node_new(const struct node_config *cfg, const struct node_io *io,
             if (cfg->voters[v] == n->raft.peers[i].id)
                 memcpy(n->peers[i].addr, cfg->addrs[v], sizeof n->peers[i].addr);
     for (unsigned i = 0; i < n->raft.n_peers; i++) {
-        n->peers[i].relay_ack_by = RAFT_NEVER;
+        n->peers[i].relay_term = n->peers[i].relay_ack_by = RAFT_NEVER;
         n->peers[i].told_at = now;
         mtu_init(&n->peers[i].mtu, datagram_max);
     }
@@ -108,6 +108,7 @@ void node_free(struct node *n)
     free(n->behind.buf);
     free(n->log_rx_buf);
     free(n->runs);
+    free(n->big.buf);
     ring_free(&n->relay);
     entries_free(&n->log);
     free(n);

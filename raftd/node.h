@@ -78,6 +78,7 @@ struct node_config {
     /* For tests of rare paths; 0 = default. Of the cached log (twice the largest record that can
      * come, and NODE_RESERVE_BYTES), and of one datagram sent (256..WIRE_DATAGRAM_BASE). */
     uint32_t cache_bytes, datagram_bytes;
+    uint32_t relay_bytes;  /* window of relayed writes, 0 = a share of rx_bytes */
     uint32_t datagram_max; /* found by probing; 0 = WIRE_DATAGRAM_BASE, nothing is probed */
     uint32_t rx_bytes;     /* of payload that may wait in the socket: the sum of the windows that we
                               offer to peers; 0 = no limit but our own */

@@ -21,19 +21,18 @@
 #include "storage/record.h"
 
 enum {
-    NODE_WINDOW_BYTES = 1 << 18,   /* of a stream on its way: 20 Mbit/s at 100 ms */
-    NODE_RING_MIN_BYTES = 1 << 21, /* of the cached log: holds the largest record, whatever
+    NODE_WINDOW_BYTES = 1 << 18,        /* of a stream on its way: 20 Mbit/s at 100 ms */
+    NODE_RING_MIN_BYTES = 1 << 21,      /* of the cached log: holds the largest record, whatever
                                       max_value_bytes says now; thousands of small ones */
     NODE_OLD_BYTES = NODE_WINDOW_BYTES, /* of old entries, per peer that catches up */
     NODE_OLD_FETCH_BYTES = 1 << 15,     /* read on when so much has been acknowledged */
-    NODE_RELAY_BYTES = 1 << 18,    /* relayed writes on their way to the leader */
-    NODE_READS_MAX = 64,           /* confirmed reads that wait for their index to be applied */
-    NODE_ACK_EVERY = 8,            /* log datagrams after which reception is acknowledged */
-    NODE_RESERVE_BYTES = 4096,     /* of the cached log, for the no-ops of new leaders */
+    NODE_RELAY_BYTES = 1 << 18,         /* relayed writes on their way to the leader */
+    NODE_READS_MAX = 64,       /* confirmed reads that wait for their index to be applied */
+    NODE_ACK_EVERY = 8,        /* log datagrams after which reception is acknowledged */
+    NODE_RESERVE_BYTES = 4096, /* of the cached log, for the no-ops of new leaders */
     NODE_RESERVE_ENTRIES = 64,
     NODE_SILENT_TIMEOUTS = 10, /* election timeouts after which a silent peer gets LEADs only */
     NODE_LATE_US = 20000,      /* this far behind its deadline, the process was stopped */
-    NODE_RELAY_HEAD_BYTES = 4, /* length before each command in a relay stream */
 };
 
 /* Old entries read from disk to be applied (after a restart). */
@@ -85,14 +84,25 @@ struct peer {
     /* Its writes, relayed to us while we lead. */
     struct stream_rx relay_rx;
     uint8_t *relay_buf;
-    uint64_t relay_term; /* with relay_boot: which stream relay_rx holds */
+    uint64_t relay_term; /* with relay_boot and relay_restarts: which stream relay_rx holds */
     uint32_t relay_boot;
-    bool relay_shut;       /* it made no sense: nothing more is taken from it */
-    uint64_t relay_ack_by; /* RAFT_NEVER = nothing to acknowledge */
+    uint32_t relay_restarts; /* in this term ... */
+    uint64_t relay_given_up; /* ... the last one at this offset of the stream before */
+    bool relay_stray;        /* that one is still being sent: tell it */
+    bool relay_waits;        /* the command at the front can't be taken now */
+    bool relay_shut;         /* it made no sense: nothing more is taken from it */
+    uint64_t relay_ack_by;   /* RAFT_NEVER = nothing to tell */
     char addr[64];
     uint64_t drops[DROP_COUNT]; /* datagrams from its address */
     uint64_t resent_bytes;      /* of all streams to it */
     uint64_t resent_datagrams;
+};
+
+/* The one relayed command that is collected outside its peer's relay_buf. */
+struct big {
+    uint8_t *buf; /* `len` bytes, NULL = none */
+    size_t len, got;
+    unsigned slot;
 };
 
 struct confirmed_read {
@@ -124,6 +134,7 @@ struct node {
     uint64_t seal_at; /* when to write the idle batch, RAFT_NEVER = not needed */
 
     struct peer peers[RAFT_VOTERS_MAX - 1]; /* as raft.peers */
+    struct big big;
 
     /* Follower: the leader's log stream to us, and our relay stream to it. */
     struct stream_rx log_rx;
@@ -139,6 +150,7 @@ struct node {
     struct stream_tx relay_tx;
     uint64_t relay_term; /* leader's term the relay stream belongs to */
     uint64_t relay_base; /* ring position of its offset 0 */
+    uint32_t relay_restarts;
 
     /* Local writes: slot request number % NODE_WRITES_MAX; numbers wait in a ring. */
     struct request *writes[NODE_WRITES_MAX];
@@ -190,10 +202,17 @@ void write_applied(struct node *n, uint64_t request, uint64_t index, bool existe
 void write_term_applied(struct node *n, uint64_t term);
 void write_expire(struct node *n, uint64_t now);
 void write_stop(struct node *n);
-void relay_rx_drop(struct peer *p);
+bool write_propose(struct node *n, uint64_t now, const uint8_t *cmd, size_t len);
+
+/* node_relay.c */
+uint32_t relay_tx_id(const struct node *n);
+void relay_tx_sync(struct node *n);
+bool relay_tx_put(struct node *n, const uint8_t *cmd, size_t len);
+bool relay_tx_restart(struct node *n, uint64_t off);
 void relay_rx_put(struct node *n, uint64_t now, unsigned slot, const struct wire_data *d);
 void relay_rx_drain(struct node *n, uint64_t now, unsigned slot);
-void relay_tx_sync(struct node *n);
+void relay_rx_sack(struct node *n, unsigned slot, struct wire_sack *s);
+void relay_rx_end(struct node *n);
 
 /* node_envelope.c */
 void drop(struct node *n, unsigned slot, enum drop why);

@@ -36,8 +36,9 @@ static void take_sack(struct node *n, uint64_t now, unsigned slot, const struct 
         if (l->epoch != 0 && s->id == l->epoch)
             sane = stream_tx_ack(&l->tx, now, s, stamp);
     } else if (s->stream == WIRE_STREAM_RELAY && from == n->raft.leader) {
-        if (n->relay_term == n->raft.term && s->id == n->cfg.boot)
-            sane = stream_tx_ack(&n->relay_tx, now, s, stamp);
+        if (n->relay_term == n->raft.term && s->id == relay_tx_id(n))
+            sane = s->restart ? relay_tx_restart(n, s->contig)
+                              : stream_tx_ack(&n->relay_tx, now, s, stamp);
     }
     if (!sane)
         drop(n, slot, DROP_STREAM);
@@ -182,14 +183,12 @@ static void out_msg(struct out *o, const struct raft_msg *m)
     }
 }
 
-static void out_sack(struct out *o, struct stream_rx *rx, enum wire_stream stream, uint32_t id)
+static void out_sack(struct out *o, const struct wire_sack *s)
 {
-    struct wire_sack s = {.stream = (uint8_t)stream, .id = id};
-    stream_rx_sack(rx, &s);
     out_open(o, o->n->raft.term);
-    if (!wire_put_sack(&o->w, &s)) {
+    if (!wire_put_sack(&o->w, s)) {
         out_next(o, o->n->raft.term);
-        bool fits = wire_put_sack(&o->w, &s);
+        bool fits = wire_put_sack(&o->w, s);
         assert(fits);
     }
 }
@@ -292,7 +291,7 @@ static void out_relay(struct out *o)
     if (n->relay.base == NULL || n->raft.peers[o->slot].id != n->raft.leader)
         return;
     relay_tx_sync(n);
-    struct wire_data d = {.stream = WIRE_STREAM_RELAY, .id = n->cfg.boot};
+    struct wire_data d = {.stream = WIRE_STREAM_RELAY, .id = relay_tx_id(n)};
     out_stream(o, &n->relay_tx, &d);
 }
 
@@ -303,7 +302,9 @@ static void out_ack(struct out *o, const struct raft_msg *m)
     out_msg(o, m);
     if (n->log_rx_epoch != 0 && n->log_rx_term == m->term && n->log_rx_epoch == m->ack.epoch &&
         !m->ack.need_probe) {
-        out_sack(o, &n->log_rx, WIRE_STREAM_LOG, n->log_rx_epoch);
+        struct wire_sack s = {.stream = WIRE_STREAM_LOG, .id = n->log_rx_epoch};
+        stream_rx_sack(&n->log_rx, &s);
+        out_sack(o, &s);
         n->log_rx_unacked = 0;
     }
 }
@@ -372,10 +373,11 @@ static void out_leader(struct out *o)
     if (p->lead_due)
         out_lead(o, false);
     out_ask(o);
-    if (p->relay_term == n->raft.term && p->relay_buf != NULL &&
+    if (p->relay_term == n->raft.term &&
         (p->relay_ack_by <= o->now || (o->open && p->relay_ack_by != RAFT_NEVER))) {
-        out_sack(o, &p->relay_rx, WIRE_STREAM_RELAY, p->relay_boot);
-        p->relay_ack_by = RAFT_NEVER;
+        struct wire_sack s;
+        relay_rx_sack(n, o->slot, &s);
+        out_sack(o, &s);
     }
     out_log(o);
     note_owed(n, o->now, o->slot);
@@ -435,7 +437,6 @@ static void send_to(struct node *n, uint64_t now, unsigned slot, const struct ra
         if (n->raft.role == RAFT_LEADER) {
             out_leader(&o);
         } else {
-            relay_rx_drop(&n->peers[slot]);
             out_relay(&o);
         }
         out_extras(&o);

@@ -1,4 +1,4 @@
-/* node_write.c: the writes of local clients, and those that followers relay to us as leader.
+/* node_write.c: the writes of local clients.
  *
  * A write enters at the node that its client talks to (its origin) and gets a number unique for
  * ever: (boot token of the process, counter). The leader's origin is treated like any other. The
@@ -87,7 +87,7 @@ void node_write(struct node *n, uint64_t now, struct request *req)
 }
 
 /* Leader: appends one command to its log. False when it must wait for commits or for the disk. */
-static bool propose(struct node *n, uint64_t now, const uint8_t *cmd, size_t len)
+bool write_propose(struct node *n, uint64_t now, const uint8_t *cmd, size_t len)
 {
     size_t size = record_size((uint32_t)len);
     uint64_t uncommitted = 0;
@@ -109,40 +109,6 @@ static bool propose(struct node *n, uint64_t now, const uint8_t *cmd, size_t len
     return true;
 }
 
-/* Our relay stream starts afresh with each leader. */
-void relay_tx_sync(struct node *n)
-{
-    if (n->relay_term == n->raft.term)
-        return;
-    n->relay_term = n->raft.term;
-    n->relay.start = n->relay.end;
-    n->relay_base = n->relay.end;
-    int slot = raft_peer_slot(&n->raft, n->raft.leader);
-    assert(slot >= 0);
-    net_start_stream(n, (unsigned)slot, &n->relay_tx, WIRE_STREAM_RELAY);
-}
-
-/* Follower: puts one command on the way to the leader. False when it must wait. */
-static bool relay(struct node *n, const uint8_t *cmd, size_t len)
-{
-    if (n->relay.base == NULL) {
-        size_t min = CMD_HEAD_BYTES + CMD_KEY_MAX_BYTES + (size_t)n->cfg.max_value_bytes;
-        if (ring_init(&n->relay, min + NODE_RELAY_BYTES) < 0)
-            return false;
-        n->relay_base = 0;
-    }
-    relay_tx_sync(n);
-    n->relay.start = n->relay_base + n->relay_tx.una; /* what the leader has may go */
-    if (ring_room(&n->relay) < NODE_RELAY_HEAD_BYTES + len)
-        return false;
-    uint8_t *p = ring_at(&n->relay, n->relay.end);
-    put_u32(p, (uint32_t)len);
-    memcpy(p + NODE_RELAY_HEAD_BYTES, cmd, len);
-    n->relay.end += NODE_RELAY_HEAD_BYTES + len;
-    stream_tx_end(&n->relay_tx, n->relay.end - n->relay_base);
-    return true;
-}
-
 /* Sends waiting local writes on their way, in order. */
 static void take_local(struct node *n, uint64_t now)
 {
@@ -151,10 +117,10 @@ static void take_local(struct node *n, uint64_t now)
         if (req != NULL) { /* else: timed out while it waited */
             bool gone;
             if (n->raft.role == RAFT_LEADER)
-                gone = propose(n, now, req->cmd, req->cmd_len);
+                gone = write_propose(n, now, req->cmd, req->cmd_len);
             else
                 gone = n->raft.role == RAFT_FOLLOWER && n->raft.leader != 0 &&
-                       relay(n, req->cmd, req->cmd_len);
+                       relay_tx_put(n, req->cmd, req->cmd_len);
             if (!gone)
                 return;
             req->sent_term = n->raft.term;
@@ -168,6 +134,8 @@ static void take_local(struct node *n, uint64_t now)
 void write_take(struct node *n, uint64_t now)
 {
     unsigned sources = n->raft.n_peers + 1;
+    if (n->raft.role != RAFT_LEADER)
+        relay_rx_end(n);
     n->turn = (n->turn + 1) % sources;
     for (unsigned i = 0; i < sources; i++) {
         unsigned source = (n->turn + i) % sources;
@@ -239,73 +207,4 @@ void write_stop(struct node *n)
     for (unsigned i = 0; i < NODE_WRITES_MAX; i++)
         if (n->writes[i] != NULL)
             finish(n, n->writes[i], RESULT_STOPPING);
-}
-
-/* Leader: the boot token of a peer that answered our probe names its relay stream in this term.
- * Late datagrams of its earlier process carry another token and are dropped. */
-static void relay_rx_adopt(struct node *n, unsigned slot)
-{
-    struct peer *p = &n->peers[slot];
-    const struct raft_peer *rp = &n->raft.peers[slot];
-    if (rp->boot == 0 || rp->epoch == 0 ||
-        (p->relay_term == n->raft.term && p->relay_boot == rp->boot))
-        return;
-    size_t cap = NODE_RELAY_HEAD_BYTES + CMD_MAX_BYTES + NODE_WINDOW_BYTES / 4;
-    if (p->relay_buf == NULL && (p->relay_buf = malloc(cap)) == NULL)
-        return; /* its relays are lost, and sent again, until there is memory */
-    stream_rx_init(&p->relay_rx, p->relay_buf, cap, n->rx_window / n->raft.n_peers);
-    p->relay_term = n->raft.term;
-    p->relay_boot = rp->boot;
-    p->relay_shut = false;
-    p->relay_ack_by = RAFT_NEVER;
-}
-
-/* Not leader (any more): nobody relays to us. */
-void relay_rx_drop(struct peer *p)
-{
-    free(p->relay_buf);
-    p->relay_buf = NULL;
-    p->relay_ack_by = RAFT_NEVER;
-}
-
-void relay_rx_put(struct node *n, uint64_t now, unsigned slot, const struct wire_data *d)
-{
-    struct peer *p = &n->peers[slot];
-    if (n->raft.role != RAFT_LEADER)
-        return;
-    relay_rx_adopt(n, slot);
-    if (p->relay_term != n->raft.term || p->relay_boot != d->id || p->relay_shut)
-        return;
-    enum stream_put rc = stream_rx_put(&p->relay_rx, d->off, d->bytes, d->len, d->again);
-    uint64_t by = rc == STREAM_NEW ? now + NODE_ACK_DELAY_US : now;
-    if (by < p->relay_ack_by)
-        p->relay_ack_by = by;
-}
-
-/* Proposes what has arrived without a gap; what can't be taken now stays and closes the window. */
-void relay_rx_drain(struct node *n, uint64_t now, unsigned slot)
-{
-    struct peer *p = &n->peers[slot];
-    if (n->raft.role != RAFT_LEADER || p->relay_term != n->raft.term || p->relay_buf == NULL ||
-        p->relay_shut)
-        return;
-    const uint8_t *bytes;
-    size_t len;
-    while (stream_rx_ready(&p->relay_rx, &bytes, &len), len >= NODE_RELAY_HEAD_BYTES) {
-        size_t cmd_len = get_u32(bytes);
-        struct cmd cmd;
-        if (cmd_len > CMD_MAX_BYTES) {
-            n->drops[DROP_STREAM]++; /* a bug over there; its stream stays shut in this term */
-            p->relay_shut = true;
-            return;
-        }
-        if (len < NODE_RELAY_HEAD_BYTES + cmd_len)
-            return;
-        const uint8_t *data = bytes + NODE_RELAY_HEAD_BYTES;
-        if (cmd_decode(data, cmd_len, &cmd) < 0)
-            n->drops[DROP_STREAM]++; /* skipped: its origin reports a timeout */
-        else if (!propose(n, now, data, cmd_len))
-            return;
-        stream_rx_consume(&p->relay_rx, NODE_RELAY_HEAD_BYTES + cmd_len);
-    }
 }

@@ -267,6 +267,7 @@ static void configure(struct sim *s, const struct member *m, struct node_config 
         .max_value_bytes = s->o.max_value_bytes,
         .batch_bytes = s->o.batch_bytes,
         .cache_bytes = s->o.cache_bytes,
+        .relay_bytes = s->o.relay_bytes,
         .datagram_bytes = s->o.datagram_bytes,
         .datagram_max = s->o.datagram_max,
         .rx_bytes = s->o.rx_bytes,

@@ -72,13 +72,15 @@ struct sim_options {
     uint32_t segment_bytes;
     uint32_t batch_bytes;    /* of node_config, 0 = default */
     uint32_t cache_bytes;    /* of node_config, 0 = default */
+    uint32_t relay_bytes;    /* of node_config, 0 = default */
     uint32_t datagram_bytes; /* of node_config, 0 = default */
     uint32_t datagram_max;   /* of node_config, 0 = default */
     uint32_t rx_bytes;       /* of node_config, 0 = default */
     bool plain;              /* datagrams are not sealed */
     uint64_t rekey_us;       /* of node_config, 0 = default */
-    uint32_t fetch_bytes;    /* a fetch brings at most this (to be applied: or one record); 0 = no limit */
-    int ppm_max;             /* clocks: this much too fast or too slow, in millionths */
+    uint32_t
+        fetch_bytes; /* a fetch brings at most this (to be applied: or one record); 0 = no limit */
+    int ppm_max;     /* clocks: this much too fast or too slow, in millionths */
 
     unsigned clients;
     unsigned hot_keys;

@@ -115,6 +115,7 @@ static void small_limits(struct sim_options *o, uint64_t *rng)
     o->cache_bytes = 2 * record + 4096 + (uint32_t)PICK(rng, 0, 0, 4096, 65536);
     o->datagram_bytes = (uint32_t)PICK(rng, 256, 400, 600, 1200);
     o->fetch_bytes = (uint32_t)PICK(rng, 100, 2000, 20000);
+    o->relay_bytes = (uint32_t)PICK(rng, 60, 500, 5000);
 }
 
 void sim_plan(struct sim_options *o, unsigned profile, uint64_t seed, unsigned nodes,
