@@ -477,6 +477,19 @@ static void ack(struct world *w, unsigned slot, uint64_t durable)
     finish_datagram(w, &out, m.from);
 }
 
+/* Peer `slot` wants another log stream. */
+static void refuse(struct world *w, unsigned slot, uint64_t durable)
+{
+    const struct raft_msg *q = &w->peers[slot].newest[RAFT_MSG_LEAD];
+    struct raft_msg m = {
+        .type = RAFT_MSG_ACK, .from = (uint16_t)(slot + 2), .term = raft_of(w)->term};
+    m.ack.epoch = q->lead.epoch;
+    m.ack.boot = 100 + slot;
+    m.ack.durable = durable;
+    m.ack.need_probe = true;
+    tell(w, m);
+}
+
 /* ---- tests ---- */
 
 /* The disk reads entries 1..100 of term 1 for the node's state machine; meanwhile the leader of term
@@ -722,6 +735,100 @@ static void write_one(struct world *w)
     node_write(w->n, w->now, req);
 }
 
+/* What peer 0 got from its first entry on, as a log on disk. */
+static struct tape *tape_of_peer(const struct world *w)
+{
+    const struct peer_seen *p = &w->peers[0];
+    struct tape *t = tape_new();
+    for (size_t size; t->len < p->end; t->len += size) {
+        struct record rec;
+        assert_int_equal(record_decode(p->bytes + t->len, p->end - t->len, &rec, &size), RECORD_OK);
+        t->last = rec.index;
+        t->at[rec.index] = t->len;
+        t->at[rec.index + 1] = t->len + size;
+    }
+    memcpy(t->bytes, p->bytes, t->len);
+    return t;
+}
+
+/* A peer that has acknowledged part of an entry falls so far behind that this entry leaves the cache:
+ * the disk is asked for the rest of it, and the stream goes on where it was. */
+static void test_falls_behind_in_an_entry(void **state)
+{
+    (void)state;
+    struct world *w = world_new(NULL, &(struct node_config){.cache_bytes = 16384});
+    make_leader(w);
+    answer_probe(w, 0, 0, 0);
+    answer_probe(w, 1, 0, 0);
+    for (int i = 0; i < 20; i++)
+        write_one(w);
+    pass(w, T_US / 4);
+    struct peer_seen *p = &w->peers[1];
+    size_t end = p->end;
+    assert_int_equal(end, w->peers[0].end);
+    p->end = end / 2 + 4;
+    ack(w, 1, 0);
+    p->end = end;
+    for (int i = 0; i < 400; i++) {
+        write_one(w);
+        pass(w, 100);
+    }
+    struct tape *t = tape_of_peer(w);
+    const struct wal_pos *pos = &w->fetch[1].pos;
+    assert_non_null(w->fetch[1].buf);
+    assert_int_equal(t->at[pos->index] + pos->skip, end / 2 + 4);
+    assert_true(pos->skip > 0 && t->at[pos->index + 1] > end / 2 + 4);
+    for (int i = 0; i < 100 && p->end < t->len; i++) {
+        if (w->fetch[1].buf != NULL)
+            fetched(w, 1, read_disk(w, 1, t));
+        pass(w, 1000);
+        ack(w, 1, 0);
+    }
+    assert_int_equal(p->end, w->peers[0].end);
+    assert_memory_equal(p->bytes, w->peers[0].bytes, p->end);
+    world_free(w);
+    tape_free(t);
+}
+
+/* The disk reads for a peer's stream while that peer asks for another one. What it brings then is of
+ * no use; nor is more asked of it before. */
+static void test_fetch_for_a_stream_that_is_no_more(void **state)
+{
+    (void)state;
+    enum { LAST = 100, FIRST_BASE = 20, SECOND_BASE = 60 };
+    struct tape *t = tape_new();
+    tape_puts(t, LAST, 1, 'o', 100);
+    struct world *w = world_new(t, &(struct node_config){0});
+    make_leader(w);
+    answer_probe(w, 1, FIRST_BASE, 1);
+    flush(w);
+    answer_probe(w, 1, 0, 0);
+    flush(w);
+    uint8_t *buf = w->fetch[1].buf;
+    assert_non_null(buf);
+    assert_int_equal(w->fetch[1].pos.index, FIRST_BASE + 1);
+    w->peers[1].newest[RAFT_MSG_LEAD].lead.epoch = raft_of(w)->peers[1].epoch;
+    refuse(w, 1, SECOND_BASE);
+    flush(w);
+    answer_probe(w, 1, 0, 0);
+    flush(w);
+    assert_int_equal(raft_of(w)->peers[1].base_index, SECOND_BASE);
+    assert_ptr_equal(w->fetch[1].buf, buf);
+    assert_int_equal(w->fetch[1].pos.index, FIRST_BASE + 1);
+    fetched(w, 1, read_disk(w, 1, t));
+    flush(w);
+    assert_non_null(w->fetch[1].buf);
+    assert_int_equal(w->fetch[1].pos.index, SECOND_BASE + 1);
+    ack(w, 1, 0);
+    settle(w, t);
+    const struct peer_seen *p = &w->peers[1];
+    size_t len = stream_len(t, SECOND_BASE, LAST);
+    assert_int_equal(p->end, len + record_size(0)); /* and the leader's no-op */
+    assert_memory_equal(p->bytes, t->bytes + t->at[SECOND_BASE + 1], len);
+    world_free(w);
+    tape_free(t);
+}
+
 /* A box that is switched off costs heartbeats, not the log over and over. */
 static void test_silent_peer(void **state)
 {
@@ -767,6 +874,8 @@ int main(void)
         cmocka_unit_test(test_malformed_command_refused),
         cmocka_unit_test(test_many_small_records),
         cmocka_unit_test(test_conflict_with_other_history),
+        cmocka_unit_test(test_falls_behind_in_an_entry),
+        cmocka_unit_test(test_fetch_for_a_stream_that_is_no_more),
         cmocka_unit_test(test_silent_peer),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
