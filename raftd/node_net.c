@@ -1,5 +1,6 @@
 /* node_net.c: datagrams in and out. */
 #include <assert.h>
+#include <stddef.h>
 #include <string.h>
 
 #include "raftd/node_impl.h"
@@ -103,18 +104,27 @@ struct out {
     uint64_t now;
     unsigned slot;
     bool open;
-    bool lead; /* a LEAD went to the peer */
+    bool lead;            /* a LEAD went to the peer */
+    struct stream_tx *tx; /* the stream to it, NULL = none */
+    struct wire_data d;   /* a piece of it, but for offset and bytes */
+    struct stream_tx_stats before;
     struct wire_header h;
     uint64_t stamp; /* of this datagram, see link.h */
     struct wire_writer w;
     uint8_t buf[WIRE_HEAD_ROOM + WIRE_DATAGRAM_MAX]; /* the payload stands behind the room */
 };
 
+static void out_close(struct out *o)
+{
+    envelope_send(o->n, o->now, o->slot, o->buf, wire_end(&o->w, &o->h));
+    o->open = false;
+}
+
 static void out_finish(struct out *o)
 {
     if (o->open && !wire_empty(&o->w)) {
         link_sent(&o->n->peers[o->slot].link);
-        envelope_send(o->n, o->now, o->slot, o->buf, wire_end(&o->w, &o->h));
+        out_close(o);
     }
     o->open = false;
 }
@@ -236,39 +246,56 @@ static void timed_out(struct out *o, const struct stream_tx *tx, enum wire_strea
         mtu_timeout(m, o->now, mtu_size(m));
 }
 
-/* Sends what a stream has to send now. */
-static void out_stream(struct out *o, struct stream_tx *tx, struct wire_data *d)
+/* One more piece of the stream goes into the datagram under construction, or into the next one. False
+ * if there is none to be sent now. */
+static bool out_piece(struct out *o)
 {
     struct node *n = o->n;
-    enum wire_stream stream = (enum wire_stream)d->stream;
+    enum wire_stream stream = (enum wire_stream)o->d.stream;
+    struct wire_data *d = &o->d;
     struct stream_piece piece;
-    struct stream_tx_stats before = tx->stats;
-    follow_mtu(o, tx, stream);
-    while (stream_tx_next(tx, o->now, piece_room(o, stream), &piece)) {
-        size_t have = piece.len;
-        d->off = piece.off;
-        d->again = piece.again;
-        d->bytes = stream == WIRE_STREAM_LOG ? log_tx_bytes(n, o->slot, piece.off, &have)
-                                             : ring_at(&n->relay, n->relay_base + piece.off);
-        if (d->bytes == NULL)
-            break; /* not at hand now */
-        if (stream == WIRE_STREAM_LOG && !o->lead)
-            out_lead(o, false); /* commit index and a round ride along with the first piece */
-        out_open(o, n->raft.term);
-        if (wire_room(&o->w, stream) < CRUMB_BYTES)
-            out_next(o, n->raft.term);
-        d->len = have < piece.len ? have : piece.len;
-        size_t put = wire_put_data(&o->w, d);
-        assert(put > 0);
-        stream_tx_sent(tx, o->now, o->stamp, piece.off, put);
-    }
-    n->peers[o->slot].resent_bytes += tx->stats.resent_bytes - before.resent_bytes;
-    n->peers[o->slot].resent_datagrams += tx->stats.resent_datagrams - before.resent_datagrams;
-    if (tx->stats.timeouts != before.timeouts)
-        timed_out(o, tx, stream);
+    if (o->tx == NULL || !stream_tx_next(o->tx, o->now, piece_room(o, stream), &piece))
+        return false;
+    size_t have = piece.len;
+    d->off = piece.off;
+    d->again = piece.again;
+    d->bytes = stream == WIRE_STREAM_LOG ? log_tx_bytes(n, o->slot, piece.off, &have)
+                                         : ring_at(&n->relay, n->relay_base + piece.off);
+    if (d->bytes == NULL)
+        return false; /* not at hand now */
+    if (stream == WIRE_STREAM_LOG && !o->lead)
+        out_lead(o, false); /* commit index and a round ride along with the first piece */
+    out_open(o, n->raft.term);
+    if (wire_room(&o->w, stream) < CRUMB_BYTES)
+        out_next(o, n->raft.term);
+    d->len = have < piece.len ? have : piece.len;
+    size_t put = wire_put_data(&o->w, d);
+    assert(put > 0);
+    stream_tx_sent(o->tx, o->now, o->stamp, piece.off, put);
+    return true;
 }
 
-static void out_log(struct out *o)
+static void stream_begins(struct out *o, struct stream_tx *tx, const struct wire_data *d)
+{
+    o->tx = tx;
+    o->d = *d;
+    o->before = tx->stats;
+    follow_mtu(o, tx, (enum wire_stream)d->stream);
+}
+
+static void stream_ends(struct out *o)
+{
+    struct peer *p = &o->n->peers[o->slot];
+    const struct stream_tx *tx = o->tx;
+    if (tx == NULL)
+        return;
+    p->resent_bytes += tx->stats.resent_bytes - o->before.resent_bytes;
+    p->resent_datagrams += tx->stats.resent_datagrams - o->before.resent_datagrams;
+    if (tx->stats.timeouts != o->before.timeouts)
+        timed_out(o, tx, (enum wire_stream)o->d.stream);
+}
+
+static void log_begins(struct out *o)
 {
     struct node *n = o->n;
     struct log_tx *l = &n->peers[o->slot].log;
@@ -282,17 +309,17 @@ static void out_log(struct out *o)
         .base_index = rp->base_index,
         .base_term = rp->base_term,
     };
-    out_stream(o, &l->tx, &d);
+    stream_begins(o, &l->tx, &d);
 }
 
-static void out_relay(struct out *o)
+static void relay_begins(struct out *o)
 {
     struct node *n = o->n;
     if (n->relay.base == NULL || n->raft.peers[o->slot].id != n->raft.leader)
         return;
     relay_tx_sync(n);
     struct wire_data d = {.stream = WIRE_STREAM_RELAY, .id = relay_tx_id(n)};
-    out_stream(o, &n->relay_tx, &d);
+    stream_begins(o, &n->relay_tx, &d);
 }
 
 /* An ACK of the core, and with it what has arrived of the leader's stream. */
@@ -379,8 +406,7 @@ static void out_leader(struct out *o)
         relay_rx_sack(n, o->slot, &s);
         out_sack(o, &s);
     }
-    out_log(o);
-    note_owed(n, o->now, o->slot);
+    log_begins(o);
 }
 
 /* What is neither urgent nor needed: links and probes of the path. */
@@ -414,45 +440,73 @@ static void out_extras(struct out *o)
         out_begin(o, term, size);
         bool fits = wire_put_mtu(&o->w, &m) && wire_put_pad(&o->w, o->w.cap);
         assert(fits);
-        out_finish(o);
+        out_close(o); /* without a number: its loss tells of the path's MTU, not of its quality */
     }
 }
 
-/* Everything for one peer: control first, then streams, resends before new bytes. */
-static void send_to(struct node *n, uint64_t now, unsigned slot, const struct raft_msg *msgs,
-                    size_t n_msgs)
+/* What is not a stream: it waits for no window. */
+static void out_control(struct out *o, const struct raft_msg *msgs, size_t n_msgs)
 {
-    if (!envelope_ready(n, slot))
-        return; /* all of it is tried again on its own clock, as if it were lost */
-    struct out o = {.n = n, .now = now, .slot = slot};
+    struct node *n = o->n;
     for (size_t i = 0; i < n_msgs; i++) {
-        if (msgs[i].to != n->raft.peers[slot].id)
+        if (msgs[i].to != n->raft.peers[o->slot].id)
             continue;
         if (msgs[i].type == RAFT_MSG_ACK)
-            out_ack(&o, &msgs[i]);
+            out_ack(o, &msgs[i]);
         else
-            out_msg(&o, &msgs[i]);
+            out_msg(o, &msgs[i]);
     }
-    if (node_term_durable(n)) {
-        if (n->raft.role == RAFT_LEADER) {
-            out_leader(&o);
-        } else {
-            out_relay(&o);
+    if (!node_term_durable(n))
+        return;
+    if (n->raft.role == RAFT_LEADER)
+        out_leader(o);
+    else
+        relay_begins(o);
+}
+
+/* Everything for the peers from slot `first` to `last`: the control of all of them first, then their
+ * streams in turn, a piece of each: no peer waits behind the bulk for another one. Within a stream
+ * resends go before new bytes. */
+static void send_to(struct node *n, uint64_t now, unsigned first, unsigned last,
+                    const struct raft_msg *msgs, size_t n_msgs)
+{
+    struct out outs[RAFT_VOTERS_MAX - 1];
+    unsigned count = 0;
+    for (unsigned slot = first; slot <= last; slot++) {
+        if (!envelope_ready(n, slot))
+            continue; /* all of it is tried again on its own clock, as if it were lost */
+        struct out *o = &outs[count++];
+        memset(o, 0, offsetof(struct out, buf));
+        o->n = n;
+        o->now = now;
+        o->slot = slot;
+        out_control(o, msgs, n_msgs);
+    }
+    for (bool more = true; more;) {
+        more = false;
+        for (unsigned i = 0; i < count; i++)
+            more |= out_piece(&outs[i]);
+    }
+    for (unsigned i = 0; i < count; i++) {
+        stream_ends(&outs[i]);
+        if (node_term_durable(n)) {
+            if (n->raft.role == RAFT_LEADER)
+                note_owed(n, now, outs[i].slot);
+            out_extras(&outs[i]);
         }
-        out_extras(&o);
+        out_finish(&outs[i]);
     }
-    out_finish(&o);
 }
 
 void net_send(struct node *n, uint64_t now, const struct raft_msg *msgs, size_t n_msgs)
 {
-    for (unsigned slot = 0; slot < n->raft.n_peers; slot++)
-        send_to(n, now, slot, msgs, n_msgs);
+    if (n->raft.n_peers > 0)
+        send_to(n, now, 0, n->raft.n_peers - 1, msgs, n_msgs);
 }
 
 void net_send_to(struct node *n, uint64_t now, unsigned slot)
 {
-    send_to(n, now, slot, NULL, 0);
+    send_to(n, now, slot, slot, NULL, 0);
 }
 
 /* The batch that these messages waited for is durable. */

@@ -114,6 +114,8 @@ struct world {
         size_t cap;
     } fetch[NODE_FETCHES];
     struct peer_seen peers[2]; /* nodes 2 and 3 */
+    unsigned bulk;             /* datagrams with log bytes in this flush, to whomever ... */
+    unsigned bulk_before;      /* ... and of them, those before the last one with control */
     unsigned answered;
 };
 
@@ -135,8 +137,9 @@ static void io_spy(void *ctx, unsigned slot, const uint8_t *buf, size_t len)
     assert_int_equal(wire_check(buf, len, &h), WIRE_OK);
     p->datagrams++;
     wire_read(&r, buf, len, SELF, (uint16_t)(slot + 2));
-    bool data = false;
+    bool data = false, control = false;
     while (wire_next(&r, &f)) {
+        control = control || f.kind == WIRE_FRAME_MSG || f.kind == WIRE_FRAME_SACK;
         assert_false(data && (f.kind == WIRE_FRAME_MSG || f.kind == WIRE_FRAME_SACK));
         data = data || f.kind == WIRE_FRAME_DATA; /* control goes before the log */
         if (f.kind == WIRE_FRAME_MSG) {
@@ -154,6 +157,9 @@ static void io_spy(void *ctx, unsigned slot, const uint8_t *buf, size_t len)
                 p->end = (size_t)f.data.off + f.data.len;
         }
     }
+    if (control)
+        w->bulk_before = w->bulk;
+    w->bulk += data;
 }
 
 static void io_persist(void *ctx, uint64_t seq, const struct wal_batch *b)
@@ -334,6 +340,7 @@ static size_t stream_len(const struct tape *t, uint64_t base, uint64_t last)
 static void flush(struct world *w)
 {
     w->now += 10;
+    w->bulk = w->bulk_before = 0;
     node_flush(w->n, w->now);
 }
 
@@ -829,6 +836,25 @@ static void test_fetch_for_a_stream_that_is_no_more(void **state)
     tape_free(t);
 }
 
+/* A flush with bulk for two peers: the second one's LEAD does not wait behind the first one's log. */
+static void test_control_before_bulk(void **state)
+{
+    (void)state;
+    struct world *w = world_new(NULL, &(struct node_config){0});
+    make_leader(w);
+    answer_probe(w, 0, 0, 0);
+    answer_probe(w, 1, 0, 0);
+    pass(w, T_US / 10);
+    ack(w, 1, 1);
+    for (int i = 0; i < 300; i++)
+        write_one(w);
+    flush(w);
+    assert_true(w->bulk >= 16);
+    assert_in_range(w->bulk_before, 0, 2);
+    assert_true(w->peers[0].has[RAFT_MSG_LEAD] && w->peers[1].has[RAFT_MSG_LEAD]);
+    world_free(w);
+}
+
 /* A box that is switched off costs heartbeats, not the log over and over. */
 static void test_silent_peer(void **state)
 {
@@ -876,6 +902,7 @@ int main(void)
         cmocka_unit_test(test_conflict_with_other_history),
         cmocka_unit_test(test_falls_behind_in_an_entry),
         cmocka_unit_test(test_fetch_for_a_stream_that_is_no_more),
+        cmocka_unit_test(test_control_before_bulk),
         cmocka_unit_test(test_silent_peer),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
