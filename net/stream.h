@@ -24,7 +24,8 @@
  *
  * When no later datagram arrives, the timer runs out: PTO (net/rtt.h) after the byte at una was
  * last sent, or una moved. It brings one datagram of the lowest missing bytes, two from the fourth
- * timeout in a row on, whatever the windows say (RFC 9002, 6.2.4 and 7.5), and finds no loss by
+ * timeout in a row on, whatever the windows say (RFC 9002, 6.2.4 and 7.5), or of one byte when
+ * nothing has been heard for long; and finds no loss by
  * itself: the answer to that datagram shows by the rule above what is missing. No loss takes the
  * stream back: it goes on where it stood.
  *
@@ -61,6 +62,8 @@ enum {
     STREAM_COPY_LOSS = LINK_LOSS_FULL / 20,  /* 5 %: one write in ten waits for a timer */
     STREAM_COPIES = 2,
     STREAM_SILENT_TIMEOUTS = 3, /* in a row: the path is taken for another one (cwnd_silence()) */
+    STREAM_DEAF_TIMEOUTS =
+        20, /* in a row: one byte is enough to be answered, should anybody hear */
 };
 
 #define STREAM_NEVER UINT64_MAX

@@ -176,7 +176,8 @@ static void timed_out(struct stream_tx *tx, uint64_t now_us)
     if (tx->timeouts < TIMEOUTS_COUNTED)
         tx->timeouts++;
     tx->stats.timeouts++;
-    tx->probes = tx->timeouts > RTT_PLAIN_TIMEOUTS ? 2 : 1;
+    bool two = tx->timeouts > RTT_PLAIN_TIMEOUTS && tx->silent < STREAM_DEAF_TIMEOUTS;
+    tx->probes = two ? 2 : 1;
     tx->probe_from = tx->una;
     tx->missing_max = 0;
     for (unsigned i = 0; i < tx->flight.n; i++) {
@@ -220,8 +221,9 @@ static bool next_due(struct stream_tx *tx, uint64_t now_us, size_t max_len,
         }
     }
     if (tx->probes > 0) {
+        bool deaf = tx->silent >= STREAM_DEAF_TIMEOUTS;
         if (ranges_hole(&tx->acked, max_u64(tx->una, tx->probe_from), tx->nxt, &start, &end))
-            return give(tx, piece, STREAM_PROBE, start, end, max_len);
+            return give(tx, piece, STREAM_PROBE, start, deaf ? start + 1 : end, max_len);
         tx->probes = 0;
     }
     if (now_us >= copy_at(tx) && ranges_hole(&tx->acked, tx->una, tx->nxt, &start, &end))

@@ -196,6 +196,30 @@ static void test_leader_changes_in_the_middle(void **state)
     }
 }
 
+/* A leader that is heard but does not hear is not sent the same writes over and over. */
+static void test_deaf_leader(void **state)
+{
+    (void)state;
+    enum { PUTS = 5 };
+    struct sim *s = cluster(3, 6, 1 * MS);
+    unsigned leader = (unsigned)sim_leader(s), a = (leader + 1) % 3;
+    sim_cut(s, a, leader, true);
+    for (int i = 0; i < PUTS; i++)
+        sim_put(s, a, 60000, 120 * SECOND);
+    sim_run(s, 10 * SECOND);
+    const struct stream_tx_stats *t = &node_of(s, a)->relay_tx.stats;
+    uint64_t bytes = t->bytes, datagrams = t->datagrams;
+    sim_run(s, 60 * SECOND);
+    assert_int_equal(sim_leader(s), leader);
+    assert_in_range(t->datagrams - datagrams, 100, 60 * 21); /* one per heartbeat */
+    assert_in_range(t->bytes - bytes, 100, 40000); /* 2.7 MB without a rest */
+    sim_cut(s, a, leader, false);
+    sim_run(s, SECOND);
+    assert_int_equal(sim_acked(s), PUTS);
+    converge(s);
+    sim_free(s);
+}
+
 /* A node that was away catches up with values of 1 MiB from the leader's disk. All of the window is
  * used, though each value is larger. */
 static void test_catch_up_at_full_window(void **state)
@@ -236,6 +260,7 @@ int main(void)
         cmocka_unit_test(test_silent_in_the_middle),
         cmocka_unit_test(test_ends_in_the_middle),
         cmocka_unit_test(test_leader_changes_in_the_middle),
+        cmocka_unit_test(test_deaf_leader),
         cmocka_unit_test(test_catch_up_at_full_window),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
