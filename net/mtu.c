@@ -23,8 +23,9 @@ static void pick(struct mtu *m, uint64_t now)
 
 void mtu_init(struct mtu *m, uint32_t max)
 {
-    assert(max >= MTU_BASE && max <= MTU_MAX);
-    *m = (struct mtu){.max = max - max % MTU_UNIT, .size = MTU_BASE};
+    assert(max >= MTU_LEAST && max <= MTU_MAX);
+    max -= max % MTU_UNIT;
+    *m = (struct mtu){.max = max, .size = max < MTU_BASE ? max : MTU_BASE};
     pick(m, 0);
 }
 

@@ -26,6 +26,7 @@
 enum {
     MTU_BASE = 1200,       /* passes every path that is in use (RFC 9000, section 14.1) */
     MTU_MAX = 1452,        /* what Ethernet carries of UDP over IPv6 */
+    MTU_LEAST = 512,       /* by configuration only, for paths that carry no more */
     MTU_UNIT = 4,          /* sizes are multiples of it, as frames are */
     MTU_STEP = 16,         /* between sizes that are tried: a finer search would gain 2 % at most */
     MTU_TRIES = 4,         /* of one size: at 10 % loss each way 1 of 800 is given up wrongly */
@@ -37,7 +38,8 @@ enum {
 
 struct mtu {
     uint32_t max;     /* configured, a multiple of MTU_UNIT */
-    uint32_t size;    /* confirmed. Invariant: MTU_BASE <= size <= max */
+    uint32_t size;    /* confirmed. Invariant: MTU_BASE <= size <= max,
+                         or size == max < MTU_BASE */
     uint32_t failed;  /* least size given up in this search, 0 = none. Invariant: 0 or > size */
     uint32_t probing; /* size that is tried, 0 = no search now. Invariant: 0 or size < probing */
     unsigned tries;   /* of `probing`: how many were sent */
@@ -46,8 +48,7 @@ struct mtu {
     uint64_t at;      /* no probe before this; UINT64_MAX = never */
 };
 
-/* max: the largest size allowed, at least MTU_BASE, at most MTU_MAX; with MTU_BASE nothing is ever
- * probed. */
+/* max: the largest size allowed, from MTU_LEAST to MTU_MAX; up to MTU_BASE nothing is ever probed. */
 void mtu_init(struct mtu *m, uint32_t max);
 
 /* The confirmed size: what data may be sent with now. */

@@ -44,6 +44,9 @@ static bool set_options(struct udp *u, int family)
     if (!set_int(u->fd, SOL_SOCKET, SO_RCVBUFFORCE, UDP_RCVBUF_BYTES) &&
         !set_int(u->fd, SOL_SOCKET, SO_RCVBUF, UDP_RCVBUF_BYTES))
         return false;
+    if (!set_int(u->fd, SOL_SOCKET, SO_SNDBUFFORCE, UDP_SNDBUF_BYTES) &&
+        !set_int(u->fd, SOL_SOCKET, SO_SNDBUF, UDP_SNDBUF_BYTES))
+        return false;
     socklen_t len = sizeof u->rcvbuf_bytes;
     if (getsockopt(u->fd, SOL_SOCKET, SO_RCVBUF, &u->rcvbuf_bytes, &len) != 0)
         return false;
@@ -114,9 +117,9 @@ int udp_fd(const struct udp *u)
     return u->fd;
 }
 
-int udp_rcvbuf_bytes(const struct udp *u)
+uint32_t udp_window_bytes(const struct udp *u)
 {
-    return u->rcvbuf_bytes;
+    return (uint32_t)u->rcvbuf_bytes / UDP_WINDOW_SHARE;
 }
 
 const struct udp_counters *udp_counters(const struct udp *u)

@@ -19,6 +19,9 @@ enum {
     UDP_QUEUE = 64,             /* datagrams kept until udp_flush() */
     UDP_SEND_BYTES = 1500,      /* each: more is fragmented on most paths */
     UDP_RCVBUF_BYTES = 1 << 20, /* the kernel charges about 2 kB for each datagram: some 500 */
+    UDP_SNDBUF_BYTES = 1 << 20, /* for peers together: what finds no room is lost, control too */
+    UDP_WINDOW_SHARE = 3,       /* of the receive buffer a third is promised to bulk: it holds that
+                                   in datagrams of 1200 bytes, and as much again in small ones */
 };
 
 /* Since udp_open(). */
@@ -54,8 +57,9 @@ void udp_close(struct udp *u);
 /* To poll for reading. */
 int udp_fd(const struct udp *u);
 
-/* Bytes that the kernel granted for received datagrams (its own accounting, twice the payload). */
-int udp_rcvbuf_bytes(const struct udp *u);
+/* How many bytes of bulk may be on their way to us in full datagrams, so that all of them and
+ * control between them find room in the receive buffer that the kernel granted. */
+uint32_t udp_window_bytes(const struct udp *u);
 
 /* Hands waiting datagrams to `receive`, at most UDP_RECEIVE_MAX. Returns how many; 0 when there is
  * nothing left. */

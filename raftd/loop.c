@@ -39,7 +39,6 @@ enum {
     MARKS = 64,                /* rounds of reads on their way, per reader; beyond they merge */
     DRAIN_ROUNDS = 64,         /* x UDP_RECEIVE_MAX: more than a receive buffer holds */
     STATUS_INTERVAL_US = 2000, /* at most so often a new status is published ... */
-    RCVBUF_PER_PAYLOAD = 2,    /* the kernel charges about twice what a full datagram carries */
     STATUS_IDLE_US = 100000,   /* ... and so often when only counters and ages have changed */
 };
 
@@ -506,7 +505,7 @@ static struct node *make_node(struct loop *l, const struct wal_report *report,
         .election_timeout_us = (uint64_t)conf->election_timeout_ms * 1000,
         .max_value_bytes = conf->max_value_bytes,
         .datagram_max = conf->max_datagram_bytes,
-        .rx_bytes = (uint32_t)udp_rcvbuf_bytes(l->udp) / RCVBUF_PER_PAYLOAD,
+        .rx_bytes = udp_window_bytes(l->udp),
     };
     (void)snprintf(nc.cluster, sizeof nc.cluster, "%s", conf->name);
     for (int i = 0; i < conf->n_nodes; i++) {

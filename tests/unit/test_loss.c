@@ -218,6 +218,52 @@ static void test_path_mtu(void **state)
     sim_free(s);
 }
 
+/* Sizes that do not arrive are no loss of the link. */
+static void test_probes_are_no_loss(void **state)
+{
+    (void)state;
+    enum { WIDE = 1452, NARROW = 1300 };
+    struct sim_options o = options(17);
+    o.datagram_max = WIDE;
+    struct sim *s = sim_new(&o);
+    sim_narrow(s, NARROW);
+    sim_run(s, SECOND);
+    unsigned leader = (unsigned)sim_leader(s), to = (leader + 1) % 3;
+    for (int i = 0; i < 60; i++) {
+        sim_run(s, 500 * MS);
+        for (unsigned p = 0; p < 2; p++)
+            assert_int_equal(s->m[leader].node->peers[p].link.loss_out, 0);
+    }
+    assert_in_range(sim_path(s, leader, to), 1201, NARROW);
+    sim_free(s);
+}
+
+/* A path that carries less than the usual base, and a configuration that says so: nine nodes, values
+ * of every size, through every node. */
+static void test_narrow_by_configuration(void **state)
+{
+    (void)state;
+    enum { NARROW = MTU_LEAST, SIZE = 9 };
+    struct sim_options o = options(16);
+    o.nodes = SIZE;
+    o.datagram_max = NARROW;
+    struct sim *s = sim_new(&o);
+    sim_narrow(s, NARROW);
+    unsigned asked = 0;
+    sim_run(s, 5 * SECOND);
+    for (unsigned i = 0; i < 4 * SIZE; i++, asked++) {
+        sim_put(s, i % SIZE, i * i * 50, 10 * SECOND);
+        sim_run(s, 100 * MS);
+    }
+    sim_run(s, 5 * SECOND);
+    assert_true(sim_leader(s) >= 0);
+    assert_int_equal(sim_acked(s), asked);
+    for (unsigned i = 0; i < SIZE; i++)
+        for (unsigned to = 0; to < SIZE; to++)
+            assert_true(i == to || sim_path(s, i, to) == NARROW);
+    sim_free(s);
+}
+
 /* Small writes that get lost say nothing about large datagrams. */
 static void test_small_losses_keep_size(void **state)
 {
@@ -294,10 +340,16 @@ int main(void)
 {
     rcu_thread_begin();
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_leader),     cmocka_unit_test(test_follower),
-        cmocka_unit_test(test_reads),      cmocka_unit_test(test_asking),
-        cmocka_unit_test(test_slow_disks), cmocka_unit_test(test_pause),
-        cmocka_unit_test(test_path_mtu),   cmocka_unit_test(test_small_losses_keep_size),
+        cmocka_unit_test(test_leader),
+        cmocka_unit_test(test_follower),
+        cmocka_unit_test(test_reads),
+        cmocka_unit_test(test_asking),
+        cmocka_unit_test(test_slow_disks),
+        cmocka_unit_test(test_pause),
+        cmocka_unit_test(test_path_mtu),
+        cmocka_unit_test(test_probes_are_no_loss),
+        cmocka_unit_test(test_narrow_by_configuration),
+        cmocka_unit_test(test_small_losses_keep_size),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     rcu_thread_end();

@@ -212,7 +212,7 @@ static void test_deaf_leader(void **state)
     sim_run(s, 60 * SECOND);
     assert_int_equal(sim_leader(s), leader);
     assert_in_range(t->datagrams - datagrams, 100, 60 * 21); /* one per heartbeat */
-    assert_in_range(t->bytes - bytes, 100, 40000); /* 2.7 MB without a rest */
+    assert_in_range(t->bytes - bytes, 100, 40000);           /* 2.7 MB without a rest */
     sim_cut(s, a, leader, false);
     sim_run(s, SECOND);
     assert_int_equal(sim_acked(s), PUTS);

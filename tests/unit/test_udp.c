@@ -301,6 +301,48 @@ static void test_overflow(void **state)
     udp_close(b);
 }
 
+static void ignore(void *ctx, uint8_t *bytes, size_t len, const struct sockaddr *from,
+                   socklen_t from_len)
+{
+    (void)ctx;
+    (void)bytes;
+    (void)len;
+    (void)from;
+    (void)from_len;
+}
+
+/* What is promised to bulk finds room in a real queue that nobody reads, and as many small datagrams
+ * between: with the buffer that we ask for, and with what Linux grants to everybody. */
+static void test_window_fits(void **state)
+{
+    (void)state;
+    enum { STREAM_BYTES = 1100, STOCK_BYTES = 212992 };
+    static const uint8_t bytes[1200];
+    for (int stock = 0; stock <= 1; stock++) {
+        struct udp *b = open_any();
+        struct address to = bound_to(b);
+        int fd = socket(AF_INET, SOCK_DGRAM, 0), granted = STOCK_BYTES;
+        socklen_t len = sizeof granted;
+        if (stock == 1)
+            assert_int_equal(setsockopt(udp_fd(b), SOL_SOCKET, SO_RCVBUF, &granted, len), 0);
+        assert_int_equal(getsockopt(udp_fd(b), SOL_SOCKET, SO_RCVBUF, &granted, &len), 0);
+        uint32_t window = stock ? (uint32_t)granted / UDP_WINDOW_SHARE : udp_window_bytes(b);
+        uint64_t sent = 0;
+        for (uint32_t at = 0; at < window; at += STREAM_BYTES, sent += 2) {
+            assert_int_equal(sendto(fd, bytes, sizeof bytes, 0, sa(&to), to.len), sizeof bytes);
+            assert_int_equal(sendto(fd, bytes, 100, 0, sa(&to), to.len), 100);
+        }
+        while (udp_receive(b, ignore, NULL) > 0)
+            continue;
+        assert_int_equal(sendto(fd, bytes, 100, 0, sa(&to), to.len), 100);
+        assert_int_equal(udp_receive(b, ignore, NULL), 1); /* it brings the count of drops */
+        assert_int_equal(udp_counters(b)->rxq_drops, 0);
+        assert_int_equal(udp_counters(b)->received, sent + 1);
+        assert_int_equal(close(fd), 0);
+        udp_close(b);
+    }
+}
+
 /* On a device of 1280 bytes, in a network of this process's own. */
 static void too_big_in_own_network(void)
 {
@@ -355,7 +397,7 @@ static void test_open(void **state)
     (void)state;
     struct udp *a = open_any();
     struct address used = bound_to(a);
-    assert_true(udp_rcvbuf_bytes(a) > 0);
+    assert_true(udp_window_bytes(a) > 0);
     int value = 0;
     socklen_t len = sizeof value;
     assert_int_equal(getsockopt(udp_fd(a), IPPROTO_IP, IP_MTU_DISCOVER, &value, &len), 0);
@@ -397,6 +439,7 @@ int main(void)
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_unsendable),
         cmocka_unit_test(test_overflow),
+        cmocka_unit_test(test_window_fits),
         cmocka_unit_test(test_too_big),
         cmocka_unit_test(test_open),
         cmocka_unit_test(test_ipv6),
