@@ -31,7 +31,7 @@
  *
  * Two ways to need neither on a path that is seen to lose datagrams:
  *   - A small unacknowledged tail rides along in front of new bytes, in the same datagram.
- *   - With 5 % of loss in a direction, a tail of one datagram is copied after 1/4 and 1/2 PTO,
+ *   - With 2.5 % of loss in a direction, a tail of one datagram is copied after 1/4 and 1/2 PTO,
  *     or later, when the answer usually takes longer.
  *
  * What is sent, in this order: what the timer asks for; lost bytes, lowest first; new bytes. The
@@ -59,7 +59,7 @@ enum {
     STREAM_REO_EPISODES = 16, /* see above */
     STREAM_RIDE_BYTES = 512,  /* tail that rides along: half a datagram, once per srtt / 4 */
     STREAM_RIDE_LOSS = LINK_LOSS_FULL / 100, /* 1 %: below it only costs bytes */
-    STREAM_COPY_LOSS = LINK_LOSS_FULL / 20,  /* 5 %: one write in ten waits for a timer */
+    STREAM_COPY_LOSS = LINK_LOSS_FULL / 40,  /* 2.5 %: one write in twenty waits for a timer */
     STREAM_COPIES = 2,
     STREAM_SILENT_TIMEOUTS = 3, /* in a row: the path is taken for another one (cwnd_silence()) */
     STREAM_DEAF_TIMEOUTS =
