@@ -322,6 +322,20 @@ static void test_windows_fit_the_socket(void **state)
     sim_free(s);
 }
 
+/* Datagrams lost in our own receive queue are nobody's loss on the way. */
+static void test_own_drops_taint_every_link(void **state)
+{
+    (void)state;
+    struct sim_options o = calm(5, 14);
+    struct sim *s = sim_new(&o);
+    run_until_leader(s);
+    sim_run(s, SECOND);
+    node_rxq_dropped(s->m[0].node);
+    for (unsigned i = 1; i < 5; i++)
+        assert_true(peer_of(s, 0, i)->link.tainted);
+    sim_free(s);
+}
+
 static void hear_sack(struct sim *s, unsigned from, unsigned to, const struct wire_sack *k,
                       uint64_t echo)
 {
@@ -421,6 +435,7 @@ int main(void)
         cmocka_unit_test(test_rows_of_others),
         cmocka_unit_test(test_rows_after_a_start),
         cmocka_unit_test(test_windows_fit_the_socket),
+        cmocka_unit_test(test_own_drops_taint_every_link),
         cmocka_unit_test(test_resends_are_shown),
         cmocka_unit_test(test_late_sack),
         cmocka_unit_test(test_core_knows_the_link),

@@ -114,6 +114,7 @@ struct world {
         size_t cap;
     } fetch[NODE_FETCHES];
     struct peer_seen peers[2]; /* nodes 2 and 3 */
+    struct wire_sack sack;     /* sent last */
     unsigned bulk;             /* datagrams with log bytes in this flush, to whomever ... */
     unsigned bulk_before;      /* ... and of them, those before the last one with control */
     unsigned answered;
@@ -140,6 +141,8 @@ static void io_spy(void *ctx, unsigned slot, const uint8_t *buf, size_t len)
     bool data = false, control = false;
     while (wire_next(&r, &f)) {
         control = control || f.kind == WIRE_FRAME_MSG || f.kind == WIRE_FRAME_SACK;
+        if (f.kind == WIRE_FRAME_SACK)
+            w->sack = f.sack;
         assert_false(data && (f.kind == WIRE_FRAME_MSG || f.kind == WIRE_FRAME_SACK));
         data = data || f.kind == WIRE_FRAME_DATA; /* control goes before the log */
         if (f.kind == WIRE_FRAME_MSG) {
@@ -836,6 +839,47 @@ static void test_fetch_for_a_stream_that_is_no_more(void **state)
     tape_free(t);
 }
 
+/* Bytes of a relay stream from peer 0 arrive; the flush right after them answers, or it does not. */
+static void relay_piece(struct world *w, uint64_t off, size_t len)
+{
+    static const uint8_t bytes[16] = {200}; /* a command of 200 bytes begins */
+    uint8_t buf[WIRE_DATAGRAM_BASE];
+    struct wire_writer out;
+    struct wire_data d = {
+        .stream = WIRE_STREAM_RELAY, .id = 100, .off = off, .bytes = bytes, .len = len};
+    wire_begin(&out, buf + PLAIN_HEAD_BYTES, sizeof buf - PLAIN_HEAD_BYTES, raft_of(w)->term);
+    assert_int_equal(wire_put_data(&out, &d), len);
+    finish_datagram(w, &out, 2);
+    memset(&w->sack, 0, sizeof w->sack);
+    node_flush(w->n, w->now);
+}
+
+/* A hole in a relay stream is told at once, what is in order a little later: as with the log. */
+static void test_relay_holes_are_told_at_once(void **state)
+{
+    (void)state;
+    struct world *w = world_new(NULL, &(struct node_config){0});
+    make_leader(w);
+    answer_probe(w, 0, 0, 0);
+    pass(w, T_US / 10);
+    relay_piece(w, 0, 8);
+    assert_int_equal(w->sack.stream, 0);
+    w->now += NODE_ACK_DELAY_US;
+    assert_true(node_deadline(w->n, w->now) <= w->now + NODE_ACK_DELAY_US);
+    node_flush(w->n, w->now);
+    assert_int_equal(w->sack.stream, WIRE_STREAM_RELAY);
+    assert_int_equal(w->sack.contig, 8);
+
+    relay_piece(w, 16, 8);
+    assert_int_equal(w->sack.stream, WIRE_STREAM_RELAY);
+    assert_int_equal(w->sack.contig, 8);
+    assert_int_equal(w->sack.n, 1);
+    assert_int_equal(w->sack.ranges[0].start, 8);
+    relay_piece(w, 0, 8); /* and what is here already */
+    assert_int_equal(w->sack.stream, WIRE_STREAM_RELAY);
+    world_free(w);
+}
+
 /* A flush with bulk for two peers: the second one's LEAD does not wait behind the first one's log. */
 static void test_control_before_bulk(void **state)
 {
@@ -902,6 +946,7 @@ int main(void)
         cmocka_unit_test(test_conflict_with_other_history),
         cmocka_unit_test(test_falls_behind_in_an_entry),
         cmocka_unit_test(test_fetch_for_a_stream_that_is_no_more),
+        cmocka_unit_test(test_relay_holes_are_told_at_once),
         cmocka_unit_test(test_control_before_bulk),
         cmocka_unit_test(test_silent_peer),
     };
