@@ -28,6 +28,19 @@ for i in 1 2 3; do
     for f in "$WORK"/v64k-* "$WORK"/v1m-*; do check_value "$i" "$(basename "$f")" "$f"; done
 done
 
+# Both followers have some at once: the leader collects one at a time.
+other=$(other_than "$LEADER" "$follower")
+puts=()
+for n in 4 5 6 7; do
+    random_file "$WORK/v1m-$n" 1048576
+    through=$((n % 2 ? follower : other))
+    ctl "$through" --timeout 30 put "v1m-$n" - <"$WORK/v1m-$n" &
+    puts+=($!)
+done
+for pid in "${puts[@]}"; do wait "$pid" || fail "a put of 1 MiB beside others: exit $?"; done
+wait_converged
+for n in 4 5 6 7; do check_value "$LEADER" "v1m-$n" "$WORK/v1m-$n"; done
+
 # Now without that follower; then all nodes start again, so that the entries come from disk.
 stop "$follower"
 random_file "$WORK/v1m-9" 1048576
