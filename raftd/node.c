@@ -280,11 +280,6 @@ uint64_t node_deadline(const struct node *n, uint64_t now)
     return at;
 }
 
-static uint32_t permille(uint32_t loss)
-{
-    return (uint32_t)((uint64_t)loss * 1000 / LINK_LOSS_FULL);
-}
-
 static void peer_status(const struct node *n, uint64_t now, unsigned slot, struct status_peer *s)
 {
     const struct peer *p = &n->peers[slot];
@@ -302,8 +297,7 @@ static void peer_status(const struct node *n, uint64_t now, unsigned slot, struc
     s->heard_us = p->link.has_peer ? p->link.peer_ts_at : 0;
     s->rtt_us = p->link.rtt.has ? p->link.rtt.srtt_us : 0;
     s->rtt_min_us = p->link.rtt.has ? p->link.rtt.min_us : 0;
-    s->loss_in_permille = permille(p->link.loss_in);
-    s->loss_out_permille = permille(p->link.loss_out);
+    links_loss(n, now, slot, s);
     s->window_bytes = tx != NULL ? cwnd_window(&tx->cwnd, now) : 0;
     s->in_flight_bytes = tx != NULL ? stream_tx_in_flight(tx) : 0;
     s->sent = p->link.sent;

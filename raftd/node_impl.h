@@ -231,11 +231,11 @@ uint64_t envelope_deadline(const struct node *n);
 void envelope_status(const struct node *n, unsigned slot, struct status_peer *s);
 
 /* node_links.c */
-void links_own_row(const struct node *n, uint64_t now, uint8_t *heard);
 uint64_t links_due(const struct node *n, unsigned slot);
 bool links_fill(struct node *n, uint64_t now, unsigned slot, struct wire_links *l);
 void links_take(struct node *n, uint64_t now, unsigned slot, const struct wire_links *l);
 void links_take_mtu(struct node *n, uint64_t now, unsigned slot, const struct wire_mtu *m);
+void links_loss(const struct node *n, uint64_t now, unsigned slot, struct status_peer *s);
 void links_status(const struct node *n, uint64_t now, struct status *s);
 
 /* node_net.c */

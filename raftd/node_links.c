@@ -32,17 +32,49 @@ static bool voter(const struct node *n, uint16_t id)
 }
 
 /* Silence shows that a peer is not heard only once it lasts longer than peers keep silent. */
-void links_own_row(const struct node *n, uint64_t now, uint8_t *heard)
+static uint8_t heard_of(const struct node *n, uint64_t now, unsigned slot)
 {
-    uint8_t silent = now < n->start_us + HEARD_US ? WIRE_NOT_KNOWN : WIRE_NOT_HEARD;
+    const struct link *l = &n->peers[slot].link;
+    if (l->has_peer && now < l->peer_ts_at + HEARD_US)
+        return (uint8_t)((uint64_t)l->loss_in * 100 / LINK_LOSS_FULL);
+    return now < n->start_us + HEARD_US ? WIRE_NOT_KNOWN : WIRE_NOT_HEARD;
+}
+
+static void own_row(const struct node *n, uint64_t now, uint8_t *heard)
+{
     heard[column(n, n->cfg.id)] = 0;
-    for (unsigned i = 0; i < n->raft.n_peers; i++) {
-        const struct link *l = &n->peers[i].link;
-        bool lately = l->has_peer && now < l->peer_ts_at + HEARD_US;
-        heard[column(n, n->raft.peers[i].id)] = lately ? (uint8_t)((uint64_t)l->loss_in * 100 /
-                                                                   LINK_LOSS_FULL)
-                                                       : silent;
-    }
+    for (unsigned i = 0; i < n->raft.n_peers; i++)
+        heard[column(n, n->raft.peers[i].id)] = heard_of(n, now, i);
+}
+
+static bool row_lasts(const struct peer *p, uint64_t now)
+{
+    return p->row_at != 0 && now <= p->row_at + HEARD_US;
+}
+
+static int32_t permille(uint32_t loss)
+{
+    return (int32_t)((uint64_t)loss * 1000 / LINK_LOSS_FULL);
+}
+
+/* Loss is measured when something arrives. Where nothing does, all of it is lost, and that is known
+ * by silence alone: ours, and what the peer tells of its own, maybe through the leader. */
+void links_loss(const struct node *n, uint64_t now, unsigned slot, struct status_peer *s)
+{
+    const struct peer *p = &n->peers[slot];
+    uint8_t heard = heard_of(n, now, slot), back = p->row[column(n, n->cfg.id)];
+    bool hears = heard < WIRE_NOT_KNOWN, told = row_lasts(p, now);
+    s->loss_in_permille = s->loss_out_permille = STATUS_LOSS_UNKNOWN;
+    if (heard == WIRE_NOT_HEARD)
+        s->loss_in_permille = 1000;
+    else if (hears && p->link.has_loss)
+        s->loss_in_permille = permille(p->link.loss_in);
+    if (told && back == WIRE_NOT_HEARD)
+        s->loss_out_permille = 1000;
+    else if (hears && !(told && back == WIRE_NOT_KNOWN))
+        s->loss_out_permille = permille(p->link.loss_out);
+    else if (told && back < WIRE_NOT_KNOWN)
+        s->loss_out_permille = back * 10;
 }
 
 /* When this peer must be told in a datagram of its own. */
@@ -61,10 +93,10 @@ bool links_fill(struct node *n, uint64_t now, unsigned slot, struct wire_links *
     l->cols = n->cfg.n_voters;
     l->rows = 1;
     l->id[0] = n->cfg.id;
-    links_own_row(n, now, l->heard[0]);
+    own_row(n, now, l->heard[0]);
     for (unsigned i = 0; n->raft.role == RAFT_LEADER && i < n->raft.n_peers; i++) {
         const struct peer *q = &n->peers[i];
-        if (i == slot || q->row_at == 0 || now > q->row_at + HEARD_US)
+        if (i == slot || !row_lasts(q, now))
             continue;
         l->id[l->rows] = n->raft.peers[i].id;
         memcpy(l->heard[l->rows++], q->row, l->cols);
@@ -95,12 +127,12 @@ void links_status(const struct node *n, uint64_t now, struct status *s)
     unsigned self = column(n, n->cfg.id);
     s->links[self].id = n->cfg.id;
     s->links[self].at_us = now;
-    links_own_row(n, now, s->links[self].heard);
+    own_row(n, now, s->links[self].heard);
     for (unsigned i = 0; i < n->raft.n_peers; i++) {
         const struct peer *p = &n->peers[i];
         unsigned c = column(n, n->raft.peers[i].id);
         s->links[c].id = n->raft.peers[i].id;
-        s->links[c].at_us = p->row_at != 0 && now <= p->row_at + HEARD_US ? p->row_at : 0;
+        s->links[c].at_us = row_lasts(p, now) ? p->row_at : 0;
         memcpy(s->links[c].heard, p->row, sizeof p->row);
     }
 }

@@ -95,8 +95,8 @@ static void print_peer(struct text *t, const struct status *s, const struct stat
         line(t, "peer.%u.session_key_id=%08" PRIx32 "\n", id, p->session_key_id);
     peer_number(t, id, "rtt_us", p->rtt_us);
     peer_number(t, id, "rtt_min_us", p->rtt_min_us);
-    peer_number(t, id, "loss_in_permille", p->loss_in_permille);
-    peer_number(t, id, "loss_out_permille", p->loss_out_permille);
+    line(t, "peer.%u.loss_in_permille=%" PRId32 "\n", id, p->loss_in_permille);
+    line(t, "peer.%u.loss_out_permille=%" PRId32 "\n", id, p->loss_out_permille);
     peer_number(t, id, "window_bytes", p->window_bytes);
     peer_number(t, id, "in_flight_bytes", p->in_flight_bytes);
     peer_number(t, id, "datagram_bytes", p->datagram_bytes);

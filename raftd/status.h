@@ -40,6 +40,8 @@ enum status_session {
 
 const char *status_session_name(enum status_session session); /* "none", "plain", ... */
 
+enum { STATUS_LOSS_UNKNOWN = -1 }; /* in loss_*: nothing was measured, or nobody tells */
+
 /* Loss and round trips are measured by this node. */
 struct status_peer {
     uint16_t id;
@@ -52,13 +54,14 @@ struct status_peer {
     uint32_t session_key_id; /* which key, to compare: tells nothing about it; 0 = none */
     uint64_t rtt_us;         /* smoothed, 0 = no sample yet */
     uint64_t rtt_min_us;     /* of the last minute or so, 0 = no sample yet */
-    uint32_t loss_in_permille, loss_out_permille; /* of datagrams from it and to it */
-    uint64_t window_bytes;                        /* congestion window of the log stream to it */
-    uint64_t in_flight_bytes;                     /* of that stream: sent, neither acked nor lost */
-    uint64_t sent, received;                      /* datagrams */
-    uint64_t resent_bytes, resent_datagrams;      /* of the log, or of writes, to it */
-    uint32_t datagram_bytes;                      /* largest that its path is known to pass */
-    uint64_t drops[DROP_COUNT];                   /* of datagrams from its address */
+    int32_t loss_in_permille, loss_out_permille; /* of datagrams from it and to it; all of them
+                                                    if nothing is heard, see STATUS_LINK_SILENT */
+    uint64_t window_bytes;                       /* congestion window of the log stream to it */
+    uint64_t in_flight_bytes;                    /* of that stream: sent, neither acked nor lost */
+    uint64_t sent, received;                     /* datagrams */
+    uint64_t resent_bytes, resent_datagrams;     /* of the log, or of writes, to it */
+    uint32_t datagram_bytes;                     /* largest that its path is known to pass */
+    uint64_t drops[DROP_COUNT];                  /* of datagrams from its address */
 };
 
 enum {

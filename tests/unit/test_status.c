@@ -49,6 +49,7 @@ static void fill(struct status *s)
     s->peers[0].datagram_bytes = 1452;
     s->peers[0].drops[DROP_REPLAY] = 2;
     s->peers[1] = (struct status_peer){.id = 3, .addr = "[2001:db8::3]:7100"};
+    s->peers[1].loss_in_permille = s->peers[1].loss_out_permille = STATUS_LOSS_UNKNOWN;
     s->rxq_drops = 17;
     s->send_too_big = 1;
     s->n_links = 4;
@@ -103,6 +104,8 @@ static void test_lines(void **state)
         "peer.1.rtt_min_us=210\n",
         "peer.1.loss_in_permille=303\n",
         "peer.1.loss_out_permille=7\n",
+        "peer.3.loss_in_permille=-1\n",
+        "peer.3.loss_out_permille=-1\n",
         "peer.1.window_bytes=12000\n",
         "peer.1.in_flight_bytes=3600\n",
         "peer.1.datagram_bytes=1452\n",

@@ -1,0 +1,130 @@
+// LINK: @sim
+/* What a node shows of its links is what they are: whole nodes, and links that the test knows. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <stdio.h>
+
+#include "raftd/rcu.h"
+#include "tests/lib/sim.h"
+#include "tests/lib/sim_impl.h"
+
+enum { MS = 1000, SECOND = 1000000 };
+
+static struct sim_options calm(unsigned nodes, uint64_t seed)
+{
+    return (struct sim_options){
+        .seed = seed,
+        .nodes = nodes,
+        .delay_min_us = 100,
+        .delay_max_us = 300,
+        .disk_min_us = 100,
+        .disk_max_us = 200,
+        .max_value_bytes = 65536,
+        .segment_bytes = 4 << 20,
+        .election_timeout_us = 150 * MS,
+        .hot_keys = 1,
+        .timeout_us = SECOND,
+    };
+}
+
+/* A cluster that has settled: who leads, and two who follow. */
+struct world {
+    struct sim *s;
+    unsigned leader, a, b;
+};
+
+static struct world settled(const struct sim_options *o)
+{
+    struct world w = {.s = sim_new(o)};
+    for (int i = 0; i < 500 && sim_leader(w.s) < 0; i++)
+        sim_run(w.s, 10 * MS);
+    assert_true(sim_leader(w.s) >= 0);
+    sim_run(w.s, 30 * SECOND);
+    w.leader = (unsigned)sim_leader(w.s);
+    w.a = (w.leader + 1) % o->nodes;
+    w.b = (w.leader + 2) % o->nodes;
+    return w;
+}
+
+static struct status status_of(struct sim *s, unsigned node)
+{
+    struct status st = {.now_us = 0};
+    node_status(s->m[node].node, sim_local(&s->m[node], sim_now(s)), &st);
+    return st;
+}
+
+static struct status_peer shown(struct sim *s, unsigned node, unsigned peer)
+{
+    struct status st = status_of(s, node);
+    return st.peers[raft_peer_slot(sim_raft(s, node), (uint16_t)(peer + 1))];
+}
+
+/* ---- loss where nothing arrives: nothing counts it ---- */
+
+static void loss_is(struct sim *s, unsigned node, unsigned peer, int in, int out)
+{
+    struct status_peer p = shown(s, node, peer);
+    if (p.loss_in_permille != in || p.loss_out_permille != out)
+        fail_msg("node %u loses %d and %d of node %u, not %d and %d", node + 1, p.loss_in_permille,
+                 p.loss_out_permille, peer + 1, in, out);
+}
+
+/* Two followers know through the leader what the other one hears; with the leader itself a node that
+ * does not hear it knows only that. */
+static void test_loss_of_a_direction(void **state)
+{
+    (void)state;
+    struct sim_options o = calm(3, 21);
+    struct world w = settled(&o);
+    const unsigned pairs[][2] = {{w.a, w.b}, {w.a, w.leader}, {w.leader, w.a}};
+    for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++) {
+        unsigned from = pairs[i][0], to = pairs[i][1];
+        loss_is(w.s, to, from, 0, 0);
+        loss_is(w.s, from, to, 0, 0);
+        sim_cut(w.s, from, to, true);
+        sim_run(w.s, 20 * SECOND);
+        loss_is(w.s, to, from, 1000, i == 0 ? 0 : STATUS_LOSS_UNKNOWN);
+        loss_is(w.s, from, to, 0, 1000);
+        sim_cut(w.s, from, to, false);
+        sim_run(w.s, 5 * SECOND);
+        assert_int_equal(sim_leader(w.s), w.leader);
+        assert_true(shown(w.s, to, from).loss_in_permille < 1000);
+        assert_true(shown(w.s, from, to).loss_out_permille < 1000);
+        sim_run(w.s, 1200 * (uint64_t)SECOND);
+    }
+    sim_free(w.s);
+}
+
+/* Nobody tells what a dead node hears. */
+static void test_loss_of_a_dead_node(void **state)
+{
+    (void)state;
+    struct sim_options o = calm(3, 22);
+    struct world w = settled(&o);
+    sim_crash(w.s, w.b);
+    sim_run(w.s, 25 * SECOND);
+    loss_is(w.s, w.leader, w.b, 1000, STATUS_LOSS_UNKNOWN);
+    loss_is(w.s, w.a, w.b, 1000, STATUS_LOSS_UNKNOWN);
+    loss_is(w.s, w.a, w.leader, 0, 0);
+    sim_crash(w.s, w.a);
+    sim_restart(w.s, w.a);
+    sim_run(w.s, 5 * SECOND);
+    loss_is(w.s, w.a, w.b, STATUS_LOSS_UNKNOWN, STATUS_LOSS_UNKNOWN);
+    loss_is(w.s, w.a, w.leader, 0, 0);
+    sim_free(w.s);
+}
+
+int main(void)
+{
+    rcu_thread_begin();
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_loss_of_a_direction),
+        cmocka_unit_test(test_loss_of_a_dead_node),
+    };
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    rcu_thread_end();
+    return failed;
+}
