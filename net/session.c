@@ -323,13 +323,14 @@ void sessions_info(const struct sessions *s, unsigned slot, struct session_info 
     const struct session_peer *p = &s->peers[slot];
     const struct session *x = &p->current;
     memset(out, 0, sizeof *out);
+    bool sure = x->live && !(p->pending && p->doubt); /* a silent peer may have another, or none */
     if (p->wrong_key)
         out->state = SESSION_STATE_WRONG_KEY;
-    else if (x->live)
+    else if (sure)
         out->state = SESSION_STATE_ESTABLISHED;
     else
         out->state = p->pending ? SESSION_STATE_HANDSHAKE : SESSION_STATE_NONE;
-    out->since_us = x->live ? x->born_us : p->begun_us;
+    out->since_us = sure ? x->born_us : p->begun_us;
     out->key_id = x->live ? s->keys[x->key].id : 0;
     out->initiator = x->initiator;
     out->peer_boot = p->boot;

@@ -154,14 +154,14 @@ uint64_t sessions_deadline(const struct sessions *s);
 
 enum session_state {
     SESSION_STATE_NONE,      /* no session, none under way: a moment only */
-    SESSION_STATE_HANDSHAKE, /* none yet */
+    SESSION_STATE_HANDSHAKE, /* none yet, or one in doubt: the peer is silent */
     SESSION_STATE_ESTABLISHED,
     SESSION_STATE_WRONG_KEY, /* HELLOs of our cluster come from the peer, under none of our keys */
 };
 
 struct session_info {
     enum session_state state;
-    uint64_t since_us;  /* there is a session: its birth; else when the handshake began */
+    uint64_t since_us;  /* established: its birth; else when the handshake began */
     uint32_t key_id;    /* of the cluster's key that made it, see sessions_key_id(); 0 = none */
     bool initiator;     /* it was made by our HELLO */
     uint64_t peer_boot; /* last seen; 0 = never */

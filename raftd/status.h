@@ -33,7 +33,7 @@ const char *drop_name(enum drop d); /* "short", "long", ... */
 enum status_session {
     STATUS_SESSION_NONE,        /* nothing was heard yet: nothing can be sent but greetings */
     STATUS_SESSION_PLAIN,       /* no key_file: neither secret nor safe from forgery */
-    STATUS_SESSION_HANDSHAKE,   /* under way */
+    STATUS_SESSION_HANDSHAKE,   /* under way: there is none, or the peer is silent on it */
     STATUS_SESSION_ESTABLISHED, /* sealed */
     STATUS_SESSION_WRONG_KEY,   /* the peer speaks, but with a key that is none of ours */
 };

@@ -542,15 +542,23 @@ static void test_partition(void **state)
 {
     (void)state;
     struct seal_world *w = settled_pair(8100, 0);
+    struct session_info before = seal_info(w, 0, 1);
+    uint64_t begun = w->now;
     w->cut[0][1] = w->cut[1][0] = true;
     for (unsigned i = 0; i < 600; i++) {
         assert_true(seal_say(w, 0, 1, SEAL_LONG));
         seal_run(w, w->now + 100 * MS);
     }
-    uint64_t hellos = seal_info(w, 0, 1).hellos;
-    assert_true(hellos > 40 && hellos < 90);
+    struct session_info info = seal_info(w, 0, 1);
+    assert_true(info.hellos > 40 && info.hellos < 90);
+    assert_int_equal(info.state, SESSION_STATE_HANDSHAKE);
+    assert_in_range(info.since_us, begun + S, begun + 3 * S);
+    assert_int_equal(seal_info(w, 1, 0).state, SESSION_STATE_ESTABLISHED); /* said nothing */
     w->cut[0][1] = w->cut[1][0] = false;
     expect_talk(w);
+    info = seal_info(w, 0, 1);
+    assert_int_equal(info.state, SESSION_STATE_ESTABLISHED);
+    assert_int_equal(info.since_us, before.since_us);
     seal_run(w, w->now + 2 * S);
     assert_true(seal_settled(w));
     seal_world_free(w);
