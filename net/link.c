@@ -73,8 +73,9 @@ static void window_begins(struct link *l, uint64_t now_us, uint64_t first, uint6
 static void count(struct link *l, uint64_t now_us, uint16_t number)
 {
     uint64_t ahead = (uint16_t)(number - (uint16_t)l->newest);
-    bool old = ahead >= 1u << 15;
-    if (!l->counting || (old && 65536 - ahead > LINK_STRANGE_NUMBERS)) {
+    bool old = ahead >= 1u << 15, cut = now_us - l->came_at >= LINK_SILENCE_US;
+    l->came_at = now_us;
+    if (!l->counting || cut || (old && 65536 - ahead > LINK_STRANGE_NUMBERS)) {
         l->counting = true;
         l->newest = number;
         window_begins(l, now_us, number, 0);

@@ -21,6 +21,8 @@ enum {
     LINK_LOSS_WINDOW = 32,         /* numbers over which loss is counted: steps of 3 % */
     LINK_LOSS_WINDOW_LEAST = 8,    /* or fewer, on a quiet link, ... */
     LINK_LOSS_WINDOW_US = 2000000, /* ... once this is over */
+    LINK_SILENCE_US = 10000000,    /* after so much the link was cut, and its numbers tell of that:
+                                      a fresh window. Quiet peers speak every 3 s */
     LINK_LATE_MAX =
         256, /* late datagrams that one window leaves to the next; jitter brings no more */
     LINK_LOSS_FULL = 65536,         /* all of it, in the unit of loss_in and loss_out */
@@ -50,6 +52,7 @@ struct link {
     uint64_t first;    /* number that the window begins with */
     uint64_t got;      /* datagrams that came since, and late ones that the last had over */
     uint64_t first_at; /* when the window began */
+    uint64_t came_at;  /* when the last datagram did */
 };
 
 /* A datagram is begun. Fills ts, ts_echo, hold, echo, tx_cnt and loss of its header and returns

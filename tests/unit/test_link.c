@@ -190,6 +190,30 @@ static void test_loss_of_quiet_link(void **state)
     assert_true(l.has_loss);
 }
 
+/* What was sent into a cut link was lost by the cut, which is over. */
+static void test_outage_is_not_loss(void **state)
+{
+    (void)state;
+    struct link l = {.stamp = 0};
+    uint64_t now = 0;
+    uint16_t number = 65500;
+    for (unsigned i = 0; i < 20; i++, now += 3000 * MS)
+        take(&l, now, number++);
+    for (unsigned outage = 1; outage < 70000; outage = 8 * outage + 3) {
+        number = (uint16_t)(number + outage);
+        now += 10000 * MS;
+        for (unsigned i = 0; i < 20; i++, now += 3000 * MS)
+            take(&l, now, number++);
+        assert_true(l.has_loss);
+        assert_int_equal(l.loss_in, 0);
+    }
+    /* A pause that is no longer than quiet peers make has lost them one by one. */
+    number++;
+    for (unsigned i = 0; i < 20; i++, now += 6000 * MS, number = (uint16_t)(number + 2))
+        take(&l, now, number);
+    assert_in_range(percent(l.loss_in), 35, 50);
+}
+
 /* What comes late was counted as lost, and is given back. */
 static void test_reordering_is_not_loss(void **state)
 {
@@ -278,6 +302,7 @@ int main(void)
         cmocka_unit_test(test_echoes_newest),
         cmocka_unit_test(test_loss_is_measured),
         cmocka_unit_test(test_loss_of_quiet_link),
+        cmocka_unit_test(test_outage_is_not_loss),
         cmocka_unit_test(test_reordering_is_not_loss),
         cmocka_unit_test(test_loss_under_jitter),
         cmocka_unit_test(test_loss_resets),
