@@ -167,6 +167,8 @@ static void get_links(const struct raw_frame *f, struct wire_links *l)
         l->id[i] = get_u16(b);
         memcpy(l->heard[i], b + LINKS_ID_BYTES, l->cols);
     }
+    if (f->len - (size_t)(b - f->body) >= l->rows)
+        memcpy(l->age, b, l->rows);
 }
 
 /* False for a type that is not known here. */
@@ -423,8 +425,10 @@ bool wire_put_sack(struct wire_writer *w, const struct wire_sack *s)
 bool wire_put_links(struct wire_writer *w, const struct wire_links *l)
 {
     assert(l->rows <= RAFT_VOTERS_MAX && l->cols <= RAFT_VOTERS_MAX);
-    size_t row = LINKS_ID_BYTES + l->cols;
-    uint8_t *b = put_frame(w, WIRE_LINKS, 0, WIRE_LINKS_BYTES + l->rows * row);
+    size_t row = LINKS_ID_BYTES + l->cols, ages = 0;
+    for (unsigned i = 0; i < l->rows; i++)
+        ages = l->age[i] != 0 ? l->rows : ages;
+    uint8_t *b = put_frame(w, WIRE_LINKS, 0, WIRE_LINKS_BYTES + l->rows * row + ages);
     if (!b)
         return false;
     b[0] = (uint8_t)l->rows;
@@ -435,6 +439,7 @@ bool wire_put_links(struct wire_writer *w, const struct wire_links *l)
         put_u16(b, l->id[i]);
         memcpy(b + LINKS_ID_BYTES, l->heard[i], l->cols);
     }
+    memcpy(b, l->age, ages);
     return true;
 }
 

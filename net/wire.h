@@ -38,6 +38,7 @@
  *   A1 VOTE_RSP  16   1 pre 2 granted         u64 campaign | u64 vote_term
  *   30 PING       0
  *   31 LINKS 4+r(2+c)                         u8 r | u8 c | u16 0 | r x { u16 id | c x u8 heard }
+ *                                             | then maybe r x u8 age
  *   32 MTU_PROBE  4   1 answer                u16 size | u16 0
  *   3F PAD        d                           anything
  *   C0 READ_REQ   8                           u64 req
@@ -57,7 +58,7 @@
  *
  * LINKS: row by row what nodes hear: for each voter in ascending order of ids 255 = not heard, 254 =
  * not yet, by a node that has just started, else the loss in percent. A node tells its own row; a
- * leader adds those that it was told.
+ * leader adds those that it was told, and how long ago, in 50 ms units; no ages are 0.
  *
  * MTU_PROBE: a datagram padded to `size` bytes; the answer is small and names the size.
  */
@@ -81,6 +82,8 @@ enum {
     WIRE_HOLD_OLD = 0xFFFF, /* `hold`: over 4.19 s ago */
     WIRE_NOT_HEARD = 255,   /* in LINKS */
     WIRE_NOT_KNOWN = 254,   /* in LINKS */
+    WIRE_AGE_UNIT_US = 50000,
+    WIRE_AGE_MAX = 255,
     WIRE_PREAMBLE_BYTES = 24,
     WIRE_FRAME_BYTES = 4, /* head of a frame */
 };
@@ -183,6 +186,7 @@ struct wire_links {
     unsigned cols; /* 0..RAFT_VOTERS_MAX */
     uint16_t id[RAFT_VOTERS_MAX];
     uint8_t heard[RAFT_VOTERS_MAX][RAFT_VOTERS_MAX]; /* WIRE_NOT_* or percent lost */
+    uint8_t age[RAFT_VOTERS_MAX];                    /* of the row, in WIRE_AGE_UNIT_US */
 };
 
 struct wire_mtu {

@@ -13,6 +13,7 @@ enum {
                1000, /* a peer silent for longer (three rows lost) is not heard */
 };
 
+_Static_assert((uint64_t)WIRE_AGE_MAX *WIRE_AGE_UNIT_US >= HEARD_US, "an age fits");
 _Static_assert((int)STATUS_LINK_SILENT == (int)WIRE_NOT_HEARD &&
                    (int)STATUS_LINK_UNKNOWN == (int)WIRE_NOT_KNOWN,
                "rows are copied");
@@ -99,6 +100,7 @@ bool links_fill(struct node *n, uint64_t now, unsigned slot, struct wire_links *
         if (i == slot || !row_lasts(q, now))
             continue;
         l->id[l->rows] = n->raft.peers[i].id;
+        l->age[l->rows] = (uint8_t)((now - q->row_at) / WIRE_AGE_UNIT_US);
         memcpy(l->heard[l->rows++], q->row, l->cols);
     }
     return true;
@@ -114,10 +116,13 @@ void links_take(struct node *n, uint64_t now, unsigned slot, const struct wire_l
             (l->id[i] != from && from != n->raft.leader))
             continue;
         struct peer *p = &n->peers[raft_peer_slot(&n->raft, l->id[i])];
+        uint64_t age = (uint64_t)l->age[i] * WIRE_AGE_UNIT_US, at = now > age ? now - age : 1;
+        if (at < p->row_at)
+            continue;
         for (unsigned c = 0; c < l->cols; c++) /* percent, whatever the peer says */
             p->row[c] = l->heard[i][c] > 100 && l->heard[i][c] < WIRE_NOT_KNOWN ? 100
                                                                                 : l->heard[i][c];
-        p->row_at = now;
+        p->row_at = at;
     }
 }
 

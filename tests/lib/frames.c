@@ -122,12 +122,13 @@ const struct golden GOLDEN[GOLDEN_FRAMES] = {
      .f.links = {.rows = 2,
                  .cols = 3,
                  .id = {0x2122, 0x3132},
-                 .heard = {{WIRE_NOT_HEARD, 0, 100}, {7, WIRE_NOT_HEARD, 8}}},
-     .hex = "31000e00"
+                 .heard = {{WIRE_NOT_HEARD, 0, 100}, {7, WIRE_NOT_HEARD, 8}},
+                 .age = {0, 0x41}},
+     .hex = "31001000"
             "02030000"
             "2221ff0064"
             "323107ff08"
-            "0000"},
+            "0041"},
     {.f.kind = WIRE_FRAME_MTU,
      .f.mtu = {.size = 0x05AC, .answer = true},
      .flags = 1,

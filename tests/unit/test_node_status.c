@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "raftd/rcu.h"
 #include "tests/lib/sim.h"
@@ -116,12 +117,50 @@ static void test_loss_of_a_dead_node(void **state)
     sim_free(w.s);
 }
 
+/* ---- rows: what others told ---- */
+
+static const char *row_of(struct sim *s, unsigned node, unsigned who, unsigned whom)
+{
+    struct status st = status_of(s, node);
+    const struct status_link *l = &st.links[who];
+    if (l->at_us == 0 || l->heard[whom] == STATUS_LINK_UNKNOWN)
+        return "unknown";
+    return l->heard[whom] == STATUS_LINK_SILENT ? "silent" : "heard";
+}
+
+static uint64_t until_row(struct sim *s, unsigned node, unsigned who, unsigned whom,
+                          const char *what, uint64_t most_us)
+{
+    uint64_t begun = sim_now(s);
+    while (strcmp(row_of(s, node, who, whom), what) != 0 && sim_now(s) - begun <= most_us)
+        sim_run(s, 100 * MS);
+    return sim_now(s) - begun;
+}
+
+/* A row is known for as long as it says, whoever passes it on. */
+static void test_row_of_a_dead_node(void **state)
+{
+    (void)state;
+    struct sim_options o = calm(5, 23);
+    struct world w = settled(&o);
+    for (unsigned i = 0; i < 10; i++) {
+        assert_string_equal(row_of(w.s, w.a, w.b, w.leader), "heard");
+        sim_run(w.s, SECOND);
+    }
+    sim_crash(w.s, w.b);
+    uint64_t took = until_row(w.s, w.a, w.b, w.leader, "unknown", 30 * (uint64_t)SECOND);
+    assert_in_range(took, 6 * SECOND, 10200 * MS);
+    assert_string_equal(row_of(w.s, w.leader, w.b, w.a), "unknown");
+    sim_free(w.s);
+}
+
 int main(void)
 {
     rcu_thread_begin();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_loss_of_a_direction),
         cmocka_unit_test(test_loss_of_a_dead_node),
+        cmocka_unit_test(test_row_of_a_dead_node),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     rcu_thread_end();

@@ -91,13 +91,14 @@ static void random_msg(struct raft_msg *m, uint64_t *s)
     }
 }
 
-static void random_links(struct wire_links *l, unsigned rows, unsigned cols, uint64_t *s)
+static void random_links(struct wire_links *l, unsigned rows, unsigned cols, bool aged, uint64_t *s)
 {
     memset(l, 0, sizeof *l);
     l->rows = rows;
     l->cols = cols;
     for (unsigned i = 0; i < rows; i++) {
         l->id[i] = (uint16_t)rnd(s);
+        l->age[i] = aged ? (uint8_t)(1 + rnd(s) % 255) : 0;
         for (unsigned k = 0; k < cols; k++)
             l->heard[i][k] = (uint8_t)rnd(s);
     }
@@ -140,7 +141,8 @@ static void random_frame(struct wire_frame *f, size_t type, uint64_t term, uint6
         f->data.len = (size_t)(1 + rnd(s) % sizeof bytes);
         break;
     case WIRE_FRAME_LINKS:
-        random_links(&f->links, (unsigned)(rnd(s) % SIDE), (unsigned)(rnd(s) % SIDE), s);
+        random_links(&f->links, (unsigned)(rnd(s) % SIDE), (unsigned)(rnd(s) % SIDE), rnd_bool(s),
+                     s);
         break;
     case WIRE_FRAME_MTU:
         f->mtu.size = (uint16_t)rnd_u64(s);
@@ -269,13 +271,14 @@ static void test_links_of_all_sizes(void **state)
     for (unsigned rows = 0; rows <= RAFT_VOTERS_MAX; rows++) {
         for (unsigned cols = 0; cols <= RAFT_VOTERS_MAX; cols++) {
             struct wire_frame want = {.kind = WIRE_FRAME_LINKS}, f;
-            random_links(&want.links, rows, cols, &seed);
+            bool aged = rnd_bool(&seed);
+            random_links(&want.links, rows, cols, aged, &seed);
             uint8_t buf[MAX];
             struct wire_writer w;
             wire_begin(&w, buf, sizeof buf, FRAMES_TERM);
             assert_true(wire_put_links(&w, &want.links));
             size_t len = wire_end(&w, &FRAMES_HEADER);
-            assert_int_equal(len, HEAD + 4 + ((4 + rows * (2 + cols) + 3) & ~3u));
+            assert_int_equal(len, HEAD + 4 + ((4 + rows * (2 + cols + aged) + 3) & ~3u));
             struct wire_reader r;
             struct wire_header h;
             assert_int_equal(payload_check(buf, len, &h), WIRE_OK);
