@@ -211,6 +211,7 @@ void node_flush(struct node *n, uint64_t now)
     write_expire(n, now);
     write_take(n, now);
 
+    links_watch(n);
     raft_ready(&n->raft, now, &rd);
     if (rd.persist.seq != 0) {
         assert(n->n_held == 0);

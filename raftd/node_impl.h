@@ -167,6 +167,9 @@ struct node {
     struct confirmed_read reads[NODE_READS_MAX];
     unsigned n_reads;
 
+    uint16_t led_by;   /* the last leader that we heard ... */
+    uint64_t led_term; /* ... and its term; 0 = none */
+
     uint64_t due; /* the deadline as of the last flush */
     uint64_t received;
     uint64_t drops[DROP_COUNT];
@@ -231,6 +234,7 @@ uint64_t envelope_deadline(const struct node *n);
 void envelope_status(const struct node *n, unsigned slot, struct status_peer *s);
 
 /* node_links.c */
+void links_watch(struct node *n);
 uint64_t links_due(const struct node *n, unsigned slot);
 bool links_fill(struct node *n, uint64_t now, unsigned slot, struct wire_links *l);
 void links_take(struct node *n, uint64_t now, unsigned slot, const struct wire_links *l);

@@ -9,6 +9,8 @@
 enum {
     TELL_US = 2000000,       /* a row rides along with what is sent anyway after this long ... */
     TELL_ALONE_US = 3000000, /* ... and goes alone after this: two followers say nothing else */
+    SOON_US = 1000000,       /* of a leader's silence, and of silence towards it: several ... */
+    SOON_HEARTBEATS = 6,     /* ... of these and of their answers lost in a row */
     HEARD_US = STATUS_LINK_LASTS_MS *
                1000, /* a peer silent for longer (three rows lost) is not heard */
 };
@@ -32,10 +34,32 @@ static bool voter(const struct node *n, uint16_t id)
     return id == n->cfg.id || raft_peer_slot(&n->raft, id) >= 0;
 }
 
+void links_watch(struct node *n)
+{
+    const struct raft *r = &n->raft;
+    if (r->leader != 0 && r->leader != r->cfg.id) {
+        n->led_by = r->leader;
+        n->led_term = r->term;
+    }
+}
+
+/* Every heartbeat of a leader is answered at once, and it sends them as long as its term lasts. */
+static bool owes_heartbeats(const struct node *n, uint64_t now, unsigned slot, uint64_t heard)
+{
+    const struct raft *r = &n->raft;
+    uint64_t most = SOON_HEARTBEATS * r->cfg.heartbeat;
+    most = most > SOON_US ? most : SOON_US;
+    if (r->role == RAFT_LEADER)
+        return now >= heard + most && now >= r->lead_since + most;
+    return now >= heard + most && n->led_by == r->peers[slot].id && n->led_term == r->term;
+}
+
 /* Silence shows that a peer is not heard only once it lasts longer than peers keep silent. */
 static uint8_t heard_of(const struct node *n, uint64_t now, unsigned slot)
 {
     const struct link *l = &n->peers[slot].link;
+    if (owes_heartbeats(n, now, slot, l->has_peer ? l->peer_ts_at : 0))
+        return WIRE_NOT_HEARD;
     if (l->has_peer && now < l->peer_ts_at + HEARD_US)
         return (uint8_t)((uint64_t)l->loss_in * 100 / LINK_LOSS_FULL);
     return now < n->start_us + HEARD_US ? WIRE_NOT_KNOWN : WIRE_NOT_HEARD;

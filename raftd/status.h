@@ -65,8 +65,8 @@ struct status_peer {
 };
 
 enum {
-    STATUS_LINK_SILENT = 255,     /* in `heard`: nothing was heard lately */
-    STATUS_LINK_UNKNOWN = 254,    /* in `heard`: nothing yet, by a node that has just started */
+    STATUS_LINK_SILENT = 255,  /* in `heard`: nothing was heard for longer than nodes keep silent */
+    STATUS_LINK_UNKNOWN = 254, /* in `heard`: nothing yet, by a node that has just started */
     STATUS_LINK_LASTS_MS = 10000, /* an older row tells nothing about now: it counts as unknown */
 };
 

@@ -154,6 +154,38 @@ static void test_row_of_a_dead_node(void **state)
     sim_free(w.s);
 }
 
+/* Each heartbeat is answered: leader and follower need not wait as long as two followers must. At 30 %
+ * loss neither takes that for silence. */
+static void test_silence_of_leader_and_follower(void **state)
+{
+    (void)state;
+    for (unsigned k = 0; k < 3; k++) {
+        struct sim_options o = calm(3, 25 + k);
+        o.election_timeout_us = (k == 0 ? 150 : 600) * MS;
+        struct world w = settled(&o);
+        uint64_t soon = o.election_timeout_us * 2 > SECOND ? o.election_timeout_us * 2 : SECOND;
+        unsigned to = k == 1 ? w.a : w.leader, from = k == 1 ? w.leader : w.a;
+        w.s->o.rate[SIM_LOSS] = 300000;
+        for (unsigned i = 0; i < 1000; i++) {
+            sim_run(w.s, 100 * MS);
+            assert_string_equal(row_of(w.s, to, to, from), "heard");
+        }
+        w.s->o.rate[SIM_LOSS] = 0;
+        sim_run(w.s, SECOND);
+        assert_int_equal(sim_leader(w.s), w.leader);
+        if (k == 2)
+            sim_crash(w.s, from);
+        else
+            sim_cut(w.s, from, to, true);
+        uint64_t took = until_row(w.s, to, to, from, "silent", 30 * (uint64_t)SECOND);
+        assert_in_range(took, soon - 300 * MS, soon + 100 * MS);
+        assert_int_equal(shown(w.s, to, from).loss_in_permille, 1000);
+        assert_in_range(until_row(w.s, w.b, to, from, "silent", 30 * (uint64_t)SECOND), 0,
+                        4 * SECOND);
+        sim_free(w.s);
+    }
+}
+
 int main(void)
 {
     rcu_thread_begin();
@@ -161,6 +193,7 @@ int main(void)
         cmocka_unit_test(test_loss_of_a_direction),
         cmocka_unit_test(test_loss_of_a_dead_node),
         cmocka_unit_test(test_row_of_a_dead_node),
+        cmocka_unit_test(test_silence_of_leader_and_follower),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     rcu_thread_end();
