@@ -166,11 +166,8 @@ size_t udp_receive(struct udp *u, udp_receiver *receive, void *ctx)
             count_drops(u, h);
             u->count.received++;
             u->count.received_bytes += u->rx_hdr[i].msg_len;
-            if (h->msg_flags & MSG_TRUNC)
-                u->count.truncated++;
-            else
-                receive(ctx, u->rx_bytes[i], u->rx_hdr[i].msg_len,
-                        (const struct sockaddr *)&u->rx_from[i], h->msg_namelen);
+            receive(ctx, u->rx_bytes[i], u->rx_hdr[i].msg_len,
+                    (const struct sockaddr *)&u->rx_from[i], h->msg_namelen);
         }
         done += (size_t)n;
         if (n < UDP_BATCH)

@@ -13,7 +13,7 @@
 
 enum {
     UDP_BATCH = 16,             /* datagrams per recvmmsg() */
-    UDP_RECEIVE_BYTES = 2048,   /* each; longer ones are dropped and counted */
+    UDP_RECEIVE_BYTES = 2048,   /* each; longer ones are cut, and still longer than any of ours */
     UDP_RECEIVE_MAX = 64,       /* per udp_receive(): then timers and disk have their turn */
     UDP_RECEIVE_ERRORS = 8,     /* per udp_receive(): then the next poll is soon enough */
     UDP_QUEUE = 64,             /* datagrams kept until udp_flush() */
@@ -35,7 +35,6 @@ struct udp_counters {
     uint64_t received_bytes;
     uint64_t rxq_drops; /* datagrams that found no room in our receive queue (SO_RXQ_OVFL): this box
                          * is too slow, not the network; known with the next one that found room */
-    uint64_t truncated; /* longer than UDP_RECEIVE_BYTES: dropped */
     uint64_t receive_errors; /* ICMP errors and the like that were reported instead of data */
 };
 

@@ -42,6 +42,9 @@ enum {
     STATUS_IDLE_US = 100000,   /* ... and so often when only counters and ages have changed */
 };
 
+_Static_assert((int)UDP_RECEIVE_BYTES > (int)SESSION_DATAGRAM_TAKEN,
+               "what was cut on receipt is refused as too long");
+
 /* Reads of a reader up to read_want `want` are covered by node read `read`. */
 struct mark {
     uint64_t read;
@@ -352,7 +355,6 @@ static void fill_status(struct loop *l, struct status *s)
     s->send_lost = u->lost;
     s->send_too_big = u->too_big;
     s->rxq_drops = u->rxq_drops;
-    s->drops[DROP_LONG] += u->truncated;
 }
 
 /* How long the published status may still stand for what is true now. */

@@ -11,8 +11,8 @@
 
 /* Why a datagram was dropped. The order is the order in status. */
 enum drop {
-    DROP_SHORT,       /* too short for a header, or truncated on receipt */
-    DROP_LONG,        /* longer than any raftd sends */
+    DROP_SHORT,       /* too short for a header */
+    DROP_LONG,        /* longer than any raftd sends, maybe cut on receipt */
     DROP_VERSION,     /* another protocol version, or not raftd at all */
     DROP_CLUSTER,     /* of another cluster */
     DROP_CHECKSUM,    /* damaged on the way */
