@@ -297,7 +297,8 @@ static void peer_status(const struct node *n, uint64_t now, unsigned slot, struc
     s->match_index = rp->match_index;
     s->heard_us = p->link.has_peer ? p->link.peer_ts_at : 0;
     s->rtt_us = p->link.rtt.has ? p->link.rtt.srtt_us : 0;
-    s->rtt_min_us = p->link.rtt.has ? p->link.rtt.min_us : 0;
+    /* The minimum forgets after a minute, the average on a quiet link does not. */
+    s->rtt_min_us = p->link.rtt.has ? least(p->link.rtt.min_us, s->rtt_us) : 0;
     links_loss(n, now, slot, s);
     s->window_bytes = tx != NULL ? cwnd_window(&tx->cwnd, now) : 0;
     s->in_flight_bytes = tx != NULL ? stream_tx_in_flight(tx) : 0;

@@ -186,6 +186,31 @@ static void test_silence_of_leader_and_follower(void **state)
     }
 }
 
+/* ---- what peers are shown with ---- */
+
+static struct peer *peer_of(struct sim *s, unsigned node, unsigned peer)
+{
+    struct node *n = s->m[node].node;
+    return &n->peers[raft_peer_slot(&n->raft, (uint16_t)(peer + 1))];
+}
+
+/* A few samples in a minute: the least of them may be forgotten before the average is. */
+static void test_least_round_trip(void **state)
+{
+    (void)state;
+    struct sim_options o = calm(3, 31);
+    struct world w = settled(&o);
+    struct rtt *r = &peer_of(w.s, w.a, w.b)->link.rtt;
+    for (int i = 0; i < 10; i++)
+        rtt_sample(r, sim_now(w.s), 1000);
+    rtt_sample(r, sim_now(w.s) + 100 * (uint64_t)SECOND, 5000);
+    assert_true(r->min_us > r->srtt_us);
+    struct status_peer p = shown(w.s, w.a, w.b);
+    assert_in_range(p.rtt_us, 1000, 2000);
+    assert_int_equal(p.rtt_min_us, p.rtt_us);
+    sim_free(w.s);
+}
+
 int main(void)
 {
     rcu_thread_begin();
@@ -194,6 +219,7 @@ int main(void)
         cmocka_unit_test(test_loss_of_a_dead_node),
         cmocka_unit_test(test_row_of_a_dead_node),
         cmocka_unit_test(test_silence_of_leader_and_follower),
+        cmocka_unit_test(test_least_round_trip),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     rcu_thread_end();
