@@ -1,5 +1,5 @@
 /* raftctl_links.c: who hears whom, from the link.A.B lines of status, as a table with words below it
- * and as JSON. */
+ * and as JSON. What peer.N.session says of a key goes into the words. */
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdlib.h>
@@ -18,6 +18,8 @@ struct links {
     unsigned n;
     uint16_t id[CONF_NODES_MAX];
     uint8_t heard[CONF_NODES_MAX][CONF_NODES_MAX]; /* [who][whom]: loss, UNKNOWN or SILENT */
+    uint16_t other_key[CONF_NODES_MAX];            /* nodes with another key than the one asked */
+    unsigned n_other_key;
 };
 
 /* --- reading ---------------------------------------------------------------------------------- */
@@ -42,10 +44,22 @@ static uint8_t heard_of(const char *value)
     return parse_number(value, 0, HEARD_MAX, &percent) == 0 ? (uint8_t)percent : UNKNOWN;
 }
 
+/* "peer.N.session=value" */
+static void add_session(struct links *l, const char *line)
+{
+    char *end;
+    unsigned long id = strtoul(line + 5, &end, 10);
+    if (strcmp(end, ".session=wrong_key") == 0 && id <= CONF_ID_MAX &&
+        l->n_other_key < CONF_NODES_MAX)
+        l->other_key[l->n_other_key++] = (uint16_t)id;
+}
+
 /* "link.A.B=value"; other lines are not for us. */
 static void add_line(struct links *l, const char *line)
 {
     char *end;
+    if (strncmp(line, "peer.", 5) == 0)
+        add_session(l, line);
     if (strncmp(line, "link.", 5) != 0)
         return;
     unsigned long from = strtoul(line + 5, &end, 10);
@@ -109,15 +123,27 @@ static bool unheard(const struct links *l, unsigned k)
     return silent;
 }
 
+/* True if the node asked takes nothing from node i, though it hears it: their keys differ. */
+static bool other_key(const struct links *l, unsigned i)
+{
+    for (unsigned k = 0; k < l->n_other_key; k++)
+        if (l->other_key[k] == l->id[i])
+            return true;
+    return false;
+}
+
 static void tell_node(const struct links *l, unsigned i, FILE *out)
 {
+    bool unknown = row_unknown(l, i), key = other_key(l, i);
     if (deaf(l, i))
         fprintf(out, "node %u hears nobody\n", l->id[i]);
     if (unheard(l, i))
         fprintf(out, "nobody hears node %u%s\n", l->id[i],
-                row_unknown(l, i) ? ": is it down, or cut off?" : "");
-    else if (row_unknown(l, i))
+                unknown && !key ? ": is it down, or cut off?" : "");
+    else if (unknown)
         fprintf(out, "it is not known whom node %u hears\n", l->id[i]);
+    if (key)
+        fprintf(out, "node %u speaks with another key than this node: see key_file\n", l->id[i]);
 }
 
 static void tell_pair(const struct links *l, unsigned i, unsigned k, FILE *out)

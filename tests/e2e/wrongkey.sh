@@ -25,6 +25,8 @@ for i in 1 2; do
     wait_for 10 "message about node $i at node 3" grep -Eqi "node $i .*key" "$WORK/node3.log"
 done
 grep -hEi 'node [0-9] .*key' "$WORK"/node?.log | sort -u
+expect 0 ctl 1 links
+[[ "$OUT" == *"node 3 speaks with another key"* && "$OUT" != *"down"* ]] || fail "links: $OUT"
 
 began=$(now_ms) n=0
 while [ $(($(now_ms) - began)) -lt 4000 ]; do

@@ -95,6 +95,35 @@ static void test_node_down(void **state)
           "node 2 loses 100 % of what node 1 sends\n");
 }
 
+/* It is there and speaks, but with a key that the node asked does not have. */
+static void test_wrong_key(void **state)
+{
+    (void)state;
+    table("peer.2.session=established\npeer.3.session=wrong_key\npeer.9.session=wrong_key\n"
+          "peer.99999.session=wrong_key\npeer.2.session=wrong_keys\nlink.1.2=0\nlink.1.3=silent\n"
+          "link.2.1=0\nlink.2.3=silent\nlink.3.1=unknown\nlink.3.2=unknown\n",
+          "   hears    1    2    3\n"
+          "node   1    .   ok   --\n"
+          "node   2   ok    .   --\n"
+          "node   3    ?    ?    .\n"
+          "\n"
+          "nobody hears node 3\n"
+          "node 3 speaks with another key than this node: see key_file\n");
+    /* Asked at the node that has another key than all others. */
+    table("peer.1.session=wrong_key\npeer.2.session=wrong_key\nlink.1.2=unknown\nlink.1.3=unknown\n"
+          "link.2.1=unknown\nlink.2.3=unknown\nlink.3.1=silent\nlink.3.2=silent\n",
+          "   hears    1    2    3\n"
+          "node   1    .    ?    ?\n"
+          "node   2    ?    .    ?\n"
+          "node   3   --   --    .\n"
+          "\n"
+          "it is not known whom node 1 hears\n"
+          "node 1 speaks with another key than this node: see key_file\n"
+          "it is not known whom node 2 hears\n"
+          "node 2 speaks with another key than this node: see key_file\n"
+          "node 3 hears nobody\n");
+}
+
 /* Without a leader a node knows its own row alone. */
 static void test_little_known(void **state)
 {
@@ -202,10 +231,15 @@ static void test_json(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_all_well),          cmocka_unit_test(test_one_way),
-        cmocka_unit_test(test_partial_partition), cmocka_unit_test(test_node_down),
-        cmocka_unit_test(test_little_known),      cmocka_unit_test(test_half_cut_off),
-        cmocka_unit_test(test_nonsense),          cmocka_unit_test(test_json),
+        cmocka_unit_test(test_all_well),
+        cmocka_unit_test(test_one_way),
+        cmocka_unit_test(test_partial_partition),
+        cmocka_unit_test(test_node_down),
+        cmocka_unit_test(test_wrong_key),
+        cmocka_unit_test(test_little_known),
+        cmocka_unit_test(test_half_cut_off),
+        cmocka_unit_test(test_nonsense),
+        cmocka_unit_test(test_json),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
