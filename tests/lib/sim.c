@@ -278,8 +278,10 @@ static void configure(struct sim *s, const struct member *m, struct node_config 
     };
     if (nc->boot == 0)
         nc->boot = INT32_MAX;
-    for (unsigned i = 0; i < s->o.nodes; i++)
+    for (unsigned i = 0; i < s->o.nodes; i++) {
         nc->voters[i] = (uint16_t)(i + 1);
+        (void)snprintf(nc->addrs[i], sizeof nc->addrs[i], "node%u", i + 1);
+    }
 }
 
 void sim_on_random(void *ctx, void *buf, size_t len)

@@ -134,6 +134,8 @@ bool sim_is_up(const struct sim *s, unsigned node);
 void sim_crash(struct sim *s, unsigned node); /* power cut, for good until sim_restart() */
 void sim_restart(struct sim *s, unsigned node);
 void sim_cut(struct sim *s, unsigned from, unsigned to, bool cut); /* one direction */
+/* So many of a million datagrams in that direction are lost, beside what SIM_LOSS takes. */
+void sim_thin(struct sim *s, unsigned from, unsigned to, uint32_t per_million);
 /* Of the datagrams that are sent from now on, bit i of `pattern` says whether the i-th is lost. */
 void sim_lose(struct sim *s, uint64_t pattern);
 /* Longer datagrams vanish from now on. */

@@ -241,6 +241,7 @@ struct sim {
     struct record_sent *tape; /* TAPE of them, any of the run alike; NULL without replays */
     uint64_t n_taped;
     bool cut[NODES][NODES];
+    uint32_t thin[NODES][NODES]; /* per million that are lost */
     unsigned flap_a, flap_b;
     size_t narrow; /* longer datagrams vanish; 0 = none do */
     uint64_t lose; /* pattern of the next losses, see sim_lose() */

@@ -159,6 +159,8 @@ void sim_on_send(void *ctx, unsigned slot, const uint8_t *buf, size_t len)
     s->lose >>= 1;
     if (lose || s->cut[m->at][to] || (s->narrow != 0 && len > s->narrow))
         return;
+    if (s->thin[m->at][to] != 0 && sim_chance(s, RNG_NET, s->thin[m->at][to]))
+        return;
     uint64_t us = sim_between(s, RNG_NET, s->o.delay_min_us, s->o.delay_max_us);
     if (s->calm) {
         fly(s, m->at, to, buf, len, frames, us);
@@ -209,6 +211,11 @@ uint32_t sim_path(const struct sim *s, unsigned node, unsigned to)
 {
     const struct node *n = s->m[node].node;
     return mtu_size(&n->peers[raft_peer_slot(&n->raft, (uint16_t)(to + 1))].mtu);
+}
+
+void sim_thin(struct sim *s, unsigned from, unsigned to, uint32_t per_million)
+{
+    s->thin[from][to] = per_million;
 }
 
 void sim_lose(struct sim *s, uint64_t pattern)

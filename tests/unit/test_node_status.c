@@ -194,6 +194,160 @@ static struct peer *peer_of(struct sim *s, unsigned node, unsigned peer)
     return &n->peers[raft_peer_slot(&n->raft, (uint16_t)(peer + 1))];
 }
 
+/* Means of what `node` shows of `peer`, over a minute of writes through both. */
+struct shown {
+    uint64_t in, out, rtt_us, rtt_min_us, window, in_flight, seen;
+};
+
+static void look(struct sim *s, unsigned node, unsigned peer, struct shown *sum)
+{
+    struct status_peer p = shown(s, node, peer);
+    assert_true(p.rtt_min_us <= p.rtt_us && p.in_flight_bytes <= p.window_bytes);
+    assert_in_range(p.loss_in_permille, 0, 1000);
+    assert_in_range(p.loss_out_permille, 0, 1000);
+    sum->in += (uint64_t)p.loss_in_permille;
+    sum->out += (uint64_t)p.loss_out_permille;
+    sum->rtt_us += p.rtt_us;
+    sum->rtt_min_us += p.rtt_min_us;
+    sum->window += p.window_bytes;
+    sum->in_flight += p.in_flight_bytes;
+    sum->seen++;
+}
+
+static void mean_in_range(const char *what, uint64_t sum, const struct shown *all, uint64_t min,
+                          uint64_t max)
+{
+    if (sum < min * all->seen || sum > max * all->seen)
+        fail_msg("%s is %u, not %u to %u", what, (unsigned)(sum / all->seen), (unsigned)min,
+                 (unsigned)max);
+}
+
+enum { THIN = 300000, WAY_MIN_US = 20 * MS, WAY_MAX_US = 24 * MS, VALUE = 3000 };
+
+/* A minute of writes through leader and follower; the link between the two loses 30 % one way. */
+static void watch(const struct world *w, struct shown *leader, struct shown *follower)
+{
+    for (unsigned i = 0; i < 60; i++) {
+        sim_put(w->s, w->leader, VALUE, 10 * SECOND);
+        sim_put(w->s, w->a, VALUE, 10 * SECOND);
+        for (unsigned k = 0; k < 10; k++) {
+            sim_run(w->s, k == 0 ? MS : 100 * MS);
+            look(w->s, w->leader, w->a, leader);
+            look(w->s, w->a, w->leader, follower);
+        }
+    }
+}
+
+static void counts_are_sane(const struct world *w, struct status_peer before[2])
+{
+    struct status_peer l = shown(w->s, w->leader, w->a), f = shown(w->s, w->a, w->leader);
+    uint64_t sent = l.sent - before[0].sent, back = f.sent - before[1].sent;
+    assert_in_range(sent, 1000, 4000);
+    assert_in_range(1000 * (f.received - before[1].received) / sent, 670, 730);
+    assert_in_range(l.received - before[0].received, back - 10, back);
+    uint64_t resent = l.resent_datagrams - before[0].resent_datagrams;
+    assert_in_range(resent, 60, 1000);
+    assert_in_range(l.resent_bytes - before[0].resent_bytes, resent * 100, resent * 1200);
+    assert_int_equal(shown(w->s, w->leader, w->b).resent_bytes, 0);
+    assert_true(l.datagram_bytes == WIRE_DATAGRAM_BASE && f.datagram_bytes == WIRE_DATAGRAM_BASE);
+    assert_int_equal(l.state, RAFT_PEER_REPLICATE);
+    assert_int_equal(l.match_index, sim_raft(w->s, w->leader)->last_index);
+}
+
+static void test_peer_is_what_it_is(void **state)
+{
+    (void)state;
+    struct sim_options o = calm(3, 32);
+    o.election_timeout_us = 600 * MS;
+    o.delay_min_us = WAY_MIN_US;
+    o.delay_max_us = WAY_MAX_US;
+    struct world w = settled(&o);
+    sim_thin(w.s, w.leader, w.a, THIN);
+    sim_run(w.s, 10 * SECOND);
+    struct shown leader = {0}, follower = {0};
+    struct status_peer before[2] = {shown(w.s, w.leader, w.a), shown(w.s, w.a, w.leader)};
+    watch(&w, &leader, &follower);
+    assert_int_equal(sim_acked(w.s), 120);
+    mean_in_range("leader's loss in", leader.in, &leader, 0, 10);
+    mean_in_range("leader's loss out", leader.out, &leader, 270, 330);
+    mean_in_range("follower's loss in", follower.in, &follower, 270, 330);
+    mean_in_range("follower's loss out", follower.out, &follower, 0, 10);
+    struct shown *both[] = {&leader, &follower};
+    for (size_t i = 0; i < 2; i++) {
+        mean_in_range("rtt", both[i]->rtt_us, both[i], 2 * WAY_MIN_US, 2 * WAY_MAX_US + 5 * MS);
+        mean_in_range("rtt_min", both[i]->rtt_min_us, both[i], 2 * WAY_MIN_US,
+                      2 * WAY_MIN_US + 2 * MS);
+        mean_in_range("window", both[i]->window, both[i], 2 * WIRE_DATAGRAM_BASE,
+                      NODE_WINDOW_BYTES);
+        mean_in_range("in flight", both[i]->in_flight, both[i], VALUE / 10, 2 * VALUE);
+    }
+    sim_thin(w.s, w.leader, w.a, 0);
+    sim_run(w.s, 2 * SECOND);
+    counts_are_sane(&w, before);
+    sim_free(w.s);
+}
+
+/* Since when, with which key, last heard when; and where the peer is. */
+static void test_session_is_shown(void **state)
+{
+    (void)state;
+    struct sim_options o = calm(3, 33);
+    struct world w = settled(&o);
+    struct status_peer first = shown(w.s, w.leader, w.b);
+    assert_int_equal(first.session, STATUS_SESSION_ESTABLISHED);
+    assert_in_range(first.session_us, status_of(w.s, w.leader).start_us + 1,
+                    status_of(w.s, w.leader).start_us + 5 * SECOND);
+    assert_true(first.session_key_id != 0);
+    assert_int_equal(shown(w.s, w.b, w.leader).session_key_id, first.session_key_id);
+    struct status st = status_of(w.s, w.leader);
+    assert_in_range(st.now_us - first.heard_us, 0, 60 * MS);
+    char addr[16];
+    (void)snprintf(addr, sizeof addr, "node%u", w.b + 1);
+    assert_string_equal(first.addr, addr);
+
+    sim_crash(w.s, w.b);
+    sim_run(w.s, 20 * SECOND);
+    struct status_peer p = shown(w.s, w.leader, w.b);
+    assert_int_equal(p.session, STATUS_SESSION_HANDSHAKE);
+    assert_in_range(p.session_us, st.now_us + SECOND, st.now_us + 5 * SECOND);
+    assert_in_range(p.heard_us, first.heard_us, st.now_us + MS);
+    sim_restart(w.s, w.b);
+    sim_run(w.s, 5 * SECOND);
+    p = shown(w.s, w.leader, w.b);
+    assert_int_equal(p.session, STATUS_SESSION_ESTABLISHED);
+    assert_in_range(p.session_us, st.now_us + 20 * SECOND, st.now_us + 25 * SECOND);
+    sim_free(w.s);
+}
+
+static void arrives(struct sim *s, unsigned node, int slot, size_t len)
+{
+    uint8_t junk[2048] = {0xF0};
+    node_datagram(s->m[node].node, sim_local(&s->m[node], sim_now(s)), slot, junk, len);
+}
+
+/* What comes from a peer's address and is refused is counted for that peer, and in the sum. */
+static void test_drops_are_counted(void **state)
+{
+    (void)state;
+    struct sim_options o = calm(3, 34);
+    struct world w = settled(&o);
+    static const uint64_t none[DROP_COUNT];
+    const struct {
+        size_t len;
+        enum drop why;
+    } cases[] = {{3, DROP_SHORT}, {2048, DROP_LONG}, {100, DROP_VERSION}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        arrives(w.s, w.a, raft_peer_slot(sim_raft(w.s, w.a), (uint16_t)(w.b + 1)), cases[i].len);
+        assert_int_equal(shown(w.s, w.a, w.b).drops[cases[i].why], 1);
+        assert_int_equal(status_of(w.s, w.a).drops[cases[i].why], 1);
+        arrives(w.s, w.a, -1, cases[i].len);
+        assert_int_equal(status_of(w.s, w.a).drops[DROP_UNKNOWN], i + 1);
+    }
+    assert_memory_equal(shown(w.s, w.a, w.leader).drops, none, sizeof none);
+    assert_int_equal(shown(w.s, w.a, w.b).drops[DROP_UNKNOWN], 0);
+    sim_free(w.s);
+}
+
 /* A few samples in a minute: the least of them may be forgotten before the average is. */
 static void test_least_round_trip(void **state)
 {
@@ -219,6 +373,9 @@ int main(void)
         cmocka_unit_test(test_loss_of_a_dead_node),
         cmocka_unit_test(test_row_of_a_dead_node),
         cmocka_unit_test(test_silence_of_leader_and_follower),
+        cmocka_unit_test(test_peer_is_what_it_is),
+        cmocka_unit_test(test_session_is_shown),
+        cmocka_unit_test(test_drops_are_counted),
         cmocka_unit_test(test_least_round_trip),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
