@@ -53,6 +53,12 @@ static void test_all_well(void **state)
                                                                      "node   3   ok   ok    .\n"
                                                                      "\n"
                                                                      "all nodes hear each other\n");
+    table(ALL_OK "link.2.1=unknown\n", "   hears    1    2    3\n"
+                                       "node   1    .   ok   ok\n"
+                                       "node   2    ?    .   ok\n"
+                                       "node   3   ok   ok    .\n"
+                                       "\n"
+                                       "all nodes hear each other, as far as is known yet\n");
     table("id=1\nrole=leader\n", "there are no other nodes\n");
     table("", "there are no other nodes\n");
 }
