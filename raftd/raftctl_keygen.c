@@ -8,6 +8,7 @@
 #include "raftd/entropy.h"
 #include "raftd/exits.h"
 #include "raftd/keyfile.h"
+#include "raftd/nodump.h"
 #include "raftd/raftctl.h"
 #include "raftd/say.h"
 
@@ -42,7 +43,11 @@ int run_keygen(const struct tool *t, int argc, char **argv)
     if (make_private(STDOUT_FILENO) != 0)
         say_fatal(RAFTCTL_EXIT_INTERNAL, "standard output: cannot make the file 0600: %s",
                   strerror(errno));
-    int rc = entropy_wait();
+    int rc = nodump();
+    if (rc < 0)
+        say_fatal(RAFTCTL_EXIT_INTERNAL, "cannot keep the key out of core dumps: %s",
+                  strerror(-rc));
+    rc = entropy_wait();
     /* Up to 256 bytes come whole once there is entropy: getrandom(2). */
     if (rc != 0 || getrandom(key, sizeof key, 0) != (ssize_t)sizeof key)
         say_fatal(RAFTCTL_EXIT_INTERNAL, "no random numbers: %s", strerror(rc ? -rc : errno));

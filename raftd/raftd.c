@@ -17,6 +17,7 @@
 #include "raftd/exits.h"
 #include "raftd/keyfile.h"
 #include "raftd/loop.h"
+#include "raftd/nodump.h"
 #include "raftd/say.h"
 #include "raftd/version.h"
 #include "storage/ident.h"
@@ -214,6 +215,9 @@ static void check_keys(const struct conf *conf)
 {
     char err[KEYFILE_ERR_SIZE];
     uint8_t keys[KEYFILE_KEYS_MAX][KEYFILE_KEY_BYTES];
+    int rc = conf->key_file[0] != '\0' ? nodump() : 0;
+    if (rc < 0)
+        say_fatal(RAFTD_EXIT_INTERNAL, "cannot keep the keys out of core dumps: %s", strerror(-rc));
     int n = keyfile_load_all(conf, keys, err, sizeof err);
     sodium_memzero(keys, sizeof keys);
     if (n < 0)

@@ -1,0 +1,11 @@
+/* nodump.h: keep the memory of a process that knows a key to itself. The keys' own memory is never
+ * dumped (sodium_malloc), but what a cipher works on lies on the stack for a moment. */
+#ifndef RAFTD_NODUMP_H
+#define RAFTD_NODUMP_H
+
+/* From here on the kernel writes no core dump of this process, whatever limits and core_pattern say,
+ * and other processes of its user can neither trace it nor read its memory (root can). Returns 0 or
+ * -errno. Call it before the first key is read. */
+int nodump(void);
+
+#endif
