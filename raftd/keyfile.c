@@ -180,6 +180,7 @@ int keyfile_load_all(const struct conf *conf, uint8_t keys[KEYFILE_KEYS_MAX][KEY
                      char *err, size_t errlen)
 {
     memset(keys, 0, KEYFILE_KEYS_MAX * sizeof keys[0]);
+    err[0] = '\0';
     if (conf->key_file[0] == '\0')
         return 0;
     if (keyfile_load(conf->key_file, keys[0], err, errlen) != KEYFILE_OK)
@@ -188,8 +189,8 @@ int keyfile_load_all(const struct conf *conf, uint8_t keys[KEYFILE_KEYS_MAX][KEY
         return 1;
     switch (keyfile_load(conf->next_key_file, keys[1], err, errlen)) {
     case KEYFILE_OK: break;
-    case KEYFILE_MISSING: return 1; /* it is there only while a key is being changed */
-    case KEYFILE_REFUSED: explicit_bzero(keys[0], sizeof keys[0]); return -1;
+    case KEYFILE_MISSING: err[0] = '\0'; return 1; /* there only while a key is being changed */
+    case KEYFILE_REFUSED: return 1;
     }
     if (memcmp(keys[0], keys[1], sizeof keys[0]) != 0)
         return 2;

@@ -36,7 +36,8 @@ enum keyfile_result keyfile_load(const char *path, uint8_t key[KEYFILE_KEY_BYTES
 
 /* Reads key_file and, when it is configured and there, next_key_file of conf (after
  * conf_set_node()). Returns how many keys: 0 = none configured, datagrams stay plain; the first is
- * the one to begin with; the same key twice is one. -1: err says why, keys are all zero. */
+ * the one to begin with; the same key twice is one. A next_key_file that is refused is left out, and
+ * err says why; else err is empty. -1: key_file is, err says why, keys are all zero. */
 int keyfile_load_all(const struct conf *conf, uint8_t keys[KEYFILE_KEYS_MAX][KEYFILE_KEY_BYTES],
                      char *err, size_t errlen);
 

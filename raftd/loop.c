@@ -261,7 +261,7 @@ static void on_stop(struct ev_loop *ev, ev_signal *w, int revents)
     ev_break(ev, EVBREAK_ALL);
 }
 
-/* The keys of the configuration. Returns how many (0: datagrams stay plain), -1: err says why. */
+/* As keyfile_load_all(). */
 static int load_keys(const struct conf *conf, struct session_keys *keys, char *err, size_t err_size)
 {
     uint8_t found[KEYFILE_KEYS_MAX][KEYFILE_KEY_BYTES];
@@ -283,7 +283,7 @@ static void on_reload(struct ev_loop *ev, ev_signal *w, int revents)
     struct session_keys keys;
     char err[KEYFILE_ERR_SIZE];
     int n = l->sealed ? load_keys(l->conf, &keys, err, sizeof err) : 0;
-    if (n < 0)
+    if (n < 0 || (n > 0 && err[0] != '\0'))
         say_error("%s; going on with the keys as they were", err);
     else if (n == 0)
         say_warn("SIGHUP reads key files again, but none is configured");
@@ -580,7 +580,7 @@ int loop_run(const struct conf *conf, struct wal *w, const struct wal_report *re
         rc = RAFTD_EXIT_USAGE;
         goto err_udp;
     }
-    l->sealed = n_keys > 0;
+    l->sealed = n_keys > 0; /* a next_key_file that is refused was warned of before */
     if (l->shared != NULL)
         l->node = make_node(l, report, &keys);
     sodium_memzero(&keys, sizeof keys);

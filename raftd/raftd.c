@@ -222,6 +222,11 @@ static void check_keys(const struct conf *conf)
     sodium_memzero(keys, sizeof keys);
     if (n < 0)
         say_fatal(RAFTD_EXIT_USAGE, "%s", err);
+    /* Power may have been lost while it was written. The cluster needs this node, and the others
+     * have the first key, too, as long as there is a second one. */
+    if (err[0] != '\0')
+        say_warn("%s; starting with key_file alone: write that file again or remove it, and reload",
+                 err);
 }
 
 static int run_daemon(const struct conf *conf)

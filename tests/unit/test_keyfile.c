@@ -200,14 +200,24 @@ static void test_all(void **state)
     assert_int_equal(keyfile_load_all(&conf, keys, err, sizeof err), 1);
     assert_memory_equal(keys[1], none, sizeof none);
 
-    (void)file("next", OTHER, 0644); /* a mistake is said, not passed over */
-    assert_int_equal(keyfile_load_all(&conf, keys, err, sizeof err), -1);
-    assert_non_null(strstr(err, "/next: "));
-    assert_memory_equal(keys[0], none, sizeof none);
-    assert_memory_equal(keys[1], none, sizeof none);
+    static const struct {
+        const char *text;
+        mode_t mode;
+    } broken[] = {{OTHER, 0644}, {"", 0600}, {EIGHT, 0600}};
+    for (size_t i = 0; i < sizeof broken / sizeof broken[0]; i++) {
+        (void)file("next", broken[i].text, broken[i].mode); /* said, and left out */
+        assert_int_equal(keyfile_load_all(&conf, keys, err, sizeof err), 1);
+        assert_non_null(strstr(err, "/next: "));
+        assert_int_equal(keys[0][0], 0x89);
+        assert_memory_equal(keys[1], none, sizeof none);
+    }
+    (void)unlink(conf.next_key_file);
+    assert_int_equal(keyfile_load_all(&conf, keys, err, sizeof err), 1);
+    assert_string_equal(err, "");
     snprintf(conf.key_file, sizeof conf.key_file, "%s/absent", dir); /* this one must be there */
     assert_int_equal(keyfile_load_all(&conf, keys, err, sizeof err), -1);
     assert_non_null(strstr(err, "/absent: cannot open"));
+    assert_memory_equal(keys[0], none, sizeof none);
 }
 
 static int make_dir(void **state)
