@@ -143,9 +143,14 @@ void session_strange(struct session_peer *p, uint64_t now_us)
     if (p->strange < SESSION_WRONG_KEY_HELLOS)
         p->strange++;
     /* A live session shows that the peer is well and somebody else writes in its name. */
-    if (p->strange == SESSION_WRONG_KEY_HELLOS &&
-        (!p->current.live || now_us - p->heard_us >= ALIVE_US))
-        p->wrong_key = true;
+    if (p->strange < SESSION_WRONG_KEY_HELLOS ||
+        (p->current.live && now_us - p->heard_us < ALIVE_US))
+        return;
+    p->wrong_key = true;
+    /* Ours let the peer see the same, however little we say to each other. What comes under no key
+     * can only start them, not add to them: they double their distance as ever. */
+    if (!p->pending && now_us >= p->hold_until)
+        begin(p, true, now_us);
 }
 
 void session_challenged(struct session_peer *p, unsigned key, uint64_t now_us)

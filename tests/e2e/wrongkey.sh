@@ -1,6 +1,7 @@
 #!/bin/bash
-# A node with another key is named in messages and status on both sides, and harms nobody: leader
-# and term stay, writes go on. With the right key it joins without a restart.
+# A node with another key, from its start or by a restart or reload later on, is named in messages
+# and status on both sides within seconds, and harms nobody: leader and term stay, writes go on. With
+# the right key it joins without a restart.
 # shellcheck source=/dev/null
 . "$(dirname "$0")/../lib/cluster.sh"
 # shellcheck source=/dev/null
@@ -48,4 +49,34 @@ wait_for 20 "session of nodes 3 and 2" session_is 3 2 established
 same_keys
 now=$(field 1 term)
 [ $((now - term)) -le 1 ] || fail "node 3 joined, and term $term became $now"
+
+# In a cluster that lives, too. The two followers have little to say to each other.
+wait_leader
+wrong=$(other_than "$LEADER")
+key_make "$WORK/wrong"
+named() { # on both sides
+    local i
+    for i in 1 2 3; do
+        [ "$i" = "$wrong" ] || { session_is "$wrong" "$i" wrong_key && session_is "$i" "$wrong" wrong_key; } ||
+            return 1
+    done
+}
+joined() {
+    local i
+    for i in 1 2 3; do
+        [ "$i" = "$wrong" ] || session_is "$i" "$wrong" established || return 1
+    done
+}
+for how in restart reload; do
+    [ "$how" = reload ] || crash "$wrong"
+    cp -p "$WORK/wrong" "$WORK/key.$wrong"
+    began=$(now_ms)
+    if [ "$how" = restart ]; then start "$wrong"; else kill -HUP "${PID[$wrong]}"; fi
+    wait_for 12 "wrong_key of node $wrong on both sides after a $how" named
+    note "wrong key by a $how: named on both sides after $(($(now_ms) - began)) ms"
+    cp -p "$WORK/key" "$WORK/key.$wrong"
+    kill -HUP "${PID[$wrong]}"
+    wait_for 20 "sessions of node $wrong" joined
+done
+same_keys
 finish "named on both sides; $n writes went on; joined after reload"

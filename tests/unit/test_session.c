@@ -493,6 +493,34 @@ static void test_set_keys(void **state)
     seal_world_free(w);
 }
 
+/* A node gets a wrong key, by a restart or a reload. The two have little to say to each other, as
+ * two followers: both name it within seconds all the same. */
+static void test_wrong_key_soon(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 4; i++) {
+        struct seal_world *w = settled_pair(7150 + i, 0);
+        unsigned node = i % 2;
+        unsigned peer = 1 - node;
+        if (i < 2) {
+            seal_stop(w, node);
+            w->keys[node] = seal_keys(2, 0);
+            seal_start(w, node);
+        } else {
+            set_keys(w, node, 2, 0);
+        }
+        for (uint64_t end = w->now + 9 * S; w->now < end; seal_run(w, w->now + 3 * S))
+            (void)seal_say(w, peer, node, SEAL_SHORT);
+        assert_int_equal(seal_info(w, peer, node).state, SESSION_STATE_WRONG_KEY);
+        assert_int_equal(seal_info(w, node, peer).state, SESSION_STATE_WRONG_KEY);
+        set_keys(w, node, 1, 0);
+        assert_true(seal_run_until(w, w->now + 2 * S, seal_settled) <= w->now);
+        assert_int_equal(seal_info(w, peer, node).state, SESSION_STATE_ESTABLISHED);
+        assert_int_equal(seal_info(w, node, peer).state, SESSION_STATE_ESTABLISHED);
+        seal_world_free(w);
+    }
+}
+
 /* Both wish for another of two keys at once: they don't fight over it. */
 static void test_opposite_wishes(void **state)
 {
@@ -623,6 +651,7 @@ int main(void)
         cmocka_unit_test(test_first_key_on_slow_link),
         cmocka_unit_test(test_new_key_after_bad_start),
         cmocka_unit_test(test_set_keys),
+        cmocka_unit_test(test_wrong_key_soon),
         cmocka_unit_test(test_opposite_wishes),
         cmocka_unit_test(test_silence),
         cmocka_unit_test(test_partition),

@@ -406,6 +406,33 @@ static void test_strange_while_idle(void **state)
     seal_world_free(w);
 }
 
+/* A storm of strange HELLOs in the name of a peer that is away: ours are no more than its silence
+ * would cause. */
+static void test_strange_storm(void **state)
+{
+    (void)state;
+    struct seal_world *w = seal_world_new(2, 47, 0);
+    uint64_t seed = 47;
+    seal_start(w, 0);
+    seal_start(w, 1);
+    seal_run(w, w->now + S);
+    seal_stop(w, 0);
+    uint64_t hellos = seal_info(w, 1, 0).hellos;
+    for (unsigned k = 0; k < 60000; k++) {
+        uint8_t m[SESSION_HELLO_BYTES];
+        session_head(w->s[1], &w->s[1]->peers[0], SESSION_KIND_HELLO, m);
+        put_u16(m + 2, 1);
+        put_u16(m + 4, 2);
+        for (size_t i = SESSION_HEAD_BYTES; i < sizeof m; i++)
+            m[i] = (uint8_t)seal_rnd(&seed);
+        (void)seal_deliver(w, 0, 1, m, sizeof m);
+        seal_run(w, w->now + MS);
+    }
+    assert_int_equal(seal_info(w, 1, 0).state, SESSION_STATE_WRONG_KEY);
+    assert_in_range(seal_info(w, 1, 0).hellos - hellos, 40, 80); /* one a second, more at first */
+    seal_world_free(w);
+}
+
 /* Other cluster, other node, other version, every length. */
 static void test_envelopes(void **state)
 {
@@ -547,19 +574,13 @@ int main(void)
     if (sodium_init() < 0)
         return 1;
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_replay_everything),
-        cmocka_unit_test(test_replay_storm),
-        cmocka_unit_test(test_bit_flips),
-        cmocka_unit_test(test_withheld_hello),
-        cmocka_unit_test(test_withheld_ack),
-        cmocka_unit_test(test_hello_flood),
-        cmocka_unit_test(test_hello_budget),
-        cmocka_unit_test(test_strange_hellos),
-        cmocka_unit_test(test_strange_while_idle),
-        cmocka_unit_test(test_envelopes),
-        cmocka_unit_test(test_junk_data),
-        cmocka_unit_test(test_lost_brings_forward),
-        cmocka_unit_test(test_wiped),
+        cmocka_unit_test(test_replay_everything),   cmocka_unit_test(test_replay_storm),
+        cmocka_unit_test(test_bit_flips),           cmocka_unit_test(test_withheld_hello),
+        cmocka_unit_test(test_withheld_ack),        cmocka_unit_test(test_hello_flood),
+        cmocka_unit_test(test_hello_budget),        cmocka_unit_test(test_strange_hellos),
+        cmocka_unit_test(test_strange_while_idle),  cmocka_unit_test(test_strange_storm),
+        cmocka_unit_test(test_envelopes),           cmocka_unit_test(test_junk_data),
+        cmocka_unit_test(test_lost_brings_forward), cmocka_unit_test(test_wiped),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
