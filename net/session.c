@@ -193,6 +193,7 @@ static enum session_result open_handshake(struct sessions *s, struct session_pee
         return SESSION_CLUSTER;
     if (get_u16(buf + 2) != p->id || get_u16(buf + 4) != s->cfg.self)
         return SESSION_MISDIRECTED;
+    session_expire(p, now_us);
     switch (buf[0] & 0x0F) {
     case SESSION_KIND_HELLO: return session_take_hello(s, p, now_us, buf);
     case SESSION_KIND_HELLO_ACK: return session_take_ack(s, p, now_us, buf);

@@ -50,7 +50,7 @@ struct session {
 
 /* Our HELLO under one of the keys, and what is needed to read its answer. */
 struct session_attempt {
-    bool live;
+    bool live; /* else all is zero */
     uint64_t made_us;
     uint64_t peer_boot; /* as we knew it then */
     uint32_t index;
@@ -117,7 +117,8 @@ struct sessions {
     struct session_peer peers[SESSION_PEERS_MAX];
 };
 
-/* session_hello.c: messages. The takers judge SESSION_HELLO_BYTES whose first 16 are right. */
+/* session_hello.c: messages. The takers judge SESSION_HELLO_BYTES whose first 16 are right, after
+ * session_expire(). */
 void session_head(const struct sessions *s, const struct session_peer *p, enum session_kind kind,
                   uint8_t *buf);
 void session_make_attempt(struct sessions *s, struct session_peer *p, unsigned key,
@@ -133,6 +134,8 @@ enum session_result session_take_challenge(struct sessions *s, struct session_pe
 void session_new_challenge(struct sessions *s, struct session_peer *p);
 void session_end(struct session *x);
 void session_drop_handshake(struct session_peer *p);
+/* Wipes our HELLOs that are too old to be answered. */
+void session_expire(struct session_peer *p, uint64_t now_us);
 /* A fresh message of this boot id came: sessions with another one end. */
 void session_boot_seen(struct session_peer *p, uint64_t boot);
 /* A session came into being: by the peer's HELLO, or by our HELLO and its answer. *x is moved. */

@@ -58,6 +58,18 @@ void session_drop_handshake(struct session_peer *p)
     sodium_memzero(p->attempts, sizeof p->attempts);
 }
 
+void session_expire(struct session_peer *p, uint64_t now_us)
+{
+    for (unsigned key = 0; key < SESSION_KEYS; key++) {
+        struct session_attempt *a = &p->attempts[key];
+        if (!a->live || now_us - a->made_us < ATTEMPT_US)
+            continue;
+        sodium_memzero(a, sizeof *a);
+        if (p->prefer == key)
+            p->prefer = SESSION_KEYS;
+    }
+}
+
 static void begin(struct session_peer *p, bool doubt, uint64_t now_us)
 {
     assert(!p->pending);
@@ -247,6 +259,7 @@ void session_tick(struct sessions *s, struct session_peer *p, uint64_t now_us)
             session_end(&p->next); /* overtaken, see session_accepted() */
         p->retire_at = SESSION_NEVER;
     }
+    session_expire(p, now_us);
     if (!p->pending && now_us >= begin_at(s, p))
         begin(p, now_us < rekey_at(s, p), now_us);
 }
@@ -264,22 +277,14 @@ static uint64_t resend_us(struct sessions *s, const struct session_peer *p)
     return us * (100 - JITTER_PERCENT + get_u32(raw) % (2 * JITTER_PERCENT + 1)) / 100;
 }
 
-static bool usable(const struct session_attempt *a, uint64_t now_us)
-{
-    return a->live && now_us - a->made_us < ATTEMPT_US;
-}
-
 void session_send_hello(struct sessions *s, struct session_peer *p, uint64_t now_us, uint8_t *buf)
 {
     assert(p->pending);
-    if (p->prefer < SESSION_KEYS && p->attempts[p->prefer].live &&
-        !usable(&p->attempts[p->prefer], now_us))
-        p->prefer = SESSION_KEYS;
     unsigned key = p->prefer;
     unsigned first = p->current.live && !p->doubt ? FIRST_KEY_WISHES : FIRST_KEY_TRIES;
     if (key == SESSION_KEYS)
         key = s->keys[1].live && p->tries >= first && p->tries % 2 == 0 ? 1 : 0;
-    if (!usable(&p->attempts[key], now_us))
+    if (!p->attempts[key].live)
         session_make_attempt(s, p, key, now_us);
     memcpy(buf, p->attempts[key].hello, SESSION_HELLO_BYTES);
     p->hellos++;

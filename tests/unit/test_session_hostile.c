@@ -278,6 +278,37 @@ static void test_withheld_ack(void **state)
     seal_world_free(w);
 }
 
+/* An answer is withheld for longer than an ephemeral key lives: it comes to nothing. A moment earlier
+ * it is taken. */
+static void test_late_answer(void **state)
+{
+    (void)state;
+    static const unsigned KINDS[] = {SESSION_KIND_CHALLENGE, SESSION_KIND_HELLO_ACK};
+    for (unsigned i = 0; i < 4; i++) {
+        struct seal_world *w = seal_world_new(2, 25 + i, 0);
+        w->lose_kind[1][0] = SESSION_KIND_HELLO;
+        w->hold[1][0] = KINDS[i / 2];
+        seal_start(w, 0);
+        seal_start(w, 1);
+        seal_run(w, w->now + 40 * MS);
+        assert_true(w->n_held > 0);
+        struct seal_datagram late = w->held[0];
+        uint64_t made = w->s[0]->peers[0].attempts[0].made_us;
+        w->cut[0][1] = true;
+        w->s[0]->peers[0].hello_at = UINT64_MAX; /* no newer HELLO takes its place */
+        w->now = made + 10 * (uint64_t)S - (i % 2 == 0 ? 1 : 0);
+        struct effects before = effects(w, 0, 1);
+        enum session_result result = seal_deliver(w, 1, 0, late.buf, late.len);
+        struct effects after = effects(w, 0, 1);
+        assert_int_equal(result, i % 2 == 0 ? SESSION_DONE : SESSION_STALE);
+        if (i % 2 == 1)
+            assert_memory_equal(&before, &after, sizeof before);
+        const struct session_attempt *a = w->s[0]->peers[0].attempts;
+        assert_true(sodium_is_zero((const uint8_t *)a, sizeof a[0]));
+        seal_world_free(w);
+    }
+}
+
 /* The same HELLO again and again: the one taken last is met with its HELLO_ACK, any other with a
  * CHALLENGE, and neither costs an exchange. */
 static void test_hello_flood(void **state)
@@ -574,13 +605,21 @@ int main(void)
     if (sodium_init() < 0)
         return 1;
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_replay_everything),   cmocka_unit_test(test_replay_storm),
-        cmocka_unit_test(test_bit_flips),           cmocka_unit_test(test_withheld_hello),
-        cmocka_unit_test(test_withheld_ack),        cmocka_unit_test(test_hello_flood),
-        cmocka_unit_test(test_hello_budget),        cmocka_unit_test(test_strange_hellos),
-        cmocka_unit_test(test_strange_while_idle),  cmocka_unit_test(test_strange_storm),
-        cmocka_unit_test(test_envelopes),           cmocka_unit_test(test_junk_data),
-        cmocka_unit_test(test_lost_brings_forward), cmocka_unit_test(test_wiped),
+        cmocka_unit_test(test_replay_everything),
+        cmocka_unit_test(test_replay_storm),
+        cmocka_unit_test(test_bit_flips),
+        cmocka_unit_test(test_withheld_hello),
+        cmocka_unit_test(test_withheld_ack),
+        cmocka_unit_test(test_late_answer),
+        cmocka_unit_test(test_hello_flood),
+        cmocka_unit_test(test_hello_budget),
+        cmocka_unit_test(test_strange_hellos),
+        cmocka_unit_test(test_strange_while_idle),
+        cmocka_unit_test(test_strange_storm),
+        cmocka_unit_test(test_envelopes),
+        cmocka_unit_test(test_junk_data),
+        cmocka_unit_test(test_lost_brings_forward),
+        cmocka_unit_test(test_wiped),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
