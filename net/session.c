@@ -324,14 +324,20 @@ void sessions_info(const struct sessions *s, unsigned slot, struct session_info 
     const struct session_peer *p = &s->peers[slot];
     const struct session *x = &p->current;
     memset(out, 0, sizeof *out);
-    bool sure = x->live && !(p->pending && p->doubt); /* a silent peer may have another, or none */
-    if (p->wrong_key)
-        out->state = SESSION_STATE_WRONG_KEY;
-    else if (sure)
+    /* A silent peer may have another session, or none. */
+    bool sure = x->live && !(p->pending && p->doubt);
+    out->state = p->pending ? SESSION_STATE_HANDSHAKE : SESSION_STATE_NONE;
+    out->since_us = p->begun_us;
+    out->overdue_us = SESSION_NEVER;
+    if (sure) {
         out->state = SESSION_STATE_ESTABLISHED;
-    else
-        out->state = p->pending ? SESSION_STATE_HANDSHAKE : SESSION_STATE_NONE;
-    out->since_us = sure ? x->born_us : p->begun_us;
+        out->since_us = x->born_us;
+        out->overdue_us = x->born_us + 2 * session_rekey_us(s);
+    }
+    if (p->wrong_key) {
+        out->state = SESSION_STATE_WRONG_KEY;
+        out->since_us = p->wrong_us;
+    }
     out->key_id = x->live ? s->keys[x->key].id : 0;
     out->initiator = x->initiator;
     out->peer_boot = p->boot;

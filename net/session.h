@@ -161,11 +161,14 @@ enum session_state {
 
 struct session_info {
     enum session_state state;
-    uint64_t since_us;  /* established: its birth; else when the handshake began */
-    uint32_t key_id;    /* of the cluster's key that made it, see sessions_key_id(); 0 = none */
-    bool initiator;     /* it was made by our HELLO */
-    uint64_t peer_boot; /* last seen; 0 = never */
-    uint64_t sealed;    /* datagrams, empty ones included */
+    uint64_t since_us;   /* established: its birth; wrong key: when that became clear; else when the
+                            handshake began */
+    uint64_t overdue_us; /* the session in use is twice as old as any should become; UINT64_MAX =
+                            there is none. It goes on: who drops HELLOs shall not cut the link */
+    uint32_t key_id;     /* of the cluster's key that made it, see sessions_key_id(); 0 = none */
+    bool initiator;      /* it was made by our HELLO */
+    uint64_t peer_boot;  /* last seen; 0 = never */
+    uint64_t sealed;     /* datagrams, empty ones included */
     uint64_t opened;
     uint64_t handshakes; /* sessions that came into being */
     uint64_t exchanges;  /* Diffie-Hellman operations done for this peer's datagrams */

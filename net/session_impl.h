@@ -92,6 +92,7 @@ struct session_peer {
     uint64_t judged_since;
     unsigned strange; /* HELLOs of none of our keys, in a row */
     bool wrong_key;
+    uint64_t wrong_us; /* since then */
 
     /* the session in use */
     unsigned confirms;   /* empty datagrams left to send until the peer is heard */
@@ -159,6 +160,8 @@ void session_spoke(struct session_peer *p, uint64_t now_us);
 void session_confirmed(struct session_peer *p, uint64_t now_us);
 /* Does what is due at this time; sends nothing. */
 void session_tick(struct sessions *s, struct session_peer *p, uint64_t now_us);
+/* Age at which sessions are replaced. */
+uint64_t session_rekey_us(const struct sessions *s);
 /* The HELLO that is due, into buf. */
 void session_send_hello(struct sessions *s, struct session_peer *p, uint64_t now_us, uint8_t *buf);
 uint64_t session_peer_deadline(const struct sessions *s, const struct session_peer *p);

@@ -158,6 +158,8 @@ void session_strange(struct session_peer *p, uint64_t now_us)
     if (p->strange < SESSION_WRONG_KEY_HELLOS ||
         (p->current.live && now_us - p->heard_us < ALIVE_US))
         return;
+    if (!p->wrong_key)
+        p->wrong_us = now_us;
     p->wrong_key = true;
     /* Ours let the peer see the same, however little we say to each other. What comes under no key
      * can only start them, not add to them: they double their distance as ever. */
@@ -230,11 +232,16 @@ void session_confirmed(struct session_peer *p, uint64_t now_us)
     p->confirm_at = now_us + CONFIRM_US;
 }
 
+uint64_t session_rekey_us(const struct sessions *s)
+{
+    return s->cfg.rekey_us > 0 ? s->cfg.rekey_us : REKEY_DEFAULT_US;
+}
+
 /* When the session in use must be replaced: its initiator begins, the other node if that does not
  * happen. */
 static uint64_t rekey_at(const struct sessions *s, const struct session_peer *p)
 {
-    uint64_t rekey_us = s->cfg.rekey_us > 0 ? s->cfg.rekey_us : REKEY_DEFAULT_US;
+    uint64_t rekey_us = session_rekey_us(s);
     if (!p->current.live || p->want_key || p->current.sent >= REKEY_SENT)
         return 0;
     if (p->current.initiator && p->current.key != 0 && rekey_us > KEY_RETRY_US)

@@ -33,6 +33,7 @@
 #include "raftd/notify.h"
 #include "raftd/readers.h"
 #include "raftd/say.h"
+#include "raftd/say_peers.h"
 #include "storage/record.h"
 
 enum {
@@ -87,8 +88,8 @@ struct loop {
 
     uint64_t alarm_at; /* what alarm_fd is set to, 0 = not set */
     int alarm_fd;
-    uint64_t rxq_drops;                        /* as last told to the node */
-    enum status_session said[RAFT_VOTERS_MAX]; /* of each peer's session */
+    uint64_t rxq_drops; /* as last told to the node */
+    struct say_peers said;
 
     ev_io udp_io, alarm_io;
     ev_async disk_async, request_async;
@@ -316,23 +317,6 @@ static void say_changes(struct loop *l)
     l->leader = r->leader;
 }
 
-/* A peer with another key is a mistake that somebody must hear of by name. */
-static void say_session(struct loop *l, unsigned i, const struct status_peer *p)
-{
-    if (p->session == l->said[i])
-        return;
-    if (p->session == STATUS_SESSION_WRONG_KEY)
-        say_error("node %u (%s) speaks with another key than ours: compare key_file and "
-                  "next_key_file on both boxes",
-                  p->id, p->addr);
-    else if (l->said[i] == STATUS_SESSION_WRONG_KEY && p->session == STATUS_SESSION_ESTABLISHED)
-        say_info("node %u (%s) has our key now", p->id, p->addr);
-    else
-        say_debug("node %u (%s): session %s", p->id, p->addr, status_session_name(p->session));
-    if (p->session != STATUS_SESSION_HANDSHAKE || l->said[i] != STATUS_SESSION_WRONG_KEY)
-        l->said[i] = p->session;
-}
-
 static void free_status(struct rcu_head *head)
 {
     rcu_callback_begin();
@@ -380,8 +364,7 @@ static void publish_status(struct loop *l)
     if (box == NULL)
         return; /* readers keep the old one; the next iteration tries again */
     fill_status(l, &box->status);
-    for (unsigned i = 0; i < box->status.n_peers; i++)
-        say_session(l, i, &box->status.peers[i]);
+    say_peers(&l->said, &box->status, now);
     l->status_at = now;
     struct status *before = rcu_swap(l->shared->status, &box->status);
     if (before != NULL)

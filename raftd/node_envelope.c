@@ -145,12 +145,14 @@ void envelope_status(const struct node *n, unsigned slot, struct status_peer *s)
         [SESSION_STATE_WRONG_KEY] = STATUS_SESSION_WRONG_KEY,
     };
     s->session = STATUS_SESSION_PLAIN;
+    s->session_overdue_us = UINT64_MAX;
     if (n->sessions == NULL)
         return;
     struct session_info info;
     sessions_info(n->sessions, slot, &info);
     s->session = states[info.state];
     s->session_us = info.since_us;
+    s->session_overdue_us = info.overdue_us;
     s->session_key_id = info.key_id;
 }
 

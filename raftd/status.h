@@ -50,12 +50,13 @@ struct status_peer {
     uint64_t match_index;       /* meaningful on a leader */
     uint64_t heard_us;          /* last datagram accepted from it, 0 = never */
     enum status_session session;
-    uint64_t session_us;     /* when it came into this state, 0 = never */
-    uint32_t session_key_id; /* which key, to compare: tells nothing about it; 0 = none */
-    uint64_t rtt_us;         /* smoothed, 0 = no sample yet */
-    uint64_t rtt_min_us;     /* of the last minute or so, 0 = no sample yet */
-    int32_t loss_in_permille, loss_out_permille; /* of datagrams from it and to it; all of them
-                                                    if nothing is heard, see STATUS_LINK_SILENT */
+    uint64_t session_us;         /* established: its birth; else when it came to this, 0 = never */
+    uint64_t session_overdue_us; /* it should have been replaced long before, UINT64_MAX: none */
+    uint32_t session_key_id;     /* which key, to compare: tells nothing about it; 0 = none */
+    uint64_t rtt_us;             /* smoothed, 0 = no sample yet */
+    uint64_t rtt_min_us;         /* of the last minute or so, 0 = no sample yet */
+    int32_t loss_in_permille, loss_out_permille; /* of datagrams from it and to it; all of them if
+                                                     nothing is heard, see STATUS_LINK_SILENT */
     uint64_t window_bytes;                       /* congestion window of the log stream to it */
     uint64_t in_flight_bytes;                    /* of that stream: sent, neither acked nor lost */
     uint64_t sent, received;                     /* datagrams */

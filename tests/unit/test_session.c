@@ -207,6 +207,28 @@ static void test_restart(void **state)
     }
 }
 
+/* Somebody drops HELLOs alone. The session goes on, and says that it is too old. */
+static void test_overdue(void **state)
+{
+    (void)state;
+    struct seal_world *w = settled_pair(4900, 2 * S);
+    w->lose_kind[0][1] = w->lose_kind[1][0] = SESSION_KIND_HELLO;
+    uint64_t born = seal_info(w, 0, 1).since_us;
+    assert_int_equal(seal_info(w, 0, 1).overdue_us, born + 4 * S);
+    for (uint64_t end = w->now + 30 * (uint64_t)S; w->now < end; seal_run(w, w->now + 100 * MS))
+        expect_talk(w);
+    assert_int_equal(seal_info(w, 0, 1).state, SESSION_STATE_ESTABLISHED);
+    assert_int_equal(seal_info(w, 0, 1).overdue_us, born + 4 * S);
+    w->lose_kind[0][1] = w->lose_kind[1][0] = 0;
+    seal_run(w, w->now + 3 * S);
+    assert_true(seal_settled(w) && seal_info(w, 0, 1).overdue_us > w->now);
+    seal_stop(w, 1);
+    w->keys[0] = seal_keys(2, 0);
+    sessions_set_keys(w->s[0], &w->keys[0], w->now);
+    assert_true(seal_info(w, 0, 1).overdue_us == UINT64_MAX);
+    seal_world_free(w);
+}
+
 /* Sessions are replaced every two seconds while data flows: none is lost, none comes twice. */
 static void test_rekey_under_traffic(void **state)
 {
@@ -509,10 +531,12 @@ static void test_wrong_key_soon(void **state)
         } else {
             set_keys(w, node, 2, 0);
         }
+        uint64_t begun = w->now;
         for (uint64_t end = w->now + 9 * S; w->now < end; seal_run(w, w->now + 3 * S))
             (void)seal_say(w, peer, node, SEAL_SHORT);
         assert_int_equal(seal_info(w, peer, node).state, SESSION_STATE_WRONG_KEY);
         assert_int_equal(seal_info(w, node, peer).state, SESSION_STATE_WRONG_KEY);
+        assert_in_range(seal_info(w, peer, node).since_us, begun + S, begun + 6 * S);
         set_keys(w, node, 1, 0);
         assert_true(seal_run_until(w, w->now + 2 * S, seal_settled) <= w->now);
         assert_int_equal(seal_info(w, peer, node).state, SESSION_STATE_ESTABLISHED);
@@ -640,6 +664,7 @@ int main(void)
         cmocka_unit_test(test_start_at_any_time),
         cmocka_unit_test(test_bad_link),
         cmocka_unit_test(test_restart),
+        cmocka_unit_test(test_overdue),
         cmocka_unit_test(test_rekey_under_traffic),
         cmocka_unit_test(test_rekey_on_bad_link),
         cmocka_unit_test(test_overlap_of_keys),
