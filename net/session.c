@@ -30,6 +30,12 @@ uint32_t sessions_key_id(const uint8_t key[SESSION_KEY_BYTES])
     return get_u32(id);
 }
 
+void sessions_key_ids(const struct sessions *s, uint32_t ids[SESSION_KEYS])
+{
+    for (unsigned i = 0; i < SESSION_KEYS; i++)
+        ids[i] = s->keys[i].id;
+}
+
 static void load_keys(struct sessions *s, const struct session_keys *keys)
 {
     for (unsigned i = 0; i < SESSION_KEYS; i++) {

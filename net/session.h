@@ -181,6 +181,9 @@ uint64_t sessions_peer_boot(const struct sessions *s, unsigned slot);
 
 void sessions_info(const struct sessions *s, unsigned slot, struct session_info *out);
 
+/* Of the live keys; 0 = none. */
+void sessions_key_ids(const struct sessions *s, uint32_t ids[SESSION_KEYS]);
+
 /* A name for a key that does not betray it: 4 bytes of a keyed BLAKE2b. */
 uint32_t sessions_key_id(const uint8_t key[SESSION_KEY_BYTES]);
 

@@ -290,7 +290,12 @@ static void on_reload(struct ev_loop *ev, ev_signal *w, int revents)
         say_warn("SIGHUP reads key files again, but none is configured");
     else {
         node_set_keys(l->node, &keys, loop_now(l));
-        say_info("%d live %s read again", n, n == 1 ? "key" : "keys");
+        uint32_t first = sessions_key_id(keys.key[0]);
+        if (n == 1)
+            say_info("1 live key read again: %08" PRIx32, first);
+        else
+            say_info("2 live keys read again: %08" PRIx32 ", and %08" PRIx32 " as the next", first,
+                     sessions_key_id(keys.key[1]));
     }
     sodium_memzero(&keys, sizeof keys);
 }

@@ -341,6 +341,7 @@ void node_status(const struct node *n, uint64_t now, struct status *s)
         s->datagrams_sent += n->peers[i].link.sent;
     memcpy(s->drops, n->drops, sizeof s->drops);
     links_status(n, now, s);
+    envelope_keys(n, s);
 }
 
 const struct raft *node_raft(const struct node *n)

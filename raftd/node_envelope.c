@@ -156,6 +156,15 @@ void envelope_status(const struct node *n, unsigned slot, struct status_peer *s)
     s->session_key_id = info.key_id;
 }
 
+void envelope_keys(const struct node *n, struct status *s)
+{
+    uint32_t ids[SESSION_KEYS] = {0};
+    if (n->sessions != NULL)
+        sessions_key_ids(n->sessions, ids);
+    s->key_id = ids[0];
+    s->next_key_id = ids[1];
+}
+
 bool envelope_init(struct node *n, const struct session_keys *keys, uint64_t now)
 {
     if (keys == NULL)

@@ -232,6 +232,7 @@ void envelope_send(struct node *n, uint64_t now, unsigned slot, uint8_t *buf, si
 void envelope_shake(struct node *n, uint64_t now);
 uint64_t envelope_deadline(const struct node *n);
 void envelope_status(const struct node *n, unsigned slot, struct status_peer *s);
+void envelope_keys(const struct node *n, struct status *s);
 
 /* node_links.c */
 void links_watch(struct node *n);

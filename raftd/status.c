@@ -166,6 +166,10 @@ size_t status_print(const struct status *s, uint64_t now_us, char *buf, size_t c
     number(&t, "send_lost", s->send_lost);
     number(&t, "send_too_big", s->send_too_big);
     number(&t, "rxq_drops", s->rxq_drops);
+    if (s->key_id != 0)
+        line(&t, "key_id=%08" PRIx32 "\n", s->key_id);
+    if (s->next_key_id != 0)
+        line(&t, "next_key_id=%08" PRIx32 "\n", s->next_key_id);
     for (int d = 0; d < DROP_COUNT; d++)
         line(&t, "drop.%s=%" PRIu64 "\n", drop_name((enum drop)d), s->drops[d]);
     for (unsigned i = 0; i < s->n_peers && i < RAFT_VOTERS_MAX; i++)

@@ -92,6 +92,7 @@ struct status {
     uint64_t commit_index, applied_index, last_index, durable_index;
     enum raft_why why;
     struct raft_stats raft;
+    uint32_t key_id, next_key_id; /* of the live keys, as session_key_id; 0 = none */
     struct status_peer peers[RAFT_VOTERS_MAX];
     unsigned n_peers;
     uint64_t keys;                               /* in the state machine */

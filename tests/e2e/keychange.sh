@@ -36,8 +36,18 @@ one_key_but() { # not that one
     [[ "$ids" == *' ' ]] && [ "$ids" = "${ids%% *} " ] && [ "$ids" != "$1" ]
 }
 
+# The ids of the keys that all nodes have: the words of one line if all have the same.
+have_ids() {
+    local i
+    for i in 1 2 3; do
+        field "$i" key_id next_key_id | tr '\n' ' '
+        echo
+    done | sort -u
+}
+
 wait_for 10 "one key" one_key_but ""
 old=$(key_ids)
+[ "$(have_ids)" = "$old" ] || fail "sessions use key $old, the nodes say they have $(have_ids)"
 history_start -c 2 -k 12 -t 5000
 sleep 1
 for round in 1 2; do # twice: the second time the files are there already
@@ -46,6 +56,9 @@ for round in 1 2; do # twice: the second time the files are there already
         cp -p "$WORK/new" "$WORK/next.$i"
         reload "$i"
     done
+    have=$(have_ids)
+    [[ "$have" =~ ^"$old"[0-9a-f]{8}\ $ ]] || fail "next key on all nodes: not so: $have"
+    new=${have#"$old"}
     for i in 3 1 2; do
         cp -p "$WORK/key.$i" "$WORK/swap"
         mv "$WORK/next.$i" "$WORK/key.$i"
@@ -53,11 +66,14 @@ for round in 1 2; do # twice: the second time the files are there already
         reload "$i"
     done
     wait_for 10 "new key on all sessions" one_key_but "$old"
+    [ "$(have_ids)" = "$new$old" ] || fail "keys exchanged: not so: $(have_ids)"
     for i in 1 2 3; do
         rm "$WORK/next.$i"
         reload "$i"
     done
     wait_for 10 "sessions with the new key" one_key_but "$old"
+    [ "$(have_ids)" = "$new" ] || fail "old key gone: not so: $(have_ids)"
+    grep -q "live key read again: ${new% }" "$WORK/node2.log" || fail "node 2 does not name its key"
     note "key $round: $old-> $(key_ids)"
     old=$(key_ids)
 done

@@ -50,6 +50,8 @@ static void fill(struct status *s)
     s->peers[0].drops[DROP_REPLAY] = 2;
     s->peers[1] = (struct status_peer){.id = 3, .addr = "[2001:db8::3]:7100"};
     s->peers[1].loss_in_permille = s->peers[1].loss_out_permille = STATUS_LOSS_UNKNOWN;
+    s->key_id = 0xab01;
+    s->next_key_id = 0xcd02;
     s->rxq_drops = 17;
     s->send_too_big = 1;
     s->n_links = 4;
@@ -96,6 +98,8 @@ static void test_lines(void **state)
         "peer.1.last_heard_ms=1000\n",
         "peer.3.last_heard_ms=-1\n",
         "rxq_drops=17\n",
+        "key_id=0000ab01\n",
+        "next_key_id=0000cd02\n",
         "send_too_big=1\n",
         "drop.no_session=0\n",
         "peer.1.session=established\n",
@@ -129,10 +133,12 @@ static void test_lines(void **state)
                                          "link.1.1=", "peer.3.session_key_id="};
     for (size_t i = 0; i < sizeof(absent) / sizeof(absent[0]); i++)
         assert_null(strstr(text, absent[i]));
+    s.next_key_id = 0;
     s.role = RAFT_FOLLOWER;
     s.peers[0].heard_us = 101 * 1000000; /* clocks of two CPUs differ by a little */
     text[status_print(&s, 100 * 1000000, text, sizeof(text) - 1)] = '\0';
     assert_null(strstr(text, "match_index"));
+    assert_null(strstr(text, "next_key_id"));
     has(text, "peer.1.last_heard_ms=0\n");
 }
 
