@@ -58,8 +58,8 @@ static const struct conf_key conf_keys[] = {
      "who may connect: permission bits of the socket"},
     {"node", "key_file", CONF_PATH, 1, CONF_DATA_DIR_SIZE - 1, "", offsetof(struct conf, key_file),
      "the cluster's secret, made with raftctl keygen"},
-    {"node", "next_key_file", CONF_PATH, 1, CONF_DATA_DIR_SIZE - 1, "",
-     offsetof(struct conf, next_key_file), "a second secret, while the cluster changes it"},
+    {"node", "next_key_file", CONF_PATH, 1, CONF_NEXT_KEY_SIZE - 1, "",
+     offsetof(struct conf, next_key_file), "a second secret, if it is there: for a change of it"},
     {"node", "readers", CONF_U32, 0, 8, "1", offsetof(struct conf, readers),
      "threads that answer reads; 0: the main loop does"},
     {"node", "log_level", CONF_LEVEL, SAY_DEBUG, SAY_ERROR, "info",
@@ -73,6 +73,7 @@ static const char *const level_words[] = {
 
 static const char node_prefix[] = "node.";
 static const char id_mark[] = "{id}";
+static const char next_suffix[] = ".next";
 
 /* Where a value came from, and where to say what is wrong with it. */
 struct conf_source {
@@ -465,6 +466,19 @@ static bool is_loopback(const struct conf_node *node)
     return IN6_IS_ADDR_LOOPBACK(&sin6.sin6_addr);
 }
 
+_Static_assert(CONF_NEXT_KEY_SIZE >= CONF_DATA_DIR_SIZE - 1 + sizeof(next_suffix), "it fits");
+
+/* Without a name of its own the second key stands beside the first: a cluster that runs can change
+ * its key, which it could not do if the configuration had to be read again first.
+ */
+static void default_next_key(struct conf *conf)
+{
+    if (conf->key_file[0] != '\0' && conf->next_key_file[0] == '\0') {
+        (void)snprintf(conf->next_key_file, sizeof(conf->next_key_file), "%s%s", conf->key_file,
+                       next_suffix);
+    }
+}
+
 /* Datagrams that leave the machine are sealed. */
 static int check_keys(const struct conf *conf, const struct conf_source *src)
 {
@@ -538,6 +552,7 @@ int conf_parse(struct conf *conf, const char *text, const char *filename, char *
     if (conf->id != 0 && check_id(conf, conf->id, &p.src) != 0) {
         return -1;
     }
+    default_next_key(conf);
     return check_keys(conf, &p.src);
 }
 
@@ -617,7 +632,7 @@ static bool is_local(const struct conf_node *node)
 /* Replaces each {id} in a buffer of size bytes. */
 static bool expand_id(char *text, size_t size, uint16_t id)
 {
-    char out[CONF_DATA_DIR_SIZE] = "";
+    char out[CONF_NEXT_KEY_SIZE] = ""; /* the longest of them */
     char digits[8];
     size_t n_digits = (size_t)snprintf(digits, sizeof(digits), "%u", id);
     size_t len = 0;

@@ -23,7 +23,8 @@ enum {
     CONF_ID_MAX = 999,        /* three digits are easy to say on the telephone */
     CONF_NAME_MAX = 64,       /* bytes of a cluster's name */
     CONF_ADDR_SIZE = 80,      /* "[v6%interface]:port" with its zero: at most 71 */
-    CONF_DATA_DIR_SIZE = 160, /* with its zero; "next_key_file = " and it fit inih's line of 197 */
+    CONF_DATA_DIR_SIZE = 160, /* with its zero */
+    CONF_NEXT_KEY_SIZE = 165, /* key_file and ".next"; "next_key_file = " and it fit inih's 197 */
     CONF_SOCKET_SIZE = 108,   /* sizeof(sockaddr_un.sun_path) on Linux */
     CONF_ERR_SIZE = 512,      /* enough for every message with a usual file name */
     CONF_FILE_MAX_BYTES = 65536, /* a real one has 500; protects against -c /dev/zero */
@@ -50,7 +51,7 @@ struct conf {
     char socket[CONF_SOCKET_SIZE];     /* likewise */
     uint32_t socket_mode;              /* permission bits */
     char key_file[CONF_DATA_DIR_SIZE]; /* the cluster's key, "": none; may hold "{id}" likewise */
-    char next_key_file[CONF_DATA_DIR_SIZE]; /* a second live key, "": none; only with key_file */
+    char next_key_file[CONF_NEXT_KEY_SIZE]; /* of a second live key, "": no key_file either */
     uint32_t readers;                       /* reader threads; 0: the loop answers reads */
     uint32_t log_level;                     /* enum say_level */
     /* by conf_set_node */

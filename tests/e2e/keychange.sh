@@ -9,7 +9,6 @@ limit 120
 
 hosts 3
 cluster 3
-echo "next_key_file = $WORK/next.{id}" >>"$CONF"
 start_all
 wait_leader
 term=$LEADER_TERM
@@ -53,7 +52,7 @@ sleep 1
 for round in 1 2; do # twice: the second time the files are there already
     key_make "$WORK/new"
     for i in 2 3 1; do
-        cp -p "$WORK/new" "$WORK/next.$i"
+        cp -p "$WORK/new" "$WORK/key.$i.next"
         reload "$i"
     done
     have=$(have_ids)
@@ -61,14 +60,14 @@ for round in 1 2; do # twice: the second time the files are there already
     new=${have#"$old"}
     for i in 3 1 2; do
         cp -p "$WORK/key.$i" "$WORK/swap"
-        mv "$WORK/next.$i" "$WORK/key.$i"
-        mv "$WORK/swap" "$WORK/next.$i"
+        mv "$WORK/key.$i.next" "$WORK/key.$i"
+        mv "$WORK/swap" "$WORK/key.$i.next"
         reload "$i"
     done
     wait_for 10 "new key on all sessions" one_key_but "$old"
     [ "$(have_ids)" = "$new$old" ] || fail "keys exchanged: not so: $(have_ids)"
     for i in 1 2 3; do
-        rm "$WORK/next.$i"
+        rm "$WORK/key.$i.next"
         reload "$i"
     done
     wait_for 10 "sessions with the new key" one_key_but "$old"
@@ -98,13 +97,13 @@ wait_for 20 "session of node 3" one_key_but ""
 # Power was lost while the next key was written. A start goes on with the first, a reload changes
 # nothing; without the first there is no start.
 stop 3
-install -m 600 /dev/null "$WORK/next.3"
+install -m 600 /dev/null "$WORK/key.3.next"
 start 3
-grep -q 'warning: .*next\.3: it holds no key.*starting with key_file alone' "$WORK/node3.log" ||
+grep -q 'warning: .*key\.3\.next: it holds no key.*starting with key_file alone' "$WORK/node3.log" ||
     fail "node 3 does not say that its next key is broken"
 wait_for 20 "session of node 3 without a next key" one_key_but ""
 reload 3
-grep -q 'error: .*next\.3: it holds no key.*as they were' "$WORK/node3.log" ||
+grep -q 'error: .*key\.3\.next: it holds no key.*as they were' "$WORK/node3.log" ||
     fail "node 3 took a broken key"
 stop 3
 mv "$WORK/key.3" "$WORK/away"
@@ -112,7 +111,7 @@ install -m 600 /dev/null "$WORK/key.3"
 expect 2 "$RAFTD" -c "$CONF" -i 3
 says 'key\.3: it holds no key'
 mv "$WORK/away" "$WORK/key.3"
-rm "$WORK/next.3"
+rm "$WORK/key.3.next"
 start 3
 wait_for 20 "session of node 3 again" one_key_but ""
 loss 0

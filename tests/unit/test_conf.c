@@ -259,7 +259,8 @@ static const struct bad bad_texts[] = {
     BAD("data_dir", "/x/}", DIR_ALLOWED),
     BAD("data_dir", "/x/\033[31m", DIR_ALLOWED),
     BAD("key_file", "", DIR_ALLOWED),
-    BAD("next_key_file", "/x;y", DIR_ALLOWED),
+    BAD("next_key_file", "/x;y",
+        "allowed: 1 to 164 bytes, no quotes, '#', ';', and no braces but {id}"),
     {CLUSTER "[node]\nnext_key_file = /k\n", "f: [node] next_key_file: given without key_file; "
                                              "allowed: both, or key_file alone"},
     BAD("socket", "/" HUNDRED "123456/",
@@ -342,7 +343,11 @@ static void test_round_trip(void **state)
     parse_ok(&conf, "[cluster]\nname=1234" TEN TEN TEN TEN TEN TEN "\nnode.1=127.2.3.4:1\n[node]\n"
                     "data_dir=" HUNDRED TEN TEN TEN TEN TEN "123456789\nsocket=" HUNDRED "1234567\n"
                     "key_file=" HUNDRED TEN TEN TEN TEN TEN "123456789\n"
-                    "next_key_file=" HUNDRED TEN TEN TEN TEN TEN "123456789\n");
+                    "next_key_file=" HUNDRED TEN TEN TEN TEN TEN TEN "1234\n");
+    round_trip(&conf);
+    parse_ok(&conf, "[cluster]\nname=x\nnode.1=127.2.3.4:1\n[node]\n"
+                    "key_file=" HUNDRED TEN TEN TEN TEN TEN "123456789\n");
+    assert_string_equal(conf.next_key_file, HUNDRED TEN TEN TEN TEN TEN "123456789.next");
     round_trip(&conf);
     /* every key away from its default */
     parse_ok(&conf, "[cluster]\nname = a!=~[x]:1\nnode.9 = [2001:db8::1]:1\nnode.4 = [::1]:65535\n"
@@ -359,6 +364,22 @@ static void test_round_trip(void **state)
     assert_string_equal(conf.key_file, "k/9");
     assert_string_equal(conf.next_key_file, "n/9/9");
     round_trip(&conf);
+}
+
+/* Without a name of its own the second key stands beside the first, if there is a first. */
+static void test_next_key_file(void **state)
+{
+    (void)state;
+    struct conf conf;
+    parse_ok(&conf, CLUSTER "[node]\nkey_file = /k/{id}\n");
+    assert_string_equal(conf.next_key_file, "/k/{id}.next");
+    round_trip(&conf);
+    assert_int_equal(conf_set_node(&conf, 2, err, sizeof(err)), 0);
+    assert_string_equal(conf.key_file, "/k/2");
+    assert_string_equal(conf.next_key_file, "/k/2.next");
+    round_trip(&conf);
+    parse_ok(&conf, CLUSTER "[node]\nnext_key_file = /n\nkey_file = /k\n");
+    assert_string_equal(conf.next_key_file, "/n");
 }
 
 static void test_print_reports_a_full_disk(void **state)
@@ -514,6 +535,7 @@ int main(void)
         cmocka_unit_test(test_limits_are_inclusive),
         cmocka_unit_test(test_small_error_buffer),
         cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_next_key_file),
         cmocka_unit_test(test_print_reports_a_full_disk),
         cmocka_unit_test(test_set_node),
         cmocka_unit_test(test_set_node_by_address),
