@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -32,7 +33,7 @@ static const char usage_text[] =
     "  -i ID          which of the configured nodes this is\n"
     "  -d DIR         data directory, in place of data_dir\n"
     "  -s SOCKET      client socket, in place of socket\n"
-    "  -n             check the configuration and exit\n"
+    "  -n             check the configuration and the key files and exit\n"
     "  -p             print the configuration with all defaults and exit\n"
     "  --init         create the data directory with this node's identity (once), and exit\n"
     "  --check DIR    say what recovery of DIR would find and do, change nothing, and exit\n"
@@ -210,23 +211,47 @@ static int run_check(const char *dir)
     return RAFTD_EXIT_OK;
 }
 
-/* A key file that is refused is found at the start and not when the first datagram comes. */
-static void check_keys(const struct conf *conf)
+/* Reads the keys only to see whether they can be read; a key_file that is refused ends the process.
+ * What is wrong with next_key_file goes to err, "" = nothing. */
+static void check_keys(const struct conf *conf, char *err, size_t errlen)
 {
-    char err[KEYFILE_ERR_SIZE];
     uint8_t keys[KEYFILE_KEYS_MAX][KEYFILE_KEY_BYTES];
     int rc = conf->key_file[0] != '\0' ? nodump() : 0;
     if (rc < 0)
         say_fatal(RAFTD_EXIT_INTERNAL, "cannot keep the keys out of core dumps: %s", strerror(-rc));
-    int n = keyfile_load_all(conf, keys, err, sizeof err);
+    int n = keyfile_load_all(conf, keys, err, errlen);
     sodium_memzero(keys, sizeof keys);
     if (n < 0)
         say_fatal(RAFTD_EXIT_USAGE, "%s", err);
-    /* Power may have been lost while it was written. The cluster needs this node, and the others
-     * have the first key, too, as long as there is a second one. */
+}
+
+static void become(uid_t uid)
+{
+    if (seteuid(uid) != 0)
+        say_fatal(RAFTD_EXIT_INTERNAL, "cannot become user %u: %s", uid, strerror(errno));
+}
+
+/* -n: would a start, or a reload, take the key files? Root asks for the user who will run raftd: the
+ * one whom key_file belongs to. */
+static void test_keys(const struct conf *conf, uint16_t id)
+{
+    char err[CONF_ERR_SIZE + KEYFILE_ERR_SIZE];
+    struct conf known = *conf;
+    struct stat st;
+    if (conf->key_file[0] == '\0')
+        return;
+    if (conf_set_node(&known, id, err, sizeof err) < 0) {
+        say_info("the key files were not looked at: this machine is none of the nodes, or several; "
+                 "-i says which");
+        return;
+    }
+    uid_t us = geteuid();
+    if (us == 0 && stat(known.key_file, &st) == 0)
+        become(st.st_uid);
+    check_keys(&known, err, sizeof err);
+    become(us);
     if (err[0] != '\0')
-        say_warn("%s; starting with key_file alone: write that file again or remove it, and reload",
-                 err);
+        say_fatal(RAFTD_EXIT_USAGE, "%s", err);
 }
 
 static int run_daemon(const struct conf *conf)
@@ -234,7 +259,13 @@ static int run_daemon(const struct conf *conf)
     struct ident want = expected_ident(conf), id;
     struct wal_report rep;
     struct wal *wal = NULL;
-    check_keys(conf);
+    char err[KEYFILE_ERR_SIZE];
+    check_keys(conf, err, sizeof err); /* now, and not when the first datagram comes */
+    /* Power may have been lost while it was written. The cluster needs this node, and the others
+     * have the first key, too, as long as there is a second one. */
+    if (err[0] != '\0')
+        say_warn("%s; starting with key_file alone: write that file again or remove it, and reload",
+                 err);
     struct wal_options opts = claim_dir(conf->data_dir, &want, &id);
     check_wal(wal_open(&wal, &disk_posix, conf->data_dir, &opts, &rep), &rep);
     int rc = loop_run(conf, wal, &rep);
@@ -265,6 +296,7 @@ int main(int argc, char **argv)
             set_node(&conf, o.id);
         if (o.print && conf_print(&conf, stdout) < 0)
             return RAFTD_EXIT_INTERNAL;
+        test_keys(&conf, o.id);
         return RAFTD_EXIT_OK;
     }
     set_node(&conf, o.id);

@@ -15,6 +15,7 @@ term=$LEADER_TERM
 loss 50
 
 reload() {
+    expect 0 "$RAFTD" -n -c "$CONF" -i "$1"
     kill -HUP "${PID[$1]}"
     sleep 0.7
 }
@@ -102,7 +103,8 @@ start 3
 grep -q 'warning: .*key\.3\.next: it holds no key.*starting with key_file alone' "$WORK/node3.log" ||
     fail "node 3 does not say that its next key is broken"
 wait_for 20 "session of node 3 without a next key" one_key_but ""
-reload 3
+kill -HUP "${PID[3]}"
+sleep 0.7
 grep -q 'error: .*key\.3\.next: it holds no key.*as they were' "$WORK/node3.log" ||
     fail "node 3 took a broken key"
 stop 3

@@ -17,14 +17,38 @@ cluster 3
 grep -v '^key_file' "$CONF" >"$WORK/plain.conf"
 expect 2 "$RAFTD" -n -c "$WORK/plain.conf" -i 1
 says 'keygen'
+refused() { # PATTERN: by a start, and by -n where it is known which node this is
+    expect 2 "$RAFTD" -c "$CONF" -i 1
+    says "$1"
+    expect 2 "$RAFTD" -n -c "$CONF" -i 1
+    says "$1"
+    expect 2 on 1 "$RAFTD" -n -c "$CONF"
+    says "$1"
+    expect 0 "$RAFTD" -n -c "$CONF"
+    says 'not looked at'
+}
+expect 0 "$RAFTD" -n -c "$CONF" -i 1
 chmod 644 "$WORK/key.1"
-expect 2 "$RAFTD" -c "$CONF" -i 1
-says 'chmod|0600'
+refused 'chmod|0600'
 chmod 600 "$WORK/key.1"
 mv "$WORK/key.1" "$WORK/key.away"
-expect 2 "$RAFTD" -c "$CONF" -i 1
-says 'key\.1'
+refused 'key\.1'
 mv "$WORK/key.away" "$WORK/key.1"
+# A reload would refuse a broken next key. Root asks for the user who will run raftd.
+install -m 600 /dev/null "$WORK/key.1.next"
+expect 2 "$RAFTD" -n -c "$CONF" -i 1
+says 'key\.1\.next: it holds no key'
+cp -p "$WORK/key" "$WORK/key.1.next"
+expect 0 "$RAFTD" -n -c "$CONF" -i 1
+if setpriv --reuid 12345 test -x "$WORK"; then # the way there is open to all
+    chown 12345 "$WORK/key.1" "$WORK/key.1.next"
+    expect 0 "$RAFTD" -n -c "$CONF" -i 1
+    chown 0 "$WORK/key.1.next"
+    expect 2 "$RAFTD" -n -c "$CONF" -i 1
+    says 'key\.1\.next: cannot open.*chown 12345'
+    chown 0 "$WORK/key.1"
+fi
+rm "$WORK/key.1.next"
 [ "$(stat -c %a "$WORK/key")" = 600 ] || fail "keygen made a file that others can read"
 
 # Counts the frames on host 2 that have the mark in them, until it is told that it is over.
