@@ -493,8 +493,8 @@ static int check_keys(const struct conf *conf, const struct conf_source *src)
         if (!is_loopback(&conf->nodes[i])) {
             return fail(src,
                         "[node] key_file: missing, and node.%u = %s is not a loopback address: "
-                        "anybody on the network could forge datagrams. Make a key with raftctl "
-                        "keygen >FILE, copy it to all nodes, and set key_file = FILE",
+                        "anybody on the network could forge datagrams. Make a key with (umask 077; "
+                        "raftctl keygen >FILE), copy it to all nodes, and set key_file = FILE",
                         conf->nodes[i].id, conf->nodes[i].addr_text);
         }
     }

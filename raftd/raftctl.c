@@ -48,7 +48,9 @@ static const struct command commands[] = {
     {"links",
      "links [--json]                 print which node hears which, as this node knows it\n",
      run_links, false},
-    {"keygen", "keygen                         print a new key for a cluster, see raftd.conf(5)\n",
+    {"keygen",
+     "keygen                         print a new key for a cluster, see raftd.conf(5):\n"
+     "                                 (umask 077; raftctl keygen >FILE)\n",
      run_keygen, true},
     {"bench", bench_usage, run_bench, false},
 };

@@ -12,13 +12,16 @@
 #include "raftd/raftctl.h"
 #include "raftd/say.h"
 
-/* A shell has made the file that stdout goes to readable by others: not with a key in it. */
+/* A shell has made the file that stdout goes to readable by others: not with a key in it. Who opened
+ * it before that could still read it, hence the umask in the manual. Is it a regular file? -1: errno. */
 static int make_private(int fd)
 {
     struct stat st;
     if (fstat(fd, &st) != 0)
         return -1;
-    return S_ISREG(st.st_mode) ? fchmod(fd, S_IRUSR | S_IWUSR) : 0;
+    if (!S_ISREG(st.st_mode))
+        return 0;
+    return fchmod(fd, S_IRUSR | S_IWUSR) == 0 ? 1 : -1;
 }
 
 static int write_all(int fd, const char *text, size_t len)
@@ -40,7 +43,8 @@ int run_keygen(const struct tool *t, int argc, char **argv)
     (void)t;
     if (argc > 1)
         say_fatal(RAFTCTL_EXIT_USAGE, "%s: no options or arguments; raftctl --help", argv[0]);
-    if (make_private(STDOUT_FILENO) != 0)
+    int is_file = make_private(STDOUT_FILENO);
+    if (is_file < 0)
         say_fatal(RAFTCTL_EXIT_INTERNAL, "standard output: cannot make the file 0600: %s",
                   strerror(errno));
     int rc = nodump();
@@ -52,7 +56,8 @@ int run_keygen(const struct tool *t, int argc, char **argv)
     if (rc != 0 || getrandom(key, sizeof key, 0) != (ssize_t)sizeof key)
         say_fatal(RAFTCTL_EXIT_INTERNAL, "no random numbers: %s", strerror(rc ? -rc : errno));
     size_t len = keyfile_format(key, text);
-    if (write_all(STDOUT_FILENO, text, len) != 0) { /* not through stdio: it keeps a copy */
+    /* Not through stdio: it keeps a copy. On the disk before anybody relies on it. */
+    if (write_all(STDOUT_FILENO, text, len) != 0 || (is_file && fsync(STDOUT_FILENO) != 0)) {
         say_error("standard output: %s", strerror(errno));
         code = RAFTCTL_EXIT_INTERNAL;
     }

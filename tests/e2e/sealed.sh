@@ -49,7 +49,15 @@ if setpriv --reuid 12345 test -x "$WORK"; then # the way there is open to all
     chown 0 "$WORK/key.1"
 fi
 rm "$WORK/key.1.next"
-[ "$(stat -c %a "$WORK/key")" = 600 ] || fail "keygen made a file that others can read"
+"$RAFTCTL" keygen >"$WORK/open"
+[ "$(stat -c %a "$WORK/open")" = 600 ] || fail "keygen made a file that others can read"
+if command -v strace >/dev/null; then # a new key is on the disk before anybody relies on it
+    keygen() { ASAN_OPTIONS=detect_leaks=0 strace -o "$WORK/strace" "$@" "$RAFTCTL" keygen >"$WORK/new"; }
+    expect 0 keygen -e trace=write,fsync
+    grep -A 1 '^write(1' "$WORK/strace" | grep -q '^fsync(1) *= 0' || fail "keygen does not sync its file"
+    expect 9 keygen -e inject=fsync:error=EIO
+    says 'standard output: Input/output error'
+fi
 
 # Counts the frames on host 2 that have the mark in them, until it is told that it is over.
 cat >"$WORK/sniff.pl" <<'END'

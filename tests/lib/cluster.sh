@@ -166,7 +166,7 @@ conf_write() {
 }
 
 key_make() { # FILE
-    "$RAFTCTL" keygen >"$1" || fail "raftctl keygen: exit $?"
+    (umask 077 && "$RAFTCTL" keygen >"$1") || fail "raftctl keygen: exit $?"
 }
 
 # cluster N [LINE...]: prepares WORK and N nodes, starts nothing.

@@ -469,8 +469,8 @@ static void test_key_needed(void **state)
         int result = conf_parse(&conf, text, "f", err, sizeof(err));
         snprintf(want, sizeof(want),
                  "f: [node] key_file: missing, and node.7 = %s is not a loopback address: anybody "
-                 "on the network could forge datagrams. Make a key with raftctl keygen >FILE, copy "
-                 "it to all nodes, and set key_file = FILE",
+                 "on the network could forge datagrams. Make a key with (umask 077; raftctl "
+                 "keygen >FILE), copy it to all nodes, and set key_file = FILE",
                  cases[i].address);
         assert_string_equal(err, cases[i].free ? "" : want);
         assert_int_equal(result, cases[i].free ? 0 : -1);
