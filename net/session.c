@@ -46,7 +46,8 @@ static void load_keys(struct sessions *s, const struct session_keys *keys)
         k->live = true;
         memcpy(k->psk, keys->key[i], sizeof k->psk);
         derive(k->challenge, sizeof k->challenge, k->psk, "raftd challenge");
-        derive(k->mac, sizeof k->mac, k->psk, "raftd hello ack");
+        derive(k->hello, sizeof k->hello, k->psk, "raftd hello");
+        derive(k->ack, sizeof k->ack, k->psk, "raftd hello ack");
         k->id = sessions_key_id(k->psk);
     }
 }

@@ -15,12 +15,16 @@
  *   the others begin with
  *     0 u8 version << 4 | kind  1 u8 0  2 u16 from  4 u16 to  6 u16 0  8 u64 cluster
  *
- *   HELLO       96   Noise's first message; its prologue is "raftd1" and the 16 bytes above
- *    16 e[32]  48 sealed {u64 boot, u32 index, u32 0, challenge[16]}, tag[16]
- *   HELLO_ACK   96   Noise's second message, and a keyed BLAKE2b of HELLO's e and bytes 0..79
- *    16 e[32]  48 sealed {u64 boot, u32 index, u32 0}, tag[16]  80 mac[16]
- *   CHALLENGE   96   XChaCha20-Poly1305 with bytes 0..15 and HELLO's e authenticated with it
- *    16 nonce[24]  40 sealed {challenge[16], zeros[24]}, tag[16]
+ *   HELLO      112   Noise's first message; its prologue is "raftd1" and the 16 bytes above;
+ *                    and a keyed BLAKE2b of bytes 0..95
+ *    16 e[32]  48 sealed {u64 boot, u32 index, u32 0, challenge[16]}, tag[16]  96 mac[16]
+ *   HELLO_ACK  112   Noise's second message, and a keyed BLAKE2b of HELLO's e and bytes 0..95
+ *    16 e[32]  48 sealed {u64 boot, u32 index, u32 0, zeros[16]}, tag[16]  96 mac[16]
+ *   CHALLENGE  112   XChaCha20-Poly1305 with bytes 0..15 and HELLO's e authenticated with it
+ *    16 nonce[24]  40 sealed {challenge[16], zeros[40]}, tag[16]
+ *
+ *   The keys of both hashes and of XChaCha20 are keyed BLAKE2b hashes of a label each, under the
+ *   cluster's key.
  *
  *   index: chosen by the node that is to receive DATA under it. boot: random for each process.
  *
@@ -32,9 +36,10 @@
  *                   DATA (maybe empty)                 ->   now it is mutual: `current`
  *
  * What a stranger's datagram can cost, and why nothing old has any effect:
- *   - A HELLO that is not of our key costs a few hashes and is met with silence. Only so many of a
- *     peer are judged at all: a flood of them keeps new sessions from coming about for a while, and
- *     does not take the processor from those that are there.
+ *   - A HELLO that is not of our key costs one keyed hash for each of our keys, less than data
+ *     does, and is met with silence. Of the others only so many of a peer are judged further: a
+ *     flood of recorded ones keeps new sessions from coming about for a while, and does not take
+ *     the processor from those that are there.
  *   - A HELLO is taken only with the challenge of this moment, which is drawn anew whenever a
  *     session with the peer comes into being. So a recorded one, of this boot or another, is met
  *     with a CHALLENGE and costs no Diffie-Hellman operation; the very same one as taken last is
@@ -42,7 +47,8 @@
  *   - HELLO_ACK and CHALLENGE name the ephemeral key they answer to, which lives for 10 s at most,
  *     and are judged by one keyed hash or cipher.
  *   - No answer is longer than what caused it. DATA that nobody can open makes us send a HELLO if
- *     it was at least as long, and never more often than every 100 ms.
+ *     it was at least as long, and never more often than every 100 ms. HELLOs under none of our
+ *     keys begin a handshake once the peer itself has been silent for 5 s.
  *   - Ids of both nodes and of the cluster are authenticated, sessions are kept by peer, each
  *     direction has its own key: nothing works at another node, in another cluster, or reflected.
  *
@@ -79,7 +85,7 @@ enum {
     SESSION_EXTRA_BYTES = SESSION_HEAD_BYTES + SESSION_TAG_BYTES, /* of DATA beyond its payload */
     SESSION_PEERS_MAX = 8,         /* nine voters, see raft.h, but for ourselves */
     SESSION_KEYS = 2,              /* live at once: the old and the new one while they change */
-    SESSION_HELLO_BYTES = 96,      /* and HELLO_ACK and CHALLENGE */
+    SESSION_HELLO_BYTES = 112,     /* and HELLO_ACK and CHALLENGE */
     SESSION_DATAGRAM_TAKEN = 1452, /* as WIRE_DATAGRAM_MAX */
     SESSION_WRONG_KEY_HELLOS = 3,  /* in a row, before we say that a peer has another key */
 };

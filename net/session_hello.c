@@ -8,24 +8,21 @@
 #include "raftd/core/bytes.h"
 
 enum {
-    HELLO_PAYLOAD = 32, /* boot, index, 0, challenge */
-    ACK_PAYLOAD = 16,   /* boot, index, 0 */
-    /* To judge a HELLO costs some 10 us for each key, ten times what data does: 500 a second, far
-     * more than a peer sends, leave the processor to those that have a session. */
+    PAYLOAD = 32, /* boot, index, 0, HELLO's challenge */
+    /* To read a HELLO of our key costs some 10 us, ten times what data does: 500 a second, far more
+     * than a peer sends, leave the processor to those that have a session. */
     JUDGE_MAX = 50,
     JUDGE_US = 100000,
     AT_E = SESSION_HEAD_BYTES,
-    AT_CHALLENGE = 16, /* in HELLO's payload */
-    AT_MAC = SESSION_HEAD_BYTES + NOISE_EXTRA_BYTES + ACK_PAYLOAD,
+    AT_CHALLENGE = 16, /* in the payload */
+    AT_MAC = SESSION_HEAD_BYTES + NOISE_EXTRA_BYTES + PAYLOAD,
     MAC_BYTES = 16,
     AT_SEALED = SESSION_HEAD_BYTES + crypto_aead_xchacha20poly1305_ietf_NPUBBYTES,
     CHALLENGE_PLAIN = SESSION_HELLO_BYTES - AT_SEALED - SESSION_TAG_BYTES,
     CHALLENGE_AD = SESSION_HEAD_BYTES + NOISE_KEY_BYTES,
 };
 
-_Static_assert(SESSION_HEAD_BYTES + NOISE_EXTRA_BYTES + HELLO_PAYLOAD == SESSION_HELLO_BYTES,
-               "HELLO, see session.h");
-_Static_assert(AT_MAC + MAC_BYTES == SESSION_HELLO_BYTES, "HELLO_ACK is as long");
+_Static_assert(AT_MAC + MAC_BYTES == SESSION_HELLO_BYTES, "HELLO and HELLO_ACK, see session.h");
 _Static_assert((int)CHALLENGE_PLAIN >= (int)SESSION_CHALLENGE_BYTES, "CHALLENGE has room");
 
 static const char PROLOGUE[] = "raftd1";
@@ -50,17 +47,27 @@ static void start(struct noise *n, const struct session_key *key, const uint8_t 
     noise_start(n, key->psk, prologue, sizeof prologue);
 }
 
-/* Keyed hash of a HELLO_ACK: judges it before any Diffie-Hellman operation is done for it. */
-static void ack_mac(const struct session_key *key, const uint8_t *hello_e, const uint8_t *ack,
-                    uint8_t mac[MAC_BYTES])
+/* Keyed hash of a HELLO (hello_e: NULL) or of the HELLO_ACK to it. Judges it before anything dear is
+ * done for it. */
+static void make_mac(const uint8_t key[SESSION_KEY_BYTES], const uint8_t *hello_e,
+                     const uint8_t *message, uint8_t mac[MAC_BYTES])
 {
     crypto_generichash_state h;
-    int rc = crypto_generichash_init(&h, key->mac, sizeof key->mac, MAC_BYTES);
-    rc |= crypto_generichash_update(&h, hello_e, NOISE_KEY_BYTES);
-    rc |= crypto_generichash_update(&h, ack, AT_MAC);
+    int rc = crypto_generichash_init(&h, key, SESSION_KEY_BYTES, MAC_BYTES);
+    if (hello_e != NULL)
+        rc |= crypto_generichash_update(&h, hello_e, NOISE_KEY_BYTES);
+    rc |= crypto_generichash_update(&h, message, AT_MAC);
     rc |= crypto_generichash_final(&h, mac, MAC_BYTES);
     assert(rc == 0);
     sodium_memzero(&h, sizeof h);
+}
+
+static bool mac_is(const uint8_t key[SESSION_KEY_BYTES], const uint8_t *hello_e,
+                   const uint8_t *message)
+{
+    uint8_t mac[MAC_BYTES];
+    make_mac(key, hello_e, message, mac);
+    return sodium_memcmp(mac, message + AT_MAC, sizeof mac) == 0;
 }
 
 /* A number that none of the peer's sessions and handshakes uses. */
@@ -87,7 +94,7 @@ void session_make_attempt(struct sessions *s, struct session_peer *p, unsigned k
     a->index = index;
     s->cfg.random(s->cfg.random_ctx, a->e, sizeof a->e);
 
-    uint8_t payload[HELLO_PAYLOAD];
+    uint8_t payload[PAYLOAD];
     put_u64(payload, s->cfg.boot);
     put_u32(payload + 8, a->index);
     put_u32(payload + 12, 0);
@@ -95,6 +102,7 @@ void session_make_attempt(struct sessions *s, struct session_peer *p, unsigned k
     session_head(s, p, SESSION_KIND_HELLO, a->hello);
     start(&a->noise, &s->keys[key], a->hello);
     noise_write_first(&a->noise, a->e, payload, sizeof payload, a->hello + AT_E);
+    make_mac(s->keys[key].hello, NULL, a->hello, a->hello + AT_MAC);
     sodium_memzero(payload, sizeof payload);
 }
 
@@ -138,13 +146,12 @@ static enum session_result accept(struct sessions *s, struct session_peer *p, ui
                                   const uint8_t *payload)
 {
     uint8_t ack[SESSION_HELLO_BYTES];
-    uint8_t own[ACK_PAYLOAD];
+    uint8_t own[PAYLOAD] = {0};
     uint8_t e[NOISE_KEY_BYTES];
     struct session x;
     uint32_t index = new_index(s, p);
     put_u64(own, s->cfg.boot);
     put_u32(own + 8, index);
-    put_u32(own + 12, 0);
     session_head(s, p, SESSION_KIND_HELLO_ACK, ack);
     s->cfg.random(s->cfg.random_ctx, e, sizeof e);
     p->exchanges++;
@@ -153,7 +160,7 @@ static enum session_result accept(struct sessions *s, struct session_peer *p, ui
     uint64_t boot = get_u64(payload);
     if (rc != 0 || boot == 0) /* no process of ours has boot id 0 */
         return SESSION_UNAUTHENTIC;
-    ack_mac(&s->keys[key], hello + AT_E, ack, ack + AT_MAC);
+    make_mac(s->keys[key].ack, hello + AT_E, ack, ack + AT_MAC);
 
     session_boot_seen(p, boot);
     make_session(&x, n, false, key, now_us);
@@ -167,7 +174,30 @@ static enum session_result accept(struct sessions *s, struct session_peer *p, ui
     return SESSION_DONE;
 }
 
-/* May one more HELLO be judged now? */
+/* Answers a HELLO of our key. */
+static enum session_result answer(struct sessions *s, struct session_peer *p, uint64_t now_us,
+                                  const uint8_t *hello, struct noise *n, unsigned key,
+                                  const uint8_t *payload)
+{
+    const uint8_t *challenge = payload + AT_CHALLENGE;
+    if (sodium_memcmp(challenge, p->challenge, sizeof p->challenge) == 0) {
+        session_not_strange(p);
+        return accept(s, p, now_us, hello, n, key, payload);
+    }
+    make_challenge(s, p, hello + AT_E, &s->keys[key]);
+    return sodium_is_zero(challenge, SESSION_CHALLENGE_BYTES) ? SESSION_DONE : SESSION_STALE;
+}
+
+/* Which of our keys a HELLO was made with; SESSION_KEYS = none. */
+static unsigned key_of_hello(const struct sessions *s, const uint8_t *buf)
+{
+    unsigned key = 0;
+    while (key < SESSION_KEYS && !(s->keys[key].live && mac_is(s->keys[key].hello, NULL, buf)))
+        key++;
+    return key;
+}
+
+/* May one more HELLO be read now? */
 static bool within_budget(struct session_peer *p, uint64_t now_us)
 {
     if (now_us - p->judged_since >= JUDGE_US) {
@@ -180,33 +210,23 @@ static bool within_budget(struct session_peer *p, uint64_t now_us)
 enum session_result session_take_hello(struct sessions *s, struct session_peer *p, uint64_t now_us,
                                        const uint8_t *buf)
 {
-    uint8_t payload[HELLO_PAYLOAD];
+    uint8_t payload[PAYLOAD];
     struct noise n;
-    unsigned key = 0;
     if (p->has_taken && memcmp(p->taken, buf, sizeof p->taken) == 0) {
         p->ack_due = true; /* it was lost, or this is a copy: nothing new either way */
         return SESSION_DONE;
     }
-    if (!within_budget(p, now_us))
-        return SESSION_UNAUTHENTIC;
-    for (; key < SESSION_KEYS; key++) {
-        if (!s->keys[key].live)
-            continue;
-        start(&n, &s->keys[key], buf);
-        if (noise_read_first(&n, buf + AT_E, payload, sizeof payload) == 0)
-            break;
-    }
-    enum session_result result = SESSION_UNAUTHENTIC;
+    unsigned key = key_of_hello(s, buf);
     if (key == SESSION_KEYS) {
         session_strange(p, now_us);
-    } else if (sodium_memcmp(payload + AT_CHALLENGE, p->challenge, sizeof p->challenge) != 0) {
-        make_challenge(s, p, buf + AT_E, &s->keys[key]);
-        result = sodium_is_zero(payload + AT_CHALLENGE, SESSION_CHALLENGE_BYTES) ? SESSION_DONE
-                                                                                 : SESSION_STALE;
-    } else {
-        session_not_strange(p);
-        result = accept(s, p, now_us, buf, &n, key, payload);
+        return SESSION_UNAUTHENTIC;
     }
+    if (!within_budget(p, now_us))
+        return SESSION_UNAUTHENTIC;
+    enum session_result result = SESSION_UNAUTHENTIC; /* of a member that does not know it all */
+    start(&n, &s->keys[key], buf);
+    if (noise_read_first(&n, buf + AT_E, payload, sizeof payload) == 0)
+        result = answer(s, p, now_us, buf, &n, key, payload);
     sodium_memzero(&n, sizeof n);
     sodium_memzero(payload, sizeof payload);
     return result;
@@ -216,15 +236,11 @@ enum session_result session_take_hello(struct sessions *s, struct session_peer *
 static unsigned answered_by_ack(const struct sessions *s, const struct session_peer *p,
                                 const uint8_t *buf)
 {
-    uint8_t mac[MAC_BYTES];
-    for (unsigned key = 0; key < SESSION_KEYS; key++) {
-        if (!p->attempts[key].live)
-            continue;
-        ack_mac(&s->keys[key], p->attempts[key].hello + AT_E, buf, mac);
-        if (sodium_memcmp(mac, buf + AT_MAC, sizeof mac) == 0)
-            return key;
-    }
-    return SESSION_KEYS;
+    unsigned key = 0;
+    while (key < SESSION_KEYS &&
+           !(p->attempts[key].live && mac_is(s->keys[key].ack, p->attempts[key].hello + AT_E, buf)))
+        key++;
+    return key;
 }
 
 enum session_result session_take_ack(struct sessions *s, struct session_peer *p, uint64_t now_us,
@@ -234,7 +250,7 @@ enum session_result session_take_ack(struct sessions *s, struct session_peer *p,
     if (key == SESSION_KEYS)
         return SESSION_STALE;
     struct session_attempt *a = &p->attempts[key];
-    uint8_t payload[ACK_PAYLOAD];
+    uint8_t payload[PAYLOAD];
     p->exchanges++;
     int rc = noise_read_second(&a->noise, a->e, buf + AT_E, payload, sizeof payload);
     uint64_t boot = rc == 0 ? get_u64(payload) : 0;

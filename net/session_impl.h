@@ -29,7 +29,8 @@ struct session_key {
     bool live;
     uint8_t psk[SESSION_KEY_BYTES];
     uint8_t challenge[SESSION_KEY_BYTES]; /* seals CHALLENGE */
-    uint8_t mac[SESSION_KEY_BYTES];       /* of HELLO_ACK */
+    uint8_t hello[SESSION_KEY_BYTES];     /* mac of HELLO ... */
+    uint8_t ack[SESSION_KEY_BYTES];       /* ... and of HELLO_ACK */
     uint32_t id;
 };
 
@@ -88,7 +89,7 @@ struct session_peer {
     bool ack_due;
     bool answer_due;
     uint8_t answer[SESSION_HELLO_BYTES]; /* CHALLENGE */
-    unsigned judged;                     /* HELLOs tried with our keys, since ... */
+    unsigned judged;                     /* HELLOs of our keys that were read, since ... */
     uint64_t judged_since;
     unsigned strange; /* HELLOs of none of our keys, in a row */
     bool wrong_key;

@@ -1,7 +1,7 @@
 // LINK: net/session.c net/session_peer.c net/session_hello.c net/noise.c net/replay.c tests/lib/seal_world.c -lsodium -lcmocka
 /* Two nodes, and all that may happen between them by instruction of the fuzzer: time, data,
- * restarts, other keys, datagrams that are invented, changed, lost, repeated, swapped; and HELLOs
- * by somebody who knows the key. Nothing arrives twice or changed (seal_world.c watches), and when
+ * restarts, other keys, datagrams that are invented, changed, lost, repeated, swapped; and messages
+ * of a handshake by somebody who knows the key. Nothing arrives twice or changed (seal_world.c watches), and when
  * it is over both nodes soon talk again. */
 #include <stdlib.h>
 #include <string.h>
@@ -76,30 +76,87 @@ static void replay(struct seal_world *w, struct input *in)
     (void)seal_deliver(w, d->from, d->to, d->buf, d->len);
 }
 
-/* A fresh or stale HELLO with any payload, by one who has the key. */
+/* --- by one who has the key ------------------------------------------------------------------- */
+
+enum { AT_E = SESSION_HEAD_BYTES, AT_MAC = SESSION_HELLO_BYTES - 16, PAYLOAD = 32 };
+
+static void prologue_of(struct noise *n, const struct session_key *key, const uint8_t *hello)
+{
+    uint8_t prologue[6 + SESSION_HEAD_BYTES] = "raftd1";
+    memcpy(prologue + 6, hello, SESSION_HEAD_BYTES);
+    noise_start(n, key->psk, prologue, sizeof prologue);
+}
+
+static void seal_hello(const struct session_key *key, const uint8_t *e, const uint8_t *payload,
+                       uint8_t *buf)
+{
+    struct noise n;
+    prologue_of(&n, key, buf);
+    noise_write_first(&n, e, payload, PAYLOAD, buf + AT_E);
+    demand(crypto_generichash(buf + AT_MAC, 16, buf, AT_MAC, key->hello, sizeof key->hello) == 0);
+}
+
+/* The answer to a HELLO of the node; without one its hash alone is right. */
+static void seal_ack(const struct session_key *key, const struct session_attempt *a,
+                     const uint8_t *e, const uint8_t *payload, uint8_t *buf)
+{
+    struct noise n;
+    uint8_t ignored[PAYLOAD];
+    uint8_t hashed[NOISE_KEY_BYTES + AT_MAC];
+    prologue_of(&n, key, a->hello);
+    if (!a->live || noise_read_first(&n, a->hello + AT_E, ignored, PAYLOAD) != 0 ||
+        noise_write_second(&n, e, payload, PAYLOAD, buf + AT_E) != 0)
+        memset(buf + AT_E, e[0], AT_MAC - AT_E);
+    memcpy(hashed, a->hello + AT_E, NOISE_KEY_BYTES);
+    memcpy(hashed + NOISE_KEY_BYTES, buf, AT_MAC);
+    demand(crypto_generichash(buf + AT_MAC, 16, hashed, sizeof hashed, key->ack, sizeof key->ack) ==
+           0);
+}
+
+static void seal_challenge(const struct session_key *key, const struct session_attempt *a,
+                           const uint8_t *e, const uint8_t *payload, uint8_t *buf)
+{
+    enum { AT_SEALED = SESSION_HEAD_BYTES + crypto_aead_xchacha20poly1305_ietf_NPUBBYTES };
+    uint8_t plain[SESSION_HELLO_BYTES - AT_SEALED - SESSION_TAG_BYTES];
+    uint8_t ad[SESSION_HEAD_BYTES + NOISE_KEY_BYTES];
+    memset(plain, payload[PAYLOAD - 1], sizeof plain);
+    memcpy(ad, buf, SESSION_HEAD_BYTES);
+    memcpy(ad + SESSION_HEAD_BYTES, a->hello + AT_E, NOISE_KEY_BYTES);
+    memcpy(buf + SESSION_HEAD_BYTES, e, AT_SEALED - SESSION_HEAD_BYTES);
+    demand(crypto_aead_xchacha20poly1305_ietf_encrypt(buf + AT_SEALED, NULL, plain, sizeof plain,
+                                                      ad, sizeof ad, NULL, e, key->challenge) == 0);
+}
+
+/* A HELLO, HELLO_ACK or CHALLENGE with any payload, fresh or stale. */
 static void forge(struct seal_world *w, struct input *in, unsigned from)
 {
-    static const char PROLOGUE[] = "raftd1";
-    uint8_t payload[32];
+    static const unsigned KINDS[] = {SESSION_KIND_HELLO, SESSION_KIND_HELLO_ACK,
+                                     SESSION_KIND_CHALLENGE, SESSION_KIND_HELLO};
+    uint8_t payload[PAYLOAD];
     uint8_t e[NOISE_KEY_BYTES];
     uint8_t buf[SESSION_HELLO_BYTES];
-    uint8_t prologue[sizeof PROLOGUE - 1 + SESSION_HEAD_BYTES];
     unsigned how = take(in);
-    struct noise n;
-    struct sessions *to = w->s[1 - from];
+    unsigned kind = KINDS[how >> 2 & 3];
+    struct session_peer *to = &w->s[1 - from]->peers[0];
+    unsigned slot = how >> 4 & 1;
+    const struct session_key *key = &w->s[1 - from]->keys[slot];
     memset(payload, (int)take(in), sizeof payload);
     memset(e, (int)take(in), sizeof e);
     if (how & 1)
-        memcpy(payload + 16, to->peers[0].challenge, SESSION_CHALLENGE_BYTES);
+        memcpy(payload + 16, to->challenge, SESSION_CHALLENGE_BYTES);
     if (how & 2)
         put_u64(payload, w->cfg[from].boot);
-    session_head(w->s[from], &w->s[from]->peers[0], SESSION_KIND_HELLO, buf);
-    memcpy(prologue, PROLOGUE, sizeof PROLOGUE - 1);
-    memcpy(prologue + sizeof PROLOGUE - 1, buf, SESSION_HEAD_BYTES);
-    noise_start(&n, to->keys[0].psk, prologue, sizeof prologue);
-    noise_write_first(&n, e, payload, sizeof payload, buf + SESSION_HEAD_BYTES);
+    session_head(w->s[from], &w->s[from]->peers[0], kind, buf);
+    if (kind == SESSION_KIND_HELLO)
+        seal_hello(key, e, payload, buf);
+    else if (kind == SESSION_KIND_HELLO_ACK)
+        seal_ack(key, &to->attempts[slot], e, payload, buf);
+    else
+        seal_challenge(key, &to->attempts[slot], e, payload, buf);
     (void)seal_deliver(w, from, 1 - from, buf, sizeof buf);
 }
+
+/* --- all of it -------------------------------------------------------------------------------- */
 
 static void rekey(struct seal_world *w, struct input *in, unsigned node)
 {

@@ -105,6 +105,56 @@ static void test_data_by_the_letter(void **state)
     seal_world_free(w);
 }
 
+/* The hash of a HELLO and of its HELLO_ACK by the letter of session.h. */
+static void expect_mac(const char *label, const uint8_t *hello_e, const uint8_t *message)
+{
+    uint8_t psk[SESSION_KEY_BYTES];
+    uint8_t key[SESSION_KEY_BYTES];
+    uint8_t both[32 + 96];
+    uint8_t mac[16];
+    memset(psk, 1, sizeof psk);
+    assert_int_equal(
+        crypto_generichash(key, sizeof key, (const uint8_t *)label, strlen(label), psk, sizeof psk),
+        0);
+    size_t e_len = hello_e != NULL ? 32 : 0;
+    if (hello_e != NULL)
+        memcpy(both, hello_e, e_len);
+    memcpy(both + e_len, message, 96);
+    assert_int_equal(crypto_generichash(mac, sizeof mac, both, e_len + 96, key, sizeof key), 0);
+    assert_memory_equal(mac, message + 96, sizeof mac);
+}
+
+static void test_handshake_by_the_letter(void **state)
+{
+    (void)state;
+    struct seal_world *w = seal_world_new(2, 9100, 0);
+    w->recording = true;
+    w->lose_kind[1][0] = SESSION_KIND_HELLO;
+    seal_start(w, 0);
+    seal_start(w, 1);
+    seal_run(w, w->now + 100 * MS);
+    const struct seal_datagram *hello = NULL;
+    unsigned seen[SESSION_KIND_CHALLENGE + 1] = {0};
+    for (unsigned k = 0; k < w->n_record; k++) {
+        const struct seal_datagram *d = &w->record[k];
+        unsigned kind = d->buf[0] & 0x0F;
+        if (kind == SESSION_KIND_DATA || (kind == SESSION_KIND_HELLO && d->from == 1))
+            continue;
+        assert_int_equal(d->len, 112);
+        seen[kind]++;
+        if (kind == SESSION_KIND_HELLO) {
+            hello = d;
+            expect_mac("raftd hello", NULL, d->buf);
+        } else if (kind == SESSION_KIND_HELLO_ACK) {
+            assert_non_null(hello);
+            expect_mac("raftd hello ack", hello->buf + 16, d->buf);
+        }
+    }
+    assert_true(seen[SESSION_KIND_HELLO] == 2 && seen[SESSION_KIND_HELLO_ACK] == 1 &&
+                seen[SESSION_KIND_CHALLENGE] == 1);
+    seal_world_free(w);
+}
+
 /* Then nothing is sent until the session is an hour old. */
 static void test_idle(void **state)
 {
@@ -659,6 +709,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_cold_start),
         cmocka_unit_test(test_data_by_the_letter),
+        cmocka_unit_test(test_handshake_by_the_letter),
         cmocka_unit_test(test_idle),
         cmocka_unit_test(test_loss_patterns),
         cmocka_unit_test(test_start_at_any_time),
