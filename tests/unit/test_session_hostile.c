@@ -606,30 +606,6 @@ static void test_lost_brings_forward(void **state)
     seal_world_free(w);
 }
 
-/* What a finished handshake needed is gone from memory. */
-static void test_wiped(void **state)
-{
-    (void)state;
-    struct seal_world *w = seal_world_new(2, 80, 2 * S);
-    seal_start(w, 0);
-    seal_start(w, 1);
-    seal_run(w, w->now + 15 * (uint64_t)S);
-    for (unsigned i = 0; i < 2; i++) {
-        w->s[i]->cfg.rekey_us = 0; /* no more */
-        seal_run(w, w->now + 11 * (uint64_t)S);
-    }
-    for (unsigned i = 0; i < 2; i++) {
-        const struct session_peer *p = &w->s[i]->peers[0];
-        assert_true(sodium_is_zero((const uint8_t *)p->attempts, sizeof p->attempts));
-        assert_true(sodium_is_zero((const uint8_t *)&p->prev, sizeof p->prev));
-        assert_true(p->current.live);
-        assert_true(p->next.live ? p->next.number > p->current.number
-                                 : sodium_is_zero((const uint8_t *)&p->next, sizeof p->next));
-    }
-    seal_world_free(w);
-    sessions_free(NULL);
-}
-
 int main(void)
 {
     if (sodium_init() < 0)
@@ -642,7 +618,7 @@ int main(void)
         cmocka_unit_test(test_hello_junk),          cmocka_unit_test(test_strange_hellos),
         cmocka_unit_test(test_strange_while_idle),  cmocka_unit_test(test_strange_storm),
         cmocka_unit_test(test_envelopes),           cmocka_unit_test(test_junk_data),
-        cmocka_unit_test(test_lost_brings_forward), cmocka_unit_test(test_wiped),
+        cmocka_unit_test(test_lost_brings_forward),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
