@@ -1,5 +1,6 @@
 // LINK: net/noise.c -lsodium
-/* The handshake against published vectors, and what it must refuse. */
+/* The handshake, and what else of libsodium we use, against published vectors; and what it must
+ * refuse. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -82,6 +83,68 @@ static void test_aead(void **state)
                  "92ddbd7f2d778b8c9803aee328091b58fab324e4fad675945585808b4831d7bc"
                  "3ff4def08e4b7a9de576d26586cec64b6116"
                  "1ae10b594f09e26a7e902ecbd0600691");
+}
+
+/* draft-irtf-cfrg-xchacha-03, appendix A: what seals CHALLENGE. */
+static void test_xaead(void **state)
+{
+    (void)state;
+    static const char TEXT[] =
+        "Ladies and Gentlemen of the class of '99: If I could offer you only "
+        "one tip for the future, sunscreen would be it.";
+    uint8_t key[crypto_aead_xchacha20poly1305_ietf_KEYBYTES];
+    uint8_t nonce[crypto_aead_xchacha20poly1305_ietf_NPUBBYTES];
+    uint8_t ad[16];
+    uint8_t out[HEX_MAX];
+    unhex("808182838485868788898a8b8c8d8e8f909192939495969798999a9b9c9d9e9f", key, sizeof key);
+    unhex("404142434445464748494a4b4c4d4e4f5051525354555657", nonce, sizeof nonce);
+    size_t ad_len = unhex("50515253c0c1c2c3c4c5c6c7", ad, sizeof ad);
+    unsigned long long len = 0;
+    assert_int_equal(crypto_aead_xchacha20poly1305_ietf_encrypt(out, &len, (const uint8_t *)TEXT,
+                                                                sizeof TEXT - 1, ad, ad_len, NULL,
+                                                                nonce, key),
+                     0);
+    expect_bytes(out, (size_t)len,
+                 "bd6d179d3e83d43b9576579493c0e939572a1700252bfaccbed2902c21396cbb"
+                 "731c7f1b0b4aa6440bf3a82f4eda7e39ae64c6708c54c216cb96b72e1213b452"
+                 "2f8c9ba40db5d945b11b69b982c1bb9e3f3fac2bc369488f76b2383565d3fff9"
+                 "21f9664c97637da9768812f615c68b13b52e"
+                 "c0875924c1c7987947deafd8780acf49");
+}
+
+/* The designers' blake2b-kat.txt: the key is the bytes 0, 1, 2, ..., and so is the input. What derives
+ * keys from the cluster's and makes macs, all at once or in parts. */
+static void test_keyed_hash(void **state)
+{
+    (void)state;
+    static const struct {
+        size_t len;
+        const char *hash;
+    } KAT[] = {
+        {0, "10ebb67700b1868efb4417987acf4690ae9d972fb7a590c2f02871799aaa4786"
+            "b5e996e8f0f4eb981fc214b005f42d2ff4233499391653df7aefcbc13fc51568"},
+        {1, "961f6dd1e4dd30f63901690c512e78e4b45e4742ed197c3c5e45c549fd25f2e4"
+            "187b0bc9fe30492b16b0d0bc4ef9b0f34c7003fac09a5ef1532e69430234cebd"},
+        {255, "142709d62e28fcccd0af97fad0f8465b971e82201dc51070faa0372aa43e9248"
+              "4be1c1e73ba10906d5d1853db6a4106e0a7bf9800d373d6dee2d46d62ef2a461"},
+    };
+    uint8_t key[crypto_generichash_KEYBYTES_MAX];
+    uint8_t in[255];
+    uint8_t out[crypto_generichash_BYTES_MAX];
+    for (size_t i = 0; i < sizeof in; i++)
+        in[i] = (uint8_t)i;
+    memcpy(key, in, sizeof key);
+    for (size_t i = 0; i < sizeof KAT / sizeof KAT[0]; i++) {
+        crypto_generichash_state h;
+        size_t part = KAT[i].len / 3;
+        assert_int_equal(crypto_generichash(out, sizeof out, in, KAT[i].len, key, sizeof key), 0);
+        expect_bytes(out, sizeof out, KAT[i].hash);
+        assert_int_equal(crypto_generichash_init(&h, key, sizeof key, sizeof out), 0);
+        assert_int_equal(crypto_generichash_update(&h, in, part), 0);
+        assert_int_equal(crypto_generichash_update(&h, in + part, KAT[i].len - part), 0);
+        assert_int_equal(crypto_generichash_final(&h, out, sizeof out), 0);
+        expect_bytes(out, sizeof out, KAT[i].hash);
+    }
 }
 
 /* From cacophony's vectors/cacophony.txt, Noise_NNpsk0_25519_ChaChaPoly_SHA256 (the set that snow
@@ -234,6 +297,7 @@ int main(void)
         return 1;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_x25519),    cmocka_unit_test(test_aead),
+        cmocka_unit_test(test_xaead),     cmocka_unit_test(test_keyed_hash),
         cmocka_unit_test(test_vectors),   cmocka_unit_test(test_refuses),
         cmocka_unit_test(test_low_order),
     };
