@@ -206,6 +206,16 @@ void raft_election_on_vote_rsp(struct raft *r, raft_time now, const struct raft_
     raft_election_count(r, now, edit);
 }
 
+/* A peer that was away may be what the majority lacked: votes are asked for eagerly again, from the
+ * next question on (all at once would split the vote). Those that are there all the time and are too
+ * few change nothing: a minority whose nodes hear each other stays quiet. */
+void raft_election_seen(struct raft *r, raft_time now, struct raft_peer *p)
+{
+    if (now >= p->seen + RAFT_EAGER_CAMPAIGNS * r->cfg.election_timeout)
+        r->tries = 0;
+    p->seen = now;
+}
+
 void raft_election_on_tick(struct raft *r, raft_time now, struct raft_edit *edit)
 {
     if (r->role == RAFT_LEADER || now < r->election_deadline)
@@ -255,8 +265,8 @@ static void ask_vote(struct raft *r, raft_time now, struct raft_peer *p)
     m.vote_req.last_term = raft_term_at(r, r->last_index);
     raft_try_sent(r, now, p, &p->vote_try);
     /* On a bad link one of four datagrams of an election is lost, so they are repeated; but a node
-     * that campaigns on and on without ever hearing a leader is cut off, from all or just from the
-     * leader, and asks only once or twice in each campaign. */
+     * that campaigns on and on and hears nobody that it did not hear before is cut off, from all or
+     * just from the leader, and asks only once or twice in each campaign. */
     if (r->tries > RAFT_EAGER_CAMPAIGNS)
         p->vote_try.due = now + r->cfg.election_timeout;
     raft_emit(r, &m);

@@ -125,13 +125,14 @@ void raft_try_sent(const struct raft *r, raft_time now, const struct raft_peer *
 /* -------------------------------------------------------------------------------------- step */
 
 /* A message or stream data of another voter. */
-static bool accept_sender(struct raft *r, uint16_t from, uint64_t term)
+static bool accept_sender(struct raft *r, raft_time now, uint16_t from, uint64_t term)
 {
     int slot = raft_peer_slot(r, from);
     if (slot < 0 || term > RAFT_TERM_MAX) {
         r->stats.impossible_msgs++;
         return false;
     }
+    raft_election_seen(r, now, &r->peers[slot]);
     return true;
 }
 
@@ -167,7 +168,7 @@ static bool accept_term(struct raft *r, raft_time now, uint16_t from, uint64_t t
 static void on_message(struct raft *r, raft_time now, const struct raft_msg *m,
                        struct raft_edit *edit)
 {
-    if (!accept_sender(r, m->from, m->term))
+    if (!accept_sender(r, now, m->from, m->term))
         return;
     if (m->type == RAFT_MSG_VOTE_REQ) { /* has its own rule for terms */
         raft_election_on_vote_req(r, now, m);
@@ -215,7 +216,7 @@ void raft_step(struct raft *r, raft_time now, const struct raft_event *ev, struc
         break;
     case RAFT_EV_MESSAGE: on_message(r, now, ev->msg, edit); break;
     case RAFT_EV_APPEND:
-        if (accept_sender(r, ev->append.from, ev->append.term) &&
+        if (accept_sender(r, now, ev->append.from, ev->append.term) &&
             accept_term(r, now, ev->append.from, ev->append.term, true))
             raft_repl_on_append(r, now, ev, edit);
         break;

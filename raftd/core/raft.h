@@ -289,8 +289,8 @@ struct raft_try {
     uint64_t sent; /* times in a row, without an answer */
 };
 
-/* What this node knows of another voter. Read-only outside the core. All but id, pto, heard and
- * vote_* have a meaning on a leader only. */
+/* What this node knows of another voter. Read-only outside the core. All but id, pto, heard,
+ * seen and vote_* have a meaning on a leader only. */
 struct raft_peer {
     uint16_t id;
     raft_time pto; /* see raft_pto(). Invariant: never 0 */
@@ -307,6 +307,7 @@ struct raft_peer {
     struct raft_try round_try; /* the LEADs for raft.read_round */
     /* Newest message but requests for votes, at a leader of its own term only; 0 = never. */
     raft_time heard;
+    raft_time seen;      /* newest message of any kind; 0 = never */
     raft_time lead_sent; /* last LEAD to it; 0 = send now */
     struct raft_try vote_try;
     bool vote_answered; /* this campaign needs no more of it (repeated answers count once) */
@@ -380,7 +381,7 @@ struct raft {
 
     /* Candidate and pre-candidate. */
     uint64_t campaign;
-    uint32_t tries; /* PreVote rounds since a leader was heard */
+    uint32_t tries; /* PreVote rounds since a leader was heard, or a peer that had been away */
 
     /* The other voters. */
     struct raft_peer peers[RAFT_VOTERS_MAX - 1];

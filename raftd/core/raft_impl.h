@@ -25,8 +25,9 @@
 #define RAFT_TERM_MAX (UINT64_MAX / 2)
 
 /* Campaigns in a row in which votes are asked for again and again: enough for 30 % loss. After that
- * a node is taken to be cut off. */
-enum { RAFT_EAGER_CAMPAIGNS = 4 };
+ * a node is taken to be cut off, until it hears a peer that was away for as many election timeouts
+ * (one that is there is hardly ever silent for so long, even at 40 % loss). */
+enum { RAFT_EAGER_CAMPAIGNS = 8 };
 
 static inline uint64_t raft_min(uint64_t a, uint64_t b)
 {
@@ -90,6 +91,9 @@ void raft_election_step_down(struct raft *r, raft_time now, uint64_t term, enum 
 
 /* `from` sent what only the leader of the current term sends. False if that can't be. */
 bool raft_election_heard_leader(struct raft *r, raft_time now, uint16_t from);
+
+/* Something came from the peer, in answer or not. */
+void raft_election_seen(struct raft *r, raft_time now, struct raft_peer *p);
 
 void raft_election_on_tick(struct raft *r, raft_time now, struct raft_edit *edit);
 void raft_election_on_vote_req(struct raft *r, raft_time now, const struct raft_msg *m);

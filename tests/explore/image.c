@@ -4,7 +4,7 @@
 #include <string.h>
 
 /* A change of these structs must be thought about here: does the new field belong in the image? */
-_Static_assert(offsetof(struct raft, now_msgs) == 2224 && sizeof(struct raft_peer) == 152 &&
+_Static_assert(offsetof(struct raft, now_msgs) == 2288 && sizeof(struct raft_peer) == 160 &&
                    sizeof(struct raft_msg) == 56,
                "struct raft has changed: image.c must follow");
 
@@ -214,6 +214,7 @@ static void set_times(struct raft *r, enum w_time time)
     for (unsigned k = 0; k < r->n_peers; k++) {
         struct raft_peer *p = &r->peers[k];
         p->heard = heard;
+        p->seen = W_NOW;
         if (p->lead_sent != 0)
             p->lead_sent = W_NOW;
         calm(&p->probe_try);

@@ -1,8 +1,9 @@
 // LINK: @sim
 /* Elections on bad links: whole clusters in the simulator. Lossy links, links that carry one way
- * only, pairs that cannot hear each other: one stable leader, commits go on, terms stay.
+ * only, pairs that cannot hear each other: one stable leader, commits go on, terms stay. Links that
+ * come back after long: a leader soon.
  *
- * LINKS_SEEDS in the environment: so many seeds; the long test then counts, and does not judge.
+ * LINKS_SEEDS in the environment: so many seeds; the tests that count then do not judge.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -283,6 +284,130 @@ static void test_one_that_hears_nobody_or_is_not_heard(void **state)
     }
 }
 
+/* ---- nobody hears a majority ---- */
+
+enum {
+    HEAL_SEEDS = 40,
+    HEAL_SEEDS_MAX = 4096,
+    QUIET_SEEDS = 4,
+    CUT_US = 30 * SECOND,
+    STEP_US = 10 * MS,
+    HEAL_MOST = 10, /* election timeouts */
+};
+
+struct heal {
+    const struct link *link;
+    unsigned nodes, dead;
+    uint32_t loss_percent;
+    uint64_t median_ms, p90_ms;
+};
+
+/* All links are cut for long, and carry some datagrams again: how long until those that are alive, a
+ * bare majority, follow a leader? */
+static uint64_t heal_life(const struct heal *h, uint64_t seed)
+{
+    struct sim_options o;
+    struct cuts all;
+    memset(&all, true, sizeof all);
+    options(&o, h->link, h->nodes, seed);
+    o.clients = 0;
+    struct sim *s = sim_new(&o);
+    assert_true(wait_for_leader(s, h->link, SETTLE) >= 0);
+    sim_run(s, SETTLE * h->link->timeout_us);
+    for (unsigned i = 0; i < h->dead; i++)
+        sim_crash(s, (unsigned)(seed + i) % h->nodes);
+    cut_all(s, h->nodes, &all, true);
+    sim_run(s, CUT_US + seed * STEP_US);
+    cut_all(s, h->nodes, &all, false);
+
+    uint64_t healed = sim_now(s), rng = seed;
+    while (sim_leader(s) < 0) {
+        uint64_t lost = 0;
+        for (unsigned bit = 0; bit < 64; bit++) {
+            rng = rng * UINT64_C(6364136223846793005) + 1442695040888963407;
+            lost |= (uint64_t)((rng >> 32) % 100 < h->loss_percent) << bit;
+        }
+        sim_lose(s, lost); /* of the next 64: more than are sent in a step */
+        sim_run(s, STEP_US);
+    }
+    uint64_t us = sim_now(s) - healed;
+    sim_free(s);
+    return us;
+}
+
+static int by_size(const void *a, const void *b)
+{
+    const uint64_t *x = a, *y = b;
+    return (*x > *y) - (*x < *y);
+}
+
+static void test_healed_links_bring_a_leader_soon(void **state)
+{
+    (void)state;
+    static const struct heal heals[] = {
+        {&lan, 3, 1, 30, 130, 300}, {&lan, 3, 1, 50, 250, 600},     {&lan, 5, 2, 30, 150, 350},
+        {&lan, 7, 3, 30, 150, 350}, {&radio, 5, 2, 30, 1100, 2200},
+    };
+    for (unsigned k = 0; k < sizeof heals / sizeof *heals; k++) {
+        const struct heal *h = &heals[k];
+        static uint64_t us[HEAL_SEEDS_MAX];
+        uint64_t n = seeds(HEAL_SEEDS);
+        assert_in_range(n, 1, HEAL_SEEDS_MAX);
+        for (uint64_t seed = 1; seed <= n; seed++)
+            us[seed - 1] = heal_life(h, seed);
+        qsort(us, n, sizeof *us, by_size);
+        uint64_t median = us[n / 2] / MS, p90 = us[n * 9 / 10] / MS, most = us[n - 1] / MS;
+        print_message("%-11s %2u %% loss, %u of %u nodes, healed: a leader after %" PRIu64
+                      " ms, of ten lives nine %" PRIu64 ", all %" PRIu64 "\n",
+                      h->link->name, h->loss_percent, h->nodes - h->dead, h->nodes, median, p90,
+                      most);
+        if (getenv("LINKS_SEEDS") != NULL)
+            continue;
+        assert_true(median <= h->median_ms);
+        assert_true(p90 <= h->p90_ms);
+        assert_true(most * MS <= HEAL_MOST * h->link->timeout_us);
+    }
+}
+
+/* Datagrams in CUT_US of nodes that are too few, and hear each other. */
+static uint64_t minority_life(const struct link *l, unsigned nodes, unsigned few,
+                              uint32_t loss_percent, uint64_t seed)
+{
+    struct sim_options o;
+    options(&o, l, nodes, seed);
+    o.clients = 0;
+    o.rate[SIM_LOSS] = loss_percent * 10000;
+    struct sim *s = sim_new(&o);
+    assert_true(wait_for_leader(s, l, SETTLE) >= 0);
+    for (unsigned i = few; i < nodes; i++)
+        sim_crash(s, (unsigned)(seed + i) % nodes);
+    sim_run(s, QUIET * l->timeout_us);
+    uint64_t before = sim_totals(s)->datagrams;
+    sim_run(s, CUT_US);
+    uint64_t n = sim_totals(s)->datagrams - before;
+    sim_free(s);
+    return n;
+}
+
+/* Each asks each of the others once or twice in a campaign, and is answered by some. */
+static void test_a_minority_is_quiet(void **state)
+{
+    (void)state;
+    static const unsigned few_of[][2] = {{1, 3}, {2, 5}, {3, 7}, {4, 9}};
+    for (unsigned k = 0; k < 4 * sizeof few_of / sizeof *few_of; k++) {
+        const struct link *l = k & 1 ? &radio : &lan;
+        unsigned few = few_of[k / 4][0], nodes = few_of[k / 4][1];
+        uint32_t loss = k & 2 ? 40 : 0;
+        uint64_t n = seeds(QUIET_SEEDS), sum = 0;
+        for (uint64_t seed = 1; seed <= n; seed++)
+            sum += minority_life(l, nodes, few, loss, seed);
+        print_message("%-11s %2u %% loss, %u of %u nodes: datagrams %.0f/s\n", l->name, loss, few,
+                      nodes, (double)sum / (double)n / (CUT_US / SECOND));
+        if (getenv("LINKS_SEEDS") == NULL)
+            assert_true(sum <= n * 2 * few * (nodes - 1) * (CUT_US / l->timeout_us));
+    }
+}
+
 int main(void)
 {
     rcu_thread_begin();
@@ -291,6 +416,8 @@ int main(void)
         cmocka_unit_test(test_a_link_that_carries_one_way),
         cmocka_unit_test(test_two_that_cannot_hear_each_other),
         cmocka_unit_test(test_one_that_hears_nobody_or_is_not_heard),
+        cmocka_unit_test(test_healed_links_bring_a_leader_soon),
+        cmocka_unit_test(test_a_minority_is_quiet),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     rcu_thread_end();

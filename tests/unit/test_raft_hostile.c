@@ -18,8 +18,10 @@ static void expect_impossible(struct node *t, struct raft_msg m)
     receive(t, m);
     assert_int_equal(t->r.stats.impossible_msgs, before.stats.impossible_msgs + 1);
     t->r.stats = before.stats;
-    for (unsigned i = 0; i < t->r.n_peers; i++)
+    for (unsigned i = 0; i < t->r.n_peers; i++) {
         t->r.peers[i].heard = before.peers[i].heard;
+        t->r.peers[i].seen = before.peers[i].seen;
+    }
     assert_memory_equal(&t->r, &before, sizeof before);
 }
 
