@@ -98,6 +98,38 @@ static void count(struct link *l, uint64_t now_us, uint16_t number)
     window_begins(l, now_us, l->newest + 1, over < LINK_LATE_MAX ? over : LINK_LATE_MAX);
 }
 
+/* Serial numbers again: the clocks differ by anything. */
+static void way_taken(struct link *l, uint64_t now_us, uint32_t way, bool anew)
+{
+    if (anew || now_us - l->way_at >= LINK_WAY_AGE_US) {
+        l->way[1] = anew ? way : l->way[0];
+        l->way[0] = way;
+        l->way_at = now_us;
+        l->has_way = true;
+    } else if (newer(l->way[0], way)) {
+        l->way[0] = way;
+    }
+}
+
+bool link_held_back(struct link *l, uint64_t now_us, const struct wire_header *h)
+{
+    uint32_t way = (uint32_t)now_us - h->ts;
+    uint32_t over = way - (newer(l->way[0], l->way[1]) ? l->way[1] : l->way[0]);
+    bool anew = !l->has_way || now_us - l->way_at >= 2 * (uint64_t)LINK_WAY_AGE_US;
+    if (anew || over <= LINK_HELD_US || over >= UINT32_MAX - LINK_EARLY_US) {
+        way_taken(l, now_us, way, anew);
+        l->held_since = 0;
+        return false;
+    }
+    if (l->held_since == 0)
+        l->held_since = now_us;
+    if (now_us - l->held_since < LINK_HELD_LASTS_US)
+        return true;
+    way_taken(l, now_us, way, true);
+    l->held_since = 0;
+    return false;
+}
+
 bool link_received(struct link *l, uint64_t now_us, const struct wire_header *h)
 {
     l->accepted++;
@@ -126,5 +158,6 @@ void link_rxq_dropped(struct link *l)
 void link_reset(struct link *l)
 {
     l->has_peer = false;
+    l->has_way = false;
     l->counting = false;
 }

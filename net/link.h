@@ -25,7 +25,12 @@ enum {
                                       a fresh window. Quiet peers speak every 3 s */
     LINK_LATE_MAX =
         256, /* late datagrams that one window leaves to the next; jitter brings no more */
-    LINK_LOSS_FULL = 65536,         /* all of it, in the unit of loss_in and loss_out */
+    LINK_LOSS_FULL = 65536,       /* all of it, in the unit of loss_in and loss_out */
+    LINK_HELD_US = 10000000,      /* later than others by more: no queue keeps a datagram so long,
+                                      somebody did */
+    LINK_HELD_LASTS_US = 2000000, /* but all of them for so long: the path or a clock has changed */
+    LINK_WAY_AGE_US = 30000000,   /* others: those of the last 30 to 60 s */
+    LINK_EARLY_US = 300000000,    /* a stamp wraps: earlier than others by up to this, else later */
     LINK_STRANGE_NUMBERS = 1 << 12, /* this far behind the newest one is not an old datagram but
                                        another count */
 };
@@ -44,6 +49,11 @@ struct link {
     uint64_t sampled;    /* newest stamp of ours that gave a sample */
     uint64_t late;       /* what is heard of stamps up to this one may have waited for us */
     uint64_t bad_echoes; /* of a stamp never sent, negative, or over LINK_SAMPLE_MAX_US: dropped */
+    /* How long a datagram took to us, but for the difference of the clocks. */
+    bool has_way;
+    uint32_t way[2];     /* least of this LINK_WAY_AGE_US, and of the one before */
+    uint64_t way_at;     /* when way[0] began */
+    uint64_t held_since; /* since then all were held back; 0 = the last one was not */
     /* Numbers of the peer, extended to 64 bits, over the present window. */
     bool counting;
     bool tainted;      /* our own receive queue dropped datagrams: says nothing of the network */
@@ -61,6 +71,10 @@ uint64_t link_stamp(struct link *l, uint64_t now_us, struct wire_header *h);
 
 /* The datagram begun last left. */
 void link_sent(struct link *l);
+
+/* True: an authentic datagram was held back on its way, and what it says is of the past. It must be
+ * dropped, else it is for link_received(). Each datagram is judged once. */
+bool link_held_back(struct link *l, uint64_t now_us, const struct wire_header *h);
 
 /* An accepted datagram of this peer. True if it gave a sample for l->rtt. */
 bool link_received(struct link *l, uint64_t now_us, const struct wire_header *h);

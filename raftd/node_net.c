@@ -78,6 +78,10 @@ void node_datagram(struct node *n, uint64_t now, int from_slot, uint8_t *buf, si
         drop(n, slot, DROP_MALFORMED);
         return;
     }
+    if (!n->cfg.take_held && link_held_back(&n->peers[slot].link, now, &h)) {
+        drop(n, slot, DROP_HELD);
+        return;
+    }
     mtu_heard(&n->peers[slot].mtu);
     if (link_received(&n->peers[slot].link, now, &h))
         raft_pto(&n->raft, slot, rtt_pto(&n->peers[slot].link.rtt, &(struct rtt){0}, 0, 0, 0));

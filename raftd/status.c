@@ -22,6 +22,7 @@ const char *drop_name(enum drop d)
     case DROP_REPLAY: return "replay";
     case DROP_NO_SESSION: return "no_session";
     case DROP_STALE: return "stale";
+    case DROP_HELD: return "held_back";
     case DROP_COUNT: break;
     }
     return "?";

@@ -271,6 +271,7 @@ static void configure(struct sim *s, const struct member *m, struct node_config 
         .datagram_bytes = s->o.datagram_bytes,
         .datagram_max = s->o.datagram_max,
         .rx_bytes = s->o.rx_bytes,
+        .take_held = s->o.take_held,
         .rekey_us = s->o.rekey_us,
         .seed = sim_roll(s, RNG_NODE, UINT64_MAX),
         /* different in every life of every node, as 32 random bits nearly are */

@@ -77,6 +77,7 @@ struct sim_options {
     uint32_t datagram_max;   /* of node_config, 0 = default */
     uint32_t rx_bytes;       /* of node_config, 0 = default */
     bool plain;              /* datagrams are not sealed */
+    bool take_held;          /* of node_config */
     uint64_t rekey_us;       /* of node_config, 0 = default */
     uint32_t
         fetch_bytes; /* a fetch brings at most this (to be applied: or one record); 0 = no limit */

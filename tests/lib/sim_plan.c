@@ -157,4 +157,5 @@ void sim_plan(struct sim_options *o, unsigned profile, uint64_t seed, unsigned n
     o->timeout_us = PICK(&rng, 500, 2000, 5000) * MS;
     o->closure = 50;
     o->time_us = 20 * (uint64_t)SECOND;
+    o->take_held = next(&rng, 2) == 0; /* the core must bear it, too */
 }

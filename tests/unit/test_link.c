@@ -293,6 +293,66 @@ static void test_loss_resets(void **state)
     assert_int_equal(other.loss_out, 255 * 256);
 }
 
+/* Held back. */
+
+static bool held(struct link *l, uint64_t now, uint64_t sent)
+{
+    struct wire_header h = {.ts = (uint32_t)sent};
+    return link_held_back(l, now, &h);
+}
+
+enum { SECOND = 1000 * MS };
+
+static void test_what_was_held_back(void **state)
+{
+    (void)state;
+    const uint64_t clock = UINT64_C(0xFEDCBA987654); /* the peer's is behind by so much */
+    struct link l = {.stamp = 0};
+    uint64_t now = 2 * clock;
+    for (unsigned i = 0; i < 72 * 60; i++, now += SECOND) { /* a stamp wraps after 71.6 minutes */
+        assert_false(held(&l, now + i % 7, now - clock));
+        if (i < 100)
+            continue;
+        assert_false(held(&l, now, now - clock - 9900 * MS));
+        static const uint64_t late_s[] = {11, 60, 1000, 36 * 60, 60 * 60, 66 * 60};
+        assert_true(held(&l, now, now - clock - late_s[i % 6] * SECOND));
+    }
+    link_reset(&l);
+    assert_false(held(&l, now, now - clock - 60 * (uint64_t)SECOND));
+}
+
+/* Nothing genuine is refused for longer than two seconds: a path gets longer, a clock stood still
+ * or runs at another rate, a peer was silent. */
+static void test_genuine_is_taken(void **state)
+{
+    (void)state;
+    struct link l = {.stamp = 0};
+    uint64_t now = 1000 * (uint64_t)SECOND, ago = 0;
+    for (unsigned change = 0; change < 4; change++) {
+        static const int change_s[] = {30, 3600, -100, -4000}; /* on its way, or of clocks */
+        for (unsigned i = 0; i < 2000; i++, now += 50 * MS)
+            assert_false(held(&l, now, now - ago));
+        ago += (uint64_t)change_s[change] * SECOND;
+        unsigned refused = 0;
+        for (unsigned i = 0; i < 100; i++, now += 50 * MS)
+            refused += held(&l, now, now - ago);
+        assert_true(change_s[change] == -100 ? refused == 0 : refused <= 40);
+        assert_false(held(&l, now, now - ago));
+    }
+    for (unsigned step = 1; step < 200 * SECOND; step = 3 * step + MS) { /* 2 % fast, or slow */
+        uint64_t begun = now;
+        for (unsigned i = 0; i < 500; i++, now += step)
+            assert_false(held(&l, now, now - ago + (now - begun) / 50));
+        begun = now;
+        link_reset(&l);
+        for (unsigned i = 0; i < 500; i++, now += step)
+            assert_false(held(&l, now, now - ago - (now - begun) / 50));
+        link_reset(&l);
+    }
+    for (unsigned i = 0; i < 40; i++, now += 100 * (uint64_t)SECOND) /* alone, each */
+        assert_false(held(&l, now, now - ago - i % 3 * 20 * SECOND));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -306,6 +366,8 @@ int main(void)
         cmocka_unit_test(test_reordering_is_not_loss),
         cmocka_unit_test(test_loss_under_jitter),
         cmocka_unit_test(test_loss_resets),
+        cmocka_unit_test(test_what_was_held_back),
+        cmocka_unit_test(test_genuine_is_taken),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
