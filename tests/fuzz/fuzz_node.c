@@ -1,18 +1,22 @@
 // LINK: @node
 /* A whole node against hostile peers: the input is a list of datagrams and other events. Each
  * datagram gets a header that this node believes, so the frames inside reach core, streams and log.
- * Whatever comes, the node's invariants hold and nothing is touched that it does not own.
+ * With keys the peers are bare sessions, and what they say is genuine, whatever it is. Whatever
+ * comes, the node's invariants hold and nothing is touched that it does not own.
  *
- * Input: u8 kind, then by kind
- *   0..7  datagram from peer kind & 1: u8 term, u8 length, that many bytes of frames
+ * Input: u8 & 1: datagrams are sealed; then again and again u8 kind, and by kind
+ *   0..7  datagram from peer kind & 1: u8 term, u8 length, that many bytes of frames. Sealed and
+ *         kind & 4: these bytes are all of the payload, or with kind & 2 all of the datagram
  *   8     time passes: u8 x 4 ms          9   a client writes u8 bytes
  *   10    the disk finishes               11  a client reads
  */
+#include <sodium.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "net/plain.h"
+#include "net/session.h"
 #include "net/wire.h"
 #include "raftd/cmd.h"
 #include "raftd/kv.h"
@@ -21,22 +25,49 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+enum { PEERS = 2, ROUNDS = 8 };
+
 struct world {
     struct node *node;
+    struct sessions *peers[PEERS]; /* by slot; NULL = plain */
+    uint64_t random;
     uint64_t now;
     uint64_t seqs[4]; /* batches that the disk has to finish, in order */
     unsigned n_seqs;
 };
 
+/* What we send ourselves is well-formed and promises nothing too early. */
+static void judge(const struct world *w, const uint8_t *payload, size_t len)
+{
+    struct wire_header h;
+    if (wire_check(payload, len, &h) != WIRE_OK || h.term > node_raft(w->node)->durable_term)
+        abort();
+}
+
 static void on_send(void *ctx, unsigned slot, const uint8_t *buf, size_t len)
 {
     struct world *w = ctx;
+    if (w->peers[slot] != NULL) {
+        uint8_t copy[WIRE_DATAGRAM_MAX];
+        uint8_t *payload;
+        memcpy(copy, buf, len);
+        if (sessions_open(w->peers[slot], 0, w->now, copy, len, &payload, &len) == SESSION_DATA)
+            judge(w, payload, len);
+        return;
+    }
     struct plain_ends ends = {wire_cluster_id("fuzz"), 1, node_raft(w->node)->peers[slot].id};
-    struct wire_header h;
-    if (plain_open(buf, len, &ends) != PLAIN_OK ||
-        wire_check(buf + PLAIN_HEAD_BYTES, len - PLAIN_HEAD_BYTES, &h) != WIRE_OK ||
-        h.term > node_raft(w->node)->durable_term)
-        abort(); /* what we send ourselves is well-formed and promises nothing too early */
+    if (plain_open(buf, len, &ends) != PLAIN_OK)
+        abort();
+    judge(w, buf + PLAIN_HEAD_BYTES, len - PLAIN_HEAD_BYTES);
+}
+
+static void on_random(void *ctx, void *buf, size_t len)
+{
+    struct world *w = ctx; /* the same at each run */
+    uint8_t seed[randombytes_SEEDBYTES] = {0};
+    w->random++;
+    memcpy(seed, &w->random, sizeof w->random);
+    randombytes_buf_deterministic(buf, len, seed);
 }
 
 static void on_persist(void *ctx, uint64_t seq, const struct wal_batch *b)
@@ -71,21 +102,54 @@ static void on_reads_done(void *ctx, uint64_t read)
     (void)read;
 }
 
-static void datagram(struct world *w, unsigned slot, uint8_t term, const uint8_t *frames,
-                     size_t len)
+/* The frames behind a preamble, at out; returns the length. */
+static size_t preamble(struct world *w, uint8_t term, const uint8_t *frames, size_t len,
+                       uint8_t *out)
 {
-    uint8_t buf[PLAIN_HEAD_BYTES + WIRE_PREAMBLE_BYTES + 256];
     struct wire_writer wr;
-    struct plain_ends ends = {wire_cluster_id("fuzz"), (uint16_t)(slot + 2), 1};
     struct wire_header h = {
         .term = node_raft(w->node)->term + (term & 3) - (term & 4 ? 2 : 0),
         .ts = (uint32_t)w->now,
     };
-    wire_begin(&wr, buf + PLAIN_HEAD_BYTES, sizeof buf - PLAIN_HEAD_BYTES, h.term);
+    wire_begin(&wr, out, WIRE_PREAMBLE_BYTES + 256, h.term);
     memcpy(wr.buf + WIRE_PREAMBLE_BYTES, frames, len);
     wr.len += len;
-    size_t whole = plain_close(buf, wire_end(&wr, &h), &ends);
-    node_datagram(w->node, w->now, raft_peer_slot(node_raft(w->node), ends.from), buf, whole);
+    return wire_end(&wr, &h);
+}
+
+static void datagram(struct world *w, uint8_t kind, uint8_t term, const uint8_t *bytes, size_t len)
+{
+    uint8_t buf[WIRE_HEAD_ROOM + WIRE_PREAMBLE_BYTES + 256 + WIRE_TAIL_ROOM];
+    unsigned slot = kind & 1;
+    struct plain_ends ends = {wire_cluster_id("fuzz"), (uint16_t)(slot + 2), 1};
+    size_t head = w->peers[slot] != NULL ? (size_t)SESSION_HEAD_BYTES : (size_t)PLAIN_HEAD_BYTES;
+    bool bare = w->peers[slot] != NULL && (kind & 4) != 0;
+    if (bare)
+        memcpy(buf + head, bytes, len);
+    else
+        len = preamble(w, term, bytes, len & ~(size_t)3, buf + head);
+    if (w->peers[slot] == NULL)
+        len = plain_close(buf, len, &ends);
+    else if (bare && (kind & 2) != 0)
+        memmove(buf, buf + head, len);
+    else
+        len = len > 0 ? sessions_seal(w->peers[slot], 0, w->now, buf, len) : 0;
+    if (len > 0)
+        node_datagram(w->node, w->now, (int)slot, buf, len);
+}
+
+/* What the peers' handshakes have to say. */
+static void shake(struct world *w)
+{
+    uint8_t buf[SESSION_HELLO_BYTES];
+    for (unsigned round = 0; w->peers[0] != NULL && round < ROUNDS; round++) {
+        for (unsigned slot = 0; slot < PEERS; slot++) {
+            size_t len;
+            while ((len = sessions_output(w->peers[slot], 0, w->now, buf, sizeof buf)) > 0)
+                node_datagram(w->node, w->now, (int)slot, buf, len);
+        }
+        node_flush(w->node, w->now);
+    }
 }
 
 static void client_writes(struct world *w, size_t len)
@@ -126,7 +190,7 @@ static size_t event(struct world *w, const uint8_t *p, size_t left)
             used = 3;
         if (len > left - used)
             len = left - used;
-        datagram(w, kind & 1, arg, p + used, len & ~(size_t)3);
+        datagram(w, kind, arg, p + used, len);
         return used + len;
     }
     switch (kind) {
@@ -138,13 +202,37 @@ static size_t event(struct world *w, const uint8_t *p, size_t left)
     return used;
 }
 
+static const struct session_keys keys = {.has = {true}, .key = {{1}}};
+
+static void start_peers(struct world *w)
+{
+    for (unsigned slot = 0; slot < PEERS; slot++) {
+        struct session_config sc = {
+            .cluster = wire_cluster_id("fuzz"),
+            .self = (uint16_t)(slot + 2),
+            .peers = {1},
+            .n_peers = 1,
+            .boot = slot + 1,
+            .random = on_random,
+            .random_ctx = w,
+        };
+        w->peers[slot] = sessions_new(&sc, &keys, w->now);
+        if (w->peers[slot] == NULL)
+            abort();
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const uint8_t key[KV_HASH_KEY_BYTES] = {1};
     static bool registered;
-    if (!registered)
+    if (!registered) {
         rcu_thread_begin();
+        if (sodium_init() < 0)
+            abort();
+    }
     registered = true;
+    bool sealed = size > 0 && data[0] & 1;
     struct world w = {.now = 1000000};
     struct node_config nc = {
         .cluster = "fuzz",
@@ -161,20 +249,30 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                          .persist = on_persist,
                          .fetch = on_fetch,
                          .answer = on_answer,
-                         .reads_done = on_reads_done};
+                         .reads_done = on_reads_done,
+                         .random = on_random};
     struct wal_report rep = {.verdict = WAL_CLEAN};
     struct kv *kv = kv_new(key);
-    w.node = node_new(&nc, &io, &rep, NULL, kv, w.now);
+    w.node = node_new(&nc, &io, &rep, sealed ? &keys : NULL, kv, w.now);
     if (kv == NULL || w.node == NULL)
         abort();
-    for (size_t at = 0; at < size;) {
+    if (sealed)
+        start_peers(&w);
+    shake(&w);
+    for (unsigned slot = 0; sealed && slot < PEERS; slot++)
+        if (!sessions_ready(w.peers[slot], 0))
+            abort();
+    for (size_t at = 1; at < size;) {
         at += event(&w, data + at, size - at);
+        shake(&w);
         node_flush(w.node, w.now);
         w.now++;
         if (raft_check(node_raft(w.node)) != NULL || node_deadline(w.node, w.now) == 0)
             abort();
     }
     node_free(w.node);
+    for (unsigned slot = 0; slot < PEERS; slot++)
+        sessions_free(w.peers[slot]);
     rcu_wait_freed();
     kv_free(kv);
     return 0;
