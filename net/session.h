@@ -36,7 +36,7 @@
  *                   DATA (maybe empty)                 ->   now it is mutual: `current`
  *
  * What a stranger's datagram can cost, and why nothing old has any effect:
- *   - A HELLO that is not of our key costs one keyed hash for each of our keys, less than data
+ *   - A HELLO that is not of our key costs one keyed hash for each of our keys, as little as data
  *     does, and is met with silence. Of the others only so many of a peer are judged further: a
  *     flood of recorded ones keeps new sessions from coming about for a while, and does not take
  *     the processor from those that are there.
