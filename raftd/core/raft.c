@@ -143,8 +143,10 @@ static void heard(struct raft *r, raft_time now, uint16_t from, uint64_t term)
     struct raft_peer *p = &r->peers[raft_peer_slot(r, from)];
     if (r->role == RAFT_LEADER && term != r->term)
         return;
-    if (now >= p->heard + r->cfg.election_timeout) /* it is back: no backoff of its absence */
+    if (now >= p->heard + r->cfg.election_timeout) { /* it is back: no backoff of its absence */
         raft_try_reset(&p->probe_try);
+        raft_try_reset(&p->round_try);
+    }
     p->heard = now;
 }
 

@@ -304,7 +304,7 @@ struct raft_peer {
     uint64_t probe_index; /* PROBE: prev_index asked for */
     struct raft_try probe_try;
     uint64_t round; /* highest round acknowledged in this term. Invariant: <= our round */
-    struct raft_try round_try; /* the LEADs for raft.read_round */
+    struct raft_try round_try; /* LEADs for raft.read_round; RAFT_NEVER = not to a silent peer */
     /* Newest message but requests for votes, at a leader of its own term only; 0 = never. */
     raft_time heard;
     raft_time seen;      /* newest message of any kind; 0 = never */

@@ -66,12 +66,18 @@ raft_time raft_repl_quorum_heard(const struct raft *r)
     return raft_majority(heard, r->n_peers + 1);
 }
 
+/* So long may a majority be silent before its leader steps down (section 6.2). */
+static raft_time quorum_patience(const struct raft *r)
+{
+    return 2 * r->cfg.election_timeout;
+}
+
 /* When leadership ends unless something happens: no majority heard, or the own disk stalls. */
 static raft_time quorum_lost_at(const struct raft *r)
 {
     if (r->n_peers == 0)
         return RAFT_NEVER;
-    return raft_repl_quorum_heard(r) + 2 * r->cfg.election_timeout;
+    return raft_repl_quorum_heard(r) + quorum_patience(r);
 }
 
 static raft_time disk_stalled_at(const struct raft *r)
@@ -216,6 +222,23 @@ static raft_time round_due_at(const struct raft *r, const struct raft_peer *p,
     return round == RAFT_ROUND_OPEN && p->round < r->read_round ? p->round_try.due : RAFT_NEVER;
 }
 
+/* The round for reads is due at this peer. Not if it was silent for so long that a leader which
+ * needed it would have stepped down: a dead peer costs heartbeats, not a datagram for each read. They
+ * carry a round, too; and what a peer that is back says makes the round due at once (heard()). */
+static bool ask_round(struct raft *r, raft_time now, struct raft_peer *p, enum raft_round round)
+{
+    if (round == RAFT_ROUND_START)
+        raft_try_reset(&p->round_try);
+    if (now < round_due_at(r, p, round))
+        return false;
+    if (now >= raft_max(p->heard, r->lead_since) + quorum_patience(r)) {
+        p->round_try.due = RAFT_NEVER;
+        return false;
+    }
+    raft_try_sent(r, now, p, &p->round_try);
+    return true;
+}
+
 static void flush_leader(struct raft *r, raft_time now)
 {
     enum raft_round round = raft_read_round(r);
@@ -225,12 +248,8 @@ static void flush_leader(struct raft *r, raft_time now)
     for (unsigned i = 0; i < r->n_peers; i++) {
         struct raft_peer *p = &r->peers[i];
         struct raft_msg m;
-        bool asked = now >= round_due_at(r, p, round);
+        bool asked = ask_round(r, now, p, round);
         bool beat = now >= lead_due_at(r, p, quorum_heard);
-        if (round == RAFT_ROUND_START)
-            raft_try_reset(&p->round_try);
-        if (asked)
-            raft_try_sent(r, now, p, &p->round_try);
         if (asked || beat) {
             make_lead(r, now, p, true, &m);
             raft_emit(r, &m);
