@@ -21,6 +21,7 @@ uint64_t link_stamp(struct link *l, uint64_t now_us, struct wire_header *h)
     h->loss = (uint8_t)(loss < UINT8_MAX ? loss : UINT8_MAX);
     h->echo = l->has_peer;
     h->ts_echo = l->has_peer ? l->peer_ts : 0;
+    h->waited = l->has_peer && l->peer_ts_waited;
     uint64_t held = now_us - l->peer_ts_at;
     h->hold = 0;
     if (l->has_peer)
@@ -140,14 +141,19 @@ bool link_received(struct link *l, uint64_t now_us, const struct wire_header *h)
     if (!l->has_peer || newer(h->ts, l->peer_ts) || now_us - l->peer_ts_at >= HOLD_MAX_US) {
         l->peer_ts = h->ts;
         l->peer_ts_at = now_us;
+        l->peer_ts_waited = now_us == l->late_at;
         l->has_peer = true;
     }
+    uint64_t echoed = link_echoed(l, h);
+    if (h->waited && echoed > l->late)
+        l->late = echoed;
     return sample(l, now_us, h);
 }
 
-void link_late(struct link *l)
+void link_late(struct link *l, uint64_t now_us)
 {
     l->late = l->stamp;
+    l->late_at = now_us;
 }
 
 void link_rxq_dropped(struct link *l)

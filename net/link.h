@@ -45,9 +45,11 @@ struct link {
     uint32_t loss_out;   /* of ours to the peer, as it says */
     bool has_peer;       /* peer_ts is valid */
     uint32_t peer_ts;    /* newest received ... */
-    uint64_t peer_ts_at; /* ... and when */
+    uint64_t peer_ts_at; /* ... and when ... */
+    bool peer_ts_waited; /* ... after it had waited for us */
     uint64_t sampled;    /* newest stamp of ours that gave a sample */
-    uint64_t late;       /* what is heard of stamps up to this one may have waited for us */
+    uint64_t late;       /* what is heard of stamps up to this one may have waited for one of us */
+    uint64_t late_at;    /* when we noticed last that we had been stopped */
     uint64_t bad_echoes; /* of a stamp never sent, negative, or over LINK_SAMPLE_MAX_US: dropped */
     /* How long a datagram took to us, but for the difference of the clocks. */
     bool has_way;
@@ -83,8 +85,9 @@ bool link_received(struct link *l, uint64_t now_us, const struct wire_header *h)
  * says with the knowledge of that one. 0: it says none, or one too old to be told from others. */
 uint64_t link_echoed(const struct link *l, const struct wire_header *h);
 
-/* We were stopped for a while: answers to what was sent before then give no samples. */
-void link_late(struct link *l);
+/* We were stopped for a while: answers to what was sent before then give no samples, neither here nor
+ * at the peer, whose datagrams arrive only now. */
+void link_late(struct link *l, uint64_t now_us);
 
 /* Datagrams were lost in our own receive queue: the present window of numbers is not counted. */
 void link_rxq_dropped(struct link *l);

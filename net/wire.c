@@ -19,6 +19,7 @@ enum {
 
     LINKS_ID_BYTES = 2,
     BIT_ECHO = 1,
+    BIT_WAITED = 2,
     FLAG_1 = 1,
     FLAG_2 = 2,
 };
@@ -70,6 +71,7 @@ static void get_header(const uint8_t *buf, struct wire_header *h)
     h->tx_cnt = get_u16(buf + AT_TX_CNT);
     h->loss = buf[AT_LOSS];
     h->echo = (buf[AT_BITS] & BIT_ECHO) != 0;
+    h->waited = (buf[AT_BITS] & BIT_WAITED) != 0;
 }
 
 /* The only place where lengths off the wire are believed or not. *pos is moved behind the frame. */
@@ -511,7 +513,7 @@ size_t wire_end(struct wire_writer *w, const struct wire_header *h)
     put_u32(b + AT_TS_ECHO, h->ts_echo);
     put_u16(b + AT_HOLD, h->hold);
     put_u16(b + AT_TX_CNT, h->tx_cnt);
-    b[AT_BITS] = h->echo ? BIT_ECHO : 0;
+    b[AT_BITS] = (uint8_t)((h->echo ? BIT_ECHO : 0) | (h->waited ? BIT_WAITED : 0));
     b[AT_LOSS] = h->loss;
     put_u16(b + AT_ZERO, 0);
     return w->len;

@@ -15,7 +15,8 @@
  *    12  u32  ts_echo                newest ts received
  *    16  u16  hold                   64 us units since that was received, 0xFFFF = too old
  *    18  u16  tx_cnt                 number of this datagram among those to the receiver, mod 65536
- *    20  u8   bits                   1 = ts_echo and hold are valid
+ *    20  u8   bits                   1 = ts_echo and hold are valid; 2 = what ts_echo names had to
+ *                                    wait for the sender, which was stopped: no round trip
  *    21  u8   loss                   of the receiver's datagrams, as the sender sees it, in 1/256
  *    22  u16  0
  *
@@ -149,7 +150,8 @@ struct wire_header {
     uint16_t hold;
     uint16_t tx_cnt;
     uint8_t loss;
-    bool echo; /* ts_echo and hold are valid */
+    bool echo;   /* ts_echo and hold are valid */
+    bool waited; /* but say nothing about the round trip */
 };
 
 struct wire_range {

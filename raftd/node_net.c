@@ -62,7 +62,7 @@ void node_datagram(struct node *n, uint64_t now, int from_slot, uint8_t *buf, si
     n->received++;
     if (now > NODE_LATE_US && now - NODE_LATE_US > n->due) {
         for (unsigned i = 0; i < n->raft.n_peers; i++)
-            link_late(&n->peers[i].link);
+            link_late(&n->peers[i].link, now);
         n->due = now;
     }
     if (from_slot < 0) {
@@ -361,7 +361,8 @@ static void note_owed(struct node *n, uint64_t now, unsigned slot)
                     p->lead_round; /* both only grow on a stream */
     bool owing = owes(n, slot);
     if (p->owed_at != 0 && (p->debt != debt || !owing)) {
-        rtt_sample(&p->settles, now, now - p->owed_at);
+        if (p->owed_at > p->link.late) /* else one of us was stopped meanwhile */
+            rtt_sample(&p->settles, now, now - p->owed_at);
         p->owed_at = 0;
     }
     if (p->owed_at == 0) {

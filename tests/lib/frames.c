@@ -248,7 +248,8 @@ bool frame_same(const struct wire_frame *a, const struct wire_frame *b)
 static bool same_header(const struct wire_header *a, const struct wire_header *b)
 {
     return a->term == b->term && a->ts == b->ts && a->ts_echo == b->ts_echo && a->hold == b->hold &&
-           a->tx_cnt == b->tx_cnt && a->loss == b->loss && a->echo == b->echo;
+           a->tx_cnt == b->tx_cnt && a->loss == b->loss && a->echo == b->echo &&
+           a->waited == b->waited;
 }
 
 size_t payload_rewrite(const uint8_t *buf, size_t len, uint8_t *out, unsigned *frames)

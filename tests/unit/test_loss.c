@@ -306,15 +306,16 @@ static void test_slow_disks(void **state)
     sim_free(s);
 }
 
-/* A leader that was stopped for a while finds answers that waited for it: they say nothing about the
- * path, and what is lost afterwards is sent again as soon as before. */
-static void test_pause(void **state)
+/* A node that was stopped for a while finds datagrams that waited for it: they say nothing about the
+ * path, neither to it nor to their senders, and what is lost afterwards is sent again as soon as
+ * before. (It notices if something was due meanwhile.) */
+static void pause_one(bool follower, uint64_t pause_us)
 {
-    (void)state;
     struct sim_options o = options(5);
     o.election_timeout_us = SECOND;
     struct sim *s = start(&o);
     unsigned leader = (unsigned)sim_leader(s);
+    unsigned stopped = follower ? (leader + 1) % 3 : leader;
     const struct node *n = s->m[leader].node;
     for (int i = 0; i < 5; i++) {
         for (int k = 0; k < 5; k++) {
@@ -323,17 +324,26 @@ static void test_pause(void **state)
         }
         sim_put(s, leader, 128, 2 * SECOND);
         sim_run(s, 250); /* sent, not answered */
-        s->m[leader].paused_until = s->now + 700 * MS;
+        s->m[stopped].paused_until = s->now + pause_us;
         sim_run(s, SECOND);
         assert_int_equal(sim_pending(s), 0);
         for (unsigned p = 0; p < n->raft.n_peers; p++) {
             assert_in_range(n->peers[p].link.rtt.srtt_us, 100, 5 * MS);
             assert_in_range(n->peers[p].log.tx.answer.srtt_us, 100, 5 * MS);
+            assert_in_range(n->peers[p].settles.srtt_us, 0, 5 * MS);
         }
         (void)put(s, leader, 3);
     }
     assert_int_equal(sim_leader(s), leader);
     sim_free(s);
+}
+
+static void test_pause(void **state)
+{
+    (void)state;
+    pause_one(false, 700 * MS);
+    pause_one(true, 700 * MS);
+    pause_one(false, 50 * MS);
 }
 
 int main(void)
