@@ -25,9 +25,9 @@
 #define RAFT_TERM_MAX (UINT64_MAX / 2)
 
 /* Campaigns in a row in which votes are asked for again and again: enough for 30 % loss. After that
- * a node is taken to be cut off, until it hears a peer that was away for as many election timeouts
- * (one that is there is hardly ever silent for so long, even at 40 % loss). */
-enum { RAFT_EAGER_CAMPAIGNS = 8 };
+ * a node is taken to be cut off, until it hears a peer that was away for as many election timeouts:
+ * a shorter absence finds it still eager, and one that is there is rarely silent for so long. */
+enum { RAFT_EAGER_CAMPAIGNS = 4 };
 
 static inline uint64_t raft_min(uint64_t a, uint64_t b)
 {
