@@ -23,6 +23,12 @@ printf 'readers = 0\nsocket_mode = 0600\n' >>"$WORK/b.conf"
 round_trip "$WORK/b.conf"
 grep -q '2000' "$WORK/printed.conf" || fail "-p forgot election_timeout_ms"
 grep -q '1048576' "$WORK/printed.conf" || fail "-p forgot max_value_bytes"
+# shellcheck disable=SC2034 # of cluster.sh
+KEYED=1
+conf_write "$WORK/c.conf" c 3 7101
+for i in 1 3; do key_make "$WORK/key.$i"; done
+round_trip "$WORK/c.conf"
+grep -q "^next_key_file = $WORK/key\.3\.next\$" "$WORK/printed.conf" || fail "-p forgot next_key_file"
 [ ! -e raftd.conf ] || round_trip raftd.conf
 # Options win over the file, and the printed configuration says so.
 expect 0 "$RAFTD" -p -c "$WORK/a.conf" -i 2 -d /some/where -s /some/where.sock

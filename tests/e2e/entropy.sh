@@ -25,6 +25,7 @@ wait_leader
 expect 0 ctl 1 --timeout 10 put "after" "all"
 stop 1
 # Anything else is an error, and the end.
+# shellcheck disable=SC2034 # of cluster.sh
 ON[1]="strace -D -f -qq -o $WORK/strace -e trace=getrandom -e inject=getrandom:error=EAGAIN:when=1..$((before + 2))"
 launch 1
 wait_end 1

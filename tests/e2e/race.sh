@@ -13,6 +13,8 @@ if [ -z "${UNRANDOM-}" ] && setarch -R true 2>/dev/null; then
 fi
 export TSAN_OPTIONS="suppressions=$PWD/tests/tsan.supp history_size=4 exitcode=66"
 
+# shellcheck disable=SC2034 # of cluster.sh
+KEYED=1
 cluster 3
 for i in 1 2 3; do
     readers=2
