@@ -1,0 +1,122 @@
+// LINK: @node raftd/status.c tests/lib/one_node.c
+/* One node driven by hand: what it sends when, and in which order. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <string.h>
+
+#include "net/plain.h"
+#include "raftd/node_impl.h"
+#include "raftd/rcu.h"
+#include "tests/lib/one_node.h"
+
+/* Bytes of a relay stream from peer 0 arrive; the flush right after them answers, or it does not. */
+static void relay_piece(struct world *w, uint64_t off, size_t len)
+{
+    static const uint8_t bytes[16] = {200}; /* a command of 200 bytes begins */
+    uint8_t buf[WIRE_DATAGRAM_BASE];
+    struct wire_writer out;
+    struct wire_data d = {
+        .stream = WIRE_STREAM_RELAY, .id = 100, .off = off, .bytes = bytes, .len = len};
+    wire_begin(&out, buf + PLAIN_HEAD_BYTES, sizeof buf - PLAIN_HEAD_BYTES, raft_of(w)->term);
+    assert_int_equal(wire_put_data(&out, &d), len);
+    finish_datagram(w, &out, 2);
+    memset(&w->sack, 0, sizeof w->sack);
+    node_flush(w->n, w->now);
+}
+
+/* A hole in a relay stream is told at once, what is in order a little later: as with the log. */
+static void test_relay_holes_are_told_at_once(void **state)
+{
+    (void)state;
+    struct world *w = world_new(NULL, &(struct node_config){0});
+    make_leader(w);
+    answer_probe(w, 0, 0, 0);
+    pass(w, T_US / 10);
+    relay_piece(w, 0, 8);
+    assert_int_equal(w->sack.stream, 0);
+    w->now += NODE_ACK_DELAY_US;
+    assert_true(node_deadline(w->n, w->now) <= w->now + NODE_ACK_DELAY_US);
+    node_flush(w->n, w->now);
+    assert_int_equal(w->sack.stream, WIRE_STREAM_RELAY);
+    assert_int_equal(w->sack.contig, 8);
+
+    relay_piece(w, 16, 8);
+    assert_int_equal(w->sack.stream, WIRE_STREAM_RELAY);
+    assert_int_equal(w->sack.contig, 8);
+    assert_int_equal(w->sack.n, 1);
+    assert_int_equal(w->sack.ranges[0].start, 8);
+    relay_piece(w, 0, 8); /* and what is here already */
+    assert_int_equal(w->sack.stream, WIRE_STREAM_RELAY);
+    world_free(w);
+}
+
+/* A flush with bulk for two peers: the second one's LEAD does not wait behind the first one's log. */
+static void test_control_before_bulk(void **state)
+{
+    (void)state;
+    struct world *w = world_new(NULL, &(struct node_config){0});
+    make_leader(w);
+    answer_probe(w, 0, 0, 0);
+    answer_probe(w, 1, 0, 0);
+    pass(w, T_US / 10);
+    ack(w, 1, 1);
+    for (int i = 0; i < 300; i++)
+        write_one(w);
+    flush(w);
+    assert_true(w->bulk >= 16);
+    assert_in_range(w->bulk_before, 0, 2);
+    assert_true(w->peers[0].has[RAFT_MSG_LEAD] && w->peers[1].has[RAFT_MSG_LEAD]);
+    world_free(w);
+}
+
+/* A box that is switched off costs heartbeats, not the log over and over. */
+static void test_silent_peer(void **state)
+{
+    (void)state;
+    struct world *w = world_new(NULL, &(struct node_config){0});
+    make_leader(w);
+    answer_probe(w, 0, 0, 0);
+    answer_probe(w, 1, 0, 0);
+    pass(w, T_US);
+    struct peer_seen *p = &w->peers[1];
+    assert_true(p->log_frames > 0); /* the no-op, and again for want of an answer */
+    pass(w, (NODE_SILENT_TIMEOUTS + 1) * T_US);
+
+    uint64_t frames = p->log_frames, datagrams = p->datagrams;
+    unsigned answered = w->answered;
+    unsigned wakes = 0;
+    for (int i = 0; i < 10; i++) {
+        write_one(w);
+        wakes += pass(w, 2 * T_US);
+    }
+    assert_int_equal(w->answered, answered + 10);
+    assert_int_equal(p->log_frames, frames);
+    uint64_t sent = p->datagrams - datagrams; /* three heartbeats in each T */
+    assert_in_range(sent, 50, 80);
+    assert_true(wakes < 1000);
+
+    p->end = 0; /* it is back: the no-op and ten writes */
+    assert_true(p->has[RAFT_MSG_LEAD]);
+    ack(w, 1, 0);
+    pass(w, T_US / 2);
+    assert_true(p->log_frames > frames);
+    assert_int_equal(p->end, w->peers[0].end);
+    assert_memory_equal(p->bytes, w->peers[0].bytes, p->end);
+    world_free(w);
+}
+
+int main(void)
+{
+    rcu_thread_begin();
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_relay_holes_are_told_at_once),
+        cmocka_unit_test(test_control_before_bulk),
+        cmocka_unit_test(test_silent_peer),
+    };
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    rcu_thread_end();
+    return failed;
+}
