@@ -89,7 +89,8 @@ struct peer {
     uint32_t relay_restarts; /* in this term ... */
     uint64_t relay_given_up; /* ... the last one at this offset of the stream before */
     bool relay_stray;        /* that one is still being sent: tell it */
-    bool relay_waits;        /* the command at the front can't be taken now */
+    bool relay_waits;        /* the command at the front can't be taken now ... */
+    bool relay_wants_big;    /* ... for want of the memory for large ones */
     bool relay_shut;         /* it made no sense: nothing more is taken from it */
     uint64_t relay_ack_by;   /* RAFT_NEVER = nothing to tell */
     char addr[64];
@@ -102,7 +103,7 @@ struct peer {
 struct big {
     uint8_t *buf; /* `len` bytes, NULL = none */
     size_t len, got;
-    unsigned slot;
+    unsigned slot; /* whose it is, or was last */
 };
 
 struct confirmed_read {
@@ -195,6 +196,7 @@ bool log_tx_silent(const struct node *n, uint64_t now, unsigned slot);
 const uint8_t *log_tx_bytes(const struct node *n, unsigned slot, uint64_t off, size_t *len);
 void log_tx_fetched(struct node *n, unsigned slot, size_t len, const struct wal_pos *next);
 void log_tx_before_drop(struct node *n, uint64_t index);
+void log_tx_end(struct node *n);
 void log_rx_probe(struct node *n, const struct raft_msg *probe);
 bool log_rx_put(struct node *n, const struct wire_data *d);
 void log_rx_drain(struct node *n, uint64_t now);

@@ -109,6 +109,7 @@ struct out {
     unsigned slot;
     bool open;
     bool lead;            /* a LEAD went to the peer */
+    bool done;            /* all is sent */
     struct stream_tx *tx; /* the stream to it, NULL = none */
     struct wire_data d;   /* a piece of it, but for offset and bytes */
     struct stream_tx_stats before;
@@ -250,6 +251,14 @@ static void timed_out(struct out *o, const struct stream_tx *tx, enum wire_strea
         mtu_timeout(m, o->now, mtu_size(m));
 }
 
+/* What the timer asks for first must be in memory: a disk that takes its time is no silent peer. */
+static bool out_at_hand(const struct out *o)
+{
+    size_t len;
+    return o->d.stream != WIRE_STREAM_LOG || o->tx->una == o->tx->end ||
+           log_tx_bytes(o->n, o->slot, o->tx->una, &len) != NULL;
+}
+
 /* One more piece of the stream goes into the datagram under construction, or into the next one. False
  * if there is none to be sent now. */
 static bool out_piece(struct out *o)
@@ -258,7 +267,8 @@ static bool out_piece(struct out *o)
     enum wire_stream stream = (enum wire_stream)o->d.stream;
     struct wire_data *d = &o->d;
     struct stream_piece piece;
-    if (o->tx == NULL || !stream_tx_next(o->tx, o->now, piece_room(o, stream), &piece))
+    if (o->tx == NULL || !out_at_hand(o) ||
+        !stream_tx_next(o->tx, o->now, piece_room(o, stream), &piece))
         return false;
     size_t have = piece.len;
     d->off = piece.off;
@@ -469,6 +479,19 @@ static void out_control(struct out *o, const struct raft_msg *msgs, size_t n_msg
         relay_begins(o);
 }
 
+static void out_rest(struct out *o)
+{
+    struct node *n = o->n;
+    stream_ends(o);
+    if (node_term_durable(n)) {
+        if (n->raft.role == RAFT_LEADER)
+            note_owed(n, o->now, o->slot);
+        out_extras(o);
+    }
+    out_finish(o);
+    o->done = true;
+}
+
 /* Everything for the peers from slot `first` to `last`: the control of all of them first, then their
  * streams in turn, a piece of each: no peer waits behind the bulk for another one. Within a stream
  * resends go before new bytes. */
@@ -487,19 +510,13 @@ static void send_to(struct node *n, uint64_t now, unsigned first, unsigned last,
         o->slot = slot;
         out_control(o, msgs, n_msgs);
     }
-    for (bool more = true; more;) {
-        more = false;
-        for (unsigned i = 0; i < count; i++)
-            more |= out_piece(&outs[i]);
-    }
-    for (unsigned i = 0; i < count; i++) {
-        stream_ends(&outs[i]);
-        if (node_term_durable(n)) {
-            if (n->raft.role == RAFT_LEADER)
-                note_owed(n, now, outs[i].slot);
-            out_extras(&outs[i]);
+    for (unsigned left = count; left > 0;) {
+        for (unsigned i = 0; i < count; i++) {
+            if (outs[i].done || out_piece(&outs[i]))
+                continue;
+            out_rest(&outs[i]);
+            left--;
         }
-        out_finish(&outs[i]);
     }
 }
 

@@ -5,11 +5,12 @@
  * handed over once (see node_write.c).
  *
  * The leader keeps two windows of bytes for each follower, whatever the size of values. A command
- * larger than one window is collected in memory of its own, one at a time in the whole node; the
- * next one waits in its sender, behind a closed window. If the follower that is at it falls silent
- * and another one has such a command, the first one's part is given up: nothing of its stream from
- * that command on was proposed, or ever will be. When it is back, and sends on, it is told to
- * restart there under the next id. So it keeps a command until the leader has all of it.
+ * larger than one window is collected in memory of its own, one at a time in the whole node and in
+ * turns; the next one waits in its sender, behind a closed window. If the follower that is at it falls
+ * silent and another one has such a command, the first one's part is given up: nothing of its stream
+ * from that command on was proposed, or ever will be. When it is back, and sends on, it is told to
+ * restart there under the next id. So it keeps a command until the leader has all of it. If nobody else
+ * has one, the part waits for its sender as long as we lead.
  */
 #include <assert.h>
 #include <stdlib.h>
@@ -108,7 +109,7 @@ bool relay_tx_restart(struct node *n, uint64_t off)
 static void big_end(struct node *n)
 {
     free(n->big.buf);
-    n->big = (struct big){0};
+    n->big = (struct big){.slot = n->big.slot};
 }
 
 static bool big_of(const struct node *n, unsigned slot)
@@ -132,7 +133,14 @@ static void rx_begin(struct node *n, unsigned slot)
     if (big_of(n, slot))
         big_end(n);
     stream_rx_init(&p->relay_rx, p->relay_buf, rx_cap(n), (uint32_t)window(n));
-    p->relay_waits = false;
+    p->relay_waits = p->relay_wants_big = false;
+}
+
+/* Nothing more is taken from the peer's stream. */
+static void rx_end(struct peer *p)
+{
+    p->relay_term = RAFT_NEVER;
+    p->relay_ack_by = RAFT_NEVER;
 }
 
 /* The boot token of a peer that answered our probe names its stream in this term. Late datagrams of
@@ -161,8 +169,7 @@ void relay_rx_end(struct node *n)
         struct peer *p = &n->peers[slot];
         free(p->relay_buf);
         p->relay_buf = NULL;
-        p->relay_term = RAFT_NEVER;
-        p->relay_ack_by = RAFT_NEVER;
+        rx_end(p);
     }
 }
 
@@ -203,12 +210,25 @@ void relay_rx_sack(struct node *n, unsigned slot, struct wire_sack *s)
     p->relay_ack_by = RAFT_NEVER;
 }
 
+/* The peer that had the memory last lets others go first. */
+static bool others_turn(const struct node *n, unsigned slot)
+{
+    for (unsigned i = 0; n->big.slot == slot && i < n->raft.n_peers; i++)
+        if (i != slot && n->peers[i].relay_wants_big && n->peers[i].relay_term == n->raft.term)
+            return true;
+    return false;
+}
+
 /* Memory for a command of `len` bytes, the only one at a time. False when it must wait. */
 static bool big_begin(struct node *n, uint64_t now, unsigned slot, size_t len)
 {
     struct big *b = &n->big;
-    if (b->buf != NULL && n->peers[b->slot].relay_boot != n->raft.peers[b->slot].boot)
-        big_end(n); /* of a process that is no more */
+    if (b->buf != NULL && n->peers[b->slot].relay_boot != n->raft.peers[b->slot].boot) {
+        rx_end(&n->peers[b->slot]); /* of a process that is no more */
+        big_end(n);
+    }
+    if (b->buf == NULL && others_turn(n, slot))
+        return false;
     if (b->buf != NULL) {
         struct peer *holder = &n->peers[b->slot];
         uint64_t silent_at = n->raft.peers[b->slot].heard +
@@ -223,6 +243,7 @@ static bool big_begin(struct node *n, uint64_t now, unsigned slot, size_t len)
         return false;
     b->slot = slot;
     b->len = len;
+    n->peers[slot].relay_wants_big = false;
     return true;
 }
 
@@ -279,6 +300,7 @@ static bool take_next(struct node *n, uint64_t now, unsigned slot)
         p->relay_waits = !take(n, now, bytes + HEAD_BYTES, cmd_len);
     } else {
         size = HEAD_BYTES;
+        p->relay_wants_big = true;
         p->relay_waits = !big_begin(n, now, slot, cmd_len);
     }
     if (!p->relay_waits)

@@ -41,6 +41,20 @@ static void try_join(const struct node *n, struct log_tx *l, uint64_t index, uin
     }
 }
 
+static void stream_end(struct log_tx *l)
+{
+    l->epoch = 0;
+    old_restart(&l->old, 0, (struct wal_pos){0});
+    old_free(&l->old);
+}
+
+/* We do not lead (any more). */
+void log_tx_end(struct node *n)
+{
+    for (unsigned slot = 0; slot < n->raft.n_peers; slot++)
+        stream_end(&n->peers[slot].log);
+}
+
 static bool in_cache(const struct node *n, const struct log_tx *l, uint64_t off)
 {
     return l->joined && off + l->delta >= n->log.ring.start;
@@ -79,10 +93,9 @@ void log_tx_sync(struct node *n, unsigned slot)
 {
     const struct raft_peer *rp = &n->raft.peers[slot];
     struct log_tx *l = &n->peers[slot].log;
-    if (n->raft.role != RAFT_LEADER || rp->state != RAFT_PEER_REPLICATE) {
-        l->epoch = 0;
-        old_restart(&l->old, 0, (struct wal_pos){0});
-        old_free(&l->old);
+    assert(n->raft.role == RAFT_LEADER);
+    if (rp->state != RAFT_PEER_REPLICATE) {
+        stream_end(l);
         return;
     }
     if (l->epoch != rp->epoch || l->term != n->raft.term) { /* a new stream */
@@ -132,10 +145,11 @@ void log_tx_fetched(struct node *n, unsigned slot, size_t len, const struct wal_
     struct log_tx *l = &n->peers[slot].log;
     struct old *o = &l->old;
     o->fetching = false;
-    if (o->stale) {
-        o->stale = false;
+    /* Who no longer leads may have cut its log since, before any flush. */
+    bool stale = o->stale || n->raft.role != RAFT_LEADER || l->term != n->raft.term;
+    o->stale = false;
+    if (stale)
         return;
-    }
     o->end += len;
     o->next = *next;
     if (!l->joined)

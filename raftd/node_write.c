@@ -134,8 +134,10 @@ static void take_local(struct node *n, uint64_t now)
 void write_take(struct node *n, uint64_t now)
 {
     unsigned sources = n->raft.n_peers + 1;
-    if (n->raft.role != RAFT_LEADER)
+    if (n->raft.role != RAFT_LEADER) {
         relay_rx_end(n);
+        log_tx_end(n);
+    }
     n->turn = (n->turn + 1) % sources;
     for (unsigned i = 0; i < sources; i++) {
         unsigned source = (n->turn + i) % sources;

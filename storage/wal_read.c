@@ -168,14 +168,15 @@ static int part_size(struct reader *r, uint32_t end, const uint8_t head[RECORD_H
 /* Compare the checksum of the record at hand, which does not fit into the buffer. */
 static int check_whole(struct reader *r, const uint8_t head[RECORD_HEAD_BYTES], size_t size)
 {
+    uint8_t chunk[4 * BATCH_BLOCK_BYTES];
     uint32_t crc = 0;
 
     for (size_t at = sizeof crc, len; at < size; at += len) {
-        len = size - at < r->cap ? size - at : r->cap;
-        int rc = read_bytes(r, r->buf, len, r->record_at + (uint32_t)at);
+        len = size - at < sizeof chunk ? size - at : sizeof chunk;
+        int rc = read_bytes(r, chunk, len, r->record_at + (uint32_t)at);
         if (rc != 0)
             return rc;
-        crc = crc32c(crc, r->buf, len);
+        crc = crc32c(crc, chunk, len);
     }
     return crc == get_u32(head) ? 0 : damaged(r, "a record");
 }

@@ -298,6 +298,34 @@ static void test_fetch_for_a_stream_that_is_no_more(void **state)
     tape_free(t);
 }
 
+/* A leader reads old entries for a peer while somebody, with the key and against all rules, leads a later
+ * term and cuts our log: what the disk brings then is nobody's. */
+static void test_fetch_comes_after_the_leadership(void **state)
+{
+    (void)state;
+    enum { LAST = 100, CUT = 50 };
+    struct tape *t = tape_new(), *other = tape_new();
+    tape_puts(t, LAST, 1, 'o', 100);
+    tape_puts(other, CUT, 1, 'o', 100);
+    tape_puts(other, CUT + 1, 3, 'n', 100);
+    struct world *w = world_new(t, &(struct node_config){0});
+    make_leader(w);
+    answer_probe(w, 1, 20, 1);
+    flush(w);
+    answer_probe(w, 1, 0, 0);
+    flush(w);
+    assert_non_null(w->fetch[1].buf);
+    probe(w, 2, 3, 1, CUT, 1);
+    stream(w, 2, 3, 1, other, CUT, 1, 0, stream_len(other, CUT, CUT + 1));
+    assert_int_equal(raft_of(w)->last_index, CUT + 1);
+    fetched(w, 1, read_disk(w, 1, t));
+    flush(w);
+    assert_null(w->n->peers[1].log.old.buf); /* and the memory is not kept */
+    world_free(w);
+    tape_free(t);
+    tape_free(other);
+}
+
 int main(void)
 {
     rcu_thread_begin();
@@ -309,6 +337,7 @@ int main(void)
         cmocka_unit_test(test_conflict_with_other_history),
         cmocka_unit_test(test_falls_behind_in_an_entry),
         cmocka_unit_test(test_fetch_for_a_stream_that_is_no_more),
+        cmocka_unit_test(test_fetch_comes_after_the_leadership),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     rcu_thread_end();

@@ -87,6 +87,60 @@ static void test_many_at_once(void **state)
     sim_free(s);
 }
 
+/* A node that always has another large value does not keep the others from getting theirs through, nor
+ * what comes behind it. */
+static void turns(unsigned nodes, size_t size, uint64_t delay_us)
+{
+    enum { QUEUED = 20, SMALL = 5 };
+    struct sim *s = cluster(nodes, 21, delay_us);
+    unsigned leader = (unsigned)sim_leader(s), a = (leader + 1) % nodes, b = (leader + 2) % nodes;
+    for (unsigned i = 0; i < QUEUED; i++)
+        sim_put(s, a, size, 60 * SECOND);
+    sim_run(s, 200 * MS);
+    for (unsigned i = 0; i <= SMALL; i++)
+        sim_put(s, b, i == 0 ? size : 10, 60 * SECOND);
+    for (unsigned i = 0; i < 1000 && node_of(s, b)->n_writes > 0; i++) {
+        sim_run(s, MS);
+        while (node_of(s, a)->n_writes < QUEUED) {
+            sim_put(s, a, size, 60 * SECOND);
+            sim_run(s, 10);
+        }
+    }
+    assert_int_equal(node_of(s, b)->n_writes, 0);
+    sim_free(s);
+}
+
+static void test_turns(void **state)
+{
+    (void)state;
+    turns(3, 300000, 20 * MS);
+    turns(5, 65536, 20 * MS);
+}
+
+/* Time until all followers have got all of 30 values through. */
+static uint64_t all_through(unsigned nodes, size_t size)
+{
+    struct sim *s = cluster(nodes, 21, 20 * MS);
+    unsigned leader = (unsigned)sim_leader(s);
+    uint64_t start = sim_now(s);
+    for (unsigned i = 0; i < nodes * 30; i++)
+        if (i % nodes != leader)
+            sim_put(s, i % nodes, size, 600 * SECOND);
+    while (sim_pending(s) > 0 && sim_now(s) < start + 300 * SECOND)
+        sim_run(s, MS);
+    uint64_t took = sim_now(s) - start;
+    sim_free(s);
+    return took;
+}
+
+/* No cliff where values become large: 256 KiB are shared by four, or by six. */
+static void test_no_cliff(void **state)
+{
+    (void)state;
+    assert_true(all_through(5, 65536) < 2 * all_through(5, 65000));
+    assert_true(all_through(7, 44000) < 2 * all_through(7, 43000));
+}
+
 /* Runs until the leader holds at least `part` bytes of a large value of node a. */
 static void run_until_part(struct sim *s, unsigned leader, unsigned a, size_t part)
 {
@@ -257,6 +311,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_many_at_once),
+        cmocka_unit_test(test_turns),
+        cmocka_unit_test(test_no_cliff),
         cmocka_unit_test(test_silent_in_the_middle),
         cmocka_unit_test(test_ends_in_the_middle),
         cmocka_unit_test(test_leader_changes_in_the_middle),

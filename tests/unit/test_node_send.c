@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "net/plain.h"
+#include "raftd/cmd.h"
 #include "raftd/node_impl.h"
 #include "raftd/rcu.h"
 #include "tests/lib/one_node.h"
@@ -72,6 +73,81 @@ static void test_control_before_bulk(void **state)
     world_free(w);
 }
 
+/* The same if the second one has no stream yet: it is only probed. */
+static void test_probe_before_bulk(void **state)
+{
+    (void)state;
+    struct world *w = world_new(NULL, &(struct node_config){0});
+    make_leader(w);
+    answer_probe(w, 0, 0, 0);
+    pass(w, T_US / 10);
+    for (int i = 0; i < 300; i++)
+        write_one(w);
+    w->now += T_US / 3;
+    w->peers[1].has[RAFT_MSG_LEAD] = w->peers[1].has[RAFT_MSG_PROBE] = false;
+    flush(w);
+    assert_true(w->bulk >= 8);
+    assert_in_range(w->bulk_before, 0, 2);
+    assert_true(w->peers[1].has[RAFT_MSG_LEAD] && w->peers[1].has[RAFT_MSG_PROBE]);
+    world_free(w);
+}
+
+/* Peer 0 says which process it is; refused: it also wants another log stream. */
+static void another_process(struct world *w, uint32_t boot)
+{
+    struct raft_msg m = {.type = RAFT_MSG_ACK, .from = 2, .term = raft_of(w)->term};
+    m.ack.epoch = raft_of(w)->peers[0].epoch;
+    m.ack.boot = boot;
+    m.ack.need_probe = true;
+    tell(w, m);
+}
+
+static void relay(struct world *w, uint16_t from, uint64_t off, const uint8_t *bytes, size_t len)
+{
+    uint8_t buf[WIRE_DATAGRAM_BASE];
+    struct wire_writer out;
+    struct wire_data d = {
+        .stream = WIRE_STREAM_RELAY, .id = 98u + from, .off = off, .bytes = bytes, .len = len};
+    wire_begin(&out, buf + PLAIN_HEAD_BYTES, sizeof buf - PLAIN_HEAD_BYTES, raft_of(w)->term);
+    assert_int_equal(wire_put_data(&out, &d), len);
+    finish_datagram(w, &out, from);
+}
+
+/* A process ends in the middle of a large value, another peer gets the memory, and then the rest of
+ * the value comes late: it is no stream's, least of all a command. */
+static void test_rest_of_an_ended_process(void **state)
+{
+    (void)state;
+    struct world *w = world_new(NULL, &(struct node_config){.relay_bytes = 64});
+    make_leader(w);
+    answer_probe(w, 0, 0, 0);
+    answer_probe(w, 1, 0, 0);
+    pass(w, T_US / 10);
+    uint8_t bytes[100] = {0xe8, 3}; /* 1000 bytes follow */
+    relay(w, 2, 0, bytes, 54);
+    assert_non_null(w->n->big.buf);
+    another_process(w, 200);
+    flush(w);
+    struct raft_msg m = {.type = RAFT_MSG_PROBE_ACK, .from = 2, .term = raft_of(w)->term};
+    m.probe_ack.probe = w->peers[0].newest[RAFT_MSG_PROBE].probe.probe;
+    m.probe_ack.prev_index = w->peers[0].newest[RAFT_MSG_PROBE].probe.prev_index;
+    m.probe_ack.boot = 200;
+    m.probe_ack.match = true;
+    tell(w, m);
+    another_process(w, 200);
+    assert_int_equal(raft_of(w)->peers[0].epoch, 0);
+    relay(w, 3, 0, bytes, 54);
+    assert_int_equal(w->n->big.slot, 1);
+    uint64_t last = raft_of(w)->last_index;
+    struct cmd c = {.op = CMD_PUT, .origin = 2, .request = 5, .key = bytes, .key_len = 1};
+    bytes[0] = (uint8_t)cmd_encode(bytes + 4, &c);
+    bytes[1] = 0;
+    relay(w, 2, 54, bytes, 4u + bytes[0]);
+    flush(w);
+    assert_int_equal(raft_of(w)->last_index, last);
+    world_free(w);
+}
+
 /* A box that is switched off costs heartbeats, not the log over and over. */
 static void test_silent_peer(void **state)
 {
@@ -114,6 +190,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_relay_holes_are_told_at_once),
         cmocka_unit_test(test_control_before_bulk),
+        cmocka_unit_test(test_probe_before_bulk),
+        cmocka_unit_test(test_rest_of_an_ended_process),
         cmocka_unit_test(test_silent_peer),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
