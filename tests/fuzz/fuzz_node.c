@@ -241,6 +241,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         .n_voters = 3,
         .election_timeout_us = 150000,
         .max_value_bytes = 1024,
+        .relay_bytes = 40, /* values of a few bytes are large ones */
         .seed = 1,
         .boot = 7,
     };
