@@ -90,7 +90,7 @@ struct node *node_new(const struct node_config *cfg, const struct node_io *io,
             if (cfg->voters[v] == n->raft.peers[i].id)
                 memcpy(n->peers[i].addr, cfg->addrs[v], sizeof n->peers[i].addr);
     for (unsigned i = 0; i < n->raft.n_peers; i++) {
-        n->peers[i].relay_term = n->peers[i].relay_ack_by = RAFT_NEVER;
+        n->peers[i].relay.term = n->peers[i].relay.ack_by = RAFT_NEVER;
         n->peers[i].told_at = now;
         mtu_init(&n->peers[i].mtu, datagram_max);
     }
@@ -102,7 +102,7 @@ void node_free(struct node *n)
     write_stop(n);
     for (unsigned i = 0; i < RAFT_VOTERS_MAX - 1; i++) {
         free(n->peers[i].log.old.buf);
-        free(n->peers[i].relay_buf);
+        free(n->peers[i].relay.buf);
     }
     sessions_free(n->sessions);
     free(n->behind.buf);
@@ -255,8 +255,8 @@ static uint64_t peer_deadline(const struct node *n, uint64_t now, unsigned slot)
         return at;
     if (r->role == RAFT_LEADER) {
         at = net_ask_at(n, slot);
-        if (p->relay_term == r->term) /* else of an earlier term that we led */
-            at = least(at, p->relay_ack_by);
+        if (p->relay.term == r->term) /* else of an earlier term that we led */
+            at = least(at, p->relay.ack_by);
         if (p->log.epoch != 0 && !log_tx_silent(n, now, slot))
             at = least(at, stream_tx_deadline(&p->log.tx, now));
     } else if (r->role == RAFT_FOLLOWER && n->relay_term == r->term &&

@@ -64,6 +64,21 @@ struct log_tx {
     struct old old;
 };
 
+/* Leader's end of a peer's relay stream, see node_relay.c. */
+struct relay_rx {
+    struct stream_rx rx;
+    uint8_t *buf;
+    uint64_t term; /* with boot and restarts: which stream rx holds; RAFT_NEVER = none */
+    uint32_t boot;
+    uint32_t restarts; /* in this term ... */
+    uint64_t given_up; /* ... the last one at this offset of the stream before */
+    bool stray;        /* that one is still being sent: tell it */
+    bool waits;        /* the command at the front can't be taken now ... */
+    bool wants_big;    /* ... for want of the memory for large ones */
+    bool shut;         /* it made no sense: nothing more is taken from it */
+    uint64_t ack_by;   /* RAFT_NEVER = nothing to tell */
+};
+
 struct peer {
     struct link link;
     struct mtu mtu;
@@ -81,25 +96,14 @@ struct peer {
     uint8_t row[RAFT_VOTERS_MAX];
     uint64_t row_at; /* 0 = never told */
     uint64_t told_at;
-    /* Its writes, relayed to us while we lead. */
-    struct stream_rx relay_rx;
-    uint8_t *relay_buf;
-    uint64_t relay_term; /* with relay_boot and relay_restarts: which stream relay_rx holds */
-    uint32_t relay_boot;
-    uint32_t relay_restarts; /* in this term ... */
-    uint64_t relay_given_up; /* ... the last one at this offset of the stream before */
-    bool relay_stray;        /* that one is still being sent: tell it */
-    bool relay_waits;        /* the command at the front can't be taken now ... */
-    bool relay_wants_big;    /* ... for want of the memory for large ones */
-    bool relay_shut;         /* it made no sense: nothing more is taken from it */
-    uint64_t relay_ack_by;   /* RAFT_NEVER = nothing to tell */
+    struct relay_rx relay;
     char addr[64];
     uint64_t drops[DROP_COUNT]; /* datagrams from its address */
     uint64_t resent_bytes;      /* of all streams to it */
     uint64_t resent_datagrams;
 };
 
-/* The one relayed command that is collected outside its peer's relay_buf. */
+/* The one relayed command that is collected outside its peer's relay.buf. */
 struct big {
     uint8_t *buf; /* `len` bytes, NULL = none */
     size_t len, got;

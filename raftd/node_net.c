@@ -415,8 +415,8 @@ static void out_leader(struct out *o)
     if (p->lead_due)
         out_lead(o, false);
     out_ask(o);
-    if (p->relay_term == n->raft.term &&
-        (p->relay_ack_by <= o->now || (o->open && p->relay_ack_by != RAFT_NEVER))) {
+    if (p->relay.term == n->raft.term &&
+        (p->relay.ack_by <= o->now || (o->open && p->relay.ack_by != RAFT_NEVER))) {
         struct wire_sack s;
         relay_rx_sack(n, o->slot, &s);
         out_sack(o, &s);

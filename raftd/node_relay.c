@@ -129,193 +129,200 @@ static size_t rx_cap(const struct node *n)
 
 static void rx_begin(struct node *n, unsigned slot)
 {
-    struct peer *p = &n->peers[slot];
+    struct relay_rx *x = &n->peers[slot].relay;
     if (big_of(n, slot))
         big_end(n);
-    stream_rx_init(&p->relay_rx, p->relay_buf, rx_cap(n), (uint32_t)window(n));
-    p->relay_waits = p->relay_wants_big = false;
+    stream_rx_init(&x->rx, x->buf, rx_cap(n), (uint32_t)window(n));
+    x->waits = x->wants_big = false;
 }
 
 /* Nothing more is taken from the peer's stream. */
-static void rx_end(struct peer *p)
+static void rx_end(struct relay_rx *x)
 {
-    p->relay_term = RAFT_NEVER;
-    p->relay_ack_by = RAFT_NEVER;
+    x->term = x->ack_by = RAFT_NEVER;
 }
 
 /* The boot token of a peer that answered our probe names its stream in this term. Late datagrams of
  * its earlier process carry another token and are dropped. */
 static void adopt(struct node *n, unsigned slot)
 {
-    struct peer *p = &n->peers[slot];
+    struct relay_rx *x = &n->peers[slot].relay;
     const struct raft_peer *rp = &n->raft.peers[slot];
-    if (rp->boot == 0 || rp->epoch == 0 ||
-        (p->relay_term == n->raft.term && p->relay_boot == rp->boot))
+    if (rp->boot == 0 || rp->epoch == 0 || (x->term == n->raft.term && x->boot == rp->boot))
         return;
-    if (p->relay_buf == NULL && (p->relay_buf = malloc(rx_cap(n))) == NULL)
+    if (x->buf == NULL && (x->buf = malloc(rx_cap(n))) == NULL)
         return; /* its relays are lost, and sent again, until there is memory */
     rx_begin(n, slot);
-    p->relay_term = n->raft.term;
-    p->relay_boot = rp->boot;
-    p->relay_restarts = 0;
-    p->relay_shut = p->relay_stray = false;
-    p->relay_ack_by = RAFT_NEVER;
+    x->term = n->raft.term;
+    x->boot = rp->boot;
+    x->restarts = 0;
+    x->shut = x->stray = false;
+    x->ack_by = RAFT_NEVER;
 }
 
 void relay_rx_end(struct node *n)
 {
     big_end(n);
     for (unsigned slot = 0; slot < n->raft.n_peers; slot++) {
-        struct peer *p = &n->peers[slot];
-        free(p->relay_buf);
-        p->relay_buf = NULL;
-        rx_end(p);
+        struct relay_rx *x = &n->peers[slot].relay;
+        free(x->buf);
+        x->buf = NULL;
+        rx_end(x);
     }
 }
 
 void relay_rx_put(struct node *n, uint64_t now, unsigned slot, const struct wire_data *d)
 {
-    struct peer *p = &n->peers[slot];
+    struct relay_rx *x = &n->peers[slot].relay;
     if (n->raft.role != RAFT_LEADER)
         return;
     adopt(n, slot);
-    if (p->relay_term != n->raft.term || p->relay_shut)
+    if (x->term != n->raft.term || x->shut)
         return;
     uint64_t by = now;
-    if (d->id == p->relay_boot + p->relay_restarts) {
-        enum stream_put rc = stream_rx_put(&p->relay_rx, d->off, d->bytes, d->len, d->again);
+    if (d->id == x->boot + x->restarts) {
+        enum stream_put rc = stream_rx_put(&x->rx, d->off, d->bytes, d->len, d->again);
         if (rc == STREAM_NEW)
             by += NODE_ACK_DELAY_US;
-    } else if (p->relay_restarts > 0 && d->id == p->relay_boot + p->relay_restarts - 1) {
-        p->relay_stray = true;
+    } else if (x->restarts > 0 && d->id == x->boot + x->restarts - 1) {
+        x->stray = true;
     } else {
         return;
     }
-    p->relay_ack_by = min_u64(p->relay_ack_by, by);
+    x->ack_by = min_u64(x->ack_by, by);
 }
 
-/* What is to be told about the stream, at the time relay_ack_by. */
+/* What is to be told about the stream, at the time ack_by. */
 void relay_rx_sack(struct node *n, unsigned slot, struct wire_sack *s)
 {
-    struct peer *p = &n->peers[slot];
-    *s = (struct wire_sack){.stream = WIRE_STREAM_RELAY, .id = p->relay_boot + p->relay_restarts};
-    if (p->relay_stray) {
-        s->id--;
+    struct relay_rx *x = &n->peers[slot].relay;
+    *s = (struct wire_sack){.stream = WIRE_STREAM_RELAY, .id = x->boot + x->restarts};
+    if (x->stray) {
+        s->id--; /* the stream before */
         s->restart = true;
-        s->contig = p->relay_given_up;
-        p->relay_stray = false;
+        s->contig = x->given_up;
+        x->stray = false;
     } else {
-        stream_rx_sack(&p->relay_rx, s);
+        stream_rx_sack(&x->rx, s);
     }
-    p->relay_ack_by = RAFT_NEVER;
+    x->ack_by = RAFT_NEVER;
 }
 
 /* The peer that had the memory last lets others go first. */
 static bool others_turn(const struct node *n, unsigned slot)
 {
     for (unsigned i = 0; n->big.slot == slot && i < n->raft.n_peers; i++)
-        if (i != slot && n->peers[i].relay_wants_big && n->peers[i].relay_term == n->raft.term)
+        if (i != slot && n->peers[i].relay.wants_big && n->peers[i].relay.term == n->raft.term)
             return true;
     return false;
+}
+
+/* Who has the memory for large commands loses it if it is another process now, or silent. */
+static void dispossess(struct node *n, uint64_t now)
+{
+    struct big *b = &n->big;
+    const struct raft_peer *rp = &n->raft.peers[b->slot];
+    struct relay_rx *x = &n->peers[b->slot].relay;
+    uint64_t silent_at = rp->heard + SILENT_TIMEOUTS * n->raft.cfg.election_timeout;
+    if (x->term != n->raft.term || x->boot != rp->boot) {
+        rx_end(x);
+        big_end(n);
+    } else if (b->got < b->len && now > silent_at) {
+        x->given_up = x->rx.consumed - b->got - HEAD_BYTES;
+        x->restarts++;
+        rx_begin(n, b->slot);
+    }
 }
 
 /* Memory for a command of `len` bytes, the only one at a time. False when it must wait. */
 static bool big_begin(struct node *n, uint64_t now, unsigned slot, size_t len)
 {
     struct big *b = &n->big;
-    if (b->buf != NULL && n->peers[b->slot].relay_boot != n->raft.peers[b->slot].boot) {
-        rx_end(&n->peers[b->slot]); /* of a process that is no more */
-        big_end(n);
-    }
-    if (b->buf == NULL && others_turn(n, slot))
+    if (b->buf != NULL)
+        dispossess(n, now);
+    else if (others_turn(n, slot))
         return false;
-    if (b->buf != NULL) {
-        struct peer *holder = &n->peers[b->slot];
-        uint64_t silent_at = n->raft.peers[b->slot].heard +
-                             SILENT_TIMEOUTS * n->raft.cfg.election_timeout;
-        if (b->got == b->len || now <= silent_at)
-            return false;
-        holder->relay_given_up = holder->relay_rx.consumed - b->got - HEAD_BYTES;
-        holder->relay_restarts++;
-        rx_begin(n, b->slot);
-    }
-    if ((b->buf = malloc(len)) == NULL)
+    if (b->buf != NULL || (b->buf = malloc(len)) == NULL)
         return false;
     b->slot = slot;
     b->len = len;
-    n->peers[slot].relay_wants_big = false;
+    b->got = 0;
     return true;
 }
 
-/* Proposes one command. False when it must wait. */
-static bool take(struct node *n, uint64_t now, const uint8_t *bytes, size_t len)
+/* Of the command at the front of a peer's stream. */
+enum taken { TAKEN, NOT_HERE, MUST_WAIT };
+
+/* Proposes one command. */
+static enum taken take(struct node *n, uint64_t now, const uint8_t *bytes, size_t len)
 {
     struct cmd cmd;
     if (cmd_decode(bytes, len, &cmd) == 0)
-        return write_propose(n, now, bytes, len);
+        return write_propose(n, now, bytes, len) ? TAKEN : MUST_WAIT;
     n->drops[DROP_STREAM]++; /* skipped: its origin reports a timeout */
-    return true;
+    return TAKEN;
 }
 
-/* Moves what has arrived of the large command. True when all of it was taken. */
-static bool take_big(struct node *n, uint64_t now, struct stream_rx *rx, const uint8_t *bytes,
-                     size_t len)
+/* Moves what has arrived of the large command. */
+static enum taken take_big(struct node *n, uint64_t now, struct stream_rx *rx)
 {
     struct big *b = &n->big;
+    const uint8_t *bytes;
+    size_t len;
+    stream_rx_ready(rx, &bytes, &len);
     if (len > b->len - b->got)
         len = b->len - b->got;
     memcpy(b->buf + b->got, bytes, len);
     b->got += len;
     stream_rx_consume(rx, len);
-    if (b->got < b->len || !take(n, now, b->buf, b->len))
-        return false;
-    big_end(n);
-    return true;
+    if (b->got < b->len)
+        return NOT_HERE;
+    enum taken rc = take(n, now, b->buf, b->len);
+    if (rc == TAKEN)
+        big_end(n);
+    return rc;
 }
 
-/* Takes the command at the front, or begins with it. False when it is not here, or must wait. */
-static bool take_next(struct node *n, uint64_t now, unsigned slot)
+/* Takes the command at the front, or begins with it. */
+static enum taken take_next(struct node *n, uint64_t now, unsigned slot)
 {
-    struct peer *p = &n->peers[slot];
-    struct stream_rx *rx = &p->relay_rx;
+    struct relay_rx *x = &n->peers[slot].relay;
     const uint8_t *bytes;
     size_t len;
-    stream_rx_ready(rx, &bytes, &len);
-    if (big_of(n, slot)) {
-        bool taken = take_big(n, now, rx, bytes, len);
-        p->relay_waits = !taken && n->big.got == n->big.len;
-        return taken;
-    }
+    if (big_of(n, slot))
+        return take_big(n, now, &x->rx);
+    stream_rx_ready(&x->rx, &bytes, &len);
     if (len < HEAD_BYTES)
-        return false;
+        return NOT_HERE;
     size_t cmd_len = get_u32(bytes), size = HEAD_BYTES + cmd_len;
     if (cmd_len > CMD_MAX_BYTES) {
         n->drops[DROP_STREAM]++; /* a bug over there; its stream stays shut in this term */
-        p->relay_shut = true;
-        return false;
+        x->shut = true;
+        return NOT_HERE;
     }
-    if (size <= rx->cap / 2) {
-        if (len < size)
-            return false;
-        p->relay_waits = !take(n, now, bytes + HEAD_BYTES, cmd_len);
-    } else {
+    enum taken rc;
+    x->wants_big = size > x->rx.cap / 2;
+    if (x->wants_big) {
         size = HEAD_BYTES;
-        p->relay_wants_big = true;
-        p->relay_waits = !big_begin(n, now, slot, cmd_len);
+        rc = big_begin(n, now, slot, cmd_len) ? TAKEN : MUST_WAIT;
+        x->wants_big = rc == MUST_WAIT;
+    } else {
+        rc = len < size ? NOT_HERE : take(n, now, bytes + HEAD_BYTES, cmd_len);
     }
-    if (!p->relay_waits)
-        stream_rx_consume(rx, size);
-    return !p->relay_waits;
+    if (rc == TAKEN)
+        stream_rx_consume(&x->rx, size);
+    return rc;
 }
 
 /* Proposes what has arrived without a gap; what can't be taken now stays and closes the window. */
 void relay_rx_drain(struct node *n, uint64_t now, unsigned slot)
 {
-    struct peer *p = &n->peers[slot];
-    if (n->raft.role != RAFT_LEADER || p->relay_term != n->raft.term || p->relay_shut)
-        return;
-    bool waited = p->relay_waits;
-    while (take_next(n, now, slot))
-        if (waited)
-            p->relay_ack_by = now; /* the window opens again */
+    struct relay_rx *x = &n->peers[slot].relay;
+    enum taken rc = TAKEN;
+    while (rc == TAKEN && n->raft.role == RAFT_LEADER && x->term == n->raft.term && !x->shut) {
+        rc = take_next(n, now, slot);
+        if (x->waits && rc == TAKEN)
+            x->ack_by = now; /* the window opens again */
+        x->waits = rc == MUST_WAIT;
+    }
 }

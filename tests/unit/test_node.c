@@ -342,7 +342,7 @@ static void test_windows_fit_the_socket(void **state)
         if (i == leader)
             continue;
         assert_int_equal(s->m[i].node->log_rx.window, ROOM);
-        relayed += peer_of(s, leader, i)->relay_rx.window;
+        relayed += peer_of(s, leader, i)->relay.rx.window;
         assert_in_range(peer_of(s, leader, i)->log.tx.edge - peer_of(s, leader, i)->log.tx.una, 0,
                         ROOM);
     }

@@ -74,8 +74,8 @@ static void test_many_at_once(void **state)
         sim_run(s, MS);
         unsigned leader = (unsigned)sim_leader(s);
         for (unsigned i = 0; i < SIZE; i++)
-            if (i != leader && peer_of(s, leader, i)->relay_buf != NULL)
-                assert_in_range(peer_of(s, leader, i)->relay_rx.cap, 1,
+            if (i != leader && peer_of(s, leader, i)->relay.buf != NULL)
+                assert_in_range(peer_of(s, leader, i)->relay.rx.cap, 1,
                                 2 * NODE_WINDOW_BYTES / (SIZE - 1));
         collected = collected || node_of(s, leader)->big.buf != NULL;
     }
@@ -173,8 +173,8 @@ static void silent_in_the_middle(uint64_t seed)
     sim_cut(s, a, leader, true);
     sim_put(s, b, MIB, 2 * SECOND);
     sim_run(s, 2 * SECOND);
-    assert_int_equal(peer_of(s, leader, a)->relay_restarts, 1);
-    assert_int_equal(peer_of(s, leader, b)->relay_restarts, 0);
+    assert_int_equal(peer_of(s, leader, a)->relay.restarts, 1);
+    assert_int_equal(peer_of(s, leader, b)->relay.restarts, 0);
     unsigned done = sim_acked(s);
     assert_true(done >= 1 && done <= early + 1);
     sim_cut(s, leader, a, false);
