@@ -13,17 +13,23 @@
 #include "raftd/rcu.h"
 #include "tests/lib/one_node.h"
 
+/* Bytes of the relay stream of a peer arrive. */
+static void relay(struct world *w, uint16_t from, uint64_t off, const uint8_t *bytes, size_t len)
+{
+    uint8_t buf[WIRE_DATAGRAM_BASE];
+    struct wire_writer out;
+    struct wire_data d = {
+        .stream = WIRE_STREAM_RELAY, .id = 98u + from, .off = off, .bytes = bytes, .len = len};
+    wire_begin(&out, buf + PLAIN_HEAD_BYTES, sizeof buf - PLAIN_HEAD_BYTES, raft_of(w)->term);
+    assert_int_equal(wire_put_data(&out, &d), len);
+    finish_datagram(w, &out, from);
+}
+
 /* Bytes of a relay stream from peer 0 arrive; the flush right after them answers, or it does not. */
 static void relay_piece(struct world *w, uint64_t off, size_t len)
 {
     static const uint8_t bytes[16] = {200}; /* a command of 200 bytes begins */
-    uint8_t buf[WIRE_DATAGRAM_BASE];
-    struct wire_writer out;
-    struct wire_data d = {
-        .stream = WIRE_STREAM_RELAY, .id = 100, .off = off, .bytes = bytes, .len = len};
-    wire_begin(&out, buf + PLAIN_HEAD_BYTES, sizeof buf - PLAIN_HEAD_BYTES, raft_of(w)->term);
-    assert_int_equal(wire_put_data(&out, &d), len);
-    finish_datagram(w, &out, 2);
+    relay(w, 2, off, bytes, len);
     memset(&w->sack, 0, sizeof w->sack);
     node_flush(w->n, w->now);
 }
@@ -100,17 +106,6 @@ static void another_process(struct world *w, uint32_t boot)
     m.ack.boot = boot;
     m.ack.need_probe = true;
     tell(w, m);
-}
-
-static void relay(struct world *w, uint16_t from, uint64_t off, const uint8_t *bytes, size_t len)
-{
-    uint8_t buf[WIRE_DATAGRAM_BASE];
-    struct wire_writer out;
-    struct wire_data d = {
-        .stream = WIRE_STREAM_RELAY, .id = 98u + from, .off = off, .bytes = bytes, .len = len};
-    wire_begin(&out, buf + PLAIN_HEAD_BYTES, sizeof buf - PLAIN_HEAD_BYTES, raft_of(w)->term);
-    assert_int_equal(wire_put_data(&out, &d), len);
-    finish_datagram(w, &out, from);
 }
 
 /* A process ends in the middle of a large value, another peer gets the memory, and then the rest of
