@@ -53,6 +53,7 @@ void cwnd_sent(struct cwnd *c, uint64_t now_us, const struct rtt *rtt, uint64_t 
     if (!rtt->has)
         return;
     c->burst_us = max_u64(pace_time(c, rtt, CWND_BURST_DATAGRAMS * c->mss), CWND_TICK_BURST_US);
+    c->burst_us = min_u64(c->burst_us, pace_time(c, rtt, CWND_BURST_MOST_DATAGRAMS * c->mss));
     c->paced_us = max_u64(c->paced_us, now_us) + pace_time(c, rtt, bytes);
 }
 

@@ -34,14 +34,15 @@
 #include "net/rtt.h"
 
 enum {
-    CWND_FIRST_DATAGRAMS = 10, /* RFC 6928, RFC 9002 7.2 */
-    CWND_FLOOR_DATAGRAMS = 10, /* rule 1 */
-    CWND_LEAST_DATAGRAMS = 4,  /* rule 4 */
-    CWND_BURST_DATAGRAMS = 10, /* sent at once, then paced (RFC 9002, 7.7) */
-    CWND_RADIO_DATAGRAMS = 3,  /* rule 1: backlog; Veno's beta */
-    CWND_RADIO_US = 5000,      /* rule 1: queue; scheduling noise and a radio's own repeats */
-    CWND_LOST_SHARE = 160,     /* rule 3, in 1/256 */
-    CWND_QUEUE_US = 25000,     /* rule 2: a sixth of the least election timeout by default; or half
+    CWND_FIRST_DATAGRAMS = 10,      /* RFC 6928, RFC 9002 7.2 */
+    CWND_FLOOR_DATAGRAMS = 10,      /* rule 1 */
+    CWND_LEAST_DATAGRAMS = 4,       /* rule 4 */
+    CWND_BURST_DATAGRAMS = 10,      /* sent at once, then paced (RFC 9002, 7.7) */
+    CWND_BURST_MOST_DATAGRAMS = 40, /* and never more, however short the round trip */
+    CWND_RADIO_DATAGRAMS = 3,       /* rule 1: backlog; Veno's beta */
+    CWND_RADIO_US = 5000,           /* rule 1: queue; scheduling noise and a radio's own repeats */
+    CWND_LOST_SHARE = 160,          /* rule 3, in 1/256 */
+    CWND_QUEUE_US = 25000, /* rule 2: a sixth of the least election timeout by default; or half
                                   the shortest round trip, on longer paths */
     CWND_DIP_EVERY_US = 20000000,
     CWND_DIP_DATAGRAMS = 2,

@@ -185,6 +185,14 @@ static void test_pacing(void **state)
         now = next + 700; /* the loop is late */
     }
     assert_in_range(sent, 19900, 20100);
+    /* A LAN: two milliseconds would be most of the window. */
+    rtt = rtt_of(4 * MS, 4 * MS);
+    cwnd_init(&c, MSS, MOST);
+    c.bytes = c.slow_until = MOST;
+    c.active_us = now;
+    for (burst = 0; cwnd_pace(&c, now) == now; burst++)
+        cwnd_sent(&c, now, &rtt, MSS);
+    assert_in_range(burst, CWND_BURST_MOST_DATAGRAMS, CWND_BURST_MOST_DATAGRAMS + 2);
 }
 
 /* Paths. */
