@@ -31,12 +31,8 @@ void rtt_sample(struct rtt *r, uint64_t now_us, uint64_t sample_us)
         r->rttvar_us = (3 * r->rttvar_us + off) / 4;
         r->srtt_us = (7 * r->srtt_us + sample_us) / 8;
     }
+    r->last_us = sample_us;
     minimum(r, now_us, sample_us);
-}
-
-uint64_t rtt_queue(const struct rtt *r)
-{
-    return r->srtt_us > r->min_us ? r->srtt_us - r->min_us : 0;
 }
 
 static uint64_t longest(const struct rtt *r)

@@ -30,6 +30,7 @@ struct rtt {
     bool has; /* a sample was taken; else the others mean nothing */
     uint64_t srtt_us;
     uint64_t rttvar_us;
+    uint64_t last_us;    /* the newest sample */
     uint64_t min_us;     /* least sample of this and the last RTT_MIN_AGE_US */
     uint64_t low_at_us;  /* when a sample was last near min_us: no queue stood then */
     uint64_t part_us[2]; /* least sample of this RTT_MIN_AGE_US, and of the one before */
@@ -38,10 +39,6 @@ struct rtt {
 
 /* Takes one sample (RFC 6298, section 2). A zeroed struct is a fresh one. */
 void rtt_sample(struct rtt *r, uint64_t now_us, uint64_t sample_us);
-
-/* How much longer an answer takes than it could: the time that queues on the way add, and jitter.
- * 0 before a sample. */
-uint64_t rtt_queue(const struct rtt *r);
 
 /* Interval until the next timeout after `timeouts` of them in a row: 1, 1, 1, 2, 4 ... times
  * srtt + max(4 * rttvar, 1 ms) + ack_delay_us, or the same of `answer` without ack_delay_us, if

@@ -413,7 +413,9 @@ bool stream_tx_ack(struct stream_tx *tx, uint64_t now_us, const struct wire_sack
                          .echo = echo,
                          .newest = tx->link->stamp};
     uint64_t before = tx->una + tx->acked.bytes;
+    uint64_t spurious = tx->stats.spurious;
     bool needless = take_spurious(tx, s->spurious, echo);
+    a.found = (tx->stats.spurious - spurious) * tx->cfg.datagram_bytes;
     take_echo(tx, now_us, s, echo);
     if (s->contig > tx->una) {
         measure_answer(tx, now_us, echo, needless);

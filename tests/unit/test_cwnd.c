@@ -18,7 +18,7 @@ enum {
 
 static struct rtt rtt_of(uint64_t srtt_us, uint64_t min_us)
 {
-    return (struct rtt){.has = true, .srtt_us = srtt_us, .min_us = min_us};
+    return (struct rtt){.has = true, .srtt_us = srtt_us, .last_us = srtt_us, .min_us = min_us};
 }
 
 /* Acknowledges a window in full, datagram by datagram. */
@@ -90,9 +90,16 @@ static void test_queue_stops_growth(void **state)
     for (int i = 0; i < 10; i++)
         round_trip(&c, &rtt, &now);
     assert_int_equal(c.bytes, 100 * MSS); /* 30 ms: neither up nor down */
-    rtt.srtt_us = 70 * MS;
+    rtt.srtt_us = rtt.last_us = 70 * MS;
+    round_trip(&c, &rtt, &now);
+    assert_int_equal(c.bytes, 100 * MSS); /* the last round trip had shorter ones */
     round_trip(&c, &rtt, &now);
     assert_in_range(c.bytes, 87 * MSS, 88 * MSS);
+    /* Jitter is in srtt and not in the least sample. */
+    rtt.srtt_us = 200 * MS;
+    rtt.last_us = 11 * MS;
+    round_trip(&c, &rtt, &now);
+    assert_true(c.bytes > 87 * MSS + MSS / 2);
     /* On long paths a queue is in proportion. */
     rtt = rtt_of(130 * MS, 100 * MS);
     rtt.low_at_us = now;
@@ -145,11 +152,42 @@ static void test_mostly_lost(void **state)
     /* 50 % is still a radio. */
     cwnd_init(&c, MSS, MOST);
     c.bytes = c.slow_until = 100 * MSS;
-    for (int i = 0; i < 30; i++) {
+    unsigned less = 0;
+    for (int i = 0; i < 300; i++) {
         (void)cwnd_lost(&c, &rtt, c.bytes, now, now + 5);
         round_trip(&c, &rtt, &now);
+        assert_true(c.bytes >= 69 * MSS);
+        less += c.bytes < 100 * MSS;
     }
-    assert_true(c.bytes > 100 * MSS);
+    assert_in_range(less, 1, 30); /* trials */
+    assert_true(c.bytes > 150 * MSS);
+}
+
+/* A cut for something that arrived after all is taken back, once, and soon. */
+static void test_cut_is_taken_back(void **state)
+{
+    (void)state;
+    struct rtt rtt = rtt_of(20 * MS, 10 * MS);
+    for (int late = 0; late < 2; late++) {
+        struct cwnd c;
+        uint64_t now = 1000 * MS;
+        cwnd_init(&c, MSS, MOST);
+        c.bytes = c.slow_until = 100 * MSS;
+        rtt.low_at_us = now;
+        round_trip(&c, &rtt, &now);
+        uint64_t before = c.bytes;
+        assert_true(cwnd_lost(&c, &rtt, MSS, now, now));
+        assert_int_equal(c.bytes, before * 7 / 10);
+        for (int i = 0; i < 3 * late; i++)
+            round_trip(&c, &rtt, &now);
+        const struct cwnd_ack a = {.now_us = now, .found = MSS};
+        cwnd_acked(&c, &rtt, &a);
+        assert_true(late ? c.bytes < before : c.bytes == before);
+        /* And the next loss is none. */
+        (void)cwnd_lost(&c, &rtt, MSS, now, now);
+        assert_int_equal(c.found, 0);
+        assert_int_equal(c.round_lost, late ? 0 : MSS);
+    }
 }
 
 /* A burst of ten, then 1.25 windows per round trip, and no timer shorter than a millisecond. */
@@ -197,14 +235,22 @@ static void test_pacing(void **state)
 
 /* Paths. */
 
+/* The first round trip measured is the path's own, of any pair. */
+static void measured(struct net *n)
+{
+    for (unsigned i = 0; i < n->n_pairs; i++) {
+        n->pair[i].a.rtt.has = false;
+        rtt_sample(&n->pair[i].a.rtt, n->now, 2 * n->path.delay);
+    }
+}
+
 static uint64_t bulk(uint64_t seed, uint64_t delay_us, unsigned loss, uint64_t bytes)
 {
     struct net *n = net_new(seed, 1, MEMORY);
     n->path.delay = delay_us;
     n->path.loss = loss;
     n->tick = delay_us < MS ? MS : 0; /* the daemon's timers, where they matter */
-    n->pair[0].a.rtt.has = false;
-    rtt_sample(&n->pair[0].a.rtt, n->now, 2 * delay_us);
+    measured(n);
     uint64_t took = net_run(n, bytes, 600 * 1000 * MS);
     net_free(n);
     return took;
@@ -284,7 +330,7 @@ static void test_bottleneck(void **state)
         unsigned most_lost_percent;
     } cases[] = {
         {1000, 0, 0.9, 200, 1}, {1000, 10, 0.8, 200, 1}, {100, 0, 0.9, 100, 2},
-        {100, 10, 0.8, 100, 5}, {30, 0, 0.8, 30, 80},
+        {100, 10, 0.8, 100, 5}, {30, 0, 0.8, 30, 15},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct net *n = net_new(1, 1, MEMORY);
@@ -302,6 +348,94 @@ static void test_bottleneck(void **state)
         assert_true(o.rate >= cases[i].rate && o.wait_ms <= cases[i].most_wait_ms);
         assert_true(lost <= cases[i].most_lost_percent);
         assert_true(o.shortest < 50); /* a dip at least drains it */
+        net_free(n);
+    }
+}
+
+/* Buffers too short for a queue to be seen: what they drop is little, and the bottleneck is used; with
+ * a radio's loss as well, and by two streams. */
+static void test_short_buffer(void **state)
+{
+    (void)state;
+    const struct {
+        unsigned mbit;
+        uint64_t buffer_us;
+        uint64_t delay_us;
+        unsigned loss;
+        unsigned streams;
+        double rate;
+        unsigned most_lost_percent;
+    } cases[] = {
+        {100, 1000, 200, 0, 1, 0.9, 10},
+        {100, 2000, 200, 0, 1, 0.9, 10},
+        {100, 4000, 200, 0, 1, 0.9, 10},
+        {100, 1000, 5 * MS, 0, 1, 0.85, 10},
+        {100, 4000, 5 * MS, 0, 1, 0.9, 10},
+        {20, 4000, 10 * MS, 0, 1, 0.9, 10},
+        {20, 4000, 50 * MS, 0, 1, 0.8, 10},
+        {10, 6000, 10 * MS, 0, 1, 0.9, 10},
+        /* Of six or eight datagrams: each more is a sixth. */
+        {20, 4000, 200, 0, 1, 0.9, 20},
+        {10, 6000, 200, 0, 1, 0.9, 20},
+        {100, 2000, 5 * MS, 10, 1, 0.8, 10},
+        {20, 4000, 10 * MS, 10, 1, 0.8, 10},
+        {100, 2000, 2 * MS, 0, 2, 0.9, 10},
+        {20, 4000, 10 * MS, 0, 2, 0.9, 10},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct net *n = net_new(1, cases[i].streams, MEMORY);
+        uint64_t acked[PAIRS_MAX];
+        n->path.delay = cases[i].delay_us;
+        n->path.rate = cases[i].mbit * MEGABIT;
+        n->path.buffer = cases[i].buffer_us * n->path.rate / 1000000;
+        n->path.loss = cases[i].loss;
+        n->tick = cases[i].delay_us < MS ? MS : 0;
+        measured(n);
+        struct outcome o = busy(n, cases[i].mbit == 100 ? 8 : 80, acked);
+        unsigned lost = (unsigned)(o.lost * 100 / o.sent);
+        print_message("    %3u Mbit/s, buffer %u ms, rtt %5.1f ms, loss %2u %%, %u: %2.0f %% used, "
+                      "%u %% dropped\n",
+                      cases[i].mbit, (unsigned)cases[i].buffer_us / 1000,
+                      (double)cases[i].delay_us / 500, cases[i].loss, cases[i].streams,
+                      100 * o.rate, lost);
+        assert_true(o.rate >= cases[i].rate);
+        assert_true(lost <= cases[i].most_lost_percent);
+        net_free(n);
+    }
+}
+
+/* Without any queue of ours or loss, at 10 Mbit/s: jitter, and a path that gets longer after 5 s. */
+static void test_long_round_trips(void **state)
+{
+    (void)state;
+    const struct {
+        uint64_t delay_us;
+        uint64_t jitter_us;
+        uint64_t later_us; /* delay then, 0: as before */
+        double rate;
+    } cases[] = {
+        {5 * MS, 50 * MS, 0, 0.7}, {2 * MS, 20 * MS, 0, 0.9},  {2 * MS, 120 * MS, 0, 0.1},
+        {5 * MS, 0, 25 * MS, 0.9}, {10 * MS, 0, 60 * MS, 0.5},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct net *n = net_new(1, 1, MEMORY);
+        n->path.delay = cases[i].delay_us;
+        n->path.jitter = cases[i].jitter_us;
+        n->path.rate = 10 * MEGABIT;
+        n->path.buffer = n->path.rate / 2;
+        measured(n);
+        stream_tx_end(&n->pair[0].tx, UINT64_C(1) << 40);
+        net_until(n, n->now + 5000 * MS);
+        if (cases[i].later_us != 0)
+            n->path.delay = cases[i].later_us;
+        uint64_t before = n->pair[0].tx.una;
+        net_until(n, n->now + 10000 * MS);
+        double rate = (double)(n->pair[0].tx.una - before) / PIECE * (PIECE + OVERHEAD) /
+                      (10.0 * (double)n->path.rate);
+        print_message("    %u ms + 0 to %u ms, then %u ms: %2.0f %% used, waits to %.0f ms\n",
+                      (unsigned)cases[i].delay_us / MS, (unsigned)cases[i].jitter_us / MS,
+                      (unsigned)n->path.delay / MS, 100 * rate, (double)n->path.longest_wait / MS);
+        assert_true(rate >= cases[i].rate);
         net_free(n);
     }
 }
@@ -339,9 +473,12 @@ int main(void)
         cmocka_unit_test(test_queue_stops_growth),
         cmocka_unit_test(test_not_limited_does_not_grow),
         cmocka_unit_test(test_mostly_lost),
+        cmocka_unit_test(test_cut_is_taken_back),
         cmocka_unit_test(test_pacing),
         cmocka_unit_test(test_radio_keeps_its_rate),
         cmocka_unit_test(test_bottleneck),
+        cmocka_unit_test(test_short_buffer),
+        cmocka_unit_test(test_long_round_trips),
         cmocka_unit_test(test_two_share),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
