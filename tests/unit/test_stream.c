@@ -583,6 +583,31 @@ static void test_rack(void **state)
     assert_int_equal(ranges_end(&tx.lost, 0), 10000);
 }
 
+/* The first resend of an episode waits for neither window nor pace, the second does for both. */
+static void test_first_resend_is_urgent(void **state)
+{
+    (void)state;
+    struct link link;
+    struct stream_tx tx;
+    struct stream_piece p;
+    for (int paced = 0; paced < 2; paced++) {
+        sent_pieces(&tx, &link, 6);
+        tx.cwnd.burst_us = 0;
+        tx.cwnd.paced_us = paced ? 60 * MS : 0;
+        tx.cwnd.bytes = paced ? 9000 : 1000;
+        const struct wire_sack sixth = {
+            .contig = 0, .rwnd = 9000, .n = 1, .ranges = {{5000, 1000}}};
+        assert_true(stream_tx_ack(&tx, 8 * MS, &sixth, 6));
+        assert_true(tx.lost.bytes == 3000 && stream_tx_in_flight(&tx) == 2000);
+        assert_true(stream_tx_next(&tx, 8 * MS, 1000, &p));
+        assert_true(p.off == 0 && p.len == 1000 && p.again);
+        link.stamp = 8 * MS;
+        stream_tx_sent(&tx, 8 * MS, link.stamp, p.off, p.len);
+        assert_false(stream_tx_next(&tx, 8 * MS, 1000, &p));
+        assert_int_equal(tx.paced, paced);
+    }
+}
+
 /* What was sent twice is lost only when the newer copy is. */
 static void test_newest_copy_counts(void **state)
 {
@@ -715,6 +740,7 @@ int main(void)
         cmocka_unit_test(test_hostile_acks),
         cmocka_unit_test(test_broken_promise_heals),
         cmocka_unit_test(test_rack),
+        cmocka_unit_test(test_first_resend_is_urgent),
         cmocka_unit_test(test_newest_copy_counts),
         cmocka_unit_test(test_long_silence),
         cmocka_unit_test(test_too_many_losses),
