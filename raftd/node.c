@@ -54,6 +54,9 @@ struct node *node_new(const struct node_config *cfg, const struct node_io *io,
     if (n == NULL)
         return NULL;
     n->cfg = *cfg;
+    /* Plain datagrams of a former process may come late, with stamps of another clock: by them all
+     * present ones would be late. Nor does plain text keep anybody from forging. */
+    n->cfg.take_held |= keys == NULL;
     if (n->cfg.batch_bytes == 0)
         n->cfg.batch_bytes = NODE_BATCH_BYTES_MAX;
     assert(n->cfg.datagram_bytes <= WIRE_DATAGRAM_BASE);

@@ -82,7 +82,8 @@ struct node_config {
     uint32_t datagram_max; /* found by probing; 0 = WIRE_DATAGRAM_BASE, nothing is probed */
     uint32_t rx_bytes;     /* of payload that may wait in the socket: the sum of the windows that we
                               offer to peers; 0 = no limit but our own */
-    bool take_held;        /* for tests: what was held back on the way is taken as if it were not */
+    bool take_held;        /* what was held back on the way is taken as if it were not: for tests,
+                              and always without keys */
     uint64_t rekey_us;     /* age of a session at which it is renewed; 0 = default */
     uint64_t seed;
     uint32_t boot; /* random token of this process */

@@ -234,6 +234,7 @@ static void test_held_back(void **state)
     run_until_leader(s);
     sim_run(s, SECOND);
     unsigned leader = (unsigned)sim_leader(s), a = (leader + 1) % 3;
+    s->m[a].node->cfg.take_held = false; /* as if sealed */
     const struct raft *r = sim_raft(s, a);
     const struct peer *p = peer_of(s, a, leader);
     sim_crash(s, leader);
