@@ -85,6 +85,7 @@ static bool rot(struct sim *s, struct member *m)
 
 static bool happen(struct sim *s, enum sim_fault f, struct member *m)
 {
+    uint64_t until;
     switch (f) {
     case SIM_CRASH: crash(s, m, false); break;
     case SIM_KILL: crash(s, m, true); break;
@@ -99,9 +100,10 @@ static bool happen(struct sim *s, enum sim_fault f, struct member *m)
                 crash(s, &s->m[i], false);
         break;
     case SIM_PAUSE:
-        m->paused_until = s->now +
-                          sim_roll(s, RNG_FAULT,
-                                   sim_roll(s, RNG_FAULT, 2) == 0 ? SECOND / 5 : 6 * SECOND);
+        until = s->now +
+                sim_roll(s, RNG_FAULT, sim_roll(s, RNG_FAULT, 2) == 0 ? SECOND / 5 : 6 * SECOND);
+        if (until > m->paused_until) /* what was put off waits for the longer one */
+            m->paused_until = until;
         break;
     case SIM_SLOW: m->slow_until = s->now + sim_roll(s, RNG_FAULT, 5 * SECOND); break;
     case SIM_STALL:
