@@ -519,14 +519,32 @@ size_t wire_end(struct wire_writer *w, const struct wire_header *h)
     return w->len;
 }
 
+/* First 8 bytes of the hash of `bytes`, under a key that tells what is hashed. */
+static uint64_t short_hash(const uint8_t key[16], const void *bytes, size_t len)
+{
+    uint8_t hash[crypto_generichash_BYTES];
+    int failed = crypto_generichash(hash, sizeof hash, bytes, len, key, 16);
+    assert(!failed);
+    (void)failed;
+    return get_u64(hash);
+}
+
 uint64_t wire_cluster_id(const char *name)
 {
     static const uint8_t key[16] = {'r', 'a', 'f', 't', 'd', ' ', 'c', 'l',
                                     'u', 's', 't', 'e', 'r', ' ', 'i', 'd'};
-    uint8_t hash[crypto_generichash_BYTES];
-    int failed = crypto_generichash(hash, sizeof hash, (const uint8_t *)name, strlen(name), key,
-                                    sizeof key);
-    assert(!failed);
-    (void)failed;
-    return get_u64(hash);
+    return short_hash(key, name, strlen(name));
+}
+
+uint64_t wire_voters_digest(const uint16_t *ids, unsigned n)
+{
+    static const uint8_t key[16] = {'r', 'a', 'f', 't', 'd', ' ', 'v', 'o',
+                                    't', 'e', 'r', 's', ' ', 'i', 'd', 's'};
+    uint8_t bytes[RAFT_VOTERS_MAX * 2];
+    assert(n <= RAFT_VOTERS_MAX);
+    for (unsigned i = 0; i < n; i++) {
+        assert(i == 0 || ids[i - 1] < ids[i]);
+        put_u16(bytes + 2 * (size_t)i, ids[i]);
+    }
+    return short_hash(key, bytes, 2 * (size_t)n);
 }

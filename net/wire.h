@@ -269,6 +269,10 @@ size_t wire_end(struct wire_writer *w, const struct wire_header *h);
 /* First 8 bytes of BLAKE2b of the cluster's name. */
 uint64_t wire_cluster_id(const char *name);
 
+/* First 8 bytes of BLAKE2b of the voters' ids, which are in ascending order: equal exactly for nodes
+ * that count majorities among the same nodes. */
+uint64_t wire_voters_digest(const uint16_t *ids, unsigned n);
+
 _Static_assert(WIRE_PREAMBLE_BYTES % 4 == 0 && WIRE_DATAGRAM_BASE % 4 == 0 &&
                    WIRE_DATAGRAM_MAX % 4 == 0,
                "frames start at multiples of 4");

@@ -517,6 +517,19 @@ static void test_heartbeat_is_short(void **state)
     assert_int_equal(wire_end(&w, &FRAMES_HEADER), 76);
 }
 
+static void test_voters_digest(void **state)
+{
+    (void)state;
+    static const uint16_t three[] = {1, 2, 3}, other[] = {1, 2, 4}, wide[] = {1, 0x302};
+    uint64_t digest = wire_voters_digest(three, 3);
+    /* Fixed: nodes of two versions must agree on it. */
+    assert_true(digest == UINT64_C(0x56a071fcaabdacc5));
+    assert_true(wire_voters_digest(three, 2) != digest);
+    assert_true(wire_voters_digest(other, 3) != digest);
+    assert_true(wire_voters_digest(wide, 2) != digest);
+    assert_true(wire_voters_digest(three, 1) != 0);
+}
+
 static void test_cluster_id(void **state)
 {
     (void)state;
@@ -541,6 +554,7 @@ int main(void)
         cmocka_unit_test(test_padding),
         cmocka_unit_test(test_heartbeat_is_short),
         cmocka_unit_test(test_cluster_id),
+        cmocka_unit_test(test_voters_digest),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
