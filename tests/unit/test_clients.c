@@ -1,4 +1,4 @@
-// LINK: raftd/clients.c raftd/readers.c raftd/clock.c raftd/outq.c raftd/proto.c raftd/kv.c raftd/cmd.c raftd/status.c -lev -lsodium -lurcu-memb -lurcu-cds -lurcu-common TSAN
+// LINK: raftd/clients.c raftd/clients_answer.c raftd/clients_conn.c raftd/clients_request.c raftd/readers.c raftd/clock.c raftd/outq.c raftd/proto.c raftd/kv.c raftd/cmd.c raftd/status.c -lev -lsodium -lurcu-memb -lurcu-cds -lurcu-common TSAN
 /* test_clients.c: the client side of the daemon against a thread that plays the loop, through real
  * sockets: all operations, values in parts, lists in pages, timeouts, and clients that misbehave. */
 #include <setjmp.h>

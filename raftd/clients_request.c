@@ -1,0 +1,294 @@
+/* clients_request.c: see clients_impl.h. */
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "raftd/clients_impl.h"
+#include "raftd/clock.h"
+#include "raftd/cmd.h"
+#include "raftd/rcu.h"
+#include "raftd/request.h"
+
+/* --- reads ------------------------------------------------------------------------------------ */
+
+void reads_init(struct reads *q)
+{
+    q->first = NULL;
+    q->end = &q->first;
+}
+
+static void reads_push(struct reads *q, struct read *r)
+{
+    r->next = NULL;
+    *q->end = r;
+    q->end = &r->next;
+}
+
+/* Takes out the read that `at` (a link of q) names. */
+static struct read *reads_take(struct reads *q, struct read **at)
+{
+    struct read *r = *at;
+    *at = r->next;
+    if (q->end == &r->next)
+        q->end = at;
+    return r;
+}
+
+static void read_free(struct clients *c, struct read *r)
+{
+    assert(c->n_reads > 0 && r->conn->ops > 0);
+    c->n_reads--;
+    r->conn->ops--;
+    free(r);
+}
+
+/* Puts the read aside until its ticket is called, or (stale) its answer finds room. */
+static void park(struct conn *conn, const struct want *w, bool stale, uint32_t timeout_ms)
+{
+    struct clients *c = conn->clients;
+    struct read *r = NULL;
+    if (c->n_reads < CLIENTS_READS_MAX)
+        r = malloc(sizeof(*r) + w->key_len + w->after_len);
+    if (!r) {
+        answer_result(conn, w->tag, RESULT_BUSY, 0);
+        return;
+    }
+    *r = (struct read){.conn = conn, .want = *w};
+    memcpy(r->bytes, w->key, w->key_len);
+    memcpy(r->bytes + w->key_len, w->after, w->after_len);
+    r->want.key = r->bytes;
+    r->want.after = r->bytes + w->key_len;
+    c->n_reads++;
+    conn->ops++;
+    if (stale) {
+        reads_push(&conn->ready, r);
+        return;
+    }
+    uint64_t announced = atomic_load_explicit(&c->me->read_want, memory_order_relaxed);
+    if (c->ticket == announced)
+        c->ticket++; /* the first read of this iteration */
+    r->ticket = c->ticket;
+    r->deadline_us = clock_us() + (uint64_t)timeout_ms * 1000;
+    clients_due_at(c, r->deadline_us);
+    conn->waiting++;
+    reads_push(&c->parked, r);
+}
+
+static void on_read(struct conn *conn, const struct proto_request *rq)
+{
+    if (rq->key_len > CMD_KEY_MAX_BYTES || rq->part_len > CMD_KEY_MAX_BYTES) {
+        answer_result(conn, rq->tag, RESULT_TOO_LARGE, 0);
+        return;
+    }
+    struct want w = {.op = rq->op,
+                     .key_len = rq->key_len,
+                     .after_len = (uint16_t)rq->part_len,
+                     .tag = rq->tag,
+                     .key = rq->key,
+                     .after = rq->part};
+    bool stale = rq->flags & PROTO_STALE;
+    if (stale && !conn->ready.first && !output_full(conn))
+        answer_read(conn, &w);
+    else if (conn->ops >= CLIENTS_CONN_OPS_MAX)
+        answer_result(conn, rq->tag, RESULT_BUSY, 0);
+    else
+        park(conn, &w, stale, rq->timeout_ms);
+}
+
+/* Serves reads whose turn has come while the output has room. */
+void reads_serve_ready(struct conn *conn)
+{
+    while (conn->ready.first && !output_full(conn) && !conn->hangup) {
+        struct read *r = reads_take(&conn->ready, &conn->ready.first);
+        answer_read(conn, &r->want);
+        read_free(conn->clients, r);
+    }
+}
+
+/* The main loop has confirmed reads: they go to their connections in order. */
+void reads_serve_parked(struct clients *c)
+{
+    uint64_t done = atomic_load_explicit(&c->me->read_done, memory_order_acquire);
+    while (c->parked.first && c->parked.first->ticket <= done) {
+        struct read *r = reads_take(&c->parked, &c->parked.first);
+        struct conn *conn = r->conn;
+        conn->waiting--;
+        reads_push(&conn->ready, r);
+        reads_serve_ready(conn);
+    }
+}
+
+/* No leader confirmed these reads in time, or their connection goes away (all of `gone`). */
+void reads_expire(struct clients *c, uint64_t now, const struct conn *gone)
+{
+    struct read **at = &c->parked.first;
+    while (*at) {
+        struct read *r = *at;
+        if (r->conn != gone && r->deadline_us > now) {
+            clients_due_at(c, r->deadline_us);
+            at = &r->next;
+            continue;
+        }
+        reads_take(&c->parked, at);
+        r->conn->waiting--;
+        if (r->conn != gone)
+            answer_result(r->conn, r->want.tag, RESULT_NO_LEADER, 0);
+        read_free(c, r);
+    }
+}
+
+/* --- writes ----------------------------------------------------------------------------------- */
+
+static void submit(struct conn *conn, struct request *req)
+{
+    struct shared *s = conn->clients->shared;
+    rcu_queue_push(&s->requests_head, &s->requests_tail, &req->link);
+    conn->clients->wake_loop = true;
+}
+
+static size_t request_bytes(const struct request *req)
+{
+    return sizeof(*req) + req->cmd_len;
+}
+
+static void part_drop(struct conn *conn)
+{
+    if (conn->part) {
+        conn->clients->parts_bytes -= request_bytes(conn->part);
+        conn->ops--;
+        free(conn->part);
+    }
+    conn->part = NULL;
+    conn->part_left = 0;
+}
+
+/* The command of a write in place, its value still to be copied in. NULL without memory. */
+static struct request *request_new(struct conn *conn, const struct proto_request *rq)
+{
+    uint32_t len = (uint32_t)CMD_HEAD_BYTES + rq->key_len + rq->value_len;
+    struct request *req = malloc(sizeof(*req) + len);
+    if (!req)
+        return NULL;
+    *req = (struct request){.reader = conn->clients->reader,
+                            .conn = conn->slot,
+                            .conn_generation = conn->generation,
+                            .client_tag = rq->tag,
+                            .deadline_us = clock_us() + (uint64_t)rq->timeout_ms * 1000,
+                            .cmd_len = len};
+    cmd_encode(req->cmd, &(struct cmd){.op = rq->op == PROTO_PUT ? CMD_PUT : CMD_DELETE,
+                                       .key = rq->key,
+                                       .key_len = rq->key_len});
+    return req;
+}
+
+/* Whether the write may start; RESULT_OK or why not. */
+static enum result check_write(const struct conn *conn, const struct proto_request *rq)
+{
+    const struct clients *c = conn->clients;
+    if (rq->key_len > CMD_KEY_MAX_BYTES || rq->value_len > c->shared->max_value_bytes)
+        return RESULT_TOO_LARGE;
+    if (conn->ops >= CLIENTS_CONN_OPS_MAX)
+        return RESULT_BUSY;
+    if (rq->part_len < rq->value_len && c->parts_bytes >= CLIENTS_PARTS_MAX_BYTES)
+        return RESULT_BUSY;
+    return RESULT_OK;
+}
+
+static void on_write(struct conn *conn, const struct proto_request *rq)
+{
+    struct clients *c = conn->clients;
+    uint32_t left = rq->value_len - rq->part_len;
+    struct request *req = NULL;
+    enum result refused = check_write(conn, rq);
+    if (refused == RESULT_OK) {
+        req = request_new(conn, rq);
+        if (!req)
+            refused = RESULT_BUSY;
+    }
+    if (refused != RESULT_OK) {
+        answer_result(conn, rq->tag, refused, 0);
+    } else {
+        conn->ops++;
+        memcpy(req->cmd + CMD_HEAD_BYTES + rq->key_len, rq->part, rq->part_len);
+        if (left == 0) {
+            submit(conn, req);
+            return;
+        }
+        c->parts_bytes += request_bytes(req);
+    }
+    conn->part = req;
+    conn->part_left = left;
+    conn->part_tag = rq->tag;
+    conn->part_deadline_us = clock_us() + (uint64_t)rq->timeout_ms * 1000;
+    if (left > 0)
+        clients_due_at(c, conn->part_deadline_us);
+}
+
+static void on_part(struct conn *conn, const struct proto_request *rq)
+{
+    if (rq->tag != conn->part_tag || rq->part_len > conn->part_left) {
+        conn_refuse(conn, RESULT_BAD);
+        return;
+    }
+    struct request *req = conn->part;
+    if (req)
+        memcpy(req->cmd + req->cmd_len - conn->part_left, rq->part, rq->part_len);
+    conn->part_left -= rq->part_len;
+    if (conn->part_left == 0 && req) {
+        conn->clients->parts_bytes -= request_bytes(req);
+        conn->part = NULL;
+        submit(conn, req);
+    }
+}
+
+/* The main loop has answered writes. */
+void writes_take_answers(struct clients *c)
+{
+    struct cds_wfcq_node *node;
+    while ((node = rcu_queue_pop(&c->me->answers_head, &c->me->answers_tail)) != NULL) {
+        struct request *req = rcu_container(node, struct request, link);
+        assert(req->reader == c->reader && req->conn < CLIENTS_CONNS_MAX);
+        struct conn *conn = c->conns[req->conn];
+        if (conn && conn->generation == req->conn_generation) {
+            assert(conn->ops > 0);
+            conn->ops--;
+            answer_result(conn, req->client_tag, req->result, req->revision);
+        }
+        free(req);
+    }
+}
+
+/* --- both ------------------------------------------------------------------------------------- */
+
+/* The first request of buf; returns its size. After conn_hang_up() the rest does not matter. */
+size_t request_take(struct conn *conn, const uint8_t *buf, size_t len)
+{
+    struct proto_request rq;
+    size_t size = proto_request_decode(buf, len, &rq);
+    if (size == 0 || (rq.op == PROTO_PART) != (conn->part_left > 0)) {
+        conn_refuse(conn, RESULT_BAD);
+        return len;
+    }
+    if (rq.timeout_ms > PROTO_TIMEOUT_MAX_MS)
+        rq.timeout_ms = PROTO_TIMEOUT_MAX_MS;
+    switch (rq.op) {
+    case PROTO_GET:
+    case PROTO_LIST: on_read(conn, &rq); break;
+    case PROTO_PUT:
+    case PROTO_DELETE: on_write(conn, &rq); break;
+    case PROTO_STATUS: answer_status(conn, rq.tag); break;
+    case PROTO_PART: on_part(conn, &rq); break;
+    default: assert(false); /* the codec lets no other op through */
+    }
+    return size;
+}
+
+void requests_drop(struct conn *conn)
+{
+    struct clients *c = conn->clients;
+    if (conn->waiting > 0)
+        reads_expire(c, 0, conn);
+    while (conn->ready.first)
+        read_free(c, reads_take(&conn->ready, &conn->ready.first));
+    part_drop(conn);
+}
