@@ -520,9 +520,6 @@ static struct node *make_node(struct loop *l, const struct wal_report *report,
 static bool start_clients(struct loop *l, char *err, size_t err_size)
 {
     const struct conf *conf = l->conf;
-    l->listen_fd = clients_listen(conf->socket, (mode_t)conf->socket_mode, err, err_size);
-    if (l->listen_fd < 0)
-        return false;
     int rc = 0;
     if (conf->readers > 0)
         rc = readers_start(&l->readers, l->shared, l->listen_fd, conf->readers);
@@ -541,41 +538,57 @@ static void say_started(const struct conf *conf, const struct wal_report *report
              sealed ? "sealed" : "plain text", report->term, report->last_index, conf->socket);
 }
 
-int loop_run(const struct conf *conf, struct wal *w, const struct wal_report *report)
+int loop_open(struct loop **out, const struct conf *conf)
 {
-    int rc = RAFTD_EXIT_INTERNAL;
-    char err[KEYFILE_ERR_SIZE];
-    struct loop *l = calloc(1, sizeof *l);
+    char err[CONF_ERR_SIZE];
+    struct loop *l = *out = calloc(1, sizeof *l);
     if (l == NULL) {
         say_error("out of memory");
-        return rc;
+        return RAFTD_EXIT_INTERNAL;
     }
     l->conf = conf;
     l->listen_fd = l->alarm_fd = -1;
     rcu_thread_begin();
-    l->ev = ev_default_loop(EVFLAG_NOENV);
-    l->shared = l->ev != NULL ? shared_new(conf, l) : NULL;
     const struct conf_node *self = conf_self(conf);
     l->udp = udp_open((const struct sockaddr *)&self->addr, self->addr_len);
     if (l->udp == NULL) {
         say_error("cannot listen on UDP %s: %s", self->addr_text, strerror(errno));
-        goto err_shared;
+        goto fail;
     }
+    l->listen_fd = clients_listen(conf->socket, (mode_t)conf->socket_mode, err, sizeof err);
+    if (l->listen_fd < 0) {
+        say_error("%s", err);
+        goto fail;
+    }
+    l->ev = ev_default_loop(EVFLAG_NOENV);
+    l->shared = l->ev != NULL ? shared_new(conf, l) : NULL;
+    l->alarm_fd = timerfd_create(CLOCK_BOOTTIME, TFD_NONBLOCK | TFD_CLOEXEC);
+    if (l->shared != NULL && l->alarm_fd >= 0)
+        return RAFTD_EXIT_OK;
+    say_error("out of memory or of descriptors");
+fail:
+    loop_close(l);
+    *out = NULL;
+    return RAFTD_EXIT_INTERNAL;
+}
+
+int loop_run(struct loop *l, struct wal *w, const struct wal_report *report)
+{
+    const struct conf *conf = l->conf;
+    int rc = RAFTD_EXIT_INTERNAL;
+    char err[KEYFILE_ERR_SIZE];
     struct session_keys keys;
     int n_keys = load_keys(conf, &keys, err, sizeof err);
     if (n_keys < 0) {
         say_error("%s", err);
-        rc = RAFTD_EXIT_USAGE;
-        goto err_udp;
+        return RAFTD_EXIT_USAGE;
     }
     l->sealed = n_keys > 0; /* a next_key_file that is refused was warned of before */
-    if (l->shared != NULL)
-        l->node = make_node(l, report, &keys);
+    l->node = make_node(l, report, &keys);
     sodium_memzero(&keys, sizeof keys);
-    l->alarm_fd = timerfd_create(CLOCK_BOOTTIME, TFD_NONBLOCK | TFD_CLOEXEC);
-    if (l->node == NULL || l->alarm_fd < 0) {
-        say_error("out of memory or of descriptors");
-        goto err_node;
+    if (l->node == NULL) {
+        say_error("out of memory");
+        return rc;
     }
     size_t batch = record_size(CMD_MAX_BYTES) + NODE_BATCH_BYTES_MAX;
     l->disk = diskio_start(w, &disk_posix, conf->data_dir, 0, batch, wake_disk, l);
@@ -601,35 +614,39 @@ err_disk:
         say_fatal(RAFTD_EXIT_DISK, "the disk does not finish a write; ending without it");
     }
 err_node:
-    if (l->node != NULL)
-        node_free(l->node); /* answers what is pending; the clients below pass it on */
-err_udp:
+    node_free(l->node); /* answers what is pending; the clients below pass it on */
     if (l->clients != NULL)
         clients_free(l->clients);
     if (l->readers != NULL)
         readers_stop(l->readers);
+    return rc;
+}
+
+static void free_shared(struct shared *s)
+{
+    struct cds_wfcq_node *q; /* came in too late; their clients have been disconnected */
+    while ((q = rcu_queue_pop(&s->requests_head, &s->requests_tail)) != NULL)
+        free(rcu_container(q, struct request, link));
+    if (s->status != NULL)
+        rcu_free_later(&rcu_container(s->status, struct status_box, status)->rcu, free_status);
+    rcu_wait_freed();
+    kv_free(s->kv);
+    free(s);
+}
+
+void loop_close(struct loop *l)
+{
     if (l->listen_fd >= 0) {
-        (void)unlink(conf->socket);
+        (void)unlink(l->conf->socket);
         (void)close(l->listen_fd);
     }
     if (l->alarm_fd >= 0)
         (void)close(l->alarm_fd);
     udp_close(l->udp);
-err_shared:
-    if (l->shared != NULL) {
-        struct cds_wfcq_node *q; /* came in too late; their clients have been disconnected */
-        while ((q = rcu_queue_pop(&l->shared->requests_head, &l->shared->requests_tail)) != NULL)
-            free(rcu_container(q, struct request, link));
-        if (l->shared->status != NULL)
-            rcu_free_later(&rcu_container(l->shared->status, struct status_box, status)->rcu,
-                           free_status);
-        rcu_wait_freed();
-        kv_free(l->shared->kv);
-        free(l->shared);
-    }
+    if (l->shared != NULL)
+        free_shared(l->shared);
     rcu_thread_end();
     if (l->ev != NULL)
         ev_loop_destroy(l->ev);
     free(l);
-    return rc;
 }

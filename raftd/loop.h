@@ -5,8 +5,19 @@
 #include "raftd/conf.h"
 #include "storage/wal.h"
 
-/* Runs node conf->self on the recovered log until SIGTERM or SIGINT. `w` is still the caller's
- * afterwards. Returns an exit code (exits.h) and has said why when it is not 0. */
-int loop_run(const struct conf *conf, struct wal *w, const struct wal_report *report);
+struct loop;
+
+/* Takes what only one daemon can have: this node's UDP port and its client socket. So it comes before
+ * anything may change the log, and what peers and clients send meanwhile waits in the kernel. `conf`
+ * outlives the loop. Returns an exit code (exits.h), and has said why when it is not 0; then nothing
+ * is left and *out is NULL. */
+int loop_open(struct loop **out, const struct conf *conf);
+
+/* Runs node conf->self on the recovered log until SIGTERM or SIGINT; once. `w` is still the caller's
+ * afterwards. Returns as loop_open(). */
+int loop_run(struct loop *l, struct wal *w, const struct wal_report *report);
+
+/* Gives the sockets back, and removes the client socket's file. */
+void loop_close(struct loop *l);
 
 #endif

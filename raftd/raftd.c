@@ -184,17 +184,22 @@ static struct wal_options claim_dir(const char *dir, const struct ident *want, s
     return (struct wal_options){.storage_id = found->storage_id};
 }
 
-static void check_wal(int rc, const struct wal_report *rep)
+/* What recovery found, in words, and the exit code that it means (0: the log can be used). */
+static int say_recovered(int rc, const struct wal_report *rep)
 {
-    if (rc == -EBADMSG)
-        say_fatal(RAFTD_EXIT_CORRUPT,
-                  "%s. Nothing was changed and nothing will be: entries that "
-                  "were acknowledged may be in there",
+    if (rc == -EBADMSG) {
+        say_error("%s. Nothing was changed and nothing will be: entries that were acknowledged may "
+                  "be in there",
                   rep->message);
-    if (rc < 0)
-        say_fatal(RAFTD_EXIT_DISK, "%s", rep->message);
+        return RAFTD_EXIT_CORRUPT;
+    }
+    if (rc < 0) {
+        say_error("%s", rep->message);
+        return RAFTD_EXIT_DISK;
+    }
     if (rep->verdict == WAL_TORN)
         say_info("%s", rep->message);
+    return RAFTD_EXIT_OK;
 }
 
 static int run_check(const char *dir)
@@ -202,7 +207,9 @@ static int run_check(const char *dir)
     struct ident id;
     struct wal_report rep;
     struct wal_options opts = claim_dir(dir, NULL, &id);
-    check_wal(wal_check(&disk_posix, dir, &opts, &rep), &rep);
+    int code = say_recovered(wal_check(&disk_posix, dir, &opts, &rep), &rep);
+    if (code != RAFTD_EXIT_OK)
+        return code;
     printf("node=%u\nverdict=%s\nterm=%" PRIu64 "\nvote=%u\nlast_index=%" PRIu64
            "\nlast_term=%" PRIu64 "\nbatches=%" PRIu64 "\nsegments=%" PRIu64 "\ncut_bytes=%" PRIu64
            "\n",
@@ -259,6 +266,7 @@ static int run_daemon(const struct conf *conf)
     struct ident want = expected_ident(conf), id;
     struct wal_report rep;
     struct wal *wal = NULL;
+    struct loop *loop;
     char err[KEYFILE_ERR_SIZE];
     check_keys(conf, err, sizeof err); /* now, and not when the first datagram comes */
     /* Power may have been lost while it was written. The cluster needs this node, and the others
@@ -267,10 +275,18 @@ static int run_daemon(const struct conf *conf)
         say_warn("%s; starting with key_file alone: write that file again or remove it, and reload",
                  err);
     struct wal_options opts = claim_dir(conf->data_dir, &want, &id);
-    check_wal(wal_open(&wal, &disk_posix, conf->data_dir, &opts, &rep), &rep);
-    int rc = loop_run(conf, wal, &rep);
-    wal_close(wal);
-    return rc;
+    /* Recovery may cut and begin segments. The lock is one proof that we are alone, these are the
+     * others. */
+    int code = loop_open(&loop, conf);
+    if (code != RAFTD_EXIT_OK)
+        return code;
+    code = say_recovered(wal_open(&wal, &disk_posix, conf->data_dir, &opts, &rep), &rep);
+    if (code == RAFTD_EXIT_OK) {
+        code = loop_run(loop, wal, &rep);
+        wal_close(wal);
+    }
+    loop_close(loop);
+    return code;
 }
 
 int main(int argc, char **argv)

@@ -100,6 +100,11 @@ stop 1
 torn garbage
 stop 1
 
+# A copy of the directory with a torn tail: recovery would cut it.
+cp -a "$WORK/good" "$WORK/copy"
+last_block "$WORK/copy"
+garbage
+
 # --- a damaged middle: one bit of an acknowledged batch ---
 last_block "$WORK/good"
 [ "$BLOCK" -gt 20 ] || fail "only $BLOCK blocks after 40 writes"
@@ -116,5 +121,14 @@ sums "$WORK/good" >"$WORK/after"
 cmp "$WORK/before" "$WORK/after" || fail "a refused start changed something"
 
 start 1
+same_keys
+
+# --- nothing is cut before the port and the client socket are ours ---
+sums "$WORK/copy" >"$WORK/before"
+refused 70 'UDP.*in use' -c "$CONF" -i 1 -d "$WORK/copy" -s "$WORK/x.sock"
+refused 70 'another daemon' -c "$WORK/elsewhere.conf" -i 1 -d "$WORK/copy" -s "$WORK/node1.sock"
+sums "$WORK/copy" >"$WORK/after"
+cmp "$WORK/before" "$WORK/after" || fail "a second daemon changed a log before it looked for another"
+expect 0 ctl 1 --timeout 20 put after "both"
 same_keys
 finish "identity, lock and damage are noticed, a torn tail is not one"
