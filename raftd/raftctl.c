@@ -11,6 +11,7 @@
 #include "raftd/exits.h"
 #include "raftd/raftctl.h"
 #include "raftd/say.h"
+#include "raftd/stdfds.h"
 #include "raftd/version.h"
 
 static const char default_conf[] = "/etc/raftd/raftd.conf";
@@ -487,6 +488,8 @@ static const struct command *parse_options(struct tool *t, int argc, char **argv
 int main(int argc, char **argv)
 {
     struct tool t = {.timeout_ms = TIMEOUT_DEFAULT_MS};
+    if (!stdfds_fill())
+        return RAFTCTL_EXIT_INTERNAL;
     say_set_ident("raftctl");
     const struct command *command = parse_options(&t, argc, argv);
     int code = command->run(&t, argc - optind, argv + optind);

@@ -20,6 +20,7 @@
 #include "raftd/loop.h"
 #include "raftd/nodump.h"
 #include "raftd/say.h"
+#include "raftd/stdfds.h"
 #include "raftd/version.h"
 #include "storage/ident.h"
 #include "storage/wal.h"
@@ -48,6 +49,15 @@ struct options {
     uint16_t id;
     bool test, print, init;
 };
+
+/* The exit code, unless what was printed is lost. */
+static int printed(int code)
+{
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return code;
+    say_error("standard output: %s", strerror(errno));
+    return RAFTD_EXIT_INTERNAL;
+}
 
 static _Noreturn void usage_error(const char *what)
 {
@@ -87,8 +97,8 @@ static struct options parse_options(int argc, char **argv)
         case 'p': o.print = true; break;
         case OPT_INIT: o.init = true; break;
         case OPT_CHECK: o.check_dir = optarg; break;
-        case 'h': fputs(usage_text, stdout); exit(RAFTD_EXIT_OK);
-        case OPT_VERSION: puts("raftd " RAFTD_VERSION); exit(RAFTD_EXIT_OK);
+        case 'h': fputs(usage_text, stdout); exit(printed(RAFTD_EXIT_OK));
+        case OPT_VERSION: puts("raftd " RAFTD_VERSION); exit(printed(RAFTD_EXIT_OK));
         default: usage_error("wrong option");
         }
     }
@@ -215,7 +225,7 @@ static int run_check(const char *dir)
            "\n",
            id.node_id, rep.verdict == WAL_TORN ? "torn" : "clean", rep.term, rep.vote,
            rep.last_index, rep.last_term, rep.batches, rep.segments, rep.cut_bytes);
-    return RAFTD_EXIT_OK;
+    return printed(RAFTD_EXIT_OK);
 }
 
 /* Reads the keys only to see whether they can be read; a key_file that is refused ends the process.
@@ -291,6 +301,8 @@ static int run_daemon(const struct conf *conf)
 
 int main(int argc, char **argv)
 {
+    if (!stdfds_fill())
+        return RAFTD_EXIT_INTERNAL;
     struct options o = parse_options(argc, argv);
     struct conf conf;
     say_set_ident("raftd");
@@ -303,17 +315,18 @@ int main(int argc, char **argv)
     if (o.print && !o.test) {
         if (o.id != 0)
             set_node(&conf, o.id);
-        return conf_print(&conf, stdout) < 0 ? RAFTD_EXIT_INTERNAL : RAFTD_EXIT_OK;
+        (void)conf_print(&conf, stdout);
+        return printed(RAFTD_EXIT_OK);
     }
     if (conf_warning(&conf) != NULL)
         say_warn("%s", conf_warning(&conf));
     if (o.test) {
         if (o.id != 0)
             set_node(&conf, o.id);
-        if (o.print && conf_print(&conf, stdout) < 0)
-            return RAFTD_EXIT_INTERNAL;
+        if (o.print)
+            (void)conf_print(&conf, stdout);
         test_keys(&conf, o.id);
-        return RAFTD_EXIT_OK;
+        return printed(RAFTD_EXIT_OK);
     }
     set_node(&conf, o.id);
     init_random();

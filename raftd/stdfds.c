@@ -1,0 +1,21 @@
+/* stdfds.c: see stdfds.h. */
+#include "raftd/stdfds.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+bool stdfds_fill(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        if (fcntl(fd, F_GETFD) >= 0)
+            continue;
+        int got = open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+        if (got < 0)
+            got = open("/", O_RDONLY |
+                                O_DIRECTORY); /* a root without devices: it takes no bytes either */
+        if (got != fd) /* the lowest free number is fd: those below are open */
+            return false;
+    }
+    return true;
+}
