@@ -98,14 +98,14 @@ static bool append(struct diskio *d, const struct wal_batch *b)
             pthread_mutex_unlock(&d->lock);
             return true;
         }
-        if (rc != -ENOSPC)
+        if (!wal_refused(rc))
             say_fatal(RAFTD_EXIT_DISK,
                       "the disk failed: %s; stopping, since nobody knows what of "
                       "the last write is on it",
                       wal_error(d->wal));
         uint32_t dropped;
         if (say_allowed(&limit, clock_us(), &dropped))
-            say_warn("the disk is full: %s; writes wait until there is room", wal_error(d->wal));
+            say_warn("no room for the log: %s; writes wait until there is", wal_error(d->wal));
         pthread_mutex_lock(&d->lock);
         d->full = true;
         pthread_mutex_unlock(&d->lock);
@@ -195,7 +195,7 @@ static void *spare_thread(void *arg)
         uint64_t number = d->spare_wanted;
         pthread_mutex_unlock(&d->lock);
         int rc = wal_make_spare(d->disk, d->dir, number, d->segment_bytes, err, sizeof err);
-        if (rc == -ENOSPC || rc == -EDQUOT) {
+        if (wal_refused(rc)) {
             wait_ms(d, &d->spare_work, DISKIO_FULL_RETRY_MS);
         } else if (rc < 0) {
             say_fatal(RAFTD_EXIT_DISK, "the disk failed: %s", err);

@@ -37,7 +37,8 @@ struct disk {
     /* Data and size of the file are on the medium when it returns 0. After a failure the kernel
      * may have dropped the data and answer 0 the next time: never call it again, exit. */
     int (*fdatasync)(void *ctx, int fd);
-    /* The names in the directory are on the medium when it returns 0. */
+    /* The names in the directory are on the medium when it returns 0. -EMFILE, -ENFILE and -ENOMEM:
+     * it could not be opened, nothing was tried; another failure is as one of fdatasync. */
     int (*sync_dir)(void *ctx, const char *path);
     /* Atomic; -EEXIST when `to` exists already: storage never replaces a file. */
     int (*rename)(void *ctx, const char *from, const char *to);

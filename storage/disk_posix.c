@@ -95,6 +95,8 @@ static int posix_sync_dir(void *ctx, const char *path)
     if (fd < 0)
         return -errno;
     int rc = fsync(fd) == 0 ? 0 : -errno;
+    if (rc == -ENOMEM)
+        rc = -EIO; // else it would look as if it had not been tried
     int closed = posix_close(NULL, fd);
     return rc != 0 ? rc : closed;
 }

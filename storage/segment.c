@@ -42,6 +42,11 @@ int segment_fail(char *err, size_t err_size, int rc, const char *call, const cha
     return rc;
 }
 
+bool segment_disk_full(int rc)
+{
+    return rc == -ENOSPC || rc == -EDQUOT;
+}
+
 /* Zeros really written, not a hole and not a reservation: later writes then need no new space and
  * change no metadata, so each is one write and one flush. */
 static int write_zeros(const struct disk *d, int fd, uint32_t segment_bytes)
@@ -64,11 +69,6 @@ static int write_zeros(const struct disk *d, int fd, uint32_t segment_bytes)
         at += blocks * BATCH_BLOCK_BYTES;
     }
     return 0;
-}
-
-static bool disk_full(int rc)
-{
-    return rc == -ENOSPC || rc == -EDQUOT;
 }
 
 /* A whole file of zeros under the temporary name, durable as a file but not yet as a name. */
@@ -110,7 +110,7 @@ int segment_make(const struct disk *d, const char *dir, uint64_t number, uint32_
         if (rc != 0 && rc != -EEXIST)
             segment_fail(err, err_size, rc, "rename", tmp);
     }
-    if (rc == -EEXIST || disk_full(rc)) {
+    if (rc == -EEXIST || segment_disk_full(rc)) {
         // What is left behind is removed by the next attempt or start, so this may fail.
         (void)d->unlink(d->ctx, tmp);
         if (rc != -EEXIST)
@@ -122,8 +122,9 @@ int segment_make(const struct disk *d, const char *dir, uint64_t number, uint32_
     rc = d->sync_dir(d->ctx, log);
     if (rc != 0) {
         segment_fail(err, err_size, rc, "fsync", log);
-        // The name exists but may not last, and asking again would not tell: not to be retried.
-        return disk_full(rc) ? -EIO : rc;
+        // The name exists but may not last, and asking again would not tell: not to be retried
+        // (but where the directory could not even be opened).
+        return segment_disk_full(rc) ? -EIO : rc;
     }
     return 0;
 }

@@ -4,6 +4,7 @@
 #ifndef STORAGE_SEGMENT_H
 #define STORAGE_SEGMENT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -29,6 +30,9 @@ void segment_path(char path[WAL_PATH_MAX], const char *dir, uint64_t number, con
  * wal_make_spare. */
 int segment_make(const struct disk *d, const char *dir, uint64_t number, uint32_t segment_bytes,
                  const char *tmp_suffix, char *err, size_t err_size);
+
+/* No space, on the disk or in its owner's quota. */
+bool segment_disk_full(int rc);
 
 /* "CALL PATH: reason" into err; returns rc, so that a failing path is one line. */
 int segment_fail(char *err, size_t err_size, int rc, const char *call, const char *path);

@@ -8,21 +8,25 @@
  *                          ^ at    ^ kept
  *
  *           append fits                 append does not fit
- *   IN USE ------------> IN USE        IN USE ------------> spare there? --no--> make it (-ENOSPC:
- *                                                               |yes             nothing written)
- *                                                               v
- *            IN USE (k+1) <-- head of k+1, sync <-- SEAL in k, sync
+ *   IN USE ------------> IN USE        IN USE ------------> spare there? --no--> make it
+ *      |                                                        |yes
+ *      | no space for it in place                               v
+ *      +-------> LEAVING (cut) --> spare there? -----------> LEAVING --> SEAL in k, sync
+ *                                                                             |
+ *            IN USE (k+1) <-- head of k+1, sync <--------- SEALED <-----------+
  *
- *   any failed write or sync: BROKEN, for good; the process ends and recovery finds out.
+ *   a step that is refused (no space, descriptor or memory): the append is refused, the next one
+ *   begins with that step again.
+ *   any other failed write, or sync: BROKEN, for good; the process ends and recovery finds out.
  *
  * Invariants:
  * I1 One batch at a time: no byte of batch N+1 is written before fdatasync(batch N) returned 0.
  *    Hence whatever valid batch follows a damaged one proves that the damaged one was durable.
  * I2 A block is written once after its zeros: an append never touches a block that holds an
- *    acknowledged byte. (The last block alone may be written twice: a seal that a crash cut is
- *    written again; nothing in it was acknowledged. Likewise a head that was cut.)
+ *    acknowledged byte. (The last block alone may be written twice: a seal that a crash cut, or
+ *    that was refused, is written again; nothing in it was acknowledged. Likewise a head.)
  * I3 seq grows by one per batch, and by two at a BATCH_CUT seal: the number of a batch that was cut
- *    is not used again.
+ *    or refused is not used again.
  * I4 SEAL in k is written only when file and name of k+1 are durable.
  * I5 The head of k+1 is written only when the SEAL in k is durable, and is durable itself before
  *    the first batch of k+1 is written.
@@ -30,6 +34,10 @@
  *    batch repeats both, so the newest whole batch is the newest hard state.
  * I7 The fold (memory) holds exactly what is durable: it moves only after fdatasync returned 0.
  * I8 After a failed write or sync nothing is written any more.
+ * I9 A file system may have no space for a write in place (copy on write, thin volumes). What was
+ *    refused so was not acknowledged, but any part of it may be on the medium, all of it included.
+ *    So the segment takes no other batch from then on: it is left by a seal that names the batch
+ *    before it, and recovery looks at the seal first.
  */
 #include "storage/wal.h"
 
@@ -60,15 +68,26 @@ static struct iovec piece(const void *p, size_t len)
     return (struct iovec){.iov_base = u.out, .iov_len = len};
 }
 
-/* I8. -ENOSPC is kept for "nothing was written", so a full disk in the middle becomes -EIO. */
-static int break_down(struct wal *w, int rc, const char *call, uint32_t at)
+bool wal_refused(int rc)
+{
+    return rc == -ENOSPC || rc == -EMFILE || rc == -ENFILE || rc == -ENOMEM;
+}
+
+static int failed(struct wal *w, int rc, const char *call, uint32_t at)
 {
     int n = snprintf(w->error, sizeof w->error, "%s %s at offset %" PRIu32 ": %s", call, w->path,
                      at, strerror(-rc));
     assert(n > 0);
     (void)n;
+    return rc;
+}
+
+/* I8. Whatever the reason was, it is none that passes. */
+static int break_down(struct wal *w, int rc, const char *call, uint32_t at)
+{
+    failed(w, rc, call, at);
     w->broken = true;
-    return rc == -ENOSPC || rc == -EMSGSIZE ? -EIO : rc;
+    return wal_refused(rc) || rc == -EMSGSIZE ? -EIO : rc;
 }
 
 static int write_and_sync(struct wal *w, const struct iovec *iov, int n, uint32_t at)
@@ -79,6 +98,8 @@ static int write_and_sync(struct wal *w, const struct iovec *iov, int n, uint32_
         bytes += iov[i].iov_len;
     assert(bytes % BATCH_BLOCK_BYTES == 0 && at + bytes <= w->bytes);
     int rc = w->d->pwritev(w->d->ctx, w->fd, iov, n, at);
+    if (segment_disk_full(rc)) // I9; some of it may be written
+        return failed(w, -ENOSPC, "write", at);
     if (rc != 0)
         return break_down(w, rc, "write", at);
     w->stats.bytes_written += bytes;
@@ -123,13 +144,13 @@ static int put_batch(struct wal *w, struct batch_head *h, const struct iovec *by
     return 0;
 }
 
-static int seal(struct wal *w, uint16_t cut)
+static int seal(struct wal *w)
 {
     const struct fold *f = &w->fold;
     struct batch_head h = {
-        .flags = (uint16_t)(BATCH_SEAL | cut),
+        .flags = (uint16_t)(BATCH_SEAL | w->cut),
         .vote = f->vote,
-        .seq = f->next_seq + (cut != 0 ? 1 : 0), // I3
+        .seq = f->next_seq + (w->cut != 0 ? 1 : 0), // I3
         .last_term = f->last_term,
         .term = f->term,
     };
@@ -138,33 +159,34 @@ static int seal(struct wal *w, uint16_t cut)
     return put_batch(w, &h, NULL, 0, segment_seal_at(w->bytes));
 }
 
-static int open_current(struct wal *w, uint64_t number)
+static int open_segment(struct wal *w, uint64_t number)
 {
-    w->number = number;
     segment_path(w->path, w->dir, number, SEGMENT_SUFFIX);
     int fd = w->d->open(w->d->ctx, w->path, DISK_WRITE);
     if (fd < 0)
-        return break_down(w, fd, "open", 0);
+        return wal_refused(fd) ? failed(w, fd, "open", 0) : break_down(w, fd, "open", 0);
     w->fd = fd;
     return 0;
 }
 
-/* Make the empty segment `number` the current one. */
-static int begin_segment(struct wal *w, uint64_t number)
+static int close_segment(struct wal *w)
+{
+    int rc = w->d->close(w->d->ctx, w->fd);
+    w->fd = -1;
+    return rc == 0 ? 0 : break_down(w, rc, "close", 0);
+}
+
+static int write_segment_head(struct wal *w, uint64_t number)
 {
     const struct fold *f = &w->fold;
     uint8_t block[BATCH_BLOCK_BYTES];
 
-    int rc = open_current(w, number);
-    if (rc != 0)
-        return rc;
     int64_t size = w->d->size(w->d->ctx, w->fd);
     if (size < 0)
         return break_down(w, (int)size, "stat", 0);
     if (!segment_size_ok((uint64_t)size))
         return break_down(w, -EBADMSG, "stat", 0);
     w->bytes = (uint32_t)size;
-    w->spare = false;
 
     struct segment_head h = {
         .vote = f->vote,
@@ -181,11 +203,28 @@ static int begin_segment(struct wal *w, uint64_t number)
     memcpy(h.prev, f->chain, sizeof h.prev);
     segment_encode(block, &h);
     struct iovec iov = piece(block, sizeof block);
-    rc = write_and_sync(w, &iov, 1, 0);
+    int rc = write_and_sync(w, &iov, 1, 0);
+    if (rc == 0)
+        fold_segment(&w->fold, h.salt, w->bytes);
+    return rc;
+}
+
+/* Make the empty segment behind the sealed one the current one. */
+static int begin_segment(struct wal *w)
+{
+    int rc = open_segment(w, w->number + 1);
     if (rc != 0)
         return rc;
-    fold_segment(&w->fold, h.salt, w->bytes);
+    rc = write_segment_head(w, w->number + 1);
+    if (rc != 0) {
+        int closed = wal_refused(rc) ? close_segment(w) : 0;
+        return closed != 0 ? closed : rc;
+    }
+    w->number++;
     w->at = BATCH_BLOCK_BYTES;
+    w->spare = false;
+    w->cut = 0;
+    w->stage = WAL_IN_USE;
     return 0;
 }
 
@@ -197,24 +236,26 @@ static int need_spare(struct wal *w)
                           sizeof w->error);
     if (rc == 0)
         wal_spare_made(w, w->number + 1);
-    else if (rc != -ENOSPC)
+    else if (!wal_refused(rc))
         w->broken = true;
     return rc;
 }
 
-static int next_segment(struct wal *w, uint16_t cut)
+/* Leave the current segment, or go on leaving it where it was refused before. */
+static int next_segment(struct wal *w)
 {
-    int rc = need_spare(w); // I4
-    if (rc != 0)
-        return rc;
-    rc = seal(w, cut);
-    if (rc != 0)
-        return rc;
-    rc = w->d->close(w->d->ctx, w->fd);
-    w->fd = -1;
-    if (rc != 0)
-        return break_down(w, rc, "close", 0);
-    return begin_segment(w, w->number + 1); // I5
+    if (w->stage != WAL_SEALED) {
+        int rc = need_spare(w); // I4
+        if (rc != 0)
+            return rc;
+        w->stage = WAL_LEAVING; // I9
+        if ((rc = seal(w)) != 0)
+            return rc;
+        w->stage = WAL_SEALED;
+        if ((rc = close_segment(w)) != 0)
+            return rc;
+    }
+    return begin_segment(w); // I5
 }
 
 static bool fits(const struct wal *w, uint32_t payload_len)
@@ -258,13 +299,13 @@ int wal_append(struct wal *w, const struct wal_batch *b)
         return -EMSGSIZE;
     }
     if (fold_reserve(&w->fold) != 0)
-        return break_down(w, -ENOMEM, "append", w->at);
+        return failed(w, -ENOMEM, "append", w->at);
 
     // Twice at most: a spare from before segment_bytes was raised may be too small.
-    while (!fits(w, (uint32_t)len)) {
-        int rc = next_segment(w, 0);
+    while (w->stage != WAL_IN_USE || !fits(w, (uint32_t)len)) {
+        int rc = next_segment(w);
         if (rc == 0 && fold_reserve(&w->fold) != 0)
-            rc = break_down(w, -ENOMEM, "append", w->at);
+            rc = failed(w, -ENOMEM, "append", w->at);
         if (rc != 0)
             return rc;
     }
@@ -272,15 +313,19 @@ int wal_append(struct wal *w, const struct wal_batch *b)
     memcpy(h.head, b->head, sizeof h.head);
     assert(fold_fits(&w->fold, &h)); // I6, and entries that continue the log
     int rc = put_batch(w, &h, b->bytes, b->bytes_n, w->at);
-    if (rc == 0)
+    if (rc == 0) {
         w->stats.batches++;
+    } else if (wal_refused(rc)) { // I9
+        w->stage = WAL_LEAVING;
+        w->cut = BATCH_CUT;
+    }
     return rc;
 }
 
 bool wal_wants_spare(const struct wal *w, uint64_t *number)
 {
     *number = w->number + 1;
-    return !w->spare && !w->broken && w->at >= w->bytes / 2;
+    return !w->spare && !w->broken && (w->stage != WAL_IN_USE || w->at >= w->bytes / 2);
 }
 
 void wal_spare_made(struct wal *w, uint64_t number)
@@ -332,21 +377,22 @@ static int make_ready(struct wal *w, const struct recovery *r)
         return rc;
     if (fold_reserve(&w->fold) != 0)
         return segment_fail(w->error, sizeof w->error, -ENOMEM, "open", w->dir);
-    if (r->next == RECOVER_BIRTH)
-        return begin_segment(w, r->number);
-
-    rc = open_current(w, r->number);
-    if (rc != 0)
-        return rc;
-    w->bytes = r->bytes;
-    w->at = r->offset;
-    w->spare = r->spare;
-    if (r->next == RECOVER_APPEND)
-        return 0;
-    rc = next_segment(w, BATCH_CUT);
-    if (rc == -ENOSPC)
-        segment_fail(w->error, sizeof w->error, rc, "make a new segment behind", w->path);
-    return rc;
+    if (r->next == RECOVER_BIRTH) {
+        w->number = r->number - 1;
+        w->stage = WAL_SEALED;
+    } else {
+        w->number = r->number;
+        rc = open_segment(w, r->number);
+        if (rc != 0)
+            return rc;
+        w->bytes = r->bytes;
+        w->at = r->offset;
+        w->spare = r->spare;
+        w->stage = r->next == RECOVER_CUT ? WAL_LEAVING : WAL_IN_USE;
+        w->cut = r->next == RECOVER_CUT ? BATCH_CUT : 0;
+    }
+    rc = w->stage != WAL_IN_USE ? next_segment(w) : 0;
+    return wal_refused(rc) ? 0 : rc; // what is there can be read; appends try again
 }
 
 /* Options with the defaults filled in. */

@@ -9,10 +9,10 @@
  * Threads: one thread (the log thread) calls everything that takes a struct wal. wal_make_spare
  * and wal_create take none and may run elsewhere at the same time.
  *
- * Errors: 0 or -errno. After any error of wal_append except -ENOSPC and -EMSGSIZE the state of the
- * disk is unknown and every later append fails: the caller says wal_error() and exits. Never
- * retry, never go on: the kernel reports a failed write once and then forgets it. Restart reads
- * what the medium really holds.
+ * Errors: 0 or -errno. After any error of wal_append but -EMSGSIZE and those that wal_refused()
+ * knows, the state of the disk is unknown and every later append fails: the caller says wal_error()
+ * and exits. Never retry, never go on: the kernel reports a failed write once and then forgets it.
+ * Restart reads what the medium really holds.
  */
 #ifndef STORAGE_WAL_H
 #define STORAGE_WAL_H
@@ -106,10 +106,11 @@ struct wal;
 int wal_create(const struct disk *d, const char *dir, uint32_t segment_bytes, char *err,
                size_t err_size);
 
-/* Recover the log of DIR and make it ready for appends: after a torn write that means a new
- * segment. *d is borrowed until wal_close. 0 and *out; -EBADMSG when the log is corrupt or missing
- * (report->verdict is WAL_CORRUPT; nothing was changed); -ENOSPC when the new segment has no room;
- * otherwise the error of a system call. Whenever it fails, report->message says why. */
+/* Recover the log of DIR and make it ready for appends: after a torn write that means a new segment.
+ * When there is no room for one (wal_refused()), the log can be read at once, and appends are
+ * refused until there is. *d is borrowed until wal_close. 0 and *out; -EBADMSG when the log is
+ * corrupt or missing (report->verdict is WAL_CORRUPT; nothing was changed); otherwise the error of a
+ * system call. Whenever it fails, report->message says why. */
 int wal_open(struct wal **out, const struct disk *d, const char *dir,
              const struct wal_options *options, struct wal_report *report);
 
@@ -121,13 +122,21 @@ int wal_check(const struct disk *d, const char *dir, const struct wal_options *o
 /* Close files and free memory; w may be NULL. Nothing is written. */
 void wal_close(struct wal *w);
 
+/* True for an error that may pass by itself: no space (-ENOSPC, which stands for -EDQUOT as well), no
+ * file descriptor (-EMFILE, -ENFILE), no memory (-ENOMEM). */
+bool wal_refused(int rc);
+
 /* Make one batch durable: one write and one fdatasync, three of each when a new segment begins (and
- * more when no spare was made ahead). No allocation but for a new segment or a truncation. On 0, and not before, the caller may acknowledge.
- *   -ENOSPC    a new segment is needed, none was made ahead and the disk is full. Nothing was
- *              written and the wal is as before: try again when there is space. Batches without
- *              entries usually still succeed, in a part of the segment kept for them.
- *   -EMSGSIZE  more than wal_batch_max_bytes() of records; nothing was written.
- *   any other  fatal, see above. (No space in the middle of a write is -EIO.) */
+ * more when no spare was made ahead). No allocation but for a new segment or a truncation. On 0, and
+ * not before, the caller may acknowledge.
+ *   wal_refused(rc)  nothing of the batch counts and the log is as before: try again, with this batch
+ *                    or another, when there may be room. Usually a new segment is needed and none was
+ *                    made ahead; batches without entries then still succeed for a while, in a part of
+ *                    the segment kept for them. On a file system that has no space for a write in
+ *                    place they do not. A crash before the next append may bring the batch back, as
+ *                    it may one that was being written.
+ *   -EMSGSIZE        more than wal_batch_max_bytes() of records; nothing was written.
+ *   any other        fatal, see above. (No space told by fdatasync is -EIO.) */
 int wal_append(struct wal *w, const struct wal_batch *batch);
 
 /* Most bytes of records that one batch can take with this segment size (0: the default). */
@@ -144,8 +153,9 @@ struct wal_pos {
  * continues it. Returns their size, and the place behind them in *pos; 0 when there is no entry
  * pos->index up to `last`. Reads the files, and checks each record before any byte of it is
  * delivered, except one that is begun in the middle.
- *   -EBADMSG  damaged on disk; wal_error() names file, offset and index
- *   other     the error of a system call; wal_error() names it
+ *   -EBADMSG         damaged on disk; wal_error() names file, offset and index
+ *   wal_refused(rc)  no descriptor or memory to read with; try again later
+ *   other            the error of a system call; wal_error() names it
  * Neither touches *pos, nor the wal's ability to append. */
 ssize_t wal_read(struct wal *w, struct wal_pos *pos, uint64_t last, uint8_t *buf, size_t cap);
 
@@ -156,8 +166,8 @@ bool wal_wants_spare(const struct wal *w, uint64_t *number);
 /* Make segment `number`: write zeros to a temporary file, sync, rename, sync the directory. Takes
  * no wal and may run on any thread, also while wal_append makes the same segment because it could
  * not wait: both write files of their own and only one gets the name.
- *   -ENOSPC (or -EDQUOT)  the disk is full; nothing is left behind; try again later
- *   other                 fatal, the disk is failing; err says what */
+ *   wal_refused(rc)  no room, descriptor or memory; nothing that counts is left behind; try again later
+ *   other            fatal, the disk is failing; err says what */
 int wal_make_spare(const struct disk *d, const char *dir, uint64_t number, uint32_t segment_bytes,
                    char *err, size_t err_size);
 

@@ -21,6 +21,13 @@ struct wal_cursor {
     uint32_t record_at; // offset of record `index` in that batch, 0: not there or unknown
 };
 
+/* What the current segment is good for. */
+enum wal_stage {
+    WAL_IN_USE,  // batches go to `at`
+    WAL_LEAVING, // it takes nothing but its seal, with the flag `cut`
+    WAL_SEALED,  // the next append begins with the head of segment number + 1, which exists
+};
+
 struct wal {
     const struct disk *d; // borrowed
     char dir[WAL_PATH_MAX];
@@ -28,10 +35,12 @@ struct wal {
     uint32_t segment_bytes; // of new segments
     struct fold fold;
 
-    int fd;          // current segment, open for writing; -1 none
-    uint64_t number; // its number
+    int fd;          // current segment, open for writing; -1 none, when it is sealed
+    uint64_t number; // its number, 0 before the first one has begun
     uint32_t bytes;  // its size
     uint32_t at;     // where the next batch goes
+    enum wal_stage stage;
+    uint16_t cut; // BATCH_CUT when something that was refused or torn stands at `at`, else 0
     char path[WAL_PATH_MAX];
 
     bool spare;           // segment number + 1 exists, durable and empty

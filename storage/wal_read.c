@@ -77,7 +77,7 @@ static int enter_segment(struct reader *r, uint64_t number)
 {
     r->number = number;
     segment_path(r->path, r->w->dir, number, SEGMENT_SUFFIX);
-    if (number == r->w->number)
+    if (number == r->w->number && r->w->fd >= 0)
         r->fd = r->w->fd;
     else
         r->fd = r->w->d->open(r->w->d->ctx, r->path, DISK_READ);

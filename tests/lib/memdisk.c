@@ -53,6 +53,7 @@ struct memdisk {
     uint64_t calls, fail_at;
     int fail_error;
     uint64_t limit;
+    bool no_space; // no write has space, not even over bytes that are there
     struct inode *inodes;
     size_t n_inodes, cap_inodes;
     struct names now, durable;
@@ -333,7 +334,7 @@ uint64_t memdisk_used(const struct memdisk *m)
 static int md_pwritev(void *ctx, int fd, const struct iovec *iov, int n, uint64_t offset)
 {
     struct memdisk *m = ctx;
-    bool failed = fails(m);
+    int error = fails(m) ? m->fail_error : m->no_space ? ENOSPC : 0;
     struct inode *f = inode_of(m, fd);
     struct pending_write w = {.offset = offset};
 
@@ -347,12 +348,12 @@ static int md_pwritev(void *ctx, int fd, const struct iovec *iov, int n, uint64_
     size_t at = 0;
     for (int i = 0; i < n; at += iov[i++].iov_len)
         memcpy(w.bytes + at, iov[i].iov_base, iov[i].iov_len);
-    if (failed)
+    if (error != 0)
         w.len = w.len == 0 ? 0 : roll(m) % w.len;
     put_bytes(&f->now, &f->size, w.offset, w.bytes, w.len);
     f->writes = grown(f->writes, f->n_writes, &f->cap_writes, sizeof *f->writes);
     f->writes[f->n_writes++] = w;
-    return failed ? -m->fail_error : 0;
+    return -error;
 }
 
 static int md_fdatasync(void *ctx, int fd)
@@ -612,6 +613,11 @@ void memdisk_fail_call(struct memdisk *m, uint64_t n, int error)
 void memdisk_limit(struct memdisk *m, uint64_t bytes)
 {
     m->limit = bytes;
+}
+
+void memdisk_no_space(struct memdisk *m, bool none)
+{
+    m->no_space = none;
 }
 
 void memdisk_seed(struct memdisk *m, uint64_t seed)

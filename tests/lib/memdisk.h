@@ -43,6 +43,10 @@ void memdisk_fail_call(struct memdisk *m, uint64_t n, int error);
 /* A disk of that many bytes in all: writes that make files grow beyond are -ENOSPC. */
 void memdisk_limit(struct memdisk *m, uint64_t bytes);
 
+/* A full disk that writes each block to a new place (copy on write): every write is -ENOSPC, over
+ * bytes that are there as well, and leaves a random part of its bytes behind. */
+void memdisk_no_space(struct memdisk *m, bool none);
+
 /* Bytes in all files, as the limit counts them. */
 uint64_t memdisk_used(const struct memdisk *m);
 
