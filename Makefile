@@ -9,7 +9,8 @@
 #
 # Each test names on its first line what it is linked with:  // LINK: net/wire.c tests/lib/x.c -lev
 # Nothing else is linked in, so the line is also a proof of what the module depends on. Words with @
-# stand for GROUP_core (Raft alone), GROUP_node (a whole node), GROUP_sim (a cluster in one process).
+# stand for GROUP_core (Raft alone), GROUP_node (a whole node), GROUP_sim (a cluster in one process),
+# GROUP_clients (what serves local clients).
 
 PREFIX ?= /usr/local
 BINDIR ?= $(PREFIX)/bin
@@ -117,6 +118,8 @@ GROUP_node := $(GROUP_core) $(sort $(wildcard raftd/node*.c)) raftd/entries.c ra
   $(filter-out net/udp.c,$(sort $(wildcard net/*.c))) storage/crc32c.c storage/record.c -lsodium $(RCU_LIBS)
 GROUP_sim := $(sort $(GROUP_node) $(sort $(wildcard tests/lib/sim*.c)) tests/lib/memdisk.c $(wildcard tests/lib/linear*.c) \
   raftd/status.c $(filter-out storage/disk_posix.c,$(wildcard storage/*.c)))
+GROUP_clients := $(sort $(wildcard raftd/clients*.c)) raftd/readers.c raftd/users.c raftd/clock.c raftd/outq.c \
+  raftd/proto.c raftd/kv.c raftd/cmd.c raftd/status.c -lev -lsodium $(RCU_LIBS)
 link_line = $(foreach w,$(shell sed -n '1s,^// LINK:,,p' $(1)),$(if $(filter @%,$(w)),$(GROUP_$(w:@%=%)),$(w)))
 
 # $(1): directory (unit, fuzz, bench), $(2): name, $(3): words of its LINK line, $(4): more link flags

@@ -22,25 +22,15 @@ static void on_timer(struct ev_loop *loop, ev_timer *w, int events)
     struct clients *c = w->data;
     uint64_t now = clock_us();
     c->timer_us = c->armed_us = CLIENTS_NEVER;
-    reads_expire(c, now, NULL);
+    reads_expire(c, now, NULL, RESULT_NO_LEADER);
     if (c->accept_us <= now) {
         c->accept_us = CLIENTS_NEVER;
         ev_io_start(loop, &c->accept);
     }
     clients_due_at(c, c->accept_us);
-    for (unsigned i = 0; i < CLIENTS_CONNS_MAX; i++) {
-        struct conn *conn = c->conns[i];
-        if (!conn)
-            continue;
-        uint64_t drop = conn->stalled_us == CLIENTS_NEVER ? CLIENTS_NEVER
-                                                          : conn->stalled_us + CLIENTS_STALL_US;
-        if (conn->part_left > 0 && conn->part_deadline_us < drop)
-            drop = conn->part_deadline_us;
-        if (drop <= now)
-            conn_hang_up(conn);
-        else
-            clients_due_at(c, drop);
-    }
+    for (unsigned i = 0; i < CLIENTS_SLOTS; i++)
+        if (c->conns[i])
+            clients_due_at(c, conn_due(c->conns[i], now));
 }
 
 static void arm_timer(struct clients *c)
@@ -88,6 +78,16 @@ static void wake(void *ctx)
     ev_async_send(c->loop, &c->wake);
 }
 
+void clients_set_limits(struct shared *shared, unsigned conns)
+{
+    size_t *limit = shared->users.limit;
+    limit[USERS_CONNS] = conns;
+    limit[USERS_READS] = CLIENTS_READS_MAX;
+    limit[USERS_WRITES] = CLIENTS_WRITES_MAX;
+    limit[USERS_WRITE_BYTES] = CLIENTS_WRITES_MAX_BYTES;
+    limit[USERS_PART_BYTES] = CLIENTS_PARTS_MAX_BYTES;
+}
+
 struct clients *clients_new(struct ev_loop *loop, struct shared *shared, unsigned reader,
                             int listen_fd)
 {
@@ -127,11 +127,11 @@ void clients_free(struct clients *c)
         return;
     writes_take_answers(c);
     reads_serve_parked(c);
+    reads_expire(c, CLIENTS_NEVER, NULL, RESULT_STOPPING);
     flush(c);
-    for (unsigned i = 0; i < CLIENTS_CONNS_MAX; i++)
+    for (unsigned i = 0; i < CLIENTS_SLOTS; i++)
         if (c->conns[i])
             conn_close(c->conns[i]);
-    assert(c->n_reads == 0 && c->parts_bytes == 0);
     ev_io_stop(c->loop, &c->accept);
     ev_async_stop(c->loop, &c->wake);
     ev_prepare_stop(c->loop, &c->prepare);

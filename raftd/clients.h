@@ -5,7 +5,11 @@
  * main loop and the disk are doing. Linearizable reads wait until the loop says that they may be
  * served (shared.h); all reads of one iteration share one ticket. Writes become struct request and
  * go to the loop. What a client can make us hold is bounded: a client that does not read its
- * answers is not read from either, and is dropped after CLIENTS_STALL_US.
+ * answers is not read from either, and is dropped after CLIENTS_STALL_US. No user takes more than
+ * its share (users.h).
+ *
+ * A client that has closed its sending side still gets its answers. One that we turn away gets the
+ * answer that says so, whatever it is sending at that moment.
  */
 #ifndef RAFTD_CLIENTS_H
 #define RAFTD_CLIENTS_H
@@ -15,19 +19,32 @@
 #include "raftd/shared.h"
 
 enum {
-    CLIENTS_CONNS_MAX = 256,     /* connections of one instance; more are told RESULT_BUSY */
-    CLIENTS_CONN_OPS_MAX = 2048, /* unanswered requests of one connection: enough for a pipeline
+    CLIENTS_CONNS_MAX = 256, /* connections of one instance */
+    CLIENTS_GUESTS_MAX = 16, /* connections of one instance over the limit of all: they are told
+                                    RESULT_BUSY, and the status if they ask for it */
+    CLIENTS_GUEST_US = 1000 * 1000, /* and end then at the latest */
+    CLIENTS_CONN_OPS_MAX = 2048,    /* unanswered requests of one connection: enough for a pipeline
                                     over a slow link, then RESULT_BUSY */
-    CLIENTS_READS_MAX = 16384,   /* reads of one instance that wait, about 0.4 KiB each */
-    CLIENTS_PARTS_MAX_BYTES = 16 << 20,  /* values of one instance that are arriving in parts */
+    /* What all instances have together. */
+    CLIENTS_READS_MAX = 16384, /* reads that wait, about 0.4 KiB each */
+    CLIENTS_WRITES_MAX = 4096, /* as the node takes */
+    CLIENTS_WRITES_MAX_BYTES = 8 << 20,
+    CLIENTS_PARTS_MAX_BYTES = 16 << 20, /* values that are arriving in parts */
+
+    CLIENTS_PART_IDLE_US = 10 * 1000 * 1000, /* a value of which nothing came for so long ends */
     CLIENTS_OUT_MAX_BYTES = 1 << 20,     /* answers that wait for one client before it is not read
                                         from; one more answer may come on top */
     CLIENTS_BATCH = 32,                  /* packets of one recvmmsg */
     CLIENTS_STALL_US = 10 * 1000 * 1000, /* a client that takes no answer for so long is dropped */
     CLIENTS_RETRY_US = 1000 * 1000,      /* accept failed (no descriptors left): next try */
+    CLIENTS_LEFT_US = 1000 * 1000, /* so often we look whether a client that has asked its last is
+                                      still there for the answers */
 };
 
 struct clients;
+
+/* Sets the limits of shared->users: for so many connections, of all instances together. */
+void clients_set_limits(struct shared *shared, unsigned conns);
 
 /* Serves connections of listen_fd (shared with other instances, stays the caller's) on `loop`, as
  * reader number `reader` of `shared`, which outlives it; fills in that reader's wake call. The

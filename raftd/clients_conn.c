@@ -1,5 +1,6 @@
 /* clients_conn.c: see clients_impl.h. */
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -22,11 +23,40 @@ void conn_hang_up(struct conn *conn)
     conn_mark_dirty(conn);
 }
 
-/* The bytes make no sense: there is no way to find the next request. */
+/* The client is there and could read answers: it has at most closed its sending side. */
+static bool is_there(const struct conn *conn)
+{
+    struct pollfd p = {.fd = conn->in.fd};
+    return poll(&p, 1, 0) == 0;
+}
+
+/* Nothing more is taken from the client. */
+static void end(struct conn *conn)
+{
+    part_drop(conn);
+    conn->ended = true;
+    ev_io_stop(conn->clients->loop, &conn->in);
+    clients_due_at(conn->clients, clock_us() + CLIENTS_LEFT_US);
+    conn_mark_dirty(conn);
+}
+
 void conn_refuse(struct conn *conn, enum result result)
 {
     answer_result(conn, 0, result, 0);
-    conn_hang_up(conn);
+    end(conn);
+    (void)shutdown(conn->in.fd, SHUT_RD); /* what it sends from now on fails at once */
+}
+
+/* The client has closed its sending side, or altogether. */
+static void on_end(struct conn *conn)
+{
+    if (!is_there(conn)) {
+        conn_hang_up(conn);
+        return;
+    }
+    if (conn->part_left > 0)
+        answer_result(conn, conn->part_tag, RESULT_BAD, 0);
+    end(conn);
 }
 
 static void on_readable(struct ev_loop *loop, ev_io *w, int events)
@@ -41,12 +71,12 @@ static void on_readable(struct ev_loop *loop, ev_io *w, int events)
             conn_hang_up(conn);
         return;
     }
-    for (int i = 0; i < n && !conn->hangup; i++) {
+    for (int i = 0; i < n && !conn->hangup && !conn->ended; i++) {
         if (c->msgs[i].msg_len == 0)
-            conn_hang_up(conn); /* the client has closed */
+            on_end(conn);
         else if (c->msgs[i].msg_hdr.msg_flags & MSG_TRUNC)
             conn_refuse(conn, RESULT_BAD);
-        for (size_t at = 0; at < c->msgs[i].msg_len && !conn->hangup;)
+        for (size_t at = 0; at < c->msgs[i].msg_len && !conn->hangup && !conn->ended;)
             at += request_take(conn, c->packets[i] + at, c->msgs[i].msg_len - at);
     }
 }
@@ -59,16 +89,40 @@ static void on_writable(struct ev_loop *loop, ev_io *w, int events)
     conn_mark_dirty(w->data);
 }
 
+/* Closes the socket so that the answers in it are read: closing it with requests unread would have
+ * the kernel give the client an error in their place. */
+static void close_gently(int fd)
+{
+    uint8_t byte;
+    (void)shutdown(fd, SHUT_RD); /* from now on nothing more comes in */
+    while (recv(fd, &byte, sizeof(byte), MSG_DONTWAIT) > 0)
+        continue;
+    close(fd); /* nothing that could still fail matters to anybody */
+}
+
+/* There may be room for others now. */
+static void leave(struct clients *c, struct user *user)
+{
+    users_give(&c->shared->users, user, USERS_CONNS, 1);
+    if (c->accept_us == CLIENTS_NEVER)
+        ev_io_start(c->loop, &c->accept);
+}
+
 void conn_close(struct conn *conn)
 {
     struct clients *c = conn->clients;
     requests_drop(conn);
     ev_io_stop(c->loop, &conn->in);
     ev_io_stop(c->loop, &conn->out);
-    close(conn->in.fd); /* nothing that could still fail matters to anybody */
+    close_gently(conn->in.fd);
     outq_free(&conn->outq);
     c->conns[conn->slot] = NULL;
-    c->n_conns--;
+    if (conn->user) {
+        c->n_conns--;
+        leave(c, conn->user);
+    } else {
+        c->n_guests--;
+    }
     free(conn);
 }
 
@@ -78,7 +132,8 @@ void conn_flush(struct conn *conn)
     struct clients *c = conn->clients;
     size_t before = outq_pending(&conn->outq);
     enum outq_state state = outq_flush(&conn->outq, conn->in.fd);
-    if (state == OUTQ_BROKEN || conn->hangup) {
+    bool done = conn->ended && conn->ops == 0 && state == OUTQ_EMPTY;
+    if (state == OUTQ_BROKEN || conn->hangup || done) {
         conn_close(conn);
         return;
     }
@@ -95,28 +150,63 @@ void conn_flush(struct conn *conn)
         ev_io_start(c->loop, &conn->out);
     else
         ev_io_stop(c->loop, &conn->out);
-    if (output_full(conn))
+    if (output_full(conn) || conn->ended)
         ev_io_stop(c->loop, &conn->in);
     else if (!ev_is_active(&conn->in))
         ev_io_start(c->loop, &conn->in);
 }
 
-static void conn_new(struct clients *c, int fd)
+uint64_t conn_due(struct conn *conn, uint64_t now)
 {
-    struct conn *conn = c->n_conns < CLIENTS_CONNS_MAX ? calloc(1, sizeof(*conn)) : NULL;
+    uint64_t stalled = CLIENTS_NEVER, part = CLIENTS_NEVER, left = CLIENTS_NEVER;
+    if (conn->stalled_us != CLIENTS_NEVER)
+        stalled = conn->stalled_us + CLIENTS_STALL_US;
+    if (conn->part_left > 0) {
+        part = conn->part_at_us + CLIENTS_PART_IDLE_US;
+        if (conn->part_deadline_us < part)
+            part = conn->part_deadline_us;
+    }
+    if (stalled <= now || (conn->ended && !is_there(conn)))
+        conn_hang_up(conn);
+    else if (!conn->ended && (part <= now || conn->guest_us <= now))
+        conn_refuse(conn, RESULT_BUSY);
+    if (conn->ended)
+        left = now + CLIENTS_LEFT_US;
+    else if (conn->guest_us < left)
+        left = conn->guest_us;
+    if (stalled < left)
+        left = stalled;
+    return part < left ? part : left;
+}
+
+static void conn_new(struct clients *c, int fd, struct user *user)
+{
+    struct conn *conn = NULL;
+    if (user || c->n_guests < CLIENTS_GUESTS_MAX)
+        conn = calloc(1, sizeof(*conn));
     if (!conn) {
         uint8_t buf[PROTO_REPLY_HEAD_BYTES];
         size_t len = proto_reply_encode(buf, &(struct proto_reply){.result = RESULT_BUSY});
         ssize_t sent = send(fd, buf, len, MSG_DONTWAIT | MSG_NOSIGNAL);
-        (void)sent; /* whether it hears it or not, it is gone */
-        close(fd);
+        (void)sent; /* it fits into an empty socket */
+        close_gently(fd);
+        if (user)
+            leave(c, user);
         return;
     }
     while (c->conns[conn->slot])
         conn->slot++;
     c->conns[conn->slot] = conn;
-    c->n_conns++;
     conn->clients = c;
+    conn->user = user;
+    conn->guest_us = CLIENTS_NEVER;
+    if (user) {
+        c->n_conns++;
+    } else {
+        c->n_guests++;
+        conn->guest_us = clock_us() + CLIENTS_GUEST_US;
+        clients_due_at(c, conn->guest_us);
+    }
     conn->generation = ++c->generation;
     conn->stalled_us = CLIENTS_NEVER;
     reads_init(&conn->ready);
@@ -130,10 +220,16 @@ void conn_accept(struct ev_loop *loop, ev_io *w, int events)
 {
     (void)events;
     struct clients *c = w->data;
+    struct users *users = &c->shared->users;
     for (;;) {
+        /* Another instance has room. The one that takes the last of all goes on, to turn away. */
+        if (c->n_conns == CLIENTS_CONNS_MAX && users_room(users, USERS_CONNS)) {
+            ev_io_stop(loop, w);
+            return;
+        }
         int fd = accept4(w->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0) {
-            conn_new(c, fd);
+            conn_new(c, fd, users_enter(users, fd));
         } else if (errno != EINTR && errno != ECONNABORTED) {
             if (errno != EAGAIN) { /* no descriptors or memory: others may give some back */
                 ev_io_stop(loop, w);

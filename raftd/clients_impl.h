@@ -17,6 +17,8 @@
 
 #define CLIENTS_NEVER UINT64_MAX
 
+enum { CLIENTS_SLOTS = CLIENTS_CONNS_MAX + CLIENTS_GUESTS_MAX };
+
 /* A read (get or list). key and after point into the packet, or into a waiting read's bytes. */
 struct want {
     uint8_t op;
@@ -54,14 +56,18 @@ struct conn {
     struct outq outq;
     uint64_t stalled_us; /* since when it takes no answer, CLIENTS_NEVER = it does */
     struct conn *next_dirty;
-    bool dirty;  /* flush() has something to do */
-    bool hangup; /* close after a last try to send */
+    struct user *user; /* who is behind it; NULL: over the limit, see guest_us */
+    uint64_t guest_us; /* when a guest has to go, CLIENTS_NEVER = it is none */
+    bool dirty;        /* flush() has something to do */
+    bool ended;        /* nothing more is taken from it; close when it has all its answers */
+    bool hangup;       /* close after a last try to send */
 
     /* A value that arrives in parts. */
     struct request *part; /* NULL while part_left counts bytes of a refused one */
     uint32_t part_left;
     uint64_t part_tag;
-    uint64_t part_deadline_us;
+    uint64_t part_deadline_us; /* of the whole value */
+    uint64_t part_at_us;       /* when something of it came last */
 };
 
 struct clients {
@@ -79,12 +85,10 @@ struct clients {
     uint64_t generation; /* of the newest connection */
     uint64_t ticket;     /* newest given to a read */
     bool wake_loop;
-    unsigned n_conns;
-    unsigned n_reads; /* struct read that exist */
-    size_t parts_bytes;
+    unsigned n_conns, n_guests;
     struct reads parked; /* linearizable reads in order of ticket */
     struct conn *dirty;
-    struct conn *conns[CLIENTS_CONNS_MAX];
+    struct conn *conns[CLIENTS_SLOTS];
     struct mmsghdr msgs[CLIENTS_BATCH];
     struct iovec iovs[CLIENTS_BATCH];
     uint8_t packets[CLIENTS_BATCH][PROTO_PACKET_MAX_BYTES];
@@ -104,25 +108,31 @@ void answer_status(struct conn *conn, uint64_t tag);
 void answer_read(struct conn *conn, const struct want *w);
 
 /* clients_request.c: what clients ask for */
-/* The first request of buf; returns its size. After conn_hang_up() the rest does not matter. */
+/* The first request of buf; returns its size. When the connection has ended, the rest does not
+ * matter. */
 size_t request_take(struct conn *conn, const uint8_t *buf, size_t len);
 void reads_init(struct reads *q);
 /* Serves reads whose turn has come while the output has room. */
 void reads_serve_ready(struct conn *conn);
 /* The main loop has confirmed reads: they go to their connections in order. */
 void reads_serve_parked(struct clients *c);
-/* No leader confirmed these reads in time, or their connection goes away (all of `gone`). */
-void reads_expire(struct clients *c, uint64_t now, const struct conn *gone);
+/* Answers the reads whose time is up by `now`; those of a connection that goes away (`gone`) are
+ * only dropped. */
+void reads_expire(struct clients *c, uint64_t now, const struct conn *gone, enum result result);
 /* The main loop has answered writes. */
 void writes_take_answers(struct clients *c);
+/* The value that is arriving in parts will not be completed. */
+void part_drop(struct conn *conn);
 /* The connection goes away: what it asked for and has not got is dropped. */
 void requests_drop(struct conn *conn);
 
 /* clients_conn.c: connections */
 void conn_mark_dirty(struct conn *conn);
 void conn_hang_up(struct conn *conn);
-/* The bytes make no sense: there is no way to find the next request. */
+/* Tells the client that nothing more is taken from it, and why. */
 void conn_refuse(struct conn *conn, enum result result);
+/* Does what is due by now; returns when it is to be looked at again. */
+uint64_t conn_due(struct conn *conn, uint64_t now);
 void conn_flush(struct conn *conn);
 void conn_close(struct conn *conn);
 void conn_accept(struct ev_loop *loop, ev_io *w, int events);

@@ -36,8 +36,8 @@ static struct read *reads_take(struct reads *q, struct read **at)
 
 static void read_free(struct clients *c, struct read *r)
 {
-    assert(c->n_reads > 0 && r->conn->ops > 0);
-    c->n_reads--;
+    assert(r->conn->ops > 0);
+    users_give(&c->shared->users, r->conn->user, USERS_READS, 1);
     r->conn->ops--;
     free(r);
 }
@@ -47,9 +47,12 @@ static void park(struct conn *conn, const struct want *w, bool stale, uint32_t t
 {
     struct clients *c = conn->clients;
     struct read *r = NULL;
-    if (c->n_reads < CLIENTS_READS_MAX)
+    bool may = users_take(&c->shared->users, conn->user, USERS_READS, 1);
+    if (may)
         r = malloc(sizeof(*r) + w->key_len + w->after_len);
     if (!r) {
+        if (may)
+            users_give(&c->shared->users, conn->user, USERS_READS, 1);
         answer_result(conn, w->tag, RESULT_BUSY, 0);
         return;
     }
@@ -58,7 +61,6 @@ static void park(struct conn *conn, const struct want *w, bool stale, uint32_t t
     memcpy(r->bytes + w->key_len, w->after, w->after_len);
     r->want.key = r->bytes;
     r->want.after = r->bytes + w->key_len;
-    c->n_reads++;
     conn->ops++;
     if (stale) {
         reads_push(&conn->ready, r);
@@ -95,7 +97,6 @@ static void on_read(struct conn *conn, const struct proto_request *rq)
         park(conn, &w, stale, rq->timeout_ms);
 }
 
-/* Serves reads whose turn has come while the output has room. */
 void reads_serve_ready(struct conn *conn)
 {
     while (conn->ready.first && !output_full(conn) && !conn->hangup) {
@@ -105,7 +106,6 @@ void reads_serve_ready(struct conn *conn)
     }
 }
 
-/* The main loop has confirmed reads: they go to their connections in order. */
 void reads_serve_parked(struct clients *c)
 {
     uint64_t done = atomic_load_explicit(&c->me->read_done, memory_order_acquire);
@@ -118,8 +118,7 @@ void reads_serve_parked(struct clients *c)
     }
 }
 
-/* No leader confirmed these reads in time, or their connection goes away (all of `gone`). */
-void reads_expire(struct clients *c, uint64_t now, const struct conn *gone)
+void reads_expire(struct clients *c, uint64_t now, const struct conn *gone, enum result result)
 {
     struct read **at = &c->parked.first;
     while (*at) {
@@ -132,16 +131,28 @@ void reads_expire(struct clients *c, uint64_t now, const struct conn *gone)
         reads_take(&c->parked, at);
         r->conn->waiting--;
         if (r->conn != gone)
-            answer_result(r->conn, r->want.tag, RESULT_NO_LEADER, 0);
+            answer_result(r->conn, r->want.tag, result, 0);
         read_free(c, r);
     }
 }
 
 /* --- writes ----------------------------------------------------------------------------------- */
 
+/* Hands a complete write over to the main loop, if its user has not too many under way. */
 static void submit(struct conn *conn, struct request *req)
 {
     struct shared *s = conn->clients->shared;
+    bool may = users_take(&s->users, req->user, USERS_WRITES, 1);
+    if (may && !users_take(&s->users, req->user, USERS_WRITE_BYTES, req->cmd_len)) {
+        users_give(&s->users, req->user, USERS_WRITES, 1);
+        may = false;
+    }
+    if (!may) {
+        conn->ops--;
+        answer_result(conn, req->client_tag, RESULT_BUSY, 0);
+        free(req);
+        return;
+    }
     rcu_queue_push(&s->requests_head, &s->requests_tail, &req->link);
     conn->clients->wake_loop = true;
 }
@@ -151,10 +162,16 @@ static size_t request_bytes(const struct request *req)
     return sizeof(*req) + req->cmd_len;
 }
 
-static void part_drop(struct conn *conn)
+static void part_give(struct conn *conn)
+{
+    users_give(&conn->clients->shared->users, conn->user, USERS_PART_BYTES,
+               request_bytes(conn->part));
+}
+
+void part_drop(struct conn *conn)
 {
     if (conn->part) {
-        conn->clients->parts_bytes -= request_bytes(conn->part);
+        part_give(conn);
         conn->ops--;
         free(conn->part);
     }
@@ -173,6 +190,7 @@ static struct request *request_new(struct conn *conn, const struct proto_request
                             .conn = conn->slot,
                             .conn_generation = conn->generation,
                             .client_tag = rq->tag,
+                            .user = conn->user,
                             .deadline_us = clock_us() + (uint64_t)rq->timeout_ms * 1000,
                             .cmd_len = len};
     cmd_encode(req->cmd, &(struct cmd){.op = rq->op == PROTO_PUT ? CMD_PUT : CMD_DELETE,
@@ -189,8 +207,6 @@ static enum result check_write(const struct conn *conn, const struct proto_reque
         return RESULT_TOO_LARGE;
     if (conn->ops >= CLIENTS_CONN_OPS_MAX)
         return RESULT_BUSY;
-    if (rq->part_len < rq->value_len && c->parts_bytes >= CLIENTS_PARTS_MAX_BYTES)
-        return RESULT_BUSY;
     return RESULT_OK;
 }
 
@@ -202,6 +218,11 @@ static void on_write(struct conn *conn, const struct proto_request *rq)
     enum result refused = check_write(conn, rq);
     if (refused == RESULT_OK) {
         req = request_new(conn, rq);
+        if (req && left > 0 &&
+            !users_take(&c->shared->users, conn->user, USERS_PART_BYTES, request_bytes(req))) {
+            free(req);
+            req = NULL;
+        }
         if (!req)
             refused = RESULT_BUSY;
     }
@@ -214,14 +235,15 @@ static void on_write(struct conn *conn, const struct proto_request *rq)
             submit(conn, req);
             return;
         }
-        c->parts_bytes += request_bytes(req);
     }
     conn->part = req;
     conn->part_left = left;
     conn->part_tag = rq->tag;
-    conn->part_deadline_us = clock_us() + (uint64_t)rq->timeout_ms * 1000;
-    if (left > 0)
-        clients_due_at(c, conn->part_deadline_us);
+    if (left > 0) {
+        conn->part_at_us = clock_us();
+        conn->part_deadline_us = conn->part_at_us + (uint64_t)rq->timeout_ms * 1000;
+        clients_due_at(c, conn->part_at_us); /* looks when it is due */
+    }
 }
 
 static void on_part(struct conn *conn, const struct proto_request *rq)
@@ -234,20 +256,22 @@ static void on_part(struct conn *conn, const struct proto_request *rq)
     if (req)
         memcpy(req->cmd + req->cmd_len - conn->part_left, rq->part, rq->part_len);
     conn->part_left -= rq->part_len;
+    conn->part_at_us = clock_us();
     if (conn->part_left == 0 && req) {
-        conn->clients->parts_bytes -= request_bytes(req);
+        part_give(conn);
         conn->part = NULL;
         submit(conn, req);
     }
 }
 
-/* The main loop has answered writes. */
 void writes_take_answers(struct clients *c)
 {
     struct cds_wfcq_node *node;
     while ((node = rcu_queue_pop(&c->me->answers_head, &c->me->answers_tail)) != NULL) {
         struct request *req = rcu_container(node, struct request, link);
-        assert(req->reader == c->reader && req->conn < CLIENTS_CONNS_MAX);
+        assert(req->reader == c->reader && req->conn < CLIENTS_SLOTS);
+        users_give(&c->shared->users, req->user, USERS_WRITES, 1);
+        users_give(&c->shared->users, req->user, USERS_WRITE_BYTES, req->cmd_len);
         struct conn *conn = c->conns[req->conn];
         if (conn && conn->generation == req->conn_generation) {
             assert(conn->ops > 0);
@@ -260,13 +284,16 @@ void writes_take_answers(struct clients *c)
 
 /* --- both ------------------------------------------------------------------------------------- */
 
-/* The first request of buf; returns its size. After conn_hang_up() the rest does not matter. */
 size_t request_take(struct conn *conn, const uint8_t *buf, size_t len)
 {
     struct proto_request rq;
     size_t size = proto_request_decode(buf, len, &rq);
     if (size == 0 || (rq.op == PROTO_PART) != (conn->part_left > 0)) {
         conn_refuse(conn, RESULT_BAD);
+        return len;
+    }
+    if (conn->user == NULL && rq.op != PROTO_STATUS) {
+        conn_refuse(conn, RESULT_BUSY);
         return len;
     }
     if (rq.timeout_ms > PROTO_TIMEOUT_MAX_MS)
@@ -287,7 +314,7 @@ void requests_drop(struct conn *conn)
 {
     struct clients *c = conn->clients;
     if (conn->waiting > 0)
-        reads_expire(c, 0, conn);
+        reads_expire(c, 0, conn, RESULT_OK);
     while (conn->ready.first)
         read_free(c, reads_take(&conn->ready, &conn->ready.first));
     part_drop(conn);

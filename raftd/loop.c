@@ -46,6 +46,10 @@ enum {
 _Static_assert((int)UDP_RECEIVE_BYTES > (int)SESSION_DATAGRAM_TAKEN,
                "what was cut on receipt is refused as too long");
 
+_Static_assert((int)CLIENTS_WRITES_MAX == (int)NODE_WRITES_MAX &&
+                   (int)CLIENTS_WRITES_MAX_BYTES == (int)NODE_WRITE_BYTES_MAX,
+               "users share what the node takes");
+
 /* Reads of a reader up to read_want `want` are covered by node read `read`. */
 struct mark {
     uint64_t read;
@@ -474,6 +478,8 @@ static struct shared *shared_new(const struct conf *conf, struct loop *l)
     s->wake_loop = wake_loop;
     s->wake_loop_ctx = l;
     s->n_readers = conf->readers > 0 ? conf->readers : 1;
+    users_init(&s->users);
+    clients_set_limits(s, s->n_readers * CLIENTS_CONNS_MAX);
     for (unsigned i = 0; i < READERS_MAX; i++)
         cds_wfcq_init(&s->readers[i].answers_head, &s->readers[i].answers_tail);
     return s;

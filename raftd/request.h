@@ -23,6 +23,8 @@ enum result {
     RESULT_STOPPING = 7, /* the daemon is shutting down; as UNKNOWN for a write */
 };
 
+struct user;
+
 struct request {
     struct cds_wfcq_node link; /* while queued between threads */
 
@@ -31,6 +33,7 @@ struct request {
     uint32_t conn;            /* its slot there, and the slot's generation: the client may be */
     uint64_t conn_generation; /* gone when the answer comes */
     uint64_t client_tag;      /* the client's own number of the request */
+    struct user *user;        /* who holds it (users.h) */
 
     uint64_t deadline_us; /* CLOCK_BOOTTIME: answer at the latest then */
 

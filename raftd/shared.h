@@ -16,6 +16,7 @@
 #include <urcu/wfcqueue.h>
 
 #include "raftd/status.h"
+#include "raftd/users.h"
 
 struct kv;
 
@@ -38,6 +39,7 @@ struct shared {
     struct cds_wfcq_tail requests_tail;
     void (*wake_loop)(void *ctx);
     void *wake_loop_ctx;
+    struct users users;
     unsigned n_readers; /* slots in use; with readers = 0 the loop itself is slot 0 */
     struct shared_reader readers[READERS_MAX];
 };

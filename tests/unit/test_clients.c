@@ -1,4 +1,4 @@
-// LINK: raftd/clients.c raftd/clients_answer.c raftd/clients_conn.c raftd/clients_request.c raftd/readers.c raftd/clock.c raftd/outq.c raftd/proto.c raftd/kv.c raftd/cmd.c raftd/status.c -lev -lsodium -lurcu-memb -lurcu-cds -lurcu-common TSAN
+// LINK: @clients tests/lib/clients_world.c TSAN
 /* test_clients.c: the client side of the daemon against a thread that plays the loop, through real
  * sockets: all operations, values in parts, lists in pages, timeouts, and clients that misbehave. */
 #include <setjmp.h>
@@ -26,277 +26,7 @@
 #include "raftd/rcu.h"
 #include "raftd/readers.h"
 #include "raftd/request.h"
-
-enum { VALUE_MAX = 1 << 20, TIMEOUT_MS = 20000, READERS = 2, FDS = 2048 };
-
-/* status.c needs them; the core is not what is tested here. */
-const char *raft_role_name(enum raft_role role)
-{
-    (void)role;
-    return "leader";
-}
-
-const char *raft_peer_state_name(enum raft_peer_state state)
-{
-    (void)state;
-    return "probe";
-}
-
-const char *raft_why_name(enum raft_why why)
-{
-    (void)why;
-    return "none";
-}
-
-/* --- the thread that plays the loop --------------------------------------------------------------- */
-
-struct fake {
-    struct shared shared;
-    struct readers *readers;
-    int listen_fd;
-    char path[64];
-    pthread_t thread;
-    pthread_mutex_t lock;
-    pthread_cond_t cond;
-    bool woken, stop;
-    bool no_leader; /* confirms no reads                                                         */
-    bool hold;      /* keeps writes without an answer                                            */
-    unsigned held;  /* how many                                                                  */
-    uint64_t index;
-    struct status status;
-};
-
-static void wake_loop(void *ctx)
-{
-    struct fake *f = ctx;
-    pthread_mutex_lock(&f->lock);
-    f->woken = true;
-    pthread_cond_signal(&f->cond);
-    pthread_mutex_unlock(&f->lock);
-}
-
-static void answer_write(struct fake *f, struct request *q)
-{
-    struct cmd c;
-    bool existed;
-    assert_int_equal(cmd_decode(q->cmd, q->cmd_len, &c), 0);
-    kv_apply(f->shared.kv, ++f->index, &c, &existed);
-    q->result = c.op == CMD_DELETE && !existed ? RESULT_NO_KEY : RESULT_OK;
-    q->revision = f->index;
-    struct shared_reader *r = &f->shared.readers[q->reader];
-    rcu_queue_push(&r->answers_head, &r->answers_tail, &q->link);
-}
-
-static void *fake_main(void *arg)
-{
-    struct fake *f = arg;
-    struct cds_wfcq_node *kept = NULL; /* a list by their links, free while they are here */
-    rcu_thread_begin();
-    pthread_mutex_lock(&f->lock);
-    for (;;) {
-        while (!f->woken && !f->stop)
-            pthread_cond_wait(&f->cond, &f->lock);
-        f->woken = false;
-        struct cds_wfcq_node *node;
-        while ((node = rcu_queue_pop(&f->shared.requests_head, &f->shared.requests_tail))) {
-            node->next = kept;
-            kept = node;
-            f->held++;
-        }
-        while (kept && (!f->hold || f->stop)) {
-            struct request *q = rcu_container(kept, struct request, link);
-            kept = kept->next;
-            f->held--;
-            answer_write(f, q);
-        }
-        for (unsigned i = 0; i < READERS; i++) {
-            struct shared_reader *r = &f->shared.readers[i];
-            if (!f->no_leader)
-                atomic_store_explicit(&r->read_done, atomic_load(&r->read_want),
-                                      memory_order_release);
-            if (r->wake)
-                r->wake(r->wake_ctx);
-        }
-        if (f->stop)
-            break;
-    }
-    pthread_mutex_unlock(&f->lock);
-    rcu_thread_end();
-    return NULL;
-}
-
-static void set(struct fake *f, bool *what, bool value)
-{
-    pthread_mutex_lock(&f->lock);
-    *what = value;
-    f->woken = true;
-    pthread_cond_signal(&f->cond);
-    pthread_mutex_unlock(&f->lock);
-}
-
-static int setup(void **state)
-{
-    static const uint8_t hash_key[KV_HASH_KEY_BYTES] = {1};
-    struct fake *f = calloc(1, sizeof(*f));
-    assert_non_null(f);
-    char err[256];
-    snprintf(f->path, sizeof(f->path), "/tmp/raftd-test-%d.sock", (int)getpid());
-    f->listen_fd = clients_listen(f->path, 0600, err, sizeof(err));
-    assert_true(f->listen_fd >= 0);
-    f->status = (struct status){.id = 1, .leader = 3};
-    f->shared.kv = kv_new(hash_key);
-    f->shared.status = &f->status;
-    f->shared.max_value_bytes = VALUE_MAX;
-    f->shared.n_readers = READERS;
-    f->shared.wake_loop = wake_loop;
-    f->shared.wake_loop_ctx = f;
-    cds_wfcq_init(&f->shared.requests_head, &f->shared.requests_tail);
-    for (int i = 0; i < READERS; i++)
-        cds_wfcq_init(&f->shared.readers[i].answers_head, &f->shared.readers[i].answers_tail);
-    assert_int_equal(pthread_mutex_init(&f->lock, NULL), 0);
-    assert_int_equal(pthread_cond_init(&f->cond, NULL), 0);
-    assert_int_equal(readers_start(&f->readers, &f->shared, f->listen_fd, READERS), 0);
-    assert_int_equal(pthread_create(&f->thread, NULL, fake_main, f), 0);
-    *state = f;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    struct fake *f = *state;
-    set(f, &f->stop, true);
-    assert_int_equal(pthread_join(f->thread, NULL), 0);
-    readers_stop(f->readers);
-    struct cds_wfcq_node *node;
-    while ((node = rcu_queue_pop(&f->shared.requests_head, &f->shared.requests_tail)))
-        free(rcu_container(node, struct request, link));
-    kv_free(f->shared.kv);
-    pthread_mutex_destroy(&f->lock);
-    pthread_cond_destroy(&f->cond);
-    close(f->listen_fd);
-    unlink(f->path);
-    free(f);
-    return 0;
-}
-
-/* --- a client ------------------------------------------------------------------------------------- */
-
-/* What was received on each descriptor and not yet heard: answers share packets. */
-static struct {
-    uint8_t buf[PROTO_PACKET_MAX_BYTES];
-    size_t at, len;
-} inbox[FDS];
-
-static int dial(const struct fake *f)
-{
-    struct sockaddr_un addr = {.sun_family = AF_UNIX};
-    snprintf(addr.sun_path, sizeof(addr.sun_path), "%s", f->path);
-    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-    assert_true(fd >= 0);
-    assert_int_equal(connect(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
-    assert_true(fd < FDS);
-    inbox[fd].at = inbox[fd].len = 0;
-    return fd;
-}
-
-static void send_packet(int fd, const struct proto_request *r)
-{
-    static uint8_t buf[PROTO_PACKET_MAX_BYTES];
-    size_t len = proto_request_encode(buf, r);
-    assert_int_equal(send(fd, buf, len, MSG_NOSIGNAL), len);
-}
-
-static void ask(int fd, uint8_t op, uint8_t flags, uint64_t tag, const char *key, const char *value)
-{
-    send_packet(fd, &(struct proto_request){.op = op,
-                                            .flags = flags,
-                                            .tag = tag,
-                                            .timeout_ms = TIMEOUT_MS,
-                                            .key = (const uint8_t *)key,
-                                            .key_len = (uint16_t)strlen(key),
-                                            .part = (const uint8_t *)value,
-                                            .part_len = (uint32_t)strlen(value),
-                                            .value_len = (uint32_t)strlen(value)});
-}
-
-/* A whole answer, its body joined. */
-struct reply {
-    struct proto_reply head;
-    uint8_t *body; /* malloc, with a zero byte behind it */
-    size_t len;
-};
-
-static bool fill_inbox(int fd)
-{
-    struct pollfd p = {.fd = fd, .events = POLLIN};
-    assert_int_equal(poll(&p, 1, TIMEOUT_MS), 1);
-    ssize_t n = recv(fd, inbox[fd].buf, sizeof(inbox[fd].buf), 0);
-    inbox[fd].at = 0;
-    inbox[fd].len = n > 0 ? (size_t)n : 0;
-    return n > 0;
-}
-
-/* 0, or -1 when the connection is closed. */
-static int hear(int fd, struct reply *r)
-{
-    *r = (struct reply){.body = calloc(1, 1)};
-    do {
-        if (inbox[fd].at == inbox[fd].len && !fill_inbox(fd)) {
-            free(r->body);
-            return -1;
-        }
-        size_t size = proto_reply_decode(inbox[fd].buf + inbox[fd].at, inbox[fd].len - inbox[fd].at,
-                                         &r->head);
-        assert_true(size > 0);
-        inbox[fd].at += size;
-        r->body = realloc(r->body, r->len + r->head.body_len + 1);
-        assert_non_null(r->body);
-        memcpy(r->body + r->len, r->head.body, r->head.body_len);
-        r->len += r->head.body_len;
-        r->body[r->len] = '\0';
-    } while (r->head.flags & PROTO_MORE);
-    return 0;
-}
-
-static void expect(int fd, uint64_t tag, enum result result, const char *body)
-{
-    struct reply r;
-    assert_int_equal(hear(fd, &r), 0);
-    assert_int_equal(r.head.tag, tag);
-    assert_int_equal(r.head.result, result);
-    if (body)
-        assert_string_equal((const char *)r.body, body);
-    free(r.body);
-}
-
-static void expect_closed(int fd)
-{
-    struct reply r;
-    while (hear(fd, &r) == 0)
-        free(r.body);
-    close(fd);
-}
-
-static void put_long(int fd, uint64_t tag, const char *key, const uint8_t *value, uint32_t len)
-{
-    uint32_t at = 1000;
-    send_packet(fd, &(struct proto_request){.op = PROTO_PUT,
-                                            .tag = tag,
-                                            .timeout_ms = TIMEOUT_MS,
-                                            .key = (const uint8_t *)key,
-                                            .key_len = (uint16_t)strlen(key),
-                                            .part = value,
-                                            .part_len = at,
-                                            .value_len = len});
-    while (at < len) {
-        uint32_t n = len - at < 30000 ? len - at : 30000;
-        send_packet(fd, &(struct proto_request){
-                            .op = PROTO_PART, .tag = tag, .part = value + at, .part_len = n});
-        at += n;
-    }
-}
-
-/* --- tests ---------------------------------------------------------------------------------------- */
+#include "tests/lib/clients_world.h"
 
 static void test_operations(void **state)
 {
@@ -462,7 +192,7 @@ static void test_no_leader(void **state)
     int fd = dial(f);
     ask(fd, PROTO_PUT, 0, 1, "a", "one");
     expect(fd, 1, RESULT_OK, "");
-    set(f, &f->no_leader, true);
+    world_set(f, &f->no_leader, true);
     uint64_t start = clock_us();
     struct proto_request get = {
         .op = PROTO_GET, .tag = 2, .timeout_ms = 300, .key = (const uint8_t *)"a", .key_len = 1};
@@ -476,11 +206,11 @@ static void test_no_leader(void **state)
     expect(fd, 2, RESULT_NO_LEADER, "");
     assert_true(clock_us() - start >= 300 * 1000);
     ask(fd, PROTO_GET, 0, 5, "a", ""); /* waits until there is one */
-    set(f, &f->no_leader, false);
+    world_set(f, &f->no_leader, false);
     expect(fd, 5, RESULT_OK, "one");
     /* A client that leaves with reads and writes under way. */
-    set(f, &f->no_leader, true);
-    set(f, &f->hold, true);
+    world_set(f, &f->no_leader, true);
+    world_set(f, &f->hold, true);
     for (unsigned i = 0; i < 50; i++)
         ask(fd, i & 1 ? PROTO_GET : PROTO_PUT, 0, 10 + i, "a", i & 1 ? "" : "left");
     int other = dial(f);
@@ -489,8 +219,8 @@ static void test_no_leader(void **state)
     int reuse = dial(f); /* perhaps in the same slot: must not get those answers */
     ask(reuse, PROTO_STATUS, 0, 1, "", "");
     expect(reuse, 1, RESULT_OK, NULL);
-    set(f, &f->hold, false);
-    set(f, &f->no_leader, false);
+    world_set(f, &f->hold, false);
+    world_set(f, &f->no_leader, false);
     expect(other, 1, RESULT_OK, NULL);
     ask(reuse, PROTO_GET, 0, 2, "a", "");
     expect(reuse, 2, RESULT_OK, NULL);
@@ -502,7 +232,7 @@ static void test_busy(void **state)
 {
     struct fake *f = *state;
     int fd = dial(f);
-    set(f, &f->hold, true);
+    world_set(f, &f->hold, true);
     for (unsigned i = 0; i < CLIENTS_CONN_OPS_MAX; i++)
         ask(fd, PROTO_PUT, 0, i, "k", "v");
     ask(fd, PROTO_PUT, 0, 9000, "k", "v");
@@ -511,7 +241,7 @@ static void test_busy(void **state)
     expect(fd, 9001, RESULT_BUSY, "");
     ask(fd, PROTO_STATUS, 0, 9002, "", "");
     expect(fd, 9002, RESULT_OK, NULL);
-    set(f, &f->hold, false);
+    world_set(f, &f->hold, false);
     for (unsigned i = 0; i < CLIENTS_CONN_OPS_MAX; i++) {
         struct reply r;
         assert_int_equal(hear(fd, &r), 0);
@@ -610,49 +340,6 @@ static void test_slow_reader(void **state)
     close(other);
 }
 
-static void test_many_connections(void **state)
-{
-    struct fake *f = *state;
-    enum { N = READERS * CLIENTS_CONNS_MAX + 20 };
-    int *fds = calloc(N, sizeof(*fds));
-    assert_non_null(fds);
-    unsigned busy = 0;
-    for (int i = 0; i < N; i++) {
-        fds[i] = dial(f);
-        uint8_t buf[64];
-        size_t len = proto_request_encode(buf, &(struct proto_request){.op = PROTO_STATUS});
-        ssize_t sent = send(fds[i], buf, len, MSG_NOSIGNAL);
-        assert_true(sent == (ssize_t)len || errno == EPIPE);
-        struct reply r;
-        if (hear(fds[i], &r) == 0) { /* a refused one may see only the end */
-            busy += r.head.result == RESULT_BUSY;
-            free(r.body);
-        } else {
-            busy++;
-        }
-    }
-    assert_true(busy >= 20);
-    for (int i = 0; i < N; i++)
-        close(fds[i]);
-    free(fds);
-    int fd = dial(f);
-    for (int tries = 0;; tries++) { /* as soon as the closes have been noticed */
-        uint8_t buf[64];
-        size_t len = proto_request_encode(buf, &(struct proto_request){.op = PROTO_STATUS});
-        struct reply r = {.head = {.result = RESULT_BUSY}};
-        int rc = send(fd, buf, len, MSG_NOSIGNAL) > 0 ? hear(fd, &r) : -1;
-        if (rc == 0)
-            free(r.body);
-        if (rc == 0 && r.head.result == RESULT_OK)
-            break;
-        assert_true(tries < 1000);
-        close(fd);
-        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
-        fd = dial(f);
-    }
-    close(fd);
-}
-
 static void test_listen(void **state)
 {
     (void)state;
@@ -688,15 +375,14 @@ static void test_listen(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_operations, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_limits, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_list_pages, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_pipeline, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_no_leader, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_busy, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_garbage, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_slow_reader, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_many_connections, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_operations, world_setup, world_teardown),
+        cmocka_unit_test_setup_teardown(test_limits, world_setup, world_teardown),
+        cmocka_unit_test_setup_teardown(test_list_pages, world_setup, world_teardown),
+        cmocka_unit_test_setup_teardown(test_pipeline, world_setup, world_teardown),
+        cmocka_unit_test_setup_teardown(test_no_leader, world_setup, world_teardown),
+        cmocka_unit_test_setup_teardown(test_busy, world_setup, world_teardown),
+        cmocka_unit_test_setup_teardown(test_garbage, world_setup, world_teardown),
+        cmocka_unit_test_setup_teardown(test_slow_reader, world_setup, world_teardown),
         cmocka_unit_test(test_listen),
     };
     struct rlimit files; /* both ends of all connections are in this process */

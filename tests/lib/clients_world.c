@@ -1,0 +1,292 @@
+/* clients_world.c: see clients_world.h. */
+#include "tests/lib/clients_world.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "raftd/clients.h"
+#include "raftd/clock.h"
+#include "raftd/kv.h"
+#include "raftd/proto.h"
+#include "raftd/rcu.h"
+#include "raftd/readers.h"
+#include "raftd/request.h"
+
+/* status.c needs them; the core is not what is tested here. */
+const char *raft_role_name(enum raft_role role)
+{
+    (void)role;
+    return "leader";
+}
+
+const char *raft_peer_state_name(enum raft_peer_state state)
+{
+    (void)state;
+    return "probe";
+}
+
+const char *raft_why_name(enum raft_why why)
+{
+    (void)why;
+    return "none";
+}
+
+/* --- the thread that plays the loop --------------------------------------------------------------- */
+
+static void wake_loop(void *ctx)
+{
+    struct fake *f = ctx;
+    pthread_mutex_lock(&f->lock);
+    f->woken = true;
+    pthread_cond_signal(&f->cond);
+    pthread_mutex_unlock(&f->lock);
+}
+
+static void answer_write(struct fake *f, struct request *q)
+{
+    struct cmd c;
+    bool existed;
+    assert_int_equal(cmd_decode(q->cmd, q->cmd_len, &c), 0);
+    kv_apply(f->shared.kv, ++f->index, &c, &existed);
+    q->result = c.op == CMD_DELETE && !existed ? RESULT_NO_KEY : RESULT_OK;
+    q->revision = f->index;
+    struct shared_reader *r = &f->shared.readers[q->reader];
+    rcu_queue_push(&r->answers_head, &r->answers_tail, &q->link);
+}
+
+static void *fake_main(void *arg)
+{
+    struct fake *f = arg;
+    struct cds_wfcq_node *kept = NULL; /* a list by their links, free while they are here */
+    rcu_thread_begin();
+    pthread_mutex_lock(&f->lock);
+    for (;;) {
+        while (!f->woken && !f->stop)
+            pthread_cond_wait(&f->cond, &f->lock);
+        f->woken = false;
+        struct cds_wfcq_node *node;
+        while ((node = rcu_queue_pop(&f->shared.requests_head, &f->shared.requests_tail))) {
+            node->next = kept;
+            kept = node;
+            f->held++;
+        }
+        while (kept && (!f->hold || f->stop)) {
+            struct request *q = rcu_container(kept, struct request, link);
+            kept = kept->next;
+            f->held--;
+            answer_write(f, q);
+        }
+        for (unsigned i = 0; i < READERS; i++) {
+            struct shared_reader *r = &f->shared.readers[i];
+            if (!f->no_leader)
+                atomic_store_explicit(&r->read_done, atomic_load(&r->read_want),
+                                      memory_order_release);
+            if (r->wake)
+                r->wake(r->wake_ctx);
+        }
+        if (f->stop)
+            break;
+    }
+    pthread_mutex_unlock(&f->lock);
+    rcu_thread_end();
+    return NULL;
+}
+
+void world_set(struct fake *f, bool *what, bool value)
+{
+    pthread_mutex_lock(&f->lock);
+    *what = value;
+    f->woken = true;
+    pthread_cond_signal(&f->cond);
+    pthread_mutex_unlock(&f->lock);
+}
+
+int world_setup(void **state)
+{
+    static const uint8_t hash_key[KV_HASH_KEY_BYTES] = {1};
+    struct fake *f = calloc(1, sizeof(*f));
+    assert_non_null(f);
+    char err[256];
+    snprintf(f->path, sizeof(f->path), "/tmp/raftd-test-%d.sock", (int)getpid());
+    f->listen_fd = clients_listen(f->path, 0600, err, sizeof(err));
+    assert_true(f->listen_fd >= 0);
+    f->status = (struct status){.id = 1, .leader = 3};
+    f->shared.kv = kv_new(hash_key);
+    f->shared.status = &f->status;
+    f->shared.max_value_bytes = VALUE_MAX;
+    f->shared.n_readers = READERS;
+    users_init(&f->shared.users);
+    clients_set_limits(&f->shared, READERS * CLIENTS_CONNS_MAX);
+    f->shared.wake_loop = wake_loop;
+    f->shared.wake_loop_ctx = f;
+    cds_wfcq_init(&f->shared.requests_head, &f->shared.requests_tail);
+    for (int i = 0; i < READERS; i++)
+        cds_wfcq_init(&f->shared.readers[i].answers_head, &f->shared.readers[i].answers_tail);
+    assert_int_equal(pthread_mutex_init(&f->lock, NULL), 0);
+    assert_int_equal(pthread_cond_init(&f->cond, NULL), 0);
+    assert_int_equal(readers_start(&f->readers, &f->shared, f->listen_fd, READERS), 0);
+    assert_int_equal(pthread_create(&f->thread, NULL, fake_main, f), 0);
+    *state = f;
+    return 0;
+}
+
+int world_teardown(void **state)
+{
+    struct fake *f = *state;
+    world_set(f, &f->stop, true);
+    assert_int_equal(pthread_join(f->thread, NULL), 0);
+    readers_stop(f->readers);
+    struct cds_wfcq_node *node;
+    while ((node = rcu_queue_pop(&f->shared.requests_head, &f->shared.requests_tail)))
+        free(rcu_container(node, struct request, link));
+    kv_free(f->shared.kv);
+    pthread_mutex_destroy(&f->lock);
+    pthread_cond_destroy(&f->cond);
+    close(f->listen_fd);
+    unlink(f->path);
+    free(f);
+    return 0;
+}
+
+/* --- a client ------------------------------------------------------------------------------------- */
+
+/* What was received on each descriptor and not yet heard: answers share packets. */
+static struct {
+    uint8_t buf[PROTO_PACKET_MAX_BYTES];
+    size_t at, len;
+} inbox[FDS];
+
+int dial(const struct fake *f)
+{
+    struct sockaddr_un addr = {.sun_family = AF_UNIX};
+    snprintf(addr.sun_path, sizeof(addr.sun_path), "%s", f->path);
+    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    assert_true(fd >= 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
+    assert_true(fd < FDS);
+    inbox[fd].at = inbox[fd].len = 0;
+    return fd;
+}
+
+void send_packet(int fd, const struct proto_request *r)
+{
+    static uint8_t buf[PROTO_PACKET_MAX_BYTES];
+    size_t len = proto_request_encode(buf, r);
+    assert_int_equal(send(fd, buf, len, MSG_NOSIGNAL), len);
+}
+
+void ask(int fd, uint8_t op, uint8_t flags, uint64_t tag, const char *key, const char *value)
+{
+    send_packet(fd, &(struct proto_request){.op = op,
+                                            .flags = flags,
+                                            .tag = tag,
+                                            .timeout_ms = TIMEOUT_MS,
+                                            .key = (const uint8_t *)key,
+                                            .key_len = (uint16_t)strlen(key),
+                                            .part = (const uint8_t *)value,
+                                            .part_len = (uint32_t)strlen(value),
+                                            .value_len = (uint32_t)strlen(value)});
+}
+
+static bool fill_inbox(int fd)
+{
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+    assert_int_equal(poll(&p, 1, TIMEOUT_MS), 1);
+    ssize_t n = recv(fd, inbox[fd].buf, sizeof(inbox[fd].buf), 0);
+    inbox[fd].at = 0;
+    inbox[fd].len = n > 0 ? (size_t)n : 0;
+    return n > 0;
+}
+
+/* 0, or -1 when the connection is closed. */
+int hear(int fd, struct reply *r)
+{
+    *r = (struct reply){.body = calloc(1, 1)};
+    do {
+        if (inbox[fd].at == inbox[fd].len && !fill_inbox(fd)) {
+            free(r->body);
+            return -1;
+        }
+        size_t size = proto_reply_decode(inbox[fd].buf + inbox[fd].at, inbox[fd].len - inbox[fd].at,
+                                         &r->head);
+        assert_true(size > 0);
+        inbox[fd].at += size;
+        r->body = realloc(r->body, r->len + r->head.body_len + 1);
+        assert_non_null(r->body);
+        memcpy(r->body + r->len, r->head.body, r->head.body_len);
+        r->len += r->head.body_len;
+        r->body[r->len] = '\0';
+    } while (r->head.flags & PROTO_MORE);
+    return 0;
+}
+
+void expect(int fd, uint64_t tag, enum result result, const char *body)
+{
+    struct reply r;
+    assert_int_equal(hear(fd, &r), 0);
+    assert_int_equal(r.head.tag, tag);
+    assert_int_equal(r.head.result, result);
+    if (body)
+        assert_string_equal((const char *)r.body, body);
+    free(r.body);
+}
+
+void expect_closed(int fd)
+{
+    struct reply r;
+    while (hear(fd, &r) == 0)
+        free(r.body);
+    close(fd);
+}
+
+void put_long(int fd, uint64_t tag, const char *key, const uint8_t *value, uint32_t len)
+{
+    uint32_t at = 1000;
+    send_packet(fd, &(struct proto_request){.op = PROTO_PUT,
+                                            .tag = tag,
+                                            .timeout_ms = TIMEOUT_MS,
+                                            .key = (const uint8_t *)key,
+                                            .key_len = (uint16_t)strlen(key),
+                                            .part = value,
+                                            .part_len = at,
+                                            .value_len = len});
+    while (at < len) {
+        uint32_t n = len - at < 30000 ? len - at : 30000;
+        send_packet(fd, &(struct proto_request){
+                            .op = PROTO_PART, .tag = tag, .part = value + at, .part_len = n});
+        at += n;
+    }
+}
+
+/* Sends one small request; -1 when the daemon takes none. */
+int try_ask(int fd, uint8_t op)
+{
+    uint8_t buf[64];
+    size_t len = proto_request_encode(
+        buf, &(struct proto_request){.op = op,
+                                     .tag = 7,
+                                     .timeout_ms = TIMEOUT_MS,
+                                     .key = (const uint8_t *)"k",
+                                     .key_len = op == PROTO_STATUS ? 0 : 1});
+    return send(fd, buf, len, MSG_NOSIGNAL) == (ssize_t)len ? 0 : -1;
+}
+
+void sleep_ms(unsigned ms)
+{
+    nanosleep(&(struct timespec){.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000L}, NULL);
+}
