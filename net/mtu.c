@@ -15,7 +15,8 @@ static void pick(struct mtu *m, uint64_t now)
     m->at = now;
     m->probing = next;
     if (next < m->size + least) {
-        m->at = m->size == m->max ? UINT64_MAX : now + MTU_AGAIN_US;
+        uint64_t wait = m->size < MTU_BASE ? MTU_NARROW_AGAIN_US : MTU_AGAIN_US;
+        m->at = m->size == m->max ? UINT64_MAX : now + wait;
         m->probing = 0;
         m->failed = 0;
     }
@@ -25,13 +26,19 @@ void mtu_init(struct mtu *m, uint32_t max)
 {
     assert(max >= MTU_LEAST && max <= MTU_MAX);
     max -= max % MTU_UNIT;
-    *m = (struct mtu){.max = max, .size = max < MTU_BASE ? max : MTU_BASE};
+    *m = (struct mtu){.max = max, .size = max};
+    m->size = mtu_usual(m);
     pick(m, 0);
 }
 
 uint32_t mtu_size(const struct mtu *m)
 {
     return m->size;
+}
+
+uint32_t mtu_usual(const struct mtu *m)
+{
+    return m->max < MTU_BASE ? m->max : MTU_BASE;
 }
 
 bool mtu_probe(struct mtu *m, uint64_t now, uint32_t *size)
@@ -63,22 +70,56 @@ void mtu_heard(struct mtu *m)
 
 void mtu_acked(struct mtu *m, uint64_t now, uint32_t size)
 {
-    if (size > MTU_BASE)
-        m->lost = 0;
+    mtu_arrived(m, size);
     if (size == m->probing && m->tries > 0) {
         m->size = size;
         pick(m, now);
     }
 }
 
-void mtu_timeout(struct mtu *m, uint64_t now, uint32_t size)
+void mtu_arrived(struct mtu *m, uint32_t size)
 {
-    if (size <= MTU_BASE || m->size == MTU_BASE || ++m->lost < MTU_HOLE_FLIGHTS)
-        return;
-    m->size = MTU_BASE;
+    if (size >= m->lost_size)
+        m->lost = 0;
+}
+
+/* Smaller datagrams from now on, and a new search after `wait`. */
+static void fall(struct mtu *m, uint64_t now, uint32_t size, uint64_t wait)
+{
+    m->size = size;
     m->failed = 0;
     m->probing = 0;
     m->tries = 0;
     m->lost = 0;
-    m->at = now + MTU_HOLE_WAIT_US;
+    m->at = now + wait;
+}
+
+void mtu_timeout(struct mtu *m, uint64_t now, uint32_t size)
+{
+    if (size <= MTU_LEAST || m->size == MTU_LEAST)
+        return;
+    if (size > m->size)
+        size = m->size; /* it was sent before the size fell */
+    bool wide = m->size > MTU_BASE;
+    if (wide && size <= MTU_BASE)
+        return;
+    m->lost_size = m->lost == 0 || size < m->lost_size ? size : m->lost_size;
+    m->lost++;
+    if (wide && m->lost >= MTU_HOLE_FLIGHTS)
+        fall(m, now, MTU_BASE, MTU_HOLE_WAIT_US);
+    else if (m->lost >= MTU_NARROW_FLIGHTS)
+        fall(m, now, MTU_LEAST, MTU_WAIT_US);
+}
+
+void mtu_refused(struct mtu *m, uint64_t now, uint32_t size)
+{
+    size -= size % MTU_UNIT;
+    if (size <= m->size && m->size > MTU_LEAST)
+        fall(m, now, size > MTU_BASE ? MTU_BASE : MTU_LEAST, 0);
+    if (size <= m->size || (m->failed != 0 && m->failed <= size))
+        return;
+    m->failed = size; /* the search goes on below it, at once */
+    m->probing = 0;
+    m->tries = 0;
+    m->at = now;
 }

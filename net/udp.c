@@ -25,6 +25,10 @@ struct udp {
     struct control rx_control[UDP_BATCH];
     uint8_t rx_bytes[UDP_BATCH][UDP_RECEIVE_BYTES];
 
+    unsigned n_refused;
+    size_t refused_len[UDP_REFUSED];
+    struct sockaddr_storage refused_to[UDP_REFUSED];
+
     unsigned queued;
     struct mmsghdr tx_hdr[UDP_QUEUE];
     struct iovec tx_iov[UDP_QUEUE];
@@ -189,6 +193,31 @@ void udp_queue(struct udp *u, const struct sockaddr *to, socklen_t to_len, const
     u->tx_hdr[i].msg_hdr.msg_namelen = to_len;
 }
 
+/* More destinations than there are places for are forgotten: they come again. */
+static void note_refused(struct udp *u, unsigned i)
+{
+    size_t to_len = u->tx_hdr[i].msg_hdr.msg_namelen, len = u->tx_iov[i].iov_len;
+    unsigned k = 0;
+    while (k < u->n_refused && memcmp(&u->refused_to[k], &u->tx_to[i], to_len) != 0)
+        k++;
+    if (k == UDP_REFUSED)
+        return;
+    if (k < u->n_refused && u->refused_len[k] <= len)
+        return;
+    u->refused_to[k] = u->tx_to[i];
+    u->refused_len[k] = len;
+    if (k == u->n_refused)
+        u->n_refused++;
+}
+
+size_t udp_refused(struct udp *u, struct sockaddr_storage *to)
+{
+    if (u->n_refused == 0)
+        return 0;
+    *to = u->refused_to[--u->n_refused];
+    return u->refused_len[u->n_refused];
+}
+
 void udp_flush(struct udp *u)
 {
     unsigned i = 0;
@@ -199,6 +228,7 @@ void udp_flush(struct udp *u)
              * go another way. So a flush makes at most UDP_QUEUE calls, whatever happens. */
             if (n < 0 && errno == EMSGSIZE) {
                 u->count.too_big++;
+                note_refused(u, i);
             } else {
                 u->count.lost++;
                 u->count.lost_errno = n < 0 ? errno : 0;

@@ -18,6 +18,7 @@ enum {
     UDP_RECEIVE_ERRORS = 8,     /* per udp_receive(): then the next poll is soon enough */
     UDP_QUEUE = 64,             /* datagrams kept until udp_flush() */
     UDP_SEND_BYTES = 1500,      /* each: more is fragmented on most paths */
+    UDP_REFUSED = 16,           /* destinations of refused datagrams that are remembered */
     UDP_RCVBUF_BYTES = 1 << 20, /* the kernel charges about 2 kB for each datagram: some 500 */
     UDP_SNDBUF_BYTES = 1 << 20, /* for peers together: what finds no room is lost, control too */
     UDP_WINDOW_SHARE = 3,       /* of the receive buffer a third is promised to bulk: it holds that
@@ -70,6 +71,10 @@ void udp_queue(struct udp *u, const struct sockaddr *to, socklen_t to_len, const
 
 /* Sends the queue, all with one sendmmsg() when nothing is wrong. */
 void udp_flush(struct udp *u);
+
+/* The next datagram that the kernel refused as too long for the route: where to, and its length.
+ * Returns 0 when there is no more. Of many to one destination the shortest stands for all. */
+size_t udp_refused(struct udp *u, struct sockaddr_storage *to);
 
 const struct udp_counters *udp_counters(const struct udp *u);
 

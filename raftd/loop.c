@@ -33,6 +33,7 @@
 #include "raftd/notify.h"
 #include "raftd/readers.h"
 #include "raftd/say.h"
+#include "raftd/say_paths.h"
 #include "raftd/say_peers.h"
 #include "storage/record.h"
 
@@ -94,6 +95,7 @@ struct loop {
     int alarm_fd;
     uint64_t rxq_drops; /* as last told to the node */
     struct say_peers said;
+    struct say_paths paths;
 
     ev_io udp_io, alarm_io;
     ev_async disk_async, request_async;
@@ -374,6 +376,7 @@ static void publish_status(struct loop *l)
         return; /* readers keep the old one; the next iteration tries again */
     fill_status(l, &box->status);
     say_peers(&l->said, &box->status, now);
+    say_paths(&l->paths, &box->status, now);
     l->status_at = now;
     struct status *before = rcu_swap(l->shared->status, &box->status);
     if (before != NULL)
@@ -401,6 +404,18 @@ static void set_alarm(struct loop *l)
     (void)rc;
 }
 
+/* Of the flushes since the last iteration: they may have been in the middle of the node's work. */
+static void tell_refused(struct loop *l)
+{
+    struct sockaddr_storage to;
+    size_t len;
+    while ((len = udp_refused(l->udp, &to)) > 0) {
+        int slot = slot_of(l, (const struct sockaddr *)&to);
+        if (slot >= 0)
+            node_refused(l->node, loop_now(l), (unsigned)slot, len);
+    }
+}
+
 static void on_prepare(struct ev_loop *ev, ev_prepare *w, int revents)
 {
     (void)ev;
@@ -409,6 +424,7 @@ static void on_prepare(struct ev_loop *ev, ev_prepare *w, int revents)
     if (loop_now(l) >= l->deadline)
         for (int i = 0; i < DRAIN_ROUNDS && udp_receive(l->udp, on_datagram, l) > 0; i++)
             continue;
+    tell_refused(l);
     node_flush(l->node, loop_now(l));
     udp_flush(l->udp);
     for (unsigned i = 0; i < l->shared->n_readers; i++) {

@@ -196,6 +196,12 @@ static void add_read(struct node *n, uint64_t read, uint64_t index)
     n->reads[n->n_reads++] = (struct confirmed_read){read, index};
 }
 
+void node_refused(struct node *n, uint64_t now, unsigned slot, size_t len)
+{
+    assert(slot < n->raft.n_peers && len <= UINT32_MAX);
+    mtu_refused(&n->peers[slot].mtu, now, (uint32_t)len);
+}
+
 void node_rxq_dropped(struct node *n)
 {
     for (unsigned i = 0; i < n->raft.n_peers; i++)
@@ -310,6 +316,7 @@ static void peer_status(const struct node *n, uint64_t now, unsigned slot, struc
     s->resent_bytes = p->resent_bytes;
     s->resent_datagrams = p->resent_datagrams;
     s->datagram_bytes = mtu_size(&p->mtu);
+    s->datagram_usual = mtu_usual(&p->mtu);
     memcpy(s->drops, p->drops, sizeof s->drops);
     envelope_status(n, slot, s);
 }

@@ -126,6 +126,9 @@ void node_fetched(struct node *n, uint64_t now, unsigned what, size_t len,
 void node_flush(struct node *n, uint64_t now);
 uint64_t node_deadline(const struct node *n, uint64_t now);
 
+/* The kernel refused to send a datagram of `len` bytes to raft->peers[slot]: the route is narrower. */
+void node_refused(struct node *n, uint64_t now, unsigned slot, size_t len);
+
 /* So many datagrams were lost in our own receive queue: no sign of a bad link. */
 void node_rxq_dropped(struct node *n);
 

@@ -229,26 +229,31 @@ static size_t piece_room(const struct out *o, enum wire_stream stream)
     return room - lead;
 }
 
+/* Size of the datagram in which a piece of that length left, perhaps with a LEAD. */
+static uint32_t piece_datagram(const struct out *o, enum wire_stream stream, size_t piece)
+{
+    size_t full = datagram_bytes(o->n, o->slot), room = stream_room(o->n, o->slot, stream);
+    size_t lead = stream == WIRE_STREAM_LOG ? (size_t)WIRE_FRAME_BYTES + WIRE_LEAD_BYTES : 0;
+    return (uint32_t)(piece + full - room + lead);
+}
+
 /* Tells the stream and the search for the path's MTU of each other. */
 static void follow_mtu(struct out *o, struct stream_tx *tx, enum wire_stream stream)
 {
     struct mtu *m = &o->n->peers[o->slot].mtu;
-    size_t room = stream_room(o->n, o->slot, stream);
-    if (tx->arrived_max >= room)
-        mtu_acked(m, o->now, mtu_size(m));
+    if (tx->arrived_max > 0)
+        mtu_arrived(m, piece_datagram(o, stream, tx->arrived_max));
     tx->arrived_max = 0;
+    size_t room = stream_room(o->n, o->slot, stream);
     if (tx->cfg.datagram_bytes != room)
         stream_tx_datagram(tx, (uint32_t)room);
 }
 
-/* A timer has run out. That tells of the path's MTU only if a piece is missing that may have been in
- * a datagram larger than the base, perhaps with a LEAD. */
+/* A timer has run out: what is missing may be too large for the path. */
 static void timed_out(struct out *o, const struct stream_tx *tx, enum wire_stream stream)
 {
-    struct mtu *m = &o->n->peers[o->slot].mtu;
-    size_t other = datagram_bytes(o->n, o->slot) - stream_room(o->n, o->slot, stream);
-    if (tx->missing_max + other + WIRE_FRAME_BYTES + WIRE_LEAD_BYTES > MTU_BASE)
-        mtu_timeout(m, o->now, mtu_size(m));
+    if (tx->missing_max > 0)
+        mtu_timeout(&o->n->peers[o->slot].mtu, o->now, piece_datagram(o, stream, tx->missing_max));
 }
 
 /* What the timer asks for first must be in memory: a disk that takes its time is no silent peer. */

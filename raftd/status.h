@@ -62,7 +62,9 @@ struct status_peer {
     uint64_t in_flight_bytes;                    /* of that stream: sent, neither acked nor lost */
     uint64_t sent, received;                     /* datagrams */
     uint64_t resent_bytes, resent_datagrams;     /* of the log, or of writes, to it */
-    uint32_t datagram_bytes;                     /* largest that its path is known to pass */
+    uint32_t datagram_bytes;                     /* largest that is sent to it with data now */
+    uint32_t datagram_usual;                     /* what nearly every path passes: less means a
+                                                    narrow one. Not printed */
     uint64_t drops[DROP_COUNT];                  /* of datagrams from its address */
 };
 

@@ -10,6 +10,9 @@
 #     cut_from 1 2               2 no longer hears 1; 1 still hears 2
 #     cut_off 1                  nobody hears 1, and 1 hears nobody
 #     heal                       ends all cuts; loss stays
+#     black_hole 900             each host drops UDP packets of more bytes, with IP header, and tells
+#                                nobody; 0: none
+#     device_mtu 1000            what each host's own device sends
 #     received 1                 datagrams and their bytes (with IP header) that arrived at host 1 so far
 #     on 1 COMMAND...            runs it on host 1
 #
@@ -79,11 +82,13 @@ table inet link {
     counter arrived { }
     chain cuts { }
     chain loss { }
+    chain hole { }
     chain input {
         type filter hook input priority 0
         iifname "eth0" meta l4proto udp counter name arrived
         iifname "eth0" meta l4proto udp jump cuts
         iifname "eth0" meta l4proto udp jump loss
+        iifname "eth0" meta l4proto udp jump hole
     }
 }
 END
@@ -98,6 +103,19 @@ loss() { # of 1000
         on "$i" nft flush chain inet link loss
         [ "$1" = 0 ] || on "$i" nft add rule inet link loss numgen random mod 1000 '<' "$1" drop
     done
+}
+
+black_hole() { # bytes
+    local i
+    for ((i = 1; i <= HOSTS; i++)); do
+        on "$i" nft flush chain inet link hole
+        [ "$1" = 0 ] || on "$i" nft add rule inet link hole meta length '>' "$1" drop
+    done
+}
+
+device_mtu() { # bytes
+    local i
+    for ((i = 1; i <= HOSTS; i++)); do ip -n "$(host_ns "$i")" link set eth0 mtu "$1"; done
 }
 
 cut_from() { # FROM TO

@@ -264,6 +264,36 @@ static void test_narrow_by_configuration(void **state)
     sim_free(s);
 }
 
+/* A path that carries less than the usual base, and nobody knows: writes of every size through every
+ * node go on, and when the path is wide again, so are the datagrams. */
+static void test_narrow_unknown(void **state)
+{
+    (void)state;
+    struct sim_options o = options(18);
+    struct sim *s = start(&o);
+    unsigned asked = 0;
+    sim_narrow(s, 700);
+    for (unsigned i = 0; i < 60; i++, asked++) {
+        sim_put(s, i % 3, i * i * 10, 5 * SECOND);
+        sim_run(s, 200 * MS);
+    }
+    sim_run(s, 5 * SECOND);
+    assert_int_equal(sim_acked(s), asked);
+    unsigned leader = (unsigned)sim_leader(s);
+    for (unsigned to = 0; to < 3; to++)
+        assert_true(to == leader || sim_path(s, leader, to) <= 700);
+    sim_narrow(s, 0);
+    for (unsigned i = 0; i < 100; i++, asked++) {
+        sim_put(s, i % 3, 3000, 5 * SECOND);
+        sim_run(s, SECOND);
+    }
+    assert_int_equal(sim_acked(s), asked);
+    for (unsigned from = 0; from < 3; from++)
+        for (unsigned to = 0; to < 3; to++)
+            assert_true(from == to || sim_path(s, from, to) == MTU_BASE);
+    sim_free(s);
+}
+
 /* Small writes that get lost say nothing about large datagrams. */
 static void test_small_losses_keep_size(void **state)
 {
@@ -359,6 +389,7 @@ int main(void)
         cmocka_unit_test(test_path_mtu),
         cmocka_unit_test(test_probes_are_no_loss),
         cmocka_unit_test(test_narrow_by_configuration),
+        cmocka_unit_test(test_narrow_unknown),
         cmocka_unit_test(test_small_losses_keep_size),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);

@@ -43,7 +43,7 @@ static bool passes(struct world *w, uint32_t size)
 static void invariants(const struct world *w)
 {
     const struct mtu *m = &w->m;
-    assert_true(m->size >= MTU_BASE && m->size <= m->max);
+    assert_true(m->size >= MTU_LEAST && m->size <= m->max);
     assert_true(m->failed == 0 || m->failed > m->size);
     assert_true(m->probing == 0 || (m->probing > m->size && m->probing <= m->max));
     assert_true(m->probing % MTU_UNIT == 0 && m->tries <= MTU_TRIES);
@@ -213,12 +213,12 @@ static void test_black_hole(void **state)
     for (unsigned i = 0; i < 100; i++) {
         mtu_timeout(&w.m, w.now, 1200); /* of small ones: another matter */
         mtu_timeout(&w.m, w.now, 1452); /* now and then a large one: */
-        mtu_acked(&w.m, w.now, 1300);   /* large ones get through */
+        mtu_arrived(&w.m, 1452);        /* large ones get through */
     }
     assert_int_equal(mtu_size(&w.m), 1452);
     for (unsigned i = 0; i < MTU_HOLE_FLIGHTS; i++) {
         assert_int_equal(mtu_size(&w.m), 1452);
-        mtu_acked(&w.m, w.now, 1200); /* small ones get through */
+        mtu_arrived(&w.m, 1200); /* small ones get through */
         mtu_timeout(&w.m, w.now, 1452);
     }
     assert_int_equal(mtu_size(&w.m), 1200);
@@ -249,6 +249,102 @@ static void test_black_hole_while_searching(void **state)
     found(&w, 1400);
 }
 
+/* Flights of this size get no answer, until the size falls. Returns how many that took. */
+static unsigned flights(struct world *w, uint32_t size)
+{
+    uint32_t before = mtu_size(&w->m);
+    unsigned n = 0;
+    while (mtu_size(&w->m) == before && n < 100) {
+        mtu_arrived(&w->m, 300); /* small ones get through */
+        mtu_timeout(&w->m, w->now, size);
+        invariants(w);
+        n++;
+    }
+    return n;
+}
+
+/* A path that does not carry the base: from the start, or from some day on; with what is allowed
+ * beyond the base, and without. */
+static void test_below_base(void **state)
+{
+    (void)state;
+    for (uint32_t width = MTU_LEAST; width < MTU_BASE; width += 7) {
+        struct world w;
+        begin(&w, width % 2 == 0 ? MTU_BASE : MTU_MAX, width);
+        assert_int_equal(flights(&w, MTU_BASE), MTU_NARROW_FLIGHTS);
+        assert_int_equal(mtu_size(&w.m), MTU_LEAST);
+        assert_true(mtu_size(&w.m) < mtu_usual(&w.m));
+        assert_int_equal(flights(&w, MTU_LEAST), 100); /* there is nothing below */
+        run(&w, 50 * (uint64_t)S);
+        assert_in_range(mtu_size(&w.m), width < MTU_LEAST + 36 ? MTU_LEAST : width - 36, width);
+        w.width = 9000; /* the detour is over */
+        run(&w, 120 * (uint64_t)S);
+        assert_int_equal(mtu_size(&w.m), w.m.max);
+    }
+}
+
+/* From the top to the least in two steps. */
+static void test_two_steps_down(void **state)
+{
+    (void)state;
+    struct world w;
+    begin(&w, MTU_MAX, 9000);
+    run(&w, S);
+    w.width = 700;
+    assert_int_equal(flights(&w, MTU_MAX), MTU_HOLE_FLIGHTS);
+    assert_int_equal(mtu_size(&w.m), MTU_BASE);
+    assert_int_equal(flights(&w, MTU_MAX), MTU_NARROW_FLIGHTS); /* sent before the fall, too */
+    assert_int_equal(mtu_size(&w.m), MTU_LEAST);
+}
+
+/* Flights of a size that gets through now and then are lost by bad luck. */
+static void test_bad_luck_at_base(void **state)
+{
+    (void)state;
+    struct world w;
+    begin(&w, MTU_BASE, 9000);
+    for (unsigned i = 0; i < 1000; i++) {
+        mtu_timeout(&w.m, w.now, i % 2 == 0 ? 700 : MTU_BASE);
+        if (i % 4 == 0)
+            mtu_arrived(&w.m, 700); /* as large as the least of those that were lost */
+    }
+    assert_int_equal(mtu_size(&w.m), MTU_BASE);
+    for (unsigned i = 0; i < 1000; i++)
+        mtu_timeout(&w.m, w.now, MTU_LEAST); /* these would fit through any path */
+    assert_int_equal(mtu_size(&w.m), MTU_BASE);
+}
+
+/* Our own kernel says at once what it does not send. */
+static void test_refused(void **state)
+{
+    (void)state;
+    struct world w;
+    begin(&w, MTU_BASE, 900);
+    mtu_refused(&w.m, w.now, MTU_BASE);
+    assert_int_equal(mtu_size(&w.m), MTU_LEAST);
+    for (int i = 0; i < 200; i++) { /* probes that are too long are refused, too */
+        uint32_t size;
+        mtu_heard(&w.m);
+        if (mtu_probe(&w.m, w.now, &size)) {
+            if (size > w.width)
+                mtu_refused(&w.m, w.now, size);
+            else
+                mtu_acked(&w.m, w.now, size);
+        }
+        invariants(&w);
+        w.now += TICK_US;
+    }
+    assert_in_range(mtu_size(&w.m), 900 - 36, 900);
+    uint32_t found_size = mtu_size(&w.m);
+    mtu_refused(&w.m, w.now, 1000); /* old news */
+    assert_int_equal(mtu_size(&w.m), found_size);
+    mtu_refused(&w.m, w.now, MTU_LEAST); /* hopeless; nothing smaller is tried */
+    assert_int_equal(mtu_size(&w.m), MTU_LEAST);
+    mtu_refused(&w.m, w.now, 100);
+    assert_int_equal(mtu_size(&w.m), MTU_LEAST);
+    invariants(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -261,6 +357,10 @@ int main(void)
         cmocka_unit_test(test_wider_later),
         cmocka_unit_test(test_black_hole),
         cmocka_unit_test(test_black_hole_while_searching),
+        cmocka_unit_test(test_below_base),
+        cmocka_unit_test(test_two_steps_down),
+        cmocka_unit_test(test_bad_luck_at_base),
+        cmocka_unit_test(test_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

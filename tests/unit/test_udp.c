@@ -371,7 +371,10 @@ static void too_big_in_own_network(void)
     udp_flush(a);
     struct taken t = {0};
     const struct udp_counters *c = udp_counters(a);
-    bool good = c->too_big == 2 && c->lost == 0 && c->lost_errno == 0 && c->sent == 2 &&
+    struct sockaddr_storage refused;
+    bool told = udp_refused(a, &refused) == 1253 && memcmp(&refused, sa(&to), to.len) == 0 &&
+                udp_refused(a, &refused) == 0;
+    bool good = told && c->too_big == 2 && c->lost == 0 && c->lost_errno == 0 && c->sent == 2 &&
                 receive(b, &t) == 2 && t.len[0] == 1252 && t.len[1] == 1;
     udp_close(a);
     udp_close(b);
