@@ -317,7 +317,7 @@ static void test_resends_are_shown(void **state)
         node_status(n, sim_local(&s->m[ways[i][0]], sim_now(s)), &st);
         const struct status_peer *p =
             &st.peers[raft_peer_slot(&n->raft, (uint16_t)(ways[i][1] + 1))];
-        assert_in_range(p->resent_datagrams, PUTS / 10, 4 * PUTS);
+        assert_in_range(p->resent_datagrams, PUTS / 20, 4 * PUTS); /* copies save most */
         assert_in_range(p->resent_bytes, 1000, 4 * PUTS * 1200);
         assert_true(p->window_bytes > 0);
     }
