@@ -62,6 +62,8 @@ struct node *node_new(const struct node_config *cfg, const struct node_io *io,
     assert(n->cfg.datagram_bytes <= WIRE_DATAGRAM_BASE);
     uint32_t datagram_max = cfg->datagram_max != 0 ? cfg->datagram_max
                                                    : (uint32_t)WIRE_DATAGRAM_BASE;
+    if (cfg->datagram_bytes != 0)
+        datagram_max = cfg->datagram_bytes > MTU_LEAST ? cfg->datagram_bytes : (uint32_t)MTU_LEAST;
     n->io = *io;
     n->kv = kv;
     n->start_us = now;
