@@ -78,14 +78,20 @@ static void wake(void *ctx)
     ev_async_send(c->loop, &c->wake);
 }
 
-void clients_set_limits(struct shared *shared, unsigned conns)
+unsigned clients_set_limits(struct shared *shared, unsigned files)
 {
     size_t *limit = shared->users.limit;
+    unsigned n = shared->n_readers, guests = files / n / 8;
+    shared->n_guests = guests < CLIENTS_GUESTS_MAX ? guests : CLIENTS_GUESTS_MAX;
+    unsigned over = n * 2 * shared->n_guests, conns = files > over ? files - over : 0;
+    if (conns > n * CLIENTS_CONNS_MAX)
+        conns = n * CLIENTS_CONNS_MAX;
     limit[USERS_CONNS] = conns;
     limit[USERS_READS] = CLIENTS_READS_MAX;
     limit[USERS_WRITES] = CLIENTS_WRITES_MAX;
     limit[USERS_WRITE_BYTES] = CLIENTS_WRITES_MAX_BYTES;
     limit[USERS_PART_BYTES] = CLIENTS_PARTS_MAX_BYTES;
+    return conns;
 }
 
 struct clients *clients_new(struct ev_loop *loop, struct shared *shared, unsigned reader,

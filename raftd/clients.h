@@ -22,8 +22,9 @@ enum {
     CLIENTS_CONNS_MAX = 256, /* connections of one instance */
     CLIENTS_GUESTS_MAX = 16, /* connections of one instance over the limit of all: they are told
                                     RESULT_BUSY, and the status if they ask for it */
-    CLIENTS_GUEST_US = 1000 * 1000, /* and end then at the latest */
-    CLIENTS_CONN_OPS_MAX = 2048,    /* unanswered requests of one connection: enough for a pipeline
+    CLIENTS_GUEST_US = 1000 * 1000, /* and end then at the latest, or when there are too many */
+    CLIENTS_ACCEPT_MAX = 16,     /* connections taken in one iteration, so that others get a turn */
+    CLIENTS_CONN_OPS_MAX = 2048, /* unanswered requests of one connection: enough for a pipeline
                                     over a slow link, then RESULT_BUSY */
     /* What all instances have together. */
     CLIENTS_READS_MAX = 16384, /* reads that wait, about 0.4 KiB each */
@@ -43,8 +44,9 @@ enum {
 
 struct clients;
 
-/* Sets the limits of shared->users: for so many connections, of all instances together. */
-void clients_set_limits(struct shared *shared, unsigned conns);
+/* Sets the limits of shared->users and shared->n_guests; `files` descriptors are for connections of
+ * all shared->n_readers instances together. Returns how many clients are served at a time. */
+unsigned clients_set_limits(struct shared *shared, unsigned files);
 
 /* Serves connections of listen_fd (shared with other instances, stays the caller's) on `loop`, as
  * reader number `reader` of `shared`, which outlives it; fills in that reader's wake call. The

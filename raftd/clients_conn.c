@@ -34,6 +34,8 @@ static bool is_there(const struct conn *conn)
 static void end(struct conn *conn)
 {
     part_drop(conn);
+    if (!conn->user && !conn->ended)
+        conn->clients->n_guests--;
     conn->ended = true;
     ev_io_stop(conn->clients->loop, &conn->in);
     clients_due_at(conn->clients, clock_us() + CLIENTS_LEFT_US);
@@ -120,7 +122,7 @@ void conn_close(struct conn *conn)
     if (conn->user) {
         c->n_conns--;
         leave(c, conn->user);
-    } else {
+    } else if (!conn->ended) {
         c->n_guests--;
     }
     free(conn);
@@ -132,7 +134,7 @@ void conn_flush(struct conn *conn)
     struct clients *c = conn->clients;
     size_t before = outq_pending(&conn->outq);
     enum outq_state state = outq_flush(&conn->outq, conn->in.fd);
-    bool done = conn->ended && conn->ops == 0 && state == OUTQ_EMPTY;
+    bool done = conn->ended && conn->ops == 0 && (state == OUTQ_EMPTY || !conn->user);
     if (state == OUTQ_BROKEN || conn->hangup || done) {
         conn_close(conn);
         return;
@@ -179,10 +181,25 @@ uint64_t conn_due(struct conn *conn, uint64_t now)
     return part < left ? part : left;
 }
 
+/* The guest that has been here longest has had its time. */
+static void send_guest_away(struct clients *c)
+{
+    struct conn *oldest = NULL;
+    for (unsigned i = 0; i < CLIENTS_SLOTS; i++) {
+        struct conn *conn = c->conns[i];
+        if (conn && !conn->user && !conn->ended && (!oldest || conn->guest_us < oldest->guest_us))
+            oldest = conn;
+    }
+    if (oldest)
+        conn_refuse(oldest, RESULT_BUSY);
+}
+
 static void conn_new(struct clients *c, int fd, struct user *user)
 {
     struct conn *conn = NULL;
-    if (user || c->n_guests < CLIENTS_GUESTS_MAX)
+    if (!user && c->n_guests >= c->shared->n_guests)
+        send_guest_away(c);
+    if (user || c->n_guests < c->shared->n_guests)
         conn = calloc(1, sizeof(*conn));
     if (!conn) {
         uint8_t buf[PROTO_REPLY_HEAD_BYTES];
@@ -221,7 +238,7 @@ void conn_accept(struct ev_loop *loop, ev_io *w, int events)
     (void)events;
     struct clients *c = w->data;
     struct users *users = &c->shared->users;
-    for (;;) {
+    for (unsigned taken = 0; taken < CLIENTS_ACCEPT_MAX; taken++) {
         /* Another instance has room. The one that takes the last of all goes on, to turn away. */
         if (c->n_conns == CLIENTS_CONNS_MAX && users_room(users, USERS_CONNS)) {
             ev_io_stop(loop, w);

@@ -17,7 +17,8 @@
 
 #define CLIENTS_NEVER UINT64_MAX
 
-enum { CLIENTS_SLOTS = CLIENTS_CONNS_MAX + CLIENTS_GUESTS_MAX };
+/* Guests that were told to go are there until the end of the iteration. */
+enum { CLIENTS_SLOTS = CLIENTS_CONNS_MAX + CLIENTS_GUESTS_MAX + CLIENTS_ACCEPT_MAX };
 
 /* A read (get or list). key and after point into the packet, or into a waiting read's bytes. */
 struct want {
@@ -85,7 +86,8 @@ struct clients {
     uint64_t generation; /* of the newest connection */
     uint64_t ticket;     /* newest given to a read */
     bool wake_loop;
-    unsigned n_conns, n_guests;
+    unsigned n_conns;
+    unsigned n_guests;   /* that were not told to go */
     struct reads parked; /* linearizable reads in order of ticket */
     struct conn *dirty;
     struct conn *conns[CLIENTS_SLOTS];

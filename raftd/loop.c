@@ -27,6 +27,7 @@
 #include "raftd/clock.h"
 #include "raftd/diskio.h"
 #include "raftd/exits.h"
+#include "raftd/files.h"
 #include "raftd/keyfile.h"
 #include "raftd/kv.h"
 #include "raftd/node.h"
@@ -477,6 +478,18 @@ static void init_watchers(struct loop *l)
     ev_prepare_start(l->ev, &l->prepare);
 }
 
+static void limit_clients(struct shared *s, unsigned readers)
+{
+    unsigned files = files_limit(), wanted = s->n_readers * CLIENTS_CONNS_MAX;
+    unsigned served = clients_set_limits(s, files_for_clients(files, readers));
+    if (served < wanted)
+        say_warn("%u open files are allowed, so %u clients are served at a time and not %u; a "
+                 "limit of %u serves all (LimitNOFILE= of the unit, ulimit -Hn)",
+                 files, served, wanted,
+                 files + wanted + s->n_readers * 2 * CLIENTS_GUESTS_MAX -
+                     files_for_clients(files, readers));
+}
+
 static struct shared *shared_new(const struct conf *conf, struct loop *l)
 {
     struct shared *s = calloc(1, sizeof *s);
@@ -495,7 +508,7 @@ static struct shared *shared_new(const struct conf *conf, struct loop *l)
     s->wake_loop_ctx = l;
     s->n_readers = conf->readers > 0 ? conf->readers : 1;
     users_init(&s->users);
-    clients_set_limits(s, s->n_readers * CLIENTS_CONNS_MAX);
+    limit_clients(s, conf->readers);
     for (unsigned i = 0; i < READERS_MAX; i++)
         cds_wfcq_init(&s->readers[i].answers_head, &s->readers[i].answers_tail);
     return s;
@@ -560,6 +573,12 @@ static void say_started(const struct conf *conf, const struct wal_report *report
              sealed ? "sealed" : "plain text", report->term, report->last_index, conf->socket);
 }
 
+/* libev cannot go on; it would abort. */
+static void on_syserr(const char *what)
+{
+    say_fatal(RAFTD_EXIT_INTERNAL, "%s: %s", what, strerror(errno));
+}
+
 int loop_open(struct loop **out, const struct conf *conf)
 {
     char err[CONF_ERR_SIZE];
@@ -582,6 +601,7 @@ int loop_open(struct loop **out, const struct conf *conf)
         say_error("%s", err);
         goto fail;
     }
+    ev_set_syserr_cb(on_syserr);
     l->ev = ev_default_loop(EVFLAG_NOENV);
     l->shared = l->ev != NULL ? shared_new(conf, l) : NULL;
     l->alarm_fd = timerfd_create(CLOCK_BOOTTIME, TFD_NONBLOCK | TFD_CLOEXEC);

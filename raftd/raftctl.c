@@ -134,8 +134,9 @@ static int say_result(enum result result, const struct tool *t, bool write)
                   CMD_KEY_MAX_BYTES);
         break;
     case RESULT_BUSY:
-        say_error("this node takes no more now (too much under way, or its disk is full: see "
-                  "raftctl status): nothing was done; try again");
+        say_error(
+            "this node takes no more now (too much under way, too many clients, or its disk is "
+            "full: see raftctl status): nothing was done; try again");
         break;
     case RESULT_BAD: say_error("the daemon did not understand: is it of another version?"); break;
     case RESULT_STOPPING:

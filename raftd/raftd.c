@@ -16,6 +16,7 @@
 #include "raftd/conf.h"
 #include "raftd/entropy.h"
 #include "raftd/exits.h"
+#include "raftd/files.h"
 #include "raftd/keyfile.h"
 #include "raftd/loop.h"
 #include "raftd/nodump.h"
@@ -271,6 +272,17 @@ static void test_keys(const struct conf *conf, uint16_t id)
         say_fatal(RAFTD_EXIT_USAGE, "%s", err);
 }
 
+/* Before the first of them is missing somewhere. */
+static void check_files(const struct conf *conf)
+{
+    unsigned limit = files_limit(), clients = files_for_clients(limit, conf->readers);
+    if (clients < FILES_CLIENTS_MIN)
+        say_fatal(RAFTD_EXIT_INTERNAL,
+                  "%u open files are allowed; raftd needs at least %u, and some hundred for many "
+                  "clients: see LimitNOFILE= of the unit, or ulimit -Hn",
+                  limit, FILES_OWN + FILES_PER_READER * conf->readers + FILES_CLIENTS_MIN);
+}
+
 static int run_daemon(const struct conf *conf)
 {
     struct ident want = expected_ident(conf), id;
@@ -278,6 +290,7 @@ static int run_daemon(const struct conf *conf)
     struct wal *wal = NULL;
     struct loop *loop;
     char err[KEYFILE_ERR_SIZE];
+    check_files(conf);
     check_keys(conf, err, sizeof err); /* now, and not when the first datagram comes */
     /* Power may have been lost while it was written. The cluster needs this node, and the others
      * have the first key, too, as long as there is a second one. */

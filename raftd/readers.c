@@ -59,7 +59,7 @@ static void loop_free(struct reader *r)
 
 static int reader_init(struct reader *r, struct shared *shared, unsigned number, int listen_fd)
 {
-    r->loop = ev_loop_new(EVFLAG_AUTO);
+    r->loop = ev_loop_new(EVFLAG_NOENV);
     if (!r->loop)
         return -ENOMEM;
     ev_async_init(&r->stop, on_stop);

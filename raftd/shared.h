@@ -40,6 +40,7 @@ struct shared {
     void (*wake_loop)(void *ctx);
     void *wake_loop_ctx;
     struct users users;
+    unsigned n_guests;  /* connections of one reader over the limit, see clients.h */
     unsigned n_readers; /* slots in use; with readers = 0 the loop itself is slot 0 */
     struct shared_reader readers[READERS_MAX];
 };

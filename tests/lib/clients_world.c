@@ -131,7 +131,7 @@ int world_setup(void **state)
     f->shared.max_value_bytes = VALUE_MAX;
     f->shared.n_readers = READERS;
     users_init(&f->shared.users);
-    clients_set_limits(&f->shared, READERS * CLIENTS_CONNS_MAX);
+    (void)clients_set_limits(&f->shared, FDS);
     f->shared.wake_loop = wake_loop;
     f->shared.wake_loop_ctx = f;
     cds_wfcq_init(&f->shared.requests_head, &f->shared.requests_tail);
