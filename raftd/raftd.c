@@ -165,7 +165,7 @@ static _Noreturn void refuse_dir(enum ident_result rc, const char *err)
 static int run_init(const struct conf *conf)
 {
     char err[WAL_MESSAGE_BYTES];
-    int lock;
+    struct ident_lock lock;
     struct ident id = expected_ident(conf);
     randombytes_buf(&id.storage_id, sizeof id.storage_id);
     id.created = (uint64_t)time(NULL);
@@ -184,7 +184,7 @@ static int run_init(const struct conf *conf)
 static struct wal_options claim_dir(const char *dir, const struct ident *want, struct ident *found)
 {
     char err[WAL_MESSAGE_BYTES];
-    int lock;
+    struct ident_lock lock;
     enum ident_result rc = ident_lock(&disk_posix, dir, false, &lock, err, sizeof err);
     if (rc == IDENT_OK)
         rc = ident_load(&disk_posix, dir, want, found, err, sizeof err);

@@ -14,10 +14,10 @@
 #include <sys/uio.h>
 
 enum disk_open {
-    DISK_READ,      // an existing file, for reading
-    DISK_WRITE,     // an existing file, for reading and writing
-    DISK_CREATE,    // a new file for both; -EEXIST when there is one
-    DISK_LOCK_FILE, // for flock: created when missing
+    DISK_READ,   // an existing file, for reading
+    DISK_WRITE,  // an existing file, for reading and writing
+    DISK_CREATE, // a new file for both; -EEXIST when there is one
+    DISK_DIR,    // an existing directory, for its lock
 };
 
 /* Called by list() once per name; a non-zero result ends the listing and is returned by it. */

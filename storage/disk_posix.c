@@ -22,7 +22,7 @@ static int posix_open(void *ctx, const char *path, enum disk_open how)
         [DISK_READ] = O_RDONLY,
         [DISK_WRITE] = O_RDWR,
         [DISK_CREATE] = O_RDWR | O_CREAT | O_EXCL,
-        [DISK_LOCK_FILE] = O_RDWR | O_CREAT,
+        [DISK_DIR] = O_RDONLY | O_DIRECTORY,
     };
     (void)ctx;
     int fd = open(path, flags[how] | O_CLOEXEC, 0640);

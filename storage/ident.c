@@ -73,55 +73,56 @@ static void path_in(char path[WAL_PATH_MAX], const struct call *c, const char *n
         path[0] = '\0';
 }
 
-/* Without `create`, a LOCK that is missing beside an identity is made again: it holds no data, and
- * someone may have tidied up. */
-static int open_lock(const struct call *c, const char *path, bool create)
+/* Open `path` and lock it. */
+static enum ident_result lock_one(const struct call *c, const char *path, enum disk_open how,
+                                  int *fd)
 {
     const struct disk *d = c->d;
-    char ident[WAL_PATH_MAX];
 
-    int fd = d->open(d->ctx, path, create ? DISK_LOCK_FILE : DISK_READ);
-    if (fd != -ENOENT || create)
-        return fd;
-    path_in(ident, c, "ident");
-    int probe = d->open(d->ctx, ident, DISK_READ);
-    if (probe < 0)
-        return probe;
-    int closed = d->close(d->ctx, probe);
-    return closed != 0 ? closed : d->open(d->ctx, path, DISK_LOCK_FILE);
-}
-
-enum ident_result ident_lock(const struct disk *d, const char *dir, bool create, int *fd, char *err,
-                             size_t err_size)
-{
-    struct call c;
-    char path[WAL_PATH_MAX];
-
-    *fd = -1;
-    enum ident_result result = begin(&c, d, dir, err, err_size);
-    if (result != IDENT_OK)
-        return result;
-    path_in(path, &c, "LOCK");
-    if (create) {
-        int rc = d->mkdir(d->ctx, dir);
-        if (rc != 0 && rc != -EEXIST)
-            return failed(&c, rc, "mkdir", dir);
-    }
-    int got = open_lock(&c, path, create);
+    int got = d->open(d->ctx, path, how);
     if (got == -ENOENT)
-        return say(&c, IDENT_MISSING, "%s: there is no data of a node", dir);
+        return say(c, IDENT_MISSING, "%s: there is no data of a node", c->dir);
     if (got < 0)
-        return failed(&c, got, "open", path);
+        return failed(c, got, "open", path);
     int rc = d->lock(d->ctx, got);
     if (rc == 0) {
         *fd = got;
         return IDENT_OK;
     }
-    result = rc == -EWOULDBLOCK ? say(&c, IDENT_LOCKED,
-                                      "%s: is in use by another process (it holds %s)", dir, path)
-                                : failed(&c, rc, "flock", path);
+    enum ident_result result = rc == -EWOULDBLOCK
+                                   ? say(c, IDENT_LOCKED,
+                                         "%s: is in use by another process (it holds %s)", c->dir,
+                                         path)
+                                   : failed(c, rc, "flock", path);
     int closed = d->close(d->ctx, got);
-    return closed == 0 ? result : failed(&c, closed, "close", path);
+    return closed == 0 ? result : failed(c, closed, "close", path);
+}
+
+enum ident_result ident_lock(const struct disk *d, const char *dir, bool create,
+                             struct ident_lock *l, char *err, size_t err_size)
+{
+    struct call c;
+    char path[WAL_PATH_MAX];
+
+    *l = (struct ident_lock){.dir = -1, .ident = -1};
+    enum ident_result result = begin(&c, d, dir, err, err_size);
+    if (result != IDENT_OK)
+        return result;
+    if (create) {
+        int rc = d->mkdir(d->ctx, dir);
+        if (rc != 0 && rc != -EEXIST)
+            return failed(&c, rc, "mkdir", dir);
+    }
+    result = lock_one(&c, dir, DISK_DIR, &l->dir);
+    if (result != IDENT_OK || create)
+        return result;
+    path_in(path, &c, "ident");
+    result = lock_one(&c, path, DISK_READ, &l->ident);
+    if (result == IDENT_OK)
+        return result;
+    int closed = d->close(d->ctx, l->dir);
+    l->dir = -1;
+    return closed == 0 ? result : failed(&c, closed, "close", dir);
 }
 
 /* ---- the block ---- */
@@ -172,8 +173,8 @@ static int each_name(void *arg, const char *name)
         l->tmp = true;
     else if (strcmp(name, "log") == 0)
         l->log = true;
-    else if (strcmp(name, "LOCK") == 0 || strcmp(name, "lost+found") == 0)
-        return 0; // ours, and a file system's own when DIR is its root
+    else if (strcmp(name, "lost+found") == 0)
+        return 0; // a file system's own when DIR is its root
     else if (!l->other) {
         l->other = true;
         if (snprintf(l->name, sizeof l->name, "%s", name) < 0)

@@ -1,7 +1,7 @@
 /* ident.h: whose data directory this is, and the lock on it.
  *
- *   DIR/LOCK   locked by the running daemon; its content means nothing
- *   DIR/ident  two copies of one 4 KiB block, at offsets 0 and 4096, written once
+ *   DIR        locked by the running daemon: the directory itself, which nobody can tidy away
+ *   DIR/ident  two copies of one 4 KiB block, at offsets 0 and 4096, written once; locked, too
  *   DIR/log/   the log (wal.h), made together with the identity
  *
  *   block:  0  4 crc32c of bytes 4 .. 4095        16  8 cluster id
@@ -44,14 +44,22 @@ enum ident_result {
 /* Every function here: `err` receives one sentence for humans whenever the result is not IDENT_OK,
  * and an empty string or a warning (one copy damaged) when it is. */
 
-/* Lock DIR for this process. *fd holds the lock until it is closed with d->close or the process
- * ends. With `create`, DIR (not its parents) and DIR/LOCK are made when missing; without, a DIR
- * that is missing or has no identity is IDENT_MISSING. */
-enum ident_result ident_lock(const struct disk *d, const char *dir, bool create, int *fd, char *err,
-                             size_t err_size);
+/* Descriptors that hold the lock until they are closed with d->close or the process ends; -1: none.
+ * Two, so that neither another identity in the directory nor another directory around the identity
+ * passes for one that is not in use. */
+struct ident_lock {
+    int dir;
+    int ident; // -1 after `create`: there was none yet
+};
+
+/* Lock DIR and its identity for this process. With `create`, DIR (not its parents) is made when
+ * missing, and locked alone; without, a DIR that is missing or has no identity is IDENT_MISSING.
+ * Makes no file. */
+enum ident_result ident_lock(const struct disk *d, const char *dir, bool create,
+                             struct ident_lock *lock, char *err, size_t err_size);
 
 /* Make a new identity, and an empty log with segments of `segment_bytes` (0: default), in a DIR
- * that holds nothing but LOCK (and lost+found). Durable when it returns IDENT_OK: file, log, DIR
+ * that holds nothing (but lost+found). Durable when it returns IDENT_OK: file, log, DIR
  * and the name of DIR in its parent. What a crash in the middle leaves behind is recognised and done again. The caller
  * holds the lock. */
 enum ident_result ident_create(const struct disk *d, const char *dir, const struct ident *id,

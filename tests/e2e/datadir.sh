@@ -43,6 +43,24 @@ if [ -n "$(ls -A "$WORK/empty")" ] || [ -e "$WORK/nowhere" ]; then fail "somethi
 # In use: another address, so that nothing but the directory is in the way.
 sed "s/:$((BASE_PORT))\$/:$((BASE_PORT + 7))/" "$CONF" >"$WORK/elsewhere.conf"
 refused 3 'in use|lock|another|running' -c "$WORK/elsewhere.conf" -i 1 -s "$WORK/x.sock"
+# Its files in another directory of the same name.
+mv "$WORK/node1" "$WORK/was"
+mkdir "$WORK/node1"
+ln "$WORK/was/ident" "$WORK/node1/ident"
+refused 3 'in use' -c "$WORK/elsewhere.conf" -i 1 -s "$WORK/x.sock"
+refused 3 'in use' --check "$WORK/node1"
+rm -r "$WORK/node1"
+mv "$WORK/was" "$WORK/node1"
+# Somebody tidies up, or puts another identity there: it is in use all the same.
+for tidy in 'rm -f "$dir/LOCK"' 'cp -p "$dir/ident" "$dir/x"; mv "$dir/x" "$dir/ident"' \
+    'mv "$dir/ident" "$dir/old"'; do
+    dir=$WORK/node1
+    eval "$tidy"
+    refused 3 'in use' -c "$WORK/elsewhere.conf" -i 1 -s "$WORK/x.sock"
+    refused 3 'in use' --init -c "$WORK/elsewhere.conf" -i 1
+    refused 3 'in use' --check "$WORK/node1"
+done
+mv "$WORK/node1/old" "$WORK/node1/ident"
 expect 0 ctl 1 --timeout 20 put still "here"
 
 same_keys

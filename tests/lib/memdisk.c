@@ -273,11 +273,11 @@ static int md_open(void *ctx, const char *path, enum disk_open how)
     if (fails(m))
         return -m->fail_error;
     const struct name *e = find(&m->now, path);
-    if (e != NULL && m->inodes[e->inode].dir)
-        return -EISDIR;
+    if (e != NULL && m->inodes[e->inode].dir != (how == DISK_DIR))
+        return how == DISK_DIR ? -ENOTDIR : -EISDIR;
     if (e != NULL && how == DISK_CREATE)
         return -EEXIST;
-    if (e == NULL && how != DISK_CREATE && how != DISK_LOCK_FILE)
+    if (e == NULL && how != DISK_CREATE)
         return -ENOENT;
     if (e == NULL) {
         parent_of(path, dir);
@@ -294,7 +294,8 @@ static int md_open(void *ctx, const char *path, enum disk_open how)
         m->handles = grown(m->handles, m->n_handles, &m->cap_handles, sizeof *m->handles);
         m->n_handles++;
     }
-    m->handles[h] = (struct handle){.open = true, .writable = how != DISK_READ, .inode = inode};
+    m->handles[h] = (struct handle){
+        .open = true, .writable = how == DISK_WRITE || how == DISK_CREATE, .inode = inode};
     return (int)h + 3;
 }
 

@@ -31,7 +31,7 @@ void sim_disk_new(struct sim *s, struct member *m)
 {
     struct ident id = {.cluster_id = 1, .storage_id = DIR_ID, .node_id = (uint16_t)(m->at + 1)};
     char err[WAL_MESSAGE_BYTES];
-    int lock;
+    struct ident_lock lock;
     m->disk = memdisk_new(sim_roll(s, RNG_DISK, UINT64_MAX));
     const struct disk *d = memdisk_disk(m->disk);
     enum ident_result rc = ident_lock(d, DIR, true, &lock, err, sizeof err);

@@ -80,9 +80,11 @@ static void contract(const struct disk *d, const char *path)
     assert_memory_equal(buf, "world", 5);
     assert_int_equal(d->close(c, fd), 0);
 
-    fd = d->open(c, in(base, "b"), DISK_LOCK_FILE);
+    assert_int_equal(d->open(c, in(base, "a"), DISK_DIR), -ENOTDIR);
+    assert_int_equal(d->open(c, in(base, "nothing"), DISK_DIR), -ENOENT);
+    fd = d->open(c, base, DISK_DIR);
     assert_true(fd >= 0);
-    int again = d->open(c, in(base, "b"), DISK_LOCK_FILE);
+    int again = d->open(c, base, DISK_DIR);
     assert_true(again >= 0 && again != fd);
     assert_int_equal(d->lock(c, fd), 0);
     assert_int_equal(d->lock(c, again), -EWOULDBLOCK);
@@ -90,6 +92,8 @@ static void contract(const struct disk *d, const char *path)
     assert_int_equal(d->lock(c, again), 0);
     assert_int_equal(d->close(c, again), 0);
 
+    fd = d->open(c, in(base, "b"), DISK_CREATE);
+    assert_int_equal(d->close(c, fd), 0);
     assert_int_equal(d->rename(c, in(base, "a"), in(base, "b")), -EEXIST);
     assert_int_equal(d->rename(c, in(base, "nothing"), in(base, "c")), -ENOENT);
     assert_int_equal(d->rename(c, in(base, "a"), in(base, "c")), 0);
@@ -171,7 +175,7 @@ static void a_whole_log_works_on_the_real_disk(void **state)
     struct wal_report rep;
     struct wal *w;
     uint64_t rng = 9;
-    int lock;
+    struct ident_lock lock;
 
     (void)state;
     assert_true(m != NULL && b != NULL);
@@ -196,14 +200,14 @@ static void a_whole_log_works_on_the_real_disk(void **state)
     // Another process meets the lock.
     pid_t pid = fork();
     if (pid == 0) {
-        int mine;
-        close(lock); // shared after fork: only the parent's copy may hold it
+        struct ident_lock mine;
+        close(lock.dir); // shared after fork: only the parent's copy may hold it
         _exit(ident_lock(&disk_posix, data, false, &mine, err, sizeof err) == IDENT_LOCKED ? 0 : 1);
     }
     int status = 1;
     assert_int_equal(waitpid(pid, &status, 0), pid);
     assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
-    assert_int_equal(close(lock), 0);
+    assert_int_equal(close(lock.dir), 0);
     free(m);
     free(b);
 }

@@ -24,7 +24,7 @@ static char err[300];
 static enum ident_result first_start(struct memdisk *m)
 {
     const struct disk *d = memdisk_disk(m);
-    int lock;
+    struct ident_lock lock;
 
     enum ident_result r = ident_lock(d, "/d", true, &lock, err, sizeof err);
     if (r == IDENT_OK)
@@ -119,7 +119,7 @@ static void copies_that_differ_are_damage(void **state)
     struct memdisk *m = memdisk_new(1), *other = memdisk_new(1);
     struct ident id, them = me;
     size_t size;
-    int lock;
+    struct ident_lock lock;
 
     (void)state;
     assert_int_equal(first_start(m), IDENT_OK);
@@ -183,26 +183,62 @@ static void an_identity_without_its_log_is_noticed(void **state)
     memdisk_free(m);
 }
 
+static void let_go(const struct disk *d, const struct ident_lock *l)
+{
+    assert_int_equal(d->close(d->ctx, l->dir), 0);
+    if (l->ident >= 0)
+        assert_int_equal(d->close(d->ctx, l->ident), 0);
+}
+
 static void a_second_daemon_is_locked_out(void **state)
 {
     struct memdisk *m = memdisk_new(1);
     const struct disk *d = memdisk_disk(m);
-    int first, second;
+    struct ident_lock first, second;
 
     (void)state;
     assert_int_equal(ident_lock(d, "/d", false, &first, err, sizeof err), IDENT_MISSING);
     assert_int_equal(ident_lock(d, "/d", true, &first, err, sizeof err), IDENT_OK);
     assert_int_equal(ident_lock(d, "/d", true, &second, err, sizeof err), IDENT_LOCKED);
-    assert_int_equal(second, -1);
+    assert_int_equal(second.dir, -1);
     assert_non_null(strstr(err, "in use by another process"));
     assert_int_equal(ident_lock(d, "/d", false, &second, err, sizeof err), IDENT_LOCKED);
-    assert_int_equal(d->close(d->ctx, first), 0);
-    assert_int_equal(ident_lock(d, "/d", false, &second, err, sizeof err), IDENT_OK);
+    let_go(d, &first);
+    // No identity yet: the lock is not kept.
+    assert_int_equal(ident_lock(d, "/d", false, &second, err, sizeof err), IDENT_MISSING);
+    assert_int_equal(ident_lock(d, "/d", true, &second, err, sizeof err), IDENT_OK);
     assert_int_equal(ident_create(d, "/d", &me, 0, err, sizeof err), IDENT_OK);
-    assert_int_equal(d->close(d->ctx, second), 0);
-    // Someone tidied up.
-    memdisk_lose(m, "/d/LOCK");
+    let_go(d, &second);
     assert_int_equal(ident_lock(d, "/d", false, &first, err, sizeof err), IDENT_OK);
+    assert_int_equal(ident_lock(d, "/d", false, &second, err, sizeof err), IDENT_LOCKED);
+    assert_int_equal(ident_lock(d, "/d", true, &second, err, sizeof err), IDENT_LOCKED);
+    // Another identity in the place of the one that is locked.
+    memdisk_lose(m, "/d/ident");
+    assert_int_equal(ident_lock(d, "/d", false, &second, err, sizeof err), IDENT_LOCKED);
+    assert_int_equal(ident_lock(d, "/d", true, &second, err, sizeof err), IDENT_LOCKED);
+    let_go(d, &first);
+    memdisk_free(m);
+}
+
+/* Its files were moved into a new directory of the old name while a daemon runs on them. */
+static void another_directory_around_an_identity_in_use(void **state)
+{
+    struct memdisk *m = memdisk_new(1);
+    const struct disk *d = memdisk_disk(m);
+    struct ident_lock first, second;
+
+    (void)state;
+    assert_int_equal(first_start(m), IDENT_OK);
+    memdisk_kill(m);
+    assert_int_equal(ident_lock(d, "/d", false, &first, err, sizeof err), IDENT_OK);
+    assert_int_equal(d->mkdir(d->ctx, "/e"), 0);
+    assert_int_equal(d->rename(d->ctx, "/d/ident", "/e/ident"), 0);
+    assert_int_equal(ident_lock(d, "/e", false, &second, err, sizeof err), IDENT_LOCKED);
+    assert_non_null(strstr(err, "/e/ident"));
+    assert_int_equal(second.dir, -1);
+    let_go(d, &first);
+    assert_int_equal(ident_lock(d, "/e", false, &second, err, sizeof err), IDENT_OK);
+    let_go(d, &second);
     memdisk_free(m);
 }
 
@@ -249,7 +285,7 @@ static void a_path_too_long_is_refused(void **state)
     struct memdisk *m = memdisk_new(1);
     char dir[1000];
     struct ident id;
-    int lock;
+    struct ident_lock lock;
 
     (void)state;
     memset(dir, 'x', sizeof dir);
@@ -273,6 +309,7 @@ int main(void)
         cmocka_unit_test(nothing_is_created_where_something_is),
         cmocka_unit_test(an_identity_without_its_log_is_noticed),
         cmocka_unit_test(a_second_daemon_is_locked_out),
+        cmocka_unit_test(another_directory_around_an_identity_in_use),
         cmocka_unit_test(a_first_start_cut_anywhere_can_be_repeated),
         cmocka_unit_test(a_path_too_long_is_refused),
     };
