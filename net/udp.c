@@ -131,7 +131,10 @@ const struct udp_counters *udp_counters(const struct udp *u)
     return &u->count;
 }
 
-/* Takes the kernel's count of drops, which comes with a datagram unless it is zero. */
+/* Takes the kernel's count of drops, which comes with a datagram unless it is zero. (CMSG_NXTHDR of
+ * musl has an implicit conversion in it.) */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wsign-conversion"
 static void count_drops(struct udp *u, struct msghdr *h)
 {
     for (struct cmsghdr *c = CMSG_FIRSTHDR(h); c != NULL; c = CMSG_NXTHDR(h, c)) {
@@ -147,6 +150,7 @@ static void count_drops(struct udp *u, struct msghdr *h)
         }
     }
 }
+#pragma GCC diagnostic pop
 
 size_t udp_receive(struct udp *u, udp_receiver *receive, void *ctx)
 {

@@ -124,7 +124,7 @@ static size_t window(const struct node *n)
 
 static size_t rx_cap(const struct node *n)
 {
-    return 2 * max_u64(window(n), HEAD_BYTES);
+    return 2 * (size_t)max_u64(window(n), HEAD_BYTES);
 }
 
 static void rx_begin(struct node *n, unsigned slot)

@@ -107,7 +107,7 @@ static struct run *run_new(const struct tool *t, const struct options *o)
     r->o = *o;
     r->tell = isatty(STDERR_FILENO);
     r->packets = must(malloc(BATCH * sizeof(*r->packets)));
-    r->start_ns = must(calloc(o->clients, sizeof(*r->start_ns)));
+    r->start_ns = must(calloc((size_t)o->clients, sizeof(*r->start_ns)));
     r->random = ctl_now_ns() | 1;
     for (size_t i = 0; i < o->value_bytes; i++)
         r->value[i] = (uint8_t)('a' + next_random(r) % 26);
@@ -117,7 +117,7 @@ static struct run *run_new(const struct tool *t, const struct options *o)
         conn->fd = ctl_connect(t->socket);
         if (conn->fd < 0)
             say_fatal(RAFTCTL_EXIT_NOT_RUNNING, "no daemon at %s: %s", t->socket, strerror(errno));
-        conn->free_slots = must(calloc(o->clients, sizeof(*conn->free_slots)));
+        conn->free_slots = must(calloc((size_t)o->clients, sizeof(*conn->free_slots)));
         for (uint64_t slot = c; slot < o->clients; slot += r->n_conns)
             conn->free_slots[conn->n_free++] = (uint32_t)slot;
     }
@@ -166,7 +166,8 @@ static size_t make_request(struct run *r, uint8_t *to, uint64_t number, uint32_t
  * taken yet. Returns the number of packets. */
 static unsigned make_batch(struct run *r, const struct conn *conn, unsigned *counts)
 {
-    size_t one = (size_t)PROTO_REQUEST_HEAD_BYTES + KEY_BYTES + (r->read ? 0 : r->o.value_bytes);
+    size_t one = (size_t)PROTO_REQUEST_HEAD_BYTES + KEY_BYTES +
+                 (r->read ? 0 : (size_t)r->o.value_bytes);
     uint64_t want = r->o.ops - r->sent < conn->n_free ? r->o.ops - r->sent : conn->n_free;
     uint64_t now = ctl_now_ns(), made = 0;
     unsigned n = 0;
@@ -248,7 +249,8 @@ static void note_latency(struct run *r, uint64_t began_ns, uint64_t now)
 {
     if (r->n_latencies == r->cap_latencies) {
         r->cap_latencies = r->cap_latencies > 0 ? 2 * r->cap_latencies : LATENCIES_FIRST;
-        r->latencies = must(realloc(r->latencies, r->cap_latencies * sizeof(*r->latencies)));
+        r->latencies = must(
+            realloc(r->latencies, (size_t)r->cap_latencies * sizeof(*r->latencies)));
     }
     uint64_t took = (now - began_ns) / NS_PER_UNIT;
     r->latencies[r->n_latencies++] = took < UINT32_MAX ? (uint32_t)took : UINT32_MAX;
@@ -394,7 +396,7 @@ static double percentile(const struct run *r, double fraction)
     uint64_t at = (uint64_t)(fraction * (double)r->n_latencies);
     if (at >= r->n_latencies)
         at = r->n_latencies - 1;
-    return r->latencies[at] * (NS_PER_UNIT / 1000.0);
+    return r->latencies[at] * ((double)NS_PER_UNIT / 1000);
 }
 
 static const char *error_name(int result)
@@ -460,7 +462,7 @@ static int report(const struct run *r)
     double seconds = (double)(r->ended_ns - r->began_ns) / 1e9;
     double per_s = seconds > 0 ? (double)r->n_latencies / seconds : 0;
     if (r->n_latencies > 0)
-        qsort(r->latencies, r->n_latencies, sizeof(*r->latencies), compare_u32);
+        qsort(r->latencies, (size_t)r->n_latencies, sizeof(*r->latencies), compare_u32);
     if (r->o.json)
         return report_json(r, seconds, per_s);
     report_text(r, seconds, per_s);

@@ -321,7 +321,9 @@ int main(int argc, char **argv)
     say_set_ident("raftd");
     (void)signal(SIGPIPE, SIG_IGN);
     (void)signal(SIGHUP, SIG_IGN); /* until the loop takes it: a reload must not end a start */
-    (void)mallopt(M_ARENA_MAX, 2); /* per-thread heaps cost more than they save here */
+#ifdef M_ARENA_MAX /* of the GNU C library: heaps per thread cost more than they save here */
+    (void)mallopt(M_ARENA_MAX, 2);
+#endif
     if (o.check_dir != NULL)
         return run_check(o.check_dir);
     load_conf(&conf, &o);

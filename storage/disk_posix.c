@@ -29,7 +29,8 @@ static int posix_open(void *ctx, const char *path, enum disk_open how)
     return fd < 0 ? -errno : fd;
 }
 
-static int posix_close(void *ctx, int fd)
+/* posix_close is a name of C libraries. */
+static int close_fd(void *ctx, int fd)
 {
     (void)ctx;
     // Linux releases the descriptor whatever it answers, so EINTR is not repeated.
@@ -97,7 +98,7 @@ static int posix_sync_dir(void *ctx, const char *path)
     int rc = fsync(fd) == 0 ? 0 : -errno;
     if (rc == -ENOMEM)
         rc = -EIO; // else it would look as if it had not been tried
-    int closed = posix_close(NULL, fd);
+    int closed = close_fd(NULL, fd);
     return rc != 0 ? rc : closed;
 }
 
@@ -171,7 +172,7 @@ static int posix_mkdir(void *ctx, const char *path)
 const struct disk disk_posix = {
     .ctx = NULL,
     .open = posix_open,
-    .close = posix_close,
+    .close = close_fd,
     .pread = posix_pread,
     .pwritev = posix_pwritev,
     .fdatasync = posix_fdatasync,

@@ -21,6 +21,18 @@ enum {
     OVERHEAD = 104, /* of a datagram: headers down to IP */
 };
 
+/* Microseconds in ms. */
+static inline double in_ms(uint64_t us)
+{
+    return (double)us / 1000;
+}
+
+/* Bytes on the path for so many bytes of a stream, in full datagrams. */
+static inline double on_path(uint64_t bytes)
+{
+    return (double)bytes * (int)(PIECE + OVERHEAD) / (int)PIECE;
+}
+
 struct path {
     uint64_t delay;  /* one way, us */
     uint64_t jitter; /* at most, on top */

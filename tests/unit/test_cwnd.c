@@ -301,7 +301,7 @@ static struct outcome busy(struct net *n, uint64_t seconds, uint64_t acked[PAIRS
     }
     for (uint64_t end = n->now + seconds * 500 * MS; n->now < end;) {
         net_until(n, n->now + 10 * MS);
-        double wait = n->path.free_at > n->now ? (double)(n->path.free_at - n->now) / MS : 0;
+        double wait = n->path.free_at > n->now ? in_ms(n->path.free_at - n->now) : 0;
         o.shortest = wait < o.shortest ? wait : o.shortest;
     }
     for (unsigned i = 0; i < n->n_pairs; i++) {
@@ -310,9 +310,8 @@ static struct outcome busy(struct net *n, uint64_t seconds, uint64_t acked[PAIRS
         o.sent += n->pair[i].data;
     }
     o.sent -= sent;
-    o.rate = (double)got / PIECE * (PIECE + OVERHEAD) /
-             ((double)n->path.rate * (double)seconds / 2);
-    o.wait_ms = (double)n->path.longest_wait / MS;
+    o.rate = on_path(got) / ((double)n->path.rate * (double)seconds / 2);
+    o.wait_ms = in_ms(n->path.longest_wait);
     o.lost = n->path.overflows;
     return o;
 }
@@ -430,11 +429,10 @@ static void test_long_round_trips(void **state)
             n->path.delay = cases[i].later_us;
         uint64_t before = n->pair[0].tx.una;
         net_until(n, n->now + 10000 * MS);
-        double rate = (double)(n->pair[0].tx.una - before) / PIECE * (PIECE + OVERHEAD) /
-                      (10.0 * (double)n->path.rate);
+        double rate = on_path(n->pair[0].tx.una - before) / (10.0 * (double)n->path.rate);
         print_message("    %u ms + 0 to %u ms, then %u ms: %2.0f %% used, waits to %.0f ms\n",
                       (unsigned)cases[i].delay_us / MS, (unsigned)cases[i].jitter_us / MS,
-                      (unsigned)n->path.delay / MS, 100 * rate, (double)n->path.longest_wait / MS);
+                      (unsigned)n->path.delay / MS, 100 * rate, in_ms(n->path.longest_wait));
         assert_true(rate >= cases[i].rate);
         net_free(n);
     }

@@ -89,7 +89,7 @@ static void test_all_patterns_with_copies(void **state)
     const unsigned most[] = {3, 5, 6, 8, 8, 8, 8};
     for (unsigned lost = 0; lost < 7; lost++) {
         print_message("    %u lost: at most %u datagrams, %.1f ms\n", lost, datagrams[lost],
-                      (double)longest[lost] / MS);
+                      in_ms(longest[lost]));
         assert_true(longest[lost] <= most_us[lost] && datagrams[lost] <= most[lost]);
     }
 }
