@@ -6,6 +6,8 @@
 #   make SAN=thread       with ThreadSanitizer in build/tsan
 #   make SAN=fuzz         clang's libFuzzer targets in build/fuzz
 #   make SAN=cov          with counters for gcovr in build/cov
+#   make WERROR=1         warnings are errors; so in make check. Whoever builds with another compiler
+#                         than ours should not be stopped by what it has learned to warn of.
 #
 # Each test names on its first line what it is linked with:  // LINK: net/wire.c tests/lib/x.c -lev
 # Nothing else is linked in, so the line is also a proof of what the module depends on. Words with @
@@ -17,7 +19,8 @@ BINDIR ?= $(PREFIX)/bin
 SBINDIR ?= $(PREFIX)/sbin
 MANDIR ?= $(PREFIX)/share/man
 SYSCONFDIR ?= /etc
-UNITDIR ?= /lib/systemd/system
+# Not /lib, which is a link since Debian 12: a staging tree with a directory there would replace it.
+UNITDIR ?= /usr/lib/systemd/system
 INSTALL ?= install
 STRIP ?= strip
 SECONDS ?= 60
@@ -33,14 +36,23 @@ MAKEFLAGS += --no-print-directory
 # --- flavours: one directory each ----------------------------------------------------------------
 STRICT := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion -Wstrict-prototypes \
   -Wmissing-prototypes -Wpointer-arith -Wcast-qual -Wwrite-strings -Wvla -Wformat=2 -Wundef \
-  -Wimplicit-fallthrough -Wold-style-definition -Werror
-HARDEN := -O2 -fstack-protector-strong -D_FORTIFY_SOURCE=2
+  -Wimplicit-fallthrough -Wold-style-definition -Wno-psabi \
+  $(if $(filter 1,$(WERROR)),-Werror)
+# Once -U, for some compilers set a level themselves; no level where the builder has chosen one.
+FORTIFY := -U_FORTIFY_SOURCE \
+  $(if $(findstring _FORTIFY_SOURCE=,$(CFLAGS) $(CPPFLAGS)),,-D_FORTIFY_SOURCE=3)
+# What not every compiler or processor has; asked once, when the first file is compiled.
+MAYBE := -fstack-clash-protection -fcf-protection=full -mbranch-protection=standard \
+  -ftrivial-auto-var-init=zero -Wenum-float-conversion
+KNOWN = $(eval KNOWN := $(shell for f in $(MAYBE); do \
+  echo 'int x;' | $(CC) -Werror $$f -x c -c -o /dev/null - 2>/dev/null && echo $$f; done))$(KNOWN)
+HARDEN = -O2 -fstack-protector-strong $(FORTIFY) $(KNOWN)
 HARDEN_LD := -Wl,-z,relro,-z,now -Wl,--gc-sections
 CHECKED := -O1 -fno-omit-frame-pointer -fno-sanitize-recover=all
 
 ifeq ($(SAN),)
   B := $(if $(findstring clang,$(CC)),build/clang,build)
-  FLAVOUR := $(HARDEN)
+  FLAVOUR = $(HARDEN)
   FLAVOUR_LD := $(HARDEN_LD)
 else ifeq ($(SAN),1)
   B := build/san
@@ -62,11 +74,19 @@ endif
 O := $(B)/obj
 
 CFLAGS ?= -g
-ALL_CFLAGS := -std=c11 $(STRICT) $(FLAVOUR) -I. -pthread -fPIE -ffunction-sections -fdata-sections \
-  $(CFLAGS) $(CPPFLAGS)
-ALL_LDFLAGS := $(FLAVOUR) $(FLAVOUR_LD) -pthread -pie -Wl,--as-needed $(LDFLAGS)
+# Large files and times after 2038 on 32 bits, too. Headers of libraries in directories that CFLAGS or
+# CPPFLAGS name are not ours to warn of.
+ALL_CFLAGS = -std=c11 $(STRICT) $(FLAVOUR) -D_FILE_OFFSET_BITS=64 -D_TIME_BITS=64 -I. -pthread -fPIE \
+  -ffunction-sections -fdata-sections $(patsubst -I%,-isystem%,$(CFLAGS) $(CPPFLAGS))
+ALL_LDFLAGS = $(FLAVOUR) $(FLAVOUR_LD) -pthread -pie -Wl,--as-needed $(LDFLAGS)
+# Where the processor lacks atomic instructions for 64 bits.
+ATOMIC_LIB = $(eval ATOMIC_LIB := $(shell echo 'long long x; int main(void) { return (int)__atomic_load_n(&x, 0); }' | \
+  $(CC) $(CFLAGS) $(CPPFLAGS) -x c -o /dev/null - $(LDFLAGS) 2>/dev/null || echo -latomic))$(ATOMIC_LIB)
 GNU := -D_GNU_SOURCE
-TEST_CFLAGS := -Wno-missing-prototypes
+# Tests may put what they know to be small into a size_t of 32 bits.
+NARROW = $(eval NARROW := $(shell echo 'int x[sizeof(long) == 4 ? 1 : -1];' | \
+  $(CC) $(CFLAGS) -x c -c -o /dev/null - 2>/dev/null && echo -Wno-conversion))$(NARROW)
+TEST_CFLAGS = -Wno-missing-prototypes $(NARROW)
 
 # --- sources -------------------------------------------------------------------------------------
 SRCS := $(sort $(wildcard raftd/core/*.c raftd/*.c net/*.c storage/*.c))
@@ -92,13 +112,14 @@ all: $(B)/raftd $(B)/raftctl
 
 $(B)/raftd: $(call objs,$(DAEMON_SRCS))
 	$(say) LINK $@
-	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(DAEMON_LIBS)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(DAEMON_LIBS) $(ATOMIC_LIB)
 
 $(B)/raftctl: $(call objs,$(CTL_SRCS))
 	$(say) LINK $@
-	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(CTL_LIBS)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(CTL_LIBS) $(ATOMIC_LIB)
 
 objects: $(call objs,$(SRCS))
+unit-objects: $(UNITS:%=$(O)/tests/unit/%.o)
 
 # The core is plain C11: without _GNU_SOURCE nothing of POSIX can slip in.
 $(O)/raftd/core/%.o: GNU :=
@@ -127,7 +148,7 @@ define test_program
 $(B)/$(1)/$(2): $(call objs,tests/$(1)/$(2).c $(filter %.c,$(3)))
 	$$(say) LINK $$@
 	@mkdir -p $$(@D)
-	$$(Q)$$(CC) $$(ALL_LDFLAGS) -o $$@ $$^ $(filter -%,$(3)) $(4)
+	$$(Q)$$(CC) $$(ALL_LDFLAGS) -o $$@ $$^ $(filter -%,$(3)) $(4) $$(ATOMIC_LIB)
 endef
 
 $(foreach t,$(UNITS),$(eval $(call test_program,unit,$(t),$(call link_line,tests/unit/$(t).c),-lcmocka)))
@@ -141,7 +162,7 @@ fuzzers: $(FUZZERS:%=$(B)/fuzz/%)
 # The simulator and the explorer run the daemon's own objects.
 $(B)/raftsim: $(call objs,$(wildcard tests/sim/*.c) $(filter %.c,$(GROUP_sim)))
 	$(say) LINK $@
-	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(filter -%,$(GROUP_sim))
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(filter -%,$(GROUP_sim)) $(ATOMIC_LIB)
 
 $(B)/explore: $(call objs,$(wildcard tests/explore/*.c raftd/core/*.c))
 	$(say) LINK $@
@@ -157,11 +178,11 @@ check: deps-if-missing
 	@tests/check $(NAME)
 
 # Draws new seeds until stopped, or for MINUTES; keeps those that fail in build/soak.seeds.
-soak: deps-if-missing $(B)/raftsim
+soak: deps-build-if-missing $(B)/raftsim
 	$(B)/raftsim --profile all --minutes $(MINUTES) --keep build/soak.seeds
 
 # Every interleaving of small clusters of the core; some minutes.
-explore: deps-if-missing $(B)/explore
+explore: deps-build-if-missing $(B)/explore
 	$(B)/explore
 
 # Known bugs, one at a time: each must be noticed.
@@ -175,13 +196,13 @@ cov: deps-if-missing
 fuzz: deps-if-missing
 	@FUZZ_SECONDS=$(SECONDS) tests/check $(if $(NAME),fuzz/$(NAME),fuzz)
 
-demo: deps-if-missing all
+demo: deps-build-if-missing all
 	@tests/demo
 
-run: deps-if-missing all
+run: deps-build-if-missing all
 	@tests/demo --run
 
-bench: deps-if-missing all benches
+bench: deps-build-if-missing all benches
 	@tests/bench/bench
 
 # On lossy links between network namespaces; root. LOSS="10 30" CLIENTS=1 SECS=3: only these cells.
@@ -223,23 +244,24 @@ clean:
 	rm -rf build
 
 BUILD_PACKAGES := gcc make libc6-dev libev-dev liburcu-dev libsodium-dev libinih-dev libjansson-dev
-TEST_PACKAGES := libcmocka-dev gcovr clang libclang-rt-14-dev clang-format clang-tidy cppcheck valgrind \
-  strace iproute2 nftables
-
-MISSING = for p in $(BUILD_PACKAGES) $(TEST_PACKAGES); do \
-    dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q ' installed$$' || echo $$p; done
+TEST_PACKAGES := libcmocka-dev gcovr clang libclang-rt-dev llvm clang-format clang-tidy cppcheck valgrind \
+  strace iproute2 nftables mandoc musl-tools binutils
 AS_ROOT := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-deps:
-	@missing=$$($(MISSING)); [ -n "$$missing" ] || exit 0; \
+deps-build: PACKAGES := $(BUILD_PACKAGES)
+deps: PACKAGES := $(BUILD_PACKAGES) $(TEST_PACKAGES)
+deps deps-build:
+	@missing=$$(for p in $(PACKAGES); do \
+	  dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q ' installed$$' || echo $$p; done); \
+	[ -n "$$missing" ] || exit 0; \
 	command -v apt-get >/dev/null || { echo "not a Debian: please install" $$missing; exit 1; }; \
 	echo "installing" $$missing; \
 	$(AS_ROOT) apt-get update -q && $(AS_ROOT) env DEBIAN_FRONTEND=noninteractive \
 	  apt-get install -y -q --no-install-recommends $$missing
 
 # On other systems the compiler says what is missing.
-deps-if-missing:
-	@! command -v dpkg-query >/dev/null || $(MAKE) deps
+%-if-missing:
+	@! command -v dpkg-query >/dev/null || $(MAKE) $*
 
 help:
 	@echo 'make all        build/raftd and build/raftctl (CC=clang, SAN=1, SAN=thread: see Makefile)'
@@ -255,7 +277,8 @@ help:
 	@echo 'make bench-loss the same on links that lose datagrams (root); LOSS, CLIENTS, SECS: which cells'
 	@echo 'make lint       clang-format, clang-tidy, cppcheck, shellcheck'
 	@echo 'make fmt        format all C files'
-	@echo 'make deps       install the Debian packages that building and testing need'
+	@echo 'make deps-build install the Debian packages that building needs; demo, run, bench do so'
+	@echo 'make deps       and those that testing needs; check, fuzz, mutants, cov do so'
 	@echo 'make install    programs, man pages, unit, sample configuration (DESTDIR, PREFIX)'
 	@echo 'make uninstall  remove them; configuration and data stay'
 	@echo 'make clean      remove build/'
@@ -267,4 +290,4 @@ print-%:
 .DELETE_ON_ERROR:
 .SUFFIXES:
 .PHONY: all objects units fuzzers benches e2e-tools check cov soak explore mutants fuzz demo run bench bench-loss lint fmt install uninstall \
-  clean deps deps-if-missing help
+  clean deps deps-build unit-objects help
