@@ -12,7 +12,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "net/wire.h"
 #include "raftd/conf.h"
 #include "raftd/entropy.h"
 #include "raftd/exits.h"
@@ -140,12 +139,16 @@ static void init_random(void)
         say_fatal(RAFTD_EXIT_INTERNAL, "libsodium cannot start");
 }
 
+_Static_assert((int)IDENT_VOTERS_MAX >= (int)CONF_NODES_MAX &&
+                   (int)IDENT_NAME_MAX >= (int)CONF_NAME_MAX,
+               "an identity holds what may be configured");
+
 static struct ident expected_ident(const struct conf *conf)
 {
-    struct ident id = {
-        .cluster_id = wire_cluster_id(conf->name),
-        .node_id = conf_self(conf)->id,
-    };
+    struct ident id = {.node_id = conf_self(conf)->id, .n_voters = (unsigned)conf->n_nodes};
+    memcpy(id.name, conf->name, sizeof conf->name);
+    for (int i = 0; i < conf->n_nodes; i++)
+        id.voters[i] = conf->nodes[i].id;
     return id;
 }
 
@@ -221,7 +224,10 @@ static int run_check(const char *dir)
     int code = say_recovered(wal_check(&disk_posix, dir, &opts, &rep), &rep);
     if (code != RAFTD_EXIT_OK)
         return code;
-    printf("node=%u\nverdict=%s\nterm=%" PRIu64 "\nvote=%u\nlast_index=%" PRIu64
+    printf("cluster=%s\nnodes=", id.name);
+    for (unsigned i = 0; i < id.n_voters; i++)
+        printf("%s%u", i == 0 ? "" : ",", id.voters[i]);
+    printf("\nnode=%u\nverdict=%s\nterm=%" PRIu64 "\nvote=%u\nlast_index=%" PRIu64
            "\nlast_term=%" PRIu64 "\nbatches=%" PRIu64 "\nsegments=%" PRIu64 "\ncut_bytes=%" PRIu64
            "\n",
            id.node_id, rep.verdict == WAL_TORN ? "torn" : "clean", rep.term, rep.vote,

@@ -6,6 +6,7 @@
  */
 #include "storage/ident.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
@@ -22,8 +23,11 @@ enum {
     BLOCK_BYTES = 4096,
     COPIES = 2,
     IDENT_MAGIC = 0x31444952, // "RID1"
-    IDENT_VERSION = 1,
-    ZERO_AT = 40,
+    IDENT_VERSION = 2,
+    VOTERS_AT = 40,
+    NAME_AT = 64,
+    ID_DIGITS = 5,
+    IDS_TEXT = IDENT_VOTERS_MAX * (ID_DIGITS + 2), // "65535, "
 };
 
 struct call {
@@ -129,33 +133,55 @@ enum ident_result ident_lock(const struct disk *d, const char *dir, bool create,
 
 static void encode(uint8_t b[BLOCK_BYTES], const struct ident *id)
 {
+    size_t len = strlen(id->name);
+
+    assert(id->n_voters >= 1 && id->n_voters <= IDENT_VOTERS_MAX && len <= IDENT_NAME_MAX);
     memset(b, 0, BLOCK_BYTES);
     put_u32(b + 4, IDENT_MAGIC);
     put_u16(b + 8, IDENT_VERSION);
     put_u16(b + 10, id->node_id);
-    put_u64(b + 16, id->cluster_id);
+    put_u16(b + 12, (uint16_t)id->n_voters);
+    put_u16(b + 14, (uint16_t)len);
     put_u64(b + 24, id->storage_id);
     put_u64(b + 32, id->created);
+    for (unsigned i = 0; i < id->n_voters; i++) {
+        assert(i == 0 || id->voters[i - 1] < id->voters[i]);
+        put_u16(b + VOTERS_AT + 2 * (size_t)i, id->voters[i]);
+    }
+    memcpy(b + NAME_AT, id->name, len);
     put_u32(b, crc32c(0, b + 4, BLOCK_BYTES - 4));
 }
 
-static bool decode(const uint8_t b[BLOCK_BYTES], struct ident *id)
+enum block { WHOLE, DAMAGED, STRANGE };
+
+/* STRANGE: whole, but of another version, which goes to *version. */
+static enum block decode(const uint8_t b[BLOCK_BYTES], struct ident *id, uint16_t *version)
 {
-    if (get_u32(b) != crc32c(0, b + 4, BLOCK_BYTES - 4) || get_u32(b + 4) != IDENT_MAGIC ||
-        get_u16(b + 8) != IDENT_VERSION || get_u32(b + 12) != 0 ||
-        !all_zero(b + ZERO_AT, BLOCK_BYTES - ZERO_AT))
-        return false;
+    uint8_t again[BLOCK_BYTES];
+
+    if (get_u32(b) != crc32c(0, b + 4, BLOCK_BYTES - 4) || get_u32(b + 4) != IDENT_MAGIC)
+        return DAMAGED;
+    *version = get_u16(b + 8);
+    if (*version != IDENT_VERSION)
+        return STRANGE;
+    size_t len = get_u16(b + 14);
+    memset(id, 0, sizeof *id);
     id->node_id = get_u16(b + 10);
-    id->cluster_id = get_u64(b + 16);
+    id->n_voters = get_u16(b + 12);
     id->storage_id = get_u64(b + 24);
     id->created = get_u64(b + 32);
-    return true;
-}
-
-static bool same(const struct ident *a, const struct ident *b)
-{
-    return a->cluster_id == b->cluster_id && a->storage_id == b->storage_id &&
-           a->created == b->created && a->node_id == b->node_id;
+    if (id->n_voters < 1 || id->n_voters > IDENT_VOTERS_MAX || len > IDENT_NAME_MAX)
+        return DAMAGED;
+    for (unsigned i = 0; i < id->n_voters; i++) {
+        id->voters[i] = get_u16(b + VOTERS_AT + 2 * (size_t)i);
+        if (i > 0 && id->voters[i - 1] >= id->voters[i])
+            return DAMAGED;
+    }
+    memcpy(id->name, b + NAME_AT, len);
+    if (strlen(id->name) != len)
+        return DAMAGED;
+    encode(again, id); // what is written has one form: all else is zero
+    return memcmp(again, b, BLOCK_BYTES) == 0 ? WHOLE : DAMAGED;
 }
 
 /* ---- create ---- */
@@ -282,6 +308,50 @@ static enum ident_result read_blocks(const struct call *c, const char *path,
     return closed == 0 ? IDENT_OK : failed(c, closed, "close", path);
 }
 
+/* The ids in `a` that `b` (NULL: nothing) lacks, as "1, 2" or "none"; true if there are any. */
+static bool lacking(char text[IDS_TEXT], const struct ident *a, const struct ident *b)
+{
+    size_t len = 0;
+
+    memcpy(text, "none", 5);
+    for (unsigned i = 0, k = 0; i < a->n_voters; i++) {
+        while (b != NULL && k < b->n_voters && b->voters[k] < a->voters[i])
+            k++;
+        if (b != NULL && k < b->n_voters && b->voters[k] == a->voters[i])
+            continue;
+        int more = snprintf(text + len, IDS_TEXT - len, "%s%u", len == 0 ? "" : ", ",
+                            (unsigned)a->voters[i]);
+        assert(more > 0 && (size_t)more < IDS_TEXT - len);
+        len += (size_t)more;
+    }
+    return len > 0;
+}
+
+static enum ident_result compare(const struct call *c, const char *path, const struct ident *has,
+                                 const struct ident *want)
+{
+    char all[IDS_TEXT], added[IDS_TEXT], missing[IDS_TEXT];
+
+    if (strcmp(has->name, want->name) != 0)
+        return say(c, IDENT_OTHER_CLUSTER,
+                   "%s: belongs to the cluster named %s, and the configuration names it %s", path,
+                   has->name, want->name);
+    if (has->node_id != want->node_id)
+        return say(c, IDENT_OTHER_NODE, "%s: belongs to node %u, this is node %u", path,
+                   (unsigned)has->node_id, (unsigned)want->node_id);
+    bool differ = lacking(added, want, has);
+    differ = lacking(missing, has, want) || differ;
+    (void)lacking(all, has, NULL);
+    return !differ
+               ? IDENT_OK
+               : say(c, IDENT_OTHER_VOTERS,
+                     "%s: was made for the nodes %s; new in the configuration: %s, missing there: "
+                     "%s. Which nodes a cluster has cannot be changed by editing the file: two "
+                     "halves could each take themselves for the majority. Put the list back "
+                     "(addresses may change)",
+                     path, all, added, missing);
+}
+
 enum ident_result ident_load(const struct disk *d, const char *dir, const struct ident *want,
                              struct ident *out, char *err, size_t err_size)
 {
@@ -289,6 +359,7 @@ enum ident_result ident_load(const struct disk *d, const char *dir, const struct
     char path[WAL_PATH_MAX];
     uint8_t blocks[COPIES * BLOCK_BYTES] = {0};
     struct ident id[COPIES];
+    uint16_t version[COPIES] = {0};
 
     enum ident_result result = begin(&c, d, dir, err, err_size);
     if (result != IDENT_OK)
@@ -297,21 +368,21 @@ enum ident_result ident_load(const struct disk *d, const char *dir, const struct
     result = read_blocks(&c, path, blocks);
     if (result != IDENT_OK)
         return result;
-    bool first = decode(blocks, &id[0]), second = decode(blocks + BLOCK_BYTES, &id[1]);
-    if (!first && !second)
+    enum block first = decode(blocks, &id[0], &version[0]);
+    enum block second = decode(blocks + BLOCK_BYTES, &id[1], &version[1]);
+    if (first == STRANGE || second == STRANGE)
+        return say(&c, IDENT_OTHER_VERSION,
+                   "%s: has format %u, this raftd knows format %d alone: go on with the raftd that "
+                   "made it",
+                   path, (unsigned)version[first == STRANGE ? 0 : 1], IDENT_VERSION);
+    if (first == DAMAGED && second == DAMAGED)
         return say(&c, IDENT_DAMAGED, "%s: both copies are damaged", path);
-    if (first && second && !same(&id[0], &id[1]))
+    if (first == WHOLE && second == WHOLE && memcmp(blocks, blocks + BLOCK_BYTES, BLOCK_BYTES) != 0)
         return say(&c, IDENT_DAMAGED, "%s: its two copies differ", path);
-    *out = first ? id[0] : id[1];
-    if (want != NULL && out->cluster_id != want->cluster_id)
-        return say(&c, IDENT_OTHER_CLUSTER,
-                   "%s: belongs to cluster %016" PRIx64 ", this one is %016" PRIx64, path,
-                   out->cluster_id, want->cluster_id);
-    if (want != NULL && out->node_id != want->node_id)
-        return say(&c, IDENT_OTHER_NODE, "%s: belongs to node %u, this is node %u", path,
-                   (unsigned)out->node_id, (unsigned)want->node_id);
-    if (!first || !second)
+    *out = first == WHOLE ? id[0] : id[1];
+    result = want != NULL ? compare(&c, path, out, want) : IDENT_OK;
+    if (result == IDENT_OK && (first == DAMAGED || second == DAMAGED))
         return say(&c, IDENT_OK, "%s: copy %d is damaged, the other one is used", path,
-                   first ? 2 : 1);
-    return IDENT_OK;
+                   first == WHOLE ? 2 : 1);
+    return result;
 }

@@ -4,15 +4,22 @@
  *   DIR/ident  two copies of one 4 KiB block, at offsets 0 and 4096, written once; locked, too
  *   DIR/log/   the log (wal.h), made together with the identity
  *
- *   block:  0  4 crc32c of bytes 4 .. 4095        16  8 cluster id
- *           4  4 magic "RID1"                     24  8 storage id
- *           8  2 version, 1                       32  8 created
- *          10  2 node id                          40 .. zero
- *          12  4 zero
+ *   block:  0  4 crc32c of bytes 4 .. 4095        32      8 created
+ *           4  4 magic "RID1"                     40  9 x 2 the voters' ids, ascending; then zero
+ *           8  2 version, 2                       58      6 zero
+ *          10  2 node id                          64     64 name of the cluster; then zero
+ *          12  2 number of voters                128 .. zero
+ *          14  2 length of the name
+ *          16  8 zero
+ *          24  8 storage id
  *
  * Without an identity nothing is read and nothing is created silently: an emptied or swapped
  * directory would make a node forget its vote and its entries, and then a majority can elect two
  * leaders in one term (dissertation 3.8 requires persistent state to persist).
+ *
+ * The voters are here because majorities are counted among them: with one list before a start and
+ * another one after it, or with two lists in one cluster, two majorities need not have a node in
+ * common, and what one of them acknowledged is lost in the other (dissertation 4.1).
  */
 #ifndef STORAGE_IDENT_H
 #define STORAGE_IDENT_H
@@ -23,10 +30,17 @@
 
 #include "storage/disk.h"
 
+enum {
+    IDENT_VOTERS_MAX = 9,
+    IDENT_NAME_MAX = 64, // bytes
+};
+
 struct ident {
-    uint64_t cluster_id;
-    uint64_t storage_id; // random, from the caller; names this directory's life
-    uint64_t created;    // seconds of the wall clock, for humans only
+    char name[IDENT_NAME_MAX + 1];     // of the cluster, printable
+    uint16_t voters[IDENT_VOTERS_MAX]; // ids of the nodes that count, ascending
+    unsigned n_voters;                 // 1..IDENT_VOTERS_MAX
+    uint64_t storage_id;               // random, from the caller; names this directory's life
+    uint64_t created;                  // seconds of the wall clock, for humans only
     uint16_t node_id;
 };
 
@@ -36,6 +50,8 @@ enum ident_result {
     IDENT_DAMAGED,       // neither copy is whole, or the two differ
     IDENT_OTHER_CLUSTER, // whole, but of another cluster
     IDENT_OTHER_NODE,    // of this cluster, but of another node
+    IDENT_OTHER_VOTERS,  // of this node, but majorities were counted among others
+    IDENT_OTHER_VERSION, // whole, but in a format that is not known here
     IDENT_NOT_EMPTY,     // create: DIR holds something that a new node would not have
     IDENT_LOCKED,        // another process has the lock
     IDENT_FAILED,        // a system call failed; err names it
@@ -65,8 +81,8 @@ enum ident_result ident_lock(const struct disk *d, const char *dir, bool create,
 enum ident_result ident_create(const struct disk *d, const char *dir, const struct ident *id,
                                uint32_t segment_bytes, char *err, size_t err_size);
 
-/* Read the identity and compare it with `want` (its cluster_id and node_id; NULL: accept any). *out
- * is filled for IDENT_OK, IDENT_OTHER_CLUSTER and IDENT_OTHER_NODE. Changes nothing: a damaged copy
+/* Read the identity and compare it with `want` (its name, node_id and voters; NULL: accept any). *out
+ * is filled for IDENT_OK, IDENT_OTHER_CLUSTER, _NODE and _VOTERS. Changes nothing: a damaged copy
  * stays until someone looks. */
 enum ident_result ident_load(const struct disk *d, const char *dir, const struct ident *want,
                              struct ident *out, char *err, size_t err_size);

@@ -29,7 +29,11 @@ static struct wal_options options(const struct sim *s)
 
 void sim_disk_new(struct sim *s, struct member *m)
 {
-    struct ident id = {.cluster_id = 1, .storage_id = DIR_ID, .node_id = (uint16_t)(m->at + 1)};
+    struct ident id = {.name = "sim",
+                       .voters = {(uint16_t)(m->at + 1)},
+                       .n_voters = 1, /* nobody compares them here */
+                       .storage_id = DIR_ID,
+                       .node_id = (uint16_t)(m->at + 1)};
     char err[WAL_MESSAGE_BYTES];
     struct ident_lock lock;
     m->disk = memdisk_new(sim_roll(s, RNG_DISK, UINT64_MAX));

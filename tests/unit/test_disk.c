@@ -167,7 +167,8 @@ static void the_memory_disk_forgets_what_was_not_synced(void **state)
 
 static void a_whole_log_works_on_the_real_disk(void **state)
 {
-    const struct ident id = {.cluster_id = 1, .node_id = 2, .storage_id = 3};
+    const struct ident id = {
+        .name = "c", .voters = {2}, .n_voters = 1, .node_id = 2, .storage_id = 3};
     const struct wal_options options = {.segment_bytes = 64 << 10, .storage_id = 3};
     char data[250], err[300];
     struct model *m = calloc(1, sizeof *m);

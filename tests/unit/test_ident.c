@@ -11,14 +11,19 @@
 
 #include <cmocka.h>
 
+#include "storage/crc32c.h"
 #include "storage/wal.h"
 #include "tests/lib/memdisk.h"
 
-static const struct ident me = {
-    .cluster_id = 0xc1, .node_id = 3, .storage_id = 0x55667788, .created = 1700000000};
+static const struct ident me = {.name = "home",
+                                .voters = {1, 3, 258},
+                                .n_voters = 3,
+                                .node_id = 3,
+                                .storage_id = 0x55667788,
+                                .created = 1700000000};
 static const struct wal_options options = {.segment_bytes = WAL_SEGMENT_BYTES_MIN,
                                            .storage_id = 0x55667788};
-static char err[300];
+static char err[600];
 
 /* The first start of a node, as far as it comes. */
 static enum ident_result first_start(struct memdisk *m)
@@ -50,7 +55,9 @@ static void what_was_created_is_loaded_after_a_power_cut(void **state)
     assert_string_equal(err, "");
     memdisk_power_cut(m, MEMDISK_KEEP_NONE);
     assert_int_equal(load(m, &me, &id), IDENT_OK);
-    assert_int_equal(id.cluster_id, me.cluster_id);
+    assert_string_equal(id.name, me.name);
+    assert_int_equal(id.n_voters, 3);
+    assert_memory_equal(id.voters, me.voters, sizeof me.voters);
     assert_int_equal(id.node_id, me.node_id);
     assert_int_equal(id.storage_id, me.storage_id);
     assert_int_equal(id.created, me.created);
@@ -67,10 +74,10 @@ static void another_cluster_or_node_is_named(void **state)
 
     (void)state;
     assert_int_equal(first_start(m), IDENT_OK);
-    want.cluster_id = 0xc2;
+    strcpy(want.name, "homes");
     assert_int_equal(load(m, &want, &id), IDENT_OTHER_CLUSTER);
-    assert_string_equal(
-        err, "/d/ident: belongs to cluster 00000000000000c1, this one is 00000000000000c2");
+    assert_string_equal(err, "/d/ident: belongs to the cluster named home, and the configuration "
+                             "names it homes");
     want = me;
     want.node_id = 4;
     assert_int_equal(load(m, &want, &id), IDENT_OTHER_NODE);
@@ -80,6 +87,96 @@ static void another_cluster_or_node_is_named(void **state)
     want.storage_id = 0; // not compared: it is what the caller wants to know
     assert_int_equal(load(m, &want, &id), IDENT_OK);
     memdisk_free(m);
+}
+
+static void another_list_of_voters_is_named(void **state)
+{
+    static const struct {
+        uint16_t voters[IDENT_VOTERS_MAX];
+        unsigned n;
+        const char *added, *missing;
+    } cases[] = {
+        {{1, 2, 3, 258}, 4, "2", "none"},
+        {{1, 3, 5, 258, 999}, 5, "5, 999", "none"},
+        {{1, 3}, 2, "none", "258"},
+        {{3}, 1, "none", "1, 258"},
+        {{3, 4, 5}, 3, "4, 5", "1, 258"},
+        {{1, 2, 3}, 3, "2", "258"},
+        {{3, 5, 6, 7, 8, 9, 65533, 65534, 65535},
+         9,
+         "5, 6, 7, 8, 9, 65533, 65534, 65535",
+         "1, 258"},
+    };
+    struct memdisk *m = memdisk_new(1);
+    struct ident id, want;
+    char part[200];
+
+    (void)state;
+    assert_int_equal(first_start(m), IDENT_OK);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        want = me;
+        memcpy(want.voters, cases[i].voters, sizeof want.voters);
+        want.n_voters = cases[i].n;
+        assert_int_equal(load(m, &want, &id), IDENT_OTHER_VOTERS);
+        assert_int_equal(id.n_voters, 3);
+        snprintf(part, sizeof part,
+                 "nodes 1, 3, 258; new in the configuration: %s, missing there: %s.",
+                 cases[i].added, cases[i].missing);
+        if (strstr(err, part) == NULL)
+            fail_msg("%s lacks %s", err, part);
+        assert_non_null(strstr(err, "Put the list back"));
+    }
+    assert_int_equal(load(m, NULL, &id), IDENT_OK);
+    memdisk_free(m);
+}
+
+static void a_block_with(struct memdisk *m, size_t at, uint8_t value)
+{
+    size_t size;
+    uint8_t block[4096], sum[4];
+
+    for (size_t copy = 0; copy < 8192; copy += 4096) {
+        memcpy(block, memdisk_peek(m, "/d/ident", &size) + copy, sizeof block);
+        block[at] = value;
+        uint32_t crc = crc32c(0, block + 4, sizeof block - 4);
+        for (int i = 0; i < 4; i++)
+            sum[i] = (uint8_t)(crc >> 8 * i);
+        memdisk_poke(m, "/d/ident", copy, sum, 4);
+        memdisk_poke(m, "/d/ident", copy + at, &value, 1);
+    }
+}
+
+/* Whole by its checksum, and yet nothing that was ever written here. */
+static void another_format_is_named_and_nonsense_refused(void **state)
+{
+    static const struct {
+        size_t at;
+        uint8_t value;
+    } nonsense[] = {
+        {12, 0}, {12, 10}, {12, 4}, {12, 2}, {14, 65},  {14, 3},  {16, 1},  {40, 3},   {40, 4},
+        {46, 1}, {58, 1},  {63, 1}, {64, 0}, {68, 'x'}, {127, 1}, {128, 1}, {4095, 1},
+    };
+    struct ident id;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof nonsense / sizeof nonsense[0]; i++) {
+        struct memdisk *m = memdisk_new(1);
+        assert_int_equal(first_start(m), IDENT_OK);
+        a_block_with(m, nonsense[i].at, nonsense[i].value);
+        if (load(m, &me, &id) != IDENT_DAMAGED)
+            fail_msg("byte %zu = %u: taken", nonsense[i].at, nonsense[i].value);
+        memdisk_free(m);
+    }
+    for (int version = 1; version <= 3; version += 2) {
+        struct memdisk *m = memdisk_new(1);
+        assert_int_equal(first_start(m), IDENT_OK);
+        a_block_with(m, 8, (uint8_t)version);
+        assert_int_equal(load(m, &me, &id), IDENT_OTHER_VERSION);
+        assert_non_null(strstr(err, version == 1 ? "has format 1, this raftd knows format 2 alone"
+                                                 : "has format 3"));
+        assert_int_equal(load(m, NULL, &id), IDENT_OTHER_VERSION);
+        memdisk_free(m);
+    }
 }
 
 static void one_damaged_copy_is_survived_and_two_are_not(void **state)
@@ -304,6 +401,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_was_created_is_loaded_after_a_power_cut),
         cmocka_unit_test(another_cluster_or_node_is_named),
+        cmocka_unit_test(another_list_of_voters_is_named),
+        cmocka_unit_test(another_format_is_named_and_nonsense_refused),
         cmocka_unit_test(one_damaged_copy_is_survived_and_two_are_not),
         cmocka_unit_test(copies_that_differ_are_damage),
         cmocka_unit_test(nothing_is_created_where_something_is),

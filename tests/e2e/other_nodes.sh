@@ -1,0 +1,69 @@
+#!/bin/bash
+# Majorities are counted among the nodes that the data directory was made for. A configuration with
+# other ones is refused before anything is touched: growing, shrinking, another id, another name; and
+# what was acknowledged is there when the list is put back. Addresses may change.
+# shellcheck source=/dev/null
+. "$(dirname "$0")/../lib/cluster.sh"
+limit 120
+
+sums() { (cd "$1" && find . -type f -print0 | sort -z | xargs -0 sha256sum); }
+
+# refused PATTERN FILE NODE: must end by itself, with exit 3, and change nothing.
+refused() {
+    sums "$WORK/node$3" >"$WORK/before"
+    expect 3 timeout -k 5 20 "$RAFTD" -c "$2" -i "$3"
+    says "$1"
+    note "refused: $(tail -n 1 "$WORK/stderr")"
+    sums "$WORK/node$3" >"$WORK/after"
+    cmp "$WORK/before" "$WORK/after" || fail "a refused start changed something"
+}
+
+list() { # FILE LINE...: the configuration with these lines as its nodes
+    local file=$1
+    shift
+    {
+        printf '[cluster]\nname = %s\n' "$NAME"
+        printf '%s\n' "$@"
+        printf '[node]\ndata_dir = %s/node{id}\nsocket = %s/node{id}.sock\n' "$WORK" "$WORK"
+    } >"$WORK/$file"
+}
+at() { echo "127.0.0.1:$((BASE_PORT + $1))"; }
+
+# --- one node becomes three, the new ones first: they must not elect each other without its entries ---
+cluster 1
+start 1
+for i in 1 2 3; do expect 0 ctl 1 --timeout 10 put "k$i" "kept"; done
+stop 1
+free_ports 9
+conf_write "$CONF" "$NAME" 1 ""
+list three.conf "node.1 = $(at 0)" "node.2 = $(at 1)" "node.3 = $(at 2)"
+refused 'nodes 1; new in the configuration: 2, 3, missing there: none.*Put the list back' "$WORK/three.conf" 1
+start 1 # on another port than before: addresses may change
+for i in 1 2 3; do expect 0 ctl 1 --timeout 10 get "k$i"; done
+stop 1
+
+# --- three: five, two, another id, another one under an old id's address ---
+cluster 3
+start_all
+wait_leader
+expect 0 ctl 2 --timeout 10 put before "all of it"
+list five.conf "node.1 = $(at 0)" "node.2 = $(at 1)" "node.3 = $(at 2)" "node.4 = $(at 3)" "node.5 = $(at 4)"
+list two.conf "node.1 = $(at 0)" "node.2 = $(at 1)"
+list other.conf "node.1 = $(at 0)" "node.2 = $(at 1)" "node.4 = $(at 2)"
+sed 's/^name = .*/name = renamed/' "$CONF" >"$WORK/renamed.conf"
+for i in 1 2; do
+    stop "$i"
+    refused 'nodes 1, 2, 3; new in the configuration: 4, 5, missing there: none' "$WORK/five.conf" "$i"
+    refused 'new in the configuration: none, missing there: 3' "$WORK/two.conf" "$i"
+    refused 'new in the configuration: 4, missing there: 3' "$WORK/other.conf" "$i"
+    refused "cluster named $NAME, .*names it renamed" "$WORK/renamed.conf" "$i"
+    start "$i"
+    expect 0 ctl "$i" --timeout 20 get before
+done
+expect 0 "$RAFTD" -n -c "$WORK/five.conf" -i 1 # the file alone is fine
+stop 3
+expect 0 "$RAFTD" --check "$WORK/node3"
+grep -q '^nodes=1,2,3$' <<<"$OUT" && grep -q "^cluster=$NAME\$" <<<"$OUT" || fail "--check: $OUT"
+start 3
+same_keys
+finish "another list of nodes is refused, and the old one goes on"
