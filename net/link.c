@@ -112,23 +112,49 @@ static void way_taken(struct link *l, uint64_t now_us, uint32_t way, bool anew)
     }
 }
 
-bool link_held_back(struct link *l, uint64_t now_us, const struct wire_header *h)
+/* How much longer it took to us than others of late, in the 32 bits of stamps. */
+static uint32_t way_over(const struct link *l, uint64_t now_us, const struct wire_header *h)
 {
     uint32_t way = (uint32_t)now_us - h->ts;
-    uint32_t over = way - (newer(l->way[0], l->way[1]) ? l->way[1] : l->way[0]);
+    return way - (newer(l->way[0], l->way[1]) ? l->way[1] : l->way[0]);
+}
+
+static bool took_longer(uint32_t over, uint64_t us)
+{
+    return over > us && over < UINT32_MAX - LINK_EARLY_US;
+}
+
+bool link_held_back(struct link *l, uint64_t now_us, const struct wire_header *h, uint64_t life_us)
+{
+    uint32_t way = (uint32_t)now_us - h->ts;
     bool anew = !l->has_way || now_us - l->way_at >= 2 * (uint64_t)LINK_WAY_AGE_US;
-    if (anew || over <= LINK_HELD_US || over >= UINT32_MAX - LINK_EARLY_US) {
+    if (anew || !took_longer(way_over(l, now_us, h), LINK_HELD_US)) {
         way_taken(l, now_us, way, anew);
         l->held_since = 0;
         return false;
     }
     if (l->held_since == 0)
         l->held_since = now_us;
-    if (now_us - l->held_since < LINK_HELD_LASTS_US)
+    uint64_t lasts = 2 * life_us;
+    if (lasts < LINK_HELD_LASTS_US)
+        lasts = LINK_HELD_LASTS_US;
+    if (now_us - l->held_since < lasts)
         return true;
     way_taken(l, now_us, way, true);
     l->held_since = 0;
     return false;
+}
+
+bool link_is_late(const struct link *l, uint64_t now_us, const struct wire_header *h,
+                  uint64_t life_us)
+{
+    if (now_us == l->late_at)
+        return false; /* it may have waited for us */
+    uint64_t echoed = link_echoed(l, h);
+    uint64_t held = (uint64_t)h->hold * WIRE_HOLD_UNIT_US;
+    if (echoed <= l->late || h->waited)
+        return l->has_way && took_longer(way_over(l, now_us, h), life_us);
+    return now_us > echoed + held && now_us - echoed - held > life_us;
 }
 
 bool link_received(struct link *l, uint64_t now_us, const struct wire_header *h)

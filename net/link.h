@@ -25,12 +25,14 @@ enum {
                                       a fresh window. Quiet peers speak every 3 s */
     LINK_LATE_MAX =
         256, /* late datagrams that one window leaves to the next; jitter brings no more */
-    LINK_LOSS_FULL = 65536,       /* all of it, in the unit of loss_in and loss_out */
-    LINK_HELD_US = 10000000,      /* later than others by more: no queue keeps a datagram so long,
+    LINK_LOSS_FULL = 65536,  /* all of it, in the unit of loss_in and loss_out */
+    LINK_HELD_US = 10000000, /* later than others by more: no queue keeps a datagram so long,
                                       somebody did */
-    LINK_HELD_LASTS_US = 2000000, /* but all of them for so long: the path or a clock has changed */
-    LINK_WAY_AGE_US = 30000000,   /* others: those of the last 30 to 60 s */
-    LINK_EARLY_US = 300000000,    /* a stamp wraps: earlier than others by up to this, else later */
+    LINK_HELD_LASTS_US =
+        2000000,                /* but all of them for so long, or for twice `life_us`: the path or
+                                     a clock has changed */
+    LINK_WAY_AGE_US = 30000000, /* others: those of the last 30 to 60 s */
+    LINK_EARLY_US = 300000000,  /* a stamp wraps: earlier than others by up to this, else later */
     LINK_STRANGE_NUMBERS = 1 << 12, /* this far behind the newest one is not an old datagram but
                                        another count */
 };
@@ -75,8 +77,16 @@ uint64_t link_stamp(struct link *l, uint64_t now_us, struct wire_header *h);
 void link_sent(struct link *l);
 
 /* True: an authentic datagram was held back on its way, and what it says is of the past. It must be
- * dropped, else it is for link_received(). Each datagram is judged once. */
-bool link_held_back(struct link *l, uint64_t now_us, const struct wire_header *h);
+ * dropped, else it is for link_received(). Each datagram is judged once. `life_us` as below. */
+bool link_held_back(struct link *l, uint64_t now_us, const struct wire_header *h, uint64_t life_us);
+
+/* True: the datagram took longer than life_us on its way, so it does not show that its sender lives
+ * now. Whoever keeps back a leader's heartbeats for a while and lets them pass one by one when it is
+ * dead must not keep others from electing a new one. The round trip since the stamp of ours that it
+ * echoes tells, without comparing clocks; where it echoes none, how much longer it took than others
+ * did lately. What waited for a pause of ours or of the sender is not judged by the round trip. */
+bool link_is_late(const struct link *l, uint64_t now_us, const struct wire_header *h,
+                  uint64_t life_us);
 
 /* An accepted datagram of this peer. True if it gave a sample for l->rtt. */
 bool link_received(struct link *l, uint64_t now_us, const struct wire_header *h);

@@ -33,6 +33,8 @@ enum {
     NODE_RESERVE_ENTRIES = 64,
     NODE_SILENT_TIMEOUTS = 10, /* election timeouts after which a silent peer gets LEADs only */
     NODE_LATE_US = 20000,      /* this far behind its deadline, the process was stopped */
+    NODE_LIFE_US = 1000000, /* a leader's datagram of up to two election timeouts, or of this age,
+                                  shows that it lives: queues on a bad link hold some as long */
 };
 
 /* Old entries read from disk to be applied (after a restart). */

@@ -45,6 +45,22 @@ static void take_sack(struct node *n, uint64_t now, unsigned slot, const struct 
         drop(n, slot, DROP_STREAM);
 }
 
+/* How old a datagram may be that shows us that its sender, the leader, lives. */
+static uint64_t life_us(const struct node *n)
+{
+    uint64_t two_timeouts = 2 * n->cfg.election_timeout_us;
+    return two_timeouts > NODE_LIFE_US ? two_timeouts : NODE_LIFE_US;
+}
+
+/* What only a living leader may say: the core takes it for a sign of life. */
+static bool shows_life(const struct wire_frame *f)
+{
+    if (f->kind == WIRE_FRAME_DATA)
+        return f->data.stream == WIRE_STREAM_LOG;
+    return f->kind == WIRE_FRAME_MSG &&
+           (f->msg.type == RAFT_MSG_LEAD || f->msg.type == RAFT_MSG_PROBE);
+}
+
 static void take_data(struct node *n, uint64_t now, unsigned slot, const struct wire_header *h,
                       const struct wire_data *d)
 {
@@ -78,18 +94,24 @@ void node_datagram(struct node *n, uint64_t now, int from_slot, uint8_t *buf, si
         drop(n, slot, DROP_MALFORMED);
         return;
     }
-    if (!n->cfg.take_held && link_held_back(&n->peers[slot].link, now, &h)) {
+    struct link *link = &n->peers[slot].link;
+    if (!n->cfg.take_held && link_held_back(link, now, &h, life_us(n))) {
         drop(n, slot, DROP_HELD);
         return;
     }
+    bool late = !n->cfg.take_held && link_is_late(link, now, &h, life_us(n)), dropped = false;
     mtu_heard(&n->peers[slot].mtu);
-    if (link_received(&n->peers[slot].link, now, &h))
-        raft_pto(&n->raft, slot, rtt_pto(&n->peers[slot].link.rtt, &(struct rtt){0}, 0, 0, 0));
+    if (link_received(link, now, &h))
+        raft_pto(&n->raft, slot, rtt_pto(&link->rtt, &(struct rtt){0}, 0, 0, 0));
 
     struct wire_reader r;
     struct wire_frame f;
     wire_read(&r, payload, len, n->raft.peers[slot].id, n->cfg.id);
     while (wire_next(&r, &f)) {
+        if (late && shows_life(&f)) {
+            dropped = true;
+            continue;
+        }
         switch (f.kind) {
         case WIRE_FRAME_MSG: take_message(n, now, &f.msg); break;
         case WIRE_FRAME_SACK: take_sack(n, now, slot, &h, &f.sack); break;
@@ -98,6 +120,8 @@ void node_datagram(struct node *n, uint64_t now, int from_slot, uint8_t *buf, si
         case WIRE_FRAME_MTU: links_take_mtu(n, now, slot, &f.mtu); break;
         }
     }
+    if (dropped)
+        drop(n, slot, DROP_HELD);
     log_rx_drain(n, now);
     relay_rx_drain(n, now, slot);
 }

@@ -295,13 +295,19 @@ static void test_loss_resets(void **state)
 
 /* Held back. */
 
+enum { SECOND = 1000 * MS };
+
 static bool held(struct link *l, uint64_t now, uint64_t sent)
 {
     struct wire_header h = {.ts = (uint32_t)sent};
-    return link_held_back(l, now, &h);
+    return link_held_back(l, now, &h, SECOND);
 }
 
-enum { SECOND = 1000 * MS };
+static bool late(const struct link *l, uint64_t now, uint64_t sent)
+{
+    struct wire_header h = {.ts = (uint32_t)sent};
+    return link_is_late(l, now, &h, SECOND);
+}
 
 static void test_what_was_held_back(void **state)
 {
@@ -310,10 +316,12 @@ static void test_what_was_held_back(void **state)
     struct link l = {.stamp = 0};
     uint64_t now = 2 * clock;
     for (unsigned i = 0; i < 72 * 60; i++, now += SECOND) { /* a stamp wraps after 71.6 minutes */
-        assert_false(held(&l, now + i % 7, now - clock));
+        assert_false(held(&l, now, now - clock - i % 7));
         if (i < 100)
             continue;
         assert_false(held(&l, now, now - clock - 9900 * MS));
+        assert_false(late(&l, now, now - clock - 990 * MS));
+        assert_true(late(&l, now, now - clock - 1010 * MS));
         static const uint64_t late_s[] = {11, 60, 1000, 36 * 60, 60 * 60, 66 * 60};
         assert_true(held(&l, now, now - clock - late_s[i % 6] * SECOND));
     }
@@ -353,6 +361,33 @@ static void test_genuine_is_taken(void **state)
         assert_false(held(&l, now, now - ago - i % 3 * 20 * SECOND));
 }
 
+/* A peer that hears us: the round trip tells how old its datagram is, however slowly the delay grew. */
+static void test_late_by_the_echo(void **state)
+{
+    (void)state;
+    struct link l = {.stamp = 0};
+    struct wire_header out, in = {.echo = true};
+    uint64_t now = 1000 * (uint64_t)SECOND, delay = 0;
+    for (unsigned i = 0; i < 20000; i++, now += 50 * MS, delay += 100) { /* by 2 ms a second */
+        (void)link_stamp(&l, now - delay, &out); /* it was received, and answered, at once */
+        in.ts = (uint32_t)(now - delay);
+        in.ts_echo = out.ts;
+        in.hold = 0;
+        assert_false(link_held_back(&l, now, &in, SECOND));
+        assert_int_equal(link_is_late(&l, now, &in, SECOND), delay > SECOND);
+        in.hold = (uint16_t)(SECOND / WIRE_HOLD_UNIT_US); /* the peer had it in hand: it is young */
+        assert_int_equal(link_is_late(&l, now, &in, SECOND), delay > 2 * SECOND);
+    }
+    in.hold = 0;
+    in.waited = true; /* the sender had been stopped: no round trip */
+    assert_false(link_is_late(&l, now, &in, SECOND));
+    in.waited = false;
+    assert_true(link_is_late(&l, now, &in, SECOND));
+    link_late(&l, now); /* we had: what waited for us is taken */
+    assert_false(link_is_late(&l, now, &in, SECOND));
+    assert_false(link_is_late(&l, now + MS, &in, SECOND));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -368,6 +403,7 @@ int main(void)
         cmocka_unit_test(test_loss_resets),
         cmocka_unit_test(test_what_was_held_back),
         cmocka_unit_test(test_genuine_is_taken),
+        cmocka_unit_test(test_late_by_the_echo),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -255,6 +255,52 @@ static void test_held_back(void **state)
     sim_free(s);
 }
 
+/* Neither does a LEAD, nor a piece of the log, that is only a second or two late show that the leader
+ * lives; what else it brought is used. */
+static void test_late_is_no_life(void **state)
+{
+    (void)state;
+    struct sim_options o = calm(3, 14);
+    o.plain = true;
+    struct sim *s = sim_new(&o);
+    run_until_leader(s);
+    sim_run(s, SECOND);
+    unsigned leader = (unsigned)sim_leader(s), a = (leader + 1) % 3;
+    s->m[a].node->cfg.take_held = false; /* as if sealed */
+    const struct raft *r = sim_raft(s, a);
+    const struct peer *p = peer_of(s, a, leader);
+    sim_crash(s, leader);
+    sim_crash(s, (leader + 2) % 3); /* or there is a new one soon */
+    sim_run(s, 2 * SECOND);         /* with a clock that is old enough to be looked back at */
+    const unsigned late_ms[] = {900, 1100, 3000, 900};
+    uint64_t dropped = 0;
+    for (unsigned i = 0; i < 8; i++) {
+        bool echo = i % 2 == 0, late = late_ms[i / 2] > 1000;
+        uint64_t heard = r->leader_heard, rows = p->row_at;
+        struct raft_msg m = {.type = RAFT_MSG_LEAD,
+                             .from = (uint16_t)(leader + 1),
+                             .term = r->term,
+                             .lead.round = r->round + 1};
+        struct wire_links l = {.rows = 1, .cols = 3, .id = {(uint16_t)(leader + 1)}};
+        uint8_t buf[WIRE_DATAGRAM_BASE];
+        struct wire_writer w;
+        sim_run(s, MS);
+        begin(s, a, &w, buf);
+        assert_true(wire_put_msg(&w, &m) && wire_put_links(&w, &l));
+        /* By the round trip, or by how much longer it took than the last one that came in time. */
+        uint64_t now = sim_local(&s->m[a], sim_now(s)), ago = (uint64_t)late_ms[i / 2] * MS;
+        struct wire_header h = {.echo = echo, .ts_echo = (uint32_t)(now - ago)};
+        if (!echo)
+            h.ts = (uint32_t)(now - ago) - p->link.way[0] - p->link.peer_ts - 1;
+        arrive(s, leader, a, &w, h);
+        dropped += late;
+        assert_int_equal(r->leader_heard > heard, !late);
+        assert_true(p->row_at > rows);
+        assert_int_equal(p->drops[DROP_HELD], dropped);
+    }
+    sim_free(s);
+}
+
 /* What `node` shows of whom `who` hears. */
 static uint8_t shown(struct sim *s, unsigned node, unsigned who, unsigned whom)
 {
@@ -465,6 +511,7 @@ int main(void)
         cmocka_unit_test(test_idle),
         cmocka_unit_test(test_rows_of_others),
         cmocka_unit_test(test_held_back),
+        cmocka_unit_test(test_late_is_no_life),
         cmocka_unit_test(test_rows_after_a_start),
         cmocka_unit_test(test_windows_fit_the_socket),
         cmocka_unit_test(test_own_drops_taint_every_link),
