@@ -41,6 +41,7 @@ static void configure_raft(struct node *n, const struct wal_report *wal, uint64_
         .last_index = wal->last_index,
         .runs = old,
         .n_runs = wal->n_runs,
+        .commit = wal->commit,
     };
     raft_init(&n->raft, &rc, &rs, n->runs, cap, now);
     free(old);
@@ -73,6 +74,7 @@ struct node *node_new(const struct node_config *cfg, const struct node_io *io,
     n->next_write = 1;
     n->relay_term = RAFT_NEVER;
     memcpy(n->head, wal->head, sizeof n->head);
+    n->disk_commit = wal->commit;
 
     size_t ring = 4 * (size_t)cfg->max_value_bytes;
     if (ring < NODE_RING_MIN_BYTES)
@@ -155,8 +157,10 @@ uint64_t node_read(struct node *n, uint64_t now)
 
 void node_persisted(struct node *n, uint64_t now, uint64_t seq)
 {
-    if (seq == 0)
-        return; /* the seal */
+    if (seq == 0) {
+        n->sealing = false;
+        return;
+    }
     struct raft_event ev = {.type = RAFT_EV_PERSISTED, .persisted = {.seq = seq}};
     struct raft_edit edit;
     node_step(n, now, &ev, &edit);
@@ -247,7 +251,9 @@ void node_flush(struct node *n, uint64_t now)
             log_seal(n);
         else
             n->seal_at = RAFT_NEVER; /* that batch proves the same */
-    }
+    } else if (n->seal_at == RAFT_NEVER && n->raft.inflight_seq == 0 && !n->sealing &&
+               n->raft.commit_index > n->disk_commit)
+        n->seal_at = now + NODE_SEAL_US; /* learnt after the last batch, which it is not in */
     n->due = node_deadline(n, now);
 }
 

@@ -138,7 +138,9 @@ struct node {
     struct raft_msg held[RAFT_MSGS_MAX]; /* messages that wait for batch held_seq */
     size_t n_held;
     uint64_t held_seq;
-    uint64_t seal_at; /* when to write the idle batch, RAFT_NEVER = not needed */
+    uint64_t seal_at;     /* when to write the idle batch, RAFT_NEVER = not needed */
+    bool sealing;         /* that batch is on its way */
+    uint64_t disk_commit; /* commit index of the last batch that was handed to the disk */
 
     struct peer peers[RAFT_VOTERS_MAX - 1]; /* as raft.peers */
     struct big big;

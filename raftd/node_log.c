@@ -82,6 +82,7 @@ void log_persist(struct node *n, struct raft_persist *p)
         b.bytes_n = 1;
     }
     b.last_term = raft_term_at(&n->raft, last);
+    b.commit = p->commit = p->commit < last ? p->commit : last;
     if (last == n->log.last) {
         memcpy(b.head, n->head, sizeof b.head);
     } else {
@@ -90,21 +91,25 @@ void log_persist(struct node *n, struct raft_persist *p)
         record_hash(rec, size, b.head);
     }
     n->seal_at = RAFT_NEVER;
+    n->disk_commit = b.commit;
     n->io.persist(n->io.ctx, p->seq, &b);
 }
 
-/* A second after the last write one empty batch proves that write durable to a later recovery;
- * after it an idle node writes nothing. */
+/* A second after the last write one empty batch proves that write durable to a later recovery, and
+ * tells it what was committed by then; after it an idle node writes nothing. */
 void log_seal(struct node *n)
 {
     struct wal_batch b = {
         .term = n->raft.term,
         .vote = n->raft.vote,
         .last_term = raft_term_at(&n->raft, n->raft.last_index),
+        .commit = n->raft.commit_index,
         .idle = true,
     };
     memcpy(b.head, n->head, sizeof b.head);
     n->seal_at = RAFT_NEVER;
+    n->sealing = true;
+    n->disk_commit = b.commit;
     n->io.persist(n->io.ctx, 0, &b);
 }
 

@@ -228,10 +228,10 @@ static int run_check(const char *dir)
     for (unsigned i = 0; i < id.n_voters; i++)
         printf("%s%u", i == 0 ? "" : ",", id.voters[i]);
     printf("\nnode=%u\nverdict=%s\nterm=%" PRIu64 "\nvote=%u\nlast_index=%" PRIu64
-           "\nlast_term=%" PRIu64 "\nbatches=%" PRIu64 "\nsegments=%" PRIu64 "\ncut_bytes=%" PRIu64
-           "\n",
+           "\nlast_term=%" PRIu64 "\ncommit_index=%" PRIu64 "\nbatches=%" PRIu64
+           "\nsegments=%" PRIu64 "\ncut_bytes=%" PRIu64 "\n",
            id.node_id, rep.verdict == WAL_TORN ? "torn" : "clean", rep.term, rep.vote,
-           rep.last_index, rep.last_term, rep.batches, rep.segments, rep.cut_bytes);
+           rep.last_index, rep.last_term, rep.commit, rep.batches, rep.segments, rep.cut_bytes);
     return printed(RAFTD_EXIT_OK);
 }
 

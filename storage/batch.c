@@ -13,9 +13,9 @@
 enum {
     SEGMENT_MAGIC = 0x31535752, // "RWS1"
     BATCH_MAGIC = 0x31425752,   // "RWB1"
-    FORMAT_VERSION = 1,
     BATCH_ZERO_AT = 114,
-    SEGMENT_ZERO_AT = 104,
+    BATCH_ZERO_BYTES = 6,
+    SEGMENT_ZERO_AT = 112,
     RESERVE_BLOCKS_MAX = 16, // 15 votes on a full disk, and the seal
     RESERVE_BLOCKS_MIN = 2,
 };
@@ -39,7 +39,7 @@ void batch_encode(uint8_t buf[BATCH_HEAD_BYTES], const struct batch_head *h)
 {
     memset(buf, 0, BATCH_HEAD_BYTES);
     put_u32(buf + 4, BATCH_MAGIC);
-    put_u16(buf + 8, FORMAT_VERSION);
+    put_u16(buf + 8, BATCH_FORMAT_VERSION);
     put_u16(buf + 10, h->flags);
     put_u32(buf + 12, (uint32_t)(batch_bytes(h->payload_len) / BATCH_BLOCK_BYTES));
     put_u32(buf + 16, h->payload_len);
@@ -54,6 +54,7 @@ void batch_encode(uint8_t buf[BATCH_HEAD_BYTES], const struct batch_head *h)
     put_u64(buf + 96, h->term);
     put_u64(buf + 104, h->truncate_to);
     put_u16(buf + 112, h->vote);
+    put_u64(buf + 120, h->commit);
     put_u32(buf, crc32c(0, buf + 4, BATCH_HEAD_BYTES - 4));
 }
 
@@ -61,8 +62,8 @@ bool batch_decode(const uint8_t buf[BATCH_HEAD_BYTES], struct batch_head *h)
 {
     if (get_u32(buf + 4) != BATCH_MAGIC ||
         get_u32(buf) != crc32c(0, buf + 4, BATCH_HEAD_BYTES - 4) ||
-        get_u16(buf + 8) != FORMAT_VERSION ||
-        !all_zero(buf + BATCH_ZERO_AT, BATCH_HEAD_BYTES - BATCH_ZERO_AT))
+        get_u16(buf + 8) != BATCH_FORMAT_VERSION ||
+        !all_zero(buf + BATCH_ZERO_AT, BATCH_ZERO_BYTES))
         return false;
 
     h->flags = get_u16(buf + 10);
@@ -78,6 +79,7 @@ bool batch_decode(const uint8_t buf[BATCH_HEAD_BYTES], struct batch_head *h)
     h->term = get_u64(buf + 96);
     h->truncate_to = get_u64(buf + 104);
     h->vote = get_u16(buf + 112);
+    h->commit = get_u64(buf + 120);
 
     bool entries = h->first_index != 0;
     bool trunc = (h->flags & BATCH_TRUNC) != 0;
@@ -87,7 +89,8 @@ bool batch_decode(const uint8_t buf[BATCH_HEAD_BYTES], struct batch_head *h)
            h->payload_len < WAL_SEGMENT_BYTES_MAX &&
            get_u32(buf + 12) == batch_bytes(h->payload_len) / BATCH_BLOCK_BYTES &&
            (trunc || h->truncate_to == 0) && !(seal && (entries || trunc)) &&
-           (seal || (h->flags & BATCH_CUT) == 0);
+           (seal || (h->flags & BATCH_CUT) == 0) && (!entries || h->commit <= h->last_index) &&
+           (!trunc || h->commit <= h->truncate_to || entries);
 }
 
 void batch_hash(const uint8_t buf[BATCH_HEAD_BYTES], uint8_t out[BATCH_HASH_BYTES])
@@ -99,7 +102,7 @@ void segment_encode(uint8_t buf[BATCH_BLOCK_BYTES], const struct segment_head *h
 {
     memset(buf, 0, BATCH_BLOCK_BYTES);
     put_u32(buf + 4, SEGMENT_MAGIC);
-    put_u16(buf + 8, FORMAT_VERSION);
+    put_u16(buf + 8, BATCH_FORMAT_VERSION);
     put_u16(buf + 10, h->vote);
     put_u32(buf + 12, h->segment_bytes);
     put_u64(buf + 16, h->storage_id);
@@ -111,14 +114,20 @@ void segment_encode(uint8_t buf[BATCH_BLOCK_BYTES], const struct segment_head *h
     put_u64(buf + 72, h->base_index);
     put_u64(buf + 80, h->base_term);
     memcpy(buf + 88, h->base_head, BATCH_HASH_BYTES);
+    put_u64(buf + 104, h->commit);
     put_u32(buf, crc32c(0, buf + 4, BATCH_BLOCK_BYTES - 4));
+}
+
+uint16_t segment_version(const uint8_t buf[BATCH_BLOCK_BYTES])
+{
+    bool whole = get_u32(buf + 4) == SEGMENT_MAGIC &&
+                 get_u32(buf) == crc32c(0, buf + 4, BATCH_BLOCK_BYTES - 4);
+    return whole ? get_u16(buf + 8) : 0;
 }
 
 bool segment_decode(const uint8_t buf[BATCH_BLOCK_BYTES], struct segment_head *h)
 {
-    if (get_u32(buf + 4) != SEGMENT_MAGIC ||
-        get_u32(buf) != crc32c(0, buf + 4, BATCH_BLOCK_BYTES - 4) ||
-        get_u16(buf + 8) != FORMAT_VERSION ||
+    if (segment_version(buf) != BATCH_FORMAT_VERSION ||
         !all_zero(buf + SEGMENT_ZERO_AT, BATCH_BLOCK_BYTES - SEGMENT_ZERO_AT))
         return false;
 
@@ -133,7 +142,8 @@ bool segment_decode(const uint8_t buf[BATCH_BLOCK_BYTES], struct segment_head *h
     h->base_index = get_u64(buf + 72);
     h->base_term = get_u64(buf + 80);
     memcpy(h->base_head, buf + 88, BATCH_HASH_BYTES);
-    return segment_size_ok(h->segment_bytes);
+    h->commit = get_u64(buf + 104);
+    return segment_size_ok(h->segment_bytes) && h->commit <= h->base_index;
 }
 
 uint64_t segment_salt(uint64_t storage_id, uint64_t number, const uint8_t prev[BATCH_HASH_BYTES])

@@ -9,7 +9,7 @@
  *   segment head                              batch head (then payload, zero-padded to a block)
  *    0  4 crc32c of bytes 4 .. 4095            0  4 crc32c of bytes 4 .. 127
  *    4  4 magic "RWS1"                         4  4 magic "RWB1"
- *    8  2 version, 1                           8  2 version, 1
+ *    8  2 version, 2                           8  2 version, 2
  *   10  2 vote                                10  2 flags
  *   12  4 size of the file, bytes             12  4 blocks, this one included
  *   16  8 storage id                          16  4 payload, bytes before padding
@@ -21,14 +21,18 @@
  *   72  8 base: last index before             64  8 last index, 0 without entries
  *   80  8 its term                            72  8 term of the log's last entry
  *   88 16 its hash                            80 16 hash of the log's last entry
- *  104 .. zero                                96  8 term
- *                                            104  8 truncate_to
+ *  104  8 commit index                        96  8 term
+ *  112 .. zero                               104  8 truncate_to
  *                                            112  2 vote
- *                                            114 14 zero
+ *                                            114  6 zero
+ *                                            120  8 commit index
  *
  * A batch is named by the BLAKE2b-128 of its head, which holds the payload's checksum and the
  * entries' chain hash. The salt is that hash of (storage id, number, hash of the batch before): a
  * stale block of an older file, or of another node's, never looks like a batch of this one.
+ *
+ * The commit index is what the node knew to be committed when it made the batch: a lower bound of a
+ * fact, so it never falls from batch to batch and no entry up to it is ever truncated.
  */
 #ifndef STORAGE_BATCH_H
 #define STORAGE_BATCH_H
@@ -38,6 +42,7 @@
 #include <stdint.h>
 
 enum {
+    BATCH_FORMAT_VERSION = 2,
     BATCH_BLOCK_BYTES = 4096, // file system blocks: an append never rewrites one with older data
     BATCH_HEAD_BYTES = 128,
     BATCH_HASH_BYTES = 16,
@@ -63,6 +68,7 @@ struct batch_head {
     uint64_t last_term;             // of the log's last entry after this batch
     uint64_t term;                  // currentTerm
     uint64_t truncate_to;           // 0 without BATCH_TRUNC
+    uint64_t commit;                // at most the log's last index after this batch
     uint8_t prev[BATCH_HASH_BYTES]; // hash of the batch before, zeros for the first
     uint8_t head[BATCH_HASH_BYTES]; // hash of the log's last record after this batch
 };
@@ -74,6 +80,7 @@ struct segment_head {
     uint64_t first_seq;
     uint64_t term;
     uint64_t base_index, base_term;
+    uint64_t commit; // at most base_index
     uint8_t base_head[BATCH_HASH_BYTES];
     uint8_t prev[BATCH_HASH_BYTES];
 };
@@ -89,6 +96,9 @@ bool batch_decode(const uint8_t buf[BATCH_HEAD_BYTES], struct batch_head *h);
 
 /* The name of a batch, from its encoded head. */
 void batch_hash(const uint8_t buf[BATCH_HEAD_BYTES], uint8_t out[BATCH_HASH_BYTES]);
+
+/* Version of the format of a whole head of this or another version, 0 if it is none. */
+uint16_t segment_version(const uint8_t buf[BATCH_BLOCK_BYTES]);
 
 void segment_encode(uint8_t buf[BATCH_BLOCK_BYTES], const struct segment_head *h);
 bool segment_decode(const uint8_t buf[BATCH_BLOCK_BYTES], struct segment_head *h);

@@ -63,9 +63,11 @@ bool fold_fits(const struct fold *f, const struct batch_head *h)
         return false;
     if (h->last_term > h->term)
         return false;
-    if (trunc && h->truncate_to > f->last_index)
+    if (trunc && (h->truncate_to > f->last_index || h->truncate_to < f->commit))
         return false;
     uint64_t last = trunc ? h->truncate_to : f->last_index;
+    if (h->commit < f->commit || h->commit > (h->first_index != 0 ? h->last_index : last))
+        return false;
     if (h->first_index != 0)
         return h->first_index == last + 1 && (trunc || h->last_term >= f->last_term);
     if (last == 0 && h->last_term != 0)
@@ -93,6 +95,7 @@ void fold_batch(struct fold *f, const struct batch_head *h, const uint8_t hash[B
         f->last_index = h->last_index;
     }
     f->last_term = h->last_term;
+    f->commit = h->commit;
     memcpy(f->head, h->head, sizeof f->head);
     f->term = h->term;
     f->vote = h->vote;

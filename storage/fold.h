@@ -38,6 +38,7 @@ struct fold {
     uint64_t term;
     uint16_t vote;
     uint64_t last_index, last_term;
+    uint64_t commit;                // <= last_index
     uint8_t head[BATCH_HASH_BYTES]; // hash of the last record
 
     uint64_t first_number; // of segs[0]; the rest follow without a gap
@@ -59,7 +60,7 @@ int fold_reserve(struct fold *f);
 void fold_segment(struct fold *f, uint64_t salt, uint32_t bytes);
 
 /* True when `h` may follow: seq, term and vote, indexes and last term continue what is there
- * (figure 3.1's persistent state never goes back). The chain hash is the caller's to compare. */
+ * (figure 3.1's persistent state never goes back), and what was committed stays. The chain hash is the caller's to compare. */
 bool fold_fits(const struct fold *f, const struct batch_head *h);
 
 /* Apply a batch at `offset` of the last segment; it fits, `hash` is its name, room was reserved. */

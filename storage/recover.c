@@ -266,6 +266,10 @@ static int look_at_segment(struct scan *s, uint64_t number, struct segment_seen 
     if (size >= BATCH_BLOCK_BYTES) {
         if ((rc = read_at(s, s->window, 0, BATCH_BLOCK_BYTES)) != 0)
             return rc;
+        uint16_t version = segment_version(s->window);
+        if (version != 0 && version != BATCH_FORMAT_VERSION)
+            return corrupt(s, "%s: is of log format %u, this raftd reads and writes format %u only",
+                           s->path, version, BATCH_FORMAT_VERSION);
         if (segment_decode(s->window, &seen->head))
             seen->state = SEG_IN_USE;
     }
@@ -293,7 +297,7 @@ static int check_segment_head(struct scan *s, const struct segment_head *h)
         memcmp(h->prev, f->chain, sizeof f->chain) != 0 ||
         h->salt != segment_salt(s->storage_id, s->number, f->chain) || h->term != f->term ||
         h->vote != f->vote || h->base_index != f->last_index || h->base_term != f->last_term ||
-        memcmp(h->base_head, f->head, sizeof f->head) != 0)
+        h->commit != f->commit || memcmp(h->base_head, f->head, sizeof f->head) != 0)
         return corrupt(s, "%s: its head does not continue the segment before it", s->path);
     return 0;
 }
@@ -685,6 +689,7 @@ int recover_scan(struct recovery *r, const struct disk *d, const char *dir,
     report->vote = f->vote;
     report->last_index = f->last_index;
     report->last_term = f->last_term;
+    report->commit = f->commit;
     memcpy(report->head, f->head, sizeof report->head);
     return rc;
 }

@@ -153,6 +153,7 @@ static int seal(struct wal *w)
         .seq = f->next_seq + (w->cut != 0 ? 1 : 0), // I3
         .last_term = f->last_term,
         .term = f->term,
+        .commit = f->commit,
     };
 
     memcpy(h.head, f->head, sizeof h.head);
@@ -198,6 +199,7 @@ static int write_segment_head(struct wal *w, uint64_t number)
         .term = f->term,
         .base_index = f->last_index,
         .base_term = f->last_term,
+        .commit = f->commit,
     };
     memcpy(h.base_head, f->head, sizeof h.base_head);
     memcpy(h.prev, f->chain, sizeof h.prev);
@@ -282,6 +284,7 @@ int wal_append(struct wal *w, const struct wal_batch *b)
         .last_term = b->last_term,
         .term = b->term,
         .truncate_to = b->truncate ? b->truncate_to : 0,
+        .commit = b->commit,
     };
     size_t len = 0;
 

@@ -2,7 +2,7 @@
  *
  * One append-only sequence of batches in segment files DIR/log/%016x.seg (formats in batch.h). What
  * dissertation figure 3.1 calls persistent state is all here: a batch carries currentTerm and
- * votedFor in its header, and log entries (record.h) as its payload. Overwriting the log's tail is
+ * votedFor in its header (and the commit index known then), and log entries (record.h) as its payload. Overwriting the log's tail is
  * a flag of a batch; nothing on disk is ever overwritten or cut. The live log is what remains when
  * all batches are applied in the order in which they lie on disk.
  *
@@ -47,10 +47,11 @@ struct wal_batch {
     uint64_t term; // currentTerm after this batch; never lower than before (figure 3.1)
     uint16_t vote; // votedFor in that term, 0 for nobody; once given, fixed for the term
     bool truncate; // entries after truncate_to are dead, before this batch's entries are added
-    uint64_t truncate_to; // at most the last index
+    uint64_t truncate_to; // at most the last index, not below an earlier batch's commit
     /* The entries in `bytes`; both 0 when there are none. first_index is the last live index + 1. */
     uint64_t first_index, last_index;
     uint64_t last_term; // term of the log's last entry after this batch, 0 when empty
+    uint64_t commit;    // known to be committed; never lower than before, at most the last index
     uint8_t
         head[WAL_HASH_BYTES]; // hash of the log's last record after this batch, zeros when empty
     /* The records, whole, in up to two pieces as they lie in a ring; borrowed during the call. */
@@ -78,10 +79,11 @@ struct wal_report {
     uint64_t term; // currentTerm and votedFor to start with
     uint16_t vote;
     uint64_t last_index, last_term; // 0, 0 for an empty log
-    uint8_t head[WAL_HASH_BYTES];   // hash of the last record
-    uint64_t batches;               // whole batches read
-    uint64_t segments;              // segment files
-    uint64_t cut_bytes; // of a torn write, from its beginning to its last non-zero block
+    uint64_t commit; // known to be committed when the last batch was made: <= last_index
+    uint8_t head[WAL_HASH_BYTES]; // hash of the last record
+    uint64_t batches;             // whole batches read
+    uint64_t segments;            // segment files
+    uint64_t cut_bytes;           // of a torn write, from its beginning to its last non-zero block
     /* Terms of the live log by index, ascending; owned by the wal until wal_close. None after
      * wal_check or an error. */
     const struct wal_run *runs;

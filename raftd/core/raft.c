@@ -29,6 +29,10 @@ void raft_init(struct raft *r, const struct raft_config *cfg, const struct raft_
         memcpy(runs, s->runs, s->n_runs * sizeof *runs);
     r->n_runs = s->n_runs;
     r->last_index = r->durable_index = r->written_last = s->last_index;
+    /* A fact of the cluster. Figure 3.1 has it volatile: a lower bound that lasts lets a node that
+     * finds no leader serve what it knows. */
+    assert(s->commit <= s->last_index);
+    r->commit_index = r->leader_commit = s->commit;
     r->next_seq = 1;
     r->ack_by = RAFT_NEVER;
     r->campaign = (uint64_t)cfg->boot << 32; /* answers to an earlier process don't count */
@@ -242,6 +246,7 @@ static void make_batch(const struct raft *r, struct raft_persist *p)
     p->seq = r->next_seq;
     p->truncate = r->truncate_pending;
     p->truncate_to = r->truncate_pending ? r->truncate_to : 0;
+    p->commit = r->commit_index;
     if (entries) {
         p->first_index = r->written_last + 1;
         p->last_index = r->last_index;

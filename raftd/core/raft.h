@@ -30,7 +30,8 @@
  *    for a later raft_ready().
  *  - `persist` is one batch: term and vote, a truncation (first), new entries (second). It must
  *    become durable as a whole or not at all to a reader of the log: batches are written in order,
- *    one at a time. While a batch is in flight raft_ready() never gives another.
+ *    one at a time. While a batch is in flight raft_ready() never gives another. The commit index
+ *    rides along, but is no reason for a batch.
  *
  * Durability comes back as RAFT_EV_PERSISTED with the batch's sequence number, never as an index:
  * an index may meanwhile name another entry (overwritten by a new leader), a number names one
@@ -140,6 +141,7 @@ struct raft_restored {
     uint64_t last_index;         /* 0 = empty log */
     const struct raft_run *runs; /* of entries 1..last_index; copied */
     size_t n_runs;
+    uint64_t commit; /* known to be committed when the last batch was made; <= last_index */
 };
 
 enum raft_msg_type {
@@ -268,6 +270,7 @@ struct raft_persist {
      * first_index) before raft_advance(); the rest comes with the next batch. */
     uint64_t first_index;
     uint64_t last_index;
+    uint64_t commit; /* known to be committed; at most the log's last index, as lowered */
 };
 
 struct raft_ready {

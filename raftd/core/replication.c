@@ -409,6 +409,7 @@ static uint64_t append_first_new(const struct raft *r, const struct raft_event *
 
 static void truncate(struct raft *r, uint64_t to, struct raft_edit *edit)
 {
+    assert(to >= r->commit_index); /* on disk, too: recovery takes less for damage */
     raft_trail_truncate(r, to);
     edit->truncate = true;
     edit->truncate_to = to;

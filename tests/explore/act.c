@@ -44,6 +44,7 @@ static void write_batch(struct lab *l, struct world *w, unsigned i, const struct
     n->batch_truncate_to = p->truncate ? w_byte(p->truncate_to) : 0;
     n->batch_first = w_byte(p->first_index);
     n->batch_last = p->first_index != 0 ? w_byte(p->last_index) : 0;
+    n->batch_commit = n->may & W_CRASHES ? w_byte(p->commit) : 0;
     for (unsigned index = n->batch_first; index != 0 && index <= n->batch_last; index++)
         n->batch_log[index] = w_byte(raft_term_at(&l->r, index));
     for (size_t k = 0; k < rd->n_after; k++) {
@@ -58,6 +59,7 @@ static void batch_durable(struct lab *l, struct w_node *n)
     struct w_node before = *n;
     n->disk_term = n->batch_term;
     n->disk_vote = n->batch_vote;
+    n->disk_commit = n->batch_commit;
     if (n->batch_truncate && n->disk_last > n->batch_truncate_to)
         n->disk_last = n->batch_truncate_to;
     if (n->batch_first != 0 && n->batch_first != n->disk_last + 1)
@@ -74,7 +76,7 @@ static void batch_durable(struct lab *l, struct w_node *n)
 static void forget_batch(struct w_node *n)
 {
     n->batch_term = n->batch_vote = n->batch_truncate = n->batch_truncate_to = 0;
-    n->batch_first = n->batch_last = 0;
+    n->batch_first = n->batch_last = n->batch_commit = 0;
     memset(n->batch_log, 0, sizeof n->batch_log);
 }
 
@@ -130,6 +132,8 @@ static void cycle(struct lab *l, struct world *w, unsigned i, struct w_action a)
             l->can_short = true;
             if (a.how & HOW_SHORT)
                 p->last_index = p->first_index;
+            if (p->commit > p->last_index)
+                p->commit = p->last_index;
         }
         bool batch = p->seq != 0;
         if (batch)
@@ -224,8 +228,11 @@ static void start(struct lab *l, struct world *w, unsigned i)
     struct w_node *n = &w->nodes[i];
     struct raft_config cfg;
     struct raft_run runs[W_LOG];
-    struct raft_restored disk = {
-        .term = n->disk_term, .vote = n->disk_vote, .last_index = n->disk_last, .runs = runs};
+    struct raft_restored disk = {.term = n->disk_term,
+                                 .vote = n->disk_vote,
+                                 .last_index = n->disk_last,
+                                 .runs = runs,
+                                 .commit = n->disk_commit};
     for (unsigned index = 1; index <= n->disk_last; index++) {
         if (index == 1 || n->disk_log[index] != n->disk_log[index - 1])
             runs[disk.n_runs++] = (struct raft_run){.first_index = index,

@@ -66,6 +66,8 @@ void w_judge_disk(struct lab *l, const struct w_node *before, const struct w_nod
             after->disk_term != before->disk_term || before->disk_vote == 0 ||
                 after->disk_vote == before->disk_vote,
             "the vote on disk changes within a term");
+    support(l, after->disk_commit >= before->disk_commit, "the commit index on disk falls");
+    support(l, after->disk_commit <= after->disk_last, "the commit index on disk leads the log");
 }
 
 /* Mirrors the edit as the caller would: it must give the log that the core now has. */
@@ -183,6 +185,7 @@ void w_judge(struct lab *l, struct world *w, const struct w_node *before, unsign
     const char *broken = raft_check(&l->r);
     support(l, broken == NULL, broken);
     support(l, n->term >= before->disk_term, "the term falls");
+    support(l, n->commit >= before->disk_commit, "what was known to be committed is forgotten");
     if (!restarted) {
         support(l, n->term >= before->term, "the term falls");
         support(l, n->commit >= before->commit, "the commit index falls");

@@ -114,6 +114,7 @@ struct w_node {
     struct w_peer peers[W_NODES];
 
     uint8_t disk_term, disk_vote, disk_last, disk_log[W_LOG + 1];
+    uint8_t disk_commit, batch_commit; /* 0 unless the node may crash: nobody would read them */
     uint8_t batch_term, batch_vote, batch_truncate, batch_truncate_to, batch_first, batch_last;
     uint8_t batch_log[W_LOG + 1];
     uint8_t may;        /* W_SLOW ... */

@@ -23,7 +23,7 @@ void model_begin(const struct model *m, struct model_batch *b)
 
 void model_truncate(struct model *m, struct model_batch *b, uint64_t to)
 {
-    assert(to <= m->last && b->batch.first_index == 0);
+    assert(to >= m->commit && to <= m->last && b->batch.first_index == 0);
     b->batch.truncate = true;
     b->batch.truncate_to = to;
     m->last = to;
@@ -55,6 +55,7 @@ void model_end(const struct model *m, struct model_batch *b, uint32_t split)
 
     w->term = m->term;
     w->vote = m->vote;
+    w->commit = m->commit;
     if (m->last > 0) {
         w->last_term = m->e[m->last].term;
         memcpy(w->head, m->e[m->last].hash, sizeof w->head);
@@ -74,6 +75,8 @@ void model_step(struct model *m, struct model_batch *b, uint64_t *rng)
     uint64_t kind = model_random(rng) % 16;
 
     model_begin(m, b);
+    if (model_random(rng) % 4 == 0)
+        m->commit += model_random(rng) % (m->last - m->commit + 1);
     if (kind == 0) {
         b->batch.idle = true;
         model_end(m, b, 0);
@@ -86,7 +89,9 @@ void model_step(struct model *m, struct model_batch *b, uint64_t *rng)
         m->vote = 2;
     }
     if ((kind == 3 || kind == 5) && m->last > 0)
-        model_truncate(m, b, m->last - model_random(rng) % (m->last < 9 ? m->last + 1 : 9));
+        model_truncate(m, b,
+                       m->last - model_random(rng) %
+                                     (m->last - m->commit < 9 ? m->last - m->commit + 1 : 9));
     uint64_t n = kind == 1 || kind == 4 ? 0 : model_random(rng) % 4;
     for (uint64_t i = 0; i < n && m->last < MODEL_ENTRIES_MAX; i++) {
         uint32_t most = model_random(rng) % 4 == 0 ? MODEL_DATA_MAX : 200;
@@ -106,6 +111,8 @@ const char *model_differs_report(const struct model *m, const struct wal_report 
         return "vote";
     if (rep->last_index != m->last)
         return "last index";
+    if (rep->commit != m->commit)
+        return "commit index";
     if (rep->last_term != (m->last > 0 ? m->e[m->last].term : 0))
         return "last term";
     if (memcmp(rep->head, m->last > 0 ? m->e[m->last].hash : zero, sizeof rep->head) != 0)

@@ -27,7 +27,8 @@ struct model_entry {
 struct model {
     uint64_t term;
     uint16_t vote;
-    uint64_t last; // live entries are e[1 .. last]
+    uint64_t last;   // live entries are e[1 .. last]
+    uint64_t commit; // <= last; entries up to it are never truncated
     struct model_entry e[MODEL_ENTRIES_MAX + 1];
 };
 
@@ -41,14 +42,15 @@ uint64_t model_random(uint64_t *rng);
 
 /* Begin a batch: current term, vote and log, nothing added. */
 void model_begin(const struct model *m, struct model_batch *b);
-/* Entries after `to` die. Before any entry is added. */
+/* Entries after `to` (>= commit) die. Before any entry is added. */
 void model_truncate(struct model *m, struct model_batch *b, uint64_t to);
 /* Add an entry of the current term. */
 void model_entry(struct model *m, struct model_batch *b, uint32_t data_len, uint8_t fill);
-/* Take term and vote over into the batch, and split the records into two pieces at `split`. */
+/* Take term, vote and commit index over into the batch, and split the records into two pieces at `split`. */
 void model_end(const struct model *m, struct model_batch *b, uint32_t split);
 
-/* A random step of any kind: entries, a new term, a vote, truncation, all at once, or idle. */
+/* A random step of any kind: entries, a new term, a vote, truncation, all at once, or idle; now and
+ * then some entries are known to be committed. */
 void model_step(struct model *m, struct model_batch *b, uint64_t *rng);
 
 /* Does the wal hold exactly this? Compares the report of wal_open (NULL: not) and reads every entry

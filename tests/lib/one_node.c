@@ -118,9 +118,12 @@ static void io_spy(void *ctx, unsigned slot, const uint8_t *buf, size_t len)
 static void io_persist(void *ctx, uint64_t seq, const struct wal_batch *b)
 {
     struct world *w = ctx;
-    (void)b;
-    if (seq == 0)
+    assert_true(b->commit >= w->disk_commit);
+    w->disk_commit = b->commit;
+    if (seq == 0) {
+        w->seals++;
         return;
+    }
     assert_int_equal(w->batch, 0);
     w->batch = seq;
 }

@@ -42,7 +42,9 @@ struct world {
     struct kv *kv;
     uint64_t now, cluster;
     uint32_t ts;
-    uint64_t batch; /* handed to the disk, not yet durable; 0 = none */
+    uint64_t batch;       /* handed to the disk, not yet durable; 0 = none */
+    unsigned seals;       /* idle batches so far */
+    uint64_t disk_commit; /* of the last batch of any kind */
     struct {
         uint8_t *buf; /* NULL = none asked for */
         struct wal_pos pos;

@@ -329,6 +329,8 @@ static void take_batch(struct cl *c, unsigned i, struct raft_ready *rd)
         p->last_index = cl_between(c, p->first_index, p->last_index);
     if (p->first_index != 0 && c->batch_max != 0 && p->last_index - p->first_index >= c->batch_max)
         p->last_index = p->first_index + c->batch_max - 1;
+    if (p->first_index != 0 && p->commit > p->last_index)
+        p->commit = p->last_index;
     b->persist = *p;
     for (uint64_t index = p->first_index; index != 0 && index <= p->last_index; index++)
         b->entries[index - p->first_index] = node->log[index];
@@ -471,6 +473,8 @@ void cl_disk_done(struct cl *c, unsigned i)
         return;
     if (p.term < d->term)
         cl_fail(c, i, "the term on disk fell");
+    if (p.truncate && p.truncate_to < d->commit)
+        cl_fail(c, i, "committed entries are cut on disk");
     if (p.truncate && p.truncate_to < d->last)
         d->last = p.truncate_to;
     if (p.first_index != 0) {
@@ -480,8 +484,11 @@ void cl_disk_done(struct cl *c, unsigned i)
                (p.last_index - p.first_index + 1) * sizeof *d->log);
         d->last = p.last_index;
     }
+    if (p.commit < d->commit || p.commit > d->last)
+        cl_fail(c, i, "the commit index on disk fell or leads the log");
     d->term = p.term;
     d->vote = p.vote;
+    d->commit = p.commit;
     ghost_disk(c, i);
     b->persist.seq = 0;
     if (!node->up)
@@ -611,7 +618,8 @@ void cl_start(struct cl *c, unsigned i)
     struct cl_node *node = &c->nodes[i];
     const struct cl_disk *d = &node->disk;
     struct raft_run *restored = malloc((d->last + 1) * sizeof *restored);
-    struct raft_restored s = {.term = d->term, .vote = d->vote, .last_index = d->last};
+    struct raft_restored s = {
+        .term = d->term, .vote = d->vote, .last_index = d->last, .commit = d->commit};
     for (uint64_t index = 1; index <= d->last; index++) {
         if (s.n_runs == 0 || restored[s.n_runs - 1].term != d->log[index].term)
             restored[s.n_runs++] = (struct raft_run){.first_index = index,

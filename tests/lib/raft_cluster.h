@@ -52,6 +52,7 @@ struct cl_disk {
     uint64_t term;
     uint16_t vote;
     uint64_t last;
+    uint64_t commit;
     struct cl_entry log[CL_LOG + 1]; /* [0] unused */
 };
 

@@ -182,6 +182,9 @@ void ghost_sent(struct cl *c, unsigned i, const struct raft_msg *m)
 void ghost_disk(struct cl *c, unsigned i)
 {
     const struct cl_disk *disk = &c->nodes[i].disk;
+    for (uint64_t index = 1; index <= disk->commit; index++)
+        REQUIRE(index <= c->ghost.n_committed && disk->log[index].id == c->ghost.committed[index],
+                "entry %llu on disk is taken for committed", (unsigned long long)index);
     uint16_t *vote = &c->ghost.vote_of[i][disk->term];
     REQUIRE(*vote == 0 || *vote == disk->vote, "voted twice in term %llu",
             (unsigned long long)disk->term);

@@ -326,6 +326,9 @@ void sim_boot(struct sim *s, struct member *m)
         node_new(&nc, &io, &rep, s->o.plain ? NULL : &keys, m->kv, sim_local(m, s->now)));
     m->up = true;
     s->t.boots++;
+    if (m->node->raft.commit_index != m->hard.commit)
+        sim_broken(s, "commit-forgotten", "node %u starts with another commit index than on disk",
+                   m->at + 1);
     sim_note(s, NOTE_BOOT, m->at, rep.term, rep.vote, rep.last_index);
     sim_touch(s, m);
 }

@@ -114,7 +114,7 @@ static void finished(struct sim *s, struct member *m)
 /* What the disk holds after that batch. */
 static struct hard after(struct sim *s, const struct member *m, const struct wal_batch *b)
 {
-    struct hard h = {.term = b->term, .vote = b->vote, .tip = m->hard.tip};
+    struct hard h = {.term = b->term, .vote = b->vote, .tip = m->hard.tip, .commit = b->commit};
     if (b->truncate && b->truncate_to < h.tip->index)
         h.tip = sim_at(h.tip, b->truncate_to);
     if (b->first_index != 0) {
@@ -126,6 +126,10 @@ static struct hard after(struct sim *s, const struct member *m, const struct wal
     if (h.tip == NULL || memcmp(h.tip->hash, b->head, sizeof b->head) != 0 ||
         h.tip->term != b->last_term)
         sim_broken(s, "batch-head", "node %u writes a batch with a wrong head", m->at + 1);
+    if (h.commit < m->hard.commit || h.commit > h.tip->index || !sim_at(h.tip, h.commit)->committed)
+        sim_broken(s, "batch-commit",
+                   "node %u writes commit index %" PRIu64 ", which fell or is none", m->at + 1,
+                   h.commit);
     return h;
 }
 
@@ -168,13 +172,13 @@ static bool spare(struct sim *s, struct member *m)
 
 static bool same(const struct hard *a, const struct hard *b)
 {
-    return a->term == b->term && a->vote == b->vote && a->tip == b->tip;
+    return a->term == b->term && a->vote == b->vote && a->tip == b->tip && a->commit == b->commit;
 }
 
 /* What recovery reports, in our terms. */
 static struct hard reported(struct sim *s, const struct member *m, const struct wal_report *rep)
 {
-    struct hard h = {.term = rep->term, .vote = rep->vote, .tip = &s->root};
+    struct hard h = {.term = rep->term, .vote = rep->vote, .tip = &s->root, .commit = rep->commit};
     if (rep->last_index != 0)
         h.tip = sim_entry(s, rep->last_index, rep->last_term);
     if (h.tip == NULL || memcmp(h.tip->hash, rep->head, sizeof rep->head) != 0)
@@ -189,11 +193,12 @@ static void must_be(struct sim *s, const struct member *m, const struct wal_repo
 {
     struct hard h = reported(s, m, rep);
     if (!same(&h, &m->hard) && !(m->maybe_has && same(&h, &m->maybe)))
-        sim_broken(s, "recovered",
-                   "node %u recovers (%s) term %" PRIu64 " vote %u last %" PRIu64
-                   ", on its disk was term %" PRIu64 " vote %u last %" PRIu64 "%s",
-                   m->at + 1, when, h.term, h.vote, h.tip->index, m->hard.term, m->hard.vote,
-                   m->hard.tip->index, m->maybe_has ? ", or what was being written" : "");
+        sim_broken(
+            s, "recovered",
+            "node %u recovers (%s) term %" PRIu64 " vote %u last %" PRIu64 " commit %" PRIu64
+            ", on its disk was term %" PRIu64 " vote %u last %" PRIu64 " commit %" PRIu64 "%s",
+            m->at + 1, when, h.term, h.vote, h.tip->index, h.commit, m->hard.term, m->hard.vote,
+            m->hard.tip->index, m->hard.commit, m->maybe_has ? ", or what was being written" : "");
 }
 
 /* Power-cut closure: whatever image a power cut leaves now, all that was ever promised is in it,

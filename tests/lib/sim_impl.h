@@ -72,6 +72,7 @@ struct hard {
     uint64_t term;
     uint16_t vote;
     struct entry *tip;
+    uint64_t commit; /* known to be committed */
 };
 
 struct term {

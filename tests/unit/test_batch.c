@@ -23,7 +23,8 @@ static void heads_decode_to_what_was_encoded(void **state)
                            .last_index = 5,
                            .last_term = 6,
                            .term = 7,
-                           .truncate_to = 3};
+                           .truncate_to = 3,
+                           .commit = 5};
     struct segment_head s = {.vote = 1,
                              .segment_bytes = 1 << 20,
                              .storage_id = 2,
@@ -32,7 +33,8 @@ static void heads_decode_to_what_was_encoded(void **state)
                              .first_seq = 5,
                              .term = 6,
                              .base_index = 7,
-                             .base_term = 8};
+                             .base_term = 8,
+                             .commit = 7};
     struct batch_head h2 = {0};
     struct segment_head s2 = {0};
     uint8_t b[BATCH_BLOCK_BYTES];
@@ -49,7 +51,7 @@ static void heads_decode_to_what_was_encoded(void **state)
     assert_true(batch_decode(b, &h2));
     assert_memory_equal(&h, &h2, sizeof h);
     // Right checksums, wrong sense.
-    struct batch_head wrong[] = {h, h, h, h, h, h, h};
+    struct batch_head wrong[] = {h, h, h, h, h, h, h, h, h};
     wrong[0].first_index = 6;              // behind the last
     wrong[1].first_index = 0;              // a payload of nothing
     wrong[2].payload_len = 0;              // entries of nothing
@@ -57,6 +59,8 @@ static void heads_decode_to_what_was_encoded(void **state)
     wrong[4].flags = BATCH_SEAL;           // a seal with entries
     wrong[5].flags = BATCH_TRUNC | 1 << 9; // unknown
     wrong[6].flags = BATCH_TRUNC | BATCH_CUT;
+    wrong[7].commit = 6;                                                   // behind the last
+    wrong[8].first_index = wrong[8].last_index = wrong[8].payload_len = 0; // behind truncate_to
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         batch_encode(b, &wrong[i]);
         assert_false(batch_decode(b, &h2));
@@ -66,6 +70,11 @@ static void heads_decode_to_what_was_encoded(void **state)
     segment_encode(b, &s);
     assert_true(segment_decode(b, &s2));
     assert_memory_equal(&s, &s2, sizeof s);
+    assert_int_equal(segment_version(b), BATCH_FORMAT_VERSION);
+    s.commit = 8; // behind base_index
+    segment_encode(b, &s);
+    assert_false(segment_decode(b, &s2));
+    s.commit = 0;
     s.segment_bytes = 4096;
     segment_encode(b, &s);
     assert_false(segment_decode(b, &s2));

@@ -326,6 +326,48 @@ static void test_fetch_comes_after_the_leadership(void **state)
     tape_free(other);
 }
 
+/* Lets the node's seal come due. */
+static void seal_time(struct world *w)
+{
+    w->now += NODE_SEAL_US;
+    flush(w);
+}
+
+/* What a node learns to be committed after its last batch is brought to the disk by an idle one of its
+ * own, once, and not before an earlier one is done. */
+static void test_late_commit_index_is_sealed(void **state)
+{
+    (void)state;
+    struct tape *t = tape_new();
+    tape_puts(t, 3, 2, 'x', 10);
+    struct world *w = world_new(NULL, &(struct node_config){0});
+    probe(w, 2, 2, 1, 0, 0);
+    lead(w, 2, 2, 1, 0);
+    stream(w, 2, 2, 1, t, 0, 0, 0, stream_len(t, 0, 3));
+    settle(w, t);
+    assert_int_equal(raft_of(w)->durable_index, 3);
+    seal_time(w);
+    assert_int_equal(w->seals, 1);
+    assert_int_equal(w->disk_commit, 0);
+
+    lead(w, 2, 2, 1, 3);
+    flush(w);
+    seal_time(w);
+    assert_int_equal(raft_of(w)->commit_index, 3);
+    assert_int_equal(w->seals, 1); /* the first one is still on its way */
+    node_persisted(w->n, w->now, 0);
+    flush(w);
+    seal_time(w);
+    assert_int_equal(w->seals, 2);
+    assert_int_equal(w->disk_commit, 3);
+    node_persisted(w->n, w->now, 0);
+    flush(w);
+    seal_time(w);
+    assert_int_equal(w->seals, 2);
+    world_free(w);
+    tape_free(t);
+}
+
 int main(void)
 {
     rcu_thread_begin();
@@ -338,6 +380,7 @@ int main(void)
         cmocka_unit_test(test_falls_behind_in_an_entry),
         cmocka_unit_test(test_fetch_for_a_stream_that_is_no_more),
         cmocka_unit_test(test_fetch_comes_after_the_leadership),
+        cmocka_unit_test(test_late_commit_index_is_sealed),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     rcu_thread_end();

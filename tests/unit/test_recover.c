@@ -122,6 +122,8 @@ static void put(struct rig *g, int entries, uint32_t len, bool truncate)
     }
     if (truncate)
         model_truncate(m, &g->b, m->last - 1);
+    else if (m->last > m->commit + 1)
+        m->commit = m->last - 1;
     for (int i = 0; i < entries; i++)
         model_entry(m, &g->b, len, (uint8_t)(m->last + 1));
     model_end(m, &g->b, 0);
@@ -704,6 +706,7 @@ static void recovery_is_idempotent_and_check_changes_nothing(void **state)
             assert_int_equal(g->rep.term, first.term);
             assert_int_equal(g->rep.vote, first.vote);
             assert_memory_equal(g->rep.head, first.head, sizeof first.head);
+            assert_int_equal(g->rep.commit, first.commit);
             if (again == 0)
                 hash = memdisk_hash(g->m);
             assert_int_equal(memdisk_hash(g->m), hash);
