@@ -62,7 +62,9 @@ static const char *check_role(const struct raft *r)
     CHECK(r->leader == 0 || is_voter(r, r->leader), "the leader is no voter");
     CHECK(follower || leader || r->leader == 0, "a candidate keeps a leader");
     CHECK(leader || r->n_reads == 0, "reads of others wait on a node that does not lead");
-    CHECK(r->role != RAFT_CANDIDATE || r->vote == r->cfg.id, "a candidate without its own vote");
+    CHECK(r->role != RAFT_CANDIDATE || r->stood, "a candidate that does not stand");
+    CHECK(!r->stood || (r->vote == r->cfg.id && !leader),
+          "it stands in a term that it leads, or without its own vote");
     CHECK(!follower || r->leader == 0 || r->leader_heard != 0, "a leader that was never heard");
     CHECK(r->epoch == 0 || r->epoch == r->probe_seen, "a stream that is not of the newest probe");
     CHECK(!leader || (r->epoch == 0 && r->verified == 0), "a leader that follows a stream");

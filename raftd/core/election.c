@@ -10,6 +10,18 @@
  * PreVote (section 9.6) keeps a node that can't win from raising terms; stickiness (section 4.2.3)
  * keeps voters with a live leader from helping to depose it; the leader's check of its majority
  * (section 6.2) keeps a leader that can't commit from holding the others.
+ *
+ * Slow disks. An election takes two writes in a row, the candidate's vote for itself and then those of
+ * its voters, and a disk may take longer than the election timeout for each, always. So that there is
+ * a leader all the same,
+ *  - a candidate whose vote is on its way to the disk goes on waiting: it blocks nobody;
+ *  - timers start again when such a vote is on disk, the candidate's and its voters';
+ *  - votes count as long as their term lasts, also when the candidate asks for PreVotes again; but only
+ *    those for a candidacy of this process, and only until it has led the term (`stood`);
+ *  - without a leader timers are as long as the two writes, and spread over as much again, so that
+ *    one node can win before the others stand;
+ *  - a PreVote does not wait for a batch that is on its way: it would leave together with the votes
+ *    in that, and make one node stand at the very moment at which they elect another.
  */
 #include "raftd/core/raft_impl.h"
 
@@ -22,10 +34,14 @@ static uint64_t next_random(struct raft *r)
     return z ^ (z >> 31);
 }
 
-/* Section 3.4: election timeouts are chosen randomly from a fixed interval; here [T, 2T). */
+/* Section 3.4: election timeouts are chosen randomly from a fixed interval; here [t, 2t), where t is T,
+ * or what an election takes if the disk makes it longer (section 9.3). A known leader that falls
+ * silent is missed after T all the same. */
 void raft_election_reset_timer(struct raft *r, raft_time now)
 {
     raft_time t = r->cfg.election_timeout;
+    if (r->leader == 0)
+        t = raft_max(t, RAFT_ELECTION_WRITES * raft_disk_time(r));
     r->election_deadline = now + t + next_random(r) % t;
 }
 
@@ -35,6 +51,9 @@ static void enter_term(struct raft *r, uint64_t term)
     assert(term > r->term);
     r->term = term;
     r->vote = 0;
+    r->stood = false;
+    for (unsigned i = 0; i < r->n_peers; i++)
+        r->peers[i].vote_granted = false;
     r->leader_heard = 0;
     r->verified = 0;
     r->epoch = 0;
@@ -129,7 +148,8 @@ void raft_election_on_vote_req(struct raft *r, raft_time now, const struct raft_
                       (m->vote_req.last_term == own_last_term &&
                        m->vote_req.last_index >= r->last_index);
     if (pre) { /* section 9.6: an opinion; neither the vote nor the timer changes */
-        answer_vote(r, m, up_to_date);
+        if (raft_hard_state_durable(r) || r->inflight_seq == 0)
+            answer_vote(r, m, up_to_date); /* else it would wait, see above; we are asked again */
         return;
     }
     /* Figure 3.1, RequestVote: votedFor is null or the candidate. */
@@ -149,6 +169,7 @@ static void campaign(struct raft *r, raft_time now, enum raft_role role, struct 
     if (role == RAFT_CANDIDATE) { /* figure 3.1, rules for candidates */
         enter_term(r, r->term + 1);
         r->vote = r->cfg.id;
+        r->stood = true;
         r->stats.elections++;
     } else {
         r->stats.campaigns++;
@@ -160,7 +181,7 @@ static void campaign(struct raft *r, raft_time now, enum raft_role role, struct 
     for (unsigned i = 0; i < r->n_peers; i++) {
         raft_try_reset(&r->peers[i].vote_try);
         r->peers[i].vote_answered = false;
-        r->peers[i].vote_granted = false;
+        r->peers[i].pre_granted = false;
     }
     raft_repl_forget_acks(r);
     raft_election_reset_timer(r, now);
@@ -171,38 +192,47 @@ void raft_election_count(struct raft *r, raft_time now, struct raft_edit *edit)
 {
     if (r->role != RAFT_PRE_CANDIDATE && r->role != RAFT_CANDIDATE)
         return;
-    /* The own vote counts like any other: once it is on disk. */
-    if (r->role == RAFT_CANDIDATE && !raft_hard_state_durable(r))
-        return;
-    unsigned votes = 1;
-    for (unsigned i = 0; i < r->n_peers; i++)
+    unsigned votes = 1, pre_votes = 1;
+    for (unsigned i = 0; i < r->n_peers; i++) {
         votes += r->peers[i].vote_granted;
-    if (votes <= r->cfg.n_voters / 2)
-        return;
-    if (r->role == RAFT_PRE_CANDIDATE) {
-        campaign(r, now, RAFT_CANDIDATE, edit);
-    } else {
+        pre_votes += r->peers[i].pre_granted;
+    }
+    /* The own vote counts like any other: once it is on disk. */
+    if (r->stood && raft_hard_state_durable(r) && votes > r->cfg.n_voters / 2) {
         r->stats.won++;
         raft_repl_start(r, now, edit);
+    } else if (r->role == RAFT_PRE_CANDIDATE && pre_votes > r->cfg.n_voters / 2) {
+        campaign(r, now, RAFT_CANDIDATE, edit);
     }
+}
+
+void raft_election_durable(struct raft *r, raft_time now)
+{
+    bool slow = RAFT_ELECTION_WRITES * r->disk_took[0] > r->cfg.election_timeout;
+    if (slow && r->role != RAFT_LEADER && r->leader == 0)
+        raft_election_reset_timer(r, now); /* until now it could neither ask nor answer */
 }
 
 void raft_election_on_vote_rsp(struct raft *r, raft_time now, const struct raft_msg *m,
                                struct raft_edit *edit)
 {
-    bool pre = m->vote_rsp.pre;
-    if (r->role != (pre ? RAFT_PRE_CANDIDATE : RAFT_CANDIDATE) ||
-        m->vote_rsp.campaign != r->campaign || m->vote_rsp.vote_term != r->term + pre) {
+    bool pre = m->vote_rsp.pre, granted = m->vote_rsp.granted;
+    bool asked = r->role == (pre ? RAFT_PRE_CANDIDATE : RAFT_CANDIDATE) &&
+                 m->vote_rsp.campaign == r->campaign;
+    bool late = r->stood && !pre && granted; /* a vote that its voter's disk held up */
+    if ((!asked && !late) || m->vote_rsp.vote_term != r->term + pre) {
         r->stats.stale_msgs++;
         return;
     }
     struct raft_peer *p = &r->peers[raft_peer_slot(r, m->from)];
-    if (p->vote_answered)
-        return;
-    p->vote_granted = m->vote_rsp.granted;
+    if (pre)
+        p->pre_granted |= granted;
+    else
+        p->vote_granted |= granted;
     /* A refused PreVote is no last word: stickiness passes with time. It is asked for again, at
      * first in this campaign, then in the next. */
-    p->vote_answered = m->vote_rsp.granted || !pre || r->tries > RAFT_EAGER_CAMPAIGNS;
+    if (asked)
+        p->vote_answered |= granted || !pre || r->tries > RAFT_EAGER_CAMPAIGNS;
     raft_election_count(r, now, edit);
 }
 
@@ -220,6 +250,10 @@ void raft_election_on_tick(struct raft *r, raft_time now, struct raft_edit *edit
 {
     if (r->role == RAFT_LEADER || now < r->election_deadline)
         return;
+    if (r->role == RAFT_CANDIDATE && !raft_hard_state_durable(r)) {
+        raft_election_reset_timer(r, now); /* it has not asked for votes yet, see above */
+        return;
+    }
     if (r->inflight_seq != 0 && now >= r->inflight_since + r->cfg.election_timeout) {
         /* A candidate promises durable votes; this node's disk can't keep up. Let others stand. */
         if (r->role != RAFT_FOLLOWER)

@@ -68,6 +68,14 @@ uint64_t raft_majority(uint64_t *v, unsigned n)
     return v[n / 2]; /* n / 2 + 1 of the values are at least this one */
 }
 
+raft_time raft_disk_time(const struct raft *r)
+{
+    raft_time took = r->disk_took[0];
+    if (r->disk_took[1] != 0)
+        took = raft_min(took, r->disk_took[1]);
+    return raft_min(took, RAFT_DISK_SLOW_MAX_US);
+}
+
 /* ---------------------------------------------------------------------------------- messages */
 
 static bool same_kind(const struct raft_msg *a, const struct raft_msg *b)
@@ -201,9 +209,14 @@ static void on_message(struct raft *r, raft_time now, const struct raft_msg *m,
 static void on_persisted(struct raft *r, raft_time now, uint64_t seq, struct raft_edit *edit)
 {
     assert(seq != 0 && seq == r->inflight_seq);
+    bool hard_state_news = !raft_hard_state_durable(r);
     r->inflight_seq = 0;
+    r->disk_took[1] = r->disk_took[0];
+    r->disk_took[0] = raft_max(now - r->inflight_since, 1);
     r->durable_term = r->inflight_term;
     r->durable_vote = r->inflight_vote;
+    if (hard_state_news && raft_hard_state_durable(r))
+        raft_election_durable(r, now);
     if (r->written_last > r->durable_index) { /* one batch at a time: all that was written */
         r->durable_index = r->written_last;
         raft_ack_soon(r);

@@ -112,7 +112,7 @@ enum raft_why {
     RAFT_WHY_HIGHER_TERM,  /* a message carried a higher term */
     RAFT_WHY_OTHER_LEADER, /* another node leads this term */
     RAFT_WHY_LOST_QUORUM,  /* leader: no majority was heard for two election timeouts */
-    RAFT_WHY_DISK_STALL,   /* leader or candidate: its own disk did not finish a batch in time */
+    RAFT_WHY_DISK_STALL,   /* leader, or it asked for votes: a batch is on its way for too long */
     RAFT_WHY_COUNT,
 };
 
@@ -120,13 +120,15 @@ struct raft_config {
     uint16_t id;                      /* this node; one of voters, never 0 */
     uint16_t voters[RAFT_VOTERS_MAX]; /* all voters' ids, distinct, never 0 */
     unsigned n_voters;                /* 1..RAFT_VOTERS_MAX */
-    raft_time election_timeout;       /* T: timeouts are random in [T, 2T) (section 9.3) */
-    raft_time heartbeat;              /* silence after which a leader sends a LEAD, about T/3 */
-    raft_time retry;                  /* a peer's PTO until raft_pto() is told better, about T/8 */
+    /* T: timeouts are random in [T, 2T) (section 9.3), or longer ones with a slow disk and no leader,
+     * see election.c. */
+    raft_time election_timeout;
+    raft_time heartbeat; /* silence after which a leader sends a LEAD, about T/3 */
+    raft_time retry;     /* a peer's PTO until raft_pto() is told better, about T/8 */
     /* A follower waits this long for its disk before it acknowledges reception alone. */
     raft_time ack_delay;
-    /* A leader whose batch is in flight this long steps down. (A follower whose batch is in flight
-     * for T does not stand for election.) */
+    /* A leader whose batch is in flight this long steps down, if that is also four times as long as
+     * its batches take, which an election has shown. (A follower whose batch is in flight for T does not stand for election.) */
     raft_time disk_stall;
     uint64_t seed; /* of the random timeouts; different on every node */
     /* Random token of this process: peers learn from it that a node restarted and forgot its
@@ -314,7 +316,8 @@ struct raft_peer {
     raft_time lead_sent; /* last LEAD to it; 0 = send now */
     struct raft_try vote_try;
     bool vote_answered; /* this campaign needs no more of it (repeated answers count once) */
-    bool vote_granted;
+    bool pre_granted;   /* it would vote for us, it said in this campaign */
+    bool vote_granted;  /* it has voted for us in this term */
 };
 
 struct raft_read {
@@ -361,6 +364,7 @@ struct raft {
     uint64_t next_seq;
     uint64_t inflight_seq;
     raft_time inflight_since;
+    raft_time disk_took[2]; /* by the last two batches, the newest first; 0 = none yet */
     uint64_t inflight_term;
     uint16_t inflight_vote;
     /* Handed to the disk so far. Truncation lowers it: entries that died while a batch was in flight
@@ -383,6 +387,7 @@ struct raft {
     uint32_t refused_epoch; /* != 0: say need_probe about this stream */
 
     /* Candidate and pre-candidate. */
+    bool stood; /* this process stands in this term, or did, and has not led it yet: votes count */
     uint64_t campaign;
     uint32_t tries; /* PreVote rounds since a leader was heard, or a peer that had been away */
 

@@ -48,6 +48,14 @@ enum {
     RAFT_LAST_TRIES = 16,
 };
 
+enum {
+    RAFT_ELECTION_WRITES = 2, /* in a row: the candidate's vote for itself, then its voters' */
+    /* A leader's disk stalls when a batch takes so many times what it took lately: times vary. */
+    RAFT_DISK_PATIENCE = 4,
+    /* A disk that takes longer hangs rather than works, and is waited for no longer than this one. */
+    RAFT_DISK_SLOW_MAX_US = 3000000,
+};
+
 static inline void raft_try_reset(struct raft_try *t)
 {
     t->due = 0;
@@ -68,6 +76,10 @@ static inline bool raft_hard_state_durable(const struct raft *r)
 }
 
 /* raft.c */
+
+/* What a batch takes these days, 0 if that is not known: the faster one of the last two, so that one
+ * which hung once does not count. */
+raft_time raft_disk_time(const struct raft *r);
 
 /* Queues *m with this node's id and term: in `now` if (term, vote) is durable, else in `after`. An
  * earlier message of the same kind to the same peer that has not left yet is replaced: it says
@@ -95,6 +107,9 @@ bool raft_election_heard_leader(struct raft *r, raft_time now, uint16_t from);
 /* Something came from the peer, in answer or not. */
 void raft_election_seen(struct raft *r, raft_time now, struct raft_peer *p);
 
+/* The present (term, vote) has become durable. */
+void raft_election_durable(struct raft *r, raft_time now);
+
 void raft_election_on_tick(struct raft *r, raft_time now, struct raft_edit *edit);
 void raft_election_on_vote_req(struct raft *r, raft_time now, const struct raft_msg *m);
 void raft_election_on_vote_rsp(struct raft *r, raft_time now, const struct raft_msg *m,
@@ -109,7 +124,7 @@ raft_time raft_election_deadline(const struct raft *r);
 
 /* replication.c */
 
-/* The candidate has won: leader of the current term. */
+/* The node has won the election: leader of the current term. */
 void raft_repl_start(struct raft *r, raft_time now, struct raft_edit *edit);
 
 /* Time of the newest contact with a majority, this node and the start of leadership included. */

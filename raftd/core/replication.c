@@ -22,9 +22,10 @@ static void start_probe(struct raft *r, struct raft_peer *p, uint64_t prev_index
 
 void raft_repl_start(struct raft *r, raft_time now, struct raft_edit *edit)
 {
-    assert(r->role == RAFT_CANDIDATE && raft_hard_state_durable(r));
+    assert(r->stood && raft_hard_state_durable(r));
     uint64_t prev_index = r->last_index;
     r->role = RAFT_LEADER;
+    r->stood = false; /* a term is led once: what it promised, its rounds and probes, is not kept */
     r->leader = r->cfg.id;
     r->lead_since = now;
     r->tries = 0;
@@ -80,9 +81,13 @@ static raft_time quorum_lost_at(const struct raft *r)
     return raft_repl_quorum_heard(r) + quorum_patience(r);
 }
 
+/* A disk that is always as slow as that does not stall: with another leader it would be as slow. */
 static raft_time disk_stalled_at(const struct raft *r)
 {
-    return r->inflight_seq == 0 ? RAFT_NEVER : r->inflight_since + r->cfg.disk_stall;
+    if (r->inflight_seq == 0)
+        return RAFT_NEVER;
+    raft_time patience = raft_max(r->cfg.disk_stall, RAFT_DISK_PATIENCE * raft_disk_time(r));
+    return r->inflight_since + patience;
 }
 
 void raft_repl_on_tick(struct raft *r, raft_time now)

@@ -4,7 +4,7 @@
 #include <string.h>
 
 /* A change of these structs must be thought about here: does the new field belong in the image? */
-_Static_assert(offsetof(struct raft, now_msgs) == 2288 && sizeof(struct raft_peer) == 160 &&
+_Static_assert(offsetof(struct raft, now_msgs) == 2304 && sizeof(struct raft_peer) == 160 &&
                    sizeof(struct raft_msg) == 56,
                "struct raft has changed: image.c must follow");
 
@@ -234,13 +234,15 @@ static void forget_peer(const struct raft *r, struct raft_peer *p)
         p->heard = W_NOW;
         p->vote_try = kept.vote_try;
         p->vote_answered = kept.vote_answered;
+        p->pre_granted = kept.pre_granted;
         p->vote_granted = kept.vote_granted;
     }
     if (r->role != RAFT_PRE_CANDIDATE && r->role != RAFT_CANDIDATE) { /* campaign() sets them */
-        p->vote_answered = p->vote_granted = false;
+        p->vote_answered = p->pre_granted = false;
         p->vote_try = tried(false);
     }
-    if (p->state != RAFT_PEER_PROBE) { /* start_probe() sets them */
+    p->vote_granted = p->vote_granted && r->stood; /* enter_term() sets it */
+    if (p->state != RAFT_PEER_PROBE) {             /* start_probe() sets them */
         p->probe_index = 0;
         p->probe_try = tried(false);
     }
@@ -259,6 +261,7 @@ void w_forgotten(struct raft *r)
         r->inflight_term = r->inflight_vote = 0;
     if (!r->truncate_pending)
         r->truncate_to = 0;
+    memset(r->disk_took, 0, sizeof r->disk_took); /* only how long to wait */
     r->campaign = W_CAMPAIGN;
     r->tries = 0; /* only how often votes are asked for */
     if (r->role != RAFT_LEADER) {
@@ -302,6 +305,7 @@ static void load_peer(const struct w_node *n, struct raft *r, unsigned slot)
     p->lead_sent = n->role == RAFT_LEADER && !x->lead_unsent ? W_NOW : 0;
     p->vote_try = tried(!x->vote_unsent);
     p->vote_answered = x->vote_answered;
+    p->pre_granted = x->pre_granted;
     p->vote_granted = x->vote_granted;
     if (n->role == RAFT_LEADER && p->probe >= r->next_probe)
         r->next_probe = p->probe + 1;
@@ -353,6 +357,7 @@ void w_load(struct lab *l, const struct world *w, unsigned i, enum w_time time, 
     r->vote = n->vote;
     r->durable_term = n->durable_term;
     r->durable_vote = n->durable_vote;
+    r->stood = n->stood;
     r->last_index = n->last;
     r->commit_index = n->commit;
     r->durable_index = n->durable;
@@ -400,6 +405,7 @@ static void store_peer(const struct raft *r, const struct raft_peer *p, struct w
                          .lead_unsent = r->role == RAFT_LEADER && q.lead_sent == 0,
                          .vote_unsent = stands && q.vote_try.sent == 0,
                          .vote_answered = q.vote_answered,
+                         .pre_granted = q.pre_granted,
                          .vote_granted = q.vote_granted};
 }
 
@@ -469,6 +475,7 @@ void w_store(struct lab *l, struct world *w, unsigned i, const struct raft *r)
     n->vote = w_byte(r->vote);
     n->durable_term = w_byte(r->durable_term);
     n->durable_vote = w_byte(r->durable_vote);
+    n->stood = r->stood;
     n->commit = w_byte(r->commit_index);
     n->durable = w_byte(r->durable_index);
     n->written = w_byte(r->written_last);

@@ -70,6 +70,12 @@ static bool ack_dominated(const struct w_node *leader, const struct w_msg *m)
     return m->f[1] <= p->round && m->f[2] <= p->match && m->f[0] == 0;
 }
 
+/* The vote asked for would count at the candidate c, in whatever campaign it comes. */
+static bool vote_missing(const struct w_node *c, unsigned voter, const struct w_msg *m)
+{
+    return !(m->f[0] & W_PRE) && c->stood && c->term == m->term && !c->peers[voter].vote_granted;
+}
+
 /* A request: of the sender s to d. What it does at d and what the answer does at s must both be
  * nothing for ever, but that the answer may tell s of a higher term: ACT_LEARN stands for that. */
 static bool request_useless(const struct w_msg *m, const struct w_node *s, const struct w_node *d,
@@ -79,7 +85,8 @@ static bool request_useless(const struct w_msg *m, const struct w_node *s, const
     bool over; /* campaign lost or won, or this answer is known */
     switch (w_type(m)) {
     case RAFT_MSG_VOTE_REQ:
-        over = !(m->f[0] & W_LIVE) || s->peers[w_to(m)].vote_answered;
+        over = (!(m->f[0] & W_LIVE) || s->peers[w_to(m)].vote_answered) &&
+               !vote_missing(s, w_to(m), m);
         return over && m->term <= floor && ((m->f[0] & W_PRE) || vote_fixed(d, m->term, may_crash));
     case RAFT_MSG_LEAD:
         return (m->term < floor && !leads(s, m->term)) ||
@@ -104,6 +111,8 @@ static bool answer_useless(const struct w_msg *m, const struct w_node *d, bool m
         return false;
     switch (w_type(m)) {
     case RAFT_MSG_VOTE_RSP:
+        if ((m->f[0] & W_GRANTED) && vote_missing(d, w_from(m), m))
+            return false;
         return !(m->f[0] & W_LIVE) || p->vote_answered ||
                ((m->f[0] & W_PRE) && !(m->f[0] & W_GRANTED));
     case RAFT_MSG_PROBE_ACK:

@@ -92,7 +92,7 @@ struct w_msg {
 struct w_peer { /* of struct raft_peer; all 0 unless leader or (pre-)candidate */
     uint8_t state, match, base, probe, epoch, boot, probe_index, round;
     uint8_t probe_unsent, lead_unsent;
-    uint8_t vote_unsent, vote_answered, vote_granted;
+    uint8_t vote_unsent, vote_answered, pre_granted, vote_granted;
 };
 
 struct w_read {
@@ -101,7 +101,7 @@ struct w_read {
 
 struct w_node {
     /* struct raft; nodes are named by number + 1, 0 = none */
-    uint8_t role, leader, term, vote, durable_term, durable_vote;
+    uint8_t role, leader, term, vote, durable_term, durable_vote, stood;
     uint8_t last, commit, durable, written;
     uint8_t inflight, inflight_term, inflight_vote;
     uint8_t truncate_pending, truncate_to;

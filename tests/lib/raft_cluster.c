@@ -336,7 +336,8 @@ static void take_batch(struct cl *c, unsigned i, struct raft_ready *rd)
         b->entries[index - p->first_index] = node->log[index];
     memcpy(b->after, rd->after, rd->n_after * sizeof *b->after);
     b->n_after = rd->n_after;
-    b->done_at = c->now + cl_between(c, c->disk_min, c->disk_max);
+    b->done_at = c->now + cl_between(c, c->disk_min, c->disk_max) +
+                 cl_between(c, c->disk_us[i] / 2, c->disk_us[i]);
     c->batches++;
     if (c->trace != NULL && !c->trace_state) {
         char text[100];

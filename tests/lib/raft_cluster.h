@@ -117,6 +117,8 @@ struct cl {
     /* The world's manners. Chances are per mille. */
     raft_time delay_min, delay_max;
     raft_time disk_min, disk_max;
+    raft_time
+        disk_us[CL_NODES]; /* of a node whose disk is slower: so long at most, half at least */
     unsigned drop, repeat, lazy_ready, short_batch, lead_with_data;
     unsigned batch_max; /* entries per batch, 0 = no limit */
 
