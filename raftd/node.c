@@ -227,6 +227,7 @@ void node_flush(struct node *n, uint64_t now)
     write_take(n, now);
 
     links_watch(n);
+    log_tx_count(n, now);
     raft_ready(&n->raft, now, &rd);
     if (rd.persist.seq != 0) {
         assert(n->n_held == 0);
@@ -293,6 +294,8 @@ uint64_t node_deadline(const struct node *n, uint64_t now)
         return now;
     uint64_t at = least(raft_deadline(&n->raft), least(n->seal_at, n->write_deadline));
     at = least(at, envelope_deadline(n));
+    if (n->catch_up.waits && n->raft.role == RAFT_LEADER)
+        at = least(at, n->catch_up.until);
     for (unsigned i = 0; i < n->raft.n_peers; i++)
         at = least(at, peer_deadline(n, now, i));
     return at;

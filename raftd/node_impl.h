@@ -26,10 +26,15 @@ enum {
                                       max_value_bytes says now; thousands of small ones */
     NODE_OLD_BYTES = NODE_WINDOW_BYTES, /* of old entries, per peer that catches up */
     NODE_OLD_FETCH_BYTES = 1 << 15,     /* read on when so much has been acknowledged */
-    NODE_RELAY_BYTES = 1 << 18,         /* relayed writes on their way to the leader */
-    NODE_READS_MAX = 64,       /* confirmed reads that wait for their index to be applied */
-    NODE_ACK_EVERY = 8,        /* log datagrams after which reception is acknowledged */
-    NODE_RESERVE_BYTES = 4096, /* of the cached log, for the no-ops of new leaders */
+    /* What peers that catch up may get from the disk while clients write: see struct catch_up. */
+    NODE_CATCH_UP_US = 10000,       /* counted over so long */
+    NODE_CATCH_UP_BYTES = 40 << 10, /* at least: 4 MB/s, a tenth of a small board's processor */
+    NODE_CATCH_UP_TIMES = 2,        /* or so many times what clients write */
+    NODE_CATCH_UP_CALM_US = 100000, /* nobody has written for so long: no limit */
+    NODE_RELAY_BYTES = 1 << 18,     /* relayed writes on their way to the leader */
+    NODE_READS_MAX = 64,            /* confirmed reads that wait for their index to be applied */
+    NODE_ACK_EVERY = 8,             /* log datagrams after which reception is acknowledged */
+    NODE_RESERVE_BYTES = 4096,      /* of the cached log, for the no-ops of new leaders */
     NODE_RESERVE_ENTRIES = 64,
     NODE_SILENT_TIMEOUTS = 10, /* election timeouts after which a silent peer gets LEADs only */
     NODE_LATE_US = 20000,      /* this far behind its deadline, the process was stopped */
@@ -54,6 +59,19 @@ struct old {
     struct wal_pos next; /* place in the log of the byte at end */
     bool fetching;       /* a fetch writes behind end ... */
     bool stale;          /* ... but start, end and next are others by now: it brings nothing */
+};
+
+/* Leader's limit on old entries for all peers that catch up, so that they cost clients at most a
+ * quarter of their throughput. To pass on an old entry costs about a sixth of what a new one does,
+ * so twice as many of them cost a third of the new ones; and as they are more than the new ones, a
+ * peer does catch up however long the load lasts. The peers take from it in their order: one after
+ * the other gets there. */
+struct catch_up {
+    uint64_t until;    /* end of the present count */
+    uint64_t left;     /* bytes that may be asked of the disk until then */
+    uint64_t seen;     /* end of the log when it began, as a place in the cache */
+    uint64_t wrote_at; /* when clients wrote last, as far as counts tell; 0 = never */
+    bool waits;        /* a peer waits for the next count */
 };
 
 /* Leader's log stream to one peer. Offset 0 is the start of entry base_index + 1. */
@@ -144,6 +162,7 @@ struct node {
 
     struct peer peers[RAFT_VOTERS_MAX - 1]; /* as raft.peers */
     struct big big;
+    struct catch_up catch_up;
 
     /* Follower: the leader's log stream to us, and our relay stream to it. */
     struct stream_rx log_rx;
@@ -205,6 +224,7 @@ const uint8_t *log_tx_bytes(const struct node *n, unsigned slot, uint64_t off, s
 void log_tx_fetched(struct node *n, unsigned slot, size_t len, const struct wal_pos *next);
 void log_tx_before_drop(struct node *n, uint64_t index);
 void log_tx_end(struct node *n);
+void log_tx_count(struct node *n, uint64_t now); /* before streams are looked at: struct catch_up */
 void log_rx_probe(struct node *n, const struct raft_msg *probe);
 bool log_rx_put(struct node *n, const struct wire_data *d);
 void log_rx_drain(struct node *n, uint64_t now);

@@ -76,16 +76,38 @@ static void read_ahead(struct node *n, unsigned slot)
     /* It may be beyond `end`, when what was sent from the cache has left that since. */
     o->start = min_u64(l->tx.una, o->end);
     size_t room = (size_t)(o->start + NODE_OLD_BYTES - o->end);
-    size_t at = (size_t)(o->end % NODE_OLD_BYTES);
-    if (room < NODE_OLD_FETCH_BYTES || in_cache(n, l, o->end) ||
-        o->next.index > n->raft.durable_index)
+    bool want = room >= NODE_OLD_FETCH_BYTES && !in_cache(n, l, o->end) &&
+                o->next.index <= n->raft.durable_index;
+    if (!want)
         return;
+    if (n->catch_up.left < NODE_OLD_FETCH_BYTES) {
+        n->catch_up.waits = true;
+        return;
+    }
+    size_t at = (size_t)(o->end % NODE_OLD_BYTES);
     if (o->buf == NULL && (o->buf = malloc(NODE_OLD_BYTES)) == NULL)
         return; /* short of memory: asked again at the next flush */
     if (room > NODE_OLD_BYTES - at)
         room = NODE_OLD_BYTES - at;
+    room = (size_t)min_u64(room, n->catch_up.left);
+    n->catch_up.left -= room;
     o->fetching = true;
     n->io.fetch(n->io.ctx, slot, &o->next, n->raft.durable_index, o->buf + at, room);
+}
+
+void log_tx_count(struct node *n, uint64_t now)
+{
+    struct catch_up *c = &n->catch_up;
+    if (now < c->until)
+        return;
+    uint64_t end = n->log.ring.end, wrote = end > c->seen ? end - c->seen : 0;
+    if (wrote > 0)
+        c->wrote_at = now;
+    bool calm = c->wrote_at == 0 || now - c->wrote_at >= NODE_CATCH_UP_CALM_US;
+    c->left = calm ? UINT64_MAX : max_u64(NODE_CATCH_UP_TIMES * wrote, NODE_CATCH_UP_BYTES);
+    c->seen = end;
+    c->until = now + NODE_CATCH_UP_US;
+    c->waits = false;
 }
 
 /* Brings a peer's stream up to date with the core's view of the peer and with our log. */
