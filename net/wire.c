@@ -198,7 +198,9 @@ static bool get_msg(const struct raw_frame *f, struct raft_msg *m)
         m->type = RAFT_MSG_PROBE;
         m->probe.prev_index = get_u64(b);
         m->probe.prev_term = get_u64(b + 8);
-        m->probe.probe = get_u32(b + 16);
+        m->probe.acked_index = get_u64(b + 16);
+        m->probe.acked_term = get_u64(b + 24);
+        m->probe.probe = get_u32(b + 32);
         return true;
     case WIRE_PROBE_ACK:
         m->type = RAFT_MSG_PROBE_ACK;
@@ -374,7 +376,9 @@ bool wire_put_msg(struct wire_writer *w, const struct raft_msg *m)
     case RAFT_MSG_PROBE:
         put_u64(b, m->probe.prev_index);
         put_u64(b + 8, m->probe.prev_term);
-        put_u32(b + 16, m->probe.probe);
+        put_u64(b + 16, m->probe.acked_index);
+        put_u64(b + 24, m->probe.acked_term);
+        put_u32(b + 32, m->probe.probe);
         break;
     case RAFT_MSG_PROBE_ACK:
         put_u64(b, m->probe_ack.prev_index);

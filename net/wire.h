@@ -26,7 +26,8 @@
  *   type       body   flags                   layout of the body
  *   81 LEAD      20   1 ack_now               u64 round | u64 commit | u32 epoch
  *   82 ACK       24   1 need_probe            u64 round | u64 durable | u32 epoch | u32 boot
- *   83 PROBE     20                           u64 prev_index | u64 prev_term | u32 probe
+ *   83 PROBE     36                           u64 prev_index | u64 prev_term | u64 acked_index
+ *                                             | u64 acked_term | u32 probe
  *   84 PROBE_ACK 32   1 match                 u64 prev_index | u64 hint_index | u64 hint_term
  *                                             | u32 probe | u32 boot
  *   85 SACK   20+8n   1 restart               u8 stream | u8 n | u16 spurious | u32 id | u64 contig
@@ -93,7 +94,7 @@ enum {
 enum {
     WIRE_LEAD_BYTES = 20,
     WIRE_ACK_BYTES = 24,
-    WIRE_PROBE_BYTES = 20,
+    WIRE_PROBE_BYTES = 36,
     WIRE_PROBE_ACK_BYTES = 32,
     WIRE_SACK_BYTES = 20,
     WIRE_SACK_RANGE_BYTES = 8,

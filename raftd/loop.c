@@ -34,6 +34,7 @@
 #include "raftd/notify.h"
 #include "raftd/readers.h"
 #include "raftd/say.h"
+#include "raftd/say_doubt.h"
 #include "raftd/say_paths.h"
 #include "raftd/say_peers.h"
 #include "storage/record.h"
@@ -97,6 +98,7 @@ struct loop {
     uint64_t rxq_drops; /* as last told to the node */
     struct say_peers said;
     struct say_paths paths;
+    struct say_doubt said_doubt;
 
     ev_io udp_io, alarm_io;
     ev_async disk_async, request_async;
@@ -312,6 +314,7 @@ static void on_reload(struct ev_loop *ev, ev_signal *w, int revents)
 static void say_changes(struct loop *l)
 {
     const struct raft *r = node_raft(l->node);
+    say_doubt(&l->said_doubt, r, loop_now(l));
     if (r->term == l->term && r->role == l->role && r->leader == l->leader)
         return;
     bool was_leader = l->role == RAFT_LEADER;
@@ -356,7 +359,8 @@ static void fill_status(struct loop *l, struct status *s)
 /* How long the published status may still stand for what is true now. */
 static uint64_t status_lasts(const struct status *old, const struct raft *r)
 {
-    if (old == NULL || old->role != r->role || old->term != r->term || old->leader != r->leader)
+    if (old == NULL || old->role != r->role || old->term != r->term || old->leader != r->leader ||
+        old->doubt_index != r->doubt_index)
         return 0;
     bool moved = old->commit_index != r->commit_index || old->last_index != r->last_index ||
                  old->durable_index != r->durable_index || old->applied_index != old->commit_index;

@@ -315,6 +315,7 @@ static void peer_status(const struct node *n, uint64_t now, unsigned slot, struc
     memcpy(s->addr, p->addr, sizeof s->addr);
     s->state = rp->state;
     s->match_index = rp->match_index;
+    s->lost_index = rp->lost_index;
     s->heard_us = p->link.has_peer ? p->link.peer_ts_at : 0;
     s->rtt_us = p->link.rtt.has ? p->link.rtt.srtt_us : 0;
     /* The minimum forgets after a minute, the average on a quiet link does not. */
@@ -347,6 +348,7 @@ void node_status(const struct node *n, uint64_t now, struct status *s)
     s->applied_index = n->applied;
     s->last_index = r->last_index;
     s->durable_index = r->durable_index;
+    s->doubt_index = r->doubt_index;
     s->why = r->why;
     s->raft = r->stats;
     s->n_peers = r->n_peers;

@@ -88,6 +88,8 @@ static void print_peer(struct text *t, const struct status *s, const struct stat
     if (s->role == RAFT_LEADER) {
         line(t, "peer.%u.state=%s\n", id, raft_peer_state_name(p->state));
         line(t, "peer.%u.match_index=%" PRIu64 "\n", id, p->match_index);
+        if (p->lost_index != 0)
+            line(t, "peer.%u.lost_index=%" PRIu64 "\n", id, p->lost_index);
     }
     line(t, "peer.%u.last_heard_ms=%" PRId64 "\n", id, age_ms(now_us, p->heard_us));
     line(t, "peer.%u.session=%s\n", id, status_session_name(p->session));
@@ -145,6 +147,9 @@ size_t status_print(const struct status *s, uint64_t now_us, char *buf, size_t c
     number(&t, "applied_index", s->applied_index);
     number(&t, "last_index", s->last_index);
     number(&t, "durable_index", s->durable_index);
+    number(&t, "doubt", s->doubt_index != 0);
+    if (s->doubt_index != 0)
+        number(&t, "doubt_index", s->doubt_index);
     number(&t, "keys", s->keys);
     number(&t, "pending_writes", s->pending_writes);
     line(&t, "last_election=%s\n", raft_why_name(s->why));
@@ -152,6 +157,7 @@ size_t status_print(const struct status *s, uint64_t now_us, char *buf, size_t c
     number(&t, "elections", s->raft.elections);
     number(&t, "elections_won", s->raft.won);
     number(&t, "votes_refused_by_lease", s->raft.votes_refused_by_lease);
+    number(&t, "lost_acked", s->raft.lost_acked);
     number(&t, "stale_messages", s->raft.stale_msgs);
     number(&t, "impossible_messages", s->raft.impossible_msgs);
     number(&t, "uptime_s", now_us > s->start_us ? (now_us - s->start_us) / 1000000 : 0);

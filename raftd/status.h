@@ -49,7 +49,8 @@ struct status_peer {
     char addr[64];              /* as configured */
     enum raft_peer_state state; /* meaningful on a leader */
     uint64_t match_index;       /* meaningful on a leader */
-    uint64_t heard_us;          /* last datagram accepted from it, 0 = never */
+    uint64_t lost_index; /* on a leader: it acknowledged entries up to here and lost some, 0 = no */
+    uint64_t heard_us;   /* last datagram accepted from it, 0 = never */
     enum status_session session;
     uint64_t session_us;         /* established: its birth; else when it came to this, 0 = never */
     uint64_t session_overdue_us; /* it should have been replaced long before, UINT64_MAX: none */
@@ -93,6 +94,7 @@ struct status {
     uint16_t leader; /* 0 = none known */
     uint16_t vote;
     uint64_t commit_index, applied_index, last_index, durable_index;
+    uint64_t doubt_index; /* in doubt until it has all up to here again, 0 = not (raft.h) */
     enum raft_why why;
     struct raft_stats raft;
     uint32_t key_id, next_key_id; /* of the live keys, as session_key_id; 0 = none */

@@ -72,6 +72,9 @@ static const char *check_role(const struct raft *r)
               (!r->ack_due && r->ack_by == RAFT_NEVER && r->refused_epoch == 0),
           "an acknowledgement is due to nobody");
     CHECK(r->refused_epoch == 0 || r->ack_due, "a stream was refused in silence");
+    CHECK((r->doubt_index == 0) == (r->doubt_term == 0) && r->doubt_term <= r->term,
+          "in doubt about an entry of no term, or of a future one");
+    CHECK(r->doubt_index == 0 || follower, "a node in doubt stands for election");
     CHECK(r->read_done <= r->read_want, "a read was answered that was not asked for");
     return NULL;
 }
@@ -79,6 +82,9 @@ static const char *check_role(const struct raft *r)
 static const char *check_peer(const struct raft *r, const struct raft_peer *p)
 {
     CHECK(p->match_index <= r->last_index, "match beyond the log");
+    CHECK(p->held_index <= r->commit_index, "a peer must have what is not committed");
+    CHECK(p->lost_index == 0 || (p->match_index < p->lost_index && p->lost_index <= r->last_index),
+          "a peer lost what it has, or what nobody has");
     CHECK(p->base_index <= r->last_index, "a stream starts beyond the log");
     CHECK(p->round <= r->round, "a round was acknowledged that was not made");
     CHECK(p->probe < r->next_probe, "a probe that was not made");
@@ -125,18 +131,21 @@ static const char *check_leader(const struct raft *r)
     CHECK(raft_term_at(r, r->term_first - 1) < r->term, "entries of this term before the no-op");
     CHECK(raft_term_at(r, r->last_index) == r->term, "a leader's log ends in another term");
 
-    uint64_t durable[RAFT_VOTERS_MAX];
+    /* What a disk lost after it was acknowledged stays committed: then it is the bound. */
+    uint64_t durable[RAFT_VOTERS_MAX], acked[RAFT_VOTERS_MAX];
     for (unsigned i = 0; i < r->n_peers; i++) {
         const char *broken = check_peer(r, &r->peers[i]);
         if (broken != NULL)
             return broken;
         durable[i] = r->peers[i].match_index;
+        acked[i] = raft_max(r->peers[i].match_index, r->peers[i].lost_index);
     }
-    durable[r->n_peers] = r->durable_index;
+    durable[r->n_peers] = acked[r->n_peers] = r->durable_index;
     uint64_t majority = raft_majority(durable, r->n_peers + 1);
-    CHECK(r->commit_index < r->term_first || r->commit_index == majority,
-          "committed something else than what a majority has on disk");
-    CHECK(majority < r->term_first || r->commit_index == majority,
+    CHECK(r->commit_index < r->term_first ||
+              r->commit_index <= raft_majority(acked, r->n_peers + 1),
+          "committed more than what a majority has on disk, or acknowledged");
+    CHECK(majority < r->term_first || r->commit_index >= majority,
           "a majority has an entry of this term on disk and it is not committed");
     return check_reads(r);
 }

@@ -142,11 +142,13 @@ void raft_election_on_vote_req(struct raft *r, raft_time now, const struct raft_
     if (m->term > r->term)
         raft_election_step_down(r, now, m->term, RAFT_WHY_HIGHER_TERM);
 
-    /* Section 3.6.1: only a candidate whose log is at least as up-to-date can win. */
-    uint64_t own_last_term = raft_term_at(r, r->last_index);
-    bool up_to_date = m->vote_req.last_term > own_last_term ||
-                      (m->vote_req.last_term == own_last_term &&
-                       m->vote_req.last_index >= r->last_index);
+    /* Section 3.6.1: only a candidate whose log is at least as up-to-date can win. In doubt what
+     * counts is also what this node once acknowledged: then it votes as if it had lost nothing, and
+     * no leader is elected with its vote that lacks an entry which was committed with its copy. */
+    uint64_t last_term = m->vote_req.last_term, last_index = m->vote_req.last_index;
+    uint64_t own_last = r->last_index;
+    bool up_to_date = raft_up_to_date(last_term, last_index, raft_term_at(r, own_last), own_last) &&
+                      raft_up_to_date(last_term, last_index, r->doubt_term, r->doubt_index);
     if (pre) { /* section 9.6: an opinion; neither the vote nor the timer changes */
         if (raft_hard_state_durable(r) || r->inflight_seq == 0)
             answer_vote(r, m, up_to_date); /* else it would wait, see above; we are asked again */
@@ -250,6 +252,12 @@ void raft_election_on_tick(struct raft *r, raft_time now, struct raft_edit *edit
 {
     if (r->role == RAFT_LEADER || now < r->election_deadline)
         return;
+    if (r->doubt_index != 0) {
+        /* It would not vote for itself. To forget the silent leader is all there is to do. */
+        raft_election_step_down(r, now, r->term, RAFT_WHY_NONE);
+        raft_election_reset_timer(r, now);
+        return;
+    }
     if (r->role == RAFT_CANDIDATE && !raft_hard_state_durable(r)) {
         raft_election_reset_timer(r, now); /* it has not asked for votes yet, see above */
         return;

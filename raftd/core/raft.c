@@ -245,6 +245,7 @@ void raft_step(struct raft *r, raft_time now, const struct raft_event *ev, struc
     }
     /* Whatever happened may have completed a majority. */
     raft_repl_commit(r);
+    raft_repl_settle_doubt(r);
     raft_read_settle(r);
 }
 

@@ -181,6 +181,10 @@ struct raft_msg {
             uint32_t probe;      /* number of this probe: grows within the leader's term */
             uint64_t prev_index; /* does your log hold this entry (prevLogIndex, prevLogTerm)? */
             uint64_t prev_term;
+            /* You acknowledged all entries up to this one, and have less: see raft.doubt_index. Above
+             * prev_index; 0 = you have what you acknowledged. */
+            uint64_t acked_index;
+            uint64_t acked_term; /* its term, 0 with index 0 */
         } probe;
         struct {
             uint32_t probe; /* echoed */
@@ -300,12 +304,21 @@ struct raft_peer {
     uint16_t id;
     raft_time pto; /* see raft_pto(). Invariant: never 0 */
     enum raft_peer_state state;
-    uint64_t match_index; /* durable there and equal to ours. Invariant: <= last_index */
-    uint64_t base_index;  /* REPLICATE: the stream starts after it. Invariant: <= last_index */
+    /* Durable there and equal to ours. Invariant: <= last_index. Only rises in a term, but for a
+     * peer whose disk lost what it had acknowledged: then it is counted anew. */
+    uint64_t match_index;
+    /* Committed, and acknowledged by it to this process, in whatever term: it must have these entries
+     * for good. Invariant: <= commit_index. */
+    uint64_t held_index;
+    /* It acknowledged the entries up to here and has lost some of them, as its answer to a probe
+     * shows; each probe tells it. 0 = nothing is lost, or it has all of them again. Invariant: 0, or
+     * match_index < lost_index <= last_index. */
+    uint64_t lost_index;
+    uint64_t base_index; /* REPLICATE: the stream starts after it. Invariant: <= last_index */
     uint64_t base_term;
     uint32_t probe;       /* number of the newest probe; grows within a term */
     uint32_t epoch;       /* REPLICATE: probe that matched; else 0. Invariant: 0 or == probe */
-    uint32_t boot;        /* process that answered that probe */
+    uint32_t boot;        /* process that answered that probe: its acknowledgements count */
     uint64_t probe_index; /* PROBE: prev_index asked for */
     struct raft_try probe_try;
     uint64_t round; /* highest round acknowledged in this term. Invariant: <= our round */
@@ -335,6 +348,9 @@ struct raft_stats {
     uint64_t stale_msgs;      /* of an older term, stream, campaign, probe or round: dropped */
     uint64_t impossible_msgs; /* contradict what a correct peer may say: dropped */
     uint64_t votes_refused_by_lease; /* a leader was heard within T (section 4.2.3) */
+    /* A disk was found to have lost entries that its node had acknowledged: by this leader, a peer's;
+     * by this follower, told by its leader, its own. */
+    uint64_t lost_acked;
 };
 
 /* The state. Fields are public so that status, checks and tests can read them; only the core
@@ -385,6 +401,12 @@ struct raft {
     bool ack_due;
     raft_time ack_by;       /* RAFT_NEVER = no delayed acknowledgement pending */
     uint32_t refused_epoch; /* != 0: say need_probe about this stream */
+    /* In doubt: the leader says that this node acknowledged all entries up to this one, and the disk
+     * has lost some of them. Until it holds them again, durable and verified, or what a later leader
+     * has in their place, it votes as if its log still ended here, and does not stand for election.
+     * Not durable: after a restart the leader says it again. 0 = not in doubt. */
+    uint64_t doubt_index;
+    uint64_t doubt_term; /* of that entry; 0 with index 0 */
 
     /* Candidate and pre-candidate. */
     bool stood; /* this process stands in this term, or did, and has not led it yet: votes count */

@@ -39,6 +39,14 @@ static inline uint64_t raft_max(uint64_t a, uint64_t b)
     return a > b ? a : b;
 }
 
+/* Section 3.6.1: a log that ends at (term, index) is at least as up-to-date as one that ends at
+ * (than_term, than_index): last terms first, then length. */
+static inline bool raft_up_to_date(uint64_t term, uint64_t index, uint64_t than_term,
+                                   uint64_t than_index)
+{
+    return term > than_term || (term == than_term && index >= than_index);
+}
+
 enum {
     /* Tries at the plain interval, before backoff: at 30 % loss enough for 87 of 100 questions. */
     RAFT_PLAIN_TRIES = 3,
@@ -148,6 +156,9 @@ void raft_repl_commit(struct raft *r);
 
 /* Follower: commits what the leader has committed and is verified here. */
 void raft_repl_follow_commit(struct raft *r, uint64_t leader_commit);
+
+/* Follower: a node in doubt is done with it as soon as it has again what it promised. */
+void raft_repl_settle_doubt(struct raft *r);
 
 /* Forgets pending acknowledgements. */
 void raft_repl_forget_acks(struct raft *r);

@@ -38,6 +38,7 @@ void raft_repl_start(struct raft *r, raft_time now, struct raft_edit *edit)
     for (unsigned i = 0; i < r->n_peers; i++) {
         struct raft_peer *p = &r->peers[i];
         p->match_index = 0;
+        p->lost_index = 0;
         p->base_index = 0;
         p->base_term = 0;
         p->boot = 0;
@@ -100,6 +101,9 @@ void raft_repl_on_tick(struct raft *r, raft_time now)
         raft_election_step_down(r, now, r->term, RAFT_WHY_LOST_QUORUM);
 }
 
+/* An entry that was counted as committed stays so, even if a peer then loses its copy: whoever is
+ * elected has it (raft.doubt_index), and nothing else could be put in its place. One that was not is
+ * counted with the copies that there are. */
 void raft_repl_commit(struct raft *r)
 {
     if (r->role != RAFT_LEADER)
@@ -113,6 +117,10 @@ void raft_repl_commit(struct raft *r)
     if (index > r->commit_index && raft_term_at(r, index) == r->term) {
         r->commit_index = index;
         r->leader_commit = raft_max(r->leader_commit, index);
+    }
+    for (unsigned i = 0; i < r->n_peers; i++) {
+        struct raft_peer *p = &r->peers[i];
+        p->held_index = raft_max(p->held_index, raft_min(p->match_index, r->commit_index));
     }
 }
 
@@ -144,6 +152,20 @@ void raft_repl_on_ping(struct raft *r, raft_time now, const struct raft_msg *m)
     raft_emit(r, &lead);
 }
 
+/* The peer's log ends, or differs, before entry `known`, which it acknowledged: its disk has lost what
+ * it had promised. A correct disk can't: acknowledged entries are durable, in this term they are equal
+ * to ours, and committed ones are for good. Nor can a late answer say so: it would name an older
+ * probe, and this one was made when the peer had acknowledged all entries up to it. What the peer
+ * holds is counted anew, by what this process of it says from now on. */
+static void lost_acked(struct raft *r, struct raft_peer *p, uint64_t known, uint32_t boot)
+{
+    if (p->lost_index == 0)
+        r->stats.lost_acked++;
+    p->lost_index = raft_max(p->lost_index, known);
+    p->match_index = 0;
+    p->boot = boot;
+}
+
 void raft_repl_on_probe_ack(struct raft *r, const struct raft_msg *m)
 {
     struct raft_peer *p = &r->peers[raft_peer_slot(r, m->from)];
@@ -160,6 +182,10 @@ void raft_repl_on_probe_ack(struct raft *r, const struct raft_msg *m)
         return;
     }
     uint64_t hint = m->probe_ack.hint_index, hint_term = m->probe_ack.hint_term;
+    if (m->probe_ack.match && m->probe_ack.boot != p->boot && p->match_index > p->probe_index) {
+        start_probe(r, p, p->match_index); /* what a former process acknowledged meanwhile */
+        return;
+    }
     if (m->probe_ack.match) {
         p->state = RAFT_PEER_REPLICATE;
         p->base_index = p->probe_index;
@@ -172,10 +198,13 @@ void raft_repl_on_probe_ack(struct raft *r, const struct raft_msg *m)
      * above the peer's at `hint` can't be there. */
     uint64_t next = raft_trail_last_at_most(r, hint, hint_term);
     if (m->probe_ack.prev_index != p->probe_index || hint > p->probe_index ||
-        next >= p->probe_index || next < p->match_index) {
+        next >= p->probe_index) {
         r->stats.impossible_msgs++;
         return;
     }
+    uint64_t known = raft_max(p->match_index, p->held_index);
+    if (next < known)
+        lost_acked(r, p, known, m->probe_ack.boot);
     start_probe(r, p, next);
 }
 
@@ -191,9 +220,14 @@ void raft_repl_on_ack(struct raft *r, const struct raft_msg *m)
         r->stats.impossible_msgs++;
         return;
     }
-    /* Maxima: acknowledgements come in any order, and what was true in this term stays true. */
+    /* Maxima: acknowledgements come in any order, and what was true in this term stays true. For the
+     * log this holds as long as the process lives: the next one may find that its disk has lost it, and
+     * an answer of the former one that comes late must not bring it back. */
     p->round = raft_max(p->round, m->ack.round);
-    p->match_index = raft_max(p->match_index, m->ack.durable);
+    if (m->ack.boot == p->boot)
+        p->match_index = raft_max(p->match_index, m->ack.durable);
+    if (p->match_index >= p->lost_index)
+        p->lost_index = 0;
     if (p->state == RAFT_PEER_REPLICATE && m->ack.epoch == p->epoch &&
         (m->ack.need_probe || m->ack.boot != p->boot))
         start_probe(r, p, p->match_index);
@@ -265,6 +299,8 @@ static void flush_leader(struct raft *r, raft_time now)
             m.probe.probe = p->probe;
             m.probe.prev_index = p->probe_index;
             m.probe.prev_term = raft_term_at(r, p->probe_index);
+            m.probe.acked_index = p->lost_index;
+            m.probe.acked_term = raft_term_at(r, p->lost_index);
             raft_try_sent(r, now, p, &p->probe_try);
             raft_emit(r, &m);
         }
@@ -339,6 +375,47 @@ void raft_repl_on_lead(struct raft *r, raft_time now, const struct raft_msg *m)
         ack_later(r, now);
 }
 
+/* The log is the leader's, on disk, at least up to that entry or beyond its term. */
+static bool holds(const struct raft *r, uint64_t term, uint64_t index)
+{
+    uint64_t sure = raft_min(r->durable_index, r->verified);
+    return raft_up_to_date(raft_term_at(r, sure), sure, term, index);
+}
+
+/* The leader says that this node acknowledged more than it has. The leader's own log has all that was
+ * committed, so whoever has the same log up to there has it, too: then its word is good again. Until
+ * then every entry that it acknowledges is on its disk as any other's is, and counts. */
+static void take_doubt(struct raft *r, const struct raft_msg *m)
+{
+    uint64_t index = m->probe.acked_index, term = m->probe.acked_term;
+    if (index == 0 || holds(r, term, index))
+        return;
+    if (r->doubt_index == 0)
+        r->stats.lost_acked++;
+    if (!raft_up_to_date(r->doubt_term, r->doubt_index, term, index)) {
+        r->doubt_index = index;
+        r->doubt_term = term;
+    }
+    /* The disk may have lost a vote, too. That this leader was elected in the term is known. */
+    if (r->vote == 0)
+        r->vote = m->from;
+}
+
+void raft_repl_settle_doubt(struct raft *r)
+{
+    if (r->doubt_index != 0 && holds(r, r->doubt_term, r->doubt_index))
+        r->doubt_index = r->doubt_term = 0;
+}
+
+/* What a leader may say of entries that were acknowledged and lost. */
+static bool doubt_well_formed(const struct raft_msg *m)
+{
+    uint64_t index = m->probe.acked_index, term = m->probe.acked_term;
+    if (index == 0)
+        return term == 0;
+    return index > m->probe.prev_index && term >= m->probe.prev_term && term > 0 && term <= m->term;
+}
+
 void raft_repl_on_probe(struct raft *r, raft_time now, const struct raft_msg *m)
 {
     uint64_t prev = m->probe.prev_index, prev_term = m->probe.prev_term;
@@ -347,12 +424,14 @@ void raft_repl_on_probe(struct raft *r, raft_time now, const struct raft_msg *m)
         return;
     }
     bool match = prev <= r->last_index && raft_term_at(r, prev) == prev_term;
-    if (!match && prev <= raft_max(r->commit_index, r->verified)) {
-        r->stats.impossible_msgs++; /* leader completeness and log matching (figure 3.2) */
+    /* Leader completeness and log matching (figure 3.2). */
+    if ((!match && prev <= raft_max(r->commit_index, r->verified)) || !doubt_well_formed(m)) {
+        r->stats.impossible_msgs++;
         return;
     }
     if (!raft_election_heard_leader(r, now, m->from))
         return;
+    take_doubt(r, m);
     if (m->probe.probe > r->probe_seen) { /* a repeated one is only answered again */
         r->probe_seen = m->probe.probe;
         r->refused_epoch = 0;

@@ -4,7 +4,7 @@
 #include <string.h>
 
 /* A change of these structs must be thought about here: does the new field belong in the image? */
-_Static_assert(offsetof(struct raft, now_msgs) == 2304 && sizeof(struct raft_peer) == 160 &&
+_Static_assert(offsetof(struct raft, now_msgs) == 2456 && sizeof(struct raft_peer) == 176 &&
                    sizeof(struct raft_msg) == 56,
                "struct raft has changed: image.c must follow");
 
@@ -248,7 +248,8 @@ static void forget_peer(const struct raft *r, struct raft_peer *p)
     }
     p->round_try = tried(r->role == RAFT_LEADER); /* set when a round starts */
     if (p->state != RAFT_PEER_REPLICATE)          /* set when a probe matched */
-        p->base_index = p->base_term = p->boot = 0;
+        p->base_index = p->base_term = 0;
+    p->held_index = 0; /* no disk loses anything here */
 }
 
 void w_forgotten(struct raft *r)

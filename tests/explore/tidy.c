@@ -37,7 +37,8 @@ static unsigned round_needed(const struct bounds *b, const struct world *w, cons
 }
 
 /* Acknowledged rounds matter to reads alone. What an acknowledgement says of its stream matters if
- * it may start a new probe: of a later stream than the present one, or of a lost one. */
+ * it may start a new probe: of a later stream than the present one, or of a lost one; whose it is, if it
+ * may raise match_index. */
 static void blunt_acks(const struct bounds *b, struct world *w)
 {
     for (unsigned i = 0; i < b->nodes; i++) {
@@ -59,7 +60,8 @@ static void blunt_acks(const struct bounds *b, struct world *w)
         if (!leads(leader, m->term) || w_place(m) != W_NET || m->f[0] > p->probe ||
             (m->f[0] == p->probe && (p->state != RAFT_PEER_REPLICATE || lost)))
             continue;
-        m->f[0] = m->f[3] = 0;
+        m->f[0] = 0;
+        m->f[3] = m->f[2] <= p->match ? 0 : w_byte(m->f[3] >> 1 << 1);
     }
 }
 

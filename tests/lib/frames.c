@@ -32,10 +32,14 @@ const struct golden GOLDEN[GOLDEN_FRAMES] = {
     {.f.msg = {.type = RAFT_MSG_PROBE,
                .probe = {.prev_index = UINT64_C(0x2122232425262728),
                          .prev_term = UINT64_C(0x3132333435363738),
+                         .acked_index = UINT64_C(0x5152535455565758),
+                         .acked_term = UINT64_C(0x6162636465666768),
                          .probe = 0x41424344}},
-     .hex = "83001400"
+     .hex = "83002400"
             "2827262524232221"
             "3837363534333231"
+            "5857565554535251"
+            "6867666564636261"
             "44434241"},
     {.f.msg = {.type = RAFT_MSG_PROBE_ACK,
                .probe_ack = {.prev_index = UINT64_C(0x2122232425262728),

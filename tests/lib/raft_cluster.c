@@ -95,8 +95,11 @@ static void describe(const struct cl_packet *p, char *s, size_t size)
         snprintf(s, size, " %s", m->vote_rsp.granted ? "granted" : "refused");
         break;
     case RAFT_MSG_PROBE:
-        snprintf(s, size, " number=%u prev=%llu:%llu", m->probe.probe, LL(m->probe.prev_index),
-                 LL(m->probe.prev_term));
+        n = snprintf(s, size, " number=%u prev=%llu:%llu", m->probe.probe, LL(m->probe.prev_index),
+                     LL(m->probe.prev_term));
+        if (m->probe.acked_index != 0)
+            snprintf(s + n, size - (size_t)n, " acked=%llu:%llu", LL(m->probe.acked_index),
+                     LL(m->probe.acked_term));
         break;
     case RAFT_MSG_PROBE_ACK:
         if (m->probe_ack.match)
@@ -143,6 +146,8 @@ static void say_step(struct cl *c, unsigned i, const char *what, const char *det
     SHOW(s, n, vote, "vote");
     SHOW(s, n, leader, "leader");
     SHOW(s, n, commit_index, "commit");
+    SHOW(s, n, doubt_index, "doubt");
+    SHOW(s, n, stats.lost_acked, "lost-acked");
     SHOW(more, k, last_index, "last");
     SHOW(more, k, durable_index, "durable");
     SHOW(more, k, verified, "verified");
@@ -629,7 +634,7 @@ void cl_start(struct cl *c, unsigned i)
     s.runs = restored;
     struct raft_config cfg = c->cfg;
     cfg.id = (uint16_t)(i + 1);
-    cfg.boot = ++node->boots * 16 + i;
+    cfg.boot = ++node->boots * CL_BOOTS + i;
     cfg.seed = c->seed * 1000 + cfg.boot;
     size_t cap = s.n_runs + RAFT_APPEND_RUNS_MAX;
     free(node->runs);
@@ -659,6 +664,24 @@ void cl_crash(struct cl *c, unsigned i, bool keep_batch)
     if (keep_batch)
         cl_disk_done(c, i);
     node->batch.persist.seq = 0;
+}
+
+void cl_lose(struct cl *c, unsigned i, uint64_t last)
+{
+    struct cl_node *node = &c->nodes[i];
+    if (last >= node->disk.last)
+        return;
+    cl_say(c, i, "loses", "%llu..%llu", LL(last + 1), LL(node->disk.last));
+    node->had = node->disk;
+    node->had_boots = node->boots;
+    node->disk.last = last;
+    if (node->disk.commit > last)
+        node->disk.commit = last;
+}
+
+bool cl_trusts_lost(const struct cl *c, const struct raft_peer *p)
+{
+    return p->boot != 0 && p->boot / CL_BOOTS <= c->nodes[p->id - 1].had_boots;
 }
 
 bool cl_propose(struct cl *c, unsigned i, unsigned count)

@@ -27,6 +27,7 @@ enum {
     CL_TERMS = 4096,   /* highest term of a run */
     CL_IDS = 1 << 16,  /* entries ever created in a run */
     CL_READS = 1024,   /* outstanding reads per node */
+    CL_BOOTS = 16,     /* raft_config.boot is the number of the boot times this, and the node */
     CL_KINDS = 12,     /* message types and stream data, see cl_kind() */
 };
 
@@ -82,6 +83,8 @@ struct cl_node {
     struct raft_run *runs; /* malloc */
     struct cl_entry log[CL_LOG + 1];
     struct cl_disk disk;
+    struct cl_disk had; /* what it held when it lost some of it ... */
+    unsigned had_boots; /* ... after that boot; 0 = it has lost nothing */
     struct cl_batch batch;
     struct cl_stream streams[CL_NODES];
     uint32_t read_next;            /* lower half of the next read's number */
@@ -153,6 +156,13 @@ void cl_preset(struct cl *c, unsigned i, uint64_t term, uint16_t vote, const uin
 
 void cl_start(struct cl *c, unsigned i);
 void cl_crash(struct cl *c, unsigned i, bool keep_batch);
+
+/* The disk of a node that is down is that of an earlier time: entries above `last` were never written
+ * (term and vote are still those of now). */
+void cl_lose(struct cl *c, unsigned i, uint64_t last);
+
+/* The leader still counts on what the node acknowledged before it lost some of it. */
+bool cl_trusts_lost(const struct cl *c, const struct raft_peer *p);
 
 /* Processes everything up to and including time t. */
 void cl_run_until(struct cl *c, raft_time t);

@@ -70,6 +70,20 @@ static void committed(struct cl *c, unsigned i, uint64_t index)
             (unsigned long long)index);
 }
 
+/* The disk of node k that leader i may count on: what k had when it acknowledged, as long as the
+ * process that did is the last one the leader knows. */
+static const struct cl_disk *relied_on(const struct cl *c, unsigned i, unsigned k)
+{
+    const struct raft *r = &c->nodes[i].r;
+    const struct raft_peer *p = &r->peers[raft_peer_slot(r, (uint16_t)(k + 1))];
+    return cl_trusts_lost(c, p) ? &c->nodes[k].had : &c->nodes[k].disk;
+}
+
+static bool counts(const struct cl_node *leader, const struct cl_disk *disk, uint64_t index)
+{
+    return disk->last >= index && disk->log[index].id == leader->log[index].id;
+}
+
 /* Section 3.6.2: the leader's newest committed entry is of its term and on a majority of disks. */
 static void leader_committed(struct cl *c, unsigned i)
 {
@@ -77,10 +91,8 @@ static void leader_committed(struct cl *c, unsigned i)
     uint64_t index = node->r.commit_index;
     unsigned copies = 0;
     REQUIRE(raft_term_at(&node->r, index) == node->r.term, "counted copies of an older term");
-    for (unsigned k = 0; k < c->n; k++) {
-        const struct cl_disk *disk = &c->nodes[k].disk;
-        copies += disk->last >= index && disk->log[index].id == node->log[index].id;
-    }
+    for (unsigned k = 0; k < c->n; k++)
+        copies += counts(node, k == i ? &c->nodes[k].disk : relied_on(c, i, k), index);
     REQUIRE(copies > c->n / 2, "committed entry %llu with %u copies on disks",
             (unsigned long long)index, copies);
 }
@@ -105,13 +117,11 @@ static void check_match(struct cl *c, unsigned i)
     const struct cl_node *node = &c->nodes[i];
     for (unsigned k = 0; k < node->r.n_peers; k++) {
         const struct raft_peer *p = &node->r.peers[k];
-        const struct cl_disk *disk = &c->nodes[p->id - 1].disk;
+        const struct cl_disk *disk = relied_on(c, i, p->id - 1u);
         if (disk->term > node->r.term || p->match_index == 0)
             continue; /* may have been truncated since, by a newer leader */
-        REQUIRE(disk->last >= p->match_index &&
-                    disk->log[p->match_index].id == node->log[p->match_index].id,
-                "match %llu of node %u is not on its disk", (unsigned long long)p->match_index,
-                p->id);
+        REQUIRE(counts(node, disk, p->match_index), "match %llu of node %u is not on its disk",
+                (unsigned long long)p->match_index, p->id);
     }
 }
 

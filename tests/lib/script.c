@@ -110,6 +110,14 @@ static void do_replay(struct script *s)
     cl_run_until(s->c, s->c->now);
 }
 
+static void do_lose(struct script *s)
+{
+    unsigned i = node_of(s, arg(s, 1));
+    if (s->c->nodes[i].up)
+        bad(s, "lose: crash the node first");
+    cl_lose(s->c, i, number(s, 2, 0));
+}
+
 static void do_show(struct script *s)
 {
     const char *what = arg(s, 1);
@@ -153,10 +161,13 @@ static void do_peers(struct script *s)
     const struct raft *r = &s->c->nodes[node_of(s, arg(s, 1))].r;
     for (unsigned k = 0; k < r->n_peers; k++) {
         const struct raft_peer *p = &r->peers[k];
-        fprintf(s->out, "%u %-9s match=%llu base=%llu probe=%u epoch=%u round=%llu\n", p->id,
+        fprintf(s->out, "%u %-9s match=%llu base=%llu probe=%u epoch=%u round=%llu", p->id,
                 raft_peer_state_name(p->state), (unsigned long long)p->match_index,
                 (unsigned long long)p->base_index, p->probe, p->epoch,
                 (unsigned long long)p->round);
+        if (p->lost_index != 0)
+            fprintf(s->out, " lost=%llu", (unsigned long long)p->lost_index);
+        fprintf(s->out, "\n");
     }
 }
 
@@ -216,7 +227,7 @@ static void command(struct script *s)
         {"finish", do_node},  {"cut", do_link},     {"join", do_link},     {"hold", do_link},
         {"release", do_link}, {"discard", do_link}, {"replay", do_replay}, {"show", do_show},
         {"state", do_state},  {"logs", do_logs},    {"peers", do_peers},   {"stats", do_stats},
-        {"pto", do_node},
+        {"pto", do_node},     {"lose", do_lose},
     };
     const char *verb = arg(s, 0);
     if (strcmp(verb, "cluster") == 0) {

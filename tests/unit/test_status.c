@@ -35,6 +35,9 @@ static void fill(struct status *s)
     s->commit_index = UINT64_MAX;
     s->n_peers = 2;
     s->peers[0] = (struct status_peer){.id = 1, .addr = "192.0.2.1:7100", .match_index = 41};
+    s->peers[0].lost_index = 43;
+    s->doubt_index = 44;
+    s->raft.lost_acked = 2;
     s->peers[0].state = RAFT_PEER_REPLICATE;
     s->peers[0].heard_us = 99 * 1000000;
     s->peers[0].session = STATUS_SESSION_ESTABLISHED;
@@ -94,6 +97,10 @@ static void test_lines(void **state)
         "disk_full=1\n",
         "disk_pending_ms=12\n",
         "peer.1.match_index=41\n",
+        "peer.1.lost_index=43\n",
+        "doubt=1\n",
+        "doubt_index=44\n",
+        "lost_acked=2\n",
         "peer.1.state=replicate\n",
         "peer.1.last_heard_ms=1000\n",
         "peer.3.last_heard_ms=-1\n",
@@ -134,11 +141,15 @@ static void test_lines(void **state)
     for (size_t i = 0; i < sizeof(absent) / sizeof(absent[0]); i++)
         assert_null(strstr(text, absent[i]));
     s.next_key_id = 0;
+    s.doubt_index = 0;
     s.role = RAFT_FOLLOWER;
     s.peers[0].heard_us = 101 * 1000000; /* clocks of two CPUs differ by a little */
     text[status_print(&s, 100 * 1000000, text, sizeof(text) - 1)] = '\0';
     assert_null(strstr(text, "match_index"));
     assert_null(strstr(text, "next_key_id"));
+    assert_null(strstr(text, "lost_index"));
+    assert_null(strstr(text, "doubt_index"));
+    has(text, "doubt=0\n");
     has(text, "peer.1.last_heard_ms=0\n");
 }
 

@@ -60,6 +60,8 @@ static void random_msg(struct raft_msg *m, uint64_t *s)
         m->probe.probe = rnd_u32(s);
         m->probe.prev_index = rnd_u64(s);
         m->probe.prev_term = rnd_u64(s);
+        m->probe.acked_index = rnd_u64(s);
+        m->probe.acked_term = rnd_u64(s);
         break;
     case RAFT_MSG_PROBE_ACK:
         m->probe_ack.probe = rnd_u32(s);
