@@ -325,6 +325,7 @@ void sim_boot(struct sim *s, struct member *m)
     m->node = sim_must(
         node_new(&nc, &io, &rep, s->o.plain ? NULL : &keys, m->kv, sim_local(m, s->now)));
     m->up = true;
+    m->unsealed = false;
     s->t.boots++;
     if (m->node->raft.commit_index != m->hard.commit)
         sim_broken(s, "commit-forgotten", "node %u starts with another commit index than on disk",

@@ -257,6 +257,7 @@ static void persist_job(struct sim *s, struct member *m, struct job *j)
     }
     s->t.batches++;
     m->batches++;
+    m->unsealed = !j->batch.idle;
     sim_check_hard(s, m, &then);
     m->hard = then;
     if (!spare(s, m))

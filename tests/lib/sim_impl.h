@@ -176,6 +176,7 @@ struct member {
     uint64_t applied;        /* likewise */
     struct hard hard;        /* on its disk */
     uint64_t batches;        /* written */
+    bool unsealed;           /* the last of this process was no idle one */
     bool maybe_has;          /* a batch was under way when the node died */
     struct hard maybe;
 };

@@ -9,6 +9,7 @@ enum {
      * longest timeout of a request, and a log to be streamed to a node that missed all of it. */
     LEADER_TIMEOUTS = 100,
     EQUAL_TIMEOUTS = 200,
+    READ_TIMEOUTS = 20,  /* a round trip to a majority, some of it lost */
     SETTLE_US = 3000000, /* the seal of the last batch is written in this time */
     IDLE_US = 10000000,
     /* Per second and other node of the cluster: heartbeats each T/3 with answers, or probes of a
@@ -104,6 +105,8 @@ static void idle(struct sim *s)
             continue;
         if (terms[i] != m->node->raft.term)
             sim_broken(s, "idle-term", "node %u changed its term while all was well", i + 1);
+        if (m->unsealed)
+            sim_broken(s, "not-sealed", "nothing proves the last batch of node %u durable", i + 1);
         if (m->batches != batches[i])
             sim_broken(s, "idle-disk", "node %u was idle and wrote %" PRIu64 " batches", i + 1,
                        m->batches - batches[i]);
@@ -143,6 +146,20 @@ void sim_check_final(struct sim *s)
     }
 }
 
+/* With no write behind it, no entry to come helps a read along. */
+static void read_when_quiet(struct sim *s)
+{
+    uint64_t reads = s->t.reads, most = READ_TIMEOUTS * s->o.election_timeout_us;
+    unsigned asked = 0;
+    for (unsigned i = 0; i < s->o.nodes; i++)
+        if (!s->m[i].outside && sim_read(s, i))
+            asked++;
+    for (uint64_t start = s->now; s->t.reads < reads + asked && s->now - start < most;)
+        sim_run(s, STEP_US);
+    if (s->t.reads < reads + asked)
+        sim_broken(s, "not-answered", "reads after the last write wait for another one");
+}
+
 void sim_live(struct sim *s)
 {
     uint64_t t = s->o.election_timeout_us;
@@ -165,6 +182,7 @@ void sim_live(struct sim *s)
     if (s->t.acked < acked + up || s->t.reads < reads + up)
         sim_broken(s, "not-answered", "a healthy majority did not serve all requests");
     sim_check_final(s);
+    read_when_quiet(s);
     idle(s);
     sim_check_history(s);
 }
