@@ -24,6 +24,8 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "raftd/core/raft.h"
+
 /* Kinds of faults. The first group: per million datagrams. The second: per 1000 seconds of the
  * whole cluster. The third: yes or no, when the cluster is made. */
 #define SIM_FAULTS(X)                                                                              \
@@ -65,7 +67,9 @@ struct sim_options {
 
     uint64_t delay_min_us, delay_max_us; /* of datagrams */
     uint64_t disk_min_us, disk_max_us;   /* of one batch */
-    uint64_t quantum_us;                 /* datagrams and disks finish at multiples of it */
+    /* Of a disk that is slow for good, by node: each batch takes so much longer, half of it at least. */
+    uint64_t slow_us[RAFT_VOTERS_MAX];
+    uint64_t quantum_us; /* datagrams and disks finish at multiples of it */
     uint64_t election_timeout_us;
 
     uint32_t max_value_bytes;
@@ -111,7 +115,6 @@ struct sim_totals {
 };
 
 struct sim;
-struct raft;
 
 /* Profiles by number, NULL behind the last; and what a seed draws from one. nodes 0: drawn too. */
 const char *sim_profile_name(unsigned profile);

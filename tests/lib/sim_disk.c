@@ -51,15 +51,19 @@ void sim_disk_new(struct sim *s, struct member *m)
 static void start(struct sim *s, struct member *m)
 {
     uint64_t us = sim_between(s, RNG_DISK, s->o.disk_min_us, s->o.disk_max_us);
+    uint64_t slow = m->jobs[m->job_head].fetch ? 0 : s->o.slow_us[m->at];
     if (s->now < m->slow_until)
         us *= SLOW_FACTOR;
+    if (slow != 0)
+        us += sim_between(s, RNG_DISK, slow / 2, slow);
     sim_post(s, s->now + us, EV_DISK, m->at);
 }
 
-static struct job *new_job(struct sim *s, struct member *m)
+static struct job *new_job(struct sim *s, struct member *m, bool fetch)
 {
     assert(m->n_jobs < JOBS);
     struct job *j = &m->jobs[(m->job_head + m->n_jobs) % JOBS];
+    j->fetch = fetch;
     if (m->n_jobs++ == 0)
         start(s, m);
     return j;
@@ -68,7 +72,7 @@ static struct job *new_job(struct sim *s, struct member *m)
 void sim_on_persist(void *ctx, uint64_t seq, const struct wal_batch *b)
 {
     struct member *m = ctx;
-    struct job *j = new_job(m->sim, m);
+    struct job *j = new_job(m->sim, m, false);
     size_t len = 0;
     for (int i = 0; i < b->bytes_n; i++)
         len += b->bytes[i].iov_len;
@@ -79,7 +83,6 @@ void sim_on_persist(void *ctx, uint64_t seq, const struct wal_batch *b)
     size_t at = 0;
     for (int i = 0; i < b->bytes_n; at += b->bytes[i++].iov_len)
         memcpy(j->own + at, b->bytes[i].iov_base, b->bytes[i].iov_len);
-    j->fetch = false;
     j->seq = seq;
     j->batch = *b;
     j->batch.bytes[0] = (struct iovec){.iov_base = j->own, .iov_len = len};
@@ -90,12 +93,11 @@ void sim_on_fetch(void *ctx, unsigned what, const struct wal_pos *from, uint64_t
                   size_t cap)
 {
     struct member *m = ctx;
-    struct job *j = new_job(m->sim, m);
+    struct job *j = new_job(m->sim, m, true);
     size_t most = m->sim->o.fetch_bytes;
     size_t record_max = record_size(CMD_HEAD_BYTES + CMD_KEY_MAX_BYTES + m->sim->o.max_value_bytes);
     if (what == NODE_FETCH_APPLY && most != 0 && most < record_max)
         most = record_max; /* only peers get records in parts */
-    j->fetch = true;
     j->what = what;
     j->pos = *from;
     j->last = last;

@@ -9,7 +9,12 @@ enum {
      * longest timeout of a request, and a log to be streamed to a node that missed all of it. */
     LEADER_TIMEOUTS = 100,
     EQUAL_TIMEOUTS = 200,
-    READ_TIMEOUTS = 20,  /* a round trip to a majority, some of it lost */
+    READ_TIMEOUTS = 20, /* a round trip to a majority, some of it lost */
+    /* And writes of the slowest disk, if they are slow for good: elections of two writes each, of
+     * which two in three may fail; then a request waits for two, and those who lag for some more. */
+    LEADER_WRITES = 12,
+    EQUAL_WRITES = 15,
+    SETTLE_WRITES = 3,
     SETTLE_US = 3000000, /* the seal of the last batch is written in this time */
     IDLE_US = 10000000,
     /* Per second and other node of the cluster: heartbeats each T/3 with answers, or probes of a
@@ -19,6 +24,14 @@ enum {
     REKEY = 12,          /* six datagrams, or both of them began */
     OUTSIDE_PER_T = 6,   /* one that is cut off asks everybody for votes about once, who answer */
 };
+
+static uint64_t slow_writes(const struct sim *s, unsigned n)
+{
+    uint64_t slowest = 0;
+    for (unsigned i = 0; i < s->o.nodes; i++)
+        slowest = s->o.slow_us[i] > slowest ? s->o.slow_us[i] : slowest;
+    return n * slowest;
+}
 
 /* From now on this node hears nobody, or is heard by nobody, or has no link to the leader: it must
  * not disturb. */
@@ -92,7 +105,7 @@ static void idle(struct sim *s)
     for (unsigned i = 0; i < s->o.nodes; i++)
         if (s->m[i].outside_later && (int)i != leader)
             put_outside(s, &s->m[i], leader);
-    sim_run(s, SETTLE_US);
+    sim_run(s, SETTLE_US + slow_writes(s, SETTLE_WRITES));
     datagrams = s->t.datagrams;
     for (unsigned i = 0; i < s->o.nodes; i++) {
         batches[i] = s->m[i].batches;
@@ -167,17 +180,19 @@ void sim_live(struct sim *s)
     sim_run(s, s->o.time_us);
     heal(s);
     wake_paused(s);
-    s->t.elected_us = wait_for(s, LEADER_TIMEOUTS * t, false, "no-leader", "no leader");
+    s->t.elected_us = wait_for(s, LEADER_TIMEOUTS * t + slow_writes(s, LEADER_WRITES), false,
+                               "no-leader", "no leader");
     uint64_t acked = s->t.acked, reads = s->t.reads;
+    uint64_t most = EQUAL_TIMEOUTS * t + slow_writes(s, EQUAL_WRITES);
     unsigned up = 0;
     for (unsigned i = 0; i < s->o.nodes; i++) {
         if (!s->m[i].up || s->m[i].outside)
             continue;
         up++;
-        sim_put(s, i, sim_roll(s, RNG_CLIENT, s->o.max_value_bytes + 1), EQUAL_TIMEOUTS * t);
+        sim_put(s, i, sim_roll(s, RNG_CLIENT, s->o.max_value_bytes + 1), most);
         (void)sim_read(s, i);
     }
-    s->t.converged_us = wait_for(s, s->o.timeout_us + EQUAL_TIMEOUTS * t, true, "not-equal",
+    s->t.converged_us = wait_for(s, s->o.timeout_us + most, true, "not-equal",
                                  "not everything is answered and equal");
     if (s->t.acked < acked + up || s->t.reads < reads + up)
         sim_broken(s, "not-answered", "a healthy majority did not serve all requests");

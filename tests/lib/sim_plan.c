@@ -10,8 +10,10 @@ enum { MS = 1000, SECOND = 1000000 };
 
 struct profile {
     const char *name, *help;
-    uint32_t rate[SIM_FAULT_COUNT]; /* at most: see SIM_FAULTS */
+    uint32_t rate[SIM_FAULT_COUNT + 1]; /* at most: see SIM_FAULTS, and SLOW_DISKS */
 };
+
+enum { SLOW_DISKS = SIM_FAULT_COUNT }; /* for good: no fault, but how the disks are */
 
 #define NET                                                                                        \
     [SIM_LOSS] = 500000, [SIM_DUP] = 200000, [SIM_DELAY] = 100000, [SIM_LATE] = 3000,              \
@@ -73,6 +75,18 @@ static const struct profile profiles[] = {
      "all of it",
      {NET, CUTS, STOPS,
       DISKS, [SIM_ROT] = 30, [SIM_CLOCK] = YES, [SIM_SMALL] = YES, [SIM_COARSE] = YES}},
+    {"slowdisks",
+     "all disks take up to 3 s for each write, always",
+     {[SIM_LOSS] = 200000,
+      [SIM_PARTITION] = 300,
+      [SIM_ONEWAY] = 300,
+      [SIM_PARTIAL] = 200,
+      [SIM_CRASH] = 200,
+      [SIM_KILL] = 300,
+      [SIM_CUTALL] = 50,
+      [SIM_PAUSE] = 200,
+      [SIM_COARSE] = YES,
+      [SLOW_DISKS] = YES}},
 };
 
 const char *sim_profile_name(unsigned profile)
@@ -118,6 +132,23 @@ static void small_limits(struct sim_options *o, uint64_t *rng)
     o->relay_bytes = (uint32_t)PICK(rng, 60, 500, 5000);
 }
 
+/* All disks alike, or each as it is; and clients that wait for them, and write no more in all than
+ * the slowest one can take in a few batches. */
+static void slow_disks(struct sim_options *o, uint64_t *rng)
+{
+    static const uint64_t times[] = {200 * MS, 320 * MS, SECOND, 3 * SECOND, 0};
+    bool alike = next(rng, 2) == 0;
+    uint64_t all = pick(rng, times, 4);
+    for (unsigned i = 0; i < o->nodes; i++)
+        o->slow_us[i] = alike ? all : pick(rng, times, 5);
+    o->max_value_bytes = 1000;
+    o->think_us = PICK(rng, 200, 800) * MS;
+    o->segment_bytes = 1 << 20;
+    o->batch_bytes = 0;
+    o->timeout_us *= 4;
+    o->time_us = 60 * (uint64_t)SECOND;
+}
+
 void sim_plan(struct sim_options *o, unsigned profile, uint64_t seed, unsigned nodes,
               uint32_t without)
 {
@@ -158,4 +189,6 @@ void sim_plan(struct sim_options *o, unsigned profile, uint64_t seed, unsigned n
     o->closure = 50;
     o->time_us = 20 * (uint64_t)SECOND;
     o->take_held = next(&rng, 2) == 0; /* the core must bear it, too */
+    if (p->rate[SLOW_DISKS])
+        slow_disks(o, &rng);
 }
