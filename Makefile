@@ -91,7 +91,7 @@ TEST_CFLAGS = -Wno-missing-prototypes $(NARROW)
 # --- sources -------------------------------------------------------------------------------------
 SRCS := $(sort $(wildcard raftd/core/*.c raftd/*.c net/*.c storage/*.c))
 CTL_ONLY := $(sort $(wildcard raftd/raftctl*.c))
-CTL_SRCS := $(CTL_ONLY) $(wildcard $(addprefix raftd/,proto.c conf.c say.c keyfile.c \
+CTL_SRCS := $(CTL_ONLY) $(wildcard $(addprefix raftd/,proto.c conf.c conf_addr.c say.c keyfile.c \
   entropy.c nodump.c notify.c stdfds.c))
 DAEMON_SRCS := $(filter-out $(CTL_ONLY),$(SRCS))
 HEADERS := $(sort $(wildcard raftd/core/*.h raftd/*.h net/*.h storage/*.h tests/lib/*.h))

@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -13,8 +14,14 @@ struct control {
     _Alignas(struct cmsghdr) uint8_t bytes[CMSG_SPACE(sizeof(uint32_t))];
 };
 
+#ifndef IPV6_FREEBIND
+#define IPV6_FREEBIND 78 /* <linux/in6.h>; the C library's headers may be older */
+#endif
+
 struct udp {
     int fd;
+    int family;
+    bool bound; /* what an unbound socket sends gets a port that nobody knows */
     int rcvbuf_bytes;
     struct udp_counters count;
     uint32_t rxq_ovfl; /* the kernel's count of drops as last seen; it wraps */
@@ -42,24 +49,27 @@ static bool set_int(int fd, int level, int name, int value)
 }
 
 /* False and errno if an option that we need is refused. */
-static bool set_options(struct udp *u, int family)
+static bool set_options(struct udp *u, int fd)
 {
     /* Beyond net.core.rmem_max only with CAP_NET_ADMIN; otherwise as much as it allows. */
-    if (!set_int(u->fd, SOL_SOCKET, SO_RCVBUFFORCE, UDP_RCVBUF_BYTES) &&
-        !set_int(u->fd, SOL_SOCKET, SO_RCVBUF, UDP_RCVBUF_BYTES))
+    if (!set_int(fd, SOL_SOCKET, SO_RCVBUFFORCE, UDP_RCVBUF_BYTES) &&
+        !set_int(fd, SOL_SOCKET, SO_RCVBUF, UDP_RCVBUF_BYTES))
         return false;
-    if (!set_int(u->fd, SOL_SOCKET, SO_SNDBUFFORCE, UDP_SNDBUF_BYTES) &&
-        !set_int(u->fd, SOL_SOCKET, SO_SNDBUF, UDP_SNDBUF_BYTES))
+    if (!set_int(fd, SOL_SOCKET, SO_SNDBUFFORCE, UDP_SNDBUF_BYTES) &&
+        !set_int(fd, SOL_SOCKET, SO_SNDBUF, UDP_SNDBUF_BYTES))
         return false;
     socklen_t len = sizeof u->rcvbuf_bytes;
-    if (getsockopt(u->fd, SOL_SOCKET, SO_RCVBUF, &u->rcvbuf_bytes, &len) != 0)
+    if (getsockopt(fd, SOL_SOCKET, SO_RCVBUF, &u->rcvbuf_bytes, &len) != 0)
         return false;
-    (void)set_int(u->fd, SOL_SOCKET, SO_RXQ_OVFL,
-                  1); /* without it, our drops look like the net's */
-    if (family == AF_INET)
-        return set_int(u->fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_PROBE);
-    return set_int(u->fd, IPPROTO_IPV6, IPV6_V6ONLY, 1) &&
-           set_int(u->fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_PROBE);
+    (void)set_int(fd, SOL_SOCKET, SO_RXQ_OVFL, 1); /* without it, our drops look like the net's */
+    /* The address may come later, and go and come back: the port is ours from now on. */
+    if (u->family == AF_INET) {
+        (void)set_int(fd, IPPROTO_IP, IP_FREEBIND, 1);
+        return set_int(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_PROBE);
+    }
+    (void)set_int(fd, IPPROTO_IPV6, IPV6_FREEBIND, 1);
+    return set_int(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1) &&
+           set_int(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_PROBE);
 }
 
 static void wire_up(struct udp *u)
@@ -79,33 +89,52 @@ static void wire_up(struct udp *u)
     }
 }
 
-struct udp *udp_open(const struct sockaddr *addr, socklen_t addr_len)
+/* A socket with all options. Negative errno on failure. */
+static int open_socket(struct udp *u)
 {
-    if (addr->sa_family != AF_INET && addr->sa_family != AF_INET6) {
+    int fd = socket(u->family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_UDP);
+    if (fd < 0)
+        return -errno;
+    if (set_options(u, fd))
+        return fd;
+    int err = errno;
+    (void)close(fd); /* nothing was written: there is nothing to lose */
+    return -err;
+}
+
+struct udp *udp_new(int family)
+{
+    if (family != AF_INET && family != AF_INET6) {
         errno = EAFNOSUPPORT;
         return NULL;
     }
     struct udp *u = calloc(1, sizeof *u);
     if (!u)
         return NULL;
-    u->fd = socket(addr->sa_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_UDP);
-    if (u->fd < 0)
-        goto fail_socket;
-    if (!set_options(u, addr->sa_family) || bind(u->fd, addr, addr_len) != 0)
-        goto fail_bound;
+    u->family = family;
+    u->fd = open_socket(u);
+    if (u->fd < 0) {
+        int err = -u->fd;
+        free(u);
+        errno = err;
+        return NULL;
+    }
     wire_up(u);
     return u;
+}
 
-    int err;
-fail_bound:
-    err = errno;
-    (void)close(u->fd); /* nothing was written: there is nothing to lose */
-    errno = err;
-fail_socket:
-    err = errno;
-    free(u);
-    errno = err;
-    return NULL;
+int udp_bind(struct udp *u, const struct sockaddr *addr, socklen_t addr_len)
+{
+    int fd = open_socket(u);
+    if (fd < 0)
+        return fd;
+    int rc = bind(fd, addr, addr_len) == 0 && dup3(fd, u->fd, O_CLOEXEC) >= 0 ? 0 : -errno;
+    (void)close(fd);
+    if (rc == 0) {
+        u->bound = true;
+        u->rxq_ovfl = 0; /* it counts from its own start */
+    }
+    return rc;
 }
 
 void udp_close(struct udp *u)
@@ -225,6 +254,11 @@ size_t udp_refused(struct udp *u, struct sockaddr_storage *to)
 void udp_flush(struct udp *u)
 {
     unsigned i = 0;
+    if (!u->bound) {
+        u->count.lost += u->queued;
+        u->count.lost_errno = EADDRNOTAVAIL;
+        i = u->queued;
+    }
     while (i < u->queued) {
         int n = sendmmsg(u->fd, u->tx_hdr + i, u->queued - i, MSG_DONTWAIT | MSG_NOSIGNAL);
         if (n <= 0) {

@@ -25,7 +25,7 @@ enum {
                                    in datagrams of 1200 bytes, and as much again in small ones */
 };
 
-/* Since udp_open(). */
+/* Since udp_new(). */
 struct udp_counters {
     uint64_t sent;       /* datagrams given to the kernel */
     uint64_t sent_bytes; /* of UDP payload */
@@ -46,10 +46,16 @@ struct udp;
 typedef void udp_receiver(void *ctx, uint8_t *bytes, size_t len, const struct sockaddr *from,
                           socklen_t from_len);
 
-/* Binds a socket (AF_INET, AF_INET6) with all memory it will ever need. Datagrams are never
- * fragmented, and never shortened by what ICMP says (IP_PMTUDISC_PROBE). NULL and errno on
- * failure. */
-struct udp *udp_open(const struct sockaddr *addr, socklen_t addr_len);
+/* A socket (AF_INET, AF_INET6) with all memory it will ever need. Datagrams are never fragmented, and
+ * never shortened by what ICMP says (IP_PMTUDISC_PROBE). Until it is bound nothing comes, and what is
+ * sent is lost. NULL and errno on failure. */
+struct udp *udp_new(int family);
+
+/* Binds it, or binds it anew in place of what it was bound to; what had been received and not taken is
+ * lost then. The address need not be this machine's yet: what is sent before is lost. Returns 0 or
+ * -errno, then it is as before. The descriptor keeps its number but is another one: whoever polls it
+ * has to begin again. */
+int udp_bind(struct udp *u, const struct sockaddr *addr, socklen_t addr_len);
 
 /* Drops what is queued. NULL is allowed. */
 void udp_close(struct udp *u);

@@ -5,19 +5,17 @@
  */
 #include "raftd/conf.h"
 
-#include <arpa/inet.h>
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <ini.h>
-#include <netdb.h>
-#include <netinet/in.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "raftd/conf_addr.h"
 #include "raftd/say.h"
 
 enum conf_type {
@@ -223,65 +221,6 @@ static bool set_field(struct conf *conf, const struct conf_key *key, const char 
 
 /* --- nodes ------------------------------------------------------------------------------------ */
 
-static bool parse_addr4(struct conf_node *node, const char *host, uint16_t port)
-{
-    struct sockaddr_in sin = {.sin_family = AF_INET, .sin_port = htons(port)};
-    if (inet_pton(AF_INET, host, &sin.sin_addr) != 1) {
-        return false;
-    }
-    uint32_t ip = ntohl(sin.sin_addr.s_addr);
-    if (ip == INADDR_ANY || ip >= 0xe0000000U) { /* one box: not any, multicast, broadcast */
-        return false;
-    }
-    memcpy(&node->addr, &sin, sizeof(sin));
-    node->addr_len = sizeof(sin);
-    return true;
-}
-
-static bool parse_addr6(struct conf_node *node, const char *host, uint16_t port)
-{
-    /* getaddrinfo and not inet_pton: it knows the scope of fe80::1%eth0 */
-    const struct addrinfo hints = {
-        .ai_family = AF_INET6, .ai_socktype = SOCK_DGRAM, .ai_flags = AI_NUMERICHOST};
-    struct addrinfo *info = NULL;
-    if (getaddrinfo(host, NULL, &hints, &info) != 0) {
-        return false;
-    }
-    struct sockaddr_in6 sin6;
-    memcpy(&sin6, info->ai_addr, sizeof(sin6));
-    freeaddrinfo(info);
-    if (IN6_IS_ADDR_UNSPECIFIED(&sin6.sin6_addr) || IN6_IS_ADDR_MULTICAST(&sin6.sin6_addr) ||
-        IN6_IS_ADDR_V4MAPPED(&sin6.sin6_addr)) {
-        return false;
-    }
-    sin6.sin6_port = htons(port);
-    memcpy(&node->addr, &sin6, sizeof(sin6));
-    node->addr_len = sizeof(sin6);
-    return true;
-}
-
-/* "a.b.c.d:port" or "[v6]:port" to node->addr and addr_text. */
-static bool parse_addr(struct conf_node *node, const char *text)
-{
-    size_t len = strlen(text);
-    const char *colon = strrchr(text, ':');
-    uint32_t port;
-    if (len >= sizeof(node->addr_text) || colon == NULL || !parse_number(colon + 1, 10, &port) ||
-        port == 0 || port > UINT16_MAX) {
-        return false;
-    }
-    bool v6 = text[0] == '[';
-    size_t skip = v6 ? 1 : 0;
-    size_t host_len = (size_t)(colon - text);
-    if (host_len < 2 || (v6 && text[host_len - 1] != ']')) {
-        return false;
-    }
-    char host[CONF_ADDR_SIZE] = {0};
-    memcpy(host, text + skip, host_len - 2 * skip);
-    memcpy(node->addr_text, text, len + 1);
-    return v6 ? parse_addr6(node, host, (uint16_t)port) : parse_addr4(node, host, (uint16_t)port);
-}
-
 static int add_node(struct conf *conf, const struct conf_source *src, const char *key,
                     const char *value)
 {
@@ -293,11 +232,9 @@ static int add_node(struct conf *conf, const struct conf_source *src, const char
                     CONF_ID_MAX);
     }
     node.id = (uint16_t)id;
-    if (!parse_addr(&node, value)) {
-        return fail(src,
-                    "[cluster] %s: '%s' is not the address of one box; allowed: "
-                    "192.0.2.1:PORT or [2001:db8::1]:PORT, no names",
-                    key, value);
+    const char *wrong = conf_addr_parse(&node, value);
+    if (wrong != NULL) {
+        return fail(src, "[cluster] %s: '%s' %s", key, value, wrong);
     }
     int at = 0;
     for (int i = 0; i < conf->n_nodes; i++) {
@@ -454,16 +391,37 @@ static char *next_line(char *buf, int size, void *user)
 
 /* --- the whole file --------------------------------------------------------------------------- */
 
-static bool is_loopback(const struct conf_node *node)
+/* Who binds one address reaches only what can be reached from there. */
+static int check_reach(const struct conf *conf, const struct conf_source *src)
 {
-    if (node->addr.ss_family == AF_INET) {
-        struct sockaddr_in sin;
-        memcpy(&sin, &node->addr, sizeof(sin));
-        return ntohl(sin.sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
+    static const char *const words[] = {
+        [CONF_REACH_MACHINE] = "a loopback address, of this machine alone",
+        [CONF_REACH_LINK] = "an address of one link alone",
+        [CONF_REACH_NET] = "not",
+    };
+    const struct conf_node *first = &conf->nodes[0];
+    enum conf_reach reach = conf_addr_reach(first);
+    for (int i = 1; i < conf->n_nodes; i++) {
+        const struct conf_node *node = &conf->nodes[i];
+        enum conf_reach other = conf_addr_reach(node);
+        if (other != reach) {
+            bool swap = other < reach; /* the narrower one first */
+            return fail(
+                src,
+                "[cluster] node.%u: %s is %s, and node.%u = %s is %s: they would never hear "
+                "each other; allowed: one kind for all nodes",
+                swap ? node->id : first->id, swap ? node->addr_text : first->addr_text,
+                words[swap ? other : reach], swap ? first->id : node->id,
+                swap ? first->addr_text : node->addr_text, words[swap ? reach : other]);
+        }
+        if (strcmp(node->interface, first->interface) != 0) {
+            return fail(src,
+                        "[cluster] node.%u: %s is on another link than node.%u = %s: they would "
+                        "never hear each other; allowed: addresses of one interface",
+                        node->id, node->addr_text, first->id, first->addr_text);
+        }
     }
-    struct sockaddr_in6 sin6;
-    memcpy(&sin6, &node->addr, sizeof(sin6));
-    return IN6_IS_ADDR_LOOPBACK(&sin6.sin6_addr);
+    return 0;
 }
 
 _Static_assert(CONF_NEXT_KEY_SIZE >= CONF_DATA_DIR_SIZE - 1 + sizeof(next_suffix), "it fits");
@@ -490,7 +448,7 @@ static int check_keys(const struct conf *conf, const struct conf_source *src)
                          "alone");
     }
     for (int i = 0; i < conf->n_nodes; i++) {
-        if (!is_loopback(&conf->nodes[i])) {
+        if (conf_addr_reach(&conf->nodes[i]) != CONF_REACH_MACHINE) {
             return fail(src,
                         "[node] key_file: missing, and node.%u = %s is not a loopback address: "
                         "anybody on the network could forge datagrams. Make a key with (umask 077; "
@@ -553,7 +511,7 @@ int conf_parse(struct conf *conf, const char *text, const char *filename, char *
         return -1;
     }
     default_next_key(conf);
-    return check_keys(conf, &p.src);
+    return check_reach(conf, &p.src) != 0 ? -1 : check_keys(conf, &p.src);
 }
 
 int conf_load(struct conf *conf, const char *path, char *err, size_t errlen)
@@ -609,26 +567,6 @@ int conf_set(struct conf *conf, const char *section, const char *key, const char
 
 /* --- which node ------------------------------------------------------------------------------- */
 
-/* A trial bind and not getifaddrs(): it also knows that all of 127.0.0.0/8 is here. Any port: ours
- * may be in use, and only the address matters.
- */
-static bool is_local(const struct conf_node *node)
-{
-    struct sockaddr_storage addr = node->addr;
-    if (addr.ss_family == AF_INET) {
-        memset((char *)&addr + offsetof(struct sockaddr_in, sin_port), 0, sizeof(in_port_t));
-    } else {
-        memset((char *)&addr + offsetof(struct sockaddr_in6, sin6_port), 0, sizeof(in_port_t));
-    }
-    int fd = socket(addr.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    if (fd < 0) {
-        return false;
-    }
-    bool bound = bind(fd, (const struct sockaddr *)&addr, node->addr_len) == 0;
-    (void)close(fd);
-    return bound;
-}
-
 /* Replaces each {id} in a buffer of size bytes. */
 static bool expand_id(char *text, size_t size, uint16_t id)
 {
@@ -651,6 +589,36 @@ static bool expand_id(char *text, size_t size, uint16_t id)
     return true;
 }
 
+int conf_here(const struct conf *conf, uint16_t ids[CONF_NODES_MAX])
+{
+    static bool (*const asks[])(const struct conf_node *) = {conf_addr_on_interface,
+                                                             conf_addr_bindable};
+    int n = 0;
+    for (size_t a = 0; n == 0 && a < sizeof(asks) / sizeof(asks[0]); a++) {
+        for (int i = 0; i < conf->n_nodes; i++) {
+            if (asks[a](&conf->nodes[i])) {
+                ids[n++] = conf->nodes[i].id;
+            }
+        }
+    }
+    return n;
+}
+
+int conf_check_here(const struct conf *conf, const char *filename, char *err, size_t errlen)
+{
+    const struct conf_source src = {.filename = filename, .err = err, .errlen = errlen};
+    char name[CONF_INTERFACE_SIZE];
+    for (int i = 0; i < conf->n_nodes; i++) {
+        if (conf_addr_is_broadcast(&conf->nodes[i], name)) {
+            return fail(&src,
+                        "[cluster] node.%u: %s is the broadcast address of interface %s here; "
+                        "allowed: the address of one box",
+                        conf->nodes[i].id, conf->nodes[i].addr_text, name);
+        }
+    }
+    return 0;
+}
+
 int conf_set_node(struct conf *conf, uint16_t id, char *err, size_t errlen)
 {
     struct conf_source src = {.filename = "-i", .err = err, .errlen = errlen};
@@ -658,38 +626,31 @@ int conf_set_node(struct conf *conf, uint16_t id, char *err, size_t errlen)
         src.filename = "configuration";
         id = (uint16_t)conf->id;
     }
-    if (id != 0 && check_id(conf, id, &src) != 0) {
-        return -1;
-    }
-    for (int i = 0; id == 0 && i < conf->n_nodes; i++) {
-        if (!is_local(&conf->nodes[i])) {
-            continue;
-        }
-        if (conf->self >= 0) {
-            int first = conf->self;
-            conf->self = -1;
+    if (id == 0) {
+        uint16_t here[CONF_NODES_MAX];
+        int n = conf_here(conf, here);
+        if (n > 1) {
             return fail(&src,
                         "[node] id: nodes %u and %u both have an address of this machine; say "
                         "which with -i ID or with id = ID",
-                        conf->nodes[first].id, conf->nodes[i].id);
+                        here[0], here[1]);
         }
-        conf->self = i;
+        if (n == 0) {
+            return fail(&src, "[node] id: no node has an address of this machine now; say which "
+                              "with -i ID or with id = ID");
+        }
+        id = here[0];
     }
-    if (id != 0) {
-        conf->self = (int)(conf_find(conf, id) - conf->nodes);
+    if (check_id(conf, id, &src) != 0) {
+        return -1;
     }
-    if (conf->self < 0) {
-        return fail(&src, "[node] id: no node has an address of this machine; say which with -i ID "
-                          "or with id = ID");
-    }
-    id = conf->nodes[conf->self].id;
     if (!expand_id(conf->data_dir, sizeof(conf->data_dir), id) ||
         !expand_id(conf->socket, sizeof(conf->socket), id) ||
         !expand_id(conf->key_file, sizeof(conf->key_file), id) ||
         !expand_id(conf->next_key_file, sizeof(conf->next_key_file), id)) {
-        conf->self = -1;
         return fail(&src, "[node] data_dir, socket, key_file: too long with {id} filled in");
     }
+    conf->self = (int)(conf_find(conf, id) - conf->nodes);
     conf->id = id;
     return 0;
 }

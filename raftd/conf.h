@@ -23,6 +23,7 @@ enum {
     CONF_ID_MAX = 999,        /* three digits are easy to say on the telephone */
     CONF_NAME_MAX = 64,       /* bytes of a cluster's name */
     CONF_ADDR_SIZE = 80,      /* "[v6%interface]:port" with its zero: at most 71 */
+    CONF_INTERFACE_SIZE = 16, /* IF_NAMESIZE, with its zero */
     CONF_DATA_DIR_SIZE = 160, /* with its zero */
     CONF_NEXT_KEY_SIZE = 165, /* key_file and ".next"; "next_key_file = " and it fit inih's 197 */
     CONF_SOCKET_SIZE = 108,   /* sizeof(sockaddr_un.sun_path) on Linux */
@@ -31,10 +32,11 @@ enum {
 };
 
 struct conf_node {
-    uint16_t id;                    /* 1 to CONF_ID_MAX, unique; Raft's server id */
-    char addr_text[CONF_ADDR_SIZE]; /* as written: "192.0.2.1:7100" or "[2001:db8::1]:7100" */
-    struct sockaddr_storage addr;   /* the same, unique; all nodes have one family */
-    socklen_t addr_len;             /* bytes of addr that count */
+    uint16_t id;                         /* 1 to CONF_ID_MAX, unique; Raft's server id */
+    char addr_text[CONF_ADDR_SIZE];      /* as written: "192.0.2.1:7100" or "[2001:db8::1]:7100" */
+    char interface[CONF_INTERFACE_SIZE]; /* of "[fe80::1%eth0]:7100", else ""; one for all nodes */
+    struct sockaddr_storage addr; /* the same without interface, unique; one family for all */
+    socklen_t addr_len;           /* bytes of addr that count */
 };
 
 struct conf {
@@ -72,8 +74,15 @@ int conf_load(struct conf *conf, const char *path, char *err, size_t errlen);
 int conf_set(struct conf *conf, const char *section, const char *key, const char *value,
              const char *where, char *err, size_t errlen);
 
-/* Decides which node we are: id, or conf->id if id is 0, or if that is 0 too the one node whose
- * address this machine can bind. Then fills in {id} in the paths, and sets id and self.
+/* The nodes whose address this machine has now: on an interface, or, if there is none, to be bound
+ * to. Their ids go to ids, ascending; returns how many. */
+int conf_here(const struct conf *conf, uint16_t ids[CONF_NODES_MAX]);
+
+/* What can be seen wrong with it on this machine only, as a broadcast address of a network here. */
+int conf_check_here(const struct conf *conf, const char *filename, char *err, size_t errlen);
+
+/* Decides which node we are: id, or conf->id if id is 0, or if that is 0 too the one node of
+ * conf_here(). Then fills in {id} in the paths, and sets id and self.
  */
 int conf_set_node(struct conf *conf, uint16_t id, char *err, size_t errlen);
 

@@ -32,6 +32,7 @@
 #include "raftd/kv.h"
 #include "raftd/node.h"
 #include "raftd/notify.h"
+#include "raftd/own_address.h"
 #include "raftd/readers.h"
 #include "raftd/say.h"
 #include "raftd/say_doubt.h"
@@ -104,6 +105,8 @@ struct loop {
     ev_async disk_async, request_async;
     ev_signal term_signal, int_signal, hup_signal;
     ev_prepare prepare;
+    ev_timer look;
+    struct own_address own;
 };
 
 static uint64_t loop_now(struct loop *l)
@@ -232,6 +235,17 @@ static void on_disk(struct ev_loop *ev, ev_async *w, int revents)
         else
             node_persisted(l->node, loop_now(l), done.seq);
     }
+}
+
+static void on_look(struct ev_loop *ev, ev_timer *w, int revents)
+{
+    (void)revents;
+    struct loop *l = w->data;
+    if (!own_address_look(&l->own, l->udp, loop_now(l)))
+        return;
+    ev_io_stop(ev, &l->udp_io);
+    ev_io_set(&l->udp_io, udp_fd(l->udp), EV_READ);
+    ev_io_start(ev, &l->udp_io);
 }
 
 /* One read of the node stands for all reads that the readers have asked for by now. */
@@ -468,10 +482,11 @@ static void init_watchers(struct loop *l)
     ev_signal_init(&l->term_signal, on_stop, SIGTERM);
     ev_signal_init(&l->int_signal, on_stop, SIGINT);
     ev_signal_init(&l->hup_signal, on_reload, SIGHUP);
+    ev_timer_init(&l->look, on_look, OWN_ADDRESS_LOOK_S, OWN_ADDRESS_LOOK_S);
     ev_prepare_init(&l->prepare, on_prepare);
     ev_set_priority(&l->prepare, EV_MINPRI); /* after all other prepare watchers */
     l->udp_io.data = l->alarm_io.data = l->disk_async.data = l->request_async.data = l;
-    l->prepare.data = l->hup_signal.data = l;
+    l->prepare.data = l->hup_signal.data = l->look.data = l;
     ev_io_start(l->ev, &l->udp_io);
     ev_io_start(l->ev, &l->alarm_io);
     ev_async_start(l->ev, &l->disk_async);
@@ -480,6 +495,7 @@ static void init_watchers(struct loop *l)
     ev_signal_start(l->ev, &l->int_signal);
     ev_signal_start(l->ev, &l->hup_signal);
     ev_prepare_start(l->ev, &l->prepare);
+    ev_timer_start(l->ev, &l->look);
 }
 
 static void limit_clients(struct shared *s, unsigned readers)
@@ -595,11 +611,13 @@ int loop_open(struct loop **out, const struct conf *conf)
     l->listen_fd = l->alarm_fd = -1;
     rcu_thread_begin();
     const struct conf_node *self = conf_self(conf);
-    l->udp = udp_open((const struct sockaddr *)&self->addr, self->addr_len);
-    if (l->udp == NULL) {
-        say_error("cannot listen on UDP %s: %s", self->addr_text, strerror(errno));
+    l->udp = udp_new(self->addr.ss_family);
+    int rc = l->udp != NULL ? own_address_bind(&l->own, self, l->udp) : -errno;
+    if (rc < 0) {
+        say_error("cannot listen on UDP %s: %s", self->addr_text, strerror(-rc));
         goto fail;
     }
+    (void)own_address_look(&l->own, l->udp, clock_us());
     l->listen_fd = clients_listen(conf->socket, (mode_t)conf->socket_mode, err, sizeof err);
     if (l->listen_fd < 0) {
         say_error("%s", err);

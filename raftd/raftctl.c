@@ -402,6 +402,24 @@ static int run_links(const struct tool *t, int argc, char **argv)
 
 /* --- start ------------------------------------------------------------------------------------ */
 
+/* The node that has a socket here, if it is the only one; 0: none, or several. Addresses come and go,
+ * and are nothing to a program that speaks to its own box. */
+static uint16_t node_with_socket(const struct conf *conf)
+{
+    char err[CONF_ERR_SIZE];
+    uint16_t found = 0;
+    for (int i = 0; i < conf->n_nodes; i++) {
+        struct conf as = *conf;
+        if (conf_set_node(&as, conf->nodes[i].id, err, sizeof(err)) != 0 ||
+            access(as.socket, F_OK) != 0)
+            continue;
+        if (found != 0)
+            return 0;
+        found = conf->nodes[i].id;
+    }
+    return found;
+}
+
 static void socket_of_conf(struct tool *t, const char *path, uint64_t id)
 {
     struct conf conf;
@@ -409,6 +427,8 @@ static void socket_of_conf(struct tool *t, const char *path, uint64_t id)
     if (conf_load(&conf, path, err, sizeof(err)) != 0)
         say_fatal(RAFTCTL_EXIT_USAGE, "%s", err);
     /* Which node we are matters only to find its socket. */
+    if (id == 0 && conf.id == 0 && strstr(conf.socket, "{id}"))
+        id = node_with_socket(&conf);
     if ((id != 0 || strstr(conf.socket, "{id}")) &&
         conf_set_node(&conf, (uint16_t)id, err, sizeof(err)) != 0)
         say_fatal(RAFTCTL_EXIT_USAGE, "%s", err);

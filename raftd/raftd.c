@@ -9,10 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "raftd/conf.h"
+#include "raftd/datadir.h"
 #include "raftd/entropy.h"
 #include "raftd/exits.h"
 #include "raftd/files.h"
@@ -115,6 +115,8 @@ static void load_conf(struct conf *conf, const struct options *o)
         rc = conf_set(conf, "node", "data_dir", o->data_dir, "-d", err, sizeof err);
     if (rc == 0 && o->socket != NULL)
         rc = conf_set(conf, "node", "socket", o->socket, "-s", err, sizeof err);
+    if (rc == 0)
+        rc = conf_check_here(conf, o->conf_path, err, sizeof err);
     if (rc < 0)
         say_fatal(RAFTD_EXIT_USAGE, "%s", err);
 }
@@ -129,6 +131,26 @@ static void set_node(struct conf *conf, uint16_t id)
     say_set_level((enum say_level)conf->log_level);
 }
 
+/* The node that this machine is, where neither option nor file says so; 0: conf_set_node() knows, or
+ * says what is wrong. An address that is not there yet is no reason to give up: the data directory
+ * knows whose it is. */
+static uint16_t find_node(const struct conf *conf, bool init)
+{
+    uint16_t here[CONF_NODES_MAX], id = 0;
+    int n = conf_here(conf, here);
+    if (n == 1)
+        return here[0];
+    if (!init)
+        id = datadir_node(conf);
+    if (id == 0 && n == 0)
+        say_fatal(RAFTD_EXIT_INTERNAL,
+                  "no node has an address of this machine now, and %s; say which node this is with "
+                  "-i ID or with id = ID",
+                  init ? "--init does not wait for one"
+                       : "there is no data directory of one of them, or of several");
+    return id;
+}
+
 /* sodium_init() may block for minutes on a small box that has just booted: wait with a message. */
 static void init_random(void)
 {
@@ -139,67 +161,8 @@ static void init_random(void)
         say_fatal(RAFTD_EXIT_INTERNAL, "libsodium cannot start");
 }
 
-_Static_assert((int)IDENT_VOTERS_MAX >= (int)CONF_NODES_MAX &&
-                   (int)IDENT_NAME_MAX >= (int)CONF_NAME_MAX,
-               "an identity holds what may be configured");
-
-static struct ident expected_ident(const struct conf *conf)
-{
-    struct ident id = {.node_id = conf_self(conf)->id, .n_voters = (unsigned)conf->n_nodes};
-    memcpy(id.name, conf->name, sizeof conf->name);
-    for (int i = 0; i < conf->n_nodes; i++)
-        id.voters[i] = conf->nodes[i].id;
-    return id;
-}
-
-/* Says why the directory is refused (err names it), and ends. */
-static _Noreturn void refuse_dir(enum ident_result rc, const char *err)
-{
-    if (rc == IDENT_FAILED)
-        say_fatal(RAFTD_EXIT_DISK, "%s", err);
-    if (rc == IDENT_MISSING)
-        say_fatal(RAFTD_EXIT_DATA_DIR,
-                  "%s. A new node? Then run raftd --init with the same options once. A node that "
-                  "lost its disk must not be given a new one under its old id",
-                  err);
-    say_fatal(RAFTD_EXIT_DATA_DIR, "%s", err);
-}
-
-static int run_init(const struct conf *conf)
-{
-    char err[WAL_MESSAGE_BYTES];
-    struct ident_lock lock;
-    struct ident id = expected_ident(conf);
-    randombytes_buf(&id.storage_id, sizeof id.storage_id);
-    id.created = (uint64_t)time(NULL);
-    enum ident_result rc = ident_lock(&disk_posix, conf->data_dir, true, &lock, err, sizeof err);
-    if (rc == IDENT_OK)
-        rc = ident_create(&disk_posix, conf->data_dir, &id, 0, err, sizeof err);
-    if (rc != IDENT_OK)
-        refuse_dir(rc, err);
-    say_info("%s is now the data directory of node %u of cluster %s", conf->data_dir, id.node_id,
-             conf->name);
-    return RAFTD_EXIT_OK;
-}
-
-/* The directory's lock, identity and log; ends the process with a clear message on any trouble.
- * The lock lasts until the process ends. */
-static struct wal_options claim_dir(const char *dir, const struct ident *want, struct ident *found)
-{
-    char err[WAL_MESSAGE_BYTES];
-    struct ident_lock lock;
-    enum ident_result rc = ident_lock(&disk_posix, dir, false, &lock, err, sizeof err);
-    if (rc == IDENT_OK)
-        rc = ident_load(&disk_posix, dir, want, found, err, sizeof err);
-    if (rc != IDENT_OK)
-        refuse_dir(rc, err);
-    if (err[0] != '\0')
-        say_warn("%s", err);
-    return (struct wal_options){.storage_id = found->storage_id};
-}
-
 /* What recovery found, in words, and the exit code that it means (0: the log can be used). */
-static int say_recovered(int rc, const struct wal_report *rep)
+static int say_recovered(const char *dir, int rc, const struct wal_report *rep)
 {
     if (rc == -EBADMSG) {
         say_error("%s. Nothing was changed and nothing will be: entries that were acknowledged may "
@@ -207,10 +170,8 @@ static int say_recovered(int rc, const struct wal_report *rep)
                   rep->message);
         return RAFTD_EXIT_CORRUPT;
     }
-    if (rc < 0) {
-        say_error("%s", rep->message);
-        return RAFTD_EXIT_DISK;
-    }
+    if (rc < 0)
+        return datadir_refused(dir, rc, rep->message);
     if (rep->verdict == WAL_TORN)
         say_info("%s", rep->message);
     return RAFTD_EXIT_OK;
@@ -220,8 +181,8 @@ static int run_check(const char *dir)
 {
     struct ident id;
     struct wal_report rep;
-    struct wal_options opts = claim_dir(dir, NULL, &id);
-    int code = say_recovered(wal_check(&disk_posix, dir, &opts, &rep), &rep);
+    struct wal_options opts = datadir_claim(dir, NULL, &id);
+    int code = say_recovered(dir, wal_check(&disk_posix, dir, &opts, &rep), &rep);
     if (code != RAFTD_EXIT_OK)
         return code;
     printf("cluster=%s\nnodes=", id.name);
@@ -291,7 +252,7 @@ static void check_files(const struct conf *conf)
 
 static int run_daemon(const struct conf *conf)
 {
-    struct ident want = expected_ident(conf), id;
+    struct ident id;
     struct wal_report rep;
     struct wal *wal = NULL;
     struct loop *loop;
@@ -303,13 +264,14 @@ static int run_daemon(const struct conf *conf)
     if (err[0] != '\0')
         say_warn("%s; starting with key_file alone: write that file again or remove it, and reload",
                  err);
-    struct wal_options opts = claim_dir(conf->data_dir, &want, &id);
+    struct wal_options opts = datadir_claim(conf->data_dir, conf, &id);
     /* Recovery may cut and begin segments. The lock is one proof that we are alone, these are the
      * others. */
     int code = loop_open(&loop, conf);
     if (code != RAFTD_EXIT_OK)
         return code;
-    code = say_recovered(wal_open(&wal, &disk_posix, conf->data_dir, &opts, &rep), &rep);
+    code = say_recovered(conf->data_dir, wal_open(&wal, &disk_posix, conf->data_dir, &opts, &rep),
+                         &rep);
     if (code == RAFTD_EXIT_OK) {
         code = loop_run(loop, wal, &rep);
         wal_close(wal);
@@ -349,7 +311,12 @@ int main(int argc, char **argv)
         test_keys(&conf, o.id);
         return printed(RAFTD_EXIT_OK);
     }
+    if (o.id == 0 && conf.id == 0)
+        o.id = find_node(&conf, o.init);
     set_node(&conf, o.id);
     init_random();
-    return o.init ? run_init(&conf) : run_daemon(&conf);
+    if (!o.init)
+        return run_daemon(&conf);
+    datadir_init(&conf);
+    return RAFTD_EXIT_OK;
 }

@@ -53,9 +53,16 @@ static enum ident_result say(const struct call *c, enum ident_result result, con
     return result;
 }
 
+static enum ident_result outcome(int rc)
+{
+    return rc == -EACCES || rc == -EPERM ? IDENT_DENIED
+           : rc == -EROFS                ? IDENT_READ_ONLY
+                                         : IDENT_FAILED;
+}
+
 static enum ident_result failed(const struct call *c, int rc, const char *what, const char *path)
 {
-    return say(c, IDENT_FAILED, "%s %s: %s", what, path, strerror(-rc));
+    return say(c, outcome(rc), "%s %s: %s", what, path, strerror(-rc));
 }
 
 static enum ident_result begin(struct call *c, const struct disk *d, const char *dir, char *err,
@@ -75,6 +82,50 @@ static void path_in(char path[WAL_PATH_MAX], const struct call *c, const char *n
     // begin() made sure that it fits.
     if (snprintf(path, WAL_PATH_MAX, "%s/%s", c->dir, name) < 0)
         path[0] = '\0';
+}
+
+/* The directory that holds the name `dir`. */
+static void parent_of(char parent[WAL_PATH_MAX], const char *dir)
+{
+    size_t n = strlen(dir);
+
+    memcpy(parent, dir, n + 1);
+    while (n > 1 && parent[n - 1] == '/')
+        parent[--n] = '\0';
+    char *slash = strrchr(parent, '/');
+    if (slash == NULL)
+        memcpy(parent, ".", 2);
+    else
+        slash[slash == parent ? 1 : 0] = '\0';
+}
+
+static enum ident_result sync_parent(const struct call *c, const char *dir)
+{
+    char parent[WAL_PATH_MAX];
+
+    parent_of(parent, dir);
+    int rc = c->d->sync_dir(c->d->ctx, parent);
+    return rc == 0 ? IDENT_OK : failed(c, rc, "fsync", parent);
+}
+
+/* Make `dir` and what is missing above it. Each name is durable before the next one below it is made,
+ * the last one is synced by ident_create(). */
+static enum ident_result make_dirs(const struct call *c, const char *dir)
+{
+    const struct disk *d = c->d;
+    char above[WAL_PATH_MAX];
+
+    int rc = d->mkdir(d->ctx, dir);
+    parent_of(above, dir);
+    if (rc == -ENOENT && strlen(above) < strlen(dir)) { // shorter each time: it ends
+        enum ident_result result = make_dirs(c, above);
+        if (result == IDENT_OK)
+            result = sync_parent(c, above);
+        if (result != IDENT_OK)
+            return result;
+        rc = d->mkdir(d->ctx, dir);
+    }
+    return rc == 0 || rc == -EEXIST ? IDENT_OK : failed(c, rc, "mkdir", dir);
 }
 
 /* Open `path` and lock it. */
@@ -113,9 +164,9 @@ enum ident_result ident_lock(const struct disk *d, const char *dir, bool create,
     if (result != IDENT_OK)
         return result;
     if (create) {
-        int rc = d->mkdir(d->ctx, dir);
-        if (rc != 0 && rc != -EEXIST)
-            return failed(&c, rc, "mkdir", dir);
+        result = make_dirs(&c, dir);
+        if (result != IDENT_OK)
+            return result;
     }
     result = lock_one(&c, dir, DISK_DIR, &l->dir);
     if (result != IDENT_OK || create)
@@ -235,24 +286,6 @@ static enum ident_result write_ident(const struct call *c, const char *path, con
     return result;
 }
 
-/* Sync the directory that holds DIR's own name. */
-static enum ident_result sync_parent(const struct call *c)
-{
-    char parent[WAL_PATH_MAX];
-    size_t n = strlen(c->dir);
-
-    memcpy(parent, c->dir, n + 1);
-    while (n > 1 && parent[n - 1] == '/')
-        parent[--n] = '\0';
-    char *slash = strrchr(parent, '/');
-    if (slash == NULL)
-        memcpy(parent, ".", 2);
-    else
-        slash[slash == parent ? 1 : 0] = '\0';
-    int rc = c->d->sync_dir(c->d->ctx, parent);
-    return rc == 0 ? IDENT_OK : failed(c, rc, "fsync", parent);
-}
-
 enum ident_result ident_create(const struct disk *d, const char *dir, const struct ident *id,
                                uint32_t segment_bytes, char *err, size_t err_size)
 {
@@ -277,13 +310,13 @@ enum ident_result ident_create(const struct disk *d, const char *dir, const stru
         return result;
     if ((rc = d->sync_dir(d->ctx, dir)) != 0)
         return failed(&c, rc, "fsync", dir);
-    if (wal_create(d, dir, segment_bytes, err, err_size) != 0)
-        return IDENT_FAILED;
+    if ((rc = wal_create(d, dir, segment_bytes, err, err_size)) != 0)
+        return outcome(rc);
     if ((rc = d->rename(d->ctx, tmp, path)) != 0)
         return failed(&c, rc, "rename", tmp);
     if ((rc = d->sync_dir(d->ctx, dir)) != 0)
         return failed(&c, rc, "fsync", dir);
-    return sync_parent(&c);
+    return sync_parent(&c, dir);
 }
 
 /* ---- load ---- */

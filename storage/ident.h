@@ -54,7 +54,9 @@ enum ident_result {
     IDENT_OTHER_VERSION, // whole, but in a format that is not known here
     IDENT_NOT_EMPTY,     // create: DIR holds something that a new node would not have
     IDENT_LOCKED,        // another process has the lock
-    IDENT_FAILED,        // a system call failed; err names it
+    IDENT_DENIED,        // a system call failed for lack of permission; err names it
+    IDENT_READ_ONLY,     // ... because the file system, or our view of it, is read-only
+    IDENT_FAILED,        // ... for any other reason
 };
 
 /* Every function here: `err` receives one sentence for humans whenever the result is not IDENT_OK,
@@ -68,8 +70,8 @@ struct ident_lock {
     int ident; // -1 after `create`: there was none yet
 };
 
-/* Lock DIR and its identity for this process. With `create`, DIR (not its parents) is made when
- * missing, and locked alone; without, a DIR that is missing or has no identity is IDENT_MISSING.
+/* Lock DIR and its identity for this process. With `create`, DIR and its parents are made when
+ * missing, and DIR is locked alone; without, a DIR that is missing or has no identity is IDENT_MISSING.
  * Makes no file. */
 enum ident_result ident_lock(const struct disk *d, const char *dir, bool create,
                              struct ident_lock *lock, char *err, size_t err_size);

@@ -1,4 +1,4 @@
-// LINK: raftd/conf.c -linih
+// LINK: raftd/conf.c raftd/conf_addr.c -linih
 /* Any text: parsed or refused with a message; what parses is printed and parses to the same. */
 #include <assert.h>
 #include <stdint.h>

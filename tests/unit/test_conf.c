@@ -1,5 +1,6 @@
-// LINK: raftd/conf.c -linih
+// LINK: raftd/conf.c raftd/conf_addr.c -linih
 /* The configuration: every key, every limit, every message, and print -> parse -> the same. */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -11,11 +12,13 @@
 #include <unistd.h>
 
 #include <arpa/inet.h>
+#include <net/if.h>
 #include <netinet/in.h>
 
 #include <cmocka.h>
 
 #include "raftd/conf.h"
+#include "raftd/conf_addr.h"
 #include "raftd/say.h"
 
 #define NODES   "node.1 = 127.0.0.1:7101\nnode.2 = 127.0.0.1:7102\nnode.3 = 127.0.0.1:7103\n"
@@ -112,18 +115,94 @@ static void test_layout_freedom(void **state)
     assert_memory_equal(&plain, &odd, sizeof(plain));
 }
 
+/* What a text means does not depend on the interfaces of this machine. */
 static void test_ipv6(void **state)
 {
     (void)state;
     struct conf conf;
-    parse_ok(&conf, "[cluster]\nname=x\nnode.1=[2001:db8::1]:7100\nnode.2=[::1]:7100\n"
-                    "node.3=[fe80::1%lo]:65535\n[node]\nkey_file=k\n");
+    parse_ok(&conf, "[cluster]\nname=x\nnode.1=[2001:db8::1]:7100\nnode.2=[2001:db8::2]:65535\n"
+                    "[node]\nkey_file=k\n");
     struct sockaddr_in6 sin6;
-    memcpy(&sin6, &conf.nodes[2].addr, sizeof(sin6));
-    assert_int_equal(conf.nodes[2].addr_len, sizeof(sin6));
+    memcpy(&sin6, &conf.nodes[1].addr, sizeof(sin6));
+    assert_int_equal(conf.nodes[1].addr_len, sizeof(sin6));
     assert_int_equal(ntohs(sin6.sin6_port), 65535);
-    assert_true(sin6.sin6_scope_id != 0);
+    assert_int_equal(sin6.sin6_scope_id, 0);
+    assert_string_equal(conf.nodes[1].interface, "");
     assert_int_equal(conf_set_node(&conf, 1, err, sizeof(err)), 0);
+    parse_ok(&conf, "[cluster]\nname=x\nnode.1=[fe80::1%nosuchdevice0]:1\n"
+                    "node.2=[fe80::2%nosuchdevice0]:1\n[node]\nkey_file=k\n");
+    assert_string_equal(conf.nodes[1].interface, "nosuchdevice0");
+    struct sockaddr_storage addr;
+    assert_int_equal(conf_addr_resolve(&conf.nodes[1], &addr), -ENODEV);
+    assert_false(conf_addr_bindable(&conf.nodes[1]));
+    assert_false(conf_addr_on_interface(&conf.nodes[1]));
+    assert_int_equal(conf_set_node(&conf, 0, err, sizeof(err)), -1);
+    parse_ok(&conf, "[cluster]\nname=x\nnode.1=[fe80::1%lo]:1\n[node]\nkey_file=k\n");
+    assert_int_equal(conf_addr_resolve(&conf.nodes[0], &addr), 0);
+    memcpy(&sin6, &addr, sizeof(sin6));
+    assert_int_equal(sin6.sin6_scope_id, if_nametoindex("lo"));
+}
+
+/* Who binds one address reaches only what can be reached from there. */
+static void test_nodes_that_never_hear_each_other(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *first, *second, *message;
+    } cases[] = {
+        {"127.0.0.1:1", "192.0.2.2:1",
+         "node.1: 127.0.0.1:1 is a loopback address, of this machine alone, and node.7 = "
+         "192.0.2.2:1 is not: they would never hear each other; allowed: one kind for all nodes"},
+        {"192.0.2.2:1", "127.9.9.9:1",
+         "node.7: 127.9.9.9:1 is a loopback address, of this machine alone, and node.1 = "
+         "192.0.2.2:1 is not: they would never hear each other; allowed: one kind for all nodes"},
+        {"[::1]:1", "[fe80::1%eth0]:1",
+         "node.1: [::1]:1 is a loopback address, of this machine alone, and node.7 = "
+         "[fe80::1%eth0]:1 is an address of one link alone: they would never hear each other; "
+         "allowed: one kind for all nodes"},
+        {"[2001:db8::1]:1", "[fe80::1%eth0]:1",
+         "node.7: [fe80::1%eth0]:1 is an address of one link alone, and node.1 = [2001:db8::1]:1 "
+         "is "
+         "not: they would never hear each other; allowed: one kind for all nodes"},
+        {"[fe80::1%eth0]:1", "[fe80::2%eth1]:1",
+         "node.7: [fe80::2%eth1]:1 is on another link than node.1 = [fe80::1%eth0]:1: they would "
+         "never hear each other; allowed: addresses of one interface"},
+        {"[fe80::1%eth0]:1", "[fe80::2%eth0]:1", NULL},
+        {"169.254.0.1:1", "192.0.2.2:1", NULL}, /* whatever routes there are */
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct conf conf;
+        char text[300], want[400] = "";
+        snprintf(text, sizeof(text),
+                 "[cluster]\nname=x\nnode.1=%s\nnode.7=%s\n[node]\nkey_file=k\n", cases[i].first,
+                 cases[i].second);
+        if (cases[i].message != NULL)
+            snprintf(want, sizeof(want), "f: [cluster] %s", cases[i].message);
+        err[0] = '\0';
+        int result = conf_parse(&conf, text, "f", err, sizeof(err));
+        assert_string_equal(err, want);
+        assert_int_equal(result, want[0] == '\0' ? 0 : -1);
+    }
+}
+
+/* Of this machine we know only that it has a loopback and nothing of TEST-NET-2. */
+static void test_what_is_here(void **state)
+{
+    (void)state;
+    struct conf conf;
+    uint16_t ids[CONF_NODES_MAX];
+    char name[CONF_INTERFACE_SIZE];
+    parse_ok(&conf, "[cluster]\nname=x\nnode.3=127.0.0.1:1\nnode.5=127.200.1.2:1\n");
+    assert_int_equal(conf_here(&conf, ids), 2);
+    assert_int_equal(ids[0], 3);
+    assert_int_equal(ids[1], 5);
+    assert_true(conf_addr_on_interface(&conf.nodes[1]) && conf_addr_bindable(&conf.nodes[1]));
+    assert_false(conf_addr_is_broadcast(&conf.nodes[0], name));
+    assert_int_equal(conf_check_here(&conf, "f", err, sizeof(err)), 0);
+    parse_ok(&conf, "[cluster]\nname=x\nnode.3=198.51.100.77:1\nnode.5=198.51.100.255:1\n"
+                    "[node]\nkey_file=k\n");
+    assert_int_equal(conf_here(&conf, ids), 0);
+    assert_false(conf_addr_on_interface(&conf.nodes[0]) || conf_addr_bindable(&conf.nodes[0]));
 }
 
 /* Each row: a text, and the whole message. */
@@ -223,7 +302,18 @@ static const struct bad bad_texts[] = {
     BAD_NODE("[ff02::1]:1"),
     BAD_NODE("[::ffff:127.0.0.1]:1"),
     BAD_NODE("[127.0.0.1]:1"),
-    BAD_NODE("[::1%nosuchdevice]:1"),
+    BAD_NODE("0.1.2.3:1"),
+    BAD_NODE("[fe80::1%]:1"),
+    BAD_NODE("[fe80::1%a/b]:1"),
+    BAD_NODE("[fe80::1%a%b]:1"),
+    BAD_NODE("[fe80::1%sixteen bytes 16]:1"),
+    BAD_NODE("[fe80::1%sixteen_bytes_16]:1"),
+    {"[cluster]\nnode.1 = [fe80::1]:1\n",
+     "f:2: [cluster] node.1: '[fe80::1]:1' is an address of a link and does not say of which; "
+     "allowed: [fe80::1%INTERFACE]:PORT"},
+    {"[cluster]\nnode.1 = [::1%lo]:1\n",
+     "f:2: [cluster] node.1: '[::1%lo]:1' names an interface; allowed: only with an address of a "
+     "link, fe80::"},
     BAD_NODE("::1:1"),
     BAD_NODE("[" HUNDRED "]:1"),
     BAD_NODE(""),
@@ -350,12 +440,13 @@ static void test_round_trip(void **state)
     assert_string_equal(conf.next_key_file, HUNDRED TEN TEN TEN TEN TEN "123456789.next");
     round_trip(&conf);
     /* every key away from its default */
-    parse_ok(&conf, "[cluster]\nname = a!=~[x]:1\nnode.9 = [2001:db8::1]:1\nnode.4 = [::1]:65535\n"
-                    "election_timeout_ms = 2000\nmax_value_bytes = 4096\n"
-                    "max_datagram_bytes = 1400\n[node]\nid = 9\n"
-                    "key_file = k/{id}\nnext_key_file = n/{id}/{id}\n"
-                    "data_dir = some dir/{id}/{id}x\nsocket = ./s{id}=1: [y]\nsocket_mode = 0600\n"
-                    "readers = 0\nlog_level = warn\n");
+    parse_ok(&conf,
+             "[cluster]\nname = a!=~[x]:1\nnode.9 = [2001:db8::1]:1\nnode.4 = [2001:db8::2]:65535\n"
+             "election_timeout_ms = 2000\nmax_value_bytes = 4096\n"
+             "max_datagram_bytes = 1400\n[node]\nid = 9\n"
+             "key_file = k/{id}\nnext_key_file = n/{id}/{id}\n"
+             "data_dir = some dir/{id}/{id}x\nsocket = ./s{id}=1: [y]\nsocket_mode = 0600\n"
+             "readers = 0\nlog_level = warn\n");
     assert_string_equal(conf.data_dir, "some dir/{id}/{id}x");
     round_trip(&conf);
     assert_int_equal(conf_set_node(&conf, 0, err, sizeof(err)), 0);
@@ -418,15 +509,14 @@ static void test_set_node_by_address(void **state)
 {
     (void)state;
     struct conf conf;
-    /* 192.0.2.0/24 is TEST-NET-1: nobody's */
-    parse_ok(&conf, "[cluster]\nname=x\nnode.1=192.0.2.1:1\nnode.2=127.0.0.2:1\n"
-                    "node.3=192.0.2.3:1\n[node]\nkey_file=k\n");
+    parse_ok(&conf, "[cluster]\nname=x\nnode.2=127.0.0.2:1\n");
     assert_int_equal(conf_set_node(&conf, 0, err, sizeof(err)), 0);
     assert_int_equal(conf_self(&conf)->id, 2);
+    /* 192.0.2.0/24 is TEST-NET-1: nobody's */
     parse_ok(&conf, "[cluster]\nname=x\nnode.1=192.0.2.1:1\n[node]\nkey_file=k\n");
     assert_int_equal(conf_set_node(&conf, 0, err, sizeof(err)), -1);
-    assert_string_equal(err, "configuration: [node] id: no node has an address of this machine; "
-                             "say which with -i ID or with id = ID");
+    assert_string_equal(err, "configuration: [node] id: no node has an address of this machine "
+                             "now; say which with -i ID or with id = ID");
     parse_ok(&conf, CLUSTER);
     assert_int_equal(conf_set_node(&conf, 0, err, sizeof(err)), -1);
     assert_string_equal(err, "configuration: [node] id: nodes 1 and 2 both have an address of this "
@@ -462,9 +552,7 @@ static void test_key_needed(void **state)
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct conf conf;
         char text[200], want[400];
-        const char *own = cases[i].address[0] == '[' ? "[::1]:2" : "127.0.0.1:2";
-        snprintf(text, sizeof(text), "[cluster]\nname=x\nnode.1=%s\nnode.7=%s\n", own,
-                 cases[i].address);
+        snprintf(text, sizeof(text), "[cluster]\nname=x\nnode.7=%s\n", cases[i].address);
         err[0] = '\0';
         int result = conf_parse(&conf, text, "f", err, sizeof(err));
         snprintf(want, sizeof(want),
@@ -531,6 +619,8 @@ int main(void)
         cmocka_unit_test(test_shipped_file_uncommented),
         cmocka_unit_test(test_layout_freedom),
         cmocka_unit_test(test_ipv6),
+        cmocka_unit_test(test_nodes_that_never_hear_each_other),
+        cmocka_unit_test(test_what_is_here),
         cmocka_unit_test(test_bad_texts),
         cmocka_unit_test(test_limits_are_inclusive),
         cmocka_unit_test(test_small_error_buffer),

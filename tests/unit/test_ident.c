@@ -377,6 +377,48 @@ static void a_first_start_cut_anywhere_can_be_repeated(void **state)
     }
 }
 
+static void missing_parents_are_made_and_durable(void **state)
+{
+    struct memdisk *m = memdisk_new(1);
+    const struct disk *d = memdisk_disk(m);
+    struct ident_lock lock;
+    struct ident id;
+
+    (void)state;
+    assert_int_equal(ident_lock(d, "/a/b/c", true, &lock, err, sizeof err), IDENT_OK);
+    assert_int_equal(ident_create(d, "/a/b/c", &me, 0, err, sizeof err), IDENT_OK);
+    memdisk_power_cut(m, MEMDISK_KEEP_NONE);
+    assert_int_equal(ident_load(d, "/a/b/c", &me, &id, err, sizeof err), IDENT_OK);
+    memdisk_free(m);
+}
+
+/* Whoever lacks a permission is not told that the disk failed. */
+static void a_refused_permission_is_no_failure(void **state)
+{
+    static const struct {
+        int error;
+        enum ident_result result;
+    } cases[] = {
+        {EACCES, IDENT_DENIED},
+        {EPERM, IDENT_DENIED},
+        {EROFS, IDENT_READ_ONLY},
+        {EIO, IDENT_FAILED},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        bool passed = false;
+        for (uint64_t n = 1; !passed; n++) {
+            struct memdisk *m = memdisk_new(n);
+            memdisk_fail_call(m, n, cases[i].error);
+            enum ident_result r = first_start(m);
+            passed = memdisk_calls(m) < n;
+            assert_int_equal(r, passed ? IDENT_OK : cases[i].result);
+            memdisk_free(m);
+        }
+    }
+}
+
 static void a_path_too_long_is_refused(void **state)
 {
     struct memdisk *m = memdisk_new(1);
@@ -410,6 +452,8 @@ int main(void)
         cmocka_unit_test(a_second_daemon_is_locked_out),
         cmocka_unit_test(another_directory_around_an_identity_in_use),
         cmocka_unit_test(a_first_start_cut_anywhere_can_be_repeated),
+        cmocka_unit_test(missing_parents_are_made_and_durable),
+        cmocka_unit_test(a_refused_permission_is_no_failure),
         cmocka_unit_test(a_path_too_long_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

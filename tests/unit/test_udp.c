@@ -50,6 +50,16 @@ static struct address loopback(uint16_t port)
     return a;
 }
 
+static struct udp *udp_open(const struct sockaddr *addr, socklen_t len)
+{
+    struct udp *u = udp_new(addr->sa_family);
+    if (u != NULL && udp_bind(u, addr, len) != 0) {
+        udp_close(u);
+        return NULL;
+    }
+    return u;
+}
+
 static struct address loopback6(void)
 {
     struct sockaddr_in6 in = {.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT};

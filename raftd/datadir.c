@@ -1,0 +1,155 @@
+/* datadir.c: see datadir.h. */
+#include "raftd/datadir.h"
+
+#include <errno.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "raftd/exits.h"
+#include "raftd/say.h"
+
+_Static_assert((int)IDENT_VOTERS_MAX >= (int)CONF_NODES_MAX &&
+                   (int)IDENT_NAME_MAX >= (int)CONF_NAME_MAX,
+               "an identity holds what may be configured");
+
+static struct ident expected(const struct conf *conf, uint16_t node_id)
+{
+    struct ident id = {.node_id = node_id, .n_voters = (unsigned)conf->n_nodes};
+    memcpy(id.name, conf->name, sizeof conf->name);
+    for (int i = 0; i < conf->n_nodes; i++)
+        id.voters[i] = conf->nodes[i].id;
+    return id;
+}
+
+/* ---- refusals ---- */
+
+/* DIR, or the nearest directory above it that can be looked at. False: none can. */
+static bool nearest(const char *dir, char path[WAL_PATH_MAX], struct stat *st)
+{
+    (void)snprintf(path, WAL_PATH_MAX, "%s", dir);
+    while (stat(path, st) != 0) {
+        char *slash = strrchr(path, '/');
+        if (slash == NULL || path[1] == '\0')
+            return false;
+        slash[slash == path ? 1 : 0] = '\0';
+    }
+    return true;
+}
+
+int datadir_refused(const char *dir, int rc, const char *what)
+{
+    char path[WAL_PATH_MAX];
+    struct stat st;
+    uid_t us = geteuid();
+    if (rc == -EROFS)
+        say_error(
+            "%s; where the service manager makes it so (ProtectSystem=), allow it in the unit: "
+            "systemctl edit raftd, ReadWritePaths=%s",
+            what, dir);
+    else if (rc != -EACCES && rc != -EPERM) {
+        say_error("%s", what);
+        return RAFTD_EXIT_DISK;
+    } else if (!nearest(dir, path, &st))
+        say_error("%s; this runs as user %u", what, us);
+    else
+        say_error(
+            "%s; this runs as user %u, and %s belongs to user %u: run raftd as the user whose "
+            "data it is, or give all of it to the one who runs raftd with chown -R",
+            what, us, path, st.st_uid);
+    return RAFTD_EXIT_DATA_DIR;
+}
+
+static _Noreturn void refuse(const char *dir, enum ident_result rc, const char *err)
+{
+    static const char new_node[] =
+        ". A new node? Then run raftd --init with the same options once. A "
+        "node that lost its disk must not be given a new one under its "
+        "old id";
+    switch (rc) {
+    case IDENT_FAILED: _exit(datadir_refused(dir, -EIO, err));
+    case IDENT_DENIED: _exit(datadir_refused(dir, -EACCES, err));
+    case IDENT_READ_ONLY: _exit(datadir_refused(dir, -EROFS, err));
+    default: say_fatal(RAFTD_EXIT_DATA_DIR, "%s%s", err, rc == IDENT_MISSING ? new_node : "");
+    }
+}
+
+/* ---- made once ---- */
+
+/* Root's files in the directory of another user would be out of that user's reach. */
+static void become_owner(const char *dir)
+{
+    char path[WAL_PATH_MAX];
+    struct stat st;
+    if (geteuid() != 0 || !nearest(dir, path, &st) || st.st_uid == 0)
+        return;
+    if (setegid(st.st_gid) != 0 || seteuid(st.st_uid) != 0)
+        say_fatal(RAFTD_EXIT_INTERNAL, "cannot become user %u, whom %s belongs to: %s", st.st_uid,
+                  path, strerror(errno));
+    say_info("%s belongs to user %u: the files are made as that user", path, st.st_uid);
+}
+
+void datadir_init(const struct conf *conf)
+{
+    char err[WAL_MESSAGE_BYTES];
+    struct ident_lock lock;
+    struct ident id = expected(conf, conf_self(conf)->id);
+    randombytes_buf(&id.storage_id, sizeof id.storage_id);
+    id.created = (uint64_t)time(NULL);
+    become_owner(conf->data_dir);
+    enum ident_result rc = ident_lock(&disk_posix, conf->data_dir, true, &lock, err, sizeof err);
+    if (rc == IDENT_OK)
+        rc = ident_create(&disk_posix, conf->data_dir, &id, 0, err, sizeof err);
+    if (rc != IDENT_OK)
+        refuse(conf->data_dir, rc, err);
+    say_info("%s is now the data directory of node %u of cluster %s", conf->data_dir, id.node_id,
+             conf->name);
+}
+
+/* ---- at each start ---- */
+
+struct wal_options datadir_claim(const char *dir, const struct conf *conf, struct ident *found)
+{
+    char err[WAL_MESSAGE_BYTES];
+    struct ident_lock lock;
+    struct ident want;
+    if (conf != NULL)
+        want = expected(conf, conf_self(conf)->id);
+    enum ident_result rc = ident_lock(&disk_posix, dir, false, &lock, err, sizeof err);
+    if (rc == IDENT_OK)
+        rc = ident_load(&disk_posix, dir, conf != NULL ? &want : NULL, found, err, sizeof err);
+    if (rc != IDENT_OK)
+        refuse(dir, rc, err);
+    if (err[0] != '\0')
+        say_warn("%s", err);
+    return (struct wal_options){.storage_id = found->storage_id};
+}
+
+uint16_t datadir_node(const struct conf *conf)
+{
+    char err[WAL_MESSAGE_BYTES];
+    struct ident found, want;
+    uint16_t node = 0;
+    for (int i = 0; i < conf->n_nodes; i++) {
+        struct conf as = *conf;
+        if (conf_set_node(&as, conf->nodes[i].id, err, sizeof err) < 0)
+            continue;
+        bool all_in_one = strcmp(as.data_dir, conf->data_dir) == 0; /* no {id} in it */
+        enum ident_result rc = ident_load(&disk_posix, as.data_dir, NULL, &found, err, sizeof err);
+        if (rc == IDENT_OK && all_in_one && conf_find(conf, found.node_id) == NULL) {
+            want = expected(conf, found.node_id); /* it was taken out of the list */
+            rc = ident_load(&disk_posix, as.data_dir, &want, &found, err, sizeof err);
+        }
+        if (all_in_one && rc != IDENT_OK)
+            refuse(as.data_dir, rc, err);
+        if (rc != IDENT_OK || (!all_in_one && found.node_id != conf->nodes[i].id))
+            continue;
+        if (node != 0 && node != found.node_id)
+            return 0;
+        node = found.node_id;
+    }
+    return node;
+}

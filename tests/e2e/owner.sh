@@ -1,0 +1,79 @@
+#!/bin/bash
+# Whose files are these? Root makes them for the user whose directory it is, and who lacks a permission
+# is told so (exit 3), with the owner and what to do, instead of being told that the disk failed.
+# shellcheck source=/dev/null disable=SC2034 # STATE is of cluster.sh
+. "$(dirname "$0")/../lib/cluster.sh"
+limit 60
+[ "$(id -u)" = 0 ] || skip "needs root to be two users"
+command -v setpriv >/dev/null || skip "no setpriv"
+
+US=65534
+cluster 1
+# Everything that this user must reach; the tree may be in a directory of root's own.
+DIR=$(mktemp -d)
+at_exit "rm -rf $DIR"
+chmod 755 "$DIR"
+mkdir "$DIR/run"
+chown "$US" "$DIR/run"
+cp "$RAFTD" "$DIR/raftd"
+USERS=("setpriv" "--reuid=$US" "--regid=$US" "--clear-groups")
+C=$DIR/raftd.conf
+sed "s|^data_dir = .*|data_dir = $DIR/data|; s|^socket = .*|socket = $DIR/run/sock|" "$CONF" >"$C"
+
+as_user() { # runs the daemon as that user until it answers, and stops it
+    "${USERS[@]}" "$DIR/raftd" -c "$C" "$@" >>"$WORK/node1.log" 2>&1 &
+    PID[1]=$!
+    STATE[1]=up
+    wait_for 30 "answer" "$RAFTCTL" -s "$DIR/run/sock" --timeout 5 put k v
+    stop 1
+}
+
+# What the service manager does, then the operator.
+mkdir -m 700 "$DIR/data"
+chown "$US:$US" "$DIR/data"
+expect 3 "${USERS[@]}" "$DIR/raftd" -c "$C"
+says 'raftd --init'
+expect 0 "$RAFTD" --init -c "$C"
+says "belongs to user $US: the files are made as that user"
+[ -z "$(find "$DIR/data" ! -user "$US")" ] || fail "files of another user: $(find "$DIR/data" -ls)"
+as_user
+
+# A directory in that user's directory, which does not exist.
+expect 0 "$RAFTD" --init -c "$C" -d "$DIR/data/other/1"
+[ -z "$(find "$DIR/data" ! -user "$US")" ] || fail "files of another user: $(find "$DIR/data" -ls)"
+as_user -d "$DIR/data/other/1"
+# Where nothing is anybody else's, missing directories are made as they are.
+expect 0 "$RAFTD" --init -c "$C" -d "$DIR/a/b/c"
+[ -z "$(find "$DIR/a" ! -user 0)" ] || fail "$DIR/a is not root's"
+
+# Root's files, here and there.
+refused() { # WHAT: PATTERN
+    expect 3 "${USERS[@]}" "$DIR/raftd" -c "$C"
+    says "$1"
+    says "Permission denied.*this runs as user $US.*chown"
+    note "refused: $(tail -n 1 "$WORK/stderr")"
+}
+for piece in . ident log "log/$(ls "$DIR/data/log" | head -n 1)"; do
+    chown 0:0 "$DIR/data/$piece"
+    mode=$(stat -c %a "$DIR/data/$piece")
+    chmod go= "$DIR/data/$piece"
+    refused "$DIR/data"
+    chmod "$mode" "$DIR/data/$piece"
+    chown "$US:$US" "$DIR/data/$piece"
+done
+as_user
+rm -rf "$DIR/data"
+expect 3 "${USERS[@]}" "$DIR/raftd" --init -c "$C"
+says "mkdir $DIR/data: Permission denied.*this runs as user $US, and $DIR belongs to user 0"
+
+# Read-only for us, as by ProtectSystem=.
+expect 0 "$RAFTD" --init -c "$C"
+if unshare -m true 2>/dev/null; then
+    expect 3 unshare -m sh -c "mount --make-rprivate / 2>/dev/null
+        mount --bind $DIR/data $DIR/data && mount -o remount,bind,ro $DIR/data || exit 77
+        exec $RAFTD -c $C"
+    says 'Read-only file system.*ReadWritePaths='
+else
+    note "no mount namespaces: read-only is not tried"
+fi
+finish "files belong to whom the directory belongs to, and a refusal names the owner"
