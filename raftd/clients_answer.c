@@ -81,55 +81,55 @@ static void answer_get(struct conn *conn, const struct want *w)
     rcu_leave();
 }
 
-/* Encodes objects up to a full page: *n becomes how many. NULL without memory. */
-static uint8_t *encode_page(const struct kv_object **list, size_t *n, size_t *size)
+struct page {
+    uint8_t *bytes;
+    size_t len, cap;
+};
+
+/* False without memory. */
+static bool page_add(struct page *p, const struct kv_object *o)
 {
-    size_t total = 0, count = 0;
-    while (count < *n && total < PROTO_LIST_PAGE_BYTES) {
-        total += (size_t)PROTO_ITEM_HEAD_BYTES + list[count]->key_len + list[count]->value_len;
-        count++;
+    size_t need = (size_t)PROTO_ITEM_HEAD_BYTES + o->key_len + o->value_len;
+    if (p->cap - p->len < need) {
+        size_t cap = 2 * p->cap + need;
+        uint8_t *bytes = realloc(p->bytes, cap);
+        if (!bytes)
+            return false;
+        p->bytes = bytes;
+        p->cap = cap;
     }
-    uint8_t *page = malloc(total + 1);
-    if (!page)
-        return NULL;
-    size_t at = 0;
-    for (size_t i = 0; i < count; i++)
-        at += proto_item_encode(page + at, &(struct proto_item){
-                                               .key_len = list[i]->key_len,
-                                               .value_len = list[i]->value_len,
-                                               .create_revision = list[i]->create_revision,
-                                               .modify_revision = list[i]->modify_revision,
-                                               .key = list[i]->bytes,
-                                               .value = kv_value(list[i]),
-                                           });
-    assert(at == total);
-    *n = count;
-    *size = total;
-    return page;
+    p->len += proto_item_encode(p->bytes + p->len, &(struct proto_item){
+                                                       .key_len = o->key_len,
+                                                       .value_len = o->value_len,
+                                                       .create_revision = o->create_revision,
+                                                       .modify_revision = o->modify_revision,
+                                                       .key = kv_key(o),
+                                                       .value = kv_value(o),
+                                                   });
+    return true;
 }
 
 static void answer_list(struct conn *conn, const struct want *w)
 {
     struct kv_range range = {w->key, w->key_len, w->after, w->after_len};
-    const struct kv_object **list = NULL;
-    uint8_t *page = NULL;
-    size_t found = 0, size = 0, taken = 0;
+    struct page page = {0};
+    bool enough = true;
     rcu_enter();
-    if (kv_list(conn->clients->shared->kv, &range, &list, &found) == 0) {
-        taken = found;
-        page = encode_page(list, &taken, &size);
+    const struct kv_object *o = kv_first(conn->clients->shared->kv, &range);
+    while (o && page.len < PROTO_LIST_PAGE_BYTES && enough) {
+        enough = page_add(&page, o);
+        o = kv_next(o, &range);
     }
     rcu_leave();
-    if (page)
-        answer(conn, &(struct proto_reply){.flags = taken < found ? PROTO_PARTIAL : 0,
+    if (enough)
+        answer(conn, &(struct proto_reply){.flags = o ? PROTO_PARTIAL : 0,
                                            .leader = leader_hint(conn->clients),
                                            .tag = w->tag,
-                                           .body = page,
-                                           .body_len = size});
+                                           .body = page.bytes,
+                                           .body_len = page.len});
     else
         answer_result(conn, w->tag, RESULT_BUSY, 0);
-    free(page);
-    free(list);
+    free(page.bytes);
 }
 
 void answer_read(struct conn *conn, const struct want *w)

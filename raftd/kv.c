@@ -1,34 +1,31 @@
-/* kv.c: see kv.h. */
+/* kv.c: see kv.h.
+ *
+ * A skip list: each object is in a sorted list of its own height, 0 of all objects, level k of one in
+ * 4^k. One thread writes. A new object is complete before it is linked, from the lowest level up; an old
+ * one is unlinked from the highest down, and keeps its own links, so that a reader that stands on it
+ * goes on. Along links keys always grow: so a reader meets each key once, in order, whatever the
+ * writer does meanwhile.
+ */
 #include "raftd/kv.h"
 
 #include <assert.h>
-#include <errno.h>
 #include <sodium/crypto_generichash.h>
 #include <sodium/crypto_shorthash.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "raftd/core/bytes.h"
 
-enum {
-    TABLE_BUCKETS_MIN = 64, /* 512 bytes: a fresh node stays small, the table grows by itself    */
-    LIST_CAP_MIN = 64,
-};
+enum { HEIGHT_MAX = 12 }; /* 4^12 keys: more than memory holds */
 
 _Static_assert(KV_HASH_KEY_BYTES == crypto_shorthash_KEYBYTES, "SipHash key");
 _Static_assert(KV_DIGEST_BYTES == crypto_generichash_BYTES, "BLAKE2b digest");
 
 struct kv {
-    struct cds_lfht *table;
-    _Atomic uint64_t count; /* written by the writer alone                                        */
+    kv_link head[HEIGHT_MAX];
+    _Atomic uint64_t count; /* written by the writer alone */
     uint8_t hash_key[KV_HASH_KEY_BYTES];
-};
-
-struct wanted {
-    const uint8_t *key;
-    size_t len;
 };
 
 /* There is no way on without memory here, see kv.h. A restart replays the log. */
@@ -39,24 +36,55 @@ static _Noreturn void out_of_memory(void)
     abort();
 }
 
-static unsigned long hash_of(const struct kv *kv, const uint8_t *key, size_t len)
+static struct kv_object *follow(kv_link *link)
 {
-    uint8_t out[crypto_shorthash_BYTES];
+    return atomic_load_explicit(link, memory_order_acquire);
+}
+
+static void point(kv_link *link, struct kv_object *o)
+{
+    atomic_store_explicit(link, o, memory_order_release);
+}
+
+/* Secret, so that nobody can make keys that are all high or all low; and the same for all objects of a
+ * key, so that a new one takes the old one's place. */
+static uint8_t height_of(const struct kv *kv, const uint8_t *key, size_t len)
+{
+    uint8_t out[crypto_shorthash_BYTES], height = 1;
     crypto_shorthash(out, key, len, kv->hash_key);
-    return (unsigned long)get_u64(out);
+    for (uint64_t h = get_u64(out); h % 4 == 0 && height < HEIGHT_MAX; h /= 4)
+        height++;
+    return height;
 }
 
-static struct kv_object *object_of(struct cds_lfht_node *node)
+static int compare(const struct kv_object *o, const uint8_t *key, size_t len)
 {
-    return rcu_container(node, struct kv_object, node);
+    size_t both = o->key_len < len ? o->key_len : len;
+    int c = both > 0 ? memcmp(kv_key(o), key, both) : 0;
+    if (c != 0)
+        return c;
+    return o->key_len < len ? -1 : o->key_len > len;
 }
 
-static int match(struct cds_lfht_node *node, const void *key)
+/* The first object at or behind the key, or NULL. path (NULL: not wanted) becomes the links that go past
+ * the key at each level. */
+static struct kv_object *seek(struct kv *kv, const uint8_t *key, size_t len,
+                              kv_link *path[HEIGHT_MAX])
 {
-    const struct wanted *w = key;
-    const struct kv_object *o = object_of(node);
-    rcu_take(o);
-    return o->key_len == w->len && memcmp(o->bytes, w->key, w->len) == 0;
+    kv_link *links = kv->head;
+    struct kv_object *o = NULL;
+    for (unsigned level = HEIGHT_MAX; level-- > 0;) {
+        while ((o = follow(&links[level])) != NULL && compare(o, key, len) < 0)
+            links = o->links;
+        if (path)
+            path[level] = &links[level];
+    }
+    return o;
+}
+
+static bool is(const struct kv_object *o, const uint8_t *key, size_t len)
+{
+    return o && o->key_len == len && memcmp(kv_key(o), key, len) == 0;
 }
 
 static void free_object(struct rcu_head *head)
@@ -67,19 +95,9 @@ static void free_object(struct rcu_head *head)
 
 struct kv *kv_new(const uint8_t hash_key[KV_HASH_KEY_BYTES])
 {
-    struct kv *kv = malloc(sizeof(*kv));
+    struct kv *kv = calloc(1, sizeof(*kv));
     if (!kv)
         return NULL;
-    /* AUTO_RESIZE has its own thread, which sleeps until the table must grow: resizing a large
-     * table takes longer than the loop may pause. */
-    kv->table = cds_lfht_new_flavor(TABLE_BUCKETS_MIN, TABLE_BUCKETS_MIN, 0,
-                                    CDS_LFHT_AUTO_RESIZE | CDS_LFHT_ACCOUNTING, &urcu_memb_flavor,
-                                    NULL);
-    if (!kv->table) {
-        free(kv);
-        return NULL;
-    }
-    atomic_init(&kv->count, 0);
     memcpy(kv->hash_key, hash_key, sizeof(kv->hash_key));
     return kv;
 }
@@ -88,140 +106,90 @@ void kv_free(struct kv *kv)
 {
     if (!kv)
         return;
-    struct cds_lfht_iter it;
-    rcu_enter();
-    for (cds_lfht_first(kv->table, &it); it.node; cds_lfht_next(kv->table, &it)) {
-        struct kv_object *o = object_of(it.node);
-        int rc = cds_lfht_del(kv->table, &o->node);
-        assert(rc == 0);
-        rcu_free_later(&o->rcu, free_object);
+    for (struct kv_object *o = follow(&kv->head[0]), *next; o; o = next) {
+        next = follow(&o->links[0]);
+        free(o);
     }
-    rcu_leave();
-    int rc = cds_lfht_destroy(kv->table, NULL);
-    assert(rc == 0);
     rcu_wait_freed();
     free(kv);
 }
 
-static void put(struct kv *kv, uint64_t index, const struct cmd *c, struct cds_lfht_node *old)
+static void put(struct kv *kv, uint64_t index, const struct cmd *c, kv_link *path[HEIGHT_MAX],
+                struct kv_object *old)
 {
-    struct kv_object *o = malloc(sizeof(*o) + c->key_len + c->value_len);
+    uint8_t height = height_of(kv, c->key, c->key_len);
+    size_t head = sizeof(struct kv_object) + height * sizeof(kv_link);
+    struct kv_object *o = malloc(head + c->key_len + c->value_len);
     if (!o)
         out_of_memory();
-    cds_lfht_node_init(&o->node);
-    o->create_revision = old ? object_of(old)->create_revision : index;
+    o->create_revision = old ? old->create_revision : index;
     o->modify_revision = index;
     o->value_len = c->value_len;
     o->key_len = c->key_len;
-    memcpy(o->bytes, c->key, c->key_len);
+    o->height = height;
+    memcpy((uint8_t *)o + head, c->key, c->key_len);
     if (c->value_len > 0)
-        memcpy(o->bytes + c->key_len, c->value, c->value_len);
-    rcu_give(o);
-    struct wanted w = {c->key, c->key_len};
-    struct cds_lfht_node *replaced = cds_lfht_add_replace(
-        kv->table, hash_of(kv, c->key, c->key_len), match, &w, &o->node);
-    assert(replaced == old);
+        memcpy((uint8_t *)o + head + c->key_len, c->value, c->value_len);
+    for (unsigned level = 0; level < height; level++)
+        atomic_init(&o->links[level], follow(old ? &old->links[level] : path[level]));
+    for (unsigned level = 0; level < height; level++)
+        point(path[level], o);
     if (old)
-        rcu_free_later(&object_of(old)->rcu, free_object);
+        rcu_free_later(&old->rcu, free_object);
     else
         atomic_fetch_add_explicit(&kv->count, 1, memory_order_relaxed);
 }
 
-static void del(struct kv *kv, struct cds_lfht_node *old)
+static void del(struct kv *kv, kv_link *path[HEIGHT_MAX], struct kv_object *old)
 {
-    int rc = cds_lfht_del(kv->table, old);
-    assert(rc == 0);
-    rcu_free_later(&object_of(old)->rcu, free_object);
+    for (unsigned level = old->height; level-- > 0;)
+        point(path[level], follow(&old->links[level]));
+    rcu_free_later(&old->rcu, free_object);
     atomic_fetch_sub_explicit(&kv->count, 1, memory_order_relaxed);
-}
-
-static struct cds_lfht_node *find(struct kv *kv, const uint8_t *key, size_t len)
-{
-    struct wanted w = {key, len};
-    struct cds_lfht_iter it;
-    cds_lfht_lookup(kv->table, hash_of(kv, key, len), match, &w, &it);
-    return cds_lfht_iter_get_node(&it);
 }
 
 void kv_apply(struct kv *kv, uint64_t index, const struct cmd *c, bool *existed)
 {
-    rcu_enter();
-    struct cds_lfht_node *old = find(kv, c->key, c->key_len);
+    kv_link *path[HEIGHT_MAX];
+    struct kv_object *old = seek(kv, c->key, c->key_len, path);
+    if (!is(old, c->key, c->key_len))
+        old = NULL;
     *existed = old != NULL;
     if (c->op == CMD_PUT)
-        put(kv, index, c, old);
+        put(kv, index, c, path, old);
     else if (old)
-        del(kv, old);
-    rcu_leave();
+        del(kv, path, old);
 }
 
 const struct kv_object *kv_get(struct kv *kv, const uint8_t *key, size_t len)
 {
-    struct cds_lfht_node *node = find(kv, key, len);
-    return node ? object_of(node) : NULL;
+    const struct kv_object *o = seek(kv, key, len, NULL);
+    return is(o, key, len) ? o : NULL;
 }
 
-static int compare_keys(const uint8_t *a, size_t a_len, const uint8_t *b, size_t b_len)
+/* o, if it is of the range, whose lower end it has passed. */
+static const struct kv_object *in_range(const struct kv_object *o, const struct kv_range *r)
 {
-    int c = memcmp(a, b, a_len < b_len ? a_len : b_len);
-    if (c != 0)
-        return c;
-    return a_len < b_len ? -1 : a_len > b_len;
+    if (!o || o->key_len < r->prefix_len ||
+        (r->prefix_len > 0 && memcmp(kv_key(o), r->prefix, r->prefix_len) != 0))
+        return NULL;
+    return o;
 }
 
-/* By key; of two objects of one key the newer first. */
-static int compare_objects(const void *pa, const void *pb)
+const struct kv_object *kv_first(struct kv *kv, const struct kv_range *r)
 {
-    const struct kv_object *const *pa_o = pa, *const *pb_o = pb;
-    const struct kv_object *a = *pa_o, *b = *pb_o;
-    int c = compare_keys(a->bytes, a->key_len, b->bytes, b->key_len);
-    if (c != 0)
-        return c;
-    return a->modify_revision > b->modify_revision ? -1 : a->modify_revision < b->modify_revision;
-}
-
-static bool in_range(const struct kv_object *o, const struct kv_range *r)
-{
-    if (o->key_len < r->prefix_len ||
-        (r->prefix_len > 0 && memcmp(o->bytes, r->prefix, r->prefix_len) != 0))
-        return false;
-    return r->after_len == 0 || compare_keys(o->bytes, o->key_len, r->after, r->after_len) > 0;
-}
-
-int kv_list(struct kv *kv, const struct kv_range *range, const struct kv_object ***list, size_t *n)
-{
-    const struct kv_object **found = NULL;
-    size_t count = 0, cap = 0;
-    struct cds_lfht_iter it;
-    for (cds_lfht_first(kv->table, &it); it.node; cds_lfht_next(kv->table, &it)) {
-        const struct kv_object *o = object_of(it.node);
-        rcu_take(o);
-        if (!in_range(o, range))
-            continue;
-        if (count == cap) {
-            cap = cap ? 2 * cap : LIST_CAP_MIN;
-            const struct kv_object **more = realloc(found, cap * sizeof(*more));
-            if (!more) {
-                free(found);
-                return -ENOMEM;
-            }
-            found = more;
-        }
-        found[count++] = o;
+    const struct kv_object *o = seek(kv, r->prefix, r->prefix_len, NULL);
+    if (o && r->after_len > 0 && compare(o, r->after, r->after_len) <= 0) {
+        o = seek(kv, r->after, r->after_len, NULL);
+        if (is(o, r->after, r->after_len))
+            return kv_next(o, r);
     }
-    if (count > 0)
-        qsort(found, count, sizeof(*found), compare_objects);
-    /* A key deleted and made again during the walk may have been met twice: keep the newer. */
-    size_t kept = 0;
-    for (size_t i = 0; i < count; i++) {
-        if (kept > 0 && compare_keys(found[kept - 1]->bytes, found[kept - 1]->key_len,
-                                     found[i]->bytes, found[i]->key_len) == 0)
-            continue;
-        found[kept++] = found[i];
-    }
-    *list = found;
-    *n = kept;
-    return 0;
+    return in_range(o, r);
+}
+
+const struct kv_object *kv_next(const struct kv_object *o, const struct kv_range *r)
+{
+    return in_range(atomic_load_explicit(&o->links[0], memory_order_acquire), r);
 }
 
 uint64_t kv_count(const struct kv *kv)
@@ -229,28 +197,19 @@ uint64_t kv_count(const struct kv *kv)
     return atomic_load_explicit(&kv->count, memory_order_relaxed);
 }
 
-int kv_digest(struct kv *kv, uint8_t out[KV_DIGEST_BYTES])
+void kv_digest(struct kv *kv, uint8_t out[KV_DIGEST_BYTES])
 {
-    const struct kv_object **list;
-    size_t n;
-    rcu_enter();
-    int rc = kv_list(kv, &(struct kv_range){0}, &list, &n);
-    if (rc == 0) {
-        crypto_generichash_state h;
-        crypto_generichash_init(&h, NULL, 0, KV_DIGEST_BYTES);
-        for (size_t i = 0; i < n; i++) {
-            uint8_t head[22];
-            put_u64(head, list[i]->create_revision);
-            put_u64(head + 8, list[i]->modify_revision);
-            put_u32(head + 16, list[i]->value_len);
-            put_u16(head + 20, list[i]->key_len);
-            crypto_generichash_update(&h, head, sizeof(head));
-            crypto_generichash_update(&h, list[i]->bytes,
-                                      (size_t)list[i]->key_len + list[i]->value_len);
-        }
-        crypto_generichash_final(&h, out, KV_DIGEST_BYTES);
-        free(list);
+    const struct kv_range all = {0};
+    crypto_generichash_state h;
+    crypto_generichash_init(&h, NULL, 0, KV_DIGEST_BYTES);
+    for (const struct kv_object *o = kv_first(kv, &all); o; o = kv_next(o, &all)) {
+        uint8_t head[22];
+        put_u64(head, o->create_revision);
+        put_u64(head + 8, o->modify_revision);
+        put_u32(head + 16, o->value_len);
+        put_u16(head + 20, o->key_len);
+        crypto_generichash_update(&h, head, sizeof(head));
+        crypto_generichash_update(&h, kv_key(o), (size_t)o->key_len + o->value_len);
     }
-    rcu_leave();
-    return rc;
+    crypto_generichash_final(&h, out, KV_DIGEST_BYTES);
 }

@@ -13,6 +13,7 @@
 #ifndef RAFTD_KV_H
 #define RAFTD_KV_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -26,24 +27,32 @@ enum {
 };
 
 struct kv;
+struct kv_object;
+
+typedef _Atomic(struct kv_object *) kv_link;
 
 struct kv_object {
-    struct cds_lfht_node node; /* of kv.c */
-    struct rcu_head rcu;       /* of kv.c */
+    struct rcu_head rcu; /* of kv.c */
     uint64_t create_revision;
     uint64_t modify_revision;
     uint32_t value_len;
     uint16_t key_len;
-    uint8_t bytes[]; /* key, value */
+    uint8_t height;  /* of kv.c */
+    kv_link links[]; /* `height` of them, of kv.c; behind them key, value */
 };
+
+static inline const uint8_t *kv_key(const struct kv_object *o)
+{
+    return (const uint8_t *)o + sizeof(*o) + o->height * sizeof(kv_link);
+}
 
 static inline const uint8_t *kv_value(const struct kv_object *o)
 {
-    return o->bytes + o->key_len;
+    return kv_key(o) + o->key_len;
 }
 
-/* An empty table; NULL without memory. hash_key (copied) should be secret and random, so that
- * nobody can choose keys that collide; a simulation passes a constant. */
+/* No keys; NULL without memory. hash_key (copied) should be secret and random, so that nobody
+ * can choose keys that make it slow; a simulation passes a constant. */
 struct kv *kv_new(const uint8_t hash_key[KV_HASH_KEY_BYTES]);
 
 /* Frees everything, at once. No other thread may use kv any more; not in a read-side section. */
@@ -63,20 +72,19 @@ struct kv_range {
     size_t after_len;
 };
 
-/* All objects of the range, sorted by key (bytes, shorter first), each key once: *list is an array
- * of *n pointers, to be freed by the caller (NULL when n is 0); the objects are valid until the
- * read-side section ends. Returns 0 or -ENOMEM.
+/* The first object of the range and the one behind another, by key (bytes, shorter first), each key
+ * once; NULL: there is none. Inside a read-side section, valid until it ends.
  *
- * Every key is as of some moment during the call; the list as a whole is not one moment when
- * writes are applied meanwhile. */
-int kv_list(struct kv *kv, const struct kv_range *range, const struct kv_object ***list, size_t *n);
+ * Every key is as of some moment during the section; all together are not of one moment when writes
+ * are applied meanwhile. A step costs the same however many keys there are. */
+const struct kv_object *kv_first(struct kv *kv, const struct kv_range *range);
+const struct kv_object *kv_next(const struct kv_object *o, const struct kv_range *range);
 
 /* Number of keys; from any thread. */
 uint64_t kv_count(const struct kv *kv);
 
 /* Hash over all keys in order with values and revisions (not the hash key): two nodes that applied
- * the same entries have equal digests. Of the writer's thread or while nothing is applied. Returns
- * 0 or -ENOMEM. */
-int kv_digest(struct kv *kv, uint8_t out[KV_DIGEST_BYTES]);
+ * the same entries have equal digests. Of the writer's thread or while nothing is applied. */
+void kv_digest(struct kv *kv, uint8_t out[KV_DIGEST_BYTES]);
 
 #endif

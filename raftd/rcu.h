@@ -18,7 +18,6 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <urcu/urcu-memb.h>
-#include <urcu/rculfhash.h>
 #include <urcu/wfcqueue.h>
 
 #if defined(__has_feature)

@@ -170,22 +170,20 @@ void sim_local_read(struct sim *s, struct member *m)
 /* All keys. */
 void sim_check_state(struct sim *s, struct member *m)
 {
-    const struct kv_object **list;
-    size_t n, live = 0;
+    size_t n = 0, live = 0;
     struct kv_range all = {0};
     for (uint32_t k = 0; k < s->n_keys; k++)
         live += look(s, m, k) != NO_OP;
     rcu_enter();
-    int rc = kv_list(m->kv, &all, &list, &n);
-    assert(rc == 0);
-    for (size_t i = 1; i < n; i++) {
-        size_t a = list[i - 1]->key_len, b = list[i]->key_len;
-        int c = memcmp(list[i - 1]->bytes, list[i]->bytes, a < b ? a : b);
+    const struct kv_object *before = NULL;
+    for (const struct kv_object *o = kv_first(m->kv, &all); o; o = kv_next(o, &all), n++) {
+        size_t a = before ? before->key_len : 0, b = o->key_len;
+        int c = before ? memcmp(kv_key(before), kv_key(o), a < b ? a : b) : 0;
         if (c > 0 || (c == 0 && a >= b))
             sim_broken(s, "list", "node %u lists keys in a wrong order", m->at + 1);
+        before = o;
     }
     rcu_leave();
-    free(list);
     if (n != live)
         sim_broken(s, "state", "node %u has %zu keys, should be %zu", m->at + 1, n, live);
 }

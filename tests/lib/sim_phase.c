@@ -151,8 +151,7 @@ void sim_check_final(struct sim *s)
         sim_check_state(s, m);
         if (m->outside)
             continue;
-        if (kv_digest(m->kv, seen == NULL ? first : other) != 0)
-            sim_broken(s, "memory", "no memory for a digest");
+        kv_digest(m->kv, seen == NULL ? first : other);
         if (seen != NULL && memcmp(first, other, sizeof first) != 0)
             sim_broken(s, "digest", "nodes %u and %u differ", seen->at + 1, m->at + 1);
         seen = m;

@@ -58,18 +58,16 @@ static void *reader(void *arg)
             seen += o != NULL;
             rcu_leave();
         }
-        const struct kv_object **list;
-        size_t n;
+        const struct kv_range all = {0};
+        int last = -1;
         rcu_enter();
-        if (kv_list(t->kv, &(struct kv_range){0}, &list, &n) != 0 || n > KEYS)
-            abort();
-        for (size_t i = 0; i < n; i++) {
-            check_object(list[i], ENTRIES);
-            if (i > 0 && list[i - 1]->bytes[0] >= list[i]->bytes[0])
+        for (const struct kv_object *o = kv_first(t->kv, &all); o; o = kv_next(o, &all)) {
+            check_object(o, ENTRIES);
+            if (*kv_key(o) <= last)
                 abort();
+            last = *kv_key(o);
         }
         rcu_leave();
-        free(list);
     }
     rcu_thread_end();
     atomic_fetch_add(&t->seen, seen);
