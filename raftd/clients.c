@@ -13,7 +13,16 @@ static void on_wake(struct ev_loop *loop, ev_async *w, int events)
     (void)loop;
     (void)events;
     writes_take_answers(w->data);
-    reads_serve_parked(w->data);
+    reads_confirmed(w->data);
+    turns_run(w->data);
+}
+
+static void on_again(struct ev_loop *loop, ev_async *w, int events)
+{
+    (void)loop;
+    (void)events;
+    turns_run(w->data);
+    turns_run_lists(w->data);
 }
 
 static void on_timer(struct ev_loop *loop, ev_timer *w, int events)
@@ -23,6 +32,7 @@ static void on_timer(struct ev_loop *loop, ev_timer *w, int events)
     uint64_t now = clock_us();
     c->timer_us = c->armed_us = CLIENTS_NEVER;
     reads_expire(c, now, NULL, RESULT_NO_LEADER);
+    turns_retry(c);
     if (c->accept_us <= now) {
         c->accept_us = CLIENTS_NEVER;
         ev_io_start(loop, &c->accept);
@@ -70,6 +80,8 @@ static void on_prepare(struct ev_loop *loop, ev_prepare *w, int events)
     struct clients *c = w->data;
     flush(c);
     arm_timer(c);
+    if (c->turns.first || c->lists.first)
+        ev_async_send(c->loop, &c->again); /* the loop does not sleep */
 }
 
 static void wake(void *ctx)
@@ -91,6 +103,7 @@ unsigned clients_set_limits(struct shared *shared, unsigned files)
     limit[USERS_WRITES] = CLIENTS_WRITES_MAX;
     limit[USERS_WRITE_BYTES] = CLIENTS_WRITES_MAX_BYTES;
     limit[USERS_PART_BYTES] = CLIENTS_PARTS_MAX_BYTES;
+    limit[USERS_OUT_BYTES] = CLIENTS_OUT_ALL_BYTES;
     return conns;
 }
 
@@ -101,7 +114,7 @@ struct clients *clients_new(struct ev_loop *loop, struct shared *shared, unsigne
     struct clients *c = malloc(sizeof(*c));
     if (!c)
         return NULL;
-    memset(c, 0, offsetof(struct clients, packets)); /* untouched packets cost no memory */
+    memset(c, 0, offsetof(struct clients, packet));
     c->loop = loop;
     c->shared = shared;
     c->me = &shared->readers[reader];
@@ -109,18 +122,18 @@ struct clients *clients_new(struct ev_loop *loop, struct shared *shared, unsigne
     c->timer_us = c->armed_us = c->accept_us = CLIENTS_NEVER;
     c->ticket = atomic_load_explicit(&c->me->read_want, memory_order_relaxed);
     reads_init(&c->parked);
-    for (unsigned i = 0; i < CLIENTS_BATCH; i++) {
-        c->iovs[i] = (struct iovec){c->packets[i], sizeof(c->packets[i])};
-        c->msgs[i].msg_hdr.msg_iov = &c->iovs[i];
-        c->msgs[i].msg_hdr.msg_iovlen = 1;
-    }
+    turns_init(&c->turns);
+    turns_init(&c->lists);
+    turns_init(&c->starved);
     ev_io_init(&c->accept, conn_accept, listen_fd, EV_READ);
     ev_async_init(&c->wake, on_wake);
+    ev_async_init(&c->again, on_again);
     ev_prepare_init(&c->prepare, on_prepare);
     ev_timer_init(&c->timer, on_timer, 0., 0.);
-    c->accept.data = c->wake.data = c->prepare.data = c->timer.data = c;
+    c->accept.data = c->wake.data = c->again.data = c->prepare.data = c->timer.data = c;
     ev_io_start(loop, &c->accept);
     ev_async_start(loop, &c->wake);
+    ev_async_start(loop, &c->again);
     ev_prepare_start(loop, &c->prepare);
     c->me->wake_ctx = c;
     c->me->wake = wake;
@@ -132,14 +145,16 @@ void clients_free(struct clients *c)
     if (!c)
         return;
     writes_take_answers(c);
-    reads_serve_parked(c);
-    reads_expire(c, CLIENTS_NEVER, NULL, RESULT_STOPPING);
+    reads_confirmed(c);
+    turns_run(c);
+    reads_stop(c);
     flush(c);
     for (unsigned i = 0; i < CLIENTS_SLOTS; i++)
         if (c->conns[i])
             conn_close(c->conns[i]);
     ev_io_stop(c->loop, &c->accept);
     ev_async_stop(c->loop, &c->wake);
+    ev_async_stop(c->loop, &c->again);
     ev_prepare_stop(c->loop, &c->prepare);
     ev_timer_stop(c->loop, &c->timer);
     free(c);

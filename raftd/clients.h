@@ -33,9 +33,22 @@ enum {
     CLIENTS_PARTS_MAX_BYTES = 16 << 20, /* values that are arriving in parts */
 
     CLIENTS_PART_IDLE_US = 10 * 1000 * 1000, /* a value of which nothing came for so long ends */
-    CLIENTS_OUT_MAX_BYTES = 1 << 20,     /* answers that wait for one client before it is not read
-                                        from; one more answer may come on top */
-    CLIENTS_BATCH = 32,                  /* packets of one recvmmsg */
+    CLIENTS_OUT_ALL_BYTES = 16 << 20, /* answers that wait for their clients to read them ... */
+
+    CLIENTS_OUT_MAX_BYTES = 1 << 20, /* ... for one of them, before nothing more is done for it; one
+                                        more answer may come on top ... */
+    CLIENTS_OUT_OWN_BYTES =
+        1 << 15,                 /* ... and so many need no share: a small answer always passes */
+    CLIENTS_ROOM_US = 10 * 1000, /* who waits for a share asks again */
+
+    /* A unit of work is some microsecond. All connections get one turn in each iteration, so that
+     * 256 of them take some 20 ms; lists get what is left over. */
+    CLIENTS_TURN_WORK = 64,    /* of one connection's turn: some dozen requests */
+    CLIENTS_LISTS_WORK = 1024, /* of all lists in one iteration, or one page */
+    CLIENTS_STATUS_WORK = 16,  /* it prints some hundred lines */
+    CLIENTS_WORK_BYTES = 4096, /* copied for one unit */
+    CLIENTS_WORK_KEYS = 8,     /* listed for one unit */
+
     CLIENTS_STALL_US = 10 * 1000 * 1000, /* a client that takes no answer for so long is dropped */
     CLIENTS_RETRY_US = 1000 * 1000,      /* accept failed (no descriptors left): next try */
     CLIENTS_LEFT_US = 1000 * 1000, /* so often we look whether a client that has asked its last is

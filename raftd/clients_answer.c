@@ -12,9 +12,33 @@ bool output_full(const struct conn *conn)
     return outq_pending(&conn->outq) >= CLIENTS_OUT_MAX_BYTES;
 }
 
+/* Whether an answer with a body of so many bytes may be queued; takes what it needs. */
+static bool room(struct conn *conn, size_t len)
+{
+    /* The queue's memory grows in steps, and has a few bytes more for each packet. */
+    size_t need = outq_pending(&conn->outq) + len + len / 512 + OUTQ_STEP_BYTES;
+    if (need <= CLIENTS_OUT_OWN_BYTES + OUTQ_STEP_BYTES || need <= conn->out_bytes)
+        return true;
+    if (!conn->user || !users_take(&conn->clients->shared->users, conn->user, USERS_OUT_BYTES,
+                                   need - conn->out_bytes))
+        return false;
+    conn->out_bytes = need;
+    return true;
+}
+
+void output_give(struct conn *conn)
+{
+    size_t need = conn->outq.cap > CLIENTS_OUT_OWN_BYTES ? conn->outq.cap : 0;
+    if (conn->out_bytes <= need)
+        return;
+    users_give(&conn->clients->shared->users, conn->user, USERS_OUT_BYTES, conn->out_bytes - need);
+    conn->out_bytes = need;
+}
+
 /* Queues a whole answer, in as many packets as it needs. */
 static void answer(struct conn *conn, const struct proto_reply *whole)
 {
+    conn->clients->work -= (int)(whole->body_len / CLIENTS_WORK_BYTES);
     struct proto_reply r = *whole;
     size_t left = whole->body_len;
     do {
@@ -49,13 +73,12 @@ void answer_result(struct conn *conn, uint64_t tag, enum result result, uint64_t
                                        .modify_revision = revision});
 }
 
-void answer_status(struct conn *conn, uint64_t tag)
+enum blocked answer_status(struct conn *conn, uint64_t tag)
 {
     char text[STATUS_TEXT_MAX_BYTES];
-    if (output_full(conn)) {
-        answer_result(conn, tag, RESULT_BUSY, 0);
-        return;
-    }
+    if (!room(conn, sizeof(text)))
+        return BLOCKED_ROOM;
+    conn->clients->work -= CLIENTS_STATUS_WORK;
     rcu_enter();
     const struct status *s = rcu_get(conn->clients->shared->status);
     size_t len = status_print(s, clock_us(), text, sizeof(text));
@@ -63,33 +86,44 @@ void answer_status(struct conn *conn, uint64_t tag)
     rcu_leave();
     answer(conn, &(struct proto_reply){
                      .leader = leader, .tag = tag, .body = (const uint8_t *)text, .body_len = len});
+    return BLOCKED_NOT;
 }
 
-static void answer_get(struct conn *conn, const struct want *w)
+static enum blocked answer_get(struct conn *conn, const struct want *w)
 {
+    enum blocked blocked = BLOCKED_NOT;
     rcu_enter();
     const struct kv_object *o = kv_get(conn->clients->shared->kv, w->key, w->key_len);
-    if (o)
+    if (!o)
+        answer_result(conn, w->tag, RESULT_NO_KEY, 0);
+    else if (!room(conn, o->value_len))
+        blocked = BLOCKED_ROOM;
+    else
         answer(conn, &(struct proto_reply){.leader = leader_hint(conn->clients),
                                            .tag = w->tag,
                                            .create_revision = o->create_revision,
                                            .modify_revision = o->modify_revision,
                                            .body = kv_value(o),
                                            .body_len = o->value_len});
-    else
-        answer_result(conn, w->tag, RESULT_NO_KEY, 0);
     rcu_leave();
+    return blocked;
 }
 
 struct page {
     uint8_t *bytes;
     size_t len, cap;
+    unsigned keys;
 };
+
+static size_t item_bytes(const struct kv_object *o)
+{
+    return (size_t)PROTO_ITEM_HEAD_BYTES + o->key_len + o->value_len;
+}
 
 /* False without memory. */
 static bool page_add(struct page *p, const struct kv_object *o)
 {
-    size_t need = (size_t)PROTO_ITEM_HEAD_BYTES + o->key_len + o->value_len;
+    size_t need = item_bytes(o);
     if (p->cap - p->len < need) {
         size_t cap = 2 * p->cap + need;
         uint8_t *bytes = realloc(p->bytes, cap);
@@ -109,33 +143,56 @@ static bool page_add(struct page *p, const struct kv_object *o)
     return true;
 }
 
-static void answer_list(struct conn *conn, const struct want *w)
+/* Collects a page, shorter than `most` or of one key. What follows it, NULL: nothing. */
+static const struct kv_object *collect(struct page *p, const struct kv_object *o,
+                                       const struct kv_range *range, size_t most, bool *enough)
 {
+    unsigned n = 0;
+    *enough = true;
+    while (o && *enough && (n == 0 || p->len + item_bytes(o) <= most)) {
+        *enough = page_add(p, o);
+        o = kv_next(o, range);
+        n++;
+    }
+    p->keys = n;
+    return o;
+}
+
+static enum blocked answer_list(struct conn *conn, const struct want *w)
+{
+    struct clients *c = conn->clients;
     struct kv_range range = {w->key, w->key_len, w->after, w->after_len};
     struct page page = {0};
+    size_t most = PROTO_LIST_PAGE_BYTES;
     bool enough = true;
+    if (c->list_work <= 0)
+        return BLOCKED_LIST;
+    if (!room(conn, most)) /* a small page always passes, if its first key does */
+        most = CLIENTS_OUT_OWN_BYTES / 2;
     rcu_enter();
-    const struct kv_object *o = kv_first(conn->clients->shared->kv, &range);
-    while (o && page.len < PROTO_LIST_PAGE_BYTES && enough) {
-        enough = page_add(&page, o);
-        o = kv_next(o, &range);
-    }
+    const struct kv_object *o = kv_first(c->shared->kv, &range);
+    bool fits = !o || room(conn, item_bytes(o) > most ? item_bytes(o) : most);
+    if (fits)
+        o = collect(&page, o, &range, most, &enough);
     rcu_leave();
+    if (!fits)
+        return BLOCKED_ROOM;
     if (enough)
         answer(conn, &(struct proto_reply){.flags = o ? PROTO_PARTIAL : 0,
-                                           .leader = leader_hint(conn->clients),
+                                           .leader = leader_hint(c),
                                            .tag = w->tag,
                                            .body = page.bytes,
                                            .body_len = page.len});
     else
         answer_result(conn, w->tag, RESULT_BUSY, 0);
+    int work = 1 + (int)(page.keys / CLIENTS_WORK_KEYS + page.len / CLIENTS_WORK_BYTES);
+    c->work -= work;
+    c->list_work -= work;
     free(page.bytes);
+    return BLOCKED_NOT;
 }
 
-void answer_read(struct conn *conn, const struct want *w)
+enum blocked answer_read(struct conn *conn, const struct want *w)
 {
-    if (w->op == PROTO_GET)
-        answer_get(conn, w);
-    else
-        answer_list(conn, w);
+    return w->op == PROTO_GET ? answer_get(conn, w) : answer_list(conn, w);
 }

@@ -49,8 +49,7 @@ void conn_refuse(struct conn *conn, enum result result)
     (void)shutdown(conn->in.fd, SHUT_RD); /* what it sends from now on fails at once */
 }
 
-/* The client has closed its sending side, or altogether. */
-static void on_end(struct conn *conn)
+void conn_on_end(struct conn *conn)
 {
     if (!is_there(conn)) {
         conn_hang_up(conn);
@@ -61,33 +60,10 @@ static void on_end(struct conn *conn)
     end(conn);
 }
 
-static void on_readable(struct ev_loop *loop, ev_io *w, int events)
-{
-    (void)loop;
-    (void)events;
-    struct conn *conn = w->data;
-    struct clients *c = conn->clients;
-    int n = recvmmsg(w->fd, c->msgs, CLIENTS_BATCH, MSG_DONTWAIT, NULL);
-    if (n < 0) {
-        if (errno != EAGAIN && errno != EINTR)
-            conn_hang_up(conn);
-        return;
-    }
-    for (int i = 0; i < n && !conn->hangup && !conn->ended; i++) {
-        if (c->msgs[i].msg_len == 0)
-            on_end(conn);
-        else if (c->msgs[i].msg_hdr.msg_flags & MSG_TRUNC)
-            conn_refuse(conn, RESULT_BAD);
-        for (size_t at = 0; at < c->msgs[i].msg_len && !conn->hangup && !conn->ended;)
-            at += request_take(conn, c->packets[i] + at, c->msgs[i].msg_len - at);
-    }
-}
-
 static void on_writable(struct ev_loop *loop, ev_io *w, int events)
 {
     (void)loop;
     (void)events;
-    reads_serve_ready(w->data);
     conn_mark_dirty(w->data);
 }
 
@@ -118,6 +94,9 @@ void conn_close(struct conn *conn)
     ev_io_stop(c->loop, &conn->out);
     close_gently(conn->in.fd);
     outq_free(&conn->outq);
+    output_give(conn);
+    turn_leave(conn);
+    free(conn->rest);
     c->conns[conn->slot] = NULL;
     if (conn->user) {
         c->n_conns--;
@@ -146,13 +125,16 @@ void conn_flush(struct conn *conn)
             conn->stalled_us = clock_us();
         clients_due_at(c, conn->stalled_us + CLIENTS_STALL_US);
     }
-    /* Reads that found the output full go on from on_writable(), one output's worth per iteration,
-     * so that other clients get their turn. */
-    if (state == OUTQ_BLOCKED || conn->ready.first)
+    output_give(conn);
+    bool full = output_full(conn);
+    bool waits = conn->ready.first || conn->rest;
+    if (waits && !full)
+        turn_wait(conn);
+    if (state == OUTQ_BLOCKED)
         ev_io_start(c->loop, &conn->out);
     else
         ev_io_stop(c->loop, &conn->out);
-    if (output_full(conn) || conn->ended)
+    if (full || waits || conn->ended)
         ev_io_stop(c->loop, &conn->in);
     else if (!ev_is_active(&conn->in))
         ev_io_start(c->loop, &conn->in);
@@ -227,7 +209,7 @@ static void conn_new(struct clients *c, int fd, struct user *user)
     conn->generation = ++c->generation;
     conn->stalled_us = CLIENTS_NEVER;
     reads_init(&conn->ready);
-    ev_io_init(&conn->in, on_readable, fd, EV_READ);
+    ev_io_init(&conn->in, turn_on_readable, fd, EV_READ);
     ev_io_init(&conn->out, on_writable, fd, EV_WRITE);
     conn->in.data = conn->out.data = conn;
     ev_io_start(c->loop, &conn->in);

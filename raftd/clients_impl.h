@@ -4,6 +4,10 @@
  * taken, and all of that only fills output queues. Then flush(), which runs before the loop blocks,
  * announces new reads, wakes the main loop once, sends all answers and closes what is to be closed.
  * So no connection disappears under a function that works on it.
+ *
+ * A connection has turns, each of a bounded amount of work. What it asked beyond that waits: unread
+ * in its socket, as the rest of a packet, or as reads that are ready; it is queued for another turn in
+ * the next iteration. Lists cost most: they wait in a queue of their own, behind everything else.
  */
 #ifndef RAFTD_CLIENTS_IMPL_H
 #define RAFTD_CLIENTS_IMPL_H
@@ -45,6 +49,18 @@ struct reads {
     struct read **end; /* the pointer that a new one is put into */
 };
 
+/* Connections that wait for a turn; first in, first out. */
+struct turns {
+    struct conn *first;
+    struct conn **end;
+};
+
+enum blocked {
+    BLOCKED_NOT,
+    BLOCKED_LIST, /* a list: for the turn of lists */
+    BLOCKED_ROOM, /* a long answer: for its share of CLIENTS_OUT_ALL_BYTES */
+};
+
 struct conn {
     ev_io in;
     ev_io out; /* active while the socket is full */
@@ -53,9 +69,15 @@ struct conn {
     uint64_t generation;
     unsigned ops;       /* unanswered requests */
     unsigned waiting;   /* of them reads in clients->parked */
-    struct reads ready; /* reads that may be served, but the output is full */
+    struct reads ready; /* reads that may be served */
     struct outq outq;
-    uint64_t stalled_us; /* since when it takes no answer, CLIENTS_NEVER = it does */
+    size_t out_bytes; /* of USERS_OUT_BYTES, taken for outq */
+    uint8_t *rest;    /* requests that were received and not taken: from rest_at to rest_len */
+    size_t rest_at, rest_len;
+    struct conn *next_turn;
+    struct turns *queued; /* where it waits for a turn, NULL = nowhere */
+    enum blocked blocked; /* what its next request waits for */
+    uint64_t stalled_us;  /* since when it takes no answer, CLIENTS_NEVER = it does */
     struct conn *next_dirty;
     struct user *user; /* who is behind it; NULL: over the limit, see guest_us */
     uint64_t guest_us; /* when a guest has to go, CLIENTS_NEVER = it is none */
@@ -78,6 +100,7 @@ struct clients {
     unsigned reader;
     ev_io accept;
     ev_async wake;
+    ev_async again; /* somebody waits for a turn */
     ev_prepare prepare;
     ev_timer timer;
     uint64_t timer_us;   /* earliest moment when something may be due */
@@ -87,13 +110,16 @@ struct clients {
     uint64_t ticket;     /* newest given to a read */
     bool wake_loop;
     unsigned n_conns;
-    unsigned n_guests;   /* that were not told to go */
-    struct reads parked; /* linearizable reads in order of ticket */
+    unsigned n_guests;    /* that were not told to go */
+    struct reads parked;  /* linearizable reads in order of ticket */
+    struct turns turns;   /* for work ... */
+    struct turns lists;   /* ... for lists ... */
+    struct turns starved; /* ... and those who wait for room: for another try */
+    int work;             /* what is left of the present turn */
+    int list_work;        /* what is left of the lists' turn, 0 = it is none */
     struct conn *dirty;
     struct conn *conns[CLIENTS_SLOTS];
-    struct mmsghdr msgs[CLIENTS_BATCH];
-    struct iovec iovs[CLIENTS_BATCH];
-    uint8_t packets[CLIENTS_BATCH][PROTO_PACKET_MAX_BYTES];
+    uint8_t packet[PROTO_PACKET_MAX_BYTES];
 };
 
 /* The timer comes at t_us at the latest. */
@@ -106,18 +132,23 @@ static inline void clients_due_at(struct clients *c, uint64_t t_us)
 /* clients_answer.c: what clients are told */
 bool output_full(const struct conn *conn);
 void answer_result(struct conn *conn, uint64_t tag, enum result result, uint64_t revision);
-void answer_status(struct conn *conn, uint64_t tag);
-void answer_read(struct conn *conn, const struct want *w);
+/* BLOCKED_NOT when it is answered. */
+enum blocked answer_status(struct conn *conn, uint64_t tag);
+enum blocked answer_read(struct conn *conn, const struct want *w);
+/* Gives back what was taken of USERS_OUT_BYTES and is not needed for what is left. */
+void output_give(struct conn *conn);
 
 /* clients_request.c: what clients ask for */
-/* The first request of buf; returns its size. When the connection has ended, the rest does not
- * matter. */
+/* Takes the first request of buf; returns its size, 0 = conn->blocked. When the connection has ended,
+ * the rest does not matter. */
 size_t request_take(struct conn *conn, const uint8_t *buf, size_t len);
 void reads_init(struct reads *q);
-/* Serves reads whose turn has come while the output has room. */
-void reads_serve_ready(struct conn *conn);
-/* The main loop has confirmed reads: they go to their connections in order. */
-void reads_serve_parked(struct clients *c);
+/* Serves the first read that is ready. */
+void read_serve(struct conn *conn);
+/* The main loop has confirmed reads: they go to their connections in order, and these are queued. */
+void reads_confirmed(struct clients *c);
+/* The daemon stops: whoever waits for reads is told so. */
+void reads_stop(struct clients *c);
 /* Answers the reads whose time is up by `now`; those of a connection that goes away (`gone`) are
  * only dropped. */
 void reads_expire(struct clients *c, uint64_t now, const struct conn *gone, enum result result);
@@ -128,7 +159,22 @@ void part_drop(struct conn *conn);
 /* The connection goes away: what it asked for and has not got is dropped. */
 void requests_drop(struct conn *conn);
 
+/* clients_turn.c: who is served when */
+void turns_init(struct turns *q);
+/* The connection has something to be done that waits for a turn: which, says conn->blocked. */
+void turn_wait(struct conn *conn);
+void turn_leave(struct conn *conn);
+/* One turn each for all that wait for work, for some that wait for lists. */
+void turns_run(struct clients *c);
+void turns_run_lists(struct clients *c);
+/* Who waits for room tries again. */
+void turns_retry(struct clients *c);
+/* Something came from the client. */
+void turn_on_readable(struct ev_loop *loop, ev_io *w, int events);
+
 /* clients_conn.c: connections */
+/* The client has closed its sending side, or altogether. */
+void conn_on_end(struct conn *conn);
 void conn_mark_dirty(struct conn *conn);
 void conn_hang_up(struct conn *conn);
 /* Tells the client that nothing more is taken from it, and why. */

@@ -42,8 +42,8 @@ static void read_free(struct clients *c, struct read *r)
     free(r);
 }
 
-/* Puts the read aside until its ticket is called, or (stale) its answer finds room. */
-static void park(struct conn *conn, const struct want *w, bool stale, uint32_t timeout_ms)
+/* Puts the read aside until its ticket is called. */
+static void park(struct conn *conn, const struct want *w, uint32_t timeout_ms)
 {
     struct clients *c = conn->clients;
     struct read *r = NULL;
@@ -62,10 +62,6 @@ static void park(struct conn *conn, const struct want *w, bool stale, uint32_t t
     r->want.key = r->bytes;
     r->want.after = r->bytes + w->key_len;
     conn->ops++;
-    if (stale) {
-        reads_push(&conn->ready, r);
-        return;
-    }
     uint64_t announced = atomic_load_explicit(&c->me->read_want, memory_order_relaxed);
     if (c->ticket == announced)
         c->ticket++; /* the first read of this iteration */
@@ -76,45 +72,44 @@ static void park(struct conn *conn, const struct want *w, bool stale, uint32_t t
     reads_push(&c->parked, r);
 }
 
-static void on_read(struct conn *conn, const struct proto_request *rq)
+static enum blocked on_read(struct conn *conn, const struct proto_request *rq)
 {
-    if (rq->key_len > CMD_KEY_MAX_BYTES || rq->part_len > CMD_KEY_MAX_BYTES) {
-        answer_result(conn, rq->tag, RESULT_TOO_LARGE, 0);
-        return;
-    }
     struct want w = {.op = rq->op,
                      .key_len = rq->key_len,
                      .after_len = (uint16_t)rq->part_len,
                      .tag = rq->tag,
                      .key = rq->key,
                      .after = rq->part};
-    bool stale = rq->flags & PROTO_STALE;
-    if (stale && !conn->ready.first && !output_full(conn))
-        answer_read(conn, &w);
+    if (rq->key_len > CMD_KEY_MAX_BYTES || rq->part_len > CMD_KEY_MAX_BYTES)
+        answer_result(conn, rq->tag, RESULT_TOO_LARGE, 0);
+    else if (rq->flags & PROTO_STALE)
+        return answer_read(conn, &w);
     else if (conn->ops >= CLIENTS_CONN_OPS_MAX)
         answer_result(conn, rq->tag, RESULT_BUSY, 0);
     else
-        park(conn, &w, stale, rq->timeout_ms);
+        park(conn, &w, rq->timeout_ms);
+    return BLOCKED_NOT;
 }
 
-void reads_serve_ready(struct conn *conn)
+void read_serve(struct conn *conn)
 {
-    while (conn->ready.first && !output_full(conn) && !conn->hangup) {
-        struct read *r = reads_take(&conn->ready, &conn->ready.first);
-        answer_read(conn, &r->want);
+    struct read *r = conn->ready.first;
+    conn->clients->work--;
+    conn->blocked = answer_read(conn, &r->want);
+    if (conn->blocked == BLOCKED_NOT) {
+        reads_take(&conn->ready, &conn->ready.first);
         read_free(conn->clients, r);
     }
 }
 
-void reads_serve_parked(struct clients *c)
+void reads_confirmed(struct clients *c)
 {
     uint64_t done = atomic_load_explicit(&c->me->read_done, memory_order_acquire);
     while (c->parked.first && c->parked.first->ticket <= done) {
         struct read *r = reads_take(&c->parked, &c->parked.first);
-        struct conn *conn = r->conn;
-        conn->waiting--;
-        reads_push(&conn->ready, r);
-        reads_serve_ready(conn);
+        r->conn->waiting--;
+        reads_push(&r->conn->ready, r);
+        turn_wait(r->conn);
     }
 }
 
@@ -134,6 +129,17 @@ void reads_expire(struct clients *c, uint64_t now, const struct conn *gone, enum
             answer_result(r->conn, r->want.tag, result, 0);
         read_free(c, r);
     }
+}
+
+void reads_stop(struct clients *c)
+{
+    reads_expire(c, CLIENTS_NEVER, NULL, RESULT_STOPPING);
+    for (unsigned i = 0; i < CLIENTS_SLOTS; i++)
+        while (c->conns[i] && c->conns[i]->ready.first) {
+            struct read *r = reads_take(&c->conns[i]->ready, &c->conns[i]->ready.first);
+            answer_result(r->conn, r->want.tag, RESULT_STOPPING, 0);
+            read_free(c, r);
+        }
 }
 
 /* --- writes ----------------------------------------------------------------------------------- */
@@ -298,16 +304,17 @@ size_t request_take(struct conn *conn, const uint8_t *buf, size_t len)
     }
     if (rq.timeout_ms > PROTO_TIMEOUT_MAX_MS)
         rq.timeout_ms = PROTO_TIMEOUT_MAX_MS;
+    conn->clients->work--;
     switch (rq.op) {
     case PROTO_GET:
-    case PROTO_LIST: on_read(conn, &rq); break;
+    case PROTO_LIST: conn->blocked = on_read(conn, &rq); break;
     case PROTO_PUT:
     case PROTO_DELETE: on_write(conn, &rq); break;
-    case PROTO_STATUS: answer_status(conn, rq.tag); break;
+    case PROTO_STATUS: conn->blocked = answer_status(conn, rq.tag); break;
     case PROTO_PART: on_part(conn, &rq); break;
     default: assert(false); /* the codec lets no other op through */
     }
-    return size;
+    return conn->blocked == BLOCKED_NOT ? size : 0;
 }
 
 void requests_drop(struct conn *conn)

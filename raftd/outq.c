@@ -11,7 +11,7 @@
 
 enum {
     OUTQ_CAP_MIN_BYTES = 4096,
-    OUTQ_KEEP_BYTES = 65536, /* an empty queue larger than this gives its memory back             */
+    OUTQ_KEEP_BYTES = 32768, /* an empty queue larger than this gives its memory back             */
     OUTQ_BATCH = 64,         /* packets of one sendmmsg                                           */
 };
 
@@ -34,7 +34,7 @@ uint8_t *outq_reserve(struct outq *q, size_t room)
     if (q->cap - q->tail < need) {
         size_t cap = q->cap ? q->cap : OUTQ_CAP_MIN_BYTES;
         while (cap - q->tail < need)
-            cap *= 2;
+            cap += cap < OUTQ_STEP_BYTES ? cap : OUTQ_STEP_BYTES;
         uint8_t *buf = realloc(q->buf, cap);
         if (!buf)
             return NULL;

@@ -14,6 +14,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+enum { OUTQ_STEP_BYTES = 1 << 16 }; /* more memory than what waits needs, at most */
+
 struct outq {
     uint8_t *buf; /* packets, each behind its length as a size_t */
     size_t cap;

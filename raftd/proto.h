@@ -72,7 +72,7 @@ enum {
 
     PROTO_REPLY_BODY_MAX_BYTES = PROTO_PACKET_MAX_BYTES - PROTO_REPLY_HEAD_BYTES,
 
-    /* A page of a list ends with the item that reaches this size. */
+    /* A page of a list is smaller than this, or of one item. */
     PROTO_LIST_PAGE_BYTES = 1 << 20,
 
     PROTO_TIMEOUT_MAX_MS = 3600 * 1000, /* longer ones are taken as this: nobody waits longer */

@@ -19,6 +19,7 @@ enum users_what {
     USERS_WRITES,      /* writes that are not answered */
     USERS_WRITE_BYTES, /* and their bytes */
     USERS_PART_BYTES,  /* of values that are arriving in parts */
+    USERS_OUT_BYTES,   /* of answers that are not read */
     USERS_WHAT,
 };
 

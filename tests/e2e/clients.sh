@@ -5,7 +5,7 @@
 # cannot go on.
 # shellcheck source=/dev/null
 . "$(dirname "$0")/../lib/cluster.sh"
-limit 200
+limit 300
 
 crowd() { # NODE ARGUMENT...: in the background, until `leave`
     local i=$1
@@ -90,6 +90,58 @@ if [ "$(id -u)" = 0 ] && command -v setpriv >/dev/null; then
 else
     note "not root, or no setpriv: another user's share is not tried"
 fi
+
+# However much one client asks for, or leaves unread, the others are answered at once, whoever serves
+# them; nobody doubts the leader; and memory has a bound.
+greedy() { # ARGUMENT... of crowd
+    local n start took slowest=0
+    crowd 1 "$@"
+    for n in {1..20}; do
+        start=$(now_ms)
+        expect 0 ctl 1 status
+        expect 0 ctl 1 get --stale full
+        took=$(($(now_ms) - start))
+        [ "$took" -le "$slowest" ] || slowest=$took
+    done
+    leave
+    note "crowd $*: status and a read took $slowest ms at most"
+    [ "$slowest" -lt 1000 ] || fail "crowd $*: status and a read took $slowest ms"
+}
+
+rss_kib() { sed -n 's/^VmRSS:[[:space:]]*\([0-9]*\).*/\1/p' "/proc/${PID[1]}/status"; }
+
+greedy_all() {
+    wait_leader
+    greedy lists 1300 none
+    greedy lists 1300
+    greedy lists 5000 key
+    greedy mute 100 value
+    # The client reads as fast as it can.
+    local lister
+    (while ctl 1 list --stale; do :; done) >/dev/null 2>&1 &
+    lister=$!
+    HELPERS+=("$lister")
+    greedy hold 1
+    kill "$lister"
+    wait "$lister" 2>/dev/null || :
+    find_leader || fail "no leader"
+    [ "$LEADER_TERM" = "$term" ] || fail "another term: $LEADER_TERM"
+    [ "$(rss_kib)" -lt 131072 ] || fail "$(rss_kib) KiB of memory"
+}
+
+expect 0 ctl 1 --timeout 60 bench -c 64 -n 120000 -k 100000 -v 20
+expect 0 ctl 1 put value - <"$WORK/value"
+wait_leader
+term=$LEADER_TERM
+greedy_all
+stop 1
+cp "$CONF" "$WORK/plain.conf"
+echo 'readers = 0' >>"$CONF"
+start 1
+wait_leader
+term=$LEADER_TERM
+greedy_all
+cp "$WORK/plain.conf" "$CONF"
 
 # Without descriptors it says so.
 stop 1

@@ -1,0 +1,165 @@
+/* clients_turn.c: see clients_impl.h. */
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "raftd/clients_impl.h"
+#include "raftd/clock.h"
+
+void turns_init(struct turns *q)
+{
+    q->first = NULL;
+    q->end = &q->first;
+}
+
+static struct conn *pop(struct turns *q)
+{
+    struct conn *conn = q->first;
+    q->first = conn->next_turn;
+    if (!q->first)
+        q->end = &q->first;
+    conn->queued = NULL;
+    return conn;
+}
+
+void turn_wait(struct conn *conn)
+{
+    struct clients *c = conn->clients;
+    if (conn->queued)
+        return;
+    struct turns *q = &c->turns;
+    if (conn->blocked == BLOCKED_LIST)
+        q = &c->lists;
+    if (conn->blocked == BLOCKED_ROOM) {
+        q = &c->starved;
+        clients_due_at(c, clock_us() + CLIENTS_ROOM_US);
+    }
+    conn->queued = q;
+    conn->next_turn = NULL;
+    *q->end = conn;
+    q->end = &conn->next_turn;
+}
+
+void turn_leave(struct conn *conn)
+{
+    struct turns *q = conn->queued;
+    if (!q)
+        return;
+    struct conn **at = &q->first;
+    while (*at != conn)
+        at = &(*at)->next_turn;
+    *at = conn->next_turn;
+    if (q->end == &conn->next_turn)
+        q->end = at;
+    conn->queued = NULL;
+}
+
+static bool goes_on(const struct conn *conn)
+{
+    return conn->clients->work > 0 && conn->blocked == BLOCKED_NOT && !conn->hangup &&
+           !output_full(conn);
+}
+
+/* Takes requests of buf as long as the turn lasts; returns how many bytes. */
+static size_t take(struct conn *conn, const uint8_t *buf, size_t len)
+{
+    size_t at = 0;
+    while (at < len && !conn->ended && goes_on(conn))
+        at += request_take(conn, buf + at, len - at);
+    return conn->ended ? len : at;
+}
+
+static void rest_free(struct conn *conn)
+{
+    free(conn->rest);
+    conn->rest = NULL;
+}
+
+/* What the turn was too short for is kept for the next one. */
+static void keep(struct conn *conn, const uint8_t *buf, size_t len)
+{
+    conn->rest = malloc(len);
+    if (!conn->rest) {
+        conn_refuse(conn, RESULT_BUSY);
+        return;
+    }
+    memcpy(conn->rest, buf, len);
+    conn->rest_at = 0;
+    conn->rest_len = len;
+}
+
+/* The next packet. False when there is none. */
+static bool receive(struct conn *conn)
+{
+    struct clients *c = conn->clients;
+    ssize_t n = recv(conn->in.fd, c->packet, sizeof(c->packet), MSG_DONTWAIT | MSG_TRUNC);
+    if (n < 0) {
+        if (errno != EAGAIN && errno != EINTR)
+            conn_hang_up(conn);
+        return false;
+    }
+    size_t len = (size_t)n;
+    c->work -= 1 + (int)(len / CLIENTS_WORK_BYTES);
+    if (len == 0) {
+        conn_on_end(conn);
+    } else if (len > sizeof(c->packet)) {
+        conn_refuse(conn, RESULT_BAD);
+    } else {
+        size_t taken = take(conn, c->packet, len);
+        if (taken < len && !conn->hangup)
+            keep(conn, c->packet + taken, len - taken);
+    }
+    return true;
+}
+
+static void turn(struct conn *conn)
+{
+    struct clients *c = conn->clients;
+    c->work = CLIENTS_TURN_WORK;
+    conn->blocked = BLOCKED_NOT;
+    while (goes_on(conn)) {
+        if (conn->ready.first) {
+            read_serve(conn);
+        } else if (conn->ended) {
+            break;
+        } else if (conn->rest) {
+            conn->rest_at += take(conn, conn->rest + conn->rest_at, conn->rest_len - conn->rest_at);
+            if (conn->ended || conn->rest_at == conn->rest_len)
+                rest_free(conn);
+        } else if (!receive(conn)) {
+            break;
+        }
+    }
+    conn_mark_dirty(conn); /* conn_flush() sees whether it needs another turn */
+}
+
+void turns_run(struct clients *c)
+{
+    while (c->turns.first) /* those that come back wait for the next time */
+        turn(pop(&c->turns));
+}
+
+void turns_run_lists(struct clients *c)
+{
+    c->list_work = CLIENTS_LISTS_WORK;
+    while (c->lists.first && c->list_work > 0)
+        turn(pop(&c->lists));
+    c->list_work = 0;
+}
+
+void turns_retry(struct clients *c)
+{
+    while (c->starved.first) {
+        struct conn *conn = pop(&c->starved);
+        conn->blocked = BLOCKED_NOT;
+        turn_wait(conn);
+    }
+}
+
+void turn_on_readable(struct ev_loop *loop, ev_io *w, int events)
+{
+    (void)loop;
+    (void)events;
+    turn(w->data);
+}
