@@ -1,10 +1,12 @@
 /* raftctl.c: reads and writes the values of a cluster through the daemon on this box. */
 #include <errno.h>
 #include <getopt.h>
+#include <grp.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "raftd/cmd.h"
@@ -19,59 +21,119 @@ static const char default_socket[] = "/run/raftd/raftd.sock";
 
 enum { TIMEOUT_DEFAULT_MS = 5000 };
 
+/* Options without a letter. */
+enum { OPT_TIMEOUT = 256, OPT_VERSION, OPT_STALE, OPT_RAW, OPT_KEYS, OPT_JSON };
+
 struct command {
     const char *name;
-    const char *usage; /* options, arguments and what it does                                    */
-    int (*run)(const struct tool *t, int argc, char **argv);
-    bool alone; /* asks no daemon: needs neither socket nor configuration                        */
+    const char *usage; /* options and arguments                                                  */
+    const char *what;  /* what it does; lines of at most 70 characters                           */
+    int (*run)(struct tool *t, const struct args *a);
+    const char *flags;        /* letters of its options: s stale, r raw, k keys, j json           */
+    int words_min, words_max; /* arguments                                                        */
+    bool alone;               /* asks no daemon: needs neither socket nor configuration           */
+    bool last_as_is;  /* its last argument may be anything, even what looks like an option */
+    bool own_options; /* it reads all that stands behind its name itself                  */
 };
 
-static int run_put(const struct tool *t, int argc, char **argv);
-static int run_get(const struct tool *t, int argc, char **argv);
-static int run_del(const struct tool *t, int argc, char **argv);
-static int run_list(const struct tool *t, int argc, char **argv);
-static int run_status(const struct tool *t, int argc, char **argv);
-static int run_links(const struct tool *t, int argc, char **argv);
+static int run_put(struct tool *t, const struct args *a);
+static int run_get(struct tool *t, const struct args *a);
+static int run_del(struct tool *t, const struct args *a);
+static int run_list(struct tool *t, const struct args *a);
+static int run_status(struct tool *t, const struct args *a);
+static int run_links(struct tool *t, const struct args *a);
 
 static const struct command commands[] = {
-    {"put", "put KEY VALUE                  set KEY; VALUE - is read from standard input\n",
-     run_put, false},
-    {"get",
-     "get [--stale] [--raw | --json] KEY\n"
-     "                                 print its value and a newline (--raw: without it)\n",
-     run_get, false},
-    {"del", "del KEY                        delete KEY\n", run_del, false},
-    {"list",
-     "list [--stale] [--keys] [--json] [PREFIX]\n"
-     "                                 print KEY=VALUE of all keys with PREFIX, sorted\n",
-     run_list, false},
-    {"status", "status [--json]                print the state of this node\n", run_status, false},
-    {"links",
-     "links [--json]                 print which node hears which, as this node knows it\n",
-     run_links, false},
-    {"keygen",
-     "keygen                         print a new key for a cluster, see raftd.conf(5):\n"
-     "                                 (umask 077; raftctl keygen >FILE)\n",
-     run_keygen, true},
-    {"bench", bench_usage, run_bench, false},
+    {.name = "put",
+     .usage = "KEY VALUE",
+     .what = "set KEY; VALUE - is read from standard input",
+     .run = run_put,
+     .flags = "",
+     .words_min = 2,
+     .words_max = 2,
+     .last_as_is = true},
+    {.name = "get",
+     .usage = "[--stale] [--raw | --json] KEY",
+     .what = "print its value and a newline (--raw: without it)",
+     .run = run_get,
+     .flags = "srj",
+     .words_min = 1,
+     .words_max = 1},
+    {.name = "del",
+     .usage = "KEY",
+     .what = "delete KEY",
+     .run = run_del,
+     .flags = "",
+     .words_min = 1,
+     .words_max = 1},
+    {.name = "list",
+     .usage = "[--stale] [--keys] [--json] [PREFIX]",
+     .what = "print KEY=VALUE of all keys with PREFIX, sorted",
+     .run = run_list,
+     .flags = "skj",
+     .words_max = 1},
+    {.name = "status",
+     .usage = "[--json]",
+     .what = "print the state of this node",
+     .run = run_status,
+     .flags = "j"},
+    {.name = "links",
+     .usage = "[--json]",
+     .what = "print which node hears which, as this node knows it",
+     .run = run_links,
+     .flags = "j"},
+    {.name = "keygen",
+     .usage = "",
+     .what = "print a new key for a cluster, see raftd.conf(5):\n"
+             "(umask 077; raftctl keygen >FILE)",
+     .run = run_keygen,
+     .flags = "",
+     .alone = true},
+    {.name = "bench",
+     .usage = bench_usage,
+     .what = bench_what,
+     .run = run_bench,
+     .own_options = true},
 };
+
+enum { COMMANDS = sizeof(commands) / sizeof(commands[0]) };
+
+/* What people type who know other tools. */
+static const struct {
+    const char *word, *command;
+} others[] = {
+    {"set", "put"},     {"write", "put"},     {"delete", "del"},  {"rm", "del"},
+    {"remove", "del"},  {"unset", "del"},     {"read", "get"},    {"cat", "get"},
+    {"ls", "list"},     {"keys", "list"},     {"scan", "list"},   {"dump", "list"},
+    {"info", "status"}, {"health", "status"}, {"peers", "links"}, {"members", "links"},
+};
+
+static void print_command(FILE *out, const char *before, const struct command *c)
+{
+    fprintf(out, "%s%s%s%s\n", before, c->name, c->usage[0] != '\0' ? " " : "", c->usage);
+    for (const char *line = c->what, *end; *line != '\0'; line = end + (*end != '\0')) {
+        end = line + strcspn(line, "\n");
+        fprintf(out, "          %.*s\n", (int)(end - line), line);
+    }
+}
 
 static void print_usage(FILE *out)
 {
     fputs("usage: raftctl [-c FILE [-i ID] | -s SOCKET] [--timeout SECONDS] COMMAND ...\n\n"
-          "  -c, --conf FILE      take the socket from this configuration (default:\n"
-          "                       /etc/raftd/raftd.conf if it exists)\n"
-          "  -i, --id ID          which node of the configuration\n"
-          "  -s, --socket SOCKET  the daemon's socket (default: /run/raftd/raftd.sock)\n"
-          "      --timeout S      how long to wait for an answer and a leader (default: 5)\n"
-          "      --help, --version\n\ncommands:\n",
+          "  -c, --conf FILE       take the socket from this configuration (default:\n"
+          "                        /etc/raftd/raftd.conf if it exists)\n"
+          "  -i, --id ID           which node of the configuration\n"
+          "  -s, --socket SOCKET   the daemon's socket (default: /run/raftd/raftd.sock)\n"
+          "      --timeout S       how long to wait for an answer and a leader (default: 5)\n"
+          "  -h, --help [COMMAND]  this, or only that command\n"
+          "      --version\n\ncommands:\n",
           out);
-    for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
-        fprintf(out, "  %s", commands[i].usage);
+    for (size_t i = 0; i < COMMANDS; i++)
+        print_command(out, "  ", &commands[i]);
     fputs("\n--stale answers at once from this node's own state, which may be old.\n"
-          "exit codes: 0 done, 1 no such key, 2 usage or configuration, 3 daemon not running,\n"
-          "  4 no leader, 5 outcome of the write unknown, 6 too large, 7 busy,\n"
-          "  8 connection lost during a read, 9 internal\n",
+          "exit codes: 0 done, 1 no such key, 2 usage or configuration,\n"
+          "  3 daemon not running, 4 no leader, 5 outcome of the write unknown,\n"
+          "  6 too large, 7 busy, 8 connection lost during a read, 9 internal\n",
           out);
 }
 
@@ -146,14 +208,31 @@ static int say_result(enum result result, const struct tool *t, bool write)
     return exit_of_result(result, write);
 }
 
+int say_not_running(const struct tool *t)
+{
+    struct stat st;
+    int error = errno;
+    if (error != EACCES)
+        say_error("no daemon at %s: %s", t->socket, strerror(error));
+    else if (stat(t->socket, &st) != 0)
+        say_error("user %u may not look at %s: a directory above it is closed", geteuid(),
+                  t->socket);
+    else {
+        const struct group *group = getgrgid(st.st_gid);
+        say_error("user %u may not use the daemon at %s: it is for %s %s (mode %04o); become a "
+                  "member of it and log in again",
+                  geteuid(), t->socket, group ? "the group" : "a group without a name, see ls -l:",
+                  group ? group->gr_name : "", st.st_mode & 07777);
+    }
+    return RAFTCTL_EXIT_NOT_RUNNING;
+}
+
 static int say_outcome(enum ctl_outcome outcome, const struct tool *t, bool write)
 {
     double seconds = (t->timeout_ms + CTL_GRACE_MS) / 1000.0;
     switch (outcome) {
     case CTL_ANSWERED: break;
-    case CTL_NOT_RUNNING:
-        say_error("no daemon at %s: %s", t->socket, strerror(errno));
-        return RAFTCTL_EXIT_NOT_RUNNING;
+    case CTL_NOT_RUNNING: return say_not_running(t);
     case CTL_NOT_TAKEN:
         say_error("the daemon at %s took no request for %g s (is it stopped?): nothing was done",
                   t->socket, seconds);
@@ -186,44 +265,6 @@ int tool_call(const struct tool *t, const struct proto_request *r, struct ctl_an
 
 /* --- commands --------------------------------------------------------------------------------- */
 
-struct flags {
-    bool stale, raw, keys, json;
-};
-
-/* Options of a command: those of `allowed` (letters: s stale, r raw, k keys, j json); then min to
- * max arguments, from optind on. Ends the program on anything else. */
-static struct flags parse_flags(int argc, char **argv, const char *allowed, int min, int max)
-{
-    static const struct option options[] = {
-        {"stale", no_argument, NULL, 's'}, {"raw", no_argument, NULL, 'r'},
-        {"keys", no_argument, NULL, 'k'},  {"json", no_argument, NULL, 'j'},
-        {"help", no_argument, NULL, 'h'},  {NULL, 0, NULL, 0},
-    };
-    struct flags f = {0};
-    int c;
-    optind = 0; /* starts getopt anew */
-    while ((c = getopt_long(argc, argv, "+", options, NULL)) != -1) {
-        if (c == 'h') {
-            print_usage(stdout);
-            exit(RAFTCTL_EXIT_OK);
-        }
-        if (c == '?')
-            exit(RAFTCTL_EXIT_USAGE); /* getopt has said it */
-        if (!strchr(allowed, c))
-            say_fatal(RAFTCTL_EXIT_USAGE, "%s: this option is not for it; raftctl --help", argv[0]);
-        f.stale |= c == 's';
-        f.raw |= c == 'r';
-        f.keys |= c == 'k';
-        f.json |= c == 'j';
-    }
-    if (f.raw && f.json)
-        say_fatal(RAFTCTL_EXIT_USAGE, "%s: --raw and --json exclude each other", argv[0]);
-    if (argc - optind < min || argc - optind > max)
-        say_fatal(RAFTCTL_EXIT_USAGE, "%s: %s arguments; raftctl --help", argv[0],
-                  argc - optind < min ? "too few" : "too many");
-    return f;
-}
-
 static struct proto_request request(const struct tool *t, enum proto_op op, const char *key)
 {
     size_t len = key ? strlen(key) : 0;
@@ -238,7 +279,8 @@ static struct proto_request request(const struct tool *t, enum proto_op op, cons
                                   .key_len = (uint16_t)len};
 }
 
-/* All of standard input; one byte more than any value may have is enough to be refused. */
+/* All of standard input; one byte more than any value may have is enough to be refused. So is
+ * nothing: more often than an empty value it is what a command that failed has put into a pipe. */
 static uint8_t *read_stdin(size_t *len)
 {
     uint8_t *buf = malloc(CMD_VALUE_MAX_BYTES + 1);
@@ -246,20 +288,24 @@ static uint8_t *read_stdin(size_t *len)
         say_error("out of memory");
         exit(RAFTCTL_EXIT_INTERNAL);
     }
-    *len = fread(buf, 1, CMD_VALUE_MAX_BYTES + 1, stdin);
-    if (ferror(stdin))
-        say_fatal(RAFTCTL_EXIT_USAGE, "standard input: %s", strerror(errno));
-    if (*len > CMD_VALUE_MAX_BYTES)
+    ssize_t n = patient_read(STDIN_FILENO, buf, CMD_VALUE_MAX_BYTES + 1);
+    if (n < 0)
+        say_fatal(RAFTCTL_EXIT_USAGE, "standard input: %s; nothing was done", strerror(errno));
+    if (n == 0)
+        say_fatal(RAFTCTL_EXIT_USAGE,
+                  "standard input is empty: nothing was done (an empty value is "
+                  "stored by put KEY '')");
+    if (n > CMD_VALUE_MAX_BYTES)
         say_fatal(RAFTCTL_EXIT_TOO_LARGE, "no value may have more than %d bytes; nothing was done",
                   CMD_VALUE_MAX_BYTES);
+    *len = (size_t)n;
     return buf;
 }
 
-static int run_put(const struct tool *t, int argc, char **argv)
+static int run_put(struct tool *t, const struct args *args)
 {
-    parse_flags(argc, argv, "", 2, 2);
-    struct proto_request r = request(t, PROTO_PUT, argv[optind]);
-    const char *value = argv[optind + 1];
+    struct proto_request r = request(t, PROTO_PUT, args->words[0]);
+    const char *value = args->words[1];
     uint8_t *input = NULL;
     size_t len = strlen(value);
     if (strcmp(value, "-") == 0)
@@ -277,10 +323,9 @@ static int run_put(const struct tool *t, int argc, char **argv)
     return code;
 }
 
-static int run_del(const struct tool *t, int argc, char **argv)
+static int run_del(struct tool *t, const struct args *args)
 {
-    parse_flags(argc, argv, "", 1, 1);
-    struct proto_request r = request(t, PROTO_DELETE, argv[optind]);
+    struct proto_request r = request(t, PROTO_DELETE, args->words[0]);
     struct ctl_answer a;
     int code = tool_call(t, &r, &a);
     if (code == RAFTCTL_EXIT_OK)
@@ -288,11 +333,11 @@ static int run_del(const struct tool *t, int argc, char **argv)
     return code;
 }
 
-static int run_get(const struct tool *t, int argc, char **argv)
+static int run_get(struct tool *t, const struct args *args)
 {
-    struct flags f = parse_flags(argc, argv, "srj", 1, 1);
-    struct proto_request r = request(t, PROTO_GET, argv[optind]);
-    r.flags = f.stale ? PROTO_STALE : 0;
+    FILE *out = t->out.file;
+    struct proto_request r = request(t, PROTO_GET, args->words[0]);
+    r.flags = args->stale ? PROTO_STALE : 0;
     struct ctl_answer a;
     int code = tool_call(t, &r, &a);
     if (code != RAFTCTL_EXIT_OK)
@@ -303,19 +348,19 @@ static int run_get(const struct tool *t, int argc, char **argv)
                               .value_len = (uint32_t)a.len,
                               .create_revision = a.create_revision,
                               .modify_revision = a.modify_revision};
-    if (f.json && print_item_json(stdout, &item, true) != 0)
+    if (args->json && print_item_json(out, &item, true) != 0)
         code = RAFTCTL_EXIT_INTERNAL;
-    else if (!f.json && a.len > 0)
-        fwrite(a.body, 1, a.len, stdout);
-    if (!f.raw)
-        fputc('\n', stdout);
+    else if (!args->json && a.len > 0)
+        fwrite(a.body, 1, a.len, out);
+    if (!args->raw)
+        fputc('\n', out);
     ctl_answer_free(&a);
     return code;
 }
 
 /* Prints a page; last (CMD_KEY_MAX_BYTES) becomes its last key. Returns an exit code. */
-static int print_page(const struct ctl_answer *a, const struct flags *f, bool first, uint8_t *last,
-                      uint32_t *last_len)
+static int print_page(FILE *out, const struct ctl_answer *a, const struct args *f, bool first,
+                      uint8_t *last, uint32_t *last_len)
 {
     struct proto_item item;
     for (size_t at = 0, n; at < a->len; at += n, first = false) {
@@ -325,46 +370,46 @@ static int print_page(const struct ctl_answer *a, const struct flags *f, bool fi
         memcpy(last, item.key, item.key_len);
         *last_len = item.key_len;
         if (f->json) {
-            fputs(first ? "\n" : ",\n", stdout);
-            if (print_item_json(stdout, &item, !f->keys) != 0)
+            fputs(first ? "\n" : ",\n", out);
+            if (print_item_json(out, &item, !f->keys) != 0)
                 return RAFTCTL_EXIT_INTERNAL;
             continue;
         }
-        print_escaped(stdout, item.key, item.key_len, f->keys ? '\0' : '=');
+        print_escaped(out, item.key, item.key_len, f->keys ? '\0' : '=');
         if (!f->keys) {
-            fputc('=', stdout);
-            print_escaped(stdout, item.value, item.value_len, '\0');
+            fputc('=', out);
+            print_escaped(out, item.value, item.value_len, '\0');
         }
-        fputc('\n', stdout);
+        fputc('\n', out);
     }
     return RAFTCTL_EXIT_OK;
 }
 
-static int run_list(const struct tool *t, int argc, char **argv)
+static int run_list(struct tool *t, const struct args *args)
 {
-    struct flags f = parse_flags(argc, argv, "skj", 0, 1);
-    struct proto_request r = request(t, PROTO_LIST, optind < argc ? argv[optind] : NULL);
+    FILE *out = t->out.file;
+    struct proto_request r = request(t, PROTO_LIST, args->n_words > 0 ? args->words[0] : NULL);
     uint8_t last[CMD_KEY_MAX_BYTES];
     bool more = true, first = true;
     int code = RAFTCTL_EXIT_OK;
-    r.flags = f.stale ? PROTO_STALE : 0;
+    r.flags = args->stale ? PROTO_STALE : 0;
     r.part = last;
     while (more && code == RAFTCTL_EXIT_OK) {
         struct ctl_answer a;
         code = tool_call(t, &r, &a);
         if (code != RAFTCTL_EXIT_OK)
             return code;
-        if (f.json && first)
-            fputc('[', stdout);
+        if (args->json && first)
+            fputc('[', out);
         more = a.flags & PROTO_PARTIAL && a.len > 0;
-        code = print_page(&a, &f, first, last, &r.part_len);
+        code = print_page(out, &a, args, first, last, &r.part_len);
         first = false;
         r.value_len = r.part_len;
         ctl_answer_free(&a);
     }
-    if (f.json)
-        fputs("\n]\n", stdout);
-    if (code == RAFTCTL_EXIT_INTERNAL)
+    if (args->json)
+        fputs("\n]\n", out);
+    if (code == RAFTCTL_EXIT_INTERNAL && !ferror(out)) /* else main() says why */
         say_error("the daemon's list makes no sense, or memory was refused");
     return code;
 }
@@ -375,29 +420,27 @@ static int print_status(FILE *out, const uint8_t *text, size_t len)
 }
 
 /* Asks for the status and prints it, or what it tells. */
-static int ask_status(const struct tool *t, int (*print)(FILE *, const uint8_t *, size_t))
+static int ask_status(struct tool *t, int (*print)(FILE *, const uint8_t *, size_t))
 {
     struct proto_request r = request(t, PROTO_STATUS, NULL);
     struct ctl_answer a;
     int code = tool_call(t, &r, &a);
     if (code != RAFTCTL_EXIT_OK)
         return code;
-    if (print(stdout, a.body, a.len) != 0)
+    if (print(t->out.file, a.body, a.len) != 0)
         code = RAFTCTL_EXIT_INTERNAL;
     ctl_answer_free(&a);
     return code;
 }
 
-static int run_status(const struct tool *t, int argc, char **argv)
+static int run_status(struct tool *t, const struct args *args)
 {
-    struct flags f = parse_flags(argc, argv, "j", 0, 0);
-    return ask_status(t, f.json ? print_status_json : print_status);
+    return ask_status(t, args->json ? print_status_json : print_status);
 }
 
-static int run_links(const struct tool *t, int argc, char **argv)
+static int run_links(struct tool *t, const struct args *args)
 {
-    struct flags f = parse_flags(argc, argv, "j", 0, 0);
-    return ask_status(t, f.json ? print_links_json : print_links);
+    return ask_status(t, args->json ? print_links_json : print_links);
 }
 
 /* --- start ------------------------------------------------------------------------------------ */
@@ -455,66 +498,169 @@ static void find_socket(struct tool *t, const char *conf, const char *socket, ui
     memcpy(t->socket, socket, strlen(socket) + 1);
 }
 
-static const struct command *parse_options(struct tool *t, int argc, char **argv)
+static const struct command *find_command(const char *word)
 {
-    enum { OPT_TIMEOUT = 256, OPT_HELP, OPT_VERSION };
+    for (size_t i = 0; i < COMMANDS; i++)
+        if (strcmp(word, commands[i].name) == 0)
+            return &commands[i];
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+        if (strcmp(word, others[i].word) == 0)
+            say_fatal(RAFTCTL_EXIT_USAGE, "%s: no such command; do you mean %s?", word,
+                      others[i].command);
+    say_fatal(RAFTCTL_EXIT_USAGE, "%s: no such command; raftctl --help names them", word);
+}
+
+static _Noreturn void refuse(const struct command *c, const char *why)
+{
+    say_fatal(RAFTCTL_EXIT_USAGE, "%s: %s; usage: raftctl %s %s", c->name, why, c->name, c->usage);
+}
+
+/* All of the command line. Options may stand anywhere; behind -- there are none. */
+struct line {
+    const char *conf, *socket;
+    uint64_t id;
+    const struct command *command; /* NULL: none was named                                        */
+    bool help, version;
+    struct args args;
+};
+
+/* The next word that is no option: the command's name, or an argument of it. */
+static void take_word(struct line *l, const char *word)
+{
+    if (!l->command && !l->help && strcmp(word, "help") == 0)
+        l->help = true;
+    else if (!l->command)
+        l->command = find_command(word);
+    else if (l->args.n_words == l->command->words_max)
+        refuse(l->command, "too many arguments");
+    else
+        l->args.words[l->args.n_words++] = word;
+}
+
+static void take_option(struct tool *t, struct line *l, int c, const char *value)
+{
+    switch (c) {
+    case 'c': l->conf = value; break;
+    case 's': l->socket = value; break;
+    case 'i':
+        if (parse_number(value, 1, CONF_ID_MAX, &l->id) != 0)
+            say_fatal(RAFTCTL_EXIT_USAGE, "-i %s: an id is 1 to %d", value, CONF_ID_MAX);
+        break;
+    case OPT_TIMEOUT:
+        if (parse_thousandths(value, PROTO_TIMEOUT_MAX_MS, &t->timeout_ms) != 0)
+            say_fatal(RAFTCTL_EXIT_USAGE, "--timeout %s: seconds, 0.001 to %d", value,
+                      PROTO_TIMEOUT_MAX_MS / 1000);
+        break;
+    case 'h': l->help = true; break;
+    case OPT_VERSION: l->version = true; break;
+    case OPT_STALE: l->args.stale = true; break;
+    case OPT_RAW: l->args.raw = true; break;
+    case OPT_KEYS: l->args.keys = true; break;
+    case OPT_JSON: l->args.json = true; break;
+    default: exit(RAFTCTL_EXIT_USAGE); /* getopt has said it */
+    }
+}
+
+/* The rest of the line is the command's own; a call for help is ours all the same. */
+static void leave_rest(struct line *l, int argc, char **argv)
+{
+    l->args.argc = argc;
+    l->args.argv = argv;
+    for (int i = 1; i < argc; i++)
+        l->help |= strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0;
+}
+
+static void parse_line(struct tool *t, struct line *l, int argc, char **argv)
+{
     static const struct option options[] = {
         {"conf", required_argument, NULL, 'c'},
         {"id", required_argument, NULL, 'i'},
         {"socket", required_argument, NULL, 's'},
         {"timeout", required_argument, NULL, OPT_TIMEOUT},
-        {"help", no_argument, NULL, OPT_HELP},
+        {"help", no_argument, NULL, 'h'},
         {"version", no_argument, NULL, OPT_VERSION},
+        {"stale", no_argument, NULL, OPT_STALE},
+        {"raw", no_argument, NULL, OPT_RAW},
+        {"keys", no_argument, NULL, OPT_KEYS},
+        {"json", no_argument, NULL, OPT_JSON},
         {NULL, 0, NULL, 0},
     };
-    const char *conf = NULL, *socket = NULL;
-    uint64_t id = 0;
     int c;
-    while ((c = getopt_long(argc, argv, "+c:i:s:", options, NULL)) != -1) {
-        switch (c) {
-        case 'c': conf = optarg; break;
-        case 's': socket = optarg; break;
-        case 'i':
-            if (parse_number(optarg, 1, CONF_ID_MAX, &id) != 0)
-                say_fatal(RAFTCTL_EXIT_USAGE, "-i %s: an id is 1 to %d", optarg, CONF_ID_MAX);
-            break;
-        case OPT_TIMEOUT:
-            if (parse_thousandths(optarg, PROTO_TIMEOUT_MAX_MS, &t->timeout_ms) != 0)
-                say_fatal(RAFTCTL_EXIT_USAGE, "--timeout %s: seconds, 0.001 to %d", optarg,
-                          PROTO_TIMEOUT_MAX_MS / 1000);
-            break;
-        case OPT_HELP: print_usage(stdout); exit(RAFTCTL_EXIT_OK);
-        case OPT_VERSION: puts("raftctl " RAFTD_VERSION); exit(RAFTCTL_EXIT_OK);
-        default: exit(RAFTCTL_EXIT_USAGE); /* getopt has said it */
+    while ((c = getopt_long(argc, argv, "-hc:i:s:", options, NULL)) != -1) {
+        if (c != 1) { /* 1: no option */
+            take_option(t, l, c, optarg);
+            continue;
         }
+        take_word(l, optarg);
+        if (l->command && l->command->own_options) {
+            leave_rest(l, argc - optind + 1, argv + optind - 1);
+            return;
+        }
+        /* A script that puts "$value" must not have to think of what it starts with. */
+        if (l->command && l->command->last_as_is && optind < argc &&
+            l->args.n_words == l->command->words_max - 1)
+            take_word(l, argv[optind++]);
     }
-    if (optind == argc) {
+    while (optind < argc)
+        take_word(l, argv[optind++]);
+}
+
+static void check_flag(const struct command *c, bool given, const char *name, char letter)
+{
+    if (given && (!c->flags || !strchr(c->flags, letter)))
+        say_fatal(RAFTCTL_EXIT_USAGE, "%s: %s is not for it; usage: raftctl %s %s", c->name, name,
+                  c->name, c->usage);
+}
+
+/* Options of other commands, and missing arguments. */
+static void check_line(const struct line *l)
+{
+    const struct args *a = &l->args;
+    check_flag(l->command, a->stale, "--stale", 's');
+    check_flag(l->command, a->raw, "--raw", 'r');
+    check_flag(l->command, a->keys, "--keys", 'k');
+    check_flag(l->command, a->json, "--json", 'j');
+    if (a->raw && a->json)
+        refuse(l->command, "--raw and --json exclude each other");
+    if (a->n_words < l->command->words_min)
+        refuse(l->command, "too few arguments");
+}
+
+static int run_line(struct tool *t, const struct line *l)
+{
+    if (l->version) {
+        fputs("raftctl " RAFTD_VERSION "\n", t->out.file);
+        return RAFTCTL_EXIT_OK;
+    }
+    if (l->help && l->command)
+        print_command(t->out.file, "usage: raftctl ", l->command);
+    else if (l->help)
+        print_usage(t->out.file);
+    if (l->help)
+        return RAFTCTL_EXIT_OK;
+    if (!l->command) {
         print_usage(stderr);
-        exit(RAFTCTL_EXIT_USAGE);
+        return RAFTCTL_EXIT_USAGE;
     }
-    for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
-        if (strcmp(argv[optind], commands[i].name) == 0) {
-            /* --help of a command needs no configuration. */
-            if (optind + 1 < argc && strcmp(argv[optind + 1], "--help") == 0) {
-                print_usage(stdout);
-                exit(RAFTCTL_EXIT_OK);
-            }
-            if (!commands[i].alone)
-                find_socket(t, conf, socket, id);
-            return &commands[i];
-        }
-    say_fatal(RAFTCTL_EXIT_USAGE, "%s: no such command; raftctl --help", argv[optind]);
+    check_line(l);
+    if (!l->command->alone)
+        find_socket(t, l->conf, l->socket, l->id);
+    return l->command->run(t, &l->args);
 }
 
 int main(int argc, char **argv)
 {
     struct tool t = {.timeout_ms = TIMEOUT_DEFAULT_MS};
+    struct line line = {0};
     if (!stdfds_fill())
         return RAFTCTL_EXIT_INTERNAL;
     say_set_ident("raftctl");
-    const struct command *command = parse_options(&t, argc, argv);
-    int code = command->run(&t, argc - optind, argv + optind);
-    if (fflush(stdout) != 0 || ferror(stdout))
-        say_fatal(RAFTCTL_EXIT_INTERNAL, "standard output: %s", strerror(errno));
+    if (output_open(&t.out) != 0)
+        say_fatal(RAFTCTL_EXIT_INTERNAL, "out of memory");
+    parse_line(&t, &line, argc, argv);
+    int code = run_line(&t, &line);
+    int error = output_flush(&t.out);
+    if (error != 0)
+        say_fatal(RAFTCTL_EXIT_INTERNAL, "standard output: %s", strerror(error));
     return code;
 }

@@ -5,13 +5,31 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <sys/types.h>
 
 #include "raftd/conf.h"
 #include "raftd/raftctl_client.h"
 
+/* Standard output; error: errno of the first write that failed, 0 = none. */
+struct output {
+    FILE *file;
+    int error;
+};
+
 struct tool {
     char socket[CONF_SOCKET_SIZE];
     uint32_t timeout_ms;
+    struct output out;
+};
+
+/* What stands behind the name of a command. */
+enum { WORDS_MAX = 2 };
+struct args {
+    bool stale, raw, keys, json; /* options */
+    const char *words[WORDS_MAX];
+    int n_words;
+    int argc; /* of a command that takes all of it as it is: from its name on */
+    char **argv;
 };
 
 /* A number with an optional fraction, in thousandths: 0, or -1 if text is not one or is not within
@@ -24,6 +42,9 @@ int parse_number(const char *text, uint64_t min, uint64_t max, uint64_t *out);
 /* Asks the daemon; on anything but RESULT_OK says on standard error what happened and what to do.
  * Returns an exit code (exits.h). */
 int tool_call(const struct tool *t, const struct proto_request *r, struct ctl_answer *a);
+
+/* Says why the daemon at t->socket could not be connected to (errno); returns the exit code. */
+int say_not_running(const struct tool *t);
 
 /* Exit code of a daemon's answer. */
 int exit_of_result(enum result result, bool write);
@@ -42,10 +63,21 @@ int print_links(FILE *out, const uint8_t *text, size_t len);
 int print_links_json(FILE *out, const uint8_t *text, size_t len);
 
 /* raftctl_bench.c */
-int run_bench(const struct tool *t, int argc, char **argv);
-extern const char bench_usage[];
+int run_bench(struct tool *t, const struct args *a);
+extern const char bench_usage[], bench_what[];
 
 /* raftctl_keygen.c */
-int run_keygen(const struct tool *t, int argc, char **argv);
+int run_keygen(struct tool *t, const struct args *a);
+
+/* raftctl_stdio.c: standard streams, of which somebody may have made a non-blocking one. */
+
+/* Reads until size or the end. Bytes, or -1 with errno. */
+ssize_t patient_read(int fd, void *buf, size_t size);
+/* Writes all. 0, or -1 with errno. */
+int patient_write(int fd, const void *buf, size_t len);
+/* 0, or -1 without memory. */
+int output_open(struct output *out);
+/* 0: all that was printed has left; else an errno. */
+int output_flush(struct output *out);
 
 #endif

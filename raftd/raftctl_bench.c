@@ -36,11 +36,11 @@ enum {
     PREFILL_CLIENTS_MIN = 64,
 };
 
-const char bench_usage[] =
-    "bench -c CLIENTS {-n OPS | -t SECONDS} [-v BYTES] [-k KEYS] [--read [--stale]] [--json]\n"
-    "                                 keep CLIENTS requests under way until OPS puts (of BYTES\n"
-    "                                 to KEYS keys bench/...) or gets are done, or for SECONDS;\n"
-    "                                 needs 4 bytes of memory per operation\n";
+const char bench_usage[] = "-c CLIENTS {-n OPS | -t SECONDS} [-v BYTES] [-k KEYS]\n"
+                           "        [--read [--stale]] [--json]";
+const char bench_what[] = "keep CLIENTS requests under way until OPS puts (of BYTES to KEYS keys\n"
+                          "bench/...) or gets are done, or for SECONDS; needs 4 bytes of\n"
+                          "memory per operation";
 
 struct options {
     uint64_t clients, ops, seconds, value_bytes, keys; /* seconds: 0 = until ops are done */
@@ -116,7 +116,7 @@ static struct run *run_new(const struct tool *t, const struct options *o)
         struct conn *conn = &r->conns[c];
         conn->fd = ctl_connect(t->socket);
         if (conn->fd < 0)
-            say_fatal(RAFTCTL_EXIT_NOT_RUNNING, "no daemon at %s: %s", t->socket, strerror(errno));
+            exit(say_not_running(t));
         conn->free_slots = must(calloc((size_t)o->clients, sizeof(*conn->free_slots)));
         for (uint64_t slot = c; slot < o->clients; slot += r->n_conns)
             conn->free_slots[conn->n_free++] = (uint32_t)slot;
@@ -416,16 +416,17 @@ enum { COLUMNS = sizeof(columns) / sizeof(columns[0]) };
 
 static void report_text(const struct run *r, double seconds, double per_s)
 {
-    printf("ops=%" PRIu64 "\nerrors=%" PRIu64 "\nmissing=%" PRIu64 "\n", r->done, count_errors(r),
-           r->missing);
+    FILE *out = r->tool->out.file;
+    fprintf(out, "ops=%" PRIu64 "\nerrors=%" PRIu64 "\nmissing=%" PRIu64 "\n", r->done,
+            count_errors(r), r->missing);
     for (int i = 0; i < RESULTS; i++)
         if (r->errors[i] > 0)
-            printf("error.%s=%" PRIu64 "\n", error_name(i), r->errors[i]);
-    printf("seconds=%.3f\nper_s=%.1f\n", seconds, per_s);
+            fprintf(out, "error.%s=%" PRIu64 "\n", error_name(i), r->errors[i]);
+    fprintf(out, "seconds=%.3f\nper_s=%.1f\n", seconds, per_s);
     for (int i = 0; i < COLUMNS; i++)
-        printf("%s=%.1f\n", columns[i].name, percentile(r, columns[i].fraction));
-    printf("stall_us=%.1f\nasleep_us=%.1f\n", (double)r->stall_ns / 1000,
-           (double)r->asleep_ns / 1000);
+        fprintf(out, "%s=%.1f\n", columns[i].name, percentile(r, columns[i].fraction));
+    fprintf(out, "stall_us=%.1f\nasleep_us=%.1f\n", (double)r->stall_ns / 1000,
+            (double)r->asleep_ns / 1000);
 }
 
 /* These numbers are far below 2^53: plain JSON numbers. */
@@ -451,8 +452,8 @@ static int report_json(const struct run *r, double seconds, double per_s)
     rc |= json_object_set_new(o, "stall_us", json_real((double)r->stall_ns / 1000));
     rc |= json_object_set_new(o, "asleep_us", json_real((double)r->asleep_ns / 1000));
     if (rc == 0)
-        rc = json_dumpf(o, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(12));
-    putchar('\n');
+        rc = json_dumpf(o, r->tool->out.file, JSON_INDENT(2) | JSON_REAL_PRECISION(12));
+    fputc('\n', r->tool->out.file);
     json_decref(o);
     return rc == 0 ? RAFTCTL_EXIT_OK : RAFTCTL_EXIT_INTERNAL;
 }
@@ -483,11 +484,15 @@ static uint64_t number_option(const char *name, const char *text, uint64_t min, 
 static struct options parse_bench(int argc, char **argv)
 {
     static const struct option options[] = {
-        {"clients", required_argument, NULL, 'c'}, {"ops", required_argument, NULL, 'n'},
-        {"time", required_argument, NULL, 't'},    {"value", required_argument, NULL, 'v'},
-        {"keys", required_argument, NULL, 'k'},    {"read", no_argument, NULL, 'r'},
-        {"stale", no_argument, NULL, 's'},         {"json", no_argument, NULL, 'j'},
-        {"help", no_argument, NULL, 'h'},          {NULL, 0, NULL, 0},
+        {"clients", required_argument, NULL, 'c'},
+        {"ops", required_argument, NULL, 'n'},
+        {"time", required_argument, NULL, 't'},
+        {"value", required_argument, NULL, 'v'},
+        {"keys", required_argument, NULL, 'k'},
+        {"read", no_argument, NULL, 'r'},
+        {"stale", no_argument, NULL, 's'},
+        {"json", no_argument, NULL, 'j'},
+        {NULL, 0, NULL, 0},
     };
     struct options o = {.value_bytes = 128, .keys = 1000};
     int c;
@@ -502,14 +507,14 @@ static struct options parse_bench(int argc, char **argv)
         case 'r': o.read = true; break;
         case 's': o.stale = true; break;
         case 'j': o.json = true; break;
-        case 'h': printf("usage: raftctl %s", bench_usage); exit(RAFTCTL_EXIT_OK);
         default: exit(RAFTCTL_EXIT_USAGE); /* getopt has said it */
         }
     }
     if (optind != argc || o.clients == 0 || (o.ops == 0) == (o.seconds == 0) ||
         (o.stale && !o.read))
         say_fatal(RAFTCTL_EXIT_USAGE, "usage: raftctl bench -c CLIENTS {-n OPS | -t SECONDS} "
-                                      "[-v BYTES] [-k KEYS] [--read [--stale]] [--json]");
+                                      "[-v BYTES] [-k KEYS] [--read [--stale]] [--json]; raftctl's "
+                                      "own options stand before it");
     if (o.seconds > 0)
         o.ops = OPS_MAX;
     return o;
@@ -531,9 +536,9 @@ static int prefill(const struct tool *t, const struct options *o)
     return code;
 }
 
-int run_bench(const struct tool *t, int argc, char **argv)
+int run_bench(struct tool *t, const struct args *a)
 {
-    struct options o = parse_bench(argc, argv);
+    struct options o = parse_bench(a->argc, a->argv);
     int code = o.read ? prefill(t, &o) : RAFTCTL_EXIT_OK;
     if (code != RAFTCTL_EXIT_OK)
         return code;

@@ -24,25 +24,13 @@ static int make_private(int fd)
     return fchmod(fd, S_IRUSR | S_IWUSR) == 0 ? 1 : -1;
 }
 
-static int write_all(int fd, const char *text, size_t len)
-{
-    for (size_t done = 0; done < len;) {
-        ssize_t n = write(fd, text + done, len - done);
-        if (n < 0 && errno != EINTR)
-            return -1;
-        done += n > 0 ? (size_t)n : 0;
-    }
-    return 0;
-}
-
-int run_keygen(const struct tool *t, int argc, char **argv)
+int run_keygen(struct tool *t, const struct args *a)
 {
     uint8_t key[KEYFILE_KEY_BYTES];
     char text[KEYFILE_TEXT_SIZE];
     int code = RAFTCTL_EXIT_OK;
     (void)t;
-    if (argc > 1)
-        say_fatal(RAFTCTL_EXIT_USAGE, "%s: no options or arguments; raftctl --help", argv[0]);
+    (void)a;
     int is_file = make_private(STDOUT_FILENO);
     if (is_file < 0)
         say_fatal(RAFTCTL_EXIT_INTERNAL, "standard output: cannot make the file 0600: %s",
@@ -57,7 +45,7 @@ int run_keygen(const struct tool *t, int argc, char **argv)
         say_fatal(RAFTCTL_EXIT_INTERNAL, "no random numbers: %s", strerror(rc ? -rc : errno));
     size_t len = keyfile_format(key, text);
     /* Not through stdio: it keeps a copy. On the disk before anybody relies on it. */
-    if (write_all(STDOUT_FILENO, text, len) != 0 || (is_file && fsync(STDOUT_FILENO) != 0)) {
+    if (patient_write(STDOUT_FILENO, text, len) != 0 || (is_file && fsync(STDOUT_FILENO) != 0)) {
         say_error("standard output: %s", strerror(errno));
         code = RAFTCTL_EXIT_INTERNAL;
     }

@@ -1,0 +1,128 @@
+#!/bin/bash
+# What people type at raftctl: options anywhere, values that look like options, commands of other
+# tools, help that fits a terminal, pipes that are non-blocking or empty, a full device, a socket that
+# is not theirs.
+# shellcheck source=/dev/null
+. "$(dirname "$0")/../lib/cluster.sh"
+limit 120
+
+cluster 1
+start_all
+wait_leader
+
+# --- options stand anywhere, a value is a value ---
+stored() { # VALUE, of key k
+    expect 0 ctl 1 get k
+    [ "$OUT" = "$1" ] || fail "k is '$OUT', not '$1'"
+}
+expect 0 ctl 1 put k one --timeout 9
+stored one
+expect 0 ctl 1 get --timeout 9 k
+expect 0 ctl 1 get k --json
+[[ "$OUT" == *'"value":"one"'* ]] || fail "no JSON: $OUT"
+expect 0 ctl 1 --json get k --stale
+[[ "$OUT" == *'"value":"one"'* ]] || fail "no JSON: $OUT"
+expect 0 "$RAFTCTL" list k --keys -s "$WORK/node1.sock"
+[ "$OUT" = k ] || fail "list k --keys: $OUT"
+for value in -5 -- --json --help -s '' 'a b'; do
+    expect 0 ctl 1 put k "$value"
+    stored "$value"
+done
+expect 0 ctl 1 put -- -k dash
+expect 0 ctl 1 get -- -k
+[ "$OUT" = dash ] || fail "get -- -k: $OUT"
+expect 2 ctl 1 get -k
+stored 'a b'
+note "options anywhere; values are taken as they are"
+
+# --- what is wrong, and how it is right ---
+refused() { # PATTERN ARGUMENT...
+    local pattern=$1
+    shift
+    expect 2 ctl 1 "$@"
+    says "$pattern"
+}
+refused 'mean put' set k v
+refused 'mean del' delete k
+refused 'mean list' ls
+refused 'help names' frobnicate
+refused 'too many arguments; usage: raftctl put KEY VALUE' put k hello world
+refused 'too few arguments; usage: raftctl put KEY VALUE' put k
+refused 'too many arguments; usage: raftctl get .*KEY' get k k
+refused '--keys is not for it; usage: raftctl get' get --keys k
+refused 'exclude each other' get --raw --json k
+refused 'too many arguments' keygen x
+stored 'a b'
+
+# --- help ---
+for args in --help -h help "put --help" "put -h" "help put" "bench --help" "help bench" "list x -h"; do
+    # shellcheck disable=SC2086 # words
+    expect 0 ctl 1 $args
+    [ -n "$OUT" ] || fail "$args prints nothing"
+    long=$(awk 'length($0) > 80' <<<"$OUT")
+    [ -z "$long" ] || fail "$args is wider than 80 columns: $long"
+done
+expect 0 ctl 1 put --help
+[[ "$OUT" == "usage: raftctl put KEY VALUE"* && "$OUT" != *list* ]] || fail "help of put: $OUT"
+for args in --help --version "put --help" "get k" status "list --json"; do
+    # shellcheck disable=SC2086 # words
+    (ctl 1 $args >/dev/full 2>"$WORK/stderr") && fail "$args >/dev/full: exit 0"
+    says 'standard output: No space'
+done
+note "help, hints and a full device"
+
+# --- standard input ---
+expect 2 ctl 1 put k - </dev/null
+says 'empty: nothing was done'
+stored 'a b'
+code=0
+ctl 1 put k - <&- 2>"$WORK/stderr" || code=$?
+[ "$code" = 2 ] || fail "closed standard input: exit $code"
+stored 'a b'
+printf '' | ctl 1 put k - 2>"$WORK/stderr" && fail "an empty pipe was stored"
+stored 'a b'
+printf 'x\n' | ctl 1 put k - || fail "put k -: exit $?"
+stored x
+
+# --- non-blocking pipes ---
+if command -v perl >/dev/null; then
+    expect 0 ctl 1 bench -c 64 -n 3000 -k 3000 -v 100
+    cat >"$WORK/pipe.pl" <<'END'
+use strict; use warnings; use Fcntl;
+pipe(my $r, my $w) or die $!;
+fcntl($w, F_SETFL, O_NONBLOCK) or die $!;
+defined(my $pid = fork) or die $!;
+if ($pid == 0) { close $r; open(STDOUT, ">&", $w) or die $!; exec @ARGV; }
+close $w;
+select(undef, undef, undef, 0.3);
+my ($all, $n) = (0, 0);
+$all += $n while ($n = sysread($r, my $buf, 65536));
+waitpid($pid, 0);
+printf "%d %d\n", $all, $? >> 8;
+END
+    for args in list "list --json"; do
+        # shellcheck disable=SC2086 # words
+        bytes=$(ctl 1 $args | wc -c)
+        # shellcheck disable=SC2086
+        expect 0 perl "$WORK/pipe.pl" "$RAFTCTL" -s "$WORK/node1.sock" $args
+        [[ "$bytes" -gt 200000 && "$OUT" = "$bytes 0" ]] || fail "$args: $OUT instead of $bytes 0"
+    done
+    note "non-blocking pipes: whole lists"
+fi
+
+# --- a socket that is not ours ---
+if [ "$(id -u)" = 0 ] && command -v setpriv >/dev/null; then
+    for dir in / "$TOP" "$TOP/build" "$WORK"; do
+        chmod -f o+x "$dir" || :
+    done
+    as_nobody() { setpriv --reuid 65534 --regid 65534 --clear-groups "$@"; }
+    cp "$RAFTCTL" "$WORK/raftctl"
+    if as_nobody "$WORK/raftctl" --version >"$WORK/out" 2>&1; then
+        chmod 660 "$WORK/node1.sock"
+        expect 3 as_nobody "$WORK/raftctl" -s "$WORK/node1.sock" get k
+        says 'user 65534 may not use the daemon at .*the group root .mode 0660.*member'
+        expect 3 as_nobody "$WORK/raftctl" -s "$WORK/node1.sock" bench -c 1 -n 1
+        says 'may not use the daemon'
+    fi
+fi
+finish "usage of raftctl"
