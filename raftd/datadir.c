@@ -55,6 +55,11 @@ int datadir_refused(const char *dir, int rc, const char *what)
         return RAFTD_EXIT_DISK;
     } else if (!nearest(dir, path, &st))
         say_error("%s; this runs as user %u", what, us);
+    else if (st.st_uid == us)
+        say_error(
+            "%s; this runs as user %u, whom %s belongs to, but not all that is in it: chown -R "
+            "%u %s",
+            what, us, path, us, path);
     else
         say_error(
             "%s; this runs as user %u, and %s belongs to user %u: run raftd as the user whose "

@@ -2,15 +2,20 @@
 #include "raftd/say.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 static char say_ident[SAY_IDENT_MAX_BYTES] = "raftd";
 static enum say_level say_level = SAY_INFO;
+static atomic_uint say_lost; /* messages that the reader did not take, and has not been told of */
 
 static const struct {
     const char *journal; /* sd-daemon(3): syslog's number of the level */
@@ -50,13 +55,58 @@ static bool stderr_is_journal(void)
     return strcmp(stream, here) == 0;
 }
 
-static void say_write(const char *line, size_t len)
+/* True unless the reader has stopped and took nothing.
+ *
+ * The loop and the log thread say things, and must not wait for whoever reads them. O_NONBLOCK belongs
+ * to the open file, which others share (a shell, a second daemon), so a pipe or a terminal is opened
+ * once more for ourselves; and asking with poll() first is not enough, for others may fill what is
+ * free. A plain file has to keep its position, and never makes anybody wait.
+ */
+static bool say_write(const char *line, size_t len)
 {
-    ssize_t n;
+    struct stat st;
+    ssize_t n = 0;
+    int rc = fstat(STDERR_FILENO, &st);
+    int own = rc == 0 && (S_ISFIFO(st.st_mode) || S_ISCHR(st.st_mode))
+                  ? open("/proc/self/fd/2", O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC)
+                  : -1;
+    struct pollfd ready = {.fd = STDERR_FILENO, .events = POLLOUT};
     do {
-        n = write(STDERR_FILENO, line, len);
+        if (own >= 0) {
+            n = write(own, line, len);
+        } else if (rc == 0 && S_ISSOCK(st.st_mode)) {
+            n = send(STDERR_FILENO, line, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+        } else if (poll(&ready, 1, 0) != 0) { /* no /proc, or no right to open it: the next best */
+            n = write(STDERR_FILENO, line, len);
+        } else {
+            n = -1;
+            errno = EAGAIN;
+        }
     } while (n < 0 && errno == EINTR);
-    /* Nothing to do about any other failure: there is nobody left to tell. */
+    bool stopped = n < 0 && errno == EAGAIN;
+    if (own >= 0) {
+        (void)close(own);
+    }
+    return !stopped; /* nothing to do about any other failure: there is nobody left to tell */
+}
+
+/* One line, and before it how many were lost since the last one, if any. */
+static void say_or_count(const char *line, size_t len)
+{
+    char gap[128];
+    unsigned lost = atomic_exchange(&say_lost, 0);
+    bool taken = true;
+    if (lost > 0) {
+        int n = snprintf(
+            gap, sizeof(gap), "%s%u messages were lost: the reader of standard error had stopped\n",
+            stderr_is_journal() ? say_words[SAY_WARN].journal : "raftd: warning: ", lost);
+        taken = say_write(gap, (size_t)n);
+    }
+    if (!taken) {
+        (void)atomic_fetch_add(&say_lost, lost + 1);
+    } else if (!say_write(line, len)) {
+        (void)atomic_fetch_add(&say_lost, 1);
+    }
 }
 
 static void say_line(enum say_level level, const char *fmt, va_list args)
@@ -89,7 +139,7 @@ static void say_line(enum say_level level, const char *fmt, va_list args)
         }
     }
     line[len++] = '\n'; /* takes the place of vsnprintf's final zero */
-    say_write(line, len);
+    say_or_count(line, len);
     errno = saved_errno;
 }
 
@@ -121,6 +171,8 @@ void say_error(const char *fmt, ...)
 
 _Noreturn void say_fatal(int exit_code, const char *fmt, ...)
 {
+    struct pollfd ready = {.fd = STDERR_FILENO, .events = POLLOUT};
+    (void)poll(&ready, 1, SAY_LAST_WAIT_MS); /* nothing else waits for us any more */
     SAY_BODY(SAY_ERROR);
     (void)fflush(stdout); /* what was printed before must not vanish; a failure changes nothing */
     _exit(exit_code);

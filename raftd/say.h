@@ -7,6 +7,8 @@
  * Each message is one line and one write(2) to standard error, so threads and processes do not mix
  * their lines. A terminal or file sees "raftd[1]: error: text"; journald (stderr is the stream that
  * JOURNAL_STREAM names, see systemd.exec(5)) sees "<3>text", the level as sd-daemon(3) wants it.
+ * Nobody waits for a reader that has stopped (a full pipe, a terminal after Ctrl-S): the message is
+ * dropped, and the next one that gets through is preceded by how many were.
  * Control characters are shown as '?', so that bytes from outside cannot forge a line. errno is
  * kept. Only the files of raftd/ call these; core, net and storage never print.
  */
@@ -26,7 +28,8 @@ enum say_level {
 enum {
     SAY_LINE_MAX_BYTES = 1024, /* below PIPE_BUF (4096): one write stays in one piece in a pipe */
     SAY_IDENT_MAX_BYTES = 64,
-    SAY_LIMIT_BURST = 5, /* enough to see a pattern, too few to fill a disk */
+    SAY_LAST_WAIT_MS = 1000, /* say_fatal() alone waits so long for a reader */
+    SAY_LIMIT_BURST = 5,     /* enough to see a pattern, too few to fill a disk */
     SAY_LIMIT_INTERVAL_US = 10 * 1000 * 1000,
 };
 

@@ -20,11 +20,12 @@ USERS=("setpriv" "--reuid=$US" "--regid=$US" "--clear-groups")
 C=$DIR/raftd.conf
 sed "s|^data_dir = .*|data_dir = $DIR/data|; s|^socket = .*|socket = $DIR/run/sock|" "$CONF" >"$C"
 
+takes() { "$RAFTCTL" -s "$DIR/run/sock" --timeout 5 put k v 2>/dev/null; }
 as_user() { # runs the daemon as that user until it answers, and stops it
     "${USERS[@]}" "$DIR/raftd" -c "$C" "$@" >>"$WORK/node1.log" 2>&1 &
     PID[1]=$!
     STATE[1]=up
-    wait_for 30 "answer" "$RAFTCTL" -s "$DIR/run/sock" --timeout 5 put k v
+    wait_for 30 "answer" takes
     stop 1
 }
 
@@ -53,7 +54,7 @@ refused() { # WHAT: PATTERN
     says "Permission denied.*this runs as user $US.*chown"
     note "refused: $(tail -n 1 "$WORK/stderr")"
 }
-for piece in . ident log "log/$(ls "$DIR/data/log" | head -n 1)"; do
+for piece in . ident log "$(cd "$DIR/data" && echo log/*1.seg)"; do
     chown 0:0 "$DIR/data/$piece"
     mode=$(stat -c %a "$DIR/data/$piece")
     chmod go= "$DIR/data/$piece"

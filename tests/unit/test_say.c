@@ -9,10 +9,12 @@
 #include <string.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -129,6 +131,106 @@ static void test_fatal_ends_with_its_code(void **state)
     assert_string_equal(captured, "raftd[7]: error: disk: gone\n");
 }
 
+/* The others at a pipe have it as they had it, and nobody waits for a reader that has stopped. */
+static void test_reader_stops(void **state)
+{
+    (void)state;
+    int fds[2], said;
+    char bytes[1024];
+    say_set_ident("raftd[7]");
+    assert_int_equal(pipe(fds), 0);
+    saved_stderr = dup(STDERR_FILENO);
+    assert_int_equal(dup2(fds[1], STDERR_FILENO), STDERR_FILENO);
+    (void)alarm(20); /* where it waits it would wait for ever */
+    memset(bytes, 'x', sizeof(bytes) - 1);
+    bytes[sizeof(bytes) - 1] = '\0';
+    for (said = 0; said < 200; said++) /* a pipe holds 64 KiB */
+        say_info("%s", bytes);
+    assert_int_equal(fcntl(fds[1], F_GETFL) & O_NONBLOCK, 0);
+    assert_int_equal(fcntl(STDERR_FILENO, F_GETFL) & O_NONBLOCK, 0);
+    /* It reads again: the next message says what is missing. */
+    assert_int_equal(fcntl(fds[0], F_SETFL, O_NONBLOCK), 0);
+    int taken = 0;
+    ssize_t n;
+    while ((n = read(fds[0], bytes, sizeof(bytes))) > 0) {
+        for (ssize_t i = 0; i < n; i++)
+            taken += bytes[i] == '\n';
+    }
+    assert_true(taken > 10 && taken < said);
+    say_info("again");
+    n = read(fds[0], bytes, sizeof(bytes) - 1);
+    assert_true(n > 0);
+    bytes[n] = '\0';
+    char want[200];
+    snprintf(want, sizeof(want),
+             "raftd: warning: %d messages were lost: the reader of standard error had stopped\n"
+             "raftd[7]: again\n",
+             said - taken);
+    assert_string_equal(bytes, want);
+    (void)alarm(0);
+    assert_int_equal(dup2(saved_stderr, STDERR_FILENO), STDERR_FILENO);
+    close(saved_stderr);
+    close(fds[0]);
+    close(fds[1]);
+}
+
+/* A stream socket, as the journal's, and a terminal after Ctrl-S. */
+static void test_reader_stops_elsewhere(void **state)
+{
+    (void)state;
+    int fds[2], pty = posix_openpt(O_RDWR | O_NOCTTY);
+    char name[64];
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+    saved_stderr = dup(STDERR_FILENO);
+    (void)alarm(20);
+    for (int terminal = 0; terminal < 2; terminal++) {
+        if (terminal == 1) {
+            if (pty < 0 || grantpt(pty) != 0 || unlockpt(pty) != 0 ||
+                ptsname_r(pty, name, sizeof(name)) != 0)
+                break; /* no terminals here */
+            int tty = open(name, O_RDWR | O_NOCTTY);
+            assert_true(tty >= 0);
+            assert_int_equal(dup2(tty, STDERR_FILENO), STDERR_FILENO);
+            close(tty);
+            assert_int_equal(tcflow(STDERR_FILENO, TCOOFF), 0);
+        } else {
+            assert_int_equal(dup2(fds[1], STDERR_FILENO), STDERR_FILENO);
+        }
+        for (int i = 0; i < 10000; i++)
+            say_info("a message that nobody reads, and that is long enough to fill what there is");
+    }
+    (void)alarm(0);
+    assert_int_equal(dup2(saved_stderr, STDERR_FILENO), STDERR_FILENO);
+    close(saved_stderr);
+    close(fds[0]);
+    close(fds[1]);
+    if (pty >= 0)
+        close(pty);
+    capture_start(); /* what was counted is told here, and not in the next test */
+    say_info("over");
+    capture_end();
+    assert_non_null(strstr(captured, "messages were lost"));
+    assert_non_null(strstr(captured, "raftd[7]: over\n"));
+}
+
+/* A file keeps its position: another description of it would begin at its start. */
+static void test_a_file_is_appended_to(void **state)
+{
+    (void)state;
+    FILE *file = tmpfile();
+    assert_non_null(file);
+    assert_int_equal(write(fileno(file), "first\n", 6), 6);
+    saved_stderr = dup(STDERR_FILENO);
+    assert_int_equal(dup2(fileno(file), STDERR_FILENO), STDERR_FILENO);
+    say_info("second");
+    assert_int_equal(dup2(saved_stderr, STDERR_FILENO), STDERR_FILENO);
+    close(saved_stderr);
+    char bytes[64] = "";
+    assert_int_equal(pread(fileno(file), bytes, sizeof(bytes) - 1, 0), 23);
+    assert_string_equal(bytes, "first\nraftd[7]: second\n");
+    fclose(file);
+}
+
 static void test_limit(void **state)
 {
     (void)state;
@@ -192,6 +294,9 @@ int main(void)
         cmocka_unit_test(test_journal),
         cmocka_unit_test(test_one_line_whatever_comes),
         cmocka_unit_test(test_fatal_ends_with_its_code),
+        cmocka_unit_test(test_reader_stops),
+        cmocka_unit_test(test_reader_stops_elsewhere),
+        cmocka_unit_test(test_a_file_is_appended_to),
         cmocka_unit_test(test_limit),
         cmocka_unit_test(test_notify),
     };
