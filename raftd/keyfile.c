@@ -5,8 +5,10 @@
 #include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 static const char head[] =
@@ -51,6 +53,9 @@ const char *keyfile_parse(const char *text, size_t len, uint8_t key[KEYFILE_KEY_
     const char *wrong = NULL;
     bool found = false;
     memset(key, 0, KEYFILE_KEY_BYTES);
+    if (len >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0)
+        wrong = "it starts with a byte order mark, which an editor has put there: save it as plain "
+                "ASCII";
     for (size_t at = 0, next; at < len && wrong == NULL; at = next) {
         const char *newline = memchr(text + at, '\n', len - at);
         size_t end = newline != NULL ? (size_t)(newline - text) : len;
@@ -70,6 +75,10 @@ const char *keyfile_parse(const char *text, size_t len, uint8_t key[KEYFILE_KEY_
     }
     if (wrong == NULL && !found)
         wrong = "it holds no key; raftctl keygen makes one";
+    /* Nobody's random number: a file that was made to be filled in, or by a device that has failed. */
+    static const uint8_t zero[KEYFILE_KEY_BYTES];
+    if (wrong == NULL && memcmp(key, zero, sizeof zero) == 0)
+        wrong = "the key is all zeros, which is no secret; raftctl keygen makes one";
     if (wrong != NULL)
         explicit_bzero(key, KEYFILE_KEY_BYTES);
     return wrong;
@@ -91,11 +100,96 @@ size_t keyfile_format(const uint8_t key[KEYFILE_KEY_BYTES], char text[KEYFILE_TE
 
 /* --- file ------------------------------------------------------------------------------------- */
 
+enum {
+    MAY_READ = 4,         /* bits of a triple of the mode, and of an entry of an ACL */
+    ACL_ENTRIES_MAX = 64, /* more tell too many users about the key */
+    ACL_HEAD_BYTES = 4,
+    ACL_ENTRY_BYTES = 8,
+    ACL_VERSION = 2, /* of what the kernel hands out: linux/posix_acl_xattr.h */
+    ACL_USER_OBJ = 0x01,
+    ACL_USER = 0x02,
+    ACL_GROUP_OBJ = 0x04,
+    ACL_MASK = 0x10,
+};
+
+/* Rights of those who are neither the owner, nor root, nor us. */
+struct rights {
+    unsigned group;  /* of the file's group */
+    unsigned others; /* of anybody else, together */
+    bool acl;
+};
+
+static uint32_t little_endian(const uint8_t *p, size_t bytes)
+{
+    uint32_t v = 0;
+    while (bytes-- > 0)
+        v = v << 8 | p[bytes];
+    return v;
+}
+
+/* With an ACL the group's bits of the mode are but the mask of all that is granted by name: a file that
+ * a service manager has opened for the one user of a service looks as if a group could read it. */
+static struct rights rights_of(int fd, mode_t mode)
+{
+    uint8_t acl[ACL_HEAD_BYTES + ACL_ENTRIES_MAX * ACL_ENTRY_BYTES];
+    struct rights r = {mode >> 3 & 7, mode & 7, false};
+    unsigned mask = r.group;
+    ssize_t n = fgetxattr(fd, "system.posix_acl_access", acl, sizeof acl);
+    if (n < 0 && errno == ERANGE)
+        r.others = 7;
+    if (n < ACL_HEAD_BYTES || little_endian(acl, 4) != ACL_VERSION)
+        return r; /* there is none, or its mask is all that we know */
+    r.acl = true;
+    r.group = 0;
+    for (const uint8_t *e = acl + ACL_HEAD_BYTES; e + ACL_ENTRY_BYTES <= acl + n;
+         e += ACL_ENTRY_BYTES) {
+        unsigned tag = little_endian(e, 2), perm = little_endian(e + 2, 2);
+        uint32_t id = little_endian(e + 4, 4);
+        if (tag == ACL_GROUP_OBJ)
+            r.group = perm & mask;
+        else if (tag == ACL_USER && (id == 0 || id == geteuid()))
+            continue;
+        else if (tag != ACL_USER_OBJ && tag != ACL_MASK)
+            r.others |= perm & mask; /* users, groups; and others, whom the mode has told already */
+    }
+    return r;
+}
+
+static bool our_group(gid_t gid)
+{
+    int n = getgroups(0, NULL);
+    gid_t *groups = calloc(n > 0 ? (size_t)n : 1, sizeof *groups);
+    bool found = gid == getegid();
+    n = groups != NULL ? getgroups(n, groups) : 0;
+    for (int i = 0; i < n && !found; i++)
+        found = groups[i] == gid;
+    free(groups);
+    return found;
+}
+
+/* Whom it belongs to. */
+static bool check_owner(const struct stat *st, const char *path, char *err, size_t errlen)
+{
+    uid_t us = geteuid();
+    if (st->st_uid == 0 || st->st_uid == us)
+        return true;
+    if (us == 0)
+        (void)snprintf(err, errlen,
+                       "%s: belongs to user %u, and this runs as root: run it as that user (the "
+                       "unit does so: systemctl start raftd)",
+                       path, st->st_uid);
+    else
+        (void)snprintf(err, errlen,
+                       "%s: belongs to user %u; a key must belong to root or to user %u, as whom "
+                       "this runs: chown %u %s",
+                       path, st->st_uid, us, us, path);
+    return false;
+}
+
 /* Who else could read or change it? True if nobody. */
 static bool check_access(int fd, const char *path, char *err, size_t errlen)
 {
     struct stat st;
-    uid_t us = geteuid();
     if (fstat(fd, &st) != 0) {
         (void)snprintf(err, errlen, "%s: %s", path, strerror(errno));
         return false;
@@ -104,21 +198,19 @@ static bool check_access(int fd, const char *path, char *err, size_t errlen)
         (void)snprintf(err, errlen, "%s: not a regular file; a key stands in one", path);
         return false;
     }
-    if (st.st_uid != 0 && st.st_uid != us) {
-        (void)snprintf(err, errlen,
-                       "%s: belongs to user %u; a key must belong to root or to user %u, as whom "
-                       "this runs: chown %u %s",
-                       path, st.st_uid, us, us, path);
+    if (!check_owner(&st, path, err, errlen))
         return false;
-    }
-    if ((st.st_mode & 077) != 0) {
-        (void)snprintf(err, errlen,
-                       "%s: belongs to user %u and has mode %04o, so others may read or change the "
-                       "key: chmod 600 %s, and if they may have read it, make another",
-                       path, st.st_uid, st.st_mode & 07777, path);
-        return false;
-    }
-    return true;
+    struct rights r = rights_of(fd, st.st_mode);
+    /* Root lets a service read it through a group: then it must be the service's, and only read. */
+    bool lent = r.group == MAY_READ && st.st_uid == 0 && our_group(st.st_gid);
+    if (r.others == 0 && (r.group == 0 || lent))
+        return true;
+    (void)snprintf(err, errlen,
+                   "%s: belongs to user %u and has mode %04o%s, so others may read or change the "
+                   "key: %schmod 600 %s, and if they may have read it, make another",
+                   path, st.st_uid, st.st_mode & 07777, r.acl ? " and an ACL" : "",
+                   r.acl ? "setfacl -b, " : "", path);
+    return false;
 }
 
 /* Bytes read, at most size; -1 and errno. */

@@ -3,7 +3,9 @@
  *     # a comment
  *     0123456789abcdef...        64 hexadecimal digits, in one line
  *
- * A file that others than its owner could read or change is refused, for then the key is no secret.
+ * A file that others than its owner could read or change is refused, for then the key is no secret:
+ * others than root, the user that this runs as, by an ACL, too, and, for reading a file of root, the
+ * groups that this runs with.
  * The text is read with read(2) into memory that is wiped, so that no copy stays behind; the key
  * itself is the caller's, who wipes it after use. No message ever holds what stood in the file.
  */

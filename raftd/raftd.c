@@ -210,14 +210,14 @@ static void check_keys(const struct conf *conf, char *err, size_t errlen)
         say_fatal(RAFTD_EXIT_USAGE, "%s", err);
 }
 
-static void become(uid_t uid)
+static void become(uid_t uid, gid_t gid)
 {
-    if (seteuid(uid) != 0)
+    if (setegid(gid) != 0 || seteuid(uid) != 0)
         say_fatal(RAFTD_EXIT_INTERNAL, "cannot become user %u: %s", uid, strerror(errno));
 }
 
 /* -n: would a start, or a reload, take the key files? Root asks for the user who will run raftd: the
- * one whom key_file belongs to. */
+ * one whom key_file belongs to, or of whose group root lets it be read. */
 static void test_keys(const struct conf *conf, uint16_t id)
 {
     char err[CONF_ERR_SIZE + KEYFILE_ERR_SIZE];
@@ -230,11 +230,19 @@ static void test_keys(const struct conf *conf, uint16_t id)
                  "-i says which");
         return;
     }
-    uid_t us = geteuid();
-    if (us == 0 && stat(known.key_file, &st) == 0)
-        become(st.st_uid);
-    check_keys(&known, err, sizeof err);
-    become(us);
+    if (geteuid() != 0 || stat(known.key_file, &st) != 0) {
+        check_keys(&known, err, sizeof err);
+    } else {
+        become(st.st_uid, st.st_gid);
+        check_keys(&known, err, sizeof err);
+        if (seteuid(0) != 0)
+            say_fatal(RAFTD_EXIT_INTERNAL, "cannot become root again: %s", strerror(errno));
+        if (st.st_uid == 0 && (st.st_mode & S_IRGRP) == 0)
+            say_info(
+                "%s can be read by root alone: a raftd that runs as another user, as the unit's "
+                "does, needs chown USER",
+                known.key_file);
+    }
     if (err[0] != '\0')
         say_fatal(RAFTD_EXIT_USAGE, "%s", err);
 }

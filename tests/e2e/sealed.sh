@@ -40,6 +40,15 @@ expect 2 "$RAFTD" -n -c "$CONF" -i 1
 says 'key\.1\.next: it holds no key'
 cp -p "$WORK/key" "$WORK/key.1.next"
 expect 0 "$RAFTD" -n -c "$CONF" -i 1
+says 'key\.1 can be read by root alone'
+chown 0:12345 "$WORK/key.1" "$WORK/key.1.next" # lent to a group
+chmod 440 "$WORK/key.1" "$WORK/key.1.next"
+expect 0 "$RAFTD" -n -c "$CONF" -i 1
+[ ! -s "$WORK/stderr" ] || fail "-n says $(cat "$WORK/stderr")"
+expect 2 on 1 "$RAFTD" -c "$CONF" -i 1 # root's own it is not
+says 'others may read'
+chgrp 0 "$WORK/key.1" "$WORK/key.1.next"
+chmod 600 "$WORK/key.1" "$WORK/key.1.next"
 if setpriv --reuid 12345 test -x "$WORK"; then # the way there is open to all
     chown 12345 "$WORK/key.1" "$WORK/key.1.next"
     expect 0 "$RAFTD" -n -c "$CONF" -i 1

@@ -9,13 +9,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <grp.h>
+#include <stdbool.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "raftd/keyfile.h"
 
 #define EIGHT "01234567"
 #define KEY   "89abcdef" EIGHT EIGHT EIGHT EIGHT EIGHT EIGHT "89ABCDEF"
+#define ZEROS "00000000"
 #define OTHER EIGHT EIGHT EIGHT EIGHT EIGHT EIGHT EIGHT EIGHT
 
 static const uint8_t none[KEYFILE_KEY_BYTES];
@@ -56,6 +60,10 @@ static void test_text(void **state)
     parses(KEY "\n" KEY "\n", "more than one");
     parses(KEY "\nhello\n", "more than one");
     parses("hello\n" KEY "\n", "neither");
+    parses("\xef\xbb\xbf" KEY "\n", "byte order mark");
+    parses("\xef\xbb\xbf# a comment\n" KEY "\n", "byte order mark");
+    parses(ZEROS ZEROS ZEROS ZEROS ZEROS ZEROS ZEROS ZEROS "\n", "all zeros");
+    parses(ZEROS ZEROS ZEROS ZEROS ZEROS ZEROS ZEROS ZEROS "\n" KEY "\n", "more than one");
     parses(KEY "0\n", "neither");
     parses("0" KEY "\n", "neither");
     parses(EIGHT EIGHT "\n", "neither");
@@ -118,7 +126,7 @@ static void test_file(void **state)
         assert_int_equal(keyfile_load(file("key", KEY "\n", good[i]), key, err, sizeof err),
                          KEYFILE_OK);
     assert_int_equal(key[31], 0xef);
-    static const mode_t bad[] = {0640, 0604, 0620, 0602, 0610, 0601, 0666};
+    static const mode_t bad[] = {0604, 0620, 0660, 0602, 0610, 0650, 0601, 0666};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
         refused(file("key", KEY "\n", bad[i]), "chmod 600 ");
     assert_non_null(strstr(err, "has mode 0666"));
@@ -155,13 +163,142 @@ static void test_owner(void **state)
     const char *path = file("foreign", KEY "\n", 0600);
     if (geteuid() != 0 || chown(path, 12345, 12345) != 0)
         skip(); /* only root can give a file away */
-    refused(path, "belongs to user 12345; a key must belong to root or to user 0");
-    assert_non_null(strstr(err, "chown 0 "));
+    refused(path, "belongs to user 12345, and this runs as root: run it as that user");
+    assert_null(strstr(err, "chown")); /* of a key that the service uses */
+    assert_int_equal(chmod(path, 0644), 0);
+    assert_int_equal(chmod(dir, 0711), 0);
+    assert_int_equal(seteuid(4711), 0);
+    refused(path, "a key must belong to root or to user 4711, as whom this runs: chown 4711 ");
+    assert_int_equal(seteuid(0), 0);
+    assert_int_equal(chmod(path, 0600), 0);
     assert_int_equal(chown(path, 0, 0), 0);
     assert_int_equal(chmod(dir, 0711), 0);
     assert_int_equal(seteuid(12345), 0);
     refused(path, "chown 12345 "); /* root's, and not readable by us */
     assert_int_equal(seteuid(0), 0);
+}
+
+static void taken(const char *path)
+{
+    uint8_t key[KEYFILE_KEY_BYTES];
+    if (keyfile_load(path, key, err, sizeof err) != KEYFILE_OK)
+        fail_msg("%s", err);
+    assert_int_equal(key[31], 0xef);
+}
+
+enum { SERVICE = 12345, SERVICES = 12346, STRANGER = 12347 };
+
+static void become(uid_t uid, gid_t gid)
+{
+    assert_int_equal(seteuid(0), 0); /* who may become anybody */
+    assert_int_equal(setegid(gid), 0);
+    assert_int_equal(seteuid(uid), 0);
+}
+
+/* Root lends a key to a service through the service's group, as secrets of containers are. */
+static void test_lent_to_a_group(void **state)
+{
+    (void)state;
+    const char *path = file("lent", KEY "\n", 0440);
+    gid_t more = SERVICES, kept[64];
+    int n_kept = getgroups(64, kept);
+    if (geteuid() != 0 || chown(path, 0, SERVICE) != 0 || n_kept < 0)
+        skip(); /* only root can give a file away */
+    assert_int_equal(chmod(dir, 0711), 0);
+    refused(path, "mode 0440, so others"); /* root needs no group for it */
+    become(SERVICE, SERVICE);
+    taken(path);
+    become(0, 0);
+    assert_int_equal(chown(path, 0, SERVICES), 0); /* one of its other groups */
+    assert_int_equal(setgroups(1, &more), 0);
+    become(SERVICE, SERVICE);
+    taken(path);
+    become(0, 0);
+    static const mode_t bad[] = {0444, 0460, 0450, 0441};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        assert_int_equal(chmod(path, bad[i]), 0);
+        become(SERVICE, SERVICE);
+        refused(path, "so others may read or change");
+        become(0, 0);
+    }
+    assert_int_equal(setgroups((size_t)n_kept, kept), 0);
+    assert_int_equal(chmod(path, 0440), 0);
+    assert_int_equal(chown(path, SERVICE, SERVICE), 0); /* its own needs no group */
+    become(SERVICE, SERVICE);
+    refused(path, "so others may read or change");
+    become(0, 0);
+}
+
+struct entry {
+    unsigned tag, perm;
+    uint32_t id;
+};
+
+/* False where the file system has none. */
+static bool set_acl(const char *path, const struct entry *entries, size_t n)
+{
+    uint8_t acl[4 + 8 * 64] = {2};
+    assert_true(n <= 64);
+    for (size_t i = 0; i < n; i++) {
+        uint8_t *to = acl + 4 + 8 * i;
+        to[0] = (uint8_t)entries[i].tag;
+        to[2] = (uint8_t)entries[i].perm;
+        for (unsigned b = 0; b < 4; b++)
+            to[4 + b] = (uint8_t)(entries[i].id >> 8 * b);
+    }
+    return setxattr(path, "system.posix_acl_access", acl, 4 + 8 * n, 0) == 0;
+}
+
+/* A service manager opens a root's file by name for the user of one service: the mode looks as if a
+ * group could read it. */
+static void test_lent_by_an_acl(void **state)
+{
+    (void)state;
+    const char *path = file("lent", KEY "\n", 0400);
+    enum { OWNER = 1, USER = 2, GROUP_OBJ = 4, GROUP = 8, MASK = 16, OTHERS = 32 };
+    const uint32_t nobody = UINT32_MAX;
+    const struct entry lent[] = {{OWNER, 4, nobody},
+                                 {USER, 4, SERVICE},
+                                 {GROUP_OBJ, 0, nobody},
+                                 {MASK, 4, nobody},
+                                 {OTHERS, 0, nobody}};
+    const struct entry two[] = {{OWNER, 4, nobody},     {USER, 4, SERVICE}, {USER, 4, STRANGER},
+                                {GROUP_OBJ, 0, nobody}, {MASK, 4, nobody},  {OTHERS, 0, nobody}};
+    const struct entry masked[] = {{OWNER, 4, nobody},     {USER, 4, SERVICE}, {USER, 2, STRANGER},
+                                   {GROUP_OBJ, 0, nobody}, {MASK, 4, nobody},  {OTHERS, 0, nobody}};
+    const struct entry group[] = {{OWNER, 4, nobody},   {USER, 4, SERVICE}, {GROUP_OBJ, 0, nobody},
+                                  {GROUP, 4, SERVICES}, {MASK, 4, nobody},  {OTHERS, 0, nobody}};
+    const struct entry all[] = {{OWNER, 4, nobody},
+                                {USER, 4, SERVICE},
+                                {GROUP_OBJ, 0, nobody},
+                                {MASK, 4, nobody},
+                                {OTHERS, 4, nobody}};
+    if (geteuid() != 0 || chown(path, 0, 0) != 0 || !set_acl(path, lent, 5))
+        skip(); /* only root can, and not on every file system */
+    struct stat st;
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0440); /* the mask */
+    assert_int_equal(chmod(dir, 0711), 0);
+    become(SERVICE, SERVICE);
+    taken(path);
+    become(STRANGER, STRANGER);
+    refused(path, "cannot open");
+    become(0, 0);
+    refused(path, "an ACL"); /* to root, that user is a stranger */
+    assert_true(set_acl(path, masked, 6));
+    become(SERVICE, SERVICE);
+    taken(path);
+    become(0, 0);
+    const struct {
+        const struct entry *entries;
+        size_t n;
+    } bad[] = {{two, 6}, {group, 6}, {all, 5}};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        assert_true(set_acl(path, bad[i].entries, bad[i].n));
+        become(SERVICE, SERVICE);
+        refused(path, "and an ACL, so others may read or change the key: setfacl -b, chmod 600");
+        become(0, 0);
+    }
 }
 
 /* Whatever the size of the buffer, the message is cut and ends with a zero. */
@@ -228,7 +365,7 @@ static int make_dir(void **state)
 
 static int remove_dir(void **state)
 {
-    static const char *const names[] = {"key", "pipe", "foreign", "now", "next"};
+    static const char *const names[] = {"key", "pipe", "foreign", "now", "next", "lent"};
     (void)state;
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         char path[CONF_DATA_DIR_SIZE];
@@ -241,9 +378,14 @@ static int remove_dir(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_text),  cmocka_unit_test(test_format),
-        cmocka_unit_test(test_file),  cmocka_unit_test(test_what_is_no_file),
-        cmocka_unit_test(test_owner), cmocka_unit_test(test_small_error_buffer),
+        cmocka_unit_test(test_text),
+        cmocka_unit_test(test_format),
+        cmocka_unit_test(test_file),
+        cmocka_unit_test(test_what_is_no_file),
+        cmocka_unit_test(test_owner),
+        cmocka_unit_test(test_small_error_buffer),
+        cmocka_unit_test(test_lent_to_a_group),
+        cmocka_unit_test(test_lent_by_an_acl),
         cmocka_unit_test(test_all),
     };
     return cmocka_run_group_tests(tests, make_dir, remove_dir);
