@@ -7,6 +7,7 @@
 
 #include "raftd/clients_impl.h"
 #include "raftd/clock.h"
+#include "raftd/rcu.h"
 
 static void on_wake(struct ev_loop *loop, ev_async *w, int events)
 {
@@ -25,13 +26,24 @@ static void on_again(struct ev_loop *loop, ev_async *w, int events)
     turns_run_lists(w->data);
 }
 
+/* A node that keeps up needs no disk to read. One whose disk has no room even for the term is silent
+ * in it, or it has no memory left for entries that it can't write, however well the leader is. */
+static enum result why_late(const struct clients *c)
+{
+    rcu_enter();
+    const struct status *s = rcu_get(c->shared->status);
+    bool own_fault = s->leader != 0 && s->disk_full;
+    rcu_leave();
+    return own_fault ? RESULT_BUSY : RESULT_NO_LEADER;
+}
+
 static void on_timer(struct ev_loop *loop, ev_timer *w, int events)
 {
     (void)events;
     struct clients *c = w->data;
     uint64_t now = clock_us();
     c->timer_us = c->armed_us = CLIENTS_NEVER;
-    reads_expire(c, now, NULL, RESULT_NO_LEADER);
+    reads_expire(c, now, NULL, why_late(c));
     turns_retry(c);
     if (c->accept_us <= now) {
         c->accept_us = CLIENTS_NEVER;

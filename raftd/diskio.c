@@ -3,18 +3,27 @@
 #include <assert.h>
 #include <errno.h>
 #include <pthread.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 
 #include "raftd/clock.h"
 #include "raftd/exits.h"
+#include "raftd/lasting.h"
 #include "raftd/say.h"
 
-enum { QUEUE = DISKIO_BATCHES + DISKIO_FETCHES };
+enum {
+    QUEUE = DISKIO_BATCHES + DISKIO_FETCHES,
+    SPARE_AGAIN_MS = 1000, /* each try fills what room there is, and empties it again */
+    FETCH_AGAIN_MS = 200,  /* a peer, or the state machine, waits for it */
+    THREADS = 2,
+};
 
 struct job {
     bool fetch;
+    uint64_t not_before_us; /* it was refused; batches never wait */
     uint64_t seq;
     struct wal_batch batch; /* its bytes lie in diskio.bytes */
     unsigned what;
@@ -36,10 +45,11 @@ struct diskio {
     pthread_t log_thread, spare_thread;
 
     pthread_mutex_t lock; /* all below */
-    pthread_cond_t work, spare_work;
+    pthread_cond_t work, spare_work, thread_gone;
     bool stop;
-    struct job jobs[QUEUE];
-    unsigned head, n_jobs;
+    unsigned gone;          /* threads that have ended */
+    struct job jobs[QUEUE]; /* in order */
+    unsigned n_jobs;
     struct diskio_done done[QUEUE];
     unsigned done_head, n_done;
     uint64_t spare_wanted; /* segment number, 0 = none */
@@ -48,81 +58,103 @@ struct diskio {
     uint64_t n_samples;
     uint64_t max_us;
     struct wal_stats wal_stats;
-    bool full;
+
+    struct lasting no_room; /* for entries, or for anything: the log thread's, as are these ... */
+    bool no_room_entries;
+    struct lasting no_read;
 
     struct diskio_stats cached; /* the loop's */
     uint64_t cached_at;
 };
 
-/* Waits a while, or until told to stop. */
-static void wait_ms(struct diskio *d, pthread_cond_t *cond, long ms)
+static struct timespec in_ms(uint64_t ms)
 {
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += ms / 1000;
-    until.tv_nsec += ms % 1000 * 1000000;
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_sec++;
-        until.tv_nsec -= 1000000000;
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t); /* that of the conditions */
+    t.tv_sec += (time_t)(ms / 1000);
+    t.tv_nsec += (long)(ms % 1000 * 1000000);
+    if (t.tv_nsec >= 1000000000) {
+        t.tv_sec++;
+        t.tv_nsec -= 1000000000;
     }
-    pthread_mutex_lock(&d->lock);
-    if (!d->stop)
-        (void)pthread_cond_timedwait(cond, &d->lock, &until);
-    pthread_mutex_unlock(&d->lock);
+    return t;
 }
 
-static bool stopping(struct diskio *d)
+/* What a wal_refused() is for want of, and what helps. */
+static void say_lacking(int rc, const char *error, const char *what_waits)
 {
-    pthread_mutex_lock(&d->lock);
-    bool stop = d->stop;
-    pthread_mutex_unlock(&d->lock);
-    return stop;
+    struct rlimit files = {0};
+    switch (rc) {
+    case -EMFILE:
+        (void)getrlimit(RLIMIT_NOFILE, &files);
+        say_warn("all %" PRIuMAX " file descriptors of this process are in use: %s; %s. Raise "
+                 "LimitNOFILE or ulimit -n, or let clients close connections",
+                 (uintmax_t)files.rlim_cur, error, what_waits);
+        break;
+    case -ENFILE:
+        say_warn("the system has no file descriptor left: %s; %s. Raise fs.file-max", error,
+                 what_waits);
+        break;
+    case -ENOMEM: say_warn("the system has no memory left: %s; %s", error, what_waits); break;
+    default: say_warn("the disk is full: %s; %s", error, what_waits); break;
+    }
 }
 
-/* False only when told to stop while the disk is full. */
+/* A vote that finds its reserve is no sign of room for entries. */
+static void say_room(struct diskio *d, const struct wal_batch *b)
+{
+    if (d->no_room_entries && b->first_index == 0)
+        return;
+    d->no_room_entries = false;
+    uint64_t lasted_s = lasting_over(&d->no_room, clock_us());
+    if (lasted_s > 0)
+        say_info("the log has room again, after %" PRIu64 " s", lasted_s);
+}
+
+/* False: there is no room for it. */
 static bool append(struct diskio *d, const struct wal_batch *b)
 {
-    struct say_limit limit = {0};
-    for (;;) {
-        uint64_t start = clock_us();
-        int rc = wal_append(d->wal, b);
-        if (rc == 0) {
-            uint64_t took = clock_us() - start;
-            pthread_mutex_lock(&d->lock);
-            d->samples[d->n_samples++ % DISKIO_SAMPLES] = took < UINT32_MAX ? (uint32_t)took
-                                                                            : UINT32_MAX;
-            if (took > d->max_us)
-                d->max_us = took;
-            d->wal_stats = wal_stats(d->wal);
-            d->full = false;
-            pthread_mutex_unlock(&d->lock);
-            return true;
-        }
-        if (!wal_refused(rc))
-            say_fatal(RAFTD_EXIT_DISK,
-                      "the disk failed: %s; stopping, since nobody knows what of "
-                      "the last write is on it",
-                      wal_error(d->wal));
-        uint32_t dropped;
-        if (say_allowed(&limit, clock_us(), &dropped))
-            say_warn("no room for the log: %s; writes wait until there is", wal_error(d->wal));
-        pthread_mutex_lock(&d->lock);
-        d->full = true;
-        pthread_mutex_unlock(&d->lock);
-        d->wake(d->wake_ctx);
-        if (stopping(d))
-            return false;
-        wait_ms(d, &d->work, DISKIO_FULL_RETRY_MS);
+    uint64_t start = clock_us();
+    int rc = wal_append(d->wal, b);
+    if (wal_refused(rc)) {
+        d->no_room_entries |= b->first_index != 0;
+        if (lasting_is(&d->no_room, start))
+            say_lacking(rc, wal_error(d->wal), "new writes are refused here until there is room");
+        return false;
     }
+    if (rc != 0)
+        say_fatal(
+            RAFTD_EXIT_DISK,
+            "the disk failed: %s; stopping, since nobody knows what of the last write is on it",
+            wal_error(d->wal));
+    say_room(d, b);
+    uint64_t took = clock_us() - start;
+    pthread_mutex_lock(&d->lock);
+    d->samples[d->n_samples++ % DISKIO_SAMPLES] = took < UINT32_MAX ? (uint32_t)took : UINT32_MAX;
+    if (took > d->max_us)
+        d->max_us = took;
+    d->wal_stats = wal_stats(d->wal);
+    pthread_mutex_unlock(&d->lock);
+    return true;
 }
 
-static size_t fetch(struct diskio *d, struct job *j)
+/* False: it is to be tried again later. */
+static bool fetch(struct diskio *d, struct job *j, size_t *len)
 {
-    ssize_t len = wal_read(d->wal, &j->pos, j->last, j->buf, j->cap);
-    if (len < 0)
-        say_fatal(len == -EBADMSG ? RAFTD_EXIT_CORRUPT : RAFTD_EXIT_DISK,
+    ssize_t n = wal_read(d->wal, &j->pos, j->last, j->buf, j->cap);
+    if (n < 0 && wal_refused((int)n)) {
+        if (lasting_is(&d->no_read, clock_us()))
+            say_lacking((int)n, wal_error(d->wal), "what needs old entries waits");
+        return false;
+    }
+    if (n < 0)
+        say_fatal(n == -EBADMSG ? RAFTD_EXIT_CORRUPT : RAFTD_EXIT_DISK,
                   "reading the log failed: %s", wal_error(d->wal));
-    return (size_t)len;
+    uint64_t lasted_s = lasting_over(&d->no_read, clock_us());
+    if (lasted_s > 0)
+        say_info("the log can be read again, after %" PRIu64 " s", lasted_s);
+    *len = (size_t)n;
+    return true;
 }
 
 static void want_spare(struct diskio *d)
@@ -144,31 +176,64 @@ static void want_spare(struct diskio *d)
     pthread_mutex_unlock(&d->lock);
 }
 
+static void put_job(struct diskio *d, const struct job *j)
+{
+    assert(d->n_jobs < QUEUE);
+    d->jobs[d->n_jobs++] = *j;
+}
+
+/* Takes out the first job that need not wait, so that no batch waits behind one that does. */
+static bool take_job(struct diskio *d, struct job *j)
+{
+    uint64_t now = d->n_jobs > 0 ? clock_us() : 0;
+    for (unsigned i = 0; i < d->n_jobs; i++) {
+        if (d->jobs[i].not_before_us > now)
+            continue;
+        *j = d->jobs[i];
+        d->n_jobs--;
+        memmove(&d->jobs[i], &d->jobs[i + 1], (d->n_jobs - i) * sizeof d->jobs[0]);
+        return true;
+    }
+    return false;
+}
+
+/* The next job; false when it is time to stop. */
+static bool wait_job(struct diskio *d, struct job *j)
+{
+    while (!d->stop && !take_job(d, j)) {
+        struct timespec until = in_ms(FETCH_AGAIN_MS);
+        if (d->n_jobs == 0)
+            pthread_cond_wait(&d->work, &d->lock);
+        else
+            (void)pthread_cond_timedwait(&d->work, &d->lock, &until); // monotonic
+    }
+    return !d->stop;
+}
+
+static void thread_ends(struct diskio *d)
+{
+    d->gone++;
+    pthread_cond_signal(&d->thread_gone);
+    pthread_mutex_unlock(&d->lock);
+}
+
 static void *log_thread(void *arg)
 {
     struct diskio *d = arg;
+    struct job j;
     pthread_mutex_lock(&d->lock);
-    for (;;) {
-        while (!d->stop && d->n_jobs == 0)
-            pthread_cond_wait(&d->work, &d->lock);
-        if (d->stop)
-            break;
-        struct job *j = &d->jobs[d->head]; /* stays ours: it leaves the queue when done */
+    while (wait_job(d, &j)) {
         pthread_mutex_unlock(&d->lock);
-
-        struct diskio_done done = {.fetch = j->fetch, .seq = j->seq, .what = j->what};
-        bool ok = true;
-        if (j->fetch) {
-            done.len = fetch(d, j);
-            done.next = j->pos;
-        } else {
-            ok = append(d, &j->batch);
-        }
-        if (!ok)
-            return NULL;
+        struct diskio_done done = {.fetch = j.fetch, .seq = j.seq, .what = j.what};
+        bool ok = j.fetch ? fetch(d, &j, &done.len) : append(d, &j.batch);
+        done.next = j.pos;
+        done.refused = !ok;
         pthread_mutex_lock(&d->lock);
-        d->head = (d->head + 1) % QUEUE;
-        d->n_jobs--;
+        if (j.fetch && !ok) {
+            j.not_before_us = clock_us() + FETCH_AGAIN_MS * 1000;
+            put_job(d, &j);
+            continue;
+        }
         assert(d->n_done < QUEUE);
         d->done[(d->done_head + d->n_done++) % QUEUE] = done;
         pthread_mutex_unlock(&d->lock);
@@ -177,7 +242,7 @@ static void *log_thread(void *arg)
             want_spare(d);
         pthread_mutex_lock(&d->lock);
     }
-    pthread_mutex_unlock(&d->lock);
+    thread_ends(d);
     return NULL;
 }
 
@@ -195,18 +260,17 @@ static void *spare_thread(void *arg)
         uint64_t number = d->spare_wanted;
         pthread_mutex_unlock(&d->lock);
         int rc = wal_make_spare(d->disk, d->dir, number, d->segment_bytes, err, sizeof err);
-        if (wal_refused(rc)) {
-            wait_ms(d, &d->spare_work, DISKIO_FULL_RETRY_MS);
-        } else if (rc < 0) {
+        if (rc < 0 && !wal_refused(rc))
             say_fatal(RAFTD_EXIT_DISK, "the disk failed: %s", err);
-        } else {
-            handled = number;
-        }
         pthread_mutex_lock(&d->lock);
-        if (rc == 0)
-            d->spare_made = number;
+        if (rc == 0) {
+            d->spare_made = handled = number;
+        } else if (!d->stop) { // a batch that needs it says so
+            struct timespec until = in_ms(SPARE_AGAIN_MS);
+            (void)pthread_cond_timedwait(&d->spare_work, &d->lock, &until); // monotonic
+        }
     }
-    pthread_mutex_unlock(&d->lock);
+    thread_ends(d);
     return NULL;
 }
 
@@ -233,6 +297,7 @@ struct diskio *diskio_start(struct wal *w, const struct disk *disk, const char *
     pthread_mutex_init(&d->lock, NULL);
     pthread_cond_init(&d->work, &ca);
     pthread_cond_init(&d->spare_work, &ca);
+    pthread_cond_init(&d->thread_gone, &ca);
     pthread_condattr_destroy(&ca);
     if (thread_start(&d->log_thread, log_thread, d) < 0)
         goto err_free;
@@ -254,65 +319,57 @@ err_free:
 
 bool diskio_stop(struct diskio *d)
 {
-    struct timespec until;
+    struct timespec until = in_ms(DISKIO_STOP_S * 1000);
+    int rc = 0;
     pthread_mutex_lock(&d->lock);
     d->stop = true;
     pthread_cond_broadcast(&d->work);
     pthread_cond_broadcast(&d->spare_work);
+    while (d->gone < THREADS && rc == 0)
+        rc = pthread_cond_timedwait(&d->thread_gone, &d->lock, &until); // monotonic
+    bool gone = d->gone == THREADS;
     pthread_mutex_unlock(&d->lock);
-    (void)clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += DISKIO_STOP_S;
-    if (pthread_timedjoin_np(d->log_thread, NULL, &until) != 0 ||
-        pthread_timedjoin_np(d->spare_thread, NULL, &until) != 0)
+    if (!gone)
         return false;
+    pthread_join(d->log_thread, NULL);
+    pthread_join(d->spare_thread, NULL);
     pthread_cond_destroy(&d->work);
     pthread_cond_destroy(&d->spare_work);
+    pthread_cond_destroy(&d->thread_gone);
     pthread_mutex_destroy(&d->lock);
     free(d->bytes);
     free(d);
     return true;
 }
 
-static struct job *new_job(struct diskio *d)
+static void queue(struct diskio *d, const struct job *j)
 {
-    assert(d->n_jobs < QUEUE);
-    struct job *j = &d->jobs[(d->head + d->n_jobs++) % QUEUE];
-    memset(j, 0, sizeof *j);
-    return j;
+    pthread_mutex_lock(&d->lock);
+    put_job(d, j);
+    pthread_mutex_unlock(&d->lock);
+    pthread_cond_signal(&d->work); /* not sooner: it would wake up only to wait for the lock */
 }
 
 void diskio_persist(struct diskio *d, uint64_t seq, const struct wal_batch *b)
 {
+    struct job j = {.seq = seq, .batch = *b};
     size_t at = 0;
     for (int i = 0; i < b->bytes_n; i++) {
         assert(at + b->bytes[i].iov_len <= d->bytes_cap);
         memcpy(d->bytes + at, b->bytes[i].iov_base, b->bytes[i].iov_len);
         at += b->bytes[i].iov_len;
     }
-    pthread_mutex_lock(&d->lock);
-    struct job *j = new_job(d);
-    j->seq = seq;
-    j->batch = *b;
-    j->batch.bytes[0] = (struct iovec){.iov_base = d->bytes, .iov_len = at};
-    j->batch.bytes_n = at > 0 ? 1 : 0;
-    pthread_mutex_unlock(&d->lock);
-    pthread_cond_signal(&d->work); /* not sooner: it would wake up only to wait for the lock */
+    j.batch.bytes[0] = (struct iovec){.iov_base = d->bytes, .iov_len = at};
+    j.batch.bytes_n = at > 0 ? 1 : 0;
+    queue(d, &j);
 }
 
 void diskio_fetch(struct diskio *d, unsigned what, const struct wal_pos *from, uint64_t last,
                   uint8_t *buf, size_t cap)
 {
     assert(what < DISKIO_FETCHES);
-    pthread_mutex_lock(&d->lock);
-    struct job *j = new_job(d);
-    j->fetch = true;
-    j->what = what;
-    j->pos = *from;
-    j->last = last;
-    j->buf = buf;
-    j->cap = cap;
-    pthread_mutex_unlock(&d->lock);
-    pthread_cond_signal(&d->work);
+    queue(d, &(struct job){
+                 .fetch = true, .what = what, .pos = *from, .last = last, .buf = buf, .cap = cap});
 }
 
 bool diskio_done(struct diskio *d, struct diskio_done *done)
@@ -344,7 +401,6 @@ void diskio_stats(struct diskio *d, uint64_t now_us, struct diskio_stats *s)
     d->cached.fsyncs = fsyncs;
     d->cached.bytes_written = d->wal_stats.bytes_written;
     d->cached.max_us = d->max_us;
-    d->cached.full = d->full;
     uint32_t sorted[DISKIO_SAMPLES];
     size_t count = 0;
     if (refresh) {

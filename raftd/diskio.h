@@ -2,8 +2,9 @@
  * that prepares the next segment file ahead of need. Any failure ends the process here
  * (RAFTD_EXIT_DISK): after a failed write or sync nobody knows what the medium holds.
  *
- * A full disk is no failure: the batch waits and is tried again every DISKIO_FULL_RETRY_MS, the
- * node meanwhile behaves as with a stalled disk, and service resumes by itself.
+ * A full disk is no failure, nor is a lack of file descriptors or memory: the batch is handed back,
+ * and others may go on. A read of the log that can't be done for such a reason is tried again, while
+ * other jobs go on.
  */
 #ifndef RAFTD_DISKIO_H
 #define RAFTD_DISKIO_H
@@ -18,15 +19,15 @@ enum {
     DISKIO_BATCHES = 2,    /* one of the core behind a seal, see node_io.persist */
     DISKIO_FETCHES = 16,   /* one per purpose (node.h), numbered from 0 */
     DISKIO_SAMPLES = 1024, /* durations of syncs kept for the percentile */
-    DISKIO_FULL_RETRY_MS = 1000,
-    DISKIO_STOP_S = 5, /* a service manager waits for 90 s and then kills */
+    DISKIO_STOP_S = 5,     /* a service manager waits for 90 s and then kills */
 };
 
 struct diskio;
 
 struct diskio_done {
     bool fetch;
-    uint64_t seq;        /* of a batch that is durable */
+    uint64_t seq;        /* of a batch that is durable ... */
+    bool refused;        /* ... or for which there was no room: nothing of it counts */
     unsigned what;       /* of a fetch */
     size_t len;          /* bytes fetched ... */
     struct wal_pos next; /* ... and the place behind them */
@@ -37,7 +38,6 @@ struct diskio_stats {
     uint64_t bytes_written;
     uint64_t p99_us; /* of batches (write and sync), the newest DISKIO_SAMPLES */
     uint64_t max_us;
-    bool full; /* a batch waits for room */
 };
 
 /* Starts the threads; `w` is theirs until diskio_stop(). `wake` is called from a thread whenever

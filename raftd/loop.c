@@ -232,6 +232,8 @@ static void on_disk(struct ev_loop *ev, ev_async *w, int revents)
     while (diskio_done(l->disk, &done)) {
         if (done.fetch)
             node_fetched(l->node, loop_now(l), done.what, done.len, &done.next);
+        else if (done.refused)
+            node_no_room(l->node, loop_now(l), done.seq);
         else
             node_persisted(l->node, loop_now(l), done.seq);
     }
@@ -358,8 +360,6 @@ static void fill_status(struct loop *l, struct status *s)
     uint64_t now = loop_now(l);
     node_status(l->node, now, s);
     diskio_stats(l->disk, now, &d);
-    node_disk_full(l->node, d.full);
-    s->disk_full = d.full;
     s->fsyncs = d.fsyncs;
     s->fsync_p99_us = d.p99_us;
     s->fsync_max_us = d.max_us;

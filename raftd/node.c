@@ -22,6 +22,7 @@ static void configure_raft(struct node *n, const struct wal_report *wal, uint64_
         .disk_stall = 4 * t > NODE_DISK_STALL_MIN_US ? 4 * t : NODE_DISK_STALL_MIN_US,
         .seed = cfg->seed,
         .boot = cfg->boot,
+        .full_retry = NODE_FULL_RETRY_US,
     };
     memcpy(rc.voters, cfg->voters, sizeof rc.voters);
     size_t cap = wal->n_runs + 4 * RAFT_APPEND_RUNS_MAX;
@@ -142,11 +143,6 @@ void node_step(struct node *n, uint64_t now, const struct raft_event *ev, struct
     log_mirror(n, edit);
 }
 
-void node_disk_full(struct node *n, bool full)
-{
-    n->disk_full = full;
-}
-
 uint64_t node_read(struct node *n, uint64_t now)
 {
     struct raft_event ev = {.type = RAFT_EV_READ, .read = {.req = ++n->next_read}};
@@ -168,6 +164,20 @@ void node_persisted(struct node *n, uint64_t now, uint64_t seq)
     if (n->held_seq == seq)
         net_send_held(n, now);
     log_rx_drain(n, now); /* the cache may have room again */
+}
+
+void node_no_room(struct node *n, uint64_t now, uint64_t seq)
+{
+    n->disk_commit = 0; /* less than was handed over: a later batch says it again */
+    if (seq == 0) {
+        n->sealing = false;
+        return;
+    }
+    struct raft_event ev = {.type = RAFT_EV_REFUSED, .refused = {.seq = seq}};
+    struct raft_edit edit;
+    if (n->held_seq == seq)
+        n->n_held = 0;
+    node_step(n, now, &ev, &edit);
 }
 
 void node_fetched(struct node *n, uint64_t now, unsigned what, size_t len,
@@ -248,12 +258,12 @@ void node_flush(struct node *n, uint64_t now)
                 net_send_to(n, now, i); /* its clients wait for the commit index */
     serve_reads(n);
     if (now >= n->seal_at) {
-        if (n->raft.inflight_seq == 0)
+        if (n->raft.inflight_seq == 0 && !raft_disk_full(&n->raft))
             log_seal(n);
         else
-            n->seal_at = RAFT_NEVER; /* that batch proves the same */
+            n->seal_at = RAFT_NEVER; /* the batch in flight, or the next one, proves the same */
     } else if (n->seal_at == RAFT_NEVER && n->raft.inflight_seq == 0 && !n->sealing &&
-               n->raft.commit_index > n->disk_commit)
+               !raft_disk_full(&n->raft) && n->raft.commit_index > n->disk_commit)
         n->seal_at = now + NODE_SEAL_US; /* learnt after the last batch, which it is not in */
     n->due = node_deadline(n, now);
 }
@@ -356,7 +366,7 @@ void node_status(const struct node *n, uint64_t now, struct status *s)
         peer_status(n, now, i, &s->peers[i]);
     s->keys = kv_count(n->kv);
     s->pending_writes = n->n_writes;
-    s->disk_full = n->disk_full;
+    s->disk_full = raft_disk_full(r);
     s->disk_pending_us = r->inflight_seq != 0 ? now - r->inflight_since : 0;
     s->datagrams_received = n->received;
     s->datagrams_sent = 0;

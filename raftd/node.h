@@ -8,6 +8,7 @@
  *     node_write()      a local client wants to write       ->  answer
  *     node_read()       a reader wants a linearizable read  ->  reads_done
  *     node_persisted()  a batch is durable                  ->  persist
+ *     node_no_room()    there was no room for it            ->  persist
  *     node_fetched()    old entries were read from disk     ->  fetch
  *     node_flush()      once per loop iteration, after all of these, before the loop sleeps:
  *                       sends, persists, applies, answers
@@ -38,7 +39,9 @@ enum {
                                            longer ones only delay the answers */
     NODE_SEAL_US = 1000000,           /* an idle batch after the last write proves it durable */
     NODE_DISK_STALL_MIN_US = 1500000, /* SD cards pause for a second in normal work */
-    NODE_ACK_DELAY_US = 2000,         /* followers wait so long for their disk before an ACK;
+    NODE_FULL_RETRY_US = 1000000, /* a batch that found no room is tried again: each try may fill
+                                         and empty what room there is */
+    NODE_ACK_DELAY_US = 2000,     /* followers wait so long for their disk before an ACK;
                                          part of each resend timer */
 };
 
@@ -53,7 +56,7 @@ struct node_io {
     void (*random)(void *ctx, void *buf, size_t len);
     /* For tests, NULL else: the payload of each datagram before it is closed. */
     void (*spy)(void *ctx, unsigned slot, const uint8_t *payload, size_t len);
-    /* Make the batch durable, in order, then node_persisted(seq). The bytes it points to are valid
+    /* Make the batch durable, in order, then node_persisted(seq), or node_no_room(seq). The bytes it points to are valid
      * only during the call. At most two are outstanding: a batch of the core behind a seal. */
     void (*persist)(void *ctx, uint64_t seq, const struct wal_batch *b);
     /* Read the log from disk as wal_read() does, then node_fetched(). buf stays valid. At most one
@@ -110,14 +113,15 @@ void node_datagram(struct node *n, uint64_t now, int slot, uint8_t *buf, size_t 
 /* Takes over a write; it is answered later, or in this call when refused (BUSY). */
 void node_write(struct node *n, uint64_t now, struct request *req);
 
-/* The disk has no room for entries (or has again): new writes of clients here are refused. */
-void node_disk_full(struct node *n, bool full);
-
 /* Asks for a linearizable read; returns its number, see reads_done. */
 uint64_t node_read(struct node *n, uint64_t now);
 
 /* Batch `seq` of persist is durable. */
 void node_persisted(struct node *n, uint64_t now, uint64_t seq);
+
+/* There was no room for batch `seq`, or part of it: the disk is as before it (wal_append()). While it
+ * is so, new writes of clients here are refused. */
+void node_no_room(struct node *n, uint64_t now, uint64_t seq);
 
 /* The fetch for `what` brought `len` bytes, up to `next` (0: the entries are gone meanwhile). */
 void node_fetched(struct node *n, uint64_t now, unsigned what, size_t len,

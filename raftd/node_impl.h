@@ -151,14 +151,13 @@ struct node {
     uint8_t head[RECORD_HASH_BYTES]; /* hash of the last record */
     uint64_t applied, applied_term;
     struct behind behind;
-    bool disk_full; /* new writes are refused */
-    unsigned turn;  /* whose writes are proposed first: peers by slot, then local ones */
+    unsigned turn; /* whose writes are proposed first: peers by slot, then local ones */
     struct raft_msg held[RAFT_MSGS_MAX]; /* messages that wait for batch held_seq */
     size_t n_held;
     uint64_t held_seq;
     uint64_t seal_at;     /* when to write the idle batch, RAFT_NEVER = not needed */
     bool sealing;         /* that batch is on its way */
-    uint64_t disk_commit; /* commit index of the last batch that was handed to the disk */
+    uint64_t disk_commit; /* commit index of the last batch that was handed to the disk, or less */
 
     struct peer peers[RAFT_VOTERS_MAX - 1]; /* as raft.peers */
     struct big big;

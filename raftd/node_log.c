@@ -56,6 +56,22 @@ void log_mirror(struct node *n, const struct raft_edit *edit)
         append_record(n, edit->append_first, RECORD_NOOP, NULL, 0);
 }
 
+/* The hash of the record at `last`, the last one or one before an entry that is not written yet: that
+ * is in the cache (invariant 2), and names the one before it. */
+static void hash_at(const struct node *n, uint64_t last, uint8_t hash[RECORD_HASH_BYTES])
+{
+    size_t size;
+    struct record next;
+    if (last == n->log.last) {
+        memcpy(hash, n->head, RECORD_HASH_BYTES);
+        return;
+    }
+    const uint8_t *rec = entries_at(&n->log, last + 1, &size);
+    enum record_status st = record_decode(rec, size, &next, &size);
+    assert(st == RECORD_OK);
+    memcpy(hash, next.prev, RECORD_HASH_BYTES);
+}
+
 /* Turns the core's batch into the disk's, cut to a size that the disk finishes soon. */
 void log_persist(struct node *n, struct raft_persist *p)
 {
@@ -65,7 +81,8 @@ void log_persist(struct node *n, struct raft_persist *p)
         .truncate = p->truncate,
         .truncate_to = p->truncate_to,
     };
-    uint64_t last = n->log.last;
+    /* Without entries: the log as the disk has it, since those that are not there wait for room. */
+    uint64_t last = n->raft.written_last;
     if (p->first_index != 0) {
         uint64_t from = entries_pos(&n->log, p->first_index);
         uint64_t end = entries_pos(&n->log, p->last_index + 1);
@@ -83,13 +100,7 @@ void log_persist(struct node *n, struct raft_persist *p)
     }
     b.last_term = raft_term_at(&n->raft, last);
     b.commit = p->commit = p->commit < last ? p->commit : last;
-    if (last == n->log.last) {
-        memcpy(b.head, n->head, sizeof b.head);
-    } else {
-        size_t size;
-        const uint8_t *rec = entries_at(&n->log, last, &size);
-        record_hash(rec, size, b.head);
-    }
+    hash_at(n, last, b.head);
     n->seal_at = RAFT_NEVER;
     n->disk_commit = b.commit;
     n->io.persist(n->io.ctx, p->seq, &b);

@@ -70,7 +70,7 @@ void node_write(struct node *n, uint64_t now, struct request *req)
         return;
     }
     uint32_t number = n->next_write;
-    if (n->disk_full || *slot_of(n, number) != NULL || n->n_wait == NODE_WRITES_MAX ||
+    if (raft_disk_full(&n->raft) || *slot_of(n, number) != NULL || n->n_wait == NODE_WRITES_MAX ||
         n->write_bytes + req->cmd_len > NODE_WRITE_BYTES_MAX) {
         answer(n, req, RESULT_BUSY);
         return;

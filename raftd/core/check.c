@@ -48,6 +48,11 @@ static const char *check_log(const struct raft *r)
     CHECK(r->durable_index <= r->written_last, "durable but not written");
     CHECK(r->inflight_seq != 0 || r->durable_index == r->written_last,
           "written, not durable, and nothing in flight");
+    CHECK(r->entries_at == 0 || r->inflight_seq != 0 || r->last_index > r->written_last,
+          "entries wait for room that are not there");
+    CHECK(r->role != RAFT_LEADER || !raft_disk_full(r) || r->commit_index <= r->durable_index ||
+              r->yield_at != RAFT_NEVER,
+          "a leader without room holds up those that have it");
     CHECK(!r->truncate_pending || r->written_last == r->truncate_to,
           "written beyond a truncation that the disk has not seen");
     return NULL;

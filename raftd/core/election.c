@@ -262,6 +262,10 @@ void raft_election_on_tick(struct raft *r, raft_time now, struct raft_edit *edit
         raft_election_reset_timer(r, now); /* it has not asked for votes yet, see above */
         return;
     }
+    if (raft_disk_full(r)) { /* a leader's no-op needs room; who refused it stands no more */
+        raft_election_reset_timer(r, now);
+        return;
+    }
     if (r->inflight_seq != 0 && now >= r->inflight_since + r->cfg.election_timeout) {
         /* A candidate promises durable votes; this node's disk can't keep up. Let others stand. */
         if (r->role != RAFT_FOLLOWER)

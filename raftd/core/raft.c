@@ -12,7 +12,7 @@ static void check_config(const struct raft_config *cfg)
             assert(cfg->voters[i] != cfg->voters[j]);
     }
     assert(own_id);
-    assert(cfg->heartbeat > 0 && cfg->retry > 0 && cfg->disk_stall > 0);
+    assert(cfg->heartbeat > 0 && cfg->retry > 0 && cfg->disk_stall > 0 && cfg->full_retry > 0);
     assert(cfg->election_timeout > cfg->heartbeat);
     (void)own_id;
 }
@@ -34,7 +34,7 @@ void raft_init(struct raft *r, const struct raft_config *cfg, const struct raft_
     assert(s->commit <= s->last_index);
     r->commit_index = r->leader_commit = s->commit;
     r->next_seq = 1;
-    r->ack_by = RAFT_NEVER;
+    r->ack_by = r->yield_at = RAFT_NEVER;
     r->campaign = (uint64_t)cfg->boot << 32; /* answers to an earlier process don't count */
     for (unsigned i = 0; i < cfg->n_voters; i++) {
         if (cfg->voters[i] == cfg->id)
@@ -215,6 +215,9 @@ static void on_persisted(struct raft *r, raft_time now, uint64_t seq, struct raf
     r->disk_took[0] = raft_max(now - r->inflight_since, 1);
     r->durable_term = r->inflight_term;
     r->durable_vote = r->inflight_vote;
+    r->batch_at = 0;
+    if (r->inflight_entries)
+        r->entries_at = 0;
     if (hard_state_news && raft_hard_state_durable(r))
         raft_election_durable(r, now);
     if (r->written_last > r->durable_index) { /* one batch at a time: all that was written */
@@ -222,6 +225,32 @@ static void on_persisted(struct raft *r, raft_time now, uint64_t seq, struct raf
         raft_ack_soon(r);
     }
     raft_election_count(r, now, edit);
+}
+
+/* The disk is as it was before the batch. One at a time, so nothing else was under way. */
+static void on_refused(struct raft *r, raft_time now, uint64_t seq)
+{
+    assert(seq != 0 && seq == r->inflight_seq);
+    r->inflight_seq = 0;
+    /* Dead entries are there still if the batch was to cut them, or if more died meanwhile. */
+    r->truncate_pending = r->inflight_truncate || r->durable_index < r->inflight_base;
+    if (r->truncate_pending)
+        r->truncate_to = r->durable_index;
+    r->written_last = r->durable_index;
+    *(r->inflight_entries ? &r->entries_at : &r->batch_at) = now + r->cfg.full_retry;
+    if (r->role == RAFT_PRE_CANDIDATE || r->role == RAFT_CANDIDATE)
+        raft_election_step_down(r, now, r->term, RAFT_WHY_DISK_FULL);
+}
+
+/* A majority has room where this leader has none: its log in memory can't grow for long, theirs can
+ * (raft_repl_on_tick()). Not in this instant, so that what was committed is told. */
+static void note_yield(struct raft *r, raft_time now)
+{
+    bool yields = r->role == RAFT_LEADER && raft_disk_full(r) && r->commit_index > r->durable_index;
+    if (!yields)
+        r->yield_at = RAFT_NEVER;
+    else if (r->yield_at == RAFT_NEVER)
+        r->yield_at = now + 1;
 }
 
 void raft_step(struct raft *r, raft_time now, const struct raft_event *ev, struct raft_edit *edit)
@@ -242,25 +271,39 @@ void raft_step(struct raft *r, raft_time now, const struct raft_event *ev, struc
     case RAFT_EV_PROPOSE: raft_repl_on_propose(r, ev->propose.n, edit); break;
     case RAFT_EV_PERSISTED: on_persisted(r, now, ev->persisted.seq, edit); break;
     case RAFT_EV_READ: raft_read_on_read(r, ev->read.req); break;
+    case RAFT_EV_REFUSED: on_refused(r, now, ev->refused.seq); break;
     }
     /* Whatever happened may have completed a majority. */
     raft_repl_commit(r);
     raft_repl_settle_doubt(r);
     raft_read_settle(r);
+    note_yield(r, now);
 }
 
 /* ----------------------------------------------------------------------------- ready, advance */
 
-static void make_batch(const struct raft *r, struct raft_persist *p)
+bool raft_disk_full(const struct raft *r)
+{
+    return r->entries_at != 0 || r->batch_at != 0;
+}
+
+/* Entries that wait have a truncation wait for them: it has no hurry, and takes room of its own. */
+static bool log_unwritten(const struct raft *r)
+{
+    return r->last_index > r->written_last || r->truncate_pending;
+}
+
+static void make_batch(const struct raft *r, raft_time now, struct raft_persist *p)
 {
     *p = (struct raft_persist){.term = r->term, .vote = r->vote};
-    bool entries = r->last_index > r->written_last;
-    if (r->inflight_seq != 0 || (raft_hard_state_durable(r) && !r->truncate_pending && !entries))
+    bool log = log_unwritten(r) && now >= r->entries_at;
+    bool entries = log && r->last_index > r->written_last;
+    if (r->inflight_seq != 0 || now < r->batch_at || (raft_hard_state_durable(r) && !log))
         return;
     p->seq = r->next_seq;
     p->truncate = r->truncate_pending;
     p->truncate_to = r->truncate_pending ? r->truncate_to : 0;
-    p->commit = r->commit_index;
+    p->commit = raft_min(r->commit_index, entries ? r->last_index : r->written_last);
     if (entries) {
         p->first_index = r->written_last + 1;
         p->last_index = r->last_index;
@@ -278,7 +321,7 @@ void raft_ready(struct raft *r, raft_time now, struct raft_ready *rd)
         r->n_after = 0;
     }
     *rd = (struct raft_ready){.now = r->now_msgs, .n_now = r->n_now, .after = r->after_msgs};
-    make_batch(r, &rd->persist);
+    make_batch(r, now, &rd->persist);
     if (rd->persist.seq != 0)
         rd->n_after = r->n_after;
     rd->commit_index = r->commit_index;
@@ -296,6 +339,9 @@ void raft_advance(struct raft *r, raft_time now, const struct raft_ready *rd)
         assert(p->seq == r->next_seq && r->inflight_seq == 0);
         assert(p->term == r->term && p->vote == r->vote && rd->n_after == r->n_after);
         r->n_after = 0;
+        r->inflight_truncate = p->truncate;
+        r->inflight_entries = p->first_index != 0;
+        r->inflight_base = r->durable_index;
         r->truncate_pending = false;
         if (p->first_index != 0) {
             assert(p->first_index == r->written_last + 1 && p->last_index >= p->first_index &&
@@ -311,10 +357,23 @@ void raft_advance(struct raft *r, raft_time now, const struct raft_ready *rd)
         r->read_ready = false;
 }
 
+/* When what was refused is to be tried again. */
+static raft_time batch_deadline(const struct raft *r)
+{
+    raft_time t = RAFT_NEVER;
+    if (r->inflight_seq != 0 || !raft_disk_full(r))
+        return t;
+    if (!raft_hard_state_durable(r))
+        t = r->batch_at;
+    if (log_unwritten(r))
+        t = raft_min(t, raft_max(r->entries_at, r->batch_at));
+    return t;
+}
+
 raft_time raft_deadline(const struct raft *r)
 {
     raft_time t = raft_min(raft_election_deadline(r), raft_repl_deadline(r));
-    return raft_min(t, raft_read_deadline(r));
+    return raft_min(t, raft_min(batch_deadline(r), raft_read_deadline(r)));
 }
 
 /* ------------------------------------------------------------------------------------- names */
@@ -351,6 +410,7 @@ const char *raft_why_name(enum raft_why why)
     case RAFT_WHY_OTHER_LEADER: return "another node leads";
     case RAFT_WHY_LOST_QUORUM: return "no majority was heard";
     case RAFT_WHY_DISK_STALL: return "the own disk stalled";
+    case RAFT_WHY_DISK_FULL: return "the own disk has no room";
     case RAFT_WHY_COUNT: break;
     }
     return "?";

@@ -35,8 +35,22 @@
  *
  * Durability comes back as RAFT_EV_PERSISTED with the batch's sequence number, never as an index:
  * an index may meanwhile name another entry (overwritten by a new leader), a number names one
- * write. If a batch can't be made durable, the process must end: there is no event for it.
- * Acknowledgements of entries (RAFT_MSG_ACK) are made after that event, so they are never early.
+ * write. Acknowledgements of entries (RAFT_MSG_ACK) are made after that event, so they are never
+ * early. If a batch can't be made durable, the process must end: there is no event for that.
+ *
+ * But a batch may be refused because there is no room for it. RAFT_EV_REFUSED hands it back: the disk
+ * is as it was before it, none of it is durable, and the `after` messages that waited for it are void
+ * (they were promises; whoever wants one asks again). It is not the same batch that is tried again:
+ *
+ *  - If entries were in it, the next one holds term and vote alone, if they are to be written (with a
+ *    pending truncation, so that the log on disk is always a beginning of the one in memory). Votes
+ *    need little room, and a node whose disk is full should give them.
+ *  - Entries are offered again after raft_config.full_retry; so is everything if term and vote were
+ *    refused, too.
+ *
+ * A node that was refused does not stand for election until a batch of the refused kind is durable:
+ * it could not write its no-op. A leader goes on, since reads need no disk, until something is
+ * committed without its own copy: then others can lead and write, and it steps down.
  *
  * Entries
  * -------
@@ -113,6 +127,7 @@ enum raft_why {
     RAFT_WHY_OTHER_LEADER, /* another node leads this term */
     RAFT_WHY_LOST_QUORUM,  /* leader: no majority was heard for two election timeouts */
     RAFT_WHY_DISK_STALL,   /* leader, or it asked for votes: a batch is on its way for too long */
+    RAFT_WHY_DISK_FULL,    /* leader or candidate: its own disk has no room */
     RAFT_WHY_COUNT,
 };
 
@@ -134,6 +149,7 @@ struct raft_config {
     /* Random token of this process: peers learn from it that a node restarted and forgot its
      * streams. */
     uint32_t boot;
+    raft_time full_retry; /* what was refused for want of room is tried again after so long */
 };
 
 /* What the disk holds at start. */
@@ -224,6 +240,7 @@ enum raft_event_type {
     RAFT_EV_PROPOSE,   /* append `propose.n` entries of the current term; refused unless leader */
     RAFT_EV_PERSISTED, /* batch `persisted.seq`, the one in flight, is durable */
     RAFT_EV_READ,      /* a linearizable read was asked for here */
+    RAFT_EV_REFUSED,   /* batch `refused.seq`, the one in flight, was not written: no room */
 };
 
 struct raft_event {
@@ -245,7 +262,7 @@ struct raft_event {
         } propose;
         struct {
             uint64_t seq;
-        } persisted;
+        } persisted, refused;
         struct {
             /* Caller's number, each higher than the last. Upper half constant and random per
              * process (late answers to an earlier process are recognised), lower half grows. */
@@ -383,6 +400,13 @@ struct raft {
     raft_time disk_took[2]; /* by the last two batches, the newest first; 0 = none yet */
     uint64_t inflight_term;
     uint16_t inflight_vote;
+    bool inflight_truncate; /* what is left of it if it is refused: */
+    bool inflight_entries;
+    uint64_t inflight_base; /* durable_index when it was made */
+    /* Not to be tried before, 0 = not refused: entries, and anything at all. */
+    raft_time entries_at;
+    raft_time batch_at;
+    raft_time yield_at; /* leader without room: when it steps down; RAFT_NEVER = it is needed */
     /* Handed to the disk so far. Truncation lowers it: entries that died while a batch was in flight
      * do not become durable with it. */
     uint64_t written_last;
@@ -486,6 +510,9 @@ void raft_ack_soon(struct raft *r);
 /* Follower: what arrives on the current stream makes no sense. Forgets it (epoch 0) and asks the
  * leader to probe again, with the next raft_ready(). */
 void raft_refuse_stream(struct raft *r);
+
+/* The last batch with entries, or without, was refused and none like it is durable since. */
+bool raft_disk_full(const struct raft *r);
 
 /* Term of the entry at index; 0 for index 0 and for indexes beyond the log. */
 uint64_t raft_term_at(const struct raft *r, uint64_t index);

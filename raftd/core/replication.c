@@ -97,6 +97,8 @@ void raft_repl_on_tick(struct raft *r, raft_time now)
         return;
     if (now >= disk_stalled_at(r)) /* a leader that can't write holds up clients */
         raft_election_step_down(r, now, r->term, RAFT_WHY_DISK_STALL);
+    else if (now >= r->yield_at)
+        raft_election_step_down(r, now, r->term, RAFT_WHY_DISK_FULL);
     else if (now >= quorum_lost_at(r)) /* section 6.2, last paragraph */
         raft_election_step_down(r, now, r->term, RAFT_WHY_LOST_QUORUM);
 }
@@ -581,7 +583,7 @@ raft_time raft_repl_deadline(const struct raft *r)
             return RAFT_NEVER;
         return r->ack_due ? 0 : r->ack_by;
     }
-    raft_time t = raft_min(quorum_lost_at(r), disk_stalled_at(r));
+    raft_time t = raft_min(raft_min(quorum_lost_at(r), disk_stalled_at(r)), r->yield_at);
     raft_time quorum_heard = raft_repl_quorum_heard(r);
     enum raft_round round = raft_read_round(r);
     for (unsigned i = 0; i < r->n_peers; i++) {

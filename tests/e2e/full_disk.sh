@@ -1,6 +1,6 @@
 #!/bin/bash
 # Full disks: the data of nodes 1 and 2 is on small file systems of their own. First one is full: its
-# writes are refused, its reads and the cluster go on. Then both: no write can be acknowledged. With
+# writes are refused, its reads, its votes and the cluster go on. Then both: no write can be acknowledged. With
 # room on one of them service resumes by itself, with room on the other, too, all are equal again,
 # and nothing that was acknowledged is lost.
 # Its mounts are in a namespace of its own: whatever happens to it, nothing stays behind.
@@ -101,6 +101,12 @@ for _ in 1 2 3; do
     [ "$code" = 7 ] || fail "a write through the full node: exit $code instead of 7"
 done
 reads_go_on 1 2 3
+expect 0 ctl 1 --timeout 5 get "key-1" # through the leader
+was=$LEADER
+stop "$was"
+wait_leader # by the vote of node 1
+note "node $LEADER leads with the vote of the full one"
+start "$was"
 for _ in {1..5}; do # the others make a majority
     wait_for 20 "acknowledged write" write 3
 done
@@ -132,6 +138,9 @@ same_keys
 check_writes
 awk '{ split($0, a, "="); if (index($0, a[1] "=" a[1] ":") != 1) print a[1] }' "$WORK/keys" >"$WORK/wrong"
 [ ! -s "$WORK/wrong" ] || fail "wrong values: $(head -n 3 "$WORK/wrong")"
+for i in 1 2; do # once, and again for each process and each time
+    [ "$(grep -c 'disk is full' "$WORK/node$i.log")" -le 3 ] || fail "node $i says too often that its disk is full"
+done
 ! grep -Eq 'error' "$WORK"/node?.log || fail "a node has seen an error: $(grep error "$WORK"/node?.log)"
 finish "$(count "$WORK/acked") writes acknowledged, $(count "$WORK/refused") refused," \
     "$(count "$WORK/unknown.fill") unknown; none lost, no restart needed"

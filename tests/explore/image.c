@@ -4,7 +4,7 @@
 #include <string.h>
 
 /* A change of these structs must be thought about here: does the new field belong in the image? */
-_Static_assert(offsetof(struct raft, now_msgs) == 2456 && sizeof(struct raft_peer) == 176 &&
+_Static_assert(offsetof(struct raft, now_msgs) == 2496 && sizeof(struct raft_peer) == 176 &&
                    sizeof(struct raft_msg) == 56,
                "struct raft has changed: image.c must follow");
 
@@ -167,6 +167,7 @@ void w_config(const struct bounds *b, unsigned i, unsigned boot, struct raft_con
                                 .retry = W_TIMEOUT / 8,
                                 .ack_delay = 0,
                                 .disk_stall = 5 * W_TIMEOUT,
+                                .full_retry = W_TIMEOUT,
                                 .seed = 1,
                                 .boot = boot + 1};
     for (unsigned k = 0; k < b->nodes; k++)
@@ -260,6 +261,8 @@ void w_forgotten(struct raft *r)
     r->inflight_seq = r->inflight_seq != 0;
     if (r->inflight_seq == 0)
         r->inflight_term = r->inflight_vote = 0;
+    r->inflight_truncate = r->inflight_entries = false; /* no batch is refused here */
+    r->inflight_base = 0;
     if (!r->truncate_pending)
         r->truncate_to = 0;
     memset(r->disk_took, 0, sizeof r->disk_took); /* only how long to wait */

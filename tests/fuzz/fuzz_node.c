@@ -170,13 +170,16 @@ static void client_writes(struct world *w, size_t len)
     node_write(w->node, w->now, req);
 }
 
-static void disk_finishes(struct world *w)
+static void disk_finishes(struct world *w, bool room)
 {
     if (w->n_seqs == 0)
         return;
     uint64_t seq = w->seqs[0];
     memmove(w->seqs, w->seqs + 1, --w->n_seqs * sizeof w->seqs[0]);
-    node_persisted(w->node, w->now, seq);
+    if (room)
+        node_persisted(w->node, w->now, seq);
+    else
+        node_no_room(w->node, w->now, seq);
 }
 
 /* One event; returns how much of the input it took. */
@@ -196,7 +199,7 @@ static size_t event(struct world *w, const uint8_t *p, size_t left)
     switch (kind) {
     case 8: w->now += (uint64_t)arg * 4000; break;
     case 9: client_writes(w, arg); break;
-    case 10: disk_finishes(w); break;
+    case 10: disk_finishes(w, arg < 200); break;
     default: (void)node_read(w->node, w->now); break;
     }
     return used;

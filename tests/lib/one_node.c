@@ -119,6 +119,7 @@ static void io_persist(void *ctx, uint64_t seq, const struct wal_batch *b)
 {
     struct world *w = ctx;
     assert_true(b->commit >= w->disk_commit);
+    w->commit_before = w->disk_commit;
     w->disk_commit = b->commit;
     if (seq == 0) {
         w->seals++;
@@ -126,6 +127,8 @@ static void io_persist(void *ctx, uint64_t seq, const struct wal_batch *b)
     }
     assert_int_equal(w->batch, 0);
     w->batch = seq;
+    w->written = *b;
+    w->written.bytes_n = 0; /* they are the node's */
 }
 
 static void io_fetch(void *ctx, unsigned what, const struct wal_pos *from, uint64_t last,
@@ -304,6 +307,16 @@ void persisted(struct world *w)
     w->now += 1000;
     if (seq != 0)
         node_persisted(w->n, w->now, seq);
+}
+
+void no_room(struct world *w)
+{
+    uint64_t seq = w->batch;
+    w->batch = 0;
+    w->now += 1000;
+    assert_int_not_equal(seq, 0);
+    w->disk_commit = w->commit_before;
+    node_no_room(w->n, w->now, seq);
 }
 
 size_t read_disk(struct world *w, unsigned what, const struct tape *t)

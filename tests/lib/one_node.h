@@ -42,9 +42,11 @@ struct world {
     struct kv *kv;
     uint64_t now, cluster;
     uint32_t ts;
-    uint64_t batch;       /* handed to the disk, not yet durable; 0 = none */
-    unsigned seals;       /* idle batches so far */
-    uint64_t disk_commit; /* of the last batch of any kind */
+    uint64_t batch;           /* handed to the disk, not yet durable; 0 = none */
+    struct wal_batch written; /* the last one, without its bytes */
+    unsigned seals;           /* idle batches so far */
+    uint64_t disk_commit;     /* of the last batch of any kind that was not refused ... */
+    uint64_t commit_before;   /* ... and of the one before the last */
     struct {
         uint8_t *buf; /* NULL = none asked for */
         struct wal_pos pos;
@@ -100,6 +102,9 @@ size_t stream_len(const struct tape *t, uint64_t base, uint64_t last);
 void flush(struct world *w);
 
 void persisted(struct world *w);
+
+/* There is no room for the batch that the disk has. */
+void no_room(struct world *w);
 
 /* What the disk thread reads when it comes to this fetch, of `t`: whole entries, or a part of one.
  * Returns its length; fetched() is to follow. */

@@ -469,6 +469,24 @@ static void deliver(struct cl *c, const struct cl_packet *p)
     step(c, i, &ev, p, what, detail);
 }
 
+static bool refuses(struct cl *c, const struct cl_node *node)
+{
+    bool entries = node->batch.persist.first_index != 0;
+    return node->no_room || (node->full && entries) || cl_chance(c, c->refuse);
+}
+
+static void disk_refuses(struct cl *c, unsigned i)
+{
+    struct cl_node *node = &c->nodes[i];
+    uint64_t seq = node->batch.persist.seq;
+    char detail[30];
+    node->refused = node->batch;
+    node->batch.persist.seq = 0;
+    snprintf(detail, sizeof detail, "seq=%llu", LL(seq));
+    step(c, i, &(struct raft_event){.type = RAFT_EV_REFUSED, .refused.seq = seq}, NULL, "no room",
+         detail);
+}
+
 void cl_disk_done(struct cl *c, unsigned i)
 {
     struct cl_node *node = &c->nodes[i];
@@ -477,6 +495,11 @@ void cl_disk_done(struct cl *c, unsigned i)
     struct raft_persist p = b->persist;
     if (p.seq == 0)
         return;
+    if (node->up && refuses(c, node)) {
+        disk_refuses(c, i);
+        return;
+    }
+    node->refused.persist.seq = 0;
     if (p.term < d->term)
         cl_fail(c, i, "the term on disk fell");
     if (p.truncate && p.truncate_to < d->commit)
@@ -592,6 +615,7 @@ struct cl *cl_new(unsigned n, uint64_t seed)
     c->cfg.retry = c->cfg.election_timeout / 8;
     c->cfg.ack_delay = 5000;
     c->cfg.disk_stall = 2 * c->cfg.election_timeout;
+    c->cfg.full_retry = 200000;
     return c;
 }
 
@@ -661,8 +685,11 @@ void cl_crash(struct cl *c, unsigned i, bool keep_batch)
                node->batch.persist.seq == 0 ? ""
                : keep_batch                 ? "batch kept"
                                             : "batch lost");
+    if (keep_batch && node->batch.persist.seq == 0)
+        node->batch = node->refused;
     if (keep_batch)
         cl_disk_done(c, i);
+    node->refused.persist.seq = 0;
     node->batch.persist.seq = 0;
 }
 

@@ -75,6 +75,8 @@ struct cl_stream { /* what a leader has sent to a peer */
 struct cl_node {
     bool up;
     bool stalled;         /* the disk finishes nothing */
+    bool full;            /* it has no room for entries ... */
+    bool no_room;         /* ... nor for anything else */
     bool dirty;           /* stepped since the last raft_ready() */
     raft_time ticked;     /* last tick */
     raft_time tick_delay; /* this process is late by so much */
@@ -86,6 +88,7 @@ struct cl_node {
     struct cl_disk had; /* what it held when it lost some of it ... */
     unsigned had_boots; /* ... after that boot; 0 = it has lost nothing */
     struct cl_batch batch;
+    struct cl_batch refused; /* the last one, until another is durable: a crash may bring it back */
     struct cl_stream streams[CL_NODES];
     uint32_t read_next;            /* lower half of the next read's number */
     uint64_t read_floor[CL_READS]; /* highest commit index anywhere when it was asked for */
@@ -122,7 +125,7 @@ struct cl {
     raft_time disk_min, disk_max;
     raft_time
         disk_us[CL_NODES]; /* of a node whose disk is slower: so long at most, half at least */
-    unsigned drop, repeat, lazy_ready, short_batch, lead_with_data;
+    unsigned drop, repeat, lazy_ready, short_batch, lead_with_data, refuse;
     unsigned batch_max; /* entries per batch, 0 = no limit */
 
     enum cl_link links[CL_NODES][CL_NODES];

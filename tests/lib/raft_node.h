@@ -36,6 +36,7 @@ static inline void start(struct node *t, unsigned n, uint64_t term, uint64_t las
     cfg.retry = T / 8;
     cfg.ack_delay = 5000;
     cfg.disk_stall = 2 * T;
+    cfg.full_retry = 10 * T;
     memset(t, 0, sizeof *t);
     t->now = 1;
     raft_init(&t->r, &cfg, &s, t->runs, RUNS, t->now);
@@ -90,6 +91,11 @@ static inline void advance(struct node *t)
 static inline void persisted(struct node *t)
 {
     step(t, &(struct raft_event){.type = RAFT_EV_PERSISTED, .persisted.seq = t->r.inflight_seq});
+}
+
+static inline void refused(struct node *t)
+{
+    step(t, &(struct raft_event){.type = RAFT_EV_REFUSED, .refused.seq = t->r.inflight_seq});
 }
 
 /* Takes everything over and completes it, until there is nothing to do. */

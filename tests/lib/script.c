@@ -199,6 +199,9 @@ static void do_node(struct script *s)
                      1000 * number(s, 3, 0));
         } else if (strcmp(verb, "stall") == 0) {
             node->stalled = true;
+        } else if (strcmp(verb, "full") == 0 || strcmp(verb, "room") == 0) {
+            node->full = strcmp(verb, "full") == 0;
+            node->no_room = node->full && s->n_words > 2;
         } else if (strcmp(verb, "resume") == 0) {
             node->stalled = false;
             node->batch.done_at = c->now;
@@ -227,7 +230,7 @@ static void command(struct script *s)
         {"finish", do_node},  {"cut", do_link},     {"join", do_link},     {"hold", do_link},
         {"release", do_link}, {"discard", do_link}, {"replay", do_replay}, {"show", do_show},
         {"state", do_state},  {"logs", do_logs},    {"peers", do_peers},   {"stats", do_stats},
-        {"pto", do_node},     {"lose", do_lose},
+        {"pto", do_node},     {"lose", do_lose},    {"full", do_node},     {"room", do_node},
     };
     const char *verb = arg(s, 0);
     if (strcmp(verb, "cluster") == 0) {

@@ -21,6 +21,7 @@
  *                          packets on a held link wait until they are released or discarded
  *   replay A>B KIND        deliver the last packet of this kind once more
  *   stall|finish|resume ID the disk finishes nothing more | just the batch in flight | all again
+ *   full ID [all] | room ID    the disk refuses batches with entries (all: any batch) | has room again
  *   batch N                at most N entries per disk batch (0: no limit)
  *   data alone|with-lead   whether a LEAD rides along with stream data (default: with-lead)
  *   state [ID]  logs  peers ID  stats ID     print

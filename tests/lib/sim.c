@@ -203,10 +203,7 @@ static bool handle(struct sim *s, struct event *e)
         if (!m->up && !m->dead && e->generation == m->generation)
             sim_boot(s, m);
         return true;
-    case EV_ROOM:
-        m->full = false;
-        memdisk_limit(m->disk, 0);
-        return true;
+    case EV_ROOM: sim_disk_room(m); return true;
     case EV_DATAGRAM:
     case EV_DISK:
     case EV_WAKE:

@@ -14,7 +14,6 @@
 #include "tests/lib/sim_impl.h"
 
 enum {
-    FULL_RETRY_US = 1000000, /* as diskio.c */
     STALL_STEP_US = 200000,
     SLOW_FACTOR = 30,
     BOOT_CALLS = 40, /* system calls of a recovery, about */
@@ -135,13 +134,26 @@ static struct hard after(struct sim *s, const struct member *m, const struct wal
     return h;
 }
 
+static bool same(const struct hard *a, const struct hard *b)
+{
+    return a->term == b->term && a->vote == b->vote && a->tip == b->tip && a->commit == b->commit;
+}
+
+/* The disk may hold this, though it said nothing of the kind. */
+static void may_be(struct member *m, const struct hard *then)
+{
+    if (same(then, &m->hard))
+        return;
+    assert(m->n_maybe < MAYBES);
+    m->maybe[m->n_maybe++] = *then;
+}
+
 /* The process dies now, or the machine under it, with that batch under way. */
 static void die(struct sim *s, struct member *m, const struct hard *then, bool power)
 {
     uint64_t how = sim_roll(s, RNG_DISK, 4);
-    m->maybe_has = then != NULL;
     if (then != NULL)
-        m->maybe = *then;
+        may_be(m, then);
     m->fail_in = 0;
     memdisk_fail_call(m->disk, 0, 0);
     sim_stop_node(s, m, !power ? STOP_KILL : (enum sim_stop)how);
@@ -160,7 +172,7 @@ static bool spare(struct sim *s, struct member *m)
         return true; /* it may also come too late */
     int rc = wal_make_spare(memdisk_disk(m->disk), DIR, number, s->o.segment_bytes, err,
                             sizeof err);
-    if (rc == -ENOSPC && m->full)
+    if (wal_refused(rc) && m->full)
         return true;
     if (rc < 0) {
         if (m->fail_in == 0)
@@ -170,11 +182,6 @@ static bool spare(struct sim *s, struct member *m)
     }
     wal_spare_made(m->wal, number);
     return true;
-}
-
-static bool same(const struct hard *a, const struct hard *b)
-{
-    return a->term == b->term && a->vote == b->vote && a->tip == b->tip && a->commit == b->commit;
 }
 
 /* What recovery reports, in our terms. */
@@ -194,13 +201,16 @@ static void must_be(struct sim *s, const struct member *m, const struct wal_repo
                     const char *when)
 {
     struct hard h = reported(s, m, rep);
-    if (!same(&h, &m->hard) && !(m->maybe_has && same(&h, &m->maybe)))
-        sim_broken(
-            s, "recovered",
-            "node %u recovers (%s) term %" PRIu64 " vote %u last %" PRIu64 " commit %" PRIu64
-            ", on its disk was term %" PRIu64 " vote %u last %" PRIu64 " commit %" PRIu64 "%s",
-            m->at + 1, when, h.term, h.vote, h.tip->index, h.commit, m->hard.term, m->hard.vote,
-            m->hard.tip->index, m->hard.commit, m->maybe_has ? ", or what was being written" : "");
+    unsigned i = 0;
+    while (i < m->n_maybe && !same(&h, &m->maybe[i]))
+        i++;
+    if (!same(&h, &m->hard) && i == m->n_maybe)
+        sim_broken(s, "recovered",
+                   "node %u recovers (%s) term %" PRIu64 " vote %u last %" PRIu64 " commit %" PRIu64
+                   ", on its disk was term %" PRIu64 " vote %u last %" PRIu64 " commit %" PRIu64
+                   ", or one of %u that were tried",
+                   m->at + 1, when, h.term, h.vote, h.tip->index, h.commit, m->hard.term,
+                   m->hard.vote, m->hard.tip->index, m->hard.commit, m->n_maybe);
 }
 
 /* Power-cut closure: whatever image a power cut leaves now, all that was ever promised is in it,
@@ -212,6 +222,7 @@ static void closure(struct sim *s, struct member *m)
     struct wal_report rep;
     struct wal *w;
     memdisk_limit(c, 0);
+    memdisk_no_space(c, false);
     memdisk_seed(c, sim_roll(s, RNG_DISK, UINT64_MAX));
     memdisk_power_cut(c, (enum memdisk_keep)sim_roll(s, RNG_DISK, 3));
     if (wal_check(memdisk_disk(c), DIR, &opts, &rep) < 0)
@@ -243,11 +254,13 @@ static void persist_job(struct sim *s, struct member *m, struct job *j)
         die(s, m, &then, true);
         return;
     }
-    if (rc == -ENOSPC && m->full) {
+    if (wal_refused(rc) && m->full) {
         memdisk_fail_call(m->disk, 0, 0);
         s->t.faults[SIM_FULL]++;
         sim_note(s, NOTE_FULL, m->at, j->seq, 0, 0);
-        sim_post(s, s->now + FULL_RETRY_US, EV_DISK, m->at);
+        may_be(m, &then);
+        node_no_room(m->node, sim_local(m, s->now), j->seq);
+        finished(s, m);
         return;
     }
     if (rc < 0) {
@@ -262,6 +275,7 @@ static void persist_job(struct sim *s, struct member *m, struct job *j)
     m->unsealed = !j->batch.idle;
     sim_check_hard(s, m, &then);
     m->hard = then;
+    m->n_maybe = 0;
     if (!spare(s, m))
         return;
     m->fail_in = 0;
@@ -303,13 +317,28 @@ void sim_disk_done(struct sim *s, struct member *m)
     finished(s, m);
 }
 
+/* No room but for so many bytes. `in_place`: none at all, not even over what is there. */
+void sim_disk_full(struct member *m, uint64_t bytes, bool in_place)
+{
+    m->full = true;
+    memdisk_limit(m->disk, memdisk_used(m->disk) + bytes);
+    memdisk_no_space(m->disk, in_place);
+}
+
+void sim_disk_room(struct member *m)
+{
+    m->full = false;
+    memdisk_limit(m->disk, 0);
+    memdisk_no_space(m->disk, false);
+}
+
 void sim_disk_heal(struct sim *s, struct member *m)
 {
     (void)s;
     m->slow_until = m->stall_until = 0;
-    m->full = m->fail_boot = false;
+    m->fail_boot = false;
     m->fail_in = 0;
-    memdisk_limit(m->disk, 0);
+    sim_disk_room(m);
     memdisk_fail_call(m->disk, 0, 0);
 }
 
@@ -332,7 +361,7 @@ bool sim_recover(struct sim *s, struct member *m, struct wal_report *rep)
         sim_check_hard(s, m, &h);
         m->hard = h;
         m->tip = h.tip;
-        m->maybe_has = false;
+        m->n_maybe = 0;
         return true;
     }
     m->wal = NULL;
@@ -344,9 +373,6 @@ bool sim_recover(struct sim *s, struct member *m, struct wal_report *rep)
     } else if (rc == -EBADMSG && m->rotten) {
         s->t.faults[SIM_ROT]++;
         m->dead = true;
-    } else if (rc == -ENOSPC && m->full) {
-        memdisk_kill(m->disk);
-        sim_boot_later(s, m, FULL_RETRY_US);
     } else {
         sim_broken(s, rc == -EBADMSG ? "false-corrupt" : "recovery", "node %u cannot start: %s",
                    m->at + 1, rep->message);

@@ -17,7 +17,8 @@ enum {
     DIR_ID = 77,
     NOTES = 128, /* last events kept */
     JOBS = 2 + NODE_FETCHES,
-    READS = 64, /* of one node, waiting */
+    MAYBES = 256, /* more than are tried while a disk is full: two a second, for 15 s */
+    READS = 64,   /* of one node, waiting */
     SPINS_MAX = 1000,
     BACKLOG = 400, /* datagrams that a paused process' socket holds */
     TAPE = 1024,   /* datagrams recorded for replays */
@@ -169,16 +170,16 @@ struct member {
     uint32_t reads[READS]; /* operations, by read number */
     unsigned n_reads;
 
-    struct entry *tip;       /* of its log in memory */
-    struct entry *committed; /* last one that was checked */
-    uint64_t lead_term;      /* led it at the last check, 0 = did not lead */
-    uint64_t durable;        /* durable_index at the last check */
-    uint64_t applied;        /* likewise */
-    struct hard hard;        /* on its disk */
-    uint64_t batches;        /* written */
-    bool unsealed;           /* the last of this process was no idle one */
-    bool maybe_has;          /* a batch was under way when the node died */
-    struct hard maybe;
+    struct entry *tip;         /* of its log in memory */
+    struct entry *committed;   /* last one that was checked */
+    uint64_t lead_term;        /* led it at the last check, 0 = did not lead */
+    uint64_t durable;          /* durable_index at the last check */
+    uint64_t applied;          /* likewise */
+    struct hard hard;          /* on its disk */
+    uint64_t batches;          /* written */
+    bool unsealed;             /* the last of this process was no idle one */
+    struct hard maybe[MAYBES]; /* ... with a batch that was under way when the node died, or ... */
+    unsigned n_maybe;          /* ... with one that was refused since the last one was durable */
 };
 
 /* ---- trace ---- */
@@ -316,6 +317,8 @@ void sim_disk_done(struct sim *s, struct member *m);
 /* Opens the log and compares it with what must be there. False: the node stays down for now. */
 bool sim_recover(struct sim *s, struct member *m, struct wal_report *rep);
 bool sim_rot(struct sim *s, struct member *m);
+void sim_disk_full(struct member *m, uint64_t bytes, bool in_place);
+void sim_disk_room(struct member *m);
 void sim_disk_heal(struct sim *s, struct member *m);
 
 /* sim_check.c */

@@ -71,7 +71,7 @@ static void event_text(FILE *f, const struct note *n)
         break;
     case NOTE_HEAL: fprintf(f, "network heals"); break;
     case NOTE_PHASE: fprintf(f, "PHASE %" PRIu64, n->a); break;
-    case NOTE_FULL: fprintf(f, "disk: full, batch %" PRIu64 " waits", n->a); break;
+    case NOTE_FULL: fprintf(f, "disk: no room for batch %" PRIu64, n->a); break;
     }
 }
 

@@ -15,6 +15,7 @@ enum {
     LEADER_WRITES = 12,
     EQUAL_WRITES = 15,
     SETTLE_WRITES = 3,
+    ROOM_US = 5000000,   /* a node whose disk was full has noticed that there is room */
     SETTLE_US = 3000000, /* the seal of the last batch is written in this time */
     IDLE_US = 10000000,
     /* Per second and other node of the cluster: heartbeats each T/3 with answers, or probes of a
@@ -96,6 +97,18 @@ static uint64_t wait_for(struct sim *s, uint64_t most_us, bool converged, const 
         sim_run(s, STEP_US);
     }
     return s->now - start;
+}
+
+/* Until then it refuses writes. */
+static void wait_for_room(struct sim *s)
+{
+    uint64_t end = s->now + ROOM_US;
+    for (unsigned i = 0; i < s->o.nodes; i++)
+        while (s->m[i].up && !s->m[i].outside && raft_disk_full(node_raft(s->m[i].node))) {
+            if (s->now > end)
+                sim_broken(s, "no-room", "node %u does not see that its disk has room", i + 1);
+            sim_run(s, STEP_US);
+        }
 }
 
 static void idle(struct sim *s)
@@ -181,6 +194,7 @@ void sim_live(struct sim *s)
     wake_paused(s);
     s->t.elected_us = wait_for(s, LEADER_TIMEOUTS * t + slow_writes(s, LEADER_WRITES), false,
                                "no-leader", "no leader");
+    wait_for_room(s);
     uint64_t acked = s->t.acked, reads = s->t.reads;
     uint64_t most = EQUAL_TIMEOUTS * t + slow_writes(s, EQUAL_WRITES);
     unsigned up = 0;

@@ -208,6 +208,15 @@ static void test_no_leader(void **state)
     ask(fd, PROTO_GET, 0, 5, "a", ""); /* waits until there is one */
     world_set(f, &f->no_leader, false);
     expect(fd, 5, RESULT_OK, "one");
+    /* There is one, but this node can't speak to it: its disk has no room for the term. */
+    static struct status full;
+    full = f->status;
+    full.disk_full = 1;
+    struct status *before = rcu_swap(f->shared.status, &full);
+    world_set(f, &f->no_leader, true);
+    send_packet(fd, &get);
+    expect(fd, 3, RESULT_BUSY, "");
+    (void)rcu_swap(f->shared.status, before);
     /* A client that leaves with reads and writes under way. */
     world_set(f, &f->no_leader, true);
     world_set(f, &f->hold, true);

@@ -1,4 +1,4 @@
-// LINK: raftd/diskio.c raftd/clock.c raftd/say.c tests/lib/memdisk.c tests/lib/logmodel.c storage/wal.c storage/wal_read.c storage/recover.c storage/verdict.c storage/segment.c storage/fold.c storage/batch.c storage/record.c storage/crc32c.c -lsodium TSAN
+// LINK: raftd/diskio.c raftd/clock.c raftd/lasting.c raftd/say.c tests/lib/memdisk.c tests/lib/logmodel.c storage/wal.c storage/wal_read.c storage/recover.c storage/verdict.c storage/segment.c storage/fold.c storage/batch.c storage/record.c storage/crc32c.c -lsodium TSAN
 /* The disk's two threads: order, fetches, spare segments, a full disk, a failing one, a hung one. */
 #include "raftd/diskio.h"
 
@@ -33,10 +33,11 @@ struct shared_disk {
     struct disk table;
     struct memdisk *m;
     const struct disk *d;
-    pthread_mutex_t lock; /* recursive: a listing may call back */
-    atomic_bool hang;     /* syncs do not return ... */
-    atomic_bool hanging;  /* ... and one has begun */
-    atomic_uint made;     /* files that got the name of a segment */
+    pthread_mutex_t lock;      /* recursive: a listing may call back */
+    atomic_bool hang;          /* syncs do not return ... */
+    atomic_bool hanging;       /* ... and one has begun */
+    atomic_bool no_descriptor; /* nothing can be opened */
+    atomic_uint made;          /* files that got the name of a segment */
 };
 
 /* Calls function `f` of the memdisk while nobody else does. */
@@ -49,6 +50,9 @@ struct shared_disk {
 
 static int d_open(void *ctx, const char *path, enum disk_open how)
 {
+    struct shared_disk *out = ctx;
+    if (atomic_load(&out->no_descriptor))
+        return -EMFILE;
     LOCKED(int, open, path, how);
 }
 
@@ -250,31 +254,17 @@ static struct diskio_stats stats(struct rig *g)
     return s;
 }
 
-static void wait_full(struct rig *g, bool full)
-{
-    uint64_t end = clock_us() + WAIT_US;
-    while (stats(g).full != full) {
-        assert_true(clock_us() < end);
-        (void)usleep(200);
-    }
-}
-
 /* Puts until the disk has no room for the batch handed over last; the log without it is in *before. */
 static void fill(struct rig *g, struct model *before)
 {
-    uint64_t end = clock_us() + WAIT_US;
     limit(&g->disk, 0);
     for (;;) {
-        struct diskio_done done;
         *before = g->log;
         put(g, 2, 1500);
-        while (!diskio_done(g->io, &done)) {
-            if (stats(g).full)
-                return;
-            assert_true(clock_us() < end);
-            (void)usleep(200);
-        }
+        struct diskio_done done = wait_done(g);
         assert_int_equal(done.seq, g->seq);
+        if (done.refused)
+            return;
         assert_true(g->log.last < 100);
     }
 }
@@ -421,7 +411,6 @@ static void test_order(void **state)
     }
     assert_true(atomic_load(&g->wakes) >= 100);
     struct diskio_stats s = stats(g);
-    assert_false(s.full);
     assert_true(s.fsyncs >= 50 && s.bytes_written >= 50 * 700 && s.max_us >= s.p99_us);
     assert_true(diskio_stop(g->io));
     struct model all = g->log;
@@ -456,42 +445,111 @@ static void test_spare_ahead(void **state)
     rig_free(g, &all);
 }
 
-/* The batch that found no room is kept, and completes by itself when there is room again. */
+static void vote(struct rig *g)
+{
+    g->log.term++;
+    put(g, 0, 0);
+}
+
+/* A batch that finds no room is handed back at once; a vote and a fetch behind it are done, and when
+ * there is room again, so are entries. */
 static void test_full_disk(void **state)
 {
     (void)state;
     struct rig *g = rig_new();
     static struct model before;
+    uint8_t *buf = malloc(RECORD_MAX_BYTES);
+    assert_non_null(buf);
     fill(g, &before);
-    unsigned wakes = atomic_load(&g->wakes);
-    struct diskio_done done;
-    (void)usleep((DISKIO_FULL_RETRY_MS + 500) * 1000); /* tried again meanwhile, and told */
-    assert_true(stats(g).full);
-    assert_false(diskio_done(g->io, &done));
-    assert_true(atomic_load(&g->wakes) - wakes <= 5);
+    g->log = before;
+    vote(g);
+    diskio_fetch(g->io, 3, &(struct wal_pos){1, 0}, UINT64_MAX, buf, RECORD_MAX_BYTES);
+    struct diskio_done done = wait_done(g);
+    assert_true(done.seq == g->seq && !done.refused);
+    done = wait_done(g);
+    assert_true(done.fetch && !done.refused && done.next.index == before.last + 1);
+    before = g->log;
+    put(g, 2, 1500);
+    assert_true(wait_done(g).refused);
 
     limit(&g->disk, 4 * SEGMENT_BYTES);
+    g->log = before;
+    put(g, 2, 1500);
     done = wait_done(g);
-    assert_int_equal(done.seq, g->seq);
-    wait_full(g, false);
+    assert_true(done.seq == g->seq && !done.refused);
     put(g, 1, 100); /* and on */
-    assert_int_equal(wait_done(g).seq, g->seq);
+    assert_false(wait_done(g).refused);
     assert_true(diskio_stop(g->io));
     struct model all = g->log;
     rig_free(g, &all);
+    free(buf);
 }
 
-/* A clean stop does not wait for room. */
+/* No descriptor to make the next segment with, none to read an old one with: neither ends the
+ * process, and a batch does not wait for a read that does. */
+static void test_no_descriptor(void **state)
+{
+    (void)state;
+    struct rig *g = rig_new();
+    static struct model before;
+    uint8_t *buf = malloc(RECORD_MAX_BYTES);
+    assert_non_null(buf);
+    for (int i = 0; i < 5; i++) {
+        put(g, 1, 3000);
+        assert_false(wait_done(g).refused);
+    }
+    atomic_store(&g->disk.no_descriptor, true);
+    bool refused = false;
+    for (int i = 0; i < 4 && !refused; i++) { /* the spare may have been made before */
+        before = g->log;
+        put(g, 1, 3000);
+        refused = wait_done(g).refused;
+    }
+    if (refused)
+        g->log = before;
+    else
+        (void)usleep(10000);
+    atomic_store(&g->disk.no_descriptor, false);
+    while (g->log.last < 12) {
+        put(g, 1, 3000);
+        assert_false(wait_done(g).refused);
+    }
+    atomic_store(&g->disk.no_descriptor, true);
+    diskio_fetch(g->io, 0, &(struct wal_pos){1, 0}, UINT64_MAX, buf, RECORD_MAX_BYTES);
+    for (int i = 0; i < 2; i++) {
+        before = g->log;
+        vote(g);
+        struct diskio_done done = wait_done(g);
+        assert_false(done.fetch);
+        if (done.refused)
+            g->log = before;
+    }
+    atomic_store(&g->disk.no_descriptor, false);
+    struct diskio_done done = wait_done(g);
+    assert_true(done.fetch && done.len > 0);
+    assert_true(diskio_stop(g->io));
+    struct model all = g->log;
+    rig_free(g, &all);
+    free(buf);
+}
+
+/* A clean stop does not wait for room, nor for what waits to be read. */
 static void test_stop_while_full(void **state)
 {
     (void)state;
     struct rig *g = rig_new();
     static struct model before;
+    uint8_t *buf = malloc(RECORD_MAX_BYTES);
+    assert_non_null(buf);
     fill(g, &before);
+    atomic_store(&g->disk.no_descriptor, true);
+    diskio_fetch(g->io, 0, &(struct wal_pos){1, 0}, UINT64_MAX, buf, RECORD_MAX_BYTES);
     uint64_t start = clock_us();
     assert_true(diskio_stop(g->io));
     assert_true(clock_us() - start < 4000000);
-    rig_free(g, &before); /* the batch that waited was never acknowledged and is not there */
+    atomic_store(&g->disk.no_descriptor, false);
+    rig_free(g, &before); /* the batch that was refused was never acknowledged and is not there */
+    free(buf);
 }
 
 int main(void)
@@ -502,6 +560,7 @@ int main(void)
         cmocka_unit_test(test_order),
         cmocka_unit_test(test_spare_ahead),
         cmocka_unit_test(test_full_disk),
+        cmocka_unit_test(test_no_descriptor),
         cmocka_unit_test(test_stop_while_full),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -57,6 +57,72 @@ static void apply_across_replacement(bool fetch_first)
     tape_free(new);
 }
 
+/* No room for entries, which cut the log and replace what is on disk: they wait, and the batches
+ * without them say of the log what the disk has. */
+static void test_votes_while_entries_wait_for_room(void **state)
+{
+    (void)state;
+    enum { KEPT = 30 };
+    struct tape *old = tape_new(), *new = tape_new();
+    tape_puts(old, 40, 1, 'o', 10);
+    tape_puts(new, KEPT, 1, 'o', 10);
+    tape_puts(new, 50, 2, 'n', 10);
+    struct node_config cfg = {0};
+    struct world *w = world_new(old, &cfg);
+    uint8_t head[RECORD_HASH_BYTES];
+    record_hash(old->bytes + old->at[KEPT], old->at[KEPT + 1] - old->at[KEPT], head);
+
+    probe(w, 2, 2, 1, KEPT, 1);
+    flush(w);
+    persisted(w);
+    stream(w, 2, 2, 1, new, KEPT, 1, 0, stream_len(new, KEPT, 50));
+    lead(w, 2, 2, 1, KEPT);
+    flush(w);
+    assert_true(w->written.truncate && w->written.last_index == 50);
+    no_room(w);
+    flush(w);
+    assert_int_equal(w->batch, 0); /* nothing that has to be written now */
+    unsigned answered = w->answered;
+    write_one(w);
+    flush(w);
+    assert_int_equal(w->answered, answered + 1); /* no room for new writes, either */
+
+    struct raft_msg m = {.type = RAFT_MSG_VOTE_REQ, .from = 3, .term = 3};
+    m.vote_req.vote_term = 3;
+    m.vote_req.last_index = 60;
+    m.vote_req.last_term = 2;
+    w->now += T_US;
+    tell(w, m);
+    flush(w);
+    assert_true(w->batch != 0);
+    assert_int_equal(w->written.term, 3);
+    assert_int_equal(w->written.vote, 3);
+    assert_int_equal(w->written.first_index, 0);
+    assert_true(w->written.truncate);
+    assert_int_equal(w->written.truncate_to, KEPT);
+    assert_int_equal(w->written.last_term, 1);
+    assert_memory_equal(w->written.head, head, sizeof head);
+    assert_false(w->peers[1].has[RAFT_MSG_VOTE_RSP]);
+    persisted(w);
+    flush(w);
+    assert_true(w->peers[1].has[RAFT_MSG_VOTE_RSP]);
+    assert_true(w->peers[1].newest[RAFT_MSG_VOTE_RSP].vote_rsp.granted);
+
+    for (unsigned i = 0; i < 20 && w->batch == 0; i++) { /* a second later; no seal before */
+        w->now += T_US;
+        flush(w);
+    }
+    assert_int_equal(w->seals, 0);
+    assert_int_equal(w->written.first_index, KEPT + 1);
+    assert_int_equal(w->written.last_index, 50);
+    assert_false(w->written.truncate);
+    settle(w, new);
+    assert_int_equal(raft_of(w)->durable_index, 50);
+    world_free(w);
+    tape_free(old);
+    tape_free(new);
+}
+
 static void test_apply_after_replacement(void **state)
 {
     (void)state;
@@ -373,6 +439,7 @@ int main(void)
     rcu_thread_begin();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_apply_after_replacement),
+        cmocka_unit_test(test_votes_while_entries_wait_for_room),
         cmocka_unit_test(test_stream_only_durable_from_disk),
         cmocka_unit_test(test_malformed_command_refused),
         cmocka_unit_test(test_many_small_records),

@@ -105,6 +105,145 @@ static void test_batches_may_be_short(void **state)
     }
 }
 
+/* No room for entries: they wait, a vote does not. */
+static void test_a_refused_batch_makes_room_for_the_vote(void **state)
+{
+    struct node *t = *state;
+    start(t, 3, 1, 2);
+    receive(t, lead(1, 1, 0, 0));
+    receive(t, probe(1, 1, 2, 1));
+    settle(t);
+    append(t, 2, 5, (struct raft_run[]){{3, 1}}, 1);
+    ready(t);
+    advance(t);
+    assert_int_equal(t->r.written_last, 5);
+    struct raft_msg m = {.type = RAFT_MSG_VOTE_REQ, .from = 3, .term = 2};
+    m.vote_req.vote_term = 2;
+    m.vote_req.last_index = 5;
+    m.vote_req.last_term = 1;
+    t->now += T;
+    receive(t, m);
+    ready(t);
+    assert_int_equal(t->rd.persist.seq, 0);
+    advance(t);
+    refused(t);
+    assert_true(raft_disk_full(&t->r));
+    assert_int_equal(t->r.written_last, 2);
+    assert_int_equal(t->r.last_index, 5);
+    ready(t);
+    assert_int_not_equal(t->rd.persist.seq, 0);
+    assert_int_equal(t->rd.persist.term, 2);
+    assert_int_equal(t->rd.persist.vote, 3);
+    assert_int_equal(t->rd.persist.first_index, 0);
+    assert_false(t->rd.persist.truncate);
+    assert_int_equal(t->rd.n_after, 1);
+    assert_int_equal(t->rd.after[0].type, RAFT_MSG_VOTE_RSP);
+    assert_true(t->rd.after[0].vote_rsp.granted);
+    advance(t);
+    persisted(t);
+    /* Nothing else to write until the entries are due; then they are. */
+    raft_time due = t->now + t->r.cfg.full_retry;
+    for (ready(t);; ready(t)) {
+        assert_int_equal(t->rd.persist.seq, 0);
+        advance(t);
+        assert_true(raft_deadline(&t->r) <= due);
+        if (raft_deadline(&t->r) == due)
+            break;
+        t->now = raft_deadline(&t->r);
+        tick(t);
+        assert_int_equal(t->r.role, RAFT_FOLLOWER); /* it does not stand */
+    }
+    t->now = due;
+    tick(t);
+    ready(t);
+    assert_int_equal(t->rd.persist.first_index, 3);
+    assert_int_equal(t->rd.persist.last_index, 5);
+    advance(t);
+    assert_true(raft_disk_full(&t->r));
+    persisted(t);
+    assert_false(raft_disk_full(&t->r));
+    assert_int_equal(t->r.durable_index, 5);
+}
+
+/* No room for anything: the term and vote wait, and with them all that speaks of them. */
+static void test_a_refused_vote_is_not_given(void **state)
+{
+    struct node *t = *state;
+    start(t, 3, 1, 2);
+    struct raft_msg m = {.type = RAFT_MSG_VOTE_REQ, .from = 3, .term = 2};
+    m.vote_req.vote_term = 2;
+    m.vote_req.last_index = 5;
+    m.vote_req.last_term = 1;
+    for (int i = 0; i < 3; i++) {
+        receive(t, m);
+        ready(t);
+        assert_int_equal(t->rd.n_now, 0);
+        assert_int_equal(t->rd.n_after, 1);
+        assert_int_equal(t->rd.persist.vote, 3);
+        advance(t);
+        refused(t);
+        assert_int_equal(t->r.durable_term, 1);
+        receive(t, m); /* asked again: the answer waits, no batch is made for it */
+        ready(t);
+        assert_int_equal(t->rd.n_now, 0);
+        assert_int_equal(t->rd.persist.seq, 0);
+        advance(t);
+        t->now += t->r.cfg.full_retry;
+        tick(t);
+    }
+    ready(t);
+    advance(t);
+    persisted(t);
+    assert_false(raft_disk_full(&t->r));
+    assert_int_equal(t->r.durable_vote, 3);
+    receive(t, m);
+    ready(t);
+    assert_true(now_msg(t, RAFT_MSG_VOTE_RSP, 3)->vote_rsp.granted);
+}
+
+/* What must be cut on disk when the batch that was to cut it, or one that died meanwhile, is refused:
+ * the log on disk is then entries 1 to 6 of term 1 in all cases. */
+static void test_a_refused_truncation_is_not_forgotten(void **state)
+{
+    static const struct {
+        uint64_t first, second; /* the log is cut after these, 0 = not */
+        bool truncate;
+        uint64_t to;
+    } cases[] = {
+        {4, 0, true, 4}, {4, 2, true, 2}, {0, 7, false, 0}, {0, 3, true, 3}, {4, 5, true, 4}};
+
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct node *t = *state;
+        start(t, 3, 1, 6);
+        uint64_t term = 2, first = cases[i].first != 0 ? cases[i].first : 6;
+        receive(t, lead(term, 1, 0, 0));
+        receive(t, probe(term, 1, first, 1));
+        settle(t);
+        append(t, first, first + 3, (struct raft_run[]){{first + 1, term}}, 1);
+        ready(t);
+        assert_true(t->rd.persist.truncate == (cases[i].first != 0));
+        advance(t);
+        if (cases[i].second != 0) { /* another leader, while it is in flight */
+            uint64_t to = cases[i].second;
+            term = 3;
+            receive(t, lead(term, 1, 0, 0));
+            receive(t, probe(term, 1, to, raft_term_at(&t->r, to)));
+            append(t, to, to + 1, (struct raft_run[]){{to + 1, term}}, 1);
+        }
+        refused(t);
+        t->now += t->r.cfg.full_retry;
+        ready(t);
+        uint64_t base = cases[i].truncate ? cases[i].to : 6;
+        assert_int_equal(t->rd.persist.truncate, cases[i].truncate);
+        assert_int_equal(t->rd.persist.truncate_to, cases[i].to);
+        assert_int_equal(t->rd.persist.first_index, base + 1);
+        assert_int_equal(t->r.durable_index, base);
+        advance(t);
+        persisted(t);
+        assert_int_equal(t->r.durable_index, t->r.last_index);
+    }
+}
+
 static void test_one_message_of_a_kind_waits(void **state)
 {
     struct node *t = *state;
@@ -486,6 +625,9 @@ int main(void)
         TEST(test_timeouts_fill_their_interval),
         TEST(test_lists_wait_for_the_disk),
         TEST(test_batches_may_be_short),
+        TEST(test_a_refused_batch_makes_room_for_the_vote),
+        TEST(test_a_refused_vote_is_not_given),
+        TEST(test_a_refused_truncation_is_not_forgotten),
         TEST(test_one_message_of_a_kind_waits),
         TEST(test_acks_wait_a_little_for_the_disk),
         TEST(test_acks_are_maxima),

@@ -27,7 +27,7 @@ enum {
 };
 
 struct world { /* chances per mille of each action */
-    unsigned crash, restart, cut, heal, stall, resume, late, propose, read, replay;
+    unsigned crash, restart, cut, heal, stall, resume, late, fill, room, propose, read, replay;
     bool one_way;
 };
 
@@ -35,7 +35,8 @@ static void draw_world(struct cl *c, struct world *w)
 {
     static const unsigned drops[] = {0, 0, 20, 100, 300};
     raft_time t = c->cfg.election_timeout;
-    *w = (struct world){.propose = 300, .read = 200, .restart = 100, .heal = 60, .resume = 100};
+    *w = (struct world){
+        .propose = 300, .read = 200, .restart = 100, .heal = 60, .resume = 100, .room = 30};
     c->drop = drops[cl_random(c) % 5];
     c->repeat = cl_chance(c, 500) ? 0 : (unsigned)cl_between(c, 10, 300);
     c->delay_min = cl_between(c, 50, 2000);
@@ -51,6 +52,8 @@ static void draw_world(struct cl *c, struct world *w)
     w->one_way = cl_chance(c, 500);
     w->stall = cl_chance(c, 500) ? 0 : (unsigned)cl_between(c, 5, 50);
     w->late = cl_chance(c, 600) ? 0 : 30;
+    w->fill = cl_chance(c, 600) ? 0 : (unsigned)cl_between(c, 5, 50);
+    c->refuse = cl_chance(c, 800) ? 0 : (unsigned)cl_between(c, 10, 300);
     w->replay = cl_chance(c, 300) ? 0 : (unsigned)cl_between(c, 10, 300);
 }
 
@@ -101,6 +104,10 @@ static void act(struct cl *c, const struct world *w)
         node->stalled = true;
     else if (node->stalled && cl_chance(c, w->resume))
         resume_disk(c, i);
+    if (cl_chance(c, w->fill))
+        node->no_room = (node->full = true) && cl_chance(c, 300);
+    else if (cl_chance(c, w->room))
+        node->full = node->no_room = false;
     if (cl_chance(c, w->late))
         node->tick_delay = cl_chance(c, 500) ? 0 : cl_between(c, 0, c->cfg.election_timeout);
     if (node->up && c->n > 1 && cl_chance(c, 50))
@@ -134,11 +141,12 @@ static bool settled(const struct cl *c, uint64_t commit)
 static void recover(struct cl *c)
 {
     raft_time t = c->cfg.election_timeout;
-    c->drop = c->repeat = 0;
+    c->drop = c->repeat = c->refuse = 0;
     c->delay_min = c->delay_max = c->disk_min = c->disk_max = 1000;
     heal_links(c);
     for (unsigned i = 0; i < c->n; i++) {
         c->nodes[i].tick_delay = 0;
+        c->nodes[i].full = c->nodes[i].no_room = false;
         if (!c->nodes[i].up)
             cl_start(c, i);
         resume_disk(c, i);
