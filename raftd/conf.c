@@ -23,7 +23,7 @@ enum conf_type {
     CONF_OCTAL, /* permission bits, min..max */
     CONF_LEVEL, /* a word of level_words */
     CONF_NAME,  /* printable, no blank; max = bytes */
-    CONF_PATH,  /* may hold {id} and blanks; max = bytes */
+    CONF_PATH,  /* absolute; may hold {id} and blanks; max = bytes */
 };
 
 struct conf_key {
@@ -123,10 +123,11 @@ static int fail_value(const struct conf_source *src, const struct conf_key *key,
                     "blanks, quotes, '#', ';'",
                     key->section, key->key, value, key->max);
     case CONF_PATH:
-        return fail(src,
-                    "[%s] %s: '%s' is wrong; allowed: 1 to %u bytes, no quotes, '#', ';', and no "
-                    "braces but {id}",
-                    key->section, key->key, value, key->max);
+        return fail(
+            src,
+            "[%s] %s: '%s' is wrong; allowed: an absolute path of 1 to %u bytes, no quotes, "
+            "'#', ';', and no braces but {id}",
+            key->section, key->key, value, key->max);
     }
     assert(false);
     return -1;
@@ -163,7 +164,9 @@ static bool text_ok(const struct conf_key *key, const char *value)
     if (len < key->min || len > key->max) {
         return false;
     }
-    if (key->type == CONF_PATH && (value[0] == ' ' || value[len - 1] == ' ')) {
+    /* A relative one would be another file wherever raftd is started, and with another data directory
+     * the node would be told to make itself a second identity. */
+    if (key->type == CONF_PATH && (value[0] != '/' || value[len - 1] == ' ')) {
         return false;
     }
     for (const char *p = value; *p != '\0'; p++) {

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <malloc.h>
 #include <signal.h>
 #include <sodium.h>
@@ -107,14 +108,28 @@ static struct options parse_options(int argc, char **argv)
     return o;
 }
 
+/* A path of the command line is meant from where it was typed. NULL stays NULL. */
+static const char *absolute(const char *path, char *buf, size_t size)
+{
+    char here[PATH_MAX];
+    if (path == NULL || *path == '/' || *path == '\0')
+        return path;
+    if (getcwd(here, sizeof here) == NULL)
+        say_fatal(RAFTD_EXIT_INTERNAL, "this directory: %s", strerror(errno));
+    int n = snprintf(buf, size, "%s/%s", strcmp(here, "/") == 0 ? "" : here, path);
+    return n < 0 || (size_t)n >= size ? path : buf; /* too long: refused as it is */
+}
+
 static void load_conf(struct conf *conf, const struct options *o)
 {
-    char err[CONF_ERR_SIZE];
+    char err[CONF_ERR_SIZE], dir_buf[PATH_MAX], socket_buf[PATH_MAX];
+    const char *dir = absolute(o->data_dir, dir_buf, sizeof dir_buf);
+    const char *sock = absolute(o->socket, socket_buf, sizeof socket_buf);
     int rc = conf_load(conf, o->conf_path, err, sizeof err);
-    if (rc == 0 && o->data_dir != NULL)
-        rc = conf_set(conf, "node", "data_dir", o->data_dir, "-d", err, sizeof err);
-    if (rc == 0 && o->socket != NULL)
-        rc = conf_set(conf, "node", "socket", o->socket, "-s", err, sizeof err);
+    if (rc == 0 && dir != NULL)
+        rc = conf_set(conf, "node", "data_dir", dir, "-d", err, sizeof err);
+    if (rc == 0 && sock != NULL)
+        rc = conf_set(conf, "node", "socket", sock, "-s", err, sizeof err);
     if (rc == 0)
         rc = conf_check_here(conf, o->conf_path, err, sizeof err);
     if (rc < 0)

@@ -35,4 +35,11 @@ expect 0 "$RAFTD" -p -c "$WORK/a.conf" -i 2 -d /some/where -s /some/where.sock
 for word in 'id = 2' 'data_dir = /some/where' 'socket = /some/where.sock'; do
     grep -q "^$word\$" <<<"$OUT" || fail "no '$word' in the printed configuration"
 done
+# What the command line says is meant from where it was typed, what the file says is absolute.
+DAEMON=$(realpath "$RAFTD")
+(cd "$WORK" && expect 0 "$DAEMON" -p -c a.conf -d some/where -s "/some/s" && printf '%s\n' "$OUT" >typed)
+grep -q "^data_dir = $WORK/some/where\$" "$WORK/typed" || fail "-d: $(cat "$WORK/typed")"
+sed "s|^data_dir = .*|data_dir = w/d|" "$WORK/a.conf" >"$WORK/relative.conf"
+expect 2 "$RAFTD" -n -c "$WORK/relative.conf"
+says "'w/d' is wrong; allowed: an absolute path"
 note "conf: printed configurations parse again to the same (${SECONDS} s)"

@@ -24,7 +24,9 @@ cd "$TOP"
 : "${RAFTD:=build/raftd}" "${RAFTCTL:=build/raftctl}"
 : "${TOOLS:=build/e2e}" # programs of tests/e2e/*.c
 NAME=$(basename "$0" .sh)
-: "${WORK:=build/e2e/$NAME.$$}" # relative on purpose: a socket's path has 107 bytes at most
+: "${WORK:=build/e2e/$NAME.$$}"
+WORK=$(realpath -m "$WORK") # paths in a configuration are absolute, and a socket's has 107 bytes at most
+[ ${#WORK} -le 85 ] || WORK=/tmp/raftd-$NAME.$$
 : "${KEEP:=0}"                  # 1: keep WORK although all went well
 
 declare -A PID=()   # node -> process, of the nodes that run

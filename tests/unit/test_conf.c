@@ -121,7 +121,7 @@ static void test_ipv6(void **state)
     (void)state;
     struct conf conf;
     parse_ok(&conf, "[cluster]\nname=x\nnode.1=[2001:db8::1]:7100\nnode.2=[2001:db8::2]:65535\n"
-                    "[node]\nkey_file=k\n");
+                    "[node]\nkey_file=/k\n");
     struct sockaddr_in6 sin6;
     memcpy(&sin6, &conf.nodes[1].addr, sizeof(sin6));
     assert_int_equal(conf.nodes[1].addr_len, sizeof(sin6));
@@ -130,14 +130,14 @@ static void test_ipv6(void **state)
     assert_string_equal(conf.nodes[1].interface, "");
     assert_int_equal(conf_set_node(&conf, 1, err, sizeof(err)), 0);
     parse_ok(&conf, "[cluster]\nname=x\nnode.1=[fe80::1%nosuchdevice0]:1\n"
-                    "node.2=[fe80::2%nosuchdevice0]:1\n[node]\nkey_file=k\n");
+                    "node.2=[fe80::2%nosuchdevice0]:1\n[node]\nkey_file=/k\n");
     assert_string_equal(conf.nodes[1].interface, "nosuchdevice0");
     struct sockaddr_storage addr;
     assert_int_equal(conf_addr_resolve(&conf.nodes[1], &addr), -ENODEV);
     assert_false(conf_addr_bindable(&conf.nodes[1]));
     assert_false(conf_addr_on_interface(&conf.nodes[1]));
     assert_int_equal(conf_set_node(&conf, 0, err, sizeof(err)), -1);
-    parse_ok(&conf, "[cluster]\nname=x\nnode.1=[fe80::1%lo]:1\n[node]\nkey_file=k\n");
+    parse_ok(&conf, "[cluster]\nname=x\nnode.1=[fe80::1%lo]:1\n[node]\nkey_file=/k\n");
     assert_int_equal(conf_addr_resolve(&conf.nodes[0], &addr), 0);
     memcpy(&sin6, &addr, sizeof(sin6));
     assert_int_equal(sin6.sin6_scope_id, if_nametoindex("lo"));
@@ -174,7 +174,7 @@ static void test_nodes_that_never_hear_each_other(void **state)
         struct conf conf;
         char text[300], want[400] = "";
         snprintf(text, sizeof(text),
-                 "[cluster]\nname=x\nnode.1=%s\nnode.7=%s\n[node]\nkey_file=k\n", cases[i].first,
+                 "[cluster]\nname=x\nnode.1=%s\nnode.7=%s\n[node]\nkey_file=/k\n", cases[i].first,
                  cases[i].second);
         if (cases[i].message != NULL)
             snprintf(want, sizeof(want), "f: [cluster] %s", cases[i].message);
@@ -200,7 +200,7 @@ static void test_what_is_here(void **state)
     assert_false(conf_addr_is_broadcast(&conf.nodes[0], name));
     assert_int_equal(conf_check_here(&conf, "f", err, sizeof(err)), 0);
     parse_ok(&conf, "[cluster]\nname=x\nnode.3=198.51.100.77:1\nnode.5=198.51.100.255:1\n"
-                    "[node]\nkey_file=k\n");
+                    "[node]\nkey_file=/k\n");
     assert_int_equal(conf_here(&conf, ids), 0);
     assert_false(conf_addr_on_interface(&conf.nodes[0]) || conf_addr_bindable(&conf.nodes[0]));
 }
@@ -227,9 +227,10 @@ struct bad {
             "f:7: [node] " key ": '" value "' is wrong; " allowed                                  \
     }
 #define NAME_ALLOWED "allowed: 1 to 64 printable ASCII characters, no blanks, quotes, '#', ';'"
-#define DIR_ALLOWED  "allowed: 1 to 159 bytes, no quotes, '#', ';', and no braces but {id}"
-#define TEN          "1234567890"
-#define HUNDRED      TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN
+#define DIR_ALLOWED                                                                                \
+    "allowed: an absolute path of 1 to 159 bytes, no quotes, '#', ';', and no braces but {id}"
+#define TEN     "1234567890"
+#define HUNDRED TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN
 
 static const struct bad bad_texts[] = {
     /* the file */
@@ -340,6 +341,10 @@ static const struct bad bad_texts[] = {
     BAD("socket_mode", "680", "allowed: octal from 0600 to 0777"),
     BAD("log_level", "Info", "allowed: debug, info, warn, error"),
     BAD("data_dir", "", DIR_ALLOWED),
+    BAD("data_dir", "var/lib/raftd", DIR_ALLOWED),
+    BAD("data_dir", "./raftd", DIR_ALLOWED),
+    BAD("data_dir", "{id}", DIR_ALLOWED),
+    BAD("key_file", "k", DIR_ALLOWED),
     BAD("data_dir", "\"/x\"", DIR_ALLOWED),
     BAD("data_dir", HUNDRED TEN TEN TEN TEN TEN TEN, DIR_ALLOWED),
     BAD("data_dir", "/x # comment", DIR_ALLOWED),
@@ -350,11 +355,11 @@ static const struct bad bad_texts[] = {
     BAD("data_dir", "/x/\033[31m", DIR_ALLOWED),
     BAD("key_file", "", DIR_ALLOWED),
     BAD("next_key_file", "/x;y",
-        "allowed: 1 to 164 bytes, no quotes, '#', ';', and no braces but {id}"),
+        "allowed: an absolute path of 1 to 164 bytes, no quotes, '#', ';', and no braces but {id}"),
     {CLUSTER "[node]\nnext_key_file = /k\n", "f: [node] next_key_file: given without key_file; "
                                              "allowed: both, or key_file alone"},
     BAD("socket", "/" HUNDRED "123456/",
-        "allowed: 1 to 107 bytes, no quotes, '#', ';', and no braces but {id}"),
+        "allowed: an absolute path of 1 to 107 bytes, no quotes, '#', ';', and no braces but {id}"),
     {"[cluster]\nname = two words\n", "f:2: [cluster] name: 'two words' is wrong; " NAME_ALLOWED},
     {"[cluster]\nname = f\xc3\xbcnf\n",
      "f:2: [cluster] name: 'f\xc3\xbcnf' is wrong; " NAME_ALLOWED},
@@ -386,8 +391,8 @@ static void test_limits_are_inclusive(void **state)
         CLUSTER "[node]\nreaders = 8\nsocket_mode = 0777\nlog_level = error\n",
         CLUSTER "[node]\nsocket = /" HUNDRED "12345/\n",
         "[cluster]\nname = 1234" TEN TEN TEN TEN TEN TEN "\nnode.999 = 223.255.255.255:65535\n"
-        "[node]\nkey_file = k\n",
-        "[cluster]\nname = x\nnode.1 = 1.0.0.0:1\n[node]\nkey_file = k\ndata_dir = a b=c:[d]\n",
+        "[node]\nkey_file = /k\n",
+        "[cluster]\nname = x\nnode.1 = 1.0.0.0:1\n[node]\nkey_file = /k\ndata_dir = /a b=c:[d]\n",
     };
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
         struct conf conf;
@@ -431,29 +436,29 @@ static void test_round_trip(void **state)
     round_trip(&conf);
     /* longest texts; printing adds blanks, and the line must still be short enough */
     parse_ok(&conf, "[cluster]\nname=1234" TEN TEN TEN TEN TEN TEN "\nnode.1=127.2.3.4:1\n[node]\n"
-                    "data_dir=" HUNDRED TEN TEN TEN TEN TEN "123456789\nsocket=" HUNDRED "1234567\n"
-                    "key_file=" HUNDRED TEN TEN TEN TEN TEN "123456789\n"
-                    "next_key_file=" HUNDRED TEN TEN TEN TEN TEN TEN "1234\n");
+                    "data_dir=/" HUNDRED TEN TEN TEN TEN TEN "23456789\nsocket=/" HUNDRED "234567\n"
+                    "key_file=/" HUNDRED TEN TEN TEN TEN TEN "23456789\n"
+                    "next_key_file=/" HUNDRED TEN TEN TEN TEN TEN TEN "234\n");
     round_trip(&conf);
     parse_ok(&conf, "[cluster]\nname=x\nnode.1=127.2.3.4:1\n[node]\n"
-                    "key_file=" HUNDRED TEN TEN TEN TEN TEN "123456789\n");
-    assert_string_equal(conf.next_key_file, HUNDRED TEN TEN TEN TEN TEN "123456789.next");
+                    "key_file=/" HUNDRED TEN TEN TEN TEN TEN "23456789\n");
+    assert_string_equal(conf.next_key_file, "/" HUNDRED TEN TEN TEN TEN TEN "23456789.next");
     round_trip(&conf);
     /* every key away from its default */
     parse_ok(&conf,
              "[cluster]\nname = a!=~[x]:1\nnode.9 = [2001:db8::1]:1\nnode.4 = [2001:db8::2]:65535\n"
              "election_timeout_ms = 2000\nmax_value_bytes = 4096\n"
              "max_datagram_bytes = 1400\n[node]\nid = 9\n"
-             "key_file = k/{id}\nnext_key_file = n/{id}/{id}\n"
-             "data_dir = some dir/{id}/{id}x\nsocket = ./s{id}=1: [y]\nsocket_mode = 0600\n"
+             "key_file = /k/{id}\nnext_key_file = /n/{id}/{id}\n"
+             "data_dir = /some dir/{id}/{id}x\nsocket = /s{id}=1: [y]\nsocket_mode = 0600\n"
              "readers = 0\nlog_level = warn\n");
-    assert_string_equal(conf.data_dir, "some dir/{id}/{id}x");
+    assert_string_equal(conf.data_dir, "/some dir/{id}/{id}x");
     round_trip(&conf);
     assert_int_equal(conf_set_node(&conf, 0, err, sizeof(err)), 0);
-    assert_string_equal(conf.data_dir, "some dir/9/9x");
-    assert_string_equal(conf.socket, "./s9=1: [y]");
-    assert_string_equal(conf.key_file, "k/9");
-    assert_string_equal(conf.next_key_file, "n/9/9");
+    assert_string_equal(conf.data_dir, "/some dir/9/9x");
+    assert_string_equal(conf.socket, "/s9=1: [y]");
+    assert_string_equal(conf.key_file, "/k/9");
+    assert_string_equal(conf.next_key_file, "/n/9/9");
     round_trip(&conf);
 }
 
@@ -488,16 +493,16 @@ static void test_set_node(void **state)
 {
     (void)state;
     struct conf conf;
-    parse_ok(&conf, CLUSTER "[node]\nid = 3\ndata_dir = d/{id}\nsocket = s{id}\n");
+    parse_ok(&conf, CLUSTER "[node]\nid = 3\ndata_dir = /d/{id}\nsocket = /s{id}\n");
     struct conf given = conf;
     assert_int_equal(conf_set_node(&given, 0, err, sizeof(err)), 0);
     assert_int_equal(conf_self(&given)->id, 3);
-    assert_string_equal(given.data_dir, "d/3");
+    assert_string_equal(given.data_dir, "/d/3");
     given = conf;
     assert_int_equal(conf_set_node(&given, 2, err, sizeof(err)), 0); /* -i beats the file */
     assert_int_equal(conf_self(&given)->id, 2);
     assert_int_equal(given.id, 2);
-    assert_string_equal(given.socket, "s2");
+    assert_string_equal(given.socket, "/s2");
     assert_int_equal(conf_set_node(&conf, 4, err, sizeof(err)), -1);
     assert_string_equal(err, "-i: [node] id: 4 is not one of the nodes; allowed: 1, 2, 3");
     assert_null(conf_self(&conf));
@@ -513,7 +518,7 @@ static void test_set_node_by_address(void **state)
     assert_int_equal(conf_set_node(&conf, 0, err, sizeof(err)), 0);
     assert_int_equal(conf_self(&conf)->id, 2);
     /* 192.0.2.0/24 is TEST-NET-1: nobody's */
-    parse_ok(&conf, "[cluster]\nname=x\nnode.1=192.0.2.1:1\n[node]\nkey_file=k\n");
+    parse_ok(&conf, "[cluster]\nname=x\nnode.1=192.0.2.1:1\n[node]\nkey_file=/k\n");
     assert_int_equal(conf_set_node(&conf, 0, err, sizeof(err)), -1);
     assert_string_equal(err, "configuration: [node] id: no node has an address of this machine "
                              "now; say which with -i ID or with id = ID");
@@ -529,9 +534,9 @@ static void test_set_from_the_command_line(void **state)
     (void)state;
     struct conf conf;
     parse_ok(&conf, CLUSTER);
-    assert_int_equal(conf_set(&conf, "node", "data_dir", "d{id}", "-d", err, sizeof(err)), 0);
+    assert_int_equal(conf_set(&conf, "node", "data_dir", "/d{id}", "-d", err, sizeof(err)), 0);
     assert_int_equal(conf_set_node(&conf, 2, err, sizeof(err)), 0);
-    assert_string_equal(conf.data_dir, "d2");
+    assert_string_equal(conf.data_dir, "/d2");
     assert_int_equal(conf_set(&conf, "node", "id", "x", "-i", err, sizeof(err)), -1);
     assert_string_equal(err, "-i: [node] id: 'x' is wrong; allowed: a number from 1 to 999");
     assert_int_equal(conf_set(&conf, "node", "color", "x", "-i", err, sizeof(err)), -1);
@@ -562,7 +567,7 @@ static void test_key_needed(void **state)
                  cases[i].address);
         assert_string_equal(err, cases[i].free ? "" : want);
         assert_int_equal(result, cases[i].free ? 0 : -1);
-        strcat(text, "[node]\nkey_file=k\n");
+        strcat(text, "[node]\nkey_file=/k\n");
         parse_ok(&conf, text);
     }
 }
