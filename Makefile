@@ -244,7 +244,7 @@ clean:
 	rm -rf build
 
 BUILD_PACKAGES := gcc make libc6-dev libev-dev liburcu-dev libsodium-dev libinih-dev libjansson-dev
-TEST_PACKAGES := libcmocka-dev gcovr clang libclang-rt-dev llvm clang-format clang-tidy cppcheck valgrind \
+TEST_PACKAGES := libcmocka-dev patch gcovr clang libclang-rt-dev llvm clang-format clang-tidy cppcheck valgrind \
   strace iproute2 nftables mandoc musl-tools binutils
 AS_ROOT := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
