@@ -82,6 +82,9 @@ static enum blocked on_read(struct conn *conn, const struct proto_request *rq)
                      .after = rq->part};
     if (rq->key_len > CMD_KEY_MAX_BYTES || rq->part_len > CMD_KEY_MAX_BYTES)
         answer_result(conn, rq->tag, RESULT_TOO_LARGE, 0);
+    else if ((rq->flags & PROTO_STALE) &&
+             !atomic_load_explicit(&conn->clients->shared->local_reads, memory_order_acquire))
+        answer_result(conn, rq->tag, RESULT_NOT_YET, 0);
     else if (rq->flags & PROTO_STALE)
         return answer_read(conn, &w);
     else if (conn->ops >= CLIENTS_CONN_OPS_MAX)

@@ -182,12 +182,13 @@ static void put_job(struct diskio *d, const struct job *j)
     d->jobs[d->n_jobs++] = *j;
 }
 
-/* Takes out the first job that need not wait, so that no batch waits behind one that does. */
+/* Takes out the first job that need not wait, so that no batch waits behind one that does; before the
+ * end batches alone, nobody wants to read any more. */
 static bool take_job(struct diskio *d, struct job *j)
 {
     uint64_t now = d->n_jobs > 0 ? clock_us() : 0;
     for (unsigned i = 0; i < d->n_jobs; i++) {
-        if (d->jobs[i].not_before_us > now)
+        if (d->stop ? d->jobs[i].fetch : d->jobs[i].not_before_us > now)
             continue;
         *j = d->jobs[i];
         d->n_jobs--;
@@ -197,17 +198,19 @@ static bool take_job(struct diskio *d, struct job *j)
     return false;
 }
 
-/* The next job; false when it is time to stop. */
+/* The next job; false when it is time to end. */
 static bool wait_job(struct diskio *d, struct job *j)
 {
-    while (!d->stop && !take_job(d, j)) {
+    while (!take_job(d, j)) {
+        if (d->stop)
+            return false;
         struct timespec until = in_ms(FETCH_AGAIN_MS);
         if (d->n_jobs == 0)
             pthread_cond_wait(&d->work, &d->lock);
         else
             (void)pthread_cond_timedwait(&d->work, &d->lock, &until); // monotonic
     }
-    return !d->stop;
+    return true;
 }
 
 static void thread_ends(struct diskio *d)

@@ -26,6 +26,8 @@ enum raftctl_exit {
     RAFTCTL_EXIT_BUSY = 7,        /* too much in flight; nothing was done, try again */
     RAFTCTL_EXIT_LOST = 8,        /* connection lost during a read (during a write: UNKNOWN) */
     RAFTCTL_EXIT_INTERNAL = 9,    /* the daemon's answer made no sense, or memory was refused */
+    RAFTCTL_EXIT_NOT_YET =
+        10, /* the daemon has just started and can't tell yet; nothing was done */
 };
 
 #endif

@@ -445,6 +445,8 @@ static void on_prepare(struct ev_loop *ev, ev_prepare *w, int revents)
             continue;
     tell_refused(l);
     node_flush(l->node, loop_now(l));
+    if (node_local_reads(l->node))
+        atomic_store_explicit(&l->shared->local_reads, true, memory_order_release);
     udp_flush(l->udp);
     for (unsigned i = 0; i < l->shared->n_readers; i++) {
         if (!l->marks[i].wake)
@@ -670,6 +672,7 @@ int loop_run(struct loop *l, struct wal *w, const struct wal_report *report)
     (void)notify_send("READY=1"); /* nobody else can be told that this failed */
     ev_run(l->ev, 0);
     (void)notify_send("STOPPING=1");
+    node_stopping(l->node);
     rc = RAFTD_EXIT_OK;
 
 err_disk:

@@ -75,7 +75,7 @@ struct node *node_new(const struct node_config *cfg, const struct node_io *io,
     n->next_write = 1;
     n->relay_term = RAFT_NEVER;
     memcpy(n->head, wal->head, sizeof n->head);
-    n->disk_commit = wal->commit;
+    n->disk_commit = n->reads_from = wal->commit;
 
     size_t ring = 4 * (size_t)cfg->max_value_bytes;
     if (ring < NODE_RING_MIN_BYTES)
@@ -141,6 +141,28 @@ void node_step(struct node *n, uint64_t now, const struct raft_event *ev, struct
     keep_runs_free(n);
     raft_step(&n->raft, now, ev, edit);
     log_mirror(n, edit);
+}
+
+/* What is shown before a restarted node has replayed what it knew, or a new one has heard what there
+ * is to know, would be a past that nobody asked for, and keys would seem absent that are not. */
+static void open_local_reads(struct node *n)
+{
+    if (n->reads_from == 0)
+        n->reads_from = n->raft.leader_commit;
+    if (n->reads_from != 0 && n->applied >= n->reads_from)
+        n->local_reads = true;
+}
+
+bool node_local_reads(const struct node *n)
+{
+    return n->local_reads;
+}
+
+void node_stopping(struct node *n)
+{
+    if (n->raft.inflight_seq == 0 && !n->sealing && !raft_disk_full(&n->raft) &&
+        n->raft.commit_index > n->disk_commit)
+        log_seal(n);
 }
 
 uint64_t node_read(struct node *n, uint64_t now)
@@ -256,6 +278,7 @@ void node_flush(struct node *n, uint64_t now)
         for (unsigned i = 0; i < n->raft.n_peers; i++)
             if (n->peers[i].lead_due)
                 net_send_to(n, now, i); /* its clients wait for the commit index */
+    open_local_reads(n);
     serve_reads(n);
     if (now >= n->seal_at) {
         if (n->raft.inflight_seq == 0 && !raft_disk_full(&n->raft))
@@ -367,6 +390,7 @@ void node_status(const struct node *n, uint64_t now, struct status *s)
     s->keys = kv_count(n->kv);
     s->pending_writes = n->n_writes;
     s->disk_full = raft_disk_full(r);
+    s->local_reads = n->local_reads;
     s->disk_pending_us = r->inflight_seq != 0 ? now - r->inflight_since : 0;
     s->datagrams_received = n->received;
     s->datagrams_sent = 0;

@@ -41,7 +41,9 @@ enum {
     NODE_DISK_STALL_MIN_US = 1500000, /* SD cards pause for a second in normal work */
     NODE_FULL_RETRY_US = 1000000, /* a batch that found no room is tried again: each try may fill
                                          and empty what room there is */
-    NODE_ACK_DELAY_US = 2000,     /* followers wait so long for their disk before an ACK;
+    NODE_APPLY_MAX = 4096,    /* entries applied at a time: some 10 ms on a small board, so that a
+                              node that replays a long log still hears its peers */
+    NODE_ACK_DELAY_US = 2000, /* followers wait so long for their disk before an ACK;
                                          part of each resend timer */
 };
 
@@ -115,6 +117,13 @@ void node_write(struct node *n, uint64_t now, struct request *req);
 
 /* Asks for a linearizable read; returns its number, see reads_done. */
 uint64_t node_read(struct node *n, uint64_t now);
+
+/* True, for good, when the state machine shows nothing older than what this node knew to be committed
+ * when it was stopped, or, if it never knew anything, than the first that it heard of a leader. */
+bool node_local_reads(const struct node *n);
+
+/* Before a clean stop: hands the disk what it does not know to be committed. */
+void node_stopping(struct node *n);
 
 /* Batch `seq` of persist is durable. */
 void node_persisted(struct node *n, uint64_t now, uint64_t seq);

@@ -150,6 +150,8 @@ struct node {
     struct entries log;
     uint8_t head[RECORD_HASH_BYTES]; /* hash of the last record */
     uint64_t applied, applied_term;
+    uint64_t reads_from; /* local reads begin when this index is applied; 0 = not known yet */
+    bool local_reads;    /* they have begun */
     struct behind behind;
     unsigned turn; /* whose writes are proposed first: peers by slot, then local ones */
     struct raft_msg held[RAFT_MSGS_MAX]; /* messages that wait for batch held_seq */
@@ -186,7 +188,7 @@ struct node {
     uint32_t next_write;
     uint32_t wait[NODE_WRITES_MAX];
     unsigned wait_head, n_wait;
-    bool again;              /* writes went back to the queue: flush once more */
+    bool again;              /* writes went back to the queue, or entries wait: flush once more */
     uint64_t write_deadline; /* none of the writes times out before */
 
     /* Linearizable reads. */

@@ -195,13 +195,15 @@ static bool next_to_apply(struct node *n, struct record *rec)
     return true;
 }
 
-/* Applies all that is committed (figure 3.1, "All servers"). True if anything was. */
+/* Applies what is committed (figure 3.1, "All servers"), or the next part of it. True if anything was. */
 bool log_apply(struct node *n)
 {
     uint64_t before = n->applied;
     struct record rec;
-    while (n->applied < n->raft.commit_index && next_to_apply(n, &rec))
+    while (n->applied < n->raft.commit_index && n->applied < before + NODE_APPLY_MAX &&
+           next_to_apply(n, &rec))
         apply_one(n, &rec);
+    n->again |= n->applied == before + NODE_APPLY_MAX;
     if (n->behind.buf != NULL && !n->behind.fetching && n->applied + 1 >= n->log.first) {
         free(n->behind.buf); /* caught up: only needed after a restart */
         n->behind = (struct behind){0};

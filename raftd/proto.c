@@ -91,7 +91,7 @@ size_t proto_reply_decode(const uint8_t *buf, size_t len, struct proto_reply *r)
 {
     if (len < PROTO_REPLY_HEAD_BYTES || len > PROTO_PACKET_MAX_BYTES)
         return 0;
-    if (buf[0] != PROTO_VERSION || buf[1] > RESULT_STOPPING || buf[3] != 0)
+    if (buf[0] != PROTO_VERSION || buf[1] > RESULT_LAST || buf[3] != 0)
         return 0;
     if ((buf[2] & ~(PROTO_MORE | PROTO_PARTIAL)) != 0)
         return 0;
@@ -151,6 +151,7 @@ const char *proto_result_text(enum result result)
     case RESULT_BUSY: return "busy";
     case RESULT_BAD: return "malformed request";
     case RESULT_STOPPING: return "daemon is stopping";
+    case RESULT_NOT_YET: return "not yet";
     }
     return "unknown result";
 }

@@ -55,7 +55,8 @@ enum proto_op {
 enum {
     PROTO_VERSION = 1,
 
-    PROTO_STALE = 1, /* request: answer from this node's own state at once */
+    PROTO_STALE = 1, /* request: answer from this node's own state at once; RESULT_NOT_YET while
+                        that is older than what the node knew before it started */
 
     PROTO_MORE = 1,    /* answer: its body goes on in the next packet */
     PROTO_PARTIAL = 2, /* answer to list: more keys follow the last one */

@@ -133,7 +133,8 @@ static void print_usage(FILE *out)
     fputs("\n--stale answers at once from this node's own state, which may be old.\n"
           "exit codes: 0 done, 1 no such key, 2 usage or configuration,\n"
           "  3 daemon not running, 4 no leader, 5 outcome of the write unknown,\n"
-          "  6 too large, 7 busy, 8 connection lost during a read, 9 internal\n",
+          "  6 too large, 7 busy, 8 connection lost during a read, 9 internal,\n"
+          "  10 not yet (just started)\n",
           out);
 }
 
@@ -171,6 +172,7 @@ int exit_of_result(enum result result, bool write)
     case RESULT_BUSY: return RAFTCTL_EXIT_BUSY;
     case RESULT_BAD: return RAFTCTL_EXIT_INTERNAL;
     case RESULT_STOPPING: return write ? RAFTCTL_EXIT_UNKNOWN : RAFTCTL_EXIT_LOST;
+    case RESULT_NOT_YET: return RAFTCTL_EXIT_NOT_YET;
     }
     return RAFTCTL_EXIT_INTERNAL;
 }
@@ -203,6 +205,11 @@ static int say_result(enum result result, const struct tool *t, bool write)
     case RESULT_BAD: say_error("the daemon did not understand: is it of another version?"); break;
     case RESULT_STOPPING:
         say_error("the daemon is stopping: %s", write ? unknown_text : "no answer");
+        break;
+    case RESULT_NOT_YET:
+        say_error(
+            "not yet: this node has just started; it has not come back to what it knew before, "
+            "or has never heard from a leader; try again, or ask without --stale");
         break;
     }
     return exit_of_result(result, write);

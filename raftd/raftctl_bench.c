@@ -29,7 +29,7 @@ enum {
     KEY_PREFIX_BYTES = 6, /* "bench/", then                                                   */
     KEY_BYTES = 14,       /* eight digits                                                     */
     BATCH = 64,
-    RESULTS = RESULT_STOPPING + 1,
+    RESULTS = RESULT_LAST + 1,
     LATENCIES_FIRST = 1 << 16, /* room for so many at first                                      */
     POLL_MS = 200,
     NS_PER_UNIT = 100, /* of a recorded latency: 32 bits hold seven minutes                      */

@@ -21,7 +21,10 @@ enum result {
     RESULT_BUSY = 5,     /* no room for it here (too much under way, disk full); nothing was done */
     RESULT_BAD = 6,      /* the request is malformed */
     RESULT_STOPPING = 7, /* the daemon is shutting down; as UNKNOWN for a write */
+    RESULT_NOT_YET = 8,  /* the daemon has just started and can't tell yet; nothing was done */
 };
+
+enum { RESULT_LAST = RESULT_NOT_YET };
 
 struct user;
 

@@ -12,6 +12,7 @@
 #define RAFTD_SHARED_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <urcu/wfcqueue.h>
 
@@ -35,6 +36,9 @@ struct shared {
     struct kv *kv;
     struct status *status; /* RCU pointer; never NULL once readers run */
     uint32_t max_value_bytes;
+    /* Set by the loop for good when kv shows nothing older than what this node knew before it started:
+     * until then reads that are not confirmed by a leader are told RESULT_NOT_YET. */
+    _Atomic bool local_reads;
     struct cds_wfcq_head requests_head;
     struct cds_wfcq_tail requests_tail;
     void (*wake_loop)(void *ctx);

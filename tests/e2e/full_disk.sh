@@ -122,6 +122,7 @@ is_full 1 || fail "node 1 does not say that its disk is full"
 is_full 2 || fail "node 2 does not say that its disk is full"
 stop 2 # a clean stop does not wait for room, nor does a start
 start 2
+wait_for 20 "local reads of the full node" local_reads 2
 reads_go_on 1 2 3
 ! write 3 || fail "a write was acknowledged after the restart of a full node"
 

@@ -129,6 +129,7 @@ int world_setup(void **state)
     f->shared.kv = kv_new(hash_key);
     f->shared.status = &f->status;
     f->shared.max_value_bytes = VALUE_MAX;
+    f->shared.local_reads = true;
     f->shared.n_readers = READERS;
     users_init(&f->shared.users);
     (void)clients_set_limits(&f->shared, FDS);

@@ -328,6 +328,8 @@ converged() {
 
 wait_converged() { wait_for 90 "agreement of all nodes on the last entry" converged; }
 
+local_reads() { [ "$(field "$1" local_reads)" = 1 ]; } # of that node are served
+
 # Every key with its value, as node i has it: $WORK/keys.I
 keys_of() {
     ctl "$1" --timeout 30 list --stale >"$WORK/keys.$1" || fail "list on node $1: exit $?"

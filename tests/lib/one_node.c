@@ -155,7 +155,7 @@ static void io_reads_done(void *ctx, uint64_t read)
     (void)read;
 }
 
-struct world *world_new(const struct tape *t, const struct node_config *more)
+static struct world *world_at(const struct tape *t, const struct node_config *more, uint64_t commit)
 {
     struct world *w = calloc(1, sizeof *w);
     assert_non_null(w);
@@ -171,7 +171,7 @@ struct world *world_new(const struct tape *t, const struct node_config *more)
     if (cfg.max_value_bytes == 0)
         cfg.max_value_bytes = 65536;
     struct wal_run run = {.first_index = 1, .term = 1};
-    struct wal_report report = {.term = 1};
+    struct wal_report report = {.term = 1, .commit = commit};
     if (t != NULL) {
         report.last_index = t->last;
         report.last_term = 1;
@@ -189,6 +189,7 @@ struct world *world_new(const struct tape *t, const struct node_config *more)
     const uint8_t hash_key[KV_HASH_KEY_BYTES] = {1};
     w->kv = kv_new(hash_key);
     w->now = 1000000;
+    w->disk_commit = commit;
     w->cluster = wire_cluster_id("x");
     for (int i = 0; i < 2; i++) {
         w->peers[i].bytes = malloc(STREAM_MAX);
@@ -198,6 +199,16 @@ struct world *world_new(const struct tape *t, const struct node_config *more)
     assert_non_null(w->n);
     node_flush(w->n, w->now);
     return w;
+}
+
+struct world *world_new(const struct tape *t, const struct node_config *more)
+{
+    return world_at(t, more, 0);
+}
+
+struct world *world_restarted(const struct tape *t, uint64_t commit)
+{
+    return world_at(t, &(struct node_config){0}, commit);
 }
 
 void world_free(struct world *w)
@@ -351,7 +362,7 @@ void settle(struct world *w, const struct tape *disk)
 {
     flush(w);
     for (int i = 0; i < 1000; i++) {
-        bool any = w->batch != 0;
+        bool any = w->batch != 0 || applied(w) < raft_of(w)->commit_index;
         persisted(w);
         for (unsigned what = 0; what < NODE_FETCHES; what++) {
             if (w->fetch[what].buf == NULL)

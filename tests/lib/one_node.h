@@ -75,6 +75,9 @@ void tape_noops(struct tape *t, uint64_t last, uint64_t term);
 /* Node 1 of 3, whose disk holds all of `t` (NULL: nothing), written in term 1. */
 struct world *world_new(const struct tape *t, const struct node_config *more);
 
+/* The same, started again: its last batch knew entries up to `commit` to be committed. */
+struct world *world_restarted(const struct tape *t, uint64_t commit);
+
 void world_free(struct world *w);
 
 const struct raft *raft_of(const struct world *w);

@@ -317,6 +317,7 @@ void sim_boot(struct sim *s, struct member *m)
     m->job_head = m->n_jobs = 0;
     m->n_reads = 0;
     m->lead_term = m->applied = 0;
+    m->known = rep.commit;
     m->committed = &s->root;
     m->durable = rep.last_index;
     m->node = sim_must(
@@ -502,7 +503,7 @@ bool sim_converged(const struct sim *s)
         const struct member *m = &s->m[i];
         if (m->up && !m->outside &&
             (m->pending > 0 || m->tip != tip || m->node->applied != tip->index ||
-             m->hard.tip != tip || m->n_reads > 0))
+             m->hard.tip != tip || m->n_reads > 0 || !node_local_reads(m->node)))
             return false;
     }
     return true;

@@ -13,6 +13,7 @@
  *   commit rule         a leader commits by an entry of its own term on a majority of disks
  *   leader completeness what the leader of a term committed is in the log of every later one
  *   state machine       committed entries never change; what is applied, sim_client.c compares
+ *   local reads         begin where the node was when it stopped, or a new one first heard of
  *   hard state          durable term never falls, one durable vote per term, over all lives
  */
 #include <assert.h>
@@ -344,6 +345,13 @@ void sim_check(struct sim *s, struct member *m)
     if (m->node->applied > r->commit_index || m->node->applied < m->applied)
         sim_broken(s, "applied", "node %u applied what is not committed, or went back", m->at + 1);
     m->applied = m->node->applied;
+    if (m->known == 0)
+        m->known = r->leader_commit;
+    if (node_local_reads(m->node) != (m->known != 0 && m->applied >= m->known))
+        sim_broken(s, "local-reads",
+                   "node %u knew entry %" PRIu64 ", applied %" PRIu64 ", and %s local reads",
+                   m->at + 1, m->known, m->applied,
+                   node_local_reads(m->node) ? "serves" : "refuses");
     sim_mix(s, (uint64_t)m->at << 56 ^ r->term << 40 ^ r->last_index << 20 ^ r->commit_index);
 }
 

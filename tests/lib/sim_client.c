@@ -162,9 +162,12 @@ static uint32_t look(struct sim *s, struct member *m, uint32_t key)
 
 void sim_local_read(struct sim *s, struct member *m)
 {
-    s->t.local_reads++;
+    uint32_t key = (uint32_t)sim_roll(s, RNG_CLIENT, s->n_keys);
     sim_follow(s, m);
-    (void)look(s, m, (uint32_t)sim_roll(s, RNG_CLIENT, s->n_keys));
+    if (!node_local_reads(m->node))
+        return;
+    s->t.local_reads++;
+    (void)look(s, m, key);
 }
 
 /* All keys. */
@@ -412,6 +415,7 @@ void sim_on_answer(void *ctx, struct request *req)
         history_unknown(s, o);
         break;
     case RESULT_TOO_LARGE:
+    case RESULT_NOT_YET: /* of reads alone */
     case RESULT_BAD: sim_broken(s, "bad", "node %u calls a good request bad", m->at + 1);
     }
     free(req);

@@ -175,6 +175,7 @@ struct member {
     uint64_t lead_term;        /* led it at the last check, 0 = did not lead */
     uint64_t durable;          /* durable_index at the last check */
     uint64_t applied;          /* likewise */
+    uint64_t known;            /* committed at its start, or the first it heard of; 0 = none */
     struct hard hard;          /* on its disk */
     uint64_t batches;          /* written */
     bool unsealed;             /* the last of this process was no idle one */

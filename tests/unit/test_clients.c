@@ -67,6 +67,26 @@ static void test_operations(void **state)
     close(fd);
 }
 
+/* A daemon that has just started tells those who ask without a leader to come again. */
+static void test_local_reads_of_a_start(void **state)
+{
+    struct fake *f = *state;
+    atomic_store(&f->shared.local_reads, false);
+    int fd = dial(f);
+    ask(fd, PROTO_PUT, 0, 1, "a", "one");
+    expect(fd, 1, RESULT_OK, "");
+    ask(fd, PROTO_GET, PROTO_STALE, 2, "a", "");
+    expect(fd, 2, RESULT_NOT_YET, "");
+    ask(fd, PROTO_LIST, PROTO_STALE, 3, "", "");
+    expect(fd, 3, RESULT_NOT_YET, "");
+    ask(fd, PROTO_GET, 0, 4, "a", ""); /* confirmed by a leader */
+    expect(fd, 4, RESULT_OK, "one");
+    atomic_store(&f->shared.local_reads, true);
+    ask(fd, PROTO_GET, PROTO_STALE, 5, "a", "");
+    expect(fd, 5, RESULT_OK, "one");
+    (void)close(fd);
+}
+
 static void test_limits(void **state)
 {
     struct fake *f = *state;
@@ -385,6 +405,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_operations, world_setup, world_teardown),
+        cmocka_unit_test_setup_teardown(test_local_reads_of_a_start, world_setup, world_teardown),
         cmocka_unit_test_setup_teardown(test_limits, world_setup, world_teardown),
         cmocka_unit_test_setup_teardown(test_list_pages, world_setup, world_teardown),
         cmocka_unit_test_setup_teardown(test_pipeline, world_setup, world_teardown),

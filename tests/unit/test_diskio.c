@@ -552,6 +552,20 @@ static void test_stop_while_full(void **state)
     free(buf);
 }
 
+/* What was handed over before a clean stop is on the disk after it. */
+static void test_stop_writes_batches(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 20; i++) {
+        struct rig *g = rig_new();
+        put(g, 2, 1500);
+        g->log.commit = 2;
+        seal(g);
+        assert_true(diskio_stop(g->io));
+        rig_free(g, &g->log);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -562,6 +576,7 @@ int main(void)
         cmocka_unit_test(test_full_disk),
         cmocka_unit_test(test_no_descriptor),
         cmocka_unit_test(test_stop_while_full),
+        cmocka_unit_test(test_stop_writes_batches),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

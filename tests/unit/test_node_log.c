@@ -434,6 +434,82 @@ static void test_late_commit_index_is_sealed(void **state)
     tape_free(t);
 }
 
+/* A node that restarts alone replays what it knew to be committed, and no more, a part at a time; until
+ * then it shows nothing. */
+static void test_replay_before_local_reads(void **state)
+{
+    enum { KNOWN = 3 * NODE_APPLY_MAX / 2, LAST = KNOWN + 100 };
+    (void)state;
+    struct tape *t = tape_new();
+    tape_puts(t, LAST, 1, 'x', 10);
+    struct world *w = world_restarted(t, KNOWN);
+    unsigned parts = 0;
+    while (applied(w) < KNOWN) {
+        uint64_t before = applied(w);
+        assert_false(node_local_reads(w->n));
+        if (w->fetch[NODE_FETCH_APPLY].buf != NULL)
+            fetched(w, NODE_FETCH_APPLY, read_disk(w, NODE_FETCH_APPLY, t));
+        else
+            assert_int_equal(node_deadline(w->n, w->now), w->now); /* more is waiting */
+        flush(w);
+        parts += applied(w) > before;
+        assert_true(applied(w) - before <= NODE_APPLY_MAX);
+        assert_true(parts <= 100);
+    }
+    assert_true(parts > 1);
+    assert_true(node_local_reads(w->n));
+    settle(w, t);
+    assert_int_equal(applied(w), KNOWN);
+    check_value(w, KNOWN, 'x');
+    world_free(w);
+    tape_free(t);
+}
+
+/* One that never knew anything waits for a leader, and then for all that it was told to be there. */
+static void test_new_node_shows_nothing(void **state)
+{
+    (void)state;
+    struct tape *t = tape_new();
+    tape_puts(t, 9, 2, 'x', 10);
+    struct world *w = world_new(NULL, &(struct node_config){0});
+    w->now += 10 * T_US;
+    flush(w);
+    assert_false(node_local_reads(w->n));
+    probe(w, 2, 2, 1, 0, 0);
+    lead(w, 2, 2, 1, 9);
+    stream(w, 2, 2, 1, t, 0, 0, 0, stream_len(t, 0, 5));
+    settle(w, t);
+    assert_int_equal(applied(w), 5);
+    assert_false(node_local_reads(w->n));
+    stream(w, 2, 2, 1, t, 0, 0, 0, stream_len(t, 0, 9));
+    settle(w, t);
+    assert_int_equal(applied(w), 9);
+    assert_true(node_local_reads(w->n));
+    world_free(w);
+    tape_free(t);
+}
+
+/* What is known when the node is stopped is on its disk when it is started again. */
+static void test_stop_keeps_the_commit_index(void **state)
+{
+    (void)state;
+    struct tape *t = tape_new();
+    tape_puts(t, 3, 2, 'x', 10);
+    struct world *w = world_new(NULL, &(struct node_config){0});
+    probe(w, 2, 2, 1, 0, 0);
+    stream(w, 2, 2, 1, t, 0, 0, 0, stream_len(t, 0, 3));
+    settle(w, t);
+    node_stopping(w->n);
+    assert_int_equal(w->seals, 0); /* nothing to tell */
+    lead(w, 2, 2, 1, 3);
+    flush(w);
+    node_stopping(w->n);
+    assert_int_equal(w->seals, 1);
+    assert_int_equal(w->disk_commit, 3);
+    world_free(w);
+    tape_free(t);
+}
+
 int main(void)
 {
     rcu_thread_begin();
@@ -448,6 +524,9 @@ int main(void)
         cmocka_unit_test(test_fetch_for_a_stream_that_is_no_more),
         cmocka_unit_test(test_fetch_comes_after_the_leadership),
         cmocka_unit_test(test_late_commit_index_is_sealed),
+        cmocka_unit_test(test_replay_before_local_reads),
+        cmocka_unit_test(test_new_node_shows_nothing),
+        cmocka_unit_test(test_stop_keeps_the_commit_index),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     rcu_thread_end();

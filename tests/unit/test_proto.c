@@ -193,7 +193,7 @@ static void test_reply(void **state)
     static const struct {
         size_t at;
         uint8_t value;
-    } bad[] = {{0, 2}, {1, RESULT_STOPPING + 1}, {2, 4}, {3, 1}, {6, 1}, {7, 1}};
+    } bad[] = {{0, 2}, {1, RESULT_LAST + 1}, {2, 4}, {3, 1}, {6, 1}, {7, 1}};
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         uint8_t buf[PROTO_REPLY_HEAD_BYTES];
         struct proto_reply b;

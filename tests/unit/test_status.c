@@ -64,6 +64,7 @@ static void fill(struct status *s)
     s->links[3] = (struct status_link){.id = 4, .at_us = 99 * 1000000, .heard = {254, 255, 0}};
     s->drops[DROP_CHECKSUM] = 5;
     s->disk_full = 1;
+    s->local_reads = 1;
     s->disk_pending_us = 12345;
 }
 
@@ -95,6 +96,7 @@ static void test_lines(void **state)
         "drop.checksum=5\n",
         "drop.stream=0\n",
         "disk_full=1\n",
+        "local_reads=1\n",
         "disk_pending_ms=12\n",
         "peer.1.match_index=41\n",
         "peer.1.lost_index=43\n",
