@@ -76,6 +76,7 @@ struct node *node_new(const struct node_config *cfg, const struct node_io *io,
     n->relay_term = RAFT_NEVER;
     memcpy(n->head, wal->head, sizeof n->head);
     n->disk_commit = n->reads_from = wal->commit;
+    n->tail_dropped = wal->verdict == WAL_TORN;
 
     size_t ring = 4 * (size_t)cfg->max_value_bytes;
     if (ring < NODE_RING_MIN_BYTES)
@@ -391,6 +392,7 @@ void node_status(const struct node *n, uint64_t now, struct status *s)
     s->pending_writes = n->n_writes;
     s->disk_full = raft_disk_full(r);
     s->local_reads = n->local_reads;
+    s->tail_dropped = n->tail_dropped;
     s->disk_pending_us = r->inflight_seq != 0 ? now - r->inflight_since : 0;
     s->datagrams_received = n->received;
     s->datagrams_sent = 0;

@@ -188,7 +188,7 @@ static int say_recovered(const char *dir, int rc, const struct wal_report *rep)
     if (rc < 0)
         return datadir_refused(dir, rc, rep->message);
     if (rep->verdict == WAL_TORN)
-        say_info("%s", rep->message);
+        say_warn("%s", rep->message);
     return RAFTD_EXIT_OK;
 }
 
@@ -205,9 +205,10 @@ static int run_check(const char *dir)
         printf("%s%u", i == 0 ? "" : ",", id.voters[i]);
     printf("\nnode=%u\nverdict=%s\nterm=%" PRIu64 "\nvote=%u\nlast_index=%" PRIu64
            "\nlast_term=%" PRIu64 "\ncommit_index=%" PRIu64 "\nbatches=%" PRIu64
-           "\nsegments=%" PRIu64 "\ncut_bytes=%" PRIu64 "\n",
+           "\nsegments=%" PRIu64 "\ncut_bytes=%" PRIu64 "\ntail_dropped=%d\n",
            id.node_id, rep.verdict == WAL_TORN ? "torn" : "clean", rep.term, rep.vote,
-           rep.last_index, rep.last_term, rep.commit, rep.batches, rep.segments, rep.cut_bytes);
+           rep.last_index, rep.last_term, rep.commit, rep.batches, rep.segments, rep.cut_bytes,
+           rep.verdict == WAL_TORN);
     return printed(RAFTD_EXIT_OK);
 }
 

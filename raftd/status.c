@@ -168,6 +168,7 @@ size_t status_print(const struct status *s, uint64_t now_us, char *buf, size_t c
     number(&t, "disk_bytes", s->disk_bytes);
     number(&t, "disk_full", s->disk_full);
     number(&t, "local_reads", s->local_reads);
+    number(&t, "tail_dropped", s->tail_dropped);
     number(&t, "disk_pending_ms", s->disk_pending_us / 1000);
     number(&t, "datagrams_sent", s->datagrams_sent);
     number(&t, "datagrams_received", s->datagrams_received);

@@ -105,6 +105,7 @@ struct status {
     uint64_t fsyncs, fsync_p99_us, fsync_max_us; /* of the log; p99 over the newest 1024 */
     uint64_t disk_bytes;                         /* written to the log since start */
     uint8_t disk_full;        /* 1: entries wait for room; new writes here are refused */
+    uint8_t tail_dropped;     /* 1: recovery at start dropped a last write, cut or damaged */
     uint8_t local_reads;      /* 1: reads that need no leader are served, see node_local_reads() */
     uint64_t disk_pending_us; /* age of the batch in flight, 0 = none */
     uint64_t datagrams_sent, datagrams_received, send_lost; /* send_lost: refused by the kernel */

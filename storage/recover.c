@@ -474,6 +474,40 @@ static int corrupt_at(struct scan *s, const struct walk *w, const struct verdict
                    entries);
 }
 
+/* Say what is dropped. Whether it had been acknowledged (a medium may lose what it said it had) nobody
+ * can know here: the leader does, and says so. */
+static void torn_at(struct scan *s, const struct walk *w, const struct verdict_facts *facts)
+{
+    struct wal_report *rep = s->rep;
+    bool head = facts->block == AT_HEAD; // then it is the next batch, see verdict.c
+    char dropped[160];
+    int n;
+
+    rep->verdict = WAL_TORN;
+    rep->cut_bytes = w->nonzero_end - w->at;
+    rep->bad_segment = s->number;
+    rep->bad_offset = w->at;
+    rep->bad_first_index = head ? w->head.first_index : s->r->fold.last_index + 1;
+    rep->bad_last_index = head ? w->head.last_index : 0;
+    if (rep->bad_first_index == 0)
+        n = snprintf(dropped, sizeof dropped, "the term or vote in it is dropped");
+    else if (head)
+        n = snprintf(dropped, sizeof dropped, "entries %" PRIu64 " to %" PRIu64 " are dropped",
+                     rep->bad_first_index, rep->bad_last_index);
+    else
+        n = snprintf(dropped, sizeof dropped, "entries from %" PRIu64 " on, if any, are dropped",
+                     rep->bad_first_index);
+    assert(n > 0 && (size_t)n < sizeof dropped);
+    n = snprintf(
+        rep->message, sizeof rep->message,
+        "%s: the last write, %" PRIu64 " bytes at offset %" PRIu32 ", is damaged or was cut: %s%s",
+        s->path, rep->cut_bytes, w->at, dropped,
+        rep->bad_first_index == 0 ? ""
+                                  : "; if this node had acknowledged them, the leader will say so");
+    assert(n > 0);
+    (void)n;
+}
+
 static int accept(struct scan *s, struct walk *w)
 {
     struct fold *f = &s->r->fold;
@@ -564,17 +598,7 @@ static int walk_segment(struct scan *s, const struct segment_seen *seg,
                 return rc;
             break;
         case VERDICT_SEALED: return seal_segment(s, &w);
-        case VERDICT_TORN:
-            s->rep->verdict = WAL_TORN;
-            s->rep->cut_bytes = w.nonzero_end - w.at;
-            s->rep->bad_segment = s->number;
-            s->rep->bad_offset = w.at;
-            rc = snprintf(s->rep->message, sizeof s->rep->message,
-                          "%s: the write at offset %" PRIu32
-                          " %s and never acknowledged; its %" PRIu64 " bytes are dropped",
-                          s->path, w.at, rule->why, s->rep->cut_bytes);
-            assert(rc > 0);
-            return 0;
+        case VERDICT_TORN: torn_at(s, &w, &facts); return 0;
         case VERDICT_CLEAN: return 0;
         case VERDICT_CORRUPT: return corrupt_at(s, &w, &facts, rule->why, next);
         }

@@ -25,7 +25,7 @@ const struct verdict_rule verdict_rules[] = {
     {{NO, AT_HEAD, NO, SEQ_NEXT, YES, NO, NO, ANY},
      VERDICT_CORRUPT,
      "is damaged (payload checksum), and a later segment is in use"},
-    {{NO, AT_HEAD, NO, SEQ_NEXT, YES, NO, YES, ANY}, VERDICT_TORN, "was cut while written"},
+    {{NO, AT_HEAD, NO, SEQ_NEXT, YES, NO, YES, ANY}, VERDICT_TORN, "is damaged or was cut"},
     // No head at all.
     {{NO, AT_BAD, ANY, ANY, ANY, YES, ANY, ANY},
      VERDICT_CORRUPT,
@@ -33,14 +33,14 @@ const struct verdict_rule verdict_rules[] = {
     {{NO, AT_BAD, ANY, ANY, ANY, NO, NO, ANY},
      VERDICT_CORRUPT,
      "is damaged (batch head), and a later segment is in use"},
-    {{NO, AT_BAD, ANY, ANY, ANY, NO, YES, ANY}, VERDICT_TORN, "was cut while written"},
+    {{NO, AT_BAD, ANY, ANY, ANY, NO, YES, ANY}, VERDICT_TORN, "is damaged or was cut"},
     {{NO, AT_ZERO, ANY, ANY, ANY, YES, ANY, ANY},
      VERDICT_CORRUPT,
      "is zero, and a later batch behind it is whole"},
     {{NO, AT_ZERO, ANY, ANY, ANY, NO, NO, ANY},
      VERDICT_CORRUPT,
      "is zero or its seal is damaged, and a later segment is in use"},
-    {{NO, AT_ZERO, ANY, ANY, ANY, NO, YES, NO}, VERDICT_TORN, "was cut while written"},
+    {{NO, AT_ZERO, ANY, ANY, ANY, NO, YES, NO}, VERDICT_TORN, "is damaged or was cut"},
     {{NO, AT_ZERO, ANY, ANY, ANY, NO, YES, YES}, VERDICT_CLEAN, "end of the log"},
 };
 const size_t verdict_n_rules = sizeof verdict_rules / sizeof *verdict_rules;

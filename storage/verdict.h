@@ -3,7 +3,8 @@
  * The question at the first block that is not the next batch: was it never acknowledged (a write
  * cut by a crash: TORN, drop it), or was it durable and is damaged now (CORRUPT: stop)? Since no
  * byte of batch N + 1 is written before batch N is durable, anything valid behind the block proves
- * that it was durable. So recovery looks ahead before it judges. Protocol-aware recovery: Alagappan
+ * that it was durable. So recovery looks ahead before it judges. With nothing behind it, both are
+ * possible: TORN is assumed, and where that is wrong the cluster tells (core/raft.h). Protocol-aware recovery: Alagappan
  * et al., FAST 2018.
  */
 #ifndef STORAGE_VERDICT_H
@@ -41,7 +42,7 @@ enum verdict {
     VERDICT_ACCEPT,  // the next batch
     VERDICT_SEALED,  // end of the segment, go on in the next
     VERDICT_CLEAN,   // end of the log
-    VERDICT_TORN,    // end of the log, what stands here was never acknowledged
+    VERDICT_TORN,    // end of the log, what stands here is taken for a write that was cut
     VERDICT_CORRUPT, // refuse
 };
 

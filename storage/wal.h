@@ -64,7 +64,7 @@ struct wal_batch {
 
 enum wal_verdict {
     WAL_CLEAN,   // every batch is whole, zeros behind the last
-    WAL_TORN,    // the last write was cut by a crash, and had not been acknowledged; it is dropped
+    WAL_TORN,    // the last write was cut by a crash, or is damaged: nothing tells which. Dropped
     WAL_CORRUPT, // something durable is damaged or missing: never repaired here, never started
 };
 
@@ -88,7 +88,8 @@ struct wal_report {
      * wal_check or an error. */
     const struct wal_run *runs;
     size_t n_runs;
-    /* WAL_CORRUPT: where, and which entries are concerned; bad_last_index 0 means "and after". */
+    /* WAL_CORRUPT and WAL_TORN: where, and which entries are concerned; bad_last_index 0 means "and
+     * after"; with WAL_TORN both are 0 for a batch that is known to have held none. */
     uint64_t bad_segment, bad_offset, bad_first_index, bad_last_index;
     char message[WAL_MESSAGE_BYTES]; // for humans: empty when clean
 };

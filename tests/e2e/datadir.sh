@@ -86,10 +86,13 @@ torn() { # WHAT: damages node 1's log at SEGMENT, BLOCK by that function; accept
     sums "$WORK/node1" >"$WORK/before"
     expect 0 "$RAFTD" --check "$WORK/node1"
     grep -q 'torn' <<<"$OUT" || fail "--check after $1: $OUT"
+    grep -qx 'tail_dropped=1' <<<"$OUT" || fail "--check after $1: $OUT"
+    says 'is damaged or was cut: .* if this node had acknowledged them, the leader will say so'
     note "--check after $1: $(tr '\n' ';' <<<"$OUT") $(cat "$WORK/stderr")"
     sums "$WORK/node1" >"$WORK/after"
     cmp "$WORK/before" "$WORK/after" || fail "--check changed something in a torn log"
     start 1
+    [ "$(field 1 tail_dropped)" = 1 ] || fail "status does not tell of the dropped tail"
     expect 0 ctl 2 --timeout 20 put "$1" "value"
     same_keys
     expect 0 ctl 1 --timeout 20 get "$1"

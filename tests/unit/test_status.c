@@ -65,6 +65,7 @@ static void fill(struct status *s)
     s->drops[DROP_CHECKSUM] = 5;
     s->disk_full = 1;
     s->local_reads = 1;
+    s->tail_dropped = 1;
     s->disk_pending_us = 12345;
 }
 
@@ -97,6 +98,7 @@ static void test_lines(void **state)
         "drop.stream=0\n",
         "disk_full=1\n",
         "local_reads=1\n",
+        "tail_dropped=1\n",
         "disk_pending_ms=12\n",
         "peer.1.match_index=41\n",
         "peer.1.lost_index=43\n",

@@ -1,6 +1,6 @@
 // LINK: tests/lib/memdisk.c tests/lib/logmodel.c storage/wal.c storage/wal_read.c storage/recover.c storage/verdict.c storage/segment.c storage/fold.c storage/batch.c storage/record.c storage/crc32c.c -lsodium
 /* The commit index in batch heads: it comes back after every kind of stop, never falls, and what it
- * covers is never truncated. */
+ * covers is never truncated. And what is said of a tail that is dropped. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -124,6 +124,43 @@ static void a_torn_batch_takes_its_commit_index_along(void **state)
     }
 }
 
+/* Of a last write nobody can know whether it had been acknowledged, so the message does not say. */
+static void the_message_of_a_torn_tail_claims_nothing(void **state)
+{
+    static const char begin[] = FIRST
+        ": the last write, 4096 bytes at offset 8192, is damaged or was "
+        "cut: ";
+    static const struct {
+        int entries;
+        uint32_t at; // in the batch, where it is damaged
+        const char *what;
+    } cases[] = {
+        {0, BATCH_HEAD_BYTES, "the term or vote in it is dropped"},
+        {2, BATCH_HEAD_BYTES,
+         "entries 3 to 4 are dropped; if this node had acknowledged them, the leader will say so"},
+        {2, 0,
+         "entries from 3 on, if any, are dropped; if this node had acknowledged them, the leader "
+         "will "
+         "say so"},
+    };
+
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct rig *g;
+        uint8_t bad = 0xee;
+        if (i > 0) {
+            (void)teardown(state);
+            (void)setup(state);
+        }
+        g = *state;
+        assert_int_equal(put(g, 2, 0), 0);
+        assert_int_equal(put(g, cases[i].entries, 0), 0);
+        memdisk_poke(g->m, FIRST, 2 * BATCH_BLOCK_BYTES + cases[i].at, &bad, 1);
+        assert_int_equal(wal_check(memdisk_disk(g->m), DIR, &options, &g->rep), 0);
+        assert_memory_equal(g->rep.message, begin, sizeof begin - 1);
+        assert_string_equal(g->rep.message + sizeof begin - 1, cases[i].what);
+    }
+}
+
 /* Gives the second batch of the first segment another head, with a right checksum. */
 static void change(struct rig *g, uint16_t flags, uint64_t truncate_to, uint64_t commit)
 {
@@ -212,6 +249,7 @@ int main(void)
         TEST(it_comes_back_from_the_newest_whole_batch),
         TEST(it_survives_a_change_of_segments),
         TEST(a_torn_batch_takes_its_commit_index_along),
+        TEST(the_message_of_a_torn_tail_claims_nothing),
         TEST(one_that_falls_or_is_cut_below_is_refused),
         TEST(no_batch_replaces_what_was_committed),
         TEST(another_format_is_told_by_its_number),
