@@ -116,6 +116,15 @@ void datadir_init(const struct conf *conf)
 
 /* ---- at each start ---- */
 
+/* What we make is our user's alone; a directory that was there before is as somebody wanted it. */
+static void look_at_mode(const char *dir)
+{
+    struct stat st;
+    if (stat(dir, &st) == 0 && (st.st_mode & 077) != 0)
+        say_warn("%s can be %s by other users (mode %04o): chmod 700 %s unless that is wanted", dir,
+                 (st.st_mode & 022) != 0 ? "changed" : "looked into", st.st_mode & 07777u, dir);
+}
+
 struct wal_options datadir_claim(const char *dir, const struct conf *conf, struct ident *found)
 {
     char err[WAL_MESSAGE_BYTES];
@@ -130,6 +139,8 @@ struct wal_options datadir_claim(const char *dir, const struct conf *conf, struc
         refuse(dir, rc, err);
     if (err[0] != '\0')
         say_warn("%s", err);
+    if (conf != NULL)
+        look_at_mode(dir);
     return (struct wal_options){.storage_id = found->storage_id};
 }
 

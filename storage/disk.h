@@ -50,7 +50,7 @@ struct disk {
     int (*drop_cache)(void *ctx, int fd);
     /* Exclusive lock that ends with the descriptor; -EWOULDBLOCK when another process has it. */
     int (*lock)(void *ctx, int fd);
-    int (*mkdir)(void *ctx, const char *path);
+    int (*mkdir)(void *ctx, const char *path); // its owner's alone
 };
 
 /* The operating system's own calls; ctx is unused. Safe from any thread. */

@@ -13,7 +13,9 @@
 
 enum {
     IOV_MAX_HERE = 64, // iovecs in one call; storage's longest list is a zero-filled chunk of 64
-    NO_REPLACE = 1,    // RENAME_NOREPLACE of <linux/fs.h>; musl has no name for it
+    FILE_MODE = 0600,  // values of all clients are in there: nobody else reads it
+    DIR_MODE = 0700,
+    NO_REPLACE = 1, // RENAME_NOREPLACE of <linux/fs.h>; musl has no name for it
 };
 
 static int posix_open(void *ctx, const char *path, enum disk_open how)
@@ -25,8 +27,12 @@ static int posix_open(void *ctx, const char *path, enum disk_open how)
         [DISK_DIR] = O_RDONLY | O_DIRECTORY,
     };
     (void)ctx;
-    int fd = open(path, flags[how] | O_CLOEXEC, 0640);
-    return fd < 0 ? -errno : fd;
+    int fd = open(path, flags[how] | O_CLOEXEC, FILE_MODE);
+    if (fd < 0)
+        return -errno;
+    if (how == DISK_CREATE)
+        (void)fchmod(fd, FILE_MODE); // a strange umask took our own bits; none were added
+    return fd;
 }
 
 /* posix_close is a name of C libraries. */
@@ -166,7 +172,10 @@ static int posix_lock(void *ctx, int fd)
 static int posix_mkdir(void *ctx, const char *path)
 {
     (void)ctx;
-    return mkdir(path, 0750) == 0 ? 0 : -errno;
+    if (mkdir(path, DIR_MODE) != 0)
+        return -errno;
+    (void)chmod(path, DIR_MODE); // as for files
+    return 0;
 }
 
 const struct disk disk_posix = {

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -116,6 +117,32 @@ static void both_disks_keep_the_contract(void **state)
     contract(memdisk_disk(m), "/x");
     contract(&disk_posix, in(dir, "x"));
     memdisk_free(m);
+}
+
+/* Whatever the umask says. */
+static void what_is_made_is_its_owners_alone(void **state)
+{
+    static const mode_t masks[] = {0, 022, 077, 0777};
+    const struct disk *d = &disk_posix;
+    struct stat st;
+    char sub[300], file[310];
+
+    (void)state;
+    for (unsigned i = 0; i < 4; i++) {
+        snprintf(sub, sizeof sub, "%s/mode%u", dir, i);
+        snprintf(file, sizeof file, "%s/f", sub);
+        mode_t before = umask(masks[i]);
+        int made = d->mkdir(d->ctx, sub);
+        int fd = d->open(d->ctx, file, DISK_CREATE);
+        umask(before);
+        assert_int_equal(made, 0);
+        assert_true(fd >= 0);
+        assert_int_equal(d->close(d->ctx, fd), 0);
+        assert_int_equal(stat(sub, &st), 0);
+        assert_int_equal(st.st_mode & 07777, 0700);
+        assert_int_equal(stat(file, &st), 0);
+        assert_int_equal(st.st_mode & 07777, 0600);
+    }
 }
 
 static void the_memory_disk_forgets_what_was_not_synced(void **state)
@@ -235,6 +262,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(both_disks_keep_the_contract),
+        cmocka_unit_test(what_is_made_is_its_owners_alone),
         cmocka_unit_test(the_memory_disk_forgets_what_was_not_synced),
         cmocka_unit_test(a_whole_log_works_on_the_real_disk),
     };
