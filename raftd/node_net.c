@@ -94,6 +94,10 @@ void node_datagram(struct node *n, uint64_t now, int from_slot, uint8_t *buf, si
         drop(n, slot, DROP_MALFORMED);
         return;
     }
+    if (raft_term_absurd(&n->raft, h.term)) { /* the core drops its messages; here we know whose */
+        drop(n, slot, DROP_TERM);
+        return;
+    }
     struct link *link = &n->peers[slot].link;
     if (!n->cfg.take_held && link_held_back(link, now, &h, life_us(n))) {
         drop(n, slot, DROP_HELD);

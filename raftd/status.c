@@ -23,6 +23,7 @@ const char *drop_name(enum drop d)
     case DROP_NO_SESSION: return "no_session";
     case DROP_STALE: return "stale";
     case DROP_HELD: return "held_back";
+    case DROP_TERM: return "term";
     case DROP_COUNT: break;
     }
     return "?";

@@ -25,6 +25,7 @@ enum drop {
     DROP_NO_SESSION,  /* sealed for a session that is over or never was */
     DROP_STALE,       /* a handshake message of the past: answered at most with a challenge */
     DROP_HELD,        /* authentic, but later than others by so much that it was held back */
+    DROP_TERM,        /* of a term that no node can be in */
     DROP_COUNT,
 };
 

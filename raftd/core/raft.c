@@ -136,11 +136,17 @@ void raft_try_sent(const struct raft *r, raft_time now, const struct raft_peer *
 
 /* -------------------------------------------------------------------------------------- step */
 
+bool raft_term_absurd(const struct raft *r, uint64_t term)
+{
+    return term > RAFT_TERM_MAX ||
+           (term > r->durable_term && term - r->durable_term > RAFT_TERM_JUMP_MAX);
+}
+
 /* A message or stream data of another voter. */
 static bool accept_sender(struct raft *r, raft_time now, uint16_t from, uint64_t term)
 {
     int slot = raft_peer_slot(r, from);
-    if (slot < 0 || term > RAFT_TERM_MAX) {
+    if (slot < 0 || raft_term_absurd(r, term)) {
         r->stats.impossible_msgs++;
         return false;
     }

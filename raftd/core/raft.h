@@ -517,6 +517,10 @@ bool raft_disk_full(const struct raft *r);
 /* Term of the entry at index; 0 for index 0 and for indexes beyond the log. */
 uint64_t raft_term_at(const struct raft *r, uint64_t index);
 
+/* No correct peer can be in that term: messages that carry it are counted and dropped. What is on our
+ * disk is what counts, so that each step upward costs a write. */
+bool raft_term_absurd(const struct raft *r, uint64_t term);
+
 /* Position of id in r->peers, or -1. */
 int raft_peer_slot(const struct raft *r, uint16_t id);
 

@@ -24,6 +24,10 @@
  * years. It keeps term + 1 from wrapping. */
 #define RAFT_TERM_MAX (UINT64_MAX / 2)
 
+/* Nor is a term this far above our own believed: a node that was away for years is not so far behind.
+ * Else one message could bring all nodes to the edge, for ever. */
+#define RAFT_TERM_JUMP_MAX (UINT64_C(1) << 32)
+
 /* Campaigns in a row in which votes are asked for again and again: enough for 30 % loss. After that
  * a node is taken to be cut off, until it hears a peer that was away for as many election timeouts:
  * a shorter absence finds it still eager, and one that is there is rarely silent for so long. */

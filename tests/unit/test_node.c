@@ -255,6 +255,36 @@ static void test_held_back(void **state)
     sim_free(s);
 }
 
+/* With the key anybody can write any term into a datagram; none that is absurd gets further. */
+static void test_absurd_term(void **state)
+{
+    (void)state;
+    struct sim_options o = calm(3, 14);
+    o.plain = true;
+    struct sim *s = sim_new(&o);
+    run_until_leader(s);
+    sim_run(s, SECOND);
+    unsigned leader = (unsigned)sim_leader(s), a = (leader + 1) % 3;
+    uint64_t term = sim_raft(s, a)->term, accepted = peer_of(s, a, leader)->link.accepted;
+    static const uint64_t terms[] = {UINT64_C(0x100000100), INT64_MAX, UINT64_MAX};
+    for (unsigned i = 0; i < sizeof terms / sizeof *terms; i++) {
+        struct raft_msg m = {
+            .type = RAFT_MSG_LEAD, .term = terms[i], .lead = {.round = UINT32_MAX}};
+        uint8_t buf[WIRE_DATAGRAM_BASE];
+        struct wire_writer w;
+        wire_begin(&w, buf + PLAIN_HEAD_BYTES, sizeof buf - PLAIN_HEAD_BYTES, terms[i]);
+        assert_true(wire_put_msg(&w, &m));
+        arrive(s, leader, a, &w, (struct wire_header){.loss = 0});
+        assert_int_equal(peer_of(s, a, leader)->drops[DROP_TERM], i + 1);
+    }
+    assert_int_equal(sim_raft(s, a)->term, term);
+    assert_int_equal(peer_of(s, a, leader)->link.accepted, accepted);
+    sim_run(s, 2 * SECOND);
+    assert_int_equal(sim_raft(s, a)->term, term);
+    assert_int_equal(sim_leader(s), leader);
+    sim_free(s);
+}
+
 /* Neither does a LEAD, nor a piece of the log, that is only a second or two late show that the leader
  * lives; what else it brought is used. */
 static void test_late_is_no_life(void **state)
@@ -511,6 +541,7 @@ int main(void)
         cmocka_unit_test(test_idle),
         cmocka_unit_test(test_rows_of_others),
         cmocka_unit_test(test_held_back),
+        cmocka_unit_test(test_absurd_term),
         cmocka_unit_test(test_late_is_no_life),
         cmocka_unit_test(test_rows_after_a_start),
         cmocka_unit_test(test_windows_fit_the_socket),

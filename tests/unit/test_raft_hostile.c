@@ -76,6 +76,53 @@ static void test_impossible_messages_change_nothing(void **state)
     expect_impossible(t, m);
 }
 
+enum { JUMP_BITS = 32 };
+
+/* Every kind of message, data too, in a term that is too far above: none may bring it nearer to the
+ * edge, where no election is possible any more. One that could be is believed. */
+static void test_terms_do_not_jump(void **state)
+{
+    struct node *t = *state;
+    uint64_t jump = UINT64_C(1) << JUMP_BITS, edge = UINT64_MAX / 2;
+    static const uint64_t own[] = {0, 5, UINT64_MAX / 2 - 10, UINT64_MAX / 2};
+    for (unsigned k = 0; k < sizeof own / sizeof *own; k++) {
+        uint64_t absurd[] = {own[k] + jump + 1, edge + 1, UINT64_MAX};
+        if (absurd[0] < edge)
+            absurd[1] = edge;
+        for (unsigned a = 0; a < sizeof absurd / sizeof *absurd; a++) {
+            start(t, 3, own[k], own[k] > 0 ? 4 : 0);
+            assert_true(raft_term_absurd(&t->r, absurd[a]));
+            for (int type = RAFT_MSG_VOTE_REQ; type <= RAFT_MSG_READ_RSP; type++) {
+                struct raft_msg m = {
+                    .type = (enum raft_msg_type)type, .from = 2, .term = absurd[a]};
+                if (type == RAFT_MSG_VOTE_REQ)
+                    m.vote_req.vote_term = absurd[a];
+                expect_impossible(t, m);
+                m.vote_req.pre = type == RAFT_MSG_VOTE_REQ;
+                m.vote_req.vote_term += m.vote_req.pre;
+                expect_impossible(t, m);
+            }
+            struct raft before = t->r;
+            struct raft_event ev = {.type = RAFT_EV_APPEND};
+            ev.append.from = 2;
+            ev.append.term = absurd[a];
+            ev.append.last_index = 1;
+            ev.append.runs = (struct raft_run[]){{1, 1}};
+            ev.append.n_runs = 1;
+            step(t, &ev);
+            assert_int_equal(t->r.stats.impossible_msgs, before.stats.impossible_msgs + 1);
+            assert_int_equal(t->r.term, own[k]);
+        }
+        /* The highest that is believed; the next one as far above that needs it on disk first. */
+        uint64_t highest = own[k] + jump < edge ? own[k] + jump : edge;
+        receive(t, lead(highest, 1, 0, 0));
+        assert_int_equal(t->r.term, highest);
+        assert_true(raft_term_absurd(&t->r, highest + 1));
+        settle(t);
+        assert_int_equal(raft_term_absurd(&t->r, highest + 1), highest == edge);
+    }
+}
+
 static void test_impossible_entries_change_nothing(void **state)
 {
     struct node *t = *state;
@@ -227,6 +274,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_impossible_messages_change_nothing),
+        TEST(test_terms_do_not_jump),
         TEST(test_impossible_entries_change_nothing),
         TEST(test_any_message_is_survived),
     };
