@@ -72,7 +72,6 @@ void raft_election_step_down(struct raft *r, raft_time now, uint64_t term, enum 
     r->role = RAFT_FOLLOWER;
     r->leader = 0;
     r->n_reads = 0; /* other nodes' reads: they ask again, the next leader */
-    raft_try_reset(&r->read_try);
     raft_repl_forget_acks(r);
     if (was_leader)
         raft_election_reset_timer(r, now);
