@@ -204,6 +204,7 @@ static bool handle(struct sim *s, struct event *e)
             sim_boot(s, m);
         return true;
     case EV_ROOM: sim_disk_room(m); return true;
+    case EV_FORGET: sim_fault_forget(s, m, e->extra != 0); return true;
     case EV_DATAGRAM:
     case EV_DISK:
     case EV_WAKE:
@@ -415,6 +416,8 @@ void sim_free(struct sim *s)
             free(m->jobs[j].own);
         kv_free(m->kv);
         memdisk_free(m->disk);
+        if (m->image != NULL)
+            memdisk_free(m->image);
     }
     while (s->n_heap > 0)
         forget(s, heap_take(s));
@@ -458,6 +461,11 @@ void sim_restart(struct sim *s, unsigned node)
 {
     if (!s->m[node].up)
         sim_boot(s, &s->m[node]);
+}
+
+bool sim_lose_tail(struct sim *s, unsigned node)
+{
+    return sim_forget(s, &s->m[node]);
 }
 
 void sim_cut(struct sim *s, unsigned from, unsigned to, bool cut)

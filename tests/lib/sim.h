@@ -14,7 +14,7 @@
  *   sim_disk.c   disks, their faults, recovery       sim_client.c  clients and what they may see
  *   sim_check.c  the cluster's history, invariants   sim_fault.c   when which fault happens
  *   sim_plan.c   profiles; what a seed draws         sim_phase.c   the two phases
- *   sim_note.c   trace
+ *   sim_note.c   trace                               sim_amnesia.c disks that forget
  */
 #ifndef TESTS_SIM_H
 #define TESTS_SIM_H
@@ -50,6 +50,7 @@
     X(FULL, "full")           /* a disk is full for a while */                                     \
     X(EIO, "eio")             /* a disk operation fails: the process must end */                   \
     X(ROT, "rot")             /* durable bytes of a minority of nodes change */                    \
+    X(AMNESIA, "amnesia")     /* disks of a minority of followers are those of an earlier time */  \
     X(CLOCK, "clock")         /* clocks up to 1 % fast or slow (nodes know no wall clock) */       \
     X(SMALL, "small")         /* small segments, batches, caches, datagrams, fetches */            \
     X(COARSE, "coarse")       /* events come in bunches: many per loop iteration */
@@ -107,6 +108,7 @@ struct sim_totals {
     uint64_t virtual_us, events, datagrams, bytes, batches, closures;
     uint64_t writes, acked, unknown, refused, reads, lists, local_reads;
     uint64_t boots, leaders, committed, histories;
+    uint64_t doubts; /* nodes that were told that they had lost something, and have it again */
     uint64_t faults[SIM_FAULT_COUNT]; /* how often each really happened */
     uint64_t elected_us;              /* liveness: until there was a leader ... */
     uint64_t converged_us;            /* ... and until all was answered and equal */
@@ -137,6 +139,9 @@ void sim_run(struct sim *s, uint64_t us); /* handle all events of the next `us` 
 bool sim_is_up(const struct sim *s, unsigned node);
 void sim_crash(struct sim *s, unsigned node); /* power cut, for good until sim_restart() */
 void sim_restart(struct sim *s, unsigned node);
+/* The first time a copy of a follower's disk is made; then, once it has acknowledged more to its
+ * leader, the node stops and finds that copy when it is restarted: true. */
+bool sim_lose_tail(struct sim *s, unsigned node);
 void sim_cut(struct sim *s, unsigned from, unsigned to, bool cut); /* one direction */
 /* So many of a million datagrams in that direction are lost, beside what SIM_LOSS takes. */
 void sim_thin(struct sim *s, unsigned from, unsigned to, uint32_t per_million);

@@ -293,7 +293,7 @@ static void leader_commits(struct sim *s, struct member *m, struct entry *e)
                    r->term, e->term);
     unsigned disks = 0;
     for (unsigned i = 0; i < s->o.nodes; i++) {
-        struct entry *d = s->m[i].hard.tip;
+        struct entry *d = sim_relied_on(s, r, i);
         disks += d->index >= e->index && sim_at(d, e->index) == e;
     }
     if (disks < sim_majority(s))
@@ -352,6 +352,7 @@ void sim_check(struct sim *s, struct member *m)
                    "node %u knew entry %" PRIu64 ", applied %" PRIu64 ", and %s local reads",
                    m->at + 1, m->known, m->applied,
                    node_local_reads(m->node) ? "serves" : "refuses");
+    sim_check_lost(s, m);
     sim_mix(s, (uint64_t)m->at << 56 ^ r->term << 40 ^ r->last_index << 20 ^ r->commit_index);
 }
 

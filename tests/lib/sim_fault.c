@@ -6,7 +6,7 @@ enum { SECOND = 1000000 };
 static uint64_t total_rate(const struct sim *s)
 {
     uint64_t sum = 0;
-    for (unsigned f = SIM_PARTITION; f <= SIM_ROT; f++)
+    for (unsigned f = SIM_PARTITION; f <= SIM_AMNESIA; f++)
         sum += s->o.rate[f];
     return sum;
 }
@@ -72,15 +72,28 @@ static void crash(struct sim *s, struct member *m, bool kill)
 /* Durable bytes of one node; only ever of a minority. */
 static bool rot(struct sim *s, struct member *m)
 {
-    unsigned rotten = 0;
-    for (unsigned i = 0; i < s->o.nodes; i++)
-        rotten += s->m[i].rotten;
-    if (m->rotten || rotten >= (s->o.nodes - 1) / 2)
+    if (m->rotten || m->lost != NULL || sim_unsound(s) >= (s->o.nodes - 1) / 2)
         return false;
     sim_stop_node(s, m, STOP_CUT_RANDOM);
     (void)sim_rot(s, m);
     sim_boot_later(s, m, absence(s));
     return false; /* counted when recovery has said so */
+}
+
+void sim_fault_forget(struct sim *s, struct member *m, bool leader_dies)
+{
+    if (s->calm)
+        return;
+    if (leader_dies) {
+        if (m->up)
+            crash(s, m, false);
+        if (sim_roll(s, RNG_FAULT, 2) == 0)
+            sim_net_heal(s);
+    } else if (sim_forget(s, m)) {
+        sim_note(s, NOTE_FAULT, m->at, SIM_AMNESIA, 0, 0);
+        s->t.faults[SIM_AMNESIA]++;
+        sim_boot_later(s, m, sim_roll(s, RNG_FAULT, 2) == 0 ? 1 : absence(s));
+    }
 }
 
 static bool happen(struct sim *s, enum sim_fault f, struct member *m)
@@ -116,6 +129,7 @@ static bool happen(struct sim *s, enum sim_fault f, struct member *m)
         sim_post(s, s->now + sim_roll(s, RNG_FAULT, 15 * SECOND), EV_ROOM, m->at);
         return false; /* counted when a write meets it */
     case SIM_ROT: return rot(s, m);
+    case SIM_AMNESIA: sim_fault_forget(s, m, false); return false; /* counted when it happens */
     default: sim_partition(s, f); break;
     }
     return true;

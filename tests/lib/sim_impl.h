@@ -40,6 +40,7 @@ enum event_kind {
     EV_HEAL,   /* a partition ends */
     EV_FLAP,   /* a link comes or goes */
     EV_ROOM,   /* a full disk has room again */
+    EV_FORGET, /* a disk forgets; with `extra` a leader dies, and partitions end */
 };
 
 struct event {
@@ -181,6 +182,12 @@ struct member {
     bool unsealed;             /* the last of this process was no idle one */
     struct hard maybe[MAYBES]; /* ... with a batch that was under way when the node died, or ... */
     unsigned n_maybe;          /* ... with one that was refused since the last one was durable */
+
+    struct memdisk *image; /* a copy of its disk of some time ago, NULL = none */
+    struct hard image_hard;
+    struct entry *lost; /* it acknowledged all up to here, and lost some of it; NULL = it has all */
+    uint32_t lost_boot; /* process that did */
+    bool doubted;       /* since then it was told */
 };
 
 /* ---- trace ---- */
@@ -322,6 +329,18 @@ void sim_disk_full(struct member *m, uint64_t bytes, bool in_place);
 void sim_disk_room(struct member *m);
 void sim_disk_heal(struct sim *s, struct member *m);
 
+/* sim_amnesia.c */
+/* Makes a copy of the disk, or stops the node and puts the copy in place: true. */
+bool sim_forget(struct sim *s, struct member *m);
+/* After a step of the node: does it hold again what it lost? */
+void sim_check_lost(struct sim *s, struct member *m);
+/* A payload with these frames must not leave: a vote from amnesia, which nobody promises to survive. */
+bool sim_silenced(const struct member *m, unsigned frames);
+/* Last entry of the copy at `node` that this leader may count on. */
+struct entry *sim_relied_on(const struct sim *s, const struct raft *leader, unsigned node);
+/* Nodes whose disk is not what it was. */
+unsigned sim_unsound(const struct sim *s);
+
 /* sim_check.c */
 void sim_check_init(struct sim *s);
 void sim_check_free(struct sim *s);
@@ -357,6 +376,7 @@ void sim_local_read(struct sim *s, struct member *m);
 /* sim_fault.c */
 void sim_fault_init(struct sim *s);
 void sim_fault(struct sim *s);
+void sim_fault_forget(struct sim *s, struct member *m, bool leader_dies);
 void sim_fault_calm(struct sim *s);
 
 /* sim_note.c */

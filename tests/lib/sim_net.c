@@ -141,6 +141,8 @@ void sim_on_send(void *ctx, unsigned slot, const uint8_t *buf, size_t len)
     unsigned to = m->node->raft.peers[slot].id - 1u;
     unsigned frames = m->frames;
     m->frames = 0; /* else a handshake's next */
+    if (sim_silenced(m, frames))
+        return;
     size_t most = s->o.datagram_bytes != 0 ? s->o.datagram_bytes : WIRE_DATAGRAM_BASE;
     if (s->o.datagram_max > most)
         most = s->o.datagram_max;

@@ -51,10 +51,10 @@ static void put_outside(struct sim *s, struct member *m, int leader)
  * outside, now or when all is equal: then its log is as good as any. */
 static void heal(struct sim *s)
 {
-    unsigned order[NODES], n = 0;
+    unsigned order[NODES], n = 0, all;
     sim_note(s, NOTE_PHASE, 0, 2, 0, 0);
     for (unsigned i = 0; i < s->o.nodes; i++)
-        if (!s->m[i].rotten)
+        if (!s->m[i].rotten && s->m[i].lost == NULL)
             order[n++] = i;
     for (unsigned i = n; i > 1; i--) {
         unsigned j = (unsigned)sim_roll(s, RNG_FAULT, i), swap = order[i - 1];
@@ -64,9 +64,13 @@ static void heal(struct sim *s)
     unsigned keep = (unsigned)sim_between(s, RNG_FAULT, sim_majority(s), n);
     sim_heal(s);
     s->closed = true;
-    for (unsigned i = 0; i < n; i++) {
+    all = n;
+    for (unsigned i = 0; i < s->o.nodes; i++) /* may be there, but the majority is without them */
+        if (s->m[i].lost != NULL)
+            order[all++] = i;
+    for (unsigned i = 0; i < all; i++) {
         struct member *m = &s->m[order[i]];
-        uint64_t fate = sim_roll(s, RNG_FAULT, 3);
+        uint64_t fate = sim_roll(s, RNG_FAULT, m->lost != NULL ? 6 : 3);
         m->dead = i >= keep && fate == 0;
         m->outside_later = i >= keep && fate == 1;
         if (i >= keep && fate == 2)

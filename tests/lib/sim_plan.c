@@ -73,8 +73,8 @@ static const struct profile profiles[] = {
       [SIM_PARTITION] = 400}},
     {"everything",
      "all of it",
-     {NET, CUTS, STOPS,
-      DISKS, [SIM_ROT] = 30, [SIM_CLOCK] = YES, [SIM_SMALL] = YES, [SIM_COARSE] = YES}},
+     {NET, CUTS, STOPS, DISKS, [SIM_ROT] = 30, [SIM_AMNESIA] = 300, [SIM_CLOCK] = YES,
+      [SIM_SMALL] = YES, [SIM_COARSE] = YES}},
     {"slowdisks",
      "all disks take up to 3 s for each write, always",
      {[SIM_LOSS] = 200000,
@@ -87,6 +87,20 @@ static const struct profile profiles[] = {
       [SIM_PAUSE] = 200,
       [SIM_COARSE] = YES,
       [SLOW_DISKS] = YES}},
+    {"amnesia",
+     "disks of followers that are those of an earlier time",
+     {[SIM_AMNESIA] = 4000,
+      [SIM_LOSS] = 200000,
+      [SIM_DUP] = 50000,
+      [SIM_DELAY] = 100000,
+      [SIM_LATE] = 3000,
+      [SIM_REPLAY] = 50000,
+      [SIM_PARTITION] = 300,
+      [SIM_ONEWAY] = 300,
+      [SIM_CRASH] = 300,
+      [SIM_KILL] = 300,
+      [SIM_STALL] = 300,
+      [SIM_SMALL] = YES}},
 };
 
 const char *sim_profile_name(unsigned profile)
@@ -157,7 +171,8 @@ void sim_plan(struct sim_options *o, unsigned profile, uint64_t seed, unsigned n
     *o = (struct sim_options){.seed = seed};
     o->nodes = nodes != 0 ? nodes : (unsigned)PICK(&rng, 1, 2, 3, 3, 3, 3, 4, 5, 5, 7);
     for (unsigned f = 0; f < SIM_FAULT_COUNT; f++) {
-        uint64_t part = PICK(&rng, 0, 0, 2, 5, 10);
+        uint64_t own = ~rng; /* came late: what seeds drew before, they still draw */
+        uint64_t part = PICK(f == SIM_AMNESIA ? &own : &rng, 0, 0, 2, 5, 10);
         if (p->rate[f] == YES)
             o->rate[f] = part != 0;
         else

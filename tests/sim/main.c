@@ -194,6 +194,7 @@ static void add(struct sum *sum, const struct sim_totals *t)
     s->bytes += t->bytes;
     s->batches += t->batches;
     s->closures += t->closures;
+    s->doubts += t->doubts;
     s->writes += t->writes;
     s->acked += t->acked;
     s->unknown += t->unknown;
@@ -226,6 +227,8 @@ static void print_stats(const struct sum *sum)
            t->boots, t->leaders, t->committed);
     printf("  %" PRIu64 " batches written, %" PRIu64 " disks recovered on a copy\n", t->batches,
            t->closures);
+    printf("  %" PRIu64 " nodes were told that they had lost something, and have it again\n",
+           t->doubts);
     printf("  writes: %" PRIu64 " sent, %" PRIu64 " acknowledged, %" PRIu64 " refused, %" PRIu64
            " unknown\n",
            t->writes, t->acked, t->refused, t->unknown);

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "raftd/core/raft.h"
 #include "raftd/rcu.h"
 #include "tests/lib/sim.h"
 
@@ -88,6 +89,51 @@ static void test_profiles(void **state)
     }
 }
 
+static void put_some(struct sim *s, unsigned node)
+{
+    unsigned before = sim_acked(s);
+    for (unsigned i = 0; i < 5; i++)
+        sim_put(s, node, 100, 10 * SECOND);
+    sim_run(s, 2 * SECOND);
+    assert_int_equal(sim_acked(s), before + 5);
+}
+
+/* Of three nodes one lost what it had acknowledged. It is told, after a restart again, and is then as
+ * good as before: with the leader alone it is a majority. */
+static void test_lost_tail(void **state)
+{
+    (void)state;
+    struct sim_options o;
+    sim_plan(&o, profile_of("calm"), 1, 3, 0);
+    o.clients = 0;
+    struct sim *s = sim_new(&o);
+    sim_run(s, 5 * SECOND);
+    int leader = sim_leader(s);
+    assert_in_range(leader, 0, 2);
+    unsigned victim = ((unsigned)leader + 1) % 3, other = ((unsigned)leader + 2) % 3;
+    assert_false(sim_lose_tail(s, victim)); /* the copy */
+    put_some(s, (unsigned)leader);
+    assert_true(sim_lose_tail(s, victim));
+    for (unsigned i = 0; i < 2; i++) {
+        sim_restart(s, victim);
+        for (unsigned ms = 0; sim_raft(s, victim)->doubt_index == 0 && ms < 5000; ms++)
+            sim_run(s, 100);
+        assert_int_equal(sim_raft(s, victim)->stats.lost_acked, 1);
+        assert_true(sim_raft(s, victim)->doubt_index != 0);
+        if (i == 0)
+            sim_crash(s, victim);
+    }
+    sim_run(s, SECOND);
+    assert_int_equal(sim_raft(s, victim)->doubt_index, 0);
+    assert_int_equal(sim_totals(s)->doubts, 1);
+    assert_int_equal(sim_leader(s), leader);
+    sim_crash(s, other);
+    put_some(s, (unsigned)leader);
+    put_some(s, victim);
+    sim_check_final(s);
+    sim_free(s);
+}
+
 /* Lines "PROFILE SEED what it found"; '#' begins a remark. */
 static void test_seeds_that_failed(void **state)
 {
@@ -116,6 +162,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_same_seed_same_run),
         cmocka_unit_test(test_profiles),
+        cmocka_unit_test(test_lost_tail),
         cmocka_unit_test(test_seeds_that_failed),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
