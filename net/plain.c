@@ -15,6 +15,7 @@ enum {
     AT_ZERO_2 = 6,
     AT_CLUSTER = 8,
     AT_CHECK = 16,
+    AT_ABOUT = 24,
 
     CHECK_BYTES = 8,
 };
@@ -58,6 +59,11 @@ enum plain_status plain_open(const uint8_t *buf, size_t len, const struct plain_
     return get_u16(buf + AT_FROM) == ends->from ? PLAIN_OK : PLAIN_UNKNOWN_SENDER;
 }
 
+struct about plain_about(const uint8_t *buf)
+{
+    return get_about(buf + AT_ABOUT);
+}
+
 size_t plain_close(uint8_t *buf, size_t payload_len, const struct plain_ends *ends)
 {
     size_t len = PLAIN_HEAD_BYTES + payload_len;
@@ -67,6 +73,7 @@ size_t plain_close(uint8_t *buf, size_t payload_len, const struct plain_ends *en
     put_u16(buf + AT_TO, ends->to);
     put_u16(buf + AT_ZERO_2, 0);
     put_u64(buf + AT_CLUSTER, ends->cluster);
+    put_about(buf + AT_ABOUT, &ends->about);
     checksum(buf + AT_CHECK, buf, len);
     return len;
 }

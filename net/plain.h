@@ -1,7 +1,7 @@
 /* plain.h: datagrams without secrets, for loopback and tests: who, to whom, and a sum.
  *
- *   envelope, 24 bytes before the payload
- *     0  u8   version << 4 | kind    version 1, kind 0 = plain
+ *   envelope, 48 bytes before the payload
+ *     0  u8   version << 4 | kind    version 2, kind 0 = plain
  *     1  u8   0
  *     2  u16  from                   node id of the sender
  *     4  u16  to                     node id of the receiver
@@ -9,6 +9,9 @@
  *     8  u64  cluster                identity of the cluster, see wire_cluster_id()
  *    16  u64  check                  SipHash-2-4 of the datagram with this field zero; the key is
  *                                    `cluster`, the version and seven zeros
+ *    24  about[24]                   what the sender tells of itself, see about.h
+ *
+ * Without a payload it is a greeting: it tells that much.
  *
  * `check` guards against bit errors (UDP's own sum is weak and may be absent: a flipped bit must not
  * forge a vote), not against people: its key is public.
@@ -19,7 +22,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { PLAIN_HEAD_BYTES = 24 };
+#include "net/about.h"
+
+enum { PLAIN_HEAD_BYTES = 24 + ABOUT_BYTES };
 
 /* Why a datagram was refused, for counting. */
 enum plain_status {
@@ -36,11 +41,15 @@ enum plain_status {
 struct plain_ends {
     uint64_t cluster;
     uint16_t from, to;
+    struct about about; /* written, not compared: whether such a sender counts is for the caller */
 };
 
 /* Judges the envelope of a datagram that must be from `ends->from` to `ends->to`. The payload
  * follows at buf + PLAIN_HEAD_BYTES. */
 enum plain_status plain_open(const uint8_t *buf, size_t len, const struct plain_ends *ends);
+
+/* What the sender of a datagram that was opened tells of itself. */
+struct about plain_about(const uint8_t *buf);
 
 /* Writes the envelope around the payload at buf + PLAIN_HEAD_BYTES; returns the datagram's length. */
 size_t plain_close(uint8_t *buf, size_t payload_len, const struct plain_ends *ends);

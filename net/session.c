@@ -56,7 +56,7 @@ struct sessions *sessions_new(const struct session_config *cfg, const struct ses
                               uint64_t now_us)
 {
     assert(cfg->n_peers <= SESSION_PEERS_MAX && cfg->boot != 0 && cfg->random != NULL);
-    assert(keys->has[0]);
+    assert(cfg->storage != 0 && keys->has[0]);
     struct sessions *s = sodium_malloc(sizeof *s);
     if (s == NULL)
         return NULL;
@@ -67,6 +67,7 @@ struct sessions *sessions_new(const struct session_config *cfg, const struct ses
         struct session_peer *p = &s->peers[i];
         assert(cfg->peers[i] != cfg->self);
         p->id = cfg->peers[i];
+        p->proved_us = now_us;
         p->silent_at = SESSION_NEVER;
         p->retire_at = SESSION_NEVER;
         session_new_challenge(s, p);
@@ -119,7 +120,7 @@ void sessions_set_keys(struct sessions *s, const struct session_keys *keys, uint
         rekey_session(&p->prev, moved);
         rekey_session(&p->next, moved);
         session_drop_handshake(p);
-        session_not_strange(p);
+        session_not_strange(p, now_us);
         p->has_taken = false; /* its answers may be of a key that is gone */
         p->ack_due = false;
         p->answer_due = false;
@@ -323,6 +324,18 @@ uint64_t sessions_peer_boot(const struct sessions *s, unsigned slot)
 {
     assert(slot < s->cfg.n_peers);
     return s->peers[slot].boot;
+}
+
+struct about sessions_peer_about(const struct sessions *s, unsigned slot)
+{
+    assert(slot < s->cfg.n_peers);
+    return s->peers[slot].about;
+}
+
+void sessions_know(struct sessions *s, unsigned slot, uint64_t storage)
+{
+    assert(slot < s->cfg.n_peers);
+    s->peers[slot].storage = storage;
 }
 
 void sessions_info(const struct sessions *s, unsigned slot, struct session_info *out)

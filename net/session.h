@@ -15,18 +15,20 @@
  *   the others begin with
  *     0 u8 version << 4 | kind  1 u8 0  2 u16 from  4 u16 to  6 u16 0  8 u64 cluster
  *
- *   HELLO      112   Noise's first message; its prologue is "raftd1" and the 16 bytes above;
- *                    and a keyed BLAKE2b of bytes 0..95
- *    16 e[32]  48 sealed {u64 boot, u32 index, u32 0, challenge[16]}, tag[16]  96 mac[16]
- *   HELLO_ACK  112   Noise's second message, and a keyed BLAKE2b of HELLO's e and bytes 0..95
- *    16 e[32]  48 sealed {u64 boot, u32 index, u32 0, zeros[16]}, tag[16]  96 mac[16]
- *   CHALLENGE  112   XChaCha20-Poly1305 with bytes 0..15 and HELLO's e authenticated with it
- *    16 nonce[24]  40 sealed {challenge[16], zeros[40]}, tag[16]
+ *   HELLO      120   Noise's first message; its prologue is "raftd2" and the 16 bytes above;
+ *                    and a keyed BLAKE2b of the receiver's challenge[16] (zeros: unknown) and
+ *                    bytes 0..103
+ *    16 e[32]  48 sealed {u64 boot, u32 index, u32 0, about[24]}, tag[16]  104 mac[16]
+ *   HELLO_ACK  120   Noise's second message, and a keyed BLAKE2b of HELLO's e and bytes 0..103
+ *    16 e[32]  48 sealed {u64 boot, u32 index, u32 0, about[24]}, tag[16]  104 mac[16]
+ *   CHALLENGE  120   XChaCha20-Poly1305 with bytes 0..15 and HELLO's e authenticated with it
+ *    16 nonce[24]  40 sealed {challenge[16], zeros[48]}, tag[16]
  *
  *   The keys of both hashes and of XChaCha20 are keyed BLAKE2b hashes of a label each, under the
  *   cluster's key.
  *
  *   index: chosen by the node that is to receive DATA under it. boot: random for each process.
+ *   about: see about.h. Whether such a peer counts is for the caller to say.
  *
  * A handshake:      initiator                               responder
  *                   HELLO (challenge unknown: zeros)   ->   is it of our cluster and key?
@@ -36,19 +38,22 @@
  *                   DATA (maybe empty)                 ->   now it is mutual: `current`
  *
  * What a stranger's datagram can cost, and why nothing old has any effect:
- *   - A HELLO that is not of our key costs one keyed hash for each of our keys, as little as data
- *     does, and is met with silence. Of the others only so many of a peer are judged further: a
- *     flood of recorded ones keeps new sessions from coming about for a while, and does not take
- *     the processor from those that are there.
  *   - A HELLO is taken only with the challenge of this moment, which is drawn anew whenever a
- *     session with the peer comes into being. So a recorded one, of this boot or another, is met
- *     with a CHALLENGE and costs no Diffie-Hellman operation; the very same one as taken last is
- *     met with the same HELLO_ACK again.
+ *     session with the peer comes into being. Its mac shows that it has it, and no recorded one
+ *     does: the way is free for it in any flood.
+ *   - A HELLO under none of our keys, and a recorded one with the challenge of another moment, cost
+ *     two keyed hashes for each of our keys, as little as data does, and are met with silence. An
+ *     honest sender forgets a challenge that brings no answer.
+ *   - One that knows no challenge is met with a CHALLENGE, made without Noise: recorded ones too,
+ *     but the same one not again within 20 ms, and of all no more than 10 000 a second, as many as
+ *     fill 10 Mbit/s.
+ *   - The very same one as taken last is met with the same HELLO_ACK again, but not within 20 ms,
+ *     and no more once the peer has used the session.
  *   - HELLO_ACK and CHALLENGE name the ephemeral key they answer to, which lives for 10 s at most,
  *     and are judged by one keyed hash or cipher.
  *   - No answer is longer than what caused it. DATA that nobody can open makes us send a HELLO if
  *     it was at least as long, and never more often than every 100 ms. HELLOs under none of our
- *     keys begin a handshake once the peer itself has been silent for 5 s.
+ *     keys begin a handshake once the peer itself has been silent for 9 s.
  *   - Ids of both nodes and of the cluster are authenticated, sessions are kept by peer, each
  *     direction has its own key: nothing works at another node, in another cluster, or reflected.
  *
@@ -78,6 +83,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "net/about.h"
+
 enum {
     SESSION_KEY_BYTES = 32,
     SESSION_HEAD_BYTES = 16,
@@ -85,7 +92,7 @@ enum {
     SESSION_EXTRA_BYTES = SESSION_HEAD_BYTES + SESSION_TAG_BYTES, /* of DATA beyond its payload */
     SESSION_PEERS_MAX = 8,         /* nine voters, see raft.h, but for ourselves */
     SESSION_KEYS = 2,              /* live at once: the old and the new one while they change */
-    SESSION_HELLO_BYTES = 112,     /* and HELLO_ACK and CHALLENGE */
+    SESSION_HELLO_BYTES = 120,     /* and HELLO_ACK and CHALLENGE */
     SESSION_DATAGRAM_TAKEN = 1452, /* as WIRE_DATAGRAM_MAX */
     SESSION_WRONG_KEY_HELLOS = 3,  /* in a row, before we say that a peer has another key */
 };
@@ -103,6 +110,8 @@ struct session_config {
     uint16_t peers[SESSION_PEERS_MAX];
     unsigned n_peers;
     uint64_t boot;     /* random for each process, never 0 */
+    uint64_t storage;  /* for `about`, never 0 */
+    uint64_t voters;   /* for `about` */
     uint64_t rekey_us; /* age at which a session is replaced; 0 = an hour */
     void (*random)(void *ctx, void *buf, size_t len); /* unpredictable bytes; never fails */
     void *random_ctx;
@@ -162,7 +171,8 @@ enum session_state {
     SESSION_STATE_NONE,      /* no session, none under way: a moment only */
     SESSION_STATE_HANDSHAKE, /* none yet, or one in doubt: the peer is silent */
     SESSION_STATE_ESTABLISHED,
-    SESSION_STATE_WRONG_KEY, /* HELLOs of our cluster come from the peer, under none of our keys */
+    SESSION_STATE_WRONG_KEY, /* HELLOs of our cluster come from the peer, under none of our keys;
+                                nothing else has for 9 s, nor an answer to any HELLO of ours */
 };
 
 struct session_info {
@@ -184,6 +194,12 @@ struct session_info {
 
 /* Boot id of the peer's process that the sessions are with; 0 = none yet. */
 uint64_t sessions_peer_boot(const struct sessions *s, unsigned slot);
+
+/* What that process told of itself in the newest handshake; zeros = none yet. */
+struct about sessions_peer_about(const struct sessions *s, unsigned slot);
+
+/* The peer is told from now on that this is its storage id as we know it. */
+void sessions_know(struct sessions *s, unsigned slot, uint64_t storage);
 
 void sessions_info(const struct sessions *s, unsigned slot, struct session_info *out);
 

@@ -8,13 +8,14 @@
 #include "raftd/core/bytes.h"
 
 enum {
-    PAYLOAD = 32, /* boot, index, 0, HELLO's challenge */
-    /* To read a HELLO of our key costs some 10 us, ten times what data does: 500 a second, far more
-     * than a peer sends, leave the processor to those that have a session. */
-    JUDGE_MAX = 50,
+    PAYLOAD = 40, /* boot, index, 0, about */
+    /* A CHALLENGE costs some 3 us: these take 3 % of the processor at most, and are still as many as
+     * 10 Mbit/s bring of HELLOs, so that no honest one is missed among them. */
+    JUDGE_MAX = 1000,
     JUDGE_US = 100000,
+    AGAIN_US = 20000, /* an honest node repeats a HELLO after twice that */
     AT_E = SESSION_HEAD_BYTES,
-    AT_CHALLENGE = 16, /* in the payload */
+    AT_ABOUT = 16, /* in the payload */
     AT_MAC = SESSION_HEAD_BYTES + NOISE_EXTRA_BYTES + PAYLOAD,
     MAC_BYTES = 16,
     AT_SEALED = SESSION_HEAD_BYTES + crypto_aead_xchacha20poly1305_ietf_NPUBBYTES,
@@ -25,7 +26,10 @@ enum {
 _Static_assert(AT_MAC + MAC_BYTES == SESSION_HELLO_BYTES, "HELLO and HELLO_ACK, see session.h");
 _Static_assert((int)CHALLENGE_PLAIN >= (int)SESSION_CHALLENGE_BYTES, "CHALLENGE has room");
 
-static const char PROLOGUE[] = "raftd1";
+_Static_assert(AT_ABOUT + ABOUT_BYTES == PAYLOAD, "about ends the payload");
+
+static const char PROLOGUE[] = "raftd2";
+static const uint8_t UNKNOWN[SESSION_CHALLENGE_BYTES] = {0};
 
 void session_head(const struct sessions *s, const struct session_peer *p, enum session_kind kind,
                   uint8_t *buf)
@@ -47,26 +51,25 @@ static void start(struct noise *n, const struct session_key *key, const uint8_t 
     noise_start(n, key->psk, prologue, sizeof prologue);
 }
 
-/* Keyed hash of a HELLO (hello_e: NULL) or of the HELLO_ACK to it. Judges it before anything dear is
- * done for it. */
-static void make_mac(const uint8_t key[SESSION_KEY_BYTES], const uint8_t *hello_e,
+/* Keyed hash of a HELLO after the challenge that it answers, or of a HELLO_ACK after the HELLO's e.
+ * Judges it before anything dear is done for it. */
+static void make_mac(const uint8_t key[SESSION_KEY_BYTES], const uint8_t *to, size_t to_len,
                      const uint8_t *message, uint8_t mac[MAC_BYTES])
 {
     crypto_generichash_state h;
     int rc = crypto_generichash_init(&h, key, SESSION_KEY_BYTES, MAC_BYTES);
-    if (hello_e != NULL)
-        rc |= crypto_generichash_update(&h, hello_e, NOISE_KEY_BYTES);
+    rc |= crypto_generichash_update(&h, to, to_len);
     rc |= crypto_generichash_update(&h, message, AT_MAC);
     rc |= crypto_generichash_final(&h, mac, MAC_BYTES);
     assert(rc == 0);
     sodium_memzero(&h, sizeof h);
 }
 
-static bool mac_is(const uint8_t key[SESSION_KEY_BYTES], const uint8_t *hello_e,
+static bool mac_is(const uint8_t key[SESSION_KEY_BYTES], const uint8_t *to, size_t to_len,
                    const uint8_t *message)
 {
     uint8_t mac[MAC_BYTES];
-    make_mac(key, hello_e, message, mac);
+    make_mac(key, to, to_len, message, mac);
     return sodium_memcmp(mac, message + AT_MAC, sizeof mac) == 0;
 }
 
@@ -82,6 +85,24 @@ static uint32_t new_index(struct sessions *s, const struct session_peer *p)
     return index;
 }
 
+/* What we say of ourselves in both messages. */
+static void make_payload(const struct sessions *s, const struct session_peer *p, uint32_t index,
+                         uint8_t payload[PAYLOAD])
+{
+    const struct about about = {s->cfg.storage, p->storage, s->cfg.voters};
+    put_u64(payload, s->cfg.boot);
+    put_u32(payload + 8, index);
+    put_u32(payload + 12, 0);
+    put_about(payload + AT_ABOUT, &about);
+}
+
+/* 0: no process of ours says that. */
+static uint64_t boot_of(const uint8_t payload[PAYLOAD], struct about *about)
+{
+    *about = get_about(payload + AT_ABOUT);
+    return about->storage != 0 ? get_u64(payload) : 0;
+}
+
 void session_make_attempt(struct sessions *s, struct session_peer *p, unsigned key, uint64_t now_us)
 {
     assert(key < SESSION_KEYS && s->keys[key].live);
@@ -92,17 +113,15 @@ void session_make_attempt(struct sessions *s, struct session_peer *p, unsigned k
     a->made_us = now_us;
     a->peer_boot = p->boot;
     a->index = index;
+    a->challenged = !sodium_is_zero(p->known, sizeof p->known);
     s->cfg.random(s->cfg.random_ctx, a->e, sizeof a->e);
 
     uint8_t payload[PAYLOAD];
-    put_u64(payload, s->cfg.boot);
-    put_u32(payload + 8, a->index);
-    put_u32(payload + 12, 0);
-    memcpy(payload + AT_CHALLENGE, p->known, SESSION_CHALLENGE_BYTES);
+    make_payload(s, p, index, payload);
     session_head(s, p, SESSION_KIND_HELLO, a->hello);
     start(&a->noise, &s->keys[key], a->hello);
     noise_write_first(&a->noise, a->e, payload, sizeof payload, a->hello + AT_E);
-    make_mac(s->keys[key].hello, NULL, a->hello, a->hello + AT_MAC);
+    make_mac(s->keys[key].hello, p->known, sizeof p->known, a->hello, a->hello + AT_MAC);
     sodium_memzero(payload, sizeof payload);
 }
 
@@ -146,23 +165,24 @@ static enum session_result accept(struct sessions *s, struct session_peer *p, ui
                                   const uint8_t *payload)
 {
     uint8_t ack[SESSION_HELLO_BYTES];
-    uint8_t own[PAYLOAD] = {0};
+    uint8_t own[PAYLOAD];
+    struct about about;
     uint8_t e[NOISE_KEY_BYTES];
     struct session x;
     uint32_t index = new_index(s, p);
-    put_u64(own, s->cfg.boot);
-    put_u32(own + 8, index);
+    make_payload(s, p, index, own);
     session_head(s, p, SESSION_KIND_HELLO_ACK, ack);
     s->cfg.random(s->cfg.random_ctx, e, sizeof e);
     p->exchanges++;
     int rc = noise_write_second(n, e, own, sizeof own, ack + AT_E);
     sodium_memzero(e, sizeof e);
-    uint64_t boot = get_u64(payload);
-    if (rc != 0 || boot == 0) /* no process of ours has boot id 0 */
+    uint64_t boot = boot_of(payload, &about);
+    if (rc != 0 || boot == 0)
         return SESSION_UNAUTHENTIC;
-    make_mac(s->keys[key].ack, hello + AT_E, ack, ack + AT_MAC);
+    make_mac(s->keys[key].ack, hello + AT_E, NOISE_KEY_BYTES, ack, ack + AT_MAC);
 
-    session_boot_seen(p, boot);
+    session_not_strange(p, now_us);
+    session_boot_seen(p, boot, &about);
     make_session(&x, n, false, key, now_us);
     x.index = index;
     x.peer_index = get_u32(payload + 8);
@@ -171,33 +191,53 @@ static enum session_result accept(struct sessions *s, struct session_peer *p, ui
     memcpy(p->ack, ack, sizeof p->ack);
     p->has_taken = true;
     p->ack_due = true;
+    p->ack_free_at = now_us + AGAIN_US;
     return SESSION_DONE;
 }
 
-/* Answers a HELLO of our key. */
-static enum session_result answer(struct sessions *s, struct session_peer *p, uint64_t now_us,
-                                  const uint8_t *hello, struct noise *n, unsigned key,
-                                  const uint8_t *payload)
-{
-    const uint8_t *challenge = payload + AT_CHALLENGE;
-    if (sodium_memcmp(challenge, p->challenge, sizeof p->challenge) == 0) {
-        session_not_strange(p);
-        return accept(s, p, now_us, hello, n, key, payload);
-    }
-    make_challenge(s, p, hello + AT_E, &s->keys[key]);
-    return sodium_is_zero(challenge, SESSION_CHALLENGE_BYTES) ? SESSION_DONE : SESSION_STALE;
-}
-
-/* Which of our keys a HELLO was made with; SESSION_KEYS = none. */
-static unsigned key_of_hello(const struct sessions *s, const uint8_t *buf)
+/* The key that a HELLO with this challenge was made under; SESSION_KEYS = none. */
+static unsigned key_of_hello(const struct sessions *s, const uint8_t *challenge, const uint8_t *buf)
 {
     unsigned key = 0;
-    while (key < SESSION_KEYS && !(s->keys[key].live && mac_is(s->keys[key].hello, NULL, buf)))
+    while (key < SESSION_KEYS && !(s->keys[key].live && mac_is(s->keys[key].hello, challenge,
+                                                               SESSION_CHALLENGE_BYTES, buf)))
         key++;
     return key;
 }
 
-/* May one more HELLO be read now? */
+/* A HELLO with our challenge. */
+static enum session_result take_fresh(struct sessions *s, struct session_peer *p, uint64_t now_us,
+                                      const uint8_t *buf, unsigned key)
+{
+    uint8_t payload[PAYLOAD];
+    struct noise n;
+    enum session_result result = SESSION_UNAUTHENTIC; /* of a member that does not know it all */
+    start(&n, &s->keys[key], buf);
+    if (noise_read_first(&n, buf + AT_E, payload, sizeof payload) == 0)
+        result = accept(s, p, now_us, buf, &n, key, payload);
+    sodium_memzero(&n, sizeof n);
+    sodium_memzero(payload, sizeof payload);
+    return result;
+}
+
+/* Is a HELLO of whatever challenge of one of our keys? */
+static bool of_our_keys(const struct sessions *s, const uint8_t *buf)
+{
+    uint8_t payload[PAYLOAD];
+    struct noise n;
+    bool ours = false;
+    for (unsigned key = 0; key < SESSION_KEYS && !ours; key++) {
+        if (!s->keys[key].live)
+            continue;
+        start(&n, &s->keys[key], buf);
+        ours = noise_read_first(&n, buf + AT_E, payload, sizeof payload) == 0;
+    }
+    sodium_memzero(&n, sizeof n);
+    sodium_memzero(payload, sizeof payload);
+    return ours;
+}
+
+/* May one more HELLO be met with a CHALLENGE now? */
 static bool within_budget(struct session_peer *p, uint64_t now_us)
 {
     if (now_us - p->judged_since >= JUDGE_US) {
@@ -210,26 +250,31 @@ static bool within_budget(struct session_peer *p, uint64_t now_us)
 enum session_result session_take_hello(struct sessions *s, struct session_peer *p, uint64_t now_us,
                                        const uint8_t *buf)
 {
-    uint8_t payload[PAYLOAD];
-    struct noise n;
     if (p->has_taken && memcmp(p->taken, buf, sizeof p->taken) == 0) {
+        if (now_us < p->ack_free_at)
+            return SESSION_STALE;
         p->ack_due = true; /* it was lost, or this is a copy: nothing new either way */
+        p->ack_free_at = now_us + AGAIN_US;
         return SESSION_DONE;
     }
-    unsigned key = key_of_hello(s, buf);
+    struct session_recent *recent = &p->recent[buf[AT_E] % SESSION_RECENT];
+    uint64_t e = get_u64(buf + AT_E);
+    if (recent->e == e && now_us < recent->free_at)
+        return SESSION_STALE;
+    unsigned key = key_of_hello(s, p->challenge, buf);
+    if (key < SESSION_KEYS)
+        return take_fresh(s, p, now_us, buf, key);
+    key = key_of_hello(s, UNKNOWN, buf);
     if (key == SESSION_KEYS) {
-        session_strange(p, now_us);
+        if (session_suspect(p, now_us) && !of_our_keys(s, buf))
+            session_strange(p, now_us);
         return SESSION_UNAUTHENTIC;
     }
     if (!within_budget(p, now_us))
         return SESSION_UNAUTHENTIC;
-    enum session_result result = SESSION_UNAUTHENTIC; /* of a member that does not know it all */
-    start(&n, &s->keys[key], buf);
-    if (noise_read_first(&n, buf + AT_E, payload, sizeof payload) == 0)
-        result = answer(s, p, now_us, buf, &n, key, payload);
-    sodium_memzero(&n, sizeof n);
-    sodium_memzero(payload, sizeof payload);
-    return result;
+    *recent = (struct session_recent){e, now_us + AGAIN_US};
+    make_challenge(s, p, buf + AT_E, &s->keys[key]);
+    return SESSION_DONE;
 }
 
 /* The HELLO of ours that this HELLO_ACK answers; SESSION_KEYS = none. */
@@ -238,7 +283,8 @@ static unsigned answered_by_ack(const struct sessions *s, const struct session_p
 {
     unsigned key = 0;
     while (key < SESSION_KEYS &&
-           !(p->attempts[key].live && mac_is(s->keys[key].ack, p->attempts[key].hello + AT_E, buf)))
+           !(p->attempts[key].live &&
+             mac_is(s->keys[key].ack, p->attempts[key].hello + AT_E, NOISE_KEY_BYTES, buf)))
         key++;
     return key;
 }
@@ -253,7 +299,8 @@ enum session_result session_take_ack(struct sessions *s, struct session_peer *p,
     uint8_t payload[PAYLOAD];
     p->exchanges++;
     int rc = noise_read_second(&a->noise, a->e, buf + AT_E, payload, sizeof payload);
-    uint64_t boot = rc == 0 ? get_u64(payload) : 0;
+    struct about about;
+    uint64_t boot = rc == 0 ? boot_of(payload, &about) : 0;
     enum session_result result = SESSION_DONE;
     if (boot == 0) {
         result = SESSION_UNAUTHENTIC; /* of a member that does not know the protocol */
@@ -265,8 +312,8 @@ enum session_result session_take_ack(struct sessions *s, struct session_peer *p,
         make_session(&x, &a->noise, true, key, now_us);
         x.index = a->index;
         x.peer_index = get_u32(payload + 8);
-        session_not_strange(p);
-        session_boot_seen(p, boot);
+        session_not_strange(p, now_us);
+        session_boot_seen(p, boot, &about);
         session_answered(s, p, now_us, &x);
     }
     sodium_memzero(a, sizeof *a); /* one answer is all it is good for */
@@ -290,7 +337,7 @@ enum session_result session_take_challenge(struct sessions *s, struct session_pe
             continue;
         memcpy(p->known, plain, sizeof p->known);
         sodium_memzero(plain, sizeof plain);
-        session_not_strange(p);
+        session_not_strange(p, now_us);
         session_challenged(p, key, now_us);
         return SESSION_DONE;
     }

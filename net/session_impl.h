@@ -11,7 +11,7 @@
 #include "net/replay.h"
 #include "net/session.h"
 
-enum { SESSION_VERSION_NOW = 1 };
+enum { SESSION_VERSION_NOW = 2 };
 
 enum session_kind {
     SESSION_KIND_DATA = 1,
@@ -20,7 +20,10 @@ enum session_kind {
     SESSION_KIND_CHALLENGE = 4,
 };
 
-enum { SESSION_CHALLENGE_BYTES = 16 };
+enum {
+    SESSION_CHALLENGE_BYTES = 16,
+    SESSION_RECENT = 32, /* HELLOs remembered so that they are not answered again at once */
+};
 
 #define SESSION_NEVER UINT64_MAX
 
@@ -55,14 +58,23 @@ struct session_attempt {
     uint64_t made_us;
     uint64_t peer_boot; /* as we knew it then */
     uint32_t index;
+    bool challenged; /* it has the peer's challenge */
     uint8_t e[NOISE_KEY_BYTES];
     struct noise noise;
     uint8_t hello[SESSION_HELLO_BYTES];
 };
 
+/* A HELLO that was met with a CHALLENGE. */
+struct session_recent {
+    uint64_t e;       /* the first bytes of its ephemeral key */
+    uint64_t free_at; /* not again before */
+};
+
 struct session_peer {
     uint16_t id;
     uint64_t boot; /* 0 = unknown; Invariant: all live sessions are with this boot of the peer */
+    struct about about; /* of that boot, as last told */
+    uint64_t storage;   /* its storage id as we know it; 0 = none */
     struct session current;
     struct session prev;
     struct session next;
@@ -80,18 +92,23 @@ struct session_peer {
     uint64_t hold_until;    /* a handshake by the peer may be under way: don't begin another */
     struct session_attempt attempts[SESSION_KEYS];
     uint8_t known[SESSION_CHALLENGE_BYTES]; /* the peer's challenge; zeros = unknown */
+    uint64_t patience_us;                   /* HELLOs with it are repeated for so long */
 
     /* the peer's HELLO */
     uint8_t challenge[SESSION_CHALLENGE_BYTES]; /* what it must contain to be fresh */
     bool has_taken;
     uint8_t taken[SESSION_HELLO_BYTES]; /* the last one taken ... */
-    uint8_t ack[SESSION_HELLO_BYTES];   /* ... and its answer */
+    uint8_t ack[SESSION_HELLO_BYTES];   /* ... and its answer, ... */
+    uint64_t ack_free_at;               /* ... not given again before */
     bool ack_due;
     bool answer_due;
-    uint8_t answer[SESSION_HELLO_BYTES]; /* CHALLENGE */
-    unsigned judged;                     /* HELLOs of our keys that were read, since ... */
+    uint8_t answer[SESSION_HELLO_BYTES];          /* CHALLENGE */
+    struct session_recent recent[SESSION_RECENT]; /* by the first byte of e */
+    unsigned judged;                              /* HELLOs met with a CHALLENGE since ... */
     uint64_t judged_since;
-    unsigned strange; /* HELLOs of none of our keys, in a row */
+    uint64_t proved_us;  /* when the peer last showed one of our keys; our start */
+    unsigned strange;    /* HELLOs of none of our keys since then ... */
+    uint64_t strange_at; /* ... the next of them is not looked at before */
     bool wrong_key;
     uint64_t wrong_us; /* since then */
 
@@ -138,16 +155,18 @@ void session_end(struct session *x);
 void session_drop_handshake(struct session_peer *p);
 /* Wipes our HELLOs that are too old to be answered. */
 void session_expire(struct session_peer *p, uint64_t now_us);
-/* A fresh message of this boot id came: sessions with another one end. */
-void session_boot_seen(struct session_peer *p, uint64_t boot);
+/* A fresh message of this boot id came, with this about it: sessions with another one end. */
+void session_boot_seen(struct session_peer *p, uint64_t boot, const struct about *about);
 /* A session came into being: by the peer's HELLO, or by our HELLO and its answer. *x is moved. */
 void session_accepted(struct sessions *s, struct session_peer *p, uint64_t now_us,
                       struct session *x);
 void session_answered(struct sessions *s, struct session_peer *p, uint64_t now_us,
                       struct session *x);
 /* The peer proved its key just now. */
-void session_not_strange(struct session_peer *p);
-/* A HELLO of our cluster is of none of our keys. */
+void session_not_strange(struct session_peer *p, uint64_t now_us);
+/* A HELLO came under none of our keys, or with an old challenge: is it worth to find out which? */
+bool session_suspect(struct session_peer *p, uint64_t now_us);
+/* It was under none. */
 void session_strange(struct session_peer *p, uint64_t now_us);
 /* The peer answered our HELLO under `key` with its challenge. */
 void session_challenged(struct session_peer *p, unsigned key, uint64_t now_us);

@@ -6,6 +6,7 @@
 #include <sodium.h>
 #include <string.h>
 
+#include "net/u64.h"
 #include "raftd/core/bytes.h"
 
 #define REKEY_DEFAULT_US UINT64_C(3600000000)
@@ -20,9 +21,13 @@ enum {
     FORWARD_US = 100000,   /* between HELLOs that datagrams make us send */
     HOLD_US = 1000000,     /* for the peer's handshake to end, see session_accepted() */
     HUSH_US = 500000,      /* heard more recently than this, a session is not in doubt */
-    ALIVE_US = 5000000,    /* nor is its peer's key: two nodes tell their links every 3 s */
-    SILENCE_US = 2000000,  /* unanswered for this long ... */
-    SILENCE_DATAGRAMS = 8, /* ... and this often: the last word of a talk is not silence */
+    PROVED_US = 9000000,   /* nor is its peer's key: two nodes tell their links every 3 s */
+    STRANGE_US = 50000, /* between HELLOs of no key of ours that are looked at: they cost 10 us */
+    STRANGE_TRIES = 8,  /* HELLOs of ours without an answer: 2 s, and as many may be lost */
+    CHALLENGE_US = 1000000, /* without an answer to a HELLO with a challenge: is it an old one? At
+                               least as long as twice what the challenge took to come */
+    SILENCE_US = 2000000,   /* unanswered for this long ... */
+    SILENCE_DATAGRAMS = 8,  /* ... and this often: the last word of a talk is not silence */
     CONFIRM_US = 50000,
     CONFIRMS = 10, /* at 50 % loss one of 10 arrives in 999 of 1000 cases; data confirms too */
     RETIRE_US = 10000000,    /* datagrams of `prev` still on their way */
@@ -79,8 +84,9 @@ static void begin(struct session_peer *p, bool doubt, uint64_t now_us)
     p->hello_at = now_us > p->hello_free_at ? now_us : p->hello_free_at;
 }
 
-void session_boot_seen(struct session_peer *p, uint64_t boot)
+void session_boot_seen(struct session_peer *p, uint64_t boot, const struct about *about)
 {
+    p->about = *about;
     if (p->boot == boot)
         return;
     session_end(&p->current);
@@ -122,6 +128,7 @@ void session_accepted(struct sessions *s, struct session_peer *p, uint64_t now_u
     move(&p->next, x);
     p->handshakes++;
     session_new_challenge(s, p);
+    sodium_memzero(p->known, sizeof p->known); /* the peer draws another */
     p->hold_until = now_us + HOLD_US;
     if (s->cfg.self > p->id)
         session_drop_handshake(p);
@@ -144,23 +151,32 @@ void session_answered(struct sessions *s, struct session_peer *p, uint64_t now_u
     p->confirm_at = now_us;
 }
 
-void session_not_strange(struct session_peer *p)
+void session_not_strange(struct session_peer *p, uint64_t now_us)
 {
+    p->proved_us = now_us;
     p->strange = 0;
     p->wrong_key = false;
+}
+
+/* A peer that shows a key of ours is well, and somebody else writes in its name. */
+bool session_suspect(struct session_peer *p, uint64_t now_us)
+{
+    if (now_us - p->proved_us < PROVED_US || now_us < p->strange_at)
+        return false;
+    p->strange_at = now_us + STRANGE_US;
+    return true;
 }
 
 void session_strange(struct session_peer *p, uint64_t now_us)
 {
     if (p->strange < SESSION_WRONG_KEY_HELLOS)
         p->strange++;
-    /* A live session shows that the peer is well and somebody else writes in its name. */
-    if (p->strange < SESSION_WRONG_KEY_HELLOS ||
-        (p->current.live && now_us - p->heard_us < ALIVE_US))
+    if (p->strange < SESSION_WRONG_KEY_HELLOS)
         return;
-    if (!p->wrong_key)
+    if (!p->wrong_key && p->pending && p->tries >= STRANGE_TRIES) {
         p->wrong_us = now_us;
-    p->wrong_key = true;
+        p->wrong_key = true;
+    }
     /* Ours let the peer see the same, however little we say to each other. What comes under no key
      * can only start them, not add to them: they double their distance as ever. */
     if (!p->pending && now_us >= p->hold_until)
@@ -171,6 +187,7 @@ void session_challenged(struct session_peer *p, unsigned key, uint64_t now_us)
 {
     /* Another payload needs another ephemeral key, see noise.h. The other key's HELLO is over, too:
      * both might be taken, and each node use another one of the two sessions. */
+    p->patience_us = 2 * (now_us - p->attempts[key].made_us);
     sodium_memzero(p->attempts, sizeof p->attempts);
     p->prefer = key;
     p->tries = 0;
@@ -179,7 +196,7 @@ void session_challenged(struct session_peer *p, unsigned key, uint64_t now_us)
 
 void session_heard(struct session_peer *p, struct session *x, bool empty, uint64_t now_us)
 {
-    session_not_strange(p);
+    session_not_strange(p, now_us);
     if (x == &p->next && (!p->current.live || p->next.number > p->current.number)) {
         use(p, &p->next, now_us);
         x = &p->current;
@@ -193,6 +210,8 @@ void session_heard(struct session_peer *p, struct session *x, bool empty, uint64
     p->silent_at = SESSION_NEVER;
     p->confirms = 0;
     p->hold_until = 0;
+    if (!p->current.initiator)
+        p->ack_free_at = SESSION_NEVER; /* it has arrived: copies are late, or somebody else's */
     if (!p->current.heard) {
         p->current.heard = true;
         p->retire_at = now_us + RETIRE_US;
@@ -291,6 +310,11 @@ void session_send_hello(struct sessions *s, struct session_peer *p, uint64_t now
     unsigned first = p->current.live && !p->doubt ? FIRST_KEY_WISHES : FIRST_KEY_TRIES;
     if (key == SESSION_KEYS)
         key = s->keys[1].live && p->tries >= first && p->tries % 2 == 0 ? 1 : 0;
+    const struct session_attempt *a = &p->attempts[key];
+    if (a->challenged && now_us - a->made_us >= max_u64(CHALLENGE_US, p->patience_us)) {
+        sodium_memzero(p->known, sizeof p->known);
+        sodium_memzero(p->attempts, sizeof p->attempts);
+    }
     if (!p->attempts[key].live)
         session_make_attempt(s, p, key, now_us);
     memcpy(buf, p->attempts[key].hello, SESSION_HELLO_BYTES);

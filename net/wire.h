@@ -6,7 +6,7 @@
  * are zero when sent and ignored on receipt.
  *
  *   envelope                  before   after
- *     plain (net/plain.h)         24       0
+ *     plain (net/plain.h)         48       0
  *     sealed (net/session.h)      16      16
  *
  *   preamble, 24 bytes
@@ -74,10 +74,10 @@
 #include "raftd/core/raft.h"
 
 enum {
-    WIRE_VERSION_NOW = 1,
+    WIRE_VERSION_NOW = 2,
     WIRE_DATAGRAM_BASE = 1200, /* passes every path without fragments (RFC 9000, 14.1) */
     WIRE_DATAGRAM_MAX = 1452,  /* what Ethernet carries of UDP over IPv6 */
-    WIRE_HEAD_ROOM = 24,       /* of the longest envelope, before the payload ... */
+    WIRE_HEAD_ROOM = 48,       /* of the longest envelope, before the payload ... */
     WIRE_TAIL_ROOM = 16,       /* ... and behind it */
     WIRE_SACK_RANGES = 8,      /* per frame: 84 bytes, an acknowledgement stays small */
     WIRE_HOLD_UNIT_US = 64,

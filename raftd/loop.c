@@ -100,6 +100,7 @@ struct loop {
     struct say_peers said;
     struct say_paths paths;
     struct say_doubt said_doubt;
+    bool remembered[RAFT_VOTERS_MAX];
 
     ev_io udp_io, alarm_io;
     ev_async disk_async, request_async;
@@ -137,6 +138,13 @@ static void io_fetch(void *ctx, unsigned what, const struct wal_pos *from, uint6
 {
     struct loop *l = ctx;
     diskio_fetch(l->disk, what, from, last, buf, cap);
+}
+
+static void io_remember(void *ctx, unsigned slot, uint64_t storage_id)
+{
+    struct loop *l = ctx;
+    (void)storage_id;
+    l->remembered[slot] = true;
 }
 
 static void io_answer(void *ctx, struct request *req)
@@ -444,6 +452,11 @@ static void on_prepare(struct ev_loop *ev, ev_prepare *w, int revents)
         for (int i = 0; i < DRAIN_ROUNDS && udp_receive(l->udp, on_datagram, l) > 0; i++)
             continue;
     tell_refused(l);
+    for (unsigned slot = 0; slot < RAFT_VOTERS_MAX; slot++) {
+        if (l->remembered[slot])
+            node_remembered(l->node, loop_now(l), slot, true);
+        l->remembered[slot] = false;
+    }
     node_flush(l->node, loop_now(l));
     if (node_local_reads(l->node))
         atomic_store_explicit(&l->shared->local_reads, true, memory_order_release);
@@ -542,13 +555,14 @@ static void io_random(void *ctx, void *buf, size_t len)
     randombytes_buf(buf, len);
 }
 
-static struct node *make_node(struct loop *l, const struct wal_report *report,
+static struct node *make_node(struct loop *l, const struct wal_report *report, uint64_t storage_id,
                               const struct session_keys *keys)
 {
     const struct conf *conf = l->conf;
     struct node_config nc = {
         .id = conf_self(conf)->id,
         .n_voters = (unsigned)conf->n_nodes,
+        .storage_id = storage_id,
         .election_timeout_us = (uint64_t)conf->election_timeout_ms * 1000,
         .max_value_bytes = conf->max_value_bytes,
         .datagram_max = conf->max_datagram_bytes,
@@ -567,6 +581,7 @@ static struct node *make_node(struct loop *l, const struct wal_report *report,
         .send = io_send,
         .persist = io_persist,
         .fetch = io_fetch,
+        .remember = io_remember,
         .answer = io_answer,
         .reads_done = io_reads_done,
         .random = io_random,
@@ -638,7 +653,7 @@ fail:
     return RAFTD_EXIT_INTERNAL;
 }
 
-int loop_run(struct loop *l, struct wal *w, const struct wal_report *report)
+int loop_run(struct loop *l, struct wal *w, const struct wal_report *report, uint64_t storage_id)
 {
     const struct conf *conf = l->conf;
     int rc = RAFTD_EXIT_INTERNAL;
@@ -650,7 +665,7 @@ int loop_run(struct loop *l, struct wal *w, const struct wal_report *report)
         return RAFTD_EXIT_USAGE;
     }
     l->sealed = n_keys > 0; /* a next_key_file that is refused was warned of before */
-    l->node = make_node(l, report, &keys);
+    l->node = make_node(l, report, storage_id, &keys);
     sodium_memzero(&keys, sizeof keys);
     if (l->node == NULL) {
         say_error("out of memory");

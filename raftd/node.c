@@ -89,6 +89,7 @@ struct node *node_new(const struct node_config *cfg, const struct node_io *io,
         n->rx_window = cfg->rx_bytes;
     n->log_rx_buf = malloc(n->log_rx_cap);
     configure_raft(n, wal, now);
+    admit_init(n);
     if (n->log_rx_buf == NULL || n->runs == NULL ||
         entries_init(&n->log, ring, wal->last_index) < 0 || !envelope_init(n, keys, now)) {
         node_free(n);

@@ -10,6 +10,7 @@
  *     node_persisted()  a batch is durable                  ->  persist
  *     node_no_room()    there was no room for it            ->  persist
  *     node_fetched()    old entries were read from disk     ->  fetch
+ *     node_remembered() a peer's storage id is durable      ->  remember
  *     node_flush()      once per loop iteration, after all of these, before the loop sleeps:
  *                       sends, persists, applies, answers
  *     node_deadline()   call node_flush() again then at the latest
@@ -65,6 +66,9 @@ struct node_io {
      * outstanding per `what`. */
     void (*fetch)(void *ctx, unsigned what, const struct wal_pos *from, uint64_t last, uint8_t *buf,
                   size_t cap);
+    /* Keep the storage id of raft->peers[slot] beside our own identity, durably, then
+     * node_remembered(). At most one outstanding per peer. */
+    void (*remember)(void *ctx, unsigned slot, uint64_t storage_id);
     /* The request is done; result and revision are filled; it is the callee's now. */
     void (*answer)(void *ctx, struct request *req);
     /* All linearizable reads up to this node_read() number may be served. */
@@ -77,6 +81,8 @@ struct node_config {
     uint16_t voters[RAFT_VOTERS_MAX];
     char addrs[RAFT_VOTERS_MAX][64]; /* of voters[i], for status */
     unsigned n_voters;
+    uint64_t storage_id;             /* of our data directory, never 0 */
+    uint64_t known[RAFT_VOTERS_MAX]; /* of voters[i], as remembered; 0 = none */
     uint64_t election_timeout_us;
     uint32_t max_value_bytes;
     uint32_t batch_bytes; /* of one disk batch, 0 = NODE_BATCH_BYTES_MAX */
@@ -135,6 +141,9 @@ void node_no_room(struct node *n, uint64_t now, uint64_t seq);
 /* The fetch for `what` brought `len` bytes, up to `next` (0: the entries are gone meanwhile). */
 void node_fetched(struct node *n, uint64_t now, unsigned what, size_t len,
                   const struct wal_pos *next);
+
+/* The storage id that `remember` was given is durable (`done`), or the disk has no room for it. */
+void node_remembered(struct node *n, uint64_t now, unsigned slot, bool done);
 
 void node_flush(struct node *n, uint64_t now);
 uint64_t node_deadline(const struct node *n, uint64_t now);

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "net/plain.h"
+#include "net/u64.h"
 #include "raftd/node_impl.h"
 
 _Static_assert((int)SESSION_HEAD_BYTES <= (int)WIRE_HEAD_ROOM &&
@@ -49,18 +50,35 @@ static enum drop drop_of_sealed(enum session_result st)
     return DROP_UNAUTHENTIC;
 }
 
-static bool open_plain(struct node *n, unsigned slot, uint8_t *buf, size_t len, uint8_t **payload,
-                       size_t *payload_len)
+/* Does what the peer says count? */
+static bool counts(struct node *n, unsigned slot)
 {
-    struct plain_ends ends = {n->cluster_id, n->raft.peers[slot].id, n->cfg.id};
+    switch (admit_state(n, slot)) {
+    case ADMIT_YES: return true;
+    case ADMIT_OTHER_LIST: drop(n, slot, DROP_LIST); break;
+    case ADMIT_SILENT:
+    case ADMIT_FIRST:
+    case ADMIT_OTHER_DISK:
+    case ADMIT_NEW_DISK: drop(n, slot, DROP_DISK); break;
+    }
+    return false;
+}
+
+static bool open_plain(struct node *n, uint64_t now, unsigned slot, uint8_t *buf, size_t len,
+                       uint8_t **payload, size_t *payload_len)
+{
+    const struct plain_ends ends = {
+        .cluster = n->cluster_id, .from = n->raft.peers[slot].id, .to = n->cfg.id};
     enum plain_status st = plain_open(buf, len, &ends);
     if (st != PLAIN_OK) {
         drop(n, slot, drop_of_plain(st));
         return false;
     }
+    const struct about about = plain_about(buf);
+    admit_heard(n, now, slot, &about);
     *payload = buf + PLAIN_HEAD_BYTES;
     *payload_len = len - PLAIN_HEAD_BYTES;
-    return true;
+    return *payload_len > 0 && counts(n, slot);
 }
 
 static void shake(struct node *n, uint64_t now, unsigned slot)
@@ -75,10 +93,14 @@ bool envelope_open(struct node *n, uint64_t now, unsigned slot, uint8_t *buf, si
                    uint8_t **payload, size_t *payload_len)
 {
     if (n->sessions == NULL)
-        return open_plain(n, slot, buf, len, payload, payload_len);
+        return open_plain(n, now, slot, buf, len, payload, payload_len);
     enum session_result st = sessions_open(n->sessions, slot, now, buf, len, payload, payload_len);
     if (st == SESSION_DONE || st == SESSION_STALE)
         shake(n, now, slot); /* at once: the answer to the next one takes its place */
+    if (st == SESSION_DONE || st == SESSION_DATA) {
+        const struct about about = sessions_peer_about(n->sessions, slot);
+        admit_heard(n, now, slot, &about);
+    }
     if (st == SESSION_DONE)
         return false;
     if (st != SESSION_DATA) {
@@ -91,18 +113,37 @@ bool envelope_open(struct node *n, uint64_t now, unsigned slot, uint8_t *buf, si
         link_reset(&p->link);
         p->session_boot = boot;
     }
-    return true;
+    return counts(n, slot);
 }
 
 bool envelope_ready(const struct node *n, unsigned slot)
 {
-    return n->sessions == NULL || sessions_ready(n->sessions, slot);
+    return admit_state(n, slot) == ADMIT_YES &&
+           (n->sessions == NULL || sessions_ready(n->sessions, slot));
 }
 
 size_t envelope_room(const struct node *n, size_t datagram)
 {
     return datagram - (n->sessions == NULL ? (size_t)PLAIN_HEAD_BYTES
                                            : (size_t)SESSION_HEAD_BYTES + SESSION_TAG_BYTES);
+}
+
+static size_t close_plain(const struct node *n, unsigned slot, uint8_t *buf, size_t payload_len)
+{
+    const struct plain_ends ends = {
+        .cluster = n->cluster_id,
+        .from = n->cfg.id,
+        .to = n->raft.peers[slot].id,
+        .about = {n->cfg.storage_id, n->peers[slot].storage, n->voters_digest},
+    };
+    return plain_close(buf, payload_len, &ends);
+}
+
+static void greet(struct node *n, uint64_t now, unsigned slot)
+{
+    uint8_t buf[PLAIN_HEAD_BYTES];
+    n->io.send(n->io.ctx, slot, buf, close_plain(n, slot, buf, 0));
+    admit_greeted(n, now, slot);
 }
 
 void envelope_send(struct node *n, uint64_t now, unsigned slot, uint8_t *buf, size_t payload_len)
@@ -112,9 +153,8 @@ void envelope_send(struct node *n, uint64_t now, unsigned slot, uint8_t *buf, si
     uint8_t *at;
     size_t len;
     if (n->sessions == NULL) {
-        struct plain_ends ends = {n->cluster_id, n->cfg.id, n->raft.peers[slot].id};
         at = buf + WIRE_HEAD_ROOM - PLAIN_HEAD_BYTES;
-        len = plain_close(at, payload_len, &ends);
+        len = close_plain(n, slot, at, payload_len);
     } else {
         at = buf + WIRE_HEAD_ROOM - SESSION_HEAD_BYTES;
         len = sessions_seal(n->sessions, slot, now, at, payload_len);
@@ -125,18 +165,27 @@ void envelope_send(struct node *n, uint64_t now, unsigned slot, uint8_t *buf, si
 
 void envelope_shake(struct node *n, uint64_t now)
 {
-    if (n->sessions == NULL || now < sessions_deadline(n->sessions))
+    if (now < envelope_deadline(n))
         return;
-    for (unsigned slot = 0; slot < n->raft.n_peers; slot++)
-        shake(n, now, slot);
+    for (unsigned slot = 0; slot < n->raft.n_peers; slot++) {
+        if (n->sessions != NULL)
+            shake(n, now, slot);
+        else if (now >= admit_greet_at(n, slot))
+            greet(n, now, slot);
+    }
 }
 
 uint64_t envelope_deadline(const struct node *n)
 {
-    return n->sessions == NULL ? RAFT_NEVER : sessions_deadline(n->sessions);
+    uint64_t at = RAFT_NEVER;
+    if (n->sessions != NULL)
+        return sessions_deadline(n->sessions);
+    for (unsigned slot = 0; slot < n->raft.n_peers; slot++)
+        at = min_u64(at, admit_greet_at(n, slot));
+    return at;
 }
 
-void envelope_status(const struct node *n, unsigned slot, struct status_peer *s)
+static void session_status(const struct node *n, unsigned slot, struct status_peer *s)
 {
     static const enum status_session states[] = {
         [SESSION_STATE_NONE] = STATUS_SESSION_NONE,
@@ -156,6 +205,19 @@ void envelope_status(const struct node *n, unsigned slot, struct status_peer *s)
     s->session_key_id = info.key_id;
 }
 
+void envelope_status(const struct node *n, unsigned slot, struct status_peer *s)
+{
+    session_status(n, slot, s);
+    switch (admit_state(n, slot)) {
+    case ADMIT_OTHER_LIST: s->session = STATUS_SESSION_OTHER_LIST; break;
+    case ADMIT_OTHER_DISK: s->session = STATUS_SESSION_OTHER_DISK; break;
+    case ADMIT_NEW_DISK: s->session = STATUS_SESSION_NEW_DISK; break;
+    case ADMIT_SILENT:
+    case ADMIT_FIRST:
+    case ADMIT_YES: break;
+    }
+}
+
 void envelope_keys(const struct node *n, struct status *s)
 {
     uint32_t ids[SESSION_KEYS] = {0};
@@ -172,6 +234,8 @@ bool envelope_init(struct node *n, const struct session_keys *keys, uint64_t now
     struct session_config sc = {
         .cluster = n->cluster_id,
         .self = n->cfg.id,
+        .storage = n->cfg.storage_id,
+        .voters = n->voters_digest,
         .n_peers = n->raft.n_peers,
         .rekey_us = n->cfg.rekey_us,
         .random = n->io.random,
@@ -181,7 +245,11 @@ bool envelope_init(struct node *n, const struct session_keys *keys, uint64_t now
     for (unsigned i = 0; i < n->raft.n_peers; i++)
         sc.peers[i] = n->raft.peers[i].id;
     n->sessions = sessions_new(&sc, keys, now);
-    return n->sessions != NULL;
+    if (n->sessions == NULL)
+        return false;
+    for (unsigned i = 0; i < n->raft.n_peers; i++)
+        sessions_know(n->sessions, i, n->peers[i].storage);
+    return true;
 }
 
 void node_set_keys(struct node *n, const struct session_keys *keys, uint64_t now)

@@ -10,6 +10,7 @@
 #ifndef RAFTD_NODE_IMPL_H
 #define RAFTD_NODE_IMPL_H
 
+#include "net/about.h"
 #include "net/link.h"
 #include "net/mtu.h"
 #include "net/session.h"
@@ -99,11 +100,27 @@ struct relay_rx {
     uint64_t ack_by;   /* RAFT_NEVER = nothing to tell */
 };
 
+/* Does a peer count? See node_admit.c. */
+enum admit {
+    ADMIT_SILENT, /* it has told nothing of itself yet */
+    ADMIT_FIRST,  /* it is heard for the first time: not before its storage id is on our disk */
+    ADMIT_YES,
+    ADMIT_OTHER_LIST, /* no: it counts majorities among other nodes */
+    ADMIT_OTHER_DISK, /* no: under its id we know another data directory */
+    ADMIT_NEW_DISK,   /* no: under our id it knows another data directory */
+};
+
 struct peer {
     struct link link;
     struct mtu mtu;
     uint16_t mtu_answer;   /* size of a probe to be answered, 0 = none */
     uint64_t session_boot; /* process that `link` is about */
+    struct about about;    /* as last told; zeros = never */
+    uint64_t storage;      /* its storage id, which is on our disk; 0 = none */
+    uint64_t remembering;  /* its storage id, on the way to our disk; 0 = none */
+    uint64_t remember_at;  /* not again before */
+    uint64_t greet_at;     /* plain: the next greeting, after so many: */
+    unsigned greets;
     struct log_tx log;
     bool lead_due;       /* its clients wait for the commit index ... */
     uint64_t lead_round; /* ... which this round carried: the peer owes us an ACK of it */
@@ -140,6 +157,7 @@ struct node {
     struct node_io io;
     struct kv *kv;
     uint64_t cluster_id;
+    uint64_t voters_digest;
     uint64_t start_us;
 
     struct sessions *sessions; /* NULL: plain */
@@ -248,6 +266,15 @@ void relay_rx_put(struct node *n, uint64_t now, unsigned slot, const struct wire
 void relay_rx_drain(struct node *n, uint64_t now, unsigned slot);
 void relay_rx_sack(struct node *n, unsigned slot, struct wire_sack *s);
 void relay_rx_end(struct node *n);
+
+/* node_admit.c */
+void admit_init(struct node *n);
+enum admit admit_state(const struct node *n, unsigned slot);
+/* The peer has told that of itself. */
+void admit_heard(struct node *n, uint64_t now, unsigned slot, const struct about *about);
+/* When it needs a greeting; RAFT_NEVER = it needs none. It was sent. */
+uint64_t admit_greet_at(const struct node *n, unsigned slot);
+void admit_greeted(struct node *n, uint64_t now, unsigned slot);
 
 /* node_envelope.c */
 void drop(struct node *n, unsigned slot, enum drop why);

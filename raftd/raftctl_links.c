@@ -14,12 +14,27 @@ enum {
     LOSS_WORTH_WORDS = 5, /* percent; less is usual on radio links */
 };
 
+/* "peer.N.session" of a node that is there, but speaks to us in vain. */
+static const struct {
+    const char *session;
+    const char *tell; /* behind "node N " */
+} strange[] = {
+    {"wrong_key", "speaks with another key than this node: see key_file"},
+    {"other_list", "has another list of nodes than this node: compare [cluster] in both files"},
+    {"other_disk",
+     "has another data directory than the one known under its id, and does not count"},
+    {"new_disk", "knows another data directory under this node's id, and does not count it"},
+};
+
 struct links {
     unsigned n;
     uint16_t id[CONF_NODES_MAX];
     uint8_t heard[CONF_NODES_MAX][CONF_NODES_MAX]; /* [who][whom]: loss, UNKNOWN or SILENT */
-    uint16_t other_key[CONF_NODES_MAX];            /* nodes with another key than the one asked */
-    unsigned n_other_key;
+    struct {
+        uint16_t id;
+        unsigned why;        /* of strange[] */
+    } apart[CONF_NODES_MAX]; /* nodes that the one that was asked takes nothing from */
+    unsigned n_apart;
 };
 
 /* --- reading ---------------------------------------------------------------------------------- */
@@ -49,9 +64,14 @@ static void add_session(struct links *l, const char *line)
 {
     char *end;
     unsigned long id = strtoul(line + 5, &end, 10);
-    if (strcmp(end, ".session=wrong_key") == 0 && id <= CONF_ID_MAX &&
-        l->n_other_key < CONF_NODES_MAX)
-        l->other_key[l->n_other_key++] = (uint16_t)id;
+    if (strncmp(end, ".session=", 9) != 0 || id > CONF_ID_MAX || l->n_apart == CONF_NODES_MAX)
+        return;
+    for (unsigned i = 0; i < sizeof strange / sizeof strange[0]; i++) {
+        if (strcmp(end + 9, strange[i].session) != 0)
+            continue;
+        l->apart[l->n_apart].id = (uint16_t)id;
+        l->apart[l->n_apart++].why = i;
+    }
 }
 
 /* "link.A.B=value"; other lines are not for us. */
@@ -123,27 +143,29 @@ static bool unheard(const struct links *l, unsigned k)
     return silent;
 }
 
-/* True if the node asked takes nothing from node i, though it hears it: their keys differ. */
-static bool other_key(const struct links *l, unsigned i)
+/* Why the node asked takes nothing from node i, though it hears it; NULL = it does, or does not hear
+ * it. */
+static const char *apart(const struct links *l, unsigned i)
 {
-    for (unsigned k = 0; k < l->n_other_key; k++)
-        if (l->other_key[k] == l->id[i])
-            return true;
-    return false;
+    for (unsigned k = 0; k < l->n_apart; k++)
+        if (l->apart[k].id == l->id[i])
+            return strange[l->apart[k].why].tell;
+    return NULL;
 }
 
 static void tell_node(const struct links *l, unsigned i, FILE *out)
 {
-    bool unknown = row_unknown(l, i), key = other_key(l, i);
+    bool unknown = row_unknown(l, i);
+    const char *why = apart(l, i);
     if (deaf(l, i))
         fprintf(out, "node %u hears nobody\n", l->id[i]);
     if (unheard(l, i))
         fprintf(out, "nobody hears node %u%s\n", l->id[i],
-                unknown && !key ? ": is it down, or cut off?" : "");
+                unknown && why == NULL ? ": is it down, or cut off?" : "");
     else if (unknown)
         fprintf(out, "it is not known whom node %u hears\n", l->id[i]);
-    if (key)
-        fprintf(out, "node %u speaks with another key than this node: see key_file\n", l->id[i]);
+    if (why != NULL)
+        fprintf(out, "node %u %s\n", l->id[i], why);
 }
 
 static void tell_pair(const struct links *l, unsigned i, unsigned k, FILE *out)

@@ -297,7 +297,7 @@ static int run_daemon(const struct conf *conf)
     code = say_recovered(conf->data_dir, wal_open(&wal, &disk_posix, conf->data_dir, &opts, &rep),
                          &rep);
     if (code == RAFTD_EXIT_OK) {
-        code = loop_run(loop, wal, &rep);
+        code = loop_run(loop, wal, &rep, id.storage_id);
         wal_close(wal);
     }
     loop_close(loop);

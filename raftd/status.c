@@ -24,6 +24,8 @@ const char *drop_name(enum drop d)
     case DROP_STALE: return "stale";
     case DROP_HELD: return "held_back";
     case DROP_TERM: return "term";
+    case DROP_LIST: return "list";
+    case DROP_DISK: return "disk";
     case DROP_COUNT: break;
     }
     return "?";
@@ -37,6 +39,9 @@ const char *status_session_name(enum status_session session)
     case STATUS_SESSION_HANDSHAKE: return "handshake";
     case STATUS_SESSION_ESTABLISHED: return "established";
     case STATUS_SESSION_WRONG_KEY: return "wrong_key";
+    case STATUS_SESSION_OTHER_LIST: return "other_list";
+    case STATUS_SESSION_OTHER_DISK: return "other_disk";
+    case STATUS_SESSION_NEW_DISK: return "new_disk";
     }
     return "?";
 }

@@ -26,6 +26,8 @@ enum drop {
     DROP_STALE,       /* a handshake message of the past: answered at most with a challenge */
     DROP_HELD,        /* authentic, but later than others by so much that it was held back */
     DROP_TERM,        /* of a term that no node can be in */
+    DROP_LIST,        /* from a node with another list of nodes */
+    DROP_DISK,        /* one of us has a data directory that the other does not know (yet) */
     DROP_COUNT,
 };
 
@@ -38,6 +40,10 @@ enum status_session {
     STATUS_SESSION_HANDSHAKE,   /* under way: there is none, or the peer is silent on it */
     STATUS_SESSION_ESTABLISHED, /* sealed */
     STATUS_SESSION_WRONG_KEY,   /* the peer speaks, but with a key that is none of ours */
+    /* The peer does not count, nor do we for it, whatever protects the datagrams: */
+    STATUS_SESSION_OTHER_LIST, /* it has another list of nodes */
+    STATUS_SESSION_OTHER_DISK, /* under its id we know another data directory */
+    STATUS_SESSION_NEW_DISK,   /* under our id it knows another data directory */
 };
 
 const char *status_session_name(enum status_session session); /* "none", "plain", ... */

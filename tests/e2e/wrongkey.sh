@@ -1,12 +1,12 @@
 #!/bin/bash
 # A node with another key, from its start or by a restart or reload later on, is named in messages
-# and status on both sides within seconds, and harms nobody: leader and term stay, writes go on. With
+# and status on both sides within half a minute, and harms nobody: leader and term stay, writes go on. With
 # the right key it joins without a restart.
 # shellcheck source=/dev/null
 . "$(dirname "$0")/../lib/cluster.sh"
 # shellcheck source=/dev/null
 . "$TOP/tests/lib/netns.sh"
-limit 120
+limit 240
 
 hosts 3
 cluster 3
@@ -20,10 +20,10 @@ wait_for 10 "answer of node 3" answers 3
 
 session_is() { [ "$(field "$1" "peer.$2.session")" = "$3" ]; }
 for i in 1 2; do
-    wait_for 10 "wrong_key of node 3 at node $i" session_is "$i" 3 wrong_key
-    wait_for 10 "wrong_key of node $i at node 3" session_is 3 "$i" wrong_key
-    wait_for 10 "message about node 3 at node $i" grep -Eqi 'node 3 .*key' "$WORK/node$i.log"
-    wait_for 10 "message about node $i at node 3" grep -Eqi "node $i .*key" "$WORK/node3.log"
+    wait_for 30 "wrong_key of node 3 at node $i" session_is "$i" 3 wrong_key
+    wait_for 30 "wrong_key of node $i at node 3" session_is 3 "$i" wrong_key
+    wait_for 30 "message about node 3 at node $i" grep -Eqi 'node 3 .*key' "$WORK/node$i.log"
+    wait_for 30 "message about node $i at node 3" grep -Eqi "node $i .*key" "$WORK/node3.log"
 done
 grep -hEi 'node [0-9] .*key' "$WORK"/node?.log | sort -u
 expect 0 ctl 1 links
@@ -72,7 +72,7 @@ for how in restart reload; do
     cp -p "$WORK/wrong" "$WORK/key.$wrong"
     began=$(now_ms)
     if [ "$how" = restart ]; then start "$wrong"; else kill -HUP "${PID[$wrong]}"; fi
-    wait_for 12 "wrong_key of node $wrong on both sides after a $how" named
+    wait_for 30 "wrong_key of node $wrong on both sides after a $how" named
     note "wrong key by a $how: named on both sides after $(($(now_ms) - began)) ms"
     cp -p "$WORK/key" "$WORK/key.$wrong"
     kill -HUP "${PID[$wrong]}"

@@ -55,10 +55,12 @@ static void on_send(void *ctx, unsigned slot, const uint8_t *buf, size_t len)
             judge(w, payload, len);
         return;
     }
-    struct plain_ends ends = {wire_cluster_id("fuzz"), 1, node_raft(w->node)->peers[slot].id};
+    struct plain_ends ends = {
+        .cluster = wire_cluster_id("fuzz"), .from = 1, .to = node_raft(w->node)->peers[slot].id};
     if (plain_open(buf, len, &ends) != PLAIN_OK)
         abort();
-    judge(w, buf + PLAIN_HEAD_BYTES, len - PLAIN_HEAD_BYTES);
+    if (len > PLAIN_HEAD_BYTES) /* else it is a greeting */
+        judge(w, buf + PLAIN_HEAD_BYTES, len - PLAIN_HEAD_BYTES);
 }
 
 static void on_random(void *ctx, void *buf, size_t len)
@@ -121,7 +123,10 @@ static void datagram(struct world *w, uint8_t kind, uint8_t term, const uint8_t 
 {
     uint8_t buf[WIRE_HEAD_ROOM + WIRE_PREAMBLE_BYTES + 256 + WIRE_TAIL_ROOM];
     unsigned slot = kind & 1;
-    struct plain_ends ends = {wire_cluster_id("fuzz"), (uint16_t)(slot + 2), 1};
+    struct plain_ends ends = {wire_cluster_id("fuzz"),
+                              (uint16_t)(slot + 2),
+                              1,
+                              {slot + 2, 1, wire_voters_digest((const uint16_t[]){1, 2, 3}, 3)}};
     size_t head = w->peers[slot] != NULL ? (size_t)SESSION_HEAD_BYTES : (size_t)PLAIN_HEAD_BYTES;
     bool bare = w->peers[slot] != NULL && (kind & 4) != 0;
     if (bare)
@@ -216,6 +221,8 @@ static void start_peers(struct world *w)
             .peers = {1},
             .n_peers = 1,
             .boot = slot + 1,
+            .storage = slot + 2,
+            .voters = wire_voters_digest((const uint16_t[]){1, 2, 3}, 3),
             .random = on_random,
             .random_ctx = w,
         };
@@ -241,6 +248,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         .cluster = "fuzz",
         .id = 1,
         .voters = {1, 2, 3},
+        .storage_id = 1,
+        .known = {1, 2, 3},
         .n_voters = 3,
         .election_timeout_us = 150000,
         .max_value_bytes = 1024,

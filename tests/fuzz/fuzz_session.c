@@ -78,22 +78,26 @@ static void replay(struct seal_world *w, struct input *in)
 
 /* --- by one who has the key ------------------------------------------------------------------- */
 
-enum { AT_E = SESSION_HEAD_BYTES, AT_MAC = SESSION_HELLO_BYTES - 16, PAYLOAD = 32 };
+enum { AT_E = SESSION_HEAD_BYTES, AT_MAC = SESSION_HELLO_BYTES - 16, PAYLOAD = 40 };
 
 static void prologue_of(struct noise *n, const struct session_key *key, const uint8_t *hello)
 {
-    uint8_t prologue[6 + SESSION_HEAD_BYTES] = "raftd1";
+    uint8_t prologue[6 + SESSION_HEAD_BYTES] = "raftd2";
     memcpy(prologue + 6, hello, SESSION_HEAD_BYTES);
     noise_start(n, key->psk, prologue, sizeof prologue);
 }
 
 static void seal_hello(const struct session_key *key, const uint8_t *e, const uint8_t *payload,
-                       uint8_t *buf)
+                       const uint8_t *challenge, uint8_t *buf)
 {
     struct noise n;
+    uint8_t hashed[SESSION_CHALLENGE_BYTES + AT_MAC];
     prologue_of(&n, key, buf);
     noise_write_first(&n, e, payload, PAYLOAD, buf + AT_E);
-    demand(crypto_generichash(buf + AT_MAC, 16, buf, AT_MAC, key->hello, sizeof key->hello) == 0);
+    memcpy(hashed, challenge, SESSION_CHALLENGE_BYTES);
+    memcpy(hashed + SESSION_CHALLENGE_BYTES, buf, AT_MAC);
+    demand(crypto_generichash(buf + AT_MAC, 16, hashed, sizeof hashed, key->hello,
+                              sizeof key->hello) == 0);
 }
 
 /* The answer to a HELLO of the node; without one its hash alone is right. */
@@ -132,6 +136,7 @@ static void forge(struct seal_world *w, struct input *in, unsigned from)
 {
     static const unsigned KINDS[] = {SESSION_KIND_HELLO, SESSION_KIND_HELLO_ACK,
                                      SESSION_KIND_CHALLENGE, SESSION_KIND_HELLO};
+    static const uint8_t unknown[SESSION_CHALLENGE_BYTES] = {0};
     uint8_t payload[PAYLOAD];
     uint8_t e[NOISE_KEY_BYTES];
     uint8_t buf[SESSION_HELLO_BYTES];
@@ -142,13 +147,11 @@ static void forge(struct seal_world *w, struct input *in, unsigned from)
     const struct session_key *key = &w->s[1 - from]->keys[slot];
     memset(payload, (int)take(in), sizeof payload);
     memset(e, (int)take(in), sizeof e);
-    if (how & 1)
-        memcpy(payload + 16, to->challenge, SESSION_CHALLENGE_BYTES);
     if (how & 2)
         put_u64(payload, w->cfg[from].boot);
     session_head(w->s[from], &w->s[from]->peers[0], kind, buf);
     if (kind == SESSION_KIND_HELLO)
-        seal_hello(key, e, payload, buf);
+        seal_hello(key, e, payload, how & 1 ? to->challenge : unknown, buf);
     else if (kind == SESSION_KIND_HELLO_ACK)
         seal_ack(key, &to->attempts[slot], e, payload, buf);
     else

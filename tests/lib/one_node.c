@@ -155,6 +155,20 @@ static void io_reads_done(void *ctx, uint64_t read)
     (void)read;
 }
 
+static struct plain_ends ends_from(const struct world *w, uint16_t from)
+{
+    static const uint16_t ids[] = {1, 2, 3};
+    return (struct plain_ends){w->cluster, from, SELF, {from, SELF, wire_voters_digest(ids, 3)}};
+}
+
+/* The node has known this peer for long. */
+static void greet(struct world *w, uint16_t from)
+{
+    uint8_t buf[PLAIN_HEAD_BYTES];
+    struct plain_ends ends = ends_from(w, from);
+    node_datagram(w->n, w->now, from - 2, buf, plain_close(buf, 0, &ends));
+}
+
 static struct world *world_at(const struct tape *t, const struct node_config *more, uint64_t commit)
 {
     struct world *w = calloc(1, sizeof *w);
@@ -163,8 +177,11 @@ static struct world *world_at(const struct tape *t, const struct node_config *mo
     (void)snprintf(cfg.cluster, sizeof cfg.cluster, "x");
     cfg.id = SELF;
     cfg.n_voters = 3;
-    for (uint16_t i = 0; i < 3; i++)
+    for (uint16_t i = 0; i < 3; i++) {
         cfg.voters[i] = (uint16_t)(i + 1);
+        cfg.known[i] = i + 1;
+    }
+    cfg.storage_id = SELF;
     cfg.election_timeout_us = T_US;
     cfg.seed = 1;
     cfg.boot = 7;
@@ -197,6 +214,8 @@ static struct world *world_at(const struct tape *t, const struct node_config *mo
     }
     w->n = node_new(&cfg, &io, &report, NULL, w->kv, w->now);
     assert_non_null(w->n);
+    greet(w, 2);
+    greet(w, 3);
     node_flush(w->n, w->now);
     return w;
 }
@@ -241,7 +260,7 @@ uint64_t applied(const struct world *w)
 
 void finish_datagram(struct world *w, struct wire_writer *out, uint16_t from)
 {
-    struct plain_ends ends = {w->cluster, from, SELF};
+    struct plain_ends ends = ends_from(w, from);
     struct wire_header h = {.term = out->term, .ts = ++w->ts};
     uint8_t *buf = out->buf - PLAIN_HEAD_BYTES;
     size_t len = plain_close(buf, wire_end(out, &h), &ends);

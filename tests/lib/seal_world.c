@@ -55,6 +55,8 @@ struct seal_world *seal_world_new(unsigned n, uint64_t seed, uint64_t rekey_us)
         w->cfg[i].cluster = 77;
         w->cfg[i].self = (uint16_t)(i + 1);
         w->cfg[i].n_peers = n - 1;
+        w->cfg[i].storage = 100 + i;
+        w->cfg[i].voters = 7;
         w->cfg[i].rekey_us = rekey_us;
         w->cfg[i].random = fill;
         w->cfg[i].random_ctx = &w->random[i];

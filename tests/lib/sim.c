@@ -261,6 +261,7 @@ static void configure(struct sim *s, const struct member *m, struct node_config 
         .cluster = "sim",
         .id = (uint16_t)(m->at + 1),
         .n_voters = s->o.nodes,
+        .storage_id = m->storage,
         .election_timeout_us = s->o.election_timeout_us,
         .max_value_bytes = s->o.max_value_bytes,
         .batch_bytes = s->o.batch_bytes,
@@ -279,6 +280,7 @@ static void configure(struct sim *s, const struct member *m, struct node_config 
         nc->boot = INT32_MAX;
     for (unsigned i = 0; i < s->o.nodes; i++) {
         nc->voters[i] = (uint16_t)(i + 1);
+        nc->known[i] = m->peers_known[i];
         (void)snprintf(nc->addrs[i], sizeof nc->addrs[i], "node%u", i + 1);
     }
 }
@@ -298,6 +300,7 @@ void sim_boot(struct sim *s, struct member *m)
                                          .spy = sim_on_spy,
                                          .persist = sim_on_persist,
                                          .fetch = sim_on_fetch,
+                                         .remember = sim_on_remember,
                                          .answer = sim_on_answer,
                                          .reads_done = sim_on_reads_done};
     static const struct session_keys keys = {.has = {true},

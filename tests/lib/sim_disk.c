@@ -42,6 +42,7 @@ void sim_disk_new(struct sim *s, struct member *m)
         rc = ident_create(d, DIR, &id, s->o.segment_bytes, err, sizeof err);
     if (rc != IDENT_OK)
         sim_broken(s, "create", "node %u: %s", m->at + 1, err);
+    m->storage = m->at + 1;
     m->hard.tip = m->tip = m->committed = &s->root;
 }
 
@@ -63,6 +64,7 @@ static struct job *new_job(struct sim *s, struct member *m, bool fetch)
     assert(m->n_jobs < JOBS);
     struct job *j = &m->jobs[(m->job_head + m->n_jobs) % JOBS];
     j->fetch = fetch;
+    j->remember = false;
     if (m->n_jobs++ == 0)
         start(s, m);
     return j;
@@ -102,6 +104,15 @@ void sim_on_fetch(void *ctx, unsigned what, const struct wal_pos *from, uint64_t
     j->last = last;
     j->buf = buf;
     j->cap = most != 0 && most < cap ? most : cap;
+}
+
+void sim_on_remember(void *ctx, unsigned slot, uint64_t storage)
+{
+    struct member *m = ctx;
+    struct job *j = new_job(m->sim, m, false);
+    j->remember = true;
+    j->slot = slot;
+    j->storage = storage;
 }
 
 static void finished(struct sim *s, struct member *m)
@@ -294,6 +305,12 @@ void sim_disk_done(struct sim *s, struct member *m)
     if (s->now < m->stall_until) { /* look again soon: healing may end it */
         uint64_t at = s->now + STALL_STEP_US;
         sim_post(s, at < m->stall_until ? at : m->stall_until, EV_DISK, m->at);
+        return;
+    }
+    if (j->remember) {
+        m->peers_known[m->node->raft.peers[j->slot].id - 1] = j->storage;
+        node_remembered(m->node, sim_local(m, s->now), j->slot, true);
+        finished(s, m);
         return;
     }
     if (!j->fetch) {

@@ -16,7 +16,7 @@ enum {
     NODES = RAFT_VOTERS_MAX,
     DIR_ID = 77,
     NOTES = 128, /* last events kept */
-    JOBS = 2 + NODE_FETCHES,
+    JOBS = 2 + NODE_FETCHES + NODES,
     MAYBES = 256, /* more than are tried while a disk is full: two a second, for 15 s */
     READS = 64,   /* of one node, waiting */
     SPINS_MAX = 1000,
@@ -125,6 +125,9 @@ struct key {
 
 struct job { /* of a disk */
     bool fetch;
+    bool remember;
+    unsigned slot;    /* remember: of this peer ... */
+    uint64_t storage; /* ... this storage id */
     uint64_t seq;
     struct wal_batch batch;
     struct hard then; /* what the disk holds after it */
@@ -159,6 +162,8 @@ struct member {
     unsigned backlog;
     unsigned spins; /* in a row, that its deadline had passed when it was named */
 
+    uint64_t storage;            /* id of its data directory ... */
+    uint64_t peers_known[NODES]; /* ... and what is kept there of the others' */
     struct job jobs[JOBS];
     unsigned job_head, n_jobs;
     uint64_t slow_until, stall_until;
@@ -322,6 +327,7 @@ void sim_on_persist(void *ctx, uint64_t seq, const struct wal_batch *b);
 void sim_on_fetch(void *ctx, unsigned what, const struct wal_pos *from, uint64_t last, uint8_t *buf,
                   size_t cap);
 void sim_disk_done(struct sim *s, struct member *m);
+void sim_on_remember(void *ctx, unsigned slot, uint64_t storage);
 /* Opens the log and compares it with what must be there. False: the node stays down for now. */
 bool sim_recover(struct sim *s, struct member *m, struct wal_report *rep);
 bool sim_rot(struct sim *s, struct member *m);

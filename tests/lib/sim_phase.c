@@ -24,6 +24,7 @@ enum {
     LINKS_PER_PAIR = 10, /* both tell what they hear every 2 to 3 s */
     REKEY = 12,          /* six datagrams, or both of them began */
     OUTSIDE_PER_T = 6,   /* one that is cut off asks everybody for votes about once, who answer */
+    OUTSIDE_HELLOS = 30, /* and greets each once a second, who answer */
 };
 
 static uint64_t slow_writes(const struct sim *s, unsigned n)
@@ -150,6 +151,8 @@ static void idle(struct sim *s)
     most *= IDLE_US / s->o.election_timeout_us + 1;
     uint64_t pairs = (uint64_t)s->o.nodes * (s->o.nodes - 1) / 2;
     most += pairs * LINKS_PER_PAIR;
+    for (unsigned i = 0; i < s->o.nodes; i++)
+        most += s->m[i].outside ? (s->o.nodes - 1) * OUTSIDE_HELLOS : 0;
     if (s->o.rekey_us != 0)
         most += pairs * (IDLE_US / s->o.rekey_us + 1) * REKEY;
     if (s->t.datagrams - datagrams > most)

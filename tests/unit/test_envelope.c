@@ -90,6 +90,8 @@ static struct world *start(void)
         .cluster = "envelope",
         .id = US,
         .voters = {US, PEER, 3},
+        .storage_id = US,
+        .known = {US, PEER, 3},
         .n_voters = 3,
         .election_timeout_us = 150000,
         .max_value_bytes = 1024,
@@ -129,6 +131,7 @@ static struct sessions *peer(const struct world *w, uint64_t boot)
         .peers = {US},
         .n_peers = 1,
         .boot = boot,
+        .storage = PEER,
         .random = on_random,
     };
     struct sessions *s = sessions_new(&sc, &w->keys, w->now);

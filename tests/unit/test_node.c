@@ -187,7 +187,10 @@ static void arrive(struct sim *s, unsigned from, unsigned to, struct wire_writer
                    struct wire_header h)
 {
     struct node *n = s->m[to].node;
-    struct plain_ends ends = {n->cluster_id, (uint16_t)(from + 1), (uint16_t)(to + 1)};
+    struct plain_ends ends = {n->cluster_id,
+                              (uint16_t)(from + 1),
+                              (uint16_t)(to + 1),
+                              {s->m[from].storage, s->m[to].storage, n->voters_digest}};
     uint8_t *buf = w->buf - PLAIN_HEAD_BYTES;
     h.term = w->term;
     h.ts += peer_of(s, to, from)->link.peer_ts + 1;

@@ -16,10 +16,14 @@
 #include "net/wire.h"
 #include "raftd/core/bytes.h"
 
-enum { HEAD = 24, MAX = WIRE_DATAGRAM_MAX };
+enum { HEAD = 48, MAX = WIRE_DATAGRAM_MAX };
 
-/* Both bytes of an id are in use. */
-static const struct plain_ends ENDS = {UINT64_C(0x1122334455667788), 0x0102, 0x0304};
+/* All bytes are in use. */
+static const struct plain_ends ENDS = {
+    UINT64_C(0x1122334455667788),
+    0x0102,
+    0x0304,
+    {UINT64_C(0x0102030405060708), UINT64_C(0x1112131415161718), UINT64_C(0x2122232425262728)}};
 
 static const uint8_t PAYLOAD[] = "any bytes of payload will do";
 
@@ -46,7 +50,7 @@ static void put_check(uint8_t *buf, size_t len)
     uint8_t key[16] = {0};
     uint8_t sum[8];
     memcpy(key, buf + 8, 8);
-    key[8] = 1;
+    key[8] = 2;
     memset(buf + 16, 0, 8);
     assert_int_equal(crypto_shorthash(sum, buf, len, key), 0);
     memcpy(buf + 16, sum, 8);
@@ -57,10 +61,12 @@ static void put_check(uint8_t *buf, size_t len)
 static void test_golden_bytes(void **state)
 {
     (void)state;
-    static const uint8_t empty[] = {0x10, 0x00, 0x02, 0x01, 0x04, 0x03, 0x00, 0x00,
-                                    0x88, 0x77, 0x66, 0x55, 0x44, 0x33, 0x22, 0x11,
-                                    0x6d, 0x97, 0x53, 0x39, 0x2e, 0xfa, 0x8b, 0x92};
-    static const uint8_t sum[] = {0xce, 0xa2, 0xa5, 0x85, 0xfa, 0xff, 0xd1, 0xdb};
+    static const uint8_t empty[] = {0x20, 0x00, 0x02, 0x01, 0x04, 0x03, 0x00, 0x00, 0x88, 0x77,
+                                    0x66, 0x55, 0x44, 0x33, 0x22, 0x11, 0xbd, 0xe2, 0x08, 0x8a,
+                                    0xce, 0x83, 0x5f, 0x56, 0x08, 0x07, 0x06, 0x05, 0x04, 0x03,
+                                    0x02, 0x01, 0x18, 0x17, 0x16, 0x15, 0x14, 0x13, 0x12, 0x11,
+                                    0x28, 0x27, 0x26, 0x25, 0x24, 0x23, 0x22, 0x21};
+    static const uint8_t sum[] = {0xf9, 0x16, 0x4c, 0x6b, 0x5e, 0x01, 0x2c, 0x44};
     uint8_t buf[64];
     memset(buf, 0xEE, sizeof buf);
     assert_int_equal(plain_close(buf, 0, &ENDS), HEAD);
@@ -72,6 +78,7 @@ static void test_golden_bytes(void **state)
     assert_int_equal(plain_close(buf, 8, &ENDS), HEAD + 8);
     assert_memory_equal(buf, empty, 16);
     assert_memory_equal(buf + 16, sum, 8);
+    assert_memory_equal(buf + 24, empty + 24, HEAD - 24);
     assert_memory_equal(buf + HEAD, "payload.", 8);
     assert_int_equal(buf[HEAD + 8], 0xEE);
 }
@@ -88,6 +95,8 @@ static void test_all_lengths(void **state)
         assert_int_equal(len, HEAD + n);
         assert_int_equal(plain_open(at, len, &ENDS), PLAIN_OK);
         assert_int_equal(open_exact(at, len, &ENDS), PLAIN_OK);
+        struct about about = plain_about(at);
+        assert_memory_equal(&about, &ENDS.about, sizeof about);
         for (size_t i = 0; i < sizeof buf; i++)
             if (buf + i < at || buf + i >= at + HEAD)
                 assert_int_equal(buf[i], (uint8_t)(i * 7 + n));
@@ -155,7 +164,7 @@ static void test_versions(void **state)
     for (unsigned v = 0; v < 256; v++) {
         buf[0] = (uint8_t)v;
         put_check(buf, len);
-        assert_int_equal(open_exact(buf, len, &ENDS), v == 0x10 ? PLAIN_OK : PLAIN_VERSION);
+        assert_int_equal(open_exact(buf, len, &ENDS), v == 0x20 ? PLAIN_OK : PLAIN_VERSION);
     }
 }
 
@@ -191,12 +200,13 @@ static void test_strangers(void **state)
         assert_int_equal(open_exact(buf, sample(buf, &from), &ENDS), PLAIN_UNKNOWN_SENDER);
     }
     /* Sent back to where it came from. */
-    const struct plain_ends back = {ENDS.cluster, ENDS.to, ENDS.from};
+    const struct plain_ends back = {ENDS.cluster, ENDS.to, ENDS.from, ENDS.about};
     assert_int_equal(open_exact(buf, sample(buf, &ENDS), &back), PLAIN_NOT_FOR_US);
 
     static const uint16_t ids[] = {0, 1, 255, 256, 65535};
     for (size_t i = 0; i < sizeof ids / sizeof ids[0]; i++) {
-        const struct plain_ends ends = {i % 2 == 0 ? 0 : UINT64_MAX, ids[i], ids[(i + 1) % 5]};
+        const struct plain_ends ends = {i % 2 == 0 ? 0 : UINT64_MAX, ids[i], ids[(i + 1) % 5],
+                                        ENDS.about};
         assert_int_equal(open_exact(buf, sample(buf, &ends), &ends), PLAIN_OK);
     }
 }
@@ -217,7 +227,7 @@ static void test_random_bytes_are_refused(void **state)
         assert_int_not_equal(open_exact(buf, len, &ENDS), PLAIN_OK);
         if (len < HEAD)
             continue;
-        buf[0] = 0x10;
+        buf[0] = 0x20;
         put_u16(buf + 2, ENDS.from);
         put_u16(buf + 4, ENDS.to);
         put_u64(buf + 8, ENDS.cluster);

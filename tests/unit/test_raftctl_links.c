@@ -128,6 +128,16 @@ static void test_wrong_key(void **state)
           "it is not known whom node 2 hears\n"
           "node 2 speaks with another key than this node: see key_file\n"
           "node 3 hears nobody\n");
+    table("peer.1.session=other_list\npeer.2.session=other_disk\npeer.3.session=new_disk\n"
+          "link.1.2=0\nlink.2.1=0\nlink.1.3=0\nlink.3.1=0\nlink.2.3=0\nlink.3.2=0\n",
+          "   hears    1    2    3\n"
+          "node   1    .   ok   ok\n"
+          "node   2   ok    .   ok\n"
+          "node   3   ok   ok    .\n"
+          "\n"
+          "node 1 has another list of nodes than this node: compare [cluster] in both files\n"
+          "node 2 has another data directory than the one known under its id, and does not count\n"
+          "node 3 knows another data directory under this node's id, and does not count it\n");
 }
 
 /* Without a leader a node knows its own row alone. */
