@@ -139,7 +139,7 @@ GROUP_node := $(GROUP_core) $(sort $(wildcard raftd/node*.c)) raftd/entries.c ra
   $(filter-out net/udp.c,$(sort $(wildcard net/*.c))) storage/crc32c.c storage/record.c -lsodium $(RCU_LIBS)
 GROUP_sim := $(sort $(GROUP_node) $(sort $(wildcard tests/lib/sim*.c)) tests/lib/memdisk.c $(wildcard tests/lib/linear*.c) \
   raftd/status.c $(filter-out storage/disk_posix.c,$(wildcard storage/*.c)))
-GROUP_clients := $(sort $(wildcard raftd/clients*.c)) raftd/readers.c raftd/users.c raftd/clock.c raftd/outq.c \
+GROUP_clients := $(sort $(wildcard raftd/clients*.c)) raftd/listener.c raftd/readers.c raftd/users.c raftd/clock.c raftd/outq.c \
   raftd/proto.c raftd/kv.c raftd/cmd.c raftd/status.c -lev -lsodium $(RCU_LIBS)
 link_line = $(foreach w,$(shell sed -n '1s,^// LINK:,,p' $(1)),$(if $(filter @%,$(w)),$(GROUP_$(w:@%=%)),$(w)))
 

@@ -9,10 +9,25 @@
 #include "raftd/clock.h"
 #include "raftd/rcu.h"
 
+/* Another listening socket may be under the same descriptor number: begin to poll it. */
+static void listen_again(struct clients *c)
+{
+    unsigned listens = atomic_load_explicit(&c->shared->listens, memory_order_acquire);
+    if (listens == c->listens)
+        return;
+    c->listens = listens;
+    bool active = ev_is_active(&c->accept);
+    ev_io_stop(c->loop, &c->accept);
+    ev_io_set(&c->accept, c->accept.fd, EV_READ);
+    if (active)
+        ev_io_start(c->loop, &c->accept);
+}
+
 static void on_wake(struct ev_loop *loop, ev_async *w, int events)
 {
     (void)loop;
     (void)events;
+    listen_again(w->data);
     writes_take_answers(w->data);
     reads_confirmed(w->data);
     turns_run(w->data);
@@ -131,6 +146,7 @@ struct clients *clients_new(struct ev_loop *loop, struct shared *shared, unsigne
     c->shared = shared;
     c->me = &shared->readers[reader];
     c->reader = reader;
+    c->listens = atomic_load_explicit(&shared->listens, memory_order_relaxed);
     c->timer_us = c->armed_us = c->accept_us = CLIENTS_NEVER;
     c->ticket = atomic_load_explicit(&c->me->read_want, memory_order_relaxed);
     reads_init(&c->parked);

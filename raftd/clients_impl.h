@@ -99,6 +99,7 @@ struct clients {
     struct shared_reader *me;
     unsigned reader;
     ev_io accept;
+    unsigned listens; /* as shared->listens, when accept was begun */
     ev_async wake;
     ev_async again; /* somebody waits for a turn */
     ev_prepare prepare;

@@ -30,6 +30,7 @@
 #include "raftd/files.h"
 #include "raftd/keyfile.h"
 #include "raftd/kv.h"
+#include "raftd/listener.h"
 #include "raftd/node.h"
 #include "raftd/notify.h"
 #include "raftd/own_address.h"
@@ -82,7 +83,7 @@ struct loop {
     struct shared *shared;
     struct readers *readers; /* NULL with readers = 0 ... */
     struct clients *clients; /* ... and then this one */
-    int listen_fd;
+    struct listener listener;
     struct reader_marks marks[READERS_MAX];
 
     bool sealed;         /* datagrams are, with the keys of key_file */
@@ -309,6 +310,21 @@ static int load_keys(const struct conf *conf, struct session_keys *keys, char *e
     return n;
 }
 
+/* The client socket, if it has been removed; and whoever accepts there is told. */
+static void renew_listener(struct loop *l)
+{
+    char err[CONF_ERR_SIZE];
+    int rc = listener_renew(&l->listener, err, sizeof err);
+    if (rc < 0)
+        say_error("%s", err);
+    if (rc <= 0)
+        return;
+    atomic_fetch_add_explicit(&l->shared->listens, 1, memory_order_release);
+    for (unsigned i = 0; i < l->shared->n_readers; i++)
+        l->shared->readers[i].wake(l->shared->readers[i].wake_ctx);
+    say_warn("the client socket %s was gone and is made again", l->listener.path);
+}
+
 static void on_reload(struct ev_loop *ev, ev_signal *w, int revents)
 {
     (void)ev;
@@ -331,6 +347,7 @@ static void on_reload(struct ev_loop *ev, ev_signal *w, int revents)
                      sessions_key_id(keys.key[1]));
     }
     sodium_memzero(&keys, sizeof keys);
+    renew_listener(l);
 }
 
 /* ---- once per iteration ----------------------------------------------------------------- */
@@ -594,8 +611,8 @@ static bool start_clients(struct loop *l, char *err, size_t err_size)
     const struct conf *conf = l->conf;
     int rc = 0;
     if (conf->readers > 0)
-        rc = readers_start(&l->readers, l->shared, l->listen_fd, conf->readers);
-    else if ((l->clients = clients_new(l->ev, l->shared, 0, l->listen_fd)) == NULL)
+        rc = readers_start(&l->readers, l->shared, l->listener.fd, conf->readers);
+    else if ((l->clients = clients_new(l->ev, l->shared, 0, l->listener.fd)) == NULL)
         rc = -ENOMEM;
     if (rc < 0)
         (void)snprintf(err, err_size, "cannot start serving clients: %s", strerror(-rc));
@@ -625,7 +642,7 @@ int loop_open(struct loop **out, const struct conf *conf)
         return RAFTD_EXIT_INTERNAL;
     }
     l->conf = conf;
-    l->listen_fd = l->alarm_fd = -1;
+    l->listener.fd = l->alarm_fd = -1;
     rcu_thread_begin();
     const struct conf_node *self = conf_self(conf);
     l->udp = udp_new(self->addr.ss_family);
@@ -635,8 +652,8 @@ int loop_open(struct loop **out, const struct conf *conf)
         goto fail;
     }
     (void)own_address_look(&l->own, l->udp, clock_us());
-    l->listen_fd = clients_listen(conf->socket, (mode_t)conf->socket_mode, err, sizeof err);
-    if (l->listen_fd < 0) {
+    if (listener_open(&l->listener, conf->socket, (mode_t)conf->socket_mode, err, sizeof err) !=
+        0) {
         say_error("%s", err);
         goto fail;
     }
@@ -692,7 +709,7 @@ int loop_run(struct loop *l, struct wal *w, const struct wal_report *report, uin
 
 err_disk:
     if (!diskio_stop(l->disk)) {
-        (void)unlink(conf->socket);
+        listener_unlink(&l->listener);
         say_fatal(RAFTD_EXIT_DISK, "the disk does not finish a write; ending without it");
     }
 err_node:
@@ -718,10 +735,7 @@ static void free_shared(struct shared *s)
 
 void loop_close(struct loop *l)
 {
-    if (l->listen_fd >= 0) {
-        (void)unlink(l->conf->socket);
-        (void)close(l->listen_fd);
-    }
+    listener_close(&l->listener);
     if (l->alarm_fd >= 0)
         (void)close(l->alarm_fd);
     udp_close(l->udp);

@@ -1,16 +1,11 @@
-/* readers.h: the threads that serve local clients, and the socket where clients come in.
+/* readers.h: the threads that serve local clients.
  *
  * Each thread has its own event loop and one instance of clients.h; all accept from one socket.
  */
 #ifndef RAFTD_READERS_H
 #define RAFTD_READERS_H
 
-#include <stddef.h>
-#include <sys/types.h>
-
 #include "raftd/shared.h"
-
-enum { READERS_BACKLOG = 128 }; /* connections that wait for accept */
 
 struct readers;
 
@@ -22,10 +17,5 @@ int readers_start(struct readers **out, struct shared *shared, int listen_fd, un
 /* Ends the threads after they have handed over the answers that have come, and frees all. Nothing
  * may wake them or push answers meanwhile; shared->wake_loop may be called until this returns. */
 void readers_stop(struct readers *r);
-
-/* Creates the listening socket `path` with these permission bits, and removes one that a dead
- * daemon left there. Returns the descriptor (non-blocking, close-on-exec), or -1 and one line in
- * err: a daemon answers there, something else is there, no such directory, no permission. */
-int clients_listen(const char *path, mode_t mode, char *err, size_t err_size);
 
 #endif

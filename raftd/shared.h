@@ -43,6 +43,7 @@ struct shared {
     struct cds_wfcq_tail requests_tail;
     void (*wake_loop)(void *ctx);
     void *wake_loop_ctx;
+    _Atomic unsigned listens; /* times that the listening socket was made again */
     struct users users;
     unsigned n_guests;  /* connections of one reader over the limit, see clients.h */
     unsigned n_readers; /* slots in use; with readers = 0 the loop itself is slot 0 */

@@ -24,6 +24,7 @@
 #include "raftd/kv.h"
 #include "raftd/proto.h"
 #include "raftd/rcu.h"
+#include "raftd/listener.h"
 #include "raftd/readers.h"
 #include "raftd/request.h"
 

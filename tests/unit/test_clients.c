@@ -24,6 +24,7 @@
 #include "raftd/kv.h"
 #include "raftd/proto.h"
 #include "raftd/rcu.h"
+#include "raftd/listener.h"
 #include "raftd/readers.h"
 #include "raftd/request.h"
 #include "tests/lib/clients_world.h"
@@ -393,7 +394,7 @@ static void test_listen(void **state)
     assert_non_null(strstr(err, "not a socket"));
     assert_int_equal(stat(path, &st), 0); /* still there */
     unlink(path);
-    assert_int_equal(clients_listen("/nonexistent/raftd.sock", 0600, err, sizeof(err)), -1);
+    assert_int_equal(clients_listen("/nonexistent/run/raftd.sock", 0600, err, sizeof(err)), -1);
     assert_non_null(strstr(err, "does the directory exist"));
     char longest[200];
     memset(longest, 'x', sizeof(longest));

@@ -16,6 +16,7 @@
 
 #include "raftd/clients.h"
 #include "raftd/kv.h"
+#include "raftd/listener.h"
 #include "raftd/proto.h"
 #include "raftd/rcu.h"
 #include "tests/lib/clients_world.h"

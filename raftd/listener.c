@@ -1,0 +1,156 @@
+/* listener.c: see listener.h. */
+#include "raftd/listener.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+static int fail(char *err, size_t err_size, const char *path, const char *what, int error)
+{
+    snprintf(err, err_size, "socket %s: %s%s%s", path, what, error ? ": " : "",
+             error ? strerror(error) : "");
+    return -1;
+}
+
+/* Makes sure that `path` is free: 0, or -1 with err. */
+static int make_way(const struct sockaddr_un *addr, char *err, size_t err_size)
+{
+    struct stat st;
+    if (lstat(addr->sun_path, &st) != 0) {
+        if (errno == ENOENT)
+            return 0;
+        return fail(err, err_size, addr->sun_path, "cannot look at it", errno);
+    }
+    if (!S_ISSOCK(st.st_mode))
+        return fail(err, err_size, addr->sun_path, "exists and is not a socket", 0);
+    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return fail(err, err_size, addr->sun_path, "cannot make a socket", errno);
+    int rc = connect(fd, (const struct sockaddr *)addr, sizeof(*addr));
+    int error = rc == 0 ? 0 : errno;
+    close(fd);
+    if (error != ECONNREFUSED && error != ENOENT) /* EAGAIN: its queue is full, so it lives */
+        return error == 0 || error == EAGAIN
+                   ? fail(err, err_size, addr->sun_path, "another daemon answers there", 0)
+                   : fail(err, err_size, addr->sun_path, "is in use", error);
+    if (unlink(addr->sun_path) != 0 && errno != ENOENT)
+        return fail(err, err_size, addr->sun_path, "cannot remove the old socket", errno);
+    return 0;
+}
+
+/* bind(), which makes the file; the directory, too, if nothing but that is missing: in /run it is gone
+ * with each boot, and by hand nobody remembers it. */
+static int bind_in(int fd, const struct sockaddr_un *addr)
+{
+    char dir[sizeof(addr->sun_path)];
+    if (bind(fd, (const struct sockaddr *)addr, sizeof(*addr)) == 0)
+        return 0;
+    memcpy(dir, addr->sun_path, sizeof(dir));
+    char *slash = strrchr(dir, '/');
+    if (errno != ENOENT || slash == NULL || slash == dir)
+        return -1;
+    *slash = '\0';
+    if (mkdir(dir, 0755) != 0) {
+        errno = ENOENT; /* what is missing says more than why we could not make it */
+        return -1;
+    }
+    return bind(fd, (const struct sockaddr *)addr, sizeof(*addr));
+}
+
+int clients_listen(const char *path, mode_t mode, char *err, size_t err_size)
+{
+    struct sockaddr_un addr = {.sun_family = AF_UNIX};
+    if (strlen(path) >= sizeof(addr.sun_path) || *path == '\0')
+        return fail(err, err_size, path, "the path is empty or too long", 0);
+    memcpy(addr.sun_path, path, strlen(path) + 1);
+    if (make_way(&addr, err, err_size) != 0)
+        return -1;
+    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return fail(err, err_size, path, "cannot make a socket", errno);
+    /* bind() makes the file with the descriptor's mode less the umask: never wider than asked for,
+     * not even for a moment, and the umask, which belongs to all threads, stays as it is. */
+    const char *step = "cannot set its mode";
+    bool bound = false;
+    int rc = fchmod(fd, mode);
+    if (rc == 0) {
+        step = "cannot create it (does the directory exist, and may this user write there?)";
+        rc = bind_in(fd, &addr);
+        bound = rc == 0;
+    }
+    if (rc == 0) {
+        step = "cannot set its mode";
+        rc = chmod(path, mode);
+    }
+    if (rc == 0) {
+        step = "cannot listen";
+        rc = listen(fd, LISTENER_BACKLOG);
+    }
+    if (rc == 0)
+        return fd;
+    int error = errno;
+    if (bound)
+        unlink(path);
+    close(fd);
+    return fail(err, err_size, path, step, error);
+}
+
+/* ---- its file ---- */
+
+static bool ours(const struct listener *l)
+{
+    struct stat st;
+    return lstat(l->path, &st) == 0 && st.st_dev == l->dev && st.st_ino == l->ino;
+}
+
+/* Keeps in mind which file it is. */
+static void know(struct listener *l)
+{
+    struct stat st;
+    if (lstat(l->path, &st) == 0) {
+        l->dev = st.st_dev;
+        l->ino = st.st_ino;
+    }
+}
+
+int listener_open(struct listener *l, const char *path, mode_t mode, char *err, size_t err_size)
+{
+    *l = (struct listener){.path = path, .mode = mode};
+    l->fd = clients_listen(path, mode, err, err_size);
+    if (l->fd >= 0)
+        know(l);
+    return l->fd >= 0 ? 0 : -1;
+}
+
+int listener_renew(struct listener *l, char *err, size_t err_size)
+{
+    if (ours(l))
+        return 0;
+    int fd = clients_listen(l->path, l->mode, err, err_size);
+    if (fd < 0)
+        return -1;
+    know(l);
+    int rc = dup3(fd, l->fd, O_CLOEXEC) >= 0 ? 1
+                                             : fail(err, err_size, l->path, "cannot use it", errno);
+    close(fd);
+    return rc;
+}
+
+void listener_unlink(const struct listener *l)
+{
+    if (l->fd >= 0 && ours(l))
+        (void)unlink(l->path);
+}
+
+void listener_close(struct listener *l)
+{
+    listener_unlink(l);
+    if (l->fd >= 0)
+        (void)close(l->fd);
+    l->fd = -1;
+}

@@ -1,0 +1,43 @@
+/* listener.h: the socket where local clients come in, and its file.
+ *
+ * The file may be removed, or be another one than ours: by somebody who tidies up, by a service manager
+ * that removes its directory, by a daemon that was started in our place. So it is removed only if it
+ * is ours, and made again on request.
+ */
+#ifndef RAFTD_LISTENER_H
+#define RAFTD_LISTENER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+enum { LISTENER_BACKLOG = 128 }; /* connections that wait for accept */
+
+struct listener {
+    int fd; /* non-blocking, close-on-exec; -1: none */
+    const char *path;
+    mode_t mode;
+    dev_t dev; /* of the file that we made */
+    ino_t ino;
+};
+
+/* Creates the listening socket `path` with these permission bits, and the directory that it is in if
+ * that alone is missing; removes a socket that a dead daemon left there. Returns the descriptor, or -1
+ * and one line in err: a daemon answers there, something else is there, no such directory, no
+ * permission. */
+int clients_listen(const char *path, mode_t mode, char *err, size_t err_size);
+
+/* That, as a listener. 0 or -1. `path` outlives `l`. */
+int listener_open(struct listener *l, const char *path, mode_t mode, char *err, size_t err_size);
+
+/* Makes the socket again if the file is gone or is not ours. 0: it is there; 1: made again, under the
+ * same descriptor number, but whoever polls it has to begin again; -1 and a line in err: as before. */
+int listener_renew(struct listener *l, char *err, size_t err_size);
+
+/* Removes the file if it is ours; nothing else. */
+void listener_unlink(const struct listener *l);
+
+/* That, and closes the descriptor. */
+void listener_close(struct listener *l);
+
+#endif
