@@ -9,9 +9,9 @@
 #include "raftd/kv.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <sodium/crypto_generichash.h>
 #include <sodium/crypto_shorthash.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -27,14 +27,6 @@ struct kv {
     _Atomic uint64_t count; /* written by the writer alone */
     uint8_t hash_key[KV_HASH_KEY_BYTES];
 };
-
-/* There is no way on without memory here, see kv.h. A restart replays the log. */
-static _Noreturn void out_of_memory(void)
-{
-    static const char text[] = "out of memory while applying a committed entry\n";
-    (void)!fwrite(text, 1, sizeof(text) - 1, stderr);
-    abort();
-}
 
 static struct kv_object *follow(kv_link *link)
 {
@@ -114,14 +106,14 @@ void kv_free(struct kv *kv)
     free(kv);
 }
 
-static void put(struct kv *kv, uint64_t index, const struct cmd *c, kv_link *path[HEIGHT_MAX],
-                struct kv_object *old)
+static int put(struct kv *kv, uint64_t index, const struct cmd *c, kv_link *path[HEIGHT_MAX],
+               struct kv_object *old)
 {
     uint8_t height = height_of(kv, c->key, c->key_len);
     size_t head = sizeof(struct kv_object) + height * sizeof(kv_link);
     struct kv_object *o = malloc(head + c->key_len + c->value_len);
     if (!o)
-        out_of_memory();
+        return -ENOMEM;
     o->create_revision = old ? old->create_revision : index;
     o->modify_revision = index;
     o->value_len = c->value_len;
@@ -138,6 +130,7 @@ static void put(struct kv *kv, uint64_t index, const struct cmd *c, kv_link *pat
         rcu_free_later(&old->rcu, free_object);
     else
         atomic_fetch_add_explicit(&kv->count, 1, memory_order_relaxed);
+    return 0;
 }
 
 static void del(struct kv *kv, kv_link *path[HEIGHT_MAX], struct kv_object *old)
@@ -148,7 +141,7 @@ static void del(struct kv *kv, kv_link *path[HEIGHT_MAX], struct kv_object *old)
     atomic_fetch_sub_explicit(&kv->count, 1, memory_order_relaxed);
 }
 
-void kv_apply(struct kv *kv, uint64_t index, const struct cmd *c, bool *existed)
+int kv_apply(struct kv *kv, uint64_t index, const struct cmd *c, bool *existed)
 {
     kv_link *path[HEIGHT_MAX];
     struct kv_object *old = seek(kv, c->key, c->key_len, path);
@@ -156,9 +149,10 @@ void kv_apply(struct kv *kv, uint64_t index, const struct cmd *c, bool *existed)
         old = NULL;
     *existed = old != NULL;
     if (c->op == CMD_PUT)
-        put(kv, index, c, path, old);
-    else if (old)
+        return put(kv, index, c, path, old);
+    if (old)
         del(kv, path, old);
+    return 0;
 }
 
 const struct kv_object *kv_get(struct kv *kv, const uint8_t *key, size_t len)

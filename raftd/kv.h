@@ -58,8 +58,9 @@ struct kv *kv_new(const uint8_t hash_key[KV_HASH_KEY_BYTES]);
 /* Frees everything, at once. No other thread may use kv any more; not in a read-side section. */
 void kv_free(struct kv *kv);
 
-/* Applies the command of log entry `index`. *existed says whether the key was there before. */
-void kv_apply(struct kv *kv, uint64_t index, const struct cmd *c, bool *existed);
+/* Applies the command of log entry `index`. *existed says whether the key was there before. 0, or
+ * -ENOMEM: nothing was changed, and no later entry may be applied before this one. */
+int kv_apply(struct kv *kv, uint64_t index, const struct cmd *c, bool *existed);
 
 /* The object of that key or NULL. Inside a read-side section, valid until it ends. */
 const struct kv_object *kv_get(struct kv *kv, const uint8_t *key, size_t len);

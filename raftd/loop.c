@@ -156,6 +156,14 @@ static void io_answer(void *ctx, struct request *req)
     rcu_queue_push(&r->answers_head, &r->answers_tail, &req->link);
 }
 
+static void io_out_of_memory(void *ctx, const char *what)
+{
+    (void)ctx;
+    say_fatal(RAFTD_EXIT_INTERNAL,
+              "out of memory: %s. Nothing is lost: a start with more memory applies the log again",
+              what);
+}
+
 static void io_reads_done(void *ctx, uint64_t read)
 {
     struct loop *l = ctx;
@@ -601,6 +609,7 @@ static struct node *make_node(struct loop *l, const struct wal_report *report, u
         .remember = io_remember,
         .answer = io_answer,
         .reads_done = io_reads_done,
+        .out_of_memory = io_out_of_memory,
         .random = io_random,
     };
     return node_new(&nc, &io, report, l->sealed ? keys : NULL, l->shared->kv, clock_us());
@@ -633,6 +642,18 @@ static void on_syserr(const char *what)
     say_fatal(RAFTD_EXIT_INTERNAL, "%s: %s", what, strerror(errno));
 }
 
+static void *ev_memory(void *p, long size)
+{
+    if (size == 0) {
+        free(p);
+        return NULL;
+    }
+    p = realloc(p, (size_t)size);
+    if (p == NULL)
+        say_fatal(RAFTD_EXIT_INTERNAL, "out of memory for %ld bytes", size);
+    return p;
+}
+
 int loop_open(struct loop **out, const struct conf *conf)
 {
     char err[CONF_ERR_SIZE];
@@ -657,6 +678,7 @@ int loop_open(struct loop **out, const struct conf *conf)
         say_error("%s", err);
         goto fail;
     }
+    ev_set_allocator(ev_memory);
     ev_set_syserr_cb(on_syserr);
     l->ev = ev_default_loop(EVFLAG_NOENV);
     l->shared = l->ev != NULL ? shared_new(conf, l) : NULL;

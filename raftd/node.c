@@ -124,6 +124,14 @@ void node_free(struct node *n)
     free(n);
 }
 
+/* Where there is no way on, a node must not go on. */
+_Noreturn void node_out_of_memory(struct node *n, const char *what)
+{
+    if (n->io.out_of_memory != NULL)
+        n->io.out_of_memory(n->io.ctx, what);
+    abort();
+}
+
 /* The core's memory for runs grows with changes of term, a few bytes each. */
 static void keep_runs_free(struct node *n)
 {
@@ -132,7 +140,7 @@ static void keep_runs_free(struct node *n)
     size_t cap = 2 * n->raft.cap_runs;
     struct raft_run *runs = calloc(cap, sizeof *runs);
     if (runs == NULL)
-        abort(); /* no step is possible without it, and a node that can't step must not go on */
+        node_out_of_memory(n, "the terms of the log's entries have no room");
     raft_grow_runs(&n->raft, runs, cap);
     free(n->runs);
     n->runs = runs;

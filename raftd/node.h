@@ -73,6 +73,9 @@ struct node_io {
     void (*answer)(void *ctx, struct request *req);
     /* All linearizable reads up to this node_read() number may be served. */
     void (*reads_done)(void *ctx, uint64_t read);
+    /* Memory is refused where there is no way on without (`what` says where): says so and ends the
+     * process. Does not return; NULL: abort(). */
+    void (*out_of_memory)(void *ctx, const char *what);
 };
 
 struct node_config {

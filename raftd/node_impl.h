@@ -226,6 +226,7 @@ struct node {
 /* node.c: one event into the core; mirrors what it did to the log. For commands and appended
  * records the caller adds the bytes itself from `edit`. */
 void node_step(struct node *n, uint64_t now, const struct raft_event *ev, struct raft_edit *edit);
+_Noreturn void node_out_of_memory(struct node *n, const char *what);
 
 /* node_log.c */
 bool log_make_room(struct node *n, size_t size, unsigned count);

@@ -138,7 +138,8 @@ static void apply_one(struct node *n, const struct record *rec)
     int rc = cmd_decode(rec->data, rec->data_len, &cmd);
     assert(rc == 0); /* checked before it entered any log */
     bool existed = false;
-    kv_apply(n->kv, rec->index, &cmd, &existed);
+    if (kv_apply(n->kv, rec->index, &cmd, &existed) != 0)
+        node_out_of_memory(n, "a committed entry can't be applied");
     if (cmd.origin == n->cfg.id) {
         write_applied(n, cmd.request, rec->index, existed, cmd.op);
     } else if (n->raft.role == RAFT_LEADER) {
