@@ -36,6 +36,7 @@
 #include "raftd/own_address.h"
 #include "raftd/readers.h"
 #include "raftd/say.h"
+#include "raftd/say_commits.h"
 #include "raftd/say_doubt.h"
 #include "raftd/say_paths.h"
 #include "raftd/say_peers.h"
@@ -100,6 +101,7 @@ struct loop {
     uint64_t rxq_drops; /* as last told to the node */
     struct say_peers said;
     struct say_paths paths;
+    struct lasting uncommitted;
     struct say_doubt said_doubt;
     bool remembered[RAFT_VOTERS_MAX];
 
@@ -429,6 +431,7 @@ static void publish_status(struct loop *l)
     fill_status(l, &box->status);
     say_peers(&l->said, &box->status, now);
     say_paths(&l->paths, &box->status, now);
+    say_commits(&l->uncommitted, &box->status, now);
     l->status_at = now;
     struct status *before = rcu_swap(l->shared->status, &box->status);
     if (before != NULL)

@@ -256,6 +256,18 @@ void node_rxq_dropped(struct node *n)
         link_rxq_dropped(&n->peers[i].link);
 }
 
+/* A leader that a majority hears stays, though it may commit nothing: disks hang, or a path does not
+ * carry large datagrams. There is no better one; but people should know. */
+static void watch_commits(struct node *n, uint64_t now)
+{
+    const struct raft *r = &n->raft;
+    if (r->role != RAFT_LEADER || r->commit_index == r->last_index)
+        n->uncommitted_since = 0;
+    else if (n->uncommitted_since == 0 || r->commit_index != n->commit_seen)
+        n->uncommitted_since = now;
+    n->commit_seen = r->commit_index;
+}
+
 void node_flush(struct node *n, uint64_t now)
 {
     struct raft_event tick = {.type = RAFT_EV_TICK};
@@ -283,6 +295,7 @@ void node_flush(struct node *n, uint64_t now)
     if (rd.read)
         add_read(n, rd.read_req, rd.read_index);
     raft_advance(&n->raft, now, &rd);
+    watch_commits(n, now);
 
     if (log_apply(n))
         for (unsigned i = 0; i < n->raft.n_peers; i++)
@@ -402,6 +415,7 @@ void node_status(const struct node *n, uint64_t now, struct status *s)
     s->disk_full = raft_disk_full(r);
     s->local_reads = n->local_reads;
     s->tail_dropped = n->tail_dropped;
+    s->uncommitted_us = n->uncommitted_since != 0 ? now - n->uncommitted_since : 0;
     s->disk_pending_us = r->inflight_seq != 0 ? now - r->inflight_since : 0;
     s->datagrams_received = n->received;
     s->datagrams_sent = 0;

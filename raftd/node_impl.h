@@ -168,7 +168,9 @@ struct node {
     struct entries log;
     uint8_t head[RECORD_HASH_BYTES]; /* hash of the last record */
     uint64_t applied, applied_term;
-    bool tail_dropped;   /* recovery found the last write cut or damaged */
+    uint64_t uncommitted_since; /* leader: entries wait and none was committed; 0 = not so */
+    uint64_t commit_seen;       /* raft.commit_index at the last flush */
+    bool tail_dropped;          /* recovery found the last write cut or damaged */
     uint64_t reads_from; /* local reads begin when this index is applied; 0 = not known yet */
     bool local_reads;    /* they have begun */
     struct behind behind;

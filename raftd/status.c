@@ -176,6 +176,7 @@ size_t status_print(const struct status *s, uint64_t now_us, char *buf, size_t c
     number(&t, "local_reads", s->local_reads);
     number(&t, "tail_dropped", s->tail_dropped);
     number(&t, "disk_pending_ms", s->disk_pending_us / 1000);
+    number(&t, "uncommitted_ms", s->uncommitted_us / 1000);
     number(&t, "datagrams_sent", s->datagrams_sent);
     number(&t, "datagrams_received", s->datagrams_received);
     number(&t, "send_lost", s->send_lost);

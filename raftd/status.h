@@ -115,6 +115,8 @@ struct status {
     uint8_t tail_dropped;     /* 1: recovery at start dropped a last write, cut or damaged */
     uint8_t local_reads;      /* 1: reads that need no leader are served, see node_local_reads() */
     uint64_t disk_pending_us; /* age of the batch in flight, 0 = none */
+    uint64_t
+        uncommitted_us; /* leader: entries wait, and none was committed for so long; 0 = not so */
     uint64_t datagrams_sent, datagrams_received, send_lost; /* send_lost: refused by the kernel */
     uint64_t send_too_big; /* refused by the kernel: longer than the device sends */
     uint64_t rxq_drops; /* lost in our own receive queue: this box is too slow, not the network */

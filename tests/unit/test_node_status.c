@@ -63,6 +63,43 @@ static struct status_peer shown(struct sim *s, unsigned node, unsigned peer)
     return st.peers[raft_peer_slot(sim_raft(s, node), (uint16_t)(peer + 1))];
 }
 
+/* ---- a leader that commits nothing ---- */
+
+/* How long the leader has committed nothing, a few ms more or less. */
+static void uncommitted_is(struct sim *s, unsigned node, uint64_t seconds)
+{
+    uint64_t us = status_of(s, node).uncommitted_us;
+    if (us / SECOND != seconds)
+        fail_msg("node %u has committed nothing for %u ms, not %u s", node + 1, (unsigned)(us / MS),
+                 (unsigned)seconds);
+}
+
+static void test_nothing_committed(void **state)
+{
+    (void)state;
+    struct sim_options o = calm(3, 5);
+    struct world w = settled(&o);
+    uncommitted_is(w.s, w.leader, 0);
+    w.s->m[w.a].stall_until = w.s->m[w.b].stall_until = sim_now(w.s) + 3600 * (uint64_t)SECOND;
+    sim_run(w.s, 30 * SECOND); /* nothing waits */
+    uncommitted_is(w.s, w.leader, 0);
+    sim_put(w.s, w.a, 10, 3 * SECOND);
+    sim_run(w.s, 15 * SECOND + SECOND / 2);
+    uncommitted_is(w.s, w.leader, 15);
+    uncommitted_is(w.s, w.a, 0);
+    sim_put(w.s, w.leader, 10, 3 * SECOND); /* more of the same */
+    sim_run(w.s, 5 * SECOND);
+    uncommitted_is(w.s, w.leader, 20);
+    assert_int_equal(sim_leader(w.s), w.leader);
+    w.s->m[w.a].stall_until = 0;
+    sim_run(w.s, SECOND);
+    assert_int_equal(status_of(w.s, w.leader).uncommitted_us, 0);
+    sim_put(w.s, w.leader, 10, 3 * SECOND);
+    sim_run(w.s, SECOND);
+    assert_int_equal(sim_acked(w.s), 1);
+    sim_free(w.s);
+}
+
 /* ---- loss where nothing arrives: nothing counts it ---- */
 
 static void loss_is(struct sim *s, unsigned node, unsigned peer, int in, int out)
@@ -369,6 +406,7 @@ int main(void)
 {
     rcu_thread_begin();
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_nothing_committed),
         cmocka_unit_test(test_loss_of_a_direction),
         cmocka_unit_test(test_loss_of_a_dead_node),
         cmocka_unit_test(test_row_of_a_dead_node),

@@ -67,6 +67,7 @@ static void fill(struct status *s)
     s->local_reads = 1;
     s->tail_dropped = 1;
     s->disk_pending_us = 12345;
+    s->uncommitted_us = 23456;
 }
 
 static void has(const char *text, const char *line)
@@ -100,6 +101,7 @@ static void test_lines(void **state)
         "local_reads=1\n",
         "tail_dropped=1\n",
         "disk_pending_ms=12\n",
+        "uncommitted_ms=23\n",
         "peer.1.match_index=41\n",
         "peer.1.lost_index=43\n",
         "doubt=1\n",
