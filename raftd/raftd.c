@@ -31,15 +31,18 @@ static const char usage_text[] =
     "       raftd --init [-c FILE] [-i ID] [-d DIR]\n"
     "       raftd --check DIR\n"
     "\n"
-    "  -c FILE        configuration (default /etc/raftd/raftd.conf), see raftd.conf(5)\n"
-    "  -i ID          which of the configured nodes this is\n"
-    "  -d DIR         data directory, in place of data_dir\n"
-    "  -s SOCKET      client socket, in place of socket\n"
+    "  -c, --conf FILE\n"
+    "                 configuration (default /etc/raftd/raftd.conf), see raftd.conf(5)\n"
+    "  -i, --id ID    which of the configured nodes this is\n"
+    "  -d, --data-dir DIR\n"
+    "                 data directory, in place of data_dir\n"
+    "  -s, --socket SOCKET\n"
+    "                 client socket, in place of socket\n"
     "  -n             check the configuration and the key files and exit\n"
     "  -p             print the configuration with all defaults and exit\n"
     "  --init         create the data directory with this node's identity (once), and exit\n"
     "  --check DIR    say what recovery of DIR would find and do, change nothing, and exit\n"
-    "  --help         this text\n"
+    "  -h, --help     this text\n"
     "  --version      the version\n";
 
 struct options {
@@ -80,6 +83,10 @@ static struct options parse_options(int argc, char **argv)
 {
     enum { OPT_INIT = 256, OPT_CHECK, OPT_VERSION };
     static const struct option longs[] = {
+        {"conf", required_argument, NULL, 'c'},
+        {"id", required_argument, NULL, 'i'},
+        {"data-dir", required_argument, NULL, 'd'},
+        {"socket", required_argument, NULL, 's'},
         {"init", no_argument, NULL, OPT_INIT},
         {"check", required_argument, NULL, OPT_CHECK},
         {"help", no_argument, NULL, 'h'},
@@ -105,6 +112,12 @@ static struct options parse_options(int argc, char **argv)
     }
     if (optind < argc)
         usage_error("no arguments expected after the options");
+    if (o.init && (o.test || o.print))
+        usage_error("--init makes a data directory, -n and -p only look: one of them at a time");
+    if (o.check_dir != NULL && (o.init || o.test || o.print))
+        usage_error("--check looks at a data directory and nothing else: not with --init, -n, -p");
+    if (o.check_dir != NULL && *o.check_dir == '\0')
+        usage_error("--check takes a data directory, and not an empty name");
     return o;
 }
 

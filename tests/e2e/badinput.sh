@@ -37,6 +37,16 @@ expect 0 "$RAFTD" -n -c "$CONF" -i 1
 
 # --- usage ---
 expect 2 "$RAFTD" --frobnicate
+for contradiction in '-n --init' '-p --init' '--init --check x' '-n --check x' '-p --check x'; do
+    # shellcheck disable=SC2086 # several options
+    expect 2 "$RAFTD" $contradiction -c "$CONF" -i 1
+done
+expect 2 "$RAFTD" --check ''
+says 'empty'
+expect 2 "$RAFTD" -n -c "$CONF" -d ''
+expect 0 "$RAFTD" -n --conf "$CONF" --id 1 --data-dir "$WORK/d" --socket "$WORK/s"
+expect 0 "$RAFTD" -p -c "$CONF" --id 1 --data-dir "$WORK/d" --socket "$WORK/s"
+grep -q "^data_dir = $WORK/d\$" <<<"$OUT" || fail "--data-dir: $OUT"
 expect 2 "$RAFTCTL" --frobnicate
 expect 2 ctl 1
 expect 2 ctl 1 frobnicate
