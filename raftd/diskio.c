@@ -15,7 +15,7 @@
 #include "raftd/say.h"
 
 enum {
-    QUEUE = DISKIO_BATCHES + DISKIO_FETCHES,
+    QUEUE = DISKIO_BATCHES + DISKIO_FETCHES + DISKIO_PEERS,
     SPARE_AGAIN_MS = 1000, /* each try fills what room there is, and empties it again */
     FETCH_AGAIN_MS = 200,  /* a peer, or the state machine, waits for it */
     THREADS = 2,
@@ -23,6 +23,9 @@ enum {
 
 struct job {
     bool fetch;
+    struct peerids *ids; /* not NULL: node_id is added to them */
+    uint16_t node_id;
+    uint64_t storage_id;
     uint64_t not_before_us; /* it was refused; batches never wait */
     uint64_t seq;
     struct wal_batch batch; /* its bytes lie in diskio.bytes */
@@ -157,6 +160,19 @@ static bool fetch(struct diskio *d, struct job *j, size_t *len)
     return true;
 }
 
+/* False: there is no room for it. */
+static bool remember(struct diskio *d, const struct job *j)
+{
+    char err[WAL_MESSAGE_BYTES];
+    int rc = peerids_add(d->disk, d->dir, j->ids, j->node_id, j->storage_id, err, sizeof err);
+    if (rc != 0 && rc != -EDQUOT && !wal_refused(rc))
+        say_fatal(RAFTD_EXIT_DISK, "the disk failed: %s", err);
+    if (rc != 0 && lasting_is(&d->no_room, clock_us()))
+        say_lacking(rc, err,
+                    "a node that is heard for the first time must wait until there is room");
+    return rc == 0;
+}
+
 static void want_spare(struct diskio *d)
 {
     uint64_t number;
@@ -188,7 +204,7 @@ static bool take_job(struct diskio *d, struct job *j)
 {
     uint64_t now = d->n_jobs > 0 ? clock_us() : 0;
     for (unsigned i = 0; i < d->n_jobs; i++) {
-        if (d->stop ? d->jobs[i].fetch : d->jobs[i].not_before_us > now)
+        if (d->stop ? d->jobs[i].fetch || d->jobs[i].ids != NULL : d->jobs[i].not_before_us > now)
             continue;
         *j = d->jobs[i];
         d->n_jobs--;
@@ -227,8 +243,11 @@ static void *log_thread(void *arg)
     pthread_mutex_lock(&d->lock);
     while (wait_job(d, &j)) {
         pthread_mutex_unlock(&d->lock);
-        struct diskio_done done = {.fetch = j.fetch, .seq = j.seq, .what = j.what};
-        bool ok = j.fetch ? fetch(d, &j, &done.len) : append(d, &j.batch);
+        struct diskio_done done = {
+            .fetch = j.fetch, .remember = j.ids != NULL, .seq = j.seq, .what = j.what};
+        bool ok = j.fetch         ? fetch(d, &j, &done.len)
+                  : done.remember ? remember(d, &j)
+                                  : append(d, &j.batch);
         done.next = j.pos;
         done.refused = !ok;
         pthread_mutex_lock(&d->lock);
@@ -241,7 +260,7 @@ static void *log_thread(void *arg)
         d->done[(d->done_head + d->n_done++) % QUEUE] = done;
         pthread_mutex_unlock(&d->lock);
         d->wake(d->wake_ctx);
-        if (!done.fetch)
+        if (!done.fetch && !done.remember)
             want_spare(d);
         pthread_mutex_lock(&d->lock);
     }
@@ -373,6 +392,17 @@ void diskio_fetch(struct diskio *d, unsigned what, const struct wal_pos *from, u
     assert(what < DISKIO_FETCHES);
     queue(d, &(struct job){
                  .fetch = true, .what = what, .pos = *from, .last = last, .buf = buf, .cap = cap});
+}
+
+void diskio_remember(struct diskio *d, unsigned what, struct peerids *ids, uint16_t node_id,
+                     uint64_t storage_id)
+{
+    assert(what < DISKIO_PEERS);
+    const struct job j = {.what = what, .ids = ids, .node_id = node_id, .storage_id = storage_id};
+    pthread_mutex_lock(&d->lock);
+    put_job(d, &j);
+    pthread_mutex_unlock(&d->lock);
+    pthread_cond_signal(&d->work);
 }
 
 bool diskio_done(struct diskio *d, struct diskio_done *done)

@@ -103,7 +103,7 @@ struct loop {
     struct say_paths paths;
     struct lasting uncommitted;
     struct say_doubt said_doubt;
-    bool remembered[RAFT_VOTERS_MAX];
+    struct peerids *ids; /* the disk's, as soon as that works */
 
     ev_io udp_io, alarm_io;
     ev_async disk_async, request_async;
@@ -146,8 +146,7 @@ static void io_fetch(void *ctx, unsigned what, const struct wal_pos *from, uint6
 static void io_remember(void *ctx, unsigned slot, uint64_t storage_id)
 {
     struct loop *l = ctx;
-    (void)storage_id;
-    l->remembered[slot] = true;
+    diskio_remember(l->disk, slot, l->ids, node_raft(l->node)->peers[slot].id, storage_id);
 }
 
 static void io_answer(void *ctx, struct request *req)
@@ -251,6 +250,8 @@ static void on_disk(struct ev_loop *ev, ev_async *w, int revents)
     while (diskio_done(l->disk, &done)) {
         if (done.fetch)
             node_fetched(l->node, loop_now(l), done.what, done.len, &done.next);
+        else if (done.remember)
+            node_remembered(l->node, loop_now(l), done.what, !done.refused);
         else if (done.refused)
             node_no_room(l->node, loop_now(l), done.seq);
         else
@@ -480,11 +481,6 @@ static void on_prepare(struct ev_loop *ev, ev_prepare *w, int revents)
         for (int i = 0; i < DRAIN_ROUNDS && udp_receive(l->udp, on_datagram, l) > 0; i++)
             continue;
     tell_refused(l);
-    for (unsigned slot = 0; slot < RAFT_VOTERS_MAX; slot++) {
-        if (l->remembered[slot])
-            node_remembered(l->node, loop_now(l), slot, true);
-        l->remembered[slot] = false;
-    }
     node_flush(l->node, loop_now(l));
     if (node_local_reads(l->node))
         atomic_store_explicit(&l->shared->local_reads, true, memory_order_release);
@@ -583,14 +579,14 @@ static void io_random(void *ctx, void *buf, size_t len)
     randombytes_buf(buf, len);
 }
 
-static struct node *make_node(struct loop *l, const struct wal_report *report, uint64_t storage_id,
+static struct node *make_node(struct loop *l, const struct wal_report *report,
                               const struct session_keys *keys)
 {
     const struct conf *conf = l->conf;
     struct node_config nc = {
         .id = conf_self(conf)->id,
         .n_voters = (unsigned)conf->n_nodes,
-        .storage_id = storage_id,
+        .storage_id = l->ids->storage_id,
         .election_timeout_us = (uint64_t)conf->election_timeout_ms * 1000,
         .max_value_bytes = conf->max_value_bytes,
         .datagram_max = conf->max_datagram_bytes,
@@ -599,6 +595,7 @@ static struct node *make_node(struct loop *l, const struct wal_report *report, u
     (void)snprintf(nc.cluster, sizeof nc.cluster, "%s", conf->name);
     for (int i = 0; i < conf->n_nodes; i++) {
         nc.voters[i] = conf->nodes[i].id;
+        nc.known[i] = peerids_find(l->ids, nc.voters[i]);
         (void)snprintf(nc.addrs[i], sizeof nc.addrs[i], "%s", conf->nodes[i].addr_text);
     }
     randombytes_buf(&nc.seed, sizeof nc.seed);
@@ -695,8 +692,9 @@ fail:
     return RAFTD_EXIT_INTERNAL;
 }
 
-int loop_run(struct loop *l, struct wal *w, const struct wal_report *report, uint64_t storage_id)
+int loop_run(struct loop *l, struct wal *w, const struct wal_report *report, struct peerids *ids)
 {
+    l->ids = ids;
     const struct conf *conf = l->conf;
     int rc = RAFTD_EXIT_INTERNAL;
     char err[KEYFILE_ERR_SIZE];
@@ -707,7 +705,7 @@ int loop_run(struct loop *l, struct wal *w, const struct wal_report *report, uin
         return RAFTD_EXIT_USAGE;
     }
     l->sealed = n_keys > 0; /* a next_key_file that is refused was warned of before */
-    l->node = make_node(l, report, storage_id, &keys);
+    l->node = make_node(l, report, &keys);
     sodium_memzero(&keys, sizeof keys);
     if (l->node == NULL) {
         say_error("out of memory");

@@ -3,6 +3,7 @@
 #define RAFTD_LOOP_H
 
 #include "raftd/conf.h"
+#include "storage/peerids.h"
 #include "storage/wal.h"
 
 struct loop;
@@ -13,9 +14,9 @@ struct loop;
  * is left and *out is NULL. */
 int loop_open(struct loop **out, const struct conf *conf);
 
-/* Runs node conf->self on the recovered log until SIGTERM or SIGINT; once. storage_id is that of its
+/* Runs node conf->self on the recovered log until SIGTERM or SIGINT; once. `ids` are kept beside its
  * identity. `w` is still the caller's afterwards. Returns as loop_open(). */
-int loop_run(struct loop *l, struct wal *w, const struct wal_report *report, uint64_t storage_id);
+int loop_run(struct loop *l, struct wal *w, const struct wal_report *report, struct peerids *ids);
 
 /* Gives the sockets back, and removes the client socket's file. */
 void loop_close(struct loop *l);

@@ -287,12 +287,22 @@ static void check_files(const struct conf *conf)
                   limit, FILES_OWN + FILES_PER_READER * conf->readers + FILES_CLIENTS_MIN);
 }
 
+/* Which data directories the peers have had until now. */
+static void load_peers(const struct conf *conf, uint64_t storage_id, struct peerids *ids)
+{
+    char err[WAL_MESSAGE_BYTES];
+    int rc = peerids_load(&disk_posix, conf->data_dir, storage_id, ids, err, sizeof err);
+    if (rc != 0)
+        say_fatal(rc == -EBADMSG ? RAFTD_EXIT_CORRUPT : RAFTD_EXIT_DISK, "%s", err);
+}
+
 static int run_daemon(const struct conf *conf)
 {
     struct ident id;
     struct wal_report rep;
     struct wal *wal = NULL;
     struct loop *loop;
+    struct peerids ids;
     char err[KEYFILE_ERR_SIZE];
     check_files(conf);
     check_keys(conf, err, sizeof err); /* now, and not when the first datagram comes */
@@ -302,6 +312,7 @@ static int run_daemon(const struct conf *conf)
         say_warn("%s; starting with key_file alone: write that file again or remove it, and reload",
                  err);
     struct wal_options opts = datadir_claim(conf->data_dir, conf, &id);
+    load_peers(conf, id.storage_id, &ids);
     /* Recovery may cut and begin segments. The lock is one proof that we are alone, these are the
      * others. */
     int code = loop_open(&loop, conf);
@@ -310,7 +321,7 @@ static int run_daemon(const struct conf *conf)
     code = say_recovered(conf->data_dir, wal_open(&wal, &disk_posix, conf->data_dir, &opts, &rep),
                          &rep);
     if (code == RAFTD_EXIT_OK) {
-        code = loop_run(loop, wal, &rep, id.storage_id);
+        code = loop_run(loop, wal, &rep, &ids);
         wal_close(wal);
     }
     loop_close(loop);

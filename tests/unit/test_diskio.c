@@ -1,4 +1,4 @@
-// LINK: raftd/diskio.c raftd/clock.c raftd/lasting.c raftd/say.c tests/lib/memdisk.c tests/lib/logmodel.c storage/wal.c storage/wal_read.c storage/recover.c storage/verdict.c storage/segment.c storage/fold.c storage/batch.c storage/record.c storage/crc32c.c -lsodium TSAN
+// LINK: raftd/diskio.c storage/peerids.c raftd/clock.c raftd/lasting.c raftd/say.c tests/lib/memdisk.c tests/lib/logmodel.c storage/wal.c storage/wal_read.c storage/recover.c storage/verdict.c storage/segment.c storage/fold.c storage/batch.c storage/record.c storage/crc32c.c -lsodium TSAN
 /* The disk's two threads: order, fetches, spare segments, a full disk, a failing one, a hung one. */
 #include "raftd/diskio.h"
 

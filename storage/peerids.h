@@ -1,0 +1,49 @@
+/* peerids.h: which data directory each peer had when it was first heard.
+ *
+ *   DIR/peers  two copies of one 4 KiB block, at offsets 0 and 4096: the one with the higher number
+ *              counts, the other one is written next
+ *
+ *   block:  0  4 crc32c of bytes 4 .. 4095        16  8 number of this copy, never 0
+ *           4  4 magic "RPE1"                     24  8 storage id of this directory
+ *           8  2 version, 1                       32  entries of 16: 2 node id, 6 zero, 8 storage id
+ *          10  2 how many entries                 ..  zero
+ *          12  4 zero
+ *
+ * A peer that comes with another one later has forgotten what it promised, see node_admit.c.
+ */
+#ifndef STORAGE_PEERIDS_H
+#define STORAGE_PEERIDS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "storage/disk.h"
+
+enum { PEERIDS_MAX = 16 }; /* more than there are voters */
+
+struct peerids {
+    uint64_t storage_id; /* of the directory that they are kept in */
+    uint64_t number;     /* of the copy that counts; 0 = there is no file yet */
+    unsigned n;          /* 0..PEERIDS_MAX */
+    struct peerid {
+        uint16_t node_id;
+        uint64_t storage_id;
+    } known[PEERIDS_MAX];
+};
+
+/* Reads DIR/peers; without one no peer is known. The caller holds the lock and has compared the
+ * identity, whose storage_id this is. 0; -EBADMSG: neither copy is whole, or they are of another
+ * directory; or -errno. `err` receives one sentence for humans unless it is 0. */
+int peerids_load(const struct disk *d, const char *dir, uint64_t storage_id, struct peerids *out,
+                 char *err, size_t err_size);
+
+/* Adds a peer that is not there yet. Durable when it returns 0, and *ids is what the file holds; else
+ * as before. -ENOSPC, -EDQUOT, -EMFILE, -ENFILE, -ENOMEM: nothing was changed, try again later. After
+ * another failure nobody knows what the disk holds. `err` as above. */
+int peerids_add(const struct disk *d, const char *dir, struct peerids *ids, uint16_t node_id,
+                uint64_t storage_id, char *err, size_t err_size);
+
+/* That of a node; 0 = none is known. */
+uint64_t peerids_find(const struct peerids *ids, uint16_t node_id);
+
+#endif

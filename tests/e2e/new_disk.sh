@@ -1,0 +1,72 @@
+#!/bin/bash
+# A box gets a new data directory under its old id, sealed and in plain text: it does not count, on both
+# sides status says so, and together with the one node that lacks a write it is no majority. With its old
+# directory it counts again. A node with another list of nodes is told apart, too.
+# shellcheck source=/dev/null
+. "$(dirname "$0")/../lib/cluster.sh"
+limit 240
+
+session_is() { [ "$(field "$1" "peer.$2.session")" = "$3" ]; }
+
+hears() { [ "$(field "$1" "peer.$2.datagrams_received")" -gt 0 ]; }
+
+for KEYED in 1 0; do
+    cluster 3
+    start_all
+    wait_leader
+    lost=$(other_than "$LEADER")
+    other=$((6 - LEADER - lost))
+    expect 0 ctl "$lost" --timeout 20 put first 1
+    wait_converged
+    # The two followers must have heard each other, too.
+    wait_for 20 "word of node $lost at node $other" hears "$other" "$lost"
+    wait_for 20 "word of node $other at node $lost" hears "$lost" "$other"
+    pause "$other"
+    expect 0 ctl "$LEADER" --timeout 20 put precious 1 # on the leader's disk and the one that is lost
+    crash "$lost"
+    mv "$WORK/node$lost" "$WORK/old"
+    expect 0 "$RAFTD" --init -c "$CONF" -i "$lost"
+    start "$lost"
+    wait_for 20 "other_disk of node $lost" session_is "$LEADER" "$lost" other_disk
+    wait_for 20 "new_disk at node $lost" session_is "$lost" "$LEADER" new_disk
+    expect 0 ctl "$LEADER" links
+    [[ "$OUT" == *"node $lost has another data directory"* ]] || fail "links: $OUT"
+
+    # Without the leader the other one lacks the write, and the new box must not help it to lead.
+    crash "$LEADER"
+    resume "$other"
+    wait_for 20 "other_disk of node $lost at node $other" session_is "$other" "$lost" other_disk
+    expect 4 ctl "$other" --timeout 4 get first
+    expect 4 ctl "$lost" --timeout 4 get first
+    [ "$(field "$lost" vote)" = 0 ] || fail "the new box gave a vote"
+    start "$LEADER"
+    wait_leader
+    expect 0 ctl "$other" --timeout 20 get precious
+
+    # The old directory counts again.
+    stop "$lost"
+    rm -r "$WORK/node$lost"
+    mv "$WORK/old" "$WORK/node$lost"
+    start "$lost"
+    crash "$other"
+    wait_leader
+    expect 0 ctl "$lost" --timeout 20 put again 1
+    start "$other"
+    same_keys
+
+    # Another list of nodes.
+    stop "$lost"
+    mv "$WORK/node$lost" "$WORK/old"
+    sed "/^node.3/a node.4 = 127.0.0.1:9" "$CONF" >"$WORK/four.conf"
+    expect 0 "$RAFTD" --init -c "$WORK/four.conf" -i "$lost"
+    CONF=$WORK/four.conf
+    start "$lost"
+    CONF=$WORK/raftd.conf
+    wait_leader
+    wait_for 20 "other_list of node $lost" session_is "$LEADER" "$lost" other_list
+    wait_for 20 "other_list at node $lost" session_is "$lost" "$LEADER" other_list
+    expect 0 ctl "$LEADER" --timeout 20 put more 1
+    [ "$(field "$lost" commit_index)" = 0 ] || fail "a node with another list heard of entries"
+    for i in 1 2 3; do stop "$i"; done
+done
+finish "a new disk and another list stay out; the old disk comes back"
