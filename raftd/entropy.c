@@ -38,7 +38,7 @@ static int draw(unsigned flags)
     return getrandom(&byte, 1, flags) == 1 ? 0 : -errno;
 }
 
-int entropy_wait(void)
+int entropy_wait(bool (*stopped)(void))
 {
     int rc;
     while ((rc = draw(GRND_NONBLOCK)) == -EINTR)
@@ -55,6 +55,10 @@ int entropy_wait(void)
     unsigned seconds = 0;
     tell(seconds);
     while ((rc = draw(0)) == -EINTR) {
+        if (stopped != NULL && stopped()) {
+            rc = -ECANCELED;
+            break;
+        }
         seconds += ENTROPY_MESSAGE_S;
         tell(seconds);
     }

@@ -10,6 +10,10 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "raftd/proto.h"
+
+enum { TURN_AWAY_MAX_BYTES = 200 };
+
 static int fail(char *err, size_t err_size, const char *path, const char *what, int error)
 {
     snprintf(err, err_size, "socket %s: %s%s%s", path, what, error ? ": " : "",
@@ -153,4 +157,24 @@ void listener_close(struct listener *l)
     if (l->fd >= 0)
         (void)close(l->fd);
     l->fd = -1;
+}
+
+void clients_turn_away(int listen_fd, const char *why)
+{
+    uint8_t buf[PROTO_REPLY_HEAD_BYTES + TURN_AWAY_MAX_BYTES];
+    struct proto_reply r = {.result = RESULT_NOT_YET,
+                            .body = (const uint8_t *)why,
+                            .body_len = strnlen(why, TURN_AWAY_MAX_BYTES)};
+    size_t len = proto_reply_encode(buf, &r);
+    int fd;
+    while ((fd = accept4(listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0) {
+        /* What is left unread at the close would cost the client its answer, so it first can't send any
+         * more, and then all of it is taken. */
+        uint8_t waste[64];
+        (void)shutdown(fd, SHUT_RD);
+        while (recv(fd, waste, sizeof waste, MSG_DONTWAIT) > 0)
+            continue;
+        (void)send(fd, buf, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+        (void)close(fd);
+    }
 }

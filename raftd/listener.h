@@ -40,4 +40,8 @@ void listener_unlink(const struct listener *l);
 /* That, and closes the descriptor. */
 void listener_close(struct listener *l);
 
+/* Answers all that wait for the listening socket with RESULT_NOT_YET and `why`, a few words for
+ * people, and hangs up: for a daemon that is not ready to serve. */
+void clients_turn_away(int listen_fd, const char *why);
+
 #endif

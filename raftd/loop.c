@@ -692,7 +692,13 @@ fail:
     return RAFTD_EXIT_INTERNAL;
 }
 
-int loop_run(struct loop *l, struct wal *w, const struct wal_report *report, struct peerids *ids)
+void loop_turn_away(struct loop *l, const char *why)
+{
+    clients_turn_away(l->listener.fd, why);
+}
+
+int loop_run(struct loop *l, struct wal *w, const struct wal_report *report, struct peerids *ids,
+             bool (*stopped)(void))
 {
     l->ids = ids;
     const struct conf *conf = l->conf;
@@ -723,9 +729,11 @@ int loop_run(struct loop *l, struct wal *w, const struct wal_report *report, str
         say_error("%s", err);
         goto err_disk;
     }
-    say_started(conf, report, l->sealed);
-    (void)notify_send("READY=1"); /* nobody else can be told that this failed */
-    ev_run(l->ev, 0);
+    if (!stopped()) {
+        say_started(conf, report, l->sealed);
+        (void)notify_send("READY=1\nSTATUS="); /* nobody else can be told that this failed */
+        ev_run(l->ev, 0);
+    }
     (void)notify_send("STOPPING=1");
     node_stopping(l->node);
     rc = RAFTD_EXIT_OK;

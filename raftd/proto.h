@@ -19,7 +19,8 @@
  * Put: a value that does not fit goes on with op PROTO_PART and the same tag in the next packets,
  * without another request of the same connection in between, until value length bytes have been
  * sent. Answers: each part has the header; PROTO_MORE says that the next one goes on with the body.
- * An answer with tag 0 and RESULT_BAD or RESULT_BUSY is about the connection, which then ends.
+ * An answer with tag 0 and RESULT_BAD, RESULT_BUSY or RESULT_NOT_YET is about the connection, which
+ * then ends; the last one's body says for people why the daemon does not serve yet.
  *
  *   op      key     value               body of a RESULT_OK answer     revisions
  *   get     key                         value                          of the key

@@ -264,6 +264,12 @@ int tool_call(const struct tool *t, const struct proto_request *r, struct ctl_an
     enum ctl_outcome outcome = ctl_call(t->socket, r, a);
     if (outcome != CTL_ANSWERED)
         return say_outcome(outcome, t, write);
+    if (a->result == RESULT_NOT_YET &&
+        a->len > 0) { /* it does not serve at all yet, and says why */
+        say_error("not yet: %.*s: nothing was done; try again", (int)a->len, (const char *)a->body);
+        ctl_answer_free(a);
+        return RAFTCTL_EXIT_NOT_YET;
+    }
     int code = say_result(a->result, t, write);
     if (code != RAFTCTL_EXIT_OK)
         ctl_answer_free(a);

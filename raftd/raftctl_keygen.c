@@ -39,7 +39,7 @@ int run_keygen(struct tool *t, const struct args *a)
     if (rc < 0)
         say_fatal(RAFTCTL_EXIT_INTERNAL, "cannot keep the key out of core dumps: %s",
                   strerror(-rc));
-    rc = entropy_wait();
+    rc = entropy_wait(NULL);
     /* Up to 256 bytes come whole once there is entropy: getrandom(2). */
     if (rc != 0 || getrandom(key, sizeof key, 0) != (ssize_t)sizeof key)
         say_fatal(RAFTCTL_EXIT_INTERNAL, "no random numbers: %s", strerror(rc ? -rc : errno));

@@ -20,7 +20,9 @@
 #include "raftd/keyfile.h"
 #include "raftd/loop.h"
 #include "raftd/nodump.h"
+#include "raftd/notify.h"
 #include "raftd/say.h"
+#include "raftd/starting.h"
 #include "raftd/stdfds.h"
 #include "raftd/version.h"
 #include "storage/ident.h"
@@ -61,6 +63,46 @@ static int printed(int code)
         return code;
     say_error("standard output: %s", strerror(errno));
     return RAFTD_EXIT_INTERNAL;
+}
+
+/* The first SIGTERM or SIGINT, until the loop takes them over. */
+static volatile sig_atomic_t stop_signal;
+
+static void on_stop(int signo)
+{
+    stop_signal = signo;
+}
+
+static bool stopped(void)
+{
+    return stop_signal != 0;
+}
+
+/* From the first moment on. Process 1 of a container gets no signal that it has no handler for; all
+ * others would be ended by signals that only look as if they meant something to us. */
+static void set_signals(void)
+{
+    static const int ignored[] = {
+        SIGPIPE, SIGALRM,   SIGUSR1, SIGUSR2,
+        SIGIO,   SIGVTALRM, SIGPROF, SIGXFSZ, /* a write beyond a limit fails, and is told */
+        SIGHUP};                              /* until the loop takes it: it must not end a start */
+    struct sigaction stop = {.sa_handler = on_stop}; /* no SA_RESTART: it shall interrupt */
+    (void)sigemptyset(&stop.sa_mask);
+    (void)sigaction(SIGTERM, &stop, NULL); /* all of these fail for wrong arguments alone */
+    (void)sigaction(SIGINT, &stop, NULL);
+    for (size_t i = 0; i < sizeof ignored / sizeof ignored[0]; i++)
+        (void)signal(ignored[i], SIG_IGN);
+    for (int signo = SIGRTMIN; signo <= SIGRTMAX; signo++)
+        (void)signal(signo, SIG_IGN);
+}
+
+/* What is not a daemon ends as it would without a handler. */
+static _Noreturn void end_by_signal(void)
+{
+    int signo = stop_signal;
+    (void)signal(signo, SIG_DFL);
+    (void)raise(signo);
+    _exit(128 + signo); /* process 1 of a container */
 }
 
 static _Noreturn void usage_error(const char *what)
@@ -179,10 +221,21 @@ static uint16_t find_node(const struct conf *conf, bool init)
     return id;
 }
 
-/* sodium_init() may block for minutes on a small box that has just booted: wait with a message. */
-static void init_random(void)
+static int say_stopped(void)
 {
-    int rc = entropy_wait();
+    say_info("signal %d: stopping before the start is over", (int)stop_signal);
+    (void)notify_send("STOPPING=1");
+    return RAFTD_EXIT_OK;
+}
+
+/* sodium_init() may block for minutes on a small box that has just booted: wait with a message. */
+static void init_random(bool daemon)
+{
+    int rc = entropy_wait(stopped);
+    if (rc == -ECANCELED && daemon)
+        exit(say_stopped());
+    if (rc == -ECANCELED)
+        end_by_signal();
     if (rc < 0)
         say_fatal(RAFTD_EXIT_INTERNAL, "no random numbers: %s", strerror(-rc));
     if (sodium_init() < 0)
@@ -210,7 +263,14 @@ static int run_check(const char *dir)
     struct ident id;
     struct wal_report rep;
     struct wal_options opts = datadir_claim(dir, NULL, &id);
-    int code = say_recovered(dir, wal_check(&disk_posix, dir, &opts, &rep), &rep);
+    struct starting s = {.stopped = stopped, .screen = isatty(STDERR_FILENO)};
+    opts.progress = starting_progress;
+    opts.progress_ctx = &s;
+    int rc = wal_check(&disk_posix, dir, &opts, &rep);
+    starting_done(&s);
+    if (rc == -ECANCELED)
+        end_by_signal();
+    int code = say_recovered(dir, rc, &rep);
     if (code != RAFTD_EXIT_OK)
         return code;
     printf("cluster=%s\nnodes=", id.name);
@@ -318,10 +378,13 @@ static int run_daemon(const struct conf *conf)
     int code = loop_open(&loop, conf);
     if (code != RAFTD_EXIT_OK)
         return code;
-    code = say_recovered(conf->data_dir, wal_open(&wal, &disk_posix, conf->data_dir, &opts, &rep),
-                         &rep);
-    if (code == RAFTD_EXIT_OK) {
-        code = loop_run(loop, wal, &rep, &ids);
+    struct starting s = {.stopped = stopped, .loop = loop};
+    opts.progress = starting_progress;
+    opts.progress_ctx = &s;
+    int rc = wal_open(&wal, &disk_posix, conf->data_dir, &opts, &rep);
+    code = rc == -ECANCELED ? say_stopped() : say_recovered(conf->data_dir, rc, &rep);
+    if (rc == 0) {
+        code = loop_run(loop, wal, &rep, &ids, stopped);
         wal_close(wal);
     }
     loop_close(loop);
@@ -330,13 +393,12 @@ static int run_daemon(const struct conf *conf)
 
 int main(int argc, char **argv)
 {
+    set_signals();
     if (!stdfds_fill())
         return RAFTD_EXIT_INTERNAL;
     struct options o = parse_options(argc, argv);
     struct conf conf;
     say_set_ident("raftd");
-    (void)signal(SIGPIPE, SIG_IGN);
-    (void)signal(SIGHUP, SIG_IGN); /* until the loop takes it: a reload must not end a start */
 #ifdef M_ARENA_MAX /* of the GNU C library: heaps per thread cost more than they save here */
     (void)mallopt(M_ARENA_MAX, 2);
 #endif
@@ -362,7 +424,7 @@ int main(int argc, char **argv)
     if (o.id == 0 && conf.id == 0)
         o.id = find_node(&conf, o.init);
     set_node(&conf, o.id);
-    init_random();
+    init_random(!o.init);
     if (!o.init)
         return run_daemon(&conf);
     datadir_init(&conf);

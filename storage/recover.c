@@ -53,11 +53,12 @@ struct segment_seen {
 struct scan {
     const struct disk *d;
     const char *dir;
-    uint64_t storage_id;
+    const struct wal_options *options;
     struct recovery *r;
     struct wal_report *rep;
     uint64_t *numbers; // of the segment files, ascending
     size_t n_numbers, cap_numbers;
+    size_t n_done;      // of them, looked through
     uint8_t *window;    // READ_BYTES: look-ahead
     uint8_t *buf;       // the segment being walked, as far as loaded
     uint32_t buf_bytes; // room in buf
@@ -189,6 +190,9 @@ static int close_segment(struct scan *s)
 
 static int read_at(struct scan *s, uint8_t *to, uint32_t at, uint32_t len)
 {
+    const struct wal_options *o = s->options;
+    if (o->progress != NULL && !o->progress(o->progress_ctx, s->n_done, s->n_numbers))
+        return failed(s, -ECANCELED, "read");
     ssize_t n = s->d->pread(s->d->ctx, s->fd, to, len, at);
     if (n < 0)
         return failed(s, (int)n, "read");
@@ -287,17 +291,18 @@ static int check_segment_head(struct scan *s, const struct segment_head *h)
 {
     const struct fold *f = &s->r->fold;
 
-    if (h->storage_id != s->storage_id)
+    if (h->storage_id != s->options->storage_id)
         return corrupt(s, "%s: belongs to storage %016" PRIx64 ", this directory is %016" PRIx64,
-                       s->path, h->storage_id, s->storage_id);
+                       s->path, h->storage_id, s->options->storage_id);
     if (f->n_segs == 0 && h->base_index != 0)
         return corrupt(s, "%s: begins behind entry %" PRIu64 "; the segments before it are missing",
                        s->path, h->base_index);
     if (h->number != s->number || h->first_seq != f->next_seq ||
         memcmp(h->prev, f->chain, sizeof f->chain) != 0 ||
-        h->salt != segment_salt(s->storage_id, s->number, f->chain) || h->term != f->term ||
-        h->vote != f->vote || h->base_index != f->last_index || h->base_term != f->last_term ||
-        h->commit != f->commit || memcmp(h->base_head, f->head, sizeof f->head) != 0)
+        h->salt != segment_salt(s->options->storage_id, s->number, f->chain) ||
+        h->term != f->term || h->vote != f->vote || h->base_index != f->last_index ||
+        h->base_term != f->last_term || h->commit != f->commit ||
+        memcmp(h->base_head, f->head, sizeof f->head) != 0)
         return corrupt(s, "%s: its head does not continue the segment before it", s->path);
     return 0;
 }
@@ -683,6 +688,7 @@ static int scan_segments(struct scan *s)
         case SEG_NONE: abort(); // it was listed, so it was looked at
         }
         seg = next;
+        s->n_done++;
     }
     return rc;
 }
@@ -694,7 +700,7 @@ int recover_scan(struct recovery *r, const struct disk *d, const char *dir,
 
     memset(r, 0, sizeof *r);
     memset(report, 0, sizeof *report);
-    s.storage_id = options->storage_id;
+    s.options = options;
     s.window = malloc(READ_BYTES);
     int rc = s.window == NULL ? -ENOMEM : list_segments(&s);
     if (rc == 0)

@@ -40,6 +40,10 @@ struct wal_options {
     uint32_t segment_bytes;
     /* Random id of this data directory (ident.h). Segments of another directory are refused. */
     uint64_t storage_id;
+    /* Called before each read of a recovery, which may take minutes, with the segment files that are
+     * done and their number; NULL: not. False ends it with -ECANCELED, and nothing was changed. */
+    bool (*progress)(void *ctx, uint64_t done, uint64_t all);
+    void *progress_ctx;
 };
 
 /* One append. All of it becomes durable, or none of it. */

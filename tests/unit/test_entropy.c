@@ -74,7 +74,7 @@ static void test_there(void **state)
     (void)state;
     memset(&kernel, 0, sizeof kernel);
     kernel.never_none = true;
-    assert_int_equal(entropy_wait(), 0);
+    assert_int_equal(entropy_wait(NULL), 0);
     assert_int_equal(kernel.warned + kernel.told + kernel.good, 0);
 }
 
@@ -83,7 +83,7 @@ static void test_waits(void **state)
     (void)state;
     memset(&kernel, 0, sizeof kernel);
     kernel.interrupts = 3;
-    assert_int_equal(entropy_wait(), 0);
+    assert_int_equal(entropy_wait(NULL), 0);
     assert_int_equal(kernel.waits, 4);
     assert_int_equal(kernel.warned, 4);
     assert_int_equal(kernel.good, 1);
@@ -98,12 +98,34 @@ static void test_waits(void **state)
     assert_true(act.sa_handler == SIG_DFL);
 }
 
+static bool stopped(void)
+{
+    return kernel.waits >= 2;
+}
+
+/* A signal that ends the process need not wait for the random numbers. */
+static void test_stopped(void **state)
+{
+    (void)state;
+    memset(&kernel, 0, sizeof kernel);
+    kernel.interrupts = 9;
+    assert_int_equal(entropy_wait(stopped), -ECANCELED);
+    assert_int_equal(kernel.waits, 2);
+    assert_int_equal(kernel.good, 0);
+    struct itimerval t;
+    struct sigaction act;
+    assert_int_equal(getitimer(ITIMER_REAL, &t), 0);
+    assert_int_equal(t.it_value.tv_sec + t.it_value.tv_usec, 0);
+    assert_int_equal(sigaction(SIGALRM, NULL, &act), 0);
+    assert_true(act.sa_handler == SIG_DFL);
+}
+
 static void test_error(void **state)
 {
     (void)state;
     memset(&kernel, 0, sizeof kernel);
     kernel.error = ENOSYS;
-    assert_int_equal(entropy_wait(), -ENOSYS);
+    assert_int_equal(entropy_wait(NULL), -ENOSYS);
     assert_int_equal(kernel.good, 0);
 }
 
@@ -112,6 +134,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_there),
         cmocka_unit_test(test_waits),
+        cmocka_unit_test(test_stopped),
         cmocka_unit_test(test_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,59 @@
+#include "raftd/starting.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "raftd/clock.h"
+#include "raftd/loop.h"
+#include "raftd/notify.h"
+#include "raftd/say.h"
+
+static void tell(struct starting *s, uint64_t now, uint64_t done, uint64_t all)
+{
+    char text[200];
+    uint64_t seconds = (now - s->began_us) / 1000000;
+    s->said_us = now;
+    if (s->screen) {
+        fprintf(stderr, "\rreading the log: %" PRIu64 " of %" PRIu64 " segments ", done, all);
+        return;
+    }
+    if (seconds > 0)
+        say_info("reading the log: %" PRIu64 " of %" PRIu64 " segments, for %" PRIu64 " s so far",
+                 done, all, seconds);
+    (void)snprintf(text, sizeof text,
+                   "STATUS=reading the log: %" PRIu64 " of %" PRIu64 " segments (%" PRIu64 " s)\n"
+                   "EXTEND_TIMEOUT_USEC=%d000000",
+                   done, all, seconds, STARTING_EXTEND_S);
+    (void)notify_send(text); /* start-up goes on without a service manager, too */
+}
+
+bool starting_progress(void *ctx, uint64_t done, uint64_t all)
+{
+    struct starting *s = ctx;
+    char why[100];
+    if (s->stopped())
+        return false;
+    uint64_t now = clock_us();
+    if (s->began_us == 0) {
+        s->began_us = now;
+        s->said_us = s->screen ? now : 0; /* a service manager is told at once */
+    }
+    uint64_t every_s = s->screen ? STARTING_SCREEN_S : STARTING_MESSAGE_S;
+    if (s->said_us == 0 || now - s->said_us >= every_s * 1000000)
+        tell(s, now, done, all);
+    if (s->loop != NULL && now - s->looked_us >= STARTING_LOOK_MS * 1000) {
+        s->looked_us = now;
+        (void)snprintf(why, sizeof why,
+                       "the daemon is starting: it reads its log (%" PRIu64 " of %" PRIu64
+                       " segments)",
+                       done, all);
+        loop_turn_away(s->loop, why);
+    }
+    return true;
+}
+
+void starting_done(const struct starting *s)
+{
+    if (s->screen && s->said_us != s->began_us)
+        fputc('\n', stderr);
+}
