@@ -6,7 +6,7 @@
 
 #include "raftd/core/bytes.h"
 
-enum { AT_OP = 0, AT_ZERO1 = 1, AT_KEY_LEN = 2, AT_ORIGIN = 4, AT_ZERO6 = 6, AT_REQUEST = 8 };
+enum { AT_OP = 0, AT_ZERO1 = 1, AT_KEY_LEN = 2, AT_ORIGIN = 4, AT_LIMIT = 6, AT_REQUEST = 8 };
 
 size_t cmd_encode(uint8_t *buf, const struct cmd *c)
 {
@@ -16,7 +16,7 @@ size_t cmd_encode(uint8_t *buf, const struct cmd *c)
     buf[AT_OP] = c->op;
     buf[AT_ZERO1] = 0;
     put_u16(buf + AT_KEY_LEN, c->key_len);
-    put_u16(buf + AT_ZERO6, 0);
+    put_u16(buf + AT_LIMIT, c->limit);
     cmd_stamp(buf, c->origin, c->request);
     memcpy(buf + CMD_HEAD_BYTES, c->key, c->key_len);
     if (c->value_len > 0)
@@ -28,7 +28,7 @@ int cmd_decode(const uint8_t *buf, size_t len, struct cmd *c)
 {
     if (len < CMD_HEAD_BYTES || len > CMD_MAX_BYTES)
         return -1;
-    if (buf[AT_ZERO1] != 0 || get_u16(buf + AT_ZERO6) != 0)
+    if (buf[AT_ZERO1] != 0)
         return -1;
     if (buf[AT_OP] != CMD_PUT && buf[AT_OP] != CMD_DELETE)
         return -1;
@@ -41,6 +41,7 @@ int cmd_decode(const uint8_t *buf, size_t len, struct cmd *c)
     *c = (struct cmd){
         .op = buf[AT_OP],
         .origin = get_u16(buf + AT_ORIGIN),
+        .limit = get_u16(buf + AT_LIMIT),
         .request = get_u64(buf + AT_REQUEST),
         .key = buf + CMD_HEAD_BYTES,
         .value = buf[AT_OP] == CMD_PUT ? buf + CMD_HEAD_BYTES + key_len : NULL,
@@ -54,4 +55,9 @@ void cmd_stamp(uint8_t *buf, uint16_t origin, uint64_t request)
 {
     put_u16(buf + AT_ORIGIN, origin);
     put_u64(buf + AT_REQUEST, request);
+}
+
+void cmd_stamp_limit(uint8_t *buf, uint16_t limit)
+{
+    put_u16(buf + AT_LIMIT, limit);
 }

@@ -44,6 +44,8 @@ static const struct conf_key conf_keys[] = {
      offsetof(struct conf, election_timeout_ms), "silence of T to 2T starts an election"},
     {"cluster", "max_value_bytes", CONF_U32, 1024, 1048576, "65536",
      offsetof(struct conf, max_value_bytes), "largest value of a key"},
+    {"cluster", "max_data_bytes", CONF_U32, 1048576, 1048576000, "67108864",
+     offsetof(struct conf, max_data_bytes), "all keys and values, with 64 bytes for each key"},
     {"cluster", "max_datagram_bytes", CONF_U32, 512, 1452, "1200",
      offsetof(struct conf, max_datagram_bytes), "largest datagram; beyond 1200 by probing"},
     {"node", "id", CONF_U32, 1, CONF_ID_MAX, "", offsetof(struct conf, id),

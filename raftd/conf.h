@@ -46,6 +46,7 @@ struct conf {
     int n_nodes;                            /* 1 to CONF_NODES_MAX */
     uint32_t election_timeout_ms;           /* T; the timeout is random in [T, 2T] */
     uint32_t max_value_bytes;
+    uint32_t max_data_bytes;     /* of all keys and values, as kv.h counts them */
     uint32_t max_datagram_bytes; /* UDP payload; beyond 1200 larger ones are probed for per peer */
     /* [node]: this box */
     uint32_t id;                       /* 0: not given */

@@ -23,7 +23,7 @@ enum raftctl_exit {
     RAFTCTL_EXIT_NO_LEADER = 4,   /* no leader within the timeout; nothing was done */
     RAFTCTL_EXIT_UNKNOWN = 5,     /* no answer: the write may or may not have happened */
     RAFTCTL_EXIT_TOO_LARGE = 6,   /* key or value over the limit; nothing was done */
-    RAFTCTL_EXIT_BUSY = 7,        /* too much in flight; nothing was done, try again */
+    RAFTCTL_EXIT_BUSY = 7,        /* too much in flight, or no room; nothing was done, try again */
     RAFTCTL_EXIT_LOST = 8,        /* connection lost during a read (during a write: UNKNOWN) */
     RAFTCTL_EXIT_INTERNAL = 9,    /* the daemon's answer made no sense, or memory was refused */
     RAFTCTL_EXIT_NOT_YET =

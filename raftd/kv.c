@@ -9,7 +9,6 @@
 #include "raftd/kv.h"
 
 #include <assert.h>
-#include <errno.h>
 #include <sodium/crypto_generichash.h>
 #include <sodium/crypto_shorthash.h>
 #include <stdlib.h>
@@ -24,7 +23,7 @@ _Static_assert(KV_DIGEST_BYTES == crypto_generichash_BYTES, "BLAKE2b digest");
 
 struct kv {
     kv_link head[HEIGHT_MAX];
-    _Atomic uint64_t count; /* written by the writer alone */
+    _Atomic uint64_t count, bytes; /* written by the writer alone */
     uint8_t hash_key[KV_HASH_KEY_BYTES];
 };
 
@@ -106,14 +105,14 @@ void kv_free(struct kv *kv)
     free(kv);
 }
 
-static int put(struct kv *kv, uint64_t index, const struct cmd *c, kv_link *path[HEIGHT_MAX],
-               struct kv_object *old)
+static bool put(struct kv *kv, uint64_t index, const struct cmd *c, kv_link *path[HEIGHT_MAX],
+                struct kv_object *old)
 {
     uint8_t height = height_of(kv, c->key, c->key_len);
     size_t head = sizeof(struct kv_object) + height * sizeof(kv_link);
     struct kv_object *o = malloc(head + c->key_len + c->value_len);
     if (!o)
-        return -ENOMEM;
+        return false;
     o->create_revision = old ? old->create_revision : index;
     o->modify_revision = index;
     o->value_len = c->value_len;
@@ -130,7 +129,7 @@ static int put(struct kv *kv, uint64_t index, const struct cmd *c, kv_link *path
         rcu_free_later(&old->rcu, free_object);
     else
         atomic_fetch_add_explicit(&kv->count, 1, memory_order_relaxed);
-    return 0;
+    return true;
 }
 
 static void del(struct kv *kv, kv_link *path[HEIGHT_MAX], struct kv_object *old)
@@ -141,18 +140,50 @@ static void del(struct kv *kv, kv_link *path[HEIGHT_MAX], struct kv_object *old)
     atomic_fetch_sub_explicit(&kv->count, 1, memory_order_relaxed);
 }
 
-int kv_apply(struct kv *kv, uint64_t index, const struct cmd *c, bool *existed)
+static uint64_t cost(size_t key_len, size_t value_len)
+{
+    return KV_KEY_BYTES + (uint64_t)key_len + value_len;
+}
+
+/* What shrinks or stays as it is always passes, also beyond the limit. */
+static bool is_full(const struct kv *kv, const struct cmd *c, const struct kv_object *old)
+{
+    uint64_t more = cost(c->key_len, c->value_len);
+    uint64_t less = old ? cost(old->key_len, old->value_len) : 0;
+    return c->op == CMD_PUT && c->limit != 0 && more > less &&
+           kv_bytes(kv) + more - less > (uint64_t)c->limit * CMD_LIMIT_BYTES;
+}
+
+enum kv_outcome kv_apply(struct kv *kv, uint64_t index, const struct cmd *c)
 {
     kv_link *path[HEIGHT_MAX];
     struct kv_object *old = seek(kv, c->key, c->key_len, path);
     if (!is(old, c->key, c->key_len))
         old = NULL;
-    *existed = old != NULL;
-    if (c->op == CMD_PUT)
-        return put(kv, index, c, path, old);
+    if (is_full(kv, c, old))
+        return KV_FULL;
+    if (c->op == CMD_DELETE && !old)
+        return KV_NO_KEY;
+    uint64_t bytes = kv_bytes(kv);
     if (old)
+        bytes -= cost(old->key_len, old->value_len);
+    if (c->op == CMD_PUT) {
+        bytes += cost(c->key_len, c->value_len);
+        if (!put(kv, index, c, path, old))
+            return KV_NO_MEMORY;
+    } else {
         del(kv, path, old);
-    return 0;
+    }
+    atomic_store_explicit(&kv->bytes, bytes, memory_order_relaxed);
+    return KV_DONE;
+}
+
+bool kv_is_full_for(struct kv *kv, const struct cmd *c)
+{
+    if (!is_full(kv, c, NULL))
+        return false; /* nor with what it replaces */
+    const struct kv_object *old = seek(kv, c->key, c->key_len, NULL);
+    return is_full(kv, c, is(old, c->key, c->key_len) ? old : NULL);
 }
 
 const struct kv_object *kv_get(struct kv *kv, const uint8_t *key, size_t len)
@@ -189,6 +220,11 @@ const struct kv_object *kv_next(const struct kv_object *o, const struct kv_range
 uint64_t kv_count(const struct kv *kv)
 {
     return atomic_load_explicit(&kv->count, memory_order_relaxed);
+}
+
+uint64_t kv_bytes(const struct kv *kv)
+{
+    return atomic_load_explicit(&kv->bytes, memory_order_relaxed);
 }
 
 void kv_digest(struct kv *kv, uint8_t out[KV_DIGEST_BYTES])

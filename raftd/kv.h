@@ -24,6 +24,8 @@
 enum {
     KV_HASH_KEY_BYTES = 16,
     KV_DIGEST_BYTES = 32,
+    KV_KEY_BYTES =
+        64, /* counted for each key beside its bytes and its value's: about what it costs */
 };
 
 struct kv;
@@ -58,9 +60,19 @@ struct kv *kv_new(const uint8_t hash_key[KV_HASH_KEY_BYTES]);
 /* Frees everything, at once. No other thread may use kv any more; not in a read-side section. */
 void kv_free(struct kv *kv);
 
-/* Applies the command of log entry `index`. *existed says whether the key was there before. 0, or
- * -ENOMEM: nothing was changed, and no later entry may be applied before this one. */
-int kv_apply(struct kv *kv, uint64_t index, const struct cmd *c, bool *existed);
+enum kv_outcome {
+    KV_DONE,
+    KV_NO_KEY,    /* delete: there was none */
+    KV_FULL,      /* put: the data would grow beyond the command's limit. Nothing was done */
+    KV_NO_MEMORY, /* nothing was changed, and no later entry may be applied before this one */
+};
+
+/* Applies the command of log entry `index`. But for KV_NO_MEMORY the outcome depends on the
+ * entries up to it alone, so it is the same on all nodes, whatever their configurations say. */
+enum kv_outcome kv_apply(struct kv *kv, uint64_t index, const struct cmd *c);
+
+/* Whether c, applied now, would be KV_FULL. Of the writer's thread. */
+bool kv_is_full_for(struct kv *kv, const struct cmd *c);
 
 /* The object of that key or NULL. Inside a read-side section, valid until it ends. */
 const struct kv_object *kv_get(struct kv *kv, const uint8_t *key, size_t len);
@@ -81,8 +93,9 @@ struct kv_range {
 const struct kv_object *kv_first(struct kv *kv, const struct kv_range *range);
 const struct kv_object *kv_next(const struct kv_object *o, const struct kv_range *range);
 
-/* Number of keys; from any thread. */
+/* Number of keys, and of bytes as they count against the limit; from any thread. */
 uint64_t kv_count(const struct kv *kv);
+uint64_t kv_bytes(const struct kv *kv);
 
 /* Hash over all keys in order with values and revisions (not the hash key): two nodes that applied
  * the same entries have equal digests. Of the writer's thread or while nothing is applied. */

@@ -47,6 +47,8 @@ enum {
     DRAIN_ROUNDS = 64,         /* x UDP_RECEIVE_MAX: more than a receive buffer holds */
     STATUS_INTERVAL_US = 2000, /* at most so often a new status is published ... */
     STATUS_IDLE_US = 100000,   /* ... and so often when only counters and ages have changed */
+    DATA_HIGH_PERCENT = 80,    /* of max_data_bytes: said once ... */
+    DATA_LOW_PERCENT = 75,     /* ... and again after it was below this */
 };
 
 _Static_assert((int)UDP_RECEIVE_BYTES > (int)SESSION_DATAGRAM_TAKEN,
@@ -100,6 +102,7 @@ struct loop {
     int alarm_fd;
     uint64_t rxq_drops; /* as last told to the node */
     struct say_peers said;
+    bool data_high; /* said */
     struct say_paths paths;
     struct lasting uncommitted;
     struct say_doubt said_doubt;
@@ -417,6 +420,18 @@ static uint64_t status_lasts(const struct status *old, const struct raft *r)
     return moved ? STATUS_INTERVAL_US : STATUS_IDLE_US;
 }
 
+static void say_data(struct loop *l, const struct status *s)
+{
+    uint64_t percent = s->data_bytes * 100 / s->max_data_bytes;
+    if (percent >= DATA_HIGH_PERCENT && !l->data_high)
+        say_warn(
+            "the data have reached %" PRIu64 " %% of max_data_bytes (%" PRIu64 " of %" PRIu64
+            " bytes): delete something, or raise it on all nodes; beyond it new data are refused",
+            percent, s->data_bytes, s->max_data_bytes);
+    if (percent >= DATA_HIGH_PERCENT || percent < DATA_LOW_PERCENT)
+        l->data_high = percent >= DATA_HIGH_PERCENT;
+}
+
 static void publish_status(struct loop *l)
 {
     uint64_t now = loop_now(l);
@@ -431,6 +446,7 @@ static void publish_status(struct loop *l)
         return; /* readers keep the old one; the next iteration tries again */
     fill_status(l, &box->status);
     say_peers(&l->said, &box->status, now);
+    say_data(l, &box->status);
     say_paths(&l->paths, &box->status, now);
     say_commits(&l->uncommitted, &box->status, now);
     l->status_at = now;
@@ -589,6 +605,7 @@ static struct node *make_node(struct loop *l, const struct wal_report *report,
         .storage_id = l->ids->storage_id,
         .election_timeout_us = (uint64_t)conf->election_timeout_ms * 1000,
         .max_value_bytes = conf->max_value_bytes,
+        .max_data_bytes = conf->max_data_bytes,
         .datagram_max = conf->max_datagram_bytes,
         .rx_bytes = udp_window_bytes(l->udp),
     };

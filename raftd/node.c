@@ -62,6 +62,8 @@ struct node *node_new(const struct node_config *cfg, const struct node_io *io,
     if (n->cfg.batch_bytes == 0)
         n->cfg.batch_bytes = NODE_BATCH_BYTES_MAX;
     assert(n->cfg.datagram_bytes <= WIRE_DATAGRAM_BASE);
+    assert(cfg->max_data_bytes == 0 || (cfg->max_data_bytes >= CMD_LIMIT_BYTES &&
+                                        cfg->max_data_bytes / CMD_LIMIT_BYTES <= UINT16_MAX));
     uint32_t datagram_max = cfg->datagram_max != 0 ? cfg->datagram_max
                                                    : (uint32_t)WIRE_DATAGRAM_BASE;
     if (cfg->datagram_bytes != 0)
@@ -411,6 +413,8 @@ void node_status(const struct node *n, uint64_t now, struct status *s)
     for (unsigned i = 0; i < r->n_peers; i++)
         peer_status(n, now, i, &s->peers[i]);
     s->keys = kv_count(n->kv);
+    s->data_bytes = kv_bytes(n->kv);
+    s->max_data_bytes = n->cfg.max_data_bytes;
     s->pending_writes = n->n_writes;
     s->disk_full = raft_disk_full(r);
     s->local_reads = n->local_reads;

@@ -88,6 +88,9 @@ struct node_config {
     uint64_t known[RAFT_VOTERS_MAX]; /* of voters[i], as remembered; 0 = none */
     uint64_t election_timeout_us;
     uint32_t max_value_bytes;
+    uint32_t
+        max_data_bytes;   /* of all keys and values; what we take as leader obeys it on all nodes.
+                                CMD_LIMIT_BYTES or more, 0 = no limit */
     uint32_t batch_bytes; /* of one disk batch, 0 = NODE_BATCH_BYTES_MAX */
     /* For tests of rare paths; 0 = default. Of the cached log (twice the largest record that can
      * come, and NODE_RESERVE_BYTES), and of one datagram sent (256..WIRE_DATAGRAM_BASE). */

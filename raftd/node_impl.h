@@ -253,8 +253,9 @@ bool log_rx_put(struct node *n, const struct wire_data *d);
 void log_rx_drain(struct node *n, uint64_t now);
 
 /* node_write.c */
+uint16_t node_data_limit(const struct node *n); /* max_data_bytes, as commands have it */
 void write_take(struct node *n, uint64_t now);
-void write_applied(struct node *n, uint64_t request, uint64_t index, bool existed, uint8_t op);
+void write_applied(struct node *n, uint64_t request, uint64_t index, enum kv_outcome outcome);
 void write_term_applied(struct node *n, uint64_t term);
 void write_expire(struct node *n, uint64_t now);
 void write_stop(struct node *n);

@@ -37,6 +37,8 @@ static void append_record(struct node *n, uint64_t index, uint8_t type, const ui
     uint8_t *rec = entries_tail(&n->log);
     if (len > 0)
         memcpy(rec + RECORD_HEAD_BYTES, data, len);
+    if (type == RECORD_COMMAND)
+        cmd_stamp_limit(rec + RECORD_HEAD_BYTES, node_data_limit(n));
     record_seal(rec, index, n->raft.term, type, n->head, (uint32_t)len);
     log_push(n, size);
 }
@@ -137,11 +139,11 @@ static void apply_one(struct node *n, const struct record *rec)
     struct cmd cmd;
     int rc = cmd_decode(rec->data, rec->data_len, &cmd);
     assert(rc == 0); /* checked before it entered any log */
-    bool existed = false;
-    if (kv_apply(n->kv, rec->index, &cmd, &existed) != 0)
+    enum kv_outcome outcome = kv_apply(n->kv, rec->index, &cmd);
+    if (outcome == KV_NO_MEMORY)
         node_out_of_memory(n, "a committed entry can't be applied");
     if (cmd.origin == n->cfg.id) {
-        write_applied(n, cmd.request, rec->index, existed, cmd.op);
+        write_applied(n, cmd.request, rec->index, outcome);
     } else if (n->raft.role == RAFT_LEADER) {
         int slot = raft_peer_slot(&n->raft, cmd.origin);
         if (slot >= 0)

@@ -109,12 +109,31 @@ bool write_propose(struct node *n, uint64_t now, const uint8_t *cmd, size_t len)
     return true;
 }
 
+uint16_t node_data_limit(const struct node *n)
+{
+    return (uint16_t)(n->cfg.max_data_bytes / CMD_LIMIT_BYTES);
+}
+
+/* There is no room for what it would store, by all that is committed as far as we know: so it need not
+ * enter the log. What changes until its turn came there decides the state machine. */
+static bool is_full_for(const struct node *n, const struct request *req)
+{
+    struct cmd cmd;
+    int rc = cmd_decode(req->cmd, req->cmd_len, &cmd);
+    assert(rc == 0);
+    (void)rc;
+    cmd.limit = node_data_limit(n);
+    return n->applied == n->raft.commit_index && kv_is_full_for(n->kv, &cmd);
+}
+
 /* Sends waiting local writes on their way, in order. */
 static void take_local(struct node *n, uint64_t now)
 {
     while (n->n_wait > 0) {
         struct request *req = find(n, n->wait[n->wait_head]);
-        if (req != NULL) { /* else: timed out while it waited */
+        if (req != NULL && n->raft.leader != 0 && is_full_for(n, req)) {
+            finish(n, req, RESULT_FULL);
+        } else if (req != NULL) { /* else: timed out while it waited */
             bool gone;
             if (n->raft.role == RAFT_LEADER)
                 gone = write_propose(n, now, req->cmd, req->cmd_len);
@@ -149,7 +168,7 @@ void write_take(struct node *n, uint64_t now)
 }
 
 /* An entry of ours was applied. */
-void write_applied(struct node *n, uint64_t request, uint64_t index, bool existed, uint8_t op)
+void write_applied(struct node *n, uint64_t request, uint64_t index, enum kv_outcome outcome)
 {
     if ((uint32_t)(request >> 32) != n->cfg.boot)
         return; /* of an earlier process */
@@ -157,7 +176,10 @@ void write_applied(struct node *n, uint64_t request, uint64_t index, bool existe
     if (req == NULL)
         return; /* its client was told "unknown" meanwhile */
     req->revision = index;
-    finish(n, req, op == CMD_DELETE && !existed ? RESULT_NO_KEY : RESULT_OK);
+    finish(n, req,
+           outcome == KV_NO_KEY ? RESULT_NO_KEY
+           : outcome == KV_FULL ? RESULT_FULL
+                                : RESULT_OK);
 }
 
 /* The first entry of `term` is being applied: writes that left in older terms are lost for good

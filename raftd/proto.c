@@ -152,6 +152,7 @@ const char *proto_result_text(enum result result)
     case RESULT_BAD: return "malformed request";
     case RESULT_STOPPING: return "daemon is stopping";
     case RESULT_NOT_YET: return "not yet";
+    case RESULT_FULL: return "the data are full";
     }
     return "unknown result";
 }

@@ -173,6 +173,7 @@ int exit_of_result(enum result result, bool write)
     case RESULT_BAD: return RAFTCTL_EXIT_INTERNAL;
     case RESULT_STOPPING: return write ? RAFTCTL_EXIT_UNKNOWN : RAFTCTL_EXIT_LOST;
     case RESULT_NOT_YET: return RAFTCTL_EXIT_NOT_YET;
+    case RESULT_FULL: return RAFTCTL_EXIT_BUSY;
     }
     return RAFTCTL_EXIT_INTERNAL;
 }
@@ -203,6 +204,10 @@ static int say_result(enum result result, const struct tool *t, bool write)
             "full: see raftctl status): nothing was done; try again");
         break;
     case RESULT_BAD: say_error("the daemon did not understand: is it of another version?"); break;
+    case RESULT_FULL:
+        say_error("the data are full: max_data_bytes is reached (see raftctl status): nothing was "
+                  "done; delete something, or raise it on all nodes");
+        break;
     case RESULT_STOPPING:
         say_error("the daemon is stopping: %s", write ? unknown_text : "no answer");
         break;

@@ -22,9 +22,10 @@ enum result {
     RESULT_BAD = 6,      /* the request is malformed */
     RESULT_STOPPING = 7, /* the daemon is shutting down; as UNKNOWN for a write */
     RESULT_NOT_YET = 8,  /* the daemon has just started and can't tell yet; nothing was done */
+    RESULT_FULL = 9,     /* no room for more data (max_data_bytes); nothing was done */
 };
 
-enum { RESULT_LAST = RESULT_NOT_YET };
+enum { RESULT_LAST = RESULT_FULL };
 
 struct user;
 

@@ -157,6 +157,8 @@ size_t status_print(const struct status *s, uint64_t now_us, char *buf, size_t c
     if (s->doubt_index != 0)
         number(&t, "doubt_index", s->doubt_index);
     number(&t, "keys", s->keys);
+    number(&t, "data_bytes", s->data_bytes);
+    number(&t, "max_data_bytes", s->max_data_bytes);
     number(&t, "pending_writes", s->pending_writes);
     line(&t, "last_election=%s\n", raft_why_name(s->why));
     number(&t, "campaigns", s->raft.campaigns);

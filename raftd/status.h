@@ -108,6 +108,7 @@ struct status {
     struct status_peer peers[RAFT_VOTERS_MAX];
     unsigned n_peers;
     uint64_t keys;                               /* in the state machine */
+    uint64_t data_bytes, max_data_bytes;         /* of keys and values, as kv.h counts them */
     uint64_t pending_writes;                     /* of local clients, not yet answered */
     uint64_t fsyncs, fsync_p99_us, fsync_max_us; /* of the log; p99 over the newest 1024 */
     uint64_t disk_bytes;                         /* written to the log since start */

@@ -4,7 +4,7 @@
 # others: what it lets in must arrive, and nothing may go round in circles.
 # shellcheck source=/dev/null
 . "$(dirname "$0")/../lib/cluster.sh"
-limit 240
+limit 300
 
 check_value() { # NODE KEY FILE
     ctl "$1" --timeout 30 get --stale --raw "$2" >"$WORK/got" || fail "get $2 on node $1: exit $?"
@@ -143,4 +143,67 @@ wait_leader
 same_keys
 check_value 1 big "$WORK/v1m"
 is_quiet "end"
-finish "limits lowered and mixed: old values stay, new ones over the limit are refused"
+stop_all
+
+# All data have a limit. It is reached through each node, obeyed by all, and leaves them equal.
+cluster 3 'max_data_bytes = 1048576'
+start_all
+wait_leader
+fill() { # NODE: until it is refused
+    local n=0 code=0
+    while [ "$code" = 0 ] && [ "$n" -lt 40 ]; do
+        n=$((n + 1))
+        ctl "$1" --timeout 20 put "fill/$1/$n" - <"$WORK/v50k" 2>"$WORK/stderr" || code=$?
+    done
+    [ "$code" = 7 ] || fail "put number $n at node $1: exit $code"
+    says 'max_data_bytes is reached'
+    note "node $1: refused at put number $n"
+}
+head -c 50000 /dev/urandom >"$WORK/v50k"
+head -c 60000 /dev/urandom >"$WORK/v60k"
+wait_leader
+follower=$(other_than "$LEADER")
+fill "$follower"
+wait_converged
+fill "$LEADER"
+for i in 1 2 3; do
+    { read -r bytes && read -r most; } < <(field "$i" data_bytes max_data_bytes)
+    [ "$most" = 1048576 ] || fail "node $i: max_data_bytes=$most"
+    [ "$bytes" -le 1048576 ] || fail "node $i: data_bytes=$bytes is too much"
+    [ "$bytes" -gt 990000 ] || fail "node $i: data_bytes=$bytes is too little"
+    grep -q 'the data have reached 8[0-9] % of max_data_bytes' "$WORK/node$i.log" ||
+        fail "node $i does not warn"
+done
+for i in 1 2 3; do
+    expect 0 ctl "$i" --timeout 20 put "fill/$follower/1" "shorter"
+    expect 0 ctl "$i" --timeout 20 put "fill/$follower/$((i + 1))" - <"$WORK/v50k"
+done
+# What is refused costs no log.
+fill "$LEADER"
+wait_converged
+last=$(field "$LEADER" last_index)
+for i in 1 2 3; do
+    for n in 1 2 3; do expect 7 ctl "$i" --timeout 20 put "late/$i" - <"$WORK/v60k"; done
+done
+[ "$(field "$LEADER" last_index)" = "$last" ] || fail "refused writes are in the log"
+expect 0 ctl "$follower" --timeout 20 del "fill/$follower/2"
+expect 0 ctl "$follower" --timeout 20 put "after" - <"$WORK/v50k"
+same_keys
+
+# Another limit at one node: the leader's holds, for all.
+stop "$follower"
+sed 's/^max_data_bytes = .*/max_data_bytes = 2097152/' "$CONF" >"$WORK/more.conf"
+start_with "$follower" "$WORK/more.conf"
+for i in $(up_nodes); do
+    [ "$i" = "$follower" ] || stop "$i"
+    [ "$i" = "$follower" ] || start "$i"
+    wait_leader
+    ctl "$follower" --timeout 20 bench -c 8 -n 200 -v 8000 -k 100 >/dev/null 2>&1 || :
+done
+wait_converged
+same_keys
+stop_all
+start_all
+wait_leader
+same_keys
+finish "limits lowered and mixed: old values stay, new ones over the limit are refused, data beyond theirs, too"

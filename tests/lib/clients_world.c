@@ -61,10 +61,8 @@ static void wake_loop(void *ctx)
 static void answer_write(struct fake *f, struct request *q)
 {
     struct cmd c;
-    bool existed;
     assert_int_equal(cmd_decode(q->cmd, q->cmd_len, &c), 0);
-    kv_apply(f->shared.kv, ++f->index, &c, &existed);
-    q->result = c.op == CMD_DELETE && !existed ? RESULT_NO_KEY : RESULT_OK;
+    q->result = kv_apply(f->shared.kv, ++f->index, &c) == KV_NO_KEY ? RESULT_NO_KEY : RESULT_OK;
     q->revision = f->index;
     struct shared_reader *r = &f->shared.readers[q->reader];
     rcu_queue_push(&r->answers_head, &r->answers_tail, &q->link);

@@ -264,6 +264,7 @@ static void configure(struct sim *s, const struct member *m, struct node_config 
         .storage_id = m->storage,
         .election_timeout_us = s->o.election_timeout_us,
         .max_value_bytes = s->o.max_value_bytes,
+        .max_data_bytes = s->o.max_data_bytes,
         .batch_bytes = s->o.batch_bytes,
         .cache_bytes = s->o.cache_bytes,
         .relay_bytes = s->o.relay_bytes,
@@ -341,11 +342,10 @@ static void empty(struct kv *kv)
 {
     const struct kv_object *o;
     struct kv_range all = {0};
-    bool existed;
     rcu_enter();
     while ((o = kv_first(kv, &all)) != NULL) {
         struct cmd c = {.op = CMD_DELETE, .key = kv_key(o), .key_len = o->key_len};
-        kv_apply(kv, 1, &c, &existed);
+        kv_apply(kv, 1, &c);
     }
     rcu_leave();
     assert(kv_count(kv) == 0);

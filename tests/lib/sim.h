@@ -74,6 +74,7 @@ struct sim_options {
     uint64_t election_timeout_us;
 
     uint32_t max_value_bytes;
+    uint32_t max_data_bytes; /* of node_config, 0 = no limit */
     uint32_t segment_bytes;
     uint32_t batch_bytes;    /* of node_config, 0 = default */
     uint32_t cache_bytes;    /* of node_config, 0 = default */
@@ -106,7 +107,7 @@ struct sim_options {
 
 struct sim_totals {
     uint64_t virtual_us, events, datagrams, bytes, batches, closures;
-    uint64_t writes, acked, unknown, refused, reads, lists, local_reads;
+    uint64_t writes, acked, unknown, refused, full, reads, lists, local_reads;
     uint64_t boots, leaders, committed, histories;
     uint64_t doubts; /* nodes that were told that they had lost something, and have it again */
     uint64_t faults[SIM_FAULT_COUNT]; /* how often each really happened */

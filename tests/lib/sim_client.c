@@ -91,7 +91,8 @@ uint32_t sim_op_of(struct sim *s, const struct record *rec)
     const struct op *o = &s->ops[op];
     if (c.key_len != key_name(s, o->key, name) || memcmp(c.key, name, c.key_len) != 0 ||
         c.op != (o->kind == OP_PUT ? CMD_PUT : CMD_DELETE) ||
-        (o->kind == OP_PUT && !value_is(s, op, c.value, c.value_len)))
+        (o->kind == OP_PUT && !value_is(s, op, c.value, c.value_len)) ||
+        c.limit != s->o.max_data_bytes / CMD_LIMIT_BYTES)
         sim_broken(s, "asked-else", "entry %" PRIu64 " is not the write that was asked for",
                    rec->index);
     return op;
@@ -105,6 +106,13 @@ static const struct version *version_at(const struct key *k, uint64_t index)
     while (n > 0 && k->v[n - 1].index > index)
         n--;
     return n == 0 || k->v[n - 1].op == NO_OP ? NULL : &k->v[n - 1];
+}
+
+/* What the key of that write costs, if this is its value. */
+static uint64_t data_bytes(const struct sim *s, const struct op *o)
+{
+    uint8_t name[KEY_BYTES];
+    return KV_KEY_BYTES + key_name(s, o->key, name) + o->len;
 }
 
 void sim_model_take(struct sim *s, const struct entry *e)
@@ -121,6 +129,12 @@ void sim_model_take(struct sim *s, const struct entry *e)
     struct key *k = &s->keys[o->key];
     const struct version *before = version_at(k, e->index);
     struct version v = {.index = e->index, .create = e->index, .op = e->op};
+    uint64_t more = o->kind == OP_PUT ? data_bytes(s, o) : 0;
+    uint64_t less = before != NULL ? data_bytes(s, &s->ops[before->op]) : 0;
+    o->full = s->o.max_data_bytes != 0 && more > less &&
+              s->data_bytes - less + more > s->o.max_data_bytes;
+    if (o->full)
+        return;
     if (o->kind == OP_DELETE) {
         o->absent = before == NULL;
         if (o->absent)
@@ -129,6 +143,7 @@ void sim_model_take(struct sim *s, const struct entry *e)
     } else if (before != NULL) {
         v.create = before->create;
     }
+    s->data_bytes = s->data_bytes - less + more;
     if (k->n == k->cap) {
         k->cap = k->cap ? 2 * k->cap : 2;
         k->v = sim_must(realloc(k->v, k->cap * sizeof *k->v));
@@ -379,6 +394,9 @@ static void acked(struct sim *s, struct member *m, const struct request *req)
                    m->at + 1, req->revision, o->committed);
     if ((req->result == RESULT_NO_KEY) != (o->kind == OP_DELETE && o->absent))
         sim_broken(s, "acked-absent", "node %u: a deletion has the wrong result", m->at + 1);
+    if (o->full)
+        sim_broken(s, "acked-full", "node %u acknowledges a write for which there is no room",
+                   m->at + 1);
     s->t.acked++;
     if (o->history != NO_HISTORY)
         linear_return(s->linear, o->history,
@@ -386,6 +404,21 @@ static void acked(struct sim *s, struct member *m, const struct request *req)
                       : o->absent       ? LINEAR_ABSENT
                                         : LINEAR_FOUND,
                       0, s->now);
+}
+
+/* Refused before it entered a log, or by the state machine. */
+static void full(struct sim *s, struct member *m, const struct request *req)
+{
+    struct op *o = &s->ops[(uint32_t)req->client_tag];
+    sim_follow(s, m);
+    if (s->o.max_data_bytes == 0 || o->kind != OP_PUT || o->committed != req->revision ||
+        (req->revision != 0 && !o->full))
+        sim_broken(s, "full",
+                   "node %u has no room for a write at %" PRIu64 ", committed at %" PRIu64,
+                   m->at + 1, req->revision, o->committed);
+    o->refused = true;
+    s->t.full++;
+    history_fails(s, o);
 }
 
 void sim_on_answer(void *ctx, struct request *req)
@@ -400,6 +433,7 @@ void sim_on_answer(void *ctx, struct request *req)
     switch (req->result) {
     case RESULT_OK:
     case RESULT_NO_KEY: acked(s, m, req); break;
+    case RESULT_FULL: full(s, m, req); break;
     case RESULT_NO_LEADER:
     case RESULT_BUSY:
         s->t.refused++;

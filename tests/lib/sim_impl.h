@@ -102,6 +102,7 @@ struct op {
     uint64_t committed; /* index, 0 = not yet */
     bool refused;       /* "nothing was done" */
     bool absent;        /* delete: there was no such key when it was committed */
+    bool full;          /* put: there was no room for it when it was committed */
     size_t history;     /* handle in the linear history, SIZE_MAX = none */
 };
 
@@ -288,6 +289,7 @@ struct sim {
     size_t n_arenas;
     struct entry **committed; /* by index; [0] = root */
     uint64_t n_committed, cap_committed;
+    uint64_t data_bytes; /* of the model, as of the newest committed entry */
     struct term *terms;
     uint64_t n_terms;
 

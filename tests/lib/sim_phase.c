@@ -202,7 +202,7 @@ void sim_live(struct sim *s)
     s->t.elected_us = wait_for(s, LEADER_TIMEOUTS * t + slow_writes(s, LEADER_WRITES), false,
                                "no-leader", "no leader");
     wait_for_room(s);
-    uint64_t acked = s->t.acked, reads = s->t.reads;
+    uint64_t acked = s->t.acked + s->t.full, reads = s->t.reads;
     uint64_t most = EQUAL_TIMEOUTS * t + slow_writes(s, EQUAL_WRITES);
     unsigned up = 0;
     for (unsigned i = 0; i < s->o.nodes; i++) {
@@ -214,7 +214,7 @@ void sim_live(struct sim *s)
     }
     s->t.converged_us = wait_for(s, s->o.timeout_us + most, true, "not-equal",
                                  "not everything is answered and equal");
-    if (s->t.acked < acked + up || s->t.reads < reads + up)
+    if (s->t.acked + s->t.full < acked + up || s->t.reads < reads + up)
         sim_broken(s, "not-answered", "a healthy majority did not serve all requests");
     sim_check_final(s);
     read_when_quiet(s);

@@ -206,4 +206,5 @@ void sim_plan(struct sim_options *o, unsigned profile, uint64_t seed, unsigned n
     o->take_held = next(&rng, 2) == 0; /* the core must bear it, too */
     if (p->rate[SLOW_DISKS])
         slow_disks(o, &rng);
+    o->max_data_bytes = (uint32_t)PICK(&rng, 0, 0, 0, 0, 0, 1, 3, 8) * CMD_LIMIT_BYTES;
 }

@@ -199,6 +199,7 @@ static void add(struct sum *sum, const struct sim_totals *t)
     s->acked += t->acked;
     s->unknown += t->unknown;
     s->refused += t->refused;
+    s->full += t->full;
     s->reads += t->reads;
     s->lists += t->lists;
     s->local_reads += t->local_reads;
@@ -230,8 +231,8 @@ static void print_stats(const struct sum *sum)
     printf("  %" PRIu64 " nodes were told that they had lost something, and have it again\n",
            t->doubts);
     printf("  writes: %" PRIu64 " sent, %" PRIu64 " acknowledged, %" PRIu64 " refused, %" PRIu64
-           " unknown\n",
-           t->writes, t->acked, t->refused, t->unknown);
+           " without room, %" PRIu64 " unknown\n",
+           t->writes, t->acked, t->refused, t->full, t->unknown);
     printf("  reads: %" PRIu64 " linearizable (%" PRIu64 " lists), %" PRIu64 " local; %" PRIu64
            " operations in checked histories\n",
            t->reads, t->lists, t->local_reads, t->histories);

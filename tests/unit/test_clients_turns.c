@@ -37,14 +37,12 @@ static void wake_nobody(void *ctx)
 static void store(struct one *o, const char *key, uint32_t len)
 {
     static const uint8_t value[BIG_BYTES];
-    bool existed;
-    kv_apply(o->f.shared.kv, ++o->f.index,
-             &(struct cmd){.op = CMD_PUT,
-                           .key = (const uint8_t *)key,
-                           .key_len = (uint16_t)strlen(key),
-                           .value = value,
-                           .value_len = len},
-             &existed);
+    (void)kv_apply(o->f.shared.kv, ++o->f.index,
+                   &(struct cmd){.op = CMD_PUT,
+                                 .key = (const uint8_t *)key,
+                                 .key_len = (uint16_t)strlen(key),
+                                 .value = value,
+                                 .value_len = len});
 }
 
 static int setup(void **state)

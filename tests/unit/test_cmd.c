@@ -27,6 +27,7 @@ static void round_trip(uint8_t op, uint16_t key_len, uint32_t value_len)
     assert_true(value && buf);
     struct cmd c = {.op = op,
                     .origin = 0x1234,
+                    .limit = 0x0506,
                     .request = 0x1122334455667788,
                     .key = key,
                     .value = value,
@@ -38,6 +39,7 @@ static void round_trip(uint8_t op, uint16_t key_len, uint32_t value_len)
     assert_int_equal(cmd_decode(buf, len, &d), 0);
     assert_int_equal(d.op, op);
     assert_int_equal(d.origin, 0x1234);
+    assert_int_equal(d.limit, 0x0506);
     assert_true(d.request == 0x1122334455667788);
     assert_int_equal(d.key_len, key_len);
     assert_int_equal(d.value_len, value_len);
@@ -65,7 +67,7 @@ static void test_round_trip(void **state)
 static void test_bytes(void **state)
 {
     (void)state;
-    const uint8_t want[] = {1,    0,    2,    0,    7,    0,    0,   0,   0x88, 0x77,
+    const uint8_t want[] = {1,    0,    2,    0,    7,    0,    9,   1,   0x88, 0x77,
                             0x66, 0x55, 0x44, 0x33, 0x22, 0x11, 'a', 'b', 'c'};
     uint8_t buf[sizeof(want)];
     struct cmd c = {.op = CMD_PUT,
@@ -75,6 +77,7 @@ static void test_bytes(void **state)
                     .value_len = 1};
     assert_int_equal(cmd_encode(buf, &c), sizeof(want));
     cmd_stamp(buf, 7, 0x1122334455667788);
+    cmd_stamp_limit(buf, 0x0109);
     assert_memory_equal(buf, want, sizeof(want));
 }
 
@@ -99,7 +102,7 @@ static void test_refused(void **state)
     static const struct {
         size_t at;
         uint8_t value;
-    } bad[] = {{0, 0}, {0, 3}, {0, 255}, {1, 1}, {2, 0}, {2, 5}, {3, 2}, {6, 1}, {7, 1}};
+    } bad[] = {{0, 0}, {0, 3}, {0, 255}, {1, 1}, {2, 0}, {2, 5}, {3, 2}};
     uint8_t buf[64];
     struct cmd d, c = {.op = CMD_PUT, .key = (const uint8_t *)"key", .key_len = 3};
     size_t len = cmd_encode(buf, &c);

@@ -61,6 +61,7 @@ static void test_defaults(void **state)
     parse_ok(&conf, "[cluster]\nname=x\nnode.7=127.0.0.1:1\n");
     assert_int_equal(conf.election_timeout_ms, 150);
     assert_int_equal(conf.max_value_bytes, 65536);
+    assert_int_equal(conf.max_data_bytes, 64 << 20);
     assert_int_equal(conf.max_datagram_bytes, 1200);
     assert_int_equal(conf.id, 0);
     assert_string_equal(conf.key_file, "");
@@ -253,7 +254,8 @@ static const struct bad bad_texts[] = {
      "f:1: text after [cluster]; allowed: nothing, or a comment that starts with ';'"},
     /* keys */
     {"[cluster]\nnodes.1 = 1\n", "f:2: [cluster] nodes.1: unknown key; allowed: node.N, name, "
-                                 "election_timeout_ms, max_value_bytes, max_datagram_bytes"},
+                                 "election_timeout_ms, max_value_bytes, max_data_bytes, "
+                                 "max_datagram_bytes"},
     {"[node]\nname = x\n", "f:2: [node] name: unknown key; allowed: id, data_dir, socket, "
                            "socket_mode, key_file, next_key_file, readers, log_level"},
     {"[node]\nnode.1 = 127.0.0.1:1\n",
@@ -331,6 +333,8 @@ static const struct bad bad_texts[] = {
     BAD_CLUSTER("election_timeout_ms", "", "allowed: a number from 50 to 60000"),
     BAD_CLUSTER("max_value_bytes", "1023", "allowed: a number from 1024 to 1048576"),
     BAD_CLUSTER("max_value_bytes", "1048577", "allowed: a number from 1024 to 1048576"),
+    BAD_CLUSTER("max_data_bytes", "1048575", "allowed: a number from 1048576 to 1048576000"),
+    BAD_CLUSTER("max_data_bytes", "1048576001", "allowed: a number from 1048576 to 1048576000"),
     BAD_CLUSTER("max_datagram_bytes", "511", "allowed: a number from 512 to 1452"),
     BAD_CLUSTER("max_datagram_bytes", "1453", "allowed: a number from 512 to 1452"),
     BAD("id", "0", "allowed: a number from 1 to 999"),
@@ -447,7 +451,7 @@ static void test_round_trip(void **state)
     /* every key away from its default */
     parse_ok(&conf,
              "[cluster]\nname = a!=~[x]:1\nnode.9 = [2001:db8::1]:1\nnode.4 = [2001:db8::2]:65535\n"
-             "election_timeout_ms = 2000\nmax_value_bytes = 4096\n"
+             "election_timeout_ms = 2000\nmax_value_bytes = 4096\nmax_data_bytes = 2000000\n"
              "max_datagram_bytes = 1400\n[node]\nid = 9\n"
              "key_file = /k/{id}\nnext_key_file = /n/{id}/{id}\n"
              "data_dir = /some dir/{id}/{id}x\nsocket = /s{id}=1: [y]\nsocket_mode = 0600\n"

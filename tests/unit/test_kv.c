@@ -13,27 +13,30 @@
 
 static const uint8_t hash_key[KV_HASH_KEY_BYTES] = {1, 2, 3};
 
-static bool put(struct kv *kv, uint64_t index, const char *key, const char *value)
+static enum kv_outcome try_put(struct kv *kv, uint64_t index, const char *key, const char *value,
+                               uint32_t value_len, uint16_t limit)
 {
-    bool existed = true;
-    kv_apply(kv, index,
-             &(struct cmd){.op = CMD_PUT,
-                           .key = (const uint8_t *)key,
-                           .key_len = (uint16_t)strlen(key),
-                           .value = (const uint8_t *)value,
-                           .value_len = (uint32_t)strlen(value)},
-             &existed);
-    return existed;
+    return kv_apply(kv, index,
+                    &(struct cmd){.op = CMD_PUT,
+                                  .limit = limit,
+                                  .key = (const uint8_t *)key,
+                                  .key_len = (uint16_t)strlen(key),
+                                  .value = (const uint8_t *)value,
+                                  .value_len = value_len});
 }
 
+static void put(struct kv *kv, uint64_t index, const char *key, const char *value)
+{
+    assert_int_equal(try_put(kv, index, key, value, (uint32_t)strlen(value), 0), KV_DONE);
+}
+
+/* Whether it was there. */
 static bool del(struct kv *kv, uint64_t index, const char *key)
 {
-    bool existed = true;
-    kv_apply(kv, index,
-             &(struct cmd){
-                 .op = CMD_DELETE, .key = (const uint8_t *)key, .key_len = (uint16_t)strlen(key)},
-             &existed);
-    return existed;
+    return kv_apply(kv, index,
+                    &(struct cmd){.op = CMD_DELETE,
+                                  .key = (const uint8_t *)key,
+                                  .key_len = (uint16_t)strlen(key)}) == KV_DONE;
 }
 
 /* The key has this value and these revisions; value NULL: there is no such key. */
@@ -59,11 +62,11 @@ static void test_revisions(void **state)
     struct kv *kv = kv_new(hash_key);
     assert_non_null(kv);
     expect(kv, "a", NULL, 0, 0);
-    assert_false(put(kv, 5, "a", "one"));
+    put(kv, 5, "a", "one");
     expect(kv, "a", "one", 5, 5);
-    assert_true(put(kv, 9, "a", "two"));
+    put(kv, 9, "a", "two");
     expect(kv, "a", "two", 5, 9);
-    assert_false(put(kv, 10, "ab", ""));
+    put(kv, 10, "ab", "");
     expect(kv, "ab", "", 10, 10);
     assert_int_equal(kv_count(kv), 2);
     assert_true(del(kv, 11, "a"));
@@ -71,7 +74,7 @@ static void test_revisions(void **state)
     assert_false(del(kv, 12, "a"));
     assert_false(del(kv, 12, "never"));
     assert_int_equal(kv_count(kv), 1);
-    assert_false(put(kv, 13, "a", "again"));
+    put(kv, 13, "a", "again");
     expect(kv, "a", "again", 13, 13);
     kv_free(kv);
 }
@@ -80,19 +83,18 @@ static void test_binary(void **state)
 {
     (void)state;
     struct kv *kv = kv_new(hash_key);
-    bool existed;
     uint8_t key[CMD_KEY_MAX_BYTES] = {0};
     uint8_t *value = calloc(1, CMD_VALUE_MAX_BYTES);
     assert_true(kv && value);
     value[CMD_VALUE_MAX_BYTES - 1] = 7;
     for (uint16_t len = 1; len <= CMD_KEY_MAX_BYTES; len++) /* all zeros: differ only in length */
-        kv_apply(kv, len,
-                 &(struct cmd){.op = CMD_PUT,
-                               .key = key,
-                               .key_len = len,
-                               .value = value,
-                               .value_len = len == CMD_KEY_MAX_BYTES ? CMD_VALUE_MAX_BYTES : len},
-                 &existed);
+        (void)kv_apply(
+            kv, len,
+            &(struct cmd){.op = CMD_PUT,
+                          .key = key,
+                          .key_len = len,
+                          .value = value,
+                          .value_len = len == CMD_KEY_MAX_BYTES ? CMD_VALUE_MAX_BYTES : len});
     assert_int_equal(kv_count(kv), CMD_KEY_MAX_BYTES);
     rcu_enter();
     for (uint16_t len = 1; len <= CMD_KEY_MAX_BYTES; len++)
@@ -209,12 +211,73 @@ static void test_digest(void **state)
     kv_free(b);
 }
 
+/* The limit of each entry is obeyed to the byte; what does not grow passes beyond it, too. */
+static void test_limit(void **state)
+{
+    (void)state;
+    enum { LIMIT = 2, ROOM = LIMIT * CMD_LIMIT_BYTES, EACH = 1000, KEY = 3 };
+    static const char value[ROOM];
+    struct kv *kv = kv_new(hash_key);
+    assert_non_null(kv);
+    assert_int_equal(kv_bytes(kv), 0);
+    uint64_t index = 0, want = 0;
+    char key[8];
+    unsigned n = 0;
+    for (;; n++) {
+        snprintf(key, sizeof(key), "%03u", n);
+        enum kv_outcome outcome = try_put(kv, ++index, key, value, EACH, LIMIT);
+        if (outcome == KV_FULL)
+            break;
+        assert_int_equal(outcome, KV_DONE);
+        want += KV_KEY_BYTES + KEY + EACH;
+        assert_int_equal(kv_bytes(kv), want);
+    }
+    assert_true(want <= ROOM && want + KV_KEY_BYTES + KEY + EACH > ROOM);
+    assert_int_equal(kv_count(kv), n);
+    expect(kv, key, NULL, 0, 0); /* nothing was done */
+    uint32_t left = (uint32_t)(ROOM - want) - KV_KEY_BYTES - KEY;
+    struct cmd c = {.op = CMD_PUT,
+                    .limit = LIMIT,
+                    .key = (const uint8_t *)key,
+                    .key_len = KEY,
+                    .value = (const uint8_t *)value,
+                    .value_len = left + 1};
+    assert_true(kv_is_full_for(kv, &c));
+    c.value_len = left;
+    assert_false(kv_is_full_for(kv, &c));
+    assert_int_equal(try_put(kv, ++index, key, value, left + 1, LIMIT), KV_FULL);
+    assert_int_equal(try_put(kv, ++index, key, value, left, LIMIT), KV_DONE);
+    assert_int_equal(kv_bytes(kv), ROOM);
+    /* Another value of a key counts for what it has more. */
+    assert_int_equal(try_put(kv, ++index, "000", value, EACH + 1, LIMIT), KV_FULL);
+    assert_int_equal(try_put(kv, ++index, "000", value, EACH, LIMIT), KV_DONE);
+    assert_int_equal(try_put(kv, ++index, "000", value, EACH - 1, LIMIT), KV_DONE);
+    assert_int_equal(try_put(kv, ++index, "000", value, EACH, LIMIT), KV_DONE);
+    c.key = (const uint8_t *)"000";
+    c.value_len = EACH;
+    assert_false(kv_is_full_for(kv, &c));
+    c.value_len++;
+    assert_true(kv_is_full_for(kv, &c));
+    /* The limit was lowered: what shrinks passes. */
+    assert_int_equal(try_put(kv, ++index, "000", value, EACH, 1), KV_DONE);
+    assert_int_equal(try_put(kv, ++index, "000", value, 0, 1), KV_DONE);
+    assert_int_equal(try_put(kv, ++index, "000", value, 1, 1), KV_FULL);
+    assert_int_equal(try_put(kv, ++index, "000", value, 1, 0), KV_DONE); /* none */
+    for (unsigned i = 0; i <= n; i++) {
+        snprintf(key, sizeof(key), "%03u", i);
+        assert_true(del(kv, ++index, key));
+        assert_false(del(kv, ++index, key));
+    }
+    assert_int_equal(kv_bytes(kv), 0);
+    kv_free(kv);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_revisions), cmocka_unit_test(test_binary),
         cmocka_unit_test(test_list),      cmocka_unit_test(test_many),
-        cmocka_unit_test(test_digest),
+        cmocka_unit_test(test_digest),    cmocka_unit_test(test_limit),
     };
     rcu_thread_begin();
     int failed = cmocka_run_group_tests(tests, NULL, NULL);

@@ -105,15 +105,14 @@ static void test_readers_and_writer(void **state)
     for (uint64_t index = 1; index <= ENTRIES; index++) {
         random = random * 1664525 + 1013904223;
         uint8_t key = (uint8_t)((random >> 16) % KEYS);
-        bool put = random >> 30 != 0, existed;
+        bool put = random >> 30 != 0;
         memset(value, (uint8_t)index, sizeof(value));
-        kv_apply(t.kv, index,
-                 &(struct cmd){.op = put ? CMD_PUT : CMD_DELETE,
-                               .key = &key,
-                               .key_len = 1,
-                               .value = put ? value : NULL,
-                               .value_len = put ? (uint32_t)(index % VALUE_MAX) : 0},
-                 &existed);
+        (void)kv_apply(t.kv, index,
+                       &(struct cmd){.op = put ? CMD_PUT : CMD_DELETE,
+                                     .key = &key,
+                                     .key_len = 1,
+                                     .value = put ? value : NULL,
+                                     .value_len = put ? (uint32_t)(index % VALUE_MAX) : 0});
         publish(&t, index);
     }
     atomic_store(&t.stop, true);

@@ -71,6 +71,54 @@ static void test_sizes(void **state)
     }
 }
 
+static void answered(struct sim *s)
+{
+    for (int i = 0; i < 3000 && sim_pending(s) > 0; i++)
+        sim_run(s, MS);
+    assert_int_equal(sim_pending(s), 0);
+}
+
+/* Data have a limit: many writes at once, through all nodes, go up to it and never beyond; those that come
+ * later are refused before they enter the log, at whatever node. */
+static void test_full(void **state)
+{
+    enum { LEN = 1000, EACH = KV_KEY_BYTES + LEN + 2, LIMIT = 4 * CMD_LIMIT_BYTES, MANY = 90 };
+    (void)state;
+    struct sim_options o = calm(3, 11);
+    o.max_data_bytes = LIMIT;
+    struct sim *s = sim_new(&o);
+    run_until_leader(s);
+    for (unsigned i = 0; i < MANY; i++)
+        sim_put(s, i % 3, LEN, 2 * SECOND);
+    answered(s);
+    converge(s);
+    assert_in_range(sim_acked(s), LIMIT / (EACH + 2), LIMIT / EACH);
+    assert_int_equal(sim_acked(s) + sim_totals(s)->full, MANY);
+    unsigned acked = sim_acked(s);
+    uint64_t last = sim_raft(s, 0)->last_index;
+    assert_true(last > acked + 1); /* some were on their way, and the state machine refused them */
+    for (unsigned i = 0; i < MANY; i++)
+        sim_put(s, i % 3, LEN, 2 * SECOND);
+    answered(s);
+    converge(s);
+    assert_int_equal(sim_acked(s), acked);
+    assert_int_equal(sim_totals(s)->full, 2 * MANY - acked);
+    assert_int_equal(sim_raft(s, 0)->last_index, last);
+    for (unsigned i = 0; i < 3; i++)
+        sim_put(s, i, 0, 2 * SECOND); /* there is room for these */
+    answered(s);
+    converge(s);
+    assert_int_equal(sim_acked(s), acked + 3);
+    struct status st = {0};
+    node_status(s->m[0].node, sim_now(s), &st);
+    assert_int_equal(st.max_data_bytes, LIMIT);
+    assert_in_range(st.data_bytes, LIMIT - EACH, LIMIT);
+    sim_crash(s, 0); /* the log says the same again */
+    sim_restart(s, 0);
+    converge(s);
+    sim_free(s);
+}
+
 /* One put at a time on the leader: a log datagram to and an acknowledgement from each follower. */
 static void test_datagrams_per_put(void **state)
 {
@@ -538,6 +586,7 @@ int main(void)
     rcu_thread_begin();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_sizes),
+        cmocka_unit_test(test_full),
         cmocka_unit_test(test_datagrams_per_put),
         cmocka_unit_test(test_catch_up_from_disk),
         cmocka_unit_test(test_no_majority),

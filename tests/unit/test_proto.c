@@ -164,7 +164,7 @@ static void test_request_refused(void **state)
 static void test_reply(void **state)
 {
     (void)state;
-    for (int result = RESULT_OK; result <= RESULT_STOPPING; result++) {
+    for (int result = RESULT_OK; result <= RESULT_LAST; result++) {
         uint8_t buf[128], again[128];
         struct proto_reply b, a = {.result = (enum result)result,
                                    .flags = (uint8_t)(result & 3),
