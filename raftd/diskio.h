@@ -21,7 +21,7 @@ enum {
     DISKIO_PEERS = 16,     /* one storage id to remember of each */
     DISKIO_FETCHES = 16,   /* one per purpose (node.h), numbered from 0 */
     DISKIO_SAMPLES = 1024, /* durations of syncs kept for the percentile */
-    DISKIO_STOP_S = 5,     /* a service manager waits for 90 s and then kills */
+    DISKIO_STOP_S = 10,    /* three writes of a disk that takes 3 s for each */
 };
 
 struct diskio;

@@ -43,6 +43,9 @@ static void draw_world(struct cl *c, struct world *w)
     c->delay_max = c->delay_min + (cl_chance(c, 500) ? 500 : cl_between(c, 0, t));
     c->disk_min = cl_between(c, 50, 2000);
     c->disk_max = c->disk_min + (cl_chance(c, 500) ? 1000 : cl_between(c, 0, t / 2));
+    if (cl_chance(c, 250)) /* slow for good: writes take longer than election timeouts */
+        for (unsigned i = 0; i < c->n; i++)
+            c->disk_us[i] = cl_between(c, 0, 2 * t);
     c->lazy_ready = cl_chance(c, 500) ? 0 : 300;
     c->short_batch = cl_chance(c, 500) ? 0 : 300;
     c->batch_max = cl_chance(c, 500) ? 0 : (unsigned)cl_between(c, 1, 5);
@@ -143,6 +146,7 @@ static void recover(struct cl *c)
     raft_time t = c->cfg.election_timeout;
     c->drop = c->repeat = c->refuse = 0;
     c->delay_min = c->delay_max = c->disk_min = c->disk_max = 1000;
+    memset(c->disk_us, 0, sizeof c->disk_us);
     heal_links(c);
     for (unsigned i = 0; i < c->n; i++) {
         c->nodes[i].tick_delay = 0;
