@@ -224,7 +224,7 @@ static bool wait_job(struct diskio *d, struct job *j)
         if (d->n_jobs == 0)
             pthread_cond_wait(&d->work, &d->lock);
         else
-            (void)pthread_cond_timedwait(&d->work, &d->lock, &until); // monotonic
+            (void)pthread_cond_timedwait(&d->work, &d->lock, &until); /* monotonic */
     }
     return true;
 }
@@ -287,9 +287,9 @@ static void *spare_thread(void *arg)
         pthread_mutex_lock(&d->lock);
         if (rc == 0) {
             d->spare_made = handled = number;
-        } else if (!d->stop) { // a batch that needs it says so
+        } else if (!d->stop) { /* a batch that needs it says so */
             struct timespec until = in_ms(SPARE_AGAIN_MS);
-            (void)pthread_cond_timedwait(&d->spare_work, &d->lock, &until); // monotonic
+            (void)pthread_cond_timedwait(&d->spare_work, &d->lock, &until); /* monotonic */
         }
     }
     thread_ends(d);
@@ -348,7 +348,7 @@ bool diskio_stop(struct diskio *d)
     pthread_cond_broadcast(&d->work);
     pthread_cond_broadcast(&d->spare_work);
     while (d->gone < THREADS && rc == 0)
-        rc = pthread_cond_timedwait(&d->thread_gone, &d->lock, &until); // monotonic
+        rc = pthread_cond_timedwait(&d->thread_gone, &d->lock, &until); /* monotonic */
     bool gone = d->gone == THREADS;
     pthread_mutex_unlock(&d->lock);
     if (!gone)

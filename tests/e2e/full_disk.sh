@@ -64,6 +64,19 @@ fill() { # NODE FULL
     done
 }
 
+# Garbage behind the last batch, where the next one would be.
+torn_tail() { # NODE
+    local segment block
+    for segment in $(find "$WORK/node$1/log" -name '*.seg' | sort -r); do
+        [ "$(head -c 4096 "$segment" | tr -d '\0' | wc -c)" = 0 ] || break # made ahead
+    done
+    block=$(($(stat -c %s "$segment") / 4096 - 2)) # the last one is the seal's
+    until [ "$(dd if="$segment" bs=4096 skip="$block" count=1 status=none | tr -d '\0' | wc -c)" != 0 ]; do
+        block=$((block - 1))
+    done
+    dd if=/dev/urandom of="$segment" bs=4096 seek=$((block + 1)) count=1 conv=notrunc status=none
+}
+
 reads_go_on() { # NODE...
     local i
     for i in "$@"; do
@@ -120,8 +133,10 @@ done
 reads_go_on 1 2 3
 is_full 1 || fail "node 1 does not say that its disk is full"
 is_full 2 || fail "node 2 does not say that its disk is full"
-stop 2 # a clean stop does not wait for room, nor does a start
+stop 2 # a clean stop does not wait for room, nor does a start, not even with a torn tail to leave behind
+torn_tail 2
 start 2
+grep -q 'is damaged or was cut' "$WORK/node2.log" || fail "no torn tail was found"
 wait_for 20 "local reads of the full node" local_reads 2
 reads_go_on 1 2 3
 ! write 3 || fail "a write was acknowledged after the restart of a full node"

@@ -63,12 +63,14 @@ done
 crash "$victim"
 wait_leader
 TERM_BEFORE=$LEADER_TERM
+# shellcheck disable=SC2004,SC2034 # ON is cluster.sh's
 ON[$victim]="strace -D -f -qq -o $WORK/strace.start -e trace=pwritev -e $NO_SPACE"
 start "$victim"
 writers_start "wstart:$(other_than "$victim")"
 lives_on "$victim"
 writers_stop
 stop "$victim"
+# shellcheck disable=SC2004,SC2034
 ON[$victim]=
 start "$victim"
 wait_for 30 "agreement" converged
