@@ -69,6 +69,12 @@ turned_away
 leave
 wait_for 10 "room" ctl 1 put full now
 
+# Values that are begun and never go on give their places back after ten seconds.
+crowd 1 begin 256 60000
+expect 7 ctl 1 put full now
+wait_for 15 "room" ctl 1 put full now
+leave
+
 # Another user takes what it gets, which is half: others have room.
 if [ "$(id -u)" = 0 ] && command -v setpriv >/dev/null; then
     AS="setpriv --reuid 65534 --clear-groups"

@@ -157,6 +157,29 @@ static void test_refused_later(void **state)
     expect_closed(fd);
 }
 
+/* The daemon stops while a read waits for a leader, and with requests that nobody has looked at: who asked
+ * is told so, or sees the end, but never an error in place of an answer. */
+static void test_stop(void **unused)
+{
+    (void)unused;
+    void *state = NULL;
+    assert_int_equal(world_setup(&state), 0);
+    struct fake *f = state;
+    int reads = dial(f), writes = dial(f);
+    world_set(f, &f->no_leader, true);
+    ask(writes, PROTO_PUT, 0, 1, "k", "v");
+    ask(reads, PROTO_GET, 0, 2, "k", "");
+    expect(writes, 1, RESULT_OK, "");
+    while (f->shared.users.used[USERS_READS] == 0)
+        sleep_ms(1);
+    ask(reads, PROTO_STATUS, 0, 3, "", "");
+    expect(reads, 3, RESULT_OK, NULL);
+    assert_int_equal(world_teardown(&state), 0);
+    expect(reads, 2, RESULT_STOPPING, "");
+    expect_closed(reads);
+    expect_closed(writes);
+}
+
 /* A user of no privilege has its share and no more, and all such users leave something over. */
 static void test_users(void **state)
 {
@@ -196,6 +219,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_half_close, world_setup, world_teardown),
         cmocka_unit_test_setup_teardown(test_left, world_setup, world_teardown),
         cmocka_unit_test_setup_teardown(test_refused_later, world_setup, world_teardown),
+        cmocka_unit_test(test_stop),
         cmocka_unit_test(test_users),
     };
     struct rlimit files; /* both ends of all connections are in this process */

@@ -60,6 +60,7 @@ static int setup(void **state)
     s->status = &o->f.status;
     s->max_value_bytes = VALUE_MAX;
     s->n_readers = 1;
+    s->local_reads = true;
     s->wake_loop = wake_nobody;
     users_init(&s->users);
     (void)clients_set_limits(s, FDS);
