@@ -93,7 +93,7 @@ struct node_config {
                                 CMD_LIMIT_BYTES or more, 0 = no limit */
     uint32_t batch_bytes; /* of one disk batch, 0 = NODE_BATCH_BYTES_MAX */
     /* For tests of rare paths; 0 = default. Of the cached log (twice the largest record that can
-     * come, and NODE_RESERVE_BYTES), and of one datagram sent (256..WIRE_DATAGRAM_BASE). */
+     * come, and a page), and of one datagram sent (256..WIRE_DATAGRAM_BASE). */
     uint32_t cache_bytes, datagram_bytes;
     uint32_t relay_bytes;  /* window of relayed writes, 0 = a share of rx_bytes */
     uint32_t datagram_max; /* found by probing; 0 = WIRE_DATAGRAM_BASE, nothing is probed */

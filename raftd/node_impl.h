@@ -35,8 +35,6 @@ enum {
     NODE_RELAY_BYTES = 1 << 18,     /* relayed writes on their way to the leader */
     NODE_READS_MAX = 64,            /* confirmed reads that wait for their index to be applied */
     NODE_ACK_EVERY = 8,             /* log datagrams after which reception is acknowledged */
-    NODE_RESERVE_BYTES = 4096,      /* of the cached log, for the no-ops of new leaders */
-    NODE_RESERVE_ENTRIES = 64,
     NODE_SILENT_TIMEOUTS = 10, /* election timeouts after which a silent peer gets LEADs only */
     NODE_LATE_US = 20000,      /* this far behind its deadline, the process was stopped */
     NODE_LIFE_US = 1000000, /* a leader's datagram of up to two election timeouts, or of this age,

@@ -6,14 +6,12 @@
 #include "raftd/cmd.h"
 #include "raftd/node_impl.h"
 
-/* Drops old entries from the cache until `count` records of `size` bytes in all fit and the reserve
- * is left: a new leader must always be able to append its no-op. Only what is on our own disk may
- * go (invariant 2); false when that is not enough. */
+/* Drops old entries from the cache until `count` records of `size` bytes in all fit. Only what is on our
+ * own disk may go (invariant 2); false when that is not enough. */
 bool log_make_room(struct node *n, size_t size, unsigned count)
 {
     struct entries *e = &n->log;
-    while (!entries_fits(e, size + NODE_RESERVE_BYTES) ||
-           e->last - e->first + 1 + count > ENTRIES_MAX - NODE_RESERVE_ENTRIES) {
+    while (!entries_fits(e, size) || e->last - e->first + 1 + count > ENTRIES_MAX) {
         if (e->first > e->last || e->first > n->raft.durable_index)
             return false;
         log_tx_before_drop(n, e->first);
@@ -32,7 +30,12 @@ static void append_record(struct node *n, uint64_t index, uint8_t type, const ui
                           size_t len)
 {
     size_t size = record_size((uint32_t)len);
-    (void)log_make_room(n, size, 1); /* proposals checked it; a no-op may use the reserve */
+    /* Proposals checked it. For a new leader's no-op there is room in the fullest cache: the batch that
+     * made its vote durable brought at least one entry to the disk if any was still missing there, and
+     * as a candidate it took no more. That one, at least as large as a no-op, may go. */
+    bool room = log_make_room(n, size, 1);
+    assert(room);
+    (void)room;
     assert(index == n->log.last + 1);
     uint8_t *rec = entries_tail(&n->log);
     if (len > 0)

@@ -1,0 +1,147 @@
+// LINK: @node raftd/status.c tests/lib/one_node.c
+/* One node driven by hand, at the limits of its cached log, and with an acknowledgement of its last
+ * leadership. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "net/plain.h"
+#include "raftd/node_impl.h"
+#include "raftd/rcu.h"
+#include "tests/lib/one_node.h"
+
+enum { CACHE_BYTES = 65536, SENT = 40000 };
+
+/* A follower gets entries 1..count; its disk takes them one by one. */
+static struct world *fed(const struct tape *t, const struct node_config *cfg, uint64_t count)
+{
+    struct world *w = world_new(NULL, cfg);
+    probe(w, 2, 2, 1, 0, 0);
+    flush(w);
+    persisted(w); /* the term */
+    stream(w, 2, 2, 1, t, 0, 0, 0, stream_len(t, 0, count));
+    return w;
+}
+
+/* As many entries of `len` bytes, or no-ops, as the cache can hold arrive, then the leader is silent.
+ * The node is elected while nearly all of them wait for the disk, and appends its no-op. */
+static void lead_with_a_full_cache(size_t len, const struct node_config *cfg, uint64_t sent)
+{
+    struct tape *t = tape_new();
+    if (len > 0)
+        tape_puts(t, sent, 2, 'x', len);
+    else
+        tape_noops(t, sent, 2);
+    struct world *w = fed(t, cfg, sent);
+    uint64_t last = raft_of(w)->last_index;
+    assert_in_range(last, 100, sent - 1);
+    world_free(w);
+    w = fed(t, cfg, last);
+    assert_int_equal(raft_of(w)->last_index, last);
+    make_leader(w);
+    assert_int_equal(raft_of(w)->last_index, last + 1);
+    assert_in_range(raft_of(w)->durable_index, 1, 20);
+    const struct entries *e = &w->n->log;
+    size_t size;
+    const uint8_t *p = entries_at(e, last, &size);
+    struct record rec;
+    assert_int_equal(record_decode(p, size, &rec, &size), RECORD_OK);
+    assert_int_equal(rec.index, last);
+    world_free(w);
+    tape_free(t);
+}
+
+static void test_leads_with_a_full_cache(void **state)
+{
+    (void)state;
+    struct node_config cfg = {.cache_bytes = CACHE_BYTES, .batch_bytes = 1};
+    for (size_t len = 1; len < 200; len += 17)
+        lead_with_a_full_cache(len, &cfg, 2000);
+    lead_with_a_full_cache(0, &cfg, 2000);
+    cfg.cache_bytes = 0;
+    lead_with_a_full_cache(0, &cfg, SENT);
+}
+
+/* What is not committed fills at most half of the cache, however fast the own disk is: peers get it
+ * from memory, and so does the one that is a little behind. */
+static void test_uncommitted_fills_half(void **state)
+{
+    (void)state;
+    struct node_config cfg = {.cache_bytes = CACHE_BYTES};
+    struct world *w = world_new(NULL, &cfg);
+    make_leader(w);
+    flush(w);
+    answer_probe(w, 0, 0, 0);
+    for (unsigned i = 0; i < 2000; i++)
+        write_one(w);
+    for (unsigned i = 0; i < 100; i++) {
+        flush(w);
+        persisted(w);
+    }
+    const struct entries *e = &w->n->log;
+    assert_int_equal(raft_of(w)->commit_index, 0);
+    assert_int_equal(e->first, 1);
+    assert_in_range(e->ring.end - e->ring.start, CACHE_BYTES / 2 - 200, CACHE_BYTES / 2);
+    assert_true(w->n->n_wait > 0);
+    /* Committed, it makes room. */
+    unsigned waiting = w->n->n_wait;
+    ack(w, 0, raft_of(w)->last_index);
+    flush(w);
+    assert_true(w->n->n_wait < waiting);
+    world_free(w);
+}
+
+static void sack(struct world *w, uint64_t term, uint32_t id, uint64_t contig)
+{
+    uint8_t buf[WIRE_DATAGRAM_BASE];
+    struct wire_writer out;
+    struct wire_sack s = {.stream = WIRE_STREAM_LOG, .id = id, .contig = contig, .rwnd = 1 << 18};
+    wire_begin(&out, buf + PLAIN_HEAD_BYTES, sizeof buf - PLAIN_HEAD_BYTES, term);
+    assert_true(wire_put_sack(&out, &s));
+    finish_datagram(w, &out, 2);
+}
+
+/* Streams of every leadership are numbered from 1 on, and this one is of another. */
+static void test_sack_of_the_last_leadership(void **state)
+{
+    (void)state;
+    struct world *w = world_new(NULL, &(struct node_config){0});
+    make_leader(w);
+    flush(w);
+    answer_probe(w, 0, 0, 0);
+    flush(w);
+    uint64_t before = raft_of(w)->term;
+    uint32_t epoch = w->n->peers[0].log.epoch;
+    assert_int_not_equal(epoch, 0);
+    lead(w, 3, before + 1, 0, 0);
+    flush(w);
+    persisted(w);
+    assert_int_equal(raft_of(w)->role, RAFT_FOLLOWER);
+    make_leader(w);
+    flush(w);
+    answer_probe(w, 0, 0, 0);
+    flush(w);
+    const struct log_tx *l = &w->n->peers[0].log;
+    assert_int_equal(l->epoch, epoch);
+    assert_true(l->tx.end > 0);
+    sack(w, before, epoch, l->tx.end);
+    assert_int_equal(l->tx.una, 0);
+    sack(w, raft_of(w)->term, epoch, l->tx.end);
+    assert_int_equal(l->tx.una, l->tx.end);
+    world_free(w);
+}
+
+int main(void)
+{
+    rcu_thread_begin();
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_leads_with_a_full_cache),
+        cmocka_unit_test(test_uncommitted_fills_half),
+        cmocka_unit_test(test_sack_of_the_last_leadership),
+    };
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    rcu_thread_end();
+    return failed;
+}
