@@ -78,7 +78,7 @@ static void io_send(void *ctx, unsigned slot, const uint8_t *buf, size_t len)
     (void)len;
 }
 
-static void io_spy(void *ctx, unsigned slot, const uint8_t *buf, size_t len)
+static void io_spy(void *ctx, unsigned slot, uint8_t *buf, size_t len)
 {
     struct world *w = ctx;
     struct peer_seen *p = &w->peers[slot];

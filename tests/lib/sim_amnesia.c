@@ -12,6 +12,7 @@
  * it again. So others are often cut off before, and the leader often dies as soon as it has told.
  */
 
+#include "raftd/core/bytes.h"
 #include "tests/lib/sim_impl.h"
 
 unsigned sim_unsound(const struct sim *s)
@@ -153,10 +154,16 @@ void sim_check_lost(struct sim *s, struct member *m)
     m->lost = NULL;
 }
 
-bool sim_silenced(const struct member *m, unsigned frames)
+void sim_silence(const struct member *m, uint8_t *payload, size_t len)
 {
-    const unsigned votes = 1u << RAFT_MSG_VOTE_REQ | 1u << RAFT_MSG_VOTE_RSP;
-    return m->lost != NULL && m->node->raft.doubt_index == 0 && (frames & votes) != 0;
+    if (m->lost == NULL || m->node->raft.doubt_index != 0)
+        return;
+    for (size_t pos = WIRE_PREAMBLE_BYTES; pos < len;) {
+        uint8_t *frame = payload + pos;
+        if (frame[0] == WIRE_VOTE_REQ || frame[0] == WIRE_VOTE_RSP)
+            frame[0] = WIRE_PAD;
+        pos += WIRE_FRAME_BYTES + ((get_u16(frame + 2) + 3u) & ~3u);
+    }
 }
 
 struct entry *sim_relied_on(const struct sim *s, const struct raft *leader, unsigned node)

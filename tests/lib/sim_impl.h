@@ -316,7 +316,7 @@ void *sim_must(void *p);
 /* sim_net.c */
 void sim_on_send(void *ctx, unsigned slot, const uint8_t *buf, size_t len);
 void sim_on_random(void *ctx, void *buf, size_t len);
-void sim_on_spy(void *ctx, unsigned slot, const uint8_t *payload, size_t len);
+void sim_on_spy(void *ctx, unsigned slot, uint8_t *payload, size_t len);
 void sim_datagram(struct sim *s, struct member *m, struct event *e);
 void sim_partition(struct sim *s, enum sim_fault f);
 void sim_net_heal(struct sim *s);
@@ -342,8 +342,8 @@ void sim_disk_heal(struct sim *s, struct member *m);
 bool sim_forget(struct sim *s, struct member *m);
 /* After a step of the node: does it hold again what it lost? */
 void sim_check_lost(struct sim *s, struct member *m);
-/* A payload with these frames must not leave: a vote from amnesia, which nobody promises to survive. */
-bool sim_silenced(const struct member *m, unsigned frames);
+/* Makes padding of votes from amnesia, which nobody promises to survive. */
+void sim_silence(const struct member *m, uint8_t *payload, size_t len);
 /* Last entry of the copy at `node` that this leader may count on. */
 struct entry *sim_relied_on(const struct sim *s, const struct raft *leader, unsigned node);
 /* Nodes whose disk is not what it was. */

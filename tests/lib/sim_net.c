@@ -43,13 +43,14 @@ static void check_msg(struct sim *s, struct member *m, const struct raft_msg *ms
 }
 
 /* What a node says must be on its disk. Keeps the kinds of frames for the trace. */
-void sim_on_spy(void *ctx, unsigned slot, const uint8_t *payload, size_t len)
+void sim_on_spy(void *ctx, unsigned slot, uint8_t *payload, size_t len)
 {
     struct member *m = ctx;
     struct sim *s = m->sim;
     struct wire_header h;
     struct wire_reader r;
     struct wire_frame f;
+    sim_silence(m, payload, len);
     enum wire_status st = wire_check(payload, len, &h);
     assert(st == WIRE_OK);
     if (h.term > m->hard.term)
@@ -141,8 +142,6 @@ void sim_on_send(void *ctx, unsigned slot, const uint8_t *buf, size_t len)
     unsigned to = m->node->raft.peers[slot].id - 1u;
     unsigned frames = m->frames;
     m->frames = 0; /* else a handshake's next */
-    if (sim_silenced(m, frames))
-        return;
     size_t most = s->o.datagram_bytes != 0 ? s->o.datagram_bytes : WIRE_DATAGRAM_BASE;
     if (s->o.datagram_max > most)
         most = s->o.datagram_max;
