@@ -71,12 +71,6 @@ struct reader_marks {
     bool wake;
 };
 
-/* A published status, freed by RCU. */
-struct status_box {
-    struct status status;
-    struct rcu_head rcu;
-};
-
 struct loop {
     const struct conf *conf;
     struct ev_loop *ev;
@@ -387,12 +381,6 @@ static void say_changes(struct loop *l)
     l->leader = r->leader;
 }
 
-static void free_status(struct rcu_head *head)
-{
-    rcu_callback_begin();
-    free(rcu_container(head, struct status_box, rcu));
-}
-
 static void fill_status(struct loop *l, struct status *s)
 {
     struct diskio_stats d;
@@ -450,9 +438,7 @@ static void publish_status(struct loop *l)
     say_paths(&l->paths, &box->status, now);
     say_commits(&l->uncommitted, &box->status, now);
     l->status_at = now;
-    struct status *before = rcu_swap(l->shared->status, &box->status);
-    if (before != NULL)
-        rcu_free_later(&rcu_container(before, struct status_box, status)->rcu, free_status);
+    shared_publish(l->shared, box);
 }
 
 /* libev's own timers count whole milliseconds (as epoll does), too coarse for a resend after two. An
@@ -565,30 +551,6 @@ static void limit_clients(struct shared *s, unsigned readers)
                      files_for_clients(files, readers));
 }
 
-static struct shared *shared_new(const struct conf *conf, struct loop *l)
-{
-    struct shared *s = calloc(1, sizeof *s);
-    uint8_t key[KV_HASH_KEY_BYTES];
-    if (s == NULL)
-        return NULL;
-    randombytes_buf(key, sizeof key);
-    s->kv = kv_new(key);
-    if (s->kv == NULL) {
-        free(s);
-        return NULL;
-    }
-    s->max_value_bytes = conf->max_value_bytes;
-    cds_wfcq_init(&s->requests_head, &s->requests_tail);
-    s->wake_loop = wake_loop;
-    s->wake_loop_ctx = l;
-    s->n_readers = conf->readers > 0 ? conf->readers : 1;
-    users_init(&s->users);
-    limit_clients(s, conf->readers);
-    for (unsigned i = 0; i < READERS_MAX; i++)
-        cds_wfcq_init(&s->readers[i].answers_head, &s->readers[i].answers_tail);
-    return s;
-}
-
 static void io_random(void *ctx, void *buf, size_t len)
 {
     (void)ctx;
@@ -698,7 +660,9 @@ int loop_open(struct loop **out, const struct conf *conf)
     ev_set_allocator(ev_memory);
     ev_set_syserr_cb(on_syserr);
     l->ev = ev_default_loop(EVFLAG_NOENV);
-    l->shared = l->ev != NULL ? shared_new(conf, l) : NULL;
+    l->shared = l->ev != NULL ? shared_new(conf, wake_loop, l) : NULL;
+    if (l->shared != NULL)
+        limit_clients(l->shared, conf->readers);
     l->alarm_fd = timerfd_create(CLOCK_BOOTTIME, TFD_NONBLOCK | TFD_CLOEXEC);
     if (l->shared != NULL && l->alarm_fd >= 0)
         return RAFTD_EXIT_OK;
@@ -769,18 +733,6 @@ err_node:
     return rc;
 }
 
-static void free_shared(struct shared *s)
-{
-    struct cds_wfcq_node *q; /* came in too late; their clients have been disconnected */
-    while ((q = rcu_queue_pop(&s->requests_head, &s->requests_tail)) != NULL)
-        free(rcu_container(q, struct request, link));
-    if (s->status != NULL)
-        rcu_free_later(&rcu_container(s->status, struct status_box, status)->rcu, free_status);
-    rcu_wait_freed();
-    kv_free(s->kv);
-    free(s);
-}
-
 void loop_close(struct loop *l)
 {
     listener_close(&l->listener);
@@ -788,7 +740,7 @@ void loop_close(struct loop *l)
         (void)close(l->alarm_fd);
     udp_close(l->udp);
     if (l->shared != NULL)
-        free_shared(l->shared);
+        shared_free(l->shared);
     rcu_thread_end();
     if (l->ev != NULL)
         ev_loop_destroy(l->ev);

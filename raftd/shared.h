@@ -16,9 +16,11 @@
 #include <stdint.h>
 #include <urcu/wfcqueue.h>
 
+#include "raftd/rcu.h"
 #include "raftd/status.h"
 #include "raftd/users.h"
 
+struct conf;
 struct kv;
 
 enum { READERS_MAX = 8 }; /* more threads than any edge box has cores */
@@ -49,5 +51,21 @@ struct shared {
     unsigned n_readers; /* slots in use; with readers = 0 the loop itself is slot 0 */
     struct shared_reader readers[READERS_MAX];
 };
+
+/* A published status, freed by RCU. */
+struct status_box {
+    struct status status;
+    struct rcu_head rcu;
+};
+
+/* An empty state with all queues, no limits of clients.h yet. wake_loop(ctx) is called from any thread.
+ * NULL without memory. */
+struct shared *shared_new(const struct conf *conf, void (*wake_loop)(void *ctx), void *ctx);
+
+/* Puts a status in the place of the present one; by the loop's thread. Takes `box`, made by malloc(). */
+void shared_publish(struct shared *s, struct status_box *box);
+
+/* Frees all, once the loop and the readers have ended; requests that came in too late go with it. */
+void shared_free(struct shared *s);
 
 #endif

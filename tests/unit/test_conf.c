@@ -186,6 +186,17 @@ static void test_nodes_that_never_hear_each_other(void **state)
     }
 }
 
+/* With this every address can be bound to, and nothing is known to be missing. */
+static bool all_bindable(void)
+{
+    FILE *f = fopen("/proc/sys/net/ipv4/ip_nonlocal_bind", "r");
+    int on = 0;
+    bool known = f != NULL && fscanf(f, "%d", &on) == 1;
+    if (f != NULL)
+        fclose(f);
+    return known && on != 0;
+}
+
 /* Of this machine we know only that it has a loopback and nothing of TEST-NET-2. */
 static void test_what_is_here(void **state)
 {
@@ -200,6 +211,8 @@ static void test_what_is_here(void **state)
     assert_true(conf_addr_on_interface(&conf.nodes[1]) && conf_addr_bindable(&conf.nodes[1]));
     assert_false(conf_addr_is_broadcast(&conf.nodes[0], name));
     assert_int_equal(conf_check_here(&conf, "f", err, sizeof(err)), 0);
+    if (all_bindable())
+        return;
     parse_ok(&conf, "[cluster]\nname=x\nnode.3=198.51.100.77:1\nnode.5=198.51.100.255:1\n"
                     "[node]\nkey_file=/k\n");
     assert_int_equal(conf_here(&conf, ids), 0);

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <netinet/in.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -22,6 +23,17 @@ static struct conf_node node_at(const char *text)
     memset(&node, 0, sizeof node);
     assert_null(conf_addr_parse(&node, text));
     return node;
+}
+
+/* With this every address can be bound to, and nothing is known to be missing. */
+static bool all_bindable(void)
+{
+    FILE *f = fopen("/proc/sys/net/ipv4/ip_nonlocal_bind", "r");
+    int on = 0;
+    bool known = f != NULL && fscanf(f, "%d", &on) == 1;
+    if (f != NULL)
+        fclose(f);
+    return known && on != 0;
 }
 
 static void test_news(void **state)
@@ -57,7 +69,7 @@ static void test_bound_before_it_is_there(void **state)
     assert_int_equal(own_address_bind(&a, &node, first), 0);
     assert_int_equal(own_address_bind(&b, &node, second), -EADDRINUSE);
     assert_false(own_address_look(&a, first, SECOND)); /* says that it waits */
-    assert_true(a.missing);
+    assert_true(a.missing || all_bindable());
     /* What is sent is lost and counted, and ends nothing. */
     udp_queue(first, (const struct sockaddr *)&node.addr, node.addr_len, (const uint8_t *)"x", 1);
     udp_queue(second, (const struct sockaddr *)&node.addr, node.addr_len, (const uint8_t *)"x", 1);

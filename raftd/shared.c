@@ -1,0 +1,57 @@
+/* shared.c: see shared.h. */
+#include "raftd/shared.h"
+
+#include <sodium.h>
+#include <stdlib.h>
+
+#include "raftd/conf.h"
+#include "raftd/kv.h"
+#include "raftd/request.h"
+
+struct shared *shared_new(const struct conf *conf, void (*wake_loop)(void *ctx), void *ctx)
+{
+    struct shared *s = calloc(1, sizeof *s);
+    uint8_t key[KV_HASH_KEY_BYTES];
+    if (s == NULL)
+        return NULL;
+    randombytes_buf(key, sizeof key);
+    s->kv = kv_new(key);
+    if (s->kv == NULL) {
+        free(s);
+        return NULL;
+    }
+    s->max_value_bytes = conf->max_value_bytes;
+    cds_wfcq_init(&s->requests_head, &s->requests_tail);
+    s->wake_loop = wake_loop;
+    s->wake_loop_ctx = ctx;
+    s->n_readers = conf->readers > 0 ? conf->readers : 1;
+    users_init(&s->users);
+    for (unsigned i = 0; i < READERS_MAX; i++)
+        cds_wfcq_init(&s->readers[i].answers_head, &s->readers[i].answers_tail);
+    return s;
+}
+
+static void free_status(struct rcu_head *head)
+{
+    rcu_callback_begin();
+    free(rcu_container(head, struct status_box, rcu));
+}
+
+void shared_publish(struct shared *s, struct status_box *box)
+{
+    struct status *before = rcu_swap(s->status, &box->status);
+    if (before != NULL)
+        rcu_free_later(&rcu_container(before, struct status_box, status)->rcu, free_status);
+}
+
+void shared_free(struct shared *s)
+{
+    struct cds_wfcq_node *q; /* their clients have been disconnected */
+    while ((q = rcu_queue_pop(&s->requests_head, &s->requests_tail)) != NULL)
+        free(rcu_container(q, struct request, link));
+    if (s->status != NULL)
+        rcu_free_later(&rcu_container(s->status, struct status_box, status)->rcu, free_status);
+    rcu_wait_freed();
+    kv_free(s->kv);
+    free(s);
+}
