@@ -49,7 +49,7 @@ write() { # NODE
     case $code in
     0) echo "key-$N" >>"$WORK/acked.fill" ;;
     5) echo "key-$N" >>"$WORK/unknown.fill" ;;
-    4 | 7) echo "key-$N" >>"$WORK/refused.fill" ;;
+    4 | 7 | 10) echo "key-$N" >>"$WORK/refused.fill" ;;
     *) fail "put through node $1: exit $code: $(head -c 400 "$WORK/stderr")" ;;
     esac
     return "$code"

@@ -124,7 +124,8 @@ static enum fate judge(struct record *r, enum ctl_outcome outcome, const struct 
         return RETURNED;
     }
     bool refused = outcome == CTL_ANSWERED &&
-                   (a->result == RESULT_NO_LEADER || a->result == RESULT_BUSY);
+                   (a->result == RESULT_NO_LEADER || a->result == RESULT_BUSY ||
+                    a->result == RESULT_NOT_YET);
     return refused || r->kind == LINEAR_GET ? FAILED : UNKNOWN;
 }
 

@@ -362,7 +362,7 @@ writer() {
         case $code in
         0) echo "$name-$n" >>"$WORK/acked.$name" ;;
         5) echo "$name-$n" >>"$WORK/unknown.$name" ;;
-        3 | 4 | 7) echo "$name-$n" >>"$WORK/refused.$name" && sleep 0.02 ;;
+        3 | 4 | 7 | 10) echo "$name-$n" >>"$WORK/refused.$name" && sleep 0.02 ;;
         *) echo "put $name-$n through node $node: exit $code" >>"$WORK/broken" ;;
         esac
     done
