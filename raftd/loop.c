@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #include "net/udp.h"
+#include "net/wire.h"
 #include "raftd/clients.h"
 #include "raftd/clock.h"
 #include "raftd/diskio.h"
@@ -216,7 +217,10 @@ static void on_datagram(void *ctx, uint8_t *bytes, size_t len, const struct sock
         l->rxq_drops = udp_counters(l->udp)->rxq_drops;
         node_rxq_dropped(l->node);
     }
-    node_datagram(l->node, loop_now(l), slot_of(l, from), bytes, len);
+    int slot = slot_of(l, from);
+    if (slot < 0)
+        say_stranger(&l->said, wire_cluster_id(l->conf->name), bytes, len, from, loop_now(l));
+    node_datagram(l->node, loop_now(l), slot, bytes, len);
 }
 
 static void on_udp(struct ev_loop *ev, ev_io *w, int revents)
@@ -393,6 +397,7 @@ static void fill_status(struct loop *l, struct status *s)
     s->disk_bytes = d.bytes_written;
     const struct udp_counters *u = udp_counters(l->udp);
     s->send_lost = u->lost;
+    s->send_errno = u->lost_errno;
     s->send_too_big = u->too_big;
     s->rxq_drops = u->rxq_drops;
 }

@@ -1,8 +1,13 @@
-/* say_peers.h: what people are told of the sessions with the peers: what is wrong, by name, once. */
+/* say_peers.h: what people are told of the other nodes: with whom this one cannot speak, and why, by
+ * name; that no leader is known; that the kernel refuses what we send. A state is told of when it has
+ * lasted, at most every ten minutes each, and once more when it is over. */
 #ifndef RAFTD_SAY_PEERS_H
 #define RAFTD_SAY_PEERS_H
 
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
+#include <sys/socket.h>
 
 #include "raftd/status.h"
 
@@ -11,14 +16,64 @@
 #define SAY_PEERS_OVERDUE_US UINT64_C(60000000)
 #define SAY_PEERS_AGAIN_US   UINT64_C(3600000000)
 
+/* A node that is not heard for so long is missed: two nodes speak every 3 s. */
+#define SAY_PEERS_SILENT_US UINT64_C(10000000)
+
+/* What must last before it is told of, and how often it is. */
+#define SAY_STATE_LASTS_US UINT64_C(10000000)
+#define SAY_STATE_AGAIN_US UINT64_C(600000000)
+
+struct say_state {
+    uint64_t since_us; /* it is so since then; 0 = it is not */
+    uint64_t said_us;  /* last; 0 = never */
+    bool told;         /* of this time */
+};
+
+/* Why this node and a peer cannot speak; the first one that holds counts. */
+enum say_trouble {
+    SAY_NO_TROUBLE,
+    SAY_WRONG_KEY,
+    SAY_OTHER_LIST,
+    SAY_OTHER_DISK,
+    SAY_NEW_DISK,
+    SAY_OTHER_CLUSTER,
+    SAY_OTHER_VERSION,
+    SAY_SILENT,
+    SAY_TROUBLES,
+};
+
+struct say_count {
+    uint64_t n;     /* of a counter, as last seen */
+    uint64_t at_us; /* it grew then; 0 = never */
+};
+
+struct say_peer {
+    enum status_session session; /* as last seen */
+    struct say_state trouble[SAY_TROUBLES];
+    bool told;                         /* of some trouble, ... */
+    uint64_t told_us;                  /* ... first then */
+    struct say_count cluster, version; /* drops */
+    uint64_t overdue_us;               /* heard on a session that is overdue since, 0 = not */
+    uint64_t overdue_said_us;          /* when that was last said, 0 = not of this one */
+};
+
 /* Zeroed memory: nothing was said yet. */
 struct say_peers {
-    enum status_session session[RAFT_VOTERS_MAX]; /* of each peer, as last said */
-    uint64_t overdue_us[RAFT_VOTERS_MAX];         /* heard on one that is overdue since, 0 = not */
-    uint64_t said_us[RAFT_VOTERS_MAX];            /* when that was last said, 0 = not of this one */
+    struct say_peer peer[RAFT_VOTERS_MAX];
+    struct say_state no_leader;
+    struct say_state send_fails;
+    struct say_count send_lost;
+    struct say_state stranger;
+    uint64_t stranger_us; /* its newest datagram */
+    char stranger_addr[64];
 };
 
 /* Says what has changed since the last call. */
 void say_peers(struct say_peers *said, const struct status *s, uint64_t now_us);
+
+/* This datagram came from an address that is no node's. It is told of if it is of our cluster by its own
+ * word. */
+void say_stranger(struct say_peers *said, uint64_t cluster_id, const uint8_t *buf, size_t len,
+                  const struct sockaddr *from, uint64_t now_us);
 
 #endif

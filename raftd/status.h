@@ -119,6 +119,7 @@ struct status {
     uint64_t
         uncommitted_us; /* leader: entries wait, and none was committed for so long; 0 = not so */
     uint64_t datagrams_sent, datagrams_received, send_lost; /* send_lost: refused by the kernel */
+    int send_errno;                                         /* why, the last time; 0 = never */
     uint64_t send_too_big; /* refused by the kernel: longer than the device sends */
     uint64_t rxq_drops; /* lost in our own receive queue: this box is too slow, not the network */
     uint64_t drops[DROP_COUNT];                /* all of them, also of strangers */

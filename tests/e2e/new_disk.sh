@@ -1,13 +1,15 @@
 #!/bin/bash
 # A box gets a new data directory under its old id, sealed and in plain text: it does not count, on both
 # sides status says so, and together with the one node that lacks a write it is no majority. With its old
-# directory it counts again. A node with another list of nodes is told apart, too.
+# directory it counts again. A node with another list of nodes, of another cluster, or at another
+# address is named, too.
 # shellcheck source=/dev/null
 . "$(dirname "$0")/../lib/cluster.sh"
-limit 240
+limit 400
 
 session_is() { [ "$(field "$1" "peer.$2.session")" = "$3" ]; }
 
+says_of() { grep -q "node $2 .*$3" "$WORK/node$1.log"; }
 hears() { [ "$(field "$1" "peer.$2.datagrams_received")" -gt 0 ]; }
 
 for KEYED in 1 0; do
@@ -31,6 +33,9 @@ for KEYED in 1 0; do
     wait_for 20 "new_disk at node $lost" session_is "$lost" "$LEADER" new_disk
     expect 0 ctl "$LEADER" links
     [[ "$OUT" == *"node $lost has another data directory"* ]] || fail "links: $OUT"
+
+    wait_for 20 "message about node $lost" says_of "$LEADER" "$lost" 'comes with another data directory'
+    wait_for 20 "message at node $lost" says_of "$lost" "$LEADER" 'knows another data directory'
 
     # Without the leader the other one lacks the write, and the new box must not help it to lead.
     crash "$LEADER"
@@ -66,7 +71,29 @@ for KEYED in 1 0; do
     wait_for 20 "other_list of node $lost" session_is "$LEADER" "$lost" other_list
     wait_for 20 "other_list at node $lost" session_is "$lost" "$LEADER" other_list
     expect 0 ctl "$LEADER" --timeout 20 put more 1
+    wait_for 20 "message about node $lost" says_of "$LEADER" "$lost" 'has another list'
+    wait_for 20 "message at node $lost" says_of "$lost" "$LEADER" 'has another list'
     [ "$(field "$lost" commit_index)" = 0 ] || fail "a node with another list heard of entries"
+
+    # Another cluster, by its name alone, and an address that is no node's.
+    stop "$lost"
+    rm -r "$WORK/node$lost"
+    sed "s/^name = .*/name = other/" "$CONF" >"$WORK/name.conf"
+    CONF=$WORK/name.conf
+    expect 0 "$RAFTD" --init -c "$CONF" -i "$lost"
+    start "$lost"
+    CONF=$WORK/raftd.conf
+    wait_for 40 "message about node $lost" says_of "$LEADER" "$lost" 'is of another cluster'
+    wait_for 40 "message at node $lost" says_of "$lost" "$LEADER" 'is of another cluster'
+    grep -q 'no leader for 1[0-9] s' "$WORK/node$lost.log" || fail "node $lost has no leader and says nothing"
+    stop "$lost"
+    rm -r "$WORK/node$lost"
+    sed "s/^node.$lost = .*/node.$lost = 127.0.0.1:$((BASE_PORT + 5))/" "$CONF" >"$WORK/moved.conf"
+    CONF=$WORK/moved.conf
+    expect 0 "$RAFTD" --init -c "$CONF" -i "$lost"
+    start "$lost"
+    CONF=$WORK/raftd.conf
+    wait_for 40 "message of a stranger" says_of "$LEADER" "$lost" "comes from 127.0.0.1:$((BASE_PORT + 5))"
     for i in 1 2 3; do stop "$i"; done
 done
 finish "a new disk and another list stay out; the old disk comes back"
