@@ -34,6 +34,9 @@ bool conf_addr_bindable(const struct conf_node *node);
 /* The name of an interface of this machine whose broadcast address this is, into `name`. */
 bool conf_addr_is_broadcast(const struct conf_node *node, char name[CONF_INTERFACE_SIZE]);
 
+/* Is this, where a datagram came from, the node's address and port? */
+bool conf_addr_is(const struct conf_node *node, const struct sockaddr *from);
+
 /* addr as bind() wants it now: with the number of the interface, if it names one. 0, or -ENODEV while
  * there is no such interface. */
 int conf_addr_resolve(const struct conf_node *node, struct sockaddr_storage *addr);

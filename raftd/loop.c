@@ -26,6 +26,7 @@
 #include "net/wire.h"
 #include "raftd/clients.h"
 #include "raftd/clock.h"
+#include "raftd/conf_addr.h"
 #include "raftd/diskio.h"
 #include "raftd/exits.h"
 #include "raftd/files.h"
@@ -183,27 +184,12 @@ static void io_reads_done(void *ctx, uint64_t read)
 
 /* ---- events ----------------------------------------------------------------------------- */
 
-static bool same_address(const struct sockaddr_storage *a, const struct sockaddr *b)
-{
-    if (a->ss_family != b->sa_family)
-        return false;
-    if (b->sa_family == AF_INET) {
-        const struct sockaddr_in *x = (const struct sockaddr_in *)a;
-        const struct sockaddr_in *y = (const struct sockaddr_in *)b;
-        return x->sin_port == y->sin_port && x->sin_addr.s_addr == y->sin_addr.s_addr;
-    }
-    const struct sockaddr_in6 *x = (const struct sockaddr_in6 *)a;
-    const struct sockaddr_in6 *y = (const struct sockaddr_in6 *)b;
-    return x->sin6_port == y->sin6_port &&
-           memcmp(&x->sin6_addr, &y->sin6_addr, sizeof x->sin6_addr) == 0;
-}
-
 /* Which peer has this address; -1: none. */
 static int slot_of(const struct loop *l, const struct sockaddr *from)
 {
     const struct raft *r = node_raft(l->node);
     for (unsigned i = 0; i < r->n_peers; i++)
-        if (same_address(&conf_find(l->conf, r->peers[i].id)->addr, from))
+        if (conf_addr_is(conf_find(l->conf, r->peers[i].id), from))
             return (int)i;
     return -1;
 }

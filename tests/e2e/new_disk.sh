@@ -76,7 +76,9 @@ for KEYED in 1 0; do
     [ "$(field "$lost" commit_index)" = 0 ] || fail "a node with another list heard of entries"
 
     # Another cluster, by its name alone, and an address that is no node's.
-    stop "$lost"
+    for i in 1 2 3; do stop "$i"; done
+    for i in 1 2 3; do [ "$i" = "$lost" ] || start "$i"; done
+    wait_leader
     rm -r "$WORK/node$lost"
     sed "s/^name = .*/name = other/" "$CONF" >"$WORK/name.conf"
     CONF=$WORK/name.conf
