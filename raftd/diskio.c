@@ -304,6 +304,7 @@ struct diskio *diskio_start(struct wal *w, const struct disk *disk, const char *
     if (d == NULL)
         return NULL;
     d->wal = w;
+    d->wal_stats = wal_stats(w);
     d->disk = disk;
     d->dir = dir;
     d->segment_bytes = segment_bytes;
@@ -433,6 +434,7 @@ void diskio_stats(struct diskio *d, uint64_t now_us, struct diskio_stats *s)
                    (d->cached_at == 0 || now_us - d->cached_at >= REFRESH_US);
     d->cached.fsyncs = fsyncs;
     d->cached.bytes_written = d->wal_stats.bytes_written;
+    d->cached.log_bytes = d->wal_stats.log_bytes;
     d->cached.max_us = d->max_us;
     uint32_t sorted[DISKIO_SAMPLES];
     size_t count = 0;

@@ -38,7 +38,8 @@ struct diskio_done {
 struct diskio_stats {
     uint64_t fsyncs;
     uint64_t bytes_written;
-    uint64_t p99_us; /* of batches (write and sync), the newest DISKIO_SAMPLES */
+    uint64_t log_bytes; /* as in struct wal_stats */
+    uint64_t p99_us;    /* of batches (write and sync), the newest DISKIO_SAMPLES */
     uint64_t max_us;
 };
 

@@ -31,6 +31,7 @@
 #include "raftd/exits.h"
 #include "raftd/files.h"
 #include "raftd/keyfile.h"
+#include "raftd/leaders.h"
 #include "raftd/kv.h"
 #include "raftd/listener.h"
 #include "raftd/node.h"
@@ -103,6 +104,7 @@ struct loop {
     struct lasting uncommitted;
     struct say_doubt said_doubt;
     struct peerids *ids; /* the disk's, as soon as that works */
+    struct leaders leaders;
 
     ev_io udp_io, alarm_io;
     ev_async disk_async, request_async;
@@ -354,6 +356,7 @@ static void say_changes(struct loop *l)
 {
     const struct raft *r = node_raft(l->node);
     say_doubt(&l->said_doubt, r, loop_now(l));
+    leaders_note(&l->leaders, r->term, r->leader, loop_now(l));
     if (r->term == l->term && r->role == l->role && r->leader == l->leader)
         return;
     bool was_leader = l->role == RAFT_LEADER;
@@ -381,6 +384,10 @@ static void fill_status(struct loop *l, struct status *s)
     s->fsync_p99_us = d.p99_us;
     s->fsync_max_us = d.max_us;
     s->disk_bytes = d.bytes_written;
+    s->log_bytes = d.log_bytes;
+    s->leader_before = l->leaders.before;
+    s->leader_since_us = s->leader != 0 ? l->leaders.since_us : 0;
+    s->leader_changes_hour = leaders_recent(&l->leaders, now);
     const struct udp_counters *u = udp_counters(l->udp);
     s->send_lost = u->lost;
     s->send_errno = u->lost_errno;

@@ -282,7 +282,7 @@ void node_flush(struct node *n, uint64_t now)
     write_expire(n, now);
     write_take(n, now);
 
-    links_watch(n);
+    links_watch(n, now);
     log_tx_count(n, now);
     raft_ready(&n->raft, now, &rd);
     if (rd.persist.seq != 0) {
@@ -402,6 +402,8 @@ void node_status(const struct node *n, uint64_t now, struct status *s)
     s->term = r->term;
     s->leader = r->leader;
     s->vote = r->vote;
+    s->election_timeout_ms = (uint32_t)(n->cfg.election_timeout_us / 1000);
+    s->max_value_bytes = n->cfg.max_value_bytes;
     s->commit_index = r->commit_index;
     s->applied_index = n->applied;
     s->last_index = r->last_index;

@@ -215,8 +215,9 @@ struct node {
     struct confirmed_read reads[NODE_READS_MAX];
     unsigned n_reads;
 
-    uint16_t led_by;   /* the last leader that we heard ... */
-    uint64_t led_term; /* ... and its term; 0 = none */
+    uint16_t led_by;       /* the last leader that we knew ... */
+    uint64_t led_term;     /* ... and its term; 0 = none */
+    uint64_t asking_since; /* we ask all whether they would vote for us; 0 = we do not */
 
     uint64_t due; /* the deadline as of the last flush */
     uint64_t received;
@@ -296,7 +297,7 @@ void envelope_status(const struct node *n, unsigned slot, struct status_peer *s)
 void envelope_keys(const struct node *n, struct status *s);
 
 /* node_links.c */
-void links_watch(struct node *n);
+void links_watch(struct node *n, uint64_t now);
 uint64_t links_due(const struct node *n, unsigned slot);
 bool links_fill(struct node *n, uint64_t now, unsigned slot, struct wire_links *l);
 void links_take(struct node *n, uint64_t now, unsigned slot, const struct wire_links *l);

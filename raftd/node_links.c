@@ -34,23 +34,34 @@ static bool voter(const struct node *n, uint16_t id)
     return id == n->cfg.id || raft_peer_slot(&n->raft, id) >= 0;
 }
 
-void links_watch(struct node *n)
+void links_watch(struct node *n, uint64_t now)
 {
     const struct raft *r = &n->raft;
-    if (r->leader != 0 && r->leader != r->cfg.id) {
-        n->led_by = r->leader;
-        n->led_term = r->term;
-    }
+    if (r->role != RAFT_PRE_CANDIDATE)
+        n->asking_since = 0;
+    else if (n->asking_since == 0)
+        n->asking_since = now;
+    if (r->leader == 0 || (r->leader == n->led_by && r->term == n->led_term))
+        return;
+    n->led_by = r->leader;
+    n->led_term = r->term;
+    /* A leader passes the rows on: what was told before there was one is of the past. */
+    for (unsigned i = 0; i < r->n_peers; i++)
+        if (r->role == RAFT_LEADER || r->peers[i].id == r->leader)
+            n->peers[i].told_at = 0;
 }
 
-/* Every heartbeat of a leader is answered at once, and it sends them as long as its term lasts. */
-static bool owes_heartbeats(const struct node *n, uint64_t now, unsigned slot, uint64_t heard)
+/* Every heartbeat of a leader is answered at once, and it sends them as long as its term lasts. So is,
+ * without a disk, a question whether one would vote, and it is repeated as long as there is no leader. */
+static bool owes_word(const struct node *n, uint64_t now, unsigned slot, uint64_t heard)
 {
     const struct raft *r = &n->raft;
     uint64_t most = SOON_HEARTBEATS * r->cfg.heartbeat;
     most = most > SOON_US ? most : SOON_US;
     if (r->role == RAFT_LEADER)
         return now >= heard + most && now >= r->lead_since + most;
+    if (n->asking_since != 0 && now >= heard + most && now >= n->asking_since + most)
+        return true;
     return now >= heard + most && n->led_by == r->peers[slot].id && n->led_term == r->term;
 }
 
@@ -58,7 +69,7 @@ static bool owes_heartbeats(const struct node *n, uint64_t now, unsigned slot, u
 static uint8_t heard_of(const struct node *n, uint64_t now, unsigned slot)
 {
     const struct link *l = &n->peers[slot].link;
-    if (owes_heartbeats(n, now, slot, l->has_peer ? l->peer_ts_at : 0))
+    if (owes_word(n, now, slot, l->has_peer ? l->peer_ts_at : 0))
         return WIRE_NOT_HEARD;
     if (l->has_peer && now < l->peer_ts_at + HEARD_US)
         return (uint8_t)((uint64_t)l->loss_in * 100 / LINK_LOSS_FULL);

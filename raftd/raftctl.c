@@ -181,6 +181,42 @@ int exit_of_result(enum result result, bool write)
 static const char unknown_text[] =
     "OUTCOME UNKNOWN: the write may or may not have happened; read the key to find out";
 
+/* A number of status, 0 without an answer. */
+static uint64_t ask_number(const struct tool *t, const char *name)
+{
+    struct proto_request r = {
+        .op = PROTO_STATUS, .timeout_ms = t->timeout_ms, .key = (const uint8_t *)""};
+    struct ctl_answer a;
+    size_t len = strlen(name);
+    uint64_t number = 0;
+    if (ctl_call(t->socket, &r, &a) != CTL_ANSWERED)
+        return 0;
+    for (const uint8_t *at = a.body, *end = a.body + a.len; at && at < end; at++) {
+        const uint8_t *newline = memchr(at, '\n', (size_t)(end - at));
+        if (newline && (size_t)(newline - at) > len && memcmp(at, name, len) == 0 && at[len] == '=')
+            number = strtoull((const char *)at + len + 1, NULL, 10);
+        if (!newline || number != 0)
+            break;
+        at = newline;
+    }
+    ctl_answer_free(&a);
+    return number;
+}
+
+static void say_too_large(const struct tool *t)
+{
+    uint64_t most = ask_number(t, "max_value_bytes");
+    if (most != 0)
+        say_error("too large: a value has at most %" PRIu64
+                  " bytes here (max_value_bytes); nothing "
+                  "was done",
+                  most);
+    else
+        say_error(
+            "too large: a value has at most max_value_bytes of the configuration; nothing was "
+            "done");
+}
+
 static int say_result(enum result result, const struct tool *t, bool write)
 {
     double seconds = t->timeout_ms / 1000.0;
@@ -193,11 +229,7 @@ static int say_result(enum result result, const struct tool *t, bool write)
             seconds);
         break;
     case RESULT_UNKNOWN: say_error("timeout after %g s: %s", seconds, unknown_text); break;
-    case RESULT_TOO_LARGE:
-        say_error("too large: a key has at most %d bytes, a value at most max_value_bytes of the "
-                  "configuration; nothing was done",
-                  CMD_KEY_MAX_BYTES);
-        break;
+    case RESULT_TOO_LARGE: say_too_large(t); break;
     case RESULT_BUSY:
         say_error(
             "this node takes no more now (too much under way, too many clients, or its disk is "

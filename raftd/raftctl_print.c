@@ -105,7 +105,7 @@ int print_item_json(FILE *out, const struct proto_item *item, bool with_value)
 /* Ids are numbers in JSON, everything else that status says is a string. */
 static json_t *status_value(const char *key, const char *value)
 {
-    static const char *const ids[] = {"id", "leader", "vote"};
+    static const char *const ids[] = {"id", "leader", "leader_before", "vote"};
     for (size_t i = 0; i < sizeof(ids) / sizeof(ids[0]); i++)
         if (strcmp(key, ids[i]) == 0)
             return json_integer(strtol(value, NULL, 10));

@@ -46,6 +46,12 @@ const char *status_session_name(enum status_session session)
     return "?";
 }
 
+enum {
+    ADVICE_MAX_BYTES = 512, /* all of them */
+    ADVICE_CHANGES = 3,     /* of the leader in an hour; left alone, a cluster has none in weeks */
+    ADVICE_DROPS = 100,     /* and more than one datagram in a thousand */
+};
+
 struct text {
     char *buf;
     size_t cap;
@@ -79,6 +85,12 @@ static int64_t age_ms(uint64_t now_us, uint64_t then_us)
     if (then_us == 0)
         return -1;
     return then_us < now_us ? (int64_t)((now_us - then_us) / 1000) : 0;
+}
+
+static int64_t age_s(uint64_t now_us, uint64_t then_us)
+{
+    int64_t ms = age_ms(now_us, then_us);
+    return ms < 0 ? -1 : ms / 1000;
 }
 
 static void peer_number(struct text *t, unsigned id, const char *key, uint64_t value)
@@ -140,6 +152,24 @@ static void print_links(struct text *t, const struct status *s, uint64_t now_us)
     }
 }
 
+/* What somebody should do about what the numbers say: one line, "none" if nothing. */
+static void print_advice(struct text *t, const struct status *s)
+{
+    char all[ADVICE_MAX_BYTES];
+    struct text a = {.buf = all, .cap = sizeof all};
+    if (s->leader_changes_hour >= ADVICE_CHANGES)
+        line(&a,
+             "; %u changes of leader within an hour: unless nodes were restarted, raise "
+             "election_timeout_ms (%" PRIu32 ")",
+             s->leader_changes_hour, s->election_timeout_ms);
+    if (s->disk_full != 0)
+        line(&a, "; the file system of data_dir is full: make room");
+    if (s->rxq_drops >= ADVICE_DROPS && s->rxq_drops > s->datagrams_received / 1000)
+        line(&a, "; this box was too slow for %" PRIu64 " datagrams: raise net.core.rmem_max",
+             s->rxq_drops);
+    line(t, "advice=%s\n", a.len > 0 ? all + 2 : "none");
+}
+
 size_t status_print(const struct status *s, uint64_t now_us, char *buf, size_t cap)
 {
     struct text t = {.buf = buf, .cap = cap, .full = cap == 0};
@@ -148,6 +178,9 @@ size_t status_print(const struct status *s, uint64_t now_us, char *buf, size_t c
     line(&t, "role=%s\n", raft_role_name(s->role));
     number(&t, "term", s->term);
     number(&t, "leader", s->leader);
+    line(&t, "leader_since_s=%" PRId64 "\n", age_s(now_us, s->leader_since_us));
+    number(&t, "leader_before", s->leader_before);
+    number(&t, "leader_changes_hour", s->leader_changes_hour);
     number(&t, "vote", s->vote);
     number(&t, "commit_index", s->commit_index);
     number(&t, "applied_index", s->applied_index);
@@ -168,12 +201,15 @@ size_t status_print(const struct status *s, uint64_t now_us, char *buf, size_t c
     number(&t, "lost_acked", s->raft.lost_acked);
     number(&t, "stale_messages", s->raft.stale_msgs);
     number(&t, "impossible_messages", s->raft.impossible_msgs);
+    number(&t, "election_timeout_ms", s->election_timeout_ms);
+    number(&t, "max_value_bytes", s->max_value_bytes);
     number(&t, "uptime_s", now_us > s->start_us ? (now_us - s->start_us) / 1000000 : 0);
     line(&t, "age_ms=%" PRId64 "\n", age_ms(now_us, s->now_us));
     number(&t, "fsync_count", s->fsyncs);
     number(&t, "fsync_p99_us", s->fsync_p99_us);
     number(&t, "fsync_max_us", s->fsync_max_us);
     number(&t, "disk_bytes", s->disk_bytes);
+    number(&t, "log_bytes", s->log_bytes);
     number(&t, "disk_full", s->disk_full);
     number(&t, "local_reads", s->local_reads);
     number(&t, "tail_dropped", s->tail_dropped);
@@ -188,6 +224,7 @@ size_t status_print(const struct status *s, uint64_t now_us, char *buf, size_t c
         line(&t, "key_id=%08" PRIx32 "\n", s->key_id);
     if (s->next_key_id != 0)
         line(&t, "next_key_id=%08" PRIx32 "\n", s->next_key_id);
+    print_advice(&t, s);
     for (int d = 0; d < DROP_COUNT; d++)
         line(&t, "drop.%s=%" PRIu64 "\n", drop_name((enum drop)d), s->drops[d]);
     for (unsigned i = 0; i < s->n_peers && i < RAFT_VOTERS_MAX; i++)

@@ -100,6 +100,10 @@ struct status {
     uint64_t term;
     uint16_t leader; /* 0 = none known */
     uint16_t vote;
+    uint16_t leader_before;       /* leader of an earlier term, 0 = none known since start */
+    uint64_t leader_since_us;     /* when the leader became known, 0 = none is */
+    unsigned leader_changes_hour; /* within the last hour, or since start */
+    uint32_t election_timeout_ms, max_value_bytes; /* as configured */
     uint64_t commit_index, applied_index, last_index, durable_index;
     uint64_t doubt_index; /* in doubt until it has all up to here again, 0 = not (raft.h) */
     enum raft_why why;
@@ -112,6 +116,7 @@ struct status {
     uint64_t pending_writes;                     /* of local clients, not yet answered */
     uint64_t fsyncs, fsync_p99_us, fsync_max_us; /* of the log; p99 over the newest 1024 */
     uint64_t disk_bytes;                         /* written to the log since start */
+    uint64_t log_bytes;                          /* size of the log's files */
     uint8_t disk_full;        /* 1: entries wait for room; new writes here are refused */
     uint8_t tail_dropped;     /* 1: recovery at start dropped a last write, cut or damaged */
     uint8_t local_reads;      /* 1: reads that need no leader are served, see node_local_reads() */

@@ -206,8 +206,10 @@ static int write_segment_head(struct wal *w, uint64_t number)
     segment_encode(block, &h);
     struct iovec iov = piece(block, sizeof block);
     int rc = write_and_sync(w, &iov, 1, 0);
-    if (rc == 0)
+    if (rc == 0) {
         fold_segment(&w->fold, h.salt, w->bytes);
+        w->stats.log_bytes += w->bytes;
+    }
     return rc;
 }
 
@@ -433,6 +435,8 @@ int wal_open(struct wal **out, const struct disk *d, const char *dir,
     w->runs = r.runs;
     report->runs = r.runs;
     report->n_runs = r.n_runs;
+    for (size_t i = 0; i < w->fold.n_segs; i++)
+        w->stats.log_bytes += w->fold.segs[i].bytes;
     rc = make_ready(w, &r);
     if (rc != 0) {
         memcpy(report->message, w->error, sizeof report->message);

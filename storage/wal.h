@@ -103,6 +103,7 @@ struct wal_stats {
     uint64_t fsyncs;        // fdatasync and directory syncs
     uint64_t bytes_written; // to segment files, spares included
     uint64_t batches;       // appended
+    uint64_t log_bytes;     // size of the segment files that the log consists of, without a spare
 };
 
 struct wal;

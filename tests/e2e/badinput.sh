@@ -68,6 +68,7 @@ head -c 65536 /dev/zero | tr '\0' x >"$WORK/value"
 expect 0 ctl 1 --timeout 20 put big - <"$WORK/value"
 echo -n x >>"$WORK/value"
 expect 6 ctl 1 --timeout 20 put big - <"$WORK/value"
+says 'at most 65536 bytes'
 expect 6 ctl "$(other_than 1)" --timeout 20 put big - <"$WORK/value"
 
 # --- datagrams ---

@@ -223,6 +223,57 @@ static void test_silence_of_leader_and_follower(void **state)
     }
 }
 
+/* Who is left alone asks for votes, which all who live answer at once: the silence of the others shows
+ * soon, be it the leader's or that of a follower. */
+static void test_silence_without_a_leader(void **state)
+{
+    (void)state;
+    for (unsigned k = 0; k < 2; k++) {
+        struct sim_options o = calm(3, 30 + k);
+        struct world w = settled(&o);
+        unsigned left = k == 0 ? w.leader : w.a, gone = k == 0 ? w.a : w.leader;
+        sim_crash(w.s, w.b);
+        sim_run(w.s, 200 * MS);
+        sim_crash(w.s, gone);
+        assert_in_range(until_row(w.s, left, left, w.b, "silent", 30 * (uint64_t)SECOND), 0,
+                        2 * SECOND);
+        assert_in_range(until_row(w.s, left, left, gone, "silent", 30 * (uint64_t)SECOND), 0,
+                        SECOND);
+        sim_run(w.s, 2 * SECOND);
+        assert_string_equal(row_of(w.s, left, left, gone), "silent");
+        sim_restart(w.s, gone); /* back, and with it a leader */
+        assert_in_range(until_row(w.s, left, left, gone, "heard", 30 * (uint64_t)SECOND), 0,
+                        2 * SECOND);
+        sim_free(w.s);
+    }
+}
+
+/* Who was alone for long told that it hears nobody. With a leader all rows are told anew at once. */
+static void test_rows_with_a_new_leader(void **state)
+{
+    (void)state;
+    for (unsigned k = 0; k < 8; k++) {
+        struct sim_options o = calm(3, 40 + k);
+        struct world w = settled(&o);
+        sim_crash(w.s, w.a);
+        sim_crash(w.s, w.b);
+        sim_run(w.s, 30 * (uint64_t)SECOND + k * 300 * MS);
+        sim_restart(w.s, w.a);
+        sim_restart(w.s, w.b);
+        for (int i = 0; i < 500 && sim_leader(w.s) < 0; i++)
+            sim_run(w.s, 10 * MS);
+        sim_run(w.s, 500 * MS);
+        for (unsigned who = 0; who < 3; who++)
+            for (unsigned i = 0; i < 6; i++) {
+                unsigned node = (unsigned)sim_leader(w.s), whom = i % 3;
+                node = i < 3 ? node : (node + 1) % 3;
+                if (who != whom && strcmp(row_of(w.s, node, who, whom), "silent") == 0)
+                    fail_msg("%u: node %u: %u does not hear %u", k, node, who, whom);
+            }
+        sim_free(w.s);
+    }
+}
+
 /* ---- what peers are shown with ---- */
 
 static struct peer *peer_of(struct sim *s, unsigned node, unsigned peer)
@@ -411,6 +462,8 @@ int main(void)
         cmocka_unit_test(test_loss_of_a_dead_node),
         cmocka_unit_test(test_row_of_a_dead_node),
         cmocka_unit_test(test_silence_of_leader_and_follower),
+        cmocka_unit_test(test_silence_without_a_leader),
+        cmocka_unit_test(test_rows_with_a_new_leader),
         cmocka_unit_test(test_peer_is_what_it_is),
         cmocka_unit_test(test_session_is_shown),
         cmocka_unit_test(test_drops_are_counted),

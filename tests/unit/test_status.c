@@ -56,6 +56,12 @@ static void fill(struct status *s)
     s->key_id = 0xab01;
     s->next_key_id = 0xcd02;
     s->rxq_drops = 17;
+    s->leader_before = 1;
+    s->leader_since_us = 40 * 1000000;
+    s->leader_changes_hour = 2;
+    s->election_timeout_ms = 150;
+    s->max_value_bytes = 65536;
+    s->log_bytes = 8388608;
     s->send_too_big = 1;
     s->n_links = 4;
     s->links[0] = (struct status_link){.id = 1, .at_us = 91 * 1000000, .heard = {0, 0, 30}};
@@ -111,6 +117,13 @@ static void test_lines(void **state)
         "peer.1.last_heard_ms=1000\n",
         "peer.3.last_heard_ms=-1\n",
         "rxq_drops=17\n",
+        "leader_before=1\n",
+        "leader_since_s=60\n",
+        "leader_changes_hour=2\n",
+        "election_timeout_ms=150\n",
+        "max_value_bytes=65536\n",
+        "log_bytes=8388608\n",
+        "advice=the file system of data_dir is full: make room\n",
         "key_id=0000ab01\n",
         "next_key_id=0000cd02\n",
         "send_too_big=1\n",
@@ -202,10 +215,48 @@ static void test_names(void **state)
                         (a == b));
 }
 
+/* One thing at a time, then all: always one line. */
+static void test_advice(void **state)
+{
+    (void)state;
+    static char text[STATUS_TEXT_MAX_BYTES + 1];
+    for (unsigned k = 0; k < 5; k++) {
+        struct status s;
+        fill(&s);
+        s.disk_full = k == 3 || k == 4;
+        s.leader_since_us = 0;
+        s.leader_changes_hour = k == 1 || k == 4 ? 3 : 2;
+        s.datagrams_received = 1000 * 1000;
+        s.rxq_drops = k == 2 || k == 4 ? 1001 : 1000;
+        size_t len = status_print(&s, 100 * 1000000, text, sizeof(text) - 1);
+        text[len] = '\0';
+        const char *line = strstr(text, "\nadvice=");
+        assert_non_null(line);
+        assert_null(strstr(line + 1, "\nadvice="));
+        char *end = strchr(line + 1, '\n');
+        assert_non_null(end);
+        *end = '\0';
+        static const char *const words[] = {
+            "",
+            "3 changes of leader within an hour: unless nodes were restarted",
+            "too slow for 1001 datagrams: raise net.core.rmem_max",
+            "data_dir is full",
+        };
+        for (unsigned i = 1; i < 4; i++)
+            if (!strstr(line, words[i]) != (k != i && k != 4))
+                fail_msg("%u: %s", k, line + 1);
+        if (k == 0)
+            assert_string_equal(line + 1, "advice=none");
+        *end = '\n';
+        has(text, "leader_since_s=-1\n");
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_lines),
+        cmocka_unit_test(test_advice),
         cmocka_unit_test(test_bounds),
         cmocka_unit_test(test_names),
     };

@@ -416,16 +416,19 @@ static void a_spare_is_wanted_from_half_on_and_then_used(void **state)
         wal_make_spare(memdisk_disk(g->m), DIR, number, options.segment_bytes, err, sizeof err), 0);
     wal_spare_made(g->w, number);
     assert_false(wal_wants_spare(g->w, &number));
+    assert_int_equal(wal_stats(g->w).log_bytes, options.segment_bytes);
     uint64_t calls = 0;
     while (g->acked.last < 6) {
         calls = memdisk_calls(g->m);
         assert_int_equal(put(g, 1, 100), 0);
     }
+    assert_int_equal(wal_stats(g->w).log_bytes, 2 * options.segment_bytes);
     // seal: write, sync, close; next: open, size, head: write, sync; batch: write, sync
     assert_int_equal(memdisk_calls(g->m) - calls, 9);
     wal_spare_made(g->w, 2); // late news about a segment that is in use
     same(g, false);
     reopen(g);
+    assert_int_equal(wal_stats(g->w).log_bytes, 2 * options.segment_bytes);
     assert_int_equal(g->rep.segments, 2);
     same(g, true);
     rig_free(g);

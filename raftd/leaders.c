@@ -1,0 +1,25 @@
+/* leaders.c: see leaders.h. */
+#include "raftd/leaders.h"
+
+void leaders_note(struct leaders *l, uint64_t term, uint16_t leader, uint64_t now_us)
+{
+    if (leader == 0 || (l->now != 0 && term <= l->term))
+        return;
+    if (l->now != 0) {
+        l->at_us[l->changes % LEADERS_KEPT] = now_us;
+        l->changes++;
+    }
+    l->before = l->now;
+    l->now = leader;
+    l->term = term;
+    l->since_us = now_us;
+}
+
+unsigned leaders_recent(const struct leaders *l, uint64_t now_us)
+{
+    unsigned n = 0;
+    while (n < LEADERS_KEPT && n < l->changes &&
+           now_us - l->at_us[(l->changes - 1 - n) % LEADERS_KEPT] < LEADERS_INTERVAL_US)
+        n++;
+    return n;
+}

@@ -1,0 +1,30 @@
+/* leaders.h: which leaders this node has known, and how often they changed of late. A cluster that is
+ * left alone keeps its leader; one that does not has an election timeout that is too short for it. */
+#ifndef RAFTD_LEADERS_H
+#define RAFTD_LEADERS_H
+
+#include <stdint.h>
+
+enum {
+    LEADERS_KEPT = 64, /* changes whose time is remembered: more in the interval count as so many */
+};
+
+#define LEADERS_INTERVAL_US (3600ULL * 1000 * 1000)
+
+/* Zeroed memory: none yet. */
+struct leaders {
+    uint64_t term;     /* of the newest leader known */
+    uint16_t now;      /* that leader, 0 = none yet */
+    uint16_t before;   /* leader of the term before, 0 = none */
+    uint64_t since_us; /* when it became known */
+    uint64_t changes;  /* since start; the first leader is none */
+    uint64_t at_us[LEADERS_KEPT];
+};
+
+/* leader: as raft tells, 0 = none. To be called whenever it may have changed. */
+void leaders_note(struct leaders *l, uint64_t term, uint16_t leader, uint64_t now_us);
+
+/* How many changes there were in the last hour, at most LEADERS_KEPT. */
+unsigned leaders_recent(const struct leaders *l, uint64_t now_us);
+
+#endif
