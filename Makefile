@@ -234,6 +234,15 @@ install: all
 	[ -e $(DESTDIR)$(SYSCONFDIR)/raftd/raftd.conf ] || \
 	  $(INSTALL) -m 644 raftd.conf $(DESTDIR)$(SYSCONFDIR)/raftd/raftd.conf
 
+# What make install installs, but for the configuration, to be unpacked over the root of a box without
+# a compiler. No directories are in it: those that are there keep their owners and modes.
+tar: all
+	rm -rf $(B)/stage
+	$(MAKE) install DESTDIR=$(B)/stage
+	cd $(B)/stage && find . -path .$(SYSCONFDIR) -prune -o -type f -print | LC_ALL=C sort | \
+	  tar -czf ../raftd.tar.gz --owner=0 --group=0 --transform='s,^\./,,' -T -
+	@echo $(B)/raftd.tar.gz
+
 # The configuration and the data directory are the operator's: they stay.
 uninstall:
 	rm -f $(DESTDIR)$(SBINDIR)/raftd $(DESTDIR)$(BINDIR)/raftctl \
@@ -280,6 +289,7 @@ help:
 	@echo 'make deps-build install the Debian packages that building needs; demo, run, bench do so'
 	@echo 'make deps       and those that testing needs; check, fuzz, mutants, cov do so'
 	@echo 'make install    programs, man pages, unit, sample configuration (DESTDIR, PREFIX)'
+	@echo 'make tar        the same but for the configuration in build/raftd.tar.gz, for the other boxes'
 	@echo 'make uninstall  remove them; configuration and data stay'
 	@echo 'make clean      remove build/'
 
@@ -289,5 +299,5 @@ print-%:
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: all objects units fuzzers benches e2e-tools check cov soak explore mutants fuzz demo run bench bench-loss lint fmt install uninstall \
+.PHONY: all objects units fuzzers benches e2e-tools check cov soak explore mutants fuzz demo run bench bench-loss lint fmt install tar uninstall \
   clean deps deps-build unit-objects help
