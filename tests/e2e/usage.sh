@@ -1,12 +1,12 @@
 #!/bin/bash
-# What people type at raftctl: options anywhere, values that look like options, commands of other
+# What people type at raftctl, and what status tells them: options anywhere, values that look like options, commands of other
 # tools, help that fits a terminal, pipes that are non-blocking or empty, a full device, a socket that
 # is not theirs.
 # shellcheck source=/dev/null
 . "$(dirname "$0")/../lib/cluster.sh"
 limit 120
 
-cluster 1
+cluster 3
 start_all
 wait_leader
 
@@ -70,6 +70,15 @@ for args in --help --version "put --help" "get k" status "list --json"; do
     says 'standard output: No space'
 done
 note "help, hints and a full device"
+
+# --- every line of status is explained ---
+ctl 1 status >"$WORK/status"
+sed -E 's/=.*//; s/^peer\.[0-9]+\.//; s/^(drop|link)\..*/\1/' "$WORK/status" | sort -u >"$WORK/fields"
+[ "$(count "$WORK/fields")" -gt 40 ] || fail "status has few lines: $(cat "$WORK/fields")"
+while read -r name; do
+    grep -v '^\.\\"' raftd/raftctl.1 | sed -n '/^\.Sh STATUS/,/^\.Sh EXIT/p' | grep -qwF -- "$name" ||
+        fail "raftctl(1) does not explain '$name' of status"
+done <"$WORK/fields"
 
 # --- standard input ---
 expect 2 ctl 1 put k - </dev/null
