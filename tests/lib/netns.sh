@@ -34,7 +34,8 @@ node_addr() { # as cluster.sh's, and in its place
 
 host_ns() { echo "raftd-$$-$1"; }
 
-on() {
+# Not ip -n: it makes all mounts of / slaves first, which fails where / is none, as in a chroot.
+on() { # HOST, or bridge
     local i=$1
     shift
     nsenter --net="/run/netns/$(host_ns "$i")" "$@"
@@ -67,15 +68,15 @@ hosts() {
     at_exit 'hosts_remove $$'
     bridge=$(host_ns bridge)
     why=$(ip netns add "$bridge" 2>&1) || skip "no network namespaces: $why"
-    ip -n "$bridge" link add br0 type bridge
-    ip -n "$bridge" link set br0 up
+    on bridge ip link add br0 type bridge
+    on bridge ip link set br0 up
     for ((i = 1; i <= $1; i++)); do
         ip netns add "$(host_ns "$i")"
-        ip -n "$bridge" link add "v$i" type veth peer name eth0 netns "$(host_ns "$i")"
-        ip -n "$bridge" link set "v$i" master br0 up
-        ip -n "$(host_ns "$i")" addr add "10.77.0.$i/24" dev eth0
-        ip -n "$(host_ns "$i")" link set eth0 up
-        ip -n "$(host_ns "$i")" link set lo up
+        on bridge ip link add "v$i" type veth peer name eth0 netns "$(host_ns "$i")"
+        on bridge ip link set "v$i" master br0 up
+        on "$i" ip addr add "10.77.0.$i/24" dev eth0
+        on "$i" ip link set eth0 up
+        on "$i" ip link set lo up
         ON[$i]="nsenter --net=/run/netns/$(host_ns "$i")"
         on "$i" nft -f - <<END
 table inet link {
@@ -115,7 +116,7 @@ black_hole() { # bytes
 
 device_mtu() { # bytes
     local i
-    for ((i = 1; i <= HOSTS; i++)); do ip -n "$(host_ns "$i")" link set eth0 mtu "$1"; done
+    for ((i = 1; i <= HOSTS; i++)); do on "$i" ip link set eth0 mtu "$1"; done
 }
 
 cut_from() { # FROM TO
