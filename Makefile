@@ -177,6 +177,10 @@ e2e-tools: $(E2E_TOOLS:%=$(B)/e2e/%)
 check: deps-if-missing
 	@tests/check $(NAME)
 
+# The same with ten times the seeds and fuzzing; an hour or two.
+check-long: deps-if-missing
+	@SIM_SEEDS=120 FUZZ_SECONDS=60 tests/check $(NAME)
+
 # Draws new seeds until stopped, or for MINUTES; keeps those that fail in build/soak.seeds.
 soak: deps-build-if-missing $(B)/raftsim
 	$(B)/raftsim --profile all --minutes $(MINUTES) --keep build/soak.seeds
@@ -277,6 +281,7 @@ help:
 	@echo 'make demo       three nodes on this machine: election, writes, kill -9 of the leader'
 	@echo 'make run        the same three nodes, left running to play with raftctl'
 	@echo 'make check      every test; NAME="unit/test_conf fuzz" runs only those'
+	@echo 'make check-long the same with ten times the seeds and fuzzing; an hour or two'
 	@echo 'make fuzz       libFuzzer for SECONDS=60 per target; NAME=conf runs only that one'
 	@echo 'make soak       the simulator with new seeds, MINUTES=n or until stopped'
 	@echo 'make explore    every interleaving of small clusters of the core (minutes)'
@@ -299,5 +304,5 @@ print-%:
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: all objects units fuzzers benches e2e-tools check cov soak explore mutants fuzz demo run bench bench-loss lint fmt install tar uninstall \
+.PHONY: all objects units fuzzers benches e2e-tools check check-long cov soak explore mutants fuzz demo run bench bench-loss lint fmt install tar uninstall \
   clean deps deps-build unit-objects help

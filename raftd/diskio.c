@@ -450,3 +450,14 @@ void diskio_stats(struct diskio *d, uint64_t now_us, struct diskio_stats *s)
     }
     *s = d->cached;
 }
+
+void diskio_status(struct diskio *d, struct status *s)
+{
+    struct diskio_stats now;
+    diskio_stats(d, s->now_us, &now);
+    s->fsyncs = now.fsyncs;
+    s->fsync_p99_us = now.p99_us;
+    s->fsync_max_us = now.max_us;
+    s->disk_bytes = now.bytes_written;
+    s->log_bytes = now.log_bytes;
+}

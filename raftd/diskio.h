@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "raftd/status.h"
 #include "storage/peerids.h"
 #include "storage/wal.h"
 
@@ -72,5 +73,7 @@ bool diskio_done(struct diskio *d, struct diskio_done *done);
 
 /* Refreshed when something was written, at most four times a second. */
 void diskio_stats(struct diskio *d, uint64_t now_us, struct diskio_stats *s);
+/* The same in a status that has just been filled. */
+void diskio_status(struct diskio *d, struct status *s);
 
 #endif

@@ -23,3 +23,11 @@ unsigned leaders_recent(const struct leaders *l, uint64_t now_us)
         n++;
     return n;
 }
+
+void leaders_status(struct leaders *l, struct status *s)
+{
+    leaders_note(l, s->term, s->leader, s->now_us);
+    s->leader_before = l->before;
+    s->leader_since_us = s->leader != 0 ? l->since_us : 0;
+    s->leader_changes_hour = leaders_recent(l, s->now_us);
+}

@@ -5,6 +5,8 @@
 
 #include <stdint.h>
 
+#include "raftd/status.h"
+
 enum {
     LEADERS_KEPT = 64, /* changes whose time is remembered: more in the interval count as so many */
 };
@@ -26,5 +28,9 @@ void leaders_note(struct leaders *l, uint64_t term, uint16_t leader, uint64_t no
 
 /* How many changes there were in the last hour, at most LEADERS_KEPT. */
 unsigned leaders_recent(const struct leaders *l, uint64_t now_us);
+
+/* Takes note of the leader of a status that has just been filled, and fills in what is known of
+ * leaders. */
+void leaders_status(struct leaders *l, struct status *s);
 
 #endif

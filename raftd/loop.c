@@ -356,7 +356,6 @@ static void say_changes(struct loop *l)
 {
     const struct raft *r = node_raft(l->node);
     say_doubt(&l->said_doubt, r, loop_now(l));
-    leaders_note(&l->leaders, r->term, r->leader, loop_now(l));
     if (r->term == l->term && r->role == l->role && r->leader == l->leader)
         return;
     bool was_leader = l->role == RAFT_LEADER;
@@ -376,18 +375,9 @@ static void say_changes(struct loop *l)
 
 static void fill_status(struct loop *l, struct status *s)
 {
-    struct diskio_stats d;
-    uint64_t now = loop_now(l);
-    node_status(l->node, now, s);
-    diskio_stats(l->disk, now, &d);
-    s->fsyncs = d.fsyncs;
-    s->fsync_p99_us = d.p99_us;
-    s->fsync_max_us = d.max_us;
-    s->disk_bytes = d.bytes_written;
-    s->log_bytes = d.log_bytes;
-    s->leader_before = l->leaders.before;
-    s->leader_since_us = s->leader != 0 ? l->leaders.since_us : 0;
-    s->leader_changes_hour = leaders_recent(&l->leaders, now);
+    node_status(l->node, loop_now(l), s);
+    diskio_status(l->disk, s);
+    leaders_status(&l->leaders, s);
     const struct udp_counters *u = udp_counters(l->udp);
     s->send_lost = u->lost;
     s->send_errno = u->lost_errno;

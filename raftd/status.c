@@ -50,6 +50,7 @@ enum {
     ADVICE_MAX_BYTES = 512, /* all of them */
     ADVICE_CHANGES = 3,     /* of the leader in an hour; left alone, a cluster has none in weeks */
     ADVICE_DROPS = 100,     /* and more than one datagram in a thousand */
+    ADVICE_DATA_PERCENT = 80,
 };
 
 struct text {
@@ -164,6 +165,9 @@ static void print_advice(struct text *t, const struct status *s)
              s->leader_changes_hour, s->election_timeout_ms);
     if (s->disk_full != 0)
         line(&a, "; the file system of data_dir is full: make room");
+    if (s->data_bytes > s->max_data_bytes / 100 * ADVICE_DATA_PERCENT)
+        line(&a, "; data take over %d %% of max_data_bytes: delete keys, or raise it on all nodes",
+             ADVICE_DATA_PERCENT);
     if (s->rxq_drops >= ADVICE_DROPS && s->rxq_drops > s->datagrams_received / 1000)
         line(&a, "; this box was too slow for %" PRIu64 " datagrams: raise net.core.rmem_max",
              s->rxq_drops);

@@ -46,11 +46,28 @@ static void test_many(void **state)
     assert_int_equal(leaders_recent(&l, 3 * LEADERS_KEPT * SECOND + LEADERS_INTERVAL_US), 0);
 }
 
+static void test_status(void **state)
+{
+    (void)state;
+    struct leaders l = {0};
+    struct status s = {.now_us = SECOND, .term = 1, .leader = 2};
+    leaders_status(&l, &s);
+    assert_true(s.leader_before == 0 && s.leader_since_us == SECOND && s.leader_changes_hour == 0);
+    s = (struct status){.now_us = 2 * SECOND, .term = 2};
+    leaders_status(&l, &s);
+    assert_true(s.leader_before == 0 && s.leader_since_us == 0);
+    s = (struct status){.now_us = 3 * SECOND, .term = 2, .leader = 3};
+    leaders_status(&l, &s);
+    assert_true(s.leader_before == 2 && s.leader_since_us == 3 * SECOND);
+    assert_int_equal(s.leader_changes_hour, 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_changes),
         cmocka_unit_test(test_many),
+        cmocka_unit_test(test_status),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
