@@ -42,6 +42,7 @@ stop "$gone" # its exit code would be 66 after a report
 wait_leader
 load
 CONF=$WORK/conf$gone start "$gone"
+wait_for 60 "local read at node $gone" ctl "$gone" --timeout 2 list --stale >/dev/null # "not yet" before
 load
 same_keys
 finish "no data race under load, at a change of leader, at the end"
