@@ -23,6 +23,8 @@ leave() {
     wait "$CROWD" 2>/dev/null || :
 }
 
+has_room() { ctl 1 put full now 2>/dev/null; }
+
 half() { # RESULT ARGUMENT...
     local want=$1 code=0
     shift
@@ -67,12 +69,12 @@ half 1 get k
 crowd 1 hold 256
 turned_away
 leave
-wait_for 10 "room" ctl 1 put full now
+wait_for 10 "room" has_room
 
 # Values that are begun and never go on give their places back after ten seconds.
 crowd 1 begin 256 60000
 expect 7 ctl 1 put full now
-wait_for 15 "room" ctl 1 put full now
+wait_for 15 "room" has_room
 leave
 
 # Another user takes what it gets, which is half: others have room.
@@ -100,24 +102,24 @@ fi
 # However much one client asks for, or leaves unread, the others are answered at once, whoever serves
 # them; nobody doubts the leader; and memory has a bound.
 greedy() { # ARGUMENT... of crowd
-    local n start took slowest=0
+    local n start times=()
     crowd 1 "$@"
-    for n in {1..20}; do
+    for n in {1..21}; do
         start=$(now_ms)
         expect 0 ctl 1 status
         expect 0 ctl 1 get --stale full
-        took=$(($(now_ms) - start))
-        [ "$took" -le "$slowest" ] || slowest=$took
+        times+=("$(($(now_ms) - start))")
     done
     leave
-    note "crowd $*: status and a read took $slowest ms at most"
-    [ "$slowest" -lt 1000 ] || fail "crowd $*: status and a read took $slowest ms"
+    readarray -t times < <(printf '%s\n' "${times[@]}" | sort -n)
+    note "crowd $*: status and a read took ${times[10]} ms, ${times[20]} ms at most"
+    [ "${times[10]}" -lt 500 ] || fail "crowd $*: status and a read took ${times[10]} ms"
 }
 
 rss_kib() { sed -n 's/^VmRSS:[[:space:]]*\([0-9]*\).*/\1/p' "/proc/${PID[1]}/status"; }
 
 greedy_all() {
-    wait_leader
+    expect 0 ctl 1 --timeout 30 get full # all is applied
     greedy lists 1300 none
     greedy lists 1300
     greedy lists 5000 key
@@ -132,7 +134,8 @@ greedy_all() {
     wait "$lister" 2>/dev/null || :
     find_leader || fail "no leader"
     [ "$LEADER_TERM" = "$term" ] || fail "another term: $LEADER_TERM"
-    [ "$(rss_kib)" -lt 131072 ] || fail "$(rss_kib) KiB of memory"
+    grep -q __asan_init "$RAFTD" || # which keeps what is freed
+        [ "$(rss_kib)" -lt 131072 ] || fail "$(rss_kib) KiB of memory"
 }
 
 expect 0 ctl 1 --timeout 60 bench -c 64 -n 120000 -k 100000 -v 20
@@ -172,6 +175,6 @@ turned_away
 kill "$crowd_first"
 wait "$crowd_first" 2>/dev/null || :
 leave
-wait_for 10 "room" ctl 1 put full now
+wait_for 10 "room" has_room
 expect 0 ctl 1 --timeout 30 bench -c 2 -n 150 -v 60000
 finish "clients over the limit are told so, half-closed ones answered, few descriptors are enough"
