@@ -196,6 +196,16 @@ static inline int teardown(void **state)
     return 0;
 }
 
+/* raft_check() finds the changed state broken. */
+#define BREAK(change)                                                                              \
+    do {                                                                                           \
+        struct raft saved = t->r;                                                                  \
+        change;                                                                                    \
+        assert_non_null(raft_check(&t->r));                                                        \
+        t->r = saved;                                                                              \
+        assert_null(raft_check(&t->r));                                                            \
+    } while (0)
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 #endif

@@ -563,15 +563,6 @@ static void test_repeated_vote_requests_do_not_hold_the_voter(void **state)
 
 /* ------------------------------------------------------------------------------------ raft_check */
 
-#define BREAK(change)                                                                              \
-    do {                                                                                           \
-        struct raft saved = t->r;                                                                  \
-        change;                                                                                    \
-        assert_non_null(raft_check(&t->r));                                                        \
-        t->r = saved;                                                                              \
-        assert_null(raft_check(&t->r));                                                            \
-    } while (0)
-
 static void test_check_finds_what_is_broken(void **state)
 {
     struct node *t = *state;

@@ -313,6 +313,32 @@ static void test_impossible_doubts(void **state)
     }
 }
 
+/* ------------------------------------------------------------------------------------- checks */
+
+static void test_broken_states_are_found(void **state)
+{
+    struct node *t = *state;
+    lead_seven(t, 3);
+    receive(t, ack(t, BEFORE, 6));
+    assert_int_equal(t->r.commit_index, 6);
+    BREAK(peer(t)->held_index = 7);
+    BREAK(peer(t)->lost_index = 6);
+    BREAK(peer(t)->lost_index = 8);
+    BREAK(peer(t)->match_index = 0);
+    new_process(t, AFTER);
+    answer(t, AFTER, false, 3);
+    /* The commit index stands on what was acknowledged, and on no more. */
+    BREAK(peer(t)->lost_index = 0);
+    BREAK(peer(t)->lost_index = 5);
+    BREAK(t->r.commit_index = t->r.leader_commit = 7);
+    BREAK(t->r.commit_index = 4; peer(t)->held_index = 0; peer(t)->match_index = 5);
+    enter_doubt(t);
+    BREAK(t->r.doubt_index = 0);
+    BREAK(t->r.doubt_term = 0);
+    BREAK(t->r.doubt_term = 6);
+    BREAK(t->r.role = RAFT_PRE_CANDIDATE; t->r.leader = 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -327,6 +353,7 @@ int main(void)
         TEST(test_ends_when_it_is_durable),
         TEST(test_old_entries_do_not_end_it),
         TEST(test_impossible_doubts),
+        TEST(test_broken_states_are_found),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
