@@ -259,6 +259,8 @@ static void persist_job(struct sim *s, struct member *m, struct job *j)
     sim_note(s, NOTE_DISK, m->at, j->seq, j->batch.term, then.tip->index);
     if (m->fail_in != 0)
         memdisk_fail_call(m->disk, m->fail_in, EIO);
+    if (m->no_space) /* others write and delete there, too */
+        memdisk_no_space(m->disk, sim_roll(s, RNG_DISK, 2) == 0);
     int rc = wal_append(m->wal, &j->batch);
     if (m->fail_in != 0 && m->fail_cut) {
         s->t.faults[SIM_MIDOP]++;
@@ -334,17 +336,17 @@ void sim_disk_done(struct sim *s, struct member *m)
     finished(s, m);
 }
 
-/* No room but for so many bytes. `in_place`: none at all, not even over what is there. */
+/* No room but for so many bytes. `in_place`: and often not even over what is there, see below. */
 void sim_disk_full(struct member *m, uint64_t bytes, bool in_place)
 {
     m->full = true;
+    m->no_space = in_place;
     memdisk_limit(m->disk, memdisk_used(m->disk) + bytes);
-    memdisk_no_space(m->disk, in_place);
 }
 
 void sim_disk_room(struct member *m)
 {
-    m->full = false;
+    m->full = m->no_space = false;
     memdisk_limit(m->disk, 0);
     memdisk_no_space(m->disk, false);
 }
@@ -404,6 +406,14 @@ struct place {
     size_t offset, len;
 };
 
+/* A whole batch that was refused, and left behind by the segment's seal. */
+static bool left_behind(const struct batch_head *h, const uint8_t *segment, size_t size)
+{
+    struct batch_head seal;
+    return batch_decode(segment + size - BATCH_BLOCK_BYTES, &seal) &&
+           (seal.flags & BATCH_CUT) != 0 && h->seq + 1 == seal.seq;
+}
+
 /* Whole batches on the medium, in order. */
 static size_t batches(struct member *m, struct place *list)
 {
@@ -417,7 +427,7 @@ static size_t batches(struct member *m, struct place *list)
             return n;
         for (size_t at = BATCH_BLOCK_BYTES; at + BATCH_BLOCK_BYTES <= size && n < BATCHES_MAX;) {
             struct batch_head h;
-            if (!batch_decode(p + at, &h))
+            if (!batch_decode(p + at, &h) || left_behind(&h, p, size))
                 break;
             list[n].segment = number;
             list[n].offset = at;

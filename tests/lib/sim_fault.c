@@ -125,7 +125,8 @@ static bool happen(struct sim *s, enum sim_fault f, struct member *m)
                                   sim_roll(s, RNG_FAULT, 4) == 0 ? 30 * SECOND : 3 * SECOND);
         break;
     case SIM_FULL:
-        sim_disk_full(m, 4096 * sim_roll(s, RNG_FAULT, 20), sim_roll(s, RNG_FAULT, 3) == 0);
+        sim_disk_full(m, (uint64_t)4096 * sim_roll(s, RNG_FAULT, 20) * sim_roll(s, RNG_FAULT, 20),
+                      sim_roll(s, RNG_FAULT, 2) == 0);
         sim_post(s, s->now + sim_roll(s, RNG_FAULT, 15 * SECOND), EV_ROOM, m->at);
         return false; /* counted when a write meets it */
     case SIM_ROT: return rot(s, m);

@@ -168,7 +168,7 @@ struct member {
     struct job jobs[JOBS];
     unsigned job_head, n_jobs;
     uint64_t slow_until, stall_until;
-    bool full;
+    bool full, no_space;
     unsigned fail_in; /* the n-th disk operation from the next batch on ... */
     bool fail_cut;    /* ... is where the process dies; else it reports EIO */
     bool fail_boot;   /* the same during recovery */
