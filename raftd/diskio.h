@@ -51,9 +51,9 @@ struct diskio *diskio_start(struct wal *w, const struct disk *disk, const char *
                             uint32_t segment_bytes, size_t max_batch_bytes, void (*wake)(void *ctx),
                             void *ctx);
 
-/* Waits for the job in work and for batches, drops reads behind it, ends the threads. False if the disk did not
- * finish them in DISKIO_STOP_S seconds: then the threads, and all that they use, live on, and the
- * process must end without touching the wal. */
+/* Waits for the job in work and for batches, drops reads behind it, ends the threads. False if the
+ * disk did not finish them in DISKIO_STOP_S seconds: then the threads, and all that they use, live on,
+ * and the process must end without touching the wal. */
 bool diskio_stop(struct diskio *d);
 
 /* Queues a batch; its bytes are copied. */

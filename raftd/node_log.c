@@ -201,7 +201,8 @@ static bool next_to_apply(struct node *n, struct record *rec)
     return true;
 }
 
-/* Applies what is committed (figure 3.1, "All servers"), or the next part of it. True if anything was. */
+/* Applies what is committed (figure 3.1, "All servers"), or the next part of it. True if anything
+ * was. */
 bool log_apply(struct node *n)
 {
     uint64_t before = n->applied;

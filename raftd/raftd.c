@@ -83,7 +83,7 @@ static bool stopped(void)
 static void set_signals(void)
 {
     static const int ignored[] = {
-        SIGPIPE, SIGALRM,   SIGUSR1, SIGUSR2,
+        SIGPIPE, SIGALRM,   SIGUSR1, SIGUSR2, SIGPWR,
         SIGIO,   SIGVTALRM, SIGPROF, SIGXFSZ, /* a write beyond a limit fails, and is told */
         SIGHUP};                              /* until the loop takes it: it must not end a start */
     struct sigaction stop = {.sa_handler = on_stop}; /* no SA_RESTART: it shall interrupt */

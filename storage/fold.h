@@ -60,7 +60,8 @@ int fold_reserve(struct fold *f);
 void fold_segment(struct fold *f, uint64_t salt, uint32_t bytes);
 
 /* True when `h` may follow: seq, term and vote, indexes and last term continue what is there
- * (figure 3.1's persistent state never goes back), and what was committed stays. The chain hash is the caller's to compare. */
+ * (figure 3.1's persistent state never goes back), and what was committed stays. The chain hash is
+ * the caller's to compare. */
 bool fold_fits(const struct fold *f, const struct batch_head *h);
 
 /* Apply a batch at `offset` of the last segment; it fits, `hash` is its name, room was reserved. */

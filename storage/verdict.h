@@ -4,8 +4,8 @@
  * cut by a crash: TORN, drop it), or was it durable and is damaged now (CORRUPT: stop)? Since no
  * byte of batch N + 1 is written before batch N is durable, anything valid behind the block proves
  * that it was durable. So recovery looks ahead before it judges. With nothing behind it, both are
- * possible: TORN is assumed, and where that is wrong the cluster tells (core/raft.h). Protocol-aware recovery: Alagappan
- * et al., FAST 2018.
+ * possible: TORN is assumed, and where that is wrong the leader tells (core/raft.h). Protocol-aware
+ * recovery: Alagappan et al., FAST 2018.
  */
 #ifndef STORAGE_VERDICT_H
 #define STORAGE_VERDICT_H

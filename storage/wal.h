@@ -2,9 +2,10 @@
  *
  * One append-only sequence of batches in segment files DIR/log/%016x.seg (formats in batch.h). What
  * dissertation figure 3.1 calls persistent state is all here: a batch carries currentTerm and
- * votedFor in its header (and the commit index known then), and log entries (record.h) as its payload. Overwriting the log's tail is
- * a flag of a batch; nothing on disk is ever overwritten or cut. The live log is what remains when
- * all batches are applied in the order in which they lie on disk.
+ * votedFor in its header (and the commit index known then), and log entries (record.h) as its
+ * payload. Overwriting the log's tail is a flag of a batch; nothing on disk is ever overwritten or
+ * cut. The live log is what remains when all batches are applied in the order in which they lie on
+ * disk.
  *
  * Threads: one thread (the log thread) calls everything that takes a struct wal. wal_make_spare
  * and wal_create take none and may run elsewhere at the same time.
