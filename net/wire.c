@@ -44,6 +44,7 @@ static int fixed_bytes(uint8_t type)
     case WIRE_PING: return WIRE_PING_BYTES;
     case WIRE_LINKS: return WIRE_LINKS_BYTES;
     case WIRE_MTU_PROBE: return WIRE_MTU_PROBE_BYTES;
+    case WIRE_SETTINGS: return WIRE_SETTINGS_BYTES;
     case WIRE_PAD: return WIRE_PAD_BYTES;
     case WIRE_LEAD: return WIRE_LEAD_BYTES;
     case WIRE_ACK: return WIRE_ACK_BYTES;
@@ -160,6 +161,14 @@ static void get_data(const struct raw_frame *f, struct wire_data *d)
     d->again = (f->flags & FLAG_1) != 0;
 }
 
+static void get_settings(const struct raw_frame *f, struct wire_settings *s)
+{
+    size_t n = f->len / 8;
+    s->n = n < WIRE_SETTING_COUNT ? (unsigned)n : WIRE_SETTING_COUNT;
+    for (unsigned i = 0; i < s->n; i++)
+        s->value[i] = get_u64(f->body + 8 * (size_t)i);
+}
+
 static void get_links(const struct raw_frame *f, struct wire_links *l)
 {
     l->rows = f->body[0];
@@ -271,6 +280,10 @@ static bool get_body(const struct wire_reader *r, const struct raw_frame *raw, s
     case WIRE_MTU_PROBE:
         f->kind = WIRE_FRAME_MTU;
         f->mtu = (struct wire_mtu){get_u16(raw->body), (raw->flags & FLAG_1) != 0};
+        return true;
+    case WIRE_SETTINGS:
+        f->kind = WIRE_FRAME_SETTINGS;
+        get_settings(raw, &f->settings);
         return true;
     default: break;
     }
@@ -457,6 +470,28 @@ bool wire_put_mtu(struct wire_writer *w, const struct wire_mtu *m)
     put_u16(b, m->size);
     put_u16(b + 2, 0);
     return true;
+}
+
+bool wire_put_settings(struct wire_writer *w, const struct wire_settings *s)
+{
+    assert(s->n <= WIRE_SETTING_COUNT);
+    uint8_t *b = put_frame(w, WIRE_SETTINGS, 0, 8 * (size_t)s->n);
+    if (!b)
+        return false;
+    for (unsigned i = 0; i < s->n; i++)
+        put_u64(b + 8 * (size_t)i, s->value[i]);
+    return true;
+}
+
+const char *wire_setting_name(enum wire_setting setting)
+{
+    switch (setting) {
+    case WIRE_MAX_VALUE_BYTES: return "max_value_bytes";
+    case WIRE_ELECTION_TIMEOUT_MS: return "election_timeout_ms";
+    case WIRE_MAX_DATA_BYTES: return "max_data_bytes";
+    case WIRE_SETTING_COUNT: break;
+    }
+    return "?";
 }
 
 bool wire_put_pad(struct wire_writer *w, size_t len)

@@ -42,6 +42,7 @@
  *   31 LINKS 4+r(2+c)                         u8 r | u8 c | u16 0 | r x { u16 id | c x u8 heard }
  *                                             | then maybe r x u8 age
  *   32 MTU_PROBE  4   1 answer                u16 size | u16 0
+ *   33 SETTINGS 8n                           n x u64, in the order of enum wire_setting
  *   3F PAD        d                           anything
  *   C0 READ_REQ   8                           u64 req
  *   C1 READ_RSP  16                           u64 req | u64 index
@@ -61,6 +62,8 @@
  * LINKS: row by row what nodes hear: for each voter in ascending order of ids 255 = not heard, 254 =
  * not yet, by a node that has just started, else the loss in percent. A node tells its own row; a
  * leader adds those that it was told, and how long ago, in 50 ms units; no ages are 0.
+ *
+ * SETTINGS: what should be equal on all nodes, told with LINKS; more may follow in a later raftd.
  *
  * MTU_PROBE: a datagram padded to `size` bytes; the answer is small and names the size.
  */
@@ -105,6 +108,7 @@ enum {
     WIRE_PING_BYTES = 0,
     WIRE_LINKS_BYTES = 4,
     WIRE_MTU_PROBE_BYTES = 4,
+    WIRE_SETTINGS_BYTES = 0,
     WIRE_PAD_BYTES = 0,
     WIRE_READ_REQ_BYTES = 8,
     WIRE_READ_RSP_BYTES = 16,
@@ -115,6 +119,7 @@ enum wire_type {
     WIRE_PING = 0x30,
     WIRE_LINKS = 0x31,
     WIRE_MTU_PROBE = 0x32,
+    WIRE_SETTINGS = 0x33,
     WIRE_PAD = 0x3F,
     WIRE_LEAD = 0x81,
     WIRE_ACK = 0x82,
@@ -197,12 +202,26 @@ struct wire_mtu {
     bool answer;
 };
 
+/* Of [cluster]. A number that is not told is not compared. */
+enum wire_setting {
+    WIRE_MAX_VALUE_BYTES,
+    WIRE_ELECTION_TIMEOUT_MS,
+    WIRE_MAX_DATA_BYTES,
+    WIRE_SETTING_COUNT,
+};
+
+struct wire_settings {
+    unsigned n; /* told; 0..WIRE_SETTING_COUNT */
+    uint64_t value[WIRE_SETTING_COUNT];
+};
+
 enum wire_frame_kind {
     WIRE_FRAME_MSG,
     WIRE_FRAME_SACK,
     WIRE_FRAME_DATA,
     WIRE_FRAME_LINKS,
     WIRE_FRAME_MTU,
+    WIRE_FRAME_SETTINGS,
 };
 
 struct wire_frame {
@@ -213,6 +232,7 @@ struct wire_frame {
         struct wire_data data;
         struct wire_links links;
         struct wire_mtu mtu;
+        struct wire_settings settings;
     };
 };
 
@@ -255,6 +275,7 @@ bool wire_put_msg(struct wire_writer *w, const struct raft_msg *m);
 bool wire_put_sack(struct wire_writer *w, const struct wire_sack *s);
 bool wire_put_links(struct wire_writer *w, const struct wire_links *l);
 bool wire_put_mtu(struct wire_writer *w, const struct wire_mtu *m);
+bool wire_put_settings(struct wire_writer *w, const struct wire_settings *s);
 bool wire_put_pad(struct wire_writer *w, size_t len);
 
 /* Bytes of a stream's data that still fit, and how many of d->len were added (0 = no room). */
@@ -266,6 +287,9 @@ bool wire_empty(const struct wire_writer *w);
 
 /* Writes the preamble and returns the payload's length. h->term is that of wire_begin(). */
 size_t wire_end(struct wire_writer *w, const struct wire_header *h);
+
+/* As in the configuration: "max_value_bytes", ... */
+const char *wire_setting_name(enum wire_setting setting);
 
 /* First 8 bytes of BLAKE2b of the cluster's name. */
 uint64_t wire_cluster_id(const char *name);

@@ -131,6 +131,7 @@ struct peer {
     uint8_t row[RAFT_VOTERS_MAX];
     uint64_t row_at; /* 0 = never told */
     uint64_t told_at;
+    struct wire_settings settings; /* as it told them */
     struct relay_rx relay;
     char addr[64];
     uint64_t drops[DROP_COUNT]; /* datagrams from its address */
@@ -301,6 +302,8 @@ void links_watch(struct node *n, uint64_t now);
 uint64_t links_due(const struct node *n, unsigned slot);
 bool links_fill(struct node *n, uint64_t now, unsigned slot, struct wire_links *l);
 void links_take(struct node *n, uint64_t now, unsigned slot, const struct wire_links *l);
+/* What we tell of ours. */
+struct wire_settings links_settings(const struct node *n);
 void links_take_mtu(struct node *n, uint64_t now, unsigned slot, const struct wire_mtu *m);
 void links_loss(const struct node *n, uint64_t now, unsigned slot, struct status_peer *s);
 void links_status(const struct node *n, uint64_t now, struct status *s);

@@ -161,9 +161,20 @@ void links_take(struct node *n, uint64_t now, unsigned slot, const struct wire_l
     }
 }
 
+struct wire_settings links_settings(const struct node *n)
+{
+    return (struct wire_settings){
+        .n = WIRE_SETTING_COUNT,
+        .value = {[WIRE_MAX_VALUE_BYTES] = n->cfg.max_value_bytes,
+                  [WIRE_ELECTION_TIMEOUT_MS] = n->cfg.election_timeout_us / 1000,
+                  [WIRE_MAX_DATA_BYTES] = n->cfg.max_data_bytes},
+    };
+}
+
 void links_status(const struct node *n, uint64_t now, struct status *s)
 {
     s->n_links = n->cfg.n_voters;
+    s->settings = links_settings(n);
     unsigned self = column(n, n->cfg.id);
     s->links[self].id = n->cfg.id;
     s->links[self].at_us = now;
@@ -174,6 +185,7 @@ void links_status(const struct node *n, uint64_t now, struct status *s)
         s->links[c].id = n->raft.peers[i].id;
         s->links[c].at_us = row_lasts(p, now) ? p->row_at : 0;
         memcpy(s->links[c].heard, p->row, sizeof p->row);
+        s->peers[i].settings = p->settings;
     }
 }
 

@@ -122,6 +122,7 @@ void node_datagram(struct node *n, uint64_t now, int from_slot, uint8_t *buf, si
         case WIRE_FRAME_DATA: take_data(n, now, slot, &h, &f.data); break;
         case WIRE_FRAME_LINKS: links_take(n, now, slot, &f.links); break;
         case WIRE_FRAME_MTU: links_take_mtu(n, now, slot, &f.mtu); break;
+        case WIRE_FRAME_SETTINGS: n->peers[slot].settings = f.settings; break;
         }
     }
     if (dropped)
@@ -472,6 +473,8 @@ static void out_extras(struct out *o)
             out_next(o, term);
             (void)wire_put_links(&o->w, &l); /* too small a datagram for nine nodes: untold */
         }
+        const struct wire_settings s = links_settings(n);
+        (void)wire_put_settings(&o->w, &s); /* no room: the next time */
     }
     if (p->mtu_answer != 0) {
         struct wire_mtu m = {.size = p->mtu_answer, .answer = true};

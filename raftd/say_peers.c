@@ -166,6 +166,23 @@ static void say_overdue(struct say_peer *said, const struct status_peer *p, uint
              p->id, p->addr, (now_us - p->session_us) / 60000000);
 }
 
+/* Work goes on: each node obeys its own. */
+static void say_settings(struct say_peer *said, const struct status *s, const struct status_peer *p,
+                         uint64_t now_us)
+{
+    for (unsigned i = 0; i < p->settings.n && i < s->settings.n; i++) {
+        uint64_t ours = s->settings.value[i], its = p->settings.value[i];
+        const char *name = wire_setting_name((enum wire_setting)i);
+        if (to_say(&said->setting[i], ours != its, SAY_STATE_LASTS_US, now_us))
+            say_warn("%s is %" PRIu64 " at node %u (%s) and %" PRIu64
+                     " here: it should be the same "
+                     "on all nodes, write it into both files",
+                     name, its, p->id, p->addr, ours);
+        if (is_over(&said->setting[i], ours != its))
+            say_info("%s is the same at node %u as here", name, p->id);
+    }
+}
+
 static void say_leader(struct say_peers *said, const struct status *s, uint64_t now_us)
 {
     bool none = s->leader == 0;
@@ -199,6 +216,7 @@ void say_peers(struct say_peers *said, const struct status *s, uint64_t now_us)
     for (unsigned i = 0; i < s->n_peers; i++) {
         say_trouble(&said->peer[i], s, &s->peers[i], now_us);
         say_overdue(&said->peer[i], &s->peers[i], now_us);
+        say_settings(&said->peer[i], s, &s->peers[i], now_us);
     }
     say_leader(said, s, now_us);
     say_send_fails(said, s, now_us);

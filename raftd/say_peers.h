@@ -50,11 +50,12 @@ struct say_count {
 struct say_peer {
     enum status_session session; /* as last seen */
     struct say_state trouble[SAY_TROUBLES];
-    bool told;                         /* of some trouble, ... */
-    uint64_t told_us;                  /* ... first then */
-    struct say_count cluster, version; /* drops */
-    uint64_t overdue_us;               /* heard on a session that is overdue since, 0 = not */
-    uint64_t overdue_said_us;          /* when that was last said, 0 = not of this one */
+    struct say_state setting[WIRE_SETTING_COUNT]; /* it differs */
+    bool told;                                    /* of some trouble, ... */
+    uint64_t told_us;                             /* ... first then */
+    struct say_count cluster, version;            /* drops */
+    uint64_t overdue_us;      /* heard on a session that is overdue since, 0 = not */
+    uint64_t overdue_said_us; /* when that was last said, 0 = not of this one */
 };
 
 /* Zeroed memory: nothing was said yet. */

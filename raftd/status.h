@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "net/wire.h"
 #include "raftd/core/raft.h"
 
 /* Why a datagram was dropped. The order is the order in status. */
@@ -74,6 +75,7 @@ struct status_peer {
     uint32_t datagram_usual;                     /* what nearly every path passes: less means a
                                                     narrow one. Not printed */
     uint64_t drops[DROP_COUNT];                  /* of datagrams from its address */
+    struct wire_settings settings;               /* as it told them; n = 0: it has not */
 };
 
 enum {
@@ -130,6 +132,7 @@ struct status {
     uint64_t drops[DROP_COUNT];                /* all of them, also of strangers */
     struct status_link links[RAFT_VOTERS_MAX]; /* all voters, ascending by id */
     unsigned n_links;
+    struct wire_settings settings; /* ours */
 };
 
 /* All lines of 9 nodes, each at its longest. */

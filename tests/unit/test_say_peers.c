@@ -1,4 +1,4 @@
-// LINK: raftd/say_peers.c
+// LINK: raftd/say_peers.c net/wire.c -lsodium
 /* What is said of the other nodes: each trouble once, and again only when there is reason to. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -216,6 +216,30 @@ static void test_send_fails(void **state)
     assert_int_equal(heard.good, 1);
 }
 
+/* A setting that should be equal: both values are named, and work goes on. One that is not told is not
+ * compared. */
+static void test_settings(void **state)
+{
+    (void)state;
+    struct say_peers said = {0};
+    struct status s = two_peers();
+    uint64_t now = 20 * MIN;
+    s.leader = 1;
+    s.peers[0].heard_us = s.peers[1].heard_us = UINT64_MAX / 2;
+    s.settings = (struct wire_settings){3, {65536, 150, 7}};
+    s.peers[0].settings = (struct wire_settings){1, {65536}};
+    s.peers[1].settings = (struct wire_settings){3, {65536, 500, 7}};
+    forget();
+    pass(&said, &s, &now, 500 * SEC);
+    assert_int_equal(heard.warned, 1);
+    assert_non_null(
+        strstr(heard.line, "election_timeout_ms is 500 at node 3 (192.0.2.3:7101) and 150 here"));
+    s.peers[1].settings.value[1] = 150;
+    pass(&said, &s, &now, 500 * SEC);
+    assert_int_equal(heard.warned, 1);
+    assert_int_equal(heard.good, 1);
+}
+
 static void stranger(struct say_peers *said, uint16_t id, uint32_t ip, uint16_t port, uint64_t now)
 {
     uint8_t buf[16] = {0x22};
@@ -301,8 +325,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_troubles),  cmocka_unit_test(test_flapping),
         cmocka_unit_test(test_no_leader), cmocka_unit_test(test_send_fails),
-        cmocka_unit_test(test_strangers), cmocka_unit_test(test_overdue),
-        cmocka_unit_test(test_away),
+        cmocka_unit_test(test_strangers), cmocka_unit_test(test_settings),
+        cmocka_unit_test(test_overdue),   cmocka_unit_test(test_away),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

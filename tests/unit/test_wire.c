@@ -146,6 +146,11 @@ static void random_frame(struct wire_frame *f, size_t type, uint64_t term, uint6
         random_links(&f->links, (unsigned)(rnd(s) % SIDE), (unsigned)(rnd(s) % SIDE), rnd_bool(s),
                      s);
         break;
+    case WIRE_FRAME_SETTINGS:
+        f->settings.n = (unsigned)(rnd(s) % (WIRE_SETTING_COUNT + 1));
+        for (unsigned i = 0; i < f->settings.n; i++)
+            f->settings.value[i] = rnd_u64(s);
+        break;
     case WIRE_FRAME_MTU:
         f->mtu.size = (uint16_t)rnd_u64(s);
         f->mtu.answer = rnd_bool(s);
