@@ -52,6 +52,7 @@ refused 3 'in use' --check "$WORK/node1"
 rm -r "$WORK/node1"
 mv "$WORK/was" "$WORK/node1"
 # Somebody tidies up, or puts another identity there: it is in use all the same.
+# shellcheck disable=SC2016,SC2034 # they are evaluated below
 for tidy in 'rm -f "$dir/LOCK"' 'cp -p "$dir/ident" "$dir/x"; mv "$dir/x" "$dir/ident"' \
     'mv "$dir/ident" "$dir/old"'; do
     dir=$WORK/node1

@@ -1,9 +1,10 @@
 #!/bin/bash
 # Whose files are these? Root makes them for the user whose directory it is, and who lacks a permission
 # is told so (exit 3), with the owner and what to do, instead of being told that the disk failed.
+# shellcheck disable=SC2034 # arrays of cluster.sh
 make -s -j2 all || exit 1
 export RAFTD=build/raftd RAFTCTL=build/raftctl # the sanitizer cannot look for leaks in who changed its user
-# shellcheck source=/dev/null disable=SC2034 # STATE is of cluster.sh
+# shellcheck source=/dev/null
 . "$(dirname "$0")/../lib/cluster.sh"
 limit 60
 [ "$(id -u)" = 0 ] || skip "needs root to be two users"
