@@ -2,7 +2,7 @@
 # A long log on a slow medium (strace holds up each read): the start says how far it is, to people, to
 # the service manager and to clients, and ends at once when it is told to, also as process 1 of a
 # container. Signals that mean nothing to raftd change nothing, then or later.
-# shellcheck source=/dev/null
+# shellcheck source=/dev/null disable=SC2034,SC2153 # ON and CODE are those of cluster.sh
 . "$(dirname "$0")/../lib/cluster.sh"
 limit 120
 command -v strace >/dev/null || skip "no strace"
