@@ -50,6 +50,7 @@
     X(FULL, "full")           /* a disk is full for a while */                                     \
     X(EIO, "eio")             /* a disk operation fails: the process must end */                   \
     X(ROT, "rot")             /* durable bytes of a minority of nodes change */                    \
+    X(WIPE, "wipe")           /* nodes of a minority get empty disks, under their old ids */       \
     X(AMNESIA, "amnesia")     /* disks of a minority of followers are those of an earlier time */  \
     X(CLOCK, "clock")         /* clocks up to 1 % fast or slow (nodes know no wall clock) */       \
     X(SMALL, "small")         /* small segments, batches, caches, datagrams, fetches */            \

@@ -19,7 +19,7 @@ unsigned sim_unsound(const struct sim *s)
 {
     unsigned n = 0;
     for (unsigned i = 0; i < s->o.nodes; i++)
-        n += s->m[i].rotten || s->m[i].lost != NULL;
+        n += s->m[i].rotten || s->m[i].wiped || s->m[i].lost != NULL;
     return n;
 }
 
@@ -98,7 +98,7 @@ static void make_needed(struct sim *s, const struct member *m)
 /* The first time it only makes the copy. */
 bool sim_forget(struct sim *s, struct member *m)
 {
-    if (!m->up || m->rotten || m->lost != NULL || m->full || m->n_maybe > 0)
+    if (!m->up || m->rotten || m->wiped || m->lost != NULL || m->full || m->n_maybe > 0)
         return false; /* with room, and no more on the disk than is durable */
     if (m->image == NULL || m->image_hard.term != m->hard.term ||
         m->image_hard.vote != m->hard.vote) {

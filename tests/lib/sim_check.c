@@ -353,6 +353,8 @@ void sim_check(struct sim *s, struct member *m)
                    m->at + 1, m->known, m->applied,
                    node_local_reads(m->node) ? "serves" : "refuses");
     sim_check_lost(s, m);
+    if (m->wiped && r->role == RAFT_LEADER)
+        sim_broken(s, "wiped-leads", "node %u leads with an empty disk", m->at + 1);
     sim_mix(s, (uint64_t)m->at << 56 ^ r->term << 40 ^ r->last_index << 20 ^ r->commit_index);
 }
 

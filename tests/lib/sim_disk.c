@@ -46,6 +46,28 @@ void sim_disk_new(struct sim *s, struct member *m)
     m->hard.tip = m->tip = m->committed = &s->root;
 }
 
+/* Only of a minority, and when all others know its present disk: whoever hears a node for the first
+ * time takes its disk for its own. */
+bool sim_wipe(struct sim *s, struct member *m)
+{
+    if (m->rotten || m->wiped || m->lost != NULL || sim_unsound(s) >= (s->o.nodes - 1) / 2)
+        return false;
+    for (unsigned i = 0; i < s->o.nodes; i++)
+        if (i != m->at && s->m[i].peers_known[m->at] != m->storage)
+            return false;
+    sim_stop_node(s, m, STOP_KILL);
+    memdisk_free(m->disk);
+    sim_disk_new(s, m);
+    m->storage += NODES;
+    memset(m->peers_known, 0, sizeof m->peers_known);
+    m->hard = (struct hard){.tip = &s->root};
+    m->n_maybe = 0;
+    m->full = m->fail_boot = false;
+    m->fail_in = 0;
+    m->wiped = m->outside = true;
+    return true;
+}
+
 /* ---- jobs ---- */
 
 static void start(struct sim *s, struct member *m)

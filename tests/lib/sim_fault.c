@@ -72,7 +72,7 @@ static void crash(struct sim *s, struct member *m, bool kill)
 /* Durable bytes of one node; only ever of a minority. */
 static bool rot(struct sim *s, struct member *m)
 {
-    if (m->rotten || m->lost != NULL || sim_unsound(s) >= (s->o.nodes - 1) / 2)
+    if (m->rotten || m->wiped || m->lost != NULL || sim_unsound(s) >= (s->o.nodes - 1) / 2)
         return false;
     sim_stop_node(s, m, STOP_CUT_RANDOM);
     (void)sim_rot(s, m);
@@ -130,6 +130,11 @@ static bool happen(struct sim *s, enum sim_fault f, struct member *m)
         sim_post(s, s->now + sim_roll(s, RNG_FAULT, 15 * SECOND), EV_ROOM, m->at);
         return false; /* counted when a write meets it */
     case SIM_ROT: return rot(s, m);
+    case SIM_WIPE:
+        if (!sim_wipe(s, m))
+            return false;
+        sim_boot_later(s, m, absence(s));
+        break;
     case SIM_AMNESIA: sim_fault_forget(s, m, false); return false; /* counted when it happens */
     default: sim_partition(s, f); break;
     }

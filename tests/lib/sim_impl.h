@@ -154,6 +154,7 @@ struct member {
     bool outside_later;
     bool outside; /* liveness: not of the healed majority, alive, heard by it or hearing it */
     bool rotten;  /* durable bytes were changed: recovery must notice */
+    bool wiped;   /* got an empty disk: nobody may count it any more */
     uint64_t generation;
     uint64_t wake_at; /* virtual time of the event that is posted, 0 = none */
 
@@ -329,6 +330,8 @@ void sim_on_persist(void *ctx, uint64_t seq, const struct wal_batch *b);
 void sim_on_fetch(void *ctx, unsigned what, const struct wal_pos *from, uint64_t last, uint8_t *buf,
                   size_t cap);
 void sim_disk_done(struct sim *s, struct member *m);
+/* A new disk for the node, under its old id; false: not now, see sim_wipe(). */
+bool sim_wipe(struct sim *s, struct member *m);
 void sim_on_remember(void *ctx, unsigned slot, uint64_t storage);
 /* Opens the log and compares it with what must be there. False: the node stays down for now. */
 bool sim_recover(struct sim *s, struct member *m, struct wal_report *rep);

@@ -55,7 +55,7 @@ static void heal(struct sim *s)
     unsigned order[NODES], n = 0, all;
     sim_note(s, NOTE_PHASE, 0, 2, 0, 0);
     for (unsigned i = 0; i < s->o.nodes; i++)
-        if (!s->m[i].rotten && s->m[i].lost == NULL)
+        if (!s->m[i].rotten && !s->m[i].wiped && s->m[i].lost == NULL)
             order[n++] = i;
     for (unsigned i = n; i > 1; i--) {
         unsigned j = (unsigned)sim_roll(s, RNG_FAULT, i), swap = order[i - 1];
