@@ -24,6 +24,7 @@ struct sent {
 };
 
 struct world {
+    uint64_t remember; /* the id to be kept; 0 = none */
     struct node *node;
     struct kv *kv;
     struct session_keys keys;
@@ -78,7 +79,14 @@ static void on_random(void *ctx, void *buf, size_t len)
     randombytes_buf(buf, len);
 }
 
-static struct world *start(void)
+static void on_remember(void *ctx, unsigned slot, uint64_t storage)
+{
+    struct world *w = ctx;
+    assert_int_equal(slot, PEER - 2);
+    w->remember = storage;
+}
+
+static struct world *start_knowing(uint64_t known)
 {
     static const uint8_t hash_key[KV_HASH_KEY_BYTES] = {1};
     struct world *w = calloc(1, sizeof *w);
@@ -91,7 +99,7 @@ static struct world *start(void)
         .id = US,
         .voters = {US, PEER, 3},
         .storage_id = US,
-        .known = {US, PEER, 3},
+        .known = {US, known, 3},
         .n_voters = 3,
         .election_timeout_us = 150000,
         .max_value_bytes = 1024,
@@ -102,6 +110,7 @@ static struct world *start(void)
                          .send = on_send,
                          .persist = on_persist,
                          .fetch = on_fetch,
+                         .remember = on_remember,
                          .answer = on_answer,
                          .reads_done = on_reads_done,
                          .random = on_random};
@@ -115,6 +124,11 @@ static struct world *start(void)
     return w;
 }
 
+static struct world *start(void)
+{
+    return start_knowing(PEER);
+}
+
 static void stop(struct world *w)
 {
     node_free(w->node);
@@ -123,7 +137,7 @@ static void stop(struct world *w)
     free(w);
 }
 
-static struct sessions *peer(const struct world *w, uint64_t boot)
+static struct sessions *peer_about(const struct world *w, uint64_t boot, struct about about)
 {
     struct session_config sc = {
         .cluster = wire_cluster_id("envelope"),
@@ -131,12 +145,25 @@ static struct sessions *peer(const struct world *w, uint64_t boot)
         .peers = {US},
         .n_peers = 1,
         .boot = boot,
-        .storage = PEER,
+        .storage = about.storage,
+        .voters = about.voters,
         .random = on_random,
     };
     struct sessions *s = sessions_new(&sc, &w->keys, w->now);
     assert_non_null(s);
+    sessions_know(s, 0, about.known);
     return s;
+}
+
+static struct about about_peer(void)
+{
+    static const uint16_t ids[] = {US, PEER, 3};
+    return (struct about){PEER, US, wire_voters_digest(ids, 3)};
+}
+
+static struct sessions *peer(const struct world *w, uint64_t boot)
+{
+    return peer_about(w, boot, about_peer());
 }
 
 static size_t hello(const struct world *w, struct sessions *s, uint8_t buf[SESSION_HELLO_BYTES])
@@ -189,6 +216,64 @@ static void test_hello_among_old_ones(void **state)
     stop(w);
 }
 
+/* The two have a session; then the peer says something. Did it count? */
+static bool counts(struct world *w, struct sessions *s)
+{
+    uint8_t m[WIRE_DATAGRAM_MAX];
+    struct status st = {0};
+    struct wire_writer out;
+    for (unsigned step = 0; step < 2; step++) {
+        assert_int_equal(hello(w, s, m), SESSION_HELLO_BYTES);
+        deliver(w, m, SESSION_HELLO_BYTES);
+        node_flush(w->node, w->now);
+        (void)take(w, s);
+    }
+    assert_true(sessions_ready(s, 0));
+    node_status(w->node, w->now, &st);
+    uint64_t before = st.peers[PEER - 2].received;
+    wire_begin(&out, m + SESSION_HEAD_BYTES, WIRE_DATAGRAM_BASE - SESSION_EXTRA_BYTES, 0);
+    const struct wire_header h = {.ts = 1};
+    size_t len = sessions_seal(s, 0, w->now, m, wire_end(&out, &h));
+    deliver(w, m, len);
+    node_status(w->node, w->now, &st);
+    return st.peers[PEER - 2].received == before + 1;
+}
+
+/* Only who belongs to the same nodes, and comes with the disk that is known, counts; at the first time not
+ * before that is durable. */
+static void test_who_counts(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t we_know, storage, knows_us;
+        bool other_list, counts;
+    } TABLE[] = {
+        {PEER, PEER, US, false, true},      {PEER, PEER, 0, false, true},
+        {PEER, PEER, US, true, false},      {PEER, PEER + 1, US, false, false},
+        {PEER, PEER, US + 7, false, false}, {0, PEER, US, false, false},
+        {0, PEER, US, true, false},
+    };
+    for (unsigned i = 0; i < sizeof TABLE / sizeof TABLE[0]; i++) {
+        struct world *w = start_knowing(TABLE[i].we_know);
+        struct about about = about_peer();
+        about.storage = TABLE[i].storage;
+        about.known = TABLE[i].knows_us;
+        about.voters += TABLE[i].other_list;
+        struct sessions *s = peer_about(w, 1000, about);
+        assert_int_equal(counts(w, s), TABLE[i].counts);
+        bool first = TABLE[i].we_know == 0 && !TABLE[i].other_list;
+        assert_int_equal(w->remember, first ? PEER : 0);
+        if (first) {
+            node_remembered(w->node, w->now, PEER - 2, true);
+            sessions_free(s);
+            s = peer_about(w, 1001, about);
+            assert_true(counts(w, s));
+        }
+        sessions_free(s);
+        stop(w);
+    }
+}
+
 int main(void)
 {
     if (sodium_init() < 0)
@@ -196,6 +281,7 @@ int main(void)
     rcu_thread_begin();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_hello_among_old_ones),
+        cmocka_unit_test(test_who_counts),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     rcu_thread_end();
