@@ -34,7 +34,7 @@ static const char usage_text[] =
     "       raftd --check DIR\n"
     "\n"
     "  -c, --conf FILE\n"
-    "                 configuration (default /etc/raftd/raftd.conf), see raftd.conf(5)\n"
+    "                 configuration (/etc/raftd/raftd.conf), see raftd.conf(5)\n"
     "  -i, --id ID    which of the configured nodes this is\n"
     "  -d, --data-dir DIR\n"
     "                 data directory, in place of data_dir\n"
@@ -42,8 +42,8 @@ static const char usage_text[] =
     "                 client socket, in place of socket\n"
     "  -n             check the configuration and the key files and exit\n"
     "  -p             print the configuration with all defaults and exit\n"
-    "  --init         create the data directory with this node's identity (once), and exit\n"
-    "  --check DIR    say what recovery of DIR would find and do, change nothing, and exit\n"
+    "  --init         create the data directory with this node's identity, once; exit\n"
+    "  --check DIR    say what recovery of DIR would find and do, and exit\n"
     "  -h, --help     this text\n"
     "  --version      the version\n";
 

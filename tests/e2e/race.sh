@@ -6,6 +6,8 @@ export RAFTD=build/tsan/raftd RAFTCTL=build/tsan/raftctl
 # shellcheck source=/dev/null
 . "$(dirname "$0")/../lib/cluster.sh"
 limit 300
+# Its suppressions name functions: without symbols they match nothing.
+command -v llvm-symbolizer >/dev/null || skip "no llvm-symbolizer"
 
 # ThreadSanitizer cannot place its shadow memory under high address randomisation: without it, then.
 if [ -z "${UNRANDOM-}" ] && setarch -R true 2>/dev/null; then

@@ -62,6 +62,9 @@ for args in --help -h help "put --help" "put -h" "help put" "bench --help" "help
     long=$(awk 'length($0) > 80' <<<"$OUT")
     [ -z "$long" ] || fail "$args is wider than 80 columns: $long"
 done
+expect 0 "$RAFTD" --help
+long=$(awk 'length($0) > 80' <<<"$OUT")
+[ -z "$long" ] || fail "raftd --help is wider than 80 columns: $long"
 expect 0 ctl 1 put --help
 [[ "$OUT" == "usage: raftctl put KEY VALUE"* && "$OUT" != *list* ]] || fail "help of put: $OUT"
 for args in --help --version "put --help" "get k" status "list --json"; do
