@@ -648,7 +648,8 @@ int loop_open(struct loop **out, const struct conf *conf)
     ev_set_allocator(ev_memory);
     ev_set_syserr_cb(on_syserr);
     l->ev = ev_default_loop(EVFLAG_NOENV);
-    l->shared = l->ev != NULL ? shared_new(conf, wake_loop, l) : NULL;
+    l->shared = l->ev != NULL ? shared_new(conf->max_value_bytes, conf->readers, wake_loop, l)
+                              : NULL;
     if (l->shared != NULL)
         limit_clients(l->shared, conf->readers);
     l->alarm_fd = timerfd_create(CLOCK_BOOTTIME, TFD_NONBLOCK | TFD_CLOEXEC);

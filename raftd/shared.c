@@ -4,11 +4,11 @@
 #include <sodium.h>
 #include <stdlib.h>
 
-#include "raftd/conf.h"
 #include "raftd/kv.h"
 #include "raftd/request.h"
 
-struct shared *shared_new(const struct conf *conf, void (*wake_loop)(void *ctx), void *ctx)
+struct shared *shared_new(uint32_t max_value_bytes, unsigned readers, void (*wake_loop)(void *ctx),
+                          void *ctx)
 {
     struct shared *s = calloc(1, sizeof *s);
     uint8_t key[KV_HASH_KEY_BYTES];
@@ -20,11 +20,11 @@ struct shared *shared_new(const struct conf *conf, void (*wake_loop)(void *ctx),
         free(s);
         return NULL;
     }
-    s->max_value_bytes = conf->max_value_bytes;
+    s->max_value_bytes = max_value_bytes;
     cds_wfcq_init(&s->requests_head, &s->requests_tail);
     s->wake_loop = wake_loop;
     s->wake_loop_ctx = ctx;
-    s->n_readers = conf->readers > 0 ? conf->readers : 1;
+    s->n_readers = readers > 0 ? readers : 1;
     users_init(&s->users);
     for (unsigned i = 0; i < READERS_MAX; i++)
         cds_wfcq_init(&s->readers[i].answers_head, &s->readers[i].answers_tail);

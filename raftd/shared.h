@@ -20,7 +20,6 @@
 #include "raftd/status.h"
 #include "raftd/users.h"
 
-struct conf;
 struct kv;
 
 enum { READERS_MAX = 8 }; /* more threads than any edge box has cores */
@@ -58,9 +57,10 @@ struct status_box {
     struct rcu_head rcu;
 };
 
-/* An empty state with all queues, no limits of clients.h yet. wake_loop(ctx) is called from any thread.
- * NULL without memory. */
-struct shared *shared_new(const struct conf *conf, void (*wake_loop)(void *ctx), void *ctx);
+/* An empty state with all queues, no limits of clients.h yet, for so many reader threads; 0: the main
+ * loop reads. wake_loop(ctx) is called from any thread. NULL without memory. */
+struct shared *shared_new(uint32_t max_value_bytes, unsigned readers, void (*wake_loop)(void *ctx),
+                          void *ctx);
 
 /* Puts a status in the place of the present one; by the loop's thread. Takes `box`, made by malloc(). */
 void shared_publish(struct shared *s, struct status_box *box);
