@@ -132,9 +132,9 @@ static void test_slow_disks_elect(void **state)
         }
         mean /= LIVES;
         print_message("case %2zu, %u nodes: %u ms, at most %u ms, %.1f elections\n", i, k->nodes,
-                      mean, worst, (double)elections / LIVES);
+                      mean, worst, (double)elections / (int)LIVES);
         assert_true(mean <= k->mean_ms && worst <= k->worst_ms);
-        assert_true((double)elections / LIVES <= k->elections);
+        assert_true((double)elections / (int)LIVES <= k->elections);
     }
 }
 
