@@ -24,7 +24,7 @@ enum drop {
     DROP_UNAUTHENTIC, /* sealed with another key, forged, or damaged on the way */
     DROP_REPLAY,      /* a sealed datagram that was taken before, or one too far behind to tell */
     DROP_NO_SESSION,  /* sealed for a session that is over or never was */
-    DROP_STALE,       /* a handshake message of the past: answered at most with a challenge */
+    DROP_STALE,       /* a handshake message of the past, or one just answered */
     DROP_HELD,        /* authentic, but later than others by so much that it was held back */
     DROP_TERM,        /* of a term that no node can be in */
     DROP_LIST,        /* from a node with another list of nodes */
