@@ -43,7 +43,7 @@ FORTIFY := -U_FORTIFY_SOURCE \
   $(if $(findstring _FORTIFY_SOURCE=,$(CFLAGS) $(CPPFLAGS)),,-D_FORTIFY_SOURCE=3)
 # What not every compiler or processor has; asked once, when the first file is compiled.
 MAYBE := -fstack-clash-protection -fcf-protection=full -mbranch-protection=standard \
-  -ftrivial-auto-var-init=zero -Wenum-float-conversion
+  -ftrivial-auto-var-init=zero
 KNOWN = $(eval KNOWN := $(shell for f in $(MAYBE); do \
   echo 'int x;' | $(CC) -Werror $$f -x c -c -o /dev/null - 2>/dev/null && echo $$f; done))$(KNOWN)
 HARDEN = -O2 -fstack-protector-strong $(FORTIFY) $(KNOWN)
