@@ -89,12 +89,12 @@ NARROW = $(eval NARROW := $(shell echo 'int x[sizeof(long) == 4 ? 1 : -1];' | \
 TEST_CFLAGS = -Wno-missing-prototypes $(NARROW)
 
 # --- sources -------------------------------------------------------------------------------------
-SRCS := $(sort $(wildcard raftd/core/*.c raftd/*.c net/*.c storage/*.c))
+SRCS := $(sort $(shell find raftd net storage -name '*.c'))
 CTL_ONLY := $(sort $(wildcard raftd/raftctl*.c))
-CTL_SRCS := $(CTL_ONLY) $(wildcard $(addprefix raftd/,proto.c conf.c conf_addr.c say.c keyfile.c \
-  entropy.c nodump.c notify.c stdfds.c))
+CTL_SRCS := $(CTL_ONLY) \
+  raftd/proto.c raftd/conf.c raftd/conf_addr.c raftd/say.c raftd/keyfile.c raftd/entropy.c raftd/nodump.c raftd/notify.c raftd/stdfds.c
 DAEMON_SRCS := $(filter-out $(CTL_ONLY),$(SRCS))
-HEADERS := $(sort $(wildcard raftd/core/*.h raftd/*.h net/*.h storage/*.h tests/lib/*.h))
+HEADERS := $(sort $(shell find raftd net storage tests -name '*.h'))
 TEST_SRCS := $(sort $(wildcard tests/*/*.c))
 UNITS := $(basename $(notdir $(wildcard tests/unit/test_*.c)))
 BENCHES := $(basename $(notdir $(wildcard tests/bench/*.c)))
@@ -136,7 +136,7 @@ $(O)/%.o: %.c Makefile
 RCU_LIBS := -lurcu-memb -lurcu-cds -lurcu-common
 GROUP_core := $(sort $(wildcard raftd/core/*.c))
 GROUP_node := $(GROUP_core) $(sort $(wildcard raftd/node*.c)) raftd/entries.c raftd/ring.c raftd/cmd.c raftd/kv.c \
-  $(filter-out net/udp.c,$(sort $(wildcard net/*.c))) storage/crc32c.c storage/record.c -lsodium $(RCU_LIBS)
+  $(filter-out net/udp.c,$(sort $(shell find net -name '*.c'))) storage/crc32c.c storage/record.c -lsodium $(RCU_LIBS)
 GROUP_sim := $(sort $(GROUP_node) $(sort $(wildcard tests/lib/sim*.c)) tests/lib/memdisk.c $(wildcard tests/lib/linear*.c) \
   raftd/status.c $(filter-out storage/disk_posix.c,$(wildcard storage/*.c)))
 GROUP_clients := $(sort $(wildcard raftd/clients*.c)) raftd/listener.c raftd/readers.c raftd/users.c raftd/clock.c raftd/outq.c \
