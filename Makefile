@@ -92,7 +92,7 @@ TEST_CFLAGS = -Wno-missing-prototypes $(NARROW)
 SRCS := $(sort $(shell find raftd net storage -name '*.c'))
 CTL_ONLY := $(sort $(wildcard raftd/raftctl*.c))
 CTL_SRCS := $(CTL_ONLY) \
-  raftd/proto.c raftd/conf.c raftd/conf_addr.c raftd/say.c raftd/keyfile.c raftd/entropy.c raftd/nodump.c raftd/notify.c raftd/stdfds.c
+  raftd/proto.c raftd/conf.c raftd/conf_addr.c raftd/base/say.c raftd/keyfile.c raftd/base/entropy.c raftd/base/nodump.c raftd/base/notify.c raftd/base/stdfds.c
 DAEMON_SRCS := $(filter-out $(CTL_ONLY),$(SRCS))
 HEADERS := $(sort $(shell find raftd net storage tests -name '*.h'))
 TEST_SRCS := $(sort $(wildcard tests/*/*.c))
@@ -135,11 +135,11 @@ $(O)/%.o: %.c Makefile
 # --- tests: one program per file, linked with what its first line says -----------------------------
 RCU_LIBS := -lurcu-memb -lurcu-cds -lurcu-common
 GROUP_core := $(sort $(wildcard raftd/core/*.c))
-GROUP_node := $(GROUP_core) $(sort $(wildcard raftd/node*.c)) raftd/entries.c raftd/ring.c raftd/cmd.c raftd/kv.c \
+GROUP_node := $(GROUP_core) $(sort $(wildcard raftd/node*.c)) raftd/entries.c raftd/base/ring.c raftd/cmd.c raftd/kv.c \
   $(filter-out net/udp.c,$(sort $(shell find net -name '*.c'))) storage/crc32c.c storage/record.c -lsodium $(RCU_LIBS)
 GROUP_sim := $(sort $(GROUP_node) $(sort $(wildcard tests/lib/sim*.c)) tests/lib/memdisk.c $(wildcard tests/lib/linear*.c) \
   raftd/status.c $(filter-out storage/disk_posix.c,$(wildcard storage/*.c)))
-GROUP_clients := $(sort $(wildcard raftd/clients*.c)) raftd/listener.c raftd/readers.c raftd/users.c raftd/clock.c raftd/outq.c \
+GROUP_clients := $(sort $(wildcard raftd/clients*.c)) raftd/listener.c raftd/readers.c raftd/users.c raftd/base/clock.c raftd/outq.c \
   raftd/proto.c raftd/kv.c raftd/cmd.c raftd/status.c -lev -lsodium $(RCU_LIBS)
 link_line = $(foreach w,$(shell sed -n '1s,^// LINK:,,p' $(1)),$(if $(filter @%,$(w)),$(GROUP_$(w:@%=%)),$(w)))
 

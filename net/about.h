@@ -10,7 +10,7 @@
 
 #include <stdint.h>
 
-#include "raftd/core/bytes.h"
+#include "raftd/base/bytes.h"
 
 enum { ABOUT_BYTES = 24 };
 

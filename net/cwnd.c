@@ -1,6 +1,6 @@
 #include "net/cwnd.h"
 
-#include "net/u64.h"
+#include "raftd/base/num.h"
 
 enum { WHOLE = 256 }; /* unit of shares */
 

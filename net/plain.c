@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "net/wire.h"
-#include "raftd/core/bytes.h"
+#include "raftd/base/bytes.h"
 
 enum {
     AT_VERSION = 0,

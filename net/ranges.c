@@ -3,7 +3,7 @@
 #include <assert.h>
 #include <string.h>
 
-#include "net/u64.h"
+#include "raftd/base/num.h"
 
 /* Makes room for one range at `at`, which is not filled yet. */
 static bool open_at(struct ranges *s, unsigned at)

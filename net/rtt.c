@@ -1,6 +1,6 @@
 #include "net/rtt.h"
 
-#include "net/u64.h"
+#include "raftd/base/num.h"
 
 enum { LOW_US = 1000 }; /* above the minimum: noise of small boxes, not a queue */
 

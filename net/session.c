@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "net/session_impl.h"
-#include "raftd/core/bytes.h"
+#include "raftd/base/bytes.h"
 
 /* Refuse to seal more under one key: far below what the counter and the cipher bear (2^64
  * datagrams, RFC 8439, 4), and far above what is sent until a session is replaced. */

@@ -5,7 +5,7 @@
 #include <sodium.h>
 #include <string.h>
 
-#include "raftd/core/bytes.h"
+#include "raftd/base/bytes.h"
 
 enum {
     PAYLOAD = 40, /* boot, index, 0, about */

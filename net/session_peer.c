@@ -6,8 +6,8 @@
 #include <sodium.h>
 #include <string.h>
 
-#include "net/u64.h"
-#include "raftd/core/bytes.h"
+#include "raftd/base/num.h"
+#include "raftd/base/bytes.h"
 
 #define REKEY_DEFAULT_US UINT64_C(3600000000)
 #define REKEY_SENT       (UINT64_C(1) << 39) /* half of what is ever sealed under one key */

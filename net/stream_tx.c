@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "net/stream.h"
-#include "net/u64.h"
+#include "raftd/base/num.h"
 
 enum {
     TIMEOUTS_COUNTED = 1000,    /* backoff has long reached its cap */

@@ -4,7 +4,7 @@
 #include <sodium.h>
 #include <string.h>
 
-#include "raftd/core/bytes.h"
+#include "raftd/base/bytes.h"
 
 enum {
     /* Offsets in the preamble. */

@@ -6,8 +6,8 @@
 #include <string.h>
 
 #include "raftd/clients_impl.h"
-#include "raftd/clock.h"
-#include "raftd/rcu.h"
+#include "raftd/base/clock.h"
+#include "raftd/base/rcu.h"
 
 /* Another listening socket may be under the same descriptor number: begin to poll it. */
 static void listen_again(struct clients *c)

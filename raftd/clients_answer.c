@@ -3,9 +3,9 @@
 #include <stdlib.h>
 
 #include "raftd/clients_impl.h"
-#include "raftd/clock.h"
+#include "raftd/base/clock.h"
 #include "raftd/kv.h"
-#include "raftd/rcu.h"
+#include "raftd/base/rcu.h"
 
 bool output_full(const struct conn *conn)
 {

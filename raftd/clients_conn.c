@@ -5,7 +5,7 @@
 #include <unistd.h>
 
 #include "raftd/clients_impl.h"
-#include "raftd/clock.h"
+#include "raftd/base/clock.h"
 
 void conn_mark_dirty(struct conn *conn)
 {

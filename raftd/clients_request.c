@@ -4,9 +4,9 @@
 #include <string.h>
 
 #include "raftd/clients_impl.h"
-#include "raftd/clock.h"
+#include "raftd/base/clock.h"
 #include "raftd/cmd.h"
-#include "raftd/rcu.h"
+#include "raftd/base/rcu.h"
 #include "raftd/request.h"
 
 /* --- reads ------------------------------------------------------------------------------------ */

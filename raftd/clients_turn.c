@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "raftd/clients_impl.h"
-#include "raftd/clock.h"
+#include "raftd/base/clock.h"
 
 void turns_init(struct turns *q)
 {

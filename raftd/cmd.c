@@ -4,7 +4,7 @@
 #include <assert.h>
 #include <string.h>
 
-#include "raftd/core/bytes.h"
+#include "raftd/base/bytes.h"
 
 enum { AT_OP = 0, AT_ZERO1 = 1, AT_KEY_LEN = 2, AT_ORIGIN = 4, AT_LIMIT = 6, AT_REQUEST = 8 };
 

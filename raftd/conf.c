@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 #include "raftd/conf_addr.h"
-#include "raftd/say.h"
+#include "raftd/base/say.h"
 
 enum conf_type {
     CONF_U32,   /* decimal, min..max */

@@ -9,8 +9,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "raftd/exits.h"
-#include "raftd/say.h"
+#include "raftd/base/exits.h"
+#include "raftd/base/say.h"
 
 _Static_assert((int)IDENT_VOTERS_MAX >= (int)CONF_NODES_MAX &&
                    (int)IDENT_NAME_MAX >= (int)CONF_NAME_MAX,

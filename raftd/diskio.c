@@ -9,10 +9,10 @@
 #include <sys/resource.h>
 #include <time.h>
 
-#include "raftd/clock.h"
-#include "raftd/exits.h"
-#include "raftd/lasting.h"
-#include "raftd/say.h"
+#include "raftd/base/clock.h"
+#include "raftd/base/exits.h"
+#include "raftd/base/lasting.h"
+#include "raftd/base/say.h"
 
 enum {
     QUEUE = DISKIO_BATCHES + DISKIO_FETCHES + DISKIO_PEERS,

@@ -12,7 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "raftd/ring.h"
+#include "raftd/base/ring.h"
 
 /* Entries kept at a time: 256 KiB of positions. Smaller records than 64 bytes reach this before they
  * fill the ring of 2 MiB. A power of two. */

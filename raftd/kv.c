@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "raftd/core/bytes.h"
+#include "raftd/base/bytes.h"
 
 enum { HEIGHT_MAX = 12 }; /* 4^12 keys: more than memory holds */
 

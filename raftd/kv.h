@@ -19,7 +19,7 @@
 #include <stdint.h>
 
 #include "raftd/cmd.h"
-#include "raftd/rcu.h"
+#include "raftd/base/rcu.h"
 
 enum {
     KV_HASH_KEY_BYTES = 16,

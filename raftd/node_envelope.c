@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "net/plain.h"
-#include "net/u64.h"
+#include "raftd/base/num.h"
 #include "raftd/node_impl.h"
 
 _Static_assert((int)SESSION_HEAD_BYTES <= (int)WIRE_HEAD_ROOM &&

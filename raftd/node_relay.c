@@ -16,9 +16,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "net/u64.h"
+#include "raftd/base/num.h"
 #include "raftd/cmd.h"
-#include "raftd/core/bytes.h"
+#include "raftd/base/bytes.h"
 #include "raftd/node_impl.h"
 
 enum {

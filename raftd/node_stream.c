@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "raftd/cmd.h"
-#include "net/u64.h"
+#include "raftd/base/num.h"
 #include "raftd/node_impl.h"
 
 /* What was read from disk is of no use any more; the next byte read is the one at stream offset off,

@@ -15,7 +15,7 @@
 #include <string.h>
 
 #include "raftd/cmd.h"
-#include "raftd/core/bytes.h"
+#include "raftd/base/bytes.h"
 #include "raftd/node_impl.h"
 
 static struct request **slot_of(struct node *n, uint32_t number)

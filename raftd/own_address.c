@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "raftd/conf_addr.h"
-#include "raftd/say.h"
+#include "raftd/base/say.h"
 
 /* -ENODEV: there is no such interface. */
 static int bind_now(struct own_address *a, struct udp *udp)

@@ -4,7 +4,7 @@
 #include <assert.h>
 #include <string.h>
 
-#include "raftd/core/bytes.h"
+#include "raftd/base/bytes.h"
 
 static void put_bytes(uint8_t *to, const uint8_t *from, size_t len)
 {

@@ -10,11 +10,11 @@
 #include <unistd.h>
 
 #include "raftd/cmd.h"
-#include "raftd/exits.h"
+#include "raftd/base/exits.h"
 #include "raftd/raftctl.h"
-#include "raftd/say.h"
-#include "raftd/stdfds.h"
-#include "raftd/version.h"
+#include "raftd/base/say.h"
+#include "raftd/base/stdfds.h"
+#include "raftd/base/version.h"
 
 static const char default_conf[] = "/etc/raftd/raftd.conf";
 static const char default_socket[] = "/run/raftd/raftd.sock";

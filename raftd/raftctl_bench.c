@@ -14,9 +14,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "raftd/exits.h"
+#include "raftd/base/exits.h"
 #include "raftd/raftctl.h"
-#include "raftd/say.h"
+#include "raftd/base/say.h"
 
 enum {
     CONNS_MAX = 4,

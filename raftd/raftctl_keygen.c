@@ -5,12 +5,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "raftd/entropy.h"
-#include "raftd/exits.h"
+#include "raftd/base/entropy.h"
+#include "raftd/base/exits.h"
 #include "raftd/keyfile.h"
-#include "raftd/nodump.h"
+#include "raftd/base/nodump.h"
 #include "raftd/raftctl.h"
-#include "raftd/say.h"
+#include "raftd/base/say.h"
 
 /* A shell has made the file that stdout goes to readable by others: not with a key in it. Who opened
  * it before that could still read it, hence the umask in the manual. Is it a regular file? -1: errno. */

@@ -9,8 +9,8 @@
 #include <stdlib.h>
 
 #include "raftd/clients.h"
-#include "raftd/clock.h"
-#include "raftd/rcu.h"
+#include "raftd/base/clock.h"
+#include "raftd/base/rcu.h"
 
 struct reader {
     pthread_t thread;

@@ -3,7 +3,7 @@
 
 #include <inttypes.h>
 
-#include "raftd/say.h"
+#include "raftd/base/say.h"
 
 void say_commits(struct lasting *said, const struct status *s, uint64_t now_us)
 {

@@ -2,7 +2,7 @@
 #ifndef RAFTD_SAY_COMMITS_H
 #define RAFTD_SAY_COMMITS_H
 
-#include "raftd/lasting.h"
+#include "raftd/base/lasting.h"
 #include "raftd/status.h"
 
 /* Clients give up after some seconds, and slow disks take three for a write. */

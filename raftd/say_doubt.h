@@ -6,7 +6,7 @@
 #include <stdint.h>
 
 #include "raftd/core/raft.h"
-#include "raftd/say.h"
+#include "raftd/base/say.h"
 
 /* Zeroed memory: nothing was said yet. */
 struct say_doubt {

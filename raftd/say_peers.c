@@ -8,8 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "raftd/core/bytes.h"
-#include "raftd/say.h"
+#include "raftd/base/bytes.h"
+#include "raftd/base/say.h"
 
 /* A process that was stopped finds everybody silent until it has heard what came meanwhile. */
 #define AFTER_SILENCE_US UINT64_C(4000000)

@@ -16,7 +16,7 @@
 #include <stdint.h>
 #include <urcu/wfcqueue.h>
 
-#include "raftd/rcu.h"
+#include "raftd/base/rcu.h"
 #include "raftd/status.h"
 #include "raftd/users.h"
 

@@ -3,10 +3,10 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "raftd/clock.h"
+#include "raftd/base/clock.h"
 #include "raftd/loop.h"
-#include "raftd/notify.h"
-#include "raftd/say.h"
+#include "raftd/base/notify.h"
+#include "raftd/base/say.h"
 
 static void tell(struct starting *s, uint64_t now, uint64_t done, uint64_t all)
 {

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "raftd/core/bytes.h"
+#include "raftd/base/bytes.h"
 #include "storage/crc32c_table.h"
 
 uint32_t crc32c_portable(uint32_t crc, const void *buf, size_t len)

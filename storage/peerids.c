@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "raftd/core/bytes.h"
+#include "raftd/base/bytes.h"
 #include "storage/crc32c.h"
 #include "storage/wal.h"
 #include "storage/zero.h"

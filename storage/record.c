@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <string.h>
 
-#include "raftd/core/bytes.h"
+#include "raftd/base/bytes.h"
 #include "storage/crc32c.h"
 #include "storage/zero.h"
 

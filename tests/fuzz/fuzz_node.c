@@ -21,7 +21,7 @@
 #include "raftd/cmd.h"
 #include "raftd/kv.h"
 #include "raftd/node.h"
-#include "raftd/rcu.h"
+#include "raftd/base/rcu.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -16,7 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "raftd/core/bytes.h"
+#include "raftd/base/bytes.h"
 #include "storage/batch.h"
 #include "storage/crc32c.h"
 #include "storage/record.h"

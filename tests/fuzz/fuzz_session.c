@@ -9,7 +9,7 @@
 #include <sodium.h>
 
 #include "net/session_impl.h"
-#include "raftd/core/bytes.h"
+#include "raftd/base/bytes.h"
 #include "tests/lib/seal_world.h"
 
 enum { MS = 1000, OPS_MAX = 200, RECORD_MAX = 2000, HEAL_STEPS = 200, REKEY_US = 3000000 };

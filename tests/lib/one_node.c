@@ -13,7 +13,7 @@
 #include "net/plain.h"
 #include "raftd/cmd.h"
 #include "raftd/kv.h"
-#include "raftd/rcu.h"
+#include "raftd/base/rcu.h"
 
 /* The log as bytes. */
 

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "net/session_impl.h"
-#include "raftd/core/bytes.h"
+#include "raftd/base/bytes.h"
 
 uint64_t seal_rnd(uint64_t *seed)
 {

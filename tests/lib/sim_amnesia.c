@@ -12,7 +12,7 @@
  * it again. So others are often cut off before, and the leader often dies as soon as it has told.
  */
 
-#include "raftd/core/bytes.h"
+#include "raftd/base/bytes.h"
 #include "tests/lib/sim_impl.h"
 
 unsigned sim_unsound(const struct sim *s)

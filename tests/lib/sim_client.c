@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "raftd/rcu.h"
+#include "raftd/base/rcu.h"
 #include "tests/lib/sim_impl.h"
 
 enum {

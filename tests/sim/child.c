@@ -7,7 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "raftd/rcu.h"
+#include "raftd/base/rcu.h"
 #include "tests/sim/raftsim.h"
 
 enum { KEEP_BYTES = 1 << 28, HANGS_S = 120 };

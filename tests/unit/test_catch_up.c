@@ -7,7 +7,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "raftd/rcu.h"
+#include "raftd/base/rcu.h"
 #include "tests/lib/sim_impl.h"
 
 enum {

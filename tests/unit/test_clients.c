@@ -20,10 +20,10 @@
 #include <unistd.h>
 
 #include "raftd/clients.h"
-#include "raftd/clock.h"
+#include "raftd/base/clock.h"
 #include "raftd/kv.h"
 #include "raftd/proto.h"
-#include "raftd/rcu.h"
+#include "raftd/base/rcu.h"
 #include "raftd/listener.h"
 #include "raftd/readers.h"
 #include "raftd/request.h"

@@ -18,7 +18,7 @@
 #include "raftd/kv.h"
 #include "raftd/listener.h"
 #include "raftd/proto.h"
-#include "raftd/rcu.h"
+#include "raftd/base/rcu.h"
 #include "tests/lib/clients_world.h"
 
 enum { KEYS = 6000, KEY_VALUE_BYTES = 200, BIG_BYTES = 60000 };

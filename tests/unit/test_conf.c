@@ -19,7 +19,7 @@
 
 #include "raftd/conf.h"
 #include "raftd/conf_addr.h"
-#include "raftd/say.h"
+#include "raftd/base/say.h"
 
 #define NODES   "node.1 = 127.0.0.1:7101\nnode.2 = 127.0.0.1:7102\nnode.3 = 127.0.0.1:7103\n"
 #define CLUSTER "[cluster]\nname = demo\n" NODES

@@ -1,4 +1,4 @@
-// LINK: raftd/diskio.c storage/peerids.c raftd/clock.c raftd/lasting.c raftd/say.c tests/lib/memdisk.c tests/lib/logmodel.c storage/wal.c storage/wal_read.c storage/recover.c storage/verdict.c storage/segment.c storage/fold.c storage/batch.c storage/record.c storage/crc32c.c -lsodium TSAN
+// LINK: raftd/diskio.c storage/peerids.c raftd/base/clock.c raftd/base/lasting.c raftd/base/say.c tests/lib/memdisk.c tests/lib/logmodel.c storage/wal.c storage/wal_read.c storage/recover.c storage/verdict.c storage/segment.c storage/fold.c storage/batch.c storage/record.c storage/crc32c.c -lsodium TSAN
 /* The disk's two threads: order, fetches, spare segments, a full disk, a failing one, a hung one. */
 #include "raftd/diskio.h"
 
@@ -17,8 +17,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "raftd/clock.h"
-#include "raftd/exits.h"
+#include "raftd/base/clock.h"
+#include "raftd/base/exits.h"
 #include "storage/record.h"
 #include "tests/lib/logmodel.h"
 #include "tests/lib/memdisk.h"

@@ -1,4 +1,4 @@
-// LINK: raftd/entropy.c
+// LINK: raftd/base/entropy.c
 /* Waiting for the kernel's random numbers, with a kernel of our own that has none for a while. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -14,9 +14,9 @@
 #include <sys/time.h>
 #include <unistd.h>
 
-#include "raftd/entropy.h"
-#include "raftd/notify.h"
-#include "raftd/say.h"
+#include "raftd/base/entropy.h"
+#include "raftd/base/notify.h"
+#include "raftd/base/say.h"
 
 static struct {
     int asked;       /* getrandom() that would not wait */

@@ -14,7 +14,7 @@
 #include "net/wire.h"
 #include "raftd/kv.h"
 #include "raftd/node.h"
-#include "raftd/rcu.h"
+#include "raftd/base/rcu.h"
 
 enum { US = 1, PEER = 2, SENT_MAX = 64 };
 

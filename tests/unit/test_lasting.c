@@ -1,6 +1,6 @@
-// LINK: raftd/lasting.c
+// LINK: raftd/base/lasting.c
 /* Messages about a state that lasts: once, rarely again, and when it is over. */
-#include "raftd/lasting.h"
+#include "raftd/base/lasting.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

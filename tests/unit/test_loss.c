@@ -9,7 +9,7 @@
 #include <cmocka.h>
 #include <stdio.h>
 
-#include "raftd/rcu.h"
+#include "raftd/base/rcu.h"
 #include "tests/lib/sim_impl.h"
 
 enum {

@@ -8,7 +8,7 @@
 #include <stdio.h>
 
 #include "net/plain.h"
-#include "raftd/rcu.h"
+#include "raftd/base/rcu.h"
 #include "tests/lib/sim.h"
 #include "tests/lib/sim_impl.h"
 

@@ -9,7 +9,7 @@
 
 #include "net/plain.h"
 #include "raftd/node_impl.h"
-#include "raftd/rcu.h"
+#include "raftd/base/rcu.h"
 #include "tests/lib/one_node.h"
 
 enum { CACHE_BYTES = 65536, SENT = 40000 };

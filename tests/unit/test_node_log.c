@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "raftd/node_impl.h"
-#include "raftd/rcu.h"
+#include "raftd/base/rcu.h"
 #include "tests/lib/one_node.h"
 
 /* The disk reads entries 1..100 of term 1 for the node's state machine; meanwhile the leader of term

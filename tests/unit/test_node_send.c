@@ -10,7 +10,7 @@
 #include "net/plain.h"
 #include "raftd/cmd.h"
 #include "raftd/node_impl.h"
-#include "raftd/rcu.h"
+#include "raftd/base/rcu.h"
 #include "tests/lib/one_node.h"
 
 /* Bytes of the relay stream of a peer arrive. */

@@ -14,7 +14,7 @@
 
 #include "net/plain.h"
 #include "net/wire.h"
-#include "raftd/core/bytes.h"
+#include "raftd/base/bytes.h"
 
 enum { HEAD = 48, MAX = WIRE_DATAGRAM_MAX };
 

@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "raftd/core/bytes.h"
+#include "raftd/base/bytes.h"
 #include "storage/crc32c.h"
 
 static size_t make(uint8_t *buf, uint32_t data_len)

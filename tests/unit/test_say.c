@@ -1,4 +1,4 @@
-// LINK: raftd/say.c raftd/notify.c
+// LINK: raftd/base/say.c raftd/base/notify.c
 /* Messages to humans and to the service manager: one line, one level, nothing forged. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -19,8 +19,8 @@
 
 #include <cmocka.h>
 
-#include "raftd/notify.h"
-#include "raftd/say.h"
+#include "raftd/base/notify.h"
+#include "raftd/base/say.h"
 
 /* Standard error goes into a pipe between these two. */
 static int saved_stderr, capture_fd;

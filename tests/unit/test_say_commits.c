@@ -1,4 +1,4 @@
-// LINK: raftd/say_commits.c raftd/lasting.c
+// LINK: raftd/say_commits.c raftd/base/lasting.c
 /* A leader that commits nothing for long says so once, and that it is over; a slow disk is no news. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "raftd/say.h"
+#include "raftd/base/say.h"
 #include "raftd/say_commits.h"
 
 enum { S = 1000000 };

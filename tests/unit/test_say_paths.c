@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "raftd/say.h"
+#include "raftd/base/say.h"
 #include "raftd/say_paths.h"
 
 enum { S = 1000000 };

@@ -12,8 +12,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "raftd/core/bytes.h"
-#include "raftd/say.h"
+#include "raftd/base/bytes.h"
+#include "raftd/base/say.h"
 #include "raftd/say_peers.h"
 
 #define MIN UINT64_C(60000000)

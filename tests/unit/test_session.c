@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "net/session_impl.h"
-#include "raftd/core/bytes.h"
+#include "raftd/base/bytes.h"
 #include "tests/lib/seal_world.h"
 
 enum { MS = 1000, S = 1000000 };

@@ -14,7 +14,7 @@
 #include <string.h>
 
 #include "raftd/core/raft.h"
-#include "raftd/rcu.h"
+#include "raftd/base/rcu.h"
 #include "tests/lib/sim.h"
 
 enum { SECOND = 1000000, SEEDS = 3 };

@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "raftd/core/bytes.h"
+#include "raftd/base/bytes.h"
 #include "storage/batch.h"
 #include "storage/crc32c.h"
 #include "storage/fold.h"

@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "net/wire.h"
-#include "raftd/core/bytes.h"
+#include "raftd/base/bytes.h"
 #include "tests/lib/frames.h"
 
 enum { HEAD = WIRE_PREAMBLE_BYTES, MAX = WIRE_DATAGRAM_MAX };

@@ -1,4 +1,4 @@
-#include "raftd/ring.h"
+#include "raftd/base/ring.h"
 
 #include <errno.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 /* say.c: see say.h. The only module with file-scope state: where messages go is the process's. */
-#include "raftd/say.h"
+#include "raftd/base/say.h"
 
 #include <errno.h>
 #include <fcntl.h>

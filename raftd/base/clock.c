@@ -1,4 +1,4 @@
-#include "raftd/clock.h"
+#include "raftd/base/clock.h"
 
 #include <signal.h>
 #include <time.h>

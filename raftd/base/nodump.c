@@ -1,5 +1,5 @@
 /* nodump.c: see nodump.h. */
-#include "raftd/nodump.h"
+#include "raftd/base/nodump.h"
 
 #include <errno.h>
 #include <sys/prctl.h>

@@ -1,5 +1,5 @@
 /* stdfds.c: see stdfds.h. */
-#include "raftd/stdfds.h"
+#include "raftd/base/stdfds.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,4 +1,4 @@
-#include "raftd/notify.h"
+#include "raftd/base/notify.h"
 
 #include <errno.h>
 #include <stddef.h>

@@ -1,5 +1,5 @@
 /* lasting.c: see lasting.h. */
-#include "raftd/lasting.h"
+#include "raftd/base/lasting.h"
 
 bool lasting_is(struct lasting *l, uint64_t now_us)
 {

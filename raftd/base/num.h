@@ -1,4 +1,4 @@
-/* u64.h: the lesser and the greater of two. */
+/* num.h: the lesser and the greater of two. */
 #ifndef U64_H
 #define U64_H
 

@@ -1,7 +1,7 @@
 /* entropy.c: see entropy.h. The waiting is done in getrandom() itself and not by asking again and
  * again: since Linux 5.4 it is the waiting that makes the kernel gather entropy from timing jitter.
  * An interval timer's signal interrupts it, so that a message can be said. */
-#include "raftd/entropy.h"
+#include "raftd/base/entropy.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -10,8 +10,8 @@
 #include <sys/random.h>
 #include <sys/time.h>
 
-#include "raftd/notify.h"
-#include "raftd/say.h"
+#include "raftd/base/notify.h"
+#include "raftd/base/say.h"
 
 static void on_alarm(int signo)
 {
