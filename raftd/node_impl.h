@@ -11,10 +11,10 @@
 #define RAFTD_NODE_IMPL_H
 
 #include "net/about.h"
-#include "net/link.h"
-#include "net/mtu.h"
+#include "net/stream/link.h"
+#include "net/stream/mtu.h"
 #include "net/session.h"
-#include "net/stream.h"
+#include "net/stream/stream.h"
 #include "net/wire.h"
 #include "raftd/entries.h"
 #include "raftd/kv.h"

@@ -1,7 +1,7 @@
-/* pair.h: senders and receivers of net/stream.h over paths of the tests' making, in virtual time.
+/* pair.h: senders and receivers of net/stream/stream.h over paths of the tests' making, in virtual time.
  *
  * Each pair is one stream from A to B, with SACKs back; all pairs share the path (both ways of it),
- * and so its bottleneck. Every datagram goes through net/link.h, as in the daemon.
+ * and so its bottleneck. Every datagram goes through net/stream/link.h, as in the daemon.
  */
 #ifndef TESTS_PAIR_H
 #define TESTS_PAIR_H
@@ -10,8 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "net/link.h"
-#include "net/stream.h"
+#include "net/stream/link.h"
+#include "net/stream/stream.h"
 
 enum {
     MS = 1000,

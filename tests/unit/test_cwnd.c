@@ -1,4 +1,4 @@
-// LINK: net/stream_tx.c net/stream_rx.c net/ranges.c net/flight.c net/cwnd.c net/link.c net/rtt.c tests/lib/pair.c
+// LINK: net/stream/stream_tx.c net/stream/stream_rx.c net/stream/ranges.c net/stream/flight.c net/stream/cwnd.c net/stream/link.c net/stream/rtt.c tests/lib/pair.c
 /* Window and pacing: by the letter, and over paths in virtual time. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,4 +1,4 @@
-// LINK: net/link.c net/rtt.c
+// LINK: net/stream/link.c net/stream/rtt.c
 /* The stamps and numbers of a peer's datagrams. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -6,7 +6,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "net/link.h"
+#include "net/stream/link.h"
 
 enum { MS = 1000 };
 

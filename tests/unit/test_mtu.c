@@ -1,4 +1,4 @@
-// LINK: net/mtu.c
+// LINK: net/stream/mtu.c
 /* The search for a path's MTU in virtual time, on paths of every width, lossy ones, and ones that
  * become narrower without a word. */
 #include <setjmp.h>
@@ -9,7 +9,7 @@
 
 #include <string.h>
 
-#include "net/mtu.h"
+#include "net/stream/mtu.h"
 
 enum { S = 1000000, TICK_US = 10000 };
 

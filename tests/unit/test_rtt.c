@@ -1,4 +1,4 @@
-// LINK: net/rtt.c
+// LINK: net/stream/rtt.c
 /* The estimator and the timer made of it. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -6,7 +6,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "net/rtt.h"
+#include "net/stream/rtt.h"
 
 enum { MS = 1000, HEARTBEAT = 50 * MS };
 

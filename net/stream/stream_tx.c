@@ -2,7 +2,7 @@
 #include <assert.h>
 #include <string.h>
 
-#include "net/stream.h"
+#include "net/stream/stream.h"
 #include "raftd/base/num.h"
 
 enum {

@@ -2,7 +2,7 @@
 #include <assert.h>
 #include <string.h>
 
-#include "net/stream.h"
+#include "net/stream/stream.h"
 
 void stream_rx_init(struct stream_rx *rx, uint8_t *buf, size_t cap, uint32_t window)
 {

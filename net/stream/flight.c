@@ -1,4 +1,4 @@
-#include "net/flight.h"
+#include "net/stream/flight.h"
 
 #include <assert.h>
 

@@ -45,7 +45,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "net/rtt.h"
+#include "net/stream/rtt.h"
 
 enum {
     CWND_FIRST_DATAGRAMS = 10,      /* RFC 6928, RFC 9002 7.2 */

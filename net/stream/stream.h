@@ -10,7 +10,7 @@
  *      0 ....... una ..[acked]..[lost]..[acked]..... nxt ............ end
  *      received   | all else here is in flight        | not sent yet    | does not exist yet
  *
- * How a loss is found. Each datagram has a stamp (net/link.h), each piece is remembered with the
+ * How a loss is found. Each datagram has a stamp (net/stream/link.h), each piece is remembered with the
  * stamp of the datagram that it left in last, and a SACK arrives beside the stamp that its sender
  * had received last. So (RACK, RFC 8985):
  *
@@ -22,7 +22,7 @@
  * to srtt, and is back where it was after 16 episodes of loss without such a proof (RFC 8985, 6.2
  * step 4).
  *
- * When no later datagram arrives, the timer runs out: PTO (net/rtt.h) after the byte at una was
+ * When no later datagram arrives, the timer runs out: PTO (net/stream/rtt.h) after the byte at una was
  * last sent, or una moved. It brings one datagram of the lowest missing bytes, two from the fourth
  * timeout in a row on, whatever the windows say (RFC 9002, 6.2.4 and 7.5), or of one byte when
  * nothing has been heard for long; and finds no loss by
@@ -35,7 +35,7 @@
  *     or later, when the answer usually takes longer.
  *
  * What is sent, in this order: what the timer asks for; lost bytes, lowest first; new bytes. The
- * last two within the congestion window, and paced (net/cwnd.h).
+ * last two within the congestion window, and paced (net/stream/cwnd.h).
  *
  * Offsets come from the network: nothing is added to one before it is known to be in range.
  */
@@ -46,11 +46,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "net/cwnd.h"
-#include "net/flight.h"
-#include "net/link.h"
-#include "net/ranges.h"
-#include "net/rtt.h"
+#include "net/stream/cwnd.h"
+#include "net/stream/flight.h"
+#include "net/stream/link.h"
+#include "net/stream/ranges.h"
+#include "net/stream/rtt.h"
 #include "net/wire.h"
 
 enum {

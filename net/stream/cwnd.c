@@ -1,4 +1,4 @@
-#include "net/cwnd.h"
+#include "net/stream/cwnd.h"
 
 #include "raftd/base/num.h"
 

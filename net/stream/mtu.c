@@ -1,4 +1,4 @@
-#include "net/mtu.h"
+#include "net/stream/mtu.h"
 
 #include <assert.h>
 

@@ -1,4 +1,4 @@
-#include "net/rtt.h"
+#include "net/stream/rtt.h"
 
 #include "raftd/base/num.h"
 

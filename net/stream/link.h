@@ -13,7 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "net/rtt.h"
+#include "net/stream/rtt.h"
 #include "net/wire.h"
 
 enum {

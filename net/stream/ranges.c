@@ -1,4 +1,4 @@
-#include "net/ranges.h"
+#include "net/stream/ranges.h"
 
 #include <assert.h>
 #include <string.h>

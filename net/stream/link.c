@@ -1,4 +1,4 @@
-#include "net/link.h"
+#include "net/stream/link.h"
 
 enum {
     HOLD_MAX_US = WIRE_HOLD_OLD * WIRE_HOLD_UNIT_US,
