@@ -1,13 +1,13 @@
 /* wire.h: the whole wire between nodes on one screen: layouts, lengths, limits.
  *
  * A datagram is an envelope around one payload. The envelope says who speaks to whom and that it is
- * genuine: net/session.h seals it, net/plain.h does without secrets. The payload is a preamble, then
+ * genuine: net/seal/session.h seals it, net/seal/plain.h does without secrets. The payload is a preamble, then
  * frames. Integers are little-endian at fixed offsets. Reserved bytes and bits (0 below) and padding
  * are zero when sent and ignored on receipt.
  *
  *   envelope                  before   after
- *     plain (net/plain.h)         48       0
- *     sealed (net/session.h)      16      16
+ *     plain (net/seal/plain.h)         48       0
+ *     sealed (net/seal/session.h)      16      16
  *
  *   preamble, 24 bytes
  *     0  u64  term                   sender's current term; the term of all messages inside

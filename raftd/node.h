@@ -25,7 +25,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "net/session.h"
+#include "net/seal/session.h"
 #include "raftd/core/raft.h"
 #include "raftd/request.h"
 #include "raftd/status.h"

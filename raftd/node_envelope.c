@@ -2,7 +2,7 @@
  * the handshakes that make the keys for both. */
 #include <string.h>
 
-#include "net/plain.h"
+#include "net/seal/plain.h"
 #include "raftd/base/num.h"
 #include "raftd/node_impl.h"
 

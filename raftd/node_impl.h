@@ -13,7 +13,7 @@
 #include "net/about.h"
 #include "net/stream/link.h"
 #include "net/stream/mtu.h"
-#include "net/session.h"
+#include "net/seal/session.h"
 #include "net/stream/stream.h"
 #include "net/wire.h"
 #include "raftd/entries.h"

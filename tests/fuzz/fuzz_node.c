@@ -15,8 +15,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "net/plain.h"
-#include "net/session.h"
+#include "net/seal/plain.h"
+#include "net/seal/session.h"
 #include "net/wire.h"
 #include "raftd/cmd.h"
 #include "raftd/kv.h"

@@ -1,4 +1,4 @@
-// LINK: net/session.c net/session_peer.c net/session_hello.c net/noise.c net/replay.c tests/lib/seal_world.c -lsodium -lcmocka
+// LINK: net/seal/session.c net/seal/session_peer.c net/seal/session_hello.c net/seal/noise.c net/seal/replay.c tests/lib/seal_world.c -lsodium -lcmocka
 /* Two nodes, and all that may happen between them by instruction of the fuzzer: time, data,
  * restarts, other keys, datagrams that are invented, changed, lost, repeated, swapped; and messages
  * of a handshake by somebody who knows the key. Nothing arrives twice or changed (seal_world.c watches), and when
@@ -8,7 +8,7 @@
 
 #include <sodium.h>
 
-#include "net/session_impl.h"
+#include "net/seal/session_impl.h"
 #include "raftd/base/bytes.h"
 #include "tests/lib/seal_world.h"
 

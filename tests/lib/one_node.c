@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "net/plain.h"
+#include "net/seal/plain.h"
 #include "raftd/cmd.h"
 #include "raftd/kv.h"
 #include "raftd/base/rcu.h"

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "net/session_impl.h"
+#include "net/seal/session_impl.h"
 #include "raftd/base/bytes.h"
 
 uint64_t seal_rnd(uint64_t *seed)

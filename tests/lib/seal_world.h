@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "net/session.h"
+#include "net/seal/session.h"
 
 enum {
     SEAL_NODES = 3,

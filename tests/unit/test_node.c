@@ -7,7 +7,7 @@
 #include <cmocka.h>
 #include <stdio.h>
 
-#include "net/plain.h"
+#include "net/seal/plain.h"
 #include "raftd/base/rcu.h"
 #include "tests/lib/sim.h"
 #include "tests/lib/sim_impl.h"

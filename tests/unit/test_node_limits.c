@@ -7,7 +7,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "net/plain.h"
+#include "net/seal/plain.h"
 #include "raftd/node_impl.h"
 #include "raftd/base/rcu.h"
 #include "tests/lib/one_node.h"

@@ -7,7 +7,7 @@
 #include <cmocka.h>
 #include <string.h>
 
-#include "net/plain.h"
+#include "net/seal/plain.h"
 #include "raftd/cmd.h"
 #include "raftd/node_impl.h"
 #include "raftd/base/rcu.h"

@@ -1,4 +1,4 @@
-// LINK: net/noise.c -lsodium
+// LINK: net/seal/noise.c -lsodium
 /* The handshake, and what else of libsodium we use, against published vectors; and what it must
  * refuse. */
 #include <setjmp.h>
@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "net/noise.h"
+#include "net/seal/noise.h"
 
 enum { HEX_MAX = 256 };
 

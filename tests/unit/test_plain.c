@@ -1,4 +1,4 @@
-// LINK: net/plain.c -lsodium
+// LINK: net/seal/plain.c -lsodium
 /* The plain envelope: whatever lies inside arrives as it was, from and to whom it says, or not at
  * all. Each datagram is judged in memory of exactly its length, so that the sanitizer sees every
  * byte read behind it. */
@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "net/plain.h"
+#include "net/seal/plain.h"
 #include "net/wire.h"
 #include "raftd/base/bytes.h"
 

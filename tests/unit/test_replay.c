@@ -1,4 +1,4 @@
-// LINK: net/replay.c
+// LINK: net/seal/replay.c
 /* The replay window, as a table that can be read aloud, and against a slow model. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "net/replay.h"
+#include "net/seal/replay.h"
 
 enum { W = REPLAY_WINDOW, MODEL = 4 * W, ROUNDS = 200000 };
 

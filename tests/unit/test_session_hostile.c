@@ -1,4 +1,4 @@
-// LINK: net/session.c net/session_peer.c net/session_hello.c net/noise.c net/replay.c tests/lib/seal_world.c -lsodium
+// LINK: net/seal/session.c net/seal/session_peer.c net/seal/session_hello.c net/seal/noise.c net/seal/replay.c tests/lib/seal_world.c -lsodium
 /* Somebody on the way records, repeats, delays, changes and invents datagrams. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "net/session_impl.h"
+#include "net/seal/session_impl.h"
 #include "raftd/base/bytes.h"
 #include "tests/lib/seal_world.h"
 

@@ -1,6 +1,6 @@
 /* session_peer.c: which session of a peer is used when, and when a handshake begins. See the
  * picture in session.h. */
-#include "net/session_impl.h"
+#include "net/seal/session_impl.h"
 
 #include <assert.h>
 #include <sodium.h>

@@ -1,5 +1,5 @@
 /* noise.c: see noise.h. Each function names the one of the specification that it is. */
-#include "net/noise.h"
+#include "net/seal/noise.h"
 
 #include <assert.h>
 #include <sodium.h>

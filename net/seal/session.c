@@ -1,11 +1,11 @@
 /* session.c: the calls of session.h, and data. */
-#include "net/session.h"
+#include "net/seal/session.h"
 
 #include <assert.h>
 #include <sodium.h>
 #include <string.h>
 
-#include "net/session_impl.h"
+#include "net/seal/session_impl.h"
 #include "raftd/base/bytes.h"
 
 /* Refuse to seal more under one key: far below what the counter and the cipher bear (2^64

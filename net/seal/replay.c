@@ -1,5 +1,5 @@
 /* replay.c: see replay.h. */
-#include "net/replay.h"
+#include "net/seal/replay.h"
 
 #include <assert.h>
 

@@ -1,4 +1,4 @@
-#include "net/plain.h"
+#include "net/seal/plain.h"
 
 #include <assert.h>
 #include <sodium.h>

@@ -1,5 +1,5 @@
 /* session_hello.c: HELLO, HELLO_ACK and CHALLENGE: how they are made and judged. See session.h. */
-#include "net/session_impl.h"
+#include "net/seal/session_impl.h"
 
 #include <assert.h>
 #include <sodium.h>

@@ -7,9 +7,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "net/noise.h"
-#include "net/replay.h"
-#include "net/session.h"
+#include "net/seal/noise.h"
+#include "net/seal/replay.h"
+#include "net/seal/session.h"
 
 enum { SESSION_VERSION_NOW = 2 };
 
