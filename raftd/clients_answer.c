@@ -4,7 +4,7 @@
 
 #include "raftd/clients_impl.h"
 #include "raftd/base/clock.h"
-#include "raftd/kv.h"
+#include "raftd/state/kv.h"
 #include "raftd/base/rcu.h"
 
 bool output_full(const struct conn *conn)

@@ -5,7 +5,7 @@
 
 #include "raftd/clients_impl.h"
 #include "raftd/base/clock.h"
-#include "raftd/cmd.h"
+#include "raftd/state/cmd.h"
 #include "raftd/base/rcu.h"
 #include "raftd/request.h"
 

@@ -17,7 +17,7 @@
 #include "net/stream/stream.h"
 #include "net/wire.h"
 #include "raftd/entries.h"
-#include "raftd/kv.h"
+#include "raftd/state/kv.h"
 #include "raftd/node.h"
 #include "storage/record.h"
 

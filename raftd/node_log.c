@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "raftd/cmd.h"
+#include "raftd/state/cmd.h"
 #include "raftd/node_impl.h"
 
 /* Drops old entries from the cache until `count` records of `size` bytes in all fit. Only what is on our

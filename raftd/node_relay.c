@@ -17,7 +17,7 @@
 #include <string.h>
 
 #include "raftd/base/num.h"
-#include "raftd/cmd.h"
+#include "raftd/state/cmd.h"
 #include "raftd/base/bytes.h"
 #include "raftd/node_impl.h"
 

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "raftd/cmd.h"
+#include "raftd/state/cmd.h"
 #include "raftd/base/num.h"
 #include "raftd/node_impl.h"
 

@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "raftd/cmd.h"
+#include "raftd/state/cmd.h"
 #include "raftd/base/bytes.h"
 #include "raftd/node_impl.h"
 

@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "raftd/cmd.h"
+#include "raftd/state/cmd.h"
 #include "raftd/base/exits.h"
 #include "raftd/raftctl.h"
 #include "raftd/base/say.h"

@@ -4,7 +4,7 @@
 #include <sodium.h>
 #include <stdlib.h>
 
-#include "raftd/kv.h"
+#include "raftd/state/kv.h"
 #include "raftd/request.h"
 
 struct shared *shared_new(uint32_t max_value_bytes, unsigned readers, void (*wake_loop)(void *ctx),

@@ -1,10 +1,10 @@
-// LINK: raftd/cmd.c
+// LINK: raftd/state/cmd.c
 /* fuzz_cmd.c: any bytes; what decodes encodes to the same bytes. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "raftd/cmd.h"
+#include "raftd/state/cmd.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

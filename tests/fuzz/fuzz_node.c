@@ -18,8 +18,8 @@
 #include "net/seal/plain.h"
 #include "net/seal/session.h"
 #include "net/wire.h"
-#include "raftd/cmd.h"
-#include "raftd/kv.h"
+#include "raftd/state/cmd.h"
+#include "raftd/state/kv.h"
 #include "raftd/node.h"
 #include "raftd/base/rcu.h"
 

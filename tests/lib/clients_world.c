@@ -21,7 +21,7 @@
 
 #include "raftd/clients.h"
 #include "raftd/base/clock.h"
-#include "raftd/kv.h"
+#include "raftd/state/kv.h"
 #include "raftd/proto.h"
 #include "raftd/base/rcu.h"
 #include "raftd/listener.h"

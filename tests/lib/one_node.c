@@ -11,8 +11,8 @@
 #include <string.h>
 
 #include "net/seal/plain.h"
-#include "raftd/cmd.h"
-#include "raftd/kv.h"
+#include "raftd/state/cmd.h"
+#include "raftd/state/kv.h"
 #include "raftd/base/rcu.h"
 
 /* The log as bytes. */

@@ -5,7 +5,7 @@
 #include <inttypes.h>
 
 #include "net/wire.h"
-#include "raftd/kv.h"
+#include "raftd/state/kv.h"
 #include "raftd/node_impl.h"
 #include "storage/wal.h"
 #include "tests/lib/linear.h"

@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 #include "raftd/clients.h"
-#include "raftd/kv.h"
+#include "raftd/state/kv.h"
 #include "raftd/listener.h"
 #include "raftd/proto.h"
 #include "raftd/base/rcu.h"

@@ -1,4 +1,4 @@
-// LINK: raftd/cmd.c
+// LINK: raftd/state/cmd.c
 /* test_cmd.c: encode and decode are inverse; everything that is not exactly one command is refused. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "raftd/cmd.h"
+#include "raftd/state/cmd.h"
 
 static uint8_t *exact_copy(const uint8_t *p, size_t len)
 {

@@ -12,7 +12,7 @@
 #include <string.h>
 
 #include "net/wire.h"
-#include "raftd/kv.h"
+#include "raftd/state/kv.h"
 #include "raftd/node.h"
 #include "raftd/base/rcu.h"
 

@@ -1,4 +1,4 @@
-// LINK: raftd/kv.c raftd/cmd.c -lsodium -lurcu-memb -lurcu-cds -lurcu-common
+// LINK: raftd/state/kv.c raftd/state/cmd.c -lsodium -lurcu-memb -lurcu-cds -lurcu-common
 /* test_kv.c: the state machine's semantics. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "raftd/kv.h"
+#include "raftd/state/kv.h"
 
 static const uint8_t hash_key[KV_HASH_KEY_BYTES] = {1, 2, 3};
 

@@ -1,4 +1,4 @@
-// LINK: raftd/kv.c raftd/cmd.c -lsodium -lurcu-memb -lurcu-cds -lurcu-common TSAN
+// LINK: raftd/state/kv.c raftd/state/cmd.c -lsodium -lurcu-memb -lurcu-cds -lurcu-common TSAN
 /* test_kv_race.c: reader threads look up and list while one thread applies. Built for
  * ThreadSanitizer; in other builds it still checks that no reader ever sees half an object. */
 #include <setjmp.h>
@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "raftd/kv.h"
+#include "raftd/state/kv.h"
 
 enum { READERS = 2, KEYS = 40, ENTRIES = 30000, VALUE_MAX = 64 };
 

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "net/seal/plain.h"
-#include "raftd/cmd.h"
+#include "raftd/state/cmd.h"
 #include "raftd/node_impl.h"
 #include "raftd/base/rcu.h"
 #include "tests/lib/one_node.h"

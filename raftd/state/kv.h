@@ -18,7 +18,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "raftd/cmd.h"
+#include "raftd/state/cmd.h"
 #include "raftd/base/rcu.h"
 
 enum {

@@ -1,5 +1,5 @@
 /* cmd.c: see cmd.h. */
-#include "raftd/cmd.h"
+#include "raftd/state/cmd.h"
 
 #include <assert.h>
 #include <string.h>

@@ -6,7 +6,7 @@
  * goes on. Along links keys always grow: so a reader meets each key once, in order, whatever the
  * writer does meanwhile.
  */
-#include "raftd/kv.h"
+#include "raftd/state/kv.h"
 
 #include <assert.h>
 #include <sodium/crypto_generichash.h>
