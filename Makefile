@@ -135,12 +135,12 @@ $(O)/%.o: %.c Makefile
 # --- tests: one program per file, linked with what its first line says -----------------------------
 RCU_LIBS := -lurcu-memb -lurcu-cds -lurcu-common
 GROUP_core := $(sort $(wildcard raftd/core/*.c))
-GROUP_node := $(GROUP_core) $(sort $(wildcard raftd/node*.c)) raftd/entries.c raftd/base/ring.c raftd/state/cmd.c raftd/state/kv.c \
+GROUP_node := $(GROUP_core) $(sort $(wildcard raftd/node/*.c)) raftd/base/ring.c raftd/state/cmd.c raftd/state/kv.c \
   $(filter-out net/udp.c,$(sort $(shell find net -name '*.c'))) storage/crc32c.c storage/record.c -lsodium $(RCU_LIBS)
 GROUP_sim := $(sort $(GROUP_node) $(sort $(wildcard tests/lib/sim*.c)) tests/lib/memdisk.c $(wildcard tests/lib/linear*.c) \
-  raftd/status.c $(filter-out storage/disk_posix.c,$(wildcard storage/*.c)))
+  raftd/node/status.c $(filter-out storage/disk_posix.c,$(wildcard storage/*.c)))
 GROUP_clients := $(sort $(wildcard raftd/clients*.c)) raftd/listener.c raftd/readers.c raftd/users.c raftd/base/clock.c raftd/outq.c \
-  raftd/proto.c raftd/state/kv.c raftd/state/cmd.c raftd/status.c -lev -lsodium $(RCU_LIBS)
+  raftd/proto.c raftd/state/kv.c raftd/state/cmd.c raftd/node/status.c -lev -lsodium $(RCU_LIBS)
 link_line = $(foreach w,$(shell sed -n '1s,^// LINK:,,p' $(1)),$(if $(filter @%,$(w)),$(GROUP_$(w:@%=%)),$(w)))
 
 # $(1): directory (unit, fuzz, bench), $(2): name, $(3): words of its LINK line, $(4): more link flags

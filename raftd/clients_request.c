@@ -7,7 +7,7 @@
 #include "raftd/base/clock.h"
 #include "raftd/state/cmd.h"
 #include "raftd/base/rcu.h"
-#include "raftd/request.h"
+#include "raftd/node/request.h"
 
 /* --- reads ------------------------------------------------------------------------------------ */
 

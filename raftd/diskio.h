@@ -13,7 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "raftd/status.h"
+#include "raftd/node/status.h"
 #include "storage/peerids.h"
 #include "storage/wal.h"
 

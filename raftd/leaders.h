@@ -5,7 +5,7 @@
 
 #include <stdint.h>
 
-#include "raftd/status.h"
+#include "raftd/node/status.h"
 
 enum {
     LEADERS_KEPT = 64, /* changes whose time is remembered: more in the interval count as so many */

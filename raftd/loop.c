@@ -34,7 +34,7 @@
 #include "raftd/leaders.h"
 #include "raftd/state/kv.h"
 #include "raftd/listener.h"
-#include "raftd/node.h"
+#include "raftd/node/node.h"
 #include "raftd/base/notify.h"
 #include "raftd/own_address.h"
 #include "raftd/readers.h"

@@ -42,7 +42,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "raftd/request.h"
+#include "raftd/node/request.h"
 
 enum proto_op {
     PROTO_GET = 1,

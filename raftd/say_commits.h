@@ -3,7 +3,7 @@
 #define RAFTD_SAY_COMMITS_H
 
 #include "raftd/base/lasting.h"
-#include "raftd/status.h"
+#include "raftd/node/status.h"
 
 /* Clients give up after some seconds, and slow disks take three for a write. */
 #define SAY_COMMITS_US UINT64_C(10000000)

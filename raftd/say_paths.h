@@ -4,7 +4,7 @@
 
 #include <stdint.h>
 
-#include "raftd/status.h"
+#include "raftd/node/status.h"
 
 /* A path is told of when it has been narrow, or wide again, for this long: a run of bad luck on a
  * lossy link looks the same for a second or two. */

@@ -9,7 +9,7 @@
 #include <stdint.h>
 #include <sys/socket.h>
 
-#include "raftd/status.h"
+#include "raftd/node/status.h"
 
 /* A session that should have been replaced long ago is told of when the peer has been heard on it for
  * this long (it may have been away until just now), and then as often as this. */

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #include "raftd/state/kv.h"
-#include "raftd/request.h"
+#include "raftd/node/request.h"
 
 struct shared *shared_new(uint32_t max_value_bytes, unsigned readers, void (*wake_loop)(void *ctx),
                           void *ctx)

@@ -17,7 +17,7 @@
 #include <urcu/wfcqueue.h>
 
 #include "raftd/base/rcu.h"
-#include "raftd/status.h"
+#include "raftd/node/status.h"
 #include "raftd/users.h"
 
 struct kv;

@@ -20,7 +20,7 @@
 #include "net/wire.h"
 #include "raftd/state/cmd.h"
 #include "raftd/state/kv.h"
-#include "raftd/node.h"
+#include "raftd/node/node.h"
 #include "raftd/base/rcu.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -26,7 +26,7 @@
 #include "raftd/base/rcu.h"
 #include "raftd/listener.h"
 #include "raftd/readers.h"
-#include "raftd/request.h"
+#include "raftd/node/request.h"
 
 /* status.c needs them; the core is not what is tested here. */
 const char *raft_role_name(enum raft_role role)

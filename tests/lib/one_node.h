@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 #include "net/wire.h"
-#include "raftd/node.h"
+#include "raftd/node/node.h"
 #include "storage/record.h"
 
 enum {

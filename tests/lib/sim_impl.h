@@ -6,7 +6,7 @@
 
 #include "net/wire.h"
 #include "raftd/state/kv.h"
-#include "raftd/node_impl.h"
+#include "raftd/node/node_impl.h"
 #include "storage/wal.h"
 #include "tests/lib/linear.h"
 #include "tests/lib/memdisk.h"

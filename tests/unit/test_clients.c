@@ -26,7 +26,7 @@
 #include "raftd/base/rcu.h"
 #include "raftd/listener.h"
 #include "raftd/readers.h"
-#include "raftd/request.h"
+#include "raftd/node/request.h"
 #include "tests/lib/clients_world.h"
 
 static void test_operations(void **state)

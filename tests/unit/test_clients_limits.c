@@ -25,7 +25,7 @@
 #include "raftd/proto.h"
 #include "raftd/base/rcu.h"
 #include "raftd/readers.h"
-#include "raftd/request.h"
+#include "raftd/node/request.h"
 #include "tests/lib/clients_world.h"
 
 /* As many as there is room for, in whichever thread; whoever comes later is told so, always. */

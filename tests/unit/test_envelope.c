@@ -13,7 +13,7 @@
 
 #include "net/wire.h"
 #include "raftd/state/kv.h"
-#include "raftd/node.h"
+#include "raftd/node/node.h"
 #include "raftd/base/rcu.h"
 
 enum { US = 1, PEER = 2, SENT_MAX = 64 };

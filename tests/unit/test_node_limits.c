@@ -1,4 +1,4 @@
-// LINK: @node raftd/status.c tests/lib/one_node.c
+// LINK: @node raftd/node/status.c tests/lib/one_node.c
 /* One node driven by hand, at the limits of its cached log, and with an acknowledgement of its last
  * leadership. */
 #include <setjmp.h>
@@ -8,7 +8,7 @@
 #include <cmocka.h>
 
 #include "net/seal/plain.h"
-#include "raftd/node_impl.h"
+#include "raftd/node/node_impl.h"
 #include "raftd/base/rcu.h"
 #include "tests/lib/one_node.h"
 

@@ -1,4 +1,4 @@
-// LINK: @node raftd/status.c tests/lib/one_node.c
+// LINK: @node raftd/node/status.c tests/lib/one_node.c
 /* One node driven by hand: log bytes that are replaced, fetched or refused. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -7,7 +7,7 @@
 #include <cmocka.h>
 #include <string.h>
 
-#include "raftd/node_impl.h"
+#include "raftd/node/node_impl.h"
 #include "raftd/base/rcu.h"
 #include "tests/lib/one_node.h"
 

@@ -1,4 +1,4 @@
-// LINK: @node raftd/status.c tests/lib/one_node.c
+// LINK: @node raftd/node/status.c tests/lib/one_node.c
 /* One node driven by hand: what it sends when, and in which order. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -9,7 +9,7 @@
 
 #include "net/seal/plain.h"
 #include "raftd/state/cmd.h"
-#include "raftd/node_impl.h"
+#include "raftd/node/node_impl.h"
 #include "raftd/base/rcu.h"
 #include "tests/lib/one_node.h"
 

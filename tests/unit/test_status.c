@@ -1,4 +1,4 @@
-// LINK: raftd/status.c
+// LINK: raftd/node/status.c
 /* test_status.c: the lines of status, and that nothing is written past the buffer. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "raftd/status.h"
+#include "raftd/node/status.h"
 
 /* In place of the core's, the longest that could be. */
 const char *raft_role_name(enum raft_role role)

@@ -1,4 +1,4 @@
-/* node_admit.c: which peers count. A vote or an acknowledgement stands for what is on a disk. So it is
+/* admit.c: which peers count. A vote or an acknowledgement stands for what is on a disk. So it is
  * worth something only from a node that counts majorities among the same nodes as we do, and from the
  * very data directory that we know under its id: whoever got a new one has forgotten what it
  * promised (dissertation 3.8 requires persistent state to persist). Until members are part of the log
@@ -7,7 +7,7 @@
  * A peer's storage id is taken for its own when it is first heard, and is on our disk before anything
  * of that peer counts: else we could forget it together with what the peer told us.
  */
-#include "raftd/node_impl.h"
+#include "raftd/node/node_impl.h"
 
 #include "net/wire.h"
 

@@ -1,10 +1,10 @@
-/* node_links.c: what nodes tell each other about their links when they have nothing else to say: who
+/* links.c: what nodes tell each other about their links when they have nothing else to say: who
  * hears whom, and how large datagrams may be. For people and for speed; no rule depends on it.
  */
 #include <assert.h>
 #include <string.h>
 
-#include "raftd/node_impl.h"
+#include "raftd/node/node_impl.h"
 
 enum {
     TELL_US = 2000000,       /* a row rides along with what is sent anyway after this long ... */

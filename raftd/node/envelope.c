@@ -1,10 +1,10 @@
-/* node_envelope.c: datagrams as a whole: opened and judged on their way in, closed on their way out;
+/* envelope.c: datagrams as a whole: opened and judged on their way in, closed on their way out;
  * the handshakes that make the keys for both. */
 #include <string.h>
 
 #include "net/seal/plain.h"
 #include "raftd/base/num.h"
-#include "raftd/node_impl.h"
+#include "raftd/node/node_impl.h"
 
 _Static_assert((int)SESSION_HEAD_BYTES <= (int)WIRE_HEAD_ROOM &&
                    (int)SESSION_TAG_BYTES <= (int)WIRE_TAIL_ROOM,

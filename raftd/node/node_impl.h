@@ -16,9 +16,9 @@
 #include "net/seal/session.h"
 #include "net/stream/stream.h"
 #include "net/wire.h"
-#include "raftd/entries.h"
+#include "raftd/node/entries.h"
 #include "raftd/state/kv.h"
-#include "raftd/node.h"
+#include "raftd/node/node.h"
 #include "storage/record.h"
 
 enum {

@@ -1,4 +1,4 @@
-#include "raftd/entries.h"
+#include "raftd/node/entries.h"
 
 #include <assert.h>
 #include <string.h>

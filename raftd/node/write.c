@@ -1,4 +1,4 @@
-/* node_write.c: the writes of local clients.
+/* write.c: the writes of local clients.
  *
  * A write enters at the node that its client talks to (its origin) and gets a number unique for
  * ever: (boot token of the process, counter). The leader's origin is treated like any other. The
@@ -16,7 +16,7 @@
 
 #include "raftd/state/cmd.h"
 #include "raftd/base/bytes.h"
-#include "raftd/node_impl.h"
+#include "raftd/node/node_impl.h"
 
 static struct request **slot_of(struct node *n, uint32_t number)
 {

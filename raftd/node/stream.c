@@ -1,4 +1,4 @@
-/* node_stream.c: log bytes as streams: to each peer while we lead, from the leader while we follow.
+/* stream.c: log bytes as streams: to each peer while we lead, from the leader while we follow.
  *
  * A peer's stream begins after the entry that its probe matched. Its bytes come from the cached
  * log when that reaches back far enough ("joined": stream offsets then differ from positions in
@@ -11,7 +11,7 @@
 
 #include "raftd/state/cmd.h"
 #include "raftd/base/num.h"
-#include "raftd/node_impl.h"
+#include "raftd/node/node_impl.h"
 
 /* What was read from disk is of no use any more; the next byte read is the one at stream offset off,
  * at `next` in the log. */

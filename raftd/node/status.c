@@ -1,5 +1,5 @@
 /* status.c: see status.h. */
-#include "raftd/status.h"
+#include "raftd/node/status.h"
 
 #include <inttypes.h>
 #include <stdarg.h>

@@ -1,4 +1,4 @@
-/* node_relay.c: writes on their way from a follower to the leader, as a stream; both ends.
+/* relay.c: writes on their way from a follower to the leader, as a stream; both ends.
  *
  * The stream is a row of commands, each behind its length, and belongs to one term and one process
  * of the follower: its id is the process's boot token plus the number of restarts. Each command is
@@ -19,7 +19,7 @@
 #include "raftd/base/num.h"
 #include "raftd/state/cmd.h"
 #include "raftd/base/bytes.h"
-#include "raftd/node_impl.h"
+#include "raftd/node/node_impl.h"
 
 enum {
     HEAD_BYTES = 4,      /* length before each command */

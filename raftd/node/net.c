@@ -1,9 +1,9 @@
-/* node_net.c: datagrams in and out. */
+/* net.c: datagrams in and out. */
 #include <assert.h>
 #include <stddef.h>
 #include <string.h>
 
-#include "raftd/node_impl.h"
+#include "raftd/node/node_impl.h"
 
 enum { CRUMB_BYTES = 64 }; /* less room in a datagram is not worth a piece of a stream */
 

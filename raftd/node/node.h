@@ -27,8 +27,8 @@
 
 #include "net/seal/session.h"
 #include "raftd/core/raft.h"
-#include "raftd/request.h"
-#include "raftd/status.h"
+#include "raftd/node/request.h"
+#include "raftd/node/status.h"
 #include "storage/wal.h"
 
 struct kv;

@@ -1,12 +1,12 @@
 /* node.c: a node's life, and the order of things in one iteration. */
-#include "raftd/node.h"
+#include "raftd/node/node.h"
 
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "raftd/node_impl.h"
+#include "raftd/node/node_impl.h"
 
 static void configure_raft(struct node *n, const struct wal_report *wal, uint64_t now)
 {

@@ -1,10 +1,10 @@
-/* node_log.c: the log as bytes: mirroring the core's edits, batches for the disk, applying. */
+/* log.c: the log as bytes: mirroring the core's edits, batches for the disk, applying. */
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "raftd/state/cmd.h"
-#include "raftd/node_impl.h"
+#include "raftd/node/node_impl.h"
 
 /* Drops old entries from the cache until `count` records of `size` bytes in all fit. Only what is on our
  * own disk may go (invariant 2); false when that is not enough. */
