@@ -92,7 +92,7 @@ TEST_CFLAGS = -Wno-missing-prototypes $(NARROW)
 SRCS := $(sort $(shell find raftd net storage -name '*.c'))
 CTL_ONLY := $(sort $(wildcard raftd/raftctl*.c))
 CTL_SRCS := $(CTL_ONLY) \
-  raftd/proto.c raftd/conf.c raftd/conf_addr.c raftd/base/say.c raftd/keyfile.c raftd/base/entropy.c raftd/base/nodump.c raftd/base/notify.c raftd/base/stdfds.c
+  raftd/serve/proto.c raftd/conf.c raftd/conf_addr.c raftd/base/say.c raftd/keyfile.c raftd/base/entropy.c raftd/base/nodump.c raftd/base/notify.c raftd/base/stdfds.c
 DAEMON_SRCS := $(filter-out $(CTL_ONLY),$(SRCS))
 HEADERS := $(sort $(shell find raftd net storage tests -name '*.h'))
 TEST_SRCS := $(sort $(wildcard tests/*/*.c))
@@ -138,9 +138,9 @@ GROUP_core := $(sort $(wildcard raftd/core/*.c))
 GROUP_node := $(GROUP_core) $(sort $(wildcard raftd/node/*.c)) raftd/base/ring.c raftd/state/cmd.c raftd/state/kv.c \
   $(filter-out net/udp.c,$(sort $(shell find net -name '*.c'))) storage/crc32c.c storage/record.c -lsodium $(RCU_LIBS)
 GROUP_sim := $(sort $(GROUP_node) $(sort $(wildcard tests/lib/sim*.c)) tests/lib/memdisk.c $(wildcard tests/lib/linear*.c) \
-  raftd/node/status.c $(filter-out storage/disk_posix.c,$(wildcard storage/*.c)))
-GROUP_clients := $(sort $(wildcard raftd/clients*.c)) raftd/listener.c raftd/readers.c raftd/users.c raftd/base/clock.c raftd/outq.c \
-  raftd/proto.c raftd/state/kv.c raftd/state/cmd.c raftd/node/status.c -lev -lsodium $(RCU_LIBS)
+  raftd/serve/status_text.c $(filter-out storage/disk_posix.c,$(wildcard storage/*.c)))
+GROUP_clients := $(sort $(wildcard raftd/serve/clients*.c)) raftd/serve/listener.c raftd/serve/readers.c raftd/serve/users.c raftd/base/clock.c raftd/serve/outq.c \
+  raftd/serve/proto.c raftd/state/kv.c raftd/state/cmd.c raftd/serve/status_text.c -lev -lsodium $(RCU_LIBS)
 link_line = $(foreach w,$(shell sed -n '1s,^// LINK:,,p' $(1)),$(if $(filter @%,$(w)),$(GROUP_$(w:@%=%)),$(w)))
 
 # $(1): directory (unit, fuzz, bench), $(2): name, $(3): words of its LINK line, $(4): more link flags

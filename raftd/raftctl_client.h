@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "raftd/proto.h"
+#include "raftd/serve/proto.h"
 
 enum {
     /* The daemon answers within the request's timeout; after this much more it is taken as hung. */

@@ -1,4 +1,4 @@
-// LINK: raftd/proto.c
+// LINK: raftd/serve/proto.c
 /* crowd.c: local clients as nobody wants them.
  *
  *     crowd SOCKET hold N           N connections that say nothing, until killed
@@ -20,7 +20,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "raftd/proto.h"
+#include "raftd/serve/proto.h"
 
 enum { TIMEOUT_MS = 5000, CONNS_MAX = 4096, GETS = 64, NO_ANSWER = 100 };
 

@@ -1,11 +1,11 @@
-// LINK: raftd/proto.c
+// LINK: raftd/serve/proto.c
 /* fuzz_proto.c: any bytes as a request, as an answer and as items; what decodes encodes to the
  * same bytes. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "raftd/proto.h"
+#include "raftd/serve/proto.h"
 
 static void same(const uint8_t *again, size_t len, const uint8_t *data, size_t size)
 {

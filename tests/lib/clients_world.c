@@ -19,13 +19,13 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "raftd/clients.h"
+#include "raftd/serve/clients.h"
 #include "raftd/base/clock.h"
 #include "raftd/state/kv.h"
-#include "raftd/proto.h"
+#include "raftd/serve/proto.h"
 #include "raftd/base/rcu.h"
-#include "raftd/listener.h"
-#include "raftd/readers.h"
+#include "raftd/serve/listener.h"
+#include "raftd/serve/readers.h"
 #include "raftd/node/request.h"
 
 /* status.c needs them; the core is not what is tested here. */

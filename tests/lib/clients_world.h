@@ -8,9 +8,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "raftd/clients.h"
-#include "raftd/proto.h"
-#include "raftd/readers.h"
+#include "raftd/serve/clients.h"
+#include "raftd/serve/proto.h"
+#include "raftd/serve/readers.h"
 
 enum { VALUE_MAX = 1 << 20, TIMEOUT_MS = 20000, READERS = 2, FDS = 2048 };
 

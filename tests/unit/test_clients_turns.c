@@ -14,10 +14,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "raftd/clients.h"
+#include "raftd/serve/clients.h"
 #include "raftd/state/kv.h"
-#include "raftd/listener.h"
-#include "raftd/proto.h"
+#include "raftd/serve/listener.h"
+#include "raftd/serve/proto.h"
 #include "raftd/base/rcu.h"
 #include "tests/lib/clients_world.h"
 

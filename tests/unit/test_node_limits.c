@@ -1,4 +1,4 @@
-// LINK: @node raftd/node/status.c tests/lib/one_node.c
+// LINK: @node raftd/serve/status_text.c tests/lib/one_node.c
 /* One node driven by hand, at the limits of its cached log, and with an acknowledgement of its last
  * leadership. */
 #include <setjmp.h>

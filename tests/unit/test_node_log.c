@@ -1,4 +1,4 @@
-// LINK: @node raftd/node/status.c tests/lib/one_node.c
+// LINK: @node raftd/serve/status_text.c tests/lib/one_node.c
 /* One node driven by hand: log bytes that are replaced, fetched or refused. */
 #include <setjmp.h>
 #include <stdarg.h>

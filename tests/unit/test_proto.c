@@ -1,4 +1,4 @@
-// LINK: raftd/proto.c
+// LINK: raftd/serve/proto.c
 /* test_proto.c: encode and decode are inverse; truncation at every length; refused shapes. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "raftd/proto.h"
+#include "raftd/serve/proto.h"
 
 #define BYTES(text) ((const uint8_t *)(text))
 

@@ -1,4 +1,4 @@
-// LINK: raftd/raftctl_print.c raftd/proto.c -ljansson
+// LINK: raftd/raftctl_print.c raftd/serve/proto.c -ljansson
 /* test_raftctl_print.c: what raftctl prints for bytes of any kind. */
 #include <setjmp.h>
 #include <stdarg.h>

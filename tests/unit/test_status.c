@@ -1,4 +1,4 @@
-// LINK: raftd/node/status.c
+// LINK: raftd/serve/status_text.c
 /* test_status.c: the lines of status, and that nothing is written past the buffer. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "raftd/clients_impl.h"
+#include "raftd/serve/clients_impl.h"
 #include "raftd/base/clock.h"
 #include "raftd/state/cmd.h"
 #include "raftd/base/rcu.h"

@@ -5,7 +5,7 @@
 #ifndef RAFTD_READERS_H
 #define RAFTD_READERS_H
 
-#include "raftd/shared.h"
+#include "raftd/serve/shared.h"
 
 struct readers;
 

@@ -1,4 +1,4 @@
-/* status.c: see status.h. */
+/* status_text.c: see status.h. */
 #include "raftd/node/status.h"
 
 #include <inttypes.h>

@@ -1,5 +1,5 @@
 /* listener.c: see listener.h. */
-#include "raftd/listener.h"
+#include "raftd/serve/listener.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -10,7 +10,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "raftd/proto.h"
+#include "raftd/serve/proto.h"
 
 enum { TURN_AWAY_MAX_BYTES = 200 };
 

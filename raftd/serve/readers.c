@@ -1,5 +1,5 @@
 /* readers.c: see readers.h. */
-#include "raftd/readers.h"
+#include "raftd/serve/readers.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
-#include "raftd/clients.h"
+#include "raftd/serve/clients.h"
 #include "raftd/base/clock.h"
 #include "raftd/base/rcu.h"
 

@@ -1,11 +1,11 @@
 /* clients.c: see clients.h, and clients_impl.h for how an iteration goes. */
-#include "raftd/clients.h"
+#include "raftd/serve/clients.h"
 
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "raftd/clients_impl.h"
+#include "raftd/serve/clients_impl.h"
 #include "raftd/base/clock.h"
 #include "raftd/base/rcu.h"
 

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "raftd/clients_impl.h"
+#include "raftd/serve/clients_impl.h"
 #include "raftd/base/clock.h"
 
 void conn_mark_dirty(struct conn *conn)

@@ -15,9 +15,9 @@
 #include <stdbool.h>
 #include <sys/socket.h>
 
-#include "raftd/clients.h"
-#include "raftd/outq.h"
-#include "raftd/proto.h"
+#include "raftd/serve/clients.h"
+#include "raftd/serve/outq.h"
+#include "raftd/serve/proto.h"
 
 #define CLIENTS_NEVER UINT64_MAX
 

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "raftd/clients_impl.h"
+#include "raftd/serve/clients_impl.h"
 #include "raftd/base/clock.h"
 
 void turns_init(struct turns *q)

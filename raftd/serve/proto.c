@@ -1,5 +1,5 @@
 /* proto.c: see proto.h. */
-#include "raftd/proto.h"
+#include "raftd/serve/proto.h"
 
 #include <assert.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 /* users.c: see users.h. */
-#include "raftd/users.h"
+#include "raftd/serve/users.h"
 
 #include <assert.h>
 #include <string.h>

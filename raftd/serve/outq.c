@@ -1,5 +1,5 @@
 /* outq.c: see outq.h. */
-#include "raftd/outq.h"
+#include "raftd/serve/outq.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -7,7 +7,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "raftd/proto.h"
+#include "raftd/serve/proto.h"
 
 enum {
     OUTQ_CAP_MIN_BYTES = 4096,

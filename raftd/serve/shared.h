@@ -18,7 +18,7 @@
 
 #include "raftd/base/rcu.h"
 #include "raftd/node/status.h"
-#include "raftd/users.h"
+#include "raftd/serve/users.h"
 
 struct kv;
 

@@ -2,7 +2,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
-#include "raftd/clients_impl.h"
+#include "raftd/serve/clients_impl.h"
 #include "raftd/base/clock.h"
 #include "raftd/state/kv.h"
 #include "raftd/base/rcu.h"

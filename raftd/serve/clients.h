@@ -16,7 +16,7 @@
 
 #include <ev.h>
 
-#include "raftd/shared.h"
+#include "raftd/serve/shared.h"
 
 enum {
     CLIENTS_CONNS_MAX = 256, /* connections of one instance */

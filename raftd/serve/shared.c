@@ -1,5 +1,5 @@
 /* shared.c: see shared.h. */
-#include "raftd/shared.h"
+#include "raftd/serve/shared.h"
 
 #include <sodium.h>
 #include <stdlib.h>
