@@ -90,7 +90,7 @@ TEST_CFLAGS = -Wno-missing-prototypes $(NARROW)
 
 # --- sources -------------------------------------------------------------------------------------
 SRCS := $(sort $(shell find raftd net storage -name '*.c'))
-CTL_ONLY := $(sort $(wildcard raftd/raftctl*.c))
+CTL_ONLY := $(sort $(wildcard raftd/tool/*.c))
 CTL_SRCS := $(CTL_ONLY) \
   raftd/serve/proto.c raftd/conf.c raftd/conf_addr.c raftd/base/say.c raftd/keyfile.c raftd/base/entropy.c raftd/base/nodump.c raftd/base/notify.c raftd/base/stdfds.c
 DAEMON_SRCS := $(filter-out $(CTL_ONLY),$(SRCS))

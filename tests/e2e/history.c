@@ -1,4 +1,4 @@
-// LINK: raftd/raftctl_client.c raftd/serve/proto.c tests/lib/linear.c tests/lib/linear_search.c -lpthread
+// LINK: raftd/tool/client.c raftd/serve/proto.c tests/lib/linear.c tests/lib/linear_search.c -lpthread
 /* history.c: clients of a running cluster whose history is judged: is it linearizable?
  *
  *     history [-c CLIENTS] [-k KEYS] [-t TIMEOUT_MS] SOCKET...
@@ -23,7 +23,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "raftd/raftctl_client.h"
+#include "raftd/tool/client.h"
 #include "tests/lib/linear.h"
 
 enum {

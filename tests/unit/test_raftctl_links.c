@@ -1,4 +1,4 @@
-// LINK: raftd/raftctl_links.c -ljansson
+// LINK: raftd/tool/links.c -ljansson
 /* The table of who hears whom, what it says in words, and the same as JSON. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "raftd/raftctl.h"
+#include "raftd/tool/raftctl.h"
 
 /* raftctl.c's, which has a main. */
 int parse_number(const char *text, uint64_t min, uint64_t max, uint64_t *out)

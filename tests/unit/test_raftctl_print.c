@@ -1,4 +1,4 @@
-// LINK: raftd/raftctl_print.c raftd/serve/proto.c -ljansson
+// LINK: raftd/tool/print.c raftd/serve/proto.c -ljansson
 /* test_raftctl_print.c: what raftctl prints for bytes of any kind. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "raftd/raftctl.h"
+#include "raftd/tool/raftctl.h"
 
 #define BYTES(text) ((const uint8_t *)(text))
 

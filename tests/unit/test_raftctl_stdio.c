@@ -1,4 +1,4 @@
-// LINK: raftd/raftctl_stdio.c
+// LINK: raftd/tool/stdio.c
 /* Standard streams that somebody has made non-blocking: nothing is lost, nothing is given up. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -14,7 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "raftd/raftctl.h"
+#include "raftd/tool/raftctl.h"
 
 enum {
     PLENTY_BYTES = 300 * 1000 /* more than a pipe holds */,

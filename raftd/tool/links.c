@@ -1,11 +1,11 @@
-/* raftctl_links.c: who hears whom, from the link.A.B lines of status, as a table with words below it
+/* links.c: who hears whom, from the link.A.B lines of status, as a table with words below it
  * and as JSON. What peer.N.session says of a key goes into the words. */
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "raftd/raftctl.h"
+#include "raftd/tool/raftctl.h"
 
 enum {
     HEARD_MAX = 100, /* loss in percent up to here; above: */

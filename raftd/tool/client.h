@@ -1,4 +1,4 @@
-/* raftctl_client.h: a small synchronous client of the local daemon (proto.h): connect, ask one
+/* client.h: a small synchronous client of the local daemon (proto.h): connect, ask one
  * thing, get the whole answer. */
 #ifndef RAFTCTL_CLIENT_H
 #define RAFTCTL_CLIENT_H

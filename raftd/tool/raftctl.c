@@ -11,7 +11,7 @@
 
 #include "raftd/state/cmd.h"
 #include "raftd/base/exits.h"
-#include "raftd/raftctl.h"
+#include "raftd/tool/raftctl.h"
 #include "raftd/base/say.h"
 #include "raftd/base/stdfds.h"
 #include "raftd/base/version.h"

@@ -1,11 +1,11 @@
-/* raftctl_print.c: keys, values and status as text and as JSON. Numbers of 64 bits are strings in
+/* print.c: keys, values and status as text and as JSON. Numbers of 64 bits are strings in
  * JSON, for many readers of JSON would round them. */
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "raftd/raftctl.h"
+#include "raftd/tool/raftctl.h"
 
 /* Length of the UTF-8 character at p (no overlong forms, no surrogates), 0 if it is none. */
 static size_t utf8_length(const uint8_t *p, size_t left)

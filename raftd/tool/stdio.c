@@ -1,4 +1,4 @@
-/* raftctl_stdio.c: standard streams that somebody has made non-blocking. The flag belongs to the pipe
+/* stdio.c: standard streams that somebody has made non-blocking. The flag belongs to the pipe
  * or terminal, and with it to all who share it: it is not ours to clear. Where nothing can be read or
  * written at the moment we wait, as a blocking stream would. */
 #include <errno.h>
@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "raftd/raftctl.h"
+#include "raftd/tool/raftctl.h"
 
 /* May the call be made again? Waits until it makes sense. */
 static bool again(int fd, short events)

@@ -1,4 +1,4 @@
-/* raftctl_bench.c: keeps a number of requests under way at the local daemon and measures them.
+/* bench.c: keeps a number of requests under way at the local daemon and measures them.
  *
  * The requests are spread over a few connections and travel in batches, so that the generator costs
  * little of the CPU that it shares with what it measures. Every request outstanding has a slot; its
@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 #include "raftd/base/exits.h"
-#include "raftd/raftctl.h"
+#include "raftd/tool/raftctl.h"
 #include "raftd/base/say.h"
 
 enum {

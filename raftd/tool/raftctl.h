@@ -8,7 +8,7 @@
 #include <sys/types.h>
 
 #include "raftd/conf.h"
-#include "raftd/raftctl_client.h"
+#include "raftd/tool/client.h"
 
 /* Standard output; error: errno of the first write that failed, 0 = none. */
 struct output {

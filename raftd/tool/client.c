@@ -1,5 +1,5 @@
-/* raftctl_client.c: see raftctl_client.h. */
-#include "raftd/raftctl_client.h"
+/* client.c: see raftctl_client.h. */
+#include "raftd/tool/client.h"
 
 #include <errno.h>
 #include <poll.h>

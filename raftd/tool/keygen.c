@@ -1,4 +1,4 @@
-/* raftctl_keygen.c: a new key for a cluster, on standard output. It asks no daemon. */
+/* keygen.c: a new key for a cluster, on standard output. It asks no daemon. */
 #include <errno.h>
 #include <string.h>
 #include <sys/random.h>
@@ -9,7 +9,7 @@
 #include "raftd/base/exits.h"
 #include "raftd/keyfile.h"
 #include "raftd/base/nodump.h"
-#include "raftd/raftctl.h"
+#include "raftd/tool/raftctl.h"
 #include "raftd/base/say.h"
 
 /* A shell has made the file that stdout goes to readable by others: not with a key in it. Who opened
