@@ -91,8 +91,8 @@ TEST_CFLAGS = -Wno-missing-prototypes $(NARROW)
 # --- sources -------------------------------------------------------------------------------------
 SRCS := $(sort $(shell find raftd net storage -name '*.c'))
 CTL_ONLY := $(sort $(wildcard raftd/tool/*.c))
-CTL_SRCS := $(CTL_ONLY) \
-  raftd/serve/proto.c raftd/conf.c raftd/conf_addr.c raftd/base/say.c raftd/keyfile.c raftd/base/entropy.c raftd/base/nodump.c raftd/base/notify.c raftd/base/stdfds.c
+CTL_SRCS := $(CTL_ONLY) raftd/serve/proto.c raftd/conf.c raftd/conf_addr.c raftd/keyfile.c \
+  $(addprefix raftd/base/,say.c entropy.c nodump.c notify.c stdfds.c)
 DAEMON_SRCS := $(filter-out $(CTL_ONLY),$(SRCS))
 HEADERS := $(sort $(shell find raftd net storage tests -name '*.h'))
 TEST_SRCS := $(sort $(wildcard tests/*/*.c))
@@ -135,12 +135,11 @@ $(O)/%.o: %.c Makefile
 # --- tests: one program per file, linked with what its first line says -----------------------------
 RCU_LIBS := -lurcu-memb -lurcu-cds -lurcu-common
 GROUP_core := $(sort $(wildcard raftd/core/*.c))
-GROUP_node := $(GROUP_core) $(sort $(wildcard raftd/node/*.c)) raftd/base/ring.c raftd/state/cmd.c raftd/state/kv.c \
-  $(filter-out net/udp.c,$(sort $(shell find net -name '*.c'))) storage/crc32c.c storage/record.c -lsodium $(RCU_LIBS)
-GROUP_sim := $(sort $(GROUP_node) $(sort $(wildcard tests/lib/sim*.c)) tests/lib/memdisk.c $(wildcard tests/lib/linear*.c) \
+GROUP_node := $(GROUP_core) $(sort $(wildcard raftd/node/*.c raftd/state/*.c net/*/*.c)) raftd/base/ring.c \
+  net/wire.c storage/crc32c.c storage/record.c -lsodium $(RCU_LIBS)
+GROUP_sim := $(sort $(GROUP_node) $(wildcard tests/lib/sim*.c tests/lib/linear*.c) tests/lib/memdisk.c \
   raftd/serve/status_text.c $(filter-out storage/disk_posix.c,$(wildcard storage/*.c)))
-GROUP_clients := $(sort $(wildcard raftd/serve/clients*.c)) raftd/serve/listener.c raftd/serve/readers.c raftd/serve/users.c raftd/base/clock.c raftd/serve/outq.c \
-  raftd/serve/proto.c raftd/state/kv.c raftd/state/cmd.c raftd/serve/status_text.c -lev -lsodium $(RCU_LIBS)
+GROUP_clients := $(sort $(wildcard raftd/serve/*.c raftd/state/*.c)) raftd/base/clock.c -lev -lsodium $(RCU_LIBS)
 link_line = $(foreach w,$(shell sed -n '1s,^// LINK:,,p' $(1)),$(if $(filter @%,$(w)),$(GROUP_$(w:@%=%)),$(w)))
 
 # $(1): directory (unit, fuzz, bench), $(2): name, $(3): words of its LINK line, $(4): more link flags
