@@ -100,7 +100,7 @@ UNITS := $(basename $(notdir $(wildcard tests/unit/test_*.c)))
 BENCHES := $(basename $(notdir $(wildcard tests/bench/*.c)))
 E2E_TOOLS := $(basename $(notdir $(wildcard tests/e2e/*.c)))
 FUZZERS := $(basename $(notdir $(wildcard tests/fuzz/fuzz_*.c)))
-SCRIPTS := .ci/run tests/check tests/cov tests/house $(wildcard tests/demo tests/bench/bench tests/bench/bench-loss tests/mutants/run tests/*/*.sh)
+SCRIPTS := .ci/run tests/check tests/cov tests/house $(wildcard tests/demo tests/bench/bench tests/bench/bench-loss tests/bench/flood tests/mutants/run tests/*/*.sh)
 
 DAEMON_LIBS := -lev -lurcu-memb -lurcu-cds -lurcu-common -lsodium -linih
 CTL_LIBS := -ljansson -linih
@@ -167,7 +167,7 @@ $(B)/explore: $(call objs,$(wildcard tests/explore/*.c raftd/core/*.c))
 	$(say) LINK $@
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^
 
-# Tools of the benchmark (the floor): every tests/bench/*.c is one program.
+# Tools of the benchmarks (the floor, the floods): every tests/bench/*.c is one program.
 benches: $(BENCHES:%=$(B)/bench/%)
 
 # Programs that the end-to-end scripts need: every tests/e2e/*.c is one.
@@ -211,6 +211,10 @@ bench: deps-build-if-missing all benches
 # On lossy links between network namespaces; root. LOSS="10 30" CLIENTS=1 SECS=3: only these cells.
 bench-loss: deps-if-missing all benches
 	@tests/bench/bench-loss
+
+# Floods from another network namespace; root. KINDS="random hello-newest" MBIT=40 SECS=3: only these rows.
+bench-flood: deps-if-missing all benches
+	@tests/bench/flood
 
 # --- house-keeping -------------------------------------------------------------------------------
 lint:
@@ -288,6 +292,7 @@ help:
 	@echo 'make cov        lines and branches reached by unit tests and simulator'
 	@echo 'make bench      throughput and latency beside the floor of this machine'
 	@echo 'make bench-loss the same on links that lose datagrams (root); LOSS, CLIENTS, SECS: which cells'
+	@echo 'make bench-flood puts while somebody without the key floods the leader (root); KINDS, MBIT, SECS'
 	@echo 'make lint       clang-format, clang-tidy, cppcheck, shellcheck'
 	@echo 'make fmt        format all C files'
 	@echo 'make deps-build install the Debian packages that building needs; demo, run, bench do so'
@@ -303,5 +308,5 @@ print-%:
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: all objects units fuzzers benches e2e-tools check check-long cov soak explore mutants fuzz demo run bench bench-loss lint fmt install tar uninstall \
+.PHONY: all objects units fuzzers benches e2e-tools check check-long cov soak explore mutants fuzz demo run bench bench-loss bench-flood lint fmt install tar uninstall \
   clean deps deps-build unit-objects help
