@@ -41,10 +41,19 @@ unsigned seal_slot(unsigned node, unsigned peer)
     return peer < node ? peer : peer - 1;
 }
 
-struct seal_world *seal_world_new(unsigned n, uint64_t seed, uint64_t rekey_us)
+static void stop_all(struct seal_world *w)
 {
-    struct seal_world *w = calloc(1, sizeof *w);
-    assert_non_null(w);
+    for (unsigned i = 0; i < w->n; i++)
+        sessions_free(w->s[i]);
+}
+
+void seal_world_renew(struct seal_world *w, unsigned n, uint64_t seed, uint64_t rekey_us)
+{
+    stop_all(w);
+    for (unsigned i = 0; i < w->n; i++)
+        for (unsigned j = 0; j < w->n; j++)
+            memset(w->seen[i][j], 0, w->said[i][j]);
+    memset(w, 0, offsetof(struct seal_world, queue));
     w->n = n;
     w->seed = seed;
     w->now = seal_rnd(&w->seed) >> 1; /* a clock starts anywhere */
@@ -64,13 +73,19 @@ struct seal_world *seal_world_new(unsigned n, uint64_t seed, uint64_t rekey_us)
             if (j != i)
                 w->cfg[i].peers[seal_slot(i, j)] = (uint16_t)(j + 1);
     }
+}
+
+struct seal_world *seal_world_new(unsigned n, uint64_t seed, uint64_t rekey_us)
+{
+    struct seal_world *w = calloc(1, sizeof *w);
+    assert_non_null(w);
+    seal_world_renew(w, n, seed, rekey_us);
     return w;
 }
 
 void seal_world_free(struct seal_world *w)
 {
-    for (unsigned i = 0; i < w->n; i++)
-        sessions_free(w->s[i]);
+    stop_all(w);
     free(w);
 }
 

@@ -17,7 +17,7 @@ enum {
     SEAL_BYTES = 256,     /* longest datagram of these tests */
     SEAL_SHORT = 12,      /* payload of seal_say(): shorter than a HELLO when sealed */
     SEAL_ALL = 99,
-    SEAL_LONG = 80, /* and at least as long */
+    SEAL_LONG = SESSION_HELLO_BYTES - SESSION_EXTRA_BYTES, /* and at least as long */
 };
 
 struct seal_datagram {
@@ -45,24 +45,28 @@ struct seal_world {
     bool cut[SEAL_NODES][SEAL_NODES];           /* from, to */
     unsigned lose_kind[SEAL_NODES][SEAL_NODES]; /* enum session_kind, 0 = none */
     unsigned hold[SEAL_NODES][SEAL_NODES];      /* this kind is kept in `held` instead; SEAL_ALL */
-    struct seal_datagram queue[SEAL_QUEUE];
     unsigned n_queue;
     struct seal_datagram held[16]; /* the newest ones */
     unsigned n_held;
-    struct seal_datagram record[SEAL_RECORD]; /* all that arrived, and lost handshakes */
     unsigned n_record;
     bool recording;
 
     uint64_t sent;                         /* datagrams */
     uint64_t said[SEAL_NODES][SEAL_NODES]; /* payloads, from, to */
     uint64_t got[SEAL_NODES][SEAL_NODES];
-    uint8_t seen[SEAL_NODES][SEAL_NODES][SEAL_NUMBERS]; /* how often each */
+
+    /* Megabytes: only what is in use of them is ever cleared. */
+    struct seal_datagram queue[SEAL_QUEUE];
+    struct seal_datagram record[SEAL_RECORD];           /* all that arrived, and lost handshakes */
+    uint8_t seen[SEAL_NODES][SEAL_NODES][SEAL_NUMBERS]; /* how often each was got */
 };
 
 uint64_t seal_rnd(uint64_t *seed);
 
 /* Nodes 0..n-1 have ids 1..n and one key (bytes 1); nothing runs yet. rekey_us: 0 = default. */
 struct seal_world *seal_world_new(unsigned n, uint64_t seed, uint64_t rekey_us);
+/* Another such world in the memory of one that is over: cheap. */
+void seal_world_renew(struct seal_world *w, unsigned n, uint64_t seed, uint64_t rekey_us);
 void seal_world_free(struct seal_world *w);
 
 struct session_keys seal_keys(unsigned first, unsigned second); /* bytes; second 0 = none */
