@@ -1,7 +1,7 @@
 # raftd: one Makefile, no recursion into directories, everything under build/. Quiet unless V=1.
 #
 #   make                  build/raftd, build/raftctl
-#   make CC=clang         the same in build/clang
+#   make CC=clang         the same in build/clang; of a compiler for another machine in build/ITS_NAME
 #   make SAN=1            with AddressSanitizer + UndefinedBehaviorSanitizer in build/san
 #   make SAN=thread       with ThreadSanitizer in build/tsan
 #   make SAN=fuzz         clang's libFuzzer targets in build/fuzz
@@ -51,7 +51,10 @@ HARDEN_LD := -Wl,-z,relro,-z,now -Wl,--gc-sections
 CHECKED := -O1 -fno-omit-frame-pointer -fno-sanitize-recover=all
 
 ifeq ($(SAN),)
-  B := $(if $(findstring clang,$(CC)),build/clang,build)
+  # Of a compiler for another machine, as arm-linux-gnueabihf-gcc or clang --target=arm-linux-gnueabihf.
+  CROSS := $(notdir $(patsubst --target=%,%,$(firstword \
+    $(foreach w,$(CC),$(if $(findstring -linux-,$(w)),$(w))))))
+  B := build$(addprefix /,$(or $(CROSS),$(findstring clang,$(CC))))
   FLAVOUR = $(HARDEN)
   FLAVOUR_LD := $(HARDEN_LD)
 else ifeq ($(SAN),1)
@@ -280,25 +283,25 @@ deps deps-build:
 	@! command -v dpkg-query >/dev/null || $(MAKE) $*
 
 help:
-	@echo 'make all        build/raftd and build/raftctl (CC=clang, SAN=1, SAN=thread: see Makefile)'
-	@echo 'make demo       three nodes on this machine: election, writes, kill -9 of the leader'
+	@echo 'make all        build/raftd and build/raftctl (CC=, SAN=: see Makefile)'
+	@echo 'make demo       three nodes here: election, writes, kill -9 of the leader'
 	@echo 'make run        the same three nodes, left running to play with raftctl'
 	@echo 'make check      every test; NAME="unit/test_conf fuzz" runs only those'
 	@echo 'make check-long the same with ten times the seeds and fuzzing; an hour or two'
-	@echo 'make fuzz       libFuzzer for SECONDS=60 per target; NAME=conf runs only that one'
+	@echo 'make fuzz       libFuzzer for SECONDS=60 per target; NAME=conf: only that one'
 	@echo 'make soak       the simulator with new seeds, MINUTES=n or until stopped'
 	@echo 'make explore    every interleaving of small clusters of the core (minutes)'
-	@echo 'make mutants    put known bugs in, one at a time: does a test notice each of them?'
+	@echo 'make mutants    put known bugs in, one at a time: does a test notice each?'
 	@echo 'make cov        lines and branches reached by unit tests and simulator'
 	@echo 'make bench      throughput and latency beside the floor of this machine'
-	@echo 'make bench-loss the same on links that lose datagrams (root); LOSS, CLIENTS, SECS: which cells'
-	@echo 'make bench-flood puts while somebody without the key floods the leader (root); KINDS, MBIT, SECS'
+	@echo 'make bench-loss the same on links that lose datagrams (root); LOSS, SECS'
+	@echo 'make bench-flood puts while somebody without the key floods the leader (root)'
 	@echo 'make lint       clang-format, clang-tidy, cppcheck, shellcheck'
 	@echo 'make fmt        format all C files'
-	@echo 'make deps-build install the Debian packages that building needs; demo, run, bench do so'
-	@echo 'make deps       and those that testing needs; check, fuzz, mutants, cov do so'
-	@echo 'make install    programs, man pages, unit, sample configuration (DESTDIR, PREFIX)'
-	@echo 'make tar        the same but for the configuration in build/raftd.tar.gz, for the other boxes'
+	@echo 'make deps-build install the Debian packages that building needs'
+	@echo 'make deps       and those that testing needs; other targets do so themselves'
+	@echo 'make install    programs, manuals, unit, sample configuration (DESTDIR, PREFIX)'
+	@echo 'make tar        the same, less configuration, for other boxes: raftd.tar.gz'
 	@echo 'make uninstall  remove them; configuration and data stay'
 	@echo 'make clean      remove build/'
 
