@@ -217,7 +217,7 @@ static uint16_t find_node(const struct conf *conf, bool init)
                   "no node has an address of this machine now, and %s; say which node this is with "
                   "-i ID or with id = ID",
                   init ? "--init does not wait for one"
-                       : "there is no data directory of one of them, or of several");
+                       : "none of them, or more than one, has its data directory here");
     return id;
 }
 

@@ -18,14 +18,14 @@ enum raftd_exit {
 enum raftctl_exit {
     RAFTCTL_EXIT_OK = 0,          /* done */
     RAFTCTL_EXIT_NO_KEY = 1,      /* get, del: there is no such key */
-    RAFTCTL_EXIT_USAGE = 2,       /* wrong option or command, or bad configuration */
-    RAFTCTL_EXIT_NOT_RUNNING = 3, /* cannot connect to the daemon's socket */
+    RAFTCTL_EXIT_USAGE = 2,       /* wrong usage, configuration, or empty input for put */
+    RAFTCTL_EXIT_NOT_RUNNING = 3, /* no daemon, or this user may not use its socket */
     RAFTCTL_EXIT_NO_LEADER = 4,   /* no leader within the timeout; nothing was done */
     RAFTCTL_EXIT_UNKNOWN = 5,     /* no answer: the write may or may not have happened */
     RAFTCTL_EXIT_TOO_LARGE = 6,   /* key or value over the limit; nothing was done */
-    RAFTCTL_EXIT_BUSY = 7,        /* too much in flight, or no room; nothing was done, try again */
+    RAFTCTL_EXIT_BUSY = 7,        /* too much in flight, or no room; nothing was done */
     RAFTCTL_EXIT_LOST = 8,        /* connection lost during a read (during a write: UNKNOWN) */
-    RAFTCTL_EXIT_INTERNAL = 9,    /* the daemon's answer made no sense, or memory was refused */
+    RAFTCTL_EXIT_INTERNAL = 9,    /* the answer made no sense, no memory, or output failed */
     RAFTCTL_EXIT_NOT_YET =
         10, /* the daemon has just started and can't tell yet; nothing was done */
 };

@@ -39,8 +39,8 @@ enum {
 const char bench_usage[] = "-c CLIENTS {-n OPS | -t SECONDS} [-v BYTES] [-k KEYS]\n"
                            "        [--read [--stale]] [--json]";
 const char bench_what[] = "keep CLIENTS requests under way until OPS puts (of BYTES to KEYS keys\n"
-                          "bench/...) or gets are done, or for SECONDS; needs 4 bytes of\n"
-                          "memory per operation";
+                          "bench/...) or gets are done, or for SECONDS; -v 128 -k 1000 are the\n"
+                          "defaults; needs 4 bytes of memory per operation";
 
 struct options {
     uint64_t clients, ops, seconds, value_bytes, keys; /* seconds: 0 = until ops are done */
@@ -512,9 +512,10 @@ static struct options parse_bench(int argc, char **argv)
     }
     if (optind != argc || o.clients == 0 || (o.ops == 0) == (o.seconds == 0) ||
         (o.stale && !o.read))
-        say_fatal(RAFTCTL_EXIT_USAGE, "usage: raftctl bench -c CLIENTS {-n OPS | -t SECONDS} "
-                                      "[-v BYTES] [-k KEYS] [--read [--stale]] [--json]; raftctl's "
-                                      "own options stand before it");
+        say_fatal(
+            RAFTCTL_EXIT_USAGE,
+            "bench takes -c CLIENTS and one of -n OPS and -t SECONDS, see raftctl help bench; "
+            "raftctl's own options stand before it");
     if (o.seconds > 0)
         o.ops = OPS_MAX;
     return o;

@@ -131,10 +131,10 @@ static void print_usage(FILE *out)
     for (size_t i = 0; i < COMMANDS; i++)
         print_command(out, "  ", &commands[i]);
     fputs("\n--stale answers at once from this node's own state, which may be old.\n"
-          "exit codes: 0 done, 1 no such key, 2 usage or configuration,\n"
-          "  3 daemon not running, 4 no leader, 5 outcome of the write unknown,\n"
-          "  6 too large, 7 busy, 8 connection lost during a read, 9 internal,\n"
-          "  10 not yet (just started)\n",
+          "exit codes: 0 done, 1 no such key, 2 usage, configuration or empty input,\n"
+          "  3 daemon not running or not for you, 4 no leader, 5 outcome of the\n"
+          "  write unknown, 6 too large, 7 busy or full, 8 connection lost during a\n"
+          "  read, 9 internal or output failed, 10 not yet (just started)\n",
           out);
 }
 
@@ -263,10 +263,12 @@ int say_not_running(const struct tool *t)
                   t->socket);
     else {
         const struct group *group = getgrgid(st.st_gid);
-        say_error("user %u may not use the daemon at %s: it is for %s %s (mode %04o); become a "
-                  "member of it and log in again",
-                  geteuid(), t->socket, group ? "the group" : "a group without a name, see ls -l:",
-                  group ? group->gr_name : "", st.st_mode & 07777);
+        char gid[sizeof("4294967295")];
+        (void)snprintf(gid, sizeof(gid), "%u", st.st_gid);
+        say_error(
+            "user %u may not use the daemon at %s: it is for the group %s (mode %04o); become "
+            "a member of it and log in again",
+            geteuid(), t->socket, group ? group->gr_name : gid, st.st_mode & 07777);
     }
     return RAFTCTL_EXIT_NOT_RUNNING;
 }

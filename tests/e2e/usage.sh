@@ -1,7 +1,7 @@
 #!/bin/bash
-# What people type at raftctl, and what status tells them: options anywhere, values that look like options, commands of other
-# tools, help that fits a terminal, pipes that are non-blocking or empty, a full device, a socket that
-# is not theirs.
+# What people type at raftctl, and what status tells them: options anywhere, values that look like
+# options, commands of other tools, help that fits a terminal, pipes that are non-blocking or empty, a
+# full device, a socket that is not theirs.
 # shellcheck source=/dev/null
 . "$(dirname "$0")/../lib/cluster.sh"
 limit 120
@@ -65,6 +65,8 @@ done
 expect 0 "$RAFTD" --help
 long=$(awk 'length($0) > 80' <<<"$OUT")
 [ -z "$long" ] || fail "raftd --help is wider than 80 columns: $long"
+long=$(make -s help | awk 'length($0) > 80')
+[ -z "$long" ] || fail "make help is wider than 80 columns: $long"
 expect 0 ctl 1 put --help
 [[ "$OUT" == "usage: raftctl put KEY VALUE"* && "$OUT" != *list* ]] || fail "help of put: $OUT"
 for args in --help --version "put --help" "get k" status "list --json"; do
@@ -135,6 +137,9 @@ if [ "$(id -u)" = 0 ] && command -v setpriv >/dev/null; then
         says 'user 65534 may not use the daemon at .*the group root .mode 0660.*member'
         expect 3 as_nobody "$WORK/raftctl" -s "$WORK/node1.sock" bench -c 1 -n 1
         says 'may not use the daemon'
+        chgrp 54321 "$WORK/node1.sock"
+        expect 3 as_nobody "$WORK/raftctl" -s "$WORK/node1.sock" get k
+        says 'is for the group 54321 .mode 0660'
     fi
 fi
 finish "usage of raftctl"
