@@ -1,9 +1,9 @@
 /* wire.h: the whole wire between nodes on one screen: layouts, lengths, limits.
  *
  * A datagram is an envelope around one payload. The envelope says who speaks to whom and that it is
- * genuine: net/seal/session.h seals it, net/seal/plain.h does without secrets. The payload is a preamble, then
- * frames. Integers are little-endian at fixed offsets. Reserved bytes and bits (0 below) and padding
- * are zero when sent and ignored on receipt.
+ * genuine: net/seal/session.h seals it, net/seal/plain.h does without secrets. The payload is a
+ * preamble, then frames. Integers are little-endian at fixed offsets. Reserved bytes and bits (0 below)
+ * and padding are zero when sent and ignored on receipt.
  *
  *   envelope                  before   after
  *     plain (net/seal/plain.h)         48       0
@@ -78,7 +78,7 @@
 
 enum {
     WIRE_VERSION_NOW = 2,
-    WIRE_DATAGRAM_BASE = 1200, /* passes every path without fragments (RFC 9000, 14.1) */
+    WIRE_DATAGRAM_BASE = 1200, /* passes nearly every path without fragments */
     WIRE_DATAGRAM_MAX = 1452,  /* what Ethernet carries of UDP over IPv6 */
     WIRE_HEAD_ROOM = 48,       /* of the longest envelope, before the payload ... */
     WIRE_TAIL_ROOM = 16,       /* ... and behind it */

@@ -1,6 +1,7 @@
 /* say_peers.h: what people are told of the other nodes: with whom this one cannot speak, and why, by
  * name; that no leader is known; that the kernel refuses what we send. A state is told of when it has
- * lasted, at most every ten minutes each, and once more when it is over. */
+ * lasted, at most every ten minutes each (keys that are not replaced: every hour), and once more when it
+ * is over. */
 #ifndef RAFTD_SAY_PEERS_H
 #define RAFTD_SAY_PEERS_H
 

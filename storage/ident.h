@@ -77,8 +77,8 @@ enum ident_result ident_lock(const struct disk *d, const char *dir, bool create,
                              struct ident_lock *lock, char *err, size_t err_size);
 
 /* Make a new identity, and an empty log with segments of `segment_bytes` (0: default), in a DIR
- * that holds nothing (but lost+found). Durable when it returns IDENT_OK: file, log, DIR
- * and the name of DIR in its parent. What a crash in the middle leaves behind is recognised and done again. The caller
+ * that holds nothing (but lost+found). Durable when it returns IDENT_OK: file, log, DIR and the name of
+ * DIR in its parent. What a crash in the middle leaves behind is recognised and done again. The caller
  * holds the lock. */
 enum ident_result ident_create(const struct disk *d, const char *dir, const struct ident *id,
                                uint32_t segment_bytes, char *err, size_t err_size);

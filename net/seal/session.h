@@ -5,7 +5,7 @@
  * cluster's key only proves membership, so traffic of the past stays closed if it leaks later.
  * Needs no clock and keeps nothing on disk.
  *
- *   datagram, little-endian, 1200 bytes at most when sent, kinds 1 to 4 (0 is plain, see wire.h)
+ *   datagram, little-endian, 1452 bytes at most when sent, kinds 1 to 4 (0 is plain, see wire.h)
  *
  *   DATA        16 + n + 16
  *     0 u8 version << 4 | kind  1 u8 0  2 u16 0  4 u32 index  8 u64 counter

@@ -28,7 +28,7 @@
 #include <stdint.h>
 
 enum {
-    MTU_BASE = 1200, /* passes every path that is in use (RFC 9000, section 14.1) */
+    MTU_BASE = 1200, /* passes nearly every path that is in use */
     MTU_MAX = 1452,  /* what Ethernet carries of UDP over IPv6 */
     MTU_LEAST = 512, /* below it nothing is tried: IPv4 asks every host for 576 bytes of packet */
     MTU_UNIT = 4,    /* sizes are multiples of it, as frames are */

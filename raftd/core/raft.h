@@ -143,7 +143,8 @@ struct raft_config {
     /* A follower waits this long for its disk before it acknowledges reception alone. */
     raft_time ack_delay;
     /* A leader whose batch is in flight this long steps down, if that is also four times as long as
-     * its batches take, which an election has shown. (A follower whose batch is in flight for T does not stand for election.) */
+     * its batches take, which an election has shown. (A follower whose batch is in flight for T does not
+     * stand for election.) */
     raft_time disk_stall;
     uint64_t seed; /* of the random timeouts; different on every node */
     /* Random token of this process: peers learn from it that a node restarted and forgot its

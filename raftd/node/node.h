@@ -59,8 +59,9 @@ struct node_io {
     void (*random)(void *ctx, void *buf, size_t len);
     /* For tests, NULL else: the payload of each datagram before it is closed, to see or to change. */
     void (*spy)(void *ctx, unsigned slot, uint8_t *payload, size_t len);
-    /* Make the batch durable, in order, then node_persisted(seq), or node_no_room(seq). The bytes it points to are valid
-     * only during the call. At most two are outstanding: a batch of the core behind a seal. */
+    /* Make the batch durable, in order, then node_persisted(seq), or node_no_room(seq). The bytes it
+     * points to are valid only during the call. At most two are outstanding: a batch of the core
+     * behind a seal. */
     void (*persist)(void *ctx, uint64_t seq, const struct wal_batch *b);
     /* Read the log from disk as wal_read() does, then node_fetched(). buf stays valid. At most one
      * outstanding per `what`. */
