@@ -146,6 +146,7 @@ void session_answered(struct sessions *s, struct session_peer *p, uint64_t now_u
     session_drop_handshake(p);
     sodium_memzero(p->known, sizeof p->known); /* the peer draws another */
     p->want_key = false;                       /* the peer chose among the keys it has */
+    p->ack_free_at = SESSION_NEVER;            /* a HELLO of the peer's is overtaken */
     p->hold_until = 0;
     p->confirms = CONFIRMS;
     p->confirm_at = now_us;
@@ -210,7 +211,7 @@ void session_heard(struct session_peer *p, struct session *x, bool empty, uint64
     p->silent_at = SESSION_NEVER;
     p->confirms = 0;
     p->hold_until = 0;
-    if (!p->current.initiator)
+    if (!p->current.initiator && !p->next.live) /* else it was the answer before the last */
         p->ack_free_at = SESSION_NEVER; /* it has arrived: copies are late, or somebody else's */
     if (!p->current.heard) {
         p->current.heard = true;

@@ -303,6 +303,35 @@ static void test_rekey_under_traffic(void **state)
     }
 }
 
+/* The answer to the handshake that replaces a session is lost while data flows on that session: the next
+ * copy of the HELLO gets it again, there is no second handshake. */
+static void test_lost_answer_of_rekey(void **state)
+{
+    (void)state;
+    for (unsigned seed = 1; seed <= 20; seed++) {
+        struct seal_world *w = settled_pair(5100 + seed, 20 * (uint64_t)S);
+        unsigned from = seal_info(w, 0, 1).initiator ? 0 : 1;
+        unsigned to = 1 - from;
+        uint64_t taken = seal_info(w, to, from).handshakes;
+        uint64_t answered = seal_info(w, from, to).handshakes;
+        uint64_t lost_at = 0;
+        w->lose_kind[to][from] = SESSION_KIND_HELLO_ACK;
+        for (uint64_t end = w->now + 30 * (uint64_t)S;
+             w->now < end && seal_info(w, from, to).handshakes == answered;) {
+            assert_true(seal_say(w, 0, 1, SEAL_SHORT) && seal_say(w, 1, 0, SEAL_SHORT));
+            seal_run(w, w->now + 2 * MS);
+            if (lost_at != 0 || seal_info(w, to, from).handshakes == taken)
+                continue;
+            lost_at = w->now;
+            seal_run(w, w->now + 5 * MS);
+            w->lose_kind[to][from] = 0;
+        }
+        assert_true(lost_at != 0 && w->now - lost_at < 100 * MS);
+        assert_int_equal(seal_info(w, to, from).handshakes, taken + 1);
+        seal_world_free(w);
+    }
+}
+
 /* The peer's handshake is enough: our own ends, whoever we are. */
 static void test_one_is_enough(void **state)
 {
@@ -717,6 +746,7 @@ int main(void)
         cmocka_unit_test(test_restart),
         cmocka_unit_test(test_overdue),
         cmocka_unit_test(test_rekey_under_traffic),
+        cmocka_unit_test(test_lost_answer_of_rekey),
         cmocka_unit_test(test_rekey_on_bad_link),
         cmocka_unit_test(test_overlap_of_keys),
         cmocka_unit_test(test_second_key),

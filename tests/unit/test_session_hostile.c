@@ -358,6 +358,27 @@ static void test_taken_hello_flood(void **state)
     seal_world_free(w);
 }
 
+/* Handshakes of both overlap, and ours is done: copies of the peer's HELLO are met with silence. */
+static void test_overtaken_hello_flood(void **state)
+{
+    (void)state;
+    struct seal_world *w = seal_world_new(2, 32, 0);
+    w->hold[0][1] = SESSION_KIND_HELLO_ACK; /* the lower one goes on with its own */
+    seal_start(w, 0);
+    seal_start(w, 1);
+    seal_run(w, w->now + S);
+    const struct session_peer *p = &w->s[0]->peers[0];
+    assert_true(p->has_taken && p->current.live && p->current.initiator);
+    assert_int_equal(p->handshakes, 2);
+    uint8_t hello[SESSION_HELLO_BYTES];
+    memcpy(hello, p->taken, sizeof hello);
+    for (unsigned k = 0; k < 1000; k++, w->now += 100) {
+        assert_int_equal(seal_deliver(w, 1, 0, hello, sizeof hello), SESSION_STALE);
+        assert_int_equal(answers(w, 0, 0, NULL), 0);
+    }
+    seal_world_free(w);
+}
+
 /* Copies of a HELLO that knows no challenge: each is met with a CHALLENGE, but not within 20 ms. One
  * with the challenge of another moment is met with silence. Neither costs an exchange. */
 static void test_old_hello_flood(void **state)
@@ -759,6 +780,7 @@ int main(void)
         cmocka_unit_test(test_withheld_ack),
         cmocka_unit_test(test_late_answer),
         cmocka_unit_test(test_taken_hello_flood),
+        cmocka_unit_test(test_overtaken_hello_flood),
         cmocka_unit_test(test_old_hello_flood),
         cmocka_unit_test(test_start_in_flood),
         cmocka_unit_test(test_hello_budget),
