@@ -10,7 +10,8 @@
  * arrived and answers with the number of its last durable record. A record counts when the leader's
  * disk and one follower's have it. Loss is met by going back to the last acknowledged record after
  * TIMER_MS (go-back-N). All three are on loopback, or with -h (three times: leader, followers; needs
- * root) in network namespaces, as in /run/netns/NAME,10.0.0.1. The files are written with zeros beforehand, so that fdatasync needs no journal.
+ * root) in network namespaces, as in /run/netns/NAME,10.0.0.1.
+ * The files are written with zeros beforehand, so that fdatasync needs no journal.
  *
  * Prints one line: outstanding=W per_s=R p50_us=A p99_us=B max_us=C stall_us=D records=N cpu_us=U
  * (D: the longest time in which no record was committed; U: CPU time per record of all three

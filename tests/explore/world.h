@@ -11,8 +11,9 @@
  * Network. A set of all messages ever sent, to which every one of them stays: each may arrive at
  * any time, any number of times, in any order, or never. So loss, repetition, delay and reordering
  * have no bounds, and resends of the same bytes are no actions. Messages are only taken out when
- * they can have no effect ever again (forget() in tidy.c, rule by rule; keep=1 keeps all of them). Log data is a stream: W_DATA says that a leader has opened one; any piece
- * of what it ever had in its log may arrive, in any order that the core can see.
+ * they can have no effect ever again (forget() in tidy.c, rule by rule; keep=1 keeps all of them).
+ * Log data is a stream: W_DATA says that a leader has opened one; any piece of what it ever had in its
+ * log may arrive, in any order that the core can see.
  *
  * Time. There is none. Whatever the core decides by comparing times is chosen freely: an election
  * timeout may pass at any time; each vote request is taken both as if the leader was just heard and
@@ -20,9 +21,9 @@
  * than can happen with real clocks, so no timing is missed. Recorded times are therefore no part of
  * a world (only whether they are "never" or "send now"): w_load() sets them as the action wants.
  * A node never gets tired of asking for PreVotes (`tries`): tired ones only miss votes, and votes
- * may be missed anyway. One thing is missed: a timer that fires in the very cycle of another event. lazy=1 explores
- * cycles of several events. Delayed acknowledgements are sent at once (ack_delay is 0); what a
- * later one would say is said by the one that follows a durable batch.
+ * may be missed anyway. One thing is missed: a timer that fires in the very cycle of another event.
+ * lazy=1 explores cycles of several events. Delayed acknowledgements are sent at once (ack_delay is 0);
+ * what a later one would say is said by the one that follows a durable batch.
  *
  * Disk. One batch in flight, durable as a whole or not at all. A crash loses it, or happens after
  * it was durable and before anybody knew; then the node restarts. A node that is down is the same

@@ -1,8 +1,8 @@
 // LINK: net/seal/session.c net/seal/session_peer.c net/seal/session_hello.c net/seal/noise.c net/seal/replay.c tests/lib/seal_world.c tests/lib/x25519_memo.c -Wl,--wrap=crypto_scalarmult,--wrap=crypto_scalarmult_base -lsodium -lcmocka
 /* Two nodes, and all that may happen between them by instruction of the fuzzer: time, data,
  * restarts, other keys, datagrams that are invented, changed, lost, repeated, swapped; and messages
- * of a handshake by somebody who knows the key. Nothing arrives twice or changed (seal_world.c watches), and when
- * it is over both nodes soon talk again. */
+ * of a handshake by somebody who knows the key. Nothing arrives twice or changed
+ * (seal_world.c watches), and when it is over both nodes soon talk again. */
 #include <stdlib.h>
 #include <string.h>
 
