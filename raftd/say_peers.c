@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "raftd/base/bytes.h"
+#include "raftd/base/lasting.h"
 #include "raftd/base/say.h"
 
 /* A process that was stopped finds everybody silent until it has heard what came meanwhile. */
@@ -26,7 +27,7 @@ static bool to_say(struct say_state *st, bool is, uint64_t lasts_us, uint64_t no
         st->told = false;
     }
     if (now_us - st->since_us < lasts_us ||
-        (st->said_us != 0 && now_us - st->said_us < SAY_STATE_AGAIN_US))
+        (st->said_us != 0 && now_us - st->said_us < LASTING_AGAIN_US))
         return false;
     st->said_us = now_us;
     st->told = true;

@@ -20,9 +20,8 @@
 /* A node that is not heard for so long is missed: two nodes speak every 3 s. */
 #define SAY_PEERS_SILENT_US UINT64_C(10000000)
 
-/* What must last before it is told of, and how often it is. */
+/* What must last before it is told of; how often it is: LASTING_AGAIN_US. */
 #define SAY_STATE_LASTS_US UINT64_C(10000000)
-#define SAY_STATE_AGAIN_US UINT64_C(600000000)
 
 struct say_state {
     uint64_t since_us; /* it is so since then; 0 = it is not */

@@ -268,10 +268,7 @@ void stream_tx_sent(struct stream_tx *tx, uint64_t now_us, uint64_t stamp, uint6
     tx->stats.datagrams++;
     tx->stats.bytes += len;
     switch (tx->next) {
-    case STREAM_FRESH:
-        tx->copies = 0;
-        tx->stats.ridden_bytes += old;
-        break;
+    case STREAM_FRESH: tx->copies = 0; break;
     case STREAM_PROBE:
         tx->probes--;
         tx->probe_from = end;

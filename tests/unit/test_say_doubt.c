@@ -1,4 +1,4 @@
-// LINK: raftd/say_doubt.c
+// LINK: tests/lib/heard.c raftd/say_doubt.c
 /* A disk that lost what was promised is named once, with the indexes, and so is the end of it. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -6,45 +6,15 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include <stdio.h>
-#include <string.h>
-
 #include "raftd/say_doubt.h"
+#include "tests/lib/heard.h"
 
-static struct {
-    unsigned errors, good, allowed;
-    char line[600];
-} heard;
-
-#define HEAR(counter)                                                                              \
-    va_list args;                                                                                  \
-    va_start(args, fmt);                                                                           \
-    (void)vsnprintf(heard.line, sizeof heard.line, fmt, args);                                     \
-    va_end(args);                                                                                  \
-    (counter)++
-
-void say_error(const char *fmt, ...)
-{
-    HEAR(heard.errors);
-}
-
-void say_info(const char *fmt, ...)
-{
-    HEAR(heard.good);
-}
+static unsigned allowed;
 
 bool say_allowed(struct say_limit *limit, uint64_t now_us, uint32_t *dropped)
 {
     (void)limit, (void)now_us, (void)dropped;
-    return heard.allowed++ < SAY_LIMIT_BURST;
-}
-
-static void expect(unsigned errors, unsigned good, const char *words)
-{
-    assert_int_equal(heard.errors, errors);
-    assert_int_equal(heard.good, good);
-    if (words != NULL && strstr(heard.line, words) == NULL)
-        fail_msg("no \"%s\" in: %s", words, heard.line);
+    return allowed++ < SAY_LIMIT_BURST;
 }
 
 static void test_own(void **state)
@@ -52,17 +22,18 @@ static void test_own(void **state)
     (void)state;
     struct say_doubt said = {0};
     struct raft r = {.durable_index = 40};
-    memset(&heard, 0, sizeof heard);
+    allowed = 0;
+    heard_forget();
     say_doubt(&said, &r, 1);
-    expect(0, 0, NULL);
+    heard_is(0, 0, 0, NULL);
     r.doubt_index = 50;
     for (unsigned i = 0; i < 3; i++)
         say_doubt(&said, &r, 1);
-    expect(1, 0, "this node acknowledged entries up to 50 and has only 40: ");
+    heard_is(1, 0, 0, "this node acknowledged entries up to 50 and has only 40: ");
     r.doubt_index = 0;
     say_doubt(&said, &r, 1);
     say_doubt(&said, &r, 1);
-    expect(1, 1, "no longer in doubt");
+    heard_is(1, 0, 1, "no longer in doubt");
 }
 
 static void test_peers(void **state)
@@ -70,22 +41,23 @@ static void test_peers(void **state)
     (void)state;
     struct say_doubt said = {0};
     struct raft r = {.role = RAFT_LEADER, .n_peers = 2, .peers = {{.id = 2}, {.id = 3}}};
-    memset(&heard, 0, sizeof heard);
+    allowed = 0;
+    heard_forget();
     r.peers[1].lost_index = 50;
     r.peers[1].probe_index = 40;
     say_doubt(&said, &r, 1);
     say_doubt(&said, &r, 1);
-    expect(1, 0, "node 3 acknowledged entries up to 50 and has only 40: ");
+    heard_is(1, 0, 0, "node 3 acknowledged entries up to 50 and has only 40: ");
     r.peers[1].lost_index = 0;
     say_doubt(&said, &r, 1);
-    expect(1, 1, "node 3 has again");
+    heard_is(1, 0, 1, "node 3 has again");
     /* Who no longer leads does not know. */
     r.peers[0].lost_index = 50;
     say_doubt(&said, &r, 1);
-    expect(2, 1, "node 2 ");
+    heard_is(2, 0, 1, "node 2 ");
     r.role = RAFT_FOLLOWER;
     say_doubt(&said, &r, 1);
-    expect(2, 1, NULL);
+    heard_is(2, 0, 1, NULL);
 }
 
 static void test_limit(void **state)
@@ -93,7 +65,8 @@ static void test_limit(void **state)
     (void)state;
     struct say_doubt said = {0};
     struct raft r = {.role = RAFT_LEADER, .n_peers = 1, .peers = {{.id = 2}}};
-    memset(&heard, 0, sizeof heard);
+    allowed = 0;
+    heard_forget();
     for (unsigned i = 0; i < 20; i++) {
         r.peers[0].lost_index = i % 2 == 0 ? 50 : 0;
         say_doubt(&said, &r, 1);

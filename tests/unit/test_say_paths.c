@@ -1,4 +1,4 @@
-// LINK: raftd/say_paths.c
+// LINK: tests/lib/heard.c raftd/say_paths.c
 /* A narrow path is told of once, with its node and sizes, and so is its end; a moment of bad luck is
  * not. */
 #include <setjmp.h>
@@ -10,30 +10,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "raftd/base/say.h"
 #include "raftd/say_paths.h"
+#include "tests/lib/heard.h"
 
 enum { S = 1000000 };
-
-static struct {
-    unsigned warned, good;
-    char line[400];
-} heard;
-
-void say_warn(const char *fmt, ...)
-{
-    va_list args;
-    va_start(args, fmt);
-    (void)vsnprintf(heard.line, sizeof heard.line, fmt, args);
-    va_end(args);
-    heard.warned++;
-}
-
-void say_info(const char *fmt, ...)
-{
-    (void)fmt;
-    heard.good++;
-}
 
 /* A path of this size for so many seconds, looked at ten times in each. */
 static void pass(struct say_paths *p, uint64_t *now, uint32_t bytes, unsigned seconds)

@@ -1,4 +1,4 @@
-// LINK: raftd/say_peers.c net/wire.c -lsodium
+// LINK: tests/lib/heard.c raftd/say_peers.c net/wire.c -lsodium
 /* What is said of the other nodes: each trouble once, and again only when there is reason to. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,42 +13,10 @@
 #include <string.h>
 
 #include "raftd/base/bytes.h"
-#include "raftd/base/say.h"
 #include "raftd/say_peers.h"
+#include "tests/lib/heard.h"
 
 #define MIN UINT64_C(60000000)
-
-static struct {
-    unsigned warned, errors, good;
-    char line[400];
-} heard;
-
-#define HEAR(counter)                                                                              \
-    va_list args;                                                                                  \
-    va_start(args, fmt);                                                                           \
-    (void)vsnprintf(heard.line, sizeof heard.line, fmt, args);                                     \
-    va_end(args);                                                                                  \
-    (counter)++
-
-void say_warn(const char *fmt, ...)
-{
-    HEAR(heard.warned);
-}
-
-void say_error(const char *fmt, ...)
-{
-    HEAR(heard.errors);
-}
-
-void say_info(const char *fmt, ...)
-{
-    HEAR(heard.good);
-}
-
-void say_debug(const char *fmt, ...)
-{
-    (void)fmt;
-}
 
 const char *status_session_name(enum status_session session)
 {
@@ -76,11 +44,6 @@ static void pass(struct say_peers *said, struct status *s, uint64_t *now, uint64
 {
     for (uint64_t end = *now + us; *now < end; *now += SEC / 4)
         say_peers(said, s, *now);
-}
-
-static void forget(void)
-{
-    memset(&heard, 0, sizeof heard);
 }
 
 /* Each is told of after ten seconds, by name, and again after ten minutes; when the peer is heard again
@@ -115,7 +78,7 @@ static void test_troubles(void **state)
         s.leader = 1;
         s.peers[0].heard_us = UINT64_MAX / 2;
         s.peers[1].session = TABLE[i].session;
-        forget();
+        heard_forget();
         bool told = false;
         for (unsigned sec = 0; sec < 700; sec++) {
             if (TABLE[i].drop != DROP_COUNT)
@@ -150,7 +113,7 @@ static void test_flapping(void **state)
     uint64_t now = 20 * MIN;
     s.leader = 1;
     s.peers[0].heard_us = UINT64_MAX / 2;
-    forget();
+    heard_forget();
     for (unsigned i = 0; i < 100; i++) {
         s.peers[1].heard_us = now;
         s.peers[1].session = STATUS_SESSION_WRONG_KEY;
@@ -179,7 +142,7 @@ static void test_no_leader(void **state)
     uint64_t now = 20 * MIN;
     s.peers[0].heard_us = UINT64_MAX / 2;
     s.peers[1].heard_us = UINT64_MAX / 2;
-    forget();
+    heard_forget();
     pass(&said, &s, &now, 9 * SEC);
     assert_int_equal(heard.warned, 0);
     pass(&said, &s, &now, 100 * SEC);
@@ -203,7 +166,7 @@ static void test_send_fails(void **state)
     s.leader = 1;
     s.peers[0].heard_us = s.peers[1].heard_us = UINT64_MAX / 2;
     for (unsigned k = 0; k < 2; k++) {
-        forget();
+        heard_forget();
         s.send_errno = k == 0 ? EADDRNOTAVAIL : EPERM;
         for (unsigned sec = 0; sec < 60; sec++) {
             s.send_lost++;
@@ -229,7 +192,7 @@ static void test_settings(void **state)
     s.settings = (struct wire_settings){3, {65536, 150, 7}};
     s.peers[0].settings = (struct wire_settings){1, {65536}};
     s.peers[1].settings = (struct wire_settings){3, {65536, 500, 7}};
-    forget();
+    heard_forget();
     pass(&said, &s, &now, 500 * SEC);
     assert_int_equal(heard.warned, 1);
     assert_non_null(
@@ -258,7 +221,7 @@ static void test_strangers(void **state)
     (void)state;
     struct say_peers said = {0};
     uint64_t now = 20 * MIN;
-    forget();
+    heard_forget();
     for (unsigned sec = 0; sec < 1200; sec++, now += SEC) {
         stranger(&said, 3, 0xC0000209, 4711, now);
         for (unsigned i = 0; i < 20; i++)
@@ -279,7 +242,7 @@ static void test_overdue(void **state)
     (void)state;
     struct say_peers said = {0};
     struct status s = two_peers();
-    memset(&heard, 0, sizeof heard);
+    heard_forget();
     s.peers[0].session_overdue_us = UINT64_MAX; /* none */
     s.leader = 1;
     for (uint64_t now = 20 * MIN; now < 131 * MIN; now += MIN)
@@ -308,12 +271,12 @@ static void test_away(void **state)
     (void)state;
     struct say_peers said = {0};
     struct status s = two_peers();
-    memset(&heard, 0, sizeof heard);
+    heard_forget();
     s.leader = 1;
     s.peers[0].heard_us = s.peers[1].heard_us = 120 * MIN;
     for (uint64_t now = 120 * MIN; now < 500 * MIN; now += MIN)
         say_peers(&said, &s, now);
-    memset(&heard, 0, sizeof heard); /* that it is not heard was said */
+    heard_forget(); /* that it is not heard was said */
     say_at(&said, &s, 500 * MIN);
     s.peers[0].session_overdue_us = s.peers[1].session_overdue_us = 620 * MIN;
     say_at(&said, &s, 501 * MIN);
