@@ -2,6 +2,7 @@
 #include "raftd/datadir.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <string.h>
@@ -11,6 +12,7 @@
 
 #include "raftd/base/exits.h"
 #include "raftd/base/say.h"
+#include "raftd/refused.h"
 
 _Static_assert((int)IDENT_VOTERS_MAX >= (int)CONF_NODES_MAX &&
                    (int)IDENT_NAME_MAX >= (int)CONF_NAME_MAX,
@@ -27,6 +29,24 @@ static struct ident expected(const struct conf *conf, uint16_t node_id)
 
 /* ---- refusals ---- */
 
+static _Noreturn void refuse(const char *dir, enum ident_result rc, const char *err)
+{
+    static const char new_node[] =
+        ". A new node? Then run raftd --init with the same options once. A "
+        "node that lost its disk must not be given a new one under its "
+        "old id";
+    switch (rc) {
+    case IDENT_FAILED: _exit(refused(dir, -EIO, err));
+    case IDENT_DENIED: _exit(refused(dir, -EACCES, err));
+    case IDENT_READ_ONLY: _exit(refused(dir, -EROFS, err));
+    case IDENT_NO_DIR: _exit(refused(dir, -ENOTDIR, err));
+    case IDENT_LACKING: _exit(refused(dir, -ENOMEM, err));
+    default: say_fatal(RAFTD_EXIT_DATA_DIR, "%s%s", err, rc == IDENT_MISSING ? new_node : "");
+    }
+}
+
+/* ---- made once ---- */
+
 /* DIR, or the nearest directory above it that can be looked at. False: none can. */
 static bool nearest(const char *dir, char path[WAL_PATH_MAX], struct stat *st)
 {
@@ -39,50 +59,6 @@ static bool nearest(const char *dir, char path[WAL_PATH_MAX], struct stat *st)
     }
     return true;
 }
-
-int datadir_refused(const char *dir, int rc, const char *what)
-{
-    char path[WAL_PATH_MAX];
-    struct stat st;
-    uid_t us = geteuid();
-    if (rc == -EROFS)
-        say_error(
-            "%s; where the service manager makes it so (ProtectSystem=), allow it in the unit: "
-            "systemctl edit raftd, ReadWritePaths=%s",
-            what, dir);
-    else if (rc != -EACCES && rc != -EPERM) {
-        say_error("%s", what);
-        return RAFTD_EXIT_DISK;
-    } else if (!nearest(dir, path, &st))
-        say_error("%s; this runs as user %u", what, us);
-    else if (st.st_uid == us)
-        say_error(
-            "%s; this runs as user %u, whom %s belongs to, but not all that is in it: chown -R "
-            "%u %s",
-            what, us, path, us, path);
-    else
-        say_error(
-            "%s; this runs as user %u, and %s belongs to user %u: run raftd as the user whose "
-            "data it is, or give all of it to the one who runs raftd with chown -R",
-            what, us, path, st.st_uid);
-    return RAFTD_EXIT_DATA_DIR;
-}
-
-static _Noreturn void refuse(const char *dir, enum ident_result rc, const char *err)
-{
-    static const char new_node[] =
-        ". A new node? Then run raftd --init with the same options once. A "
-        "node that lost its disk must not be given a new one under its "
-        "old id";
-    switch (rc) {
-    case IDENT_FAILED: _exit(datadir_refused(dir, -EIO, err));
-    case IDENT_DENIED: _exit(datadir_refused(dir, -EACCES, err));
-    case IDENT_READ_ONLY: _exit(datadir_refused(dir, -EROFS, err));
-    default: say_fatal(RAFTD_EXIT_DATA_DIR, "%s%s", err, rc == IDENT_MISSING ? new_node : "");
-    }
-}
-
-/* ---- made once ---- */
 
 /* Root's files in the directory of another user would be out of that user's reach. */
 static void become_owner(const char *dir)
@@ -125,6 +101,31 @@ static void look_at_mode(const char *dir)
                  (st.st_mode & 022) != 0 ? "changed" : "looked into", st.st_mode & 07777u, dir);
 }
 
+/* The daemon writes here for months, and some of it for the first time in weeks: who may not is told
+ * now, and so is root, whose files the owner of the directory could not write at the next start. */
+static void look_at_rights(const char *dir)
+{
+    char log[WAL_PATH_MAX], what[WAL_MESSAGE_BYTES];
+    struct stat st;
+    (void)snprintf(log, sizeof log, "%s/log", dir);
+    const char *const paths[] = {dir, log};
+    for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++) {
+        if (faccessat(AT_FDCWD, paths[i], W_OK | X_OK, AT_EACCESS) == 0)
+            continue;
+        int rc = -errno;
+        (void)snprintf(what, sizeof what, "%s: no file can be made there: %s", paths[i],
+                       strerror(-rc));
+        _exit(refused(dir, rc, what));
+    }
+    if (geteuid() == 0 && stat(dir, &st) == 0 && st.st_uid != 0)
+        say_fatal(
+            RAFTD_EXIT_DATA_DIR,
+            "%s belongs to user %u, and this runs as root, whose files that user could not "
+            "write later: run raftd as that user, as the service manager does, or by hand with "
+            "setpriv --reuid %u --regid %u --clear-groups raftd ...",
+            dir, st.st_uid, st.st_uid, st.st_gid);
+}
+
 struct wal_options datadir_claim(const char *dir, const struct conf *conf, struct ident *found)
 {
     char err[WAL_MESSAGE_BYTES];
@@ -139,8 +140,10 @@ struct wal_options datadir_claim(const char *dir, const struct conf *conf, struc
         refuse(dir, rc, err);
     if (err[0] != '\0')
         say_warn("%s", err);
-    if (conf != NULL)
+    if (conf != NULL) {
+        look_at_rights(dir);
         look_at_mode(dir);
+    }
     return (struct wal_options){.storage_id = found->storage_id};
 }
 

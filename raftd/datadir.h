@@ -11,22 +11,19 @@
 #include "storage/ident.h"
 #include "storage/wal.h"
 
-/* All functions but datadir_refused() end the process when the directory is refused. */
+/* All functions end the process when the directory is refused. */
 
 /* Makes conf->data_dir and this node's identity in it. Root does it as the user whom the directory, or
  * the nearest one above it that exists, belongs to: the daemon will run as that user. */
 void datadir_init(const struct conf *conf);
 
 /* Locks the directory until the process ends and reads its identity, which must be the one that `conf`
- * (NULL: any will do) wants. */
+ * (NULL: any will do) wants. With a `conf`, it is to be written: this user must be able to, and root must
+ * not do so in the directory of another user. */
 struct wal_options datadir_claim(const char *dir, const struct conf *conf, struct ident *found);
 
 /* The node whose identity is in data_dir, if there is one and no other one; 0 if not. For a start that
  * neither the configuration nor an address tells which node it is: `conf` has no self yet. */
 uint16_t datadir_node(const struct conf *conf);
-
-/* A system call on DIR or below failed with -errno rc; `what` says which one. Says so, and returns the
- * exit code: who lacks a permission is told whose the files are, all else is the disk's fault. */
-int datadir_refused(const char *dir, int rc, const char *what);
 
 #endif

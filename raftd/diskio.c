@@ -13,6 +13,7 @@
 #include "raftd/base/exits.h"
 #include "raftd/base/lasting.h"
 #include "raftd/base/say.h"
+#include "raftd/refused.h"
 
 enum {
     QUEUE = DISKIO_BATCHES + DISKIO_FETCHES + DISKIO_PEERS,
@@ -126,10 +127,7 @@ static bool append(struct diskio *d, const struct wal_batch *b)
         return false;
     }
     if (rc != 0)
-        say_fatal(
-            RAFTD_EXIT_DISK,
-            "the disk failed: %s; stopping, since nobody knows what of the last write is on it",
-            wal_error(d->wal));
+        refused_running(d->dir, rc, wal_error(d->wal));
     say_room(d, b);
     uint64_t took = clock_us() - start;
     pthread_mutex_lock(&d->lock);
@@ -166,7 +164,7 @@ static bool remember(struct diskio *d, const struct job *j)
     char err[WAL_MESSAGE_BYTES];
     int rc = peerids_add(d->disk, d->dir, j->ids, j->node_id, j->storage_id, err, sizeof err);
     if (rc != 0 && rc != -EDQUOT && !wal_refused(rc))
-        say_fatal(RAFTD_EXIT_DISK, "the disk failed: %s", err);
+        refused_running(d->dir, rc, err);
     if (rc != 0 && lasting_is(&d->no_room, clock_us()))
         say_lacking(rc, err,
                     "a node that is heard for the first time must wait until there is room");
@@ -283,7 +281,7 @@ static void *spare_thread(void *arg)
         pthread_mutex_unlock(&d->lock);
         int rc = wal_make_spare(d->disk, d->dir, number, d->segment_bytes, err, sizeof err);
         if (rc < 0 && !wal_refused(rc))
-            say_fatal(RAFTD_EXIT_DISK, "the disk failed: %s", err);
+            refused_running(d->dir, rc, err);
         pthread_mutex_lock(&d->lock);
         if (rc == 0) {
             d->spare_made = handled = number;

@@ -1,6 +1,6 @@
 /* diskio.h: the disk off the loop: one thread that owns the wal and does its jobs in order, and one
  * that prepares the next segment file ahead of need. Any failure ends the process here
- * (RAFTD_EXIT_DISK): after a failed write or sync nobody knows what the medium holds.
+ * (refused_running()): after a failed write or sync nobody knows what the medium holds.
  *
  * A full disk is no failure, nor is a lack of file descriptors or memory: the batch is handed back,
  * and others may go on. A read of the log that can't be done for such a reason is tried again, while

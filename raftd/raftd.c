@@ -19,6 +19,7 @@
 #include "raftd/files.h"
 #include "raftd/keyfile.h"
 #include "raftd/loop.h"
+#include "raftd/refused.h"
 #include "raftd/base/nodump.h"
 #include "raftd/base/notify.h"
 #include "raftd/base/say.h"
@@ -83,7 +84,7 @@ static bool stopped(void)
 static void set_signals(void)
 {
     static const int ignored[] = {
-        SIGPIPE, SIGALRM,   SIGUSR1, SIGUSR2, SIGPWR,
+        SIGPIPE, SIGALRM,   SIGUSR1, SIGUSR2, SIGPWR, SIGSTKFLT,
         SIGIO,   SIGVTALRM, SIGPROF, SIGXFSZ, /* a write beyond a limit fails, and is told */
         SIGHUP};                              /* until the loop takes it: it must not end a start */
     struct sigaction stop = {.sa_handler = on_stop}; /* no SA_RESTART: it shall interrupt */
@@ -252,7 +253,7 @@ static int say_recovered(const char *dir, int rc, const struct wal_report *rep)
         return RAFTD_EXIT_CORRUPT;
     }
     if (rc < 0)
-        return datadir_refused(dir, rc, rep->message);
+        return refused(dir, rc, rep->message);
     if (rep->verdict == WAL_TORN)
         say_warn("%s", rep->message);
     return RAFTD_EXIT_OK;
@@ -352,8 +353,10 @@ static void load_peers(const struct conf *conf, uint64_t storage_id, struct peer
 {
     char err[WAL_MESSAGE_BYTES];
     int rc = peerids_load(&disk_posix, conf->data_dir, storage_id, ids, err, sizeof err);
+    if (rc == -EBADMSG)
+        say_fatal(RAFTD_EXIT_CORRUPT, "%s", err);
     if (rc != 0)
-        say_fatal(rc == -EBADMSG ? RAFTD_EXIT_CORRUPT : RAFTD_EXIT_DISK, "%s", err);
+        exit(refused(conf->data_dir, rc, err));
 }
 
 static int run_daemon(const struct conf *conf)

@@ -55,9 +55,18 @@ static enum ident_result say(const struct call *c, enum ident_result result, con
 
 static enum ident_result outcome(int rc)
 {
-    return rc == -EACCES || rc == -EPERM ? IDENT_DENIED
-           : rc == -EROFS                ? IDENT_READ_ONLY
-                                         : IDENT_FAILED;
+    switch (rc) {
+    case -EACCES:
+    case -EPERM: return IDENT_DENIED;
+    case -EROFS: return IDENT_READ_ONLY;
+    case -ENOTDIR:
+    case -ELOOP:
+    case -ENAMETOOLONG: return IDENT_NO_DIR;
+    case -EMFILE:
+    case -ENFILE:
+    case -ENOMEM: return IDENT_LACKING;
+    default: return IDENT_FAILED;
+    }
 }
 
 static enum ident_result failed(const struct call *c, int rc, const char *what, const char *path)
@@ -108,6 +117,16 @@ static enum ident_result sync_parent(const struct call *c, const char *dir)
     return rc == 0 ? IDENT_OK : failed(c, rc, "fsync", parent);
 }
 
+/* A name that cannot be made, since it is there, and yet leads to nothing. */
+static enum ident_result nowhere(const struct call *c, const char *path)
+{
+    return say(
+        c, IDENT_NO_DIR,
+        "%s: is a symbolic link to what does not exist: make the directory that it names, or "
+        "remove it",
+        path);
+}
+
 /* Make `dir` and what is missing above it. Each name is durable before the next one below it is made,
  * the last one is synced by ident_create(). */
 static enum ident_result make_dirs(const struct call *c, const char *dir)
@@ -125,6 +144,8 @@ static enum ident_result make_dirs(const struct call *c, const char *dir)
             return result;
         rc = d->mkdir(d->ctx, dir);
     }
+    if (rc == -ENOENT)
+        return nowhere(c, above);
     return rc == 0 || rc == -EEXIST ? IDENT_OK : failed(c, rc, "mkdir", dir);
 }
 
@@ -169,6 +190,8 @@ enum ident_result ident_lock(const struct disk *d, const char *dir, bool create,
             return result;
     }
     result = lock_one(&c, dir, DISK_DIR, &l->dir);
+    if (result == IDENT_MISSING && create)
+        return nowhere(&c, dir);
     if (result != IDENT_OK || create)
         return result;
     path_in(path, &c, "ident");

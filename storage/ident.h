@@ -56,7 +56,9 @@ enum ident_result {
     IDENT_LOCKED,        // another process has the lock
     IDENT_DENIED,        // a system call failed for lack of permission; err names it
     IDENT_READ_ONLY,     // ... because the file system, or our view of it, is read-only
-    IDENT_FAILED,        // ... for any other reason
+    IDENT_NO_DIR,  // ... because the path leads to no directory: a file or a loop is in the way
+    IDENT_LACKING, // ... for want of descriptors or memory
+    IDENT_FAILED,  // ... for any other reason
 };
 
 /* Every function here: `err` receives one sentence for humans whenever the result is not IDENT_OK,

@@ -40,6 +40,20 @@ refused 3 'raftd --init' -c "$CONF" -i 1 -d "$WORK/empty" -s "$WORK/x.sock"
 refused 3 'raftd --init|no such' -c "$CONF" -i 1 -d "$WORK/nowhere" -s "$WORK/x.sock"
 if [ -n "$(ls -A "$WORK/empty")" ] || [ -e "$WORK/nowhere" ]; then fail "something was created silently"; fi
 
+# What leads to no directory, at a start, a look and --init: a file, below a file, a link to nothing.
+echo x >"$WORK/file"
+ln -s "$WORK/nothing" "$WORK/link"
+for wrong in file file/below link/below; do
+    refused 3 "$WORK" -c "$CONF" -i 1 -d "$WORK/$wrong" -s "$WORK/x.sock"
+    refused 3 "$WORK" --check "$WORK/$wrong"
+    refused 3 "$WORK" --init -c "$CONF" -i 1 -d "$WORK/$wrong"
+done
+refused 3 'link to what does not exist' --init -c "$CONF" -i 1 -d "$WORK/link"
+if grep -q 'Then run' "$WORK/stderr"; then fail "--init says to run --init"; fi
+# No descriptor is no fault of the disk.
+# shellcheck disable=SC2016 # for that shell
+expect 70 sh -c 'ulimit -n 4; exec "$@"' sh "$RAFTD" --init -c "$CONF" -i 1 -d "$WORK/no_descriptor"
+says 'Too many open files'
 # In use: another address, so that nothing but the directory is in the way.
 sed "s/:$((BASE_PORT))\$/:$((BASE_PORT + 7))/" "$CONF" >"$WORK/elsewhere.conf"
 refused 3 'in use|lock|another|running' -c "$WORK/elsewhere.conf" -i 1 -s "$WORK/x.sock"

@@ -13,7 +13,7 @@ strace -qq -o /dev/null -e trace=pread64 true 2>/dev/null || skip "strace can't 
 
 pester() { # PID: with signals that are none of its business
     local signal
-    for signal in USR1 USR2 ALRM VTALRM PROF IO PWR PIPE HUP RTMIN RTMAX WINCH; do
+    for signal in USR1 USR2 ALRM VTALRM PROF IO PWR STKFLT PIPE HUP RTMIN RTMAX WINCH; do
         kill -s "$signal" "$1"
     done
 }

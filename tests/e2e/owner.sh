@@ -66,9 +66,23 @@ for piece in . ident log "$(cd "$DIR/data" && echo log/*1.seg)"; do
     chown "$US:$US" "$DIR/data/$piece"
 done
 as_user
+# What would fail hours later, when the next file is made: the directory's own, and a segment's.
+for piece in . log; do
+    chown 0:0 "$DIR/data/$piece"
+    chmod 755 "$DIR/data/$piece"
+    refused 'no file can be made there'
+    chown "$US:$US" "$DIR/data/$piece"
+    chmod 700 "$DIR/data/$piece"
+done
+# Root by hand: its files would be in that user's way.
+expect 3 "$RAFTD" -c "$C"
+says "$DIR/data belongs to user $US, and this runs as root.*setpriv --reuid $US"
+[ -z "$(find "$DIR/data" ! -user "$US")" ] || fail "files of another user: $(find "$DIR/data" -ls)"
+expect 0 "$RAFTD" --check "$DIR/data" # only looks
+as_user
 rm -rf "$DIR/data"
 expect 3 "${USERS[@]}" "$DIR/raftd" --init -c "$C"
-says "mkdir $DIR/data: Permission denied.*this runs as user $US, and $DIR belongs to user 0"
+says "mkdir $DIR/data: Permission denied.*this runs as user $US, and $DIR belongs to user 0.*install -d -m 700 -o $US $DIR/data"
 
 # Read-only for us, as by ProtectSystem=.
 expect 0 "$RAFTD" --init -c "$C"

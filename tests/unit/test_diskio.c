@@ -1,4 +1,4 @@
-// LINK: raftd/diskio.c storage/peerids.c raftd/base/clock.c raftd/base/lasting.c raftd/base/say.c tests/lib/memdisk.c tests/lib/logmodel.c storage/wal.c storage/wal_read.c storage/recover.c storage/verdict.c storage/segment.c storage/fold.c storage/batch.c storage/record.c storage/crc32c.c -lsodium TSAN
+// LINK: raftd/diskio.c raftd/refused.c storage/peerids.c raftd/base/clock.c raftd/base/lasting.c raftd/base/say.c tests/lib/memdisk.c tests/lib/logmodel.c storage/wal.c storage/wal_read.c storage/recover.c storage/verdict.c storage/segment.c storage/fold.c storage/batch.c storage/record.c storage/crc32c.c -lsodium TSAN
 /* The disk's two threads: order, fetches, spare segments, a full disk, a failing one, a hung one. */
 #include "raftd/diskio.h"
 
@@ -287,10 +287,12 @@ static int exit_code_of(void (*f)(struct rig *g))
 
 /* ---- tests ---- */
 
+static int failure = EIO;
+
 static void fail_nth(struct rig *g, uint64_t n)
 {
     pthread_mutex_lock(&g->disk.lock);
-    memdisk_fail_call(g->disk.m, n, EIO);
+    memdisk_fail_call(g->disk.m, n, failure);
     pthread_mutex_unlock(&g->disk.lock);
 }
 
@@ -355,6 +357,19 @@ static void test_failures_end_the_process(void **state)
     assert_int_equal(exit_code_of(spare_fails), RAFTD_EXIT_DISK);
     assert_int_equal(exit_code_of(read_fails), RAFTD_EXIT_DISK);
     assert_int_equal(exit_code_of(read_finds_damage), RAFTD_EXIT_CORRUPT);
+}
+
+/* A permission that somebody took away is no fault of the disk; a file system that becomes read-only
+ * is one. */
+static void test_denied_ends_the_process(void **state)
+{
+    (void)state;
+    failure = EACCES;
+    assert_int_equal(exit_code_of(write_fails), RAFTD_EXIT_DATA_DIR);
+    assert_int_equal(exit_code_of(spare_fails), RAFTD_EXIT_DATA_DIR);
+    failure = EROFS;
+    assert_int_equal(exit_code_of(write_fails), RAFTD_EXIT_DISK);
+    failure = EIO;
 }
 
 static void stop_hung(struct rig *g)
@@ -570,6 +585,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_failures_end_the_process), /* first: they fork */
+        cmocka_unit_test(test_denied_ends_the_process),
         cmocka_unit_test(test_stop_while_hung),
         cmocka_unit_test(test_order),
         cmocka_unit_test(test_spare_ahead),

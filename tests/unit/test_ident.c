@@ -399,10 +399,9 @@ static void a_refused_permission_is_no_failure(void **state)
         int error;
         enum ident_result result;
     } cases[] = {
-        {EACCES, IDENT_DENIED},
-        {EPERM, IDENT_DENIED},
-        {EROFS, IDENT_READ_ONLY},
-        {EIO, IDENT_FAILED},
+        {EACCES, IDENT_DENIED},  {EPERM, IDENT_DENIED}, {EROFS, IDENT_READ_ONLY},
+        {ENOTDIR, IDENT_NO_DIR}, {ELOOP, IDENT_NO_DIR}, {EMFILE, IDENT_LACKING},
+        {ENOMEM, IDENT_LACKING}, {EIO, IDENT_FAILED},
     };
 
     (void)state;
@@ -431,9 +430,9 @@ static void a_path_too_long_is_refused(void **state)
     dir[0] = '/';
     dir[sizeof dir - 1] = '\0';
     const struct disk *d = memdisk_disk(m);
-    assert_int_equal(ident_lock(d, dir, true, &lock, err, sizeof err), IDENT_FAILED);
-    assert_int_equal(ident_load(d, dir, NULL, &id, err, sizeof err), IDENT_FAILED);
-    assert_int_equal(ident_create(d, dir, &me, 0, err, sizeof err), IDENT_FAILED);
+    assert_int_equal(ident_lock(d, dir, true, &lock, err, sizeof err), IDENT_NO_DIR);
+    assert_int_equal(ident_load(d, dir, NULL, &id, err, sizeof err), IDENT_NO_DIR);
+    assert_int_equal(ident_create(d, dir, &me, 0, err, sizeof err), IDENT_NO_DIR);
     assert_int_equal(memdisk_calls(m), 0);
     memdisk_free(m);
 }

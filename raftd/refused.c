@@ -1,0 +1,81 @@
+/* refused.c: see refused.h. */
+#include "raftd/refused.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "raftd/base/exits.h"
+#include "raftd/base/say.h"
+#include "storage/wal.h"
+
+/* Advice names no command that changes more than the data directory: what lies above it is not ours. */
+static void say_denied(const char *dir, const char *what)
+{
+    char path[WAL_PATH_MAX];
+    struct stat st;
+    uid_t us = geteuid();
+    (void)snprintf(path, sizeof path, "%s", dir);
+    bool found = stat(path, &st) == 0, shut = false;
+    while (!found && errno != ELOOP) {
+        shut = errno == EACCES;
+        char *slash = strrchr(path, '/');
+        if (slash == NULL || path[1] == '\0')
+            break;
+        slash[slash == path ? 1 : 0] = '\0';
+        found = stat(path, &st) == 0;
+    }
+    if (!found)
+        say_error("%s; this runs as user %u", what, us);
+    else if (shut)
+        say_error("%s; this runs as user %u, who may not enter %s, which belongs to user %u: run "
+                  "raftd as the user whose data it is, or have the data where user %u may go",
+                  what, us, path, st.st_uid, us);
+    else if (strcmp(path, dir) != 0)
+        say_error(
+            "%s; this runs as user %u, and %s belongs to user %u: make the directory as root, "
+            "for the user who runs raftd: install -d -m 700 -o %u %s",
+            what, us, path, st.st_uid, us, dir);
+    else if (st.st_uid == us)
+        say_error("%s; this runs as user %u, whom %s belongs to, but not all that is in it, or it "
+                  "may not be written: chown -R %u %s; chmod -R u+rwX %s",
+                  what, us, dir, us, dir, dir);
+    else
+        say_error(
+            "%s; this runs as user %u, and %s belongs to user %u: run raftd as the user whose "
+            "data it is, or give all of it to the one who runs raftd: chown -R %u %s",
+            what, us, dir, st.st_uid, us, dir);
+}
+
+int refused(const char *dir, int rc, const char *what)
+{
+    switch (rc) {
+    case -EACCES:
+    case -EPERM: say_denied(dir, what); return RAFTD_EXIT_DATA_DIR;
+    case -EROFS:
+        say_error(
+            "%s; where the service manager makes it so (ProtectSystem=), allow it in the unit: "
+            "systemctl edit raftd, ReadWritePaths=%s",
+            what, dir);
+        return RAFTD_EXIT_DATA_DIR;
+    case -ENOTDIR:
+    case -ELOOP:
+    case -ENAMETOOLONG: say_error("%s", what); return RAFTD_EXIT_DATA_DIR;
+    case -EMFILE:
+    case -ENFILE:
+    case -ENOMEM: say_error("%s", what); return RAFTD_EXIT_INTERNAL;
+    default: say_error("%s", what); return RAFTD_EXIT_DISK;
+    }
+}
+
+void refused_running(const char *dir, int rc, const char *what)
+{
+    if (rc == -EACCES || rc == -EPERM)
+        _exit(refused(dir, rc, what));
+    say_fatal(RAFTD_EXIT_DISK,
+              "the disk failed: %s; stopping, since nobody knows what of the last write is on it",
+              what);
+}
