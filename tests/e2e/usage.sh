@@ -142,4 +142,13 @@ if [ "$(id -u)" = 0 ] && command -v setpriv >/dev/null; then
         says 'is for the group 54321 .mode 0660'
     fi
 fi
+
+# --- every line of --check is explained ---
+stop 1
+expect 0 "$RAFTD" --check "$WORK/node1"
+[ "$(count <<<"$OUT")" -gt 8 ] || fail "--check says little: $OUT"
+for name in $(sed 's/=.*//' <<<"$OUT"); do
+    sed -n '/^\.It Fl Fl check/,/^\.It Fl h/p' raftd/raftd.8 | grep -qwF -- "$name" ||
+        fail "raftd(8) does not explain '$name' of --check"
+done
 finish "usage of raftctl"
