@@ -147,7 +147,9 @@ static void io_fetch(void *ctx, unsigned what, const struct wal_pos *from, uint6
 static void io_remember(void *ctx, unsigned slot, uint64_t storage_id)
 {
     struct loop *l = ctx;
-    diskio_remember(l->disk, slot, l->ids, node_raft(l->node)->peers[slot].id, storage_id);
+    const struct raft *r = node_raft(l->node);
+    uint16_t id = slot < r->n_peers ? r->peers[slot].id : r->cfg.id;
+    diskio_remember(l->disk, slot, l->ids, id, storage_id);
 }
 
 static void io_answer(void *ctx, struct request *req)

@@ -348,15 +348,19 @@ static void check_files(const struct conf *conf)
                   limit, FILES_OWN + FILES_PER_READER * conf->readers + FILES_CLIENTS_MIN);
 }
 
-/* Which data directories the peers have had until now. */
+/* Which data directories the peers have had until now, and whether this node had another one. */
 static void load_peers(const struct conf *conf, uint64_t storage_id, struct peerids *ids)
 {
     char err[WAL_MESSAGE_BYTES];
     int rc = peerids_load(&disk_posix, conf->data_dir, storage_id, ids, err, sizeof err);
     if (rc == -EBADMSG)
-        say_fatal(RAFTD_EXIT_CORRUPT, "%s", err);
+        say_fatal(RAFTD_EXIT_DATA_DIR, "%s", err);
     if (rc != 0)
         exit(refused(conf->data_dir, rc, err));
+    if (peerids_find(ids, conf_self(conf)->id) != 0)
+        say_error(
+            "this data directory is new under an old id, as another node told: what the old one "
+            "promised is forgotten, so this node stays out for good; raftd(8) says what to do");
 }
 
 static int run_daemon(const struct conf *conf)

@@ -61,6 +61,7 @@ static enum say_trouble trouble_of(struct say_peer *said, const struct status *s
     case STATUS_SESSION_OTHER_LIST: return SAY_OTHER_LIST;
     case STATUS_SESSION_OTHER_DISK: return SAY_OTHER_DISK;
     case STATUS_SESSION_NEW_DISK: return SAY_NEW_DISK;
+    case STATUS_SESSION_STAYS_OUT: return SAY_NO_TROUBLE; /* told of when that was learnt */
     case STATUS_SESSION_NONE:
     case STATUS_SESSION_PLAIN:
     case STATUS_SESSION_HANDSHAKE:

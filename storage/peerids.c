@@ -138,8 +138,11 @@ int peerids_load(const struct disk *d, const char *dir, uint64_t storage_id, str
     if ((first || second) && out->storage_id == storage_id)
         return 0;
     (void)snprintf(err, err_size,
-                   first || second ? "%s: belongs to another data directory"
-                                   : "%s: both copies are damaged; it says whose votes count",
+                   first || second
+                       ? "%s: belongs to another data directory: put the one of this directory back"
+                       : "%s: both copies are damaged. It says which data directories "
+                         "the other nodes had: if none of them was given a new one since, "
+                         "remove this file, and it is made again",
                    path);
     return -EBADMSG;
 }

@@ -9,7 +9,8 @@
  *          10  2 how many entries                 ..  zero
  *          12  4 zero
  *
- * A peer that comes with another one later has forgotten what it promised, see node_admit.c.
+ * A peer that comes with another one later has forgotten what it promised, see admit.c. An entry with
+ * the id of this node itself is of the directory that it had before this one, which others know.
  */
 #ifndef STORAGE_PEERIDS_H
 #define STORAGE_PEERIDS_H

@@ -4,6 +4,10 @@
  * promised (dissertation 3.8 requires persistent state to persist). Until members are part of the log
  * such a node stays out.
  *
+ * A node that hears from a peer that its own directory is new takes no part at all, for good. A third
+ * node may never have met the old one: with a majority of those two what the old one acknowledged
+ * could be lost.
+ *
  * A peer's storage id is taken for its own when it is first heard, and is on our disk before anything
  * of that peer counts: else we could forget it together with what the peer told us.
  */
@@ -30,8 +34,11 @@ void admit_init(struct node *n)
     }
     n->voters_digest = wire_voters_digest(ids, cfg->n_voters);
     for (unsigned i = 0; i < cfg->n_voters; i++)
-        if (cfg->voters[i] != cfg->id)
+        if (cfg->voters[i] == cfg->id)
+            n->before_us = cfg->known[i] != cfg->storage_id ? cfg->known[i] : 0;
+        else
             n->peers[raft_peer_slot(&n->raft, cfg->voters[i])].storage = cfg->known[i];
+    n->before_us_kept = n->before_us != 0;
 }
 
 enum admit admit_state(const struct node *n, unsigned slot)
@@ -46,7 +53,20 @@ enum admit admit_state(const struct node *n, unsigned slot)
         return ADMIT_OTHER_DISK;
     if (a->known != 0 && a->known != n->cfg.storage_id)
         return ADMIT_NEW_DISK;
+    if (n->before_us != 0)
+        return ADMIT_NONE;
     return p->storage != 0 ? ADMIT_YES : ADMIT_FIRST;
+}
+
+/* Our directory is new to a peer that counts: that holds from now on, and after a restart. */
+static void take_part_no_more(struct node *n, uint64_t now, const struct about *about)
+{
+    if (n->before_us == 0)
+        n->before_us = about->known;
+    if (n->before_us_kept || n->before_us_asked || now < n->before_us_at)
+        return;
+    n->before_us_asked = true;
+    n->io.remember(n->io.ctx, n->raft.n_peers, n->before_us);
 }
 
 void admit_heard(struct node *n, uint64_t now, unsigned slot, const struct about *about)
@@ -55,6 +75,8 @@ void admit_heard(struct node *n, uint64_t now, unsigned slot, const struct about
     if (p->about.storage != about->storage || p->about.known != about->known)
         p->greets = 0;
     p->about = *about;
+    if (admit_state(n, slot) == ADMIT_NEW_DISK)
+        take_part_no_more(n, now, about);
     if (admit_state(n, slot) != ADMIT_FIRST || p->remembering != 0 || now < p->remember_at)
         return;
     p->remembering = about->storage;
@@ -63,6 +85,12 @@ void admit_heard(struct node *n, uint64_t now, unsigned slot, const struct about
 
 void node_remembered(struct node *n, uint64_t now, unsigned slot, bool done)
 {
+    if (slot == n->raft.n_peers) {
+        n->before_us_asked = false;
+        n->before_us_kept = done;
+        n->before_us_at = now + REMEMBER_AGAIN_US;
+        return;
+    }
     struct peer *p = &n->peers[slot];
     if (done) {
         p->storage = p->remembering;

@@ -59,6 +59,7 @@ static bool counts(struct node *n, unsigned slot)
     case ADMIT_SILENT:
     case ADMIT_FIRST:
     case ADMIT_OTHER_DISK:
+    case ADMIT_NONE:
     case ADMIT_NEW_DISK: drop(n, slot, DROP_DISK); break;
     }
     return false;
@@ -212,6 +213,7 @@ void envelope_status(const struct node *n, unsigned slot, struct status_peer *s)
     case ADMIT_OTHER_LIST: s->session = STATUS_SESSION_OTHER_LIST; break;
     case ADMIT_OTHER_DISK: s->session = STATUS_SESSION_OTHER_DISK; break;
     case ADMIT_NEW_DISK: s->session = STATUS_SESSION_NEW_DISK; break;
+    case ADMIT_NONE: s->session = STATUS_SESSION_STAYS_OUT; break;
     case ADMIT_SILENT:
     case ADMIT_FIRST:
     case ADMIT_YES: break;

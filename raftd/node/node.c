@@ -172,8 +172,13 @@ bool node_local_reads(const struct node *n)
 
 void node_stopping(struct node *n)
 {
-    if (n->raft.inflight_seq == 0 && !n->sealing && !raft_disk_full(&n->raft) &&
-        n->raft.commit_index > n->disk_commit)
+    const struct raft *r = &n->raft;
+    /* Since the last flush there may be entries that are not on their way to the disk yet: an idle
+     * batch would name them, without them before it. */
+    bool all_written = r->inflight_seq == 0 && r->written_last == r->last_index &&
+                       !r->truncate_pending && r->durable_term == r->term &&
+                       r->durable_vote == r->vote;
+    if (all_written && !n->sealing && !raft_disk_full(r) && r->commit_index > n->disk_commit)
         log_seal(n);
 }
 

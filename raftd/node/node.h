@@ -68,7 +68,8 @@ struct node_io {
     void (*fetch)(void *ctx, unsigned what, const struct wal_pos *from, uint64_t last, uint8_t *buf,
                   size_t cap);
     /* Keep the storage id of raft->peers[slot] beside our own identity, durably, then
-     * node_remembered(). At most one outstanding per peer. */
+     * node_remembered(). At most one outstanding per peer. slot n_peers: that of the data directory
+     * which this node had before, and has no more. */
     void (*remember)(void *ctx, unsigned slot, uint64_t storage_id);
     /* The request is done; result and revision are filled; it is the callee's now. */
     void (*answer)(void *ctx, struct request *req);
@@ -86,7 +87,8 @@ struct node_config {
     char addrs[RAFT_VOTERS_MAX][64]; /* of voters[i], for status */
     unsigned n_voters;
     uint64_t storage_id;             /* of our data directory, never 0 */
-    uint64_t known[RAFT_VOTERS_MAX]; /* of voters[i], as remembered; 0 = none */
+    uint64_t known[RAFT_VOTERS_MAX]; /* of voters[i], as remembered; 0 = none. Of this node: of the
+                                        directory that it had before */
     uint64_t election_timeout_us;
     uint32_t max_value_bytes;
     uint32_t

@@ -5,7 +5,7 @@
  *  2. An entry leaves `log` (the cache) only when raft.durable_index has passed it.
  *  3. applied <= raft.commit_index; entries are applied in order, each once per process.
  *  4. A local write has sent_term != 0 exactly from when its bytes entered a log or relay stream
- *     of that term until it is known that no entry of that term will bring it (see node_write.c).
+ *     of that term until it is known that no entry of that term will bring it (see write.c).
  */
 #ifndef RAFTD_NODE_IMPL_H
 #define RAFTD_NODE_IMPL_H
@@ -83,7 +83,7 @@ struct log_tx {
     struct old old;
 };
 
-/* Leader's end of a peer's relay stream, see node_relay.c. */
+/* Leader's end of a peer's relay stream, see relay.c. */
 struct relay_rx {
     struct stream_rx rx;
     uint8_t *buf;
@@ -98,7 +98,7 @@ struct relay_rx {
     uint64_t ack_by;   /* RAFT_NEVER = nothing to tell */
 };
 
-/* Does a peer count? See node_admit.c. */
+/* Does a peer count? See admit.c. */
 enum admit {
     ADMIT_SILENT, /* it has told nothing of itself yet */
     ADMIT_FIRST,  /* it is heard for the first time: not before its storage id is on our disk */
@@ -106,6 +106,7 @@ enum admit {
     ADMIT_OTHER_LIST, /* no: it counts majorities among other nodes */
     ADMIT_OTHER_DISK, /* no: under its id we know another data directory */
     ADMIT_NEW_DISK,   /* no: under our id it knows another data directory */
+    ADMIT_NONE,       /* no: another one has told us that ours is new; then nobody counts */
 };
 
 struct peer {
@@ -152,6 +153,12 @@ struct confirmed_read {
 };
 
 struct node {
+    /* Storage id of the data directory that a peer knew under our id before this one; 0 = none. Then
+     * ours has forgotten what that one promised, and we take no part, whoever else may not know. */
+    uint64_t before_us;
+    bool before_us_kept;   /* it is on our disk ... */
+    bool before_us_asked;  /* ... or on its way there ... */
+    uint64_t before_us_at; /* ... and not asked for again before */
     struct node_config cfg;
     struct node_io io;
     struct kv *kv;
@@ -230,7 +237,7 @@ struct node {
 void node_step(struct node *n, uint64_t now, const struct raft_event *ev, struct raft_edit *edit);
 _Noreturn void node_out_of_memory(struct node *n, const char *what);
 
-/* node_log.c */
+/* log.c */
 bool log_make_room(struct node *n, size_t size, unsigned count);
 void log_push(struct node *n, size_t size); /* the record at entries_tail() is complete */
 void log_mirror(struct node *n, const struct raft_edit *edit);
@@ -240,7 +247,7 @@ void log_seal(struct node *n);
 bool log_apply(struct node *n);
 void log_apply_fetched(struct node *n, size_t len);
 
-/* node_stream.c: log streams to peers, the leader's stream to us */
+/* stream.c: log streams to peers, the leader's stream to us */
 void log_tx_sync(struct node *n, unsigned slot);
 bool log_tx_silent(const struct node *n, uint64_t now, unsigned slot);
 const uint8_t *log_tx_bytes(const struct node *n, unsigned slot, uint64_t off, size_t *len);
@@ -252,7 +259,7 @@ void log_rx_probe(struct node *n, const struct raft_msg *probe);
 bool log_rx_put(struct node *n, const struct wire_data *d);
 void log_rx_drain(struct node *n, uint64_t now);
 
-/* node_write.c */
+/* write.c */
 uint16_t node_data_limit(const struct node *n); /* max_data_bytes, as commands have it */
 void write_take(struct node *n, uint64_t now);
 void write_applied(struct node *n, uint64_t request, uint64_t index, enum kv_outcome outcome);
@@ -261,7 +268,7 @@ void write_expire(struct node *n, uint64_t now);
 void write_stop(struct node *n);
 bool write_propose(struct node *n, uint64_t now, const uint8_t *cmd, size_t len);
 
-/* node_relay.c */
+/* relay.c */
 uint32_t relay_tx_id(const struct node *n);
 void relay_tx_sync(struct node *n);
 bool relay_tx_put(struct node *n, const uint8_t *cmd, size_t len);
@@ -271,7 +278,7 @@ void relay_rx_drain(struct node *n, uint64_t now, unsigned slot);
 void relay_rx_sack(struct node *n, unsigned slot, struct wire_sack *s);
 void relay_rx_end(struct node *n);
 
-/* node_admit.c */
+/* admit.c */
 void admit_init(struct node *n);
 enum admit admit_state(const struct node *n, unsigned slot);
 /* The peer has told that of itself. */
@@ -280,7 +287,7 @@ void admit_heard(struct node *n, uint64_t now, unsigned slot, const struct about
 uint64_t admit_greet_at(const struct node *n, unsigned slot);
 void admit_greeted(struct node *n, uint64_t now, unsigned slot);
 
-/* node_envelope.c */
+/* envelope.c */
 void drop(struct node *n, unsigned slot, enum drop why);
 bool envelope_init(struct node *n, const struct session_keys *keys, uint64_t now);
 bool envelope_open(struct node *n, uint64_t now, unsigned slot, uint8_t *buf, size_t len,
@@ -297,7 +304,7 @@ uint64_t envelope_deadline(const struct node *n);
 void envelope_status(const struct node *n, unsigned slot, struct status_peer *s);
 void envelope_keys(const struct node *n, struct status *s);
 
-/* node_links.c */
+/* links.c */
 void links_watch(struct node *n, uint64_t now);
 uint64_t links_due(const struct node *n, unsigned slot);
 bool links_fill(struct node *n, uint64_t now, unsigned slot, struct wire_links *l);
@@ -308,7 +315,7 @@ void links_take_mtu(struct node *n, uint64_t now, unsigned slot, const struct wi
 void links_loss(const struct node *n, uint64_t now, unsigned slot, struct status_peer *s);
 void links_status(const struct node *n, uint64_t now, struct status *s);
 
-/* node_net.c */
+/* net.c */
 void net_send_held(struct node *n, uint64_t now);
 void net_send(struct node *n, uint64_t now, const struct raft_msg *msgs, size_t n_msgs);
 void net_send_to(struct node *n, uint64_t now, unsigned slot);

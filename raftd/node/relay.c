@@ -2,7 +2,7 @@
  *
  * The stream is a row of commands, each behind its length, and belongs to one term and one process
  * of the follower: its id is the process's boot token plus the number of restarts. Each command is
- * handed over once (see node_write.c).
+ * handed over once (see write.c).
  *
  * The leader keeps two windows of bytes for each follower, whatever the size of values. A command
  * larger than one window is collected in memory of its own, one at a time in the whole node and in

@@ -45,6 +45,7 @@ enum status_session {
     STATUS_SESSION_OTHER_LIST, /* it has another list of nodes */
     STATUS_SESSION_OTHER_DISK, /* under its id we know another data directory */
     STATUS_SESSION_NEW_DISK,   /* under our id it knows another data directory */
+    STATUS_SESSION_STAYS_OUT, /* under our id another peer knows, or knew, another data directory */
 };
 
 const char *status_session_name(enum status_session session); /* "none", "plain", ... */

@@ -42,6 +42,7 @@ const char *status_session_name(enum status_session session)
     case STATUS_SESSION_OTHER_LIST: return "other_list";
     case STATUS_SESSION_OTHER_DISK: return "other_disk";
     case STATUS_SESSION_NEW_DISK: return "new_disk";
+    case STATUS_SESSION_STAYS_OUT: return "stays_out";
     }
     return "?";
 }

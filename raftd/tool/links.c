@@ -24,6 +24,7 @@ static const struct {
     {"other_disk",
      "has another data directory than the one known under its id, and does not count"},
     {"new_disk", "knows another data directory under this node's id, and does not count it"},
+    {"stays_out", "is not counted by this node, whose data directory is new under an old id"},
 };
 
 struct links {

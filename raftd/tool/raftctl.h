@@ -49,7 +49,7 @@ int say_not_running(const struct tool *t);
 /* Exit code of a daemon's answer. */
 int exit_of_result(enum result result, bool write);
 
-/* raftctl_print.c: answers on standard output. */
+/* print.c: answers on standard output. */
 
 /* Control characters, backslash and what is not UTF-8 become \xNN; `also` (0 = none) too. */
 void print_escaped(FILE *out, const uint8_t *bytes, size_t len, char also);
@@ -58,18 +58,18 @@ int print_item_json(FILE *out, const struct proto_item *item, bool with_value);
 /* key=value lines of status as one JSON object. 0, or -1 without memory. */
 int print_status_json(FILE *out, const uint8_t *text, size_t len);
 
-/* raftctl_links.c: who hears whom, of the text of status. 0, or -1 without memory. */
+/* links.c: who hears whom, of the text of status. 0, or -1 without memory. */
 int print_links(FILE *out, const uint8_t *text, size_t len);
 int print_links_json(FILE *out, const uint8_t *text, size_t len);
 
-/* raftctl_bench.c */
+/* bench.c */
 int run_bench(struct tool *t, const struct args *a);
 extern const char bench_usage[], bench_what[];
 
-/* raftctl_keygen.c */
+/* keygen.c */
 int run_keygen(struct tool *t, const struct args *a);
 
-/* raftctl_stdio.c: standard streams, of which somebody may have made a non-blocking one. */
+/* stdio.c: standard streams, of which somebody may have made a non-blocking one. */
 
 /* Reads until size or the end. Bytes, or -1 with errno. */
 ssize_t patient_read(int fd, void *buf, size_t size);

@@ -332,7 +332,8 @@ void sim_disk_done(struct sim *s, struct member *m)
         return;
     }
     if (j->remember) {
-        m->peers_known[m->node->raft.peers[j->slot].id - 1] = j->storage;
+        const struct raft *r = &m->node->raft;
+        m->peers_known[j->slot < r->n_peers ? r->peers[j->slot].id - 1u : m->at] = j->storage;
         node_remembered(m->node, sim_local(m, s->now), j->slot, true);
         finished(s, m);
         return;

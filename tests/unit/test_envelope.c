@@ -82,7 +82,7 @@ static void on_random(void *ctx, void *buf, size_t len)
 static void on_remember(void *ctx, unsigned slot, uint64_t storage)
 {
     struct world *w = ctx;
-    assert_int_equal(slot, PEER - 2);
+    assert_true(slot == PEER - 2 || (slot == 2 && storage == US + 7));
     w->remember = storage;
 }
 
@@ -262,7 +262,22 @@ static void test_who_counts(void **state)
         struct sessions *s = peer_about(w, 1000, about);
         assert_int_equal(counts(w, s), TABLE[i].counts);
         bool first = TABLE[i].we_know == 0 && !TABLE[i].other_list;
-        assert_int_equal(w->remember, first ? PEER : 0);
+        bool new_disk = TABLE[i].knows_us == US + 7;
+        assert_int_equal(w->remember, first ? PEER : new_disk ? US + 7 : 0);
+        if (new_disk) { /* for good, and whatever others know; also if the disk had no room at first */
+            node_remembered(w->node, w->now, 2, false);
+            sessions_free(s);
+            w->remember = 0;
+            w->now += 2000000;
+            about.known = US;
+            s = peer_about(w, 1002, about);
+            assert_false(counts(w, s));
+            about.known = US + 7;
+            sessions_free(s);
+            s = peer_about(w, 1003, about);
+            assert_false(counts(w, s));
+            assert_int_equal(w->remember, US + 7);
+        }
         if (first) {
             node_remembered(w->node, w->now, PEER - 2, true);
             sessions_free(s);

@@ -489,6 +489,26 @@ static void test_new_node_shows_nothing(void **state)
     tape_free(t);
 }
 
+/* Stopped between two flushes, with entries that the disk has not been given: no idle batch names them. */
+static void test_stop_before_entries_are_written(void **state)
+{
+    (void)state;
+    struct tape *t = tape_new();
+    tape_puts(t, 6, 2, 'x', 10);
+    struct world *w = world_new(NULL, &(struct node_config){0});
+    probe(w, 2, 2, 1, 0, 0);
+    stream(w, 2, 2, 1, t, 0, 0, 0, stream_len(t, 0, 3));
+    settle(w, t);
+    lead(w, 2, 2, 1, 3);
+    stream(w, 2, 2, 1, t, 0, 0, stream_len(t, 0, 3), stream_len(t, 0, 6));
+    assert_int_equal(raft_of(w)->last_index, 6);
+    assert_int_equal(raft_of(w)->commit_index, 3);
+    node_stopping(w->n);
+    assert_int_equal(w->seals, 0);
+    world_free(w);
+    tape_free(t);
+}
+
 /* What is known when the node is stopped is on its disk when it is started again. */
 static void test_stop_keeps_the_commit_index(void **state)
 {
@@ -526,6 +546,7 @@ int main(void)
         cmocka_unit_test(test_late_commit_index_is_sealed),
         cmocka_unit_test(test_replay_before_local_reads),
         cmocka_unit_test(test_new_node_shows_nothing),
+        cmocka_unit_test(test_stop_before_entries_are_written),
         cmocka_unit_test(test_stop_keeps_the_commit_index),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);

@@ -206,7 +206,7 @@ static void test_bounds(void **state)
 static void test_names(void **state)
 {
     (void)state;
-    for (int a = 0; a <= STATUS_SESSION_NEW_DISK; a++)
+    for (int a = 0; a <= STATUS_SESSION_STAYS_OUT; a++)
         for (int b = 0; b <= a; b++)
             assert_true((strcmp(status_session_name((enum status_session)a),
                                 status_session_name((enum status_session)b)) == 0) == (a == b));
