@@ -147,8 +147,8 @@ fi
 stop 1
 expect 0 "$RAFTD" --check "$WORK/node1"
 [ "$(count <<<"$OUT")" -gt 8 ] || fail "--check says little: $OUT"
-for name in $(sed 's/=.*//' <<<"$OUT"); do
+while IFS='=' read -r name _; do
     sed -n '/^\.It Fl Fl check/,/^\.It Fl h/p' raftd/raftd.8 | grep -qwF -- "$name" ||
         fail "raftd(8) does not explain '$name' of --check"
-done
+done <<<"$OUT"
 finish "usage of raftctl"
