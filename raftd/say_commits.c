@@ -7,7 +7,7 @@
 
 void say_commits(struct lasting *said, const struct status *s, uint64_t now_us)
 {
-    if (s->uncommitted_us >= SAY_COMMITS_US) {
+    if (s->uncommitted_us >= STATUS_UNCOMMITTED_US) {
         if (lasting_is(said, now_us))
             say_warn("this node leads and is heard, but has committed nothing for %" PRIu64
                      " s, and writes time out: the log has %" PRIu64 " entries, a majority of the "
@@ -19,7 +19,7 @@ void say_commits(struct lasting *said, const struct status *s, uint64_t now_us)
     uint64_t lasted_s = lasting_over(said, now_us);
     if (lasted_s == 0)
         return;
-    lasted_s += SAY_COMMITS_US / 1000000;
+    lasted_s += STATUS_UNCOMMITTED_US / 1000000;
     if (s->role == RAFT_LEADER)
         say_info("entries are committed again, after %" PRIu64 " s", lasted_s);
     else

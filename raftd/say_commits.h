@@ -5,11 +5,8 @@
 #include "raftd/base/lasting.h"
 #include "raftd/node/status.h"
 
-/* Clients give up after some seconds, and slow disks take three for a write. */
-#define SAY_COMMITS_US UINT64_C(10000000)
-
-/* Says when it begins, now and then while it lasts, and when it is over. `said` is zeroed memory at
- * first. */
+/* Says when nothing was committed for STATUS_UNCOMMITTED_US, now and then while it lasts, and when it is
+ * over. `said` is zeroed memory at first. */
 void say_commits(struct lasting *said, const struct status *s, uint64_t now_us);
 
 #endif

@@ -20,7 +20,7 @@ enum raftctl_exit {
     RAFTCTL_EXIT_NO_KEY = 1,      /* get, del: there is no such key */
     RAFTCTL_EXIT_USAGE = 2,       /* wrong usage, configuration, or empty input for put */
     RAFTCTL_EXIT_NOT_RUNNING = 3, /* no daemon, or this user may not use its socket */
-    RAFTCTL_EXIT_NO_LEADER = 4,   /* no leader within the timeout; nothing was done */
+    RAFTCTL_EXIT_NO_LEADER = 4,   /* no leader in time, or none that can commit; nothing done */
     RAFTCTL_EXIT_UNKNOWN = 5,     /* no answer: the write may or may not have happened */
     RAFTCTL_EXIT_TOO_LARGE = 6,   /* key or value over the limit; nothing was done */
     RAFTCTL_EXIT_BUSY = 7,        /* too much in flight, or no room; nothing was done */

@@ -15,7 +15,7 @@
 enum result {
     RESULT_OK = 0,
     RESULT_NO_KEY = 1,    /* get, delete: no such key */
-    RESULT_NO_LEADER = 2, /* nothing was done: no leader was found within the timeout */
+    RESULT_NO_LEADER = 2, /* nothing done: no leader in time, or none that can commit */
     RESULT_UNKNOWN = 3, /* timeout after the write left for the leader: it may or may not happen */
     RESULT_TOO_LARGE = 4, /* key or value over the limit */
     RESULT_BUSY = 5,     /* no room for it here (too much under way, disk full); nothing was done */

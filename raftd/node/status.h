@@ -82,6 +82,8 @@ struct status_peer {
 enum {
     STATUS_LINK_SILENT = 255,  /* in `heard`: nothing was heard for longer than nodes keep silent */
     STATUS_LINK_UNKNOWN = 254, /* in `heard`: nothing yet, by a node that has just started */
+    /* Clients give up after some seconds, and slow disks take three for a write. */
+    STATUS_UNCOMMITTED_US = 10000000, /* a leader commits nothing for so long: people are told */
     STATUS_LINK_LASTS_MS = 10000, /* an older row tells nothing about now: it counts as unknown */
 };
 

@@ -164,6 +164,12 @@ static void print_advice(struct text *t, const struct status *s)
              "; %u changes of leader within an hour: unless nodes were restarted, raise "
              "election_timeout_ms (%" PRIu32 ")",
              s->leader_changes_hour, s->election_timeout_ms);
+    if (s->uncommitted_us >= STATUS_UNCOMMITTED_US)
+        line(&a,
+             "; a majority of the disks has not written for %" PRIu64
+             " s: peer.N.match_index below "
+             "says which nodes lag, see whether their disks are full, slow or failing",
+             s->uncommitted_us / 1000000);
     if (s->disk_full != 0)
         line(&a, "; the file system of data_dir is full: make room");
     if (s->data_bytes > s->max_data_bytes / 100 * ADVICE_DATA_PERCENT)

@@ -132,9 +132,9 @@ static void print_usage(FILE *out)
         print_command(out, "  ", &commands[i]);
     fputs("\n--stale answers at once from this node's own state, which may be old.\n"
           "exit codes: 0 done, 1 no such key, 2 usage, configuration or empty input,\n"
-          "  3 daemon not running or not for you, 4 no leader, 5 outcome of the\n"
-          "  write unknown, 6 too large, 7 busy or full, 8 connection lost during a\n"
-          "  read, 9 internal or output failed, 10 not yet (just started)\n",
+          "  3 daemon not running or not for you, 4 no leader that can commit,\n"
+          "  5 outcome of the write unknown, 6 too large, 7 busy or full, 8 connection\n"
+          "  lost during a read, 9 internal or output failed, 10 not yet (just started)\n",
           out);
 }
 
@@ -224,9 +224,9 @@ static int say_result(enum result result, const struct tool *t, bool write)
     case RESULT_OK: break;
     case RESULT_NO_KEY: say_error("no such key"); break;
     case RESULT_NO_LEADER:
-        say_error(
-            "no leader within %g s: nothing was done; try again, or look at the nodes' status",
-            seconds);
+        say_error("no leader, or none that can commit, within %g s: nothing was done; try again, "
+                  "or look at the nodes' status",
+                  seconds);
         break;
     case RESULT_UNKNOWN: say_error("timeout after %g s: %s", seconds, unknown_text); break;
     case RESULT_TOO_LARGE: say_too_large(t); break;

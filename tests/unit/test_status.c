@@ -221,16 +221,17 @@ static void test_advice(void **state)
 {
     (void)state;
     static char text[STATUS_TEXT_MAX_BYTES + 1];
-    for (unsigned k = 0; k < 6; k++) {
+    for (unsigned k = 0; k < 7; k++) {
         struct status s;
         fill(&s);
-        s.disk_full = k == 3 || k == 5;
+        s.disk_full = k == 3 || k == 6;
+        s.uncommitted_us = STATUS_UNCOMMITTED_US - (k == 5 || k == 6 ? 0 : 1);
         s.leader_since_us = 0;
-        s.leader_changes_hour = k == 1 || k == 5 ? 3 : 2;
+        s.leader_changes_hour = k == 1 || k == 6 ? 3 : 2;
         s.datagrams_received = 1000 * 1000;
         s.max_data_bytes = 1000;
-        s.data_bytes = k == 4 || k == 5 ? 801 : 800;
-        s.rxq_drops = k == 2 || k == 5 ? 1001 : 1000;
+        s.data_bytes = k == 4 || k == 6 ? 801 : 800;
+        s.rxq_drops = k == 2 || k == 6 ? 1001 : 1000;
         size_t len = status_print(&s, 100 * 1000000, text, sizeof(text) - 1);
         text[len] = '\0';
         const char *line = strstr(text, "\nadvice=");
@@ -245,9 +246,10 @@ static void test_advice(void **state)
             "too slow for 1001 datagrams: raise net.core.rmem_max",
             "data_dir is full",
             "over 80 % of max_data_bytes",
+            "a majority of the disks has not written for 10 s",
         };
-        for (unsigned i = 1; i < 5; i++)
-            if (!strstr(line, words[i]) != (k != i && k != 5))
+        for (unsigned i = 1; i < 6; i++)
+            if (!strstr(line, words[i]) != (k != i && k != 6))
                 fail_msg("%u: %s", k, line + 1);
         if (k == 0)
             assert_string_equal(line + 1, "advice=none");
