@@ -54,6 +54,7 @@ static enum say_trouble trouble_of(struct say_peer *said, const struct status *s
                                    const struct status_peer *p, uint64_t now_us)
 {
     bool cluster = grows(&said->cluster, p->drops[DROP_CLUSTER], now_us);
+    bool kind = grows(&said->kind, p->drops[DROP_KIND], now_us);
     bool version = grows(&said->version, p->drops[DROP_VERSION], now_us);
     uint64_t heard_us = p->heard_us != 0 ? p->heard_us : s->start_us;
     switch (p->session) {
@@ -69,7 +70,9 @@ static enum say_trouble trouble_of(struct say_peer *said, const struct status *s
     }
     if (now_us < heard_us + SAY_PEERS_SILENT_US)
         return SAY_NO_TROUBLE;
-    return cluster ? SAY_OTHER_CLUSTER : version ? SAY_OTHER_VERSION : SAY_SILENT;
+    if (cluster)
+        return SAY_OTHER_CLUSTER;
+    return kind ? SAY_OTHER_KIND : version ? SAY_OTHER_VERSION : SAY_SILENT;
 }
 
 static void say_it(enum say_trouble t, const struct status *s, const struct status_peer *p,
@@ -102,6 +105,12 @@ static void say_it(enum say_trouble t, const struct status *s, const struct stat
         say_warn("node %u (%s) is of another cluster than %s: compare name in [cluster] of both "
                  "files",
                  p->id, p->addr, s->cluster);
+        break;
+    case SAY_OTHER_KIND:
+        say_warn("node %u (%s) %s and this node does not: compare key_file in both files", p->id,
+                 p->addr,
+                 p->session == STATUS_SESSION_PLAIN ? "seals its datagrams"
+                                                    : "speaks in plain text");
         break;
     case SAY_OTHER_VERSION:
         say_warn("node %u (%s) speaks another version of the protocol: install the same raftd on "

@@ -37,6 +37,7 @@ enum say_trouble {
     SAY_OTHER_DISK,
     SAY_NEW_DISK,
     SAY_OTHER_CLUSTER,
+    SAY_OTHER_KIND, /* one seals, the other does not */
     SAY_OTHER_VERSION,
     SAY_SILENT,
     SAY_TROUBLES,
@@ -53,7 +54,7 @@ struct say_peer {
     struct say_state setting[WIRE_SETTING_COUNT]; /* it differs */
     bool told;                                    /* of some trouble, ... */
     uint64_t told_us;                             /* ... first then */
-    struct say_count cluster, version;            /* drops */
+    struct say_count cluster, kind, version;      /* drops */
     uint64_t overdue_us;      /* heard on a session that is overdue since, 0 = not */
     uint64_t overdue_said_us; /* when that was last said, 0 = not of this one */
 };

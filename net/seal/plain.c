@@ -46,8 +46,10 @@ enum plain_status plain_open(const uint8_t *buf, size_t len, const struct plain_
         return PLAIN_SHORT;
     if (len > WIRE_DATAGRAM_MAX)
         return PLAIN_LONG;
-    if (buf[AT_VERSION] != WIRE_VERSION_NOW << 4)
+    if (buf[AT_VERSION] >> 4 != WIRE_VERSION_NOW)
         return PLAIN_VERSION;
+    if (buf[AT_VERSION] != WIRE_VERSION_NOW << 4)
+        return PLAIN_SEALED;
     if (get_u64(buf + AT_CLUSTER) != ends->cluster)
         return PLAIN_CLUSTER;
     uint8_t sum[CHECK_BYTES];

@@ -31,7 +31,8 @@ enum plain_status {
     PLAIN_OK,
     PLAIN_SHORT,          /* shorter than the envelope */
     PLAIN_LONG,           /* longer than WIRE_DATAGRAM_MAX */
-    PLAIN_VERSION,        /* another version or kind */
+    PLAIN_VERSION,        /* another version */
+    PLAIN_SEALED,         /* of this version, but of a kind that is not plain */
     PLAIN_CLUSTER,        /* another cluster */
     PLAIN_CHECKSUM,       /* bytes changed on the way */
     PLAIN_NOT_FOR_US,     /* for another node */

@@ -223,6 +223,7 @@ static enum session_result judge(struct sessions *s, struct session_peer *p, uin
     case SESSION_KIND_HELLO:
     case SESSION_KIND_HELLO_ACK:
     case SESSION_KIND_CHALLENGE: return open_handshake(s, p, now_us, buf, len);
+    case SESSION_KIND_PLAIN: return SESSION_PLAIN;
     default: return SESSION_VERSION;
     }
 }
@@ -377,6 +378,7 @@ const char *session_result_name(enum session_result result)
     case SESSION_SHORT: return "short";
     case SESSION_LONG: return "long";
     case SESSION_VERSION: return "version";
+    case SESSION_PLAIN: return "plain";
     case SESSION_CLUSTER: return "cluster";
     case SESSION_MISDIRECTED: return "misdirected";
     case SESSION_UNAUTHENTIC: return "unauthentic";

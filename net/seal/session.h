@@ -126,6 +126,7 @@ enum session_result {
     SESSION_SHORT,       /* shorter than its kind */
     SESSION_LONG,        /* longer than its kind, or than SESSION_DATAGRAM_TAKEN */
     SESSION_VERSION,     /* another version, or a kind that is not ours */
+    SESSION_PLAIN,       /* of this version, but not sealed, see plain.h */
     SESSION_CLUSTER,     /* of another cluster */
     SESSION_MISDIRECTED, /* for another node, or not from the node of this slot */
     SESSION_UNAUTHENTIC, /* under another key, changed, or invented; or a HELLO of too many */

@@ -14,6 +14,7 @@
 enum { SESSION_VERSION_NOW = 2 };
 
 enum session_kind {
+    SESSION_KIND_PLAIN = 0, /* see plain.h: not for us */
     SESSION_KIND_DATA = 1,
     SESSION_KIND_HELLO = 2,
     SESSION_KIND_HELLO_ACK = 3,

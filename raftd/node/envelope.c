@@ -22,6 +22,7 @@ static enum drop drop_of_plain(enum plain_status st)
     case PLAIN_SHORT: return DROP_SHORT;
     case PLAIN_LONG: return DROP_LONG;
     case PLAIN_VERSION: return DROP_VERSION;
+    case PLAIN_SEALED: return DROP_KIND;
     case PLAIN_CLUSTER: return DROP_CLUSTER;
     case PLAIN_CHECKSUM: return DROP_CHECKSUM;
     case PLAIN_NOT_FOR_US: return DROP_MISDIRECTED;
@@ -37,6 +38,7 @@ static enum drop drop_of_sealed(enum session_result st)
     case SESSION_SHORT: return DROP_SHORT;
     case SESSION_LONG: return DROP_LONG;
     case SESSION_VERSION: return DROP_VERSION;
+    case SESSION_PLAIN: return DROP_KIND;
     case SESSION_CLUSTER: return DROP_CLUSTER;
     case SESSION_MISDIRECTED: return DROP_MISDIRECTED;
     case SESSION_REPLAY: return DROP_REPLAY;

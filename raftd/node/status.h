@@ -15,6 +15,7 @@ enum drop {
     DROP_SHORT,       /* too short for a header */
     DROP_LONG,        /* longer than any raftd sends, maybe cut on receipt */
     DROP_VERSION,     /* another protocol version, or not raftd at all */
+    DROP_KIND,        /* plain text where we seal, or sealed where we do not */
     DROP_CLUSTER,     /* of another cluster */
     DROP_CHECKSUM,    /* damaged on the way */
     DROP_UNKNOWN,     /* sender is not a node of this cluster */

@@ -12,6 +12,7 @@ const char *drop_name(enum drop d)
     case DROP_SHORT: return "short";
     case DROP_LONG: return "long";
     case DROP_VERSION: return "version";
+    case DROP_KIND: return "kind";
     case DROP_CLUSTER: return "cluster";
     case DROP_CHECKSUM: return "checksum";
     case DROP_UNKNOWN: return "unknown";

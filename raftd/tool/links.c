@@ -14,17 +14,25 @@ enum {
     LOSS_WORTH_WORDS = 5, /* percent; less is usual on radio links */
 };
 
-/* "peer.N.session" of a node that is there, but speaks to us in vain. */
+/* What "peer.N." says of a node that is there, but speaks to us in vain. */
 static const struct {
-    const char *session;
+    const char *says;
     const char *tell; /* behind "node N " */
 } strange[] = {
-    {"wrong_key", "speaks with another key than this node: see key_file"},
-    {"other_list", "has another list of nodes than this node: compare [cluster] in both files"},
-    {"other_disk",
+    {"session=wrong_key", "speaks with another key than this node: see key_file"},
+    {"session=other_list",
+     "has another list of nodes than this node: compare [cluster] in both files"},
+    {"session=other_disk",
      "has another data directory than the one known under its id, and does not count"},
-    {"new_disk", "knows another data directory under this node's id, and does not count it"},
-    {"stays_out", "is not counted by this node, whose data directory is new under an old id"},
+    {"session=stays_out",
+     "is not counted by this node, whose data directory is new under an old id"},
+    {"session=new_disk",
+     "knows another data directory under this node's id, and does not count it"},
+    {"drop.version",
+     "sent what is of another version of the protocol: install the same raftd on both boxes"},
+    {"drop.kind",
+     "sent plain text and this node seals, or the other way about: compare key_file in both files"},
+    {"drop.cluster", "sent what is of another cluster: compare name in [cluster] of both files"},
 };
 
 struct links {
@@ -39,6 +47,12 @@ struct links {
 };
 
 /* --- reading ---------------------------------------------------------------------------------- */
+
+/* Is it of what was dropped at some time? Then the node may also be down by now. */
+static bool dropped(unsigned why)
+{
+    return strncmp(strange[why].says, "drop.", 5) == 0;
+}
 
 /* The place of a node, given to it if it is new; -1: no room, or no id. */
 static int place_of(struct links *l, unsigned long id)
@@ -60,15 +74,19 @@ static uint8_t heard_of(const char *value)
     return parse_number(value, 0, HEARD_MAX, &percent) == 0 ? (uint8_t)percent : UNKNOWN;
 }
 
-/* "peer.N.session=value" */
-static void add_session(struct links *l, const char *line)
+/* "peer.N.session=value", and "peer.N.drop.REASON=count" where there were any. The first that tells
+ * something of a node counts: the session stands before the drops. */
+static void add_peer(struct links *l, const char *line)
 {
     char *end;
     unsigned long id = strtoul(line + 5, &end, 10);
-    if (strncmp(end, ".session=", 9) != 0 || id > CONF_ID_MAX || l->n_apart == CONF_NODES_MAX)
+    if (*end != '.' || id > CONF_ID_MAX || l->n_apart == CONF_NODES_MAX ||
+        (l->n_apart > 0 && l->apart[l->n_apart - 1].id == id))
         return;
+    const char *says = end + 1;
     for (unsigned i = 0; i < sizeof strange / sizeof strange[0]; i++) {
-        if (strcmp(end + 9, strange[i].session) != 0)
+        size_t len = strlen(strange[i].says);
+        if (strncmp(says, strange[i].says, len) != 0 || says[len] != (dropped(i) ? '=' : '\0'))
             continue;
         l->apart[l->n_apart].id = (uint16_t)id;
         l->apart[l->n_apart++].why = i;
@@ -80,7 +98,7 @@ static void add_line(struct links *l, const char *line)
 {
     char *end;
     if (strncmp(line, "peer.", 5) == 0)
-        add_session(l, line);
+        add_peer(l, line);
     if (strncmp(line, "link.", 5) != 0)
         return;
     unsigned long from = strtoul(line + 5, &end, 10);
@@ -144,29 +162,29 @@ static bool unheard(const struct links *l, unsigned k)
     return silent;
 }
 
-/* Why the node asked takes nothing from node i, though it hears it; NULL = it does, or does not hear
- * it. */
-static const char *apart(const struct links *l, unsigned i)
+/* Why the node asked takes nothing from node i, though it hears it, of strange[]; -1 = it does, or does
+ * not hear it. What was dropped tells nothing of a node that is understood by now. */
+static int apart(const struct links *l, unsigned i)
 {
     for (unsigned k = 0; k < l->n_apart; k++)
-        if (l->apart[k].id == l->id[i])
-            return strange[l->apart[k].why].tell;
-    return NULL;
+        if (l->apart[k].id == l->id[i] && (!dropped(l->apart[k].why) || row_unknown(l, i)))
+            return (int)l->apart[k].why;
+    return -1;
 }
 
 static void tell_node(const struct links *l, unsigned i, FILE *out)
 {
     bool unknown = row_unknown(l, i);
-    const char *why = apart(l, i);
+    int why = apart(l, i);
     if (deaf(l, i))
         fprintf(out, "node %u hears nobody\n", l->id[i]);
     if (unheard(l, i))
         fprintf(out, "nobody hears node %u%s\n", l->id[i],
-                unknown && why == NULL ? ": is it down, or cut off?" : "");
+                unknown && (why < 0 || dropped((unsigned)why)) ? ": is it down, or cut off?" : "");
     else if (unknown)
         fprintf(out, "it is not known whom node %u hears\n", l->id[i]);
-    if (why != NULL)
-        fprintf(out, "node %u %s\n", l->id[i], why);
+    if (why >= 0)
+        fprintf(out, "node %u %s\n", l->id[i], strange[why].tell);
 }
 
 static void tell_pair(const struct links *l, unsigned i, unsigned k, FILE *out)

@@ -66,4 +66,22 @@ expect 0 "$RAFTD" --check "$WORK/node3"
 grep -q '^nodes=1,2,3$' <<<"$OUT" && grep -q "^cluster=$NAME\$" <<<"$OUT" || fail "--check: $OUT"
 start 3
 same_keys
+
+# --- a node that seals among nodes that do not: all sides say so ---
+stop 3
+key_make "$WORK/key"
+plain=$CONF
+CONF=$WORK/sealed.conf
+{ cat "$plain" && echo "key_file = $WORK/key"; } >"$CONF"
+start 3
+CONF=$plain
+for i in 1 2; do
+    wait_for 30 "message about node 3 at node $i" grep -q 'node 3 .* seals its datagrams' "$WORK/node$i.log"
+    wait_for 30 "message about node $i at node 3" grep -q "node $i .* speaks in plain text" "$WORK/node3.log"
+done
+for i in 1 3; do
+    expect 0 ctl "$i" links
+    [[ "$OUT" == *"compare key_file"* && "$OUT" != *"version"* ]] || fail "links of node $i: $OUT"
+done
+! grep -h 'another version' "$WORK"/node?.log || fail "taken for another version"
 finish "another list of nodes is refused, and the old one goes on"

@@ -407,33 +407,45 @@ static void test_session_is_shown(void **state)
     sim_free(w.s);
 }
 
-static void arrives(struct sim *s, unsigned node, int slot, size_t len)
+static void arrives(struct sim *s, unsigned node, int slot, uint8_t first, size_t len)
 {
-    uint8_t junk[2048] = {0xF0};
+    uint8_t junk[2048] = {first};
     node_datagram(s->m[node].node, sim_local(&s->m[node], sim_now(s)), slot, junk, len);
 }
 
 /* What comes from a peer's address and is refused is counted for that peer, and in the sum. */
-static void test_drops_are_counted(void **state)
+static void drops_are_counted(bool plain)
 {
-    (void)state;
     struct sim_options o = calm(3, 34);
+    o.plain = plain;
     struct world w = settled(&o);
     static const uint64_t none[DROP_COUNT];
     const struct {
+        uint8_t first;
         size_t len;
         enum drop why;
-    } cases[] = {{3, DROP_SHORT}, {2048, DROP_LONG}, {100, DROP_VERSION}};
+    } cases[] = {{0xF0, 3, DROP_SHORT},
+                 {0xF0, 2048, DROP_LONG},
+                 {0xF0, 100, DROP_VERSION},
+                 {plain ? 0x21 : 0x20, 100, DROP_KIND}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        arrives(w.s, w.a, raft_peer_slot(sim_raft(w.s, w.a), (uint16_t)(w.b + 1)), cases[i].len);
+        arrives(w.s, w.a, raft_peer_slot(sim_raft(w.s, w.a), (uint16_t)(w.b + 1)), cases[i].first,
+                cases[i].len);
         assert_int_equal(shown(w.s, w.a, w.b).drops[cases[i].why], 1);
         assert_int_equal(status_of(w.s, w.a).drops[cases[i].why], 1);
-        arrives(w.s, w.a, -1, cases[i].len);
+        arrives(w.s, w.a, -1, cases[i].first, cases[i].len);
         assert_int_equal(status_of(w.s, w.a).drops[DROP_UNKNOWN], i + 1);
     }
     assert_memory_equal(shown(w.s, w.a, w.leader).drops, none, sizeof none);
     assert_int_equal(shown(w.s, w.a, w.b).drops[DROP_UNKNOWN], 0);
     sim_free(w.s);
+}
+
+static void test_drops_are_counted(void **state)
+{
+    (void)state;
+    drops_are_counted(false);
+    drops_are_counted(true);
 }
 
 /* A few samples in a minute: the least of them may be forgotten before the average is. */

@@ -140,6 +140,35 @@ static void test_wrong_key(void **state)
           "node 3 knows another data directory under this node's id, and does not count it\n");
 }
 
+/* What was dropped of a node that is not understood is a hint; of the others it is the past. */
+static void test_dropped(void **state)
+{
+    (void)state;
+    table(
+        "peer.2.session=established\npeer.2.drop.kind=1\n"
+        "peer.3.session=handshake\npeer.3.drop.short=9\npeer.3.drop.kind=7\npeer.3.drop.cluster=7\n"
+        "peer.4.session=wrong_key\npeer.4.drop.cluster=7\n"
+        "link.1.2=0\nlink.1.3=silent\nlink.1.4=silent\nlink.2.1=0\nlink.2.3=silent\n"
+        "link.2.4=silent\nlink.3.1=unknown\nlink.3.2=unknown\nlink.4.1=unknown\n",
+        "   hears    1    2    3    4\n"
+        "node   1    .   ok   --   --\n"
+        "node   2   ok    .   --   --\n"
+        "node   3    ?    ?    .    ?\n"
+        "node   4    ?    ?    ?    .\n"
+        "\n"
+        "nobody hears node 3: is it down, or cut off?\n"
+        "node 3 sent plain text and this node seals, or the other way about: compare key_file in "
+        "both files\n"
+        "nobody hears node 4\n"
+        "node 4 speaks with another key than this node: see key_file\n");
+    char *text = printed(print_links, "peer.2.drop.cluster=7\nlink.1.2=silent\nlink.2.1=unknown\n");
+    assert_non_null(strstr(text, "node 2 sent what is of another cluster: compare name"));
+    free(text);
+    text = printed(print_links, "peer.2.drop.version=7\nlink.1.2=silent\nlink.2.1=unknown\n");
+    assert_non_null(strstr(text, "node 2 sent what is of another version"));
+    free(text);
+}
+
 /* Without a leader a node knows its own row alone. */
 static void test_little_known(void **state)
 {
@@ -247,15 +276,11 @@ static void test_json(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_all_well),
-        cmocka_unit_test(test_one_way),
-        cmocka_unit_test(test_partial_partition),
-        cmocka_unit_test(test_node_down),
-        cmocka_unit_test(test_wrong_key),
-        cmocka_unit_test(test_little_known),
-        cmocka_unit_test(test_half_cut_off),
-        cmocka_unit_test(test_nonsense),
-        cmocka_unit_test(test_json),
+        cmocka_unit_test(test_all_well),          cmocka_unit_test(test_one_way),
+        cmocka_unit_test(test_partial_partition), cmocka_unit_test(test_node_down),
+        cmocka_unit_test(test_wrong_key),         cmocka_unit_test(test_dropped),
+        cmocka_unit_test(test_little_known),      cmocka_unit_test(test_half_cut_off),
+        cmocka_unit_test(test_nonsense),          cmocka_unit_test(test_json),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

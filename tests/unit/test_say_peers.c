@@ -67,6 +67,10 @@ static void test_troubles(void **state)
          false},
         {STATUS_SESSION_HANDSHAKE, DROP_VERSION, "node 3 (192.0.2.3:7101) speaks another version",
          false},
+        {STATUS_SESSION_HANDSHAKE, DROP_KIND,
+         "node 3 (192.0.2.3:7101) speaks in plain text and this node does not", false},
+        {STATUS_SESSION_PLAIN, DROP_KIND,
+         "node 3 (192.0.2.3:7101) seals its datagrams and this node does not", false},
         {STATUS_SESSION_HANDSHAKE, DROP_COUNT,
          "node 3 (192.0.2.3:7101) was not heard since the start", false},
     };

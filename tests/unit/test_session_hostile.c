@@ -687,6 +687,8 @@ static void test_envelopes(void **state)
             else if (data)
                 assert_int_equal(result,
                                  len < SESSION_EXTRA_BYTES ? SESSION_SHORT : SESSION_NO_SESSION);
+            else if (kind == 0)
+                assert_int_equal(result, SESSION_PLAIN);
             else if (!hello)
                 assert_int_equal(result, SESSION_VERSION);
             else if (len != SESSION_HELLO_BYTES)
