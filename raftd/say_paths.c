@@ -21,11 +21,12 @@ void say_paths(struct say_paths *said, const struct status *s, uint64_t now_us)
         said->narrow[i] = narrow;
         said->since_us[i] = 0;
         if (narrow)
-            say_warn("node %u (%s): datagrams of %" PRIu32
-                     " bytes do not get through, those of %" PRIu32
-                     " do. Going on with those; larger ones are tried again now and then. Look for "
+            say_warn("node %u (%s): datagrams of %" PRIu32 " bytes do not get through, %s%" PRIu32
+                     "%s. Going on with those; larger ones are tried again now and then. Look for "
                      "a tunnel on the way, or for a device with a small MTU",
-                     p->id, p->addr, p->datagram_usual, p->datagram_bytes);
+                     p->id, p->addr, p->datagram_usual,
+                     p->datagram_carried ? "those of " : "and none of ", p->datagram_bytes,
+                     p->datagram_carried ? " do" : " has yet");
         else
             say_info("node %u (%s): datagrams of %" PRIu32 " bytes get through again", p->id,
                      p->addr, p->datagram_usual);

@@ -65,7 +65,7 @@ uint64_t mtu_deadline(const struct mtu *m)
 
 void mtu_heard(struct mtu *m)
 {
-    m->heard = true;
+    m->heard = m->spoke = true;
 }
 
 void mtu_acked(struct mtu *m, uint64_t now, uint32_t size)
@@ -79,8 +79,14 @@ void mtu_acked(struct mtu *m, uint64_t now, uint32_t size)
 
 void mtu_arrived(struct mtu *m, uint32_t size)
 {
+    m->carried = true;
     if (size >= m->lost_size)
         m->lost = 0;
+}
+
+bool mtu_carries(const struct mtu *m)
+{
+    return m->carried;
 }
 
 /* Smaller datagrams from now on, and a new search after `wait`. */
@@ -91,12 +97,13 @@ static void fall(struct mtu *m, uint64_t now, uint32_t size, uint64_t wait)
     m->probing = 0;
     m->tries = 0;
     m->lost = 0;
+    m->carried = false;
     m->at = now + wait;
 }
 
 void mtu_timeout(struct mtu *m, uint64_t now, uint32_t size)
 {
-    if (size <= MTU_LEAST || m->size == MTU_LEAST)
+    if (size <= MTU_LEAST || m->size == MTU_LEAST || !m->spoke)
         return;
     if (size > m->size)
         size = m->size; /* it was sent before the size fell */
@@ -105,6 +112,7 @@ void mtu_timeout(struct mtu *m, uint64_t now, uint32_t size)
         return;
     m->lost_size = m->lost == 0 || size < m->lost_size ? size : m->lost_size;
     m->lost++;
+    m->spoke = false;
     if (wide && m->lost >= MTU_HOLE_FLIGHTS)
         fall(m, now, MTU_BASE, MTU_HOLE_WAIT_US);
     else if (m->lost >= MTU_NARROW_FLIGHTS)

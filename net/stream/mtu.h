@@ -51,6 +51,8 @@ struct mtu {
     unsigned tries;     /* of `probing`: how many were sent */
     unsigned lost;      /* flights of large datagrams lost in a row ... */
     uint32_t lost_size; /* ... the least of their sizes */
+    bool spoke;         /* the peer was heard since the last of them */
+    bool carried;       /* data arrived since the size fell last */
     bool heard;         /* from the peer, since the newest probe was sent */
     uint64_t at;        /* no probe before this; UINT64_MAX = never */
 };
@@ -63,6 +65,9 @@ uint32_t mtu_size(const struct mtu *m);
 
 /* What nearly every path passes, within the configured size: less than this means a narrow path. */
 uint32_t mtu_usual(const struct mtu *m);
+
+/* Has a datagram with data arrived since the size fell last? */
+bool mtu_carries(const struct mtu *m);
 
 /* True: send a datagram of exactly *size bytes now that the peer answers at once. At most one probe
  * is on its way; one without an answer after MTU_WAIT_US counts as lost. Only a peer that was heard
@@ -82,7 +87,8 @@ void mtu_acked(struct mtu *m, uint64_t now, uint32_t size);
  * their size. */
 void mtu_arrived(struct mtu *m, uint32_t size);
 
-/* A flight whose largest datagram had this size, or less, got no answer in time. */
+/* A flight whose largest datagram had this size, or less, got no answer in time. It counts only if the
+ * peer was heard since the last one that did: silence tells nothing about sizes. */
 void mtu_timeout(struct mtu *m, uint64_t now, uint32_t size);
 
 /* Our own kernel refused a datagram of this size to the peer: the route is narrower. */

@@ -392,6 +392,7 @@ static void peer_status(const struct node *n, uint64_t now, unsigned slot, struc
     s->resent_datagrams = p->resent_datagrams;
     s->datagram_bytes = mtu_size(&p->mtu);
     s->datagram_usual = mtu_usual(&p->mtu);
+    s->datagram_carried = mtu_carries(&p->mtu);
     memcpy(s->drops, p->drops, sizeof s->drops);
     envelope_status(n, slot, s);
 }

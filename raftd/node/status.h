@@ -74,6 +74,7 @@ struct status_peer {
     uint64_t sent, received;                     /* datagrams */
     uint64_t resent_bytes, resent_datagrams;     /* of the log, or of writes, to it */
     uint32_t datagram_bytes;                     /* largest that is sent to it with data now */
+    bool datagram_carried;                       /* data arrived in those. Not printed */
     uint32_t datagram_usual;                     /* what nearly every path passes: less means a
                                                     narrow one. Not printed */
     uint64_t drops[DROP_COUNT];                  /* of datagrams from its address */

@@ -126,7 +126,7 @@ fi
 
 # --- a socket that is not ours ---
 if [ "$(id -u)" = 0 ] && command -v setpriv >/dev/null; then
-    for dir in / "$TOP" "$TOP/build" "$WORK"; do
+    for dir in "$TOP" "$TOP/build" "$WORK"; do
         chmod -f o+x "$dir" || :
     done
     as_nobody() { setpriv --reuid 65534 --regid 65534 --clear-groups "$@"; }

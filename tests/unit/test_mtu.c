@@ -211,6 +211,7 @@ static void test_black_hole(void **state)
     assert_int_equal(mtu_size(&w.m), 1452);
     w.width = 1400;
     for (unsigned i = 0; i < 100; i++) {
+        mtu_heard(&w.m);
         mtu_timeout(&w.m, w.now, 1200); /* of small ones: another matter */
         mtu_timeout(&w.m, w.now, 1452); /* now and then a large one: */
         mtu_arrived(&w.m, 1452);        /* large ones get through */
@@ -219,6 +220,7 @@ static void test_black_hole(void **state)
     for (unsigned i = 0; i < MTU_HOLE_FLIGHTS; i++) {
         assert_int_equal(mtu_size(&w.m), 1452);
         mtu_arrived(&w.m, 1200); /* small ones get through */
+        mtu_heard(&w.m);
         mtu_timeout(&w.m, w.now, 1452);
     }
     assert_int_equal(mtu_size(&w.m), 1200);
@@ -241,8 +243,10 @@ static void test_black_hole_while_searching(void **state)
     begin(&w, 1452, 1400);
     run(&w, 5 * (uint64_t)S); /* 1452 was given up, 1324 arrived, 1388 or the like is tried */
     assert_true(mtu_size(&w.m) > 1200 && w.m.failed != 0);
-    for (unsigned i = 0; i < MTU_HOLE_FLIGHTS; i++)
+    for (unsigned i = 0; i < MTU_HOLE_FLIGHTS; i++) {
+        mtu_heard(&w.m);
         mtu_timeout(&w.m, w.now, mtu_size(&w.m));
+    }
     assert_int_equal(mtu_size(&w.m), 1200);
     invariants(&w);
     run(&w, 100 * (uint64_t)S);
@@ -256,6 +260,7 @@ static unsigned flights(struct world *w, uint32_t size)
     unsigned n = 0;
     while (mtu_size(&w->m) == before && n < 100) {
         mtu_arrived(&w->m, 300); /* small ones get through */
+        mtu_heard(&w->m);
         mtu_timeout(&w->m, w->now, size);
         invariants(w);
         n++;
@@ -304,13 +309,19 @@ static void test_bad_luck_at_base(void **state)
     struct world w;
     begin(&w, MTU_BASE, 9000);
     for (unsigned i = 0; i < 1000; i++) {
+        mtu_heard(&w.m);
         mtu_timeout(&w.m, w.now, i % 2 == 0 ? 700 : MTU_BASE);
         if (i % 4 == 0)
             mtu_arrived(&w.m, 700); /* as large as the least of those that were lost */
     }
     assert_int_equal(mtu_size(&w.m), MTU_BASE);
-    for (unsigned i = 0; i < 1000; i++)
+    for (unsigned i = 0; i < 1000; i++) {
+        mtu_heard(&w.m);
         mtu_timeout(&w.m, w.now, MTU_LEAST); /* these would fit through any path */
+    }
+    assert_int_equal(mtu_size(&w.m), MTU_BASE);
+    for (unsigned i = 0; i < 1000; i++)
+        mtu_timeout(&w.m, w.now, MTU_BASE); /* a dead peer's path is no narrow one */
     assert_int_equal(mtu_size(&w.m), MTU_BASE);
 }
 

@@ -20,7 +20,8 @@ static void pass(struct say_paths *p, uint64_t *now, uint32_t bytes, unsigned se
 {
     struct status s = {.n_peers = 2};
     s.peers[0] = (struct status_peer){.id = 2, .datagram_bytes = 1200, .datagram_usual = 1200};
-    s.peers[1] = (struct status_peer){.id = 3, .datagram_bytes = bytes, .datagram_usual = 1200};
+    s.peers[1] = (struct status_peer){
+        .id = 3, .datagram_bytes = bytes, .datagram_usual = 1200, .datagram_carried = bytes != 516};
     (void)snprintf(s.peers[1].addr, sizeof s.peers[1].addr, "192.0.2.3:7101");
     for (unsigned i = 0; i < 10 * seconds; i++, *now += S / 10)
         say_paths(p, &s, *now);
@@ -49,6 +50,9 @@ static void test_told_once(void **state)
     pass(&p, &now, 1200, 600);
     assert_int_equal(heard.good, 1);
     assert_int_equal(heard.warned, 1);
+    pass(&p, &now, 516, 600);
+    assert_int_equal(heard.warned, 2);
+    assert_non_null(strstr(heard.line, "and none of 516 has yet"));
 }
 
 int main(void)

@@ -750,7 +750,7 @@ static void test_lost_brings_forward(void **state)
 {
     (void)state;
     struct seal_world *w = seal_world_new(2, 70, 0);
-    uint8_t m[SEAL_LONG + SESSION_EXTRA_BYTES] = {SESSION_VERSION_NOW << 4 | SESSION_KIND_DATA};
+    uint8_t m[SESSION_HELLO_BYTES] = {SESSION_VERSION_NOW << 4 | SESSION_KIND_DATA};
     seal_start(w, 0);
     w->cut[0][1] = true;
     seal_run(w, w->now + 60 * (uint64_t)S); /* its HELLOs are a second apart by now */
