@@ -17,6 +17,8 @@
 
 #include "raftd/conf_addr.h"
 #include "raftd/base/say.h"
+#include "raftd/state/cmd.h"
+#include "raftd/state/kv.h"
 
 enum conf_type {
     CONF_U32,   /* decimal, min..max */
@@ -660,12 +662,19 @@ int conf_set_node(struct conf *conf, uint16_t id, char *err, size_t errlen)
     return 0;
 }
 
-const char *conf_warning(const struct conf *conf)
+const char *conf_warning(const struct conf *conf, unsigned n)
 {
-    if (conf->n_nodes % 2 != 0) {
-        return NULL;
+    const char *all[2];
+    unsigned count = 0;
+    if (conf->n_nodes % 2 == 0) {
+        all[count++] = "an even number of nodes survives no more failures than one node less";
     }
-    return "an even number of nodes survives no more failures than one node less";
+    if (conf->max_data_bytes < conf->max_value_bytes + CMD_KEY_MAX_BYTES + KV_KEY_BYTES) {
+        all[count++] =
+            "a value of max_value_bytes does not fit max_data_bytes, which counts its key, "
+            "too, and 64 bytes for it: raise max_data_bytes, or lower max_value_bytes";
+    }
+    return n < count ? all[n] : NULL;
 }
 
 /* --- printing --------------------------------------------------------------------------------- */

@@ -79,7 +79,9 @@ int conf_set(struct conf *conf, const char *section, const char *key, const char
  * to. Their ids go to ids, ascending; returns how many. */
 int conf_here(const struct conf *conf, uint16_t ids[CONF_NODES_MAX]);
 
-/* What can be seen wrong with it on this machine only, as a broadcast address of a network here. */
+/* What can be seen wrong with it on this machine only, as a broadcast address of a network here. That
+ * is so at this moment and on this interface, perhaps one that has nothing to do with the cluster: a
+ * reason to ask who writes the file, and none to keep a node from its start. */
 int conf_check_here(const struct conf *conf, const char *filename, char *err, size_t errlen);
 
 /* Decides which node we are: id, or conf->id if id is 0, or if that is 0 too the one node of
@@ -93,8 +95,9 @@ const struct conf_node *conf_self(const struct conf *conf);
 /* The node with this id, or NULL. */
 const struct conf_node *conf_find(const struct conf *conf, uint16_t id);
 
-/* Text that an operator should read although the configuration is valid, or NULL. Static. */
-const char *conf_warning(const struct conf *conf);
+/* The n-th text, from 0, that an operator should read although the configuration is valid, or NULL if
+ * there are no more. Static. */
+const char *conf_warning(const struct conf *conf, unsigned n);
 
 /* Writes a commented configuration that parses again to an equal struct (self excepted). Returns 0,
  * or -1 if out could not be written.

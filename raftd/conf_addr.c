@@ -192,14 +192,20 @@ static bool has_address(int fd, struct ifreq *request, struct in_addr wanted)
     return address_of(request).s_addr == wanted.s_addr;
 }
 
+/* A network of one or two addresses has no broadcast address (RFC 3021), whatever somebody set. */
+static bool has_room_for_broadcast(int fd, struct ifreq ask)
+{
+    return ioctl(fd, SIOCGIFNETMASK, &ask) == 0 && ntohl(address_of(&ask).s_addr) < 0xfffffffeU;
+}
+
 static bool has_broadcast(int fd, struct ifreq *request, struct in_addr wanted)
 {
     struct in_addr own = address_of(request);
     struct ifreq ask = *request;
     /* An interface with a lone address may have itself as its broadcast address. */
     return own.s_addr != wanted.s_addr && ioctl(fd, SIOCGIFFLAGS, &ask) == 0 &&
-           (ask.ifr_flags & IFF_BROADCAST) != 0 && ioctl(fd, SIOCGIFBRDADDR, request) == 0 &&
-           address_of(request).s_addr == wanted.s_addr;
+           (ask.ifr_flags & IFF_BROADCAST) != 0 && has_room_for_broadcast(fd, *request) &&
+           ioctl(fd, SIOCGIFBRDADDR, request) == 0 && address_of(request).s_addr == wanted.s_addr;
 }
 
 /* A line of /proc/net/if_inet6: address in hexadecimal, number of the interface, length of the prefix,

@@ -186,10 +186,23 @@ static void load_conf(struct conf *conf, const struct options *o)
         rc = conf_set(conf, "node", "data_dir", dir, "-d", err, sizeof err);
     if (rc == 0 && sock != NULL)
         rc = conf_set(conf, "node", "socket", sock, "-s", err, sizeof err);
-    if (rc == 0)
-        rc = conf_check_here(conf, o->conf_path, err, sizeof err);
     if (rc < 0)
         say_fatal(RAFTD_EXIT_USAGE, "%s", err);
+}
+
+/* Who writes the file, or sets up a node, is refused what looks wrong on this machine; a node that has
+ * run with it for months starts. */
+static void look_at_conf(const struct conf *conf, const struct options *o)
+{
+    char err[CONF_ERR_SIZE];
+    const char *text;
+    bool wrong = conf_check_here(conf, o->conf_path, err, sizeof err) < 0;
+    if (wrong && (o->test || o->init))
+        say_fatal(RAFTD_EXIT_USAGE, "%s", err);
+    if (wrong)
+        say_warn("%s", err);
+    for (unsigned i = 0; (text = conf_warning(conf, i)) != NULL; i++)
+        say_warn("%s", text);
 }
 
 static void set_node(struct conf *conf, uint16_t id)
@@ -418,8 +431,7 @@ int main(int argc, char **argv)
         (void)conf_print(&conf, stdout);
         return printed(RAFTD_EXIT_OK);
     }
-    if (conf_warning(&conf) != NULL)
-        say_warn("%s", conf_warning(&conf));
+    look_at_conf(&conf, &o);
     if (o.test) {
         if (o.id != 0)
             set_node(&conf, o.id);

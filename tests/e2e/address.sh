@@ -118,6 +118,16 @@ address del
 ip -n "$N3" addr add 10.77.0.3/24 broadcast 10.77.0.255 dev eth0
 expect 2 on 3 "$RAFTD" -n -c "$WORK/broadcast.conf"
 says 'broadcast address of interface eth0'
+# It is set somewhere at this moment: a node that is there starts all the same, and says so.
+start3 "$WORK/broadcast.conf"
+grep -q 'warning: .*broadcast address of interface eth0' "$WORK/three.log" || fail "no warning"
+stop3
+# A network of two addresses has none.
+ip -n "$N3" addr del 10.77.0.3/24 dev eth0
+ip -n "$N3" addr add 10.77.0.3/31 broadcast 10.77.0.255 dev eth0
+expect 0 on 3 "$RAFTD" -n -c "$WORK/broadcast.conf"
+ip -n "$N3" addr del 10.77.0.3/31 dev eth0
+ip -n "$N3" addr add 10.77.0.3/24 broadcast 10.77.0.255 dev eth0
 
 # --- IPv6: tentative, and of an interface that comes, goes and comes back with another number ---
 [ -e /proc/net/if_inet6 ] || finish "IPv4 alone: an address that is late is waited for"

@@ -51,7 +51,7 @@ static void test_sample_of_the_manual(void **state)
     assert_int_equal(ntohs(sin.sin_port), 7102);
     assert_int_equal(ntohl(sin.sin_addr.s_addr), 0x7f000001);
     assert_null(conf_self(&conf));
-    assert_null(conf_warning(&conf));
+    assert_null(conf_warning(&conf, 0));
 }
 
 static void test_defaults(void **state)
@@ -594,7 +594,18 @@ static void test_warning(void **state)
     (void)state;
     struct conf conf;
     parse_ok(&conf, CLUSTER "node.4 = 127.0.0.1:7104\n");
-    assert_non_null(conf_warning(&conf));
+    assert_non_null(conf_warning(&conf, 0));
+    assert_null(conf_warning(&conf, 1));
+    /* The largest value with the longest key fits, or just does not. */
+    parse_ok(&conf, CLUSTER "max_value_bytes = 1048256\nmax_data_bytes = 1048576\n");
+    assert_null(conf_warning(&conf, 0));
+    parse_ok(&conf, CLUSTER "max_value_bytes = 1048257\nmax_data_bytes = 1048576\n");
+    assert_non_null(strstr(conf_warning(&conf, 0), "does not fit max_data_bytes"));
+    parse_ok(&conf, CLUSTER "node.4 = 127.0.0.1:7104\nmax_value_bytes = 1048576\n"
+                            "max_data_bytes = 1048576\n");
+    assert_non_null(strstr(conf_warning(&conf, 0), "even number"));
+    assert_non_null(strstr(conf_warning(&conf, 1), "does not fit max_data_bytes"));
+    assert_null(conf_warning(&conf, 2));
 }
 
 static void write_file(const char *path, const void *data, size_t len)
