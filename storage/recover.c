@@ -495,7 +495,10 @@ static void torn_at(struct scan *s, const struct walk *w, const struct verdict_f
     rep->bad_first_index = head ? w->head.first_index : s->r->fold.last_index + 1;
     rep->bad_last_index = head ? w->head.last_index : 0;
     if (rep->bad_first_index == 0)
-        n = snprintf(dropped, sizeof dropped, "the term or vote in it is dropped");
+        n = snprintf(
+            dropped, sizeof dropped,
+            "the term or vote in it is dropped; if the disk had confirmed it, this node may "
+            "have given a vote that it forgets now");
     else if (head)
         n = snprintf(dropped, sizeof dropped, "entries %" PRIu64 " to %" PRIu64 " are dropped",
                      rep->bad_first_index, rep->bad_last_index);
@@ -508,7 +511,8 @@ static void torn_at(struct scan *s, const struct walk *w, const struct verdict_f
         "%s: the last write, %" PRIu64 " bytes at offset %" PRIu32 ", is damaged or was cut: %s%s",
         s->path, rep->cut_bytes, w->at, dropped,
         rep->bad_first_index == 0 ? ""
-                                  : "; if this node had acknowledged them, the leader will say so");
+                                  : "; if this node had acknowledged them, the leader will say so, "
+                                    "but in a cluster of one nobody else has them");
     assert(n > 0);
     (void)n;
 }

@@ -224,8 +224,8 @@ static int say_result(enum result result, const struct tool *t, bool write)
     case RESULT_OK: break;
     case RESULT_NO_KEY: say_error("no such key"); break;
     case RESULT_NO_LEADER:
-        say_error("no leader, or none that can commit, within %g s: nothing was done; try again, "
-                  "or look at the nodes' status",
+        say_error("no leader, or none that can commit, within %g s: nothing was done; try again. "
+                  "'raftctl links' says who hears whom",
                   seconds);
         break;
     case RESULT_UNKNOWN: say_error("timeout after %g s: %s", seconds, unknown_text); break;
@@ -246,7 +246,8 @@ static int say_result(enum result result, const struct tool *t, bool write)
     case RESULT_NOT_YET:
         say_error(
             "not yet: this node has just started; it has not come back to what it knew before, "
-            "or has never heard from a leader; try again, or ask without --stale");
+            "or has never heard from a leader; try again, or ask without --stale. If it lasts, "
+            "'raftctl links' says whom it hears and who does not count it");
         break;
     }
     return exit_of_result(result, write);

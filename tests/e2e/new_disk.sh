@@ -42,6 +42,7 @@ for KEYED in 1 0; do
     resume "$other"
     wait_for 20 "other_disk of node $lost at node $other" session_is "$other" "$lost" other_disk
     expect 4 ctl "$other" --timeout 4 get first
+    says 'raftctl links'
     expect 4 ctl "$lost" --timeout 4 get first
     [ "$(field "$lost" vote)" = 0 ] || fail "the new box gave a vote"
     start "$LEADER"

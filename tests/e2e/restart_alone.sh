@@ -21,7 +21,7 @@ for command in "get --stale colour" "list --stale" "list --stale --json"; do
     # shellcheck disable=SC2086 # options and a key
     expect 10 ctl 1 $command
     [ -z "$OUT" ] || fail "$command of a new node prints '$OUT'"
-    says "not yet"
+    says "not yet.*raftctl links"
 done
 expect 4 ctl 1 --timeout 0.3 get colour
 start 2 && start 3
@@ -46,6 +46,23 @@ for i in 1 2 3; do crash "$i"; done
 for i in 1 2 3; do
     start "$i"
     shows "$i" colour blue
+    stop "$i"
+done
+# Killed at once they may have forgotten the last write, but nothing before it.
+start 1 && start 2 && start 3
+wait_leader
+expect 0 ctl 2 put colour red
+sleep 2.5
+expect 0 ctl 2 put colour white
+for i in 1 2 3; do crash "$i"; done
+for i in 1 2 3; do
+    start "$i"
+    wait_for 20 "local reads of node $i" local_reads "$i"
+    expect 0 ctl "$i" get --stale colour
+    case $OUT in
+    red | white) note "node $i, killed at once, shows $OUT" ;;
+    *) fail "node $i shows '$OUT', of before what it knew" ;;
+    esac
     stop "$i"
 done
 [ "$("$RAFTD" --check "$WORK/node1" | sed -n 's/^commit_index=//p')" -gt 3 ] ||

@@ -135,13 +135,15 @@ static void the_message_of_a_torn_tail_claims_nothing(void **state)
         uint32_t at; // in the batch, where it is damaged
         const char *what;
     } cases[] = {
-        {0, BATCH_HEAD_BYTES, "the term or vote in it is dropped"},
+        {0, BATCH_HEAD_BYTES,
+         "the term or vote in it is dropped; if the disk had confirmed it, this node may have "
+         "given a vote that it forgets now"},
         {2, BATCH_HEAD_BYTES,
-         "entries 3 to 4 are dropped; if this node had acknowledged them, the leader will say so"},
+         "entries 3 to 4 are dropped; if this node had acknowledged them, the leader will say so, "
+         "but in a cluster of one nobody else has them"},
         {2, 0,
          "entries from 3 on, if any, are dropped; if this node had acknowledged them, the leader "
-         "will "
-         "say so"},
+         "will say so, but in a cluster of one nobody else has them"},
     };
 
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
