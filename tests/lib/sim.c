@@ -328,6 +328,7 @@ void sim_boot(struct sim *s, struct member *m)
     m->node = sim_must(
         node_new(&nc, &io, &rep, s->o.plain ? NULL : &keys, m->kv, sim_local(m, s->now)));
     m->up = true;
+    m->boot = nc.boot;
     m->unsealed = false;
     s->t.boots++;
     if (m->node->raft.commit_index != m->hard.commit)

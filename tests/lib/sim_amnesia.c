@@ -170,6 +170,7 @@ struct entry *sim_relied_on(const struct sim *s, const struct raft *leader, unsi
 {
     const struct member *m = &s->m[node];
     int slot = raft_peer_slot(leader, (uint16_t)(node + 1));
-    bool former = m->lost != NULL && slot >= 0 && leader->peers[slot].boot == m->lost_boot;
-    return former ? m->lost : m->hard.tip;
+    struct entry *had = m->lost != NULL ? m->lost : m->gone;
+    bool former = had != NULL && slot >= 0 && leader->peers[slot].boot == m->lost_boot;
+    return former ? had : m->hard.tip;
 }

@@ -57,6 +57,8 @@ bool sim_wipe(struct sim *s, struct member *m)
             return false;
     sim_stop_node(s, m, STOP_KILL);
     memdisk_free(m->disk);
+    m->gone = m->hard.tip;
+    m->lost_boot = m->boot;
     sim_disk_new(s, m);
     m->storage += NODES;
     memset(m->peers_known, 0, sizeof m->peers_known);

@@ -194,6 +194,8 @@ struct member {
     struct hard image_hard;
     struct entry *lost; /* it acknowledged all up to here, and lost some of it; NULL = it has all */
     uint32_t lost_boot; /* process that did */
+    struct entry *gone; /* a disk that is no more held all up to here */
+    uint32_t boot;      /* the process that is, or was last */
     bool doubted;       /* since then it was told */
 };
 
