@@ -17,7 +17,7 @@
  *  - a candidate whose vote is on its way to the disk goes on waiting: it blocks nobody;
  *  - timers start again when such a vote is on disk, the candidate's and its voters';
  *  - votes count as long as their term lasts, also when the candidate asks for PreVotes again; but only
- *    those for a candidacy of this process, and only until it has led the term (`stood`);
+ *    those for a candidacy of this process, and only until the term has a leader (`stood`);
  *  - without a leader timers are as long as the two writes, and spread over as much again, so that
  *    one node can win before the others stand;
  *  - a PreVote does not wait for a batch that is on its way: it would leave together with the votes
@@ -90,6 +90,7 @@ bool raft_election_heard_leader(struct raft *r, raft_time now, uint16_t from)
         r->leader = from;
         raft_try_reset(&r->read_try); /* reads that wait go to this leader now */
     }
+    r->stood = false; /* the term has its leader: votes that come now come too late */
     r->leader_heard = now;
     r->tries = 0;
     r->ping_sent = 0;

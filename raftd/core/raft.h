@@ -434,7 +434,9 @@ struct raft {
     uint64_t doubt_term; /* of that entry; 0 with index 0 */
 
     /* Candidate and pre-candidate. */
-    bool stood; /* this process stands in this term, or did, and has not led it yet: votes count */
+    /* This process stands in this term, or did, and the term has had no leader yet, neither this node
+     * nor another: votes count. */
+    bool stood;
     uint64_t campaign;
     uint32_t tries; /* PreVote rounds since a leader was heard, or a peer that had been away */
 

@@ -228,6 +228,39 @@ static struct raft_msg any_message(const struct raft *r)
     return m;
 }
 
+/* A candidate follows somebody who says that it leads the term, and is a pre-candidate again when that one
+ * falls silent. Votes for the candidacy that come then make no second leader of the term. */
+static void test_votes_after_a_leader(void **state)
+{
+    struct node *t = *state;
+    start(t, 5, 5, 4);
+    t->now = t->r.election_deadline;
+    tick(t);
+    for (uint16_t id = 2; t->r.role == RAFT_PRE_CANDIDATE; id++)
+        grant(t, id, true);
+    settle(t);
+    assert_int_equal(t->r.role, RAFT_CANDIDATE);
+    struct raft_msg vote = {.type = RAFT_MSG_VOTE_RSP, .term = t->r.term};
+    vote.vote_rsp.granted = true;
+    vote.vote_rsp.campaign = t->r.campaign;
+    vote.vote_rsp.vote_term = t->r.term;
+    receive(t, probe(t->r.term, 1, 4, 5));
+    assert_int_equal(t->r.role, RAFT_FOLLOWER);
+    settle(t);
+    while (t->r.role == RAFT_FOLLOWER) {
+        t->now = raft_deadline(&t->r);
+        tick(t);
+        settle(t);
+    }
+    assert_int_equal(t->r.role, RAFT_PRE_CANDIDATE);
+    for (uint16_t id = 2; id <= 5; id++) {
+        vote.from = id;
+        receive(t, vote);
+        assert_int_equal(t->r.role, RAFT_PRE_CANDIDATE);
+        assert_null(raft_check(&t->r));
+    }
+}
+
 /* Peers that say anything at all, with numbers near the true ones, never trip an assertion. */
 static void test_any_message_is_survived(void **state)
 {
@@ -276,6 +309,7 @@ int main(void)
         TEST(test_impossible_messages_change_nothing),
         TEST(test_terms_do_not_jump),
         TEST(test_impossible_entries_change_nothing),
+        TEST(test_votes_after_a_leader),
         TEST(test_any_message_is_survived),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
