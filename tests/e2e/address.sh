@@ -81,7 +81,7 @@ wait_for 5 "message" said 'has the address of this node'
 stop3
 
 # --- sysctl and routes that make every address bindable ---
-on 3 sysctl -qw net.ipv4.ip_nonlocal_bind=1
+on 3 sh -c 'echo 1 >/proc/sys/net/ipv4/ip_nonlocal_bind'
 start3 "$OWN" # the interface decides
 wait_for 10 "read through node 3" joined
 stop3
@@ -90,7 +90,7 @@ start3 "$OWN" # nothing but the identity does
 address add
 wait_for 10 "read through node 3" joined
 stop3
-on 3 sysctl -qw net.ipv4.ip_nonlocal_bind=0
+on 3 sh -c 'echo 0 >/proc/sys/net/ipv4/ip_nonlocal_bind'
 address del
 ip -n "$N3" route add local 10.77.0.0/24 dev lo
 start3 "$OWN"

@@ -16,6 +16,8 @@ before=$(grep -c getrandom "$WORK/strace") || :
 ON[1]="strace -D -f -qq -o $WORK/strace -e trace=getrandom -e inject=getrandom:error=EAGAIN:when=1..$((before + 1))"
 start 1
 ON[1]=
+! grep -qE 'getrandom\(.*, 32, 0\) += -1 EAGAIN .*INJECTED' "$WORK/strace" ||
+    skip "this C library asks the kernel by itself first, for its own generator in the vDSO"
 [ "$(grep -cE 'GRND_NONBLOCK\) = -1 EAGAIN .*INJECTED' "$WORK/strace")" = $((before + 1)) ] ||
     fail "nobody was told that there are no random numbers: $(head -n 3 "$WORK/strace")"
 grep -q 'warning: waiting for the kernel.s random numbers' "$WORK/node1.log" ||
