@@ -140,7 +140,8 @@ RCU_LIBS := -lurcu-memb -lurcu-cds -lurcu-common
 GROUP_core := $(sort $(wildcard raftd/core/*.c))
 GROUP_node := $(GROUP_core) $(sort $(wildcard raftd/node/*.c raftd/state/*.c net/*/*.c)) raftd/base/ring.c \
   net/wire.c storage/crc32c.c storage/record.c -lsodium $(RCU_LIBS)
-GROUP_sim := $(sort $(GROUP_node) $(wildcard tests/lib/sim*.c tests/lib/linear*.c) tests/lib/memdisk.c \
+RAFTSIM := $(sort $(wildcard tests/sim/raftsim*.c))
+GROUP_sim := $(sort $(GROUP_node) $(filter-out $(RAFTSIM),$(wildcard tests/sim/*.c)) tests/lib/disk_memory.c \
   raftd/serve/status_text.c $(filter-out storage/disk_posix.c,$(wildcard storage/*.c)))
 GROUP_clients := $(sort $(wildcard raftd/serve/*.c raftd/state/*.c)) raftd/base/clock.c -lev -lsodium $(RCU_LIBS)
 link_line = $(foreach w,$(shell sed -n '1s,^// LINK:,,p' $(1)),$(if $(filter @%,$(w)),$(GROUP_$(w:@%=%)),$(w)))
@@ -162,7 +163,7 @@ units: $(UNITS:%=$(B)/unit/%)
 fuzzers: $(FUZZERS:%=$(B)/fuzz/%)
 
 # The simulator and the explorer run the daemon's own objects.
-$(B)/raftsim: $(call objs,$(wildcard tests/sim/*.c) $(filter %.c,$(GROUP_sim)))
+$(B)/raftsim: $(call objs,$(RAFTSIM) $(filter %.c,$(GROUP_sim)))
 	$(say) LINK $@
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(filter -%,$(GROUP_sim)) $(ATOMIC_LIB)
 

@@ -1,4 +1,4 @@
-// LINK: raftd/tool/client.c raftd/serve/proto.c tests/lib/linear.c tests/lib/linear_search.c -lpthread
+// LINK: raftd/tool/client.c raftd/serve/proto.c tests/sim/linear.c tests/sim/linear_search.c -lpthread
 /* history.c: clients of a running cluster whose history is judged: is it linearizable?
  *
  *     history [-c CLIENTS] [-k KEYS] [-t TIMEOUT_MS] SOCKET...
@@ -24,7 +24,7 @@
 #include <unistd.h>
 
 #include "raftd/tool/client.h"
-#include "tests/lib/linear.h"
+#include "tests/sim/linear.h"
 
 enum {
     SOCKETS_MAX = 9,

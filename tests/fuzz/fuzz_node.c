@@ -1,4 +1,4 @@
-// LINK: @node tests/lib/rcu_alone.c tests/lib/x25519_memo.c -Wl,--wrap=crypto_scalarmult,--wrap=crypto_scalarmult_base,--wrap=urcu_memb_call_rcu,--wrap=urcu_memb_barrier
+// LINK: @node tests/lib/node_rcu.c tests/lib/seal_x25519.c -Wl,--wrap=crypto_scalarmult,--wrap=crypto_scalarmult_base,--wrap=urcu_memb_call_rcu,--wrap=urcu_memb_barrier
 /* A whole node against hostile peers: the input is a list of datagrams and other events. Each
  * datagram gets a header that this node believes, so the frames inside reach core, streams and log.
  * With keys the peers are bare sessions, and what they say is genuine, whatever it is. Whatever
@@ -66,7 +66,7 @@ static void on_send(void *ctx, unsigned slot, const uint8_t *buf, size_t len)
 static void on_random(void *ctx, void *buf, size_t len)
 {
     /* The same in each run. Keys (32 bytes) have a series of their own: they are few, and
-     * x25519_memo.c knows them. */
+     * seal_x25519.c knows them. */
     struct world *w = ctx;
     uint8_t seed[randombytes_SEEDBYTES] = {len == 32};
     uint64_t *series = len == 32 ? &w->keys_drawn : &w->drawn;

@@ -1,4 +1,4 @@
-// LINK: net/seal/session.c net/seal/session_peer.c net/seal/session_hello.c net/seal/noise.c net/seal/replay.c tests/lib/seal_world.c tests/lib/x25519_memo.c -Wl,--wrap=crypto_scalarmult,--wrap=crypto_scalarmult_base -lsodium -lcmocka
+// LINK: net/seal/session.c net/seal/session_peer.c net/seal/session_hello.c net/seal/noise.c net/seal/replay.c tests/lib/seal_world.c tests/lib/seal_x25519.c -Wl,--wrap=crypto_scalarmult,--wrap=crypto_scalarmult_base -lsodium -lcmocka
 /* Two nodes, and all that may happen between them by instruction of the fuzzer: time, data,
  * restarts, other keys, datagrams that are invented, changed, lost, repeated, swapped; and messages
  * of a handshake by somebody who knows the key. Nothing arrives twice or changed
@@ -233,7 +233,7 @@ static void heal(struct seal_world *w)
 }
 
 /* Keys have a series of their own, whatever else was drawn before: in each run they are the same few,
- * and x25519_memo.c knows them. */
+ * and seal_x25519.c knows them. */
 static void draw(void *ctx, void *buf, size_t len)
 {
     struct series *x = ctx;

@@ -1,10 +1,10 @@
-// LINK: net/wire.c tests/lib/frames.c -lsodium
+// LINK: net/wire.c tests/lib/wire_frames.c -lsodium
 /* The input is a payload. Any bytes are either refused or mean something that survives writing and
  * reading again, and what was written is written the same way once more. */
 #include <stdlib.h>
 #include <string.h>
 
-#include "tests/lib/frames.h"
+#include "tests/lib/wire_frames.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

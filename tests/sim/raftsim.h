@@ -1,8 +1,8 @@
-/* raftsim.h: the program around the simulator, shared by main.c, child.c and shrink.c. */
+/* raftsim.h: the program around the simulator, shared by raftsim*.c. */
 #ifndef RAFTSIM_H
 #define RAFTSIM_H
 
-#include "tests/lib/sim.h"
+#include "tests/sim/sim.h"
 
 enum { KIND_BYTES = 128, TEXT_BYTES = 512 };
 

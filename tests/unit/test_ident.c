@@ -1,4 +1,4 @@
-// LINK: tests/lib/memdisk.c storage/ident.c storage/wal.c storage/wal_read.c storage/recover.c storage/verdict.c storage/segment.c storage/fold.c storage/batch.c storage/record.c storage/crc32c.c -lsodium
+// LINK: tests/lib/disk_memory.c storage/ident.c storage/wal.c storage/wal_read.c storage/recover.c storage/verdict.c storage/segment.c storage/fold.c storage/batch.c storage/record.c storage/crc32c.c -lsodium
 #include "storage/ident.h"
 
 #include <errno.h>
@@ -13,7 +13,7 @@
 
 #include "storage/crc32c.h"
 #include "storage/wal.h"
-#include "tests/lib/memdisk.h"
+#include "tests/lib/disk_memory.h"
 
 static const struct ident me = {.name = "home",
                                 .voters = {1, 3, 258},

@@ -1,4 +1,4 @@
-// LINK: tests/lib/linear.c tests/lib/linear_search.c
+// LINK: tests/sim/linear.c tests/sim/linear_search.c
 /* test_linear.c: the checker of histories. What a real store did is accepted, whatever was unknown;
  * every known way to be wrong is refused; tiny histories get the verdict of trying all orders. */
 #include <setjmp.h>
@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tests/lib/linear.h"
+#include "tests/sim/linear.h"
 
 enum {
     OPS_MAX = 12000,

@@ -1,4 +1,4 @@
-// LINK: @node raftd/serve/status_text.c tests/lib/one_node.c
+// LINK: @node raftd/serve/status_text.c tests/lib/node_one.c
 /* One node driven by hand, at the limits of its cached log, and with an acknowledgement of its last
  * leadership. */
 #include <setjmp.h>
@@ -10,7 +10,7 @@
 #include "net/seal/plain.h"
 #include "raftd/node/node_impl.h"
 #include "raftd/base/rcu.h"
-#include "tests/lib/one_node.h"
+#include "tests/lib/node_one.h"
 
 enum { CACHE_BYTES = 65536, SENT = 40000 };
 

@@ -1,4 +1,4 @@
-// LINK: @node raftd/serve/status_text.c tests/lib/one_node.c
+// LINK: @node raftd/serve/status_text.c tests/lib/node_one.c
 /* One node driven by hand: log bytes that are replaced, fetched or refused. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -9,7 +9,7 @@
 
 #include "raftd/node/node_impl.h"
 #include "raftd/base/rcu.h"
-#include "tests/lib/one_node.h"
+#include "tests/lib/node_one.h"
 
 /* The disk reads entries 1..100 of term 1 for the node's state machine; meanwhile the leader of term
  * 2 replaces those from 80 on, so many that the first of them leave the cache. What the disk read is

@@ -8,8 +8,8 @@
 #include <cmocka.h>
 #include <stdio.h>
 
-#include "tests/lib/sim.h"
-#include "tests/lib/sim_impl.h"
+#include "tests/sim/sim.h"
+#include "tests/sim/impl.h"
 
 enum { MS = 1000, SECOND = 1000000, MIB = 1 << 20 };
 

@@ -1,4 +1,4 @@
-// LINK: @node raftd/serve/status_text.c tests/lib/one_node.c
+// LINK: @node raftd/serve/status_text.c tests/lib/node_one.c
 /* One node driven by hand: what it sends when, and in which order. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,7 +11,7 @@
 #include "raftd/state/cmd.h"
 #include "raftd/node/node_impl.h"
 #include "raftd/base/rcu.h"
-#include "tests/lib/one_node.h"
+#include "tests/lib/node_one.h"
 
 /* Bytes of the relay stream of a peer arrive. */
 static void relay(struct world *w, uint16_t from, uint64_t off, const uint8_t *bytes, size_t len)

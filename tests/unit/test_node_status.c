@@ -9,8 +9,8 @@
 #include <string.h>
 
 #include "raftd/base/rcu.h"
-#include "tests/lib/sim.h"
-#include "tests/lib/sim_impl.h"
+#include "tests/sim/sim.h"
+#include "tests/sim/impl.h"
 
 enum { MS = 1000, SECOND = 1000000 };
 

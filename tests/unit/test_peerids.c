@@ -1,4 +1,4 @@
-// LINK: tests/lib/memdisk.c storage/peerids.c storage/crc32c.c -lsodium
+// LINK: tests/lib/disk_memory.c storage/peerids.c storage/crc32c.c -lsodium
 #include "storage/peerids.h"
 
 #include <errno.h>
@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "tests/lib/memdisk.h"
+#include "tests/lib/disk_memory.h"
 
 enum { OURS = 77, BLOCK = 4096 };
 

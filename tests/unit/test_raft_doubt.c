@@ -1,7 +1,7 @@
 // LINK: @core
 /* A disk that lost what its node had acknowledged: what the leader believes, and whom the node votes
  * for. The scripts lost_tail* and doubt_* show the course of things. */
-#include "tests/lib/raft_node.h"
+#include "tests/lib/core_one.h"
 
 /* Processes of node 2, one after the other. */
 enum { BEFORE = 70, AFTER, LATER };

@@ -7,7 +7,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "tests/lib/raft_node.h"
+#include "tests/lib/core_one.h"
 
 /* ------------------------------------------------------------------------------ impossible input */
 

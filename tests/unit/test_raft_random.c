@@ -1,4 +1,4 @@
-// LINK: @core tests/lib/raft_cluster.c tests/lib/raft_ghost.c
+// LINK: @core tests/lib/core_cluster.c tests/lib/core_ghost.c
 /* test_raft_random.c: seeded random lives of clusters.
  *
  * Each seed draws a cluster, the kinds of faults that exist in its world, and then a life under
@@ -9,7 +9,7 @@
  *     test_raft_random SEED       this one, TRACE=1 in the environment shows every event
  *     test_raft_random FROM TO
  */
-#include "tests/lib/raft_cluster.h"
+#include "tests/lib/core_cluster.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

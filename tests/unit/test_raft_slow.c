@@ -1,10 +1,10 @@
-// LINK: @core tests/lib/raft_cluster.c tests/lib/raft_ghost.c
+// LINK: @core tests/lib/core_cluster.c tests/lib/core_ghost.c
 /* test_raft_slow.c: clusters whose disks are slow for good elect a leader soon and keep it.
  *
  *     test_raft_slow            all
  *     test_raft_slow CASE SEED  one life of one case, with its changes of role
  */
-#include "tests/lib/raft_cluster.h"
+#include "tests/lib/core_cluster.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

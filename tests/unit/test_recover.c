@@ -1,4 +1,4 @@
-// LINK: tests/lib/memdisk.c tests/lib/logmodel.c storage/wal.c storage/wal_read.c storage/recover.c storage/verdict.c storage/segment.c storage/fold.c storage/batch.c storage/record.c storage/crc32c.c -lsodium
+// LINK: tests/lib/disk_memory.c tests/lib/disk_model.c storage/wal.c storage/wal_read.c storage/recover.c storage/verdict.c storage/segment.c storage/fold.c storage/batch.c storage/record.c storage/crc32c.c -lsodium
 /* What recovery makes of damage: the table, cuts at every byte, flipped bits, zeroed, foreign and
  * old blocks, missing files. Power cuts and failing calls are in test_wal.c. */
 #include "storage/recover.h"
@@ -16,8 +16,8 @@
 
 #include "storage/record.h"
 #include "storage/verdict.h"
-#include "tests/lib/logmodel.h"
-#include "tests/lib/memdisk.h"
+#include "tests/lib/disk_model.h"
+#include "tests/lib/disk_memory.h"
 
 #define DIR    "/d"
 #define SEG(n) "/log/000000000000000" #n ".seg"

@@ -1,4 +1,4 @@
-// LINK: tests/lib/heard.c raftd/say_commits.c raftd/base/lasting.c
+// LINK: tests/lib/say_heard.c raftd/say_commits.c raftd/base/lasting.c
 /* A leader that commits nothing for long says so once, and that it is over; a slow disk is no news. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -7,7 +7,7 @@
 #include <cmocka.h>
 
 #include "raftd/say_commits.h"
-#include "tests/lib/heard.h"
+#include "tests/lib/say_heard.h"
 
 enum { S = 1000000 };
 

@@ -1,4 +1,4 @@
-// LINK: tests/lib/heard.c raftd/say_doubt.c
+// LINK: tests/lib/say_heard.c raftd/say_doubt.c
 /* A disk that lost what was promised is named once, with the indexes, and so is the end of it. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -7,7 +7,7 @@
 #include <cmocka.h>
 
 #include "raftd/say_doubt.h"
-#include "tests/lib/heard.h"
+#include "tests/lib/say_heard.h"
 
 static unsigned allowed;
 

@@ -1,4 +1,4 @@
-// LINK: tests/lib/heard.c raftd/say_paths.c
+// LINK: tests/lib/say_heard.c raftd/say_paths.c
 /* A narrow path is told of once, with its node and sizes, and so is its end; a moment of bad luck is
  * not. */
 #include <setjmp.h>
@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "raftd/say_paths.h"
-#include "tests/lib/heard.h"
+#include "tests/lib/say_heard.h"
 
 enum { S = 1000000 };
 

@@ -1,4 +1,4 @@
-// LINK: tests/lib/heard.c raftd/say_peers.c net/wire.c -lsodium
+// LINK: tests/lib/say_heard.c raftd/say_peers.c net/wire.c -lsodium
 /* What is said of the other nodes: each trouble once, and again only when there is reason to. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -14,7 +14,7 @@
 
 #include "raftd/base/bytes.h"
 #include "raftd/say_peers.h"
-#include "tests/lib/heard.h"
+#include "tests/lib/say_heard.h"
 
 #define MIN UINT64_C(60000000)
 

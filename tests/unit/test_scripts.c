@@ -1,12 +1,12 @@
-// LINK: @core tests/lib/raft_cluster.c tests/lib/raft_ghost.c tests/lib/script.c
-/* test_scripts.c: runs every script of tests/scripts; see tests/lib/script.h.
+// LINK: @core tests/lib/core_cluster.c tests/lib/core_ghost.c tests/lib/core_script.c
+/* test_scripts.c: runs every script of tests/scripts; see tests/lib/core_script.h.
  *
  *     test_scripts                all of them; with REWRITE=1 in the environment: rewrites them
  *     test_scripts FILE...        these
  *
  * Runs from the top of the tree, or finds the folder by SCRIPTS in the environment.
  */
-#include "tests/lib/script.h"
+#include "tests/lib/core_script.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -15,7 +15,7 @@
 
 #include "raftd/core/raft.h"
 #include "raftd/base/rcu.h"
-#include "tests/lib/sim.h"
+#include "tests/sim/sim.h"
 
 enum { SECOND = 1000000, SEEDS = 3 };
 

@@ -1,4 +1,4 @@
-// LINK: net/stream/stream_tx.c net/stream/stream_rx.c net/stream/ranges.c net/stream/flight.c net/stream/cwnd.c net/stream/link.c net/stream/rtt.c tests/lib/pair.c
+// LINK: net/stream/stream_tx.c net/stream/stream_rx.c net/stream/ranges.c net/stream/flight.c net/stream/cwnd.c net/stream/link.c net/stream/rtt.c tests/lib/stream_pair.c
 /* The receiving half of a stream, and the sets that both are made of. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tests/lib/pair.h"
+#include "tests/lib/stream_pair.h"
 
 /* Receiver alone, against a plain array. */
 

@@ -1,4 +1,4 @@
-// LINK: tests/lib/memdisk.c tests/lib/logmodel.c storage/wal.c storage/wal_read.c storage/recover.c storage/verdict.c storage/segment.c storage/fold.c storage/batch.c storage/record.c storage/crc32c.c -lsodium
+// LINK: tests/lib/disk_memory.c tests/lib/disk_model.c storage/wal.c storage/wal_read.c storage/recover.c storage/verdict.c storage/segment.c storage/fold.c storage/batch.c storage/record.c storage/crc32c.c -lsodium
 /* Appending, reading, switching segments, full disks, failing calls and power cuts. What recovery
  * makes of damage is in test_recover.c. */
 #include "storage/wal.h"
@@ -16,8 +16,8 @@
 
 #include "storage/batch.h"
 #include "storage/record.h"
-#include "tests/lib/logmodel.h"
-#include "tests/lib/memdisk.h"
+#include "tests/lib/disk_model.h"
+#include "tests/lib/disk_memory.h"
 
 static const struct wal_options options = {
     .segment_bytes = WAL_SEGMENT_BYTES_MIN,

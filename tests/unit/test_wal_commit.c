@@ -1,4 +1,4 @@
-// LINK: tests/lib/memdisk.c tests/lib/logmodel.c storage/wal.c storage/wal_read.c storage/recover.c storage/verdict.c storage/segment.c storage/fold.c storage/batch.c storage/record.c storage/crc32c.c -lsodium
+// LINK: tests/lib/disk_memory.c tests/lib/disk_model.c storage/wal.c storage/wal_read.c storage/recover.c storage/verdict.c storage/segment.c storage/fold.c storage/batch.c storage/record.c storage/crc32c.c -lsodium
 /* The commit index in batch heads: it comes back after every kind of stop, never falls, and what it
  * covers is never truncated. And what is said of a tail that is dropped. */
 #include <errno.h>
@@ -16,8 +16,8 @@
 #include "storage/crc32c.h"
 #include "storage/fold.h"
 #include "storage/wal.h"
-#include "tests/lib/logmodel.h"
-#include "tests/lib/memdisk.h"
+#include "tests/lib/disk_model.h"
+#include "tests/lib/disk_memory.h"
 
 #define DIR   "/d"
 #define FIRST DIR "/log/0000000000000001.seg"

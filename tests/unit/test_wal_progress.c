@@ -1,4 +1,4 @@
-// LINK: tests/lib/memdisk.c tests/lib/logmodel.c storage/wal.c storage/wal_read.c storage/recover.c storage/verdict.c storage/segment.c storage/fold.c storage/batch.c storage/record.c storage/crc32c.c -lsodium
+// LINK: tests/lib/disk_memory.c tests/lib/disk_model.c storage/wal.c storage/wal_read.c storage/recover.c storage/verdict.c storage/segment.c storage/fold.c storage/batch.c storage/record.c storage/crc32c.c -lsodium
 /* A recovery that takes long says how far it is, and can be stopped at any read without a trace. */
 #include <errno.h>
 #include <setjmp.h>
@@ -11,8 +11,8 @@
 #include <cmocka.h>
 
 #include "storage/wal.h"
-#include "tests/lib/logmodel.h"
-#include "tests/lib/memdisk.h"
+#include "tests/lib/disk_model.h"
+#include "tests/lib/disk_memory.h"
 
 #define DIR "/d"
 

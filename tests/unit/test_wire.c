@@ -1,4 +1,4 @@
-// LINK: net/wire.c tests/lib/frames.c -lsodium
+// LINK: net/wire.c tests/lib/wire_frames.c -lsodium
 /* The codec: encode and decode are inverse functions, and the bytes are those of the table in
  * wire.h. */
 #include <setjmp.h>
@@ -11,7 +11,7 @@
 
 #include "net/wire.h"
 #include "raftd/base/bytes.h"
-#include "tests/lib/frames.h"
+#include "tests/lib/wire_frames.h"
 
 enum { ROUNDS = 300, HEAD = WIRE_PREAMBLE_BYTES, MAX = WIRE_DATAGRAM_MAX };
 

@@ -1,4 +1,4 @@
-// LINK: net/wire.c tests/lib/frames.c -lsodium
+// LINK: net/wire.c tests/lib/wire_frames.c -lsodium
 /* The codec against damage, lies and news: a payload is taken whole or not at all. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,7 +10,7 @@
 
 #include "net/wire.h"
 #include "raftd/base/bytes.h"
-#include "tests/lib/frames.h"
+#include "tests/lib/wire_frames.h"
 
 enum { HEAD = WIRE_PREAMBLE_BYTES, MAX = WIRE_DATAGRAM_MAX };
 

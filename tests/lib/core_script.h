@@ -1,0 +1,38 @@
+/* core_script.h: golden interaction scripts.
+ *
+ * A script is a text file: its first line, a comment, is the sentence that it proves. A line that
+ * starts with a letter is a command to a simulated cluster (core_cluster.h); the indented lines
+ * below it are the complete reaction of the cluster. Running a script gives the same text back, or
+ * something has changed. With REWRITE=1 in the environment the new text is written to the file:
+ * commit it only if you understand every changed line and want it.
+ *
+ *   cluster N              N nodes, all down, disks empty; messages and disks take 1 ms, T = 150 ms
+ *   disk ID term=T vote=V log=1,1,2    what a node that is down finds on its disk
+ *   start ID|all           start a process
+ *   crash ID [keep]        end it; the batch in flight is lost, or kept
+ *   lose ID N              the disk of a node that is down has lost the entries after N
+ *   show all|state|none    trace every event | changes of role, term, vote and commit | nothing
+ *   arm ID MS              this node's election timeout passes in MS
+ *   pto ID PEER MS         how long node ID lets that peer take to answer (after start: 18.75)
+ *   run MS                 let time pass
+ *   propose ID [N]         ask node ID to append N entries
+ *   read ID                ask node ID for a linearizable read
+ *   cut|join|hold|release|discard A>B | A-B | A     links one way, both ways, or all of node A;
+ *                          packets on a held link wait until they are released or discarded
+ *   replay A>B KIND        deliver the last packet of this kind once more
+ *   stall|finish|resume ID the disk finishes nothing more | just the batch in flight | all again
+ *   full ID [all] | room ID    the disk refuses batches with entries (all: any batch) | has room again
+ *   batch N                at most N entries per disk batch (0: no limit)
+ *   data alone|with-lead   whether a LEAD rides along with stream data (default: with-lead)
+ *   state [ID]  logs  peers ID  stats ID     print
+ */
+#ifndef TESTS_CORE_SCRIPT_H
+#define TESTS_CORE_SCRIPT_H
+
+#include <stdbool.h>
+
+/* Runs the script `path`; true if its text came back the same (or was rewritten). Differences are
+ * printed. */
+bool script_run(const char *path, bool rewrite);
+
+#endif

@@ -1,0 +1,182 @@
+/* disk_model.c: see disk_model.h. */
+#include "tests/lib/disk_model.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "storage/record.h"
+
+uint64_t model_random(uint64_t *rng)
+{
+    uint64_t z = *rng += 0x9e3779b97f4a7c15; // splitmix64
+    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9;
+    z = (z ^ z >> 27) * 0x94d049bb133111eb;
+    return z ^ z >> 31;
+}
+
+void model_begin(const struct model *m, struct model_batch *b)
+{
+    memset(&b->batch, 0, sizeof b->batch);
+    (void)m;
+}
+
+void model_truncate(struct model *m, struct model_batch *b, uint64_t to)
+{
+    assert(to >= m->commit && to <= m->last && b->batch.first_index == 0);
+    b->batch.truncate = true;
+    b->batch.truncate_to = to;
+    m->last = to;
+}
+
+void model_entry(struct model *m, struct model_batch *b, uint32_t data_len, uint8_t fill)
+{
+    static const uint8_t zero[RECORD_HASH_BYTES];
+    struct wal_batch *w = &b->batch;
+    size_t at = w->bytes[0].iov_len;
+
+    assert(m->last < MODEL_ENTRIES_MAX && at + record_size(data_len) <= sizeof b->bytes);
+    const uint8_t *prev = m->last > 0 ? m->e[m->last].hash : zero;
+    m->last++;
+    if (w->first_index == 0)
+        w->first_index = m->last;
+    w->last_index = m->last;
+    memset(b->bytes + at + RECORD_HEAD_BYTES, fill, data_len);
+    size_t size = record_seal(b->bytes + at, m->last, m->term, RECORD_COMMAND, prev, data_len);
+    m->e[m->last] = (struct model_entry){.term = m->term, .data_len = data_len, .fill = fill};
+    record_hash(b->bytes + at, size, m->e[m->last].hash);
+    w->bytes[0].iov_len = at + size;
+}
+
+void model_end(const struct model *m, struct model_batch *b, uint32_t split)
+{
+    struct wal_batch *w = &b->batch;
+    size_t len = w->bytes[0].iov_len;
+
+    w->term = m->term;
+    w->vote = m->vote;
+    w->commit = m->commit;
+    if (m->last > 0) {
+        w->last_term = m->e[m->last].term;
+        memcpy(w->head, m->e[m->last].hash, sizeof w->head);
+    }
+    w->bytes[0].iov_base = b->bytes;
+    w->bytes_n = len > 0 ? 1 : 0;
+    if (split > 0 && split < len) {
+        w->bytes[0].iov_len = split;
+        w->bytes[1].iov_base = b->bytes + split;
+        w->bytes[1].iov_len = len - split;
+        w->bytes_n = 2;
+    }
+}
+
+void model_step(struct model *m, struct model_batch *b, uint64_t *rng)
+{
+    uint64_t kind = model_random(rng) % 16;
+
+    model_begin(m, b);
+    if (model_random(rng) % 4 == 0)
+        m->commit += model_random(rng) % (m->last - m->commit + 1);
+    if (kind == 0) {
+        b->batch.idle = true;
+        model_end(m, b, 0);
+        return;
+    }
+    if (m->term == 0 || kind <= 3) {
+        m->term += 1 + model_random(rng) % 2;
+        m->vote = (uint16_t)(model_random(rng) % 4);
+    } else if (kind == 4 && m->vote == 0) {
+        m->vote = 2;
+    }
+    if ((kind == 3 || kind == 5) && m->last > 0)
+        model_truncate(m, b,
+                       m->last - model_random(rng) %
+                                     (m->last - m->commit < 9 ? m->last - m->commit + 1 : 9));
+    uint64_t n = kind == 1 || kind == 4 ? 0 : model_random(rng) % 4;
+    for (uint64_t i = 0; i < n && m->last < MODEL_ENTRIES_MAX; i++) {
+        uint32_t most = model_random(rng) % 4 == 0 ? MODEL_DATA_MAX : 200;
+        uint32_t len = (uint32_t)(model_random(rng) % (most + 1));
+        model_entry(m, b, len, (uint8_t)model_random(rng));
+    }
+    model_end(m, b, (uint32_t)(model_random(rng) % (b->batch.bytes[0].iov_len + 1)));
+}
+
+const char *model_differs_report(const struct model *m, const struct wal_report *rep)
+{
+    static const uint8_t zero[WAL_HASH_BYTES];
+
+    if (rep->term != m->term)
+        return "term";
+    if (rep->vote != m->vote)
+        return "vote";
+    if (rep->last_index != m->last)
+        return "last index";
+    if (rep->commit != m->commit)
+        return "commit index";
+    if (rep->last_term != (m->last > 0 ? m->e[m->last].term : 0))
+        return "last term";
+    if (memcmp(rep->head, m->last > 0 ? m->e[m->last].hash : zero, sizeof rep->head) != 0)
+        return "head";
+    return NULL;
+}
+
+static const char *differs_runs(const struct model *m, const struct wal_report *rep)
+{
+    size_t run = 0;
+
+    for (uint64_t i = 1; i <= m->last; i++) {
+        if (i > 1 && m->e[i].term == m->e[i - 1].term)
+            continue;
+        if (run >= rep->n_runs || rep->runs[run].first_index != i ||
+            rep->runs[run].term != m->e[i].term)
+            return "runs";
+        run++;
+    }
+    return run == rep->n_runs ? NULL : "number of runs";
+}
+
+static const char *differs_records(const struct model *m, uint64_t from, uint64_t to,
+                                   const uint8_t *p, size_t len)
+{
+    for (uint64_t i = from; i <= to; i++) {
+        struct record r;
+        size_t size;
+        uint8_t hash[RECORD_HASH_BYTES];
+        if (record_decode(p, len, &r, &size) != RECORD_OK)
+            return "a record does not decode";
+        record_hash(p, size, hash);
+        if (r.index != i || r.term != m->e[i].term || r.data_len != m->e[i].data_len ||
+            memcmp(hash, m->e[i].hash, sizeof hash) != 0)
+            return "a record";
+        p += size;
+        len -= size;
+    }
+    return len == 0 ? NULL : "bytes behind the last record";
+}
+
+const char *model_differs(const struct model *m, struct wal *w, const struct wal_report *rep)
+{
+    struct wal_pos pos = {.index = 1};
+    uint64_t rng = m->last;
+    const char *diff = rep == NULL ? NULL : model_differs_report(m, rep);
+
+    if (diff == NULL && rep != NULL)
+        diff = differs_runs(m, rep);
+    while (diff == NULL && pos.index <= m->last) {
+        // Every capacity from exactly one record on, in exact allocations for the sanitizer.
+        uint64_t next = pos.index;
+        size_t cap = record_size(m->e[next].data_len) + model_random(&rng) % 9000;
+        uint8_t *buf = malloc(cap);
+        if (buf == NULL)
+            abort();
+        ssize_t n = wal_read(w, &pos, UINT64_MAX, buf, cap);
+        if (n <= 0 || pos.skip != 0 || pos.index <= next || pos.index > m->last + 1)
+            diff = "nothing was read";
+        else
+            diff = differs_records(m, next, pos.index - 1, buf, (size_t)n);
+        free(buf);
+    }
+    if (diff == NULL && wal_read(w, &pos, UINT64_MAX, NULL, 0) != 0)
+        diff = "something behind the end";
+    return diff;
+}

@@ -1,0 +1,308 @@
+#include "tests/lib/wire_frames.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+const struct wire_header FRAMES_HEADER = {.term = FRAMES_TERM};
+
+const struct golden GOLDEN[GOLDEN_FRAMES] = {
+    {.f.msg = {.type = RAFT_MSG_LEAD,
+               .lead = {.round = UINT64_C(0x2122232425262728),
+                        .commit = UINT64_C(0x3132333435363738),
+                        .epoch = 0x41424344,
+                        .ack_now = true}},
+     .flags = 1,
+     .hex = "81011400"
+            "2827262524232221"
+            "3837363534333231"
+            "44434241"},
+    {.f.msg = {.type = RAFT_MSG_ACK,
+               .ack = {.round = UINT64_C(0x2122232425262728),
+                       .durable = UINT64_C(0x3132333435363738),
+                       .epoch = 0x41424344,
+                       .boot = 0x51525354,
+                       .need_probe = true}},
+     .flags = 1,
+     .hex = "82011800"
+            "2827262524232221"
+            "3837363534333231"
+            "44434241"
+            "54535251"},
+    {.f.msg = {.type = RAFT_MSG_PROBE,
+               .probe = {.prev_index = UINT64_C(0x2122232425262728),
+                         .prev_term = UINT64_C(0x3132333435363738),
+                         .acked_index = UINT64_C(0x5152535455565758),
+                         .acked_term = UINT64_C(0x6162636465666768),
+                         .probe = 0x41424344}},
+     .hex = "83002400"
+            "2827262524232221"
+            "3837363534333231"
+            "5857565554535251"
+            "6867666564636261"
+            "44434241"},
+    {.f.msg = {.type = RAFT_MSG_PROBE_ACK,
+               .probe_ack = {.prev_index = UINT64_C(0x2122232425262728),
+                             .hint_index = UINT64_C(0x3132333435363738),
+                             .hint_term = UINT64_C(0x4142434445464748),
+                             .probe = 0x51525354,
+                             .boot = 0x61626364,
+                             .match = true}},
+     .flags = 1,
+     .hex = "84012000"
+            "2827262524232221"
+            "3837363534333231"
+            "4847464544434241"
+            "54535251"
+            "64636261"},
+    {.f.kind = WIRE_FRAME_SACK,
+     .f.sack = {.stream = 2,
+                .n = 2,
+                .spurious = 0x2122,
+                .id = 0x31323334,
+                .contig = UINT64_C(0x4142434445464748),
+                .rwnd = 0x51525354,
+                .restart = true,
+                .ranges = {{0x61626364, 0x71727374}, {0x81828384, 0x91929394}}},
+     .flags = 1,
+     .hex = "85012400"
+            "02022221"
+            "34333231"
+            "4847464544434241"
+            "54535251"
+            "6463626174737271"
+            "8483828194939291"},
+    {.f.kind = WIRE_FRAME_DATA,
+     .f.data = {.stream = WIRE_STREAM_LOG,
+                .base_index = UINT64_C(0x2122232425262728),
+                .base_term = UINT64_C(0x3132333435363738),
+                .off = UINT64_C(0x4142434445464748),
+                .id = 0x51525354,
+                .bytes = (const uint8_t *)"abcde",
+                .len = 5,
+                .again = true},
+     .flags = 1,
+     .hex = "90012100"
+            "2827262524232221"
+            "3837363534333231"
+            "4847464544434241"
+            "54535251"
+            "6162636465000000"},
+    {.f.kind = WIRE_FRAME_DATA,
+     .f.data = {.stream = WIRE_STREAM_RELAY,
+                .off = UINT64_C(0x2122232425262728),
+                .id = 0x31323334,
+                .bytes = (const uint8_t *)"abc",
+                .len = 3,
+                .again = true},
+     .flags = 1,
+     .hex = "91010f00"
+            "2827262524232221"
+            "34333231"
+            "61626300"},
+    {.f.msg = {.type = RAFT_MSG_VOTE_REQ,
+               .vote_req = {.campaign = UINT64_C(0x2122232425262728),
+                            .vote_term = UINT64_C(0x3132333435363738),
+                            .last_index = UINT64_C(0x4142434445464748),
+                            .last_term = UINT64_C(0x5152535455565758),
+                            .pre = true}},
+     .flags = 1,
+     .hex = "a0012000"
+            "2827262524232221"
+            "3837363534333231"
+            "4847464544434241"
+            "5857565554535251"},
+    {.f.msg = {.type = RAFT_MSG_VOTE_RSP,
+               .vote_rsp = {.campaign = UINT64_C(0x2122232425262728),
+                            .vote_term = UINT64_C(0x3132333435363738),
+                            .pre = true,
+                            .granted = true}},
+     .flags = 3,
+     .hex = "a1031000"
+            "2827262524232221"
+            "3837363534333231"},
+    {.f.msg = {.type = RAFT_MSG_PING}, .hex = "30000000"},
+    {.f.kind = WIRE_FRAME_LINKS,
+     .f.links = {.rows = 2,
+                 .cols = 3,
+                 .id = {0x2122, 0x3132},
+                 .heard = {{WIRE_NOT_HEARD, 0, 100}, {7, WIRE_NOT_HEARD, 8}},
+                 .age = {0, 0x41}},
+     .hex = "31001000"
+            "02030000"
+            "2221ff0064"
+            "323107ff08"
+            "0041"},
+    {.f.kind = WIRE_FRAME_SETTINGS,
+     .f.settings = {WIRE_SETTING_COUNT,
+                    {UINT64_C(0x0102030405060708), UINT64_C(0x1112131415161718),
+                     UINT64_C(0x2122232425262728)}},
+     .hex = "33001800"
+            "0807060504030201"
+            "1817161514131211"
+            "2827262524232221"},
+    {.f.kind = WIRE_FRAME_MTU,
+     .f.mtu = {.size = 0x05AC, .answer = true},
+     .flags = 1,
+     .hex = "32010400"
+            "ac050000"},
+    {.f.msg = {.type = RAFT_MSG_READ_REQ, .read_req = {.req = UINT64_C(0x2122232425262728)}},
+     .hex = "c0000800"
+            "2827262524232221"},
+    {.f.msg = {.type = RAFT_MSG_READ_RSP,
+               .read_rsp = {.req = UINT64_C(0x2122232425262728),
+                            .index = UINT64_C(0x3132333435363738)}},
+     .hex = "c1001000"
+            "2827262524232221"
+            "3837363534333231"},
+};
+
+struct wire_frame golden(size_t i)
+{
+    struct wire_frame f = GOLDEN[i].f;
+    if (f.kind == WIRE_FRAME_MSG) {
+        f.msg.term = FRAMES_TERM;
+        f.msg.from = FRAMES_FROM;
+        f.msg.to = FRAMES_TO;
+    }
+    return f;
+}
+
+size_t unhex(uint8_t *out, const char *hex)
+{
+    size_t n = 0;
+    for (; hex[0] != '\0'; hex += 2) {
+        const char digits[3] = {hex[0], hex[1], '\0'};
+        out[n++] = (uint8_t)strtoul(digits, NULL, 16);
+    }
+    return n;
+}
+
+size_t payload_of(uint8_t *buf, const uint8_t *frames, size_t len)
+{
+    struct wire_writer w;
+    wire_begin(&w, buf, WIRE_DATAGRAM_MAX, FRAMES_TERM);
+    memcpy(buf + w.len, frames, len);
+    w.len += len;
+    return wire_end(&w, &FRAMES_HEADER);
+}
+
+size_t payload_all(uint8_t *buf, size_t ends[GOLDEN_FRAMES + 1])
+{
+    uint8_t frames[WIRE_DATAGRAM_MAX];
+    size_t len = 0, n = 0;
+    for (size_t i = 0; i < GOLDEN_FRAMES; i++) {
+        if (i == GOLDEN_FRAMES / 2) {
+            len += unhex(frames + len, "3fff0900818181818181818181818181");
+            ends[n++] = WIRE_PREAMBLE_BYTES + len;
+        }
+        len += unhex(frames + len, GOLDEN[i].hex);
+        ends[n++] = WIRE_PREAMBLE_BYTES + len;
+    }
+    assert(n == GOLDEN_FRAMES + 1);
+    return payload_of(buf, frames, len);
+}
+
+static uint8_t *exact_copy(const uint8_t *buf, size_t len)
+{
+    uint8_t *copy = malloc(len > 0 ? len : 1);
+    assert(copy != NULL);
+    if (len > 0)
+        memcpy(copy, buf, len);
+    return copy;
+}
+
+enum wire_status payload_check(const uint8_t *buf, size_t len, struct wire_header *h)
+{
+    struct wire_header untouched;
+    memset(h, 0xA5, sizeof *h);
+    memset(&untouched, 0xA5, sizeof untouched);
+    uint8_t *copy = exact_copy(buf, len);
+    enum wire_status s = wire_check(copy, len, h);
+    assert(s == WIRE_OK || memcmp(h, &untouched, sizeof *h) == 0);
+    free(copy);
+    return s;
+}
+
+bool frame_put(struct wire_writer *w, const struct wire_frame *f)
+{
+    switch (f->kind) {
+    case WIRE_FRAME_MSG: return wire_put_msg(w, &f->msg);
+    case WIRE_FRAME_SACK: return wire_put_sack(w, &f->sack);
+    case WIRE_FRAME_DATA: return wire_put_data(w, &f->data) == f->data.len;
+    case WIRE_FRAME_LINKS: return wire_put_links(w, &f->links);
+    case WIRE_FRAME_MTU: return wire_put_mtu(w, &f->mtu);
+    case WIRE_FRAME_SETTINGS: return wire_put_settings(w, &f->settings);
+    }
+    return false;
+}
+
+static bool same_data(const struct wire_data *a, const struct wire_data *b)
+{
+    return a->stream == b->stream && a->id == b->id && a->base_index == b->base_index &&
+           a->base_term == b->base_term && a->off == b->off && a->again == b->again &&
+           a->len == b->len && memcmp(a->bytes, b->bytes, a->len) == 0;
+}
+
+bool frame_same(const struct wire_frame *a, const struct wire_frame *b)
+{
+    if (a->kind != b->kind)
+        return false;
+    switch (a->kind) {
+    case WIRE_FRAME_MSG: return memcmp(&a->msg, &b->msg, sizeof a->msg) == 0;
+    case WIRE_FRAME_SACK: return memcmp(&a->sack, &b->sack, sizeof a->sack) == 0;
+    case WIRE_FRAME_DATA: return same_data(&a->data, &b->data);
+    case WIRE_FRAME_LINKS: return memcmp(&a->links, &b->links, sizeof a->links) == 0;
+    case WIRE_FRAME_MTU: return a->mtu.size == b->mtu.size && a->mtu.answer == b->mtu.answer;
+    case WIRE_FRAME_SETTINGS: return memcmp(&a->settings, &b->settings, sizeof a->settings) == 0;
+    }
+    return false;
+}
+
+static bool same_header(const struct wire_header *a, const struct wire_header *b)
+{
+    return a->term == b->term && a->ts == b->ts && a->ts_echo == b->ts_echo && a->hold == b->hold &&
+           a->tx_cnt == b->tx_cnt && a->loss == b->loss && a->echo == b->echo &&
+           a->waited == b->waited;
+}
+
+size_t payload_rewrite(const uint8_t *buf, size_t len, uint8_t *out, unsigned *frames)
+{
+    struct wire_header h, h2;
+    struct wire_reader r, r2;
+    struct wire_writer w;
+    struct wire_frame f, f2;
+    uint8_t *copy = exact_copy(buf, len);
+    enum wire_status s = wire_check(copy, len, &h);
+    assert(s == WIRE_OK);
+    wire_read(&r, copy, len, FRAMES_FROM, FRAMES_TO);
+    wire_begin(&w, out, WIRE_DATAGRAM_MAX, h.term);
+    *frames = 0;
+    while (wire_next(&r, &f)) {
+        if (f.kind == WIRE_FRAME_DATA) {
+            const uint8_t *at = f.data.bytes;
+            assert(at >= copy && at <= copy + len && f.data.len <= (size_t)(copy + len - at));
+            if (f.data.len == 0) /* may be received, is never sent */
+                continue;
+        }
+        bool fits = frame_put(&w, &f);
+        assert(fits);
+        ++*frames;
+    }
+    size_t n = wire_end(&w, &h);
+
+    s = wire_check(out, n, &h2);
+    assert(s == WIRE_OK && same_header(&h, &h2));
+    wire_read(&r, copy, len, FRAMES_FROM, FRAMES_TO);
+    wire_read(&r2, out, n, FRAMES_FROM, FRAMES_TO);
+    while (wire_next(&r, &f)) {
+        if (f.kind == WIRE_FRAME_DATA && f.data.len == 0)
+            continue;
+        bool there = wire_next(&r2, &f2);
+        assert(there && frame_same(&f, &f2));
+    }
+    bool more = wire_next(&r2, &f2);
+    assert(!more);
+    free(copy);
+    return n;
+}

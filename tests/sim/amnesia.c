@@ -1,0 +1,176 @@
+/* amnesia.c: a follower's disk becomes that of an earlier moment, and forgets entries that the node
+ * acknowledged: an older copy is put in place, or what was confirmed was never kept.
+ *
+ * What is promised then, and no more (the fault model in tests/README.md): the leader of the term in
+ * which the node acknowledged them is there, and speaks to the node before anybody counts a vote of
+ * it. So the copy is of the same term and vote; it is put back while that leader leads and knows of
+ * the acknowledgement; and no vote, nor request for one, of a process that was not told leaves the
+ * node until it holds all of that again. Nodes that have lost something and nodes with rotten disks
+ * are a minority together.
+ *
+ * What was lost matters most when no other follower has it, and the leader dies before it could send
+ * it again. So others are often cut off before, and the leader often dies as soon as it has told.
+ */
+
+#include "raftd/base/bytes.h"
+#include "tests/sim/impl.h"
+
+unsigned sim_unsound(const struct sim *s)
+{
+    unsigned n = 0;
+    for (unsigned i = 0; i < s->o.nodes; i++)
+        n += s->m[i].rotten || s->m[i].wiped || s->m[i].lost != NULL;
+    return n;
+}
+
+/* Not by hand: the rest of the world takes part. */
+static bool by_chance(const struct sim *s)
+{
+    return s->o.rate[SIM_AMNESIA] != 0 && !s->calm;
+}
+
+static void keep_image(struct member *m)
+{
+    if (m->image != NULL)
+        memdisk_free(m->image);
+    m->image = memdisk_clone(m->disk);
+    memdisk_limit(m->image, 0);
+    memdisk_power_cut(m->image, MEMDISK_KEEP_NONE);
+    m->image_hard = m->hard;
+}
+
+/* Index up to which both logs are the same. */
+static uint64_t common(struct entry *a, struct entry *b)
+{
+    uint64_t index = a->index < b->index ? a->index : b->index;
+    a = sim_at(a, index);
+    b = sim_at(b, index);
+    while (a != b) {
+        a = a->prev;
+        b = b->prev;
+    }
+    return a->index;
+}
+
+/* The leader of the node's term, NULL if there is none, or if it is the node. */
+static struct member *leader_of(struct sim *s, const struct member *m)
+{
+    for (unsigned i = 0; i < s->o.nodes; i++) {
+        struct member *l = &s->m[i];
+        if (l != m && l->up && l->node->raft.role == RAFT_LEADER &&
+            l->node->raft.term == m->hard.term)
+            return l;
+    }
+    return NULL;
+}
+
+/* There is a leader that will tell. */
+static bool known(struct sim *s, const struct member *m, uint64_t kept)
+{
+    const struct member *l = leader_of(s, m);
+    if (l == NULL)
+        return false;
+    const struct raft *r = &l->node->raft;
+    const struct raft_peer *p = &r->peers[raft_peer_slot(r, (uint16_t)(m->at + 1))];
+    return p->boot == m->node->cfg.boot && p->match_index > kept;
+}
+
+/* The leader needs this follower's copies for a while: all that a majority can do without are cut
+ * off. */
+static void make_needed(struct sim *s, const struct member *m)
+{
+    const struct member *l = leader_of(s, m);
+    unsigned left = s->o.nodes - sim_majority(s);
+    if (l == NULL)
+        return;
+    sim_net_heal(s);
+    for (unsigned i = 0; i < s->o.nodes && left > 0; i++) {
+        if (&s->m[i] == m || &s->m[i] == l)
+            continue;
+        for (unsigned j = 0; j < s->o.nodes; j++)
+            s->cut[i][j] = s->cut[j][i] = i != j;
+        left--;
+    }
+    struct event *e = sim_post(s, s->now + sim_between(s, RNG_FAULT, 1, 15000000), EV_HEAL, 0);
+    e->extra = s->net_generation;
+}
+
+/* The first time it only makes the copy. */
+bool sim_forget(struct sim *s, struct member *m)
+{
+    if (!m->up || m->rotten || m->wiped || m->lost != NULL || m->full || m->n_maybe > 0)
+        return false; /* with room, and no more on the disk than is durable */
+    if (m->image == NULL || m->image_hard.term != m->hard.term ||
+        m->image_hard.vote != m->hard.vote) {
+        keep_image(m);
+        if (by_chance(s) && sim_roll(s, RNG_FAULT, 2) == 0) {
+            make_needed(s, m);
+            (void)sim_post(s, s->now + sim_between(s, RNG_FAULT, 1, 4000000), EV_FORGET, m->at);
+        }
+        return false;
+    }
+    uint64_t kept = common(m->image_hard.tip, m->hard.tip);
+    if (sim_unsound(s) >= (s->o.nodes - 1) / 2 || !known(s, m, kept))
+        return false;
+    m->lost_boot = m->node->cfg.boot;
+    sim_stop_node(s, m, STOP_KILL);
+    memdisk_free(m->disk);
+    m->disk = m->image;
+    m->image = NULL;
+    m->lost = m->hard.tip;
+    m->hard = m->image_hard;
+    sim_disk_heal(s, m);
+    return true;
+}
+
+/* It holds, durable and verified, what it had, or what has taken its place. */
+static bool whole(const struct member *m)
+{
+    const struct raft *r = &m->node->raft;
+    uint64_t sure = r->durable_index < r->verified ? r->durable_index : r->verified;
+    uint64_t term = raft_term_at(r, sure);
+    return term > m->lost->term || (term == m->lost->term && sure >= m->lost->index);
+}
+
+void sim_check_lost(struct sim *s, struct member *m)
+{
+    if (m->lost == NULL)
+        return;
+    bool doubt = m->node->raft.doubt_index != 0;
+    struct member *l = leader_of(s, m);
+    bool chance = doubt && !m->doubted && l != NULL && by_chance(s);
+    if (chance && sim_roll(s, RNG_FAULT, 2) == 0) {
+        struct event *e = sim_post(s, s->now, EV_FORGET, l->at);
+        e->extra = 1;
+    }
+    m->doubted |= doubt;
+    if (!whole(m))
+        return;
+    if (m->node->raft.doubt_index != 0)
+        sim_broken(s, "doubt-stays", "node %u is in doubt, though it has all that it had",
+                   m->at + 1);
+    s->t.doubts += m->doubted;
+    m->doubted = false;
+    m->lost = NULL;
+}
+
+void sim_silence(const struct member *m, uint8_t *payload, size_t len)
+{
+    if (m->lost == NULL || m->node->raft.doubt_index != 0)
+        return;
+    for (size_t pos = WIRE_PREAMBLE_BYTES; pos < len;) {
+        uint8_t *frame = payload + pos;
+        if (frame[0] == WIRE_VOTE_REQ || frame[0] == WIRE_VOTE_RSP)
+            frame[0] = WIRE_PAD;
+        pos += WIRE_FRAME_BYTES + ((get_u16(frame + 2) + 3u) & ~3u);
+    }
+}
+
+struct entry *sim_relied_on(const struct sim *s, const struct raft *leader, unsigned node)
+{
+    const struct member *m = &s->m[node];
+    int slot = raft_peer_slot(leader, (uint16_t)(node + 1));
+    struct entry *had = m->lost != NULL ? m->lost : m->gone;
+    bool former = had != NULL && slot >= 0 && leader->peers[slot].boot == m->lost_boot;
+    return former ? had : m->hard.tip;
+}

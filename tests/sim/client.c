@@ -1,0 +1,567 @@
+/* client.c: clients, as a node's local clients are, and what they may see.
+ *
+ * Clients write and read a few hot keys, so that their operations meet, and write keys of their
+ * own. Each has one operation at a time, on any node, gives up when it takes too long or the node
+ * dies, and then does another: nobody repeats an operation. What they saw of the hot keys is
+ * recorded for linear.h.
+ *
+ * Beside that stands a model: the committed commands in order, key by key. Every read, at any node
+ * at any time, must show exactly the model as of what that node has applied; a linearizable read
+ * also all that was committed anywhere when it was asked.
+ */
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "raftd/base/rcu.h"
+#include "tests/sim/impl.h"
+
+enum {
+    KEY_BYTES = 16,
+    PATIENCE_US = 500000,
+    SMALL_VALUE = 200,
+    VALUES = 8191 /* different ones */
+};
+
+#define NO_HISTORY SIZE_MAX
+
+/* ---- keys and values ---- */
+
+static size_t key_name(const struct sim *s, uint32_t key, uint8_t name[KEY_BYTES])
+{
+    bool hot = key < s->o.hot_keys;
+    return (size_t)snprintf((char *)name, KEY_BYTES, "%c%u", hot ? 'h' : 'u',
+                            hot ? key : key - s->o.hot_keys);
+}
+
+/* Values are pieces of one long row of random bytes. */
+static const uint8_t *value_of(const struct sim *s, uint32_t op)
+{
+    return s->row + op * 31 % VALUES;
+}
+
+static bool value_is(const struct sim *s, uint32_t op, const uint8_t *p, size_t len)
+{
+    return s->ops[op].kind == OP_PUT && s->ops[op].len == len &&
+           (len == 0 || memcmp(p, value_of(s, op), len) == 0);
+}
+
+/* ---- operations by (node, request number) ---- */
+
+static size_t id_slot(const struct sim *s, unsigned node, uint64_t id)
+{
+    size_t i = (size_t)((id + node) * 0x9e3779b97f4a7c15u >> 20) & (s->cap_ids - 1);
+    while (s->ids[i] != NO_OP && (s->ops[s->ids[i]].id != id || s->ops[s->ids[i]].node != node))
+        i = (i + 1) & (s->cap_ids - 1);
+    return i;
+}
+
+static void id_add(struct sim *s, uint32_t op)
+{
+    if (2 * (s->n_ids + 1) > s->cap_ids) {
+        uint32_t *old = s->ids;
+        size_t n = s->cap_ids;
+        s->cap_ids = n == 0 ? 1024 : 2 * n;
+        s->ids = sim_must(malloc(s->cap_ids * sizeof *s->ids));
+        for (size_t i = 0; i < s->cap_ids; i++)
+            s->ids[i] = NO_OP;
+        for (size_t i = 0; i < n; i++)
+            if (old[i] != NO_OP)
+                s->ids[id_slot(s, s->ops[old[i]].node, s->ops[old[i]].id)] = old[i];
+        free(old);
+    }
+    size_t i = id_slot(s, s->ops[op].node, s->ops[op].id);
+    if (s->ids[i] != NO_OP)
+        sim_broken(s, "request-number", "node %u gave a request number twice", s->ops[op].node + 1);
+    s->ids[i] = op;
+    s->n_ids++;
+}
+
+uint32_t sim_op_of(struct sim *s, const struct record *rec)
+{
+    struct cmd c;
+    uint8_t name[KEY_BYTES];
+    if (cmd_decode(rec->data, rec->data_len, &c) < 0)
+        sim_broken(s, "command", "entry %" PRIu64 " is no command", rec->index);
+    uint32_t op = s->cap_ids == 0 || c.origin == 0 ? NO_OP
+                                                   : s->ids[id_slot(s, c.origin - 1u, c.request)];
+    if (op == NO_OP)
+        sim_broken(s, "nobody-asked", "entry %" PRIu64 " is a write that nobody asked for",
+                   rec->index);
+    const struct op *o = &s->ops[op];
+    if (c.key_len != key_name(s, o->key, name) || memcmp(c.key, name, c.key_len) != 0 ||
+        c.op != (o->kind == OP_PUT ? CMD_PUT : CMD_DELETE) ||
+        (o->kind == OP_PUT && !value_is(s, op, c.value, c.value_len)) ||
+        c.limit != s->o.max_data_bytes / CMD_LIMIT_BYTES)
+        sim_broken(s, "asked-else", "entry %" PRIu64 " is not the write that was asked for",
+                   rec->index);
+    return op;
+}
+
+/* ---- the model ---- */
+
+static const struct version *version_at(const struct key *k, uint64_t index)
+{
+    unsigned n = k->n;
+    while (n > 0 && k->v[n - 1].index > index)
+        n--;
+    return n == 0 || k->v[n - 1].op == NO_OP ? NULL : &k->v[n - 1];
+}
+
+/* What the key of that write costs, if this is its value. */
+static uint64_t data_bytes(const struct sim *s, const struct op *o)
+{
+    uint8_t name[KEY_BYTES];
+    return KV_KEY_BYTES + key_name(s, o->key, name) + o->len;
+}
+
+void sim_model_take(struct sim *s, const struct entry *e)
+{
+    if (e->op == NO_OP)
+        return;
+    struct op *o = &s->ops[e->op];
+    if (o->committed != 0)
+        sim_broken(s, "done-twice", "a write was done at %" PRIu64 " and again at %" PRIu64,
+                   o->committed, e->index);
+    if (o->refused)
+        sim_broken(s, "refused-done", "entry %" PRIu64 " is a write that was refused", e->index);
+    o->committed = e->index;
+    struct key *k = &s->keys[o->key];
+    const struct version *before = version_at(k, e->index);
+    struct version v = {.index = e->index, .create = e->index, .op = e->op};
+    uint64_t more = o->kind == OP_PUT ? data_bytes(s, o) : 0;
+    uint64_t less = before != NULL ? data_bytes(s, &s->ops[before->op]) : 0;
+    o->full = s->o.max_data_bytes != 0 && more > less &&
+              s->data_bytes - less + more > s->o.max_data_bytes;
+    if (o->full)
+        return;
+    if (o->kind == OP_DELETE) {
+        o->absent = before == NULL;
+        if (o->absent)
+            return;
+        v.op = NO_OP;
+    } else if (before != NULL) {
+        v.create = before->create;
+    }
+    s->data_bytes = s->data_bytes - less + more;
+    if (k->n == k->cap) {
+        k->cap = k->cap ? 2 * k->cap : 2;
+        k->v = sim_must(realloc(k->v, k->cap * sizeof *k->v));
+    }
+    k->v[k->n++] = v;
+}
+
+/* That object is that version, or both are nothing. */
+static void compare(struct sim *s, struct member *m, uint32_t key, const struct version *v,
+                    const struct kv_object *o)
+{
+    if (v == NULL && o == NULL)
+        return;
+    if (v == NULL || o == NULL || o->modify_revision != v->index ||
+        o->create_revision != v->create || !value_is(s, v->op, kv_value(o), o->value_len))
+        sim_broken(s, "state", "node %u, applied %" PRIu64 ": key %u is not what was committed",
+                   m->at + 1, m->node->applied, key);
+}
+
+/* Reads a key; returns the write that it shows, or NO_OP. */
+static uint32_t look(struct sim *s, struct member *m, uint32_t key)
+{
+    uint8_t name[KEY_BYTES];
+    size_t len = key_name(s, key, name);
+    const struct version *v = version_at(&s->keys[key], m->node->applied);
+    rcu_enter();
+    compare(s, m, key, v, kv_get(m->kv, name, len));
+    rcu_leave();
+    return v == NULL ? NO_OP : v->op;
+}
+
+void sim_local_read(struct sim *s, struct member *m)
+{
+    uint32_t key = (uint32_t)sim_roll(s, RNG_CLIENT, s->n_keys);
+    sim_follow(s, m);
+    if (!node_local_reads(m->node))
+        return;
+    s->t.local_reads++;
+    (void)look(s, m, key);
+}
+
+/* All keys. */
+void sim_check_state(struct sim *s, struct member *m)
+{
+    size_t n = 0, live = 0;
+    struct kv_range all = {0};
+    for (uint32_t k = 0; k < s->n_keys; k++)
+        live += look(s, m, k) != NO_OP;
+    rcu_enter();
+    const struct kv_object *before = NULL;
+    for (const struct kv_object *o = kv_first(m->kv, &all); o; o = kv_next(o, &all), n++) {
+        size_t a = before ? before->key_len : 0, b = o->key_len;
+        int c = before ? memcmp(kv_key(before), kv_key(o), a < b ? a : b) : 0;
+        if (c > 0 || (c == 0 && a >= b))
+            sim_broken(s, "list", "node %u lists keys in a wrong order", m->at + 1);
+        before = o;
+    }
+    rcu_leave();
+    if (n != live)
+        sim_broken(s, "state", "node %u has %zu keys, should be %zu", m->at + 1, n, live);
+}
+
+/* ---- operations ---- */
+
+static uint32_t fresh_key(struct sim *s)
+{
+    if (s->n_keys == s->cap_keys) {
+        s->cap_keys = s->cap_keys ? 2 * s->cap_keys : 64;
+        s->keys = sim_must(realloc(s->keys, s->cap_keys * sizeof *s->keys));
+    }
+    s->keys[s->n_keys] = (struct key){0};
+    return s->n_keys++;
+}
+
+static size_t history_begin(struct sim *s, const struct op *o, uint32_t number)
+{
+    static const enum linear_kind kinds[] = {LINEAR_PUT, LINEAR_DELETE, LINEAR_GET, LINEAR_GET};
+    if (o->key >= s->o.hot_keys)
+        return NO_HISTORY;
+    unsigned n = o->kind == OP_LIST ? s->o.hot_keys : 1;
+    size_t first = 0;
+    for (unsigned i = 0; i < n; i++) { /* numbered one after the other */
+        size_t h = linear_invoke(s->linear, o->client, kinds[o->kind],
+                                 o->kind == OP_LIST ? i : o->key,
+                                 o->kind == OP_PUT ? number + UINT64_C(1) : 0, s->now);
+        if (i == 0)
+            first = h;
+    }
+    s->t.histories += n;
+    return first;
+}
+
+/* The client learns how it ended; its next operation comes after a pause. */
+static void ended(struct sim *s, uint32_t number, enum op_state state)
+{
+    struct op *o = &s->ops[number];
+    o->state = state;
+    if (o->client < s->o.clients && s->clients[o->client].op == number) {
+        s->clients[o->client].op = NO_OP;
+        if (!s->closed) {
+            struct event *e = sim_post(s, s->now + sim_roll(s, RNG_CLIENT, 2 * s->o.think_us) + 1,
+                                       EV_CLIENT, 0);
+            e->extra = o->client;
+        }
+    }
+}
+
+static void history_fails(struct sim *s, struct op *o)
+{
+    unsigned n = o->kind == OP_LIST ? s->o.hot_keys : 1;
+    for (unsigned i = 0; o->history != NO_HISTORY && i < n; i++)
+        linear_failed(s->linear, o->history + i);
+    o->history = NO_HISTORY;
+}
+
+/* Nobody will ever know; of a read it doesn't matter. */
+static void history_unknown(struct sim *s, struct op *o)
+{
+    if (o->kind >= OP_GET)
+        history_fails(s, o);
+    else if (o->history != NO_HISTORY)
+        linear_unknown(s->linear, o->history);
+    o->history = NO_HISTORY;
+}
+
+void sim_not_sent(struct sim *s, uint32_t op)
+{
+    history_fails(s, &s->ops[op]);
+    s->m[s->ops[op].node].pending--;
+    ended(s, op, OP_LOST);
+}
+
+uint32_t sim_ask(struct sim *s, unsigned client, unsigned node, enum op_kind kind, uint32_t key,
+                 uint32_t len, uint64_t timeout_us)
+{
+    if (s->n_ops == s->cap_ops) {
+        s->cap_ops = s->cap_ops ? 2 * s->cap_ops : 1024;
+        s->ops = sim_must(realloc(s->ops, s->cap_ops * sizeof *s->ops));
+    }
+    uint32_t number = s->n_ops++;
+    struct op *o = &s->ops[number];
+    *o = (struct op){.kind = kind,
+                     .node = node,
+                     .client = client,
+                     .key = key == NO_OP ? fresh_key(s) : key,
+                     .len = len,
+                     .timeout_us = timeout_us,
+                     .must_see = s->n_committed};
+    o->history = history_begin(s, o, number);
+    s->m[node].pending++;
+    struct event *e = sim_post(s, s->now + 1, EV_SUBMIT, node);
+    e->op = number;
+    return number;
+}
+
+static void new_operation(struct sim *s, unsigned client)
+{
+    uint64_t kind = sim_roll(s, RNG_CLIENT, 100);
+    unsigned node = s->clients[client].node;
+    if (sim_roll(s, RNG_CLIENT, 8) == 0 || !s->m[node].up)
+        node = s->clients[client].node = (unsigned)sim_roll(s, RNG_CLIENT, s->o.nodes);
+    uint32_t hot = (uint32_t)sim_roll(s, RNG_CLIENT, s->o.hot_keys);
+    uint64_t most = sim_roll(s, RNG_CLIENT, 10) == 0 ? s->o.max_value_bytes : SMALL_VALUE;
+    if (most > s->o.max_value_bytes)
+        most = s->o.max_value_bytes;
+    uint32_t len = (uint32_t)sim_roll(s, RNG_CLIENT, most + 1);
+    uint64_t timeout = sim_between(s, RNG_CLIENT, s->o.timeout_us / 10, s->o.timeout_us);
+    unsigned local = (unsigned)sim_roll(s, RNG_CLIENT, s->o.nodes);
+    if (s->m[local].up)
+        sim_local_read(s, &s->m[local]);
+    uint32_t op;
+    if (kind < 35)
+        op = sim_ask(s, client, node, OP_PUT, hot, len, timeout);
+    else if (kind < 50)
+        op = sim_ask(s, client, node, OP_PUT, NO_OP, len, timeout);
+    else if (kind < 60)
+        op = sim_ask(s, client, node, OP_DELETE, hot, 0, timeout);
+    else
+        op = sim_ask(s, client, node, kind < 97 ? OP_GET : OP_LIST, hot, 0, timeout);
+    s->clients[client].op = op;
+    struct event *e = sim_post(s, s->now + timeout + PATIENCE_US, EV_CLIENT, 0);
+    e->extra = client;
+    e->op = op;
+}
+
+void sim_client(struct sim *s, struct event *e)
+{
+    unsigned client = (unsigned)e->extra;
+    if (s->clients[client].op != e->op)
+        return;
+    if (e->op != NO_OP) { /* its patience ends; it asks another node */
+        sim_note(s, NOTE_LOST_OP, s->ops[e->op].node, e->op, 0, 0);
+        history_unknown(s, &s->ops[e->op]);
+        s->clients[client].op = NO_OP;
+        s->clients[client].node = (unsigned)sim_roll(s, RNG_CLIENT, s->o.nodes);
+    }
+    if (!s->closed)
+        new_operation(s, client);
+}
+
+static void submit_write(struct sim *s, struct member *m, uint32_t number)
+{
+    const struct op *o = &s->ops[number];
+    uint8_t key[KEY_BYTES];
+    struct request *req = sim_must(calloc(1, sizeof *req + CMD_HEAD_BYTES + sizeof key + o->len));
+    struct cmd c = {.op = o->kind == OP_PUT ? CMD_PUT : CMD_DELETE, .key = key};
+    c.key_len = (uint16_t)key_name(s, o->key, key);
+    if (o->kind == OP_PUT) {
+        c.value = value_of(s, number);
+        c.value_len = o->len;
+    }
+    req->cmd_len = (uint32_t)cmd_encode(req->cmd, &c);
+    req->client_tag = number;
+    req->deadline_us = sim_local(m, s->now) + o->timeout_us;
+    s->t.writes++;
+    node_write(m->node, sim_local(m, s->now), req);
+    if (s->ops[number].state == OP_OPEN) { /* else refused at once, and gone */
+        s->ops[number].id = req->id;
+        id_add(s, number);
+    }
+}
+
+void sim_submit(struct sim *s, struct member *m, struct event *e)
+{
+    struct op *o = &s->ops[e->op];
+    sim_note(s, NOTE_SUBMIT, m->at, e->op, o->kind, o->key);
+    if (o->kind >= OP_GET && m->n_reads == READS) {
+        sim_not_sent(s, e->op);
+        return;
+    }
+    o->state = OP_OPEN;
+    sim_touch(s, m);
+    if (o->kind >= OP_GET) {
+        m->reads[m->n_reads++] = e->op;
+        o->read = node_read(m->node, sim_local(m, s->now));
+    } else {
+        submit_write(s, m, e->op);
+    }
+}
+
+static void acked(struct sim *s, struct member *m, const struct request *req)
+{
+    uint32_t number = (uint32_t)req->client_tag;
+    struct op *o = &s->ops[number];
+    sim_follow(s, m); /* in the middle of a step: it may have committed just now */
+    if (req->revision == 0 || o->committed != req->revision)
+        sim_broken(s, "acked", "node %u acknowledges a write at %" PRIu64 ", committed at %" PRIu64,
+                   m->at + 1, req->revision, o->committed);
+    if ((req->result == RESULT_NO_KEY) != (o->kind == OP_DELETE && o->absent))
+        sim_broken(s, "acked-absent", "node %u: a deletion has the wrong result", m->at + 1);
+    if (o->full)
+        sim_broken(s, "acked-full", "node %u acknowledges a write for which there is no room",
+                   m->at + 1);
+    s->t.acked++;
+    if (o->history != NO_HISTORY)
+        linear_return(s->linear, o->history,
+                      o->kind == OP_PUT ? LINEAR_DONE
+                      : o->absent       ? LINEAR_ABSENT
+                                        : LINEAR_FOUND,
+                      0, s->now);
+}
+
+/* Refused before it entered a log, or by the state machine. */
+static void full(struct sim *s, struct member *m, const struct request *req)
+{
+    struct op *o = &s->ops[(uint32_t)req->client_tag];
+    sim_follow(s, m);
+    if (s->o.max_data_bytes == 0 || o->kind != OP_PUT || o->committed != req->revision ||
+        (req->revision != 0 && !o->full))
+        sim_broken(s, "full",
+                   "node %u has no room for a write at %" PRIu64 ", committed at %" PRIu64,
+                   m->at + 1, req->revision, o->committed);
+    o->refused = true;
+    s->t.full++;
+    history_fails(s, o);
+}
+
+void sim_on_answer(void *ctx, struct request *req)
+{
+    struct member *m = ctx;
+    struct sim *s = m->sim;
+    uint32_t number = (uint32_t)req->client_tag;
+    struct op *o = &s->ops[number];
+    assert(o->state == OP_OPEN);
+    sim_note(s, NOTE_ANSWER, m->at, number, req->result, req->revision);
+    m->pending--;
+    switch (req->result) {
+    case RESULT_OK:
+    case RESULT_NO_KEY: acked(s, m, req); break;
+    case RESULT_FULL: full(s, m, req); break;
+    case RESULT_NO_LEADER:
+    case RESULT_BUSY:
+        s->t.refused++;
+        if (o->committed != 0)
+            sim_broken(s, "refused-done", "node %u refuses a write that was done at %" PRIu64,
+                       m->at + 1, o->committed);
+        o->refused = true;
+        history_fails(s, o);
+        break;
+    case RESULT_UNKNOWN:
+    case RESULT_STOPPING:
+        s->t.unknown++;
+        history_unknown(s, o);
+        break;
+    case RESULT_TOO_LARGE:
+    case RESULT_NOT_YET: /* of reads alone */
+    case RESULT_BAD: sim_broken(s, "bad", "node %u calls a good request bad", m->at + 1);
+    }
+    free(req);
+    ended(s, number, OP_DONE);
+}
+
+static void serve(struct sim *s, struct member *m, uint32_t number)
+{
+    struct op *o = &s->ops[number];
+    uint64_t applied = m->node->applied;
+    sim_note(s, NOTE_READ, m->at, number, applied, o->must_see);
+    if (applied < o->must_see)
+        sim_broken(s, "stale-read",
+                   "node %u serves a read at %" PRIu64 ", %" PRIu64 " was committed when it came",
+                   m->at + 1, applied, o->must_see);
+    unsigned n = o->kind == OP_LIST ? s->o.hot_keys : 1;
+    for (unsigned i = 0; i < n; i++) {
+        uint32_t shows = look(s, m, o->kind == OP_LIST ? i : o->key);
+        if (o->history != NO_HISTORY)
+            linear_return(s->linear, o->history + i, shows == NO_OP ? LINEAR_ABSENT : LINEAR_FOUND,
+                          shows == NO_OP ? 0 : shows + UINT64_C(1), s->now);
+    }
+    s->t.lists += o->kind == OP_LIST;
+    s->t.reads++;
+    m->pending--;
+    ended(s, number, OP_DONE);
+}
+
+void sim_on_reads_done(void *ctx, uint64_t read)
+{
+    struct member *m = ctx;
+    struct sim *s = m->sim;
+    unsigned done = 0;
+    sim_follow(s, m);
+    for (; done < m->n_reads && s->ops[m->reads[done]].read <= read; done++)
+        serve(s, m, m->reads[done]);
+    m->n_reads -= done;
+    memmove(m->reads, m->reads + done, m->n_reads * sizeof m->reads[0]);
+}
+
+/* The node dies; its clients' connections end. Writes are answered by node_free(). */
+void sim_clients_lost(struct sim *s, struct member *m)
+{
+    for (unsigned i = 0; i < m->n_reads; i++) {
+        history_fails(s, &s->ops[m->reads[i]]);
+        m->pending--;
+        ended(s, m->reads[i], OP_LOST);
+    }
+    m->n_reads = 0;
+}
+
+/* ---- all of them ---- */
+
+void sim_clients_init(struct sim *s)
+{
+    s->linear = sim_must(linear_new());
+    s->row = sim_must(malloc(VALUES + s->o.max_value_bytes));
+    for (size_t i = 0; i < VALUES + s->o.max_value_bytes; i++)
+        s->row[i] = (uint8_t)sim_roll(s, RNG_CLIENT, 256);
+    for (unsigned i = 0; i < s->o.hot_keys; i++)
+        (void)fresh_key(s);
+    s->clients = sim_must(calloc(s->o.clients + 1, sizeof *s->clients));
+    for (unsigned i = 0; i < s->o.clients; i++) {
+        s->clients[i] = (struct client){NO_OP, (unsigned)sim_roll(s, RNG_CLIENT, s->o.nodes)};
+        struct event *e = sim_post(s, s->now + sim_roll(s, RNG_CLIENT, 2 * s->o.think_us) + 1,
+                                   EV_CLIENT, 0);
+        e->extra = i;
+    }
+}
+
+void sim_clients_free(struct sim *s)
+{
+    for (uint32_t i = 0; i < s->n_keys; i++)
+        free(s->keys[i].v);
+    free(s->keys);
+    free(s->ops);
+    free(s->clients);
+    free(s->ids);
+    free(s->row);
+    linear_free(s->linear);
+}
+
+void sim_check_history(struct sim *s)
+{
+    struct linear_verdict v;
+    linear_check(s->linear, LINEAR_STATES_MAX, &v);
+    if (v.outcome == LINEAR_BROKEN)
+        sim_broken(s, "linearizability", "key h%u: no order explains\n%s", v.key, v.text);
+}
+
+void sim_put(struct sim *s, unsigned node, size_t len, uint64_t timeout_us)
+{
+    (void)sim_ask(s, UINT32_MAX, node, OP_PUT, NO_OP, (uint32_t)len, timeout_us);
+}
+
+bool sim_read(struct sim *s, unsigned node)
+{
+    if (!s->m[node].up)
+        return false;
+    (void)sim_ask(s, UINT32_MAX, node, OP_GET, 0, 0, 0);
+    return true;
+}
+
+unsigned sim_acked(const struct sim *s)
+{
+    return (unsigned)s->t.acked;
+}
+
+unsigned sim_pending(const struct sim *s)
+{
+    unsigned n = 0;
+    for (unsigned i = 0; i < s->o.nodes; i++)
+        n += s->m[i].pending;
+    return n;
+}

@@ -1,0 +1,496 @@
+/* disk.c: each node's disk as a queue of jobs, what goes wrong with it, and recovery.
+ *
+ * A batch is written when its time has come, at one virtual instant: what a crash during that time
+ * leaves behind is made by letting the n-th call of the write fail and cutting the power there.
+ */
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "storage/batch.h"
+#include "storage/ident.h"
+#include "storage/segment.h"
+#include "tests/sim/impl.h"
+
+enum {
+    STALL_STEP_US = 200000,
+    SLOW_FACTOR = 30,
+    BOOT_CALLS = 40, /* system calls of a recovery, about */
+    BATCHES_MAX = 4096,
+    CLOSURE_BYTES = 64 << 10, /* larger disks are copied less often */
+};
+
+static struct wal_options options(const struct sim *s)
+{
+    return (struct wal_options){.segment_bytes = s->o.segment_bytes, .storage_id = DIR_ID};
+}
+
+void sim_disk_new(struct sim *s, struct member *m)
+{
+    struct ident id = {.name = "sim",
+                       .voters = {(uint16_t)(m->at + 1)},
+                       .n_voters = 1, /* nobody compares them here */
+                       .storage_id = DIR_ID,
+                       .node_id = (uint16_t)(m->at + 1)};
+    char err[WAL_MESSAGE_BYTES];
+    struct ident_lock lock;
+    m->disk = memdisk_new(sim_roll(s, RNG_DISK, UINT64_MAX));
+    const struct disk *d = memdisk_disk(m->disk);
+    enum ident_result rc = ident_lock(d, DIR, true, &lock, err, sizeof err);
+    if (rc == IDENT_OK)
+        rc = ident_create(d, DIR, &id, s->o.segment_bytes, err, sizeof err);
+    if (rc != IDENT_OK)
+        sim_broken(s, "create", "node %u: %s", m->at + 1, err);
+    m->storage = m->at + 1;
+    m->hard.tip = m->tip = m->committed = &s->root;
+}
+
+/* Only of a minority, and when all others know its present disk: whoever hears a node for the first
+ * time takes its disk for its own. */
+bool sim_wipe(struct sim *s, struct member *m)
+{
+    if (m->rotten || m->wiped || m->lost != NULL || sim_unsound(s) >= (s->o.nodes - 1) / 2)
+        return false;
+    for (unsigned i = 0; i < s->o.nodes; i++)
+        if (i != m->at && s->m[i].peers_known[m->at] != m->storage)
+            return false;
+    sim_stop_node(s, m, STOP_KILL);
+    memdisk_free(m->disk);
+    m->gone = m->hard.tip;
+    m->lost_boot = m->boot;
+    sim_disk_new(s, m);
+    m->storage += NODES;
+    memset(m->peers_known, 0, sizeof m->peers_known);
+    m->hard = (struct hard){.tip = &s->root};
+    m->n_maybe = 0;
+    m->full = m->fail_boot = false;
+    m->fail_in = 0;
+    m->wiped = m->outside = true;
+    return true;
+}
+
+/* ---- jobs ---- */
+
+static void start(struct sim *s, struct member *m)
+{
+    uint64_t us = sim_between(s, RNG_DISK, s->o.disk_min_us, s->o.disk_max_us);
+    uint64_t slow = m->jobs[m->job_head].fetch ? 0 : s->o.slow_us[m->at];
+    if (s->now < m->slow_until)
+        us *= SLOW_FACTOR;
+    if (slow != 0)
+        us += sim_between(s, RNG_DISK, slow / 2, slow);
+    sim_post(s, s->now + us, EV_DISK, m->at);
+}
+
+static struct job *new_job(struct sim *s, struct member *m, bool fetch)
+{
+    assert(m->n_jobs < JOBS);
+    struct job *j = &m->jobs[(m->job_head + m->n_jobs) % JOBS];
+    j->fetch = fetch;
+    j->remember = false;
+    if (m->n_jobs++ == 0)
+        start(s, m);
+    return j;
+}
+
+void sim_on_persist(void *ctx, uint64_t seq, const struct wal_batch *b)
+{
+    struct member *m = ctx;
+    struct job *j = new_job(m->sim, m, false);
+    size_t len = 0;
+    for (int i = 0; i < b->bytes_n; i++)
+        len += b->bytes[i].iov_len;
+    if (len > j->own_cap) {
+        j->own = sim_must(realloc(j->own, len));
+        j->own_cap = len;
+    }
+    size_t at = 0;
+    for (int i = 0; i < b->bytes_n; at += b->bytes[i++].iov_len)
+        memcpy(j->own + at, b->bytes[i].iov_base, b->bytes[i].iov_len);
+    j->seq = seq;
+    j->batch = *b;
+    j->batch.bytes[0] = (struct iovec){.iov_base = j->own, .iov_len = len};
+    j->batch.bytes_n = len > 0;
+}
+
+void sim_on_fetch(void *ctx, unsigned what, const struct wal_pos *from, uint64_t last, uint8_t *buf,
+                  size_t cap)
+{
+    struct member *m = ctx;
+    struct job *j = new_job(m->sim, m, true);
+    size_t most = m->sim->o.fetch_bytes;
+    size_t record_max = record_size(CMD_HEAD_BYTES + CMD_KEY_MAX_BYTES + m->sim->o.max_value_bytes);
+    if (what == NODE_FETCH_APPLY && most != 0 && most < record_max)
+        most = record_max; /* only peers get records in parts */
+    j->what = what;
+    j->pos = *from;
+    j->last = last;
+    j->buf = buf;
+    j->cap = most != 0 && most < cap ? most : cap;
+}
+
+void sim_on_remember(void *ctx, unsigned slot, uint64_t storage)
+{
+    struct member *m = ctx;
+    struct job *j = new_job(m->sim, m, false);
+    j->remember = true;
+    j->slot = slot;
+    j->storage = storage;
+}
+
+static void finished(struct sim *s, struct member *m)
+{
+    m->job_head = (m->job_head + 1) % JOBS;
+    if (--m->n_jobs > 0)
+        start(s, m);
+    sim_touch(s, m);
+}
+
+/* What the disk holds after that batch. */
+static struct hard after(struct sim *s, const struct member *m, const struct wal_batch *b)
+{
+    struct hard h = {.term = b->term, .vote = b->vote, .tip = m->hard.tip, .commit = b->commit};
+    if (b->truncate && b->truncate_to < h.tip->index)
+        h.tip = sim_at(h.tip, b->truncate_to);
+    if (b->first_index != 0) {
+        if (h.tip->index + 1 != b->first_index)
+            sim_broken(s, "batch-gap", "node %u writes entries from %" PRIu64 " after %" PRIu64,
+                       m->at + 1, b->first_index, h.tip->index);
+        h.tip = sim_entry(s, b->last_index, b->last_term);
+    }
+    if (h.tip == NULL || memcmp(h.tip->hash, b->head, sizeof b->head) != 0 ||
+        h.tip->term != b->last_term)
+        sim_broken(s, "batch-head", "node %u writes a batch with a wrong head", m->at + 1);
+    if (h.commit < m->hard.commit || h.commit > h.tip->index || !sim_at(h.tip, h.commit)->committed)
+        sim_broken(s, "batch-commit",
+                   "node %u writes commit index %" PRIu64 ", which fell or is none", m->at + 1,
+                   h.commit);
+    return h;
+}
+
+static bool same(const struct hard *a, const struct hard *b)
+{
+    return a->term == b->term && a->vote == b->vote && a->tip == b->tip && a->commit == b->commit;
+}
+
+/* The disk may hold this, though it said nothing of the kind. */
+static void may_be(struct member *m, const struct hard *then)
+{
+    if (same(then, &m->hard))
+        return;
+    assert(m->n_maybe < MAYBES);
+    m->maybe[m->n_maybe++] = *then;
+}
+
+/* The process dies now, or the machine under it, with that batch under way. */
+static void die(struct sim *s, struct member *m, const struct hard *then, bool power)
+{
+    uint64_t how = sim_roll(s, RNG_DISK, 4);
+    if (then != NULL)
+        may_be(m, then);
+    m->fail_in = 0;
+    memdisk_fail_call(m->disk, 0, 0);
+    sim_stop_node(s, m, !power ? STOP_KILL : (enum sim_stop)how);
+    sim_boot_later(s, m,
+                   sim_roll(s, RNG_FAULT, 3) == 0 ? sim_roll(s, RNG_FAULT, 3000000)
+                                                  : sim_roll(s, RNG_FAULT, 20000));
+    m->fail_boot = sim_roll(s, RNG_FAULT, 6) == 0;
+}
+
+/* The disk fails here if it was to; false when the node is gone. */
+static bool spare(struct sim *s, struct member *m)
+{
+    uint64_t number;
+    char err[WAL_MESSAGE_BYTES];
+    if (!wal_wants_spare(m->wal, &number) || sim_roll(s, RNG_DISK, 3) == 0)
+        return true; /* it may also come too late */
+    int rc = wal_make_spare(memdisk_disk(m->disk), DIR, number, s->o.segment_bytes, err,
+                            sizeof err);
+    if (wal_refused(rc) && m->full)
+        return true;
+    if (rc < 0) {
+        if (m->fail_in == 0)
+            sim_broken(s, "disk-error", "node %u: %s", m->at + 1, err);
+        die(s, m, NULL, m->fail_cut);
+        return false;
+    }
+    wal_spare_made(m->wal, number);
+    return true;
+}
+
+/* What recovery reports, in our terms. */
+static struct hard reported(struct sim *s, const struct member *m, const struct wal_report *rep)
+{
+    struct hard h = {.term = rep->term, .vote = rep->vote, .tip = &s->root, .commit = rep->commit};
+    if (rep->last_index != 0)
+        h.tip = sim_entry(s, rep->last_index, rep->last_term);
+    if (h.tip == NULL || memcmp(h.tip->hash, rep->head, sizeof rep->head) != 0)
+        sim_broken(s, "recovered-entry",
+                   "node %u recovers entry %" PRIu64 " of term %" PRIu64 ", which never was",
+                   m->at + 1, rep->last_index, rep->last_term);
+    return h;
+}
+
+static void must_be(struct sim *s, const struct member *m, const struct wal_report *rep,
+                    const char *when)
+{
+    struct hard h = reported(s, m, rep);
+    unsigned i = 0;
+    while (i < m->n_maybe && !same(&h, &m->maybe[i]))
+        i++;
+    if (!same(&h, &m->hard) && i == m->n_maybe)
+        sim_broken(s, "recovered",
+                   "node %u recovers (%s) term %" PRIu64 " vote %u last %" PRIu64 " commit %" PRIu64
+                   ", on its disk was term %" PRIu64 " vote %u last %" PRIu64 " commit %" PRIu64
+                   ", or one of %u that were tried",
+                   m->at + 1, when, h.term, h.vote, h.tip->index, h.commit, m->hard.term,
+                   m->hard.vote, m->hard.tip->index, m->hard.commit, m->n_maybe);
+}
+
+/* Power-cut closure: whatever image a power cut leaves now, all that was ever promised is in it,
+ * and a recovery of the recovered is the same. On a copy. */
+static void closure(struct sim *s, struct member *m)
+{
+    struct memdisk *c = memdisk_clone(m->disk);
+    struct wal_options opts = options(s);
+    struct wal_report rep;
+    struct wal *w;
+    memdisk_limit(c, 0);
+    memdisk_no_space(c, false);
+    memdisk_seed(c, sim_roll(s, RNG_DISK, UINT64_MAX));
+    memdisk_power_cut(c, (enum memdisk_keep)sim_roll(s, RNG_DISK, 3));
+    if (wal_check(memdisk_disk(c), DIR, &opts, &rep) < 0)
+        sim_broken(s, "closure", "node %u after a power cut: %s", m->at + 1, rep.message);
+    must_be(s, m, &rep, "copy, only looked at");
+    if (wal_open(&w, memdisk_disk(c), DIR, &opts, &rep) < 0)
+        sim_broken(s, "closure", "node %u after a power cut: %s", m->at + 1, rep.message);
+    must_be(s, m, &rep, "copy");
+    wal_close(w);
+    memdisk_power_cut(c, MEMDISK_KEEP_NONE);
+    if (wal_check(memdisk_disk(c), DIR, &opts, &rep) < 0)
+        sim_broken(s, "closure", "node %u after two power cuts: %s", m->at + 1, rep.message);
+    must_be(s, m, &rep, "copy, twice");
+    if (rep.verdict != WAL_CLEAN)
+        sim_broken(s, "closure", "node %u: recovery left a torn log", m->at + 1);
+    memdisk_free(c);
+    s->t.closures++;
+}
+
+static void persist_job(struct sim *s, struct member *m, struct job *j)
+{
+    struct hard then = after(s, m, &j->batch);
+    sim_note(s, NOTE_DISK, m->at, j->seq, j->batch.term, then.tip->index);
+    if (m->fail_in != 0)
+        memdisk_fail_call(m->disk, m->fail_in, EIO);
+    if (m->no_space) /* others write and delete there, too */
+        memdisk_no_space(m->disk, sim_roll(s, RNG_DISK, 2) == 0);
+    int rc = wal_append(m->wal, &j->batch);
+    if (m->fail_in != 0 && m->fail_cut) {
+        s->t.faults[SIM_MIDOP]++;
+        die(s, m, &then, true);
+        return;
+    }
+    if (wal_refused(rc) && m->full) {
+        memdisk_fail_call(m->disk, 0, 0);
+        s->t.faults[SIM_FULL]++;
+        sim_note(s, NOTE_FULL, m->at, j->seq, 0, 0);
+        may_be(m, &then);
+        node_no_room(m->node, sim_local(m, s->now), j->seq);
+        finished(s, m);
+        return;
+    }
+    if (rc < 0) {
+        if (m->fail_in == 0)
+            sim_broken(s, "disk-error", "node %u: %s", m->at + 1, wal_error(m->wal));
+        s->t.faults[SIM_EIO]++;
+        die(s, m, &then, sim_roll(s, RNG_DISK, 3) == 0);
+        return;
+    }
+    s->t.batches++;
+    m->batches++;
+    m->unsealed = !j->batch.idle;
+    sim_check_hard(s, m, &then);
+    m->hard = then;
+    m->n_maybe = 0;
+    if (!spare(s, m))
+        return;
+    m->fail_in = 0;
+    memdisk_fail_call(m->disk, 0, 0);
+    if (s->o.closure != 0 && sim_roll(s, RNG_DISK, s->o.closure) == 0 &&
+        sim_roll(s, RNG_DISK, 1 + memdisk_used(m->disk) / CLOSURE_BYTES) == 0)
+        closure(s, m);
+    node_persisted(m->node, sim_local(m, s->now), j->seq);
+    finished(s, m);
+}
+
+void sim_disk_done(struct sim *s, struct member *m)
+{
+    struct job *j = &m->jobs[m->job_head];
+    assert(m->n_jobs > 0);
+    if (s->now < m->stall_until) { /* look again soon: healing may end it */
+        uint64_t at = s->now + STALL_STEP_US;
+        sim_post(s, at < m->stall_until ? at : m->stall_until, EV_DISK, m->at);
+        return;
+    }
+    if (j->remember) {
+        const struct raft *r = &m->node->raft;
+        m->peers_known[j->slot < r->n_peers ? r->peers[j->slot].id - 1u : m->at] = j->storage;
+        node_remembered(m->node, sim_local(m, s->now), j->slot, true);
+        finished(s, m);
+        return;
+    }
+    if (!j->fetch) {
+        persist_job(s, m, j);
+        return;
+    }
+    struct wal_pos pos = j->pos;
+    if (m->fail_in != 0 && !m->fail_cut)
+        memdisk_fail_call(m->disk, 1, EIO);
+    ssize_t len = wal_read(m->wal, &pos, j->last, j->buf, j->cap);
+    memdisk_fail_call(m->disk, 0, 0);
+    sim_note(s, NOTE_FETCH, m->at, j->what, j->pos.index, (uint64_t)len);
+    if (len < 0) {
+        if (m->fail_in == 0)
+            sim_broken(s, "read", "node %u: %s", m->at + 1, wal_error(m->wal));
+        s->t.faults[SIM_EIO]++;
+        die(s, m, NULL, false);
+        return;
+    }
+    node_fetched(m->node, sim_local(m, s->now), j->what, (size_t)len, &pos);
+    finished(s, m);
+}
+
+/* No room but for so many bytes. `in_place`: and often not even over what is there, see below. */
+void sim_disk_full(struct member *m, uint64_t bytes, bool in_place)
+{
+    m->full = true;
+    m->no_space = in_place;
+    memdisk_limit(m->disk, memdisk_used(m->disk) + bytes);
+}
+
+void sim_disk_room(struct member *m)
+{
+    m->full = m->no_space = false;
+    memdisk_limit(m->disk, 0);
+    memdisk_no_space(m->disk, false);
+}
+
+void sim_disk_heal(struct sim *s, struct member *m)
+{
+    (void)s;
+    m->slow_until = m->stall_until = 0;
+    m->fail_boot = false;
+    m->fail_in = 0;
+    sim_disk_room(m);
+    memdisk_fail_call(m->disk, 0, 0);
+}
+
+/* ---- recovery ---- */
+
+bool sim_recover(struct sim *s, struct member *m, struct wal_report *rep)
+{
+    struct wal_options opts = options(s);
+    bool fails = m->fail_boot;
+    m->fail_boot = false;
+    if (fails)
+        memdisk_fail_call(m->disk, 1 + sim_roll(s, RNG_DISK, BOOT_CALLS), EIO);
+    int rc = wal_open(&m->wal, memdisk_disk(m->disk), DIR, &opts, rep);
+    memdisk_fail_call(m->disk, 0, 0);
+    if (rc == 0 && m->rotten)
+        sim_broken(s, "rot-unnoticed", "node %u starts with rotten bytes", m->at + 1);
+    if (rc == 0) {
+        must_be(s, m, rep, "start");
+        struct hard h = reported(s, m, rep);
+        sim_check_hard(s, m, &h);
+        m->hard = h;
+        m->tip = h.tip;
+        m->n_maybe = 0;
+        return true;
+    }
+    m->wal = NULL;
+    sim_note(s, NOTE_BOOT_FAILED, m->at, (uint64_t)-rc, 0, 0);
+    if (fails && rc != -EBADMSG) {
+        s->t.faults[SIM_MIDOP]++;
+        sim_stop_node(s, m, (enum sim_stop)sim_roll(s, RNG_DISK, 4));
+        sim_boot_later(s, m, sim_roll(s, RNG_FAULT, 100000));
+    } else if (rc == -EBADMSG && m->rotten) {
+        s->t.faults[SIM_ROT]++;
+        m->dead = true;
+    } else {
+        sim_broken(s, rc == -EBADMSG ? "false-corrupt" : "recovery", "node %u cannot start: %s",
+                   m->at + 1, rep->message);
+    }
+    return false;
+}
+
+/* ---- rot ---- */
+
+struct place {
+    uint64_t segment;
+    size_t offset, len;
+};
+
+/* A whole batch that was refused, and left behind by the segment's seal. */
+static bool left_behind(const struct batch_head *h, const uint8_t *segment, size_t size)
+{
+    struct batch_head seal;
+    return batch_decode(segment + size - BATCH_BLOCK_BYTES, &seal) &&
+           (seal.flags & BATCH_CUT) != 0 && h->seq + 1 == seal.seq;
+}
+
+/* Whole batches on the medium, in order. */
+static size_t batches(struct member *m, struct place *list)
+{
+    size_t n = 0;
+    for (uint64_t number = SEGMENT_FIRST;; number++) {
+        char path[WAL_PATH_MAX];
+        size_t size;
+        segment_path(path, DIR, number, SEGMENT_SUFFIX);
+        const uint8_t *p = memdisk_peek(m->disk, path, &size);
+        if (p == NULL)
+            return n;
+        for (size_t at = BATCH_BLOCK_BYTES; at + BATCH_BLOCK_BYTES <= size && n < BATCHES_MAX;) {
+            struct batch_head h;
+            if (!batch_decode(p + at, &h) || left_behind(&h, p, size))
+                break;
+            list[n].segment = number;
+            list[n].offset = at;
+            list[n].len = (size_t)batch_bytes(h.payload_len);
+            at += list[n++].len;
+        }
+    }
+}
+
+/* Changes bytes of one batch that has a later one behind it (the last one alone could be taken for
+ * a torn write, see the fault model). The node is down after a power cut. */
+bool sim_rot(struct sim *s, struct member *m)
+{
+    static const uint8_t fills[] = {0x00, 0xff, 0xa5};
+    struct place *list = sim_must(malloc(BATCHES_MAX * sizeof *list));
+    size_t n = batches(m, list), size;
+    if (n < 2 || n == BATCHES_MAX) {
+        free(list);
+        return false;
+    }
+    struct place p = list[sim_roll(s, RNG_FAULT, n - 1)];
+    free(list);
+    char path[WAL_PATH_MAX];
+    segment_path(path, DIR, p.segment, SEGMENT_SUFFIX);
+    const uint8_t *bytes = memdisk_peek(m->disk, path, &size);
+    size_t at = p.offset + sim_roll(s, RNG_FAULT, p.len);
+    uint8_t old = bytes[at], block[BATCH_BLOCK_BYTES];
+    uint64_t how = sim_roll(s, RNG_FAULT, 4);
+    if (how == 3) {
+        block[0] = old ^ (uint8_t)(1u << sim_roll(s, RNG_FAULT, 8));
+        memdisk_poke(m->disk, path, at, block, 1);
+    } else {
+        at -= at % BATCH_BLOCK_BYTES;
+        memset(block, fills[how], sizeof block);
+        if (memcmp(bytes + at, block, sizeof block) == 0)
+            return false;
+        memdisk_poke(m->disk, path, at, block, sizeof block);
+    }
+    m->rotten = true;
+    return true;
+}

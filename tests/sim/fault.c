@@ -1,0 +1,165 @@
+/* fault.c: when which fault happens, and to whom. */
+#include "tests/sim/impl.h"
+
+enum { SECOND = 1000000 };
+
+static uint64_t total_rate(const struct sim *s)
+{
+    uint64_t sum = 0;
+    for (unsigned f = SIM_PARTITION; f <= SIM_AMNESIA; f++)
+        sum += s->o.rate[f];
+    return sum;
+}
+
+static void next_fault(struct sim *s)
+{
+    uint64_t rate = total_rate(s);
+    if (rate > 0)
+        sim_post(s, s->now + 1 + sim_roll(s, RNG_FAULT, 2 * 1000 * (uint64_t)SECOND / rate),
+                 EV_FAULT, 0);
+}
+
+void sim_fault_init(struct sim *s)
+{
+    static const enum sim_fault of_life[] = {SIM_CLOCK, SIM_SMALL, SIM_COARSE};
+    for (unsigned i = 0; i < sizeof of_life / sizeof of_life[0]; i++)
+        s->t.faults[of_life[i]] = s->o.rate[of_life[i]] != 0;
+    next_fault(s);
+}
+
+/* Any node that is up, the leader more often than its share; NULL if none is. */
+static struct member *victim(struct sim *s)
+{
+    int leader = sim_leader(s);
+    if (leader >= 0 && sim_roll(s, RNG_FAULT, 3) == 0)
+        return &s->m[leader];
+    unsigned from = (unsigned)sim_roll(s, RNG_FAULT, s->o.nodes);
+    for (unsigned i = 0; i < s->o.nodes; i++) {
+        struct member *m = &s->m[(from + i) % s->o.nodes];
+        if (m->up)
+            return m;
+    }
+    return NULL;
+}
+
+/* At once, soon, or much later. */
+static uint64_t absence(struct sim *s)
+{
+    switch (sim_roll(s, RNG_FAULT, 8)) {
+    case 0:
+    case 1:
+    case 2: return sim_roll(s, RNG_FAULT, 10000);
+    case 3:
+    case 4:
+    case 5: return sim_roll(s, RNG_FAULT, 2 * SECOND);
+    case 6: return sim_roll(s, RNG_FAULT, 10 * SECOND);
+    default: return sim_roll(s, RNG_FAULT, 40 * SECOND);
+    }
+}
+
+static void crash(struct sim *s, struct member *m, bool kill)
+{
+    uint64_t how = sim_roll(s, RNG_FAULT, 4);
+    sim_stop_node(s, m,
+                  kill       ? STOP_KILL
+                  : how == 0 ? STOP_CUT_NONE
+                  : how == 1 ? STOP_CUT_ALL
+                             : STOP_CUT_RANDOM);
+    m->fail_boot = sim_roll(s, RNG_FAULT, 6) == 0;
+    sim_boot_later(s, m, absence(s));
+}
+
+/* Durable bytes of one node; only ever of a minority. */
+static bool rot(struct sim *s, struct member *m)
+{
+    if (m->rotten || m->wiped || m->lost != NULL || sim_unsound(s) >= (s->o.nodes - 1) / 2)
+        return false;
+    sim_stop_node(s, m, STOP_CUT_RANDOM);
+    (void)sim_rot(s, m);
+    sim_boot_later(s, m, absence(s));
+    return false; /* counted when recovery has said so */
+}
+
+void sim_fault_forget(struct sim *s, struct member *m, bool leader_dies)
+{
+    if (s->calm)
+        return;
+    if (leader_dies) {
+        if (m->up)
+            crash(s, m, false);
+        if (sim_roll(s, RNG_FAULT, 2) == 0)
+            sim_net_heal(s);
+    } else if (sim_forget(s, m)) {
+        sim_note(s, NOTE_FAULT, m->at, SIM_AMNESIA, 0, 0);
+        s->t.faults[SIM_AMNESIA]++;
+        sim_boot_later(s, m, sim_roll(s, RNG_FAULT, 2) == 0 ? 1 : absence(s));
+    }
+}
+
+static bool happen(struct sim *s, enum sim_fault f, struct member *m)
+{
+    uint64_t until;
+    switch (f) {
+    case SIM_CRASH: crash(s, m, false); break;
+    case SIM_KILL: crash(s, m, true); break;
+    case SIM_MIDOP:
+    case SIM_EIO:
+        m->fail_in = 1 + (unsigned)sim_roll(s, RNG_FAULT, sim_roll(s, RNG_FAULT, 4) == 0 ? 12 : 3);
+        m->fail_cut = f == SIM_MIDOP;
+        return false; /* counted when it strikes */
+    case SIM_CUTALL:
+        for (unsigned i = 0; i < s->o.nodes; i++)
+            if (s->m[i].up)
+                crash(s, &s->m[i], false);
+        break;
+    case SIM_PAUSE:
+        until = s->now +
+                sim_roll(s, RNG_FAULT, sim_roll(s, RNG_FAULT, 2) == 0 ? SECOND / 5 : 6 * SECOND);
+        if (until > m->paused_until) /* what was put off waits for the longer one */
+            m->paused_until = until;
+        break;
+    case SIM_SLOW: m->slow_until = s->now + sim_roll(s, RNG_FAULT, 5 * SECOND); break;
+    case SIM_STALL:
+        m->stall_until = s->now +
+                         sim_roll(s, RNG_FAULT,
+                                  sim_roll(s, RNG_FAULT, 4) == 0 ? 30 * SECOND : 3 * SECOND);
+        break;
+    case SIM_FULL:
+        sim_disk_full(m, (uint64_t)4096 * sim_roll(s, RNG_FAULT, 20) * sim_roll(s, RNG_FAULT, 20),
+                      sim_roll(s, RNG_FAULT, 2) == 0);
+        sim_post(s, s->now + sim_roll(s, RNG_FAULT, 15 * SECOND), EV_ROOM, m->at);
+        return false; /* counted when a write meets it */
+    case SIM_ROT: return rot(s, m);
+    case SIM_WIPE:
+        if (!sim_wipe(s, m))
+            return false;
+        sim_boot_later(s, m, absence(s));
+        break;
+    case SIM_AMNESIA: sim_fault_forget(s, m, false); return false; /* counted when it happens */
+    default: sim_partition(s, f); break;
+    }
+    return true;
+}
+
+void sim_fault(struct sim *s)
+{
+    if (s->calm)
+        return;
+    uint64_t roll = sim_roll(s, RNG_FAULT, total_rate(s));
+    unsigned f = SIM_PARTITION;
+    while (roll >= s->o.rate[f])
+        roll -= s->o.rate[f++];
+    struct member *m = victim(s);
+    if (m != NULL) {
+        sim_note(s, NOTE_FAULT, m->at, f, 0, 0);
+        if (happen(s, (enum sim_fault)f, m))
+            s->t.faults[f]++;
+    }
+    next_fault(s);
+}
+
+void sim_fault_calm(struct sim *s)
+{
+    for (unsigned i = 0; i < s->o.nodes; i++)
+        sim_disk_heal(s, &s->m[i]);
+}

@@ -1,0 +1,400 @@
+/* impl.h: the inside of a simulated cluster, shared by the files of this folder only. */
+#ifndef TESTS_SIM_IMPL_H
+#define TESTS_SIM_IMPL_H
+
+#include <inttypes.h>
+
+#include "net/wire.h"
+#include "raftd/state/kv.h"
+#include "raftd/node/node_impl.h"
+#include "storage/wal.h"
+#include "tests/sim/linear.h"
+#include "tests/lib/disk_memory.h"
+#include "tests/sim/sim.h"
+
+enum {
+    NODES = RAFT_VOTERS_MAX,
+    DIR_ID = 77,
+    NOTES = 128, /* last events kept */
+    JOBS = 2 + NODE_FETCHES + NODES,
+    MAYBES = 256, /* more than are tried while a disk is full: two a second, for 15 s */
+    READS = 64,   /* of one node, waiting */
+    SPINS_MAX = 1000,
+    BACKLOG = 400, /* datagrams that a paused process' socket holds */
+    TAPE = 1024,   /* datagrams recorded for replays */
+};
+
+#define DIR   "/d"
+#define NO_OP UINT32_MAX /* no operation */
+
+/* ---- the heap ---- */
+
+enum event_kind {
+    EV_DATAGRAM,
+    EV_DISK,   /* the job at the head of a disk's queue is done */
+    EV_WAKE,   /* a node's own deadline */
+    EV_SUBMIT, /* a client's request reaches its node */
+    EV_CLIENT, /* a client's next operation, or its patience ends */
+    EV_BOOT,   /* a node starts again */
+    EV_FAULT,  /* the next fault of those that come by rate */
+    EV_HEAL,   /* a partition ends */
+    EV_FLAP,   /* a link comes or goes */
+    EV_ROOM,   /* a full disk has room again */
+    EV_FORGET, /* a disk forgets; with `extra` a leader dies, and partitions end */
+};
+
+struct event {
+    uint64_t at, order;
+    enum event_kind kind;
+    unsigned node, from;
+    uint64_t generation; /* of the node: events of an earlier life are void */
+    uint32_t op;         /* SUBMIT, CLIENT */
+    uint64_t extra;
+    struct event *next; /* free list */
+    unsigned frames;    /* mask for the trace */
+    size_t len;
+    uint8_t bytes[WIRE_DATAGRAM_MAX];
+};
+
+/* ---- the log of all nodes, as a tree of entries ---- */
+
+/* One entry that some node once had. Its hash names the whole log up to it, so a node's log is a
+ * pointer to its last entry. The root has index 0. */
+struct entry {
+    uint64_t index, term;
+    uint8_t hash[RECORD_HASH_BYTES];
+    struct entry *prev;  /* the entry before */
+    struct entry *chain; /* same bucket */
+    uint32_t op;         /* that wrote it, NO_OP for a leader's first entry */
+    bool committed;
+};
+
+/* What a disk holds. */
+struct hard {
+    uint64_t term;
+    uint16_t vote;
+    struct entry *tip;
+    uint64_t commit; /* known to be committed */
+};
+
+struct term {
+    uint16_t leader; /* 0 = none so far */
+    struct entry *leader_tip;
+    uint64_t committed;    /* highest index that its leader committed */
+    uint16_t votes[NODES]; /* durable, of each node */
+};
+
+/* ---- clients ---- */
+
+enum op_kind { OP_PUT, OP_DELETE, OP_GET, OP_LIST };
+enum op_state { OP_SENT, OP_OPEN, OP_DONE, OP_LOST };
+
+struct op {
+    enum op_kind kind;
+    enum op_state state;
+    unsigned node, client; /* client NODES.. = nobody, by hand */
+    uint32_t key;          /* < hot_keys, or of its own */
+    uint32_t len;          /* of the value */
+    uint64_t timeout_us;
+    uint64_t id;        /* request number at the node, 0 = none yet */
+    uint64_t read;      /* read number */
+    uint64_t must_see;  /* highest index that anybody had seen when it began */
+    uint64_t committed; /* index, 0 = not yet */
+    bool refused;       /* "nothing was done" */
+    bool absent;        /* delete: there was no such key when it was committed */
+    bool full;          /* put: there was no room for it when it was committed */
+    size_t history;     /* handle in the linear history, SIZE_MAX = none */
+};
+
+struct client {
+    uint32_t op; /* NO_OP = thinks */
+    unsigned node;
+};
+
+/* A key's committed writes, ascending. */
+struct version {
+    uint64_t index, create;
+    uint32_t op; /* NO_OP = deleted */
+};
+
+struct key {
+    struct version *v;
+    unsigned n, cap;
+};
+
+/* ---- nodes ---- */
+
+struct job { /* of a disk */
+    bool fetch;
+    bool remember;
+    unsigned slot;    /* remember: of this peer ... */
+    uint64_t storage; /* ... this storage id */
+    uint64_t seq;
+    struct wal_batch batch;
+    struct hard then; /* what the disk holds after it */
+    unsigned what;
+    struct wal_pos pos;
+    uint64_t last;
+    uint8_t *buf; /* fetch: the node's */
+    size_t cap;
+    uint8_t *own; /* a copy of the batch's bytes */
+    size_t own_cap;
+};
+
+struct member {
+    struct sim *sim;
+    unsigned at;
+    struct memdisk *disk;
+    struct wal *wal;
+    struct kv *kv;
+    struct node *node;
+    bool up, dirty;
+    unsigned frames; /* mask, of the payload that is about to be sent */
+    bool dead;       /* stays down */
+    bool outside_later;
+    bool outside; /* liveness: not of the healed majority, alive, heard by it or hearing it */
+    bool rotten;  /* durable bytes were changed: recovery must notice */
+    bool wiped;   /* got an empty disk: nobody may count it any more */
+    uint64_t generation;
+    uint64_t wake_at; /* virtual time of the event that is posted, 0 = none */
+
+    uint64_t clock_offset;
+    int64_t clock_ppm;
+    uint64_t paused_until;
+    unsigned backlog;
+    unsigned spins; /* in a row, that its deadline had passed when it was named */
+
+    uint64_t storage;            /* id of its data directory ... */
+    uint64_t peers_known[NODES]; /* ... and what is kept there of the others' */
+    struct job jobs[JOBS];
+    unsigned job_head, n_jobs;
+    uint64_t slow_until, stall_until;
+    bool full, no_space;
+    unsigned fail_in; /* the n-th disk operation from the next batch on ... */
+    bool fail_cut;    /* ... is where the process dies; else it reports EIO */
+    bool fail_boot;   /* the same during recovery */
+
+    unsigned pending;      /* operations */
+    uint32_t reads[READS]; /* operations, by read number */
+    unsigned n_reads;
+
+    struct entry *tip;         /* of its log in memory */
+    struct entry *committed;   /* last one that was checked */
+    uint64_t lead_term;        /* led it at the last check, 0 = did not lead */
+    uint64_t durable;          /* durable_index at the last check */
+    uint64_t applied;          /* likewise */
+    uint64_t known;            /* committed at its start, or the first it heard of; 0 = none */
+    struct hard hard;          /* on its disk */
+    uint64_t batches;          /* written */
+    bool unsealed;             /* the last of this process was no idle one */
+    struct hard maybe[MAYBES]; /* ... with a batch that was under way when the node died, or ... */
+    unsigned n_maybe;          /* ... with one that was refused since the last one was durable */
+
+    struct memdisk *image; /* a copy of its disk of some time ago, NULL = none */
+    struct hard image_hard;
+    struct entry *lost; /* it acknowledged all up to here, and lost some of it; NULL = it has all */
+    uint32_t lost_boot; /* process that did */
+    struct entry *gone; /* a disk that is no more held all up to here */
+    uint32_t boot;      /* the process that is, or was last */
+    bool doubted;       /* since then it was told */
+};
+
+/* ---- trace ---- */
+
+enum note_kind {
+    NOTE_DATAGRAM,
+    NOTE_DISK,
+    NOTE_FETCH,
+    NOTE_WAKE,
+    NOTE_SUBMIT,
+    NOTE_ANSWER,
+    NOTE_READ,
+    NOTE_LOST_OP,
+    NOTE_BOOT,
+    NOTE_BOOT_FAILED,
+    NOTE_DOWN,
+    NOTE_FAULT,
+    NOTE_CUT,
+    NOTE_HEAL,
+    NOTE_PHASE,
+    NOTE_FULL,
+};
+
+struct note {
+    uint64_t at;
+    enum note_kind kind;
+    unsigned node;
+    uint64_t a, b, c;
+    struct {
+        bool up;
+        uint8_t role;
+        uint32_t term;
+        uint64_t last, commit;
+    } col[NODES];
+};
+
+struct record_sent { /* a datagram that somebody recorded */
+    unsigned from, to, frames;
+    size_t len;
+    uint8_t bytes[WIRE_DATAGRAM_MAX];
+};
+
+struct slot { /* of the heap */
+    uint64_t at, order;
+    struct event *e;
+};
+
+enum stream_rng { RNG_NET, RNG_DISK, RNG_CLIENT, RNG_FAULT, RNG_NODE, RNG_KEYS, RNGS };
+
+struct sim {
+    struct sim_options o;
+    struct sim_totals t;
+    uint64_t now, order;
+    uint64_t rng[RNGS]; /* one each, so that leaving out one kind of fault changes less */
+    struct slot *heap;
+    size_t n_heap, cap_heap;
+    struct event *free_events;
+    struct member m[NODES];
+    bool calm; /* no more faults */
+
+    /* network */
+    struct record_sent *tape; /* TAPE of them, any of the run alike; NULL without replays */
+    uint64_t n_taped;
+    bool cut[NODES][NODES];
+    uint32_t thin[NODES][NODES]; /* per million that are lost */
+    unsigned flap_a, flap_b;
+    size_t narrow; /* longer datagrams vanish; 0 = none do */
+    uint64_t lose; /* pattern of the next losses, see sim_lose() */
+    uint64_t flap_until;
+    uint64_t net_generation;
+
+    /* clients */
+    struct op *ops;
+    uint32_t n_ops, cap_ops;
+    struct client *clients;
+    struct key *keys;
+    uint32_t n_keys, cap_keys;
+    struct linear *linear;
+    uint8_t *row;  /* of values */
+    bool closed;   /* clients ask nothing new */
+    uint64_t seen; /* highest index that a client has seen an effect of */
+    uint32_t *ids; /* operations by (node, request number): open addressing */
+    size_t n_ids, cap_ids;
+    uint32_t boots;
+
+    /* history */
+    struct entry root;
+    struct entry **buckets;
+    size_t n_buckets, n_entries;
+    struct entry *arena;
+    size_t arena_left;
+    void **arenas;
+    size_t n_arenas;
+    struct entry **committed; /* by index; [0] = root */
+    uint64_t n_committed, cap_committed;
+    uint64_t data_bytes; /* of the model, as of the newest committed entry */
+    struct term *terms;
+    uint64_t n_terms;
+
+    struct note notes[NOTES];
+    uint64_t n_notes;
+};
+
+/* sim.c */
+struct event *sim_post(struct sim *s, uint64_t at, enum event_kind kind, unsigned node);
+void sim_again(struct sim *s, struct event *e, uint64_t at);
+uint64_t sim_roll(struct sim *s, enum stream_rng which, uint64_t below);
+uint64_t sim_between(struct sim *s, enum stream_rng which, uint64_t min, uint64_t max);
+/* True with that chance in a million. */
+bool sim_chance(struct sim *s, enum stream_rng which, uint32_t per_million);
+uint64_t sim_local(const struct member *m, uint64_t t);
+void sim_wake_later(struct sim *s, struct member *m);
+void sim_touch(struct sim *s, struct member *m);
+enum sim_stop { STOP_CUT_NONE, STOP_CUT_ALL, STOP_CUT_RANDOM, STOP_KILL };
+void sim_stop_node(struct sim *s, struct member *m, enum sim_stop how);
+void sim_boot(struct sim *s, struct member *m);
+void sim_boot_later(struct sim *s, struct member *m, uint64_t us);
+void *sim_must(void *p);
+
+/* net.c */
+void sim_on_send(void *ctx, unsigned slot, const uint8_t *buf, size_t len);
+void sim_on_random(void *ctx, void *buf, size_t len);
+void sim_on_spy(void *ctx, unsigned slot, uint8_t *payload, size_t len);
+void sim_datagram(struct sim *s, struct member *m, struct event *e);
+void sim_partition(struct sim *s, enum sim_fault f);
+void sim_net_heal(struct sim *s);
+void sim_flap(struct sim *s, struct event *e);
+bool sim_is_cut(const struct sim *s);
+
+/* disk.c */
+void sim_disk_new(struct sim *s, struct member *m);
+void sim_on_persist(void *ctx, uint64_t seq, const struct wal_batch *b);
+void sim_on_fetch(void *ctx, unsigned what, const struct wal_pos *from, uint64_t last, uint8_t *buf,
+                  size_t cap);
+void sim_disk_done(struct sim *s, struct member *m);
+/* A new disk for the node, under its old id; false: not now, see sim_wipe(). */
+bool sim_wipe(struct sim *s, struct member *m);
+void sim_on_remember(void *ctx, unsigned slot, uint64_t storage);
+/* Opens the log and compares it with what must be there. False: the node stays down for now. */
+bool sim_recover(struct sim *s, struct member *m, struct wal_report *rep);
+bool sim_rot(struct sim *s, struct member *m);
+void sim_disk_full(struct member *m, uint64_t bytes, bool in_place);
+void sim_disk_room(struct member *m);
+void sim_disk_heal(struct sim *s, struct member *m);
+
+/* amnesia.c */
+/* Makes a copy of the disk, or stops the node and puts the copy in place: true. */
+bool sim_forget(struct sim *s, struct member *m);
+/* After a step of the node: does it hold again what it lost? */
+void sim_check_lost(struct sim *s, struct member *m);
+/* Makes padding of votes from amnesia, which nobody promises to survive. */
+void sim_silence(const struct member *m, uint8_t *payload, size_t len);
+/* Last entry of the copy at `node` that this leader may count on. */
+struct entry *sim_relied_on(const struct sim *s, const struct raft *leader, unsigned node);
+/* Nodes whose disk is not what it was. */
+unsigned sim_unsound(const struct sim *s);
+
+/* check.c */
+void sim_check_init(struct sim *s);
+void sim_check_free(struct sim *s);
+struct entry *sim_entry(const struct sim *s, uint64_t index, uint64_t term);
+struct entry *sim_at(struct entry *tip, uint64_t index);
+struct term *sim_term(struct sim *s, uint64_t term);
+void sim_follow(struct sim *s,
+                struct member *m); /* the part of it that is needed in the middle of a step */
+void sim_check(struct sim *s, struct member *m);
+void sim_check_hard(struct sim *s, struct member *m, const struct hard *now);
+unsigned sim_majority(const struct sim *s);
+void sim_broken(struct sim *s, const char *kind, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4), noreturn));
+
+/* client.c */
+void sim_clients_init(struct sim *s);
+void sim_clients_free(struct sim *s);
+void sim_client(struct sim *s, struct event *e);
+void sim_submit(struct sim *s, struct member *m, struct event *e);
+void sim_on_answer(void *ctx, struct request *req);
+void sim_on_reads_done(void *ctx, uint64_t read);
+void sim_not_sent(struct sim *s, uint32_t op);
+void sim_clients_lost(struct sim *s, struct member *m);
+/* The operation whose command that is; checks the bytes. NO_OP if nobody asked for it. */
+uint32_t sim_op_of(struct sim *s, const struct record *rec);
+/* An entry became committed: the model of the state takes it. */
+void sim_model_take(struct sim *s, const struct entry *e);
+void sim_check_state(struct sim *s, struct member *m);
+uint32_t sim_ask(struct sim *s, unsigned client, unsigned node, enum op_kind kind, uint32_t key,
+                 uint32_t len, uint64_t timeout_us);
+void sim_local_read(struct sim *s, struct member *m);
+
+/* fault.c */
+void sim_fault_init(struct sim *s);
+void sim_fault(struct sim *s);
+void sim_fault_forget(struct sim *s, struct member *m, bool leader_dies);
+void sim_fault_calm(struct sim *s);
+
+/* note.c */
+void sim_note(struct sim *s, enum note_kind kind, unsigned node, uint64_t a, uint64_t b,
+              uint64_t c);
+void sim_mix(struct sim *s, uint64_t v);
+
+#endif

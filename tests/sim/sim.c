@@ -1,0 +1,522 @@
+/* sim.c: the heap of events and the lives of nodes. See sim.h. */
+#include "tests/sim/sim.h"
+
+#include <assert.h>
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "raftd/base/rcu.h"
+#include "tests/sim/impl.h"
+
+void *sim_must(void *p)
+{
+    if (p == NULL)
+        abort();
+    return p;
+}
+
+/* ---- chance (splitmix64) ---- */
+
+uint64_t sim_roll(struct sim *s, enum stream_rng which, uint64_t below)
+{
+    uint64_t z = s->rng[which] += 0x9e3779b97f4a7c15u;
+    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
+    z ^= z >> 31;
+    return below == 0 ? 0 : z % below;
+}
+
+uint64_t sim_between(struct sim *s, enum stream_rng which, uint64_t min, uint64_t max)
+{
+    return min + sim_roll(s, which, max - min + 1);
+}
+
+bool sim_chance(struct sim *s, enum stream_rng which, uint32_t per_million)
+{
+    return per_million != 0 && sim_roll(s, which, 1000000) < per_million;
+}
+
+/* ---- event heap ---- */
+
+static bool before(const struct slot *a, const struct slot *b)
+{
+    return a->at != b->at ? a->at < b->at : a->order < b->order;
+}
+
+static void heap_put(struct sim *s, struct event *e)
+{
+    if (s->n_heap == s->cap_heap) {
+        s->cap_heap = s->cap_heap ? 2 * s->cap_heap : 1024;
+        s->heap = sim_must(realloc(s->heap, s->cap_heap * sizeof s->heap[0]));
+    }
+    struct slot new = {e->at, e->order, e};
+    size_t i = s->n_heap++;
+    while (i > 0 && before(&new, &s->heap[(i - 1) / 2])) {
+        s->heap[i] = s->heap[(i - 1) / 2];
+        i = (i - 1) / 2;
+    }
+    s->heap[i] = new;
+}
+
+static struct event *heap_take(struct sim *s)
+{
+    struct event *top = s->heap[0].e;
+    struct slot last = s->heap[--s->n_heap];
+    size_t i = 0;
+    for (;;) {
+        size_t c = 2 * i + 1;
+        if (c >= s->n_heap)
+            break;
+        if (c + 1 < s->n_heap && before(&s->heap[c + 1], &s->heap[c]))
+            c++;
+        if (!before(&s->heap[c], &last))
+            break;
+        s->heap[i] = s->heap[c];
+        i = c;
+    }
+    if (s->n_heap > 0)
+        s->heap[i] = last;
+    return top;
+}
+
+struct event *sim_post(struct sim *s, uint64_t at, enum event_kind kind, unsigned node)
+{
+    struct event *e = s->free_events;
+    if (e != NULL)
+        s->free_events = e->next;
+    else
+        e = sim_must(malloc(sizeof *e));
+    if ((kind == EV_DATAGRAM || kind == EV_DISK) && s->o.quantum_us > 1)
+        at += s->o.quantum_us - 1 - (at - 1) % s->o.quantum_us;
+    e->at = at > s->now ? at : s->now + 1;
+    e->order = s->order++;
+    e->kind = kind;
+    e->node = node;
+    e->from = 0;
+    e->generation = s->m[node].generation;
+    e->op = NO_OP;
+    e->extra = 0;
+    e->frames = 0;
+    e->len = 0;
+    heap_put(s, e);
+    return e;
+}
+
+static void forget(struct sim *s, struct event *e)
+{
+    e->next = s->free_events;
+    s->free_events = e;
+}
+
+/* ---- a node's clock: starts anywhere, runs a little too fast or too slow ---- */
+
+uint64_t sim_local(const struct member *m, uint64_t t)
+{
+    return m->clock_offset + t + (uint64_t)((int64_t)t * m->clock_ppm / 1000000);
+}
+
+/* The first virtual time at which the node's clock shows `local`. */
+static uint64_t virtual_of(const struct member *m, uint64_t local)
+{
+    if (local <= m->clock_offset)
+        return 0;
+    uint64_t d = local - m->clock_offset;
+    uint64_t t = (uint64_t)((double)d * 1e6 / (1e6 + (double)m->clock_ppm));
+    t = t > 2 ? t - 2 : 0;
+    while (sim_local(m, t) < local)
+        t++;
+    return t;
+}
+
+/* ---- steps of a node ---- */
+
+void sim_wake_later(struct sim *s, struct member *m)
+{
+    uint64_t local = node_deadline(m->node, sim_local(m, s->now));
+    if (local == RAFT_NEVER)
+        return;
+    uint64_t at = virtual_of(m, local);
+    if (at > s->now)
+        m->spins = 0;
+    else if (++m->spins > SPINS_MAX)
+        sim_broken(s, "spin", "node %u wants to be woken at once, again and again", m->at + 1);
+    if (at <= s->now)
+        at = s->now + 1;
+    if (m->wake_at != 0 && at >= m->wake_at)
+        return;
+    m->wake_at = at;
+    sim_post(s, at, EV_WAKE, m->at);
+}
+
+/* The node was told something; its loop goes round when virtual time moves on. What it was told may
+ * have changed much already: a leader that was paused commits, then hears of its successor. */
+void sim_touch(struct sim *s, struct member *m)
+{
+    sim_follow(s, m);
+    m->dirty = true;
+}
+
+static void flush(struct sim *s)
+{
+    for (unsigned i = 0; i < s->o.nodes; i++) {
+        struct member *m = &s->m[i];
+        if (!m->dirty)
+            continue;
+        m->dirty = false;
+        node_flush(m->node, sim_local(m, s->now));
+        sim_check(s, m);
+        sim_wake_later(s, m);
+    }
+}
+
+static void handle_node(struct sim *s, struct member *m, struct event *e)
+{
+    switch (e->kind) {
+    case EV_DATAGRAM: sim_datagram(s, m, e); break;
+    case EV_DISK: sim_disk_done(s, m); break;
+    case EV_SUBMIT: sim_submit(s, m, e); break;
+    case EV_WAKE:
+        if (e->at != m->wake_at && e->extra == 0)
+            return;
+        sim_note(s, NOTE_WAKE, m->at, 0, 0, 0);
+        m->wake_at = 0;
+        sim_touch(s, m);
+        break;
+    default: abort();
+    }
+}
+
+/* False when the event was put off. */
+static bool handle(struct sim *s, struct event *e)
+{
+    struct member *m = &s->m[e->node];
+    switch (e->kind) {
+    case EV_CLIENT: sim_client(s, e); return true;
+    case EV_FAULT: sim_fault(s); return true;
+    case EV_FLAP: sim_flap(s, e); return true;
+    case EV_HEAL:
+        if (e->extra == s->net_generation)
+            sim_net_heal(s);
+        return true;
+    case EV_BOOT:
+        if (!m->up && !m->dead && e->generation == m->generation)
+            sim_boot(s, m);
+        return true;
+    case EV_ROOM: sim_disk_room(m); return true;
+    case EV_FORGET: sim_fault_forget(s, m, e->extra != 0); return true;
+    case EV_DATAGRAM:
+    case EV_DISK:
+    case EV_WAKE:
+    case EV_SUBMIT: break;
+    }
+    if (!m->up || (e->kind != EV_DATAGRAM && e->generation != m->generation)) {
+        if (e->kind == EV_SUBMIT)
+            sim_not_sent(s, e->op);
+        return true;
+    }
+    if (s->now < m->paused_until) {
+        if (e->kind == EV_DATAGRAM && m->backlog++ >= BACKLOG)
+            return true;
+        if (e->kind == EV_WAKE && e->at == m->wake_at)
+            e->extra = 1;
+        e->at = m->paused_until;
+        e->order = s->order++;
+        heap_put(s, e);
+        return false;
+    }
+    m->backlog = 0;
+    handle_node(s, m, e);
+    return true;
+}
+
+static void step(struct sim *s)
+{
+    struct event *e = heap_take(s);
+    s->now = e->at;
+    s->t.events++;
+    if (handle(s, e))
+        forget(s, e);
+    if (s->n_heap == 0 || s->heap[0].at > s->now)
+        flush(s);
+}
+
+void sim_run(struct sim *s, uint64_t us)
+{
+    uint64_t until = s->now + us;
+    flush(s);
+    while (s->n_heap > 0 && s->heap[0].at <= until) {
+        if (s->o.events_max != 0 && !s->calm && s->t.events >= s->o.events_max)
+            return;
+        step(s);
+    }
+    s->now = until;
+}
+
+/* ---- lives ---- */
+
+static void configure(struct sim *s, const struct member *m, struct node_config *nc)
+{
+    *nc = (struct node_config){
+        .cluster = "sim",
+        .id = (uint16_t)(m->at + 1),
+        .n_voters = s->o.nodes,
+        .storage_id = m->storage,
+        .election_timeout_us = s->o.election_timeout_us,
+        .max_value_bytes = s->o.max_value_bytes,
+        .max_data_bytes = s->o.max_data_bytes,
+        .batch_bytes = s->o.batch_bytes,
+        .cache_bytes = s->o.cache_bytes,
+        .relay_bytes = s->o.relay_bytes,
+        .datagram_bytes = s->o.datagram_bytes,
+        .datagram_max = s->o.datagram_max,
+        .rx_bytes = s->o.rx_bytes,
+        .take_held = s->o.take_held,
+        .rekey_us = s->o.rekey_us,
+        .seed = sim_roll(s, RNG_NODE, UINT64_MAX),
+        /* different in every life of every node, as 32 random bits nearly are */
+        .boot = (++s->boots ^ (uint32_t)s->o.seed << 20) & INT32_MAX,
+    };
+    if (nc->boot == 0)
+        nc->boot = INT32_MAX;
+    for (unsigned i = 0; i < s->o.nodes; i++) {
+        nc->voters[i] = (uint16_t)(i + 1);
+        nc->known[i] = m->peers_known[i];
+        (void)snprintf(nc->addrs[i], sizeof nc->addrs[i], "node%u", i + 1);
+    }
+}
+
+void sim_on_random(void *ctx, void *buf, size_t len)
+{
+    struct member *m = ctx;
+    uint8_t *p = buf;
+    for (size_t i = 0; i < len; i++)
+        p[i] = (uint8_t)sim_roll(m->sim, RNG_KEYS, 256);
+}
+
+void sim_boot(struct sim *s, struct member *m)
+{
+    static const struct node_io calls = {.send = sim_on_send,
+                                         .random = sim_on_random,
+                                         .spy = sim_on_spy,
+                                         .persist = sim_on_persist,
+                                         .fetch = sim_on_fetch,
+                                         .remember = sim_on_remember,
+                                         .answer = sim_on_answer,
+                                         .reads_done = sim_on_reads_done};
+    static const struct session_keys keys = {.has = {true},
+                                             .key = {"the cluster's simulated secret."}};
+    static const uint8_t hash_key[KV_HASH_KEY_BYTES] = "simulated hash!";
+    struct wal_report rep;
+    struct node_config nc;
+    if (!sim_recover(s, m, &rep))
+        return;
+    configure(s, m, &nc);
+    struct node_io io = calls;
+    io.ctx = m;
+    if (m->kv == NULL)
+        m->kv = sim_must(kv_new(hash_key));
+    m->generation++;
+    m->wake_at = m->paused_until = 0;
+    m->backlog = m->spins = 0;
+    m->job_head = m->n_jobs = 0;
+    m->n_reads = 0;
+    m->lead_term = m->applied = 0;
+    m->known = rep.commit;
+    m->committed = &s->root;
+    m->durable = rep.last_index;
+    m->node = sim_must(
+        node_new(&nc, &io, &rep, s->o.plain ? NULL : &keys, m->kv, sim_local(m, s->now)));
+    m->up = true;
+    m->boot = nc.boot;
+    m->unsealed = false;
+    s->t.boots++;
+    if (m->node->raft.commit_index != m->hard.commit)
+        sim_broken(s, "commit-forgotten", "node %u starts with another commit index than on disk",
+                   m->at + 1);
+    sim_note(s, NOTE_BOOT, m->at, rep.term, rep.vote, rep.last_index);
+    sim_touch(s, m);
+}
+
+/* A new process starts with nothing; to empty it costs less than to wait for what is freed. */
+static void empty(struct kv *kv)
+{
+    const struct kv_object *o;
+    struct kv_range all = {0};
+    rcu_enter();
+    while ((o = kv_first(kv, &all)) != NULL) {
+        struct cmd c = {.op = CMD_DELETE, .key = kv_key(o), .key_len = o->key_len};
+        kv_apply(kv, 1, &c);
+    }
+    rcu_leave();
+    assert(kv_count(kv) == 0);
+}
+
+void sim_stop_node(struct sim *s, struct member *m, enum sim_stop how)
+{
+    sim_note(s, NOTE_DOWN, m->at, how, 0, 0);
+    if (m->up) {
+        m->up = m->dirty = false;
+        m->generation++;
+        sim_clients_lost(s, m);
+        node_free(m->node);
+        empty(m->kv);
+        wal_close(m->wal);
+        m->node = NULL;
+        m->wal = NULL;
+    }
+    switch (how) {
+    case STOP_CUT_NONE: memdisk_power_cut(m->disk, MEMDISK_KEEP_NONE); break;
+    case STOP_CUT_ALL: memdisk_power_cut(m->disk, MEMDISK_KEEP_ALL); break;
+    case STOP_CUT_RANDOM: memdisk_power_cut(m->disk, MEMDISK_KEEP_RANDOM); break;
+    case STOP_KILL: memdisk_kill(m->disk); return;
+    }
+    m->clock_offset = sim_between(s, RNG_NODE, 1000, UINT64_C(1) << 40); /* the box starts anew */
+}
+
+void sim_boot_later(struct sim *s, struct member *m, uint64_t us)
+{
+    sim_post(s, s->now + us, EV_BOOT, m->at);
+}
+
+struct sim *sim_new(const struct sim_options *o)
+{
+    int rc = sodium_init();
+    assert(rc >= 0);
+    (void)rc;
+    struct sim *s = sim_must(calloc(1, sizeof *s));
+    assert(o->nodes >= 1 && o->nodes <= NODES);
+    s->o = *o;
+    for (unsigned i = 0; i < RNGS; i++)
+        s->rng[i] = o->seed * RNGS + i;
+    for (unsigned i = 0; i < RNGS; i++)
+        s->rng[i] = sim_roll(s, (enum stream_rng)i, UINT64_MAX);
+    s->now = 1000000;
+    sim_check_init(s);
+    sim_clients_init(s);
+    for (unsigned i = 0; i < o->nodes; i++) {
+        struct member *m = &s->m[i];
+        m->sim = s;
+        m->at = i;
+        m->clock_offset = sim_between(s, RNG_NODE, 1000, UINT64_C(1) << 40);
+        if (o->ppm_max > 0)
+            m->clock_ppm = (int64_t)sim_between(s, RNG_NODE, 0, 2 * (uint64_t)o->ppm_max) -
+                           o->ppm_max;
+        sim_disk_new(s, m);
+    }
+    for (unsigned i = 0; i < o->nodes; i++)
+        sim_boot(s, &s->m[i]);
+    sim_fault_init(s);
+    return s;
+}
+
+void sim_free(struct sim *s)
+{
+    for (unsigned i = 0; i < s->o.nodes; i++) {
+        struct member *m = &s->m[i];
+        if (m->up)
+            sim_stop_node(s, m, STOP_KILL);
+        for (unsigned j = 0; j < JOBS; j++)
+            free(m->jobs[j].own);
+        kv_free(m->kv);
+        memdisk_free(m->disk);
+        if (m->image != NULL)
+            memdisk_free(m->image);
+    }
+    while (s->n_heap > 0)
+        forget(s, heap_take(s));
+    while (s->free_events != NULL) {
+        struct event *e = s->free_events;
+        s->free_events = e->next;
+        free(e);
+    }
+    sim_clients_free(s);
+    sim_check_free(s);
+    free(s->tape);
+    free(s->heap);
+    free(s);
+}
+
+/* ---- by hand ---- */
+
+uint64_t sim_now(const struct sim *s)
+{
+    return s->now;
+}
+
+const struct sim_totals *sim_totals(struct sim *s)
+{
+    s->t.virtual_us = s->now - 1000000;
+    return &s->t;
+}
+
+bool sim_is_up(const struct sim *s, unsigned node)
+{
+    return s->m[node].up;
+}
+
+void sim_crash(struct sim *s, unsigned node)
+{
+    if (s->m[node].up)
+        sim_stop_node(s, &s->m[node], STOP_CUT_RANDOM);
+}
+
+void sim_restart(struct sim *s, unsigned node)
+{
+    if (!s->m[node].up)
+        sim_boot(s, &s->m[node]);
+}
+
+bool sim_lose_tail(struct sim *s, unsigned node)
+{
+    return sim_forget(s, &s->m[node]);
+}
+
+void sim_cut(struct sim *s, unsigned from, unsigned to, bool cut)
+{
+    s->cut[from][to] = cut;
+}
+
+void sim_heal(struct sim *s)
+{
+    s->calm = true;
+    sim_net_heal(s);
+    sim_fault_calm(s);
+}
+
+const struct raft *sim_raft(const struct sim *s, unsigned node)
+{
+    return s->m[node].up ? node_raft(s->m[node].node) : NULL;
+}
+
+int sim_leader(const struct sim *s)
+{
+    for (unsigned i = 0; i < s->o.nodes; i++) {
+        if (!s->m[i].up || s->m[i].node->raft.role != RAFT_LEADER)
+            continue;
+        const struct raft *l = &s->m[i].node->raft;
+        unsigned followers = 0;
+        for (unsigned j = 0; j < s->o.nodes; j++)
+            followers += s->m[j].up && s->m[j].node->raft.leader == i + 1 &&
+                         s->m[j].node->raft.term == l->term;
+        if (followers > s->o.nodes / 2)
+            return (int)i;
+    }
+    return -1;
+}
+
+bool sim_converged(const struct sim *s)
+{
+    int leader = sim_leader(s);
+    if (leader < 0)
+        return false;
+    const struct entry *tip = s->m[leader].tip;
+    for (unsigned i = 0; i < s->o.nodes; i++) {
+        const struct member *m = &s->m[i];
+        if (m->up && !m->outside &&
+            (m->pending > 0 || m->tip != tip || m->node->applied != tip->index ||
+             m->hard.tip != tip || m->n_reads > 0 || !node_local_reads(m->node)))
+            return false;
+    }
+    return true;
+}

@@ -1,0 +1,127 @@
+// LINK: @sim
+/* How fast a node that was away gets its log back: as fast as can be while nobody writes, and within
+ * a bounded share, but faster than new entries come, while clients do. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "raftd/base/rcu.h"
+#include "tests/sim/impl.h"
+
+enum {
+    MS = 1000,
+    SECOND = 1000000,
+    VALUE = 10000,
+    MISSED = 2000, /* values: far more than the cached log holds */
+    SLICE_US = 200 * MS,
+};
+
+struct world {
+    struct sim *s;
+    unsigned leader, away;
+};
+
+/* A cluster whose third node is back after it has missed the backlog. */
+static struct world behind(uint64_t seed)
+{
+    struct sim_options o = {
+        .seed = seed,
+        .nodes = 3,
+        .delay_min_us = 200,
+        .delay_max_us = 300,
+        .disk_min_us = 50,
+        .disk_max_us = 100,
+        .quantum_us = 1,
+        .max_value_bytes = 65536,
+        .segment_bytes = 4 << 20,
+        .election_timeout_us = 150 * MS,
+        .hot_keys = 1,
+        .timeout_us = SECOND,
+    };
+    struct world w = {.s = sim_new(&o)};
+    for (int i = 0; i < 500 && sim_leader(w.s) < 0; i++)
+        sim_run(w.s, 10 * MS);
+    assert_true(sim_leader(w.s) >= 0);
+    w.leader = (unsigned)sim_leader(w.s);
+    w.away = (w.leader + 1) % 3;
+    sim_crash(w.s, w.away);
+    for (unsigned i = 0; i < MISSED; i++) {
+        sim_put(w.s, w.leader, VALUE, SECOND);
+        sim_run(w.s, MS);
+    }
+    sim_run(w.s, SECOND);
+    assert_int_equal(sim_acked(w.s), MISSED);
+    sim_restart(w.s, w.away);
+    return w;
+}
+
+static const struct log_tx *stream_of(const struct world *w)
+{
+    const struct node *n = w->s->m[w->leader].node;
+    return &n->peers[raft_peer_slot(&n->raft, (uint16_t)(w->away + 1))].log;
+}
+
+static bool caught_up(const struct world *w)
+{
+    return sim_raft(w->s, w->away)->durable_index == sim_raft(w->s, w->leader)->last_index;
+}
+
+/* Time until it has everything, while clients write so often (0 = never). While they do, what comes
+ * from the disk for it is bounded in every slice of time. */
+static uint64_t catch_up(struct world *w, uint64_t write_every_us)
+{
+    const struct node *n = w->s->m[w->leader].node;
+    const struct log_tx *l = stream_of(w);
+    uint64_t begun = sim_now(w->s), slice = begun, old = 0, wrote = n->log.ring.end;
+    while (!caught_up(w)) {
+        if (write_every_us != 0)
+            sim_put(w->s, w->leader, VALUE, SECOND);
+        sim_run(w->s, write_every_us != 0 ? write_every_us : MS);
+        assert_true(sim_now(w->s) - begun < 120 * (uint64_t)SECOND);
+        if (sim_now(w->s) - slice < SLICE_US)
+            continue;
+        uint64_t windows = SLICE_US / NODE_CATCH_UP_US + 2;
+        uint64_t most = NODE_CATCH_UP_TIMES * (n->log.ring.end - wrote) +
+                        windows * NODE_CATCH_UP_BYTES + NODE_OLD_BYTES;
+        if (write_every_us != 0 && !l->joined && slice > begun + SECOND)
+            assert_true(l->old.end - old <= most);
+        slice = sim_now(w->s);
+        old = l->old.end;
+        wrote = n->log.ring.end;
+    }
+    return sim_now(w->s) - begun;
+}
+
+static void test_share(void **state)
+{
+    (void)state;
+    const uint64_t bytes = (uint64_t)MISSED * VALUE;
+    struct world w = behind(1);
+    uint64_t calm_us = catch_up(&w, 0);
+    sim_free(w.s);
+    w = behind(1);
+    uint64_t light_us = catch_up(&w, 50 * MS); /* 0.2 MB a second */
+    sim_free(w.s);
+    w = behind(1);
+    uint64_t heavy_us = catch_up(&w, MS); /* 10 MB a second */
+    sim_run(w.s, SECOND);
+    sim_check_final(w.s);
+    sim_free(w.s);
+    print_message("    %u MB behind: %u ms alone, %u ms beside few writes, %u ms beside many\n",
+                  (unsigned)(bytes / 1000000), (unsigned)(calm_us / MS), (unsigned)(light_us / MS),
+                  (unsigned)(heavy_us / MS));
+    assert_true(calm_us < 2 * SECOND);
+    assert_in_range(light_us, bytes / 5, bytes / 3);  /* some 4 MB a second */
+    assert_in_range(heavy_us, bytes / 22, bytes / 9); /* it gains 10 MB a second on them */
+}
+
+int main(void)
+{
+    rcu_thread_begin();
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_share)};
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    rcu_thread_end();
+    return failed;
+}
