@@ -132,7 +132,6 @@ static void get_sack(const struct raw_frame *f, struct wire_sack *s)
     s->id = get_u32(b + 4);
     s->contig = get_u64(b + 8);
     s->rwnd = get_u32(b + 16);
-    s->restart = (f->flags & FLAG_1) != 0;
     for (unsigned i = 0; i < s->n; i++) {
         const uint8_t *p = b + WIRE_SACK_BYTES + i * WIRE_SACK_RANGE_BYTES;
         s->ranges[i] = (struct wire_range){get_u32(p), get_u32(p + 4)};
@@ -423,8 +422,7 @@ bool wire_put_msg(struct wire_writer *w, const struct raft_msg *m)
 bool wire_put_sack(struct wire_writer *w, const struct wire_sack *s)
 {
     assert(s->n <= WIRE_SACK_RANGES);
-    uint8_t *b = put_frame(w, WIRE_SACK, s->restart ? FLAG_1 : 0,
-                           WIRE_SACK_BYTES + s->n * WIRE_SACK_RANGE_BYTES);
+    uint8_t *b = put_frame(w, WIRE_SACK, 0, WIRE_SACK_BYTES + s->n * WIRE_SACK_RANGE_BYTES);
     if (!b)
         return false;
     b[0] = s->stream;

@@ -30,7 +30,7 @@
  *                                             | u64 acked_term | u32 probe
  *   84 PROBE_ACK 32   1 match                 u64 prev_index | u64 hint_index | u64 hint_term
  *                                             | u32 probe | u32 boot
- *   85 SACK   20+8n   1 restart               u8 stream | u8 n | u16 spurious | u32 id | u64 contig
+ *   85 SACK   20+8n                           u8 stream | u8 n | u16 spurious | u32 id | u64 contig
  *                                             | u32 rwnd | n <= 8 x { u32 start | u32 len }
  *   90 LOG     28+d   1 again                 u64 base_index | u64 base_term | u64 off
  *                                             | u32 epoch | d bytes
@@ -55,9 +55,6 @@
  * SACK: all bytes below contig were received; ranges are relative to contig, ascending, with a
  * hole before each; the sender may send up to contig + rwnd; spurious counts pieces marked `again`
  * (sent once more because they seemed lost) that were here already, mod 65536.
- *
- * With `restart` (RELAY): all below contig was taken, what was received from there on was given up;
- * the stream begins again there, at offset 0 under the next id.
  *
  * LINKS: row by row what nodes hear: for each voter in ascending order of ids 255 = not heard, 254 =
  * not yet, by a node that has just started, else the loss in percent. A node tells its own row; a
@@ -167,11 +164,10 @@ struct wire_range {
 
 struct wire_sack {
     uint8_t stream; /* enum wire_stream, not checked on receipt */
-    uint32_t id;    /* epoch (LOG) or boot + restarts (RELAY) of the stream */
+    uint32_t id;    /* epoch (LOG) or boot (RELAY) of the stream */
     uint64_t contig;
     uint32_t rwnd;
     uint16_t spurious;
-    bool restart;
     unsigned n;                                 /* 0..WIRE_SACK_RANGES */
     struct wire_range ranges[WIRE_SACK_RANGES]; /* order and overlap not checked on receipt */
 };
@@ -179,7 +175,7 @@ struct wire_sack {
 /* A piece of a stream. */
 struct wire_data {
     uint8_t stream;       /* enum wire_stream */
-    uint32_t id;          /* epoch (LOG) or boot of the sender + restarts (RELAY) */
+    uint32_t id;          /* epoch (LOG) or boot of the sender (RELAY) */
     uint64_t base_index;  /* LOG: the stream starts after this entry */
     uint64_t base_term;   /* LOG: and this is its term */
     uint64_t off;         /* of bytes[0] in the stream; off + len may overflow on receipt */

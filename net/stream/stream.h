@@ -196,6 +196,10 @@ uint64_t stream_tx_in_flight(const struct stream_tx *tx);
  * to us, at least 1; the sum over all streams should fit the socket's buffer. */
 void stream_rx_init(struct stream_rx *rx, uint8_t *buf, size_t cap, uint32_t window);
 
+/* Moves all that is here to other memory of `cap` bytes; the old memory is the caller's again. False:
+ * it does not fit, nothing was changed. */
+bool stream_rx_move(struct stream_rx *rx, uint8_t *buf, size_t cap);
+
 /* A piece arrived (again: wire_data.again). Any off and len are safe. May move bytes: pointers of
  * stream_rx_ready() end. */
 enum stream_put stream_rx_put(struct stream_rx *rx, uint64_t off, const uint8_t *bytes, size_t len,

@@ -10,6 +10,19 @@ void stream_rx_init(struct stream_rx *rx, uint8_t *buf, size_t cap, uint32_t win
     *rx = (struct stream_rx){.buf = buf, .cap = cap, .window = window};
 }
 
+bool stream_rx_move(struct stream_rx *rx, uint8_t *buf, size_t cap)
+{
+    uint64_t here = ranges_end(&rx->held, rx->contig) - rx->consumed;
+    assert(cap > 0 && cap <= UINT32_MAX);
+    if (here > cap)
+        return false;
+    memcpy(buf, rx->buf + rx->head, (size_t)here);
+    rx->buf = buf;
+    rx->cap = cap;
+    rx->head = 0;
+    return true;
+}
+
 /* Makes the memory reach up to `end`. Bytes are moved down only when it does not, that is once per
  * `cap` bytes consumed in the plain case. */
 static void make_room(struct stream_rx *rx, uint64_t end)

@@ -37,9 +37,8 @@ static void take_sack(struct node *n, uint64_t now, unsigned slot, const struct 
         if (l->epoch != 0 && s->id == l->epoch)
             sane = stream_tx_ack(&l->tx, now, s, stamp);
     } else if (s->stream == WIRE_STREAM_RELAY && from == n->raft.leader) {
-        if (n->relay_term == n->raft.term && s->id == relay_tx_id(n))
-            sane = s->restart ? relay_tx_restart(n, s->contig)
-                              : stream_tx_ack(&n->relay_tx, now, s, stamp);
+        if (n->relay_term == n->raft.term && s->id == n->cfg.boot)
+            sane = stream_tx_ack(&n->relay_tx, now, s, stamp);
     }
     if (!sane)
         drop(n, slot, DROP_STREAM);
@@ -366,7 +365,7 @@ static void relay_begins(struct out *o)
     if (n->relay.base == NULL || n->raft.peers[o->slot].id != n->raft.leader)
         return;
     relay_tx_sync(n);
-    struct wire_data d = {.stream = WIRE_STREAM_RELAY, .id = relay_tx_id(n)};
+    struct wire_data d = {.stream = WIRE_STREAM_RELAY, .id = n->cfg.boot};
     stream_begins(o, &n->relay_tx, &d);
 }
 

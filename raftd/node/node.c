@@ -120,7 +120,6 @@ void node_free(struct node *n)
     free(n->behind.buf);
     free(n->log_rx_buf);
     free(n->runs);
-    free(n->big.buf);
     ring_free(&n->relay);
     entries_free(&n->log);
     free(n);

@@ -86,16 +86,12 @@ struct log_tx {
 /* Leader's end of a peer's relay stream, see relay.c. */
 struct relay_rx {
     struct stream_rx rx;
-    uint8_t *buf;
-    uint64_t term; /* with boot and restarts: which stream rx holds; RAFT_NEVER = none */
+    uint8_t *buf;  /* rx.cap bytes; NULL until the peer relays */
+    uint64_t term; /* with boot: which stream rx holds; RAFT_NEVER = none */
     uint32_t boot;
-    uint32_t restarts; /* in this term ... */
-    uint64_t given_up; /* ... the last one at this offset of the stream before */
-    bool stray;        /* that one is still being sent: tell it */
-    bool waits;        /* the command at the front can't be taken now ... */
-    bool wants_big;    /* ... for want of the memory for large ones */
-    bool shut;         /* it made no sense: nothing more is taken from it */
-    uint64_t ack_by;   /* RAFT_NEVER = nothing to tell */
+    bool waits;      /* the command at the front can't be taken now */
+    bool shut;       /* it made no sense: nothing more is taken from it */
+    uint64_t ack_by; /* RAFT_NEVER = nothing to tell */
 };
 
 /* Does a peer count? See admit.c. */
@@ -140,13 +136,6 @@ struct peer {
     uint64_t resent_datagrams;
 };
 
-/* The one relayed command that is collected outside its peer's relay.buf. */
-struct big {
-    uint8_t *buf; /* `len` bytes, NULL = none */
-    size_t len, got;
-    unsigned slot; /* whose it is, or was last */
-};
-
 struct confirmed_read {
     uint64_t read;
     uint64_t index;
@@ -189,7 +178,6 @@ struct node {
     uint64_t disk_commit; /* commit index of the last batch that was handed to the disk, or less */
 
     struct peer peers[RAFT_VOTERS_MAX - 1]; /* as raft.peers */
-    struct big big;
     struct catch_up catch_up;
 
     /* Follower: the leader's log stream to us, and our relay stream to it. */
@@ -206,7 +194,6 @@ struct node {
     struct stream_tx relay_tx;
     uint64_t relay_term; /* leader's term the relay stream belongs to */
     uint64_t relay_base; /* ring position of its offset 0 */
-    uint32_t relay_restarts;
 
     /* Local writes: slot request number % NODE_WRITES_MAX; numbers wait in a ring. */
     struct request *writes[NODE_WRITES_MAX];
@@ -269,10 +256,8 @@ void write_stop(struct node *n);
 bool write_propose(struct node *n, uint64_t now, const uint8_t *cmd, size_t len);
 
 /* relay.c */
-uint32_t relay_tx_id(const struct node *n);
 void relay_tx_sync(struct node *n);
 bool relay_tx_put(struct node *n, const uint8_t *cmd, size_t len);
-bool relay_tx_restart(struct node *n, uint64_t off);
 void relay_rx_put(struct node *n, uint64_t now, unsigned slot, const struct wire_data *d);
 void relay_rx_drain(struct node *n, uint64_t now, unsigned slot);
 void relay_rx_sack(struct node *n, unsigned slot, struct wire_sack *s);

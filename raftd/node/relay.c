@@ -1,16 +1,11 @@
 /* relay.c: writes on their way from a follower to the leader, as a stream; both ends.
  *
- * The stream is a row of commands, each behind its length, and belongs to one term and one process
- * of the follower: its id is the process's boot token plus the number of restarts. Each command is
- * handed over once (see write.c).
+ * The stream is a row of commands, each behind its length. It belongs to one term and one process of
+ * the follower: its id is that process's boot token. Each command is handed over once (see write.c).
  *
- * The leader keeps two windows of bytes for each follower, whatever the size of values. A command
- * larger than one window is collected in memory of its own, one at a time in the whole node and in
- * turns; the next one waits in its sender, behind a closed window. If the follower that is at it falls
- * silent and another one has such a command, the first one's part is given up: nothing of its stream
- * from that command on was proposed, or ever will be. When it is back, and sends on, it is told to
- * restart there under the next id. So it keeps a command until the leader has all of it. If nobody else
- * has one, the part waits for its sender as long as we lead.
+ * The leader keeps a buffer of two windows for each follower that relays. While the command at the
+ * front is larger than one window, the buffer has room for that command and one window behind it. So
+ * it is at most CMD_MAX_BYTES and one window, and only while that follower sends such a value.
  */
 #include <assert.h>
 #include <stdlib.h>
@@ -21,50 +16,20 @@
 #include "raftd/base/bytes.h"
 #include "raftd/node/node_impl.h"
 
-enum {
-    HEAD_BYTES = 4,      /* length before each command */
-    SILENT_TIMEOUTS = 2, /* election timeouts: on a link that lives, too, the price is only to send
-                            the command again */
-};
+enum { HEAD_BYTES = 4 }; /* length before each command */
 
 /* ---- follower ---------------------------------------------------------------------------- */
-
-uint32_t relay_tx_id(const struct node *n)
-{
-    return n->cfg.boot + n->relay_restarts;
-}
-
-static uint64_t after_command(const struct node *n, uint64_t pos)
-{
-    return pos + HEAD_BYTES + get_u32(ring_at(&n->relay, pos));
-}
-
-/* Offset 0 is the command at ring position `pos`. */
-static void begin_at(struct node *n, uint64_t pos)
-{
-    int slot = raft_peer_slot(&n->raft, n->raft.leader);
-    assert(slot >= 0);
-    n->relay.start = n->relay_base = pos;
-    net_start_stream(n, (unsigned)slot, &n->relay_tx, WIRE_STREAM_RELAY);
-    stream_tx_end(&n->relay_tx, n->relay.end - pos);
-}
 
 /* Our stream starts afresh with each leader. */
 void relay_tx_sync(struct node *n)
 {
+    int slot = raft_peer_slot(&n->raft, n->raft.leader);
     if (n->relay_term == n->raft.term)
         return;
+    assert(slot >= 0);
     n->relay_term = n->raft.term;
-    n->relay_restarts = 0;
-    begin_at(n, n->relay.end);
-}
-
-/* Commands of which the leader has all may go. */
-static void release(struct node *n)
-{
-    uint64_t acked = n->relay_base + n->relay_tx.una;
-    while (n->relay.start < acked && after_command(n, n->relay.start) <= acked)
-        n->relay.start = after_command(n, n->relay.start);
+    n->relay.start = n->relay_base = n->relay.end;
+    net_start_stream(n, (unsigned)slot, &n->relay_tx, WIRE_STREAM_RELAY);
 }
 
 /* Puts one command on the way to the leader. False when it must wait. */
@@ -77,7 +42,7 @@ bool relay_tx_put(struct node *n, const uint8_t *cmd, size_t len)
         n->relay_base = 0;
     }
     relay_tx_sync(n);
-    release(n);
+    n->relay.start = n->relay_base + n->relay_tx.una;
     if (ring_room(&n->relay) < HEAD_BYTES + len)
         return false;
     uint8_t *p = ring_at(&n->relay, n->relay.end);
@@ -88,58 +53,16 @@ bool relay_tx_put(struct node *n, const uint8_t *cmd, size_t len)
     return true;
 }
 
-/* The leader takes the stream again from the command at this offset. False if there is none. */
-bool relay_tx_restart(struct node *n, uint64_t off)
-{
-    release(n);
-    uint64_t pos = n->relay.start;
-    if (off > n->relay_tx.nxt)
-        return false;
-    while (pos < n->relay_base + off)
-        pos = after_command(n, pos);
-    if (pos != n->relay_base + off)
-        return false;
-    n->relay_restarts++;
-    begin_at(n, pos);
-    return true;
-}
-
 /* ---- leader ------------------------------------------------------------------------------ */
-
-static void big_end(struct node *n)
-{
-    free(n->big.buf);
-    n->big = (struct big){.slot = n->big.slot};
-}
-
-static bool big_of(const struct node *n, unsigned slot)
-{
-    return n->big.buf != NULL && n->big.slot == slot;
-}
 
 static size_t window(const struct node *n)
 {
     return n->cfg.relay_bytes != 0 ? n->cfg.relay_bytes : n->rx_window / n->raft.n_peers;
 }
 
-static size_t rx_cap(const struct node *n)
+static size_t usual_cap(const struct node *n)
 {
     return 2 * (size_t)max_u64(window(n), HEAD_BYTES);
-}
-
-static void rx_begin(struct node *n, unsigned slot)
-{
-    struct relay_rx *x = &n->peers[slot].relay;
-    if (big_of(n, slot))
-        big_end(n);
-    stream_rx_init(&x->rx, x->buf, rx_cap(n), (uint32_t)window(n));
-    x->waits = x->wants_big = false;
-}
-
-/* Nothing more is taken from the peer's stream. */
-static void rx_end(struct relay_rx *x)
-{
-    x->term = x->ack_by = RAFT_NEVER;
 }
 
 /* The boot token of a peer that answered our probe names its stream in this term. Late datagrams of
@@ -150,24 +73,21 @@ static void adopt(struct node *n, unsigned slot)
     const struct raft_peer *rp = &n->raft.peers[slot];
     if (rp->boot == 0 || rp->epoch == 0 || (x->term == n->raft.term && x->boot == rp->boot))
         return;
-    if (x->buf == NULL && (x->buf = malloc(rx_cap(n))) == NULL)
+    uint8_t *buf = malloc(usual_cap(n));
+    if (buf == NULL)
         return; /* its relays are lost, and sent again, until there is memory */
-    rx_begin(n, slot);
-    x->term = n->raft.term;
-    x->boot = rp->boot;
-    x->restarts = 0;
-    x->shut = x->stray = false;
-    x->ack_by = RAFT_NEVER;
+    free(x->buf);
+    *x = (struct relay_rx){
+        .buf = buf, .term = n->raft.term, .boot = rp->boot, .ack_by = RAFT_NEVER};
+    stream_rx_init(&x->rx, buf, usual_cap(n), (uint32_t)window(n));
 }
 
 void relay_rx_end(struct node *n)
 {
-    big_end(n);
     for (unsigned slot = 0; slot < n->raft.n_peers; slot++) {
         struct relay_rx *x = &n->peers[slot].relay;
         free(x->buf);
-        x->buf = NULL;
-        rx_end(x);
+        *x = (struct relay_rx){.term = RAFT_NEVER, .ack_by = RAFT_NEVER};
     }
 }
 
@@ -177,76 +97,35 @@ void relay_rx_put(struct node *n, uint64_t now, unsigned slot, const struct wire
     if (n->raft.role != RAFT_LEADER)
         return;
     adopt(n, slot);
-    if (x->term != n->raft.term || x->shut)
+    if (x->term != n->raft.term || x->boot != d->id || x->shut)
         return;
-    uint64_t by = now;
-    if (d->id == x->boot + x->restarts) {
-        enum stream_put rc = stream_rx_put(&x->rx, d->off, d->bytes, d->len, d->again);
-        if (rc == STREAM_NEW)
-            by += NODE_ACK_DELAY_US;
-    } else if (x->restarts > 0 && d->id == x->boot + x->restarts - 1) {
-        x->stray = true;
-    } else {
-        return;
-    }
-    x->ack_by = min_u64(x->ack_by, by);
+    enum stream_put rc = stream_rx_put(&x->rx, d->off, d->bytes, d->len, d->again);
+    x->ack_by = min_u64(x->ack_by, rc == STREAM_NEW ? now + NODE_ACK_DELAY_US : now);
 }
 
 /* What is to be told about the stream, at the time ack_by. */
 void relay_rx_sack(struct node *n, unsigned slot, struct wire_sack *s)
 {
     struct relay_rx *x = &n->peers[slot].relay;
-    *s = (struct wire_sack){.stream = WIRE_STREAM_RELAY, .id = x->boot + x->restarts};
-    if (x->stray) {
-        s->id--; /* the stream before */
-        s->restart = true;
-        s->contig = x->given_up;
-        x->stray = false;
-    } else {
-        stream_rx_sack(&x->rx, s);
-    }
+    *s = (struct wire_sack){.stream = WIRE_STREAM_RELAY, .id = x->boot};
+    stream_rx_sack(&x->rx, s);
     x->ack_by = RAFT_NEVER;
 }
 
-/* The peer that had the memory last lets others go first. */
-static bool others_turn(const struct node *n, unsigned slot)
+/* Memory for a command of so many bytes with its length, and for a window behind it. False: there is
+ * none now. */
+static bool fit(struct node *n, struct relay_rx *x, size_t size)
 {
-    for (unsigned i = 0; n->big.slot == slot && i < n->raft.n_peers; i++)
-        if (i != slot && n->peers[i].relay.wants_big && n->peers[i].relay.term == n->raft.term)
-            return true;
-    return false;
-}
-
-/* Who has the memory for large commands loses it if it is another process now, or silent. */
-static void dispossess(struct node *n, uint64_t now)
-{
-    struct big *b = &n->big;
-    const struct raft_peer *rp = &n->raft.peers[b->slot];
-    struct relay_rx *x = &n->peers[b->slot].relay;
-    uint64_t silent_at = rp->heard + SILENT_TIMEOUTS * n->raft.cfg.election_timeout;
-    if (x->term != n->raft.term || x->boot != rp->boot) {
-        rx_end(x);
-        big_end(n);
-    } else if (b->got < b->len && now > silent_at) {
-        x->given_up = x->rx.consumed - b->got - HEAD_BYTES;
-        x->restarts++;
-        rx_begin(n, b->slot);
+    size_t cap = size > window(n) ? size + window(n) : usual_cap(n);
+    if (cap == x->rx.cap)
+        return true;
+    uint8_t *buf = malloc(cap), *former = x->buf;
+    if (buf == NULL || !stream_rx_move(&x->rx, buf, cap)) {
+        free(buf);
+        return x->rx.cap >= size;
     }
-}
-
-/* Memory for a command of `len` bytes, the only one at a time. False when it must wait. */
-static bool big_begin(struct node *n, uint64_t now, unsigned slot, size_t len)
-{
-    struct big *b = &n->big;
-    if (b->buf != NULL)
-        dispossess(n, now);
-    else if (others_turn(n, slot))
-        return false;
-    if (b->buf != NULL || (b->buf = malloc(len)) == NULL)
-        return false;
-    b->slot = slot;
-    b->len = len;
-    b->got = 0;
+    x->buf = buf;
+    free(former);
     return true;
 }
 
@@ -263,52 +142,26 @@ static enum taken take(struct node *n, uint64_t now, const uint8_t *bytes, size_
     return TAKEN;
 }
 
-/* Moves what has arrived of the large command. */
-static enum taken take_big(struct node *n, uint64_t now, struct stream_rx *rx)
+/* Takes the command at the front. */
+static enum taken take_next(struct node *n, uint64_t now, struct relay_rx *x)
 {
-    struct big *b = &n->big;
     const uint8_t *bytes;
     size_t len;
-    stream_rx_ready(rx, &bytes, &len);
-    if (len > b->len - b->got)
-        len = b->len - b->got;
-    memcpy(b->buf + b->got, bytes, len);
-    b->got += len;
-    stream_rx_consume(rx, len);
-    if (b->got < b->len)
-        return NOT_HERE;
-    enum taken rc = take(n, now, b->buf, b->len);
-    if (rc == TAKEN)
-        big_end(n);
-    return rc;
-}
-
-/* Takes the command at the front, or begins with it. */
-static enum taken take_next(struct node *n, uint64_t now, unsigned slot)
-{
-    struct relay_rx *x = &n->peers[slot].relay;
-    const uint8_t *bytes;
-    size_t len;
-    if (big_of(n, slot))
-        return take_big(n, now, &x->rx);
+    size_t size = HEAD_BYTES;
     stream_rx_ready(&x->rx, &bytes, &len);
-    if (len < HEAD_BYTES)
-        return NOT_HERE;
-    size_t cmd_len = get_u32(bytes), size = HEAD_BYTES + cmd_len;
-    if (cmd_len > CMD_MAX_BYTES) {
+    if (len >= HEAD_BYTES && get_u32(bytes) > CMD_MAX_BYTES) {
         n->drops[DROP_STREAM]++; /* a bug over there; its stream stays shut in this term */
         x->shut = true;
         return NOT_HERE;
     }
-    enum taken rc;
-    x->wants_big = size > x->rx.cap / 2;
-    if (x->wants_big) {
-        size = HEAD_BYTES;
-        rc = big_begin(n, now, slot, cmd_len) ? TAKEN : MUST_WAIT;
-        x->wants_big = rc == MUST_WAIT;
-    } else {
-        rc = len < size ? NOT_HERE : take(n, now, bytes + HEAD_BYTES, cmd_len);
-    }
+    if (len >= HEAD_BYTES)
+        size += get_u32(bytes);
+    if (!fit(n, x, size))
+        return MUST_WAIT;
+    stream_rx_ready(&x->rx, &bytes, &len);
+    if (len < size)
+        return NOT_HERE;
+    enum taken rc = take(n, now, bytes + HEAD_BYTES, size - HEAD_BYTES);
     if (rc == TAKEN)
         stream_rx_consume(&x->rx, size);
     return rc;
@@ -320,7 +173,7 @@ void relay_rx_drain(struct node *n, uint64_t now, unsigned slot)
     struct relay_rx *x = &n->peers[slot].relay;
     enum taken rc = TAKEN;
     while (rc == TAKEN && n->raft.role == RAFT_LEADER && x->term == n->raft.term && !x->shut) {
-        rc = take_next(n, now, slot);
+        rc = take_next(n, now, x);
         if (x->waits && rc == TAKEN)
             x->ack_by = now; /* the window opens again */
         x->waits = rc == MUST_WAIT;

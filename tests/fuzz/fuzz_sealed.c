@@ -358,7 +358,6 @@ static void put_sack(struct world *w, struct liar *p, const struct raft_peer *pe
 {
     unsigned how = take(w);
     struct wire_sack s = {.stream = how & 1 ? WIRE_STREAM_RELAY : WIRE_STREAM_LOG,
-                          .restart = how & 2,
                           .n = (how >> 4) % (WIRE_SACK_RANGES + 1),
                           .id = edge32(w, how & 1 ? 7 : peer->epoch),
                           .contig = edge(w, how & 1 ? 0 : p->log_end),

@@ -62,10 +62,8 @@ const struct golden GOLDEN[GOLDEN_FRAMES] = {
                 .id = 0x31323334,
                 .contig = UINT64_C(0x4142434445464748),
                 .rwnd = 0x51525354,
-                .restart = true,
                 .ranges = {{0x61626364, 0x71727374}, {0x81828384, 0x91929394}}},
-     .flags = 1,
-     .hex = "85012400"
+     .hex = "85002400"
             "02022221"
             "34333231"
             "4847464544434241"

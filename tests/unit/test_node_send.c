@@ -98,51 +98,6 @@ static void test_probe_before_bulk(void **state)
     world_free(w);
 }
 
-/* Peer 0 says which process it is; refused: it also wants another log stream. */
-static void another_process(struct world *w, uint32_t boot)
-{
-    struct raft_msg m = {.type = RAFT_MSG_ACK, .from = 2, .term = raft_of(w)->term};
-    m.ack.epoch = raft_of(w)->peers[0].epoch;
-    m.ack.boot = boot;
-    m.ack.need_probe = true;
-    tell(w, m);
-}
-
-/* A process ends in the middle of a large value, another peer gets the memory, and then the rest of
- * the value comes late: it is no stream's, least of all a command. */
-static void test_rest_of_an_ended_process(void **state)
-{
-    (void)state;
-    struct world *w = world_new(NULL, &(struct node_config){.relay_bytes = 64});
-    make_leader(w);
-    answer_probe(w, 0, 0, 0);
-    answer_probe(w, 1, 0, 0);
-    pass(w, T_US / 10);
-    uint8_t bytes[100] = {0xe8, 3}; /* 1000 bytes follow */
-    relay(w, 2, 0, bytes, 54);
-    assert_non_null(w->n->big.buf);
-    another_process(w, 200);
-    flush(w);
-    struct raft_msg m = {.type = RAFT_MSG_PROBE_ACK, .from = 2, .term = raft_of(w)->term};
-    m.probe_ack.probe = w->peers[0].newest[RAFT_MSG_PROBE].probe.probe;
-    m.probe_ack.prev_index = w->peers[0].newest[RAFT_MSG_PROBE].probe.prev_index;
-    m.probe_ack.boot = 200;
-    m.probe_ack.match = true;
-    tell(w, m);
-    another_process(w, 200);
-    assert_int_equal(raft_of(w)->peers[0].epoch, 0);
-    relay(w, 3, 0, bytes, 54);
-    assert_int_equal(w->n->big.slot, 1);
-    uint64_t last = raft_of(w)->last_index;
-    struct cmd c = {.op = CMD_PUT, .origin = 2, .request = 5, .key = bytes, .key_len = 1};
-    bytes[0] = (uint8_t)cmd_encode(bytes + 4, &c);
-    bytes[1] = 0;
-    relay(w, 2, 54, bytes, 4u + bytes[0]);
-    flush(w);
-    assert_int_equal(raft_of(w)->last_index, last);
-    world_free(w);
-}
-
 /* A box that is switched off costs heartbeats, not the log over and over. */
 static void test_silent_peer(void **state)
 {
@@ -186,7 +141,6 @@ int main(void)
         cmocka_unit_test(test_relay_holes_are_told_at_once),
         cmocka_unit_test(test_control_before_bulk),
         cmocka_unit_test(test_probe_before_bulk),
-        cmocka_unit_test(test_rest_of_an_ended_process),
         cmocka_unit_test(test_silent_peer),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);

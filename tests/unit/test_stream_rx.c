@@ -43,6 +43,18 @@ static void test_any_cut_and_order(void **state)
                 assert_int_equal(res, STREAM_NEW); /* whatever is held, the next byte has a place */
             if (from + len <= contig)
                 assert_int_equal(res, STREAM_DUPLICATE);
+            if (chance(&r, 5)) { /* other memory: refused exactly when it is too small */
+                size_t other = 1 + rnd(&r) % 3000;
+                uint64_t here = ranges_end(&rx.held, rx.contig) - rx.consumed;
+                uint8_t *to = malloc(other);
+                assert_non_null(to);
+                bool moved = stream_rx_move(&rx, to, other);
+                assert_true(moved == (here <= other));
+                free(moved ? buf : to);
+                buf = moved ? to : buf;
+                cap = moved ? other : cap;
+                expect_rx(&rx);
+            }
             if (chance(&r, 40)) {
                 const uint8_t *p;
                 size_t ready;

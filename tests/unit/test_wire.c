@@ -124,7 +124,6 @@ static void random_frame(struct wire_frame *f, size_t type, uint64_t term, uint6
     case WIRE_FRAME_SACK:
         f->sack.stream = (uint8_t)rnd(s);
         f->sack.spurious = (uint16_t)rnd_u64(s);
-        f->sack.restart = rnd_bool(s);
         f->sack.id = rnd_u32(s);
         f->sack.contig = rnd_u64(s);
         f->sack.rwnd = rnd_u32(s);
