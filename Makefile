@@ -95,7 +95,7 @@ TEST_CFLAGS = -Wno-missing-prototypes $(NARROW)
 SRCS := $(sort $(shell find raftd net storage -name '*.c'))
 CTL_ONLY := $(sort $(wildcard raftd/tool/*.c))
 CTL_SRCS := $(CTL_ONLY) raftd/serve/proto.c raftd/conf.c raftd/conf_addr.c raftd/keyfile.c \
-  $(addprefix raftd/base/,say.c entropy.c nodump.c notify.c stdfds.c)
+  $(addprefix raftd/base/,say.c entropy.c nodump.c notify.c num.c stdfds.c)
 DAEMON_SRCS := $(filter-out $(CTL_ONLY),$(SRCS))
 HEADERS := $(sort $(shell find raftd net storage tests -name '*.h'))
 TEST_SRCS := $(sort $(wildcard tests/*/*.c))
@@ -105,8 +105,8 @@ E2E_TOOLS := $(basename $(notdir $(wildcard tests/e2e/*.c)))
 FUZZERS := $(basename $(notdir $(wildcard tests/fuzz/fuzz_*.c)))
 SCRIPTS := .ci/run tests/check tests/cov tests/house $(wildcard tests/demo tests/bench/bench tests/bench/bench-loss tests/bench/flood tests/mutants/run tests/*/*.sh)
 
-DAEMON_LIBS := -lev -lurcu-memb -lurcu-cds -lurcu-common -lsodium -linih
-CTL_LIBS := -ljansson -linih
+DAEMON_LIBS := -lev -lurcu-memb -lurcu-cds -lurcu-common -lsodium
+CTL_LIBS := -ljansson
 
 objs = $(patsubst %.c,$(O)/%.o,$(1))
 
@@ -263,7 +263,7 @@ uninstall:
 clean:
 	rm -rf build
 
-BUILD_PACKAGES := gcc make libc6-dev libev-dev liburcu-dev libsodium-dev libinih-dev libjansson-dev
+BUILD_PACKAGES := gcc make libc6-dev libev-dev liburcu-dev libsodium-dev libjansson-dev
 TEST_PACKAGES := libcmocka-dev patch gcovr clang libclang-rt-dev llvm clang-format clang-tidy cppcheck valgrind \
   strace iproute2 nftables mandoc musl-tools binutils
 AS_ROOT := $(shell [ "$$(id -u)" = 0 ] || echo sudo)

@@ -1,14 +1,11 @@
 /* conf.c: see conf.h. One table describes every key; parsing, checking, defaults, printing and the
- * "allowed:" part of messages all come from it. inih splits the text into lines and keys; our own
- * reader feeds it, which is how we know the line number and refuse what inih would pass over in
- * silence: lines longer than its buffer, text behind a "[section]", continuation lines.
+ * "allowed:" part of messages all come from it.
  */
 #include "raftd/conf.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <ini.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -16,6 +13,7 @@
 #include <unistd.h>
 
 #include "raftd/conf_addr.h"
+#include "raftd/base/num.h"
 #include "raftd/base/say.h"
 #include "raftd/state/cmd.h"
 #include "raftd/state/kv.h"
@@ -68,7 +66,7 @@ static const struct conf_key conf_keys[] = {
      offsetof(struct conf, log_level), "debug, info, warn or error"},
 };
 
-enum { CONF_N_KEYS = sizeof(conf_keys) / sizeof(conf_keys[0]) };
+enum { CONF_N_KEYS = sizeof conf_keys / sizeof conf_keys[0] };
 
 static const char *const level_words[] = {
     [SAY_DEBUG] = "debug", [SAY_INFO] = "info", [SAY_WARN] = "warn", [SAY_ERROR] = "error"};
@@ -88,8 +86,7 @@ struct conf_source {
 struct conf_parser {
     struct conf *conf;
     struct conf_source src;
-    const char *rest; /* text not yet given to inih */
-    bool failed;      /* err is set: stop */
+    const char *section; /* "" before the first */
     bool seen[CONF_N_KEYS];
 };
 
@@ -101,13 +98,12 @@ static int fail(const struct conf_source *src, const char *fmt, ...)
     char what[CONF_ERR_SIZE];
     va_list args;
     va_start(args, fmt);
-    (void)vsnprintf(what, sizeof(what), fmt, args); /* cutting a message is fine */
+    (void)vsnprintf(what, sizeof what, fmt, args); /* cutting a message is fine */
     va_end(args);
-    if (src->line > 0) {
+    if (src->line > 0)
         (void)snprintf(src->err, src->errlen, "%s:%d: %s", src->filename, src->line, what);
-    } else {
+    else
         (void)snprintf(src->err, src->errlen, "%s: %s", src->filename, what);
-    }
     return -1;
 }
 
@@ -139,53 +135,28 @@ static int fail_value(const struct conf_source *src, const struct conf_key *key,
 
 /* --- values ----------------------------------------------------------------------------------- */
 
-/* Digits only (strtoul would take signs, blanks and 0x), no leading zero in decimal: 010 is what? */
-static bool parse_number(const char *text, uint32_t base, uint32_t *out)
-{
-    uint64_t value = 0;
-    if (text[0] == '\0' || (base == 10 && text[0] == '0' && text[1] != '\0')) {
-        return false;
-    }
-    for (const char *p = text; *p != '\0'; p++) {
-        if (*p < '0' || *p >= (char)('0' + base)) {
-            return false;
-        }
-        value = value * base + (uint64_t)(*p - '0');
-        if (value > UINT32_MAX) {
-            return false;
-        }
-    }
-    *out = (uint32_t)value;
-    return true;
-}
-
 /* Quotes and '#' are refused because they would silently become part of the text; ';' and what
  * follows a blank would not survive printing and parsing again.
  */
 static bool text_ok(const struct conf_key *key, const char *value)
 {
     size_t len = strlen(value);
-    if (len < key->min || len > key->max) {
+    if (len < key->min || len > key->max)
         return false;
-    }
     /* A relative one would be another file wherever raftd is started, and with another data directory
      * the node would be told to make itself a second identity. */
-    if (key->type == CONF_PATH && (value[0] != '/' || value[len - 1] == ' ')) {
+    if (key->type == CONF_PATH && (value[0] != '/' || value[len - 1] == ' '))
         return false;
-    }
     for (const char *p = value; *p != '\0'; p++) {
         unsigned char c = (unsigned char)*p;
-        if (c < 0x20 || c == 0x7f || strchr("\"'#;", c) != NULL) {
+        if (c < 0x20 || c == 0x7f || strchr("\"'#;", c) != NULL)
             return false;
-        }
-        if (key->type == CONF_NAME && (c == ' ' || c > 0x7f)) {
+        if (key->type == CONF_NAME && (c == ' ' || c > 0x7f))
             return false;
-        }
         if (key->type == CONF_PATH && (c == '{' || c == '}')) {
-            if (strncmp(p, id_mark, sizeof(id_mark) - 1) != 0) {
+            if (strncmp(p, id_mark, sizeof id_mark - 1) != 0)
                 return false;
-            }
-            p += sizeof(id_mark) - 2;
+            p += sizeof id_mark - 2;
         }
     }
     return true;
@@ -195,29 +166,29 @@ static bool text_ok(const struct conf_key *key, const char *value)
 static bool set_field(struct conf *conf, const struct conf_key *key, const char *value)
 {
     char *field = (char *)conf + key->offset;
-    uint32_t number = 0;
+    uint64_t read;
+    uint32_t number;
     switch (key->type) {
     case CONF_U32:
     case CONF_OCTAL:
-        if (!parse_number(value, key->type == CONF_U32 ? 10 : 8, &number) || number < key->min ||
-            number > key->max) {
+        if (!num_take(&value, key->type == CONF_U32 ? 10 : 8, key->max, &read) || *value != '\0' ||
+            read < key->min)
             return false;
-        }
-        memcpy(field, &number, sizeof(number));
+        number = (uint32_t)read;
+        memcpy(field, &number, sizeof number);
         return true;
     case CONF_LEVEL:
         for (number = key->min; number <= key->max; number++) {
             if (strcmp(value, level_words[number]) == 0) {
-                memcpy(field, &number, sizeof(number));
+                memcpy(field, &number, sizeof number);
                 return true;
             }
         }
         return false;
     case CONF_NAME:
     case CONF_PATH:
-        if (!text_ok(key, value)) {
+        if (!text_ok(key, value))
             return false;
-        }
         memset(field, 0, (size_t)key->max + 1);
         memcpy(field, value, strlen(value));
         return true;
@@ -232,38 +203,32 @@ static int add_node(struct conf *conf, const struct conf_source *src, const char
                     const char *value)
 {
     struct conf_node node;
-    memset(&node, 0, sizeof(node));
-    uint32_t id;
-    if (!parse_number(key + sizeof(node_prefix) - 1, 10, &id) || id == 0 || id > CONF_ID_MAX) {
+    memset(&node, 0, sizeof node);
+    uint64_t id;
+    if (!num_parse(key + sizeof node_prefix - 1, 1, CONF_ID_MAX, &id))
         return fail(src, "[cluster] %s: no such node; allowed: node.1 to node.%d", key,
                     CONF_ID_MAX);
-    }
     node.id = (uint16_t)id;
     const char *wrong = conf_addr_parse(&node, value);
-    if (wrong != NULL) {
+    if (wrong != NULL)
         return fail(src, "[cluster] %s: '%s' %s", key, value, wrong);
-    }
     int at = 0;
     for (int i = 0; i < conf->n_nodes; i++) {
         const struct conf_node *other = &conf->nodes[i];
-        if (other->id == node.id) {
+        if (other->id == node.id)
             return fail(src, "[cluster] %s: given twice; allowed: once", key);
-        }
-        if (other->addr.ss_family != node.addr.ss_family) {
+        if (other->addr.ss_family != node.addr.ss_family)
             return fail(src, "[cluster] %s: %s, but node.%u is %s; allowed: all IPv4 or all IPv6",
                         key, value, other->id, other->addr_text);
-        }
-        if (memcmp(&other->addr, &node.addr, sizeof(node.addr)) == 0) {
+        if (memcmp(&other->addr, &node.addr, sizeof node.addr) == 0)
             return fail(src, "[cluster] %s: %s is node.%u already; allowed: one node per address",
                         key, value, other->id);
-        }
         at += other->id < node.id;
     }
-    if (conf->n_nodes == CONF_NODES_MAX) {
+    if (conf->n_nodes == CONF_NODES_MAX)
         return fail(src, "[cluster] %s: too many nodes; allowed: %d", key, CONF_NODES_MAX);
-    }
     memmove(&conf->nodes[at + 1], &conf->nodes[at],
-            (size_t)(conf->n_nodes - at) * sizeof(conf->nodes[0]));
+            (size_t)(conf->n_nodes - at) * sizeof conf->nodes[0]);
     conf->nodes[at] = node;
     conf->n_nodes++;
     return 0;
@@ -271,11 +236,9 @@ static int add_node(struct conf *conf, const struct conf_source *src, const char
 
 const struct conf_node *conf_find(const struct conf *conf, uint16_t id)
 {
-    for (int i = 0; i < conf->n_nodes; i++) {
-        if (conf->nodes[i].id == id) {
+    for (int i = 0; i < conf->n_nodes; i++)
+        if (conf->nodes[i].id == id)
             return &conf->nodes[i];
-        }
-    }
     return NULL;
 }
 
@@ -286,114 +249,113 @@ const struct conf_node *conf_self(const struct conf *conf)
 
 /* --- keys and sections ------------------------------------------------------------------------ */
 
-static bool known_section(const char *section, size_t len)
-{
-    return (len == 7 && memcmp(section, "cluster", len) == 0) ||
-           (len == 4 && memcmp(section, "node", len) == 0);
-}
-
 static const struct conf_key *find_key(const char *section, const char *key)
 {
-    for (size_t i = 0; i < CONF_N_KEYS; i++) {
-        if (strcmp(section, conf_keys[i].section) == 0 && strcmp(key, conf_keys[i].key) == 0) {
+    for (size_t i = 0; i < CONF_N_KEYS; i++)
+        if (strcmp(section, conf_keys[i].section) == 0 && strcmp(key, conf_keys[i].key) == 0)
             return &conf_keys[i];
-        }
-    }
     return NULL;
 }
 
 static int fail_unknown(const struct conf_source *src, const char *section, const char *key)
 {
-    if (section[0] == '\0') {
+    if (section[0] == '\0')
         return fail(src, "%s: before any section; allowed: [cluster] or [node] first", key);
-    }
     char allowed[200];
-    int len = snprintf(allowed, sizeof(allowed), "%s",
+    int len = snprintf(allowed, sizeof allowed, "%s",
                        strcmp(section, "cluster") == 0 ? ", node.N" : "");
     for (size_t i = 0; i < CONF_N_KEYS; i++) {
         if (strcmp(section, conf_keys[i].section) == 0) {
-            assert(len >= 0 && (size_t)len < sizeof(allowed)); /* the table fits */
-            len += snprintf(allowed + len, sizeof(allowed) - (size_t)len, ", %s", conf_keys[i].key);
+            assert(len >= 0 && (size_t)len < sizeof allowed); /* the table fits */
+            len += snprintf(allowed + len, sizeof allowed - (size_t)len, ", %s", conf_keys[i].key);
         }
     }
     return fail(src, "[%s] %s: unknown key; allowed: %s", section, key, allowed + 2);
 }
 
-static int set_key(struct conf_parser *p, const char *section, const char *key, const char *value)
+static int set_key(struct conf_parser *p, const char *key, const char *value)
 {
-    if (strcmp(section, "cluster") == 0 &&
-        strncmp(key, node_prefix, sizeof(node_prefix) - 1) == 0) {
+    const char *section = p->section;
+    if (strcmp(section, "cluster") == 0 && strncmp(key, node_prefix, sizeof node_prefix - 1) == 0)
         return add_node(p->conf, &p->src, key, value);
-    }
     const struct conf_key *found = find_key(section, key);
-    if (found == NULL) {
+    if (found == NULL)
         return fail_unknown(&p->src, section, key);
-    }
     size_t index = (size_t)(found - conf_keys);
-    if (p->seen[index]) {
+    if (p->seen[index])
         return fail(&p->src, "[%s] %s: given twice; allowed: once", section, key);
-    }
     p->seen[index] = true;
     return set_field(p->conf, found, value) ? 0 : fail_value(&p->src, found, value);
 }
 
-/* inih's callback: nonzero is success. */
-static int on_key(void *user, const char *section, const char *key, const char *value)
+static int take_section(struct conf_parser *p, const char *line)
 {
-    struct conf_parser *p = user;
-    if (!p->failed && set_key(p, section, key, value) != 0) {
-        p->failed = true;
+    const char *end = strchr(line, ']');
+    if (end == NULL)
+        return fail(&p->src, "'[' without ']'; allowed: [cluster] or [node]");
+    int len = (int)(end - line) + 1;
+    for (size_t i = 0; i < CONF_N_KEYS; i++) {
+        p->section = conf_keys[i].section;
+        if (strlen(p->section) == (size_t)len - 2 &&
+            memcmp(line + 1, p->section, (size_t)len - 2) == 0)
+            return line[len] == '\0' ? 0
+                                     : fail(&p->src,
+                                            "text after %.*s; allowed: nothing, or a comment that "
+                                            "starts with ';'",
+                                            len, line);
     }
-    return !p->failed;
+    return fail(&p->src, "%.*s: unknown section; allowed: [cluster] or [node]", len, line);
 }
 
-/* inih takes a section from "[x] anything" and says nothing of an unknown one without keys. */
-static int check_section(const struct conf_source *src, const char *line, size_t len)
+static bool blank(char c)
 {
-    const char *end = memchr(line, ']', len);
-    if (end == NULL) {
-        return fail(src, "'[' without ']'; allowed: [cluster] or [node]");
-    }
-    if (!known_section(line + 1, (size_t)(end - line - 1))) {
-        return fail(src, "%.*s: unknown section; allowed: [cluster] or [node]",
-                    (int)(end - line + 1), line);
-    }
-    size_t after = 1 + strspn(end + 1, " \t\r") + (size_t)(end - line);
-    if (after < len && line[after] != ';') {
-        return fail(src, "text after %.*s; allowed: nothing, or a comment that starts with ';'",
-                    (int)(end - line + 1), line);
+    return c == ' ' || c == '\t' || c == '\r';
+}
+
+/* Cuts the blanks before `end` off. */
+static void end_at(const char *start, char *end)
+{
+    while (end > start && blank(end[-1]))
+        end--;
+    *end = '\0';
+}
+
+/* A section, a key and its value, or nothing, once what begins with a ';' behind a blank is gone. */
+static int take_line(struct conf_parser *p, char *line)
+{
+    char *end = line;
+    while (*end != '\0' && (*end != ';' || (end > line && !blank(end[-1]))))
+        end++;
+    end_at(line, end);
+    if (line[0] == '\0')
+        return 0;
+    if (line[0] == '[')
+        return take_section(p, line);
+    char *equals = strchr(line, '=');
+    if (equals == NULL)
+        return fail(&p->src, "not understood; allowed: [section], key = value, ; comment");
+    end_at(line, equals);
+    return set_key(p, line, equals + 1 + strspn(equals + 1, " \t\r"));
+}
+
+static int take_lines(struct conf_parser *p, const char *text)
+{
+    char line[CONF_LINE_MAX_BYTES + 1];
+    size_t len;
+    for (; *text != '\0'; text += len + (text[len] == '\n')) {
+        p->src.line++;
+        text += strspn(text, " \t\r");
+        len = strcspn(text, "\n");
+        if (text[0] == '#' || text[0] == ';')
+            continue;
+        if (len > CONF_LINE_MAX_BYTES)
+            return fail(&p->src, "line of %zu bytes; allowed: %d", len, CONF_LINE_MAX_BYTES);
+        memcpy(line, text, len);
+        line[len] = '\0';
+        if (take_line(p, line) != 0)
+            return -1;
     }
     return 0;
-}
-
-/* inih's fgets(): the next line into buf, of size bytes. Leading blanks are dropped, for an
- * indented line would be the continuation of the value before it.
- */
-static char *next_line(char *buf, int size, void *user)
-{
-    struct conf_parser *p = user;
-    assert(size > 3);
-    if (p->failed || *p->rest == '\0') {
-        return NULL;
-    }
-    p->src.line++;
-    const char *line = p->rest + strspn(p->rest, " \t");
-    size_t len = strcspn(line, "\n");
-    bool newline = line[len] == '\n';
-    p->rest = line + len + (newline ? 1 : 0);
-    if (len > (size_t)size - 3) { /* its size less "\r\n\0" */
-        (void)fail(&p->src, "line of %zu bytes; allowed: %d", len, size - 3);
-        p->failed = true;
-        return NULL;
-    }
-    if (line[0] == '[' && check_section(&p->src, line, len) != 0) {
-        p->failed = true;
-        return NULL;
-    }
-    memcpy(buf, line, len);
-    buf[len] = newline ? '\n' : '\0';
-    buf[len + (newline ? 1 : 0)] = '\0';
-    return buf;
 }
 
 /* --- the whole file --------------------------------------------------------------------------- */
@@ -421,69 +383,62 @@ static int check_reach(const struct conf *conf, const struct conf_source *src)
                 words[swap ? other : reach], swap ? first->id : node->id,
                 swap ? first->addr_text : node->addr_text, words[swap ? reach : other]);
         }
-        if (strcmp(node->interface, first->interface) != 0) {
+        if (strcmp(node->interface, first->interface) != 0)
             return fail(src,
                         "[cluster] node.%u: %s is on another link than node.%u = %s: they would "
                         "never hear each other; allowed: addresses of one interface",
                         node->id, node->addr_text, first->id, first->addr_text);
-        }
     }
     return 0;
 }
 
-_Static_assert(CONF_NEXT_KEY_SIZE >= CONF_DATA_DIR_SIZE - 1 + sizeof(next_suffix), "it fits");
+_Static_assert(CONF_NEXT_KEY_SIZE >= CONF_DATA_DIR_SIZE - 1 + sizeof next_suffix, "it fits");
 
 /* Without a name of its own the second key stands beside the first: a cluster that runs can change
  * its key, which it could not do if the configuration had to be read again first.
  */
 static void default_next_key(struct conf *conf)
 {
-    if (conf->key_file[0] != '\0' && conf->next_key_file[0] == '\0') {
-        (void)snprintf(conf->next_key_file, sizeof(conf->next_key_file), "%s%s", conf->key_file,
+    if (conf->key_file[0] != '\0' && conf->next_key_file[0] == '\0')
+        (void)snprintf(conf->next_key_file, sizeof conf->next_key_file, "%s%s", conf->key_file,
                        next_suffix);
-    }
 }
 
 /* Datagrams that leave the machine are sealed. */
 static int check_keys(const struct conf *conf, const struct conf_source *src)
 {
-    if (conf->key_file[0] != '\0') {
+    if (conf->key_file[0] != '\0')
         return 0;
-    }
-    if (conf->next_key_file[0] != '\0') {
+    if (conf->next_key_file[0] != '\0')
         return fail(src, "[node] next_key_file: given without key_file; allowed: both, or key_file "
                          "alone");
-    }
-    for (int i = 0; i < conf->n_nodes; i++) {
-        if (conf_addr_reach(&conf->nodes[i]) != CONF_REACH_MACHINE) {
+    for (int i = 0; i < conf->n_nodes; i++)
+        if (conf_addr_reach(&conf->nodes[i]) != CONF_REACH_MACHINE)
             return fail(src,
                         "[node] key_file: missing, and node.%u = %s is not a loopback address: "
                         "anybody on the network could forge datagrams. Make a key with (umask 077; "
                         "raftctl keygen >FILE), copy it to all nodes, and set key_file = FILE",
                         conf->nodes[i].id, conf->nodes[i].addr_text);
-        }
-    }
     return 0;
 }
 
 static int check_id(const struct conf *conf, uint32_t id, const struct conf_source *src)
 {
-    if (conf_find(conf, (uint16_t)id) != NULL) {
+    if (conf_find(conf, (uint16_t)id) != NULL)
         return 0;
-    }
     char ids[64] = "";
     int len = 0;
     for (int i = 0; i < conf->n_nodes; i++) {
-        len += snprintf(ids + len, sizeof(ids) - (size_t)len, "%s%u", i == 0 ? "" : ", ",
+        len += snprintf(ids + len, sizeof ids - (size_t)len, "%s%u", i == 0 ? "" : ", ",
                         conf->nodes[i].id);
-        assert(len > 0 && (size_t)len < sizeof(ids)); /* 9 * strlen("999, ") */
+        assert(len > 0 && (size_t)len < sizeof ids); /* 9 * strlen("999, ") */
     }
     return fail(src, "[node] id: %u is not one of the nodes; allowed: %s", id, ids);
 }
 
 int conf_parse(struct conf *conf, const char *text, const char *filename, char *err, size_t errlen)
 {
-    memset(conf, 0, sizeof(*conf));
+    memset(conf, 0, sizeof *conf);
     conf->self = -1;
     for (size_t i = 0; i < CONF_N_KEYS; i++) {
         const struct conf_key *key = &conf_keys[i];
@@ -493,30 +448,19 @@ int conf_parse(struct conf *conf, const char *text, const char *filename, char *
         }
     }
     struct conf_parser p = {
-        .conf = conf, .src = {.filename = filename, .err = err, .errlen = errlen}, .rest = text};
-    if (strncmp(p.rest, "\xef\xbb\xbf", 3) == 0) { /* an editor's byte order mark */
-        p.rest += 3;
-    }
-    int bad_line = ini_parse_stream(next_line, &p, on_key, &p);
-    if (bad_line != 0 && (!p.failed || bad_line < p.src.line)) {
-        p.src.line = bad_line > 0 ? bad_line : 0; /* inih's own error, and the first one */
-        return fail(&p.src, "not understood; allowed: [section], key = value, ; comment");
-    }
-    if (p.failed) {
+        .conf = conf, .src = {.filename = filename, .err = err, .errlen = errlen}, .section = ""};
+    if (strncmp(text, "\xef\xbb\xbf", 3) == 0) /* an editor's byte order mark */
+        text += 3;
+    if (take_lines(&p, text) != 0)
         return -1;
-    }
     p.src.line = 0;
-    for (size_t i = 0; i < CONF_N_KEYS; i++) {
-        if (conf_keys[i].initial == NULL && !p.seen[i]) {
+    for (size_t i = 0; i < CONF_N_KEYS; i++)
+        if (conf_keys[i].initial == NULL && !p.seen[i])
             return fail(&p.src, "[%s] %s: missing", conf_keys[i].section, conf_keys[i].key);
-        }
-    }
-    if (conf->n_nodes == 0) {
+    if (conf->n_nodes == 0)
         return fail(&p.src, "[cluster] node.N: missing; allowed: 1 to %d nodes", CONF_NODES_MAX);
-    }
-    if (conf->id != 0 && check_id(conf, conf->id, &p.src) != 0) {
+    if (conf->id != 0 && check_id(conf, conf->id, &p.src) != 0)
         return -1;
-    }
     default_next_key(conf);
     return check_reach(conf, &p.src) != 0 ? -1 : check_keys(conf, &p.src);
 }
@@ -525,9 +469,8 @@ int conf_load(struct conf *conf, const char *path, char *err, size_t errlen)
 {
     struct conf_source src = {.filename = path, .err = err, .errlen = errlen};
     int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) {
+    if (fd < 0)
         return fail(&src, "cannot open: %s", strerror(errno));
-    }
     int result = -1;
     size_t len = 0;
     char *text = malloc(CONF_FILE_MAX_BYTES + 1);
@@ -566,9 +509,8 @@ int conf_set(struct conf *conf, const char *section, const char *key, const char
 {
     struct conf_source src = {.filename = where, .err = err, .errlen = errlen};
     const struct conf_key *found = find_key(section, key);
-    if (found == NULL) {
+    if (found == NULL)
         return fail_unknown(&src, section, key);
-    }
     return set_field(conf, found, value) ? 0 : fail_value(&src, found, value);
 }
 
@@ -579,18 +521,17 @@ static bool expand_id(char *text, size_t size, uint16_t id)
 {
     char out[CONF_NEXT_KEY_SIZE] = ""; /* the longest of them */
     char digits[8];
-    size_t n_digits = (size_t)snprintf(digits, sizeof(digits), "%u", id);
+    size_t n_digits = (size_t)snprintf(digits, sizeof digits, "%u", id);
     size_t len = 0;
-    assert(size <= sizeof(out));
+    assert(size <= sizeof out);
     for (const char *p = text; *p != '\0';) {
-        bool mark = strncmp(p, id_mark, sizeof(id_mark) - 1) == 0;
+        bool mark = strncmp(p, id_mark, sizeof id_mark - 1) == 0;
         size_t n = mark ? n_digits : 1;
-        if (len + n >= size) {
+        if (len + n >= size)
             return false; /* cannot happen while CONF_ID_MAX is shorter than the mark */
-        }
         memcpy(out + len, mark ? digits : p, n);
         len += n;
-        p += mark ? sizeof(id_mark) - 1 : 1;
+        p += mark ? sizeof id_mark - 1 : 1;
     }
     memcpy(text, out, size);
     return true;
@@ -601,12 +542,10 @@ int conf_here(const struct conf *conf, uint16_t ids[CONF_NODES_MAX])
     static bool (*const asks[])(const struct conf_node *) = {conf_addr_on_interface,
                                                              conf_addr_bindable};
     int n = 0;
-    for (size_t a = 0; n == 0 && a < sizeof(asks) / sizeof(asks[0]); a++) {
-        for (int i = 0; i < conf->n_nodes; i++) {
-            if (asks[a](&conf->nodes[i])) {
+    for (size_t a = 0; n == 0 && a < sizeof asks / sizeof asks[0]; a++) {
+        for (int i = 0; i < conf->n_nodes; i++)
+            if (asks[a](&conf->nodes[i]))
                 ids[n++] = conf->nodes[i].id;
-            }
-        }
     }
     return n;
 }
@@ -615,14 +554,12 @@ int conf_check_here(const struct conf *conf, const char *filename, char *err, si
 {
     const struct conf_source src = {.filename = filename, .err = err, .errlen = errlen};
     char name[CONF_INTERFACE_SIZE];
-    for (int i = 0; i < conf->n_nodes; i++) {
-        if (conf_addr_is_broadcast(&conf->nodes[i], name)) {
+    for (int i = 0; i < conf->n_nodes; i++)
+        if (conf_addr_is_broadcast(&conf->nodes[i], name))
             return fail(&src,
                         "[cluster] node.%u: %s is the broadcast address of interface %s here; "
                         "allowed: the address of one box",
                         conf->nodes[i].id, conf->nodes[i].addr_text, name);
-        }
-    }
     return 0;
 }
 
@@ -636,27 +573,23 @@ int conf_set_node(struct conf *conf, uint16_t id, char *err, size_t errlen)
     if (id == 0) {
         uint16_t here[CONF_NODES_MAX];
         int n = conf_here(conf, here);
-        if (n > 1) {
+        if (n > 1)
             return fail(&src,
                         "[node] id: nodes %u and %u both have an address of this machine; say "
                         "which with -i ID or with id = ID",
                         here[0], here[1]);
-        }
-        if (n == 0) {
+        if (n == 0)
             return fail(&src, "[node] id: no node has an address of this machine now; say which "
                               "with -i ID or with id = ID");
-        }
         id = here[0];
     }
-    if (check_id(conf, id, &src) != 0) {
+    if (check_id(conf, id, &src) != 0)
         return -1;
-    }
-    if (!expand_id(conf->data_dir, sizeof(conf->data_dir), id) ||
-        !expand_id(conf->socket, sizeof(conf->socket), id) ||
-        !expand_id(conf->key_file, sizeof(conf->key_file), id) ||
-        !expand_id(conf->next_key_file, sizeof(conf->next_key_file), id)) {
+    if (!expand_id(conf->data_dir, sizeof conf->data_dir, id) ||
+        !expand_id(conf->socket, sizeof conf->socket, id) ||
+        !expand_id(conf->key_file, sizeof conf->key_file, id) ||
+        !expand_id(conf->next_key_file, sizeof conf->next_key_file, id))
         return fail(&src, "[node] data_dir, socket, key_file: too long with {id} filled in");
-    }
     conf->self = (int)(conf_find(conf, id) - conf->nodes);
     conf->id = id;
     return 0;
@@ -666,14 +599,12 @@ const char *conf_warning(const struct conf *conf, unsigned n)
 {
     const char *all[2];
     unsigned count = 0;
-    if (conf->n_nodes % 2 == 0) {
+    if (conf->n_nodes % 2 == 0)
         all[count++] = "an even number of nodes survives no more failures than one node less";
-    }
-    if (conf->max_data_bytes < conf->max_value_bytes + CMD_KEY_MAX_BYTES + KV_KEY_BYTES) {
+    if (conf->max_data_bytes < conf->max_value_bytes + CMD_KEY_MAX_BYTES + KV_KEY_BYTES)
         all[count++] =
             "a value of max_value_bytes does not fit max_data_bytes, which counts its key, "
             "too, and 64 bytes for it: raise max_data_bytes, or lower max_value_bytes";
-    }
     return n < count ? all[n] : NULL;
 }
 
@@ -683,12 +614,11 @@ static int print_key(const struct conf *conf, const struct conf_key *key, FILE *
 {
     const char *field = (const char *)conf + key->offset;
     uint32_t number = 0;
-    if (key->type == CONF_NAME || key->type == CONF_PATH) {
+    if (key->type == CONF_NAME || key->type == CONF_PATH)
         /* what was left out has no value that would be allowed */
         return fprintf(out, "; %s\n%s%s = %s\n", key->help, field[0] == '\0' ? ";" : "", key->key,
                        field);
-    }
-    memcpy(&number, field, sizeof(number));
+    memcpy(&number, field, sizeof number);
     switch (key->type) {
     case CONF_OCTAL: return fprintf(out, "; %s\n%s = %04o\n", key->help, key->key, number);
     case CONF_LEVEL:
@@ -707,18 +637,15 @@ int conf_print(const struct conf *conf, FILE *out)
         const struct conf_key *key = &conf_keys[i];
         if (strcmp(section, key->section) != 0) {
             section = key->section;
-            if (fprintf(out, "%s[%s]\n", i == 0 ? "" : "\n", section) < 0) {
+            if (fprintf(out, "%s[%s]\n", i == 0 ? "" : "\n", section) < 0)
                 return -1;
-            }
         }
-        if (print_key(conf, key, out) < 0) {
+        if (print_key(conf, key, out) < 0)
             return -1;
-        }
         for (int n = 0; i == 0 && n < conf->n_nodes; n++) {
             const struct conf_node *node = &conf->nodes[n];
-            if (fprintf(out, "node.%u = %s\n", node->id, node->addr_text) < 0) {
+            if (fprintf(out, "node.%u = %s\n", node->id, node->addr_text) < 0)
                 return -1;
-            }
         }
     }
     return fflush(out) == 0 ? 0 : -1;

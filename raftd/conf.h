@@ -2,9 +2,9 @@
  *
  *     struct conf conf;
  *     char err[CONF_ERR_SIZE];
- *     conf_load(&conf, "/etc/raftd/raftd.conf", err, sizeof(err));   what the file says
+ *     conf_load(&conf, "/etc/raftd/raftd.conf", err, sizeof err);   what the file says
  *     conf_set(&conf, "node", "data_dir", argument, "-d", err, ...); what the command line says
- *     conf_set_node(&conf, 0, err, sizeof(err));                     which of the nodes we are
+ *     conf_set_node(&conf, 0, err, sizeof err);                     which of the nodes we are
  *
  * All functions that take err return 0, or -1 with one line of text in err that names file, line,
  * section, key, what is wrong and what is allowed. A struct conf owns no memory and points nowhere:
@@ -19,15 +19,16 @@
 #include <sys/socket.h>
 
 enum {
-    CONF_NODES_MAX = 9,       /* voters; more cost traffic and gain nothing */
-    CONF_ID_MAX = 999,        /* three digits are easy to say on the telephone */
-    CONF_NAME_MAX = 64,       /* bytes of a cluster's name */
-    CONF_ADDR_SIZE = 80,      /* "[v6%interface]:port" with its zero: at most 71 */
-    CONF_INTERFACE_SIZE = 16, /* IF_NAMESIZE, with its zero */
-    CONF_DATA_DIR_SIZE = 160, /* with its zero */
-    CONF_NEXT_KEY_SIZE = 165, /* key_file and ".next"; "next_key_file = " and it fit inih's 197 */
-    CONF_SOCKET_SIZE = 108,   /* sizeof(sockaddr_un.sun_path) on Linux */
-    CONF_ERR_SIZE = 512,      /* enough for every message with a usual file name */
+    CONF_NODES_MAX = 9,          /* voters; more cost traffic and gain nothing */
+    CONF_ID_MAX = 999,           /* three digits are easy to say on the telephone */
+    CONF_NAME_MAX = 64,          /* bytes of a cluster's name */
+    CONF_ADDR_SIZE = 80,         /* "[v6%interface]:port" with its zero: at most 71 */
+    CONF_INTERFACE_SIZE = 16,    /* IF_NAMESIZE, with its zero */
+    CONF_DATA_DIR_SIZE = 160,    /* with its zero */
+    CONF_NEXT_KEY_SIZE = 165,    /* key_file and ".next" */
+    CONF_LINE_MAX_BYTES = 255,   /* of a section or a key, more than any that is allowed needs */
+    CONF_SOCKET_SIZE = 108,      /* sizeof(sockaddr_un.sun_path) on Linux */
+    CONF_ERR_SIZE = 512,         /* enough for every message with a usual file name */
     CONF_FILE_MAX_BYTES = 65536, /* a real one has 500; protects against -c /dev/zero */
 };
 

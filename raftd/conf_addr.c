@@ -14,6 +14,8 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "raftd/base/num.h"
+
 _Static_assert((int)CONF_INTERFACE_SIZE == (int)IF_NAMESIZE, "a name of an interface and its zero");
 
 enum {
@@ -27,14 +29,14 @@ static const char allowed[] = "is not the address of one box; allowed: 192.0.2.1
 static struct sockaddr_in in4(const struct conf_node *node)
 {
     struct sockaddr_in sin;
-    memcpy(&sin, &node->addr, sizeof(sin));
+    memcpy(&sin, &node->addr, sizeof sin);
     return sin;
 }
 
 static struct sockaddr_in6 in6(const struct conf_node *node)
 {
     struct sockaddr_in6 sin6;
-    memcpy(&sin6, &node->addr, sizeof(sin6));
+    memcpy(&sin6, &node->addr, sizeof sin6);
     return sin6;
 }
 
@@ -43,15 +45,13 @@ static struct sockaddr_in6 in6(const struct conf_node *node)
 static const char *parse_addr4(struct conf_node *node, const char *host, uint16_t port)
 {
     struct sockaddr_in sin = {.sin_family = AF_INET, .sin_port = htons(port)};
-    if (inet_pton(AF_INET, host, &sin.sin_addr) != 1) {
+    if (inet_pton(AF_INET, host, &sin.sin_addr) != 1)
         return allowed;
-    }
     uint32_t ip = ntohl(sin.sin_addr.s_addr);
-    if (ip >> 24 == 0 || ip >= 0xe0000000U) { /* one box: not any, multicast, broadcast */
+    if (ip >> 24 == 0 || ip >= 0xe0000000U) /* one box: not any, multicast, broadcast */
         return allowed;
-    }
-    memcpy(&node->addr, &sin, sizeof(sin));
-    node->addr_len = sizeof(sin);
+    memcpy(&node->addr, &sin, sizeof sin);
+    node->addr_len = sizeof sin;
     return NULL;
 }
 
@@ -59,14 +59,12 @@ static const char *parse_addr4(struct conf_node *node, const char *host, uint16_
 static bool split_interface(struct conf_node *node, char *host)
 {
     char *mark = strchr(host, '%');
-    if (mark == NULL) {
+    if (mark == NULL)
         return true;
-    }
     *mark++ = '\0';
     size_t len = strlen(mark);
-    if (len == 0 || len >= sizeof(node->interface) || strpbrk(mark, "/%: \t") != NULL) {
+    if (len == 0 || len >= sizeof node->interface || strpbrk(mark, "/%: \t") != NULL)
         return false;
-    }
     memcpy(node->interface, mark, len + 1);
     return true;
 }
@@ -76,33 +74,17 @@ static const char *parse_addr6(struct conf_node *node, char *host, uint16_t port
     struct sockaddr_in6 sin6 = {.sin6_family = AF_INET6, .sin6_port = htons(port)};
     if (!split_interface(node, host) || inet_pton(AF_INET6, host, &sin6.sin6_addr) != 1 ||
         IN6_IS_ADDR_UNSPECIFIED(&sin6.sin6_addr) || IN6_IS_ADDR_MULTICAST(&sin6.sin6_addr) ||
-        IN6_IS_ADDR_V4MAPPED(&sin6.sin6_addr)) {
+        IN6_IS_ADDR_V4MAPPED(&sin6.sin6_addr))
         return allowed;
-    }
     bool link = IN6_IS_ADDR_LINKLOCAL(&sin6.sin6_addr);
-    if (link && node->interface[0] == '\0') {
+    if (link && node->interface[0] == '\0')
         return "is an address of a link and does not say of which; allowed: "
                "[fe80::1%INTERFACE]:PORT";
-    }
-    if (!link && node->interface[0] != '\0') {
+    if (!link && node->interface[0] != '\0')
         return "names an interface; allowed: only with an address of a link, fe80::";
-    }
-    memcpy(&node->addr, &sin6, sizeof(sin6));
-    node->addr_len = sizeof(sin6);
+    memcpy(&node->addr, &sin6, sizeof sin6);
+    node->addr_len = sizeof sin6;
     return NULL;
-}
-
-/* 1 to 65535 in digits without a leading zero, else 0. */
-static uint16_t parse_port(const char *text)
-{
-    uint32_t port = 0;
-    if (*text == '0') {
-        return 0;
-    }
-    for (; *text >= '0' && *text <= '9' && port <= UINT16_MAX; text++) {
-        port = port * 10 + (uint32_t)(*text - '0');
-    }
-    return *text != '\0' || port > UINT16_MAX ? 0 : (uint16_t)port;
 }
 
 const char *conf_addr_parse(struct conf_node *node, const char *text)
@@ -110,23 +92,22 @@ const char *conf_addr_parse(struct conf_node *node, const char *text)
     struct conf_node parsed = *node;
     size_t len = strlen(text);
     const char *colon = strrchr(text, ':');
-    uint16_t port;
-    if (len >= sizeof(parsed.addr_text) || colon == NULL || (port = parse_port(colon + 1)) == 0) {
+    uint64_t port;
+    if (len >= sizeof parsed.addr_text || colon == NULL ||
+        !num_parse(colon + 1, 1, UINT16_MAX, &port))
         return allowed;
-    }
     bool v6 = text[0] == '[';
     size_t skip = v6 ? 1 : 0;
     size_t host_len = (size_t)(colon - text);
-    if (host_len < 2 || (v6 && text[host_len - 1] != ']')) {
+    if (host_len < 2 || (v6 && text[host_len - 1] != ']'))
         return allowed;
-    }
     char host[CONF_ADDR_SIZE] = {0};
     memcpy(host, text + skip, host_len - 2 * skip);
     memcpy(parsed.addr_text, text, len + 1);
-    const char *wrong = v6 ? parse_addr6(&parsed, host, port) : parse_addr4(&parsed, host, port);
-    if (wrong == NULL) {
+    const char *wrong = v6 ? parse_addr6(&parsed, host, (uint16_t)port)
+                           : parse_addr4(&parsed, host, (uint16_t)port);
+    if (wrong == NULL)
         *node = parsed;
-    }
     return wrong;
 }
 
@@ -137,9 +118,8 @@ enum conf_reach conf_addr_reach(const struct conf_node *node)
         return ip >> 24 == IN_LOOPBACKNET ? CONF_REACH_MACHINE : CONF_REACH_NET;
     }
     struct sockaddr_in6 sin6 = in6(node);
-    if (IN6_IS_ADDR_LOOPBACK(&sin6.sin6_addr)) {
+    if (IN6_IS_ADDR_LOOPBACK(&sin6.sin6_addr))
         return CONF_REACH_MACHINE;
-    }
     return IN6_IS_ADDR_LINKLOCAL(&sin6.sin6_addr) ? CONF_REACH_LINK : CONF_REACH_NET;
 }
 
@@ -153,7 +133,7 @@ static int udp_socket(int family)
 static struct in_addr address_of(const struct ifreq *request)
 {
     struct sockaddr_in sin;
-    memcpy(&sin, &request->ifr_addr, sizeof(sin));
+    memcpy(&sin, &request->ifr_addr, sizeof sin);
     return sin.sin_addr;
 }
 
@@ -163,26 +143,22 @@ static bool any_interface(bool (*match)(int fd, struct ifreq *request, struct in
 {
     bool found = false;
     int fd = udp_socket(AF_INET);
-    struct ifreq *requests = calloc(INTERFACES_MAX, sizeof(*requests));
-    if (fd < 0 || requests == NULL) {
+    struct ifreq *requests = calloc(INTERFACES_MAX, sizeof *requests);
+    if (fd < 0 || requests == NULL)
         goto out;
-    }
-    struct ifconf conf = {.ifc_len = INTERFACES_MAX * (int)sizeof(*requests), .ifc_req = requests};
-    if (ioctl(fd, SIOCGIFCONF, &conf) != 0) {
+    struct ifconf conf = {.ifc_len = INTERFACES_MAX * (int)sizeof *requests, .ifc_req = requests};
+    if (ioctl(fd, SIOCGIFCONF, &conf) != 0)
         goto out;
-    }
-    size_t n = (size_t)conf.ifc_len / sizeof(*requests);
+    size_t n = (size_t)conf.ifc_len / sizeof *requests;
     for (size_t i = 0; i < n && !found; i++) {
         found = match(fd, &requests[i], wanted);
-        if (found && name != NULL) {
+        if (found && name != NULL)
             memcpy(name, requests[i].ifr_name, CONF_INTERFACE_SIZE);
-        }
     }
 out:
     free(requests);
-    if (fd >= 0) {
+    if (fd >= 0)
         (void)close(fd);
-    }
     return found;
 }
 
@@ -215,13 +191,11 @@ static bool line_has(const char *line, const struct in6_addr *wanted, const char
     char text[33], name[CONF_INTERFACE_SIZE];
     unsigned flags;
     if (sscanf(line, "%32s %*x %*x %*x %x %15s", text, &flags, name) != 3 ||
-        (flags & NOT_READY) != 0 || (interface[0] != '\0' && strcmp(name, interface) != 0)) {
+        (flags & NOT_READY) != 0 || (interface[0] != '\0' && strcmp(name, interface) != 0))
         return false;
-    }
     char want[33];
-    for (size_t i = 0; i < 16; i++) {
+    for (size_t i = 0; i < 16; i++)
         (void)snprintf(want + 2 * i, 3, "%02x", wanted->s6_addr[i]);
-    }
     return strcmp(text, want) == 0;
 }
 
@@ -231,21 +205,18 @@ static bool has_address6(const struct conf_node *node)
     bool found = false;
     struct sockaddr_in6 sin6 = in6(node);
     FILE *list = fopen("/proc/net/if_inet6", "re");
-    if (list == NULL) {
+    if (list == NULL)
         return false;
-    }
-    while (!found && fgets(line, sizeof(line), list) != NULL) {
+    while (!found && fgets(line, sizeof line, list) != NULL)
         found = line_has(line, &sin6.sin6_addr, node->interface);
-    }
     (void)fclose(list); /* only read from */
     return found;
 }
 
 bool conf_addr_on_interface(const struct conf_node *node)
 {
-    if (node->addr.ss_family == AF_INET6) {
+    if (node->addr.ss_family == AF_INET6)
         return has_address6(node);
-    }
     /* All of 127.0.0.0/8 is of the interface that has one of it. */
     struct in_addr wanted = {.s_addr = conf_addr_reach(node) == CONF_REACH_MACHINE
                                            ? htonl(INADDR_LOOPBACK)
@@ -262,29 +233,26 @@ bool conf_addr_is_broadcast(const struct conf_node *node, char name[CONF_INTERFA
 int conf_addr_resolve(const struct conf_node *node, struct sockaddr_storage *addr)
 {
     *addr = node->addr;
-    if (node->interface[0] == '\0') {
+    if (node->interface[0] == '\0')
         return 0;
-    }
     struct sockaddr_in6 sin6 = in6(node);
     sin6.sin6_scope_id = if_nametoindex(node->interface);
-    memcpy(addr, &sin6, sizeof(sin6));
+    memcpy(addr, &sin6, sizeof sin6);
     return sin6.sin6_scope_id != 0 ? 0 : -ENODEV;
 }
 
 bool conf_addr_bindable(const struct conf_node *node)
 {
     struct sockaddr_storage addr;
-    if (conf_addr_resolve(node, &addr) != 0) {
+    if (conf_addr_resolve(node, &addr) != 0)
         return false;
-    }
     /* Any port: ours may be in use, and only the address matters. */
     size_t port = addr.ss_family == AF_INET ? offsetof(struct sockaddr_in, sin_port)
                                             : offsetof(struct sockaddr_in6, sin6_port);
     memset((char *)&addr + port, 0, sizeof(in_port_t));
     int fd = udp_socket(addr.ss_family);
-    if (fd < 0) {
+    if (fd < 0)
         return false;
-    }
     bool bound = bind(fd, (const struct sockaddr *)&addr, node->addr_len) == 0;
     (void)close(fd);
     return bound;

@@ -22,6 +22,7 @@
 #include "raftd/refused.h"
 #include "raftd/base/nodump.h"
 #include "raftd/base/notify.h"
+#include "raftd/base/num.h"
 #include "raftd/base/say.h"
 #include "raftd/starting.h"
 #include "raftd/base/stdfds.h"
@@ -114,12 +115,10 @@ static _Noreturn void usage_error(const char *what)
 
 static uint16_t parse_id(const char *text)
 {
-    char *end;
-    errno = 0;
-    unsigned long v = strtoul(text, &end, 10);
-    if (errno != 0 || *text < '0' || *text > '9' || *end != '\0' || v < 1 || v > CONF_ID_MAX)
+    uint64_t id;
+    if (!num_parse(text, 1, CONF_ID_MAX, &id))
         usage_error("-i takes a node id, a number from 1 to 999");
-    return (uint16_t)v;
+    return (uint16_t)id;
 }
 
 static struct options parse_options(int argc, char **argv)

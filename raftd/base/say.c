@@ -29,7 +29,7 @@ static const struct {
 
 void say_set_ident(const char *ident)
 {
-    size_t len = strnlen(ident, sizeof(say_ident) - 1);
+    size_t len = strnlen(ident, sizeof say_ident - 1);
     memcpy(say_ident, ident, len);
     say_ident[len] = '\0';
 }
@@ -46,11 +46,10 @@ static bool stderr_is_journal(void)
 {
     const char *stream = getenv("JOURNAL_STREAM");
     struct stat st;
-    if (stream == NULL || fstat(STDERR_FILENO, &st) != 0) {
+    if (stream == NULL || fstat(STDERR_FILENO, &st) != 0)
         return false;
-    }
     char here[48];
-    (void)snprintf(here, sizeof(here), "%llu:%llu", (unsigned long long)st.st_dev,
+    (void)snprintf(here, sizeof here, "%llu:%llu", (unsigned long long)st.st_dev,
                    (unsigned long long)st.st_ino);
     return strcmp(stream, here) == 0;
 }
@@ -84,9 +83,8 @@ static bool say_write(const char *line, size_t len)
         }
     } while (n < 0 && errno == EINTR);
     bool stopped = n < 0 && errno == EAGAIN;
-    if (own >= 0) {
+    if (own >= 0)
         (void)close(own);
-    }
     return !stopped; /* nothing to do about any other failure: there is nobody left to tell */
 }
 
@@ -98,15 +96,14 @@ static void say_or_count(const char *line, size_t len)
     bool taken = true;
     if (lost > 0) {
         int n = snprintf(
-            gap, sizeof(gap), "%s%u messages were lost: the reader of standard error had stopped\n",
+            gap, sizeof gap, "%s%u messages were lost: the reader of standard error had stopped\n",
             stderr_is_journal() ? say_words[SAY_WARN].journal : "raftd: warning: ", lost);
         taken = say_write(gap, (size_t)n);
     }
-    if (!taken) {
+    if (!taken)
         (void)atomic_fetch_add(&say_lost, lost + 1);
-    } else if (!say_write(line, len)) {
+    else if (!say_write(line, len))
         (void)atomic_fetch_add(&say_lost, 1);
-    }
 }
 
 static void say_line(enum say_level level, const char *fmt, va_list args)
@@ -114,29 +111,27 @@ static void say_line(enum say_level level, const char *fmt, va_list args)
 
 static void say_line(enum say_level level, const char *fmt, va_list args)
 {
-    if (level < say_level) {
+    if (level < say_level)
         return;
-    }
     int saved_errno = errno;
     char line[SAY_LINE_MAX_BYTES];
     int head = stderr_is_journal()
-                   ? snprintf(line, sizeof(line), "%s", say_words[level].journal)
-                   : snprintf(line, sizeof(line), "%s: %s", say_ident, say_words[level].word);
+                   ? snprintf(line, sizeof line, "%s", say_words[level].journal)
+                   : snprintf(line, sizeof line, "%s: %s", say_ident, say_words[level].word);
     size_t len = head < 0 ? 0 : (size_t)head;
-    size_t space = sizeof(line) - len;
+    size_t space = sizeof line - len;
     errno = saved_errno;
     int text = vsnprintf(line + len, space, fmt, args);
     if (text > 0 && (size_t)text < space) {
         len += (size_t)text;
     } else if (text > 0) { /* cut, and show it */
-        len = sizeof(line) - 1;
+        len = sizeof line - 1;
         memcpy(line + len - 3, "...", 3);
     }
     for (size_t i = 0; i < len; i++) {
         unsigned char c = (unsigned char)line[i];
-        if (c < 0x20 || c == 0x7f) {
+        if (c < 0x20 || c == 0x7f)
             line[i] = '?';
-        }
     }
     line[len++] = '\n'; /* takes the place of vsnprintf's final zero */
     say_or_count(line, len);
@@ -185,9 +180,8 @@ bool say_allowed(struct say_limit *limit, uint64_t now_us, uint32_t *dropped)
         limit->said = 0;
     }
     if (limit->said >= SAY_LIMIT_BURST) {
-        if (limit->dropped < UINT32_MAX) {
+        if (limit->dropped < UINT32_MAX)
             limit->dropped++;
-        }
         return false;
     }
     limit->said++;

@@ -57,11 +57,11 @@ static void on_timer(struct ev_loop *loop, ev_timer *w, int events)
     (void)events;
     struct clients *c = w->data;
     uint64_t now = clock_us();
-    c->timer_us = c->armed_us = CLIENTS_NEVER;
+    c->timer_us = c->armed_us = NEVER;
     reads_expire(c, now, NULL, why_late(c));
     turns_retry(c);
     if (c->accept_us <= now) {
-        c->accept_us = CLIENTS_NEVER;
+        c->accept_us = NEVER;
         ev_io_start(loop, &c->accept);
     }
     clients_due_at(c, c->accept_us);
@@ -138,7 +138,7 @@ struct clients *clients_new(struct ev_loop *loop, struct shared *shared, unsigne
                             int listen_fd)
 {
     assert(reader < READERS_MAX);
-    struct clients *c = malloc(sizeof(*c));
+    struct clients *c = malloc(sizeof *c);
     if (!c)
         return NULL;
     memset(c, 0, offsetof(struct clients, packet));
@@ -147,7 +147,7 @@ struct clients *clients_new(struct ev_loop *loop, struct shared *shared, unsigne
     c->me = &shared->readers[reader];
     c->reader = reader;
     c->listens = atomic_load_explicit(&shared->listens, memory_order_relaxed);
-    c->timer_us = c->armed_us = c->accept_us = CLIENTS_NEVER;
+    c->timer_us = c->armed_us = c->accept_us = NEVER;
     c->ticket = atomic_load_explicit(&c->me->read_want, memory_order_relaxed);
     reads_init(&c->parked);
     turns_init(&c->turns);

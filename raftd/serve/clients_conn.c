@@ -73,7 +73,7 @@ static void close_gently(int fd)
 {
     uint8_t byte;
     (void)shutdown(fd, SHUT_RD); /* from now on nothing more comes in */
-    while (recv(fd, &byte, sizeof(byte), MSG_DONTWAIT) > 0)
+    while (recv(fd, &byte, sizeof byte, MSG_DONTWAIT) > 0)
         continue;
     close(fd); /* nothing that could still fail matters to anybody */
 }
@@ -82,7 +82,7 @@ static void close_gently(int fd)
 static void leave(struct clients *c, struct user *user)
 {
     users_give(&c->shared->users, user, USERS_CONNS, 1);
-    if (c->accept_us == CLIENTS_NEVER)
+    if (c->accept_us == NEVER)
         ev_io_start(c->loop, &c->accept);
 }
 
@@ -119,9 +119,9 @@ void conn_flush(struct conn *conn)
         return;
     }
     if (state == OUTQ_EMPTY) {
-        conn->stalled_us = CLIENTS_NEVER;
+        conn->stalled_us = NEVER;
     } else {
-        if (conn->stalled_us == CLIENTS_NEVER || outq_pending(&conn->outq) < before)
+        if (conn->stalled_us == NEVER || outq_pending(&conn->outq) < before)
             conn->stalled_us = clock_us();
         clients_due_at(c, conn->stalled_us + CLIENTS_STALL_US);
     }
@@ -142,8 +142,8 @@ void conn_flush(struct conn *conn)
 
 uint64_t conn_due(struct conn *conn, uint64_t now)
 {
-    uint64_t stalled = CLIENTS_NEVER, part = CLIENTS_NEVER, left = CLIENTS_NEVER;
-    if (conn->stalled_us != CLIENTS_NEVER)
+    uint64_t stalled = NEVER, part = NEVER, left = NEVER;
+    if (conn->stalled_us != NEVER)
         stalled = conn->stalled_us + CLIENTS_STALL_US;
     if (conn->part_left > 0) {
         part = conn->part_at_us + CLIENTS_PART_IDLE_US;
@@ -182,7 +182,7 @@ static void conn_new(struct clients *c, int fd, struct user *user)
     if (!user && c->n_guests >= c->shared->n_guests)
         send_guest_away(c);
     if (user || c->n_guests < c->shared->n_guests)
-        conn = calloc(1, sizeof(*conn));
+        conn = calloc(1, sizeof *conn);
     if (!conn) {
         uint8_t buf[PROTO_REPLY_HEAD_BYTES];
         size_t len = proto_reply_encode(buf, &(struct proto_reply){.result = RESULT_BUSY});
@@ -198,7 +198,7 @@ static void conn_new(struct clients *c, int fd, struct user *user)
     c->conns[conn->slot] = conn;
     conn->clients = c;
     conn->user = user;
-    conn->guest_us = CLIENTS_NEVER;
+    conn->guest_us = NEVER;
     if (user) {
         c->n_conns++;
     } else {
@@ -207,7 +207,7 @@ static void conn_new(struct clients *c, int fd, struct user *user)
         clients_due_at(c, conn->guest_us);
     }
     conn->generation = ++c->generation;
-    conn->stalled_us = CLIENTS_NEVER;
+    conn->stalled_us = NEVER;
     reads_init(&conn->ready);
     ev_io_init(&conn->in, turn_on_readable, fd, EV_READ);
     ev_io_init(&conn->out, on_writable, fd, EV_WRITE);

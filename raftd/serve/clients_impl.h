@@ -15,11 +15,10 @@
 #include <stdbool.h>
 #include <sys/socket.h>
 
+#include "raftd/base/num.h"
 #include "raftd/serve/clients.h"
 #include "raftd/serve/outq.h"
 #include "raftd/serve/proto.h"
-
-#define CLIENTS_NEVER UINT64_MAX
 
 /* Guests that were told to go are there until the end of the iteration. */
 enum { CLIENTS_SLOTS = CLIENTS_CONNS_MAX + CLIENTS_GUESTS_MAX + CLIENTS_ACCEPT_MAX };
@@ -77,10 +76,10 @@ struct conn {
     struct conn *next_turn;
     struct turns *queued; /* where it waits for a turn, NULL = nowhere */
     enum blocked blocked; /* what its next request waits for */
-    uint64_t stalled_us;  /* since when it takes no answer, CLIENTS_NEVER = it does */
+    uint64_t stalled_us;  /* since when it takes no answer, NEVER = it does */
     struct conn *next_dirty;
     struct user *user; /* who is behind it; NULL: over the limit, see guest_us */
-    uint64_t guest_us; /* when a guest has to go, CLIENTS_NEVER = it is none */
+    uint64_t guest_us; /* when a guest has to go, NEVER = it is none */
     bool dirty;        /* flush() has something to do */
     bool ended;        /* nothing more is taken from it; close when it has all its answers */
     bool hangup;       /* close after a last try to send */
@@ -106,7 +105,7 @@ struct clients {
     ev_timer timer;
     uint64_t timer_us;   /* earliest moment when something may be due */
     uint64_t armed_us;   /* what the timer is set to */
-    uint64_t accept_us;  /* accepting pauses until then, CLIENTS_NEVER = it does not */
+    uint64_t accept_us;  /* accepting pauses until then, NEVER = it does not */
     uint64_t generation; /* of the newest connection */
     uint64_t ticket;     /* newest given to a read */
     bool wake_loop;

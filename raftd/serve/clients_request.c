@@ -49,7 +49,7 @@ static void park(struct conn *conn, const struct want *w, uint32_t timeout_ms)
     struct read *r = NULL;
     bool may = users_take(&c->shared->users, conn->user, USERS_READS, 1);
     if (may)
-        r = malloc(sizeof(*r) + w->key_len + w->after_len);
+        r = malloc(sizeof *r + w->key_len + w->after_len);
     if (!r) {
         if (may)
             users_give(&c->shared->users, conn->user, USERS_READS, 1);
@@ -136,7 +136,7 @@ void reads_expire(struct clients *c, uint64_t now, const struct conn *gone, enum
 
 void reads_stop(struct clients *c)
 {
-    reads_expire(c, CLIENTS_NEVER, NULL, RESULT_STOPPING);
+    reads_expire(c, NEVER, NULL, RESULT_STOPPING);
     for (unsigned i = 0; i < CLIENTS_SLOTS; i++)
         while (c->conns[i] && c->conns[i]->ready.first) {
             struct read *r = reads_take(&c->conns[i]->ready, &c->conns[i]->ready.first);
@@ -168,7 +168,7 @@ static void submit(struct conn *conn, struct request *req)
 
 static size_t request_bytes(const struct request *req)
 {
-    return sizeof(*req) + req->cmd_len;
+    return sizeof *req + req->cmd_len;
 }
 
 static void part_give(struct conn *conn)
@@ -192,7 +192,7 @@ void part_drop(struct conn *conn)
 static struct request *request_new(struct conn *conn, const struct proto_request *rq)
 {
     uint32_t len = (uint32_t)CMD_HEAD_BYTES + rq->key_len + rq->value_len;
-    struct request *req = malloc(sizeof(*req) + len);
+    struct request *req = malloc(sizeof *req + len);
     if (!req)
         return NULL;
     *req = (struct request){.reader = conn->clients->reader,

@@ -93,7 +93,7 @@ static void keep(struct conn *conn, const uint8_t *buf, size_t len)
 static bool receive(struct conn *conn)
 {
     struct clients *c = conn->clients;
-    ssize_t n = recv(conn->in.fd, c->packet, sizeof(c->packet), MSG_DONTWAIT | MSG_TRUNC);
+    ssize_t n = recv(conn->in.fd, c->packet, sizeof c->packet, MSG_DONTWAIT | MSG_TRUNC);
     if (n < 0) {
         if (errno != EAGAIN && errno != EINTR)
             conn_hang_up(conn);
@@ -103,7 +103,7 @@ static bool receive(struct conn *conn)
     c->work -= 1 + (int)(len / CLIENTS_WORK_BYTES);
     if (len == 0) {
         conn_on_end(conn);
-    } else if (len > sizeof(c->packet)) {
+    } else if (len > sizeof c->packet) {
         conn_refuse(conn, RESULT_BAD);
     } else {
         size_t taken = take(conn, c->packet, len);

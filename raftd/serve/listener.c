@@ -35,7 +35,7 @@ static int make_way(const struct sockaddr_un *addr, char *err, size_t err_size)
     int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return fail(err, err_size, addr->sun_path, "cannot make a socket", errno);
-    int rc = connect(fd, (const struct sockaddr *)addr, sizeof(*addr));
+    int rc = connect(fd, (const struct sockaddr *)addr, sizeof *addr);
     int error = rc == 0 ? 0 : errno;
     close(fd);
     if (error != ECONNREFUSED && error != ENOENT) /* EAGAIN: its queue is full, so it lives */
@@ -51,10 +51,10 @@ static int make_way(const struct sockaddr_un *addr, char *err, size_t err_size)
  * with each boot, and by hand nobody remembers it. */
 static int bind_in(int fd, const struct sockaddr_un *addr)
 {
-    char dir[sizeof(addr->sun_path)];
-    if (bind(fd, (const struct sockaddr *)addr, sizeof(*addr)) == 0)
+    char dir[sizeof addr->sun_path];
+    if (bind(fd, (const struct sockaddr *)addr, sizeof *addr) == 0)
         return 0;
-    memcpy(dir, addr->sun_path, sizeof(dir));
+    memcpy(dir, addr->sun_path, sizeof dir);
     char *slash = strrchr(dir, '/');
     if (errno != ENOENT || slash == NULL || slash == dir)
         return -1;
@@ -63,13 +63,13 @@ static int bind_in(int fd, const struct sockaddr_un *addr)
         errno = ENOENT; /* what is missing says more than why we could not make it */
         return -1;
     }
-    return bind(fd, (const struct sockaddr *)addr, sizeof(*addr));
+    return bind(fd, (const struct sockaddr *)addr, sizeof *addr);
 }
 
 int clients_listen(const char *path, mode_t mode, char *err, size_t err_size)
 {
     struct sockaddr_un addr = {.sun_family = AF_UNIX};
-    if (strlen(path) >= sizeof(addr.sun_path) || *path == '\0')
+    if (strlen(path) >= sizeof addr.sun_path || *path == '\0')
         return fail(err, err_size, path, "the path is empty or too long", 0);
     memcpy(addr.sun_path, path, strlen(path) + 1);
     if (make_way(&addr, err, err_size) != 0)

@@ -11,14 +11,14 @@
 
 enum {
     OUTQ_CAP_MIN_BYTES = 4096,
-    OUTQ_KEEP_BYTES = 32768, /* an empty queue larger than this gives its memory back             */
-    OUTQ_BATCH = 64,         /* packets of one sendmmsg                                           */
+    OUTQ_KEEP_BYTES = 32768, /* an empty queue larger than this gives its memory back */
+    OUTQ_BATCH = 64,         /* packets of one sendmmsg */
 };
 
 static size_t packet_len(const struct outq *q, size_t at)
 {
     size_t len;
-    memcpy(&len, q->buf + at, sizeof(len));
+    memcpy(&len, q->buf + at, sizeof len);
     return len;
 }
 
@@ -47,15 +47,15 @@ uint8_t *outq_reserve(struct outq *q, size_t room)
 
 void outq_commit(struct outq *q, size_t len)
 {
-    assert(q->cap - q->tail >= sizeof(len) + len);
+    assert(q->cap - q->tail >= sizeof len + len);
     size_t whole = len;
     if (q->joins) {
         whole += packet_len(q, q->last);
     } else {
         q->last = q->tail;
-        q->tail += sizeof(len);
+        q->tail += sizeof len;
     }
-    memcpy(q->buf + q->last, &whole, sizeof(whole));
+    memcpy(q->buf + q->last, &whole, sizeof whole);
     q->tail += len;
 }
 
@@ -65,9 +65,9 @@ static unsigned gather(const struct outq *q, struct mmsghdr *msgs, struct iovec 
     unsigned n = 0;
     for (size_t at = q->head; at < q->tail && n < OUTQ_BATCH; n++) {
         size_t len = packet_len(q, at);
-        iovs[n] = (struct iovec){.iov_base = q->buf + at + sizeof(len), .iov_len = len};
+        iovs[n] = (struct iovec){.iov_base = q->buf + at + sizeof len, .iov_len = len};
         msgs[n] = (struct mmsghdr){.msg_hdr = {.msg_iov = &iovs[n], .msg_iovlen = 1}};
-        at += sizeof(len) + len;
+        at += sizeof len + len;
     }
     return n;
 }

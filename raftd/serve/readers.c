@@ -20,7 +20,7 @@ struct reader {
 };
 
 struct readers {
-    unsigned n; /* threads that run                                                              */
+    unsigned n; /* threads that run */
     struct reader reader[READERS_MAX];
 };
 
@@ -65,7 +65,7 @@ static int reader_init(struct reader *r, struct shared *shared, unsigned number,
 int readers_start(struct readers **out, struct shared *shared, int listen_fd, unsigned n)
 {
     assert(n >= 1 && n <= READERS_MAX);
-    struct readers *rs = calloc(1, sizeof(*rs));
+    struct readers *rs = calloc(1, sizeof *rs);
     if (!rs)
         return -ENOMEM;
     int rc = 0;

@@ -59,7 +59,7 @@ struct text {
     char *buf;
     size_t cap;
     size_t len;
-    bool full; /* a line did not fit: it and all later ones are left out                         */
+    bool full; /* a line did not fit: it and all later ones are left out */
 };
 
 /* Adds one line as a whole or not at all. */
@@ -105,7 +105,7 @@ static void print_peer(struct text *t, const struct status *s, const struct stat
                        uint64_t now_us)
 {
     unsigned id = p->id;
-    line(t, "peer.%u.addr=%.*s\n", id, (int)sizeof(p->addr), p->addr);
+    line(t, "peer.%u.addr=%.*s\n", id, (int)sizeof p->addr, p->addr);
     if (s->role == RAFT_LEADER) {
         line(t, "peer.%u.state=%s\n", id, raft_peer_state_name(p->state));
         line(t, "peer.%u.match_index=%" PRIu64 "\n", id, p->match_index);
@@ -186,7 +186,7 @@ size_t status_print(const struct status *s, uint64_t now_us, char *buf, size_t c
 {
     struct text t = {.buf = buf, .cap = cap, .full = cap == 0};
     number(&t, "id", s->id);
-    line(&t, "cluster=%.*s\n", (int)sizeof(s->cluster), s->cluster);
+    line(&t, "cluster=%.*s\n", (int)sizeof s->cluster, s->cluster);
     line(&t, "role=%s\n", raft_role_name(s->role));
     number(&t, "term", s->term);
     number(&t, "leader", s->leader);

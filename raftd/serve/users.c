@@ -8,7 +8,7 @@
 
 void users_init(struct users *u)
 {
-    memset(u, 0, sizeof(*u));
+    memset(u, 0, sizeof *u);
     int rc = pthread_mutex_init(&u->lock, NULL);
     assert(rc == 0);
     (void)rc;
@@ -87,7 +87,7 @@ static struct user *place_of(struct users *u, uid_t uid)
 struct user *users_enter(struct users *u, int fd)
 {
     struct ucred cred;
-    socklen_t len = sizeof(cred);
+    socklen_t len = sizeof cred;
     if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) != 0)
         return NULL;
     pthread_mutex_lock(&u->lock);

@@ -15,24 +15,25 @@
 #include <unistd.h>
 
 #include "raftd/base/exits.h"
+#include "raftd/base/num.h"
 #include "raftd/tool/raftctl.h"
 #include "raftd/base/say.h"
 
 enum {
     CONNS_MAX = 4,
-    CLIENTS_MAX = 4096, /* the daemon takes 2048 of one connection                               */
+    CLIENTS_MAX = 4096, /* the daemon takes 2048 of one connection */
     OPS_MAX = 50 * 1000 * 1000,
     KEYS_MAX = 100 * 1000 * 1000,
     SECONDS_MAX = 24 * 3600,
-    VALUE_MAX_BYTES = 1 << 20, /* the daemon's own limit                                         */
-    SMALL_MAX_BYTES = 32000,   /* of a value that goes in one packet                             */
-    KEY_PREFIX_BYTES = 6, /* "bench/", then                                                   */
-    KEY_BYTES = 14,       /* eight digits                                                     */
+    VALUE_MAX_BYTES = 1 << 20, /* the daemon's own limit */
+    SMALL_MAX_BYTES = 32000,   /* of a value that goes in one packet */
+    KEY_PREFIX_BYTES = 6,      /* "bench/", then */
+    KEY_BYTES = 14,            /* eight digits */
     BATCH = 64,
     RESULTS = RESULT_LAST + 1,
-    LATENCIES_FIRST = 1 << 16, /* room for so many at first                                      */
+    LATENCIES_FIRST = 1 << 16, /* room for so many at first */
     POLL_MS = 200,
-    NS_PER_UNIT = 100, /* of a recorded latency: 32 bits hold seven minutes                      */
+    NS_PER_UNIT = 100, /* of a recorded latency: 32 bits hold seven minutes */
     PREFILL_CLIENTS_MIN = 64,
 };
 
@@ -49,11 +50,11 @@ struct options {
 
 struct conn {
     int fd;
-    unsigned n_free; /* slots that are not under way                                             */
+    unsigned n_free; /* slots that are not under way */
     uint32_t *free_slots;
-    bool full; /* the socket took no more                                                        */
-    uint32_t part_slot; /* whose value is being sent in parts,                                   */
-    uint64_t part_left; /* and how many bytes of it are still to go                              */
+    bool full;          /* the socket took no more */
+    uint32_t part_slot; /* whose value is being sent in parts, */
+    uint64_t part_left; /* and how many bytes of it are still to go */
 };
 
 /* One run of `ops` operations. */
@@ -61,22 +62,22 @@ struct run {
     const struct tool *tool;
     struct options o;
     bool read;
-    uint64_t sent, done, missing; /* missing: get found no key                                    */
+    uint64_t sent, done, missing; /* missing: get found no key */
     uint64_t errors[RESULTS];
     uint64_t random;
-    bool tell; /* show progress                                                                   */
+    bool tell; /* show progress */
     uint64_t began_ns, ended_ns, heard_ns, told_ns;
     uint64_t good_ns, stall_ns; /* when the last operation went well; longest time without one   */
-    uint64_t awake_ns, asleep_ns; /* last turn of the loop; the longest that one came late       */
+    uint64_t awake_ns, asleep_ns; /* last turn of the loop; the longest that one came late */
     bool measured;
-    uint32_t *latencies; /* of the operations that went well                                     */
+    uint32_t *latencies; /* of the operations that went well */
     uint64_t n_latencies, cap_latencies;
-    uint64_t *start_ns; /* per slot                                                              */
+    uint64_t *start_ns; /* per slot */
     struct conn conns[CONNS_MAX];
     unsigned n_conns;
     struct mmsghdr msgs[BATCH];
     struct iovec iovs[BATCH];
-    uint8_t (*packets)[PROTO_PACKET_MAX_BYTES]; /* BATCH of them                                  */
+    uint8_t (*packets)[PROTO_PACKET_MAX_BYTES]; /* BATCH of them */
     uint8_t value[VALUE_MAX_BYTES];
 };
 
@@ -102,12 +103,12 @@ static void *must(void *p)
 
 static struct run *run_new(const struct tool *t, const struct options *o)
 {
-    struct run *r = must(calloc(1, sizeof(*r)));
+    struct run *r = must(calloc(1, sizeof *r));
     r->tool = t;
     r->o = *o;
     r->tell = isatty(STDERR_FILENO);
-    r->packets = must(malloc(BATCH * sizeof(*r->packets)));
-    r->start_ns = must(calloc((size_t)o->clients, sizeof(*r->start_ns)));
+    r->packets = must(malloc(BATCH * sizeof *r->packets));
+    r->start_ns = must(calloc((size_t)o->clients, sizeof *r->start_ns));
     r->random = ctl_now_ns() | 1;
     for (size_t i = 0; i < o->value_bytes; i++)
         r->value[i] = (uint8_t)('a' + next_random(r) % 26);
@@ -117,7 +118,7 @@ static struct run *run_new(const struct tool *t, const struct options *o)
         conn->fd = ctl_connect(t->socket);
         if (conn->fd < 0)
             exit(say_not_running(t));
-        conn->free_slots = must(calloc((size_t)o->clients, sizeof(*conn->free_slots)));
+        conn->free_slots = must(calloc((size_t)o->clients, sizeof *conn->free_slots));
         for (uint64_t slot = c; slot < o->clients; slot += r->n_conns)
             conn->free_slots[conn->n_free++] = (uint32_t)slot;
     }
@@ -249,8 +250,7 @@ static void note_latency(struct run *r, uint64_t began_ns, uint64_t now)
 {
     if (r->n_latencies == r->cap_latencies) {
         r->cap_latencies = r->cap_latencies > 0 ? 2 * r->cap_latencies : LATENCIES_FIRST;
-        r->latencies = must(
-            realloc(r->latencies, (size_t)r->cap_latencies * sizeof(*r->latencies)));
+        r->latencies = must(realloc(r->latencies, (size_t)r->cap_latencies * sizeof *r->latencies));
     }
     uint64_t took = (now - began_ns) / NS_PER_UNIT;
     r->latencies[r->n_latencies++] = took < UINT32_MAX ? (uint32_t)took : UINT32_MAX;
@@ -297,7 +297,7 @@ static int take_answer(struct run *r, struct conn *conn, const struct proto_repl
 static int receive_batch(struct run *r, struct conn *conn)
 {
     for (unsigned i = 0; i < BATCH; i++)
-        r->iovs[i] = (struct iovec){r->packets[i], sizeof(r->packets[i])};
+        r->iovs[i] = (struct iovec){r->packets[i], sizeof r->packets[i]};
     int n = recvmmsg(conn->fd, r->msgs, BATCH, MSG_DONTWAIT, NULL);
     if (n < 0)
         return errno == EAGAIN || errno == EINTR ? 0 : -1;
@@ -412,7 +412,7 @@ static const struct {
 } columns[] = {
     {"p50_us", 0.5}, {"p90_us", 0.9}, {"p99_us", 0.99}, {"p99_9_us", 0.999}, {"max_us", 1}};
 
-enum { COLUMNS = sizeof(columns) / sizeof(columns[0]) };
+enum { COLUMNS = sizeof columns / sizeof columns[0] };
 
 static void report_text(const struct run *r, double seconds, double per_s)
 {
@@ -463,7 +463,7 @@ static int report(const struct run *r)
     double seconds = (double)(r->ended_ns - r->began_ns) / 1e9;
     double per_s = seconds > 0 ? (double)r->n_latencies / seconds : 0;
     if (r->n_latencies > 0)
-        qsort(r->latencies, (size_t)r->n_latencies, sizeof(*r->latencies), compare_u32);
+        qsort(r->latencies, (size_t)r->n_latencies, sizeof *r->latencies, compare_u32);
     if (r->o.json)
         return report_json(r, seconds, per_s);
     report_text(r, seconds, per_s);
@@ -475,7 +475,7 @@ static int report(const struct run *r)
 static uint64_t number_option(const char *name, const char *text, uint64_t min, uint64_t max)
 {
     uint64_t v;
-    if (parse_number(text, min, max, &v) != 0)
+    if (!num_parse(text, min, max, &v))
         say_fatal(RAFTCTL_EXIT_USAGE, "bench -%s %s: a number from %" PRIu64 " to %" PRIu64, name,
                   text, min, max);
     return v;

@@ -29,7 +29,7 @@ uint64_t ctl_now_ns(void)
 int ctl_connect(const char *path)
 {
     struct sockaddr_un addr = {.sun_family = AF_UNIX};
-    if (strlen(path) >= sizeof(addr.sun_path)) {
+    if (strlen(path) >= sizeof addr.sun_path) {
         errno = ENAMETOOLONG;
         return -1;
     }
@@ -37,7 +37,7 @@ int ctl_connect(const char *path)
     int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return -1;
-    if (connect(fd, (const struct sockaddr *)&addr, sizeof(addr)) == 0)
+    if (connect(fd, (const struct sockaddr *)&addr, sizeof addr) == 0)
         return fd;
     int error = errno;
     close(fd);
@@ -122,7 +122,7 @@ static enum ctl_outcome take_part(struct ctl_answer *a, const struct proto_reply
 static enum ctl_outcome receive(struct call *c, struct ctl_answer *a)
 {
     for (;;) {
-        ssize_t n = recv(c->fd, c->packet, sizeof(c->packet), 0);
+        ssize_t n = recv(c->fd, c->packet, sizeof c->packet, 0);
         if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
             if (!ready(c, POLLIN))
                 return CTL_TIMEOUT;

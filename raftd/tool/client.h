@@ -11,26 +11,26 @@
 enum {
     /* The daemon answers within the request's timeout; after this much more it is taken as hung. */
     CTL_GRACE_MS = 1000,
-    CTL_BODY_MAX_BYTES = 64 << 20, /* a page of a list and its last item are far below            */
+    CTL_BODY_MAX_BYTES = 64 << 20, /* a page of a list and its last item are far below */
 };
 
 enum ctl_outcome {
     CTL_ANSWERED,
     CTL_NOT_RUNNING, /* no daemon there (errno says why), or it went away before it had the whole
-                        request: nothing was done                                                 */
-    CTL_NOT_TAKEN,   /* it lives but did not take the request in time: nothing was done           */
-    CTL_TIMEOUT,     /* it has the request and gave no answer                                     */
-    CTL_LOST,        /* it had the request, and the connection ended                              */
-    CTL_NONSENSE,    /* the answer does not parse, or is too large to hold                        */
+                        request: nothing was done */
+    CTL_NOT_TAKEN,   /* it lives but did not take the request in time: nothing was done */
+    CTL_TIMEOUT,     /* it has the request and gave no answer */
+    CTL_LOST,        /* it had the request, and the connection ended */
+    CTL_NONSENSE,    /* the answer does not parse, or is too large to hold */
 };
 
 struct ctl_answer {
     enum result result;
-    uint8_t flags; /* PROTO_PARTIAL                                                              */
+    uint8_t flags; /* PROTO_PARTIAL */
     uint16_t leader;
     uint64_t create_revision;
     uint64_t modify_revision;
-    uint8_t *body; /* NULL when empty; ctl_answer_free()                                         */
+    uint8_t *body; /* NULL when empty; ctl_answer_free() */
     size_t len;
 };
 

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "raftd/base/num.h"
 #include "raftd/tool/raftctl.h"
 
 enum {
@@ -55,12 +56,12 @@ static bool dropped(unsigned why)
 }
 
 /* The place of a node, given to it if it is new; -1: no room, or no id. */
-static int place_of(struct links *l, unsigned long id)
+static int place_of(struct links *l, uint64_t id)
 {
     for (unsigned i = 0; i < l->n; i++)
         if (l->id[i] == id)
             return (int)i;
-    if (l->n == CONF_NODES_MAX || id == 0 || id > CONF_ID_MAX)
+    if (l->n == CONF_NODES_MAX || id == 0)
         return -1;
     l->id[l->n] = (uint16_t)id;
     return (int)l->n++;
@@ -71,19 +72,18 @@ static uint8_t heard_of(const char *value)
     uint64_t percent;
     if (strcmp(value, "silent") == 0)
         return SILENT;
-    return parse_number(value, 0, HEARD_MAX, &percent) == 0 ? (uint8_t)percent : UNKNOWN;
+    return num_parse(value, 0, HEARD_MAX, &percent) ? (uint8_t)percent : UNKNOWN;
 }
 
 /* "peer.N.session=value", and "peer.N.drop.REASON=count" where there were any. The first that tells
  * something of a node counts: the session stands before the drops. */
 static void add_peer(struct links *l, const char *line)
 {
-    char *end;
-    unsigned long id = strtoul(line + 5, &end, 10);
-    if (*end != '.' || id > CONF_ID_MAX || l->n_apart == CONF_NODES_MAX ||
+    const char *says = line + 5;
+    uint64_t id;
+    if (!num_take(&says, 10, CONF_ID_MAX, &id) || *says++ != '.' || l->n_apart == CONF_NODES_MAX ||
         (l->n_apart > 0 && l->apart[l->n_apart - 1].id == id))
         return;
-    const char *says = end + 1;
     for (unsigned i = 0; i < sizeof strange / sizeof strange[0]; i++) {
         size_t len = strlen(strange[i].says);
         if (strncmp(says, strange[i].says, len) != 0 || says[len] != (dropped(i) ? '=' : '\0'))
@@ -96,20 +96,16 @@ static void add_peer(struct links *l, const char *line)
 /* "link.A.B=value"; other lines are not for us. */
 static void add_line(struct links *l, const char *line)
 {
-    char *end;
+    const char *at = line + 5;
+    uint64_t from, to;
     if (strncmp(line, "peer.", 5) == 0)
         add_peer(l, line);
-    if (strncmp(line, "link.", 5) != 0)
-        return;
-    unsigned long from = strtoul(line + 5, &end, 10);
-    if (*end != '.')
-        return;
-    unsigned long to = strtoul(end + 1, &end, 10);
-    if (*end != '=' || from == to)
+    if (strncmp(line, "link.", 5) != 0 || !num_take(&at, 10, CONF_ID_MAX, &from) || *at++ != '.' ||
+        !num_take(&at, 10, CONF_ID_MAX, &to) || *at++ != '=' || from == to)
         return;
     int i = place_of(l, from), k = place_of(l, to);
     if (i >= 0 && k >= 0)
-        l->heard[i][k] = heard_of(end + 1);
+        l->heard[i][k] = heard_of(at);
 }
 
 /* 0, or -1 without memory. */

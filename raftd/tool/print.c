@@ -11,7 +11,7 @@
 static size_t utf8_length(const uint8_t *p, size_t left)
 {
     static const struct {
-        uint8_t from, to; /* of the first byte                                                  */
+        uint8_t from, to; /* of the first byte */
         uint8_t second_from, second_to;
         uint8_t length;
     } forms[] = {
@@ -19,7 +19,7 @@ static size_t utf8_length(const uint8_t *p, size_t left)
         {0xe1, 0xec, 0x80, 0xbf, 3}, {0xed, 0xed, 0x80, 0x9f, 3}, {0xee, 0xef, 0x80, 0xbf, 3},
         {0xf0, 0xf0, 0x90, 0xbf, 4}, {0xf1, 0xf3, 0x80, 0xbf, 4}, {0xf4, 0xf4, 0x80, 0x8f, 4},
     };
-    for (size_t i = 0; i < sizeof(forms) / sizeof(forms[0]); i++) {
+    for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++) {
         if (p[0] < forms[i].from || p[0] > forms[i].to)
             continue;
         if (forms[i].length > left)
@@ -106,7 +106,7 @@ int print_item_json(FILE *out, const struct proto_item *item, bool with_value)
 static json_t *status_value(const char *key, const char *value)
 {
     static const char *const ids[] = {"id", "leader", "leader_before", "vote"};
-    for (size_t i = 0; i < sizeof(ids) / sizeof(ids[0]); i++)
+    for (size_t i = 0; i < sizeof ids / sizeof ids[0]; i++)
         if (strcmp(key, ids[i]) == 0)
             return json_integer(strtol(value, NULL, 10));
     return json_string(value);

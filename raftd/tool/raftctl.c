@@ -11,6 +11,7 @@
 
 #include "raftd/state/cmd.h"
 #include "raftd/base/exits.h"
+#include "raftd/base/num.h"
 #include "raftd/tool/raftctl.h"
 #include "raftd/base/say.h"
 #include "raftd/base/stdfds.h"
@@ -26,14 +27,14 @@ enum { OPT_TIMEOUT = 256, OPT_VERSION, OPT_STALE, OPT_RAW, OPT_KEYS, OPT_JSON };
 
 struct command {
     const char *name;
-    const char *usage; /* options and arguments                                                  */
-    const char *what;  /* what it does; lines of at most 70 characters                           */
+    const char *usage; /* options and arguments */
+    const char *what;  /* what it does; lines of at most 70 characters */
     int (*run)(struct tool *t, const struct args *a);
-    const char *flags;        /* letters of its options: s stale, r raw, k keys, j json           */
-    int words_min, words_max; /* arguments                                                        */
-    bool alone;               /* asks no daemon: needs neither socket nor configuration           */
+    const char *flags;        /* letters of its options: s stale, r raw, k keys, j json */
+    int words_min, words_max; /* arguments */
+    bool alone;               /* asks no daemon: needs neither socket nor configuration */
     bool last_as_is;  /* its last argument may be anything, even what looks like an option */
-    bool own_options; /* it reads all that stands behind its name itself                  */
+    bool own_options; /* it reads all that stands behind its name itself */
 };
 
 static int run_put(struct tool *t, const struct args *a);
@@ -96,7 +97,7 @@ static const struct command commands[] = {
      .own_options = true},
 };
 
-enum { COMMANDS = sizeof(commands) / sizeof(commands[0]) };
+enum { COMMANDS = sizeof commands / sizeof commands[0] };
 
 /* What people type who know other tools. */
 static const struct {
@@ -136,17 +137,6 @@ static void print_usage(FILE *out)
           "  5 outcome of the write unknown, 6 too large, 7 busy or full, 8 connection\n"
           "  lost during a read, 9 internal or output failed, 10 not yet (just started)\n",
           out);
-}
-
-int parse_number(const char *text, uint64_t min, uint64_t max, uint64_t *out)
-{
-    char *end;
-    errno = 0;
-    unsigned long long v = strtoull(text, &end, 10);
-    if (*text < '0' || *text > '9' || *end != '\0' || errno != 0 || v < min || v > max)
-        return -1;
-    *out = v;
-    return 0;
 }
 
 int parse_thousandths(const char *text, uint32_t max, uint32_t *out)
@@ -194,7 +184,7 @@ static uint64_t ask_number(const struct tool *t, const char *name)
     for (const uint8_t *at = a.body, *end = a.body + a.len; at && at < end; at++) {
         const uint8_t *newline = memchr(at, '\n', (size_t)(end - at));
         if (newline && (size_t)(newline - at) > len && memcmp(at, name, len) == 0 && at[len] == '=')
-            number = strtoull((const char *)at + len + 1, NULL, 10);
+            (void)num_take(&(const char *){(const char *)at + len + 1}, 10, UINT64_MAX, &number);
         if (!newline || number != 0)
             break;
         at = newline;
@@ -264,8 +254,8 @@ int say_not_running(const struct tool *t)
                   t->socket);
     else {
         const struct group *group = getgrgid(st.st_gid);
-        char gid[sizeof("4294967295")];
-        (void)snprintf(gid, sizeof(gid), "%u", st.st_gid);
+        char gid[sizeof "4294967295"];
+        (void)snprintf(gid, sizeof gid, "%u", st.st_gid);
         say_error(
             "user %u may not use the daemon at %s: it is for the group %s (mode %04o); become "
             "a member of it and log in again",
@@ -506,7 +496,7 @@ static uint16_t node_with_socket(const struct conf *conf)
     uint16_t found = 0;
     for (int i = 0; i < conf->n_nodes; i++) {
         struct conf as = *conf;
-        if (conf_set_node(&as, conf->nodes[i].id, err, sizeof(err)) != 0 ||
+        if (conf_set_node(&as, conf->nodes[i].id, err, sizeof err) != 0 ||
             access(as.socket, F_OK) != 0)
             continue;
         if (found != 0)
@@ -520,15 +510,15 @@ static void socket_of_conf(struct tool *t, const char *path, uint64_t id)
 {
     struct conf conf;
     char err[CONF_ERR_SIZE];
-    if (conf_load(&conf, path, err, sizeof(err)) != 0)
+    if (conf_load(&conf, path, err, sizeof err) != 0)
         say_fatal(RAFTCTL_EXIT_USAGE, "%s", err);
     /* Which node we are matters only to find its socket. */
     if (id == 0 && conf.id == 0 && strstr(conf.socket, "{id}"))
         id = node_with_socket(&conf);
     if ((id != 0 || strstr(conf.socket, "{id}")) &&
-        conf_set_node(&conf, (uint16_t)id, err, sizeof(err)) != 0)
+        conf_set_node(&conf, (uint16_t)id, err, sizeof err) != 0)
         say_fatal(RAFTCTL_EXIT_USAGE, "%s", err);
-    memcpy(t->socket, conf.socket, sizeof(t->socket));
+    memcpy(t->socket, conf.socket, sizeof t->socket);
 }
 
 static void find_socket(struct tool *t, const char *conf, const char *socket, uint64_t id)
@@ -545,9 +535,9 @@ static void find_socket(struct tool *t, const char *conf, const char *socket, ui
         say_fatal(RAFTCTL_EXIT_USAGE, "-i needs a configuration (-c FILE)");
     if (!socket)
         socket = default_socket;
-    if (strlen(socket) >= sizeof(t->socket))
+    if (strlen(socket) >= sizeof t->socket)
         say_fatal(RAFTCTL_EXIT_USAGE, "the path of a socket has less than %zu bytes",
-                  sizeof(t->socket));
+                  sizeof t->socket);
     memcpy(t->socket, socket, strlen(socket) + 1);
 }
 
@@ -556,7 +546,7 @@ static const struct command *find_command(const char *word)
     for (size_t i = 0; i < COMMANDS; i++)
         if (strcmp(word, commands[i].name) == 0)
             return &commands[i];
-    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
         if (strcmp(word, others[i].word) == 0)
             say_fatal(RAFTCTL_EXIT_USAGE, "%s: no such command; do you mean %s?", word,
                       others[i].command);
@@ -572,7 +562,7 @@ static _Noreturn void refuse(const struct command *c, const char *why)
 struct line {
     const char *conf, *socket;
     uint64_t id;
-    const struct command *command; /* NULL: none was named                                        */
+    const struct command *command; /* NULL: none was named */
     bool help, version;
     struct args args;
 };
@@ -596,7 +586,7 @@ static void take_option(struct tool *t, struct line *l, int c, const char *value
     case 'c': l->conf = value; break;
     case 's': l->socket = value; break;
     case 'i':
-        if (parse_number(value, 1, CONF_ID_MAX, &l->id) != 0)
+        if (!num_parse(value, 1, CONF_ID_MAX, &l->id))
             say_fatal(RAFTCTL_EXIT_USAGE, "-i %s: an id is 1 to %d", value, CONF_ID_MAX);
         break;
     case OPT_TIMEOUT:

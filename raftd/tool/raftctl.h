@@ -36,9 +36,6 @@ struct args {
  * [1, max]. */
 int parse_thousandths(const char *text, uint32_t max, uint32_t *out);
 
-/* A whole number: 0, or -1 if text is not one or is not within [min, max]. */
-int parse_number(const char *text, uint64_t min, uint64_t max, uint64_t *out);
-
 /* Asks the daemon; on anything but RESULT_OK says on standard error what happened and what to do.
  * Returns an exit code (exits.h). */
 int tool_call(const struct tool *t, const struct proto_request *r, struct ctl_answer *a);

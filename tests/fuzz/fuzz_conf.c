@@ -1,4 +1,4 @@
-// LINK: raftd/conf.c raftd/conf_addr.c -linih
+// LINK: raftd/conf.c raftd/conf_addr.c raftd/base/num.c
 /* Any text: parsed or refused with a message; what parses is printed and parses to the same. */
 #include <assert.h>
 #include <stdint.h>

@@ -1,4 +1,4 @@
-// LINK: raftd/own_address.c raftd/conf_addr.c raftd/base/say.c net/udp.c
+// LINK: raftd/own_address.c raftd/conf_addr.c raftd/base/num.c raftd/base/say.c net/udp.c
 /* A node's own address that comes, goes and comes back: what is bound, and what is said when. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,4 +1,4 @@
-// LINK: raftd/tool/links.c -ljansson
+// LINK: raftd/tool/links.c raftd/base/num.c -ljansson
 /* The table of who hears whom, what it says in words, and the same as JSON. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -9,14 +9,6 @@
 #include <string.h>
 
 #include "raftd/tool/raftctl.h"
-
-/* raftctl.c's, which has a main. */
-int parse_number(const char *text, uint64_t min, uint64_t max, uint64_t *out)
-{
-    char *end;
-    *out = strtoull(text, &end, 10);
-    return end == text || *end || *out < min || *out > max ? -1 : 0;
-}
 
 static char *printed(int (*print)(FILE *, const uint8_t *, size_t), const char *lines)
 {
