@@ -9,10 +9,9 @@
 #   make WERROR=1         warnings are errors; so in make check. Whoever builds with another compiler
 #                         than ours should not be stopped by what it has learned to warn of.
 #
-# Each test names on its first line what it is linked with:  // LINK: net/wire.c tests/lib/x.c -lev
-# Nothing else is linked in, so the line is also a proof of what the module depends on. Words with @
-# stand for GROUP_core (Raft alone), GROUP_node (a whole node), GROUP_sim (a cluster in one process),
-# GROUP_clients (what serves local clients).
+# Each test names on its first line what it is linked with:  // LINK: net/wire.c @stream tests/lib/x.c -lev
+# Nothing else is linked in, so the line is also a proof of what the module depends on. A word with @
+# stands for GROUP_word: a room with all of its files and what it needs itself, or some rooms together.
 
 PREFIX ?= /usr/local
 BINDIR ?= $(PREFIX)/bin
@@ -94,8 +93,7 @@ TEST_CFLAGS = -Wno-missing-prototypes $(NARROW)
 # --- sources -------------------------------------------------------------------------------------
 SRCS := $(sort $(shell find raftd net storage -name '*.c'))
 CTL_ONLY := $(sort $(wildcard raftd/tool/*.c))
-CTL_SRCS := $(CTL_ONLY) raftd/serve/proto.c raftd/conf.c raftd/conf_addr.c raftd/keyfile.c \
-  $(addprefix raftd/base/,say.c entropy.c nodump.c notify.c num.c stdfds.c)
+CTL_SRCS := $(CTL_ONLY) $(wildcard raftd/base/*.c) raftd/serve/proto.c raftd/conf.c raftd/conf_addr.c raftd/keyfile.c
 DAEMON_SRCS := $(filter-out $(CTL_ONLY),$(SRCS))
 HEADERS := $(sort $(shell find raftd net storage tests -name '*.h'))
 TEST_SRCS := $(sort $(wildcard tests/*/*.c))
@@ -137,13 +135,28 @@ $(O)/%.o: %.c Makefile
 
 # --- tests: one program per file, linked with what its first line says -----------------------------
 RCU_LIBS := -lurcu-memb -lurcu-cds -lurcu-common
-GROUP_core := $(sort $(wildcard raftd/core/*.c))
-GROUP_node := $(GROUP_core) $(sort $(wildcard raftd/node/*.c raftd/state/*.c net/*/*.c)) raftd/base/ring.c \
-  net/wire.c storage/crc32c.c storage/record.c -lsodium $(RCU_LIBS)
 RAFTSIM := $(sort $(wildcard tests/sim/raftsim*.c))
-GROUP_sim := $(sort $(GROUP_node) $(filter-out $(RAFTSIM),$(wildcard tests/sim/*.c)) tests/lib/disk_memory.c \
-  raftd/serve/status_text.c $(filter-out storage/disk_posix.c,$(wildcard storage/*.c)))
-GROUP_clients := $(sort $(wildcard raftd/serve/*.c raftd/state/*.c)) raftd/base/clock.c -lev -lsodium $(RCU_LIBS)
+room = $(sort $(wildcard $(1)/*.c))
+# What belongs to a whole process is not among what a part of one may need: its messages, clocks and
+# descriptors, its sockets, and the disk of the system.
+GROUP_base := $(filter-out $(addprefix raftd/base/,say.c clock.c entropy.c nodump.c notify.c stdfds.c),$(call room,raftd/base))
+GROUP_core := $(call room,raftd/core)
+GROUP_net := $(filter-out net/udp.c,$(call room,net)) $(GROUP_base) -lsodium
+GROUP_stream := $(call room,net/stream) $(GROUP_base)
+GROUP_seal := $(call room,net/seal) $(GROUP_base) -lsodium
+GROUP_storage := $(filter-out storage/disk_posix.c,$(call room,storage)) $(GROUP_base) -lsodium
+GROUP_state := $(call room,raftd/state) $(GROUP_base) -lsodium $(RCU_LIBS)
+# A whole node, which knows of storage only how an entry looks.
+GROUP_node := $(call room,raftd/node) $(GROUP_core) $(GROUP_net) $(GROUP_stream) $(GROUP_seal) $(GROUP_state) \
+  storage/crc32c.c storage/record.c
+# A cluster in one process.
+GROUP_sim := $(filter-out $(RAFTSIM),$(call room,tests/sim)) $(GROUP_node) $(GROUP_storage) tests/lib/disk_memory.c \
+  raftd/serve/status_text.c
+# What serves local clients.
+GROUP_clients := $(call room,raftd/serve) $(GROUP_state) raftd/base/clock.c -lev
+# What makes fuzz targets fast: curve points that are remembered, and RCU without its thread.
+GROUP_x25519 := tests/lib/seal_x25519.c -Wl,--wrap=crypto_scalarmult,--wrap=crypto_scalarmult_base
+GROUP_rcu_alone := tests/lib/node_rcu.c -Wl,--wrap=urcu_memb_call_rcu,--wrap=urcu_memb_barrier
 link_line = $(foreach w,$(shell sed -n '1s,^// LINK:,,p' $(1)),$(if $(filter @%,$(w)),$(GROUP_$(w:@%=%)),$(w)))
 
 # $(1): directory (unit, fuzz, bench), $(2): name, $(3): words of its LINK line, $(4): more link flags

@@ -1,4 +1,4 @@
-// LINK: @node tests/lib/node_rcu.c tests/lib/seal_x25519.c -Wl,--wrap=crypto_scalarmult,--wrap=crypto_scalarmult_base,--wrap=urcu_memb_call_rcu,--wrap=urcu_memb_barrier
+// LINK: @node @rcu_alone @x25519
 /* A whole node against hostile peers: the input is a list of datagrams and other events. Each
  * datagram gets a header that this node believes, so the frames inside reach core, streams and log.
  * With keys the peers are bare sessions, and what they say is genuine, whatever it is. Whatever

@@ -1,4 +1,4 @@
-// LINK: tests/lib/disk_memory.c tests/lib/disk_model.c storage/wal.c storage/wal_read.c storage/recover.c storage/verdict.c storage/segment.c storage/fold.c storage/batch.c storage/record.c storage/crc32c.c -lsodium
+// LINK: @storage tests/lib/disk_memory.c tests/lib/disk_model.c
 /* Recovery of any log. Checksums and the chain of hashes would stop nearly all changes at the door, so
  * the input says whether they are made right again behind it: what then comes to the rules behind the
  * door is a log that a program with bugs, or somebody who can write to the disk, might have made.

@@ -1,4 +1,4 @@
-// LINK: net/seal/session.c net/seal/session_peer.c net/seal/session_hello.c net/seal/noise.c net/seal/replay.c tests/lib/seal_world.c tests/lib/seal_x25519.c -Wl,--wrap=crypto_scalarmult,--wrap=crypto_scalarmult_base -lsodium -lcmocka
+// LINK: @seal tests/lib/seal_world.c @x25519 -lcmocka
 /* Two nodes, and all that may happen between them by instruction of the fuzzer: time, data,
  * restarts, other keys, datagrams that are invented, changed, lost, repeated, swapped; and messages
  * of a handshake by somebody who knows the key. Nothing arrives twice or changed

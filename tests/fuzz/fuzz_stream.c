@@ -1,4 +1,4 @@
-// LINK: net/stream/stream_tx.c net/stream/stream_rx.c net/stream/ranges.c net/stream/flight.c net/stream/cwnd.c net/stream/link.c net/stream/rtt.c tests/lib/stream_pair.c -lcmocka
+// LINK: @stream tests/lib/stream_pair.c -lcmocka
 /* Both halves of a stream against whatever may come.
  *
  * Receiver: pieces in any cut, order, overlap and repetition give the same bytes, and nothing that

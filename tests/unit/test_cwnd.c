@@ -1,4 +1,4 @@
-// LINK: net/stream/stream_tx.c net/stream/stream_rx.c net/stream/ranges.c net/stream/flight.c net/stream/cwnd.c net/stream/link.c net/stream/rtt.c tests/lib/stream_pair.c
+// LINK: @stream tests/lib/stream_pair.c
 /* Window and pacing: by the letter, and over paths in virtual time. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,4 +1,4 @@
-// LINK: tests/lib/disk_memory.c tests/lib/disk_model.c storage/disk_posix.c storage/ident.c storage/wal.c storage/wal_read.c storage/recover.c storage/verdict.c storage/segment.c storage/fold.c storage/batch.c storage/record.c storage/crc32c.c -lsodium
+// LINK: @storage tests/lib/disk_memory.c tests/lib/disk_model.c storage/disk_posix.c
 /* The two disks behave alike where storage relies on it; the one in memory forgets what it should;
  * and a whole log works on the real one. */
 #include "storage/disk.h"

@@ -1,4 +1,4 @@
-// LINK: raftd/diskio.c raftd/refused.c storage/peerids.c raftd/base/clock.c raftd/base/lasting.c raftd/base/say.c tests/lib/disk_memory.c tests/lib/disk_model.c storage/wal.c storage/wal_read.c storage/recover.c storage/verdict.c storage/segment.c storage/fold.c storage/batch.c storage/record.c storage/crc32c.c -lsodium TSAN
+// LINK: @storage raftd/diskio.c raftd/refused.c raftd/base/clock.c raftd/base/lasting.c raftd/base/say.c tests/lib/disk_memory.c tests/lib/disk_model.c TSAN
 /* The disk's two threads: order, fetches, spare segments, a full disk, a failing one, a hung one. */
 #include "raftd/diskio.h"
 

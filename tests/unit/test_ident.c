@@ -1,4 +1,4 @@
-// LINK: tests/lib/disk_memory.c storage/ident.c storage/wal.c storage/wal_read.c storage/recover.c storage/verdict.c storage/segment.c storage/fold.c storage/batch.c storage/record.c storage/crc32c.c -lsodium
+// LINK: @storage tests/lib/disk_memory.c
 #include "storage/ident.h"
 
 #include <errno.h>

@@ -1,4 +1,4 @@
-// LINK: raftd/state/kv.c raftd/state/cmd.c -lsodium -lurcu-memb -lurcu-cds -lurcu-common
+// LINK: @state
 /* test_kv.c: the state machine's semantics. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,4 +1,4 @@
-// LINK: raftd/state/kv.c raftd/state/cmd.c -lsodium -lurcu-memb -lurcu-cds -lurcu-common TSAN
+// LINK: @state TSAN
 /* test_kv_race.c: reader threads look up and list while one thread applies. Built for
  * ThreadSanitizer; in other builds it still checks that no reader ever sees half an object. */
 #include <setjmp.h>

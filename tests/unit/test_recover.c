@@ -1,4 +1,4 @@
-// LINK: tests/lib/disk_memory.c tests/lib/disk_model.c storage/wal.c storage/wal_read.c storage/recover.c storage/verdict.c storage/segment.c storage/fold.c storage/batch.c storage/record.c storage/crc32c.c -lsodium
+// LINK: @storage tests/lib/disk_memory.c tests/lib/disk_model.c
 /* What recovery makes of damage: the table, cuts at every byte, flipped bits, zeroed, foreign and
  * old blocks, missing files. Power cuts and failing calls are in test_wal.c. */
 #include "storage/recover.h"

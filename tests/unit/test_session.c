@@ -1,4 +1,4 @@
-// LINK: net/seal/session.c net/seal/session_peer.c net/seal/session_hello.c net/seal/noise.c net/seal/replay.c tests/lib/seal_world.c -lsodium
+// LINK: @seal tests/lib/seal_world.c
 /* Sessions between nodes that mean well, on links that do not. */
 #include <setjmp.h>
 #include <stdarg.h>

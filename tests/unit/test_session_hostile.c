@@ -1,4 +1,4 @@
-// LINK: net/seal/session.c net/seal/session_peer.c net/seal/session_hello.c net/seal/noise.c net/seal/replay.c tests/lib/seal_world.c -lsodium
+// LINK: @seal tests/lib/seal_world.c
 /* Somebody on the way records, repeats, delays, changes and invents datagrams. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,4 +1,4 @@
-// LINK: net/seal/session.c net/seal/session_peer.c net/seal/session_hello.c net/seal/noise.c net/seal/replay.c tests/lib/seal_world.c -lsodium
+// LINK: @seal tests/lib/seal_world.c
 /* Secrets of handshakes that are over are nowhere in memory. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,4 +1,4 @@
-// LINK: net/stream/stream_tx.c net/stream/stream_rx.c net/stream/ranges.c net/stream/flight.c net/stream/cwnd.c net/stream/link.c net/stream/rtt.c tests/lib/stream_pair.c
+// LINK: @stream tests/lib/stream_pair.c
 /* The sending half of a stream, and both together, in virtual time and from seeds. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,4 +1,4 @@
-// LINK: net/stream/stream_tx.c net/stream/stream_rx.c net/stream/ranges.c net/stream/flight.c net/stream/cwnd.c net/stream/link.c net/stream/rtt.c tests/lib/stream_pair.c
+// LINK: @stream tests/lib/stream_pair.c
 /* The receiving half of a stream, and the sets that both are made of. */
 #include <setjmp.h>
 #include <stdarg.h>

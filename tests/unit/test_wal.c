@@ -1,4 +1,4 @@
-// LINK: tests/lib/disk_memory.c tests/lib/disk_model.c storage/wal.c storage/wal_read.c storage/recover.c storage/verdict.c storage/segment.c storage/fold.c storage/batch.c storage/record.c storage/crc32c.c -lsodium
+// LINK: @storage tests/lib/disk_memory.c tests/lib/disk_model.c
 /* Appending, reading, switching segments, full disks, failing calls and power cuts. What recovery
  * makes of damage is in test_recover.c. */
 #include "storage/wal.h"

@@ -1,4 +1,4 @@
-// LINK: tests/lib/disk_memory.c tests/lib/disk_model.c storage/wal.c storage/wal_read.c storage/recover.c storage/verdict.c storage/segment.c storage/fold.c storage/batch.c storage/record.c storage/crc32c.c -lsodium
+// LINK: @storage tests/lib/disk_memory.c tests/lib/disk_model.c
 /* Appends that are refused for want of space, descriptors or memory: nothing of them counts, all
  * before them stays, and the log goes on. */
 #include "storage/wal.h"

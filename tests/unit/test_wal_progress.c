@@ -1,4 +1,4 @@
-// LINK: tests/lib/disk_memory.c tests/lib/disk_model.c storage/wal.c storage/wal_read.c storage/recover.c storage/verdict.c storage/segment.c storage/fold.c storage/batch.c storage/record.c storage/crc32c.c -lsodium
+// LINK: @storage tests/lib/disk_memory.c tests/lib/disk_model.c
 /* A recovery that takes long says how far it is, and can be stopped at any read without a trace. */
 #include <errno.h>
 #include <setjmp.h>
