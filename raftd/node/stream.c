@@ -236,22 +236,30 @@ struct append {
     bool bad;
 };
 
-/* Does the record name the one before it, as far as that one is known here? The records of one
- * stream are chained; the first one is compared with our own log. */
-static bool chained(struct node *n, const struct append *a, const struct record *rec)
+/* Does the record name the one before it? That is the one before it in the stream, and also our own
+ * one, as far as it is in memory, unless ours is of another term and will be cut. */
+static bool chained(const struct node *n, const struct append *a, const struct record *rec)
 {
+    const uint8_t first[RECORD_HASH_BYTES] = {0};
     uint8_t own[RECORD_HASH_BYTES];
     const uint8_t *prev = own;
-    if (a->n_runs > 0)
-        prev = a->prev;
-    else if (rec->index == n->log.last + 1)
-        prev = n->head;
-    else if (rec->index > n->log.first && rec->index <= n->log.last) {
-        size_t size;
-        const uint8_t *before = entries_at(&n->log, rec->index - 1, &size);
-        record_hash(before, size, own);
-    } else
+    uint64_t before = rec->index - 1;
+    if (a->n_runs > 0 && memcmp(rec->prev, a->prev, sizeof own) != 0)
+        return false;
+    if (a->n_runs > 0 &&
+        (before > n->log.last || raft_term_at(&n->raft, before) != a->runs[a->n_runs - 1].term))
         return true;
+    if (before == 0) {
+        prev = first;
+    } else if (before == n->log.last) {
+        prev = n->head;
+    } else if (before >= n->log.first && before < n->log.last) {
+        size_t size;
+        const uint8_t *bytes = entries_at(&n->log, before, &size);
+        record_hash(bytes, size, own);
+    } else {
+        return true;
+    }
     return memcmp(rec->prev, prev, sizeof own) == 0;
 }
 

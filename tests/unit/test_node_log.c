@@ -286,6 +286,31 @@ static void test_conflict_with_other_history(void **state)
     tape_free(other);
 }
 
+/* The same one entry later in a stream: its entry 5 has index and term of ours, so ours stays, but
+ * entry 6 names the other one. Our log ends with 5, or goes on. */
+static void test_other_history_inside_a_stream(void **state)
+{
+    (void)state;
+    for (uint64_t last = 5; last <= 10; last += 5) {
+        struct tape *own = tape_new(), *other = tape_new();
+        tape_puts(own, last, 2, 'a', 10);
+        tape_puts(other, 4, 2, 'a', 10);
+        tape_puts(other, 5, 2, 'b', 10);
+        tape_puts(other, 8, 3, 'b', 10);
+        struct world *w = world_new(NULL, &(struct node_config){0});
+        probe(w, 2, 2, 1, 0, 0);
+        stream(w, 2, 2, 1, own, 0, 0, 0, stream_len(own, 0, last));
+        settle(w, own);
+        probe(w, 3, 3, 1, 4, 2);
+        settle(w, own);
+        stream(w, 3, 3, 1, other, 4, 2, 0, stream_len(other, 4, 8));
+        check_refused(w, 3, last);
+        world_free(w);
+        tape_free(own);
+        tape_free(other);
+    }
+}
+
 /* A peer that has acknowledged part of an entry falls so far behind that this entry leaves the cache:
  * the disk is asked for the rest of it, and the stream goes on where it was. */
 static void test_falls_behind_in_an_entry(void **state)
@@ -540,6 +565,7 @@ int main(void)
         cmocka_unit_test(test_malformed_command_refused),
         cmocka_unit_test(test_many_small_records),
         cmocka_unit_test(test_conflict_with_other_history),
+        cmocka_unit_test(test_other_history_inside_a_stream),
         cmocka_unit_test(test_falls_behind_in_an_entry),
         cmocka_unit_test(test_fetch_for_a_stream_that_is_no_more),
         cmocka_unit_test(test_fetch_comes_after_the_leadership),
