@@ -43,9 +43,7 @@ static int fixed_bytes(uint8_t type)
     switch (type) {
     case WIRE_PING: return WIRE_PING_BYTES;
     case WIRE_LINKS: return WIRE_LINKS_BYTES;
-    case WIRE_MTU_PROBE: return WIRE_MTU_PROBE_BYTES;
     case WIRE_SETTINGS: return WIRE_SETTINGS_BYTES;
-    case WIRE_PAD: return WIRE_PAD_BYTES;
     case WIRE_LEAD: return WIRE_LEAD_BYTES;
     case WIRE_ACK: return WIRE_ACK_BYTES;
     case WIRE_PROBE: return WIRE_PROBE_BYTES;
@@ -259,7 +257,7 @@ void wire_read(struct wire_reader *r, const uint8_t *buf, size_t len, uint16_t f
                               .to = to};
 }
 
-/* False for a type that is not known here, and for padding. */
+/* False for a type that is not known here. */
 static bool get_body(const struct wire_reader *r, const struct raw_frame *raw, struct wire_frame *f)
 {
     switch (raw->type) {
@@ -275,10 +273,6 @@ static bool get_body(const struct wire_reader *r, const struct raw_frame *raw, s
     case WIRE_LINKS:
         f->kind = WIRE_FRAME_LINKS;
         get_links(raw, &f->links);
-        return true;
-    case WIRE_MTU_PROBE:
-        f->kind = WIRE_FRAME_MTU;
-        f->mtu = (struct wire_mtu){get_u16(raw->body), (raw->flags & FLAG_1) != 0};
         return true;
     case WIRE_SETTINGS:
         f->kind = WIRE_FRAME_SETTINGS;
@@ -460,16 +454,6 @@ bool wire_put_links(struct wire_writer *w, const struct wire_links *l)
     return true;
 }
 
-bool wire_put_mtu(struct wire_writer *w, const struct wire_mtu *m)
-{
-    uint8_t *b = put_frame(w, WIRE_MTU_PROBE, m->answer ? FLAG_1 : 0, WIRE_MTU_PROBE_BYTES);
-    if (!b)
-        return false;
-    put_u16(b, m->size);
-    put_u16(b + 2, 0);
-    return true;
-}
-
 bool wire_put_settings(struct wire_writer *w, const struct wire_settings *s)
 {
     assert(s->n <= WIRE_SETTING_COUNT);
@@ -490,19 +474,6 @@ const char *wire_setting_name(enum wire_setting setting)
     case WIRE_SETTING_COUNT: break;
     }
     return "?";
-}
-
-bool wire_put_pad(struct wire_writer *w, size_t len)
-{
-    assert(len % 4 == 0);
-    if (len < w->len + WIRE_FRAME_BYTES)
-        return false;
-    size_t n = len - w->len - WIRE_FRAME_BYTES;
-    uint8_t *b = put_frame(w, WIRE_PAD, 0, n);
-    if (!b)
-        return false;
-    memset(b, 0, n);
-    return true;
 }
 
 size_t wire_room(const struct wire_writer *w, enum wire_stream stream)

@@ -41,9 +41,7 @@
  *   30 PING       0
  *   31 LINKS 4+r(2+c)                         u8 r | u8 c | u16 0 | r x { u16 id | c x u8 heard }
  *                                             | then maybe r x u8 age
- *   32 MTU_PROBE  4   1 answer                u16 size | u16 0
  *   33 SETTINGS 8n                           n x u64, in the order of enum wire_setting
- *   3F PAD        d                           anything
  *   C0 READ_REQ   8                           u64 req
  *   C1 READ_RSP  16                           u64 req | u64 index
  *
@@ -61,8 +59,6 @@
  * leader adds those that it was told, and how long ago, in 50 ms units; no ages are 0.
  *
  * SETTINGS: what should be equal on all nodes, told with LINKS; more may follow in a later raftd.
- *
- * MTU_PROBE: a datagram padded to `size` bytes; the answer is small and names the size.
  */
 #ifndef WIRE_H
 #define WIRE_H
@@ -104,9 +100,7 @@ enum {
     WIRE_VOTE_RSP_BYTES = 16,
     WIRE_PING_BYTES = 0,
     WIRE_LINKS_BYTES = 4,
-    WIRE_MTU_PROBE_BYTES = 4,
     WIRE_SETTINGS_BYTES = 0,
-    WIRE_PAD_BYTES = 0,
     WIRE_READ_REQ_BYTES = 8,
     WIRE_READ_RSP_BYTES = 16,
 };
@@ -115,9 +109,7 @@ enum wire_type {
     WIRE_CRITICAL = 0x80,
     WIRE_PING = 0x30,
     WIRE_LINKS = 0x31,
-    WIRE_MTU_PROBE = 0x32,
     WIRE_SETTINGS = 0x33,
-    WIRE_PAD = 0x3F,
     WIRE_LEAD = 0x81,
     WIRE_ACK = 0x82,
     WIRE_PROBE = 0x83,
@@ -193,11 +185,6 @@ struct wire_links {
     uint8_t age[RAFT_VOTERS_MAX];                    /* of the row, in WIRE_AGE_UNIT_US */
 };
 
-struct wire_mtu {
-    uint16_t size; /* bytes of UDP payload */
-    bool answer;
-};
-
 /* Of [cluster]. A number that is not told is not compared. */
 enum wire_setting {
     WIRE_MAX_VALUE_BYTES,
@@ -216,7 +203,6 @@ enum wire_frame_kind {
     WIRE_FRAME_SACK,
     WIRE_FRAME_DATA,
     WIRE_FRAME_LINKS,
-    WIRE_FRAME_MTU,
     WIRE_FRAME_SETTINGS,
 };
 
@@ -227,7 +213,6 @@ struct wire_frame {
         struct wire_sack sack;
         struct wire_data data;
         struct wire_links links;
-        struct wire_mtu mtu;
         struct wire_settings settings;
     };
 };
@@ -266,13 +251,10 @@ void wire_begin(struct wire_writer *w, uint8_t *buf, size_t cap, uint64_t term);
  * wire_begin() was told. m->from and m->to are not looked at. */
 bool wire_put_msg(struct wire_writer *w, const struct raft_msg *m);
 
-/* Each adds a frame; false: no room. wire_put_pad() fills up to len bytes of payload, which must be
- * a multiple of 4. */
+/* Each adds a frame; false: no room. */
 bool wire_put_sack(struct wire_writer *w, const struct wire_sack *s);
 bool wire_put_links(struct wire_writer *w, const struct wire_links *l);
-bool wire_put_mtu(struct wire_writer *w, const struct wire_mtu *m);
 bool wire_put_settings(struct wire_writer *w, const struct wire_settings *s);
-bool wire_put_pad(struct wire_writer *w, size_t len);
 
 /* Bytes of a stream's data that still fit, and how many of d->len were added (0 = no room). */
 size_t wire_room(const struct wire_writer *w, enum wire_stream stream);

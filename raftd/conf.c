@@ -47,7 +47,7 @@ static const struct conf_key conf_keys[] = {
     {"cluster", "max_data_bytes", CONF_U32, 1048576, 1048576000, "67108864",
      offsetof(struct conf, max_data_bytes), "all keys and values, with 64 bytes for each key"},
     {"cluster", "max_datagram_bytes", CONF_U32, 512, 1452, "1200",
-     offsetof(struct conf, max_datagram_bytes), "largest datagram; beyond 1200 by probing"},
+     offsetof(struct conf, max_datagram_bytes), "largest datagram, as UDP payload"},
     {"node", "id", CONF_U32, 1, CONF_ID_MAX, "", offsetof(struct conf, id),
      "which of the nodes this is; without it the local address decides"},
     {"node", "data_dir", CONF_PATH, 1, CONF_DATA_DIR_SIZE - 1, "/var/lib/raftd",

@@ -48,7 +48,7 @@ struct conf {
     uint32_t election_timeout_ms;           /* T; the timeout is random in [T, 2T] */
     uint32_t max_value_bytes;
     uint32_t max_data_bytes;     /* of all keys and values, as kv.h counts them */
-    uint32_t max_datagram_bytes; /* UDP payload; beyond 1200 larger ones are probed for per peer */
+    uint32_t max_datagram_bytes; /* UDP payload */
     /* [node]: this box */
     uint32_t id;                       /* 0: not given */
     char data_dir[CONF_DATA_DIR_SIZE]; /* may hold "{id}" until conf_set_node */

@@ -558,7 +558,7 @@ static struct node *make_node(struct loop *l, const struct wal_report *report,
         .election_timeout_us = (uint64_t)conf->election_timeout_ms * 1000,
         .max_value_bytes = conf->max_value_bytes,
         .max_data_bytes = conf->max_data_bytes,
-        .datagram_max = conf->max_datagram_bytes,
+        .datagram_bytes = conf->max_datagram_bytes,
         .rx_bytes = udp_window_bytes(l->udp),
     };
     (void)snprintf(nc.cluster, sizeof nc.cluster, "%s", conf->name);

@@ -1,22 +1,21 @@
-/* mtu.h: how large datagrams to one peer may be: the search for its path's MTU (RFC 8899).
+/* mtu.h: how large datagrams with data to one peer may be.
  *
- * Data always goes in datagrams of `size`, from the first moment on; larger ones are tried with
- * padded datagrams that carry nothing, so that the search never delays anything. Sizes are UDP
- * payload in bytes. First the largest allowed is tried, then, by halving, those between the largest
- * that arrived and the least that did not.
+ * They have the configured size, which nearly every path passes. A path may be narrower, from the
+ * start or from some day on, and nobody needs to say so (a black hole): then whole flights of large
+ * datagrams are lost while small ones arrive, and a stream, which is ordered, would wait behind them
+ * for ever. After MTU_FLIGHTS such flights in a row the size falls to MTU_LEAST. Our own kernel may
+ * refuse a datagram as too long for the route: then the size falls at once. Bad luck on a lossy link
+ * looks like a black hole, and costs no more than smaller datagrams for a while.
  *
- * A path may be narrower than `size`, from the start or from some day on, and nobody needs to say
- * so (a black hole): then whole flights of large datagrams are lost while small ones arrive, and a
- * stream, which is ordered, would wait behind them for ever. After a few such flights in a row the
- * size falls, first to the base, then to the least, and a new search begins a little later. Our own
- * kernel may also refuse a datagram as too long for the route: then the size falls at once. Bad luck
- * on a lossy link looks like a black hole, and costs no more than smaller datagrams for that while.
+ * After that while the size rises, on trial: the first flight that is lost ends the trial, and the
+ * next one comes after twice the time; the first datagram that arrives and is as large as those that
+ * were lost proves the path.
  *
- * One struct per peer, no I/O; times are microseconds of the caller's monotonic clock:
+ * One struct per peer, no I/O. Sizes are bytes of UDP payload; times are microseconds of the
+ * caller's monotonic clock:
  *
  *     on every datagram accepted from the peer:       mtu_heard()
- *     at mtu_deadline(), or later:                    while (mtu_probe(&m, now, &size)) send it;
- *     when the peer answers a probe:                  mtu_acked(its size)
+ *     before data is sent to it:                      mtu_rise(), then mtu_size()
  *     when the peer acknowledges a datagram of data:  mtu_arrived(its size)
  *     when a retransmission timer of a stream fires:  mtu_timeout(size of the largest unacknowledged)
  *     when our own kernel finds a datagram too long:  mtu_refused(its size)
@@ -28,67 +27,44 @@
 #include <stdint.h>
 
 enum {
-    MTU_BASE = 1200, /* passes nearly every path that is in use */
-    MTU_MAX = 1452,  /* what Ethernet carries of UDP over IPv6 */
-    MTU_LEAST = 512, /* below it nothing is tried: IPv4 asks every host for 576 bytes of packet */
-    MTU_UNIT = 4,    /* sizes are multiples of it, as frames are */
-    MTU_STEP = 16,   /* between sizes that are tried: a finer search would gain 2 % at most */
-    MTU_TRIES = 4,   /* of one size: at 10 % loss each way 1 of 800 is given up wrongly */
-    MTU_HOLE_FLIGHTS = 4,   /* above the base, lost in a row; fewer are usual on bad links */
-    MTU_NARROW_FLIGHTS = 6, /* from the base down: paths that do not carry it are rare */
-    MTU_WAIT_US = 1000000,  /* for the answer to a probe: the longest round trip we work with */
-    MTU_HOLE_WAIT_US = 10000000, /* from a black hole to the next search: routes settle */
-    MTU_AGAIN_US = 600000000, /* until sizes that were given up are tried again (RFC 8899, 5.1.1) */
-    MTU_NARROW_AGAIN_US = 60000000, /* the same below the base: that is worth more, and a path that
-                                       narrow often is a detour */
+    MTU_LEAST = 512, /* never falls below: IPv4 asks every host to take 576 bytes of packet */
+    MTU_FLIGHTS = 6, /* lost in a row; fewer are usual on bad links, and narrow paths are rare */
+    MTU_WAIT_US = 60000000, /* from the first fall to the trial: a narrow path often is a detour */
+    MTU_WAIT_MAX_US = 960000000, /* between trials in the end: each costs two timeouts */
 };
 
 struct mtu {
-    uint32_t max;       /* configured, a multiple of MTU_UNIT */
-    uint32_t size;      /* of datagrams with data. Invariant: MTU_LEAST <= size <= max */
-    uint32_t failed;    /* least size given up in this search, 0 = none. Invariant: 0 or > size */
-    uint32_t probing;   /* size that is tried, 0 = no search now. Invariant: 0 or size < probing */
-    unsigned tries;     /* of `probing`: how many were sent */
-    unsigned lost;      /* flights of large datagrams lost in a row ... */
-    uint32_t lost_size; /* ... the least of their sizes */
-    bool spoke;         /* the peer was heard since the last of them */
+    uint32_t max;       /* configured */
+    uint32_t size;      /* of datagrams with data: max, or the smaller of max and MTU_LEAST */
+    bool narrow;        /* it fell, and nothing of lost_size has arrived since */
+    bool spoke;         /* the peer was heard since the last flight that counts was lost */
     bool carried;       /* data arrived since the size fell last */
-    bool heard;         /* from the peer, since the newest probe was sent */
-    uint64_t at;        /* no probe before this; UINT64_MAX = never */
+    unsigned lost;      /* flights of large datagrams in a row */
+    uint32_t lost_size; /* least size of those, or of those before the last fall */
+    uint64_t wait_us;   /* from the last fall to the trial */
+    uint64_t rise_at;   /* when that begins */
 };
 
-/* max: the largest size allowed, from MTU_LEAST to MTU_MAX; up to MTU_BASE nothing is ever probed. */
+/* max: the size as configured. */
 void mtu_init(struct mtu *m, uint32_t max);
 
-/* What data may be sent with now. */
+/* A trial begins, if it is time. */
+void mtu_rise(struct mtu *m, uint64_t now);
+
+/* The size for datagrams with data. */
 uint32_t mtu_size(const struct mtu *m);
 
-/* What nearly every path passes, within the configured size: less than this means a narrow path. */
-uint32_t mtu_usual(const struct mtu *m);
-
-/* Has a datagram with data arrived since the size fell last? */
-bool mtu_carries(const struct mtu *m);
-
-/* True: send a datagram of exactly *size bytes now that the peer answers at once. At most one probe
- * is on its way; one without an answer after MTU_WAIT_US counts as lost. Only a peer that was heard
- * since the last probe is probed: silence tells nothing about sizes. */
-bool mtu_probe(struct mtu *m, uint64_t now, uint32_t *size);
-
-/* When mtu_probe() may have something, unless the peer is heard or a size changes meanwhile. */
-uint64_t mtu_deadline(const struct mtu *m);
+/* The size that gets through, as far as is known: for people. Less than `max` on a narrow path. */
+uint32_t mtu_passes(const struct mtu *m);
 
 /* A datagram was accepted from the peer. */
 void mtu_heard(struct mtu *m);
 
-/* The peer has got a probe of this size. Sizes that were never tried and old news change nothing. */
-void mtu_acked(struct mtu *m, uint64_t now, uint32_t size);
-
-/* The peer has got a datagram with data of this size: flights as large as that are not lost for
- * their size. */
+/* The peer has got a datagram with data of this size. */
 void mtu_arrived(struct mtu *m, uint32_t size);
 
-/* A flight whose largest datagram had this size, or less, got no answer in time. It counts only if the
- * peer was heard since the last one that did: silence tells nothing about sizes. */
+/* A flight whose largest datagram had this size got no answer in time. It counts only if the peer was
+ * heard since the last one that did: silence tells nothing about sizes. */
 void mtu_timeout(struct mtu *m, uint64_t now, uint32_t size);
 
 /* Our own kernel refused a datagram of this size to the peer: the route is narrower. */

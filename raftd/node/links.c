@@ -188,12 +188,3 @@ void links_status(const struct node *n, uint64_t now, struct status *s)
         s->peers[i].settings = p->settings;
     }
 }
-
-/* Path MTU: a probe is answered with its size; the answer raises the size of our datagrams. */
-void links_take_mtu(struct node *n, uint64_t now, unsigned slot, const struct wire_mtu *m)
-{
-    if (m->answer)
-        mtu_acked(&n->peers[slot].mtu, now, m->size);
-    else
-        n->peers[slot].mtu_answer = m->size;
-}

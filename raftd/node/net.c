@@ -3,6 +3,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "raftd/base/num.h"
 #include "raftd/node/node_impl.h"
 
 enum { CRUMB_BYTES = 64 }; /* less room in a datagram is not worth a piece of a stream */
@@ -120,7 +121,6 @@ void node_datagram(struct node *n, uint64_t now, int from_slot, uint8_t *buf, si
         case WIRE_FRAME_SACK: take_sack(n, now, slot, &h, &f.sack); break;
         case WIRE_FRAME_DATA: take_data(n, now, slot, &h, &f.data); break;
         case WIRE_FRAME_LINKS: links_take(n, now, slot, &f.links); break;
-        case WIRE_FRAME_MTU: links_take_mtu(n, now, slot, &f.mtu); break;
         case WIRE_FRAME_SETTINGS: n->peers[slot].settings = f.settings; break;
         }
     }
@@ -164,7 +164,7 @@ static void out_finish(struct out *o)
 
 static size_t datagram_bytes(const struct node *n, unsigned slot)
 {
-    return n->cfg.datagram_bytes != 0 ? n->cfg.datagram_bytes : mtu_size(&n->peers[slot].mtu);
+    return mtu_size(&n->peers[slot].mtu);
 }
 
 /* Bytes of a stream that a full datagram carries. */
@@ -257,21 +257,21 @@ static size_t piece_room(const struct out *o, enum wire_stream stream)
     return room - lead;
 }
 
-/* Size of the datagram in which a piece of that length left, perhaps with a LEAD. */
+/* Least size of the datagram in which a piece of that length left: a LEAD may have stood before a
+ * piece of the log. */
 static uint32_t piece_datagram(const struct out *o, enum wire_stream stream, size_t piece)
 {
-    size_t full = datagram_bytes(o->n, o->slot), room = stream_room(o->n, o->slot, stream);
-    size_t lead = stream == WIRE_STREAM_LOG ? (size_t)WIRE_FRAME_BYTES + WIRE_LEAD_BYTES : 0;
-    return (uint32_t)(piece + full - room + lead);
+    return (uint32_t)(piece + datagram_bytes(o->n, o->slot) - stream_room(o->n, o->slot, stream));
 }
 
-/* Tells the stream and the search for the path's MTU of each other. */
+/* What arrived of the stream shows how large datagrams to the peer may be; and the stream is told. */
 static void follow_mtu(struct out *o, struct stream_tx *tx, enum wire_stream stream)
 {
     struct mtu *m = &o->n->peers[o->slot].mtu;
     if (tx->arrived_max > 0)
         mtu_arrived(m, piece_datagram(o, stream, tx->arrived_max));
     tx->arrived_max = 0;
+    mtu_rise(m, o->now);
     size_t room = stream_room(o->n, o->slot, stream);
     if (tx->cfg.datagram_bytes != room)
         stream_tx_datagram(tx, (uint32_t)room);
@@ -280,8 +280,11 @@ static void follow_mtu(struct out *o, struct stream_tx *tx, enum wire_stream str
 /* A timer has run out: what is missing may be too large for the path. */
 static void timed_out(struct out *o, const struct stream_tx *tx, enum wire_stream stream)
 {
+    size_t lead = stream == WIRE_STREAM_LOG ? WIRE_FRAME_BYTES + WIRE_LEAD_BYTES : 0;
+    uint64_t most = piece_datagram(o, stream, tx->missing_max + lead);
     if (tx->missing_max > 0)
-        mtu_timeout(&o->n->peers[o->slot].mtu, o->now, piece_datagram(o, stream, tx->missing_max));
+        mtu_timeout(&o->n->peers[o->slot].mtu, o->now,
+                    (uint32_t)min_u64(most, datagram_bytes(o->n, o->slot)));
 }
 
 /* What the timer asks for first must be in memory: a disk that takes its time is no silent peer. */
@@ -457,14 +460,12 @@ static void out_leader(struct out *o)
     log_begins(o);
 }
 
-/* What is neither urgent nor needed: links and probes of the path. */
+/* What is neither urgent nor needed. */
 static void out_extras(struct out *o)
 {
     struct node *n = o->n;
-    struct peer *p = &n->peers[o->slot];
     uint64_t term = n->raft.term;
     struct wire_links l = {0};
-    uint32_t size;
     if (((o->open && !wire_empty(&o->w)) || o->now >= links_due(n, o->slot)) &&
         links_fill(n, o->now, o->slot, &l)) {
         out_open(o, term);
@@ -474,23 +475,6 @@ static void out_extras(struct out *o)
         }
         const struct wire_settings s = links_settings(n);
         (void)wire_put_settings(&o->w, &s); /* no room: the next time */
-    }
-    if (p->mtu_answer != 0) {
-        struct wire_mtu m = {.size = p->mtu_answer, .answer = true};
-        out_open(o, term);
-        if (!wire_put_mtu(&o->w, &m)) {
-            out_next(o, term);
-            (void)wire_put_mtu(&o->w, &m);
-        }
-        p->mtu_answer = 0;
-    }
-    if (mtu_probe(&p->mtu, o->now, &size)) {
-        struct wire_mtu m = {.size = (uint16_t)size};
-        out_finish(o);
-        out_begin(o, term, size);
-        bool fits = wire_put_mtu(&o->w, &m) && wire_put_pad(&o->w, o->w.cap);
-        assert(fits);
-        out_close(o); /* without a number: its loss tells of the path's MTU, not of its quality */
     }
 }
 

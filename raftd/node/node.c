@@ -61,13 +61,11 @@ struct node *node_new(const struct node_config *cfg, const struct node_io *io,
     n->cfg.take_held |= keys == NULL;
     if (n->cfg.batch_bytes == 0)
         n->cfg.batch_bytes = NODE_BATCH_BYTES_MAX;
-    assert(n->cfg.datagram_bytes <= WIRE_DATAGRAM_BASE);
+    if (n->cfg.datagram_bytes == 0)
+        n->cfg.datagram_bytes = WIRE_DATAGRAM_BASE;
+    assert(n->cfg.datagram_bytes <= WIRE_DATAGRAM_MAX);
     assert(cfg->max_data_bytes == 0 || (cfg->max_data_bytes >= CMD_LIMIT_BYTES &&
                                         cfg->max_data_bytes / CMD_LIMIT_BYTES <= UINT16_MAX));
-    uint32_t datagram_max = cfg->datagram_max != 0 ? cfg->datagram_max
-                                                   : (uint32_t)WIRE_DATAGRAM_BASE;
-    if (cfg->datagram_bytes != 0)
-        datagram_max = cfg->datagram_bytes > MTU_LEAST ? cfg->datagram_bytes : (uint32_t)MTU_LEAST;
     n->io = *io;
     n->kv = kv;
     n->start_us = now;
@@ -104,7 +102,7 @@ struct node *node_new(const struct node_config *cfg, const struct node_io *io,
     for (unsigned i = 0; i < n->raft.n_peers; i++) {
         n->peers[i].relay.term = n->peers[i].relay.ack_by = RAFT_NEVER;
         n->peers[i].told_at = now;
-        mtu_init(&n->peers[i].mtu, datagram_max);
+        mtu_init(&n->peers[i].mtu, n->cfg.datagram_bytes);
     }
     return n;
 }
@@ -344,7 +342,7 @@ static uint64_t peer_deadline(const struct node *n, uint64_t now, unsigned slot)
         at = least(at, stream_tx_deadline(&n->relay_tx, now));
     }
     if (node_term_durable(n))
-        at = least(at, least(links_due(n, slot), mtu_deadline(&p->mtu)));
+        at = least(at, links_due(n, slot));
     /* What is due but could not be sent waits for a disk read or an ACK, which will wake us; look
      * again soon in case memory was short. */
     return at <= now ? now + NODE_ACK_DELAY_US : at;
@@ -389,9 +387,9 @@ static void peer_status(const struct node *n, uint64_t now, unsigned slot, struc
     s->received = p->link.accepted;
     s->resent_bytes = p->resent_bytes;
     s->resent_datagrams = p->resent_datagrams;
-    s->datagram_bytes = mtu_size(&p->mtu);
-    s->datagram_usual = mtu_usual(&p->mtu);
-    s->datagram_carried = mtu_carries(&p->mtu);
+    s->datagram_bytes = mtu_passes(&p->mtu);
+    s->datagram_usual = n->cfg.datagram_bytes;
+    s->datagram_carried = p->mtu.carried;
     memcpy(s->drops, p->drops, sizeof s->drops);
     envelope_status(n, slot, s);
 }

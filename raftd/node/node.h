@@ -95,16 +95,16 @@ struct node_config {
         max_data_bytes;   /* of all keys and values; what we take as leader obeys it on all nodes.
                                 CMD_LIMIT_BYTES or more, 0 = no limit */
     uint32_t batch_bytes; /* of one disk batch, 0 = NODE_BATCH_BYTES_MAX */
-    /* For tests of rare paths; 0 = default. Of the cached log (twice the largest record that can
-     * come, and a page), and of one datagram sent (256..WIRE_DATAGRAM_BASE). */
-    uint32_t cache_bytes, datagram_bytes;
-    uint32_t relay_bytes;  /* window of relayed writes, 0 = a share of rx_bytes */
-    uint32_t datagram_max; /* found by probing; 0 = WIRE_DATAGRAM_BASE, nothing is probed */
-    uint32_t rx_bytes;     /* of payload that may wait in the socket: the sum of the windows that we
+    uint32_t
+        datagram_bytes; /* most that one sent has, 256..WIRE_DATAGRAM_MAX, 0 = WIRE_DATAGRAM_BASE */
+    uint32_t cache_bytes; /* of the cached log (twice the largest record that can come, and a page);
+                             0 = default, else for tests of rare paths */
+    uint32_t relay_bytes; /* window of relayed writes, 0 = a share of rx_bytes */
+    uint32_t rx_bytes;    /* of payload that may wait in the socket: the sum of the windows that we
                               offer to peers; 0 = no limit but our own */
-    bool take_held;        /* what was held back on the way is taken as if it were not: for tests,
+    bool take_held;       /* what was held back on the way is taken as if it were not: for tests,
                               and always without keys */
-    uint64_t rekey_us;     /* age of a session at which it is renewed; 0 = default */
+    uint64_t rekey_us;    /* age of a session at which it is renewed; 0 = default */
     uint64_t seed;
     uint32_t boot; /* random token of this process */
 };

@@ -108,7 +108,6 @@ enum admit {
 struct peer {
     struct link link;
     struct mtu mtu;
-    uint16_t mtu_answer;   /* size of a probe to be answered, 0 = none */
     uint64_t session_boot; /* process that `link` is about */
     struct about about;    /* as last told; zeros = never */
     uint64_t storage;      /* its storage id, which is on our disk; 0 = none */
@@ -296,7 +295,6 @@ bool links_fill(struct node *n, uint64_t now, unsigned slot, struct wire_links *
 void links_take(struct node *n, uint64_t now, unsigned slot, const struct wire_links *l);
 /* What we tell of ours. */
 struct wire_settings links_settings(const struct node *n);
-void links_take_mtu(struct node *n, uint64_t now, unsigned slot, const struct wire_mtu *m);
 void links_loss(const struct node *n, uint64_t now, unsigned slot, struct status_peer *s);
 void links_status(const struct node *n, uint64_t now, struct status *s);
 

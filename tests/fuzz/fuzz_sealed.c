@@ -463,11 +463,22 @@ static void put_msg(struct world *w, unsigned slot, enum raft_msg_type type,
     (void)wire_put_msg(out, &m);
 }
 
+/* A frame of a type that nobody knows, which is skipped. */
+static void put_unknown(struct wire_writer *out, size_t len)
+{
+    if (out->cap - out->len < WIRE_FRAME_BYTES + len)
+        return;
+    uint8_t *b = out->buf + out->len;
+    memset(b, 0, WIRE_FRAME_BYTES + len);
+    b[0] = 0x3F;
+    put_u16(b + 2, (uint16_t)len);
+    out->len += WIRE_FRAME_BYTES + len;
+}
+
 static void put_frame(struct world *w, unsigned slot, struct wire_writer *out)
 {
     struct liar *p = &w->liars[slot];
     unsigned type = take(w) % 16;
-    struct wire_mtu mtu;
     switch (type) {
     case 0: put_msg(w, slot, RAFT_MSG_LEAD, out); break;
     case 1: put_msg(w, slot, RAFT_MSG_PROBE, out); break;
@@ -481,13 +492,9 @@ static void put_frame(struct world *w, unsigned slot, struct wire_writer *out)
     case 9: put_msg(w, slot, RAFT_MSG_READ_REQ, out); break;
     case 10: put_msg(w, slot, RAFT_MSG_READ_RSP, out); break;
     case 11: put_links(w, out); break;
-    case 12:
-        mtu = (struct wire_mtu){(uint16_t)edge(w, WIRE_DATAGRAM_BASE), take(w) & 1};
-        (void)wire_put_mtu(out, &mtu);
-        break;
     case 13: put_settings(w, out); break;
     case 14: put_relay(w, p, BOOT + slot, out); break;
-    default: (void)wire_put_pad(out, (out->len + take(w)) & ~(size_t)3); break;
+    default: put_unknown(out, take(w) & ~3u); break;
     }
 }
 
@@ -703,8 +710,7 @@ static void start(struct world *w, unsigned options)
                              .election_timeout_us = T_US,
                              .max_value_bytes = 1024,
                              .max_data_bytes = options & LIMIT ? CMD_LIMIT_BYTES : 0,
-                             .datagram_bytes = options & SMALL_DATAGRAMS ? 512 : 0,
-                             .datagram_max = options & SMALL_DATAGRAMS ? 0 : WIRE_DATAGRAM_MAX,
+                             .datagram_bytes = options & SMALL_DATAGRAMS ? 512 : WIRE_DATAGRAM_MAX,
                              .cache_bytes = 1 << 16,
                              .relay_bytes = 512,
                              .rekey_us = options & REKEY ? 3000 * MS : 0,

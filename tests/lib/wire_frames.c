@@ -139,11 +139,6 @@ const struct golden GOLDEN[GOLDEN_FRAMES] = {
             "0807060504030201"
             "1817161514131211"
             "2827262524232221"},
-    {.f.kind = WIRE_FRAME_MTU,
-     .f.mtu = {.size = 0x05AC, .answer = true},
-     .flags = 1,
-     .hex = "32010400"
-            "ac050000"},
     {.f.msg = {.type = RAFT_MSG_READ_REQ, .read_req = {.req = UINT64_C(0x2122232425262728)}},
      .hex = "c0000800"
             "2827262524232221"},
@@ -229,7 +224,6 @@ bool frame_put(struct wire_writer *w, const struct wire_frame *f)
     case WIRE_FRAME_SACK: return wire_put_sack(w, &f->sack);
     case WIRE_FRAME_DATA: return wire_put_data(w, &f->data) == f->data.len;
     case WIRE_FRAME_LINKS: return wire_put_links(w, &f->links);
-    case WIRE_FRAME_MTU: return wire_put_mtu(w, &f->mtu);
     case WIRE_FRAME_SETTINGS: return wire_put_settings(w, &f->settings);
     }
     return false;
@@ -251,7 +245,6 @@ bool frame_same(const struct wire_frame *a, const struct wire_frame *b)
     case WIRE_FRAME_SACK: return memcmp(&a->sack, &b->sack, sizeof a->sack) == 0;
     case WIRE_FRAME_DATA: return same_data(&a->data, &b->data);
     case WIRE_FRAME_LINKS: return memcmp(&a->links, &b->links, sizeof a->links) == 0;
-    case WIRE_FRAME_MTU: return a->mtu.size == b->mtu.size && a->mtu.answer == b->mtu.answer;
     case WIRE_FRAME_SETTINGS: return memcmp(&a->settings, &b->settings, sizeof a->settings) == 0;
     }
     return false;

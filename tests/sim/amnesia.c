@@ -15,6 +15,8 @@
 #include "raftd/base/bytes.h"
 #include "tests/sim/impl.h"
 
+enum { NOTHING = 0x3F }; /* type of a frame that nobody knows, and that is skipped */
+
 unsigned sim_unsound(const struct sim *s)
 {
     unsigned n = 0;
@@ -161,7 +163,7 @@ void sim_silence(const struct member *m, uint8_t *payload, size_t len)
     for (size_t pos = WIRE_PREAMBLE_BYTES; pos < len;) {
         uint8_t *frame = payload + pos;
         if (frame[0] == WIRE_VOTE_REQ || frame[0] == WIRE_VOTE_RSP)
-            frame[0] = WIRE_PAD;
+            frame[0] = NOTHING;
         pos += WIRE_FRAME_BYTES + ((get_u16(frame + 2) + 3u) & ~3u);
     }
 }

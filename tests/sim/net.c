@@ -69,7 +69,6 @@ void sim_on_spy(void *ctx, unsigned slot, uint8_t *payload, size_t len)
             m->frames |= 1u << (f.data.stream == WIRE_STREAM_LOG ? 17 : 18);
             break;
         case WIRE_FRAME_LINKS:
-        case WIRE_FRAME_MTU:
         case WIRE_FRAME_SETTINGS: break;
         }
     }
@@ -144,8 +143,6 @@ void sim_on_send(void *ctx, unsigned slot, const uint8_t *buf, size_t len)
     unsigned frames = m->frames;
     m->frames = 0; /* else a handshake's next */
     size_t most = s->o.datagram_bytes != 0 ? s->o.datagram_bytes : WIRE_DATAGRAM_BASE;
-    if (s->o.datagram_max > most)
-        most = s->o.datagram_max;
     if (len > most)
         sim_broken(s, "datagram-size", "node %u sends a datagram of %zu bytes", m->at + 1, len);
     s->t.datagrams++;

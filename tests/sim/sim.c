@@ -269,7 +269,6 @@ static void configure(struct sim *s, const struct member *m, struct node_config 
         .cache_bytes = s->o.cache_bytes,
         .relay_bytes = s->o.relay_bytes,
         .datagram_bytes = s->o.datagram_bytes,
-        .datagram_max = s->o.datagram_max,
         .rx_bytes = s->o.rx_bytes,
         .take_held = s->o.take_held,
         .rekey_us = s->o.rekey_us,

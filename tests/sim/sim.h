@@ -82,7 +82,6 @@ struct sim_options {
     uint32_t cache_bytes;    /* of node_config, 0 = default */
     uint32_t relay_bytes;    /* of node_config, 0 = default */
     uint32_t datagram_bytes; /* of node_config, 0 = default */
-    uint32_t datagram_max;   /* of node_config, 0 = default */
     uint32_t rx_bytes;       /* of node_config, 0 = default */
     bool plain;              /* datagrams are not sealed */
     bool take_held;          /* of node_config */

@@ -186,58 +186,6 @@ static void test_asking(void **state)
     sim_free(s);
 }
 
-/* Large values under way while the path's MTU is found, falls and rises. */
-static void test_path_mtu(void **state)
-{
-    (void)state;
-    enum { WIDE = 1452, NARROW = 1300, BASE = 1200 };
-    struct sim_options o = options(7);
-    o.datagram_max = WIDE;
-    struct sim *s = start(&o);
-    unsigned leader = (unsigned)sim_leader(s), to = (leader + 1) % 3, asked = 0;
-    sim_narrow(s, WIDE);
-    for (int i = 0; i < 50; i++, asked++) {
-        sim_put(s, leader, 60000, SECOND);
-        sim_run(s, 100 * MS);
-    }
-    assert_int_equal(sim_path(s, leader, to), WIDE);
-    sim_narrow(s, NARROW); /* nothing says so: no ICMP reaches us */
-    for (int i = 0; i < 20; i++, asked++) {
-        sim_put(s, leader, 60000, SECOND);
-        sim_run(s, 100 * MS);
-    }
-    assert_int_equal(sim_path(s, leader, to), BASE);
-    assert_int_equal(sim_acked(s), asked); /* each within its second */
-    for (int i = 0; i < 300; i++, asked++) {
-        sim_put(s, leader, 60000, SECOND);
-        sim_run(s, 100 * MS);
-    }
-    assert_in_range(sim_path(s, leader, to), BASE + 1, NARROW);
-    assert_int_equal(sim_acked(s), asked);
-    assert_int_equal(sim_leader(s), leader);
-    sim_free(s);
-}
-
-/* Sizes that do not arrive are no loss of the link. */
-static void test_probes_are_no_loss(void **state)
-{
-    (void)state;
-    enum { WIDE = 1452, NARROW = 1300 };
-    struct sim_options o = options(17);
-    o.datagram_max = WIDE;
-    struct sim *s = sim_new(&o);
-    sim_narrow(s, NARROW);
-    sim_run(s, SECOND);
-    unsigned leader = (unsigned)sim_leader(s), to = (leader + 1) % 3;
-    for (int i = 0; i < 60; i++) {
-        sim_run(s, 500 * MS);
-        for (unsigned p = 0; p < 2; p++)
-            assert_int_equal(s->m[leader].node->peers[p].link.loss_out, 0);
-    }
-    assert_in_range(sim_path(s, leader, to), 1201, NARROW);
-    sim_free(s);
-}
-
 /* A path that carries less than the usual base, and a configuration that says so: nine nodes, values
  * of every size, through every node. */
 static void test_narrow_by_configuration(void **state)
@@ -246,7 +194,7 @@ static void test_narrow_by_configuration(void **state)
     enum { NARROW = MTU_LEAST, SIZE = 9 };
     struct sim_options o = options(16);
     o.nodes = SIZE;
-    o.datagram_max = NARROW;
+    o.datagram_bytes = NARROW;
     struct sim *s = sim_new(&o);
     sim_narrow(s, NARROW);
     unsigned asked = 0;
@@ -290,7 +238,7 @@ static void test_narrow_unknown(void **state)
     assert_int_equal(sim_acked(s), asked);
     for (unsigned from = 0; from < 3; from++)
         for (unsigned to = 0; to < 3; to++)
-            assert_true(from == to || sim_path(s, from, to) == MTU_BASE);
+            assert_true(from == to || sim_path(s, from, to) == WIRE_DATAGRAM_BASE);
     sim_free(s);
 }
 
@@ -298,19 +246,15 @@ static void test_narrow_unknown(void **state)
 static void test_small_losses_keep_size(void **state)
 {
     (void)state;
-    enum { WIDE = 1452 };
     struct sim_options o = options(9);
-    o.datagram_max = WIDE;
     struct sim *s = start(&o);
     unsigned leader = (unsigned)sim_leader(s), to = (leader + 1) % 3;
-    sim_run(s, SECOND);
-    assert_int_equal(sim_path(s, leader, to), WIDE);
     s->o.rate[SIM_LOSS] = 200000;
     for (int i = 0; i < 500; i++) {
         sim_put(s, i % 2 == 0 ? leader : to, 128, SECOND);
         sim_run(s, 10 * MS);
-        assert_int_equal(sim_path(s, leader, to), WIDE);
-        assert_int_equal(sim_path(s, to, leader), WIDE);
+        assert_int_equal(sim_path(s, leader, to), WIRE_DATAGRAM_BASE);
+        assert_int_equal(sim_path(s, to, leader), WIRE_DATAGRAM_BASE);
     }
     sim_free(s);
 }
@@ -386,8 +330,6 @@ int main(void)
         cmocka_unit_test(test_asking),
         cmocka_unit_test(test_slow_disks),
         cmocka_unit_test(test_pause),
-        cmocka_unit_test(test_path_mtu),
-        cmocka_unit_test(test_probes_are_no_loss),
         cmocka_unit_test(test_narrow_by_configuration),
         cmocka_unit_test(test_narrow_unknown),
         cmocka_unit_test(test_small_losses_keep_size),

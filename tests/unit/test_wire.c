@@ -150,10 +150,6 @@ static void random_frame(struct wire_frame *f, size_t type, uint64_t term, uint6
         for (unsigned i = 0; i < f->settings.n; i++)
             f->settings.value[i] = rnd_u64(s);
         break;
-    case WIRE_FRAME_MTU:
-        f->mtu.size = (uint16_t)rnd_u64(s);
-        f->mtu.answer = rnd_bool(s);
-        break;
     }
 }
 
@@ -364,7 +360,6 @@ static void test_what_is_ignored(void **state)
         const char *sent, *meant;
     } cases[] = {
         {"31000e000203ffff2221ff0064323107ff08ffff", "31000e00020300002221ff0064323107ff080000"},
-        {"32000400ac05ffff", "32000400ac050000"},
         {"91000d0028272625242322213433323161ffffff", "91000d0028272625242322213433323161000000"},
         {"310004000009ffff", "3100040000090000"},
     };
@@ -477,35 +472,6 @@ static void test_room(void **state)
     }
 }
 
-/* A probe of the path's MTU is filled up to each size that a payload can have. */
-static void test_padding(void **state)
-{
-    (void)state;
-    for (size_t cap = HEAD; cap <= MAX; cap += 4) {
-        for (size_t len = 0; len <= MAX; len += 4) {
-            uint8_t buf[MAX];
-            memset(buf, 0xEE, sizeof buf);
-            const struct wire_mtu m = {.size = (uint16_t)len};
-            struct wire_writer w;
-            wire_begin(&w, buf, cap, FRAMES_TERM);
-            size_t probe = wire_put_mtu(&w, &m) ? 8 : 0;
-            assert_int_equal(probe, cap >= HEAD + 8 ? 8 : 0);
-            bool fits = len >= HEAD + probe + 4 && len <= cap;
-            assert_int_equal(wire_put_pad(&w, len), fits);
-            assert_int_equal(wire_end(&w, &FRAMES_HEADER), fits ? len : HEAD + probe);
-            for (size_t i = HEAD + probe + 4; i < MAX; i++)
-                assert_int_equal(buf[i], fits && i < len ? 0 : 0xEE);
-            if (!fits)
-                continue;
-            uint8_t out[MAX];
-            unsigned frames;
-            assert_int_equal(buf[HEAD + probe], 0x3F);
-            assert_int_equal(payload_rewrite(buf, len, out, &frames), HEAD + probe);
-            assert_int_equal(frames, probe > 0 ? 1 : 0);
-        }
-    }
-}
-
 /* What an idle cluster sends all day: a heartbeat and its answer. */
 static void test_heartbeat_is_short(void **state)
 {
@@ -547,19 +513,12 @@ static void test_cluster_id(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_golden_frames),
-        cmocka_unit_test(test_golden_preamble),
-        cmocka_unit_test(test_frames_are_identical),
-        cmocka_unit_test(test_links_of_all_sizes),
-        cmocka_unit_test(test_data_is_cut),
-        cmocka_unit_test(test_flags),
-        cmocka_unit_test(test_what_is_ignored),
-        cmocka_unit_test(test_frames_keep_their_order),
-        cmocka_unit_test(test_writer_refuses),
-        cmocka_unit_test(test_room),
-        cmocka_unit_test(test_padding),
-        cmocka_unit_test(test_heartbeat_is_short),
-        cmocka_unit_test(test_cluster_id),
+        cmocka_unit_test(test_golden_frames),        cmocka_unit_test(test_golden_preamble),
+        cmocka_unit_test(test_frames_are_identical), cmocka_unit_test(test_links_of_all_sizes),
+        cmocka_unit_test(test_data_is_cut),          cmocka_unit_test(test_flags),
+        cmocka_unit_test(test_what_is_ignored),      cmocka_unit_test(test_frames_keep_their_order),
+        cmocka_unit_test(test_writer_refuses),       cmocka_unit_test(test_room),
+        cmocka_unit_test(test_heartbeat_is_short),   cmocka_unit_test(test_cluster_id),
         cmocka_unit_test(test_voters_digest),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
