@@ -70,6 +70,7 @@ static const char *check_role(const struct raft *r)
     CHECK(r->role != RAFT_CANDIDATE || r->stood, "a candidate that does not stand");
     CHECK(!r->stood || (r->vote == r->cfg.id && !leader),
           "it stands in a term that it leads, or without its own vote");
+    CHECK(r->leader == 0 || r->votes_took == 0, "the votes of an old election outlast its leader");
     CHECK(!follower || r->leader == 0 || r->leader_heard != 0, "a leader that was never heard");
     CHECK(r->epoch == 0 || r->epoch == r->probe_seen, "a stream that is not of the newest probe");
     CHECK(!leader || (r->epoch == 0 && r->verified == 0), "a leader that follows a stream");

@@ -20,6 +20,9 @@
  *    those for a candidacy of this process, and only until the term has a leader (`stood`);
  *  - without a leader timers are as long as the two writes, and spread over as much again, so that
  *    one node can win before the others stand;
+ *  - and as long as the votes of the last election took, if that is more. Two fast nodes that need the
+ *    vote of a slow one would else ask it for PreVotes all the time, have both of them at the moment
+ *    at which its write ends, and stand together again and again;
  *  - a PreVote does not wait for a batch that is on its way: it would leave together with the votes
  *    in that, and make one node stand at the very moment at which they elect another.
  */
@@ -41,7 +44,7 @@ void raft_election_reset_timer(struct raft *r, raft_time now)
 {
     raft_time t = r->cfg.election_timeout;
     if (r->leader == 0)
-        t = raft_max(t, RAFT_ELECTION_WRITES * raft_disk_time(r));
+        t = raft_max(t, raft_max(RAFT_ELECTION_WRITES * raft_disk_time(r), r->votes_took));
     r->election_deadline = now + t + next_random(r) % t;
 }
 
@@ -53,7 +56,7 @@ static void enter_term(struct raft *r, uint64_t term)
     r->vote = 0;
     r->stood = false;
     for (unsigned i = 0; i < r->n_peers; i++)
-        r->peers[i].vote_granted = false;
+        r->peers[i].vote_granted = r->peers[i].vote_refused = false;
     r->leader_heard = 0;
     r->verified = 0;
     r->epoch = 0;
@@ -91,6 +94,7 @@ bool raft_election_heard_leader(struct raft *r, raft_time now, uint16_t from)
         raft_try_reset(&r->read_try); /* reads that wait go to this leader now */
     }
     r->stood = false; /* the term has its leader: votes that come now come too late */
+    r->votes_took = 0;
     r->leader_heard = now;
     r->tries = 0;
     r->ping_sent = 0;
@@ -172,6 +176,7 @@ static void campaign(struct raft *r, raft_time now, enum raft_role role, struct 
         enter_term(r, r->term + 1);
         r->vote = r->cfg.id;
         r->stood = true;
+        r->stood_at = now;
         r->stats.elections++;
     } else {
         r->stats.campaigns++;
@@ -194,10 +199,15 @@ void raft_election_count(struct raft *r, raft_time now, struct raft_edit *edit)
 {
     if (r->role != RAFT_PRE_CANDIDATE && r->role != RAFT_CANDIDATE)
         return;
-    unsigned votes = 1, pre_votes = 1;
+    unsigned votes = 1, pre_votes = 1, answers = 1;
     for (unsigned i = 0; i < r->n_peers; i++) {
         votes += r->peers[i].vote_granted;
+        answers += r->peers[i].vote_granted || r->peers[i].vote_refused;
         pre_votes += r->peers[i].pre_granted;
+    }
+    if (r->stood_at != 0 && answers > r->cfg.n_voters / 2) { /* first of all: it may stand again */
+        r->votes_took = raft_min(now - r->stood_at, RAFT_ELECTION_WRITES * RAFT_DISK_SLOW_MAX_US);
+        r->stood_at = 0;
     }
     /* The own vote counts like any other: once it is on disk. */
     if (r->stood && raft_hard_state_durable(r) && votes > r->cfg.n_voters / 2) {
@@ -221,7 +231,7 @@ void raft_election_on_vote_rsp(struct raft *r, raft_time now, const struct raft_
     bool pre = m->vote_rsp.pre, granted = m->vote_rsp.granted;
     bool asked = r->role == (pre ? RAFT_PRE_CANDIDATE : RAFT_CANDIDATE) &&
                  m->vote_rsp.campaign == r->campaign;
-    bool late = r->stood && !pre && granted; /* a vote that its voter's disk held up */
+    bool late = r->stood && !pre; /* an answer that the voter's disk held up */
     if ((!asked && !late) || m->vote_rsp.vote_term != r->term + pre) {
         r->stats.stale_msgs++;
         return;
@@ -229,8 +239,10 @@ void raft_election_on_vote_rsp(struct raft *r, raft_time now, const struct raft_
     struct raft_peer *p = &r->peers[raft_peer_slot(r, m->from)];
     if (pre)
         p->pre_granted |= granted;
+    else if (granted)
+        p->vote_granted = true;
     else
-        p->vote_granted |= granted;
+        p->vote_refused = true;
     /* A refused PreVote is no last word: stickiness passes with time. It is asked for again, at
      * first in this campaign, then in the next. */
     if (asked)

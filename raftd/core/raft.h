@@ -349,6 +349,7 @@ struct raft_peer {
     bool vote_answered; /* this campaign needs no more of it (repeated answers count once) */
     bool pre_granted;   /* it would vote for us, it said in this campaign */
     bool vote_granted;  /* it has voted for us in this term */
+    bool vote_refused;  /* it has refused us its vote in this term */
 };
 
 struct raft_read {
@@ -437,6 +438,10 @@ struct raft {
     /* This process stands in this term, or did, and the term has had no leader yet, neither this node
      * nor another: votes count. */
     bool stood;
+    raft_time stood_at; /* when that began; 0 = a majority has answered since, granted or not */
+    /* How long a majority took to answer in this node's last candidacy, its own write included; 0 = not
+     * known. Forgotten with the next leader. */
+    raft_time votes_took;
     uint64_t campaign;
     uint32_t tries; /* PreVote rounds since a leader was heard, or a peer that had been away */
 

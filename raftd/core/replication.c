@@ -29,6 +29,7 @@ void raft_repl_start(struct raft *r, raft_time now, struct raft_edit *edit)
     r->leader = r->cfg.id;
     r->lead_since = now;
     r->tries = 0;
+    r->votes_took = 0;
     r->next_probe = 1;
     /* Section 6.4: a leader commits an entry of its own term at once; entries of older terms are
      * committed by it (section 3.6.2), and reads may start. */
