@@ -40,25 +40,25 @@ static void checksum(uint8_t out[CHECK_BYTES], const uint8_t *buf, size_t len)
     (void)failed;
 }
 
-enum plain_status plain_open(const uint8_t *buf, size_t len, const struct plain_ends *ends)
+enum drop plain_open(const uint8_t *buf, size_t len, const struct plain_ends *ends)
 {
     if (len < PLAIN_HEAD_BYTES)
-        return PLAIN_SHORT;
+        return DROP_SHORT;
     if (len > WIRE_DATAGRAM_MAX)
-        return PLAIN_LONG;
+        return DROP_LONG;
     if (buf[AT_VERSION] >> 4 != WIRE_VERSION_NOW)
-        return PLAIN_VERSION;
+        return DROP_VERSION;
     if (buf[AT_VERSION] != WIRE_VERSION_NOW << 4)
-        return PLAIN_SEALED;
+        return DROP_KIND;
     if (get_u64(buf + AT_CLUSTER) != ends->cluster)
-        return PLAIN_CLUSTER;
+        return DROP_CLUSTER;
     uint8_t sum[CHECK_BYTES];
     checksum(sum, buf, len);
     if (memcmp(sum, buf + AT_CHECK, CHECK_BYTES) != 0)
-        return PLAIN_CHECKSUM;
+        return DROP_CHECKSUM;
     if (get_u16(buf + AT_TO) != ends->to)
-        return PLAIN_NOT_FOR_US;
-    return get_u16(buf + AT_FROM) == ends->from ? PLAIN_OK : PLAIN_UNKNOWN_SENDER;
+        return DROP_MISDIRECTED;
+    return get_u16(buf + AT_FROM) == ends->from ? DATAGRAM_DATA : DROP_UNKNOWN;
 }
 
 struct about plain_about(const uint8_t *buf)

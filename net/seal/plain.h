@@ -23,21 +23,9 @@
 #include <stdint.h>
 
 #include "net/about.h"
+#include "net/drop.h"
 
 enum { PLAIN_HEAD_BYTES = 24 + ABOUT_BYTES };
-
-/* Why a datagram was refused, for counting. */
-enum plain_status {
-    PLAIN_OK,
-    PLAIN_SHORT,          /* shorter than the envelope */
-    PLAIN_LONG,           /* longer than WIRE_DATAGRAM_MAX */
-    PLAIN_VERSION,        /* another version */
-    PLAIN_SEALED,         /* of this version, but of a kind that is not plain */
-    PLAIN_CLUSTER,        /* another cluster */
-    PLAIN_CHECKSUM,       /* bytes changed on the way */
-    PLAIN_NOT_FOR_US,     /* for another node */
-    PLAIN_UNKNOWN_SENDER, /* does not name the peer whose address it came from */
-};
 
 struct plain_ends {
     uint64_t cluster;
@@ -47,7 +35,7 @@ struct plain_ends {
 
 /* Judges the envelope of a datagram that must be from `ends->from` to `ends->to`. The payload
  * follows at buf + PLAIN_HEAD_BYTES. */
-enum plain_status plain_open(const uint8_t *buf, size_t len, const struct plain_ends *ends);
+enum drop plain_open(const uint8_t *buf, size_t len, const struct plain_ends *ends);
 
 /* What the sender of a datagram that was opened tells of itself. */
 struct about plain_about(const uint8_t *buf);

@@ -156,22 +156,21 @@ static void cannot_open(struct sessions *s, struct session_peer *p, uint64_t now
         session_lost(s, p, now_us);
 }
 
-static enum session_result open_data(struct sessions *s, struct session_peer *p, uint64_t now_us,
-                                     uint8_t *buf, size_t len, uint8_t **payload,
-                                     size_t *payload_len)
+static enum drop open_data(struct sessions *s, struct session_peer *p, uint64_t now_us,
+                           uint8_t *buf, size_t len, uint8_t **payload, size_t *payload_len)
 {
     if (len < SESSION_EXTRA_BYTES)
-        return SESSION_SHORT;
+        return DROP_SHORT;
     struct session *x = find(p, get_u32(buf + AT_INDEX));
     if (x == NULL) {
         cannot_open(s, p, now_us, len);
-        return SESSION_NO_SESSION;
+        return DROP_NO_SESSION;
     }
     uint64_t counter = get_u64(buf + AT_COUNTER);
     if (counter >= SENT_MAX)
-        return SESSION_UNAUTHENTIC; /* nobody seals so much */
+        return DROP_UNAUTHENTIC; /* nobody seals so much */
     if (replay_look(&x->replay, counter) != REPLAY_NEW)
-        return SESSION_REPLAY;
+        return DROP_REPLAY;
     uint8_t nonce[crypto_aead_chacha20poly1305_ietf_NPUBBYTES];
     make_nonce(nonce, counter);
     uint8_t *body = buf + SESSION_HEAD_BYTES;
@@ -179,28 +178,28 @@ static enum session_result open_data(struct sessions *s, struct session_peer *p,
                                                   buf, SESSION_HEAD_BYTES, nonce,
                                                   x->receive) != 0) {
         cannot_open(s, p, now_us, len);
-        return SESSION_UNAUTHENTIC;
+        return DROP_UNAUTHENTIC;
     }
     replay_mark(&x->replay, counter);
     p->opened++;
     bool empty = len == SESSION_EXTRA_BYTES;
     session_heard(p, x, empty, now_us);
     if (empty)
-        return SESSION_DONE;
+        return DATAGRAM_STEP;
     *payload = body;
     *payload_len = len - SESSION_EXTRA_BYTES;
-    return SESSION_DATA;
+    return DATAGRAM_DATA;
 }
 
-static enum session_result open_handshake(struct sessions *s, struct session_peer *p,
-                                          uint64_t now_us, const uint8_t *buf, size_t len)
+static enum drop open_handshake(struct sessions *s, struct session_peer *p, uint64_t now_us,
+                                const uint8_t *buf, size_t len)
 {
     if (len != SESSION_HELLO_BYTES)
-        return len < SESSION_HELLO_BYTES ? SESSION_SHORT : SESSION_LONG;
+        return len < SESSION_HELLO_BYTES ? DROP_SHORT : DROP_LONG;
     if (get_u64(buf + 8) != s->cfg.cluster)
-        return SESSION_CLUSTER;
+        return DROP_CLUSTER;
     if (get_u16(buf + 2) != p->id || get_u16(buf + 4) != s->cfg.self)
-        return SESSION_MISDIRECTED;
+        return DROP_MISDIRECTED;
     session_expire(p, now_us);
     switch (buf[0] & 0x0F) {
     case SESSION_KIND_HELLO: return session_take_hello(s, p, now_us, buf);
@@ -209,33 +208,30 @@ static enum session_result open_handshake(struct sessions *s, struct session_pee
     }
 }
 
-static enum session_result judge(struct sessions *s, struct session_peer *p, uint64_t now_us,
-                                 uint8_t *buf, size_t len, uint8_t **payload, size_t *payload_len)
+static enum drop judge(struct sessions *s, struct session_peer *p, uint64_t now_us, uint8_t *buf,
+                       size_t len, uint8_t **payload, size_t *payload_len)
 {
     if (len < SESSION_HEAD_BYTES)
-        return SESSION_SHORT;
+        return DROP_SHORT;
     if (len > SESSION_DATAGRAM_TAKEN)
-        return SESSION_LONG;
+        return DROP_LONG;
     if (buf[0] >> 4 != SESSION_VERSION_NOW)
-        return SESSION_VERSION;
+        return DROP_VERSION;
     switch (buf[0] & 0x0F) {
     case SESSION_KIND_DATA: return open_data(s, p, now_us, buf, len, payload, payload_len);
     case SESSION_KIND_HELLO:
     case SESSION_KIND_HELLO_ACK:
     case SESSION_KIND_CHALLENGE: return open_handshake(s, p, now_us, buf, len);
-    case SESSION_KIND_PLAIN: return SESSION_PLAIN;
-    default: return SESSION_VERSION;
+    case SESSION_KIND_PLAIN: return DROP_KIND;
+    default: return DROP_VERSION;
     }
 }
 
-enum session_result sessions_open(struct sessions *s, unsigned slot, uint64_t now_us, uint8_t *buf,
-                                  size_t len, uint8_t **payload, size_t *payload_len)
+enum drop sessions_open(struct sessions *s, unsigned slot, uint64_t now_us, uint8_t *buf,
+                        size_t len, uint8_t **payload, size_t *payload_len)
 {
     assert(slot < s->cfg.n_peers);
-    struct session_peer *p = &s->peers[slot];
-    enum session_result result = judge(s, p, now_us, buf, len, payload, payload_len);
-    p->results[result]++;
-    return result;
+    return judge(s, &s->peers[slot], now_us, buf, len, payload, payload_len);
 }
 
 static bool can_seal(const struct session *x)
@@ -367,36 +363,4 @@ void sessions_info(const struct sessions *s, unsigned slot, struct session_info 
     out->handshakes = p->handshakes;
     out->exchanges = p->exchanges;
     out->hellos = p->hellos;
-    memcpy(out->results, p->results, sizeof out->results);
-}
-
-const char *session_result_name(enum session_result result)
-{
-    switch (result) {
-    case SESSION_DATA: return "data";
-    case SESSION_DONE: return "handshake";
-    case SESSION_SHORT: return "short";
-    case SESSION_LONG: return "long";
-    case SESSION_VERSION: return "version";
-    case SESSION_PLAIN: return "plain";
-    case SESSION_CLUSTER: return "cluster";
-    case SESSION_MISDIRECTED: return "misdirected";
-    case SESSION_UNAUTHENTIC: return "unauthentic";
-    case SESSION_REPLAY: return "replay";
-    case SESSION_NO_SESSION: return "no_session";
-    case SESSION_STALE: return "stale";
-    case SESSION_RESULTS: break;
-    }
-    return "?";
-}
-
-const char *session_state_name(enum session_state state)
-{
-    switch (state) {
-    case SESSION_STATE_NONE: return "none";
-    case SESSION_STATE_HANDSHAKE: return "handshake";
-    case SESSION_STATE_ESTABLISHED: return "established";
-    case SESSION_STATE_WRONG_KEY: return "wrong_key";
-    }
-    return "?";
 }

@@ -84,6 +84,7 @@
 #include <stdint.h>
 
 #include "net/about.h"
+#include "net/drop.h"
 
 enum {
     SESSION_KEY_BYTES = 32,
@@ -119,23 +120,6 @@ struct session_config {
 
 struct sessions;
 
-/* What became of a datagram. */
-enum session_result {
-    SESSION_DATA,        /* opened: here is its payload */
-    SESSION_DONE,        /* a step of a handshake: nothing for the caller. Not a drop */
-    SESSION_SHORT,       /* shorter than its kind */
-    SESSION_LONG,        /* longer than its kind, or than SESSION_DATAGRAM_TAKEN */
-    SESSION_VERSION,     /* another version, or a kind that is not ours */
-    SESSION_PLAIN,       /* of this version, but not sealed, see plain.h */
-    SESSION_CLUSTER,     /* of another cluster */
-    SESSION_MISDIRECTED, /* for another node, or not from the node of this slot */
-    SESSION_UNAUTHENTIC, /* under another key, changed, or invented; or a HELLO of too many */
-    SESSION_REPLAY,      /* was here before, or is too old to tell */
-    SESSION_NO_SESSION,  /* data of a session that we do not have */
-    SESSION_STALE,       /* of a handshake that is over: late, repeated, or invented */
-    SESSION_RESULTS,
-};
-
 /* Starts a handshake with every peer. NULL: no memory. */
 struct sessions *sessions_new(const struct session_config *cfg, const struct session_keys *keys,
                               uint64_t now_us);
@@ -147,10 +131,10 @@ void sessions_free(struct sessions *s);
  * once. If key[0] is another one than before, a handshake with every peer starts under it. */
 void sessions_set_keys(struct sessions *s, const struct session_keys *keys, uint64_t now_us);
 
-/* A datagram from the address of the peer in `slot`. Decrypts in place; on SESSION_DATA *payload
+/* A datagram from the address of the peer in `slot`. Decrypts in place; on DATAGRAM_DATA *payload
  * (at least one byte) lies within buf, else it is not set and buf's contents are undefined. */
-enum session_result sessions_open(struct sessions *s, unsigned slot, uint64_t now_us, uint8_t *buf,
-                                  size_t len, uint8_t **payload, size_t *payload_len);
+enum drop sessions_open(struct sessions *s, unsigned slot, uint64_t now_us, uint8_t *buf,
+                        size_t len, uint8_t **payload, size_t *payload_len);
 
 /* May we seal for this peer? */
 bool sessions_ready(const struct sessions *s, unsigned slot);
@@ -190,7 +174,6 @@ struct session_info {
     uint64_t handshakes; /* sessions that came into being */
     uint64_t exchanges;  /* Diffie-Hellman operations done for this peer's datagrams */
     uint64_t hellos;     /* sent */
-    uint64_t results[SESSION_RESULTS]; /* of sessions_open() */
 };
 
 /* Boot id of the peer's process that the sessions are with; 0 = none yet. */
@@ -209,9 +192,5 @@ void sessions_key_ids(const struct sessions *s, uint32_t ids[SESSION_KEYS]);
 
 /* A name for a key that does not betray it: 4 bytes of a keyed BLAKE2b. */
 uint32_t sessions_key_id(const uint8_t key[SESSION_KEY_BYTES]);
-
-/* A key for status and a short phrase for people. */
-const char *session_result_name(enum session_result result);
-const char *session_state_name(enum session_state state);
 
 #endif

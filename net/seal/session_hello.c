@@ -160,9 +160,8 @@ static void make_challenge(struct sessions *s, struct session_peer *p, const uin
 }
 
 /* Answers a HELLO that is fresh; *n is as noise_read_first() left it. */
-static enum session_result accept(struct sessions *s, struct session_peer *p, uint64_t now_us,
-                                  const uint8_t *hello, struct noise *n, unsigned key,
-                                  const uint8_t *payload)
+static enum drop accept(struct sessions *s, struct session_peer *p, uint64_t now_us,
+                        const uint8_t *hello, struct noise *n, unsigned key, const uint8_t *payload)
 {
     uint8_t ack[SESSION_HELLO_BYTES];
     uint8_t own[PAYLOAD];
@@ -178,7 +177,7 @@ static enum session_result accept(struct sessions *s, struct session_peer *p, ui
     sodium_memzero(e, sizeof e);
     uint64_t boot = boot_of(payload, &about);
     if (rc != 0 || boot == 0)
-        return SESSION_UNAUTHENTIC;
+        return DROP_UNAUTHENTIC;
     make_mac(s->keys[key].ack, hello + AT_E, NOISE_KEY_BYTES, ack, ack + AT_MAC);
 
     session_not_strange(p, now_us);
@@ -192,7 +191,7 @@ static enum session_result accept(struct sessions *s, struct session_peer *p, ui
     p->has_taken = true;
     p->ack_due = true;
     p->ack_free_at = now_us + AGAIN_US;
-    return SESSION_DONE;
+    return DATAGRAM_STEP;
 }
 
 /* The key that a HELLO with this challenge was made under; SESSION_KEYS = none. */
@@ -206,12 +205,12 @@ static unsigned key_of_hello(const struct sessions *s, const uint8_t *challenge,
 }
 
 /* A HELLO with our challenge. */
-static enum session_result take_fresh(struct sessions *s, struct session_peer *p, uint64_t now_us,
-                                      const uint8_t *buf, unsigned key)
+static enum drop take_fresh(struct sessions *s, struct session_peer *p, uint64_t now_us,
+                            const uint8_t *buf, unsigned key)
 {
     uint8_t payload[PAYLOAD];
     struct noise n;
-    enum session_result result = SESSION_UNAUTHENTIC; /* of a member that does not know it all */
+    enum drop result = DROP_UNAUTHENTIC; /* of a member that does not know it all */
     start(&n, &s->keys[key], buf);
     if (noise_read_first(&n, buf + AT_E, payload, sizeof payload) == 0)
         result = accept(s, p, now_us, buf, &n, key, payload);
@@ -247,20 +246,20 @@ static bool within_budget(struct session_peer *p, uint64_t now_us)
     return p->judged++ < JUDGE_MAX;
 }
 
-enum session_result session_take_hello(struct sessions *s, struct session_peer *p, uint64_t now_us,
-                                       const uint8_t *buf)
+enum drop session_take_hello(struct sessions *s, struct session_peer *p, uint64_t now_us,
+                             const uint8_t *buf)
 {
     if (p->has_taken && memcmp(p->taken, buf, sizeof p->taken) == 0) {
         if (now_us < p->ack_free_at)
-            return SESSION_STALE;
+            return DROP_STALE;
         p->ack_due = true; /* it was lost, or this is a copy: nothing new either way */
         p->ack_free_at = now_us + AGAIN_US;
-        return SESSION_DONE;
+        return DATAGRAM_STEP;
     }
     struct session_recent *recent = &p->recent[buf[AT_E] % SESSION_RECENT];
     uint64_t e = get_u64(buf + AT_E);
     if (recent->e == e && now_us < recent->free_at)
-        return SESSION_STALE;
+        return DROP_STALE;
     unsigned key = key_of_hello(s, p->challenge, buf);
     if (key < SESSION_KEYS)
         return take_fresh(s, p, now_us, buf, key);
@@ -268,13 +267,13 @@ enum session_result session_take_hello(struct sessions *s, struct session_peer *
     if (key == SESSION_KEYS) {
         if (session_suspect(p, now_us) && !of_our_keys(s, buf))
             session_strange(p, now_us);
-        return SESSION_UNAUTHENTIC;
+        return DROP_UNAUTHENTIC;
     }
     if (!within_budget(p, now_us))
-        return SESSION_UNAUTHENTIC;
+        return DROP_UNAUTHENTIC;
     *recent = (struct session_recent){e, now_us + AGAIN_US};
     make_challenge(s, p, buf + AT_E, &s->keys[key]);
-    return SESSION_DONE;
+    return DATAGRAM_STEP;
 }
 
 /* The HELLO of ours that this HELLO_ACK answers; SESSION_KEYS = none. */
@@ -289,24 +288,24 @@ static unsigned answered_by_ack(const struct sessions *s, const struct session_p
     return key;
 }
 
-enum session_result session_take_ack(struct sessions *s, struct session_peer *p, uint64_t now_us,
-                                     const uint8_t *buf)
+enum drop session_take_ack(struct sessions *s, struct session_peer *p, uint64_t now_us,
+                           const uint8_t *buf)
 {
     unsigned key = answered_by_ack(s, p, buf);
     if (key == SESSION_KEYS)
-        return SESSION_STALE;
+        return DROP_STALE;
     struct session_attempt *a = &p->attempts[key];
     uint8_t payload[PAYLOAD];
     p->exchanges++;
     int rc = noise_read_second(&a->noise, a->e, buf + AT_E, payload, sizeof payload);
     struct about about;
     uint64_t boot = rc == 0 ? boot_of(payload, &about) : 0;
-    enum session_result result = SESSION_DONE;
+    enum drop result = DATAGRAM_STEP;
     if (boot == 0) {
-        result = SESSION_UNAUTHENTIC; /* of a member that does not know the protocol */
+        result = DROP_UNAUTHENTIC; /* of a member that does not know the protocol */
     } else if (boot != p->boot && a->peer_boot != p->boot) {
         /* The peer proved another boot after this HELLO was made: this is of an older one. */
-        result = SESSION_STALE;
+        result = DROP_STALE;
     } else {
         struct session x;
         make_session(&x, &a->noise, true, key, now_us);
@@ -321,8 +320,8 @@ enum session_result session_take_ack(struct sessions *s, struct session_peer *p,
     return result;
 }
 
-enum session_result session_take_challenge(struct sessions *s, struct session_peer *p,
-                                           uint64_t now_us, const uint8_t *buf)
+enum drop session_take_challenge(struct sessions *s, struct session_peer *p, uint64_t now_us,
+                                 const uint8_t *buf)
 {
     uint8_t ad[CHALLENGE_AD];
     uint8_t plain[CHALLENGE_PLAIN];
@@ -339,7 +338,7 @@ enum session_result session_take_challenge(struct sessions *s, struct session_pe
         sodium_memzero(plain, sizeof plain);
         session_not_strange(p, now_us);
         session_challenged(p, key, now_us);
-        return SESSION_DONE;
+        return DATAGRAM_STEP;
     }
-    return SESSION_STALE;
+    return DROP_STALE;
 }

@@ -128,7 +128,6 @@ struct session_peer {
     uint64_t handshakes;
     uint64_t exchanges;
     uint64_t hellos;
-    uint64_t results[SESSION_RESULTS];
 };
 
 struct sessions {
@@ -143,12 +142,12 @@ void session_head(const struct sessions *s, const struct session_peer *p, enum s
                   uint8_t *buf);
 void session_make_attempt(struct sessions *s, struct session_peer *p, unsigned key,
                           uint64_t now_us);
-enum session_result session_take_hello(struct sessions *s, struct session_peer *p, uint64_t now_us,
-                                       const uint8_t *buf);
-enum session_result session_take_ack(struct sessions *s, struct session_peer *p, uint64_t now_us,
-                                     const uint8_t *buf);
-enum session_result session_take_challenge(struct sessions *s, struct session_peer *p,
-                                           uint64_t now_us, const uint8_t *buf);
+enum drop session_take_hello(struct sessions *s, struct session_peer *p, uint64_t now_us,
+                             const uint8_t *buf);
+enum drop session_take_ack(struct sessions *s, struct session_peer *p, uint64_t now_us,
+                           const uint8_t *buf);
+enum drop session_take_challenge(struct sessions *s, struct session_peer *p, uint64_t now_us,
+                                 const uint8_t *buf);
 
 /* session_peer.c: what follows from them. */
 void session_new_challenge(struct sessions *s, struct session_peer *p);

@@ -16,42 +16,6 @@ void drop(struct node *n, unsigned slot, enum drop why)
     n->peers[slot].drops[why]++;
 }
 
-static enum drop drop_of_plain(enum plain_status st)
-{
-    switch (st) {
-    case PLAIN_SHORT: return DROP_SHORT;
-    case PLAIN_LONG: return DROP_LONG;
-    case PLAIN_VERSION: return DROP_VERSION;
-    case PLAIN_SEALED: return DROP_KIND;
-    case PLAIN_CLUSTER: return DROP_CLUSTER;
-    case PLAIN_CHECKSUM: return DROP_CHECKSUM;
-    case PLAIN_NOT_FOR_US: return DROP_MISDIRECTED;
-    case PLAIN_UNKNOWN_SENDER:
-    case PLAIN_OK: break;
-    }
-    return DROP_UNKNOWN;
-}
-
-static enum drop drop_of_sealed(enum session_result st)
-{
-    switch (st) {
-    case SESSION_SHORT: return DROP_SHORT;
-    case SESSION_LONG: return DROP_LONG;
-    case SESSION_VERSION: return DROP_VERSION;
-    case SESSION_PLAIN: return DROP_KIND;
-    case SESSION_CLUSTER: return DROP_CLUSTER;
-    case SESSION_MISDIRECTED: return DROP_MISDIRECTED;
-    case SESSION_REPLAY: return DROP_REPLAY;
-    case SESSION_NO_SESSION: return DROP_NO_SESSION;
-    case SESSION_STALE: return DROP_STALE;
-    case SESSION_UNAUTHENTIC:
-    case SESSION_DONE:
-    case SESSION_DATA:
-    case SESSION_RESULTS: break;
-    }
-    return DROP_UNAUTHENTIC;
-}
-
 /* Does what the peer says count? */
 static bool counts(struct node *n, unsigned slot)
 {
@@ -72,9 +36,9 @@ static bool open_plain(struct node *n, uint64_t now, unsigned slot, uint8_t *buf
 {
     const struct plain_ends ends = {
         .cluster = n->cluster_id, .from = n->raft.peers[slot].id, .to = n->cfg.id};
-    enum plain_status st = plain_open(buf, len, &ends);
-    if (st != PLAIN_OK) {
-        drop(n, slot, drop_of_plain(st));
+    enum drop st = plain_open(buf, len, &ends);
+    if (st != DATAGRAM_DATA) {
+        drop(n, slot, st);
         return false;
     }
     const struct about about = plain_about(buf);
@@ -97,17 +61,17 @@ bool envelope_open(struct node *n, uint64_t now, unsigned slot, uint8_t *buf, si
 {
     if (n->sessions == NULL)
         return open_plain(n, now, slot, buf, len, payload, payload_len);
-    enum session_result st = sessions_open(n->sessions, slot, now, buf, len, payload, payload_len);
-    if (st == SESSION_DONE || st == SESSION_STALE)
+    enum drop st = sessions_open(n->sessions, slot, now, buf, len, payload, payload_len);
+    if (st == DATAGRAM_STEP || st == DROP_STALE)
         shake(n, now, slot); /* at once: the answer to the next one takes its place */
-    if (st == SESSION_DONE || st == SESSION_DATA) {
+    if (st == DATAGRAM_STEP || st == DATAGRAM_DATA) {
         const struct about about = sessions_peer_about(n->sessions, slot);
         admit_heard(n, now, slot, &about);
     }
-    if (st == SESSION_DONE)
+    if (st == DATAGRAM_STEP)
         return false;
-    if (st != SESSION_DATA) {
-        drop(n, slot, drop_of_sealed(st));
+    if (st != DATAGRAM_DATA) {
+        drop(n, slot, st);
         return false;
     }
     struct peer *p = &n->peers[slot];

@@ -7,33 +7,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "net/drop.h"
 #include "net/wire.h"
 #include "raftd/core/raft.h"
-
-/* Why a datagram was dropped. The order is the order in status. */
-enum drop {
-    DROP_SHORT,       /* too short for a header */
-    DROP_LONG,        /* longer than any raftd sends, maybe cut on receipt */
-    DROP_VERSION,     /* another protocol version, or not raftd at all */
-    DROP_KIND,        /* plain text where we seal, or sealed where we do not */
-    DROP_CLUSTER,     /* of another cluster */
-    DROP_CHECKSUM,    /* damaged on the way */
-    DROP_UNKNOWN,     /* sender is not a node of this cluster */
-    DROP_MISDIRECTED, /* meant for another node */
-    DROP_MALFORMED,   /* frames do not parse */
-    DROP_STREAM,      /* log or relay bytes that contradict what is known: bad record, bad range */
-    DROP_UNAUTHENTIC, /* sealed with another key, forged, or damaged on the way */
-    DROP_REPLAY,      /* a sealed datagram that was taken before, or one too far behind to tell */
-    DROP_NO_SESSION,  /* sealed for a session that is over or never was */
-    DROP_STALE,       /* a handshake message of the past, or one just answered */
-    DROP_HELD,        /* authentic, but later than others by so much that it was held back */
-    DROP_TERM,        /* of a term that no node can be in */
-    DROP_LIST,        /* from a node with another list of nodes */
-    DROP_DISK,        /* one of us has a data directory that the other does not know (yet) */
-    DROP_COUNT,
-};
-
-const char *drop_name(enum drop d); /* "short", "long", ... */
 
 /* What protects the datagrams between this node and a peer. */
 enum status_session {

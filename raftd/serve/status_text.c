@@ -6,32 +6,6 @@
 #include <stdbool.h>
 #include <stdio.h>
 
-const char *drop_name(enum drop d)
-{
-    switch (d) {
-    case DROP_SHORT: return "short";
-    case DROP_LONG: return "long";
-    case DROP_VERSION: return "version";
-    case DROP_KIND: return "kind";
-    case DROP_CLUSTER: return "cluster";
-    case DROP_CHECKSUM: return "checksum";
-    case DROP_UNKNOWN: return "unknown";
-    case DROP_MISDIRECTED: return "misdirected";
-    case DROP_MALFORMED: return "malformed";
-    case DROP_STREAM: return "stream";
-    case DROP_UNAUTHENTIC: return "unauthentic";
-    case DROP_REPLAY: return "replay";
-    case DROP_NO_SESSION: return "no_session";
-    case DROP_STALE: return "stale";
-    case DROP_HELD: return "held_back";
-    case DROP_TERM: return "term";
-    case DROP_LIST: return "list";
-    case DROP_DISK: return "disk";
-    case DROP_COUNT: break;
-    }
-    return "?";
-}
-
 const char *status_session_name(enum status_session session)
 {
     switch (session) {

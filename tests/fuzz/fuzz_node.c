@@ -51,13 +51,13 @@ static void on_send(void *ctx, unsigned slot, const uint8_t *buf, size_t len)
         uint8_t copy[WIRE_DATAGRAM_MAX];
         uint8_t *payload;
         memcpy(copy, buf, len);
-        if (sessions_open(w->peers[slot], 0, w->now, copy, len, &payload, &len) == SESSION_DATA)
+        if (sessions_open(w->peers[slot], 0, w->now, copy, len, &payload, &len) == DATAGRAM_DATA)
             judge(w, payload, len);
         return;
     }
     struct plain_ends ends = {
         .cluster = wire_cluster_id("fuzz"), .from = 1, .to = node_raft(w->node)->peers[slot].id};
-    if (plain_open(buf, len, &ends) != PLAIN_OK)
+    if (plain_open(buf, len, &ends) != DATAGRAM_DATA)
         abort();
     if (len > PLAIN_HEAD_BYTES) /* else it is a greeting */
         judge(w, buf + PLAIN_HEAD_BYTES, len - PLAIN_HEAD_BYTES);

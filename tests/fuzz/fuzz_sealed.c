@@ -203,7 +203,7 @@ static void on_send(void *ctx, unsigned slot, const uint8_t *buf, size_t len)
     struct wire_reader r;
     struct wire_frame f;
     memcpy(copy, buf, len);
-    if (sessions_open(p->s, 0, w->now, copy, len, &payload, &len) != SESSION_DATA)
+    if (sessions_open(p->s, 0, w->now, copy, len, &payload, &len) != DATAGRAM_DATA)
         return;
     assert(wire_check(payload, len, &h) == WIRE_OK && h.term <= w->disk.term);
     p->ts = h.ts;

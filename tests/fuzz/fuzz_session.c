@@ -51,7 +51,7 @@ static void invent(struct seal_world *w, struct input *in, unsigned from)
         put_u32(buf + 4, w->s[1 - from]->peers[0].current.index);
     for (size_t i = how & 8 ? SESSION_HEAD_BYTES : 0; i < len; i++)
         buf[i] = (uint8_t)take(in);
-    demand(seal_deliver(w, from, 1 - from, buf, len) != SESSION_DATA);
+    demand(seal_deliver(w, from, 1 - from, buf, len) != DATAGRAM_DATA);
 }
 
 /* A datagram on its way: changed, lost, doubled, delivered now, reflected. */
@@ -67,7 +67,9 @@ static void meddle(struct seal_world *w, struct input *in)
     case 0: d->buf[take(in) % d->len] ^= (uint8_t)take(in); break;
     case 1: *d = w->queue[--w->n_queue]; break;
     case 2: (void)seal_deliver(w, copy.from, copy.to, copy.buf, copy.len); break;
-    default: demand(seal_deliver(w, copy.to, copy.from, copy.buf, copy.len) != SESSION_DATA); break;
+    default:
+        demand(seal_deliver(w, copy.to, copy.from, copy.buf, copy.len) != DATAGRAM_DATA);
+        break;
     }
 }
 

@@ -165,17 +165,18 @@ static void follow(struct seal_world *w, unsigned from, unsigned to, const uint8
     w->got[from][to]++;
 }
 
-enum session_result seal_deliver(struct seal_world *w, unsigned from, unsigned to,
-                                 const uint8_t *buf, size_t len)
+enum drop seal_deliver(struct seal_world *w, unsigned from, unsigned to, const uint8_t *buf,
+                       size_t len)
 {
     uint8_t copy[SEAL_BYTES];
     uint8_t *payload = NULL;
     size_t payload_len = 0;
     assert_true(len <= sizeof copy);
     memcpy(copy, buf, len);
-    enum session_result result = sessions_open(w->s[to], seal_slot(to, from), w->now, copy, len,
-                                               &payload, &payload_len);
-    assert_true((result == SESSION_DATA) == (payload != NULL));
+    enum drop result = sessions_open(w->s[to], seal_slot(to, from), w->now, copy, len, &payload,
+                                     &payload_len);
+    w->drops[to][result]++;
+    assert_true((result == DATAGRAM_DATA) == (payload != NULL));
     if (payload != NULL) {
         assert_true(payload >= copy && payload + payload_len <= copy + len && payload_len > 0);
         follow(w, from, to, payload, payload_len);

@@ -54,6 +54,7 @@ struct seal_world {
     uint64_t sent;                         /* datagrams */
     uint64_t said[SEAL_NODES][SEAL_NODES]; /* payloads, from, to */
     uint64_t got[SEAL_NODES][SEAL_NODES];
+    uint64_t drops[SEAL_NODES][DATAGRAM_STEP + 1]; /* what became of datagrams, by receiver */
 
     /* Megabytes: only what is in use of them is ever cleared. */
     struct seal_datagram queue[SEAL_QUEUE];
@@ -82,8 +83,8 @@ uint64_t seal_run_until(struct seal_world *w, uint64_t until, bool (*done)(struc
 /* Sends what is due at this moment. */
 void seal_pump(struct seal_world *w);
 /* Hands a datagram over as if it came from `from`. */
-enum session_result seal_deliver(struct seal_world *w, unsigned from, unsigned to,
-                                 const uint8_t *buf, size_t len);
+enum drop seal_deliver(struct seal_world *w, unsigned from, unsigned to, const uint8_t *buf,
+                       size_t len);
 /* Seals and sends the next payload of `len` bytes; false: not ready. */
 bool seal_say(struct seal_world *w, unsigned from, unsigned to, size_t len);
 

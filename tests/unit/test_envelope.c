@@ -186,7 +186,7 @@ static unsigned take(struct world *w, struct sessions *s)
     size_t len;
     for (unsigned i = 0; i < w->n_sent; i++)
         done += sessions_open(s, 0, w->now, w->sent[i].buf, w->sent[i].len, &payload, &len) ==
-                SESSION_DONE;
+                DATAGRAM_STEP;
     w->n_sent = 0;
     return done;
 }

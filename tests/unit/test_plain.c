@@ -27,13 +27,13 @@ static const struct plain_ends ENDS = {
 
 static const uint8_t PAYLOAD[] = "any bytes of payload will do";
 
-static enum plain_status open_exact(const uint8_t *buf, size_t len, const struct plain_ends *ends)
+static enum drop open_exact(const uint8_t *buf, size_t len, const struct plain_ends *ends)
 {
     uint8_t *copy = malloc(len > 0 ? len : 1);
     assert_non_null(copy);
     if (len > 0)
         memcpy(copy, buf, len);
-    enum plain_status s = plain_open(copy, len, ends);
+    enum drop s = plain_open(copy, len, ends);
     free(copy);
     return s;
 }
@@ -93,8 +93,8 @@ static void test_all_lengths(void **state)
             buf[i] = (uint8_t)(i * 7 + n);
         size_t len = plain_close(at, n, &ENDS);
         assert_int_equal(len, HEAD + n);
-        assert_int_equal(plain_open(at, len, &ENDS), PLAIN_OK);
-        assert_int_equal(open_exact(at, len, &ENDS), PLAIN_OK);
+        assert_int_equal(plain_open(at, len, &ENDS), DATAGRAM_DATA);
+        assert_int_equal(open_exact(at, len, &ENDS), DATAGRAM_DATA);
         struct about about = plain_about(at);
         assert_memory_equal(&about, &ENDS.about, sizeof about);
         for (size_t i = 0; i < sizeof buf; i++)
@@ -109,8 +109,8 @@ static void test_truncation(void **state)
     uint8_t buf[MAX];
     size_t len = sample(buf, &ENDS);
     for (size_t n = 0; n < len; n++)
-        assert_int_equal(open_exact(buf, n, &ENDS), n < HEAD ? PLAIN_SHORT : PLAIN_CHECKSUM);
-    assert_int_equal(open_exact(buf, len, &ENDS), PLAIN_OK);
+        assert_int_equal(open_exact(buf, n, &ENDS), n < HEAD ? DROP_SHORT : DROP_CHECKSUM);
+    assert_int_equal(open_exact(buf, len, &ENDS), DATAGRAM_DATA);
 }
 
 /* Zeros or anything else behind it. */
@@ -121,23 +121,23 @@ static void test_longer(void **state)
     memset(buf, 0, sizeof buf);
     size_t len = sample(buf, &ENDS);
     for (size_t n = len + 1; n <= MAX; n++)
-        assert_int_equal(open_exact(buf, n, &ENDS), PLAIN_CHECKSUM);
+        assert_int_equal(open_exact(buf, n, &ENDS), DROP_CHECKSUM);
     for (size_t n = MAX + 1; n <= sizeof buf; n += 1 + n / 8)
-        assert_int_equal(open_exact(buf, n, &ENDS), PLAIN_LONG);
-    assert_int_equal(open_exact(buf, sizeof buf, &ENDS), PLAIN_LONG);
+        assert_int_equal(open_exact(buf, n, &ENDS), DROP_LONG);
+    assert_int_equal(open_exact(buf, sizeof buf, &ENDS), DROP_LONG);
 
     put_check(buf, MAX); /* it is the length alone that is refused */
-    assert_int_equal(open_exact(buf, MAX, &ENDS), PLAIN_OK);
+    assert_int_equal(open_exact(buf, MAX, &ENDS), DATAGRAM_DATA);
     put_check(buf, MAX + 1);
-    assert_int_equal(open_exact(buf, MAX + 1, &ENDS), PLAIN_LONG);
+    assert_int_equal(open_exact(buf, MAX + 1, &ENDS), DROP_LONG);
 }
 
-static enum plain_status status_of_damage(size_t bit)
+static enum drop status_of_damage(size_t bit)
 {
     size_t at = bit / 8;
     if (at == 0)
-        return bit < 4 ? PLAIN_SEALED : PLAIN_VERSION;
-    return at >= 8 && at < 16 ? PLAIN_CLUSTER : PLAIN_CHECKSUM;
+        return bit < 4 ? DROP_KIND : DROP_VERSION;
+    return at >= 8 && at < 16 ? DROP_CLUSTER : DROP_CHECKSUM;
 }
 
 static void test_every_flipped_bit_is_refused(void **state)
@@ -151,12 +151,12 @@ static void test_every_flipped_bit_is_refused(void **state)
         /* A second one does not heal it. */
         for (size_t other = bit + 1; other < len * 8; other += 1 + bit % 13) {
             buf[other / 8] ^= (uint8_t)(1u << other % 8);
-            assert_int_not_equal(plain_open(buf, len, &ENDS), PLAIN_OK);
+            assert_int_not_equal(plain_open(buf, len, &ENDS), DATAGRAM_DATA);
             buf[other / 8] ^= (uint8_t)(1u << other % 8);
         }
         buf[bit / 8] ^= (uint8_t)(1u << bit % 8);
     }
-    assert_int_equal(open_exact(buf, len, &ENDS), PLAIN_OK);
+    assert_int_equal(open_exact(buf, len, &ENDS), DATAGRAM_DATA);
 }
 
 static void test_versions(void **state)
@@ -167,9 +167,9 @@ static void test_versions(void **state)
     for (unsigned v = 0; v < 256; v++) {
         buf[0] = (uint8_t)v;
         put_check(buf, len);
-        assert_int_equal(open_exact(buf, len, &ENDS), v == 0x20     ? PLAIN_OK
-                                                      : v >> 4 == 2 ? PLAIN_SEALED
-                                                                    : PLAIN_VERSION);
+        assert_int_equal(open_exact(buf, len, &ENDS), v == 0x20     ? DATAGRAM_DATA
+                                                      : v >> 4 == 2 ? DROP_KIND
+                                                                    : DROP_VERSION);
     }
 }
 
@@ -182,7 +182,7 @@ static void test_reserved_bytes_are_ignored(void **state)
         buf[1] = (uint8_t)v;
         put_u16(buf + 6, (uint16_t)(v * 257));
         put_check(buf, len);
-        assert_int_equal(open_exact(buf, len, &ENDS), PLAIN_OK);
+        assert_int_equal(open_exact(buf, len, &ENDS), DATAGRAM_DATA);
     }
 }
 
@@ -194,25 +194,25 @@ static void test_strangers(void **state)
     for (unsigned bit = 0; bit < 64; bit++) {
         struct plain_ends other = ENDS;
         other.cluster ^= UINT64_C(1) << bit;
-        assert_int_equal(open_exact(buf, sample(buf, &other), &ENDS), PLAIN_CLUSTER);
-        assert_int_equal(open_exact(buf, sample(buf, &ENDS), &other), PLAIN_CLUSTER);
+        assert_int_equal(open_exact(buf, sample(buf, &other), &ENDS), DROP_CLUSTER);
+        assert_int_equal(open_exact(buf, sample(buf, &ENDS), &other), DROP_CLUSTER);
     }
     for (unsigned bit = 0; bit < 16; bit++) {
         struct plain_ends to = ENDS, from = ENDS;
         to.to ^= (uint16_t)(1u << bit);
-        assert_int_equal(open_exact(buf, sample(buf, &to), &ENDS), PLAIN_NOT_FOR_US);
+        assert_int_equal(open_exact(buf, sample(buf, &to), &ENDS), DROP_MISDIRECTED);
         from.from ^= (uint16_t)(1u << bit);
-        assert_int_equal(open_exact(buf, sample(buf, &from), &ENDS), PLAIN_UNKNOWN_SENDER);
+        assert_int_equal(open_exact(buf, sample(buf, &from), &ENDS), DROP_UNKNOWN);
     }
     /* Sent back to where it came from. */
     const struct plain_ends back = {ENDS.cluster, ENDS.to, ENDS.from, ENDS.about};
-    assert_int_equal(open_exact(buf, sample(buf, &ENDS), &back), PLAIN_NOT_FOR_US);
+    assert_int_equal(open_exact(buf, sample(buf, &ENDS), &back), DROP_MISDIRECTED);
 
     static const uint16_t ids[] = {0, 1, 255, 256, 65535};
     for (size_t i = 0; i < sizeof ids / sizeof ids[0]; i++) {
         const struct plain_ends ends = {i % 2 == 0 ? 0 : UINT64_MAX, ids[i], ids[(i + 1) % 5],
                                         ENDS.about};
-        assert_int_equal(open_exact(buf, sample(buf, &ends), &ends), PLAIN_OK);
+        assert_int_equal(open_exact(buf, sample(buf, &ends), &ends), DATAGRAM_DATA);
     }
 }
 
@@ -229,14 +229,14 @@ static void test_random_bytes_are_refused(void **state)
             x = x * UINT64_C(6364136223846793005) + 1442695040888963407u;
             buf[k] = (uint8_t)(x >> 40);
         }
-        assert_int_not_equal(open_exact(buf, len, &ENDS), PLAIN_OK);
+        assert_int_not_equal(open_exact(buf, len, &ENDS), DATAGRAM_DATA);
         if (len < HEAD)
             continue;
         buf[0] = 0x20;
         put_u16(buf + 2, ENDS.from);
         put_u16(buf + 4, ENDS.to);
         put_u64(buf + 8, ENDS.cluster);
-        assert_int_equal(open_exact(buf, len, &ENDS), PLAIN_CHECKSUM);
+        assert_int_equal(open_exact(buf, len, &ENDS), DROP_CHECKSUM);
     }
 }
 

@@ -108,15 +108,15 @@ static void test_replay_everything(void **state)
                 continue;
             (void)answers(w, to, 0, NULL); /* what is due anyway */
             struct effects before = effects(w, to, from);
-            enum session_result result = seal_deliver(w, from, to, d->buf, d->len);
+            enum drop result = seal_deliver(w, from, to, d->buf, d->len);
             struct effects after = effects(w, to, from);
             after.state = before.state; /* HELLOs of the key that is gone look like "another key" */
             assert_memory_equal(&before, &after, sizeof before);
-            assert_true(result != SESSION_DATA);
+            assert_true(result != DATAGRAM_DATA);
             assert_true(answers(w, to, 0, NULL) <= d->len);
             if (from != d->from || to != d->to)
-                assert_true(result == SESSION_MISDIRECTED || result == SESSION_NO_SESSION ||
-                            result == SESSION_UNAUTHENTIC);
+                assert_true(result == DROP_MISDIRECTED || result == DROP_NO_SESSION ||
+                            result == DROP_UNAUTHENTIC);
         }
     }
     for (unsigned k = SESSION_KIND_DATA; k <= SESSION_KIND_CHALLENGE; k++)
@@ -145,7 +145,7 @@ static void test_replay_storm(void **state)
     uint64_t seed = 3;
     for (unsigned k = 0; k < 20000; k++) {
         const struct seal_datagram *d = &w->record[seal_rnd(&seed) % w->n_record];
-        assert_true(seal_deliver(w, d->from, d->to, d->buf, d->len) != SESSION_DATA);
+        assert_true(seal_deliver(w, d->from, d->to, d->buf, d->len) != DATAGRAM_DATA);
         if (k % 100 == 0)
             for (unsigned i = 0; i < 3; i++)
                 for (unsigned j = 0; j < 3; j++)
@@ -170,14 +170,14 @@ static void flip(struct seal_world *w, unsigned from, unsigned to, const uint8_t
     for (size_t bit = 0; bit < 8 * len; bit++) {
         memcpy(bad, buf, len);
         bad[bit / 8] ^= (uint8_t)(1 << bit % 8);
-        enum session_result result = seal_deliver(w, from, to, bad, len);
-        assert_true(result != SESSION_DATA && result != SESSION_DONE);
+        enum drop result = seal_deliver(w, from, to, bad, len);
+        assert_true(result != DATAGRAM_DATA && result != DATAGRAM_STEP);
         struct effects after = effects(w, to, from);
         after.state = before.state; /* "another key" may be shown */
         assert_memory_equal(&before, &after, sizeof before);
     }
-    enum session_result result = seal_deliver(w, from, to, buf, len);
-    assert_true(result == SESSION_DONE || result == SESSION_DATA);
+    enum drop result = seal_deliver(w, from, to, buf, len);
+    assert_true(result == DATAGRAM_STEP || result == DATAGRAM_DATA);
 }
 
 static void test_bit_flips(void **state)
@@ -234,7 +234,7 @@ static void test_withheld_hello(void **state)
         seal_run(w, w->now + 2 * S);
         assert_true(seal_settled(w));
         struct effects before = effects(w, peer, node);
-        assert_int_equal(seal_deliver(w, node, peer, old.buf, old.len), SESSION_UNAUTHENTIC);
+        assert_int_equal(seal_deliver(w, node, peer, old.buf, old.len), DROP_UNAUTHENTIC);
         assert_int_equal(answers(w, peer, 0, NULL), 0);
         struct effects after = effects(w, peer, node);
         assert_memory_equal(&before, &after, sizeof before);
@@ -266,7 +266,7 @@ static void test_withheld_ack(void **state)
     seal_run(w, w->now + 20 * MS);
     assert_int_equal(seal_info(w, 0, 1).peer_boot, w->cfg[1].boot);
     struct effects before = effects(w, 0, 1);
-    assert_int_equal(seal_deliver(w, 1, 0, old.buf, old.len), SESSION_STALE);
+    assert_int_equal(seal_deliver(w, 1, 0, old.buf, old.len), DROP_STALE);
     struct effects after = effects(w, 0, 1);
     assert_int_equal(after.exchanges, before.exchanges + 1); /* it answered a living HELLO */
     assert_int_equal(after.current, before.current);
@@ -298,9 +298,9 @@ static void test_late_answer(void **state)
         w->s[0]->peers[0].hello_at = UINT64_MAX; /* no newer HELLO takes its place */
         w->now = made + 10 * (uint64_t)S - (i % 2 == 0 ? 1 : 0);
         struct effects before = effects(w, 0, 1);
-        enum session_result result = seal_deliver(w, 1, 0, late.buf, late.len);
+        enum drop result = seal_deliver(w, 1, 0, late.buf, late.len);
         struct effects after = effects(w, 0, 1);
-        assert_int_equal(result, i % 2 == 0 ? SESSION_DONE : SESSION_STALE);
+        assert_int_equal(result, i % 2 == 0 ? DATAGRAM_STEP : DROP_STALE);
         if (i % 2 == 1)
             assert_memory_equal(&before, &after, sizeof before);
         const struct session_attempt *a = w->s[0]->peers[0].attempts;
@@ -337,10 +337,10 @@ static void test_taken_hello_flood(void **state)
     assert_int_equal(before.handshakes, 1);
     unsigned acks = 0;
     for (unsigned k = 0; k < 5000; k++, w->now += 100) {
-        enum session_result result = seal_deliver(w, 0, 1, hello[1]->buf, hello[1]->len);
+        enum drop result = seal_deliver(w, 0, 1, hello[1]->buf, hello[1]->len);
         size_t bytes = answers(w, 1, SESSION_KIND_HELLO_ACK, NULL);
-        assert_int_equal(bytes, result == SESSION_DONE ? SESSION_HELLO_BYTES : 0);
-        assert_true(result == SESSION_DONE || result == SESSION_STALE);
+        assert_int_equal(bytes, result == DATAGRAM_STEP ? SESSION_HELLO_BYTES : 0);
+        assert_true(result == DATAGRAM_STEP || result == DROP_STALE);
         acks += bytes > 0;
     }
     assert_in_range(acks, 24, 26);
@@ -350,7 +350,7 @@ static void test_taken_hello_flood(void **state)
     assert_true(seal_settled(w) && seal_info(w, 1, 0).handshakes == 1);
     before = effects(w, 1, 0);
     for (unsigned k = 0; k < 10000; k++, w->now += 100) {
-        assert_int_equal(seal_deliver(w, 0, 1, hello[1]->buf, hello[1]->len), SESSION_STALE);
+        assert_int_equal(seal_deliver(w, 0, 1, hello[1]->buf, hello[1]->len), DROP_STALE);
         assert_int_equal(answers(w, 1, 0, NULL), 0);
     }
     struct effects after = effects(w, 1, 0);
@@ -373,7 +373,7 @@ static void test_overtaken_hello_flood(void **state)
     uint8_t hello[SESSION_HELLO_BYTES];
     memcpy(hello, p->taken, sizeof hello);
     for (unsigned k = 0; k < 1000; k++, w->now += 100) {
-        assert_int_equal(seal_deliver(w, 1, 0, hello, sizeof hello), SESSION_STALE);
+        assert_int_equal(seal_deliver(w, 1, 0, hello, sizeof hello), DROP_STALE);
         assert_int_equal(answers(w, 0, 0, NULL), 0);
     }
     seal_world_free(w);
@@ -398,13 +398,13 @@ static void test_old_hello_flood(void **state)
     unsigned challenges = 0;
     for (unsigned k = 0; k < 10000; k++, w->now += 100) {
         uint8_t m[SESSION_HELLO_BYTES];
-        assert_int_equal(seal_deliver(w, 0, 1, hello[1]->buf, hello[1]->len), SESSION_UNAUTHENTIC);
+        assert_int_equal(seal_deliver(w, 0, 1, hello[1]->buf, hello[1]->len), DROP_UNAUTHENTIC);
         assert_int_equal(answers(w, 1, 0, NULL), 0);
         (void)seal_deliver(w, 0, 1, hello[0]->buf, hello[0]->len);
         size_t bytes = answers(w, 1, SESSION_KIND_CHALLENGE, m);
         assert_true(bytes == 0 || bytes == sizeof m);
         if (bytes > 0)
-            assert_int_equal(seal_deliver(w, 1, 0, m, sizeof m), SESSION_STALE);
+            assert_int_equal(seal_deliver(w, 1, 0, m, sizeof m), DROP_STALE);
         challenges += bytes > 0;
     }
     assert_in_range(challenges, 49, 51);
@@ -512,7 +512,7 @@ static void strange_hello(struct seal_world *w, uint64_t *seed)
     put_u16(m + 4, 2);
     for (size_t i = SESSION_HEAD_BYTES; i < sizeof m; i++)
         m[i] = (uint8_t)seal_rnd(seed);
-    assert_int_equal(seal_deliver(w, 0, 1, m, sizeof m), SESSION_UNAUTHENTIC);
+    assert_int_equal(seal_deliver(w, 0, 1, m, sizeof m), DROP_UNAUTHENTIC);
 }
 
 /* HELLOs under no key of ours do not count: among 20000 a second, of the peer's with a bit changed and
@@ -537,8 +537,8 @@ static void test_hello_junk(void **state)
             for (size_t b = SESSION_HEAD_BYTES; i / 2 == 1 && b < sizeof m; b++)
                 m[b] = (uint8_t)seal_rnd(&seed);
             session_head(w->s[0], &w->s[0]->peers[0], SESSION_KIND_HELLO, m);
-            enum session_result result = seal_deliver(w, 0, 1, m, sizeof m);
-            assert_true(result == SESSION_UNAUTHENTIC || result == SESSION_STALE);
+            enum drop result = seal_deliver(w, 0, 1, m, sizeof m);
+            assert_true(result == DROP_UNAUTHENTIC || result == DROP_STALE);
             seal_run(w, w->now + 50);
         }
         assert_in_range(w->now - begun, 4 * w->delay_us, 4 * w->delay_us + 50);
@@ -665,43 +665,41 @@ static void test_envelopes(void **state)
         seal_start(w, i);
     uint8_t m[SESSION_HELLO_BYTES];
     assert_int_equal(sessions_output(w->s[0], seal_slot(0, 1), w->now, m, sizeof m), sizeof m);
-    assert_int_equal(seal_deliver(w, 0, 2, m, sizeof m), SESSION_MISDIRECTED);
-    assert_int_equal(seal_deliver(w, 2, 1, m, sizeof m), SESSION_MISDIRECTED);
-    assert_int_equal(seal_deliver(w, 1, 0, m, sizeof m), SESSION_MISDIRECTED);
+    assert_int_equal(seal_deliver(w, 0, 2, m, sizeof m), DROP_MISDIRECTED);
+    assert_int_equal(seal_deliver(w, 2, 1, m, sizeof m), DROP_MISDIRECTED);
+    assert_int_equal(seal_deliver(w, 1, 0, m, sizeof m), DROP_MISDIRECTED);
     m[0] ^= 0x30;
-    assert_int_equal(seal_deliver(w, 0, 1, m, sizeof m), SESSION_VERSION);
+    assert_int_equal(seal_deliver(w, 0, 1, m, sizeof m), DROP_VERSION);
     m[0] ^= 0x30;
     m[8] ^= 1;
-    assert_int_equal(seal_deliver(w, 0, 1, m, sizeof m), SESSION_CLUSTER);
+    assert_int_equal(seal_deliver(w, 0, 1, m, sizeof m), DROP_CLUSTER);
     m[8] ^= 1;
     for (size_t len = 0; len <= SEAL_BYTES; len++) {
         for (unsigned kind = 0; kind < 16; kind++) {
             uint8_t buf[SEAL_BYTES] = {0};
             memcpy(buf, m, sizeof m);
             buf[0] = (uint8_t)(SESSION_VERSION_NOW << 4 | kind);
-            enum session_result result = seal_deliver(w, 0, 1, buf, len);
+            enum drop result = seal_deliver(w, 0, 1, buf, len);
             bool data = kind == SESSION_KIND_DATA;
             bool hello = kind >= SESSION_KIND_HELLO && kind <= SESSION_KIND_CHALLENGE;
             if (len < SESSION_HEAD_BYTES)
-                assert_int_equal(result, SESSION_SHORT);
+                assert_int_equal(result, DROP_SHORT);
             else if (data)
-                assert_int_equal(result,
-                                 len < SESSION_EXTRA_BYTES ? SESSION_SHORT : SESSION_NO_SESSION);
+                assert_int_equal(result, len < SESSION_EXTRA_BYTES ? DROP_SHORT : DROP_NO_SESSION);
             else if (kind == 0)
-                assert_int_equal(result, SESSION_PLAIN);
+                assert_int_equal(result, DROP_KIND);
             else if (!hello)
-                assert_int_equal(result, SESSION_VERSION);
+                assert_int_equal(result, DROP_VERSION);
             else if (len != SESSION_HELLO_BYTES)
-                assert_int_equal(result, len < SESSION_HELLO_BYTES ? SESSION_SHORT : SESSION_LONG);
+                assert_int_equal(result, len < SESSION_HELLO_BYTES ? DROP_SHORT : DROP_LONG);
             else
-                assert_int_equal(result, kind == SESSION_KIND_HELLO ? SESSION_DONE : SESSION_STALE);
+                assert_int_equal(result, kind == SESSION_KIND_HELLO ? DATAGRAM_STEP : DROP_STALE);
         }
     }
     static uint8_t big[SESSION_DATAGRAM_TAKEN + 1] = {SESSION_VERSION_NOW << 4 | SESSION_KIND_DATA};
     uint8_t *payload = NULL;
     size_t len = 0;
-    assert_int_equal(sessions_open(w->s[1], 0, w->now, big, sizeof big, &payload, &len),
-                     SESSION_LONG);
+    assert_int_equal(sessions_open(w->s[1], 0, w->now, big, sizeof big, &payload, &len), DROP_LONG);
     seal_world_free(w);
 }
 
@@ -724,8 +722,8 @@ static void test_junk_data(void **state)
             m[0] = SESSION_VERSION_NOW << 4 | SESSION_KIND_DATA;
             if (k % 2 == 0) /* the right number */
                 put_u32(m + 4, w->s[k / 2 % 2]->peers[0].current.index);
-            enum session_result result = seal_deliver(w, 1 - k / 2 % 2, k / 2 % 2, m, sizeof m);
-            assert_true(result == SESSION_NO_SESSION || result == SESSION_UNAUTHENTIC);
+            enum drop result = seal_deliver(w, 1 - k / 2 % 2, k / 2 % 2, m, sizeof m);
+            assert_true(result == DROP_NO_SESSION || result == DROP_UNAUTHENTIC);
             if (!idle && k % 20 == 0)
                 assert_true(seal_say(w, 0, 1, SEAL_SHORT) && seal_say(w, 1, 0, SEAL_SHORT));
             seal_run(w, w->now + 10 * MS);

@@ -72,7 +72,7 @@ static void test_given_up_is_wiped(void **state)
 struct taking {
     struct seal_world *w;
     const struct seal_datagram *d;
-    enum session_result result;
+    enum drop result;
     uint8_t *stack;
 };
 
@@ -95,7 +95,7 @@ static void take_aside(struct taking *t)
     assert_int_equal(pthread_create(&thread, &attr, take, t), 0);
     assert_int_equal(pthread_join(thread, NULL), 0);
     assert_int_equal(pthread_attr_destroy(&attr), 0);
-    assert_int_equal(t->result, SESSION_DONE);
+    assert_int_equal(t->result, DATAGRAM_STEP);
 }
 
 static void unseen(const struct taking *t, const uint8_t secret[SESSION_KEY_BYTES])

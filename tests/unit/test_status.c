@@ -214,6 +214,7 @@ static void test_names(void **state)
         for (int b = 0; b <= a; b++)
             assert_true((strcmp(drop_name((enum drop)a), drop_name((enum drop)b)) == 0) ==
                         (a == b));
+    assert_string_equal(drop_name(DROP_COUNT), "?");
 }
 
 /* One thing at a time, then all: always one line. */
