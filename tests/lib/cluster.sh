@@ -61,10 +61,20 @@ skip() {
     exit 77
 }
 
-# Runs the rest of the script under timeout(1), so that it can never hang for good.
+# Runs the rest of the script in a process group of its own, which is told to end after so many seconds,
+# and killed GRACE seconds later. The whole group, for bash heeds a signal only when the command that it
+# waits for has ended. This shell stays behind in its caller's group, and passes on what ends it.
 limit() {
+    local pid code=0
     [ -z "${TIMED-}" ] || return 0
-    TIMED=$1 exec timeout --foreground -k 20 "$1" "$SELF"
+    trap - EXIT
+    TIMED=$1 timeout -k "${GRACE:-20}" "$1" "$SELF" <&0 &
+    pid=$!
+    # shellcheck disable=SC2064 # of this process
+    trap "kill $pid 2>/dev/null || :" TERM INT
+    wait "$pid" || code=$?
+    while kill -0 "$pid" 2>/dev/null; do wait "$pid" || code=$?; done
+    exit "$code"
 }
 
 end_all() {
