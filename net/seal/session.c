@@ -139,6 +139,15 @@ static void make_nonce(uint8_t nonce[crypto_aead_chacha20poly1305_ietf_NPUBBYTES
     put_u64(nonce + 4, counter);
 }
 
+static unsigned place_of(const struct sessions *s, uint16_t peer)
+{
+    unsigned i = 0;
+    while (i < s->cfg.n_peers && s->peers[i].id != peer)
+        i++;
+    assert(i < s->cfg.n_peers);
+    return i;
+}
+
 static struct session *find(struct session_peer *p, uint32_t index)
 {
     struct session *all[] = {&p->current, &p->prev, &p->next};
@@ -227,11 +236,10 @@ static enum drop judge(struct sessions *s, struct session_peer *p, uint64_t now_
     }
 }
 
-enum drop sessions_open(struct sessions *s, unsigned slot, uint64_t now_us, uint8_t *buf,
+enum drop sessions_open(struct sessions *s, uint16_t peer, uint64_t now_us, uint8_t *buf,
                         size_t len, uint8_t **payload, size_t *payload_len)
 {
-    assert(slot < s->cfg.n_peers);
-    return judge(s, &s->peers[slot], now_us, buf, len, payload, payload_len);
+    return judge(s, &s->peers[place_of(s, peer)], now_us, buf, len, payload, payload_len);
 }
 
 static bool can_seal(const struct session *x)
@@ -258,27 +266,26 @@ static size_t seal(struct session_peer *p, uint8_t *buf, size_t payload_len)
     return payload_len + SESSION_EXTRA_BYTES;
 }
 
-bool sessions_ready(const struct sessions *s, unsigned slot)
+bool sessions_ready(const struct sessions *s, uint16_t peer)
 {
-    assert(slot < s->cfg.n_peers);
-    return can_seal(&s->peers[slot].current);
+    return can_seal(&s->peers[place_of(s, peer)].current);
 }
 
-size_t sessions_seal(struct sessions *s, unsigned slot, uint64_t now_us, uint8_t *buf,
+size_t sessions_seal(struct sessions *s, uint16_t peer, uint64_t now_us, uint8_t *buf,
                      size_t payload_len)
 {
-    assert(slot < s->cfg.n_peers && payload_len > 0);
-    struct session_peer *p = &s->peers[slot];
+    assert(payload_len > 0);
+    struct session_peer *p = &s->peers[place_of(s, peer)];
     if (!can_seal(&p->current))
         return 0;
     session_spoke(p, now_us);
     return seal(p, buf, payload_len);
 }
 
-size_t sessions_output(struct sessions *s, unsigned slot, uint64_t now_us, uint8_t *buf, size_t cap)
+size_t sessions_output(struct sessions *s, uint16_t peer, uint64_t now_us, uint8_t *buf, size_t cap)
 {
-    assert(slot < s->cfg.n_peers && cap >= SESSION_HELLO_BYTES);
-    struct session_peer *p = &s->peers[slot];
+    assert(cap >= SESSION_HELLO_BYTES);
+    struct session_peer *p = &s->peers[place_of(s, peer)];
     session_tick(s, p, now_us);
     if (p->ack_due) {
         p->ack_due = false;
@@ -317,28 +324,24 @@ uint64_t sessions_deadline(const struct sessions *s)
     return at;
 }
 
-uint64_t sessions_peer_boot(const struct sessions *s, unsigned slot)
+uint64_t sessions_peer_boot(const struct sessions *s, uint16_t peer)
 {
-    assert(slot < s->cfg.n_peers);
-    return s->peers[slot].boot;
+    return s->peers[place_of(s, peer)].boot;
 }
 
-struct about sessions_peer_about(const struct sessions *s, unsigned slot)
+struct about sessions_peer_about(const struct sessions *s, uint16_t peer)
 {
-    assert(slot < s->cfg.n_peers);
-    return s->peers[slot].about;
+    return s->peers[place_of(s, peer)].about;
 }
 
-void sessions_know(struct sessions *s, unsigned slot, uint64_t storage)
+void sessions_know(struct sessions *s, uint16_t peer, uint64_t storage)
 {
-    assert(slot < s->cfg.n_peers);
-    s->peers[slot].storage = storage;
+    s->peers[place_of(s, peer)].storage = storage;
 }
 
-void sessions_info(const struct sessions *s, unsigned slot, struct session_info *out)
+void sessions_info(const struct sessions *s, uint16_t peer, struct session_info *out)
 {
-    assert(slot < s->cfg.n_peers);
-    const struct session_peer *p = &s->peers[slot];
+    const struct session_peer *p = &s->peers[place_of(s, peer)];
     const struct session *x = &p->current;
     memset(out, 0, sizeof *out);
     /* A silent peer may have another session, or none. */

@@ -74,7 +74,8 @@
  *
  * Times are microseconds of one monotonic clock that starts anywhere. Memory is of fixed size, from
  * sodium_malloc: guarded, never in a core dump, wiped when freed. The caller has called
- * sodium_init(). A peer is named by its slot, its place in `peers`.
+ * sodium_init(). A peer is named by its id, one
+ * of `peers`.
  */
 #ifndef SESSION_H
 #define SESSION_H
@@ -131,22 +132,22 @@ void sessions_free(struct sessions *s);
  * once. If key[0] is another one than before, a handshake with every peer starts under it. */
 void sessions_set_keys(struct sessions *s, const struct session_keys *keys, uint64_t now_us);
 
-/* A datagram from the address of the peer in `slot`. Decrypts in place; on DATAGRAM_DATA *payload
+/* A datagram from the address of this peer. Decrypts in place; on DATAGRAM_DATA *payload
  * (at least one byte) lies within buf, else it is not set and buf's contents are undefined. */
-enum drop sessions_open(struct sessions *s, unsigned slot, uint64_t now_us, uint8_t *buf,
+enum drop sessions_open(struct sessions *s, uint16_t peer, uint64_t now_us, uint8_t *buf,
                         size_t len, uint8_t **payload, size_t *payload_len);
 
 /* May we seal for this peer? */
-bool sessions_ready(const struct sessions *s, unsigned slot);
+bool sessions_ready(const struct sessions *s, uint16_t peer);
 
 /* Seals a datagram whose payload (at least one byte) stands at buf + SESSION_HEAD_BYTES with room
  * for SESSION_TAG_BYTES behind it. Returns its length, 0 = no session, nothing was touched. */
-size_t sessions_seal(struct sessions *s, unsigned slot, uint64_t now_us, uint8_t *buf,
+size_t sessions_seal(struct sessions *s, uint16_t peer, uint64_t now_us, uint8_t *buf,
                      size_t payload_len);
 
 /* The next datagram of handshakes that is due for this peer; cap >= SESSION_HELLO_BYTES. Returns
  * its length, 0 = none: call until 0, after sessions_open() and at the deadline. */
-size_t sessions_output(struct sessions *s, unsigned slot, uint64_t now_us, uint8_t *buf,
+size_t sessions_output(struct sessions *s, uint16_t peer, uint64_t now_us, uint8_t *buf,
                        size_t cap);
 
 /* When sessions_output() has something to do for any peer; 0 = at once. */
@@ -177,15 +178,15 @@ struct session_info {
 };
 
 /* Boot id of the peer's process that the sessions are with; 0 = none yet. */
-uint64_t sessions_peer_boot(const struct sessions *s, unsigned slot);
+uint64_t sessions_peer_boot(const struct sessions *s, uint16_t peer);
 
 /* What that process told of itself in the newest handshake; zeros = none yet. */
-struct about sessions_peer_about(const struct sessions *s, unsigned slot);
+struct about sessions_peer_about(const struct sessions *s, uint16_t peer);
 
 /* The peer is told from now on that this is its storage id as we know it. */
-void sessions_know(struct sessions *s, unsigned slot, uint64_t storage);
+void sessions_know(struct sessions *s, uint16_t peer, uint64_t storage);
 
-void sessions_info(const struct sessions *s, unsigned slot, struct session_info *out);
+void sessions_info(const struct sessions *s, uint16_t peer, struct session_info *out);
 
 /* Of the live keys; 0 = none. */
 void sessions_key_ids(const struct sessions *s, uint32_t ids[SESSION_KEYS]);

@@ -95,7 +95,7 @@ void node_remembered(struct node *n, uint64_t now, unsigned slot, bool done)
     if (done) {
         p->storage = p->remembering;
         if (n->sessions != NULL)
-            sessions_know(n->sessions, slot, p->storage);
+            sessions_know(n->sessions, n->raft.peers[slot].id, p->storage);
     }
     p->remember_at = now + REMEMBER_AGAIN_US;
     p->remembering = 0;

@@ -52,7 +52,7 @@ static void shake(struct node *n, uint64_t now, unsigned slot)
 {
     uint8_t buf[WIRE_DATAGRAM_BASE];
     size_t len;
-    while ((len = sessions_output(n->sessions, slot, now, buf, sizeof buf)) > 0)
+    while ((len = sessions_output(n->sessions, n->raft.peers[slot].id, now, buf, sizeof buf)) > 0)
         n->io.send(n->io.ctx, slot, buf, len);
 }
 
@@ -61,11 +61,12 @@ bool envelope_open(struct node *n, uint64_t now, unsigned slot, uint8_t *buf, si
 {
     if (n->sessions == NULL)
         return open_plain(n, now, slot, buf, len, payload, payload_len);
-    enum drop st = sessions_open(n->sessions, slot, now, buf, len, payload, payload_len);
+    enum drop st = sessions_open(n->sessions, n->raft.peers[slot].id, now, buf, len, payload,
+                                 payload_len);
     if (st == DATAGRAM_STEP || st == DROP_STALE)
         shake(n, now, slot); /* at once: the answer to the next one takes its place */
     if (st == DATAGRAM_STEP || st == DATAGRAM_DATA) {
-        const struct about about = sessions_peer_about(n->sessions, slot);
+        const struct about about = sessions_peer_about(n->sessions, n->raft.peers[slot].id);
         admit_heard(n, now, slot, &about);
     }
     if (st == DATAGRAM_STEP)
@@ -75,7 +76,7 @@ bool envelope_open(struct node *n, uint64_t now, unsigned slot, uint8_t *buf, si
         return false;
     }
     struct peer *p = &n->peers[slot];
-    uint64_t boot = sessions_peer_boot(n->sessions, slot);
+    uint64_t boot = sessions_peer_boot(n->sessions, n->raft.peers[slot].id);
     if (boot != p->session_boot) { /* another process: its stamps and counts begin anew */
         link_reset(&p->link);
         p->session_boot = boot;
@@ -86,7 +87,7 @@ bool envelope_open(struct node *n, uint64_t now, unsigned slot, uint8_t *buf, si
 bool envelope_ready(const struct node *n, unsigned slot)
 {
     return admit_state(n, slot) == ADMIT_YES &&
-           (n->sessions == NULL || sessions_ready(n->sessions, slot));
+           (n->sessions == NULL || sessions_ready(n->sessions, n->raft.peers[slot].id));
 }
 
 size_t envelope_room(const struct node *n, size_t datagram)
@@ -124,7 +125,7 @@ void envelope_send(struct node *n, uint64_t now, unsigned slot, uint8_t *buf, si
         len = close_plain(n, slot, at, payload_len);
     } else {
         at = buf + WIRE_HEAD_ROOM - SESSION_HEAD_BYTES;
-        len = sessions_seal(n->sessions, slot, now, at, payload_len);
+        len = sessions_seal(n->sessions, n->raft.peers[slot].id, now, at, payload_len);
     }
     if (len > 0) /* else the session has just ended: as if it were lost */
         n->io.send(n->io.ctx, slot, at, len);
@@ -165,7 +166,7 @@ static void session_status(const struct node *n, unsigned slot, struct status_pe
     if (n->sessions == NULL)
         return;
     struct session_info info;
-    sessions_info(n->sessions, slot, &info);
+    sessions_info(n->sessions, n->raft.peers[slot].id, &info);
     s->session = states[info.state];
     s->session_us = info.since_us;
     s->session_overdue_us = info.overdue_us;
@@ -216,7 +217,7 @@ bool envelope_init(struct node *n, const struct session_keys *keys, uint64_t now
     if (n->sessions == NULL)
         return false;
     for (unsigned i = 0; i < n->raft.n_peers; i++)
-        sessions_know(n->sessions, i, n->peers[i].storage);
+        sessions_know(n->sessions, n->raft.peers[i].id, n->peers[i].storage);
     return true;
 }
 

@@ -51,7 +51,7 @@ static void on_send(void *ctx, unsigned slot, const uint8_t *buf, size_t len)
         uint8_t copy[WIRE_DATAGRAM_MAX];
         uint8_t *payload;
         memcpy(copy, buf, len);
-        if (sessions_open(w->peers[slot], 0, w->now, copy, len, &payload, &len) == DATAGRAM_DATA)
+        if (sessions_open(w->peers[slot], 1, w->now, copy, len, &payload, &len) == DATAGRAM_DATA)
             judge(w, payload, len);
         return;
     }
@@ -141,7 +141,7 @@ static void datagram(struct world *w, uint8_t kind, uint8_t term, const uint8_t 
     else if (bare && (kind & 2) != 0)
         memmove(buf, buf + head, len);
     else
-        len = len > 0 ? sessions_seal(w->peers[slot], 0, w->now, buf, len) : 0;
+        len = len > 0 ? sessions_seal(w->peers[slot], 1, w->now, buf, len) : 0;
     if (len > 0)
         node_datagram(w->node, w->now, (int)slot, buf, len);
 }
@@ -155,7 +155,7 @@ static void shake(struct world *w)
         more = false;
         for (unsigned slot = 0; slot < PEERS; slot++) {
             size_t len;
-            while ((len = sessions_output(w->peers[slot], 0, w->now, buf, sizeof buf)) > 0) {
+            while ((len = sessions_output(w->peers[slot], 1, w->now, buf, sizeof buf)) > 0) {
                 node_datagram(w->node, w->now, (int)slot, buf, len);
                 more = true;
             }
@@ -281,7 +281,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         start_peers(&w);
     shake(&w);
     for (unsigned slot = 0; sealed && slot < PEERS; slot++)
-        if (!sessions_ready(w.peers[slot], 0))
+        if (!sessions_ready(w.peers[slot], 1))
             abort();
     for (size_t at = 1; at < size;) {
         at += event(&w, data + at, size - at);

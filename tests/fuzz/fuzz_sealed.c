@@ -203,7 +203,7 @@ static void on_send(void *ctx, unsigned slot, const uint8_t *buf, size_t len)
     struct wire_reader r;
     struct wire_frame f;
     memcpy(copy, buf, len);
-    if (sessions_open(p->s, 0, w->now, copy, len, &payload, &len) != DATAGRAM_DATA)
+    if (sessions_open(p->s, 1, w->now, copy, len, &payload, &len) != DATAGRAM_DATA)
         return;
     assert(wire_check(payload, len, &h) == WIRE_OK && h.term <= w->disk.term);
     p->ts = h.ts;
@@ -264,7 +264,7 @@ static void send_payload(struct world *w, unsigned slot)
 {
     uint8_t buf[WIRE_HEAD_ROOM + WIRE_DATAGRAM_MAX];
     memcpy(buf + SESSION_HEAD_BYTES, w->payload, w->payload_len);
-    size_t len = sessions_seal(w->liars[slot].s, 0, w->now, buf, w->payload_len);
+    size_t len = sessions_seal(w->liars[slot].s, 1, w->now, buf, w->payload_len);
     if (len > 0)
         node_datagram(w->node, w->now, (int)slot, buf, len);
 }
@@ -547,7 +547,7 @@ static void turn(struct world *w)
         node_flush(w->node, w->now);
         for (unsigned slot = 0; slot < PEERS; slot++) {
             size_t len;
-            while ((len = sessions_output(w->liars[slot].s, 0, w->now, buf, sizeof buf)) > 0) {
+            while ((len = sessions_output(w->liars[slot].s, 1, w->now, buf, sizeof buf)) > 0) {
                 node_datagram(w->node, w->now, (int)slot, buf, len);
                 more = true;
             }
@@ -733,7 +733,7 @@ static void start(struct world *w, unsigned options)
     w->memory = __sanitizer_get_current_allocated_bytes();
     turn(w);
     for (unsigned slot = 0; slot < PEERS; slot++)
-        assert(sessions_ready(w->liars[slot].s, 0));
+        assert(sessions_ready(w->liars[slot].s, 1));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -36,6 +36,11 @@ struct session_keys seal_keys(unsigned first, unsigned second)
     return keys;
 }
 
+uint16_t seal_id(unsigned node)
+{
+    return (uint16_t)(node + 1);
+}
+
 unsigned seal_slot(unsigned node, unsigned peer)
 {
     return peer < node ? peer : peer - 1;
@@ -146,7 +151,7 @@ void seal_pump(struct seal_world *w)
             size_t len = 0;
             unsigned burst = 0;
             while (j != i &&
-                   (len = sessions_output(w->s[i], seal_slot(i, j), w->now, buf, sizeof buf)) > 0) {
+                   (len = sessions_output(w->s[i], seal_id(j), w->now, buf, sizeof buf)) > 0) {
                 assert_true(len <= sizeof buf && ++burst <= 8);
                 put(w, i, j, buf, len);
             }
@@ -173,7 +178,7 @@ enum drop seal_deliver(struct seal_world *w, unsigned from, unsigned to, const u
     size_t payload_len = 0;
     assert_true(len <= sizeof copy);
     memcpy(copy, buf, len);
-    enum drop result = sessions_open(w->s[to], seal_slot(to, from), w->now, copy, len, &payload,
+    enum drop result = sessions_open(w->s[to], seal_id(from), w->now, copy, len, &payload,
                                      &payload_len);
     w->drops[to][result]++;
     assert_true((result == DATAGRAM_DATA) == (payload != NULL));
@@ -192,7 +197,7 @@ bool seal_say(struct seal_world *w, unsigned from, unsigned to, size_t len)
     put_u64(payload, w->said[from][to]);
     payload[8] = (uint8_t)from;
     payload[9] = (uint8_t)to;
-    size_t total = sessions_seal(w->s[from], seal_slot(from, to), w->now, buf, len);
+    size_t total = sessions_seal(w->s[from], seal_id(to), w->now, buf, len);
     if (total == 0)
         return false;
     assert_int_equal(total, len + SESSION_EXTRA_BYTES);
@@ -263,13 +268,13 @@ uint64_t seal_run_until(struct seal_world *w, uint64_t until, bool (*done)(struc
 struct session_info seal_info(const struct seal_world *w, unsigned node, unsigned peer)
 {
     struct session_info info;
-    sessions_info(w->s[node], seal_slot(node, peer), &info);
+    sessions_info(w->s[node], seal_id(peer), &info);
     return info;
 }
 
 bool seal_ready(const struct seal_world *w, unsigned node, unsigned peer)
 {
-    return w->s[node] != NULL && sessions_ready(w->s[node], seal_slot(node, peer));
+    return w->s[node] != NULL && sessions_ready(w->s[node], seal_id(peer));
 }
 
 bool seal_both_ready(struct seal_world *w)

@@ -73,6 +73,7 @@ void seal_world_free(struct seal_world *w);
 struct session_keys seal_keys(unsigned first, unsigned second); /* bytes; second 0 = none */
 void seal_start(struct seal_world *w, unsigned node);           /* with a new boot id */
 void seal_stop(struct seal_world *w, unsigned node);
+uint16_t seal_id(unsigned node);
 unsigned seal_slot(unsigned node, unsigned peer);
 
 /* Runs until `until`; sends what is due all the while. */

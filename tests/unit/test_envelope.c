@@ -151,7 +151,7 @@ static struct sessions *peer_about(const struct world *w, uint64_t boot, struct 
     };
     struct sessions *s = sessions_new(&sc, &w->keys, w->now);
     assert_non_null(s);
-    sessions_know(s, 0, about.known);
+    sessions_know(s, US, about.known);
     return s;
 }
 
@@ -168,7 +168,7 @@ static struct sessions *peer(const struct world *w, uint64_t boot)
 
 static size_t hello(const struct world *w, struct sessions *s, uint8_t buf[SESSION_HELLO_BYTES])
 {
-    return sessions_output(s, 0, w->now, buf, SESSION_HELLO_BYTES);
+    return sessions_output(s, US, w->now, buf, SESSION_HELLO_BYTES);
 }
 
 static void deliver(struct world *w, const uint8_t *buf, size_t len)
@@ -185,7 +185,7 @@ static unsigned take(struct world *w, struct sessions *s)
     uint8_t *payload;
     size_t len;
     for (unsigned i = 0; i < w->n_sent; i++)
-        done += sessions_open(s, 0, w->now, w->sent[i].buf, w->sent[i].len, &payload, &len) ==
+        done += sessions_open(s, US, w->now, w->sent[i].buf, w->sent[i].len, &payload, &len) ==
                 DATAGRAM_STEP;
     w->n_sent = 0;
     return done;
@@ -211,7 +211,7 @@ static void test_hello_among_old_ones(void **state)
         assert_true(w->n_sent <= 12); /* never more than came */
         assert_int_equal(take(w, s), 1);
     }
-    assert_true(sessions_ready(s, 0));
+    assert_true(sessions_ready(s, US));
     sessions_free(s);
     stop(w);
 }
@@ -228,12 +228,12 @@ static bool counts(struct world *w, struct sessions *s)
         node_flush(w->node, w->now);
         (void)take(w, s);
     }
-    assert_true(sessions_ready(s, 0));
+    assert_true(sessions_ready(s, US));
     node_status(w->node, w->now, &st);
     uint64_t before = st.peers[PEER - 2].received;
     wire_begin(&out, m + SESSION_HEAD_BYTES, WIRE_DATAGRAM_BASE - SESSION_EXTRA_BYTES, 0);
     const struct wire_header h = {.ts = 1};
-    size_t len = sessions_seal(s, 0, w->now, m, wire_end(&out, &h));
+    size_t len = sessions_seal(s, US, w->now, m, wire_end(&out, &h));
     deliver(w, m, len);
     node_status(w->node, w->now, &st);
     return st.peers[PEER - 2].received == before + 1;
