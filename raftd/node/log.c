@@ -210,6 +210,11 @@ bool log_apply(struct node *n)
     while (n->applied < n->raft.commit_index && n->applied < before + NODE_APPLY_MAX &&
            next_to_apply(n, &rec))
         apply_one(n, &rec);
+    if (n->applied != before) {
+        if (!kv_publish(n->kv, n->applied, 0))
+            node_out_of_memory(n, "committed entries can't be shown");
+        write_published(n);
+    }
     n->again |= n->applied == before + NODE_APPLY_MAX;
     if (n->behind.buf != NULL && !n->behind.fetching && n->applied + 1 >= n->log.first) {
         free(n->behind.buf); /* caught up: only needed after a restart */

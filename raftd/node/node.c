@@ -73,6 +73,7 @@ struct node *node_new(const struct node_config *cfg, const struct node_io *io,
     n->seal_at = n->write_deadline = n->due = RAFT_NEVER;
     n->next_read = (uint64_t)cfg->boot << 32;
     n->next_write = 1;
+    n->done_end = &n->done;
     n->relay_term = RAFT_NEVER;
     memcpy(n->head, wal->head, sizeof n->head);
     n->disk_commit = n->reads_from = wal->commit;

@@ -196,6 +196,7 @@ struct node {
 
     /* Local writes: slot request number % NODE_WRITES_MAX; numbers wait in a ring. */
     struct request *writes[NODE_WRITES_MAX];
+    struct request *done, **done_end; /* applied, but readers don't see it yet; first to last */
     unsigned n_writes;
     size_t write_bytes;
     uint32_t next_write;
@@ -248,6 +249,7 @@ void log_rx_drain(struct node *n, uint64_t now);
 /* write.c */
 uint16_t node_data_limit(const struct node *n); /* max_data_bytes, as commands have it */
 void write_take(struct node *n, uint64_t now);
+void write_published(struct node *n);
 void write_applied(struct node *n, uint64_t request, uint64_t index, enum kv_outcome outcome);
 void write_term_applied(struct node *n, uint64_t term);
 void write_expire(struct node *n, uint64_t now);

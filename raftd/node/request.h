@@ -42,8 +42,9 @@ struct request {
     uint64_t deadline_us; /* CLOCK_BOOTTIME: answer at the latest then */
 
     /* Of the node. */
-    uint64_t id;        /* cmd.h's request number */
-    uint64_t sent_term; /* term in which it left for a leader's log, 0 = waiting */
+    uint64_t id;          /* cmd.h's request number */
+    uint64_t sent_term;   /* term in which it left for a leader's log, 0 = waiting */
+    struct request *next; /* of those that were applied and are not answered yet */
 
     /* The answer. */
     enum result result;

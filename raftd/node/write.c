@@ -36,11 +36,16 @@ static void answer(struct node *n, struct request *req, enum result result)
     n->io.answer(n->io.ctx, req);
 }
 
-static void finish(struct node *n, struct request *req, enum result result)
+static void take_out(struct node *n, struct request *req)
 {
     *slot_of(n, (uint32_t)req->id) = NULL;
     n->n_writes--;
     n->write_bytes -= req->cmd_len;
+}
+
+static void finish(struct node *n, struct request *req, enum result result)
+{
+    take_out(n, req);
     answer(n, req, result);
 }
 
@@ -167,7 +172,7 @@ void write_take(struct node *n, uint64_t now)
     }
 }
 
-/* An entry of ours was applied. */
+/* An entry of ours was applied. Its client is answered when readers see it. */
 void write_applied(struct node *n, uint64_t request, uint64_t index, enum kv_outcome outcome)
 {
     if ((uint32_t)(request >> 32) != n->cfg.boot)
@@ -176,10 +181,24 @@ void write_applied(struct node *n, uint64_t request, uint64_t index, enum kv_out
     if (req == NULL)
         return; /* its client was told "unknown" meanwhile */
     req->revision = index;
-    finish(n, req,
-           outcome == KV_NO_KEY ? RESULT_NO_KEY
-           : outcome == KV_FULL ? RESULT_FULL
-                                : RESULT_OK);
+    req->result = outcome == KV_NO_KEY ? RESULT_NO_KEY
+                  : outcome == KV_FULL ? RESULT_FULL
+                                       : RESULT_OK;
+    take_out(n, req);
+    req->next = NULL;
+    *n->done_end = req;
+    n->done_end = &req->next;
+}
+
+/* What was applied is published. */
+void write_published(struct node *n)
+{
+    for (struct request *req = n->done, *next; req != NULL; req = next) {
+        next = req->next;
+        answer(n, req, req->result);
+    }
+    n->done = NULL;
+    n->done_end = &n->done;
 }
 
 /* The first entry of `term` is being applied: writes that left in older terms are lost for good

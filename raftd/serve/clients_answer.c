@@ -93,8 +93,8 @@ static enum blocked answer_get(struct conn *conn, const struct want *w)
 {
     enum blocked blocked = BLOCKED_NOT;
     rcu_enter();
-    const struct kv_object *o = kv_get(conn->clients->shared->kv, w->key, w->key_len);
-    if (!o)
+    const struct kv_object *o = kv_get(kv_view(conn->clients->shared->kv), w->key, w->key_len);
+    if (o == NULL)
         answer_result(conn, w->tag, RESULT_NO_KEY, 0);
     else if (!room(conn, o->value_len))
         blocked = BLOCKED_ROOM;
@@ -113,6 +113,8 @@ struct page {
     uint8_t *bytes;
     size_t len, cap;
     unsigned keys;
+    bool more;      /* keys follow that are not in it */
+    uint64_t index; /* as of which it is */
 };
 
 static size_t item_bytes(const struct kv_object *o)
@@ -143,25 +145,24 @@ static bool page_add(struct page *p, const struct kv_object *o)
     return true;
 }
 
-/* Collects a page, shorter than `most` or of one key. What follows it, NULL: nothing. */
-static const struct kv_object *collect(struct page *p, const struct kv_object *o,
-                                       const struct kv_range *range, size_t most, bool *enough)
+/* Collects a page from o on, of at most `most` bytes or of one key. False without memory. */
+static bool collect(struct page *p, const struct kv_object *o, struct kv_cursor *cursor,
+                    size_t most)
 {
-    unsigned n = 0;
-    *enough = true;
-    while (o && *enough && (n == 0 || p->len + item_bytes(o) <= most)) {
-        *enough = page_add(p, o);
-        o = kv_next(o, range);
-        n++;
+    for (; o != NULL && (p->keys == 0 || p->len + item_bytes(o) <= most); o = kv_next(cursor)) {
+        if (!page_add(p, o))
+            return false;
+        p->keys++;
     }
-    p->keys = n;
-    return o;
+    p->more = o != NULL;
+    return true;
 }
 
 static enum blocked answer_list(struct conn *conn, const struct want *w)
 {
     struct clients *c = conn->clients;
     struct kv_range range = {w->key, w->key_len, w->after, w->after_len};
+    struct kv_cursor cursor;
     struct page page = {0};
     size_t most = PROTO_LIST_PAGE_BYTES;
     bool enough = true;
@@ -170,17 +171,20 @@ static enum blocked answer_list(struct conn *conn, const struct want *w)
     if (!room(conn, most)) /* a small page always passes, if its first key does */
         most = CLIENTS_OUT_OWN_BYTES / 2;
     rcu_enter();
-    const struct kv_object *o = kv_first(c->shared->kv, &range);
-    bool fits = !o || room(conn, item_bytes(o) > most ? item_bytes(o) : most);
+    const struct kv_view *view = kv_view(c->shared->kv);
+    const struct kv_object *o = kv_first(view, &range, &cursor);
+    bool fits = o == NULL || room(conn, item_bytes(o) > most ? item_bytes(o) : most);
     if (fits)
-        o = collect(&page, o, &range, most, &enough);
+        enough = collect(&page, o, &cursor, most);
+    page.index = view->index;
     rcu_leave();
     if (!fits)
         return BLOCKED_ROOM;
     if (enough)
-        answer(conn, &(struct proto_reply){.flags = o ? PROTO_PARTIAL : 0,
+        answer(conn, &(struct proto_reply){.flags = page.more ? PROTO_PARTIAL : 0,
                                            .leader = leader_hint(c),
                                            .tag = w->tag,
+                                           .modify_revision = page.index,
                                            .body = page.bytes,
                                            .body_len = page.len});
     else

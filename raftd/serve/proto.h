@@ -26,11 +26,12 @@
  *   get     key                         value                          of the key
  *   put     key     value                                              modify: of this write
  *   delete  key                                                        modify: of this write
- *   list    prefix  key to start after  items, see proto_item          none
+ *   list    prefix  key to start after  items, see proto_item          modify: index of the page
  *   status                              key=value lines                none
  *
  * A long list comes in pages: PROTO_PARTIAL says that there are more keys; ask again with the last
- * key as the value. Each page is a read of its own.
+ * key as the value. All of a page is as of one log index, which its answer says; the next page is a
+ * read of its own, and as of another index if something was written meanwhile.
  *
  * The codec is pure and bounded: nothing is read outside buf[0..len), and what decodes encodes to
  * the same bytes again.

@@ -1,7 +1,6 @@
 /* shared.c: see shared.h. */
 #include "raftd/serve/shared.h"
 
-#include <sodium.h>
 #include <stdlib.h>
 
 #include "raftd/state/kv.h"
@@ -11,11 +10,9 @@ struct shared *shared_new(uint32_t max_value_bytes, unsigned readers, void (*wak
                           void *ctx)
 {
     struct shared *s = calloc(1, sizeof *s);
-    uint8_t key[KV_HASH_KEY_BYTES];
     if (s == NULL)
         return NULL;
-    randombytes_buf(key, sizeof key);
-    s->kv = kv_new(key);
+    s->kv = kv_new();
     if (s->kv == NULL) {
         free(s);
         return NULL;

@@ -1,245 +1,339 @@
-/* kv.c: see kv.h.
- *
- * A skip list: each object is in a sorted list of its own height, 0 of all objects, level k of one in
- * 4^k. One thread writes. A new object is complete before it is linked, from the lowest level up; an old
- * one is unlinked from the highest down, and keeps its own links, so that a reader that stands on it
- * goes on. Along links keys always grow: so a reader meets each key once, in order, whatever the
- * writer does meanwhile.
- */
+/* kv.c: see kv.h. */
 #include "raftd/state/kv.h"
 
 #include <assert.h>
 #include <sodium/crypto_generichash.h>
-#include <sodium/crypto_shorthash.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "raftd/base/bytes.h"
 
-enum { HEIGHT_MAX = 12 }; /* 4^12 keys: more than memory holds */
-
-_Static_assert(KV_HASH_KEY_BYTES == crypto_shorthash_KEYBYTES, "SipHash key");
-_Static_assert(KV_DIGEST_BYTES == crypto_generichash_BYTES, "BLAKE2b digest");
-
-struct kv {
-    kv_link head[HEIGHT_MAX];
-    _Atomic uint64_t count, bytes; /* written by the writer alone */
-    uint8_t hash_key[KV_HASH_KEY_BYTES];
+/* What an object has in front of its key if either is not 0. */
+struct attributes {
+    uint64_t expiry_ms;
+    uint64_t holder;
 };
 
-static struct kv_object *follow(kv_link *link)
+/* A published view, and what was replaced when the next one was: both go together. */
+struct published {
+    struct rcu_head rcu;
+    struct kv_view view;
+    struct tree_block *garbage;
+};
+
+struct kv_image {
+    struct rcu_head rcu;
+    struct kv_view view;
+    struct tree_block *kept;
+};
+
+struct kv {
+    struct published *published; /* RCU pointer */
+    struct kv_view now;          /* what will be published next, less its root */
+    struct tree_node *root;
+    struct tree_memory memory;
+    struct kv_image *image; /* the open one, or NULL */
+};
+
+/* ---- objects ---- */
+
+uint64_t kv_cost(size_t key_len, size_t value_len)
 {
-    return atomic_load_explicit(link, memory_order_acquire);
+    return KV_KEY_BYTES + (uint64_t)key_len + value_len;
 }
 
-static void point(kv_link *link, struct kv_object *o)
+static const struct attributes *attributes(const struct kv_object *o)
 {
-    atomic_store_explicit(link, o, memory_order_release);
+    static const struct attributes none;
+    return o->lead_len == 0 ? &none : (const struct attributes *)(const void *)o->bytes;
 }
 
-/* Secret, so that nobody can make keys that are all high or all low; and the same for all objects of a
- * key, so that a new one takes the old one's place. */
-static uint8_t height_of(const struct kv *kv, const uint8_t *key, size_t len)
+uint64_t kv_expiry_ms(const struct kv_object *o)
 {
-    uint8_t out[crypto_shorthash_BYTES], height = 1;
-    crypto_shorthash(out, key, len, kv->hash_key);
-    for (uint64_t h = get_u64(out); h % 4 == 0 && height < HEIGHT_MAX; h /= 4)
-        height++;
-    return height;
+    return attributes(o)->expiry_ms;
 }
 
-static int compare(const struct kv_object *o, const uint8_t *key, size_t len)
+uint64_t kv_holder(const struct kv_object *o)
 {
-    size_t both = o->key_len < len ? o->key_len : len;
-    int c = both > 0 ? memcmp(kv_key(o), key, both) : 0;
-    if (c != 0)
-        return c;
-    return o->key_len < len ? -1 : o->key_len > len;
+    return attributes(o)->holder;
 }
 
-/* The first object at or behind the key, or NULL. path (NULL: not wanted) becomes the links that go past
- * the key at each level. */
-static struct kv_object *seek(struct kv *kv, const uint8_t *key, size_t len,
-                              kv_link *path[HEIGHT_MAX])
+static struct kv_object *object_new(const struct kv *kv, const struct kv_content *c)
 {
-    kv_link *links = kv->head;
-    struct kv_object *o = NULL;
-    for (unsigned level = HEIGHT_MAX; level-- > 0;) {
-        while ((o = follow(&links[level])) != NULL && compare(o, key, len) < 0)
-            links = o->links;
-        if (path)
-            path[level] = &links[level];
-    }
+    struct attributes a = {c->expiry_ms, c->holder};
+    uint16_t lead_len = a.expiry_ms != 0 || a.holder != 0 ? sizeof a : 0;
+    struct kv_object *o = malloc(sizeof *o + lead_len + c->key_len + c->value_len);
+    if (o == NULL)
+        return NULL;
+    o->block.batch = kv->memory.batch;
+    o->create_revision = c->create_revision;
+    o->modify_revision = c->modify_revision;
+    o->value_len = c->value_len;
+    o->key_len = c->key_len;
+    o->lead_len = lead_len;
+    memcpy(o->bytes, &a, lead_len);
+    memcpy(o->bytes + lead_len, c->key, c->key_len);
+    if (c->value_len > 0)
+        memcpy(o->bytes + lead_len + c->key_len, c->value, c->value_len);
     return o;
 }
 
-static bool is(const struct kv_object *o, const uint8_t *key, size_t len)
+static void hash_of(const struct kv_object *o, uint64_t hash[2])
 {
-    return o && o->key_len == len && memcmp(kv_key(o), key, len) == 0;
+    uint8_t head[38], out[KV_DIGEST_BYTES];
+    crypto_generichash_state h;
+    put_u64(head, o->create_revision);
+    put_u64(head + 8, o->modify_revision);
+    put_u64(head + 16, kv_expiry_ms(o));
+    put_u64(head + 24, kv_holder(o));
+    put_u32(head + 32, o->value_len);
+    put_u16(head + 36, o->key_len);
+    crypto_generichash_init(&h, NULL, 0, sizeof out);
+    crypto_generichash_update(&h, head, sizeof head);
+    crypto_generichash_update(&h, kv_key(o), (size_t)o->key_len + o->value_len);
+    crypto_generichash_final(&h, out, sizeof out);
+    hash[0] = get_u64(out);
+    hash[1] = get_u64(out + 8);
 }
 
-static void free_object(struct rcu_head *head)
+static void add(struct kv_view *v, const struct kv_object *o)
 {
-    rcu_callback_begin();
-    free(rcu_container(head, struct kv_object, rcu));
+    uint64_t hash[2];
+    hash_of(o, hash);
+    v->digest[0] += hash[0];
+    v->digest[1] += hash[1];
+    v->bytes += kv_cost(o->key_len, o->value_len);
+    v->count++;
 }
 
-struct kv *kv_new(const uint8_t hash_key[KV_HASH_KEY_BYTES])
+static void subtract(struct kv_view *v, const struct kv_object *o)
 {
-    struct kv *kv = calloc(1, sizeof(*kv));
-    if (!kv)
+    uint64_t hash[2];
+    hash_of(o, hash);
+    v->digest[0] -= hash[0];
+    v->digest[1] -= hash[1];
+    v->bytes -= kv_cost(o->key_len, o->value_len);
+    v->count--;
+}
+
+/* ---- writing ---- */
+
+struct kv *kv_new(void)
+{
+    struct kv *kv = calloc(1, sizeof *kv);
+    if (kv == NULL)
         return NULL;
-    memcpy(kv->hash_key, hash_key, sizeof(kv->hash_key));
+    kv->memory.batch = 1;
+    kv->published = calloc(1, sizeof *kv->published);
+    if (kv->published == NULL) {
+        free(kv);
+        return NULL;
+    }
     return kv;
 }
 
 void kv_free(struct kv *kv)
 {
-    if (!kv)
+    if (kv == NULL)
         return;
-    for (struct kv_object *o = follow(&kv->head[0]), *next; o; o = next) {
-        next = follow(&o->links[0]);
-        free(o);
-    }
+    assert(kv->image == NULL);
+    tree_clear(&kv->memory, &kv->root);
+    tree_free(kv->memory.garbage);
+    free(kv->published);
     rcu_wait_freed();
     free(kv);
 }
 
-static bool put(struct kv *kv, uint64_t index, const struct cmd *c, kv_link *path[HEIGHT_MAX],
-                struct kv_object *old)
+const struct kv_object *kv_find(const struct kv *kv, const uint8_t *key, size_t len)
 {
-    uint8_t height = height_of(kv, c->key, c->key_len);
-    size_t head = sizeof(struct kv_object) + height * sizeof(kv_link);
-    struct kv_object *o = malloc(head + c->key_len + c->value_len);
-    if (!o)
+    return tree_find(kv->root, key, len);
+}
+
+enum kv_outcome kv_put(struct kv *kv, const struct kv_content *c)
+{
+    const struct kv_object *old = kv_find(kv, c->key, c->key_len);
+    struct kv_view after = kv->now;
+    struct kv_object *o = object_new(kv, c);
+    if (o == NULL)
+        return KV_NO_MEMORY;
+    if (old != NULL)
+        subtract(&after, old);
+    add(&after, o);
+    if (!tree_put(&kv->memory, &kv->root, o, old)) {
+        free(o);
+        return KV_NO_MEMORY;
+    }
+    kv->now = after;
+    return KV_DONE;
+}
+
+enum kv_outcome kv_delete(struct kv *kv, const uint8_t *key, size_t len)
+{
+    const struct kv_object *old = kv_find(kv, key, len);
+    struct kv_view after = kv->now;
+    if (old == NULL)
+        return KV_NO_KEY;
+    subtract(&after, old);
+    if (!tree_delete(&kv->memory, &kv->root, key, len))
+        return KV_NO_MEMORY;
+    kv->now = after;
+    return KV_DONE;
+}
+
+void kv_clear(struct kv *kv)
+{
+    tree_clear(&kv->memory, &kv->root);
+    kv->now = (struct kv_view){0};
+}
+
+uint64_t kv_count(const struct kv *kv)
+{
+    return kv->now.count;
+}
+
+uint64_t kv_bytes(const struct kv *kv)
+{
+    return kv->now.bytes;
+}
+
+static void free_published(struct rcu_head *head)
+{
+    rcu_callback_begin();
+    struct published *p = rcu_container(head, struct published, rcu);
+    tree_free(p->garbage);
+    free(p);
+}
+
+bool kv_publish(struct kv *kv, uint64_t index, uint64_t cluster_ms)
+{
+    struct published *p = malloc(sizeof *p);
+    if (p == NULL)
         return false;
-    o->create_revision = old ? old->create_revision : index;
-    o->modify_revision = index;
-    o->value_len = c->value_len;
-    o->key_len = c->key_len;
-    o->height = height;
-    memcpy((uint8_t *)o + head, c->key, c->key_len);
-    if (c->value_len > 0)
-        memcpy((uint8_t *)o + head + c->key_len, c->value, c->value_len);
-    for (unsigned level = 0; level < height; level++)
-        atomic_init(&o->links[level], follow(old ? &old->links[level] : path[level]));
-    for (unsigned level = 0; level < height; level++)
-        point(path[level], o);
-    if (old)
-        rcu_free_later(&old->rcu, free_object);
-    else
-        atomic_fetch_add_explicit(&kv->count, 1, memory_order_relaxed);
+    assert(index >= kv->now.index && cluster_ms >= kv->now.cluster_ms);
+    kv->now.index = index;
+    kv->now.cluster_ms = cluster_ms;
+    p->view = kv->now;
+    p->view.root = kv->root;
+    struct published *before = rcu_swap(kv->published, p);
+    before->garbage = kv->memory.garbage;
+    kv->memory.garbage = NULL;
+    kv->memory.batch++;
+    rcu_free_later(&before->rcu, free_published);
     return true;
-}
-
-static void del(struct kv *kv, kv_link *path[HEIGHT_MAX], struct kv_object *old)
-{
-    for (unsigned level = old->height; level-- > 0;)
-        point(path[level], follow(&old->links[level]));
-    rcu_free_later(&old->rcu, free_object);
-    atomic_fetch_sub_explicit(&kv->count, 1, memory_order_relaxed);
-}
-
-static uint64_t cost(size_t key_len, size_t value_len)
-{
-    return KV_KEY_BYTES + (uint64_t)key_len + value_len;
 }
 
 /* What shrinks or stays as it is always passes, also beyond the limit. */
 static bool is_full(const struct kv *kv, const struct cmd *c, const struct kv_object *old)
 {
-    uint64_t more = cost(c->key_len, c->value_len);
-    uint64_t less = old ? cost(old->key_len, old->value_len) : 0;
+    uint64_t more = kv_cost(c->key_len, c->value_len);
+    uint64_t less = old != NULL ? kv_cost(old->key_len, old->value_len) : 0;
     return c->op == CMD_PUT && c->limit != 0 && more > less &&
            kv_bytes(kv) + more - less > (uint64_t)c->limit * CMD_LIMIT_BYTES;
 }
 
 enum kv_outcome kv_apply(struct kv *kv, uint64_t index, const struct cmd *c)
 {
-    kv_link *path[HEIGHT_MAX];
-    struct kv_object *old = seek(kv, c->key, c->key_len, path);
-    if (!is(old, c->key, c->key_len))
-        old = NULL;
+    const struct kv_object *old = kv_find(kv, c->key, c->key_len);
+    if (c->op == CMD_DELETE)
+        return kv_delete(kv, c->key, c->key_len);
     if (is_full(kv, c, old))
         return KV_FULL;
-    if (c->op == CMD_DELETE && !old)
-        return KV_NO_KEY;
-    uint64_t bytes = kv_bytes(kv);
-    if (old)
-        bytes -= cost(old->key_len, old->value_len);
-    if (c->op == CMD_PUT) {
-        bytes += cost(c->key_len, c->value_len);
-        if (!put(kv, index, c, path, old))
-            return KV_NO_MEMORY;
-    } else {
-        del(kv, path, old);
-    }
-    atomic_store_explicit(&kv->bytes, bytes, memory_order_relaxed);
-    return KV_DONE;
+    return kv_put(kv, &(struct kv_content){
+                          .key = c->key,
+                          .value = c->value,
+                          .key_len = c->key_len,
+                          .value_len = c->value_len,
+                          .create_revision = old != NULL ? old->create_revision : index,
+                          .modify_revision = index,
+                      });
 }
 
-bool kv_is_full_for(struct kv *kv, const struct cmd *c)
+bool kv_is_full_for(const struct kv *kv, const struct cmd *c)
 {
     if (!is_full(kv, c, NULL))
         return false; /* nor with what it replaces */
-    const struct kv_object *old = seek(kv, c->key, c->key_len, NULL);
-    return is_full(kv, c, is(old, c->key, c->key_len) ? old : NULL);
+    return is_full(kv, c, kv_find(kv, c->key, c->key_len));
 }
 
-const struct kv_object *kv_get(struct kv *kv, const uint8_t *key, size_t len)
+/* ---- reading ---- */
+
+const struct kv_view *kv_view(const struct kv *kv)
 {
-    const struct kv_object *o = seek(kv, key, len, NULL);
-    return is(o, key, len) ? o : NULL;
+    return &rcu_get(kv->published)->view;
 }
 
-/* o, if it is of the range, whose lower end it has passed. */
-static const struct kv_object *in_range(const struct kv_object *o, const struct kv_range *r)
+const struct kv_object *kv_get(const struct kv_view *v, const uint8_t *key, size_t len)
 {
-    if (!o || o->key_len < r->prefix_len ||
+    return tree_find(v->root, key, len);
+}
+
+const struct kv_object *kv_first(const struct kv_view *v, const struct kv_range *range,
+                                 struct kv_cursor *c)
+{
+    const struct kv_range *r = range;
+    c->range = *r;
+    if (tree_compare(r->after, r->after_len, r->prefix, r->prefix_len) < 0) {
+        tree_seek(v->root, r->prefix, r->prefix_len, &c->at);
+        return kv_next(c);
+    }
+    tree_seek(v->root, r->after, r->after_len, &c->at);
+    const struct kv_object *o = kv_next(c);
+    bool passed = o != NULL && tree_compare(kv_key(o), o->key_len, r->after, r->after_len) == 0;
+    return passed ? kv_next(c) : o;
+}
+
+const struct kv_object *kv_next(struct kv_cursor *c)
+{
+    const struct kv_range *r = &c->range;
+    const struct kv_object *o = tree_next(&c->at);
+    if (o == NULL || o->key_len < r->prefix_len ||
         (r->prefix_len > 0 && memcmp(kv_key(o), r->prefix, r->prefix_len) != 0))
         return NULL;
     return o;
 }
 
-const struct kv_object *kv_first(struct kv *kv, const struct kv_range *r)
+void kv_digest(const struct kv_view *v, uint8_t out[KV_DIGEST_BYTES])
 {
-    const struct kv_object *o = seek(kv, r->prefix, r->prefix_len, NULL);
-    if (o && r->after_len > 0 && compare(o, r->after, r->after_len) <= 0) {
-        o = seek(kv, r->after, r->after_len, NULL);
-        if (is(o, r->after, r->after_len))
-            return kv_next(o, r);
-    }
-    return in_range(o, r);
+    put_u64(out, v->digest[0]);
+    put_u64(out + 8, v->digest[1]);
 }
 
-const struct kv_object *kv_next(const struct kv_object *o, const struct kv_range *r)
+/* ---- images ---- */
+
+static bool all_published(const struct kv *kv)
 {
-    return in_range(atomic_load_explicit(&o->links[0], memory_order_acquire), r);
+    return kv->root == kv->published->view.root;
 }
 
-uint64_t kv_count(const struct kv *kv)
+struct kv_image *kv_freeze(struct kv *kv)
 {
-    return atomic_load_explicit(&kv->count, memory_order_relaxed);
+    assert(all_published(kv));
+    if (kv->image != NULL || (kv->image = malloc(sizeof *kv->image)) == NULL)
+        return NULL;
+    kv->image->view = kv->published->view;
+    kv->memory.frozen = kv->memory.batch - 1;
+    return kv->image;
 }
 
-uint64_t kv_bytes(const struct kv *kv)
+const struct kv_view *kv_image_view(const struct kv_image *image)
 {
-    return atomic_load_explicit(&kv->bytes, memory_order_relaxed);
+    return &image->view;
 }
 
-void kv_digest(struct kv *kv, uint8_t out[KV_DIGEST_BYTES])
+static void free_image(struct rcu_head *head)
 {
-    const struct kv_range all = {0};
-    crypto_generichash_state h;
-    crypto_generichash_init(&h, NULL, 0, KV_DIGEST_BYTES);
-    for (const struct kv_object *o = kv_first(kv, &all); o; o = kv_next(o, &all)) {
-        uint8_t head[22];
-        put_u64(head, o->create_revision);
-        put_u64(head + 8, o->modify_revision);
-        put_u32(head + 16, o->value_len);
-        put_u16(head + 20, o->key_len);
-        crypto_generichash_update(&h, head, sizeof(head));
-        crypto_generichash_update(&h, kv_key(o), (size_t)o->key_len + o->value_len);
-    }
-    crypto_generichash_final(&h, out, KV_DIGEST_BYTES);
+    rcu_callback_begin();
+    struct kv_image *image = rcu_container(head, struct kv_image, rcu);
+    tree_free(image->kept);
+    free(image);
+}
+
+void kv_thaw(struct kv *kv, struct kv_image *image)
+{
+    assert(image == kv->image && all_published(kv)); /* else readers may still get what is kept */
+    image->kept = kv->memory.kept;
+    kv->memory.kept = NULL;
+    kv->memory.frozen = 0;
+    kv->image = NULL;
+    rcu_free_later(&image->rcu, free_image);
 }

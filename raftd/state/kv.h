@@ -1,63 +1,40 @@
-/* kv.h: the state machine: keys to values, with the revisions of each key.
+/* kv.h: the keys and values of the cluster, in order, as of one log index at a time.
  *
- * One thread writes (it applies committed entries in order), any number of threads read. Objects
- * never change once they can be found: a put replaces the whole object, and the old one is freed
- * when all readers have left. A reader therefore sees one key's value and revisions as of one
- * moment. Revisions are log indexes, the same on all nodes:
- *   create_revision  entry that made the key (since its last deletion)
- *   modify_revision  entry that wrote this value
+ * One thread writes: it applies the committed entries in order, and publishes what came of a batch of
+ * them as one view. Nobody else sees anything before. Any number of threads read views, without locks;
+ * a view and all that it holds never change, and are freed when all readers have left and, if an image
+ * of it is open, when that is closed.
  *
- * Every thread here has called rcu_thread_begin(). Memory refused to the writer ends the process:
- * a state machine that skips a committed entry is no longer the cluster's.
+ * Every thread here has called rcu_thread_begin(). Memory refused to the writer ends the process: a state
+ * machine that skips a committed entry is no longer the cluster's.
  */
 #ifndef RAFTD_KV_H
 #define RAFTD_KV_H
 
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#include "raftd/state/cmd.h"
 #include "raftd/base/rcu.h"
+#include "raftd/state/cmd.h"
+#include "raftd/state/tree.h"
 
 enum {
-    KV_HASH_KEY_BYTES = 16,
-    KV_DIGEST_BYTES = 32,
-    KV_KEY_BYTES =
-        64, /* counted for each key beside its bytes and its value's: about what it costs */
+    KV_DIGEST_BYTES = 16,
+    /* Counted for each key beside its bytes and its value's: what it costs. The head of the object is 32
+     * bytes, its place in a node 9 (full) to 18 (half full), what malloc() adds about 12. */
+    KV_KEY_BYTES = 64,
 };
 
 struct kv;
-struct kv_object;
 
-typedef _Atomic(struct kv_object *) kv_link;
+/* ---- the writer ------------------------------------------------------------------------------ */
 
-struct kv_object {
-    struct rcu_head rcu; /* of kv.c */
-    uint64_t create_revision;
-    uint64_t modify_revision;
-    uint32_t value_len;
-    uint16_t key_len;
-    uint8_t height;  /* of kv.c */
-    kv_link links[]; /* `height` of them, of kv.c; behind them key, value */
-};
+/* No keys, published as of index 0; NULL without memory. */
+struct kv *kv_new(void);
 
-static inline const uint8_t *kv_key(const struct kv_object *o)
-{
-    return (const uint8_t *)o + sizeof(*o) + o->height * sizeof(kv_link);
-}
-
-static inline const uint8_t *kv_value(const struct kv_object *o)
-{
-    return kv_key(o) + o->key_len;
-}
-
-/* No keys; NULL without memory. hash_key (copied) should be secret and random, so that nobody
- * can choose keys that make it slow; a simulation passes a constant. */
-struct kv *kv_new(const uint8_t hash_key[KV_HASH_KEY_BYTES]);
-
-/* Frees everything, at once. No other thread may use kv any more; not in a read-side section. */
+/* Frees everything, at once. No other thread may use kv any more, no image is open; not in a read-side
+ * section. */
 void kv_free(struct kv *kv);
 
 enum kv_outcome {
@@ -67,15 +44,66 @@ enum kv_outcome {
     KV_NO_MEMORY, /* nothing was changed, and no later entry may be applied before this one */
 };
 
+/* What a put stores, in the place of all that the key had. */
+struct kv_content {
+    const uint8_t *key;
+    const uint8_t *value;
+    uint16_t key_len;
+    uint32_t value_len;
+    uint64_t create_revision, modify_revision;
+    uint64_t expiry_ms; /* cluster time at which the key ends; 0 = never */
+    uint64_t holder;    /* number of whom the key belongs to; 0 = nobody */
+};
+
+/* The object of a key as it is for the writer, or NULL. Valid until the key is changed or something is
+ * published. */
+const struct kv_object *kv_find(const struct kv *kv, const uint8_t *key, size_t len);
+
+/* The content may be of the object that it replaces. KV_DONE or KV_NO_MEMORY; kv_delete() also KV_NO_KEY. */
+enum kv_outcome kv_put(struct kv *kv, const struct kv_content *c);
+enum kv_outcome kv_delete(struct kv *kv, const uint8_t *key, size_t len);
+
+/* Deletes all keys; the next index and cluster time may be any. */
+void kv_clear(struct kv *kv);
+
+/* Number of keys, and of bytes as they count against the limit. */
+uint64_t kv_count(const struct kv *kv);
+uint64_t kv_bytes(const struct kv *kv);
+
+/* What a key counts. */
+uint64_t kv_cost(size_t key_len, size_t value_len);
+
 /* Applies the command of log entry `index`. But for KV_NO_MEMORY the outcome depends on the
  * entries up to it alone, so it is the same on all nodes, whatever their configurations say. */
 enum kv_outcome kv_apply(struct kv *kv, uint64_t index, const struct cmd *c);
 
-/* Whether c, applied now, would be KV_FULL. Of the writer's thread. */
-bool kv_is_full_for(struct kv *kv, const struct cmd *c);
+/* Whether c, applied now, would be KV_FULL. */
+bool kv_is_full_for(const struct kv *kv, const struct cmd *c);
 
-/* The object of that key or NULL. Inside a read-side section, valid until it ends. */
-const struct kv_object *kv_get(struct kv *kv, const uint8_t *key, size_t len);
+/* Shows what was written as of that index and cluster time, of which none is less than the one before; in
+ * one step, however much it is. False: no memory, nothing is shown yet. */
+bool kv_publish(struct kv *kv, uint64_t index, uint64_t cluster_ms);
+
+/* ---- readers --------------------------------------------------------------------------------- */
+
+struct kv_view {
+    const struct tree_node *root; /* of kv.c */
+    uint64_t index;               /* of the last log entry in it */
+    uint64_t cluster_ms;          /* as that entry has it */
+    uint64_t count, bytes;        /* as kv_count(), kv_bytes() */
+    /* Sum, in either half, of a hash of each object: what two nodes have at one index is equal if and only
+     * if their digests are (but for one chance in 2^128), however they got there. */
+    uint64_t digest[2];
+};
+
+/* The newest one. In a read-side section; it is valid until that ends. */
+const struct kv_view *kv_view(const struct kv *kv);
+
+/* The object of that key or NULL; valid as long as the view. */
+const struct kv_object *kv_get(const struct kv_view *v, const uint8_t *key, size_t len);
+
+uint64_t kv_expiry_ms(const struct kv_object *o);
+uint64_t kv_holder(const struct kv_object *o);
 
 /* Which keys: those that start with `prefix` and sort after `after` (after_len 0 = all). */
 struct kv_range {
@@ -85,20 +113,32 @@ struct kv_range {
     size_t after_len;
 };
 
-/* The first object of the range and the one behind another, by key (bytes, shorter first), each key
- * once; NULL: there is none. Inside a read-side section, valid until it ends.
- *
- * Every key is as of some moment during the section; all together are not of one moment when writes
- * are applied meanwhile. A step costs the same however many keys there are. */
-const struct kv_object *kv_first(struct kv *kv, const struct kv_range *range);
-const struct kv_object *kv_next(const struct kv_object *o, const struct kv_range *range);
+struct kv_cursor {
+    struct kv_range range;
+    struct tree_cursor at;
+};
 
-/* Number of keys, and of bytes as they count against the limit; from any thread. */
-uint64_t kv_count(const struct kv *kv);
-uint64_t kv_bytes(const struct kv *kv);
+/* The first object of the range, and the next one; by key (bytes, shorter first); NULL: there is none. A
+ * step costs the same however many keys there are. The bytes that `range` points to must stay. */
+const struct kv_object *kv_first(const struct kv_view *v, const struct kv_range *range,
+                                 struct kv_cursor *c);
+const struct kv_object *kv_next(struct kv_cursor *c);
 
-/* Hash over all keys in order with values and revisions (not the hash key): two nodes that applied
- * the same entries have equal digests. Of the writer's thread or while nothing is applied. */
-void kv_digest(struct kv *kv, uint8_t out[KV_DIGEST_BYTES]);
+void kv_digest(const struct kv_view *v, uint8_t out[KV_DIGEST_BYTES]);
+
+/* ---- images ---------------------------------------------------------------------------------- */
+
+struct kv_image;
+
+/* Keeps what is published until kv_thaw(), at the cost of nothing but the memory of what is replaced
+ * meanwhile: at most as much as the state takes now. By the writer, when all that it wrote is published.
+ * NULL: one is open already, or no memory. */
+struct kv_image *kv_freeze(struct kv *kv);
+
+/* For any thread, in a read-side section or not, until kv_thaw(). */
+const struct kv_view *kv_image_view(const struct kv_image *image);
+
+/* By the writer, when nobody looks at the image any more and all that it wrote is published. */
+void kv_thaw(struct kv *kv, struct kv_image *image);
 
 #endif

@@ -241,7 +241,6 @@ static void start_peers(struct world *w)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const uint8_t key[KV_HASH_KEY_BYTES] = {1};
     static bool registered;
     if (!registered) {
         rcu_thread_begin();
@@ -273,7 +272,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                          .reads_done = on_reads_done,
                          .random = on_random};
     struct wal_report rep = {.verdict = WAL_CLEAN};
-    struct kv *kv = kv_new(key);
+    struct kv *kv = kv_new();
     w.node = node_new(&nc, &io, &rep, sealed ? &keys : NULL, kv, w.now);
     if (kv == NULL || w.node == NULL)
         abort();

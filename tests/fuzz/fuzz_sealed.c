@@ -689,7 +689,6 @@ static void start_peers(struct world *w)
 
 static void start(struct world *w, unsigned options)
 {
-    static const uint8_t key[KV_HASH_KEY_BYTES] = {1};
     struct mirror *d = &w->disk;
     mirror_start(d, options & WITH_LOG ? 40 : 0);
     struct wal_run run = {1, 1};
@@ -725,7 +724,7 @@ static void start(struct world *w, unsigned options)
                          .remember = on_remember,
                          .random = on_random};
     w->now = 1000 * MS;
-    w->kv = kv_new(key);
+    w->kv = kv_new();
     assert(w->kv != NULL);
     w->node = node_new(&nc, &io, &rep, &keys, w->kv, w->now);
     assert(w->node != NULL);

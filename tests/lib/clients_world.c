@@ -64,6 +64,7 @@ static void answer_write(struct fake *f, struct request *q)
     assert_int_equal(cmd_decode(q->cmd, q->cmd_len, &c), 0);
     q->result = kv_apply(f->shared.kv, ++f->index, &c) == KV_NO_KEY ? RESULT_NO_KEY : RESULT_OK;
     q->revision = f->index;
+    assert_true(kv_publish(f->shared.kv, f->index, 0));
     struct shared_reader *r = &f->shared.readers[q->reader];
     rcu_queue_push(&r->answers_head, &r->answers_tail, &q->link);
 }
@@ -117,7 +118,6 @@ void world_set(struct fake *f, bool *what, bool value)
 
 int world_setup(void **state)
 {
-    static const uint8_t hash_key[KV_HASH_KEY_BYTES] = {1};
     struct fake *f = calloc(1, sizeof(*f));
     assert_non_null(f);
     char err[256];
@@ -125,7 +125,7 @@ int world_setup(void **state)
     f->listen_fd = clients_listen(f->path, 0600, err, sizeof(err));
     assert_true(f->listen_fd >= 0);
     f->status = (struct status){.id = 1, .leader = 3};
-    f->shared.kv = kv_new(hash_key);
+    f->shared.kv = kv_new();
     f->shared.status = &f->status;
     f->shared.max_value_bytes = VALUE_MAX;
     f->shared.local_reads = true;

@@ -203,8 +203,7 @@ static struct world *world_at(const struct tape *t, const struct node_config *mo
                          .fetch = io_fetch,
                          .answer = io_answer,
                          .reads_done = io_reads_done};
-    const uint8_t hash_key[KV_HASH_KEY_BYTES] = {1};
-    w->kv = kv_new(hash_key);
+    w->kv = kv_new();
     w->now = 1000000;
     w->disk_commit = commit;
     w->cluster = wire_cluster_id("x");
@@ -401,7 +400,7 @@ void check_value(struct world *w, uint64_t index, char fill)
     char key[24];
     int n = snprintf(key, sizeof key, "k%" PRIu64, index);
     rcu_enter();
-    const struct kv_object *o = kv_get(w->kv, (const uint8_t *)key, (size_t)n);
+    const struct kv_object *o = kv_get(kv_view(w->kv), (const uint8_t *)key, (size_t)n);
     char found = o != NULL && o->value_len > 0 ? (char)kv_value(o)[0] : '?';
     rcu_leave();
     if (found != fill)

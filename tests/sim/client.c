@@ -170,7 +170,11 @@ static uint32_t look(struct sim *s, struct member *m, uint32_t key)
     size_t len = key_name(s, key, name);
     const struct version *v = version_at(&s->keys[key], m->node->applied);
     rcu_enter();
-    compare(s, m, key, v, kv_get(m->kv, name, len));
+    const struct kv_view *view = kv_view(m->kv);
+    if (view->index != m->node->applied)
+        sim_broken(s, "view", "node %u shows %" PRIu64 ", has applied %" PRIu64, m->at + 1,
+                   view->index, m->node->applied);
+    compare(s, m, key, v, kv_get(view, name, len));
     rcu_leave();
     return v == NULL ? NO_OP : v->op;
 }
@@ -190,11 +194,13 @@ void sim_check_state(struct sim *s, struct member *m)
 {
     size_t n = 0, live = 0;
     struct kv_range all = {0};
+    struct kv_cursor cursor;
     for (uint32_t k = 0; k < s->n_keys; k++)
         live += look(s, m, k) != NO_OP;
     rcu_enter();
     const struct kv_object *before = NULL;
-    for (const struct kv_object *o = kv_first(m->kv, &all); o; o = kv_next(o, &all), n++) {
+    const struct kv_object *o = kv_first(kv_view(m->kv), &all, &cursor);
+    for (; o != NULL; o = kv_next(&cursor), n++) {
         size_t a = before ? before->key_len : 0, b = o->key_len;
         int c = before ? memcmp(kv_key(before), kv_key(o), a < b ? a : b) : 0;
         if (c > 0 || (c == 0 && a >= b))
@@ -397,6 +403,11 @@ static void acked(struct sim *s, struct member *m, const struct request *req)
     if (o->full)
         sim_broken(s, "acked-full", "node %u acknowledges a write for which there is no room",
                    m->at + 1);
+    rcu_enter();
+    if (kv_view(m->kv)->index < req->revision)
+        sim_broken(s, "acked-unseen", "node %u acknowledges a write that it doesn't show yet",
+                   m->at + 1);
+    rcu_leave();
     s->t.acked++;
     if (o->history != NO_HISTORY)
         linear_return(s->linear, o->history,

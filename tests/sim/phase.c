@@ -171,7 +171,9 @@ void sim_check_final(struct sim *s)
         sim_check_state(s, m);
         if (m->outside)
             continue;
-        kv_digest(m->kv, seen == NULL ? first : other);
+        rcu_enter();
+        kv_digest(kv_view(m->kv), seen == NULL ? first : other);
+        rcu_leave();
         if (seen != NULL && memcmp(first, other, sizeof first) != 0)
             sim_broken(s, "digest", "nodes %u and %u differ", seen->at + 1, m->at + 1);
         seen = m;

@@ -305,7 +305,6 @@ void sim_boot(struct sim *s, struct member *m)
                                          .reads_done = sim_on_reads_done};
     static const struct session_keys keys = {.has = {true},
                                              .key = {"the cluster's simulated secret."}};
-    static const uint8_t hash_key[KV_HASH_KEY_BYTES] = "simulated hash!";
     struct wal_report rep;
     struct node_config nc;
     if (!sim_recover(s, m, &rep))
@@ -314,7 +313,7 @@ void sim_boot(struct sim *s, struct member *m)
     struct node_io io = calls;
     io.ctx = m;
     if (m->kv == NULL)
-        m->kv = sim_must(kv_new(hash_key));
+        m->kv = sim_must(kv_new());
     m->generation++;
     m->wake_at = m->paused_until = 0;
     m->backlog = m->spins = 0;
@@ -337,20 +336,6 @@ void sim_boot(struct sim *s, struct member *m)
     sim_touch(s, m);
 }
 
-/* A new process starts with nothing; to empty it costs less than to wait for what is freed. */
-static void empty(struct kv *kv)
-{
-    const struct kv_object *o;
-    struct kv_range all = {0};
-    rcu_enter();
-    while ((o = kv_first(kv, &all)) != NULL) {
-        struct cmd c = {.op = CMD_DELETE, .key = kv_key(o), .key_len = o->key_len};
-        kv_apply(kv, 1, &c);
-    }
-    rcu_leave();
-    assert(kv_count(kv) == 0);
-}
-
 void sim_stop_node(struct sim *s, struct member *m, enum sim_stop how)
 {
     sim_note(s, NOTE_DOWN, m->at, how, 0, 0);
@@ -359,7 +344,9 @@ void sim_stop_node(struct sim *s, struct member *m, enum sim_stop how)
         m->generation++;
         sim_clients_lost(s, m);
         node_free(m->node);
-        empty(m->kv);
+        kv_clear(m->kv); /* a new process starts with nothing */
+        if (!kv_publish(m->kv, 0, 0))
+            abort();
         wal_close(m->wal);
         m->node = NULL;
         m->wal = NULL;

@@ -43,11 +43,11 @@ static void store(struct one *o, const char *key, uint32_t len)
                                  .key_len = (uint16_t)strlen(key),
                                  .value = value,
                                  .value_len = len});
+    assert_true(kv_publish(o->f.shared.kv, o->f.index, 0));
 }
 
 static int setup(void **state)
 {
-    static const uint8_t hash_key[KV_HASH_KEY_BYTES] = {1};
     struct one *o = calloc(1, sizeof(*o));
     assert_non_null(o);
     char err[256], key[16];
@@ -56,7 +56,7 @@ static int setup(void **state)
     o->f.listen_fd = clients_listen(o->f.path, 0600, err, sizeof(err));
     assert_true(o->f.listen_fd >= 0);
     o->f.status = (struct status){.id = 1, .leader = 3};
-    s->kv = kv_new(hash_key);
+    s->kv = kv_new();
     s->status = &o->f.status;
     s->max_value_bytes = VALUE_MAX;
     s->n_readers = 1;

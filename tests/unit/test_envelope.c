@@ -88,7 +88,6 @@ static void on_remember(void *ctx, unsigned slot, uint64_t storage)
 
 static struct world *start_knowing(uint64_t known)
 {
-    static const uint8_t hash_key[KV_HASH_KEY_BYTES] = {1};
     struct world *w = calloc(1, sizeof *w);
     assert_non_null(w);
     w->now = 1000000;
@@ -115,7 +114,7 @@ static struct world *start_knowing(uint64_t known)
                          .reads_done = on_reads_done,
                          .random = on_random};
     struct wal_report rep = {.verdict = WAL_CLEAN};
-    w->kv = kv_new(hash_key);
+    w->kv = kv_new();
     assert_non_null(w->kv);
     w->node = node_new(&nc, &io, &rep, &w->keys, w->kv, w->now);
     assert_non_null(w->node);

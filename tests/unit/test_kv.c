@@ -1,5 +1,5 @@
-// LINK: @state
-/* test_kv.c: the state machine's semantics. */
+// LINK: @state -Wl,--wrap=malloc
+/* test_kv.c: the state machine's semantics; views, images and digests of it. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,7 +11,15 @@
 
 #include "raftd/state/kv.h"
 
-static const uint8_t hash_key[KV_HASH_KEY_BYTES] = {1, 2, 3};
+static unsigned refused_in; /* the so many'th allocation from now is refused; 0 = none */
+
+void *__real_malloc(size_t size);
+void *__wrap_malloc(size_t size);
+
+void *__wrap_malloc(size_t size)
+{
+    return refused_in > 0 && --refused_in == 0 ? NULL : __real_malloc(size);
+}
 
 static enum kv_outcome try_put(struct kv *kv, uint64_t index, const char *key, const char *value,
                                uint32_t value_len, uint16_t limit)
@@ -39,13 +47,28 @@ static bool del(struct kv *kv, uint64_t index, const char *key)
                                   .key_len = (uint16_t)strlen(key)}) == KV_DONE;
 }
 
+static void publish(struct kv *kv)
+{
+    rcu_enter();
+    uint64_t index = kv_view(kv)->index + 1;
+    rcu_leave();
+    assert_true(kv_publish(kv, index, 0));
+}
+
+static const struct kv_object *get(const struct kv_view *v, const char *key)
+{
+    return kv_get(v, (const uint8_t *)key, strlen(key));
+}
+
 /* The key has this value and these revisions; value NULL: there is no such key. */
 static void expect(struct kv *kv, const char *key, const char *value, uint64_t create,
                    uint64_t modify)
 {
+    publish(kv);
     rcu_enter();
-    const struct kv_object *o = kv_get(kv, (const uint8_t *)key, strlen(key));
-    if (!value) {
+    const struct kv_object *o = get(kv_view(kv), key);
+    assert_ptr_equal(o, kv_find(kv, (const uint8_t *)key, strlen(key)));
+    if (value == NULL) {
         assert_null(o);
     } else {
         assert_non_null(o);
@@ -59,7 +82,7 @@ static void expect(struct kv *kv, const char *key, const char *value, uint64_t c
 static void test_revisions(void **state)
 {
     (void)state;
-    struct kv *kv = kv_new(hash_key);
+    struct kv *kv = kv_new();
     assert_non_null(kv);
     expect(kv, "a", NULL, 0, 0);
     put(kv, 5, "a", "one");
@@ -82,7 +105,7 @@ static void test_revisions(void **state)
 static void test_binary(void **state)
 {
     (void)state;
-    struct kv *kv = kv_new(hash_key);
+    struct kv *kv = kv_new();
     uint8_t key[CMD_KEY_MAX_BYTES] = {0};
     uint8_t *value = calloc(1, CMD_VALUE_MAX_BYTES);
     assert_true(kv && value);
@@ -96,13 +119,15 @@ static void test_binary(void **state)
                           .value = value,
                           .value_len = len == CMD_KEY_MAX_BYTES ? CMD_VALUE_MAX_BYTES : len});
     assert_int_equal(kv_count(kv), CMD_KEY_MAX_BYTES);
+    publish(kv);
     rcu_enter();
+    const struct kv_view *v = kv_view(kv);
     for (uint16_t len = 1; len <= CMD_KEY_MAX_BYTES; len++)
-        assert_int_equal(kv_get(kv, key, len)->modify_revision, len);
-    const struct kv_object *o = kv_get(kv, key, CMD_KEY_MAX_BYTES);
+        assert_int_equal(kv_get(v, key, len)->modify_revision, len);
+    const struct kv_object *o = kv_get(v, key, CMD_KEY_MAX_BYTES);
     assert_int_equal(o->value_len, CMD_VALUE_MAX_BYTES);
     assert_int_equal(kv_value(o)[CMD_VALUE_MAX_BYTES - 1], 7);
-    assert_null(kv_get(kv, key, 0));
+    assert_null(kv_get(v, key, 0));
     rcu_leave();
     free(value);
     kv_free(kv);
@@ -113,8 +138,11 @@ static void expect_list(struct kv *kv, const char *prefix, const char *after, co
     char got[256] = "";
     struct kv_range range = {(const uint8_t *)prefix, strlen(prefix), (const uint8_t *)after,
                              strlen(after)};
+    struct kv_cursor c;
+    publish(kv);
     rcu_enter();
-    for (const struct kv_object *o = kv_first(kv, &range); o; o = kv_next(o, &range)) {
+    const struct kv_object *o = kv_first(kv_view(kv), &range, &c);
+    for (; o != NULL; o = kv_next(&c)) {
         strncat(got, (const char *)kv_key(o), o->key_len);
         strcat(got, " ");
     }
@@ -125,7 +153,7 @@ static void expect_list(struct kv *kv, const char *prefix, const char *after, co
 static void test_list(void **state)
 {
     (void)state;
-    struct kv *kv = kv_new(hash_key);
+    struct kv *kv = kv_new();
     assert_non_null(kv);
     expect_list(kv, "", "", "");
     const char *const keys[] = {"b/2", "a", "b/10", "b", "b/1", "c", "\xff", "b0", "ba"};
@@ -150,7 +178,7 @@ static void test_many(void **state)
 {
     (void)state;
     enum { N = 20000 };
-    struct kv *kv = kv_new(hash_key);
+    struct kv *kv = kv_new();
     assert_non_null(kv);
     char key[32];
     for (unsigned i = 0; i < N; i++) {
@@ -159,9 +187,11 @@ static void test_many(void **state)
     }
     assert_int_equal(kv_count(kv), N);
     const struct kv_range all = {0};
+    struct kv_cursor c;
     unsigned n = 0;
+    publish(kv);
     rcu_enter();
-    for (const struct kv_object *o = kv_first(kv, &all); o; o = kv_next(o, &all))
+    for (const struct kv_object *o = kv_first(kv_view(kv), &all, &c); o != NULL; o = kv_next(&c))
         assert_int_equal(o->modify_revision, ++n);
     rcu_leave();
     assert_int_equal(n, N);
@@ -175,40 +205,234 @@ static void test_many(void **state)
     kv_free(kv);
 }
 
+static void digest(struct kv *kv, uint8_t out[KV_DIGEST_BYTES])
+{
+    publish(kv);
+    rcu_enter();
+    kv_digest(kv_view(kv), out);
+    rcu_leave();
+}
+
+static struct kv_content content(const struct kv_object *o)
+{
+    return (struct kv_content){
+        .key = kv_key(o),
+        .value = kv_value(o),
+        .key_len = o->key_len,
+        .value_len = o->value_len,
+        .create_revision = o->create_revision,
+        .modify_revision = o->modify_revision,
+        .expiry_ms = kv_expiry_ms(o),
+        .holder = kv_holder(o),
+    };
+}
+
+static struct kv *scratch; /* kv_free() waits for readers, of which this thread may be one */
+
+/* What a view says of itself is what a state has that was made of its objects alone. */
+static void check_view(const struct kv_view *v)
+{
+    struct kv *kv = scratch;
+    const struct kv_range all = {0};
+    struct kv_cursor c;
+    uint8_t want[KV_DIGEST_BYTES], got[KV_DIGEST_BYTES];
+    kv_clear(kv);
+    for (const struct kv_object *o = kv_first(v, &all, &c); o != NULL; o = kv_next(&c)) {
+        struct kv_content copy = content(o);
+        assert_int_equal(kv_put(kv, &copy), KV_DONE);
+    }
+    assert_true(kv_count(kv) == v->count && kv_bytes(kv) == v->bytes);
+    digest(kv, want);
+    kv_digest(v, got);
+    assert_memory_equal(want, got, sizeof want);
+}
+
+/* However a state came about: overwritten in a batch or across, deleted, in another order. */
 static void test_digest(void **state)
 {
     (void)state;
-    static const uint8_t other_key[KV_HASH_KEY_BYTES] = {9};
-    struct kv *a = kv_new(hash_key), *b = kv_new(other_key);
-    uint8_t da[KV_DIGEST_BYTES], db[KV_DIGEST_BYTES];
-    assert_true(a && b);
+    struct kv *kv = kv_new();
+    uint8_t empty[KV_DIGEST_BYTES], now[KV_DIGEST_BYTES];
     char key[32];
-    for (unsigned i = 1; i <= 500; i++) { /* the same entries */
-        snprintf(key, sizeof(key), "%u", i % 77);
-        if (i % 5) {
-            put(a, i, key, key);
-            put(b, i, key, key);
-        } else {
-            del(a, i, key);
-            del(b, i, key);
+    digest(kv, empty);
+    for (unsigned i = 1; i <= 2000; i++) {
+        snprintf(key, sizeof(key), "%u", i * 7919 % 177);
+        if (i % 5 != 0)
+            put(kv, i, key, key);
+        else
+            del(kv, i, key);
+        if (i % 41 != 0)
+            continue;
+        publish(kv);
+        rcu_enter();
+        check_view(kv_view(kv));
+        rcu_leave();
+    }
+    for (unsigned i = 0; i < 177; i++) {
+        snprintf(key, sizeof(key), "%u", i);
+        del(kv, i, key);
+    }
+    digest(kv, now);
+    assert_memory_equal(now, empty, sizeof now);
+    kv_free(kv);
+}
+
+/* Whatever of an object differs, the digest does; and nothing else is in it. */
+static void test_digest_differs(void **state)
+{
+    (void)state;
+    static const struct kv_content all[] = {
+        {(const uint8_t *)"ab", (const uint8_t *)"cd", 2, 2, 1, 2, 3, 4},
+        {(const uint8_t *)"ab", (const uint8_t *)"ce", 2, 2, 1, 2, 3, 4},
+        {(const uint8_t *)"aa", (const uint8_t *)"cd", 2, 2, 1, 2, 3, 4},
+        {(const uint8_t *)"abc", (const uint8_t *)"d", 3, 1, 1, 2, 3, 4},
+        {(const uint8_t *)"ab", (const uint8_t *)"c", 2, 1, 1, 2, 3, 4},
+        {(const uint8_t *)"ab", (const uint8_t *)"cd", 2, 2, 2, 2, 3, 4},
+        {(const uint8_t *)"ab", (const uint8_t *)"cd", 2, 2, 1, 1, 3, 4},
+        {(const uint8_t *)"ab", (const uint8_t *)"cd", 2, 2, 1, 2, 0, 4},
+        {(const uint8_t *)"ab", (const uint8_t *)"cd", 2, 2, 1, 2, 3, 0},
+        {(const uint8_t *)"ab", (const uint8_t *)"cd", 2, 2, 1, 2, 0, 0},
+    };
+    enum { N = sizeof(all) / sizeof(all[0]) };
+    uint8_t digests[N][KV_DIGEST_BYTES];
+    for (unsigned i = 0; i < N; i++) {
+        struct kv *kv = kv_new();
+        assert_int_equal(kv_put(kv, &all[i]), KV_DONE);
+        digest(kv, digests[i]);
+        const struct kv_object *o = kv_find(kv, all[i].key, all[i].key_len);
+        assert_true(kv_expiry_ms(o) == all[i].expiry_ms && kv_holder(o) == all[i].holder);
+        assert_memory_equal(kv_key(o), all[i].key, all[i].key_len);
+        assert_memory_equal(kv_value(o), all[i].value, all[i].value_len);
+        for (unsigned j = 0; j < i; j++)
+            assert_memory_not_equal(digests[i], digests[j], KV_DIGEST_BYTES);
+        kv_free(kv);
+    }
+}
+
+/* A reader's view stays what it was, whatever is published; and what is not published shows nowhere. */
+static void test_views(void **state)
+{
+    (void)state;
+    struct kv *kv = kv_new();
+    char key[32];
+    for (unsigned i = 0; i < 500; i++) {
+        snprintf(key, sizeof(key), "%u", i);
+        put(kv, i + 1, key, "first");
+    }
+    assert_true(kv_publish(kv, 500, 77));
+    rcu_enter();
+    const struct kv_view *v = kv_view(kv);
+    for (unsigned i = 0; i < 500; i++) {
+        snprintf(key, sizeof(key), "%u", i);
+        if (i % 2 == 0)
+            put(kv, 501 + i, key, "second");
+        else
+            del(kv, 501 + i, key);
+        if (i % 50 != 49)
+            continue;
+        const struct kv_view *before = kv_view(kv);
+        assert_memory_equal(kv_value(get(v, key)), "first", 5);
+        assert_memory_equal(kv_value(get(before, key)), "first", 5);
+        assert_true(kv_publish(kv, 501 + i, 78));
+        assert_null(get(kv_view(kv), key));
+        assert_non_null(get(before, key));
+    }
+    assert_true(v->index == 500 && v->cluster_ms == 77 && v->count == 500);
+    check_view(v);
+    v = kv_view(kv);
+    assert_true(v->index == 1000 && v->cluster_ms == 78 && v->count == 250);
+    check_view(v);
+    kv_clear(kv);
+    check_view(kv_view(kv));
+    assert_int_equal(kv_view(kv)->count, 250);
+    assert_true(kv_publish(kv, 3, 3)); /* of another past */
+    assert_true(kv_view(kv)->count == 0 && kv_view(kv)->bytes == 0 && kv_view(kv)->index == 3);
+    check_view(kv_view(kv));
+    rcu_leave();
+    kv_free(kv);
+}
+
+/* An image stays what it was without any reader, and is open once. */
+static void test_image(void **state)
+{
+    (void)state;
+    struct kv *kv = kv_new();
+    char key[32];
+    for (unsigned round = 0; round < 3; round++) {
+        for (unsigned i = 0; i < 300; i++) {
+            snprintf(key, sizeof(key), "%u", i);
+            put(kv, i + 1, key, key);
+        }
+        publish(kv);
+        struct kv_image *image = kv_freeze(kv);
+        assert_non_null(image);
+        assert_null(kv_freeze(kv));
+        const struct kv_view *v = kv_image_view(image);
+        assert_int_equal(v->count, 300);
+        for (unsigned i = 0; i < 900; i++) {
+            snprintf(key, sizeof(key), "%u", i % 300);
+            if (i < 300)
+                put(kv, i + 1, key, "other");
+            else
+                del(kv, i + 1, key);
+            if (i % 16 == 0)
+                publish(kv);
+        }
+        publish(kv);
+        rcu_wait_freed();
+        check_view(v);
+        assert_memory_equal(kv_value(get(v, "299")), "299", 3);
+        kv_thaw(kv, image);
+        assert_int_equal(kv_count(kv), 0);
+    }
+    kv_free(kv);
+}
+
+/* Memory that is refused, anywhere: nothing has changed, and the same can be done then. */
+static void test_refused(void **state)
+{
+    (void)state;
+    struct kv *kv = kv_new();
+    uint64_t index = 0;
+    unsigned refused = 0;
+    char key[32];
+    for (unsigned i = 0; i < 3000; i++) {
+        snprintf(key, sizeof(key), "%u", i * 7919 % 1000);
+        enum kv_outcome outcome = KV_NO_MEMORY;
+        for (unsigned at = 1; outcome == KV_NO_MEMORY; at++) {
+            struct cmd c = {.op = i % 3 == 0 ? CMD_DELETE : CMD_PUT,
+                            .key = (const uint8_t *)key,
+                            .key_len = (uint16_t)strlen(key)};
+            refused_in = at;
+            outcome = kv_apply(kv, ++index, &c);
+            refused_in = 0;
+            if (outcome != KV_NO_MEMORY)
+                continue;
+            refused++;
+            if (i % 10 == 0) {
+                publish(kv);
+                rcu_enter();
+                check_view(kv_view(kv));
+                rcu_leave();
+            }
+        }
+        refused_in = i % 7 == 0;
+        if (refused_in > 0) {
+            assert_false(kv_publish(kv, index, 0));
+            rcu_enter();
+            assert_true(kv_view(kv)->index < index);
+            rcu_leave();
+            assert_true(kv_publish(kv, index, 0));
         }
     }
-    kv_digest(a, da);
-    kv_digest(b, db);
-    assert_memory_equal(da, db, sizeof(da));
-    put(b, 501, "1", "1"); /* the same value, another revision */
-    kv_digest(b, db);
-    assert_memory_not_equal(da, db, sizeof(da));
-    put(a, 501, "1", "2"); /* the same revision, another value */
-    kv_digest(a, da);
-    assert_memory_not_equal(da, db, sizeof(da));
-    put(a, 502, "1", "3");
-    put(b, 502, "1", "3");
-    kv_digest(a, da);
-    kv_digest(b, db);
-    assert_memory_equal(da, db, sizeof(da));
-    kv_free(a);
-    kv_free(b);
+    assert_true(refused > 3000);
+    publish(kv);
+    refused_in = 1;
+    assert_null(kv_freeze(kv));
+    struct kv_image *image = kv_freeze(kv);
+    assert_non_null(image);
+    kv_thaw(kv, image);
+    kv_free(kv);
 }
 
 /* The limit of each entry is obeyed to the byte; what does not grow passes beyond it, too. */
@@ -217,7 +441,7 @@ static void test_limit(void **state)
     (void)state;
     enum { LIMIT = 2, ROOM = LIMIT * CMD_LIMIT_BYTES, EACH = 1000, KEY = 3 };
     static const char value[ROOM];
-    struct kv *kv = kv_new(hash_key);
+    struct kv *kv = kv_new();
     assert_non_null(kv);
     assert_int_equal(kv_bytes(kv), 0);
     uint64_t index = 0, want = 0;
@@ -277,10 +501,14 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_revisions), cmocka_unit_test(test_binary),
         cmocka_unit_test(test_list),      cmocka_unit_test(test_many),
-        cmocka_unit_test(test_digest),    cmocka_unit_test(test_limit),
+        cmocka_unit_test(test_digest),    cmocka_unit_test(test_digest_differs),
+        cmocka_unit_test(test_views),     cmocka_unit_test(test_image),
+        cmocka_unit_test(test_refused),   cmocka_unit_test(test_limit),
     };
     rcu_thread_begin();
+    scratch = kv_new();
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    kv_free(scratch);
     rcu_thread_end();
     return failed;
 }

@@ -1,6 +1,6 @@
 // LINK: @state TSAN
-/* test_kv_race.c: reader threads look up and list while one thread applies. Built for
- * ThreadSanitizer; in other builds it still checks that no reader ever sees half an object. */
+/* test_kv_race.c: reader threads look up and list, and one reads images, while one thread applies. Built
+ * for ThreadSanitizer; in other builds it still checks that each sees one moment. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,18 +13,11 @@
 
 #include "raftd/state/kv.h"
 
-enum { READERS = 2, KEYS = 40, ENTRIES = 30000, VALUE_MAX = 64 };
-
-/* A published object as the loop publishes status. */
-struct view {
-    struct rcu_head rcu;
-    uint64_t applied;
-    uint64_t copy;
-};
+enum { READERS = 2, KEYS = 40, ENTRIES = 30000, VALUE_MAX = 64, IMAGES = 10 };
 
 struct test {
     struct kv *kv;
-    struct view *view;
+    struct kv_image *_Atomic image; /* for the imager; NULL: it wants another one */
     _Atomic bool stop;
     _Atomic uint64_t seen;
 };
@@ -41,32 +34,41 @@ static void check_object(const struct kv_object *o, uint64_t at_most)
             abort();
 }
 
+/* All keys are as of the view's index: what it counts is there, none is newer, and the entry of its index,
+ * if it was a put, is the newest. */
+static void check_view(const struct kv_view *v)
+{
+    const struct kv_range all = {0};
+    struct kv_cursor c;
+    uint64_t n = 0, bytes = 0, newest = 0;
+    int last = -1;
+    for (const struct kv_object *o = kv_first(v, &all, &c); o != NULL; o = kv_next(&c)) {
+        check_object(o, v->index);
+        if (*kv_key(o) <= last || kv_get(v, kv_key(o), 1) != o)
+            abort();
+        last = *kv_key(o);
+        n++;
+        bytes += kv_cost(o->key_len, o->value_len);
+        newest = o->modify_revision > newest ? o->modify_revision : newest;
+    }
+    if (n != v->count || bytes != v->bytes ||
+        (newest == v->index) != (v->cluster_ms == v->index)) /* see put_at */
+        abort();
+}
+
 static void *reader(void *arg)
 {
     struct test *t = arg;
-    uint64_t seen = 0;
+    uint64_t seen = 0, last = 0;
     rcu_thread_begin();
     while (!atomic_load(&t->stop)) {
-        for (uint8_t k = 0; k < KEYS; k++) {
-            rcu_enter();
-            const struct view *v = rcu_get(t->view);
-            if (v->applied != v->copy || v->applied > ENTRIES)
-                abort();
-            const struct kv_object *o = kv_get(t->kv, &k, 1);
-            if (o)
-                check_object(o, ENTRIES);
-            seen += o != NULL;
-            rcu_leave();
-        }
-        const struct kv_range all = {0};
-        int last = -1;
         rcu_enter();
-        for (const struct kv_object *o = kv_first(t->kv, &all); o; o = kv_next(o, &all)) {
-            check_object(o, ENTRIES);
-            if (*kv_key(o) <= last)
-                abort();
-            last = *kv_key(o);
-        }
+        const struct kv_view *v = kv_view(t->kv);
+        if (v->index < last)
+            abort();
+        last = v->index;
+        check_view(v);
+        seen += v->count;
         rcu_leave();
     }
     rcu_thread_end();
@@ -74,35 +76,35 @@ static void *reader(void *arg)
     return NULL;
 }
 
-static void free_view(struct rcu_head *head)
+/* Without read-side sections. */
+static void *imager(void *arg)
 {
-    rcu_callback_begin();
-    free(rcu_container(head, struct view, rcu));
-}
-
-static void publish(struct test *t, uint64_t applied)
-{
-    struct view *v = malloc(sizeof(*v));
-    assert_non_null(v);
-    v->applied = v->copy = applied;
-    struct view *old = rcu_swap(t->view, v);
-    if (old)
-        rcu_free_later(&old->rcu, free_view);
+    struct test *t = arg;
+    while (!atomic_load(&t->stop)) {
+        struct kv_image *image = atomic_load(&t->image);
+        if (image == NULL)
+            continue;
+        for (unsigned i = 0; i < 10; i++)
+            check_view(kv_image_view(image));
+        atomic_store(&t->image, NULL);
+    }
+    return NULL;
 }
 
 static void test_readers_and_writer(void **state)
 {
     (void)state;
-    static const uint8_t hash_key[KV_HASH_KEY_BYTES] = {1};
-    struct test t = {.kv = kv_new(hash_key)};
+    struct test t = {.kv = kv_new()};
+    struct kv_image *image = NULL;
+    unsigned images = 0;
     assert_non_null(t.kv);
-    publish(&t, 0);
-    pthread_t threads[READERS];
-    for (int i = 0; i < READERS; i++)
-        assert_int_equal(pthread_create(&threads[i], NULL, reader, &t), 0);
+    pthread_t threads[READERS + 1];
+    for (int i = 0; i <= READERS; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, i < READERS ? reader : imager, &t), 0);
     uint8_t value[VALUE_MAX];
     uint32_t random = 1;
-    for (uint64_t index = 1; index <= ENTRIES; index++) {
+    uint64_t put_at = 0; /* the index of the newest entry, if it was a put, else less */
+    for (uint64_t index = 1; index <= ENTRIES || images < IMAGES; index++) {
         random = random * 1664525 + 1013904223;
         uint8_t key = (uint8_t)((random >> 16) % KEYS);
         bool put = random >> 30 != 0;
@@ -113,13 +115,25 @@ static void test_readers_and_writer(void **state)
                                      .key_len = 1,
                                      .value = put ? value : NULL,
                                      .value_len = put ? (uint32_t)(index % VALUE_MAX) : 0});
-        publish(&t, index);
+        put_at = put ? index : put_at;
+        if (random % 4 == 0)
+            continue; /* batches of some */
+        assert_true(kv_publish(t.kv, index, put_at));
+        if (atomic_load(&t.image) != NULL)
+            continue;
+        if (image != NULL)
+            kv_thaw(t.kv, image);
+        image = kv_freeze(t.kv);
+        assert_non_null(image);
+        images++;
+        atomic_store(&t.image, image);
     }
     atomic_store(&t.stop, true);
-    for (int i = 0; i < READERS; i++)
+    for (int i = 0; i <= READERS; i++)
         assert_int_equal(pthread_join(threads[i], NULL), 0);
     assert_true(atomic_load(&t.seen) > 0);
-    rcu_free_later(&t.view->rcu, free_view);
+    assert_true(kv_publish(t.kv, UINT64_MAX, UINT64_MAX));
+    kv_thaw(t.kv, image);
     kv_free(t.kv);
 }
 
