@@ -17,19 +17,81 @@ enum {
     AT_LOSS = 21,
     AT_ZERO = 22,
 
-    LINKS_ID_BYTES = 2,
     BIT_ECHO = 1,
     BIT_WAITED = 2,
-    FLAG_1 = 1,
-    FLAG_2 = 2,
+    RANGE_BYTES = 8,
+    ROW_ID_BYTES = 2,
+    SETTING_BYTES = 8,
 };
+
+/* Every frame: what it is in a struct wire_frame, and its parts: the integers of the body in order, and
+ * flags, each with its place in its struct. All reading, writing and every length follows from this
+ * table; only what stands behind the integers has code of its own. */
+struct layout {
+    uint8_t type;      /* enum wire_type */
+    uint8_t kind;      /* enum wire_frame_kind */
+    uint8_t what;      /* enum raft_msg_type, or enum wire_stream */
+    uint16_t parts[7]; /* 0 = no more */
+};
+
+enum { PART_OFFSET = 0xFFF, PART_BYTES_SHIFT = 12 }; /* 0 bytes: a flag, which is the next bit */
+
+#define FLAG(type, member) (uint16_t) offsetof(type, member)
+#define PART(type, member)                                                                         \
+    (uint16_t)(offsetof(type, member) | sizeof(((type *)NULL)->member) << PART_BYTES_SHIFT)
+#define ZERO(bytes)       (uint16_t)(PART_OFFSET | (bytes) << PART_BYTES_SHIFT)
+#define MSG(member)       PART(struct raft_msg, member)
+#define MSG_FLAG(member)  FLAG(struct raft_msg, member)
+#define SACK(member)      PART(struct wire_sack, member)
+#define DATA(member)      PART(struct wire_data, member)
+#define DATA_FLAG(member) FLAG(struct wire_data, member)
+#define LINKS(member)     PART(struct wire_links, member)
+#define FRAME(type, kind, what, ...)                                                               \
+    WIRE_##type, WIRE_FRAME_##kind, what,                                                          \
+    {                                                                                              \
+        __VA_ARGS__                                                                                \
+    }
+
+static const struct layout LAYOUTS[] = {
+    {FRAME(LEAD, MSG, RAFT_MSG_LEAD, MSG(lead.round), MSG(lead.commit), MSG(lead.epoch),
+           MSG_FLAG(lead.ack_now))},
+    {FRAME(ACK, MSG, RAFT_MSG_ACK, MSG(ack.round), MSG(ack.durable), MSG(ack.epoch), MSG(ack.boot),
+           MSG_FLAG(ack.need_probe))},
+    {FRAME(PROBE, MSG, RAFT_MSG_PROBE, MSG(probe.prev_index), MSG(probe.prev_term),
+           MSG(probe.acked_index), MSG(probe.acked_term), MSG(probe.probe))},
+    {FRAME(PROBE_ACK, MSG, RAFT_MSG_PROBE_ACK, MSG(probe_ack.prev_index), MSG(probe_ack.hint_index),
+           MSG(probe_ack.hint_term), MSG(probe_ack.probe), MSG(probe_ack.boot),
+           MSG_FLAG(probe_ack.match))},
+    {FRAME(SACK, SACK, 0, SACK(stream), SACK(n), SACK(spurious), SACK(id), SACK(contig),
+           SACK(rwnd))},
+    {FRAME(LOG, DATA, WIRE_STREAM_LOG, DATA(base_index), DATA(base_term), DATA(off), DATA(id),
+           DATA_FLAG(again))},
+    {FRAME(RELAY, DATA, WIRE_STREAM_RELAY, DATA(off), DATA(id), DATA_FLAG(again))},
+    {FRAME(VOTE_REQ, MSG, RAFT_MSG_VOTE_REQ, MSG(vote_req.campaign), MSG(vote_req.vote_term),
+           MSG(vote_req.last_index), MSG(vote_req.last_term), MSG_FLAG(vote_req.pre))},
+    {FRAME(VOTE_RSP, MSG, RAFT_MSG_VOTE_RSP, MSG(vote_rsp.campaign), MSG(vote_rsp.vote_term),
+           MSG_FLAG(vote_rsp.pre), MSG_FLAG(vote_rsp.granted))},
+    {FRAME(PING, MSG, RAFT_MSG_PING, 0)},
+    {FRAME(LINKS, LINKS, 0, LINKS(rows), LINKS(cols), ZERO(2))},
+    {FRAME(SETTINGS, SETTINGS, 0, 0)},
+    {FRAME(READ_REQ, MSG, RAFT_MSG_READ_REQ, MSG(read_req.req))},
+    {FRAME(READ_RSP, MSG, RAFT_MSG_READ_RSP, MSG(read_rsp.req), MSG(read_rsp.index))},
+};
+
+_Static_assert(sizeof(struct wire_links) < PART_OFFSET && sizeof(struct wire_sack) < PART_OFFSET &&
+                   sizeof(struct raft_msg) < PART_OFFSET,
+               "offsets of all parts");
+
+enum { LAYOUT_COUNT = sizeof LAYOUTS / sizeof LAYOUTS[0] };
 
 /* One frame as bytes; the body is within the datagram. */
 struct raw_frame {
-    uint8_t type;
+    const struct layout *layout; /* NULL: a type that is not known here */
     uint8_t flags;
     size_t len;
     const uint8_t *body;
+    const uint8_t *rest; /* of the body, behind its fixed part */
+    size_t rest_len;
 };
 
 static size_t padded(size_t n)
@@ -37,26 +99,34 @@ static size_t padded(size_t n)
     return (n + 3) & ~(size_t)3;
 }
 
-/* Length of the fixed part of a body, -1 for types that are not known here. */
-static int fixed_bytes(uint8_t type)
+static const struct layout *layout_of_type(uint8_t type)
 {
-    switch (type) {
-    case WIRE_PING: return WIRE_PING_BYTES;
-    case WIRE_LINKS: return WIRE_LINKS_BYTES;
-    case WIRE_SETTINGS: return WIRE_SETTINGS_BYTES;
-    case WIRE_LEAD: return WIRE_LEAD_BYTES;
-    case WIRE_ACK: return WIRE_ACK_BYTES;
-    case WIRE_PROBE: return WIRE_PROBE_BYTES;
-    case WIRE_PROBE_ACK: return WIRE_PROBE_ACK_BYTES;
-    case WIRE_SACK: return WIRE_SACK_BYTES;
-    case WIRE_LOG: return WIRE_LOG_BYTES;
-    case WIRE_RELAY: return WIRE_RELAY_BYTES;
-    case WIRE_VOTE_REQ: return WIRE_VOTE_REQ_BYTES;
-    case WIRE_VOTE_RSP: return WIRE_VOTE_RSP_BYTES;
-    case WIRE_READ_REQ: return WIRE_READ_REQ_BYTES;
-    case WIRE_READ_RSP: return WIRE_READ_RSP_BYTES;
-    default: return -1;
-    }
+    for (size_t i = 0; i < LAYOUT_COUNT; i++)
+        if (LAYOUTS[i].type == type)
+            return &LAYOUTS[i];
+    return NULL;
+}
+
+static const struct layout *layout_of(enum wire_frame_kind kind, unsigned what)
+{
+    for (size_t i = 0; i < LAYOUT_COUNT; i++)
+        if (LAYOUTS[i].kind == kind && LAYOUTS[i].what == what)
+            return &LAYOUTS[i];
+    assert(false && "a frame that can be sent");
+    return NULL;
+}
+
+static size_t fixed_bytes(const struct layout *l)
+{
+    size_t n = 0;
+    for (const uint16_t *p = l->parts; *p != 0; p++)
+        n += *p >> PART_BYTES_SHIFT;
+    return n;
+}
+
+size_t wire_frame_bytes(enum wire_type type)
+{
+    return WIRE_FRAME_BYTES + fixed_bytes(layout_of_type((uint8_t)type));
 }
 
 /* Reading. */
@@ -73,6 +143,21 @@ static void get_header(const uint8_t *buf, struct wire_header *h)
     h->waited = (buf[AT_BITS] & BIT_WAITED) != 0;
 }
 
+/* Do as many ranges, or rows, stand behind the fixed part as it says? */
+static bool adds_up(const struct raw_frame *f)
+{
+    if (f->layout->kind == WIRE_FRAME_SACK) {
+        size_t n = f->body[1];
+        return n <= WIRE_SACK_RANGES && f->rest_len >= n * RANGE_BYTES;
+    }
+    if (f->layout->kind == WIRE_FRAME_LINKS) {
+        size_t rows = f->body[0], cols = f->body[1];
+        return rows <= RAFT_VOTERS_MAX && cols <= RAFT_VOTERS_MAX &&
+               f->rest_len >= rows * (ROW_ID_BYTES + cols);
+    }
+    return true;
+}
+
 /* The only place where lengths off the wire are believed or not. *pos is moved behind the frame. */
 static enum wire_status get_frame(const uint8_t *buf, size_t len, size_t *pos, struct raw_frame *f)
 {
@@ -80,31 +165,21 @@ static enum wire_status get_frame(const uint8_t *buf, size_t len, size_t *pos, s
     if (left < WIRE_FRAME_BYTES)
         return WIRE_MALFORMED;
     const uint8_t *head = buf + *pos;
-    f->type = head[0];
+    f->layout = layout_of_type(head[0]);
     f->flags = head[1];
     f->len = get_u16(head + 2);
     f->body = head + WIRE_FRAME_BYTES;
     if (padded(f->len) > left - WIRE_FRAME_BYTES)
         return WIRE_MALFORMED;
     *pos += WIRE_FRAME_BYTES + padded(f->len);
-
-    int fixed = fixed_bytes(f->type);
-    if (fixed < 0)
-        return f->type & WIRE_CRITICAL ? WIRE_UNKNOWN_CRITICAL : WIRE_OK;
-    if (f->len < (size_t)fixed)
+    if (f->layout == NULL)
+        return head[0] & WIRE_CRITICAL ? WIRE_UNKNOWN_CRITICAL : WIRE_OK;
+    size_t fixed = fixed_bytes(f->layout);
+    if (f->len < fixed)
         return WIRE_MALFORMED;
-    if (f->type == WIRE_SACK) {
-        unsigned n = f->body[1];
-        if (n > WIRE_SACK_RANGES || f->len - WIRE_SACK_BYTES < n * WIRE_SACK_RANGE_BYTES)
-            return WIRE_MALFORMED;
-    }
-    if (f->type == WIRE_LINKS) {
-        unsigned rows = f->body[0], cols = f->body[1];
-        if (rows > RAFT_VOTERS_MAX || cols > RAFT_VOTERS_MAX ||
-            f->len - WIRE_LINKS_BYTES < rows * (LINKS_ID_BYTES + cols))
-            return WIRE_MALFORMED;
-    }
-    return WIRE_OK;
+    f->rest = f->body + fixed;
+    f->rest_len = f->len - fixed;
+    return adds_up(f) ? WIRE_OK : WIRE_MALFORMED;
 }
 
 enum wire_status wire_check(const uint8_t *buf, size_t len, struct wire_header *h)
@@ -121,129 +196,51 @@ enum wire_status wire_check(const uint8_t *buf, size_t len, struct wire_header *
     return WIRE_OK;
 }
 
-static void get_sack(const struct raw_frame *f, struct wire_sack *s)
+/* The fixed part of a body, and the flags, go into the struct at `to`. */
+static void get_parts(const struct raw_frame *f, uint8_t *to)
 {
     const uint8_t *b = f->body;
-    s->stream = b[0];
-    s->n = b[1];
-    s->spurious = get_u16(b + 2);
-    s->id = get_u32(b + 4);
-    s->contig = get_u64(b + 8);
-    s->rwnd = get_u32(b + 16);
-    for (unsigned i = 0; i < s->n; i++) {
-        const uint8_t *p = b + WIRE_SACK_BYTES + i * WIRE_SACK_RANGE_BYTES;
-        s->ranges[i] = (struct wire_range){get_u32(p), get_u32(p + 4)};
+    unsigned flags = f->flags;
+    for (const uint16_t *p = f->layout->parts; *p != 0; p++) {
+        unsigned bytes = *p >> PART_BYTES_SHIFT, offset = *p & PART_OFFSET;
+        uint8_t *at = to + offset;
+        if (bytes == 0) {
+            *(bool *)at = flags & 1;
+            flags >>= 1;
+        } else if (offset != PART_OFFSET) {
+            switch (bytes) {
+            case 1: *at = *b; break;
+            case 2: *(uint16_t *)(void *)at = get_u16(b); break;
+            case 4: *(uint32_t *)(void *)at = get_u32(b); break;
+            case 8: *(uint64_t *)(void *)at = get_u64(b); break;
+            }
+        }
+        b += bytes;
     }
 }
 
-static void get_data(const struct raw_frame *f, struct wire_data *d)
+static void get_ranges(const struct raw_frame *f, struct wire_sack *s)
 {
-    const uint8_t *b = f->body;
-    size_t fixed;
-    if (f->type == WIRE_LOG) {
-        d->stream = WIRE_STREAM_LOG;
-        d->base_index = get_u64(b);
-        d->base_term = get_u64(b + 8);
-        d->off = get_u64(b + 16);
-        d->id = get_u32(b + 24);
-        fixed = WIRE_LOG_BYTES;
-    } else {
-        d->stream = WIRE_STREAM_RELAY;
-        d->off = get_u64(b);
-        d->id = get_u32(b + 8);
-        fixed = WIRE_RELAY_BYTES;
-    }
-    d->bytes = b + fixed;
-    d->len = f->len - fixed;
-    d->again = (f->flags & FLAG_1) != 0;
+    const uint8_t *b = f->rest;
+    for (unsigned i = 0; i < s->n; i++, b += RANGE_BYTES)
+        s->ranges[i] = (struct wire_range){get_u32(b), get_u32(b + 4)};
 }
 
 static void get_settings(const struct raw_frame *f, struct wire_settings *s)
 {
-    size_t n = f->len / 8;
-    s->n = n < WIRE_SETTING_COUNT ? (unsigned)n : WIRE_SETTING_COUNT;
-    for (unsigned i = 0; i < s->n; i++)
-        s->value[i] = get_u64(f->body + 8 * (size_t)i);
+    for (; s->n < WIRE_SETTING_COUNT && s->n < f->rest_len / SETTING_BYTES; s->n++)
+        s->value[s->n] = get_u64(f->rest + (size_t)s->n * SETTING_BYTES);
 }
 
-static void get_links(const struct raw_frame *f, struct wire_links *l)
+static void get_rows(const struct raw_frame *f, struct wire_links *l)
 {
-    l->rows = f->body[0];
-    l->cols = f->body[1];
-    const uint8_t *b = f->body + WIRE_LINKS_BYTES;
-    for (unsigned i = 0; i < l->rows; i++, b += LINKS_ID_BYTES + l->cols) {
+    const uint8_t *b = f->rest;
+    for (unsigned i = 0; i < l->rows; i++, b += ROW_ID_BYTES + l->cols) {
         l->id[i] = get_u16(b);
-        memcpy(l->heard[i], b + LINKS_ID_BYTES, l->cols);
+        memcpy(l->heard[i], b + ROW_ID_BYTES, l->cols);
     }
-    if (f->len - (size_t)(b - f->body) >= l->rows)
+    if (f->rest_len - (size_t)(b - f->rest) >= l->rows)
         memcpy(l->age, b, l->rows);
-}
-
-/* False for a type that is not known here. */
-static bool get_msg(const struct raw_frame *f, struct raft_msg *m)
-{
-    const uint8_t *b = f->body;
-    bool flag_1 = (f->flags & FLAG_1) != 0;
-    switch (f->type) {
-    case WIRE_LEAD:
-        m->type = RAFT_MSG_LEAD;
-        m->lead.round = get_u64(b);
-        m->lead.commit = get_u64(b + 8);
-        m->lead.epoch = get_u32(b + 16);
-        m->lead.ack_now = flag_1;
-        return true;
-    case WIRE_ACK:
-        m->type = RAFT_MSG_ACK;
-        m->ack.round = get_u64(b);
-        m->ack.durable = get_u64(b + 8);
-        m->ack.epoch = get_u32(b + 16);
-        m->ack.boot = get_u32(b + 20);
-        m->ack.need_probe = flag_1;
-        return true;
-    case WIRE_PROBE:
-        m->type = RAFT_MSG_PROBE;
-        m->probe.prev_index = get_u64(b);
-        m->probe.prev_term = get_u64(b + 8);
-        m->probe.acked_index = get_u64(b + 16);
-        m->probe.acked_term = get_u64(b + 24);
-        m->probe.probe = get_u32(b + 32);
-        return true;
-    case WIRE_PROBE_ACK:
-        m->type = RAFT_MSG_PROBE_ACK;
-        m->probe_ack.prev_index = get_u64(b);
-        m->probe_ack.hint_index = get_u64(b + 8);
-        m->probe_ack.hint_term = get_u64(b + 16);
-        m->probe_ack.probe = get_u32(b + 24);
-        m->probe_ack.boot = get_u32(b + 28);
-        m->probe_ack.match = flag_1;
-        return true;
-    case WIRE_VOTE_REQ:
-        m->type = RAFT_MSG_VOTE_REQ;
-        m->vote_req.campaign = get_u64(b);
-        m->vote_req.vote_term = get_u64(b + 8);
-        m->vote_req.last_index = get_u64(b + 16);
-        m->vote_req.last_term = get_u64(b + 24);
-        m->vote_req.pre = flag_1;
-        return true;
-    case WIRE_VOTE_RSP:
-        m->type = RAFT_MSG_VOTE_RSP;
-        m->vote_rsp.campaign = get_u64(b);
-        m->vote_rsp.vote_term = get_u64(b + 8);
-        m->vote_rsp.pre = flag_1;
-        m->vote_rsp.granted = (f->flags & FLAG_2) != 0;
-        return true;
-    case WIRE_PING: m->type = RAFT_MSG_PING; return true;
-    case WIRE_READ_REQ:
-        m->type = RAFT_MSG_READ_REQ;
-        m->read_req.req = get_u64(b);
-        return true;
-    case WIRE_READ_RSP:
-        m->type = RAFT_MSG_READ_RSP;
-        m->read_rsp.req = get_u64(b);
-        m->read_rsp.index = get_u64(b + 8);
-        return true;
-    default: return false;
-    }
 }
 
 void wire_read(struct wire_reader *r, const uint8_t *buf, size_t len, uint16_t from, uint16_t to)
@@ -257,34 +254,27 @@ void wire_read(struct wire_reader *r, const uint8_t *buf, size_t len, uint16_t f
                               .to = to};
 }
 
-/* False for a type that is not known here. */
-static bool get_body(const struct wire_reader *r, const struct raw_frame *raw, struct wire_frame *f)
+static void get_body(const struct wire_reader *r, const struct raw_frame *raw, struct wire_frame *f)
 {
-    switch (raw->type) {
-    case WIRE_SACK:
-        f->kind = WIRE_FRAME_SACK;
-        get_sack(raw, &f->sack);
-        return true;
-    case WIRE_LOG:
-    case WIRE_RELAY:
-        f->kind = WIRE_FRAME_DATA;
-        get_data(raw, &f->data);
-        return true;
-    case WIRE_LINKS:
-        f->kind = WIRE_FRAME_LINKS;
-        get_links(raw, &f->links);
-        return true;
-    case WIRE_SETTINGS:
-        f->kind = WIRE_FRAME_SETTINGS;
-        get_settings(raw, &f->settings);
-        return true;
-    default: break;
+    memset(f, 0, sizeof *f);
+    f->kind = (enum wire_frame_kind)raw->layout->kind;
+    get_parts(raw, (uint8_t *)&f->msg); /* where all members of the union begin */
+    switch (f->kind) {
+    case WIRE_FRAME_MSG:
+        f->msg.type = (enum raft_msg_type)raw->layout->what;
+        f->msg.from = r->from;
+        f->msg.to = r->to;
+        f->msg.term = r->term;
+        break;
+    case WIRE_FRAME_SACK: get_ranges(raw, &f->sack); break;
+    case WIRE_FRAME_DATA:
+        f->data.stream = raw->layout->what;
+        f->data.bytes = raw->rest;
+        f->data.len = raw->rest_len;
+        break;
+    case WIRE_FRAME_LINKS: get_rows(raw, &f->links); break;
+    case WIRE_FRAME_SETTINGS: get_settings(raw, &f->settings); break;
     }
-    f->kind = WIRE_FRAME_MSG;
-    f->msg.from = r->from;
-    f->msg.to = r->to;
-    f->msg.term = r->term;
-    return get_msg(raw, &f->msg);
 }
 
 bool wire_next(struct wire_reader *r, struct wire_frame *f)
@@ -295,9 +285,10 @@ bool wire_next(struct wire_reader *r, struct wire_frame *f)
         assert(s == WIRE_OK); /* wire_check() saw the same bytes */
         if (s != WIRE_OK)
             return false;
-        memset(f, 0, sizeof *f);
-        if (get_body(r, &raw, f))
-            return true;
+        if (raw.layout == NULL)
+            continue;
+        get_body(r, &raw, f);
+        return true;
     }
     return false;
 }
@@ -311,124 +302,62 @@ void wire_begin(struct wire_writer *w, uint8_t *buf, size_t cap, uint64_t term)
         .buf = buf, .cap = cap & ~(size_t)3, .len = WIRE_PREAMBLE_BYTES, .term = term};
 }
 
-/* Room for a body of len bytes, its head written; NULL if it doesn't fit. */
-static uint8_t *put_frame(struct wire_writer *w, uint8_t type, unsigned flags, size_t len)
+/* The same the other way. Returns the flags. */
+static unsigned put_parts(const struct layout *l, const uint8_t *from, uint8_t *b)
 {
+    unsigned flags = 0, flag = 1;
+    for (const uint16_t *p = l->parts; *p != 0; p++) {
+        unsigned bytes = *p >> PART_BYTES_SHIFT, offset = *p & PART_OFFSET;
+        const uint8_t *at = from + offset;
+        if (bytes == 0) {
+            flags |= *(const bool *)at ? flag : 0;
+            flag <<= 1;
+        } else if (offset == PART_OFFSET) {
+            memset(b, 0, bytes);
+        } else {
+            switch (bytes) {
+            case 1: *b = *at; break;
+            case 2: put_u16(b, *(const uint16_t *)(const void *)at); break;
+            case 4: put_u32(b, *(const uint32_t *)(const void *)at); break;
+            case 8: put_u64(b, *(const uint64_t *)(const void *)at); break;
+            }
+        }
+        b += bytes;
+    }
+    return flags;
+}
+
+/* Adds a frame, whose fixed part is taken from the struct `from`. Returns where the caller writes the
+ * rest of the body, of rest_len bytes; NULL: no room for all of it. */
+static uint8_t *put_frame(struct wire_writer *w, const struct layout *l, const void *from,
+                          size_t rest_len)
+{
+    size_t fixed = fixed_bytes(l), len = fixed + rest_len;
     if (w->cap - w->len < WIRE_FRAME_BYTES + padded(len))
         return NULL;
-    uint8_t *head = w->buf + w->len;
-    head[0] = type;
-    head[1] = (uint8_t)flags;
+    uint8_t *head = w->buf + w->len, *body = head + WIRE_FRAME_BYTES;
+    head[0] = l->type;
+    head[1] = (uint8_t)put_parts(l, from, body);
     put_u16(head + 2, (uint16_t)len);
-    memset(head + WIRE_FRAME_BYTES + len, 0, padded(len) - len);
+    memset(body + len, 0, padded(len) - len);
     w->len += WIRE_FRAME_BYTES + padded(len);
-    return head + WIRE_FRAME_BYTES;
-}
-
-static uint8_t type_of(enum raft_msg_type type)
-{
-    switch (type) {
-    case RAFT_MSG_VOTE_REQ: return WIRE_VOTE_REQ;
-    case RAFT_MSG_VOTE_RSP: return WIRE_VOTE_RSP;
-    case RAFT_MSG_PROBE: return WIRE_PROBE;
-    case RAFT_MSG_PROBE_ACK: return WIRE_PROBE_ACK;
-    case RAFT_MSG_LEAD: return WIRE_LEAD;
-    case RAFT_MSG_ACK: return WIRE_ACK;
-    case RAFT_MSG_PING: return WIRE_PING;
-    case RAFT_MSG_READ_REQ: return WIRE_READ_REQ;
-    case RAFT_MSG_READ_RSP: return WIRE_READ_RSP;
-    }
-    assert(false && "a message type of the core");
-    return 0;
-}
-
-static unsigned flags_of(const struct raft_msg *m)
-{
-    switch (m->type) {
-    case RAFT_MSG_LEAD: return m->lead.ack_now ? FLAG_1 : 0;
-    case RAFT_MSG_ACK: return m->ack.need_probe ? FLAG_1 : 0;
-    case RAFT_MSG_PROBE_ACK: return m->probe_ack.match ? FLAG_1 : 0;
-    case RAFT_MSG_VOTE_REQ: return m->vote_req.pre ? FLAG_1 : 0;
-    case RAFT_MSG_VOTE_RSP:
-        return (m->vote_rsp.pre ? FLAG_1 : 0u) | (m->vote_rsp.granted ? FLAG_2 : 0u);
-    case RAFT_MSG_PROBE:
-    case RAFT_MSG_PING:
-    case RAFT_MSG_READ_REQ:
-    case RAFT_MSG_READ_RSP: break;
-    }
-    return 0;
+    return body + fixed;
 }
 
 bool wire_put_msg(struct wire_writer *w, const struct raft_msg *m)
 {
-    uint8_t type = type_of(m->type);
-    if (m->term != w->term)
-        return false;
-    uint8_t *b = put_frame(w, type, flags_of(m), (size_t)fixed_bytes(type));
-    if (!b)
-        return false;
-    switch (m->type) {
-    case RAFT_MSG_LEAD:
-        put_u64(b, m->lead.round);
-        put_u64(b + 8, m->lead.commit);
-        put_u32(b + 16, m->lead.epoch);
-        break;
-    case RAFT_MSG_ACK:
-        put_u64(b, m->ack.round);
-        put_u64(b + 8, m->ack.durable);
-        put_u32(b + 16, m->ack.epoch);
-        put_u32(b + 20, m->ack.boot);
-        break;
-    case RAFT_MSG_PROBE:
-        put_u64(b, m->probe.prev_index);
-        put_u64(b + 8, m->probe.prev_term);
-        put_u64(b + 16, m->probe.acked_index);
-        put_u64(b + 24, m->probe.acked_term);
-        put_u32(b + 32, m->probe.probe);
-        break;
-    case RAFT_MSG_PROBE_ACK:
-        put_u64(b, m->probe_ack.prev_index);
-        put_u64(b + 8, m->probe_ack.hint_index);
-        put_u64(b + 16, m->probe_ack.hint_term);
-        put_u32(b + 24, m->probe_ack.probe);
-        put_u32(b + 28, m->probe_ack.boot);
-        break;
-    case RAFT_MSG_VOTE_REQ:
-        put_u64(b, m->vote_req.campaign);
-        put_u64(b + 8, m->vote_req.vote_term);
-        put_u64(b + 16, m->vote_req.last_index);
-        put_u64(b + 24, m->vote_req.last_term);
-        break;
-    case RAFT_MSG_VOTE_RSP:
-        put_u64(b, m->vote_rsp.campaign);
-        put_u64(b + 8, m->vote_rsp.vote_term);
-        break;
-    case RAFT_MSG_PING: break;
-    case RAFT_MSG_READ_REQ: put_u64(b, m->read_req.req); break;
-    case RAFT_MSG_READ_RSP:
-        put_u64(b, m->read_rsp.req);
-        put_u64(b + 8, m->read_rsp.index);
-        break;
-    }
-    return true;
+    return m->term == w->term && put_frame(w, layout_of(WIRE_FRAME_MSG, m->type), m, 0) != NULL;
 }
 
 bool wire_put_sack(struct wire_writer *w, const struct wire_sack *s)
 {
     assert(s->n <= WIRE_SACK_RANGES);
-    uint8_t *b = put_frame(w, WIRE_SACK, 0, WIRE_SACK_BYTES + s->n * WIRE_SACK_RANGE_BYTES);
-    if (!b)
+    uint8_t *b = put_frame(w, layout_of(WIRE_FRAME_SACK, 0), s, (size_t)s->n * RANGE_BYTES);
+    if (b == NULL)
         return false;
-    b[0] = s->stream;
-    b[1] = (uint8_t)s->n;
-    put_u16(b + 2, s->spurious);
-    put_u32(b + 4, s->id);
-    put_u64(b + 8, s->contig);
-    put_u32(b + 16, s->rwnd);
-    for (unsigned i = 0; i < s->n; i++) {
-        uint8_t *p = b + WIRE_SACK_BYTES + i * WIRE_SACK_RANGE_BYTES;
-        put_u32(p, s->ranges[i].start);
-        put_u32(p + 4, s->ranges[i].len);
+    for (unsigned i = 0; i < s->n; i++, b += RANGE_BYTES) {
+        put_u32(b, s->ranges[i].start);
+        put_u32(b + 4, s->ranges[i].len);
     }
     return true;
 }
@@ -436,19 +365,15 @@ bool wire_put_sack(struct wire_writer *w, const struct wire_sack *s)
 bool wire_put_links(struct wire_writer *w, const struct wire_links *l)
 {
     assert(l->rows <= RAFT_VOTERS_MAX && l->cols <= RAFT_VOTERS_MAX);
-    size_t row = LINKS_ID_BYTES + l->cols, ages = 0;
+    size_t row = ROW_ID_BYTES + (size_t)l->cols, ages = 0;
     for (unsigned i = 0; i < l->rows; i++)
         ages = l->age[i] != 0 ? l->rows : ages;
-    uint8_t *b = put_frame(w, WIRE_LINKS, 0, WIRE_LINKS_BYTES + l->rows * row + ages);
-    if (!b)
+    uint8_t *b = put_frame(w, layout_of(WIRE_FRAME_LINKS, 0), l, l->rows * row + ages);
+    if (b == NULL)
         return false;
-    b[0] = (uint8_t)l->rows;
-    b[1] = (uint8_t)l->cols;
-    put_u16(b + 2, 0);
-    b += WIRE_LINKS_BYTES;
     for (unsigned i = 0; i < l->rows; i++, b += row) {
         put_u16(b, l->id[i]);
-        memcpy(b + LINKS_ID_BYTES, l->heard[i], l->cols);
+        memcpy(b + ROW_ID_BYTES, l->heard[i], l->cols);
     }
     memcpy(b, l->age, ages);
     return true;
@@ -457,11 +382,11 @@ bool wire_put_links(struct wire_writer *w, const struct wire_links *l)
 bool wire_put_settings(struct wire_writer *w, const struct wire_settings *s)
 {
     assert(s->n <= WIRE_SETTING_COUNT);
-    uint8_t *b = put_frame(w, WIRE_SETTINGS, 0, 8 * (size_t)s->n);
-    if (!b)
+    uint8_t *b = put_frame(w, layout_of(WIRE_FRAME_SETTINGS, 0), s, (size_t)s->n * SETTING_BYTES);
+    if (b == NULL)
         return false;
     for (unsigned i = 0; i < s->n; i++)
-        put_u64(b + 8 * (size_t)i, s->value[i]);
+        put_u64(b + (size_t)i * SETTING_BYTES, s->value[i]);
     return true;
 }
 
@@ -478,32 +403,19 @@ const char *wire_setting_name(enum wire_setting setting)
 
 size_t wire_room(const struct wire_writer *w, enum wire_stream stream)
 {
-    size_t fixed = stream == WIRE_STREAM_LOG ? WIRE_LOG_BYTES : WIRE_RELAY_BYTES;
+    size_t head = WIRE_FRAME_BYTES + fixed_bytes(layout_of(WIRE_FRAME_DATA, stream));
     size_t left = w->cap - w->len;
-    return left > WIRE_FRAME_BYTES + fixed ? left - WIRE_FRAME_BYTES - fixed : 0;
+    return left > head ? left - head : 0;
 }
 
 size_t wire_put_data(struct wire_writer *w, const struct wire_data *d)
 {
-    bool log = d->stream == WIRE_STREAM_LOG;
-    assert(log || d->stream == WIRE_STREAM_RELAY);
-    size_t room = wire_room(w, log ? WIRE_STREAM_LOG : WIRE_STREAM_RELAY);
-    size_t n = d->len < room ? d->len : room;
+    size_t room = wire_room(w, (enum wire_stream)d->stream), n = d->len < room ? d->len : room;
     if (n == 0)
         return 0;
-    size_t fixed = log ? WIRE_LOG_BYTES : WIRE_RELAY_BYTES;
-    uint8_t *b = put_frame(w, log ? WIRE_LOG : WIRE_RELAY, d->again ? FLAG_1 : 0, fixed + n);
-    assert(b); /* room is a multiple of 4 as all frames are padded, and both fixed parts are */
-    if (log) {
-        put_u64(b, d->base_index);
-        put_u64(b + 8, d->base_term);
-        put_u64(b + 16, d->off);
-        put_u32(b + 24, d->id);
-    } else {
-        put_u64(b, d->off);
-        put_u32(b + 8, d->id);
-    }
-    memcpy(b + fixed, d->bytes, n);
+    uint8_t *b = put_frame(w, layout_of(WIRE_FRAME_DATA, d->stream), d, n);
+    assert(b); /* room is a multiple of 4 as all frames are padded, and all fixed parts are */
+    memcpy(b, d->bytes, n);
     return n;
 }
 

@@ -86,25 +86,6 @@ enum {
     WIRE_FRAME_BYTES = 4, /* head of a frame */
 };
 
-/* Fixed part of each body, see the table. */
-enum {
-    WIRE_LEAD_BYTES = 20,
-    WIRE_ACK_BYTES = 24,
-    WIRE_PROBE_BYTES = 36,
-    WIRE_PROBE_ACK_BYTES = 32,
-    WIRE_SACK_BYTES = 20,
-    WIRE_SACK_RANGE_BYTES = 8,
-    WIRE_LOG_BYTES = 28,
-    WIRE_RELAY_BYTES = 12,
-    WIRE_VOTE_REQ_BYTES = 32,
-    WIRE_VOTE_RSP_BYTES = 16,
-    WIRE_PING_BYTES = 0,
-    WIRE_LINKS_BYTES = 4,
-    WIRE_SETTINGS_BYTES = 0,
-    WIRE_READ_REQ_BYTES = 8,
-    WIRE_READ_RSP_BYTES = 16,
-};
-
 enum wire_type {
     WIRE_CRITICAL = 0x80,
     WIRE_PING = 0x30,
@@ -160,7 +141,7 @@ struct wire_sack {
     uint64_t contig;
     uint32_t rwnd;
     uint16_t spurious;
-    unsigned n;                                 /* 0..WIRE_SACK_RANGES */
+    uint8_t n;                                  /* 0..WIRE_SACK_RANGES */
     struct wire_range ranges[WIRE_SACK_RANGES]; /* order and overlap not checked on receipt */
 };
 
@@ -178,8 +159,8 @@ struct wire_data {
 
 /* Who hears whom. */
 struct wire_links {
-    unsigned rows; /* 0..RAFT_VOTERS_MAX */
-    unsigned cols; /* 0..RAFT_VOTERS_MAX */
+    uint8_t rows; /* 0..RAFT_VOTERS_MAX */
+    uint8_t cols; /* 0..RAFT_VOTERS_MAX */
     uint16_t id[RAFT_VOTERS_MAX];
     uint8_t heard[RAFT_VOTERS_MAX][RAFT_VOTERS_MAX]; /* WIRE_NOT_* or percent lost */
     uint8_t age[RAFT_VOTERS_MAX];                    /* of the row, in WIRE_AGE_UNIT_US */
@@ -255,6 +236,9 @@ bool wire_put_msg(struct wire_writer *w, const struct raft_msg *m);
 bool wire_put_sack(struct wire_writer *w, const struct wire_sack *s);
 bool wire_put_links(struct wire_writer *w, const struct wire_links *l);
 bool wire_put_settings(struct wire_writer *w, const struct wire_settings *s);
+
+/* Bytes of a frame of this type, but for those that its length adds. */
+size_t wire_frame_bytes(enum wire_type type);
 
 /* Bytes of a stream's data that still fit, and how many of d->len were added (0 = no room). */
 size_t wire_room(const struct wire_writer *w, enum wire_stream stream);

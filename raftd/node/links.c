@@ -126,7 +126,7 @@ bool links_fill(struct node *n, uint64_t now, unsigned slot, struct wire_links *
     if (now < p->told_at + TELL_US)
         return false;
     p->told_at = now;
-    l->cols = n->cfg.n_voters;
+    l->cols = (uint8_t)n->cfg.n_voters;
     l->rows = 1;
     l->id[0] = n->cfg.id;
     own_row(n, now, l->heard[0]);

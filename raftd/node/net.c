@@ -170,8 +170,8 @@ static size_t datagram_bytes(const struct node *n, unsigned slot)
 /* Bytes of a stream that a full datagram carries. */
 static size_t stream_room(const struct node *n, unsigned slot, enum wire_stream stream)
 {
-    return envelope_room(n, datagram_bytes(n, slot)) - WIRE_PREAMBLE_BYTES - WIRE_FRAME_BYTES -
-           (stream == WIRE_STREAM_LOG ? (size_t)WIRE_LOG_BYTES : (size_t)WIRE_RELAY_BYTES);
+    return envelope_room(n, datagram_bytes(n, slot)) - WIRE_PREAMBLE_BYTES -
+           wire_frame_bytes(stream == WIRE_STREAM_LOG ? WIRE_LOG : WIRE_RELAY);
 }
 
 /* A stream to a peer, without bytes yet. */
@@ -250,7 +250,7 @@ static size_t piece_room(const struct out *o, enum wire_stream stream)
 {
     size_t lead = 0;
     if (stream == WIRE_STREAM_LOG && !o->lead)
-        lead = WIRE_FRAME_BYTES + WIRE_LEAD_BYTES;
+        lead = wire_frame_bytes(WIRE_LEAD);
     size_t room = o->open ? wire_room(&o->w, stream) : 0;
     if (room < CRUMB_BYTES + lead)
         room = stream_room(o->n, o->slot, stream);
@@ -280,7 +280,7 @@ static void follow_mtu(struct out *o, struct stream_tx *tx, enum wire_stream str
 /* A timer has run out: what is missing may be too large for the path. */
 static void timed_out(struct out *o, const struct stream_tx *tx, enum wire_stream stream)
 {
-    size_t lead = stream == WIRE_STREAM_LOG ? WIRE_FRAME_BYTES + WIRE_LEAD_BYTES : 0;
+    size_t lead = stream == WIRE_STREAM_LOG ? wire_frame_bytes(WIRE_LEAD) : 0;
     uint64_t most = piece_datagram(o, stream, tx->missing_max + lead);
     if (tx->missing_max > 0)
         mtu_timeout(&o->n->peers[o->slot].mtu, o->now,

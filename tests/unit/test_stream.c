@@ -512,7 +512,7 @@ static void test_hostile_acks(void **state)
             s.contig = tx.una + rnd(&r) % span - (chance(&r, 30) ? rnd(&r) % 1000 : 0);
             if (chance(&r, 60))
                 s.contig = tx.una;
-            s.n = (unsigned)(rnd(&r) % (WIRE_SACK_RANGES + 1));
+            s.n = (uint8_t)(rnd(&r) % (WIRE_SACK_RANGES + 1));
             for (unsigned k = 0; k < s.n; k++)
                 s.ranges[k] = (struct wire_range){(uint32_t)(rnd(&r) % span),
                                                   (uint32_t)(rnd(&r) % (span / 4 + 2))};

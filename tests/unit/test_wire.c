@@ -96,8 +96,8 @@ static void random_msg(struct raft_msg *m, uint64_t *s)
 static void random_links(struct wire_links *l, unsigned rows, unsigned cols, bool aged, uint64_t *s)
 {
     memset(l, 0, sizeof *l);
-    l->rows = rows;
-    l->cols = cols;
+    l->rows = (uint8_t)rows;
+    l->cols = (uint8_t)cols;
     for (unsigned i = 0; i < rows; i++) {
         l->id[i] = (uint16_t)rnd(s);
         l->age[i] = aged ? (uint8_t)(1 + rnd(s) % 255) : 0;
@@ -127,7 +127,7 @@ static void random_frame(struct wire_frame *f, size_t type, uint64_t term, uint6
         f->sack.id = rnd_u32(s);
         f->sack.contig = rnd_u64(s);
         f->sack.rwnd = rnd_u32(s);
-        f->sack.n = (unsigned)(rnd(s) % (WIRE_SACK_RANGES + 1));
+        f->sack.n = (uint8_t)(rnd(s) % (WIRE_SACK_RANGES + 1));
         for (unsigned i = 0; i < f->sack.n; i++)
             f->sack.ranges[i] = (struct wire_range){rnd_u32(s), rnd_u32(s)};
         break;
