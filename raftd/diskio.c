@@ -122,7 +122,7 @@ static bool append(struct diskio *d, const struct wal_batch *b)
     int rc = wal_append(d->wal, b);
     if (wal_refused(rc)) {
         d->no_room_entries |= b->first_index != 0;
-        if (lasting_is(&d->no_room, start))
+        if (lasting_is(&d->no_room, 0, start))
             say_lacking(rc, wal_error(d->wal), "new writes are refused here until there is room");
         return false;
     }
@@ -144,7 +144,7 @@ static bool fetch(struct diskio *d, struct job *j, size_t *len)
 {
     ssize_t n = wal_read(d->wal, &j->pos, j->last, j->buf, j->cap);
     if (n < 0 && wal_refused((int)n)) {
-        if (lasting_is(&d->no_read, clock_us()))
+        if (lasting_is(&d->no_read, 0, clock_us()))
             say_lacking((int)n, wal_error(d->wal), "what needs old entries waits");
         return false;
     }
@@ -165,7 +165,7 @@ static bool remember(struct diskio *d, const struct job *j)
     int rc = peerids_add(d->disk, d->dir, j->ids, j->node_id, j->storage_id, err, sizeof err);
     if (rc != 0 && rc != -EDQUOT && !wal_refused(rc))
         refused_running(d->dir, rc, err);
-    if (rc != 0 && lasting_is(&d->no_room, clock_us()))
+    if (rc != 0 && lasting_is(&d->no_room, 0, clock_us()))
         say_lacking(rc, err,
                     "a node that is heard for the first time must wait until there is room");
     return rc == 0;

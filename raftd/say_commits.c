@@ -8,7 +8,7 @@
 void say_commits(struct lasting *said, const struct status *s, uint64_t now_us)
 {
     if (s->uncommitted_us >= STATUS_UNCOMMITTED_US) {
-        if (lasting_is(said, now_us))
+        if (lasting_is(said, 0, now_us))
             say_warn("this node leads and is heard, but has committed nothing for %" PRIu64
                      " s, and writes time out: the log has %" PRIu64 " entries, a majority of the "
                      "disks only %" PRIu64

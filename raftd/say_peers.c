@@ -9,38 +9,10 @@
 #include <string.h>
 
 #include "raftd/base/bytes.h"
-#include "raftd/base/lasting.h"
 #include "raftd/base/say.h"
 
 /* A process that was stopped finds everybody silent until it has heard what came meanwhile. */
 #define AFTER_SILENCE_US UINT64_C(4000000)
-
-/* Is it to be said that it is so? */
-static bool to_say(struct say_state *st, bool is, uint64_t lasts_us, uint64_t now_us)
-{
-    if (!is) {
-        st->since_us = 0;
-        return false;
-    }
-    if (st->since_us == 0) {
-        st->since_us = now_us;
-        st->told = false;
-    }
-    if (now_us - st->since_us < lasts_us ||
-        (st->said_us != 0 && now_us - st->said_us < LASTING_AGAIN_US))
-        return false;
-    st->said_us = now_us;
-    st->told = true;
-    return true;
-}
-
-/* Is it to be said that it is over? */
-static bool is_over(struct say_state *st, bool is)
-{
-    bool over = !is && st->told;
-    st->told &= is;
-    return over;
-}
 
 static bool grows(struct say_count *c, uint64_t n, uint64_t now_us)
 {
@@ -136,8 +108,10 @@ static void say_trouble(struct say_peer *said, const struct status *s, const str
 {
     enum say_trouble now = trouble_of(said, s, p, now_us);
     for (enum say_trouble t = SAY_WRONG_KEY; t < SAY_TROUBLES; t++) {
-        uint64_t lasts_us = t >= SAY_OTHER_CLUSTER ? AFTER_SILENCE_US : SAY_STATE_LASTS_US;
-        if (!to_say(&said->trouble[t], t == now, lasts_us, now_us))
+        uint64_t lasts_us = t >= SAY_OTHER_CLUSTER ? AFTER_SILENCE_US : SAY_PEERS_LASTS_US;
+        if (t != now)
+            (void)lasting_over(&said->trouble[t], now_us);
+        if (t != now || !lasting_is(&said->trouble[t], lasts_us, now_us))
             continue;
         say_it(t, s, p, now_us);
         if (!said->told)
@@ -184,13 +158,13 @@ static void say_settings(struct say_peer *said, const struct status *s, const st
     for (unsigned i = 0; i < p->settings.n && i < s->settings.n; i++) {
         uint64_t ours = s->settings.value[i], its = p->settings.value[i];
         const char *name = wire_setting_name((enum wire_setting)i);
-        if (to_say(&said->setting[i], ours != its, SAY_STATE_LASTS_US, now_us))
+        if (ours == its && lasting_over(&said->setting[i], now_us) > 0)
+            say_info("%s is the same at node %u as here", name, p->id);
+        if (ours != its && lasting_is(&said->setting[i], SAY_PEERS_LASTS_US, now_us))
             say_warn("%s is %" PRIu64 " at node %u (%s) and %" PRIu64
                      " here: it should be the same "
                      "on all nodes, write it into both files",
                      name, its, p->id, p->addr, ours);
-        if (is_over(&said->setting[i], ours != its))
-            say_info("%s is the same at node %u as here", name, p->id);
     }
 }
 
@@ -200,12 +174,12 @@ static void say_leader(struct say_peers *said, const struct status *s, uint64_t 
     unsigned heard = 1;
     for (unsigned i = 0; i < s->n_peers; i++)
         heard += s->peers[i].heard_us != 0 && now_us < s->peers[i].heard_us + SAY_PEERS_SILENT_US;
-    if (to_say(&said->no_leader, none, SAY_STATE_LASTS_US, now_us))
+    if (none && lasting_is(&said->no_leader, SAY_PEERS_LASTS_US, now_us))
         say_warn("no leader for %" PRIu64 " s: writes and linearizable reads wait. %u of %u nodes "
                  "are here, %u are needed",
                  (now_us - said->no_leader.since_us) / 1000000, heard, s->n_peers + 1,
                  (s->n_peers + 1) / 2 + 1);
-    if (is_over(&said->no_leader, none))
+    if (!none && lasting_over(&said->no_leader, now_us) > 0)
         say_info("node %u leads: there is a leader again", s->leader);
 }
 
@@ -214,11 +188,11 @@ static void say_send_fails(struct say_peers *said, const struct status *s, uint6
 {
     bool fails = grows(&said->send_lost, s->send_lost, now_us) && s->send_errno != 0 &&
                  s->send_errno != EADDRNOTAVAIL;
-    if (to_say(&said->send_fails, fails, SAY_STATE_LASTS_US, now_us))
+    if (fails && lasting_is(&said->send_fails, SAY_PEERS_LASTS_US, now_us))
         say_warn("datagrams cannot be sent: %s. Does a firewall on this box forbid it, or is there "
                  "no route?",
                  strerror(s->send_errno));
-    if (is_over(&said->send_fails, fails))
+    if (!fails && lasting_over(&said->send_fails, now_us) > 0)
         say_info("datagrams can be sent again");
 }
 
@@ -255,13 +229,13 @@ void say_stranger(struct say_peers *said, uint64_t cluster_id, const uint8_t *bu
         return;
     print_addr(addr, sizeof addr, from);
     if (said->stranger_us == 0 || now_us - said->stranger_us >= SAY_PEERS_SILENT_US) {
-        (void)to_say(&said->stranger, false, 0, now_us);
+        (void)lasting_over(&said->stranger, now_us);
         memcpy(said->stranger_addr, addr, sizeof addr);
     } else if (strcmp(said->stranger_addr, addr) != 0) {
         return;
     }
     said->stranger_us = now_us;
-    if (to_say(&said->stranger, true, SAY_STATE_LASTS_US, now_us))
+    if (lasting_is(&said->stranger, SAY_PEERS_LASTS_US, now_us))
         say_warn(
             "what says to be node %u of this cluster comes from %s, which is no node's address "
             "in [cluster], and is dropped: does something change addresses or ports on the "

@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <sys/socket.h>
 
+#include "raftd/base/lasting.h"
 #include "raftd/node/status.h"
 
 /* A session that should have been replaced long ago is told of when the peer has been heard on it for
@@ -20,14 +21,8 @@
 /* A node that is not heard for so long is missed: two nodes speak every 3 s. */
 #define SAY_PEERS_SILENT_US UINT64_C(10000000)
 
-/* What must last before it is told of; how often it is: LASTING_AGAIN_US. */
-#define SAY_STATE_LASTS_US UINT64_C(10000000)
-
-struct say_state {
-    uint64_t since_us; /* it is so since then; 0 = it is not */
-    uint64_t said_us;  /* last; 0 = never */
-    bool told;         /* of this time */
-};
+/* What must last so long before it is told of. */
+#define SAY_PEERS_LASTS_US UINT64_C(10000000)
 
 /* Why this node and a peer cannot speak; the first one that holds counts. */
 enum say_trouble {
@@ -50,11 +45,11 @@ struct say_count {
 
 struct say_peer {
     enum status_session session; /* as last seen */
-    struct say_state trouble[SAY_TROUBLES];
-    struct say_state setting[WIRE_SETTING_COUNT]; /* it differs */
-    bool told;                                    /* of some trouble, ... */
-    uint64_t told_us;                             /* ... first then */
-    struct say_count cluster, kind, version;      /* drops */
+    struct lasting trouble[SAY_TROUBLES];
+    struct lasting setting[WIRE_SETTING_COUNT]; /* it differs */
+    bool told;                                  /* of some trouble, ... */
+    uint64_t told_us;                           /* ... first then */
+    struct say_count cluster, kind, version;    /* drops */
     uint64_t overdue_us;      /* heard on a session that is overdue since, 0 = not */
     uint64_t overdue_said_us; /* when that was last said, 0 = not of this one */
 };
@@ -62,10 +57,10 @@ struct say_peer {
 /* Zeroed memory: nothing was said yet. */
 struct say_peers {
     struct say_peer peer[RAFT_VOTERS_MAX];
-    struct say_state no_leader;
-    struct say_state send_fails;
+    struct lasting no_leader;
+    struct lasting send_fails;
     struct say_count send_lost;
-    struct say_state stranger;
+    struct lasting stranger;
     uint64_t stranger_us; /* its newest datagram */
     char stranger_addr[64];
 };

@@ -1,4 +1,4 @@
-// LINK: tests/lib/say_heard.c raftd/say_peers.c net/wire.c -lsodium
+// LINK: tests/lib/say_heard.c raftd/say_peers.c raftd/base/lasting.c net/wire.c -lsodium
 /* What is said of the other nodes: each trouble once, and again only when there is reason to. */
 #include <setjmp.h>
 #include <stdarg.h>
