@@ -104,6 +104,7 @@ FUZZERS := $(basename $(notdir $(wildcard tests/fuzz/fuzz_*.c)))
 SCRIPTS := .ci/run tests/check tests/cov tests/house $(wildcard tests/demo tests/bench/bench tests/bench/bench-loss tests/bench/flood tests/mutants/put tests/mutants/run tests/*/*.sh)
 
 DAEMON_LIBS := -lev -lurcu-memb -lurcu-cds -lurcu-common -lsodium
+CTL_LIBS := -ljansson
 
 objs = $(patsubst %.c,$(O)/%.o,$(1))
 
@@ -116,7 +117,7 @@ $(B)/raftd: $(call objs,$(DAEMON_SRCS))
 
 $(B)/raftctl: $(call objs,$(CTL_SRCS))
 	$(say) LINK $@
-	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(ATOMIC_LIB)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(CTL_LIBS) $(ATOMIC_LIB)
 
 objects: $(call objs,$(SRCS))
 unit-objects: $(UNITS:%=$(O)/tests/unit/%.o)
@@ -275,7 +276,7 @@ uninstall:
 clean:
 	rm -rf build
 
-BUILD_PACKAGES := gcc make libc6-dev libev-dev liburcu-dev libsodium-dev
+BUILD_PACKAGES := gcc make libc6-dev libev-dev liburcu-dev libsodium-dev libjansson-dev
 TEST_PACKAGES := libcmocka-dev patch gcovr clang libclang-rt-dev llvm clang-format clang-tidy cppcheck valgrind \
   strace iproute2 nftables mandoc musl-tools binutils
 AS_ROOT := $(shell [ "$$(id -u)" = 0 ] || echo sudo)

@@ -32,7 +32,7 @@
 #include "raftd/files.h"
 #include "raftd/keyfile.h"
 #include "raftd/leaders.h"
-#include "raftd/state/kv.h"
+#include "raftd/state/cmd.h"
 #include "raftd/serve/listener.h"
 #include "raftd/node/node.h"
 #include "raftd/base/notify.h"

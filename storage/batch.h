@@ -9,7 +9,7 @@
  *   segment head                              batch head (then payload, zero-padded to a block)
  *    0  4 crc32c of bytes 4 .. 4095            0  4 crc32c of bytes 4 .. 127
  *    4  4 magic "RWS1"                         4  4 magic "RWB1"
- *    8  2 version, 2                           8  2 version, 2
+ *    8  2 version, 3                           8  2 version, 3
  *   10  2 vote                                10  2 flags
  *   12  4 size of the file, bytes             12  4 blocks, this one included
  *   16  8 storage id                          16  4 payload, bytes before padding
@@ -42,7 +42,7 @@
 #include <stdint.h>
 
 enum {
-    BATCH_FORMAT_VERSION = 2,
+    BATCH_FORMAT_VERSION = 3, // of heads, and of the records in batches
     BATCH_BLOCK_BYTES = 4096, // file system blocks: an append never rewrites one with older data
     BATCH_HEAD_BYTES = 128,
     BATCH_HASH_BYTES = 16,

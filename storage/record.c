@@ -17,7 +17,7 @@ enum {
     AT_TERM = 16,
     AT_TYPE = 24,
     AT_VERSION = 25,
-    AT_ZERO = 26,
+    AT_CLUSTER_MS = 26,
     AT_PREV = 32,
 };
 
@@ -36,19 +36,21 @@ size_t record_size(uint32_t data_len)
     return RECORD_HEAD_BYTES + (((size_t)data_len + mask) & ~mask);
 }
 
-size_t record_seal(uint8_t *buf, uint64_t index, uint64_t term, uint8_t type,
+size_t record_seal(uint8_t *buf, uint64_t index, uint64_t term, uint64_t cluster_ms, uint8_t type,
                    const uint8_t prev[RECORD_HASH_BYTES], uint32_t data_len)
 {
     size_t size = record_size(data_len);
     size_t used = RECORD_HEAD_BYTES + (size_t)data_len;
 
     assert(index > 0 && term > 0 && type_known(type) && data_len <= RECORD_DATA_MAX_BYTES);
+    assert(cluster_ms <= RECORD_CLUSTER_MS_MAX);
     put_u32(buf + AT_DATA_LEN, data_len);
     put_u64(buf + AT_INDEX, index);
     put_u64(buf + AT_TERM, term);
     buf[AT_TYPE] = type;
     buf[AT_VERSION] = RECORD_VERSION;
-    memset(buf + AT_ZERO, 0, AT_PREV - AT_ZERO);
+    put_u16(buf + AT_CLUSTER_MS, (uint16_t)cluster_ms);
+    put_u32(buf + AT_CLUSTER_MS + 2, (uint32_t)(cluster_ms >> 16));
     memcpy(buf + AT_PREV, prev, RECORD_HASH_BYTES);
     memset(buf + used, 0, size - used);
     put_u32(buf + AT_CRC, crc32c(0, buf + AT_DATA_LEN, size - AT_DATA_LEN));
@@ -59,7 +61,7 @@ size_t record_encode(uint8_t *buf, const struct record *r)
 {
     if (r->data_len > 0)
         memmove(buf + RECORD_HEAD_BYTES, r->data, r->data_len);
-    return record_seal(buf, r->index, r->term, r->type, r->prev, r->data_len);
+    return record_seal(buf, r->index, r->term, r->cluster_ms, r->type, r->prev, r->data_len);
 }
 
 enum record_status record_decode(const uint8_t *buf, size_t len, struct record *out,
@@ -73,8 +75,7 @@ enum record_status record_decode(const uint8_t *buf, size_t len, struct record *
     // Everything that the head alone can refute comes before its length is used.
     uint32_t data_len = get_u32(buf + AT_DATA_LEN);
     if (data_len > RECORD_DATA_MAX_BYTES || buf[AT_VERSION] != RECORD_VERSION ||
-        !type_known(buf[AT_TYPE]) || !all_zero(buf + AT_ZERO, AT_PREV - AT_ZERO) ||
-        get_u64(buf + AT_INDEX) == 0 || get_u64(buf + AT_TERM) == 0)
+        !type_known(buf[AT_TYPE]) || get_u64(buf + AT_INDEX) == 0 || get_u64(buf + AT_TERM) == 0)
         return RECORD_BAD;
 
     size_t size = record_size(data_len);
@@ -89,12 +90,18 @@ enum record_status record_decode(const uint8_t *buf, size_t len, struct record *
 
     out->index = get_u64(buf + AT_INDEX);
     out->term = get_u64(buf + AT_TERM);
+    out->cluster_ms = record_cluster_ms(buf);
     out->type = buf[AT_TYPE];
     memcpy(out->prev, buf + AT_PREV, RECORD_HASH_BYTES);
     out->data = buf + RECORD_HEAD_BYTES;
     out->data_len = data_len;
     *size_or_need = size;
     return RECORD_OK;
+}
+
+uint64_t record_cluster_ms(const uint8_t *rec)
+{
+    return get_u16(rec + AT_CLUSTER_MS) | (uint64_t)get_u32(rec + AT_CLUSTER_MS + 2) << 16;
 }
 
 void record_hash(const uint8_t *rec, size_t size, uint8_t out[RECORD_HASH_BYTES])

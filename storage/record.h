@@ -6,10 +6,13 @@
  *        8    8  index
  *       16    8  term
  *       24    1  type (enum record_type)
- *       25    1  version, 1
- *       26    6  zero
+ *       25    1  version, 2: of the head, and of what the data of each type look like
+ *       26    6  cluster time, milliseconds
  *       32   16  prev: BLAKE2b-128 of the whole record at index - 1; zeros for index 1
  *       48    -  data, zero-padded to a multiple of 8
+ *
+ * Cluster time is the clock of the leader who made the record, set so that it goes on from the record
+ * before: along a log it never falls. It is no time of day.
  *
  * Little-endian. Since every record carries the hash of the one before, the hash of a log's last
  * record names the whole log up to there: the Log Matching Property (dissertation 3.5) becomes a
@@ -25,10 +28,13 @@ enum {
     RECORD_HEAD_BYTES = 48,
     RECORD_HASH_BYTES = 16,                   // BLAKE2b-128: names a record, 2^64 work to collide
     RECORD_ALIGN_BYTES = 8,                   // records begin on this boundary of their stream
-    RECORD_DATA_MAX_BYTES = (1 << 20) + 1024, // a 1 MiB value, a 256-byte key and a command head
+    RECORD_DATA_MAX_BYTES = (1 << 20) + 1024, // a command with a 1 MiB value
     RECORD_MAX_BYTES = RECORD_HEAD_BYTES + RECORD_DATA_MAX_BYTES, // (the data limit is aligned)
-    RECORD_VERSION = 1,
+    RECORD_VERSION = 2,
 };
+
+// 8900 years: a clock that gets so far stands still.
+#define RECORD_CLUSTER_MS_MAX ((UINT64_C(1) << 48) - 1)
 
 /* What an entry means. Any other value on disk or wire is refused. */
 enum record_type {
@@ -39,6 +45,7 @@ enum record_type {
 struct record {
     uint64_t index;                  // position in the log, first is 1
     uint64_t term;                   // term in which a leader created it, first is 1
+    uint64_t cluster_ms;             // cluster time, at most RECORD_CLUSTER_MS_MAX
     uint8_t type;                    // enum record_type
     uint8_t prev[RECORD_HASH_BYTES]; // hash of the record before
     const uint8_t *data;             // borrowed; after a decode it points into the decoded bytes
@@ -60,16 +67,19 @@ size_t record_encode(uint8_t *buf, const struct record *r);
 
 /* The same when `data_len` bytes of data are already in place at buf + RECORD_HEAD_BYTES: writes
  * head, padding and checksum. */
-size_t record_seal(uint8_t *buf, uint64_t index, uint64_t term, uint8_t type,
+size_t record_seal(uint8_t *buf, uint64_t index, uint64_t term, uint64_t cluster_ms, uint8_t type,
                    const uint8_t prev[RECORD_HASH_BYTES], uint32_t data_len);
 
 /* Read one record from the beginning of `buf`. Trusts nothing: the length is checked against the
- * limit before it is used, then checksum, version, type, reserved bytes and padding.
+ * limit before it is used, then checksum, version, type and padding.
  * RECORD_OK: *out is filled, *size_or_need is the record's size.
  * RECORD_SHORT: *size_or_need is how many bytes are needed in all (the head alone at first).
  * RECORD_BAD: neither is written. */
 enum record_status record_decode(const uint8_t *buf, size_t len, struct record *out,
                                  size_t *size_or_need);
+
+/* Cluster time of a whole record that is known to be valid. */
+uint64_t record_cluster_ms(const uint8_t *rec);
 
 /* BLAKE2b-128 of a whole record of `size` bytes: what the next record carries as `prev`. */
 void record_hash(const uint8_t *rec, size_t size, uint8_t out[RECORD_HASH_BYTES]);

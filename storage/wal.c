@@ -51,6 +51,7 @@
 #include "storage/crc32c.h"
 #include "storage/recover.h"
 #include "storage/segment.h"
+#include "storage/record.h"
 #include "storage/wal_impl.h"
 
 _Static_assert((int)WAL_HASH_BYTES == (int)BATCH_HASH_BYTES, "one hash");
@@ -411,6 +412,21 @@ static struct wal_options settle(const struct wal_options *given)
     return o;
 }
 
+/* The last record says how far the cluster's clock had come. */
+static int read_last_ms(struct wal *w, uint64_t *ms)
+{
+    struct wal_pos pos = {.index = w->fold.last_index};
+    uint8_t *rec = malloc(RECORD_MAX_BYTES);
+
+    if (rec == NULL)
+        return segment_fail(w->error, sizeof w->error, -ENOMEM, "open", w->dir);
+    ssize_t n = wal_read(w, &pos, pos.index, rec, RECORD_MAX_BYTES);
+    if (n > 0)
+        *ms = record_cluster_ms(rec);
+    free(rec);
+    return n < 0 ? (int)n : 0;
+}
+
 int wal_open(struct wal **out, const struct disk *d, const char *dir,
              const struct wal_options *options, struct wal_report *report)
 {
@@ -438,6 +454,8 @@ int wal_open(struct wal **out, const struct disk *d, const char *dir,
     for (size_t i = 0; i < w->fold.n_segs; i++)
         w->stats.log_bytes += w->fold.segs[i].bytes;
     rc = make_ready(w, &r);
+    if (rc == 0 && w->fold.last_index != 0)
+        rc = read_last_ms(w, &report->last_ms);
     if (rc != 0) {
         memcpy(report->message, w->error, sizeof report->message);
         report->runs = NULL;

@@ -85,6 +85,8 @@ struct wal_report {
     uint16_t vote;
     uint64_t last_index, last_term; // 0, 0 for an empty log
     uint64_t commit; // known to be committed when the last batch was made: <= last_index
+    uint64_t
+        last_ms; // cluster time of the last record; 0 for an empty log, after wal_check and after errors
     uint8_t head[WAL_HASH_BYTES]; // hash of the last record
     uint64_t batches;             // whole batches read
     uint64_t segments;            // segment files

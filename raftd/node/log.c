@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "raftd/base/num.h"
 #include "raftd/state/cmd.h"
 #include "raftd/node/node_impl.h"
 
@@ -22,12 +23,20 @@ bool log_make_room(struct node *n, size_t size, unsigned count)
 
 void log_push(struct node *n, size_t size)
 {
-    record_hash(entries_tail(&n->log), size, n->head);
+    const uint8_t *rec = entries_tail(&n->log);
+    record_hash(rec, size, n->head);
+    n->last_ms = record_cluster_ms(rec);
     entries_push(&n->log, size);
 }
 
-static void append_record(struct node *n, uint64_t index, uint8_t type, const uint8_t *data,
-                          size_t len)
+/* Leader: cluster time goes on from the last record of the log that it began with, by its own clock. */
+static uint64_t cluster_ms(const struct node *n, uint64_t now)
+{
+    return min_u64(n->lead_ms + (now - n->lead_at) / 1000, RECORD_CLUSTER_MS_MAX);
+}
+
+static void append_record(struct node *n, uint64_t now, uint64_t index, uint8_t type,
+                          const uint8_t *data, size_t len)
 {
     size_t size = record_size((uint32_t)len);
     /* Proposals checked it. For a new leader's no-op there is room in the fullest cache: the batch that
@@ -42,23 +51,27 @@ static void append_record(struct node *n, uint64_t index, uint8_t type, const ui
         memcpy(rec + RECORD_HEAD_BYTES, data, len);
     if (type == RECORD_COMMAND)
         cmd_stamp_limit(rec + RECORD_HEAD_BYTES, node_data_limit(n));
-    record_seal(rec, index, n->raft.term, type, n->head, (uint32_t)len);
+    record_seal(rec, index, n->raft.term, cluster_ms(n, now), type, n->head, (uint32_t)len);
     log_push(n, size);
 }
 
-void log_append_command(struct node *n, uint64_t index, const uint8_t *cmd, size_t len)
+void log_append_command(struct node *n, uint64_t now, uint64_t index, const uint8_t *cmd,
+                        size_t len)
 {
-    append_record(n, index, RECORD_COMMAND, cmd, len);
+    append_record(n, now, index, RECORD_COMMAND, cmd, len);
 }
 
 /* What raft_step() did to the log by itself: a truncation (the hash of the new last record comes
  * with the record that replaces the truncated one), a new leader's no-op. */
-void log_mirror(struct node *n, const struct raft_edit *edit)
+void log_mirror(struct node *n, uint64_t now, const struct raft_edit *edit)
 {
     if (edit->truncate)
         entries_truncate(&n->log, edit->truncate_to);
-    if (edit->noop)
-        append_record(n, edit->append_first, RECORD_NOOP, NULL, 0);
+    if (edit->noop) {
+        n->lead_ms = n->last_ms;
+        n->lead_at = now;
+        append_record(n, now, edit->append_first, RECORD_NOOP, NULL, 0);
+    }
 }
 
 /* The hash of the record at `last`, the last one or one before an entry that is not written yet: that
@@ -132,26 +145,19 @@ void log_seal(struct node *n)
 static void apply_one(struct node *n, const struct record *rec)
 {
     assert(rec->index == n->applied + 1 && rec->term == raft_term_at(&n->raft, rec->index));
-    if (rec->term > n->applied_term) {
-        n->applied_term = rec->term;
-        write_term_applied(n, rec->term);
-    }
+    struct applied a;
     n->applied = rec->index;
-    if (rec->type != RECORD_COMMAND)
+    if (rec->type != RECORD_COMMAND) {
+        machine_pass(n->machine, rec->index, rec->cluster_ms);
         return;
-    struct cmd cmd;
-    int rc = cmd_decode(rec->data, rec->data_len, &cmd);
-    assert(rc == 0); /* checked before it entered any log */
-    enum kv_outcome outcome = kv_apply(n->kv, rec->index, &cmd);
-    if (outcome == KV_NO_MEMORY)
-        node_out_of_memory(n, "a committed entry can't be applied");
-    if (cmd.origin == n->cfg.id) {
-        write_applied(n, cmd.request, rec->index, outcome);
-    } else if (n->raft.role == RAFT_LEADER) {
-        int slot = raft_peer_slot(&n->raft, cmd.origin);
-        if (slot >= 0)
-            n->peers[slot].lead_due = true;
     }
+    if (!machine_apply(n->machine, rec->index, rec->cluster_ms, rec->data, rec->data_len, NULL, &a))
+        node_out_of_memory(n, "a committed entry can't be applied");
+    int slot = raft_peer_slot(&n->raft, a.origin);
+    if (a.origin == n->cfg.id)
+        write_applied(n, &a);
+    else if (n->raft.role == RAFT_LEADER && slot >= 0)
+        n->peers[slot].lead_due = true;
 }
 
 /* Committed entries on our disk stay what they are, whatever happens until they are used. */
@@ -211,7 +217,7 @@ bool log_apply(struct node *n)
            next_to_apply(n, &rec))
         apply_one(n, &rec);
     if (n->applied != before) {
-        if (!kv_publish(n->kv, n->applied, 0))
+        if (!machine_publish(n->machine))
             node_out_of_memory(n, "committed entries can't be shown");
         write_published(n);
     }

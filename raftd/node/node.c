@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "raftd/node/node_impl.h"
+#include "raftd/state/cmd.h"
 
 static void configure_raft(struct node *n, const struct wal_report *wal, uint64_t now)
 {
@@ -68,12 +69,15 @@ struct node *node_new(const struct node_config *cfg, const struct node_io *io,
                                         cfg->max_data_bytes / CMD_LIMIT_BYTES <= UINT16_MAX));
     n->io = *io;
     n->kv = kv;
+    n->machine = machine_new(kv);
     n->start_us = now;
     n->cluster_id = wire_cluster_id(cfg->cluster);
     n->seal_at = n->write_deadline = n->due = RAFT_NEVER;
     n->next_read = (uint64_t)cfg->boot << 32;
-    n->next_write = 1;
+    n->next_write = n->send_next = 1;
     n->done_end = &n->done;
+    n->process = (uint64_t)cfg->boot << 32 | (uint32_t)(cfg->seed >> 32);
+    n->last_ms = wal->last_ms;
     n->relay_term = RAFT_NEVER;
     memcpy(n->head, wal->head, sizeof n->head);
     n->disk_commit = n->reads_from = wal->commit;
@@ -91,7 +95,7 @@ struct node *node_new(const struct node_config *cfg, const struct node_io *io,
     n->log_rx_buf = malloc(n->log_rx_cap);
     configure_raft(n, wal, now);
     admit_init(n);
-    if (n->log_rx_buf == NULL || n->runs == NULL ||
+    if (n->log_rx_buf == NULL || n->runs == NULL || n->machine == NULL ||
         entries_init(&n->log, ring, wal->last_index) < 0 || !envelope_init(n, keys, now)) {
         node_free(n);
         return NULL;
@@ -115,6 +119,7 @@ void node_free(struct node *n)
         free(n->peers[i].log.old.buf);
         free(n->peers[i].relay.buf);
     }
+    machine_free(n->machine);
     sessions_free(n->sessions);
     free(n->behind.buf);
     free(n->log_rx_buf);
@@ -150,7 +155,7 @@ void node_step(struct node *n, uint64_t now, const struct raft_event *ev, struct
 {
     keep_runs_free(n);
     raft_step(&n->raft, now, ev, edit);
-    log_mirror(n, edit);
+    log_mirror(n, now, edit);
 }
 
 /* What is shown before a restarted node has replayed what it knew, or a new one has heard what there

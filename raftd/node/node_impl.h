@@ -4,8 +4,6 @@
  *  1. log.last == raft.last_index after every node_step().
  *  2. An entry leaves `log` (the cache) only when raft.durable_index has passed it.
  *  3. applied <= raft.commit_index; entries are applied in order, each once per process.
- *  4. A local write has sent_term != 0 exactly from when its bytes entered a log or relay stream
- *     of that term until it is known that no entry of that term will bring it (see write.c).
  */
 #ifndef RAFTD_NODE_IMPL_H
 #define RAFTD_NODE_IMPL_H
@@ -18,6 +16,7 @@
 #include "net/wire.h"
 #include "raftd/node/entries.h"
 #include "raftd/state/kv.h"
+#include "raftd/state/machine.h"
 #include "raftd/node/node.h"
 #include "storage/record.h"
 
@@ -150,6 +149,8 @@ struct node {
     struct node_config cfg;
     struct node_io io;
     struct kv *kv;
+    struct machine *machine; /* on kv */
+    uint64_t process;        /* random name of this process, see raftd/state/origins.h */
     uint64_t cluster_id;
     uint64_t voters_digest;
     uint64_t start_us;
@@ -160,8 +161,10 @@ struct node {
 
     /* The log as bytes. */
     struct entries log;
-    uint8_t head[RECORD_HASH_BYTES]; /* hash of the last record */
-    uint64_t applied, applied_term;
+    uint8_t head[RECORD_HASH_BYTES]; /* hash of the last record ... */
+    uint64_t last_ms;                /* ... and its cluster time */
+    uint64_t lead_ms, lead_at; /* leader: cluster time when it began to lead, and when that was */
+    uint64_t applied;
     uint64_t uncommitted_since; /* leader: entries wait and none was committed; 0 = not so */
     uint64_t commit_seen;       /* raft.commit_index at the last flush */
     bool tail_dropped;          /* recovery found the last write cut or damaged */
@@ -194,15 +197,15 @@ struct node {
     uint64_t relay_term; /* leader's term the relay stream belongs to */
     uint64_t relay_base; /* ring position of its offset 0 */
 
-    /* Local writes: slot request number % NODE_WRITES_MAX; numbers wait in a ring. */
+    /* Local writes: slot number % NODE_WRITES_MAX. */
     struct request *writes[NODE_WRITES_MAX];
     struct request *done, **done_end; /* applied, but readers don't see it yet; first to last */
     unsigned n_writes;
     size_t write_bytes;
-    uint32_t next_write;
-    uint32_t wait[NODE_WRITES_MAX];
-    unsigned wait_head, n_wait;
-    bool again;              /* writes went back to the queue, or entries wait: flush once more */
+    uint64_t next_write;     /* number of the next one that comes */
+    uint64_t send_next;      /* those below, as far as they are pending, are with the leader ... */
+    uint64_t sent_term;      /* ... of this term */
+    bool again;              /* writes are to be sent again, or entries wait: flush once more */
     uint64_t write_deadline; /* none of the writes times out before */
 
     /* Linearizable reads. */
@@ -227,8 +230,9 @@ _Noreturn void node_out_of_memory(struct node *n, const char *what);
 /* log.c */
 bool log_make_room(struct node *n, size_t size, unsigned count);
 void log_push(struct node *n, size_t size); /* the record at entries_tail() is complete */
-void log_mirror(struct node *n, const struct raft_edit *edit);
-void log_append_command(struct node *n, uint64_t index, const uint8_t *cmd, size_t len);
+void log_mirror(struct node *n, uint64_t now, const struct raft_edit *edit);
+void log_append_command(struct node *n, uint64_t now, uint64_t index, const uint8_t *cmd,
+                        size_t len);
 void log_persist(struct node *n, struct raft_persist *p);
 void log_seal(struct node *n);
 bool log_apply(struct node *n);
@@ -249,9 +253,8 @@ void log_rx_drain(struct node *n, uint64_t now);
 /* write.c */
 uint16_t node_data_limit(const struct node *n); /* max_data_bytes, as commands have it */
 void write_take(struct node *n, uint64_t now);
+void write_applied(struct node *n, const struct applied *a);
 void write_published(struct node *n);
-void write_applied(struct node *n, uint64_t request, uint64_t index, enum kv_outcome outcome);
-void write_term_applied(struct node *n, uint64_t term);
 void write_expire(struct node *n, uint64_t now);
 void write_stop(struct node *n);
 bool write_propose(struct node *n, uint64_t now, const uint8_t *cmd, size_t len);

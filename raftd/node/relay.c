@@ -36,7 +36,7 @@ void relay_tx_sync(struct node *n)
 bool relay_tx_put(struct node *n, const uint8_t *cmd, size_t len)
 {
     if (n->relay.base == NULL) {
-        size_t min = CMD_HEAD_BYTES + CMD_KEY_MAX_BYTES + (size_t)n->cfg.max_value_bytes;
+        size_t min = CMD_BESIDE_BYTES + (size_t)n->cfg.max_value_bytes;
         if (ring_init(&n->relay, min + NODE_RELAY_BYTES) < 0)
             return false;
         n->relay_base = 0;
@@ -132,19 +132,22 @@ static bool fit(struct node *n, struct relay_rx *x, size_t size)
 /* Of the command at the front of a peer's stream. */
 enum taken { TAKEN, NOT_HERE, MUST_WAIT };
 
-/* Proposes one command. */
-static enum taken take(struct node *n, uint64_t now, const uint8_t *bytes, size_t len)
+/* Proposes one command. A peer speaks for its own clients alone: another one's commands are told apart
+ * by numbers that it can't know. */
+static enum taken take(struct node *n, uint64_t now, unsigned slot, const uint8_t *bytes,
+                       size_t len)
 {
     struct cmd cmd;
-    if (cmd_decode(bytes, len, &cmd) == 0)
+    if (cmd_decode(bytes, len, &cmd) == 0 && cmd.origin == n->raft.peers[slot].id)
         return write_propose(n, now, bytes, len) ? TAKEN : MUST_WAIT;
     n->drops[DROP_STREAM]++; /* skipped: its origin reports a timeout */
     return TAKEN;
 }
 
 /* Takes the command at the front. */
-static enum taken take_next(struct node *n, uint64_t now, struct relay_rx *x)
+static enum taken take_next(struct node *n, uint64_t now, unsigned slot)
 {
+    struct relay_rx *x = &n->peers[slot].relay;
     const uint8_t *bytes;
     size_t len;
     size_t size = HEAD_BYTES;
@@ -161,7 +164,7 @@ static enum taken take_next(struct node *n, uint64_t now, struct relay_rx *x)
     stream_rx_ready(&x->rx, &bytes, &len);
     if (len < size)
         return NOT_HERE;
-    enum taken rc = take(n, now, bytes + HEAD_BYTES, size - HEAD_BYTES);
+    enum taken rc = take(n, now, slot, bytes + HEAD_BYTES, size - HEAD_BYTES);
     if (rc == TAKEN)
         stream_rx_consume(&x->rx, size);
     return rc;
@@ -173,7 +176,7 @@ void relay_rx_drain(struct node *n, uint64_t now, unsigned slot)
     struct relay_rx *x = &n->peers[slot].relay;
     enum taken rc = TAKEN;
     while (rc == TAKEN && n->raft.role == RAFT_LEADER && x->term == n->raft.term && !x->shut) {
-        rc = take_next(n, now, x);
+        rc = take_next(n, now, slot);
         if (x->waits && rc == TAKEN)
             x->ack_by = now; /* the window opens again */
         x->waits = rc == MUST_WAIT;

@@ -11,6 +11,8 @@
 #include <stdint.h>
 #include <urcu/wfcqueue.h>
 
+#include "raftd/state/machine.h"
+
 /* Answers to clients; the numbers are on the client socket (proto.h) and never change. */
 enum result {
     RESULT_OK = 0,
@@ -23,9 +25,10 @@ enum result {
     RESULT_STOPPING = 7, /* the daemon is shutting down; as UNKNOWN for a write */
     RESULT_NOT_YET = 8,  /* the daemon has just started and can't tell yet; nothing was done */
     RESULT_FULL = 9,     /* no room for more data (max_data_bytes); nothing was done */
+    RESULT_REFUSED = 10, /* the state did not allow it (`outcome` says why); nothing was done */
 };
 
-enum { RESULT_LAST = RESULT_FULL };
+enum { RESULT_LAST = RESULT_REFUSED };
 
 struct user;
 
@@ -42,13 +45,14 @@ struct request {
     uint64_t deadline_us; /* CLOCK_BOOTTIME: answer at the latest then */
 
     /* Of the node. */
-    uint64_t id;          /* cmd.h's request number */
-    uint64_t sent_term;   /* term in which it left for a leader's log, 0 = waiting */
-    struct request *next; /* of those that were applied and are not answered yet */
+    uint64_t process, number; /* as in its command (cmd.h) */
+    struct request *next;     /* applied like this one, and not answered yet */
+    bool sent;                /* it has left for a leader's log: it may happen, whatever comes */
 
     /* The answer. */
     enum result result;
-    uint64_t revision; /* log index of the write */
+    enum outcome outcome; /* of the state machine; 0: it did not come so far */
+    uint64_t revision;    /* log index of the write */
 
     uint32_t cmd_len;
     uint8_t cmd[]; /* cmd.h; origin and request are stamped by the node */

@@ -232,19 +232,22 @@ struct append {
     struct raft_run runs[RAFT_APPEND_RUNS_MAX];
     size_t n_runs;
     size_t bytes;                    /* of all of them */
-    uint8_t prev[RECORD_HASH_BYTES]; /* hash that the next record must name */
+    uint8_t prev[RECORD_HASH_BYTES]; /* hash that the next record must name ... */
+    uint64_t prev_ms;                /* ... and cluster time that its own is not below */
     bool bad;
 };
 
-/* Does the record name the one before it? That is the one before it in the stream, and also our own
- * one, as far as it is in memory, unless ours is of another term and will be cut. */
+/* Does the record name the one before it, and is its cluster time not below that one's? That is the one
+ * before it in the stream, and also our own one, as far as it is in memory, unless ours is of another term
+ * and will be cut. */
 static bool chained(const struct node *n, const struct append *a, const struct record *rec)
 {
     const uint8_t first[RECORD_HASH_BYTES] = {0};
     uint8_t own[RECORD_HASH_BYTES];
     const uint8_t *prev = own;
-    uint64_t before = rec->index - 1;
-    if (a->n_runs > 0 && memcmp(rec->prev, a->prev, sizeof own) != 0)
+    uint64_t before = rec->index - 1, prev_ms = 0;
+    if (a->n_runs > 0 &&
+        (memcmp(rec->prev, a->prev, sizeof own) != 0 || rec->cluster_ms < a->prev_ms))
         return false;
     if (a->n_runs > 0 &&
         (before > n->log.last || raft_term_at(&n->raft, before) != a->runs[a->n_runs - 1].term))
@@ -253,14 +256,16 @@ static bool chained(const struct node *n, const struct append *a, const struct r
         prev = first;
     } else if (before == n->log.last) {
         prev = n->head;
+        prev_ms = n->last_ms;
     } else if (before >= n->log.first && before < n->log.last) {
         size_t size;
         const uint8_t *bytes = entries_at(&n->log, before, &size);
         record_hash(bytes, size, own);
+        prev_ms = record_cluster_ms(bytes);
     } else {
         return true;
     }
-    return memcmp(rec->prev, prev, sizeof own) == 0;
+    return memcmp(rec->prev, prev, sizeof own) == 0 && rec->cluster_ms >= prev_ms;
 }
 
 /* The record at the front of p, if it is whole and may follow what was collected. */
@@ -297,6 +302,7 @@ static void collect(struct node *n, struct append *a, const uint8_t *p, size_t l
             a->runs[a->n_runs++] = (struct raft_run){rec.index, rec.term};
         a->last = rec.index;
         record_hash(p + a->bytes, size, a->prev);
+        a->prev_ms = rec.cluster_ms;
         a->bytes += size;
     }
 }

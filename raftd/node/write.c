@@ -1,33 +1,36 @@
 /* write.c: the writes of local clients.
  *
- * A write enters at the node that its client talks to (its origin) and gets a number unique for
- * ever: (boot token of the process, counter). The leader's origin is treated like any other. The
- * origin learns the outcome by applying its own write: no reply travels.
+ * A write enters at the node that its client talks to (its origin) and gets a number that is unique in
+ * this process, whose name is random. The leader's origin is treated like any other. The origin learns
+ * the outcome by applying its own write: no reply travels.
  *
- * Exactly once while the origin lives. A write leaves for a leader in at most one term at a time:
- * into the leader's log, or into the relay stream, which belongs to (term, boot token) and hands
- * each byte over once. When the origin applies the first entry of a later term, every committed
- * entry of older terms has been applied before it (terms never fall along the log), so a write
- * that left in an older term and has not been seen never will be: it may safely leave again.
+ * Writes leave for the leader in the order of their numbers. When there is another leader, all that are
+ * not answered leave again, since what the last one had of them may be lost. Whatever comes of the copies,
+ * the state machine applies one of them (raftd/state/origins.h). It counts on this: number n is given only
+ * when number n - NODE_WRITES_MAX is answered.
  */
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "raftd/base/num.h"
 #include "raftd/state/cmd.h"
-#include "raftd/base/bytes.h"
+#include "raftd/state/origins.h"
 #include "raftd/node/node_impl.h"
 
-static struct request **slot_of(struct node *n, uint32_t number)
+_Static_assert((int)NODE_WRITES_MAX <= (int)ORIGIN_WINDOW,
+               "a write under way never leaves the window");
+
+static struct request **slot_of(struct node *n, uint64_t number)
 {
     return &n->writes[number % NODE_WRITES_MAX];
 }
 
 /* The pending write with this number, or NULL. */
-static struct request *find(struct node *n, uint32_t number)
+static struct request *find(struct node *n, uint64_t number)
 {
     struct request *req = *slot_of(n, number);
-    return req != NULL && (uint32_t)req->id == number ? req : NULL;
+    return req != NULL && req->number == number ? req : NULL;
 }
 
 static void answer(struct node *n, struct request *req, enum result result)
@@ -36,59 +39,58 @@ static void answer(struct node *n, struct request *req, enum result result)
     n->io.answer(n->io.ctx, req);
 }
 
-static void take_out(struct node *n, struct request *req)
+static void forget(struct node *n, struct request *req)
 {
-    *slot_of(n, (uint32_t)req->id) = NULL;
+    *slot_of(n, req->number) = NULL;
     n->n_writes--;
     n->write_bytes -= req->cmd_len;
 }
 
 static void finish(struct node *n, struct request *req, enum result result)
 {
-    take_out(n, req);
+    forget(n, req);
     answer(n, req, result);
 }
 
-static void wait_push(struct node *n, uint32_t number)
+/* Values are limited one by one; the whole command, so that it fits where one with one such value does. */
+static bool too_large(const struct node *n, const struct cmd *cmd, size_t len)
 {
-    assert(n->n_wait < NODE_WRITES_MAX);
-    n->wait[(n->wait_head + n->n_wait++) % NODE_WRITES_MAX] = number;
-}
-
-static void wait_pop(struct node *n)
-{
-    n->wait_head = (n->wait_head + 1) % NODE_WRITES_MAX;
-    n->n_wait--;
+    const uint8_t *at = cmd->items;
+    for (unsigned i = 0; i < (unsigned)cmd->conditions + cmd->operations; i++)
+        if (cmd_next(&at).value_len > n->cfg.max_value_bytes)
+            return true;
+    return len > (size_t)CMD_BESIDE_BYTES + n->cfg.max_value_bytes;
 }
 
 void node_write(struct node *n, uint64_t now, struct request *req)
 {
     struct cmd cmd;
     req->revision = 0;
-    req->sent_term = 0;
+    req->outcome = 0;
+    req->sent = false;
     if (cmd_decode(req->cmd, req->cmd_len, &cmd) < 0) {
         answer(n, req, RESULT_BAD);
         return;
     }
-    if (cmd.value_len > n->cfg.max_value_bytes) {
+    if (too_large(n, &cmd, req->cmd_len)) {
         answer(n, req, RESULT_TOO_LARGE);
         return;
     }
-    uint32_t number = n->next_write;
-    if (raft_disk_full(&n->raft) || *slot_of(n, number) != NULL || n->n_wait == NODE_WRITES_MAX ||
+    uint64_t number = n->next_write;
+    if (raft_disk_full(&n->raft) || *slot_of(n, number) != NULL ||
         n->write_bytes + req->cmd_len > NODE_WRITE_BYTES_MAX) {
         answer(n, req, RESULT_BUSY);
         return;
     }
     n->next_write++;
-    req->id = (uint64_t)n->cfg.boot << 32 | number;
-    cmd_stamp(req->cmd, n->cfg.id, req->id);
+    req->process = n->process;
+    req->number = number;
+    cmd_stamp(req->cmd, n->cfg.id, req->process, req->number);
     *slot_of(n, number) = req;
     n->n_writes++;
     n->write_bytes += req->cmd_len;
     if (req->deadline_us < n->write_deadline)
         n->write_deadline = req->deadline_us > now ? req->deadline_us : now;
-    wait_push(n, number);
 }
 
 /* Leader: appends one command to its log. False when it must wait for commits or for the disk. */
@@ -110,7 +112,7 @@ bool write_propose(struct node *n, uint64_t now, const uint8_t *cmd, size_t len)
     node_step(n, now, &ev, &edit);
     if (edit.append_first == 0)
         return false;
-    log_append_command(n, edit.append_first, cmd, len);
+    log_append_command(n, now, edit.append_first, cmd, len);
     return true;
 }
 
@@ -120,36 +122,52 @@ uint16_t node_data_limit(const struct node *n)
 }
 
 /* There is no room for what it would store, by all that is committed as far as we know: so it need not
- * enter the log. What changes until its turn came there decides the state machine. */
+ * enter the log. Only of a write of which there is no copy that may yet find room. If the data change before
+ * its entry is applied, the state machine decides. */
 static bool is_full_for(const struct node *n, const struct request *req)
 {
-    struct cmd cmd;
-    int rc = cmd_decode(req->cmd, req->cmd_len, &cmd);
-    assert(rc == 0);
-    (void)rc;
-    cmd.limit = node_data_limit(n);
-    return n->applied == n->raft.commit_index && kv_is_full_for(n->kv, &cmd);
+    return !req->sent && n->applied == n->raft.commit_index &&
+           machine_is_full_for(n->machine, req->cmd, req->cmd_len, node_data_limit(n));
 }
 
-/* Sends waiting local writes on their way, in order. */
+/* Sends one write on its way. False when it must wait. */
+static bool send(struct node *n, uint64_t now, struct request *req)
+{
+    cmd_stamp_predecessor(req->cmd, machine_process(n->machine, n->cfg.id));
+    bool gone;
+    if (n->raft.role == RAFT_LEADER)
+        gone = write_propose(n, now, req->cmd, req->cmd_len);
+    else
+        gone = n->raft.role == RAFT_FOLLOWER && relay_tx_put(n, req->cmd, req->cmd_len);
+    req->sent |= gone;
+    return gone;
+}
+
+static uint64_t oldest(struct node *n)
+{
+    uint64_t number = n->next_write > NODE_WRITES_MAX ? n->next_write - NODE_WRITES_MAX : 1;
+    while (number < n->next_write && find(n, number) == NULL)
+        number++;
+    return number;
+}
+
+/* Sends the local writes that the present leader does not have, in order. */
 static void take_local(struct node *n, uint64_t now)
 {
-    while (n->n_wait > 0) {
-        struct request *req = find(n, n->wait[n->wait_head]);
-        if (req != NULL && n->raft.leader != 0 && is_full_for(n, req)) {
+    if (n->raft.leader == 0)
+        return;
+    if (n->sent_term != n->raft.term) {
+        n->sent_term = n->raft.term;
+        n->send_next = oldest(n);
+    }
+    for (; n->send_next < n->next_write; n->send_next++) {
+        struct request *req = find(n, n->send_next);
+        if (req == NULL)
+            continue; /* it is answered */
+        if (is_full_for(n, req))
             finish(n, req, RESULT_FULL);
-        } else if (req != NULL) { /* else: timed out while it waited */
-            bool gone;
-            if (n->raft.role == RAFT_LEADER)
-                gone = write_propose(n, now, req->cmd, req->cmd_len);
-            else
-                gone = n->raft.role == RAFT_FOLLOWER && n->raft.leader != 0 &&
-                       relay_tx_put(n, req->cmd, req->cmd_len);
-            if (!gone)
-                return;
-            req->sent_term = n->raft.term;
-        }
-        wait_pop(n);
+        else if (!send(n, now, req))
+            return;
     }
 }
 
@@ -172,48 +190,51 @@ void write_take(struct node *n, uint64_t now)
     }
 }
 
-/* An entry of ours was applied. Its client is answered when readers see it. */
-void write_applied(struct node *n, uint64_t request, uint64_t index, enum kv_outcome outcome)
+static enum result result_of(enum outcome outcome)
 {
-    if ((uint32_t)(request >> 32) != n->cfg.boot)
-        return; /* of an earlier process */
-    struct request *req = find(n, (uint32_t)request);
+    switch (outcome) {
+    case MACHINE_DONE: return RESULT_OK;
+    case MACHINE_NO_KEY: return RESULT_NO_KEY;
+    case MACHINE_FULL: return RESULT_FULL;
+    case MACHINE_CONDITION:
+    case MACHINE_NOT_NUMBER:
+    case MACHINE_OVERFLOW: return RESULT_REFUSED;
+    case MACHINE_ENDED:
+    case MACHINE_CANT_TELL: return RESULT_UNKNOWN;
+    }
+    abort();
+}
+
+/* An entry of this node was applied. */
+void write_applied(struct node *n, const struct applied *a)
+{
+    struct request *req = a->process == n->process ? find(n, a->number) : NULL;
     if (req == NULL)
-        return; /* its client was told "unknown" meanwhile */
-    req->revision = index;
-    req->result = outcome == KV_NO_KEY ? RESULT_NO_KEY
-                  : outcome == KV_FULL ? RESULT_FULL
-                                       : RESULT_OK;
-    take_out(n, req);
+        return; /* of an earlier process, or a copy, or its client was told "unknown" meanwhile */
+    if (a->outcome == MACHINE_ENDED) {
+        /* An earlier process of this node is the current one. The writes sent so far did not know. */
+        n->send_next = min_u64(n->send_next, a->number);
+        n->again = true;
+        return;
+    }
+    req->outcome = a->outcome;
+    req->revision = a->revision;
+    forget(n, req);
     req->next = NULL;
     *n->done_end = req;
     n->done_end = &req->next;
 }
 
-/* What was applied is published. */
+/* Readers can see what was applied: those who asked for it may be told. */
 void write_published(struct node *n)
 {
-    for (struct request *req = n->done, *next; req != NULL; req = next) {
-        next = req->next;
-        answer(n, req, req->result);
-    }
+    struct request *req = n->done;
     n->done = NULL;
     n->done_end = &n->done;
-}
-
-/* The first entry of `term` is being applied: writes that left in older terms are lost for good
- * and go to the back of the queue, oldest first (see the top of this file). */
-void write_term_applied(struct node *n, uint64_t term)
-{
-    if (n->n_writes == 0)
-        return;
-    for (uint32_t i = 0; i < NODE_WRITES_MAX; i++) {
-        struct request *req = find(n, n->next_write + i - NODE_WRITES_MAX);
-        if (req != NULL && req->sent_term != 0 && req->sent_term < term) {
-            req->sent_term = 0;
-            wait_push(n, (uint32_t)req->id);
-            n->again = true;
-        }
+    while (req != NULL) {
+        struct request *next = req->next;
+        answer(n, req, result_of(req->outcome));
+        req = next;
     }
 }
 
@@ -230,18 +251,11 @@ void write_expire(struct node *n, uint64_t now)
             continue;
         if (req->deadline_us <= now)
             finish(n, req,
-                   req->sent_term != 0 ? RESULT_UNKNOWN
-                   : leader_known      ? RESULT_BUSY
-                                       : RESULT_NO_LEADER);
+                   req->sent      ? RESULT_UNKNOWN
+                   : leader_known ? RESULT_BUSY
+                                  : RESULT_NO_LEADER);
         else if (req->deadline_us < n->write_deadline)
             n->write_deadline = req->deadline_us;
-    }
-    unsigned waiting = n->n_wait; /* keep the queue no longer than the writes that are left */
-    while (waiting-- > 0) {
-        uint32_t number = n->wait[n->wait_head];
-        wait_pop(n);
-        if (find(n, number) != NULL)
-            wait_push(n, number);
     }
 }
 

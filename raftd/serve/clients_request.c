@@ -191,7 +191,7 @@ void part_drop(struct conn *conn)
 /* The command of a write in place, its value still to be copied in. NULL without memory. */
 static struct request *request_new(struct conn *conn, const struct proto_request *rq)
 {
-    uint32_t len = (uint32_t)CMD_HEAD_BYTES + rq->key_len + rq->value_len;
+    uint32_t len = (uint32_t)CMD_ONE_BYTES + rq->key_len + rq->value_len;
     struct request *req = malloc(sizeof *req + len);
     if (!req)
         return NULL;
@@ -202,9 +202,10 @@ static struct request *request_new(struct conn *conn, const struct proto_request
                             .user = conn->user,
                             .deadline_us = clock_us() + (uint64_t)rq->timeout_ms * 1000,
                             .cmd_len = len};
-    cmd_encode(req->cmd, &(struct cmd){.op = rq->op == PROTO_PUT ? CMD_PUT : CMD_DELETE,
-                                       .key = rq->key,
-                                       .key_len = rq->key_len});
+    cmd_encode_one(req->cmd, &(struct cmd_item){.kind = rq->op == PROTO_PUT ? CMD_PUT : CMD_DELETE,
+                                                .key = rq->key,
+                                                .key_len = rq->key_len,
+                                                .value_len = rq->value_len});
     return req;
 }
 
@@ -239,7 +240,7 @@ static void on_write(struct conn *conn, const struct proto_request *rq)
         answer_result(conn, rq->tag, refused, 0);
     } else {
         conn->ops++;
-        memcpy(req->cmd + CMD_HEAD_BYTES + rq->key_len, rq->part, rq->part_len);
+        memcpy(req->cmd + CMD_ONE_BYTES + rq->key_len, rq->part, rq->part_len);
         if (left == 0) {
             submit(conn, req);
             return;
@@ -313,9 +314,7 @@ size_t request_take(struct conn *conn, const uint8_t *buf, size_t len)
     case PROTO_LIST: conn->blocked = on_read(conn, &rq); break;
     case PROTO_PUT:
     case PROTO_DELETE: on_write(conn, &rq); break;
-    case PROTO_STATUS:
-        conn->blocked = answer_status(conn, rq.tag, (rq.flags & PROTO_JSON) != 0);
-        break;
+    case PROTO_STATUS: conn->blocked = answer_status(conn, rq.tag); break;
     case PROTO_PART: on_part(conn, &rq); break;
     default: assert(false); /* the codec lets no other op through */
     }

@@ -2,59 +2,200 @@
 #include "raftd/state/cmd.h"
 
 #include <assert.h>
+#include <stdbool.h>
 #include <string.h>
 
 #include "raftd/base/bytes.h"
 
-enum { AT_OP = 0, AT_ZERO1 = 1, AT_KEY_LEN = 2, AT_ORIGIN = 4, AT_LIMIT = 6, AT_REQUEST = 8 };
+enum {
+    AT_FLAGS = 0,
+    AT_CONDITIONS = 1,
+    AT_OPERATIONS = 2,
+    AT_ZERO = 3,
+    AT_ORIGIN = 4,
+    AT_LIMIT = 6,
+    AT_PROCESS = 8,
+    AT_PREDECESSOR = 16,
+    AT_NUMBER = 24,
+    TOKEN_BYTES = 16,
+    CONNECTION_BYTES = 8,
+    /* Of an item. */
+    AT_KIND = 0,
+    AT_ITEM_ZERO = 1,
+    AT_KEY_LEN = 2,
+    AT_VALUE_LEN = 4,
+};
 
-size_t cmd_encode(uint8_t *buf, const struct cmd *c)
+static bool is_condition(uint8_t kind)
 {
-    assert(c->op == CMD_PUT || c->op == CMD_DELETE);
-    assert(c->key_len >= 1 && c->key_len <= CMD_KEY_MAX_BYTES);
-    assert(c->value_len <= CMD_VALUE_MAX_BYTES && (c->op == CMD_PUT || c->value_len == 0));
-    buf[AT_OP] = c->op;
-    buf[AT_ZERO1] = 0;
-    put_u16(buf + AT_KEY_LEN, c->key_len);
-    put_u16(buf + AT_LIMIT, c->limit);
-    cmd_stamp(buf, c->origin, c->request);
-    memcpy(buf + CMD_HEAD_BYTES, c->key, c->key_len);
-    if (c->value_len > 0)
-        memcpy(buf + CMD_HEAD_BYTES + c->key_len, c->value, c->value_len);
-    return (size_t)CMD_HEAD_BYTES + c->key_len + c->value_len;
+    return kind >= CMD_IF_ABSENT && kind <= CMD_IF_REVISION;
+}
+
+static bool is_operation(uint8_t kind)
+{
+    return kind >= CMD_PUT && kind <= CMD_READ;
+}
+
+/* Bytes of head and of what the flags add to it. */
+static size_t head_bytes(uint8_t flags)
+{
+    return CMD_HEAD_BYTES + (size_t)((flags & CMD_HAS_TOKEN) != 0 ? TOKEN_BYTES : 0) +
+           (size_t)((flags & CMD_HAS_CONNECTION) != 0 ? CONNECTION_BYTES : 0);
+}
+
+static bool value_fits_kind(const struct cmd_item *it)
+{
+    switch ((enum cmd_kind)it->kind) {
+    case CMD_IF_VALUE:
+    case CMD_PUT: return it->value_len <= CMD_VALUE_MAX_BYTES;
+    case CMD_IF_REVISION:
+    case CMD_ADD: return it->value_len == CMD_NUMBER_BYTES;
+    case CMD_EXPIRE: return it->value_len == CMD_NUMBER_BYTES && cmd_number(it) <= CMD_TTL_MAX_MS;
+    case CMD_IF_ABSENT:
+    case CMD_IF_PRESENT:
+    case CMD_DELETE:
+    case CMD_READ: return it->value_len == 0;
+    }
+    return false;
+}
+
+size_t cmd_size(const struct cmd *c, const struct cmd_item *items)
+{
+    size_t size = head_bytes(c->flags);
+    for (unsigned i = 0; i < (unsigned)c->conditions + c->operations; i++)
+        size += (size_t)CMD_ITEM_BYTES + items[i].key_len + items[i].value_len;
+    return size;
+}
+
+static uint8_t *put_item(uint8_t *p, const struct cmd_item *it)
+{
+    p[AT_KIND] = it->kind;
+    p[AT_ITEM_ZERO] = 0;
+    put_u16(p + AT_KEY_LEN, it->key_len);
+    put_u32(p + AT_VALUE_LEN, it->value_len);
+    memcpy(p + CMD_ITEM_BYTES, it->key, it->key_len);
+    p += CMD_ITEM_BYTES + it->key_len;
+    if (it->value != NULL && it->value_len > 0)
+        memcpy(p, it->value, it->value_len);
+    return p + it->value_len;
+}
+
+size_t cmd_encode(uint8_t *buf, const struct cmd *c, const struct cmd_item *items)
+{
+    buf[AT_FLAGS] = c->flags;
+    buf[AT_CONDITIONS] = c->conditions;
+    buf[AT_OPERATIONS] = c->operations;
+    buf[AT_ZERO] = 0;
+    cmd_stamp(buf, c->origin, c->process, c->number);
+    cmd_stamp_predecessor(buf, c->predecessor);
+    cmd_stamp_limit(buf, c->limit);
+    uint8_t *p = buf + CMD_HEAD_BYTES;
+    if ((c->flags & CMD_HAS_TOKEN) != 0) {
+        put_u64(p, c->token[0]);
+        put_u64(p + 8, c->token[1]);
+        p += TOKEN_BYTES;
+    }
+    if ((c->flags & CMD_HAS_CONNECTION) != 0) {
+        put_u64(p, c->connection);
+        p += CONNECTION_BYTES;
+    }
+    for (unsigned i = 0; i < (unsigned)c->conditions + c->operations; i++)
+        p = put_item(p, &items[i]);
+    size_t size = (size_t)(p - buf);
+    struct cmd again;
+    int rc = cmd_decode(buf, size, &again);
+    assert(rc == 0);
+    (void)rc;
+    return size;
+}
+
+size_t cmd_encode_one(uint8_t *buf, const struct cmd_item *operation)
+{
+    return cmd_encode(buf, &(struct cmd){.operations = 1}, operation);
+}
+
+struct cmd_item cmd_next(const uint8_t **at)
+{
+    const uint8_t *p = *at;
+    struct cmd_item it = {
+        .kind = p[AT_KIND],
+        .key_len = get_u16(p + AT_KEY_LEN),
+        .value_len = get_u32(p + AT_VALUE_LEN),
+        .key = p + CMD_ITEM_BYTES,
+    };
+    it.value = it.key + it.key_len;
+    *at = it.value + it.value_len;
+    return it;
+}
+
+uint64_t cmd_number(const struct cmd_item *item)
+{
+    return get_u64(item->value);
+}
+
+/* Steps over one item of the kinds that `known` takes, if it is whole and makes sense. */
+static bool check_item(const uint8_t **at, const uint8_t *end, bool (*known)(uint8_t))
+{
+    const uint8_t *p = *at;
+    if ((size_t)(end - p) < CMD_ITEM_BYTES || p[AT_ITEM_ZERO] != 0 || !known(p[AT_KIND]))
+        return false;
+    size_t left = (size_t)(end - p) - CMD_ITEM_BYTES;
+    uint16_t key_len = get_u16(p + AT_KEY_LEN);
+    if (key_len < 1 || key_len > CMD_KEY_MAX_BYTES || key_len > left ||
+        get_u32(p + AT_VALUE_LEN) > left - key_len)
+        return false;
+    struct cmd_item it = cmd_next(at);
+    return value_fits_kind(&it);
 }
 
 int cmd_decode(const uint8_t *buf, size_t len, struct cmd *c)
 {
     if (len < CMD_HEAD_BYTES || len > CMD_MAX_BYTES)
         return -1;
-    if (buf[AT_ZERO1] != 0)
-        return -1;
-    if (buf[AT_OP] != CMD_PUT && buf[AT_OP] != CMD_DELETE)
-        return -1;
-    uint16_t key_len = get_u16(buf + AT_KEY_LEN);
-    if (key_len < 1 || key_len > CMD_KEY_MAX_BYTES || key_len > len - CMD_HEAD_BYTES)
-        return -1;
-    size_t value_len = len - CMD_HEAD_BYTES - key_len;
-    if (value_len > CMD_VALUE_MAX_BYTES || (buf[AT_OP] == CMD_DELETE && value_len != 0))
+    if ((buf[AT_FLAGS] & ~CMD_FLAGS_KNOWN) != 0 || buf[AT_ZERO] != 0 ||
+        buf[AT_CONDITIONS] > CMD_CONDITIONS_MAX || buf[AT_OPERATIONS] < 1 ||
+        buf[AT_OPERATIONS] > CMD_OPERATIONS_MAX || len < head_bytes(buf[AT_FLAGS]))
         return -1;
     *c = (struct cmd){
-        .op = buf[AT_OP],
+        .flags = buf[AT_FLAGS],
+        .conditions = buf[AT_CONDITIONS],
+        .operations = buf[AT_OPERATIONS],
         .origin = get_u16(buf + AT_ORIGIN),
         .limit = get_u16(buf + AT_LIMIT),
-        .request = get_u64(buf + AT_REQUEST),
-        .key = buf + CMD_HEAD_BYTES,
-        .value = buf[AT_OP] == CMD_PUT ? buf + CMD_HEAD_BYTES + key_len : NULL,
-        .key_len = key_len,
-        .value_len = (uint32_t)value_len,
+        .process = get_u64(buf + AT_PROCESS),
+        .predecessor = get_u64(buf + AT_PREDECESSOR),
+        .number = get_u64(buf + AT_NUMBER),
     };
-    return 0;
+    const uint8_t *p = buf + CMD_HEAD_BYTES;
+    if ((c->flags & CMD_HAS_TOKEN) != 0) {
+        c->token[0] = get_u64(p);
+        c->token[1] = get_u64(p + 8);
+        p += TOKEN_BYTES;
+    }
+    if ((c->flags & CMD_HAS_CONNECTION) != 0) {
+        c->connection = get_u64(p);
+        p += CONNECTION_BYTES;
+    }
+    c->items = p;
+    for (unsigned i = 0; i < c->conditions; i++)
+        if (!check_item(&p, buf + len, is_condition))
+            return -1;
+    for (unsigned i = 0; i < c->operations; i++)
+        if (!check_item(&p, buf + len, is_operation))
+            return -1;
+    return p == buf + len ? 0 : -1;
 }
 
-void cmd_stamp(uint8_t *buf, uint16_t origin, uint64_t request)
+void cmd_stamp(uint8_t *buf, uint16_t origin, uint64_t process, uint64_t number)
 {
     put_u16(buf + AT_ORIGIN, origin);
-    put_u64(buf + AT_REQUEST, request);
+    put_u64(buf + AT_PROCESS, process);
+    put_u64(buf + AT_NUMBER, number);
+}
+
+void cmd_stamp_predecessor(uint8_t *buf, uint64_t predecessor)
+{
+    put_u64(buf + AT_PREDECESSOR, predecessor);
 }
 
 void cmd_stamp_limit(uint8_t *buf, uint16_t limit)

@@ -1,14 +1,29 @@
 /* cmd.h: a command of the state machine as bytes: the data of a RECORD_COMMAND entry.
  *
- *   0 u8  op            CMD_PUT, CMD_DELETE
- *   1 u8  0
- *   2 u16 key length    1..CMD_KEY_MAX_BYTES
+ * A command is a transaction: conditions, then operations, all of them or none.
+ *
+ *   0 u8  flags         CMD_HAS_TOKEN, CMD_HAS_CONNECTION
+ *   1 u8  conditions    how many, 0..CMD_CONDITIONS_MAX
+ *   2 u8  operations    how many, 1..CMD_OPERATIONS_MAX
+ *   3 u8  0
  *   4 u16 origin        node whose client asked
  *   6 u16 limit         of all data, in units of CMD_LIMIT_BYTES, as the leader says who takes the
  *                       command into its log; 0: none, and on the way to a leader
- *   8 u64 request       number given by the origin: upper half a random token of its process,
- *                       lower half counts. The origin recognises its own writes by it when it applies them.
- *  16 key, then the value up to the end
+ *   8 u64 process       random name of the origin's process
+ *  16 u64 predecessor   process of this origin that the state knew when the command was sent (origins.h);
+ *                       0: none
+ *  24 u64 number        of the command in its process, from 1
+ *  32     with CMD_HAS_TOKEN: u64 random, u64 log index at its birth. They name a client's request, so
+ *         that it can be repeated through any node
+ *         with CMD_HAS_CONNECTION: u64 connection. With origin and process it names a holder
+ *         the conditions, then the operations, each:
+ *           0 u8  kind          enum cmd_kind
+ *           1 u8  0
+ *           2 u16 key length    1..CMD_KEY_MAX_BYTES
+ *           4 u32 value length  as the kind says
+ *           8 key, then value
+ *
+ * Little-endian. There is one encoding of a command: what decodes encodes to the same bytes.
  */
 #ifndef RAFTD_CMD_H
 #define RAFTD_CMD_H
@@ -17,35 +32,86 @@
 #include <stdint.h>
 
 enum {
-    CMD_PUT = 1,
-    CMD_DELETE = 2,
-    CMD_HEAD_BYTES = 16,
+    CMD_HEAD_BYTES = 32,
+    CMD_ITEM_BYTES = 8,            /* of a condition or operation, before its key */
     CMD_KEY_MAX_BYTES = 256,       /* keys are names, and each sits in memory on every node */
     CMD_LIMIT_BYTES = 16384,       /* a u16 of them is 1 GiB */
     CMD_VALUE_MAX_BYTES = 1 << 20, /* upper limit of max_value_bytes: one value is one log entry */
-    CMD_MAX_BYTES = CMD_HEAD_BYTES + CMD_KEY_MAX_BYTES + CMD_VALUE_MAX_BYTES,
+    CMD_BESIDE_BYTES = 1024, /* beside one largest value: the head, its key, a condition on it */
+    CMD_MAX_BYTES = CMD_VALUE_MAX_BYTES + CMD_BESIDE_BYTES,
+    CMD_CONDITIONS_MAX = 64, /* each costs every node a look-up while its loop waits */
+    CMD_OPERATIONS_MAX = 64, /* likewise; each is compared with those before it: 2016 comparisons */
+    CMD_ONE_BYTES = CMD_HEAD_BYTES +
+                    CMD_ITEM_BYTES, /* before the key of a command of one operation */
+    CMD_NUMBER_BYTES = 8,           /* value of a kind that takes a number */
+};
+
+/* Milliseconds: no time to live is longer. As many as cluster time has, 8900 years. */
+#define CMD_TTL_MAX_MS ((UINT64_C(1) << 48) - 1)
+
+enum cmd_flags {
+    CMD_HAS_TOKEN = 1,
+    CMD_HAS_CONNECTION = 2,
+    CMD_FLAGS_KNOWN = 3,
+};
+
+enum cmd_kind {
+    /* Conditions. */
+    CMD_IF_ABSENT = 1,   /* no value: there is no such key */
+    CMD_IF_PRESENT = 2,  /* no value: there is such a key */
+    CMD_IF_VALUE = 3,    /* the key has exactly this value */
+    CMD_IF_REVISION = 4, /* a number: the key's modify revision */
+    /* Operations. */
+    CMD_PUT = 16,    /* the new value; the key then has no expiry */
+    CMD_DELETE = 17, /* no value */
+    CMD_ADD =
+        18, /* a signed number, added to the decimal one that the value is; no key counts as 0 */
+    CMD_EXPIRE = 19, /* a number: milliseconds from the entry's cluster time on; 0: never */
+    CMD_READ = 20,   /* no value */
+};
+
+/* A condition or an operation. Key and value are borrowed. */
+struct cmd_item {
+    uint8_t kind; /* enum cmd_kind */
+    uint16_t key_len;
+    uint32_t value_len;
+    const uint8_t *key;
+    const uint8_t
+        *value; /* NULL when it is encoded: room is left, and the caller fills it in later */
 };
 
 struct cmd {
-    uint8_t op;
-    uint16_t origin;
-    uint16_t limit;
-    uint64_t request;
-    const uint8_t *key;
-    const uint8_t *value; /* NULL for CMD_DELETE */
-    uint16_t key_len;
-    uint32_t value_len;
+    uint8_t flags; /* enum cmd_flags */
+    uint8_t conditions, operations;
+    uint16_t origin, limit;
+    uint64_t process, predecessor, number;
+    uint64_t token[2];    /* random, birth; with CMD_HAS_TOKEN */
+    uint64_t connection;  /* with CMD_HAS_CONNECTION */
+    const uint8_t *items; /* of a decoded command: for cmd_next() */
 };
 
-/* Writes c to buf, which holds CMD_HEAD_BYTES + key_len + value_len bytes; returns that size. */
-size_t cmd_encode(uint8_t *buf, const struct cmd *c);
+/* Bytes of a command with these items (conditions, then operations). */
+size_t cmd_size(const struct cmd *c, const struct cmd_item *items);
+
+/* Writes c with its items (c->items is not looked at) to buf, which holds cmd_size() bytes; returns that
+ * size. The command must be one that cmd_decode() takes: asserted. */
+size_t cmd_encode(uint8_t *buf, const struct cmd *c, const struct cmd_item *items);
+
+/* The same for one operation, with nobody's stamps: CMD_ONE_BYTES, key and value. */
+size_t cmd_encode_one(uint8_t *buf, const struct cmd_item *operation);
 
 /* 0, or -1 when buf is not exactly one well-formed command. `c` points into buf. */
 int cmd_decode(const uint8_t *buf, size_t len, struct cmd *c);
 
-/* Fills origin and request of an encoded command. */
-void cmd_stamp(uint8_t *buf, uint16_t origin, uint64_t request);
-/* Fills the limit. */
+/* The item at *at, a place in a decoded command, which begins at c->items; *at then is the next one. */
+struct cmd_item cmd_next(const uint8_t **at);
+
+/* The value of an item that is a number. */
+uint64_t cmd_number(const struct cmd_item *item);
+
+/* Fill in the encoded command who sends it; the limit. */
+void cmd_stamp(uint8_t *buf, uint16_t origin, uint64_t process, uint64_t number);
+void cmd_stamp_predecessor(uint8_t *buf, uint64_t predecessor);
 void cmd_stamp_limit(uint8_t *buf, uint16_t limit);
 
 #endif

@@ -222,39 +222,6 @@ bool kv_publish(struct kv *kv, uint64_t index, uint64_t cluster_ms)
     return true;
 }
 
-/* What shrinks or stays as it is always passes, also beyond the limit. */
-static bool is_full(const struct kv *kv, const struct cmd *c, const struct kv_object *old)
-{
-    uint64_t more = kv_cost(c->key_len, c->value_len);
-    uint64_t less = old != NULL ? kv_cost(old->key_len, old->value_len) : 0;
-    return c->op == CMD_PUT && c->limit != 0 && more > less &&
-           kv_bytes(kv) + more - less > (uint64_t)c->limit * CMD_LIMIT_BYTES;
-}
-
-enum kv_outcome kv_apply(struct kv *kv, uint64_t index, const struct cmd *c)
-{
-    const struct kv_object *old = kv_find(kv, c->key, c->key_len);
-    if (c->op == CMD_DELETE)
-        return kv_delete(kv, c->key, c->key_len);
-    if (is_full(kv, c, old))
-        return KV_FULL;
-    return kv_put(kv, &(struct kv_content){
-                          .key = c->key,
-                          .value = c->value,
-                          .key_len = c->key_len,
-                          .value_len = c->value_len,
-                          .create_revision = old != NULL ? old->create_revision : index,
-                          .modify_revision = index,
-                      });
-}
-
-bool kv_is_full_for(const struct kv *kv, const struct cmd *c)
-{
-    if (!is_full(kv, c, NULL))
-        return false; /* nor with what it replaces */
-    return is_full(kv, c, kv_find(kv, c->key, c->key_len));
-}
-
 /* ---- reading ---- */
 
 const struct kv_view *kv_view(const struct kv *kv)

@@ -16,7 +16,6 @@
 #include <stdint.h>
 
 #include "raftd/base/rcu.h"
-#include "raftd/state/cmd.h"
 #include "raftd/state/tree.h"
 
 enum {
@@ -40,7 +39,6 @@ void kv_free(struct kv *kv);
 enum kv_outcome {
     KV_DONE,
     KV_NO_KEY,    /* delete: there was none */
-    KV_FULL,      /* put: the data would grow beyond the command's limit. Nothing was done */
     KV_NO_MEMORY, /* nothing was changed, and no later entry may be applied before this one */
 };
 
@@ -72,13 +70,6 @@ uint64_t kv_bytes(const struct kv *kv);
 
 /* What a key counts. */
 uint64_t kv_cost(size_t key_len, size_t value_len);
-
-/* Applies the command of log entry `index`. But for KV_NO_MEMORY the outcome depends on the
- * entries up to it alone, so it is the same on all nodes, whatever their configurations say. */
-enum kv_outcome kv_apply(struct kv *kv, uint64_t index, const struct cmd *c);
-
-/* Whether c, applied now, would be KV_FULL. */
-bool kv_is_full_for(const struct kv *kv, const struct cmd *c);
 
 /* Shows what was written as of that index and cluster time, of which none is less than the one before; in
  * one step, however much it is. False: no memory, nothing is shown yet. */

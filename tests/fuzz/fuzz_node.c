@@ -167,17 +167,17 @@ static void shake(struct world *w)
 static void client_writes(struct world *w, size_t len)
 {
     uint8_t value[255] = {0};
-    struct cmd c = {
-        .op = CMD_PUT,
+    struct cmd_item put = {
+        .kind = CMD_PUT,
         .key = (const uint8_t *)"key",
         .key_len = 3,
         .value = value,
         .value_len = (uint32_t)len,
     };
-    struct request *req = calloc(1, sizeof *req + CMD_HEAD_BYTES + 3 + len);
+    struct request *req = calloc(1, sizeof *req + CMD_ONE_BYTES + 3 + len);
     if (req == NULL)
         abort();
-    req->cmd_len = (uint32_t)cmd_encode(req->cmd, &c);
+    req->cmd_len = (uint32_t)cmd_encode_one(req->cmd, &put);
     req->deadline_us = w->now + 100000;
     node_write(w->node, w->now, req);
 }

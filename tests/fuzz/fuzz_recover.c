@@ -249,7 +249,8 @@ static void judge_entries(struct wal *w, const struct wal_report *rep)
 static void judge_next(struct wal *w, const struct wal_report *rep)
 {
     uint8_t rec[RECORD_HEAD_BYTES];
-    size_t size = record_seal(rec, rep->last_index + 1, rep->term, RECORD_NOOP, rep->head, 0);
+    size_t size = record_seal(rec, rep->last_index + 1, rep->term, rep->last_ms, RECORD_NOOP,
+                              rep->head, 0);
     struct wal_batch b = {.term = rep->term,
                           .vote = rep->vote,
                           .first_index = rep->last_index + 1,

@@ -51,7 +51,7 @@ struct liar {
     uint64_t to_remember;
     /* Its log stream, made up as it goes. */
     uint32_t id;
-    uint64_t base, base_term, last;
+    uint64_t base, base_term, last, ms;
     uint8_t hash[RECORD_HASH_BYTES];
     uint8_t stream[STREAM_BYTES];
     size_t len, sent;
@@ -273,24 +273,28 @@ static void send_payload(struct world *w, unsigned slot)
 static void add_record(struct world *w, struct liar *p, uint64_t term, unsigned how)
 {
     uint8_t value[200] = {0};
-    struct cmd c = {.op = how & 2 ? CMD_DELETE : CMD_PUT,
+    struct cmd c = {.operations = 1,
                     .origin = how & 4 ? 1 : 2,
                     .limit = (uint16_t)(how & 8 ? 1 : 0),
-                    .request = how & 4 ? (UINT64_C(7) << 32) + 1 : p->last,
-                    .key = (const uint8_t *)"key",
-                    .key_len = 3,
-                    .value = how & 2 ? NULL : value,
-                    .value_len = how & 2    ? 0
-                                 : how & 16 ? 200
-                                            : 4};
+                    .process = how & 4 ? UINT64_C(7) << 32 : 5,
+                    .number = how & 4 ? 1 : p->last};
+    struct cmd_item item = {.kind = how & 2 ? CMD_DELETE : CMD_PUT,
+                            .key = (const uint8_t *)"key",
+                            .key_len = 3,
+                            .value = how & 2 ? NULL : value,
+                            .value_len = how & 2    ? 0
+                                         : how & 16 ? 200
+                                                    : 4};
     uint8_t *to = p->stream + p->len;
     if (p->last == UINT64_MAX ||
-        sizeof p->stream - p->len < RECORD_HEAD_BYTES + CMD_HEAD_BYTES + 3 + sizeof value + 8)
+        sizeof p->stream - p->len < RECORD_HEAD_BYTES + CMD_ONE_BYTES + 3 + sizeof value + 8)
         return;
-    size_t len = how & 1 ? cmd_encode(to + RECORD_HEAD_BYTES, &c) : 0;
+    size_t len = how & 1 ? cmd_encode(to + RECORD_HEAD_BYTES, &c, &item) : 0;
     if (how & 32 && len > 0)
         to[RECORD_HEAD_BYTES + take(w) % len] ^= (uint8_t)take(w); /* with a right checksum */
-    size_t size = record_seal(to, p->last + 1, term, how & 1 ? RECORD_COMMAND : RECORD_NOOP,
+    if ((how & 64) != 0)
+        p->ms = take(w);
+    size_t size = record_seal(to, p->last + 1, term, p->ms, how & 1 ? RECORD_COMMAND : RECORD_NOOP,
                               p->hash, (uint32_t)len);
     record_hash(to, size, p->hash);
     p->last++;
@@ -336,14 +340,16 @@ static void put_relay(struct world *w, struct liar *p, uint32_t boot, struct wir
     uint8_t buf[512];
     uint8_t value[255] = {0};
     unsigned how = take(w);
-    struct cmd c = {.op = CMD_PUT,
+    struct cmd c = {.operations = 1,
                     .origin = (uint16_t)edge(w, boot - BOOT + 2),
-                    .request = edge(w, 1),
-                    .key = (const uint8_t *)"key",
-                    .key_len = 3,
-                    .value = value,
-                    .value_len = how};
-    size_t len = cmd_encode(buf + 4, &c);
+                    .process = boot,
+                    .number = edge(w, 1)};
+    struct cmd_item put = {.kind = CMD_PUT,
+                           .key = (const uint8_t *)"key",
+                           .key_len = 3,
+                           .value = value,
+                           .value_len = how};
+    size_t len = cmd_encode(buf + 4, &c, &put);
     put_u32(buf, edge32(w, (uint32_t)len));
     struct wire_data d = {.stream = WIRE_STREAM_RELAY,
                           .id = edge32(w, boot),
@@ -524,14 +530,14 @@ static void lie(struct world *w, unsigned slot)
 static void client_writes(struct world *w, unsigned len)
 {
     uint8_t value[255] = {0};
-    struct cmd c = {.op = CMD_PUT,
-                    .key = (const uint8_t *)"key",
-                    .key_len = 3,
-                    .value = value,
-                    .value_len = len};
-    struct request *req = calloc(1, sizeof *req + CMD_HEAD_BYTES + 3 + len);
+    struct cmd_item put = {.kind = CMD_PUT,
+                           .key = (const uint8_t *)"key",
+                           .key_len = 3,
+                           .value = value,
+                           .value_len = len};
+    struct request *req = calloc(1, sizeof *req + CMD_ONE_BYTES + 3 + len);
     assert(req != NULL);
-    req->cmd_len = (uint32_t)cmd_encode(req->cmd, &c);
+    req->cmd_len = (uint32_t)cmd_encode_one(req->cmd, &put);
     req->deadline_us = w->now + 100 * MS;
     w->wrote_bytes += sizeof *req + req->cmd_len;
     node_write(w->node, w->now, req);

@@ -21,6 +21,7 @@
 
 #include "raftd/serve/clients.h"
 #include "raftd/base/clock.h"
+#include "raftd/state/cmd.h"
 #include "raftd/state/kv.h"
 #include "raftd/serve/proto.h"
 #include "raftd/base/rcu.h"
@@ -60,11 +61,12 @@ static void wake_loop(void *ctx)
 
 static void answer_write(struct fake *f, struct request *q)
 {
-    struct cmd c;
-    assert_int_equal(cmd_decode(q->cmd, q->cmd_len, &c), 0);
-    q->result = kv_apply(f->shared.kv, ++f->index, &c) == KV_NO_KEY ? RESULT_NO_KEY : RESULT_OK;
+    struct applied applied;
+    cmd_stamp(q->cmd, 1, 1, ++f->index);
+    assert_true(machine_apply(f->machine, f->index, 0, q->cmd, q->cmd_len, NULL, &applied));
+    q->result = applied.outcome == MACHINE_NO_KEY ? RESULT_NO_KEY : RESULT_OK;
     q->revision = f->index;
-    assert_true(kv_publish(f->shared.kv, f->index, 0));
+    assert_true(machine_publish(f->machine));
     struct shared_reader *r = &f->shared.readers[q->reader];
     rcu_queue_push(&r->answers_head, &r->answers_tail, &q->link);
 }
@@ -126,6 +128,8 @@ int world_setup(void **state)
     assert_true(f->listen_fd >= 0);
     f->status = (struct status){.id = 1, .leader = 3};
     f->shared.kv = kv_new();
+    f->machine = machine_new(f->shared.kv);
+    assert_non_null(f->machine);
     f->shared.status = &f->status;
     f->shared.max_value_bytes = VALUE_MAX;
     f->shared.local_reads = true;
@@ -154,6 +158,7 @@ int world_teardown(void **state)
     struct cds_wfcq_node *node;
     while ((node = rcu_queue_pop(&f->shared.requests_head, &f->shared.requests_tail)))
         free(rcu_container(node, struct request, link));
+    machine_free(f->machine);
     kv_free(f->shared.kv);
     pthread_mutex_destroy(&f->lock);
     pthread_cond_destroy(&f->cond);

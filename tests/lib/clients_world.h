@@ -27,6 +27,7 @@ struct fake {
     bool hold;      /* keeps writes without an answer                                            */
     unsigned held;  /* how many                                                                  */
     uint64_t index;
+    struct machine *machine;
     struct status status;
 };
 

@@ -21,6 +21,12 @@ void model_begin(const struct model *m, struct model_batch *b)
     (void)m;
 }
 
+/* Cluster time of an entry; now and then the same as of the one before. */
+static uint64_t model_ms(uint64_t index)
+{
+    return index / 3 << 30;
+}
+
 void model_truncate(struct model *m, struct model_batch *b, uint64_t to)
 {
     assert(to >= m->commit && to <= m->last && b->batch.first_index == 0);
@@ -42,7 +48,8 @@ void model_entry(struct model *m, struct model_batch *b, uint32_t data_len, uint
         w->first_index = m->last;
     w->last_index = m->last;
     memset(b->bytes + at + RECORD_HEAD_BYTES, fill, data_len);
-    size_t size = record_seal(b->bytes + at, m->last, m->term, RECORD_COMMAND, prev, data_len);
+    size_t size = record_seal(b->bytes + at, m->last, m->term, model_ms(m->last), RECORD_COMMAND,
+                              prev, data_len);
     m->e[m->last] = (struct model_entry){.term = m->term, .data_len = data_len, .fill = fill};
     record_hash(b->bytes + at, size, m->e[m->last].hash);
     w->bytes[0].iov_len = at + size;
@@ -117,6 +124,8 @@ const char *model_differs_report(const struct model *m, const struct wal_report 
         return "last term";
     if (memcmp(rep->head, m->last > 0 ? m->e[m->last].hash : zero, sizeof rep->head) != 0)
         return "head";
+    if (rep->runs != NULL && rep->last_ms != model_ms(m->last))
+        return "cluster time";
     return NULL;
 }
 

@@ -13,7 +13,7 @@ void mirror_start(struct mirror *d, unsigned entries)
     for (uint64_t i = 1; i <= entries; i++) {
         uint8_t hash[RECORD_HASH_BYTES];
         mirror_hash(d, i - 1, hash);
-        d->at[i + 1] = d->at[i] + record_seal(d->bytes + d->at[i], i, 1, RECORD_NOOP, hash, 0);
+        d->at[i + 1] = d->at[i] + record_seal(d->bytes + d->at[i], i, 1, 0, RECORD_NOOP, hash, 0);
         d->last = i;
     }
     d->term = entries > 0;

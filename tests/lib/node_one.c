@@ -36,7 +36,8 @@ void tape_seal(struct tape *t, uint64_t term, uint8_t type, size_t data_len)
 {
     uint64_t i = t->last + 1;
     assert_true(i <= TAPE_MAX);
-    size_t size = record_seal(t->bytes + t->len, i, term, type, t->hash[i - 1], (uint32_t)data_len);
+    size_t size = record_seal(t->bytes + t->len, i, term, t->ms, type, t->hash[i - 1],
+                              (uint32_t)data_len);
     record_hash(t->bytes + t->len, size, t->hash[i]);
     t->len += size;
     t->last = i;
@@ -51,14 +52,14 @@ void tape_puts(struct tape *t, uint64_t last, uint64_t term, char fill, size_t l
     while (t->last < last) {
         char key[24];
         int n = snprintf(key, sizeof key, "k%" PRIu64, t->last + 1);
-        struct cmd c = {.op = CMD_PUT,
-                        .origin = 2,
-                        .request = t->last + 1,
-                        .key = (const uint8_t *)key,
-                        .key_len = (uint16_t)n,
-                        .value = value,
-                        .value_len = (uint32_t)len};
-        tape_seal(t, term, RECORD_COMMAND, cmd_encode(t->bytes + t->len + RECORD_HEAD_BYTES, &c));
+        struct cmd c = {.operations = 1, .origin = 2, .process = 77, .number = t->last + 1};
+        struct cmd_item put = {.kind = CMD_PUT,
+                               .key = (const uint8_t *)key,
+                               .key_len = (uint16_t)n,
+                               .value = value,
+                               .value_len = (uint32_t)len};
+        tape_seal(t, term, RECORD_COMMAND,
+                  cmd_encode(t->bytes + t->len + RECORD_HEAD_BYTES, &c, &put));
     }
 }
 
@@ -192,6 +193,7 @@ static struct world *world_at(const struct tape *t, const struct node_config *mo
     if (t != NULL) {
         report.last_index = t->last;
         report.last_term = 1;
+        report.last_ms = t->ms;
         report.runs = &run;
         report.n_runs = 1;
         memcpy(report.head, t->hash[t->last], sizeof report.head);
@@ -504,14 +506,14 @@ unsigned pass(struct world *w, uint64_t us)
 
 void write_one(struct world *w)
 {
-    struct cmd c = {.op = CMD_PUT,
-                    .key = (const uint8_t *)"k",
-                    .key_len = 1,
-                    .value = (const uint8_t *)"v",
-                    .value_len = 1};
+    struct cmd_item put = {.kind = CMD_PUT,
+                           .key = (const uint8_t *)"k",
+                           .key_len = 1,
+                           .value = (const uint8_t *)"v",
+                           .value_len = 1};
     struct request *req = calloc(1, sizeof *req + 64);
     assert_non_null(req);
-    req->cmd_len = (uint32_t)cmd_encode(req->cmd, &c);
+    req->cmd_len = (uint32_t)cmd_encode_one(req->cmd, &put);
     req->deadline_us = w->now + 1000000;
     node_write(w->n, w->now, req);
 }

@@ -23,8 +23,8 @@ enum {
 struct tape {
     uint8_t *bytes;
     size_t len;
-    uint64_t last;
-    size_t at[TAPE_MAX + 2];                       /* where entry i starts */
+    uint64_t last, ms;       /* the last entry; cluster time of the next ones */
+    size_t at[TAPE_MAX + 2]; /* where entry i starts */
     uint8_t hash[TAPE_MAX + 1][RECORD_HASH_BYTES]; /* of entry i */
 };
 

@@ -188,12 +188,17 @@ static void follow_log(struct sim *s, struct member *m)
         if (memcmp(check, e->hash, sizeof check) != 0)
             sim_broken(s, "log-hash", "node %u: hash of entry %" PRIu64 " is wrong", m->at + 1, i);
         if (rec.type == RECORD_COMMAND)
-            e->op = sim_op_of(s, &rec);
+            e->op = sim_op_of(s, &rec, &e->sender);
+        e->ms = rec.cluster_ms;
         memcpy(below, rec.prev, sizeof below);
         hash = below;
     }
     if (above != NULL && above->prev == NULL)
         above->prev = &s->root;
+    for (e = tip; above != NULL && e != above->prev; e = e->prev)
+        if (e->ms < e->prev->ms)
+            sim_broken(s, "cluster-time", "node %u: cluster time falls at entry %" PRIu64,
+                       m->at + 1, e->index);
     if (tip == NULL)
         tip = &s->root;
     if (m->lead_term == r->term && r->role == RAFT_LEADER &&

@@ -77,21 +77,32 @@ static void id_add(struct sim *s, uint32_t op)
     s->n_ids++;
 }
 
-uint32_t sim_op_of(struct sim *s, const struct record *rec)
+/* Processes differ in the upper half of their names, and give no number twice. */
+static uint64_t id_of(uint64_t process, uint64_t number)
+{
+    return (process >> 32) << 32 | (uint32_t)number;
+}
+
+uint32_t sim_op_of(struct sim *s, const struct record *rec, struct sender *sender)
 {
     struct cmd c;
     uint8_t name[KEY_BYTES];
     if (cmd_decode(rec->data, rec->data_len, &c) < 0)
         sim_broken(s, "command", "entry %" PRIu64 " is no command", rec->index);
-    uint32_t op = s->cap_ids == 0 || c.origin == 0 ? NO_OP
-                                                   : s->ids[id_slot(s, c.origin - 1u, c.request)];
+    uint32_t op = s->cap_ids == 0 || c.origin == 0
+                      ? NO_OP
+                      : s->ids[id_slot(s, c.origin - 1u, id_of(c.process, c.number))];
     if (op == NO_OP)
         sim_broken(s, "nobody-asked", "entry %" PRIu64 " is a write that nobody asked for",
                    rec->index);
     const struct op *o = &s->ops[op];
-    if (c.key_len != key_name(s, o->key, name) || memcmp(c.key, name, c.key_len) != 0 ||
-        c.op != (o->kind == OP_PUT ? CMD_PUT : CMD_DELETE) ||
-        (o->kind == OP_PUT && !value_is(s, op, c.value, c.value_len)) ||
+    const uint8_t *at = c.items;
+    struct cmd_item it = cmd_next(&at);
+    *sender = (struct sender){c.origin, c.process, c.predecessor, c.number};
+    if (c.conditions != 0 || c.operations != 1 || it.key_len != key_name(s, o->key, name) ||
+        memcmp(it.key, name, it.key_len) != 0 ||
+        it.kind != (o->kind == OP_PUT ? CMD_PUT : CMD_DELETE) ||
+        (o->kind == OP_PUT && !value_is(s, op, it.value, it.value_len)) ||
         c.limit != s->o.max_data_bytes / CMD_LIMIT_BYTES)
         sim_broken(s, "asked-else", "entry %" PRIu64 " is not the write that was asked for",
                    rec->index);
@@ -115,14 +126,30 @@ static uint64_t data_bytes(const struct sim *s, const struct op *o)
     return KV_KEY_BYTES + key_name(s, o->key, name) + o->len;
 }
 
+/* Whether the state machine is to apply this entry: it is of the process that is current, or becomes
+ * so now, and no copy of the write was there before. */
+static bool takes(struct sim *s, const struct entry *e)
+{
+    struct current *c = &s->current[e->sender.origin - 1];
+    if (c->process != e->sender.process) {
+        if (c->process != e->sender.predecessor) {
+            s->t.ended++;
+            return false;
+        }
+        if (c->process != 0 && c->op > e->op)
+            sim_broken(s, "former-process", "entry %" PRIu64 " brings an ended process back",
+                       e->index);
+        *c = (struct current){e->sender.process, e->op};
+    }
+    s->t.copies += s->ops[e->op].committed != 0;
+    return s->ops[e->op].committed == 0;
+}
+
 void sim_model_take(struct sim *s, const struct entry *e)
 {
-    if (e->op == NO_OP)
+    if (e->op == NO_OP || !takes(s, e))
         return;
     struct op *o = &s->ops[e->op];
-    if (o->committed != 0)
-        sim_broken(s, "done-twice", "a write was done at %" PRIu64 " and again at %" PRIu64,
-                   o->committed, e->index);
     if (o->refused)
         sim_broken(s, "refused-done", "entry %" PRIu64 " is a write that was refused", e->index);
     o->committed = e->index;
@@ -171,9 +198,9 @@ static uint32_t look(struct sim *s, struct member *m, uint32_t key)
     const struct version *v = version_at(&s->keys[key], m->node->applied);
     rcu_enter();
     const struct kv_view *view = kv_view(m->kv);
-    if (view->index != m->node->applied)
-        sim_broken(s, "view", "node %u shows %" PRIu64 ", has applied %" PRIu64, m->at + 1,
-                   view->index, m->node->applied);
+    if (view->index != m->node->applied || view->cluster_ms != s->committed[view->index]->ms)
+        sim_broken(s, "view", "node %u shows %" PRIu64 " at %" PRIu64 " ms, has applied %" PRIu64,
+                   m->at + 1, view->index, view->cluster_ms, m->node->applied);
     compare(s, m, key, v, kv_get(view, name, len));
     rcu_leave();
     return v == NULL ? NO_OP : v->op;
@@ -354,20 +381,20 @@ static void submit_write(struct sim *s, struct member *m, uint32_t number)
 {
     const struct op *o = &s->ops[number];
     uint8_t key[KEY_BYTES];
-    struct request *req = sim_must(calloc(1, sizeof *req + CMD_HEAD_BYTES + sizeof key + o->len));
-    struct cmd c = {.op = o->kind == OP_PUT ? CMD_PUT : CMD_DELETE, .key = key};
+    struct request *req = sim_must(calloc(1, sizeof *req + CMD_ONE_BYTES + sizeof key + o->len));
+    struct cmd_item c = {.kind = o->kind == OP_PUT ? CMD_PUT : CMD_DELETE, .key = key};
     c.key_len = (uint16_t)key_name(s, o->key, key);
     if (o->kind == OP_PUT) {
         c.value = value_of(s, number);
         c.value_len = o->len;
     }
-    req->cmd_len = (uint32_t)cmd_encode(req->cmd, &c);
+    req->cmd_len = (uint32_t)cmd_encode_one(req->cmd, &c);
     req->client_tag = number;
     req->deadline_us = sim_local(m, s->now) + o->timeout_us;
     s->t.writes++;
     node_write(m->node, sim_local(m, s->now), req);
     if (s->ops[number].state == OP_OPEN) { /* else refused at once, and gone */
-        s->ops[number].id = req->id;
+        s->ops[number].id = id_of(req->process, req->number);
         id_add(s, number);
     }
 }
@@ -461,6 +488,7 @@ void sim_on_answer(void *ctx, struct request *req)
         break;
     case RESULT_TOO_LARGE:
     case RESULT_NOT_YET: /* of reads alone */
+    case RESULT_REFUSED:
     case RESULT_BAD: sim_broken(s, "bad", "node %u calls a good request bad", m->at + 1);
     }
     free(req);

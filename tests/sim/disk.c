@@ -120,7 +120,7 @@ void sim_on_fetch(void *ctx, unsigned what, const struct wal_pos *from, uint64_t
     struct member *m = ctx;
     struct job *j = new_job(m->sim, m, true);
     size_t most = m->sim->o.fetch_bytes;
-    size_t record_max = record_size(CMD_HEAD_BYTES + CMD_KEY_MAX_BYTES + m->sim->o.max_value_bytes);
+    size_t record_max = record_size(CMD_ONE_BYTES + CMD_KEY_MAX_BYTES + m->sim->o.max_value_bytes);
     if (what == NODE_FETCH_APPLY && most != 0 && most < record_max)
         most = record_max; /* only peers get records in parts */
     j->what = what;

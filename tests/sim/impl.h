@@ -5,7 +5,9 @@
 #include <inttypes.h>
 
 #include "net/wire.h"
+#include "raftd/state/cmd.h"
 #include "raftd/state/kv.h"
+#include "raftd/state/origins.h"
 #include "raftd/node/node_impl.h"
 #include "storage/wal.h"
 #include "tests/sim/linear.h"
@@ -66,6 +68,8 @@ struct entry {
     struct entry *prev;  /* the entry before */
     struct entry *chain; /* same bucket */
     uint32_t op;         /* that wrote it, NO_OP for a leader's first entry */
+    uint64_t ms;         /* cluster time */
+    struct sender sender;
     bool committed;
 };
 
@@ -115,6 +119,12 @@ struct client {
 struct version {
     uint64_t index, create;
     uint32_t op; /* NO_OP = deleted */
+};
+
+/* The process whose writes count, by the committed entries. */
+struct current {
+    uint64_t process; /* 0 = none yet */
+    uint32_t op;      /* its first write that was committed */
 };
 
 struct key {
@@ -275,7 +285,8 @@ struct sim {
     struct key *keys;
     uint32_t n_keys, cap_keys;
     struct linear *linear;
-    uint8_t *row;  /* of values */
+    uint8_t *row; /* of values */
+    struct current current[NODES];
     bool closed;   /* clients ask nothing new */
     uint64_t seen; /* highest index that a client has seen an effect of */
     uint32_t *ids; /* operations by (node, request number): open addressing */
@@ -378,7 +389,7 @@ void sim_on_reads_done(void *ctx, uint64_t read);
 void sim_not_sent(struct sim *s, uint32_t op);
 void sim_clients_lost(struct sim *s, struct member *m);
 /* The operation whose command that is; checks the bytes. NO_OP if nobody asked for it. */
-uint32_t sim_op_of(struct sim *s, const struct record *rec);
+uint32_t sim_op_of(struct sim *s, const struct record *rec, struct sender *sender);
 /* An entry became committed: the model of the state takes it. */
 void sim_model_take(struct sim *s, const struct entry *e);
 void sim_check_state(struct sim *s, struct member *m);

@@ -162,7 +162,7 @@ static void idle(struct sim *s)
 
 void sim_check_final(struct sim *s)
 {
-    uint8_t first[KV_DIGEST_BYTES], other[KV_DIGEST_BYTES];
+    uint8_t first[KV_DIGEST_BYTES + MACHINE_DIGEST_BYTES], other[sizeof first];
     const struct member *seen = NULL;
     for (unsigned i = 0; i < s->o.nodes; i++) {
         struct member *m = &s->m[i];
@@ -172,8 +172,11 @@ void sim_check_final(struct sim *s)
         if (m->outside)
             continue;
         rcu_enter();
-        kv_digest(kv_view(m->kv), seen == NULL ? first : other);
+        uint8_t *digest = seen == NULL ? first : other;
+        kv_digest(kv_view(m->kv), digest);
         rcu_leave();
+        sim_must(machine_origins_digest(m->node->machine, digest + KV_DIGEST_BYTES) ? digest
+                                                                                    : NULL);
         if (seen != NULL && memcmp(first, other, sizeof first) != 0)
             sim_broken(s, "digest", "nodes %u and %u differ", seen->at + 1, m->at + 1);
         seen = m;

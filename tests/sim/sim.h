@@ -110,6 +110,8 @@ struct sim_totals {
     uint64_t virtual_us, events, datagrams, bytes, batches, closures;
     uint64_t writes, acked, unknown, refused, full, reads, lists, local_reads;
     uint64_t boots, leaders, committed, histories;
+    uint64_t copies; /* committed entries of a write that was committed already ... */
+    uint64_t ended;  /* ... and of a process that was not current */
     uint64_t doubts; /* nodes that were told that they had lost something, and have it again */
     uint64_t faults[SIM_FAULT_COUNT]; /* how often each really happened */
     uint64_t elected_us;              /* liveness: until there was a leader ... */

@@ -21,6 +21,7 @@
 
 #include "raftd/serve/clients.h"
 #include "raftd/base/clock.h"
+#include "raftd/state/cmd.h"
 #include "raftd/state/kv.h"
 #include "raftd/serve/proto.h"
 #include "raftd/base/rcu.h"

@@ -37,12 +37,13 @@ static void wake_nobody(void *ctx)
 static void store(struct one *o, const char *key, uint32_t len)
 {
     static const uint8_t value[BIG_BYTES];
-    (void)kv_apply(o->f.shared.kv, ++o->f.index,
-                   &(struct cmd){.op = CMD_PUT,
-                                 .key = (const uint8_t *)key,
-                                 .key_len = (uint16_t)strlen(key),
-                                 .value = value,
-                                 .value_len = len});
+    o->f.index++;
+    (void)kv_put(o->f.shared.kv, &(struct kv_content){.key = (const uint8_t *)key,
+                                                      .key_len = (uint16_t)strlen(key),
+                                                      .value = value,
+                                                      .value_len = len,
+                                                      .create_revision = o->f.index,
+                                                      .modify_revision = o->f.index});
     assert_true(kv_publish(o->f.shared.kv, o->f.index, 0));
 }
 

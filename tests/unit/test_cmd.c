@@ -8,124 +8,257 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "raftd/base/bytes.h"
 #include "raftd/state/cmd.h"
 
 static uint8_t *exact_copy(const uint8_t *p, size_t len)
 {
-    uint8_t *copy = malloc(len ? len : 1); /* so that ASan sees a read past the end */
+    uint8_t *copy = malloc(len > 0 ? len : 1); /* so that ASan sees a read past the end */
     assert_non_null(copy);
     memcpy(copy, p, len);
     return copy;
 }
 
-static void round_trip(uint8_t op, uint16_t key_len, uint32_t value_len)
+static int decodes(const uint8_t *buf, size_t len)
 {
-    uint8_t key[CMD_KEY_MAX_BYTES];
-    memset(key, 'k', sizeof(key));
-    uint8_t *value = calloc(1, value_len + 1);
-    uint8_t *buf = malloc((size_t)CMD_HEAD_BYTES + key_len + value_len);
-    assert_true(value && buf);
-    struct cmd c = {.op = op,
-                    .origin = 0x1234,
-                    .limit = 0x0506,
-                    .request = 0x1122334455667788,
-                    .key = key,
-                    .value = value,
-                    .key_len = key_len,
-                    .value_len = value_len};
-    size_t len = cmd_encode(buf, &c);
-    assert_int_equal(len, CMD_HEAD_BYTES + key_len + value_len);
-    struct cmd d;
-    assert_int_equal(cmd_decode(buf, len, &d), 0);
-    assert_int_equal(d.op, op);
-    assert_int_equal(d.origin, 0x1234);
-    assert_int_equal(d.limit, 0x0506);
-    assert_true(d.request == 0x1122334455667788);
-    assert_int_equal(d.key_len, key_len);
-    assert_int_equal(d.value_len, value_len);
-    assert_memory_equal(d.key, key, key_len);
-    if (op == CMD_DELETE)
-        assert_null(d.value);
-    else
-        assert_memory_equal(d.value, value, value_len);
-    free(buf);
-    free(value);
+    struct cmd c;
+    uint8_t *copy = exact_copy(buf, len);
+    int rc = cmd_decode(copy, len, &c);
+    free(copy);
+    return rc;
 }
 
-static void test_round_trip(void **state)
+static const uint8_t number[8] = {9, 8, 7, 6, 5, 0, 0, 0};
+
+static struct cmd_item item(uint8_t kind, const char *key, const void *value, uint32_t value_len)
+{
+    return (struct cmd_item){.kind = kind,
+                             .key_len = (uint16_t)strlen(key),
+                             .value_len = value_len,
+                             .key = (const uint8_t *)key,
+                             .value = value};
+}
+
+static void same_item(const struct cmd_item *a, const struct cmd_item *b)
+{
+    assert_int_equal(a->kind, b->kind);
+    assert_int_equal(a->key_len, b->key_len);
+    assert_int_equal(a->value_len, b->value_len);
+    assert_memory_equal(a->key, b->key, a->key_len);
+    if (a->value_len > 0)
+        assert_memory_equal(a->value, b->value, a->value_len);
+}
+
+/* Encodes the command, decodes it, and compares. */
+static void round_trip(struct cmd c, const struct cmd_item *items)
+{
+    size_t size = cmd_size(&c, items);
+    uint8_t *buf = malloc(size);
+    assert_non_null(buf);
+    assert_int_equal(cmd_encode(buf, &c, items), size);
+    struct cmd d;
+    assert_int_equal(cmd_decode(buf, size, &d), 0);
+    assert_int_equal(d.flags, c.flags);
+    assert_int_equal(d.conditions, c.conditions);
+    assert_int_equal(d.operations, c.operations);
+    assert_int_equal(d.origin, c.origin);
+    assert_int_equal(d.limit, c.limit);
+    assert_true(d.process == c.process && d.predecessor == c.predecessor && d.number == c.number);
+    assert_true(d.token[0] == c.token[0] && d.token[1] == c.token[1]);
+    assert_true(d.connection == c.connection);
+    const uint8_t *at = d.items;
+    for (unsigned i = 0; i < (unsigned)c.conditions + c.operations; i++) {
+        struct cmd_item it = cmd_next(&at);
+        same_item(&it, &items[i]);
+    }
+    assert_ptr_equal(at, buf + size);
+    free(buf);
+}
+
+static void test_all_kinds(void **state)
 {
     (void)state;
-    round_trip(CMD_PUT, 1, 0);
-    round_trip(CMD_PUT, 1, 1);
-    round_trip(CMD_PUT, CMD_KEY_MAX_BYTES, 1000);
-    round_trip(CMD_PUT, CMD_KEY_MAX_BYTES, CMD_VALUE_MAX_BYTES);
-    round_trip(CMD_DELETE, 1, 0);
-    round_trip(CMD_DELETE, CMD_KEY_MAX_BYTES, 0);
+    const struct cmd_item items[] = {
+        item(CMD_IF_ABSENT, "a", NULL, 0),     item(CMD_IF_PRESENT, "b", NULL, 0),
+        item(CMD_IF_VALUE, "c", "v", 1),       item(CMD_IF_VALUE, "c", "", 0),
+        item(CMD_IF_REVISION, "d", number, 8), item(CMD_PUT, "e", "value", 5),
+        item(CMD_DELETE, "f", NULL, 0),        item(CMD_ADD, "g", number, 8),
+        item(CMD_EXPIRE, "h", number, 8),      item(CMD_READ, "i", NULL, 0),
+    };
+    struct cmd c = {.conditions = 5,
+                    .operations = 5,
+                    .origin = 0x1234,
+                    .limit = 0x0506,
+                    .process = 0x1122334455667788,
+                    .predecessor = 3,
+                    .number = UINT64_MAX};
+    round_trip(c, items);
+    c.flags = CMD_HAS_TOKEN;
+    c.token[0] = 77;
+    c.token[1] = 88;
+    round_trip(c, items);
+    c.flags = CMD_HAS_TOKEN | CMD_HAS_CONNECTION;
+    c.connection = 99;
+    round_trip(c, items);
+    c.flags = CMD_HAS_CONNECTION;
+    c.token[0] = c.token[1] = 0;
+    round_trip(c, items);
+}
+
+static void test_limits(void **state)
+{
+    (void)state;
+    static struct cmd_item items[CMD_CONDITIONS_MAX + CMD_OPERATIONS_MAX];
+    for (unsigned i = 0; i < CMD_CONDITIONS_MAX; i++)
+        items[i] = item(CMD_IF_PRESENT, "k", NULL, 0);
+    for (unsigned i = 0; i < CMD_OPERATIONS_MAX; i++)
+        items[CMD_CONDITIONS_MAX + i] = item(CMD_READ, "k", NULL, 0);
+    struct cmd c = {.conditions = CMD_CONDITIONS_MAX, .operations = CMD_OPERATIONS_MAX};
+    round_trip(c, items);
+    uint8_t buf[CMD_HEAD_BYTES + 200 * (CMD_ITEM_BYTES + 1)];
+    size_t size = cmd_encode(buf, &c, items);
+    buf[1]++; /* an operation more that is taken for a condition, and one condition too many */
+    assert_int_equal(decodes(buf, size), -1);
+    buf[1]--;
+    memcpy(buf + size, buf + size - CMD_ITEM_BYTES - 1, CMD_ITEM_BYTES + 1);
+    buf[2]++;
+    assert_int_equal(decodes(buf, size + CMD_ITEM_BYTES + 1), -1);
+    buf[2] = 0;
+    assert_int_equal(decodes(buf, size - CMD_OPERATIONS_MAX * (CMD_ITEM_BYTES + 1)), -1);
+}
+
+/* The largest value, with what may stand beside it. */
+static void test_large(void **state)
+{
+    (void)state;
+    static uint8_t value[CMD_VALUE_MAX_BYTES];
+    static uint8_t key[CMD_BESIDE_BYTES];
+    struct cmd_item items[3] = {
+        {CMD_IF_PRESENT, CMD_KEY_MAX_BYTES, 0, key, NULL},
+        {CMD_PUT, CMD_KEY_MAX_BYTES, CMD_VALUE_MAX_BYTES, key, value},
+        {CMD_DELETE, CMD_KEY_MAX_BYTES, 0, key, NULL},
+    };
+    struct cmd c = {.conditions = 1, .operations = 2, .flags = CMD_FLAGS_KNOWN};
+    round_trip(c, items);
+    uint8_t *buf = calloc(1, CMD_MAX_BYTES + 2);
+    assert_non_null(buf);
+    size_t size = cmd_encode(buf, &c, items);
+    put_u32(buf + CMD_HEAD_BYTES + 24 + CMD_ITEM_BYTES + CMD_KEY_MAX_BYTES + 4,
+            CMD_VALUE_MAX_BYTES + 1);
+    assert_int_equal(decodes(buf, size), -1);
+    /* All of it has a limit too. */
+    struct cmd_item two[2] = {items[1], item(CMD_PUT, "k", value, 0)};
+    struct cmd d = {.operations = 2};
+    two[1].value_len = CMD_MAX_BYTES - (uint32_t)cmd_size(&d, two);
+    round_trip(d, two);
+    size = cmd_encode(buf, &d, two);
+    assert_int_equal(size, CMD_MAX_BYTES);
+    put_u32(buf + CMD_ONE_BYTES + CMD_KEY_MAX_BYTES + CMD_VALUE_MAX_BYTES + 4,
+            two[1].value_len + 1);
+    assert_int_equal(decodes(buf, size + 1), -1);
+    free(buf);
 }
 
 /* The layout is on disks and wires: it never changes. */
 static void test_bytes(void **state)
 {
     (void)state;
-    const uint8_t want[] = {1,    0,    2,    0,    7,    0,    9,   1,   0x88, 0x77,
-                            0x66, 0x55, 0x44, 0x33, 0x22, 0x11, 'a', 'b', 'c'};
-    uint8_t buf[sizeof(want)];
-    struct cmd c = {.op = CMD_PUT,
-                    .key = (const uint8_t *)"ab",
-                    .key_len = 2,
-                    .value = (const uint8_t *)"c",
-                    .value_len = 1};
-    assert_int_equal(cmd_encode(buf, &c), sizeof(want));
-    cmd_stamp(buf, 7, 0x1122334455667788);
+    const uint8_t want[] = {0,    0,    1,    0,    7,    0,    9,    1,    /* head */
+                            0x88, 0x77, 0x66, 0x55, 0x44, 0x33, 0x22, 0x11, /* process */
+                            5,    0,    0,    0,    0,    0,    0,    0,    /* predecessor */
+                            6,    0,    0,    0,    0,    0,    0,    0,    /* number */
+                            16,   0,    2,    0,    1,    0,    0,    0,    'a', 'b', 'c'};
+    uint8_t buf[sizeof want];
+    struct cmd_item put = item(CMD_PUT, "ab", "c", 1);
+    assert_int_equal(cmd_encode_one(buf, &put), sizeof want);
+    assert_int_equal(CMD_ONE_BYTES + 3, sizeof want);
+    cmd_stamp(buf, 7, 0x1122334455667788, 6);
+    cmd_stamp_predecessor(buf, 5);
     cmd_stamp_limit(buf, 0x0109);
-    assert_memory_equal(buf, want, sizeof(want));
+    assert_memory_equal(buf, want, sizeof want);
+}
+
+/* A value that is filled in later. */
+static void test_later(void **state)
+{
+    (void)state;
+    uint8_t buf[CMD_ONE_BYTES + 4], want[sizeof buf];
+    struct cmd_item put = item(CMD_PUT, "k", "abc", 3);
+    assert_int_equal(cmd_encode_one(want, &put), sizeof want);
+    put.value = NULL;
+    assert_int_equal(cmd_encode_one(buf, &put), sizeof buf);
+    memcpy(buf + CMD_ONE_BYTES + 1, "abc", 3);
+    assert_memory_equal(buf, want, sizeof want);
 }
 
 static void test_truncation(void **state)
 {
     (void)state;
-    uint8_t buf[64];
-    struct cmd d, c = {.op = CMD_DELETE, .key = (const uint8_t *)"0123456789", .key_len = 10};
-    size_t len = cmd_encode(buf, &c);
-    for (size_t cut = 0; cut < len; cut++) {
-        uint8_t *copy = exact_copy(buf, cut);
-        assert_int_equal(cmd_decode(copy, cut, &d), -1);
-        free(copy);
-    }
-    buf[len] = 0; /* a delete with a value */
-    assert_int_equal(cmd_decode(buf, len + 1, &d), -1);
+    uint8_t buf[256];
+    const struct cmd_item items[] = {item(CMD_IF_VALUE, "key", "was", 3),
+                                     item(CMD_ADD, "counter", number, 8)};
+    struct cmd c = {.flags = CMD_FLAGS_KNOWN, .conditions = 1, .operations = 1};
+    size_t len = cmd_encode(buf, &c, items);
+    for (size_t cut = 0; cut < len; cut++)
+        assert_int_equal(decodes(buf, cut), -1);
+    buf[len] = 0;
+    assert_int_equal(decodes(buf, len + 1), -1);
 }
 
 static void test_refused(void **state)
 {
     (void)state;
+    enum { ITEM = CMD_HEAD_BYTES };
     static const struct {
+        uint8_t kind, value_len;
         size_t at;
         uint8_t value;
-    } bad[] = {{0, 0}, {0, 3}, {0, 255}, {1, 1}, {2, 0}, {2, 5}, {3, 2}};
-    uint8_t buf[64];
-    struct cmd d, c = {.op = CMD_PUT, .key = (const uint8_t *)"key", .key_len = 3};
-    size_t len = cmd_encode(buf, &c);
-    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-        uint8_t *copy = exact_copy(buf, len);
-        copy[bad[i].at] = bad[i].value;
-        assert_int_equal(cmd_decode(copy, len, &d), -1);
-        free(copy);
+    } bad[] = {
+        {CMD_PUT, 8, 0, 4}, /* an unknown flag */
+        {CMD_PUT, 8, 0, CMD_HAS_TOKEN},
+        {CMD_PUT, 8, 1, 1},
+        {CMD_PUT, 8, 2, 0},
+        {CMD_PUT, 8, 2, 2},
+        {CMD_PUT, 8, 3, 1},
+        {CMD_PUT, 8, ITEM, 0},
+        {CMD_PUT, 8, ITEM, CMD_IF_VALUE},
+        {CMD_PUT, 8, ITEM, CMD_IF_REVISION + 1},
+        {CMD_PUT, 8, ITEM, CMD_READ},
+        {CMD_PUT, 8, ITEM, CMD_READ + 1},
+        {CMD_PUT, 8, ITEM + 1, 1},
+        {CMD_PUT, 8, ITEM + 2, 0},
+        {CMD_PUT, 8, ITEM + 2, 4},
+        {CMD_PUT, 8, ITEM + 3, 1},
+        {CMD_PUT, 8, ITEM + 4, 7},
+        {CMD_PUT, 8, ITEM + 4, 9},
+        {CMD_PUT, 8, ITEM + 7, 255},
+        {CMD_DELETE, 0, ITEM, CMD_ADD},
+        {CMD_DELETE, 0, ITEM, CMD_EXPIRE},
+        {CMD_ADD, 8, ITEM, CMD_DELETE},
+        {CMD_EXPIRE, 8, CMD_ONE_BYTES + 3 + 6, 1}, /* 2^48 ms */
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        uint8_t buf[64];
+        struct cmd_item one = item(bad[i].kind, "key", number, bad[i].value_len);
+        size_t len = cmd_encode_one(buf, &one);
+        assert_int_equal(decodes(buf, len), 0);
+        buf[bad[i].at] = bad[i].value;
+        assert_int_equal(decodes(buf, len), -1);
     }
-    uint8_t *huge = calloc(1, CMD_MAX_BYTES + 1);
-    assert_non_null(huge);
-    memcpy(huge, buf, len);
-    assert_int_equal(cmd_decode(huge, CMD_MAX_BYTES + 1, &d), -1);
-    assert_int_equal(cmd_decode(huge, CMD_MAX_BYTES, &d), -1); /* value over the limit */
-    free(huge);
+    uint8_t key[CMD_KEY_MAX_BYTES + 1] = {0}, buf[CMD_ONE_BYTES + sizeof key];
+    struct cmd_item longest = {CMD_DELETE, CMD_KEY_MAX_BYTES, 0, key, NULL};
+    assert_int_equal(decodes(buf, cmd_encode_one(buf, &longest)), 0);
+    buf[CMD_ONE_BYTES + CMD_KEY_MAX_BYTES] = 0;
+    put_u16(buf + ITEM + 2, CMD_KEY_MAX_BYTES + 1);
+    assert_int_equal(decodes(buf, sizeof buf), -1);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trip),
-        cmocka_unit_test(test_bytes),
-        cmocka_unit_test(test_truncation),
+        cmocka_unit_test(test_all_kinds), cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_large),     cmocka_unit_test(test_bytes),
+        cmocka_unit_test(test_later),     cmocka_unit_test(test_truncation),
         cmocka_unit_test(test_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

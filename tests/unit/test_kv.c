@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "raftd/state/cmd.h"
 #include "raftd/state/kv.h"
 
 static unsigned refused_in; /* the so many'th allocation from now is refused; 0 = none */
@@ -21,30 +22,31 @@ void *__wrap_malloc(size_t size)
     return refused_in > 0 && --refused_in == 0 ? NULL : __real_malloc(size);
 }
 
-static enum kv_outcome try_put(struct kv *kv, uint64_t index, const char *key, const char *value,
-                               uint32_t value_len, uint16_t limit)
+/* As the state machine does it. */
+static enum kv_outcome store(struct kv *kv, uint64_t index, const void *key, uint16_t key_len,
+                             const void *value, uint32_t value_len)
 {
-    return kv_apply(kv, index,
-                    &(struct cmd){.op = CMD_PUT,
-                                  .limit = limit,
-                                  .key = (const uint8_t *)key,
-                                  .key_len = (uint16_t)strlen(key),
-                                  .value = (const uint8_t *)value,
-                                  .value_len = value_len});
+    const struct kv_object *old = kv_find(kv, key, key_len);
+    return kv_put(kv, &(struct kv_content){
+                          .key = key,
+                          .key_len = key_len,
+                          .value = value,
+                          .value_len = value_len,
+                          .create_revision = old != NULL ? old->create_revision : index,
+                          .modify_revision = index,
+                      });
 }
 
 static void put(struct kv *kv, uint64_t index, const char *key, const char *value)
 {
-    assert_int_equal(try_put(kv, index, key, value, (uint32_t)strlen(value), 0), KV_DONE);
+    assert_int_equal(store(kv, index, key, (uint16_t)strlen(key), value, (uint32_t)strlen(value)),
+                     KV_DONE);
 }
 
 /* Whether it was there. */
-static bool del(struct kv *kv, uint64_t index, const char *key)
+static bool del(struct kv *kv, const char *key)
 {
-    return kv_apply(kv, index,
-                    &(struct cmd){.op = CMD_DELETE,
-                                  .key = (const uint8_t *)key,
-                                  .key_len = (uint16_t)strlen(key)}) == KV_DONE;
+    return kv_delete(kv, (const uint8_t *)key, strlen(key)) == KV_DONE;
 }
 
 static void publish(struct kv *kv)
@@ -92,10 +94,10 @@ static void test_revisions(void **state)
     put(kv, 10, "ab", "");
     expect(kv, "ab", "", 10, 10);
     assert_int_equal(kv_count(kv), 2);
-    assert_true(del(kv, 11, "a"));
+    assert_true(del(kv, "a"));
     expect(kv, "a", NULL, 0, 0);
-    assert_false(del(kv, 12, "a"));
-    assert_false(del(kv, 12, "never"));
+    assert_false(del(kv, "a"));
+    assert_false(del(kv, "never"));
     assert_int_equal(kv_count(kv), 1);
     put(kv, 13, "a", "again");
     expect(kv, "a", "again", 13, 13);
@@ -111,13 +113,7 @@ static void test_binary(void **state)
     assert_true(kv && value);
     value[CMD_VALUE_MAX_BYTES - 1] = 7;
     for (uint16_t len = 1; len <= CMD_KEY_MAX_BYTES; len++) /* all zeros: differ only in length */
-        (void)kv_apply(
-            kv, len,
-            &(struct cmd){.op = CMD_PUT,
-                          .key = key,
-                          .key_len = len,
-                          .value = value,
-                          .value_len = len == CMD_KEY_MAX_BYTES ? CMD_VALUE_MAX_BYTES : len});
+        (void)store(kv, len, key, len, value, len == CMD_KEY_MAX_BYTES ? CMD_VALUE_MAX_BYTES : len);
     assert_int_equal(kv_count(kv), CMD_KEY_MAX_BYTES);
     publish(kv);
     rcu_enter();
@@ -198,7 +194,7 @@ static void test_many(void **state)
     for (unsigned i = 0; i < N; i++) {
         snprintf(key, sizeof(key), "key%06u", i);
         expect(kv, key, key, i + 1, i + 1);
-        assert_true(del(kv, N + i, key));
+        assert_true(del(kv, key));
     }
     assert_int_equal(kv_count(kv), 0);
     expect_list(kv, "", "", "");
@@ -260,7 +256,7 @@ static void test_digest(void **state)
         if (i % 5 != 0)
             put(kv, i, key, key);
         else
-            del(kv, i, key);
+            del(kv, key);
         if (i % 41 != 0)
             continue;
         publish(kv);
@@ -270,7 +266,7 @@ static void test_digest(void **state)
     }
     for (unsigned i = 0; i < 177; i++) {
         snprintf(key, sizeof(key), "%u", i);
-        del(kv, i, key);
+        del(kv, key);
     }
     digest(kv, now);
     assert_memory_equal(now, empty, sizeof now);
@@ -327,7 +323,7 @@ static void test_views(void **state)
         if (i % 2 == 0)
             put(kv, 501 + i, key, "second");
         else
-            del(kv, 501 + i, key);
+            del(kv, key);
         if (i % 50 != 49)
             continue;
         const struct kv_view *before = kv_view(kv);
@@ -374,7 +370,7 @@ static void test_image(void **state)
             if (i < 300)
                 put(kv, i + 1, key, "other");
             else
-                del(kv, i + 1, key);
+                del(kv, key);
             if (i % 16 == 0)
                 publish(kv);
         }
@@ -400,11 +396,9 @@ static void test_refused(void **state)
         snprintf(key, sizeof(key), "%u", i * 7919 % 1000);
         enum kv_outcome outcome = KV_NO_MEMORY;
         for (unsigned at = 1; outcome == KV_NO_MEMORY; at++) {
-            struct cmd c = {.op = i % 3 == 0 ? CMD_DELETE : CMD_PUT,
-                            .key = (const uint8_t *)key,
-                            .key_len = (uint16_t)strlen(key)};
             refused_in = at;
-            outcome = kv_apply(kv, ++index, &c);
+            outcome = i % 3 == 0 ? kv_delete(kv, (const uint8_t *)key, strlen(key))
+                                 : store(kv, ++index, key, (uint16_t)strlen(key), NULL, 0);
             refused_in = 0;
             if (outcome != KV_NO_MEMORY)
                 continue;
@@ -418,7 +412,7 @@ static void test_refused(void **state)
         }
         refused_in = i % 7 == 0;
         if (refused_in > 0) {
-            assert_false(kv_publish(kv, index, 0));
+            assert_false(kv_publish(kv, ++index, 0));
             rcu_enter();
             assert_true(kv_view(kv)->index < index);
             rcu_leave();
@@ -435,67 +429,6 @@ static void test_refused(void **state)
     kv_free(kv);
 }
 
-/* The limit of each entry is obeyed to the byte; what does not grow passes beyond it, too. */
-static void test_limit(void **state)
-{
-    (void)state;
-    enum { LIMIT = 2, ROOM = LIMIT * CMD_LIMIT_BYTES, EACH = 1000, KEY = 3 };
-    static const char value[ROOM];
-    struct kv *kv = kv_new();
-    assert_non_null(kv);
-    assert_int_equal(kv_bytes(kv), 0);
-    uint64_t index = 0, want = 0;
-    char key[8];
-    unsigned n = 0;
-    for (;; n++) {
-        snprintf(key, sizeof(key), "%03u", n);
-        enum kv_outcome outcome = try_put(kv, ++index, key, value, EACH, LIMIT);
-        if (outcome == KV_FULL)
-            break;
-        assert_int_equal(outcome, KV_DONE);
-        want += KV_KEY_BYTES + KEY + EACH;
-        assert_int_equal(kv_bytes(kv), want);
-    }
-    assert_true(want <= ROOM && want + KV_KEY_BYTES + KEY + EACH > ROOM);
-    assert_int_equal(kv_count(kv), n);
-    expect(kv, key, NULL, 0, 0); /* nothing was done */
-    uint32_t left = (uint32_t)(ROOM - want) - KV_KEY_BYTES - KEY;
-    struct cmd c = {.op = CMD_PUT,
-                    .limit = LIMIT,
-                    .key = (const uint8_t *)key,
-                    .key_len = KEY,
-                    .value = (const uint8_t *)value,
-                    .value_len = left + 1};
-    assert_true(kv_is_full_for(kv, &c));
-    c.value_len = left;
-    assert_false(kv_is_full_for(kv, &c));
-    assert_int_equal(try_put(kv, ++index, key, value, left + 1, LIMIT), KV_FULL);
-    assert_int_equal(try_put(kv, ++index, key, value, left, LIMIT), KV_DONE);
-    assert_int_equal(kv_bytes(kv), ROOM);
-    /* Another value of a key counts for what it has more. */
-    assert_int_equal(try_put(kv, ++index, "000", value, EACH + 1, LIMIT), KV_FULL);
-    assert_int_equal(try_put(kv, ++index, "000", value, EACH, LIMIT), KV_DONE);
-    assert_int_equal(try_put(kv, ++index, "000", value, EACH - 1, LIMIT), KV_DONE);
-    assert_int_equal(try_put(kv, ++index, "000", value, EACH, LIMIT), KV_DONE);
-    c.key = (const uint8_t *)"000";
-    c.value_len = EACH;
-    assert_false(kv_is_full_for(kv, &c));
-    c.value_len++;
-    assert_true(kv_is_full_for(kv, &c));
-    /* The limit was lowered: what shrinks passes. */
-    assert_int_equal(try_put(kv, ++index, "000", value, EACH, 1), KV_DONE);
-    assert_int_equal(try_put(kv, ++index, "000", value, 0, 1), KV_DONE);
-    assert_int_equal(try_put(kv, ++index, "000", value, 1, 1), KV_FULL);
-    assert_int_equal(try_put(kv, ++index, "000", value, 1, 0), KV_DONE); /* none */
-    for (unsigned i = 0; i <= n; i++) {
-        snprintf(key, sizeof(key), "%03u", i);
-        assert_true(del(kv, ++index, key));
-        assert_false(del(kv, ++index, key));
-    }
-    assert_int_equal(kv_bytes(kv), 0);
-    kv_free(kv);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -503,7 +436,7 @@ int main(void)
         cmocka_unit_test(test_list),      cmocka_unit_test(test_many),
         cmocka_unit_test(test_digest),    cmocka_unit_test(test_digest_differs),
         cmocka_unit_test(test_views),     cmocka_unit_test(test_image),
-        cmocka_unit_test(test_refused),   cmocka_unit_test(test_limit),
+        cmocka_unit_test(test_refused),
     };
     rcu_thread_begin();
     scratch = kv_new();

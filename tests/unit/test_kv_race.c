@@ -109,12 +109,15 @@ static void test_readers_and_writer(void **state)
         uint8_t key = (uint8_t)((random >> 16) % KEYS);
         bool put = random >> 30 != 0;
         memset(value, (uint8_t)index, sizeof(value));
-        (void)kv_apply(t.kv, index,
-                       &(struct cmd){.op = put ? CMD_PUT : CMD_DELETE,
-                                     .key = &key,
-                                     .key_len = 1,
-                                     .value = put ? value : NULL,
-                                     .value_len = put ? (uint32_t)(index % VALUE_MAX) : 0});
+        if (put)
+            (void)kv_put(t.kv, &(struct kv_content){.key = &key,
+                                                    .key_len = 1,
+                                                    .value = value,
+                                                    .value_len = (uint32_t)(index % VALUE_MAX),
+                                                    .create_revision = 1,
+                                                    .modify_revision = index});
+        else
+            (void)kv_delete(t.kv, &key, 1);
         put_at = put ? index : put_at;
         if (random % 4 == 0)
             continue; /* batches of some */

@@ -311,6 +311,74 @@ static void test_other_history_inside_a_stream(void **state)
     }
 }
 
+/* Cluster time that falls: inside a stream, behind what is in memory, and behind what recovery found. */
+static void test_cluster_time_does_not_fall(void **state)
+{
+    (void)state;
+    for (uint64_t base = 0; base <= 4; base += 2) {
+        struct tape *t = tape_new();
+        t->ms = 1000;
+        tape_puts(t, 2, 2, 'a', 10);
+        tape_puts(t, 4, 2, 'a', 10);
+        t->ms--;
+        tape_puts(t, 6, 2, 'a', 10);
+        struct world *w = world_new(NULL, &(struct node_config){0});
+        probe(w, 2, 2, 1, 0, 0);
+        flush(w);
+        persisted(w);
+        flush(w);
+        if (base > 0) {
+            stream(w, 2, 2, 1, t, 0, 0, 0, stream_len(t, 0, base));
+            settle(w, t);
+            assert_int_equal(raft_of(w)->durable_index, base);
+            probe(w, 3, 3, 1, base, 2);
+            settle(w, t);
+        }
+        uint16_t leader = base > 0 ? 3 : 2;
+        stream(w, leader, leader, 1, t, base, base > 0 ? 2 : 0, 0, stream_len(t, base, 6));
+        check_refused(w, leader, 4);
+        world_free(w);
+        tape_free(t);
+    }
+    struct tape *t = tape_new();
+    t->ms = 1000;
+    tape_puts(t, 1, 1, 'a', 10);
+    struct world *w = world_new(t, &(struct node_config){0});
+    t->ms--;
+    tape_puts(t, 2, 2, 'a', 10);
+    probe(w, 2, 2, 1, 1, 1);
+    flush(w);
+    persisted(w);
+    flush(w);
+    stream(w, 2, 2, 1, t, 1, 1, 0, stream_len(t, 1, 2));
+    check_refused(w, 2, 1);
+    world_free(w);
+    tape_free(t);
+}
+
+/* A leader's clock goes on where the log's last entry left it, and with its own time. */
+static void test_cluster_time_goes_on(void **state)
+{
+    (void)state;
+    struct tape *t = tape_new();
+    t->ms = UINT64_C(77000000);
+    tape_puts(t, 3, 1, 'a', 10);
+    struct world *w = world_new(t, &(struct node_config){0});
+    uint64_t before = w->now;
+    make_leader(w);
+    uint64_t since = w->now;
+    w->now += 50000;
+    write_one(w);
+    flush(w);
+    size_t size;
+    uint64_t noop = record_cluster_ms(entries_at(&w->n->log, 4, &size));
+    uint64_t command = record_cluster_ms(entries_at(&w->n->log, 5, &size));
+    assert_true(noop == t->ms);
+    assert_true(command >= t->ms + 50 && command <= t->ms + 50 + (since - before) / 1000);
+    world_free(w);
+    tape_free(t);
+}
+
 /* A peer that has acknowledged part of an entry falls so far behind that this entry leaves the cache:
  * the disk is asked for the rest of it, and the stream goes on where it was. */
 static void test_falls_behind_in_an_entry(void **state)
@@ -566,6 +634,8 @@ int main(void)
         cmocka_unit_test(test_many_small_records),
         cmocka_unit_test(test_conflict_with_other_history),
         cmocka_unit_test(test_other_history_inside_a_stream),
+        cmocka_unit_test(test_cluster_time_does_not_fall),
+        cmocka_unit_test(test_cluster_time_goes_on),
         cmocka_unit_test(test_falls_behind_in_an_entry),
         cmocka_unit_test(test_fetch_for_a_stream_that_is_no_more),
         cmocka_unit_test(test_fetch_comes_after_the_leadership),

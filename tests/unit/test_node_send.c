@@ -10,6 +10,7 @@
 #include "net/seal/plain.h"
 #include "raftd/state/cmd.h"
 #include "raftd/node/node_impl.h"
+#include "raftd/base/bytes.h"
 #include "raftd/base/rcu.h"
 #include "tests/lib/node_one.h"
 
@@ -57,6 +58,32 @@ static void test_relay_holes_are_told_at_once(void **state)
     assert_int_equal(w->sack.ranges[0].start, 8);
     relay_piece(w, 0, 8); /* and what is here already */
     assert_int_equal(w->sack.stream, WIRE_STREAM_RELAY);
+    world_free(w);
+}
+
+/* A peer relays for its own clients alone: in the name of another node it could use up its numbers. */
+static void test_relay_in_another_name(void **state)
+{
+    (void)state;
+    struct world *w = world_new(NULL, &(struct node_config){0});
+    const uint16_t origins[] = {3, SELF, 0, 2};
+    uint64_t off = 0;
+    make_leader(w);
+    answer_probe(w, 0, 0, 0);
+    pass(w, T_US / 10);
+    uint64_t last = raft_of(w)->last_index;
+    for (unsigned i = 0; i < 4; i++) {
+        uint8_t buf[4 + CMD_ONE_BYTES + 1];
+        struct cmd c = {.operations = 1, .origin = origins[i], .process = 7, .number = i + 1};
+        struct cmd_item one = {.kind = CMD_DELETE, .key = (const uint8_t *)"k", .key_len = 1};
+        size_t len = cmd_encode(buf + 4, &c, &one);
+        put_u32(buf, (uint32_t)len);
+        relay(w, 2, off, buf, 4 + len);
+        off += 4 + len;
+        flush(w);
+        assert_int_equal(raft_of(w)->last_index, origins[i] == 2 ? last + 1 : last);
+        assert_int_equal(stream_drops(w), origins[i] == 2 ? i : i + 1);
+    }
     world_free(w);
 }
 
@@ -139,6 +166,7 @@ int main(void)
     rcu_thread_begin();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_relay_holes_are_told_at_once),
+        cmocka_unit_test(test_relay_in_another_name),
         cmocka_unit_test(test_control_before_bulk),
         cmocka_unit_test(test_probe_before_bulk),
         cmocka_unit_test(test_silent_peer),

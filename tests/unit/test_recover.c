@@ -735,7 +735,7 @@ static void records_that_do_not_continue_the_log_are_refused(void **state)
         uint8_t rec[64], prev[WAL_HASH_BYTES];
         memcpy(prev, m->e[2].hash, sizeof prev);
         prev[0] ^= cases[i].wrong_prev ? 1 : 0;
-        size_t size = record_seal(rec, cases[i].index, cases[i].term, RECORD_NOOP, prev, 0);
+        size_t size = record_seal(rec, cases[i].index, cases[i].term, 0, RECORD_NOOP, prev, 0);
         struct wal_batch b = {.term = m->term,
                               .vote = m->vote,
                               .first_index = 3,

@@ -336,7 +336,7 @@ static void the_largest_record_goes_through(void **state)
     assert_int_equal(wal_create(d, "/", 0, err, sizeof err), 0);
     assert_int_equal(wal_open(&w, d, "/", &big, &rep), 0);
     memset(rec, 7, RECORD_MAX_BYTES);
-    size_t size = record_seal(rec, 1, 1, RECORD_COMMAND, zero, RECORD_DATA_MAX_BYTES);
+    size_t size = record_seal(rec, 1, 1, 0, RECORD_COMMAND, zero, RECORD_DATA_MAX_BYTES);
     struct wal_batch b = {.term = 1, .first_index = 1, .last_index = 1, .last_term = 1};
     b.bytes[0] = (struct iovec){rec, size};
     b.bytes_n = 1;

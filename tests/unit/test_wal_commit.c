@@ -239,7 +239,7 @@ static void another_format_is_told_by_its_number(void **state)
     wal_close(g->w);
     assert_int_equal(wal_open(&g->w, memdisk_disk(g->m), DIR, &options, &g->rep), -EBADMSG);
     assert_string_equal(g->rep.message,
-                        FIRST ": is of log format 1, this raftd reads and writes format 2 only");
+                        FIRST ": is of log format 2, this raftd reads and writes format 3 only");
     assert_int_equal(memdisk_hash(g->m), hash);
 }
 

@@ -1,0 +1,109 @@
+/* machine.h: the state machine. It applies committed entries, one by one, in order.
+ *
+ * What it does depends on the entries alone, so it is the same on all nodes, whatever their
+ * configurations and clocks say. The state is the keys (kv.h), and what became of the newest commands of each
+ * origin (origins.h), by which a command that comes again is not applied again.
+ *
+ * A command is a transaction (cmd.h). Its conditions and operations are looked at in order, each on the
+ * state as the operations before it leave it. If a condition does not hold or an operation can't be done,
+ * nothing is changed. The revision of every key that it changes becomes the entry's index.
+ *
+ *   put      stores the value; the key then has no expiry
+ *   delete   takes the key away; that there is none is no failure, but is told (MACHINE_NO_KEY)
+ *   add      MACHINE_NOT_NUMBER if the value is not a decimal number as add itself writes it,
+ *            MACHINE_OVERFLOW if the sum is not between INT64_MIN and INT64_MAX; keeps the expiry
+ *   expire   sets or clears the expiry; without the key as delete
+ *   read     tells the value; without the key as delete
+ *
+ * The limit of all data (of the entry, see cmd.h) is compared with what the whole transaction leaves.
+ * What shrinks the data or leaves their size as it is always passes, also beyond the limit.
+ *
+ * Cluster time: milliseconds of the leaders' clocks, stamped into entries. It never falls.
+ *
+ * All calls are made by one thread. Memory refused ends the process: a state machine that skips a
+ * committed entry is no longer the cluster's.
+ */
+#ifndef RAFTD_MACHINE_H
+#define RAFTD_MACHINE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { MACHINE_DIGEST_BYTES = 16 };
+
+struct kv;
+struct machine;
+
+/* What became of a command, or of one operation. The numbers are in the state: they never change. */
+enum outcome {
+    MACHINE_DONE = 1,
+    MACHINE_NO_KEY = 2, /* done, but for an operation that found no key */
+    /* Nothing was changed: */
+    MACHINE_CONDITION = 3,  /* a condition does not hold */
+    MACHINE_FULL = 4,       /* the data would grow beyond the limit */
+    MACHINE_NOT_NUMBER = 5, /* add: the value is no number */
+    MACHINE_OVERFLOW = 6,   /* add: the sum has no room */
+    /* Nor was anything decided. A copy of the command may have been applied, or not: */
+    MACHINE_ENDED = 7,    /* its process is not the current one of its origin */
+    MACHINE_CANT_TELL = 8 /* it is too old for its window, or there is no room for one */
+};
+
+struct applied {
+    enum outcome outcome;
+    bool repeated;     /* nothing was done now: the outcome is that of the first copy ... */
+    uint64_t revision; /* ... and so is this, the index of its entry */
+    unsigned at;       /* which condition, or which operation, failed, each counted from 0; of a
+                          repeated one it is not known: 0 */
+    uint16_t origin;   /* who sent it */
+    uint64_t process, number;
+};
+
+/* What one operation did. */
+struct told {
+    unsigned operation;       /* from 0 */
+    enum outcome outcome;     /* MACHINE_DONE or MACHINE_NO_KEY */
+    uint64_t modify_revision; /* of the key after it; 0: there is none */
+    const uint8_t *value;     /* read, add: the value, else NULL; valid during the call */
+    uint32_t value_len;
+};
+
+/* Whom to tell what the operations did: once for each, in order, before anything is changed, and only if
+ * all of it is going to be. */
+struct machine_listener {
+    void (*hear)(void *ctx, const struct told *told);
+    void *ctx;
+};
+
+/* A machine on an empty kv, which stays the caller's. NULL without memory. */
+struct machine *machine_new(struct kv *kv);
+void machine_free(struct machine *m);
+
+/* Applies the command of entry `index`, which is well-formed. listener: NULL if nobody wants to know.
+ * False: no memory; no later entry may be applied. */
+bool machine_apply(struct machine *m, uint64_t index, uint64_t cluster_ms, const uint8_t *cmd,
+                   size_t len, const struct machine_listener *listener, struct applied *applied);
+
+/* Entry `index` has no command. */
+void machine_pass(struct machine *m, uint64_t index, uint64_t cluster_ms);
+
+/* Shows readers all that was applied. False: no memory. */
+bool machine_publish(struct machine *m);
+
+/* Index of the last entry applied; the cluster time as of it. */
+uint64_t machine_applied(const struct machine *m);
+uint64_t machine_cluster_ms(const struct machine *m);
+
+/* A well-formed command, applied now, would be MACHINE_FULL. */
+bool machine_is_full_for(struct machine *m, const uint8_t *cmd, size_t len, uint16_t limit);
+
+/* Hash of what is kept of origins, which beside the keys is the state. False: no memory. */
+bool machine_origins_digest(const struct machine *m, uint8_t out[MACHINE_DIGEST_BYTES]);
+
+/* For an origin: its current process, 0 if none; and what became of a command of it that has been
+ * applied, if that is still known (as of a repeated one). */
+uint64_t machine_process(const struct machine *m, uint16_t origin);
+bool machine_look_up(const struct machine *m, uint16_t origin, uint64_t process, uint64_t number,
+                     struct applied *applied);
+
+#endif

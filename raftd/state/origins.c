@@ -1,0 +1,256 @@
+/* origins.c: see origins.h.
+ *
+ *   u32 origins, then each, by ascending id:
+ *     0 u16 id   2 u16 kept numbers   4 u32 0   8 u64 current process   16 u64 newest number
+ *     then the kept numbers, from the newest down:
+ *       0 u16 newest number minus this one   2 u8 outcome   3 u8 0   4 u64 index
+ */
+#include "raftd/state/origins.h"
+
+#include <assert.h>
+#include <sodium/crypto_generichash.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "raftd/base/bytes.h"
+
+struct origin {
+    uint16_t id;
+    uint64_t process;
+    uint64_t newest;               /* number: the window is newest - ORIGIN_WINDOW + 1 .. newest */
+    uint64_t index[ORIGIN_WINDOW]; /* at number % ORIGIN_WINDOW; 0: not applied */
+    uint8_t outcome[ORIGIN_WINDOW];
+};
+
+struct origins {
+    unsigned n;
+    struct origin *at[ORIGINS_MAX]; /* by ascending id */
+};
+
+struct origins *origins_new(void)
+{
+    return calloc(1, sizeof(struct origins));
+}
+
+void origins_free(struct origins *o)
+{
+    if (o == NULL)
+        return;
+    for (unsigned i = 0; i < o->n; i++)
+        free(o->at[i]);
+    free(o);
+}
+
+/* The place of the first origin whose id is not below this one. */
+static unsigned place_of(const struct origins *o, uint16_t id)
+{
+    unsigned i = 0;
+    while (i < o->n && o->at[i]->id < id)
+        i++;
+    return i;
+}
+
+static struct origin *find(const struct origins *o, uint16_t id)
+{
+    unsigned i = place_of(o, id);
+    return i < o->n && o->at[i]->id == id ? o->at[i] : NULL;
+}
+
+enum origin_says origins_look(const struct origins *o, const struct sender *s, struct kept *first)
+{
+    if (s->origin == 0 || s->process == 0 || s->number == 0)
+        return ORIGIN_NOBODY;
+    const struct origin *g = find(o, s->origin);
+    if (g == NULL && s->predecessor == 0)
+        return o->n < ORIGINS_MAX ? ORIGIN_NEW : ORIGIN_CROWD;
+    if (g == NULL)
+        return ORIGIN_ENDED;
+    if (g->process != s->process)
+        return g->process == s->predecessor ? ORIGIN_NEW : ORIGIN_ENDED;
+    if (s->number > g->newest)
+        return ORIGIN_NEW;
+    if (g->newest - s->number >= ORIGIN_WINDOW)
+        return ORIGIN_PASSED;
+    unsigned i = s->number % ORIGIN_WINDOW;
+    if (g->index[i] == 0)
+        return ORIGIN_NEW;
+    *first = (struct kept){g->index[i], g->outcome[i]};
+    return ORIGIN_REPEATED;
+}
+
+static struct origin *add(struct origins *o, uint16_t id)
+{
+    struct origin *g = calloc(1, sizeof *g);
+    if (g == NULL)
+        return NULL;
+    unsigned i = place_of(o, id);
+    assert(o->n < ORIGINS_MAX);
+    memmove(&o->at[i + 1], &o->at[i], (o->n - i) * sizeof o->at[0]);
+    o->at[i] = g;
+    o->n++;
+    g->id = id;
+    return g;
+}
+
+/* What leaves the window is forgotten. */
+static void move_window(struct origin *g, uint64_t newest)
+{
+    if (newest - g->newest >= ORIGIN_WINDOW)
+        memset(g->index, 0, sizeof g->index);
+    else
+        for (uint64_t i = g->newest + 1; i <= newest; i++)
+            g->index[i % ORIGIN_WINDOW] = 0;
+    g->newest = newest;
+}
+
+bool origins_keep(struct origins *o, const struct sender *s, struct kept kept)
+{
+    struct origin *g = find(o, s->origin);
+    if (g == NULL && (g = add(o, s->origin)) == NULL)
+        return false;
+    if (g->process != s->process) {
+        assert(g->process == s->predecessor);
+        g->process = s->process;
+        g->newest = 0;
+        memset(g->index, 0, sizeof g->index);
+    }
+    if (s->number > g->newest)
+        move_window(g, s->number);
+    unsigned i = s->number % ORIGIN_WINDOW;
+    assert(kept.index != 0 && g->index[i] == 0 && g->newest - s->number < ORIGIN_WINDOW);
+    g->index[i] = kept.index;
+    g->outcome[i] = kept.outcome;
+    return true;
+}
+
+uint64_t origins_current(const struct origins *o, uint16_t origin)
+{
+    const struct origin *g = find(o, origin);
+    return g != NULL ? g->process : 0;
+}
+
+/* ---- as bytes ---------------------------------------------------------------------------- */
+
+/* Numbers that the window can have: it does not reach below 1. */
+static unsigned window_of(uint64_t newest)
+{
+    return newest < ORIGIN_WINDOW ? (unsigned)newest : (unsigned)ORIGIN_WINDOW;
+}
+
+static uint16_t count_kept(const struct origin *g)
+{
+    uint16_t n = 0;
+    for (unsigned i = 0; i < ORIGIN_WINDOW; i++)
+        n = (uint16_t)(n + (g->index[i] != 0));
+    return n;
+}
+
+size_t origins_size(const struct origins *o)
+{
+    size_t size = ORIGINS_HEAD_BYTES;
+    for (unsigned i = 0; i < o->n; i++)
+        size += ORIGIN_HEAD_BYTES + (size_t)ORIGIN_KEPT_BYTES * count_kept(o->at[i]);
+    return size;
+}
+
+static uint8_t *put_origin(uint8_t *p, const struct origin *g)
+{
+    put_u16(p, g->id);
+    put_u16(p + 2, count_kept(g));
+    put_u32(p + 4, 0);
+    put_u64(p + 8, g->process);
+    put_u64(p + 16, g->newest);
+    p += ORIGIN_HEAD_BYTES;
+    for (unsigned back = 0; back < window_of(g->newest); back++) {
+        unsigned i = (g->newest - back) % ORIGIN_WINDOW;
+        if (g->index[i] == 0)
+            continue;
+        put_u16(p, (uint16_t)back);
+        p[2] = g->outcome[i];
+        p[3] = 0;
+        put_u64(p + 4, g->index[i]);
+        p += ORIGIN_KEPT_BYTES;
+    }
+    return p;
+}
+
+void origins_encode(const struct origins *o, uint8_t *buf)
+{
+    uint8_t *p = buf + ORIGINS_HEAD_BYTES;
+    put_u32(buf, o->n);
+    for (unsigned i = 0; i < o->n; i++)
+        p = put_origin(p, o->at[i]);
+    assert((size_t)(p - buf) == origins_size(o));
+}
+
+/* The kept numbers of one origin: the newest one first, then downwards. */
+static bool get_kept(struct origin *g, const uint8_t *p, unsigned count)
+{
+    unsigned next = 0; /* the least distance that the next one may have */
+    for (unsigned i = 0; i < count; i++, p += ORIGIN_KEPT_BYTES) {
+        unsigned back = get_u16(p);
+        if (back < next || (i == 0 && back != 0) || back >= window_of(g->newest) || p[3] != 0 ||
+            get_u64(p + 4) == 0)
+            return false;
+        g->outcome[(g->newest - back) % ORIGIN_WINDOW] = p[2];
+        g->index[(g->newest - back) % ORIGIN_WINDOW] = get_u64(p + 4);
+        next = back + 1;
+    }
+    return true;
+}
+
+/* One origin at p, of `left` bytes; `above`: its id must be higher. 0: it is none; else its size. */
+static size_t check_origin(const uint8_t *p, size_t left, uint16_t above)
+{
+    if (left < ORIGIN_HEAD_BYTES)
+        return 0;
+    size_t count = get_u16(p + 2);
+    bool ok = get_u16(p) > above && count >= 1 && count <= ORIGIN_WINDOW && get_u32(p + 4) == 0 &&
+              get_u64(p + 8) != 0 && get_u64(p + 16) != 0 &&
+              count * ORIGIN_KEPT_BYTES <= left - ORIGIN_HEAD_BYTES;
+    return ok ? ORIGIN_HEAD_BYTES + count * ORIGIN_KEPT_BYTES : 0;
+}
+
+struct origins *origins_decode(const uint8_t *buf, size_t len, bool *bad)
+{
+    *bad = len < ORIGINS_HEAD_BYTES || get_u32(buf) > ORIGINS_MAX;
+    struct origins *o = *bad ? NULL : origins_new();
+    if (o == NULL)
+        return NULL;
+    uint16_t above = 0;
+    size_t at = ORIGINS_HEAD_BYTES;
+    for (unsigned i = 0; i < get_u32(buf); i++) {
+        const uint8_t *p = buf + at;
+        size_t size = check_origin(p, len - at, above);
+        *bad = size == 0;
+        struct origin *g = *bad ? NULL : add(o, get_u16(p));
+        if (g == NULL)
+            break;
+        g->process = get_u64(p + 8);
+        g->newest = get_u64(p + 16);
+        *bad = !get_kept(g, p + ORIGIN_HEAD_BYTES, get_u16(p + 2));
+        if (*bad)
+            break;
+        above = g->id;
+        at += size;
+    }
+    *bad |= o->n == get_u32(buf) && at != len;
+    if (!*bad && o->n == get_u32(buf))
+        return o;
+    origins_free(o);
+    return NULL;
+}
+
+bool origins_digest(const struct origins *o, uint8_t out[ORIGINS_DIGEST_BYTES])
+{
+    size_t size = origins_size(o);
+    uint8_t *buf = malloc(size);
+    if (buf == NULL)
+        return false;
+    origins_encode(o, buf);
+    int rc = crypto_generichash(out, ORIGINS_DIGEST_BYTES, buf, size, NULL, 0);
+    assert(rc == 0);
+    (void)rc;
+    free(buf);
+    return true;
+}
