@@ -101,7 +101,7 @@ UNITS := $(basename $(notdir $(wildcard tests/unit/test_*.c)))
 BENCHES := $(basename $(notdir $(wildcard tests/bench/*.c)))
 E2E_TOOLS := $(basename $(notdir $(wildcard tests/e2e/*.c)))
 FUZZERS := $(basename $(notdir $(wildcard tests/fuzz/fuzz_*.c)))
-SCRIPTS := .ci/run tests/check tests/cov tests/house $(wildcard tests/demo tests/bench/bench tests/bench/bench-loss tests/bench/flood tests/mutants/put tests/mutants/run tests/*/*.sh)
+SCRIPTS := .ci/run tests/check tests/cov tests/cross tests/house $(wildcard tests/demo tests/bench/bench tests/bench/bench-loss tests/bench/flood tests/mutants/put tests/mutants/run tests/*/*.sh)
 
 DAEMON_LIBS := -lev -lurcu-memb -lurcu-cds -lurcu-common -lsodium
 CTL_LIBS := -ljansson
@@ -225,6 +225,10 @@ run: deps-build-if-missing all
 bench: deps-build-if-missing all benches
 	@tests/bench/bench
 
+# Programs, unit tests and demo for other processors, under qemu. NAME=s390x: only that one.
+cross: deps-build-if-missing
+	@tests/cross $(NAME)
+
 # On lossy links between network namespaces; root. LOSS="10 30" CLIENTS=1 SECS=3: only these cells.
 bench-loss: deps-if-missing all benches
 	@tests/bench/bench-loss
@@ -279,18 +283,21 @@ clean:
 BUILD_PACKAGES := gcc make libc6-dev libev-dev liburcu-dev libsodium-dev libjansson-dev
 TEST_PACKAGES := libcmocka-dev patch gcovr clang libclang-rt-dev llvm clang-format clang-tidy cppcheck valgrind \
   strace iproute2 nftables mandoc musl-tools binutils
-AS_ROOT := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
-
+# What is missing is installed: by root, or by sudo, which must not ask for a password where nobody can
+# type it. DEPS=0: it is only named.
 deps-build: PACKAGES := $(BUILD_PACKAGES)
 deps: PACKAGES := $(BUILD_PACKAGES) $(TEST_PACKAGES)
 deps deps-build:
 	@missing=$$(for p in $(PACKAGES); do \
 	  dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q ' installed$$' || echo $$p; done); \
 	[ -n "$$missing" ] || exit 0; \
-	command -v apt-get >/dev/null || { echo "not a Debian: please install" $$missing; exit 1; }; \
+	if [ "$(DEPS)" = 0 ]; then echo "DEPS=0, and not installed:" $$missing >&2; exit 0; fi; \
+	command -v apt-get >/dev/null || { echo "not a Debian: please install" $$missing >&2; exit 1; }; \
 	echo "installing" $$missing; \
-	$(AS_ROOT) apt-get update -q && $(AS_ROOT) env DEBIAN_FRONTEND=noninteractive \
-	  apt-get install -y -q --no-install-recommends $$missing
+	if [ "$$(id -u)" = 0 ]; then root=; elif [ -t 0 ]; then root=sudo; else root="sudo -n"; fi; \
+	$$root apt-get update -q && $$root env DEBIAN_FRONTEND=noninteractive \
+	  apt-get install -y -q --no-install-recommends $$missing || \
+	  { echo "please install, as root:" $$missing >&2; exit 1; }
 
 # On other systems the compiler says what is missing.
 %-if-missing:
@@ -306,6 +313,7 @@ help:
 	@echo 'make soak       the simulator with new seeds, MINUTES=n or until stopped'
 	@echo 'make explore    every interleaving of small clusters of the core (minutes)'
 	@echo 'make mutants    put known bugs in, one at a time: does a test notice each?'
+	@echo 'make cross      unit tests and demo on armhf, i386 and s390x under qemu (long)'
 	@echo 'make cov        lines and branches reached by unit tests and simulator'
 	@echo 'make bench      throughput and latency beside the floor of this machine'
 	@echo 'make bench-loss the same on links that lose datagrams (root); LOSS, SECS'
@@ -314,6 +322,7 @@ help:
 	@echo 'make fmt        format all C files'
 	@echo 'make deps-build install the Debian packages that building needs'
 	@echo 'make deps       and those that testing needs; other targets do so themselves'
+	@echo '                DEPS=0 installs nothing, and says what is missing'
 	@echo 'make install    programs, manuals, unit, sample configuration (DESTDIR, PREFIX)'
 	@echo 'make tar        the same, less configuration, for other boxes: raftd.tar.gz'
 	@echo 'make uninstall  remove them; configuration and data stay'
@@ -325,5 +334,5 @@ print-%:
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: all objects units fuzzers benches e2e-tools check check-long cov soak explore mutants fuzz demo run bench bench-loss bench-flood lint fmt install tar uninstall \
+.PHONY: all objects units fuzzers benches e2e-tools check check-long cov soak explore mutants fuzz demo run cross bench bench-loss bench-flood lint fmt install tar uninstall \
   clean deps deps-build unit-objects help
