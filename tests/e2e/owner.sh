@@ -20,6 +20,7 @@ mkdir "$DIR/run"
 chown "$US" "$DIR/run"
 cp "$RAFTD" "$DIR/raftd"
 USERS=("setpriv" "--reuid=$US" "--regid=$US" "--clear-groups")
+"${USERS[@]}" "$DIR/raftd" --version >/dev/null 2>&1 || skip "user $US cannot run programs here"
 C=$DIR/raftd.conf
 sed "s|^data_dir = .*|data_dir = $DIR/data|; s|^socket = .*|socket = $DIR/run/sock|" "$CONF" >"$C"
 
