@@ -12,6 +12,7 @@
 # Each test names on its first line what it is linked with:  // LINK: net/wire.c @stream tests/lib/x.c -lev
 # Nothing else is linked in, so the line is also a proof of what the module depends on. A word with @
 # stands for GROUP_word: a room with all of its files and what it needs itself, or some rooms together.
+# TSAN: runs under ThreadSanitizer, too; HEAVY: make check runs it without sanitizers (tests/check).
 
 PREFIX ?= /usr/local
 BINDIR ?= $(PREFIX)/bin
@@ -193,9 +194,9 @@ e2e-tools: $(E2E_TOOLS:%=$(B)/e2e/%)
 check: deps-if-missing
 	@tests/check $(NAME)
 
-# The same with ten times the seeds and fuzzing; an hour or two.
+# With what takes long and seldom finds anything, ten times the seeds and much fuzzing; an hour or two.
 check-long: deps-if-missing
-	@SIM_SEEDS=120 FUZZ_SECONDS=60 tests/check $(NAME)
+	@LONG=1 SIM_SEEDS=120 FUZZ_SECONDS=60 tests/check $(NAME)
 
 # Draws new seeds until stopped, or for MINUTES; keeps those that fail in build/soak.seeds.
 soak: deps-build-if-missing $(B)/raftsim
@@ -308,7 +309,7 @@ help:
 	@echo 'make demo       three nodes here: election, writes, kill -9 of the leader'
 	@echo 'make run        the same three nodes, left running to play with raftctl'
 	@echo 'make check      every test; NAME="unit/test_conf fuzz" runs only those'
-	@echo 'make check-long the same with ten times the seeds and fuzzing; an hour or two'
+	@echo 'make check-long the same with all that takes long; an hour or two'
 	@echo 'make fuzz       libFuzzer for SECONDS=60 per target; NAME=conf: only that one'
 	@echo 'make soak       the simulator with new seeds, MINUTES=n or until stopped'
 	@echo 'make explore    every interleaving of small clusters of the core (minutes)'

@@ -1,4 +1,4 @@
-// LINK: @stream tests/lib/stream_pair.c
+// LINK: @stream tests/lib/stream_pair.c HEAVY
 /* Window and pacing: by the letter, and over paths in virtual time. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,4 +1,4 @@
-// LINK: tests/sim/linear.c tests/sim/linear_search.c
+// LINK: tests/sim/linear.c tests/sim/linear_search.c HEAVY
 /* test_linear.c: the checker of histories. What a real store did is accepted, whatever was unknown;
  * every known way to be wrong is refused; tiny histories get the verdict of trying all orders. */
 #include <setjmp.h>

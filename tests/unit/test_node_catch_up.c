@@ -1,4 +1,4 @@
-// LINK: @sim
+// LINK: @sim HEAVY
 /* How fast a node that was away gets its log back: as fast as can be while nobody writes, and within
  * a bounded share, but faster than new entries come, while clients do. */
 #include <setjmp.h>

@@ -1,4 +1,4 @@
-// LINK: @sim
+// LINK: @sim HEAVY
 /* Elections on bad links: whole clusters in the simulator. Lossy links, links that carry one way
  * only, pairs that cannot hear each other: one stable leader, commits go on, terms stay. Links that
  * come back after long: a leader soon.

@@ -1,4 +1,4 @@
-// LINK: @sim
+// LINK: @sim HEAVY
 /* Which datagrams of a write are lost, and what that costs: every pattern of the first six, in virtual
  * time. Whole nodes, sealed; one write at a time, through the leader and through a follower.
  */

@@ -1,4 +1,4 @@
-// LINK: @sim
+// LINK: @sim HEAVY
 /* Large values on their way, through the leader and from its disk: at full window, in memory that is
  * bounded and not kept. */
 #include <setjmp.h>
