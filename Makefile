@@ -105,7 +105,6 @@ FUZZERS := $(basename $(notdir $(wildcard tests/fuzz/fuzz_*.c)))
 SCRIPTS := .ci/run tests/check tests/cov tests/cross tests/house $(wildcard tests/demo tests/bench/bench tests/bench/bench-loss tests/bench/flood tests/mutants/put tests/mutants/run tests/*/*.sh)
 
 DAEMON_LIBS := -lev -lurcu-memb -lurcu-cds -lurcu-common -lsodium
-CTL_LIBS := -ljansson
 
 objs = $(patsubst %.c,$(O)/%.o,$(1))
 
@@ -118,7 +117,7 @@ $(B)/raftd: $(call objs,$(DAEMON_SRCS))
 
 $(B)/raftctl: $(call objs,$(CTL_SRCS))
 	$(say) LINK $@
-	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(CTL_LIBS) $(ATOMIC_LIB)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(ATOMIC_LIB)
 
 objects: $(call objs,$(SRCS))
 unit-objects: $(UNITS:%=$(O)/tests/unit/%.o)
@@ -281,7 +280,7 @@ uninstall:
 clean:
 	rm -rf build
 
-BUILD_PACKAGES := gcc make libc6-dev libev-dev liburcu-dev libsodium-dev libjansson-dev
+BUILD_PACKAGES := gcc make libc6-dev libev-dev liburcu-dev libsodium-dev
 TEST_PACKAGES := libcmocka-dev patch gcovr clang libclang-rt-dev llvm clang-format clang-tidy cppcheck valgrind \
   strace iproute2 nftables mandoc musl-tools binutils
 # What is missing is installed: by root, or by sudo, which must not ask for a password where nobody can

@@ -1,11 +1,13 @@
 /* status.h: what a node tells about itself: filled by the loop, published to readers by RCU,
- * rendered as key=value lines by status_print(). Plain data; one writer (the loop). Times are
+ * shown by status_print(). Plain data; one writer (the loop). Times are
  * CLOCK_BOOTTIME microseconds, sizes bytes, unless the name says otherwise. */
 #ifndef RAFTD_STATUS_H
 #define RAFTD_STATUS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "net/drop.h"
 #include "net/wire.h"
@@ -116,12 +118,12 @@ struct status {
     struct wire_settings settings; /* ours */
 };
 
-/* All lines of 9 nodes, each at its longest. */
-enum { STATUS_TEXT_MAX_BYTES = 16384 };
+/* The longest of both forms, of 9 nodes. */
+enum { STATUS_PRINT_MAX_BYTES = 32768 };
 
-/* key=value lines into buf; returns the length. `now_us` gives the ages. Lines that do not fit are
- * left out. A peer's drops are shown where they are not zero. link.A.B is what A hears of B: loss
- * in percent, "silent" or "unknown". */
-size_t status_print(const struct status *s, uint64_t now_us, char *buf, size_t cap);
+/* Prints it: key=value lines, or an object of JSON with the same names. `now_us` gives the ages. A
+ * peer's drops are shown where they are not zero. link.A.B is what A hears of B: loss in percent,
+ * "silent" or "unknown". */
+void status_print(FILE *out, const struct status *s, uint64_t now_us, bool json);
 
 #endif

@@ -1,5 +1,6 @@
 /* clients_answer.c: see clients_impl.h. */
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "raftd/serve/clients_impl.h"
@@ -73,20 +74,29 @@ void answer_result(struct conn *conn, uint64_t tag, enum result result, uint64_t
                                        .modify_revision = revision});
 }
 
-enum blocked answer_status(struct conn *conn, uint64_t tag)
+enum blocked answer_status(struct conn *conn, uint64_t tag, bool json)
 {
-    char text[STATUS_TEXT_MAX_BYTES];
-    if (!room(conn, sizeof(text)))
-        return BLOCKED_ROOM;
+    enum blocked blocked = BLOCKED_NOT;
+    char *text = NULL;
+    size_t len;
+    FILE *out = open_memstream(&text, &len);
     conn->clients->work -= CLIENTS_STATUS_WORK;
-    rcu_enter();
-    const struct status *s = rcu_get(conn->clients->shared->status);
-    size_t len = status_print(s, clock_us(), text, sizeof(text));
-    uint16_t leader = s->leader;
-    rcu_leave();
-    answer(conn, &(struct proto_reply){
-                     .leader = leader, .tag = tag, .body = (const uint8_t *)text, .body_len = len});
-    return BLOCKED_NOT;
+    if (out != NULL) {
+        rcu_enter();
+        status_print(out, rcu_get(conn->clients->shared->status), clock_us(), json);
+        rcu_leave();
+    }
+    if (out == NULL || fclose(out) != 0) /* no memory */
+        answer_result(conn, tag, RESULT_BUSY, 0);
+    else if (!room(conn, len))
+        blocked = BLOCKED_ROOM;
+    else
+        answer(conn, &(struct proto_reply){.leader = leader_hint(conn->clients),
+                                           .tag = tag,
+                                           .body = (const uint8_t *)text,
+                                           .body_len = len});
+    free(text);
+    return blocked;
 }
 
 static enum blocked answer_get(struct conn *conn, const struct want *w)

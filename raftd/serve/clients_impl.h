@@ -133,7 +133,7 @@ static inline void clients_due_at(struct clients *c, uint64_t t_us)
 bool output_full(const struct conn *conn);
 void answer_result(struct conn *conn, uint64_t tag, enum result result, uint64_t revision);
 /* BLOCKED_NOT when it is answered. */
-enum blocked answer_status(struct conn *conn, uint64_t tag);
+enum blocked answer_status(struct conn *conn, uint64_t tag, bool json);
 enum blocked answer_read(struct conn *conn, const struct want *w);
 /* Gives back what was taken of USERS_OUT_BYTES and is not needed for what is left. */
 void output_give(struct conn *conn);

@@ -314,7 +314,9 @@ size_t request_take(struct conn *conn, const uint8_t *buf, size_t len)
     case PROTO_LIST: conn->blocked = on_read(conn, &rq); break;
     case PROTO_PUT:
     case PROTO_DELETE: on_write(conn, &rq); break;
-    case PROTO_STATUS: conn->blocked = answer_status(conn, rq.tag); break;
+    case PROTO_STATUS:
+        conn->blocked = answer_status(conn, rq.tag, (rq.flags & PROTO_JSON) != 0);
+        break;
     case PROTO_PART: on_part(conn, &rq); break;
     default: assert(false); /* the codec lets no other op through */
     }

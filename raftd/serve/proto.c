@@ -33,15 +33,18 @@ size_t proto_request_encode(uint8_t *buf, const struct proto_request *r)
 /* What each op may carry. */
 static bool request_shape_ok(const struct proto_request *r)
 {
+    uint8_t flags = r->op == PROTO_GET || r->op == PROTO_LIST ? PROTO_STALE
+                    : r->op == PROTO_STATUS                   ? PROTO_JSON
+                                                              : 0;
+    if ((r->flags & ~flags) != 0)
+        return false;
     switch (r->op) {
-    case PROTO_GET: return r->key_len > 0 && r->value_len == 0 && r->part_len == 0;
-    case PROTO_DELETE:
-        return r->key_len > 0 && r->value_len == 0 && r->part_len == 0 && r->flags == 0;
-    case PROTO_PUT: return r->key_len > 0 && r->part_len <= r->value_len && r->flags == 0;
+    case PROTO_GET:
+    case PROTO_DELETE: return r->key_len > 0 && r->value_len == 0 && r->part_len == 0;
+    case PROTO_PUT: return r->key_len > 0 && r->part_len <= r->value_len;
     case PROTO_LIST: return r->part_len == r->value_len;
     case PROTO_STATUS: return r->key_len == 0 && r->value_len == 0 && r->part_len == 0;
-    case PROTO_PART:
-        return r->key_len == 0 && r->value_len == 0 && r->part_len > 0 && r->flags == 0;
+    case PROTO_PART: return r->key_len == 0 && r->value_len == 0 && r->part_len > 0;
     default: return false;
     }
 }
@@ -63,7 +66,7 @@ size_t proto_request_decode(const uint8_t *buf, size_t len, struct proto_request
         .key = buf + PROTO_REQUEST_HEAD_BYTES,
     };
     size_t rest = len - PROTO_REQUEST_HEAD_BYTES;
-    if (r->key_len > rest || r->part_len > rest - r->key_len || (r->flags & ~PROTO_STALE) != 0)
+    if (r->key_len > rest || r->part_len > rest - r->key_len)
         return 0;
     r->part = r->key + r->key_len;
     if (!request_shape_ok(r))

@@ -7,7 +7,7 @@
  *   request                                      answer
  *    0 u8  PROTO_VERSION                          0 u8  PROTO_VERSION
  *    1 u8  op                                     1 u8  enum result (request.h)
- *    2 u8  PROTO_STALE or 0                       2 u8  PROTO_MORE, PROTO_PARTIAL
+ *    2 u8  PROTO_STALE, PROTO_JSON or 0           2 u8  PROTO_MORE, PROTO_PARTIAL
  *    3 u8  0                                      3 u8  0
  *    4 u16 key length                             4 u16 leader as far as known, 0 = none
  *    6 u16 value bytes in this packet             6 u16 body bytes in this packet
@@ -27,7 +27,7 @@
  *   put     key     value                                              modify: of this write
  *   delete  key                                                        modify: of this write
  *   list    prefix  key to start after  items, see proto_item          modify: index of the page
- *   status                              key=value lines                none
+ *   status                              key=value lines, or JSON       none
  *
  * A long list comes in pages: PROTO_PARTIAL says that there are more keys; ask again with the last
  * key as the value. All of a page is as of one log index, which its answer says; the next page is a
@@ -59,6 +59,7 @@ enum {
 
     PROTO_STALE = 1, /* request: answer from this node's own state at once; RESULT_NOT_YET while
                         that is older than what the node knew before it started */
+    PROTO_JSON = 2,  /* request for status: as JSON */
 
     PROTO_MORE = 1,    /* answer: its body goes on in the next packet */
     PROTO_PARTIAL = 2, /* answer to list: more keys follow the last one */

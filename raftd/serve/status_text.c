@@ -1,10 +1,14 @@
-/* status_text.c: see status.h. */
+/* status_text.c: see status.h. One table says what of a status is shown, under which name and how: a
+ * new field is one line in it, for text and JSON alike. */
 #include "raftd/node/status.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <string.h>
+
+#include "raftd/base/json.h"
 
 const char *status_session_name(enum status_session session)
 {
@@ -23,40 +27,162 @@ const char *status_session_name(enum status_session session)
 }
 
 enum {
-    ADVICE_MAX_BYTES = 512, /* all of them */
+    VALUE_MAX_BYTES = 1024, /* the advice, with its zero */
     ADVICE_CHANGES = 3,     /* of the leader in an hour; left alone, a cluster has none in weeks */
     ADVICE_DROPS = 100,     /* and more than one datagram in a thousand */
     ADVICE_DATA_PERCENT = 80,
 };
 
-struct text {
-    char *buf;
-    size_t cap;
-    size_t len;
-    bool full; /* a line did not fit: it and all later ones are left out */
+/* How a field is shown. All but an id is a string in JSON, for many readers of it round 64 bits. */
+enum show {
+    NUMBER, /* of 1, 2, 4 or 8 bytes */
+    ID,     /* of a node: a number in JSON */
+    SIGNED, /* int32_t */
+    FLAG,   /* 1: the field is not 0 */
+    MS,     /* microseconds, as milliseconds */
+    AGE_MS, /* a moment, as how long ago it was in milliseconds, -1 = never */
+    AGE_S,  /* the same in seconds */
+    KEY,    /* what tells keys apart, 8 hexadecimal digits */
+    TEXT,   /* up to a zero, or the end of the field */
+    ROLE,   /* these: the name of an enumerator */
+    WHY,
+    STATE,
+    SESSION,
 };
 
-/* Adds one line as a whole or not at all. */
-__attribute__((format(printf, 2, 3))) static void line(struct text *t, const char *fmt, ...)
+/* When a field is shown, ored. */
+enum when { ALWAYS, UNLESS_0 = 1, ON_LEADER = 2 };
+
+struct field {
+    const char *name;
+    size_t at, size; /* in the struct */
+    enum show show;
+    unsigned when; /* enum when */
+};
+
+#define OF_NODE(member) offsetof(struct status, member), sizeof(((struct status *)NULL)->member)
+#define OF_PEER(member)                                                                            \
+    offsetof(struct status_peer, member), sizeof(((struct status_peer *)NULL)->member)
+
+static const struct field node_fields[] = {
+    {"id", OF_NODE(id), ID, ALWAYS},
+    {"cluster", OF_NODE(cluster), TEXT, ALWAYS},
+    {"role", OF_NODE(role), ROLE, ALWAYS},
+    {"term", OF_NODE(term), NUMBER, ALWAYS},
+    {"leader", OF_NODE(leader), ID, ALWAYS},
+    {"leader_since_s", OF_NODE(leader_since_us), AGE_S, ALWAYS},
+    {"leader_before", OF_NODE(leader_before), ID, ALWAYS},
+    {"leader_changes_hour", OF_NODE(leader_changes_hour), NUMBER, ALWAYS},
+    {"vote", OF_NODE(vote), ID, ALWAYS},
+    {"commit_index", OF_NODE(commit_index), NUMBER, ALWAYS},
+    {"applied_index", OF_NODE(applied_index), NUMBER, ALWAYS},
+    {"last_index", OF_NODE(last_index), NUMBER, ALWAYS},
+    {"durable_index", OF_NODE(durable_index), NUMBER, ALWAYS},
+    {"doubt", OF_NODE(doubt_index), FLAG, ALWAYS},
+    {"doubt_index", OF_NODE(doubt_index), NUMBER, UNLESS_0},
+    {"keys", OF_NODE(keys), NUMBER, ALWAYS},
+    {"data_bytes", OF_NODE(data_bytes), NUMBER, ALWAYS},
+    {"max_data_bytes", OF_NODE(max_data_bytes), NUMBER, ALWAYS},
+    {"pending_writes", OF_NODE(pending_writes), NUMBER, ALWAYS},
+    {"last_election", OF_NODE(why), WHY, ALWAYS},
+    {"campaigns", OF_NODE(raft.campaigns), NUMBER, ALWAYS},
+    {"elections", OF_NODE(raft.elections), NUMBER, ALWAYS},
+    {"elections_won", OF_NODE(raft.won), NUMBER, ALWAYS},
+    {"votes_refused_by_lease", OF_NODE(raft.votes_refused_by_lease), NUMBER, ALWAYS},
+    {"lost_acked", OF_NODE(raft.lost_acked), NUMBER, ALWAYS},
+    {"stale_messages", OF_NODE(raft.stale_msgs), NUMBER, ALWAYS},
+    {"impossible_messages", OF_NODE(raft.impossible_msgs), NUMBER, ALWAYS},
+    {"election_timeout_ms", OF_NODE(election_timeout_ms), NUMBER, ALWAYS},
+    {"max_value_bytes", OF_NODE(max_value_bytes), NUMBER, ALWAYS},
+    {"uptime_s", OF_NODE(start_us), AGE_S, ALWAYS},
+    {"age_ms", OF_NODE(now_us), AGE_MS, ALWAYS},
+    {"fsync_count", OF_NODE(fsyncs), NUMBER, ALWAYS},
+    {"fsync_p99_us", OF_NODE(fsync_p99_us), NUMBER, ALWAYS},
+    {"fsync_max_us", OF_NODE(fsync_max_us), NUMBER, ALWAYS},
+    {"disk_bytes", OF_NODE(disk_bytes), NUMBER, ALWAYS},
+    {"log_bytes", OF_NODE(log_bytes), NUMBER, ALWAYS},
+    {"disk_full", OF_NODE(disk_full), NUMBER, ALWAYS},
+    {"local_reads", OF_NODE(local_reads), NUMBER, ALWAYS},
+    {"tail_dropped", OF_NODE(tail_dropped), NUMBER, ALWAYS},
+    {"disk_pending_ms", OF_NODE(disk_pending_us), MS, ALWAYS},
+    {"uncommitted_ms", OF_NODE(uncommitted_us), MS, ALWAYS},
+    {"datagrams_sent", OF_NODE(datagrams_sent), NUMBER, ALWAYS},
+    {"datagrams_received", OF_NODE(datagrams_received), NUMBER, ALWAYS},
+    {"send_lost", OF_NODE(send_lost), NUMBER, ALWAYS},
+    {"send_too_big", OF_NODE(send_too_big), NUMBER, ALWAYS},
+    {"rxq_drops", OF_NODE(rxq_drops), NUMBER, ALWAYS},
+    {"key_id", OF_NODE(key_id), KEY, UNLESS_0},
+    {"next_key_id", OF_NODE(next_key_id), KEY, UNLESS_0},
+};
+
+static const struct field peer_fields[] = {
+    {"addr", OF_PEER(addr), TEXT, ALWAYS},
+    {"state", OF_PEER(state), STATE, ON_LEADER},
+    {"match_index", OF_PEER(match_index), NUMBER, ON_LEADER},
+    {"lost_index", OF_PEER(lost_index), NUMBER, ON_LEADER | UNLESS_0},
+    {"last_heard_ms", OF_PEER(heard_us), AGE_MS, ALWAYS},
+    {"session", OF_PEER(session), SESSION, ALWAYS},
+    {"session_age_ms", OF_PEER(session_us), AGE_MS, ALWAYS},
+    {"session_key_id", OF_PEER(session_key_id), KEY, UNLESS_0},
+    {"rtt_us", OF_PEER(rtt_us), NUMBER, ALWAYS},
+    {"rtt_min_us", OF_PEER(rtt_min_us), NUMBER, ALWAYS},
+    {"loss_in_permille", OF_PEER(loss_in_permille), SIGNED, ALWAYS},
+    {"loss_out_permille", OF_PEER(loss_out_permille), SIGNED, ALWAYS},
+    {"window_bytes", OF_PEER(window_bytes), NUMBER, ALWAYS},
+    {"in_flight_bytes", OF_PEER(in_flight_bytes), NUMBER, ALWAYS},
+    {"datagram_bytes", OF_PEER(datagram_bytes), NUMBER, ALWAYS},
+    {"datagrams_sent", OF_PEER(sent), NUMBER, ALWAYS},
+    {"datagrams_received", OF_PEER(received), NUMBER, ALWAYS},
+    {"resent_bytes", OF_PEER(resent_bytes), NUMBER, ALWAYS},
+    {"resent_datagrams", OF_PEER(resent_datagrams), NUMBER, ALWAYS},
+};
+
+/* Where a status goes to: as JSON, or as lines, whose names begin with those of what they are in. */
+struct sink {
+    struct json json;
+    bool text;
+    char in[32]; /* "peer.1.drop." */
+    bool leader;
+    uint64_t now_us;
+};
+
+/* Returns what leave() wants. */
+static size_t enter(struct sink *k, const char *name)
 {
-    if (t->full)
-        return;
+    size_t len = strlen(k->in);
+    if (!k->text)
+        json_open(&k->json, name, '{');
+    (void)snprintf(k->in + len, sizeof k->in - len, "%s.", name);
+    return len;
+}
+
+static void leave(struct sink *k, size_t before)
+{
+    k->in[before] = '\0';
+    if (!k->text)
+        json_close(&k->json, '}');
+}
+
+__attribute__((format(printf, 3, 4))) static void put(struct sink *k, const char *name,
+                                                      const char *fmt, ...)
+{
+    char value[VALUE_MAX_BYTES];
     va_list args;
     va_start(args, fmt);
-    int n = vsnprintf(t->buf + t->len, t->cap - t->len, fmt, args);
+    (void)vsnprintf(value, sizeof value, fmt, args); /* what does not fit is cut */
     va_end(args);
-    if (n < 0 || (size_t)n >= t->cap - t->len)
-        t->full = true;
+    if (k->text)
+        fprintf(k->json.out, "%s%s=%s\n", k->in, name, value);
     else
-        t->len += (size_t)n;
+        json_text(&k->json, name, value);
 }
 
-static void number(struct text *t, const char *key, uint64_t value)
+static void put_number(struct sink *k, const char *name, uint64_t value)
 {
-    line(t, "%s=%" PRIu64 "\n", key, value);
+    put(k, name, "%" PRIu64, value);
 }
 
-/* Age in ms, -1 = never. A moment after now_us (another CPU's clock reading) counts as now. */
+/* -1 = never. A moment after now_us (another CPU's clock reading) counts as now. */
 static int64_t age_ms(uint64_t now_us, uint64_t then_us)
 {
     if (then_us == 0)
@@ -64,157 +190,153 @@ static int64_t age_ms(uint64_t now_us, uint64_t then_us)
     return then_us < now_us ? (int64_t)((now_us - then_us) / 1000) : 0;
 }
 
-static int64_t age_s(uint64_t now_us, uint64_t then_us)
+static uint64_t value_of(const struct field *f, const void *base)
 {
-    int64_t ms = age_ms(now_us, then_us);
-    return ms < 0 ? -1 : ms / 1000;
-}
-
-static void peer_number(struct text *t, unsigned id, const char *key, uint64_t value)
-{
-    line(t, "peer.%u.%s=%" PRIu64 "\n", id, key, value);
-}
-
-static void print_peer(struct text *t, const struct status *s, const struct status_peer *p,
-                       uint64_t now_us)
-{
-    unsigned id = p->id;
-    line(t, "peer.%u.addr=%.*s\n", id, (int)sizeof p->addr, p->addr);
-    if (s->role == RAFT_LEADER) {
-        line(t, "peer.%u.state=%s\n", id, raft_peer_state_name(p->state));
-        line(t, "peer.%u.match_index=%" PRIu64 "\n", id, p->match_index);
-        if (p->lost_index != 0)
-            line(t, "peer.%u.lost_index=%" PRIu64 "\n", id, p->lost_index);
+    const void *at = (const char *)base + f->at;
+    switch (f->size) {
+    case 1: return *(const uint8_t *)at;
+    case 2: return *(const uint16_t *)at;
+    case 4: return *(const uint32_t *)at;
+    case 8: return *(const uint64_t *)at;
+    default: return 0; /* a text */
     }
-    line(t, "peer.%u.last_heard_ms=%" PRId64 "\n", id, age_ms(now_us, p->heard_us));
-    line(t, "peer.%u.session=%s\n", id, status_session_name(p->session));
-    line(t, "peer.%u.session_age_ms=%" PRId64 "\n", id, age_ms(now_us, p->session_us));
-    if (p->session_key_id != 0)
-        line(t, "peer.%u.session_key_id=%08" PRIx32 "\n", id, p->session_key_id);
-    peer_number(t, id, "rtt_us", p->rtt_us);
-    peer_number(t, id, "rtt_min_us", p->rtt_min_us);
-    line(t, "peer.%u.loss_in_permille=%" PRId32 "\n", id, p->loss_in_permille);
-    line(t, "peer.%u.loss_out_permille=%" PRId32 "\n", id, p->loss_out_permille);
-    peer_number(t, id, "window_bytes", p->window_bytes);
-    peer_number(t, id, "in_flight_bytes", p->in_flight_bytes);
-    peer_number(t, id, "datagram_bytes", p->datagram_bytes);
-    peer_number(t, id, "datagrams_sent", p->sent);
-    peer_number(t, id, "datagrams_received", p->received);
-    peer_number(t, id, "resent_bytes", p->resent_bytes);
-    peer_number(t, id, "resent_datagrams", p->resent_datagrams);
+}
+
+static void put_field(struct sink *k, const struct field *f, const void *base)
+{
+    uint64_t v = value_of(f, base);
+    int64_t ms = age_ms(k->now_us, v);
+    if (((f->when & ON_LEADER) != 0 && !k->leader) || ((f->when & UNLESS_0) != 0 && v == 0))
+        return;
+    switch (f->show) {
+    case NUMBER: put_number(k, f->name, v); break;
+    case ID:
+        if (k->text)
+            put_number(k, f->name, v);
+        else
+            json_number(&k->json, f->name, v);
+        break;
+    case SIGNED: put(k, f->name, "%" PRId32, (int32_t)v); break;
+    case FLAG: put_number(k, f->name, v != 0); break;
+    case MS: put_number(k, f->name, v / 1000); break;
+    case AGE_MS: put(k, f->name, "%" PRId64, ms); break;
+    case AGE_S: put(k, f->name, "%" PRId64, ms < 0 ? -1 : ms / 1000); break;
+    case KEY: put(k, f->name, "%08" PRIx64, v); break;
+    case TEXT: put(k, f->name, "%.*s", (int)f->size, (const char *)base + f->at); break;
+    case ROLE: put(k, f->name, "%s", raft_role_name((enum raft_role)v)); break;
+    case WHY: put(k, f->name, "%s", raft_why_name((enum raft_why)v)); break;
+    case STATE: put(k, f->name, "%s", raft_peer_state_name((enum raft_peer_state)v)); break;
+    case SESSION: put(k, f->name, "%s", status_session_name((enum status_session)v)); break;
+    }
+}
+
+/* All reasons, or those that have occurred. */
+static void put_drops(struct sink *k, const uint64_t *drops, bool all)
+{
+    bool any = all;
     for (int d = 0; d < DROP_COUNT; d++)
-        if (p->drops[d] != 0)
-            line(t, "peer.%u.drop.%s=%" PRIu64 "\n", id, drop_name((enum drop)d), p->drops[d]);
+        any = any || drops[d] != 0;
+    if (!any)
+        return;
+    size_t before = enter(k, "drop");
+    for (int d = 0; d < DROP_COUNT; d++)
+        if (all || drops[d] != 0)
+            put_number(k, drop_name((enum drop)d), drops[d]);
+    leave(k, before);
 }
 
-/* What each voter hears of each other. */
-static void print_links(struct text *t, const struct status *s, uint64_t now_us)
+static void put_peer(struct sink *k, const struct status_peer *p)
 {
-    unsigned n = s->n_links < RAFT_VOTERS_MAX ? s->n_links : RAFT_VOTERS_MAX;
-    for (unsigned i = 0; i < n; i++) {
-        const struct status_link *from = &s->links[i];
-        int64_t age = age_ms(now_us, from->at_us);
-        bool known = age >= 0 && age < STATUS_LINK_LASTS_MS;
-        for (unsigned k = 0; k < n; k++) {
-            unsigned id = s->links[k].id;
-            if (k == i)
-                continue;
-            if (!known || from->heard[k] == STATUS_LINK_UNKNOWN)
-                line(t, "link.%u.%u=unknown\n", from->id, id);
-            else if (from->heard[k] == STATUS_LINK_SILENT)
-                line(t, "link.%u.%u=silent\n", from->id, id);
-            else
-                line(t, "link.%u.%u=%u\n", from->id, id, from->heard[k]);
-        }
+    char name[16];
+    (void)snprintf(name, sizeof name, "peer.%u", p->id);
+    size_t before = enter(k, k->text ? name : NULL);
+    if (!k->text)
+        json_number(&k->json, "id", p->id);
+    for (size_t i = 0; i < sizeof peer_fields / sizeof peer_fields[0]; i++)
+        put_field(k, &peer_fields[i], p);
+    put_drops(k, p->drops, false);
+    leave(k, before);
+}
+
+/* What a voter hears of each other. */
+static void put_link(struct sink *k, const struct status *s, unsigned n, unsigned i)
+{
+    char name[8];
+    const struct status_link *from = &s->links[i];
+    int64_t age = age_ms(k->now_us, from->at_us);
+    bool known = age >= 0 && age < STATUS_LINK_LASTS_MS;
+    (void)snprintf(name, sizeof name, "%u", from->id);
+    size_t before = enter(k, name);
+    for (unsigned of = 0; of < n; of++) {
+        if (of == i)
+            continue;
+        (void)snprintf(name, sizeof name, "%u", s->links[of].id);
+        if (!known || from->heard[of] == STATUS_LINK_UNKNOWN)
+            put(k, name, "unknown");
+        else if (from->heard[of] == STATUS_LINK_SILENT)
+            put(k, name, "silent");
+        else
+            put_number(k, name, from->heard[of]);
     }
+    leave(k, before);
 }
 
 /* What somebody should do about what the numbers say: one line, "none" if nothing. */
-static void print_advice(struct text *t, const struct status *s)
+static void put_advice(struct sink *k, const struct status *s)
 {
-    char all[ADVICE_MAX_BYTES];
-    struct text a = {.buf = all, .cap = sizeof all};
+    char all[VALUE_MAX_BYTES] = "";
+    FILE *f = fmemopen(all, sizeof all, "w");
+    if (f == NULL)
+        return; /* no memory: there is better advice */
     if (s->leader_changes_hour >= ADVICE_CHANGES)
-        line(&a,
-             "; %u changes of leader within an hour: unless nodes were restarted, raise "
-             "election_timeout_ms (%" PRIu32 ")",
-             s->leader_changes_hour, s->election_timeout_ms);
+        fprintf(f,
+                "; %u changes of leader within an hour: unless nodes were restarted, raise "
+                "election_timeout_ms (%" PRIu32 ")",
+                s->leader_changes_hour, s->election_timeout_ms);
     if (s->uncommitted_us >= STATUS_UNCOMMITTED_US)
-        line(&a,
-             "; a majority of the disks has not written for %" PRIu64
-             " s: peer.N.match_index below "
-             "says which nodes lag, see whether their disks are full, slow or failing",
-             s->uncommitted_us / 1000000);
+        fprintf(f,
+                "; a majority of the disks has not written for %" PRIu64
+                " s: peer.N.match_index below "
+                "says which nodes lag, see whether their disks are full, slow or failing",
+                s->uncommitted_us / 1000000);
     if (s->disk_full != 0)
-        line(&a, "; the file system of data_dir is full: make room");
+        fputs("; the file system of data_dir is full: make room", f);
     if (s->data_bytes > s->max_data_bytes / 100 * ADVICE_DATA_PERCENT)
-        line(&a, "; data take over %d %% of max_data_bytes: delete keys, or raise it on all nodes",
-             ADVICE_DATA_PERCENT);
+        fprintf(f,
+                "; data take over %d %% of max_data_bytes: delete keys, or raise it on all nodes",
+                ADVICE_DATA_PERCENT);
     if (s->rxq_drops >= ADVICE_DROPS && s->rxq_drops > s->datagrams_received / 1000)
-        line(&a, "; this box was too slow for %" PRIu64 " datagrams: raise net.core.rmem_max",
-             s->rxq_drops);
-    line(t, "advice=%s\n", a.len > 0 ? all + 2 : "none");
+        fprintf(f, "; this box was too slow for %" PRIu64 " datagrams: raise net.core.rmem_max",
+                s->rxq_drops);
+    (void)fclose(f);
+    put(k, "advice", "%s", all[0] != '\0' ? all + 2 : "none");
 }
 
-size_t status_print(const struct status *s, uint64_t now_us, char *buf, size_t cap)
+void status_print(FILE *out, const struct status *s, uint64_t now_us, bool json)
 {
-    struct text t = {.buf = buf, .cap = cap, .full = cap == 0};
-    number(&t, "id", s->id);
-    line(&t, "cluster=%.*s\n", (int)sizeof s->cluster, s->cluster);
-    line(&t, "role=%s\n", raft_role_name(s->role));
-    number(&t, "term", s->term);
-    number(&t, "leader", s->leader);
-    line(&t, "leader_since_s=%" PRId64 "\n", age_s(now_us, s->leader_since_us));
-    number(&t, "leader_before", s->leader_before);
-    number(&t, "leader_changes_hour", s->leader_changes_hour);
-    number(&t, "vote", s->vote);
-    number(&t, "commit_index", s->commit_index);
-    number(&t, "applied_index", s->applied_index);
-    number(&t, "last_index", s->last_index);
-    number(&t, "durable_index", s->durable_index);
-    number(&t, "doubt", s->doubt_index != 0);
-    if (s->doubt_index != 0)
-        number(&t, "doubt_index", s->doubt_index);
-    number(&t, "keys", s->keys);
-    number(&t, "data_bytes", s->data_bytes);
-    number(&t, "max_data_bytes", s->max_data_bytes);
-    number(&t, "pending_writes", s->pending_writes);
-    line(&t, "last_election=%s\n", raft_why_name(s->why));
-    number(&t, "campaigns", s->raft.campaigns);
-    number(&t, "elections", s->raft.elections);
-    number(&t, "elections_won", s->raft.won);
-    number(&t, "votes_refused_by_lease", s->raft.votes_refused_by_lease);
-    number(&t, "lost_acked", s->raft.lost_acked);
-    number(&t, "stale_messages", s->raft.stale_msgs);
-    number(&t, "impossible_messages", s->raft.impossible_msgs);
-    number(&t, "election_timeout_ms", s->election_timeout_ms);
-    number(&t, "max_value_bytes", s->max_value_bytes);
-    number(&t, "uptime_s", now_us > s->start_us ? (now_us - s->start_us) / 1000000 : 0);
-    line(&t, "age_ms=%" PRId64 "\n", age_ms(now_us, s->now_us));
-    number(&t, "fsync_count", s->fsyncs);
-    number(&t, "fsync_p99_us", s->fsync_p99_us);
-    number(&t, "fsync_max_us", s->fsync_max_us);
-    number(&t, "disk_bytes", s->disk_bytes);
-    number(&t, "log_bytes", s->log_bytes);
-    number(&t, "disk_full", s->disk_full);
-    number(&t, "local_reads", s->local_reads);
-    number(&t, "tail_dropped", s->tail_dropped);
-    number(&t, "disk_pending_ms", s->disk_pending_us / 1000);
-    number(&t, "uncommitted_ms", s->uncommitted_us / 1000);
-    number(&t, "datagrams_sent", s->datagrams_sent);
-    number(&t, "datagrams_received", s->datagrams_received);
-    number(&t, "send_lost", s->send_lost);
-    number(&t, "send_too_big", s->send_too_big);
-    number(&t, "rxq_drops", s->rxq_drops);
-    if (s->key_id != 0)
-        line(&t, "key_id=%08" PRIx32 "\n", s->key_id);
-    if (s->next_key_id != 0)
-        line(&t, "next_key_id=%08" PRIx32 "\n", s->next_key_id);
-    print_advice(&t, s);
-    for (int d = 0; d < DROP_COUNT; d++)
-        line(&t, "drop.%s=%" PRIu64 "\n", drop_name((enum drop)d), s->drops[d]);
+    struct sink k = {
+        .json = {.out = out}, .text = !json, .leader = s->role == RAFT_LEADER, .now_us = now_us};
+    unsigned n = s->n_links < RAFT_VOTERS_MAX ? s->n_links : RAFT_VOTERS_MAX;
+    if (json)
+        json_open(&k.json, NULL, '{');
+    for (size_t i = 0; i < sizeof node_fields / sizeof node_fields[0]; i++)
+        put_field(&k, &node_fields[i], s);
+    put_advice(&k, s);
+    put_drops(&k, s->drops, true);
+    if (json)
+        json_open(&k.json, "peers", '[');
     for (unsigned i = 0; i < s->n_peers && i < RAFT_VOTERS_MAX; i++)
-        print_peer(&t, s, &s->peers[i], now_us);
-    print_links(&t, s, now_us);
-    return t.len;
+        put_peer(&k, &s->peers[i]);
+    if (json)
+        json_close(&k.json, ']');
+    if (n > 1) {
+        size_t before = enter(&k, "link");
+        for (unsigned i = 0; i < n; i++)
+            put_link(&k, s, n, i);
+        leave(&k, before);
+    }
+    if (json) {
+        json_close(&k.json, '}');
+        fputc('\n', out);
+    }
 }

@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
-#include <jansson.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +14,7 @@
 #include <unistd.h>
 
 #include "raftd/base/exits.h"
+#include "raftd/base/json.h"
 #include "raftd/base/num.h"
 #include "raftd/tool/raftctl.h"
 #include "raftd/base/say.h"
@@ -430,44 +430,40 @@ static void report_text(const struct run *r, double seconds, double per_s)
 }
 
 /* These numbers are far below 2^53: plain JSON numbers. */
-static int report_json(const struct run *r, double seconds, double per_s)
+static void report_json(const struct run *r, double seconds, double per_s)
 {
-    json_t *o = json_object(), *errors = json_object();
-    int rc = 0;
+    struct json j = {.out = r->tool->out.file};
+    json_open(&j, NULL, '{');
+    json_text(&j, "op", r->read ? "get" : "put");
+    json_number(&j, "clients", r->o.clients);
+    json_number(&j, "value_bytes", r->o.value_bytes);
+    json_number(&j, "ops", r->done);
+    json_number(&j, "missing", r->missing);
+    json_open(&j, "errors", '{');
     for (int i = 0; i < RESULTS; i++)
         if (r->errors[i] > 0)
-            rc |= json_object_set_new(errors, error_name(i),
-                                      json_integer((json_int_t)r->errors[i]));
-    rc |= json_object_set_new(o, "op", json_string(r->read ? "get" : "put"));
-    rc |= json_object_set_new(o, "clients", json_integer((json_int_t)r->o.clients));
-    rc |= json_object_set_new(o, "value_bytes", json_integer((json_int_t)r->o.value_bytes));
-    rc |= json_object_set_new(o, "ops", json_integer((json_int_t)r->done));
-    rc |= json_object_set_new(o, "missing", json_integer((json_int_t)r->missing));
-    rc |= json_object_set_new(o, "errors", errors);
-    rc |= json_object_set_new(o, "seconds", json_real(seconds));
-    rc |= json_object_set_new(o, "per_s", json_real(per_s));
+            json_number(&j, error_name(i), r->errors[i]);
+    json_close(&j, '}');
+    json_real(&j, "seconds", seconds);
+    json_real(&j, "per_s", per_s);
     for (int i = 0; i < COLUMNS; i++)
-        rc |= json_object_set_new(o, columns[i].name,
-                                  json_real(percentile(r, columns[i].fraction)));
-    rc |= json_object_set_new(o, "stall_us", json_real((double)r->stall_ns / 1000));
-    rc |= json_object_set_new(o, "asleep_us", json_real((double)r->asleep_ns / 1000));
-    if (rc == 0)
-        rc = json_dumpf(o, r->tool->out.file, JSON_INDENT(2) | JSON_REAL_PRECISION(12));
-    fputc('\n', r->tool->out.file);
-    json_decref(o);
-    return rc == 0 ? RAFTCTL_EXIT_OK : RAFTCTL_EXIT_INTERNAL;
+        json_real(&j, columns[i].name, percentile(r, columns[i].fraction));
+    json_real(&j, "stall_us", (double)r->stall_ns / 1000);
+    json_real(&j, "asleep_us", (double)r->asleep_ns / 1000);
+    json_close(&j, '}');
+    fputc('\n', j.out);
 }
 
-static int report(const struct run *r)
+static void report(const struct run *r)
 {
     double seconds = (double)(r->ended_ns - r->began_ns) / 1e9;
     double per_s = seconds > 0 ? (double)r->n_latencies / seconds : 0;
     if (r->n_latencies > 0)
         qsort(r->latencies, (size_t)r->n_latencies, sizeof *r->latencies, compare_u32);
     if (r->o.json)
-        return report_json(r, seconds, per_s);
-    report_text(r, seconds, per_s);
-    return RAFTCTL_EXIT_OK;
+        report_json(r, seconds, per_s);
+    else
+        report_text(r, seconds, per_s);
 }
 
 /* --- command ---------------------------------------------------------------------------------- */
@@ -547,11 +543,9 @@ int run_bench(struct tool *t, const struct args *a)
     r->read = o.read;
     r->measured = true;
     code = run_all(r, o.read ? "get" : "put");
-    int reported = report(r);
+    report(r);
     if (code == RAFTCTL_EXIT_OK)
         code = exit_of_errors(r);
-    if (code == RAFTCTL_EXIT_OK)
-        code = reported;
     run_free(r);
     return code;
 }

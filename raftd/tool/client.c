@@ -1,4 +1,4 @@
-/* client.c: see raftctl_client.h. */
+/* client.c: see client.h. */
 #include "raftd/tool/client.h"
 
 #include <errno.h>
@@ -104,12 +104,13 @@ static enum ctl_outcome take_part(struct ctl_answer *a, const struct proto_reply
     if ((r->tag != TAG && r->tag != 0) || a->len + r->body_len > CTL_BODY_MAX_BYTES)
         return CTL_NONSENSE;
     if (r->body_len > 0) {
-        uint8_t *body = realloc(a->body, a->len + r->body_len);
+        uint8_t *body = realloc(a->body, a->len + r->body_len + 1);
         if (!body)
             return CTL_NONSENSE;
         memcpy(body + a->len, r->body, r->body_len);
         a->body = body;
         a->len += r->body_len;
+        body[a->len] = '\0';
     }
     a->result = r->result;
     a->flags = r->flags;

@@ -30,7 +30,7 @@ struct ctl_answer {
     uint16_t leader;
     uint64_t create_revision;
     uint64_t modify_revision;
-    uint8_t *body; /* NULL when empty; ctl_answer_free() */
+    uint8_t *body; /* and a zero behind it; NULL when empty; ctl_answer_free() */
     size_t len;
 };
 

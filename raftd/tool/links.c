@@ -1,10 +1,10 @@
 /* links.c: who hears whom, from the link.A.B lines of status, as a table with words below it
  * and as JSON. What peer.N.session says of a key goes into the words. */
 #include <inttypes.h>
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "raftd/base/json.h"
 #include "raftd/base/num.h"
 #include "raftd/tool/raftctl.h"
 
@@ -108,21 +108,13 @@ static void add_line(struct links *l, const char *line)
         l->heard[i][k] = heard_of(at);
 }
 
-/* 0, or -1 without memory. */
-static int read_links(struct links *l, const uint8_t *text, size_t len)
+static void read_links(struct links *l, char *text)
 {
+    char *line;
     *l = (struct links){.n = 0};
     memset(l->heard, UNKNOWN, sizeof l->heard);
-    char *copy = malloc(len + 1), *rest = copy, *line;
-    if (!copy)
-        return -1;
-    if (len > 0)
-        memcpy(copy, text, len);
-    copy[len] = '\0';
-    while ((line = strsep(&rest, "\n")) != NULL)
+    while ((line = strsep(&text, "\n")) != NULL)
         add_line(l, line);
-    free(copy);
-    return 0;
 }
 
 /* --- words ------------------------------------------------------------------------------------ */
@@ -213,7 +205,7 @@ static char *trouble(const struct links *l)
     char *text = NULL;
     size_t size;
     FILE *out = open_memstream(&text, &size);
-    if (!out)
+    if (out == NULL)
         return NULL;
     tell(l, out);
     if (fclose(out) == 0)
@@ -246,18 +238,17 @@ static const char *all_well(const struct links *l)
     return "all nodes hear each other\n";
 }
 
-int print_links(FILE *out, const uint8_t *text, size_t len)
+bool print_links(FILE *out, char *text)
 {
     struct links l;
-    if (read_links(&l, text, len) != 0)
-        return -1;
+    read_links(&l, text);
     if (l.n == 0) {
         fprintf(out, "there are no other nodes\n");
-        return 0;
+        return true;
     }
     char *words = trouble(&l);
-    if (!words)
-        return -1;
+    if (words == NULL)
+        return false;
     fprintf(out, "   hears");
     for (unsigned k = 0; k < l.n; k++)
         fprintf(out, " %4u", l.id[k]);
@@ -271,51 +262,45 @@ int print_links(FILE *out, const uint8_t *text, size_t len)
     }
     fprintf(out, "\n\n%s", words[0] != '\0' ? words : all_well(&l));
     free(words);
-    return 0;
+    return true;
 }
 
 /* --- JSON ------------------------------------------------------------------------------------- */
 
-static json_t *link_json(const struct links *l, unsigned i, unsigned k)
+static void put_link(struct json *j, const struct links *l, unsigned i, unsigned k)
 {
     uint8_t heard = l->heard[i][k];
-    const char *state = heard == SILENT ? "silent" : heard == UNKNOWN ? "unknown" : "heard";
-    json_t *link = json_object();
-    int rc = json_object_set_new(link, "node", json_integer(l->id[i]));
-    rc |= json_object_set_new(link, "hears", json_integer(l->id[k]));
-    rc |= json_object_set_new(link, "state", json_string(state));
+    json_open(j, NULL, '{');
+    json_number(j, "node", l->id[i]);
+    json_number(j, "hears", l->id[k]);
+    json_text(j, "state", heard == SILENT ? "silent" : heard == UNKNOWN ? "unknown" : "heard");
     if (heard <= HEARD_MAX)
-        rc |= json_object_set_new(link, "loss_percent", json_integer(heard));
-    if (rc == 0)
-        return link;
-    json_decref(link);
-    return NULL;
+        json_number(j, "loss_percent", heard);
+    json_close(j, '}');
 }
 
-int print_links_json(FILE *out, const uint8_t *text, size_t len)
+bool print_links_json(FILE *out, char *text)
 {
     struct links l;
-    if (read_links(&l, text, len) != 0)
-        return -1;
+    struct json j = {.out = out};
+    read_links(&l, text);
     char *words = trouble(&l), *rest = words, *line;
-    json_t *all = json_object(), *links = json_array(), *troubles = json_array();
-    int rc = words ? 0 : -1;
+    if (words == NULL)
+        return false;
+    json_open(&j, NULL, '{');
+    json_open(&j, "links", '[');
     for (unsigned i = 0; i < l.n; i++)
         for (unsigned k = 0; k < l.n; k++)
             if (k != i)
-                rc |= json_array_append_new(links, link_json(&l, i, k));
-    while (rc == 0 && (line = strsep(&rest, "\n")) != NULL)
+                put_link(&j, &l, i, k);
+    json_close(&j, ']');
+    json_open(&j, "trouble", '[');
+    while ((line = strsep(&rest, "\n")) != NULL)
         if (line[0] != '\0')
-            rc |= json_array_append_new(troubles, json_string(line));
-    rc |= json_object_set(all, "links", links);
-    rc |= json_object_set(all, "trouble", troubles);
-    if (rc == 0)
-        rc = json_dumpf(all, out, JSON_INDENT(2));
-    if (rc == 0)
-        fputc('\n', out);
-    json_decref(troubles);
-    json_decref(links);
-    json_decref(all);
+            json_text(&j, NULL, line);
+    json_close(&j, ']');
+    json_close(&j, '}');
+    fputc('\n', out);
     free(words);
-    return rc == 0 ? 0 : -1;
+    return true;
 }

@@ -1,10 +1,5 @@
-/* print.c: keys, values and status as text and as JSON. Numbers of 64 bits are strings in
- * JSON, for many readers of JSON would round them. */
-#include <inttypes.h>
-#include <jansson.h>
-#include <stdlib.h>
-#include <string.h>
-
+/* print.c: keys and values as text and as JSON. */
+#include "raftd/base/json.h"
 #include "raftd/tool/raftctl.h"
 
 /* Length of the UTF-8 character at p (no overlong forms, no surrogates), 0 if it is none. */
@@ -50,136 +45,27 @@ void print_escaped(FILE *out, const uint8_t *bytes, size_t len, char also)
     }
 }
 
-static json_t *base64(const uint8_t *bytes, size_t len)
+/* As `name`; what is not UTF-8 as `name_base64`. */
+static void put_bytes(struct json *j, const char *name, const char *name_base64,
+                      const uint8_t *bytes, size_t len)
 {
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    char *text = malloc((len + 2) / 3 * 4 + 1);
-    if (!text)
-        return NULL;
-    size_t at = 0;
-    for (size_t i = 0; i < len; i += 3) {
-        uint32_t v = (uint32_t)bytes[i] << 16;
-        if (i + 1 < len)
-            v |= (uint32_t)bytes[i + 1] << 8;
-        if (i + 2 < len)
-            v |= bytes[i + 2];
-        text[at++] = digits[v >> 18];
-        text[at++] = digits[v >> 12 & 63];
-        text[at++] = i + 1 < len ? digits[v >> 6 & 63] : '=';
-        text[at++] = i + 2 < len ? digits[v & 63] : '=';
-    }
-    json_t *string = json_stringn(text, at);
-    free(text);
-    return string;
+    size_t good = 0, n = 1;
+    while (good < len && (n = utf8_length(bytes + good, len - good)) > 0)
+        good += n;
+    if (n > 0)
+        json_bytes(j, name, bytes, len);
+    else
+        json_base64(j, name_base64, bytes, len);
 }
 
-/* Sets `name`, or for bytes that are not UTF-8 `name_base64`. */
-static int set_bytes(json_t *object, const char *name, const char *name_base64,
-                     const uint8_t *bytes, size_t len)
+void print_item_json(FILE *out, const struct proto_item *item, bool with_value)
 {
-    json_t *string = json_stringn((const char *)bytes, len);
-    if (string)
-        return json_object_set_new(object, name, string);
-    return json_object_set_new(object, name_base64, base64(bytes, len));
-}
-
-static int set_u64(json_t *object, const char *name, uint64_t value)
-{
-    return json_object_set_new(object, name, json_sprintf("%" PRIu64, value));
-}
-
-int print_item_json(FILE *out, const struct proto_item *item, bool with_value)
-{
-    json_t *object = json_object();
-    int rc = set_bytes(object, "key", "key_base64", item->key, item->key_len);
+    struct json j = {.out = out, .compact = true};
+    json_open(&j, NULL, '{');
+    put_bytes(&j, "key", "key_base64", item->key, item->key_len);
     if (with_value)
-        rc |= set_bytes(object, "value", "value_base64", item->value, item->value_len);
-    rc |= set_u64(object, "create_revision", item->create_revision);
-    rc |= set_u64(object, "modify_revision", item->modify_revision);
-    if (rc == 0)
-        rc = json_dumpf(object, out, JSON_COMPACT);
-    json_decref(object);
-    return rc == 0 ? 0 : -1;
-}
-
-/* Ids are numbers in JSON, everything else that status says is a string. */
-static json_t *status_value(const char *key, const char *value)
-{
-    static const char *const ids[] = {"id", "leader", "leader_before", "vote"};
-    for (size_t i = 0; i < sizeof ids / sizeof ids[0]; i++)
-        if (strcmp(key, ids[i]) == 0)
-            return json_integer(strtol(value, NULL, 10));
-    return json_string(value);
-}
-
-/* The object of peer `id` in the array, made if it is not there. */
-static json_t *peer_object(json_t *peers, long id)
-{
-    size_t i;
-    json_t *peer;
-    json_array_foreach(peers, i, peer)
-    {
-        if (json_integer_value(json_object_get(peer, "id")) == id)
-            return peer;
-    }
-    peer = json_object();
-    if (json_object_set_new(peer, "id", json_integer(id)) != 0 ||
-        json_array_append_new(peers, peer) != 0)
-        return NULL;
-    return peer;
-}
-
-/* The object `name` in an object, made if it is not there; NULL without memory. */
-static json_t *object_in(json_t *in, const char *name)
-{
-    if (!json_object_get(in, name) && json_object_set_new(in, name, json_object()) != 0)
-        return NULL;
-    return json_object_get(in, name);
-}
-
-/* What has an id or a reason in its name is grouped: drop.REASON, link.ID.ID, peer.ID.FIELD,
- * peer.ID.drop.REASON. */
-static int add_status_line(json_t *status, json_t *peers, char *line)
-{
-    char *field = line, *value = strchr(line, '=');
-    if (!value)
-        return 0; /* not for us */
-    *value++ = '\0';
-    json_t *group = status;
-    if (strncmp(line, "peer.", 5) == 0) {
-        long id = strtol(line + 5, &field, 10);
-        if (*field++ != '.')
-            return 0;
-        group = peer_object(peers, id);
-    }
-    for (char *dot; (dot = strchr(field, '.')) != NULL; field = dot + 1) {
-        *dot = '\0';
-        group = object_in(group, field);
-    }
-    return json_object_set_new(group, field,
-                               group == status ? status_value(field, value) : json_string(value));
-}
-
-int print_status_json(FILE *out, const uint8_t *text, size_t len)
-{
-    char *copy = malloc(len + 1);
-    json_t *status = json_object(), *peers = json_array();
-    int rc = copy && status && peers ? 0 : -1;
-    if (rc == 0) {
-        memcpy(copy, text, len);
-        copy[len] = '\0';
-        char *rest = copy, *line;
-        while (rc == 0 && (line = strsep(&rest, "\n")) != NULL)
-            rc = add_status_line(status, peers, line);
-    }
-    if (rc == 0)
-        rc = json_object_set(status, "peers", peers);
-    if (rc == 0)
-        rc = json_dumpf(status, out, JSON_INDENT(2));
-    if (rc == 0)
-        fputc('\n', out);
-    json_decref(peers);
-    json_decref(status);
-    free(copy);
-    return rc == 0 ? 0 : -1;
+        put_bytes(&j, "value", "value_base64", item->value, item->value_len);
+    json_u64(&j, "create_revision", item->create_revision);
+    json_u64(&j, "modify_revision", item->modify_revision);
+    json_close(&j, '}');
 }

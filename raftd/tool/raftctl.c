@@ -172,31 +172,26 @@ int exit_of_result(enum result result, bool write)
 static const char unknown_text[] =
     "OUTCOME UNKNOWN: the write may or may not have happened; read the key to find out";
 
-/* A number of status, 0 without an answer. */
-static uint64_t ask_number(const struct tool *t, const char *name)
+/* max_value_bytes of the daemon, 0 without an answer. */
+static uint64_t ask_max_value(const struct tool *t)
 {
+    static const char name[] = "\nmax_value_bytes=";
     struct proto_request r = {
         .op = PROTO_STATUS, .timeout_ms = t->timeout_ms, .key = (const uint8_t *)""};
     struct ctl_answer a;
-    size_t len = strlen(name);
     uint64_t number = 0;
     if (ctl_call(t->socket, &r, &a) != CTL_ANSWERED)
         return 0;
-    for (const uint8_t *at = a.body, *end = a.body + a.len; at && at < end; at++) {
-        const uint8_t *newline = memchr(at, '\n', (size_t)(end - at));
-        if (newline && (size_t)(newline - at) > len && memcmp(at, name, len) == 0 && at[len] == '=')
-            (void)num_take(&(const char *){(const char *)at + len + 1}, 10, UINT64_MAX, &number);
-        if (!newline || number != 0)
-            break;
-        at = newline;
-    }
+    const char *at = a.len > 0 ? strstr((const char *)a.body, name) : NULL;
+    if (at != NULL)
+        (void)num_take(&(const char *){at + sizeof name - 1}, 10, UINT32_MAX, &number);
     ctl_answer_free(&a);
     return number;
 }
 
 static void say_too_large(const struct tool *t)
 {
-    uint64_t most = ask_number(t, "max_value_bytes");
+    uint64_t most = ask_max_value(t);
     if (most != 0)
         say_error("too large: a value has at most %" PRIu64
                   " bytes here (max_value_bytes); nothing "
@@ -393,9 +388,9 @@ static int run_get(struct tool *t, const struct args *args)
                               .value_len = (uint32_t)a.len,
                               .create_revision = a.create_revision,
                               .modify_revision = a.modify_revision};
-    if (args->json && print_item_json(out, &item, true) != 0)
-        code = RAFTCTL_EXIT_INTERNAL;
-    else if (!args->json && a.len > 0)
+    if (args->json)
+        print_item_json(out, &item, true);
+    else if (a.len > 0)
         fwrite(a.body, 1, a.len, out);
     if (!args->raw)
         fputc('\n', out);
@@ -416,8 +411,7 @@ static int print_page(FILE *out, const struct ctl_answer *a, const struct args *
         *last_len = item.key_len;
         if (f->json) {
             fputs(first ? "\n" : ",\n", out);
-            if (print_item_json(out, &item, !f->keys) != 0)
-                return RAFTCTL_EXIT_INTERNAL;
+            print_item_json(out, &item, !f->keys);
             continue;
         }
         print_escaped(out, item.key, item.key_len, f->keys ? '\0' : '=');
@@ -455,37 +449,46 @@ static int run_list(struct tool *t, const struct args *args)
     if (args->json)
         fputs("\n]\n", out);
     if (code == RAFTCTL_EXIT_INTERNAL && !ferror(out)) /* else main() says why */
-        say_error("the daemon's list makes no sense, or memory was refused");
+        say_error("the daemon's list makes no sense");
     return code;
 }
 
-static int print_status(FILE *out, const uint8_t *text, size_t len)
-{
-    return fwrite(text, 1, len, out) == len ? 0 : -1;
-}
-
-/* Asks for the status and prints it, or what it tells. */
-static int ask_status(struct tool *t, int (*print)(FILE *, const uint8_t *, size_t))
+/* Asks for the status: 0, or an exit code. */
+static int ask_status(struct tool *t, uint8_t flags, struct ctl_answer *a)
 {
     struct proto_request r = request(t, PROTO_STATUS, NULL);
-    struct ctl_answer a;
-    int code = tool_call(t, &r, &a);
-    if (code != RAFTCTL_EXIT_OK)
-        return code;
-    if (print(t->out.file, a.body, a.len) != 0)
-        code = RAFTCTL_EXIT_INTERNAL;
-    ctl_answer_free(&a);
+    r.flags = flags;
+    int code = tool_call(t, &r, a);
+    if (code == RAFTCTL_EXIT_OK && a->len == 0) {
+        say_error("the daemon's answer makes no sense");
+        return RAFTCTL_EXIT_INTERNAL;
+    }
     return code;
 }
 
 static int run_status(struct tool *t, const struct args *args)
 {
-    return ask_status(t, args->json ? print_status_json : print_status);
+    struct ctl_answer a;
+    int code = ask_status(t, args->json ? PROTO_JSON : 0, &a);
+    if (code != RAFTCTL_EXIT_OK)
+        return code;
+    fwrite(a.body, 1, a.len, t->out.file);
+    ctl_answer_free(&a);
+    return code;
 }
 
 static int run_links(struct tool *t, const struct args *args)
 {
-    return ask_status(t, args->json ? print_links_json : print_links);
+    struct ctl_answer a;
+    int code = ask_status(t, 0, &a);
+    if (code != RAFTCTL_EXIT_OK)
+        return code;
+    if (!(args->json ? print_links_json : print_links)(t->out.file, (char *)a.body)) {
+        say_error("out of memory");
+        code = RAFTCTL_EXIT_INTERNAL;
+    }
+    ctl_answer_free(&a);
+    return code;
 }
 
 /* --- start ------------------------------------------------------------------------------------ */

@@ -50,14 +50,12 @@ int exit_of_result(enum result result, bool write);
 
 /* Control characters, backslash and what is not UTF-8 become \xNN; `also` (0 = none) too. */
 void print_escaped(FILE *out, const uint8_t *bytes, size_t len, char also);
-/* One key with its value (NULL = keys only) as a JSON object. 0, or -1 without memory. */
-int print_item_json(FILE *out, const struct proto_item *item, bool with_value);
-/* key=value lines of status as one JSON object. 0, or -1 without memory. */
-int print_status_json(FILE *out, const uint8_t *text, size_t len);
+/* One key, and its value if it is asked for, as a JSON object. */
+void print_item_json(FILE *out, const struct proto_item *item, bool with_value);
 
-/* links.c: who hears whom, of the text of status. 0, or -1 without memory. */
-int print_links(FILE *out, const uint8_t *text, size_t len);
-int print_links_json(FILE *out, const uint8_t *text, size_t len);
+/* links.c: who hears whom, of the text of status, which it takes apart. False without memory. */
+bool print_links(FILE *out, char *text);
+bool print_links_json(FILE *out, char *text);
 
 /* bench.c */
 int run_bench(struct tool *t, const struct args *a);

@@ -1,4 +1,5 @@
 /* note.c: what happened, as a hash, as a ring of the last events, as lines for a person. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "tests/sim/impl.h"
@@ -119,7 +120,8 @@ void sim_note(struct sim *s, enum note_kind kind, unsigned node, uint64_t a, uin
 
 static void print_node(const struct sim *s, const struct member *m, FILE *f)
 {
-    char text[STATUS_TEXT_MAX_BYTES];
+    char *text = NULL;
+    size_t len;
     struct status st = {0};
     fprintf(f, "node %u: %s%s%s%s, disk: term %" PRIu64 " vote %u last %" PRIu64 "\n", m->at + 1,
             m->up ? "up" : "down", m->dead ? ", for good" : "", m->rotten ? ", rotten" : "",
@@ -128,11 +130,16 @@ static void print_node(const struct sim *s, const struct member *m, FILE *f)
     if (!m->up)
         return;
     node_status(m->node, sim_local(m, s->now), &st);
-    size_t len = status_print(&st, sim_local(m, s->now), text, sizeof text);
+    FILE *lines = open_memstream(&text, &len);
+    if (lines == NULL)
+        return;
+    status_print(lines, &st, sim_local(m, s->now), false);
+    (void)fclose(lines);
     for (size_t c = 0; c < len; c++)
         if (text[c] == '\n')
             text[c] = ' ';
-    fprintf(f, "  %.*s\n", (int)len, text);
+    fprintf(f, "  %s\n", text);
+    free(text);
 }
 
 void sim_print(const struct sim *s, FILE *f)

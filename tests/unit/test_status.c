@@ -1,10 +1,11 @@
-// LINK: raftd/serve/status_text.c
-/* test_status.c: the lines of status, and that nothing is written past the buffer. */
+// LINK: raftd/serve/status_text.c raftd/base/json.c
+/* test_status.c: what status shows, as lines and as JSON. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,6 +25,18 @@ const char *raft_peer_state_name(enum raft_peer_state state)
 const char *raft_why_name(enum raft_why why)
 {
     return why == RAFT_WHY_NONE ? "none" : "a reason that takes some fifty or sixty bytes to tell";
+}
+
+/* To be freed. */
+static char *printed(const struct status *s, uint64_t now_us, bool json)
+{
+    char *text = NULL;
+    size_t len;
+    FILE *out = open_memstream(&text, &len);
+    assert_non_null(out);
+    status_print(out, s, now_us, json);
+    assert_int_equal(fclose(out), 0);
+    return text;
 }
 
 static void fill(struct status *s)
@@ -150,10 +163,8 @@ static void test_lines(void **state)
 {
     (void)state;
     struct status s;
-    char text[STATUS_TEXT_MAX_BYTES + 1];
     fill(&s);
-    size_t len = status_print(&s, 100 * 1000000, text, sizeof(text) - 1);
-    text[len] = '\0';
+    char *text = printed(&s, 100 * 1000000, false);
     for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
         has(text, lines[i]);
     static const char *const absent[] = {"peer.1.drop.short=", "peer.3.drop.",
@@ -164,16 +175,56 @@ static void test_lines(void **state)
     s.doubt_index = 0;
     s.role = RAFT_FOLLOWER;
     s.peers[0].heard_us = 101 * 1000000; /* clocks of two CPUs differ by a little */
-    text[status_print(&s, 100 * 1000000, text, sizeof(text) - 1)] = '\0';
+    free(text);
+    text = printed(&s, 100 * 1000000, false);
     assert_null(strstr(text, "match_index"));
     assert_null(strstr(text, "next_key_id"));
     assert_null(strstr(text, "lost_index"));
     assert_null(strstr(text, "doubt_index"));
     has(text, "doubt=0\n");
     has(text, "peer.1.last_heard_ms=0\n");
+    free(text);
 }
 
-/* Everything at its longest fits, and a smaller buffer gets whole lines and no byte more. */
+/* The same names and values; ids are numbers, and what is in something is an object. */
+static void test_json(void **state)
+{
+    (void)state;
+    struct status s;
+    fill(&s);
+    s.n_peers = 1;
+    s.n_links = 2;
+    char *json = printed(&s, 100 * 1000000, true), *to = json;
+    for (const char *from = json; *from != '\0'; from++) /* without the layout */
+        if (*from != '\n' && !(*from == ' ' && (from[1] == ' ' || from[-1] == ' ' ||
+                                                (from[-1] == ':' && from[-2] == '"'))))
+            *to++ = *from;
+    *to = '\0';
+    static const char *const parts[] = {
+        "{\"id\":2,\"cluster\":\"demo\",\"role\":\"leader\",\"term\":\"7\",\"leader\":2,",
+        ",\"leader_before\":1,",
+        ",\"vote\":0,\"commit_index\":\"18446744073709551615\",",
+        ",\"advice\":\"the file system of data_dir is full: make room\","
+        "\"drop\":{\"short\":\"0\",\"long\":\"0\",",
+        "\"disk\":\"0\"},\"peers\":[{\"id\":1,\"addr\":\"192.0.2.1:7100\",\"state\":\"replicate\",",
+        ",\"resent_datagrams\":\"4\",\"drop\":{\"replay\":\"2\"}}],"
+        "\"link\":{\"1\":{\"2\":\"0\"},\"2\":{\"1\":\"100\"}}}",
+    };
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
+        if (strstr(json, parts[i]) == NULL)
+            fail_msg("no %s in\n%s", parts[i], json);
+    assert_string_equal(json + strlen(json) - strlen(parts[5]), parts[5]);
+    free(json);
+    s.n_peers = 0;
+    s.n_links = 1;
+    strcpy(s.cluster, "a\"b\\c");
+    json = printed(&s, 100 * 1000000, true);
+    assert_non_null(strstr(json, "\n  \"cluster\": \"a\\\"b\\\\c\",\n"));
+    assert_non_null(strstr(json, "\n  \"peers\": []\n}\n"));
+    free(json);
+}
+
+/* Everything at its longest, so that even a guest has room for the answer. */
 static void test_bounds(void **state)
 {
     (void)state;
@@ -189,17 +240,10 @@ static void test_bounds(void **state)
         s.peers[i].session = STATUS_SESSION_ESTABLISHED;
         s.links[i].at_us = i == 0 ? UINT64_MAX : 0; /* "unknown" is the longest */
     }
-    char text[STATUS_TEXT_MAX_BYTES];
-    size_t len = status_print(&s, UINT64_MAX, text, sizeof(text));
-    assert_true(len > 2000 && len < sizeof(text));
-    for (size_t cap = 0; cap <= len + 1; cap += cap < 300 ? 1 : 7) {
-        char *small = malloc(cap ? cap : 1);
-        assert_non_null(small);
-        size_t n = status_print(&s, UINT64_MAX, small, cap);
-        assert_true(n <= cap && n <= len);
-        assert_memory_equal(small, text, n);
-        assert_true(n == 0 || small[n - 1] == '\n');
-        free(small);
+    for (int json = 0; json < 2; json++) {
+        char *text = printed(&s, UINT64_MAX, json);
+        assert_in_range(strlen(text), 10000, STATUS_PRINT_MAX_BYTES);
+        free(text);
     }
 }
 
@@ -221,7 +265,6 @@ static void test_names(void **state)
 static void test_advice(void **state)
 {
     (void)state;
-    static char text[STATUS_TEXT_MAX_BYTES + 1];
     for (unsigned k = 0; k < 7; k++) {
         struct status s;
         fill(&s);
@@ -233,8 +276,7 @@ static void test_advice(void **state)
         s.max_data_bytes = 1000;
         s.data_bytes = k == 4 || k == 6 ? 801 : 800;
         s.rxq_drops = k == 2 || k == 6 ? 1001 : 1000;
-        size_t len = status_print(&s, 100 * 1000000, text, sizeof(text) - 1);
-        text[len] = '\0';
+        char *text = printed(&s, 100 * 1000000, false);
         const char *line = strstr(text, "\nadvice=");
         assert_non_null(line);
         assert_null(strstr(line + 1, "\nadvice="));
@@ -256,16 +298,15 @@ static void test_advice(void **state)
             assert_string_equal(line + 1, "advice=none");
         *end = '\n';
         has(text, "leader_since_s=-1\n");
+        free(text);
     }
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_lines),
-        cmocka_unit_test(test_advice),
-        cmocka_unit_test(test_bounds),
-        cmocka_unit_test(test_names),
+        cmocka_unit_test(test_lines),  cmocka_unit_test(test_json),  cmocka_unit_test(test_advice),
+        cmocka_unit_test(test_bounds), cmocka_unit_test(test_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
