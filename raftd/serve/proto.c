@@ -142,21 +142,3 @@ size_t proto_item_decode(const uint8_t *buf, size_t len, struct proto_item *item
     item->value = item->key + item->key_len;
     return (size_t)PROTO_ITEM_HEAD_BYTES + item->key_len + item->value_len;
 }
-
-const char *proto_result_text(enum result result)
-{
-    switch (result) {
-    case RESULT_OK: return "done";
-    case RESULT_NO_KEY: return "no such key";
-    case RESULT_NO_LEADER: return "no leader";
-    case RESULT_UNKNOWN: return "outcome unknown";
-    case RESULT_TOO_LARGE: return "too large";
-    case RESULT_BUSY: return "busy";
-    case RESULT_BAD: return "malformed request";
-    case RESULT_STOPPING: return "daemon is stopping";
-    case RESULT_NOT_YET: return "not yet";
-    case RESULT_FULL: return "the data are full";
-    case RESULT_REFUSED: return "refused by the state";
-    }
-    return "unknown result";
-}

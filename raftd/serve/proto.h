@@ -129,7 +129,4 @@ size_t proto_request_decode(const uint8_t *buf, size_t len, struct proto_request
 size_t proto_reply_decode(const uint8_t *buf, size_t len, struct proto_reply *r);
 size_t proto_item_decode(const uint8_t *buf, size_t len, struct proto_item *item);
 
-/* A few words for people: "no such key", ... */
-const char *proto_result_text(enum result result);
-
 #endif

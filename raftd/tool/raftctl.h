@@ -32,9 +32,7 @@ struct args {
     char **argv;
 };
 
-/* A number with an optional fraction, in thousandths: 0, or -1 if text is not one or is not within
- * [1, max]. */
-int parse_thousandths(const char *text, uint32_t max, uint32_t *out);
+/* outcome.c */
 
 /* Asks the daemon; on anything but RESULT_OK says on standard error what happened and what to do.
  * Returns an exit code (exits.h). */

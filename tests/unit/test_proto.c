@@ -191,7 +191,6 @@ static void test_reply(void **state)
             assert_int_equal(proto_reply_decode(copy, cut, &b), 0);
             free(copy);
         }
-        assert_string_not_equal(proto_result_text(a.result), "unknown result");
     }
     static const struct {
         size_t at;
