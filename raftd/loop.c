@@ -29,9 +29,9 @@
 #include "raftd/conf_addr.h"
 #include "raftd/diskio.h"
 #include "raftd/base/exits.h"
+#include "raftd/base/num.h"
 #include "raftd/files.h"
 #include "raftd/keyfile.h"
-#include "raftd/leaders.h"
 #include "raftd/state/cmd.h"
 #include "raftd/serve/listener.h"
 #include "raftd/node/node.h"
@@ -39,19 +39,12 @@
 #include "raftd/own_address.h"
 #include "raftd/serve/readers.h"
 #include "raftd/base/say.h"
-#include "raftd/say_commits.h"
-#include "raftd/say_doubt.h"
-#include "raftd/say_paths.h"
-#include "raftd/say_peers.h"
+#include "raftd/publish.h"
 #include "storage/record.h"
 
 enum {
-    MARKS = 64,                /* rounds of reads on their way, per reader; beyond they merge */
-    DRAIN_ROUNDS = 64,         /* x UDP_RECEIVE_MAX: more than a receive buffer holds */
-    STATUS_INTERVAL_US = 2000, /* at most so often a new status is published ... */
-    STATUS_IDLE_US = 100000,   /* ... and so often when only counters and ages have changed */
-    DATA_HIGH_PERCENT = 80,    /* of max_data_bytes: said once ... */
-    DATA_LOW_PERCENT = 75,     /* ... and again after it was below this */
+    MARKS = 64,        /* rounds of reads on their way, per reader; beyond they merge */
+    DRAIN_ROUNDS = 64, /* x UDP_RECEIVE_MAX: more than a receive buffer holds */
 };
 
 _Static_assert((int)UDP_RECEIVE_BYTES > (int)SESSION_DATAGRAM_TAKEN,
@@ -86,25 +79,15 @@ struct loop {
     struct listener listener;
     struct reader_marks marks[READERS_MAX];
 
-    bool sealed;         /* datagrams are, with the keys of key_file */
-    uint64_t now;        /* 0 = not read in this iteration */
-    uint64_t deadline;   /* the node's, as of the last flush */
-    uint64_t status_at;  /* last published */
-    bool status_late;    /* something may have changed since */
-    enum raft_role role; /* last said */
-    uint64_t term;
-    uint16_t leader;
+    bool sealed;       /* datagrams are, with the keys of key_file */
+    uint64_t now;      /* 0 = not read in this iteration */
+    uint64_t deadline; /* the node's, as of the last flush */
 
     uint64_t alarm_at; /* what alarm_fd is set to, 0 = not set */
     int alarm_fd;
     uint64_t rxq_drops; /* as last told to the node */
-    struct say_peers said;
-    bool data_high; /* said */
-    struct say_paths paths;
-    struct lasting uncommitted;
-    struct say_doubt said_doubt;
+    struct publisher publisher;
     struct peerids *ids; /* the disk's, as soon as that works */
-    struct leaders leaders;
 
     ev_io udp_io, alarm_io;
     ev_async disk_async, request_async;
@@ -209,7 +192,8 @@ static void on_datagram(void *ctx, uint8_t *bytes, size_t len, const struct sock
     }
     int slot = slot_of(l, from);
     if (slot < 0)
-        say_stranger(&l->said, wire_cluster_id(l->conf->name), bytes, len, from, loop_now(l));
+        say_stranger(&l->publisher.peers, wire_cluster_id(l->conf->name), bytes, len, from,
+                     loop_now(l));
     node_datagram(l->node, loop_now(l), slot, bytes, len);
 }
 
@@ -354,83 +338,6 @@ static void on_reload(struct ev_loop *ev, ev_signal *w, int revents)
 
 /* ---- once per iteration ----------------------------------------------------------------- */
 
-static void say_changes(struct loop *l)
-{
-    const struct raft *r = node_raft(l->node);
-    say_doubt(&l->said_doubt, r, loop_now(l));
-    if (r->term == l->term && r->role == l->role && r->leader == l->leader)
-        return;
-    bool was_leader = l->role == RAFT_LEADER;
-    if (r->role == RAFT_LEADER && !was_leader)
-        say_info("leader of term %" PRIu64 " (%s)", r->term, raft_why_name(r->why));
-    else if (was_leader && r->role != RAFT_LEADER)
-        say_warn("no longer leader: %s (term %" PRIu64 ")", raft_why_name(r->why), r->term);
-    else if (r->role == RAFT_FOLLOWER && r->leader != 0 &&
-             (r->leader != l->leader || r->term != l->term))
-        say_info("node %u leads term %" PRIu64, r->leader, r->term);
-    else if (r->role == RAFT_CANDIDATE && l->role != RAFT_CANDIDATE)
-        say_info("candidate in term %" PRIu64 ": %s", r->term, raft_why_name(r->why));
-    l->term = r->term;
-    l->role = r->role;
-    l->leader = r->leader;
-}
-
-static void fill_status(struct loop *l, struct status *s)
-{
-    node_status(l->node, loop_now(l), s);
-    diskio_status(l->disk, s);
-    leaders_status(&l->leaders, s);
-    const struct udp_counters *u = udp_counters(l->udp);
-    s->send_lost = u->lost;
-    s->send_errno = u->lost_errno;
-    s->send_too_big = u->too_big;
-    s->rxq_drops = u->rxq_drops;
-}
-
-/* How long the published status may still stand for what is true now. */
-static uint64_t status_lasts(const struct status *old, const struct raft *r)
-{
-    if (old == NULL || old->role != r->role || old->term != r->term || old->leader != r->leader ||
-        old->doubt_index != r->doubt_index)
-        return 0;
-    bool moved = old->commit_index != r->commit_index || old->last_index != r->last_index ||
-                 old->durable_index != r->durable_index || old->applied_index != old->commit_index;
-    return moved ? STATUS_INTERVAL_US : STATUS_IDLE_US;
-}
-
-static void say_data(struct loop *l, const struct status *s)
-{
-    uint64_t percent = s->data_bytes * 100 / s->max_data_bytes;
-    if (percent >= DATA_HIGH_PERCENT && !l->data_high)
-        say_warn(
-            "the data have reached %" PRIu64 " %% of max_data_bytes (%" PRIu64 " of %" PRIu64
-            " bytes): delete something, or raise it on all nodes; beyond it new data are refused",
-            percent, s->data_bytes, s->max_data_bytes);
-    if (percent >= DATA_HIGH_PERCENT || percent < DATA_LOW_PERCENT)
-        l->data_high = percent >= DATA_HIGH_PERCENT;
-}
-
-static void publish_status(struct loop *l)
-{
-    uint64_t now = loop_now(l);
-    /* Only the loop replaces the old one, so it needs no read-side section. */
-    uint64_t lasts = status_lasts(l->shared->status, node_raft(l->node));
-    bool fresh = now - l->status_at < lasts;
-    l->status_late = fresh && lasts == STATUS_INTERVAL_US;
-    if (fresh)
-        return;
-    struct status_box *box = calloc(1, sizeof *box);
-    if (box == NULL)
-        return; /* readers keep the old one; the next iteration tries again */
-    fill_status(l, &box->status);
-    say_peers(&l->said, &box->status, now);
-    say_data(l, &box->status);
-    say_paths(&l->paths, &box->status, now);
-    say_commits(&l->uncommitted, &box->status, now);
-    l->status_at = now;
-    shared_publish(l->shared, box);
-}
-
 /* libev's own timers count whole milliseconds (as epoll does), too coarse for a resend after two. An
  * alarm that comes before it is needed is left as it is: it wakes us for nothing, but is seldom set
  * anew. */
@@ -438,8 +345,7 @@ static void set_alarm(struct loop *l)
 {
     uint64_t now = loop_now(l);
     uint64_t at = l->deadline = node_deadline(l->node, now);
-    if (l->status_late && l->status_at + STATUS_INTERVAL_US < at)
-        at = l->status_at + STATUS_INTERVAL_US;
+    at = min_u64(at, publisher_at(&l->publisher));
     if (at < now)
         at = now; /* 0 would turn the alarm off */
     if (at == RAFT_NEVER || (l->alarm_at > now && l->alarm_at <= at))
@@ -469,6 +375,7 @@ static void on_prepare(struct ev_loop *ev, ev_prepare *w, int revents)
     (void)ev;
     (void)revents;
     struct loop *l = w->data;
+    const struct publish_from from = {l->node, l->disk, l->udp, l->shared};
     if (loop_now(l) >= l->deadline)
         for (int i = 0; i < DRAIN_ROUNDS && udp_receive(l->udp, on_datagram, l) > 0; i++)
             continue;
@@ -483,8 +390,7 @@ static void on_prepare(struct ev_loop *ev, ev_prepare *w, int revents)
         l->marks[i].wake = false;
         l->shared->readers[i].wake(l->shared->readers[i].wake_ctx);
     }
-    say_changes(l);
-    publish_status(l);
+    publish(&l->publisher, &from, loop_now(l));
     set_alarm(l);
     l->now = 0;
 }
@@ -695,7 +601,8 @@ int loop_run(struct loop *l, struct wal *w, const struct wal_report *report, str
         say_error("cannot start the log thread");
         goto err_node;
     }
-    publish_status(l);
+    publish(&l->publisher, &(struct publish_from){l->node, l->disk, l->udp, l->shared},
+            loop_now(l));
     init_watchers(l);
     if (!start_clients(l, err, sizeof err)) {
         say_error("%s", err);

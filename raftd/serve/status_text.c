@@ -110,6 +110,7 @@ static const struct field node_fields[] = {
     {"datagrams_received", OF_NODE(datagrams_received), NUMBER, ALWAYS},
     {"send_lost", OF_NODE(send_lost), NUMBER, ALWAYS},
     {"send_too_big", OF_NODE(send_too_big), NUMBER, ALWAYS},
+    {"receive_errors", OF_NODE(receive_errors), NUMBER, ALWAYS},
     {"rxq_drops", OF_NODE(rxq_drops), NUMBER, ALWAYS},
     {"key_id", OF_NODE(key_id), KEY, UNLESS_0},
     {"next_key_id", OF_NODE(next_key_id), KEY, UNLESS_0},

@@ -69,6 +69,7 @@ static void fill(struct status *s)
     s->key_id = 0xab01;
     s->next_key_id = 0xcd02;
     s->rxq_drops = 17;
+    s->receive_errors = 3;
     s->leader_before = 1;
     s->leader_since_us = 40 * 1000000;
     s->leader_changes_hour = 2;
@@ -122,6 +123,7 @@ static const char *const lines[] = {
     "peer.1.last_heard_ms=1000\n",
     "peer.3.last_heard_ms=-1\n",
     "rxq_drops=17\n",
+    "receive_errors=3\n",
     "leader_before=1\n",
     "leader_since_s=60\n",
     "leader_changes_hour=2\n",

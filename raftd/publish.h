@@ -1,0 +1,48 @@
+/* publish.h: what the daemon tells of itself while it runs: a status for whoever asks, and messages
+ * about what has changed since the last one. */
+#ifndef RAFTD_PUBLISH_H
+#define RAFTD_PUBLISH_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "net/udp.h"
+#include "raftd/base/lasting.h"
+#include "raftd/diskio.h"
+#include "raftd/leaders.h"
+#include "raftd/node/node.h"
+#include "raftd/say_doubt.h"
+#include "raftd/say_paths.h"
+#include "raftd/say_peers.h"
+#include "raftd/serve/shared.h"
+
+/* Zeroed memory: nothing was published or said yet. */
+struct publisher {
+    uint64_t published_us;
+    bool late;           /* something has changed since */
+    enum raft_role role; /* these three as last said */
+    uint64_t term;
+    uint16_t leader;
+    bool data_high; /* said */
+    struct say_peers peers;
+    struct say_paths paths;
+    struct say_doubt doubt;
+    struct lasting uncommitted;
+    struct leaders leaders;
+};
+
+struct publish_from {
+    struct node *node;
+    struct diskio *disk;
+    struct udp *udp;
+    struct shared *shared; /* where the status goes to */
+};
+
+/* Says what has changed, and publishes a new status if the present one does not stand any more. Once
+ * per loop iteration. */
+void publish(struct publisher *p, const struct publish_from *from, uint64_t now_us);
+
+/* When the next status is due, NEVER if nothing has changed. */
+uint64_t publisher_at(const struct publisher *p);
+
+#endif
