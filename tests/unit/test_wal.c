@@ -1,4 +1,4 @@
-// LINK: @storage tests/lib/disk_memory.c tests/lib/disk_model.c
+// LINK: @storage tests/lib/disk_memory.c tests/lib/disk_model.c tests/lib/disk_rig.c
 /* Appending, reading, switching segments, full disks, failing calls and power cuts. What recovery
  * makes of damage is in test_recover.c. */
 #include "storage/wal.h"
@@ -16,98 +16,12 @@
 
 #include "storage/batch.h"
 #include "storage/record.h"
-#include "tests/lib/disk_model.h"
-#include "tests/lib/disk_memory.h"
-
-static const struct wal_options options = {
-    .segment_bytes = WAL_SEGMENT_BYTES_MIN,
-    .storage_id = 0x1122334455667788,
-};
-
-#define DIR "/d"
-
-struct rig {
-    struct memdisk *m;
-    struct wal *w;
-    struct wal_report rep;
-    struct model acked, next;
-    struct model_batch b;
-    uint64_t rng;
-};
-
-static struct rig *rig_new(uint64_t seed)
-{
-    struct rig *g = calloc(1, sizeof *g);
-    char err[200] = "";
-
-    assert_non_null(g);
-    g->m = memdisk_new(seed);
-    g->rng = seed;
-    const struct disk *d = memdisk_disk(g->m);
-    assert_int_equal(d->mkdir(d->ctx, DIR), 0);
-    assert_int_equal(d->sync_dir(d->ctx, "/"), 0);
-    assert_int_equal(wal_create(d, DIR, options.segment_bytes, err, sizeof err), 0);
-    return g;
-}
-
-static void rig_free(struct rig *g)
-{
-    wal_close(g->w);
-    memdisk_free(g->m);
-    free(g);
-}
-
-static void reopen(struct rig *g)
-{
-    wal_close(g->w);
-    int rc = wal_open(&g->w, memdisk_disk(g->m), DIR, &options, &g->rep);
-    if (rc != 0)
-        fail_msg("wal_open: %d %s", rc, g->rep.message);
-}
-
-static void same(struct rig *g, bool with_report)
-{
-    const char *diff = model_differs(&g->acked, g->w, with_report ? &g->rep : NULL);
-    if (diff != NULL)
-        fail_msg("%s differs; %s", diff, wal_error(g->w));
-}
-
-/* Append what is in g->b; on success g->next is acknowledged. */
-static int append(struct rig *g)
-{
-    int rc = wal_append(g->w, &g->b.batch);
-    if (rc == 0)
-        g->acked = g->next;
-    return rc;
-}
+#include "tests/lib/disk_rig.h"
 
 static int step(struct rig *g)
 {
     g->next = g->acked;
     model_step(&g->next, &g->b, &g->rng);
-    return append(g);
-}
-
-/* `n` entries of `len` bytes in one batch, after an optional truncation. */
-static int put(struct rig *g, int n, uint32_t len)
-{
-    g->next = g->acked;
-    model_begin(&g->next, &g->b);
-    if (g->next.term == 0)
-        g->next.term = 1;
-    for (int i = 0; i < n; i++)
-        model_entry(&g->next, &g->b, len, (uint8_t)(g->next.last + 1));
-    model_end(&g->next, &g->b, 0);
-    return append(g);
-}
-
-static int vote(struct rig *g, uint64_t term, uint16_t who)
-{
-    g->next = g->acked;
-    model_begin(&g->next, &g->b);
-    g->next.term = term;
-    g->next.vote = who;
-    model_end(&g->next, &g->b, 0);
     return append(g);
 }
 
@@ -300,7 +214,7 @@ static void a_part_is_checked_as_part_of_the_whole(void **state)
     struct rig *g = rig_new(5);
     uint8_t buf[600], bad = 0x55;
     struct wal_pos pos = {.index = 1};
-    const char *file = DIR "/log/0000000000000001.seg";
+    const char *file = RIG_SEG(1);
 
     (void)state;
     reopen(g);
@@ -355,7 +269,7 @@ static void the_largest_record_goes_through(void **state)
 static void too_large_a_batch_is_refused_and_harmless(void **state)
 {
     struct rig *g = rig_new(1);
-    size_t most = wal_batch_max_bytes(options.segment_bytes);
+    size_t most = wal_batch_max_bytes(rig_options.segment_bytes);
     uint8_t *big = calloc(1, most + 8);
 
     (void)state;
@@ -383,15 +297,15 @@ static void damage_is_noticed_when_reading(void **state)
     (void)state;
     reopen(g);
     assert_int_equal(put(g, 3, 100), 0);
-    const uint8_t *file = memdisk_peek(g->m, DIR "/log/0000000000000001.seg", &size);
+    const uint8_t *file = memdisk_peek(g->m, RIG_SEG(1), &size);
     for (size_t at = 4096; at < 4096 + 128 + 3 * record_size(100); at++) {
         bad = file[at] ^ 0x10;
-        memdisk_poke(g->m, DIR "/log/0000000000000001.seg", at, &bad, 1);
+        memdisk_poke(g->m, RIG_SEG(1), at, &bad, 1);
         ssize_t n = wal_read(g->w, &(struct wal_pos){1, 0}, UINT64_MAX, buf, sizeof buf);
         assert_int_equal(n, -EBADMSG);
         assert_non_null(strstr(wal_error(g->w), "0000000000000001.seg"));
         bad ^= 0x10;
-        memdisk_poke(g->m, DIR "/log/0000000000000001.seg", at, &bad, 1);
+        memdisk_poke(g->m, RIG_SEG(1), at, &bad, 1);
     }
     same(g, false);
     rig_free(g);
@@ -412,23 +326,24 @@ static void a_spare_is_wanted_from_half_on_and_then_used(void **state)
         assert_int_equal(put(g, 1, 100), 0);
     assert_int_equal(number, 2);
     assert_int_equal(g->acked.last, 3); // blocks 1 to 3 of 8
-    assert_int_equal(
-        wal_make_spare(memdisk_disk(g->m), DIR, number, options.segment_bytes, err, sizeof err), 0);
+    assert_int_equal(wal_make_spare(memdisk_disk(g->m), RIG_DIR, number, rig_options.segment_bytes,
+                                    err, sizeof err),
+                     0);
     wal_spare_made(g->w, number);
     assert_false(wal_wants_spare(g->w, &number));
-    assert_int_equal(wal_stats(g->w).log_bytes, options.segment_bytes);
+    assert_int_equal(wal_stats(g->w).log_bytes, rig_options.segment_bytes);
     uint64_t calls = 0;
     while (g->acked.last < 6) {
         calls = memdisk_calls(g->m);
         assert_int_equal(put(g, 1, 100), 0);
     }
-    assert_int_equal(wal_stats(g->w).log_bytes, 2 * options.segment_bytes);
+    assert_int_equal(wal_stats(g->w).log_bytes, 2 * rig_options.segment_bytes);
     // seal: write, sync, close; next: open, size, head: write, sync; batch: write, sync
     assert_int_equal(memdisk_calls(g->m) - calls, 9);
     wal_spare_made(g->w, 2); // late news about a segment that is in use
     same(g, false);
     reopen(g);
-    assert_int_equal(wal_stats(g->w).log_bytes, 2 * options.segment_bytes);
+    assert_int_equal(wal_stats(g->w).log_bytes, 2 * rig_options.segment_bytes);
     assert_int_equal(g->rep.segments, 2);
     same(g, true);
     rig_free(g);
@@ -444,7 +359,8 @@ static void a_slow_spare_maker_does_not_replace_a_segment_in_use(void **state)
     for (int i = 0; i < 8; i++)
         assert_int_equal(put(g, 1, 100), 0); // the log thread made segment 2 itself
     assert_int_equal(
-        wal_make_spare(memdisk_disk(g->m), DIR, 2, options.segment_bytes, err, sizeof err), 0);
+        wal_make_spare(memdisk_disk(g->m), RIG_DIR, 2, rig_options.segment_bytes, err, sizeof err),
+        0);
     wal_spare_made(g->w, 2);
     assert_int_equal(put(g, 1, 100), 0);
     reopen(g);
@@ -463,7 +379,8 @@ static void a_spare_found_at_start_is_used(void **state)
     for (int i = 0; i < 4; i++)
         assert_int_equal(put(g, 1, 100), 0);
     assert_int_equal(
-        wal_make_spare(memdisk_disk(g->m), DIR, 2, options.segment_bytes, err, sizeof err), 0);
+        wal_make_spare(memdisk_disk(g->m), RIG_DIR, 2, rig_options.segment_bytes, err, sizeof err),
+        0);
     reopen(g);
     assert_int_equal(g->rep.segments, 2);
     assert_false(wal_wants_spare(g->w, &number));
@@ -477,14 +394,14 @@ static void a_spare_found_at_start_is_used(void **state)
 static void segment_size_may_change_between_starts(void **state)
 {
     struct rig *g = rig_new(3);
-    struct wal_options o = options;
+    struct wal_options o = rig_options;
 
     (void)state;
     reopen(g);
     for (uint32_t round = 0; round < 6; round++) {
         o.segment_bytes = WAL_SEGMENT_BYTES_MIN * (round % 3 + 1);
         wal_close(g->w);
-        assert_int_equal(wal_open(&g->w, memdisk_disk(g->m), DIR, &o, &g->rep), 0);
+        assert_int_equal(wal_open(&g->w, memdisk_disk(g->m), RIG_DIR, &o, &g->rep), 0);
         same(g, true);
         for (int i = 0; i < 20; i++)
             assert_int_equal(step(g), 0);
@@ -515,9 +432,9 @@ static void a_full_disk_refuses_entries_and_still_votes(void **state)
     assert_int_equal(put(g, 1, 10), -ENOSPC);
     // Nothing is left of the attempt, and a spare cannot be made either.
     assert_true(wal_wants_spare(g->w, &number));
-    assert_int_equal(
-        wal_make_spare(memdisk_disk(m), DIR, number, options.segment_bytes, err, sizeof err),
-        -ENOSPC);
+    assert_int_equal(wal_make_spare(memdisk_disk(m), RIG_DIR, number, rig_options.segment_bytes,
+                                    err, sizeof err),
+                     -ENOSPC);
     assert_true(strlen(err) > 0);
     // The vote has its place kept.
     assert_int_equal(vote(g, 7, 3), 0);
@@ -544,8 +461,7 @@ static void no_space_told_by_a_sync_is_fatal(void **state)
     assert_int_equal(put(g, 1, 100), 0);
     memdisk_fail_call(g->m, 2, ENOSPC);
     assert_int_equal(put(g, 1, 100), -EIO);
-    assert_non_null(
-        strstr(wal_error(g->w), "fdatasync " DIR "/log/0000000000000001.seg at offset 8192"));
+    assert_non_null(strstr(wal_error(g->w), "fdatasync " RIG_SEG(1) " at offset 8192"));
     assert_int_equal(put(g, 1, 100), -EIO); // for good
     rig_free(g);
 }
@@ -557,7 +473,7 @@ static void no_space_told_by_a_sync_is_fatal(void **state)
 static void survives(struct rig *g, const char *when, uint64_t n)
 {
     g->w = NULL;
-    int rc = wal_open(&g->w, memdisk_disk(g->m), DIR, &options, &g->rep);
+    int rc = wal_open(&g->w, memdisk_disk(g->m), RIG_DIR, &rig_options, &g->rep);
     if (rc != 0)
         fail_msg("%s %llu: %d %s", when, (unsigned long long)n, rc, g->rep.message);
     const char *diff = model_differs(&g->acked, g->w, &g->rep);
@@ -593,13 +509,13 @@ static void random_power_cuts_lose_nothing_acknowledged(void **state)
             struct memdisk *before = memdisk_clone(g->m);
             uint64_t hash = memdisk_hash(g->m);
             struct wal_report check;
-            assert_int_equal(wal_check(memdisk_disk(g->m), DIR, &options, &check), 0);
+            assert_int_equal(wal_check(memdisk_disk(g->m), RIG_DIR, &rig_options, &check), 0);
             assert_int_equal(memdisk_hash(g->m), hash);
             memdisk_kill(g->m);
             memdisk_fail_call(g->m, 1 + model_random(&g->rng) % 30, EIO);
             struct wal *w = NULL;
             struct wal_report rep;
-            if (wal_open(&w, memdisk_disk(g->m), DIR, &options, &rep) == 0)
+            if (wal_open(&w, memdisk_disk(g->m), RIG_DIR, &rig_options, &rep) == 0)
                 wal_close(w);
             memdisk_power_cut(g->m, MEMDISK_KEEP_RANDOM);
             memdisk_free(before);
@@ -621,7 +537,7 @@ static int whole_life(struct rig *g)
     int rc;
 
     for (int life = 0; life < 2; life++) {
-        rc = wal_open(&g->w, memdisk_disk(g->m), DIR, &options, &g->rep);
+        rc = wal_open(&g->w, memdisk_disk(g->m), RIG_DIR, &rig_options, &g->rep);
         if (rc != 0)
             return rc;
         const char *diff = model_differs(&g->acked, g->w, &g->rep);
@@ -629,8 +545,8 @@ static int whole_life(struct rig *g)
             return -EIO; // a read failed
         for (int i = 0; i < 16; i++) {
             if (wal_wants_spare(g->w, &number) && i % 2 == 0) {
-                rc = wal_make_spare(memdisk_disk(g->m), DIR, number, options.segment_bytes, err,
-                                    sizeof err);
+                rc = wal_make_spare(memdisk_disk(g->m), RIG_DIR, number, rig_options.segment_bytes,
+                                    err, sizeof err);
                 if (rc != 0)
                     return rc;
                 wal_spare_made(g->w, number);

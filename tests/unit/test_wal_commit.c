@@ -1,4 +1,4 @@
-// LINK: @storage tests/lib/disk_memory.c tests/lib/disk_model.c
+// LINK: @storage tests/lib/disk_memory.c tests/lib/disk_model.c tests/lib/disk_rig.c
 /* The commit index in batch heads: it comes back after every kind of stop, never falls, and what it
  * covers is never truncated. And what is said of a tail that is dropped. */
 #include <errno.h>
@@ -16,80 +16,48 @@
 #include "storage/crc32c.h"
 #include "storage/fold.h"
 #include "storage/wal.h"
-#include "tests/lib/disk_model.h"
-#include "tests/lib/disk_memory.h"
+#include "tests/lib/disk_rig.h"
 
-#define DIR   "/d"
-#define FIRST DIR "/log/0000000000000001.seg"
-
-static const struct wal_options options = {.segment_bytes = WAL_SEGMENT_BYTES_MIN,
-                                           .storage_id = 77};
-
-struct rig {
-    struct memdisk *m;
-    struct wal *w;
-    struct wal_report rep;
-    struct model model;
-    struct model_batch b;
-};
-
-static void reopen(struct rig *g)
-{
-    wal_close(g->w);
-    int rc = wal_open(&g->w, memdisk_disk(g->m), DIR, &options, &g->rep);
-    if (rc != 0)
-        fail_msg("wal_open: %d %s", rc, g->rep.message);
-}
+#define FIRST RIG_SEG(1)
 
 static int setup(void **state)
 {
-    struct rig *g = calloc(1, sizeof *g);
-    char err[WAL_MESSAGE_BYTES];
-
-    assert_non_null(g);
-    g->m = memdisk_new(1);
-    const struct disk *d = memdisk_disk(g->m);
-    assert_int_equal(d->mkdir(d->ctx, DIR), 0);
-    assert_int_equal(d->sync_dir(d->ctx, "/"), 0);
-    assert_int_equal(wal_create(d, DIR, options.segment_bytes, err, sizeof err), 0);
+    struct rig *g = rig_new(1);
     reopen(g);
-    g->model.term = 1;
+    g->next.term = 1;
     *state = g;
     return 0;
 }
 
 static int teardown(void **state)
 {
-    struct rig *g = *state;
-    wal_close(g->w);
-    memdisk_free(g->m);
-    free(g);
+    rig_free(*state);
     return 0;
 }
 
 /* A batch of `entries`, made when `commit` was known. */
-static int put(struct rig *g, int entries, uint64_t commit)
+static int put_known(struct rig *g, int entries, uint64_t commit)
 {
-    model_begin(&g->model, &g->b);
+    model_begin(&g->next, &g->b);
     for (int i = 0; i < entries; i++)
-        model_entry(&g->model, &g->b, 100, 1);
-    g->model.commit = commit;
-    model_end(&g->model, &g->b, 0);
+        model_entry(&g->next, &g->b, 100, 1);
+    g->next.commit = commit;
+    model_end(&g->next, &g->b, 0);
     return wal_append(g->w, &g->b.batch);
 }
 
 static void it_comes_back_from_the_newest_whole_batch(void **state)
 {
     struct rig *g = *state;
-    assert_int_equal(put(g, 3, 0), 0);
+    assert_int_equal(put_known(g, 3, 0), 0);
     reopen(g);
     assert_int_equal(g->rep.commit, 0);
-    assert_int_equal(put(g, 2, 4), 0); // of what the batch itself brings, too
+    assert_int_equal(put_known(g, 2, 4), 0); // of what the batch itself brings, too
     reopen(g);
     assert_int_equal(g->rep.commit, 4);
-    model_begin(&g->model, &g->b);
-    g->model.commit = 5;
-    model_end(&g->model, &g->b, 0);
+    model_begin(&g->next, &g->b);
+    g->next.commit = 5;
+    model_end(&g->next, &g->b, 0);
     g->b.batch.idle = true;
     assert_int_equal(wal_append(g->w, &g->b.batch), 0);
     reopen(g);
@@ -100,12 +68,12 @@ static void it_survives_a_change_of_segments(void **state)
 {
     struct rig *g = *state;
     for (int i = 0; i < 20; i++)
-        assert_int_equal(put(g, 10, g->model.last), 0);
-    assert_null(model_differs(&g->model, g->w, NULL));
+        assert_int_equal(put_known(g, 10, g->next.last), 0);
+    assert_null(model_differs(&g->next, g->w, NULL));
     reopen(g);
     assert_true(g->rep.segments > 2);
     assert_int_equal(g->rep.commit, 190);
-    assert_null(model_differs(&g->model, g->w, &g->rep));
+    assert_null(model_differs(&g->next, g->w, &g->rep));
 }
 
 /* With a torn batch goes what it said, and the seal that leaves it behind repeats the rest. */
@@ -113,8 +81,8 @@ static void a_torn_batch_takes_its_commit_index_along(void **state)
 {
     struct rig *g = *state;
     uint8_t bad = 0xee;
-    assert_int_equal(put(g, 3, 1), 0);
-    assert_int_equal(put(g, 3, 6), 0);
+    assert_int_equal(put_known(g, 3, 1), 0);
+    assert_int_equal(put_known(g, 3, 6), 0);
     memdisk_poke(g->m, FIRST, 2 * BATCH_BLOCK_BYTES + BATCH_HEAD_BYTES, &bad, 1);
     for (int i = 0; i < 2; i++) {
         reopen(g);
@@ -128,8 +96,7 @@ static void a_torn_batch_takes_its_commit_index_along(void **state)
 static void the_message_of_a_torn_tail_claims_nothing(void **state)
 {
     static const char begin[] = FIRST
-        ": the last write, 4096 bytes at offset 8192, is damaged or was "
-        "cut: ";
+        ": the last write, 4096 bytes at offset 8192, is damaged or was cut: ";
     static const struct {
         int entries;
         uint32_t at; // in the batch, where it is damaged
@@ -154,10 +121,10 @@ static void the_message_of_a_torn_tail_claims_nothing(void **state)
             (void)setup(state);
         }
         g = *state;
-        assert_int_equal(put(g, 2, 0), 0);
-        assert_int_equal(put(g, cases[i].entries, 0), 0);
+        assert_int_equal(put_known(g, 2, 0), 0);
+        assert_int_equal(put_known(g, cases[i].entries, 0), 0);
         memdisk_poke(g->m, FIRST, 2 * BATCH_BLOCK_BYTES + cases[i].at, &bad, 1);
-        assert_int_equal(wal_check(memdisk_disk(g->m), DIR, &options, &g->rep), 0);
+        assert_int_equal(wal_check(memdisk_disk(g->m), RIG_DIR, &rig_options, &g->rep), 0);
         assert_memory_equal(g->rep.message, begin, sizeof begin - 1);
         assert_string_equal(g->rep.message + sizeof begin - 1, cases[i].what);
     }
@@ -188,15 +155,15 @@ static void one_that_falls_or_is_cut_below_is_refused(void **state)
         {0, 0, 4}, // more than the log holds
     };
     struct rig *g = *state;
-    assert_int_equal(put(g, 3, 2), 0);
-    assert_int_equal(put(g, 0, 2), 0);
+    assert_int_equal(put_known(g, 3, 2), 0);
+    assert_int_equal(put_known(g, 0, 2), 0);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         change(g, cases[i].flags, cases[i].truncate_to, cases[i].commit);
-        assert_int_equal(wal_check(memdisk_disk(g->m), DIR, &options, &g->rep), -EBADMSG);
+        assert_int_equal(wal_check(memdisk_disk(g->m), RIG_DIR, &rig_options, &g->rep), -EBADMSG);
         assert_non_null(strstr(g->rep.message, "contradicts the ones before it"));
     }
     change(g, 0, 0, 3);
-    assert_int_equal(wal_check(memdisk_disk(g->m), DIR, &options, &g->rep), 0);
+    assert_int_equal(wal_check(memdisk_disk(g->m), RIG_DIR, &rig_options, &g->rep), 0);
     assert_int_equal(g->rep.commit, 3);
 }
 
@@ -230,14 +197,14 @@ static void another_format_is_told_by_its_number(void **state)
     struct rig *g = *state;
     uint8_t block[BATCH_BLOCK_BYTES];
     size_t size;
-    assert_int_equal(put(g, 1, 0), 0);
+    assert_int_equal(put_known(g, 1, 0), 0);
     memcpy(block, memdisk_peek(g->m, FIRST, &size), sizeof block);
     put_u16(block + 8, BATCH_FORMAT_VERSION - 1);
     put_u32(block, crc32c(0, block + 4, sizeof block - 4));
     memdisk_poke(g->m, FIRST, 0, block, sizeof block);
     uint64_t hash = memdisk_hash(g->m);
     wal_close(g->w);
-    assert_int_equal(wal_open(&g->w, memdisk_disk(g->m), DIR, &options, &g->rep), -EBADMSG);
+    assert_int_equal(wal_open(&g->w, memdisk_disk(g->m), RIG_DIR, &rig_options, &g->rep), -EBADMSG);
     assert_string_equal(g->rep.message,
                         FIRST ": is of log format 2, this raftd reads and writes format 3 only");
     assert_int_equal(memdisk_hash(g->m), hash);

@@ -1,4 +1,4 @@
-// LINK: @storage tests/lib/disk_memory.c tests/lib/disk_model.c
+// LINK: @storage tests/lib/disk_memory.c tests/lib/disk_model.c tests/lib/disk_rig.c
 /* Appends that are refused for want of space, descriptors or memory: nothing of them counts, all
  * before them stays, and the log goes on. */
 #include "storage/wal.h"
@@ -16,98 +16,15 @@
 
 #include "storage/batch.h"
 #include "storage/record.h"
-#include "tests/lib/disk_model.h"
-#include "tests/lib/disk_memory.h"
-
-#define DIR    "/d"
-#define SEG(n) DIR "/log/000000000000000" #n ".seg"
+#include "tests/lib/disk_rig.h"
 
 enum { BLOCK = BATCH_BLOCK_BYTES, SIZE = WAL_SEGMENT_BYTES_MIN };
 
-static const struct wal_options options = {
-    .segment_bytes = SIZE,
-    .storage_id = 0x1122334455667788,
-};
-
-struct rig {
-    struct memdisk *m;
-    struct wal *w;
-    struct wal_report rep;
-    struct model acked, next;
-    struct model_batch b;
-    uint64_t rng;
-};
-
-static struct rig *rig_new(uint64_t seed)
+/* A batch without entries. */
+static int next_term(struct rig *g)
 {
-    struct rig *g = calloc(1, sizeof *g);
-    char err[200] = "";
-
-    assert_non_null(g);
-    g->m = memdisk_new(seed);
-    g->rng = seed;
-    const struct disk *d = memdisk_disk(g->m);
-    assert_int_equal(d->mkdir(d->ctx, DIR), 0);
-    assert_int_equal(d->sync_dir(d->ctx, "/"), 0);
-    assert_int_equal(wal_create(d, DIR, options.segment_bytes, err, sizeof err), 0);
-    return g;
-}
-
-static void rig_free(struct rig *g)
-{
-    wal_close(g->w);
-    memdisk_free(g->m);
-    free(g);
-}
-
-static int open_log(struct rig *g)
-{
-    wal_close(g->w);
-    return wal_open(&g->w, memdisk_disk(g->m), DIR, &options, &g->rep);
-}
-
-static void reopen(struct rig *g)
-{
-    int rc = open_log(g);
-    if (rc != 0)
-        fail_msg("wal_open: %d %s", rc, g->rep.message);
-}
-
-static void same(struct rig *g, bool with_report)
-{
-    const char *diff = model_differs(&g->acked, g->w, with_report ? &g->rep : NULL);
-    if (diff != NULL)
-        fail_msg("%s differs; %s", diff, wal_error(g->w));
-}
-
-static int append(struct rig *g)
-{
-    int rc = wal_append(g->w, &g->b.batch);
-    if (rc == 0)
-        g->acked = g->next;
-    return rc;
-}
-
-static int put(struct rig *g, int n, uint32_t len)
-{
-    g->next = g->acked;
-    model_begin(&g->next, &g->b);
-    if (g->next.term == 0)
-        g->next.term = 1;
-    for (int i = 0; i < n; i++)
-        model_entry(&g->next, &g->b, len, (uint8_t)(g->next.last + 1));
-    model_end(&g->next, &g->b, 0);
-    return append(g);
-}
-
-static int vote(struct rig *g)
-{
-    g->next = g->acked;
-    model_begin(&g->next, &g->b);
-    g->next.term++;
-    g->next.vote = (uint16_t)(g->next.term % 3);
-    model_end(&g->next, &g->b, 0);
-    return append(g);
+    uint64_t term = g->acked.term + 1;
+    return vote(g, term, (uint16_t)(term % 3));
 }
 
 /* The bytes of segment 1, with all that waits in the cache. */
@@ -116,18 +33,18 @@ static const uint8_t *first_segment(struct memdisk *m)
     const struct disk *d = memdisk_disk(m);
     size_t size;
 
-    int fd = d->open(d->ctx, SEG(1), DISK_WRITE);
+    int fd = d->open(d->ctx, RIG_SEG(1), DISK_WRITE);
     assert_true(fd >= 0);
     assert_int_equal(d->fdatasync(d->ctx, fd), 0);
     assert_int_equal(d->close(d->ctx, fd), 0);
-    return memdisk_peek(m, SEG(1), &size);
+    return memdisk_peek(m, RIG_SEG(1), &size);
 }
 
 /* The log on this disk is what was acknowledged, or also what was being written last. */
 static void holds(struct rig *g, struct memdisk *m, const char *when, uint64_t n)
 {
     struct wal_report rep;
-    int rc = wal_check(memdisk_disk(m), DIR, &options, &rep);
+    int rc = wal_check(memdisk_disk(m), RIG_DIR, &rig_options, &rep);
     if (rc != 0)
         fail_msg("%s, %llu: %d %s", when, (unsigned long long)n, rc, rep.message);
     const char *diff = model_differs_report(&g->acked, &rep);
@@ -164,12 +81,12 @@ static void what_was_refused_in_place_is_left_behind(void **state)
     assert_int_equal(put(g, 1, 100), 0);
     memdisk_fail_call(g->m, 1, EDQUOT);
     assert_int_equal(put(g, 3, 2000), -ENOSPC);
-    assert_non_null(strstr(wal_error(g->w), "write " SEG(1) " at offset 8192"));
+    assert_non_null(strstr(wal_error(g->w), "write " RIG_SEG(1) " at offset 8192"));
     same(g, false);
     survives_here(g, 0);
     memcpy(before, first_segment(g->m), SIZE);
     // Not the same batch again: what was refused is forgotten.
-    assert_int_equal(vote(g), 0);
+    assert_int_equal(next_term(g), 0);
     assert_int_equal(put(g, 2, 700), 0);
     assert_memory_equal(before, first_segment(g->m), SIZE - BLOCK);
     same(g, false);
@@ -193,16 +110,17 @@ static void nothing_goes_before_a_seal_that_was_refused(void **state)
         reopen(g);
         for (int i = 0; i < 5; i++)
             assert_int_equal(put(g, 1, 100), 0);
-        assert_int_equal(
-            wal_make_spare(memdisk_disk(g->m), DIR, 2, options.segment_bytes, err, sizeof err), 0);
+        assert_int_equal(wal_make_spare(memdisk_disk(g->m), RIG_DIR, 2, rig_options.segment_bytes,
+                                        err, sizeof err),
+                         0);
         wal_spare_made(g->w, 2);
         memdisk_no_space(g->m, true);
         assert_int_equal(put(g, 1, 3000), -ENOSPC);
         whole += batch_decode(first_segment(g->m) + SIZE - BLOCK, &h);
         // There is a block for votes, and room on the disk would be again.
-        assert_int_equal(vote(g), -ENOSPC);
+        assert_int_equal(next_term(g), -ENOSPC);
         memdisk_no_space(g->m, false);
-        assert_int_equal(vote(g), 0);
+        assert_int_equal(next_term(g), 0);
         survives_here(g, seed);
         reopen(g);
         same(g, true);
@@ -223,7 +141,7 @@ static int life(struct rig *g, uint64_t n, bool *refused)
             return rc;
         for (int i = 0; i < 16; i++) {
             if (wal_wants_spare(g->w, &number) && i % 2 == 0) {
-                rc = wal_make_spare(memdisk_disk(g->m), DIR, number, SIZE, err, sizeof err);
+                rc = wal_make_spare(memdisk_disk(g->m), RIG_DIR, number, SIZE, err, sizeof err);
                 if (rc == 0)
                     wal_spare_made(g->w, number);
                 else if (!wal_refused(rc))
@@ -240,7 +158,7 @@ static int life(struct rig *g, uint64_t n, bool *refused)
             *refused = true;
             same(g, false);
             survives_here(g, n);
-            if ((rc = i % 3 == 0 ? put(g, 1, 900) : vote(g)) != 0)
+            if ((rc = i % 3 == 0 ? put(g, 1, 900) : next_term(g)) != 0)
                 return rc;
             survives_here(g, n);
         }
@@ -293,10 +211,10 @@ static void a_disk_without_any_space_is_read_and_left_in_peace(void **state)
         for (uint64_t i = 0; i < 1 + seed % 11; i++)
             assert_int_equal(put(g, 1, 100), 0);
         memdisk_no_space(g->m, true);
-        assert_int_equal(vote(g), -ENOSPC);
+        assert_int_equal(next_term(g), -ENOSPC);
         struct model tried = g->next; // the only one of which anything is written
         for (int i = 0; i < 6; i++) {
-            assert_int_equal(i % 2 == 0 ? put(g, 1, 2000) : vote(g), -ENOSPC);
+            assert_int_equal(i % 2 == 0 ? put(g, 1, 2000) : next_term(g), -ENOSPC);
             same(g, false);
         }
         g->next = tried;
@@ -310,12 +228,12 @@ static void a_disk_without_any_space_is_read_and_left_in_peace(void **state)
             if (model_differs_report(&g->acked, &g->rep) != NULL)
                 g->acked = tried; // it was whole
             same(g, true);
-            assert_int_equal(vote(g), -ENOSPC);
+            assert_int_equal(next_term(g), -ENOSPC);
             tried = g->rep.verdict == WAL_TORN ? g->acked : g->next;
         }
         memdisk_no_space(g->m, false);
         assert_int_equal(put(g, 1, 100), 0);
-        assert_int_equal(vote(g), 0);
+        assert_int_equal(next_term(g), 0);
         reopen(g);
         assert_int_equal(g->rep.verdict, WAL_CLEAN);
         same(g, true);
@@ -345,7 +263,7 @@ static void a_torn_tail_on_a_full_disk_is_no_reason_not_to_start(void **state)
             torn++;
             same(g, true);
             assert_int_equal(put(g, 1, 100), -ENOSPC);
-            assert_int_equal(vote(g), -ENOSPC); // no block here but the seal's
+            assert_int_equal(next_term(g), -ENOSPC); // no block here but the seal's
             same(g, false);
         }
         if (g->rep.last_index != g->acked.last)
@@ -373,7 +291,7 @@ static void any_part_of_a_refused_batch_is_judged_right(void **state)
     (void)state;
     reopen(g);
     assert_int_equal(put(g, 2, 100), 0);
-    assert_int_equal(vote(g), 0);
+    assert_int_equal(next_term(g), 0);
     struct model acked = g->acked;
     struct memdisk *empty = memdisk_clone(g->m);
     assert_int_equal(put(g, 3, 2500), 0); // what it would be, if nothing were refused
@@ -390,24 +308,24 @@ static void any_part_of_a_refused_batch_is_judged_right(void **state)
     reopen(g);
     memdisk_fail_call(g->m, 1, ENOSPC);
     assert_int_equal(put(g, 3, 2500), -ENOSPC);
-    assert_int_equal(vote(g), 0); // in segment 2
+    assert_int_equal(next_term(g), 0); // in segment 2
     wal_close(g->w);
     g->w = NULL;
     struct model gone_on = g->acked;
 
     for (size_t len = 0; len <= sizeof whole; len += len < 400 || len + 200 > used ? 1 : 13) {
         // Before it was left: a crash in the middle of a write.
-        memdisk_poke(empty, SEG(1), 3 * BLOCK, zeros, sizeof zeros);
-        memdisk_poke(empty, SEG(1), 3 * BLOCK, whole, len);
-        int rc = wal_check(memdisk_disk(empty), DIR, &options, &g->rep);
+        memdisk_poke(empty, RIG_SEG(1), 3 * BLOCK, zeros, sizeof zeros);
+        memdisk_poke(empty, RIG_SEG(1), 3 * BLOCK, whole, len);
+        int rc = wal_check(memdisk_disk(empty), RIG_DIR, &rig_options, &g->rep);
         assert_int_equal(rc, 0);
         bool all = len >= used;
         assert_null(model_differs_report(all ? &all_of_it : &acked, &g->rep));
         assert_int_equal(g->rep.verdict, all || len == 0 ? WAL_CLEAN : WAL_TORN);
         // After: it is not looked at, whatever is there.
-        memdisk_poke(g->m, SEG(1), 3 * BLOCK, zeros, sizeof zeros);
-        memdisk_poke(g->m, SEG(1), 3 * BLOCK, whole, len);
-        rc = wal_check(memdisk_disk(g->m), DIR, &options, &g->rep);
+        memdisk_poke(g->m, RIG_SEG(1), 3 * BLOCK, zeros, sizeof zeros);
+        memdisk_poke(g->m, RIG_SEG(1), 3 * BLOCK, whole, len);
+        rc = wal_check(memdisk_disk(g->m), RIG_DIR, &rig_options, &g->rep);
         assert_int_equal(rc, 0);
         assert_null(model_differs_report(&gone_on, &g->rep));
         assert_int_equal(g->rep.verdict, WAL_CLEAN);
@@ -419,9 +337,9 @@ static void any_part_of_a_refused_batch_is_judged_right(void **state)
         if (at >= 3 * BLOCK && at < SIZE - BLOCK)
             continue;
         uint8_t byte = first_segment(g->m)[at], bad = byte ^ 0x20;
-        memdisk_poke(g->m, SEG(1), at, &bad, 1);
-        assert_int_equal(wal_check(memdisk_disk(g->m), DIR, &options, &g->rep), -EBADMSG);
-        memdisk_poke(g->m, SEG(1), at, &byte, 1);
+        memdisk_poke(g->m, RIG_SEG(1), at, &bad, 1);
+        assert_int_equal(wal_check(memdisk_disk(g->m), RIG_DIR, &rig_options, &g->rep), -EBADMSG);
+        memdisk_poke(g->m, RIG_SEG(1), at, &byte, 1);
     }
     memdisk_free(empty);
     rig_free(g);
