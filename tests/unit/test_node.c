@@ -1,52 +1,15 @@
-// LINK: @sim
+// LINK: @sim tests/lib/node_calm.c
 /* Whole nodes in a pretended world, one thing at a time: core, streams, storage and state machine. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
-#include <stdio.h>
 
 #include "net/seal/plain.h"
 #include "raftd/base/rcu.h"
-#include "tests/sim/sim.h"
+#include "tests/lib/node_calm.h"
 #include "tests/sim/impl.h"
-
-enum { MS = 1000, SECOND = 1000000 };
-
-static struct sim_options calm(unsigned nodes, uint64_t seed)
-{
-    return (struct sim_options){
-        .seed = seed,
-        .nodes = nodes,
-        .delay_min_us = 100,
-        .delay_max_us = 300,
-        .disk_min_us = 100,
-        .disk_max_us = 200,
-        .max_value_bytes = 65536,
-        .segment_bytes = 4 << 20,
-        .election_timeout_us = 150 * MS,
-        .hot_keys = 1,
-        .timeout_us = SECOND,
-    };
-}
-
-static void run_until_leader(struct sim *s)
-{
-    for (int i = 0; i < 500 && sim_leader(s) < 0; i++)
-        sim_run(s, 10 * MS);
-    assert_true(sim_leader(s) >= 0);
-}
-
-static void converge(struct sim *s)
-{
-    for (int i = 0; i < 3000 && !sim_converged(s); i++)
-        sim_run(s, 10 * MS);
-    if (!sim_converged(s))
-        sim_print(s, stdout);
-    assert_true(sim_converged(s));
-    sim_check_final(s);
-}
 
 /* Puts through every node of clusters of every size, values from nothing to many datagrams. */
 static void test_sizes(void **state)

@@ -1,4 +1,4 @@
-// LINK: @sim HEAVY
+// LINK: @sim tests/lib/node_calm.c HEAVY
 /* How fast a node that was away gets its log back: as fast as can be while nobody writes, and within
  * a bounded share, but faster than new entries come, while clients do. */
 #include <setjmp.h>
@@ -8,11 +8,10 @@
 #include <cmocka.h>
 
 #include "raftd/base/rcu.h"
+#include "tests/lib/node_calm.h"
 #include "tests/sim/impl.h"
 
 enum {
-    MS = 1000,
-    SECOND = 1000000,
     VALUE = 10000,
     MISSED = 2000, /* values: far more than the cached log holds */
     SLICE_US = 200 * MS,
@@ -26,24 +25,13 @@ struct world {
 /* A cluster whose third node is back after it has missed the backlog. */
 static struct world behind(uint64_t seed)
 {
-    struct sim_options o = {
-        .seed = seed,
-        .nodes = 3,
-        .delay_min_us = 200,
-        .delay_max_us = 300,
-        .disk_min_us = 50,
-        .disk_max_us = 100,
-        .quantum_us = 1,
-        .max_value_bytes = 65536,
-        .segment_bytes = 4 << 20,
-        .election_timeout_us = 150 * MS,
-        .hot_keys = 1,
-        .timeout_us = SECOND,
-    };
+    struct sim_options o = calm(3, seed);
+    o.delay_min_us = 200;
+    o.disk_min_us = 50;
+    o.disk_max_us = 100;
+    o.quantum_us = 1;
     struct world w = {.s = sim_new(&o)};
-    for (int i = 0; i < 500 && sim_leader(w.s) < 0; i++)
-        sim_run(w.s, 10 * MS);
-    assert_true(sim_leader(w.s) >= 0);
+    run_until_leader(w.s);
     w.leader = (unsigned)sim_leader(w.s);
     w.away = (w.leader + 1) % 3;
     sim_crash(w.s, w.away);

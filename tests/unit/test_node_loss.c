@@ -1,4 +1,4 @@
-// LINK: @sim HEAVY
+// LINK: @sim tests/lib/node_calm.c HEAVY
 /* Which datagrams of a write are lost, and what that costs: every pattern of the first six, in virtual
  * time. Whole nodes, sealed; one write at a time, through the leader and through a follower.
  */
@@ -10,11 +10,10 @@
 #include <stdio.h>
 
 #include "raftd/base/rcu.h"
+#include "tests/lib/node_calm.h"
 #include "tests/sim/impl.h"
 
 enum {
-    MS = 1000,
-    SECOND = 1000000,
     PATTERN_BITS = 6,
     RTT_US = 800, /* longest: 2 x 300 us on the way, a disk of 200 us */
     /* srtt + 1 ms + the 2 ms that a follower may wait for its disk, see rtt_pto() and
@@ -27,28 +26,15 @@ static const unsigned ptos[PATTERN_BITS + 1] = {0, 1, 2, 3, 5, 9, 17};
 
 static struct sim_options options(uint64_t seed)
 {
-    return (struct sim_options){
-        .seed = seed,
-        .nodes = 3,
-        .delay_min_us = 100,
-        .delay_max_us = 300,
-        .disk_min_us = 100,
-        .disk_max_us = 200,
-        .quantum_us = 1,
-        .max_value_bytes = 65536,
-        .segment_bytes = 4 << 20,
-        .election_timeout_us = 150 * MS,
-        .hot_keys = 1,
-        .timeout_us = SECOND,
-    };
+    struct sim_options o = calm(3, seed);
+    o.quantum_us = 1;
+    return o;
 }
 
 static struct sim *start(const struct sim_options *o)
 {
     struct sim *s = sim_new(o);
-    for (int i = 0; i < 500 && sim_leader(s) < 0; i++)
-        sim_run(s, 10 * MS);
-    assert_true(sim_leader(s) >= 0);
+    run_until_leader(s);
     sim_run(s, SECOND);
     return s;
 }

@@ -1,4 +1,4 @@
-// LINK: @sim HEAVY
+// LINK: @sim tests/lib/node_calm.c HEAVY
 /* Large values on their way, through the leader and from its disk: at full window, in memory that is
  * bounded and not kept. */
 #include <setjmp.h>
@@ -6,44 +6,22 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
-#include <stdio.h>
 
-#include "tests/sim/sim.h"
+#include "tests/lib/node_calm.h"
 #include "tests/sim/impl.h"
 
-enum { MS = 1000, SECOND = 1000000, MIB = 1 << 20 };
+enum { MIB = 1 << 20 };
 
 static struct sim *cluster(unsigned nodes, uint64_t seed, uint64_t delay_us)
 {
-    struct sim_options o = {
-        .seed = seed,
-        .nodes = nodes,
-        .delay_min_us = delay_us,
-        .delay_max_us = delay_us + 100,
-        .disk_min_us = 100,
-        .disk_max_us = 200,
-        .max_value_bytes = MIB,
-        .segment_bytes = 4 << 20,
-        .election_timeout_us = 150 * MS,
-        .hot_keys = 1,
-        .timeout_us = SECOND,
-    };
+    struct sim_options o = calm(nodes, seed);
+    o.delay_min_us = delay_us;
+    o.delay_max_us = delay_us + 100;
+    o.max_value_bytes = MIB;
     struct sim *s = sim_new(&o);
-    for (int i = 0; i < 500 && sim_leader(s) < 0; i++)
-        sim_run(s, 10 * MS);
-    assert_true(sim_leader(s) >= 0);
+    run_until_leader(s);
     sim_run(s, SECOND);
     return s;
-}
-
-static void converge(struct sim *s)
-{
-    for (int i = 0; i < 3000 && !sim_converged(s); i++)
-        sim_run(s, 10 * MS);
-    if (!sim_converged(s))
-        sim_print(s, stdout);
-    assert_true(sim_converged(s));
-    sim_check_final(s);
 }
 
 static struct node *node_of(struct sim *s, unsigned i)

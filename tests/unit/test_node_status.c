@@ -1,4 +1,4 @@
-// LINK: @sim
+// LINK: @sim tests/lib/node_calm.c
 /* What a node shows of its links is what they are: whole nodes, and links that the test knows. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -9,27 +9,8 @@
 #include <string.h>
 
 #include "raftd/base/rcu.h"
-#include "tests/sim/sim.h"
+#include "tests/lib/node_calm.h"
 #include "tests/sim/impl.h"
-
-enum { MS = 1000, SECOND = 1000000 };
-
-static struct sim_options calm(unsigned nodes, uint64_t seed)
-{
-    return (struct sim_options){
-        .seed = seed,
-        .nodes = nodes,
-        .delay_min_us = 100,
-        .delay_max_us = 300,
-        .disk_min_us = 100,
-        .disk_max_us = 200,
-        .max_value_bytes = 65536,
-        .segment_bytes = 4 << 20,
-        .election_timeout_us = 150 * MS,
-        .hot_keys = 1,
-        .timeout_us = SECOND,
-    };
-}
 
 /* A cluster that has settled: who leads, and two who follow. */
 struct world {
@@ -40,9 +21,7 @@ struct world {
 static struct world settled(const struct sim_options *o)
 {
     struct world w = {.s = sim_new(o)};
-    for (int i = 0; i < 500 && sim_leader(w.s) < 0; i++)
-        sim_run(w.s, 10 * MS);
-    assert_true(sim_leader(w.s) >= 0);
+    run_until_leader(w.s);
     sim_run(w.s, 30 * SECOND);
     w.leader = (unsigned)sim_leader(w.s);
     w.a = (w.leader + 1) % o->nodes;
