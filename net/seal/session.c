@@ -68,8 +68,8 @@ struct sessions *sessions_new(const struct session_config *cfg, const struct ses
         assert(cfg->peers[i] != cfg->self);
         p->id = cfg->peers[i];
         p->proved_us = now_us;
-        p->silent_at = SESSION_NEVER;
-        p->retire_at = SESSION_NEVER;
+        p->silent_at = NEVER;
+        p->retire_at = NEVER;
         session_new_challenge(s, p);
         session_drop_handshake(p);
         session_tick(s, p, now_us);
@@ -316,7 +316,7 @@ size_t sessions_output(struct sessions *s, uint16_t peer, uint64_t now_us, uint8
 
 uint64_t sessions_deadline(const struct sessions *s)
 {
-    uint64_t at = SESSION_NEVER;
+    uint64_t at = NEVER;
     for (unsigned i = 0; i < s->cfg.n_peers; i++) {
         uint64_t one = session_peer_deadline(s, &s->peers[i]);
         at = one < at ? one : at;
@@ -348,7 +348,7 @@ void sessions_info(const struct sessions *s, uint16_t peer, struct session_info 
     bool sure = x->live && !(p->pending && p->doubt);
     out->state = p->pending ? SESSION_STATE_HANDSHAKE : SESSION_STATE_NONE;
     out->since_us = p->begun_us;
-    out->overdue_us = SESSION_NEVER;
+    out->overdue_us = NEVER;
     if (sure) {
         out->state = SESSION_STATE_ESTABLISHED;
         out->since_us = x->born_us;

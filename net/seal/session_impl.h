@@ -10,6 +10,7 @@
 #include "net/seal/noise.h"
 #include "net/seal/replay.h"
 #include "net/seal/session.h"
+#include "raftd/base/num.h"
 
 enum { SESSION_VERSION_NOW = 2 };
 
@@ -25,8 +26,6 @@ enum {
     SESSION_CHALLENGE_BYTES = 16,
     SESSION_RECENT = 32, /* HELLOs remembered so that they are not answered again at once */
 };
-
-#define SESSION_NEVER UINT64_MAX
 
 /* A key of the cluster, and what is derived from it (BLAKE2b, keyed, with a label). */
 struct session_key {

@@ -6,7 +6,6 @@
 #include <sodium.h>
 #include <string.h>
 
-#include "raftd/base/num.h"
 #include "raftd/base/bytes.h"
 
 #define REKEY_DEFAULT_US UINT64_C(3600000000)
@@ -107,8 +106,8 @@ static void use(struct session_peer *p, struct session *x, uint64_t now_us)
     p->echo_due = false;
     p->heard_us = now_us;
     p->unanswered = 0;
-    p->silent_at = SESSION_NEVER;
-    p->retire_at = SESSION_NEVER;
+    p->silent_at = NEVER;
+    p->retire_at = NEVER;
     if (p->current.key == 0)
         p->want_key = false;
 }
@@ -146,7 +145,7 @@ void session_answered(struct sessions *s, struct session_peer *p, uint64_t now_u
     session_drop_handshake(p);
     sodium_memzero(p->known, sizeof p->known); /* the peer draws another */
     p->want_key = false;                       /* the peer chose among the keys it has */
-    p->ack_free_at = SESSION_NEVER;            /* a HELLO of the peer's is overtaken */
+    p->ack_free_at = NEVER;                    /* a HELLO of the peer's is overtaken */
     p->hold_until = 0;
     p->confirms = CONFIRMS;
     p->confirm_at = now_us;
@@ -208,11 +207,11 @@ void session_heard(struct session_peer *p, struct session *x, bool empty, uint64
         return;
     p->heard_us = now_us;
     p->unanswered = 0;
-    p->silent_at = SESSION_NEVER;
+    p->silent_at = NEVER;
     p->confirms = 0;
     p->hold_until = 0;
     if (!p->current.initiator && !p->next.live) /* else it was the answer before the last */
-        p->ack_free_at = SESSION_NEVER; /* it has arrived: copies are late, or somebody else's */
+        p->ack_free_at = NEVER; /* it has arrived: copies are late, or somebody else's */
     if (!p->current.heard) {
         p->current.heard = true;
         p->retire_at = now_us + RETIRE_US;
@@ -284,7 +283,7 @@ void session_tick(struct sessions *s, struct session_peer *p, uint64_t now_us)
         session_end(&p->prev);
         if (p->next.number < p->current.number)
             session_end(&p->next); /* overtaken, see session_accepted() */
-        p->retire_at = SESSION_NEVER;
+        p->retire_at = NEVER;
     }
     session_expire(p, now_us);
     if (!p->pending && now_us >= begin_at(s, p))

@@ -52,6 +52,7 @@
 #include "net/stream/ranges.h"
 #include "net/stream/rtt.h"
 #include "net/wire.h"
+#include "raftd/base/num.h"
 
 enum {
     STREAM_FIRST_WINDOW_BYTES = 64 * 1024, /* until the first SACK names the receiver's window */
@@ -65,8 +66,6 @@ enum {
     STREAM_DEAF_TIMEOUTS =
         20, /* in a row: one byte is enough to be answered, should anybody hear */
 };
-
-#define STREAM_NEVER UINT64_MAX
 
 struct stream_tx_config {
     uint64_t ack_delay_us;   /* how long the peer may wait before it acknowledges */
@@ -185,7 +184,7 @@ void stream_tx_sent(struct stream_tx *tx, uint64_t now_us, uint64_t stamp, uint6
  * sent; nothing was changed. */
 bool stream_tx_ack(struct stream_tx *tx, uint64_t now_us, const struct wire_sack *s, uint64_t echo);
 
-/* When stream_tx_next() may have something that it has not now; STREAM_NEVER if never. */
+/* When stream_tx_next() may have something that it has not now; NEVER if never. */
 uint64_t stream_tx_deadline(const struct stream_tx *tx, uint64_t now_us);
 
 /* Bytes that were sent, and are neither acknowledged nor taken for lost. */

@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "net/stream/stream.h"
-#include "raftd/base/num.h"
 
 enum {
     TIMEOUTS_COUNTED = 1000,    /* backoff has long reached its cap */
@@ -21,7 +20,7 @@ void stream_tx_init(struct stream_tx *tx, const struct link *link,
     assert(cfg->datagram_bytes > 0 && cfg->window_bytes > 0);
     memset(tx, 0, sizeof *tx);
     tx->edge = STREAM_FIRST_WINDOW_BYTES;
-    tx->reo_at = STREAM_NEVER;
+    tx->reo_at = NEVER;
     tx->link = link;
     tx->cfg = *cfg;
     cwnd_init(&tx->cwnd, cfg->datagram_bytes, cfg->window_bytes);
@@ -97,7 +96,7 @@ static void find_lost(struct stream_tx *tx, uint64_t now_us)
 {
     unsigned arrived = flight_until(&tx->flight, tx->rack);
     uint64_t wnd = reo_wnd(tx);
-    tx->reo_at = STREAM_NEVER;
+    tx->reo_at = NEVER;
     for (unsigned i = 0; i < arrived; i++) {
         struct flight_piece *p = flight_at(&tx->flight, i);
         if (p->len == 0 || is_acked(tx, p)) {
@@ -150,7 +149,7 @@ static uint64_t timer(const struct stream_tx *tx)
 {
     bool closed = tx->nxt < tx->end && tx->nxt >= tx->edge;
     if (tx->una == tx->nxt && !closed)
-        return STREAM_NEVER;
+        return NEVER;
     return add_capped(tx->timer_us, pto(tx));
 }
 
@@ -161,7 +160,7 @@ static uint64_t copy_at(const struct stream_tx *tx)
     if ((in < STREAM_COPY_LOSS && out < STREAM_COPY_LOSS) || tx->copies >= STREAM_COPIES ||
         tx->timeouts > 0 || tx->una == tx->nxt || tx->lost.n > 0 ||
         tx->nxt - tx->una > tx->cfg.datagram_bytes || !tx->link->rtt.has)
-        return STREAM_NEVER;
+        return NEVER;
     uint64_t quarter = pto(tx) / (2 * STREAM_COPIES);
     uint64_t usual = tx->answer.has ? tx->answer.srtt_us + 2 * tx->answer.rttvar_us : 0;
     return tx->timer_us + max_u64(quarter, usual) + tx->copies * quarter;

@@ -139,7 +139,7 @@ struct clients *clients_new(struct ev_loop *loop, struct shared *shared, unsigne
 {
     assert(reader < READERS_MAX);
     struct clients *c = malloc(sizeof *c);
-    if (!c)
+    if (c == NULL)
         return NULL;
     memset(c, 0, offsetof(struct clients, packet));
     c->loop = loop;
@@ -170,7 +170,7 @@ struct clients *clients_new(struct ev_loop *loop, struct shared *shared, unsigne
 
 void clients_free(struct clients *c)
 {
-    if (!c)
+    if (c == NULL)
         return;
     writes_take_answers(c);
     reads_confirmed(c);

@@ -34,7 +34,7 @@ static bool is_there(const struct conn *conn)
 static void end(struct conn *conn)
 {
     part_drop(conn);
-    if (!conn->user && !conn->ended)
+    if (conn->user == NULL && !conn->ended)
         conn->clients->n_guests--;
     conn->ended = true;
     ev_io_stop(conn->clients->loop, &conn->in);
@@ -113,7 +113,7 @@ void conn_flush(struct conn *conn)
     struct clients *c = conn->clients;
     size_t before = outq_pending(&conn->outq);
     enum outq_state state = outq_flush(&conn->outq, conn->in.fd);
-    bool done = conn->ended && conn->ops == 0 && (state == OUTQ_EMPTY || !conn->user);
+    bool done = conn->ended && conn->ops == 0 && (state == OUTQ_EMPTY || conn->user == NULL);
     if (state == OUTQ_BROKEN || conn->hangup || done) {
         conn_close(conn);
         return;
@@ -169,7 +169,8 @@ static void send_guest_away(struct clients *c)
     struct conn *oldest = NULL;
     for (unsigned i = 0; i < CLIENTS_SLOTS; i++) {
         struct conn *conn = c->conns[i];
-        if (conn && !conn->user && !conn->ended && (!oldest || conn->guest_us < oldest->guest_us))
+        if (conn != NULL && conn->user == NULL && !conn->ended &&
+            (oldest == NULL || conn->guest_us < oldest->guest_us))
             oldest = conn;
     }
     if (oldest)
@@ -179,11 +180,11 @@ static void send_guest_away(struct clients *c)
 static void conn_new(struct clients *c, int fd, struct user *user)
 {
     struct conn *conn = NULL;
-    if (!user && c->n_guests >= c->shared->n_guests)
+    if (user == NULL && c->n_guests >= c->shared->n_guests)
         send_guest_away(c);
     if (user || c->n_guests < c->shared->n_guests)
         conn = calloc(1, sizeof *conn);
-    if (!conn) {
+    if (conn == NULL) {
         uint8_t buf[PROTO_REPLY_HEAD_BYTES];
         size_t len = proto_reply_encode(buf, &(struct proto_reply){.result = RESULT_BUSY});
         ssize_t sent = send(fd, buf, len, MSG_DONTWAIT | MSG_NOSIGNAL);

@@ -50,7 +50,7 @@ static void park(struct conn *conn, const struct want *w, uint32_t timeout_ms)
     bool may = users_take(&c->shared->users, conn->user, USERS_READS, 1);
     if (may)
         r = malloc(sizeof *r + w->key_len + w->after_len);
-    if (!r) {
+    if (r == NULL) {
         if (may)
             users_give(&c->shared->users, conn->user, USERS_READS, 1);
         answer_result(conn, w->tag, RESULT_BUSY, 0);
@@ -193,7 +193,7 @@ static struct request *request_new(struct conn *conn, const struct proto_request
 {
     uint32_t len = (uint32_t)CMD_ONE_BYTES + rq->key_len + rq->value_len;
     struct request *req = malloc(sizeof *req + len);
-    if (!req)
+    if (req == NULL)
         return NULL;
     *req = (struct request){.reader = conn->clients->reader,
                             .conn = conn->slot,
@@ -233,7 +233,7 @@ static void on_write(struct conn *conn, const struct proto_request *rq)
             free(req);
             req = NULL;
         }
-        if (!req)
+        if (req == NULL)
             refused = RESULT_BUSY;
     }
     if (refused != RESULT_OK) {

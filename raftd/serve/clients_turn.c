@@ -17,7 +17,7 @@ static struct conn *pop(struct turns *q)
 {
     struct conn *conn = q->first;
     q->first = conn->next_turn;
-    if (!q->first)
+    if (q->first == NULL)
         q->end = &q->first;
     conn->queued = NULL;
     return conn;
@@ -44,7 +44,7 @@ void turn_wait(struct conn *conn)
 void turn_leave(struct conn *conn)
 {
     struct turns *q = conn->queued;
-    if (!q)
+    if (q == NULL)
         return;
     struct conn **at = &q->first;
     while (*at != conn)
@@ -80,7 +80,7 @@ static void rest_free(struct conn *conn)
 static void keep(struct conn *conn, const uint8_t *buf, size_t len)
 {
     conn->rest = malloc(len);
-    if (!conn->rest) {
+    if (conn->rest == NULL) {
         conn_refuse(conn, RESULT_BUSY);
         return;
     }

@@ -36,7 +36,7 @@ uint8_t *outq_reserve(struct outq *q, size_t room)
         while (cap - q->tail < need)
             cap += cap < OUTQ_STEP_BYTES ? cap : OUTQ_STEP_BYTES;
         uint8_t *buf = realloc(q->buf, cap);
-        if (!buf)
+        if (buf == NULL)
             return NULL;
         q->buf = buf;
         q->cap = cap;

@@ -45,7 +45,7 @@ static void *reader_main(void *arg)
 /* Not by the thread itself: whoever woke it last may still be inside ev_async_send(). */
 static void loop_free(struct reader *r)
 {
-    if (!r->loop)
+    if (r->loop == NULL)
         return;
     ev_async_stop(r->loop, &r->stop);
     ev_loop_destroy(r->loop);
@@ -54,19 +54,19 @@ static void loop_free(struct reader *r)
 static int reader_init(struct reader *r, struct shared *shared, unsigned number, int listen_fd)
 {
     r->loop = ev_loop_new(EVFLAG_NOENV);
-    if (!r->loop)
+    if (r->loop == NULL)
         return -ENOMEM;
     ev_async_init(&r->stop, on_stop);
     ev_async_start(r->loop, &r->stop);
     r->clients = clients_new(r->loop, shared, number, listen_fd);
-    return r->clients ? 0 : -ENOMEM;
+    return r->clients != NULL ? 0 : -ENOMEM;
 }
 
 int readers_start(struct readers **out, struct shared *shared, int listen_fd, unsigned n)
 {
     assert(n >= 1 && n <= READERS_MAX);
     struct readers *rs = calloc(1, sizeof *rs);
-    if (!rs)
+    if (rs == NULL)
         return -ENOMEM;
     int rc = 0;
     for (unsigned i = 0; i < n && rc == 0; i++)

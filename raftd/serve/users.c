@@ -74,11 +74,11 @@ static struct user *place_of(struct users *u, uid_t uid)
     for (unsigned i = 2; i < USERS_MAX; i++) {
         struct user *user = &u->user[i];
         if (idle(user))
-            free_place = free_place ? free_place : user;
+            free_place = free_place != NULL ? free_place : user;
         else if (user->uid == uid)
             return user;
     }
-    if (!free_place)
+    if (free_place == NULL)
         return &u->user[2 + uid % (USERS_MAX - 2)];
     free_place->uid = uid;
     return free_place;

@@ -96,7 +96,7 @@ static _Noreturn void out_of_memory(void)
 
 static void *must(void *p)
 {
-    if (!p)
+    if (p == NULL)
         out_of_memory();
     return p;
 }

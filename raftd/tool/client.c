@@ -105,7 +105,7 @@ static enum ctl_outcome take_part(struct ctl_answer *a, const struct proto_reply
         return CTL_NONSENSE;
     if (r->body_len > 0) {
         uint8_t *body = realloc(a->body, a->len + r->body_len + 1);
-        if (!body)
+        if (body == NULL)
             return CTL_NONSENSE;
         memcpy(body + a->len, r->body, r->body_len);
         a->body = body;

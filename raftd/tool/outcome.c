@@ -116,7 +116,7 @@ int say_not_running(const struct tool *t)
         say_error(
             "user %u may not use the daemon at %s: it is for the group %s (mode %04o); become "
             "a member of it and log in again",
-            geteuid(), t->socket, group ? group->gr_name : gid, st.st_mode & 07777);
+            geteuid(), t->socket, group != NULL ? group->gr_name : gid, st.st_mode & 07777);
     }
     return RAFTCTL_EXIT_NOT_RUNNING;
 }

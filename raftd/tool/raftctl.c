@@ -152,15 +152,15 @@ static int parse_thousandths(const char *text, uint32_t max, uint32_t *out)
 
 static struct proto_request request(const struct tool *t, enum proto_op op, const char *key)
 {
-    size_t len = key ? strlen(key) : 0;
-    if (key && len == 0 && op != PROTO_LIST)
+    size_t len = key != NULL ? strlen(key) : 0;
+    if (key != NULL && len == 0 && op != PROTO_LIST)
         say_fatal(RAFTCTL_EXIT_USAGE, "a key has at least one byte");
     if (len > CMD_KEY_MAX_BYTES)
         say_fatal(RAFTCTL_EXIT_TOO_LARGE, "a key has at most %d bytes, this one has %zu",
                   CMD_KEY_MAX_BYTES, len);
     return (struct proto_request){.op = (uint8_t)op,
                                   .timeout_ms = t->timeout_ms,
-                                  .key = (const uint8_t *)(key ? key : ""),
+                                  .key = (const uint8_t *)(key != NULL ? key : ""),
                                   .key_len = (uint16_t)len};
 }
 
@@ -169,7 +169,7 @@ static struct proto_request request(const struct tool *t, enum proto_op op, cons
 static uint8_t *read_stdin(size_t *len)
 {
     uint8_t *buf = malloc(CMD_VALUE_MAX_BYTES + 1);
-    if (!buf) {
+    if (buf == NULL) {
         say_error("out of memory");
         exit(RAFTCTL_EXIT_INTERNAL);
     }
@@ -198,7 +198,7 @@ static int run_put(struct tool *t, const struct args *args)
     else if (len > CMD_VALUE_MAX_BYTES)
         say_fatal(RAFTCTL_EXIT_TOO_LARGE, "no value may have more than %d bytes; nothing was done",
                   CMD_VALUE_MAX_BYTES);
-    r.part = input ? input : (const uint8_t *)value;
+    r.part = input != NULL ? input : (const uint8_t *)value;
     r.part_len = r.value_len = (uint32_t)len;
     struct ctl_answer a;
     int code = tool_call(t, &r, &a);
@@ -229,7 +229,7 @@ static int run_get(struct tool *t, const struct args *args)
         return code;
     struct proto_item item = {.key = r.key,
                               .key_len = r.key_len,
-                              .value = a.body ? a.body : r.key,
+                              .value = a.body != NULL ? a.body : r.key,
                               .value_len = (uint32_t)a.len,
                               .create_revision = a.create_revision,
                               .modify_revision = a.modify_revision};
@@ -373,17 +373,17 @@ static void socket_of_conf(struct tool *t, const char *path, uint64_t id)
 
 static void find_socket(struct tool *t, const char *conf, const char *socket, uint64_t id)
 {
-    if (socket && (conf || id != 0))
+    if (socket != NULL && (conf != NULL || id != 0))
         say_fatal(RAFTCTL_EXIT_USAGE, "-s says it all: not together with -c or -i");
-    if (!socket && !conf && access(default_conf, F_OK) == 0)
+    if (socket == NULL && conf == NULL && access(default_conf, F_OK) == 0)
         conf = default_conf;
-    if (conf) {
+    if (conf != NULL) {
         socket_of_conf(t, conf, id);
         return;
     }
     if (id != 0)
         say_fatal(RAFTCTL_EXIT_USAGE, "-i needs a configuration (-c FILE)");
-    if (!socket)
+    if (socket == NULL)
         socket = default_socket;
     if (strlen(socket) >= sizeof t->socket)
         say_fatal(RAFTCTL_EXIT_USAGE, "the path of a socket has less than %zu bytes",
@@ -420,9 +420,9 @@ struct line {
 /* The next word that is no option: the command's name, or an argument of it. */
 static void take_word(struct line *l, const char *word)
 {
-    if (!l->command && !l->help && strcmp(word, "help") == 0)
+    if (l->command == NULL && !l->help && strcmp(word, "help") == 0)
         l->help = true;
-    else if (!l->command)
+    else if (l->command == NULL)
         l->command = find_command(word);
     else if (l->args.n_words == l->command->words_max)
         refuse(l->command, "too many arguments");
@@ -485,12 +485,12 @@ static void parse_line(struct tool *t, struct line *l, int argc, char **argv)
             continue;
         }
         take_word(l, optarg);
-        if (l->command && l->command->own_options) {
+        if (l->command != NULL && l->command->own_options) {
             leave_rest(l, argc - optind + 1, argv + optind - 1);
             return;
         }
         /* A script that puts "$value" must not have to think of what it starts with. */
-        if (l->command && l->command->last_as_is && optind < argc &&
+        if (l->command != NULL && l->command->last_as_is && optind < argc &&
             l->args.n_words == l->command->words_max - 1)
             take_word(l, argv[optind++]);
     }
@@ -500,7 +500,7 @@ static void parse_line(struct tool *t, struct line *l, int argc, char **argv)
 
 static void check_flag(const struct command *c, bool given, const char *name, char letter)
 {
-    if (given && (!c->flags || !strchr(c->flags, letter)))
+    if (given && (c->flags == NULL || strchr(c->flags, letter) == NULL))
         say_fatal(RAFTCTL_EXIT_USAGE, "%s: %s is not for it; usage: raftctl %s %s", c->name, name,
                   c->name, c->usage);
 }
@@ -525,13 +525,13 @@ static int run_line(struct tool *t, const struct line *l)
         fputs("raftctl " RAFTD_VERSION "\n", t->out.file);
         return RAFTCTL_EXIT_OK;
     }
-    if (l->help && l->command)
+    if (l->help && l->command != NULL)
         print_command(t->out.file, "usage: raftctl ", l->command);
     else if (l->help)
         print_usage(t->out.file);
     if (l->help)
         return RAFTCTL_EXIT_OK;
-    if (!l->command) {
+    if (l->command == NULL) {
         print_usage(stderr);
         return RAFTCTL_EXIT_USAGE;
     }

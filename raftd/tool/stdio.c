@@ -54,7 +54,7 @@ int output_open(struct output *out)
 {
     out->error = 0;
     out->file = fopencookie(out, "w", (cookie_io_functions_t){.write = write_out});
-    return out->file ? 0 : -1;
+    return out->file != NULL ? 0 : -1;
 }
 
 int output_flush(struct output *out)

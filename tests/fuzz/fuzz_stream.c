@@ -157,7 +157,7 @@ static void sender(struct input *in)
             link.loss_out = (uint32_t)take(in, 2);
             break;
         case 7:
-            if (stream_tx_deadline(tx, now) != STREAM_NEVER && stream_tx_deadline(tx, now) > now)
+            if (stream_tx_deadline(tx, now) != NEVER && stream_tx_deadline(tx, now) > now)
                 now = stream_tx_deadline(tx, now);
             send_all(tx, &link, now, in);
             /* All that could be sent was: the next time lies ahead. */

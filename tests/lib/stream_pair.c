@@ -106,7 +106,7 @@ struct net *net_new(uint64_t seed, unsigned n_pairs, size_t cap)
         stream_rx_init(&p->rx, p->buf, cap, 256 * 1024);
         rtt_sample(&p->a.rtt, n->now, 10 * MS);
         p->ack_every = 1;
-        p->ack_by = STREAM_NEVER;
+        p->ack_by = NEVER;
     }
     return n;
 }
@@ -203,7 +203,7 @@ static void send_sack(struct net *n, unsigned i)
     stream_rx_sack(&p->rx, &e.s);
     assert_true(e.s.contig + e.s.rwnd <= p->rx.consumed + p->rx.cap);
     p->unacked = 0;
-    p->ack_by = STREAM_NEVER;
+    p->ack_by = NEVER;
     transmit(n, &e);
 }
 
@@ -269,15 +269,15 @@ static void deliver(struct net *n, const struct net_event *e)
 
 static uint64_t next_deadline(const struct net *n)
 {
-    uint64_t due = STREAM_NEVER;
+    uint64_t due = NEVER;
     for (unsigned i = 0; i < n->n_pairs; i++) {
         const struct pair *p = &n->pair[i];
         uint64_t at = stream_tx_deadline(&p->tx, n->now);
-        assert_true(at > n->now || at == STREAM_NEVER); /* else the daemon would spin */
+        assert_true(at > n->now || at == NEVER); /* else the daemon would spin */
         due = at < due ? at : due;
         due = p->ack_by < due ? p->ack_by : due;
     }
-    if (n->tick != 0 && due != STREAM_NEVER)
+    if (n->tick != 0 && due != NEVER)
         due = (due + n->tick - 1) / n->tick * n->tick;
     return due;
 }
@@ -286,7 +286,7 @@ bool net_step(struct net *n)
 {
     net_pump(n);
     uint64_t due = next_deadline(n);
-    if (n->n_ev == 0 && due == STREAM_NEVER)
+    if (n->n_ev == 0 && due == NEVER)
         return false;
     if (n->n_ev > 0 && n->ev[0].at <= due) {
         struct net_event e = heap_pop(n);

@@ -501,7 +501,7 @@ static void test_late_sack(void **state)
         .stream = WIRE_STREAM_LOG, .id = l->epoch, .contig = end[0], .rwnd = 65536};
     hear_sack(s, other, leader, &k, stamp[0]);
     assert_int_equal(l->tx.una, end[0]);
-    assert_true(l->tx.lost.n == 0 && l->tx.reo_at == STREAM_NEVER);
+    assert_true(l->tx.lost.n == 0 && l->tx.reo_at == NEVER);
     sim_free(s);
 }
 

@@ -18,10 +18,10 @@ static void test_one_datagram(void **state)
     (void)state;
     struct net *n = net_new(1, 1, 65536);
     struct pair *p = &n->pair[0];
-    assert_true(stream_tx_deadline(&p->tx, n->now) == STREAM_NEVER);
+    assert_true(stream_tx_deadline(&p->tx, n->now) == NEVER);
     assert_int_equal(net_run(n, 200, 1000 * MS), 10 * MS);
     assert_true(p->data == 1 && p->sacks == 1);
-    assert_true(stream_tx_deadline(&p->tx, n->now) == STREAM_NEVER);
+    assert_true(stream_tx_deadline(&p->tx, n->now) == NEVER);
     assert_true(stream_tx_in_flight(&p->tx) == 0 && p->tx.flight.n == 0);
     assert_int_equal(p->tx.arrived_max, 200);
     net_free(n);
@@ -550,7 +550,7 @@ static void test_rack(void **state)
     sent_pieces(&tx, &link, 6);
     const struct wire_sack third = {.contig = 0, .rwnd = 9000, .n = 1, .ranges = {{2000, 1000}}};
     assert_true(stream_tx_ack(&tx, 8 * MS, &third, 0)); /* no stamp: nothing is known of order */
-    assert_true(tx.lost.n == 0 && tx.reo_at == STREAM_NEVER);
+    assert_true(tx.lost.n == 0 && tx.reo_at == NEVER);
     assert_true(stream_tx_ack(&tx, 8 * MS, &third, 3));
     assert_int_equal(tx.lost.n, 0);
     assert_int_equal(tx.reo_at,
