@@ -11,18 +11,18 @@
 #include "storage/zero.h"
 
 enum {
-    SEGMENT_MAGIC = 0x31535752, // "RWS1"
-    BATCH_MAGIC = 0x31425752,   // "RWB1"
+    SEGMENT_MAGIC = 0x31535752, /* "RWS1" */
+    BATCH_MAGIC = 0x31425752,   /* "RWB1" */
     BATCH_ZERO_AT = 114,
     BATCH_ZERO_BYTES = 6,
     SEGMENT_ZERO_AT = 112,
-    RESERVE_BLOCKS_MAX = 16, // 15 votes on a full disk, and the seal
+    RESERVE_BLOCKS_MAX = 16, /* 15 votes on a full disk, and the seal */
     RESERVE_BLOCKS_MIN = 2,
 };
 
 static void hash16(uint8_t out[BATCH_HASH_BYTES], const uint8_t *p, size_t len)
 {
-    // Fails only for bad output or key lengths, and both are constants here.
+    /* Fails only for bad output or key lengths, and both are constants here. */
     int rc = crypto_generichash(out, BATCH_HASH_BYTES, p, len, NULL, 0);
     assert(rc == 0);
     (void)rc;
@@ -31,7 +31,6 @@ static void hash16(uint8_t out[BATCH_HASH_BYTES], const uint8_t *p, size_t len)
 uint64_t batch_bytes(uint32_t payload_len)
 {
     uint64_t mask = BATCH_BLOCK_BYTES - 1;
-
     return (BATCH_HEAD_BYTES + (uint64_t)payload_len + mask) & ~mask;
 }
 
@@ -149,7 +148,6 @@ bool segment_decode(const uint8_t buf[BATCH_BLOCK_BYTES], struct segment_head *h
 uint64_t segment_salt(uint64_t storage_id, uint64_t number, const uint8_t prev[BATCH_HASH_BYTES])
 {
     uint8_t in[16 + BATCH_HASH_BYTES], out[BATCH_HASH_BYTES];
-
     put_u64(in, storage_id);
     put_u64(in + 8, number);
     memcpy(in + 16, prev, BATCH_HASH_BYTES);
@@ -170,8 +168,7 @@ uint32_t segment_seal_at(uint32_t segment_bytes)
 
 uint32_t segment_entries_end(uint32_t segment_bytes)
 {
-    uint32_t reserve = segment_bytes / BATCH_BLOCK_BYTES / 16; // of a test's small segment, less
-
+    uint32_t reserve = segment_bytes / BATCH_BLOCK_BYTES / 16; /* of a test's small segment, less */
     if (reserve < RESERVE_BLOCKS_MIN)
         reserve = RESERVE_BLOCKS_MIN;
     if (reserve > RESERVE_BLOCKS_MAX)

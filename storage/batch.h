@@ -42,35 +42,35 @@
 #include <stdint.h>
 
 enum {
-    BATCH_FORMAT_VERSION = 3, // of heads, and of the records in batches
-    BATCH_BLOCK_BYTES = 4096, // file system blocks: an append never rewrites one with older data
+    BATCH_FORMAT_VERSION = 3, /* of heads, and of the records in batches */
+    BATCH_BLOCK_BYTES = 4096, /* file system blocks: an append never rewrites one with older data */
     BATCH_HEAD_BYTES = 128,
     BATCH_HASH_BYTES = 16,
 };
 
 enum batch_flags {
-    BATCH_TRUNC = 1, // entries after truncate_to are dead
-    BATCH_SEAL = 2,  // last of its segment; the next segment file exists
-    BATCH_IDLE = 4,  // written only to prove the one before it durable
-    BATCH_CUT = 8,   // a SEAL after a torn write: one seq was skipped, ignore the bytes between
+    BATCH_TRUNC = 1, /* entries after truncate_to are dead */
+    BATCH_SEAL = 2,  /* last of its segment; the next segment file exists */
+    BATCH_IDLE = 4,  /* written only to prove the one before it durable */
+    BATCH_CUT = 8,   /* a SEAL after a torn write: one seq was skipped, ignore the bytes between */
     BATCH_FLAGS_KNOWN = 15,
 };
 
 struct batch_head {
-    uint16_t flags;                 // enum batch_flags
-    uint16_t vote;                  // votedFor, 0 for nobody
-    uint32_t payload_len;           // bytes of records
-    uint32_t payload_crc;           // over payload and padding
-    uint64_t salt;                  // of the segment
-    uint64_t seq;                   // +1 with every batch of this directory, never used twice
-    uint64_t first_index;           // of the records, 0 for none
-    uint64_t last_index;            // likewise
-    uint64_t last_term;             // of the log's last entry after this batch
-    uint64_t term;                  // currentTerm
-    uint64_t truncate_to;           // 0 without BATCH_TRUNC
-    uint64_t commit;                // at most the log's last index after this batch
-    uint8_t prev[BATCH_HASH_BYTES]; // hash of the batch before, zeros for the first
-    uint8_t head[BATCH_HASH_BYTES]; // hash of the log's last record after this batch
+    uint16_t flags;                 /* enum batch_flags */
+    uint16_t vote;                  /* votedFor, 0 for nobody */
+    uint32_t payload_len;           /* bytes of records */
+    uint32_t payload_crc;           /* over payload and padding */
+    uint64_t salt;                  /* of the segment */
+    uint64_t seq;                   /* +1 with every batch of this directory, never used twice */
+    uint64_t first_index;           /* of the records, 0 for none */
+    uint64_t last_index;            /* likewise */
+    uint64_t last_term;             /* of the log's last entry after this batch */
+    uint64_t term;                  /* currentTerm */
+    uint64_t truncate_to;           /* 0 without BATCH_TRUNC */
+    uint64_t commit;                /* at most the log's last index after this batch */
+    uint8_t prev[BATCH_HASH_BYTES]; /* hash of the batch before, zeros for the first */
+    uint8_t head[BATCH_HASH_BYTES]; /* hash of the log's last record after this batch */
 };
 
 struct segment_head {
@@ -80,7 +80,7 @@ struct segment_head {
     uint64_t first_seq;
     uint64_t term;
     uint64_t base_index, base_term;
-    uint64_t commit; // at most base_index
+    uint64_t commit; /* at most base_index */
     uint8_t base_head[BATCH_HASH_BYTES];
     uint8_t prev[BATCH_HASH_BYTES];
 };

@@ -10,7 +10,6 @@ uint32_t crc32c_portable(uint32_t crc, const void *buf, size_t len)
 {
     const uint8_t *p = buf;
     const uint32_t(*t)[256] = crc32c_table;
-
     crc = ~crc;
     for (; len >= 8; p += 8, len -= 8) {
         uint32_t a = crc ^ get_u32(p);
@@ -29,7 +28,6 @@ __attribute__((target("sse4.2"))) static uint32_t crc32c_sse42(uint32_t crc, con
                                                                size_t len)
 {
     uint64_t c = ~crc;
-
     for (; len >= 8; p += 8, len -= 8) {
         uint64_t word;
         memcpy(&word, p, sizeof word);

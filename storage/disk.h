@@ -14,17 +14,17 @@
 #include <sys/uio.h>
 
 enum disk_open {
-    DISK_READ,   // an existing file, for reading
-    DISK_WRITE,  // an existing file, for reading and writing
-    DISK_CREATE, // a new file for both; -EEXIST when there is one
-    DISK_DIR,    // an existing directory, for its lock
+    DISK_READ,   /* an existing file, for reading */
+    DISK_WRITE,  /* an existing file, for reading and writing */
+    DISK_CREATE, /* a new file for both; -EEXIST when there is one */
+    DISK_DIR,    /* an existing directory, for its lock */
 };
 
 /* Called by list() once per name; a non-zero result ends the listing and is returned by it. */
 typedef int disk_each(void *arg, const char *name);
 
 struct disk {
-    void *ctx; // first argument of every call; owned by whoever made the table
+    void *ctx; /* first argument of every call; owned by whoever made the table */
 
     /* A file descriptor (>= 0). Closed on exec. */
     int (*open)(void *ctx, const char *path, enum disk_open how);
@@ -50,7 +50,7 @@ struct disk {
     int (*drop_cache)(void *ctx, int fd);
     /* Exclusive lock that ends with the descriptor; -EWOULDBLOCK when another process has it. */
     int (*lock)(void *ctx, int fd);
-    int (*mkdir)(void *ctx, const char *path); // its owner's alone
+    int (*mkdir)(void *ctx, const char *path); /* its owner's alone */
 };
 
 /* The operating system's own calls; ctx is unused. Safe from any thread. */

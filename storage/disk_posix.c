@@ -12,10 +12,10 @@
 #include <unistd.h>
 
 enum {
-    IOV_MAX_HERE = 64, // iovecs in one call; storage's longest list is a zero-filled chunk of 64
-    FILE_MODE = 0600,  // values of all clients are in there: nobody else reads it
+    IOV_MAX_HERE = 64, /* iovecs in one call; storage's longest list is a zero-filled chunk of 64 */
+    FILE_MODE = 0600,  /* values of all clients are in there: nobody else reads it */
     DIR_MODE = 0700,
-    NO_REPLACE = 1, // RENAME_NOREPLACE of <linux/fs.h>; musl has no name for it
+    NO_REPLACE = 1, /* RENAME_NOREPLACE of <linux/fs.h>; musl has no name for it */
 };
 
 static int posix_open(void *ctx, const char *path, enum disk_open how)
@@ -31,7 +31,7 @@ static int posix_open(void *ctx, const char *path, enum disk_open how)
     if (fd < 0)
         return -errno;
     if (how == DISK_CREATE)
-        (void)fchmod(fd, FILE_MODE); // a strange umask took our own bits; none were added
+        (void)fchmod(fd, FILE_MODE); /* a strange umask took our own bits; none were added */
     return fd;
 }
 
@@ -39,14 +39,13 @@ static int posix_open(void *ctx, const char *path, enum disk_open how)
 static int close_fd(void *ctx, int fd)
 {
     (void)ctx;
-    // Linux releases the descriptor whatever it answers, so EINTR is not repeated.
+    /* Linux releases the descriptor whatever it answers, so EINTR is not repeated. */
     return close(fd) == 0 || errno == EINTR ? 0 : -errno;
 }
 
 static ssize_t posix_pread(void *ctx, int fd, void *buf, size_t len, uint64_t offset)
 {
     size_t got = 0;
-
     (void)ctx;
     while (got < len) {
         ssize_t n = pread(fd, (uint8_t *)buf + got, len - got, (off_t)(offset + got));
@@ -65,14 +64,13 @@ static int posix_pwritev(void *ctx, int fd, const struct iovec *iov, int n, uint
 {
     struct iovec left[IOV_MAX_HERE];
     int first = 0;
-
     (void)ctx;
     assert(n > 0 && n <= IOV_MAX_HERE);
     memcpy(left, iov, (size_t)n * sizeof *iov);
     while (first < n) {
         ssize_t w = pwritev(fd, left + first, n - first, (off_t)offset);
         if (w < 0 && errno == EINTR)
-            continue; // nothing was taken over, so nothing is written twice
+            continue; /* nothing was taken over, so nothing is written twice */
         if (w < 0)
             return -errno;
         offset += (uint64_t)w;
@@ -82,7 +80,7 @@ static int posix_pwritev(void *ctx, int fd, const struct iovec *iov, int n, uint
         if (first == n)
             break;
         if (w == 0)
-            return -EIO; // no progress and no reason given
+            return -EIO; /* no progress and no reason given */
         left[first].iov_base = (uint8_t *)left[first].iov_base + done;
         left[first].iov_len -= done;
     }
@@ -103,7 +101,7 @@ static int posix_sync_dir(void *ctx, const char *path)
         return -errno;
     int rc = fsync(fd) == 0 ? 0 : -errno;
     if (rc == -ENOMEM)
-        rc = -EIO; // else it would look as if it had not been tried
+        rc = -EIO; /* else it would look as if it had not been tried */
     int closed = close_fd(NULL, fd);
     return rc != 0 ? rc : closed;
 }
@@ -115,7 +113,7 @@ static int posix_rename(void *ctx, const char *from, const char *to)
         return 0;
     if (errno != EINVAL && errno != ENOSYS)
         return -errno;
-    // A file system without the flag: link() never replaces either.
+    /* A file system without the flag: link() never replaces either. */
     if (link(from, to) != 0)
         return -errno;
     return unlink(from) == 0 ? 0 : -errno;
@@ -130,7 +128,6 @@ static int posix_unlink(void *ctx, const char *path)
 static int64_t posix_size(void *ctx, int fd)
 {
     struct stat st;
-
     (void)ctx;
     return fstat(fd, &st) == 0 ? (int64_t)st.st_size : -(int64_t)errno;
 }
@@ -138,7 +135,6 @@ static int64_t posix_size(void *ctx, int fd)
 static int posix_list(void *ctx, const char *path, disk_each *each, void *arg)
 {
     int rc = 0;
-
     (void)ctx;
     DIR *dir = opendir(path);
     if (dir == NULL)
@@ -174,7 +170,7 @@ static int posix_mkdir(void *ctx, const char *path)
     (void)ctx;
     if (mkdir(path, DIR_MODE) != 0)
         return -errno;
-    (void)chmod(path, DIR_MODE); // as for files
+    (void)chmod(path, DIR_MODE); /* as for files */
     return 0;
 }
 

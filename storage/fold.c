@@ -56,7 +56,6 @@ bool fold_fits(const struct fold *f, const struct batch_head *h)
 {
     bool trunc = (h->flags & BATCH_TRUNC) != 0;
     bool cut = (h->flags & BATCH_CUT) != 0;
-
     if (h->seq != f->next_seq + (cut ? 1 : 0))
         return false;
     if (h->term < f->term || (h->term == f->term && f->vote != 0 && h->vote != f->vote))
@@ -108,7 +107,6 @@ void fold_batch(struct fold *f, const struct batch_head *h, const uint8_t hash[B
 uint64_t fold_live_to(const struct fold *f, uint64_t number, uint32_t offset)
 {
     size_t low = 0, high = f->n_truncs;
-
     while (low < high) {
         size_t mid = low + (high - low) / 2;
         const struct fold_trunc *t = &f->truncs[mid];

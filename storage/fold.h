@@ -20,28 +20,28 @@
 #include "storage/batch.h"
 
 struct fold_seg {
-    uint64_t min_index; // UINT64_MAX when no entry was appended here
+    uint64_t min_index; /* UINT64_MAX when no entry was appended here */
     uint64_t salt;
-    uint32_t bytes; // size of the file
-    uint32_t end;   // offset behind its last batch (seal not counted)
+    uint32_t bytes; /* size of the file */
+    uint32_t end;   /* offset behind its last batch (seal not counted) */
 };
 
 struct fold_trunc {
-    uint64_t number; // position of the truncating batch: segment ...
-    uint32_t offset; // ... and offset
-    uint64_t to;     // entries before this position with a higher index are dead
+    uint64_t number; /* position of the truncating batch: segment ... */
+    uint32_t offset; /* ... and offset */
+    uint64_t to;     /* entries before this position with a higher index are dead */
 };
 
 struct fold {
     uint64_t next_seq;
-    uint8_t chain[BATCH_HASH_BYTES]; // name of the last batch
+    uint8_t chain[BATCH_HASH_BYTES]; /* name of the last batch */
     uint64_t term;
     uint16_t vote;
     uint64_t last_index, last_term;
-    uint64_t commit;                // <= last_index
-    uint8_t head[BATCH_HASH_BYTES]; // hash of the last record
+    uint64_t commit;                /* <= last_index */
+    uint8_t head[BATCH_HASH_BYTES]; /* hash of the last record */
 
-    uint64_t first_number; // of segs[0]; the rest follow without a gap
+    uint64_t first_number; /* of segs[0]; the rest follow without a gap */
     struct fold_seg *segs;
     size_t n_segs, cap_segs;
     struct fold_trunc *truncs;

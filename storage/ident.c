@@ -22,12 +22,12 @@
 enum {
     BLOCK_BYTES = 4096,
     COPIES = 2,
-    IDENT_MAGIC = 0x31444952, // "RID1"
+    IDENT_MAGIC = 0x31444952, /* "RID1" */
     IDENT_VERSION = 2,
     VOTERS_AT = 40,
     NAME_AT = 64,
     ID_DIGITS = 5,
-    IDS_TEXT = IDENT_VOTERS_MAX * (ID_DIGITS + 2), // "65535, "
+    IDS_TEXT = IDENT_VOTERS_MAX * (ID_DIGITS + 2), /* "65535, " */
 };
 
 struct call {
@@ -45,7 +45,6 @@ static enum ident_result say(const struct call *c, enum ident_result result, con
                              ...)
 {
     va_list args;
-
     va_start(args, format);
     if (vsnprintf(c->err, c->err_size, format, args) < 0 && c->err_size > 0)
         c->err[0] = '\0';
@@ -78,17 +77,16 @@ static enum ident_result begin(struct call *c, const struct disk *d, const char 
                                size_t err_size)
 {
     char log[WAL_PATH_MAX];
-
     *c = (struct call){.d = d, .dir = dir, .err = err, .err_size = err_size};
     if (err_size > 0)
         err[0] = '\0';
-    int rc = segment_dir(log, dir); // the longest names are the log's
+    int rc = segment_dir(log, dir); /* the longest names are the log's */
     return rc == 0 ? IDENT_OK : failed(c, rc, "open", dir);
 }
 
 static void path_in(char path[WAL_PATH_MAX], const struct call *c, const char *name)
 {
-    // begin() made sure that it fits.
+    /* begin() made sure that it fits. */
     if (snprintf(path, WAL_PATH_MAX, "%s/%s", c->dir, name) < 0)
         path[0] = '\0';
 }
@@ -97,7 +95,6 @@ static void path_in(char path[WAL_PATH_MAX], const struct call *c, const char *n
 static void parent_of(char parent[WAL_PATH_MAX], const char *dir)
 {
     size_t n = strlen(dir);
-
     memcpy(parent, dir, n + 1);
     while (n > 1 && parent[n - 1] == '/')
         parent[--n] = '\0';
@@ -111,7 +108,6 @@ static void parent_of(char parent[WAL_PATH_MAX], const char *dir)
 static enum ident_result sync_parent(const struct call *c, const char *dir)
 {
     char parent[WAL_PATH_MAX];
-
     parent_of(parent, dir);
     int rc = c->d->sync_dir(c->d->ctx, parent);
     return rc == 0 ? IDENT_OK : failed(c, rc, "fsync", parent);
@@ -133,10 +129,9 @@ static enum ident_result make_dirs(const struct call *c, const char *dir)
 {
     const struct disk *d = c->d;
     char above[WAL_PATH_MAX];
-
     int rc = d->mkdir(d->ctx, dir);
     parent_of(above, dir);
-    if (rc == -ENOENT && strlen(above) < strlen(dir)) { // shorter each time: it ends
+    if (rc == -ENOENT && strlen(above) < strlen(dir)) { /* shorter each time: it ends */
         enum ident_result result = make_dirs(c, above);
         if (result == IDENT_OK)
             result = sync_parent(c, above);
@@ -154,7 +149,6 @@ static enum ident_result lock_one(const struct call *c, const char *path, enum d
                                   int *fd)
 {
     const struct disk *d = c->d;
-
     int got = d->open(d->ctx, path, how);
     if (got == -ENOENT)
         return say(c, IDENT_MISSING, "%s: there is no data of a node", c->dir);
@@ -179,7 +173,6 @@ enum ident_result ident_lock(const struct disk *d, const char *dir, bool create,
 {
     struct call c;
     char path[WAL_PATH_MAX];
-
     *l = (struct ident_lock){.dir = -1, .ident = -1};
     enum ident_result result = begin(&c, d, dir, err, err_size);
     if (result != IDENT_OK)
@@ -208,7 +201,6 @@ enum ident_result ident_lock(const struct disk *d, const char *dir, bool create,
 static void encode(uint8_t b[BLOCK_BYTES], const struct ident *id)
 {
     size_t len = strlen(id->name);
-
     assert(id->n_voters >= 1 && id->n_voters <= IDENT_VOTERS_MAX && len <= IDENT_NAME_MAX);
     memset(b, 0, BLOCK_BYTES);
     put_u32(b + 4, IDENT_MAGIC);
@@ -232,7 +224,6 @@ enum block { WHOLE, DAMAGED, STRANGE };
 static enum block decode(const uint8_t b[BLOCK_BYTES], struct ident *id, uint16_t *version)
 {
     uint8_t again[BLOCK_BYTES];
-
     if (get_u32(b) != crc32c(0, b + 4, BLOCK_BYTES - 4) || get_u32(b + 4) != IDENT_MAGIC)
         return DAMAGED;
     *version = get_u16(b + 8);
@@ -254,7 +245,7 @@ static enum block decode(const uint8_t b[BLOCK_BYTES], struct ident *id, uint16_
     memcpy(id->name, b + NAME_AT, len);
     if (strlen(id->name) != len)
         return DAMAGED;
-    encode(again, id); // what is written has one form: all else is zero
+    encode(again, id); /* what is written has one form: all else is zero */
     return memcmp(again, b, BLOCK_BYTES) == 0 ? WHOLE : DAMAGED;
 }
 
@@ -262,19 +253,18 @@ static enum block decode(const uint8_t b[BLOCK_BYTES], struct ident *id, uint16_
 
 struct listing {
     bool tmp, log, other;
-    char name[64]; // of something else
+    char name[64]; /* of something else */
 };
 
 static int each_name(void *arg, const char *name)
 {
     struct listing *l = arg;
-
     if (strcmp(name, "ident.tmp") == 0)
         l->tmp = true;
     else if (strcmp(name, "log") == 0)
         l->log = true;
     else if (strcmp(name, "lost+found") == 0)
-        return 0; // a file system's own when DIR is its root
+        return 0; /* a file system's own when DIR is its root */
     else if (!l->other) {
         l->other = true;
         if (snprintf(l->name, sizeof l->name, "%s", name) < 0)
@@ -288,8 +278,7 @@ static enum ident_result write_ident(const struct call *c, const char *path, con
     const struct disk *d = c->d;
     uint8_t block[BLOCK_BYTES];
     struct iovec iov[COPIES];
-
-    int rc = d->unlink(d->ctx, path); // of an attempt that was cut short
+    int rc = d->unlink(d->ctx, path); /* of an attempt that was cut short */
     if (rc != 0 && rc != -ENOENT)
         return failed(c, rc, "unlink", path);
     int fd = d->open(d->ctx, path, DISK_CREATE);
@@ -315,7 +304,6 @@ enum ident_result ident_create(const struct disk *d, const char *dir, const stru
     struct call c;
     struct listing l = {0};
     char tmp[WAL_PATH_MAX], path[WAL_PATH_MAX];
-
     enum ident_result result = begin(&c, d, dir, err, err_size);
     if (result != IDENT_OK)
         return result;
@@ -349,14 +337,13 @@ static enum ident_result read_blocks(const struct call *c, const char *path,
                                      uint8_t blocks[COPIES * BLOCK_BYTES])
 {
     const struct disk *d = c->d;
-
     int fd = d->open(d->ctx, path, DISK_READ);
     if (fd == -ENOENT)
         return say(c, IDENT_MISSING, "%s: there is no identity of a node", path);
     if (fd < 0)
         return failed(c, fd, "open", path);
     ssize_t n = d->pread(d->ctx, fd, blocks, COPIES * BLOCK_BYTES, 0);
-    if (n >= 0 && n < COPIES * BLOCK_BYTES) // cut: a copy that is not whole is no copy
+    if (n >= 0 && n < COPIES * BLOCK_BYTES) /* cut: a copy that is not whole is no copy */
         memset(blocks + (n < BLOCK_BYTES ? 0 : BLOCK_BYTES), 0, BLOCK_BYTES);
     int closed = d->close(d->ctx, fd);
     if (n < 0)
@@ -368,7 +355,6 @@ static enum ident_result read_blocks(const struct call *c, const char *path,
 static bool lacking(char text[IDS_TEXT], const struct ident *a, const struct ident *b)
 {
     size_t len = 0;
-
     memcpy(text, "none", 5);
     for (unsigned i = 0, k = 0; i < a->n_voters; i++) {
         while (b != NULL && k < b->n_voters && b->voters[k] < a->voters[i])
@@ -387,7 +373,6 @@ static enum ident_result compare(const struct call *c, const char *path, const s
                                  const struct ident *want)
 {
     char all[IDS_TEXT], added[IDS_TEXT], missing[IDS_TEXT];
-
     if (strcmp(has->name, want->name) != 0)
         return say(c, IDENT_OTHER_CLUSTER,
                    "%s: belongs to the cluster named %s, and the configuration names it %s", path,
@@ -416,7 +401,6 @@ enum ident_result ident_load(const struct disk *d, const char *dir, const struct
     uint8_t blocks[COPIES * BLOCK_BYTES] = {0};
     struct ident id[COPIES];
     uint16_t version[COPIES] = {0};
-
     enum ident_result result = begin(&c, d, dir, err, err_size);
     if (result != IDENT_OK)
         return result;

@@ -32,33 +32,33 @@
 
 enum {
     IDENT_VOTERS_MAX = 9,
-    IDENT_NAME_MAX = 64, // bytes
+    IDENT_NAME_MAX = 64, /* bytes */
 };
 
 struct ident {
-    char name[IDENT_NAME_MAX + 1];     // of the cluster, printable
-    uint16_t voters[IDENT_VOTERS_MAX]; // ids of the nodes that count, ascending
-    unsigned n_voters;                 // 1..IDENT_VOTERS_MAX
-    uint64_t storage_id;               // random, from the caller; names this directory's life
-    uint64_t created;                  // seconds of the wall clock, for humans only
+    char name[IDENT_NAME_MAX + 1];     /* of the cluster, printable */
+    uint16_t voters[IDENT_VOTERS_MAX]; /* ids of the nodes that count, ascending */
+    unsigned n_voters;                 /* 1..IDENT_VOTERS_MAX */
+    uint64_t storage_id;               /* random, from the caller; names this directory's life */
+    uint64_t created;                  /* seconds of the wall clock, for humans only */
     uint16_t node_id;
 };
 
 enum ident_result {
     IDENT_OK,
-    IDENT_MISSING,       // no DIR, or no identity in it
-    IDENT_DAMAGED,       // neither copy is whole, or the two differ
-    IDENT_OTHER_CLUSTER, // whole, but of another cluster
-    IDENT_OTHER_NODE,    // of this cluster, but of another node
-    IDENT_OTHER_VOTERS,  // of this node, but majorities were counted among others
-    IDENT_OTHER_VERSION, // whole, but in a format that is not known here
-    IDENT_NOT_EMPTY,     // create: DIR holds something that a new node would not have
-    IDENT_LOCKED,        // another process has the lock
-    IDENT_DENIED,        // a system call failed for lack of permission; err names it
-    IDENT_READ_ONLY,     // ... because the file system, or our view of it, is read-only
-    IDENT_NO_DIR,  // ... because the path leads to no directory: a file or a loop is in the way
-    IDENT_LACKING, // ... for want of descriptors or memory
-    IDENT_FAILED,  // ... for any other reason
+    IDENT_MISSING,       /* no DIR, or no identity in it */
+    IDENT_DAMAGED,       /* neither copy is whole, or the two differ */
+    IDENT_OTHER_CLUSTER, /* whole, but of another cluster */
+    IDENT_OTHER_NODE,    /* of this cluster, but of another node */
+    IDENT_OTHER_VOTERS,  /* of this node, but majorities were counted among others */
+    IDENT_OTHER_VERSION, /* whole, but in a format that is not known here */
+    IDENT_NOT_EMPTY,     /* create: DIR holds something that a new node would not have */
+    IDENT_LOCKED,        /* another process has the lock */
+    IDENT_DENIED,        /* a system call failed for lack of permission; err names it */
+    IDENT_READ_ONLY,     /* ... because the file system, or our view of it, is read-only */
+    IDENT_NO_DIR,  /* ... because the path leads to no directory: a file or a loop is in the way */
+    IDENT_LACKING, /* ... for want of descriptors or memory */
+    IDENT_FAILED,  /* ... for any other reason */
 };
 
 /* Every function here: `err` receives one sentence for humans whenever the result is not IDENT_OK,
@@ -69,7 +69,7 @@ enum ident_result {
  * passes for one that is not in use. */
 struct ident_lock {
     int dir;
-    int ident; // -1 after `create`: there was none yet
+    int ident; /* -1 after `create`: there was none yet */
 };
 
 /* Lock DIR and its identity for this process. With `create`, DIR and its parents are made when

@@ -15,7 +15,7 @@
 enum {
     BLOCK_BYTES = 4096,
     COPIES = 2,
-    PEERIDS_MAGIC = 0x31455052, // "RPE1"
+    PEERIDS_MAGIC = 0x31455052, /* "RPE1" */
     PEERIDS_VERSION = 1,
     AT_ENTRIES = 32,
     ENTRY_BYTES = 16,
@@ -88,7 +88,7 @@ static int create(const struct disk *d, const char *dir, const char *path,
 {
     char tmp[WAL_PATH_MAX];
     (void)snprintf(tmp, sizeof tmp, "%s/peers.tmp", dir);
-    int rc = d->unlink(d->ctx, tmp); // of an attempt that was cut short
+    int rc = d->unlink(d->ctx, tmp); /* of an attempt that was cut short */
     if (rc != 0 && rc != -ENOENT)
         return failed(err, err_size, rc, "unlink", tmp);
     int fd = d->open(d->ctx, tmp, DISK_CREATE);

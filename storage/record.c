@@ -32,7 +32,6 @@ static bool type_known(uint8_t type)
 size_t record_size(uint32_t data_len)
 {
     size_t mask = RECORD_ALIGN_BYTES - 1;
-
     return RECORD_HEAD_BYTES + (((size_t)data_len + mask) & ~mask);
 }
 
@@ -41,7 +40,6 @@ size_t record_seal(uint8_t *buf, uint64_t index, uint64_t term, uint64_t cluster
 {
     size_t size = record_size(data_len);
     size_t used = RECORD_HEAD_BYTES + (size_t)data_len;
-
     assert(index > 0 && term > 0 && type_known(type) && data_len <= RECORD_DATA_MAX_BYTES);
     assert(cluster_ms <= RECORD_CLUSTER_MS_MAX);
     put_u32(buf + AT_DATA_LEN, data_len);
@@ -72,7 +70,7 @@ enum record_status record_decode(const uint8_t *buf, size_t len, struct record *
         return RECORD_SHORT;
     }
 
-    // Everything that the head alone can refute comes before its length is used.
+    /* Everything that the head alone can refute comes before its length is used. */
     uint32_t data_len = get_u32(buf + AT_DATA_LEN);
     if (data_len > RECORD_DATA_MAX_BYTES || buf[AT_VERSION] != RECORD_VERSION ||
         !type_known(buf[AT_TYPE]) || get_u64(buf + AT_INDEX) == 0 || get_u64(buf + AT_TERM) == 0)
@@ -106,7 +104,7 @@ uint64_t record_cluster_ms(const uint8_t *rec)
 
 void record_hash(const uint8_t *rec, size_t size, uint8_t out[RECORD_HASH_BYTES])
 {
-    // Fails only for bad output or key lengths, and both are constants here.
+    /* Fails only for bad output or key lengths, and both are constants here. */
     int rc = crypto_generichash(out, RECORD_HASH_BYTES, rec, size, NULL, 0);
     assert(rc == 0);
     (void)rc;

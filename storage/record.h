@@ -26,36 +26,36 @@
 
 enum {
     RECORD_HEAD_BYTES = 48,
-    RECORD_HASH_BYTES = 16,                   // BLAKE2b-128: names a record, 2^64 work to collide
-    RECORD_ALIGN_BYTES = 8,                   // records begin on this boundary of their stream
-    RECORD_DATA_MAX_BYTES = (1 << 20) + 1024, // a command with a 1 MiB value
-    RECORD_MAX_BYTES = RECORD_HEAD_BYTES + RECORD_DATA_MAX_BYTES, // (the data limit is aligned)
+    RECORD_HASH_BYTES = 16, /* BLAKE2b-128: names a record, 2^64 work to collide */
+    RECORD_ALIGN_BYTES = 8, /* records begin on this boundary of their stream */
+    RECORD_DATA_MAX_BYTES = (1 << 20) + 1024,                     /* a command with a 1 MiB value */
+    RECORD_MAX_BYTES = RECORD_HEAD_BYTES + RECORD_DATA_MAX_BYTES, /* (the data limit is aligned) */
     RECORD_VERSION = 2,
 };
 
-// 8900 years: a clock that gets so far stands still.
+/* 8900 years: a clock that gets so far stands still. */
 #define RECORD_CLUSTER_MS_MAX ((UINT64_C(1) << 48) - 1)
 
 /* What an entry means. Any other value on disk or wire is refused. */
 enum record_type {
-    RECORD_NOOP = 1,    // a new leader's first entry (dissertation 6.4, 3.6.2)
-    RECORD_COMMAND = 2, // a command for the state machine
+    RECORD_NOOP = 1,    /* a new leader's first entry (dissertation 6.4, 3.6.2) */
+    RECORD_COMMAND = 2, /* a command for the state machine */
 };
 
 struct record {
-    uint64_t index;                  // position in the log, first is 1
-    uint64_t term;                   // term in which a leader created it, first is 1
-    uint64_t cluster_ms;             // cluster time, at most RECORD_CLUSTER_MS_MAX
-    uint8_t type;                    // enum record_type
-    uint8_t prev[RECORD_HASH_BYTES]; // hash of the record before
-    const uint8_t *data;             // borrowed; after a decode it points into the decoded bytes
-    uint32_t data_len;               // bytes, at most RECORD_DATA_MAX_BYTES
+    uint64_t index;                  /* position in the log, first is 1 */
+    uint64_t term;                   /* term in which a leader created it, first is 1 */
+    uint64_t cluster_ms;             /* cluster time, at most RECORD_CLUSTER_MS_MAX */
+    uint8_t type;                    /* enum record_type */
+    uint8_t prev[RECORD_HASH_BYTES]; /* hash of the record before */
+    const uint8_t *data;             /* borrowed; after a decode it points into the decoded bytes */
+    uint32_t data_len;               /* bytes, at most RECORD_DATA_MAX_BYTES */
 };
 
 enum record_status {
     RECORD_OK,
-    RECORD_SHORT, // so far plausible, but more bytes are needed
-    RECORD_BAD,   // never a record, whatever follows
+    RECORD_SHORT, /* so far plausible, but more bytes are needed */
+    RECORD_BAD,   /* never a record, whatever follows */
 };
 
 /* Bytes that a record with `data_len` bytes of data occupies: head, data and padding. */

@@ -22,7 +22,6 @@
 #include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,294 +29,71 @@
 #include "raftd/base/bytes.h"
 #include "storage/crc32c.h"
 #include "storage/record.h"
+#include "storage/scan.h"
 #include "storage/segment.h"
 #include "storage/verdict.h"
 #include "storage/zero.h"
 
-enum { READ_BYTES = 64 << 10 }; // at least this much per read: few calls, little memory touched
-
-/* What a segment file is, before its batches are looked at. */
-enum segment_state {
-    SEG_NONE,    // there is no such file
-    SEG_UNUSED,  // made ahead: at most a head that was cut while written, zeros behind it
-    SEG_DAMAGED, // no valid head, but something behind it
-    SEG_IN_USE,
-};
-
-struct segment_seen {
-    enum segment_state state;
-    uint32_t bytes;
-    struct segment_head head; // when SEG_IN_USE
-};
-
-struct scan {
-    const struct disk *d;
-    const char *dir;
-    const struct wal_options *options;
-    struct recovery *r;
-    struct wal_report *rep;
-    uint64_t *numbers; // of the segment files, ascending
-    size_t n_numbers, cap_numbers;
-    size_t n_done;      // of them, looked through
-    uint8_t *window;    // READ_BYTES: look-ahead
-    uint8_t *buf;       // the segment being walked, as far as loaded
-    uint32_t buf_bytes; // room in buf
-    uint32_t loaded;    // bytes of buf that are read
-    int fd;             // open segment, or -1
-    uint64_t number;    // its number
-    char path[WAL_PATH_MAX];
-};
-
 /* Where the walk of a segment stands. */
 struct walk {
     const struct segment_seen *seg;
-    bool last; // no segment in use behind this one
+    bool last; /* no segment in use behind this one */
     uint32_t at;
-    struct batch_head head; // of the batch at `at`, with AT_HEAD
-    bool seal_ok;           // the last block holds a seal of this segment
+    struct batch_head head; /* of the batch at `at`, with AT_HEAD */
+    bool seal_ok;           /* the last block holds a seal of this segment */
     struct batch_head seal;
     uint8_t seal_hash[BATCH_HASH_BYTES];
-    uint64_t later_first; // first index of the first valid later batch with entries, 0 for none
-    uint32_t nonzero_end; // behind the last block that is not zero, from the look-ahead
+    uint64_t later_first; /* first index of the first valid later batch with entries, 0 for none */
+    uint32_t nonzero_end; /* behind the last block that is not zero, from the look-ahead */
 };
-
-static int corrupt(struct scan *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
-
-static int corrupt(struct scan *s, const char *format, ...)
-{
-    va_list args;
-
-    va_start(args, format);
-    int n = vsnprintf(s->rep->message, sizeof s->rep->message, format, args);
-    va_end(args);
-    assert(n > 0);
-    (void)n;
-    s->rep->verdict = WAL_CORRUPT;
-    s->rep->bad_segment = s->number;
-    return -EBADMSG;
-}
-
-static int failed(struct scan *s, int rc, const char *call)
-{
-    return segment_fail(s->rep->message, sizeof s->rep->message, rc, call, s->path);
-}
-
-static int no_memory(struct scan *s)
-{
-    return failed(s, -ENOMEM, "recover");
-}
-
-/* ---- files ---- */
-
-static int each_name(void *arg, const char *name)
-{
-    struct scan *s = arg;
-    uint64_t number = 0;
-    size_t i = 0;
-
-    for (; i < 16; i++) {
-        const char *digits = "0123456789abcdef";
-        const char *p = name[i] != '\0' ? strchr(digits, name[i]) : NULL;
-        if (p == NULL)
-            return 0; // not ours
-        number = number << 4 | (uint64_t)(p - digits);
-    }
-    if (strcmp(name + i, SEGMENT_TMP_NOW) == 0 || strcmp(name + i, SEGMENT_TMP_SPARE) == 0) {
-        if (s->r->n_leftovers < RECOVER_LEFTOVERS_MAX)
-            s->r->leftovers[s->r->n_leftovers++] = number;
-        return 0;
-    }
-    if (strcmp(name + i, SEGMENT_SUFFIX) != 0)
-        return 0;
-    if (s->n_numbers == s->cap_numbers) {
-        size_t cap = s->cap_numbers == 0 ? 16 : s->cap_numbers * 2;
-        uint64_t *p = realloc(s->numbers, cap * sizeof *p);
-        if (p == NULL)
-            return -ENOMEM;
-        s->numbers = p;
-        s->cap_numbers = cap;
-    }
-    s->numbers[s->n_numbers++] = number;
-    return 0;
-}
-
-static int by_number(const void *a, const void *b)
-{
-    const uint64_t *x = a, *y = b;
-    return (*x > *y) - (*x < *y);
-}
-
-static int list_segments(struct scan *s)
-{
-    int rc = segment_dir(s->path, s->dir);
-    if (rc != 0)
-        return segment_fail(s->rep->message, sizeof s->rep->message, rc, "open", s->dir);
-    rc = s->d->list(s->d->ctx, s->path, each_name, s);
-    if (rc == -ENOENT || (rc == 0 && s->n_numbers == 0))
-        return corrupt(s, "%s: the log is missing; a node that has an identity had one", s->path);
-    if (rc != 0)
-        return failed(s, rc, "list");
-    qsort(s->numbers, s->n_numbers, sizeof *s->numbers, by_number);
-    s->rep->segments = s->n_numbers;
-    for (size_t i = 1; i < s->n_numbers; i++) {
-        if (s->numbers[i] != s->numbers[i - 1] + 1) {
-            s->number = s->numbers[i - 1] + 1;
-            segment_path(s->path, s->dir, s->number, SEGMENT_SUFFIX);
-            return corrupt(s, "%s is missing, but later segments are there", s->path);
-        }
-    }
-    return 0;
-}
-
-static int open_segment(struct scan *s, uint64_t number)
-{
-    assert(s->fd < 0);
-    s->number = number;
-    s->loaded = 0;
-    segment_path(s->path, s->dir, number, SEGMENT_SUFFIX);
-    s->fd = s->d->open(s->d->ctx, s->path, DISK_READ);
-    return s->fd < 0 ? failed(s, s->fd, "open") : 0;
-}
-
-static int close_segment(struct scan *s)
-{
-    if (s->fd < 0)
-        return 0;
-    int rc = s->d->close(s->d->ctx, s->fd);
-    s->fd = -1;
-    return rc == 0 ? 0 : failed(s, rc, "close");
-}
-
-static int read_at(struct scan *s, uint8_t *to, uint32_t at, uint32_t len)
-{
-    const struct wal_options *o = s->options;
-    if (o->progress != NULL && !o->progress(o->progress_ctx, s->n_done, s->n_numbers))
-        return failed(s, -ECANCELED, "read");
-    ssize_t n = s->d->pread(s->d->ctx, s->fd, to, len, at);
-    if (n < 0)
-        return failed(s, (int)n, "read");
-    if ((size_t)n != len) // sizes were checked: it shrank under us
-        return corrupt(s, "%s: ends before offset %" PRIu32, s->path, at + len);
-    return 0;
-}
 
 /* Have bytes [at, at + len) of the open segment in s->buf. */
 static int load(struct scan *s, const struct walk *w, uint32_t at, uint32_t len)
 {
     uint32_t want = at + len;
-
     if (want <= s->loaded)
         return 0;
-    if (want < s->loaded + READ_BYTES)
-        want = s->loaded + READ_BYTES;
+    if (want < s->loaded + SCAN_READ_BYTES)
+        want = s->loaded + SCAN_READ_BYTES;
     if (want > w->seg->bytes)
         want = w->seg->bytes;
-    int rc = read_at(s, s->buf + s->loaded, s->loaded, want - s->loaded);
+    int rc = scan_read(s, s->buf + s->loaded, s->loaded, want - s->loaded);
     if (rc == 0)
         s->loaded = want;
     return rc;
 }
 
-static int check_size(struct scan *s, struct segment_seen *seen, int64_t size)
-{
-    // A file gets its name at full size and never changes it, so any other size is damage. One
-    // that was cut keeps its head until it is too short to be a segment at all.
-    bool in_use = seen->state == SEG_IN_USE;
-    if (in_use && size != seen->head.segment_bytes)
-        return corrupt(s,
-                       "%s: is %" PRId64 " bytes long, was made with %" PRIu32
-                       ": entries from %" PRIu64 " on may be gone",
-                       s->path, size, seen->head.segment_bytes, seen->head.base_index + 1);
-    if (!in_use && !segment_size_ok((uint64_t)size))
-        return corrupt(s, "%s: is %" PRId64 " bytes long, no segment is made so: cut or foreign",
-                       s->path, size);
-    seen->bytes = (uint32_t)size;
-    return 0;
-}
-
-/* Is anything but zero in the open file from block 1 on? */
-static int look_behind_head(struct scan *s, struct segment_seen *seen)
-{
-    seen->state = SEG_UNUSED;
-    for (uint32_t at = BATCH_BLOCK_BYTES; at < seen->bytes;) {
-        uint32_t n = seen->bytes - at < READ_BYTES ? seen->bytes - at : READ_BYTES;
-        int rc = read_at(s, s->window, at, n);
-        if (rc != 0)
-            return rc;
-        if (!all_zero(s->window, n)) {
-            seen->state = SEG_DAMAGED;
-            return 0;
-        }
-        at += n;
-    }
-    return 0;
-}
-
-/* Make sure that what will be read is what the medium holds, and see what kind of file it is. */
-static int look_at_segment(struct scan *s, uint64_t number, struct segment_seen *seen)
-{
-    memset(seen, 0, sizeof *seen);
-    int rc = open_segment(s, number);
-    if (rc != 0)
-        return rc;
-    if ((rc = s->d->fdatasync(s->d->ctx, s->fd)) != 0)
-        return failed(s, rc, "fdatasync");
-    if ((rc = s->d->drop_cache(s->d->ctx, s->fd)) != 0)
-        return failed(s, rc, "fadvise");
-    int64_t size = s->d->size(s->d->ctx, s->fd);
-    if (size < 0)
-        return failed(s, (int)size, "stat");
-    if (size >= BATCH_BLOCK_BYTES) {
-        if ((rc = read_at(s, s->window, 0, BATCH_BLOCK_BYTES)) != 0)
-            return rc;
-        uint16_t version = segment_version(s->window);
-        if (version != 0 && version != BATCH_FORMAT_VERSION)
-            return corrupt(s, "%s: is of log format %u, this raftd reads and writes format %u only",
-                           s->path, version, BATCH_FORMAT_VERSION);
-        if (segment_decode(s->window, &seen->head))
-            seen->state = SEG_IN_USE;
-    }
-    rc = check_size(s, seen, size);
-    if (rc == 0 && seen->state != SEG_IN_USE)
-        rc = look_behind_head(s, seen);
-    if (rc != 0)
-        return rc;
-    return close_segment(s);
-}
-
-/* ---- one segment ---- */
-
 static int check_segment_head(struct scan *s, const struct segment_head *h)
 {
     const struct fold *f = &s->r->fold;
-
     if (h->storage_id != s->options->storage_id)
-        return corrupt(s, "%s: belongs to storage %016" PRIx64 ", this directory is %016" PRIx64,
-                       s->path, h->storage_id, s->options->storage_id);
+        return scan_corrupt(s,
+                            "%s: belongs to storage %016" PRIx64 ", this directory is %016" PRIx64,
+                            s->path, h->storage_id, s->options->storage_id);
     if (f->n_segs == 0 && h->base_index != 0)
-        return corrupt(s, "%s: begins behind entry %" PRIu64 "; the segments before it are missing",
-                       s->path, h->base_index);
+        return scan_corrupt(
+            s, "%s: begins behind entry %" PRIu64 "; the segments before it are missing", s->path,
+            h->base_index);
     if (h->number != s->number || h->first_seq != f->next_seq ||
         memcmp(h->prev, f->chain, sizeof f->chain) != 0 ||
         h->salt != segment_salt(s->options->storage_id, s->number, f->chain) ||
         h->term != f->term || h->vote != f->vote || h->base_index != f->last_index ||
         h->base_term != f->last_term || h->commit != f->commit ||
         memcmp(h->base_head, f->head, sizeof f->head) != 0)
-        return corrupt(s, "%s: its head does not continue the segment before it", s->path);
+        return scan_corrupt(s, "%s: its head does not continue the segment before it", s->path);
     return 0;
 }
 
 static int runs_push(struct scan *s, uint64_t index, uint64_t term)
 {
     struct recovery *r = s->r;
-
     if (r->n_runs > 0 && r->runs[r->n_runs - 1].term == term)
         return 0;
     if (r->n_runs == r->cap_runs) {
         size_t cap = r->cap_runs == 0 ? 16 : r->cap_runs * 2;
         struct wal_run *p = realloc(r->runs, cap * sizeof *p);
         if (p == NULL)
-            return no_memory(s);
+            return scan_no_memory(s);
         r->runs = p;
         r->cap_runs = cap;
     }
@@ -340,7 +116,6 @@ static int walk_records(struct scan *s, const struct walk *w)
     uint64_t index = h->first_index;
     bool prev_known = (h->flags & BATCH_TRUNC) == 0 || h->truncate_to == 0;
     uint8_t prev[RECORD_HASH_BYTES];
-
     if ((h->flags & BATCH_TRUNC) != 0) {
         while (s->r->n_runs > 0 && s->r->runs[s->r->n_runs - 1].first_index > h->truncate_to)
             s->r->n_runs--;
@@ -353,10 +128,10 @@ static int walk_records(struct scan *s, const struct walk *w)
         size_t size;
         if (record_decode(p, left, &r, &size) != RECORD_OK || r.index != index ||
             r.term < runs_last_term(s->r) || (prev_known && memcmp(r.prev, prev, sizeof prev) != 0))
-            return corrupt(s,
-                           "%s: entry %" PRIu64 " in the batch at offset %" PRIu32
-                           " does not continue the log",
-                           s->path, index, w->at);
+            return scan_corrupt(s,
+                                "%s: entry %" PRIu64 " in the batch at offset %" PRIu32
+                                " does not continue the log",
+                                s->path, index, w->at);
         int rc = runs_push(s, r.index, r.term);
         if (rc != 0)
             return rc;
@@ -369,8 +144,9 @@ static int walk_records(struct scan *s, const struct walk *w)
     if (runs_last_term(s->r) != h->last_term ||
         (h->first_index != 0 &&
          (index != h->last_index + 1 || memcmp(prev, h->head, sizeof prev) != 0)))
-        return corrupt(s, "%s: the batch at offset %" PRIu32 " does not hold what its head says",
-                       s->path, w->at);
+        return scan_corrupt(s,
+                            "%s: the batch at offset %" PRIu32 " does not hold what its head says",
+                            s->path, w->at);
     return 0;
 }
 
@@ -379,7 +155,6 @@ static int facts_here(struct scan *s, struct walk *w, struct verdict_facts *fact
 {
     const struct fold *f = &s->r->fold;
     uint64_t seal_seq = f->next_seq + ((w->seal.flags & BATCH_CUT) != 0 ? 1 : 0);
-
     memset(facts, 0, sizeof *facts);
     facts->seal = w->seal_ok && w->seal.seq == seal_seq &&
                           memcmp(w->seal.prev, f->chain, sizeof f->chain) == 0
@@ -423,8 +198,8 @@ static int facts_behind(struct scan *s, struct walk *w, struct verdict_facts *fa
     w->later_first = 0;
     w->nonzero_end = w->at;
     for (uint32_t at = w->at; at < w->seg->bytes;) {
-        uint32_t n = w->seg->bytes - at < READ_BYTES ? w->seg->bytes - at : READ_BYTES;
-        int rc = read_at(s, s->window, at, n);
+        uint32_t n = w->seg->bytes - at < SCAN_READ_BYTES ? w->seg->bytes - at : SCAN_READ_BYTES;
+        int rc = scan_read(s, s->window, at, n);
         if (rc != 0)
             return rc;
         for (uint32_t b = 0; b < n; b += BATCH_BLOCK_BYTES) {
@@ -454,8 +229,6 @@ static int corrupt_at(struct scan *s, const struct walk *w, const struct verdict
     struct wal_report *rep = s->rep;
     char entries[96];
     int n;
-
-    rep->bad_offset = w->at;
     rep->bad_first_index = s->r->fold.last_index + 1;
     rep->bad_last_index = 0;
     if (facts->block == AT_HEAD && facts->seq == SEQ_NEXT && w->head.first_index != 0) {
@@ -475,8 +248,8 @@ static int corrupt_at(struct scan *s, const struct walk *w, const struct verdict
                      rep->bad_first_index);
     assert(n > 0 && (size_t)n < sizeof entries);
     (void)n;
-    return corrupt(s, "%s: the batch at offset %" PRIu32 " %s; concerned: %s", s->path, w->at, why,
-                   entries);
+    return scan_corrupt(s, "%s: the batch at offset %" PRIu32 " %s; concerned: %s", s->path, w->at,
+                        why, entries);
 }
 
 /* Say what is dropped. Whether it had been acknowledged (a medium may lose what it said it had) nobody
@@ -484,14 +257,11 @@ static int corrupt_at(struct scan *s, const struct walk *w, const struct verdict
 static void torn_at(struct scan *s, const struct walk *w, const struct verdict_facts *facts)
 {
     struct wal_report *rep = s->rep;
-    bool head = facts->block == AT_HEAD; // then it is the next batch, see verdict.c
+    bool head = facts->block == AT_HEAD; /* then it is the next batch, see verdict.c */
     char dropped[160];
     int n;
-
     rep->verdict = WAL_TORN;
     rep->cut_bytes = w->nonzero_end - w->at;
-    rep->bad_segment = s->number;
-    rep->bad_offset = w->at;
     rep->bad_first_index = head ? w->head.first_index : s->r->fold.last_index + 1;
     rep->bad_last_index = head ? w->head.last_index : 0;
     if (rep->bad_first_index == 0)
@@ -521,30 +291,25 @@ static int accept(struct scan *s, struct walk *w)
 {
     struct fold *f = &s->r->fold;
     uint8_t hash[BATCH_HASH_BYTES];
-
-    s->rep->bad_offset = w->at;
-    s->rep->bad_first_index = w->head.first_index;
-    s->rep->bad_last_index = w->head.last_index;
     if (!fold_fits(f, &w->head) || (w->head.flags & BATCH_SEAL) != 0)
-        return corrupt(s, "%s: the batch at offset %" PRIu32 " contradicts the ones before it",
-                       s->path, w->at);
+        return scan_corrupt(s, "%s: the batch at offset %" PRIu32 " contradicts the ones before it",
+                            s->path, w->at);
     int rc = walk_records(s, w);
     if (rc != 0)
         return rc;
     if (fold_reserve(f) != 0)
-        return no_memory(s);
+        return scan_no_memory(s);
     batch_hash(s->buf + w->at, hash);
     fold_batch(f, &w->head, hash, w->at);
     w->at += (uint32_t)batch_bytes(w->head.payload_len);
     s->rep->batches++;
-    s->rep->bad_offset = s->rep->bad_first_index = s->rep->bad_last_index = 0;
     return 0;
 }
 
 static int read_seal(struct scan *s, struct walk *w)
 {
     uint32_t at = segment_seal_at(w->seg->bytes);
-    int rc = read_at(s, s->window, at, BATCH_BLOCK_BYTES);
+    int rc = scan_read(s, s->window, at, BATCH_BLOCK_BYTES);
     if (rc != 0)
         return rc;
     w->seal_ok = batch_decode(s->window, &w->seal) && w->seal.salt == w->seg->head.salt &&
@@ -561,11 +326,10 @@ static int read_seal(struct scan *s, struct walk *w)
 static int seal_segment(struct scan *s, struct walk *w)
 {
     struct fold *f = &s->r->fold;
-
     if (!fold_fits(f, &w->seal))
-        return corrupt(s, "%s: its seal contradicts the batches before it", s->path);
+        return scan_corrupt(s, "%s: its seal contradicts the batches before it", s->path);
     if (fold_reserve(f) != 0)
-        return no_memory(s);
+        return scan_no_memory(s);
     fold_batch(f, &w->seal, w->seal_hash, segment_seal_at(w->seg->bytes));
     s->rep->batches++;
     return 0;
@@ -577,14 +341,13 @@ static int walk_segment(struct scan *s, const struct segment_seen *seg,
 {
     struct walk w = {.seg = seg, .at = BATCH_BLOCK_BYTES};
     int rc;
-
     w.last = next->state == SEG_NONE || next->state == SEG_UNUSED;
     if (s->buf_bytes < seg->bytes) {
         free(s->buf);
         s->buf_bytes = 0;
         s->buf = malloc(seg->bytes);
         if (s->buf == NULL)
-            return no_memory(s);
+            return scan_no_memory(s);
         s->buf_bytes = seg->bytes;
     }
     if ((rc = read_seal(s, &w)) != 0)
@@ -614,39 +377,36 @@ static int walk_segment(struct scan *s, const struct segment_seen *seg,
     }
 }
 
-/* ---- the whole log ---- */
-
 static int scan_in_use(struct scan *s, const struct segment_seen *seg,
                        const struct segment_seen *next, bool next_is_final, bool *end)
 {
     struct recovery *r = s->r;
     enum verdict verdict = VERDICT_CLEAN;
-
-    int rc = open_segment(s, s->number);
+    int rc = scan_open(s, s->number);
     if (rc == 0)
         rc = check_segment_head(s, &seg->head);
     if (rc != 0)
         return rc;
     if (fold_reserve(&r->fold) != 0)
-        return no_memory(s);
+        return scan_no_memory(s);
     fold_segment(&r->fold, seg->head.salt, seg->bytes);
     rc = walk_segment(s, seg, next, &verdict);
-    if (rc != 0 || (rc = close_segment(s)) != 0)
+    if (rc != 0 || (rc = scan_close(s)) != 0)
         return rc;
     if (verdict == VERDICT_SEALED) {
         if (next->state != SEG_NONE)
             return 0;
-        s->number++; // R2
+        s->number++; /* R2 */
         segment_path(s->path, s->dir, s->number, SEGMENT_SUFFIX);
-        return corrupt(s,
-                       "%s is missing: the segment before it was sealed, entries from %" PRIu64
-                       " on are gone",
-                       s->path, r->fold.last_index + 1);
+        return scan_corrupt(s,
+                            "%s is missing: the segment before it was sealed, entries from %" PRIu64
+                            " on are gone",
+                            s->path, r->fold.last_index + 1);
     }
     if (next->state == SEG_UNUSED && !next_is_final) {
         s->number++;
-        return corrupt(s, "%s/log: segment %016" PRIx64 " is empty, but there are later ones",
-                       s->dir, s->number);
+        return scan_corrupt(s, "%s/log: segment %016" PRIx64 " is empty, but there are later ones",
+                            s->dir, s->number);
     }
     r->next = verdict == VERDICT_TORN ? RECOVER_CUT : RECOVER_APPEND;
     r->number = s->number;
@@ -661,14 +421,13 @@ static int scan_segments(struct scan *s)
 {
     struct segment_seen seg, next = {.state = SEG_NONE};
     bool end = false;
-
     fold_init(&s->r->fold, s->numbers[0]);
-    int rc = look_at_segment(s, s->numbers[0], &seg);
+    int rc = scan_look(s, s->numbers[0], &seg);
     for (size_t i = 0; rc == 0 && !end; i++) {
         bool more = i + 1 < s->n_numbers;
         next = (struct segment_seen){.state = SEG_NONE};
         if (more)
-            rc = look_at_segment(s, s->numbers[i + 1], &next);
+            rc = scan_look(s, s->numbers[i + 1], &next);
         if (rc != 0)
             break;
         s->number = s->numbers[i];
@@ -677,19 +436,20 @@ static int scan_segments(struct scan *s)
         case SEG_IN_USE: rc = scan_in_use(s, &seg, &next, i + 2 >= s->n_numbers, &end); break;
         case SEG_UNUSED:
             if (more)
-                return corrupt(s, "%s: is empty, but there are later segments", s->path);
-            if (i == 0 && s->number != SEGMENT_FIRST) // a spare alone
-                return corrupt(s, "%s/log: all segments before %016" PRIx64 " are missing", s->dir,
-                               s->number);
+                return scan_corrupt(s, "%s: is empty, but there are later segments", s->path);
+            if (i == 0 && s->number != SEGMENT_FIRST) /* a spare alone */
+                return scan_corrupt(s, "%s/log: all segments before %016" PRIx64 " are missing",
+                                    s->dir, s->number);
             s->r->next = RECOVER_BIRTH;
             s->r->number = s->number;
             s->r->bytes = seg.bytes;
             end = true;
             break;
         case SEG_DAMAGED:
-            return corrupt(s, "%s: its head is damaged, entries from %" PRIu64 " on are behind it",
-                           s->path, s->r->fold.last_index + 1);
-        case SEG_NONE: abort(); // it was listed, so it was looked at
+            return scan_corrupt(
+                s, "%s: its head is damaged, entries from %" PRIu64 " on are behind it", s->path,
+                s->r->fold.last_index + 1);
+        case SEG_NONE: abort(); /* it was listed, so it was looked at */
         }
         seg = next;
         s->n_done++;
@@ -701,16 +461,15 @@ int recover_scan(struct recovery *r, const struct disk *d, const char *dir,
                  const struct wal_options *options, struct wal_report *report)
 {
     struct scan s = {.d = d, .dir = dir, .r = r, .rep = report, .fd = -1};
-
     memset(r, 0, sizeof *r);
     memset(report, 0, sizeof *report);
     s.options = options;
-    s.window = malloc(READ_BYTES);
-    int rc = s.window == NULL ? -ENOMEM : list_segments(&s);
+    s.window = malloc(SCAN_READ_BYTES);
+    int rc = s.window == NULL ? -ENOMEM : scan_list(&s);
     if (rc == 0)
         rc = scan_segments(&s);
     if (s.fd >= 0) {
-        // On the way out with a first error, which is the one to tell.
+        /* On the way out with a first error, which is the one to tell. */
         int closed = d->close(d->ctx, s.fd);
         rc = rc != 0 ? rc : closed;
     }

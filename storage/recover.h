@@ -16,23 +16,23 @@
 
 /* What wal_open has to do next. */
 enum recover_next {
-    RECOVER_APPEND, // go on in segment `number` at `offset`
-    RECOVER_BIRTH,  // write the head of segment `number`, which exists
-    RECOVER_CUT,    // seal segment `number` with BATCH_CUT, go on in the next one
+    RECOVER_APPEND, /* go on in segment `number` at `offset` */
+    RECOVER_BIRTH,  /* write the head of segment `number`, which exists */
+    RECOVER_CUT,    /* seal segment `number` with BATCH_CUT, go on in the next one */
 };
 
-enum { RECOVER_LEFTOVERS_MAX = 8 }; // temporary files removed per start; normally at most one
+enum { RECOVER_LEFTOVERS_MAX = 8 }; /* temporary files removed per start; normally at most one */
 
 struct recovery {
     struct fold fold;
-    struct wal_run *runs; // malloc'd
+    struct wal_run *runs; /* malloc'd */
     size_t n_runs, cap_runs;
     enum recover_next next;
     uint64_t number;
     uint32_t offset;
-    uint32_t bytes;                            // size of segment `number`
-    bool spare;                                // an unused segment stands behind `number`
-    uint64_t leftovers[RECOVER_LEFTOVERS_MAX]; // numbers of half-made segments
+    uint32_t bytes;                            /* size of segment `number` */
+    bool spare;                                /* an unused segment stands behind `number` */
+    uint64_t leftovers[RECOVER_LEFTOVERS_MAX]; /* numbers of half-made segments */
     size_t n_leftovers;
 };
 

@@ -10,8 +10,8 @@
 #include "storage/batch.h"
 
 enum {
-    NAME_ROOM = 40, // "/log/", 16 digits, the longest suffix, and some
-    ZERO_IOVS = 64, // one call writes 256 KiB of zeros from one block of them
+    NAME_ROOM = 40, /* "/log/", 16 digits, the longest suffix, and some */
+    ZERO_IOVS = 64, /* one call writes 256 KiB of zeros from one block of them */
 };
 
 static const uint8_t zero_block[BATCH_BLOCK_BYTES];
@@ -35,7 +35,7 @@ void segment_path(char path[WAL_PATH_MAX], const char *dir, uint64_t number, con
 
 int segment_fail(char *err, size_t err_size, int rc, const char *call, const char *path)
 {
-    // Cut off rather than refuse: the reader still has the call and most of the path.
+    /* Cut off rather than refuse: the reader still has the call and most of the path. */
     int n = snprintf(err, err_size, "%s %s: %s", call, path, strerror(-rc));
     assert(n > 0);
     (void)n;
@@ -54,7 +54,7 @@ static int write_zeros(const struct disk *d, int fd, uint32_t segment_bytes)
     union {
         const uint8_t *in;
         void *out;
-    } zeros = {.in = zero_block}; // an iovec has no const
+    } zeros = {.in = zero_block}; /* an iovec has no const */
     struct iovec iov[ZERO_IOVS];
 
     for (int i = 0; i < ZERO_IOVS; i++)
@@ -75,12 +75,12 @@ static int write_zeros(const struct disk *d, int fd, uint32_t segment_bytes)
 static int make_tmp(const struct disk *d, const char *tmp, uint32_t segment_bytes, char *err,
                     size_t err_size)
 {
-    int rc = d->unlink(d->ctx, tmp); // of an earlier attempt
+    int rc = d->unlink(d->ctx, tmp); /* of an earlier attempt */
     if (rc != 0 && rc != -ENOENT)
         return segment_fail(err, err_size, rc, "unlink", tmp);
     int fd = d->open(d->ctx, tmp, DISK_CREATE);
     if (fd == -EEXIST)
-        fd = -EBUSY; // another maker with our suffix: not to be taken for a finished segment
+        fd = -EBUSY; /* another maker with our suffix: not to be taken for a finished segment */
     if (fd < 0)
         return segment_fail(err, err_size, fd, "create", tmp);
     rc = write_zeros(d, fd, segment_bytes);
@@ -98,7 +98,6 @@ int segment_make(const struct disk *d, const char *dir, uint64_t number, uint32_
                  const char *tmp_suffix, char *err, size_t err_size)
 {
     char tmp[WAL_PATH_MAX], path[WAL_PATH_MAX], log[WAL_PATH_MAX];
-
     int rc = segment_dir(log, dir);
     if (rc != 0)
         return segment_fail(err, err_size, rc, "open", dir);
@@ -111,7 +110,7 @@ int segment_make(const struct disk *d, const char *dir, uint64_t number, uint32_
             segment_fail(err, err_size, rc, "rename", tmp);
     }
     if (rc == -EEXIST || segment_disk_full(rc)) {
-        // What is left behind is removed by the next attempt or start, so this may fail.
+        /* What is left behind is removed by the next attempt or start, so this may fail. */
         (void)d->unlink(d->ctx, tmp);
         if (rc != -EEXIST)
             return -ENOSPC;
@@ -122,8 +121,8 @@ int segment_make(const struct disk *d, const char *dir, uint64_t number, uint32_
     rc = d->sync_dir(d->ctx, log);
     if (rc != 0) {
         segment_fail(err, err_size, rc, "fsync", log);
-        // The name exists but may not last, and asking again would not tell: not to be retried
-        // (but where the directory could not even be opened).
+        /* The name exists but may not last, and asking again would not tell: not to be retried
+         * (but where the directory could not even be opened). */
         return segment_disk_full(rc) ? -EIO : rc;
     }
     return 0;
@@ -142,7 +141,6 @@ int wal_create(const struct disk *d, const char *dir, uint32_t segment_bytes, ch
                size_t err_size)
 {
     char log[WAL_PATH_MAX];
-
     int rc = segment_dir(log, dir);
     if (rc != 0)
         return segment_fail(err, err_size, rc, "open", dir);

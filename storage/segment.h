@@ -14,10 +14,10 @@
 /* Names in DIR/log, each "%016x" and a suffix. Two makers of one segment may be at work at once
  * (wal.h, wal_make_spare), so each has a temporary name of its own. */
 #define SEGMENT_SUFFIX    ".seg"
-#define SEGMENT_TMP_SPARE ".spare" // being made ahead of need
-#define SEGMENT_TMP_NOW   ".tmp"   // being made by the log thread itself
+#define SEGMENT_TMP_SPARE ".spare" /* being made ahead of need */
+#define SEGMENT_TMP_NOW   ".tmp"   /* being made by the log thread itself */
 
-enum { SEGMENT_FIRST = 1 }; // number of a log's first segment
+enum { SEGMENT_FIRST = 1 }; /* number of a log's first segment */
 
 /* DIR/log, or -ENAMETOOLONG when a path of the log would exceed WAL_PATH_MAX. */
 int segment_dir(char path[WAL_PATH_MAX], const char *dir);

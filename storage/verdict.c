@@ -5,12 +5,12 @@
 
 #define ANY VERDICT_ANY
 
-// The order of columns is that of struct verdict_facts.
+/* The order of columns is that of struct verdict_facts. */
 const struct verdict_rule verdict_rules[] = {
-    // seal  block    payl seq         chain later last rest
+    /* seal  block    payl seq         chain later last rest */
     {{YES, ANY, ANY, ANY, ANY, ANY, ANY, ANY}, VERDICT_SEALED, "sealed"},
     {{NO, AT_HEAD, YES, SEQ_NEXT, YES, ANY, ANY, ANY}, VERDICT_ACCEPT, "whole"},
-    // A valid head that a cut write cannot have produced: every block is written once.
+    /* A valid head that a cut write cannot have produced: every block is written once. */
     {{NO, AT_HEAD, ANY, SEQ_LOWER, ANY, ANY, ANY, ANY}, VERDICT_CORRUPT, "holds an older batch"},
     {{NO, AT_HEAD, ANY, SEQ_HIGHER, ANY, ANY, ANY, ANY},
      VERDICT_CORRUPT,
@@ -18,7 +18,7 @@ const struct verdict_rule verdict_rules[] = {
     {{NO, AT_HEAD, ANY, SEQ_NEXT, NO, ANY, ANY, ANY},
      VERDICT_CORRUPT,
      "holds a batch that does not follow the one before it"},
-    // The right head with a wrong payload: durable if anything came behind it.
+    /* The right head with a wrong payload: durable if anything came behind it. */
     {{NO, AT_HEAD, NO, SEQ_NEXT, YES, YES, ANY, ANY},
      VERDICT_CORRUPT,
      "is damaged (payload checksum), and a later batch behind it is whole"},
@@ -26,7 +26,7 @@ const struct verdict_rule verdict_rules[] = {
      VERDICT_CORRUPT,
      "is damaged (payload checksum), and a later segment is in use"},
     {{NO, AT_HEAD, NO, SEQ_NEXT, YES, NO, YES, ANY}, VERDICT_TORN, "is damaged or was cut"},
-    // No head at all.
+    /* No head at all. */
     {{NO, AT_BAD, ANY, ANY, ANY, YES, ANY, ANY},
      VERDICT_CORRUPT,
      "is damaged (batch head), and a later batch behind it is whole"},

@@ -16,11 +16,11 @@
 /* Facts about the position behind the last good batch. One bit per value, so that a rule can name
  * sets of them; a fact still unknown has no bit and matches only "any". */
 enum verdict_bit {
-    NO = 1, // for the yes/no facts
+    NO = 1, /* for the yes/no facts */
     YES = 2,
-    AT_ZERO = 1, // block: all zero
-    AT_BAD = 2,  // block: neither zero nor the head of a batch of this segment
-    AT_HEAD = 4, // block: a valid head of a batch of this segment
+    AT_ZERO = 1, /* block: all zero */
+    AT_BAD = 2,  /* block: neither zero nor the head of a batch of this segment */
+    AT_HEAD = 4, /* block: a valid head of a batch of this segment */
     SEQ_LOWER = 1,
     SEQ_NEXT = 2,
     SEQ_HIGHER = 4,
@@ -28,28 +28,28 @@ enum verdict_bit {
 };
 
 struct verdict_facts {
-    uint8_t seal;      // YES, NO: the last block seals the segment right behind the last good batch
-    uint8_t block;     // AT_*
-    uint8_t payload;   // YES, NO: the payload's checksum is right (with AT_HEAD)
-    uint8_t seq;       // SEQ_*: against the one expected (with AT_HEAD)
-    uint8_t chained;   // YES, NO: names the last good batch as the one before (with AT_HEAD)
-    uint8_t later;     // YES, NO: a valid head with a later seq stands behind in this segment
-    uint8_t last;      // YES, NO: no segment in use behind this one
-    uint8_t rest_zero; // YES, NO: all blocks behind are zero
+    uint8_t seal;  /* YES, NO: the last block seals the segment right behind the last good batch */
+    uint8_t block; /* AT_* */
+    uint8_t payload;   /* YES, NO: the payload's checksum is right (with AT_HEAD) */
+    uint8_t seq;       /* SEQ_*: against the one expected (with AT_HEAD) */
+    uint8_t chained;   /* YES, NO: names the last good batch as the one before (with AT_HEAD) */
+    uint8_t later;     /* YES, NO: a valid head with a later seq stands behind in this segment */
+    uint8_t last;      /* YES, NO: no segment in use behind this one */
+    uint8_t rest_zero; /* YES, NO: all blocks behind are zero */
 };
 
 enum verdict {
-    VERDICT_ACCEPT,  // the next batch
-    VERDICT_SEALED,  // end of the segment, go on in the next
-    VERDICT_CLEAN,   // end of the log
-    VERDICT_TORN,    // end of the log, what stands here is taken for a write that was cut
-    VERDICT_CORRUPT, // refuse
+    VERDICT_ACCEPT,  /* the next batch */
+    VERDICT_SEALED,  /* end of the segment, go on in the next */
+    VERDICT_CLEAN,   /* end of the log */
+    VERDICT_TORN,    /* end of the log, what stands here is taken for a write that was cut */
+    VERDICT_CORRUPT, /* refuse */
 };
 
 struct verdict_rule {
-    struct verdict_facts when; // a set of values for each fact
+    struct verdict_facts when; /* a set of values for each fact */
     enum verdict verdict;
-    const char *why; // for the message
+    const char *why; /* for the message */
 };
 
 extern const struct verdict_rule verdict_rules[];

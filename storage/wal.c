@@ -94,12 +94,11 @@ static int break_down(struct wal *w, int rc, const char *call, uint32_t at)
 static int write_and_sync(struct wal *w, const struct iovec *iov, int n, uint32_t at)
 {
     uint64_t bytes = 0;
-
     for (int i = 0; i < n; i++)
         bytes += iov[i].iov_len;
     assert(bytes % BATCH_BLOCK_BYTES == 0 && at + bytes <= w->bytes);
     int rc = w->d->pwritev(w->d->ctx, w->fd, iov, n, at);
-    if (segment_disk_full(rc)) // I9; some of it may be written
+    if (segment_disk_full(rc)) /* I9; some of it may be written */
         return failed(w, -ENOSPC, "write", at);
     if (rc != 0)
         return break_down(w, rc, "write", at);
@@ -119,7 +118,6 @@ static int put_batch(struct wal *w, struct batch_head *h, const struct iovec *by
     struct iovec iov[4];
     int n = 1;
     size_t len = 0;
-
     for (int i = 0; i < bytes_n; i++) {
         h->payload_crc = crc32c(h->payload_crc, bytes[i].iov_base, bytes[i].iov_len);
         len += bytes[i].iov_len;
@@ -140,7 +138,7 @@ static int put_batch(struct wal *w, struct batch_head *h, const struct iovec *by
     if (rc != 0)
         return rc;
     batch_hash(head, hash);
-    fold_batch(&w->fold, h, hash, at); // I7
+    fold_batch(&w->fold, h, hash, at); /* I7 */
     w->at = at + (uint32_t)batch_bytes(h->payload_len);
     return 0;
 }
@@ -151,7 +149,7 @@ static int seal(struct wal *w)
     struct batch_head h = {
         .flags = (uint16_t)(BATCH_SEAL | w->cut),
         .vote = f->vote,
-        .seq = f->next_seq + (w->cut != 0 ? 1 : 0), // I3
+        .seq = f->next_seq + (w->cut != 0 ? 1 : 0), /* I3 */
         .last_term = f->last_term,
         .term = f->term,
         .commit = f->commit,
@@ -182,7 +180,6 @@ static int write_segment_head(struct wal *w, uint64_t number)
 {
     const struct fold *f = &w->fold;
     uint8_t block[BATCH_BLOCK_BYTES];
-
     int64_t size = w->d->size(w->d->ctx, w->fd);
     if (size < 0)
         return break_down(w, (int)size, "stat", 0);
@@ -250,23 +247,22 @@ static int need_spare(struct wal *w)
 static int next_segment(struct wal *w)
 {
     if (w->stage != WAL_SEALED) {
-        int rc = need_spare(w); // I4
+        int rc = need_spare(w); /* I4 */
         if (rc != 0)
             return rc;
-        w->stage = WAL_LEAVING; // I9
+        w->stage = WAL_LEAVING; /* I9 */
         if ((rc = seal(w)) != 0)
             return rc;
         w->stage = WAL_SEALED;
         if ((rc = close_segment(w)) != 0)
             return rc;
     }
-    return begin_segment(w); // I5
+    return begin_segment(w); /* I5 */
 }
 
 static bool fits(const struct wal *w, uint32_t payload_len)
 {
     uint32_t end = payload_len > 0 ? segment_entries_end(w->bytes) : segment_seal_at(w->bytes);
-
     return w->at + batch_bytes(payload_len) <= end;
 }
 
@@ -307,7 +303,7 @@ int wal_append(struct wal *w, const struct wal_batch *b)
     if (fold_reserve(&w->fold) != 0)
         return failed(w, -ENOMEM, "append", w->at);
 
-    // Twice at most: a spare from before segment_bytes was raised may be too small.
+    /* Twice at most: a spare from before segment_bytes was raised may be too small. */
     while (w->stage != WAL_IN_USE || !fits(w, (uint32_t)len)) {
         int rc = next_segment(w);
         if (rc == 0 && fold_reserve(&w->fold) != 0)
@@ -317,11 +313,11 @@ int wal_append(struct wal *w, const struct wal_batch *b)
     }
     h.seq = w->fold.next_seq;
     memcpy(h.head, b->head, sizeof h.head);
-    assert(fold_fits(&w->fold, &h)); // I6, and entries that continue the log
+    assert(fold_fits(&w->fold, &h)); /* I6, and entries that continue the log */
     int rc = put_batch(w, &h, b->bytes, b->bytes_n, w->at);
     if (rc == 0) {
         w->stats.batches++;
-    } else if (wal_refused(rc)) { // I9
+    } else if (wal_refused(rc)) { /* I9 */
         w->stage = WAL_LEAVING;
         w->cut = BATCH_CUT;
     }
@@ -337,7 +333,7 @@ bool wal_wants_spare(const struct wal *w, uint64_t *number)
 void wal_spare_made(struct wal *w, uint64_t number)
 {
     if (number != w->number + 1 || w->spare)
-        return; // the log thread could not wait and made it itself
+        return; /* the log thread could not wait and made it itself */
     w->spare = true;
     w->stats.fsyncs += 2;
     w->stats.bytes_written += w->segment_bytes;
@@ -360,7 +356,6 @@ static int tidy(struct wal *w, const struct recovery *r)
 {
     char path[WAL_PATH_MAX];
     const char *const suffix[] = {SEGMENT_TMP_NOW, SEGMENT_TMP_SPARE};
-
     for (size_t i = 0; i < r->n_leftovers; i++) {
         for (size_t k = 0; k < 2; k++) {
             segment_path(path, w->dir, r->leftovers[i], suffix[k]);
@@ -398,14 +393,13 @@ static int make_ready(struct wal *w, const struct recovery *r)
         w->cut = r->next == RECOVER_CUT ? BATCH_CUT : 0;
     }
     rc = w->stage != WAL_IN_USE ? next_segment(w) : 0;
-    return wal_refused(rc) ? 0 : rc; // what is there can be read; appends try again
+    return wal_refused(rc) ? 0 : rc; /* what is there can be read; appends try again */
 }
 
 /* Options with the defaults filled in. */
 static struct wal_options settle(const struct wal_options *given)
 {
     struct wal_options o = *given;
-
     if (o.segment_bytes == 0)
         o.segment_bytes = WAL_SEGMENT_BYTES_DEFAULT;
     assert(segment_size_ok(o.segment_bytes));
@@ -417,7 +411,6 @@ static int read_last_ms(struct wal *w, uint64_t *ms)
 {
     struct wal_pos pos = {.index = w->fold.last_index};
     uint8_t *rec = malloc(RECORD_MAX_BYTES);
-
     if (rec == NULL)
         return segment_fail(w->error, sizeof w->error, -ENOMEM, "open", w->dir);
     ssize_t n = wal_read(w, &pos, pos.index, rec, RECORD_MAX_BYTES);
@@ -432,7 +425,6 @@ int wal_open(struct wal **out, const struct disk *d, const char *dir,
 {
     struct wal_options o = settle(options);
     struct recovery r;
-
     *out = NULL;
     int rc = recover_scan(&r, d, dir, &o, report);
     struct wal *w = rc == 0 ? calloc(1, sizeof *w) : NULL;
@@ -446,8 +438,8 @@ int wal_open(struct wal **out, const struct disk *d, const char *dir,
     w->storage_id = o.storage_id;
     w->segment_bytes = o.segment_bytes;
     w->fd = -1;
-    memcpy(w->dir, dir, strlen(dir) + 1); // its length was checked by recovery
-    w->fold = r.fold;                     // ownership moves
+    memcpy(w->dir, dir, strlen(dir) + 1); /* its length was checked by recovery */
+    w->fold = r.fold;                     /* ownership moves */
     w->runs = r.runs;
     report->runs = r.runs;
     report->n_runs = r.n_runs;
@@ -472,7 +464,6 @@ int wal_check(const struct disk *d, const char *dir, const struct wal_options *o
 {
     struct wal_options o = settle(options);
     struct recovery r;
-
     int rc = recover_scan(&r, d, dir, &o, report);
     recover_free(&r);
     return rc;
@@ -483,7 +474,7 @@ void wal_close(struct wal *w)
     if (w == NULL)
         return;
     if (w->fd >= 0) {
-        // Everything acknowledged is durable already: there is nothing left to fail.
+        /* Everything acknowledged is durable already: there is nothing left to fail. */
         (void)w->d->close(w->d->ctx, w->fd);
     }
     fold_free(&w->fold);

@@ -27,12 +27,12 @@
 #include "storage/disk.h"
 
 enum {
-    WAL_SEGMENT_BYTES_DEFAULT = 4 << 20, // a switch costs two more syncs: rare at this size
-    WAL_SEGMENT_BYTES_MIN = 8 * 4096,    // head, four blocks of entries, one control batch, seal
-    WAL_SEGMENT_BYTES_MAX = 64 << 20,    // offsets are 32 bits with room; recovery reads it whole
-    WAL_HASH_BYTES = 16,                 // as RECORD_HASH_BYTES
-    WAL_PATH_MAX = 512,                  // the longest path of a file of the log
-    WAL_MESSAGE_BYTES = 768,             // one sentence with a path in it
+    WAL_SEGMENT_BYTES_DEFAULT = 4 << 20, /* a switch costs two more syncs: rare at this size */
+    WAL_SEGMENT_BYTES_MIN = 8 * 4096,    /* head, four blocks of entries, one control batch, seal */
+    WAL_SEGMENT_BYTES_MAX = 64 << 20, /* offsets are 32 bits with room; recovery reads it whole */
+    WAL_HASH_BYTES = 16,              /* as RECORD_HASH_BYTES */
+    WAL_PATH_MAX = 512,               /* the longest path of a file of the log */
+    WAL_MESSAGE_BYTES = 768,          /* one sentence with a path in it */
 };
 
 struct wal_options {
@@ -49,64 +49,62 @@ struct wal_options {
 
 /* One append. All of it becomes durable, or none of it. */
 struct wal_batch {
-    uint64_t term; // currentTerm after this batch; never lower than before (figure 3.1)
-    uint16_t vote; // votedFor in that term, 0 for nobody; once given, fixed for the term
-    bool truncate; // entries after truncate_to are dead, before this batch's entries are added
-    uint64_t truncate_to; // at most the last index, not below an earlier batch's commit
+    uint64_t term; /* currentTerm after this batch; never lower than before (figure 3.1) */
+    uint16_t vote; /* votedFor in that term, 0 for nobody; once given, fixed for the term */
+    bool truncate; /* entries after truncate_to are dead, before this batch's entries are added */
+    uint64_t truncate_to; /* at most the last index, not below an earlier batch's commit */
     /* The entries in `bytes`; both 0 when there are none. first_index is the last live index + 1. */
     uint64_t first_index, last_index;
-    uint64_t last_term; // term of the log's last entry after this batch, 0 when empty
-    uint64_t commit;    // known to be committed; never lower than before, at most the last index
-    uint8_t
-        head[WAL_HASH_BYTES]; // hash of the log's last record after this batch, zeros when empty
+    uint64_t last_term; /* term of the log's last entry after this batch, 0 when empty */
+    uint64_t commit;    /* known to be committed; never lower than before, at most the last index */
+    uint8_t head[WAL_HASH_BYTES]; /* of the log's last record after this batch, zeros when empty */
     /* The records, whole, in up to two pieces as they lie in a ring; borrowed during the call. */
     struct iovec bytes[2];
-    int bytes_n; // 0 to 2; 0 exactly when there are no entries
+    int bytes_n; /* 0 to 2; 0 exactly when there are no entries */
     /* Written for its own sake about a second after the last batch: with a later batch behind it
      * the last entry can no longer be mistaken for a torn write. No entries, no truncation. */
     bool idle;
 };
 
 enum wal_verdict {
-    WAL_CLEAN,   // every batch is whole, zeros behind the last
-    WAL_TORN,    // the last write was cut by a crash, or is damaged: nothing tells which. Dropped
-    WAL_CORRUPT, // something durable is damaged or missing: never repaired here, never started
+    WAL_CLEAN, /* every batch is whole, zeros behind the last */
+    WAL_TORN,  /* the last write was cut by a crash, or is damaged: nothing tells which. Dropped */
+    WAL_CORRUPT, /* something durable is damaged or missing: never repaired here, never started */
 };
 
 struct wal_run {
-    uint64_t first_index; // entries from here to the next run's first_index - 1, or to the end ...
-    uint64_t term;        // ... have this term
+    uint64_t first_index; /* entries from here to the next run, or to the end, ... */
+    uint64_t term;        /* ... have this term */
 };
 
 /* What recovery found. Filled by wal_open and wal_check, also when they fail. */
 struct wal_report {
     enum wal_verdict verdict;
-    uint64_t term; // currentTerm and votedFor to start with
+    uint64_t term; /* currentTerm and votedFor to start with */
     uint16_t vote;
-    uint64_t last_index, last_term; // 0, 0 for an empty log
-    uint64_t commit; // known to be committed when the last batch was made: <= last_index
-    uint64_t
-        last_ms; // cluster time of the last record; 0 for an empty log, after wal_check and after errors
-    uint8_t head[WAL_HASH_BYTES]; // hash of the last record
-    uint64_t batches;             // whole batches read
-    uint64_t segments;            // segment files
-    uint64_t cut_bytes;           // of a torn write, from its beginning to its last non-zero block
+    uint64_t last_index, last_term; /* 0, 0 for an empty log */
+    uint64_t commit;  /* known to be committed when the last batch was made: <= last_index */
+    uint64_t last_ms; /* cluster time of the last record; 0: empty log, wal_check, or an error */
+    uint8_t head[WAL_HASH_BYTES]; /* hash of the last record */
+    uint64_t batches;             /* whole batches read */
+    uint64_t segments;            /* segment files */
+    uint64_t cut_bytes; /* of a torn write, from its beginning to its last non-zero block */
     /* Terms of the live log by index, ascending; owned by the wal until wal_close. None after
      * wal_check or an error. */
     const struct wal_run *runs;
     size_t n_runs;
-    /* WAL_CORRUPT and WAL_TORN: where, and which entries are concerned; bad_last_index 0 means "and
+    /* WAL_CORRUPT and WAL_TORN: which entries are concerned; bad_last_index 0 means "and
      * after"; with WAL_TORN both are 0 for a batch that is known to have held none. */
-    uint64_t bad_segment, bad_offset, bad_first_index, bad_last_index;
-    char message[WAL_MESSAGE_BYTES]; // for humans: empty when clean
+    uint64_t bad_first_index, bad_last_index;
+    char message[WAL_MESSAGE_BYTES]; /* for humans: empty when clean */
 };
 
 /* Counters since wal_open, written by the log thread. */
 struct wal_stats {
-    uint64_t fsyncs;        // fdatasync and directory syncs
-    uint64_t bytes_written; // to segment files, spares included
-    uint64_t batches;       // appended
-    uint64_t log_bytes;     // size of the segment files that the log consists of, without a spare
+    uint64_t fsyncs;        /* fdatasync and directory syncs */
+    uint64_t bytes_written; /* to segment files, spares included */
+    uint64_t batches;       /* appended */
+    uint64_t log_bytes; /* size of the segment files that the log consists of, without a spare */
 };
 
 struct wal;
@@ -155,8 +153,8 @@ size_t wal_batch_max_bytes(uint32_t segment_bytes);
 
 /* A place in the log as a row of bytes. */
 struct wal_pos {
-    uint64_t index; // of a record, first is 1
-    uint32_t skip;  // bytes of it that lie before
+    uint64_t index; /* of a record, first is 1 */
+    uint32_t skip;  /* bytes of it that lie before */
 };
 
 /* Bytes of live records from *pos on, none of a record above `last`: whole records, as many as fit

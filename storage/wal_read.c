@@ -20,15 +20,15 @@
 
 struct reader {
     struct wal *w;
-    uint64_t number; // segment at hand
-    int fd;          // of it; the wal's own for the current segment
-    uint32_t at;     // batch at hand
+    uint64_t number; /* segment at hand */
+    int fd;          /* of it; the wal's own for the current segment */
+    uint32_t at;     /* batch at hand */
     struct batch_head head;
-    uint32_t record_at; // a record in that batch, 0 for its first
-    uint64_t record;    // its index
-    uint64_t want;      // next index to deliver
-    uint32_t skip;      // bytes of that record that were delivered before
-    uint64_t last;      // index to end with
+    uint32_t record_at; /* a record in that batch, 0 for its first */
+    uint64_t record;    /* its index */
+    uint64_t want;      /* next index to deliver */
+    uint32_t skip;      /* bytes of that record that were delivered before */
+    uint64_t last;      /* index to end with */
     uint8_t *buf;
     size_t cap, got;
     char path[WAL_PATH_MAX];
@@ -66,7 +66,6 @@ static int read_bytes(struct reader *r, void *to, size_t len, uint32_t at)
 static int leave_segment(struct reader *r)
 {
     int rc = 0;
-
     if (r->fd >= 0 && r->fd != r->w->fd)
         rc = r->w->d->close(r->w->d->ctx, r->fd);
     r->fd = -1;
@@ -90,7 +89,6 @@ static void choose_start(struct reader *r)
 {
     const struct fold *f = &r->w->fold;
     size_t i = f->n_segs;
-
     while (i > 0 && f->segs[i - 1].min_index > r->want)
         i--;
     assert(i > 0);
@@ -113,10 +111,9 @@ static void save_cursor(struct reader *r)
     struct wal *w = r->w;
     struct wal_cursor c = {
         .index = r->want, .number = r->number, .batch_at = r->at, .record_at = r->record_at};
-
     for (size_t k = 0; k < WAL_CURSORS; k++) {
         if (w->cursors[k].index == c.index) {
-            w->cursors[k] = c; // several readers at one place share it
+            w->cursors[k] = c; /* several readers at one place share it */
             return;
         }
     }
@@ -128,8 +125,7 @@ static void save_cursor(struct reader *r)
 static int skip_records(struct reader *r, uint32_t end)
 {
     uint8_t chunk[BATCH_BLOCK_BYTES] = {0};
-    uint32_t from = 0, have = 0; // chunk holds file bytes [from, from + have)
-
+    uint32_t from = 0, have = 0; /* chunk holds file bytes [from, from + have) */
     while (r->record < r->want) {
         if (end - r->record_at < RECORD_HEAD_BYTES)
             return damaged(r, "a record's length");
@@ -158,7 +154,6 @@ static int part_size(struct reader *r, uint32_t end, const uint8_t head[RECORD_H
 {
     struct record rec;
     enum record_status status = record_decode(head, RECORD_HEAD_BYTES, &rec, size);
-
     if (status == RECORD_BAD || get_u64(head + 8) != r->want || *size > end - r->record_at ||
         r->skip >= *size)
         return damaged(r, "a record's head");
@@ -170,7 +165,6 @@ static int check_whole(struct reader *r, const uint8_t head[RECORD_HEAD_BYTES], 
 {
     uint8_t chunk[4 * BATCH_BLOCK_BYTES];
     uint32_t crc = 0;
-
     for (size_t at = sizeof crc, len; at < size; at += len) {
         len = size - at < sizeof chunk ? size - at : sizeof chunk;
         int rc = read_bytes(r, chunk, len, r->record_at + (uint32_t)at);
@@ -187,7 +181,6 @@ static int read_part(struct reader *r, uint32_t end)
 {
     uint8_t head[RECORD_HEAD_BYTES];
     size_t size = 0;
-
     if (end - r->record_at < RECORD_HEAD_BYTES)
         return damaged(r, "a record's length");
     int rc = read_bytes(r, head, sizeof head, r->record_at);
@@ -217,7 +210,6 @@ static int read_records(struct reader *r, uint64_t live_to)
 {
     uint32_t end = r->at + BATCH_HEAD_BYTES + r->head.payload_len;
     uint64_t last = r->head.last_index < live_to ? r->head.last_index : live_to;
-
     if (r->record_at == 0) {
         r->record_at = r->at + BATCH_HEAD_BYTES;
         r->record = r->head.first_index;
@@ -253,7 +245,6 @@ static int read_records(struct reader *r, uint64_t live_to)
 static int read_batch(struct reader *r)
 {
     uint8_t buf[BATCH_HEAD_BYTES];
-
     int rc = read_bytes(r, buf, sizeof buf, r->at);
     if (rc != 0)
         return rc;
@@ -275,14 +266,13 @@ static int read_batch(struct reader *r)
 static int read_on(struct reader *r)
 {
     int rc = enter_segment(r, r->number);
-
     while (rc == 0 && r->want <= r->last) {
         if (r->at < seg_of(r)->end) {
             rc = read_batch(r);
             continue;
         }
         if (r->number == r->w->number)
-            return damaged(r, "something"); // a live entry that is nowhere
+            return damaged(r, "something"); /* a live entry that is nowhere */
         rc = leave_segment(r);
         if (rc == 0)
             rc = enter_segment(r, r->number + 1);
@@ -301,7 +291,6 @@ ssize_t wal_read(struct wal *w, struct wal_pos *pos, uint64_t last, uint8_t *buf
                        .last = last < w->fold.last_index ? last : w->fold.last_index,
                        .buf = buf,
                        .cap = cap};
-
     assert(pos->index > 0);
     if (pos->index > r.last)
         return 0;

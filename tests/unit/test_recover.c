@@ -564,8 +564,6 @@ static void the_message_names_file_offset_and_entries(void **state)
         g->rep.message,
         "/d/log/0000000000000001.seg: the batch at offset 8192 is damaged (payload "
         "checksum), and a later batch behind it is whole; concerned: entries 3 to 3");
-    assert_int_equal(g->rep.bad_segment, 1);
-    assert_int_equal(g->rep.bad_offset, 8192);
     assert_int_equal(g->rep.bad_first_index, 3);
     assert_int_equal(g->rep.bad_last_index, 3);
     // Its state is that of the intact part before.
@@ -747,7 +745,7 @@ static void records_that_do_not_continue_the_log_are_refused(void **state)
         b.head[0] ^= cases[i].wrong_head ? 1 : 0;
         assert_int_equal(wal_append(g->w, &b), 0);
         must_be_corrupt(g, "record", i);
-        assert_int_equal(g->rep.bad_first_index, 3);
+        assert_non_null(strstr(g->rep.message, "the batch at offset"));
         rig_free(g);
     }
 }

@@ -1,0 +1,193 @@
+#include "storage/scan.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "storage/zero.h"
+
+int scan_corrupt(struct scan *s, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    int n = vsnprintf(s->rep->message, sizeof s->rep->message, format, args);
+    va_end(args);
+    assert(n > 0);
+    (void)n;
+    s->rep->verdict = WAL_CORRUPT;
+    return -EBADMSG;
+}
+
+int scan_failed(struct scan *s, int rc, const char *call)
+{
+    return segment_fail(s->rep->message, sizeof s->rep->message, rc, call, s->path);
+}
+
+int scan_no_memory(struct scan *s)
+{
+    return scan_failed(s, -ENOMEM, "recover");
+}
+
+static int each_name(void *arg, const char *name)
+{
+    struct scan *s = arg;
+    uint64_t number = 0;
+    size_t i = 0;
+    for (; i < 16; i++) {
+        const char *digits = "0123456789abcdef";
+        const char *p = name[i] != '\0' ? strchr(digits, name[i]) : NULL;
+        if (p == NULL)
+            return 0; /* not ours */
+        number = number << 4 | (uint64_t)(p - digits);
+    }
+    if (strcmp(name + i, SEGMENT_TMP_NOW) == 0 || strcmp(name + i, SEGMENT_TMP_SPARE) == 0) {
+        if (s->r->n_leftovers < RECOVER_LEFTOVERS_MAX)
+            s->r->leftovers[s->r->n_leftovers++] = number;
+        return 0;
+    }
+    if (strcmp(name + i, SEGMENT_SUFFIX) != 0)
+        return 0;
+    if (s->n_numbers == s->cap_numbers) {
+        size_t cap = s->cap_numbers == 0 ? 16 : s->cap_numbers * 2;
+        uint64_t *p = realloc(s->numbers, cap * sizeof *p);
+        if (p == NULL)
+            return -ENOMEM;
+        s->numbers = p;
+        s->cap_numbers = cap;
+    }
+    s->numbers[s->n_numbers++] = number;
+    return 0;
+}
+
+static int by_number(const void *a, const void *b)
+{
+    const uint64_t *x = a, *y = b;
+    return (*x > *y) - (*x < *y);
+}
+
+int scan_list(struct scan *s)
+{
+    int rc = segment_dir(s->path, s->dir);
+    if (rc != 0)
+        return segment_fail(s->rep->message, sizeof s->rep->message, rc, "open", s->dir);
+    rc = s->d->list(s->d->ctx, s->path, each_name, s);
+    if (rc == -ENOENT || (rc == 0 && s->n_numbers == 0))
+        return scan_corrupt(s, "%s: the log is missing; a node that has an identity had one",
+                            s->path);
+    if (rc != 0)
+        return scan_failed(s, rc, "list");
+    qsort(s->numbers, s->n_numbers, sizeof *s->numbers, by_number);
+    s->rep->segments = s->n_numbers;
+    for (size_t i = 1; i < s->n_numbers; i++) {
+        if (s->numbers[i] != s->numbers[i - 1] + 1) {
+            s->number = s->numbers[i - 1] + 1;
+            segment_path(s->path, s->dir, s->number, SEGMENT_SUFFIX);
+            return scan_corrupt(s, "%s is missing, but later segments are there", s->path);
+        }
+    }
+    return 0;
+}
+
+int scan_open(struct scan *s, uint64_t number)
+{
+    assert(s->fd < 0);
+    s->number = number;
+    s->loaded = 0;
+    segment_path(s->path, s->dir, number, SEGMENT_SUFFIX);
+    s->fd = s->d->open(s->d->ctx, s->path, DISK_READ);
+    return s->fd < 0 ? scan_failed(s, s->fd, "open") : 0;
+}
+
+int scan_close(struct scan *s)
+{
+    if (s->fd < 0)
+        return 0;
+    int rc = s->d->close(s->d->ctx, s->fd);
+    s->fd = -1;
+    return rc == 0 ? 0 : scan_failed(s, rc, "close");
+}
+
+int scan_read(struct scan *s, uint8_t *to, uint32_t at, uint32_t len)
+{
+    const struct wal_options *o = s->options;
+    if (o->progress != NULL && !o->progress(o->progress_ctx, s->n_done, s->n_numbers))
+        return scan_failed(s, -ECANCELED, "read");
+    ssize_t n = s->d->pread(s->d->ctx, s->fd, to, len, at);
+    if (n < 0)
+        return scan_failed(s, (int)n, "read");
+    if ((size_t)n != len) /* sizes were checked: it shrank under us */
+        return scan_corrupt(s, "%s: ends before offset %" PRIu32, s->path, at + len);
+    return 0;
+}
+
+static int check_size(struct scan *s, struct segment_seen *seen, int64_t size)
+{
+    /* A file gets its name at full size and never changes it, so any other size is damage. One
+     * that was cut keeps its head until it is too short to be a segment at all. */
+    bool in_use = seen->state == SEG_IN_USE;
+    if (in_use && size != seen->head.segment_bytes)
+        return scan_corrupt(s,
+                            "%s: is %" PRId64 " bytes long, was made with %" PRIu32
+                            ": entries from %" PRIu64 " on may be gone",
+                            s->path, size, seen->head.segment_bytes, seen->head.base_index + 1);
+    if (!in_use && !segment_size_ok((uint64_t)size))
+        return scan_corrupt(s,
+                            "%s: is %" PRId64 " bytes long, no segment is made so: cut or foreign",
+                            s->path, size);
+    seen->bytes = (uint32_t)size;
+    return 0;
+}
+
+/* Is anything but zero in the open file from block 1 on? */
+static int look_behind_head(struct scan *s, struct segment_seen *seen)
+{
+    seen->state = SEG_UNUSED;
+    for (uint32_t at = BATCH_BLOCK_BYTES; at < seen->bytes;) {
+        uint32_t n = seen->bytes - at < SCAN_READ_BYTES ? seen->bytes - at : SCAN_READ_BYTES;
+        int rc = scan_read(s, s->window, at, n);
+        if (rc != 0)
+            return rc;
+        if (!all_zero(s->window, n)) {
+            seen->state = SEG_DAMAGED;
+            return 0;
+        }
+        at += n;
+    }
+    return 0;
+}
+
+int scan_look(struct scan *s, uint64_t number, struct segment_seen *seen)
+{
+    memset(seen, 0, sizeof *seen);
+    int rc = scan_open(s, number);
+    if (rc != 0)
+        return rc;
+    if ((rc = s->d->fdatasync(s->d->ctx, s->fd)) != 0)
+        return scan_failed(s, rc, "fdatasync");
+    if ((rc = s->d->drop_cache(s->d->ctx, s->fd)) != 0)
+        return scan_failed(s, rc, "fadvise");
+    int64_t size = s->d->size(s->d->ctx, s->fd);
+    if (size < 0)
+        return scan_failed(s, (int)size, "stat");
+    if (size >= BATCH_BLOCK_BYTES) {
+        if ((rc = scan_read(s, s->window, 0, BATCH_BLOCK_BYTES)) != 0)
+            return rc;
+        uint16_t version = segment_version(s->window);
+        if (version != 0 && version != BATCH_FORMAT_VERSION)
+            return scan_corrupt(
+                s, "%s: is of log format %u, this raftd reads and writes format %u only", s->path,
+                version, BATCH_FORMAT_VERSION);
+        if (segment_decode(s->window, &seen->head))
+            seen->state = SEG_IN_USE;
+    }
+    rc = check_size(s, seen, size);
+    if (rc == 0 && seen->state != SEG_IN_USE)
+        rc = look_behind_head(s, seen);
+    if (rc != 0)
+        return rc;
+    return scan_close(s);
+}

@@ -1,0 +1,73 @@
+/* scan.h: the segment files of a log as recovery reads them: which there are, whether each is one, and
+ * what its head says. Internal to storage; nothing here writes, and nothing is judged that more than
+ * one file can tell. */
+#ifndef STORAGE_SCAN_H
+#define STORAGE_SCAN_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "storage/disk.h"
+#include "storage/recover.h"
+#include "storage/segment.h"
+#include "storage/wal.h"
+
+enum {
+    SCAN_READ_BYTES = 64 << 10
+}; /* at least this much per read: few calls, little memory touched */
+
+/* What a segment file is, before its batches are looked at. */
+enum segment_state {
+    SEG_NONE,    /* there is no such file */
+    SEG_UNUSED,  /* made ahead: at most a head that was cut while written, zeros behind it */
+    SEG_DAMAGED, /* no valid head, but something behind it */
+    SEG_IN_USE,
+};
+
+struct segment_seen {
+    enum segment_state state;
+    uint32_t bytes;
+    struct segment_head head; /* when SEG_IN_USE */
+};
+
+struct scan {
+    const struct disk *d;
+    const char *dir;
+    const struct wal_options *options;
+    struct recovery *r;
+    struct wal_report *rep;
+    uint64_t *numbers; /* of the segment files, ascending */
+    size_t n_numbers, cap_numbers;
+    size_t n_done;      /* of them, looked through */
+    uint8_t *window;    /* SCAN_READ_BYTES: look-ahead */
+    uint8_t *buf;       /* the segment being walked, as far as loaded */
+    uint32_t buf_bytes; /* room in buf */
+    uint32_t loaded;    /* bytes of buf that are read */
+    int fd;             /* open segment, or -1 */
+    uint64_t number;    /* its number */
+    char path[WAL_PATH_MAX];
+};
+
+/* The log is corrupt, and this is why. Returns -EBADMSG. */
+int scan_corrupt(struct scan *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* A system call failed with `rc`, which is returned. */
+int scan_failed(struct scan *s, int rc, const char *call);
+
+int scan_no_memory(struct scan *s);
+
+/* Fills s->numbers, without a gap, and the leftovers of s->r. 0 or an error. */
+int scan_list(struct scan *s);
+
+/* Opens the file of this segment to be read; closes it, if one is open. 0 or an error. */
+int scan_open(struct scan *s, uint64_t number);
+int scan_close(struct scan *s);
+
+/* Reads all of [at, at + len) of the open segment. 0 or an error. */
+int scan_read(struct scan *s, uint8_t *to, uint32_t at, uint32_t len);
+
+/* Makes sure that what will be read is what the medium holds, and says what kind of file it is. 0 or an
+ * error. No segment is open before and after, but for errors. */
+int scan_look(struct scan *s, uint64_t number, struct segment_seen *seen);
+
+#endif
