@@ -151,19 +151,18 @@ const struct kv_object *kv_find(const struct kv *kv, const uint8_t *key, size_t 
 
 enum kv_outcome kv_put(struct kv *kv, const struct kv_content *c)
 {
-    const struct kv_object *old = kv_find(kv, c->key, c->key_len);
-    struct kv_view after = kv->now;
-    struct kv_object *o = object_new(kv, c);
+    struct kv_object *o = object_new(kv, c), *old;
     if (o == NULL)
         return KV_NO_MEMORY;
-    if (old != NULL)
-        subtract(&after, old);
-    add(&after, o);
-    if (!tree_put(&kv->memory, &kv->root, o, old)) {
+    if (!tree_put(&kv->memory, &kv->root, o, &old)) {
         free(o);
         return KV_NO_MEMORY;
     }
-    kv->now = after;
+    if (old != NULL) {
+        subtract(&kv->now, old);
+        tree_retire(&kv->memory, &old->block);
+    }
+    add(&kv->now, o);
     return KV_DONE;
 }
 

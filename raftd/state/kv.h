@@ -21,7 +21,7 @@
 enum {
     KV_DIGEST_BYTES = 16,
     /* Counted for each key beside its bytes and its value's: what it costs. The head of the object is 32
-     * bytes, its place in a node 9 (full) to 18 (half full), what malloc() adds about 12. */
+     * bytes, its place in a node 13 (full) to 26 (half full), what malloc() adds about 12. */
     KV_KEY_BYTES = 64,
 };
 

@@ -19,6 +19,40 @@ int tree_compare(const uint8_t *a, size_t a_len, const uint8_t *b, size_t b_len)
     return a_len < b_len ? -1 : a_len > b_len;
 }
 
+static uint32_t head_of(const uint8_t *key, size_t len, size_t skip)
+{
+    uint32_t head = 0;
+    for (size_t i = skip; i < skip + sizeof head; i++)
+        head = head << 8 | (i < len ? key[i] : 0);
+    return head;
+}
+
+static size_t shared(const struct kv_object *a, const struct kv_object *b)
+{
+    size_t most = a->key_len < b->key_len ? a->key_len : b->key_len, i = 0;
+    while (i < most && kv_key(a)[i] == kv_key(b)[i])
+        i++;
+    return i;
+}
+
+/* Finds out what the keys share, and makes all heads. */
+static void fit(struct tree_node *t)
+{
+    t->skip = (uint16_t)shared(t->key[0], t->key[t->n - 1]);
+    for (unsigned i = 0; i < t->n; i++)
+        t->head[i] = head_of(kv_key(t->key[i]), t->key[i]->key_len, t->skip);
+}
+
+/* Makes o key i. */
+static void place(struct tree_node *t, unsigned i, struct kv_object *o)
+{
+    t->key[i] = o;
+    if (t->n == 1 || shared(o, t->key[i > 0 ? i - 1 : 1]) < t->skip)
+        fit(t);
+    else
+        t->head[i] = head_of(kv_key(o), o->key_len, t->skip);
+}
+
 /* ---- memory ---- */
 
 void tree_retire(struct tree_memory *m, struct tree_block *block)
@@ -51,15 +85,16 @@ static struct tree_node *node_new(const struct tree_memory *m, bool leaf)
     if (t == NULL)
         return NULL;
     t->block.batch = m->batch;
-    t->n = 0;
+    t->n = t->skip = 0;
     t->leaf = leaf;
     return t;
 }
 
-/* Copies n keys and the children around them, to where nothing is. */
+/* Copies n keys, their heads and the children around them, to where nothing is. */
 static void copy(struct tree_node *to, unsigned to_at, const struct tree_node *from, unsigned at,
                  unsigned n)
 {
+    memcpy(to->head + to_at, from->head + at, n * sizeof to->head[0]);
     memcpy(to->key + to_at, from->key + at, n * sizeof to->key[0]);
     if (!from->leaf)
         memcpy(to->child + to_at, from->child + at, (n + 1) * sizeof to->child[0]);
@@ -76,6 +111,7 @@ static struct tree_node *own(struct tree_memory *m, struct tree_node **at)
         return NULL;
     copy(mine, 0, t, 0, t->n);
     mine->n = t->n;
+    mine->skip = t->skip;
     tree_retire(m, &t->block);
     *at = mine;
     return mine;
@@ -86,21 +122,28 @@ static struct tree_node *own(struct tree_memory *m, struct tree_node **at)
 /* The place of the first key that is not smaller; whether it is that key. */
 static bool search(const struct tree_node *t, const uint8_t *key, size_t len, unsigned *at)
 {
+    uint32_t head = head_of(key, len, t->skip);
     unsigned low = 0, high = t->n;
-    while (low < high) {
+    int c = -1;
+    while (low < high && c != 0) {
         unsigned middle = (low + high) / 2;
         const struct kv_object *o = t->key[middle];
-        int c = tree_compare(kv_key(o), o->key_len, key, len);
-        if (c == 0) {
-            *at = middle;
-            return true;
-        }
+        c = t->head[middle] < head ? -1 : t->head[middle] > head;
+        if (c == 0)
+            c = tree_compare(kv_key(o), o->key_len, key, len);
         if (c < 0)
             low = middle + 1;
         else
             high = middle;
     }
-    *at = low;
+    *at = high;
+    if (c == 0 || t->n == 0)
+        return c == 0;
+    /* The heads lead here as if the key began as all of the node do. */
+    const struct kv_object *o = t->key[high < t->n ? high : high - 1];
+    c = tree_compare(kv_key(o), t->skip, key, len < t->skip ? len : t->skip);
+    if (c != 0)
+        *at = c > 0 ? 0 : t->n;
     return false;
 }
 
@@ -152,6 +195,7 @@ const struct kv_object *tree_next(struct tree_cursor *c)
 /* Makes room for key i of t, and for a child in front of it. */
 static void open_gap(struct tree_node *t, unsigned i)
 {
+    memmove(t->head + i + 1, t->head + i, (t->n - i) * sizeof t->head[0]);
     memmove(t->key + i + 1, t->key + i, (t->n - i) * sizeof t->key[0]);
     if (!t->leaf)
         memmove(t->child + i + 1, t->child + i, (t->n - i + 1) * sizeof t->child[0]);
@@ -167,8 +211,10 @@ static bool split(struct tree_memory *m, struct tree_node *t, unsigned i)
         return false;
     copy(right, 0, left, TREE_KEYS_MIN + 1, TREE_KEYS_MIN);
     left->n = right->n = TREE_KEYS_MIN;
+    fit(left);
+    fit(right);
     open_gap(t, i);
-    t->key[i] = left->key[TREE_KEYS_MIN];
+    place(t, i, left->key[TREE_KEYS_MIN]);
     t->child[i] = left;
     t->child[i + 1] = right;
     return true;
@@ -190,30 +236,28 @@ static struct tree_node *grow(struct tree_memory *m, struct tree_node **root)
 }
 
 bool tree_put(struct tree_memory *m, struct tree_node **root, struct kv_object *o,
-              const struct kv_object *old)
+              struct kv_object **old)
 {
-    const uint8_t *key = kv_key(o);
     unsigned i;
+    *old = NULL;
     if (*root == NULL && (*root = node_new(m, true)) == NULL)
         return false;
     struct tree_node *t = own(m, root);
-    if (t != NULL && t->n == TREE_KEYS_MAX && old == NULL)
+    if (t != NULL && t->n == TREE_KEYS_MAX)
         t = grow(m, root);
     while (t != NULL) {
-        if (search(t, key, o->key_len, &i)) {
-            assert(t->key[i] == old);
-            tree_retire(m, &t->key[i]->block);
+        if (search(t, kv_key(o), o->key_len, &i)) {
+            *old = t->key[i];
             t->key[i] = o;
             return true;
         }
         if (t->leaf) {
-            assert(old == NULL);
             open_gap(t, i);
-            t->key[i] = o;
+            place(t, i, o);
             return true;
         }
         struct tree_node *child = own(m, &t->child[i]);
-        if (child == NULL || child->n < TREE_KEYS_MAX || old != NULL)
+        if (child == NULL || child->n < TREE_KEYS_MAX)
             t = child;
         else if (!split(m, t, i))
             t = NULL; /* else the key may belong to either half */
@@ -226,6 +270,7 @@ bool tree_put(struct tree_memory *m, struct tree_node **root, struct kv_object *
 /* Takes key i out of t, and the child behind it. */
 static void close_gap(struct tree_node *t, unsigned i)
 {
+    memmove(t->head + i, t->head + i + 1, (t->n - i - 1) * sizeof t->head[0]);
     memmove(t->key + i, t->key + i + 1, (t->n - i - 1) * sizeof t->key[0]);
     if (!t->leaf)
         memmove(t->child + i + 1, t->child + i + 2, (t->n - i - 1) * sizeof t->child[0]);
@@ -237,18 +282,19 @@ static void take_from_left(struct tree_node *t, unsigned i)
 {
     struct tree_node *to = t->child[i], *from = t->child[i - 1];
     open_gap(to, 0);
-    to->key[0] = t->key[i - 1];
+    place(to, 0, t->key[i - 1]);
     if (!to->leaf)
         to->child[0] = from->child[from->n];
-    t->key[i - 1] = from->key[--from->n];
+    place(t, i - 1, from->key[--from->n]);
 }
 
 /* Child i of t gets the key behind it, and that place the first key of the next child. */
 static void take_from_right(struct tree_node *t, unsigned i)
 {
     struct tree_node *to = t->child[i], *from = t->child[i + 1];
-    to->key[to->n++] = t->key[i];
-    t->key[i] = from->key[0];
+    to->n++;
+    place(to, to->n - 1U, t->key[i]);
+    place(t, i, from->key[0]);
     if (!to->leaf) {
         to->child[to->n] = from->child[0];
         from->child[0] = from->child[1];
@@ -263,6 +309,7 @@ static void merge(struct tree_memory *m, struct tree_node *t, unsigned i)
     to->key[to->n] = t->key[i];
     copy(to, to->n + 1, from, 0, from->n);
     to->n = (uint16_t)(to->n + 1 + from->n);
+    fit(to);
     close_gap(t, i);
     tree_retire(m, &from->block);
 }
@@ -317,7 +364,7 @@ static struct kv_object *take(struct tree_memory *m, struct tree_node *t, const 
             struct kv_object *o = t->key[i], *before = take(m, child, NULL, 0);
             if (before == NULL)
                 return NULL;
-            t->key[i] = before;
+            place(t, i, before);
             return o;
         }
         t = child;

@@ -18,9 +18,9 @@
 enum {
     /* A copy of a path costs a malloc() and some hundred bytes per level: with fewer keys a node there are
      * more levels, with more keys larger copies. */
-    TREE_KEYS_MIN = 15, /* in a node that is not the root */
+    TREE_KEYS_MIN = 23, /* in a node that is not the root */
     TREE_KEYS_MAX = 2 * TREE_KEYS_MIN + 1,
-    TREE_HEIGHT_MAX = 16, /* 16^16 keys: more than memory holds */
+    TREE_HEIGHT_MAX = 14, /* 24^14 keys: more than memory holds */
 };
 
 /* What is at the head of all that is made by malloc() and published. */
@@ -58,6 +58,10 @@ struct tree_node {
     struct tree_block block;
     uint16_t n; /* keys */
     bool leaf;
+    /* All keys share their first `skip` bytes; `head` has the next four of each, zeros behind its end, as
+     * a number. So most comparisons need not look at an object, which costs a cache line each. */
+    uint16_t skip;
+    uint32_t head[TREE_KEYS_MAX];
     struct kv_object *key[TREE_KEYS_MAX];
     struct tree_node *child[]; /* n + 1 of them; none in a leaf */
 };
@@ -81,10 +85,10 @@ void tree_free(struct tree_block *list);
 /* The object of that key, or NULL. */
 struct kv_object *tree_find(const struct tree_node *root, const uint8_t *key, size_t len);
 
-/* Puts o, made in this batch, in the place of `old`, the object of the same key (which is retired), or NULL
- * when there is none. False: no memory, o is still the caller's. */
+/* Puts o, made in this batch, in the place of *old, the object of the same key, which is the caller's to
+ * retire, or NULL when there is none. False: no memory, o is still the caller's. */
 bool tree_put(struct tree_memory *m, struct tree_node **root, struct kv_object *o,
-              const struct kv_object *old);
+              struct kv_object **old);
 
 /* Takes out the object of a key that is there, and retires it. False: no memory. */
 bool tree_delete(struct tree_memory *m, struct tree_node **root, const uint8_t *key, size_t len);

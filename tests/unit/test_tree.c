@@ -11,7 +11,7 @@
 
 #include "raftd/state/tree.h"
 
-enum { KEYS = 3000, KEY_BYTES = 8, VIEWS = 5 };
+enum { KEYS = 5000, KEY_BYTES = 8, VIEWS = 5 };
 
 /* ---- memory ---- */
 
@@ -69,7 +69,7 @@ static size_t random_key(struct world *w, uint8_t key[KEY_BYTES])
 {
     size_t len = 1 + roll(w, KEY_BYTES);
     for (size_t i = 0; i < len; i++)
-        key[i] = (uint8_t)(roll(w, 3) * 127);
+        key[i] = (uint8_t)(roll(w, 5) * 63);
     return len;
 }
 
@@ -109,12 +109,15 @@ static bool put(struct world *w, const uint8_t *key, size_t len)
 {
     unsigned i = place(w, key, len);
     struct kv_object *old = in_model(w, key, len);
-    struct kv_object *o = object(w, key, len);
+    struct kv_object *o = object(w, key, len), *found;
     assert_ptr_equal(tree_find(w->root, key, len), old);
-    if (!tree_put(&w->m, &w->root, o, old)) {
+    if (!tree_put(&w->m, &w->root, o, &found)) {
         free(o);
         return false;
     }
+    assert_ptr_equal(found, old);
+    if (old != NULL)
+        tree_retire(&w->m, &old->block);
     if (old == NULL) {
         assert_true(w->n < KEYS);
         memmove(w->model + i + 1, w->model + i, (w->n++ - i) * sizeof w->model[0]);
@@ -230,7 +233,7 @@ static void test_model(void **state)
     unsigned highest = 0, emptied = 0;
     begin_world(&w);
     for (unsigned batch = 0; batch < 1500; batch++) {
-        unsigned ops = 1 + roll(&w, 64), puts = batch / 150 % 2 == 0 ? 80 : 10;
+        unsigned ops = 1 + roll(&w, 128), puts = batch / 150 % 2 == 0 ? 80 : 10;
         for (unsigned i = 0; i < ops; i++) {
             uint8_t key[KEY_BYTES];
             size_t len = random_key(&w, key);
