@@ -229,6 +229,10 @@ bench: deps-build-if-missing all benches
 cross: deps-build-if-missing
 	@tests/cross $(NAME)
 
+# The state alone, beside the hash table that was there before it.
+bench-state: deps-build-if-missing $(B)/bench/state
+	$(B)/bench/state
+
 # On lossy links between network namespaces; root. LOSS="10 30" CLIENTS=1 SECS=3: only these cells.
 bench-loss: deps-if-missing all benches
 	@tests/bench/bench-loss
@@ -316,6 +320,7 @@ help:
 	@echo 'make cross      unit tests and demo on armhf, i386 and s390x under qemu (long)'
 	@echo 'make cov        lines and branches reached by unit tests and simulator'
 	@echo 'make bench      throughput and latency beside the floor of this machine'
+	@echo 'make bench-state what the state costs, in time and memory'
 	@echo 'make bench-loss the same on links that lose datagrams (root); LOSS, SECS'
 	@echo 'make bench-flood puts while somebody without the key floods the leader (root)'
 	@echo 'make lint       clang-format, clang-tidy, cppcheck, shellcheck'
@@ -334,5 +339,5 @@ print-%:
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: all objects units fuzzers benches e2e-tools check check-long cov soak explore mutants fuzz demo run cross bench bench-loss bench-flood lint fmt install tar uninstall \
+.PHONY: all objects units fuzzers benches e2e-tools check check-long cov soak explore mutants fuzz demo run cross bench bench-state bench-loss bench-flood lint fmt install tar uninstall \
   clean deps deps-build unit-objects help
