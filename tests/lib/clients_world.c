@@ -118,31 +118,47 @@ void world_set(struct fake *f, bool *what, bool value)
     pthread_mutex_unlock(&f->lock);
 }
 
-int world_setup(void **state)
+void world_share(struct fake *f, unsigned n_readers)
 {
-    struct fake *f = calloc(1, sizeof(*f));
-    assert_non_null(f);
+    struct shared *s = &f->shared;
     char err[256];
     snprintf(f->path, sizeof(f->path), "/tmp/raftd-test-%d.sock", (int)getpid());
     f->listen_fd = clients_listen(f->path, 0600, err, sizeof(err));
     assert_true(f->listen_fd >= 0);
     f->status = (struct status){.id = 1, .leader = 3};
-    f->shared.kv = kv_new();
-    f->machine = machine_new(f->shared.kv);
-    assert_non_null(f->machine);
-    f->shared.status = &f->status;
-    f->shared.max_value_bytes = VALUE_MAX;
-    f->shared.local_reads = true;
-    f->shared.n_readers = READERS;
-    users_init(&f->shared.users);
-    (void)clients_set_limits(&f->shared, FDS);
-    f->shared.wake_loop = wake_loop;
-    f->shared.wake_loop_ctx = f;
-    cds_wfcq_init(&f->shared.requests_head, &f->shared.requests_tail);
-    for (int i = 0; i < READERS; i++)
-        cds_wfcq_init(&f->shared.readers[i].answers_head, &f->shared.readers[i].answers_tail);
+    s->kv = kv_new();
+    assert_non_null(s->kv);
+    s->status = &f->status;
+    s->max_value_bytes = VALUE_MAX;
+    s->local_reads = true;
+    s->n_readers = n_readers;
+    users_init(&s->users);
+    (void)clients_set_limits(s, FDS);
+    s->wake_loop = wake_loop;
+    s->wake_loop_ctx = f;
+    cds_wfcq_init(&s->requests_head, &s->requests_tail);
+    for (unsigned i = 0; i < n_readers; i++)
+        cds_wfcq_init(&s->readers[i].answers_head, &s->readers[i].answers_tail);
     assert_int_equal(pthread_mutex_init(&f->lock, NULL), 0);
     assert_int_equal(pthread_cond_init(&f->cond, NULL), 0);
+}
+
+void world_unshare(struct fake *f)
+{
+    kv_free(f->shared.kv);
+    pthread_mutex_destroy(&f->lock);
+    pthread_cond_destroy(&f->cond);
+    close(f->listen_fd);
+    unlink(f->path);
+}
+
+int world_setup(void **state)
+{
+    struct fake *f = calloc(1, sizeof(*f));
+    assert_non_null(f);
+    world_share(f, READERS);
+    f->machine = machine_new(f->shared.kv);
+    assert_non_null(f->machine);
     assert_int_equal(readers_start(&f->readers, &f->shared, f->listen_fd, READERS), 0);
     assert_int_equal(pthread_create(&f->thread, NULL, fake_main, f), 0);
     *state = f;
@@ -159,11 +175,7 @@ int world_teardown(void **state)
     while ((node = rcu_queue_pop(&f->shared.requests_head, &f->shared.requests_tail)))
         free(rcu_container(node, struct request, link));
     machine_free(f->machine);
-    kv_free(f->shared.kv);
-    pthread_mutex_destroy(&f->lock);
-    pthread_cond_destroy(&f->cond);
-    close(f->listen_fd);
-    unlink(f->path);
+    world_unshare(f);
     free(f);
     return 0;
 }

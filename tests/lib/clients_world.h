@@ -38,6 +38,9 @@ struct reply {
     size_t len;
 };
 
+/* What clients share, a listening socket among it, and no thread. */
+void world_share(struct fake *f, unsigned n_readers);
+void world_unshare(struct fake *f);
 void world_set(struct fake *f, bool *what, bool value);
 /* As cmocka calls them; *state becomes the struct fake. */
 int world_setup(void **state);

@@ -29,11 +29,6 @@ struct one {
     struct clients *clients;
 };
 
-static void wake_nobody(void *ctx)
-{
-    (void)ctx;
-}
-
 static void store(struct one *o, const char *key, uint32_t len)
 {
     static const uint8_t value[BIG_BYTES];
@@ -51,22 +46,8 @@ static int setup(void **state)
 {
     struct one *o = calloc(1, sizeof(*o));
     assert_non_null(o);
-    char err[256], key[16];
-    struct shared *s = &o->f.shared;
-    snprintf(o->f.path, sizeof(o->f.path), "/tmp/raftd-turns-%d.sock", (int)getpid());
-    o->f.listen_fd = clients_listen(o->f.path, 0600, err, sizeof(err));
-    assert_true(o->f.listen_fd >= 0);
-    o->f.status = (struct status){.id = 1, .leader = 3};
-    s->kv = kv_new();
-    s->status = &o->f.status;
-    s->max_value_bytes = VALUE_MAX;
-    s->n_readers = 1;
-    s->local_reads = true;
-    s->wake_loop = wake_nobody;
-    users_init(&s->users);
-    (void)clients_set_limits(s, FDS);
-    cds_wfcq_init(&s->requests_head, &s->requests_tail);
-    cds_wfcq_init(&s->readers[0].answers_head, &s->readers[0].answers_tail);
+    char key[16];
+    world_share(&o->f, 1);
     for (unsigned i = 0; i < KEYS; i++) {
         snprintf(key, sizeof(key), "key%05u", i);
         store(o, key, KEY_VALUE_BYTES);
@@ -74,7 +55,7 @@ static int setup(void **state)
     store(o, "big", BIG_BYTES);
     o->loop = ev_loop_new(EVFLAG_NOENV);
     assert_non_null(o->loop);
-    o->clients = clients_new(o->loop, s, 0, o->f.listen_fd);
+    o->clients = clients_new(o->loop, &o->f.shared, 0, o->f.listen_fd);
     assert_non_null(o->clients);
     *state = o;
     return 0;
@@ -87,9 +68,7 @@ static int teardown(void **state)
     for (unsigned i = 0; i < USERS_WHAT; i++) /* all was given back */
         assert_int_equal(o->f.shared.users.used[i], 0);
     ev_loop_destroy(o->loop);
-    kv_free(o->f.shared.kv);
-    close(o->f.listen_fd);
-    unlink(o->f.path);
+    world_unshare(&o->f);
     free(o);
     return 0;
 }
