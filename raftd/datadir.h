@@ -17,13 +17,13 @@
  * the nearest one above it that exists, belongs to: the daemon will run as that user. */
 void datadir_init(const struct conf *conf);
 
-/* Locks the directory until the process ends and reads its identity, which must be the one that `conf`
- * (NULL: any will do) wants. With a `conf`, it is to be written: this user must be able to, and root must
- * not do so in the directory of another user. */
+/* Locks the directory until the process ends, and reads its identity, which must be the one in `conf`
+ * (NULL: any will do). With a `conf` the directory will be written: this user must be able to do so,
+ * and root is refused where the directory is another user's. */
 struct wal_options datadir_claim(const char *dir, const struct conf *conf, struct ident *found);
 
-/* The node whose identity is in data_dir, if there is one and no other one; 0 if not. For a start that
- * neither the configuration nor an address tells which node it is: `conf` has no self yet. */
+/* The one node whose identity is in data_dir; 0 if there is none, or more than one. For a start at which
+ * neither the configuration nor an address says which node this is: `conf` has no self yet. */
 uint16_t datadir_node(const struct conf *conf);
 
 #endif

@@ -1,5 +1,5 @@
-/* files.h: open files (descriptors) that the process may have, and who gets them. Local clients never
- * get those that the log, the network and the threads need. */
+/* files.h: how many files (descriptors) the process may have open, and how many of them are for local
+ * clients. Clients never get those that the log, the network and the threads need. */
 #ifndef RAFTD_FILES_H
 #define RAFTD_FILES_H
 

@@ -1,5 +1,5 @@
-/* leaders.h: which leaders this node has known, and how often they changed of late. A cluster that is
- * left alone keeps its leader; one that does not has an election timeout that is too short for it. */
+/* leaders.h: which leaders this node has known, and how often they changed in the last hour. A cluster
+ * that nobody disturbs keeps its leader. If it does not, its election timeout is too short. */
 #ifndef RAFTD_LEADERS_H
 #define RAFTD_LEADERS_H
 

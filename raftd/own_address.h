@@ -1,8 +1,8 @@
 /* own_address.h: the address that this node is bound to, while it comes, goes and comes back.
  *
- * A box may start before DHCP, before its address is known to be its own (IPv6), or before the
- * interface that it names exists; and cables are pulled. None of that is a wrong configuration, so it
- * is waited for, with a message: at once, and every minute.
+ * A box may start before DHCP has answered, before IPv6 has checked that its address is free, or before
+ * the interface in the configuration exists; and cables are pulled. The configuration is right all the
+ * same, so the node waits, and says so at once and every minute.
  */
 #ifndef RAFTD_OWN_ADDRESS_H
 #define RAFTD_OWN_ADDRESS_H

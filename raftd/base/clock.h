@@ -5,10 +5,8 @@
 #include <pthread.h>
 #include <stdint.h>
 
-enum {
-    THREAD_STACK_BYTES = 256 * 1024
-}; /* deepest use is some 30 KiB; eight megabytes of default
-                                             stack would only be address space, but say so */
+/* The deepest use is some 30 KiB. The default of eight megabytes is address space that nobody uses. */
+enum { THREAD_STACK_BYTES = 256 * 1024 };
 
 /* Microseconds of CLOCK_BOOTTIME: monotonic, and it goes on while the box is suspended. */
 uint64_t clock_us(void);

@@ -3,9 +3,9 @@
 #ifndef RAFTD_NODUMP_H
 #define RAFTD_NODUMP_H
 
-/* From here on the kernel writes no core dump of this process, whatever limits and core_pattern say,
- * and other processes of its user can neither trace it nor read its memory (root can). Returns 0 or
- * -errno. Call it before the first key is read. */
+/* From now on the kernel writes no core dump of this process, whatever limits and core_pattern say.
+ * Other processes of its user can neither trace it nor read its memory; root can. Returns 0 or -errno.
+ * Call it before the first key is read. */
 int nodump(void);
 
 #endif

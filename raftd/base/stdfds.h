@@ -1,14 +1,14 @@
-/* stdfds.h: nothing but standard streams under the numbers 0, 1 and 2. Who starts a program with one
- * of them closed (">&- 2>&-") gives that number to the first file it opens: messages would be written
- * into the log or to a peer. */
+/* stdfds.h: the descriptors 0, 1 and 2 are standard streams and nothing else. If one of them is closed
+ * when a program starts (">&- 2>&-"), the first file that it opens gets that number: messages would be
+ * written into the log or to a peer. */
 #ifndef RAFTD_STDFDS_H
 #define RAFTD_STDFDS_H
 
 #include <stdbool.h>
 
-/* Puts /dev/null where 0, 1 or 2 is closed, the other way round: reading from such a standard input
- * and writing to such an output fail with EBADF, as before. Comes before all else in main(). False
- * and errno if there is nothing that could be put there: then end without a word. */
+/* Opens /dev/null where 0, 1 or 2 is closed: for writing as standard input, for reading as an output,
+ * so that using it fails with EBADF, as before. The first call in main(). False and errno if nothing
+ * can be opened there: then end without a message. */
 bool stdfds_fill(void);
 
 #endif

@@ -4,12 +4,12 @@
  * Local reads, lists and status are answered here at once from RCU-protected state, whatever the
  * main loop and the disk are doing. Linearizable reads wait until the loop says that they may be
  * served (shared.h); all reads of one iteration share one ticket. Writes become struct request and
- * go to the loop. What a client can make us hold is bounded: a client that does not read its
- * answers is not read from either, and is dropped after CLIENTS_STALL_US. No user takes more than
+ * go to the loop. The memory that a client can occupy is bounded: from a client that does not read
+ * its answers nothing is read, and after CLIENTS_STALL_US it is dropped. No user takes more than
  * its share (users.h).
  *
- * A client that has closed its sending side still gets its answers. One that we turn away gets the
- * answer that says so, whatever it is sending at that moment.
+ * A client that has closed its sending side still gets its answers. A client that is turned away
+ * gets an answer that says so, even while it is still sending.
  */
 #ifndef RAFTD_CLIENTS_H
 #define RAFTD_CLIENTS_H
@@ -19,10 +19,10 @@
 #include "raftd/serve/shared.h"
 
 enum {
-    CLIENTS_CONNS_MAX = 256, /* connections of one instance */
-    CLIENTS_GUESTS_MAX = 16, /* connections of one instance over the limit of all: they are told
-                                    RESULT_BUSY, and the status if they ask for it */
-    CLIENTS_GUEST_US = 1000 * 1000, /* and end then at the latest, or when there are too many */
+    CLIENTS_CONNS_MAX = 256,        /* connections of one instance */
+    CLIENTS_GUESTS_MAX = 16,        /* guests: connections of one instance beyond the limit of all
+                                instances. They get RESULT_BUSY, or the status if they ask for it */
+    CLIENTS_GUEST_US = 1000 * 1000, /* a guest stays at most so long */
     CLIENTS_ACCEPT_MAX = 16,     /* connections taken in one iteration, so that others get a turn */
     CLIENTS_CONN_OPS_MAX = 2048, /* unanswered requests of one connection: enough for a pipeline
                                     over a slow link, then RESULT_BUSY */
@@ -32,14 +32,15 @@ enum {
     CLIENTS_WRITES_MAX_BYTES = 8 << 20,
     CLIENTS_PARTS_MAX_BYTES = 16 << 20, /* values that are arriving in parts */
 
-    CLIENTS_PART_IDLE_US = 10 * 1000 * 1000, /* a value of which nothing came for so long ends */
-    CLIENTS_OUT_ALL_BYTES = 16 << 20, /* answers that wait for their clients to read them ... */
-
-    CLIENTS_OUT_MAX_BYTES = 1 << 20, /* ... for one of them, before nothing more is done for it; one
-                                        more answer may come on top ... */
-    CLIENTS_OUT_OWN_BYTES =
-        1 << 15,                 /* ... and so many need no share: a small answer always passes */
-    CLIENTS_ROOM_US = 10 * 1000, /* who waits for a share asks again */
+    /* A connection ends when the next part of a value does not come within this time. */
+    CLIENTS_PART_IDLE_US = 10 * 1000 * 1000,
+    CLIENTS_OUT_ALL_BYTES = 16 << 20, /* answers that no client has read yet, of all clients */
+    /* The same of one client. With more waiting, nothing is done for it; the last answer may exceed
+     * the limit. */
+    CLIENTS_OUT_MAX_BYTES = 1 << 20,
+    /* Up to here a client needs no share of CLIENTS_OUT_ALL_BYTES: a small answer always passes. */
+    CLIENTS_OUT_OWN_BYTES = 1 << 15,
+    CLIENTS_ROOM_US = 10 * 1000, /* a client that waits for a share asks for it so often */
 
     /* A unit of work is some microsecond. All connections get one turn in each iteration, so that
      * 256 of them take some 20 ms; lists get what is left over. */
@@ -51,8 +52,8 @@ enum {
 
     CLIENTS_STALL_US = 10 * 1000 * 1000, /* a client that takes no answer for so long is dropped */
     CLIENTS_RETRY_US = 1000 * 1000,      /* accept failed (no descriptors left): next try */
-    CLIENTS_LEFT_US = 1000 * 1000, /* so often we look whether a client that has asked its last is
-                                      still there for the answers */
+    /* A client that has closed its sending side: so often we look whether it still reads. */
+    CLIENTS_LEFT_US = 1000 * 1000,
 };
 
 struct clients;
@@ -68,9 +69,9 @@ unsigned clients_set_limits(struct shared *shared, unsigned files);
 struct clients *clients_new(struct ev_loop *loop, struct shared *shared, unsigned reader,
                             int listen_fd);
 
-/* Hands over the answers that have come, drops all connections. By the loop's thread. Nothing may
- * call the reader's wake afterwards, or push answers. Writes still at the node are the caller's
- * problem: end the node first. */
+/* Hands over the answers that have come, and drops all connections. For the thread of the event loop.
+ * Afterwards nobody may call the reader's wake or push answers. So the caller first ends the node,
+ * which answers all writes that it still has. */
 void clients_free(struct clients *c);
 
 #endif

@@ -1,8 +1,8 @@
 /* listener.h: the socket where local clients come in, and its file.
  *
- * The file may be removed, or be another one than ours: by somebody who tidies up, by a service manager
- * that removes its directory, by a daemon that was started in our place. So it is removed only if it
- * is ours, and made again on request.
+ * Others may remove the file or replace it: somebody who tidies up, a service manager that removes the
+ * directory, a second daemon. So this removes the file only if it is the one that it made, and makes
+ * it again on request.
  */
 #ifndef RAFTD_LISTENER_H
 #define RAFTD_LISTENER_H
@@ -27,17 +27,18 @@ struct listener {
  * permission. */
 int clients_listen(const char *path, mode_t mode, char *err, size_t err_size);
 
-/* That, as a listener. 0 or -1. `path` outlives `l`. */
+/* The same, into a listener. 0, or -1 as above. `path` outlives `l`. */
 int listener_open(struct listener *l, const char *path, mode_t mode, char *err, size_t err_size);
 
-/* Makes the socket again if the file is gone or is not ours. 0: it is there; 1: made again, under the
- * same descriptor number, but whoever polls it has to begin again; -1 and a line in err: as before. */
+/* Makes the socket again if the file is gone or is not ours. Returns 0 if it is there; 1 if it was made
+ * again, with the same descriptor, which must be polled anew; -1 with a line in err if that failed,
+ * and then nothing has changed. */
 int listener_renew(struct listener *l, char *err, size_t err_size);
 
 /* Removes the file if it is ours; nothing else. */
 void listener_unlink(const struct listener *l);
 
-/* That, and closes the descriptor. */
+/* listener_unlink(), and closes the descriptor. */
 void listener_close(struct listener *l);
 
 /* Answers all that wait for the listening socket with RESULT_NOT_YET and `why`, a few words for

@@ -14,8 +14,8 @@ struct readers;
  * -errno, then nothing runs. */
 int readers_start(struct readers **out, struct shared *shared, int listen_fd, unsigned n);
 
-/* Ends the threads after they have handed over the answers that have come, and frees all. Nothing
- * may wake them or push answers meanwhile; shared->wake_loop may be called until this returns. */
+/* The threads hand over the answers that they have, and end; all is freed. From the call on nobody may
+ * wake them or push answers. They may call shared->wake_loop until this returns. */
 void readers_stop(struct readers *r);
 
 #endif
