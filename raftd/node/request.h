@@ -46,6 +46,7 @@ struct request {
 
     /* Of the node. */
     uint64_t process, number; /* as in its command (cmd.h) */
+    uint64_t predecessor;     /* as in the copy of it that was sent last */
     struct request *next;     /* applied like this one, and not answered yet */
     bool sent;                /* it has left for a leader's log: it may happen, whatever comes */
 

@@ -133,7 +133,8 @@ static bool is_full_for(const struct node *n, const struct request *req)
 /* Sends one write on its way. False when it must wait. */
 static bool send(struct node *n, uint64_t now, struct request *req)
 {
-    cmd_stamp_predecessor(req->cmd, machine_process(n->machine, n->cfg.id));
+    req->predecessor = machine_process(n->machine, n->cfg.id);
+    cmd_stamp_predecessor(req->cmd, req->predecessor);
     bool gone;
     if (n->raft.role == RAFT_LEADER)
         gone = write_propose(n, now, req->cmd, req->cmd_len);
@@ -212,9 +213,12 @@ void write_applied(struct node *n, const struct applied *a)
     if (req == NULL)
         return; /* of an earlier process, or a copy, or its client was told "unknown" meanwhile */
     if (a->outcome == MACHINE_ENDED) {
-        /* An earlier process of this node is the current one. The writes sent so far did not know. */
-        n->send_next = min_u64(n->send_next, a->number);
-        n->again = true;
+        /* An earlier process is the current one, and the writes sent so far did not know it.
+         * They are sent again, once each: that an older copy is refused, too, is no reason for another. */
+        if (a->predecessor == req->predecessor && a->number < n->send_next) {
+            n->send_next = a->number;
+            n->again = true;
+        }
         return;
     }
     req->outcome = a->outcome;

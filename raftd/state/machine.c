@@ -289,7 +289,8 @@ bool machine_apply(struct machine *m, uint64_t index, uint64_t cluster_ms, const
     machine_pass(m, index, cluster_ms);
     struct sender s = {c.origin, c.process, c.predecessor, c.number};
     struct kept first;
-    *applied = (struct applied){.origin = c.origin, .process = c.process, .number = c.number};
+    *applied = (struct applied){
+        .origin = c.origin, .process = c.process, .predecessor = c.predecessor, .number = c.number};
     switch (origins_look(m->origins, &s, &first)) {
     case ORIGIN_NEW: return apply_new(m, &c, &s, listener, applied);
     case ORIGIN_REPEATED:

@@ -56,7 +56,7 @@ struct applied {
     unsigned at;       /* which condition, or which operation, failed, each counted from 0; of a
                           repeated one it is not known: 0 */
     uint16_t origin;   /* who sent it */
-    uint64_t process, number;
+    uint64_t process, predecessor, number;
 };
 
 /* What one operation did. */

@@ -207,6 +207,8 @@ static void add(struct sum *sum, const struct sim_totals *t)
     s->leaders += t->leaders;
     s->committed += t->committed;
     s->histories += t->histories;
+    s->copies += t->copies;
+    s->ended += t->ended;
     s->hash ^= t->hash;
     sum->elected_max_us = most(sum->elected_max_us, t->elected_us);
     sum->converged_max_us = most(sum->converged_max_us, t->converged_us);
@@ -233,6 +235,9 @@ static void print_stats(const struct sum *sum)
     printf("  writes: %" PRIu64 " sent, %" PRIu64 " acknowledged, %" PRIu64 " refused, %" PRIu64
            " without room, %" PRIu64 " unknown\n",
            t->writes, t->acked, t->refused, t->full, t->unknown);
+    printf("  entries that change nothing: %" PRIu64 " copies of writes, %" PRIu64
+           " of processes that are not the current ones\n",
+           t->copies, t->ended);
     printf("  reads: %" PRIu64 " linearizable (%" PRIu64 " lists), %" PRIu64 " local; %" PRIu64
            " operations in checked histories\n",
            t->reads, t->lists, t->local_reads, t->histories);

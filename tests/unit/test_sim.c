@@ -72,6 +72,7 @@ static void test_same_seed_same_run(void **state)
 static void test_profiles(void **state)
 {
     (void)state;
+    uint64_t copies = 0, ended = 0;
     for (unsigned p = 0; sim_profile_name(p) != NULL; p++) {
         struct sim_totals sum = {0};
         for (uint64_t seed = 1; seed <= SEEDS; seed++) {
@@ -82,11 +83,16 @@ static void test_profiles(void **state)
             sum.acked += t.acked;
             sum.reads += t.reads;
             sum.leaders += t.leaders;
+            copies += t.copies;
+            ended += t.ended;
         }
         print_message("%-10s %4" PRIu64 " writes, %4" PRIu64 " reads, %3" PRIu64 " leaders\n",
                       sim_profile_name(p), sum.acked, sum.reads, sum.leaders);
         assert_true(sum.acked > 5 * SEEDS && sum.reads > 5 * SEEDS); /* work gets done */
     }
+    print_message("%" PRIu64 " copies of writes, %" PRIu64 " entries of processes not current\n",
+                  copies, ended);
+    assert_true(copies > 0 && ended > 0);
 }
 
 static void put_some(struct sim *s, unsigned node)
