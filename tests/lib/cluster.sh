@@ -143,11 +143,14 @@ udp_port_used() {
     cat /proc/net/udp /proc/net/udp6 2>/dev/null | grep -q -- "^[^:]*: [0-9A-F]*$hex"
 }
 
-# Sets BASE_PORT so that the N ports from there on are free. Below the ephemeral ports.
+# Sets BASE_PORT so that the N ports from there on are free. Below the ephemeral ports. Scripts that run
+# beside each other are given a first port each (PORTS), and have the 200 from there on for themselves: a
+# port that looks free may be that of a node which another script has just stopped.
 free_ports() {
     local n=$1 try i
     for try in {1..50}; do
         BASE_PORT=$((10000 + (RANDOM * 7 + $$ + try) % 20000))
+        [ -z "${PORTS-}" ] || BASE_PORT=$((PORTS + RANDOM % 180))
         [ "$try" != 1 ] || BASE_PORT=${2:-$BASE_PORT}
         for ((i = 0; i < n; i++)); do
             ! udp_port_used $((BASE_PORT + i)) || continue 2
