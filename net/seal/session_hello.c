@@ -6,9 +6,20 @@
 #include <string.h>
 
 #include "raftd/base/bytes.h"
+#include "raftd/base/num.h"
 
 enum {
-    PAYLOAD = 40, /* boot, index, 0, about */
+    RESEND_US = 50000, /* a lost HELLO costs little more than a round trip on the links we know */
+    RESEND_EVEN = 3,   /* intervals before they double */
+    RESEND_MAX_US = 1000000,
+    JITTER_PERCENT = 20,    /* so that nodes that start together don't stay together */
+    FORWARD_US = 100000,    /* between HELLOs that datagrams make us send */
+    CHALLENGE_US = 1000000, /* without an answer to a HELLO with a challenge: is it an old one? At
+                               least as long as twice what the challenge took to come */
+    FIRST_KEY_TRIES = 2,    /* HELLOs under key[0] before key[1] is tried in turn, ... */
+    FIRST_KEY_WISHES = 12,  /* ... with a session that does its work meanwhile: 6 s. Loss must not
+                              bring back the key that is about to be removed */
+    PAYLOAD = 40,           /* boot, index, 0, about */
     /* A CHALLENGE costs some 3 us: these take 3 % of the processor at most, and are still as many as
      * 10 Mbit/s bring of HELLOs, so that no honest one is missed among them. */
     JUDGE_MAX = 1000,
@@ -103,7 +114,7 @@ static uint64_t boot_of(const uint8_t payload[PAYLOAD], struct about *about)
     return about->storage != 0 ? get_u64(payload) : 0;
 }
 
-void session_make_attempt(struct sessions *s, struct session_peer *p, unsigned key, uint64_t now_us)
+static void make_attempt(struct sessions *s, struct session_peer *p, unsigned key, uint64_t now_us)
 {
     assert(key < SESSION_KEYS && s->keys[key].live);
     struct session_attempt *a = &p->attempts[key];
@@ -123,6 +134,40 @@ void session_make_attempt(struct sessions *s, struct session_peer *p, unsigned k
     noise_write_first(&a->noise, a->e, payload, sizeof payload, a->hello + AT_E);
     make_mac(s->keys[key].hello, p->known, sizeof p->known, a->hello, a->hello + AT_MAC);
     sodium_memzero(payload, sizeof payload);
+}
+
+/* 50 ms, 50, 50, then doubling up to a second, each by +-20 %. */
+static uint64_t resend_us(struct sessions *s, const struct session_peer *p)
+{
+    uint64_t us = RESEND_US;
+    for (unsigned i = RESEND_EVEN; i < p->tries && us < RESEND_MAX_US; i++)
+        us *= 2;
+    if (us > RESEND_MAX_US)
+        us = RESEND_MAX_US;
+    uint8_t raw[4];
+    s->cfg.random(s->cfg.random_ctx, raw, sizeof raw);
+    return us * (100 - JITTER_PERCENT + get_u32(raw) % (2 * JITTER_PERCENT + 1)) / 100;
+}
+
+void session_send_hello(struct sessions *s, struct session_peer *p, uint64_t now_us, uint8_t *buf)
+{
+    assert(p->pending);
+    unsigned key = p->prefer;
+    unsigned first = p->current.live && !p->doubt ? FIRST_KEY_WISHES : FIRST_KEY_TRIES;
+    if (key == SESSION_KEYS)
+        key = s->keys[1].live && p->tries >= first && p->tries % 2 == 0 ? 1 : 0;
+    const struct session_attempt *a = &p->attempts[key];
+    if (a->challenged && now_us - a->made_us >= max_u64(CHALLENGE_US, p->patience_us)) {
+        sodium_memzero(p->known, sizeof p->known);
+        sodium_memzero(p->attempts, sizeof p->attempts);
+    }
+    if (!p->attempts[key].live)
+        make_attempt(s, p, key, now_us);
+    memcpy(buf, p->attempts[key].hello, SESSION_HELLO_BYTES);
+    p->hellos++;
+    p->tries++;
+    p->hello_free_at = now_us + FORWARD_US;
+    p->hello_at = now_us + resend_us(s, p);
 }
 
 /* Moves the keys out of a finished handshake. */

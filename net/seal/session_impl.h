@@ -139,8 +139,8 @@ struct sessions {
  * session_expire(). */
 void session_head(const struct sessions *s, const struct session_peer *p, enum session_kind kind,
                   uint8_t *buf);
-void session_make_attempt(struct sessions *s, struct session_peer *p, unsigned key,
-                          uint64_t now_us);
+/* The HELLO that is due, into buf. */
+void session_send_hello(struct sessions *s, struct session_peer *p, uint64_t now_us, uint8_t *buf);
 enum drop session_take_hello(struct sessions *s, struct session_peer *p, uint64_t now_us,
                              const uint8_t *buf);
 enum drop session_take_ack(struct sessions *s, struct session_peer *p, uint64_t now_us,
@@ -181,8 +181,6 @@ void session_confirmed(struct session_peer *p, uint64_t now_us);
 void session_tick(struct sessions *s, struct session_peer *p, uint64_t now_us);
 /* Age at which sessions are replaced. */
 uint64_t session_rekey_us(const struct sessions *s);
-/* The HELLO that is due, into buf. */
-void session_send_hello(struct sessions *s, struct session_peer *p, uint64_t now_us, uint8_t *buf);
 uint64_t session_peer_deadline(const struct sessions *s, const struct session_peer *p);
 
 #endif

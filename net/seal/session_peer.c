@@ -6,33 +6,21 @@
 #include <sodium.h>
 #include <string.h>
 
-#include "raftd/base/bytes.h"
-
 #define REKEY_DEFAULT_US UINT64_C(3600000000)
 #define REKEY_SENT       (UINT64_C(1) << 39) /* half of what is ever sealed under one key */
 
 enum {
-    RESEND_US = 50000, /* a lost HELLO costs little more than a round trip on the links we know */
-    RESEND_EVEN = 3,   /* intervals before they double */
-    RESEND_MAX_US = 1000000,
-    JITTER_PERCENT = 20,   /* so that nodes that start together don't stay together */
     ATTEMPT_US = 10000000, /* life of an ephemeral key; above any round trip */
-    FORWARD_US = 100000,   /* between HELLOs that datagrams make us send */
     HOLD_US = 1000000,     /* for the peer's handshake to end, see session_accepted() */
     HUSH_US = 500000,      /* heard more recently than this, a session is not in doubt */
     PROVED_US = 9000000,   /* nor is its peer's key: two nodes tell their links every 3 s */
-    STRANGE_US = 50000, /* between HELLOs of no key of ours that are looked at: they cost 10 us */
-    STRANGE_TRIES = 8,  /* HELLOs of ours without an answer: 2 s, and as many may be lost */
-    CHALLENGE_US = 1000000, /* without an answer to a HELLO with a challenge: is it an old one? At
-                               least as long as twice what the challenge took to come */
-    SILENCE_US = 2000000,   /* unanswered for this long ... */
-    SILENCE_DATAGRAMS = 8,  /* ... and this often: the last word of a talk is not silence */
+    STRANGE_US = 50000,   /* between HELLOs of no key of ours that are looked at: they cost 10 us */
+    STRANGE_TRIES = 8,    /* HELLOs of ours without an answer: 2 s, and as many may be lost */
+    SILENCE_US = 2000000, /* unanswered for this long ... */
+    SILENCE_DATAGRAMS = 8, /* ... and this often: the last word of a talk is not silence */
     CONFIRM_US = 50000,
     CONFIRMS = 10, /* at 50 % loss one of 10 arrives in 999 of 1000 cases; data confirms too */
     RETIRE_US = 10000000,    /* datagrams of `prev` still on their way */
-    FIRST_KEY_TRIES = 2,     /* HELLOs under key[0] before key[1] is tried in turn, ... */
-    FIRST_KEY_WISHES = 12,   /* ... with a session that does its work meanwhile: 6 s. Loss must not
-                              bring back the key that is about to be removed */
     KEY_RETRY_US = 60000000, /* age at which a session of our own under key[1] is replaced */
 };
 
@@ -288,40 +276,6 @@ void session_tick(struct sessions *s, struct session_peer *p, uint64_t now_us)
     session_expire(p, now_us);
     if (!p->pending && now_us >= begin_at(s, p))
         begin(p, now_us < rekey_at(s, p), now_us);
-}
-
-/* 50 ms, 50, 50, then doubling up to a second, each by +-20 %. */
-static uint64_t resend_us(struct sessions *s, const struct session_peer *p)
-{
-    uint64_t us = RESEND_US;
-    for (unsigned i = RESEND_EVEN; i < p->tries && us < RESEND_MAX_US; i++)
-        us *= 2;
-    if (us > RESEND_MAX_US)
-        us = RESEND_MAX_US;
-    uint8_t raw[4];
-    s->cfg.random(s->cfg.random_ctx, raw, sizeof raw);
-    return us * (100 - JITTER_PERCENT + get_u32(raw) % (2 * JITTER_PERCENT + 1)) / 100;
-}
-
-void session_send_hello(struct sessions *s, struct session_peer *p, uint64_t now_us, uint8_t *buf)
-{
-    assert(p->pending);
-    unsigned key = p->prefer;
-    unsigned first = p->current.live && !p->doubt ? FIRST_KEY_WISHES : FIRST_KEY_TRIES;
-    if (key == SESSION_KEYS)
-        key = s->keys[1].live && p->tries >= first && p->tries % 2 == 0 ? 1 : 0;
-    const struct session_attempt *a = &p->attempts[key];
-    if (a->challenged && now_us - a->made_us >= max_u64(CHALLENGE_US, p->patience_us)) {
-        sodium_memzero(p->known, sizeof p->known);
-        sodium_memzero(p->attempts, sizeof p->attempts);
-    }
-    if (!p->attempts[key].live)
-        session_make_attempt(s, p, key, now_us);
-    memcpy(buf, p->attempts[key].hello, SESSION_HELLO_BYTES);
-    p->hellos++;
-    p->tries++;
-    p->hello_free_at = now_us + FORWARD_US;
-    p->hello_at = now_us + resend_us(s, p);
 }
 
 uint64_t session_peer_deadline(const struct sessions *s, const struct session_peer *p)
