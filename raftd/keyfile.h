@@ -3,11 +3,11 @@
  *     # a comment
  *     0123456789abcdef...        64 hexadecimal digits, in one line
  *
- * A file that others than its owner could read or change is refused, for then the key is no secret:
- * others than root, the user that this runs as, by an ACL, too, and, for reading a file of root, the
- * groups that this runs with.
- * The text is read with read(2) into memory that is wiped, so that no copy stays behind; the key
- * itself is the caller's, who wipes it after use. No message ever holds what stood in the file.
+ * The key must be a secret: a file that others may read or change, also by an ACL, is refused. Others
+ * are all but root and the user that this process runs as. A group of this process may read a file
+ * that belongs to root.
+ * The text is read with read(2) into memory that is wiped, so that no copy stays behind. The caller
+ * wipes the key after use. No message ever contains a part of the file.
  */
 #ifndef RAFTD_KEYFILE_H
 #define RAFTD_KEYFILE_H

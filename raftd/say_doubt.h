@@ -15,8 +15,8 @@ struct say_doubt {
     struct say_limit limit;             /* one that restarts again and again */
 };
 
-/* Says what has changed since the last call. Called once per loop iteration: what is lost is there
- * again after a round trip at the earliest. */
+/* Says what has changed since the last call. Once per loop iteration is often enough: it takes a round
+ * trip to bring back what is lost. */
 void say_doubt(struct say_doubt *said, const struct raft *r, uint64_t now_us);
 
 #endif

@@ -6,8 +6,8 @@
 
 #include "raftd/node/status.h"
 
-/* A path is told of when it has been narrow, or wide again, for this long: a run of bad luck on a
- * lossy link looks the same for a second or two. */
+/* A path must be narrow, or wide again, for this long before there is a message: on a lossy link some
+ * losses in a row look the same for a second or two. */
 #define SAY_PATHS_US UINT64_C(5000000)
 
 /* Zeroed memory: nothing was said yet. */

@@ -1,7 +1,6 @@
-/* say_peers.h: what people are told of the other nodes: with whom this one cannot speak, and why, by
- * name; that no leader is known; that the kernel refuses what we send. A state is told of when it has
- * lasted, at most every ten minutes each (keys that are not replaced: every hour), and once more when it
- * is over. */
+/* say_peers.h: messages about the other nodes: with which of them this node cannot speak, and why; that
+ * no leader is known; that the kernel refuses what we send. As lasting.h has it, but keys that are not
+ * replaced are told of every hour. */
 #ifndef RAFTD_SAY_PEERS_H
 #define RAFTD_SAY_PEERS_H
 
@@ -13,12 +12,13 @@
 #include "raftd/base/lasting.h"
 #include "raftd/node/status.h"
 
-/* A session that should have been replaced long ago is told of when the peer has been heard on it for
- * this long (it may have been away until just now), and then as often as this. */
+/* A session that should have been replaced long ago: the first message comes when the peer has been
+ * heard on it for SAY_PEERS_OVERDUE_US, for it may have been away until now. The next ones follow
+ * every SAY_PEERS_AGAIN_US. */
 #define SAY_PEERS_OVERDUE_US UINT64_C(60000000)
 #define SAY_PEERS_AGAIN_US   UINT64_C(3600000000)
 
-/* A node that is not heard for so long is missed: two nodes speak every 3 s. */
+/* A node that is not heard for so long is missing: nodes send something at least every 3 s. */
 #define SAY_PEERS_SILENT_US UINT64_C(10000000)
 
 /* What must last so long before it is told of. */
@@ -68,8 +68,8 @@ struct say_peers {
 /* Says what has changed since the last call. */
 void say_peers(struct say_peers *said, const struct status *s, uint64_t now_us);
 
-/* This datagram came from an address that is no node's. It is told of if it is of our cluster by its own
- * word. */
+/* This datagram came from an address that is no node's. There is a message if the datagram says that it
+ * is of our cluster. */
 void say_stranger(struct say_peers *said, uint64_t cluster_id, const uint8_t *buf, size_t len,
                   const struct sockaddr *from, uint64_t now_us);
 

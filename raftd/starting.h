@@ -1,5 +1,5 @@
-/* starting.h: what a start says while it reads the log, which may take minutes: to people, to the
- * service manager, and to clients that come meanwhile. */
+/* starting.h: reading the log at a start may take minutes. Meanwhile this tells people, the service
+ * manager and waiting clients how far it is. */
 #ifndef RAFTD_STARTING_H
 #define RAFTD_STARTING_H
 

@@ -26,8 +26,7 @@ enum raftctl_exit {
     RAFTCTL_EXIT_BUSY = 7,        /* too much in flight, or no room; nothing was done */
     RAFTCTL_EXIT_LOST = 8,        /* connection lost during a read (during a write: UNKNOWN) */
     RAFTCTL_EXIT_INTERNAL = 9,    /* the answer made no sense, no memory, or output failed */
-    RAFTCTL_EXIT_NOT_YET =
-        10, /* the daemon has just started and can't tell yet; nothing was done */
+    RAFTCTL_EXIT_NOT_YET = 10,    /* the daemon has just started; nothing was done */
 };
 
 #endif
