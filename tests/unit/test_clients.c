@@ -167,6 +167,7 @@ static void test_list_pages(void **state)
         ask(fd, PROTO_LIST, pages & 1, 1, "page/", key);
         assert_int_equal(hear(fd, &r), 0);
         assert_int_equal(r.head.result, RESULT_OK);
+        assert_int_equal(r.head.modify_revision, N); /* as of the last write */
         more = r.head.flags & PROTO_PARTIAL;
         for (size_t at = 0; at < r.len;) {
             struct proto_item item;
