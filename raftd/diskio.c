@@ -30,7 +30,7 @@ struct job {
     uint64_t not_before_us; /* it was refused; batches never wait */
     uint64_t seq;
     struct wal_batch batch; /* its bytes lie in diskio.bytes */
-    unsigned what;
+    struct node_fetch what;
     struct wal_pos pos;
     uint64_t last;
     uint8_t *buf;
@@ -241,8 +241,12 @@ static void *log_thread(void *arg)
     pthread_mutex_lock(&d->lock);
     while (wait_job(d, &j)) {
         pthread_mutex_unlock(&d->lock);
-        struct diskio_done done = {
-            .fetch = j.fetch, .remember = j.ids != NULL, .seq = j.seq, .what = j.what};
+        struct diskio_done done = {.fetch = j.fetch,
+                                   .remember = j.ids != NULL,
+                                   .seq = j.seq,
+                                   .what = j.what,
+                                   .node_id = j.node_id,
+                                   .storage_id = j.storage_id};
         bool ok = j.fetch         ? fetch(d, &j, &done.len)
                   : done.remember ? remember(d, &j)
                                   : append(d, &j.batch);
@@ -385,19 +389,16 @@ void diskio_persist(struct diskio *d, uint64_t seq, const struct wal_batch *b)
     queue(d, &j);
 }
 
-void diskio_fetch(struct diskio *d, unsigned what, const struct wal_pos *from, uint64_t last,
-                  uint8_t *buf, size_t cap)
+void diskio_fetch(struct diskio *d, struct node_fetch what, const struct wal_pos *from,
+                  uint64_t last, uint8_t *buf, size_t cap)
 {
-    assert(what < DISKIO_FETCHES);
     queue(d, &(struct job){
                  .fetch = true, .what = what, .pos = *from, .last = last, .buf = buf, .cap = cap});
 }
 
-void diskio_remember(struct diskio *d, unsigned what, struct peerids *ids, uint16_t node_id,
-                     uint64_t storage_id)
+void diskio_remember(struct diskio *d, struct peerids *ids, uint16_t node_id, uint64_t storage_id)
 {
-    assert(what < DISKIO_PEERS);
-    const struct job j = {.what = what, .ids = ids, .node_id = node_id, .storage_id = storage_id};
+    const struct job j = {.ids = ids, .node_id = node_id, .storage_id = storage_id};
     pthread_mutex_lock(&d->lock);
     put_job(d, &j);
     pthread_mutex_unlock(&d->lock);

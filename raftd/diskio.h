@@ -13,14 +13,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "raftd/node/io.h"
 #include "raftd/node/status.h"
 #include "storage/peerids.h"
 #include "storage/wal.h"
 
 enum {
     DISKIO_BATCHES = 2,    /* one of the core behind a seal, see node_io.persist */
-    DISKIO_PEERS = 16,     /* one storage id to remember of each */
-    DISKIO_FETCHES = 16,   /* one per purpose (node.h), numbered from 0 */
+    DISKIO_PEERS = 16,     /* one storage id to remember of each, and of this node */
+    DISKIO_FETCHES = 16,   /* one for each peer, and one for this node */
     DISKIO_SAMPLES = 1024, /* durations of syncs kept for the percentile */
     DISKIO_STOP_S = 10,    /* three writes of a disk that takes 3 s for each */
 };
@@ -29,11 +30,13 @@ struct diskio;
 
 struct diskio_done {
     bool fetch, remember;
-    uint64_t seq;        /* of a batch that is durable ... */
-    bool refused;        /* ... or for which there was no room: nothing of it counts */
-    unsigned what;       /* of a fetch, or to remember */
-    size_t len;          /* bytes fetched ... */
-    struct wal_pos next; /* ... and the place behind them */
+    uint64_t seq;           /* of a batch that is durable ... */
+    bool refused;           /* ... or for which there was no room: nothing of it counts */
+    struct node_fetch what; /* of a fetch */
+    size_t len;             /* bytes fetched ... */
+    struct wal_pos next;    /* ... and the place behind them */
+    uint16_t node_id;       /* to remember */
+    uint64_t storage_id;
 };
 
 struct diskio_stats {
@@ -60,13 +63,12 @@ bool diskio_stop(struct diskio *d);
 void diskio_persist(struct diskio *d, uint64_t seq, const struct wal_batch *b);
 
 /* Queues a wal_read() into buf, which stays valid until it is done. */
-void diskio_fetch(struct diskio *d, unsigned what, const struct wal_pos *from, uint64_t last,
-                  uint8_t *buf, size_t cap);
+void diskio_fetch(struct diskio *d, struct node_fetch what, const struct wal_pos *from,
+                  uint64_t last, uint8_t *buf, size_t cap);
 
-/* Queues a peerids_add() to *ids, which the log thread owns until diskio_stop(). `what` names it, less
- * than DISKIO_PEERS; one at a time of each. */
-void diskio_remember(struct diskio *d, unsigned what, struct peerids *ids, uint16_t node_id,
-                     uint64_t storage_id);
+/* Queues a peerids_add() to *ids, which the log thread owns until diskio_stop(); one at a time for each
+ * node. */
+void diskio_remember(struct diskio *d, struct peerids *ids, uint16_t node_id, uint64_t storage_id);
 
 /* Takes the next finished job; false when there is none. */
 bool diskio_done(struct diskio *d, struct diskio_done *done);

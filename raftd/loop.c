@@ -106,11 +106,11 @@ static uint64_t loop_now(struct loop *l)
 
 /* ---- the node's calls ------------------------------------------------------------------- */
 
-static void io_send(void *ctx, unsigned slot, const uint8_t *buf, size_t len)
+static void io_send(void *ctx, uint16_t to, const uint8_t *buf, size_t len)
 {
     struct loop *l = ctx;
-    const struct conf_node *to = conf_find(l->conf, node_raft(l->node)->peers[slot].id);
-    udp_queue(l->udp, (const struct sockaddr *)&to->addr, to->addr_len, buf, len);
+    const struct conf_node *node = conf_find(l->conf, to);
+    udp_queue(l->udp, (const struct sockaddr *)&node->addr, node->addr_len, buf, len);
 }
 
 static void io_persist(void *ctx, uint64_t seq, const struct wal_batch *b)
@@ -120,19 +120,17 @@ static void io_persist(void *ctx, uint64_t seq, const struct wal_batch *b)
     diskio_persist(l->disk, seq, b);
 }
 
-static void io_fetch(void *ctx, unsigned what, const struct wal_pos *from, uint64_t last,
+static void io_fetch(void *ctx, struct node_fetch what, const struct wal_pos *from, uint64_t last,
                      uint8_t *buf, size_t cap)
 {
     struct loop *l = ctx;
     diskio_fetch(l->disk, what, from, last, buf, cap);
 }
 
-static void io_remember(void *ctx, unsigned slot, uint64_t storage_id)
+static void io_remember(void *ctx, uint16_t id, uint64_t storage_id)
 {
     struct loop *l = ctx;
-    const struct raft *r = node_raft(l->node);
-    uint16_t id = slot < r->n_peers ? r->peers[slot].id : r->cfg.id;
-    diskio_remember(l->disk, slot, l->ids, id, storage_id);
+    diskio_remember(l->disk, l->ids, id, storage_id);
 }
 
 static void io_answer(void *ctx, struct request *req)
@@ -171,14 +169,15 @@ static void io_reads_done(void *ctx, uint64_t read)
 
 /* ---- events ----------------------------------------------------------------------------- */
 
-/* Which peer has this address; -1: none. */
-static int slot_of(const struct loop *l, const struct sockaddr *from)
+/* Which peer has this address; 0: none. */
+static uint16_t peer_at(const struct loop *l, const struct sockaddr *from)
 {
-    const struct raft *r = node_raft(l->node);
-    for (unsigned i = 0; i < r->n_peers; i++)
-        if (conf_addr_is(conf_find(l->conf, r->peers[i].id), from))
-            return (int)i;
-    return -1;
+    for (int i = 0; i < l->conf->n_nodes; i++) {
+        const struct conf_node *node = &l->conf->nodes[i];
+        if (node != conf_self(l->conf) && conf_addr_is(node, from))
+            return node->id;
+    }
+    return 0;
 }
 
 static void on_datagram(void *ctx, uint8_t *bytes, size_t len, const struct sockaddr *from,
@@ -190,11 +189,11 @@ static void on_datagram(void *ctx, uint8_t *bytes, size_t len, const struct sock
         l->rxq_drops = udp_counters(l->udp)->rxq_drops;
         node_rxq_dropped(l->node);
     }
-    int slot = slot_of(l, from);
-    if (slot < 0)
+    uint16_t peer = peer_at(l, from);
+    if (peer == 0)
         say_stranger(&l->publisher.peers, wire_cluster_id(l->conf->name), bytes, len, from,
                      loop_now(l));
-    node_datagram(l->node, loop_now(l), slot, bytes, len);
+    node_datagram(l->node, loop_now(l), peer, bytes, len);
 }
 
 static void on_udp(struct ev_loop *ev, ev_io *w, int revents)
@@ -226,7 +225,7 @@ static void on_disk(struct ev_loop *ev, ev_async *w, int revents)
         if (done.fetch)
             node_fetched(l->node, loop_now(l), done.what, done.len, &done.next);
         else if (done.remember)
-            node_remembered(l->node, loop_now(l), done.what, !done.refused);
+            node_remembered(l->node, loop_now(l), done.node_id, done.storage_id, !done.refused);
         else if (done.refused)
             node_no_room(l->node, loop_now(l), done.seq);
         else
@@ -364,9 +363,9 @@ static void tell_refused(struct loop *l)
     struct sockaddr_storage to;
     size_t len;
     while ((len = udp_refused(l->udp, &to)) > 0) {
-        int slot = slot_of(l, (const struct sockaddr *)&to);
-        if (slot >= 0)
-            node_refused(l->node, loop_now(l), (unsigned)slot, len);
+        uint16_t peer = peer_at(l, (const struct sockaddr *)&to);
+        if (peer != 0)
+            node_refused(l->node, loop_now(l), peer, len);
     }
 }
 

@@ -1,17 +1,6 @@
-/* admit.c: which peers count. A vote or an acknowledgement stands for what is on a disk. So it is
- * worth something only from a node that counts majorities among the same nodes as we do, and from the
- * very data directory that we know under its id: whoever got a new one has forgotten what it
- * promised (dissertation 3.8 requires persistent state to persist). Until members are part of the log
- * such a node stays out.
- *
- * A node that hears from a peer that its own directory is new takes no part at all, for good. A third
- * node may never have met the old one: with a majority of those two what the old one acknowledged
- * could be lost.
- *
- * A peer's storage id is taken for its own when it is first heard, and is on our disk before anything
- * of that peer counts: else we could forget it together with what the peer told us.
- */
-#include "raftd/node/node_impl.h"
+#include "raftd/node/admit.h"
+
+#include <assert.h>
 
 #include "net/wire.h"
 
@@ -22,100 +11,119 @@ enum {
     GREET_SELDOM_US = 1000000,
 };
 
-void admit_init(struct node *n)
+static const struct admitted *find(const struct admit *a, uint16_t id)
 {
-    const struct node_config *cfg = &n->cfg;
+    unsigned i = 0;
+    while (i < a->n_peers && a->peers[i].id != id)
+        i++;
+    assert(i < a->n_peers);
+    return &a->peers[i];
+}
+
+static struct admitted *find_mine(struct admit *a, uint16_t id)
+{
+    return &a->peers[find(a, id) - a->peers];
+}
+
+void admit_init(struct admit *a, const struct node_config *cfg, const struct node_io *io,
+                bool plain)
+{
     uint16_t ids[RAFT_VOTERS_MAX];
+    *a = (struct admit){.cfg = cfg, .io = io, .plain = plain};
     for (unsigned i = 0; i < cfg->n_voters; i++) {
         unsigned at = i; /* in ascending order */
         for (; at > 0 && ids[at - 1] > cfg->voters[i]; at--)
             ids[at] = ids[at - 1];
         ids[at] = cfg->voters[i];
+        if (cfg->voters[i] != cfg->id)
+            a->peers[a->n_peers++] = (struct admitted){.id = cfg->voters[i],
+                                                       .storage = cfg->known[i]};
+        else if (cfg->known[i] != cfg->storage_id)
+            a->before_us = cfg->known[i];
     }
-    n->voters_digest = wire_voters_digest(ids, cfg->n_voters);
-    for (unsigned i = 0; i < cfg->n_voters; i++)
-        if (cfg->voters[i] == cfg->id)
-            n->before_us = cfg->known[i] != cfg->storage_id ? cfg->known[i] : 0;
-        else
-            n->peers[raft_peer_slot(&n->raft, cfg->voters[i])].storage = cfg->known[i];
-    n->before_us_kept = n->before_us != 0;
+    a->voters_digest = wire_voters_digest(ids, cfg->n_voters);
+    a->before_us_kept = a->before_us != 0;
 }
 
-enum admit admit_state(const struct node *n, unsigned slot)
+uint64_t admit_voters_digest(const struct admit *a)
 {
-    const struct peer *p = &n->peers[slot];
-    const struct about *a = &p->about;
-    if (a->storage == 0)
+    return a->voters_digest;
+}
+
+uint64_t admit_storage(const struct admit *a, uint16_t peer)
+{
+    return find(a, peer)->storage;
+}
+
+enum admit_state admit_state(const struct admit *a, uint16_t peer)
+{
+    const struct admitted *p = find(a, peer);
+    if (p->about.storage == 0)
         return ADMIT_SILENT;
-    if (a->voters != n->voters_digest)
+    if (p->about.voters != a->voters_digest)
         return ADMIT_OTHER_LIST;
-    if (p->storage != 0 && p->storage != a->storage)
+    if (p->storage != 0 && p->storage != p->about.storage)
         return ADMIT_OTHER_DISK;
-    if (a->known != 0 && a->known != n->cfg.storage_id)
+    if (p->about.known != 0 && p->about.known != a->cfg->storage_id)
         return ADMIT_NEW_DISK;
-    if (n->before_us != 0)
+    if (a->before_us != 0)
         return ADMIT_NONE;
     return p->storage != 0 ? ADMIT_YES : ADMIT_FIRST;
 }
 
 /* Our directory is new to a peer that counts: that holds from now on, and after a restart. */
-static void take_part_no_more(struct node *n, uint64_t now, const struct about *about)
+static void take_part_no_more(struct admit *a, uint64_t now, const struct about *about)
 {
-    if (n->before_us == 0)
-        n->before_us = about->known;
-    if (n->before_us_kept || n->before_us_asked || now < n->before_us_at)
+    if (a->before_us == 0)
+        a->before_us = about->known;
+    if (a->before_us_kept || a->before_us_asked || now < a->before_us_at)
         return;
-    n->before_us_asked = true;
-    n->io.remember(n->io.ctx, n->raft.n_peers, n->before_us);
+    a->before_us_asked = true;
+    a->io->remember(a->io->ctx, a->cfg->id, a->before_us);
 }
 
-void admit_heard(struct node *n, uint64_t now, unsigned slot, const struct about *about)
+void admit_heard(struct admit *a, uint64_t now, uint16_t peer, const struct about *about)
 {
-    struct peer *p = &n->peers[slot];
+    struct admitted *p = find_mine(a, peer);
     if (p->about.storage != about->storage || p->about.known != about->known)
         p->greets = 0;
     p->about = *about;
-    if (admit_state(n, slot) == ADMIT_NEW_DISK)
-        take_part_no_more(n, now, about);
-    if (admit_state(n, slot) != ADMIT_FIRST || p->remembering != 0 || now < p->remember_at)
+    if (admit_state(a, peer) == ADMIT_NEW_DISK)
+        take_part_no_more(a, now, about);
+    if (admit_state(a, peer) != ADMIT_FIRST || p->remembering != 0 || now < p->remember_at)
         return;
     p->remembering = about->storage;
-    n->io.remember(n->io.ctx, slot, about->storage);
+    a->io->remember(a->io->ctx, peer, about->storage);
 }
 
-void node_remembered(struct node *n, uint64_t now, unsigned slot, bool done)
+void admit_remembered(struct admit *a, uint64_t now, uint16_t id, uint64_t storage_id, bool done)
 {
-    if (slot == n->raft.n_peers) {
-        n->before_us_asked = false;
-        n->before_us_kept = done;
-        n->before_us_at = now + REMEMBER_AGAIN_US;
+    if (id == a->cfg->id) {
+        a->before_us_asked = false;
+        a->before_us_kept = done;
+        a->before_us_at = now + REMEMBER_AGAIN_US;
         return;
     }
-    struct peer *p = &n->peers[slot];
-    if (done) {
-        p->storage = p->remembering;
-        if (n->sessions != NULL)
-            sessions_know(n->sessions, n->raft.peers[slot].id, p->storage);
-    }
+    struct admitted *p = find_mine(a, id);
+    if (p->remembering != storage_id)
+        return; /* of a peer that had this id before */
+    if (done)
+        p->storage = storage_id;
     p->remember_at = now + REMEMBER_AGAIN_US;
     p->remembering = 0;
 }
 
-/* Without sessions there is no handshake: until both count each other, greetings tell who we are. */
-static bool greets(const struct node *n, unsigned slot)
+/* Without handshakes: until both count each other, greetings tell who we are. */
+uint64_t admit_greet_at(const struct admit *a, uint16_t peer)
 {
-    return n->sessions == NULL &&
-           !(admit_state(n, slot) == ADMIT_YES && n->peers[slot].about.known == n->cfg.storage_id);
+    const struct admitted *p = find(a, peer);
+    bool known = admit_state(a, peer) == ADMIT_YES && p->about.known == a->cfg->storage_id;
+    return a->plain && !known ? p->greet_at : RAFT_NEVER;
 }
 
-uint64_t admit_greet_at(const struct node *n, unsigned slot)
+void admit_greeted(struct admit *a, uint64_t now, uint16_t peer)
 {
-    return greets(n, slot) ? n->peers[slot].greet_at : RAFT_NEVER;
-}
-
-void admit_greeted(struct node *n, uint64_t now, unsigned slot)
-{
-    struct peer *p = &n->peers[slot];
+    struct admitted *p = find_mine(a, peer);
     p->greet_at = now + (p->greets < GREETS ? GREET_US : GREET_SELDOM_US);
     p->greets += p->greets < GREETS;
 }

@@ -1,159 +1,153 @@
-/* envelope.c: datagrams as a whole: opened and judged on their way in, closed on their way out;
- * the handshakes that make the keys for both. */
+#include "raftd/node/envelope.h"
+
+#include <assert.h>
 #include <string.h>
 
 #include "net/seal/plain.h"
+#include "net/wire.h"
 #include "raftd/base/num.h"
-#include "raftd/node/node_impl.h"
 
 _Static_assert((int)SESSION_HEAD_BYTES <= (int)WIRE_HEAD_ROOM &&
                    (int)SESSION_TAG_BYTES <= (int)WIRE_TAIL_ROOM,
                "room for the longest envelope");
 
-void drop(struct node *n, unsigned slot, enum drop why)
-{
-    n->drops[why]++;
-    n->peers[slot].drops[why]++;
-}
-
 /* Does what the peer says count? */
-static bool counts(struct node *n, unsigned slot)
+static enum drop judge(const struct envelope *e, uint16_t peer)
 {
-    switch (admit_state(n, slot)) {
-    case ADMIT_YES: return true;
-    case ADMIT_OTHER_LIST: drop(n, slot, DROP_LIST); break;
+    switch (admit_state(e->admit, peer)) {
+    case ADMIT_YES: break;
+    case ADMIT_OTHER_LIST: return DROP_LIST;
     case ADMIT_SILENT:
     case ADMIT_FIRST:
     case ADMIT_OTHER_DISK:
     case ADMIT_NONE:
-    case ADMIT_NEW_DISK: drop(n, slot, DROP_DISK); break;
+    case ADMIT_NEW_DISK: return DROP_DISK;
     }
-    return false;
+    return DATAGRAM_DATA;
 }
 
-static bool open_plain(struct node *n, uint64_t now, unsigned slot, uint8_t *buf, size_t len,
-                       uint8_t **payload, size_t *payload_len)
+static enum drop open_plain(struct envelope *e, uint64_t now, uint16_t from, uint8_t *buf,
+                            size_t len, uint8_t **payload, size_t *payload_len)
 {
-    const struct plain_ends ends = {
-        .cluster = n->cluster_id, .from = n->raft.peers[slot].id, .to = n->cfg.id};
+    const struct plain_ends ends = {.cluster = e->cluster, .from = from, .to = e->cfg->id};
     enum drop st = plain_open(buf, len, &ends);
-    if (st != DATAGRAM_DATA) {
-        drop(n, slot, st);
-        return false;
-    }
+    if (st != DATAGRAM_DATA)
+        return st;
     const struct about about = plain_about(buf);
-    admit_heard(n, now, slot, &about);
+    admit_heard(e->admit, now, from, &about);
     *payload = buf + PLAIN_HEAD_BYTES;
     *payload_len = len - PLAIN_HEAD_BYTES;
-    return *payload_len > 0 && counts(n, slot);
+    return *payload_len > 0 ? judge(e, from) : DATAGRAM_STEP;
 }
 
-static void shake(struct node *n, uint64_t now, unsigned slot)
+static void shake(struct envelope *e, uint64_t now, uint16_t peer)
 {
     uint8_t buf[WIRE_DATAGRAM_BASE];
     size_t len;
-    while ((len = sessions_output(n->sessions, n->raft.peers[slot].id, now, buf, sizeof buf)) > 0)
-        n->io.send(n->io.ctx, slot, buf, len);
+    while ((len = sessions_output(e->sessions, peer, now, buf, sizeof buf)) > 0)
+        e->io->send(e->io->ctx, peer, buf, len);
 }
 
-bool envelope_open(struct node *n, uint64_t now, unsigned slot, uint8_t *buf, size_t len,
-                   uint8_t **payload, size_t *payload_len)
+/* Has the peer another process than before? */
+static bool other_process(struct envelope *e, uint16_t peer)
 {
-    if (n->sessions == NULL)
-        return open_plain(n, now, slot, buf, len, payload, payload_len);
-    enum drop st = sessions_open(n->sessions, n->raft.peers[slot].id, now, buf, len, payload,
-                                 payload_len);
+    uint64_t boot = sessions_peer_boot(e->sessions, peer);
+    unsigned i = 0;
+    while (e->peers[i].id != peer)
+        i++;
+    bool other = e->peers[i].boot != boot;
+    e->peers[i].boot = boot;
+    return other;
+}
+
+enum drop envelope_open(struct envelope *e, uint64_t now, uint16_t from, uint8_t *buf, size_t len,
+                        uint8_t **payload, size_t *payload_len, bool *another)
+{
+    *another = false;
+    if (e->sessions == NULL)
+        return open_plain(e, now, from, buf, len, payload, payload_len);
+    enum drop st = sessions_open(e->sessions, from, now, buf, len, payload, payload_len);
     if (st == DATAGRAM_STEP || st == DROP_STALE)
-        shake(n, now, slot); /* at once: the answer to the next one takes its place */
+        shake(e, now, from); /* send now: the session keeps one answer only */
     if (st == DATAGRAM_STEP || st == DATAGRAM_DATA) {
-        const struct about about = sessions_peer_about(n->sessions, n->raft.peers[slot].id);
-        admit_heard(n, now, slot, &about);
+        const struct about about = sessions_peer_about(e->sessions, from);
+        admit_heard(e->admit, now, from, &about);
     }
-    if (st == DATAGRAM_STEP)
-        return false;
-    if (st != DATAGRAM_DATA) {
-        drop(n, slot, st);
-        return false;
-    }
-    struct peer *p = &n->peers[slot];
-    uint64_t boot = sessions_peer_boot(n->sessions, n->raft.peers[slot].id);
-    if (boot != p->session_boot) { /* another process: its stamps and counts begin anew */
-        link_reset(&p->link);
-        p->session_boot = boot;
-    }
-    return counts(n, slot);
+    if (st != DATAGRAM_DATA)
+        return st;
+    *another = other_process(e, from);
+    return judge(e, from);
 }
 
-bool envelope_ready(const struct node *n, unsigned slot)
+bool envelope_ready(const struct envelope *e, uint16_t peer)
 {
-    return admit_state(n, slot) == ADMIT_YES &&
-           (n->sessions == NULL || sessions_ready(n->sessions, n->raft.peers[slot].id));
+    return admit_state(e->admit, peer) == ADMIT_YES &&
+           (e->sessions == NULL || sessions_ready(e->sessions, peer));
 }
 
-size_t envelope_room(const struct node *n, size_t datagram)
+uint32_t envelope_bytes(const struct envelope *e)
 {
-    return datagram - (n->sessions == NULL ? (size_t)PLAIN_HEAD_BYTES
-                                           : (size_t)SESSION_HEAD_BYTES + SESSION_TAG_BYTES);
+    return e->sessions == NULL ? (uint32_t)PLAIN_HEAD_BYTES : (uint32_t)SESSION_EXTRA_BYTES;
 }
 
-static size_t close_plain(const struct node *n, unsigned slot, uint8_t *buf, size_t payload_len)
+static size_t close_plain(const struct envelope *e, uint16_t to, uint8_t *buf, size_t payload_len)
 {
     const struct plain_ends ends = {
-        .cluster = n->cluster_id,
-        .from = n->cfg.id,
-        .to = n->raft.peers[slot].id,
-        .about = {n->cfg.storage_id, n->peers[slot].storage, n->voters_digest},
+        .cluster = e->cluster,
+        .from = e->cfg->id,
+        .to = to,
+        .about = {e->cfg->storage_id, admit_storage(e->admit, to), admit_voters_digest(e->admit)},
     };
     return plain_close(buf, payload_len, &ends);
 }
 
-static void greet(struct node *n, uint64_t now, unsigned slot)
+static void greet(struct envelope *e, uint64_t now, uint16_t peer)
 {
     uint8_t buf[PLAIN_HEAD_BYTES];
-    n->io.send(n->io.ctx, slot, buf, close_plain(n, slot, buf, 0));
-    admit_greeted(n, now, slot);
+    e->io->send(e->io->ctx, peer, buf, close_plain(e, peer, buf, 0));
+    admit_greeted(e->admit, now, peer);
 }
 
-void envelope_send(struct node *n, uint64_t now, unsigned slot, uint8_t *buf, size_t payload_len)
+void envelope_send(struct envelope *e, uint64_t now, uint16_t to, uint8_t *buf, size_t payload_len)
 {
-    if (n->io.spy != NULL)
-        n->io.spy(n->io.ctx, slot, buf + WIRE_HEAD_ROOM, payload_len);
+    if (e->io->spy != NULL)
+        e->io->spy(e->io->ctx, to, buf + WIRE_HEAD_ROOM, payload_len);
     uint8_t *at;
     size_t len;
-    if (n->sessions == NULL) {
+    if (e->sessions == NULL) {
         at = buf + WIRE_HEAD_ROOM - PLAIN_HEAD_BYTES;
-        len = close_plain(n, slot, at, payload_len);
+        len = close_plain(e, to, at, payload_len);
     } else {
         at = buf + WIRE_HEAD_ROOM - SESSION_HEAD_BYTES;
-        len = sessions_seal(n->sessions, n->raft.peers[slot].id, now, at, payload_len);
+        len = sessions_seal(e->sessions, to, now, at, payload_len);
     }
     if (len > 0) /* else the session has just ended: as if it were lost */
-        n->io.send(n->io.ctx, slot, at, len);
+        e->io->send(e->io->ctx, to, at, len);
 }
 
-void envelope_shake(struct node *n, uint64_t now)
+void envelope_shake(struct envelope *e, uint64_t now)
 {
-    if (now < envelope_deadline(n))
+    if (now < envelope_deadline(e))
         return;
-    for (unsigned slot = 0; slot < n->raft.n_peers; slot++) {
-        if (n->sessions != NULL)
-            shake(n, now, slot);
-        else if (now >= admit_greet_at(n, slot))
-            greet(n, now, slot);
+    for (unsigned i = 0; i < e->n_peers; i++) {
+        if (e->sessions != NULL)
+            shake(e, now, e->peers[i].id);
+        else if (now >= admit_greet_at(e->admit, e->peers[i].id))
+            greet(e, now, e->peers[i].id);
     }
 }
 
-uint64_t envelope_deadline(const struct node *n)
+uint64_t envelope_deadline(const struct envelope *e)
 {
     uint64_t at = RAFT_NEVER;
-    if (n->sessions != NULL)
-        return sessions_deadline(n->sessions);
-    for (unsigned slot = 0; slot < n->raft.n_peers; slot++)
-        at = min_u64(at, admit_greet_at(n, slot));
+    if (e->sessions != NULL)
+        return sessions_deadline(e->sessions);
+    for (unsigned i = 0; i < e->n_peers; i++)
+        at = min_u64(at, admit_greet_at(e->admit, e->peers[i].id));
     return at;
 }
 
-static void session_status(const struct node *n, unsigned slot, struct status_peer *s)
+static void session_status(const struct envelope *e, uint16_t peer, struct status_peer *s)
 {
     static const enum status_session states[] = {
         [SESSION_STATE_NONE] = STATUS_SESSION_NONE,
@@ -163,20 +157,20 @@ static void session_status(const struct node *n, unsigned slot, struct status_pe
     };
     s->session = STATUS_SESSION_PLAIN;
     s->session_overdue_us = UINT64_MAX;
-    if (n->sessions == NULL)
+    if (e->sessions == NULL)
         return;
     struct session_info info;
-    sessions_info(n->sessions, n->raft.peers[slot].id, &info);
+    sessions_info(e->sessions, peer, &info);
     s->session = states[info.state];
     s->session_us = info.since_us;
     s->session_overdue_us = info.overdue_us;
     s->session_key_id = info.key_id;
 }
 
-void envelope_status(const struct node *n, unsigned slot, struct status_peer *s)
+void envelope_status(const struct envelope *e, uint16_t peer, struct status_peer *s)
 {
-    session_status(n, slot, s);
-    switch (admit_state(n, slot)) {
+    session_status(e, peer, s);
+    switch (admit_state(e->admit, peer)) {
     case ADMIT_OTHER_LIST: s->session = STATUS_SESSION_OTHER_LIST; break;
     case ADMIT_OTHER_DISK: s->session = STATUS_SESSION_OTHER_DISK; break;
     case ADMIT_NEW_DISK: s->session = STATUS_SESSION_NEW_DISK; break;
@@ -187,41 +181,56 @@ void envelope_status(const struct node *n, unsigned slot, struct status_peer *s)
     }
 }
 
-void envelope_keys(const struct node *n, struct status *s)
+void envelope_keys(const struct envelope *e, struct status *s)
 {
     uint32_t ids[SESSION_KEYS] = {0};
-    if (n->sessions != NULL)
-        sessions_key_ids(n->sessions, ids);
+    if (e->sessions != NULL)
+        sessions_key_ids(e->sessions, ids);
     s->key_id = ids[0];
     s->next_key_id = ids[1];
 }
 
-bool envelope_init(struct node *n, const struct session_keys *keys, uint64_t now)
+void envelope_know(struct envelope *e, uint16_t peer)
 {
-    if (keys == NULL)
-        return true;
-    struct session_config sc = {
-        .cluster = n->cluster_id,
-        .self = n->cfg.id,
-        .storage = n->cfg.storage_id,
-        .voters = n->voters_digest,
-        .n_peers = n->raft.n_peers,
-        .rekey_us = n->cfg.rekey_us,
-        .random = n->io.random,
-        .random_ctx = n->io.ctx,
-    };
-    n->io.random(n->io.ctx, &sc.boot, sizeof sc.boot);
-    for (unsigned i = 0; i < n->raft.n_peers; i++)
-        sc.peers[i] = n->raft.peers[i].id;
-    n->sessions = sessions_new(&sc, keys, now);
-    if (n->sessions == NULL)
-        return false;
-    for (unsigned i = 0; i < n->raft.n_peers; i++)
-        sessions_know(n->sessions, n->raft.peers[i].id, n->peers[i].storage);
-    return true;
+    if (e->sessions != NULL)
+        sessions_know(e->sessions, peer, admit_storage(e->admit, peer));
 }
 
-void node_set_keys(struct node *n, const struct session_keys *keys, uint64_t now)
+bool envelope_init(struct envelope *e, const struct node_config *cfg, const struct node_io *io,
+                   struct admit *admit, const struct session_keys *keys, uint64_t now)
 {
-    sessions_set_keys(n->sessions, keys, now);
+    *e = (struct envelope){
+        .cfg = cfg, .io = io, .admit = admit, .cluster = wire_cluster_id(cfg->cluster)};
+    struct session_config sc = {
+        .cluster = e->cluster,
+        .self = cfg->id,
+        .storage = cfg->storage_id,
+        .voters = admit_voters_digest(admit),
+        .rekey_us = cfg->rekey_us,
+        .random = io->random,
+        .random_ctx = io->ctx,
+    };
+    for (unsigned i = 0; i < cfg->n_voters; i++) {
+        if (cfg->voters[i] == cfg->id)
+            continue;
+        e->peers[e->n_peers++].id = cfg->voters[i];
+        sc.peers[sc.n_peers++] = cfg->voters[i];
+    }
+    if (keys == NULL)
+        return true;
+    io->random(io->ctx, &sc.boot, sizeof sc.boot);
+    e->sessions = sessions_new(&sc, keys, now);
+    for (unsigned i = 0; e->sessions != NULL && i < e->n_peers; i++)
+        envelope_know(e, e->peers[i].id);
+    return e->sessions != NULL;
+}
+
+void envelope_free(struct envelope *e)
+{
+    sessions_free(e->sessions);
+}
+
+void envelope_set_keys(struct envelope *e, const struct session_keys *keys, uint64_t now)
+{
+    sessions_set_keys(e->sessions, keys, now);
 }

@@ -1,10 +1,9 @@
-/* links.c: what nodes tell each other about their links when they have nothing else to say: who
- * hears whom, and how large datagrams may be. For people and for speed; no rule depends on it.
- */
+#include "raftd/node/links.h"
+
 #include <assert.h>
 #include <string.h>
 
-#include "raftd/node/node_impl.h"
+#include "raftd/base/num.h"
 
 enum {
     TELL_US = 2000000,       /* a row rides along with what is sent anyway after this long ... */
@@ -21,71 +20,94 @@ _Static_assert((int)STATUS_LINK_SILENT == (int)WIRE_NOT_HEARD &&
                "rows are copied");
 
 /* Voters in ascending order of their ids: the columns of all rows. */
-static unsigned column(const struct node *n, uint16_t id)
+static unsigned column(const struct links *l, uint16_t id)
 {
     unsigned c = 0;
-    for (unsigned i = 0; i < n->cfg.n_voters; i++)
-        c += n->cfg.voters[i] < id;
+    for (unsigned i = 0; i < l->cfg->n_voters; i++)
+        c += l->cfg->voters[i] < id;
     return c;
 }
 
-static bool voter(const struct node *n, uint16_t id)
+/* NULL: none of our peers. */
+static const struct link_row *find(const struct links *l, uint16_t peer)
 {
-    return id == n->cfg.id || raft_peer_slot(&n->raft, id) >= 0;
+    for (unsigned i = 0; i < l->n_rows; i++)
+        if (l->rows[i].id == peer)
+            return &l->rows[i];
+    return NULL;
 }
 
-void links_watch(struct node *n, uint64_t now)
+static struct link_row *find_mine(struct links *l, uint16_t peer)
 {
-    const struct raft *r = &n->raft;
+    const struct link_row *row = find(l, peer);
+    return row != NULL ? &l->rows[row - l->rows] : NULL;
+}
+
+void links_init(struct links *l, const struct node_config *cfg, const struct replica *r,
+                uint64_t now)
+{
+    *l = (struct links){.cfg = cfg, .replica = r, .start_us = now};
+}
+
+void links_add(struct links *l, uint64_t now, uint16_t peer, const struct link *link)
+{
+    assert(l->n_rows < RAFT_VOTERS_MAX);
+    l->rows[l->n_rows++] = (struct link_row){.id = peer, .link = link, .told_at = now};
+}
+
+void links_watch(struct links *l, uint64_t now)
+{
+    const struct raft *r = replica_raft(l->replica);
     if (r->role != RAFT_PRE_CANDIDATE)
-        n->asking_since = 0;
-    else if (n->asking_since == 0)
-        n->asking_since = now;
-    if (r->leader == 0 || (r->leader == n->led_by && r->term == n->led_term))
+        l->asking_since = 0;
+    else if (l->asking_since == 0)
+        l->asking_since = now;
+    if (r->leader == 0 || (r->leader == l->led_by && r->term == l->led_term))
         return;
-    n->led_by = r->leader;
-    n->led_term = r->term;
+    l->led_by = r->leader;
+    l->led_term = r->term;
     /* A leader passes the rows on: what was told before there was one is of the past. */
-    for (unsigned i = 0; i < r->n_peers; i++)
-        if (r->role == RAFT_LEADER || r->peers[i].id == r->leader)
-            n->peers[i].told_at = 0;
+    for (unsigned i = 0; i < l->n_rows; i++)
+        if (r->role == RAFT_LEADER || l->rows[i].id == r->leader)
+            l->rows[i].told_at = 0;
 }
 
 /* Every heartbeat of a leader is answered at once, and it sends them as long as its term lasts. So is,
  * without a disk, a question whether one would vote, and it is repeated as long as there is no leader. */
-static bool owes_word(const struct node *n, uint64_t now, unsigned slot, uint64_t heard)
+static bool owes_word(const struct links *l, uint64_t now, const struct link_row *row,
+                      uint64_t heard)
 {
-    const struct raft *r = &n->raft;
+    const struct raft *r = replica_raft(l->replica);
     uint64_t most = SOON_HEARTBEATS * r->cfg.heartbeat;
-    most = most > SOON_US ? most : SOON_US;
+    most = max_u64(most, SOON_US);
     if (r->role == RAFT_LEADER)
         return now >= heard + most && now >= r->lead_since + most;
-    if (n->asking_since != 0 && now >= heard + most && now >= n->asking_since + most)
+    if (l->asking_since != 0 && now >= heard + most && now >= l->asking_since + most)
         return true;
-    return now >= heard + most && n->led_by == r->peers[slot].id && n->led_term == r->term;
+    return now >= heard + most && l->led_by == row->id && l->led_term == r->term;
 }
 
 /* Silence shows that a peer is not heard only once it lasts longer than peers keep silent. */
-static uint8_t heard_of(const struct node *n, uint64_t now, unsigned slot)
+static uint8_t heard_of(const struct links *l, uint64_t now, const struct link_row *row)
 {
-    const struct link *l = &n->peers[slot].link;
-    if (owes_word(n, now, slot, l->has_peer ? l->peer_ts_at : 0))
+    const struct link *link = row->link;
+    if (owes_word(l, now, row, link->has_peer ? link->peer_ts_at : 0))
         return WIRE_NOT_HEARD;
-    if (l->has_peer && now < l->peer_ts_at + HEARD_US)
-        return (uint8_t)((uint64_t)l->loss_in * 100 / LINK_LOSS_FULL);
-    return now < n->start_us + HEARD_US ? WIRE_NOT_KNOWN : WIRE_NOT_HEARD;
+    if (link->has_peer && now < link->peer_ts_at + HEARD_US)
+        return (uint8_t)((uint64_t)link->loss_in * 100 / LINK_LOSS_FULL);
+    return now < l->start_us + HEARD_US ? WIRE_NOT_KNOWN : WIRE_NOT_HEARD;
 }
 
-static void own_row(const struct node *n, uint64_t now, uint8_t *heard)
+static void own_row(const struct links *l, uint64_t now, uint8_t *heard)
 {
-    heard[column(n, n->cfg.id)] = 0;
-    for (unsigned i = 0; i < n->raft.n_peers; i++)
-        heard[column(n, n->raft.peers[i].id)] = heard_of(n, now, i);
+    heard[column(l, l->cfg->id)] = 0;
+    for (unsigned i = 0; i < l->n_rows; i++)
+        heard[column(l, l->rows[i].id)] = heard_of(l, now, &l->rows[i]);
 }
 
-static bool row_lasts(const struct peer *p, uint64_t now)
+static bool row_lasts(const struct link_row *row, uint64_t now)
 {
-    return p->row_at != 0 && now <= p->row_at + HEARD_US;
+    return row->heard_at != 0 && now <= row->heard_at + HEARD_US;
 }
 
 static int32_t permille(uint32_t loss)
@@ -95,96 +117,104 @@ static int32_t permille(uint32_t loss)
 
 /* Loss is measured when something arrives. Where nothing does, all of it is lost, and that is known
  * by silence alone: ours, and what the peer tells of its own, maybe through the leader. */
-void links_loss(const struct node *n, uint64_t now, unsigned slot, struct status_peer *s)
+void links_peer_status(const struct links *l, uint64_t now, uint16_t peer, struct status_peer *s)
 {
-    const struct peer *p = &n->peers[slot];
-    uint8_t heard = heard_of(n, now, slot), back = p->row[column(n, n->cfg.id)];
-    bool hears = heard < WIRE_NOT_KNOWN, told = row_lasts(p, now);
+    const struct link_row *row = find(l, peer);
+    uint8_t heard = heard_of(l, now, row), back = row->heard[column(l, l->cfg->id)];
+    bool hears = heard < WIRE_NOT_KNOWN, told = row_lasts(row, now);
+    s->settings = row->settings;
     s->loss_in_permille = s->loss_out_permille = STATUS_LOSS_UNKNOWN;
     if (heard == WIRE_NOT_HEARD)
         s->loss_in_permille = 1000;
-    else if (hears && p->link.has_loss)
-        s->loss_in_permille = permille(p->link.loss_in);
+    else if (hears && row->link->has_loss)
+        s->loss_in_permille = permille(row->link->loss_in);
     if (told && back == WIRE_NOT_HEARD)
         s->loss_out_permille = 1000;
     else if (hears && !(told && back == WIRE_NOT_KNOWN))
-        s->loss_out_permille = permille(p->link.loss_out);
+        s->loss_out_permille = permille(row->link->loss_out);
     else if (told && back < WIRE_NOT_KNOWN)
         s->loss_out_permille = back * 10;
 }
 
-/* When this peer must be told in a datagram of its own. */
-uint64_t links_due(const struct node *n, unsigned slot)
+uint64_t links_due(const struct links *l, uint16_t peer)
 {
-    return n->peers[slot].told_at + TELL_ALONE_US;
+    return find(l, peer)->told_at + TELL_ALONE_US;
 }
 
 /* Our row, and as leader also those that we were told: a follower hears no other follower's. */
-bool links_fill(struct node *n, uint64_t now, unsigned slot, struct wire_links *l)
+bool links_fill(struct links *l, uint64_t now, uint16_t peer, struct wire_links *out)
 {
-    struct peer *p = &n->peers[slot];
-    if (now < p->told_at + TELL_US)
+    struct link_row *to = find_mine(l, peer);
+    if (now < to->told_at + TELL_US)
         return false;
-    p->told_at = now;
-    l->cols = (uint8_t)n->cfg.n_voters;
-    l->rows = 1;
-    l->id[0] = n->cfg.id;
-    own_row(n, now, l->heard[0]);
-    for (unsigned i = 0; n->raft.role == RAFT_LEADER && i < n->raft.n_peers; i++) {
-        const struct peer *q = &n->peers[i];
-        if (i == slot || !row_lasts(q, now))
+    to->told_at = now;
+    out->cols = (uint8_t)l->cfg->n_voters;
+    out->rows = 1;
+    out->id[0] = l->cfg->id;
+    own_row(l, now, out->heard[0]);
+    bool leads = replica_raft(l->replica)->role == RAFT_LEADER;
+    for (unsigned i = 0; leads && i < l->n_rows; i++) {
+        const struct link_row *row = &l->rows[i];
+        if (row == to || !row_lasts(row, now))
             continue;
-        l->id[l->rows] = n->raft.peers[i].id;
-        l->age[l->rows] = (uint8_t)((now - q->row_at) / WIRE_AGE_UNIT_US);
-        memcpy(l->heard[l->rows++], q->row, l->cols);
+        out->id[out->rows] = row->id;
+        out->age[out->rows] = (uint8_t)((now - row->heard_at) / WIRE_AGE_UNIT_US);
+        memcpy(out->heard[out->rows++], row->heard, out->cols);
     }
     return true;
 }
 
-void links_take(struct node *n, uint64_t now, unsigned slot, const struct wire_links *l)
+/* A row of a peer, in percent, whatever it says. */
+static void take_row(struct link_row *row, uint64_t at, const uint8_t *heard, unsigned cols)
 {
-    uint16_t from = n->raft.peers[slot].id;
-    if (l->cols != n->cfg.n_voters)
+    if (at < row->heard_at)
+        return;
+    for (unsigned c = 0; c < cols; c++)
+        row->heard[c] = heard[c] > 100 && heard[c] < WIRE_NOT_KNOWN ? 100 : heard[c];
+    row->heard_at = at;
+}
+
+void links_take(struct links *l, uint64_t now, uint16_t from, const struct wire_links *in)
+{
+    bool leads = from == replica_raft(l->replica)->leader;
+    if (in->cols != l->cfg->n_voters)
         return; /* of another membership */
-    for (unsigned i = 0; i < l->rows; i++) {
-        if (l->id[i] == n->cfg.id || !voter(n, l->id[i]) ||
-            (l->id[i] != from && from != n->raft.leader))
-            continue;
-        struct peer *p = &n->peers[raft_peer_slot(&n->raft, l->id[i])];
-        uint64_t age = (uint64_t)l->age[i] * WIRE_AGE_UNIT_US, at = now > age ? now - age : 1;
-        if (at < p->row_at)
-            continue;
-        for (unsigned c = 0; c < l->cols; c++) /* percent, whatever the peer says */
-            p->row[c] = l->heard[i][c] > 100 && l->heard[i][c] < WIRE_NOT_KNOWN ? 100
-                                                                                : l->heard[i][c];
-        p->row_at = at;
+    for (unsigned i = 0; i < in->rows; i++) {
+        struct link_row *row = find_mine(l, in->id[i]);
+        uint64_t age = (uint64_t)in->age[i] * WIRE_AGE_UNIT_US;
+        if (row != NULL && (row->id == from || leads))
+            take_row(row, now > age ? now - age : 1, in->heard[i], in->cols);
     }
 }
 
-struct wire_settings links_settings(const struct node *n)
+void links_take_settings(struct links *l, uint16_t from, const struct wire_settings *in)
+{
+    find_mine(l, from)->settings = *in;
+}
+
+struct wire_settings links_settings(const struct links *l)
 {
     return (struct wire_settings){
         .n = WIRE_SETTING_COUNT,
-        .value = {[WIRE_MAX_VALUE_BYTES] = n->cfg.max_value_bytes,
-                  [WIRE_ELECTION_TIMEOUT_MS] = n->cfg.election_timeout_us / 1000,
-                  [WIRE_MAX_DATA_BYTES] = n->cfg.max_data_bytes},
+        .value = {[WIRE_MAX_VALUE_BYTES] = l->cfg->max_value_bytes,
+                  [WIRE_ELECTION_TIMEOUT_MS] = l->cfg->election_timeout_us / 1000,
+                  [WIRE_MAX_DATA_BYTES] = l->cfg->max_data_bytes},
     };
 }
 
-void links_status(const struct node *n, uint64_t now, struct status *s)
+void links_status(const struct links *l, uint64_t now, struct status *s)
 {
-    s->n_links = n->cfg.n_voters;
-    s->settings = links_settings(n);
-    unsigned self = column(n, n->cfg.id);
-    s->links[self].id = n->cfg.id;
+    s->n_links = l->cfg->n_voters;
+    s->settings = links_settings(l);
+    unsigned self = column(l, l->cfg->id);
+    s->links[self].id = l->cfg->id;
     s->links[self].at_us = now;
-    own_row(n, now, s->links[self].heard);
-    for (unsigned i = 0; i < n->raft.n_peers; i++) {
-        const struct peer *p = &n->peers[i];
-        unsigned c = column(n, n->raft.peers[i].id);
-        s->links[c].id = n->raft.peers[i].id;
-        s->links[c].at_us = row_lasts(p, now) ? p->row_at : 0;
-        memcpy(s->links[c].heard, p->row, sizeof p->row);
-        s->peers[i].settings = p->settings;
+    own_row(l, now, s->links[self].heard);
+    for (unsigned i = 0; i < l->n_rows; i++) {
+        const struct link_row *row = &l->rows[i];
+        unsigned c = column(l, row->id);
+        s->links[c].id = row->id;
+        s->links[c].at_us = row_lasts(row, now) ? row->heard_at : 0;
+        memcpy(s->links[c].heard, row->heard, sizeof row->heard);
     }
 }

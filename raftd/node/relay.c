@@ -1,128 +1,165 @@
-/* relay.c: writes on their way from a follower to the leader, as a stream; both ends.
- *
- * The stream is a row of commands, each behind its length. It belongs to one term and one process of
- * the follower: its id is that process's boot token. Each command is handed over once (see write.c).
- *
- * The leader keeps a buffer of two windows for each follower that relays. While the command at the
- * front is larger than one window, the buffer has room for that command and one window behind it. So
- * it is at most CMD_MAX_BYTES and one window, and only while that follower sends such a value.
- */
+#include "raftd/node/relay.h"
+
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "raftd/base/bytes.h"
 #include "raftd/base/num.h"
 #include "raftd/state/cmd.h"
-#include "raftd/base/bytes.h"
-#include "raftd/node/node_impl.h"
 
-enum { HEAD_BYTES = 4 }; /* length before each command */
+enum {
+    HEAD_BYTES = 4,            /* length before each command */
+    RING_MORE_BYTES = 1 << 18, /* on their way beside the largest command */
+};
 
 /* ---- follower ---------------------------------------------------------------------------- */
 
-/* Our stream starts afresh with each leader. */
-void relay_tx_sync(struct node *n)
+void relay_out_add(struct relay_out *o, uint16_t id, const struct path *path)
 {
-    int slot = raft_peer_slot(&n->raft, n->raft.leader);
-    if (n->relay_term == n->raft.term)
-        return;
-    assert(slot >= 0);
-    n->relay_term = n->raft.term;
-    n->relay.start = n->relay_base = n->relay.end;
-    net_start_stream(n, (unsigned)slot, &n->relay_tx, WIRE_STREAM_RELAY);
+    assert(o->n_ways < RAFT_VOTERS_MAX - 1);
+    o->ways[o->n_ways++] = (struct relay_way){id, path};
 }
 
-/* Puts one command on the way to the leader. False when it must wait. */
-bool relay_tx_put(struct node *n, const uint8_t *cmd, size_t len)
+/* The stream starts afresh with each leader. */
+static void sync(void *ctx, uint16_t peer)
 {
-    if (n->relay.base == NULL) {
-        size_t min = CMD_BESIDE_BYTES + (size_t)n->cfg.max_value_bytes;
-        if (ring_init(&n->relay, min + NODE_RELAY_BYTES) < 0)
-            return false;
-        n->relay_base = 0;
-    }
-    relay_tx_sync(n);
-    n->relay.start = n->relay_base + n->relay_tx.una;
-    if (ring_room(&n->relay) < HEAD_BYTES + len)
+    struct relay_out *o = ctx;
+    const struct raft *r = replica_raft(o->replica);
+    unsigned i = 0;
+    if (o->ring.base == NULL || r->role != RAFT_FOLLOWER || r->leader != peer ||
+        o->flow.term == r->term)
+        return;
+    while (i < o->n_ways && o->ways[i].id != peer)
+        i++;
+    assert(i < o->n_ways);
+    o->ring.start = o->base = o->ring.end;
+    flow_begin(&o->flow, o->ways[i].path, r->term, r->cfg.boot);
+}
+
+static enum flow_state out_state(const void *ctx, uint64_t now, uint16_t peer)
+{
+    const struct relay_out *o = ctx;
+    const struct raft *r = replica_raft(o->replica);
+    (void)now;
+    bool goes = r->role == RAFT_FOLLOWER && r->leader == peer && o->flow.term == r->term;
+    return goes ? FLOW_GOES : FLOW_NONE;
+}
+
+static const uint8_t *at(const void *ctx, uint64_t off, size_t *len)
+{
+    const struct relay_out *o = ctx;
+    *len = (size_t)(o->ring.end - (o->base + off));
+    return ring_at(&o->ring, o->base + off);
+}
+
+static void acked(void *ctx)
+{
+    struct relay_out *o = ctx;
+    o->ring.start = o->base + o->flow.tx.una;
+}
+
+static const struct flow_source source = {
+    .stream = WIRE_STREAM_RELAY,
+    .sync = sync,
+    .state = out_state,
+    .at = at,
+    .acked = acked,
+};
+
+void relay_out_init(struct relay_out *o, const struct replica *r, size_t command_max)
+{
+    *o = (struct relay_out){
+        .flow = {.source = &source, .term = RAFT_NEVER}, .replica = r, .command_max = command_max};
+    o->flow.ctx = o;
+}
+
+void relay_out_free(struct relay_out *o)
+{
+    ring_free(&o->ring);
+}
+
+bool relay_out_put(struct relay_out *o, const uint8_t *cmd, size_t len)
+{
+    if (o->ring.base == NULL && ring_init(&o->ring, o->command_max + RING_MORE_BYTES) < 0)
         return false;
-    uint8_t *p = ring_at(&n->relay, n->relay.end);
+    sync(o, replica_raft(o->replica)->leader);
+    if (ring_room(&o->ring) < HEAD_BYTES + len)
+        return false;
+    uint8_t *p = ring_at(&o->ring, o->ring.end);
     put_u32(p, (uint32_t)len);
     memcpy(p + HEAD_BYTES, cmd, len);
-    n->relay.end += HEAD_BYTES + len;
-    stream_tx_end(&n->relay_tx, n->relay.end - n->relay_base);
+    o->ring.end += HEAD_BYTES + len;
+    stream_tx_end(&o->flow.tx, o->ring.end - o->base);
     return true;
 }
 
 /* ---- leader ------------------------------------------------------------------------------ */
 
-static size_t window(const struct node *n)
+static size_t usual_cap(const struct relay_in *x)
 {
-    return n->cfg.relay_bytes != 0 ? n->cfg.relay_bytes : n->rx_window / n->raft.n_peers;
-}
-
-static size_t usual_cap(const struct node *n)
-{
-    return 2 * (size_t)max_u64(window(n), HEAD_BYTES);
+    return 2 * (size_t)max_u64(x->window, HEAD_BYTES);
 }
 
 /* The boot token of a peer that answered our probe names its stream in this term. Late datagrams of
  * its earlier process carry another token and are dropped. */
-static void adopt(struct node *n, unsigned slot)
+static void adopt(struct relay_in *x)
 {
-    struct relay_rx *x = &n->peers[slot].relay;
-    const struct raft_peer *rp = &n->raft.peers[slot];
-    if (rp->boot == 0 || rp->epoch == 0 || (x->term == n->raft.term && x->boot == rp->boot))
+    const struct raft *r = replica_raft(x->replica);
+    const struct raft_peer *rp = replica_peer(x->replica, x->peer);
+    if (rp->boot == 0 || rp->epoch == 0 || (x->flow.term == r->term && x->flow.id == rp->boot))
         return;
-    uint8_t *buf = malloc(usual_cap(n));
+    uint8_t *buf = malloc(usual_cap(x));
     if (buf == NULL)
         return; /* its relays are lost, and sent again, until there is memory */
     free(x->buf);
-    *x = (struct relay_rx){
-        .buf = buf, .term = n->raft.term, .boot = rp->boot, .ack_by = RAFT_NEVER};
-    stream_rx_init(&x->rx, buf, usual_cap(n), (uint32_t)window(n));
+    x->buf = buf;
+    x->flow.term = r->term;
+    x->flow.id = rp->boot;
+    x->flow.ack_by = RAFT_NEVER;
+    x->waits = x->shut = false;
+    stream_rx_init(&x->flow.rx, buf, usual_cap(x), x->window);
 }
 
-void relay_rx_end(struct node *n)
+static bool present(const struct relay_in *x)
 {
-    for (unsigned slot = 0; slot < n->raft.n_peers; slot++) {
-        struct relay_rx *x = &n->peers[slot].relay;
-        free(x->buf);
-        *x = (struct relay_rx){.term = RAFT_NEVER, .ack_by = RAFT_NEVER};
-    }
+    const struct raft *r = replica_raft(x->replica);
+    return r->role == RAFT_LEADER && x->flow.term == r->term;
 }
 
-void relay_rx_put(struct node *n, uint64_t now, unsigned slot, const struct wire_data *d)
+static bool takes(void *ctx, uint16_t peer, const struct wire_data *d)
 {
-    struct relay_rx *x = &n->peers[slot].relay;
-    if (n->raft.role != RAFT_LEADER)
-        return;
-    adopt(n, slot);
-    if (x->term != n->raft.term || x->boot != d->id || x->shut)
-        return;
-    enum stream_put rc = stream_rx_put(&x->rx, d->off, d->bytes, d->len, d->again);
-    x->ack_by = min_u64(x->ack_by, rc == STREAM_NEW ? now + NODE_ACK_DELAY_US : now);
+    struct relay_in *x = ctx;
+    (void)peer;
+    if (replica_raft(x->replica)->role != RAFT_LEADER)
+        return false;
+    adopt(x);
+    return present(x) && x->flow.id == d->id && !x->shut;
 }
 
-/* What is to be told about the stream, at the time ack_by. */
-void relay_rx_sack(struct node *n, unsigned slot, struct wire_sack *s)
+static void arrived(void *ctx, uint64_t now, enum stream_put how)
 {
-    struct relay_rx *x = &n->peers[slot].relay;
-    *s = (struct wire_sack){.stream = WIRE_STREAM_RELAY, .id = x->boot};
-    stream_rx_sack(&x->rx, s);
-    x->ack_by = RAFT_NEVER;
+    struct relay_in *x = ctx;
+    x->flow.ack_by = min_u64(x->flow.ack_by, how == STREAM_NEW ? now + NODE_ACK_DELAY_US : now);
+}
+
+static bool lives(const void *ctx, uint16_t peer)
+{
+    (void)peer;
+    return present(ctx);
 }
 
 /* Memory for a command of so many bytes with its length, and for a window behind it. False: there is
  * none now. */
-static bool fit(struct node *n, struct relay_rx *x, size_t size)
+static bool fit(struct relay_in *x, size_t size)
 {
-    size_t cap = size > window(n) ? size + window(n) : usual_cap(n);
-    if (cap == x->rx.cap)
+    size_t cap = size > x->window ? size + x->window : usual_cap(x);
+    if (cap == x->flow.rx.cap)
         return true;
     uint8_t *buf = malloc(cap), *former = x->buf;
-    if (buf == NULL || !stream_rx_move(&x->rx, buf, cap)) {
+    if (buf == NULL || !stream_rx_move(&x->flow.rx, buf, cap)) {
         free(buf);
-        return x->rx.cap >= size;
+        return x->flow.rx.cap >= size;
     }
     x->buf = buf;
     free(former);
@@ -134,51 +171,76 @@ enum taken { TAKEN, NOT_HERE, MUST_WAIT };
 
 /* Proposes one command. A peer speaks for its own clients alone: another one's commands are told apart
  * by numbers that it can't know. */
-static enum taken take(struct node *n, uint64_t now, unsigned slot, const uint8_t *bytes,
-                       size_t len)
+static enum taken take(struct relay_in *x, uint64_t now, const uint8_t *bytes, size_t len)
 {
     struct cmd cmd;
-    if (cmd_decode(bytes, len, &cmd) == 0 && cmd.origin == n->raft.peers[slot].id)
-        return write_propose(n, now, bytes, len) ? TAKEN : MUST_WAIT;
-    n->drops[DROP_STREAM]++; /* skipped: its origin reports a timeout */
+    if (cmd_decode(bytes, len, &cmd) == 0 && cmd.origin == x->peer)
+        return replica_propose(x->replica, now, bytes, len) ? TAKEN : MUST_WAIT;
+    x->flow.bad++; /* skipped: its origin reports a timeout */
     return TAKEN;
 }
 
 /* Takes the command at the front. */
-static enum taken take_next(struct node *n, uint64_t now, unsigned slot)
+static enum taken take_next(struct relay_in *x, uint64_t now)
 {
-    struct relay_rx *x = &n->peers[slot].relay;
     const uint8_t *bytes;
-    size_t len;
-    size_t size = HEAD_BYTES;
-    stream_rx_ready(&x->rx, &bytes, &len);
+    size_t len, size = HEAD_BYTES;
+    stream_rx_ready(&x->flow.rx, &bytes, &len);
     if (len >= HEAD_BYTES && get_u32(bytes) > CMD_MAX_BYTES) {
-        n->drops[DROP_STREAM]++; /* a bug over there; its stream stays shut in this term */
+        x->flow.bad++; /* a bug over there; its stream stays shut in this term */
         x->shut = true;
         return NOT_HERE;
     }
     if (len >= HEAD_BYTES)
         size += get_u32(bytes);
-    if (!fit(n, x, size))
+    if (!fit(x, size))
         return MUST_WAIT;
-    stream_rx_ready(&x->rx, &bytes, &len);
+    stream_rx_ready(&x->flow.rx, &bytes, &len);
     if (len < size)
         return NOT_HERE;
-    enum taken rc = take(n, now, slot, bytes + HEAD_BYTES, size - HEAD_BYTES);
+    enum taken rc = take(x, now, bytes + HEAD_BYTES, size - HEAD_BYTES);
     if (rc == TAKEN)
-        stream_rx_consume(&x->rx, size);
+        stream_rx_consume(&x->flow.rx, size);
     return rc;
 }
 
-/* Proposes what has arrived without a gap; what can't be taken now stays and closes the window. */
-void relay_rx_drain(struct node *n, uint64_t now, unsigned slot)
+void relay_in_drain(struct relay_in *x, uint64_t now)
 {
-    struct relay_rx *x = &n->peers[slot].relay;
     enum taken rc = TAKEN;
-    while (rc == TAKEN && n->raft.role == RAFT_LEADER && x->term == n->raft.term && !x->shut) {
-        rc = take_next(n, now, slot);
+    while (rc == TAKEN && present(x) && !x->shut) {
+        rc = take_next(x, now);
         if (x->waits && rc == TAKEN)
-            x->ack_by = now; /* the window opens again */
+            x->flow.ack_by = now; /* the window opens again */
         x->waits = rc == MUST_WAIT;
     }
+}
+
+static void drain(void *ctx, uint64_t now)
+{
+    relay_in_drain(ctx, now);
+}
+
+static const struct flow_sink sink = {
+    .stream = WIRE_STREAM_RELAY,
+    .takes = takes,
+    .arrived = arrived,
+    .lives = lives,
+    .drain = drain,
+};
+
+void relay_in_init(struct relay_in *x, struct replica *r, uint16_t peer, uint32_t window)
+{
+    *x = (struct relay_in){.flow = {.sink = &sink, .term = RAFT_NEVER, .ack_by = RAFT_NEVER},
+                           .replica = r,
+                           .peer = peer,
+                           .window = window};
+    x->flow.ctx = x;
+}
+
+void relay_in_end(struct relay_in *x)
+{
+    free(x->buf);
+    x->buf = NULL;
+    x->flow.term = x->flow.ack_by = RAFT_NEVER;
+    x->flow.rx.cap = 0;
 }

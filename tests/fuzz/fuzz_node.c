@@ -44,9 +44,10 @@ static void judge(const struct world *w, const uint8_t *payload, size_t len)
         abort();
 }
 
-static void on_send(void *ctx, unsigned slot, const uint8_t *buf, size_t len)
+static void on_send(void *ctx, uint16_t to, const uint8_t *buf, size_t len)
 {
     struct world *w = ctx;
+    unsigned slot = to - 2u;
     if (w->peers[slot] != NULL) {
         uint8_t copy[WIRE_DATAGRAM_MAX];
         uint8_t *payload;
@@ -55,8 +56,7 @@ static void on_send(void *ctx, unsigned slot, const uint8_t *buf, size_t len)
             judge(w, payload, len);
         return;
     }
-    struct plain_ends ends = {
-        .cluster = wire_cluster_id("fuzz"), .from = 1, .to = node_raft(w->node)->peers[slot].id};
+    struct plain_ends ends = {.cluster = wire_cluster_id("fuzz"), .from = 1, .to = to};
     if (plain_open(buf, len, &ends) != DATAGRAM_DATA)
         abort();
     if (len > PLAIN_HEAD_BYTES) /* else it is a greeting */
@@ -84,7 +84,7 @@ static void on_persist(void *ctx, uint64_t seq, const struct wal_batch *b)
     w->seqs[w->n_seqs++] = seq;
 }
 
-static void on_fetch(void *ctx, unsigned what, const struct wal_pos *from, uint64_t last,
+static void on_fetch(void *ctx, struct node_fetch what, const struct wal_pos *from, uint64_t last,
                      uint8_t *buf, size_t cap)
 {
     (void)ctx; /* a disk that hangs */
@@ -143,7 +143,7 @@ static void datagram(struct world *w, uint8_t kind, uint8_t term, const uint8_t 
     else
         len = len > 0 ? sessions_seal(w->peers[slot], 1, w->now, buf, len) : 0;
     if (len > 0)
-        node_datagram(w->node, w->now, (int)slot, buf, len);
+        node_datagram(w->node, w->now, (uint16_t)(slot + 2), buf, len);
 }
 
 /* What the peers' handshakes have to say. */
@@ -156,7 +156,7 @@ static void shake(struct world *w)
         for (unsigned slot = 0; slot < PEERS; slot++) {
             size_t len;
             while ((len = sessions_output(w->peers[slot], 1, w->now, buf, sizeof buf)) > 0) {
-                node_datagram(w->node, w->now, (int)slot, buf, len);
+                node_datagram(w->node, w->now, (uint16_t)(slot + 2), buf, len);
                 more = true;
             }
         }

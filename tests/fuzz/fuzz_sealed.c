@@ -32,6 +32,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum {
     PEERS = 2,
+    FETCHES = PEERS + 2,
     ROUNDS = 8,
     STEPS_MAX = 200,
     ROOM_BYTES = MIRROR_BYTES / 2, /* of the disk, until it is over */
@@ -75,7 +76,8 @@ struct world {
         struct wal_pos from;
         uint64_t last;
         size_t cap;
-    } fetch[NODE_FETCHES];
+        struct node_fetch what;
+    } fetch[FETCHES];                   /* by the id of the peer they are for; 0: to be applied */
     uint8_t payload[WIRE_DATAGRAM_MAX]; /* sent last */
     size_t payload_len;
     struct liar liars[PEERS];
@@ -154,15 +156,16 @@ static void disk_finishes(struct world *w, bool refuse)
     w->disk.seq = 0;
 }
 
-static void on_fetch(void *ctx, unsigned what, const struct wal_pos *from, uint64_t last,
+static void on_fetch(void *ctx, struct node_fetch what, const struct wal_pos *from, uint64_t last,
                      uint8_t *buf, size_t cap)
 {
     struct world *w = ctx;
-    assert(what < NODE_FETCHES && w->fetch[what].buf == NULL);
-    w->fetch[what].buf = buf;
-    w->fetch[what].from = *from;
-    w->fetch[what].last = last;
-    w->fetch[what].cap = cap;
+    assert(what.peer < FETCHES && w->fetch[what.peer].buf == NULL);
+    w->fetch[what.peer].what = what;
+    w->fetch[what.peer].buf = buf;
+    w->fetch[what.peer].from = *from;
+    w->fetch[what.peer].last = last;
+    w->fetch[what.peer].cap = cap;
 }
 
 /* Whole records, or a part of one; none if they are gone. */
@@ -176,7 +179,7 @@ static void fetch_returns(struct world *w, unsigned what, bool gone)
     if (!gone)
         len = mirror_read(&w->disk, &next, w->fetch[what].last, buf, w->fetch[what].cap);
     w->fetch[what].buf = NULL;
-    node_fetched(w->node, w->now, what, len, &next);
+    node_fetched(w->node, w->now, w->fetch[what].what, len, &next);
 }
 
 /* --- what the node says ----------------------------------------------------------------------- */
@@ -193,10 +196,10 @@ static void judge_msg(const struct world *w, const struct raft_msg *m)
         assert(d->term == m->term && d->vote == m->from);
 }
 
-static void on_send(void *ctx, unsigned slot, const uint8_t *buf, size_t len)
+static void on_send(void *ctx, uint16_t to, const uint8_t *buf, size_t len)
 {
     struct world *w = ctx;
-    struct liar *p = &w->liars[slot];
+    struct liar *p = &w->liars[to - 2];
     uint8_t copy[WIRE_DATAGRAM_MAX];
     uint8_t *payload;
     struct wire_header h;
@@ -208,7 +211,7 @@ static void on_send(void *ctx, unsigned slot, const uint8_t *buf, size_t len)
     assert(wire_check(payload, len, &h) == WIRE_OK && h.term <= w->disk.term);
     p->ts = h.ts;
     p->ts_at = w->now;
-    wire_read(&r, payload, len, 1, IDS[slot + 1]);
+    wire_read(&r, payload, len, 1, to);
     while (wire_next(&r, &f)) {
         if (f.kind == WIRE_FRAME_MSG)
             judge_msg(w, &f.msg);
@@ -241,11 +244,11 @@ static void on_reads_done(void *ctx, uint64_t read)
     assert(read <= w->reads);
 }
 
-static void on_remember(void *ctx, unsigned slot, uint64_t storage_id)
+static void on_remember(void *ctx, uint16_t id, uint64_t storage_id)
 {
     struct world *w = ctx;
-    assert(w->liars[slot].to_remember == 0);
-    w->liars[slot].to_remember = storage_id;
+    assert(w->liars[id - 2].to_remember == 0);
+    w->liars[id - 2].to_remember = storage_id;
 }
 
 static void remembered(struct world *w, bool done)
@@ -253,8 +256,9 @@ static void remembered(struct world *w, bool done)
     for (unsigned slot = 0; slot < PEERS; slot++) {
         if (w->liars[slot].to_remember == 0)
             continue;
+        uint64_t storage_id = w->liars[slot].to_remember;
         w->liars[slot].to_remember = 0;
-        node_remembered(w->node, w->now, slot, done);
+        node_remembered(w->node, w->now, IDS[slot + 1], storage_id, done);
     }
 }
 
@@ -266,7 +270,7 @@ static void send_payload(struct world *w, unsigned slot)
     memcpy(buf + SESSION_HEAD_BYTES, w->payload, w->payload_len);
     size_t len = sessions_seal(w->liars[slot].s, 1, w->now, buf, w->payload_len);
     if (len > 0)
-        node_datagram(w->node, w->now, (int)slot, buf, len);
+        node_datagram(w->node, w->now, IDS[slot + 1], buf, len);
 }
 
 /* One more record of a stream: how 0 is a no-op. */
@@ -554,7 +558,7 @@ static void turn(struct world *w)
         for (unsigned slot = 0; slot < PEERS; slot++) {
             size_t len;
             while ((len = sessions_output(w->liars[slot].s, 1, w->now, buf, sizeof buf)) > 0) {
-                node_datagram(w->node, w->now, (int)slot, buf, len);
+                node_datagram(w->node, w->now, IDS[slot + 1], buf, len);
                 more = true;
             }
         }
@@ -582,7 +586,7 @@ static void step(struct world *w)
         break;
     case 14:
         arg = take(w);
-        fetch_returns(w, kind & 32 ? arg % NODE_FETCHES : (unsigned)NODE_FETCH_APPLY, kind & 64);
+        fetch_returns(w, kind & 32 ? arg % FETCHES : 0, kind & 64);
         break;
     case 15:
         for (arg = take(w) % 32 + 1; arg > 0 && w->payload_len > 0; arg--)
@@ -655,7 +659,7 @@ static void heal(struct world *w)
         assert(w->now < until);
         disk_finishes(w, false);
         remembered(w, true);
-        for (unsigned what = 0; what < NODE_FETCHES; what++)
+        for (unsigned what = 0; what < FETCHES; what++)
             fetch_returns(w, what, false);
         turn(w);
         /* It has what is committed; so the node's own entries have to be on its disk first. */

@@ -71,24 +71,24 @@ void tape_noops(struct tape *t, uint64_t last, uint64_t term)
 
 /* The world around the node. */
 
-static void io_send(void *ctx, unsigned slot, const uint8_t *buf, size_t len)
+static void io_send(void *ctx, uint16_t to, const uint8_t *buf, size_t len)
 {
     (void)ctx;
-    (void)slot;
+    (void)to;
     (void)buf;
     (void)len;
 }
 
-static void io_spy(void *ctx, unsigned slot, uint8_t *buf, size_t len)
+static void io_spy(void *ctx, uint16_t to, uint8_t *buf, size_t len)
 {
     struct world *w = ctx;
-    struct peer_seen *p = &w->peers[slot];
+    struct peer_seen *p = &w->peers[to - 2];
     struct wire_header h;
     struct wire_reader r;
     struct wire_frame f;
     assert_int_equal(wire_check(buf, len, &h), WIRE_OK);
     p->datagrams++;
-    wire_read(&r, buf, len, SELF, (uint16_t)(slot + 2));
+    wire_read(&r, buf, len, SELF, to);
     bool data = false, control = false;
     while (wire_next(&r, &f)) {
         control = control || f.kind == WIRE_FRAME_MSG || f.kind == WIRE_FRAME_SACK;
@@ -132,15 +132,16 @@ static void io_persist(void *ctx, uint64_t seq, const struct wal_batch *b)
     w->written.bytes_n = 0; /* they are the node's */
 }
 
-static void io_fetch(void *ctx, unsigned what, const struct wal_pos *from, uint64_t last,
+static void io_fetch(void *ctx, struct node_fetch what, const struct wal_pos *from, uint64_t last,
                      uint8_t *buf, size_t cap)
 {
     struct world *w = ctx;
-    assert_null(w->fetch[what].buf);
-    w->fetch[what].pos = *from;
-    w->fetch[what].last = last;
-    w->fetch[what].buf = buf;
-    w->fetch[what].cap = cap;
+    assert_null(w->fetch[what.peer].buf);
+    w->fetch[what.peer].what = what;
+    w->fetch[what.peer].pos = *from;
+    w->fetch[what.peer].last = last;
+    w->fetch[what.peer].buf = buf;
+    w->fetch[what.peer].cap = cap;
 }
 
 static void io_answer(void *ctx, struct request *req)
@@ -167,7 +168,7 @@ static void greet(struct world *w, uint16_t from)
 {
     uint8_t buf[PLAIN_HEAD_BYTES];
     struct plain_ends ends = ends_from(w, from);
-    node_datagram(w->n, w->now, from - 2, buf, plain_close(buf, 0, &ends));
+    node_datagram(w->n, w->now, from, buf, plain_close(buf, 0, &ends));
 }
 
 static struct world *world_at(const struct tape *t, const struct node_config *more, uint64_t commit)
@@ -265,7 +266,7 @@ void finish_datagram(struct world *w, struct wire_writer *out, uint16_t from)
     struct wire_header h = {.term = out->term, .ts = ++w->ts};
     uint8_t *buf = out->buf - PLAIN_HEAD_BYTES;
     size_t len = plain_close(buf, wire_end(out, &h), &ends);
-    node_datagram(w->n, w->now, from - 2, buf, len);
+    node_datagram(w->n, w->now, from, buf, len);
 }
 
 void tell(struct world *w, struct raft_msg m)
@@ -375,7 +376,7 @@ size_t read_disk(struct world *w, unsigned what, const struct tape *t)
 void fetched(struct world *w, unsigned what, size_t len)
 {
     w->fetch[what].buf = NULL;
-    node_fetched(w->n, w->now, what, len, &w->fetch[what].pos);
+    node_fetched(w->n, w->now, w->fetch[what].what, len, &w->fetch[what].pos);
 }
 
 void settle(struct world *w, const struct tape *disk)
@@ -384,7 +385,7 @@ void settle(struct world *w, const struct tape *disk)
     for (int i = 0; i < 1000; i++) {
         bool any = w->batch != 0 || applied(w) < raft_of(w)->commit_index;
         persisted(w);
-        for (unsigned what = 0; what < NODE_FETCHES; what++) {
+        for (unsigned what = 0; what < 4; what++) {
             if (w->fetch[what].buf == NULL)
                 continue;
             fetched(w, what, read_disk(w, what, disk));

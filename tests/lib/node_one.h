@@ -52,7 +52,8 @@ struct world {
         struct wal_pos pos;
         uint64_t last;
         size_t cap;
-    } fetch[NODE_FETCHES];
+        struct node_fetch what;
+    } fetch[4];                /* by the id of the peer they are for; 0: to be applied */
     struct peer_seen peers[2]; /* nodes 2 and 3 */
     struct wire_sack sack;     /* sent last */
     unsigned bulk;             /* datagrams with log bytes in this flush, to whomever ... */

@@ -59,8 +59,8 @@ static struct member *leader_of(struct sim *s, const struct member *m)
 {
     for (unsigned i = 0; i < s->o.nodes; i++) {
         struct member *l = &s->m[i];
-        if (l != m && l->up && l->node->raft.role == RAFT_LEADER &&
-            l->node->raft.term == m->hard.term)
+        if (l != m && l->up && node_raft(l->node)->role == RAFT_LEADER &&
+            node_raft(l->node)->term == m->hard.term)
             return l;
     }
     return NULL;
@@ -72,9 +72,9 @@ static bool known(struct sim *s, const struct member *m, uint64_t kept)
     const struct member *l = leader_of(s, m);
     if (l == NULL)
         return false;
-    const struct raft *r = &l->node->raft;
+    const struct raft *r = node_raft(l->node);
     const struct raft_peer *p = &r->peers[raft_peer_slot(r, (uint16_t)(m->at + 1))];
-    return p->boot == m->node->cfg.boot && p->match_index > kept;
+    return p->boot == node_raft(m->node)->cfg.boot && p->match_index > kept;
 }
 
 /* The leader needs this follower's copies for a while: all that a majority can do without are cut
@@ -114,7 +114,7 @@ bool sim_forget(struct sim *s, struct member *m)
     uint64_t kept = common(m->image_hard.tip, m->hard.tip);
     if (sim_unsound(s) >= (s->o.nodes - 1) / 2 || !known(s, m, kept))
         return false;
-    m->lost_boot = m->node->cfg.boot;
+    m->lost_boot = node_raft(m->node)->cfg.boot;
     sim_stop_node(s, m, STOP_KILL);
     memdisk_free(m->disk);
     m->disk = m->image;
@@ -128,7 +128,7 @@ bool sim_forget(struct sim *s, struct member *m)
 /* It holds, durable and verified, what it had, or what has taken its place. */
 static bool whole(const struct member *m)
 {
-    const struct raft *r = &m->node->raft;
+    const struct raft *r = node_raft(m->node);
     uint64_t sure = r->durable_index < r->verified ? r->durable_index : r->verified;
     uint64_t term = raft_term_at(r, sure);
     return term > m->lost->term || (term == m->lost->term && sure >= m->lost->index);
@@ -138,7 +138,7 @@ void sim_check_lost(struct sim *s, struct member *m)
 {
     if (m->lost == NULL)
         return;
-    bool doubt = m->node->raft.doubt_index != 0;
+    bool doubt = node_raft(m->node)->doubt_index != 0;
     struct member *l = leader_of(s, m);
     bool chance = doubt && !m->doubted && l != NULL && by_chance(s);
     if (chance && sim_roll(s, RNG_FAULT, 2) == 0) {
@@ -148,7 +148,7 @@ void sim_check_lost(struct sim *s, struct member *m)
     m->doubted |= doubt;
     if (!whole(m))
         return;
-    if (m->node->raft.doubt_index != 0)
+    if (node_raft(m->node)->doubt_index != 0)
         sim_broken(s, "doubt-stays", "node %u is in doubt, though it has all that it had",
                    m->at + 1);
     s->t.doubts += m->doubted;
@@ -158,7 +158,7 @@ void sim_check_lost(struct sim *s, struct member *m)
 
 void sim_silence(const struct member *m, uint8_t *payload, size_t len)
 {
-    if (m->lost == NULL || m->node->raft.doubt_index != 0)
+    if (m->lost == NULL || node_raft(m->node)->doubt_index != 0)
         return;
     for (size_t pos = WIRE_PREAMBLE_BYTES; pos < len;) {
         uint8_t *frame = payload + pos;

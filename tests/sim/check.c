@@ -150,9 +150,9 @@ unsigned sim_majority(const struct sim *s)
 /* Takes over the new entries of a node's log, newest first, down to one that is known. */
 static void follow_log(struct sim *s, struct member *m)
 {
-    const struct entries *log = &m->node->log;
-    const struct raft *r = &m->node->raft;
-    const uint8_t *hash = m->node->head;
+    const struct entries *log = replica_log(node_replica(m->node));
+    const struct raft *r = node_raft(m->node);
+    const uint8_t *hash = replica_head(node_replica(m->node));
     uint8_t below[RECORD_HASH_BYTES];
     if (m->tip->index == log->last && (log->last == 0 || memcmp(m->tip->hash, hash, 16) == 0))
         return;
@@ -213,7 +213,7 @@ static void follow_log(struct sim *s, struct member *m)
 
 static void check_durable(struct sim *s, struct member *m)
 {
-    const struct raft *r = &m->node->raft;
+    const struct raft *r = node_raft(m->node);
     if (r->durable_term > m->hard.term)
         sim_broken(s, "durable-term", "node %u takes a term for durable that is not", m->at + 1);
     if (r->durable_index == m->durable)
@@ -230,7 +230,7 @@ static void check_durable(struct sim *s, struct member *m)
 /* All that leaders of older terms committed is in this leader's log. */
 static void check_complete(struct sim *s, struct member *m, uint64_t from_term)
 {
-    const struct raft *r = &m->node->raft;
+    const struct raft *r = node_raft(m->node);
     for (uint64_t t = from_term; t < r->term; t++) {
         uint64_t i = s->terms[t].committed;
         if (i > 0 && (i > m->tip->index || sim_at(m->tip, i) != s->committed[i]))
@@ -243,7 +243,7 @@ static void check_complete(struct sim *s, struct member *m, uint64_t from_term)
 
 static void check_leader(struct sim *s, struct member *m)
 {
-    const struct raft *r = &m->node->raft;
+    const struct raft *r = node_raft(m->node);
     if (r->role != RAFT_LEADER) {
         m->lead_term = 0;
         return;
@@ -291,7 +291,7 @@ static void take_commit(struct sim *s, struct member *m, struct entry *e)
 
 static void leader_commits(struct sim *s, struct member *m, struct entry *e)
 {
-    const struct raft *r = &m->node->raft;
+    const struct raft *r = node_raft(m->node);
     if (e->term != r->term)
         sim_broken(s, "commit-term",
                    "leader %u of term %" PRIu64 " commits by an entry of %" PRIu64, m->at + 1,
@@ -309,7 +309,7 @@ static void leader_commits(struct sim *s, struct member *m, struct entry *e)
 
 static void check_commit(struct sim *s, struct member *m)
 {
-    const struct raft *r = &m->node->raft;
+    const struct raft *r = node_raft(m->node);
     uint64_t c = r->commit_index;
     if (c < m->committed->index)
         sim_broken(s, "commit-fell", "node %u: commit index fell", m->at + 1);
@@ -342,14 +342,15 @@ void sim_follow(struct sim *s, struct member *m)
 
 void sim_check(struct sim *s, struct member *m)
 {
-    const struct raft *r = &m->node->raft;
+    const struct raft *r = node_raft(m->node);
     const char *what = raft_check(r);
     if (what != NULL)
         sim_broken(s, what, "node %u: %s", m->at + 1, what);
     sim_follow(s, m);
-    if (m->node->applied > r->commit_index || m->node->applied < m->applied)
+    if (replica_applied(node_replica(m->node)) > r->commit_index ||
+        replica_applied(node_replica(m->node)) < m->applied)
         sim_broken(s, "applied", "node %u applied what is not committed, or went back", m->at + 1);
-    m->applied = m->node->applied;
+    m->applied = replica_applied(node_replica(m->node));
     if (m->known == 0)
         m->known = r->leader_commit;
     if (node_local_reads(m->node) != (m->known != 0 && m->applied >= m->known))

@@ -187,7 +187,7 @@ static void compare(struct sim *s, struct member *m, uint32_t key, const struct 
     if (v == NULL || o == NULL || o->modify_revision != v->index ||
         o->create_revision != v->create || !value_is(s, v->op, kv_value(o), o->value_len))
         sim_broken(s, "state", "node %u, applied %" PRIu64 ": key %u is not what was committed",
-                   m->at + 1, m->node->applied, key);
+                   m->at + 1, replica_applied(node_replica(m->node)), key);
 }
 
 /* Reads a key; returns the write that it shows, or NO_OP. */
@@ -195,12 +195,14 @@ static uint32_t look(struct sim *s, struct member *m, uint32_t key)
 {
     uint8_t name[KEY_BYTES];
     size_t len = key_name(s, key, name);
-    const struct version *v = version_at(&s->keys[key], m->node->applied);
+    const struct version *v = version_at(&s->keys[key], replica_applied(node_replica(m->node)));
     rcu_enter();
     const struct kv_view *view = kv_view(m->kv);
-    if (view->index != m->node->applied || view->cluster_ms != s->committed[view->index]->ms)
+    if (view->index != replica_applied(node_replica(m->node)) ||
+        view->cluster_ms != s->committed[view->index]->ms)
         sim_broken(s, "view", "node %u shows %" PRIu64 " at %" PRIu64 " ms, has applied %" PRIu64,
-                   m->at + 1, view->index, view->cluster_ms, m->node->applied);
+                   m->at + 1, view->index, view->cluster_ms,
+                   replica_applied(node_replica(m->node)));
     compare(s, m, key, v, kv_get(view, name, len));
     rcu_leave();
     return v == NULL ? NO_OP : v->op;
@@ -498,7 +500,7 @@ void sim_on_answer(void *ctx, struct request *req)
 static void serve(struct sim *s, struct member *m, uint32_t number)
 {
     struct op *o = &s->ops[number];
-    uint64_t applied = m->node->applied;
+    uint64_t applied = replica_applied(node_replica(m->node));
     sim_note(s, NOTE_READ, m->at, number, applied, o->must_see);
     if (applied < o->must_see)
         sim_broken(s, "stale-read",

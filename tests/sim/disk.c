@@ -114,14 +114,14 @@ void sim_on_persist(void *ctx, uint64_t seq, const struct wal_batch *b)
     j->batch.bytes_n = len > 0;
 }
 
-void sim_on_fetch(void *ctx, unsigned what, const struct wal_pos *from, uint64_t last, uint8_t *buf,
-                  size_t cap)
+void sim_on_fetch(void *ctx, struct node_fetch what, const struct wal_pos *from, uint64_t last,
+                  uint8_t *buf, size_t cap)
 {
     struct member *m = ctx;
     struct job *j = new_job(m->sim, m, true);
     size_t most = m->sim->o.fetch_bytes;
     size_t record_max = record_size(CMD_ONE_BYTES + CMD_KEY_MAX_BYTES + m->sim->o.max_value_bytes);
-    if (what == NODE_FETCH_APPLY && most != 0 && most < record_max)
+    if (what.peer == 0 && most != 0 && most < record_max)
         most = record_max; /* only peers get records in parts */
     j->what = what;
     j->pos = *from;
@@ -130,12 +130,12 @@ void sim_on_fetch(void *ctx, unsigned what, const struct wal_pos *from, uint64_t
     j->cap = most != 0 && most < cap ? most : cap;
 }
 
-void sim_on_remember(void *ctx, unsigned slot, uint64_t storage)
+void sim_on_remember(void *ctx, uint16_t id, uint64_t storage)
 {
     struct member *m = ctx;
     struct job *j = new_job(m->sim, m, false);
     j->remember = true;
-    j->slot = slot;
+    j->id = id;
     j->storage = storage;
 }
 
@@ -334,9 +334,8 @@ void sim_disk_done(struct sim *s, struct member *m)
         return;
     }
     if (j->remember) {
-        const struct raft *r = &m->node->raft;
-        m->peers_known[j->slot < r->n_peers ? r->peers[j->slot].id - 1u : m->at] = j->storage;
-        node_remembered(m->node, sim_local(m, s->now), j->slot, true);
+        m->peers_known[j->id - 1u] = j->storage;
+        node_remembered(m->node, sim_local(m, s->now), j->id, j->storage, true);
         finished(s, m);
         return;
     }
@@ -349,7 +348,7 @@ void sim_disk_done(struct sim *s, struct member *m)
         memdisk_fail_call(m->disk, 1, EIO);
     ssize_t len = wal_read(m->wal, &pos, j->last, j->buf, j->cap);
     memdisk_fail_call(m->disk, 0, 0);
-    sim_note(s, NOTE_FETCH, m->at, j->what, j->pos.index, (uint64_t)len);
+    sim_note(s, NOTE_FETCH, m->at, j->what.peer, j->pos.index, (uint64_t)len);
     if (len < 0) {
         if (m->fail_in == 0)
             sim_broken(s, "read", "node %u: %s", m->at + 1, wal_error(m->wal));

@@ -8,7 +8,12 @@
 #include "raftd/state/cmd.h"
 #include "raftd/state/kv.h"
 #include "raftd/state/origins.h"
-#include "raftd/node/node_impl.h"
+#include "raftd/node/log_in.h"
+#include "raftd/node/node.h"
+#include "raftd/node/peer.h"
+#include "raftd/node/relay.h"
+#include "raftd/node/replica.h"
+#include "raftd/node/writes.h"
 #include "storage/wal.h"
 #include "tests/sim/linear.h"
 #include "tests/lib/disk_memory.h"
@@ -18,7 +23,7 @@ enum {
     NODES = RAFT_VOTERS_MAX,
     DIR_ID = 77,
     NOTES = 128, /* last events kept */
-    JOBS = 2 + NODE_FETCHES + NODES,
+    JOBS = 3 + 2 * NODES,
     MAYBES = 256, /* more than are tried while a disk is full: two a second, for 15 s */
     READS = 64,   /* of one node, waiting */
     SPINS_MAX = 1000,
@@ -137,12 +142,12 @@ struct key {
 struct job { /* of a disk */
     bool fetch;
     bool remember;
-    unsigned slot;    /* remember: of this peer ... */
+    uint16_t id;      /* remember: of this node ... */
     uint64_t storage; /* ... this storage id */
     uint64_t seq;
     struct wal_batch batch;
     struct hard then; /* what the disk holds after it */
-    unsigned what;
+    struct node_fetch what;
     struct wal_pos pos;
     uint64_t last;
     uint8_t *buf; /* fetch: the node's */
@@ -328,9 +333,9 @@ void sim_boot_later(struct sim *s, struct member *m, uint64_t us);
 void *sim_must(void *p);
 
 /* net.c */
-void sim_on_send(void *ctx, unsigned slot, const uint8_t *buf, size_t len);
+void sim_on_send(void *ctx, uint16_t to_id, const uint8_t *buf, size_t len);
 void sim_on_random(void *ctx, void *buf, size_t len);
-void sim_on_spy(void *ctx, unsigned slot, uint8_t *payload, size_t len);
+void sim_on_spy(void *ctx, uint16_t to, uint8_t *payload, size_t len);
 void sim_datagram(struct sim *s, struct member *m, struct event *e);
 void sim_partition(struct sim *s, enum sim_fault f);
 void sim_net_heal(struct sim *s);
@@ -340,12 +345,12 @@ bool sim_is_cut(const struct sim *s);
 /* disk.c */
 void sim_disk_new(struct sim *s, struct member *m);
 void sim_on_persist(void *ctx, uint64_t seq, const struct wal_batch *b);
-void sim_on_fetch(void *ctx, unsigned what, const struct wal_pos *from, uint64_t last, uint8_t *buf,
-                  size_t cap);
+void sim_on_fetch(void *ctx, struct node_fetch what, const struct wal_pos *from, uint64_t last,
+                  uint8_t *buf, size_t cap);
 void sim_disk_done(struct sim *s, struct member *m);
 /* A new disk for the node, under its old id; false: not now, see sim_wipe(). */
 bool sim_wipe(struct sim *s, struct member *m);
-void sim_on_remember(void *ctx, unsigned slot, uint64_t storage);
+void sim_on_remember(void *ctx, uint16_t id, uint64_t storage);
 /* Opens the log and compares it with what must be there. False: the node stays down for now. */
 bool sim_recover(struct sim *s, struct member *m, struct wal_report *rep);
 bool sim_rot(struct sim *s, struct member *m);

@@ -43,7 +43,7 @@ static void check_msg(struct sim *s, struct member *m, const struct raft_msg *ms
 }
 
 /* What a node says must be on its disk. Keeps the kinds of frames for the trace. */
-void sim_on_spy(void *ctx, unsigned slot, uint8_t *payload, size_t len)
+void sim_on_spy(void *ctx, uint16_t to, uint8_t *payload, size_t len)
 {
     struct member *m = ctx;
     struct sim *s = m->sim;
@@ -56,7 +56,7 @@ void sim_on_spy(void *ctx, unsigned slot, uint8_t *payload, size_t len)
     if (h.term > m->hard.term)
         sim_broken(s, "term-durable", "node %u speaks of term %" PRIu64 ", its disk of %" PRIu64,
                    m->at + 1, h.term, m->hard.term);
-    wire_read(&r, payload, len, (uint16_t)(m->at + 1), m->node->raft.peers[slot].id);
+    wire_read(&r, payload, len, (uint16_t)(m->at + 1), to);
     m->frames = 0;
     while (wire_next(&r, &f)) {
         switch (f.kind) {
@@ -134,12 +134,12 @@ static void replay(struct sim *s)
     fly(s, from, to, d->bytes, d->len, d->frames, sim_roll(s, RNG_NET, DELAY_MAX_US));
 }
 
-void sim_on_send(void *ctx, unsigned slot, const uint8_t *buf, size_t len)
+void sim_on_send(void *ctx, uint16_t to_id, const uint8_t *buf, size_t len)
 {
     struct member *m = ctx;
     struct sim *s = m->sim;
     const uint32_t *rate = s->o.rate;
-    unsigned to = m->node->raft.peers[slot].id - 1u;
+    unsigned to = to_id - 1u;
     unsigned frames = m->frames;
     m->frames = 0; /* else a handshake's next */
     size_t most = s->o.datagram_bytes != 0 ? s->o.datagram_bytes : WIRE_DATAGRAM_BASE;
@@ -196,8 +196,7 @@ void sim_on_send(void *ctx, unsigned slot, const uint8_t *buf, size_t len)
 void sim_datagram(struct sim *s, struct member *m, struct event *e)
 {
     sim_note(s, NOTE_DATAGRAM, m->at, e->from + 1, e->frames, e->len);
-    node_datagram(m->node, sim_local(m, s->now),
-                  raft_peer_slot(&m->node->raft, (uint16_t)(e->from + 1)), e->bytes, e->len);
+    node_datagram(m->node, sim_local(m, s->now), (uint16_t)(e->from + 1), e->bytes, e->len);
     sim_touch(s, m);
 }
 
@@ -209,7 +208,7 @@ void sim_narrow(struct sim *s, size_t bytes)
 uint32_t sim_path(const struct sim *s, unsigned node, unsigned to)
 {
     const struct node *n = s->m[node].node;
-    return mtu_size(&n->peers[raft_peer_slot(&n->raft, (uint16_t)(to + 1))].mtu);
+    return mtu_size(&node_peer(n, (uint16_t)(to + 1))->path.mtu);
 }
 
 void sim_thin(struct sim *s, unsigned from, unsigned to, uint32_t per_million)

@@ -105,7 +105,7 @@ void sim_note(struct sim *s, enum note_kind kind, unsigned node, uint64_t a, uin
         const struct member *m = &s->m[i];
         n->col[i].up = m->up;
         if (m->up) {
-            const struct raft *r = &m->node->raft;
+            const struct raft *r = node_raft(m->node);
             n->col[i].role = (uint8_t)r->role;
             n->col[i].term = (uint32_t)r->term;
             n->col[i].last = r->last_index;

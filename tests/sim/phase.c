@@ -127,14 +127,14 @@ static void idle(struct sim *s)
     datagrams = s->t.datagrams;
     for (unsigned i = 0; i < s->o.nodes; i++) {
         batches[i] = s->m[i].batches;
-        terms[i] = s->m[i].up ? s->m[i].node->raft.term : 0;
+        terms[i] = s->m[i].up ? node_raft(s->m[i].node)->term : 0;
     }
     sim_run(s, IDLE_US);
     for (unsigned i = 0; i < s->o.nodes; i++) {
         const struct member *m = &s->m[i];
         if (!m->up || m->outside) /* a datagram of long ago may reach even a deaf one */
             continue;
-        if (terms[i] != m->node->raft.term)
+        if (terms[i] != node_raft(m->node)->term)
             sim_broken(s, "idle-term", "node %u changed its term while all was well", i + 1);
         if (m->unsealed)
             sim_broken(s, "not-sealed", "nothing proves the last batch of node %u durable", i + 1);
@@ -175,8 +175,9 @@ void sim_check_final(struct sim *s)
         uint8_t *digest = seen == NULL ? first : other;
         kv_digest(kv_view(m->kv), digest);
         rcu_leave();
-        sim_must(machine_origins_digest(m->node->machine, digest + KV_DIGEST_BYTES) ? digest
-                                                                                    : NULL);
+        sim_must(machine_origins_digest(node_parts(m->node).machine, digest + KV_DIGEST_BYTES)
+                     ? digest
+                     : NULL);
         if (seen != NULL && memcmp(first, other, sizeof first) != 0)
             sim_broken(s, "digest", "nodes %u and %u differ", seen->at + 1, m->at + 1);
         seen = m;

@@ -329,7 +329,7 @@ void sim_boot(struct sim *s, struct member *m)
     m->boot = nc.boot;
     m->unsealed = false;
     s->t.boots++;
-    if (m->node->raft.commit_index != m->hard.commit)
+    if (node_raft(m->node)->commit_index != m->hard.commit)
         sim_broken(s, "commit-forgotten", "node %u starts with another commit index than on disk",
                    m->at + 1);
     sim_note(s, NOTE_BOOT, m->at, rep.term, rep.vote, rep.last_index);
@@ -478,13 +478,13 @@ const struct raft *sim_raft(const struct sim *s, unsigned node)
 int sim_leader(const struct sim *s)
 {
     for (unsigned i = 0; i < s->o.nodes; i++) {
-        if (!s->m[i].up || s->m[i].node->raft.role != RAFT_LEADER)
+        if (!s->m[i].up || node_raft(s->m[i].node)->role != RAFT_LEADER)
             continue;
-        const struct raft *l = &s->m[i].node->raft;
+        const struct raft *l = node_raft(s->m[i].node);
         unsigned followers = 0;
         for (unsigned j = 0; j < s->o.nodes; j++)
-            followers += s->m[j].up && s->m[j].node->raft.leader == i + 1 &&
-                         s->m[j].node->raft.term == l->term;
+            followers += s->m[j].up && node_raft(s->m[j].node)->leader == i + 1 &&
+                         node_raft(s->m[j].node)->term == l->term;
         if (followers > s->o.nodes / 2)
             return (int)i;
     }
@@ -500,8 +500,9 @@ bool sim_converged(const struct sim *s)
     for (unsigned i = 0; i < s->o.nodes; i++) {
         const struct member *m = &s->m[i];
         if (m->up && !m->outside &&
-            (m->pending > 0 || m->tip != tip || m->node->applied != tip->index ||
-             m->hard.tip != tip || m->n_reads > 0 || !node_local_reads(m->node)))
+            (m->pending > 0 || m->tip != tip ||
+             replica_applied(node_replica(m->node)) != tip->index || m->hard.tip != tip ||
+             m->n_reads > 0 || !node_local_reads(m->node)))
             return false;
     }
     return true;

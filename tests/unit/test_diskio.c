@@ -333,7 +333,8 @@ static void read_fails(struct rig *g)
     put(g, 1, 100);
     (void)wait_done(g);
     fail_nth(g, 1);
-    diskio_fetch(g->io, 0, &(struct wal_pos){1, 0}, UINT64_MAX, buf, RECORD_MAX_BYTES);
+    diskio_fetch(g->io, (struct node_fetch){.peer = 0}, &(struct wal_pos){1, 0}, UINT64_MAX, buf,
+                 RECORD_MAX_BYTES);
     (void)wait_done(g);
 }
 
@@ -345,7 +346,8 @@ static void read_finds_damage(struct rig *g)
     pthread_mutex_lock(&g->disk.lock);
     memdisk_poke(g->disk.m, DIR "/log/0000000000000001.seg", 4096 + 200, "damage", 6);
     pthread_mutex_unlock(&g->disk.lock);
-    diskio_fetch(g->io, 0, &(struct wal_pos){1, 0}, UINT64_MAX, buf, RECORD_MAX_BYTES);
+    diskio_fetch(g->io, (struct node_fetch){.peer = 0}, &(struct wal_pos){1, 0}, UINT64_MAX, buf,
+                 RECORD_MAX_BYTES);
     (void)wait_done(g);
 }
 
@@ -404,7 +406,8 @@ static void test_order(void **state)
         if (round % 3 == 0)
             seal(g);
         put(g, round % 4, 700);
-        diskio_fetch(g->io, 5, &(struct wal_pos){1, 0}, UINT64_MAX, buf, RECORD_MAX_BYTES);
+        diskio_fetch(g->io, (struct node_fetch){.peer = 5}, &(struct wal_pos){1, 0}, UINT64_MAX,
+                     buf, RECORD_MAX_BYTES);
         struct diskio_done done;
         if (round % 3 == 0) {
             done = wait_done(g);
@@ -413,7 +416,7 @@ static void test_order(void **state)
         done = wait_done(g);
         assert_true(!done.fetch && done.seq == g->seq);
         done = wait_done(g);
-        assert_true(done.fetch && done.what == 5);
+        assert_true(done.fetch && done.what.peer == 5);
         uint64_t next = 1;
         for (size_t at = 0, size; at < done.len; at += size, next++) {
             struct record rec;
@@ -478,7 +481,8 @@ static void test_full_disk(void **state)
     fill(g, &before);
     g->log = before;
     vote(g);
-    diskio_fetch(g->io, 3, &(struct wal_pos){1, 0}, UINT64_MAX, buf, RECORD_MAX_BYTES);
+    diskio_fetch(g->io, (struct node_fetch){.peer = 3}, &(struct wal_pos){1, 0}, UINT64_MAX, buf,
+                 RECORD_MAX_BYTES);
     struct diskio_done done = wait_done(g);
     assert_true(done.seq == g->seq && !done.refused);
     done = wait_done(g);
@@ -530,7 +534,8 @@ static void test_no_descriptor(void **state)
         assert_false(wait_done(g).refused);
     }
     atomic_store(&g->disk.no_descriptor, true);
-    diskio_fetch(g->io, 0, &(struct wal_pos){1, 0}, UINT64_MAX, buf, RECORD_MAX_BYTES);
+    diskio_fetch(g->io, (struct node_fetch){.peer = 0}, &(struct wal_pos){1, 0}, UINT64_MAX, buf,
+                 RECORD_MAX_BYTES);
     for (int i = 0; i < 2; i++) {
         before = g->log;
         vote(g);
@@ -558,7 +563,8 @@ static void test_stop_while_full(void **state)
     assert_non_null(buf);
     fill(g, &before);
     atomic_store(&g->disk.no_descriptor, true);
-    diskio_fetch(g->io, 0, &(struct wal_pos){1, 0}, UINT64_MAX, buf, RECORD_MAX_BYTES);
+    diskio_fetch(g->io, (struct node_fetch){.peer = 0}, &(struct wal_pos){1, 0}, UINT64_MAX, buf,
+                 RECORD_MAX_BYTES);
     uint64_t start = clock_us();
     assert_true(diskio_stop(g->io));
     assert_true(clock_us() - start < 4000000);

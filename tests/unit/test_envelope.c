@@ -33,10 +33,10 @@ struct world {
     unsigned n_sent;
 };
 
-static void on_send(void *ctx, unsigned slot, const uint8_t *buf, size_t len)
+static void on_send(void *ctx, uint16_t to, const uint8_t *buf, size_t len)
 {
     struct world *w = ctx;
-    if (slot != PEER - 2)
+    if (to != PEER)
         return;
     assert_true(w->n_sent < SENT_MAX);
     w->sent[w->n_sent].len = len;
@@ -50,7 +50,7 @@ static void on_persist(void *ctx, uint64_t seq, const struct wal_batch *b)
     (void)b;
 }
 
-static void on_fetch(void *ctx, unsigned what, const struct wal_pos *from, uint64_t last,
+static void on_fetch(void *ctx, struct node_fetch what, const struct wal_pos *from, uint64_t last,
                      uint8_t *buf, size_t cap)
 {
     (void)ctx;
@@ -79,10 +79,10 @@ static void on_random(void *ctx, void *buf, size_t len)
     randombytes_buf(buf, len);
 }
 
-static void on_remember(void *ctx, unsigned slot, uint64_t storage)
+static void on_remember(void *ctx, uint16_t id, uint64_t storage)
 {
     struct world *w = ctx;
-    assert_true(slot == PEER - 2 || (slot == 2 && storage == US + 7));
+    assert_true(id == PEER || (id == US && storage == US + 7));
     w->remember = storage;
 }
 
@@ -174,7 +174,7 @@ static void deliver(struct world *w, const uint8_t *buf, size_t len)
 {
     uint8_t copy[WIRE_DATAGRAM_MAX];
     memcpy(copy, buf, len);
-    node_datagram(w->node, w->now, PEER - 2, copy, len);
+    node_datagram(w->node, w->now, PEER, copy, len);
 }
 
 /* The peer takes what the node has sent to it. */
@@ -264,7 +264,7 @@ static void test_who_counts(void **state)
         bool new_disk = TABLE[i].knows_us == US + 7;
         assert_int_equal(w->remember, first ? PEER : new_disk ? US + 7 : 0);
         if (new_disk) { /* for good, and whatever others know; also if the disk had no room at first */
-            node_remembered(w->node, w->now, 2, false);
+            node_remembered(w->node, w->now, US, US + 7, false);
             sessions_free(s);
             w->remember = 0;
             w->now += 2000000;
@@ -278,7 +278,7 @@ static void test_who_counts(void **state)
             assert_int_equal(w->remember, US + 7);
         }
         if (first) {
-            node_remembered(w->node, w->now, PEER - 2, true);
+            node_remembered(w->node, w->now, PEER, PEER, true);
             sessions_free(s);
             s = peer_about(w, 1001, about);
             assert_true(counts(w, s));

@@ -8,6 +8,7 @@
 
 #include "net/seal/plain.h"
 #include "raftd/base/rcu.h"
+#include "raftd/node/links.h"
 #include "tests/lib/node_calm.h"
 #include "tests/sim/impl.h"
 
@@ -183,14 +184,23 @@ static void test_idle(void **state)
 static struct peer *peer_of(struct sim *s, unsigned node, unsigned peer)
 {
     struct node *n = s->m[node].node;
-    return &n->peers[raft_peer_slot(&n->raft, (uint16_t)(peer + 1))];
+    return node_peer(n, (uint16_t)(peer + 1));
+}
+
+/* What that peer told of its links. */
+static const struct link_row *row_of(struct sim *s, unsigned node, unsigned peer)
+{
+    const struct link_row *row = node_parts(s->m[node].node).links->rows;
+    while (row->id != peer + 1)
+        row++;
+    return row;
 }
 
 /* Begins a datagram; needs a cluster that does not seal. */
 static void begin(struct sim *s, unsigned to, struct wire_writer *w, uint8_t *buf)
 {
     wire_begin(w, buf + PLAIN_HEAD_BYTES, WIRE_DATAGRAM_BASE - PLAIN_HEAD_BYTES,
-               s->m[to].node->raft.term);
+               node_raft(s->m[to].node)->term);
 }
 
 /* A datagram arrives as if it came from that node. */
@@ -198,17 +208,20 @@ static void arrive(struct sim *s, unsigned from, unsigned to, struct wire_writer
                    struct wire_header h)
 {
     struct node *n = s->m[to].node;
-    struct plain_ends ends = {n->cluster_id,
-                              (uint16_t)(from + 1),
-                              (uint16_t)(to + 1),
-                              {s->m[from].storage, s->m[to].storage, n->voters_digest}};
+    uint16_t ids[RAFT_VOTERS_MAX];
+    for (unsigned i = 0; i < s->o.nodes; i++)
+        ids[i] = (uint16_t)(i + 1);
+    struct plain_ends ends = {
+        wire_cluster_id(node_parts(n).cfg->cluster),
+        (uint16_t)(from + 1),
+        (uint16_t)(to + 1),
+        {s->m[from].storage, s->m[to].storage, wire_voters_digest(ids, s->o.nodes)}};
     uint8_t *buf = w->buf - PLAIN_HEAD_BYTES;
     h.term = w->term;
-    h.ts += peer_of(s, to, from)->link.peer_ts + 1;
-    h.tx_cnt = (uint16_t)(peer_of(s, to, from)->link.newest + 1);
+    h.ts += peer_of(s, to, from)->path.link.peer_ts + 1;
+    h.tx_cnt = (uint16_t)(peer_of(s, to, from)->path.link.newest + 1);
     size_t len = plain_close(buf, wire_end(w, &h), &ends);
-    node_datagram(n, sim_local(&s->m[to], sim_now(s)), raft_peer_slot(&n->raft, ends.from), buf,
-                  len);
+    node_datagram(n, sim_local(&s->m[to], sim_now(s)), ends.from, buf, len);
 }
 
 /* A row of who hears whom comes from the node itself or from the leader, and from nobody else. */
@@ -233,7 +246,7 @@ static void test_rows_of_others(void **state)
         begin(s, a, &w, buf);
         assert_true(wire_put_links(&w, &l));
         arrive(s, cases[i].from, a, &w, (struct wire_header){.loss = 0});
-        assert_int_equal(peer_of(s, a, cases[i].of)->row[0] == 70 + i, cases[i].believed);
+        assert_int_equal(row_of(s, a, cases[i].of)->heard[0] == 70 + i, cases[i].believed);
     }
     sim_free(s);
 }
@@ -248,13 +261,13 @@ static void test_held_back(void **state)
     run_until_leader(s);
     sim_run(s, SECOND);
     unsigned leader = (unsigned)sim_leader(s), a = (leader + 1) % 3;
-    s->m[a].node->cfg.take_held = false; /* as if sealed */
+    node_parts(s->m[a].node).cfg->take_held = false; /* as if sealed */
     const struct raft *r = sim_raft(s, a);
     const struct peer *p = peer_of(s, a, leader);
     sim_crash(s, leader);
     sim_run(s, 100 * MS);
     for (unsigned late_s = 0; late_s <= 60; late_s += 20) {
-        uint64_t heard = r->leader_heard, accepted = p->link.accepted;
+        uint64_t heard = r->leader_heard, accepted = p->path.link.accepted;
         struct raft_msg m = {
             .type = RAFT_MSG_LEAD, .term = r->term, .lead = {.round = r->round + 1}};
         uint8_t buf[WIRE_DATAGRAM_BASE];
@@ -263,7 +276,7 @@ static void test_held_back(void **state)
         assert_true(wire_put_msg(&w, &m));
         arrive(s, leader, a, &w, (struct wire_header){.ts = 0u - late_s * SECOND});
         assert_int_equal(r->leader_heard > heard, late_s == 0);
-        assert_int_equal(p->link.accepted, accepted + (late_s == 0));
+        assert_int_equal(p->path.link.accepted, accepted + (late_s == 0));
         assert_int_equal(p->drops[DROP_HELD], late_s / 20);
     }
     sim_free(s);
@@ -279,7 +292,7 @@ static void test_absurd_term(void **state)
     run_until_leader(s);
     sim_run(s, SECOND);
     unsigned leader = (unsigned)sim_leader(s), a = (leader + 1) % 3;
-    uint64_t term = sim_raft(s, a)->term, accepted = peer_of(s, a, leader)->link.accepted;
+    uint64_t term = sim_raft(s, a)->term, accepted = peer_of(s, a, leader)->path.link.accepted;
     static const uint64_t terms[] = {UINT64_C(0x100000100), INT64_MAX, UINT64_MAX};
     for (unsigned i = 0; i < sizeof terms / sizeof *terms; i++) {
         struct raft_msg m = {
@@ -292,7 +305,7 @@ static void test_absurd_term(void **state)
         assert_int_equal(peer_of(s, a, leader)->drops[DROP_TERM], i + 1);
     }
     assert_int_equal(sim_raft(s, a)->term, term);
-    assert_int_equal(peer_of(s, a, leader)->link.accepted, accepted);
+    assert_int_equal(peer_of(s, a, leader)->path.link.accepted, accepted);
     sim_run(s, 2 * SECOND);
     assert_int_equal(sim_raft(s, a)->term, term);
     assert_int_equal(sim_leader(s), leader);
@@ -310,7 +323,7 @@ static void test_late_is_no_life(void **state)
     run_until_leader(s);
     sim_run(s, SECOND);
     unsigned leader = (unsigned)sim_leader(s), a = (leader + 1) % 3;
-    s->m[a].node->cfg.take_held = false; /* as if sealed */
+    node_parts(s->m[a].node).cfg->take_held = false; /* as if sealed */
     const struct raft *r = sim_raft(s, a);
     const struct peer *p = peer_of(s, a, leader);
     sim_crash(s, leader);
@@ -320,7 +333,7 @@ static void test_late_is_no_life(void **state)
     uint64_t dropped = 0;
     for (unsigned i = 0; i < 8; i++) {
         bool echo = i % 2 == 0, late = late_ms[i / 2] > 1000;
-        uint64_t heard = r->leader_heard, rows = p->row_at;
+        uint64_t heard = r->leader_heard, rows = row_of(s, a, leader)->heard_at;
         struct raft_msg m = {.type = RAFT_MSG_LEAD,
                              .from = (uint16_t)(leader + 1),
                              .term = r->term,
@@ -335,11 +348,11 @@ static void test_late_is_no_life(void **state)
         uint64_t now = sim_local(&s->m[a], sim_now(s)), ago = (uint64_t)late_ms[i / 2] * MS;
         struct wire_header h = {.echo = echo, .ts_echo = (uint32_t)(now - ago)};
         if (!echo)
-            h.ts = (uint32_t)(now - ago) - p->link.way[0] - p->link.peer_ts - 1;
+            h.ts = (uint32_t)(now - ago) - p->path.link.way[0] - p->path.link.peer_ts - 1;
         arrive(s, leader, a, &w, h);
         dropped += late;
         assert_int_equal(r->leader_heard > heard, !late);
-        assert_true(p->row_at > rows);
+        assert_true(row_of(s, a, leader)->heard_at > rows);
         assert_int_equal(p->drops[DROP_HELD], dropped);
     }
     sim_free(s);
@@ -406,7 +419,7 @@ static void test_resends_are_shown(void **state)
         const struct node *n = s->m[ways[i][0]].node;
         node_status(n, sim_local(&s->m[ways[i][0]], sim_now(s)), &st);
         const struct status_peer *p =
-            &st.peers[raft_peer_slot(&n->raft, (uint16_t)(ways[i][1] + 1))];
+            &st.peers[raft_peer_slot(node_raft(n), (uint16_t)(ways[i][1] + 1))];
         assert_in_range(p->resent_datagrams, PUTS / 20, 4 * PUTS); /* copies save most */
         assert_in_range(p->resent_bytes, 1000, 4 * PUTS * 1200);
         assert_true(p->window_bytes > 0);
@@ -432,10 +445,11 @@ static void test_windows_fit_the_socket(void **state)
     for (unsigned i = 0; i < SIZE; i++) {
         if (i == leader)
             continue;
-        assert_int_equal(s->m[i].node->log_rx.window, ROOM);
-        relayed += peer_of(s, leader, i)->relay.rx.window;
-        assert_in_range(peer_of(s, leader, i)->log.tx.edge - peer_of(s, leader, i)->log.tx.una, 0,
-                        ROOM);
+        assert_int_equal(node_parts(s->m[i].node).log_in->flow.rx.window, ROOM);
+        relayed += peer_of(s, leader, i)->relay.flow.rx.window;
+        assert_in_range(peer_of(s, leader, i)->log.flow.tx.edge -
+                            peer_of(s, leader, i)->log.flow.tx.una,
+                        0, ROOM);
     }
     assert_in_range(relayed, ROOM / 2, ROOM);
     converge(s);
@@ -453,7 +467,7 @@ static void test_own_drops_taint_every_link(void **state)
     sim_run(s, SECOND);
     node_rxq_dropped(s->m[0].node);
     for (unsigned i = 1; i < 5; i++)
-        assert_true(peer_of(s, 0, i)->link.tainted);
+        assert_true(peer_of(s, 0, i)->path.link.tainted);
     sim_free(s);
 }
 
@@ -478,30 +492,30 @@ static void test_late_sack(void **state)
     run_until_leader(s);
     sim_run(s, SECOND);
     unsigned leader = (unsigned)sim_leader(s), other = (leader + 1) % 3;
-    struct log_tx *l = &peer_of(s, leader, other)->log;
-    const struct link *link = &peer_of(s, leader, other)->link;
+    struct log_out *l = &peer_of(s, leader, other)->log;
+    const struct link *link = &peer_of(s, leader, other)->path.link;
     sim_cut(s, other, leader, true);
     sim_run(s, MS);
-    assert_true(l->tx.una == l->tx.end);
+    assert_true(l->flow.tx.una == l->flow.tx.end);
     uint64_t stamp[3], end[3];
     for (unsigned i = 0; i < 3; i++) {
         sim_put(s, leader, 128, SECOND);
         sim_run(s, 150);
-        assert_true(l->tx.nxt == l->tx.end && (i == 0 || l->tx.nxt > end[i - 1]));
+        assert_true(l->flow.tx.nxt == l->flow.tx.end && (i == 0 || l->flow.tx.nxt > end[i - 1]));
         stamp[i] = link->stamp;
-        end[i] = l->tx.nxt;
+        end[i] = l->flow.tx.nxt;
     }
-    assert_true(l->tx.una < end[0] && stamp[0] < stamp[1] && stamp[1] < stamp[2]);
+    assert_true(l->flow.tx.una < end[0] && stamp[0] < stamp[1] && stamp[1] < stamp[2]);
     const struct wire_sack other_stream = {.stream = WIRE_STREAM_RELAY, .rwnd = 65536};
     hear_sack(s, other, leader, &other_stream, stamp[2]);
-    struct wire_sack k = {.stream = WIRE_STREAM_LOG, .id = l->epoch - 1, .contig = end[2]};
+    struct wire_sack k = {.stream = WIRE_STREAM_LOG, .id = l->flow.id - 1, .contig = end[2]};
     hear_sack(s, other, leader, &k, stamp[2]); /* of a stream that is past: means other bytes */
-    assert_true(l->tx.una < end[0]);
+    assert_true(l->flow.tx.una < end[0]);
     k = (struct wire_sack){
-        .stream = WIRE_STREAM_LOG, .id = l->epoch, .contig = end[0], .rwnd = 65536};
+        .stream = WIRE_STREAM_LOG, .id = l->flow.id, .contig = end[0], .rwnd = 65536};
     hear_sack(s, other, leader, &k, stamp[0]);
-    assert_int_equal(l->tx.una, end[0]);
-    assert_true(l->tx.lost.n == 0 && l->tx.reo_at == NEVER);
+    assert_int_equal(l->flow.tx.una, end[0]);
+    assert_true(l->flow.tx.lost.n == 0 && l->flow.tx.reo_at == NEVER);
     sim_free(s);
 }
 
@@ -534,13 +548,14 @@ static void test_clock_of_a_rebooted_peer(void **state)
     sim_run(s, SECOND);
     unsigned leader = (unsigned)sim_leader(s), other = (leader + 1) % 3;
     sim_crash(s, other);
-    peer_of(s, leader, other)->link.peer_ts += 1u << 30; /* as if it had run for 18 minutes more */
+    peer_of(s, leader, other)->path.link.peer_ts +=
+        1u << 30; /* as if it had run for 18 minutes more */
     sim_restart(s, other);
     sim_run(s, SECOND);
     assert_int_equal(sim_leader(s), leader);
-    assert_true(peer_of(s, other, leader)->link.rtt.has);
+    assert_true(peer_of(s, other, leader)->path.link.rtt.has);
     /* What left before the new process was heard may still name a stamp of the former one. */
-    assert_true(peer_of(s, other, leader)->link.bad_echoes <= 1);
+    assert_true(peer_of(s, other, leader)->path.link.bad_echoes <= 1);
     sim_free(s);
 }
 

@@ -45,10 +45,10 @@ static struct world behind(uint64_t seed)
     return w;
 }
 
-static const struct log_tx *stream_of(const struct world *w)
+static const struct log_out *stream_of(const struct world *w)
 {
     const struct node *n = w->s->m[w->leader].node;
-    return &n->peers[raft_peer_slot(&n->raft, (uint16_t)(w->away + 1))].log;
+    return &node_peer(n, (uint16_t)(w->away + 1))->log;
 }
 
 static bool caught_up(const struct world *w)
@@ -61,8 +61,9 @@ static bool caught_up(const struct world *w)
 static uint64_t catch_up(struct world *w, uint64_t write_every_us)
 {
     const struct node *n = w->s->m[w->leader].node;
-    const struct log_tx *l = stream_of(w);
-    uint64_t begun = sim_now(w->s), slice = begun, old = 0, wrote = n->log.ring.end;
+    const struct log_out *l = stream_of(w);
+    uint64_t begun = sim_now(w->s), slice = begun, old = 0,
+             wrote = replica_log(node_replica(n))->ring.end;
     while (!caught_up(w)) {
         if (write_every_us != 0)
             sim_put(w->s, w->leader, VALUE, SECOND);
@@ -70,14 +71,14 @@ static uint64_t catch_up(struct world *w, uint64_t write_every_us)
         assert_true(sim_now(w->s) - begun < 120 * (uint64_t)SECOND);
         if (sim_now(w->s) - slice < SLICE_US)
             continue;
-        uint64_t windows = SLICE_US / NODE_CATCH_UP_US + 2;
-        uint64_t most = NODE_CATCH_UP_TIMES * (n->log.ring.end - wrote) +
-                        windows * NODE_CATCH_UP_BYTES + NODE_OLD_BYTES;
+        uint64_t windows = SLICE_US / CATCH_UP_US + 2;
+        uint64_t most = CATCH_UP_TIMES * (replica_log(node_replica(n))->ring.end - wrote) +
+                        windows * CATCH_UP_BYTES + WINDOW_BYTES;
         if (write_every_us != 0 && !l->joined && slice > begun + SECOND)
-            assert_true(l->old.end - old <= most);
+            assert_true(l->window.end - old <= most);
         slice = sim_now(w->s);
-        old = l->old.end;
-        wrote = n->log.ring.end;
+        old = l->window.end;
+        wrote = replica_log(node_replica(n))->ring.end;
     }
     return sim_now(w->s) - begun;
 }

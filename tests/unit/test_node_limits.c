@@ -8,7 +8,10 @@
 #include <cmocka.h>
 
 #include "net/seal/plain.h"
-#include "raftd/node/node_impl.h"
+#include "raftd/node/node.h"
+#include "raftd/node/peer.h"
+#include "raftd/node/replica.h"
+#include "raftd/node/writes.h"
 #include "raftd/base/rcu.h"
 #include "tests/lib/node_one.h"
 
@@ -43,7 +46,7 @@ static void lead_with_a_full_cache(size_t len, const struct node_config *cfg, ui
     make_leader(w);
     assert_int_equal(raft_of(w)->last_index, last + 1);
     assert_in_range(raft_of(w)->durable_index, 1, 20);
-    const struct entries *e = &w->n->log;
+    const struct entries *e = replica_log(node_replica(w->n));
     size_t size;
     const uint8_t *p = entries_at(e, last, &size);
     struct record rec;
@@ -80,16 +83,17 @@ static void test_uncommitted_fills_half(void **state)
         flush(w);
         persisted(w);
     }
-    const struct entries *e = &w->n->log;
+    const struct entries *e = replica_log(node_replica(w->n));
     assert_int_equal(raft_of(w)->commit_index, 0);
     assert_int_equal(e->first, 1);
     assert_in_range(e->ring.end - e->ring.start, CACHE_BYTES / 2 - 200, CACHE_BYTES / 2);
-    uint64_t waiting = w->n->next_write - w->n->send_next;
+    const struct writes *writes = node_parts(w->n).writes;
+    uint64_t waiting = writes->next - writes->send_next;
     assert_true(waiting > 0);
     /* Committed, it makes room. */
     ack(w, 0, raft_of(w)->last_index);
     flush(w);
-    assert_true(w->n->next_write - w->n->send_next < waiting);
+    assert_true(writes->next - writes->send_next < waiting);
     world_free(w);
 }
 
@@ -113,7 +117,7 @@ static void test_sack_of_the_last_leadership(void **state)
     answer_probe(w, 0, 0, 0);
     flush(w);
     uint64_t before = raft_of(w)->term;
-    uint32_t epoch = w->n->peers[0].log.epoch;
+    uint32_t epoch = node_peer(w->n, 2)->log.flow.id;
     assert_int_not_equal(epoch, 0);
     lead(w, 3, before + 1, 0, 0);
     flush(w);
@@ -123,13 +127,13 @@ static void test_sack_of_the_last_leadership(void **state)
     flush(w);
     answer_probe(w, 0, 0, 0);
     flush(w);
-    const struct log_tx *l = &w->n->peers[0].log;
-    assert_int_equal(l->epoch, epoch);
-    assert_true(l->tx.end > 0);
-    sack(w, before, epoch, l->tx.end);
-    assert_int_equal(l->tx.una, 0);
-    sack(w, raft_of(w)->term, epoch, l->tx.end);
-    assert_int_equal(l->tx.una, l->tx.end);
+    const struct log_out *l = &node_peer(w->n, 2)->log;
+    assert_int_equal(l->flow.id, epoch);
+    assert_true(l->flow.tx.end > 0);
+    sack(w, before, epoch, l->flow.tx.end);
+    assert_int_equal(l->flow.tx.una, 0);
+    sack(w, raft_of(w)->term, epoch, l->flow.tx.end);
+    assert_int_equal(l->flow.tx.una, l->flow.tx.end);
     world_free(w);
 }
 

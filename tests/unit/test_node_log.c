@@ -7,7 +7,10 @@
 #include <cmocka.h>
 #include <string.h>
 
-#include "raftd/node/node_impl.h"
+#include "raftd/node/node.h"
+#include "raftd/node/peer.h"
+#include "raftd/node/replica.h"
+#include "raftd/node/writes.h"
 #include "raftd/base/rcu.h"
 #include "tests/lib/node_one.h"
 
@@ -29,7 +32,7 @@ static void apply_across_replacement(bool fetch_first)
     persisted(w); /* the term */
     flush(w);
     assert_int_equal(raft_of(w)->commit_index, 79);
-    size_t read = read_disk(w, NODE_FETCH_APPLY, old);
+    size_t read = read_disk(w, 0, old);
 
     stream(w, 2, 2, 1, new, 79, 1, 0, stream_len(new, 79, 200));
     lead(w, 2, 2, 1, 200);
@@ -38,11 +41,11 @@ static void apply_across_replacement(bool fetch_first)
     assert_true(raft_of(w)->last_index > 100);
     assert_true(raft_of(w)->last_index < 200); /* the cache is full */
     if (fetch_first) {                         /* one wakeup of the loop brings both */
-        fetched(w, NODE_FETCH_APPLY, read);
+        fetched(w, 0, read);
         persisted(w);
     } else {
         persisted(w);
-        fetched(w, NODE_FETCH_APPLY, read);
+        fetched(w, 0, read);
     }
     settle(w, new);
     assert_int_equal(raft_of(w)->last_index, 200);
@@ -162,9 +165,9 @@ static void test_stream_only_durable_from_disk(void **state)
     tape_puts(disk, KEPT, 1, 'o', 10);
     tape_puts(disk, durable, 2, 'n', 10);
     tape_puts(disk, 100, 1, 'o', 10);
-    assert_int_equal(w->fetch[1].pos.index, SHARED + 1);
-    size_t read = read_disk(w, 1, disk);
-    fetched(w, 1, read);
+    assert_int_equal(w->fetch[3].pos.index, SHARED + 1);
+    size_t read = read_disk(w, 3, disk);
+    fetched(w, 3, read);
     flush(w);
     ack(w, 1, 0); /* the window opens, should it have been closed */
     settle(w, disk);
@@ -371,8 +374,8 @@ static void test_cluster_time_goes_on(void **state)
     write_one(w);
     flush(w);
     size_t size;
-    uint64_t noop = record_cluster_ms(entries_at(&w->n->log, 4, &size));
-    uint64_t command = record_cluster_ms(entries_at(&w->n->log, 5, &size));
+    uint64_t noop = record_cluster_ms(entries_at(replica_log(node_replica(w->n)), 4, &size));
+    uint64_t command = record_cluster_ms(entries_at(replica_log(node_replica(w->n)), 5, &size));
     assert_true(noop == t->ms);
     assert_true(command >= t->ms + 50 && command <= t->ms + 50 + (since - before) / 1000);
     world_free(w);
@@ -402,13 +405,13 @@ static void test_falls_behind_in_an_entry(void **state)
         pass(w, 100);
     }
     struct tape *t = tape_of_peer(w);
-    const struct wal_pos *pos = &w->fetch[1].pos;
-    assert_non_null(w->fetch[1].buf);
+    const struct wal_pos *pos = &w->fetch[3].pos;
+    assert_non_null(w->fetch[3].buf);
     assert_int_equal(t->at[pos->index] + pos->skip, end / 2 + 4);
     assert_true(pos->skip > 0 && t->at[pos->index + 1] > end / 2 + 4);
     for (int i = 0; i < 100 && p->end < t->len; i++) {
-        if (w->fetch[1].buf != NULL)
-            fetched(w, 1, read_disk(w, 1, t));
+        if (w->fetch[3].buf != NULL)
+            fetched(w, 3, read_disk(w, 3, t));
         pass(w, 1000);
         ack(w, 1, 0);
     }
@@ -432,21 +435,21 @@ static void test_fetch_for_a_stream_that_is_no_more(void **state)
     flush(w);
     answer_probe(w, 1, 0, 0);
     flush(w);
-    uint8_t *buf = w->fetch[1].buf;
+    uint8_t *buf = w->fetch[3].buf;
     assert_non_null(buf);
-    assert_int_equal(w->fetch[1].pos.index, FIRST_BASE + 1);
+    assert_int_equal(w->fetch[3].pos.index, FIRST_BASE + 1);
     w->peers[1].newest[RAFT_MSG_LEAD].lead.epoch = raft_of(w)->peers[1].epoch;
     refuse(w, 1, SECOND_BASE);
     flush(w);
     answer_probe(w, 1, 0, 0);
     flush(w);
     assert_int_equal(raft_of(w)->peers[1].base_index, SECOND_BASE);
-    assert_ptr_equal(w->fetch[1].buf, buf);
-    assert_int_equal(w->fetch[1].pos.index, FIRST_BASE + 1);
-    fetched(w, 1, read_disk(w, 1, t));
+    assert_ptr_equal(w->fetch[3].buf, buf);
+    assert_int_equal(w->fetch[3].pos.index, FIRST_BASE + 1);
+    fetched(w, 3, read_disk(w, 3, t));
     flush(w);
-    assert_non_null(w->fetch[1].buf);
-    assert_int_equal(w->fetch[1].pos.index, SECOND_BASE + 1);
+    assert_non_null(w->fetch[3].buf);
+    assert_int_equal(w->fetch[3].pos.index, SECOND_BASE + 1);
     ack(w, 1, 0);
     settle(w, t);
     const struct peer_seen *p = &w->peers[1];
@@ -473,13 +476,13 @@ static void test_fetch_comes_after_the_leadership(void **state)
     flush(w);
     answer_probe(w, 1, 0, 0);
     flush(w);
-    assert_non_null(w->fetch[1].buf);
+    assert_non_null(w->fetch[3].buf);
     probe(w, 2, 3, 1, CUT, 1);
     stream(w, 2, 3, 1, other, CUT, 1, 0, stream_len(other, CUT, CUT + 1));
     assert_int_equal(raft_of(w)->last_index, CUT + 1);
-    fetched(w, 1, read_disk(w, 1, t));
+    fetched(w, 3, read_disk(w, 3, t));
     flush(w);
-    assert_null(w->n->peers[1].log.old.buf); /* and the memory is not kept */
+    assert_null(node_peer(w->n, 3)->log.window.buf); /* and the memory is not kept */
     world_free(w);
     tape_free(t);
     tape_free(other);
@@ -540,8 +543,8 @@ static void test_replay_before_local_reads(void **state)
     while (applied(w) < KNOWN) {
         uint64_t before = applied(w);
         assert_false(node_local_reads(w->n));
-        if (w->fetch[NODE_FETCH_APPLY].buf != NULL)
-            fetched(w, NODE_FETCH_APPLY, read_disk(w, NODE_FETCH_APPLY, t));
+        if (w->fetch[0].buf != NULL)
+            fetched(w, 0, read_disk(w, 0, t));
         else
             assert_int_equal(node_deadline(w->n, w->now), w->now); /* more is waiting */
         flush(w);

@@ -32,7 +32,7 @@ static struct node *node_of(struct sim *s, unsigned i)
 static struct peer *peer_of(struct sim *s, unsigned node, unsigned of)
 {
     struct node *n = node_of(s, node);
-    return &n->peers[raft_peer_slot(&n->raft, (uint16_t)(of + 1))];
+    return node_peer(n, (uint16_t)(of + 1));
 }
 
 static size_t relay_window(unsigned nodes)
@@ -45,7 +45,7 @@ static void assert_small(struct sim *s, unsigned leader, unsigned nodes)
 {
     for (unsigned i = 0; i < nodes; i++)
         if (i != leader && peer_of(s, leader, i)->relay.buf != NULL)
-            assert_int_equal(peer_of(s, leader, i)->relay.rx.cap, 2 * relay_window(nodes));
+            assert_int_equal(peer_of(s, leader, i)->relay.flow.rx.cap, 2 * relay_window(nodes));
 }
 
 /* All followers relay values of 1 MiB and smaller ones at once over links that lose datagrams. */
@@ -65,7 +65,7 @@ static void test_many_at_once(void **state)
         sim_run(s, MS);
         unsigned leader = (unsigned)sim_leader(s);
         for (unsigned i = 0; i < SIZE; i++) {
-            size_t cap = i != leader ? peer_of(s, leader, i)->relay.rx.cap : 0;
+            size_t cap = i != leader ? peer_of(s, leader, i)->relay.flow.rx.cap : 0;
             assert_in_range(cap, 0, MIB + HEADS + relay_window(SIZE));
             large = large || cap > MIB;
         }
@@ -90,14 +90,14 @@ static void turns(unsigned nodes, size_t size, uint64_t delay_us)
     sim_run(s, 200 * MS);
     for (unsigned i = 0; i <= SMALL; i++)
         sim_put(s, b, i == 0 ? size : 10, 60 * SECOND);
-    for (unsigned i = 0; i < 1000 && node_of(s, b)->n_writes > 0; i++) {
+    for (unsigned i = 0; i < 1000 && writes_pending(node_parts(node_of(s, b)).writes) > 0; i++) {
         sim_run(s, MS);
-        while (node_of(s, a)->n_writes < QUEUED) {
+        while (writes_pending(node_parts(node_of(s, a)).writes) < QUEUED) {
             sim_put(s, a, size, 60 * SECOND);
             sim_run(s, 10);
         }
     }
-    assert_int_equal(node_of(s, b)->n_writes, 0);
+    assert_int_equal(writes_pending(node_parts(node_of(s, b)).writes), 0);
     sim_free(s);
 }
 
@@ -135,13 +135,13 @@ static void test_no_cliff(void **state)
 /* Runs until the leader has at least `part` bytes of a large value of node a, and not all of it. */
 static void run_until_part(struct sim *s, unsigned leader, unsigned a, size_t part)
 {
-    const struct relay_rx *x = &peer_of(s, leader, a)->relay;
+    const struct relay_in *x = &peer_of(s, leader, a)->relay;
     uint64_t got = 0;
     for (int i = 0; i < 10000 && got < part; i++) {
         sim_run(s, 100);
-        got = x->rx.cap > 2 * relay_window(3) ? x->rx.contig - x->rx.consumed : 0;
+        got = x->flow.rx.cap > 2 * relay_window(3) ? x->flow.rx.contig - x->flow.rx.consumed : 0;
     }
-    assert_in_range(got, part, x->rx.cap - relay_window(3) - 1);
+    assert_in_range(got, part, x->flow.rx.cap - relay_window(3) - 1);
 }
 
 /* A node falls silent in the middle of a large value: another one's goes on. When the first one is
@@ -229,7 +229,7 @@ static void test_deaf_leader(void **state)
     for (int i = 0; i < PUTS; i++)
         sim_put(s, a, 60000, 120 * SECOND);
     sim_run(s, 10 * SECOND);
-    const struct stream_tx_stats *t = &node_of(s, a)->relay_tx.stats;
+    const struct stream_tx_stats *t = &node_parts(node_of(s, a)).relay_out->flow.tx.stats;
     uint64_t bytes = t->bytes, datagrams = t->datagrams;
     sim_run(s, 60 * SECOND);
     assert_int_equal(sim_leader(s), leader);
@@ -258,20 +258,20 @@ static void test_catch_up_at_full_window(void **state)
     }
     sim_restart(s, away);
     uint64_t full = 0, busy = 0;
-    const struct log_tx *l = &peer_of(s, leader, away)->log;
+    const struct log_out *l = &peer_of(s, leader, away)->log;
     for (int i = 0; i < 60000 && !sim_converged(s); i++) {
         sim_run(s, MS);
-        if (l->epoch == 0 || l->old.buf == NULL)
+        if (l->flow.id == 0 || l->window.buf == NULL)
             continue;
         /* Since slow start first filled it; what is acknowledged and not yet read again is missing. */
-        bool now = stream_tx_in_flight(&l->tx) >= NODE_WINDOW_BYTES / 4 * 3;
+        bool now = stream_tx_in_flight(&l->flow.tx) >= NODE_WINDOW_BYTES / 4 * 3;
         busy += busy > 0 || now;
         full += now;
     }
     assert_true(busy > 500);
     assert_true(full > busy / 20 * 19);
     converge(s);
-    assert_null(l->old.buf);
+    assert_null(l->window.buf);
     sim_free(s);
 }
 

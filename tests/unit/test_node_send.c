@@ -9,7 +9,10 @@
 
 #include "net/seal/plain.h"
 #include "raftd/state/cmd.h"
-#include "raftd/node/node_impl.h"
+#include "raftd/node/node.h"
+#include "raftd/node/peer.h"
+#include "raftd/node/replica.h"
+#include "raftd/node/writes.h"
 #include "raftd/base/bytes.h"
 #include "raftd/base/rcu.h"
 #include "tests/lib/node_one.h"
@@ -136,7 +139,7 @@ static void test_silent_peer(void **state)
     pass(w, T_US);
     struct peer_seen *p = &w->peers[1];
     assert_true(p->log_frames > 0); /* the no-op, and again for want of an answer */
-    pass(w, (NODE_SILENT_TIMEOUTS + 1) * T_US);
+    pass(w, (LOG_SILENT_TIMEOUTS + 1) * T_US);
 
     uint64_t frames = p->log_frames, datagrams = p->datagrams;
     unsigned answered = w->answered;

@@ -258,7 +258,7 @@ static void test_rows_with_a_new_leader(void **state)
 static struct peer *peer_of(struct sim *s, unsigned node, unsigned peer)
 {
     struct node *n = s->m[node].node;
-    return &n->peers[raft_peer_slot(&n->raft, (uint16_t)(peer + 1))];
+    return node_peer(n, (uint16_t)(peer + 1));
 }
 
 /* Means of what `node` shows of `peer`, over a minute of writes through both. */
@@ -386,10 +386,10 @@ static void test_session_is_shown(void **state)
     sim_free(w.s);
 }
 
-static void arrives(struct sim *s, unsigned node, int slot, uint8_t first, size_t len)
+static void arrives(struct sim *s, unsigned node, uint16_t from, uint8_t first, size_t len)
 {
     uint8_t junk[2048] = {first};
-    node_datagram(s->m[node].node, sim_local(&s->m[node], sim_now(s)), slot, junk, len);
+    node_datagram(s->m[node].node, sim_local(&s->m[node], sim_now(s)), from, junk, len);
 }
 
 /* What comes from a peer's address and is refused is counted for that peer, and in the sum. */
@@ -408,11 +408,10 @@ static void drops_are_counted(bool plain)
                  {0xF0, 100, DROP_VERSION},
                  {plain ? 0x21 : 0x20, 100, DROP_KIND}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        arrives(w.s, w.a, raft_peer_slot(sim_raft(w.s, w.a), (uint16_t)(w.b + 1)), cases[i].first,
-                cases[i].len);
+        arrives(w.s, w.a, (uint16_t)(w.b + 1), cases[i].first, cases[i].len);
         assert_int_equal(shown(w.s, w.a, w.b).drops[cases[i].why], 1);
         assert_int_equal(status_of(w.s, w.a).drops[cases[i].why], 1);
-        arrives(w.s, w.a, -1, cases[i].first, cases[i].len);
+        arrives(w.s, w.a, 0, cases[i].first, cases[i].len);
         assert_int_equal(status_of(w.s, w.a).drops[DROP_UNKNOWN], i + 1);
     }
     assert_memory_equal(shown(w.s, w.a, w.leader).drops, none, sizeof none);
@@ -433,7 +432,7 @@ static void test_least_round_trip(void **state)
     (void)state;
     struct sim_options o = calm(3, 31);
     struct world w = settled(&o);
-    struct rtt *r = &peer_of(w.s, w.a, w.b)->link.rtt;
+    struct rtt *r = &peer_of(w.s, w.a, w.b)->path.link.rtt;
     for (int i = 0; i < 10; i++)
         rtt_sample(r, sim_now(w.s), 1000);
     rtt_sample(r, sim_now(w.s) + 100 * (uint64_t)SECOND, 5000);

@@ -1,0 +1,80 @@
+/* admit.h: which peers count. A vote or an acknowledgement stands for what is on a disk. So it is worth
+ * something only from a node that counts majorities among the same nodes as we do, and from the very
+ * data directory that we know under its id: whoever got a new one has forgotten what it promised
+ * (dissertation 3.8 requires persistent state to persist). Until members are part of the log such a
+ * node stays out.
+ *
+ * A node that hears from a peer that its own directory is new takes no part at all, for good. A third
+ * node may never have met the old one: with a majority of those two what the old one acknowledged
+ * could be lost.
+ *
+ * A peer's storage id is taken for its own when it is first heard, and is on our disk before anything
+ * of that peer counts: else we could forget it together with what the peer told us.
+ */
+#ifndef RAFTD_ADMIT_H
+#define RAFTD_ADMIT_H
+
+#include "net/about.h"
+#include "raftd/node/io.h"
+
+/* Does a peer count? */
+enum admit_state {
+    ADMIT_SILENT, /* it has told nothing of itself yet */
+    ADMIT_FIRST,  /* it is heard for the first time: not before its storage id is on our disk */
+    ADMIT_YES,
+    ADMIT_OTHER_LIST, /* no: it counts majorities among other nodes */
+    ADMIT_OTHER_DISK, /* no: under its id we know another data directory */
+    ADMIT_NEW_DISK,   /* no: under our id it knows another data directory */
+    ADMIT_NONE,       /* no: another one has told us that ours is new; then nobody counts */
+};
+
+struct admitted {
+    uint16_t id;
+    struct about about;   /* as last told; zeros = never */
+    uint64_t storage;     /* its storage id, which is on our disk; 0 = none */
+    uint64_t remembering; /* its storage id, on the way to our disk; 0 = none */
+    uint64_t remember_at; /* not again before */
+    uint64_t greet_at;    /* plain: the next greeting, after so many: */
+    unsigned greets;
+};
+
+/* Only admit.c looks inside. */
+struct admit {
+    const struct node_config *cfg;
+    const struct node_io *io;
+    bool plain; /* no handshakes tell who we are: greetings do */
+    uint64_t voters_digest;
+    /* Storage id of the data directory that a peer knew under our id before this one; 0 = none. Then
+     * ours has forgotten what that one promised, and we take no part, whoever else may not know. */
+    uint64_t before_us;
+    bool before_us_kept;   /* it is on our disk ... */
+    bool before_us_asked;  /* ... or on its way there ... */
+    uint64_t before_us_at; /* ... and not asked for again before */
+    struct admitted peers[RAFT_VOTERS_MAX];
+    unsigned n_peers;
+};
+
+void admit_init(struct admit *a, const struct node_config *cfg, const struct node_io *io,
+                bool plain);
+
+/* wire_voters_digest() of our list of nodes. */
+uint64_t admit_voters_digest(const struct admit *a);
+
+enum admit_state admit_state(const struct admit *a, uint16_t peer);
+
+/* The peer's storage id that is on our disk; 0 = none. */
+uint64_t admit_storage(const struct admit *a, uint16_t peer);
+
+/* The peer has told that of itself. */
+void admit_heard(struct admit *a, uint64_t now, uint16_t peer, const struct about *about);
+
+/* node_remembered(). */
+void admit_remembered(struct admit *a, uint64_t now, uint16_t id, uint64_t storage_id, bool done);
+
+/* When the peer needs a greeting; RAFT_NEVER = it needs none. */
+uint64_t admit_greet_at(const struct admit *a, uint16_t peer);
+
+/* It was sent. */
+void admit_greeted(struct admit *a, uint64_t now, uint16_t peer);
+
+#endif

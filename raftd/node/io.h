@@ -1,0 +1,100 @@
+/* io.h: what a node asks of its owner, and how it is configured.
+ *
+ * The owner is the daemon's loop, or a simulator. None of the calls may call back into the node.
+ */
+#ifndef RAFTD_NODE_IO_H
+#define RAFTD_NODE_IO_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "raftd/core/raft.h"
+#include "raftd/node/request.h"
+#include "storage/wal.h"
+
+enum {
+    NODE_WRITES_MAX = 4096,           /* local writes not yet answered; beyond: BUSY */
+    NODE_WRITE_BYTES_MAX = 8 << 20,   /* and their bytes */
+    NODE_BATCH_BYTES_MAX = 1 << 18,   /* of one disk batch (or one record, if that is larger):
+                                           longer ones only delay the answers */
+    NODE_SEAL_US = 1000000,           /* an idle batch after the last write proves it durable */
+    NODE_DISK_STALL_MIN_US = 1500000, /* SD cards pause for a second in normal work */
+    NODE_FULL_RETRY_US = 1000000, /* a batch that found no room is tried again: each try may fill
+                                         and empty what room there is */
+    NODE_APPLY_MAX = 4096, /* entries applied at a time: some 10 ms on a small board, so that a
+                              node that replays a long log still hears its peers */
+    NODE_WINDOW_BYTES = 1 << 18, /* of a stream on its way: 20 Mbit/s at 100 ms */
+    NODE_ACK_DELAY_US = 2000,    /* followers wait so long for their disk before an ACK;
+                                         part of each resend timer */
+};
+
+/* What a fetch was for; handed back in node_fetched(). */
+struct node_fetch {
+    uint16_t peer; /* who gets the entries; 0: they are applied here */
+    uint64_t
+        generation; /* grows whenever others are wanted for that peer: a late answer is known */
+};
+
+struct node_io {
+    void *ctx;
+    /* Send a datagram to this node. The bytes are the callee's only during the call. */
+    void (*send)(void *ctx, uint16_t to, const uint8_t *buf, size_t len);
+    /* Random bytes fit for keys (the simulator's come from its seed). */
+    void (*random)(void *ctx, void *buf, size_t len);
+    /* For tests, NULL else: the payload of each datagram before it is closed, to see or to change. */
+    void (*spy)(void *ctx, uint16_t to, uint8_t *payload, size_t len);
+    /* Make the batch durable, in order, then node_persisted(seq), or node_no_room(seq). The bytes it
+     * points to are valid only during the call. At most two are outstanding: a batch of the core
+     * behind a seal. */
+    void (*persist)(void *ctx, uint64_t seq, const struct wal_batch *b);
+    /* Read the log from disk as wal_read() does, then node_fetched(). buf stays valid. At most one
+     * outstanding per peer, and one for what is applied here. */
+    void (*fetch)(void *ctx, struct node_fetch what, const struct wal_pos *from, uint64_t last,
+                  uint8_t *buf, size_t cap);
+    /* Keep the storage id of this node beside our own identity, durably, then node_remembered(). At
+     * most one outstanding per node. Our own id: that of the data directory which this node had before,
+     * and has no more. */
+    void (*remember)(void *ctx, uint16_t id, uint64_t storage_id);
+    /* The request is done; result and revision are filled; it is the callee's now. */
+    void (*answer)(void *ctx, struct request *req);
+    /* All linearizable reads up to this node_read() number may be served. */
+    void (*reads_done)(void *ctx, uint64_t read);
+    /* Memory is refused where there is no way on without (`what` says where): says so and ends the
+     * process. Does not return; NULL: abort(). */
+    void (*out_of_memory)(void *ctx, const char *what);
+};
+
+/* Where there is no way on, a node must not go on. */
+_Noreturn void node_out_of_memory(const struct node_io *io, const char *what);
+
+struct node_config {
+    char cluster[65];
+    uint16_t id;
+    uint16_t voters[RAFT_VOTERS_MAX];
+    char addrs[RAFT_VOTERS_MAX][64]; /* of voters[i], for status */
+    unsigned n_voters;
+    uint64_t storage_id;             /* of our data directory, never 0 */
+    uint64_t known[RAFT_VOTERS_MAX]; /* of voters[i], as remembered; 0 = none. Of this node: of the
+                                        directory that it had before */
+    uint64_t election_timeout_us;
+    uint32_t max_value_bytes;
+    uint32_t
+        max_data_bytes;   /* of all keys and values; what we take as leader obeys it on all nodes.
+                                CMD_LIMIT_BYTES or more, 0 = no limit */
+    uint32_t batch_bytes; /* of one disk batch, 0 = NODE_BATCH_BYTES_MAX */
+    uint32_t
+        datagram_bytes; /* most that one sent has, 256..WIRE_DATAGRAM_MAX, 0 = WIRE_DATAGRAM_BASE */
+    uint32_t cache_bytes; /* of the cached log (twice the largest record that can come, and a page);
+                             0 = default, else for tests of rare paths */
+    uint32_t relay_bytes; /* window of relayed writes, 0 = a share of rx_bytes */
+    uint32_t rx_bytes;    /* of payload that may wait in the socket: the sum of the windows that we
+                              offer to peers; 0 = no limit but our own */
+    bool take_held;       /* what was held back on the way is taken as if it were not: for tests,
+                              and always without keys */
+    uint64_t rekey_us;    /* age of a session at which it is renewed; 0 = default */
+    uint64_t seed;
+    uint32_t boot; /* random token of this process */
+};
+
+#endif

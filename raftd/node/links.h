@@ -1,0 +1,60 @@
+/* links.h: what nodes tell each other about their links when they have nothing else to say: who hears
+ * whom, and how they are configured. For people; no rule depends on it. */
+#ifndef RAFTD_LINKS_H
+#define RAFTD_LINKS_H
+
+#include "net/stream/link.h"
+#include "net/wire.h"
+#include "raftd/node/io.h"
+#include "raftd/node/replica.h"
+#include "raftd/node/status.h"
+
+/* What one peer hears, as it told, or the leader for it. */
+struct link_row {
+    uint16_t id;
+    const struct link *link; /* between it and us */
+    uint8_t heard[RAFT_VOTERS_MAX];
+    uint64_t heard_at; /* 0 = never told */
+    uint64_t told_at;  /* when we told it what we hear */
+    struct wire_settings settings;
+};
+
+/* Only links.c looks inside. */
+struct links {
+    const struct node_config *cfg;
+    const struct replica *replica;
+    uint64_t start_us;
+    struct link_row rows[RAFT_VOTERS_MAX];
+    unsigned n_rows;
+    uint16_t led_by;       /* the last leader that we knew ... */
+    uint64_t led_term;     /* ... and its term; 0 = none */
+    uint64_t asking_since; /* we ask all whether they would vote for us; 0 = we do not */
+};
+
+/* The others outlive it. */
+void links_init(struct links *l, const struct node_config *cfg, const struct replica *r,
+                uint64_t now);
+void links_add(struct links *l, uint64_t now, uint16_t peer, const struct link *link);
+
+/* Once per iteration. */
+void links_watch(struct links *l, uint64_t now);
+
+/* When this peer must be told in a datagram of its own. */
+uint64_t links_due(const struct links *l, uint16_t peer);
+
+/* What it is told now; false: nothing, it was told lately. */
+bool links_fill(struct links *l, uint64_t now, uint16_t peer, struct wire_links *out);
+
+void links_take(struct links *l, uint64_t now, uint16_t from, const struct wire_links *in);
+void links_take_settings(struct links *l, uint16_t from, const struct wire_settings *in);
+
+/* What we tell of our configuration. */
+struct wire_settings links_settings(const struct links *l);
+
+/* Fills loss and settings of a peer. */
+void links_peer_status(const struct links *l, uint64_t now, uint16_t peer, struct status_peer *s);
+
+/* Fills the table of all links. */
+void links_status(const struct links *l, uint64_t now, struct status *s);
+
+#endif

@@ -1,0 +1,179 @@
+#include "raftd/node/log_in.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "raftd/state/cmd.h"
+
+enum {
+    ACK_EVERY = 8, /* datagrams after which reception is acknowledged */
+    BUF_BYTES = RECORD_MAX_BYTES + NODE_WINDOW_BYTES,
+};
+
+/* Records at the front of the stream that one RAFT_EV_APPEND can take. */
+struct append {
+    uint64_t first, last;
+    struct raft_run runs[RAFT_APPEND_RUNS_MAX];
+    size_t n_runs;
+    size_t bytes;                    /* of all of them */
+    uint8_t prev[RECORD_HASH_BYTES]; /* hash that the next record must name ... */
+    uint64_t prev_ms;                /* ... and cluster time that its own is not below */
+    bool bad;
+};
+
+static bool present(const struct log_in *l)
+{
+    const struct raft *r = replica_raft(l->replica);
+    return r->role == RAFT_FOLLOWER && r->epoch != 0 && l->flow.id == r->epoch &&
+           l->flow.term == r->term;
+}
+
+void log_in_probe(struct log_in *l, const struct raft_msg *probe)
+{
+    const struct raft *r = replica_raft(l->replica);
+    if (r->epoch == 0 || r->epoch != probe->probe.probe || r->term != probe->term ||
+        r->leader != probe->from)
+        return;
+    if (l->flow.term == r->term && l->flow.id == r->epoch)
+        return; /* a repeated probe */
+    stream_rx_init(&l->flow.rx, l->buf, BUF_BYTES, l->window);
+    l->flow.term = r->term;
+    l->flow.id = r->epoch;
+    l->flow.unacked = 0;
+    l->base_index = probe->probe.prev_index;
+    l->next = probe->probe.prev_index + 1;
+}
+
+/* A piece of an unknown stream is dropped: the next LEAD asks for a probe. */
+static bool takes(void *ctx, uint16_t peer, const struct wire_data *d)
+{
+    struct log_in *l = ctx;
+    if (peer != replica_raft(l->replica)->leader || !present(l) || d->id != l->flow.id)
+        return false;
+    bool same = d->base_index == l->base_index;
+    l->flow.bad += !same;
+    return same;
+}
+
+static void arrived(void *ctx, uint64_t now, enum stream_put how)
+{
+    struct log_in *l = ctx;
+    (void)now;
+    if (how != STREAM_NEW || ++l->flow.unacked >= ACK_EVERY)
+        replica_ack_soon(l->replica);
+}
+
+static bool lives(const void *ctx, uint16_t peer)
+{
+    const struct log_in *l = ctx;
+    return l->flow.id != 0 && peer == replica_raft(l->replica)->leader;
+}
+
+/* Does the record name the one before it, and is its cluster time not below that one's? That is the one
+ * before it in the stream, and also our own one, as far as it is in memory, unless ours is of another term
+ * and will be cut. */
+static bool chained(const struct log_in *l, const struct append *a, const struct record *rec)
+{
+    uint8_t own[RECORD_HASH_BYTES];
+    uint64_t before = rec->index - 1, own_ms;
+    if (a->n_runs > 0 &&
+        (memcmp(rec->prev, a->prev, sizeof own) != 0 || rec->cluster_ms < a->prev_ms))
+        return false;
+    if (a->n_runs > 0 &&
+        (before > replica_log(l->replica)->last ||
+         raft_term_at(replica_raft(l->replica), before) != a->runs[a->n_runs - 1].term))
+        return true;
+    return !replica_hash(l->replica, before, own, &own_ms) ||
+           (memcmp(rec->prev, own, sizeof own) == 0 && rec->cluster_ms >= own_ms);
+}
+
+/* The record at the front of p, if it is whole and may follow what was collected. */
+static bool next_record(const struct log_in *l, struct append *a, const uint8_t *p, size_t len,
+                        struct record *rec, size_t *size)
+{
+    enum record_status st = record_decode(p, len, rec, size);
+    if (st == RECORD_SHORT)
+        return false;
+    uint64_t index = a->n_runs > 0 ? a->last + 1 : l->next;
+    uint64_t least_term = a->n_runs > 0 ? a->runs[a->n_runs - 1].term : 1;
+    struct cmd cmd;
+    a->bad = st != RECORD_OK || rec->index != index || rec->term < least_term ||
+             rec->term > replica_raft(l->replica)->term || !chained(l, a, rec) ||
+             (rec->type == RECORD_COMMAND && cmd_decode(rec->data, rec->data_len, &cmd) < 0);
+    return !a->bad;
+}
+
+/* Collects whole records; stops at a bad one, at a full list of runs, or when there is no room. */
+static void collect(struct log_in *l, struct append *a, const uint8_t *p, size_t len)
+{
+    memset(a, 0, sizeof *a);
+    struct record rec;
+    size_t size;
+    unsigned count = 0;
+    while (a->bytes < len && next_record(l, a, p + a->bytes, len - a->bytes, &rec, &size)) {
+        bool new_run = a->n_runs == 0 || rec.term != a->runs[a->n_runs - 1].term;
+        if ((new_run && a->n_runs == RAFT_APPEND_RUNS_MAX) ||
+            !replica_make_room(l->replica, a->bytes + size, ++count))
+            return;
+        if (a->n_runs == 0)
+            a->first = rec.index;
+        if (new_run)
+            a->runs[a->n_runs++] = (struct raft_run){rec.index, rec.term};
+        a->last = rec.index;
+        record_hash(p + a->bytes, size, a->prev);
+        a->prev_ms = rec.cluster_ms;
+        a->bytes += size;
+    }
+}
+
+void log_in_drain(struct log_in *l, uint64_t now)
+{
+    const uint8_t *p;
+    size_t len;
+    while (present(l)) {
+        stream_rx_ready(&l->flow.rx, &p, &len);
+        struct append a;
+        collect(l, &a, p, len);
+        if (a.n_runs > 0) {
+            replica_append(l->replica, now, p, a.bytes, a.first, a.last, a.runs, a.n_runs);
+            stream_rx_consume(&l->flow.rx, a.bytes);
+            l->next = a.last + 1;
+        }
+        if (a.bad) { /* intact datagrams, yet not a log: start the stream over */
+            l->flow.bad++;
+            l->flow.id = 0;
+            replica_refuse_stream(l->replica);
+        }
+        if (a.n_runs == 0)
+            return;
+    }
+}
+
+static void drain(void *ctx, uint64_t now)
+{
+    log_in_drain(ctx, now);
+}
+
+static const struct flow_sink sink = {
+    .stream = WIRE_STREAM_LOG,
+    .of_leader = true,
+    .takes = takes,
+    .arrived = arrived,
+    .lives = lives,
+    .drain = drain,
+};
+
+bool log_in_init(struct log_in *l, struct replica *r, uint32_t window)
+{
+    *l = (struct log_in){.flow = {.sink = &sink, .ack_by = RAFT_NEVER},
+                         .replica = r,
+                         .buf = malloc(BUF_BYTES),
+                         .window = window};
+    l->flow.ctx = l;
+    return l->buf != NULL;
+}
+
+void log_in_free(struct log_in *l)
+{
+    free(l->buf);
+}

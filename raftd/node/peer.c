@@ -1,0 +1,84 @@
+#include "raftd/node/peer.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "raftd/base/num.h"
+
+bool peers_add(struct peers *ps, const struct peer_ground *g, uint16_t id, const char *addr,
+               uint64_t generation)
+{
+    const struct node_config *cfg = g->cfg;
+    struct peer *p = calloc(1, sizeof *p);
+    if (p == NULL)
+        return false;
+    assert(ps->n < RAFT_VOTERS_MAX - 1);
+    ps->all[ps->n++] = p;
+    p->id = id;
+    (void)snprintf(p->addr, sizeof p->addr, "%s", addr);
+    mtu_init(&p->path.mtu, cfg->datagram_bytes);
+    p->path.envelope_bytes = g->envelope_bytes;
+    p->path.cap_us = replica_raft(g->replica)->cfg.heartbeat;
+    uint32_t window = cfg->relay_bytes != 0 ? cfg->relay_bytes : g->rx_window / (cfg->n_voters - 1);
+    log_out_init(&p->log, g->replica, g->io, &p->path, g->catch_up, id, generation);
+    relay_in_init(&p->relay, g->replica, id, window);
+    relay_out_add(g->relay_out, id, &p->path);
+    debts_init(&p->debts, g->replica, &p->log, &p->path.link, id);
+    flows_add_out(&p->flows, &p->log.flow);
+    flows_add_out(&p->flows, &g->relay_out->flow);
+    flows_add_in(&p->flows, &g->log_in->flow);
+    flows_add_in(&p->flows, &p->relay.flow);
+    return true;
+}
+
+void peers_free(struct peers *ps)
+{
+    for (unsigned i = 0; i < ps->n; i++) {
+        log_out_free(&ps->all[i]->log);
+        relay_in_end(&ps->all[i]->relay);
+        free(ps->all[i]);
+    }
+}
+
+struct peer *peers_find(const struct peers *ps, uint16_t id)
+{
+    for (unsigned i = 0; i < ps->n; i++)
+        if (ps->all[i]->id == id)
+            return ps->all[i];
+    return NULL;
+}
+
+uint64_t peer_deadline(const struct peer *p, const struct replica *r, uint64_t now)
+{
+    const struct raft *core = replica_raft(r);
+    uint64_t at = flows_deadline(&p->flows, now, p->id, core->term);
+    return core->role == RAFT_LEADER ? min_u64(at, debts_ask_at(&p->debts)) : at;
+}
+
+void peer_status(const struct peer *p, const struct replica *r, uint64_t now, struct status_peer *s)
+{
+    const struct raft_peer *rp = replica_peer(r, p->id);
+    const struct flow_out *f = flows_current(&p->flows, now, p->id);
+    const struct link *l = &p->path.link;
+    s->id = p->id;
+    memcpy(s->addr, p->addr, sizeof s->addr);
+    s->state = rp->state;
+    s->match_index = rp->match_index;
+    s->lost_index = rp->lost_index;
+    s->heard_us = l->has_peer ? l->peer_ts_at : 0;
+    s->rtt_us = l->rtt.has ? l->rtt.srtt_us : 0;
+    /* The minimum forgets after a minute, the average on a quiet link does not. */
+    s->rtt_min_us = l->rtt.has ? min_u64(l->rtt.min_us, s->rtt_us) : 0;
+    s->window_bytes = f != NULL ? cwnd_window(&f->tx.cwnd, now) : 0;
+    s->in_flight_bytes = f != NULL ? stream_tx_in_flight(&f->tx) : 0;
+    s->sent = l->sent;
+    s->received = l->accepted;
+    s->resent_bytes = p->resent_bytes;
+    s->resent_datagrams = p->resent_datagrams;
+    s->datagram_bytes = mtu_passes(&p->path.mtu);
+    s->datagram_usual = p->path.mtu.max;
+    s->datagram_carried = p->path.mtu.carried;
+    memcpy(s->drops, p->drops, sizeof s->drops);
+}

@@ -1,0 +1,61 @@
+/* peer.h: another node, as this one deals with it: its address, the way to it, its flows, what it owes,
+ * and counters. A peer is named by its id, everywhere. */
+#ifndef RAFTD_PEER_H
+#define RAFTD_PEER_H
+
+#include "net/drop.h"
+#include "raftd/node/debts.h"
+#include "raftd/node/flow.h"
+#include "raftd/node/log_in.h"
+#include "raftd/node/log_out.h"
+#include "raftd/node/relay.h"
+#include "raftd/node/status.h"
+
+struct peer {
+    uint16_t id;
+    char addr[64]; /* as configured, for status */
+    struct path path;
+    struct flows flows; /* all that go between us, in the order in which they may go out */
+    struct log_out log;
+    struct relay_in relay;
+    struct debts debts;
+    uint64_t drops[DROP_COUNT]; /* datagrams from its address */
+    uint64_t resent_bytes;      /* of all streams to it */
+    uint64_t resent_datagrams;
+};
+
+/* All of them, in the order of the configuration. */
+struct peers {
+    struct peer *all[RAFT_VOTERS_MAX - 1];
+    unsigned n;
+};
+
+/* What the flows of all peers stand on. */
+struct peer_ground {
+    const struct node_config *cfg;
+    const struct node_io *io;
+    struct replica *replica;
+    struct catch_up *catch_up;
+    struct log_in *log_in;
+    struct relay_out *relay_out;
+    uint32_t envelope_bytes;
+    uint32_t rx_window; /* of all that relay to us, together */
+};
+
+/* Another peer, for as long as the node lives. generation: of it alone, for node_fetched(). False:
+ * memory is short. */
+bool peers_add(struct peers *ps, const struct peer_ground *g, uint16_t id, const char *addr,
+               uint64_t generation);
+void peers_free(struct peers *ps);
+
+/* NULL: there is none. */
+struct peer *peers_find(const struct peers *ps, uint16_t id);
+
+/* When something is due to the peer on its streams, as leader also an answer of it. */
+uint64_t peer_deadline(const struct peer *p, const struct replica *r, uint64_t now);
+
+/* Fills all but what links and envelope know. */
+void peer_status(const struct peer *p, const struct replica *r, uint64_t now,
+                 struct status_peer *s);
+
+#endif

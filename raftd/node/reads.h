@@ -1,0 +1,34 @@
+/* reads.h: linearizable reads that wait for their index to be applied (dissertation 6.4). */
+#ifndef RAFTD_READS_H
+#define RAFTD_READS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum { READS_MAX = 64 }; /* that wait at a time */
+
+struct confirmed_read {
+    uint64_t read;
+    uint64_t index; /* grows along the queue, as `read` does */
+};
+
+/* Only reads.c looks inside. */
+struct reads {
+    uint64_t next;
+    struct confirmed_read waiting[READS_MAX];
+    unsigned n;
+};
+
+/* boot: random token of this process, the upper half of all its numbers. */
+void reads_begin(struct reads *r, uint32_t boot);
+
+/* The number of another read; each is higher than the last. */
+uint64_t reads_number(struct reads *r);
+
+/* All reads up to `read` may be served once this index is applied. */
+void reads_add(struct reads *r, uint64_t read, uint64_t index);
+
+/* The newest of those that may be served now and could not before; 0: none. */
+uint64_t reads_served(struct reads *r, uint64_t applied);
+
+#endif

@@ -1,0 +1,98 @@
+#include "raftd/node/receive.h"
+
+#include "raftd/base/num.h"
+
+enum {
+    LIFE_US = 1000000, /* a leader's datagram of up to two election timeouts, or of this age, shows
+                          that it lives: queues on a bad link keep some as long */
+};
+
+/* How old a datagram may be that shows us that its sender, the leader, lives. */
+static uint64_t life_us(const struct receiver *r)
+{
+    return max_u64(2 * r->cfg->election_timeout_us, LIFE_US);
+}
+
+/* What only a living leader may say: the core takes it for a sign of life. */
+static bool shows_life(const struct peer *p, const struct wire_frame *f)
+{
+    if (f->kind == WIRE_FRAME_DATA)
+        return flows_of_leader(&p->flows, f->data.stream);
+    return f->kind == WIRE_FRAME_MSG &&
+           (f->msg.type == RAFT_MSG_LEAD || f->msg.type == RAFT_MSG_PROBE);
+}
+
+static void take_message(const struct receiver *r, uint64_t now, const struct raft_msg *m)
+{
+    replica_step(r->replica, now, &(struct raft_event){.type = RAFT_EV_MESSAGE, .msg = m});
+    if (m->type == RAFT_MSG_PROBE)
+        log_in_probe(r->log_in, m);
+}
+
+/* What a peer has of a stream that we send. Those of other terms are past. */
+static void take_sack(const struct receiver *r, uint64_t now, struct peer *p,
+                      const struct wire_header *h, const struct wire_sack *s)
+{
+    if (h->term == replica_raft(r->replica)->term &&
+        !flows_acked(&p->flows, now, p->id, s, link_echoed(&p->path.link, h)))
+        p->drops[DROP_STREAM]++;
+}
+
+static void take_frame(const struct receiver *r, uint64_t now, struct peer *p,
+                       const struct wire_header *h, const struct wire_frame *f)
+{
+    switch (f->kind) {
+    case WIRE_FRAME_MSG: take_message(r, now, &f->msg); break;
+    case WIRE_FRAME_SACK: take_sack(r, now, p, h, &f->sack); break;
+    case WIRE_FRAME_DATA:
+        if (h->term == replica_raft(r->replica)->term)
+            flows_put(&p->flows, now, p->id, &f->data);
+        break;
+    case WIRE_FRAME_LINKS: links_take(r->links, now, p->id, &f->links); break;
+    case WIRE_FRAME_SETTINGS: links_take_settings(r->links, p->id, &f->settings); break;
+    }
+}
+
+/* The payload of an opened datagram: a reason to drop it, or DATAGRAM_DATA. */
+static enum drop take_payload(const struct receiver *r, uint64_t now, struct peer *p,
+                              const uint8_t *payload, size_t len)
+{
+    struct link *link = &p->path.link;
+    struct wire_header h;
+    if (wire_check(payload, len, &h) != WIRE_OK)
+        return DROP_MALFORMED;
+    if (raft_term_absurd(replica_raft(r->replica), h.term))
+        return DROP_TERM; /* the core drops its messages; here we know whose */
+    if (!r->cfg->take_held && link_held_back(link, now, &h, life_us(r)))
+        return DROP_HELD;
+    bool late = !r->cfg->take_held && link_is_late(link, now, &h, life_us(r)), dropped = false;
+    mtu_heard(&p->path.mtu);
+    if (link_received(link, now, &h))
+        replica_pto(r->replica, p->id, rtt_pto(&link->rtt, &(struct rtt){0}, 0, 0, 0));
+
+    struct wire_reader reader;
+    struct wire_frame f;
+    wire_read(&reader, payload, len, p->id, r->cfg->id);
+    while (wire_next(&reader, &f)) {
+        bool drop = late && shows_life(p, &f);
+        dropped = dropped || drop;
+        if (!drop)
+            take_frame(r, now, p, &h, &f);
+    }
+    flows_drain(&p->flows, now);
+    p->drops[DROP_STREAM] += flows_take_bad(&p->flows);
+    return dropped ? DROP_HELD : DATAGRAM_DATA;
+}
+
+void receive(const struct receiver *r, uint64_t now, struct peer *p, uint8_t *buf, size_t len)
+{
+    uint8_t *payload;
+    bool another;
+    enum drop why = envelope_open(r->envelope, now, p->id, buf, len, &payload, &len, &another);
+    if (another)
+        link_reset(&p->path.link); /* its stamps and counts begin anew */
+    if (why == DATAGRAM_DATA)
+        why = take_payload(r, now, p, payload, len);
+    if (why < DROP_COUNT)
+        p->drops[why]++;
+}

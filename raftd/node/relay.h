@@ -1,0 +1,60 @@
+/* relay.h: writes on their way from a follower to the leader, as a flow; both ends.
+ *
+ * The stream is a row of commands, each behind its length. It belongs to one term and one process of
+ * the follower: its id is that process's boot token. Each command is handed over once.
+ *
+ * The leader keeps a buffer of two windows for each follower that relays. While the command at the
+ * front is larger than one window, the buffer has room for that command and one window behind it. So
+ * it is at most CMD_MAX_BYTES and one window, and only while that follower sends such a value.
+ */
+#ifndef RAFTD_RELAY_H
+#define RAFTD_RELAY_H
+
+#include "raftd/base/ring.h"
+#include "raftd/node/flow.h"
+#include "raftd/node/replica.h"
+
+/* Follower: one for all peers, to the leader of the present term. Only relay.c looks inside, but for the
+ * flow. */
+struct relay_out {
+    struct flow_out flow;
+    const struct replica *replica;
+    size_t command_max; /* the largest that will come */
+    struct ring ring;   /* base NULL until first needed */
+    uint64_t base;      /* ring position of offset 0 */
+    struct relay_way {
+        uint16_t id;
+        const struct path *path;
+    } ways[RAFT_VOTERS_MAX - 1];
+    unsigned n_ways;
+};
+
+void relay_out_init(struct relay_out *o, const struct replica *r, size_t command_max);
+void relay_out_free(struct relay_out *o);
+
+/* This peer may lead; the path outlives this. */
+void relay_out_add(struct relay_out *o, uint16_t id, const struct path *path);
+
+/* Puts one command on the way to the leader. False: it must wait. */
+bool relay_out_put(struct relay_out *o, const uint8_t *cmd, size_t len);
+
+/* Leader: what one peer relays. Only relay.c looks inside, but for the flow. */
+struct relay_in {
+    struct flow_in flow; /* term RAFT_NEVER: none */
+    struct replica *replica;
+    uint16_t peer;
+    uint32_t window;
+    uint8_t *buf; /* rx.cap bytes; NULL until the peer relays */
+    bool waits;   /* the command at the front can't be taken now */
+    bool shut;    /* it made no sense: nothing more is taken from it in this term */
+};
+
+void relay_in_init(struct relay_in *x, struct replica *r, uint16_t peer, uint32_t window);
+
+/* We do not lead (any more): gives the memory back. */
+void relay_in_end(struct relay_in *x);
+
+/* Proposes what has arrived without a gap; what can't be taken now stays and closes the window. */
+void relay_in_drain(struct relay_in *x, uint64_t now);
+
+#endif

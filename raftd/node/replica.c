@@ -1,0 +1,462 @@
+/* replica.c: see replica.h. */
+#include "raftd/node/replica.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "raftd/base/num.h"
+#include "raftd/state/cmd.h"
+
+enum {
+    RING_MIN_BYTES = 1 << 21, /* of entries in memory: holds the largest record, whatever
+                                 max_value_bytes says now; thousands of small ones */
+};
+
+static bool start_core(struct replica *r, const struct wal_report *wal, uint64_t now)
+{
+    const struct node_config *cfg = r->cfg;
+    uint64_t t = cfg->election_timeout_us;
+    struct raft_config rc = {
+        .id = cfg->id,
+        .n_voters = cfg->n_voters,
+        .election_timeout = t,
+        .heartbeat = t / 3,
+        .retry = t / 8,
+        .ack_delay = NODE_ACK_DELAY_US,
+        .disk_stall = max_u64(4 * t, NODE_DISK_STALL_MIN_US),
+        .seed = cfg->seed,
+        .boot = cfg->boot,
+        .full_retry = NODE_FULL_RETRY_US,
+    };
+    memcpy(rc.voters, cfg->voters, sizeof rc.voters);
+    size_t cap = wal->n_runs + 4 * RAFT_APPEND_RUNS_MAX;
+    struct raft_run *old = calloc(wal->n_runs + 1, sizeof *old);
+    r->runs = calloc(cap, sizeof *r->runs);
+    if (old == NULL || r->runs == NULL) {
+        free(old);
+        return false;
+    }
+    for (size_t i = 0; i < wal->n_runs; i++)
+        old[i] = (struct raft_run){wal->runs[i].first_index, wal->runs[i].term};
+    struct raft_restored rs = {
+        .term = wal->term,
+        .vote = wal->vote,
+        .last_index = wal->last_index,
+        .runs = old,
+        .n_runs = wal->n_runs,
+        .commit = wal->commit,
+    };
+    raft_init(&r->raft, &rc, &rs, r->runs, cap, now);
+    free(old);
+    return true;
+}
+
+bool replica_init(struct replica *r, const struct node_config *cfg, const struct node_io *io,
+                  const struct wal_report *wal, uint64_t now)
+{
+    *r = (struct replica){.cfg = cfg, .io = io, .seal_at = RAFT_NEVER, .disk_commit = wal->commit};
+    memcpy(r->head, wal->head, sizeof r->head);
+    r->last_ms = wal->last_ms;
+    size_t ring = max_u64(4 * (size_t)cfg->max_value_bytes, RING_MIN_BYTES);
+    if (cfg->cache_bytes != 0)
+        ring = cfg->cache_bytes;
+    return entries_init(&r->log, ring, wal->last_index) >= 0 && start_core(r, wal, now);
+}
+
+void replica_free(struct replica *r)
+{
+    free(r->backlog.buf);
+    free(r->runs);
+    entries_free(&r->log);
+}
+
+const struct raft_peer *replica_peer(const struct replica *r, uint16_t id)
+{
+    int slot = raft_peer_slot(&r->raft, id);
+    return slot >= 0 ? &r->raft.peers[slot] : NULL;
+}
+
+bool replica_term_durable(const struct replica *r)
+{
+    return r->raft.durable_term == r->raft.term;
+}
+
+bool replica_make_room(struct replica *r, size_t size, unsigned count)
+{
+    struct entries *e = &r->log;
+    while (!entries_fits(e, size) || e->last - e->first + 1 + count > ENTRIES_MAX) {
+        if (e->first > e->last || e->first > r->raft.durable_index)
+            return false;
+        entries_drop_first(e);
+    }
+    return true;
+}
+
+/* The record at entries_tail() is complete. */
+static void push(struct replica *r, size_t size)
+{
+    const uint8_t *rec = entries_tail(&r->log);
+    record_hash(rec, size, r->head);
+    r->last_ms = record_cluster_ms(rec);
+    entries_push(&r->log, size);
+}
+
+uint16_t replica_data_limit(const struct replica *r)
+{
+    return (uint16_t)(r->cfg->max_data_bytes / CMD_LIMIT_BYTES);
+}
+
+/* Leader: cluster time goes on from the last record of the log that it began with, by its own clock. */
+static uint64_t cluster_ms(const struct replica *r, uint64_t now)
+{
+    return min_u64(r->lead_ms + (now - r->lead_at) / 1000, RECORD_CLUSTER_MS_MAX);
+}
+
+static void append_new(struct replica *r, uint64_t now, uint64_t index, uint8_t type,
+                       const uint8_t *data, size_t len)
+{
+    size_t size = record_size((uint32_t)len);
+    /* Proposals checked it. For a new leader's no-op there is room in the fullest cache: the batch that
+     * made its vote durable brought at least one entry to the disk if any was still missing there, and
+     * as a candidate it took no more. That one, at least as large as a no-op, may go. */
+    bool room = replica_make_room(r, size, 1);
+    assert(room);
+    (void)room;
+    assert(index == r->log.last + 1);
+    uint8_t *rec = entries_tail(&r->log);
+    if (len > 0)
+        memcpy(rec + RECORD_HEAD_BYTES, data, len);
+    if (type == RECORD_COMMAND)
+        cmd_stamp_limit(rec + RECORD_HEAD_BYTES, replica_data_limit(r));
+    record_seal(rec, index, r->raft.term, cluster_ms(r, now), type, r->head, (uint32_t)len);
+    push(r, size);
+}
+
+/* The core's memory for runs grows with changes of term, a few bytes each. */
+static void keep_runs_free(struct replica *r)
+{
+    if (raft_runs_free(&r->raft) >= RAFT_APPEND_RUNS_MAX)
+        return;
+    size_t cap = 2 * r->raft.cap_runs;
+    struct raft_run *runs = calloc(cap, sizeof *runs);
+    if (runs == NULL)
+        node_out_of_memory(r->io, "the terms of the log's entries have no room");
+    raft_grow_runs(&r->raft, runs, cap);
+    free(r->runs);
+    r->runs = runs;
+}
+
+/* What the core does to the log by itself is done to the bytes at once: a truncation (the hash of the
+ * new last record comes with the record that replaces the truncated one), a new leader's no-op. */
+static void step(struct replica *r, uint64_t now, const struct raft_event *ev,
+                 struct raft_edit *edit)
+{
+    keep_runs_free(r);
+    raft_step(&r->raft, now, ev, edit);
+    if (edit->truncate)
+        entries_truncate(&r->log, edit->truncate_to);
+    if (edit->noop) {
+        r->lead_ms = r->last_ms;
+        r->lead_at = now;
+        append_new(r, now, edit->append_first, RECORD_NOOP, NULL, 0);
+    }
+}
+
+void replica_step(struct replica *r, uint64_t now, const struct raft_event *ev)
+{
+    struct raft_edit edit;
+    assert(ev->type != RAFT_EV_PROPOSE && ev->type != RAFT_EV_APPEND);
+    step(r, now, ev, &edit);
+}
+
+void replica_ready(struct replica *r, uint64_t now, struct raft_ready *rd)
+{
+    raft_ready(&r->raft, now, rd);
+}
+
+void replica_advance(struct replica *r, uint64_t now, const struct raft_ready *rd)
+{
+    raft_advance(&r->raft, now, rd);
+}
+
+static unsigned peer_slot(const struct replica *r, uint16_t id)
+{
+    int slot = raft_peer_slot(&r->raft, id);
+    assert(slot >= 0);
+    return (unsigned)slot;
+}
+
+void replica_lead(struct replica *r, uint64_t now, uint16_t peer, struct raft_msg *m)
+{
+    raft_lead(&r->raft, now, peer_slot(r, peer), m);
+}
+
+void replica_pto(struct replica *r, uint16_t peer, uint64_t pto_us)
+{
+    raft_pto(&r->raft, peer_slot(r, peer), pto_us);
+}
+
+void replica_ack_soon(struct replica *r)
+{
+    raft_ack_soon(&r->raft);
+}
+
+void replica_refuse_stream(struct replica *r)
+{
+    raft_refuse_stream(&r->raft);
+}
+
+bool replica_propose(struct replica *r, uint64_t now, const uint8_t *cmd, size_t len)
+{
+    size_t size = record_size((uint32_t)len);
+    uint64_t uncommitted = 0;
+    if (r->raft.commit_index < r->log.last) {
+        uint64_t from = r->raft.commit_index + 1;
+        uint64_t pos = from < r->log.first ? r->log.ring.start : entries_pos(&r->log, from);
+        uncommitted = r->log.ring.end - pos;
+    }
+    if (uncommitted > 0 && uncommitted + size > r->log.ring.cap / 2)
+        return false; /* also leaves the older half for peers that are a little behind */
+    if (!replica_make_room(r, size, 1))
+        return false;
+    struct raft_event ev = {.type = RAFT_EV_PROPOSE, .propose = {.n = 1}};
+    struct raft_edit edit;
+    step(r, now, &ev, &edit);
+    if (edit.append_first == 0)
+        return false;
+    append_new(r, now, edit.append_first, RECORD_COMMAND, cmd, len);
+    return true;
+}
+
+bool replica_hash(const struct replica *r, uint64_t index, uint8_t hash[RECORD_HASH_BYTES],
+                  uint64_t *cluster_ms)
+{
+    *cluster_ms = 0;
+    if (index == 0) {
+        memset(hash, 0, RECORD_HASH_BYTES);
+    } else if (index == r->log.last) {
+        memcpy(hash, r->head, RECORD_HASH_BYTES);
+        *cluster_ms = r->last_ms;
+    } else if (index >= r->log.first && index < r->log.last) {
+        size_t size;
+        const uint8_t *rec = entries_at(&r->log, index, &size);
+        record_hash(rec, size, hash);
+        *cluster_ms = record_cluster_ms(rec);
+    } else {
+        return false;
+    }
+    return true;
+}
+
+/* Copies the records from `first` on behind our log; the ones before are there. */
+static void copy_records(struct replica *r, const uint8_t *p, size_t bytes, uint64_t first)
+{
+    struct record rec;
+    size_t size;
+    for (size_t at = 0; first != 0 && at < bytes; at += size) {
+        enum record_status st = record_decode(p + at, bytes - at, &rec, &size);
+        assert(st == RECORD_OK);
+        if (rec.index < first)
+            continue;
+        memcpy(entries_tail(&r->log), p + at, size);
+        push(r, size);
+    }
+}
+
+void replica_append(struct replica *r, uint64_t now, const uint8_t *p, size_t bytes, uint64_t first,
+                    uint64_t last, const struct raft_run *runs, size_t n_runs)
+{
+    struct raft_event ev = {.type = RAFT_EV_APPEND};
+    ev.append.from = r->raft.leader;
+    ev.append.term = r->raft.term;
+    ev.append.epoch = r->raft.epoch;
+    ev.append.prev_index = first - 1;
+    ev.append.prev_term = raft_term_at(&r->raft, first - 1);
+    ev.append.last_index = last;
+    ev.append.runs = runs;
+    ev.append.n_runs = n_runs;
+    struct raft_edit edit;
+    step(r, now, &ev, &edit);
+    copy_records(r, p, bytes, edit.append_first);
+    assert(r->log.last == r->raft.last_index);
+}
+
+/* The hash of the record at `last`, the last one or one before an entry that is not written yet: that
+ * is in memory (invariant 2), and names the one before it. */
+static void hash_at(const struct replica *r, uint64_t last, uint8_t hash[RECORD_HASH_BYTES])
+{
+    size_t size;
+    struct record next;
+    if (last == r->log.last) {
+        memcpy(hash, r->head, RECORD_HASH_BYTES);
+        return;
+    }
+    const uint8_t *rec = entries_at(&r->log, last + 1, &size);
+    enum record_status st = record_decode(rec, size, &next, &size);
+    assert(st == RECORD_OK);
+    memcpy(hash, next.prev, RECORD_HASH_BYTES);
+}
+
+void replica_persist(struct replica *r, struct raft_persist *p)
+{
+    struct wal_batch b = {
+        .term = p->term,
+        .vote = p->vote,
+        .truncate = p->truncate,
+        .truncate_to = p->truncate_to,
+    };
+    /* Without entries: the log as the disk has it, since those that are not there wait for room. */
+    uint64_t last = r->raft.written_last;
+    if (p->first_index != 0) {
+        uint64_t from = entries_pos(&r->log, p->first_index);
+        uint64_t end = entries_pos(&r->log, p->last_index + 1);
+        if (end - from > r->cfg->batch_bytes) {
+            uint64_t i = entries_find(&r->log, from + r->cfg->batch_bytes);
+            p->last_index = i > p->first_index ? i - 1 : i;
+            end = entries_pos(&r->log, p->last_index + 1);
+        }
+        last = p->last_index;
+        b.first_index = p->first_index;
+        b.last_index = last;
+        b.bytes[0].iov_base = ring_at(&r->log.ring, from);
+        b.bytes[0].iov_len = (size_t)(end - from);
+        b.bytes_n = 1;
+    }
+    b.last_term = raft_term_at(&r->raft, last);
+    b.commit = p->commit = min_u64(p->commit, last);
+    hash_at(r, last, b.head);
+    r->seal_at = RAFT_NEVER;
+    r->disk_commit = b.commit;
+    r->io->persist(r->io->ctx, p->seq, &b);
+}
+
+void replica_persisted(struct replica *r, uint64_t now, uint64_t seq)
+{
+    if (seq == 0) {
+        r->sealing = false;
+        return;
+    }
+    replica_step(r, now,
+                 &(struct raft_event){.type = RAFT_EV_PERSISTED, .persisted = {.seq = seq}});
+    r->seal_at = now + NODE_SEAL_US;
+}
+
+void replica_no_room(struct replica *r, uint64_t now, uint64_t seq)
+{
+    r->disk_commit = 0; /* less than was handed over: a later batch says it again */
+    if (seq == 0)
+        r->sealing = false;
+    else
+        replica_step(r, now,
+                     &(struct raft_event){.type = RAFT_EV_REFUSED, .refused = {.seq = seq}});
+}
+
+/* A second after the last write one empty batch proves that write durable to a later recovery, and
+ * tells it what was committed by then; after it an idle node writes nothing. */
+static void seal(struct replica *r)
+{
+    struct wal_batch b = {
+        .term = r->raft.term,
+        .vote = r->raft.vote,
+        .last_term = raft_term_at(&r->raft, r->raft.last_index),
+        .commit = r->raft.commit_index,
+        .idle = true,
+    };
+    memcpy(b.head, r->head, sizeof b.head);
+    r->seal_at = RAFT_NEVER;
+    r->sealing = true;
+    r->disk_commit = b.commit;
+    r->io->persist(r->io->ctx, 0, &b);
+}
+
+void replica_seal(struct replica *r, uint64_t now)
+{
+    bool free_disk = r->raft.inflight_seq == 0 && !raft_disk_full(&r->raft);
+    if (now >= r->seal_at) {
+        if (free_disk)
+            seal(r);
+        else
+            r->seal_at = RAFT_NEVER; /* the batch in flight, or the next one, proves the same */
+    } else if (r->seal_at == RAFT_NEVER && free_disk && !r->sealing &&
+               r->raft.commit_index > r->disk_commit) {
+        r->seal_at = now + NODE_SEAL_US; /* learnt after the last batch, which it is not in */
+    }
+}
+
+void replica_stopping(struct replica *r)
+{
+    const struct raft *c = &r->raft;
+    /* Since the last flush there may be entries that are not on their way to the disk yet: an idle
+     * batch would name them, without them before it. */
+    bool all_written = c->inflight_seq == 0 && c->written_last == c->last_index &&
+                       !c->truncate_pending && c->durable_term == c->term &&
+                       c->durable_vote == c->vote;
+    if (all_written && !r->sealing && !raft_disk_full(c) && c->commit_index > r->disk_commit)
+        seal(r);
+}
+
+/* Committed entries on our disk stay what they are, whatever happens until they are used. */
+static void fetch_backlog(struct replica *r, uint64_t from)
+{
+    struct backlog *b = &r->backlog;
+    if (b->buf == NULL && (b->buf = malloc(RECORD_MAX_BYTES)) == NULL)
+        return; /* short of memory: asked again at the next flush */
+    uint64_t last = min_u64(r->raft.commit_index, r->raft.durable_index);
+    b->len = b->off = 0;
+    b->next = from;
+    b->fetching = true;
+    r->io->fetch(r->io->ctx, (struct node_fetch){0}, &(struct wal_pos){.index = from}, last, b->buf,
+                 RECORD_MAX_BYTES);
+}
+
+void replica_fetched(struct replica *r, size_t len)
+{
+    r->backlog.fetching = false;
+    r->backlog.len = len;
+}
+
+/* The record from memory, or from what was read from disk. */
+static bool find_next(struct replica *r, uint64_t i, struct record *rec)
+{
+    struct backlog *b = &r->backlog;
+    size_t size;
+    const uint8_t *p;
+    if (i >= r->log.first) {
+        p = entries_at(&r->log, i, &size);
+    } else if (b->fetching) {
+        return false;
+    } else if (b->off == b->len || b->next != i) {
+        fetch_backlog(r, i);
+        return false;
+    } else {
+        p = b->buf + b->off;
+        size = b->len - b->off;
+    }
+    enum record_status st = record_decode(p, size, rec, &size);
+    assert(st == RECORD_OK && rec->index == i); /* storage checked every record it read */
+    assert(rec->term == raft_term_at(&r->raft, i));
+    if (i < r->log.first) {
+        b->off += size;
+        b->next = i + 1;
+    }
+    return true;
+}
+
+bool replica_next(struct replica *r, struct record *rec)
+{
+    struct backlog *b = &r->backlog;
+    if (b->buf != NULL && !b->fetching && r->applied + 1 >= r->log.first) {
+        free(b->buf); /* caught up: only needed after a restart */
+        *b = (struct backlog){0};
+    }
+    if (r->applied == r->raft.commit_index || !find_next(r, r->applied + 1, rec))
+        return false;
+    r->applied++;
+    return true;
+}
+
+uint64_t replica_deadline(const struct replica *r)
+{
+    return min_u64(raft_deadline(&r->raft), r->seal_at);
+}

@@ -1,0 +1,132 @@
+/* replica.h: Raft and its log in one: the core, the newest entries as bytes, the hash of the last one,
+ * batches for the disk, and the committed entries in order.
+ *
+ * Invariants, checked where they could break:
+ *  1. The bytes in memory end with the core's last entry after each call.
+ *  2. An entry leaves them only when the core's durable_index has passed it.
+ *  3. applied <= commit_index; each entry is handed out once per process, in order.
+ *
+ * Only replica.c looks inside. Others ask the functions here, and read the core's and the entries'
+ * structs through replica_raft() and replica_log().
+ */
+#ifndef RAFTD_REPLICA_H
+#define RAFTD_REPLICA_H
+
+#include "raftd/core/raft.h"
+#include "raftd/node/entries.h"
+#include "raftd/node/io.h"
+#include "storage/record.h"
+
+/* Committed entries that are no longer in memory, read from disk to be applied: after a restart. */
+struct backlog {
+    uint8_t *buf; /* RECORD_MAX_BYTES: whole records; NULL until first needed */
+    size_t len;
+    size_t off;    /* bytes handed out */
+    uint64_t next; /* index of the record at off */
+    bool fetching;
+};
+
+struct replica {
+    const struct node_config *cfg;
+    const struct node_io *io;
+    struct raft raft;
+    struct raft_run *runs; /* the core's memory */
+    struct entries log;
+    uint8_t head[RECORD_HASH_BYTES]; /* hash of the last record ... */
+    uint64_t last_ms;                /* ... and its cluster time */
+    uint64_t lead_ms, lead_at; /* leader: cluster time when it began to lead, and when that was */
+    uint64_t applied;
+    struct backlog backlog;
+    uint64_t seal_at;     /* when to write the idle batch, RAFT_NEVER = not needed */
+    bool sealing;         /* that batch is on its way */
+    uint64_t disk_commit; /* commit index of the last batch that was handed to the disk, or less */
+};
+
+/* Starts from what recovery found. cfg and io outlive it. False: memory is short; replica_free() all
+ * the same. */
+bool replica_init(struct replica *r, const struct node_config *cfg, const struct node_io *io,
+                  const struct wal_report *wal, uint64_t now);
+void replica_free(struct replica *r);
+
+static inline const struct raft *replica_raft(const struct replica *r)
+{
+    return &r->raft;
+}
+
+static inline const struct entries *replica_log(const struct replica *r)
+{
+    return &r->log;
+}
+
+/* Hash of the last record, RECORD_HASH_BYTES of it. */
+static inline const uint8_t *replica_head(const struct replica *r)
+{
+    return r->head;
+}
+
+/* The last entry that replica_next() gave. */
+static inline uint64_t replica_applied(const struct replica *r)
+{
+    return r->applied;
+}
+
+/* What the core knows of another voter; NULL: it is none. */
+const struct raft_peer *replica_peer(const struct replica *r, uint16_t id);
+
+/* No message of ours may name a term that is not on our disk. */
+bool replica_term_durable(const struct replica *r);
+
+/* One event into the core, but for proposals and appended entries. */
+void replica_step(struct replica *r, uint64_t now, const struct raft_event *ev);
+
+/* As the functions of the core. */
+void replica_ready(struct replica *r, uint64_t now, struct raft_ready *rd);
+void replica_advance(struct replica *r, uint64_t now, const struct raft_ready *rd);
+void replica_lead(struct replica *r, uint64_t now, uint16_t peer, struct raft_msg *m);
+void replica_pto(struct replica *r, uint16_t peer, uint64_t pto_us);
+void replica_ack_soon(struct replica *r);
+void replica_refuse_stream(struct replica *r);
+
+/* Leader: appends one command to the log. False: it must wait for commits or for the disk. */
+bool replica_propose(struct replica *r, uint64_t now, const uint8_t *cmd, size_t len);
+
+/* max_data_bytes as commands have it (cmd.h). */
+uint16_t replica_data_limit(const struct replica *r);
+
+/* Follower. Drops old entries from memory until `count` records of `size` bytes in all fit. Only what
+ * is on our own disk may go; false when that is not enough. */
+bool replica_make_room(struct replica *r, size_t size, unsigned count);
+
+/* Hash and cluster time of our own record `index`; false: it is not in memory. Index 0: zeros. */
+bool replica_hash(const struct replica *r, uint64_t index, uint8_t hash[RECORD_HASH_BYTES],
+                  uint64_t *cluster_ms);
+
+/* Follower: AppendEntries (figure 3.1). `p` are the whole records of entries first..last, which came on
+ * the leader's stream; there is room for them, and they were judged. */
+void replica_append(struct replica *r, uint64_t now, const uint8_t *p, size_t bytes, uint64_t first,
+                    uint64_t last, const struct raft_run *runs, size_t n_runs);
+
+/* Hands the core's batch to the disk, cut to a size that the disk finishes soon. */
+void replica_persist(struct replica *r, struct raft_persist *p);
+
+/* Batch `seq` is durable, or found no room. 0: the idle one. */
+void replica_persisted(struct replica *r, uint64_t now, uint64_t seq);
+void replica_no_room(struct replica *r, uint64_t now, uint64_t seq);
+
+/* Once per iteration: writes the idle batch if it is time. */
+void replica_seal(struct replica *r, uint64_t now);
+
+/* Before a clean stop: hands the disk what it does not know to be committed. */
+void replica_stopping(struct replica *r);
+
+/* The next committed entry, which then counts as applied. False: there is none, or it has to be read
+ * from disk first. `rec` points into memory that the next call to any function here may change. */
+bool replica_next(struct replica *r, struct record *rec);
+
+/* The entries that were fetched to be applied are here: `len` bytes, 0 = none of them. */
+void replica_fetched(struct replica *r, size_t len);
+
+/* When replica_step() wants a tick or replica_seal() has something to do. */
+uint64_t replica_deadline(const struct replica *r);
+
+#endif

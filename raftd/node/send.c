@@ -1,0 +1,302 @@
+#include "raftd/node/send.h"
+
+#include <assert.h>
+#include <stddef.h>
+#include <string.h>
+
+#include "raftd/base/num.h"
+
+enum { CRUMB_BYTES = 64 }; /* less room in a datagram is not worth a piece of a stream */
+
+/* Datagrams to one peer under construction. */
+struct out {
+    const struct sender *s;
+    uint64_t now;
+    struct peer *p;
+    bool open;
+    bool lead;             /* a LEAD went to the peer */
+    bool done;             /* all is sent */
+    struct flow_out *flow; /* what goes to it, NULL = nothing */
+    struct stream_tx_stats before;
+    struct wire_header h;
+    uint64_t stamp; /* of this datagram, see link.h */
+    struct wire_writer w;
+    uint8_t buf[WIRE_HEAD_ROOM + WIRE_DATAGRAM_MAX]; /* the payload stands behind the room */
+};
+
+static void out_close(struct out *o)
+{
+    envelope_send(o->s->envelope, o->now, o->p->id, o->buf, wire_end(&o->w, &o->h));
+    o->open = false;
+}
+
+static void out_finish(struct out *o)
+{
+    if (o->open && !wire_empty(&o->w)) {
+        link_sent(&o->p->path.link);
+        out_close(o);
+    }
+    o->open = false;
+}
+
+static uint64_t term_of(const struct out *o)
+{
+    return replica_raft(o->s->replica)->term;
+}
+
+static void out_open(struct out *o, uint64_t term)
+{
+    if (o->open && o->w.term != term)
+        out_finish(o);
+    if (o->open)
+        return;
+    o->h.term = term;
+    o->stamp = link_stamp(&o->p->path.link, o->now, &o->h);
+    wire_begin(&o->w, o->buf + WIRE_HEAD_ROOM, path_payload(&o->p->path), term);
+    o->open = true;
+}
+
+static void out_next(struct out *o, uint64_t term)
+{
+    out_finish(o);
+    out_open(o, term);
+}
+
+static void out_msg(struct out *o, const struct raft_msg *m)
+{
+    out_open(o, m->term);
+    if (!wire_put_msg(&o->w, m)) {
+        out_next(o, m->term);
+        bool fits = wire_put_msg(&o->w, m);
+        assert(fits);
+    }
+    if (m->type != RAFT_MSG_LEAD)
+        return;
+    o->lead = true;
+    debts_lead(&o->p->debts, m);
+}
+
+static void out_sack(struct out *o, const struct wire_sack *s)
+{
+    out_open(o, term_of(o));
+    if (!wire_put_sack(&o->w, s)) {
+        out_next(o, term_of(o));
+        bool fits = wire_put_sack(&o->w, s);
+        assert(fits);
+    }
+}
+
+static void out_lead(struct out *o, bool ack_now)
+{
+    struct raft_msg m;
+    replica_lead(o->s->replica, o->now, o->p->id, &m);
+    m.lead.ack_now |= ack_now;
+    out_msg(o, &m);
+}
+
+/* Bytes of the flow that fit into one more piece: of the datagram under construction or, where only a
+ * crumb is left, of the next one. */
+static size_t piece_room(const struct out *o)
+{
+    const struct flow_source *src = o->flow->source;
+    size_t lead = src->after_lead && !o->lead ? wire_frame_bytes(WIRE_LEAD) : 0;
+    size_t room = o->open ? wire_room(&o->w, src->stream) : 0;
+    if (room < CRUMB_BYTES + lead)
+        room = path_room(&o->p->path, src->stream);
+    return room - lead;
+}
+
+/* Least size of the datagram in which a piece of that length left: a LEAD may have stood before it. */
+static uint32_t piece_datagram(const struct out *o, size_t piece)
+{
+    const struct path *path = &o->p->path;
+    return (uint32_t)(piece + mtu_size(&path->mtu) - path_room(path, o->flow->source->stream));
+}
+
+/* What arrived of the flow shows how large datagrams to the peer may be; and the flow is told. */
+static void follow_mtu(const struct out *o)
+{
+    struct mtu *m = &o->p->path.mtu;
+    struct stream_tx *tx = &o->flow->tx;
+    if (tx->arrived_max > 0)
+        mtu_arrived(m, piece_datagram(o, tx->arrived_max));
+    tx->arrived_max = 0;
+    mtu_rise(m, o->now);
+    size_t room = path_room(&o->p->path, o->flow->source->stream);
+    if (tx->cfg.datagram_bytes != room)
+        stream_tx_datagram(tx, (uint32_t)room);
+}
+
+/* A timer has run out: what is missing may be too large for the path. */
+static void timed_out(const struct out *o)
+{
+    struct mtu *m = &o->p->path.mtu;
+    size_t lead = o->flow->source->after_lead ? wire_frame_bytes(WIRE_LEAD) : 0;
+    uint64_t most = piece_datagram(o, o->flow->tx.missing_max + lead);
+    if (o->flow->tx.missing_max > 0)
+        mtu_timeout(m, o->now, (uint32_t)min_u64(most, mtu_size(m)));
+}
+
+/* What the timer asks for first must be in memory: a disk that takes its time is no silent peer. */
+static bool out_at_hand(const struct out *o)
+{
+    const struct flow_out *f = o->flow;
+    size_t len;
+    return f->tx.una == f->tx.end || f->source->at(f->ctx, f->tx.una, &len) != NULL;
+}
+
+/* One more piece of the flow goes into the datagram under construction, or into the next one. False if
+ * there is none to be sent now. */
+static bool out_piece(struct out *o)
+{
+    struct flow_out *f = o->flow;
+    struct stream_piece piece;
+    if (f == NULL || !out_at_hand(o) || !stream_tx_next(&f->tx, o->now, piece_room(o), &piece))
+        return false;
+    size_t have = piece.len;
+    struct wire_data d = {.stream = (uint8_t)f->source->stream,
+                          .id = f->id,
+                          .base_index = f->base_index,
+                          .base_term = f->base_term,
+                          .off = piece.off,
+                          .again = piece.again};
+    d.bytes = f->source->at(f->ctx, piece.off, &have);
+    if (d.bytes == NULL)
+        return false; /* not at hand now */
+    if (f->source->after_lead && !o->lead)
+        out_lead(o, false); /* commit index and a round ride along with the first piece */
+    out_open(o, term_of(o));
+    if (wire_room(&o->w, f->source->stream) < CRUMB_BYTES)
+        out_next(o, term_of(o));
+    d.len = (size_t)min_u64(have, piece.len);
+    size_t put = wire_put_data(&o->w, &d);
+    assert(put > 0);
+    stream_tx_sent(&f->tx, o->now, o->stamp, piece.off, put);
+    return true;
+}
+
+static void flow_begins(struct out *o)
+{
+    o->flow = flows_sync(&o->p->flows, o->now, o->p->id);
+    if (o->flow == NULL)
+        return;
+    o->before = o->flow->tx.stats;
+    follow_mtu(o);
+}
+
+static void flow_ends(struct out *o)
+{
+    struct peer *p = o->p;
+    if (o->flow == NULL)
+        return;
+    const struct stream_tx_stats *now = &o->flow->tx.stats;
+    p->resent_bytes += now->resent_bytes - o->before.resent_bytes;
+    p->resent_datagrams += now->resent_datagrams - o->before.resent_datagrams;
+    if (now->timeouts != o->before.timeouts)
+        timed_out(o);
+}
+
+/* What has arrived of the peer's flows, as far as it is to be told now. */
+static void out_sacks(struct out *o, uint64_t term, enum flow_ride ride)
+{
+    struct wire_sack s;
+    unsigned i = 0;
+    while (flows_sack(&o->p->flows, o->now, o->p->id, term, ride, &i, &s))
+        out_sack(o, &s);
+}
+
+/* What a leader says beside the messages of the core. */
+static void out_leader(struct out *o)
+{
+    struct debts *d = &o->p->debts;
+    if (debts_waits(d))
+        out_lead(o, false);
+    if (o->now < debts_ask_at(d))
+        return;
+    debts_asked(d, o->now);
+    out_lead(o, true);
+}
+
+/* What is neither urgent nor needed. */
+static void out_extras(struct out *o)
+{
+    struct links *links = o->s->links;
+    struct wire_links l = {0};
+    bool rides = o->open && !wire_empty(&o->w);
+    if ((!rides && o->now < links_due(links, o->p->id)) || !links_fill(links, o->now, o->p->id, &l))
+        return;
+    out_open(o, term_of(o));
+    if (!wire_put_links(&o->w, &l)) {
+        out_next(o, term_of(o));
+        (void)wire_put_links(&o->w, &l); /* too small a datagram for nine nodes: untold */
+    }
+    const struct wire_settings s = links_settings(links);
+    (void)wire_put_settings(&o->w, &s); /* no room: the next time */
+}
+
+/* What is not a stream: it waits for no window. */
+static void out_control(struct out *o, const struct raft_msg *msgs, size_t n_msgs)
+{
+    for (size_t i = 0; i < n_msgs; i++) {
+        if (msgs[i].to != o->p->id)
+            continue;
+        out_msg(o, &msgs[i]);
+        if (msgs[i].type == RAFT_MSG_ACK && !msgs[i].ack.need_probe)
+            out_sacks(o, msgs[i].term, FLOW_WITH_ACK);
+    }
+    if (!replica_term_durable(o->s->replica))
+        return;
+    if (replica_raft(o->s->replica)->role == RAFT_LEADER)
+        out_leader(o);
+    out_sacks(o, term_of(o), o->open ? FLOW_WITH : FLOW_ALONE);
+    flow_begins(o);
+}
+
+static void out_rest(struct out *o)
+{
+    flow_ends(o);
+    if (replica_term_durable(o->s->replica)) {
+        if (replica_raft(o->s->replica)->role == RAFT_LEADER)
+            debts_note(&o->p->debts, o->now);
+        out_extras(o);
+    }
+    out_finish(o);
+    o->done = true;
+}
+
+/* Everything for these peers: the control of all of them first, then their streams in turn, a piece of
+ * each: no peer waits behind the bulk for another one. Within a stream resends go before new bytes. */
+static void send_some(const struct sender *s, uint64_t now, struct peer *const *peers, unsigned n,
+                      const struct raft_msg *msgs, size_t n_msgs)
+{
+    struct out outs[RAFT_VOTERS_MAX - 1];
+    unsigned count = 0;
+    for (unsigned i = 0; i < n; i++) {
+        if (!envelope_ready(s->envelope, peers[i]->id))
+            continue; /* all of it is tried again on its own clock, as if it were lost */
+        struct out *o = &outs[count++];
+        memset(o, 0, offsetof(struct out, buf));
+        o->s = s;
+        o->now = now;
+        o->p = peers[i];
+        out_control(o, msgs, n_msgs);
+    }
+    for (unsigned left = count; left > 0;) {
+        for (unsigned i = 0; i < count; i++) {
+            if (outs[i].done || out_piece(&outs[i]))
+                continue;
+            out_rest(&outs[i]);
+            left--;
+        }
+    }
+}
+
+void send_all(const struct sender *s, uint64_t now, const struct raft_msg *msgs, size_t n_msgs)
+{
+    send_some(s, now, s->peers->all, s->peers->n, msgs, n_msgs);
+}
+
+void send_to(const struct sender *s, uint64_t now, struct peer *p)
+{
+    send_some(s, now, &p, 1, NULL, 0);
+}

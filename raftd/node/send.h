@@ -1,0 +1,23 @@
+/* send.h: all datagrams out, but for those of handshakes. */
+#ifndef RAFTD_SEND_H
+#define RAFTD_SEND_H
+
+#include "raftd/node/envelope.h"
+#include "raftd/node/links.h"
+#include "raftd/node/peer.h"
+
+/* What is sent from; all of it outlives this. */
+struct sender {
+    struct replica *replica;
+    struct envelope *envelope;
+    struct links *links;
+    const struct peers *peers;
+};
+
+/* All that is due to any peer, and these messages. */
+void send_all(const struct sender *s, uint64_t now, const struct raft_msg *msgs, size_t n_msgs);
+
+/* All that is due to one peer. */
+void send_to(const struct sender *s, uint64_t now, struct peer *p);
+
+#endif

@@ -1,0 +1,235 @@
+#include "raftd/node/writes.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include "raftd/base/num.h"
+#include "raftd/state/cmd.h"
+#include "raftd/state/origins.h"
+
+_Static_assert((int)NODE_WRITES_MAX <= (int)ORIGIN_WINDOW,
+               "a write under way never leaves the window");
+
+void writes_init(struct writes *w, const struct node_config *cfg, const struct node_io *io,
+                 struct replica *r, struct relay_out *relay, struct machine *machine)
+{
+    w->cfg = cfg;
+    w->io = io;
+    w->replica = r;
+    w->relay = relay;
+    w->machine = machine;
+    w->process = (uint64_t)cfg->boot << 32 | (uint32_t)(cfg->seed >> 32);
+    w->next = w->send_next = 1;
+    w->done_end = &w->done;
+    w->deadline = RAFT_NEVER;
+}
+
+unsigned writes_pending(const struct writes *w)
+{
+    return w->n;
+}
+
+uint64_t writes_deadline(const struct writes *w)
+{
+    return w->deadline;
+}
+
+static struct request **place_of(struct writes *w, uint64_t number)
+{
+    return &w->pending[number % NODE_WRITES_MAX];
+}
+
+/* The pending write with this number, or NULL. */
+static struct request *find(struct writes *w, uint64_t number)
+{
+    struct request *req = *place_of(w, number);
+    return req != NULL && req->number == number ? req : NULL;
+}
+
+static void answer(struct writes *w, struct request *req, enum result result)
+{
+    req->result = result;
+    w->io->answer(w->io->ctx, req);
+}
+
+static void forget(struct writes *w, struct request *req)
+{
+    *place_of(w, req->number) = NULL;
+    w->n--;
+    w->bytes -= req->cmd_len;
+}
+
+static void finish(struct writes *w, struct request *req, enum result result)
+{
+    forget(w, req);
+    answer(w, req, result);
+}
+
+/* Values are limited one by one; the whole command, so that it fits where one with one such value does. */
+static bool too_large(const struct writes *w, const struct cmd *cmd, size_t len)
+{
+    const uint8_t *at = cmd->items;
+    for (unsigned i = 0; i < (unsigned)cmd->conditions + cmd->operations; i++)
+        if (cmd_next(&at).value_len > w->cfg->max_value_bytes)
+            return true;
+    return len > (size_t)CMD_BESIDE_BYTES + w->cfg->max_value_bytes;
+}
+
+void writes_add(struct writes *w, uint64_t now, struct request *req)
+{
+    struct cmd cmd;
+    req->revision = 0;
+    req->outcome = 0;
+    req->sent = false;
+    if (cmd_decode(req->cmd, req->cmd_len, &cmd) < 0) {
+        answer(w, req, RESULT_BAD);
+        return;
+    }
+    if (too_large(w, &cmd, req->cmd_len)) {
+        answer(w, req, RESULT_TOO_LARGE);
+        return;
+    }
+    uint64_t number = w->next;
+    if (raft_disk_full(replica_raft(w->replica)) || *place_of(w, number) != NULL ||
+        w->bytes + req->cmd_len > NODE_WRITE_BYTES_MAX) {
+        answer(w, req, RESULT_BUSY);
+        return;
+    }
+    w->next++;
+    req->process = w->process;
+    req->number = number;
+    cmd_stamp(req->cmd, w->cfg->id, req->process, req->number);
+    *place_of(w, number) = req;
+    w->n++;
+    w->bytes += req->cmd_len;
+    if (req->deadline_us < w->deadline)
+        w->deadline = req->deadline_us > now ? req->deadline_us : now;
+}
+
+/* There is no room for what it would store, by all that is committed as far as we know: so it need not
+ * enter the log. Only of a write of which there is no copy that may yet find room. If the data change before
+ * its entry is applied, the state machine decides. */
+static bool is_full_for(const struct writes *w, const struct request *req)
+{
+    return !req->sent && replica_applied(w->replica) == replica_raft(w->replica)->commit_index &&
+           machine_is_full_for(w->machine, req->cmd, req->cmd_len, replica_data_limit(w->replica));
+}
+
+/* Sends one write on its way. False when it must wait. */
+static bool send(struct writes *w, uint64_t now, struct request *req)
+{
+    const struct raft *r = replica_raft(w->replica);
+    req->predecessor = machine_process(w->machine, w->cfg->id);
+    cmd_stamp_predecessor(req->cmd, req->predecessor);
+    bool gone;
+    if (r->role == RAFT_LEADER)
+        gone = replica_propose(w->replica, now, req->cmd, req->cmd_len);
+    else
+        gone = r->role == RAFT_FOLLOWER && relay_out_put(w->relay, req->cmd, req->cmd_len);
+    req->sent |= gone;
+    return gone;
+}
+
+static uint64_t oldest(struct writes *w)
+{
+    uint64_t number = w->next > NODE_WRITES_MAX ? w->next - NODE_WRITES_MAX : 1;
+    while (number < w->next && find(w, number) == NULL)
+        number++;
+    return number;
+}
+
+void writes_send(struct writes *w, uint64_t now)
+{
+    const struct raft *r = replica_raft(w->replica);
+    if (r->leader == 0)
+        return;
+    if (w->sent_term != r->term) {
+        w->sent_term = r->term;
+        w->send_next = oldest(w);
+    }
+    for (; w->send_next < w->next; w->send_next++) {
+        struct request *req = find(w, w->send_next);
+        if (req == NULL)
+            continue; /* it is answered */
+        if (is_full_for(w, req))
+            finish(w, req, RESULT_FULL);
+        else if (!send(w, now, req))
+            return;
+    }
+}
+
+static enum result result_of(enum outcome outcome)
+{
+    switch (outcome) {
+    case MACHINE_DONE: return RESULT_OK;
+    case MACHINE_NO_KEY: return RESULT_NO_KEY;
+    case MACHINE_FULL: return RESULT_FULL;
+    case MACHINE_CONDITION:
+    case MACHINE_NOT_NUMBER:
+    case MACHINE_OVERFLOW: return RESULT_REFUSED;
+    case MACHINE_ENDED:
+    case MACHINE_CANT_TELL: return RESULT_UNKNOWN;
+    }
+    abort();
+}
+
+bool writes_applied(struct writes *w, const struct applied *a)
+{
+    struct request *req = a->process == w->process ? find(w, a->number) : NULL;
+    if (req == NULL)
+        return false; /* of an earlier process, or a copy, or its client was told "unknown" meanwhile */
+    if (a->outcome == MACHINE_ENDED) {
+        /* An earlier process is the current one, and the writes sent so far did not know it.
+         * They are sent again, once each: that an older copy is refused, too, is no reason for another. */
+        bool newest = a->predecessor == req->predecessor && a->number < w->send_next;
+        if (newest)
+            w->send_next = a->number;
+        return newest;
+    }
+    req->outcome = a->outcome;
+    req->revision = a->revision;
+    forget(w, req);
+    req->next = NULL;
+    *w->done_end = req;
+    w->done_end = &req->next;
+    return false;
+}
+
+void writes_published(struct writes *w)
+{
+    struct request *req = w->done;
+    w->done = NULL;
+    w->done_end = &w->done;
+    while (req != NULL) {
+        struct request *next = req->next;
+        answer(w, req, result_of(req->outcome));
+        req = next;
+    }
+}
+
+void writes_expire(struct writes *w, uint64_t now)
+{
+    if (now < w->deadline)
+        return;
+    w->deadline = RAFT_NEVER;
+    bool leader_known = replica_raft(w->replica)->leader != 0;
+    for (unsigned i = 0; i < NODE_WRITES_MAX; i++) {
+        struct request *req = w->pending[i];
+        if (req == NULL)
+            continue;
+        if (req->deadline_us <= now)
+            finish(w, req,
+                   req->sent      ? RESULT_UNKNOWN
+                   : leader_known ? RESULT_BUSY
+                                  : RESULT_NO_LEADER);
+        else if (req->deadline_us < w->deadline)
+            w->deadline = req->deadline_us;
+    }
+}
+
+void writes_stop(struct writes *w)
+{
+    for (unsigned i = 0; i < NODE_WRITES_MAX; i++)
+        if (w->pending[i] != NULL)
+            finish(w, w->pending[i], RESULT_STOPPING);
+}

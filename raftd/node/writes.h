@@ -1,0 +1,63 @@
+/* writes.h: the writes of local clients.
+ *
+ * A write enters at the node that its client talks to (its origin) and gets a number that is unique in
+ * this process, whose name is random. The leader's origin is treated like any other. The origin learns
+ * the outcome by applying its own write: no reply travels.
+ *
+ * Writes leave for the leader in the order of their numbers. When there is another leader, all that are
+ * not answered leave again, since what the last one had of them may be lost. Whatever comes of the copies,
+ * the state machine applies one of them (raftd/state/origins.h). It counts on this: number n is given only
+ * when number n - NODE_WRITES_MAX is answered.
+ */
+#ifndef RAFTD_WRITES_H
+#define RAFTD_WRITES_H
+
+#include "raftd/node/io.h"
+#include "raftd/node/relay.h"
+#include "raftd/node/replica.h"
+#include "raftd/state/machine.h"
+
+/* Only writes.c looks inside. */
+struct writes {
+    const struct node_config *cfg;
+    const struct node_io *io;
+    struct replica *replica;
+    struct relay_out *relay;
+    struct machine *machine;
+    uint64_t process;                         /* random name of this process, see origins.h */
+    struct request *pending[NODE_WRITES_MAX]; /* at number % NODE_WRITES_MAX */
+    struct request *done, **done_end; /* applied, but readers don't see it yet; first to last */
+    unsigned n;
+    size_t bytes;
+    uint64_t next;      /* number of the next one that comes */
+    uint64_t send_next; /* those below, as far as they are pending, are with the leader ... */
+    uint64_t sent_term; /* ... of this term */
+    uint64_t deadline;  /* none of the writes times out before */
+};
+
+/* Of a zeroed struct. The others outlive it. */
+void writes_init(struct writes *w, const struct node_config *cfg, const struct node_io *io,
+                 struct replica *r, struct relay_out *relay, struct machine *machine);
+
+/* Takes over a write of a client; it is answered later, or in this call when refused. */
+void writes_add(struct writes *w, uint64_t now, struct request *req);
+
+/* Sends the writes that the present leader does not have, in order, as far as there is room. */
+void writes_send(struct writes *w, uint64_t now);
+
+/* A write of this node, of whatever process, was applied. True: writes are to be sent again. */
+bool writes_applied(struct writes *w, const struct applied *a);
+
+/* Readers can see what was applied: those who asked for it are told. */
+void writes_published(struct writes *w);
+
+/* Answers the writes whose time is up: "no leader" if nothing has left this node, else unknown. */
+void writes_expire(struct writes *w, uint64_t now);
+
+/* Answers all: the daemon stops. */
+void writes_stop(struct writes *w);
+
+unsigned writes_pending(const struct writes *w);
+uint64_t writes_deadline(const struct writes *w);
+
+#endif
