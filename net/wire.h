@@ -70,7 +70,7 @@
 #include "raftd/core/raft.h"
 
 enum {
-    WIRE_VERSION_NOW = 2,
+    WIRE_VERSION_NOW = 3,
     WIRE_DATAGRAM_BASE = 1200, /* passes nearly every path without fragments */
     WIRE_DATAGRAM_MAX = 1452,  /* what Ethernet carries of UDP over IPv6 */
     WIRE_HEAD_ROOM = 48,       /* of the longest envelope, before the payload ... */

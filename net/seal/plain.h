@@ -1,7 +1,7 @@
 /* plain.h: datagrams without secrets, for loopback and tests: who, to whom, and a sum.
  *
  *   envelope, 48 bytes before the payload
- *     0  u8   version << 4 | kind    version 2, kind 0 = plain
+ *     0  u8   version << 4 | kind    version 3, kind 0 = plain
  *     1  u8   0
  *     2  u16  from                   node id of the sender
  *     4  u16  to                     node id of the receiver
