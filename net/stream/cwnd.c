@@ -178,13 +178,12 @@ static bool trial_ends(struct cwnd *c, const struct shown *s)
     bool fewer = 5 * s->share <= 3 * t.share;
     if (s->limited && (same || fewer)) {
         c->hold = CWND_HOLD_ROUNDS;
-        c->pause = c->last_pause = 0;
-        c->radio.window = 0;
+        c->last_pause = 0;
+        c->radio = 0;
         return true;
     }
     c->bytes = t.window;
-    c->radio = t;
-    c->hold = 0;
+    c->radio = t.window;
     c->pause = c->last_pause = c->last_pause > 0
                                    ? (unsigned)min_u64(2 * c->last_pause, CWND_PAUSE_MOST)
                                    : CWND_PAUSE_FIRST;
@@ -208,10 +207,8 @@ static void metered(struct cwnd *c, uint64_t now_us)
                             .share = (unsigned)(WHOLE * m->lost / sum),
                             .limited = 2 * m->limited >= m->acked};
     bool done = c->trial.window == 0 || trial_ends(c, &s);
-    bool due = c->pause == 0 || c->bytes >= 2 * c->radio.window ||
-               s.share >= c->radio.share + CWND_JUMP_SHARE;
     bool growing = slow_start(c) && c->bytes < c->most;
-    if (done && due && !growing && s.limited && s.share > CWND_TRIAL_SHARE &&
+    if (done && c->pause == 0 && !growing && s.limited && s.share > CWND_TRIAL_SHARE &&
         c->bytes > CWND_LEAST_DATAGRAMS * c->mss)
         trial_begins(c, now_us, &s);
     else
@@ -248,7 +245,7 @@ static bool may_grow(const struct cwnd *c)
 {
     if (c->trial.window > 0 || c->hold > 0)
         return false;
-    return c->share <= CWND_TRIAL_SHARE || c->bytes < 2 * c->radio.window ||
+    return c->share <= CWND_TRIAL_SHARE || c->bytes < 2 * c->radio ||
            4 * c->bytes < 5 * c->meter.window;
 }
 
@@ -296,8 +293,7 @@ static bool queue_overflowed(const struct cwnd *c, const struct rtt *rtt)
 {
     uint64_t us = queue(c, rtt);
     uint64_t backlog = rtt->has ? c->bytes * us / max_u64(rtt->srtt_us, 1) : 0;
-    return us >= max_u64(CWND_RADIO_US, 2 * rtt->rttvar_us) &&
-           backlog >= CWND_RADIO_DATAGRAMS * c->mss;
+    return us >= CWND_RADIO_US && backlog >= CWND_RADIO_DATAGRAMS * c->mss;
 }
 
 bool cwnd_lost(struct cwnd *c, const struct rtt *rtt, uint64_t bytes, uint64_t stamp,

@@ -11,8 +11,8 @@
  * own delays all of them, jitter does not (RFC 8289 sees a standing queue in the minimum, RFC
  * 9406 takes it per round trip). Slow start can't wait for that and goes by srtt.
  *
- *  1. A loss with a backlog of a few datagrams, or a queue of a few ms or within the jitter, is the
- *     radio's (as TCP Veno judges): the window stays. Else it is cut to 0.7 (RFC 9438, 4.6), but
+ *  1. A loss with a backlog of a few datagrams, or a queue of a few ms, is the radio's (as TCP Veno
+ *     judges): the window stays. Else it is cut to 0.7 (RFC 9438, 4.6), but
  *     not below CWND_FLOOR_DATAGRAMS: what RFC 6928 lets anybody send into an unknown path. If the
  *     receiver says that what was lost was there, the cut is taken back (RFC 4015).
  *  2. While the queue is longer than CWND_QUEUE_US the window does not grow, and slow start ends;
@@ -23,9 +23,9 @@
  *     queue, and the quick end of a slow start that overran a short buffer.
  *  4. A buffer of a few ms overflows before a queue is seen. So while 8 % or more are lost the window
  *     is tried at 0.7. If as much arrives then and less is lost, or much less is lost (other streams
- *     may take what we leave), that was congestion: the window stays there, and is held for some
+ *     may take what we leave), that was congestion: the window stays there, and does not grow for some
  *     round trips. On a radio less arrives and as much is lost: the window is what it was, and the
- *     next trial waits, longer each time, unless the window has doubled or an eighth more is lost.
+ *     next trial waits, longer each time.
  *     (PCC, NSDI 2015, makes such experiments; BBRv2 bounds what is in flight where 2 % are lost,
  *     which is nothing on a radio.)
  *  5. Never below CWND_LEAST_DATAGRAMS: RACK's three later pieces show a loss without the timer.
@@ -60,7 +60,6 @@ enum {
                                        half the shortest round trip, on longer paths; or jitter */
     CWND_SAMPLES = CWND_LEAST_DATAGRAMS, /* for low */
     CWND_TRIAL_SHARE = 20,               /* rule 4, in 1/256: 8 % */
-    CWND_JUMP_SHARE = 32,                /* so much more loss waits for no pause */
     CWND_SETTLE_ROUNDS = 2,              /* until a smaller window is seen in what arrives */
     CWND_METER_ROUNDS = 2,               /* then it is measured: that long, ... */
     CWND_METER_DATAGRAMS = 128,          /* ... and so many: a third of them lost at random is 5 %
@@ -122,9 +121,9 @@ struct cwnd {
     uint64_t found;         /* bytes taken for lost before, and not; to be counted as such */
     struct cwnd_meter meter;
     struct cwnd_trial trial;
-    struct cwnd_trial radio; /* the last one that was ended so */
-    unsigned hold;           /* round trips without growth */
-    unsigned pause;          /* round trips without a trial */
+    uint64_t radio; /* window of the last trial that showed a radio, 0 = none */
+    unsigned hold;  /* round trips without growth */
+    unsigned pause; /* round trips without a trial */
     unsigned last_pause;
 };
 

@@ -6,6 +6,8 @@
 #include <string.h>
 #include <cmocka.h>
 
+enum { BURST = 8 };
+
 struct net_event {
     uint64_t at;
     uint64_t number; /* ties: in order of sending */
@@ -182,6 +184,12 @@ static void transmit(struct net *n, struct net_event *e)
     else
         pr->data++;
     pr->data_bytes += e->len;
+    if (p->bursts > 0 && p->in_burst == 0 && rnd(&n->seed) % 1000 < p->bursts)
+        p->in_burst = BURST;
+    if (p->in_burst > 0) {
+        p->in_burst--;
+        return;
+    }
     if ((i < 64 && p->drop >> i & 1) || chance(&n->seed, p->loss))
         return;
     uint64_t wait = e->sack ? 0 : bottleneck(n, e->len + OVERHEAD);

@@ -38,6 +38,8 @@ struct path {
     uint64_t delay;  /* one way, us */
     uint64_t jitter; /* at most, on top */
     unsigned loss;   /* percent, each way */
+    unsigned bursts; /* so many of 1000 datagrams are lost with the seven after them */
+    unsigned in_burst;
     unsigned dup;
     uint64_t drop;         /* bit i: the i-th datagram of all is lost */
     uint64_t rate;         /* bytes per second of the way to B, 0 = no limit */

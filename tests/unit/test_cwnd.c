@@ -1,19 +1,18 @@
-// LINK: @stream tests/lib/stream_pair.c HEAVY
-/* Window and pacing: by the letter, and over paths in virtual time. */
+// LINK: @stream
+/* Window and pacing by the letter. What comes out on links of every kind: test_cwnd_paths. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "tests/lib/stream_pair.h"
+#include "net/stream/cwnd.h"
 
 enum {
+    MS = 1000,
     MSS = 1000,
     MOST = 256 * MSS,
     FLOOR = CWND_FLOOR_DATAGRAMS * MSS,
-    MEGABIT = 125000,
-    MEMORY = 1300000, /* of a receiver in the daemon */
 };
 
 static struct rtt rtt_of(uint64_t srtt_us, uint64_t min_us)
@@ -233,251 +232,12 @@ static void test_pacing(void **state)
     assert_in_range(burst, CWND_BURST_MOST_DATAGRAMS, CWND_BURST_MOST_DATAGRAMS + 2);
 }
 
-/* Paths. */
-
-/* The first round trip measured is the path's own, of any pair. */
-static void measured(struct net *n)
-{
-    for (unsigned i = 0; i < n->n_pairs; i++) {
-        n->pair[i].a.rtt.has = false;
-        rtt_sample(&n->pair[i].a.rtt, n->now, 2 * n->path.delay);
-    }
-}
-
-static uint64_t bulk(uint64_t seed, uint64_t delay_us, unsigned loss, uint64_t bytes)
-{
-    struct net *n = net_new(seed, 1, MEMORY);
-    n->path.delay = delay_us;
-    n->path.loss = loss;
-    n->tick = delay_us < MS ? MS : 0; /* the daemon's timers, where they matter */
-    measured(n);
-    uint64_t took = net_run(n, bytes, 600 * 1000 * MS);
-    net_free(n);
-    return took;
-}
-
-/* Random loss alone, no queue: at least half of the rate without it. */
-static void test_radio_keeps_its_rate(void **state)
-{
-    (void)state;
-    const struct {
-        uint64_t delay_us;
-        uint64_t bytes;
-    } paths[] = {{100, 32 << 20}, {10 * MS, 32 << 20}, {50 * MS, 64 << 20}};
-    for (size_t i = 0; i < 3; i++) {
-        uint64_t plain = bulk(1, paths[i].delay_us, 0, paths[i].bytes);
-        for (unsigned loss = 1; loss <= 30; loss = loss == 1 ? 10 : loss + 20) {
-            uint64_t took = bulk(1, paths[i].delay_us, loss, paths[i].bytes);
-            print_message("    rtt %.1f ms, %2u %%: %.1f of %.1f MB/s, %u %%\n",
-                          (double)paths[i].delay_us / 500, loss,
-                          (double)paths[i].bytes / (double)took,
-                          (double)paths[i].bytes / (double)plain, (unsigned)(plain * 100 / took));
-            if (loss <= 10)
-                assert_true(took <= 2 * plain);
-            assert_true(took <= 4 * plain);
-        }
-    }
-}
-
-struct outcome {
-    double rate;     /* of the bottleneck, used by bytes that arrived for the first time */
-    double wait_ms;  /* longest in the buffer, in the second half */
-    uint64_t lost;   /* datagrams, there, in the second half */
-    uint64_t sent;   /* datagrams in the second half */
-    double shortest; /* wait in the second half, ms: does the buffer ever drain? */
-};
-
-static struct outcome busy(struct net *n, uint64_t seconds, uint64_t acked[PAIRS_MAX])
-{
-    struct outcome o = {.shortest = 1e9};
-    for (unsigned i = 0; i < n->n_pairs; i++)
-        stream_tx_end(&n->pair[i].tx, UINT64_C(1) << 40);
-    net_until(n, n->now + seconds * 500 * MS);
-    n->path.longest_wait = n->path.overflows = 0;
-    uint64_t before[PAIRS_MAX], sent = 0, got = 0;
-    for (unsigned i = 0; i < n->n_pairs; i++) {
-        before[i] = n->pair[i].tx.una;
-        sent += n->pair[i].data;
-    }
-    for (uint64_t end = n->now + seconds * 500 * MS; n->now < end;) {
-        net_until(n, n->now + 10 * MS);
-        double wait = n->path.free_at > n->now ? in_ms(n->path.free_at - n->now) : 0;
-        o.shortest = wait < o.shortest ? wait : o.shortest;
-    }
-    for (unsigned i = 0; i < n->n_pairs; i++) {
-        acked[i] = n->pair[i].tx.una - before[i];
-        got += acked[i];
-        o.sent += n->pair[i].data;
-    }
-    o.sent -= sent;
-    o.rate = on_path(got) / ((double)n->path.rate * (double)seconds / 2);
-    o.wait_ms = in_ms(n->path.longest_wait);
-    o.lost = n->path.overflows;
-    return o;
-}
-
-/* One stream, 1 Mbit/s, 20 ms, buffers of 10 ms to 1 s, with and without a radio's loss: the
- * bottleneck is used, and a long buffer is not kept full. */
-static void test_bottleneck(void **state)
-{
-    (void)state;
-    const struct {
-        unsigned buffer_ms;
-        unsigned loss;
-        double rate;
-        double most_wait_ms;
-        unsigned most_lost_percent;
-    } cases[] = {
-        {1000, 0, 0.9, 200, 1}, {1000, 10, 0.8, 200, 1}, {100, 0, 0.9, 100, 2},
-        {100, 10, 0.8, 100, 5}, {30, 0, 0.8, 30, 15},
-    };
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        struct net *n = net_new(1, 1, MEMORY);
-        uint64_t acked[PAIRS_MAX];
-        n->path.delay = 10 * MS;
-        n->path.rate = MEGABIT;
-        n->path.buffer = cases[i].buffer_ms * MEGABIT / 1000;
-        n->path.loss = cases[i].loss;
-        struct outcome o = busy(n, 240, acked);
-        unsigned lost = (unsigned)(o.lost * 100 / o.sent);
-        print_message("    buffer %4u ms, loss %2u %%: %2.0f %% used, waits %.0f to %.0f ms, "
-                      "%u %% dropped, window %u\n",
-                      cases[i].buffer_ms, cases[i].loss, 100 * o.rate, o.shortest, o.wait_ms, lost,
-                      (unsigned)n->pair[0].tx.cwnd.bytes / PIECE);
-        assert_true(o.rate >= cases[i].rate && o.wait_ms <= cases[i].most_wait_ms);
-        assert_true(lost <= cases[i].most_lost_percent);
-        assert_true(o.shortest < 50); /* a dip at least drains it */
-        net_free(n);
-    }
-}
-
-/* Buffers too short for a queue to be seen: what they drop is little, and the bottleneck is used; with
- * a radio's loss as well, and by two streams. */
-static void test_short_buffer(void **state)
-{
-    (void)state;
-    const struct {
-        unsigned mbit;
-        uint64_t buffer_us;
-        uint64_t delay_us;
-        unsigned loss;
-        unsigned streams;
-        double rate;
-        unsigned most_lost_percent;
-    } cases[] = {
-        {100, 1000, 200, 0, 1, 0.9, 10},
-        {100, 2000, 200, 0, 1, 0.9, 10},
-        {100, 4000, 200, 0, 1, 0.9, 10},
-        {100, 1000, 5 * MS, 0, 1, 0.85, 10},
-        {100, 4000, 5 * MS, 0, 1, 0.9, 10},
-        {20, 4000, 10 * MS, 0, 1, 0.9, 10},
-        {20, 4000, 50 * MS, 0, 1, 0.8, 10},
-        {10, 6000, 10 * MS, 0, 1, 0.9, 10},
-        /* Of six or eight datagrams: each more is a sixth. */
-        {20, 4000, 200, 0, 1, 0.9, 20},
-        {10, 6000, 200, 0, 1, 0.9, 20},
-        {100, 2000, 5 * MS, 10, 1, 0.8, 10},
-        {20, 4000, 10 * MS, 10, 1, 0.8, 10},
-        {100, 2000, 2 * MS, 0, 2, 0.9, 10},
-        {20, 4000, 10 * MS, 0, 2, 0.9, 10},
-    };
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        struct net *n = net_new(1, cases[i].streams, MEMORY);
-        uint64_t acked[PAIRS_MAX];
-        n->path.delay = cases[i].delay_us;
-        n->path.rate = cases[i].mbit * MEGABIT;
-        n->path.buffer = cases[i].buffer_us * n->path.rate / 1000000;
-        n->path.loss = cases[i].loss;
-        n->tick = cases[i].delay_us < MS ? MS : 0;
-        measured(n);
-        struct outcome o = busy(n, cases[i].mbit == 100 ? 8 : 80, acked);
-        unsigned lost = (unsigned)(o.lost * 100 / o.sent);
-        print_message("    %3u Mbit/s, buffer %u ms, rtt %5.1f ms, loss %2u %%, %u: %2.0f %% used, "
-                      "%u %% dropped\n",
-                      cases[i].mbit, (unsigned)cases[i].buffer_us / 1000,
-                      (double)cases[i].delay_us / 500, cases[i].loss, cases[i].streams,
-                      100 * o.rate, lost);
-        assert_true(o.rate >= cases[i].rate);
-        assert_true(lost <= cases[i].most_lost_percent);
-        net_free(n);
-    }
-}
-
-/* Without any queue of ours or loss, at 10 Mbit/s: jitter, and a path that gets longer after 5 s. */
-static void test_long_round_trips(void **state)
-{
-    (void)state;
-    const struct {
-        uint64_t delay_us;
-        uint64_t jitter_us;
-        uint64_t later_us; /* delay then, 0: as before */
-        double rate;
-    } cases[] = {
-        {5 * MS, 50 * MS, 0, 0.7}, {2 * MS, 20 * MS, 0, 0.9},  {2 * MS, 120 * MS, 0, 0.1},
-        {5 * MS, 0, 25 * MS, 0.9}, {10 * MS, 0, 60 * MS, 0.5},
-    };
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        struct net *n = net_new(1, 1, MEMORY);
-        n->path.delay = cases[i].delay_us;
-        n->path.jitter = cases[i].jitter_us;
-        n->path.rate = 10 * MEGABIT;
-        n->path.buffer = n->path.rate / 2;
-        measured(n);
-        stream_tx_end(&n->pair[0].tx, UINT64_C(1) << 40);
-        net_until(n, n->now + 5000 * MS);
-        if (cases[i].later_us != 0)
-            n->path.delay = cases[i].later_us;
-        uint64_t before = n->pair[0].tx.una;
-        net_until(n, n->now + 10000 * MS);
-        double rate = on_path(n->pair[0].tx.una - before) / (10.0 * (double)n->path.rate);
-        print_message("    %u ms + 0 to %u ms, then %u ms: %2.0f %% used, waits to %.0f ms\n",
-                      (unsigned)cases[i].delay_us / MS, (unsigned)cases[i].jitter_us / MS,
-                      (unsigned)n->path.delay / MS, 100 * rate, in_ms(n->path.longest_wait));
-        assert_true(rate >= cases[i].rate);
-        net_free(n);
-    }
-}
-
-/* Two streams share it, and the one that came later gets its part. */
-static void test_two_share(void **state)
-{
-    (void)state;
-    for (unsigned mbit = 1; mbit <= 10; mbit += 9) {
-        for (unsigned buffer_ms = 100; buffer_ms <= 1000; buffer_ms += 900) {
-            struct net *n = net_new(1, 2, MEMORY);
-            uint64_t acked[PAIRS_MAX];
-            n->path.delay = 10 * MS;
-            n->path.rate = mbit * MEGABIT;
-            n->path.buffer = buffer_ms * n->path.rate / 1000;
-            stream_tx_end(&n->pair[0].tx, UINT64_C(1) << 40);
-            net_until(n, n->now + 10000 * MS);
-            struct outcome o = busy(n, 240, acked);
-            print_message("    %2u Mbit/s, buffer %4u ms: %2.0f %% used, %.2f to 1, waits %.0f to "
-                          "%.0f ms, %u %% dropped\n",
-                          mbit, buffer_ms, 100 * o.rate, (double)acked[0] / (double)acked[1],
-                          o.shortest, o.wait_ms, (unsigned)(o.lost * 100 / o.sent));
-            assert_true(o.rate >= 0.8);
-            assert_true(acked[0] < 4 * acked[1] && acked[1] < 4 * acked[0]);
-            assert_true(buffer_ms < 1000 || o.wait_ms < 600);
-            net_free(n);
-        }
-    }
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_grows_and_is_cut),
-        cmocka_unit_test(test_queue_stops_growth),
-        cmocka_unit_test(test_not_limited_does_not_grow),
-        cmocka_unit_test(test_mostly_lost),
-        cmocka_unit_test(test_cut_is_taken_back),
-        cmocka_unit_test(test_pacing),
-        cmocka_unit_test(test_radio_keeps_its_rate),
-        cmocka_unit_test(test_bottleneck),
-        cmocka_unit_test(test_short_buffer),
-        cmocka_unit_test(test_long_round_trips),
-        cmocka_unit_test(test_two_share),
+        cmocka_unit_test(test_grows_and_is_cut),          cmocka_unit_test(test_queue_stops_growth),
+        cmocka_unit_test(test_not_limited_does_not_grow), cmocka_unit_test(test_mostly_lost),
+        cmocka_unit_test(test_cut_is_taken_back),         cmocka_unit_test(test_pacing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
