@@ -202,7 +202,6 @@ size_t udp_receive(struct udp *u, udp_receiver *receive, void *ctx)
             struct msghdr *h = &u->rx_hdr[i].msg_hdr;
             count_drops(u, h);
             u->count.received++;
-            u->count.received_bytes += u->rx_hdr[i].msg_len;
             receive(ctx, u->rx_bytes[i], u->rx_hdr[i].msg_len,
                     (const struct sockaddr *)&u->rx_from[i], h->msg_namelen);
         }
@@ -274,8 +273,6 @@ void udp_flush(struct udp *u)
             i++;
             continue;
         }
-        for (int k = 0; k < n; k++)
-            u->count.sent_bytes += u->tx_iov[i + (unsigned)k].iov_len;
         u->count.sent += (uint64_t)n;
         i += (unsigned)n;
     }

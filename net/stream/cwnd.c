@@ -25,7 +25,7 @@ static void trial_undone(struct cwnd *c)
     c->trial.window = 0;
 }
 
-/* Now, or after some round trips. */
+/* Measuring begins after so many round trips, 0 = now. */
 static void meter_begins(struct cwnd *c, uint64_t now_us, int skip)
 {
     c->meter = (struct cwnd_meter){.from_us = now_us, .window = c->bytes, .rounds = -skip};
@@ -87,7 +87,7 @@ void cwnd_sent(struct cwnd *c, uint64_t now_us, const struct rtt *rtt, uint64_t 
 
 /* The queue. */
 
-/* Slow start doubles the window while samples are waited for: there it is srtt that counts. */
+/* Slow start outgrows the least of the last samples while these are waited for, so it uses srtt. */
 static uint64_t queue(const struct cwnd *c, const struct rtt *rtt)
 {
     uint64_t base = max_u64(rtt->min_us, c->longer_us), low = c->low_us[0];

@@ -12,9 +12,9 @@
  * 9406 takes it per round trip). Slow start can't wait for that and goes by srtt.
  *
  *  1. A loss with a backlog of a few datagrams, or a queue of a few ms, is the radio's (as TCP Veno
- *     judges): the window stays. Else it is cut to 0.7 (RFC 9438, 4.6), but
- *     not below CWND_FLOOR_DATAGRAMS: what RFC 6928 lets anybody send into an unknown path. If the
- *     receiver says that what was lost was there, the cut is taken back (RFC 4015).
+ *     judges): the window stays. Else it is cut to 0.7 (RFC 9438, 4.6), but not below
+ *     CWND_FLOOR_DATAGRAMS: what RFC 6928 lets anybody send into an unknown path. If the receiver says
+ *     that it had what was taken for lost, the cut is taken back (RFC 4015).
  *  2. While the queue is longer than CWND_QUEUE_US the window does not grow, and slow start ends;
  *     while it is twice that, the window shrinks by an eighth per round trip. A queue of one's own
  *     delays one's own heartbeats, and a leader's streams to all peers may share one uplink: a
@@ -139,7 +139,7 @@ struct cwnd_ack {
 
 void cwnd_init(struct cwnd *c, uint64_t mss, uint64_t most);
 
-/* Another datagram size (path MTU). */
+/* The datagrams have another size from now on, see mtu.h. */
 void cwnd_mss(struct cwnd *c, uint64_t mss);
 
 /* Bytes that may be in flight now. */

@@ -69,8 +69,8 @@ static void window_begins(struct link *l, uint64_t now_us, uint64_t first, uint6
     l->tainted = false;
 }
 
-/* Counts the peer's datagrams against their numbers. One that comes late, after its window was
- * closed, counts in the present one, or the next: what it cost there it brings back here. */
+/* Counts the peer's datagrams against their numbers. One that comes late, after its window was closed,
+ * was counted lost there, so it adds to the present window, or to the next one. */
 static void count(struct link *l, uint64_t now_us, uint16_t number)
 {
     uint64_t ahead = (uint16_t)(number - (uint16_t)l->newest);

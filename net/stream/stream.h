@@ -110,7 +110,7 @@ struct stream_tx {
 
     uint64_t rack;         /* newest stamp that a SACK knew of, 0 = none */
     uint64_t rack_at;      /* when that arrived */
-    uint64_t known;        /* ... and it spoke of all bytes below this */
+    uint64_t known;        /* ... and that SACK spoke of all bytes below this */
     uint64_t reo_at;       /* when a piece in flight will be lost, unless it is acknowledged */
     unsigned reo_steps;    /* reo_wnd is (1 + this) * min_rtt / 4 */
     unsigned reo_episodes; /* of loss until it is 0 again */
@@ -126,12 +126,13 @@ struct stream_tx {
     uint64_t probe_from;   /* ... of the lowest missing bytes from here on */
     unsigned copies;       /* of the tail, sent or missed, since its newest byte was sent */
     enum stream_kind next; /* what stream_tx_next() gave last */
-    bool paced;            /* it gave nothing, only because of the pace */
+    bool paced;            /* stream_tx_next() gave nothing, only because of the pace */
     bool urgent;           /* the first resend of an episode waits for no window and no pace (RFC
                               9002, 7.3.2) */
 
-    uint32_t arrived_max; /* longest piece known to have arrived in one datagram, for path MTU
-                             discovery; the caller may set it back to 0 */
+    uint32_t
+        arrived_max; /* longest piece that arrived in one datagram, for mtu.h; the caller may set
+                             it back to 0 */
     uint32_t missing_max; /* longest piece in flight when the timer ran out last */
     struct stream_tx_stats stats;
     const struct link *link; /* shared per peer, outlives this */

@@ -117,9 +117,9 @@ static void find_lost(struct stream_tx *tx, uint64_t now_us)
     flight_pop_done(&tx->flight);
 }
 
-/* The ring is full: nothing small is sent that often, unless a hostile peer wants it. First what
- * is acknowledged goes; then the oldest is taken for lost, at worst for nothing; and if that can't
- * be written down, it is forgotten, and its bytes wait for a timeout. */
+/* Makes room in the full ring, which only a hostile peer can bring about: so much that is small is sent
+ * by nobody else. What is acknowledged goes first. Else the oldest piece is taken for lost, perhaps
+ * needlessly. If that cannot be written down, the piece is forgotten, and its bytes wait for a timeout. */
 static void make_room(struct stream_tx *tx)
 {
     struct flight *f = &tx->flight;
@@ -321,9 +321,9 @@ static bool sane(const struct stream_tx *tx, const struct wire_sack *s)
     return true;
 }
 
-/* How long the byte at una took: from its last transmission that this answer knows of. When it was
- * sent again at a timeout for nothing, it is the first one that was answered, only late; but where
- * acknowledgements get lost that is no wonder, and proves nothing. */
+/* How long the byte at una took: from its last transmission that this answer knows of. A needless
+ * resend at a timeout means that the first copy was answered, only late: then it counts from there.
+ * Where acknowledgements get lost it proves nothing: the first answer may have been in time. */
 static void measure_answer(struct stream_tx *tx, uint64_t now_us, uint64_t echo, bool needless)
 {
     bool first = needless && tx->timeouts > 0 && tx->link->loss_in < STREAM_COPY_LOSS;

@@ -130,7 +130,6 @@ static void test_there_and_back(void **state)
     udp_flush(a);
     udp_flush(a); /* empty: nothing */
     assert_int_equal(udp_counters(a)->sent, 10);
-    assert_int_equal(udp_counters(a)->sent_bytes, 3600 + UDP_SEND_BYTES);
     assert_int_equal(receive(b, &t), 10);
     for (unsigned i = 0; i < 10; i++) {
         assert_int_equal(t.len[i], i == 9 ? sizeof bytes : i * 100);
@@ -147,7 +146,6 @@ static void test_there_and_back(void **state)
     assert_int_equal(receive(a, &back), 10);
     assert_int_equal(back.len[9], sizeof bytes);
     assert_int_equal(udp_counters(a)->received, 10);
-    assert_int_equal(udp_counters(a)->received_bytes, 3600 + UDP_SEND_BYTES);
     assert_int_equal(udp_counters(a)->lost + udp_counters(b)->lost, 0);
     udp_close(a);
     udp_close(b);
