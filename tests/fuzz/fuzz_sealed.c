@@ -311,6 +311,7 @@ static void begin_stream(struct world *w, struct liar *p, const struct raft_msg 
     p->base = p->last = m->probe.prev_index;
     p->base_term = m->probe.prev_term;
     p->len = p->sent = 0;
+    p->ms = mirror_ms(&w->disk, p->base);
     mirror_hash(&w->disk, p->base, p->hash);
 }
 

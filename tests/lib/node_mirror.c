@@ -26,6 +26,11 @@ uint64_t mirror_term(const struct mirror *d, uint64_t index)
     return index == 0 || index > d->last ? 0 : get_u64(d->bytes + d->at[index] + AT_TERM);
 }
 
+uint64_t mirror_ms(const struct mirror *d, uint64_t index)
+{
+    return index == 0 || index > d->last ? 0 : record_cluster_ms(d->bytes + d->at[index]);
+}
+
 void mirror_hash(const struct mirror *d, uint64_t index, uint8_t hash[RECORD_HASH_BYTES])
 {
     memset(hash, 0, RECORD_HASH_BYTES);

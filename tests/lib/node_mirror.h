@@ -43,6 +43,7 @@ size_t mirror_read(const struct mirror *d, struct wal_pos *pos, uint64_t last, u
 
 /* 0 and zeros for what is not there. */
 uint64_t mirror_term(const struct mirror *d, uint64_t index);
+uint64_t mirror_ms(const struct mirror *d, uint64_t index); /* cluster time */
 void mirror_hash(const struct mirror *d, uint64_t index, uint8_t hash[RECORD_HASH_BYTES]);
 
 #endif

@@ -504,6 +504,28 @@ static void test_full_disk(void **state)
     free(buf);
 }
 
+/* What is said from now on, by all threads, until said_until(). */
+static FILE *said_from(int *was)
+{
+    FILE *said = tmpfile();
+    assert_non_null(said);
+    *was = dup(STDERR_FILENO);
+    assert_true(*was >= 0 && dup2(fileno(said), STDERR_FILENO) >= 0);
+    return said;
+}
+
+static void said_until(FILE *said, int was, const char *words)
+{
+    static char lines[1 << 14];
+    assert_true(dup2(was, STDERR_FILENO) >= 0);
+    close(was);
+    rewind(said);
+    lines[fread(lines, 1, sizeof lines - 1, said)] = '\0';
+    (void)fclose(said);
+    assert_non_null(strstr(lines, words));
+    assert_null(strstr(lines, "disk is full"));
+}
+
 /* No descriptor to make the next segment with, none to read an old one with: neither ends the
  * process, and a batch does not wait for a read that does. */
 static void test_no_descriptor(void **state)
@@ -511,6 +533,8 @@ static void test_no_descriptor(void **state)
     (void)state;
     struct rig *g = rig_new();
     static struct model before;
+    int was;
+    FILE *said = said_from(&was);
     uint8_t *buf = malloc(RECORD_MAX_BYTES);
     assert_non_null(buf);
     for (int i = 0; i < 5; i++) {
@@ -548,6 +572,7 @@ static void test_no_descriptor(void **state)
     struct diskio_done done = wait_done(g);
     assert_true(done.fetch && done.len > 0);
     assert_true(diskio_stop(g->io));
+    said_until(said, was, "file descriptors of this process are in use");
     struct model all = g->log;
     rig_free(g, &all);
     free(buf);
