@@ -55,7 +55,7 @@ static uint64_t status_lasts(const struct status *old, const struct raft *r)
     if (old == NULL || old->role != r->role || old->term != r->term || old->leader != r->leader ||
         old->doubt_index != r->doubt_index)
         return 0;
-    bool moved = old->commit_index != r->commit_index || old->last_index != r->last_index ||
+    bool moved = old->commit_index != r->commit_index || old->last_index != r->trail.last ||
                  old->durable_index != r->durable_index || old->applied_index != old->commit_index;
     return moved ? STATUS_INTERVAL_US : STATUS_IDLE_US;
 }

@@ -69,7 +69,7 @@ bool fold_fits(const struct fold *f, const struct batch_head *h)
         return false;
     if (h->first_index != 0)
         return h->first_index == last + 1 && (trunc || h->last_term >= f->last_term);
-    if (last == 0 && h->last_term != 0)
+    if (last == f->base_index && h->last_term != f->base_term)
         return false;
     return trunc || (h->last_term == f->last_term && memcmp(h->head, f->head, sizeof f->head) == 0);
 }

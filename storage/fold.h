@@ -37,8 +37,9 @@ struct fold {
     uint8_t chain[BATCH_HASH_BYTES]; /* name of the last batch */
     uint64_t term;
     uint16_t vote;
-    uint64_t last_index, last_term;
-    uint64_t commit;                /* <= last_index */
+    uint64_t base_index, base_term; /* the log begins behind this entry; 0, 0 = at entry 1 */
+    uint64_t last_index, last_term; /* base_index, base_term for an empty log */
+    uint64_t commit;                /* base_index <= commit <= last_index */
     uint8_t head[BATCH_HASH_BYTES]; /* hash of the last record */
 
     uint64_t first_number; /* of segs[0]; the rest follow without a gap */

@@ -70,7 +70,7 @@ static int check_segment_head(struct scan *s, const struct segment_head *h)
         return scan_corrupt(s,
                             "%s: belongs to storage %016" PRIx64 ", this directory is %016" PRIx64,
                             s->path, h->storage_id, s->options->storage_id);
-    if (f->n_segs == 0 && h->base_index != 0)
+    if (f->n_segs == 0 && h->base_index != f->base_index)
         return scan_corrupt(
             s, "%s: begins behind entry %" PRIu64 "; the segments before it are missing", s->path,
             h->base_index);
@@ -91,19 +91,19 @@ static int runs_push(struct scan *s, uint64_t index, uint64_t term)
         return 0;
     if (r->n_runs == r->cap_runs) {
         size_t cap = r->cap_runs == 0 ? 16 : r->cap_runs * 2;
-        struct wal_run *p = realloc(r->runs, cap * sizeof *p);
+        struct raft_run *p = realloc(r->runs, cap * sizeof *p);
         if (p == NULL)
             return scan_no_memory(s);
         r->runs = p;
         r->cap_runs = cap;
     }
-    r->runs[r->n_runs++] = (struct wal_run){.first_index = index, .term = term};
+    r->runs[r->n_runs++] = (struct raft_run){.first_index = index, .term = term};
     return 0;
 }
 
 static uint64_t runs_last_term(const struct recovery *r)
 {
-    return r->n_runs > 0 ? r->runs[r->n_runs - 1].term : 0;
+    return r->n_runs > 0 ? r->runs[r->n_runs - 1].term : r->fold.base_term;
 }
 
 /* The records inside a batch whose checksums are right. A contradiction here was written so: it is
@@ -480,6 +480,8 @@ int recover_scan(struct recovery *r, const struct disk *d, const char *dir,
     const struct fold *f = &r->fold;
     report->term = f->term;
     report->vote = f->vote;
+    report->base_index = f->base_index;
+    report->base_term = f->base_term;
     report->last_index = f->last_index;
     report->last_term = f->last_term;
     report->commit = f->commit;

@@ -25,7 +25,7 @@ enum { RECOVER_LEFTOVERS_MAX = 8 }; /* temporary files removed per start; normal
 
 struct recovery {
     struct fold fold;
-    struct wal_run *runs; /* malloc'd */
+    struct raft_run *runs; /* malloc'd */
     size_t n_runs, cap_runs;
     enum recover_next next;
     uint64_t number;

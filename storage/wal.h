@@ -24,6 +24,7 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 
+#include "raftd/core/trail.h"
 #include "storage/disk.h"
 
 enum {
@@ -72,18 +73,15 @@ enum wal_verdict {
     WAL_CORRUPT, /* something durable is damaged or missing: never repaired here, never started */
 };
 
-struct wal_run {
-    uint64_t first_index; /* entries from here to the next run, or to the end, ... */
-    uint64_t term;        /* ... have this term */
-};
-
 /* What recovery found. Filled by wal_open and wal_check, also when they fail. */
 struct wal_report {
     enum wal_verdict verdict;
     uint64_t term; /* currentTerm and votedFor to start with */
     uint16_t vote;
-    uint64_t last_index, last_term; /* 0, 0 for an empty log */
-    uint64_t commit;  /* known to be committed when the last batch was made: <= last_index */
+    uint64_t base_index, base_term; /* the log begins behind this entry; 0, 0 = at entry 1 */
+    uint64_t last_index, last_term; /* base_index, base_term for an empty log */
+    uint64_t
+        commit; /* known to be committed when the last batch was made: base_index..last_index */
     uint64_t last_ms; /* cluster time of the last record; 0: empty log, wal_check, or an error */
     uint8_t head[WAL_HASH_BYTES]; /* hash of the last record */
     uint64_t batches;             /* whole batches read */
@@ -91,7 +89,7 @@ struct wal_report {
     uint64_t cut_bytes; /* of a torn write, from its beginning to its last non-zero block */
     /* Terms of the live log by index, ascending; owned by the wal until wal_close. None after
      * wal_check or an error. */
-    const struct wal_run *runs;
+    const struct raft_run *runs;
     size_t n_runs;
     /* WAL_CORRUPT and WAL_TORN: which entries are concerned; bad_last_index 0 means "and
      * after"; with WAL_TORN both are 0 for a batch that is known to have held none. */

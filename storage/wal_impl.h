@@ -45,9 +45,9 @@ struct wal {
     uint16_t cut; /* BATCH_CUT when something that was refused or torn stands at `at`, else 0 */
     char path[WAL_PATH_MAX];
 
-    bool spare;           /* segment number + 1 exists, durable and empty */
-    bool broken;          /* a write or sync failed: the disk's state is unknown */
-    struct wal_run *runs; /* as recovered */
+    bool spare;            /* segment number + 1 exists, durable and empty */
+    bool broken;           /* a write or sync failed: the disk's state is unknown */
+    struct raft_run *runs; /* as recovered */
     struct wal_cursor cursors[WAL_CURSORS];
     unsigned next_cursor; /* to be replaced next */
     struct wal_stats stats;

@@ -31,24 +31,18 @@ static const char *check_hard_state(const struct raft *r)
 
 static const char *check_log(const struct raft *r)
 {
-    CHECK(r->n_runs <= r->cap_runs, "more runs than memory");
-    CHECK((r->n_runs == 0) == (r->last_index == 0), "runs and last index disagree");
-    for (size_t i = 0; i < r->n_runs; i++) {
-        CHECK(r->runs[i].first_index <= r->last_index, "a run starts beyond the log");
-        CHECK(r->runs[i].term > 0 && r->runs[i].term <= r->term, "an entry of a future term");
-        CHECK(i == 0 || r->runs[i].first_index > r->runs[i - 1].first_index,
-              "first indexes of runs do not grow");
-        CHECK(i == 0 || r->runs[i].term > r->runs[i - 1].term, "terms of runs do not grow");
-    }
-    CHECK(r->n_runs == 0 || r->runs[0].first_index == 1, "the log does not start at 1");
-    CHECK(r->commit_index <= r->last_index, "committed beyond the log");
+    const char *broken = raft_trail_check(&r->trail);
+    CHECK(broken == NULL, broken);
+    CHECK(raft_term_at(r, r->trail.last) <= r->term, "an entry of a future term");
+    CHECK(r->commit_index >= r->trail.base_index, "what is not committed is gone from the log");
+    CHECK(r->commit_index <= r->trail.last, "committed beyond the log");
     CHECK(r->commit_index <= r->leader_commit, "committed more than any leader");
-    CHECK(r->verified <= r->last_index, "verified beyond the log");
-    CHECK(r->written_last <= r->last_index, "written beyond the log");
+    CHECK(r->verified <= r->trail.last, "verified beyond the log");
+    CHECK(r->written_last <= r->trail.last, "written beyond the log");
     CHECK(r->durable_index <= r->written_last, "durable but not written");
     CHECK(r->inflight_seq != 0 || r->durable_index == r->written_last,
           "written, not durable, and nothing in flight");
-    CHECK(r->entries_at == 0 || r->inflight_seq != 0 || r->last_index > r->written_last,
+    CHECK(r->entries_at == 0 || r->inflight_seq != 0 || r->trail.last > r->written_last,
           "entries wait for room that are not there");
     CHECK(r->role != RAFT_LEADER || !raft_disk_full(r) || r->commit_index <= r->durable_index ||
               r->yield_at != RAFT_NEVER,
@@ -87,17 +81,18 @@ static const char *check_role(const struct raft *r)
 
 static const char *check_peer(const struct raft *r, const struct raft_peer *p)
 {
-    CHECK(p->match_index <= r->last_index, "match beyond the log");
+    CHECK(p->match_index <= r->trail.last, "match beyond the log");
     CHECK(p->held_index <= r->commit_index, "a peer must have what is not committed");
-    CHECK(p->lost_index == 0 || (p->match_index < p->lost_index && p->lost_index <= r->last_index),
+    CHECK(p->lost_index == 0 || (p->match_index < p->lost_index && p->lost_index <= r->trail.last),
           "a peer lost what it has, or what nobody has");
-    CHECK(p->base_index <= r->last_index, "a stream starts beyond the log");
+    CHECK(p->base_index <= r->trail.last, "a stream starts beyond the log");
     CHECK(p->round <= r->round, "a round was acknowledged that was not made");
     CHECK(p->probe < r->next_probe, "a probe that was not made");
     switch (p->state) {
     case RAFT_PEER_PROBE:
         CHECK(p->epoch == 0, "a stream while probing");
-        CHECK(p->probe_index <= r->last_index, "a probe beyond the log");
+        CHECK(p->probe_index >= r->trail.base_index, "a probe for what the log no longer has");
+        CHECK(p->probe_index <= r->trail.last, "a probe beyond the log");
         break;
     case RAFT_PEER_REPLICATE:
         CHECK(p->epoch != 0 && p->epoch == p->probe, "a stream without its probe");
@@ -115,7 +110,7 @@ static const char *check_reads(const struct raft *r)
         unsigned same = 0;
         CHECK(is_voter(r, read->from), "a read of no voter");
         CHECK(read->need <= r->round + 1, "a read waits for a round too late");
-        CHECK(read->index >= r->term_first && read->index <= r->last_index,
+        CHECK(read->index >= r->term_first && read->index <= r->trail.last,
               "a read index outside of the term's log");
         for (unsigned j = i + 1; j < r->n_reads; j++) {
             if (r->reads[j].from != read->from)
@@ -135,7 +130,7 @@ static const char *check_leader(const struct raft *r)
           "a leader without a durable vote for itself");
     CHECK(raft_term_at(r, r->term_first) == r->term, "the no-op is not of this term");
     CHECK(raft_term_at(r, r->term_first - 1) < r->term, "entries of this term before the no-op");
-    CHECK(raft_term_at(r, r->last_index) == r->term, "a leader's log ends in another term");
+    CHECK(raft_term_at(r, r->trail.last) == r->term, "a leader's log ends in another term");
 
     /* What a disk lost after it was acknowledged stays committed: then it is the bound. */
     uint64_t durable[RAFT_VOTERS_MAX], acked[RAFT_VOTERS_MAX];

@@ -150,7 +150,7 @@ void raft_election_on_vote_req(struct raft *r, raft_time now, const struct raft_
      * counts is also what this node once acknowledged: then it votes as if it had lost nothing, and
      * no leader is elected with its vote that lacks an entry which was committed with its copy. */
     uint64_t last_term = m->vote_req.last_term, last_index = m->vote_req.last_index;
-    uint64_t own_last = r->last_index;
+    uint64_t own_last = r->trail.last;
     bool up_to_date = raft_up_to_date(last_term, last_index, raft_term_at(r, own_last), own_last) &&
                       raft_up_to_date(last_term, last_index, r->doubt_term, r->doubt_index);
     if (pre) { /* section 9.6: an opinion; neither the vote nor the timer changes */
@@ -319,8 +319,8 @@ static void ask_vote(struct raft *r, raft_time now, struct raft_peer *p)
     m.vote_req.pre = r->role == RAFT_PRE_CANDIDATE;
     m.vote_req.campaign = r->campaign;
     m.vote_req.vote_term = r->term + m.vote_req.pre;
-    m.vote_req.last_index = r->last_index;
-    m.vote_req.last_term = raft_term_at(r, r->last_index);
+    m.vote_req.last_index = r->trail.last;
+    m.vote_req.last_term = raft_term_at(r, r->trail.last);
     raft_try_sent(r, now, p, &p->vote_try);
     /* On a bad link one of four datagrams of an election is lost, so they are repeated; but a node
      * that campaigns on and on and hears nobody that it did not hear before is cut off, from all or

@@ -22,16 +22,21 @@ void raft_init(struct raft *r, const struct raft_config *cfg, const struct raft_
 {
     check_config(cfg);
     assert(cap_runs >= s->n_runs + RAFT_APPEND_RUNS_MAX);
-    *r = (struct raft){.cfg = *cfg, .role = RAFT_FOLLOWER, .runs = runs, .cap_runs = cap_runs};
+    *r = (struct raft){.cfg = *cfg, .role = RAFT_FOLLOWER};
     r->term = r->durable_term = s->term;
     r->vote = r->durable_vote = s->vote;
     if (s->n_runs > 0)
         memcpy(runs, s->runs, s->n_runs * sizeof *runs);
-    r->n_runs = s->n_runs;
-    r->last_index = r->durable_index = r->written_last = s->last_index;
+    r->trail = (struct raft_trail){.base_index = s->base_index,
+                                   .base_term = s->base_term,
+                                   .last = s->last_index,
+                                   .runs = runs,
+                                   .n_runs = s->n_runs,
+                                   .cap_runs = cap_runs};
+    r->durable_index = r->written_last = s->last_index;
     /* A fact of the cluster. Figure 3.1 has it volatile: a lower bound that lasts lets a node that
      * finds no leader serve what it knows. */
-    assert(s->commit <= s->last_index);
+    assert(s->base_index <= s->commit && s->commit <= s->last_index);
     r->commit_index = r->leader_commit = s->commit;
     r->next_seq = 1;
     r->ack_by = r->yield_at = RAFT_NEVER;
@@ -74,6 +79,11 @@ raft_time raft_disk_time(const struct raft *r)
     if (r->disk_took[1] != 0)
         took = raft_min(took, r->disk_took[1]);
     return raft_min(took, RAFT_DISK_SLOW_MAX_US);
+}
+
+uint64_t raft_term_at(const struct raft *r, uint64_t index)
+{
+    return raft_trail_term(&r->trail, index);
 }
 
 /* ---------------------------------------------------------------------------------- messages */
@@ -261,7 +271,7 @@ static void note_yield(struct raft *r, raft_time now)
 
 void raft_step(struct raft *r, raft_time now, const struct raft_event *ev, struct raft_edit *edit)
 {
-    assert(raft_runs_free(r) >= RAFT_APPEND_RUNS_MAX);
+    assert(raft_trail_room(&r->trail) >= RAFT_APPEND_RUNS_MAX);
     *edit = (struct raft_edit){0};
     switch (ev->type) {
     case RAFT_EV_TICK:
@@ -296,23 +306,23 @@ bool raft_disk_full(const struct raft *r)
 /* Entries that wait have a truncation wait for them: it has no hurry, and takes room of its own. */
 static bool log_unwritten(const struct raft *r)
 {
-    return r->last_index > r->written_last || r->truncate_pending;
+    return r->trail.last > r->written_last || r->truncate_pending;
 }
 
 static void make_batch(const struct raft *r, raft_time now, struct raft_persist *p)
 {
     *p = (struct raft_persist){.term = r->term, .vote = r->vote};
     bool log = log_unwritten(r) && now >= r->entries_at;
-    bool entries = log && r->last_index > r->written_last;
+    bool entries = log && r->trail.last > r->written_last;
     if (r->inflight_seq != 0 || now < r->batch_at || (raft_hard_state_durable(r) && !log))
         return;
     p->seq = r->next_seq;
     p->truncate = r->truncate_pending;
     p->truncate_to = r->truncate_pending ? r->truncate_to : 0;
-    p->commit = raft_min(r->commit_index, entries ? r->last_index : r->written_last);
+    p->commit = raft_min(r->commit_index, entries ? r->trail.last : r->written_last);
     if (entries) {
         p->first_index = r->written_last + 1;
-        p->last_index = r->last_index;
+        p->last_index = r->trail.last;
     }
 }
 
@@ -351,7 +361,7 @@ void raft_advance(struct raft *r, raft_time now, const struct raft_ready *rd)
         r->truncate_pending = false;
         if (p->first_index != 0) {
             assert(p->first_index == r->written_last + 1 && p->last_index >= p->first_index &&
-                   p->last_index <= r->last_index);
+                   p->last_index <= r->trail.last);
             r->written_last = p->last_index;
         }
         r->inflight_seq = r->next_seq++;

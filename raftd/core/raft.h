@@ -54,7 +54,8 @@
  *
  * Entries
  * -------
- * Payload bytes never enter the core: it knows the log as runs (first index, term). Whenever
+ * Payload bytes never enter the core: it knows the log as a trail (trail.h), which may begin
+ * anywhere: what is below its base is committed, and the same on all nodes that have it. Whenever
  * raft_step() changes the log it says so in `edit`, and the caller mirrors the change in its own
  * bytes before the next call: cut after edit.truncate_to, then append the entries
  * edit.append_first..append_last (those of the event, or the no-op that a new leader starts with).
@@ -89,6 +90,8 @@
 #ifndef RAFT_H
 #define RAFT_H
 
+#include "raftd/core/trail.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -104,12 +107,6 @@ enum {
     /* Per list. Nine types, two of them also as PreVote; one of each kind per peer can wait. */
     RAFT_MSGS_MAX = 11 * (RAFT_VOTERS_MAX - 1),
     RAFT_READS_MAX = 2 * RAFT_VOTERS_MAX, /* per asking node: one read in flight, one waiting */
-};
-
-/* Entries from first_index to the next run's first_index - 1 (or the log's end) are of `term`. */
-struct raft_run {
-    uint64_t first_index;
-    uint64_t term;
 };
 
 enum raft_role { RAFT_FOLLOWER, RAFT_PRE_CANDIDATE, RAFT_CANDIDATE, RAFT_LEADER };
@@ -155,12 +152,16 @@ struct raft_config {
 
 /* What the disk holds at start. */
 struct raft_restored {
-    uint64_t term;               /* currentTerm (figure 3.1) */
-    uint16_t vote;               /* votedFor in that term, 0 = none */
-    uint64_t last_index;         /* 0 = empty log */
-    const struct raft_run *runs; /* of entries 1..last_index; copied */
+    uint64_t term; /* currentTerm (figure 3.1) */
+    uint16_t vote; /* votedFor in that term, 0 = none */
+    /* The log begins behind this entry, which the caller has applied; 0 and 0 = at entry 1. */
+    uint64_t base_index;
+    uint64_t base_term;
+    uint64_t last_index;         /* base_index = empty log */
+    const struct raft_run *runs; /* of entries base_index + 1..last_index; copied */
     size_t n_runs;
-    uint64_t commit; /* known to be committed when the last batch was made; <= last_index */
+    /* Known to be committed when the last batch was made: base_index <= commit <= last_index. */
+    uint64_t commit;
 };
 
 enum raft_msg_type {
@@ -387,12 +388,9 @@ struct raft {
     uint64_t durable_term;
     uint16_t durable_vote;
 
-    /* Log as runs. Invariant: first indexes and terms both strictly grow. */
-    struct raft_run *runs;
-    size_t n_runs;
-    size_t cap_runs;
-    uint64_t last_index;
-    uint64_t commit_index;  /* Invariant: <= last_index; never falls */
+    /* "last_index" below is trail.last. */
+    struct raft_trail trail;
+    uint64_t commit_index;  /* Invariant: base_index <= it <= last_index; never falls */
     uint64_t durable_index; /* our own disk. Invariant: <= written_last <= last_index */
 
     /* The batch in flight (seq 0 = none) and what the next one must hold. */
@@ -479,14 +477,8 @@ struct raft {
 void raft_init(struct raft *r, const struct raft_config *cfg, const struct raft_restored *s,
                struct raft_run *runs, size_t cap_runs, raft_time now);
 
-/* Free places for runs. The caller keeps it at RAFT_APPEND_RUNS_MAX or more before each
- * raft_step(), by raft_grow_runs(). */
-size_t raft_runs_free(const struct raft *r);
-
-/* Moves the runs to larger memory; the old memory is the caller's again. */
-void raft_grow_runs(struct raft *r, struct raft_run *runs, size_t cap_runs);
-
-/* Takes one event. `edit` is always filled. */
+/* Takes one event. `edit` is always filled. Before it the caller makes sure, by raft_trail_move(), that
+ * raft_trail_room() is RAFT_APPEND_RUNS_MAX or more. */
 void raft_step(struct raft *r, raft_time now, const struct raft_event *ev, struct raft_edit *edit);
 
 /* Tells how long peers[peer] may take to answer before a message is sent to it again (probe timeout,
@@ -522,7 +514,7 @@ void raft_refuse_stream(struct raft *r);
 /* The last batch with entries, or without, was refused and none like it is durable since. */
 bool raft_disk_full(const struct raft *r);
 
-/* Term of the entry at index; 0 for index 0 and for indexes beyond the log. */
+/* Term of the entry at index; 0 for index 0, for indexes below the trail's base and beyond the log. */
 uint64_t raft_term_at(const struct raft *r, uint64_t index);
 
 /* No correct peer can be in that term: messages that carry it are counted and dropped. What is on our

@@ -4,7 +4,7 @@
  *   election.c     terms, votes, timers, roles (sections 3.4, 4.2.3, 9.6)
  *   replication.c  the log between leader and followers (sections 3.5, 3.6, 6.2, 10.2.1)
  *   read.c         linearizable reads (section 6.4)
- *   trail.c        the log as runs of terms
+ *   trail.c        the log as runs of terms (trail.h)
  *   check.c        invariants as code
  *
  * How the work is split in time: raft_step() changes state and emits answers. raft_ready() sends
@@ -193,19 +193,5 @@ enum raft_round raft_read_round(const struct raft *r);
 
 void raft_read_flush(struct raft *r, raft_time now);
 raft_time raft_read_deadline(const struct raft *r);
-
-/* trail.c */
-
-/* Extends the log to `last` with entries of `term`. */
-void raft_trail_append(struct raft *r, uint64_t term, uint64_t last);
-
-/* Forgets the entries above `to`. */
-void raft_trail_truncate(struct raft *r, uint64_t to);
-
-/* First index held; 1 with an empty log. */
-uint64_t raft_trail_first(const struct raft *r);
-
-/* Highest index that is <= index and whose term is <= term; 0 if there is none. */
-uint64_t raft_trail_last_at_most(const struct raft *r, uint64_t index, uint64_t term);
 
 #endif

@@ -10,7 +10,9 @@
 static void start_probe(struct raft *r, struct raft_peer *p, uint64_t prev_index)
 {
     p->epoch = 0;
-    if (prev_index + 1 < raft_trail_first(r)) { /* section 5: the log no longer reaches back */
+    /* Section 5: the log no longer reaches back so far. This peer can't be served yet: it hears
+     * heartbeats, its votes and rounds count, and it gets no entries from this leader. */
+    if (prev_index < r->trail.base_index) {
         p->state = RAFT_PEER_SNAPSHOT;
         return;
     }
@@ -20,10 +22,17 @@ static void start_probe(struct raft *r, struct raft_peer *p, uint64_t prev_index
     raft_try_reset(&p->probe_try);
 }
 
+/* The peer's stream has to start anew behind what is known to be there, or behind the base of the log:
+ * what the peer has beyond match_index only its answer tells. */
+static void restart_probe(struct raft *r, struct raft_peer *p)
+{
+    start_probe(r, p, raft_max(p->match_index, r->trail.base_index));
+}
+
 void raft_repl_start(struct raft *r, raft_time now, struct raft_edit *edit)
 {
     assert(r->stood && raft_hard_state_durable(r));
-    uint64_t prev_index = r->last_index;
+    uint64_t prev_index = r->trail.last;
     r->role = RAFT_LEADER;
     r->stood = false; /* a term is led once: what it promised, its rounds and probes, is not kept */
     r->leader = r->cfg.id;
@@ -35,7 +44,7 @@ void raft_repl_start(struct raft *r, raft_time now, struct raft_edit *edit)
      * committed by it (section 3.6.2), and reads may start. */
     raft_repl_on_propose(r, 1, edit);
     edit->noop = true;
-    r->term_first = r->last_index;
+    r->term_first = r->trail.last;
     for (unsigned i = 0; i < r->n_peers; i++) {
         struct raft_peer *p = &r->peers[i];
         p->match_index = 0;
@@ -55,9 +64,9 @@ void raft_repl_on_propose(struct raft *r, uint64_t n, struct raft_edit *edit)
     assert(n >= 1);
     if (r->role != RAFT_LEADER)
         return;
-    edit->append_first = r->last_index + 1;
-    edit->append_last = r->last_index + n;
-    raft_trail_append(r, r->term, r->last_index + n);
+    edit->append_first = r->trail.last + 1;
+    edit->append_last = r->trail.last + n;
+    raft_trail_append(&r->trail, r->term, r->trail.last + n);
 }
 
 raft_time raft_repl_quorum_heard(const struct raft *r)
@@ -177,7 +186,7 @@ void raft_repl_on_probe_ack(struct raft *r, const struct raft_msg *m)
         return;
     }
     if (p->state == RAFT_PEER_REPLICATE && m->probe_ack.boot != p->boot) {
-        start_probe(r, p, p->match_index); /* a process that doesn't have this stream's start */
+        restart_probe(r, p); /* a process that doesn't have this stream's start */
         return;
     }
     if (p->state != RAFT_PEER_PROBE) {
@@ -186,7 +195,7 @@ void raft_repl_on_probe_ack(struct raft *r, const struct raft_msg *m)
     }
     uint64_t hint = m->probe_ack.hint_index, hint_term = m->probe_ack.hint_term;
     if (m->probe_ack.match && m->probe_ack.boot != p->boot && p->match_index > p->probe_index) {
-        start_probe(r, p, p->match_index); /* what a former process acknowledged meanwhile */
+        restart_probe(r, p); /* what a former process acknowledged meanwhile */
         return;
     }
     if (m->probe_ack.match) {
@@ -199,7 +208,7 @@ void raft_repl_on_probe_ack(struct raft *r, const struct raft_msg *m)
     }
     /* Section 3.5, the optimisation for rejected AppendEntries: skip by terms. Our entries of terms
      * above the peer's at `hint` can't be there. */
-    uint64_t next = raft_trail_last_at_most(r, hint, hint_term);
+    uint64_t next = raft_trail_last_at_most(&r->trail, hint, hint_term);
     if (m->probe_ack.prev_index != p->probe_index || hint > p->probe_index ||
         next >= p->probe_index) {
         r->stats.impossible_msgs++;
@@ -218,7 +227,7 @@ void raft_repl_on_ack(struct raft *r, const struct raft_msg *m)
         r->stats.stale_msgs++;
         return;
     }
-    if (m->ack.round > r->round || m->ack.durable > r->last_index ||
+    if (m->ack.round > r->round || m->ack.durable > r->trail.last ||
         m->ack.epoch >= r->next_probe) {
         r->stats.impossible_msgs++;
         return;
@@ -233,7 +242,7 @@ void raft_repl_on_ack(struct raft *r, const struct raft_msg *m)
         p->lost_index = 0;
     if (p->state == RAFT_PEER_REPLICATE && m->ack.epoch == p->epoch &&
         (m->ack.need_probe || m->ack.boot != p->boot))
-        start_probe(r, p, p->match_index);
+        restart_probe(r, p);
 }
 
 /* Heartbeats; and when half of the time is gone after which a leader without a majority steps down,
@@ -378,10 +387,18 @@ void raft_repl_on_lead(struct raft *r, raft_time now, const struct raft_msg *m)
         ack_later(r, now);
 }
 
+/* Our log has that entry of the leader's, or begins behind it: then it was committed, and equals what
+ * any leader has there (leader completeness and state machine safety, figure 3.2). */
+static bool matches(const struct raft *r, uint64_t index, uint64_t term)
+{
+    return index < r->trail.base_index ||
+           (index <= r->trail.last && raft_term_at(r, index) == term);
+}
+
 /* The log is the leader's, on disk, at least up to that entry or beyond its term. */
 static bool holds(const struct raft *r, uint64_t term, uint64_t index)
 {
-    uint64_t sure = raft_min(r->durable_index, r->verified);
+    uint64_t sure = raft_max(r->trail.base_index, raft_min(r->durable_index, r->verified));
     return raft_up_to_date(raft_term_at(r, sure), sure, term, index);
 }
 
@@ -426,7 +443,7 @@ void raft_repl_on_probe(struct raft *r, raft_time now, const struct raft_msg *m)
         r->stats.stale_msgs++;
         return;
     }
-    bool match = prev <= r->last_index && raft_term_at(r, prev) == prev_term;
+    bool match = matches(r, prev, prev_term);
     /* Leader completeness and log matching (figure 3.2). */
     if ((!match && prev <= raft_max(r->commit_index, r->verified)) || !doubt_well_formed(m)) {
         r->stats.impossible_msgs++;
@@ -450,7 +467,7 @@ void raft_repl_on_probe(struct raft *r, raft_time now, const struct raft_msg *m)
         raft_repl_follow_commit(r, 0);
     } else {
         /* Entries of terms above prev_term can't match at or before prev. */
-        ack.probe_ack.hint_index = raft_trail_last_at_most(r, prev, prev_term);
+        ack.probe_ack.hint_index = raft_trail_last_at_most(&r->trail, prev, prev_term);
         ack.probe_ack.hint_term = raft_term_at(r, ack.probe_ack.hint_index);
     }
     raft_emit(r, &ack);
@@ -484,10 +501,13 @@ static uint64_t append_run_end(const struct raft_event *ev, size_t i)
 static uint64_t append_first_new(const struct raft *r, const struct raft_event *ev)
 {
     for (size_t i = 0; i < ev->append.n_runs; i++) {
-        uint64_t from = ev->append.runs[i].first_index, end = append_run_end(ev, i);
+        uint64_t end = append_run_end(ev, i);
+        uint64_t from = raft_max(ev->append.runs[i].first_index, r->trail.base_index + 1);
+        if (from > end) /* all of it below the base: we have it */
+            continue;
         if (raft_term_at(r, from) != ev->append.runs[i].term)
             return from;
-        uint64_t have = raft_trail_last_at_most(r, end, ev->append.runs[i].term);
+        uint64_t have = raft_trail_last_at_most(&r->trail, end, ev->append.runs[i].term);
         if (have < end)
             return have + 1;
     }
@@ -497,7 +517,7 @@ static uint64_t append_first_new(const struct raft *r, const struct raft_event *
 static void truncate(struct raft *r, uint64_t to, struct raft_edit *edit)
 {
     assert(to >= r->commit_index); /* on disk, too: recovery takes less for damage */
-    raft_trail_truncate(r, to);
+    raft_trail_truncate(&r->trail, to);
     edit->truncate = true;
     edit->truncate_to = to;
     if (r->written_last > to) { /* the disk has them, or will: it must be told */
@@ -519,14 +539,13 @@ void raft_repl_on_append(struct raft *r, raft_time now, const struct raft_event 
     }
     /* Figure 3.1, AppendEntries, step 2; verified >= prev_index implies it on one stream. */
     if (ev->append.prev_index > r->verified ||
-        raft_term_at(r, ev->append.prev_index) != ev->append.prev_term ||
-        !append_well_formed(r, ev)) {
+        !matches(r, ev->append.prev_index, ev->append.prev_term) || !append_well_formed(r, ev)) {
         r->stats.impossible_msgs++;
         return;
     }
     uint64_t first = append_first_new(r, ev);
     uint64_t last = ev->append.last_index;
-    bool conflict = first <= last && first <= r->last_index;
+    bool conflict = first <= last && first <= r->trail.last;
     if (conflict && first <= raft_max(r->commit_index, r->verified)) {
         r->stats.impossible_msgs++;
         return;
@@ -540,7 +559,7 @@ void raft_repl_on_append(struct raft *r, raft_time now, const struct raft_event 
         edit->append_last = last;
         for (size_t i = 0; i < ev->append.n_runs; i++) {
             if (append_run_end(ev, i) >= first)
-                raft_trail_append(r, ev->append.runs[i].term, append_run_end(ev, i));
+                raft_trail_append(&r->trail, ev->append.runs[i].term, append_run_end(ev, i));
         }
     }
     r->verified = raft_max(r->verified, last);

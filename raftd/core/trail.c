@@ -1,66 +1,88 @@
-/* trail.c: the log as runs: for each term its first index. Payloads are the caller's. */
-#include "raftd/core/raft_impl.h"
+/* trail.c: see trail.h. */
+#include "raftd/core/trail.h"
 
-uint64_t raft_term_at(const struct raft *r, uint64_t index)
+#include <assert.h>
+#include <string.h>
+
+uint64_t raft_trail_term(const struct raft_trail *t, uint64_t index)
 {
-    if (index > r->last_index || r->n_runs == 0 || index < r->runs[0].first_index)
+    if (index == t->base_index)
+        return t->base_term;
+    if (index < t->base_index || index > t->last)
         return 0;
-    size_t low = 0, high = r->n_runs; /* runs[low] starts at or before index, runs[high] after */
+    size_t low = 0, high = t->n_runs; /* runs[low] starts at or before index, runs[high] after */
     while (high - low > 1) {
         size_t middle = low + (high - low) / 2;
-        if (r->runs[middle].first_index <= index)
+        if (t->runs[middle].first_index <= index)
             low = middle;
         else
             high = middle;
     }
-    return r->runs[low].term;
+    return t->runs[low].term;
 }
 
-uint64_t raft_trail_first(const struct raft *r)
+uint64_t raft_trail_last_at_most(const struct raft_trail *t, uint64_t index, uint64_t term)
 {
-    return r->n_runs == 0 ? 1 : r->runs[0].first_index;
-}
-
-void raft_trail_append(struct raft *r, uint64_t term, uint64_t last)
-{
-    assert(last > r->last_index && term > 0);
-    if (r->n_runs == 0 || r->runs[r->n_runs - 1].term != term) {
-        assert(r->n_runs < r->cap_runs);
-        assert(r->n_runs == 0 || r->runs[r->n_runs - 1].term < term);
-        r->runs[r->n_runs++] = (struct raft_run){.first_index = r->last_index + 1, .term = term};
-    }
-    r->last_index = last;
-}
-
-void raft_trail_truncate(struct raft *r, uint64_t to)
-{
-    assert(to < r->last_index && to >= r->commit_index);
-    r->last_index = to;
-    while (r->n_runs > 0 && r->runs[r->n_runs - 1].first_index > to)
-        r->n_runs--;
-}
-
-uint64_t raft_trail_last_at_most(const struct raft *r, uint64_t index, uint64_t term)
-{
-    uint64_t end = r->last_index;
-    for (size_t k = r->n_runs; k > 0; k--) {
-        const struct raft_run *run = &r->runs[k - 1];
+    uint64_t end = t->last;
+    for (size_t k = t->n_runs; k > 0; k--) {
+        const struct raft_run *run = &t->runs[k - 1];
         if (run->first_index <= index && run->term <= term)
-            return raft_min(index, end);
+            return index < end ? index : end;
         end = run->first_index - 1;
     }
-    return 0;
+    if (t->base_index <= index && t->base_term <= term)
+        return t->base_index;
+    return index < t->base_index ? index : t->base_index - 1;
 }
 
-size_t raft_runs_free(const struct raft *r)
+void raft_trail_append(struct raft_trail *t, uint64_t term, uint64_t last)
 {
-    return r->cap_runs - r->n_runs;
+    assert(last > t->last && term > 0 && term >= raft_trail_term(t, t->last));
+    if (t->n_runs == 0 || t->runs[t->n_runs - 1].term != term) {
+        assert(t->n_runs < t->cap_runs);
+        t->runs[t->n_runs++] = (struct raft_run){.first_index = t->last + 1, .term = term};
+    }
+    t->last = last;
 }
 
-void raft_grow_runs(struct raft *r, struct raft_run *runs, size_t cap_runs)
+void raft_trail_truncate(struct raft_trail *t, uint64_t to)
 {
-    assert(cap_runs >= r->cap_runs && runs != r->runs);
-    memcpy(runs, r->runs, r->n_runs * sizeof *runs);
-    r->runs = runs;
-    r->cap_runs = cap_runs;
+    assert(to < t->last && to >= t->base_index);
+    t->last = to;
+    while (t->n_runs > 0 && t->runs[t->n_runs - 1].first_index > to)
+        t->n_runs--;
+}
+
+size_t raft_trail_room(const struct raft_trail *t)
+{
+    return t->cap_runs - t->n_runs;
+}
+
+void raft_trail_move(struct raft_trail *t, struct raft_run *runs, size_t cap_runs)
+{
+    assert(cap_runs >= t->cap_runs && runs != t->runs);
+    memcpy(runs, t->runs, t->n_runs * sizeof *runs);
+    t->runs = runs;
+    t->cap_runs = cap_runs;
+}
+
+const char *raft_trail_check(const struct raft_trail *t)
+{
+    if (t->n_runs > t->cap_runs)
+        return "more runs than memory";
+    if ((t->base_index == 0) != (t->base_term == 0))
+        return "an entry behind which the log begins has no term, or none has one";
+    if (t->last < t->base_index || (t->n_runs == 0) != (t->last == t->base_index))
+        return "runs and last index disagree";
+    uint64_t index = t->base_index, term = t->base_term;
+    for (size_t i = 0; i < t->n_runs; i++) {
+        const struct raft_run *run = &t->runs[i];
+        if (i == 0 ? run->first_index != index + 1 : run->first_index <= index)
+            return "first indexes of runs do not grow, or the log does not begin behind its base";
+        if (run->term == 0 || (i == 0 ? run->term < term : run->term <= term))
+            return "terms of runs do not grow";
+        index = run->first_index;
+        term = run->term;
+    }
+    return t->n_runs > 0 && index > t->last ? "a run starts beyond the log" : NULL;
 }

@@ -258,7 +258,7 @@ void node_rxq_dropped(struct node *n)
 static void watch_commits(struct node *n, uint64_t now)
 {
     const struct raft *r = replica_raft(&n->replica);
-    if (r->role != RAFT_LEADER || r->commit_index == r->last_index)
+    if (r->role != RAFT_LEADER || r->commit_index == r->trail.last)
         n->uncommitted_since = 0;
     else if (n->uncommitted_since == 0 || r->commit_index != n->commit_seen)
         n->uncommitted_since = now;
@@ -418,7 +418,7 @@ void node_status(const struct node *n, uint64_t now, struct status *s)
     s->max_value_bytes = n->cfg.max_value_bytes;
     s->commit_index = r->commit_index;
     s->applied_index = replica_applied(&n->replica);
-    s->last_index = r->last_index;
+    s->last_index = r->trail.last;
     s->durable_index = r->durable_index;
     s->doubt_index = r->doubt_index;
     s->why = r->why;

@@ -31,24 +31,21 @@ static bool start_core(struct replica *r, const struct wal_report *wal, uint64_t
     };
     memcpy(rc.voters, cfg->voters, sizeof rc.voters);
     size_t cap = wal->n_runs + 4 * RAFT_APPEND_RUNS_MAX;
-    struct raft_run *old = calloc(wal->n_runs + 1, sizeof *old);
     r->runs = calloc(cap, sizeof *r->runs);
-    if (old == NULL || r->runs == NULL) {
-        free(old);
+    if (r->runs == NULL)
         return false;
-    }
-    for (size_t i = 0; i < wal->n_runs; i++)
-        old[i] = (struct raft_run){wal->runs[i].first_index, wal->runs[i].term};
     struct raft_restored rs = {
         .term = wal->term,
         .vote = wal->vote,
+        .base_index = wal->base_index,
+        .base_term = wal->base_term,
         .last_index = wal->last_index,
-        .runs = old,
+        .runs = wal->runs,
         .n_runs = wal->n_runs,
         .commit = wal->commit,
     };
     raft_init(&r->raft, &rc, &rs, r->runs, cap, now);
-    free(old);
+    r->applied = wal->base_index;
     return true;
 }
 
@@ -136,13 +133,13 @@ static void append_new(struct replica *r, uint64_t now, uint64_t index, uint8_t 
 /* The core's memory for runs grows with changes of term, a few bytes each. */
 static void keep_runs_free(struct replica *r)
 {
-    if (raft_runs_free(&r->raft) >= RAFT_APPEND_RUNS_MAX)
+    if (raft_trail_room(&r->raft.trail) >= RAFT_APPEND_RUNS_MAX)
         return;
-    size_t cap = 2 * r->raft.cap_runs;
+    size_t cap = 2 * r->raft.trail.cap_runs;
     struct raft_run *runs = calloc(cap, sizeof *runs);
     if (runs == NULL)
         node_out_of_memory(r->io, "the terms of the log's entries have no room");
-    raft_grow_runs(&r->raft, runs, cap);
+    raft_trail_move(&r->raft.trail, runs, cap);
     free(r->runs);
     r->runs = runs;
 }
@@ -279,7 +276,7 @@ void replica_append(struct replica *r, uint64_t now, const uint8_t *p, size_t by
     struct raft_edit edit;
     step(r, now, &ev, &edit);
     copy_records(r, p, bytes, edit.append_first);
-    assert(r->log.last == r->raft.last_index);
+    assert(r->log.last == r->raft.trail.last);
 }
 
 /* The hash of the record at `last`, the last one or one before an entry that is not written yet: that
@@ -359,7 +356,7 @@ static void seal(struct replica *r)
     struct wal_batch b = {
         .term = r->raft.term,
         .vote = r->raft.vote,
-        .last_term = raft_term_at(&r->raft, r->raft.last_index),
+        .last_term = raft_term_at(&r->raft, r->raft.trail.last),
         .commit = r->raft.commit_index,
         .idle = true,
     };
@@ -389,7 +386,7 @@ void replica_stopping(struct replica *r)
     const struct raft *c = &r->raft;
     /* Since the last flush there may be entries that are not on their way to the disk yet: an idle
      * batch would name them, without them before it. */
-    bool all_written = c->inflight_seq == 0 && c->written_last == c->last_index &&
+    bool all_written = c->inflight_seq == 0 && c->written_last == c->trail.last &&
                        !c->truncate_pending && c->durable_term == c->term &&
                        c->durable_vote == c->vote;
     if (all_written && !r->sealing && !raft_disk_full(c) && c->commit_index > r->disk_commit)

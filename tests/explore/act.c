@@ -14,7 +14,7 @@ static void step(struct lab *l, struct world *w, unsigned i, const struct raft_e
     struct raft *r = &l->r;
     struct raft_edit edit;
     raft_step(r, W_NOW, ev, &edit);
-    if (r->last_index > l->b.entries || r->term > l->b.terms) {
+    if (r->trail.last > l->b.entries || r->term > l->b.terms) {
         l->outside = true;
         return;
     }

@@ -4,7 +4,7 @@
 #include <string.h>
 
 /* A change of these structs must be thought about here: does the new field belong in the image? */
-_Static_assert(offsetof(struct raft, now_msgs) == 2496 && sizeof(struct raft_peer) == 176 &&
+_Static_assert(offsetof(struct raft, now_msgs) == 2528 && sizeof(struct raft_peer) == 176 &&
                    sizeof(struct raft_msg) == 56,
                "struct raft has changed: image.c must follow");
 
@@ -250,7 +250,8 @@ static void forget_peer(const struct raft *r, struct raft_peer *p)
     p->round_try = tried(r->role == RAFT_LEADER); /* set when a round starts */
     if (p->state != RAFT_PEER_REPLICATE)          /* set when a probe matched */
         p->base_index = p->base_term = 0;
-    p->held_index = 0; /* no disk loses anything here */
+    p->held_index = 0;       /* no disk loses anything here */
+    p->vote_refused = false; /* only how long to wait */
 }
 
 void w_forgotten(struct raft *r)
@@ -265,7 +266,8 @@ void w_forgotten(struct raft *r)
     r->inflight_base = 0;
     if (!r->truncate_pending)
         r->truncate_to = 0;
-    memset(r->disk_took, 0, sizeof r->disk_took); /* only how long to wait */
+    memset(r->disk_took, 0, sizeof r->disk_took); /* only how long to wait, and these two */
+    r->stood_at = r->votes_took = 0;
     r->campaign = W_CAMPAIGN;
     r->tries = 0; /* only how often votes are asked for */
     if (r->role != RAFT_LEADER) {
@@ -288,7 +290,8 @@ static void load_runs(const struct w_node *n, struct raft *r)
 {
     for (uint8_t index = 1; index <= n->last; index++) {
         if (index == 1 || n->log[index] != n->log[index - 1])
-            r->runs[r->n_runs++] = (struct raft_run){.first_index = index, .term = n->log[index]};
+            r->trail.runs[r->trail.n_runs++] = (struct raft_run){.first_index = index,
+                                                                 .term = n->log[index]};
     }
 }
 
@@ -351,9 +354,9 @@ void w_load(struct lab *l, const struct world *w, unsigned i, enum w_time time, 
 {
     const struct w_node *n = &w->nodes[i];
     memcpy(r, &l->fresh[i], offsetof(struct raft, now_msgs));
-    r->runs = runs;
-    r->n_runs = 0;
-    r->cap_runs = W_RUNS;
+    r->trail.runs = runs;
+    r->trail.n_runs = 0;
+    r->trail.cap_runs = W_RUNS;
     r->cfg.boot = n->boot + 1u;
     r->role = (enum raft_role)n->role;
     r->leader = n->leader;
@@ -362,7 +365,7 @@ void w_load(struct lab *l, const struct world *w, unsigned i, enum w_time time, 
     r->durable_term = n->durable_term;
     r->durable_vote = n->durable_vote;
     r->stood = n->stood;
-    r->last_index = n->last;
+    r->trail.last = n->last;
     r->commit_index = n->commit;
     r->durable_index = n->durable;
     r->written_last = n->written;
@@ -439,10 +442,10 @@ static void store_reads(struct lab *l, struct w_node *n, const struct raft *r)
 static void store_log(struct lab *l, struct w_node *n, const struct raft *r)
 {
     memset(n->log, 0, sizeof n->log);
-    n->last = w_byte(r->last_index);
-    for (uint64_t index = 1; index <= r->last_index && index <= W_LOG; index++)
+    n->last = w_byte(r->trail.last);
+    for (uint64_t index = 1; index <= r->trail.last && index <= W_LOG; index++)
         n->log[index] = w_byte(raft_term_at(r, index));
-    if (r->last_index > l->b.entries || r->term > l->b.terms)
+    if (r->trail.last > l->b.entries || r->term > l->b.terms)
         l->outside = true;
     for (unsigned k = 0; r->role == RAFT_LEADER && k < r->n_peers; k++)
         l->outside = l->outside || r->peers[k].probe > l->b.probes;
@@ -514,9 +517,9 @@ void w_check_image(struct lab *l, const struct world *w, unsigned i)
     uint32_t next_probe = a->next_probe;
     w_forgotten(a);
     a->cfg.seed = b->cfg.seed;
-    bool same = a->n_runs == b->n_runs && a->n_now == b->n_now && a->n_after == b->n_after &&
-                memcmp(a->runs, b->runs, a->n_runs * sizeof *a->runs) == 0;
-    b->runs = a->runs;
+    bool same = a->trail.n_runs == b->trail.n_runs && a->n_now == b->n_now && a->n_after == b->n_after &&
+                memcmp(a->trail.runs, b->trail.runs, a->trail.n_runs * sizeof *a->trail.runs) == 0;
+    b->trail.runs = a->trail.runs;
     if (!same || memcmp(a, b, offsetof(struct raft, now_msgs)) != 0)
         w_fail(l, "the search itself: an image does not give the node back");
     a->next_probe = next_probe;

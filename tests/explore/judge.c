@@ -86,7 +86,7 @@ void w_judge_edit(struct lab *l, const struct raft_event *ev, const struct raft_
         l->log[index] = w_byte(term);
         l->last = w_byte(index);
     }
-    bool same = l->last == r->last_index;
+    bool same = l->last == r->trail.last;
     for (unsigned index = 1; same && index <= l->last; index++)
         same = l->log[index] == raft_term_at(r, index);
     support(l, same, "an edit does not say what became of the log");

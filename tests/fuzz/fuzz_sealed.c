@@ -108,7 +108,7 @@ static uint64_t edge(struct world *w, uint64_t right)
 {
     const struct raft *r = node_raft(w->node);
     unsigned how = take(w);
-    const uint64_t own[] = {right,   right,    r->last_index, r->commit_index, r->durable_index,
+    const uint64_t own[] = {right,   right,    r->trail.last, r->commit_index, r->durable_index,
                             r->term, r->round, r->verified};
     uint64_t v = own[how >> 4 & 7];
     switch (how & 15) {
@@ -407,12 +407,12 @@ static void fill_leaders(struct world *w, struct liar *p, struct raft_msg *m)
     case RAFT_MSG_LEAD:
         m->lead.ack_now = !(take(w) & 1);
         m->lead.round = edge(w, r->round + 1);
-        m->lead.commit = edge(w, r->last_index);
+        m->lead.commit = edge(w, r->trail.last);
         m->lead.epoch = edge32(w, p->id);
         break;
     case RAFT_MSG_PROBE:
         m->probe.probe = edge32(w, r->probe_seen + 1);
-        m->probe.prev_index = edge(w, r->last_index);
+        m->probe.prev_index = edge(w, r->trail.last);
         m->probe.prev_term = edge(w, raft_term_at(r, m->probe.prev_index));
         m->probe.acked_index = edge(w, 0);
         m->probe.acked_term = edge(w, m->probe.acked_index != 0 ? r->term : 0);
@@ -422,8 +422,8 @@ static void fill_leaders(struct world *w, struct liar *p, struct raft_msg *m)
         m->vote_req.pre = take(w) & 1;
         m->vote_req.campaign = edge(w, 1);
         m->vote_req.vote_term = edge(w, m->term + m->vote_req.pre);
-        m->vote_req.last_index = edge(w, r->last_index);
-        m->vote_req.last_term = edge(w, raft_term_at(r, r->last_index));
+        m->vote_req.last_index = edge(w, r->trail.last);
+        m->vote_req.last_term = edge(w, raft_term_at(r, r->trail.last));
         break;
     }
 }
@@ -437,7 +437,7 @@ static void fill_followers(struct world *w, unsigned slot, struct raft_msg *m)
     case RAFT_MSG_ACK:
         m->ack.need_probe = how & 1;
         m->ack.round = edge(w, r->round);
-        m->ack.durable = edge(w, r->last_index);
+        m->ack.durable = edge(w, r->trail.last);
         m->ack.epoch = edge32(w, peer->epoch);
         m->ack.boot = edge32(w, BOOT + slot);
         break;
@@ -664,10 +664,10 @@ static void heal(struct world *w)
             fetch_returns(w, what, false);
         turn(w);
         /* It has what is committed; so the node's own entries have to be on its disk first. */
-        if ((term == 0 || r->term > term) && w->disk.seq == 0 && w->disk.last == r->last_index) {
+        if ((term == 0 || r->term > term) && w->disk.seq == 0 && w->disk.last == r->trail.last) {
             struct raft_msg m = {.probe = {.probe = 1,
-                                           .prev_index = r->last_index,
-                                           .prev_term = raft_term_at(r, r->last_index)}};
+                                           .prev_index = r->trail.last,
+                                           .prev_term = raft_term_at(r, r->trail.last)}};
             term = r->term + 1;
             begin_stream(w, p, &m);
             add_record(w, p, term, 0);
@@ -702,7 +702,7 @@ static void start(struct world *w, unsigned options)
 {
     struct mirror *d = &w->disk;
     mirror_start(d, options & WITH_LOG ? 40 : 0);
-    struct wal_run run = {1, 1};
+    struct raft_run run = {1, 1};
     struct wal_report rep = {.verdict = WAL_CLEAN,
                              .term = d->term,
                              .commit = d->commit,

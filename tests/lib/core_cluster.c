@@ -148,7 +148,7 @@ static void say_step(struct cl *c, unsigned i, const char *what, const char *det
     SHOW(s, n, commit_index, "commit");
     SHOW(s, n, doubt_index, "doubt");
     SHOW(s, n, stats.lost_acked, "lost-acked");
-    SHOW(more, k, last_index, "last");
+    SHOW(more, k, trail.last, "last");
     SHOW(more, k, durable_index, "durable");
     SHOW(more, k, verified, "verified");
     SHOW(more, k, stats.stale_msgs, "stale");
@@ -289,11 +289,11 @@ static void pump_streams(struct cl *c, unsigned i)
         uint64_t acked = p->match_index > p->base_index ? p->match_index : p->base_index;
         if (acked < s->sent && c->now >= s->sent_at + 2 * c->cfg.retry)
             s->sent = acked;
-        for (unsigned k = 0; k < CL_FLIGHT && s->sent < r->last_index; k++) {
+        for (unsigned k = 0; k < CL_FLIGHT && s->sent < r->trail.last; k++) {
             struct cl_packet d = {.data = true, .epoch = p->epoch, .prev_index = s->sent};
             d.msg = (struct raft_msg){.from = r->cfg.id, .to = p->id, .term = r->term};
             d.prev_term = raft_term_at(r, s->sent);
-            while (d.n < CL_PIECE && s->sent < r->last_index)
+            while (d.n < CL_PIECE && s->sent < r->trail.last)
                 d.entries[d.n++] = node->log[++s->sent];
             s->sent_at = c->now;
             transmit(c, d);
@@ -315,7 +315,7 @@ static raft_time stream_deadline(const struct cl *c, unsigned i)
         const struct cl_stream *s = &c->nodes[i].streams[slot];
         if (p->state != RAFT_PEER_REPLICATE || s->epoch != p->epoch || s->term != r->term)
             continue;
-        if ((s->sent > p->match_index && s->sent > p->base_index) || s->sent < r->last_index) {
+        if ((s->sent > p->match_index && s->sent > p->base_index) || s->sent < r->trail.last) {
             if (s->sent_at + 2 * c->cfg.retry < t)
                 t = s->sent_at + 2 * c->cfg.retry;
         }
@@ -417,10 +417,10 @@ static void step(struct cl *c, unsigned i, const struct raft_event *ev,
     struct raft *r = &node->r;
     struct raft before = *r;
     struct raft_edit edit;
-    if (raft_runs_free(r) < RAFT_APPEND_RUNS_MAX) {
-        size_t cap = 2 * r->cap_runs;
+    if (raft_trail_room(&r->trail) < RAFT_APPEND_RUNS_MAX) {
+        size_t cap = 2 * r->trail.cap_runs;
         struct raft_run *runs = malloc(cap * sizeof *runs);
-        raft_grow_runs(r, runs, cap);
+        raft_trail_move(&r->trail, runs, cap);
         free(node->runs);
         node->runs = runs;
     }

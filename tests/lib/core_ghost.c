@@ -50,7 +50,7 @@ void ghost_appended(struct cl *c, unsigned i, const struct cl_packet *p)
     for (unsigned k = 0; k < p->n; k++) {
         uint64_t index = p->prev_index + 1 + k;
         uint32_t id = p->entries[k].id;
-        REQUIRE(index <= node->r.last_index && node->log[index].id == id,
+        REQUIRE(index <= node->r.trail.last && node->log[index].id == id,
                 "entry %llu differs from the leader's", (unsigned long long)index);
         REQUIRE(c->ghost.created[id].prev_id == (index == 1 ? 0 : node->log[index - 1].id),
                 "entry %llu follows another entry", (unsigned long long)index);
@@ -107,7 +107,7 @@ static void new_leader(struct cl *c, unsigned i)
     /* Leader completeness, by the term in which the entry was committed. */
     for (uint64_t index = 1; index <= g->n_committed; index++) {
         if (g->commit_term[index] < node->r.term)
-            REQUIRE(node->r.last_index >= index && node->log[index].id == g->committed[index],
+            REQUIRE(node->r.trail.last >= index && node->log[index].id == g->committed[index],
                     "leader without committed entry %llu", (unsigned long long)index);
     }
 }
@@ -179,7 +179,7 @@ void ghost_sent(struct cl *c, unsigned i, const struct raft_msg *m)
         if (durable == 0 || !leader->up || leader->r.role != RAFT_LEADER ||
             leader->r.term != m->term)
             break;
-        REQUIRE(disk->last >= durable && leader->r.last_index >= durable &&
+        REQUIRE(disk->last >= durable && leader->r.trail.last >= durable &&
                     disk->log[durable].id == leader->log[durable].id,
                 "acknowledged %llu, which is not on disk", (unsigned long long)durable);
         break;

@@ -138,7 +138,7 @@ static void do_state(struct script *s)
         }
         fprintf(s->out, "%u %-13s term=%llu vote=%u leader=%u last=%llu durable=%llu commit=%llu\n",
                 i + 1, raft_role_name(r->role), (unsigned long long)r->term, r->vote, r->leader,
-                (unsigned long long)r->last_index, (unsigned long long)r->durable_index,
+                (unsigned long long)r->trail.last, (unsigned long long)r->durable_index,
                 (unsigned long long)r->commit_index);
     }
 }
@@ -147,7 +147,7 @@ static void do_logs(struct script *s)
 {
     for (unsigned i = 0; i < s->c->n; i++) {
         const struct cl_node *node = &s->c->nodes[i];
-        uint64_t last = node->up ? node->r.last_index : node->disk.last;
+        uint64_t last = node->up ? node->r.trail.last : node->disk.last;
         fprintf(s->out, "%u%s", i + 1, node->up ? "     " : " down");
         for (uint64_t k = 1; k <= last; k++)
             fprintf(s->out, " %s%llu", node->up && k == node->r.commit_index + 1 ? "| " : "",

@@ -189,7 +189,7 @@ static struct world *world_at(const struct tape *t, const struct node_config *mo
     cfg.boot = 7;
     if (cfg.max_value_bytes == 0)
         cfg.max_value_bytes = 65536;
-    struct wal_run run = {.first_index = 1, .term = 1};
+    struct raft_run run = {.first_index = 1, .term = 1};
     struct wal_report report = {.term = 1, .commit = commit};
     if (t != NULL) {
         report.last_index = t->last;
@@ -496,7 +496,7 @@ unsigned pass(struct world *w, uint64_t us)
         wakes++;
         persisted(w);
         if (w->peers[0].has[RAFT_MSG_LEAD])
-            ack(w, 0, raft_of(w)->last_index);
+            ack(w, 0, raft_of(w)->trail.last);
         uint64_t at = node_deadline(w->n, w->now);
         w->now = at > w->now ? at : w->now + 1;
         assert_int_equal(raft_of(w)->role, RAFT_LEADER);

@@ -361,7 +361,7 @@ void sim_check(struct sim *s, struct member *m)
     sim_check_lost(s, m);
     if (m->wiped && r->role == RAFT_LEADER)
         sim_broken(s, "wiped-leads", "node %u leads with an empty disk", m->at + 1);
-    sim_mix(s, (uint64_t)m->at << 56 ^ r->term << 40 ^ r->last_index << 20 ^ r->commit_index);
+    sim_mix(s, (uint64_t)m->at << 56 ^ r->term << 40 ^ r->trail.last << 20 ^ r->commit_index);
 }
 
 /* The disk of a node holds something new, or recovery found it. */

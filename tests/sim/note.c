@@ -108,7 +108,7 @@ void sim_note(struct sim *s, enum note_kind kind, unsigned node, uint64_t a, uin
             const struct raft *r = node_raft(m->node);
             n->col[i].role = (uint8_t)r->role;
             n->col[i].term = (uint32_t)r->term;
-            n->col[i].last = r->last_index;
+            n->col[i].last = r->trail.last;
             n->col[i].commit = r->commit_index;
         }
     }

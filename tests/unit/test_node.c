@@ -59,7 +59,7 @@ static void test_full(void **state)
     assert_in_range(sim_acked(s), LIMIT / (EACH + 2), LIMIT / EACH);
     assert_int_equal(sim_acked(s) + sim_totals(s)->full, MANY);
     unsigned acked = sim_acked(s);
-    uint64_t last = sim_raft(s, 0)->last_index;
+    uint64_t last = sim_raft(s, 0)->trail.last;
     assert_true(last > acked + 1); /* some were on their way, and the state machine refused them */
     for (unsigned i = 0; i < MANY; i++)
         sim_put(s, i % 3, LEN, 2 * SECOND);
@@ -67,7 +67,7 @@ static void test_full(void **state)
     converge(s);
     assert_int_equal(sim_acked(s), acked);
     assert_int_equal(sim_totals(s)->full, 2 * MANY - acked);
-    assert_int_equal(sim_raft(s, 0)->last_index, last);
+    assert_int_equal(sim_raft(s, 0)->trail.last, last);
     for (unsigned i = 0; i < 3; i++)
         sim_put(s, i, 0, 2 * SECOND); /* there is room for these */
     answered(s);

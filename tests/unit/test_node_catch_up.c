@@ -53,7 +53,7 @@ static const struct log_out *stream_of(const struct world *w)
 
 static bool caught_up(const struct world *w)
 {
-    return sim_raft(w->s, w->away)->durable_index == sim_raft(w->s, w->leader)->last_index;
+    return sim_raft(w->s, w->away)->durable_index == sim_raft(w->s, w->leader)->trail.last;
 }
 
 /* Time until it has everything, while clients write so often (0 = never). While they do, what comes

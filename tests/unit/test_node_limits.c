@@ -38,13 +38,13 @@ static void lead_with_a_full_cache(size_t len, const struct node_config *cfg, ui
     else
         tape_noops(t, sent, 2);
     struct world *w = fed(t, cfg, sent);
-    uint64_t last = raft_of(w)->last_index;
+    uint64_t last = raft_of(w)->trail.last;
     assert_in_range(last, 100, sent - 1);
     world_free(w);
     w = fed(t, cfg, last);
-    assert_int_equal(raft_of(w)->last_index, last);
+    assert_int_equal(raft_of(w)->trail.last, last);
     make_leader(w);
-    assert_int_equal(raft_of(w)->last_index, last + 1);
+    assert_int_equal(raft_of(w)->trail.last, last + 1);
     assert_in_range(raft_of(w)->durable_index, 1, 20);
     const struct entries *e = replica_log(node_replica(w->n));
     size_t size;
@@ -91,7 +91,7 @@ static void test_uncommitted_fills_half(void **state)
     uint64_t waiting = writes->next - writes->send_next;
     assert_true(waiting > 0);
     /* Committed, it makes room. */
-    ack(w, 0, raft_of(w)->last_index);
+    ack(w, 0, raft_of(w)->trail.last);
     flush(w);
     assert_true(writes->next - writes->send_next < waiting);
     world_free(w);

@@ -38,8 +38,8 @@ static void apply_across_replacement(bool fetch_first)
     lead(w, 2, 2, 1, 200);
     flush(w);
     assert_true(w->batch != 0);
-    assert_true(raft_of(w)->last_index > 100);
-    assert_true(raft_of(w)->last_index < 200); /* the cache is full */
+    assert_true(raft_of(w)->trail.last > 100);
+    assert_true(raft_of(w)->trail.last < 200); /* the cache is full */
     if (fetch_first) {                         /* one wakeup of the loop brings both */
         fetched(w, 0, read);
         persisted(w);
@@ -48,7 +48,7 @@ static void apply_across_replacement(bool fetch_first)
         fetched(w, 0, read);
     }
     settle(w, new);
-    assert_int_equal(raft_of(w)->last_index, 200);
+    assert_int_equal(raft_of(w)->trail.last, 200);
     lead(w, 2, 2, 1, 200);
     settle(w, new);
     assert_int_equal(applied(w), 200);
@@ -150,7 +150,7 @@ static void test_stream_only_durable_from_disk(void **state)
     flush(w);
     persisted(w); /* the term */
     stream(w, 2, 2, 1, new, KEPT, 1, 0, stream_len(new, KEPT, NEW_LAST));
-    assert_int_equal(raft_of(w)->last_index, NEW_LAST);
+    assert_int_equal(raft_of(w)->trail.last, NEW_LAST);
     flush(w);
     make_leader(w);
     uint64_t durable = raft_of(w)->durable_index;
@@ -192,7 +192,7 @@ static void check_refused(struct world *w, uint16_t leader, uint64_t last)
 {
     struct peer_seen *p = &w->peers[leader - 2];
     assert_int_equal(stream_drops(w), 1);
-    assert_int_equal(raft_of(w)->last_index, last);
+    assert_int_equal(raft_of(w)->trail.last, last);
     p->has[RAFT_MSG_ACK] = false;
     flush(w);
     assert_true(p->has[RAFT_MSG_ACK]);
@@ -248,14 +248,14 @@ static void test_many_small_records(void **state)
     persisted(w);
     stream(w, 2, 2, 1, t, 0, 0, 0, early * noop);
     flush(w); /* their batch is with the disk, and stays there */
-    assert_int_equal(raft_of(w)->last_index, early);
+    assert_int_equal(raft_of(w)->trail.last, early);
     stream(w, 2, 2, 1, t, 0, 0, early * noop + 1, last * noop);
-    assert_int_equal(raft_of(w)->last_index, early);
+    assert_int_equal(raft_of(w)->trail.last, early);
     stream(w, 2, 2, 1, t, 0, 0, early * noop, early * noop + 1);
-    assert_true(raft_of(w)->last_index > early);
-    assert_true(raft_of(w)->last_index <= ENTRIES_MAX);
+    assert_true(raft_of(w)->trail.last > early);
+    assert_true(raft_of(w)->trail.last <= ENTRIES_MAX);
     settle(w, t);
-    assert_int_equal(raft_of(w)->last_index, last);
+    assert_int_equal(raft_of(w)->trail.last, last);
     lead(w, 2, 2, 1, last);
     settle(w, t);
     assert_int_equal(raft_of(w)->durable_index, last);
@@ -479,7 +479,7 @@ static void test_fetch_comes_after_the_leadership(void **state)
     assert_non_null(w->fetch[3].buf);
     probe(w, 2, 3, 1, CUT, 1);
     stream(w, 2, 3, 1, other, CUT, 1, 0, stream_len(other, CUT, CUT + 1));
-    assert_int_equal(raft_of(w)->last_index, CUT + 1);
+    assert_int_equal(raft_of(w)->trail.last, CUT + 1);
     fetched(w, 3, read_disk(w, 3, t));
     flush(w);
     assert_null(node_peer(w->n, 3)->log.window.buf); /* and the memory is not kept */
@@ -597,7 +597,7 @@ static void test_stop_before_entries_are_written(void **state)
     settle(w, t);
     lead(w, 2, 2, 1, 3);
     stream(w, 2, 2, 1, t, 0, 0, stream_len(t, 0, 3), stream_len(t, 0, 6));
-    assert_int_equal(raft_of(w)->last_index, 6);
+    assert_int_equal(raft_of(w)->trail.last, 6);
     assert_int_equal(raft_of(w)->commit_index, 3);
     node_stopping(w->n);
     assert_int_equal(w->seals, 0);

@@ -74,7 +74,7 @@ static void test_relay_in_another_name(void **state)
     make_leader(w);
     answer_probe(w, 0, 0, 0);
     pass(w, T_US / 10);
-    uint64_t last = raft_of(w)->last_index;
+    uint64_t last = raft_of(w)->trail.last;
     for (unsigned i = 0; i < 4; i++) {
         uint8_t buf[4 + CMD_ONE_BYTES + 1];
         struct cmd c = {.operations = 1, .origin = origins[i], .process = 7, .number = i + 1};
@@ -84,7 +84,7 @@ static void test_relay_in_another_name(void **state)
         relay(w, 2, off, buf, 4 + len);
         off += 4 + len;
         flush(w);
-        assert_int_equal(raft_of(w)->last_index, origins[i] == 2 ? last + 1 : last);
+        assert_int_equal(raft_of(w)->trail.last, origins[i] == 2 ? last + 1 : last);
         assert_int_equal(stream_drops(w), origins[i] == 2 ? i : i + 1);
     }
     world_free(w);

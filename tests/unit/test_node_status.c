@@ -318,7 +318,7 @@ static void counts_are_sane(const struct world *w, struct status_peer before[2])
     assert_int_equal(shown(w->s, w->leader, w->b).resent_bytes, 0);
     assert_true(l.datagram_bytes == WIRE_DATAGRAM_BASE && f.datagram_bytes == WIRE_DATAGRAM_BASE);
     assert_int_equal(l.state, RAFT_PEER_REPLICATE);
-    assert_int_equal(l.match_index, sim_raft(w->s, w->leader)->last_index);
+    assert_int_equal(l.match_index, sim_raft(w->s, w->leader)->trail.last);
 }
 
 static void test_peer_is_what_it_is(void **state)

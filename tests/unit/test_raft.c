@@ -129,7 +129,7 @@ static void test_a_refused_batch_makes_room_for_the_vote(void **state)
     refused(t);
     assert_true(raft_disk_full(&t->r));
     assert_int_equal(t->r.written_last, 2);
-    assert_int_equal(t->r.last_index, 5);
+    assert_int_equal(t->r.trail.last, 5);
     ready(t);
     assert_int_not_equal(t->rd.persist.seq, 0);
     assert_int_equal(t->rd.persist.term, 2);
@@ -240,7 +240,7 @@ static void test_a_refused_truncation_is_not_forgotten(void **state)
         assert_int_equal(t->r.durable_index, base);
         advance(t);
         persisted(t);
-        assert_int_equal(t->r.durable_index, t->r.last_index);
+        assert_int_equal(t->r.durable_index, t->r.trail.last);
     }
 }
 
@@ -366,7 +366,7 @@ static void test_a_stream_can_be_refused(void **state)
     receive(t, probe(1, 3, 4, 1)); /* repeated: does not bring it back */
     assert_int_equal(t->r.epoch, 0);
     append(t, 4, 5, (struct raft_run[]){{5, 1}}, 1);
-    assert_int_equal(t->r.last_index, 4);
+    assert_int_equal(t->r.trail.last, 4);
     for (uint64_t round = 2; round < 4; round++) { /* said again until the leader probes */
         ready(t);
         assert_true(now_msg(t, RAFT_MSG_ACK, 2)->ack.need_probe);
@@ -381,7 +381,7 @@ static void test_a_stream_can_be_refused(void **state)
     settle(t);
     assert_int_equal(t->r.refused_epoch, 0);
     append(t, 4, 5, (struct raft_run[]){{5, 1}}, 1);
-    assert_int_equal(t->r.last_index, 5);
+    assert_int_equal(t->r.trail.last, 5);
 }
 
 static void test_only_news_counts_as_a_sign_of_life(void **state)
@@ -452,12 +452,12 @@ static void test_runs_grow(void **state)
     receive(t, probe(100, 1, 0, 0));
     settle(t);
     for (uint64_t i = 0; i < 60; i++) {
-        if (raft_runs_free(&t->r) < RAFT_APPEND_RUNS_MAX)
-            raft_grow_runs(&t->r, more, 200);
+        if (raft_trail_room(&t->r.trail) < RAFT_APPEND_RUNS_MAX)
+            raft_trail_move(&t->r.trail, more, 200);
         append(t, 2 * i, 2 * i + 2, (struct raft_run[]){{2 * i + 1, i + 1}}, 1);
     }
-    assert_ptr_equal(t->r.runs, more);
-    assert_int_equal(raft_runs_free(&t->r), 140);
+    assert_ptr_equal(t->r.trail.runs, more);
+    assert_int_equal(raft_trail_room(&t->r.trail), 140);
     for (uint64_t i = 1; i <= 120; i++)
         assert_int_equal(raft_term_at(&t->r, i), (i + 1) / 2);
     assert_int_equal(raft_term_at(&t->r, 0), 0);
@@ -577,7 +577,7 @@ static void test_check_finds_what_is_broken(void **state)
     BREAK(t->r.leader = 1);
     BREAK(t->r.leader = 2); /* never heard */
     BREAK(t->r.ack_due = true);
-    BREAK(t->r.n_runs = 0);
+    BREAK(t->r.trail.n_runs = 0);
     t->runs[0].first_index = 2; /* the runs are outside of the value */
     assert_non_null(raft_check(&t->r));
     t->runs[0].first_index = 1;

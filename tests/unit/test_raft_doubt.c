@@ -48,7 +48,7 @@ static void lead_seven(struct node *t, unsigned n)
     win(t);
     propose(t, 2);
     settle(t);
-    assert_int_equal(t->r.last_index, 7);
+    assert_int_equal(t->r.trail.last, 7);
     answer(t, BEFORE, true, 0);
     assert_int_equal(peer(t)->state, RAFT_PEER_REPLICATE);
 }
@@ -291,7 +291,7 @@ static void test_old_entries_do_not_end_it(void **state)
     m.probe.acked_term = 3;
     receive(t, m);
     settle(t);
-    assert_int_equal(t->r.last_index, 6);
+    assert_int_equal(t->r.trail.last, 6);
     assert_int_equal(t->r.doubt_index, 9);
 }
 

@@ -61,7 +61,7 @@ static void test_impossible_messages_change_nothing(void **state)
     m.ack.round = t->r.round + 1;
     expect_impossible(t, m);
     m.ack.round = 0;
-    m.ack.durable = t->r.last_index + 1;
+    m.ack.durable = t->r.trail.last + 1;
     expect_impossible(t, m);
     m.ack.durable = 0;
     m.ack.epoch = t->r.next_probe;
@@ -155,7 +155,7 @@ static void test_impossible_entries_change_nothing(void **state)
         assert_int_equal(t->r.stats.impossible_msgs, count + 1);
         assert_int_equal(t->edit.append_first, 0);
         assert_false(t->edit.truncate);
-        assert_int_equal(t->r.last_index, 4);
+        assert_int_equal(t->r.trail.last, 4);
     }
     append(t, 4, 6, (struct raft_run[]){{5, 1}, {6, 2}}, 2);
     assert_int_equal(t->edit.append_first, 5);
@@ -184,7 +184,7 @@ static struct raft_msg any_message(const struct raft *r)
     case RAFT_MSG_VOTE_REQ:
         m.vote_req.pre = rand() % 2;
         m.vote_req.vote_term = m.term + (rand() % 8 != 0 && m.vote_req.pre);
-        m.vote_req.last_index = NEAR(r->last_index);
+        m.vote_req.last_index = NEAR(r->trail.last);
         m.vote_req.last_term = NEAR(m.term) - 2;
         break;
     case RAFT_MSG_VOTE_RSP:
@@ -195,14 +195,14 @@ static struct raft_msg any_message(const struct raft *r)
         break;
     case RAFT_MSG_PROBE:
         m.probe.probe = (uint32_t)NEAR(r->probe_seen);
-        m.probe.prev_index = NEAR(r->last_index);
+        m.probe.prev_index = NEAR(r->trail.last);
         m.probe.prev_term = rand() % 3 ? raft_term_at(r, m.probe.prev_index) : raw[0];
         break;
     case RAFT_MSG_PROBE_ACK:
         m.probe_ack.probe = (uint32_t)(rand() % 10);
         m.probe_ack.match = rand() % 2;
         m.probe_ack.boot = (uint32_t)(rand() % 2);
-        m.probe_ack.prev_index = NEAR(r->last_index) - 2;
+        m.probe_ack.prev_index = NEAR(r->trail.last) - 2;
         m.probe_ack.hint_index = raw[1];
         m.probe_ack.hint_term = raw[2];
         break;
@@ -272,9 +272,9 @@ static void test_any_message_is_survived(void **state)
         uint64_t req = 1;
         for (unsigned k = 0; k < 300; k++) {
             struct raft *r = &t->r;
-            if (raft_runs_free(r) < RAFT_APPEND_RUNS_MAX) {
-                struct raft_run *more = malloc(2 * r->cap_runs * sizeof *more);
-                raft_grow_runs(r, more, 2 * r->cap_runs);
+            if (raft_trail_room(&r->trail) < RAFT_APPEND_RUNS_MAX) {
+                struct raft_run *more = malloc(2 * r->trail.cap_runs * sizeof *more);
+                raft_trail_move(&r->trail, more, 2 * r->trail.cap_runs);
                 free(memory);
                 memory = more;
             }

@@ -133,8 +133,8 @@ static bool settled(const struct cl *c, uint64_t commit)
     for (unsigned i = 0; i < c->n; i++) {
         const struct cl_node *node = &c->nodes[i];
         if (node->r.leader != leader + 1 || node->r.commit_index < commit ||
-            node->r.commit_index != c->nodes[leader].r.last_index ||
-            node->r.durable_index != node->r.last_index || node->reads_done + 1 != node->read_next)
+            node->r.commit_index != c->nodes[leader].r.trail.last ||
+            node->r.durable_index != node->r.trail.last || node->reads_done + 1 != node->read_next)
             return false;
     }
     return true;
