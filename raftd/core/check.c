@@ -8,17 +8,14 @@
             return (sentence);                                                                     \
     } while (0)
 
-static bool is_voter(const struct raft *r, uint16_t id)
-{
-    return id == r->cfg.id || raft_peer_slot(r, id) >= 0;
-}
-
 static const char *check_hard_state(const struct raft *r)
 {
+    CHECK(raft_members_valid(&r->members) && r->n_peers == r->members.n_voters - 1,
+          "peers that do not count, or voters that are no peers");
     CHECK(r->durable_term <= r->term, "the durable term leads the term");
     CHECK(r->durable_term != r->term || r->durable_vote == 0 || r->durable_vote == r->vote,
           "the vote changed within a term");
-    CHECK(r->vote == 0 || is_voter(r, r->vote), "the vote is for no voter");
+    CHECK(r->vote == 0 || raft_is_voter(&r->members, r->vote), "the vote is for no voter");
     CHECK(r->inflight_seq < r->next_seq, "a batch in flight that was never made");
     if (r->inflight_seq == 0)
         return NULL;
@@ -58,7 +55,7 @@ static const char *check_role(const struct raft *r)
         CHECK(r->peers[i].pto != 0, "a peer is asked again without a pause");
     bool follower = r->role == RAFT_FOLLOWER, leader = r->role == RAFT_LEADER;
     CHECK(leader == (r->leader == r->cfg.id), "leader of itself without the role");
-    CHECK(r->leader == 0 || is_voter(r, r->leader), "the leader is no voter");
+    CHECK(r->leader == 0 || raft_is_voter(&r->members, r->leader), "the leader is no voter");
     CHECK(follower || leader || r->leader == 0, "a candidate keeps a leader");
     CHECK(leader || r->n_reads == 0, "reads of others wait on a node that does not lead");
     CHECK(r->role != RAFT_CANDIDATE || r->stood, "a candidate that does not stand");
@@ -108,7 +105,7 @@ static const char *check_reads(const struct raft *r)
     for (unsigned i = 0; i < r->n_reads; i++) {
         const struct raft_read *read = &r->reads[i];
         unsigned same = 0;
-        CHECK(is_voter(r, read->from), "a read of no voter");
+        CHECK(raft_is_voter(&r->members, read->from), "a read of no voter");
         CHECK(read->need <= r->round + 1, "a read waits for a round too late");
         CHECK(read->index >= r->term_first && read->index <= r->trail.last,
               "a read index outside of the term's log");
@@ -124,6 +121,14 @@ static const char *check_reads(const struct raft *r)
     return NULL;
 }
 
+/* What a disk lost after it was acknowledged stays committed: then it is the bound. */
+static uint64_t acked_by(const void *ctx, uint16_t id)
+{
+    const struct raft *r = ctx;
+    uint64_t copy = raft_repl_copy_of(r, id);
+    return id == r->cfg.id ? copy : raft_max(copy, r->peers[raft_peer_slot(r, id)].lost_index);
+}
+
 static const char *check_leader(const struct raft *r)
 {
     CHECK(raft_hard_state_durable(r) && r->vote == r->cfg.id,
@@ -132,19 +137,14 @@ static const char *check_leader(const struct raft *r)
     CHECK(raft_term_at(r, r->term_first - 1) < r->term, "entries of this term before the no-op");
     CHECK(raft_term_at(r, r->trail.last) == r->term, "a leader's log ends in another term");
 
-    /* What a disk lost after it was acknowledged stays committed: then it is the bound. */
-    uint64_t durable[RAFT_VOTERS_MAX], acked[RAFT_VOTERS_MAX];
     for (unsigned i = 0; i < r->n_peers; i++) {
         const char *broken = check_peer(r, &r->peers[i]);
         if (broken != NULL)
             return broken;
-        durable[i] = r->peers[i].match_index;
-        acked[i] = raft_max(r->peers[i].match_index, r->peers[i].lost_index);
     }
-    durable[r->n_peers] = acked[r->n_peers] = r->durable_index;
-    uint64_t majority = raft_majority(durable, r->n_peers + 1);
+    uint64_t majority = raft_majority(&r->members, raft_repl_copy_of, r);
     CHECK(r->commit_index < r->term_first ||
-              r->commit_index <= raft_majority(acked, r->n_peers + 1),
+              r->commit_index <= raft_majority(&r->members, acked_by, r),
           "committed more than what a majority has on disk, or acknowledged");
     CHECK(majority < r->term_first || r->commit_index >= majority,
           "a majority has an entry of this term on disk and it is not committed");

@@ -195,25 +195,38 @@ static void campaign(struct raft *r, raft_time now, enum raft_role role, struct 
     raft_election_count(r, now, edit);
 }
 
+static uint64_t vote_of(const void *ctx, uint16_t id)
+{
+    const struct raft *r = ctx;
+    return id == r->cfg.id || r->peers[raft_peer_slot(r, id)].vote_granted;
+}
+
+static uint64_t pre_vote_of(const void *ctx, uint16_t id)
+{
+    const struct raft *r = ctx;
+    return id == r->cfg.id || r->peers[raft_peer_slot(r, id)].pre_granted;
+}
+
+static uint64_t answer_of(const void *ctx, uint16_t id)
+{
+    const struct raft *r = ctx;
+    return vote_of(r, id) != 0 || r->peers[raft_peer_slot(r, id)].vote_refused;
+}
+
 void raft_election_count(struct raft *r, raft_time now, struct raft_edit *edit)
 {
     if (r->role != RAFT_PRE_CANDIDATE && r->role != RAFT_CANDIDATE)
         return;
-    unsigned votes = 1, pre_votes = 1, answers = 1;
-    for (unsigned i = 0; i < r->n_peers; i++) {
-        votes += r->peers[i].vote_granted;
-        answers += r->peers[i].vote_granted || r->peers[i].vote_refused;
-        pre_votes += r->peers[i].pre_granted;
-    }
-    if (r->stood_at != 0 && answers > r->cfg.n_voters / 2) { /* first of all: it may stand again */
+    if (r->stood_at != 0 &&
+        raft_majority(&r->members, answer_of, r) != 0) { /* first of all: it may stand again */
         r->votes_took = raft_min(now - r->stood_at, RAFT_ELECTION_WRITES * RAFT_DISK_SLOW_MAX_US);
         r->stood_at = 0;
     }
     /* The own vote counts like any other: once it is on disk. */
-    if (r->stood && raft_hard_state_durable(r) && votes > r->cfg.n_voters / 2) {
+    if (r->stood && raft_hard_state_durable(r) && raft_majority(&r->members, vote_of, r) != 0) {
         r->stats.won++;
         raft_repl_start(r, now, edit);
-    } else if (r->role == RAFT_PRE_CANDIDATE && pre_votes > r->cfg.n_voters / 2) {
+    } else if (r->role == RAFT_PRE_CANDIDATE && raft_majority(&r->members, pre_vote_of, r) != 0) {
         campaign(r, now, RAFT_CANDIDATE, edit);
     }
 }

@@ -3,18 +3,10 @@
 
 static void check_config(const struct raft_config *cfg)
 {
-    bool own_id = false;
-    assert(cfg->id != 0 && cfg->n_voters >= 1 && cfg->n_voters <= RAFT_VOTERS_MAX);
-    for (unsigned i = 0; i < cfg->n_voters; i++) {
-        assert(cfg->voters[i] != 0);
-        own_id = own_id || cfg->voters[i] == cfg->id;
-        for (unsigned j = 0; j < i; j++)
-            assert(cfg->voters[i] != cfg->voters[j]);
-    }
-    assert(own_id);
+    assert(raft_members_valid(&cfg->members) && raft_is_voter(&cfg->members, cfg->id));
     assert(cfg->heartbeat > 0 && cfg->retry > 0 && cfg->disk_stall > 0 && cfg->full_retry > 0);
     assert(cfg->election_timeout > cfg->heartbeat);
-    (void)own_id;
+    (void)cfg;
 }
 
 void raft_init(struct raft *r, const struct raft_config *cfg, const struct raft_restored *s,
@@ -41,10 +33,11 @@ void raft_init(struct raft *r, const struct raft_config *cfg, const struct raft_
     r->next_seq = 1;
     r->ack_by = r->yield_at = RAFT_NEVER;
     r->campaign = (uint64_t)cfg->boot << 32; /* answers to an earlier process don't count */
-    for (unsigned i = 0; i < cfg->n_voters; i++) {
-        if (cfg->voters[i] == cfg->id)
+    r->members = cfg->members;
+    for (unsigned i = 0; i < r->members.n_voters; i++) {
+        if (r->members.voters[i] == cfg->id)
             continue;
-        r->peers[r->n_peers].id = cfg->voters[i];
+        r->peers[r->n_peers].id = r->members.voters[i];
         r->peers[r->n_peers++].pto = cfg->retry;
     }
     r->rng = cfg->seed;
@@ -59,18 +52,6 @@ int raft_peer_slot(const struct raft *r, uint16_t id)
             return (int)i;
     }
     return -1;
-}
-
-uint64_t raft_majority(uint64_t *v, unsigned n)
-{
-    for (unsigned i = 1; i < n; i++) { /* insertion sort, descending */
-        uint64_t x = v[i];
-        unsigned j = i;
-        for (; j > 0 && v[j - 1] < x; j--)
-            v[j] = v[j - 1];
-        v[j] = x;
-    }
-    return v[n / 2]; /* n / 2 + 1 of the values are at least this one */
 }
 
 raft_time raft_disk_time(const struct raft *r)

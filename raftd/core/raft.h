@@ -90,6 +90,7 @@
 #ifndef RAFT_H
 #define RAFT_H
 
+#include "raftd/core/member.h"
 #include "raftd/core/trail.h"
 
 #include <stdbool.h>
@@ -102,7 +103,6 @@ typedef uint64_t raft_time;
 #define RAFT_NEVER UINT64_MAX
 
 enum {
-    RAFT_VOTERS_MAX = 9,       /* a majority of 9 survives 4 failures; more only slows commits */
     RAFT_APPEND_RUNS_MAX = 16, /* changes of term in one RAFT_EV_APPEND: the caller splits there */
     /* Per list. Nine types, two of them also as PreVote; one of each kind per peer can wait. */
     RAFT_MSGS_MAX = 11 * (RAFT_VOTERS_MAX - 1),
@@ -129,9 +129,8 @@ enum raft_why {
 };
 
 struct raft_config {
-    uint16_t id;                      /* this node; one of voters, never 0 */
-    uint16_t voters[RAFT_VOTERS_MAX]; /* all voters' ids, distinct, never 0 */
-    unsigned n_voters;                /* 1..RAFT_VOTERS_MAX */
+    uint16_t id;                 /* this node; one of the voters, never 0 */
+    struct raft_members members; /* who counts, from the start on */
     /* T: timeouts are random in [T, 2T) (section 9.3), or longer ones with a slow disk and no leader,
      * see election.c. */
     raft_time election_timeout;
@@ -443,6 +442,7 @@ struct raft {
     uint64_t campaign;
     uint32_t tries; /* PreVote rounds since a leader was heard, or a peer that had been away */
 
+    struct raft_members members; /* who counts now: today always those of cfg */
     /* The other voters. */
     struct raft_peer peers[RAFT_VOTERS_MAX - 1];
     unsigned n_peers;

@@ -4,6 +4,7 @@
  *   election.c     terms, votes, timers, roles (sections 3.4, 4.2.3, 9.6)
  *   replication.c  the log between leader and followers (sections 3.5, 3.6, 6.2, 10.2.1)
  *   read.c         linearizable reads (section 6.4)
+ *   member.c       who counts (member.h)
  *   trail.c        the log as runs of terms (trail.h)
  *   check.c        invariants as code
  *
@@ -102,9 +103,6 @@ void raft_emit(struct raft *r, struct raft_msg *m);
 void raft_try_sent(const struct raft *r, raft_time now, const struct raft_peer *p,
                    struct raft_try *t);
 
-/* The largest value that a majority of n reaches, n = n_voters. Sorts v. */
-uint64_t raft_majority(uint64_t *v, unsigned n);
-
 /* election.c */
 
 void raft_election_reset_timer(struct raft *r, raft_time now);
@@ -157,6 +155,9 @@ void raft_repl_refuse_term(struct raft *r, uint16_t to);
 
 /* Leader: commits what a majority has on disk. */
 void raft_repl_commit(struct raft *r);
+
+/* How far that voter's disk holds the leader's log (for raft_majority()). */
+uint64_t raft_repl_copy_of(const void *ctx, uint16_t id);
 
 /* Follower: commits what the leader has committed and is verified here. */
 void raft_repl_follow_commit(struct raft *r, uint64_t leader_commit);

@@ -9,14 +9,16 @@
  */
 #include "raftd/core/raft_impl.h"
 
-/* Highest round acknowledged by a majority; this node acknowledges every round. */
+/* Highest round that a voter has acknowledged; this node acknowledges every round. */
+static uint64_t round_of(const void *ctx, uint16_t id)
+{
+    const struct raft *r = ctx;
+    return id == r->cfg.id ? UINT64_MAX : r->peers[raft_peer_slot(r, id)].round;
+}
+
 static uint64_t confirmed_round(const struct raft *r)
 {
-    uint64_t rounds[RAFT_VOTERS_MAX];
-    for (unsigned i = 0; i < r->n_peers; i++)
-        rounds[i] = r->peers[i].round;
-    rounds[r->n_peers] = UINT64_MAX;
-    return raft_majority(rounds, r->n_peers + 1);
+    return raft_majority(&r->members, round_of, r);
 }
 
 /* A read arrived at the leader. Per asking node one read may be in flight (its round has left) and

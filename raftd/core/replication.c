@@ -69,13 +69,17 @@ void raft_repl_on_propose(struct raft *r, uint64_t n, struct raft_edit *edit)
     raft_trail_append(&r->trail, r->term, r->trail.last + n);
 }
 
+static uint64_t heard_of(const void *ctx, uint16_t id)
+{
+    const struct raft *r = ctx;
+    if (id == r->cfg.id)
+        return RAFT_NEVER;
+    return raft_max(r->peers[raft_peer_slot(r, id)].heard, r->lead_since);
+}
+
 raft_time raft_repl_quorum_heard(const struct raft *r)
 {
-    raft_time heard[RAFT_VOTERS_MAX];
-    for (unsigned i = 0; i < r->n_peers; i++)
-        heard[i] = raft_max(r->peers[i].heard, r->lead_since);
-    heard[r->n_peers] = RAFT_NEVER;
-    return raft_majority(heard, r->n_peers + 1);
+    return raft_majority(&r->members, heard_of, r);
 }
 
 /* So long may a majority be silent before its leader steps down (section 6.2). */
@@ -113,6 +117,13 @@ void raft_repl_on_tick(struct raft *r, raft_time now)
         raft_election_step_down(r, now, r->term, RAFT_WHY_LOST_QUORUM);
 }
 
+/* Section 10.2.1: the own copy has no privilege. */
+uint64_t raft_repl_copy_of(const void *ctx, uint16_t id)
+{
+    const struct raft *r = ctx;
+    return id == r->cfg.id ? r->durable_index : r->peers[raft_peer_slot(r, id)].match_index;
+}
+
 /* An entry that was counted as committed stays so, even if a peer then loses its copy: whoever is
  * elected has it (raft.doubt_index), and nothing else could be put in its place. One that was not is
  * counted with the copies that there are. */
@@ -120,11 +131,7 @@ void raft_repl_commit(struct raft *r)
 {
     if (r->role != RAFT_LEADER)
         return;
-    uint64_t durable[RAFT_VOTERS_MAX];
-    for (unsigned i = 0; i < r->n_peers; i++)
-        durable[i] = r->peers[i].match_index;
-    durable[r->n_peers] = r->durable_index; /* section 10.2.1: the own copy has no privilege */
-    uint64_t index = raft_majority(durable, r->n_peers + 1);
+    uint64_t index = raft_majority(&r->members, raft_repl_copy_of, r);
     /* Section 3.6.2 and figure 3.7: only entries of the own term are committed by counting. */
     if (index > r->commit_index && raft_term_at(r, index) == r->term) {
         r->commit_index = index;

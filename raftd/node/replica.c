@@ -19,7 +19,7 @@ static bool start_core(struct replica *r, const struct wal_report *wal, uint64_t
     uint64_t t = cfg->election_timeout_us;
     struct raft_config rc = {
         .id = cfg->id,
-        .n_voters = cfg->n_voters,
+        .members.n_voters = cfg->n_voters,
         .election_timeout = t,
         .heartbeat = t / 3,
         .retry = t / 8,
@@ -29,7 +29,7 @@ static bool start_core(struct replica *r, const struct wal_report *wal, uint64_t
         .boot = cfg->boot,
         .full_retry = NODE_FULL_RETRY_US,
     };
-    memcpy(rc.voters, cfg->voters, sizeof rc.voters);
+    memcpy(rc.members.voters, cfg->voters, sizeof rc.members.voters);
     size_t cap = wal->n_runs + 4 * RAFT_APPEND_RUNS_MAX;
     r->runs = calloc(cap, sizeof *r->runs);
     if (r->runs == NULL)

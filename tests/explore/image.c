@@ -4,7 +4,7 @@
 #include <string.h>
 
 /* A change of these structs must be thought about here: does the new field belong in the image? */
-_Static_assert(offsetof(struct raft, now_msgs) == 2528 && sizeof(struct raft_peer) == 176 &&
+_Static_assert(offsetof(struct raft, now_msgs) == 2560 && sizeof(struct raft_peer) == 176 &&
                    sizeof(struct raft_msg) == 56,
                "struct raft has changed: image.c must follow");
 
@@ -161,7 +161,7 @@ void w_end_campaign(struct world *w, unsigned i)
 void w_config(const struct bounds *b, unsigned i, unsigned boot, struct raft_config *cfg)
 {
     *cfg = (struct raft_config){.id = (uint16_t)(i + 1),
-                                .n_voters = b->nodes,
+                                .members.n_voters = b->nodes,
                                 .election_timeout = W_TIMEOUT,
                                 .heartbeat = W_TIMEOUT / 3,
                                 .retry = W_TIMEOUT / 8,
@@ -171,7 +171,7 @@ void w_config(const struct bounds *b, unsigned i, unsigned boot, struct raft_con
                                 .seed = 1,
                                 .boot = boot + 1};
     for (unsigned k = 0; k < b->nodes; k++)
-        cfg->voters[k] = (uint16_t)(k + 1);
+        cfg->members.voters[k] = (uint16_t)(k + 1);
 }
 
 void w_prepare(struct lab *l)
@@ -517,7 +517,8 @@ void w_check_image(struct lab *l, const struct world *w, unsigned i)
     uint32_t next_probe = a->next_probe;
     w_forgotten(a);
     a->cfg.seed = b->cfg.seed;
-    bool same = a->trail.n_runs == b->trail.n_runs && a->n_now == b->n_now && a->n_after == b->n_after &&
+    bool same = a->trail.n_runs == b->trail.n_runs && a->n_now == b->n_now &&
+                a->n_after == b->n_after &&
                 memcmp(a->trail.runs, b->trail.runs, a->trail.n_runs * sizeof *a->trail.runs) == 0;
     b->trail.runs = a->trail.runs;
     if (!same || memcmp(a, b, offsetof(struct raft, now_msgs)) != 0)

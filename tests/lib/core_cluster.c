@@ -608,9 +608,9 @@ struct cl *cl_new(unsigned n, uint64_t seed)
     c->delay_min = c->delay_max = 1000;
     c->disk_min = c->disk_max = 1000;
     c->lead_with_data = 1000;
-    c->cfg = (struct raft_config){.n_voters = n, .election_timeout = 150000};
+    c->cfg = (struct raft_config){.members.n_voters = n, .election_timeout = 150000};
     for (unsigned i = 0; i < n; i++)
-        c->cfg.voters[i] = (uint16_t)(i + 1);
+        c->cfg.members.voters[i] = (uint16_t)(i + 1);
     c->cfg.heartbeat = c->cfg.election_timeout / 3;
     c->cfg.retry = c->cfg.election_timeout / 8;
     c->cfg.ack_delay = 5000;

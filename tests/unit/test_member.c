@@ -1,0 +1,105 @@
+// LINK: raftd/core/member.c
+/* test_member.c: who counts, and what a majority reaches. */
+#include "raftd/core/member.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+/* Value of voter id: values[id]. */
+static uint64_t value_of(const void *ctx, uint16_t id)
+{
+    const uint64_t *values = ctx;
+    return values[id];
+}
+
+static struct raft_members first(unsigned n)
+{
+    struct raft_members m = {.n_voters = n};
+    for (unsigned i = 0; i < n; i++)
+        m.voters[i] = (uint16_t)(n - i); /* their order means nothing */
+    return m;
+}
+
+/* By definition: the largest value so that more than half of the voters have as much. */
+static uint64_t counted(const uint64_t *values, unsigned n)
+{
+    uint64_t best = 0;
+    for (unsigned i = 1; i <= n; i++) {
+        unsigned reach = 0;
+        for (unsigned j = 1; j <= n; j++)
+            reach += values[j] >= values[i];
+        if (reach > n / 2 && values[i] > best)
+            best = values[i];
+    }
+    return best;
+}
+
+static void test_majority_is_what_more_than_half_reach(void **state)
+{
+    (void)state;
+    for (unsigned n = 1; n <= RAFT_VOTERS_MAX; n++) {
+        struct raft_members m = first(n);
+        /* Every assignment of four values. */
+        for (uint64_t code = 0; code < UINT64_C(1) << (2 * n); code++) {
+            uint64_t values[RAFT_VOTERS_MAX + 1] = {UINT64_MAX}; /* of nobody: must not be asked */
+            for (unsigned i = 0; i < n; i++)
+                values[i + 1] = (code >> (2 * i) & 3) == 3 ? UINT64_MAX : code >> (2 * i) & 3;
+            assert_int_equal(raft_majority(&m, value_of, values), counted(values, n));
+        }
+    }
+}
+
+static void test_a_vote_reaches_one(void **state)
+{
+    (void)state;
+    for (unsigned n = 1; n <= RAFT_VOTERS_MAX; n++) {
+        struct raft_members m = first(n);
+        for (unsigned yes = 0; yes <= n; yes++) {
+            uint64_t values[RAFT_VOTERS_MAX + 1] = {0};
+            for (unsigned i = 0; i < yes; i++)
+                values[n - i] = 1;
+            assert_int_equal(raft_majority(&m, value_of, values), 2 * yes > n);
+        }
+    }
+}
+
+static void test_only_voters_count(void **state)
+{
+    (void)state;
+    struct raft_members m = {.voters = {7, 2, 5}, .n_voters = 3};
+    uint64_t values[10] = {9, 9, 1, 9, 9, 2, 9, 3, 9, 9};
+    assert_int_equal(raft_majority(&m, value_of, values), 2);
+    for (uint16_t id = 0; id < 10; id++)
+        assert_int_equal(raft_is_voter(&m, id), id == 7 || id == 2 || id == 5);
+}
+
+static void test_what_is_no_list_of_voters(void **state)
+{
+    (void)state;
+    struct raft_members good = {.voters = {7, 2, 5}, .n_voters = 3}, m = good;
+    assert_true(raft_members_valid(&m));
+    m.n_voters = 0;
+    assert_false(raft_members_valid(&m));
+    m.n_voters = RAFT_VOTERS_MAX + 1;
+    assert_false(raft_members_valid(&m));
+    m = good;
+    m.voters[1] = 0;
+    assert_false(raft_members_valid(&m));
+    m.voters[1] = 5;
+    assert_false(raft_members_valid(&m));
+    m = first(RAFT_VOTERS_MAX);
+    assert_true(raft_members_valid(&m));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_majority_is_what_more_than_half_reach),
+        cmocka_unit_test(test_a_vote_reaches_one),
+        cmocka_unit_test(test_only_voters_count),
+        cmocka_unit_test(test_what_is_no_list_of_voters),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
