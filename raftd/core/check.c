@@ -125,7 +125,7 @@ static const char *check_reads(const struct raft *r)
 static uint64_t acked_by(const void *ctx, uint16_t id)
 {
     const struct raft *r = ctx;
-    uint64_t copy = raft_repl_copy_of(r, id);
+    uint64_t copy = raft_lead_copy_of(r, id);
     return id == r->cfg.id ? copy : raft_max(copy, r->peers[raft_peer_slot(r, id)].lost_index);
 }
 
@@ -142,7 +142,7 @@ static const char *check_leader(const struct raft *r)
         if (broken != NULL)
             return broken;
     }
-    uint64_t majority = raft_majority(&r->members, raft_repl_copy_of, r);
+    uint64_t majority = raft_majority(&r->members, raft_lead_copy_of, r);
     CHECK(r->commit_index < r->term_first ||
               r->commit_index <= raft_majority(&r->members, acked_by, r),
           "committed more than what a majority has on disk, or acknowledged");

@@ -65,6 +65,13 @@ static void enter_term(struct raft *r, uint64_t term)
     r->n_after = 0; /* promises of the old term that were never on disk: withdrawn */
 }
 
+void raft_election_forget_acks(struct raft *r)
+{
+    r->ack_due = false;
+    r->ack_by = RAFT_NEVER;
+    r->refused_epoch = 0;
+}
+
 void raft_election_step_down(struct raft *r, raft_time now, uint64_t term, enum raft_why why)
 {
     bool was_leader = r->role == RAFT_LEADER;
@@ -75,7 +82,7 @@ void raft_election_step_down(struct raft *r, raft_time now, uint64_t term, enum 
     r->role = RAFT_FOLLOWER;
     r->leader = 0;
     r->n_reads = 0; /* other nodes' reads: they ask again, the next leader */
-    raft_repl_forget_acks(r);
+    raft_election_forget_acks(r);
     if (was_leader)
         raft_election_reset_timer(r, now);
 }
@@ -102,11 +109,24 @@ bool raft_election_heard_leader(struct raft *r, raft_time now, uint16_t from)
     return true;
 }
 
+static uint64_t heard_of(const void *ctx, uint16_t id)
+{
+    const struct raft *r = ctx;
+    if (id == r->cfg.id)
+        return RAFT_NEVER;
+    return raft_max(r->peers[raft_peer_slot(r, id)].heard, r->lead_since);
+}
+
+raft_time raft_election_quorum_heard(const struct raft *r)
+{
+    return raft_majority(&r->members, heard_of, r);
+}
+
 /* Section 4.2.3: a server that hears from a current leader refuses to help another, and doesn't
  * take its term. A leader hears from itself as long as a majority hears from it. */
 static bool has_live_leader(const struct raft *r, raft_time now)
 {
-    raft_time heard = r->role == RAFT_LEADER ? raft_repl_quorum_heard(r) : r->leader_heard;
+    raft_time heard = r->role == RAFT_LEADER ? raft_election_quorum_heard(r) : r->leader_heard;
     return heard != 0 && now < heard + r->cfg.election_timeout;
 }
 
@@ -120,28 +140,26 @@ static void answer_vote(struct raft *r, const struct raft_msg *req, bool granted
     raft_emit(r, &m);
 }
 
-void raft_election_on_vote_req(struct raft *r, raft_time now, const struct raft_msg *m)
+bool raft_election_on_vote_req(struct raft *r, raft_time now, const struct raft_msg *m)
 {
     bool pre = m->vote_req.pre;
     if (m->vote_req.vote_term != m->term + pre || m->vote_req.last_term > m->term) {
         r->stats.impossible_msgs++;
-        return;
+        return false;
     }
     if (m->term < r->term) {
         /* The answer's term lets the sender catch up: else a node with the better log and the
          * lower term could never win, nor the one with the higher term and the worse log. */
         r->stats.stale_msgs++;
         answer_vote(r, m, false);
-        return;
+        return false;
     }
     if (has_live_leader(r, now)) {
         r->stats.votes_refused_by_lease++;
-        if (m->term == r->term) { /* a sender in a higher term would not listen */
-            answer_vote(r, m, false);
-            if (r->role == RAFT_LEADER) /* which it does not hear: its request is a ping, too */
-                raft_repl_on_ping(r, now, m);
-        }
-        return;
+        if (m->term != r->term) /* the sender of a higher term would not listen */
+            return false;
+        answer_vote(r, m, false);
+        return r->role == RAFT_LEADER;
     }
     if (m->term > r->term)
         raft_election_step_down(r, now, m->term, RAFT_WHY_HIGHER_TERM);
@@ -156,7 +174,7 @@ void raft_election_on_vote_req(struct raft *r, raft_time now, const struct raft_
     if (pre) { /* section 9.6: an opinion; neither the vote nor the timer changes */
         if (raft_hard_state_durable(r) || r->inflight_seq == 0)
             answer_vote(r, m, up_to_date); /* else it would wait, see above; we are asked again */
-        return;
+        return false;
     }
     /* Figure 3.1, RequestVote: votedFor is null or the candidate. */
     bool first = r->vote == 0 && r->leader == 0;
@@ -168,9 +186,10 @@ void raft_election_on_vote_req(struct raft *r, raft_time now, const struct raft_
         raft_election_reset_timer(r, now); /* once: repeated requests can't hold this node back */
     }
     answer_vote(r, m, granted);
+    return false;
 }
 
-static void campaign(struct raft *r, raft_time now, enum raft_role role, struct raft_edit *edit)
+static void campaign(struct raft *r, raft_time now, enum raft_role role)
 {
     if (role == RAFT_CANDIDATE) { /* figure 3.1, rules for candidates */
         enter_term(r, r->term + 1);
@@ -190,9 +209,8 @@ static void campaign(struct raft *r, raft_time now, enum raft_role role, struct 
         r->peers[i].vote_answered = false;
         r->peers[i].pre_granted = false;
     }
-    raft_repl_forget_acks(r);
+    raft_election_forget_acks(r);
     raft_election_reset_timer(r, now);
-    raft_election_count(r, now, edit);
 }
 
 static uint64_t vote_of(const void *ctx, uint16_t id)
@@ -213,22 +231,26 @@ static uint64_t answer_of(const void *ctx, uint16_t id)
     return vote_of(r, id) != 0 || r->peers[raft_peer_slot(r, id)].vote_refused;
 }
 
-void raft_election_count(struct raft *r, raft_time now, struct raft_edit *edit)
+bool raft_election_won(const struct raft *r)
+{
+    if (r->role != RAFT_PRE_CANDIDATE && r->role != RAFT_CANDIDATE)
+        return false;
+    /* The own vote counts like any other: once it is on disk. */
+    return r->stood && raft_hard_state_durable(r) && raft_majority(&r->members, vote_of, r) != 0;
+}
+
+/* Who has won goes on in raft_step(): it does not stand again. */
+static void count(struct raft *r, raft_time now)
 {
     if (r->role != RAFT_PRE_CANDIDATE && r->role != RAFT_CANDIDATE)
         return;
-    if (r->stood_at != 0 &&
-        raft_majority(&r->members, answer_of, r) != 0) { /* first of all: it may stand again */
+    if (r->stood_at != 0 && raft_majority(&r->members, answer_of, r) != 0) {
         r->votes_took = raft_min(now - r->stood_at, RAFT_ELECTION_WRITES * RAFT_DISK_SLOW_MAX_US);
         r->stood_at = 0;
     }
-    /* The own vote counts like any other: once it is on disk. */
-    if (r->stood && raft_hard_state_durable(r) && raft_majority(&r->members, vote_of, r) != 0) {
-        r->stats.won++;
-        raft_repl_start(r, now, edit);
-    } else if (r->role == RAFT_PRE_CANDIDATE && raft_majority(&r->members, pre_vote_of, r) != 0) {
-        campaign(r, now, RAFT_CANDIDATE, edit);
-    }
+    if (r->role == RAFT_PRE_CANDIDATE && !raft_election_won(r) &&
+        raft_majority(&r->members, pre_vote_of, r) != 0)
+        campaign(r, now, RAFT_CANDIDATE);
 }
 
 void raft_election_durable(struct raft *r, raft_time now)
@@ -238,8 +260,7 @@ void raft_election_durable(struct raft *r, raft_time now)
         raft_election_reset_timer(r, now); /* until now it could neither ask nor answer */
 }
 
-void raft_election_on_vote_rsp(struct raft *r, raft_time now, const struct raft_msg *m,
-                               struct raft_edit *edit)
+void raft_election_on_vote_rsp(struct raft *r, raft_time now, const struct raft_msg *m)
 {
     bool pre = m->vote_rsp.pre, granted = m->vote_rsp.granted;
     bool asked = r->role == (pre ? RAFT_PRE_CANDIDATE : RAFT_CANDIDATE) &&
@@ -260,7 +281,7 @@ void raft_election_on_vote_rsp(struct raft *r, raft_time now, const struct raft_
      * first in this campaign, then in the next. */
     if (asked)
         p->vote_answered |= granted || !pre || r->tries > RAFT_EAGER_CAMPAIGNS;
-    raft_election_count(r, now, edit);
+    count(r, now);
 }
 
 /* A peer that was away may be what the majority lacked: votes are asked for eagerly again, from the
@@ -273,7 +294,7 @@ void raft_election_seen(struct raft *r, raft_time now, struct raft_peer *p)
     p->seen = now;
 }
 
-void raft_election_on_tick(struct raft *r, raft_time now, struct raft_edit *edit)
+void raft_election_on_tick(struct raft *r, raft_time now)
 {
     if (r->role == RAFT_LEADER || now < r->election_deadline)
         return;
@@ -304,7 +325,8 @@ void raft_election_on_tick(struct raft *r, raft_time now, struct raft_edit *edit
         r->why = RAFT_WHY_START;
     else
         r->why = RAFT_WHY_SPLIT;
-    campaign(r, now, RAFT_PRE_CANDIDATE, edit);
+    campaign(r, now, RAFT_PRE_CANDIDATE);
+    count(r, now); /* a cluster of one needs no answers */
 }
 
 /* A silent leader is asked from half of the least timeout on: one lost heartbeat must cost neither

@@ -1,12 +1,16 @@
 /* raft_impl.h: what the files of raftd/core share with each other and with nobody else.
  *
- *   raft.c         the cycle (step, ready, advance, deadline), messages, names
- *   election.c     terms, votes, timers, roles (sections 3.4, 4.2.3, 9.6)
- *   replication.c  the log between leader and followers (sections 3.5, 3.6, 6.2, 10.2.1)
- *   read.c         linearizable reads (section 6.4)
- *   member.c       who counts (member.h)
- *   trail.c        the log as runs of terms (trail.h)
- *   check.c        invariants as code
+ * The files are a stack. Each calls only those below it:
+ *
+ *   step.c      the cycle (step, ready, advance, deadline), names
+ *   check.c     invariants as code
+ *   lead.c      the log at a leader (sections 3.5, 3.6, 6.2, 10.2.1)
+ *   read.c      linearizable reads (section 6.4)
+ *   follow.c    the log at a follower (section 3.5)
+ *   election.c  terms, votes, timers, roles (sections 3.4, 4.2.3, 6.2, 9.6)
+ *   msgs.c      messages, and when they are sent again
+ *   member.c    who counts (member.h)
+ *   trail.c     the log as runs of terms (trail.h)
  *
  * How the work is split in time: raft_step() changes state and emits answers. raft_ready() sends
  * what time or state makes due (heartbeats, probes, resends, acknowledgements): each file has a
@@ -88,7 +92,7 @@ static inline bool raft_hard_state_durable(const struct raft *r)
     return r->term == r->durable_term && r->vote == r->durable_vote;
 }
 
-/* raft.c */
+/* msgs.c */
 
 /* What a batch takes these days, 0 if that is not known: the faster one of the last two, so that one
  * which hung once does not count. */
@@ -98,6 +102,9 @@ raft_time raft_disk_time(const struct raft *r);
  * earlier message of the same kind to the same peer that has not left yet is replaced: it says
  * nothing that the new one does not, and so the lists are bounded. */
 void raft_emit(struct raft *r, struct raft_msg *m);
+
+/* What waits for (term, vote) may leave if they are durable. */
+void raft_release(struct raft *r);
 
 /* The message goes to that peer now; says when it is due again. */
 void raft_try_sent(const struct raft *r, raft_time now, const struct raft_peer *p,
@@ -120,56 +127,44 @@ void raft_election_seen(struct raft *r, raft_time now, struct raft_peer *p);
 /* The present (term, vote) has become durable. */
 void raft_election_durable(struct raft *r, raft_time now);
 
-void raft_election_on_tick(struct raft *r, raft_time now, struct raft_edit *edit);
-void raft_election_on_vote_req(struct raft *r, raft_time now, const struct raft_msg *m);
-void raft_election_on_vote_rsp(struct raft *r, raft_time now, const struct raft_msg *m,
-                               struct raft_edit *edit);
+void raft_election_on_tick(struct raft *r, raft_time now);
 
-/* Candidate or pre-candidate: goes on if it has a majority. Called when votes or durability may
- * have changed. */
-void raft_election_count(struct raft *r, raft_time now, struct raft_edit *edit);
+/* True if the request came to a leader from a peer in its own term, which does not hear it: then it is a
+ * ping, too. */
+bool raft_election_on_vote_req(struct raft *r, raft_time now, const struct raft_msg *m);
+
+void raft_election_on_vote_rsp(struct raft *r, raft_time now, const struct raft_msg *m);
+
+/* A majority has voted for this node, itself included: it leads (raft_lead_start()). */
+bool raft_election_won(const struct raft *r);
+
+/* Leader: time of the newest contact with a majority, this node and the start of leadership included. */
+raft_time raft_election_quorum_heard(const struct raft *r);
+
+/* Forgets pending acknowledgements. */
+void raft_election_forget_acks(struct raft *r);
 
 void raft_election_flush(struct raft *r, raft_time now);
 raft_time raft_election_deadline(const struct raft *r);
 
-/* replication.c */
+/* follow.c */
 
-/* The node has won the election: leader of the current term. */
-void raft_repl_start(struct raft *r, raft_time now, struct raft_edit *edit);
-
-/* Time of the newest contact with a majority, this node and the start of leadership included. */
-raft_time raft_repl_quorum_heard(const struct raft *r);
-
-void raft_repl_on_tick(struct raft *r, raft_time now);
-void raft_repl_on_propose(struct raft *r, uint64_t n, struct raft_edit *edit);
-void raft_repl_on_ping(struct raft *r, raft_time now, const struct raft_msg *m);
-void raft_repl_on_probe_ack(struct raft *r, const struct raft_msg *m);
-void raft_repl_on_ack(struct raft *r, const struct raft_msg *m);
-void raft_repl_on_lead(struct raft *r, raft_time now, const struct raft_msg *m);
-void raft_repl_on_probe(struct raft *r, raft_time now, const struct raft_msg *m);
-void raft_repl_on_append(struct raft *r, raft_time now, const struct raft_event *ev,
-                         struct raft_edit *edit);
+void raft_follow_on_lead(struct raft *r, raft_time now, const struct raft_msg *m);
+void raft_follow_on_probe(struct raft *r, raft_time now, const struct raft_msg *m);
+void raft_follow_on_append(struct raft *r, raft_time now, const struct raft_event *ev,
+                           struct raft_edit *edit);
 
 /* Tells a stale leader or its stream our term. */
-void raft_repl_refuse_term(struct raft *r, uint16_t to);
+void raft_follow_refuse_term(struct raft *r, uint16_t to);
 
-/* Leader: commits what a majority has on disk. */
-void raft_repl_commit(struct raft *r);
+/* Commits what the leader has committed and is verified here. */
+void raft_follow_commit(struct raft *r, uint64_t leader_commit);
 
-/* How far that voter's disk holds the leader's log (for raft_majority()). */
-uint64_t raft_repl_copy_of(const void *ctx, uint16_t id);
+/* A node in doubt is done with it as soon as it has again what it promised. */
+void raft_follow_settle_doubt(struct raft *r);
 
-/* Follower: commits what the leader has committed and is verified here. */
-void raft_repl_follow_commit(struct raft *r, uint64_t leader_commit);
-
-/* Follower: a node in doubt is done with it as soon as it has again what it promised. */
-void raft_repl_settle_doubt(struct raft *r);
-
-/* Forgets pending acknowledgements. */
-void raft_repl_forget_acks(struct raft *r);
-
-void raft_repl_flush(struct raft *r, raft_time now);
-raft_time raft_repl_deadline(const struct raft *r);
+void raft_follow_flush(struct raft *r, raft_time now);
+raft_time raft_follow_deadline(const struct raft *r);
 
 /* read.c */
 
@@ -194,5 +189,25 @@ enum raft_round raft_read_round(const struct raft *r);
 
 void raft_read_flush(struct raft *r, raft_time now);
 raft_time raft_read_deadline(const struct raft *r);
+
+/* lead.c */
+
+/* The node has won the election: leader of the current term. */
+void raft_lead_start(struct raft *r, raft_time now, struct raft_edit *edit);
+
+void raft_lead_on_tick(struct raft *r, raft_time now);
+void raft_lead_on_propose(struct raft *r, uint64_t n, struct raft_edit *edit);
+void raft_lead_on_ping(struct raft *r, raft_time now, const struct raft_msg *m);
+void raft_lead_on_probe_ack(struct raft *r, const struct raft_msg *m);
+void raft_lead_on_ack(struct raft *r, const struct raft_msg *m);
+
+/* Commits what a majority has on disk. */
+void raft_lead_commit(struct raft *r);
+
+/* How far that voter's disk holds the leader's log (for raft_majority()). */
+uint64_t raft_lead_copy_of(const void *ctx, uint16_t id);
+
+void raft_lead_flush(struct raft *r, raft_time now);
+raft_time raft_lead_deadline(const struct raft *r);
 
 #endif

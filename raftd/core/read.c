@@ -91,7 +91,7 @@ void raft_read_on_rsp(struct raft *r, const struct raft_msg *m)
         r->stats.stale_msgs++;
         return;
     }
-    raft_repl_follow_commit(r, m->read_rsp.index);
+    raft_follow_commit(r, m->read_rsp.index);
     read_done(r, req, m->read_rsp.index);
 }
 

@@ -227,7 +227,7 @@ static void set_times(struct raft *r, enum w_time time)
 static void forget_peer(const struct raft *r, struct raft_peer *p)
 {
     uint16_t id = p->id;
-    if (r->role != RAFT_LEADER) { /* raft_repl_start() sets them all */
+    if (r->role != RAFT_LEADER) { /* raft_lead_start() sets them all */
         struct raft_peer kept = *p;
         memset(p, 0, sizeof *p);
         p->id = id;

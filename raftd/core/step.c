@@ -1,4 +1,4 @@
-/* raft.c: the cycle of raft.h: step, ready, advance, deadline; messages; names. */
+/* step.c: the cycle of raft.h: step, ready, advance, deadline; names. */
 #include "raftd/core/raft_impl.h"
 
 static void check_config(const struct raft_config *cfg)
@@ -45,93 +45,7 @@ void raft_init(struct raft *r, const struct raft_config *cfg, const struct raft_
     assert(raft_check(r) == NULL);
 }
 
-int raft_peer_slot(const struct raft *r, uint16_t id)
-{
-    for (unsigned i = 0; i < r->n_peers; i++) {
-        if (r->peers[i].id == id)
-            return (int)i;
-    }
-    return -1;
-}
-
-raft_time raft_disk_time(const struct raft *r)
-{
-    raft_time took = r->disk_took[0];
-    if (r->disk_took[1] != 0)
-        took = raft_min(took, r->disk_took[1]);
-    return raft_min(took, RAFT_DISK_SLOW_MAX_US);
-}
-
-uint64_t raft_term_at(const struct raft *r, uint64_t index)
-{
-    return raft_trail_term(&r->trail, index);
-}
-
-/* ---------------------------------------------------------------------------------- messages */
-
-static bool same_kind(const struct raft_msg *a, const struct raft_msg *b)
-{
-    if (a->type != b->type || a->to != b->to)
-        return false;
-    if (a->type == RAFT_MSG_VOTE_REQ)
-        return a->vote_req.pre == b->vote_req.pre;
-    if (a->type == RAFT_MSG_VOTE_RSP)
-        return a->vote_rsp.pre == b->vote_rsp.pre;
-    return true;
-}
-
-static void remove_kind(struct raft_msg *list, size_t *n, const struct raft_msg *m)
-{
-    for (size_t i = 0; i < *n; i++) {
-        if (same_kind(&list[i], m)) {
-            memmove(&list[i], &list[i + 1], (*n - i - 1) * sizeof *list);
-            --*n;
-            return;
-        }
-    }
-}
-
-static void put(struct raft_msg *list, size_t *n, const struct raft_msg *m)
-{
-    assert(*n < RAFT_MSGS_MAX);
-    list[(*n)++] = *m;
-}
-
-void raft_emit(struct raft *r, struct raft_msg *m)
-{
-    m->from = r->cfg.id;
-    m->term = r->term;
-    remove_kind(r->now_msgs, &r->n_now, m);
-    remove_kind(r->after_msgs, &r->n_after, m);
-    if (raft_hard_state_durable(r))
-        put(r->now_msgs, &r->n_now, m);
-    else
-        put(r->after_msgs, &r->n_after, m);
-}
-
-void raft_pto(struct raft *r, unsigned peer, raft_time pto)
-{
-    assert(peer < r->n_peers);
-    r->peers[peer].pto = raft_max(pto, 1);
-}
-
-void raft_try_sent(const struct raft *r, raft_time now, const struct raft_peer *p,
-                   struct raft_try *t)
-{
-    raft_time wait = p->pto;
-    for (uint64_t k = RAFT_PLAIN_TRIES; k <= t->sent && wait < r->cfg.heartbeat; k++)
-        wait *= 2;
-    t->sent++;
-    t->due = now + raft_min(wait, r->cfg.heartbeat);
-}
-
 /* -------------------------------------------------------------------------------------- step */
-
-bool raft_term_absurd(const struct raft *r, uint64_t term)
-{
-    return term > RAFT_TERM_MAX ||
-           (term > r->durable_term && term - r->durable_term > RAFT_TERM_JUMP_MAX);
-}
 
 /* A message or stream data of another voter. */
 static bool accept_sender(struct raft *r, raft_time now, uint16_t from, uint64_t term)
@@ -166,7 +80,7 @@ static bool accept_term(struct raft *r, raft_time now, uint16_t from, uint64_t t
 {
     if (term < r->term) {
         if (leader_speaks)
-            raft_repl_refuse_term(r, from); /* figure 3.1, AppendEntries, step 1 */
+            raft_follow_refuse_term(r, from); /* figure 3.1, AppendEntries, step 1 */
         else
             r->stats.stale_msgs++;
         return false;
@@ -176,13 +90,13 @@ static bool accept_term(struct raft *r, raft_time now, uint16_t from, uint64_t t
     return true;
 }
 
-static void on_message(struct raft *r, raft_time now, const struct raft_msg *m,
-                       struct raft_edit *edit)
+static void on_message(struct raft *r, raft_time now, const struct raft_msg *m)
 {
     if (!accept_sender(r, now, m->from, m->term))
         return;
     if (m->type == RAFT_MSG_VOTE_REQ) { /* has its own rule for terms */
-        raft_election_on_vote_req(r, now, m);
+        if (raft_election_on_vote_req(r, now, m))
+            raft_lead_on_ping(r, now, m);
         return;
     }
     heard(r, now, m->from, m->term);
@@ -191,19 +105,19 @@ static void on_message(struct raft *r, raft_time now, const struct raft_msg *m,
         return;
     switch (m->type) {
     case RAFT_MSG_VOTE_REQ: break;
-    case RAFT_MSG_VOTE_RSP: raft_election_on_vote_rsp(r, now, m, edit); break;
-    case RAFT_MSG_PROBE: raft_repl_on_probe(r, now, m); break;
-    case RAFT_MSG_PROBE_ACK: raft_repl_on_probe_ack(r, m); break;
-    case RAFT_MSG_LEAD: raft_repl_on_lead(r, now, m); break;
-    case RAFT_MSG_ACK: raft_repl_on_ack(r, m); break;
-    case RAFT_MSG_PING: raft_repl_on_ping(r, now, m); break;
+    case RAFT_MSG_VOTE_RSP: raft_election_on_vote_rsp(r, now, m); break;
+    case RAFT_MSG_PROBE: raft_follow_on_probe(r, now, m); break;
+    case RAFT_MSG_PROBE_ACK: raft_lead_on_probe_ack(r, m); break;
+    case RAFT_MSG_LEAD: raft_follow_on_lead(r, now, m); break;
+    case RAFT_MSG_ACK: raft_lead_on_ack(r, m); break;
+    case RAFT_MSG_PING: raft_lead_on_ping(r, now, m); break;
     case RAFT_MSG_READ_REQ: raft_read_on_req(r, m); break;
     case RAFT_MSG_READ_RSP: raft_read_on_rsp(r, m); break;
     default: r->stats.impossible_msgs++; break;
     }
 }
 
-static void on_persisted(struct raft *r, raft_time now, uint64_t seq, struct raft_edit *edit)
+static void on_persisted(struct raft *r, raft_time now, uint64_t seq)
 {
     assert(seq != 0 && seq == r->inflight_seq);
     bool hard_state_news = !raft_hard_state_durable(r);
@@ -221,7 +135,6 @@ static void on_persisted(struct raft *r, raft_time now, uint64_t seq, struct raf
         r->durable_index = r->written_last;
         raft_ack_soon(r);
     }
-    raft_election_count(r, now, edit);
 }
 
 /* The disk is as it was before the batch. One at a time, so nothing else was under way. */
@@ -240,7 +153,7 @@ static void on_refused(struct raft *r, raft_time now, uint64_t seq)
 }
 
 /* A majority has room where this leader has none: its log in memory can't grow for long, theirs can
- * (raft_repl_on_tick()). Not in this instant, so that what was committed is told. */
+ * (raft_lead_on_tick()). Not in this instant, so that what was committed is told. */
 static void note_yield(struct raft *r, raft_time now)
 {
     bool yields = r->role == RAFT_LEADER && raft_disk_full(r) && r->commit_index > r->durable_index;
@@ -256,33 +169,30 @@ void raft_step(struct raft *r, raft_time now, const struct raft_event *ev, struc
     *edit = (struct raft_edit){0};
     switch (ev->type) {
     case RAFT_EV_TICK:
-        raft_repl_on_tick(r, now);
-        raft_election_on_tick(r, now, edit);
+        raft_lead_on_tick(r, now);
+        raft_election_on_tick(r, now);
         break;
-    case RAFT_EV_MESSAGE: on_message(r, now, ev->msg, edit); break;
+    case RAFT_EV_MESSAGE: on_message(r, now, ev->msg); break;
     case RAFT_EV_APPEND:
         if (accept_sender(r, now, ev->append.from, ev->append.term) &&
             accept_term(r, now, ev->append.from, ev->append.term, true))
-            raft_repl_on_append(r, now, ev, edit);
+            raft_follow_on_append(r, now, ev, edit);
         break;
-    case RAFT_EV_PROPOSE: raft_repl_on_propose(r, ev->propose.n, edit); break;
-    case RAFT_EV_PERSISTED: on_persisted(r, now, ev->persisted.seq, edit); break;
+    case RAFT_EV_PROPOSE: raft_lead_on_propose(r, ev->propose.n, edit); break;
+    case RAFT_EV_PERSISTED: on_persisted(r, now, ev->persisted.seq); break;
     case RAFT_EV_READ: raft_read_on_read(r, ev->read.req); break;
     case RAFT_EV_REFUSED: on_refused(r, now, ev->refused.seq); break;
     }
     /* Whatever happened may have completed a majority. */
-    raft_repl_commit(r);
-    raft_repl_settle_doubt(r);
+    if (raft_election_won(r))
+        raft_lead_start(r, now, edit);
+    raft_lead_commit(r);
+    raft_follow_settle_doubt(r);
     raft_read_settle(r);
     note_yield(r, now);
 }
 
 /* ----------------------------------------------------------------------------- ready, advance */
-
-bool raft_disk_full(const struct raft *r)
-{
-    return r->entries_at != 0 || r->batch_at != 0;
-}
 
 /* Entries that wait have a truncation wait for them: it has no hurry, and takes room of its own. */
 static bool log_unwritten(const struct raft *r)
@@ -310,13 +220,12 @@ static void make_batch(const struct raft *r, raft_time now, struct raft_persist 
 void raft_ready(struct raft *r, raft_time now, struct raft_ready *rd)
 {
     raft_election_flush(r, now);
-    raft_repl_flush(r, now);
+    if (r->role == RAFT_LEADER)
+        raft_lead_flush(r, now);
+    else
+        raft_follow_flush(r, now);
     raft_read_flush(r, now);
-    if (raft_hard_state_durable(r)) { /* what they waited for has happened */
-        for (size_t i = 0; i < r->n_after; i++)
-            put(r->now_msgs, &r->n_now, &r->after_msgs[i]);
-        r->n_after = 0;
-    }
+    raft_release(r);
     *rd = (struct raft_ready){.now = r->now_msgs, .n_now = r->n_now, .after = r->after_msgs};
     make_batch(r, now, &rd->persist);
     if (rd->persist.seq != 0)
@@ -369,7 +278,8 @@ static raft_time batch_deadline(const struct raft *r)
 
 raft_time raft_deadline(const struct raft *r)
 {
-    raft_time t = raft_min(raft_election_deadline(r), raft_repl_deadline(r));
+    raft_time t = r->role == RAFT_LEADER ? raft_lead_deadline(r) : raft_follow_deadline(r);
+    t = raft_min(t, raft_election_deadline(r));
     return raft_min(t, raft_min(batch_deadline(r), raft_read_deadline(r)));
 }
 

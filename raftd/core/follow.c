@@ -1,0 +1,269 @@
+/* follow.c: the follower's half of replication: what the leader says and sends, how far the own log is
+ * known to be the leader's (`verified`), and what is acknowledged.
+ */
+#include "raftd/core/raft_impl.h"
+
+void raft_ack_soon(struct raft *r)
+{
+    if (r->role == RAFT_FOLLOWER && r->leader != 0)
+        r->ack_due = true;
+}
+
+void raft_refuse_stream(struct raft *r)
+{
+    if (r->role != RAFT_FOLLOWER || r->leader == 0 || r->epoch == 0)
+        return;
+    r->refused_epoch = r->epoch;
+    r->epoch = 0;
+    r->ack_due = true;
+}
+
+static void ack_later(struct raft *r, raft_time now)
+{
+    r->ack_by = raft_min(r->ack_by, now + r->cfg.ack_delay);
+}
+
+void raft_follow_refuse_term(struct raft *r, uint16_t to)
+{
+    r->stats.stale_msgs++;
+    if (to == r->leader)
+        return; /* it leads our term: an old message of its own */
+    struct raft_msg m = {.type = RAFT_MSG_ACK, .to = to};
+    m.ack.boot = r->cfg.boot;
+    raft_emit(r, &m);
+}
+
+void raft_follow_commit(struct raft *r, uint64_t leader_commit)
+{
+    /* Figure 3.1, AppendEntries, step 5: not our last entry, but the last one known to equal the
+     * leader's. */
+    r->leader_commit = raft_max(r->leader_commit, leader_commit);
+    r->commit_index = raft_max(r->commit_index, raft_min(r->leader_commit, r->verified));
+}
+
+void raft_follow_on_lead(struct raft *r, raft_time now, const struct raft_msg *m)
+{
+    if (r->role != RAFT_LEADER && m->lead.round <= r->round) {
+        r->stats.stale_msgs++; /* repeated or overtaken: not a sign of life */
+        return;
+    }
+    if (!raft_election_heard_leader(r, now, m->from))
+        return;
+    r->round = m->lead.round;
+    raft_follow_commit(r, m->lead.commit);
+    if (m->lead.epoch != r->epoch && m->lead.epoch >= r->probe_seen && m->lead.epoch != 0) {
+        /* a stream to an earlier process of this node, or one that was refused */
+        r->refused_epoch = m->lead.epoch;
+        r->ack_due = true;
+    }
+    if (m->lead.ack_now)
+        r->ack_due = true;
+    else
+        ack_later(r, now);
+}
+
+/* Our log has that entry of the leader's, or begins behind it: then it was committed, and equals what
+ * any leader has there (leader completeness and state machine safety, figure 3.2). */
+static bool matches(const struct raft *r, uint64_t index, uint64_t term)
+{
+    return index < r->trail.base_index ||
+           (index <= r->trail.last && raft_term_at(r, index) == term);
+}
+
+/* The log is the leader's, on disk, at least up to that entry or beyond its term. */
+static bool holds(const struct raft *r, uint64_t term, uint64_t index)
+{
+    uint64_t sure = raft_max(r->trail.base_index, raft_min(r->durable_index, r->verified));
+    return raft_up_to_date(raft_term_at(r, sure), sure, term, index);
+}
+
+/* The leader says that this node acknowledged more than it has. The leader's own log has all that was
+ * committed, so whoever has the same log up to there has it, too: then its word is good again. Until
+ * then every entry that it acknowledges is on its disk as any other's is, and counts. */
+static void take_doubt(struct raft *r, const struct raft_msg *m)
+{
+    uint64_t index = m->probe.acked_index, term = m->probe.acked_term;
+    if (index == 0 || holds(r, term, index))
+        return;
+    if (r->doubt_index == 0)
+        r->stats.lost_acked++;
+    if (!raft_up_to_date(r->doubt_term, r->doubt_index, term, index)) {
+        r->doubt_index = index;
+        r->doubt_term = term;
+    }
+    /* The disk may have lost a vote, too. That this leader was elected in the term is known. */
+    if (r->vote == 0)
+        r->vote = m->from;
+}
+
+void raft_follow_settle_doubt(struct raft *r)
+{
+    if (r->doubt_index != 0 && holds(r, r->doubt_term, r->doubt_index))
+        r->doubt_index = r->doubt_term = 0;
+}
+
+/* What a leader may say of entries that were acknowledged and lost. */
+static bool doubt_well_formed(const struct raft_msg *m)
+{
+    uint64_t index = m->probe.acked_index, term = m->probe.acked_term;
+    if (index == 0)
+        return term == 0;
+    return index > m->probe.prev_index && term >= m->probe.prev_term && term > 0 && term <= m->term;
+}
+
+void raft_follow_on_probe(struct raft *r, raft_time now, const struct raft_msg *m)
+{
+    uint64_t prev = m->probe.prev_index, prev_term = m->probe.prev_term;
+    if (m->probe.probe == 0 || m->probe.probe < r->probe_seen) {
+        r->stats.stale_msgs++;
+        return;
+    }
+    bool match = matches(r, prev, prev_term);
+    /* Leader completeness and log matching (figure 3.2). */
+    if ((!match && prev <= raft_max(r->commit_index, r->verified)) || !doubt_well_formed(m)) {
+        r->stats.impossible_msgs++;
+        return;
+    }
+    if (!raft_election_heard_leader(r, now, m->from))
+        return;
+    take_doubt(r, m);
+    if (m->probe.probe > r->probe_seen) { /* a repeated one is only answered again */
+        r->probe_seen = m->probe.probe;
+        r->refused_epoch = 0;
+        r->epoch = match ? m->probe.probe : 0;
+    }
+    struct raft_msg ack = {.type = RAFT_MSG_PROBE_ACK, .to = m->from};
+    ack.probe_ack.probe = m->probe.probe;
+    ack.probe_ack.boot = r->cfg.boot;
+    ack.probe_ack.match = match;
+    ack.probe_ack.prev_index = prev;
+    if (match) {
+        r->verified = raft_max(r->verified, prev);
+        raft_follow_commit(r, 0);
+    } else {
+        /* Entries of terms above prev_term can't match at or before prev. */
+        ack.probe_ack.hint_index = raft_trail_last_at_most(&r->trail, prev, prev_term);
+        ack.probe_ack.hint_term = raft_term_at(r, ack.probe_ack.hint_index);
+    }
+    raft_emit(r, &ack);
+}
+
+/* Whole entries that could come from a correct leader of this term. */
+static bool append_well_formed(const struct raft *r, const struct raft_event *ev)
+{
+    if (ev->append.last_index <= ev->append.prev_index || ev->append.n_runs == 0 ||
+        ev->append.n_runs > RAFT_APPEND_RUNS_MAX ||
+        ev->append.runs[0].first_index != ev->append.prev_index + 1 ||
+        ev->append.runs[0].term < ev->append.prev_term || ev->append.runs[0].term == 0)
+        return false;
+    for (size_t i = 1; i < ev->append.n_runs; i++) {
+        if (ev->append.runs[i].first_index <= ev->append.runs[i - 1].first_index ||
+            ev->append.runs[i].term <= ev->append.runs[i - 1].term)
+            return false;
+    }
+    return ev->append.runs[ev->append.n_runs - 1].first_index <= ev->append.last_index &&
+           ev->append.runs[ev->append.n_runs - 1].term <= r->term;
+}
+
+/* Last index of run i of the event. */
+static uint64_t append_run_end(const struct raft_event *ev, size_t i)
+{
+    return i + 1 < ev->append.n_runs ? ev->append.runs[i + 1].first_index - 1
+                                     : ev->append.last_index;
+}
+
+/* First entry of the event that our log doesn't have, last_index + 1 of the event if it has all. */
+static uint64_t append_first_new(const struct raft *r, const struct raft_event *ev)
+{
+    for (size_t i = 0; i < ev->append.n_runs; i++) {
+        uint64_t end = append_run_end(ev, i);
+        uint64_t from = raft_max(ev->append.runs[i].first_index, r->trail.base_index + 1);
+        if (from > end) /* all of it below the base: we have it */
+            continue;
+        if (raft_term_at(r, from) != ev->append.runs[i].term)
+            return from;
+        uint64_t have = raft_trail_last_at_most(&r->trail, end, ev->append.runs[i].term);
+        if (have < end)
+            return have + 1;
+    }
+    return ev->append.last_index + 1;
+}
+
+static void truncate(struct raft *r, uint64_t to, struct raft_edit *edit)
+{
+    assert(to >= r->commit_index); /* on disk, too: recovery takes less for damage */
+    raft_trail_truncate(&r->trail, to);
+    edit->truncate = true;
+    edit->truncate_to = to;
+    if (r->written_last > to) { /* the disk has them, or will: it must be told */
+        r->truncate_pending = true;
+        r->truncate_to = to;
+    }
+    /* A batch in flight may hold entries that are dead now. What follows them at the same indexes
+     * must not be taken for durable when that batch is: it is not written. */
+    r->written_last = raft_min(r->written_last, to);
+    r->durable_index = raft_min(r->durable_index, to);
+}
+
+void raft_follow_on_append(struct raft *r, raft_time now, const struct raft_event *ev,
+                           struct raft_edit *edit)
+{
+    if (ev->append.epoch == 0 || ev->append.epoch != r->epoch) {
+        r->stats.stale_msgs++;
+        return;
+    }
+    /* Figure 3.1, AppendEntries, step 2; verified >= prev_index implies it on one stream. */
+    if (ev->append.prev_index > r->verified ||
+        !matches(r, ev->append.prev_index, ev->append.prev_term) || !append_well_formed(r, ev)) {
+        r->stats.impossible_msgs++;
+        return;
+    }
+    uint64_t first = append_first_new(r, ev);
+    uint64_t last = ev->append.last_index;
+    bool conflict = first <= last && first <= r->trail.last;
+    if (conflict && first <= raft_max(r->commit_index, r->verified)) {
+        r->stats.impossible_msgs++;
+        return;
+    }
+    if (!raft_election_heard_leader(r, now, ev->append.from))
+        return;
+    if (conflict) /* step 3: only then; repeated entries must not cut what follows them */
+        truncate(r, first - 1, edit);
+    if (first <= last) { /* step 4 */
+        edit->append_first = first;
+        edit->append_last = last;
+        for (size_t i = 0; i < ev->append.n_runs; i++) {
+            if (append_run_end(ev, i) >= first)
+                raft_trail_append(&r->trail, ev->append.runs[i].term, append_run_end(ev, i));
+        }
+    }
+    r->verified = raft_max(r->verified, last);
+    raft_follow_commit(r, 0);
+    ack_later(r, now);
+}
+
+static bool ack_allowed(const struct raft *r)
+{
+    return r->role == RAFT_FOLLOWER && r->leader != 0 && raft_hard_state_durable(r);
+}
+
+void raft_follow_flush(struct raft *r, raft_time now)
+{
+    if (!ack_allowed(r) || (!r->ack_due && now < r->ack_by))
+        return;
+    struct raft_msg m = {.type = RAFT_MSG_ACK, .to = r->leader};
+    m.ack.round = r->round;
+    m.ack.durable = raft_min(r->durable_index, r->verified);
+    m.ack.epoch = r->refused_epoch != 0 ? r->refused_epoch : r->epoch;
+    m.ack.boot = r->cfg.boot;
+    m.ack.need_probe = r->refused_epoch != 0;
+    raft_election_forget_acks(r);
+    raft_emit(r, &m);
+}
+
+raft_time raft_follow_deadline(const struct raft *r)
+{
+    if (!ack_allowed(r))
+        return RAFT_NEVER;
+    return r->ack_due ? 0 : r->ack_by;
+}

@@ -1,0 +1,324 @@
+/* lead.c: the leader's half of replication, with a struct raft_peer per other voter. Entries themselves
+ * travel in the caller's stream; see raft.h.
+ */
+#include "raftd/core/raft_impl.h"
+
+static void start_probe(struct raft *r, struct raft_peer *p, uint64_t prev_index)
+{
+    p->epoch = 0;
+    /* Section 5: the log no longer reaches back so far. This peer can't be served yet: it hears
+     * heartbeats, its votes and rounds count, and it gets no entries from this leader. */
+    if (prev_index < r->trail.base_index) {
+        p->state = RAFT_PEER_SNAPSHOT;
+        return;
+    }
+    p->state = RAFT_PEER_PROBE;
+    p->probe = r->next_probe++;
+    p->probe_index = prev_index;
+    raft_try_reset(&p->probe_try);
+}
+
+/* The peer's stream has to start anew behind what is known to be there, or behind the base of the log:
+ * what the peer has beyond match_index only its answer tells. */
+static void restart_probe(struct raft *r, struct raft_peer *p)
+{
+    start_probe(r, p, raft_max(p->match_index, r->trail.base_index));
+}
+
+void raft_lead_start(struct raft *r, raft_time now, struct raft_edit *edit)
+{
+    assert(r->stood && raft_hard_state_durable(r));
+    uint64_t prev_index = r->trail.last;
+    r->stats.won++;
+    r->role = RAFT_LEADER;
+    r->stood = false; /* a term is led once: what it promised, its rounds and probes, is not kept */
+    r->leader = r->cfg.id;
+    r->lead_since = now;
+    r->tries = 0;
+    r->votes_took = 0;
+    r->next_probe = 1;
+    /* Section 6.4: a leader commits an entry of its own term at once; entries of older terms are
+     * committed by it (section 3.6.2), and reads may start. */
+    raft_lead_on_propose(r, 1, edit);
+    edit->noop = true;
+    r->term_first = r->trail.last;
+    for (unsigned i = 0; i < r->n_peers; i++) {
+        struct raft_peer *p = &r->peers[i];
+        p->match_index = 0;
+        p->lost_index = 0;
+        p->base_index = 0;
+        p->base_term = 0;
+        p->boot = 0;
+        p->round = 0;
+        p->lead_sent = 0;
+        start_probe(r, p, prev_index);
+    }
+    raft_read_start(r);
+}
+
+void raft_lead_on_propose(struct raft *r, uint64_t n, struct raft_edit *edit)
+{
+    assert(n >= 1);
+    if (r->role != RAFT_LEADER)
+        return;
+    edit->append_first = r->trail.last + 1;
+    edit->append_last = r->trail.last + n;
+    raft_trail_append(&r->trail, r->term, r->trail.last + n);
+}
+
+/* So long may a majority be silent before its leader steps down (section 6.2). */
+static raft_time quorum_patience(const struct raft *r)
+{
+    return 2 * r->cfg.election_timeout;
+}
+
+/* When leadership ends unless something happens: no majority heard, or the own disk stalls. */
+static raft_time quorum_lost_at(const struct raft *r)
+{
+    if (r->n_peers == 0)
+        return RAFT_NEVER;
+    return raft_election_quorum_heard(r) + quorum_patience(r);
+}
+
+/* A disk that is always as slow as that does not stall: with another leader it would be as slow. */
+static raft_time disk_stalled_at(const struct raft *r)
+{
+    if (r->inflight_seq == 0)
+        return RAFT_NEVER;
+    raft_time patience = raft_max(r->cfg.disk_stall, RAFT_DISK_PATIENCE * raft_disk_time(r));
+    return r->inflight_since + patience;
+}
+
+void raft_lead_on_tick(struct raft *r, raft_time now)
+{
+    if (r->role != RAFT_LEADER)
+        return;
+    if (now >= disk_stalled_at(r)) /* a leader that can't write holds up clients */
+        raft_election_step_down(r, now, r->term, RAFT_WHY_DISK_STALL);
+    else if (now >= r->yield_at)
+        raft_election_step_down(r, now, r->term, RAFT_WHY_DISK_FULL);
+    else if (now >= quorum_lost_at(r)) /* section 6.2, last paragraph */
+        raft_election_step_down(r, now, r->term, RAFT_WHY_LOST_QUORUM);
+}
+
+/* Section 10.2.1: the own copy has no privilege. */
+uint64_t raft_lead_copy_of(const void *ctx, uint16_t id)
+{
+    const struct raft *r = ctx;
+    return id == r->cfg.id ? r->durable_index : r->peers[raft_peer_slot(r, id)].match_index;
+}
+
+/* An entry that was counted as committed stays so, even if a peer then loses its copy: whoever is
+ * elected has it (raft.doubt_index), and nothing else could be put in its place. One that was not is
+ * counted with the copies that there are. */
+void raft_lead_commit(struct raft *r)
+{
+    if (r->role != RAFT_LEADER)
+        return;
+    uint64_t index = raft_majority(&r->members, raft_lead_copy_of, r);
+    /* Section 3.6.2 and figure 3.7: only entries of the own term are committed by counting. */
+    if (index > r->commit_index && raft_term_at(r, index) == r->term) {
+        r->commit_index = index;
+        r->leader_commit = raft_max(r->leader_commit, index);
+    }
+    for (unsigned i = 0; i < r->n_peers; i++) {
+        struct raft_peer *p = &r->peers[i];
+        p->held_index = raft_max(p->held_index, raft_min(p->match_index, r->commit_index));
+    }
+}
+
+static void make_lead(struct raft *r, raft_time now, struct raft_peer *p, bool ack_now,
+                      struct raft_msg *m)
+{
+    *m = (struct raft_msg){.type = RAFT_MSG_LEAD, .from = r->cfg.id, .to = p->id, .term = r->term};
+    m->lead.round = ++r->round;
+    m->lead.commit = r->commit_index;
+    m->lead.epoch = p->epoch;
+    m->lead.ack_now = ack_now;
+    p->lead_sent = now;
+}
+
+void raft_lead(struct raft *r, raft_time now, unsigned peer, struct raft_msg *m)
+{
+    assert(r->role == RAFT_LEADER && peer < r->n_peers);
+    make_lead(r, now, &r->peers[peer], raft_read_round(r) != RAFT_ROUND_NONE, m);
+}
+
+void raft_lead_on_ping(struct raft *r, raft_time now, const struct raft_msg *m)
+{
+    if (r->role != RAFT_LEADER) {
+        r->stats.stale_msgs++;
+        return;
+    }
+    struct raft_msg lead;
+    make_lead(r, now, &r->peers[raft_peer_slot(r, m->from)], false, &lead);
+    raft_emit(r, &lead);
+}
+
+/* The peer's log ends, or differs, before entry `known`, which it acknowledged: its disk has lost what
+ * it had promised. A correct disk can't: acknowledged entries are durable, in this term they are equal
+ * to ours, and committed ones are for good. Nor can a late answer say so: it would name an older
+ * probe, and this one was made when the peer had acknowledged all entries up to it. What the peer
+ * holds is counted anew, by what this process of it says from now on. */
+static void lost_acked(struct raft *r, struct raft_peer *p, uint64_t known, uint32_t boot)
+{
+    if (p->lost_index == 0)
+        r->stats.lost_acked++;
+    p->lost_index = raft_max(p->lost_index, known);
+    p->match_index = 0;
+    p->boot = boot;
+}
+
+void raft_lead_on_probe_ack(struct raft *r, const struct raft_msg *m)
+{
+    struct raft_peer *p = &r->peers[raft_peer_slot(r, m->from)];
+    if (r->role != RAFT_LEADER || m->probe_ack.probe != p->probe) {
+        r->stats.stale_msgs++;
+        return;
+    }
+    if (p->state == RAFT_PEER_REPLICATE && m->probe_ack.boot != p->boot) {
+        restart_probe(r, p); /* a process that doesn't have this stream's start */
+        return;
+    }
+    if (p->state != RAFT_PEER_PROBE) {
+        r->stats.stale_msgs++;
+        return;
+    }
+    uint64_t hint = m->probe_ack.hint_index, hint_term = m->probe_ack.hint_term;
+    if (m->probe_ack.match && m->probe_ack.boot != p->boot && p->match_index > p->probe_index) {
+        restart_probe(r, p); /* what a former process acknowledged meanwhile */
+        return;
+    }
+    if (m->probe_ack.match) {
+        p->state = RAFT_PEER_REPLICATE;
+        p->base_index = p->probe_index;
+        p->base_term = raft_term_at(r, p->probe_index);
+        p->epoch = p->probe;
+        p->boot = m->probe_ack.boot;
+        return;
+    }
+    /* Section 3.5, the optimisation for rejected AppendEntries: skip by terms. Our entries of terms
+     * above the peer's at `hint` can't be there. */
+    uint64_t next = raft_trail_last_at_most(&r->trail, hint, hint_term);
+    if (m->probe_ack.prev_index != p->probe_index || hint > p->probe_index ||
+        next >= p->probe_index) {
+        r->stats.impossible_msgs++;
+        return;
+    }
+    uint64_t known = raft_max(p->match_index, p->held_index);
+    if (next < known)
+        lost_acked(r, p, known, m->probe_ack.boot);
+    start_probe(r, p, next);
+}
+
+void raft_lead_on_ack(struct raft *r, const struct raft_msg *m)
+{
+    struct raft_peer *p = &r->peers[raft_peer_slot(r, m->from)];
+    if (r->role != RAFT_LEADER) {
+        r->stats.stale_msgs++;
+        return;
+    }
+    if (m->ack.round > r->round || m->ack.durable > r->trail.last ||
+        m->ack.epoch >= r->next_probe) {
+        r->stats.impossible_msgs++;
+        return;
+    }
+    /* Maxima: acknowledgements come in any order, and what was true in this term stays true. For the
+     * log this holds as long as the process lives: the next one may find that its disk has lost it, and
+     * an answer of the former one that comes late must not bring it back. */
+    p->round = raft_max(p->round, m->ack.round);
+    if (m->ack.boot == p->boot)
+        p->match_index = raft_max(p->match_index, m->ack.durable);
+    if (p->match_index >= p->lost_index)
+        p->lost_index = 0;
+    if (p->state == RAFT_PEER_REPLICATE && m->ack.epoch == p->epoch &&
+        (m->ack.need_probe || m->ack.boot != p->boot))
+        restart_probe(r, p);
+}
+
+/* Heartbeats; and when half of the time is gone after which a leader without a majority steps down,
+ * the silent ones are asked more often: their answers may just have been lost. */
+static raft_time lead_due_at(const struct raft *r, const struct raft_peer *p,
+                             raft_time quorum_heard)
+{
+    if (p->lead_sent == 0)
+        return 0;
+    raft_time beat = p->lead_sent + r->cfg.heartbeat;
+    if (p->heard > quorum_heard)
+        return beat;
+    return raft_min(beat, raft_max(quorum_heard + r->cfg.election_timeout,
+                                   p->lead_sent + raft_last_tries(r, p)));
+}
+
+static raft_time probe_due_at(const struct raft_peer *p)
+{
+    return p->state == RAFT_PEER_PROBE ? p->probe_try.due : RAFT_NEVER;
+}
+
+/* When the round for reads goes to this peer (again). */
+static raft_time round_due_at(const struct raft *r, const struct raft_peer *p,
+                              enum raft_round round)
+{
+    if (round == RAFT_ROUND_START)
+        return 0;
+    return round == RAFT_ROUND_OPEN && p->round < r->read_round ? p->round_try.due : RAFT_NEVER;
+}
+
+/* The round for reads is due at this peer. Not if it was silent for so long that a leader which
+ * needed it would have stepped down: a dead peer costs heartbeats, not a datagram for each read. They
+ * carry a round, too; and what a peer that is back says makes the round due at once (heard()). */
+static bool ask_round(struct raft *r, raft_time now, struct raft_peer *p, enum raft_round round)
+{
+    if (round == RAFT_ROUND_START)
+        raft_try_reset(&p->round_try);
+    if (now < round_due_at(r, p, round))
+        return false;
+    if (now >= raft_max(p->heard, r->lead_since) + quorum_patience(r)) {
+        p->round_try.due = RAFT_NEVER;
+        return false;
+    }
+    raft_try_sent(r, now, p, &p->round_try);
+    return true;
+}
+
+void raft_lead_flush(struct raft *r, raft_time now)
+{
+    enum raft_round round = raft_read_round(r);
+    raft_time quorum_heard = raft_election_quorum_heard(r);
+    if (round == RAFT_ROUND_START)
+        r->read_round = r->round + 1;
+    for (unsigned i = 0; i < r->n_peers; i++) {
+        struct raft_peer *p = &r->peers[i];
+        struct raft_msg m;
+        bool asked = ask_round(r, now, p, round);
+        bool beat = now >= lead_due_at(r, p, quorum_heard);
+        if (asked || beat) {
+            make_lead(r, now, p, true, &m);
+            raft_emit(r, &m);
+        }
+        /* With the heartbeat: one datagram is enough for a peer that may be off for weeks. */
+        if (now >= probe_due_at(p) || (beat && p->state == RAFT_PEER_PROBE)) {
+            m = (struct raft_msg){.type = RAFT_MSG_PROBE, .to = p->id};
+            m.probe.probe = p->probe;
+            m.probe.prev_index = p->probe_index;
+            m.probe.prev_term = raft_term_at(r, p->probe_index);
+            m.probe.acked_index = p->lost_index;
+            m.probe.acked_term = raft_term_at(r, p->lost_index);
+            raft_try_sent(r, now, p, &p->probe_try);
+            raft_emit(r, &m);
+        }
+    }
+}
+
+raft_time raft_lead_deadline(const struct raft *r)
+{
+    raft_time t = raft_min(raft_min(quorum_lost_at(r), disk_stalled_at(r)), r->yield_at);
+    raft_time quorum_heard = raft_election_quorum_heard(r);
+    enum raft_round round = raft_read_round(r);
+    for (unsigned i = 0; i < r->n_peers; i++) {
+        const struct raft_peer *p = &r->peers[i];
+        t = raft_min(t, lead_due_at(r, p, quorum_heard));
+        t = raft_min(t, raft_min(probe_due_at(p), round_due_at(r, p, round)));
+    }
+    return t;
+}
