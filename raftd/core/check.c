@@ -79,7 +79,7 @@ static const char *check_role(const struct raft *r)
 static const char *check_peer(const struct raft *r, const struct raft_peer *p)
 {
     CHECK(p->match_index <= r->trail.last, "match beyond the log");
-    CHECK(p->held_index <= r->commit_index, "a peer must have what is not committed");
+    CHECK(p->kept_index <= r->commit_index, "a peer must have what is not committed");
     CHECK(p->lost_index == 0 || (p->match_index < p->lost_index && p->lost_index <= r->trail.last),
           "a peer lost what it has, or what nobody has");
     CHECK(p->base_index <= r->trail.last, "a stream starts beyond the log");

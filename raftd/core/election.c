@@ -23,8 +23,8 @@
  *  - and as long as the votes of the last election took, if that is more. Two fast nodes that need the
  *    vote of a slow one would else ask it for PreVotes all the time, have both of them at the moment
  *    at which its write ends, and stand together again and again;
- *  - a PreVote does not wait for a batch that is on its way: it would leave together with the votes
- *    in that, and make one node stand at the very moment at which they elect another.
+ *  - a PreVote is not given while a batch is on its way: it would leave together with the votes of that
+ *    batch, and make one node stand at the very moment at which they elect another.
  */
 #include "raftd/core/raft_impl.h"
 
@@ -38,8 +38,8 @@ static uint64_t next_random(struct raft *r)
 }
 
 /* Section 3.4: election timeouts are chosen randomly from a fixed interval; here [t, 2t), where t is T,
- * or what an election takes if the disk makes it longer (section 9.3). A known leader that falls
- * silent is missed after T all the same. */
+ * or what an election takes if disks make that longer (section 9.3). A known leader that falls silent is
+ * missed after T in any case. */
 void raft_election_reset_timer(struct raft *r, raft_time now)
 {
     raft_time t = r->cfg.election_timeout;
@@ -62,7 +62,7 @@ static void enter_term(struct raft *r, uint64_t term)
     r->epoch = 0;
     r->probe_seen = 0;
     r->round = 0;
-    r->n_after = 0; /* promises of the old term that were never on disk: withdrawn */
+    r->n_after = 0; /* messages of the old term that wait for the disk are never sent */
 }
 
 void raft_election_forget_acks(struct raft *r)
@@ -81,7 +81,7 @@ void raft_election_step_down(struct raft *r, raft_time now, uint64_t term, enum 
         r->why = why;
     r->role = RAFT_FOLLOWER;
     r->leader = 0;
-    r->n_reads = 0; /* other nodes' reads: they ask again, the next leader */
+    r->n_reads = 0; /* reads of other nodes, which ask the next leader again */
     raft_election_forget_acks(r);
     if (was_leader)
         raft_election_reset_timer(r, now);
@@ -164,16 +164,17 @@ bool raft_election_on_vote_req(struct raft *r, raft_time now, const struct raft_
     if (m->term > r->term)
         raft_election_step_down(r, now, m->term, RAFT_WHY_HIGHER_TERM);
 
-    /* Section 3.6.1: only a candidate whose log is at least as up-to-date can win. In doubt what
-     * counts is also what this node once acknowledged: then it votes as if it had lost nothing, and
-     * no leader is elected with its vote that lacks an entry which was committed with its copy. */
+    /* Section 3.6.1: only a candidate whose log is at least as up-to-date can win. A node
+     * in doubt compares with what it once acknowledged, too: it votes as if it had lost nothing, so its
+     * vote elects nobody who lacks an entry that was committed with its copy. */
     uint64_t last_term = m->vote_req.last_term, last_index = m->vote_req.last_index;
     uint64_t own_last = r->trail.last;
     bool up_to_date = raft_up_to_date(last_term, last_index, raft_term_at(r, own_last), own_last) &&
                       raft_up_to_date(last_term, last_index, r->doubt_term, r->doubt_index);
     if (pre) { /* section 9.6: an opinion; neither the vote nor the timer changes */
         if (raft_hard_state_durable(r) || r->inflight_seq == 0)
-            answer_vote(r, m, up_to_date); /* else it would wait, see above; we are asked again */
+            answer_vote(r, m,
+                        up_to_date); /* else it would wait for the batch; the sender asks again */
         return false;
     }
     /* Figure 3.1, RequestVote: votedFor is null or the candidate. */
@@ -183,7 +184,8 @@ bool raft_election_on_vote_req(struct raft *r, raft_time now, const struct raft_
         r->vote = m->from;
         if (r->role != RAFT_FOLLOWER) /* a pre-candidate of this term */
             raft_election_step_down(r, now, r->term, RAFT_WHY_SPLIT);
-        raft_election_reset_timer(r, now); /* once: repeated requests can't hold this node back */
+        raft_election_reset_timer(
+            r, now); /* not for a repeated request: it could hold us back for ever */
     }
     answer_vote(r, m, granted);
     return false;
@@ -202,7 +204,7 @@ static void campaign(struct raft *r, raft_time now, enum raft_role role)
         r->tries++;
     }
     r->role = role;
-    r->leader = 0; /* else all others would be refused on its behalf */
+    r->leader = 0; /* else this node would go on refusing others in its favour */
     r->campaign++;
     for (unsigned i = 0; i < r->n_peers; i++) {
         raft_try_reset(&r->peers[i].vote_try);
@@ -284,9 +286,9 @@ void raft_election_on_vote_rsp(struct raft *r, raft_time now, const struct raft_
     count(r, now);
 }
 
-/* A peer that was away may be what the majority lacked: votes are asked for eagerly again, from the
- * next question on (all at once would split the vote). Those that are there all the time and are too
- * few change nothing: a minority whose nodes hear each other stays quiet. */
+/* A peer that is back may be the one that the majority lacked, so this node asks for votes eagerly again,
+ * from its next question on (if all nodes asked at once they would split the vote). Peers that were there
+ * all the time change nothing: a minority whose nodes hear each other stays quiet. */
 void raft_election_seen(struct raft *r, raft_time now, struct raft_peer *p)
 {
     if (now >= p->seen + RAFT_EAGER_CAMPAIGNS * r->cfg.election_timeout)
@@ -299,7 +301,7 @@ void raft_election_on_tick(struct raft *r, raft_time now)
     if (r->role == RAFT_LEADER || now < r->election_deadline)
         return;
     if (r->doubt_index != 0) {
-        /* It would not vote for itself. To forget the silent leader is all there is to do. */
+        /* A node in doubt does not stand. All it does is to forget the silent leader. */
         raft_election_step_down(r, now, r->term, RAFT_WHY_NONE);
         raft_election_reset_timer(r, now);
         return;
@@ -308,7 +310,7 @@ void raft_election_on_tick(struct raft *r, raft_time now)
         raft_election_reset_timer(r, now); /* it has not asked for votes yet, see above */
         return;
     }
-    if (raft_disk_full(r)) { /* a leader's no-op needs room; who refused it stands no more */
+    if (raft_disk_full(r)) { /* there is no room for the no-op of a new leader */
         raft_election_reset_timer(r, now);
         return;
     }
@@ -340,8 +342,8 @@ static raft_time ping_due_at(const struct raft *r)
     return r->leader_heard + r->cfg.election_timeout / 2;
 }
 
-/* Not while its own term and vote are on their way to the disk: a request that can't leave yet is no
- * try. */
+/* Not while its own term and vote are on their way to the disk: a request that can't leave yet
+ * does not count as a try. */
 static bool vote_wanted(const struct raft *r, const struct raft_peer *p)
 {
     return (r->role == RAFT_PRE_CANDIDATE || r->role == RAFT_CANDIDATE) && !p->vote_answered &&
@@ -357,9 +359,9 @@ static void ask_vote(struct raft *r, raft_time now, struct raft_peer *p)
     m.vote_req.last_index = r->trail.last;
     m.vote_req.last_term = raft_term_at(r, r->trail.last);
     raft_try_sent(r, now, p, &p->vote_try);
-    /* On a bad link one of four datagrams of an election is lost, so they are repeated; but a node
-     * that campaigns on and on and hears nobody that it did not hear before is cut off, from all or
-     * just from the leader, and asks only once or twice in each campaign. */
+    /* A bad link loses one of four datagrams of an election, so requests are repeated. But a node that
+     * campaigns again and again, and hears nobody new, is cut off from all others or just from the
+     * leader: it asks only once or twice in each campaign. */
     if (r->tries > RAFT_EAGER_CAMPAIGNS)
         p->vote_try.due = now + r->cfg.election_timeout;
     raft_emit(r, &m);

@@ -27,7 +27,7 @@ void raft_follow_refuse_term(struct raft *r, uint16_t to)
 {
     r->stats.stale_msgs++;
     if (to == r->leader)
-        return; /* it leads our term: an old message of its own */
+        return; /* the sender leads our term: this is an old message of its own */
     struct raft_msg m = {.type = RAFT_MSG_ACK, .to = to};
     m.ack.boot = r->cfg.boot;
     raft_emit(r, &m);
@@ -52,7 +52,7 @@ void raft_follow_on_lead(struct raft *r, raft_time now, const struct raft_msg *m
     r->round = m->lead.round;
     raft_follow_commit(r, m->lead.commit);
     if (m->lead.epoch != r->epoch && m->lead.epoch >= r->probe_seen && m->lead.epoch != 0) {
-        /* a stream to an earlier process of this node, or one that was refused */
+        /* A stream to an earlier process of this node, or one that it refused. */
         r->refused_epoch = m->lead.epoch;
         r->ack_due = true;
     }
@@ -77,9 +77,9 @@ static bool holds(const struct raft *r, uint64_t term, uint64_t index)
     return raft_up_to_date(raft_term_at(r, sure), sure, term, index);
 }
 
-/* The leader says that this node acknowledged more than it has. The leader's own log has all that was
- * committed, so whoever has the same log up to there has it, too: then its word is good again. Until
- * then every entry that it acknowledges is on its disk as any other's is, and counts. */
+/* The leader says that this node acknowledged entries that it does not have: the node is in doubt. The
+ * leader's log has everything that was committed, so the doubt ends when this node has the leader's log
+ * up to there. What it acknowledges meanwhile counts: it is on its disk. */
 static void take_doubt(struct raft *r, const struct raft_msg *m)
 {
     uint64_t index = m->probe.acked_index, term = m->probe.acked_term;
@@ -91,7 +91,7 @@ static void take_doubt(struct raft *r, const struct raft_msg *m)
         r->doubt_index = index;
         r->doubt_term = term;
     }
-    /* The disk may have lost a vote, too. That this leader was elected in the term is known. */
+    /* The disk may have lost a vote of this term, too. The term has its leader: no other gets one. */
     if (r->vote == 0)
         r->vote = m->from;
 }
@@ -102,7 +102,7 @@ void raft_follow_settle_doubt(struct raft *r)
         r->doubt_index = r->doubt_term = 0;
 }
 
-/* What a leader may say of entries that were acknowledged and lost. */
+/* What the probe says of lost entries is something that a correct leader can say. */
 static bool doubt_well_formed(const struct raft_msg *m)
 {
     uint64_t index = m->probe.acked_index, term = m->probe.acked_term;
@@ -191,7 +191,7 @@ static uint64_t append_first_new(const struct raft *r, const struct raft_event *
 
 static void truncate(struct raft *r, uint64_t to, struct raft_edit *edit)
 {
-    assert(to >= r->commit_index); /* on disk, too: recovery takes less for damage */
+    assert(to >= r->commit_index); /* recovery takes a log that was cut below it for damage */
     raft_trail_truncate(&r->trail, to);
     edit->truncate = true;
     edit->truncate_to = to;
@@ -199,8 +199,8 @@ static void truncate(struct raft *r, uint64_t to, struct raft_edit *edit)
         r->truncate_pending = true;
         r->truncate_to = to;
     }
-    /* A batch in flight may hold entries that are dead now. What follows them at the same indexes
-     * must not be taken for durable when that batch is: it is not written. */
+    /* A batch in flight may contain entries that are dead now. New entries at the same indexes are not
+     * in it, and must not count as durable when that batch is. */
     r->written_last = raft_min(r->written_last, to);
     r->durable_index = raft_min(r->durable_index, to);
 }
@@ -227,7 +227,7 @@ void raft_follow_on_append(struct raft *r, raft_time now, const struct raft_even
     }
     if (!raft_election_heard_leader(r, now, ev->append.from))
         return;
-    if (conflict) /* step 3: only then; repeated entries must not cut what follows them */
+    if (conflict) /* step 3, only in a conflict: repeated entries must not cut those behind them */
         truncate(r, first - 1, edit);
     if (first <= last) { /* step 4 */
         edit->append_first = first;

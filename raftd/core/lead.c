@@ -18,8 +18,8 @@ static void start_probe(struct raft *r, struct raft_peer *p, uint64_t prev_index
     raft_try_reset(&p->probe_try);
 }
 
-/* The peer's stream has to start anew behind what is known to be there, or behind the base of the log:
- * what the peer has beyond match_index only its answer tells. */
+/* The peer's stream starts anew: behind what it is known to have, or behind the base of the log. Only its
+ * answer can tell whether it has that much. */
 static void restart_probe(struct raft *r, struct raft_peer *p)
 {
     start_probe(r, p, raft_max(p->match_index, r->trail.base_index));
@@ -31,7 +31,7 @@ void raft_lead_start(struct raft *r, raft_time now, struct raft_edit *edit)
     uint64_t prev_index = r->trail.last;
     r->stats.won++;
     r->role = RAFT_LEADER;
-    r->stood = false; /* a term is led once: what it promised, its rounds and probes, is not kept */
+    r->stood = false; /* a term is led once: its numbers of rounds and probes must not repeat */
     r->leader = r->cfg.id;
     r->lead_since = now;
     r->tries = 0;
@@ -80,7 +80,7 @@ static raft_time quorum_lost_at(const struct raft *r)
     return raft_election_quorum_heard(r) + quorum_patience(r);
 }
 
-/* A disk that is always as slow as that does not stall: with another leader it would be as slow. */
+/* A disk that always takes so long does not stall: to step down would not make it faster. */
 static raft_time disk_stalled_at(const struct raft *r)
 {
     if (r->inflight_seq == 0)
@@ -108,9 +108,9 @@ uint64_t raft_lead_copy_of(const void *ctx, uint16_t id)
     return id == r->cfg.id ? r->durable_index : r->peers[raft_peer_slot(r, id)].match_index;
 }
 
-/* An entry that was counted as committed stays so, even if a peer then loses its copy: whoever is
- * elected has it (raft.doubt_index), and nothing else could be put in its place. One that was not is
- * counted with the copies that there are. */
+/* What was counted as committed stays committed, even if a peer loses its copy later: whoever is elected
+ * has the entry (raft.doubt_index), so no other can take its place. An entry that is not committed yet is
+ * counted with the copies that exist now. */
 void raft_lead_commit(struct raft *r)
 {
     if (r->role != RAFT_LEADER)
@@ -123,7 +123,7 @@ void raft_lead_commit(struct raft *r)
     }
     for (unsigned i = 0; i < r->n_peers; i++) {
         struct raft_peer *p = &r->peers[i];
-        p->held_index = raft_max(p->held_index, raft_min(p->match_index, r->commit_index));
+        p->kept_index = raft_max(p->kept_index, raft_min(p->match_index, r->commit_index));
     }
 }
 
@@ -156,10 +156,10 @@ void raft_lead_on_ping(struct raft *r, raft_time now, const struct raft_msg *m)
 }
 
 /* The peer's log ends, or differs, before entry `known`, which it acknowledged: its disk has lost what
- * it had promised. A correct disk can't: acknowledged entries are durable, in this term they are equal
- * to ours, and committed ones are for good. Nor can a late answer say so: it would name an older
- * probe, and this one was made when the peer had acknowledged all entries up to it. What the peer
- * holds is counted anew, by what this process of it says from now on. */
+ * it had promised. A correct disk does not do that: acknowledged entries are durable, in this term they
+ * are equal to ours, and committed ones stay for good. A late answer can't look like this either: it
+ * names an older probe, and the present probe was made when the peer had acknowledged all entries up to
+ * its index. From now on only what the peer's present process acknowledges counts. */
 static void lost_acked(struct raft *r, struct raft_peer *p, uint64_t known, uint32_t boot)
 {
     if (p->lost_index == 0)
@@ -177,7 +177,7 @@ void raft_lead_on_probe_ack(struct raft *r, const struct raft_msg *m)
         return;
     }
     if (p->state == RAFT_PEER_REPLICATE && m->probe_ack.boot != p->boot) {
-        restart_probe(r, p); /* a process that doesn't have this stream's start */
+        restart_probe(r, p); /* it restarted: the new process lacks the beginning of the stream */
         return;
     }
     if (p->state != RAFT_PEER_PROBE) {
@@ -186,7 +186,7 @@ void raft_lead_on_probe_ack(struct raft *r, const struct raft_msg *m)
     }
     uint64_t hint = m->probe_ack.hint_index, hint_term = m->probe_ack.hint_term;
     if (m->probe_ack.match && m->probe_ack.boot != p->boot && p->match_index > p->probe_index) {
-        restart_probe(r, p); /* what a former process acknowledged meanwhile */
+        restart_probe(r, p); /* its former process has acknowledged more meanwhile */
         return;
     }
     if (m->probe_ack.match) {
@@ -197,15 +197,15 @@ void raft_lead_on_probe_ack(struct raft *r, const struct raft_msg *m)
         p->boot = m->probe_ack.boot;
         return;
     }
-    /* Section 3.5, the optimisation for rejected AppendEntries: skip by terms. Our entries of terms
-     * above the peer's at `hint` can't be there. */
+    /* Section 3.5, the optimisation for rejected AppendEntries: skip by terms. An entry of
+     * ours whose term is above the peer's term at `hint` can't be in its log. */
     uint64_t next = raft_trail_last_at_most(&r->trail, hint, hint_term);
     if (m->probe_ack.prev_index != p->probe_index || hint > p->probe_index ||
         next >= p->probe_index) {
         r->stats.impossible_msgs++;
         return;
     }
-    uint64_t known = raft_max(p->match_index, p->held_index);
+    uint64_t known = raft_max(p->match_index, p->kept_index);
     if (next < known)
         lost_acked(r, p, known, m->probe_ack.boot);
     start_probe(r, p, next);
@@ -223,9 +223,9 @@ void raft_lead_on_ack(struct raft *r, const struct raft_msg *m)
         r->stats.impossible_msgs++;
         return;
     }
-    /* Maxima: acknowledgements come in any order, and what was true in this term stays true. For the
-     * log this holds as long as the process lives: the next one may find that its disk has lost it, and
-     * an answer of the former one that comes late must not bring it back. */
+    /* Acknowledgements come in any order, so the highest counts: what was true once in this term stays
+     * true. For the log that holds only while the peer's process lives: the next one may find that the
+     * disk has lost entries, and a late answer of the former one must not bring them back. */
     p->round = raft_max(p->round, m->ack.round);
     if (m->ack.boot == p->boot)
         p->match_index = raft_max(p->match_index, m->ack.durable);
@@ -236,8 +236,9 @@ void raft_lead_on_ack(struct raft *r, const struct raft_msg *m)
         restart_probe(r, p);
 }
 
-/* Heartbeats; and when half of the time is gone after which a leader without a majority steps down,
- * the silent ones are asked more often: their answers may just have been lost. */
+/* When the next LEAD to this peer is due as a heartbeat. A leader without a majority steps down after
+ * quorum_patience(); from half of that time on it asks silent peers more often, because perhaps only
+ * their answers were lost. */
 static raft_time lead_due_at(const struct raft *r, const struct raft_peer *p,
                              raft_time quorum_heard)
 {
@@ -255,7 +256,7 @@ static raft_time probe_due_at(const struct raft_peer *p)
     return p->state == RAFT_PEER_PROBE ? p->probe_try.due : RAFT_NEVER;
 }
 
-/* When the round for reads goes to this peer (again). */
+/* When a LEAD of the round for reads goes to this peer, for the first time or once more. */
 static raft_time round_due_at(const struct raft *r, const struct raft_peer *p,
                               enum raft_round round)
 {
@@ -264,9 +265,10 @@ static raft_time round_due_at(const struct raft *r, const struct raft_peer *p,
     return round == RAFT_ROUND_OPEN && p->round < r->read_round ? p->round_try.due : RAFT_NEVER;
 }
 
-/* The round for reads is due at this peer. Not if it was silent for so long that a leader which
- * needed it would have stepped down: a dead peer costs heartbeats, not a datagram for each read. They
- * carry a round, too; and what a peer that is back says makes the round due at once (heard()). */
+/* True if a LEAD of the round for reads has to go to this peer now. A peer that was silent for
+ * quorum_patience() is not asked: a dead peer costs heartbeats, and not a datagram for each read.
+ * Heartbeats carry a round as well, and whatever a peer says that is back makes the round due at once
+ * (heard() in step.c). */
 static bool ask_round(struct raft *r, raft_time now, struct raft_peer *p, enum raft_round round)
 {
     if (round == RAFT_ROUND_START)
@@ -296,7 +298,7 @@ void raft_lead_flush(struct raft *r, raft_time now)
             make_lead(r, now, p, true, &m);
             raft_emit(r, &m);
         }
-        /* With the heartbeat: one datagram is enough for a peer that may be off for weeks. */
+        /* The probe leaves with the heartbeat, in one datagram: the peer may be off for weeks. */
         if (now >= probe_due_at(p) || (beat && p->state == RAFT_PEER_PROBE)) {
             m = (struct raft_msg){.type = RAFT_MSG_PROBE, .to = p->id};
             m.probe.probe = p->probe;

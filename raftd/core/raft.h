@@ -325,9 +325,9 @@ struct raft_peer {
     /* Durable there and equal to ours. Invariant: <= last_index. Only rises in a term, but for a
      * peer whose disk lost what it had acknowledged: then it is counted anew. */
     uint64_t match_index;
-    /* Committed, and acknowledged by it to this process, in whatever term: it must have these entries
+    /* Committed, and acknowledged by it to this process, in whatever term: it must keep these entries
      * for good. Invariant: <= commit_index. */
-    uint64_t held_index;
+    uint64_t kept_index;
     /* It acknowledged the entries up to here and has lost some of them, as its answer to a probe
      * shows; each probe tells it. 0 = nothing is lost, or it has all of them again. Invariant: 0, or
      * match_index < lost_index <= last_index. */
@@ -346,7 +346,7 @@ struct raft_peer {
     raft_time seen;      /* newest message of any kind; 0 = never */
     raft_time lead_sent; /* last LEAD to it; 0 = send now */
     struct raft_try vote_try;
-    bool vote_answered; /* this campaign needs no more of it (repeated answers count once) */
+    bool vote_answered; /* in this campaign it is asked no more */
     bool pre_granted;   /* it would vote for us, it said in this campaign */
     bool vote_granted;  /* it has voted for us in this term */
     bool vote_refused;  /* it has refused us its vote in this term */

@@ -29,13 +29,13 @@
  * years. It keeps term + 1 from wrapping. */
 #define RAFT_TERM_MAX (UINT64_MAX / 2)
 
-/* Nor is a term this far above our own believed: a node that was away for years is not so far behind.
- * Else one message could bring all nodes to the edge, for ever. */
+/* Nor is a term believed that is so far above our own: even a node that was away for years is not so far
+ * behind. Else one message could take all nodes to the last term, for ever. */
 #define RAFT_TERM_JUMP_MAX (UINT64_C(1) << 32)
 
 /* Campaigns in a row in which votes are asked for again and again: enough for 30 % loss. After that
  * a node is taken to be cut off, until it hears a peer that was away for as many election timeouts:
- * a shorter absence finds it still eager, and one that is there is rarely silent for so long. */
+ * after a shorter absence it is still eager, and a peer that is there is rarely silent for so long. */
 enum { RAFT_EAGER_CAMPAIGNS = 4 };
 
 static inline uint64_t raft_min(uint64_t a, uint64_t b)

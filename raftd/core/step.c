@@ -26,8 +26,8 @@ void raft_init(struct raft *r, const struct raft_config *cfg, const struct raft_
                                    .n_runs = s->n_runs,
                                    .cap_runs = cap_runs};
     r->durable_index = r->written_last = s->last_index;
-    /* A fact of the cluster. Figure 3.1 has it volatile: a lower bound that lasts lets a node that
-     * finds no leader serve what it knows. */
+    /* Figure 3.1 keeps the commit index in memory only. A lower bound that lasts lets a node that finds
+     * no leader serve what it knows. */
     assert(s->base_index <= s->commit && s->commit <= s->last_index);
     r->commit_index = r->leader_commit = s->commit;
     r->next_seq = 1;
@@ -59,14 +59,14 @@ static bool accept_sender(struct raft *r, raft_time now, uint16_t from, uint64_t
     return true;
 }
 
-/* What a leader's majority is judged by (section 6.2) is that its messages are answered: a peer that
- * only asks for votes, or speaks of another term, does not hear it. */
+/* A leader judges its majority by the answers that it gets (section 6.2). A peer that only asks for votes,
+ * or speaks of another term, does not hear it. */
 static void heard(struct raft *r, raft_time now, uint16_t from, uint64_t term)
 {
     struct raft_peer *p = &r->peers[raft_peer_slot(r, from)];
     if (r->role == RAFT_LEADER && term != r->term)
         return;
-    if (now >= p->heard + r->cfg.election_timeout) { /* it is back: no backoff of its absence */
+    if (now >= p->heard + r->cfg.election_timeout) { /* it is back: ask it without backoff */
         raft_try_reset(&p->probe_try);
         raft_try_reset(&p->round_try);
     }
@@ -142,7 +142,7 @@ static void on_refused(struct raft *r, raft_time now, uint64_t seq)
 {
     assert(seq != 0 && seq == r->inflight_seq);
     r->inflight_seq = 0;
-    /* Dead entries are there still if the batch was to cut them, or if more died meanwhile. */
+    /* Dead entries are still on disk if the batch was to cut them, or if more died since it was made. */
     r->truncate_pending = r->inflight_truncate || r->durable_index < r->inflight_base;
     if (r->truncate_pending)
         r->truncate_to = r->durable_index;
@@ -152,8 +152,9 @@ static void on_refused(struct raft *r, raft_time now, uint64_t seq)
         raft_election_step_down(r, now, r->term, RAFT_WHY_DISK_FULL);
 }
 
-/* A majority has room where this leader has none: its log in memory can't grow for long, theirs can
- * (raft_lead_on_tick()). Not in this instant, so that what was committed is told. */
+/* Something is committed without the copy of this leader, whose disk is full: a majority has room, and can
+ * go on without it. It steps down (raft_lead_on_tick()), but not in this instant, so that its peers still
+ * hear what is committed. */
 static void note_yield(struct raft *r, raft_time now)
 {
     bool yields = r->role == RAFT_LEADER && raft_disk_full(r) && r->commit_index > r->durable_index;
@@ -194,7 +195,8 @@ void raft_step(struct raft *r, raft_time now, const struct raft_event *ev, struc
 
 /* ----------------------------------------------------------------------------- ready, advance */
 
-/* Entries that wait have a truncation wait for them: it has no hurry, and takes room of its own. */
+/* While entries wait for room a pending truncation waits with them: it is not urgent, and needs room
+ * itself. */
 static bool log_unwritten(const struct raft *r)
 {
     return r->trail.last > r->written_last || r->truncate_pending;

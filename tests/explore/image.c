@@ -250,7 +250,7 @@ static void forget_peer(const struct raft *r, struct raft_peer *p)
     p->round_try = tried(r->role == RAFT_LEADER); /* set when a round starts */
     if (p->state != RAFT_PEER_REPLICATE)          /* set when a probe matched */
         p->base_index = p->base_term = 0;
-    p->held_index = 0;       /* no disk loses anything here */
+    p->kept_index = 0;       /* no disk loses anything here */
     p->vote_refused = false; /* only how long to wait */
 }
 

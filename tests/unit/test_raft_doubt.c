@@ -321,7 +321,7 @@ static void test_broken_states_are_found(void **state)
     lead_seven(t, 3);
     receive(t, ack(t, BEFORE, 6));
     assert_int_equal(t->r.commit_index, 6);
-    BREAK(peer(t)->held_index = 7);
+    BREAK(peer(t)->kept_index = 7);
     BREAK(peer(t)->lost_index = 6);
     BREAK(peer(t)->lost_index = 8);
     BREAK(peer(t)->match_index = 0);
@@ -331,7 +331,7 @@ static void test_broken_states_are_found(void **state)
     BREAK(peer(t)->lost_index = 0);
     BREAK(peer(t)->lost_index = 5);
     BREAK(t->r.commit_index = t->r.leader_commit = 7);
-    BREAK(t->r.commit_index = 4; peer(t)->held_index = 0; peer(t)->match_index = 5);
+    BREAK(t->r.commit_index = 4; peer(t)->kept_index = 0; peer(t)->match_index = 5);
     enter_doubt(t);
     BREAK(t->r.doubt_index = 0);
     BREAK(t->r.doubt_term = 0);
