@@ -20,7 +20,7 @@ void flight_push(struct flight *f, uint64_t stamp, uint64_t off, uint32_t len)
         if (last->len > 0 && last->off + last->len == off && last->len + len <= FLIGHT_JOIN_BYTES) {
             last->len += len;
             last->stamp = stamp;
-            last->joined = true;
+            last->merged = true;
             return;
         }
     }

@@ -1,7 +1,7 @@
 /* flight.h: what was sent and may still be on its way: pieces of one stream, oldest first. Pure.
  *
  * A ring without allocation. While it is less than half full each datagram has a piece of its
- * own. Beyond, a piece that goes on where the last one ended is joined to it, under the newer
+ * own. Beyond, a piece that goes on where the last one ended is merged with it, under the newer
  * stamp and up to FLIGHT_JOIN_BYTES: loss of the older half is then noticed a little later. Two
  * neighbours together are longer than that, so the other half holds 256 KiB, whatever small
  * pieces a window of that size is cut into.
@@ -21,7 +21,7 @@ struct flight_piece {
     uint64_t off;
     uint64_t stamp; /* of the datagram it left in */
     uint32_t len;   /* 0: done with */
-    bool joined;    /* of more than one datagram */
+    bool merged;    /* of more than one datagram */
 };
 
 /* A zeroed struct is empty. */

@@ -131,8 +131,7 @@ struct stream_tx {
                               9002, 7.3.2) */
 
     uint32_t
-        arrived_max; /* longest piece that arrived in one datagram, for mtu.h; the caller may set
-                             it back to 0 */
+        arrived_max; /* longest piece that arrived in one datagram; the caller may set it to 0 */
     uint32_t missing_max; /* longest piece in flight when the timer ran out last */
     struct stream_tx_stats stats;
     const struct link *link; /* shared per peer, outlives this */

@@ -181,7 +181,7 @@ static void timed_out(struct stream_tx *tx, uint64_t now_us)
     tx->missing_max = 0;
     for (unsigned i = 0; i < tx->flight.n; i++) {
         const struct flight_piece *p = flight_at(&tx->flight, i);
-        if (!p->joined && p->len > tx->missing_max && !is_acked(tx, p))
+        if (!p->merged && p->len > tx->missing_max && !is_acked(tx, p))
             tx->missing_max = p->len;
     }
 }
@@ -387,7 +387,7 @@ static void take_echo(struct stream_tx *tx, uint64_t now_us, const struct wire_s
     unsigned arrived = flight_until(&tx->flight, echo);
     if (arrived > 0) {
         const struct flight_piece *p = flight_at(&tx->flight, arrived - 1);
-        if (p->stamp == echo && !p->joined && p->len > tx->arrived_max)
+        if (p->stamp == echo && !p->merged && p->len > tx->arrived_max)
             tx->arrived_max = p->len;
     }
     if (echo <= tx->rack)

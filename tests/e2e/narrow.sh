@@ -6,7 +6,7 @@
 . "$(dirname "$0")/../lib/cluster.sh"
 # shellcheck source=/dev/null
 . "$TOP/tests/lib/netns.sh"
-limit 240
+limit 420
 
 hosts 3
 cluster 3
@@ -30,7 +30,8 @@ all_are() { # TEST SIZE
     local size
     for size in $(sizes); do test "$size" "$1" "$2" || return 1; done
 }
-whole() { # once data has shown it
+whole() { # once data has shown it, and whoever leads by now
+    wait_leader
     ctl "$LEADER" --timeout 8 put whole - <"$WORK/40kB" && all_are -eq 1200
 }
 
@@ -41,13 +42,13 @@ puts device
 wait_for 20 "warning of a narrow path" warned
 all_are -le 972 || fail "datagrams of $(sizes | tr '\n' ' ')bytes on a device of 1000"
 device_mtu 1500
-wait_for 90 "whole datagrams after the device's MTU rose" whole
+wait_for 150 "whole datagrams after the device's MTU rose" whole
 
 black_hole 900
 puts hole
 all_are -le 872 || fail "datagrams of $(sizes | tr '\n' ' ')bytes through a path of 900"
 black_hole 0
-wait_for 90 "whole datagrams after the black hole" whole
+wait_for 150 "whole datagrams after the black hole" whole
 puts wide
 same_keys
 finish "narrow from the start and later: all writes done"

@@ -130,7 +130,7 @@ static void test_too_many_holes(void **state)
     assert_int_equal(s.ranges[7].start, 10 + 20 * 7);
     assert_int_equal(stream_rx_put(&rx, 180, in + 180, 10, false), STREAM_GAP);
     stream_rx_sack(&rx, &s);
-    assert_int_equal(s.ranges[0].start, 170); /* joined with both neighbours */
+    assert_int_equal(s.ranges[0].start, 170); /* merged with both neighbours */
     assert_int_equal(s.ranges[0].len, 30);
     assert_int_equal(stream_rx_put(&rx, 0, in, LAST + 50, false), STREAM_NEW);
     assert_int_equal(rx.contig, LAST + 50);
@@ -260,7 +260,7 @@ static void test_flight(void **state)
         uint64_t at = 0;
         for (unsigned i = 0; i < f->n; i++) {
             const struct flight_piece *p = flight_at(f, i);
-            assert_true(p->off == at && p->joined == (p->len > 100));
+            assert_true(p->off == at && p->merged == (p->len > 100));
             at += p->len;
             assert_int_equal(p->stamp, at / 10 - 10); /* of the newest byte in it */
         }
