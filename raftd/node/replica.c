@@ -55,7 +55,7 @@ bool replica_init(struct replica *r, const struct node_config *cfg, const struct
     *r = (struct replica){.cfg = cfg, .io = io, .seal_at = RAFT_NEVER, .disk_commit = wal->commit};
     memcpy(r->head, wal->head, sizeof r->head);
     r->last_ms = wal->last_ms;
-    size_t ring = max_u64(4 * (size_t)cfg->max_value_bytes, RING_MIN_BYTES);
+    size_t ring = (size_t)max_u64(4 * (uint64_t)cfg->max_value_bytes, RING_MIN_BYTES);
     if (cfg->cache_bytes != 0)
         ring = cfg->cache_bytes;
     return entries_init(&r->log, ring, wal->last_index) >= 0 && start_core(r, wal, now);
