@@ -4,7 +4,7 @@
 # shellcheck disable=SC2016,SC2153 # what is in single quotes is for the pretended programs
 # shellcheck source=/dev/null
 . "$(dirname "$0")/../lib/cluster.sh"
-limit 60
+limit 180
 unset MAKEFLAGS MFLAGS MAKELEVEL DEPS
 
 mkdir -p "$WORK/bin"
