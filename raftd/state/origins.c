@@ -98,8 +98,8 @@ static void move_window(struct origin *g, uint64_t newest)
     if (newest - g->newest >= ORIGIN_WINDOW)
         memset(g->index, 0, sizeof g->index);
     else
-        for (uint64_t i = g->newest + 1; i <= newest; i++)
-            g->index[i % ORIGIN_WINDOW] = 0;
+        while (g->newest < newest)
+            g->index[++g->newest % ORIGIN_WINDOW] = 0;
     g->newest = newest;
 }
 

@@ -61,7 +61,9 @@ static void test_window(void **state)
     for (uint64_t n = 2 * W + 1; n < 3 * W; n++)
         expect(o, 50, 50, n, ORIGIN_NEW);
     expect(o, 50, 50, 2 * W, ORIGIN_PASSED);
-    keep(o, A, 50, 50, UINT64_MAX, 18);
+    keep(o, A, 50, 50, UINT64_MAX - 2, 18);
+    keep(o, A, 50, 50, UINT64_MAX, 19); /* the step to the last number of all ends, too */
+    expect(o, 50, 50, UINT64_MAX - 1, ORIGIN_NEW);
     expect(o, 50, 50, UINT64_MAX - W + 1, ORIGIN_NEW);
     expect(o, 50, 50, UINT64_MAX - W, ORIGIN_PASSED);
     origins_free(o);
