@@ -30,7 +30,7 @@ enum {
 struct layout {
     uint8_t type;      /* enum wire_type */
     uint8_t kind;      /* enum wire_frame_kind */
-    uint8_t what;      /* enum raft_msg_type, or enum wire_stream */
+    uint8_t what;      /* of a message: enum raft_msg_type */
     uint16_t parts[7]; /* 0 = no more */
 };
 
@@ -64,9 +64,7 @@ static const struct layout LAYOUTS[] = {
            MSG_FLAG(probe_ack.match))},
     {FRAME(SACK, SACK, 0, SACK(stream), SACK(n), SACK(spurious), SACK(id), SACK(contig),
            SACK(rwnd))},
-    {FRAME(LOG, DATA, WIRE_STREAM_LOG, DATA(base_index), DATA(base_term), DATA(off), DATA(id),
-           DATA_FLAG(again))},
-    {FRAME(RELAY, DATA, WIRE_STREAM_RELAY, DATA(off), DATA(id), DATA_FLAG(again))},
+    {FRAME(DATA, DATA, 0, DATA(off), DATA(id), DATA(stream), ZERO(3), DATA_FLAG(again))},
     {FRAME(VOTE_REQ, MSG, RAFT_MSG_VOTE_REQ, MSG(vote_req.campaign), MSG(vote_req.vote_term),
            MSG(vote_req.last_index), MSG(vote_req.last_term), MSG_FLAG(vote_req.pre))},
     {FRAME(VOTE_RSP, MSG, RAFT_MSG_VOTE_RSP, MSG(vote_rsp.campaign), MSG(vote_rsp.vote_term),
@@ -268,7 +266,6 @@ static void get_body(const struct wire_reader *r, const struct raw_frame *raw, s
         break;
     case WIRE_FRAME_SACK: get_ranges(raw, &f->sack); break;
     case WIRE_FRAME_DATA:
-        f->data.stream = raw->layout->what;
         f->data.bytes = raw->rest;
         f->data.len = raw->rest_len;
         break;
@@ -401,19 +398,18 @@ const char *wire_setting_name(enum wire_setting setting)
     return "?";
 }
 
-size_t wire_room(const struct wire_writer *w, enum wire_stream stream)
+size_t wire_room(const struct wire_writer *w)
 {
-    size_t head = WIRE_FRAME_BYTES + fixed_bytes(layout_of(WIRE_FRAME_DATA, stream));
-    size_t left = w->cap - w->len;
+    size_t head = wire_frame_bytes(WIRE_DATA), left = w->cap - w->len;
     return left > head ? left - head : 0;
 }
 
 size_t wire_put_data(struct wire_writer *w, const struct wire_data *d)
 {
-    size_t room = wire_room(w, (enum wire_stream)d->stream), n = d->len < room ? d->len : room;
+    size_t room = wire_room(w), n = d->len < room ? d->len : room;
     if (n == 0)
         return 0;
-    uint8_t *b = put_frame(w, layout_of(WIRE_FRAME_DATA, d->stream), d, n);
+    uint8_t *b = put_frame(w, layout_of(WIRE_FRAME_DATA, 0), d, n);
     assert(b); /* room is a multiple of 4 as all frames are padded, and all fixed parts are */
     memcpy(b, d->bytes, n);
     return n;

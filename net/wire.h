@@ -32,9 +32,7 @@
  *                                             | u32 probe | u32 boot
  *   85 SACK   20+8n                           u8 stream | u8 n | u16 spurious | u32 id | u64 contig
  *                                             | u32 rwnd | n <= 8 x { u32 start | u32 len }
- *   90 LOG     28+d   1 again                 u64 base_index | u64 base_term | u64 off
- *                                             | u32 epoch | d bytes
- *   91 RELAY   12+d   1 again                 u64 off | u32 boot | d bytes
+ *   92 DATA    16+d   1 again                 u64 off | u32 id | u8 stream | u8 0 | u16 0 | d bytes
  *   A0 VOTE_REQ  32   1 pre                   u64 campaign | u64 vote_term | u64 last_index
  *                                             | u64 last_term
  *   A1 VOTE_RSP  16   1 pre 2 granted         u64 campaign | u64 vote_term
@@ -47,8 +45,11 @@
  *
  * Growth without a new version: bit 7 of the type says critical. An unknown critical frame makes
  * the datagram refused, an unknown optional one is skipped. A body longer than known: the rest is
- * ignored (not for LOG and RELAY, whose rest is data); shorter: the datagram is refused. Type
+ * ignored (not of DATA, where the rest is data); shorter: the datagram is refused. Type
  * numbers are never used twice. A datagram is taken whole or not at all.
+ *
+ * DATA: a piece of a stream (enum wire_stream), which (term, stream, id) names. A piece of a stream that
+ * is not known here, or of another id, is dropped.
  *
  * SACK: all bytes below contig were received; ranges are relative to contig, ascending, with a
  * hole before each; the sender may send up to contig + rwnd; spurious counts pieces marked `again`
@@ -96,8 +97,7 @@ enum wire_type {
     WIRE_PROBE = 0x83,
     WIRE_PROBE_ACK = 0x84,
     WIRE_SACK = 0x85,
-    WIRE_LOG = 0x90,
-    WIRE_RELAY = 0x91,
+    WIRE_DATA = 0x92,
     WIRE_VOTE_REQ = 0xA0,
     WIRE_VOTE_RSP = 0xA1,
     WIRE_READ_REQ = 0xC0,
@@ -106,8 +106,9 @@ enum wire_type {
 
 /* Streams of bytes between two nodes, each with its own SACK. */
 enum wire_stream {
-    WIRE_STREAM_LOG = 1,   /* leader to follower: encoded entries after base_index */
-    WIRE_STREAM_RELAY = 2, /* clients' requests on their way to the leader */
+    WIRE_STREAM_LOG = 1,   /* leader to follower: encoded entries behind the one that the probe of
+                              this number matched. id: that number */
+    WIRE_STREAM_RELAY = 2, /* clients' requests on their way to the leader. id: the sender's boot */
 };
 
 /* Why a payload was refused, for counting. */
@@ -137,7 +138,7 @@ struct wire_range {
 
 struct wire_sack {
     uint8_t stream; /* enum wire_stream, not checked on receipt */
-    uint32_t id;    /* epoch (LOG) or boot (RELAY) of the stream */
+    uint32_t id;    /* of the stream */
     uint64_t contig;
     uint32_t rwnd;
     uint16_t spurious;
@@ -147,10 +148,8 @@ struct wire_sack {
 
 /* A piece of a stream. */
 struct wire_data {
-    uint8_t stream;       /* enum wire_stream */
-    uint32_t id;          /* epoch (LOG) or boot of the sender (RELAY) */
-    uint64_t base_index;  /* LOG: the stream starts after this entry */
-    uint64_t base_term;   /* LOG: and this is its term */
+    uint8_t stream;       /* enum wire_stream, not checked on receipt */
+    uint32_t id;          /* of the stream */
     uint64_t off;         /* of bytes[0] in the stream; off + len may overflow on receipt */
     const uint8_t *bytes; /* received: points into the datagram */
     size_t len;
@@ -241,7 +240,7 @@ bool wire_put_settings(struct wire_writer *w, const struct wire_settings *s);
 size_t wire_frame_bytes(enum wire_type type);
 
 /* Bytes of a stream's data that still fit, and how many of d->len were added (0 = no room). */
-size_t wire_room(const struct wire_writer *w, enum wire_stream stream);
+size_t wire_room(const struct wire_writer *w);
 size_t wire_put_data(struct wire_writer *w, const struct wire_data *d);
 
 /* True if nothing was added yet. */

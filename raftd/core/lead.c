@@ -47,7 +47,6 @@ void raft_lead_start(struct raft *r, raft_time now, struct raft_edit *edit)
         p->match_index = 0;
         p->lost_index = 0;
         p->base_index = 0;
-        p->base_term = 0;
         p->boot = 0;
         p->round = 0;
         p->lead_sent = 0;
@@ -192,7 +191,6 @@ void raft_lead_on_probe_ack(struct raft *r, const struct raft_msg *m)
     if (m->probe_ack.match) {
         p->state = RAFT_PEER_REPLICATE;
         p->base_index = p->probe_index;
-        p->base_term = raft_term_at(r, p->probe_index);
         p->epoch = p->probe;
         p->boot = m->probe_ack.boot;
         return;

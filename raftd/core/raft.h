@@ -332,8 +332,7 @@ struct raft_peer {
      * shows; each probe tells it. 0 = nothing is lost, or it has all of them again. Invariant: 0, or
      * match_index < lost_index <= last_index. */
     uint64_t lost_index;
-    uint64_t base_index; /* REPLICATE: the stream starts after it. Invariant: <= last_index */
-    uint64_t base_term;
+    uint64_t base_index;  /* REPLICATE: the stream starts after it. Invariant: <= last_index */
     uint32_t probe;       /* number of the newest probe; grows within a term */
     uint32_t epoch;       /* REPLICATE: probe that matched; else 0. Invariant: 0 or == probe */
     uint32_t boot;        /* process that answered that probe: its acknowledgements count */

@@ -10,10 +10,9 @@ size_t path_payload(const struct path *p)
     return mtu_size(&p->mtu) - p->envelope_bytes;
 }
 
-size_t path_room(const struct path *p, enum wire_stream stream)
+size_t path_room(const struct path *p)
 {
-    return path_payload(p) - WIRE_PREAMBLE_BYTES -
-           wire_frame_bytes(stream == WIRE_STREAM_LOG ? WIRE_LOG : WIRE_RELAY);
+    return path_payload(p) - WIRE_PREAMBLE_BYTES - wire_frame_bytes(WIRE_DATA);
 }
 
 void flow_begin(struct flow_out *f, const struct path *path, uint64_t term, uint32_t id)
@@ -22,7 +21,7 @@ void flow_begin(struct flow_out *f, const struct path *path, uint64_t term, uint
         .ack_delay_us = NODE_ACK_DELAY_US,
         .cap_us = path->cap_us,
         .window_bytes = NODE_WINDOW_BYTES,
-        .datagram_bytes = (uint32_t)path_room(path, f->source->stream),
+        .datagram_bytes = (uint32_t)path_room(path),
     };
     f->term = term;
     f->id = id;

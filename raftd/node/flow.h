@@ -33,7 +33,7 @@ struct path {
 size_t path_payload(const struct path *p);
 
 /* Bytes of a stream that a full datagram carries. */
-size_t path_room(const struct path *p, enum wire_stream stream);
+size_t path_room(const struct path *p);
 
 enum flow_state {
     FLOW_NONE,  /* it does not go to this peer */
@@ -59,7 +59,6 @@ struct flow_out {
     void *ctx; /* of the source */
     uint64_t term;
     uint32_t id; /* with term: which stream this is */
-    uint64_t base_index, base_term;
     struct stream_tx tx;
 };
 

@@ -40,7 +40,6 @@ void log_in_probe(struct log_in *l, const struct raft_msg *probe)
     l->flow.term = r->term;
     l->flow.id = r->epoch;
     l->flow.unacked = 0;
-    l->base_index = probe->probe.prev_index;
     l->next = probe->probe.prev_index + 1;
 }
 
@@ -48,11 +47,7 @@ void log_in_probe(struct log_in *l, const struct raft_msg *probe)
 static bool takes(void *ctx, uint16_t peer, const struct wire_data *d)
 {
     struct log_in *l = ctx;
-    if (peer != replica_raft(l->replica)->leader || !present(l) || d->id != l->flow.id)
-        return false;
-    bool same = d->base_index == l->base_index;
-    l->flow.bad += !same;
-    return same;
+    return peer == replica_raft(l->replica)->leader && present(l) && d->id == l->flow.id;
 }
 
 static void arrived(void *ctx, uint64_t now, enum stream_put how)

@@ -11,8 +11,7 @@ struct log_in {
     struct replica *replica;
     uint8_t *buf; /* the largest record and a window */
     uint32_t window;
-    uint64_t base_index; /* the stream starts after this entry */
-    uint64_t next;       /* index of the next record on it */
+    uint64_t next; /* index of the next record on the stream */
 };
 
 /* window: offered to the leader. False: memory is short; log_in_free() all the same. */

@@ -67,8 +67,6 @@ static void read_ahead(struct log_out *l)
 static void begin(struct log_out *l, const struct raft_peer *rp)
 {
     flow_begin(&l->flow, l->path, replica_raft(l->replica)->term, rp->epoch);
-    l->flow.base_index = rp->base_index;
-    l->flow.base_term = rp->base_term;
     l->joined = l->placed = false;
     window_restart(&l->window, 0, (struct wal_pos){.index = rp->base_index + 1});
     try_join(l, rp->base_index + 1, 0);

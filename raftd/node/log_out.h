@@ -1,7 +1,7 @@
 /* log_out.h: a leader's log as a flow to one peer.
  *
- * It begins after the entry that the peer's probe matched: offset 0 is the start of entry
- * base_index + 1. Its bytes come from memory when the entries there reach back far enough ("joined":
+ * It begins after the entry that the peer's probe matched: offset 0 is the start of the entry
+ * behind that one. Its bytes come from memory when the entries there reach back far enough ("joined":
  * offsets then differ from positions in memory by a constant, since a leader only ever appends), else
  * from disk, read ahead of what the peer acknowledges (window.h).
  */

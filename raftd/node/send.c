@@ -98,11 +98,10 @@ static void out_lead(struct out *o, bool ack_now)
  * crumb is left, of the next one. */
 static size_t piece_room(const struct out *o)
 {
-    const struct flow_source *src = o->flow->source;
-    size_t lead = src->after_lead && !o->lead ? wire_frame_bytes(WIRE_LEAD) : 0;
-    size_t room = o->open ? wire_room(&o->w, src->stream) : 0;
+    size_t lead = o->flow->source->after_lead && !o->lead ? wire_frame_bytes(WIRE_LEAD) : 0;
+    size_t room = o->open ? wire_room(&o->w) : 0;
     if (room < CRUMB_BYTES + lead)
-        room = path_room(&o->p->path, src->stream);
+        room = path_room(&o->p->path);
     return room - lead;
 }
 
@@ -110,7 +109,7 @@ static size_t piece_room(const struct out *o)
 static uint32_t piece_datagram(const struct out *o, size_t piece)
 {
     const struct path *path = &o->p->path;
-    return (uint32_t)(piece + mtu_size(&path->mtu) - path_room(path, o->flow->source->stream));
+    return (uint32_t)(piece + mtu_size(&path->mtu) - path_room(path));
 }
 
 /* What arrived of the flow shows how large datagrams to the peer may be; and the flow is told. */
@@ -122,7 +121,7 @@ static void follow_mtu(const struct out *o)
         mtu_arrived(m, piece_datagram(o, tx->arrived_max));
     tx->arrived_max = 0;
     mtu_rise(m, o->now);
-    size_t room = path_room(&o->p->path, o->flow->source->stream);
+    size_t room = path_room(&o->p->path);
     if (tx->cfg.datagram_bytes != room)
         stream_tx_datagram(tx, (uint32_t)room);
 }
@@ -154,19 +153,15 @@ static bool out_piece(struct out *o)
     if (f == NULL || !out_at_hand(o) || !stream_tx_next(&f->tx, o->now, piece_room(o), &piece))
         return false;
     size_t have = piece.len;
-    struct wire_data d = {.stream = (uint8_t)f->source->stream,
-                          .id = f->id,
-                          .base_index = f->base_index,
-                          .base_term = f->base_term,
-                          .off = piece.off,
-                          .again = piece.again};
+    struct wire_data d = {
+        .stream = (uint8_t)f->source->stream, .id = f->id, .off = piece.off, .again = piece.again};
     d.bytes = f->source->at(f->ctx, piece.off, &have);
     if (d.bytes == NULL)
         return false; /* not at hand now */
     if (f->source->after_lead && !o->lead)
         out_lead(o, false); /* commit index and a round ride along with the first piece */
     out_open(o, term_of(o));
-    if (wire_room(&o->w, f->source->stream) < CRUMB_BYTES)
+    if (wire_room(&o->w) < CRUMB_BYTES)
         out_next(o, term_of(o));
     d.len = (size_t)min_u64(have, piece.len);
     size_t put = wire_put_data(&o->w, &d);

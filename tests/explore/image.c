@@ -4,7 +4,7 @@
 #include <string.h>
 
 /* A change of these structs must be thought about here: does the new field belong in the image? */
-_Static_assert(offsetof(struct raft, now_msgs) == 2560 && sizeof(struct raft_peer) == 176 &&
+_Static_assert(offsetof(struct raft, now_msgs) == 2496 && sizeof(struct raft_peer) == 168 &&
                    sizeof(struct raft_msg) == 56,
                "struct raft has changed: image.c must follow");
 
@@ -249,7 +249,7 @@ static void forget_peer(const struct raft *r, struct raft_peer *p)
     }
     p->round_try = tried(r->role == RAFT_LEADER); /* set when a round starts */
     if (p->state != RAFT_PEER_REPLICATE)          /* set when a probe matched */
-        p->base_index = p->base_term = 0;
+        p->base_index = 0;
     p->kept_index = 0;       /* no disk loses anything here */
     p->vote_refused = false; /* only how long to wait */
 }
@@ -302,7 +302,6 @@ static void load_peer(const struct w_node *n, struct raft *r, unsigned slot)
     p->state = (enum raft_peer_state)x->state;
     p->match_index = x->match;
     p->base_index = x->base;
-    p->base_term = x->base == 0 ? 0 : n->log[x->base];
     p->probe = x->probe;
     p->epoch = x->epoch;
     p->boot = x->boot;

@@ -322,12 +322,8 @@ static void put_log(struct world *w, struct liar *p, struct wire_writer *out)
         uint64_t term = edge(w, out->term);
         add_record(w, p, term != 0 ? term : 1, take(w));
     }
-    struct wire_data d = {.stream = WIRE_STREAM_LOG,
-                          .id = edge32(w, p->id),
-                          .base_index = edge(w, p->base),
-                          .base_term = edge(w, p->base_term),
-                          .again = n & 64};
-    size_t from = edge(w, p->sent), room = wire_room(out, WIRE_STREAM_LOG);
+    struct wire_data d = {.stream = WIRE_STREAM_LOG, .id = edge32(w, p->id), .again = n & 64};
+    size_t from = edge(w, p->sent), room = wire_room(out);
     size_t at = from <= p->len ? from : p->len;
     d.off = from;
     d.bytes = p->stream + at;
@@ -623,12 +619,8 @@ static void lead_honestly(struct world *w, uint64_t term, struct liar *p, uint64
     m.probe.probe = p->id;
     m.probe.prev_index = p->base;
     m.probe.prev_term = p->base_term;
-    struct wire_data d = {.stream = WIRE_STREAM_LOG,
-                          .id = p->id,
-                          .base_index = p->base,
-                          .base_term = p->base_term,
-                          .bytes = p->stream,
-                          .len = p->len};
+    struct wire_data d = {
+        .stream = WIRE_STREAM_LOG, .id = p->id, .bytes = p->stream, .len = p->len};
     fits = fits && (streams ? wire_put_data(&out, &d) == p->len : wire_put_msg(&out, &m));
     assert(fits);
     /* That the node is heard shows that what it hears is not old, whatever stamps were told before. */

@@ -300,15 +300,13 @@ void lead(struct world *w, uint16_t from, uint64_t term, uint32_t epoch, uint64_
 }
 
 void stream(struct world *w, uint16_t leader, uint64_t term, uint32_t epoch, const struct tape *t,
-            uint64_t base, uint64_t base_term, size_t from, size_t to)
+            uint64_t base, size_t from, size_t to)
 {
     while (from < to) {
         uint8_t buf[WIRE_DATAGRAM_MAX];
         struct wire_writer out;
         struct wire_data d = {.stream = WIRE_STREAM_LOG,
                               .id = epoch,
-                              .base_index = base,
-                              .base_term = base_term,
                               .off = from,
                               .bytes = t->bytes + t->at[base + 1] + from,
                               .len = to - from};

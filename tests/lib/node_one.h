@@ -98,7 +98,7 @@ void lead(struct world *w, uint16_t from, uint64_t term, uint32_t epoch, uint64_
 
 /* Bytes [from, to) of a leader's stream that begins after entry `base`. */
 void stream(struct world *w, uint16_t leader, uint64_t term, uint32_t epoch, const struct tape *t,
-            uint64_t base, uint64_t base_term, size_t from, size_t to);
+            uint64_t base, size_t from, size_t to);
 
 /* Bytes of entries base + 1 .. last. */
 size_t stream_len(const struct tape *t, uint64_t base, uint64_t last);

@@ -72,19 +72,16 @@ const struct golden GOLDEN[GOLDEN_FRAMES] = {
             "8483828194939291"},
     {.f.kind = WIRE_FRAME_DATA,
      .f.data = {.stream = WIRE_STREAM_LOG,
-                .base_index = UINT64_C(0x2122232425262728),
-                .base_term = UINT64_C(0x3132333435363738),
                 .off = UINT64_C(0x4142434445464748),
                 .id = 0x51525354,
                 .bytes = (const uint8_t *)"abcde",
                 .len = 5,
                 .again = true},
      .flags = 1,
-     .hex = "90012100"
-            "2827262524232221"
-            "3837363534333231"
+     .hex = "92011500"
             "4847464544434241"
             "54535251"
+            "01000000"
             "6162636465000000"},
     {.f.kind = WIRE_FRAME_DATA,
      .f.data = {.stream = WIRE_STREAM_RELAY,
@@ -94,9 +91,10 @@ const struct golden GOLDEN[GOLDEN_FRAMES] = {
                 .len = 3,
                 .again = true},
      .flags = 1,
-     .hex = "91010f00"
+     .hex = "92011300"
             "2827262524232221"
             "34333231"
+            "02000000"
             "61626300"},
     {.f.msg = {.type = RAFT_MSG_VOTE_REQ,
                .vote_req = {.campaign = UINT64_C(0x2122232425262728),
@@ -231,8 +229,7 @@ bool frame_put(struct wire_writer *w, const struct wire_frame *f)
 
 static bool same_data(const struct wire_data *a, const struct wire_data *b)
 {
-    return a->stream == b->stream && a->id == b->id && a->base_index == b->base_index &&
-           a->base_term == b->base_term && a->off == b->off && a->again == b->again &&
+    return a->stream == b->stream && a->id == b->id && a->off == b->off && a->again == b->again &&
            a->len == b->len && memcmp(a->bytes, b->bytes, a->len) == 0;
 }
 

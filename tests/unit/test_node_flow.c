@@ -111,7 +111,7 @@ static void send_pieces(struct end *from, struct end *to, uint64_t now, uint64_t
     struct flow_out *f = flows_sync(&from->flows, now, PEER);
     struct stream_piece piece;
     assert_ptr_equal(f, &from->out);
-    while (stream_tx_next(&f->tx, now, path_room(&from->path, f->source->stream), &piece)) {
+    while (stream_tx_next(&f->tx, now, path_room(&from->path), &piece)) {
         size_t len;
         struct wire_data d = {.stream = STREAM, .id = f->id, .off = piece.off, .len = piece.len};
         d.bytes = f->source->at(f->ctx, piece.off, &len);

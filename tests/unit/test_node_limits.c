@@ -24,7 +24,7 @@ static struct world *fed(const struct tape *t, const struct node_config *cfg, ui
     probe(w, 2, 2, 1, 0, 0);
     flush(w);
     persisted(w); /* the term */
-    stream(w, 2, 2, 1, t, 0, 0, 0, stream_len(t, 0, count));
+    stream(w, 2, 2, 1, t, 0, 0, stream_len(t, 0, count));
     return w;
 }
 

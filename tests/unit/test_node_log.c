@@ -34,7 +34,7 @@ static void apply_across_replacement(bool fetch_first)
     assert_int_equal(raft_of(w)->commit_index, 79);
     size_t read = read_disk(w, 0, old);
 
-    stream(w, 2, 2, 1, new, 79, 1, 0, stream_len(new, 79, 200));
+    stream(w, 2, 2, 1, new, 79, 0, stream_len(new, 79, 200));
     lead(w, 2, 2, 1, 200);
     flush(w);
     assert_true(w->batch != 0);
@@ -78,7 +78,7 @@ static void test_votes_while_entries_wait_for_room(void **state)
     probe(w, 2, 2, 1, KEPT, 1);
     flush(w);
     persisted(w);
-    stream(w, 2, 2, 1, new, KEPT, 1, 0, stream_len(new, KEPT, 50));
+    stream(w, 2, 2, 1, new, KEPT, 0, stream_len(new, KEPT, 50));
     lead(w, 2, 2, 1, KEPT);
     flush(w);
     assert_true(w->written.truncate && w->written.last_index == 50);
@@ -149,7 +149,7 @@ static void test_stream_only_durable_from_disk(void **state)
     probe(w, 2, 2, 1, KEPT, 1);
     flush(w);
     persisted(w); /* the term */
-    stream(w, 2, 2, 1, new, KEPT, 1, 0, stream_len(new, KEPT, NEW_LAST));
+    stream(w, 2, 2, 1, new, KEPT, 0, stream_len(new, KEPT, NEW_LAST));
     assert_int_equal(raft_of(w)->trail.last, NEW_LAST);
     flush(w);
     make_leader(w);
@@ -216,10 +216,10 @@ static void test_malformed_command_refused(void **state)
     flush(w);
     persisted(w);
     flush(w);
-    stream(w, 2, 2, 1, bad, 0, 0, 0, stream_len(bad, 0, 3));
+    stream(w, 2, 2, 1, bad, 0, 0, stream_len(bad, 0, 3));
     check_refused(w, 2, 1);
     probe(w, 2, 2, 2, 1, 2);
-    stream(w, 2, 2, 2, good, 1, 2, 0, stream_len(good, 1, 3));
+    stream(w, 2, 2, 2, good, 1, 0, stream_len(good, 1, 3));
     lead(w, 2, 2, 2, 3);
     settle(w, good);
     assert_int_equal(applied(w), 3);
@@ -246,12 +246,12 @@ static void test_many_small_records(void **state)
     lead(w, 2, 2, 1, 0);
     flush(w);
     persisted(w);
-    stream(w, 2, 2, 1, t, 0, 0, 0, early * noop);
+    stream(w, 2, 2, 1, t, 0, 0, early * noop);
     flush(w); /* their batch is with the disk, and stays there */
     assert_int_equal(raft_of(w)->trail.last, early);
-    stream(w, 2, 2, 1, t, 0, 0, early * noop + 1, last * noop);
+    stream(w, 2, 2, 1, t, 0, early * noop + 1, last * noop);
     assert_int_equal(raft_of(w)->trail.last, early);
-    stream(w, 2, 2, 1, t, 0, 0, early * noop, early * noop + 1);
+    stream(w, 2, 2, 1, t, 0, early * noop, early * noop + 1);
     assert_true(raft_of(w)->trail.last > early);
     assert_true(raft_of(w)->trail.last <= ENTRIES_MAX);
     settle(w, t);
@@ -276,12 +276,12 @@ static void test_conflict_with_other_history(void **state)
     tape_puts(other, 8, 3, 'b', 10);
     struct world *w = world_new(NULL, &(struct node_config){0});
     probe(w, 2, 2, 1, 0, 0);
-    stream(w, 2, 2, 1, own, 0, 0, 0, stream_len(own, 0, 10));
+    stream(w, 2, 2, 1, own, 0, 0, stream_len(own, 0, 10));
     settle(w, own);
     assert_int_equal(raft_of(w)->durable_index, 10);
     probe(w, 3, 3, 1, 5, 2);
     settle(w, own); /* the term */
-    stream(w, 3, 3, 1, other, 5, 2, 0, stream_len(other, 5, 8));
+    stream(w, 3, 3, 1, other, 5, 0, stream_len(other, 5, 8));
     check_refused(w, 3, 10);
     assert_int_equal(raft_term_at(raft_of(w), 6), 2);
     world_free(w);
@@ -302,11 +302,11 @@ static void test_other_history_inside_a_stream(void **state)
         tape_puts(other, 8, 3, 'b', 10);
         struct world *w = world_new(NULL, &(struct node_config){0});
         probe(w, 2, 2, 1, 0, 0);
-        stream(w, 2, 2, 1, own, 0, 0, 0, stream_len(own, 0, last));
+        stream(w, 2, 2, 1, own, 0, 0, stream_len(own, 0, last));
         settle(w, own);
         probe(w, 3, 3, 1, 4, 2);
         settle(w, own);
-        stream(w, 3, 3, 1, other, 4, 2, 0, stream_len(other, 4, 8));
+        stream(w, 3, 3, 1, other, 4, 0, stream_len(other, 4, 8));
         check_refused(w, 3, last);
         world_free(w);
         tape_free(own);
@@ -331,14 +331,14 @@ static void test_cluster_time_does_not_fall(void **state)
         persisted(w);
         flush(w);
         if (base > 0) {
-            stream(w, 2, 2, 1, t, 0, 0, 0, stream_len(t, 0, base));
+            stream(w, 2, 2, 1, t, 0, 0, stream_len(t, 0, base));
             settle(w, t);
             assert_int_equal(raft_of(w)->durable_index, base);
             probe(w, 3, 3, 1, base, 2);
             settle(w, t);
         }
         uint16_t leader = base > 0 ? 3 : 2;
-        stream(w, leader, leader, 1, t, base, base > 0 ? 2 : 0, 0, stream_len(t, base, 6));
+        stream(w, leader, leader, 1, t, base, 0, stream_len(t, base, 6));
         check_refused(w, leader, 4);
         world_free(w);
         tape_free(t);
@@ -353,7 +353,7 @@ static void test_cluster_time_does_not_fall(void **state)
     flush(w);
     persisted(w);
     flush(w);
-    stream(w, 2, 2, 1, t, 1, 1, 0, stream_len(t, 1, 2));
+    stream(w, 2, 2, 1, t, 1, 0, stream_len(t, 1, 2));
     check_refused(w, 2, 1);
     world_free(w);
     tape_free(t);
@@ -478,7 +478,7 @@ static void test_fetch_comes_after_the_leadership(void **state)
     flush(w);
     assert_non_null(w->fetch[3].buf);
     probe(w, 2, 3, 1, CUT, 1);
-    stream(w, 2, 3, 1, other, CUT, 1, 0, stream_len(other, CUT, CUT + 1));
+    stream(w, 2, 3, 1, other, CUT, 0, stream_len(other, CUT, CUT + 1));
     assert_int_equal(raft_of(w)->trail.last, CUT + 1);
     fetched(w, 3, read_disk(w, 3, t));
     flush(w);
@@ -505,7 +505,7 @@ static void test_late_commit_index_is_sealed(void **state)
     struct world *w = world_new(NULL, &(struct node_config){0});
     probe(w, 2, 2, 1, 0, 0);
     lead(w, 2, 2, 1, 0);
-    stream(w, 2, 2, 1, t, 0, 0, 0, stream_len(t, 0, 3));
+    stream(w, 2, 2, 1, t, 0, 0, stream_len(t, 0, 3));
     settle(w, t);
     assert_int_equal(raft_of(w)->durable_index, 3);
     seal_time(w);
@@ -573,11 +573,11 @@ static void test_new_node_shows_nothing(void **state)
     assert_false(node_local_reads(w->n));
     probe(w, 2, 2, 1, 0, 0);
     lead(w, 2, 2, 1, 9);
-    stream(w, 2, 2, 1, t, 0, 0, 0, stream_len(t, 0, 5));
+    stream(w, 2, 2, 1, t, 0, 0, stream_len(t, 0, 5));
     settle(w, t);
     assert_int_equal(applied(w), 5);
     assert_false(node_local_reads(w->n));
-    stream(w, 2, 2, 1, t, 0, 0, 0, stream_len(t, 0, 9));
+    stream(w, 2, 2, 1, t, 0, 0, stream_len(t, 0, 9));
     settle(w, t);
     assert_int_equal(applied(w), 9);
     assert_true(node_local_reads(w->n));
@@ -593,10 +593,10 @@ static void test_stop_before_entries_are_written(void **state)
     tape_puts(t, 6, 2, 'x', 10);
     struct world *w = world_new(NULL, &(struct node_config){0});
     probe(w, 2, 2, 1, 0, 0);
-    stream(w, 2, 2, 1, t, 0, 0, 0, stream_len(t, 0, 3));
+    stream(w, 2, 2, 1, t, 0, 0, stream_len(t, 0, 3));
     settle(w, t);
     lead(w, 2, 2, 1, 3);
-    stream(w, 2, 2, 1, t, 0, 0, stream_len(t, 0, 3), stream_len(t, 0, 6));
+    stream(w, 2, 2, 1, t, 0, stream_len(t, 0, 3), stream_len(t, 0, 6));
     assert_int_equal(raft_of(w)->trail.last, 6);
     assert_int_equal(raft_of(w)->commit_index, 3);
     node_stopping(w->n);
@@ -613,7 +613,7 @@ static void test_stop_keeps_the_commit_index(void **state)
     tape_puts(t, 3, 2, 'x', 10);
     struct world *w = world_new(NULL, &(struct node_config){0});
     probe(w, 2, 2, 1, 0, 0);
-    stream(w, 2, 2, 1, t, 0, 0, 0, stream_len(t, 0, 3));
+    stream(w, 2, 2, 1, t, 0, 0, stream_len(t, 0, 3));
     settle(w, t);
     node_stopping(w->n);
     assert_int_equal(w->seals, 0); /* nothing to tell */
