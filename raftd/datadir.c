@@ -110,7 +110,8 @@ static void look_at_rights(const char *dir)
     (void)snprintf(log, sizeof log, "%s/log", dir);
     const char *const paths[] = {dir, log};
     for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++) {
-        if (faccessat(AT_FDCWD, paths[i], W_OK | X_OK, AT_EACCESS) == 0)
+        /* A log that is missing is no matter of rights: recovery says what that means. */
+        if (faccessat(AT_FDCWD, paths[i], W_OK | X_OK, AT_EACCESS) == 0 || errno == ENOENT)
             continue;
         int rc = -errno;
         (void)snprintf(what, sizeof what, "%s: no file can be made there: %s", paths[i],

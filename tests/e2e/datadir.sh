@@ -93,6 +93,13 @@ note "--check: $(head -n 3 <<<"$OUT" | tr '\n' ';')"
 sums "$WORK/node1" >"$WORK/after"
 cmp "$WORK/before" "$WORK/after" || fail "--check changed something"
 
+# --- the log is gone: no start helps, and nothing that a service manager would try again ---
+mv "$WORK/node1/log" "$WORK/log"
+refused 4 'the log is missing' -c "$CONF" -i 1
+refused 4 'the log is missing' --check "$WORK/node1"
+[ ! -e "$WORK/node1/log" ] || fail "a refused start made a log"
+mv "$WORK/log" "$WORK/node1/log"
+
 # --- a torn tail: the second half of the last write is missing, then garbage instead of a write ---
 cp -a "$WORK/node1" "$WORK/good"
 torn() { # WHAT: damages node 1's log at SEGMENT, BLOCK by that function; accepted all the same
