@@ -55,7 +55,9 @@ static const char *parse_addr4(struct conf_node *node, const char *host, uint16_
     return NULL;
 }
 
-/* Splits "fe80::1%eth0" in place; false: not the name of an interface behind '%'. */
+/* Splits "fe80::1%eth0" in place; false: not the name of an interface behind '%'. The kernel allows
+ * bytes of every kind in one, but status prints it as text and as JSON.
+ */
 static bool split_interface(struct conf_node *node, char *host)
 {
     char *mark = strchr(host, '%');
@@ -63,8 +65,11 @@ static bool split_interface(struct conf_node *node, char *host)
         return true;
     *mark++ = '\0';
     size_t len = strlen(mark);
-    if (len == 0 || len >= sizeof node->interface || strpbrk(mark, "/%: \t") != NULL)
+    if (len == 0 || len >= sizeof node->interface || strpbrk(mark, "/%:") != NULL)
         return false;
+    for (size_t i = 0; i < len; i++)
+        if (mark[i] < 0x21 || mark[i] > 0x7e)
+            return false;
     memcpy(node->interface, mark, len + 1);
     return true;
 }
