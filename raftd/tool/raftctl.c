@@ -385,9 +385,9 @@ static void find_socket(struct tool *t, const char *conf, const char *socket, ui
         say_fatal(RAFTCTL_EXIT_USAGE, "-i needs a configuration (-c FILE)");
     if (socket == NULL)
         socket = default_socket;
-    if (strlen(socket) >= sizeof t->socket)
-        say_fatal(RAFTCTL_EXIT_USAGE, "the path of a socket has less than %zu bytes",
-                  sizeof t->socket);
+    if (socket[0] == '\0' || strlen(socket) >= sizeof t->socket)
+        say_fatal(RAFTCTL_EXIT_USAGE, "the path of a socket has 1 to %zu bytes",
+                  sizeof t->socket - 1);
     memcpy(t->socket, socket, strlen(socket) + 1);
 }
 

@@ -32,6 +32,8 @@ expect 0 ctl 1 put -- -k dash
 expect 0 ctl 1 get -- -k
 [ "$OUT" = dash ] || fail "get -- -k: $OUT"
 expect 2 ctl 1 get -k
+expect 2 "$RAFTCTL" -s '' get k # an empty variable of a script, and not a daemon that is down
+says 'has 1 to 107 bytes'
 stored 'a b'
 note "options anywhere; values are taken as they are"
 
