@@ -121,8 +121,8 @@ static double put_ns(struct store *s, uint32_t n, unsigned batch, double *bytes)
     }
     publish(s);
     rcu_wait_freed();
-    double ns = (cpu_ns() - start) / PUTS;
-    *bytes = (double)(allocated - before) / PUTS;
+    double ns = (cpu_ns() - start) / (double)PUTS;
+    *bytes = (double)(allocated - before) / (double)PUTS;
     free(keys);
     return ns;
 }
@@ -140,7 +140,7 @@ static double get_ns(struct store *s, uint32_t n)
             sum += kv_get(kv_view(s->kv), (const uint8_t *)keys[i].text, keys[i].len)->value_len;
         rcu_leave();
     }
-    double ns = (cpu_ns() - start) / GETS;
+    double ns = (cpu_ns() - start) / (double)GETS;
     if (sum != (uint64_t)GETS * VALUE_BYTES)
         abort();
     free(keys);
@@ -186,7 +186,7 @@ static double freeze_us(struct store *s)
     double start = cpu_ns();
     for (unsigned i = 0; i < IMAGES; i++)
         kv_thaw(s->kv, kv_freeze(s->kv));
-    return (cpu_ns() - start) / IMAGES / 1000;
+    return (cpu_ns() - start) / (double)IMAGES / 1000;
 }
 
 /* In an order of which no structure profits. */
@@ -235,7 +235,7 @@ static double load_bytes(struct store *s, uint32_t n)
 {
     size_t before = mallinfo2().uordblks;
     load(s, n);
-    return (double)(mallinfo2().uordblks - before) / n - key_of(0).len - VALUE_BYTES;
+    return (double)(mallinfo2().uordblks - before) / n - key_of(0).len - (double)VALUE_BYTES;
 }
 
 static void print(uint32_t n, const char *name, const struct figures *f)

@@ -127,9 +127,10 @@ static bool holds(const struct profile *f, uint64_t seed)
         most = one > most ? one : most;
         sent += n->pair[i].data;
     }
+    double carried = (double)n->path.rate * (double)PIECE / (double)(PIECE + OVERHEAD);
     double full = (double)WINDOW * 1e6 / (2.0 * (double)n->path.delay + (double)f->jitter_us);
-    if (f->kbit != 0 && full * f->streams > (double)n->path.rate * PIECE / (PIECE + OVERHEAD))
-        full = (double)n->path.rate * PIECE / (PIECE + OVERHEAD);
+    if (f->kbit != 0 && full * f->streams > carried)
+        full = carried;
     double share = 100.0 * (double)got / (full * (double)half / 1e6);
     double wait = in_ms(n->path.longest_wait), dropped = 100.0 * (double)n->path.overflows / sent;
     bool fine = share >= f->share && wait <= f->wait_ms && dropped <= f->dropped &&

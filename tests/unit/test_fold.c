@@ -1,4 +1,4 @@
-// LINK: storage/fold.c storage/batch.c storage/crc32c.c
+// LINK: storage/fold.c storage/batch.c storage/crc32c.c -lsodium
 /* test_fold.c: what may follow on disk in a log that begins behind an entry. (All else of the fold is
  * shown by recovery: test_recover.c, test_wal.c.) */
 #include "storage/fold.h"
