@@ -6,7 +6,7 @@
 . "$(dirname "$0")/../lib/cluster.sh"
 # shellcheck source=/dev/null
 . "$TOP/tests/lib/netns.sh"
-limit 420
+limit 600
 
 hosts 3
 cluster 3
@@ -48,7 +48,7 @@ black_hole 900
 puts hole
 all_are -le 872 || fail "datagrams of $(sizes | tr '\n' ' ')bytes through a path of 900"
 black_hole 0
-wait_for 150 "whole datagrams after the black hole" whole
+wait_for 300 "whole datagrams after the black hole" whole
 puts wide
 same_keys
 finish "narrow from the start and later: all writes done"
