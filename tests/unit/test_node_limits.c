@@ -12,6 +12,7 @@
 #include "raftd/node/peer.h"
 #include "raftd/node/replica.h"
 #include "raftd/node/writes.h"
+#include "raftd/state/cmd.h"
 #include "raftd/base/rcu.h"
 #include "tests/lib/node_one.h"
 
@@ -137,6 +138,38 @@ static void test_sack_of_the_last_leadership(void **state)
     world_free(w);
 }
 
+/* A write has left for a leader when the data become full, and another leader comes. It is not refused by
+ * this node: the copy that the first one had may yet find room. It is sent again, and what becomes of it is
+ * told. */
+static void test_full_after_it_was_sent(void **state)
+{
+    (void)state;
+    enum { VALUES = 40, VALUE_BYTES = CMD_LIMIT_BYTES / VALUES };
+    struct tape *t = tape_new();
+    struct world *w = world_new(NULL, &(struct node_config){.max_data_bytes = CMD_LIMIT_BYTES});
+    tape_puts(t, VALUES, 2, 'a', VALUE_BYTES);
+    probe(w, 2, 2, 1, 0, 0);
+    settle(w, t);
+    write_one(w);
+    flush(w);
+    assert_int_equal(w->answered, 0);
+    stream(w, 2, 2, 1, t, 0, 0, stream_len(t, 0, VALUES));
+    lead(w, 2, 2, 1, VALUES);
+    settle(w, t);
+    assert_int_equal(applied(w), VALUES);
+    probe(w, 3, 3, 1, VALUES, 2);
+    settle(w, t);
+    assert_int_equal(raft_of(w)->leader, 3);
+    write_one(w); /* of this one there is no copy */
+    flush(w);
+    assert_int_equal(w->answered, 1);
+    assert_int_equal(writes_pending(node_parts(w->n).writes), 1);
+    const struct flow_out *f = &node_parts(w->n).relay_out->flow;
+    assert_true(f->term == 3 && f->tx.end > 0);
+    world_free(w);
+    tape_free(t);
+}
+
 int main(void)
 {
     rcu_thread_begin();
@@ -144,6 +177,7 @@ int main(void)
         cmocka_unit_test(test_leads_with_a_full_cache),
         cmocka_unit_test(test_uncommitted_fills_half),
         cmocka_unit_test(test_sack_of_the_last_leadership),
+        cmocka_unit_test(test_full_after_it_was_sent),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     rcu_thread_end();
