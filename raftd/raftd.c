@@ -23,6 +23,7 @@
 #include "raftd/base/nodump.h"
 #include "raftd/base/notify.h"
 #include "raftd/base/num.h"
+#include "raftd/base/rcu.h"
 #include "raftd/base/say.h"
 #include "raftd/starting.h"
 #include "raftd/base/stdfds.h"
@@ -392,6 +393,9 @@ static int run_daemon(const struct conf *conf)
                  err);
     struct wal_options opts = datadir_claim(conf->data_dir, conf, &id);
     load_peers(conf, id.storage_id, &ids);
+    int rc = rcu_start();
+    if (rc < 0)
+        say_fatal(RAFTD_EXIT_INTERNAL, "cannot start a thread: %s", strerror(-rc));
     /* Recovery may cut and begin segments. The lock is one proof that we are alone, these are the
      * others. */
     int code = loop_open(&loop, conf);
@@ -400,7 +404,7 @@ static int run_daemon(const struct conf *conf)
     struct starting s = {.stopped = stopped, .loop = loop};
     opts.progress = starting_progress;
     opts.progress_ctx = &s;
-    int rc = wal_open(&wal, &disk_posix, conf->data_dir, &opts, &rep);
+    rc = wal_open(&wal, &disk_posix, conf->data_dir, &opts, &rep);
     code = rc == -ECANCELED ? say_stopped() : say_recovered(conf->data_dir, rc, &rep);
     if (rc == 0) {
         code = loop_run(loop, wal, &rep, &ids, stopped);

@@ -15,6 +15,7 @@
 #ifndef RAFTD_RCU_H
 #define RAFTD_RCU_H
 
+#include <pthread.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <urcu/urcu-memb.h>
@@ -82,6 +83,25 @@ static inline void rcu_leave(void)
 
 /* Publishes `object`, fully written before, and returns the old one. */
 #define rcu_swap(pointer, object) __atomic_exchange_n(&(pointer), (object), __ATOMIC_ACQ_REL)
+
+static inline void *rcu_trial(void *arg)
+{
+    return arg;
+}
+
+/* Starts liburcu's own thread, before the first rcu_free_later(). That would start it, too, but the
+ * library ends the process by abort() where the system refuses a thread: so a trial comes before. 0 or
+ * -errno. */
+static inline int rcu_start(void)
+{
+    pthread_t trial;
+    int rc = pthread_create(&trial, NULL, rcu_trial, NULL);
+    if (rc != 0)
+        return -rc;
+    (void)pthread_join(trial, NULL); /* its stack is kept for the next one */
+    (void)urcu_memb_get_default_call_rcu_data();
+    return 0;
+}
 
 /* Calls fn(head) in liburcu's own thread when all present readers have left. `head` is part of
  * the object, which nobody new can reach any more. fn starts with rcu_callback_begin(). */

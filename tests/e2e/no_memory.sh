@@ -1,6 +1,6 @@
 #!/bin/bash
 # Memory that runs out ends a node with exit code 70 and a message, not by a signal; the others go on,
-# and with memory again it comes back with everything.
+# and with memory again it comes back with everything; also when it has too little from the start.
 # shellcheck source=/dev/null
 . "$(dirname "$0")/../lib/cluster.sh"
 limit 120
@@ -28,5 +28,23 @@ expect 0 ctl "$LEADER" --timeout 10 put "after" "it"
 start "$victim"
 wait_for 30 "agreement" converged
 expect 0 ctl "$victim" --timeout 10 get "after"
+same_keys
+
+# --- a start with hardly any: it fails with a message, however far it comes, and never by a signal ---
+stop "$victim"
+starts=0
+for ((kilobytes = 8000; kilobytes <= 40000; kilobytes += 2000)); do
+    how=0
+    (ulimit -v "$kilobytes" && exec timeout 2 "$RAFTD" -c "$CONF" -i "$victim") 2>"$WORK/stderr" || how=$?
+    case $how in
+    127) continue ;; # not even its libraries
+    124) break ;;
+    70) starts=$((starts + 1)) OUT=$(tail -n 1 "$WORK/stderr") ;;
+    *) fail "exit $how with $kilobytes KiB of memory: $(tail -n 3 "$WORK/stderr")" ;;
+    esac
+done
+[ "$starts" -gt 0 ] || fail "no start had too little memory"
+note "$starts starts with too little memory, the last one: $OUT"
+start "$victim"
 same_keys
 finish "out of memory is exit 70, and nothing is lost"
