@@ -409,6 +409,10 @@ static void test_falls_behind_in_an_entry(void **state)
     assert_non_null(w->fetch[3].buf);
     assert_int_equal(t->at[pos->index] + pos->skip, end / 2 + 4);
     assert_true(pos->skip > 0 && t->at[pos->index + 1] > end / 2 + 4);
+    const struct stream_tx_stats *stats = &node_peer(w->n, 3)->log.flow.tx.stats;
+    uint64_t timeouts = stats->timeouts;
+    pass(w, 4 * T_US); /* a disk that takes its time is no silent peer */
+    assert_int_equal(stats->timeouts, timeouts);
     for (int i = 0; i < 100 && p->end < t->len; i++) {
         if (w->fetch[3].buf != NULL)
             fetched(w, 3, read_disk(w, 3, t));
