@@ -200,6 +200,32 @@ static void check_refused(struct world *w, uint16_t leader, uint64_t last)
     assert_int_equal(p->newest[RAFT_MSG_ACK].ack.epoch, 1);
 }
 
+/* A leader that leads again numbers its streams from 1 again. A late piece of the stream of its earlier term
+ * is none of the present one, though all but the term is the same. */
+static void test_piece_of_an_earlier_term(void **state)
+{
+    (void)state;
+    enum { LAST = 3 };
+    struct tape *t = tape_new(), *other = tape_new();
+    tape_puts(t, LAST, 2, 'o', 100);
+    tape_puts(other, LAST, 3, 'n', 100);
+    struct world *w = world_new(NULL, &(struct node_config){0});
+    probe(w, 2, 2, 1, 0, 0);
+    settle(w, t);
+    probe(w, 2, 3, 1, 0, 0);
+    settle(w, t);
+    assert_int_equal(raft_of(w)->term, 3);
+    stream(w, 2, 2, 1, t, 0, 0, stream_len(t, 0, LAST));
+    assert_int_equal(raft_of(w)->trail.last, 0);
+    stream(w, 2, 3, 1, other, 0, 0, stream_len(other, 0, LAST));
+    lead(w, 2, 3, 1, LAST);
+    settle(w, other);
+    check_value(w, LAST, 'n');
+    world_free(w);
+    tape_free(t);
+    tape_free(other);
+}
+
 /* Whole, intact records whose command makes no sense must not enter the log: every node would end
  * when it applies them, again after each restart. */
 static void test_malformed_command_refused(void **state)
@@ -637,6 +663,7 @@ int main(void)
         cmocka_unit_test(test_apply_after_replacement),
         cmocka_unit_test(test_votes_while_entries_wait_for_room),
         cmocka_unit_test(test_stream_only_durable_from_disk),
+        cmocka_unit_test(test_piece_of_an_earlier_term),
         cmocka_unit_test(test_malformed_command_refused),
         cmocka_unit_test(test_many_small_records),
         cmocka_unit_test(test_conflict_with_other_history),
