@@ -90,6 +90,40 @@ static void test_relay_in_another_name(void **state)
     world_free(w);
 }
 
+/* A relayed command waits until there is room in the log. That the window is open again is told at once:
+ * its sender has nothing under way that would be answered. */
+static void test_window_opens_again(void **state)
+{
+    (void)state;
+    struct world *w = world_new(NULL, &(struct node_config){.cache_bytes = 16384});
+    uint8_t buf[4 + CMD_ONE_BYTES + 1];
+    struct cmd c = {.operations = 1, .origin = 2, .process = 7, .number = 1};
+    struct cmd_item one = {.kind = CMD_DELETE, .key = (const uint8_t *)"k", .key_len = 1};
+    size_t len = cmd_encode(buf + 4, &c, &one);
+    put_u32(buf, (uint32_t)len);
+    make_leader(w);
+    answer_probe(w, 0, 0, 0);
+    pass(w, T_US / 10);
+    for (uint64_t last = 0; last < raft_of(w)->trail.last;) {
+        last = raft_of(w)->trail.last;
+        write_one(w);
+        flush(w);
+        persisted(w);
+    }
+    uint64_t full = raft_of(w)->trail.last;
+    relay(w, 2, 0, buf, 4 + len);
+    w->now += 2 * NODE_ACK_DELAY_US;
+    flush(w); /* it has arrived, that is told */
+    assert_int_equal(raft_of(w)->trail.last, full);
+    assert_int_equal(w->sack.stream, WIRE_STREAM_RELAY);
+    memset(&w->sack, 0, sizeof w->sack);
+    ack(w, 0, full);
+    flush(w);
+    assert_int_equal(raft_of(w)->trail.last, full + 2); /* and the last write of its own */
+    assert_int_equal(w->sack.stream, WIRE_STREAM_RELAY);
+    world_free(w);
+}
+
 /* A flush with bulk for two peers: the second one's LEAD does not wait behind the first one's log. */
 static void test_control_before_bulk(void **state)
 {
@@ -170,6 +204,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_relay_holes_are_told_at_once),
         cmocka_unit_test(test_relay_in_another_name),
+        cmocka_unit_test(test_window_opens_again),
         cmocka_unit_test(test_control_before_bulk),
         cmocka_unit_test(test_probe_before_bulk),
         cmocka_unit_test(test_silent_peer),
