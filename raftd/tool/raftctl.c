@@ -1,7 +1,6 @@
 /* raftctl.c: reads and writes the values of a cluster through the daemon on this box. */
 #include <errno.h>
 #include <getopt.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -137,12 +136,13 @@ static void print_usage(FILE *out)
 }
 
 /* A number with an optional fraction, in thousandths: 0, or -1 if text is not one or is not within
- * [1, max]. */
+ * [1, max]. strtod() alone would also take a sign, blanks, hexadecimal digits and an exponent. */
 static int parse_thousandths(const char *text, uint32_t max, uint32_t *out)
 {
     char *end;
     double v = strtod(text, &end) * 1000;
-    if (end == text || *end != '\0' || !isfinite(v) || v < 1 || v > max)
+    if (text[strspn(text, "0123456789.")] != '\0' || end == text || *end != '\0' || v < 1 ||
+        v > max)
         return -1;
     *out = (uint32_t)v;
     return 0;

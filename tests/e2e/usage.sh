@@ -54,6 +54,10 @@ refused 'too many arguments; usage: raftctl get .*KEY' get k k
 refused '--keys is not for it; usage: raftctl get' get --keys k
 refused 'exclude each other' get --raw --json k
 refused 'too many arguments' keygen x
+for seconds in 0x5 1e1 +5 ' 5' -5 inf nan 5s . '' 0 0.0001; do
+    refused 'seconds, 0.001 to' get k --timeout "$seconds"
+done
+expect 0 ctl 1 get k --timeout 2.5
 stored 'a b'
 
 # --- help ---
