@@ -27,7 +27,8 @@ static int posix_open(void *ctx, const char *path, enum disk_open how)
         [DISK_DIR] = O_RDONLY | O_DIRECTORY,
     };
     (void)ctx;
-    int fd = open(path, flags[how] | O_CLOEXEC, FILE_MODE);
+    /* A pipe or a terminal of that name must not hold a start up: it is found to be no file of ours. */
+    int fd = open(path, flags[how] | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, FILE_MODE);
     if (fd < 0)
         return -errno;
     if (how == DISK_CREATE)

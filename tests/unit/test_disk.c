@@ -145,6 +145,21 @@ static void what_is_made_is_its_owners_alone(void **state)
     }
 }
 
+/* Nobody has the other end. Without the fix, open() waits for somebody, and the alarm ends the test. */
+static void a_pipe_is_no_file_and_holds_nobody_up(void **state)
+{
+    (void)state;
+    const struct disk *d = &disk_posix;
+    uint8_t buf[8];
+    assert_int_equal(mkfifo(in(dir, "pipe"), 0600), 0);
+    alarm(10);
+    int fd = d->open(d->ctx, in(dir, "pipe"), DISK_READ);
+    alarm(0);
+    assert_true(fd >= 0);
+    assert_int_equal(d->pread(d->ctx, fd, buf, sizeof buf, 0), -ESPIPE);
+    assert_int_equal(d->close(d->ctx, fd), 0);
+}
+
 static void the_memory_disk_forgets_what_was_not_synced(void **state)
 {
     struct memdisk *m = memdisk_new(1);
@@ -263,6 +278,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(both_disks_keep_the_contract),
         cmocka_unit_test(what_is_made_is_its_owners_alone),
+        cmocka_unit_test(a_pipe_is_no_file_and_holds_nobody_up),
         cmocka_unit_test(the_memory_disk_forgets_what_was_not_synced),
         cmocka_unit_test(a_whole_log_works_on_the_real_disk),
     };
