@@ -277,15 +277,21 @@ static void test_in_order(void **state)
     }
 }
 
+/* All keys there are, in one batch. */
+static void put_all(struct world *w)
+{
+    for (unsigned i = 0; i < KEYS; i++)
+        assert_true(put(w, (uint8_t[]){(uint8_t)(i >> 8), (uint8_t)i}, 2));
+    end_batch(w);
+}
+
 /* A batch copies a node once, and nothing that it does not change. */
 static void test_copies(void **state)
 {
     (void)state;
     static struct world w;
     begin_world(&w);
-    for (unsigned i = 0; i < KEYS; i++)
-        assert_true(put(&w, (uint8_t[]){(uint8_t)(i >> 8), (uint8_t)i}, 2));
-    end_batch(&w);
+    put_all(&w);
     unsigned height = check_map(w.root, w.model, w.n), before = allocations;
     assert_true(put(&w, (uint8_t[]){1, 1}, 2));
     assert_int_equal(allocations - before, 1 + height);
@@ -303,9 +309,7 @@ static void test_frozen(void **state)
     (void)state;
     static struct world w;
     begin_world(&w);
-    for (unsigned i = 0; i < KEYS; i++)
-        assert_true(put(&w, (uint8_t[]){(uint8_t)(i >> 8), (uint8_t)i}, 2));
-    end_batch(&w);
+    put_all(&w);
     struct view image = w.views[0];
     struct kv_object **model = malloc(sizeof w.model);
     assert_non_null(model);
