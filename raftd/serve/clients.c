@@ -29,7 +29,6 @@ static void on_wake(struct ev_loop *loop, ev_async *w, int events)
     (void)events;
     listen_again(w->data);
     writes_take_answers(w->data);
-    reads_confirmed(w->data);
     turns_run(w->data);
 }
 
@@ -173,7 +172,6 @@ void clients_free(struct clients *c)
     if (c == NULL)
         return;
     writes_take_answers(c);
-    reads_confirmed(c);
     turns_run(c);
     reads_stop(c);
     flush(c);

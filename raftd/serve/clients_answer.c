@@ -8,6 +8,22 @@
 #include "raftd/state/kv.h"
 #include "raftd/base/rcu.h"
 
+void conn_mark_dirty(struct conn *conn)
+{
+    if (conn->dirty)
+        return;
+    conn->dirty = true;
+    conn->next_dirty = conn->clients->dirty;
+    conn->clients->dirty = conn;
+}
+
+void conn_hang_up(struct conn *conn)
+{
+    conn->hangup = true;
+    ev_io_stop(conn->clients->loop, &conn->in);
+    conn_mark_dirty(conn);
+}
+
 bool output_full(const struct conn *conn)
 {
     return outq_pending(&conn->outq) >= CLIENTS_OUT_MAX_BYTES;

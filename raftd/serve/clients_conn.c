@@ -1,64 +1,10 @@
 /* clients_conn.c: see clients_impl.h. */
 #include <errno.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "raftd/serve/clients_impl.h"
 #include "raftd/base/clock.h"
-
-void conn_mark_dirty(struct conn *conn)
-{
-    if (conn->dirty)
-        return;
-    conn->dirty = true;
-    conn->next_dirty = conn->clients->dirty;
-    conn->clients->dirty = conn;
-}
-
-void conn_hang_up(struct conn *conn)
-{
-    conn->hangup = true;
-    ev_io_stop(conn->clients->loop, &conn->in);
-    conn_mark_dirty(conn);
-}
-
-/* The client is there and could read answers: it has at most closed its sending side. */
-static bool is_there(const struct conn *conn)
-{
-    struct pollfd p = {.fd = conn->in.fd};
-    return poll(&p, 1, 0) == 0;
-}
-
-/* Nothing more is taken from the client. */
-static void end(struct conn *conn)
-{
-    part_drop(conn);
-    if (conn->user == NULL && !conn->ended)
-        conn->clients->n_guests--;
-    conn->ended = true;
-    ev_io_stop(conn->clients->loop, &conn->in);
-    clients_due_at(conn->clients, clock_us() + CLIENTS_LEFT_US);
-    conn_mark_dirty(conn);
-}
-
-void conn_refuse(struct conn *conn, enum result result)
-{
-    answer_result(conn, 0, result, 0);
-    end(conn);
-    (void)shutdown(conn->in.fd, SHUT_RD); /* what it sends from now on fails at once */
-}
-
-void conn_on_end(struct conn *conn)
-{
-    if (!is_there(conn)) {
-        conn_hang_up(conn);
-        return;
-    }
-    if (conn->part_left > 0)
-        answer_result(conn, conn->part_tag, RESULT_BAD, 0);
-    end(conn);
-}
 
 static void on_writable(struct ev_loop *loop, ev_io *w, int events)
 {
@@ -150,7 +96,7 @@ uint64_t conn_due(struct conn *conn, uint64_t now)
         if (conn->part_deadline_us < part)
             part = conn->part_deadline_us;
     }
-    if (stalled <= now || (conn->ended && !is_there(conn)))
+    if (stalled <= now || (conn->ended && !conn_is_there(conn)))
         conn_hang_up(conn);
     else if (!conn->ended && (part <= now || conn->guest_us <= now))
         conn_refuse(conn, RESULT_BUSY);

@@ -129,7 +129,11 @@ static inline void clients_due_at(struct clients *c, uint64_t t_us)
         c->timer_us = t_us;
 }
 
+/* These files call each other upwards alone: none calls a function of one that stands below it. */
+
 /* clients_answer.c: what clients are told */
+void conn_mark_dirty(struct conn *conn);
+void conn_hang_up(struct conn *conn);
 bool output_full(const struct conn *conn);
 void answer_result(struct conn *conn, uint64_t tag, enum result result, uint64_t revision);
 /* BLOCKED_NOT when it is answered. */
@@ -145,8 +149,9 @@ size_t request_take(struct conn *conn, const uint8_t *buf, size_t len);
 void reads_init(struct reads *q);
 /* Serves the first read that is ready. */
 void read_serve(struct conn *conn);
-/* The main loop has confirmed reads: they go to their connections in order, and these are queued. */
-void reads_confirmed(struct clients *c);
+/* Moves the next read that the main loop has confirmed to its connection, and returns this one; NULL:
+ * there is none. */
+struct conn *read_confirmed(struct clients *c);
 /* The daemon stops: whoever waits for reads is told so. */
 void reads_stop(struct clients *c);
 /* Answers the reads whose time is up by `now`; those of a connection that goes away (`gone`) are
@@ -156,6 +161,10 @@ void reads_expire(struct clients *c, uint64_t now, const struct conn *gone, enum
 void writes_take_answers(struct clients *c);
 /* The value that is arriving in parts will not be completed. */
 void part_drop(struct conn *conn);
+/* Nothing more is taken from the client. */
+void conn_end(struct conn *conn);
+/* Tells the client so, and why. */
+void conn_refuse(struct conn *conn, enum result result);
 /* The connection goes away: what it asked for and has not got is dropped. */
 void requests_drop(struct conn *conn);
 
@@ -164,21 +173,17 @@ void turns_init(struct turns *q);
 /* The connection has something to be done that waits for a turn: which, says conn->blocked. */
 void turn_wait(struct conn *conn);
 void turn_leave(struct conn *conn);
-/* One turn each for all that wait for work, for some that wait for lists. */
+/* One turn each for all that wait for work or whose reads were confirmed, for some that wait for lists. */
 void turns_run(struct clients *c);
 void turns_run_lists(struct clients *c);
 /* Who waits for room tries again. */
 void turns_retry(struct clients *c);
+/* The client is there and could read answers: it has at most closed its sending side. */
+bool conn_is_there(const struct conn *conn);
 /* Something came from the client. */
 void turn_on_readable(struct ev_loop *loop, ev_io *w, int events);
 
 /* clients_conn.c: connections */
-/* The client has closed its sending side, or altogether. */
-void conn_on_end(struct conn *conn);
-void conn_mark_dirty(struct conn *conn);
-void conn_hang_up(struct conn *conn);
-/* Tells the client that nothing more is taken from it, and why. */
-void conn_refuse(struct conn *conn, enum result result);
 /* Does what is due by now; returns when it is to be looked at again. */
 uint64_t conn_due(struct conn *conn, uint64_t now);
 void conn_flush(struct conn *conn);

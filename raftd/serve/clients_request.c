@@ -105,15 +105,15 @@ void read_serve(struct conn *conn)
     }
 }
 
-void reads_confirmed(struct clients *c)
+struct conn *read_confirmed(struct clients *c)
 {
     uint64_t done = atomic_load_explicit(&c->me->read_done, memory_order_acquire);
-    while (c->parked.first && c->parked.first->ticket <= done) {
-        struct read *r = reads_take(&c->parked, &c->parked.first);
-        r->conn->waiting--;
-        reads_push(&r->conn->ready, r);
-        turn_wait(r->conn);
-    }
+    if (c->parked.first == NULL || c->parked.first->ticket > done)
+        return NULL;
+    struct read *r = reads_take(&c->parked, &c->parked.first);
+    r->conn->waiting--;
+    reads_push(&r->conn->ready, r);
+    return r->conn;
 }
 
 void reads_expire(struct clients *c, uint64_t now, const struct conn *gone, enum result result)
@@ -254,6 +254,24 @@ static void on_write(struct conn *conn, const struct proto_request *rq)
         conn->part_deadline_us = conn->part_at_us + (uint64_t)rq->timeout_ms * 1000;
         clients_due_at(c, conn->part_at_us); /* looks when it is due */
     }
+}
+
+void conn_end(struct conn *conn)
+{
+    part_drop(conn);
+    if (conn->user == NULL && !conn->ended)
+        conn->clients->n_guests--;
+    conn->ended = true;
+    ev_io_stop(conn->clients->loop, &conn->in);
+    clients_due_at(conn->clients, clock_us() + CLIENTS_LEFT_US);
+    conn_mark_dirty(conn);
+}
+
+void conn_refuse(struct conn *conn, enum result result)
+{
+    answer_result(conn, 0, result, 0);
+    conn_end(conn);
+    (void)shutdown(conn->in.fd, SHUT_RD); /* what it sends from now on fails at once */
 }
 
 static void on_part(struct conn *conn, const struct proto_request *rq)

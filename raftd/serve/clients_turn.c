@@ -1,6 +1,7 @@
 /* clients_turn.c: see clients_impl.h. */
 #include <assert.h>
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -89,6 +90,24 @@ static void keep(struct conn *conn, const uint8_t *buf, size_t len)
     conn->rest_len = len;
 }
 
+bool conn_is_there(const struct conn *conn)
+{
+    struct pollfd p = {.fd = conn->in.fd};
+    return poll(&p, 1, 0) == 0;
+}
+
+/* The client has closed its sending side, or altogether. */
+static void on_end(struct conn *conn)
+{
+    if (!conn_is_there(conn)) {
+        conn_hang_up(conn);
+        return;
+    }
+    if (conn->part_left > 0)
+        answer_result(conn, conn->part_tag, RESULT_BAD, 0);
+    conn_end(conn);
+}
+
 /* The next packet. False when there is none. */
 static bool receive(struct conn *conn)
 {
@@ -102,7 +121,7 @@ static bool receive(struct conn *conn)
     size_t len = (size_t)n;
     c->work -= 1 + (int)(len / CLIENTS_WORK_BYTES);
     if (len == 0) {
-        conn_on_end(conn);
+        on_end(conn);
     } else if (len > sizeof c->packet) {
         conn_refuse(conn, RESULT_BAD);
     } else {
@@ -136,6 +155,9 @@ static void turn(struct conn *conn)
 
 void turns_run(struct clients *c)
 {
+    struct conn *conn;
+    while ((conn = read_confirmed(c)) != NULL)
+        turn_wait(conn);
     while (c->turns.first) /* those that come back wait for the next time */
         turn(pop(&c->turns));
 }
