@@ -1,4 +1,4 @@
-// LINK: @clients tests/lib/clients_world.c
+// LINK: @clients tests/lib/clients_world.c -Wl,--wrap=calloc
 /* test_clients_turns.c: how the turns of clients follow each other, and what they may have of memory. One
  * instance on a loop of our own, which goes on only when the test says so: no clock decides. */
 #include <setjmp.h>
@@ -22,6 +22,14 @@
 #include "tests/lib/clients_world.h"
 
 enum { KEYS = 6000, KEY_VALUE_BYTES = 200, BIG_BYTES = 60000 };
+
+static bool no_memory;
+
+void *__real_calloc(size_t n, size_t size);
+void *__wrap_calloc(size_t n, size_t size)
+{
+    return no_memory ? NULL : __real_calloc(n, size);
+}
 
 struct one {
     struct fake f;
@@ -297,6 +305,41 @@ static void test_memory(void **state)
     close(waits);
 }
 
+/* Who comes, asks at once, and can't be kept: told so, whatever was asked, and nothing is held for it. */
+static void turned_away(struct one *o)
+{
+    size_t before = o->f.shared.users.used[USERS_CONNS];
+    int fd = dial(&o->f);
+    assert_int_equal(try_ask(fd, PROTO_STATUS), 0);
+    iterate(o, 1);
+    expect(fd, 0, RESULT_BUSY, "");
+    expect_closed(fd);
+    assert_int_equal(o->f.shared.users.used[USERS_CONNS], before);
+}
+
+/* No place, not even for guests; no memory for a guest; none for anybody. */
+static void test_last_resort(void **state)
+{
+    struct one *o = *state;
+    struct shared *s = &o->f.shared;
+    s->users.limit[USERS_CONNS] = 1;
+    s->n_guests = 0;
+    int fd = come(o);
+    turned_away(o);
+    s->n_guests = CLIENTS_GUESTS_MAX;
+    no_memory = true;
+    turned_away(o);
+    close(fd);
+    iterate(o, 2);
+    turned_away(o);
+    no_memory = false;
+    fd = come(o);
+    ask_often(fd, PROTO_GET, "key00001", 1);
+    (void)all_answers(o, fd, 1);
+    close(fd);
+    iterate(o, 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -304,6 +347,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_lists, setup, teardown),
         cmocka_unit_test_setup_teardown(test_order, setup, teardown),
         cmocka_unit_test_setup_teardown(test_memory, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_last_resort, setup, teardown),
     };
     struct rlimit files;
     if (getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_max < FDS)
