@@ -157,41 +157,39 @@ static bool adds_up(const struct raw_frame *f)
 }
 
 /* The only place where lengths off the wire are believed or not. *pos is moved behind the frame. */
-static enum wire_status get_frame(const uint8_t *buf, size_t len, size_t *pos, struct raw_frame *f)
+static bool get_frame(const uint8_t *buf, size_t len, size_t *pos, struct raw_frame *f)
 {
     size_t left = len - *pos;
     if (left < WIRE_FRAME_BYTES)
-        return WIRE_MALFORMED;
+        return false;
     const uint8_t *head = buf + *pos;
     f->layout = layout_of_type(head[0]);
     f->flags = head[1];
     f->len = get_u16(head + 2);
     f->body = head + WIRE_FRAME_BYTES;
     if (padded(f->len) > left - WIRE_FRAME_BYTES)
-        return WIRE_MALFORMED;
+        return false;
     *pos += WIRE_FRAME_BYTES + padded(f->len);
     if (f->layout == NULL)
-        return head[0] & WIRE_CRITICAL ? WIRE_UNKNOWN_CRITICAL : WIRE_OK;
+        return (head[0] & WIRE_CRITICAL) == 0;
     size_t fixed = fixed_bytes(f->layout);
     if (f->len < fixed)
-        return WIRE_MALFORMED;
+        return false;
     f->rest = f->body + fixed;
     f->rest_len = f->len - fixed;
-    return adds_up(f) ? WIRE_OK : WIRE_MALFORMED;
+    return adds_up(f);
 }
 
-enum wire_status wire_check(const uint8_t *buf, size_t len, struct wire_header *h)
+bool wire_check(const uint8_t *buf, size_t len, struct wire_header *h)
 {
     if (len < WIRE_PREAMBLE_BYTES)
-        return WIRE_SHORT;
-    for (size_t pos = WIRE_PREAMBLE_BYTES; pos < len;) {
-        struct raw_frame f;
-        enum wire_status s = get_frame(buf, len, &pos, &f);
-        if (s != WIRE_OK)
-            return s;
-    }
+        return false;
+    struct raw_frame f;
+    for (size_t pos = WIRE_PREAMBLE_BYTES; pos < len;)
+        if (!get_frame(buf, len, &pos, &f))
+            return false;
     get_header(buf, h);
-    return WIRE_OK;
+    return true;
 }
 
 /* The fixed part of a body, and the flags, go into the struct at `to`. */
@@ -278,10 +276,8 @@ bool wire_next(struct wire_reader *r, struct wire_frame *f)
 {
     while (r->pos < r->len) {
         struct raw_frame raw;
-        enum wire_status s = get_frame(r->buf, r->len, &r->pos, &raw);
-        assert(s == WIRE_OK); /* wire_check() saw the same bytes */
-        if (s != WIRE_OK)
-            return false;
+        bool whole = get_frame(r->buf, r->len, &r->pos, &raw);
+        assert(whole); /* wire_check() saw the same bytes */
         if (raw.layout == NULL)
             continue;
         get_body(r, &raw, f);

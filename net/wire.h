@@ -111,14 +111,6 @@ enum wire_stream {
     WIRE_STREAM_RELAY = 2, /* clients' requests on their way to the leader. id: the sender's boot */
 };
 
-/* Why a payload was refused, for counting. */
-enum wire_status {
-    WIRE_OK,
-    WIRE_SHORT,            /* shorter than a preamble */
-    WIRE_UNKNOWN_CRITICAL, /* a frame that must be understood is not known here */
-    WIRE_MALFORMED,        /* frames do not add up */
-};
-
 /* The preamble's fields; see the table. */
 struct wire_header {
     uint64_t term;
@@ -214,11 +206,11 @@ struct wire_writer {
     uint64_t term;
 };
 
-/* Judges a payload: preamble, and the structure of all frames. `h` is filled when the answer is
- * WIRE_OK, else it is not touched. */
-enum wire_status wire_check(const uint8_t *buf, size_t len, struct wire_header *h);
+/* Judges a payload: preamble, the structure of all frames, and that all critical ones are known here.
+ * True: *h is filled; false: it is not touched. */
+bool wire_check(const uint8_t *buf, size_t len, struct wire_header *h);
 
-/* Frames of a payload for which wire_check() said WIRE_OK; `from` and `to` as the envelope proved
+/* Frames of a payload for which wire_check() said true; `from` and `to` as the envelope proved
  * them. wire_next() fills `f` with the next known frame, false after the last. */
 void wire_read(struct wire_reader *r, const uint8_t *buf, size_t len, uint16_t from, uint16_t to);
 bool wire_next(struct wire_reader *r, struct wire_frame *f);

@@ -55,13 +55,6 @@ size_t record_seal(uint8_t *buf, uint64_t index, uint64_t term, uint64_t cluster
     return size;
 }
 
-size_t record_encode(uint8_t *buf, const struct record *r)
-{
-    if (r->data_len > 0)
-        memmove(buf + RECORD_HEAD_BYTES, r->data, r->data_len);
-    return record_seal(buf, r->index, r->term, r->cluster_ms, r->type, r->prev, r->data_len);
-}
-
 enum record_status record_decode(const uint8_t *buf, size_t len, struct record *out,
                                  size_t *size_or_need)
 {

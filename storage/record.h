@@ -61,12 +61,9 @@ enum record_status {
 /* Bytes that a record with `data_len` bytes of data occupies: head, data and padding. */
 size_t record_size(uint32_t data_len);
 
-/* Write `r` to `buf`, which holds record_size(r->data_len) bytes; returns that size.
- * `r` must be valid (index and term at least 1, known type, data within the limit): asserted. */
-size_t record_encode(uint8_t *buf, const struct record *r);
-
-/* The same when `data_len` bytes of data are already in place at buf + RECORD_HEAD_BYTES: writes
- * head, padding and checksum. */
+/* Makes a record around the `data_len` bytes of data at buf + RECORD_HEAD_BYTES: writes head, padding
+ * and checksum. Returns record_size(data_len), which `buf` must hold. The record must be valid (index and
+ * term at least 1, known type, data within the limit): asserted. */
 size_t record_seal(uint8_t *buf, uint64_t index, uint64_t term, uint64_t cluster_ms, uint8_t type,
                    const uint8_t prev[RECORD_HASH_BYTES], uint32_t data_len);
 

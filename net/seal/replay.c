@@ -10,18 +10,17 @@ static uint64_t bit(uint64_t counter)
     return UINT64_C(1) << counter % WORD_BITS;
 }
 
-enum replay_verdict replay_look(const struct replay *r, uint64_t counter)
+bool replay_new(const struct replay *r, uint64_t counter)
 {
     if (counter >= r->next)
-        return REPLAY_NEW;
-    if (r->next - counter > REPLAY_WINDOW)
-        return REPLAY_OLD;
-    return r->ring[counter / WORD_BITS % REPLAY_WORDS] & bit(counter) ? REPLAY_SEEN : REPLAY_NEW;
+        return true;
+    return r->next - counter <= REPLAY_WINDOW &&
+           (r->ring[counter / WORD_BITS % REPLAY_WORDS] & bit(counter)) == 0;
 }
 
 void replay_mark(struct replay *r, uint64_t counter)
 {
-    assert(counter < UINT64_MAX && replay_look(r, counter) == REPLAY_NEW);
+    assert(counter < UINT64_MAX && replay_new(r, counter));
     uint64_t word = counter / WORD_BITS;
     if (counter >= r->next) {
         /* The words that the window enters; the one with counter next - 1 is in use. */

@@ -10,6 +10,7 @@
 #ifndef REPLAY_H
 #define REPLAY_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 enum {
@@ -18,22 +19,17 @@ enum {
     REPLAY_WORDS = REPLAY_WINDOW / 64 + 1, /* one more, as the window starts inside a word */
 };
 
-enum replay_verdict {
-    REPLAY_NEW,
-    REPLAY_SEEN, /* marked before */
-    REPLAY_OLD,  /* below the window: nobody knows */
-};
-
 /* A zeroed struct has seen nothing. */
 struct replay {
     uint64_t next; /* highest counter marked, plus one; Invariant: bits from `next` on are 0 */
     uint64_t ring[REPLAY_WORDS];
 };
 
-/* What is known of this counter (below UINT64_MAX). Changes nothing. */
-enum replay_verdict replay_look(const struct replay *r, uint64_t counter);
+/* True: this counter (below UINT64_MAX) was not marked. False: it was, or it is below the window, where
+ * nobody knows. */
+bool replay_new(const struct replay *r, uint64_t counter);
 
-/* The datagram was genuine; replay_look() had said REPLAY_NEW. */
+/* The datagram was genuine; replay_new() had said true. */
 void replay_mark(struct replay *r, uint64_t counter);
 
 #endif

@@ -178,7 +178,7 @@ static enum drop open_data(struct sessions *s, struct session_peer *p, uint64_t 
     uint64_t counter = get_u64(buf + AT_COUNTER);
     if (counter >= SENT_MAX)
         return DROP_UNAUTHENTIC; /* nobody seals so much */
-    if (replay_look(&x->replay, counter) != REPLAY_NEW)
+    if (!replay_new(&x->replay, counter))
         return DROP_REPLAY;
     uint8_t nonce[crypto_aead_chacha20poly1305_ietf_NPUBBYTES];
     make_nonce(nonce, counter);
@@ -258,7 +258,6 @@ static size_t seal(struct session_peer *p, uint8_t *buf, size_t payload_len)
     put_u64(buf + AT_COUNTER, x->sent);
     make_nonce(nonce, x->sent);
     x->sent++;
-    p->sealed++;
     uint8_t *body = buf + SESSION_HEAD_BYTES;
     int rc = crypto_aead_chacha20poly1305_ietf_encrypt(body, NULL, body, payload_len, buf,
                                                        SESSION_HEAD_BYTES, NULL, nonce, x->send);
@@ -360,10 +359,8 @@ void sessions_info(const struct sessions *s, uint16_t peer, struct session_info 
     }
     out->key_id = x->live ? s->keys[x->key].id : 0;
     out->initiator = x->initiator;
-    out->peer_boot = p->boot;
-    out->sealed = p->sealed;
     out->opened = p->opened;
-    out->handshakes = p->handshakes;
+    out->handshakes = p->births;
     out->exchanges = p->exchanges;
     out->hellos = p->hellos;
 }

@@ -169,9 +169,7 @@ struct session_info {
                             there is none. It goes on: who drops HELLOs shall not cut the link */
     uint32_t key_id;     /* of the cluster's key that made it, see sessions_key_id(); 0 = none */
     bool initiator;      /* it was made by our HELLO */
-    uint64_t peer_boot;  /* last seen; 0 = never */
-    uint64_t sealed;     /* datagrams, empty ones included */
-    uint64_t opened;
+    uint64_t opened;     /* datagrams, empty ones included */
     uint64_t handshakes; /* sessions that came into being */
     uint64_t exchanges;  /* Diffie-Hellman operations done for this peer's datagrams */
     uint64_t hellos;     /* sent */

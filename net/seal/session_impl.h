@@ -78,7 +78,7 @@ struct session_peer {
     struct session current;
     struct session prev;
     struct session next;
-    uint64_t births;
+    uint64_t births; /* sessions that came into being */
 
     /* our HELLO */
     bool pending;
@@ -122,9 +122,7 @@ struct session_peer {
     uint64_t silent_at; /* too many: begin a handshake */
     uint64_t retire_at; /* `prev` ends */
 
-    uint64_t sealed;
     uint64_t opened;
-    uint64_t handshakes;
     uint64_t exchanges;
     uint64_t hellos;
 };

@@ -113,7 +113,6 @@ void session_accepted(struct sessions *s, struct session_peer *p, uint64_t now_u
 {
     x->number = ++p->births;
     move(&p->next, x);
-    p->handshakes++;
     session_new_challenge(s, p);
     sodium_memzero(p->known, sizeof p->known); /* the peer draws another */
     p->hold_until = now_us + HOLD_US;
@@ -128,7 +127,6 @@ void session_answered(struct sessions *s, struct session_peer *p, uint64_t now_u
 {
     x->number = ++p->births;
     use(p, x, now_us);
-    p->handshakes++;
     session_new_challenge(s, p);
     session_drop_handshake(p);
     sodium_memzero(p->known, sizeof p->known); /* the peer draws another */

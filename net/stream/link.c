@@ -52,10 +52,8 @@ static bool sample(struct link *l, uint64_t now_us, const struct wire_header *h)
     if (stamp != 0 && (stamp <= l->sampled || stamp <= l->late))
         return false; /* echoed again, or overtaken on the way; or see link_late() */
     uint64_t away = now_us > stamp ? now_us - stamp : 0;
-    if (stamp == 0 || away < held || away - held > LINK_SAMPLE_MAX_US) {
-        l->bad_echoes++;
-        return false;
-    }
+    if (stamp == 0 || away < held || away - held > LINK_SAMPLE_MAX_US)
+        return false; /* never sent, held for longer than it was away, or one of us was stopped */
     rtt_sample(&l->rtt, now_us, away - held);
     l->sampled = stamp;
     return true;

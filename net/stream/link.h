@@ -52,7 +52,6 @@ struct link {
     uint64_t sampled;    /* newest stamp of ours that gave a sample */
     uint64_t late;       /* what is heard of stamps up to this one may have waited for one of us */
     uint64_t late_at;    /* when we noticed last that we had been stopped */
-    uint64_t bad_echoes; /* of a stamp never sent, negative, or over LINK_SAMPLE_MAX_US: dropped */
     /* How long a datagram took to us, but for the difference of the clocks. */
     bool has_way;
     uint32_t way[2];     /* least of this LINK_WAY_AGE_US, and of the one before */

@@ -76,12 +76,8 @@ struct stream_tx_config {
 
 /* Since stream_tx_init(). */
 struct stream_tx_stats {
-    uint64_t datagrams;        /* pieces sent */
-    uint64_t bytes;            /* in all of them */
     uint64_t resent_datagrams; /* because of loss, and at timeouts */
     uint64_t resent_bytes;
-    uint64_t copies;   /* speculative ones */
-    uint64_t episodes; /* of loss: round trips in which there was some */
     uint64_t spurious; /* resent pieces that the receiver had already */
     uint64_t timeouts;
 };

@@ -74,7 +74,6 @@ static bool take_for_lost(struct stream_tx *tx, unsigned i)
         all = ranges_add(&tx->lost, left.r[k].start, left.r[k].end) && all;
     uint64_t bytes = tx->lost.bytes - before;
     if (bytes > 0 && cwnd_lost(&tx->cwnd, &tx->link->rtt, bytes, p->stamp, tx->link->stamp)) {
-        tx->stats.episodes++;
         tx->urgent = true;
         if (tx->reo_episodes > 0 && --tx->reo_episodes == 0)
             tx->reo_steps = 0;
@@ -264,8 +263,6 @@ void stream_tx_sent(struct stream_tx *tx, uint64_t now_us, uint64_t stamp, uint6
     uint64_t end = off + len;
     assert(len > 0 && len <= UINT32_MAX && off >= tx->una && off <= tx->nxt && end <= tx->end);
     uint64_t old = off < tx->nxt ? min_u64(end, tx->nxt) - off : 0;
-    tx->stats.datagrams++;
-    tx->stats.bytes += len;
     switch (tx->next) {
     case STREAM_FRESH: tx->copies = 0; break;
     case STREAM_PROBE:
@@ -276,7 +273,6 @@ void stream_tx_sent(struct stream_tx *tx, uint64_t now_us, uint64_t stamp, uint6
         tx->stats.resent_bytes += old;
         break;
     case STREAM_COPY:
-        tx->stats.copies++;
         /* One that is late takes the next one's place. */
         while (tx->copies < STREAM_COPIES && now_us >= copy_at(tx))
             tx->copies++;

@@ -59,7 +59,7 @@ static enum drop take_payload(const struct receiver *r, uint64_t now, struct pee
 {
     struct link *link = &p->path.link;
     struct wire_header h;
-    if (wire_check(payload, len, &h) != WIRE_OK)
+    if (!wire_check(payload, len, &h))
         return DROP_MALFORMED;
     if (raft_term_absurd(replica_raft(r->replica), h.term))
         return DROP_TERM; /* the core drops its messages; here we know whose */

@@ -41,7 +41,7 @@ struct world {
 static void judge(const struct world *w, const uint8_t *payload, size_t len)
 {
     struct wire_header h;
-    if (wire_check(payload, len, &h) != WIRE_OK || h.term > node_raft(w->node)->durable_term)
+    if (!wire_check(payload, len, &h) || h.term > node_raft(w->node)->durable_term)
         abort();
 }
 

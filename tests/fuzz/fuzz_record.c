@@ -8,6 +8,7 @@
 #include "raftd/base/bytes.h"
 #include "storage/crc32c.h"
 #include "storage/record.h"
+#include "tests/lib/record_make.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -19,7 +20,7 @@ static void check(const uint8_t *buf, size_t len)
     switch (record_decode(buf, len, &r, &n)) {
     case RECORD_OK: {
         uint8_t *again = malloc(n);
-        if (n > len || again == NULL || record_encode(again, &r) != n || memcmp(again, buf, n) != 0)
+        if (n > len || again == NULL || record_make(again, &r) != n || memcmp(again, buf, n) != 0)
             abort();
         free(again);
         break;

@@ -208,7 +208,7 @@ static void on_send(void *ctx, uint16_t to, const uint8_t *buf, size_t len)
     memcpy(copy, buf, len);
     if (sessions_open(p->s, 1, w->now, copy, len, &payload, &len) != DATAGRAM_DATA)
         return;
-    assert(wire_check(payload, len, &h) == WIRE_OK && h.term <= w->disk.term);
+    assert(wire_check(payload, len, &h) && h.term <= w->disk.term);
     p->ts = h.ts;
     p->ts_at = w->now;
     wire_read(&r, payload, len, 1, to);

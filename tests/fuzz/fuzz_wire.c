@@ -19,7 +19,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     uint8_t once[WIRE_DATAGRAM_MAX], twice[WIRE_DATAGRAM_MAX];
     struct wire_header h;
     unsigned frames, again;
-    if (payload_check(data, size, &h) != WIRE_OK || size > WIRE_DATAGRAM_MAX)
+    if (!payload_check(data, size, &h) || size > WIRE_DATAGRAM_MAX)
         return 0;
     size_t len = payload_rewrite(data, size, once, &frames);
     demand(len <= size);

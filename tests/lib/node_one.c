@@ -86,7 +86,7 @@ static void io_spy(void *ctx, uint16_t to, uint8_t *buf, size_t len)
     struct wire_header h;
     struct wire_reader r;
     struct wire_frame f;
-    assert_int_equal(wire_check(buf, len, &h), WIRE_OK);
+    assert_true(wire_check(buf, len, &h));
     p->datagrams++;
     wire_read(&r, buf, len, SELF, to);
     bool data = false, control = false;

@@ -229,6 +229,7 @@ static void pump(struct net *n, unsigned i)
                     piece.off + piece.len <= p->tx.end);
         struct net_event e = {.pair = i, .off = piece.off, .len = piece.len, .again = piece.again};
         uint64_t stamp = link_stamp(&p->a, n->now, &e.h);
+        p->copies += p->tx.next == STREAM_COPY;
         stream_tx_sent(&p->tx, n->now, stamp, piece.off, piece.len);
         expect_tx(&p->tx);
         transmit(n, &e);
@@ -259,7 +260,9 @@ static void deliver(struct net *n, const struct net_event *e)
     struct pair *p = &n->pair[e->pair];
     (void)link_received(e->sack ? &p->a : &p->b, n->now, &e->h);
     if (e->sack) {
+        uint64_t recovery = p->tx.cwnd.recovery;
         assert_true(stream_tx_ack(&p->tx, n->now, &e->s, link_echoed(&p->a, &e->h)));
+        p->episodes += p->tx.cwnd.recovery != recovery;
         expect_tx(&p->tx);
         return;
     }

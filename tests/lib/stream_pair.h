@@ -64,6 +64,8 @@ struct pair {
     unsigned data; /* datagrams */
     unsigned sacks;
     uint64_t data_bytes;
+    unsigned copies;   /* speculative pieces */
+    unsigned episodes; /* of loss */
 };
 
 struct net_event;

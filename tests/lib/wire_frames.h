@@ -43,7 +43,7 @@ size_t payload_all(uint8_t *buf, size_t ends[GOLDEN_FRAMES + 1]);
 
 /* wire_check() of a copy of exactly this size, so that the sanitizer sees every byte read behind it.
  * Ends the program if a refused payload's header was touched. */
-enum wire_status payload_check(const uint8_t *buf, size_t len, struct wire_header *h);
+bool payload_check(const uint8_t *buf, size_t len, struct wire_header *h);
 
 /* Reads all of a payload that was found right, and writes it again: the same without reserved bits,
  * padding, rests of bodies, empty data and unknown frames. Returns the new length; *frames counts

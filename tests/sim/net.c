@@ -51,8 +51,8 @@ void sim_on_spy(void *ctx, uint16_t to, uint8_t *payload, size_t len)
     struct wire_reader r;
     struct wire_frame f;
     sim_silence(m, payload, len);
-    enum wire_status st = wire_check(payload, len, &h);
-    assert(st == WIRE_OK);
+    bool whole = wire_check(payload, len, &h);
+    assert(whole);
     if (h.term > m->hard.term)
         sim_broken(s, "term-durable", "node %u speaks of term %" PRIu64 ", its disk of %" PRIu64,
                    m->at + 1, h.term, m->hard.term);

@@ -12,6 +12,7 @@
 
 #include "raftd/base/bytes.h"
 #include "storage/crc32c.h"
+#include "tests/lib/record_make.h"
 
 static size_t make(uint8_t *buf, uint32_t data_len)
 {
@@ -27,7 +28,7 @@ static size_t make(uint8_t *buf, uint32_t data_len)
         data[i] = (uint8_t)(i * 31 + 5);
     memset(r.prev, 0xa5, sizeof r.prev);
     r.data_len = data_len;
-    size_t size = record_encode(buf, &r);
+    size_t size = record_make(buf, &r);
     free(data);
     return size;
 }
@@ -58,7 +59,7 @@ static void decode_inverts_encode(void **state)
         assert_true(record_cluster_ms(buf) == r.cluster_ms);
         assert_int_equal(r.data_len, len);
         assert_ptr_equal(r.data, buf + RECORD_HEAD_BYTES);
-        assert_int_equal(record_encode(again, &r), made);
+        assert_int_equal(record_make(again, &r), made);
         assert_memory_equal(buf, again, made);
         // Data already in place: the other way to the same bytes.
         memset(again, 0xee, RECORD_HEAD_BYTES);

@@ -59,7 +59,7 @@ static void test_cold_start(void **state)
     for (unsigned i = 0; i < 2; i++) {
         struct session_info info = seal_info(w, i, 1 - i);
         assert_int_equal(info.state, SESSION_STATE_ESTABLISHED);
-        assert_int_equal(info.peer_boot, w->cfg[1 - i].boot);
+        assert_int_equal(sessions_peer_boot(w->s[i], seal_id(1 - i)), w->cfg[1 - i].boot);
         assert_int_equal(info.key_id, sessions_key_id(w->keys[0].key[0]));
         assert_true(info.exchanges <= 2);
     }
@@ -250,7 +250,7 @@ static void test_restart(void **state)
         uint64_t begun = w->now;
         assert_int_equal(seal_run_until(w, begun + S, seal_settled) - begun, 4 * w->delay_us);
         expect_talk(w);
-        assert_int_equal(seal_info(w, 1 - node, node).peer_boot, w->cfg[node].boot);
+        assert_int_equal(sessions_peer_boot(w->s[1 - node], seal_id(node)), w->cfg[node].boot);
         const struct session_peer *p = &w->s[1 - node]->peers[0];
         assert_false(p->prev.live);
         seal_world_free(w);
