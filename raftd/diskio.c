@@ -4,27 +4,32 @@
 #include <errno.h>
 #include <pthread.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "raftd/base/clock.h"
 #include "raftd/base/exits.h"
 #include "raftd/base/lasting.h"
 #include "raftd/base/say.h"
+#include "raftd/durations.h"
 #include "raftd/refused.h"
 
 enum {
-    QUEUE = DISKIO_BATCHES + DISKIO_FETCHES + DISKIO_PEERS,
+    QUEUE = DISKIO_BATCHES + DISKIO_FETCHES + DISKIO_PEERS + 1,
     SPARE_AGAIN_MS = 1000, /* each try fills what room there is, and empties it again */
     FETCH_AGAIN_MS = 200,  /* a peer, or the state machine, waits for it */
-    THREADS = 2,
+    DISK_NAME_MAX = 64,
 };
 
 struct job {
-    bool fetch;
-    struct peerids *ids; /* not NULL: node_id is added to them */
+    enum diskio_kind kind;
+    struct peerids *ids; /* DISKIO_REMEMBER: node_id is added to them */
     uint16_t node_id;
     uint64_t storage_id;
     uint64_t not_before_us; /* it was refused; batches never wait */
@@ -37,38 +42,38 @@ struct job {
     size_t cap;
 };
 
+struct worker {
+    struct diskio *d;
+    enum diskio_kind first, last; /* what it does */
+    pthread_t thread;
+    pthread_cond_t work;
+};
+
+enum { LOG, SPARE, WORKERS };
+
 struct diskio {
-    struct wal *wal;
-    const struct disk *disk;
-    const char *dir;
-    uint32_t segment_bytes;
-    void (*wake)(void *);
-    void *wake_ctx;
+    struct diskio_config cfg;
+    char disk_name[DISK_NAME_MAX];
     uint8_t *bytes; /* of the one batch with entries that is outstanding */
-    size_t bytes_cap;
-    pthread_t log_thread, spare_thread;
+    struct worker workers[WORKERS];
 
     pthread_mutex_t lock; /* all below */
-    pthread_cond_t work, spare_work, thread_gone;
+    pthread_cond_t thread_gone;
     bool stop;
     unsigned gone;          /* threads that have ended */
-    struct job jobs[QUEUE]; /* in order */
+    struct job jobs[QUEUE]; /* the oldest first */
     unsigned n_jobs;
     struct diskio_done done[QUEUE];
     unsigned done_head, n_done;
-    uint64_t spare_wanted; /* segment number, 0 = none */
+    uint64_t spare_wanted; /* segment number, 0 = none; its job is there until it is made */
     uint64_t spare_made;
-    uint32_t samples[DISKIO_SAMPLES]; /* microseconds */
-    uint64_t n_samples;
-    uint64_t max_us;
+    struct durations durations; /* of batches: write and sync */
     struct wal_stats wal_stats;
 
-    struct lasting no_room; /* for entries, or for anything: the log thread's, as are these ... */
+    struct lasting no_room; /* for entries, or for anything: the log thread's, as are these */
     bool no_room_entries;
     struct lasting no_read;
-
-    struct diskio_stats cached; /* the loop's */
-    uint64_t cached_at;
+    struct lasting slow;
 };
 
 static struct timespec in_ms(uint64_t ms)
@@ -115,46 +120,64 @@ static void say_room(struct diskio *d, const struct wal_batch *b)
         say_info("the log has room again, after %" PRIu64 " s", lasted_s);
 }
 
-/* False: there is no room for it. */
-static bool append(struct diskio *d, const struct wal_batch *b)
+/* After a batch that took so long. */
+static void measure(struct diskio *d, uint64_t now, uint64_t took)
 {
+    pthread_mutex_lock(&d->lock);
+    durations_add(&d->durations, now, took);
+    d->wal_stats = wal_stats(d->cfg.wal);
+    bool slow = durations_slow(&d->durations);
+    uint64_t p99_us = durations_percentile(&d->durations, now, 99);
+    pthread_mutex_unlock(&d->lock);
+    uint64_t lasted_s = slow ? 0 : lasting_over(&d->slow, now);
+    if (slow && lasting_is(&d->slow, 0, now))
+        say_warn("the disk of %s (%s) is slow: more than one write in a hundred takes over %" PRIu64
+                 " ms, half of the election timeout (p99 %" PRIu64
+                 " ms): see what else writes there, take a better medium, or raise "
+                 "election_timeout_ms",
+                 d->cfg.dir, d->disk_name, d->cfg.long_us / 1000, p99_us / 1000);
+    if (lasted_s > 0)
+        say_info("the disk of %s is fast enough again, after %" PRIu64 " s", d->cfg.dir, lasted_s);
+}
+
+/* False: there is no room for it. */
+static bool append(struct diskio *d, const struct job *j)
+{
+    const struct wal_batch *b = &j->batch;
     uint64_t start = clock_us();
-    int rc = wal_append(d->wal, b);
+    int rc = wal_append(d->cfg.wal, b);
     if (wal_refused(rc)) {
         d->no_room_entries |= b->first_index != 0;
         if (lasting_is(&d->no_room, 0, start))
-            say_lacking(rc, wal_error(d->wal), "new writes are refused here until there is room");
+            say_lacking(rc, wal_error(d->cfg.wal),
+                        "new writes are refused here until there is room");
         return false;
     }
     if (rc != 0)
-        refused_running(d->dir, rc, wal_error(d->wal));
+        refused_running(d->cfg.dir, rc, wal_error(d->cfg.wal));
     say_room(d, b);
-    uint64_t took = clock_us() - start;
-    pthread_mutex_lock(&d->lock);
-    d->samples[d->n_samples++ % DISKIO_SAMPLES] = took < UINT32_MAX ? (uint32_t)took : UINT32_MAX;
-    if (took > d->max_us)
-        d->max_us = took;
-    d->wal_stats = wal_stats(d->wal);
-    pthread_mutex_unlock(&d->lock);
+    uint64_t now = clock_us();
+    measure(d, now, now - start);
     return true;
 }
 
 /* False: it is to be tried again later. */
-static bool fetch(struct diskio *d, struct job *j, size_t *len)
+static bool fetch(struct diskio *d, struct job *j, struct diskio_done *done)
 {
-    ssize_t n = wal_read(d->wal, &j->pos, j->last, j->buf, j->cap);
+    ssize_t n = wal_read(d->cfg.wal, &j->pos, j->last, j->buf, j->cap);
     if (n < 0 && wal_refused((int)n)) {
         if (lasting_is(&d->no_read, 0, clock_us()))
-            say_lacking((int)n, wal_error(d->wal), "what needs old entries waits");
+            say_lacking((int)n, wal_error(d->cfg.wal), "what needs old entries waits");
         return false;
     }
     if (n < 0)
         say_fatal(n == -EBADMSG ? RAFTD_EXIT_CORRUPT : RAFTD_EXIT_DISK,
-                  "reading the log failed: %s", wal_error(d->wal));
+                  "reading the log failed: %s", wal_error(d->cfg.wal));
     uint64_t lasted_s = lasting_over(&d->no_read, clock_us());
     if (lasted_s > 0)
         say_info("the log can be read again, after %" PRIu64 " s", lasted_s);
-    *len = (size_t)n;
+    done->len = (size_t)n;
+    done->next = j->pos;
     return true;
 }
 
@@ -162,32 +185,14 @@ static bool fetch(struct diskio *d, struct job *j, size_t *len)
 static bool remember(struct diskio *d, const struct job *j)
 {
     char err[WAL_MESSAGE_BYTES];
-    int rc = peerids_add(d->disk, d->dir, j->ids, j->node_id, j->storage_id, err, sizeof err);
+    int rc = peerids_add(d->cfg.disk, d->cfg.dir, j->ids, j->node_id, j->storage_id, err,
+                         sizeof err);
     if (rc != 0 && rc != -EDQUOT && !wal_refused(rc))
-        refused_running(d->dir, rc, err);
+        refused_running(d->cfg.dir, rc, err);
     if (rc != 0 && lasting_is(&d->no_room, 0, clock_us()))
         say_lacking(rc, err,
                     "a node that is heard for the first time must wait until there is room");
     return rc == 0;
-}
-
-static void want_spare(struct diskio *d)
-{
-    uint64_t number;
-    pthread_mutex_lock(&d->lock);
-    uint64_t made = d->spare_made;
-    d->spare_made = 0;
-    pthread_mutex_unlock(&d->lock);
-    if (made != 0)
-        wal_spare_made(d->wal, made);
-    if (!wal_wants_spare(d->wal, &number))
-        return;
-    pthread_mutex_lock(&d->lock);
-    if (d->spare_wanted != number) {
-        d->spare_wanted = number;
-        pthread_cond_signal(&d->spare_work);
-    }
-    pthread_mutex_unlock(&d->lock);
 }
 
 static void put_job(struct diskio *d, const struct job *j)
@@ -196,174 +201,233 @@ static void put_job(struct diskio *d, const struct job *j)
     d->jobs[d->n_jobs++] = *j;
 }
 
-/* Takes out the first job that need not wait, so that no batch waits behind one that does; before the
- * end batches alone, nobody wants to read any more. */
-static bool take_job(struct diskio *d, struct job *j)
+/* After a batch: has the next segment made. */
+static void want_spare(struct diskio *d)
 {
-    uint64_t now = d->n_jobs > 0 ? clock_us() : 0;
-    for (unsigned i = 0; i < d->n_jobs; i++) {
-        if (d->stop ? d->jobs[i].fetch || d->jobs[i].ids != NULL : d->jobs[i].not_before_us > now)
-            continue;
-        *j = d->jobs[i];
-        d->n_jobs--;
-        memmove(&d->jobs[i], &d->jobs[i + 1], (d->n_jobs - i) * sizeof d->jobs[0]);
-        return true;
+    uint64_t number;
+    pthread_mutex_lock(&d->lock);
+    uint64_t made = d->spare_made;
+    d->spare_made = 0;
+    pthread_mutex_unlock(&d->lock);
+    if (made != 0)
+        wal_spare_made(d->cfg.wal, made);
+    if (!wal_wants_spare(d->cfg.wal, &number))
+        return;
+    pthread_mutex_lock(&d->lock);
+    if (d->spare_wanted == 0) {
+        put_job(d, &(struct job){.kind = DISKIO_SPARE});
+        pthread_cond_signal(&d->workers[SPARE].work);
     }
-    return false;
+    d->spare_wanted = number;
+    pthread_mutex_unlock(&d->lock);
 }
 
-/* The next job; false when it is time to end. */
-static bool wait_job(struct diskio *d, struct job *j)
+/* False: there is no room for it. A batch that needs it says so. */
+static bool make_spare(struct diskio *d)
 {
-    while (!take_job(d, j)) {
-        if (d->stop)
+    char err[WAL_MESSAGE_BYTES];
+    bool again = true;
+    while (again) {
+        pthread_mutex_lock(&d->lock);
+        uint64_t number = d->spare_wanted;
+        pthread_mutex_unlock(&d->lock);
+        int rc = wal_make_spare(d->cfg.disk, d->cfg.dir, number, d->cfg.segment_bytes, err,
+                                sizeof err);
+        if (rc < 0 && wal_refused(rc))
             return false;
-        struct timespec until = in_ms(FETCH_AGAIN_MS);
-        if (d->n_jobs == 0)
-            pthread_cond_wait(&d->work, &d->lock);
-        else
-            (void)pthread_cond_timedwait(&d->work, &d->lock, &until); /* monotonic */
+        if (rc < 0)
+            refused_running(d->cfg.dir, rc, err);
+        pthread_mutex_lock(&d->lock);
+        d->spare_made = number;
+        again = d->spare_wanted != number && !d->stop;
+        if (!again)
+            d->spare_wanted = 0;
+        pthread_mutex_unlock(&d->lock);
     }
     return true;
 }
 
-static void thread_ends(struct diskio *d)
+/* Takes out the most urgent job that need not wait, so that no batch waits behind one that does; before
+ * the end batches alone, nobody wants anything else any more. */
+static bool take_job(struct worker *w, struct job *j, bool *later)
 {
-    d->gone++;
-    pthread_cond_signal(&d->thread_gone);
-    pthread_mutex_unlock(&d->lock);
+    struct diskio *d = w->d;
+    unsigned best = QUEUE;
+    uint64_t now = d->n_jobs > 0 ? clock_us() : 0;
+    *later = false;
+    for (unsigned i = 0; i < d->n_jobs; i++) {
+        const struct job *at = &d->jobs[i];
+        if (at->kind < w->first || at->kind > w->last || (d->stop && at->kind != DISKIO_BATCH))
+            continue;
+        if (at->not_before_us > now)
+            *later = true;
+        else if (best == QUEUE || at->kind < d->jobs[best].kind)
+            best = i;
+    }
+    if (best == QUEUE)
+        return false;
+    *j = d->jobs[best];
+    d->n_jobs--;
+    memmove(&d->jobs[best], &d->jobs[best + 1], (d->n_jobs - best) * sizeof d->jobs[0]);
+    return true;
 }
 
-static void *log_thread(void *arg)
+/* The next job; false when it is time to end. */
+static bool wait_job(struct worker *w, struct job *j)
 {
-    struct diskio *d = arg;
-    struct job j;
+    struct diskio *d = w->d;
+    bool later;
+    while (!take_job(w, j, &later)) {
+        if (d->stop)
+            return false;
+        struct timespec until = in_ms(FETCH_AGAIN_MS);
+        if (!later)
+            pthread_cond_wait(&w->work, &d->lock);
+        else
+            (void)pthread_cond_timedwait(&w->work, &d->lock, &until); /* monotonic */
+    }
+    return true;
+}
+
+/* False: it is to be tried again after *again_ms, or if that is 0, is handed back as refused. */
+static bool do_job(struct diskio *d, struct job *j, struct diskio_done *done, uint64_t *again_ms)
+{
+    *again_ms = 0;
+    switch (j->kind) {
+    case DISKIO_BATCH: return append(d, j);
+    case DISKIO_REMEMBER: return remember(d, j);
+    case DISKIO_FETCH: *again_ms = FETCH_AGAIN_MS; return fetch(d, j, done);
+    case DISKIO_SPARE: *again_ms = SPARE_AGAIN_MS; return make_spare(d);
+    }
+    return false;
+}
+
+static void tell(struct diskio *d, const struct diskio_done *done)
+{
     pthread_mutex_lock(&d->lock);
-    while (wait_job(d, &j)) {
+    assert(d->n_done < QUEUE);
+    d->done[(d->done_head + d->n_done++) % QUEUE] = *done;
+    pthread_mutex_unlock(&d->lock);
+    d->cfg.wake(d->cfg.ctx);
+}
+
+static void *work(void *arg)
+{
+    struct worker *w = arg;
+    struct diskio *d = w->d;
+    struct job j;
+    uint64_t again_ms;
+    pthread_mutex_lock(&d->lock);
+    while (wait_job(w, &j)) {
         pthread_mutex_unlock(&d->lock);
-        struct diskio_done done = {.fetch = j.fetch,
-                                   .remember = j.ids != NULL,
+        struct diskio_done done = {.kind = j.kind,
                                    .seq = j.seq,
                                    .what = j.what,
                                    .node_id = j.node_id,
                                    .storage_id = j.storage_id};
-        bool ok = j.fetch         ? fetch(d, &j, &done.len)
-                  : done.remember ? remember(d, &j)
-                                  : append(d, &j.batch);
-        done.next = j.pos;
-        done.refused = !ok;
-        pthread_mutex_lock(&d->lock);
-        if (j.fetch && !ok) {
-            j.not_before_us = clock_us() + FETCH_AGAIN_MS * 1000;
-            put_job(d, &j);
-            continue;
-        }
-        assert(d->n_done < QUEUE);
-        d->done[(d->done_head + d->n_done++) % QUEUE] = done;
-        pthread_mutex_unlock(&d->lock);
-        d->wake(d->wake_ctx);
-        if (!done.fetch && !done.remember)
+        done.refused = !do_job(d, &j, &done, &again_ms);
+        bool again = done.refused && again_ms != 0;
+        if (!again && j.kind != DISKIO_SPARE)
+            tell(d, &done);
+        if (j.kind == DISKIO_BATCH)
             want_spare(d);
         pthread_mutex_lock(&d->lock);
-    }
-    thread_ends(d);
-    return NULL;
-}
-
-static void *spare_thread(void *arg)
-{
-    struct diskio *d = arg;
-    char err[WAL_MESSAGE_BYTES];
-    uint64_t handled = 0;
-    pthread_mutex_lock(&d->lock);
-    for (;;) {
-        while (!d->stop && d->spare_wanted == handled)
-            pthread_cond_wait(&d->spare_work, &d->lock);
-        if (d->stop)
-            break;
-        uint64_t number = d->spare_wanted;
-        pthread_mutex_unlock(&d->lock);
-        int rc = wal_make_spare(d->disk, d->dir, number, d->segment_bytes, err, sizeof err);
-        if (rc < 0 && !wal_refused(rc))
-            refused_running(d->dir, rc, err);
-        pthread_mutex_lock(&d->lock);
-        if (rc == 0) {
-            d->spare_made = handled = number;
-        } else if (!d->stop) { /* a batch that needs it says so */
-            struct timespec until = in_ms(SPARE_AGAIN_MS);
-            (void)pthread_cond_timedwait(&d->spare_work, &d->lock, &until); /* monotonic */
+        if (again) {
+            j.not_before_us = clock_us() + again_ms * 1000;
+            put_job(d, &j);
         }
     }
-    thread_ends(d);
+    d->gone++;
+    pthread_cond_signal(&d->thread_gone);
+    pthread_mutex_unlock(&d->lock);
     return NULL;
 }
 
-struct diskio *diskio_start(struct wal *w, const struct disk *disk, const char *dir,
-                            uint32_t segment_bytes, size_t max_batch_bytes, void (*wake)(void *ctx),
-                            void *ctx)
+/* "mmcblk0p2" for a directory on it, or a word for what is no block device. */
+static void name_disk(const char *dir, char name[DISK_NAME_MAX])
 {
+    struct stat st;
+    char path[DISK_NAME_MAX], to[WAL_PATH_MAX] = "";
+    (void)snprintf(name, DISK_NAME_MAX, "no block device");
+    if (stat(dir, &st) != 0)
+        return;
+    (void)snprintf(path, sizeof path, "/sys/dev/block/%u:%u", major(st.st_dev), minor(st.st_dev));
+    const char *slash = readlink(path, to, sizeof to - 1) > 0 ? strrchr(to, '/') : NULL;
+    if (slash != NULL)
+        (void)snprintf(name, DISK_NAME_MAX, "%s", slash + 1);
+}
+
+/* All threads end, or have done so by `until`; returns how many there are still. */
+static unsigned stop_workers(struct diskio *d, unsigned running, uint64_t within_ms)
+{
+    struct timespec until = in_ms(within_ms);
+    int rc = 0;
+    pthread_mutex_lock(&d->lock);
+    d->stop = true;
+    for (unsigned i = 0; i < running; i++)
+        pthread_cond_signal(&d->workers[i].work);
+    while (d->gone < running && rc == 0)
+        rc = pthread_cond_timedwait(&d->thread_gone, &d->lock, &until); /* monotonic */
+    unsigned left = running - d->gone;
+    pthread_mutex_unlock(&d->lock);
+    for (unsigned i = 0; left == 0 && i < running; i++)
+        pthread_join(d->workers[i].thread, NULL);
+    return left;
+}
+
+static void free_diskio(struct diskio *d)
+{
+    for (unsigned i = 0; i < WORKERS; i++)
+        pthread_cond_destroy(&d->workers[i].work);
+    pthread_cond_destroy(&d->thread_gone);
+    pthread_mutex_destroy(&d->lock);
+    free(d->bytes);
+    free(d);
+}
+
+struct diskio *diskio_start(const struct diskio_config *cfg)
+{
+    static const enum diskio_kind kinds[WORKERS][2] = {
+        [LOG] = {DISKIO_BATCH, DISKIO_FETCH},
+        [SPARE] = {DISKIO_SPARE, DISKIO_SPARE},
+    };
     struct diskio *d = calloc(1, sizeof *d);
+    pthread_condattr_t ca;
+    unsigned running = 0;
     if (d == NULL)
         return NULL;
-    d->wal = w;
-    d->wal_stats = wal_stats(w);
-    d->disk = disk;
-    d->dir = dir;
-    d->segment_bytes = segment_bytes;
-    d->wake = wake;
-    d->wake_ctx = ctx;
-    d->bytes_cap = max_batch_bytes;
-    d->bytes = malloc(max_batch_bytes);
-    if (d->bytes == NULL)
-        goto err_free;
-    pthread_condattr_t ca;
+    d->cfg = *cfg;
+    d->wal_stats = wal_stats(cfg->wal);
+    d->durations.long_us = cfg->long_us;
+    name_disk(cfg->dir, d->disk_name);
     pthread_condattr_init(&ca);
     pthread_condattr_setclock(&ca, CLOCK_MONOTONIC);
     pthread_mutex_init(&d->lock, NULL);
-    pthread_cond_init(&d->work, &ca);
-    pthread_cond_init(&d->spare_work, &ca);
     pthread_cond_init(&d->thread_gone, &ca);
+    for (unsigned i = 0; i < WORKERS; i++) {
+        d->workers[i] = (struct worker){.d = d, .first = kinds[i][0], .last = kinds[i][1]};
+        pthread_cond_init(&d->workers[i].work, &ca);
+    }
     pthread_condattr_destroy(&ca);
-    if (thread_start(&d->log_thread, log_thread, d) < 0)
-        goto err_free;
-    if (thread_start(&d->spare_thread, spare_thread, d) < 0)
-        goto err_join;
-    return d;
-
-err_join:
-    pthread_mutex_lock(&d->lock);
-    d->stop = true;
-    pthread_cond_broadcast(&d->work);
-    pthread_mutex_unlock(&d->lock);
-    pthread_join(d->log_thread, NULL);
-err_free:
-    free(d->bytes);
-    free(d);
+    d->bytes = malloc(cfg->max_batch_bytes);
+    while (d->bytes != NULL && running < WORKERS) {
+        struct worker *w = &d->workers[running];
+        if (thread_start(&w->thread, work, w) < 0)
+            break;
+        running++;
+    }
+    if (running == WORKERS)
+        return d;
+    (void)stop_workers(d, running, DISKIO_STOP_S * 1000); /* they have no work */
+    free_diskio(d);
     return NULL;
 }
 
 bool diskio_stop(struct diskio *d)
 {
-    struct timespec until = in_ms(DISKIO_STOP_S * 1000);
-    int rc = 0;
-    pthread_mutex_lock(&d->lock);
-    d->stop = true;
-    pthread_cond_broadcast(&d->work);
-    pthread_cond_broadcast(&d->spare_work);
-    while (d->gone < THREADS && rc == 0)
-        rc = pthread_cond_timedwait(&d->thread_gone, &d->lock, &until); /* monotonic */
-    bool gone = d->gone == THREADS;
-    pthread_mutex_unlock(&d->lock);
-    if (!gone)
+    if (stop_workers(d, WORKERS, DISKIO_STOP_S * 1000) > 0)
         return false;
-    pthread_join(d->log_thread, NULL);
-    pthread_join(d->spare_thread, NULL);
-    pthread_cond_destroy(&d->work);
-    pthread_cond_destroy(&d->spare_work);
-    pthread_cond_destroy(&d->thread_gone);
-    pthread_mutex_destroy(&d->lock);
-    free(d->bytes);
-    free(d);
+    free_diskio(d);
     return true;
 }
 
@@ -372,15 +436,16 @@ static void queue(struct diskio *d, const struct job *j)
     pthread_mutex_lock(&d->lock);
     put_job(d, j);
     pthread_mutex_unlock(&d->lock);
-    pthread_cond_signal(&d->work); /* not sooner: it would wake up only to wait for the lock */
+    pthread_cond_signal(
+        &d->workers[LOG].work); /* not sooner: it would wake up only to wait for the lock */
 }
 
 void diskio_persist(struct diskio *d, uint64_t seq, const struct wal_batch *b)
 {
-    struct job j = {.seq = seq, .batch = *b};
+    struct job j = {.kind = DISKIO_BATCH, .seq = seq, .batch = *b};
     size_t at = 0;
     for (int i = 0; i < b->bytes_n; i++) {
-        assert(at + b->bytes[i].iov_len <= d->bytes_cap);
+        assert(at + b->bytes[i].iov_len <= d->cfg.max_batch_bytes);
         memcpy(d->bytes + at, b->bytes[i].iov_base, b->bytes[i].iov_len);
         at += b->bytes[i].iov_len;
     }
@@ -392,17 +457,19 @@ void diskio_persist(struct diskio *d, uint64_t seq, const struct wal_batch *b)
 void diskio_fetch(struct diskio *d, struct node_fetch what, const struct wal_pos *from,
                   uint64_t last, uint8_t *buf, size_t cap)
 {
-    queue(d, &(struct job){
-                 .fetch = true, .what = what, .pos = *from, .last = last, .buf = buf, .cap = cap});
+    queue(d, &(struct job){.kind = DISKIO_FETCH,
+                           .what = what,
+                           .pos = *from,
+                           .last = last,
+                           .buf = buf,
+                           .cap = cap});
 }
 
 void diskio_remember(struct diskio *d, struct peerids *ids, uint16_t node_id, uint64_t storage_id)
 {
-    const struct job j = {.ids = ids, .node_id = node_id, .storage_id = storage_id};
-    pthread_mutex_lock(&d->lock);
-    put_job(d, &j);
-    pthread_mutex_unlock(&d->lock);
-    pthread_cond_signal(&d->work);
+    queue(d,
+          &(struct job){
+              .kind = DISKIO_REMEMBER, .ids = ids, .node_id = node_id, .storage_id = storage_id});
 }
 
 bool diskio_done(struct diskio *d, struct diskio_done *done)
@@ -418,45 +485,15 @@ bool diskio_done(struct diskio *d, struct diskio_done *done)
     return any;
 }
 
-static int compare_u32(const void *a, const void *b)
-{
-    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-    return (x > y) - (x < y);
-}
-
-void diskio_stats(struct diskio *d, uint64_t now_us, struct diskio_stats *s)
-{
-    enum { REFRESH_US = 250000 };
-    pthread_mutex_lock(&d->lock);
-    uint64_t fsyncs = d->wal_stats.fsyncs;
-    bool refresh = fsyncs != d->cached.fsyncs &&
-                   (d->cached_at == 0 || now_us - d->cached_at >= REFRESH_US);
-    d->cached.fsyncs = fsyncs;
-    d->cached.bytes_written = d->wal_stats.bytes_written;
-    d->cached.log_bytes = d->wal_stats.log_bytes;
-    d->cached.max_us = d->max_us;
-    uint32_t sorted[DISKIO_SAMPLES];
-    size_t count = 0;
-    if (refresh) {
-        count = d->n_samples < DISKIO_SAMPLES ? (size_t)d->n_samples : DISKIO_SAMPLES;
-        memcpy(sorted, d->samples, count * sizeof sorted[0]);
-    }
-    pthread_mutex_unlock(&d->lock);
-    if (count > 0) {
-        qsort(sorted, count, sizeof sorted[0], compare_u32);
-        d->cached.p99_us = sorted[count * 99 / 100];
-        d->cached_at = now_us;
-    }
-    *s = d->cached;
-}
-
 void diskio_status(struct diskio *d, struct status *s)
 {
-    struct diskio_stats now;
-    diskio_stats(d, s->now_us, &now);
-    s->fsyncs = now.fsyncs;
-    s->fsync_p99_us = now.p99_us;
-    s->fsync_max_us = now.max_us;
-    s->disk_bytes = now.bytes_written;
-    s->log_bytes = now.log_bytes;
+    pthread_mutex_lock(&d->lock);
+    s->fsyncs = d->wal_stats.fsyncs;
+    s->disk_bytes = d->wal_stats.bytes_written;
+    s->log_bytes = d->wal_stats.log_bytes;
+    s->fsync_p50_us = durations_percentile(&d->durations, s->now_us, 50);
+    s->fsync_p99_us = durations_percentile(&d->durations, s->now_us, 99);
+    s->fsync_max_us = d->durations.max_us;
+    s->fsync_stalls = d->durations.stalls;
+    pthread_mutex_unlock(&d->lock);
 }

@@ -1,5 +1,6 @@
-/* diskio.h: the disk off the loop: one thread that owns the wal and does its jobs in order, and one
- * that prepares the next segment file ahead of need. Any failure ends the process here
+/* diskio.h: the disk off the loop: one thread that owns the wal, and one that prepares the next segment
+ * file ahead of need. Jobs wait in one list, and each thread does those of its kinds: the more urgent
+ * kind first, the older job first within a kind. Any failure ends the process here
  * (refused_running()): after a failed write or sync nobody knows what the medium holds.
  *
  * A full disk is no failure, nor is a lack of file descriptors or memory: the batch is handed back,
@@ -19,17 +20,35 @@
 #include "storage/wal.h"
 
 enum {
-    DISKIO_BATCHES = 2,    /* one of the core behind a seal, see node_io.persist */
-    DISKIO_PEERS = 16,     /* one storage id to remember of each, and of this node */
-    DISKIO_FETCHES = 16,   /* one for each peer, and one for this node */
-    DISKIO_SAMPLES = 1024, /* durations of syncs kept for the percentile */
-    DISKIO_STOP_S = 10,    /* three writes of a disk that takes 3 s for each */
+    DISKIO_BATCHES = 2,  /* one of the core behind a seal, see node_io.persist */
+    DISKIO_PEERS = 16,   /* one storage id to remember of each, and of this node */
+    DISKIO_FETCHES = 16, /* one for each peer, and one for this node */
+    DISKIO_STOP_S = 10,  /* three writes of a disk that takes 3 s for each */
 };
 
 struct diskio;
 
+/* The urgent ones first: clients wait for a batch, a peer that lags for a fetch. */
+enum diskio_kind {
+    DISKIO_BATCH,
+    DISKIO_REMEMBER,
+    DISKIO_FETCH,
+    DISKIO_SPARE, /* of the thread for segments; nobody is told of it */
+};
+
+struct diskio_config {
+    struct wal *wal; /* the threads' until diskio_stop() */
+    const struct disk *disk;
+    const char *dir;        /* data directory */
+    uint32_t segment_bytes; /* as in wal_options */
+    size_t max_batch_bytes; /* largest batch that will come */
+    uint64_t long_us; /* a batch that takes longer is a stall; when they are many, it is said */
+    void (*wake)(void *ctx); /* called from a thread whenever something is done */
+    void *ctx;
+};
+
 struct diskio_done {
-    bool fetch, remember;
+    enum diskio_kind kind;
     uint64_t seq;           /* of a batch that is durable ... */
     bool refused;           /* ... or for which there was no room: nothing of it counts */
     struct node_fetch what; /* of a fetch */
@@ -39,20 +58,8 @@ struct diskio_done {
     uint64_t storage_id;
 };
 
-struct diskio_stats {
-    uint64_t fsyncs;
-    uint64_t bytes_written;
-    uint64_t log_bytes; /* as in struct wal_stats */
-    uint64_t p99_us;    /* of batches (write and sync), the newest DISKIO_SAMPLES */
-    uint64_t max_us;
-};
-
-/* Starts the threads; `w` is theirs until diskio_stop(). `wake` is called from a thread whenever
- * something is done. max_batch_bytes: largest batch that will come. NULL when short of memory or
- * threads. */
-struct diskio *diskio_start(struct wal *w, const struct disk *disk, const char *dir,
-                            uint32_t segment_bytes, size_t max_batch_bytes, void (*wake)(void *ctx),
-                            void *ctx);
+/* NULL when short of memory or threads. */
+struct diskio *diskio_start(const struct diskio_config *cfg);
 
 /* Waits for the job in work and for batches, drops reads behind it, ends the threads. False if the
  * disk did not finish them in DISKIO_STOP_S seconds: then the threads, and all that they use, live on,
@@ -73,9 +80,7 @@ void diskio_remember(struct diskio *d, struct peerids *ids, uint16_t node_id, ui
 /* Takes the next finished job; false when there is none. */
 bool diskio_done(struct diskio *d, struct diskio_done *done);
 
-/* Refreshed when something was written, at most four times a second. */
-void diskio_stats(struct diskio *d, uint64_t now_us, struct diskio_stats *s);
-/* The same in a status that has just been filled. */
+/* What it knows goes into a status that has just been filled. */
 void diskio_status(struct diskio *d, struct status *s);
 
 #endif

@@ -222,9 +222,9 @@ static void on_disk(struct ev_loop *ev, ev_async *w, int revents)
     struct loop *l = w->data;
     struct diskio_done done;
     while (diskio_done(l->disk, &done)) {
-        if (done.fetch)
+        if (done.kind == DISKIO_FETCH)
             node_fetched(l->node, loop_now(l), done.what, done.len, &done.next);
-        else if (done.remember)
+        else if (done.kind == DISKIO_REMEMBER)
             node_remembered(l->node, loop_now(l), done.node_id, done.storage_id, !done.refused);
         else if (done.refused)
             node_no_room(l->node, loop_now(l), done.seq);
@@ -594,8 +594,16 @@ int loop_run(struct loop *l, struct wal *w, const struct wal_report *report, str
         say_error("out of memory");
         return rc;
     }
-    size_t batch = record_size(CMD_MAX_BYTES) + NODE_BATCH_BYTES_MAX;
-    l->disk = diskio_start(w, &disk_posix, conf->data_dir, 0, batch, wake_disk, l);
+    const struct diskio_config disk = {
+        .wal = w,
+        .disk = &disk_posix,
+        .dir = conf->data_dir,
+        .max_batch_bytes = record_size(CMD_MAX_BYTES) + NODE_BATCH_BYTES_MAX,
+        .long_us = (uint64_t)conf->election_timeout_ms * 1000 / 2,
+        .wake = wake_disk,
+        .ctx = l,
+    };
+    l->disk = diskio_start(&disk);
     if (l->disk == NULL) {
         say_error("cannot start the log thread");
         goto err_node;

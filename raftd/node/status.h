@@ -96,13 +96,15 @@ struct status {
     uint32_t key_id, next_key_id; /* of the live keys, as session_key_id; 0 = none */
     struct status_peer peers[RAFT_VOTERS_MAX];
     unsigned n_peers;
-    uint64_t keys;                               /* in the state machine */
-    uint64_t data_bytes, max_data_bytes;         /* of keys and values, as kv.h counts them */
-    uint64_t pending_writes;                     /* of local clients, not yet answered */
-    uint64_t fsyncs, fsync_p99_us, fsync_max_us; /* of the log; p99 over the newest 1024 */
-    uint64_t disk_bytes;                         /* written to the log since start */
-    uint64_t log_bytes;                          /* size of the log's files */
-    uint8_t disk_full;        /* 1: entries wait for room; new writes here are refused */
+    uint64_t keys;                       /* in the state machine */
+    uint64_t data_bytes, max_data_bytes; /* of keys and values, as kv.h counts them */
+    uint64_t pending_writes;             /* of local clients, not yet answered */
+    uint64_t fsyncs;                     /* of the log, since start, as the next two */
+    uint64_t fsync_max_us, fsync_stalls; /* longest batch; how many took over half of the timeout */
+    uint64_t fsync_p50_us, fsync_p99_us; /* of batches of the last one or two minutes, 0 = none */
+    uint64_t disk_bytes;                 /* written to the log since start */
+    uint64_t log_bytes;                  /* size of the log's files */
+    uint8_t disk_full;                   /* 1: entries wait for room; new writes here are refused */
     uint8_t tail_dropped;     /* 1: recovery at start dropped a last write, cut or damaged */
     uint8_t local_reads;      /* 1: reads that need no leader are served, see node_local_reads() */
     uint64_t disk_pending_us; /* age of the batch in flight, 0 = none */

@@ -1,4 +1,4 @@
-// LINK: @storage raftd/diskio.c raftd/refused.c raftd/base/clock.c raftd/base/lasting.c raftd/base/say.c tests/lib/disk_memory.c tests/lib/disk_model.c TSAN
+// LINK: @storage raftd/diskio.c raftd/durations.c raftd/refused.c raftd/base/clock.c raftd/base/lasting.c raftd/base/say.c tests/lib/disk_memory.c tests/lib/disk_model.c TSAN
 /* The disk's two threads: order, fetches, spare segments, a full disk, a failing one, a hung one. */
 #include "raftd/diskio.h"
 
@@ -19,13 +19,14 @@
 
 #include "raftd/base/clock.h"
 #include "raftd/base/exits.h"
+#include "raftd/durations.h"
 #include "storage/record.h"
 #include "tests/lib/disk_model.h"
 #include "tests/lib/disk_memory.h"
 
 #define DIR "/d"
 
-enum { SEGMENT_BYTES = WAL_SEGMENT_BYTES_MIN, WAIT_US = 20000000, HANG_EXIT = 42 };
+enum { SEGMENT_BYTES = WAL_SEGMENT_BYTES_MIN, WAIT_US = 20000000, HANG_EXIT = 42, LONG_US = 50000 };
 
 /* ---- memdisk for two threads: one call at a time ---- */
 
@@ -196,8 +197,16 @@ static struct rig *rig_new(void)
     assert_int_equal(wal_create(&g->disk.table, DIR, SEGMENT_BYTES, err, sizeof err), 0);
     open_log(g);
     g->log.term = 1;
-    g->io = diskio_start(g->w, &g->disk.table, DIR, SEGMENT_BYTES,
-                         wal_batch_max_bytes(SEGMENT_BYTES), wake, g);
+    g->io = diskio_start(&(struct diskio_config){
+        .wal = g->w,
+        .disk = &g->disk.table,
+        .dir = DIR,
+        .segment_bytes = SEGMENT_BYTES,
+        .max_batch_bytes = wal_batch_max_bytes(SEGMENT_BYTES),
+        .long_us = LONG_US,
+        .wake = wake,
+        .ctx = g,
+    });
     assert_non_null(g->io);
     return g;
 }
@@ -247,10 +256,10 @@ static struct diskio_done wait_done(struct rig *g)
     return done;
 }
 
-static struct diskio_stats stats(struct rig *g)
+static struct status status(struct rig *g)
 {
-    struct diskio_stats s;
-    diskio_stats(g->io, clock_us(), &s);
+    struct status s = {.now_us = clock_us()};
+    diskio_status(g->io, &s);
     return s;
 }
 
@@ -267,6 +276,27 @@ static void fill(struct rig *g, struct model *before)
             return;
         assert_true(g->log.last < 100);
     }
+}
+
+/* What is said from now on, by all threads, until said_until(), which returns it. */
+static FILE *said_from(int *was)
+{
+    FILE *said = tmpfile();
+    assert_non_null(said);
+    *was = dup(STDERR_FILENO);
+    assert_true(*was >= 0 && dup2(fileno(said), STDERR_FILENO) >= 0);
+    return said;
+}
+
+static const char *said_until(FILE *said, int was)
+{
+    static char lines[1 << 14];
+    assert_true(dup2(was, STDERR_FILENO) >= 0);
+    close(was);
+    rewind(said);
+    lines[fread(lines, 1, sizeof lines - 1, said)] = '\0';
+    (void)fclose(said);
+    return lines;
 }
 
 /* Runs `f` in a process of its own, before any thread was started here; returns its exit code. */
@@ -395,7 +425,7 @@ static void test_stop_while_hung(void **state)
     assert_int_equal(exit_code_of(stop_hung), HANG_EXIT);
 }
 
-/* Jobs are done in the order in which they were handed over; a fetch sees the batches before it. */
+/* A fetch sees the batches before it, and jobs of a kind are done in their order. */
 static void test_order(void **state)
 {
     (void)state;
@@ -411,12 +441,12 @@ static void test_order(void **state)
         struct diskio_done done;
         if (round % 3 == 0) {
             done = wait_done(g);
-            assert_true(!done.fetch && done.seq == 0);
+            assert_true(done.kind == DISKIO_BATCH && done.seq == 0);
         }
         done = wait_done(g);
-        assert_true(!done.fetch && done.seq == g->seq);
+        assert_true(done.kind == DISKIO_BATCH && done.seq == g->seq);
         done = wait_done(g);
-        assert_true(done.fetch && done.what.peer == 5);
+        assert_true(done.kind == DISKIO_FETCH && done.what.peer == 5);
         uint64_t next = 1;
         for (size_t at = 0, size; at < done.len; at += size, next++) {
             struct record rec;
@@ -428,12 +458,77 @@ static void test_order(void **state)
         assert_int_equal(done.next.index, next);
     }
     assert_true(atomic_load(&g->wakes) >= 100);
-    struct diskio_stats s = stats(g);
-    assert_true(s.fsyncs >= 50 && s.bytes_written >= 50 * 700 && s.max_us >= s.p99_us);
+    struct status s = status(g);
+    assert_true(s.fsyncs >= 50 && s.disk_bytes >= 50 * 700 && s.log_bytes >= SEGMENT_BYTES);
+    assert_true(s.fsync_p50_us > 0 && s.fsync_p99_us >= s.fsync_p50_us &&
+                s.fsync_max_us >= s.fsync_p99_us);
     assert_true(diskio_stop(g->io));
     struct model all = g->log;
     rig_free(g, &all);
     free(buf);
+}
+
+/* While the disk is at work, what is more urgent overtakes what waits. */
+static void test_urgent_first(void **state)
+{
+    (void)state;
+    struct rig *g = rig_new();
+    uint8_t *buf = malloc(RECORD_MAX_BYTES);
+    struct peerids ids = {.storage_id = 7};
+    assert_non_null(buf);
+    put(g, 1, 100);
+    (void)wait_done(g);
+    atomic_store(&g->disk.hang, true);
+    seal(g);
+    while (!atomic_load(&g->disk.hanging))
+        (void)usleep(1000);
+    for (uint16_t peer = 1; peer <= 2; peer++)
+        diskio_fetch(g->io, (struct node_fetch){.peer = peer}, &(struct wal_pos){1, 0}, UINT64_MAX,
+                     buf, RECORD_MAX_BYTES);
+    diskio_remember(g->io, &ids, 5, 77);
+    put(g, 1, 100);
+    (void)usleep(3 * LONG_US);
+    atomic_store(&g->disk.hang, false);
+    assert_int_equal(wait_done(g).seq, 0);
+    assert_int_equal(wait_done(g).seq, g->seq);
+    assert_int_equal(wait_done(g).kind, DISKIO_REMEMBER);
+    assert_int_equal(wait_done(g).what.peer, 1);
+    assert_int_equal(wait_done(g).what.peer, 2);
+    struct status s = status(g);
+    assert_true(s.fsync_stalls >= 1 && s.fsync_max_us >= 3 * LONG_US);
+    assert_true(diskio_stop(g->io));
+    struct model all = g->log;
+    rig_free(g, &all);
+    free(buf);
+}
+
+/* A disk that is slow is named once, and told of when it is well again. */
+static void test_slow_disk(void **state)
+{
+    (void)state;
+    struct rig *g = rig_new();
+    int was;
+    FILE *said = said_from(&was);
+    for (int i = 0; i < 2 * DURATIONS_SLOW_MIN; i++) {
+        atomic_store(&g->disk.hang, true);
+        put(g, 1, 100);
+        (void)usleep(2 * LONG_US);
+        atomic_store(&g->disk.hang, false);
+        (void)wait_done(g);
+    }
+    for (int i = 0; i < 2 * DURATIONS_SLOW_MIN * 100; i++) {
+        put(g, 0, 0);
+        (void)wait_done(g);
+    }
+    assert_true(diskio_stop(g->io));
+    const char *lines = said_until(said, was);
+    const char *slow = strstr(lines, "the disk of " DIR " (no block device) is slow");
+    assert_non_null(slow);
+    const char *well = strstr(slow + 1, "the disk of " DIR " is fast enough again, after ");
+    assert_non_null(well);
+    assert_true(strstr(slow + 1, "the disk of") == well);
+    struct model all = g->log;
+    rig_free(g, &all);
 }
 
 /* Segments are made ahead: a log thread that finds the next one there renames nothing itself. */
@@ -486,7 +581,7 @@ static void test_full_disk(void **state)
     struct diskio_done done = wait_done(g);
     assert_true(done.seq == g->seq && !done.refused);
     done = wait_done(g);
-    assert_true(done.fetch && !done.refused && done.next.index == before.last + 1);
+    assert_true(done.kind == DISKIO_FETCH && !done.refused && done.next.index == before.last + 1);
     before = g->log;
     put(g, 2, 1500);
     assert_true(wait_done(g).refused);
@@ -502,28 +597,6 @@ static void test_full_disk(void **state)
     struct model all = g->log;
     rig_free(g, &all);
     free(buf);
-}
-
-/* What is said from now on, by all threads, until said_until(). */
-static FILE *said_from(int *was)
-{
-    FILE *said = tmpfile();
-    assert_non_null(said);
-    *was = dup(STDERR_FILENO);
-    assert_true(*was >= 0 && dup2(fileno(said), STDERR_FILENO) >= 0);
-    return said;
-}
-
-static void said_until(FILE *said, int was, const char *words)
-{
-    static char lines[1 << 14];
-    assert_true(dup2(was, STDERR_FILENO) >= 0);
-    close(was);
-    rewind(said);
-    lines[fread(lines, 1, sizeof lines - 1, said)] = '\0';
-    (void)fclose(said);
-    assert_non_null(strstr(lines, words));
-    assert_null(strstr(lines, "disk is full"));
 }
 
 /* No descriptor to make the next segment with, none to read an old one with: neither ends the
@@ -564,15 +637,17 @@ static void test_no_descriptor(void **state)
         before = g->log;
         vote(g);
         struct diskio_done done = wait_done(g);
-        assert_false(done.fetch);
+        assert_int_equal(done.kind, DISKIO_BATCH);
         if (done.refused)
             g->log = before;
     }
     atomic_store(&g->disk.no_descriptor, false);
     struct diskio_done done = wait_done(g);
-    assert_true(done.fetch && done.len > 0);
+    assert_true(done.kind == DISKIO_FETCH && done.len > 0);
     assert_true(diskio_stop(g->io));
-    said_until(said, was, "file descriptors of this process are in use");
+    const char *lines = said_until(said, was);
+    assert_non_null(strstr(lines, "file descriptors of this process are in use"));
+    assert_null(strstr(lines, "disk is full"));
     struct model all = g->log;
     rig_free(g, &all);
     free(buf);
@@ -619,6 +694,8 @@ int main(void)
         cmocka_unit_test(test_denied_ends_the_process),
         cmocka_unit_test(test_stop_while_hung),
         cmocka_unit_test(test_order),
+        cmocka_unit_test(test_urgent_first),
+        cmocka_unit_test(test_slow_disk),
         cmocka_unit_test(test_spare_ahead),
         cmocka_unit_test(test_full_disk),
         cmocka_unit_test(test_no_descriptor),
