@@ -40,6 +40,7 @@
 #include "raftd/serve/readers.h"
 #include "raftd/base/say.h"
 #include "raftd/publish.h"
+#include "raftd/state/machine.h"
 #include "storage/record.h"
 
 enum {
@@ -71,6 +72,7 @@ struct loop {
     const struct conf *conf;
     struct ev_loop *ev;
     struct udp *udp;
+    struct machine *machine;
     struct node *node;
     struct diskio *disk;
     struct shared *shared;
@@ -486,7 +488,11 @@ static struct node *make_node(struct loop *l, const struct wal_report *report,
         .out_of_memory = io_out_of_memory,
         .random = io_random,
     };
-    return node_new(&nc, &io, report, l->sealed ? keys : NULL, l->shared->kv, clock_us());
+    l->machine = machine_new(l->shared->kv);
+    if (l->machine == NULL)
+        return NULL;
+    return node_new(&nc, &io, report, NULL, l->sealed ? keys : NULL, l->shared->kv, l->machine,
+                    clock_us());
 }
 
 static bool start_clients(struct loop *l, char *err, size_t err_size)
@@ -643,6 +649,7 @@ void loop_close(struct loop *l)
     listener_close(&l->listener);
     if (l->alarm_fd >= 0)
         (void)close(l->alarm_fd);
+    machine_free(l->machine);
     udp_close(l->udp);
     if (l->shared != NULL)
         shared_free(l->shared);

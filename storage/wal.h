@@ -54,6 +54,9 @@ struct wal_batch {
     uint16_t vote; /* votedFor in that term, 0 for nobody; once given, fixed for the term */
     bool truncate; /* entries after truncate_to are dead, before this batch's entries are added */
     uint64_t truncate_to; /* at most the last index, not below an earlier batch's commit */
+    /* The log is empty behind entry truncate_to, which is of last_term, is committed and has the hash
+     * `head`: a snapshot holds it, and all before it. Then it has no entries, nor `truncate`. */
+    bool reset;
     /* The entries in `bytes`; both 0 when there are none. first_index is the last live index + 1. */
     uint64_t first_index, last_index;
     uint64_t last_term; /* term of the log's last entry after this batch, 0 when empty */

@@ -29,12 +29,17 @@ enum {
                                          part of each resend timer */
 };
 
-/* What a fetch was for; handed back in node_fetched(). */
+/* What a fetch was for; handed back in node_fetched() and node_snap_read(). */
 struct node_fetch {
     uint16_t peer; /* who gets the entries; 0: they are applied here */
     uint64_t
         generation; /* grows whenever others are wanted for that peer: a late answer is known */
 };
+
+struct snapshot_name; /* storage/snapshot.h */
+struct snapshot_head;
+struct image; /* raftd/state/image.h */
+struct image_load;
 
 struct node_io {
     void *ctx;
@@ -60,6 +65,31 @@ struct node_io {
     void (*answer)(void *ctx, struct request *req);
     /* All linearizable reads up to this node_read() number may be served. */
     void (*reads_done)(void *ctx, uint64_t read);
+
+    /* Snapshots. A call of the node is answered by one of the owner's, in any order between them, and
+     * none is repeated before. They come behind commits and fetches in the disk's queue. */
+
+    /* Write this image as a snapshot, then node_imaged(). `head` is complete but for the storage id, and
+     * valid only during the call; the image stays open until the answer. Of the older snapshots, those
+     * that are kept anyway stay, and that of index `held` (0: none), which a peer takes. */
+    void (*image)(void *ctx, const struct snapshot_head *head, struct image *image, uint64_t held);
+    /* That image takes too much memory: end it soon. It is answered all the same. */
+    void (*image_stop)(void *ctx);
+    /* The entries before this one are not read any more: recycle or delete the segments that hold nothing
+     * else. No answer. */
+    void (*drop_log)(void *ctx, uint64_t keep_from);
+    /* Read this snapshot from `off` on, as snapshot_read(), then node_snap_read(). buf stays valid. At most
+     * one outstanding per peer. */
+    void (*snap_read)(void *ctx, struct node_fetch what, uint64_t index, uint64_t off, uint8_t *buf,
+                      size_t cap);
+    /* Open what is there of this snapshot, or begin one, then node_snap_have(). What is there of another
+     * one goes. This, the next and the last of these calls are outstanding one at a time. */
+    void (*snap_open)(void *ctx, const struct snapshot_name *name);
+    /* Append to it, then node_snap_written(). buf stays valid. */
+    void (*snap_write)(void *ctx, uint64_t off, const uint8_t *buf, size_t len);
+    /* It is complete: verify all of it, make it a snapshot of this node and load its state, then
+     * node_snap_installed(). The log stays as it is: the node will hand over a batch that resets it. */
+    void (*snap_install)(void *ctx);
     /* Memory is refused where there is no way on without (`what` says where): says so and ends the
      * process. Does not return; NULL: abort(). */
     void (*out_of_memory)(void *ctx, const char *what);
@@ -80,9 +110,11 @@ struct node_config {
     uint64_t election_timeout_us;
     uint32_t max_value_bytes;
     uint32_t
-        max_data_bytes;   /* of all keys and values; what we take as leader obeys it on all nodes.
+        max_data_bytes;     /* of all keys and values; what we take as leader obeys it on all nodes.
                                 CMD_LIMIT_BYTES or more, 0 = no limit */
-    uint32_t batch_bytes; /* of one disk batch, 0 = NODE_BATCH_BYTES_MAX */
+    uint32_t batch_bytes;   /* of one disk batch, 0 = NODE_BATCH_BYTES_MAX */
+    uint32_t segment_bytes; /* of the log's files, 0 = WAL_SEGMENT_BYTES_DEFAULT */
+    uint64_t log_max_bytes; /* of all of them: beyond it no new write is taken, 0 = no limit */
     uint32_t
         datagram_bytes; /* most that one sent has, 256..WIRE_DATAGRAM_MAX, 0 = WIRE_DATAGRAM_BASE */
     uint32_t cache_bytes; /* of the cached log (twice the largest record that can come, and a page);

@@ -106,9 +106,11 @@ static bool start(struct node *n, const struct wal_report *wal, const struct ses
 }
 
 struct node *node_new(const struct node_config *cfg, const struct node_io *io,
-                      const struct wal_report *wal, const struct session_keys *keys, struct kv *kv,
+                      const struct wal_report *wal, const struct snapshot_name *newest,
+                      const struct session_keys *keys, struct kv *kv, struct machine *machine,
                       uint64_t now)
 {
+    (void)newest;
     struct node *n = calloc(1, sizeof *n);
     if (n == NULL)
         return NULL;
@@ -129,8 +131,8 @@ struct node *node_new(const struct node_config *cfg, const struct node_io *io,
     n->due = RAFT_NEVER;
     n->reads_from = wal->commit;
     n->tail_dropped = wal->verdict == WAL_TORN;
-    n->machine = machine_new(kv);
-    if (start(n, wal, keys) && n->machine != NULL)
+    n->machine = machine;
+    if (start(n, wal, keys))
         return n;
     node_free(n);
     return NULL;
@@ -144,7 +146,6 @@ void node_free(struct node *n)
     relay_out_free(&n->relay_out);
     log_in_free(&n->log_in);
     replica_free(&n->replica);
-    machine_free(n->machine);
     free(n);
 }
 

@@ -10,6 +10,8 @@
  *     node_no_room()    there was no room for it            ->  persist
  *     node_fetched()    old entries were read from disk     ->  fetch
  *     node_remembered() a peer's storage id is durable      ->  remember
+ *     node_imaged()     a snapshot is written, or not       ->  image
+ *     node_snap_*()     snapshots from peers, or for them   ->  snap_*
  *     node_flush()      once per loop iteration, after all of these, before the loop sleeps:
  *                       sends, persists, applies, answers
  *     node_deadline()   call node_flush() again then at the latest
@@ -31,15 +33,19 @@
 #include "raftd/node/status.h"
 
 struct kv;
+struct machine;
 struct peer;
 struct replica;
 
 struct node;
 
-/* Starts a node from what recovery found. `wal` and `keys` are read, not kept; without keys (NULL)
- * datagrams are plain. NULL when memory is short. */
+/* Starts a node from what recovery found: its newest snapshot (NULL: there is none), whose state is in
+ * `machine` and published in `kv`, and the log, which reaches back to it. Both stay the caller's, and
+ * outlive the node. `wal`, `newest` and `keys` are read, not kept; without keys (NULL) datagrams are
+ * plain. NULL when memory is short. */
 struct node *node_new(const struct node_config *cfg, const struct node_io *io,
-                      const struct wal_report *wal, const struct session_keys *keys, struct kv *kv,
+                      const struct wal_report *wal, const struct snapshot_name *newest,
+                      const struct session_keys *keys, struct kv *kv, struct machine *machine,
                       uint64_t now);
 
 /* Other keys from now on (only of a node that was started with some). */
@@ -78,6 +84,26 @@ void node_fetched(struct node *n, uint64_t now, struct node_fetch what, size_t l
 
 /* What `remember` was given is durable (`done`), or the disk has no room for it. */
 void node_remembered(struct node *n, uint64_t now, uint16_t id, uint64_t storage_id, bool done);
+
+/* The image is a snapshot of that name; NULL: it was given up, or there is no room. */
+void node_imaged(struct node *n, uint64_t now, const struct snapshot_name *name);
+
+/* So many bytes of the snapshot were read; 0: it is not there any more, or can't be read now. */
+void node_snap_read(struct node *n, uint64_t now, struct node_fetch what, size_t len);
+
+/* So many bytes of the snapshot are there. UINT64_MAX: no room to take it now. */
+void node_snap_have(struct node *n, uint64_t now, uint64_t have);
+
+/* The bytes are appended; false: there is no room. */
+void node_snap_written(struct node *n, uint64_t now, bool done);
+
+/* It is a snapshot of this node now, with this head, and `state` is in it, which is the node's to free.
+ * NULL, NULL: it was damaged, and is gone, or there was no room. */
+void node_snap_installed(struct node *n, uint64_t now, const struct snapshot_head *head,
+                         struct image_load *state);
+
+/* An image as soon as it can be had, however short the log is. */
+void node_snapshot(struct node *n);
 
 void node_flush(struct node *n, uint64_t now);
 uint64_t node_deadline(const struct node *n, uint64_t now);

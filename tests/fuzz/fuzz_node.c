@@ -20,6 +20,7 @@
 #include "net/wire.h"
 #include "raftd/state/cmd.h"
 #include "raftd/state/kv.h"
+#include "raftd/state/machine.h"
 #include "raftd/node/node.h"
 #include "raftd/base/rcu.h"
 
@@ -281,8 +282,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                          .random = on_random};
     struct wal_report rep = {.verdict = WAL_CLEAN};
     struct kv *kv = kv_new();
-    w.node = node_new(&nc, &io, &rep, sealed ? &keys : NULL, kv, w.now);
-    if (kv == NULL || w.node == NULL)
+    struct machine *machine = kv == NULL ? NULL : machine_new(kv);
+    if (machine == NULL)
+        abort();
+    w.node = node_new(&nc, &io, &rep, NULL, sealed ? &keys : NULL, kv, machine, w.now);
+    if (w.node == NULL)
         abort();
     if (sealed)
         start_peers(&w);
@@ -299,6 +303,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             abort();
     }
     node_free(w.node);
+    machine_free(machine);
     for (unsigned slot = 0; slot < PEERS; slot++)
         sessions_free(w.peers[slot]);
     rcu_wait_freed();

@@ -25,6 +25,7 @@
 #include "raftd/node/node.h"
 #include "raftd/state/cmd.h"
 #include "raftd/state/kv.h"
+#include "raftd/state/machine.h"
 #include "storage/record.h"
 #include "tests/lib/node_mirror.h"
 
@@ -65,6 +66,7 @@ struct liar {
 struct world {
     struct node *node;
     struct kv *kv;
+    struct machine *machine;
     const uint8_t *in;
     size_t left;
     uint64_t now, keys_drawn, drawn, reads;
@@ -729,7 +731,9 @@ static void start(struct world *w, unsigned options)
     w->now = 1000 * MS;
     w->kv = kv_new();
     assert(w->kv != NULL);
-    w->node = node_new(&nc, &io, &rep, &keys, w->kv, w->now);
+    w->machine = machine_new(w->kv);
+    assert(w->machine != NULL);
+    w->node = node_new(&nc, &io, &rep, NULL, &keys, w->kv, w->machine, w->now);
     assert(w->node != NULL);
     start_peers(w);
     w->memory = __sanitizer_get_current_allocated_bytes();
@@ -756,6 +760,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         step(&w);
     heal(&w);
     node_free(w.node);
+    machine_free(w.machine);
     for (unsigned slot = 0; slot < PEERS; slot++)
         sessions_free(w.liars[slot].s);
     rcu_wait_freed();

@@ -13,6 +13,7 @@
 #include "net/seal/plain.h"
 #include "raftd/state/cmd.h"
 #include "raftd/state/kv.h"
+#include "raftd/state/machine.h"
 #include "raftd/base/rcu.h"
 
 /* The log as bytes. */
@@ -207,6 +208,7 @@ static struct world *world_at(const struct tape *t, const struct node_config *mo
                          .answer = io_answer,
                          .reads_done = io_reads_done};
     w->kv = kv_new();
+    w->machine = machine_new(w->kv);
     w->now = 1000000;
     w->disk_commit = commit;
     w->cluster = wire_cluster_id("x");
@@ -214,7 +216,7 @@ static struct world *world_at(const struct tape *t, const struct node_config *mo
         w->peers[i].bytes = malloc(STREAM_MAX);
         assert_non_null(w->peers[i].bytes);
     }
-    w->n = node_new(&cfg, &io, &report, NULL, w->kv, w->now);
+    w->n = node_new(&cfg, &io, &report, NULL, NULL, w->kv, w->machine, w->now);
     assert_non_null(w->n);
     greet(w, 2);
     greet(w, 3);
@@ -235,6 +237,7 @@ struct world *world_restarted(const struct tape *t, uint64_t commit)
 void world_free(struct world *w)
 {
     node_free(w->n);
+    machine_free(w->machine);
     kv_free(w->kv);
     for (int i = 0; i < 2; i++)
         free(w->peers[i].bytes);

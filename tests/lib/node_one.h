@@ -40,6 +40,7 @@ struct peer_seen { /* what the node sent to one peer */
 struct world {
     struct node *n;
     struct kv *kv;
+    struct machine *machine;
     uint64_t now, cluster;
     uint32_t ts;
     uint64_t batch;           /* handed to the disk, not yet durable; 0 = none */

@@ -7,6 +7,7 @@
 #include "net/wire.h"
 #include "raftd/state/cmd.h"
 #include "raftd/state/kv.h"
+#include "raftd/state/machine.h"
 #include "raftd/state/origins.h"
 #include "raftd/node/log_in.h"
 #include "raftd/node/node.h"
@@ -162,6 +163,7 @@ struct member {
     struct memdisk *disk;
     struct wal *wal;
     struct kv *kv;
+    struct machine *machine;
     struct node *node;
     bool up, dirty;
     unsigned frames; /* mask, of the payload that is about to be sent */

@@ -314,6 +314,7 @@ void sim_boot(struct sim *s, struct member *m)
     io.ctx = m;
     if (m->kv == NULL)
         m->kv = sim_must(kv_new());
+    m->machine = sim_must(machine_new(m->kv));
     m->generation++;
     m->wake_at = m->paused_until = 0;
     m->backlog = m->spins = 0;
@@ -323,8 +324,8 @@ void sim_boot(struct sim *s, struct member *m)
     m->known = rep.commit;
     m->committed = &s->root;
     m->durable = rep.last_index;
-    m->node = sim_must(
-        node_new(&nc, &io, &rep, s->o.plain ? NULL : &keys, m->kv, sim_local(m, s->now)));
+    m->node = sim_must(node_new(&nc, &io, &rep, NULL, s->o.plain ? NULL : &keys, m->kv, m->machine,
+                                sim_local(m, s->now)));
     m->up = true;
     m->boot = nc.boot;
     m->unsealed = false;
@@ -344,6 +345,7 @@ void sim_stop_node(struct sim *s, struct member *m, enum sim_stop how)
         m->generation++;
         sim_clients_lost(s, m);
         node_free(m->node);
+        machine_free(m->machine);
         kv_clear(m->kv); /* a new process starts with nothing */
         if (!kv_publish(m->kv, 0, 0))
             abort();

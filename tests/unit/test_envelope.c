@@ -13,6 +13,7 @@
 
 #include "net/wire.h"
 #include "raftd/state/kv.h"
+#include "raftd/state/machine.h"
 #include "raftd/node/node.h"
 #include "raftd/base/rcu.h"
 
@@ -27,6 +28,7 @@ struct world {
     uint64_t remember; /* the id to be kept; 0 = none */
     struct node *node;
     struct kv *kv;
+    struct machine *machine;
     struct session_keys keys;
     uint64_t now;
     struct sent sent[SENT_MAX]; /* to the peer */
@@ -116,7 +118,9 @@ static struct world *start_knowing(uint64_t known)
     struct wal_report rep = {.verdict = WAL_CLEAN};
     w->kv = kv_new();
     assert_non_null(w->kv);
-    w->node = node_new(&nc, &io, &rep, &w->keys, w->kv, w->now);
+    w->machine = machine_new(w->kv);
+    assert_non_null(w->machine);
+    w->node = node_new(&nc, &io, &rep, NULL, &w->keys, w->kv, w->machine, w->now);
     assert_non_null(w->node);
     node_flush(w->node, w->now); /* its own HELLOs are lost */
     w->n_sent = 0;
@@ -131,6 +135,7 @@ static struct world *start(void)
 static void stop(struct world *w)
 {
     node_free(w->node);
+    machine_free(w->machine);
     rcu_wait_freed();
     kv_free(w->kv);
     free(w);
