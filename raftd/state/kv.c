@@ -2,7 +2,7 @@
 #include "raftd/state/kv.h"
 
 #include <assert.h>
-#include <sodium/crypto_generichash.h>
+#include <sodium/crypto_shorthash.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -78,22 +78,20 @@ static struct kv_object *object_new(const struct kv *kv, const struct kv_content
     return o;
 }
 
+/* Of key and value, with all else as the hash's key: an expiry leaves its upper bits free. */
 static void hash_of(const struct kv_object *o, uint64_t hash[2])
 {
-    uint8_t head[38], out[KV_DIGEST_BYTES];
-    crypto_generichash_state h;
-    put_u64(head, o->create_revision);
-    put_u64(head + 8, o->modify_revision);
-    put_u64(head + 16, kv_expiry_ms(o));
-    put_u64(head + 24, kv_holder(o));
-    put_u32(head + 32, o->value_len);
-    put_u16(head + 36, o->key_len);
-    crypto_generichash_init(&h, NULL, 0, sizeof out);
-    crypto_generichash_update(&h, head, sizeof head);
-    crypto_generichash_update(&h, kv_key(o), (size_t)o->key_len + o->value_len);
-    crypto_generichash_final(&h, out, sizeof out);
-    hash[0] = get_u64(out);
-    hash[1] = get_u64(out + 8);
+    const uint64_t with[2][2] = {
+        {o->create_revision, o->modify_revision},
+        {kv_expiry_ms(o) ^ (uint64_t)o->key_len << 52, kv_holder(o)},
+    };
+    for (unsigned i = 0; i < 2; i++) {
+        uint8_t key[crypto_shorthash_KEYBYTES], out[crypto_shorthash_BYTES];
+        put_u64(key, with[i][0]);
+        put_u64(key + 8, with[i][1]);
+        crypto_shorthash(out, kv_key(o), (size_t)o->key_len + o->value_len, key);
+        hash[i] = get_u64(out);
+    }
 }
 
 static void add(struct kv_view *v, const struct kv_object *o)

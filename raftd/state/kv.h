@@ -83,8 +83,9 @@ struct kv_view {
     uint64_t index;               /* of the last log entry in it */
     uint64_t cluster_ms;          /* as that entry has it */
     uint64_t count, bytes;        /* as kv_count(), kv_bytes() */
-    /* Sum, in either half, of a hash of each object: what two nodes have at one index is equal if and only
-     * if their digests are (but for one chance in 2^128), however they got there. */
+    /* Sum, in either half, of a hash of each object, however they got there. So it finds what a fault, as
+     * of memory, makes two nodes have differently at one index, but for one chance in 2^64. It is no proof
+     * against who chooses keys and values. */
     uint64_t digest[2];
 };
 
