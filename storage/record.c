@@ -90,6 +90,11 @@ enum record_status record_decode(const uint8_t *buf, size_t len, struct record *
     return RECORD_OK;
 }
 
+size_t record_known_size(const uint8_t *rec)
+{
+    return record_size(get_u32(rec + AT_DATA_LEN));
+}
+
 uint64_t record_cluster_ms(const uint8_t *rec)
 {
     return get_u16(rec + AT_CLUSTER_MS) | (uint64_t)get_u32(rec + AT_CLUSTER_MS + 2) << 16;

@@ -75,7 +75,8 @@ size_t record_seal(uint8_t *buf, uint64_t index, uint64_t term, uint64_t cluster
 enum record_status record_decode(const uint8_t *buf, size_t len, struct record *out,
                                  size_t *size_or_need);
 
-/* Cluster time of a whole record that is known to be valid. */
+/* Size and cluster time of a whole record that is known to be valid. */
+size_t record_known_size(const uint8_t *rec);
 uint64_t record_cluster_ms(const uint8_t *rec);
 
 /* BLAKE2b-128 of a whole record of `size` bytes: what the next record carries as `prev`. */

@@ -90,13 +90,13 @@ bool replica_make_room(struct replica *r, size_t size, unsigned count)
     return true;
 }
 
-/* The record at entries_tail() is complete. */
-static void push(struct replica *r, size_t size)
+/* Another record is the last one. */
+static void know_last(struct replica *r)
 {
-    const uint8_t *rec = entries_tail(&r->log);
+    size_t size;
+    const uint8_t *rec = entries_at(&r->log, r->log.last, &size);
     record_hash(rec, size, r->head);
     r->last_ms = record_cluster_ms(rec);
-    entries_push(&r->log, size);
 }
 
 uint16_t replica_data_limit(const struct replica *r)
@@ -127,7 +127,8 @@ static void append_new(struct replica *r, uint64_t now, uint64_t index, uint8_t 
     if (type == RECORD_COMMAND)
         cmd_stamp_limit(rec + RECORD_HEAD_BYTES, replica_data_limit(r));
     record_seal(rec, index, r->raft.term, cluster_ms(r, now), type, r->head, (uint32_t)len);
-    push(r, size);
+    entries_push(&r->log, size);
+    know_last(r);
 }
 
 /* The core's memory for runs grows with changes of term, a few bytes each. */
@@ -246,19 +247,20 @@ bool replica_hash(const struct replica *r, uint64_t index, uint8_t hash[RECORD_H
     return true;
 }
 
-/* Copies the records from `first` on behind our log; the ones before are there. */
-static void copy_records(struct replica *r, const uint8_t *p, size_t bytes, uint64_t first)
+/* Copies the records from `from` on behind our log; the ones before, from `first` on, are there. Each was
+ * judged, also by the hash of the one before it: so none is needed here but that of the last one. */
+static void copy_records(struct replica *r, const uint8_t *p, size_t bytes, uint64_t first,
+                         uint64_t from)
 {
-    struct record rec;
     size_t size;
-    for (size_t at = 0; first != 0 && at < bytes; at += size) {
-        enum record_status st = record_decode(p + at, bytes - at, &rec, &size);
-        assert(st == RECORD_OK);
-        if (rec.index < first)
+    for (size_t at = 0; at < bytes; at += size) {
+        size = record_known_size(p + at);
+        if (first++ < from)
             continue;
         memcpy(entries_tail(&r->log), p + at, size);
-        push(r, size);
+        entries_push(&r->log, size);
     }
+    know_last(r);
 }
 
 void replica_append(struct replica *r, uint64_t now, const uint8_t *p, size_t bytes, uint64_t first,
@@ -275,7 +277,8 @@ void replica_append(struct replica *r, uint64_t now, const uint8_t *p, size_t by
     ev.append.n_runs = n_runs;
     struct raft_edit edit;
     step(r, now, &ev, &edit);
-    copy_records(r, p, bytes, edit.append_first);
+    if (edit.append_first != 0)
+        copy_records(r, p, bytes, first, edit.append_first);
     assert(r->log.last == r->raft.trail.last);
 }
 
