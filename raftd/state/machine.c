@@ -16,12 +16,6 @@
 
 enum { DIGITS_MAX = 20 }; /* of INT64_MIN, with its sign */
 
-struct machine {
-    struct kv *kv;
-    struct origins *origins;
-    uint64_t index, cluster_ms; /* of the last entry applied */
-};
-
 /* A key as the operations so far leave it. The bytes are borrowed from the command or from the state. */
 struct change {
     struct kv_content now;
@@ -38,6 +32,13 @@ struct work {
     struct change changes[CMD_OPERATIONS_MAX]; /* of different keys */
     struct told told[CMD_OPERATIONS_MAX];
     uint8_t digits[CMD_OPERATIONS_MAX][DIGITS_MAX]; /* of sums */
+};
+
+struct machine {
+    struct kv *kv;
+    struct origins *origins;
+    uint64_t index, cluster_ms; /* of the last entry applied */
+    struct work work;           /* of one call; here, for a stack's memory is cleared each time */
 };
 
 struct machine *machine_new(struct kv *kv)
@@ -201,15 +202,21 @@ static bool is_full(const struct work *w, uint16_t limit)
            kv_bytes(w->m->kv) + (more - less) > (uint64_t)limit * CMD_LIMIT_BYTES;
 }
 
-/* Works out what the command does. Nothing is changed. */
-static enum outcome work_out(struct work *w, const struct cmd *c, unsigned *failed)
+/* Works out what the command does as entry `index`. Nothing is changed. */
+static enum outcome work_out(struct machine *m, const struct cmd *c, uint64_t index,
+                             unsigned *failed)
 {
+    struct work *w = &m->work;
     enum outcome all = MACHINE_DONE;
     const uint8_t *at = c->items;
+    w->m = m;
+    w->n = 0;
+    w->index = index;
+    w->cluster_ms = m->cluster_ms;
     for (unsigned i = 0; i < c->conditions; i++) {
         struct cmd_item it = cmd_next(&at);
         *failed = i;
-        if (!holds(w->m, &it))
+        if (!holds(m, &it))
             return MACHINE_CONDITION;
     }
     for (unsigned i = 0; i < c->operations; i++) {
@@ -256,17 +263,13 @@ static bool carry_out(const struct work *w)
 static bool apply_new(struct machine *m, const struct cmd *c, const struct sender *s,
                       const struct machine_listener *listener, struct applied *a)
 {
-    struct work w;
-    w.m = m;
-    w.n = 0;
-    w.index = m->index;
-    w.cluster_ms = m->cluster_ms;
-    a->outcome = work_out(&w, c, &a->at);
+    const struct work *w = &m->work;
+    a->outcome = work_out(m, c, m->index, &a->at);
     a->revision = m->index;
     if (a->outcome == MACHINE_DONE || a->outcome == MACHINE_NO_KEY) {
         for (unsigned i = 0; listener != NULL && i < c->operations; i++)
-            listener->hear(listener->ctx, &w.told[i]);
-        if (!carry_out(&w))
+            listener->hear(listener->ctx, &w->told[i]);
+        if (!carry_out(w))
             return false;
     }
     return origins_keep(m->origins, s, (struct kept){m->index, (uint8_t)a->outcome});
@@ -324,20 +327,15 @@ uint64_t machine_cluster_ms(const struct machine *m)
 bool machine_is_full_for(struct machine *m, const uint8_t *cmd, size_t len, uint16_t limit)
 {
     struct cmd c;
-    struct work w;
     unsigned failed;
+    uint64_t most = len + (uint64_t)CMD_OPERATIONS_MAX * (KV_KEY_BYTES + DIGITS_MAX);
+    if (limit == 0 || kv_bytes(m->kv) + most <= (uint64_t)limit * CMD_LIMIT_BYTES)
+        return false;
     int rc = cmd_decode(cmd, len, &c);
     assert(rc == 0);
     (void)rc;
-    uint64_t most = len + (uint64_t)c.operations * (KV_KEY_BYTES + DIGITS_MAX);
-    if (limit == 0 || kv_bytes(m->kv) + most <= (uint64_t)limit * CMD_LIMIT_BYTES)
-        return false;
     c.limit = limit;
-    w.m = m;
-    w.n = 0;
-    w.index = m->index + 1;
-    w.cluster_ms = m->cluster_ms;
-    return work_out(&w, &c, &failed) == MACHINE_FULL;
+    return work_out(m, &c, m->index + 1, &failed) == MACHINE_FULL;
 }
 
 bool machine_origins_digest(const struct machine *m, uint8_t out[MACHINE_DIGEST_BYTES])
