@@ -19,12 +19,14 @@ struct published {
     struct rcu_head rcu;
     struct kv_view view;
     struct tree_block *garbage;
+    struct tree_node *tree; /* or a whole tree, or NULL */
 };
 
 struct kv_image {
     struct rcu_head rcu;
     struct kv_view view;
     struct tree_block *kept;
+    struct tree_node *tree; /* as above */
 };
 
 struct kv {
@@ -158,7 +160,7 @@ enum kv_outcome kv_put(struct kv *kv, const struct kv_content *c)
     }
     if (old != NULL) {
         subtract(&kv->now, old);
-        tree_retire(&kv->memory, &old->block);
+        tree_retire(&kv->memory, old);
     }
     add(&kv->now, o);
     return KV_DONE;
@@ -193,12 +195,35 @@ uint64_t kv_bytes(const struct kv *kv)
     return kv->now.bytes;
 }
 
+const struct kv_view *kv_written(const struct kv *kv)
+{
+    return &kv->now;
+}
+
 static void free_published(struct rcu_head *head)
 {
     rcu_callback_begin();
     struct published *p = rcu_container(head, struct published, rcu);
     tree_free(p->garbage);
+    tree_free_all(p->tree);
     free(p);
+}
+
+/* Shows p; `tree` is not in it any more. */
+static void show(struct kv *kv, struct published *p, uint64_t index, uint64_t cluster_ms,
+                 struct tree_node *tree)
+{
+    kv->now.index = index;
+    kv->now.cluster_ms = cluster_ms;
+    p->view = kv->now;
+    p->view.root = kv->root;
+    p->tree = NULL;
+    struct published *before = rcu_swap(kv->published, p);
+    before->garbage = kv->memory.garbage;
+    before->tree = tree;
+    kv->memory.garbage = NULL;
+    kv->memory.batch++;
+    rcu_free_later(&before->rcu, free_published);
 }
 
 bool kv_publish(struct kv *kv, uint64_t index, uint64_t cluster_ms)
@@ -207,16 +232,29 @@ bool kv_publish(struct kv *kv, uint64_t index, uint64_t cluster_ms)
     if (p == NULL)
         return false;
     assert(index >= kv->now.index && cluster_ms >= kv->now.cluster_ms);
-    kv->now.index = index;
-    kv->now.cluster_ms = cluster_ms;
-    p->view = kv->now;
-    p->view.root = kv->root;
-    struct published *before = rcu_swap(kv->published, p);
-    before->garbage = kv->memory.garbage;
-    kv->memory.garbage = NULL;
-    kv->memory.batch++;
-    rcu_free_later(&before->rcu, free_published);
+    show(kv, p, index, cluster_ms, NULL);
     return true;
+}
+
+static bool all_published(const struct kv *kv)
+{
+    return kv->root == kv->published->view.root;
+}
+
+void kv_replace(struct kv *kv, struct kv *by, uint64_t index, uint64_t cluster_ms)
+{
+    struct tree_node *tree = kv->root;
+    assert(all_published(kv) && by->memory.batch == 1);
+    if (kv->memory.frozen != 0) { /* the image needs it, and nothing of what comes now */
+        kv->image->tree = tree;
+        kv->memory.kept_bytes += kv->now.bytes;
+        kv->memory.frozen = 0;
+        tree = NULL;
+    }
+    kv->root = by->root;
+    kv->now = by->now;
+    show(kv, by->published, index, cluster_ms, tree);
+    free(by);
 }
 
 /* ---- reading ---- */
@@ -264,19 +302,20 @@ void kv_digest(const struct kv_view *v, uint8_t out[KV_DIGEST_BYTES])
 
 /* ---- images ---- */
 
-static bool all_published(const struct kv *kv)
-{
-    return kv->root == kv->published->view.root;
-}
-
 struct kv_image *kv_freeze(struct kv *kv)
 {
     assert(all_published(kv));
     if (kv->image != NULL || (kv->image = malloc(sizeof *kv->image)) == NULL)
         return NULL;
     kv->image->view = kv->published->view;
+    kv->image->tree = NULL;
     kv->memory.frozen = kv->memory.batch - 1;
     return kv->image;
+}
+
+uint64_t kv_kept_bytes(const struct kv *kv)
+{
+    return kv->memory.kept_bytes;
 }
 
 const struct kv_view *kv_image_view(const struct kv_image *image)
@@ -289,6 +328,7 @@ static void free_image(struct rcu_head *head)
     rcu_callback_begin();
     struct kv_image *image = rcu_container(head, struct kv_image, rcu);
     tree_free(image->kept);
+    tree_free_all(image->tree);
     free(image);
 }
 
@@ -297,6 +337,7 @@ void kv_thaw(struct kv *kv, struct kv_image *image)
     assert(image == kv->image && all_published(kv)); /* else readers may still get what is kept */
     image->kept = kv->memory.kept;
     kv->memory.kept = NULL;
+    kv->memory.kept_bytes = 0;
     kv->memory.frozen = 0;
     kv->image = NULL;
     rcu_free_later(&image->rcu, free_image);

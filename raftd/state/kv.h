@@ -65,9 +65,15 @@ enum kv_outcome kv_delete(struct kv *kv, const uint8_t *key, size_t len);
 /* Deletes all keys; the next index and cluster time may be any. */
 void kv_clear(struct kv *kv);
 
+struct kv_view;
+
 /* Number of keys, and of bytes as they count against the limit. */
 uint64_t kv_count(const struct kv *kv);
 uint64_t kv_bytes(const struct kv *kv);
+
+/* As a view, of what is written and not published yet; its index and time may be older, and it has no
+ * root. */
+const struct kv_view *kv_written(const struct kv *kv);
 
 /* What a key counts. */
 uint64_t kv_cost(size_t key_len, size_t value_len);
@@ -75,6 +81,10 @@ uint64_t kv_cost(size_t key_len, size_t value_len);
 /* Shows what was written as of that index and cluster time, of which none is less than the one before; in
  * one step, however much it is. False: no memory, nothing is shown yet. */
 bool kv_publish(struct kv *kv, uint64_t index, uint64_t cluster_ms);
+
+/* Shows what was written to `by`, of which nothing was published, in the place of all that is in kv, of
+ * which all is; in one step. The index and cluster time may be any. Needs no memory; frees `by`. */
+void kv_replace(struct kv *kv, struct kv *by, uint64_t index, uint64_t cluster_ms);
 
 /* ---- readers --------------------------------------------------------------------------------- */
 
@@ -127,6 +137,9 @@ struct kv_image;
  * meanwhile: at most as much as the state takes now. By the writer, when all that it wrote is published.
  * NULL: one is open already, or no memory. */
 struct kv_image *kv_freeze(struct kv *kv);
+
+/* How much was replaced since then, bytes: 0 when no image is open. By the writer. */
+uint64_t kv_kept_bytes(const struct kv *kv);
 
 /* For any thread, in a read-side section or not, until kv_thaw(). */
 const struct kv_view *kv_image_view(const struct kv_image *image);

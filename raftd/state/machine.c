@@ -11,10 +11,14 @@
 
 #include "raftd/base/num.h"
 #include "raftd/state/cmd.h"
+#include "raftd/state/image.h"
 #include "raftd/state/kv.h"
 #include "raftd/state/origins.h"
 
-enum { DIGITS_MAX = 20 }; /* of INT64_MIN, with its sign */
+enum {
+    DIGITS_MAX = 20,           /* of INT64_MIN, with its sign */
+    KEPT_MAX_BYTES = 16 << 20, /* for an open image, if the state is small */
+};
 
 /* A key as the operations so far leave it. The bytes are borrowed from the command or from the state. */
 struct change {
@@ -336,6 +340,49 @@ bool machine_is_full_for(struct machine *m, const uint8_t *cmd, size_t len, uint
     (void)rc;
     c.limit = limit;
     return work_out(m, &c, m->index + 1, &failed) == MACHINE_FULL;
+}
+
+/* ---- images ------------------------------------------------------------------------------ */
+
+struct image *machine_freeze(struct machine *m)
+{
+    assert(kv_written(m->kv)->index == m->index); /* the origins are as of that one */
+    return image_new(m->kv, m->origins);
+}
+
+void machine_thaw(struct machine *m, struct image *image)
+{
+    image_free(image, m->kv);
+}
+
+uint64_t machine_kept_bytes(const struct machine *m)
+{
+    return kv_kept_bytes(m->kv);
+}
+
+uint64_t machine_kept_max_bytes(const struct machine *m)
+{
+    return max_u64(KEPT_MAX_BYTES, kv_bytes(m->kv) / 2);
+}
+
+void machine_replace(struct machine *m, struct image_load *load, uint64_t index,
+                     uint64_t cluster_ms)
+{
+    struct kv *kv;
+    origins_free(m->origins);
+    m->origins = image_load_take(load, &kv);
+    m->index = index;
+    m->cluster_ms = cluster_ms;
+    kv_replace(m->kv, kv, index, cluster_ms);
+}
+
+bool machine_digest(const struct machine *m, uint8_t out[MACHINE_DIGEST_BYTES])
+{
+    uint8_t origins[MACHINE_DIGEST_BYTES];
+    if (!origins_digest(m->origins, origins))
+        return false;
+    image_digest_of(kv_written(m->kv), origins, out);
+    return true;
 }
 
 bool machine_origins_digest(const struct machine *m, uint8_t out[MACHINE_DIGEST_BYTES])

@@ -32,6 +32,8 @@
 
 enum { MACHINE_DIGEST_BYTES = 16 };
 
+struct image;
+struct image_load;
 struct kv;
 struct machine;
 
@@ -96,6 +98,23 @@ uint64_t machine_cluster_ms(const struct machine *m);
 
 /* A well-formed command, applied now, would be MACHINE_FULL. */
 bool machine_is_full_for(struct machine *m, const uint8_t *cmd, size_t len, uint16_t limit);
+
+/* Keeps the state as it is now, all of it published, until machine_thaw(): see image.h. NULL: there is an
+ * open one, or no memory. */
+struct image *machine_freeze(struct machine *m);
+void machine_thaw(struct machine *m, struct image *image);
+
+/* What replaced bytes an open image holds in memory; it should be given up when it is more than that. */
+uint64_t machine_kept_bytes(const struct machine *m);
+uint64_t machine_kept_max_bytes(const struct machine *m);
+
+/* A load that is done, of that index and cluster time, becomes the state, and readers see it in one step;
+ * frees the load. All of the state before is published. An open image stays as it is. */
+void machine_replace(struct machine *m, struct image_load *load, uint64_t index,
+                     uint64_t cluster_ms);
+
+/* Names the whole state: equal on two nodes at one index, or one of them is broken. False: no memory. */
+bool machine_digest(const struct machine *m, uint8_t out[MACHINE_DIGEST_BYTES]);
 
 /* Hash of what is kept of origins, which beside the keys is the state. False: no memory. */
 bool machine_origins_digest(const struct machine *m, uint8_t out[MACHINE_DIGEST_BYTES]);

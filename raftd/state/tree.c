@@ -55,15 +55,32 @@ static void place(struct tree_node *t, unsigned i, struct kv_object *o)
 
 /* ---- memory ---- */
 
-void tree_retire(struct tree_memory *m, struct tree_block *block)
+static void retire(struct tree_memory *m, struct tree_block *block, size_t size)
 {
     if (block->batch == m->batch) {
         free(block);
         return;
     }
-    struct tree_block **list = block->batch <= m->frozen ? &m->kept : &m->garbage;
+    bool keep = block->batch <= m->frozen;
+    struct tree_block **list = keep ? &m->kept : &m->garbage;
+    m->kept_bytes += keep ? size : 0;
     block->next = *list;
     *list = block;
+}
+
+void tree_retire(struct tree_memory *m, struct kv_object *o)
+{
+    retire(m, &o->block, sizeof *o + o->lead_len + o->key_len + o->value_len);
+}
+
+static size_t node_size(bool leaf)
+{
+    return sizeof(struct tree_node) + (leaf ? 0 : (TREE_KEYS_MAX + 1) * sizeof(struct tree_node *));
+}
+
+static void retire_node(struct tree_memory *m, struct tree_node *t)
+{
+    retire(m, &t->block, node_size(t->leaf));
 }
 
 void tree_free(struct tree_block *list)
@@ -72,11 +89,6 @@ void tree_free(struct tree_block *list)
         next = list->next;
         free(list);
     }
-}
-
-static size_t node_size(bool leaf)
-{
-    return sizeof(struct tree_node) + (leaf ? 0 : (TREE_KEYS_MAX + 1) * sizeof(struct tree_node *));
 }
 
 static struct tree_node *node_new(const struct tree_memory *m, bool leaf)
@@ -112,7 +124,7 @@ static struct tree_node *own(struct tree_memory *m, struct tree_node **at)
     copy(mine, 0, t, 0, t->n);
     mine->n = t->n;
     mine->skip = t->skip;
-    tree_retire(m, &t->block);
+    retire_node(m, t);
     *at = mine;
     return mine;
 }
@@ -311,7 +323,7 @@ static void merge(struct tree_memory *m, struct tree_node *t, unsigned i)
     to->n = (uint16_t)(to->n + 1 + from->n);
     fit(to);
     close_gap(t, i);
-    tree_retire(m, &from->block);
+    retire_node(m, from);
 }
 
 /* Makes child i of t, which is the batch's own, its own, too, and sees to it that it has a key to spare.
@@ -379,20 +391,20 @@ bool tree_delete(struct tree_memory *m, struct tree_node **root, const uint8_t *
     struct kv_object *o = take(m, t, key, len);
     if (t->n == 0) {
         *root = t->leaf ? NULL : t->child[0];
-        tree_retire(m, &t->block);
+        retire_node(m, t);
     }
     if (o != NULL)
-        tree_retire(m, &o->block);
+        tree_retire(m, o);
     return o != NULL;
 }
 
 static void clear(struct tree_memory *m, struct tree_node *t)
 {
     for (unsigned i = 0; i < t->n; i++)
-        tree_retire(m, &t->key[i]->block);
+        tree_retire(m, t->key[i]);
     for (unsigned i = 0; !t->leaf && i <= t->n; i++)
         clear(m, t->child[i]);
-    tree_retire(m, &t->block);
+    retire_node(m, t);
 }
 
 void tree_clear(struct tree_memory *m, struct tree_node **root)
@@ -400,4 +412,15 @@ void tree_clear(struct tree_memory *m, struct tree_node **root)
     if (*root != NULL)
         clear(m, *root);
     *root = NULL;
+}
+
+void tree_free_all(struct tree_node *root)
+{
+    if (root == NULL)
+        return;
+    for (unsigned i = 0; i < root->n; i++)
+        free(root->key[i]);
+    for (unsigned i = 0; !root->leaf && i <= root->n; i++)
+        tree_free_all(root->child[i]);
+    free(root);
 }

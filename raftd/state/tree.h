@@ -71,11 +71,12 @@ struct tree_memory {
     uint64_t batch;             /* the present one, from 1 */
     uint64_t frozen;            /* what was made in this batch or before is kept; 0 = nothing is */
     struct tree_block *garbage; /* to be freed when all readers have left */
-    struct tree_block *kept;    /* to be freed later than that */
+    struct tree_block *kept;    /* to be freed later than that ... */
+    uint64_t kept_bytes;        /* ... and how much it is */
 };
 
-/* Puts a block that a map does not hold any more on a list, or frees it. */
-void tree_retire(struct tree_memory *m, struct tree_block *block);
+/* Puts an object that a map does not hold any more on a list, or frees it. */
+void tree_retire(struct tree_memory *m, struct kv_object *o);
 
 /* Frees a list of blocks. */
 void tree_free(struct tree_block *list);
@@ -95,6 +96,9 @@ bool tree_delete(struct tree_memory *m, struct tree_node **root, const uint8_t *
 
 /* Retires all. */
 void tree_clear(struct tree_memory *m, struct tree_node **root);
+
+/* Frees all, which nobody looks at any more. */
+void tree_free_all(struct tree_node *root);
 
 /* A place between two keys. */
 struct tree_cursor {

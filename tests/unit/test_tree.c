@@ -117,7 +117,7 @@ static bool put(struct world *w, const uint8_t *key, size_t len)
     }
     assert_ptr_equal(found, old);
     if (old != NULL)
-        tree_retire(&w->m, &old->block);
+        tree_retire(&w->m, old);
     if (old == NULL) {
         assert_true(w->n < KEYS);
         memmove(w->model + i + 1, w->model + i, (w->n++ - i) * sizeof w->model[0]);

@@ -1,0 +1,293 @@
+/* image.c: see image.h. */
+#include "raftd/state/image.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <sodium/crypto_generichash.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "raftd/base/bytes.h"
+#include "raftd/base/num.h"
+#include "raftd/state/cmd.h"
+#include "raftd/state/kv.h"
+#include "raftd/state/origins.h"
+
+enum {
+    SECTION_ORIGINS = 1,
+    SECTION_OBJECTS = 2,
+    OBJECT_HEAD_BYTES = 40,
+    OBJECT_MAX_BYTES = OBJECT_HEAD_BYTES + CMD_KEY_MAX_BYTES + CMD_VALUE_MAX_BYTES,
+};
+
+_Static_assert((int)OBJECT_MAX_BYTES <= (int)ORIGINS_BYTES_MAX, "one buffer takes either");
+
+void image_digest_of(const struct kv_view *v, const uint8_t origins[IMAGE_DIGEST_BYTES],
+                     uint8_t out[IMAGE_DIGEST_BYTES])
+{
+    uint8_t both[2 * IMAGE_DIGEST_BYTES];
+    kv_digest(v, both);
+    memcpy(both + IMAGE_DIGEST_BYTES, origins, IMAGE_DIGEST_BYTES);
+    crypto_generichash(out, IMAGE_DIGEST_BYTES, both, sizeof both, NULL, 0);
+}
+
+/* ---- from a state ------------------------------------------------------------------------ */
+
+struct image {
+    struct kv_image *kv;
+    size_t origins_at, origins_len; /* what was given of them; all */
+    struct kv_cursor cursor;
+    const struct kv_object *object; /* that comes next, NULL at the end ... */
+    size_t object_at;               /* ... and how many bytes of it were given */
+    bool begun;
+    uint8_t chunk[IMAGE_CHUNK_MAX_BYTES];
+    uint8_t origins[];
+};
+
+struct image *image_new(struct kv *kv, const struct origins *origins)
+{
+    size_t len = origins_size(origins);
+    struct image *image = malloc(sizeof *image + len);
+    if (image == NULL)
+        return NULL;
+    image->kv = kv_freeze(kv);
+    if (image->kv == NULL) {
+        free(image);
+        return NULL;
+    }
+    image->origins_at = 0;
+    image->origins_len = len;
+    image->begun = false;
+    origins_encode(origins, image->origins);
+    return image;
+}
+
+void image_free(struct image *image, struct kv *kv)
+{
+    kv_thaw(kv, image->kv);
+    free(image);
+}
+
+uint64_t image_index(const struct image *image)
+{
+    return kv_image_view(image->kv)->index;
+}
+
+uint64_t image_cluster_ms(const struct image *image)
+{
+    return kv_image_view(image->kv)->cluster_ms;
+}
+
+void image_digest(const struct image *image, uint8_t out[IMAGE_DIGEST_BYTES])
+{
+    uint8_t origins[IMAGE_DIGEST_BYTES];
+    crypto_generichash(origins, sizeof origins, image->origins, image->origins_len, NULL, 0);
+    image_digest_of(kv_image_view(image->kv), origins, out);
+}
+
+static void object_head(uint8_t p[OBJECT_HEAD_BYTES], const struct kv_object *o)
+{
+    put_u64(p, o->create_revision);
+    put_u64(p + 8, o->modify_revision);
+    put_u64(p + 16, kv_expiry_ms(o));
+    put_u64(p + 24, kv_holder(o));
+    put_u32(p + 32, o->value_len);
+    put_u16(p + 36, o->key_len);
+    put_u16(p + 38, 0);
+}
+
+/* Puts what comes next of the present object, as much as fits; a head is not cut. Returns how much. */
+static size_t put_object(struct image *image, uint8_t *to, size_t room)
+{
+    const struct kv_object *o = image->object;
+    size_t head = image->object_at == 0 ? OBJECT_HEAD_BYTES : 0;
+    if (room <= head)
+        return 0;
+    if (head > 0)
+        object_head(to, o);
+    size_t body = (size_t)o->key_len + o->value_len;
+    size_t n = (size_t)min_u64(body - image->object_at, room - head);
+    memcpy(to + head, kv_key(o) + image->object_at, n);
+    image->object_at += n;
+    if (image->object_at == body) {
+        image->object = kv_next(&image->cursor);
+        image->object_at = 0;
+    }
+    return head + n;
+}
+
+int image_next(struct image *image, uint16_t *section, const uint8_t **bytes, size_t *len)
+{
+    size_t left = image->origins_len - image->origins_at;
+    *bytes = image->chunk;
+    if (left > 0) {
+        *section = SECTION_ORIGINS;
+        *bytes = image->origins + image->origins_at;
+        *len = (size_t)min_u64(left, IMAGE_CHUNK_MAX_BYTES);
+        image->origins_at += *len;
+        return 1;
+    }
+    if (!image->begun) {
+        const struct kv_range all = {0};
+        image->object = kv_first(kv_image_view(image->kv), &all, &image->cursor);
+        image->object_at = 0;
+        image->begun = true;
+    }
+    *section = SECTION_OBJECTS;
+    *len = 0;
+    for (size_t n = 1; image->object != NULL && n > 0; *len += n)
+        n = put_object(image, image->chunk + *len, sizeof image->chunk - *len);
+    return *len > 0;
+}
+
+/* ---- to a state -------------------------------------------------------------------------- */
+
+struct image_load {
+    struct kv *kv;
+    struct origins *origins;
+    uint16_t section, key_len; /* present section; length of the last key */
+    uint8_t key[CMD_KEY_MAX_BYTES];
+    size_t have;                    /* bytes of the section, or of an object, in buf */
+    uint8_t buf[ORIGINS_BYTES_MAX]; /* what is not used is never touched: it costs nothing */
+};
+
+struct image_load *image_load_new(void)
+{
+    struct image_load *l = malloc(sizeof *l);
+    if (l == NULL)
+        return NULL;
+    l->kv = kv_new();
+    if (l->kv == NULL) {
+        free(l);
+        return NULL;
+    }
+    l->origins = NULL;
+    l->section = l->key_len = 0;
+    l->have = 0;
+    return l;
+}
+
+void image_load_free(struct image_load *l)
+{
+    if (l == NULL)
+        return;
+    kv_free(l->kv);
+    origins_free(l->origins);
+    free(l);
+}
+
+/* Bytes of the object that begins in buf, as far as is known from what is there; 0: it is none. */
+static size_t object_size(const struct image_load *l)
+{
+    if (l->have < OBJECT_HEAD_BYTES)
+        return OBJECT_HEAD_BYTES;
+    uint64_t create = get_u64(l->buf), modify = get_u64(l->buf + 8);
+    uint32_t value_len = get_u32(l->buf + 32);
+    uint16_t key_len = get_u16(l->buf + 36);
+    bool ok = create >= 1 && modify >= create && key_len >= 1 && key_len <= CMD_KEY_MAX_BYTES &&
+              value_len <= CMD_VALUE_MAX_BYTES && get_u16(l->buf + 38) == 0;
+    return ok ? OBJECT_HEAD_BYTES + (size_t)key_len + value_len : 0;
+}
+
+static int load_object(struct image_load *l)
+{
+    const uint8_t *key = l->buf + OBJECT_HEAD_BYTES;
+    const struct kv_content c = {
+        .key = key,
+        .key_len = get_u16(l->buf + 36),
+        .value = key + get_u16(l->buf + 36),
+        .value_len = get_u32(l->buf + 32),
+        .create_revision = get_u64(l->buf),
+        .modify_revision = get_u64(l->buf + 8),
+        .expiry_ms = get_u64(l->buf + 16),
+        .holder = get_u64(l->buf + 24),
+    };
+    if (tree_compare(key, c.key_len, l->key, l->key_len) <= 0)
+        return -EBADMSG;
+    memcpy(l->key, key, c.key_len);
+    l->key_len = c.key_len;
+    l->have = 0;
+    return kv_put(l->kv, &c) == KV_DONE ? 0 : -ENOMEM;
+}
+
+static int load_objects(struct image_load *l, const uint8_t *bytes, size_t len)
+{
+    while (len > 0) {
+        size_t size = object_size(l);
+        if (size == 0)
+            return -EBADMSG;
+        size_t n = (size_t)min_u64(size - l->have, len);
+        memcpy(l->buf + l->have, bytes, n);
+        l->have += n;
+        bytes += n;
+        len -= n;
+        if (l->have == size && size > OBJECT_HEAD_BYTES) {
+            int rc = load_object(l);
+            if (rc != 0)
+                return rc;
+        }
+    }
+    return 0;
+}
+
+static int load_origins(struct image_load *l)
+{
+    bool bad;
+    l->origins = origins_decode(l->buf, l->have, &bad);
+    l->have = 0;
+    if (l->origins == NULL)
+        return bad ? -EBADMSG : -ENOMEM;
+    return 0;
+}
+
+/* There is no more of the present section. */
+static int end_section(struct image_load *l)
+{
+    if (l->section == SECTION_ORIGINS)
+        return load_origins(l);
+    return l->have == 0 ? 0 : -EBADMSG; /* an object is cut */
+}
+
+int image_load_chunk(struct image_load *l, uint16_t section, const uint8_t *bytes, size_t len)
+{
+    if (section < l->section)
+        return -EBADMSG;
+    if (section > l->section) {
+        int rc = end_section(l);
+        if (rc != 0)
+            return rc;
+        l->section = section;
+    }
+    switch (section) {
+    case SECTION_ORIGINS:
+        if (len > sizeof l->buf - l->have)
+            return -EBADMSG;
+        memcpy(l->buf + l->have, bytes, len);
+        l->have += len;
+        return 0;
+    case SECTION_OBJECTS: return load_objects(l, bytes, len);
+    default: return (section & IMAGE_OPTIONAL) != 0 ? 0 : -ENOTSUP;
+    }
+}
+
+int image_load_done(struct image_load *l, const uint8_t digest[IMAGE_DIGEST_BYTES])
+{
+    uint8_t origins[IMAGE_DIGEST_BYTES], got[IMAGE_DIGEST_BYTES];
+    int rc = end_section(l);
+    if (rc != 0)
+        return rc;
+    if (l->origins == NULL)
+        return -EBADMSG;
+    if (!origins_digest(l->origins, origins))
+        return -ENOMEM;
+    image_digest_of(kv_written(l->kv), origins, got);
+    return memcmp(got, digest, sizeof got) == 0 ? 0 : -EBADMSG;
+}
+
+struct origins *image_load_take(struct image_load *l, struct kv **kv)
+{
+    struct origins *origins = l->origins;
+    *kv = l->kv;
+    free(l);
+    return origins;
+}

@@ -1,0 +1,76 @@
+/* image.h: the whole state of one log index as a row of bytes, and back.
+ *
+ * A row is cut into chunks of at most IMAGE_CHUNK_MAX_BYTES, each of one section; sections ascend, and one
+ * may go on in the next chunk. Equal states give equal chunks, on every node.
+ *
+ *   section 1   what is kept of the origins, see origins.c
+ *   section 2   the objects, in the order of their keys, each:
+ *                 0 u64 create revision   8 u64 modify revision   16 u64 expiry   24 u64 holder
+ *                32 u32 value length     36 u16 key length        38 u16 0
+ *                40 key, then value
+ *
+ * A reader refuses a section that it does not know, unless its number has IMAGE_OPTIONAL in it.
+ *
+ * An image is opened, read by one thread, which may be another than the writer's, and closed by the writer
+ * (machine.h). A load is filled by one thread, and handed to the writer when it is whole. Nobody sees
+ * what is in it before.
+ */
+#ifndef RAFTD_IMAGE_H
+#define RAFTD_IMAGE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    IMAGE_CHUNK_MAX_BYTES = 1 << 16,
+    IMAGE_DIGEST_BYTES = 16,
+    IMAGE_OPTIONAL = 0x8000, /* of a section's number: who does not know it passes over it */
+};
+
+struct kv;
+struct kv_view;
+struct origins;
+struct image;
+struct image_load;
+
+/* Of what was last published in kv, and of what is kept of the origins now: both of the same index. NULL:
+ * one is open already, or no memory. Costs a copy of the windows, and later the memory of what the writer
+ * replaces in kv (kv_kept_bytes()). For machine_freeze(). */
+struct image *image_new(struct kv *kv, const struct origins *origins);
+
+/* When nobody reads it any more, and all that was written to kv is published. For machine_thaw(). */
+void image_free(struct image *image, struct kv *kv);
+
+uint64_t image_index(const struct image *image);
+uint64_t image_cluster_ms(const struct image *image);
+
+/* Names the state, as machine_digest() does. */
+void image_digest(const struct image *image, uint8_t out[IMAGE_DIGEST_BYTES]);
+
+/* The next chunk, valid until the next call: 1; 0 at the end. An image is read once. */
+int image_next(struct image *image, uint16_t *section, const uint8_t **bytes, size_t *len);
+
+/* Nothing yet; NULL without memory. */
+struct image_load *image_load_new(void);
+
+/* May be NULL. */
+void image_load_free(struct image_load *load);
+
+/* The next chunk. After an error the load can only be freed.
+ *   -EBADMSG  these are no bytes of an image
+ *   -ENOTSUP  a section that only a newer raftd knows
+ *   -ENOMEM */
+int image_load_chunk(struct image_load *load, uint16_t section, const uint8_t *bytes, size_t len);
+
+/* There are no more chunks. 0: it is whole, and the state of this digest; -EBADMSG, -ENOMEM. */
+int image_load_done(struct image_load *load, const uint8_t digest[IMAGE_DIGEST_BYTES]);
+
+/* Hands over what is in a load that is done, and frees it. For machine_replace(). */
+struct origins *image_load_take(struct image_load *load, struct kv **kv);
+
+/* The digest of a state: of its keys and of its origins' digest. */
+void image_digest_of(const struct kv_view *keys, const uint8_t origins[IMAGE_DIGEST_BYTES],
+                     uint8_t out[IMAGE_DIGEST_BYTES]);
+
+#endif

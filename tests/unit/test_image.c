@@ -1,0 +1,301 @@
+// LINK: @state tests/lib/state_table.c -Wl,--wrap=malloc
+/* test_image.c: a state goes through its image and comes out the same; what is no image is refused. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "raftd/base/bytes.h"
+#include "raftd/base/rcu.h"
+#include "raftd/state/cmd.h"
+#include "raftd/state/image.h"
+#include "raftd/state/kv.h"
+#include "raftd/state/machine.h"
+#include "raftd/state/origins.h"
+#include "tests/lib/state_table.h"
+
+enum { KEYS_MAX = 2000, CHUNKS_MAX = 200, AT_OBJECT = 40 };
+
+static unsigned refused_in; /* the so many'th allocation from now is refused; 0 = none */
+
+void *__real_malloc(size_t size);
+void *__wrap_malloc(size_t size);
+
+void *__wrap_malloc(size_t size)
+{
+    return refused_in > 0 && --refused_in == 0 ? NULL : __real_malloc(size);
+}
+
+struct world {
+    struct kv *kv;
+    struct machine *m;
+    uint64_t index, number, rng;
+};
+
+static struct world world_new(void)
+{
+    struct world w = {.kv = kv_new(), .rng = 1};
+    assert_non_null(w.kv);
+    w.m = machine_new(w.kv);
+    assert_non_null(w.m);
+    return w;
+}
+
+static void world_free(struct world *w)
+{
+    machine_free(w->m);
+    kv_free(w->kv);
+}
+
+static uint32_t any(struct world *w, uint32_t below)
+{
+    w->rng = w->rng * 6364136223846793005U + 1442695040888963407U;
+    return (uint32_t)(w->rng >> 33) % below;
+}
+
+/* One command of one operation, of origin 1 or 2. */
+static void apply(struct world *w, uint8_t kind, const void *key, size_t key_len, const void *value,
+                  size_t value_len)
+{
+    static uint8_t buf[CMD_MAX_BYTES];
+    struct cmd_item it = {kind, (uint16_t)key_len, (uint32_t)value_len, key, value};
+    uint16_t origin = (uint16_t)(1 + w->index % 2);
+    uint64_t process = machine_process(w->m, origin);
+    struct cmd c = {.operations = 1,
+                    .origin = origin,
+                    .process = process != 0 ? process : 100U + origin,
+                    .predecessor = process,
+                    .number = ++w->number};
+    struct applied a;
+    size_t size = cmd_encode(buf, &c, &it);
+    w->index++;
+    assert_true(machine_apply(w->m, w->index, 10 * w->index, buf, size, NULL, &a));
+}
+
+static void put(struct world *w, const char *key, const char *value)
+{
+    apply(w, CMD_PUT, key, strlen(key), value, strlen(value));
+}
+
+/* Any keys, of any length, with values mostly small. */
+static void fill(struct world *w, unsigned n)
+{
+    static uint8_t value[CMD_VALUE_MAX_BYTES];
+    uint8_t key[CMD_KEY_MAX_BYTES], number[CMD_NUMBER_BYTES];
+    for (unsigned i = 0; i < n; i++) {
+        size_t key_len = 1 + any(w, any(w, 20) == 0 ? CMD_KEY_MAX_BYTES : 3);
+        uint32_t value_len = any(w, any(w, 100) == 0 ? 200000 : 300);
+        for (size_t k = 0; k < key_len; k++)
+            key[k] = (uint8_t)(any(w, 8) * 36);
+        memset(value, (int)any(w, 256), value_len);
+        put_u64(number, 1 + any(w, 1000));
+        switch (any(w, 8)) {
+        case 0: apply(w, CMD_DELETE, key, key_len, NULL, 0); break;
+        case 1: apply(w, CMD_EXPIRE, key, key_len, number, sizeof number); break;
+        default: apply(w, CMD_PUT, key, key_len, value, value_len); break;
+        }
+    }
+    assert_true(machine_publish(w->m));
+}
+
+/* ---- rows of chunks ---- */
+
+struct row {
+    unsigned n;
+    uint8_t digest[IMAGE_DIGEST_BYTES];
+    struct {
+        uint16_t section;
+        size_t len;
+        uint8_t *bytes;
+    } chunks[CHUNKS_MAX];
+};
+
+static void add_chunk(struct row *r, uint16_t section, const void *bytes, size_t len)
+{
+    assert_true(r->n < CHUNKS_MAX);
+    r->chunks[r->n].section = section;
+    r->chunks[r->n].len = len;
+    r->chunks[r->n].bytes = malloc(len > 0 ? len : 1);
+    memcpy(r->chunks[r->n++].bytes, bytes, len);
+}
+
+static void read_image(struct row *r, struct image *image)
+{
+    uint16_t section;
+    const uint8_t *bytes;
+    size_t len;
+    *r = (struct row){0};
+    image_digest(image, r->digest);
+    while (image_next(image, &section, &bytes, &len) == 1) {
+        assert_true(len > 0 && len <= IMAGE_CHUNK_MAX_BYTES);
+        add_chunk(r, section, bytes, len);
+    }
+    assert_int_equal(image_next(image, &section, &bytes, &len), 0);
+}
+
+static void take_row(struct row *r, struct world *w)
+{
+    struct image *image = machine_freeze(w->m);
+    assert_non_null(image);
+    assert_true(image_index(image) == w->index && image_cluster_ms(image) == 10 * w->index);
+    read_image(r, image);
+    machine_thaw(w->m, image);
+}
+
+static void row_free(struct row *r)
+{
+    while (r->n > 0)
+        free(r->chunks[--r->n].bytes);
+}
+
+/* 0 and *out, or the error. */
+static int load(const struct row *r, struct image_load **out)
+{
+    struct image_load *l = image_load_new();
+    int rc = l == NULL ? -ENOMEM : 0;
+    for (unsigned i = 0; rc == 0 && i < r->n; i++)
+        rc = image_load_chunk(l, r->chunks[i].section, r->chunks[i].bytes, r->chunks[i].len);
+    if (rc == 0)
+        rc = image_load_done(l, r->digest);
+    if (rc != 0) {
+        image_load_free(l);
+        l = NULL;
+    }
+    *out = l;
+    return rc;
+}
+
+static void refuse(const struct row *r, int error)
+{
+    struct image_load *l;
+    assert_int_equal(load(r, &l), error);
+    image_load_free(l);
+}
+
+static void same_rows(const struct row *a, const struct row *b)
+{
+    assert_int_equal(a->n, b->n);
+    assert_memory_equal(a->digest, b->digest, sizeof a->digest);
+    for (unsigned i = 0; i < a->n; i++) {
+        assert_int_equal(a->chunks[i].section, b->chunks[i].section);
+        assert_int_equal(a->chunks[i].len, b->chunks[i].len);
+        assert_memory_equal(a->chunks[i].bytes, b->chunks[i].bytes, a->chunks[i].len);
+    }
+}
+
+/* ---- round trips ---- */
+
+/* What readers see of v is what is in the table, and no more. */
+static void same_as_table(const struct kv_view *v, struct cds_lfht *table)
+{
+    const struct table_object **list;
+    struct kv_range all = {0};
+    struct kv_cursor c;
+    size_t n = table_list(table, "", 0, &list), i = 0;
+    assert_int_equal(n, v->count);
+    for (const struct kv_object *o = kv_first(v, &all, &c); o != NULL; o = kv_next(&c), i++) {
+        assert_true(i < n && list[i]->key_len == o->key_len && list[i]->value_len == o->value_len);
+        assert_memory_equal(list[i]->bytes, kv_key(o), (size_t)o->key_len + o->value_len);
+        assert_true(list[i]->modify_revision == o->modify_revision);
+    }
+    free(list);
+}
+
+static struct cds_lfht *table_of(const struct kv_view *v)
+{
+    struct cds_lfht *table = table_new(KEYS_MAX);
+    struct kv_range all = {0};
+    struct kv_cursor c;
+    for (const struct kv_object *o = kv_first(v, &all, &c); o != NULL; o = kv_next(&c))
+        table_put(table, o->modify_revision, kv_key(o), o->key_len, kv_value(o), o->value_len);
+    return table;
+}
+
+/* A loaded state is the one that was frozen, goes on as that does, and so does its next image. */
+static void test_round_trip(void **state)
+{
+    (void)state;
+    for (unsigned n = 0; n <= 1000; n = 10 * n + 1) {
+        struct world a = world_new(), b = world_new();
+        struct row ra, rb;
+        struct image_load *l;
+        a.rng = n + 1;
+        fill(&a, n);
+        rcu_enter();
+        struct cds_lfht *table = table_of(kv_view(a.kv));
+        rcu_leave();
+        take_row(&ra, &a);
+        put(&b, "gone", "x");
+        assert_true(machine_publish(b.m));
+        assert_int_equal(load(&ra, &l), 0);
+        machine_replace(b.m, l, a.index, 10 * a.index);
+        b = (struct world){b.kv, b.m, a.index, a.number, a.rng};
+        uint8_t da[MACHINE_DIGEST_BYTES], db[MACHINE_DIGEST_BYTES];
+        assert_true(machine_digest(a.m, da) && machine_digest(b.m, db));
+        assert_memory_equal(da, db, sizeof da);
+        assert_memory_equal(da, ra.digest, sizeof da);
+        rcu_enter();
+        const struct kv_view *v = kv_view(b.kv);
+        assert_true(v->index == a.index && v->cluster_ms == 10 * a.index);
+        assert_true(v->bytes == kv_bytes(a.kv) && machine_applied(b.m) == a.index);
+        same_as_table(v, table);
+        rcu_leave();
+        take_row(&rb, &b);
+        same_rows(&ra, &rb);
+        row_free(&ra);
+        row_free(&rb);
+        fill(&a, 100);
+        fill(&b, 100);
+        take_row(&ra, &a);
+        take_row(&rb, &b);
+        same_rows(&ra, &rb);
+        row_free(&ra);
+        row_free(&rb);
+        table_free(table);
+        world_free(&a);
+        world_free(&b);
+    }
+}
+
+static void test_what_is_none(void **state)
+{
+    (void)state;
+    struct world w = world_new();
+    struct row r;
+    fill(&w, 20);
+    take_row(&r, &w);
+    r.digest[3] ^= 1;
+    refuse(&r, -EBADMSG);
+    r.digest[3] ^= 1;
+    uint16_t was = r.chunks[0].section;
+    r.chunks[0].section = 7;
+    refuse(&r, -ENOTSUP);
+    r.chunks[0].section = 2;
+    refuse(&r, -EBADMSG);
+    r.chunks[0].section = was;
+    add_chunk(&r, 1, "", 0);
+    refuse(&r, -EBADMSG);
+    r.chunks[r.n - 1].section = 7;
+    refuse(&r, -ENOTSUP);
+    r.chunks[r.n - 1].section = 7 | IMAGE_OPTIONAL;
+    refuse(&r, 0);
+    row_free(&r);
+    world_free(&w);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_what_is_none),
+    };
+    rcu_thread_begin();
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    rcu_thread_end();
+    return failed;
+}
