@@ -28,7 +28,7 @@ static void trial_undone(struct cwnd *c)
 /* Measuring begins after so many round trips, 0 = now. */
 static void meter_begins(struct cwnd *c, uint64_t now_us, int skip)
 {
-    c->meter = (struct cwnd_meter){.from_us = now_us, .window = c->bytes, .rounds = -skip};
+    c->meter = (struct cwnd_meter){.from_us = now_us, .window = c->bytes, .trips = -skip};
 }
 
 void cwnd_init(struct cwnd *c, uint64_t mss, uint64_t most)
@@ -166,7 +166,7 @@ static void trial_begins(struct cwnd *c, uint64_t now_us, const struct shown *s)
     uint64_t window = c->bytes;
     cut(c, min_u64(c->bytes, c->meter.window) * 7 / 10, CWND_LEAST_DATAGRAMS);
     c->trial = (struct cwnd_trial){.window = window, .rate = s->rate, .share = s->share};
-    meter_begins(c, now_us, CWND_SETTLE_ROUNDS);
+    meter_begins(c, now_us, CWND_SETTLE_TRIPS);
 }
 
 /* True if it was congestion. */
@@ -177,7 +177,7 @@ static bool trial_ends(struct cwnd *c, const struct shown *s)
     bool same = 20 * s->rate >= 17 * t.rate && 20 * s->share <= 17 * t.share;
     bool fewer = 5 * s->share <= 3 * t.share;
     if (s->limited && (same || fewer)) {
-        c->hold = CWND_HOLD_ROUNDS;
+        c->hold = CWND_HOLD_TRIPS;
         c->last_pause = 0;
         c->radio = 0;
         return true;
@@ -194,14 +194,14 @@ static void metered(struct cwnd *c, uint64_t now_us)
 {
     struct cwnd_meter *m = &c->meter;
     uint64_t sum = m->acked + m->lost;
-    m->rounds++;
-    if (m->rounds == 0)
+    m->trips++;
+    if (m->trips == 0)
         meter_begins(c, now_us, 0);
-    if (m->rounds <= 0)
+    if (m->trips <= 0)
         return;
     c->hold -= c->hold > 0;
     c->pause -= c->pause > 0;
-    if (m->rounds < CWND_METER_ROUNDS || sum < CWND_METER_DATAGRAMS * c->mss)
+    if (m->trips < CWND_METER_TRIPS || sum < CWND_METER_DATAGRAMS * c->mss)
         return;
     const struct shown s = {.rate = m->acked * 1000000 / max_u64(now_us - m->from_us, 1),
                             .share = (unsigned)(WHOLE * m->lost / sum),
@@ -216,14 +216,14 @@ static void metered(struct cwnd *c, uint64_t now_us)
 }
 
 /* Rules 2 to 4, once per round trip. */
-static void end_round(struct cwnd *c, uint64_t now_us, const struct rtt *rtt)
+static void end_trip(struct cwnd *c, uint64_t now_us, const struct rtt *rtt)
 {
-    uint64_t sum = c->round_lost + c->round_acked;
+    uint64_t sum = c->trip_lost + c->trip_acked;
     if (sum >= CWND_LEAST_DATAGRAMS * c->mss) {
-        c->share = (3 * c->share + (unsigned)(WHOLE * c->round_lost / sum)) / 4;
-        c->round_lost = c->round_acked = 0;
+        c->share = (3 * c->share + (unsigned)(WHOLE * c->trip_lost / sum)) / 4;
+        c->trip_lost = c->trip_acked = 0;
     }
-    if (c->round > c->recovery)
+    if (c->trip > c->recovery)
         c->uncut = 0; /* the answers to what was sent again are here */
     if (now_us < c->dip_end_us)
         meter_begins(c, now_us, 1);
@@ -259,15 +259,15 @@ static void found(struct cwnd *c, uint64_t bytes)
 
 void cwnd_acked(struct cwnd *c, const struct rtt *rtt, const struct cwnd_ack *a)
 {
-    c->round_acked += a->bytes;
+    c->trip_acked += a->bytes;
     c->meter.acked += a->bytes;
     if (a->found > 0)
         found(c, a->found);
     if (rtt->has)
         sampled(c, a->now_us, rtt->last_us);
-    if (a->echo > c->round) {
-        end_round(c, a->now_us, rtt);
-        c->round = a->newest;
+    if (a->echo > c->trip) {
+        end_trip(c, a->now_us, rtt);
+        c->trip = a->newest;
     }
     bool slow = slow_start(c);
     /* In slow start a round trip begins with half of what it ends with. */
@@ -301,7 +301,7 @@ bool cwnd_lost(struct cwnd *c, const struct rtt *rtt, uint64_t bytes, uint64_t s
 {
     uint64_t not_lost = min_u64(bytes, c->found);
     c->found -= not_lost;
-    c->round_lost += bytes - not_lost;
+    c->trip_lost += bytes - not_lost;
     c->meter.lost += bytes - not_lost;
     if (stamp <= c->recovery)
         return false;

@@ -60,11 +60,11 @@ enum {
                                        half the shortest round trip, on longer paths; or jitter */
     CWND_SAMPLES = CWND_LEAST_DATAGRAMS, /* for low */
     CWND_TRIAL_SHARE = 20,               /* rule 4, in 1/256: 8 % */
-    CWND_SETTLE_ROUNDS = 2,              /* until a smaller window is seen in what arrives */
-    CWND_METER_ROUNDS = 2,               /* then it is measured: that long, ... */
+    CWND_SETTLE_TRIPS = 2,               /* until a smaller window is seen in what arrives */
+    CWND_METER_TRIPS = 2,                /* then it is measured: that long, ... */
     CWND_METER_DATAGRAMS = 128,          /* ... and so many: a third of them lost at random is 5 %
                                             of what arrives more or less */
-    CWND_HOLD_ROUNDS = 16,               /* no growth after congestion */
+    CWND_HOLD_TRIPS = 16,                /* no growth after congestion */
     CWND_PAUSE_FIRST = 16,               /* round trips between trials on a radio ... */
     CWND_PAUSE_MOST = 128,               /* ... where four of them have 0.7 of the window */
     CWND_SHRINKS = 8,                    /* rule 7 */
@@ -83,7 +83,7 @@ struct cwnd_meter {
     uint64_t limited; /* of acked: while the window was what held the stream back */
     uint64_t from_us;
     uint64_t window; /* at its begin, or the end of slow start */
-    int rounds;      /* negative: not yet begun */
+    int trips;       /* negative: not yet begun */
 };
 
 /* What a trial is compared with: before it. */
@@ -99,10 +99,10 @@ struct cwnd {
     uint64_t most;       /* the stream's limit */
     uint64_t slow_until; /* slow start below this (ssthresh) */
     uint64_t mss;        /* bytes of the stream in a full datagram */
-    uint64_t round;      /* the round trip ends when an older stamp than this is no more echoed */
+    uint64_t trip;       /* the round trip ends when an older stamp than this is no more echoed */
     uint64_t recovery;   /* losses of older stamps than this belong to the last cut */
-    uint64_t round_lost; /* bytes of this round trip */
-    uint64_t round_acked;
+    uint64_t trip_lost;  /* bytes of this round trip */
+    uint64_t trip_acked;
     unsigned share;     /* of what was lost in the last ones, smoothed, in 1/256 */
     uint64_t paced_us;  /* when all that was sent would have left at an even pace, ... */
     uint64_t burst_us;  /* ... and how far ahead of now that may lie */

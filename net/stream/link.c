@@ -22,10 +22,10 @@ uint64_t link_stamp(struct link *l, uint64_t now_us, struct wire_header *h)
     h->echo = l->has_peer;
     h->ts_echo = l->has_peer ? l->peer_ts : 0;
     h->waited = l->has_peer && l->peer_ts_waited;
-    uint64_t held = now_us - l->peer_ts_at;
+    uint64_t age = now_us - l->peer_ts_at;
     h->hold = 0;
     if (l->has_peer)
-        h->hold = held < HOLD_MAX_US ? (uint16_t)(held / WIRE_HOLD_UNIT_US) : WIRE_HOLD_OLD;
+        h->hold = age < HOLD_MAX_US ? (uint16_t)(age / WIRE_HOLD_UNIT_US) : WIRE_HOLD_OLD;
     return l->stamp;
 }
 
@@ -48,13 +48,13 @@ static bool sample(struct link *l, uint64_t now_us, const struct wire_header *h)
     if (!h->echo || h->hold == WIRE_HOLD_OLD)
         return false;
     uint64_t stamp = link_echoed(l, h);
-    uint64_t held = (uint64_t)h->hold * WIRE_HOLD_UNIT_US;
+    uint64_t at_peer = (uint64_t)h->hold * WIRE_HOLD_UNIT_US;
     if (stamp != 0 && (stamp <= l->sampled || stamp <= l->late))
-        return false; /* echoed again, or overtaken on the way; or see link_late() */
+        return false; /* a repeated echo, or one that was overtaken; or see link_late() */
     uint64_t away = now_us > stamp ? now_us - stamp : 0;
-    if (stamp == 0 || away < held || away - held > LINK_SAMPLE_MAX_US)
-        return false; /* never sent, held for longer than it was away, or one of us was stopped */
-    rtt_sample(&l->rtt, now_us, away - held);
+    if (stamp == 0 || away < at_peer || away - at_peer > LINK_SAMPLE_MAX_US)
+        return false; /* never sent, longer there than away, or one of us was stopped */
+    rtt_sample(&l->rtt, now_us, away - at_peer);
     l->sampled = stamp;
     return true;
 }
@@ -97,7 +97,7 @@ static void count(struct link *l, uint64_t now_us, uint16_t number)
     window_begins(l, now_us, l->newest + 1, over < LINK_LATE_MAX ? over : LINK_LATE_MAX);
 }
 
-/* Serial numbers again: the clocks differ by anything. */
+/* Ways are compared as serial numbers, since the clocks differ by anything. */
 static void way_taken(struct link *l, uint64_t now_us, uint32_t way, bool anew)
 {
     if (anew || now_us - l->way_at >= LINK_WAY_AGE_US) {
@@ -110,7 +110,7 @@ static void way_taken(struct link *l, uint64_t now_us, uint32_t way, bool anew)
     }
 }
 
-/* How much longer it took to us than others of late, in the 32 bits of stamps. */
+/* How much longer this datagram took to us than others of late, in the 32 bits of stamps. */
 static uint32_t way_over(const struct link *l, uint64_t now_us, const struct wire_header *h)
 {
     uint32_t way = (uint32_t)now_us - h->ts;
@@ -149,10 +149,10 @@ bool link_is_late(const struct link *l, uint64_t now_us, const struct wire_heade
     if (now_us == l->late_at)
         return false; /* it may have waited for us */
     uint64_t echoed = link_echoed(l, h);
-    uint64_t held = (uint64_t)h->hold * WIRE_HOLD_UNIT_US;
+    uint64_t at_peer = (uint64_t)h->hold * WIRE_HOLD_UNIT_US;
     if (echoed <= l->late || h->waited)
         return l->has_way && took_longer(way_over(l, now_us, h), life_us);
-    return now_us > echoed + held && now_us - echoed - held > life_us;
+    return now_us > echoed + at_peer && now_us - echoed - at_peer > life_us;
 }
 
 bool link_received(struct link *l, uint64_t now_us, const struct wire_header *h)

@@ -1,9 +1,9 @@
 /* link.h: the numbers and time stamps of one peer's datagrams, and what they tell: round trips,
  * and how much is lost in each direction. Pure.
  *
- * Every datagram carries a time stamp of its own and echoes the newest of the peer with the time
- * it was held, so a sample names the very transmission that arrived (no ambiguity after a resend)
- * and the clocks of two boxes are never compared. It also carries its number among those sent to
+ * Every datagram carries a time stamp of its own, echoes the peer's newest one, and says how long ago
+ * that came. So a sample names the very transmission that arrived (no ambiguity after a resend) and the
+ * clocks of two boxes are never compared. It also carries its number among those sent to
  * the peer: gaps are losses, seen by the receiver, which reports them back. One struct per peer;
  * times are microseconds of the caller's monotonic clock.
  */
@@ -21,20 +21,21 @@ enum {
     LINK_LOSS_WINDOW = 32,         /* numbers over which loss is counted: steps of 3 % */
     LINK_LOSS_WINDOW_LEAST = 8,    /* or fewer, on a quiet link, ... */
     LINK_LOSS_WINDOW_US = 2000000, /* ... once this is over */
-    LINK_SILENCE_US = 10000000,    /* after so much the link was cut, and its numbers tell of that:
-                                      a fresh window. Quiet peers speak every 3 s */
+    LINK_SILENCE_US = 10000000, /* a longer silence is a link that was cut: its numbers would show
+                                      the cut, so a fresh window begins. Quiet peers speak every 3 s */
     LINK_LATE_MAX =
         256, /* late datagrams that one window leaves to the next; jitter brings no more */
-    LINK_LOSS_FULL = 65536,  /* all of it, in the unit of loss_in and loss_out */
-    LINK_HELD_US = 10000000, /* later than others by more: no queue keeps a datagram so long,
-                                      somebody did */
+    LINK_LOSS_FULL = 65536, /* everything is lost, in the unit of loss_in and loss_out */
+    LINK_HELD_US =
+        10000000, /* a datagram that is later than others by more was held back: no queue keeps
+                                one so long */
     LINK_HELD_LASTS_US =
-        2000000,                /* but all of them for so long, or for twice `life_us`: the path or
-                                     a clock has changed */
-    LINK_WAY_AGE_US = 30000000, /* others: those of the last 30 to 60 s */
-    LINK_EARLY_US = 300000000,  /* a stamp wraps: earlier than others by up to this, else later */
-    LINK_STRANGE_NUMBERS = 1 << 12, /* this far behind the newest one is not an old datagram but
-                                       another count */
+        2000000, /* if all are late for so long, or for twice `life_us`, the path or a
+                                     clock has changed */
+    LINK_WAY_AGE_US = 30000000, /* "others" are the datagrams of the last 30 to 60 s */
+    LINK_EARLY_US = 300000000,  /* stamps wrap: what seems earlier than others by more is later */
+    LINK_STRANGE_NUMBERS =
+        1 << 12, /* a number this far below the newest belongs to another count */
 };
 
 /* A zeroed struct is a fresh one. Only the functions below write it. */
@@ -46,9 +47,9 @@ struct link {
     uint32_t loss_in;    /* of the peer's datagrams to us, in 1/65536, smoothed */
     uint32_t loss_out;   /* of ours to the peer, as it says */
     bool has_peer;       /* peer_ts is valid */
-    uint32_t peer_ts;    /* newest received ... */
-    uint64_t peer_ts_at; /* ... and when ... */
-    bool peer_ts_waited; /* ... after it had waited for us */
+    uint32_t peer_ts;    /* newest received */
+    uint64_t peer_ts_at; /* when it came */
+    bool peer_ts_waited; /* it had waited for us before */
     uint64_t sampled;    /* newest stamp of ours that gave a sample */
     uint64_t late;       /* what is heard of stamps up to this one may have waited for one of us */
     uint64_t late_at;    /* when we noticed last that we had been stopped */

@@ -24,10 +24,9 @@
  *
  * When no later datagram arrives, the timer runs out: PTO (net/stream/rtt.h) after the byte at una was
  * last sent, or una moved. It brings one datagram of the lowest missing bytes, two from the fourth
- * timeout in a row on, whatever the windows say (RFC 9002, 6.2.4 and 7.5), or of one byte when
- * nothing has been heard for long; and finds no loss by
- * itself: the answer to that datagram shows by the rule above what is missing. No loss takes the
- * stream back: it goes on where it stood.
+ * timeout in a row on, whatever the windows say (RFC 9002, 6.2.4 and 7.5). When nothing has been heard
+ * for long, it is one byte. A timeout finds no loss: the answer to its datagram shows by the rule above
+ * what is missing. After a loss the stream goes on where it stood.
  *
  * Two ways to need neither on a path that is seen to lose datagrams:
  *   - A small unacknowledged tail rides along in front of new bytes, in the same datagram.
@@ -57,21 +56,21 @@
 enum {
     STREAM_FIRST_WINDOW_BYTES = 64 * 1024, /* until the first SACK names the receiver's window */
     STREAM_LATER_PIECES = 3,  /* kPacketThreshold of RFC 9002, 6.1.1; DupThresh of RFC 8985 */
-    STREAM_REO_EPISODES = 16, /* see above */
-    STREAM_RIDE_BYTES = 512,  /* tail that rides along: half a datagram, once per srtt / 4 */
-    STREAM_RIDE_LOSS = LINK_LOSS_FULL / 100, /* 1 %: below it only costs bytes */
+    STREAM_REO_EPISODES = 16, /* RFC 8985, 6.2 step 4 */
+    STREAM_RIDE_BYTES = 512,  /* the longest tail that rides along: half a datagram per srtt / 4 */
+    STREAM_RIDE_LOSS = LINK_LOSS_FULL / 100, /* 1 %: with less loss it would only cost bytes */
     STREAM_COPY_LOSS = LINK_LOSS_FULL / 40,  /* 2.5 %: one write in twenty waits for a timer */
-    STREAM_COPIES = 2,
-    STREAM_SILENT_TIMEOUTS = 3, /* in a row: the path is taken for another one (cwnd_silence()) */
-    STREAM_DEAF_TIMEOUTS =
-        20, /* in a row: one byte is enough to be answered, should anybody hear */
+    STREAM_COPIES = 2,                       /* of one tail */
+    STREAM_SILENT_TIMEOUTS =
+        3,                     /* without an answer between them: the path may be another one now */
+    STREAM_DEAF_TIMEOUTS = 20, /* without an answer: one byte is enough to get one */
 };
 
 struct stream_tx_config {
     uint64_t ack_delay_us;   /* how long the peer may wait before it acknowledges */
     uint64_t cap_us;         /* backoff ends here: the heartbeat interval */
     uint32_t window_bytes;   /* most in flight, whatever the receiver offers */
-    uint32_t datagram_bytes; /* of the stream in a full datagram: unit of the congestion window */
+    uint32_t datagram_bytes; /* of the stream in a full datagram, at first: cwnd_mss() changes it */
 };
 
 /* Since stream_tx_init(). */
@@ -82,7 +81,7 @@ struct stream_tx_stats {
     uint64_t timeouts;
 };
 
-enum stream_kind { STREAM_FRESH, STREAM_LOST, STREAM_PROBE, STREAM_COPY };
+enum stream_kind { STREAM_FRESH, STREAM_LOST, STREAM_DUE, STREAM_COPY };
 
 /* What to send. */
 struct stream_piece {
@@ -97,29 +96,29 @@ struct stream_tx {
     uint64_t nxt;         /* lowest byte never sent */
     uint64_t end;         /* bytes that exist */
     uint64_t edge;        /* the receiver takes bytes below this: highest contig + rwnd heard */
-    bool heard;           /* it was heard; else a guess */
+    bool heard;           /* a SACK came; until then `edge` is a guess */
     struct ranges acked;  /* above una, with a hole before each, below nxt */
     struct ranges lost;   /* to be sent again; within una..nxt, nothing of acked */
-    struct flight flight; /* pieces of the bytes in flight (and some that no longer are) */
+    struct flight flight; /* pieces of the bytes in flight, and some that no longer are */
     struct cwnd cwnd;
     struct rtt answer; /* from sending the byte at una to its acknowledgement */
 
     uint64_t rack;         /* newest stamp that a SACK knew of, 0 = none */
-    uint64_t rack_at;      /* when that arrived */
-    uint64_t known;        /* ... and that SACK spoke of all bytes below this */
+    uint64_t rack_at;      /* when that SACK arrived */
+    uint64_t known;        /* that SACK spoke of all bytes below this */
     uint64_t reo_at;       /* when a piece in flight will be lost, unless it is acknowledged */
     unsigned reo_steps;    /* reo_wnd is (1 + this) * min_rtt / 4 */
-    unsigned reo_episodes; /* of loss until it is 0 again */
-    uint64_t reo_round;    /* proofs that arrive before a newer stamp than this are one */
-    bool judged;           /* something taken for lost was sent again since the last proof or
-                              timeout */
+    unsigned reo_episodes; /* reo_steps becomes 0 after so many more episodes of loss */
+    uint64_t reo_since;    /* proofs that arrive before a newer stamp than this are one */
+    bool judged;           /* since the last proof or timeout something that was taken for lost was
+                              sent again */
     uint16_t spurious;     /* the receiver's count */
 
     uint64_t timer_us;     /* the timer runs from here */
     unsigned timeouts;     /* in a row */
-    unsigned silent;       /* of them: without any answer between */
-    unsigned probes;       /* datagrams that the last timeout still allows ... */
-    uint64_t probe_from;   /* ... of the lowest missing bytes from here on */
+    unsigned silent;       /* how many of these had no answer between them */
+    unsigned due;          /* datagrams that the last timeout still allows */
+    uint64_t due_from;     /* they carry the lowest missing bytes from here on */
     unsigned copies;       /* of the tail, sent or missed, since its newest byte was sent */
     enum stream_kind next; /* what stream_tx_next() gave last */
     bool paced;            /* stream_tx_next() gave nothing, only because of the pace */
@@ -138,28 +137,25 @@ struct stream_tx {
 struct stream_rx {
     uint8_t *buf; /* the caller's */
     size_t cap;
-    size_t head;        /* buf[head] is the byte at consumed */
-    uint32_t window;    /* most that may be on its way to us */
-    uint64_t consumed;  /* memory is for [consumed, consumed + cap) */
-    uint64_t contig;    /* all below is here. Invariant: consumed <= contig <= consumed + cap */
-    struct ranges held; /* above contig, with a hole before each */
-    uint16_t spurious;  /* pieces sent again that were here, mod 65536 */
+    size_t head;         /* buf[head] is the byte at consumed */
+    uint32_t window;     /* most that may be on its way to us */
+    uint64_t consumed;   /* memory is for [consumed, consumed + cap) */
+    uint64_t contig;     /* all below is here. Invariant: consumed <= contig <= consumed + cap */
+    struct ranges ahead; /* arrived above contig, with a hole before each */
+    uint16_t spurious;   /* pieces sent again that were here, mod 65536 */
 };
 
 enum stream_put {
     STREAM_NEW,           /* contig moved */
     STREAM_DUPLICATE,     /* all of it was here: the peer missed an acknowledgement */
     STREAM_GAP,           /* kept, but bytes before it are missing */
-    STREAM_BEYOND_WINDOW, /* not kept: no place for it, or too many holes. What was reported as
-                             held is never dropped */
+    STREAM_BEYOND_WINDOW, /* not kept: there is no place for it, or there are too many holes. What a
+                             SACK named is never dropped */
 };
 
 /* A stream without bytes at offset 0. */
 void stream_tx_init(struct stream_tx *tx, const struct link *link,
                     const struct stream_tx_config *cfg);
-
-/* From now on a full datagram carries so many bytes of the stream. */
-void stream_tx_datagram(struct stream_tx *tx, uint32_t bytes);
 
 /* The bytes below `end` exist; never falls. */
 void stream_tx_end(struct stream_tx *tx, uint64_t end);
@@ -207,8 +203,8 @@ bool stream_rx_ready(const struct stream_rx *rx, const uint8_t **bytes, size_t *
 void stream_rx_consume(struct stream_rx *rx, size_t n);
 
 /* Fills contig, rwnd, spurious and ranges of a SACK that is sent now; stream and id are the
- * caller's. If more ranges are held than a SACK takes, those are named that were named least often
- * since they changed: an acknowledgement that gets lost is made up for by the next ones. */
+ * caller's. If there are more ranges than a SACK takes, it names those that were named least often
+ * since they changed: the next ones make up for an acknowledgement that gets lost. */
 void stream_rx_sack(struct stream_rx *rx, struct wire_sack *s);
 
 #endif

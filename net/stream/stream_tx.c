@@ -26,13 +26,6 @@ void stream_tx_init(struct stream_tx *tx, const struct link *link,
     cwnd_init(&tx->cwnd, cfg->datagram_bytes, cfg->window_bytes);
 }
 
-void stream_tx_datagram(struct stream_tx *tx, uint32_t bytes)
-{
-    assert(bytes > 0);
-    tx->cfg.datagram_bytes = bytes;
-    cwnd_mss(&tx->cwnd, bytes);
-}
-
 void stream_tx_end(struct stream_tx *tx, uint64_t end)
 {
     assert(end >= tx->end);
@@ -52,8 +45,8 @@ static uint64_t reo_wnd(const struct stream_tx *tx)
     return min_u64((1 + tx->reo_steps) * (r->min_us / 4), r->srtt_us);
 }
 
-/* What of a piece is not acknowledged and not in a newer piece is lost. False if not all of that can
- * be written down now: the rest stays in flight until there is room, or a timeout. */
+/* The bytes of a piece that are neither acknowledged nor in a newer piece are lost. False: there is no
+ * room to write all of them down, so the rest stays in flight until there is, or until a timeout. */
 static bool take_for_lost(struct stream_tx *tx, unsigned i)
 {
     struct flight_piece *p = flight_at(&tx->flight, i);
@@ -158,7 +151,7 @@ static uint64_t copy_at(const struct stream_tx *tx)
     uint32_t in = tx->link->loss_in, out = tx->link->loss_out;
     if ((in < STREAM_COPY_LOSS && out < STREAM_COPY_LOSS) || tx->copies >= STREAM_COPIES ||
         tx->timeouts > 0 || tx->una == tx->nxt || tx->lost.n > 0 ||
-        tx->nxt - tx->una > tx->cfg.datagram_bytes || !tx->link->rtt.has)
+        tx->nxt - tx->una > tx->cwnd.mss || !tx->link->rtt.has)
         return NEVER;
     uint64_t quarter = pto(tx) / (2 * STREAM_COPIES);
     uint64_t usual = tx->answer.has ? tx->answer.srtt_us + 2 * tx->answer.rttvar_us : 0;
@@ -175,8 +168,8 @@ static void timed_out(struct stream_tx *tx, uint64_t now_us)
         tx->timeouts++;
     tx->stats.timeouts++;
     bool two = tx->timeouts > RTT_PLAIN_TIMEOUTS && tx->silent < STREAM_DEAF_TIMEOUTS;
-    tx->probes = two ? 2 : 1;
-    tx->probe_from = tx->una;
+    tx->due = two ? 2 : 1;
+    tx->due_from = tx->una;
     tx->missing_max = 0;
     for (unsigned i = 0; i < tx->flight.n; i++) {
         const struct flight_piece *p = flight_at(&tx->flight, i);
@@ -191,7 +184,7 @@ static bool give(struct stream_tx *tx, struct stream_piece *piece, enum stream_k
     tx->next = kind;
     piece->off = start;
     piece->len = (size_t)min_u64(end - start, max_len);
-    piece->again = kind == STREAM_LOST || kind == STREAM_PROBE;
+    piece->again = kind == STREAM_LOST || kind == STREAM_DUE;
     return true;
 }
 
@@ -212,17 +205,17 @@ static bool next_due(struct stream_tx *tx, uint64_t now_us, size_t max_len,
     uint64_t end;
     if (now_us >= timer(tx)) {
         timed_out(tx, now_us);
-        /* The SACK that opened the window may be lost: a byte beyond it makes the peer repeat it */
+        /* The SACK that opened the window may be lost: a byte beyond it makes the peer repeat it. */
         if (tx->una == tx->nxt) {
-            tx->probes = 0;
+            tx->due = 0;
             return give(tx, piece, STREAM_FRESH, tx->nxt, tx->nxt + 1, max_len);
         }
     }
-    if (tx->probes > 0) {
+    if (tx->due > 0) {
         bool deaf = tx->silent >= STREAM_DEAF_TIMEOUTS;
-        if (ranges_hole(&tx->acked, max_u64(tx->una, tx->probe_from), tx->nxt, &start, &end))
-            return give(tx, piece, STREAM_PROBE, start, deaf ? start + 1 : end, max_len);
-        tx->probes = 0;
+        if (ranges_hole(&tx->acked, max_u64(tx->una, tx->due_from), tx->nxt, &start, &end))
+            return give(tx, piece, STREAM_DUE, start, deaf ? start + 1 : end, max_len);
+        tx->due = 0;
     }
     if (now_us >= copy_at(tx) && ranges_hole(&tx->acked, tx->una, tx->nxt, &start, &end))
         return give(tx, piece, STREAM_COPY, start, end, max_len);
@@ -265,15 +258,15 @@ void stream_tx_sent(struct stream_tx *tx, uint64_t now_us, uint64_t stamp, uint6
     uint64_t old = off < tx->nxt ? min_u64(end, tx->nxt) - off : 0;
     switch (tx->next) {
     case STREAM_FRESH: tx->copies = 0; break;
-    case STREAM_PROBE:
-        tx->probes--;
-        tx->probe_from = end;
+    case STREAM_DUE:
+        tx->due--;
+        tx->due_from = end;
         tx->judged = false;
         tx->stats.resent_datagrams++;
         tx->stats.resent_bytes += old;
         break;
     case STREAM_COPY:
-        /* One that is late takes the next one's place. */
+        /* A copy that leaves late stands for the next one, too. */
         while (tx->copies < STREAM_COPIES && now_us >= copy_at(tx))
             tx->copies++;
         break;
@@ -339,7 +332,7 @@ static void una_moves(struct stream_tx *tx, uint64_t now_us, uint64_t contig)
     tx->una = contig;
     tx->timer_us = now_us;
     tx->timeouts = 0;
-    tx->probes = 0;
+    tx->due = 0;
     tx->copies = 0;
     tx->silent = 0;
     if (contig == tx->nxt)
@@ -365,9 +358,9 @@ static bool take_spurious(struct stream_tx *tx, uint16_t count, uint64_t echo)
         return false;
     tx->spurious = count;
     tx->stats.spurious += more;
-    if (tx->judged && echo > tx->reo_round) {
+    if (tx->judged && echo > tx->reo_since) {
         tx->reo_episodes = STREAM_REO_EPISODES;
-        tx->reo_round = tx->link->stamp;
+        tx->reo_since = tx->link->stamp;
         tx->judged = false;
         if (reo_wnd(tx) < tx->link->rtt.srtt_us)
             tx->reo_steps++;
@@ -390,7 +383,7 @@ static void take_echo(struct stream_tx *tx, uint64_t now_us, const struct wire_s
         return;
     tx->rack = echo;
     tx->rack_at = now_us;
-    /* A list that is full may leave out what lies above it. */
+    /* A full list of ranges may leave out some above them. */
     tx->known = UINT64_MAX;
     if (s->n == WIRE_SACK_RANGES)
         tx->known = s->contig + s->ranges[s->n - 1].start + s->ranges[s->n - 1].len;
@@ -407,7 +400,7 @@ bool stream_tx_ack(struct stream_tx *tx, uint64_t now_us, const struct wire_sack
     uint64_t before = tx->una + tx->acked.bytes;
     uint64_t spurious = tx->stats.spurious;
     bool needless = take_spurious(tx, s->spurious, echo);
-    a.found = (tx->stats.spurious - spurious) * tx->cfg.datagram_bytes;
+    a.found = (tx->stats.spurious - spurious) * tx->cwnd.mss;
     take_echo(tx, now_us, s, echo);
     if (s->contig > tx->una) {
         measure_answer(tx, now_us, echo, needless);
@@ -416,7 +409,7 @@ bool stream_tx_ack(struct stream_tx *tx, uint64_t now_us, const struct wire_sack
     for (unsigned i = 0; i < s->n; i++) {
         uint64_t start = s->contig + s->ranges[i].start;
         uint64_t end = start + s->ranges[i].len;
-        /* A full list only means that bytes are sent once more. */
+        /* If there is no room to note it, its bytes are only sent once more. */
         if (start > tx->una && ranges_add(&tx->acked, start, end) && tx->lost.n > 0)
             ranges_remove(&tx->lost, start, end);
     }

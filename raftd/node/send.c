@@ -122,8 +122,8 @@ static void follow_mtu(const struct out *o)
     tx->arrived_max = 0;
     mtu_rise(m, o->now);
     size_t room = path_room(&o->p->path);
-    if (tx->cfg.datagram_bytes != room)
-        stream_tx_datagram(tx, (uint32_t)room);
+    if (tx->cwnd.mss != room)
+        cwnd_mss(&tx->cwnd, room);
 }
 
 /* A timer has run out: what is missing may be too large for the path. */

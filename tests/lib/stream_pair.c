@@ -86,8 +86,14 @@ void expect_tx(const struct stream_tx *tx)
 void expect_rx(const struct stream_rx *rx)
 {
     assert_true(rx->consumed <= rx->contig && rx->contig - rx->consumed <= rx->cap);
-    expect_ranges(&rx->held, rx->contig + 1, rx->consumed + rx->cap);
-    assert_true(rx->head + (ranges_end(&rx->held, rx->contig) - rx->consumed) <= rx->cap);
+    expect_ranges(&rx->ahead, rx->contig + 1, rx->consumed + rx->cap);
+    assert_true(rx->head + (ranges_end(&rx->ahead, rx->contig) - rx->consumed) <= rx->cap);
+}
+
+static void count_episodes(struct pair *p)
+{
+    p->episodes += p->tx.cwnd.recovery != p->recovery;
+    p->recovery = p->tx.cwnd.recovery;
 }
 
 struct net *net_new(uint64_t seed, unsigned n_pairs, size_t cap)
@@ -223,7 +229,9 @@ static void pump(struct net *n, unsigned i)
         send_sack(n, i);
     for (;;) {
         size_t most = p->random_cuts ? 1 + rnd(&n->seed) % PIECE : PIECE;
-        if (!stream_tx_next(&p->tx, n->now, most, &piece))
+        bool some = stream_tx_next(&p->tx, n->now, most, &piece);
+        count_episodes(p);
+        if (!some)
             return;
         assert_true(piece.len > 0 && piece.len <= most && piece.off >= p->tx.una &&
                     piece.off + piece.len <= p->tx.end);
@@ -260,9 +268,8 @@ static void deliver(struct net *n, const struct net_event *e)
     struct pair *p = &n->pair[e->pair];
     (void)link_received(e->sack ? &p->a : &p->b, n->now, &e->h);
     if (e->sack) {
-        uint64_t recovery = p->tx.cwnd.recovery;
         assert_true(stream_tx_ack(&p->tx, n->now, &e->s, link_echoed(&p->a, &e->h)));
-        p->episodes += p->tx.cwnd.recovery != recovery;
+        count_episodes(p);
         expect_tx(&p->tx);
         return;
     }

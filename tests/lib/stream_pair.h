@@ -66,6 +66,7 @@ struct pair {
     uint64_t data_bytes;
     unsigned copies;   /* speculative pieces */
     unsigned episodes; /* of loss */
+    uint64_t recovery; /* where the last one began */
 };
 
 struct net_event;

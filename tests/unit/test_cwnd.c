@@ -185,7 +185,7 @@ static void test_cut_is_taken_back(void **state)
         /* And the next loss is none. */
         (void)cwnd_lost(&c, &rtt, MSS, now, now);
         assert_int_equal(c.found, 0);
-        assert_int_equal(c.round_lost, late ? 0 : MSS);
+        assert_int_equal(c.trip_lost, late ? 0 : MSS);
     }
 }
 

@@ -696,7 +696,7 @@ static void test_datagram_size(void **state)
     struct stream_tx tx;
     struct stream_piece p;
     sent_pieces(&tx, &link, 2);
-    stream_tx_datagram(&tx, 1400);
+    cwnd_mss(&tx.cwnd, 1400);
     assert_int_equal(tx.cwnd.mss, 1400);
     stream_tx_end(&tx, 3400);
     assert_true(stream_tx_next(&tx, 10, 1400, &p) && p.len == 1400);

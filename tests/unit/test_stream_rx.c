@@ -45,7 +45,7 @@ static void test_any_cut_and_order(void **state)
                 assert_int_equal(res, STREAM_DUPLICATE);
             if (chance(&r, 5)) { /* other memory: refused exactly when it is too small */
                 size_t other = 1 + rnd(&r) % 3000;
-                uint64_t here = ranges_end(&rx.held, rx.contig) - rx.consumed;
+                uint64_t here = ranges_end(&rx.ahead, rx.contig) - rx.consumed;
                 uint8_t *to = malloc(other);
                 assert_non_null(to);
                 bool moved = stream_rx_move(&rx, to, other);
@@ -134,7 +134,7 @@ static void test_too_many_holes(void **state)
     assert_int_equal(s.ranges[0].len, 30);
     assert_int_equal(stream_rx_put(&rx, 0, in, LAST + 50, false), STREAM_NEW);
     assert_int_equal(rx.contig, LAST + 50);
-    assert_int_equal(rx.held.n, 0);
+    assert_int_equal(rx.ahead.n, 0);
     expect_bytes(buf, 0, LAST + 50);
 }
 
