@@ -109,28 +109,27 @@ static int fail(const struct conf_source *src, const char *fmt, ...)
 
 static int fail_value(const struct conf_source *src, const struct conf_key *key, const char *value)
 {
-    static const char fmt_number[] = "[%s] %s: '%s' is wrong; allowed: a number from %u to %u";
-    static const char fmt_octal[] = "[%s] %s: '%s' is wrong; allowed: octal from %04o to %04o";
+    char allowed[160] = "debug, info, warn, error";
     switch (key->type) {
-    case CONF_U32: return fail(src, fmt_number, key->section, key->key, value, key->min, key->max);
-    case CONF_OCTAL: return fail(src, fmt_octal, key->section, key->key, value, key->min, key->max);
-    case CONF_LEVEL:
-        return fail(src, "[%s] %s: '%s' is wrong; allowed: debug, info, warn, error", key->section,
-                    key->key, value);
+    case CONF_U32:
+        (void)snprintf(allowed, sizeof allowed, "a number from %u to %u", key->min, key->max);
+        break;
+    case CONF_OCTAL:
+        (void)snprintf(allowed, sizeof allowed, "octal from %04o to %04o", key->min, key->max);
+        break;
+    case CONF_LEVEL: break;
     case CONF_NAME:
-        return fail(src,
-                    "[%s] %s: '%s' is wrong; allowed: 1 to %u printable ASCII characters, no "
-                    "blanks, quotes, '#', ';'",
-                    key->section, key->key, value, key->max);
+        (void)snprintf(allowed, sizeof allowed,
+                       "1 to %u printable ASCII characters, no blanks, quotes, '#', ';'", key->max);
+        break;
     case CONF_PATH:
-        return fail(
-            src,
-            "[%s] %s: '%s' is wrong; allowed: an absolute path of 1 to %u bytes, no quotes, "
-            "'#', ';', and no braces but {id}",
-            key->section, key->key, value, key->max);
+        (void)snprintf(
+            allowed, sizeof allowed,
+            "an absolute path of 1 to %u bytes, no quotes, '#', ';', and no braces but {id}",
+            key->max);
+        break;
     }
-    assert(false);
-    return -1;
+    return fail(src, "[%s] %s: '%s' is wrong; allowed: %s", key->section, key->key, value, allowed);
 }
 
 /* --- values ----------------------------------------------------------------------------------- */
@@ -249,14 +248,6 @@ const struct conf_node *conf_self(const struct conf *conf)
 
 /* --- keys and sections ------------------------------------------------------------------------ */
 
-static const struct conf_key *find_key(const char *section, const char *key)
-{
-    for (size_t i = 0; i < CONF_N_KEYS; i++)
-        if (strcmp(section, conf_keys[i].section) == 0 && strcmp(key, conf_keys[i].key) == 0)
-            return &conf_keys[i];
-    return NULL;
-}
-
 static int fail_unknown(const struct conf_source *src, const char *section, const char *key)
 {
     if (section[0] == '\0')
@@ -278,33 +269,30 @@ static int set_key(struct conf_parser *p, const char *key, const char *value)
     const char *section = p->section;
     if (strcmp(section, "cluster") == 0 && strncmp(key, node_prefix, sizeof node_prefix - 1) == 0)
         return add_node(p->conf, &p->src, key, value);
-    const struct conf_key *found = find_key(section, key);
-    if (found == NULL)
-        return fail_unknown(&p->src, section, key);
-    size_t index = (size_t)(found - conf_keys);
-    if (p->seen[index])
-        return fail(&p->src, "[%s] %s: given twice; allowed: once", section, key);
-    p->seen[index] = true;
-    return set_field(p->conf, found, value) ? 0 : fail_value(&p->src, found, value);
+    for (size_t i = 0; i < CONF_N_KEYS; i++) {
+        const struct conf_key *known = &conf_keys[i];
+        if (strcmp(section, known->section) != 0 || strcmp(key, known->key) != 0)
+            continue;
+        if (p->seen[i])
+            return fail(&p->src, "[%s] %s: given twice; allowed: once", section, key);
+        p->seen[i] = true;
+        return set_field(p->conf, known, value) ? 0 : fail_value(&p->src, known, value);
+    }
+    return fail_unknown(&p->src, section, key);
 }
 
 static int take_section(struct conf_parser *p, const char *line)
 {
-    const char *end = strchr(line, ']');
-    if (end == NULL)
-        return fail(&p->src, "'[' without ']'; allowed: [cluster] or [node]");
-    int len = (int)(end - line) + 1;
-    for (size_t i = 0; i < CONF_N_KEYS; i++) {
-        p->section = conf_keys[i].section;
-        if (strlen(p->section) == (size_t)len - 2 &&
-            memcmp(line + 1, p->section, (size_t)len - 2) == 0)
-            return line[len] == '\0' ? 0
-                                     : fail(&p->src,
-                                            "text after %.*s; allowed: nothing, or a comment that "
-                                            "starts with ';'",
-                                            len, line);
+    static const char *const sections[] = {"cluster", "node"};
+    size_t len = strlen(line);
+    for (size_t i = 0; i < sizeof sections / sizeof sections[0]; i++) {
+        p->section = sections[i];
+        if (len == strlen(p->section) + 2 && line[len - 1] == ']' &&
+            strncmp(line + 1, p->section, len - 2) == 0)
+            return 0;
     }
-    return fail(&p->src, "%.*s: unknown section; allowed: [cluster] or [node]", len, line);
+    return fail(&p->src, "%s: unknown section; allowed: [cluster] or [node], alone in its line",
+                line);
 }
 
 static bool blank(char c)
@@ -366,23 +354,17 @@ static int check_reach(const struct conf *conf, const struct conf_source *src)
     static const char *const words[] = {
         [CONF_REACH_MACHINE] = "a loopback address, of this machine alone",
         [CONF_REACH_LINK] = "an address of one link alone",
-        [CONF_REACH_NET] = "not",
+        [CONF_REACH_NET] = "an address of a network",
     };
     const struct conf_node *first = &conf->nodes[0];
-    enum conf_reach reach = conf_addr_reach(first);
     for (int i = 1; i < conf->n_nodes; i++) {
         const struct conf_node *node = &conf->nodes[i];
-        enum conf_reach other = conf_addr_reach(node);
-        if (other != reach) {
-            bool swap = other < reach; /* the narrower one first */
-            return fail(
-                src,
-                "[cluster] node.%u: %s is %s, and node.%u = %s is %s: they would never hear "
-                "each other; allowed: one kind for all nodes",
-                swap ? node->id : first->id, swap ? node->addr_text : first->addr_text,
-                words[swap ? other : reach], swap ? first->id : node->id,
-                swap ? first->addr_text : node->addr_text, words[swap ? reach : other]);
-        }
+        if (conf_addr_reach(node) != conf_addr_reach(first))
+            return fail(src,
+                        "[cluster] node.%u: %s is %s, and node.%u = %s is %s: they would never "
+                        "hear each other; allowed: one kind for all nodes",
+                        node->id, node->addr_text, words[conf_addr_reach(node)], first->id,
+                        first->addr_text, words[conf_addr_reach(first)]);
         if (strcmp(node->interface, first->interface) != 0)
             return fail(src,
                         "[cluster] node.%u: %s is on another link than node.%u = %s: they would "
@@ -467,74 +449,46 @@ int conf_parse(struct conf *conf, const char *text, const char *filename, char *
 
 int conf_load(struct conf *conf, const char *path, char *err, size_t errlen)
 {
-    struct conf_source src = {.filename = path, .err = err, .errlen = errlen};
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
+    const struct conf_source src = {path, 0, err, errlen};
+    char text[CONF_FILE_MAX_BYTES + 1];
+    FILE *file = fopen(path, "re");
+    if (file == NULL)
         return fail(&src, "cannot open: %s", strerror(errno));
-    int result = -1;
-    size_t len = 0;
-    char *text = malloc(CONF_FILE_MAX_BYTES + 1);
-    if (text == NULL) {
-        (void)fail(&src, "no memory");
-        goto close_fd;
-    }
-    ssize_t n;
-    do {
-        n = read(fd, text + len, CONF_FILE_MAX_BYTES + 1 - len);
-        len += n > 0 ? (size_t)n : 0;
-    } while ((n > 0 && len <= CONF_FILE_MAX_BYTES) || (n < 0 && errno == EINTR));
-    if (n < 0) {
-        (void)fail(&src, "cannot read: %s", strerror(errno));
-        goto free_text;
-    }
-    if (len > CONF_FILE_MAX_BYTES) {
-        (void)fail(&src, "too large; allowed: %d bytes", CONF_FILE_MAX_BYTES);
-        goto free_text;
-    }
-    if (memchr(text, '\0', len) != NULL) {
-        (void)fail(&src, "holds a zero byte; allowed: text");
-        goto free_text;
-    }
+    size_t len = fread(text, 1, sizeof text, file);
+    int error = ferror(file) ? errno : 0;
+    (void)fclose(file); /* only read from */
+    if (error != 0)
+        return fail(&src, "cannot read: %s", strerror(error));
+    if (len == sizeof text)
+        return fail(&src, "too large; allowed: %d bytes", CONF_FILE_MAX_BYTES);
+    if (memchr(text, '\0', len) != NULL)
+        return fail(&src, "holds a zero byte; allowed: text");
     text[len] = '\0';
-    result = conf_parse(conf, text, path, err, errlen);
-free_text:
-    free(text);
-close_fd:
-    (void)close(fd); /* only read from */
-    return result;
+    return conf_parse(conf, text, path, err, errlen);
 }
 
 int conf_set(struct conf *conf, const char *section, const char *key, const char *value,
              const char *where, char *err, size_t errlen)
 {
-    struct conf_source src = {.filename = where, .err = err, .errlen = errlen};
-    const struct conf_key *found = find_key(section, key);
-    if (found == NULL)
-        return fail_unknown(&src, section, key);
-    return set_field(conf, found, value) ? 0 : fail_value(&src, found, value);
+    struct conf_parser p = {.conf = conf, .src = {where, 0, err, errlen}, .section = section};
+    return set_key(&p, key, value);
 }
 
 /* --- which node ------------------------------------------------------------------------------- */
 
-/* Replaces each {id} in a buffer of size bytes. */
-static bool expand_id(char *text, size_t size, uint16_t id)
+/* Puts the id in the place of each {id}; zeros follow the path, as before. */
+static void expand_id(char *path, uint16_t id)
 {
-    char out[CONF_NEXT_KEY_SIZE] = ""; /* the longest of them */
+    enum { MARK = sizeof id_mark - 1 };
     char digits[8];
-    size_t n_digits = (size_t)snprintf(digits, sizeof digits, "%u", id);
-    size_t len = 0;
-    assert(size <= sizeof out);
-    for (const char *p = text; *p != '\0';) {
-        bool mark = strncmp(p, id_mark, sizeof id_mark - 1) == 0;
-        size_t n = mark ? n_digits : 1;
-        if (len + n >= size)
-            return false; /* cannot happen while CONF_ID_MAX is shorter than the mark */
-        memcpy(out + len, mark ? digits : p, n);
-        len += n;
-        p += mark ? sizeof id_mark - 1 : 1;
+    size_t n = (size_t)snprintf(digits, sizeof digits, "%u", id);
+    assert(n <= MARK); /* so no path grows */
+    for (char *at = path; (at = strstr(at, id_mark)) != NULL; at += n) {
+        size_t behind = strlen(at + MARK);
+        memcpy(at, digits, n);
+        memmove(at + n, at + MARK, behind);
+        memset(at + n + behind, 0, MARK - n);
     }
-    memcpy(text, out, size);
-    return true;
 }
 
 int conf_here(const struct conf *conf, uint16_t ids[CONF_NODES_MAX])
@@ -585,11 +539,9 @@ int conf_set_node(struct conf *conf, uint16_t id, char *err, size_t errlen)
     }
     if (check_id(conf, id, &src) != 0)
         return -1;
-    if (!expand_id(conf->data_dir, sizeof conf->data_dir, id) ||
-        !expand_id(conf->socket, sizeof conf->socket, id) ||
-        !expand_id(conf->key_file, sizeof conf->key_file, id) ||
-        !expand_id(conf->next_key_file, sizeof conf->next_key_file, id))
-        return fail(&src, "[node] data_dir, socket, key_file: too long with {id} filled in");
+    for (size_t i = 0; i < CONF_N_KEYS; i++)
+        if (conf_keys[i].type == CONF_PATH)
+            expand_id((char *)conf + conf_keys[i].offset, id);
     conf->self = (int)(conf_find(conf, id) - conf->nodes);
     conf->id = id;
     return 0;
@@ -610,24 +562,21 @@ const char *conf_warning(const struct conf *conf, unsigned n)
 
 /* --- printing --------------------------------------------------------------------------------- */
 
+/* What has no value that would be allowed, for it was left out, is printed as a comment. */
 static int print_key(const struct conf *conf, const struct conf_key *key, FILE *out)
 {
     const char *field = (const char *)conf + key->offset;
-    uint32_t number = 0;
-    if (key->type == CONF_NAME || key->type == CONF_PATH)
-        /* what was left out has no value that would be allowed */
-        return fprintf(out, "; %s\n%s%s = %s\n", key->help, field[0] == '\0' ? ";" : "", key->key,
-                       field);
+    const char *text = field;
+    char digits[16];
+    uint32_t number;
     memcpy(&number, field, sizeof number);
-    switch (key->type) {
-    case CONF_OCTAL: return fprintf(out, "; %s\n%s = %04o\n", key->help, key->key, number);
-    case CONF_LEVEL:
-        return fprintf(out, "; %s\n%s = %s\n", key->help, key->key, level_words[number]);
-    default:
-        /* as an id that is not known yet */
-        return fprintf(out, "; %s\n%s%s = %u\n", key->help, number < key->min ? ";" : "", key->key,
-                       number);
+    if (key->type == CONF_LEVEL)
+        text = level_words[number];
+    if (key->type == CONF_U32 || key->type == CONF_OCTAL) {
+        (void)snprintf(digits, sizeof digits, key->type == CONF_U32 ? "%u" : "%04o", number);
+        text = number < key->min ? "" : digits;
     }
+    return fprintf(out, "; %s\n%s%s = %s\n", key->help, text[0] == '\0' ? ";" : "", key->key, text);
 }
 
 int conf_print(const struct conf *conf, FILE *out)
