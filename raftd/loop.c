@@ -193,8 +193,8 @@ static void on_datagram(void *ctx, uint8_t *bytes, size_t len, const struct sock
     }
     uint16_t peer = peer_at(l, from);
     if (peer == 0)
-        say_stranger(&l->publisher.peers, wire_cluster_id(l->conf->name), bytes, len, from,
-                     loop_now(l));
+        news_stranger(&l->publisher.news, wire_cluster_id(l->conf->name), bytes, len, from,
+                      loop_now(l));
     node_datagram(l->node, loop_now(l), peer, bytes, len);
 }
 

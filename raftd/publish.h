@@ -7,27 +7,17 @@
 #include <stdint.h>
 
 #include "net/udp.h"
-#include "raftd/base/lasting.h"
 #include "raftd/diskio.h"
 #include "raftd/leaders.h"
 #include "raftd/node/node.h"
-#include "raftd/say_doubt.h"
-#include "raftd/say_paths.h"
-#include "raftd/say_peers.h"
+#include "raftd/news.h"
 #include "raftd/serve/shared.h"
 
 /* Zeroed memory: nothing was published or said yet. */
 struct publisher {
     uint64_t published_us;
-    bool late;           /* something has changed since */
-    enum raft_role role; /* these three as last said */
-    uint64_t term;
-    uint16_t leader;
-    bool data_high; /* said */
-    struct say_peers peers;
-    struct say_paths paths;
-    struct say_doubt doubt;
-    struct lasting uncommitted;
+    bool late; /* something has changed since */
+    struct news news;
     struct leaders leaders;
 };
 

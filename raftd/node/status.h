@@ -27,6 +27,8 @@ enum status_session {
     STATUS_SESSION_STAYS_OUT, /* under our id another peer knows, or knew, another data directory */
 };
 
+enum { STATUS_SESSIONS = STATUS_SESSION_STAYS_OUT + 1 };
+
 const char *status_session_name(enum status_session session); /* "none", "plain", ... */
 
 enum { STATUS_LOSS_UNKNOWN = -1 }; /* in loss_*: nothing was measured, or nobody tells */
@@ -57,6 +59,9 @@ struct status_peer {
                                                     narrow one. Not printed */
     uint64_t drops[DROP_COUNT];                  /* of datagrams from its address */
     struct wire_settings settings;               /* as it told them; n = 0: it has not */
+    const char
+        *trouble; /* why nothing is taken from it although it is there: words behind "node N "
+                            (static); NULL = nothing is wrong, or it is silent */
 };
 
 enum {

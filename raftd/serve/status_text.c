@@ -12,18 +12,10 @@
 
 const char *status_session_name(enum status_session session)
 {
-    switch (session) {
-    case STATUS_SESSION_NONE: return "none";
-    case STATUS_SESSION_PLAIN: return "plain";
-    case STATUS_SESSION_HANDSHAKE: return "handshake";
-    case STATUS_SESSION_ESTABLISHED: return "established";
-    case STATUS_SESSION_WRONG_KEY: return "wrong_key";
-    case STATUS_SESSION_OTHER_LIST: return "other_list";
-    case STATUS_SESSION_OTHER_DISK: return "other_disk";
-    case STATUS_SESSION_NEW_DISK: return "new_disk";
-    case STATUS_SESSION_STAYS_OUT: return "stays_out";
-    }
-    return "?";
+    static const char *const names[STATUS_SESSIONS] = {"none",        "plain",     "handshake",
+                                                       "established", "wrong_key", "other_list",
+                                                       "other_disk",  "new_disk",  "stays_out"};
+    return names[session];
 }
 
 enum {
@@ -44,6 +36,7 @@ enum show {
     AGE_S,  /* the same in seconds */
     KEY,    /* what tells keys apart, 8 hexadecimal digits */
     TEXT,   /* up to a zero, or the end of the field */
+    WORDS,  /* a pointer to a text, which is a line of its own; nothing if it is NULL */
     ROLE,   /* these: the name of an enumerator */
     WHY,
     STATE,
@@ -125,6 +118,7 @@ static const struct field peer_fields[] = {
     {"lost_index", OF_PEER(lost_index), NUMBER, ON_LEADER | UNLESS_0},
     {"last_heard_ms", OF_PEER(heard_us), AGE_MS, ALWAYS},
     {"session", OF_PEER(session), SESSION, ALWAYS},
+    {"trouble", OF_PEER(trouble), WORDS, UNLESS_0},
     {"session_age_ms", OF_PEER(session_us), AGE_MS, ALWAYS},
     {"session_key_id", OF_PEER(session_key_id), KEY, UNLESS_0},
     {"rtt_us", OF_PEER(rtt_us), NUMBER, ALWAYS},
@@ -207,6 +201,7 @@ static uint64_t value_of(const struct field *f, const void *base)
 
 static void put_field(struct sink *k, const struct field *f, const void *base)
 {
+    const char *at = (const char *)base + f->at;
     uint64_t v = value_of(f, base);
     int64_t ms = age_ms(k->now_us, v);
     if (((f->when & ON_LEADER) != 0 && !k->leader) || ((f->when & UNLESS_0) != 0 && v == 0))
@@ -225,7 +220,8 @@ static void put_field(struct sink *k, const struct field *f, const void *base)
     case AGE_MS: put(k, f->name, "%" PRId64, ms); break;
     case AGE_S: put(k, f->name, "%" PRId64, ms < 0 ? -1 : ms / 1000); break;
     case KEY: put(k, f->name, "%08" PRIx64, v); break;
-    case TEXT: put(k, f->name, "%.*s", (int)f->size, (const char *)base + f->at); break;
+    case TEXT: put(k, f->name, "%.*s", (int)f->size, at); break;
+    case WORDS: put(k, f->name, "%s", *(const char *const *)(const void *)at); break;
     case ROLE: put(k, f->name, "%s", raft_role_name((enum raft_role)v)); break;
     case WHY: put(k, f->name, "%s", raft_why_name((enum raft_why)v)); break;
     case STATE: put(k, f->name, "%s", raft_peer_state_name((enum raft_peer_state)v)); break;

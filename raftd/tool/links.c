@@ -1,5 +1,5 @@
 /* links.c: who hears whom, from the link.A.B lines of status, as a table with words below it
- * and as JSON. What peer.N.session says of a key goes into the words. */
+ * and as JSON. Among the words is the daemon's own peer.N.trouble. */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,45 +15,14 @@ enum {
     LOSS_WORTH_WORDS = 5, /* percent; less is usual on radio links */
 };
 
-/* What "peer.N." says of a node that is there, but speaks to us in vain. */
-static const struct {
-    const char *says;
-    const char *tell; /* behind "node N " */
-} strange[] = {
-    {"session=wrong_key", "speaks with another key than this node: see key_file"},
-    {"session=other_list",
-     "has another list of nodes than this node: compare [cluster] in both files"},
-    {"session=other_disk",
-     "has another data directory than the one known under its id, and does not count"},
-    {"session=stays_out",
-     "is not counted by this node, whose data directory is new under an old id"},
-    {"session=new_disk",
-     "knows another data directory under this node's id, and does not count it"},
-    {"drop.version",
-     "sent what is of another version of the protocol: install the same raftd on both boxes"},
-    {"drop.kind",
-     "sent plain text and this node seals, or the other way about: compare key_file in both files"},
-    {"drop.cluster", "sent what is of another cluster: compare name in [cluster] of both files"},
-};
-
 struct links {
     unsigned n;
     uint16_t id[CONF_NODES_MAX];
     uint8_t heard[CONF_NODES_MAX][CONF_NODES_MAX]; /* [who][whom]: loss, UNKNOWN or SILENT */
-    struct {
-        uint16_t id;
-        unsigned why;        /* of strange[] */
-    } apart[CONF_NODES_MAX]; /* nodes that the one that was asked takes nothing from */
-    unsigned n_apart;
+    const char *trouble[CONF_ID_MAX + 1];          /* by id; NULL: none */
 };
 
 /* --- reading ---------------------------------------------------------------------------------- */
-
-/* Is it of what was dropped at some time? Then the node may also be down by now. */
-static bool dropped(unsigned why)
-{
-    return strncmp(strange[why].says, "drop.", 5) == 0;
-}
 
 /* The place of a node, given to it if it is new; -1: no room, or no id. */
 static int place_of(struct links *l, uint64_t id)
@@ -75,33 +44,18 @@ static uint8_t heard_of(const char *value)
     return num_parse(value, 0, HEARD_MAX, &percent) ? (uint8_t)percent : UNKNOWN;
 }
 
-/* "peer.N.session=value", and "peer.N.drop.REASON=count" where there were any. The first that tells
- * something of a node counts: the session stands before the drops. */
-static void add_peer(struct links *l, const char *line)
-{
-    const char *says = line + 5;
-    uint64_t id;
-    if (!num_take(&says, 10, CONF_ID_MAX, &id) || *says++ != '.' || l->n_apart == CONF_NODES_MAX ||
-        (l->n_apart > 0 && l->apart[l->n_apart - 1].id == id))
-        return;
-    for (unsigned i = 0; i < sizeof strange / sizeof strange[0]; i++) {
-        size_t len = strlen(strange[i].says);
-        if (strncmp(says, strange[i].says, len) != 0 || says[len] != (dropped(i) ? '=' : '\0'))
-            continue;
-        l->apart[l->n_apart].id = (uint16_t)id;
-        l->apart[l->n_apart++].why = i;
-    }
-}
-
-/* "link.A.B=value"; other lines are not for us. */
+/* "peer.N.trouble=words" and "link.A.B=value"; other lines are not for us. */
 static void add_line(struct links *l, const char *line)
 {
+    static const char trouble[] = ".trouble=";
     const char *at = line + 5;
     uint64_t from, to;
-    if (strncmp(line, "peer.", 5) == 0)
-        add_peer(l, line);
-    if (strncmp(line, "link.", 5) != 0 || !num_take(&at, 10, CONF_ID_MAX, &from) || *at++ != '.' ||
-        !num_take(&at, 10, CONF_ID_MAX, &to) || *at++ != '=' || from == to)
+    bool peer = strncmp(line, "peer.", 5) == 0;
+    if ((!peer && strncmp(line, "link.", 5) != 0) || !num_take(&at, 10, CONF_ID_MAX, &from))
+        return;
+    if (peer && strncmp(at, trouble, sizeof trouble - 1) == 0)
+        l->trouble[from] = at + sizeof trouble - 1;
+    if (peer || *at++ != '.' || !num_take(&at, 10, CONF_ID_MAX, &to) || *at++ != '=' || from == to)
         return;
     int i = place_of(l, from), k = place_of(l, to);
     if (i >= 0 && k >= 0)
@@ -150,29 +104,19 @@ static bool unheard(const struct links *l, unsigned k)
     return silent;
 }
 
-/* Why the node asked takes nothing from node i, though it hears it, of strange[]; -1 = it does, or does
- * not hear it. What was dropped tells nothing of a node that is understood by now. */
-static int apart(const struct links *l, unsigned i)
-{
-    for (unsigned k = 0; k < l->n_apart; k++)
-        if (l->apart[k].id == l->id[i] && (!dropped(l->apart[k].why) || row_unknown(l, i)))
-            return (int)l->apart[k].why;
-    return -1;
-}
-
 static void tell_node(const struct links *l, unsigned i, FILE *out)
 {
     bool unknown = row_unknown(l, i);
-    int why = apart(l, i);
+    const char *trouble = l->trouble[l->id[i]];
     if (deaf(l, i))
         fprintf(out, "node %u hears nobody\n", l->id[i]);
     if (unheard(l, i))
         fprintf(out, "nobody hears node %u%s\n", l->id[i],
-                unknown && (why < 0 || dropped((unsigned)why)) ? ": is it down, or cut off?" : "");
+                unknown && trouble == NULL ? ": is it down, or cut off?" : "");
     else if (unknown)
         fprintf(out, "it is not known whom node %u hears\n", l->id[i]);
-    if (why >= 0)
-        fprintf(out, "node %u %s\n", l->id[i], strange[why].tell);
+    if (trouble != NULL)
+        fprintf(out, "node %u %s\n", l->id[i], trouble);
 }
 
 static void tell_pair(const struct links *l, unsigned i, unsigned k, FILE *out)

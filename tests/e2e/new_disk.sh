@@ -34,7 +34,7 @@ for KEYED in $passes; do
     wait_for 20 "other_disk of node $lost" session_is "$LEADER" "$lost" other_disk
     wait_for 20 "new_disk at node $lost" session_is "$lost" "$LEADER" new_disk
     expect 0 ctl "$LEADER" links
-    [[ "$OUT" == *"node $lost has another data directory"* ]] || fail "links: $OUT"
+    [[ "$OUT" == *"node $lost comes with another data directory"* ]] || fail "links: $OUT"
 
     wait_for 20 "message about node $lost" says_of "$LEADER" "$lost" 'comes with another data directory'
     wait_for 20 "message at node $lost" says_of "$lost" "$LEADER" 'knows another data directory'

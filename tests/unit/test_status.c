@@ -65,6 +65,7 @@ static void fill(struct status *s)
     s->peers[0].datagram_bytes = 1452;
     s->peers[0].drops[DROP_REPLAY] = 2;
     s->peers[1] = (struct status_peer){.id = 3, .addr = "[2001:db8::3]:7100"};
+    s->peers[1].trouble = "has another list of nodes";
     s->peers[1].loss_in_permille = s->peers[1].loss_out_permille = STATUS_LOSS_UNKNOWN;
     s->key_id = 0xab01;
     s->next_key_id = 0xcd02;
@@ -150,6 +151,7 @@ static const char *const lines[] = {
     "peer.1.drop.replay=2\n",
     "peer.3.session=none\n",
     "peer.3.session_age_ms=-1\n",
+    "peer.3.trouble=has another list of nodes\n",
     "link.1.2=0\n",
     "link.1.3=30\n",
     "link.2.1=100\n",
@@ -170,7 +172,7 @@ static void test_lines(void **state)
     for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
         has(text, lines[i]);
     static const char *const absent[] = {"peer.1.drop.short=", "peer.3.drop.",
-                                         "link.1.1=", "peer.3.session_key_id="};
+                                         "link.1.1=", "peer.3.session_key_id=", "peer.1.trouble="};
     for (size_t i = 0; i < sizeof(absent) / sizeof(absent[0]); i++)
         assert_null(strstr(text, absent[i]));
     s.next_key_id = 0;
@@ -231,6 +233,8 @@ static void test_bounds(void **state)
 {
     (void)state;
     struct status s;
+    char trouble[257] = ""; /* longer than any in raftd/news.c */
+    memset(trouble, 't', sizeof trouble - 1);
     memset(&s, 0xff, sizeof(s));
     memset(s.cluster, 'c', sizeof(s.cluster)); /* no zero byte */
     s.role = RAFT_LEADER;
@@ -240,6 +244,7 @@ static void test_bounds(void **state)
         memset(s.peers[i].addr, 'a', sizeof(s.peers[i].addr));
         s.peers[i].state = RAFT_PEER_REPLICATE;
         s.peers[i].session = STATUS_SESSION_ESTABLISHED;
+        s.peers[i].trouble = trouble;
         s.links[i].at_us = i == 0 ? UINT64_MAX : 0; /* "unknown" is the longest */
     }
     for (int json = 0; json < 2; json++) {

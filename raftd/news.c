@@ -1,0 +1,341 @@
+/* news.c: see news.h. */
+#include "raftd/news.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "raftd/base/bytes.h"
+#include "raftd/base/say.h"
+
+enum {
+    /* A process that was stopped finds everybody silent until it has heard what came meanwhile. */
+    AFTER_SILENCE_US = 4000000,
+    DATA_HIGH_PERCENT = 80, /* of max_data_bytes: said once, */
+    DATA_LOW_PERCENT = 75,  /* and once more when it was below this since */
+};
+
+/* --- of raft ---------------------------------------------------------------------------------- */
+
+static void say_role(struct news *said, const struct raft *r)
+{
+    if (r->term == said->term && r->role == said->role && r->leader == said->leader)
+        return;
+    bool was_leader = said->role == RAFT_LEADER;
+    if (r->role == RAFT_LEADER && !was_leader)
+        say_info("leader of term %" PRIu64 " (%s)", r->term, raft_why_name(r->why));
+    else if (was_leader && r->role != RAFT_LEADER)
+        say_warn("no longer leader: %s (term %" PRIu64 ")", raft_why_name(r->why), r->term);
+    else if (r->role == RAFT_FOLLOWER && r->leader != 0 &&
+             (r->leader != said->leader || r->term != said->term))
+        say_info("node %u leads term %" PRIu64, r->leader, r->term);
+    else if (r->role == RAFT_CANDIDATE && said->role != RAFT_CANDIDATE)
+        say_info("candidate in term %" PRIu64 ": %s", r->term, raft_why_name(r->why));
+    said->term = r->term;
+    said->role = r->role;
+    said->leader = r->leader;
+}
+
+/* A disk has lost entries up to `index`, or has all of them (0). Is it a loss that is to be said? A node
+ * may restart many times in a row, and lose something each time. */
+static bool is_loss(struct news_lost *said, uint64_t index, uint64_t now_us)
+{
+    bool worse = index > said->index;
+    said->index = index;
+    if (!worse || (said->said_us != 0 && now_us - said->said_us < NEWS_LOST_US))
+        return false;
+    said->said_us = now_us;
+    return true;
+}
+
+#define HOW                                                                                        \
+    "its disk has lost what it had promised (an older copy of its data directory was put in "      \
+    "place, or the disk does not keep what it says is written)"
+
+static void say_own_loss(struct news_lost *said, const struct raft *r, uint64_t now_us)
+{
+    bool over = said->index != 0 && r->doubt_index == 0;
+    if (is_loss(said, r->doubt_index, now_us))
+        say_error("this node acknowledged entries up to %" PRIu64 " and has only %" PRIu64 ": " HOW
+                  ". It is in doubt until it has them again: it does not stand for "
+                  "leader, and votes only for a node that has them",
+                  r->doubt_index, r->durable_index);
+    if (over)
+        say_info("no longer in doubt: all that this node had acknowledged is on its disk again");
+}
+
+/* A node that does not lead knows nothing of it. */
+static void say_loss(struct news_lost *said, const struct raft_peer *p, bool leads, uint64_t now_us)
+{
+    bool over = leads && said->index != 0 && p->lost_index == 0;
+    if (is_loss(said, leads ? p->lost_index : 0, now_us))
+        say_error("node %u acknowledged entries up to %" PRIu64 " and has only %" PRIu64 ": " HOW
+                  ". It gets them again; until then it does not stand for leader, and "
+                  "what was committed with its copy is on fewer disks",
+                  p->id, p->lost_index, p->probe_index);
+    if (over)
+        say_info("node %u has again what it had acknowledged", p->id);
+}
+
+void news_raft(struct news *said, const struct raft *r, uint64_t now_us)
+{
+    say_own_loss(&said->own, r, now_us);
+    for (unsigned i = 0; i < r->n_peers; i++)
+        say_loss(&said->lost[i], &r->peers[i], r->role == RAFT_LEADER, now_us);
+    say_role(said, r);
+}
+
+/* --- of peers --------------------------------------------------------------------------------- */
+
+/* What is said behind "node N (ADDRESS)". */
+static const struct {
+    const char *words;
+    bool error;
+} troubles[NEWS_TROUBLES] = {
+    [STATUS_SESSION_WRONG_KEY] = {"speaks with another key than ours: compare key_file and "
+                                  "next_key_file on both boxes",
+                                  true},
+    [STATUS_SESSION_OTHER_LIST] = {"has another list of nodes than ours, so neither counts for the "
+                                   "other: compare [cluster] in both files",
+                                   true},
+    [STATUS_SESSION_OTHER_DISK] = {"comes with another data directory than the one known under its "
+                                   "id: it has forgotten what it promised, and does not count "
+                                   "until its old one is back; raftd(8) says what to do",
+                                   true},
+    [STATUS_SESSION_NEW_DISK] = {"knows another data directory under this node's id: this one is "
+                                 "new and has forgotten what was promised, so it stays out rather "
+                                 "than lose a write, until the old one is back; raftd(8) says what "
+                                 "to do",
+                                 true},
+    [STATUS_SESSION_STAYS_OUT] = {"is not counted by this node, whose data directory is new under "
+                                  "an old id",
+                                  true},
+    [NEWS_OTHER_CLUSTER] = {"is of another cluster: compare name in [cluster] of both files",
+                            false},
+    [NEWS_SEALS] = {"seals its datagrams and this node does not: compare key_file in both files",
+                    false},
+    [NEWS_PLAIN] = {"speaks in plain text and this node does not: compare key_file in both files",
+                    false},
+    [NEWS_OTHER_VERSION] = {"speaks another version of the protocol: install the same raftd on "
+                            "both boxes",
+                            false},
+    [NEWS_UNHEARD] = {"was not heard since the start: is it down or cut off, does a firewall drop "
+                      "UDP, or is its address another one?",
+                      false},
+    [NEWS_SILENT] = {"is not heard any more: is it down, or cut off?", false},
+};
+
+static bool grows(struct news_count *c, uint64_t n, uint64_t now_us)
+{
+    if (n != c->n)
+        c->at_us = now_us;
+    c->n = n;
+    return c->at_us != 0 && now_us - c->at_us < NEWS_SILENT_US;
+}
+
+/* The first that holds counts; 0: none. */
+static unsigned trouble_of(struct news_peer *said, const struct status *s,
+                           const struct status_peer *p, uint64_t now_us)
+{
+    bool cluster = grows(&said->cluster, p->drops[DROP_CLUSTER], now_us);
+    bool kind = grows(&said->kind, p->drops[DROP_KIND], now_us);
+    bool version = grows(&said->version, p->drops[DROP_VERSION], now_us);
+    uint64_t heard_us = p->heard_us != 0 ? p->heard_us : s->start_us;
+    if (troubles[p->session].words != NULL)
+        return p->session;
+    if (now_us < heard_us + NEWS_SILENT_US)
+        return 0;
+    if (cluster)
+        return NEWS_OTHER_CLUSTER;
+    if (kind)
+        return p->session == STATUS_SESSION_PLAIN ? NEWS_SEALS : NEWS_PLAIN;
+    return version ? NEWS_OTHER_VERSION : p->heard_us == 0 ? NEWS_UNHEARD : NEWS_SILENT;
+}
+
+static void say_trouble(struct news_peer *said, const struct status *s, struct status_peer *p,
+                        uint64_t now_us)
+{
+    unsigned now = trouble_of(said, s, p, now_us);
+    p->trouble = now < NEWS_UNHEARD ? troubles[now].words : NULL;
+    if (now == STATUS_SESSION_STAYS_OUT) /* it was said when this node learnt it */
+        now = 0;
+    for (unsigned t = 1; t < NEWS_TROUBLES; t++) {
+        uint64_t lasts_us = t >= NEWS_OTHER_CLUSTER ? AFTER_SILENCE_US : NEWS_LASTS_US;
+        if (t != now)
+            (void)lasting_over(&said->trouble[t], now_us);
+        if (t != now || !lasting_is(&said->trouble[t], lasts_us, now_us))
+            continue;
+        (troubles[t].error ? say_error : say_warn)("node %u (%s) %s", p->id, p->addr,
+                                                   troubles[t].words);
+        if (!said->told)
+            said->told_us = now_us;
+        said->told = true;
+    }
+    /* It must be heard: after another trouble a handshake alone may end in the same trouble. */
+    if (said->told && now == 0 && p->heard_us > said->told_us) {
+        said->told = false;
+        say_info("node %u (%s) is heard again", p->id, p->addr);
+    }
+    if (p->session != said->session)
+        say_debug("node %u (%s): session %s", p->id, p->addr, status_session_name(p->session));
+    said->session = p->session;
+}
+
+/* Whoever lets data pass and drops HELLOs keeps old keys in use. To end the session would let him
+ * cut the link instead. */
+static void say_overdue(struct news_peer *said, const struct status_peer *p, uint64_t now_us)
+{
+    if (p->session != STATUS_SESSION_ESTABLISHED || now_us < p->session_overdue_us ||
+        p->heard_us + NEWS_SILENT_US < now_us)
+        (void)lasting_over(&said->overdue, now_us);
+    else if (lasting_is(&said->overdue, NEWS_OVERDUE_US, now_us))
+        say_warn("node %u (%s): the session's keys are %" PRIu64 " min old and are not replaced, "
+                 "for handshakes do not come through although data does: what drops them on the "
+                 "way? Going on with these keys",
+                 p->id, p->addr, (now_us - p->session_us) / 60000000);
+}
+
+/* Work goes on: each node obeys its own. */
+static void say_settings(struct news_peer *said, const struct status *s,
+                         const struct status_peer *p, uint64_t now_us)
+{
+    for (unsigned i = 0; i < p->settings.n && i < s->settings.n; i++) {
+        uint64_t ours = s->settings.value[i], its = p->settings.value[i];
+        const char *name = wire_setting_name((enum wire_setting)i);
+        if (ours == its && lasting_over(&said->setting[i], now_us) > 0)
+            say_info("%s is the same at node %u as here", name, p->id);
+        if (ours != its && lasting_is(&said->setting[i], NEWS_LASTS_US, now_us))
+            say_warn("%s is %" PRIu64 " at node %u (%s) and %" PRIu64
+                     " here: it should be the same "
+                     "on all nodes, write it into both files",
+                     name, its, p->id, p->addr, ours);
+    }
+}
+
+static void say_narrow(struct news_peer *said, const struct status_peer *p, uint64_t now_us)
+{
+    bool narrow = p->datagram_bytes < p->datagram_usual;
+    if (narrow && lasting_is(&said->narrow, NEWS_NARROW_US, now_us))
+        say_warn("node %u (%s): datagrams of %" PRIu32 " bytes do not get through, %s%" PRIu32
+                 "%s. Going on with those; larger ones are tried again now and then. Look for "
+                 "a tunnel on the way, or for a device with a small MTU",
+                 p->id, p->addr, p->datagram_usual,
+                 p->datagram_carried ? "those of " : "and none of ", p->datagram_bytes,
+                 p->datagram_carried ? " do" : " has yet");
+    if (!narrow && lasting_over(&said->narrow, now_us) > 0)
+        say_info("node %u (%s): datagrams of %" PRIu32 " bytes get through again", p->id, p->addr,
+                 p->datagram_usual);
+}
+
+/* --- of the cluster --------------------------------------------------------------------------- */
+
+static void say_leader(struct news *said, const struct status *s, uint64_t now_us)
+{
+    bool none = s->leader == 0;
+    unsigned heard = 1;
+    for (unsigned i = 0; i < s->n_peers; i++)
+        heard += s->peers[i].heard_us != 0 && now_us < s->peers[i].heard_us + NEWS_SILENT_US;
+    if (none && lasting_is(&said->no_leader, NEWS_LASTS_US, now_us))
+        say_warn("no leader for %" PRIu64 " s: writes and linearizable reads wait. %u of %u nodes "
+                 "are here, %u are needed",
+                 (now_us - said->no_leader.since_us) / 1000000, heard, s->n_peers + 1,
+                 (s->n_peers + 1) / 2 + 1);
+    if (!none && lasting_over(&said->no_leader, now_us) > 0)
+        say_info("node %u leads: there is a leader again", s->leader);
+}
+
+static void say_commits(struct news *said, const struct status *s, uint64_t now_us)
+{
+    if (s->uncommitted_us >= STATUS_UNCOMMITTED_US) {
+        if (lasting_is(&said->uncommitted, 0, now_us))
+            say_warn("this node leads and is heard, but has committed nothing for %" PRIu64
+                     " s, and writes time out: the log has %" PRIu64 " entries, a majority of the "
+                     "disks only %" PRIu64
+                     ". Which nodes lag is in peer.N.match_index of raftctl status",
+                     s->uncommitted_us / 1000000, s->last_index, s->commit_index);
+        return;
+    }
+    uint64_t lasted_s = lasting_over(&said->uncommitted, now_us);
+    if (lasted_s > 0)
+        say_info("nothing was committed for %" PRIu64 " s, until %s",
+                 lasted_s + STATUS_UNCOMMITTED_US / 1000000,
+                 s->role == RAFT_LEADER ? "now" : "this node stopped leading");
+}
+
+/* A missing address of our own and datagrams that are too big have messages of their own. */
+static void say_send_fails(struct news *said, const struct status *s, uint64_t now_us)
+{
+    bool fails = grows(&said->send_lost, s->send_lost, now_us) && s->send_errno != 0 &&
+                 s->send_errno != EADDRNOTAVAIL;
+    if (fails && lasting_is(&said->send_fails, NEWS_LASTS_US, now_us))
+        say_warn("datagrams cannot be sent: %s. Does a firewall on this box forbid it, or is there "
+                 "no route?",
+                 strerror(s->send_errno));
+    if (!fails && lasting_over(&said->send_fails, now_us) > 0)
+        say_info("datagrams can be sent again");
+}
+
+static void say_data(struct news *said, const struct status *s)
+{
+    uint64_t percent = s->data_bytes * 100 / s->max_data_bytes;
+    if (percent >= DATA_HIGH_PERCENT && !said->data_high)
+        say_warn(
+            "the data have reached %" PRIu64 " %% of max_data_bytes (%" PRIu64 " of %" PRIu64
+            " bytes): delete something, or raise it on all nodes; beyond it new data are refused",
+            percent, s->data_bytes, s->max_data_bytes);
+    if (percent >= DATA_HIGH_PERCENT || percent < DATA_LOW_PERCENT)
+        said->data_high = percent >= DATA_HIGH_PERCENT;
+}
+
+void news_status(struct news *said, struct status *s, uint64_t now_us)
+{
+    for (unsigned i = 0; i < s->n_peers; i++) {
+        say_trouble(&said->peer[i], s, &s->peers[i], now_us);
+        say_overdue(&said->peer[i], &s->peers[i], now_us);
+        say_settings(&said->peer[i], s, &s->peers[i], now_us);
+        say_narrow(&said->peer[i], &s->peers[i], now_us);
+    }
+    say_leader(said, s, now_us);
+    say_send_fails(said, s, now_us);
+    say_data(said, s);
+    say_commits(said, s, now_us);
+}
+
+/* --- of strangers ----------------------------------------------------------------------------- */
+
+static void print_addr(char *out, size_t size, const struct sockaddr *a)
+{
+    char host[64] = "?", port[8] = "?";
+    socklen_t len = a->sa_family == AF_INET ? sizeof(struct sockaddr_in)
+                                            : sizeof(struct sockaddr_in6);
+    (void)getnameinfo(a, len, host, sizeof host, port, sizeof port,
+                      NI_NUMERICHOST | NI_NUMERICSERV);
+    (void)snprintf(out, size, strchr(host, ':') != NULL ? "[%s]:%s" : "%s:%s", host, port);
+}
+
+/* One address at a time, so that whoever invents addresses does not fill the log. */
+void news_stranger(struct news *said, uint64_t cluster_id, const uint8_t *buf, size_t len,
+                   const struct sockaddr *from, uint64_t now_us)
+{
+    enum { AT_FROM = 2, AT_CLUSTER = 8, HEAD_BYTES = 16 }; /* of both envelopes, see wire.h */
+    char addr[sizeof said->stranger_addr];
+    if (len < HEAD_BYTES || get_u64(buf + AT_CLUSTER) != cluster_id)
+        return;
+    print_addr(addr, sizeof addr, from);
+    if (said->stranger_us == 0 || now_us - said->stranger_us >= NEWS_SILENT_US) {
+        (void)lasting_over(&said->stranger, now_us);
+        memcpy(said->stranger_addr, addr, sizeof addr);
+    } else if (strcmp(said->stranger_addr, addr) != 0) {
+        return;
+    }
+    said->stranger_us = now_us;
+    if (lasting_is(&said->stranger, NEWS_LASTS_US, now_us))
+        say_warn(
+            "what says to be node %u of this cluster comes from %s, which is no node's address "
+            "in [cluster], and is dropped: does something change addresses or ports on the "
+            "way, or has that box another address?",
+            get_u16(buf + AT_FROM), addr);
+}

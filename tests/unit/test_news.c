@@ -1,0 +1,508 @@
+// LINK: tests/lib/say_heard.c raftd/news.c raftd/base/lasting.c net/wire.c -lsodium
+/* What people are told: each trouble once, and once more only when there is reason to. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "raftd/base/bytes.h"
+#include "raftd/news.h"
+#include "tests/lib/say_heard.h"
+
+#define MIN UINT64_C(60000000)
+
+const char *status_session_name(enum status_session session)
+{
+    (void)session;
+    return "";
+}
+
+const char *raft_why_name(enum raft_why why)
+{
+    (void)why;
+    return "WHY";
+}
+
+static struct status two_peers(void)
+{
+    struct status s = {.n_peers = 2, .id = 1, .max_data_bytes = 1000};
+    for (unsigned i = 0; i < 2; i++) {
+        s.peers[i].id = (uint16_t)(i + 2);
+        (void)snprintf(s.peers[i].addr, sizeof s.peers[i].addr, "192.0.2.%u:7101", i + 2);
+        s.peers[i].session = STATUS_SESSION_ESTABLISHED;
+        s.peers[i].session_us = 10 * MIN;
+        s.peers[i].session_overdue_us = 130 * MIN;
+    }
+    return s;
+}
+
+enum { SEC = 1000000 };
+
+/* Time passes, and status is looked at four times a second, as in the daemon. */
+static void pass(struct news *said, struct status *s, uint64_t *now, uint64_t us)
+{
+    for (uint64_t end = *now + us; *now < end; *now += SEC / 4)
+        news_status(said, s, *now);
+}
+
+/* Each is told of after ten seconds, by name, and again after ten minutes; when the peer is heard again
+ * it is over. */
+static void test_troubles(void **state)
+{
+    (void)state;
+    static const struct {
+        enum status_session session;
+        enum drop drop; /* DROP_COUNT = none */
+        const char *says;
+        bool is_error;
+    } TABLE[] = {
+        {STATUS_SESSION_WRONG_KEY, DROP_COUNT, "node 3 (192.0.2.3:7101) speaks with another key",
+         true},
+        {STATUS_SESSION_OTHER_LIST, DROP_COUNT, "node 3 (192.0.2.3:7101) has another list", true},
+        {STATUS_SESSION_OTHER_DISK, DROP_COUNT, "node 3 (192.0.2.3:7101) comes with another data",
+         true},
+        {STATUS_SESSION_NEW_DISK, DROP_COUNT, "node 3 (192.0.2.3:7101) knows another data", true},
+        {STATUS_SESSION_PLAIN, DROP_CLUSTER, "node 3 (192.0.2.3:7101) is of another cluster",
+         false},
+        {STATUS_SESSION_HANDSHAKE, DROP_VERSION, "node 3 (192.0.2.3:7101) speaks another version",
+         false},
+        {STATUS_SESSION_HANDSHAKE, DROP_KIND,
+         "node 3 (192.0.2.3:7101) speaks in plain text and this node does not", false},
+        {STATUS_SESSION_PLAIN, DROP_KIND,
+         "node 3 (192.0.2.3:7101) seals its datagrams and this node does not", false},
+        {STATUS_SESSION_HANDSHAKE, DROP_COUNT,
+         "node 3 (192.0.2.3:7101) was not heard since the start", false},
+    };
+    for (unsigned i = 0; i < sizeof TABLE / sizeof TABLE[0]; i++) {
+        struct news said = {0};
+        struct status s = two_peers();
+        uint64_t now = 20 * MIN;
+        s.start_us = now;
+        s.leader = 1;
+        s.peers[0].heard_us = UINT64_MAX / 2;
+        s.peers[1].session = TABLE[i].session;
+        heard_forget();
+        bool told = false;
+        for (unsigned sec = 0; sec < 700; sec++) {
+            if (TABLE[i].drop != DROP_COUNT)
+                s.peers[1].drops[TABLE[i].drop]++;
+            pass(&said, &s, &now, SEC);
+            unsigned times = heard.warned + heard.errors;
+            assert_true(sec >= 9 || times == 0);
+            assert_true(sec < 16 || times >= 1);
+            assert_true(times <= (sec < 600 ? 1 : 2));
+            if (times == 1 && !told)
+                assert_non_null(strstr(heard.line, TABLE[i].says));
+            told = times > 0;
+        }
+        /* Status has the same words, unless it is silence. */
+        const char *words = s.peers[1].trouble;
+        assert_true(strncmp(TABLE[i].says, "node 3 (192.0.2.3:7101) was not heard", 37) == 0
+                        ? words == NULL
+                        : words != NULL && strstr(heard.line, words) != NULL);
+        assert_null(s.peers[0].trouble);
+        assert_int_equal(heard.errors, TABLE[i].is_error ? 2 : 0);
+        assert_int_equal(heard.warned, TABLE[i].is_error ? 0 : 2);
+        assert_int_equal(heard.good, 0);
+        s.peers[1].session = STATUS_SESSION_ESTABLISHED;
+        s.peers[1].heard_us = now;
+        pass(&said, &s, &now, 2 * SEC);
+        assert_int_equal(heard.good, 1);
+        assert_string_equal(heard.line, "node 3 (192.0.2.3:7101) is heard again");
+        assert_null(s.peers[1].trouble);
+    }
+}
+
+/* Who stays out was told so when it learnt it: status shows it, and no message comes. */
+static void test_stays_out(void **state)
+{
+    (void)state;
+    struct news said = {0};
+    struct status s = two_peers();
+    uint64_t now = 20 * MIN;
+    s.leader = 1;
+    s.peers[0].heard_us = s.peers[1].heard_us = UINT64_MAX / 2;
+    s.peers[1].session = STATUS_SESSION_STAYS_OUT;
+    heard_forget();
+    pass(&said, &s, &now, 60 * SEC);
+    heard_is(0, 0, 0, NULL);
+    assert_non_null(strstr(s.peers[1].trouble, "is not counted by this node"));
+}
+
+/* A state that comes and goes fills no log: nothing of moments, and of the rest one line in ten
+ * minutes. */
+static void test_flapping(void **state)
+{
+    (void)state;
+    struct news said = {0};
+    struct status s = two_peers();
+    uint64_t now = 20 * MIN;
+    s.leader = 1;
+    s.peers[0].heard_us = UINT64_MAX / 2;
+    heard_forget();
+    for (unsigned i = 0; i < 100; i++) {
+        s.peers[1].heard_us = now;
+        s.peers[1].session = STATUS_SESSION_WRONG_KEY;
+        pass(&said, &s, &now, 9 * SEC);
+        s.peers[1].session = STATUS_SESSION_ESTABLISHED;
+        pass(&said, &s, &now, SEC);
+    }
+    assert_int_equal(heard.errors + heard.warned + heard.good, 0);
+    for (unsigned i = 0; i < 60; i++) { /* twenty minutes */
+        s.peers[1].heard_us = now;
+        s.peers[1].session = STATUS_SESSION_WRONG_KEY;
+        pass(&said, &s, &now, 15 * SEC);
+        s.peers[1].session = STATUS_SESSION_ESTABLISHED;
+        s.peers[1].heard_us = now;
+        pass(&said, &s, &now, 5 * SEC);
+    }
+    assert_in_range(heard.errors, 2, 3);
+    assert_in_range(heard.good, 2, 3);
+}
+
+static void test_no_leader(void **state)
+{
+    (void)state;
+    struct news said = {0};
+    struct status s = two_peers();
+    uint64_t now = 20 * MIN;
+    s.peers[0].heard_us = UINT64_MAX / 2;
+    s.peers[1].heard_us = UINT64_MAX / 2;
+    heard_forget();
+    pass(&said, &s, &now, 9 * SEC);
+    assert_int_equal(heard.warned, 0);
+    pass(&said, &s, &now, 100 * SEC);
+    assert_int_equal(heard.warned, 1);
+    assert_non_null(strstr(heard.line, "no leader for 10 s"));
+    assert_non_null(strstr(heard.line, "3 of 3 nodes are here, 2 are needed"));
+    s.leader = 2;
+    pass(&said, &s, &now, SEC);
+    assert_int_equal(heard.good, 1);
+    assert_non_null(strstr(heard.line, "node 2 leads"));
+}
+
+/* The kernel refuses what is sent: its reason. An address of ours that is not there yet has a message
+ * of its own. */
+static void test_send_fails(void **state)
+{
+    (void)state;
+    struct news said = {0};
+    struct status s = two_peers();
+    uint64_t now = 20 * MIN;
+    s.leader = 1;
+    s.peers[0].heard_us = s.peers[1].heard_us = UINT64_MAX / 2;
+    for (unsigned k = 0; k < 2; k++) {
+        heard_forget();
+        s.send_errno = k == 0 ? EADDRNOTAVAIL : EPERM;
+        for (unsigned sec = 0; sec < 60; sec++) {
+            s.send_lost++;
+            pass(&said, &s, &now, SEC);
+        }
+        assert_int_equal(heard.warned, k);
+    }
+    assert_non_null(strstr(heard.line, strerror(EPERM)));
+    pass(&said, &s, &now, 30 * SEC);
+    assert_int_equal(heard.good, 1);
+}
+
+/* A setting that should be equal: both values are named, and work goes on. One that is not told is not
+ * compared. */
+static void test_settings(void **state)
+{
+    (void)state;
+    struct news said = {0};
+    struct status s = two_peers();
+    uint64_t now = 20 * MIN;
+    s.leader = 1;
+    s.peers[0].heard_us = s.peers[1].heard_us = UINT64_MAX / 2;
+    s.settings = (struct wire_settings){3, {65536, 150, 7}};
+    s.peers[0].settings = (struct wire_settings){1, {65536}};
+    s.peers[1].settings = (struct wire_settings){3, {65536, 500, 7}};
+    heard_forget();
+    pass(&said, &s, &now, 500 * SEC);
+    assert_int_equal(heard.warned, 1);
+    assert_non_null(
+        strstr(heard.line, "election_timeout_ms is 500 at node 3 (192.0.2.3:7101) and 150 here"));
+    s.peers[1].settings.value[1] = 150;
+    pass(&said, &s, &now, 500 * SEC);
+    assert_int_equal(heard.warned, 1);
+    assert_int_equal(heard.good, 1);
+}
+
+static void stranger(struct news *said, uint16_t id, uint32_t ip, uint16_t port, uint64_t now)
+{
+    uint8_t buf[16] = {0x22};
+    struct sockaddr_in from = {.sin_family = AF_INET, .sin_port = htons(port)};
+    from.sin_addr.s_addr = htonl(ip);
+    put_u16(buf + 2, id);
+    put_u64(buf + 8, 77);
+    news_stranger(said, 78, buf, sizeof buf, (const struct sockaddr *)&from, now); /* not ours */
+    news_stranger(said, 77, buf, sizeof buf - 1, (const struct sockaddr *)&from, now);
+    news_stranger(said, 77, buf, sizeof buf, (const struct sockaddr *)&from, now);
+}
+
+/* One address is named when it goes on; inventing more of them makes no lines. */
+static void test_strangers(void **state)
+{
+    (void)state;
+    struct news said = {0};
+    uint64_t now = 20 * MIN;
+    heard_forget();
+    for (unsigned sec = 0; sec < 1200; sec++, now += SEC) {
+        stranger(&said, 3, 0xC0000209, 4711, now);
+        for (unsigned i = 0; i < 20; i++)
+            stranger(&said, 2, 0xC6336400 + i, (uint16_t)(sec + 1), now);
+    }
+    assert_int_equal(heard.warned, 2);
+    assert_non_null(strstr(heard.line, "node 3 of this cluster comes from 192.0.2.9:4711"));
+}
+
+static void say_at(struct news *said, struct status *s, uint64_t now)
+{
+    s->peers[0].heard_us = s->peers[1].heard_us = now - 3000000;
+    news_status(said, s, now);
+}
+
+static void test_overdue(void **state)
+{
+    (void)state;
+    struct news said = {0};
+    struct status s = two_peers();
+    heard_forget();
+    s.peers[0].session_overdue_us = UINT64_MAX; /* none */
+    s.leader = 1;
+    for (uint64_t now = 20 * MIN; now < 131 * MIN; now += MIN)
+        say_at(&said, &s, now);
+    assert_int_equal(heard.warned, 0);
+    for (uint64_t now = 131 * MIN; now < 311 * MIN; now += MIN) {
+        say_at(&said, &s, now);
+        assert_int_equal(heard.warned, 1 + (now - 131 * MIN) / (10 * MIN));
+        if (now == 131 * MIN)
+            assert_non_null(strstr(heard.line, "node 3 (192.0.2.3:7101): the session's keys are "
+                                               "121 min old"));
+    }
+    unsigned before = heard.warned;
+    s.peers[1].session_us = 310 * MIN; /* replaced: the next one gets its minute, too */
+    s.peers[1].session_overdue_us = 430 * MIN;
+    say_at(&said, &s, 330 * MIN);
+    say_at(&said, &s, 430 * MIN);
+    assert_int_equal(heard.warned, before);
+    say_at(&said, &s, 431 * MIN);
+    assert_int_equal(heard.warned, before + 1);
+}
+
+/* A peer that is away does not replace its session either; back again, it has a minute for it. */
+static void test_away(void **state)
+{
+    (void)state;
+    struct news said = {0};
+    struct status s = two_peers();
+    heard_forget();
+    s.leader = 1;
+    s.peers[0].heard_us = s.peers[1].heard_us = 120 * MIN;
+    for (uint64_t now = 120 * MIN; now < 500 * MIN; now += MIN)
+        news_status(&said, &s, now);
+    heard_forget(); /* that it is not heard was said */
+    say_at(&said, &s, 500 * MIN);
+    s.peers[0].session_overdue_us = s.peers[1].session_overdue_us = 620 * MIN;
+    say_at(&said, &s, 501 * MIN);
+    assert_int_equal(heard.warned, 0);
+}
+
+/* A path of this size for so many seconds. */
+static void path(struct news *said, uint64_t *now, uint32_t bytes, unsigned seconds)
+{
+    struct status s = two_peers();
+    s.leader = 1;
+    s.peers[0].heard_us = s.peers[1].heard_us = UINT64_MAX / 2;
+    s.peers[0].datagram_bytes = s.peers[0].datagram_usual = s.peers[1].datagram_usual = 1200;
+    s.peers[1].datagram_bytes = bytes;
+    s.peers[1].datagram_carried = bytes != 516;
+    pass(said, &s, now, (uint64_t)seconds * SEC);
+}
+
+/* A narrow path is told of once, with its node and sizes, and so is its end; a moment of bad luck is
+ * not. */
+static void test_narrow(void **state)
+{
+    (void)state;
+    struct news said = {0};
+    uint64_t now = 20 * MIN;
+    heard_forget();
+    path(&said, &now, 1452, 60);
+    path(&said, &now, 512, 3);
+    path(&said, &now, 1200, 60);
+    path(&said, &now, 512, 4);
+    path(&said, &now, 1452, 1);
+    path(&said, &now, 512, 4);
+    heard_is(0, 0, 0, NULL);
+    path(&said, &now, 960, 500);
+    heard_is(0, 1, 0,
+             "node 3 (192.0.2.3:7101): datagrams of 1200 bytes do not get through, those of 960");
+    path(&said, &now, 1200, 4);
+    heard_is(0, 1, 1, "datagrams of 1200 bytes get through again");
+    path(&said, &now, 960, 90); /* one that comes and goes fills no log */
+    path(&said, &now, 1200, 4);
+    heard_is(0, 1, 1, NULL);
+    path(&said, &now, 516, 500);
+    heard_is(0, 2, 1, "and none of 516 has yet");
+}
+
+/* So many seconds in which nothing is committed, from the first on. */
+static void uncommitted(struct news *said, uint64_t *now, unsigned seconds)
+{
+    struct status s = two_peers();
+    s.leader = 1;
+    s.role = RAFT_LEADER;
+    s.commit_index = 40;
+    s.last_index = 43;
+    s.peers[0].heard_us = s.peers[1].heard_us = UINT64_MAX / 2;
+    for (unsigned i = 0; i < seconds; i++, *now += SEC) {
+        s.uncommitted_us = (uint64_t)i * SEC;
+        news_status(said, &s, *now);
+    }
+}
+
+/* A leader that commits nothing for long says so once, and that it is over; a slow disk is no news. */
+static void test_commits(void **state)
+{
+    (void)state;
+    struct news said = {0};
+    uint64_t now = 20 * MIN;
+    heard_forget();
+    uncommitted(&said, &now, 10); /* up to 9 s */
+    uncommitted(&said, &now, 10);
+    heard_is(0, 0, 0, NULL);
+    uncommitted(&said, &now, 60);
+    heard_is(0, 1, 0,
+             "committed nothing for 10 s, and writes time out: the log has 43 entries, a majority "
+             "of the disks only 40");
+    uncommitted(&said, &now, 1);
+    heard_is(0, 1, 1, "nothing was committed for 60 s, until now");
+    uncommitted(&said, &now, 10);
+    heard_is(0, 1, 1, NULL);
+    uncommitted(&said, &now, 20);
+    heard_is(0, 2, 1, "committed nothing");
+    struct status s = {.leader = 1, .max_data_bytes = 1000};
+    news_status(&said, &s, now);
+    news_status(&said, &s, now);
+    heard_is(0, 2, 2, "until this node stopped leading");
+}
+
+/* At 80 %, and once more after it was below 75 %. */
+static void test_data(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t bytes;
+        unsigned warned;
+    } steps[] = {{799, 0}, {800, 1}, {900, 1}, {750, 1}, {800, 1}, {749, 1}, {799, 1}, {800, 2}};
+    struct news said = {0};
+    struct status s = {.leader = 1, .max_data_bytes = 1000};
+    heard_forget();
+    for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
+        s.data_bytes = steps[i].bytes;
+        news_status(&said, &s, 20 * MIN);
+        assert_int_equal(heard.warned, steps[i].warned);
+    }
+}
+
+/* A disk that lost what was promised is named once, with the indexes, and so is the end of it. */
+static void test_own_loss(void **state)
+{
+    (void)state;
+    struct news said = {0};
+    struct raft r = {.durable_index = 40};
+    heard_forget();
+    news_raft(&said, &r, 1);
+    heard_is(0, 0, 0, NULL);
+    r.doubt_index = 50;
+    for (unsigned i = 0; i < 3; i++)
+        news_raft(&said, &r, 1);
+    heard_is(1, 0, 0, "this node acknowledged entries up to 50 and has only 40: ");
+    r.doubt_index = 0;
+    news_raft(&said, &r, 1);
+    news_raft(&said, &r, 1);
+    heard_is(1, 0, 1, "no longer in doubt");
+}
+
+static void test_loss_of_a_peer(void **state)
+{
+    (void)state;
+    struct news said = {.role = RAFT_LEADER};
+    struct raft r = {.role = RAFT_LEADER, .n_peers = 2, .peers = {{.id = 2}, {.id = 3}}};
+    heard_forget();
+    r.peers[1].lost_index = 50;
+    r.peers[1].probe_index = 40;
+    news_raft(&said, &r, 1);
+    news_raft(&said, &r, 1);
+    heard_is(1, 0, 0, "node 3 acknowledged entries up to 50 and has only 40: ");
+    r.peers[1].lost_index = 0;
+    news_raft(&said, &r, 1);
+    heard_is(1, 0, 1, "node 3 has again");
+    /* Who no longer leads does not know. */
+    r.peers[0].lost_index = 50;
+    news_raft(&said, &r, 1);
+    heard_is(2, 0, 1, "node 2 ");
+    said.role = r.role = RAFT_FOLLOWER;
+    news_raft(&said, &r, 1);
+    heard_is(2, 0, 1, NULL);
+    /* One that restarts in a row, and loses something each time, is named now and then. */
+    said.role = r.role = RAFT_LEADER;
+    for (unsigned i = 0; i < 20; i++) {
+        r.peers[0].lost_index = i % 2 == 0 ? 50 : 0;
+        news_raft(&said, &r, 1 + i * NEWS_LOST_US / 4);
+    }
+    assert_int_equal(heard.errors, 2 + 4);
+}
+
+static void test_roles(void **state)
+{
+    (void)state;
+    static const struct {
+        enum raft_role role;
+        uint64_t term;
+        uint16_t leader;
+        const char *says; /* NULL: nothing */
+    } steps[] = {
+        {RAFT_FOLLOWER, 0, 0, NULL},
+        {RAFT_CANDIDATE, 1, 0, "candidate in term 1: WHY"},
+        {RAFT_CANDIDATE, 2, 0, NULL},
+        {RAFT_LEADER, 2, 1, "leader of term 2 (WHY)"},
+        {RAFT_FOLLOWER, 3, 0, "no longer leader: WHY (term 3)"},
+        {RAFT_FOLLOWER, 3, 2, "node 2 leads term 3"},
+        {RAFT_FOLLOWER, 3, 0, NULL},
+        {RAFT_FOLLOWER, 3, 2, "node 2 leads term 3"},
+        {RAFT_FOLLOWER, 4, 2, "node 2 leads term 4"},
+    };
+    struct news said = {0};
+    for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
+        struct raft r = {.role = steps[i].role, .term = steps[i].term, .leader = steps[i].leader};
+        heard_forget();
+        news_raft(&said, &r, 1);
+        assert_int_equal(heard.good + heard.warned, steps[i].says != NULL);
+        assert_string_equal(heard.line, steps[i].says != NULL ? steps[i].says : "");
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_troubles),   cmocka_unit_test(test_stays_out),
+        cmocka_unit_test(test_flapping),   cmocka_unit_test(test_no_leader),
+        cmocka_unit_test(test_send_fails), cmocka_unit_test(test_strangers),
+        cmocka_unit_test(test_settings),   cmocka_unit_test(test_overdue),
+        cmocka_unit_test(test_away),       cmocka_unit_test(test_narrow),
+        cmocka_unit_test(test_commits),    cmocka_unit_test(test_data),
+        cmocka_unit_test(test_own_loss),   cmocka_unit_test(test_loss_of_a_peer),
+        cmocka_unit_test(test_roles),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
