@@ -15,7 +15,7 @@ enum {
     BATCH_MAGIC = 0x31425752,   /* "RWB1" */
     BATCH_ZERO_AT = 114,
     BATCH_ZERO_BYTES = 6,
-    SEGMENT_ZERO_AT = 112,
+    SEGMENT_ZERO_AT = 114,
     RESERVE_BLOCKS_MAX = 16, /* 15 votes on a full disk, and the seal */
     RESERVE_BLOCKS_MIN = 2,
 };
@@ -92,6 +92,16 @@ bool batch_decode(const uint8_t buf[BATCH_HEAD_BYTES], struct batch_head *h)
            (!trunc || h->commit <= h->truncate_to || entries);
 }
 
+uint64_t batch_salt(const uint8_t buf[BATCH_HEAD_BYTES])
+{
+    return get_u64(buf + 24);
+}
+
+const uint8_t *batch_prev(const uint8_t buf[BATCH_HEAD_BYTES])
+{
+    return buf + 40;
+}
+
 void batch_hash(const uint8_t buf[BATCH_HEAD_BYTES], uint8_t out[BATCH_HASH_BYTES])
 {
     hash16(out, buf, BATCH_HEAD_BYTES);
@@ -114,6 +124,7 @@ void segment_encode(uint8_t buf[BATCH_BLOCK_BYTES], const struct segment_head *h
     put_u64(buf + 80, h->base_term);
     memcpy(buf + 88, h->base_head, BATCH_HASH_BYTES);
     put_u64(buf + 104, h->commit);
+    put_u16(buf + 112, h->flags);
     put_u32(buf, crc32c(0, buf + 4, BATCH_BLOCK_BYTES - 4));
 }
 
@@ -142,7 +153,9 @@ bool segment_decode(const uint8_t buf[BATCH_BLOCK_BYTES], struct segment_head *h
     h->base_term = get_u64(buf + 80);
     memcpy(h->base_head, buf + 88, BATCH_HASH_BYTES);
     h->commit = get_u64(buf + 104);
-    return segment_size_ok(h->segment_bytes) && h->commit <= h->base_index;
+    h->flags = get_u16(buf + 112);
+    return segment_size_ok(h->segment_bytes) && h->commit <= h->base_index &&
+           (h->flags & ~SEGMENT_FLAGS_KNOWN) == 0;
 }
 
 uint64_t segment_salt(uint64_t storage_id, uint64_t number, const uint8_t prev[BATCH_HASH_BYTES])

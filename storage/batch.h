@@ -1,15 +1,17 @@
 /* batch.h: bytes of segment heads and batch heads. All integers little-endian.
  *
- * A segment file is a whole number of 4 KiB blocks, written with zeros before it gets its name:
+ * A segment file is a whole number of 4 KiB blocks, written with zeros before it gets its name, or a
+ * file of the log's beginning that was recycled (given the next number):
  *
  *   block 0        segment head, checksum over the whole block
- *   block 1 ..     batches, each a whole number of blocks, in order of writing, zeros behind
+ *   block 1 ..     batches, each a whole number of blocks, in order of writing; behind them zeros, or
+ *                  in a recycled file what the segments before left there
  *   last block     kept for the SEAL batch that ends the segment
  *
  *   segment head                              batch head (then payload, zero-padded to a block)
  *    0  4 crc32c of bytes 4 .. 4095            0  4 crc32c of bytes 4 .. 127
  *    4  4 magic "RWS1"                         4  4 magic "RWB1"
- *    8  2 version, 3                           8  2 version, 3
+ *    8  2 version, 4                           8  2 version, 4
  *   10  2 vote                                10  2 flags
  *   12  4 size of the file, bytes             12  4 blocks, this one included
  *   16  8 storage id                          16  4 payload, bytes before padding
@@ -22,8 +24,8 @@
  *   80  8 its term                            72  8 term of the log's last entry
  *   88 16 its hash                            80 16 hash of the log's last entry
  *  104  8 commit index                        96  8 term
- *  112 .. zero                               104  8 truncate_to
- *                                            112  2 vote
+ *  112  2 flags                              104  8 truncate_to
+ *  114 .. zero                               112  2 vote
  *                                            114  6 zero
  *                                            120  8 commit index
  *
@@ -42,7 +44,7 @@
 #include <stdint.h>
 
 enum {
-    BATCH_FORMAT_VERSION = 3, /* of heads, and of the records in batches */
+    BATCH_FORMAT_VERSION = 4, /* of heads, and of the records in batches */
     BATCH_BLOCK_BYTES = 4096, /* file system blocks: an append never rewrites one with older data */
     BATCH_HEAD_BYTES = 128,
     BATCH_HASH_BYTES = 16,
@@ -73,7 +75,14 @@ struct batch_head {
     uint8_t head[BATCH_HASH_BYTES]; /* hash of the log's last record after this batch */
 };
 
+enum segment_flags {
+    SEGMENT_RESET = 1,    /* the log begins here: what older segments hold is dead */
+    SEGMENT_RECYCLED = 2, /* behind its batches there may be blocks of older segments, not zeros */
+    SEGMENT_FLAGS_KNOWN = 3,
+};
+
 struct segment_head {
+    uint16_t flags; /* enum segment_flags */
     uint16_t vote;
     uint32_t segment_bytes;
     uint64_t storage_id, number, salt;
@@ -93,6 +102,10 @@ void batch_encode(uint8_t buf[BATCH_HEAD_BYTES], const struct batch_head *h);
 /* False unless checksum, magic, version, flags, reserved bytes and the fields' own logic are right.
  * Says nothing about payload, salt, order. */
 bool batch_decode(const uint8_t buf[BATCH_HEAD_BYTES], struct batch_head *h);
+
+/* Where these two stand in a head, valid or not. */
+uint64_t batch_salt(const uint8_t buf[BATCH_HEAD_BYTES]);
+const uint8_t *batch_prev(const uint8_t buf[BATCH_HEAD_BYTES]);
 
 /* The name of a batch, from its encoded head. */
 void batch_hash(const uint8_t buf[BATCH_HEAD_BYTES], uint8_t out[BATCH_HASH_BYTES]);

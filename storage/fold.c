@@ -6,11 +6,26 @@
 #include <stdlib.h>
 #include <string.h>
 
-void fold_init(struct fold *f, uint64_t first_number)
+void fold_init(struct fold *f, uint64_t number, const struct segment_head *h)
 {
     memset(f, 0, sizeof *f);
-    f->next_seq = 1;
-    f->first_number = first_number;
+    f->next_seq = h->first_seq;
+    memcpy(f->chain, h->prev, sizeof f->chain);
+    f->term = h->term;
+    f->vote = h->vote;
+    fold_reset(f, number, h->base_index, h->base_term, h->base_head);
+    f->commit = h->commit;
+}
+
+void fold_reset(struct fold *f, uint64_t number, uint64_t index, uint64_t term,
+                const uint8_t hash[BATCH_HASH_BYTES])
+{
+    f->base_index = f->last_index = f->commit = index;
+    f->base_term = f->last_term = term;
+    memcpy(f->head, hash, sizeof f->head);
+    f->first_number = number;
+    f->n_segs = 0;
+    f->n_truncs = 0;
 }
 
 void fold_free(struct fold *f)
@@ -48,8 +63,12 @@ int fold_reserve(struct fold *f)
 void fold_segment(struct fold *f, uint64_t salt, uint32_t bytes)
 {
     assert(f->n_segs < f->cap_segs);
-    f->segs[f->n_segs++] = (struct fold_seg){
-        .min_index = UINT64_MAX, .salt = salt, .bytes = bytes, .end = BATCH_BLOCK_BYTES};
+    f->segs[f->n_segs++] = (struct fold_seg){.min_index = UINT64_MAX,
+                                             .base_index = f->last_index,
+                                             .base_term = f->last_term,
+                                             .salt = salt,
+                                             .bytes = bytes,
+                                             .end = BATCH_BLOCK_BYTES};
 }
 
 bool fold_fits(const struct fold *f, const struct batch_head *h)
@@ -62,7 +81,8 @@ bool fold_fits(const struct fold *f, const struct batch_head *h)
         return false;
     if (h->last_term > h->term)
         return false;
-    if (trunc && (h->truncate_to > f->last_index || h->truncate_to < f->commit))
+    if (trunc && (h->truncate_to > f->last_index || h->truncate_to < f->commit ||
+                  h->truncate_to < f->base_index))
         return false;
     uint64_t last = trunc ? h->truncate_to : f->last_index;
     if (h->commit < f->commit || h->commit > (h->first_index != 0 ? h->last_index : last))
@@ -102,6 +122,30 @@ void fold_batch(struct fold *f, const struct batch_head *h, const uint8_t hash[B
     memcpy(f->chain, hash, sizeof f->chain);
     if ((h->flags & BATCH_SEAL) == 0)
         seg->end = offset + (uint32_t)batch_bytes(h->payload_len);
+}
+
+size_t fold_behind(const struct fold *f, uint64_t keep_from)
+{
+    size_t n = 0;
+    for (size_t i = 1; i < f->n_segs && f->segs[i].base_index < keep_from; i++)
+        if (fold_live_to(f, f->first_number + i, 0) >= f->segs[i].base_index)
+            n = i;
+    return n;
+}
+
+void fold_drop(struct fold *f, size_t n)
+{
+    assert(n < f->n_segs);
+    f->base_index = f->segs[n].base_index;
+    f->base_term = f->segs[n].base_term;
+    f->first_number += n;
+    f->n_segs -= n;
+    memmove(f->segs, f->segs + n, f->n_segs * sizeof *f->segs);
+    size_t old = 0;
+    while (old < f->n_truncs && f->truncs[old].number < f->first_number)
+        old++;
+    f->n_truncs -= old;
+    memmove(f->truncs, f->truncs + old, f->n_truncs * sizeof *f->truncs);
 }
 
 uint64_t fold_live_to(const struct fold *f, uint64_t number, uint32_t offset)

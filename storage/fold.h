@@ -20,7 +20,8 @@
 #include "storage/batch.h"
 
 struct fold_seg {
-    uint64_t min_index; /* UINT64_MAX when no entry was appended here */
+    uint64_t min_index;             /* UINT64_MAX when no entry was appended here */
+    uint64_t base_index, base_term; /* the log's last entry when the segment began */
     uint64_t salt;
     uint32_t bytes; /* size of the file */
     uint32_t end;   /* offset behind its last batch (seal not counted) */
@@ -39,7 +40,7 @@ struct fold {
     uint16_t vote;
     uint64_t base_index, base_term; /* the log begins behind this entry; 0, 0 = at entry 1 */
     uint64_t last_index, last_term; /* base_index, base_term for an empty log */
-    uint64_t commit;                /* base_index <= commit <= last_index */
+    uint64_t commit; /* as the last batch has it: <= last_index, but perhaps below base_index */
     uint8_t head[BATCH_HASH_BYTES]; /* hash of the last record */
 
     uint64_t first_number; /* of segs[0]; the rest follow without a gap */
@@ -49,8 +50,8 @@ struct fold {
     size_t n_truncs, cap_truncs;
 };
 
-/* An empty log before its first batch. */
-void fold_init(struct fold *f, uint64_t first_number);
+/* A log that begins with segment `number`, whose head this is. */
+void fold_init(struct fold *f, uint64_t number, const struct segment_head *h);
 void fold_free(struct fold *f);
 
 /* Make room for one more segment and one more truncation, so that what follows a write cannot fail.
@@ -68,6 +69,18 @@ bool fold_fits(const struct fold *f, const struct batch_head *h);
 /* Apply a batch at `offset` of the last segment; it fits, `hash` is its name, room was reserved. */
 void fold_batch(struct fold *f, const struct batch_head *h, const uint8_t hash[BATCH_HASH_BYTES],
                 uint32_t offset);
+
+/* The log is empty and begins behind this entry, with segment `number`; the chain goes on. */
+void fold_reset(struct fold *f, uint64_t number, uint64_t index, uint64_t term,
+                const uint8_t hash[BATCH_HASH_BYTES]);
+
+/* How many segments from the first on can go when entries below keep_from are not needed; not the last
+ * one. The entry before what is left is one that stays for ever: a log cannot begin behind an entry
+ * that was overwritten later. */
+size_t fold_behind(const struct fold *f, uint64_t keep_from);
+
+/* The first `n` segments are gone. */
+void fold_drop(struct fold *f, size_t n);
 
 /* Entries at this position with an index above the result are dead; UINT64_MAX when none is. */
 uint64_t fold_live_to(const struct fold *f, uint64_t number, uint32_t offset);

@@ -37,7 +37,8 @@
 /* Where the walk of a segment stands. */
 struct walk {
     const struct segment_seen *seg;
-    bool last; /* no segment in use behind this one */
+    const struct segment_seen *next; /* behind this one, or NULL */
+    bool last;                       /* none of those behind is in use */
     uint32_t at;
     struct batch_head head; /* of the batch at `at`, with AT_HEAD */
     bool seal_ok;           /* the last block holds a seal of this segment */
@@ -66,16 +67,17 @@ static int load(struct scan *s, const struct walk *w, uint32_t at, uint32_t len)
 static int check_segment_head(struct scan *s, const struct segment_head *h)
 {
     const struct fold *f = &s->r->fold;
-    if (h->storage_id != s->options->storage_id)
-        return scan_corrupt(s,
-                            "%s: belongs to storage %016" PRIx64 ", this directory is %016" PRIx64,
-                            s->path, h->storage_id, s->options->storage_id);
-    if (f->n_segs == 0 && h->base_index != f->base_index)
+    const struct wal_base *base = &s->options->base;
+    if (f->n_segs == 0 && base->index == 0 && h->first_seq != 1)
         return scan_corrupt(
             s, "%s: begins behind entry %" PRIu64 "; the segments before it are missing", s->path,
             h->base_index);
-    if (h->number != s->number || h->first_seq != f->next_seq ||
-        memcmp(h->prev, f->chain, sizeof f->chain) != 0 ||
+    if (f->n_segs == 0 && h->base_index > base->index)
+        return scan_corrupt(s,
+                            "%s: begins behind entry %" PRIu64 ", but the snapshot ends with entry "
+                            "%" PRIu64 ": the entries between them are missing",
+                            s->path, h->base_index, base->index);
+    if (h->first_seq != f->next_seq || memcmp(h->prev, f->chain, sizeof f->chain) != 0 ||
         h->salt != segment_salt(s->options->storage_id, s->number, f->chain) ||
         h->term != f->term || h->vote != f->vote || h->base_index != f->last_index ||
         h->base_term != f->last_term || h->commit != f->commit ||
@@ -136,6 +138,8 @@ static int walk_records(struct scan *s, const struct walk *w)
         if (rc != 0)
             return rc;
         record_hash(p, size, prev);
+        if (index == s->options->base.index)
+            memcpy(s->at_base, prev, sizeof prev);
         prev_known = true;
         p += size;
         left -= size;
@@ -148,6 +152,14 @@ static int walk_records(struct scan *s, const struct walk *w)
                             "%s: the batch at offset %" PRIu32 " does not hold what its head says",
                             s->path, w->at);
     return 0;
+}
+
+/* What a block is that is no head of a batch of this segment. */
+static uint8_t kind_of(const struct walk *w, const uint8_t *block)
+{
+    if (all_zero(block, BATCH_BLOCK_BYTES))
+        return AT_ZERO;
+    return batch_salt(block) == w->seg->head.salt ? AT_MARKED : AT_STRANGE;
 }
 
 /* Facts that need only the position itself and the seal. */
@@ -167,7 +179,9 @@ static int facts_here(struct scan *s, struct walk *w, struct verdict_facts *fact
         return rc;
     const uint8_t *p = s->buf + w->at;
     bool head = batch_decode(p, &w->head) && w->head.salt == w->seg->head.salt;
-    facts->block = head ? AT_HEAD : all_zero(p, BATCH_BLOCK_BYTES) ? AT_ZERO : AT_BAD;
+    facts->block = head ? AT_HEAD : kind_of(w, p);
+    if (facts->block == AT_STRANGE && memcmp(batch_prev(p), f->chain, sizeof f->chain) == 0)
+        facts->block = AT_MARKED;
     if (!head)
         return 0;
 
@@ -194,7 +208,8 @@ static int facts_behind(struct scan *s, struct walk *w, struct verdict_facts *fa
 {
     facts->later = NO;
     facts->last = w->last ? YES : NO;
-    facts->rest_zero = YES;
+    facts->rest = AT_ZERO;
+    facts->recycled = (w->seg->head.flags & SEGMENT_RECYCLED) != 0 ? YES : NO;
     w->later_first = 0;
     w->nonzero_end = w->at;
     for (uint32_t at = w->at; at < w->seg->bytes;) {
@@ -207,10 +222,13 @@ static int facts_behind(struct scan *s, struct walk *w, struct verdict_facts *fa
             const uint8_t *p = s->window + b;
             if (all_zero(p, BATCH_BLOCK_BYTES))
                 continue;
-            w->nonzero_end = at + b + BATCH_BLOCK_BYTES;
+            uint8_t kind = kind_of(w, p);
+            if (kind == AT_MARKED || facts->recycled == NO)
+                w->nonzero_end = at + b + BATCH_BLOCK_BYTES;
             if (at + b == w->at)
                 continue;
-            facts->rest_zero = NO;
+            if (facts->rest != AT_MARKED)
+                facts->rest = kind;
             if (!batch_decode(p, &h) || h.salt != w->seg->head.salt || h.seq <= s->r->fold.next_seq)
                 continue;
             facts->later = YES;
@@ -224,7 +242,7 @@ static int facts_behind(struct scan *s, struct walk *w, struct verdict_facts *fa
 
 /* Say what is lost: from the batch's own head, or from what stands around it. */
 static int corrupt_at(struct scan *s, const struct walk *w, const struct verdict_facts *facts,
-                      const char *why, const struct segment_seen *next)
+                      const char *why)
 {
     struct wal_report *rep = s->rep;
     char entries[96];
@@ -236,9 +254,9 @@ static int corrupt_at(struct scan *s, const struct walk *w, const struct verdict
         rep->bad_last_index = w->head.last_index;
     } else if (w->later_first > rep->bad_first_index) {
         rep->bad_last_index = w->later_first - 1;
-    } else if (w->later_first == 0 && next->state == SEG_IN_USE &&
-               next->head.base_index >= rep->bad_first_index) {
-        rep->bad_last_index = next->head.base_index;
+    } else if (w->later_first == 0 && w->next != NULL && w->next->state == SEG_IN_USE &&
+               w->next->head.base_index >= rep->bad_first_index) {
+        rep->bad_last_index = w->next->head.base_index;
     }
     if (rep->bad_last_index != 0)
         n = snprintf(entries, sizeof entries, "entries %" PRIu64 " to %" PRIu64,
@@ -291,6 +309,10 @@ static int accept(struct scan *s, struct walk *w)
 {
     struct fold *f = &s->r->fold;
     uint8_t hash[BATCH_HASH_BYTES];
+    /* The log cannot begin behind an entry that was overwritten later. Segments are deleted one by
+     * one, so a crash can have left such a beginning; it is not needed any more. */
+    s->begin_later = (w->head.flags & BATCH_TRUNC) != 0 && w->head.truncate_to < f->base_index &&
+                     s->seen[s->start].head.number < s->number;
     if (!fold_fits(f, &w->head) || (w->head.flags & BATCH_SEAL) != 0)
         return scan_corrupt(s, "%s: the batch at offset %" PRIu32 " contradicts the ones before it",
                             s->path, w->at);
@@ -335,13 +357,22 @@ static int seal_segment(struct scan *s, struct walk *w)
     return 0;
 }
 
-/* Walk the batches of the open segment. 0 and *verdict (sealed, clean or torn), or an error. */
-static int walk_segment(struct scan *s, const struct segment_seen *seg,
-                        const struct segment_seen *next, enum verdict *verdict)
+static bool all_unused(const struct scan *s, size_t from)
 {
-    struct walk w = {.seg = seg, .at = BATCH_BLOCK_BYTES};
+    while (from < s->n_numbers && s->seen[from].state == SEG_UNUSED)
+        from++;
+    return from == s->n_numbers;
+}
+
+/* Walk the batches of the open segment. 0 and *verdict (sealed, clean or torn), or an error. */
+static int walk_segment(struct scan *s, size_t i, enum verdict *verdict)
+{
+    const struct segment_seen *seg = &s->seen[i];
+    struct walk w = {.seg = seg,
+                     .next = i + 1 < s->n_numbers ? seg + 1 : NULL,
+                     .last = all_unused(s, i + 1),
+                     .at = BATCH_BLOCK_BYTES};
     int rc;
-    w.last = next->state == SEG_NONE || next->state == SEG_UNUSED;
     if (s->buf_bytes < seg->bytes) {
         free(s->buf);
         s->buf_bytes = 0;
@@ -372,14 +403,14 @@ static int walk_segment(struct scan *s, const struct segment_seen *seg,
         case VERDICT_SEALED: return seal_segment(s, &w);
         case VERDICT_TORN: torn_at(s, &w, &facts); return 0;
         case VERDICT_CLEAN: return 0;
-        case VERDICT_CORRUPT: return corrupt_at(s, &w, &facts, rule->why, next);
+        case VERDICT_CORRUPT: return corrupt_at(s, &w, &facts, rule->why);
         }
     }
 }
 
-static int scan_in_use(struct scan *s, const struct segment_seen *seg,
-                       const struct segment_seen *next, bool next_is_final, bool *end)
+static int scan_in_use(struct scan *s, size_t i, bool *end)
 {
+    const struct segment_seen *seg = &s->seen[i];
     struct recovery *r = s->r;
     enum verdict verdict = VERDICT_CLEAN;
     int rc = scan_open(s, s->number);
@@ -390,11 +421,11 @@ static int scan_in_use(struct scan *s, const struct segment_seen *seg,
     if (fold_reserve(&r->fold) != 0)
         return scan_no_memory(s);
     fold_segment(&r->fold, seg->head.salt, seg->bytes);
-    rc = walk_segment(s, seg, next, &verdict);
+    rc = walk_segment(s, i, &verdict);
     if (rc != 0 || (rc = scan_close(s)) != 0)
         return rc;
     if (verdict == VERDICT_SEALED) {
-        if (next->state != SEG_NONE)
+        if (i + 1 < s->n_numbers)
             return 0;
         s->number++; /* R2 */
         segment_path(s->path, s->dir, s->number, SEGMENT_SUFFIX);
@@ -403,89 +434,232 @@ static int scan_in_use(struct scan *s, const struct segment_seen *seg,
                             " on are gone",
                             s->path, r->fold.last_index + 1);
     }
-    if (next->state == SEG_UNUSED && !next_is_final) {
-        s->number++;
-        return scan_corrupt(s, "%s/log: segment %016" PRIx64 " is empty, but there are later ones",
-                            s->dir, s->number);
-    }
     r->next = verdict == VERDICT_TORN ? RECOVER_CUT : RECOVER_APPEND;
     r->number = s->number;
     r->offset = r->fold.segs[r->fold.n_segs - 1].end;
     r->bytes = seg->bytes;
-    r->spare = next->state == SEG_UNUSED;
+    r->spares = s->n_numbers - i - 1;
     *end = true;
     return 0;
 }
 
-static int scan_segments(struct scan *s)
+/* The segment before it is sealed, or there is none: will this one be the next? */
+static int scan_unused(struct scan *s, size_t i)
 {
-    struct segment_seen seg, next = {.state = SEG_NONE};
+    const struct fold *f = &s->r->fold;
+    bool first = i == s->start, found = false;
+    uint64_t salt = segment_salt(s->options->storage_id, s->number, f->chain);
+    if (!all_unused(s, i))
+        return scan_corrupt(s, "%s: is empty, but there are later segments", s->path);
+    if (first && s->number != SEGMENT_FIRST) /* a spare alone */
+        return scan_corrupt(s, "%s/log: all segments before %016" PRIx64 " are missing", s->dir,
+                            s->number);
+    int rc = scan_open(s, s->number);
+    if (rc == 0)
+        rc = scan_find(s, &s->seen[i], first ? NULL : &salt, &found);
+    if (rc == 0)
+        rc = scan_close(s);
+    if (rc != 0)
+        return rc;
+    if (found)
+        return scan_corrupt(s, "%s: its head is damaged, entries from %" PRIu64 " on are behind it",
+                            s->path, f->last_index + 1);
+    s->r->next = RECOVER_BIRTH;
+    s->r->number = s->number;
+    s->r->bytes = s->seen[i].bytes;
+    s->r->spares = s->n_numbers - i;
+    return 0;
+}
+
+static int scan_from_start(struct scan *s)
+{
+    static const struct segment_head newborn = {.first_seq = 1};
+    const struct segment_seen *first = &s->seen[s->start];
     bool end = false;
-    fold_init(&s->r->fold, s->numbers[0]);
-    int rc = scan_look(s, s->numbers[0], &seg);
-    for (size_t i = 0; rc == 0 && !end; i++) {
-        bool more = i + 1 < s->n_numbers;
-        next = (struct segment_seen){.state = SEG_NONE};
-        if (more)
-            rc = scan_look(s, s->numbers[i + 1], &next);
-        if (rc != 0)
-            break;
+    int rc = 0;
+    fold_free(&s->r->fold);
+    fold_init(&s->r->fold, s->numbers[s->start],
+              first->state == SEG_IN_USE ? &first->head : &newborn);
+    memcpy(s->at_base, s->r->fold.head, sizeof s->at_base);
+    s->r->n_runs = 0;
+    s->rep->batches = 0;
+    s->rep->verdict = WAL_CLEAN;
+    s->rep->message[0] = '\0';
+    s->begin_later = false;
+    for (size_t i = s->start; rc == 0 && !end; i++, s->n_done++) {
         s->number = s->numbers[i];
         segment_path(s->path, s->dir, s->number, SEGMENT_SUFFIX);
-        switch (seg.state) {
-        case SEG_IN_USE: rc = scan_in_use(s, &seg, &next, i + 2 >= s->n_numbers, &end); break;
+        switch (s->seen[i].state) {
+        case SEG_IN_USE: rc = scan_in_use(s, i, &end); break;
         case SEG_UNUSED:
-            if (more)
-                return scan_corrupt(s, "%s: is empty, but there are later segments", s->path);
-            if (i == 0 && s->number != SEGMENT_FIRST) /* a spare alone */
-                return scan_corrupt(s, "%s/log: all segments before %016" PRIx64 " are missing",
-                                    s->dir, s->number);
-            s->r->next = RECOVER_BIRTH;
-            s->r->number = s->number;
-            s->r->bytes = seg.bytes;
+            rc = scan_unused(s, i);
             end = true;
             break;
         case SEG_DAMAGED:
-            return scan_corrupt(
-                s, "%s: its head is damaged, entries from %" PRIu64 " on are behind it", s->path,
-                s->r->fold.last_index + 1);
-        case SEG_NONE: abort(); /* it was listed, so it was looked at */
+            rc = scan_corrupt(s,
+                              "%s: its head is damaged, entries from %" PRIu64 " on are behind it",
+                              s->path, s->r->fold.last_index + 1);
+            break;
         }
-        seg = next;
-        s->n_done++;
     }
     return rc;
+}
+
+/* A file of zeros that was made late, when the log had gone on and left its place. */
+static int is_late_spare(struct scan *s, size_t i, bool *late)
+{
+    *late = false;
+    if (s->seen[i].state != SEG_UNUSED || s->seen[i].head.number != 0)
+        return 0;
+    int rc = scan_open(s, s->numbers[i]);
+    if (rc == 0)
+        rc = scan_find(s, &s->seen[i], NULL, late);
+    *late = !*late;
+    return rc == 0 ? scan_close(s) : rc;
+}
+
+/* Looks at the files from the newest on, back to a reset or to the log's beginning. Before a gap there
+ * are only spares that came late, else something is missing. */
+static int look_at_all(struct scan *s)
+{
+    bool gap = false, late = false;
+    s->seen = calloc(s->n_numbers, sizeof *s->seen);
+    if (s->seen == NULL)
+        return scan_no_memory(s);
+    for (size_t i = s->n_numbers; i-- > 0;) {
+        int rc = scan_look(s, s->numbers[i], &s->seen[i]);
+        gap |= i + 1 < s->n_numbers && s->numbers[i] + 1 != s->numbers[i + 1];
+        if (rc == 0 && gap)
+            rc = is_late_spare(s, i, &late);
+        if (rc != 0)
+            return rc;
+        if (gap && !late) {
+            segment_path(s->path, s->dir, s->numbers[s->start] - 1, SEGMENT_SUFFIX);
+            return scan_corrupt(s, "%s is missing, but later segments are there", s->path);
+        }
+        if (gap)
+            continue;
+        s->start = i;
+        if (s->seen[i].state == SEG_IN_USE && (s->seen[i].head.flags & SEGMENT_RESET) != 0)
+            break;
+    }
+    while (!all_unused(s, s->start)) {
+        int rc = is_late_spare(s, s->start, &late);
+        if (rc != 0 || !late)
+            return rc;
+        s->start++;
+    }
+    return 0;
+}
+
+/* Does the log hold the entry that the snapshot ends with? */
+static int compare_base(struct scan *s)
+{
+    const struct wal_base *base = &s->options->base;
+    struct recovery *r = s->r;
+    const struct fold *f = &r->fold;
+    uint64_t term = f->base_term;
+    r->reset = f->last_index < base->index;
+    if (r->reset || base->index == 0)
+        return 0;
+    for (size_t i = 0; i < r->n_runs && r->runs[i].first_index <= base->index; i++)
+        term = r->runs[i].term;
+    if (term == base->term && memcmp(s->at_base, base->hash, sizeof base->hash) == 0)
+        return 0;
+    if (term == base->term || base->index == f->base_index || base->index <= f->commit)
+        return scan_corrupt(s,
+                            "%s/log: entry %" PRIu64 " is not the one that the snapshot ends with",
+                            s->dir, base->index);
+    r->reset = true;
+    return 0;
+}
+
+static int scan_all(struct scan *s)
+{
+    int rc = scan_list(s);
+    if (rc == 0)
+        rc = look_at_all(s);
+    if (rc == 0)
+        rc = scan_from_start(s);
+    while (s->begin_later) {
+        rc = scan_close(s);
+        s->start++;
+        if (rc == 0)
+            rc = scan_from_start(s);
+    }
+    return rc == 0 ? compare_base(s) : rc;
+}
+
+/* What the log does not consist of, to be deleted: files before its beginning, and one that has two
+ * names, since it was being recycled by a file system that cannot rename at once. */
+static void take_dead(struct scan *s)
+{
+    struct recovery *r = s->r;
+    size_t last = s->n_numbers - 1;
+    r->n_dead = s->start;
+    if (last > s->start && s->seen[last].state == SEG_UNUSED &&
+        s->seen[last].head.number >= s->numbers[s->start]) {
+        r->spares--;
+        s->numbers[r->n_dead++] = s->numbers[last];
+    }
+    r->dead = s->numbers;
+    s->numbers = NULL;
+}
+
+static void fill_report(struct scan *s)
+{
+    const struct wal_base *base = &s->options->base;
+    const struct fold *f = &s->r->fold;
+    struct wal_report *rep = s->rep;
+    rep->segments = s->n_numbers;
+    rep->term = f->term;
+    rep->vote = f->vote;
+    rep->base_index = f->base_index;
+    rep->base_term = f->base_term;
+    rep->last_index = f->last_index;
+    rep->last_term = f->last_term;
+    rep->commit = f->commit > base->index ? f->commit : base->index;
+    memcpy(rep->head, f->head, sizeof rep->head);
+    if (!s->r->reset)
+        return;
+    if (rep->term < base->term) {
+        rep->term = base->term;
+        rep->vote = 0;
+    }
+    rep->base_index = rep->last_index = rep->commit = base->index;
+    rep->base_term = rep->last_term = base->term;
+    memcpy(rep->head, base->hash, sizeof rep->head);
+    s->r->n_runs = 0;
+    if (rep->verdict == WAL_CLEAN) {
+        int n = snprintf(rep->message, sizeof rep->message,
+                         "%s/log: entry %" PRIu64 " of term %" PRIu64 ", with which the snapshot "
+                         "ends, is not in it: it begins anew behind that",
+                         s->dir, base->index, base->term);
+        assert(n > 0);
+        (void)n;
+    }
 }
 
 int recover_scan(struct recovery *r, const struct disk *d, const char *dir,
                  const struct wal_options *options, struct wal_report *report)
 {
-    struct scan s = {.d = d, .dir = dir, .r = r, .rep = report, .fd = -1};
+    struct scan s = {.d = d, .dir = dir, .options = options, .r = r, .rep = report, .fd = -1};
     memset(r, 0, sizeof *r);
     memset(report, 0, sizeof *report);
-    s.options = options;
     s.window = malloc(SCAN_READ_BYTES);
-    int rc = s.window == NULL ? -ENOMEM : scan_list(&s);
-    if (rc == 0)
-        rc = scan_segments(&s);
+    int rc = s.window == NULL ? -ENOMEM : scan_all(&s);
     if (s.fd >= 0) {
         /* On the way out with a first error, which is the one to tell. */
         int closed = d->close(d->ctx, s.fd);
         rc = rc != 0 ? rc : closed;
     }
+    fill_report(&s);
+    if (rc == 0)
+        take_dead(&s);
     free(s.window);
     free(s.buf);
     free(s.numbers);
-
-    const struct fold *f = &r->fold;
-    report->term = f->term;
-    report->vote = f->vote;
-    report->base_index = f->base_index;
-    report->base_term = f->base_term;
-    report->last_index = f->last_index;
-    report->last_term = f->last_term;
-    report->commit = f->commit;
-    memcpy(report->head, f->head, sizeof report->head);
+    free(s.seen);
     return rc;
 }
 
@@ -493,5 +667,6 @@ void recover_free(struct recovery *r)
 {
     fold_free(&r->fold);
     free(r->runs);
+    free(r->dead);
     memset(r, 0, sizeof *r);
 }

@@ -81,14 +81,6 @@ int scan_list(struct scan *s)
     if (rc != 0)
         return scan_failed(s, rc, "list");
     qsort(s->numbers, s->n_numbers, sizeof *s->numbers, by_number);
-    s->rep->segments = s->n_numbers;
-    for (size_t i = 1; i < s->n_numbers; i++) {
-        if (s->numbers[i] != s->numbers[i - 1] + 1) {
-            s->number = s->numbers[i - 1] + 1;
-            segment_path(s->path, s->dir, s->number, SEGMENT_SUFFIX);
-            return scan_corrupt(s, "%s is missing, but later segments are there", s->path);
-        }
-    }
     return 0;
 }
 
@@ -142,21 +134,35 @@ static int check_size(struct scan *s, struct segment_seen *seen, int64_t size)
     return 0;
 }
 
-/* Is anything but zero in the open file from block 1 on? */
-static int look_behind_head(struct scan *s, struct segment_seen *seen)
+int scan_find(struct scan *s, const struct segment_seen *seen, const uint64_t *salt, bool *found)
 {
-    seen->state = SEG_UNUSED;
+    struct batch_head h;
+    *found = false;
     for (uint32_t at = BATCH_BLOCK_BYTES; at < seen->bytes;) {
         uint32_t n = seen->bytes - at < SCAN_READ_BYTES ? seen->bytes - at : SCAN_READ_BYTES;
         int rc = scan_read(s, s->window, at, n);
         if (rc != 0)
             return rc;
-        if (!all_zero(s->window, n)) {
-            seen->state = SEG_DAMAGED;
-            return 0;
-        }
+        for (uint32_t b = 0; b < n; b += BATCH_BLOCK_BYTES)
+            *found |= salt == NULL ? !all_zero(s->window + b, BATCH_BLOCK_BYTES)
+                                   : batch_decode(s->window + b, &h) && h.salt == *salt;
         at += n;
     }
+    return 0;
+}
+
+/* The head in the window is none of this number: a file that waits to be used, or one that lost its
+ * head. The first batch of a segment names the one before, as the salt does. */
+static int look_behind_head(struct scan *s, struct segment_seen *seen)
+{
+    struct batch_head h;
+    int rc = scan_read(s, s->window, BATCH_BLOCK_BYTES, BATCH_BLOCK_BYTES);
+    if (rc != 0)
+        return rc;
+    seen->state = batch_decode(s->window, &h) &&
+                          h.salt == segment_salt(s->options->storage_id, s->number, h.prev)
+                      ? SEG_DAMAGED
+                      : SEG_UNUSED;
     return 0;
 }
 
@@ -181,7 +187,13 @@ int scan_look(struct scan *s, uint64_t number, struct segment_seen *seen)
             return scan_corrupt(
                 s, "%s: is of log format %u, this raftd reads and writes format %u only", s->path,
                 version, BATCH_FORMAT_VERSION);
-        if (segment_decode(s->window, &seen->head))
+        if (!segment_decode(s->window, &seen->head))
+            memset(&seen->head, 0, sizeof seen->head);
+        else if (seen->head.storage_id != s->options->storage_id)
+            return scan_corrupt(
+                s, "%s: belongs to storage %016" PRIx64 ", this directory is %016" PRIx64, s->path,
+                seen->head.storage_id, s->options->storage_id);
+        else if (seen->head.number == number)
             seen->state = SEG_IN_USE;
     }
     rc = check_size(s, seen, size);

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "storage/disk.h"
+#include "storage/record.h"
 #include "storage/recover.h"
 #include "storage/segment.h"
 #include "storage/wal.h"
@@ -18,16 +19,17 @@ enum {
 
 /* What a segment file is, before its batches are looked at. */
 enum segment_state {
-    SEG_NONE,    /* there is no such file */
-    SEG_UNUSED,  /* made ahead: at most a head that was cut while written, zeros behind it */
-    SEG_DAMAGED, /* no valid head, but something behind it */
+    SEG_UNUSED,  /* made ahead: no head of this number, or one that was cut while written */
+    SEG_DAMAGED, /* no valid head, but its first batch */
     SEG_IN_USE,
 };
 
 struct segment_seen {
     enum segment_state state;
     uint32_t bytes;
-    struct segment_head head; /* when SEG_IN_USE */
+    struct segment_head
+        head; /* when SEG_IN_USE; else of the segment that the file was before, number
+                               * 0 for none */
 };
 
 struct scan {
@@ -38,13 +40,17 @@ struct scan {
     struct wal_report *rep;
     uint64_t *numbers; /* of the segment files, ascending */
     size_t n_numbers, cap_numbers;
-    size_t n_done;      /* of them, looked through */
-    uint8_t *window;    /* SCAN_READ_BYTES: look-ahead */
-    uint8_t *buf;       /* the segment being walked, as far as loaded */
-    uint32_t buf_bytes; /* room in buf */
-    uint32_t loaded;    /* bytes of buf that are read */
-    int fd;             /* open segment, or -1 */
-    uint64_t number;    /* its number */
+    struct segment_seen *seen;          /* what each of them is; of those before a reset, nothing */
+    size_t start;                       /* the first one that the log consists of */
+    bool begin_later;                   /* the log cannot begin there */
+    uint8_t at_base[RECORD_HASH_BYTES]; /* hash of the entry wal_options.base.index */
+    size_t n_done;                      /* of them, looked through */
+    uint8_t *window;                    /* SCAN_READ_BYTES: look-ahead */
+    uint8_t *buf;                       /* the segment being walked, as far as loaded */
+    uint32_t buf_bytes;                 /* room in buf */
+    uint32_t loaded;                    /* bytes of buf that are read */
+    int fd;                             /* open segment, or -1 */
+    uint64_t number;                    /* its number */
     char path[WAL_PATH_MAX];
 };
 
@@ -56,7 +62,7 @@ int scan_failed(struct scan *s, int rc, const char *call);
 
 int scan_no_memory(struct scan *s);
 
-/* Fills s->numbers, without a gap, and the leftovers of s->r. 0 or an error. */
+/* Fills s->numbers and the leftovers of s->r. 0 or an error. */
 int scan_list(struct scan *s);
 
 /* Opens the file of this segment to be read; closes it, if one is open. 0 or an error. */
@@ -69,5 +75,9 @@ int scan_read(struct scan *s, uint8_t *to, uint32_t at, uint32_t len);
 /* Makes sure that what will be read is what the medium holds, and says what kind of file it is. 0 or an
  * error. No segment is open before and after, but for errors. */
 int scan_look(struct scan *s, uint64_t number, struct segment_seen *seen);
+
+/* Sets *found when the open segment has a block behind its head that is not zero and, unless salt is
+ * NULL, is the head of a batch with that salt. 0 or an error. */
+int scan_find(struct scan *s, const struct segment_seen *seen, const uint64_t *salt, bool *found);
 
 #endif

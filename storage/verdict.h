@@ -6,6 +6,10 @@
  * that it was durable. So recovery looks ahead before it judges. With nothing behind it, both are
  * possible: TORN is assumed, and where that is wrong the leader tells (core/raft.h). Protocol-aware
  * recovery: Alagappan et al., FAST 2018.
+ *
+ * In a recycled file the log ends where blocks of older segments begin. They have another salt, and
+ * the middle of an old batch has none, so a block without a sign of this segment is as good as zero
+ * there. What that hides is a cut write whose first sector never came, which nobody acknowledged.
  */
 #ifndef STORAGE_VERDICT_H
 #define STORAGE_VERDICT_H
@@ -18,9 +22,11 @@
 enum verdict_bit {
     NO = 1, /* for the yes/no facts */
     YES = 2,
-    AT_ZERO = 1, /* block: all zero */
-    AT_BAD = 2,  /* block: neither zero nor the head of a batch of this segment */
-    AT_HEAD = 4, /* block: a valid head of a batch of this segment */
+    AT_ZERO = 1,    /* block: all zero */
+    AT_MARKED = 2,  /* block: no valid head, but it has the salt of this segment or the hash of the
+                     * last good batch: only this segment's writes can have brought it there */
+    AT_STRANGE = 4, /* block: not zero, no sign of this segment */
+    AT_HEAD = 8,    /* block: a valid head of a batch of this segment */
     SEQ_LOWER = 1,
     SEQ_NEXT = 2,
     SEQ_HIGHER = 4,
@@ -30,12 +36,13 @@ enum verdict_bit {
 struct verdict_facts {
     uint8_t seal;  /* YES, NO: the last block seals the segment right behind the last good batch */
     uint8_t block; /* AT_* */
-    uint8_t payload;   /* YES, NO: the payload's checksum is right (with AT_HEAD) */
-    uint8_t seq;       /* SEQ_*: against the one expected (with AT_HEAD) */
-    uint8_t chained;   /* YES, NO: names the last good batch as the one before (with AT_HEAD) */
-    uint8_t later;     /* YES, NO: a valid head with a later seq stands behind in this segment */
-    uint8_t last;      /* YES, NO: no segment in use behind this one */
-    uint8_t rest_zero; /* YES, NO: all blocks behind are zero */
+    uint8_t payload;  /* YES, NO: the payload's checksum is right (with AT_HEAD) */
+    uint8_t seq;      /* SEQ_*: against the one expected (with AT_HEAD) */
+    uint8_t chained;  /* YES, NO: names the last good batch as the one before (with AT_HEAD) */
+    uint8_t later;    /* YES, NO: a valid head with a later seq stands behind in this segment */
+    uint8_t last;     /* YES, NO: no segment in use behind this one */
+    uint8_t rest;     /* AT_ZERO, AT_STRANGE, AT_MARKED: the most telling of the blocks behind */
+    uint8_t recycled; /* YES, NO: older segments left their blocks in this file */
 };
 
 enum verdict {

@@ -1,9 +1,9 @@
 /* wal.c: appending to the log. The formats are in batch.h, recovery in recover.c, reading in
  * wal_read.c.
  *
- *   segment k (in use)                       segment k+1 (spare: zeros)
+ *   segment k (in use)                       segment k+1 (spare)       
  *   +------+-------+-------+- - - -+------+  +- - - - - - - - - - - - - -+
- *   | head | batch | batch | zeros | seal |  | zeros                     |
+ *   | head | batch | batch | zeros | seal |  | zeros, or older blocks    |
  *   +------+-------+-------+- - - -+------+  +- - - - - - - - - - - - - -+
  *                          ^ at    ^ kept
  *
@@ -22,7 +22,7 @@
  * Invariants:
  * I1 One batch at a time: no byte of batch N+1 is written before fdatasync(batch N) returned 0.
  *    Hence whatever valid batch follows a damaged one proves that the damaged one was durable.
- * I2 A block is written once after its zeros: an append never touches a block that holds an
+ * I2 A block is written once in the life of its segment: an append never touches a block that holds an
  *    acknowledged byte. (The last block alone may be written twice: a seal that a crash cut, or
  *    that was refused, is written again; nothing in it was acknowledged. Likewise a head.)
  * I3 seq grows by one per batch, and by two at a BATCH_CUT seal: the number of a batch that was cut
@@ -38,6 +38,9 @@
  *    refused so was not acknowledged, but any part of it may be on the medium, all of it included.
  *    So the segment takes no other batch from then on: it is left by a seal that names the batch
  *    before it, and recovery looks at the seal first.
+ * I10 Files leave the log oldest first, and none before the name of the one before it is durably gone:
+ *    whatever a crash leaves, the numbers have no gap. A file that is recycled is a spare only when its
+ *    new name is durable.
  */
 #include "storage/wal.h"
 
@@ -53,8 +56,16 @@
 #include "storage/segment.h"
 #include "storage/record.h"
 #include "storage/wal_impl.h"
+#include "storage/zero.h"
 
 _Static_assert((int)WAL_HASH_BYTES == (int)BATCH_HASH_BYTES, "one hash");
+
+enum {
+    SPARES_MAX = 2, /* recycled files that stand ready ahead ... */
+    WAITING_MAX =
+        2, /* ... and old files that wait to follow them: between two snapshots the log grows
+                      * by four segments or more, and none of these is to be written with zeros */
+};
 
 static const uint8_t zero_block[BATCH_BLOCK_BYTES];
 
@@ -176,7 +187,7 @@ static int close_segment(struct wal *w)
     return rc == 0 ? 0 : break_down(w, rc, "close", 0);
 }
 
-static int write_segment_head(struct wal *w, uint64_t number)
+static int write_segment_head(struct wal *w, uint64_t number, uint16_t flags)
 {
     const struct fold *f = &w->fold;
     uint8_t block[BATCH_BLOCK_BYTES];
@@ -187,7 +198,16 @@ static int write_segment_head(struct wal *w, uint64_t number)
         return break_down(w, -EBADMSG, "stat", 0);
     w->bytes = (uint32_t)size;
 
+    /* A file of zeros or one of an older segment? A head that was cut, or refused, makes no harm: it
+     * only takes the file for the second kind. */
+    ssize_t n = w->d->pread(w->d->ctx, w->fd, block, sizeof block, 0);
+    if (n != (ssize_t)sizeof block)
+        return break_down(w, n < 0 ? (int)n : -EBADMSG, "read", 0);
+    if (!all_zero(block, sizeof block))
+        flags |= SEGMENT_RECYCLED;
+
     struct segment_head h = {
+        .flags = flags,
         .vote = f->vote,
         .segment_bytes = w->bytes,
         .storage_id = w->storage_id,
@@ -211,31 +231,107 @@ static int write_segment_head(struct wal *w, uint64_t number)
     return rc;
 }
 
+static void in_use(struct wal *w)
+{
+    w->number++;
+    w->at = BATCH_BLOCK_BYTES;
+    w->spares--;
+    w->cut = 0;
+    w->stage = WAL_IN_USE;
+}
+
 /* Make the empty segment behind the sealed one the current one. */
 static int begin_segment(struct wal *w)
 {
     int rc = open_segment(w, w->number + 1);
     if (rc != 0)
         return rc;
-    rc = write_segment_head(w, w->number + 1);
+    rc = write_segment_head(w, w->number + 1, 0);
     if (rc != 0) {
         int closed = wal_refused(rc) ? close_segment(w) : 0;
         return closed != 0 ? closed : rc;
     }
-    w->number++;
-    w->at = BATCH_BLOCK_BYTES;
-    w->spare = false;
-    w->cut = 0;
-    w->stage = WAL_IN_USE;
+    in_use(w);
     return 0;
+}
+
+static int file_failed(struct wal *w, int rc, const char *call, const char *path)
+{
+    segment_fail(w->error, sizeof w->error, rc, call, path);
+    if (!wal_refused(rc))
+        w->broken = true;
+    return rc;
+}
+
+/* Before any other change of names (I10). */
+static int sync_names(struct wal *w)
+{
+    char log[WAL_PATH_MAX];
+    int rc = segment_dir(log, w->dir);
+    if (rc == 0)
+        rc = w->d->sync_dir(w->d->ctx, log);
+    w->stats.fsyncs++;
+    if (rc != 0)
+        return file_failed(w, segment_disk_full(rc) ? -EIO : rc, "fsync", log);
+    w->unsynced = false;
+    return 0;
+}
+
+static int delete_file(struct wal *w, uint64_t number)
+{
+    char path[WAL_PATH_MAX];
+    segment_path(path, w->dir, number, SEGMENT_SUFFIX);
+    int rc = w->d->unlink(w->d->ctx, path);
+    if (rc != 0 && rc != -ENOENT)
+        return file_failed(w, rc, "unlink", path);
+    w->unsynced = true;
+    return 0;
+}
+
+/* The oldest file becomes the one behind the last spare. */
+static int recycle_oldest(struct wal *w)
+{
+    char from[WAL_PATH_MAX], to[WAL_PATH_MAX];
+    segment_path(from, w->dir, w->oldest, SEGMENT_SUFFIX);
+    segment_path(to, w->dir, w->number + 1 + w->spares, SEGMENT_SUFFIX);
+    int rc = w->d->rename(w->d->ctx, from, to);
+    if (rc != 0 && rc != -EEXIST)
+        return file_failed(w, rc, "rename", from);
+    if (rc == 0) {
+        w->oldest++;
+        w->stats.recycled++;
+    }
+    w->spares++; /* of one that exists, the news from wal_make_spare are still to come */
+    w->unsynced = true;
+    return 0;
+}
+
+/* Find a use for the files before the log's beginning, oldest first. */
+static int use_old_files(struct wal *w)
+{
+    for (;;) {
+        int rc = w->unsynced ? sync_names(w) : 0;
+        uint64_t old = w->fold.first_number - w->oldest;
+        if (rc != 0 || old == 0)
+            return rc;
+        if (w->spares < SPARES_MAX)
+            rc = recycle_oldest(w);
+        else if (old <= WAITING_MAX)
+            return 0;
+        else if ((rc = delete_file(w, w->oldest)) == 0)
+            w->oldest++;
+        if (rc != 0)
+            return rc;
+    }
 }
 
 static int need_spare(struct wal *w)
 {
-    if (w->spare)
-        return 0;
-    int rc = segment_make(w->d, w->dir, w->number + 1, w->segment_bytes, SEGMENT_TMP_NOW, w->error,
-                          sizeof w->error);
+    int rc = w->spares == 0 || w->unsynced ? use_old_files(w) : 0;
+    if (rc != 0 || w->spares > 0)
+        return rc;
+    rc = segment_make(w->d, w->dir, w->number + 1, w->segment_bytes, SEGMENT_TMP_NOW, w->error,
+                      sizeof w->error);
     if (rc == 0)
         wal_spare_made(w, w->number + 1);
     else if (!wal_refused(rc))
@@ -324,17 +420,64 @@ int wal_append(struct wal *w, const struct wal_batch *b)
     return rc;
 }
 
+uint64_t wal_first(const struct wal *w)
+{
+    return w->fold.base_index + 1;
+}
+
+int wal_drop(struct wal *w, uint64_t keep_from)
+{
+    if (w->broken)
+        return -EIO;
+    size_t n = fold_behind(&w->fold, keep_from);
+    for (size_t i = 0; i < n; i++)
+        w->stats.log_bytes -= w->fold.segs[i].bytes;
+    if (n > 0)
+        fold_drop(&w->fold, n);
+    return use_old_files(w);
+}
+
+int wal_reset(struct wal *w, const struct wal_base *base, uint64_t term, uint16_t vote)
+{
+    struct fold *f = &w->fold;
+    int old = w->fd, rc = wal_drop(w, base->index + 1);
+    assert(base->index >= f->base_index && term >= base->term);
+    assert(term > f->term || (term == f->term && (f->vote == 0 || f->vote == vote)));
+    if (rc == 0)
+        rc = need_spare(w);
+    if (rc == 0 && fold_reserve(f) != 0)
+        rc = failed(w, -ENOMEM, "reset", 0);
+    if (rc == 0 && (rc = open_segment(w, w->number + 1)) != 0)
+        segment_path(w->path, w->dir, w->number, SEGMENT_SUFFIX);
+    if (rc != 0)
+        return rc;
+    if (old >= 0 && (rc = w->d->close(w->d->ctx, old)) != 0)
+        return break_down(w, rc, "close", 0);
+    f->term = term;
+    f->vote = vote;
+    fold_reset(f, w->number + 1, base->index, base->term, base->hash);
+    w->stats.log_bytes = 0;
+    /* Once it is begun there is no way back: a head that was refused can be on the medium. */
+    rc = write_segment_head(w, w->number + 1, SEGMENT_RESET);
+    if (rc != 0)
+        return wal_refused(rc) ? break_down(w, rc, "write", 0) : rc;
+    in_use(w);
+    rc = use_old_files(w);
+    return wal_refused(rc) ? 0 : rc; /* the next call will do it */
+}
+
 bool wal_wants_spare(const struct wal *w, uint64_t *number)
 {
     *number = w->number + 1;
-    return !w->spare && !w->broken && (w->stage != WAL_IN_USE || w->at >= w->bytes / 2);
+    return w->spares == 0 && w->oldest == w->fold.first_number && !w->broken &&
+           (w->stage != WAL_IN_USE || w->at >= w->bytes / 2);
 }
 
 void wal_spare_made(struct wal *w, uint64_t number)
 {
-    if (number != w->number + 1 || w->spare)
+    if (number != w->number + 1 || w->spares > 0)
         return; /* the log thread could not wait and made it itself */
-    w->spare = true;
+    w->spares = 1;
     w->stats.fsyncs += 2;
     w->stats.bytes_written += w->segment_bytes;
 }
@@ -346,7 +489,10 @@ const char *wal_error(const struct wal *w)
 
 struct wal_stats wal_stats(const struct wal *w)
 {
-    return w->stats;
+    struct wal_stats stats = w->stats;
+    stats.segments = w->fold.n_segs;
+    stats.base = w->fold.base_index;
+    return stats;
 }
 
 /* ---- opening ---- */
@@ -364,11 +510,13 @@ static int tidy(struct wal *w, const struct recovery *r)
                 return segment_fail(w->error, sizeof w->error, rc, "unlink", path);
         }
     }
-    int rc = segment_dir(path, w->dir);
-    if (rc == 0)
-        rc = w->d->sync_dir(w->d->ctx, path);
-    w->stats.fsyncs++;
-    return rc == 0 ? 0 : segment_fail(w->error, sizeof w->error, rc, "fsync", path);
+    int rc = sync_names(w);
+    for (size_t i = 0; rc == 0 && i < r->n_dead; i++) {
+        rc = delete_file(w, r->dead[i]);
+        if (rc == 0)
+            rc = sync_names(w);
+    }
+    return rc;
 }
 
 static int make_ready(struct wal *w, const struct recovery *r)
@@ -378,6 +526,8 @@ static int make_ready(struct wal *w, const struct recovery *r)
         return rc;
     if (fold_reserve(&w->fold) != 0)
         return segment_fail(w->error, sizeof w->error, -ENOMEM, "open", w->dir);
+    w->spares = (unsigned)r->spares;
+    w->oldest = w->fold.first_number;
     if (r->next == RECOVER_BIRTH) {
         w->number = r->number - 1;
         w->stage = WAL_SEALED;
@@ -388,7 +538,6 @@ static int make_ready(struct wal *w, const struct recovery *r)
             return rc;
         w->bytes = r->bytes;
         w->at = r->offset;
-        w->spare = r->spare;
         w->stage = r->next == RECOVER_CUT ? WAL_LEAVING : WAL_IN_USE;
         w->cut = r->next == RECOVER_CUT ? BATCH_CUT : 0;
     }
@@ -446,6 +595,9 @@ int wal_open(struct wal **out, const struct disk *d, const char *dir,
     for (size_t i = 0; i < w->fold.n_segs; i++)
         w->stats.log_bytes += w->fold.segs[i].bytes;
     rc = make_ready(w, &r);
+    if (rc == 0 && r.reset)
+        rc = wal_reset(w, &o.base, report->term, report->vote);
+    free(r.dead);
     if (rc == 0 && w->fold.last_index != 0)
         rc = read_last_ms(w, &report->last_ms);
     if (rc != 0) {

@@ -36,12 +36,23 @@ enum {
     WAL_MESSAGE_BYTES = 768,          /* one sentence with a path in it */
 };
 
+/* An entry that a snapshot covers. The log may begin behind it. */
+struct wal_base {
+    uint64_t index; /* 0: no snapshot, and the log begins at entry 1 */
+    uint64_t term;
+    uint8_t hash[WAL_HASH_BYTES]; /* of its record */
+};
+
 struct wal_options {
     /* Size of segments made from now on, bytes: a multiple of 4096 from WAL_SEGMENT_BYTES_MIN to
      * WAL_SEGMENT_BYTES_MAX; 0 means the default. Existing segments keep theirs. */
     uint32_t segment_bytes;
     /* Random id of this data directory (ident.h). Segments of another directory are refused. */
     uint64_t storage_id;
+    /* The last entry in the newest whole snapshot. The log goes on as it is when it holds that entry. It
+     * is reset (wal_reset) when it ends before it, or has an entry of another term there that was
+     * never committed: so a crash between the arrival of a snapshot and the reset leaves it. */
+    struct wal_base base;
     /* Called before each read of a recovery, which may take minutes, with the segment files that are
      * done and their number; NULL: not. False ends it with -ECANCELED, and nothing was changed. */
     bool (*progress)(void *ctx, uint64_t done, uint64_t all);
@@ -81,14 +92,14 @@ struct wal_report {
     enum wal_verdict verdict;
     uint64_t term; /* currentTerm and votedFor to start with */
     uint16_t vote;
-    uint64_t base_index, base_term; /* the log begins behind this entry; 0, 0 = at entry 1 */
+    uint64_t base_index, base_term; /* the log begins behind this entry; 0, 0 = at entry 1. Never
+                                     * above wal_options.base */
     uint64_t last_index, last_term; /* base_index, base_term for an empty log */
-    uint64_t
-        commit; /* known to be committed when the last batch was made: base_index..last_index */
+    uint64_t commit;  /* known to be committed: wal_options.base at least, base_index..last_index */
     uint64_t last_ms; /* cluster time of the last record; 0: empty log, wal_check, or an error */
     uint8_t head[WAL_HASH_BYTES]; /* hash of the last record */
     uint64_t batches;             /* whole batches read */
-    uint64_t segments;            /* segment files */
+    uint64_t segments;            /* files of the log, with those made ahead */
     uint64_t cut_bytes; /* of a torn write, from its beginning to its last non-zero block */
     /* Terms of the live log by index, ascending; owned by the wal until wal_close. None after
      * wal_check or an error. */
@@ -97,7 +108,7 @@ struct wal_report {
     /* WAL_CORRUPT and WAL_TORN: which entries are concerned; bad_last_index 0 means "and
      * after"; with WAL_TORN both are 0 for a batch that is known to have held none. */
     uint64_t bad_first_index, bad_last_index;
-    char message[WAL_MESSAGE_BYTES]; /* for humans: empty when clean */
+    char message[WAL_MESSAGE_BYTES]; /* for humans: empty when clean and not reset */
 };
 
 /* Counters since wal_open, written by the log thread. */
@@ -105,6 +116,9 @@ struct wal_stats {
     uint64_t fsyncs;        /* fdatasync and directory syncs */
     uint64_t bytes_written; /* to segment files, spares included */
     uint64_t batches;       /* appended */
+    uint64_t recycled;      /* files that became a next segment instead of a new one */
+    uint64_t segments;      /* that the log consists of now ... */
+    uint64_t base;          /* ... and the entry behind which it begins */
     uint64_t log_bytes; /* size of the segment files that the log consists of, without a spare */
 };
 
@@ -152,6 +166,20 @@ int wal_append(struct wal *w, const struct wal_batch *batch);
 /* Most bytes of records that one batch can take with this segment size (0: the default). */
 size_t wal_batch_max_bytes(uint32_t segment_bytes);
 
+/* The first entry that can be read, or will be the first to be appended. */
+uint64_t wal_first(const struct wal *w);
+
+/* Entries below keep_from, at least 2, are not needed any more: a durable snapshot covers them. The
+ * segments that hold nothing else leave the log, and their files become the next ones or are deleted;
+ * a few may wait for that. 0; wal_refused(rc) when the files are left for the next call; any other is
+ * fatal, see above. */
+int wal_drop(struct wal *w, uint64_t keep_from);
+
+/* The log becomes empty and begins behind `base`, whose snapshot is durable; term and vote may move on
+ * as in a batch. On 0 that is durable, in one step: a crash leaves the old log or the new one. Results as
+ * wal_drop; when it is refused the log is as wal_drop(base->index + 1) leaves it. */
+int wal_reset(struct wal *w, const struct wal_base *base, uint64_t term, uint16_t vote);
+
 /* A place in the log as a row of bytes. */
 struct wal_pos {
     uint64_t index; /* of a record, first is 1 */
@@ -161,7 +189,7 @@ struct wal_pos {
 /* Bytes of live records from *pos on, none of a record above `last`: whole records, as many as fit
  * into `cap` (1 at least). Only where the first one does not fit, a part of it; the next call
  * continues it. Returns their size, and the place behind them in *pos; 0 when there is no entry
- * pos->index up to `last`. Reads the files, and checks each record before any byte of it is
+ * pos->index up to `last`, or no longer. Reads the files, and checks each record before any byte of it is
  * delivered, except one that is begun in the middle.
  *   -EBADMSG         damaged on disk; wal_error() names file, offset and index
  *   wal_refused(rc)  no descriptor or memory to read with; try again later
@@ -169,7 +197,7 @@ struct wal_pos {
  * Neither touches *pos, nor the wal's ability to append. */
 ssize_t wal_read(struct wal *w, struct wal_pos *pos, uint64_t last, uint8_t *buf, size_t cap);
 
-/* True from about half of the current segment on while there is no next one. Then have
+/* True from about half of the current segment on while there is no next one, and none to recycle. Then have
  * wal_make_spare(*number) run, and call wal_spare_made when it returned 0. */
 bool wal_wants_spare(const struct wal *w, uint64_t *number);
 

@@ -45,7 +45,9 @@ struct wal {
     uint16_t cut; /* BATCH_CUT when something that was refused or torn stands at `at`, else 0 */
     char path[WAL_PATH_MAX];
 
-    bool spare;            /* segment number + 1 exists, durable and empty */
+    unsigned spares;       /* segments number + 1 and on that exist, not in use yet */
+    uint64_t oldest;       /* files from here on to the first segment wait to be used again */
+    bool unsynced;         /* a name of a file was changed: not durable yet */
     bool broken;           /* a write or sync failed: the disk's state is unknown */
     struct raft_run *runs; /* as recovered */
     struct wal_cursor cursors[WAL_CURSORS];

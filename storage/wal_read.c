@@ -292,7 +292,7 @@ ssize_t wal_read(struct wal *w, struct wal_pos *pos, uint64_t last, uint8_t *buf
                        .buf = buf,
                        .cap = cap};
     assert(pos->index > 0);
-    if (pos->index > r.last)
+    if (pos->index > r.last || pos->index <= w->fold.base_index)
         return 0;
     assert(cap > 0);
     choose_start(&r);

@@ -116,6 +116,8 @@ const char *model_differs_report(const struct model *m, const struct wal_report 
         return "term";
     if (rep->vote != m->vote)
         return "vote";
+    if (rep->base_index != m->base || rep->base_term != (m->base > 0 ? m->e[m->base].term : 0))
+        return "base";
     if (rep->last_index != m->last)
         return "last index";
     if (rep->commit != m->commit)
@@ -124,7 +126,7 @@ const char *model_differs_report(const struct model *m, const struct wal_report 
         return "last term";
     if (memcmp(rep->head, m->last > 0 ? m->e[m->last].hash : zero, sizeof rep->head) != 0)
         return "head";
-    if (rep->runs != NULL && rep->last_ms != model_ms(m->last))
+    if (rep->runs != NULL && rep->last_ms != (m->last > m->base ? model_ms(m->last) : 0))
         return "cluster time";
     return NULL;
 }
@@ -133,8 +135,8 @@ static const char *differs_runs(const struct model *m, const struct wal_report *
 {
     size_t run = 0;
 
-    for (uint64_t i = 1; i <= m->last; i++) {
-        if (i > 1 && m->e[i].term == m->e[i - 1].term)
+    for (uint64_t i = m->base + 1; i <= m->last; i++) {
+        if (i > m->base + 1 && m->e[i].term == m->e[i - 1].term)
             continue;
         if (run >= rep->n_runs || rep->runs[run].first_index != i ||
             rep->runs[run].term != m->e[i].term)
@@ -165,7 +167,7 @@ static const char *differs_records(const struct model *m, uint64_t from, uint64_
 
 const char *model_differs(const struct model *m, struct wal *w, const struct wal_report *rep)
 {
-    struct wal_pos pos = {.index = 1};
+    struct wal_pos pos = {.index = m->base + 1};
     uint64_t rng = m->last;
     const char *diff = rep == NULL ? NULL : model_differs_report(m, rep);
 
@@ -187,5 +189,10 @@ const char *model_differs(const struct model *m, struct wal *w, const struct wal
     }
     if (diff == NULL && wal_read(w, &pos, UINT64_MAX, NULL, 0) != 0)
         diff = "something behind the end";
+    pos.index = m->base;
+    if (diff == NULL && m->base > 0 && wal_read(w, &pos, UINT64_MAX, NULL, 0) != 0)
+        diff = "something before the beginning";
+    if (diff == NULL && wal_first(w) != m->base + 1)
+        diff = "first index";
     return diff;
 }

@@ -27,7 +27,8 @@ struct model_entry {
 struct model {
     uint64_t term;
     uint16_t vote;
-    uint64_t last;   // live entries are e[1 .. last]
+    uint64_t base;   // the log begins behind this entry; e[base] is known if it is not 0
+    uint64_t last;   // live entries are e[base + 1 .. last]
     uint64_t commit; // <= last; entries up to it are never truncated
     struct model_entry e[MODEL_ENTRIES_MAX + 1];
 };

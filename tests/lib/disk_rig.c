@@ -20,6 +20,7 @@ struct rig *rig_new(uint64_t seed)
     assert_non_null(g);
     g->m = memdisk_new(seed);
     g->rng = seed;
+    g->options = rig_options;
     const struct disk *d = memdisk_disk(g->m);
     assert_int_equal(d->mkdir(d->ctx, RIG_DIR), 0);
     assert_int_equal(d->sync_dir(d->ctx, "/"), 0);
@@ -37,7 +38,7 @@ void rig_free(struct rig *g)
 int open_log(struct rig *g)
 {
     wal_close(g->w);
-    return wal_open(&g->w, memdisk_disk(g->m), RIG_DIR, &rig_options, &g->rep);
+    return wal_open(&g->w, memdisk_disk(g->m), RIG_DIR, &g->options, &g->rep);
 }
 
 void reopen(struct rig *g)

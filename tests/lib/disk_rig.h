@@ -20,6 +20,7 @@ struct rig {
     struct memdisk *m;
     struct wal *w; /* NULL until the first reopen() */
     struct wal_report rep;
+    struct wal_options options; /* rig_options, until a test changes them */
     struct model acked,
         next; /* what was acknowledged; the same with the batch that is being appended */
     struct model_batch b;

@@ -11,7 +11,7 @@ static void test_a_log_behind_a_base(void **state)
 {
     (void)state;
     struct fold f;
-    fold_init(&f, 9);
+    fold_init(&f, 9, &(struct segment_head){.first_seq = 1});
     f.base_index = f.last_index = f.commit = 100;
     f.base_term = f.last_term = f.term = 4;
 

@@ -198,7 +198,7 @@ static int rows_for(const struct verdict_facts *f)
         const struct verdict_facts *w = &verdict_rules[i].when;
         rows += has(w->seal, f->seal) && has(w->block, f->block) && has(w->payload, f->payload) &&
                 has(w->seq, f->seq) && has(w->chained, f->chained) && has(w->later, f->later) &&
-                has(w->last, f->last) && has(w->rest_zero, f->rest_zero);
+                has(w->last, f->last) && has(w->rest, f->rest) && has(w->recycled, f->recycled);
     }
     return rows;
 }
@@ -216,28 +216,31 @@ static enum verdict in_words(const struct verdict_facts *f)
     }
     if (f->later == YES || f->last == NO)
         return VERDICT_CORRUPT;
-    return f->block == AT_ZERO && f->rest_zero == YES ? VERDICT_CLEAN : VERDICT_TORN;
+    // Here and behind, does anything stand that was not there when the segment began?
+    uint8_t before = f->recycled == YES ? AT_ZERO | AT_STRANGE : AT_ZERO;
+    return has(before, f->block) && has(before, f->rest) ? VERDICT_CLEAN : VERDICT_TORN;
 }
 
 static void every_combination_of_facts_has_exactly_one_row(void **state)
 {
-    static const uint8_t three[] = {1, 2, 4};
+    static const uint8_t fact[] = {1, 2, 4, 8};
     int combinations = 0;
     bool used[64] = {false};
 
     (void)state;
     for (unsigned bits = 0; bits < 64; bits++)
-        for (int block = 0; block < 3; block++)
-            for (int seq = 0; seq < 3; seq++) {
+        for (int block = 0; block < 4; block++)
+            for (int other = 0; other < 9; other++) {
                 struct verdict_facts f = {
                     .seal = (bits & 1) != 0 ? YES : NO,
-                    .block = three[block],
+                    .block = fact[block],
                     .payload = (bits & 2) != 0 ? YES : NO,
-                    .seq = three[seq],
+                    .seq = fact[other % 3],
                     .chained = (bits & 4) != 0 ? YES : NO,
                     .later = (bits & 8) != 0 ? YES : NO,
                     .last = (bits & 16) != 0 ? YES : NO,
-                    .rest_zero = (bits & 32) != 0 ? YES : NO,
+                    .rest = fact[other / 3],
+                    .recycled = (bits & 32) != 0 ? YES : NO,
                 };
                 assert_int_equal(rows_for(&f), 1);
                 const struct verdict_rule *rule = verdict_judge(&f);
@@ -247,11 +250,11 @@ static void every_combination_of_facts_has_exactly_one_row(void **state)
                 combinations++;
 
                 // Without the look-ahead: the same verdict, or none yet.
-                f.later = f.last = f.rest_zero = 0;
+                f.later = f.last = f.rest = f.recycled = 0;
                 const struct verdict_rule *early = verdict_judge(&f);
                 assert_true(early == NULL || early == rule);
             }
-    assert_int_equal(combinations, 576);
+    assert_int_equal(combinations, 2304);
     for (size_t i = 0; i < verdict_n_rules; i++)
         assert_true(used[i]);
 }

@@ -338,8 +338,8 @@ static void a_spare_is_wanted_from_half_on_and_then_used(void **state)
         assert_int_equal(put(g, 1, 100), 0);
     }
     assert_int_equal(wal_stats(g->w).log_bytes, 2 * rig_options.segment_bytes);
-    // seal: write, sync, close; next: open, size, head: write, sync; batch: write, sync
-    assert_int_equal(memdisk_calls(g->m) - calls, 9);
+    // seal: write, sync, close; next: open, size, read, head: write, sync; batch: write, sync
+    assert_int_equal(memdisk_calls(g->m) - calls, 10);
     wal_spare_made(g->w, 2); // late news about a segment that is in use
     same(g, false);
     reopen(g);

@@ -173,7 +173,7 @@ static void no_batch_replaces_what_was_committed(void **state)
     struct batch_head h = {.seq = 1, .term = 1, .first_index = 1, .last_index = 4, .last_term = 1};
     struct fold f;
     (void)state;
-    fold_init(&f, 1);
+    fold_init(&f, 1, &(struct segment_head){.first_seq = 1});
     assert_int_equal(fold_reserve(&f), 0);
     fold_segment(&f, 1, WAL_SEGMENT_BYTES_MIN);
     h.commit = 2;
@@ -206,7 +206,7 @@ static void another_format_is_told_by_its_number(void **state)
     wal_close(g->w);
     assert_int_equal(wal_open(&g->w, memdisk_disk(g->m), RIG_DIR, &rig_options, &g->rep), -EBADMSG);
     assert_string_equal(g->rep.message,
-                        FIRST ": is of log format 2, this raftd reads and writes format 3 only");
+                        FIRST ": is of log format 3, this raftd reads and writes format 4 only");
     assert_int_equal(memdisk_hash(g->m), hash);
 }
 
