@@ -29,20 +29,15 @@ static struct ident expected(const struct conf *conf, uint16_t node_id)
 
 /* ---- refusals ---- */
 
-static _Noreturn void refuse(const char *dir, enum ident_result rc, const char *err)
+static _Noreturn void refuse(const char *dir, int rc, const char *err)
 {
     static const char new_node[] =
         ". A new node? Then run raftd --init with the same options once. A "
         "node that lost its disk must not be given a new one under its "
         "old id";
-    switch (rc) {
-    case IDENT_FAILED: _exit(refused(dir, -EIO, err));
-    case IDENT_DENIED: _exit(refused(dir, -EACCES, err));
-    case IDENT_READ_ONLY: _exit(refused(dir, -EROFS, err));
-    case IDENT_NO_DIR: _exit(refused(dir, -ENOTDIR, err));
-    case IDENT_LACKING: _exit(refused(dir, -ENOMEM, err));
-    default: say_fatal(RAFTD_EXIT_DATA_DIR, "%s%s", err, rc == IDENT_MISSING ? new_node : "");
-    }
+    if (rc < 0)
+        _exit(refused(dir, rc, err));
+    say_fatal(RAFTD_EXIT_DATA_DIR, "%s%s", err, rc == IDENT_MISSING ? new_node : "");
 }
 
 /* ---- made once ---- */
@@ -81,7 +76,7 @@ void datadir_init(const struct conf *conf)
     randombytes_buf(&id.storage_id, sizeof id.storage_id);
     id.created = (uint64_t)time(NULL);
     become_owner(conf->data_dir);
-    enum ident_result rc = ident_lock(&disk_posix, conf->data_dir, true, &lock, err, sizeof err);
+    int rc = ident_lock(&disk_posix, conf->data_dir, true, &lock, err, sizeof err);
     if (rc == IDENT_OK)
         rc = ident_create(&disk_posix, conf->data_dir, &id, 0, err, sizeof err);
     if (rc != IDENT_OK)
@@ -134,7 +129,7 @@ struct wal_options datadir_claim(const char *dir, const struct conf *conf, struc
     struct ident want;
     if (conf != NULL)
         want = expected(conf, conf_self(conf)->id);
-    enum ident_result rc = ident_lock(&disk_posix, dir, false, &lock, err, sizeof err);
+    int rc = ident_lock(&disk_posix, dir, false, &lock, err, sizeof err);
     if (rc == IDENT_OK)
         rc = ident_load(&disk_posix, dir, conf != NULL ? &want : NULL, found, err, sizeof err);
     if (rc != IDENT_OK)
@@ -158,7 +153,7 @@ uint16_t datadir_node(const struct conf *conf)
         if (conf_set_node(&as, conf->nodes[i].id, err, sizeof err) < 0)
             continue;
         bool all_in_one = strcmp(as.data_dir, conf->data_dir) == 0; /* no {id} in it */
-        enum ident_result rc = ident_load(&disk_posix, as.data_dir, NULL, &found, err, sizeof err);
+        int rc = ident_load(&disk_posix, as.data_dir, NULL, &found, err, sizeof err);
         if (rc == IDENT_OK && all_in_one && conf_find(conf, found.node_id) == NULL) {
             want = expected(conf, found.node_id); /* it was taken out of the list */
             rc = ident_load(&disk_posix, as.data_dir, &want, &found, err, sizeof err);

@@ -37,12 +37,11 @@ struct call {
     size_t err_size;
 };
 
-/* One sentence into err; returns `result`, so that each outcome is one line. */
-static enum ident_result say(const struct call *c, enum ident_result result, const char *format,
-                             ...) __attribute__((format(printf, 3, 4)));
+/* One sentence into err; returns `result`, so that each case is one line. */
+static int say(const struct call *c, int result, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 
-static enum ident_result say(const struct call *c, enum ident_result result, const char *format,
-                             ...)
+static int say(const struct call *c, int result, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
@@ -52,29 +51,12 @@ static enum ident_result say(const struct call *c, enum ident_result result, con
     return result;
 }
 
-static enum ident_result outcome(int rc)
+static int failed(const struct call *c, int rc, const char *what, const char *path)
 {
-    switch (rc) {
-    case -EACCES:
-    case -EPERM: return IDENT_DENIED;
-    case -EROFS: return IDENT_READ_ONLY;
-    case -ENOTDIR:
-    case -ELOOP:
-    case -ENAMETOOLONG: return IDENT_NO_DIR;
-    case -EMFILE:
-    case -ENFILE:
-    case -ENOMEM: return IDENT_LACKING;
-    default: return IDENT_FAILED;
-    }
+    return segment_fail(c->err, c->err_size, rc, what, path);
 }
 
-static enum ident_result failed(const struct call *c, int rc, const char *what, const char *path)
-{
-    return say(c, outcome(rc), "%s %s: %s", what, path, strerror(-rc));
-}
-
-static enum ident_result begin(struct call *c, const struct disk *d, const char *dir, char *err,
-                               size_t err_size)
+static int begin(struct call *c, const struct disk *d, const char *dir, char *err, size_t err_size)
 {
     char log[WAL_PATH_MAX];
     *c = (struct call){.d = d, .dir = dir, .err = err, .err_size = err_size};
@@ -105,19 +87,24 @@ static void parent_of(char parent[WAL_PATH_MAX], const char *dir)
         slash[slash == parent ? 1 : 0] = '\0';
 }
 
-static enum ident_result sync_parent(const struct call *c, const char *dir)
+static int sync_dir(const struct call *c, const char *dir)
+{
+    int rc = c->d->sync_dir(c->d->ctx, dir);
+    return rc == 0 ? IDENT_OK : failed(c, rc, "fsync", dir);
+}
+
+static int sync_parent(const struct call *c, const char *dir)
 {
     char parent[WAL_PATH_MAX];
     parent_of(parent, dir);
-    int rc = c->d->sync_dir(c->d->ctx, parent);
-    return rc == 0 ? IDENT_OK : failed(c, rc, "fsync", parent);
+    return sync_dir(c, parent);
 }
 
 /* A name that cannot be made, since it is there, and yet leads to nothing. */
-static enum ident_result nowhere(const struct call *c, const char *path)
+static int nowhere(const struct call *c, const char *path)
 {
     return say(
-        c, IDENT_NO_DIR,
+        c, -ENOTDIR,
         "%s: is a symbolic link to what does not exist: make the directory that it names, or "
         "remove it",
         path);
@@ -125,18 +112,15 @@ static enum ident_result nowhere(const struct call *c, const char *path)
 
 /* Make `dir` and what is missing above it. Each name is durable before the next one below it is made,
  * the last one is synced by ident_create(). */
-static enum ident_result make_dirs(const struct call *c, const char *dir)
+static int make_dirs(const struct call *c, const char *dir)
 {
     const struct disk *d = c->d;
     char above[WAL_PATH_MAX];
     int rc = d->mkdir(d->ctx, dir);
     parent_of(above, dir);
     if (rc == -ENOENT && strlen(above) < strlen(dir)) { /* shorter each time: it ends */
-        enum ident_result result = make_dirs(c, above);
-        if (result == IDENT_OK)
-            result = sync_parent(c, above);
-        if (result != IDENT_OK)
-            return result;
+        if ((rc = make_dirs(c, above)) != IDENT_OK || (rc = sync_parent(c, above)) != IDENT_OK)
+            return rc;
         rc = d->mkdir(d->ctx, dir);
     }
     if (rc == -ENOENT)
@@ -145,8 +129,7 @@ static enum ident_result make_dirs(const struct call *c, const char *dir)
 }
 
 /* Open `path` and lock it. */
-static enum ident_result lock_one(const struct call *c, const char *path, enum disk_open how,
-                                  int *fd)
+static int lock_one(const struct call *c, const char *path, enum disk_open how, int *fd)
 {
     const struct disk *d = c->d;
     int got = d->open(d->ctx, path, how);
@@ -159,22 +142,21 @@ static enum ident_result lock_one(const struct call *c, const char *path, enum d
         *fd = got;
         return IDENT_OK;
     }
-    enum ident_result result = rc == -EWOULDBLOCK
-                                   ? say(c, IDENT_LOCKED,
-                                         "%s: is in use by another process (it holds %s)", c->dir,
-                                         path)
-                                   : failed(c, rc, "flock", path);
+    int result = rc == -EWOULDBLOCK
+                     ? say(c, IDENT_LOCKED, "%s: is in use by another process (it holds %s)",
+                           c->dir, path)
+                     : failed(c, rc, "flock", path);
     int closed = d->close(d->ctx, got);
     return closed == 0 ? result : failed(c, closed, "close", path);
 }
 
-enum ident_result ident_lock(const struct disk *d, const char *dir, bool create,
-                             struct ident_lock *l, char *err, size_t err_size)
+int ident_lock(const struct disk *d, const char *dir, bool create, struct ident_lock *l, char *err,
+               size_t err_size)
 {
     struct call c;
     char path[WAL_PATH_MAX];
     *l = (struct ident_lock){.dir = -1, .ident = -1};
-    enum ident_result result = begin(&c, d, dir, err, err_size);
+    int result = begin(&c, d, dir, err, err_size);
     if (result != IDENT_OK)
         return result;
     if (create) {
@@ -273,7 +255,7 @@ static int each_name(void *arg, const char *name)
     return 0;
 }
 
-static enum ident_result write_ident(const struct call *c, const char *path, const struct ident *id)
+static int write_ident(const struct call *c, const char *path, const struct ident *id)
 {
     const struct disk *d = c->d;
     uint8_t block[BLOCK_BYTES];
@@ -287,54 +269,43 @@ static enum ident_result write_ident(const struct call *c, const char *path, con
     encode(block, id);
     for (int i = 0; i < COPIES; i++)
         iov[i] = (struct iovec){.iov_base = block, .iov_len = sizeof block};
-    enum ident_result result = IDENT_OK;
     if ((rc = d->pwritev(d->ctx, fd, iov, COPIES, 0)) != 0)
-        result = failed(c, rc, "write", path);
+        (void)failed(c, rc, "write", path);
     else if ((rc = d->fdatasync(d->ctx, fd)) != 0)
-        result = failed(c, rc, "fdatasync", path);
-    rc = d->close(d->ctx, fd);
-    if (result == IDENT_OK && rc != 0)
-        result = failed(c, rc, "close", path);
-    return result;
+        (void)failed(c, rc, "fdatasync", path);
+    int closed = d->close(d->ctx, fd);
+    return rc == 0 && closed != 0 ? failed(c, closed, "close", path) : rc;
 }
 
-enum ident_result ident_create(const struct disk *d, const char *dir, const struct ident *id,
-                               uint32_t segment_bytes, char *err, size_t err_size)
+int ident_create(const struct disk *d, const char *dir, const struct ident *id,
+                 uint32_t segment_bytes, char *err, size_t err_size)
 {
     struct call c;
     struct listing l = {0};
     char tmp[WAL_PATH_MAX], path[WAL_PATH_MAX];
-    enum ident_result result = begin(&c, d, dir, err, err_size);
-    if (result != IDENT_OK)
-        return result;
+    int rc = begin(&c, d, dir, err, err_size);
+    if (rc != IDENT_OK)
+        return rc;
     path_in(tmp, &c, "ident.tmp");
     path_in(path, &c, "ident");
-    int rc = d->list(d->ctx, dir, each_name, &l);
-    if (rc != 0)
+    if ((rc = d->list(d->ctx, dir, each_name, &l)) != 0)
         return failed(&c, rc, "list", dir);
     if (l.other || (l.log && !l.tmp))
         return say(&c, IDENT_NOT_EMPTY, "%s: is not empty (it holds %s), nothing was created", dir,
                    l.other ? l.name : "a log");
-
-    result = write_ident(&c, tmp, id);
-    if (result != IDENT_OK)
-        return result;
-    if ((rc = d->sync_dir(d->ctx, dir)) != 0)
-        return failed(&c, rc, "fsync", dir);
-    if ((rc = wal_create(d, dir, segment_bytes, err, err_size)) != 0)
-        return outcome(rc);
+    if ((rc = write_ident(&c, tmp, id)) != IDENT_OK || (rc = sync_dir(&c, dir)) != IDENT_OK ||
+        (rc = wal_create(d, dir, segment_bytes, err, err_size)) != 0)
+        return rc;
     if ((rc = d->rename(d->ctx, tmp, path)) != 0)
         return failed(&c, rc, "rename", tmp);
-    if ((rc = d->sync_dir(d->ctx, dir)) != 0)
-        return failed(&c, rc, "fsync", dir);
-    return sync_parent(&c, dir);
+    rc = sync_dir(&c, dir);
+    return rc == IDENT_OK ? sync_parent(&c, dir) : rc;
 }
 
 /* ---- load ---- */
 
 /* `blocks` are zeros before. */
-static enum ident_result read_blocks(const struct call *c, const char *path,
-                                     uint8_t blocks[COPIES * BLOCK_BYTES])
+static int read_blocks(const struct call *c, const char *path, uint8_t blocks[COPIES * BLOCK_BYTES])
 {
     const struct disk *d = c->d;
     int fd = d->open(d->ctx, path, DISK_READ);
@@ -369,8 +340,8 @@ static bool lacking(char text[IDS_TEXT], const struct ident *a, const struct ide
     return len > 0;
 }
 
-static enum ident_result compare(const struct call *c, const char *path, const struct ident *has,
-                                 const struct ident *want)
+static int compare(const struct call *c, const char *path, const struct ident *has,
+                   const struct ident *want)
 {
     char all[IDS_TEXT], added[IDS_TEXT], missing[IDS_TEXT];
     if (strcmp(has->name, want->name) != 0)
@@ -393,15 +364,15 @@ static enum ident_result compare(const struct call *c, const char *path, const s
                      path, all, added, missing);
 }
 
-enum ident_result ident_load(const struct disk *d, const char *dir, const struct ident *want,
-                             struct ident *out, char *err, size_t err_size)
+int ident_load(const struct disk *d, const char *dir, const struct ident *want, struct ident *out,
+               char *err, size_t err_size)
 {
     struct call c;
     char path[WAL_PATH_MAX];
     uint8_t blocks[COPIES * BLOCK_BYTES] = {0};
     struct ident id[COPIES];
     uint16_t version[COPIES] = {0};
-    enum ident_result result = begin(&c, d, dir, err, err_size);
+    int result = begin(&c, d, dir, err, err_size);
     if (result != IDENT_OK)
         return result;
     path_in(path, &c, "ident");

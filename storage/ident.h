@@ -44,6 +44,8 @@ struct ident {
     uint16_t node_id;
 };
 
+/* What the functions here return, or -errno of a call that failed; -ENOTDIR also for a name that leads to
+ * nothing. */
 enum ident_result {
     IDENT_OK,
     IDENT_MISSING,       /* no DIR, or no identity in it */
@@ -54,15 +56,10 @@ enum ident_result {
     IDENT_OTHER_VERSION, /* whole, but in a format that is not known here */
     IDENT_NOT_EMPTY,     /* create: DIR holds something that a new node would not have */
     IDENT_LOCKED,        /* another process has the lock */
-    IDENT_DENIED,        /* a system call failed for lack of permission; err names it */
-    IDENT_READ_ONLY,     /* ... because the file system, or our view of it, is read-only */
-    IDENT_NO_DIR,  /* ... because the path leads to no directory: a file or a loop is in the way */
-    IDENT_LACKING, /* ... for want of descriptors or memory */
-    IDENT_FAILED,  /* ... for any other reason */
 };
 
-/* Every function here: `err` receives one sentence for humans whenever the result is not IDENT_OK,
- * and an empty string or a warning (one copy damaged) when it is. */
+/* `err` receives one sentence for humans whenever the result is not IDENT_OK, and an empty string or a
+ * warning (one copy damaged) when it is. */
 
 /* Descriptors that hold the lock until they are closed with d->close or the process ends; -1: none.
  * Two, so that neither another identity in the directory nor another directory around the identity
@@ -75,20 +72,20 @@ struct ident_lock {
 /* Lock DIR and its identity for this process. With `create`, DIR and its parents are made when
  * missing, and DIR is locked alone; without, a DIR that is missing or has no identity is IDENT_MISSING.
  * Makes no file. */
-enum ident_result ident_lock(const struct disk *d, const char *dir, bool create,
-                             struct ident_lock *lock, char *err, size_t err_size);
+int ident_lock(const struct disk *d, const char *dir, bool create, struct ident_lock *lock,
+               char *err, size_t err_size);
 
 /* Make a new identity, and an empty log with segments of `segment_bytes` (0: default), in a DIR
  * that holds nothing (but lost+found). Durable when it returns IDENT_OK: file, log, DIR and the name of
  * DIR in its parent. What a crash in the middle leaves behind is recognised and done again. The caller
  * holds the lock. */
-enum ident_result ident_create(const struct disk *d, const char *dir, const struct ident *id,
-                               uint32_t segment_bytes, char *err, size_t err_size);
+int ident_create(const struct disk *d, const char *dir, const struct ident *id,
+                 uint32_t segment_bytes, char *err, size_t err_size);
 
 /* Read the identity and compare it with `want` (its name, node_id and voters; NULL: accept any). *out
  * is filled for IDENT_OK, IDENT_OTHER_CLUSTER, _NODE and _VOTERS. Changes nothing: a damaged copy
  * stays until someone looks. */
-enum ident_result ident_load(const struct disk *d, const char *dir, const struct ident *want,
-                             struct ident *out, char *err, size_t err_size);
+int ident_load(const struct disk *d, const char *dir, const struct ident *want, struct ident *out,
+               char *err, size_t err_size);
 
 #endif

@@ -9,6 +9,7 @@
 
 #include "raftd/base/bytes.h"
 #include "storage/crc32c.h"
+#include "storage/segment.h"
 #include "storage/wal.h"
 #include "storage/zero.h"
 
@@ -22,12 +23,6 @@ enum {
 };
 
 _Static_assert(AT_ENTRIES + PEERIDS_MAX * ENTRY_BYTES <= BLOCK_BYTES, "all fit");
-
-static int failed(char *err, size_t err_size, int rc, const char *what, const char *path)
-{
-    (void)snprintf(err, err_size, "%s %s: %s", what, path, strerror(-rc));
-    return rc;
-}
 
 static void encode(uint8_t b[BLOCK_BYTES], const struct peerids *ids)
 {
@@ -73,12 +68,12 @@ static int write_copies(const struct disk *d, int fd, const struct peerids *ids,
         iov[i] = (struct iovec){.iov_base = block, .iov_len = sizeof block};
     int rc = d->pwritev(d->ctx, fd, iov, n, (uint64_t)first * BLOCK_BYTES);
     if (rc != 0)
-        (void)failed(err, err_size, rc, "write", path);
+        (void)segment_fail(err, err_size, rc, "write", path);
     else if ((rc = d->fdatasync(d->ctx, fd)) != 0)
-        (void)failed(err, err_size, rc, "fdatasync", path);
+        (void)segment_fail(err, err_size, rc, "fdatasync", path);
     int closed = d->close(d->ctx, fd);
     if (rc == 0 && closed != 0)
-        rc = failed(err, err_size, closed, "close", path);
+        rc = segment_fail(err, err_size, closed, "close", path);
     return rc;
 }
 
@@ -90,17 +85,17 @@ static int create(const struct disk *d, const char *dir, const char *path,
     (void)snprintf(tmp, sizeof tmp, "%s/peers.tmp", dir);
     int rc = d->unlink(d->ctx, tmp); /* of an attempt that was cut short */
     if (rc != 0 && rc != -ENOENT)
-        return failed(err, err_size, rc, "unlink", tmp);
+        return segment_fail(err, err_size, rc, "unlink", tmp);
     int fd = d->open(d->ctx, tmp, DISK_CREATE);
     if (fd < 0)
-        return failed(err, err_size, fd, "create", tmp);
+        return segment_fail(err, err_size, fd, "create", tmp);
     rc = write_copies(d, fd, ids, 0, COPIES, err, err_size, tmp);
     if (rc != 0)
         return rc;
     if ((rc = d->rename(d->ctx, tmp, path)) != 0)
-        return failed(err, err_size, rc, "rename", tmp);
+        return segment_fail(err, err_size, rc, "rename", tmp);
     rc = d->sync_dir(d->ctx, dir);
-    return rc == 0 ? 0 : failed(err, err_size, rc, "fsync", dir);
+    return rc == 0 ? 0 : segment_fail(err, err_size, rc, "fsync", dir);
 }
 
 static int path_of(char path[WAL_PATH_MAX], const char *dir, char *err, size_t err_size)
@@ -108,7 +103,7 @@ static int path_of(char path[WAL_PATH_MAX], const char *dir, char *err, size_t e
     if (err_size > 0)
         err[0] = '\0';
     if (strlen(dir) + sizeof "/peers.tmp" > WAL_PATH_MAX)
-        return failed(err, err_size, -ENAMETOOLONG, "open", dir);
+        return segment_fail(err, err_size, -ENAMETOOLONG, "open", dir);
     (void)snprintf(path, WAL_PATH_MAX, "%s/peers", dir);
     return 0;
 }
@@ -127,11 +122,11 @@ int peerids_load(const struct disk *d, const char *dir, uint64_t storage_id, str
     if (fd == -ENOENT)
         return 0;
     if (fd < 0)
-        return failed(err, err_size, fd, "open", path);
+        return segment_fail(err, err_size, fd, "open", path);
     ssize_t n = d->pread(d->ctx, fd, blocks, sizeof blocks, 0);
     rc = d->close(d->ctx, fd);
     if (n < 0 || rc != 0)
-        return failed(err, err_size, n < 0 ? (int)n : rc, "read", path);
+        return segment_fail(err, err_size, n < 0 ? (int)n : rc, "read", path);
     bool first = decode(blocks, &ids[0]), second = decode(blocks + BLOCK_BYTES, &ids[1]);
     if (first || second)
         *out = ids[!first || (second && ids[1].number > ids[0].number)];
@@ -155,14 +150,14 @@ int peerids_add(const struct disk *d, const char *dir, struct peerids *ids, uint
     assert(peerids_find(ids, node_id) == 0 && storage_id != 0);
     int rc = path_of(path, dir, err, err_size);
     if (rc == 0 && ids->n == PEERIDS_MAX)
-        rc = failed(err, err_size, -ENOSPC, "add a node to", path);
+        rc = segment_fail(err, err_size, -ENOSPC, "add a node to", path);
     if (rc != 0)
         return rc;
     next.known[next.n++] = (struct peerid){node_id, storage_id};
     next.number++;
     int fd = ids->number == 0 ? 0 : d->open(d->ctx, path, DISK_WRITE);
     if (fd < 0)
-        return failed(err, err_size, fd, "open", path);
+        return segment_fail(err, err_size, fd, "open", path);
     rc = ids->number == 0
              ? create(d, dir, path, &next, err, err_size)
              : write_copies(d, fd, &next, next.number % COPIES, 1, err, err_size, path);

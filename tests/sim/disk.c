@@ -37,7 +37,7 @@ void sim_disk_new(struct sim *s, struct member *m)
     struct ident_lock lock;
     m->disk = memdisk_new(sim_roll(s, RNG_DISK, UINT64_MAX));
     const struct disk *d = memdisk_disk(m->disk);
-    enum ident_result rc = ident_lock(d, DIR, true, &lock, err, sizeof err);
+    int rc = ident_lock(d, DIR, true, &lock, err, sizeof err);
     if (rc == IDENT_OK)
         rc = ident_create(d, DIR, &id, s->o.segment_bytes, err, sizeof err);
     if (rc != IDENT_OK)

@@ -1,4 +1,4 @@
-// LINK: tests/lib/disk_memory.c storage/peerids.c storage/crc32c.c -lsodium
+// LINK: @storage tests/lib/disk_memory.c
 #include "storage/peerids.h"
 
 #include <errno.h>
