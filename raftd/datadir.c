@@ -6,7 +6,6 @@
 #include <sodium.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -42,25 +41,13 @@ static _Noreturn void refuse(const char *dir, int rc, const char *err)
 
 /* ---- made once ---- */
 
-/* DIR, or the nearest directory above it that can be looked at. False: none can. */
-static bool nearest(const char *dir, char path[WAL_PATH_MAX], struct stat *st)
-{
-    (void)snprintf(path, WAL_PATH_MAX, "%s", dir);
-    while (stat(path, st) != 0) {
-        char *slash = strrchr(path, '/');
-        if (slash == NULL || path[1] == '\0')
-            return false;
-        slash[slash == path ? 1 : 0] = '\0';
-    }
-    return true;
-}
-
 /* Root's files in the directory of another user would be out of that user's reach. */
 static void become_owner(const char *dir)
 {
     char path[WAL_PATH_MAX];
     struct stat st;
-    if (geteuid() != 0 || !nearest(dir, path, &st) || st.st_uid == 0)
+    bool shut;
+    if (geteuid() != 0 || !nearest_dir(dir, path, &st, &shut) || st.st_uid == 0)
         return;
     if (setegid(st.st_gid) != 0 || seteuid(st.st_uid) != 0)
         say_fatal(RAFTD_EXIT_INTERNAL, "cannot become user %u, whom %s belongs to: %s", st.st_uid,

@@ -18,27 +18,16 @@ _Static_assert(sizeof head + 2 * KEYFILE_KEY_BYTES + 1 <= KEYFILE_TEXT_SIZE, "al
 
 /* --- text ------------------------------------------------------------------------------------- */
 
-/* -1: not a hexadecimal digit. */
-static int digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
-}
-
 static bool parse_hex(const char *line, size_t len, uint8_t key[KEYFILE_KEY_BYTES])
 {
+    static const char digits[] = "0123456789abcdef0123456789ABCDEF";
     if (len != 2 * KEYFILE_KEY_BYTES)
         return false;
-    for (size_t i = 0; i < len; i += 2) {
-        int high = digit(line[i]), low = digit(line[i + 1]);
-        if (high < 0 || low < 0)
+    for (size_t i = 0; i < len; i++) {
+        const char *at = memchr(digits, line[i], sizeof digits - 1);
+        if (at == NULL)
             return false;
-        key[i / 2] = (uint8_t)(high << 4 | low);
+        key[i / 2] = (uint8_t)(key[i / 2] << 4 | ((at - digits) & 15));
     }
     return true;
 }
@@ -213,21 +202,19 @@ static bool check_access(int fd, const char *path, char *err, size_t errlen)
     return false;
 }
 
-/* Bytes read, at most size; -1 and errno. */
-static ssize_t read_all(int fd, char *buf, size_t size)
+/* The key in a file that nobody else can read. NULL, or what is wrong. */
+static const char *read_key(int fd, uint8_t key[KEYFILE_KEY_BYTES])
 {
-    size_t len = 0;
-    while (len < size) {
-        ssize_t n = read(fd, buf + len, size - len);
-        if (n == 0)
-            break;
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return -1;
-        len += (size_t)n;
-    }
-    return (ssize_t)len;
+    char text[KEYFILE_MAX_BYTES + 1];
+    ssize_t len;
+    do
+        len = read(fd, text, sizeof text); /* a regular file gives all that it has */
+    while (len < 0 && errno == EINTR);
+    const char *wrong = len < 0                   ? strerror(errno)
+                        : len > KEYFILE_MAX_BYTES ? "longer than any key file; is the path right?"
+                                                  : keyfile_parse(text, (size_t)len, key);
+    explicit_bzero(text, sizeof text);
+    return wrong;
 }
 
 enum keyfile_result keyfile_load(const char *path, uint8_t key[KEYFILE_KEY_BYTES], char *err,
@@ -247,25 +234,12 @@ enum keyfile_result keyfile_load(const char *path, uint8_t key[KEYFILE_KEY_BYTES
             (void)snprintf(err, errlen, "%s: cannot open: %s", path, strerror(error));
         return error == ENOENT ? KEYFILE_MISSING : KEYFILE_REFUSED;
     }
-    enum keyfile_result result = KEYFILE_REFUSED;
-    char text[KEYFILE_MAX_BYTES + 1];
-    if (check_access(fd, path, err, errlen)) {
-        ssize_t len = read_all(fd, text, sizeof text);
-        const char *wrong = NULL;
-        if (len < 0)
-            wrong = strerror(errno);
-        else if (len > KEYFILE_MAX_BYTES)
-            wrong = "longer than any key file; is the path right?";
-        else
-            wrong = keyfile_parse(text, (size_t)len, key);
-        if (wrong != NULL)
-            (void)snprintf(err, errlen, "%s: %s", path, wrong);
-        else
-            result = KEYFILE_OK;
-        explicit_bzero(text, sizeof text);
-    }
+    bool ours = check_access(fd, path, err, errlen);
+    const char *wrong = ours ? read_key(fd, key) : NULL;
+    if (wrong != NULL)
+        (void)snprintf(err, errlen, "%s: %s", path, wrong);
     (void)close(fd); /* only read from */
-    return result;
+    return ours && wrong == NULL ? KEYFILE_OK : KEYFILE_REFUSED;
 }
 
 int keyfile_load_all(const struct conf *conf, uint8_t keys[KEYFILE_KEYS_MAX][KEYFILE_KEY_BYTES],

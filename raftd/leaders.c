@@ -1,7 +1,8 @@
 /* leaders.c: see leaders.h. */
 #include "raftd/leaders.h"
 
-void leaders_note(struct leaders *l, uint64_t term, uint16_t leader, uint64_t now_us)
+/* leader: as raft tells, 0 = none. */
+static void note(struct leaders *l, uint64_t term, uint16_t leader, uint64_t now_us)
 {
     if (leader == 0 || (l->now != 0 && term <= l->term))
         return;
@@ -15,7 +16,8 @@ void leaders_note(struct leaders *l, uint64_t term, uint16_t leader, uint64_t no
     l->since_us = now_us;
 }
 
-unsigned leaders_recent(const struct leaders *l, uint64_t now_us)
+/* How many changes there were in the last hour, at most LEADERS_KEPT. */
+static unsigned recent(const struct leaders *l, uint64_t now_us)
 {
     unsigned n = 0;
     while (n < LEADERS_KEPT && n < l->changes &&
@@ -26,8 +28,8 @@ unsigned leaders_recent(const struct leaders *l, uint64_t now_us)
 
 void leaders_status(struct leaders *l, struct status *s)
 {
-    leaders_note(l, s->term, s->leader, s->now_us);
+    note(l, s->term, s->leader, s->now_us);
     s->leader_before = l->before;
     s->leader_since_us = s->leader != 0 ? l->since_us : 0;
-    s->leader_changes_hour = leaders_recent(l, s->now_us);
+    s->leader_changes_hour = recent(l, s->now_us);
 }

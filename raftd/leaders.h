@@ -23,12 +23,6 @@ struct leaders {
     uint64_t at_us[LEADERS_KEPT];
 };
 
-/* leader: as raft tells, 0 = none. To be called whenever it may have changed. */
-void leaders_note(struct leaders *l, uint64_t term, uint16_t leader, uint64_t now_us);
-
-/* How many changes there were in the last hour, at most LEADERS_KEPT. */
-unsigned leaders_recent(const struct leaders *l, uint64_t now_us);
-
 /* Takes note of the leader of a status that has just been filled, and fills in what is known of
  * leaders. */
 void leaders_status(struct leaders *l, struct status *s);

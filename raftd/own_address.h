@@ -2,7 +2,7 @@
  *
  * A box may start before DHCP has answered, before IPv6 has checked that its address is free, or before
  * the interface in the configuration exists; and cables are pulled. The configuration is right all the
- * same, so the node waits, and says so at once and every minute.
+ * same, so the node waits, and says so.
  */
 #ifndef RAFTD_OWN_ADDRESS_H
 #define RAFTD_OWN_ADDRESS_H
@@ -11,19 +11,17 @@
 #include <stdint.h>
 
 #include "net/udp.h"
+#include "raftd/base/lasting.h"
 #include "raftd/conf.h"
 
-enum {
-    OWN_ADDRESS_LOOK_S = 1,                  /* how often own_address_look() is called */
-    OWN_ADDRESS_AGAIN_US = 60 * 1000 * 1000, /* a message about a lasting state */
-};
+enum { OWN_ADDRESS_LOOK_S = 1 }; /* how often own_address_look() is called */
 
 struct own_address {
     const struct conf_node *self;
     uint32_t interface; /* its number, as the socket is bound to it; 0: none */
     bool had;           /* this machine has had the address since the start */
     bool missing;
-    uint64_t said_us; /* when it was last said that it is missing */
+    struct lasting lasts; /* that it is missing */
 };
 
 /* Binds `udp` to self's address. Returns 0, also when that has to wait for an interface, or -errno:
@@ -33,14 +31,5 @@ int own_address_bind(struct own_address *a, const struct conf_node *self, struct
 /* Looks whether this machine has the address, says what changed, and binds `udp` anew when the
  * interface is another one than before. True if it did. */
 bool own_address_look(struct own_address *a, struct udp *udp, uint64_t now_us);
-
-/* What look() has to say; its own function for the tests' sake. */
-enum own_address_news {
-    OWN_ADDRESS_NOTHING,
-    OWN_ADDRESS_MISSING, /* not there yet, or again after a minute */
-    OWN_ADDRESS_GONE,    /* was there */
-    OWN_ADDRESS_CAME,
-};
-enum own_address_news own_address_news(struct own_address *a, bool here, uint64_t now_us);
 
 #endif

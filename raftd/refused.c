@@ -2,32 +2,34 @@
 #include "raftd/refused.h"
 
 #include <errno.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "raftd/base/exits.h"
 #include "raftd/base/say.h"
-#include "storage/wal.h"
+
+bool nearest_dir(const char *dir, char path[WAL_PATH_MAX], struct stat *st, bool *shut)
+{
+    (void)snprintf(path, WAL_PATH_MAX, "%s", dir);
+    *shut = false;
+    while (stat(path, st) != 0) {
+        char *slash = strrchr(path, '/');
+        if (errno == ELOOP || slash == NULL || path[1] == '\0')
+            return false;
+        *shut = errno == EACCES;
+        slash[slash == path ? 1 : 0] = '\0';
+    }
+    return true;
+}
 
 /* Advice names no command that changes more than the data directory: what lies above it is not ours. */
 static void say_denied(const char *dir, const char *what)
 {
     char path[WAL_PATH_MAX];
     struct stat st;
+    bool shut, found = nearest_dir(dir, path, &st, &shut);
     uid_t us = geteuid();
-    (void)snprintf(path, sizeof path, "%s", dir);
-    bool found = stat(path, &st) == 0, shut = false;
-    while (!found && errno != ELOOP) {
-        shut = errno == EACCES;
-        char *slash = strrchr(path, '/');
-        if (slash == NULL || path[1] == '\0')
-            break;
-        slash[slash == path ? 1 : 0] = '\0';
-        found = stat(path, &st) == 0;
-    }
     if (!found)
         say_error("%s; this runs as user %u", what, us);
     else if (shut)

@@ -3,6 +3,15 @@
 #ifndef RAFTD_REFUSED_H
 #define RAFTD_REFUSED_H
 
+#include <stdbool.h>
+#include <sys/stat.h>
+
+#include "storage/wal.h"
+
+/* DIR, or the nearest directory above it that can be looked at; *shut: this user may not enter it. False:
+ * none can. */
+bool nearest_dir(const char *dir, char path[WAL_PATH_MAX], struct stat *st, bool *shut);
+
 /* A system call on `dir` or below it failed with -errno rc; `what` says which one. If a permission is
  * missing, the message says whose the files are, or which directory is in the way, and the code is
  * RAFTD_EXIT_DATA_DIR; so it is if `dir` is no directory. A lack of descriptors or memory is

@@ -10,28 +10,32 @@
 
 enum { SECOND = 1000 * 1000 };
 
+/* What a status tells when this is the leader: how many changes there were in the last hour. */
+static unsigned changes(struct leaders *l, uint64_t term, uint16_t leader, uint64_t now)
+{
+    struct status s = {.now_us = now, .term = term, .leader = leader};
+    leaders_status(l, &s);
+    return s.leader_changes_hour;
+}
+
 static void test_changes(void **state)
 {
     (void)state;
     struct leaders l = {0};
     uint64_t hour = LEADERS_INTERVAL_US, now = 5 * SECOND;
-    leaders_note(&l, 3, 0, now); /* none is known */
-    assert_int_equal(leaders_recent(&l, now), 0);
-    leaders_note(&l, 3, 2, now); /* the first one is no change */
-    leaders_note(&l, 3, 2, now + SECOND);
-    assert_int_equal(leaders_recent(&l, now), 0);
+    assert_int_equal(changes(&l, 3, 0, now), 0); /* none is known */
+    assert_int_equal(changes(&l, 3, 2, now), 0); /* the first one is no change */
+    assert_int_equal(changes(&l, 3, 2, now + SECOND), 0);
     assert_true(l.now == 2 && l.before == 0 && l.since_us == now);
-    leaders_note(&l, 3, 0, now + SECOND); /* lost from sight, and back in the same term */
-    leaders_note(&l, 3, 2, now + SECOND);
-    assert_int_equal(leaders_recent(&l, now + SECOND), 0);
-    leaders_note(&l, 5, 1, now + 2 * SECOND);
-    leaders_note(&l, 6, 1, now + 3 * SECOND); /* the same node, elected anew */
-    leaders_note(&l, 5, 3, now + 4 * SECOND); /* of the past */
+    assert_int_equal(changes(&l, 3, 0, now + SECOND), 0); /* lost from sight, ... */
+    assert_int_equal(changes(&l, 3, 2, now + SECOND), 0); /* ... and back in the same term */
+    assert_int_equal(changes(&l, 5, 1, now + 2 * SECOND), 1);
+    assert_int_equal(changes(&l, 6, 1, now + 3 * SECOND), 2); /* the same node, elected anew */
+    assert_int_equal(changes(&l, 5, 3, now + 4 * SECOND), 2); /* of the past */
     assert_true(l.now == 1 && l.before == 1 && l.since_us == now + 3 * SECOND);
-    assert_int_equal(leaders_recent(&l, now + 3 * SECOND), 2);
-    assert_int_equal(leaders_recent(&l, now + 2 * SECOND + hour - 1), 2);
-    assert_int_equal(leaders_recent(&l, now + 2 * SECOND + hour), 1);
-    assert_int_equal(leaders_recent(&l, now + 3 * SECOND + hour), 0);
+    assert_int_equal(changes(&l, 6, 0, now + 2 * SECOND + hour - 1), 2);
+    assert_int_equal(changes(&l, 6, 0, now + 2 * SECOND + hour), 1);
+    assert_int_equal(changes(&l, 6, 0, now + 3 * SECOND + hour), 0);
 }
 
 static void test_many(void **state)
@@ -39,11 +43,10 @@ static void test_many(void **state)
     (void)state;
     struct leaders l = {0};
     for (uint64_t term = 1; term <= 3 * LEADERS_KEPT; term++) {
-        leaders_note(&l, term, (uint16_t)(1 + term % 3), term * SECOND);
-        uint64_t changes = term - 1 < LEADERS_KEPT ? term - 1 : LEADERS_KEPT;
-        assert_int_equal(leaders_recent(&l, term * SECOND), changes);
+        uint64_t want = term - 1 < LEADERS_KEPT ? term - 1 : LEADERS_KEPT;
+        assert_int_equal(changes(&l, term, (uint16_t)(1 + term % 3), term * SECOND), want);
     }
-    assert_int_equal(leaders_recent(&l, 3 * LEADERS_KEPT * SECOND + LEADERS_INTERVAL_US), 0);
+    assert_int_equal(changes(&l, 1, 0, 3 * LEADERS_KEPT * SECOND + LEADERS_INTERVAL_US), 0);
 }
 
 static void test_status(void **state)

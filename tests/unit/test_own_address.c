@@ -1,4 +1,4 @@
-// LINK: raftd/own_address.c raftd/conf_addr.c raftd/base/num.c raftd/base/say.c net/udp.c
+// LINK: raftd/own_address.c raftd/conf_addr.c raftd/base/num.c raftd/base/lasting.c net/udp.c tests/lib/say_heard.c
 /* A node's own address that comes, goes and comes back: what is bound, and what is said when. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -14,6 +14,7 @@
 
 #include "raftd/conf_addr.h"
 #include "raftd/own_address.h"
+#include "tests/lib/say_heard.h"
 
 enum { SECOND = 1000 * 1000 };
 
@@ -36,26 +37,43 @@ static bool all_bindable(void)
     return known && on != 0;
 }
 
-static void test_news(void **state)
+static void look(struct own_address *a, struct udp *u, uint64_t *t, unsigned seconds)
+{
+    for (unsigned i = 0; i < seconds; i++, *t += SECOND)
+        assert_false(own_address_look(a, u, *t));
+}
+
+/* Said at once, then every ten minutes. */
+static void test_what_is_said(void **state)
 {
     (void)state;
-    struct own_address a = {0};
+    const struct conf_node none = node_at("198.51.100.77:17176"), here = node_at("127.0.0.1:17176");
+    struct own_address a;
+    struct udp *u = udp_new(AF_INET);
     uint64_t t = 1000 * (uint64_t)SECOND;
-    /* Not there at first: said at once, then once a minute. */
-    for (int i = 0; i < 181; i++)
-        assert_int_equal(own_address_news(&a, false, t + (uint64_t)i * SECOND),
-                         i % 60 == 0 ? OWN_ADDRESS_MISSING : OWN_ADDRESS_NOTHING);
-    t += 200 * (uint64_t)SECOND;
-    assert_int_equal(own_address_news(&a, true, t), OWN_ADDRESS_CAME);
-    assert_int_equal(own_address_news(&a, true, t + SECOND), OWN_ADDRESS_NOTHING);
-    /* It goes, and is back before a minute is over. */
-    assert_int_equal(own_address_news(&a, false, t + 2 * SECOND), OWN_ADDRESS_GONE);
-    assert_int_equal(own_address_news(&a, false, t + 61 * SECOND), OWN_ADDRESS_NOTHING);
-    assert_int_equal(own_address_news(&a, false, t + 62 * SECOND), OWN_ADDRESS_MISSING);
-    assert_int_equal(own_address_news(&a, true, t + 63 * SECOND), OWN_ADDRESS_CAME);
-    /* There from the start: nothing to say. */
-    a = (struct own_address){0};
-    assert_int_equal(own_address_news(&a, true, t), OWN_ADDRESS_NOTHING);
+    if (all_bindable())
+        skip();
+    heard_forget();
+    assert_int_equal(own_address_bind(&a, &none, u), 0);
+    for (unsigned i = 1; i <= 3; i++) {
+        look(&a, u, &t, 600);
+        heard_is(0, i, 0, "does not have the address of this node, 198.51.100.77:17176: waiting");
+    }
+    a.self = &here;
+    look(&a, u, &t, 2);
+    heard_is(0, 3, 1, "has the address of this node, 127.0.0.1:17176, now");
+    /* It goes and comes back. */
+    a.self = &none;
+    look(&a, u, &t, 50);
+    heard_is(0, 4, 1, "has lost the address of this node, 198.51.100.77:17176: waiting");
+    a.self = &here;
+    look(&a, u, &t, 1);
+    heard_is(0, 4, 2, NULL);
+    /* It was there from the start: nothing to say. */
+    assert_int_equal(own_address_bind(&a, &here, u), 0);
+    look(&a, u, &t, 10);
+    heard_is(0, 4, 2, NULL);
+    udp_close(u);
 }
 
 /* The port is ours before the address is there, so two daemons never have it. */
@@ -121,7 +139,7 @@ static void test_bound_anew(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_news),
+        cmocka_unit_test(test_what_is_said),
         cmocka_unit_test(test_bound_before_it_is_there),
         cmocka_unit_test(test_an_interface_that_is_not_there),
         cmocka_unit_test(test_bound_anew),
