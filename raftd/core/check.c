@@ -32,6 +32,7 @@ static const char *check_log(const struct raft *r)
     CHECK(broken == NULL, broken);
     CHECK(raft_term_at(r, r->trail.last) <= r->term, "an entry of a future term");
     CHECK(r->commit_index >= r->trail.base_index, "what is not committed is gone from the log");
+    CHECK(r->durable_index >= r->trail.base_index, "what is not durable is gone from the log");
     CHECK(r->commit_index <= r->trail.last, "committed beyond the log");
     CHECK(r->commit_index <= r->leader_commit, "committed more than any leader");
     CHECK(r->verified <= r->trail.last, "verified beyond the log");
@@ -46,6 +47,9 @@ static const char *check_log(const struct raft *r)
           "a leader without room holds up those that have it");
     CHECK(!r->truncate_pending || r->written_last == r->truncate_to,
           "written beyond a truncation that the disk has not seen");
+    CHECK(!r->reset_pending || (r->trail.base_index > 0 && !r->truncate_pending &&
+                                r->written_last == r->trail.base_index),
+          "written behind a snapshot that the log on disk does not begin with");
     return NULL;
 }
 
@@ -72,6 +76,7 @@ static const char *check_role(const struct raft *r)
     CHECK((r->doubt_index == 0) == (r->doubt_term == 0) && r->doubt_term <= r->term,
           "in doubt about an entry of no term, or of a future one");
     CHECK(r->doubt_index == 0 || follower, "a node in doubt stands for election");
+    CHECK(!r->installing || follower, "a node stands for election while it installs a snapshot");
     CHECK(r->read_done <= r->read_want, "a read was answered that was not asked for");
     return NULL;
 }
@@ -85,7 +90,11 @@ static const char *check_peer(const struct raft *r, const struct raft_peer *p)
     CHECK(p->base_index <= r->trail.last, "a stream starts beyond the log");
     CHECK(p->round <= r->round, "a round was acknowledged that was not made");
     CHECK(p->probe < r->next_probe, "a probe that was not made");
+    CHECK(p->state != RAFT_PEER_SNAPSHOT ||
+              (p->probe_index == r->trail.base_index && p->match_index < r->trail.base_index),
+          "it needs a snapshot for what it has, or is not asked for one");
     switch (p->state) {
+    case RAFT_PEER_SNAPSHOT:
     case RAFT_PEER_PROBE:
         CHECK(p->epoch == 0, "a stream while probing");
         CHECK(p->probe_index >= r->trail.base_index, "a probe for what the log no longer has");
@@ -95,7 +104,6 @@ static const char *check_peer(const struct raft *r, const struct raft_peer *p)
         CHECK(p->epoch != 0 && p->epoch == p->probe, "a stream without its probe");
         CHECK(p->base_index <= r->trail.last, "a stream that starts beyond the log");
         break;
-    case RAFT_PEER_SNAPSHOT: CHECK(p->epoch == 0, "a stream while a snapshot is needed"); break;
     }
     return NULL;
 }
@@ -133,7 +141,8 @@ static const char *check_leader(const struct raft *r)
 {
     CHECK(raft_hard_state_durable(r) && r->vote == r->cfg.id,
           "a leader without a durable vote for itself");
-    CHECK(raft_term_at(r, r->term_first) == r->term, "the no-op is not of this term");
+    CHECK(r->term_first < r->trail.base_index || raft_term_at(r, r->term_first) == r->term,
+          "the no-op is not of this term");
     CHECK(raft_term_at(r, r->term_first - 1) < r->term, "entries of this term before the no-op");
     CHECK(raft_term_at(r, r->trail.last) == r->term, "a leader's log ends in another term");
 

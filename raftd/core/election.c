@@ -300,8 +300,8 @@ void raft_election_on_tick(struct raft *r, raft_time now)
 {
     if (r->role == RAFT_LEADER || now < r->election_deadline)
         return;
-    if (r->doubt_index != 0) {
-        /* A node in doubt does not stand. All it does is to forget the silent leader. */
+    if (r->doubt_index != 0 || r->installing) {
+        /* It does not stand. All it does is to forget the silent leader. */
         raft_election_step_down(r, now, r->term, RAFT_WHY_NONE);
         raft_election_reset_timer(r, now);
         return;

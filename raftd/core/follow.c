@@ -108,7 +108,8 @@ static bool doubt_well_formed(const struct raft_msg *m)
     uint64_t index = m->probe.acked_index, term = m->probe.acked_term;
     if (index == 0)
         return term == 0;
-    return index > m->probe.prev_index && term >= m->probe.prev_term && term > 0 && term <= m->term;
+    return index >= m->probe.prev_index && term >= m->probe.prev_term && term > 0 &&
+           term <= m->term;
 }
 
 void raft_follow_on_probe(struct raft *r, raft_time now, const struct raft_msg *m)
@@ -240,6 +241,38 @@ void raft_follow_on_append(struct raft *r, raft_time now, const struct raft_even
     r->verified = raft_max(r->verified, last);
     raft_follow_commit(r, 0);
     ack_later(r, now);
+}
+
+bool raft_install_begin(struct raft *r)
+{
+    r->installing = r->role == RAFT_FOLLOWER && r->leader != 0;
+    return r->installing;
+}
+
+/* What is in a snapshot was committed, so every leader of this term and later ones has it (leader
+ * completeness, figure 3.2), and whatever else this log has up to there is dead. */
+void raft_follow_on_install(struct raft *r, uint64_t index, uint64_t term, struct raft_edit *edit)
+{
+    r->installing = false;
+    if (index <= r->commit_index)
+        return; /* it has failed, or the log was faster */
+    bool holds = index <= r->trail.last && raft_term_at(r, index) == term;
+    if (r->role != RAFT_FOLLOWER || term == 0 || term > r->term ||
+        (!holds && index <= r->verified)) {
+        r->stats.impossible_msgs++;
+        return;
+    }
+    if (!holds) {
+        raft_trail_reset(&r->trail, index, term);
+        edit->reset = true;
+        r->reset_pending = true;
+        r->truncate_pending = false;
+        r->entries_at = 0;
+        r->written_last = r->durable_index = index;
+    }
+    r->verified = raft_max(r->verified, index);
+    raft_follow_commit(r, index);
+    raft_ack_soon(r);
 }
 
 static bool ack_allowed(const struct raft *r)

@@ -3,18 +3,14 @@
  */
 #include "raftd/core/raft_impl.h"
 
+/* Chapter 5: a peer that may have nothing behind an entry that the log no longer has needs a snapshot. Until
+ * it has one it is asked for the base again with each heartbeat. */
 static void start_probe(struct raft *r, struct raft_peer *p, uint64_t prev_index)
 {
     p->epoch = 0;
-    /* Section 5: the log no longer reaches back so far. This peer can't be served yet: it hears
-     * heartbeats, its votes and rounds count, and it gets no entries from this leader. */
-    if (prev_index < r->trail.base_index) {
-        p->state = RAFT_PEER_SNAPSHOT;
-        return;
-    }
-    p->state = RAFT_PEER_PROBE;
+    p->state = prev_index < r->trail.base_index ? RAFT_PEER_SNAPSHOT : RAFT_PEER_PROBE;
     p->probe = r->next_probe++;
-    p->probe_index = prev_index;
+    p->probe_index = raft_max(prev_index, r->trail.base_index);
     raft_try_reset(&p->probe_try);
 }
 
@@ -23,6 +19,20 @@ static void start_probe(struct raft *r, struct raft_peer *p, uint64_t prev_index
 static void restart_probe(struct raft *r, struct raft_peer *p)
 {
     start_probe(r, p, raft_max(p->match_index, r->trail.base_index));
+}
+
+/* A peer whose stream may still need what goes now is asked whether it has the new base. */
+void raft_compact(struct raft *r, uint64_t index)
+{
+    assert(index <= r->commit_index && index <= r->durable_index);
+    raft_trail_compact(&r->trail, index);
+    for (unsigned i = 0; r->role == RAFT_LEADER && i < r->n_peers; i++) {
+        struct raft_peer *p = &r->peers[i];
+        if (p->state == RAFT_PEER_SNAPSHOT && p->probe_index < index)
+            start_probe(r, p, index - 1);
+        else if ((p->state == RAFT_PEER_REPLICATE ? p->match_index : p->probe_index) < index)
+            restart_probe(r, p);
+    }
 }
 
 void raft_lead_start(struct raft *r, raft_time now, struct raft_edit *edit)
@@ -179,7 +189,7 @@ void raft_lead_on_probe_ack(struct raft *r, const struct raft_msg *m)
         restart_probe(r, p); /* it restarted: the new process lacks the beginning of the stream */
         return;
     }
-    if (p->state != RAFT_PEER_PROBE) {
+    if (p->state == RAFT_PEER_REPLICATE) {
         r->stats.stale_msgs++;
         return;
     }
@@ -207,6 +217,8 @@ void raft_lead_on_probe_ack(struct raft *r, const struct raft_msg *m)
     if (next < known)
         lost_acked(r, p, known, m->probe_ack.boot);
     start_probe(r, p, next);
+    if (p->state == RAFT_PEER_SNAPSHOT)
+        p->boot = m->probe_ack.boot; /* the process that takes the snapshot */
 }
 
 void raft_lead_on_ack(struct raft *r, const struct raft_msg *m)
@@ -229,6 +241,8 @@ void raft_lead_on_ack(struct raft *r, const struct raft_msg *m)
         p->match_index = raft_max(p->match_index, m->ack.durable);
     if (p->match_index >= p->lost_index)
         p->lost_index = 0;
+    if (p->state == RAFT_PEER_SNAPSHOT && p->match_index >= r->trail.base_index)
+        restart_probe(r, p);
     if (p->state == RAFT_PEER_REPLICATE && m->ack.epoch == p->epoch &&
         (m->ack.need_probe || m->ack.boot != p->boot))
         restart_probe(r, p);
@@ -297,13 +311,14 @@ void raft_lead_flush(struct raft *r, raft_time now)
             raft_emit(r, &m);
         }
         /* The probe leaves with the heartbeat, in one datagram: the peer may be off for weeks. */
-        if (now >= probe_due_at(p) || (beat && p->state == RAFT_PEER_PROBE)) {
+        if (now >= probe_due_at(p) || (beat && p->state != RAFT_PEER_REPLICATE)) {
+            uint64_t acked = p->lost_index == 0 ? 0 : raft_max(p->lost_index, p->probe_index);
             m = (struct raft_msg){.type = RAFT_MSG_PROBE, .to = p->id};
             m.probe.probe = p->probe;
             m.probe.prev_index = p->probe_index;
             m.probe.prev_term = raft_term_at(r, p->probe_index);
-            m.probe.acked_index = p->lost_index;
-            m.probe.acked_term = raft_term_at(r, p->lost_index);
+            m.probe.acked_index = acked;
+            m.probe.acked_term = raft_term_at(r, acked);
             raft_try_sent(r, now, p, &p->probe_try);
             raft_emit(r, &m);
         }

@@ -66,15 +66,27 @@
  *            v                                         |
  *      RAFT_PEER_PROBE --- probe matched ---> RAFT_PEER_REPLICATE
  *            |
- *            +-- the peer needs entries that the log no longer has --> RAFT_PEER_SNAPSHOT
+ *            +-- the peer needs entries that the log no longer has --> RAFT_PEER_SNAPSHOT --+
+ *            |                                                                              |
+ *            +<-- the log begins later -------------- or, once the peer has the base, REPLICATE
  *
  * PROBE is AppendEntries' consistency check alone (figure 3.1), one message at a time, moved by
- * conflict hints. In REPLICATE the caller streams the entries after base_index to the peer, in
+ * conflict hints. SNAPSHOT is PROBE at the base of the log for a peer that has shown that it lacks that
+ * entry: the caller brings it a snapshot (chapter 5), and the probe goes on with the heartbeats until the
+ * peer has the entry. In REPLICATE the caller streams the entries after base_index to the peer, in
  * any pieces, as often as needed, until they arrive: loss never changes the state. On the other
  * side the caller turns what has arrived without a gap into RAFT_EV_APPEND: the receiver's part of
  * AppendEntries.
  * `epoch` names one such stream: it is the number of the probe that started it. Probe numbers only
  * grow within a leader's term, so late datagrams of an earlier stream are recognised.
+ *
+ * Snapshots (chapter 5). What the caller applied and has in a durable snapshot may leave the log:
+ * raft_compact(). A snapshot that a follower got is made its own between raft_install_begin() and
+ * RAFT_EV_INSTALL. If the log holds the snapshot's last entry, all that happens is that this one is known
+ * to be committed. If not, the log is empty behind it from now on, and what this node says that it has on
+ * disk is in the snapshot: so recovery must take a log that does not hold the newest snapshot's last entry
+ * for empty behind that. The disk hears of it in a batch of its own (persist.reset), in the order of all
+ * batches.
  *
  * Reads (section 6.4). RAFT_EV_READ asks for a linearizable read; the answer comes in
  * raft_ready().read. A leader confirms its leadership by a round of LEAD/ACK that is first sent
@@ -198,7 +210,7 @@ struct raft_msg {
             uint32_t probe;      /* number of this probe: grows within the leader's term */
             uint64_t prev_index; /* does your log hold this entry (prevLogIndex, prevLogTerm)? */
             uint64_t prev_term;
-            /* You acknowledged all entries up to this one, and have less: see raft.doubt_index. Above
+            /* You acknowledged all entries up to this one, and have less: see raft.doubt_index. Not below
              * prev_index; 0 = you have what you acknowledged. */
             uint64_t acked_index;
             uint64_t acked_term; /* its term, 0 with index 0 */
@@ -242,6 +254,7 @@ enum raft_event_type {
     RAFT_EV_PERSISTED, /* batch `persisted.seq`, the one in flight, is durable */
     RAFT_EV_READ,      /* a linearizable read was asked for here */
     RAFT_EV_REFUSED,   /* batch `refused.seq`, the one in flight, was not written: no room */
+    RAFT_EV_INSTALL, /* a snapshot is durable here, or what raft_install_begin() began has failed */
 };
 
 struct raft_event {
@@ -269,6 +282,10 @@ struct raft_event {
              * process (late answers to an earlier process are recognised), lower half grows. */
             uint64_t req;
         } read;
+        struct
+        { /* what the snapshot ends with: an entry that is committed; 0 and 0 = it has failed */
+            uint64_t index, term;
+        } install;
     };
 };
 
@@ -281,6 +298,9 @@ struct raft_edit {
     uint64_t append_first;
     uint64_t append_last;
     bool noop; /* the appended entry is a new leader's no-op of the current term */
+    /* RAFT_EV_INSTALL: the log is empty behind the snapshot's last entry, and that is committed: the state
+     * of the snapshot takes the place of the present one. */
+    bool reset;
 };
 
 /* One batch for the disk. `seq` is 0 when there is nothing to persist. */
@@ -290,6 +310,10 @@ struct raft_persist {
     uint16_t vote;
     bool truncate; /* first: entries above truncate_to are dead */
     uint64_t truncate_to;
+    /* Nothing else but term and vote: the log is empty behind entry reset_to, which is of reset_term and
+     * in a snapshot on this disk. */
+    bool reset;
+    uint64_t reset_to, reset_term;
     /* Then: entries first_index..last_index; 0 = none. The caller may lower last_index (not below
      * first_index) before raft_advance(); the rest comes with the next batch. */
     uint64_t first_index;
@@ -336,7 +360,7 @@ struct raft_peer {
     uint32_t probe;       /* number of the newest probe; grows within a term */
     uint32_t epoch;       /* REPLICATE: probe that matched; else 0. Invariant: 0 or == probe */
     uint32_t boot;        /* process that answered that probe: its acknowledgements count */
-    uint64_t probe_index; /* PROBE: prev_index asked for */
+    uint64_t probe_index; /* PROBE, SNAPSHOT: prev_index asked for */
     struct raft_try probe_try;
     uint64_t round; /* highest round acknowledged in this term. Invariant: <= our round */
     struct raft_try round_try; /* LEADs for raft.read_round; RAFT_NEVER = not to a silent peer */
@@ -410,6 +434,9 @@ struct raft {
     uint64_t written_last;
     bool truncate_pending; /* Invariant: then written_last == truncate_to */
     uint64_t truncate_to;
+    bool
+        reset_pending; /* the disk must be told that the log begins behind base_index, and is empty */
+    bool inflight_reset;
 
     /* Follower. */
     raft_time election_deadline;
@@ -429,6 +456,9 @@ struct raft {
      * Not durable: after a restart the leader says it again. 0 = not in doubt. */
     uint64_t doubt_index;
     uint64_t doubt_term; /* of that entry; 0 with index 0 */
+    /* A snapshot of the leader's is being made ours: this node does not stand for election, as its log
+     * is about to be another one. */
+    bool installing;
 
     /* Candidate and pre-candidate. */
     /* This process stands in this term, or did, and the term has had no leader yet, neither this node
@@ -509,6 +539,13 @@ void raft_ack_soon(struct raft *r);
 /* Follower: what arrives on the current stream makes no sense. Forgets it (epoch 0) and asks the
  * leader to probe again, with the next raft_ready(). */
 void raft_refuse_stream(struct raft *r);
+
+/* The entries up to this one leave the log: they are applied, durable, and in a durable snapshot. */
+void raft_compact(struct raft *r, uint64_t index);
+
+/* All of a snapshot is here and is going to be made ours; RAFT_EV_INSTALL follows. False: not now, since
+ * this node does not follow a leader. */
+bool raft_install_begin(struct raft *r);
 
 /* The last batch with entries, or without, was refused and none like it is durable since. */
 bool raft_disk_full(const struct raft *r);

@@ -163,6 +163,9 @@ void raft_follow_commit(struct raft *r, uint64_t leader_commit);
 /* A node in doubt is done with it as soon as it has again what it promised. */
 void raft_follow_settle_doubt(struct raft *r);
 
+/* A snapshot is durable here (chapter 5). */
+void raft_follow_on_install(struct raft *r, uint64_t index, uint64_t term, struct raft_edit *edit);
+
 void raft_follow_flush(struct raft *r, raft_time now);
 raft_time raft_follow_deadline(const struct raft *r);
 

@@ -142,12 +142,16 @@ static void on_refused(struct raft *r, raft_time now, uint64_t seq)
 {
     assert(seq != 0 && seq == r->inflight_seq);
     r->inflight_seq = 0;
-    /* Dead entries are still on disk if the batch was to cut them, or if more died since it was made. */
-    r->truncate_pending = r->inflight_truncate || r->durable_index < r->inflight_base;
+    /* Dead entries are still on disk if the batch was to cut them, or if more died since it was made, unless
+     * the whole log is to go. */
+    r->reset_pending |= r->inflight_reset;
+    r->truncate_pending = !r->reset_pending &&
+                          (r->inflight_truncate || r->durable_index < r->inflight_base);
     if (r->truncate_pending)
         r->truncate_to = r->durable_index;
     r->written_last = r->durable_index;
-    *(r->inflight_entries ? &r->entries_at : &r->batch_at) = now + r->cfg.full_retry;
+    bool entries = r->inflight_entries && r->trail.last > r->written_last;
+    *(entries ? &r->entries_at : &r->batch_at) = now + r->cfg.full_retry;
     if (r->role == RAFT_PRE_CANDIDATE || r->role == RAFT_CANDIDATE)
         raft_election_step_down(r, now, r->term, RAFT_WHY_DISK_FULL);
 }
@@ -183,6 +187,9 @@ void raft_step(struct raft *r, raft_time now, const struct raft_event *ev, struc
     case RAFT_EV_PERSISTED: on_persisted(r, now, ev->persisted.seq); break;
     case RAFT_EV_READ: raft_read_on_read(r, ev->read.req); break;
     case RAFT_EV_REFUSED: on_refused(r, now, ev->refused.seq); break;
+    case RAFT_EV_INSTALL:
+        raft_follow_on_install(r, ev->install.index, ev->install.term, edit);
+        break;
     }
     /* Whatever happened may have completed a majority. */
     if (raft_election_won(r))
@@ -199,19 +206,24 @@ void raft_step(struct raft *r, raft_time now, const struct raft_event *ev, struc
  * itself. */
 static bool log_unwritten(const struct raft *r)
 {
-    return r->trail.last > r->written_last || r->truncate_pending;
+    return r->trail.last > r->written_last || r->truncate_pending || r->reset_pending;
 }
 
 static void make_batch(const struct raft *r, raft_time now, struct raft_persist *p)
 {
     *p = (struct raft_persist){.term = r->term, .vote = r->vote};
     bool log = log_unwritten(r) && now >= r->entries_at;
-    bool entries = log && r->trail.last > r->written_last;
+    bool entries = log && r->trail.last > r->written_last && !r->reset_pending;
     if (r->inflight_seq != 0 || now < r->batch_at || (raft_hard_state_durable(r) && !log))
         return;
     p->seq = r->next_seq;
     p->truncate = r->truncate_pending;
     p->truncate_to = r->truncate_pending ? r->truncate_to : 0;
+    p->reset = r->reset_pending;
+    if (p->reset) {
+        p->reset_to = r->trail.base_index;
+        p->reset_term = r->trail.base_term;
+    }
     p->commit = raft_min(r->commit_index, entries ? r->trail.last : r->written_last);
     if (entries) {
         p->first_index = r->written_last + 1;
@@ -250,7 +262,8 @@ void raft_advance(struct raft *r, raft_time now, const struct raft_ready *rd)
         r->inflight_truncate = p->truncate;
         r->inflight_entries = p->first_index != 0;
         r->inflight_base = r->durable_index;
-        r->truncate_pending = false;
+        r->inflight_reset = p->reset;
+        r->truncate_pending = r->reset_pending = false;
         if (p->first_index != 0) {
             assert(p->first_index == r->written_last + 1 && p->last_index >= p->first_index &&
                    p->last_index <= r->trail.last);

@@ -53,6 +53,28 @@ void raft_trail_truncate(struct raft_trail *t, uint64_t to)
         t->n_runs--;
 }
 
+void raft_trail_compact(struct raft_trail *t, uint64_t to)
+{
+    assert(to >= t->base_index && to <= t->last);
+    size_t gone = 0; /* runs that end there or before */
+    t->base_term = raft_trail_term(t, to);
+    t->base_index = to;
+    while (gone < t->n_runs &&
+           (gone + 1 < t->n_runs ? t->runs[gone + 1].first_index - 1 : t->last) <= to)
+        gone++;
+    t->n_runs -= gone;
+    memmove(t->runs, t->runs + gone, t->n_runs * sizeof *t->runs);
+    if (t->n_runs > 0 && t->runs[0].first_index <= to)
+        t->runs[0].first_index = to + 1;
+}
+
+void raft_trail_reset(struct raft_trail *t, uint64_t index, uint64_t term)
+{
+    t->base_index = t->last = index;
+    t->base_term = term;
+    t->n_runs = 0;
+}
+
 size_t raft_trail_room(const struct raft_trail *t)
 {
     return t->cap_runs - t->n_runs;

@@ -42,6 +42,12 @@ void raft_trail_append(struct raft_trail *t, uint64_t term, uint64_t last);
 /* Forgets the entries above `to`, which is not below the base. */
 void raft_trail_truncate(struct raft_trail *t, uint64_t to);
 
+/* Forgets the entries up to `to`, which is in the log: it begins behind that one from now on. */
+void raft_trail_compact(struct raft_trail *t, uint64_t to);
+
+/* Forgets all entries: the log is empty behind this one. */
+void raft_trail_reset(struct raft_trail *t, uint64_t index, uint64_t term);
+
 /* Free places for runs. */
 size_t raft_trail_room(const struct raft_trail *t);
 

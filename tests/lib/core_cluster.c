@@ -25,6 +25,8 @@ raft_time cl_between(struct cl *c, raft_time low, raft_time high)
     return low >= high ? low : low + cl_random(c) % (high - low + 1);
 }
 
+#define LL(x) (unsigned long long)(x)
+
 /* -------------------------------------------------------------------------------------- trace */
 
 void cl_say(struct cl *c, unsigned i, const char *what, const char *format, ...)
@@ -54,75 +56,6 @@ _Noreturn void cl_fail(const struct cl *c, unsigned i, const char *format, ...)
     fprintf(stderr, "\nreplay: test_raft_random %llu   (TRACE=1 shows every event)\n",
             (unsigned long long)c->seed);
     abort();
-}
-
-unsigned cl_kind(const struct cl_packet *p)
-{
-    if (p->data)
-        return 0;
-    if (p->msg.type == RAFT_MSG_VOTE_REQ && p->msg.vote_req.pre)
-        return 10;
-    if (p->msg.type == RAFT_MSG_VOTE_RSP && p->msg.vote_rsp.pre)
-        return 11;
-    return (unsigned)p->msg.type;
-}
-
-const char *cl_kind_name(unsigned kind)
-{
-    static const char *const names[CL_KINDS] = {"data",      "vote-req", "vote",        "probe",
-                                                "probe-ack", "lead",     "ack",         "ping",
-                                                "read-req",  "read",     "prevote-req", "prevote"};
-    return names[kind];
-}
-
-static void describe(const struct cl_packet *p, char *s, size_t size)
-{
-#define LL(x) (unsigned long long)(x)
-    const struct raft_msg *m = &p->msg;
-    int n = snprintf(s, size, "%-11s term=%llu", cl_kind_name(cl_kind(p)), LL(m->term));
-    s += n;
-    size -= (size_t)n;
-    if (p->data) {
-        snprintf(s, size, " epoch=%u prev=%llu:%llu last=%llu:%llu", p->epoch, LL(p->prev_index),
-                 LL(p->prev_term), LL(p->prev_index + p->n), LL(p->entries[p->n - 1].term));
-        return;
-    }
-    switch (m->type) {
-    case RAFT_MSG_VOTE_REQ:
-        snprintf(s, size, " last=%llu:%llu", LL(m->vote_req.last_index), LL(m->vote_req.last_term));
-        break;
-    case RAFT_MSG_VOTE_RSP:
-        snprintf(s, size, " %s", m->vote_rsp.granted ? "granted" : "refused");
-        break;
-    case RAFT_MSG_PROBE:
-        n = snprintf(s, size, " number=%u prev=%llu:%llu", m->probe.probe, LL(m->probe.prev_index),
-                     LL(m->probe.prev_term));
-        if (m->probe.acked_index != 0)
-            snprintf(s + n, size - (size_t)n, " acked=%llu:%llu", LL(m->probe.acked_index),
-                     LL(m->probe.acked_term));
-        break;
-    case RAFT_MSG_PROBE_ACK:
-        if (m->probe_ack.match)
-            snprintf(s, size, " number=%u match", m->probe_ack.probe);
-        else
-            snprintf(s, size, " number=%u hint=%llu:%llu", m->probe_ack.probe,
-                     LL(m->probe_ack.hint_index), LL(m->probe_ack.hint_term));
-        break;
-    case RAFT_MSG_LEAD:
-        snprintf(s, size, " round=%llu commit=%llu epoch=%u%s", LL(m->lead.round),
-                 LL(m->lead.commit), m->lead.epoch, m->lead.ack_now ? " ack-now" : "");
-        break;
-    case RAFT_MSG_ACK:
-        snprintf(s, size, " round=%llu durable=%llu epoch=%u%s", LL(m->ack.round),
-                 LL(m->ack.durable), m->ack.epoch, m->ack.need_probe ? " need-probe" : "");
-        break;
-    case RAFT_MSG_READ_REQ: snprintf(s, size, " req=%llu", LL(m->read_req.req & 0xffffffff)); break;
-    case RAFT_MSG_READ_RSP:
-        snprintf(s, size, " req=%llu index=%llu", LL(m->read_rsp.req & 0xffffffff),
-                 LL(m->read_rsp.index));
-        break;
-    case RAFT_MSG_PING: break;
-    }
 }
 
 /* What a step changed, as name=value; the first `important` ones alone are shown by trace_state. */
@@ -206,7 +139,7 @@ static void transmit(struct cl *c, struct cl_packet p)
     enum cl_link link = c->links[from][to];
     if (c->trace != NULL && !c->trace_state) {
         char text[200], what[20];
-        describe(&p, text, sizeof text);
+        cl_describe(&p, text, sizeof text);
         snprintf(what, sizeof what, "to %u%s", to + 1,
                  link == CL_CUT    ? " (lost)"
                  : link == CL_HELD ? " (held)"
@@ -292,7 +225,7 @@ static void pump_streams(struct cl *c, unsigned i)
         for (unsigned k = 0; k < CL_FLIGHT && s->sent < r->trail.last; k++) {
             struct cl_packet d = {.data = true, .epoch = p->epoch, .prev_index = s->sent};
             d.msg = (struct raft_msg){.from = r->cfg.id, .to = p->id, .term = r->term};
-            d.prev_term = raft_term_at(r, s->sent);
+            d.prev_term = node->log[s->sent].term;
             while (d.n < CL_PIECE && s->sent < r->trail.last)
                 d.entries[d.n++] = node->log[++s->sent];
             s->sent_at = c->now;
@@ -348,6 +281,9 @@ static void take_batch(struct cl *c, unsigned i, struct raft_ready *rd)
         char text[100];
         int n = snprintf(text, sizeof text, "seq=%llu term=%llu vote=%u", LL(p->seq), LL(p->term),
                          p->vote);
+        if (p->reset)
+            n += snprintf(text + n, sizeof text - (size_t)n, " reset=%llu:%llu", LL(p->reset_to),
+                          LL(p->reset_term));
         if (p->truncate)
             n += snprintf(text + n, sizeof text - (size_t)n, " cut>%llu", LL(p->truncate_to));
         if (p->first_index != 0)
@@ -396,10 +332,28 @@ static void pump(struct cl *c, unsigned i)
         cl_fail(c, i, "a tick made no progress: the deadline is not in the future");
 }
 
+/* The log of memory and that of the disk begin behind the snapshot; the disk's as soon as it is asked what
+ * it holds. */
+static void take_snapshot(struct cl *c, unsigned i)
+{
+    struct cl_node *node = &c->nodes[i];
+    struct cl_disk *d = &node->disk;
+    uint64_t base = node->r.trail.base_index;
+    for (uint64_t k = 1; k <= base; k++) {
+        uint32_t id = c->ghost.committed[k];
+        d->log[k] = (struct cl_entry){.term = c->ghost.created[id].term, .id = id};
+    }
+    memcpy(node->log, d->log, (base + 1) * sizeof *node->log);
+    d->base = d->last = d->commit = base;
+    d->reset_due = true;
+}
+
 static void mirror(struct cl *c, unsigned i, const struct raft_edit *edit,
                    const struct cl_packet *data)
 {
     struct cl_node *node = &c->nodes[i];
+    if (edit->reset)
+        take_snapshot(c, i);
     if (edit->append_first == 0)
         return;
     if (data == NULL) {
@@ -502,6 +456,13 @@ void cl_disk_done(struct cl *c, unsigned i)
     node->refused.persist.seq = 0;
     if (p.term < d->term)
         cl_fail(c, i, "the term on disk fell");
+    if (p.reset && (p.first_index != 0 || p.truncate || p.reset_to != d->base))
+        cl_fail(c, i, "the log is reset to another snapshot, or not alone");
+    if (p.reset)
+        d->reset_due = false;
+    else if (d->reset_due) /* written before: recovery takes nothing of that log */
+        p = (struct raft_persist){
+            .seq = p.seq, .term = p.term, .vote = p.vote, .commit = d->commit};
     if (p.truncate && p.truncate_to < d->commit)
         cl_fail(c, i, "committed entries are cut on disk");
     if (p.truncate && p.truncate_to < d->last)
@@ -648,9 +609,13 @@ void cl_start(struct cl *c, unsigned i)
     struct cl_node *node = &c->nodes[i];
     const struct cl_disk *d = &node->disk;
     struct raft_run *restored = malloc((d->last + 1) * sizeof *restored);
-    struct raft_restored s = {
-        .term = d->term, .vote = d->vote, .last_index = d->last, .commit = d->commit};
-    for (uint64_t index = 1; index <= d->last; index++) {
+    struct raft_restored s = {.term = d->term,
+                              .vote = d->vote,
+                              .base_index = d->base,
+                              .base_term = d->log[d->base].term,
+                              .last_index = d->last,
+                              .commit = d->commit > d->base ? d->commit : d->base};
+    for (uint64_t index = d->base + 1; index <= d->last; index++) {
         if (s.n_runs == 0 || restored[s.n_runs - 1].term != d->log[index].term)
             restored[s.n_runs++] = (struct raft_run){.first_index = index,
                                                      .term = d->log[index].term};
@@ -667,6 +632,8 @@ void cl_start(struct cl *c, unsigned i)
     memset(node->streams, 0, sizeof node->streams);
     node->read_next = 1;
     node->reads_done = 0;
+    node->installs = 0;
+    node->disk.reset_due = false; /* recovery did it */
     node->up = true;
     raft_init(&node->r, &cfg, &s, node->runs, cap, c->now);
     free(restored);
@@ -696,7 +663,7 @@ void cl_crash(struct cl *c, unsigned i, bool keep_batch)
 void cl_lose(struct cl *c, unsigned i, uint64_t last)
 {
     struct cl_node *node = &c->nodes[i];
-    if (last >= node->disk.last)
+    if (last >= node->disk.last || last < node->disk.base)
         return;
     cl_say(c, i, "loses", "%llu..%llu", LL(last + 1), LL(node->disk.last));
     node->had = node->disk;
@@ -709,6 +676,51 @@ void cl_lose(struct cl *c, unsigned i, uint64_t last)
 bool cl_trusts_lost(const struct cl *c, const struct raft_peer *p)
 {
     return p->boot != 0 && p->boot / CL_BOOTS <= c->nodes[p->id - 1].had_boots;
+}
+
+void cl_compact(struct cl *c, unsigned i, uint64_t index)
+{
+    struct cl_node *node = &c->nodes[i];
+    struct raft *r = &node->r;
+    uint64_t most = r->commit_index < r->durable_index ? r->commit_index : r->durable_index;
+    index = index < most ? index : most;
+    if (!node->up || index <= r->trail.base_index || node->disk.reset_due)
+        return;
+    raft_compact(r, index);
+    node->disk.base = index;
+    if (!c->trace_state)
+        cl_say(c, i, "compact", "base=%llu", LL(index));
+    node->dirty = true;
+}
+
+bool cl_install_begin(struct cl *c, unsigned i, uint64_t index)
+{
+    struct cl_node *node = &c->nodes[i];
+    const struct raft *r = &node->r;
+    const struct cl_node *leader = &c->nodes[r->leader == 0 ? i : r->leader - 1u];
+    if (!node->up || node->installs != 0 || !leader->up || leader->r.role != RAFT_LEADER ||
+        leader->r.term != r->term || index > leader->r.commit_index ||
+        !raft_install_begin(&node->r))
+        return false;
+    node->installs = index;
+    node->dirty = true;
+    return true;
+}
+
+void cl_install_end(struct cl *c, unsigned i, bool done)
+{
+    struct cl_node *node = &c->nodes[i];
+    struct raft_event ev = {.type = RAFT_EV_INSTALL};
+    char detail[40] = "failed";
+    if (!node->up || node->installs == 0)
+        return;
+    if (done) {
+        ev.install.index = node->installs;
+        ev.install.term = c->ghost.created[c->ghost.committed[node->installs]].term;
+        snprintf(detail, sizeof detail, "%llu:%llu", LL(ev.install.index), LL(ev.install.term));
+    }
+    node->installs = 0;
+    step(c, i, &ev, NULL, "install", detail);
 }
 
 bool cl_propose(struct cl *c, unsigned i, unsigned count)

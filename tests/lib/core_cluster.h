@@ -54,6 +54,8 @@ struct cl_disk {
     uint16_t vote;
     uint64_t last;
     uint64_t commit;
+    uint64_t base;  /* the log begins behind it; the entries up to it stand for the snapshot */
+    bool reset_due; /* the snapshot is there, and the log does not begin with it yet */
     struct cl_entry log[CL_LOG + 1]; /* [0] unused */
 };
 
@@ -93,6 +95,7 @@ struct cl_node {
     uint32_t read_next;            /* lower half of the next read's number */
     uint64_t read_floor[CL_READS]; /* highest commit index anywhere when it was asked for */
     uint64_t reads_done;
+    uint64_t installs; /* last entry of the snapshot that is being installed, 0 = none */
 };
 
 enum cl_link { CL_OPEN, CL_CUT, CL_HELD };
@@ -170,6 +173,14 @@ bool cl_trusts_lost(const struct cl *c, const struct raft_peer *p);
 /* Processes everything up to and including time t. */
 void cl_run_until(struct cl *c, raft_time t);
 
+/* Node i forgets its log up to `index`, as far as it may. */
+void cl_compact(struct cl *c, unsigned i, uint64_t index);
+
+/* Node i has a snapshot of its leader's, up to `index`, and begins to make it its own: false if it follows
+ * no leader that is up and has committed so much. Then: it is done, or has failed. */
+bool cl_install_begin(struct cl *c, unsigned i, uint64_t index);
+void cl_install_end(struct cl *c, unsigned i, bool done);
+
 /* False if node i is down or not the leader. */
 bool cl_propose(struct cl *c, unsigned i, unsigned count);
 void cl_read(struct cl *c, unsigned i);
@@ -187,6 +198,9 @@ bool cl_replay(struct cl *c, unsigned from, unsigned to, unsigned kind);
 /* 0..CL_KINDS-1 and their names ("lead", "vote", "data" ...). */
 unsigned cl_kind(const struct cl_packet *p);
 const char *cl_kind_name(unsigned kind);
+
+/* A packet as text. */
+void cl_describe(const struct cl_packet *p, char *s, size_t size);
 
 /* Index of the node that leads the highest term among those up, or -1. */
 int cl_leader(const struct cl *c);

@@ -148,8 +148,11 @@ static void do_logs(struct script *s)
     for (unsigned i = 0; i < s->c->n; i++) {
         const struct cl_node *node = &s->c->nodes[i];
         uint64_t last = node->up ? node->r.trail.last : node->disk.last;
+        uint64_t base = node->up ? node->r.trail.base_index : node->disk.base;
         fprintf(s->out, "%u%s", i + 1, node->up ? "     " : " down");
-        for (uint64_t k = 1; k <= last; k++)
+        if (base > 0)
+            fprintf(s->out, " (1..%llu)", (unsigned long long)base);
+        for (uint64_t k = base + 1; k <= last; k++)
             fprintf(s->out, " %s%llu", node->up && k == node->r.commit_index + 1 ? "| " : "",
                     (unsigned long long)(node->up ? node->log[k].term : node->disk.log[k].term));
         fprintf(s->out, "\n");
@@ -205,6 +208,13 @@ static void do_node(struct script *s)
         } else if (strcmp(verb, "resume") == 0) {
             node->stalled = false;
             node->batch.done_at = c->now;
+        } else if (strcmp(verb, "compact") == 0) {
+            cl_compact(c, i, number(s, 2, 0));
+        } else if (strcmp(verb, "fetched") == 0) {
+            if (!cl_install_begin(c, i, number(s, 2, 0)))
+                fprintf(s->out, "refused: no leader has it\n");
+        } else if (strcmp(verb, "install") == 0) {
+            cl_install_end(c, i, s->n_words == 2);
         } else if (strcmp(verb, "finish") == 0) {
             cl_disk_done(c, i);
         } else if (strcmp(verb, "propose") == 0) {
@@ -230,7 +240,8 @@ static void command(struct script *s)
         {"finish", do_node},  {"cut", do_link},     {"join", do_link},     {"hold", do_link},
         {"release", do_link}, {"discard", do_link}, {"replay", do_replay}, {"show", do_show},
         {"state", do_state},  {"logs", do_logs},    {"peers", do_peers},   {"stats", do_stats},
-        {"pto", do_node},     {"lose", do_lose},    {"full", do_node},     {"room", do_node},
+        {"compact", do_node}, {"fetched", do_node}, {"install", do_node},  {"pto", do_node},
+        {"lose", do_lose},    {"full", do_node},    {"room", do_node},
     };
     const char *verb = arg(s, 0);
     if (strcmp(verb, "cluster") == 0) {

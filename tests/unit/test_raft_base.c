@@ -98,7 +98,15 @@ static void test_a_leader_replicates_from_the_base_on(void **state)
     assert_int_equal(t->r.commit_index, 104);
 }
 
-/* A follower that needs what is below the base can't be served yet: no entries, and no harm. */
+static void follow(struct node *t, uint64_t prev, uint64_t prev_term)
+{
+    start_at_base(t, 103);
+    receive(t, lead(6, 1, 0, 0));
+    receive(t, probe(6, 1, prev, prev_term));
+    settle(t);
+}
+
+/* A follower that needs what is below the base gets no entries until it shows that it has the base. */
 static void test_a_peer_below_the_base_waits(void **state)
 {
     static const struct {
@@ -113,15 +121,13 @@ static void test_a_peer_below_the_base_waits(void **state)
         assert_int_equal(p->state, RAFT_PEER_SNAPSHOT);
         assert_int_equal(p->lost_index, 0);
         assert_int_equal(t->r.stats.lost_acked, 0);
-        /* What it says does no harm; it counts for the leadership, and not for commits. */
+        /* What it says counts for the leadership, and not for commits. */
         acknowledge(t, 2, 2, 99, true);
-        answer_probe(t, 2, true, 0, 0);
         assert_int_equal(p->state, RAFT_PEER_SNAPSHOT);
-        assert_int_equal(p->match_index, 0);
+        assert_int_equal(p->probe_index, 100);
         ask(t, 1);
         ready(t);
         assert_non_null(now_msg(t, RAFT_MSG_LEAD, 2));
-        assert_null(now_msg(t, RAFT_MSG_PROBE, 2));
         advance(t);
         acknowledge(t, 2, 2, 99, false);
         assert_int_equal(p->round, t->r.round);
@@ -136,7 +142,160 @@ static void test_a_peer_below_the_base_waits(void **state)
             acknowledge(t, 3, 3, 104, false);
         }
         assert_int_equal(t->r.role, RAFT_LEADER);
+        assert_int_equal(p->state, RAFT_PEER_SNAPSHOT);
+        if (k == 0)
+            answer_probe(t, 2, true, 0, 0); /* it got one, and is another process by now */
+        else
+            acknowledge(t, 2, 2, 102, false); /* or says more than was asked */
+        assert_int_equal(p->state, k == 0 ? RAFT_PEER_REPLICATE : RAFT_PEER_PROBE);
+        assert_int_equal(p->probe_index, k == 0 ? 100 : 102);
     }
+}
+
+/* What leaves the log takes the streams with it that may still need it, and nothing else. */
+static void test_compaction_and_peers(void **state)
+{
+    struct node *t = *state;
+    start_at_base(t, 103);
+    win(t);
+    answer_probe(t, 2, true, 0, 0); /* 103; our no-op is 104 */
+    answer_probe(t, 3, false, 50, 2);
+    acknowledge(t, 2, 2, 104, false);
+    settle(t);
+    assert_int_equal(t->r.commit_index, 104);
+    uint32_t epoch = t->r.peers[0].epoch, probe = t->r.peers[1].probe;
+    raft_compact(&t->r, 103);
+    check(t);
+    assert_int_equal(raft_term_at(&t->r, 103), 5);
+    assert_int_equal(raft_term_at(&t->r, 102), 0);
+    assert_int_equal(t->r.peers[0].epoch, epoch); /* it has all of it */
+    assert_int_equal(t->r.peers[1].state, RAFT_PEER_SNAPSHOT);
+    assert_int_equal(t->r.peers[1].probe_index, 103);
+    assert_true(t->r.peers[1].probe > probe);
+    answer_probe(t, 3, true, 0, 0);
+    propose(t, 1);
+    settle(t);
+    acknowledge(t, 2, 2, 105, false);
+    assert_int_equal(t->r.commit_index, 105);
+    assert_int_equal(t->r.peers[1].match_index, 0);
+    raft_compact(&t->r, 105);
+    check(t);
+    assert_int_equal(t->r.trail.n_runs, 0);
+    assert_int_equal(t->r.peers[1].state, RAFT_PEER_PROBE); /* does it have 105? */
+    assert_int_equal(t->r.peers[1].probe_index, 105);
+    win(t);
+}
+
+/* Chapter 5: the log is empty behind a snapshot whose last entry it does not hold, and what it held is not
+ * written any more; else it goes on as it is. What is older than what is committed changes nothing. */
+static void test_install(void **state)
+{
+    static const struct {
+        uint64_t index, term;
+        bool reset;
+        uint64_t commit, last;
+    } cases[] = {
+        {103, 4, false, 100, 104}, /* not what the leader has there */
+        {104, 7, false, 100, 104}, /* of a term that is not there yet */
+        {120, 5, true, 120, 120},  /* beyond the log */
+        {102, 4, false, 102, 104}, /* it is there, and something behind it */
+        {104, 6, false, 104, 104}, /* it is there, and not durable yet */
+        {100, 4, false, 100, 104}, /* not news */
+        {0, 0, false, 100, 104},   /* came to nothing */
+    };
+    for (size_t k = 0; k < sizeof cases / sizeof cases[0]; k++) {
+        struct node *t = *state;
+        follow(t, 103, 5);
+        append(t, 103, 104, (struct raft_run[]){{104, 6}}, 1);
+        ready(t); /* entry 104 is on its way to the disk */
+        assert_int_equal(t->rd.persist.last_index, 104);
+        advance(t);
+        assert_true(raft_install_begin(&t->r));
+        struct raft_event ev = {.type = RAFT_EV_INSTALL};
+        ev.install.index = cases[k].index;
+        ev.install.term = cases[k].term;
+        step(t, &ev);
+        assert_false(t->r.installing);
+        assert_int_equal(t->edit.reset, cases[k].reset);
+        assert_int_equal(t->r.commit_index, cases[k].commit);
+        assert_int_equal(t->r.trail.last, cases[k].last);
+        assert_int_equal(t->r.durable_index, cases[k].reset ? cases[k].index : 103);
+        ready(t); /* one batch at a time */
+        assert_int_equal(t->rd.persist.seq, 0);
+        advance(t);
+        step(t,
+             &(struct raft_event){.type = RAFT_EV_PERSISTED, .persisted.seq = t->r.inflight_seq});
+        assert_int_equal(t->r.durable_index, cases[k].last);
+        ready(t);
+        assert_int_equal(t->rd.persist.reset, cases[k].reset);
+        if (!cases[k].reset)
+            continue;
+        assert_int_equal(t->rd.persist.reset_to, cases[k].index);
+        assert_int_equal(t->rd.persist.reset_term, cases[k].term);
+        assert_int_equal(t->rd.persist.first_index, 0);
+        assert_int_equal(t->rd.persist.commit, cases[k].index);
+    }
+}
+
+/* What a former leader had there goes, though it is on the disk. */
+static void test_install_over_another_entry(void **state)
+{
+    struct node *t = *state;
+    follow(t, 102, 4);
+    assert_true(raft_install_begin(&t->r));
+    step(t, &(struct raft_event){.type = RAFT_EV_INSTALL, .install = {.index = 103, .term = 4}});
+    assert_true(t->edit.reset);
+    assert_int_equal(t->r.trail.last, 103);
+    assert_int_equal(raft_term_at(&t->r, 103), 4);
+    ready(t);
+    assert_true(t->rd.persist.reset);
+}
+
+/* A batch that finds no room is no reason to forget that the log is to be reset. */
+static void test_install_on_a_full_disk(void **state)
+{
+    struct node *t = *state;
+    follow(t, 103, 5);
+    append(t, 103, 104, (struct raft_run[]){{104, 6}}, 1);
+    ready(t);
+    advance(t);
+    assert_true(raft_install_begin(&t->r));
+    struct raft_event ev = {.type = RAFT_EV_INSTALL, .install = {.index = 120, .term = 6}};
+    step(t, &ev);
+    for (unsigned i = 0; i < 3; i++) {
+        refused(t);
+        assert_true(raft_disk_full(&t->r));
+        ready(t);
+        assert_int_equal(t->rd.persist.seq, 0);
+        t->now += t->r.cfg.full_retry;
+        ready(t);
+        assert_true(t->rd.persist.reset && !t->rd.persist.truncate);
+        advance(t);
+    }
+    persisted(t);
+    assert_false(raft_disk_full(&t->r));
+    assert_int_equal(t->r.durable_index, 120);
+}
+
+/* Its log is about to be another one, so it does not stand; and only a follower installs. */
+static void test_no_candidacy_while_installing(void **state)
+{
+    struct node *t = *state;
+    follow(t, 103, 5);
+    assert_true(raft_install_begin(&t->r));
+    for (unsigned i = 0; i < 20; i++) {
+        t->now = raft_deadline(&t->r);
+        tick(t);
+        settle(t);
+    }
+    assert_int_equal(t->r.role, RAFT_FOLLOWER);
+    assert_int_equal(t->r.leader, 0);
+    step(t, &(struct raft_event){.type = RAFT_EV_INSTALL});
+    assert_false(raft_install_begin(&t->r)); /* it hears no leader */
+    t->now = t->r.election_deadline;
+    tick(t);
+    assert_int_equal(t->r.role, RAFT_PRE_CANDIDATE);
+    assert_false(raft_install_begin(&t->r));
 }
 
 static void test_a_peer_that_lost_entries_below_the_base(void **state)
@@ -189,14 +348,6 @@ static void test_a_follower_answers_probes_around_its_base(void **state)
     receive(t, lead(6, 1, 0, 0));
     receive(t, probe(6, 1, 100, 3)); /* the base is committed: no leader has another entry there */
     assert_int_equal(t->r.stats.impossible_msgs, 1);
-}
-
-static void follow(struct node *t, uint64_t prev, uint64_t prev_term)
-{
-    start_at_base(t, 103);
-    receive(t, lead(6, 1, 0, 0));
-    receive(t, probe(6, 1, prev, prev_term));
-    settle(t);
 }
 
 static void test_a_follower_takes_entries_from_below_its_base(void **state)
@@ -258,6 +409,10 @@ static void test_check_knows_the_base(void **state)
     win(t);
     BREAK(t->r.commit_index = 99);
     BREAK(t->r.peers[0].probe_index = 99);
+    BREAK(t->r.peers[0].state = RAFT_PEER_SNAPSHOT);
+    BREAK(t->r.durable_index = 99);
+    BREAK(t->r.installing = true);
+    BREAK(t->r.reset_pending = true);
 }
 
 int main(void)
@@ -267,6 +422,11 @@ int main(void)
         TEST(test_votes_compare_with_the_base),
         TEST(test_a_leader_replicates_from_the_base_on),
         TEST(test_a_peer_below_the_base_waits),
+        TEST(test_compaction_and_peers),
+        TEST(test_install),
+        TEST(test_install_over_another_entry),
+        TEST(test_install_on_a_full_disk),
+        TEST(test_no_candidacy_while_installing),
         TEST(test_a_peer_that_lost_entries_below_the_base),
         TEST(test_a_follower_answers_probes_around_its_base),
         TEST(test_a_follower_takes_entries_from_below_its_base),

@@ -1,4 +1,4 @@
-// LINK: @core tests/lib/core_cluster.c tests/lib/core_ghost.c
+// LINK: @core tests/lib/core_cluster.c tests/lib/core_ghost.c tests/lib/core_words.c
 /* test_raft_random.c: seeded random lives of clusters.
  *
  * Each seed draws a cluster, the kinds of faults that exist in its world, and then a life under
@@ -28,6 +28,7 @@ enum {
 
 struct world { /* chances per mille of each action */
     unsigned crash, restart, cut, heal, stall, resume, late, fill, room, propose, read, replay;
+    unsigned compact, install;
     bool one_way;
 };
 
@@ -57,6 +58,8 @@ static void draw_world(struct cl *c, struct world *w)
     w->late = cl_chance(c, 600) ? 0 : 30;
     w->fill = cl_chance(c, 600) ? 0 : (unsigned)cl_between(c, 5, 50);
     c->refuse = cl_chance(c, 800) ? 0 : (unsigned)cl_between(c, 10, 300);
+    w->compact = cl_chance(c, 300) ? 0 : (unsigned)cl_between(c, 5, 200);
+    w->install = cl_chance(c, 300) ? 100 : 400;
     w->replay = cl_chance(c, 300) ? 0 : (unsigned)cl_between(c, 10, 300);
 }
 
@@ -90,6 +93,21 @@ static void resume_disk(struct cl *c, unsigned i)
         c->nodes[i].batch.done_at = c->now;
 }
 
+/* A peer that needs one gets a snapshot of its leader's, perhaps one of long ago, and others now and then
+ * one that they do not need. */
+static void snapshot(struct cl *c, unsigned i)
+{
+    const struct cl_node *node = &c->nodes[i];
+    const struct raft *l = &c->nodes[node->r.leader == 0 ? i : node->r.leader - 1u].r;
+    int slot = raft_peer_slot(l, node->r.cfg.id);
+    if (node->installs != 0) {
+        cl_install_end(c, i, cl_chance(c, 800));
+    } else if (l->trail.base_index > 0 && slot >= 0 &&
+               (l->peers[slot].state == RAFT_PEER_SNAPSHOT || cl_chance(c, 50))) {
+        cl_install_begin(c, i, cl_between(c, l->trail.base_index, l->commit_index));
+    }
+}
+
 static void act(struct cl *c, const struct world *w)
 {
     unsigned i = (unsigned)(cl_random(c) % c->n);
@@ -119,6 +137,10 @@ static void act(struct cl *c, const struct world *w)
     if (cl_chance(c, w->propose))
         cl_propose(c, leader >= 0 && cl_chance(c, 700) ? (unsigned)leader : i,
                    (unsigned)cl_between(c, 1, cl_chance(c, 50) ? 40 : 3));
+    if (cl_chance(c, w->compact))
+        cl_compact(c, i, node->r.trail.base_index + cl_between(c, 1, 20));
+    if (node->up && cl_chance(c, w->install))
+        snapshot(c, i);
     if (cl_chance(c, w->read))
         cl_read(c, i);
     if (cl_chance(c, w->replay) && c->n > 1)
@@ -160,6 +182,8 @@ static void recover(struct cl *c)
     for (unsigned i = 0; i < c->n; i++)
         cl_read(c, i);
     while (c->now < end && !settled(c, committed + 1)) {
+        for (unsigned i = 0; i < c->n; i++)
+            snapshot(c, i);
         /* An old leader may still believe in itself; what it takes then is lost. */
         if (cl_leader(c) >= 0 && c->ghost.n_committed == committed)
             cl_propose(c, (unsigned)cl_leader(c), 1);

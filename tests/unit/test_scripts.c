@@ -1,4 +1,4 @@
-// LINK: @core tests/lib/core_cluster.c tests/lib/core_ghost.c tests/lib/core_script.c
+// LINK: @core tests/lib/core_cluster.c tests/lib/core_ghost.c tests/lib/core_words.c tests/lib/core_script.c
 /* test_scripts.c: runs every script of tests/scripts; see tests/lib/core_script.h.
  *
  *     test_scripts                all of them; with REWRITE=1 in the environment: rewrites them
