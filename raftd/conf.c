@@ -451,7 +451,11 @@ int conf_load(struct conf *conf, const char *path, char *err, size_t errlen)
 {
     const struct conf_source src = {path, 0, err, errlen};
     char text[CONF_FILE_MAX_BYTES + 1];
-    FILE *file = fopen(path, "re");
+    /* A pipe that nobody writes to must not hold a start up: it is empty then. */
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    if (fd >= 0)
+        (void)fcntl(fd, F_SETFL, 0); /* what others write is waited for */
+    FILE *file = fd >= 0 ? fdopen(fd, "r") : NULL;
     if (file == NULL)
         return fail(&src, "cannot open: %s", strerror(errno));
     size_t len = fread(text, 1, sizeof text, file);
@@ -459,6 +463,8 @@ int conf_load(struct conf *conf, const char *path, char *err, size_t errlen)
     (void)fclose(file); /* only read from */
     if (error != 0)
         return fail(&src, "cannot read: %s", strerror(error));
+    if (len == 0)
+        return fail(&src, "is empty");
     if (len == sizeof text)
         return fail(&src, "too large; allowed: %d bytes", CONF_FILE_MAX_BYTES);
     if (memchr(text, '\0', len) != NULL)

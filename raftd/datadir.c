@@ -92,8 +92,9 @@ static void look_at_rights(const char *dir)
     (void)snprintf(log, sizeof log, "%s/log", dir);
     const char *const paths[] = {dir, log};
     for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++) {
-        /* A log that is missing is no matter of rights: recovery says what that means. */
-        if (faccessat(AT_FDCWD, paths[i], W_OK | X_OK, AT_EACCESS) == 0 || errno == ENOENT)
+        /* A log that is missing, or no directory, is no matter of rights: recovery says so. */
+        if (stat(paths[i], &st) != 0 || !S_ISDIR(st.st_mode) ||
+            faccessat(AT_FDCWD, paths[i], W_OK | X_OK, AT_EACCESS) == 0)
             continue;
         int rc = -errno;
         (void)snprintf(what, sizeof what, "%s: no file can be made there: %s", paths[i],

@@ -63,6 +63,7 @@ int refused(const char *dir, int rc, const char *what)
             "systemctl edit raftd, ReadWritePaths=%s",
             what, dir);
         return RAFTD_EXIT_DATA_DIR;
+    case -EISDIR:
     case -ENOTDIR:
     case -ELOOP:
     case -ENAMETOOLONG: say_error("%s", what); return RAFTD_EXIT_DATA_DIR;

@@ -26,7 +26,8 @@ typedef int disk_each(void *arg, const char *name);
 struct disk {
     void *ctx; /* first argument of every call; owned by whoever made the table */
 
-    /* A file descriptor (>= 0). Closed on exec. */
+    /* A file descriptor (>= 0). Closed on exec. -EISDIR: of that name is something that is no regular
+     * file, as a directory, a pipe or a link. Only for DISK_DIR are links followed. */
     int (*open)(void *ctx, const char *path, enum disk_open how);
     int (*close)(void *ctx, int fd);
     /* Bytes read: `len`, or fewer only at the end of the file. */

@@ -21,16 +21,21 @@ enum {
 static int posix_open(void *ctx, const char *path, enum disk_open how)
 {
     static const int flags[] = {
-        [DISK_READ] = O_RDONLY,
-        [DISK_WRITE] = O_RDWR,
+        [DISK_READ] = O_RDONLY | O_NOFOLLOW,
+        [DISK_WRITE] = O_RDWR | O_NOFOLLOW,
         [DISK_CREATE] = O_RDWR | O_CREAT | O_EXCL,
         [DISK_DIR] = O_RDONLY | O_DIRECTORY,
     };
     (void)ctx;
-    /* A pipe or a terminal of that name must not hold a start up: it is found to be no file of ours. */
+    struct stat st;
+    /* A pipe or a terminal of that name must not hold a start up. */
     int fd = open(path, flags[how] | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, FILE_MODE);
-    if (fd < 0)
-        return -errno;
+    if (fd < 0) /* a socket or a link is not even opened */
+        return errno == ENXIO || (errno == ELOOP && how != DISK_DIR) ? -EISDIR : -errno;
+    if (how != DISK_DIR && (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode))) {
+        (void)close(fd);
+        return -EISDIR;
+    }
     if (how == DISK_CREATE)
         (void)fchmod(fd, FILE_MODE); /* a strange umask took our own bits; none were added */
     return fd;

@@ -91,6 +91,8 @@ int scan_open(struct scan *s, uint64_t number)
     s->loaded = 0;
     segment_path(s->path, s->dir, number, SEGMENT_SUFFIX);
     s->fd = s->d->open(s->d->ctx, s->path, DISK_READ);
+    if (s->fd == -EISDIR)
+        return scan_corrupt(s, "%s: it is no regular file", s->path);
     return s->fd < 0 ? scan_failed(s, s->fd, "open") : 0;
 }
 

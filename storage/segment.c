@@ -36,7 +36,8 @@ void segment_path(char path[WAL_PATH_MAX], const char *dir, uint64_t number, con
 int segment_fail(char *err, size_t err_size, int rc, const char *call, const char *path)
 {
     /* Cut off rather than refuse: the reader still has the call and most of the path. */
-    int n = snprintf(err, err_size, "%s %s: %s", call, path, strerror(-rc));
+    int n = snprintf(err, err_size, "%s %s: %s", call, path,
+                     rc == -EISDIR ? "it is no regular file" : strerror(-rc));
     assert(n > 0);
     (void)n;
     return rc;

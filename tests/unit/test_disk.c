@@ -11,7 +11,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -146,17 +148,38 @@ static void what_is_made_is_its_owners_alone(void **state)
 }
 
 /* Nobody has the other end. Without the fix, open() waits for somebody, and the alarm ends the test. */
-static void a_pipe_is_no_file_and_holds_nobody_up(void **state)
+static void what_is_no_file_is_not_opened_as_one(void **state)
 {
     (void)state;
     const struct disk *d = &disk_posix;
-    uint8_t buf[8];
+    struct sockaddr_un addr = {.sun_family = AF_UNIX};
+    char path[300];
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    snprintf(addr.sun_path, sizeof addr.sun_path, "%s", in(dir, "socket"));
+    assert_int_equal(bind(fd, (struct sockaddr *)&addr, sizeof addr), 0);
+    close(fd);
     assert_int_equal(mkfifo(in(dir, "pipe"), 0600), 0);
-    alarm(10);
-    int fd = d->open(d->ctx, in(dir, "pipe"), DISK_READ);
+    assert_int_equal(mkdir(in(dir, "directory"), 0700), 0);
+    fd = d->open(d->ctx, in(dir, "file"), DISK_CREATE);
+    assert_int_equal(d->close(d->ctx, fd), 0);
+    assert_int_equal(symlink("/dev/zero", in(dir, "device")), 0);
+    assert_int_equal(symlink("file", in(dir, "link")), 0);
+    assert_int_equal(symlink("loop", in(dir, "loop")), 0);
+    assert_int_equal(symlink("nothing", in(dir, "to_nothing")), 0);
+    static const char *const names[] = {"socket", "pipe", "directory", "device",
+                                        "link",   "loop", "to_nothing"};
+    alarm(10); /* none of them holds anybody up */
+    for (unsigned i = 0; i < sizeof names / sizeof names[0]; i++)
+        for (enum disk_open how = DISK_READ; how <= DISK_WRITE; how++) {
+            snprintf(path, sizeof path, "%s", in(dir, names[i]));
+            assert_int_equal(d->open(d->ctx, path, how), -EISDIR);
+        }
+    assert_int_equal(d->open(d->ctx, "/dev/zero", DISK_READ), -EISDIR);
+    assert_int_equal(d->open(d->ctx, in(dir, "loop"), DISK_DIR), -ELOOP);
     alarm(0);
+    assert_int_equal(symlink("directory", in(dir, "to_directory")), 0);
+    fd = d->open(d->ctx, in(dir, "to_directory"), DISK_DIR);
     assert_true(fd >= 0);
-    assert_int_equal(d->pread(d->ctx, fd, buf, sizeof buf, 0), -ESPIPE);
     assert_int_equal(d->close(d->ctx, fd), 0);
 }
 
@@ -278,7 +301,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(both_disks_keep_the_contract),
         cmocka_unit_test(what_is_made_is_its_owners_alone),
-        cmocka_unit_test(a_pipe_is_no_file_and_holds_nobody_up),
+        cmocka_unit_test(what_is_no_file_is_not_opened_as_one),
         cmocka_unit_test(the_memory_disk_forgets_what_was_not_synced),
         cmocka_unit_test(a_whole_log_works_on_the_real_disk),
     };
