@@ -21,7 +21,8 @@
 #include "raftd/refused.h"
 
 enum {
-    QUEUE = DISKIO_BATCHES + DISKIO_FETCHES + DISKIO_PEERS + 1,
+    QUEUE = DISKIO_BATCHES + DISKIO_FETCHES + DISKIO_PEERS + 2,
+    LOOK_US = 200000,      /* a node whose disk was full must find room within two seconds */
     SPARE_AGAIN_MS = 1000, /* each try fills what room there is, and empties it again */
     FETCH_AGAIN_MS = 200,  /* a peer, or the state machine, waits for it */
     DISK_NAME_MAX = 64,
@@ -68,6 +69,8 @@ struct diskio {
     uint64_t spare_wanted; /* segment number, 0 = none; its job is there until it is made */
     uint64_t spare_made;
     struct durations durations; /* of batches: write and sync */
+    bool looks;                 /* that job is there */
+    uint64_t looked_us, free_bytes;
     struct wal_stats wal_stats;
 
     struct lasting no_room; /* for entries, or for anything: the log thread's, as are these */
@@ -140,17 +143,63 @@ static void measure(struct diskio *d, uint64_t now, uint64_t took)
         say_info("the disk of %s is fast enough again, after %" PRIu64 " s", d->cfg.dir, lasted_s);
 }
 
+/* Says once that there is no room. */
+static void say_full(struct diskio *d, int rc, const char *error)
+{
+    if (lasting_is(&d->no_room, 0, clock_us()))
+        say_lacking(rc, error, "new writes are refused here until there is room");
+}
+
+/* How much room there is, and that the log is still where it was: files that lost their names can be
+ * written on, and what they acknowledge would be lost. */
+static bool look(struct diskio *d)
+{
+    char log[WAL_PATH_MAX], what[WAL_MESSAGE_BYTES];
+    (void)snprintf(log, sizeof log, "%s/log", d->cfg.dir);
+    int64_t room = d->cfg.disk->room(d->cfg.disk->ctx, log);
+    if (room == -ENOENT)
+        say_fatal(RAFTD_EXIT_DISK,
+                  "%s was removed while raftd was running: stopping, for what would be written now "
+                  "would be lost",
+                  log);
+    if (room < 0) {
+        (void)snprintf(what, sizeof what, "look at %s: %s", log, strerror((int)-room));
+        refused_running(d->cfg.dir, (int)room, what);
+    }
+    pthread_mutex_lock(&d->lock);
+    d->looked_us = clock_us();
+    d->free_bytes = (uint64_t)room;
+    d->looks = false;
+    pthread_mutex_unlock(&d->lock);
+    return true;
+}
+
+/* A disk that is nearly full is left to what needs little: votes, terms, seals. */
+static bool nearly_full(struct diskio *d)
+{
+    char what[WAL_MESSAGE_BYTES];
+    if (clock_us() >= d->looked_us + LOOK_US) /* nobody else sets it */
+        (void)look(d);
+    if (d->free_bytes >= d->cfg.min_free_bytes)
+        return false;
+    (void)snprintf(what, sizeof what, "%" PRIu64 " bytes are free, disk_min_free is %" PRIu64,
+                   d->free_bytes, d->cfg.min_free_bytes);
+    d->no_room_entries = true;
+    say_full(d, -ENOSPC, what);
+    return true;
+}
+
 /* False: there is no room for it. */
 static bool append(struct diskio *d, const struct job *j)
 {
     const struct wal_batch *b = &j->batch;
+    if (b->first_index != 0 && nearly_full(d))
+        return false;
     uint64_t start = clock_us();
     int rc = wal_append(d->cfg.wal, b);
     if (wal_refused(rc)) {
         d->no_room_entries |= b->first_index != 0;
-        if (lasting_is(&d->no_room, 0, start))
-            say_lacking(rc, wal_error(d->cfg.wal),
-                        "new writes are refused here until there is room");
+        say_full(d, rc, wal_error(d->cfg.wal));
         return false;
     }
     if (rc != 0)
@@ -297,6 +346,7 @@ static bool do_job(struct diskio *d, struct job *j, struct diskio_done *done, ui
     case DISKIO_BATCH: return append(d, j);
     case DISKIO_REMEMBER: return remember(d, j);
     case DISKIO_FETCH: *again_ms = FETCH_AGAIN_MS; return fetch(d, j, done);
+    case DISKIO_LOOK: return look(d);
     case DISKIO_SPARE: *again_ms = SPARE_AGAIN_MS; return make_spare(d);
     }
     return false;
@@ -327,7 +377,7 @@ static void *work(void *arg)
                                    .storage_id = j.storage_id};
         done.refused = !do_job(d, &j, &done, &again_ms);
         bool again = done.refused && again_ms != 0;
-        if (!again && j.kind != DISKIO_SPARE)
+        if (!again && j.kind != DISKIO_SPARE && j.kind != DISKIO_LOOK)
             tell(d, &done);
         if (j.kind == DISKIO_BATCH)
             want_spare(d);
@@ -388,7 +438,7 @@ static void free_diskio(struct diskio *d)
 struct diskio *diskio_start(const struct diskio_config *cfg)
 {
     static const enum diskio_kind kinds[WORKERS][2] = {
-        [LOG] = {DISKIO_BATCH, DISKIO_FETCH},
+        [LOG] = {DISKIO_BATCH, DISKIO_LOOK},
         [SPARE] = {DISKIO_SPARE, DISKIO_SPARE},
     };
     struct diskio *d = calloc(1, sizeof *d);
@@ -495,5 +545,12 @@ void diskio_status(struct diskio *d, struct status *s)
     s->fsync_p99_us = durations_percentile(&d->durations, s->now_us, 99);
     s->fsync_max_us = d->durations.max_us;
     s->fsync_stalls = d->durations.stalls;
+    s->disk_free = d->free_bytes;
+    s->disk_min_free = d->cfg.min_free_bytes;
+    if (!d->looks && s->now_us >= d->looked_us + LOOK_US) {
+        d->looks = true;
+        put_job(d, &(struct job){.kind = DISKIO_LOOK});
+        pthread_cond_signal(&d->workers[LOG].work);
+    }
     pthread_mutex_unlock(&d->lock);
 }

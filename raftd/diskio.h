@@ -33,15 +33,17 @@ enum diskio_kind {
     DISKIO_BATCH,
     DISKIO_REMEMBER,
     DISKIO_FETCH,
-    DISKIO_SPARE, /* of the thread for segments; nobody is told of it */
+    DISKIO_LOOK,  /* how much room there is; nobody is told of this one ... */
+    DISKIO_SPARE, /* ... nor of this, for the thread that makes segments */
 };
 
 struct diskio_config {
     struct wal *wal; /* the threads' until diskio_stop() */
     const struct disk *disk;
-    const char *dir;        /* data directory */
-    uint32_t segment_bytes; /* as in wal_options */
-    size_t max_batch_bytes; /* largest batch that will come */
+    const char *dir;         /* data directory */
+    uint32_t segment_bytes;  /* as in wal_options */
+    size_t max_batch_bytes;  /* largest batch that will come */
+    uint64_t min_free_bytes; /* with less on the file system batches with entries are refused */
     uint64_t long_us; /* a batch that takes longer is a stall; when they are many, it is said */
     void (*wake)(void *ctx); /* called from a thread whenever something is done */
     void *ctx;

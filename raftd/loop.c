@@ -605,6 +605,7 @@ int loop_run(struct loop *l, struct wal *w, const struct wal_report *report, str
         .disk = &disk_posix,
         .dir = conf->data_dir,
         .max_batch_bytes = record_size(CMD_MAX_BYTES) + NODE_BATCH_BYTES_MAX,
+        .min_free_bytes = conf->disk_min_free,
         .long_us = (uint64_t)conf->election_timeout_ms * 1000 / 2,
         .wake = wake_disk,
         .ctx = l,

@@ -52,6 +52,8 @@ struct disk {
     /* Exclusive lock that ends with the descriptor; -EWOULDBLOCK when another process has it. */
     int (*lock)(void *ctx, int fd);
     int (*mkdir)(void *ctx, const char *path); /* its owner's alone */
+    /* Bytes that more files may take on the file system of a path that exists. */
+    int64_t (*room)(void *ctx, const char *path);
 };
 
 /* The operating system's own calls; ctx is unused. Safe from any thread. */

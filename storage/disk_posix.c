@@ -8,8 +8,11 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+#include "raftd/base/num.h"
 
 enum {
     IOV_MAX_HERE = 64, /* iovecs in one call; storage's longest list is a zero-filled chunk of 64 */
@@ -180,6 +183,15 @@ static int posix_mkdir(void *ctx, const char *path)
     return 0;
 }
 
+static int64_t posix_room(void *ctx, const char *path)
+{
+    struct statvfs st;
+    (void)ctx;
+    if (statvfs(path, &st) != 0)
+        return -(int64_t)errno;
+    return (int64_t)min_u64((uint64_t)st.f_bavail * st.f_frsize, INT64_MAX);
+}
+
 const struct disk disk_posix = {
     .ctx = NULL,
     .open = posix_open,
@@ -195,4 +207,5 @@ const struct disk disk_posix = {
     .drop_cache = posix_drop_cache,
     .lock = posix_lock,
     .mkdir = posix_mkdir,
+    .room = posix_room,
 };

@@ -19,16 +19,17 @@ enum result {
     RESULT_NO_KEY = 1,    /* get, delete: no such key */
     RESULT_NO_LEADER = 2, /* nothing done: no leader in time, or none that can commit */
     RESULT_UNKNOWN = 3, /* timeout after the write left for the leader: it may or may not happen */
-    RESULT_TOO_LARGE = 4, /* key or value over the limit */
-    RESULT_BUSY = 5,     /* no room for it here (too much under way, disk full); nothing was done */
-    RESULT_BAD = 6,      /* the request is malformed */
-    RESULT_STOPPING = 7, /* the daemon is shutting down; as UNKNOWN for a write */
-    RESULT_NOT_YET = 8,  /* the daemon has just started and can't tell yet; nothing was done */
-    RESULT_FULL = 9,     /* no room for more data (max_data_bytes); nothing was done */
-    RESULT_REFUSED = 10, /* the state did not allow it (`outcome` says why); nothing was done */
+    RESULT_TOO_LARGE = 4,  /* key or value over the limit */
+    RESULT_BUSY = 5,       /* no room for it here (too much under way); nothing was done */
+    RESULT_BAD = 6,        /* the request is malformed */
+    RESULT_STOPPING = 7,   /* the daemon is shutting down; as UNKNOWN for a write */
+    RESULT_NOT_YET = 8,    /* the daemon has just started and can't tell yet; nothing was done */
+    RESULT_FULL = 9,       /* no room for more data (max_data_bytes); nothing was done */
+    RESULT_REFUSED = 10,   /* the state did not allow it (`outcome` says why); nothing was done */
+    RESULT_DISK_FULL = 11, /* the disk of this node has no room; nothing was done */
 };
 
-enum { RESULT_LAST = RESULT_REFUSED };
+enum { RESULT_LAST = RESULT_DISK_FULL };
 
 struct user;
 

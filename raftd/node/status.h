@@ -109,7 +109,9 @@ struct status {
     uint64_t fsync_p50_us, fsync_p99_us; /* of batches of the last one or two minutes, 0 = none */
     uint64_t disk_bytes;                 /* written to the log since start */
     uint64_t log_bytes;                  /* size of the log's files */
-    uint8_t disk_full;                   /* 1: entries wait for room; new writes here are refused */
+    uint64_t disk_free,
+        disk_min_free;        /* bytes on the file system of the log: there are; are left */
+    uint8_t disk_full;        /* 1: entries wait for room; new writes here are refused */
     uint8_t tail_dropped;     /* 1: recovery at start dropped a last write, cut or damaged */
     uint8_t local_reads;      /* 1: reads that need no leader are served, see node_local_reads() */
     uint64_t disk_pending_us; /* age of the batch in flight, 0 = none */

@@ -89,9 +89,12 @@ void writes_add(struct writes *w, uint64_t now, struct request *req)
         answer(w, req, RESULT_TOO_LARGE);
         return;
     }
+    if (raft_disk_full(replica_raft(w->replica))) {
+        answer(w, req, RESULT_DISK_FULL);
+        return;
+    }
     uint64_t number = w->next;
-    if (raft_disk_full(replica_raft(w->replica)) || *place_of(w, number) != NULL ||
-        w->bytes + req->cmd_len > NODE_WRITE_BYTES_MAX) {
+    if (*place_of(w, number) != NULL || w->bytes + req->cmd_len > NODE_WRITE_BYTES_MAX) {
         answer(w, req, RESULT_BUSY);
         return;
     }
@@ -212,16 +215,16 @@ void writes_expire(struct writes *w, uint64_t now)
     if (now < w->deadline)
         return;
     w->deadline = RAFT_NEVER;
-    bool leader_known = replica_raft(w->replica)->leader != 0;
+    const struct raft *r = replica_raft(w->replica);
+    enum result why = raft_disk_full(r) ? RESULT_DISK_FULL
+                      : r->leader != 0  ? RESULT_BUSY
+                                        : RESULT_NO_LEADER;
     for (unsigned i = 0; i < NODE_WRITES_MAX; i++) {
         struct request *req = w->pending[i];
         if (req == NULL)
             continue;
         if (req->deadline_us <= now)
-            finish(w, req,
-                   req->sent      ? RESULT_UNKNOWN
-                   : leader_known ? RESULT_BUSY
-                                  : RESULT_NO_LEADER);
+            finish(w, req, req->sent ? RESULT_UNKNOWN : why);
         else if (req->deadline_us < w->deadline)
             w->deadline = req->deadline_us;
     }

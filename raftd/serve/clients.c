@@ -48,7 +48,7 @@ static enum result why_late(const struct clients *c)
     const struct status *s = rcu_get(c->shared->status);
     bool own_fault = s->leader != 0 && s->disk_full;
     rcu_leave();
-    return own_fault ? RESULT_BUSY : RESULT_NO_LEADER;
+    return own_fault ? RESULT_DISK_FULL : RESULT_NO_LEADER;
 }
 
 static void on_timer(struct ev_loop *loop, ev_timer *w, int events)

@@ -96,6 +96,8 @@ static const struct field node_fields[] = {
     {"fsync_stalls", OF_NODE(fsync_stalls), NUMBER, ALWAYS},
     {"disk_bytes", OF_NODE(disk_bytes), NUMBER, ALWAYS},
     {"log_bytes", OF_NODE(log_bytes), NUMBER, ALWAYS},
+    {"disk_free", OF_NODE(disk_free), NUMBER, ALWAYS},
+    {"disk_min_free", OF_NODE(disk_min_free), NUMBER, ALWAYS},
     {"disk_full", OF_NODE(disk_full), NUMBER, ALWAYS},
     {"local_reads", OF_NODE(local_reads), NUMBER, ALWAYS},
     {"tail_dropped", OF_NODE(tail_dropped), NUMBER, ALWAYS},

@@ -23,7 +23,8 @@ int exit_of_result(enum result result, bool write)
     case RESULT_BAD: return RAFTCTL_EXIT_INTERNAL;
     case RESULT_STOPPING: return write ? RAFTCTL_EXIT_UNKNOWN : RAFTCTL_EXIT_LOST;
     case RESULT_NOT_YET: return RAFTCTL_EXIT_NOT_YET;
-    case RESULT_FULL: return RAFTCTL_EXIT_BUSY;
+    case RESULT_FULL:
+    case RESULT_DISK_FULL: return RAFTCTL_EXIT_BUSY;
     case RESULT_REFUSED: break; /* of transactions, which this tool does not send */
     }
     return RAFTCTL_EXIT_INTERNAL;
@@ -77,12 +78,15 @@ static int say_result(enum result result, const struct tool *t, bool write)
     case RESULT_UNKNOWN: say_error("timeout after %g s: %s", seconds, unknown_text); break;
     case RESULT_TOO_LARGE: say_too_large(t); break;
     case RESULT_BUSY:
-        say_error(
-            "this node takes no more now (too much under way, too many clients, or its disk is "
-            "full: see raftctl status): nothing was done; try again");
+        say_error("this node takes no more now (too much under way, or too many clients): nothing "
+                  "was done; try again");
         break;
     case RESULT_BAD: say_error("the daemon did not understand: is it of another version?"); break;
     case RESULT_REFUSED: say_error("the state does not allow it: nothing was done"); break;
+    case RESULT_DISK_FULL:
+        say_error("the disk of this node is full (disk_free and disk_min_free of raftctl status): "
+                  "nothing was done; make room, then it goes on by itself");
+        break;
     case RESULT_FULL:
         say_error("the data are full: max_data_bytes is reached (see raftctl status): nothing was "
                   "done; delete something, or raise it on all nodes");

@@ -87,7 +87,7 @@ reads_go_on() { # NODE...
     done
 }
 
-cluster 3 'max_value_bytes = 131072'
+cluster 3 'max_value_bytes = 131072' '[node]' 'disk_min_free = 0'
 small_disk 1 13 # three segments
 small_disk 2 21 # five
 head -c 75000 /dev/urandom | base64 -w 0 >"$WORK/filler"
@@ -112,6 +112,7 @@ for _ in 1 2 3; do
     code=0
     write 1 || code=$?
     [ "$code" = 7 ] || fail "a write through the full node: exit $code instead of 7"
+    says 'the disk of this node is full'
 done
 reads_go_on 1 2 3
 expect 0 ctl 1 --timeout 5 get "key-1" # through the leader

@@ -521,6 +521,16 @@ static int md_list(void *ctx, const char *path, disk_each *each, void *arg)
 
 /* ---- the whole disk ---- */
 
+/* Never fails, and is no call that is counted: it is made now and then, as time goes by. */
+static int64_t md_room(void *ctx, const char *path)
+{
+    struct memdisk *m = ctx;
+    if (find(&m->now, path) == NULL)
+        return -ENOENT;
+    uint64_t used = memdisk_used(m);
+    return m->limit == 0 ? INT64_MAX : used < m->limit ? (int64_t)(m->limit - used) : 0;
+}
+
 static const struct disk functions = {
     .open = md_open,
     .close = md_close,
@@ -535,6 +545,7 @@ static const struct disk functions = {
     .drop_cache = md_drop_cache,
     .lock = md_lock,
     .mkdir = md_mkdir,
+    .room = md_room,
 };
 
 struct memdisk *memdisk_new(uint64_t seed)

@@ -263,7 +263,7 @@ static void test_no_leader(void **state)
     struct status *before = rcu_swap(f->shared.status, &full);
     world_set(f, &f->no_leader, true);
     send_packet(fd, &get);
-    expect(fd, 3, RESULT_BUSY, "");
+    expect(fd, 3, RESULT_DISK_FULL, "");
     (void)rcu_swap(f->shared.status, before);
     /* A client that leaves with reads and writes under way. */
     world_set(f, &f->no_leader, true);

@@ -62,6 +62,7 @@ static void test_defaults(void **state)
     assert_int_equal(conf.election_timeout_ms, 150);
     assert_int_equal(conf.max_value_bytes, 65536);
     assert_int_equal(conf.max_data_bytes, 64 << 20);
+    assert_int_equal(conf.disk_min_free, 8 << 20);
     assert_int_equal(conf.max_datagram_bytes, 1200);
     assert_int_equal(conf.id, 0);
     assert_string_equal(conf.key_file, "");
@@ -274,11 +275,12 @@ static const struct bad bad_texts[] = {
     {"[cluster]\nnodes.1 = 1\n", "f:2: [cluster] nodes.1: unknown key; allowed: node.N, name, "
                                  "election_timeout_ms, max_value_bytes, max_data_bytes, "
                                  "max_datagram_bytes"},
-    {"[node]\nname = x\n", "f:2: [node] name: unknown key; allowed: id, data_dir, socket, "
-                           "socket_mode, key_file, next_key_file, readers, log_level"},
+    {"[node]\nname = x\n",
+     "f:2: [node] name: unknown key; allowed: id, data_dir, socket, "
+     "socket_mode, key_file, next_key_file, readers, disk_min_free, log_level"},
     {"[node]\nnode.1 = 127.0.0.1:1\n",
      "f:2: [node] node.1: unknown key; allowed: id, data_dir, socket, socket_mode, key_file, "
-     "next_key_file, readers, log_level"},
+     "next_key_file, readers, disk_min_free, log_level"},
     {"[cluster]\nname = x\nname = x\n", "f:3: [cluster] name: given twice; allowed: once"},
     {"[node]\nid = 1\n[cluster]\n[node]\nid = 1\n", "f:5: [node] id: given twice; allowed: once"},
     /* nodes */

@@ -124,6 +124,11 @@ static int d_mkdir(void *ctx, const char *path)
     LOCKED(int, mkdir, path);
 }
 
+static int64_t d_room(void *ctx, const char *path)
+{
+    LOCKED(int64_t, room, path);
+}
+
 static void shared_disk_init(struct shared_disk *s)
 {
     pthread_mutexattr_t a;
@@ -149,6 +154,7 @@ static void shared_disk_init(struct shared_disk *s)
         .drop_cache = d_drop_cache,
         .lock = d_lock,
         .mkdir = d_mkdir,
+        .room = d_room,
     };
 }
 
@@ -160,6 +166,8 @@ static void limit(struct shared_disk *s, uint64_t more)
 }
 
 /* ---- one log and its threads ---- */
+
+static uint64_t min_free; /* of the next rig */
 
 struct rig {
     struct shared_disk disk;
@@ -203,6 +211,7 @@ static struct rig *rig_new(void)
         .dir = DIR,
         .segment_bytes = SEGMENT_BYTES,
         .max_batch_bytes = wal_batch_max_bytes(SEGMENT_BYTES),
+        .min_free_bytes = min_free,
         .long_us = LONG_US,
         .wake = wake,
         .ctx = g,
@@ -599,6 +608,69 @@ static void test_full_disk(void **state)
     free(buf);
 }
 
+/* Below the soft limit entries are refused, votes are not; it is said once, and over when there is room.
+ * Status follows also while nothing is written. */
+static void test_nearly_full(void **state)
+{
+    (void)state;
+    min_free = 2 * SEGMENT_BYTES;
+    struct rig *g = rig_new();
+    int was;
+    FILE *said = said_from(&was);
+    min_free = 0;
+    limit(&g->disk, 2 * SEGMENT_BYTES);
+    put(g, 1, 100);
+    assert_false(wait_done(g).refused);
+    struct model before = g->log;
+    limit(&g->disk, 2 * SEGMENT_BYTES - 1);
+    uint64_t end = clock_us() + WAIT_US;
+    while (status(g).disk_free != 2 * SEGMENT_BYTES - 1)
+        assert_true(clock_us() < end);
+    assert_int_equal(status(g).disk_min_free, 2 * SEGMENT_BYTES);
+    for (int i = 0; i < 5; i++) {
+        put(g, 1, 100);
+        assert_true(wait_done(g).refused);
+        g->log = before;
+        vote(g);
+        assert_false(wait_done(g).refused);
+        before = g->log;
+    }
+    limit(&g->disk, 4 * SEGMENT_BYTES);
+    end = clock_us() + 2000000;
+    do {
+        assert_true(clock_us() < end);
+        g->log = before;
+        put(g, 1, 100);
+    } while (wait_done(g).refused);
+    assert_true(diskio_stop(g->io));
+    const char *lines = said_until(said, was);
+    const char *full = strstr(lines,
+                              "the disk is full: 65535 bytes are free, disk_min_free is 65536");
+    assert_non_null(full);
+    assert_null(strstr(full + 10, "disk is full"));
+    assert_non_null(strstr(full, "the log has room again"));
+    struct model all = g->log;
+    rig_free(g, &all);
+}
+
+static void lose_log(struct rig *g)
+{
+    put(g, 1, 100);
+    (void)wait_done(g);
+    pthread_mutex_lock(&g->disk.lock);
+    memdisk_lose(g->disk.m, DIR "/log");
+    pthread_mutex_unlock(&g->disk.lock);
+    for (uint64_t end = clock_us() + WAIT_US; clock_us() < end;)
+        (void)status(g);
+}
+
+/* Nothing is acknowledged for long in files that are in no directory any more. */
+static void test_lost_directory(void **state)
+{
+    (void)state;
+    assert_int_equal(exit_code_of(lose_log), RAFTD_EXIT_DISK);
+}
+
 /* No descriptor to make the next segment with, none to read an old one with: neither ends the
  * process, and a batch does not wait for a read that does. */
 static void test_no_descriptor(void **state)
@@ -692,12 +764,14 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_failures_end_the_process), /* first: they fork */
         cmocka_unit_test(test_denied_ends_the_process),
+        cmocka_unit_test(test_lost_directory),
         cmocka_unit_test(test_stop_while_hung),
         cmocka_unit_test(test_order),
         cmocka_unit_test(test_urgent_first),
         cmocka_unit_test(test_slow_disk),
         cmocka_unit_test(test_spare_ahead),
         cmocka_unit_test(test_full_disk),
+        cmocka_unit_test(test_nearly_full),
         cmocka_unit_test(test_no_descriptor),
         cmocka_unit_test(test_stop_while_full),
         cmocka_unit_test(test_stop_writes_batches),

@@ -1,0 +1,74 @@
+#!/bin/bash
+# What a card does that is at its end, a quota, and an operator's slip: a file system that becomes read-only,
+# one whose quota is used up, a medium that cannot be read, a log that is removed under the daemon. What is
+# over ends with 74 at once and says why; a quota is waited for; nothing acknowledged is lost.
+# shellcheck source=/dev/null
+. "$(dirname "$0")/../lib/cluster.sh"
+limit 200
+# Sanitizers look for leaks at exit, which they can not do while being traced.
+export ASAN_OPTIONS=${ASAN_OPTIONS:+$ASAN_OPTIONS:}detect_leaks=0
+
+ends_with_74() { # WORDS: node $victim, which says them
+    wait_end "$victim"
+    [ "$CODE" = 74 ] || fail "exit $CODE instead of 74: $(tail -n 3 "$WORK/node$victim.log")"
+    grep -Eq "$1" "$WORK/node$victim.log" || fail "no word of '$1': $(tail -n 3 "$WORK/node$victim.log")"
+    note "$(grep -E "$1" "$WORK/node$victim.log" | tail -n 1)"
+}
+
+is_full() { [ "$(field "$1" disk_full)" = 1 ]; }
+has_room() { [ "$(field "$1" disk_full)" = 0 ]; }
+
+cluster 3
+start_all
+wait_leader
+victim=$(other_than "$LEADER")
+other=$(other_than "$LEADER" "$victim")
+expect 0 ctl "$other" --timeout 10 put before value
+wait_converged
+
+# --- a quota ----------------------------------------------------------------------------------------
+strace_attach "$victim" trace=pwritev inject=pwritev:error=EDQUOT
+writers_start "w1:$other"
+wait_for 10 "node $victim to be full" is_full "$victim"
+grep -q 'the disk is full: write ' "$WORK/node$victim.log" || fail "it does not say that its disk is full"
+expect 7 ctl "$victim" --timeout 2 put refused value
+says 'the disk of this node is full'
+expect 0 ctl "$victim" --timeout 2 get --stale before
+strace_detach
+wait_for 10 "room on node $victim" has_room "$victim"
+expect 0 ctl "$victim" --timeout 10 put again value
+writers_stop
+
+# --- a file system that becomes read-only -------------------------------------------------------------
+strace_attach "$victim" trace=pwritev inject=pwritev:error=EROFS:when=3
+writers_start "w2:$other"
+ends_with_74 'Read-only file system'
+start "$victim"
+expect 0 ctl "$victim" --timeout 10 get again
+
+# --- the log is removed -------------------------------------------------------------------------------
+rm -r "$WORK/node$victim/log"
+start_ms=$(now_ms)
+ends_with_74 'was removed while raftd was running'
+[ $(($(now_ms) - start_ms)) -lt 5000 ] || fail "it went on for $(($(now_ms) - start_ms)) ms"
+launch "$victim"
+wait_end "$victim"
+[ "$CODE" = 4 ] || fail "a start without its log: exit $CODE instead of 4"
+writers_stop
+
+# --- a medium that is written, but can't be read --------------------------------------------------------
+victim=$(other_than "$LEADER" "$victim")
+stop "$victim"
+# shellcheck disable=SC2004,SC2034 # ON is cluster.sh's
+ON[$victim]="strace -D -f -qq -o $WORK/strace.start -e trace=pread64 -e inject=pread64:error=EIO:when=4"
+launch "$victim"
+ends_with_74 'Input/output error'
+# shellcheck disable=SC2004,SC2034
+ON[$victim]=
+start "$victim"
+wait_leader
+expect 0 ctl "$victim" --timeout 10 get again
+[ "$OUT" = value ] || fail "get: '$OUT'"
+ctl "$victim" --timeout 10 list >"$WORK/keys"
+check_writes
+finish "a disk that is over ends its node with 74, a quota is waited for; nothing lost"
