@@ -195,11 +195,13 @@ static int damaged(const struct reading *r, const char *what)
     return say(r->s, -EBADMSG, "%s: at offset %" PRIu64 ": %s", r->path, r->at, what);
 }
 
-/* Up to `len` bytes from r->at on; how many, or -errno. */
+/* Up to `len` bytes from r->at on; how many, or -errno. What the disk can't read is damaged. */
 static ssize_t fill(const struct reading *r, size_t len)
 {
     ssize_t n = r->s->disk->pread(r->s->disk->ctx, r->fd, r->buf, len, r->at);
-    return n >= 0 ? n : fail(r->s, (int)n, "read", r->path);
+    if (n < 0)
+        (void)fail(r->s, (int)n, "read", r->path);
+    return n == -EIO ? -EBADMSG : n;
 }
 
 static int read_head(struct reading *r, struct snapshot_head *h)
@@ -344,11 +346,13 @@ static int belongs(struct snapshots *s, const char *path, uint64_t index,
 int snapshot_load(struct snapshots *s, uint64_t index, const struct snapshot_sink *sink,
                   struct snapshot_head *head, struct snapshot_name *name)
 {
-    path_text path;
+    path_text path, dir;
     int rc = path_of(s, path, index, SUFFIX);
-    if (rc == 0)
-        rc = snapshot_load_file(s, path, sink, head, name);
-    return rc == 0 ? belongs(s, path, index, head) : rc;
+    if (rc == 0 && (rc = path_of(s, dir, 0, NULL)) == 0 &&
+        (rc = snapshot_load_file(s, path, sink, head, name)) == 0 &&
+        (rc = belongs(s, path, index, head)) == 0)
+        rc = sync_names(s, dir); /* the process that gave the name may have ended before this */
+    return rc;
 }
 
 int snapshot_open(struct snapshots *s, uint64_t index)
@@ -640,32 +644,37 @@ static int find_end(struct snapshot_part *p)
     return rc == -EBADMSG || rc == -ENOTSUP ? 0 : rc;
 }
 
+/* Opens its file, or makes it. */
+static int open_part(struct snapshot_part *p)
+{
+    const struct disk *d = p->s->disk;
+    path_text dir;
+    uint64_t number = get_u64(p->name.hash);
+    int rc = make_dir(p->s);
+    if (rc != 0 || (rc = remove_others(p->s, SUFFIX_PART, number)) != 0 ||
+        (rc = path_of(p->s, dir, 0, NULL)) != 0 ||
+        (rc = path_of(p->s, p->path, number, SUFFIX_PART)) != 0)
+        return rc;
+    p->fd = d->open(d->ctx, p->path, DISK_WRITE);
+    if (p->fd == -ENOENT)
+        p->fd = d->open(d->ctx, p->path, DISK_CREATE);
+    if (p->fd < 0)
+        return fail(p->s, no_space(p->fd), "open", p->path);
+    rc = sync_names(p->s, dir);
+    return rc == 0 ? find_end(p) : rc;
+}
+
 int snapshot_part_open(struct snapshot_part **out, struct snapshots *s,
                        const struct snapshot_name *name, uint64_t *have)
 {
-    const struct disk *d = s->disk;
     struct snapshot_part *p = calloc(1, sizeof *p);
     *out = NULL;
     if (p == NULL)
         return fail(s, -ENOMEM, "open", s->dir);
     p->s = s;
     p->name = *name;
-    uint64_t number = get_u64(name->hash);
-    int rc = make_dir(s);
-    if (rc == 0 && (rc = remove_others(s, SUFFIX_PART, number)) == 0)
-        rc = path_of(s, p->path, number, SUFFIX_PART);
-    if (rc != 0) {
-        free(p);
-        return rc;
-    }
-    p->fd = d->open(d->ctx, p->path, DISK_WRITE);
-    bool new = p->fd == -ENOENT;
-    if (new)
-        p->fd = d->open(d->ctx, p->path, DISK_CREATE);
-    if (p->fd < 0)
-        rc = fail(s, no_space(p->fd), "open", p->path);
-    else if (!new)
-        rc = find_end(p);
+    p->fd = -1;
+    int rc = open_part(p);
     if (rc != 0) {
         snapshot_part_close(p);
         return rc;
@@ -709,36 +718,39 @@ static int verify_part(struct snapshot_part *p, const struct snapshot_sink *sink
 }
 
 /* Makes it this directory's own, on the medium. */
-static int own(struct snapshot_part *p, struct snapshot_head *head)
+static int own(struct snapshot_part *p)
 {
     uint8_t id[STORAGE_BYTES];
     struct iovec iov = {.iov_base = id, .iov_len = sizeof id};
-    head->storage_id = p->s->storage_id;
-    put_u64(id, head->storage_id);
+    put_u64(id, p->s->storage_id);
     int rc = write_at(p->s, p->fd, p->path, &iov, 1, AT_STORAGE);
     return rc == 0 ? sync_file(p->s, p->fd, p->path) : rc;
+}
+
+/* Gives it its name; 1 if a snapshot of that index has it already. */
+static int settle(struct snapshot_part *p, uint64_t index)
+{
+    struct snapshot_name there;
+    int rc = present(p->s, index, &there);
+    if (rc == 0 && (rc = own(p)) == 0)
+        rc = enter(p->s, p->path, index);
+    return rc;
 }
 
 int snapshot_part_finish(struct snapshot_part *p, const struct snapshot_sink *sink,
                          struct snapshot_head *head)
 {
-    struct snapshot_name there;
     int rc = p->have == p->name.size ? verify_part(p, sink, head)
                                      : say(p->s, -EBADMSG, "%s: is not whole", p->path);
-    if (rc == -EBADMSG) {
-        snapshot_part_drop(p);
-        return rc;
+    if (rc == 0) {
+        head->storage_id = p->s->storage_id;
+        rc = settle(p, head->index);
     }
-    if (rc != 0 || (rc = present(p->s, head->index, &there)) < 0)
-        return rc;
-    if (rc == 1) {
+    if (rc == 1 || rc == -EBADMSG)
         snapshot_part_drop(p);
-        return 0;
-    }
-    if ((rc = own(p, head)) != 0 || (rc = enter(p->s, p->path, head->index)) != 0)
-        return rc;
-    snapshot_part_close(p);
-    return 0;
+    else
+        snapshot_part_close(p);
+    return rc == 1 ? 0 : rc;
 }
 
 void snapshot_part_close(struct snapshot_part *p)

@@ -28,7 +28,7 @@
  *
  * All functions: 0 or -errno, and then a sentence in `message`.
  *   wal_refused(rc)  no room, descriptor or memory; try again later
- *   -EBADMSG         the file is damaged, or does not belong here
+ *   -EBADMSG         the file is damaged, or the disk can't read it, or it does not belong here
  *   -ENOTSUP         only a newer raftd can read it
  *   what a source, a sink or `pace` returned
  *   any other        the disk fails: never retry, exit
@@ -111,7 +111,7 @@ int snapshot_write(struct snapshots *s, const struct snapshot_head *head,
 /* Indexes of the whole files, the newest first; *n of them. */
 int snapshot_list(struct snapshots *s, uint64_t indexes[SNAPSHOT_LIST_MAX], unsigned *n);
 
-/* Reads, and verifies, the snapshot of DIR with that index. */
+/* Reads, and verifies, the snapshot of DIR with that index. It lasts then. */
 int snapshot_load(struct snapshots *s, uint64_t index, const struct snapshot_sink *sink,
                   struct snapshot_head *head, struct snapshot_name *name);
 
@@ -147,8 +147,8 @@ int snapshot_part_append(struct snapshot_part *p, uint64_t offset, const uint8_t
                          size_t len);
 
 /* All bytes are there: verifies them, on the medium, against the name, and makes them a snapshot of this
- * directory; *head is that of it. The part is gone then, and freed. After -EBADMSG, too: it has to be
- * fetched again. After another error it can only be closed. */
+ * directory; *head is that of it. Frees the part in any case. Its bytes are gone after -EBADMSG, and have to
+ * be fetched again; after another error they stay. */
 int snapshot_part_finish(struct snapshot_part *p, const struct snapshot_sink *sink,
                          struct snapshot_head *head);
 
