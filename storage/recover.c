@@ -212,6 +212,7 @@ static int facts_behind(struct scan *s, struct walk *w, struct verdict_facts *fa
     facts->recycled = (w->seg->head.flags & SEGMENT_RECYCLED) != 0 ? YES : NO;
     w->later_first = 0;
     w->nonzero_end = w->at;
+    uint64_t head_end = facts->block == AT_HEAD ? w->at + batch_bytes(w->head.payload_len) : 0;
     for (uint32_t at = w->at; at < w->seg->bytes;) {
         uint32_t n = w->seg->bytes - at < SCAN_READ_BYTES ? w->seg->bytes - at : SCAN_READ_BYTES;
         int rc = scan_read(s, s->window, at, n);
@@ -223,7 +224,7 @@ static int facts_behind(struct scan *s, struct walk *w, struct verdict_facts *fa
             if (all_zero(p, BATCH_BLOCK_BYTES))
                 continue;
             uint8_t kind = kind_of(w, p);
-            if (kind == AT_MARKED || facts->recycled == NO)
+            if (kind == AT_MARKED || facts->recycled == NO || at + b < head_end)
                 w->nonzero_end = at + b + BATCH_BLOCK_BYTES;
             if (at + b == w->at)
                 continue;
@@ -312,7 +313,7 @@ static int accept(struct scan *s, struct walk *w)
     /* The log cannot begin behind an entry that was overwritten later. Segments are deleted one by
      * one, so a crash can have left such a beginning; it is not needed any more. */
     s->begin_later = (w->head.flags & BATCH_TRUNC) != 0 && w->head.truncate_to < f->base_index &&
-                     s->seen[s->start].head.number < s->number;
+                     s->start + 1 < s->n_numbers && s->seen[s->start + 1].state == SEG_IN_USE;
     if (!fold_fits(f, &w->head) || (w->head.flags & BATCH_SEAL) != 0)
         return scan_corrupt(s, "%s: the batch at offset %" PRIu32 " contradicts the ones before it",
                             s->path, w->at);

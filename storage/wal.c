@@ -440,7 +440,8 @@ int wal_drop(struct wal *w, uint64_t keep_from)
 int wal_reset(struct wal *w, const struct wal_base *base, uint64_t term, uint16_t vote)
 {
     struct fold *f = &w->fold;
-    int old = w->fd, rc = wal_drop(w, base->index + 1);
+    /* Room first. Not behind an entry that the snapshot may replace: a crash must find the difference. */
+    int old = w->fd, rc = wal_drop(w, base->index);
     assert(base->index >= f->base_index && term >= base->term);
     assert(term > f->term || (term == f->term && (f->vote == 0 || f->vote == vote)));
     if (rc == 0)

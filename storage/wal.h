@@ -177,7 +177,7 @@ int wal_drop(struct wal *w, uint64_t keep_from);
 
 /* The log becomes empty and begins behind `base`, whose snapshot is durable; term and vote may move on
  * as in a batch. On 0 that is durable, in one step: a crash leaves the old log or the new one. Results as
- * wal_drop; when it is refused the log is as wal_drop(base->index + 1) leaves it. */
+ * wal_drop; when it is refused the log is as wal_drop(base->index) leaves it. */
 int wal_reset(struct wal *w, const struct wal_base *base, uint64_t term, uint16_t vote);
 
 /* A place in the log as a row of bytes. */
