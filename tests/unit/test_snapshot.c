@@ -607,7 +607,7 @@ static void what_came_of_a_part_lasts(void **state)
         snapshot_part_close(p);
         memdisk_power_cut(n, MEMDISK_KEEP_NONE);
     }
-    assert_int_equal(have, HEAD + 6 * (12 + SNAPSHOT_CHUNK_MAX_BYTES));
+    assert_int_equal(have, HEAD + 7 * (12 + SNAPSHOT_CHUNK_MAX_BYTES));
     memdisk_free(m);
     memdisk_free(n);
 }
