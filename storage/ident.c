@@ -294,7 +294,7 @@ int ident_create(const struct disk *d, const char *dir, const struct ident *id,
         return say(&c, IDENT_NOT_EMPTY, "%s: is not empty (it holds %s), nothing was created", dir,
                    l.other ? l.name : "a log");
     if ((rc = write_ident(&c, tmp, id)) != IDENT_OK || (rc = sync_dir(&c, dir)) != IDENT_OK ||
-        (rc = wal_create(d, dir, segment_bytes, err, err_size)) != 0)
+        (rc = wal_create(d, dir, id->storage_id, segment_bytes, err, err_size)) != 0)
         return rc;
     if ((rc = d->rename(d->ctx, tmp, path)) != 0)
         return failed(&c, rc, "rename", tmp);

@@ -465,6 +465,9 @@ static int scan_unused(struct scan *s, size_t i)
     if (found)
         return scan_corrupt(s, "%s: its head is damaged, entries from %" PRIu64 " on are behind it",
                             s->path, f->last_index + 1);
+    if (first)
+        return scan_corrupt(s, "%s: belongs to no storage, this directory is %016" PRIx64, s->path,
+                            s->options->storage_id);
     s->r->next = RECOVER_BIRTH;
     s->r->number = s->number;
     s->r->bytes = s->seen[i].bytes;

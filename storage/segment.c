@@ -138,8 +138,33 @@ int wal_make_spare(const struct disk *d, const char *dir, uint64_t number, uint3
     return segment_make(d, dir, number, segment_bytes, SEGMENT_TMP_SPARE, err, err_size);
 }
 
-int wal_create(const struct disk *d, const char *dir, uint32_t segment_bytes, char *err,
-               size_t err_size)
+/* The log of another directory in this one's place is told by it, even if nothing was ever stored. */
+static int write_first_head(const struct disk *d, const char *dir, uint64_t storage_id, char *err,
+                            size_t err_size)
+{
+    char path[WAL_PATH_MAX];
+    uint8_t block[BATCH_BLOCK_BYTES];
+    struct iovec iov = {.iov_base = block, .iov_len = sizeof block};
+    struct segment_head h = {.storage_id = storage_id, .number = SEGMENT_FIRST, .first_seq = 1};
+    segment_path(path, dir, SEGMENT_FIRST, SEGMENT_SUFFIX);
+    int fd = d->open(d->ctx, path, DISK_WRITE);
+    if (fd < 0)
+        return segment_fail(err, err_size, fd, "open", path);
+    int64_t size = d->size(d->ctx, fd);
+    h.segment_bytes = (uint32_t)size;
+    h.salt = segment_salt(storage_id, SEGMENT_FIRST, h.prev);
+    segment_encode(block, &h);
+    int rc = size < 0 ? (int)size : d->pwritev(d->ctx, fd, &iov, 1, 0);
+    if (rc != 0)
+        segment_fail(err, err_size, rc, "write", path);
+    else if ((rc = d->fdatasync(d->ctx, fd)) != 0)
+        segment_fail(err, err_size, rc, "fdatasync", path);
+    int closed = d->close(d->ctx, fd);
+    return rc == 0 && closed != 0 ? segment_fail(err, err_size, closed, "close", path) : rc;
+}
+
+int wal_create(const struct disk *d, const char *dir, uint64_t storage_id, uint32_t segment_bytes,
+               char *err, size_t err_size)
 {
     char log[WAL_PATH_MAX];
     int rc = segment_dir(log, dir);
@@ -149,6 +174,8 @@ int wal_create(const struct disk *d, const char *dir, uint32_t segment_bytes, ch
     if (rc != 0 && rc != -EEXIST)
         return segment_fail(err, err_size, rc, "mkdir", log);
     rc = wal_make_spare(d, dir, SEGMENT_FIRST, segment_bytes, err, err_size);
+    if (rc == 0)
+        rc = write_first_head(d, dir, storage_id, err, err_size);
     if (rc != 0)
         return rc;
     rc = d->sync_dir(d->ctx, dir);

@@ -124,11 +124,11 @@ struct wal_stats {
 
 struct wal;
 
-/* Make DIR/log with one empty segment. DIR exists. Called by ident_create, so that a directory
- * with an identity always has a log, and a log that is gone is noticed. Can be repeated after a
- * crash or failure, but never once the log has been opened. */
-int wal_create(const struct disk *d, const char *dir, uint32_t segment_bytes, char *err,
-               size_t err_size);
+/* Make DIR/log with one segment, which holds no batch and names the storage. DIR exists. Called by
+ * ident_create, so that a directory with an identity always has a log, and a log that is gone, or another
+ * one, is noticed. Can be repeated after a crash or failure, but never once the log has been opened. */
+int wal_create(const struct disk *d, const char *dir, uint64_t storage_id, uint32_t segment_bytes,
+               char *err, size_t err_size);
 
 /* Recover the log of DIR and make it ready for appends: after a torn write that means a new segment.
  * When there is no room for one (wal_refused()), the log can be read at once, and appends are

@@ -98,6 +98,16 @@ mv "$WORK/node1/log" "$WORK/log"
 refused 4 'the log is missing' -c "$CONF" -i 1
 refused 4 'the log is missing' --check "$WORK/node1"
 [ ! -e "$WORK/node1/log" ] || fail "a refused start made a log"
+# Nor does the empty log of another directory, or what an empty one is without a name.
+expect 0 "$RAFTD" --init -c "$CONF" -i 1 -d "$WORK/fresh"
+mv "$WORK/fresh/log" "$WORK/node1/log"
+for other in '^.* belongs to storage [0-9a-f]{16}, this directory is [0-9a-f]{16}' \
+    '^.* belongs to no storage, this directory is [0-9a-f]{16}'; do
+    refused 4 "$other" -c "$CONF" -i 1
+    refused 4 "$other" --check "$WORK/node1"
+    dd if=/dev/zero of="$(echo "$WORK"/node1/log/*.seg)" bs=4096 count=1 conv=notrunc status=none
+done
+rm -r "$WORK/node1/log"
 mv "$WORK/log" "$WORK/node1/log"
 
 # --- a torn tail: the second half of the last write is missing, then garbage instead of a write ---

@@ -83,7 +83,7 @@ static struct memdisk *make_base(void)
     struct wal *w;
     char err[WAL_MESSAGE_BYTES];
     must(d->mkdir(d->ctx, DIR) == 0 && d->sync_dir(d->ctx, "/") == 0);
-    must(wal_create(d, DIR, SIZE, err, sizeof err) == 0);
+    must(wal_create(d, DIR, options.storage_id, SIZE, err, sizeof err) == 0);
     must(wal_open(&w, d, DIR, &options, &rep) == 0);
     put(&model, w, 2, false, false, false);
     put(&model, w, 0, true, false, false);

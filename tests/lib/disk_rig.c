@@ -24,7 +24,9 @@ struct rig *rig_new(uint64_t seed)
     const struct disk *d = memdisk_disk(g->m);
     assert_int_equal(d->mkdir(d->ctx, RIG_DIR), 0);
     assert_int_equal(d->sync_dir(d->ctx, "/"), 0);
-    assert_int_equal(wal_create(d, RIG_DIR, rig_options.segment_bytes, err, sizeof err), 0);
+    assert_int_equal(
+        wal_create(d, RIG_DIR, rig_options.storage_id, rig_options.segment_bytes, err, sizeof err),
+        0);
     return g;
 }
 

@@ -202,7 +202,7 @@ static struct rig *rig_new(void)
     shared_disk_init(&g->disk);
     assert_int_equal(g->disk.d->mkdir(g->disk.d->ctx, DIR), 0);
     assert_int_equal(g->disk.d->sync_dir(g->disk.d->ctx, "/"), 0);
-    assert_int_equal(wal_create(&g->disk.table, DIR, SEGMENT_BYTES, err, sizeof err), 0);
+    assert_int_equal(wal_create(&g->disk.table, DIR, 7, SEGMENT_BYTES, err, sizeof err), 0);
     open_log(g);
     g->log.term = 1;
     g->io = diskio_start(&(struct diskio_config){

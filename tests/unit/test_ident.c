@@ -287,6 +287,36 @@ static void let_go(const struct disk *d, const struct ident_lock *l)
         assert_int_equal(d->close(d->ctx, l->ident), 0);
 }
 
+// In the place of a log that may have held anything: one that was never used names its storage, too, and
+// one that names none is nobody's.
+static void an_empty_log_of_another_directory_is_refused(void **state)
+{
+    static const uint8_t zeros[4096];
+    static const char segment[] = "/d/log/0000000000000001.seg";
+    struct memdisk *m = memdisk_new(1);
+    const struct disk *d = memdisk_disk(m);
+    struct wal_options other = options;
+    struct wal_report rep;
+    struct wal *w;
+
+    (void)state;
+    other.storage_id++;
+    assert_int_equal(d->mkdir(d->ctx, "/d"), 0);
+    assert_int_equal(wal_create(d, "/d", 5, options.segment_bytes, err, sizeof err), 0);
+    // After a loss of power --init begins again, with another id: that one counts.
+    assert_int_equal(first_start(m), IDENT_NOT_EMPTY);
+    assert_int_equal(
+        wal_create(d, "/d", options.storage_id, options.segment_bytes, err, sizeof err), 0);
+    assert_int_equal(wal_open(&w, d, "/d", &other, &rep), -EBADMSG);
+    assert_non_null(strstr(rep.message, "belongs to storage 0000000055667788, this directory is "
+                                        "0000000055667789"));
+    assert_int_equal(wal_check(d, "/d", &options, &rep), 0);
+    memdisk_poke(m, segment, 0, zeros, sizeof zeros);
+    assert_int_equal(wal_open(&w, d, "/d", &options, &rep), -EBADMSG);
+    assert_non_null(strstr(rep.message, "belongs to no storage"));
+    memdisk_free(m);
+}
+
 static void a_second_daemon_is_locked_out(void **state)
 {
     struct memdisk *m = memdisk_new(1);
@@ -439,6 +469,7 @@ int main(void)
         cmocka_unit_test(copies_that_differ_are_damage),
         cmocka_unit_test(nothing_is_created_where_something_is),
         cmocka_unit_test(an_identity_without_its_log_is_noticed),
+        cmocka_unit_test(an_empty_log_of_another_directory_is_refused),
         cmocka_unit_test(a_second_daemon_is_locked_out),
         cmocka_unit_test(another_directory_around_an_identity_in_use),
         cmocka_unit_test(a_first_start_cut_anywhere_can_be_repeated),

@@ -72,7 +72,8 @@ static struct rig *rig_new(void)
 
     assert_non_null(g);
     g->m = new_disk();
-    assert_int_equal(wal_create(disk_of(g), DIR, options.segment_bytes, err, sizeof err), 0);
+    assert_int_equal(
+        wal_create(disk_of(g), DIR, options.storage_id, options.segment_bytes, err, sizeof err), 0);
     reopen(g);
     return g;
 }
@@ -513,7 +514,9 @@ static void whole_blocks_zeroed_set_old_or_foreign_are_refused(void **state)
     wal_close(other->w);
     memdisk_free(other->m);
     other->m = new_disk();
-    assert_int_equal(wal_create(disk_of(other), DIR, options.segment_bytes, err, sizeof err), 0);
+    assert_int_equal(
+        wal_create(disk_of(other), DIR, foreign.storage_id, options.segment_bytes, err, sizeof err),
+        0);
     assert_int_equal(wal_open(&other->w, disk_of(other), DIR, &foreign, &rep), 0);
     put(other, 2, 40, false);
     const uint8_t *strange = memdisk_peek(other->m, DIR SEG(1), &size);

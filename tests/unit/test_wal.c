@@ -247,7 +247,7 @@ static void the_largest_record_goes_through(void **state)
     (void)state;
     assert_true(rec != NULL && back != NULL);
     assert_true(wal_batch_max_bytes(0) >= RECORD_MAX_BYTES);
-    assert_int_equal(wal_create(d, "/", 0, err, sizeof err), 0);
+    assert_int_equal(wal_create(d, "/", big.storage_id, 0, err, sizeof err), 0);
     assert_int_equal(wal_open(&w, d, "/", &big, &rep), 0);
     memset(rec, 7, RECORD_MAX_BYTES);
     size_t size = record_seal(rec, 1, 1, 0, RECORD_COMMAND, zero, RECORD_DATA_MAX_BYTES);

@@ -43,7 +43,8 @@ static struct memdisk *disk_with_log(void)
     char err[WAL_MESSAGE_BYTES];
 
     assert_int_equal(d->mkdir(d->ctx, DIR), 0);
-    assert_int_equal(wal_create(d, DIR, options.segment_bytes, err, sizeof err), 0);
+    assert_int_equal(wal_create(d, DIR, options.storage_id, options.segment_bytes, err, sizeof err),
+                     0);
     assert_int_equal(wal_open(&w, d, DIR, &options, &rep), 0);
     memset(&model, 0, sizeof model);
     model.term = 1;
