@@ -291,7 +291,9 @@ static void test_overflow(void **state)
     struct address to = bound_to(b);
     int fd = socket(AF_INET, SOCK_DGRAM, 0);
     assert_true(fd >= 0);
-    int small = 0; /* the kernel's least: a few datagrams */
+    int small = 0, on = 1; /* the kernel's least: a few datagrams */
+    if (setsockopt(fd, SOL_SOCKET, SO_RXQ_OVFL, &on, sizeof on) != 0)
+        skip(); /* an emulator that passes no counts on */
     assert_int_equal(setsockopt(udp_fd(b), SOL_SOCKET, SO_RCVBUF, &small, sizeof small), 0);
     static const uint8_t bytes[1000];
     uint64_t sent = 0;
