@@ -237,7 +237,8 @@ static void on_write(struct conn *conn, const struct proto_request *rq)
             refused = RESULT_BUSY;
     }
     if (refused != RESULT_OK) {
-        answer_result(conn, rq->tag, refused, 0);
+        answer_result(conn, rq->tag, refused,
+                      refused == RESULT_TOO_LARGE ? c->shared->max_value_bytes : 0);
     } else {
         conn->ops++;
         memcpy(req->cmd + CMD_ONE_BYTES + rq->key_len, rq->part, rq->part_len);

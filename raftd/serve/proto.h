@@ -24,7 +24,8 @@
  *
  *   op      key     value               body of a RESULT_OK answer     revisions
  *   get     key                         value                          of the key
- *   put     key     value                                              modify: of this write
+ *   put     key     value                                              modify: of this write;
+ *                                          of RESULT_TOO_LARGE the most bytes that a value may have
  *   delete  key                                                        modify: of this write
  *   list    prefix  key to start after  items, see proto_item          modify: index of the page
  *   status                              key=value lines, or JSON       none

@@ -2,7 +2,7 @@
  *
  * The requests are spread over a few connections and travel in batches, so that the generator costs
  * little of the CPU that it shares with what it measures. Every request outstanding has a slot; its
- * tag is the slot's number. A value that does not fit into a packet goes alone, part by part.
+ * tag is the slot's number.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -26,10 +26,9 @@ enum {
     KEYS_MAX = 100 * 1000 * 1000,
     SECONDS_MAX = 24 * 3600,
     VALUE_MAX_BYTES = 1 << 20, /* the daemon's own limit */
-    SMALL_MAX_BYTES = 32000,   /* of a value that goes in one packet */
     KEY_PREFIX_BYTES = 6,      /* "bench/", then */
     KEY_BYTES = 14,            /* eight digits */
-    BATCH = 64,
+    BATCH_BYTES = 24 * 1024,   /* of requests that are made before they are sent */
     RESULTS = RESULT_LAST + 1,
     LATENCIES_FIRST = 1 << 16, /* room for so many at first */
     POLL_MS = 200,
@@ -52,9 +51,7 @@ struct conn {
     int fd;
     unsigned n_free; /* slots that are not under way */
     uint32_t *free_slots;
-    bool full;          /* the socket took no more */
-    uint32_t part_slot; /* whose value is being sent in parts, */
-    uint64_t part_left; /* and how many bytes of it are still to go */
+    struct outq out; /* requests that the socket has not taken yet */
 };
 
 /* One run of `ops` operations. */
@@ -75,9 +72,7 @@ struct run {
     uint64_t *start_ns; /* per slot */
     struct conn conns[CONNS_MAX];
     unsigned n_conns;
-    struct mmsghdr msgs[BATCH];
-    struct iovec iovs[BATCH];
-    uint8_t (*packets)[PROTO_PACKET_MAX_BYTES]; /* BATCH of them */
+    uint8_t packet[PROTO_PACKET_MAX_BYTES]; /* of answers */
     uint8_t value[VALUE_MAX_BYTES];
 };
 
@@ -107,7 +102,6 @@ static struct run *run_new(const struct tool *t, const struct options *o)
     r->tool = t;
     r->o = *o;
     r->tell = isatty(STDERR_FILENO);
-    r->packets = must(malloc(BATCH * sizeof *r->packets));
     r->start_ns = must(calloc((size_t)o->clients, sizeof *r->start_ns));
     r->random = ctl_now_ns() | 1;
     for (size_t i = 0; i < o->value_bytes; i++)
@@ -122,10 +116,6 @@ static struct run *run_new(const struct tool *t, const struct options *o)
         for (uint64_t slot = c; slot < o->clients; slot += r->n_conns)
             conn->free_slots[conn->n_free++] = (uint32_t)slot;
     }
-    for (unsigned i = 0; i < BATCH; i++) {
-        r->msgs[i].msg_hdr.msg_iov = &r->iovs[i];
-        r->msgs[i].msg_hdr.msg_iovlen = 1;
-    }
     return r;
 }
 
@@ -134,116 +124,48 @@ static void run_free(struct run *r)
     for (unsigned c = 0; c < r->n_conns; c++) {
         close(r->conns[c].fd);
         free(r->conns[c].free_slots);
+        outq_free(&r->conns[c].out);
     }
     free(r->latencies);
     free(r->start_ns);
-    free(r->packets);
     free(r);
 }
 
-/* Of a large value only the first part. */
-static size_t make_request(struct run *r, uint8_t *to, uint64_t number, uint32_t slot)
+static void make_request(struct run *r, struct outq *out, uint64_t number, uint32_t slot)
 {
     uint8_t key[KEY_BYTES] = {'b', 'e', 'n', 'c', 'h', '/'};
     uint64_t k = (r->read ? next_random(r) : number) % r->o.keys;
     for (int i = KEY_BYTES - 1; i >= KEY_PREFIX_BYTES; i--, k /= 10)
         key[i] = (uint8_t)('0' + k % 10);
     uint32_t len = r->read ? 0 : (uint32_t)r->o.value_bytes;
-    uint32_t room = PROTO_PACKET_MAX_BYTES - PROTO_REQUEST_HEAD_BYTES - KEY_BYTES;
-    return proto_request_encode(to, &(struct proto_request){
-                                        .op = r->read ? PROTO_GET : PROTO_PUT,
-                                        .flags = r->read && r->o.stale ? PROTO_STALE : 0,
-                                        .timeout_ms = r->tool->timeout_ms,
-                                        .tag = slot,
-                                        .key = key,
-                                        .key_len = KEY_BYTES,
-                                        .value_len = len,
-                                        .part = r->value,
-                                        .part_len = len < room ? len : room,
-                                    });
-}
-
-/* Fills packets with requests for free slots; counts[i] becomes the number in packet i. Nothing is
- * taken yet. Returns the number of packets. */
-static unsigned make_batch(struct run *r, const struct conn *conn, unsigned *counts)
-{
-    size_t one = (size_t)PROTO_REQUEST_HEAD_BYTES + KEY_BYTES +
-                 (r->read ? 0 : (size_t)r->o.value_bytes);
-    uint64_t want = r->o.ops - r->sent < conn->n_free ? r->o.ops - r->sent : conn->n_free;
-    uint64_t now = ctl_now_ns(), made = 0;
-    unsigned n = 0;
-    for (; n < BATCH && made < want; n++) {
-        size_t size = 0;
-        counts[n] = 0;
-        while (made < want && (size == 0 || size + one <= PROTO_JOIN_BYTES)) {
-            uint32_t slot = conn->free_slots[conn->n_free - 1 - made];
-            r->start_ns[slot] = now;
-            size += make_request(r, r->packets[n] + size, r->sent + made, slot);
-            counts[n]++;
-            made++;
-        }
-        r->iovs[n] = (struct iovec){r->packets[n], size};
-    }
-    return n;
-}
-
-/* The next packet of a large value: of the one under way, or of the next one. */
-static size_t make_part(struct run *r, const struct conn *conn, uint8_t *to)
-{
-    if (conn->part_left == 0) {
-        uint32_t slot = conn->free_slots[conn->n_free - 1];
-        r->start_ns[slot] = ctl_now_ns();
-        return make_request(r, to, r->sent, slot);
-    }
-    uint64_t room = PROTO_PACKET_MAX_BYTES - PROTO_REQUEST_HEAD_BYTES;
-    return proto_request_encode(
-        to, &(struct proto_request){
-                .op = PROTO_PART,
-                .tag = conn->part_slot,
-                .part = r->value + (r->o.value_bytes - conn->part_left),
-                .part_len = (uint32_t)(conn->part_left < room ? conn->part_left : room),
-            });
-}
-
-/* send_batch for large values. */
-static int send_parts(struct run *r, struct conn *conn)
-{
-    conn->full = false;
-    while (conn->part_left > 0 || (conn->n_free > 0 && r->sent < r->o.ops)) {
-        size_t len = make_part(r, conn, r->packets[0]);
-        if (send(conn->fd, r->packets[0], len, MSG_DONTWAIT | MSG_NOSIGNAL) < 0) {
-            conn->full = errno == EAGAIN || errno == EINTR;
-            return conn->full ? 0 : -1;
-        }
-        if (conn->part_left == 0) {
-            conn->part_slot = conn->free_slots[--conn->n_free];
-            conn->part_left = r->o.value_bytes + KEY_BYTES;
-            r->sent++;
-        }
-        conn->part_left -= len - PROTO_REQUEST_HEAD_BYTES;
-    }
-    return 0;
+    if (!ctl_queue(out, &(struct proto_request){
+                            .op = r->read ? PROTO_GET : PROTO_PUT,
+                            .flags = r->read && r->o.stale ? PROTO_STALE : 0,
+                            .timeout_ms = r->tool->timeout_ms,
+                            .tag = slot,
+                            .key = key,
+                            .key_len = KEY_BYTES,
+                            .value_len = len,
+                            .part = r->value,
+                            .part_len = len,
+                        }))
+        out_of_memory();
 }
 
 /* Sends as many requests as there are free slots, operations left, and room in the socket. */
-static int send_batch(struct run *r, struct conn *conn)
+static int send_requests(struct run *r, struct conn *conn)
 {
-    if (!r->read && r->o.value_bytes > SMALL_MAX_BYTES)
-        return send_parts(r, conn);
-    conn->full = false;
-    while (conn->n_free > 0 && r->sent < r->o.ops && !conn->full) {
-        unsigned counts[BATCH] = {0};
-        unsigned n = make_batch(r, conn, counts);
-        int sent = sendmmsg(conn->fd, r->msgs, n, MSG_DONTWAIT | MSG_NOSIGNAL);
-        if (sent < 0 && errno != EAGAIN && errno != EINTR)
-            return -1;
-        for (int i = 0; i < sent; i++) {
-            conn->n_free -= counts[i];
-            r->sent += counts[i];
+    enum outq_state state;
+    while ((state = outq_flush(&conn->out, conn->fd)) == OUTQ_EMPTY && conn->n_free > 0 &&
+           r->sent < r->o.ops) {
+        uint64_t now = ctl_now_ns();
+        while (outq_pending(&conn->out) < BATCH_BYTES && conn->n_free > 0 && r->sent < r->o.ops) {
+            uint32_t slot = conn->free_slots[--conn->n_free];
+            r->start_ns[slot] = now;
+            make_request(r, &conn->out, r->sent++, slot);
         }
-        conn->full = sent < (int)n;
     }
-    return 0;
+    return state == OUTQ_BROKEN ? -1 : 0;
 }
 
 static void note_latency(struct run *r, uint64_t began_ns, uint64_t now)
@@ -294,27 +216,20 @@ static int take_answer(struct run *r, struct conn *conn, const struct proto_repl
     return 0;
 }
 
-static int receive_batch(struct run *r, struct conn *conn)
+static int receive(struct run *r, struct conn *conn)
 {
-    for (unsigned i = 0; i < BATCH; i++)
-        r->iovs[i] = (struct iovec){r->packets[i], sizeof r->packets[i]};
-    int n = recvmmsg(conn->fd, r->msgs, BATCH, MSG_DONTWAIT, NULL);
-    if (n < 0)
-        return errno == EAGAIN || errno == EINTR ? 0 : -1;
-    uint64_t now = ctl_now_ns();
-    r->heard_ns = now;
-    for (int i = 0; i < n; i++) {
-        size_t len = r->msgs[i].msg_len;
-        if (len == 0)
-            return -1;
+    ssize_t n;
+    while ((n = recv(conn->fd, r->packet, sizeof r->packet, MSG_DONTWAIT)) > 0) {
+        uint64_t now = ctl_now_ns();
+        r->heard_ns = now;
         struct proto_reply reply;
-        for (size_t at = 0, size; at < len; at += size) {
-            size = proto_reply_decode(r->packets[i] + at, len - at, &reply);
+        for (size_t at = 0, size; at < (size_t)n; at += size) {
+            size = proto_reply_decode(r->packet + at, (size_t)n - at, &reply);
             if (size == 0 || take_answer(r, conn, &reply, now) != 0)
                 return -1;
         }
     }
-    return 0;
+    return n < 0 && (errno == EAGAIN || errno == EINTR) ? 0 : -1;
 }
 
 static uint64_t count_errors(const struct run *r)
@@ -344,14 +259,14 @@ static int run_all(struct run *r, const char *what)
     while (r->done < r->o.ops && rc == 0) {
         struct pollfd p[CONNS_MAX];
         for (unsigned c = 0; c < r->n_conns && rc == 0; c++) {
-            rc = send_batch(r, &r->conns[c]);
-            short events = r->conns[c].full ? POLLIN | POLLOUT : POLLIN;
+            rc = send_requests(r, &r->conns[c]);
+            short events = outq_pending(&r->conns[c].out) > 0 ? POLLIN | POLLOUT : POLLIN;
             p[c] = (struct pollfd){.fd = r->conns[c].fd, .events = events};
         }
         int n = rc == 0 ? poll(p, r->n_conns, POLL_MS) : 0;
         for (unsigned c = 0; c < r->n_conns && n > 0 && rc == 0; c++)
             if (p[c].revents & (POLLIN | POLLHUP | POLLERR))
-                rc = receive_batch(r, &r->conns[c]);
+                rc = receive(r, &r->conns[c]);
         uint64_t now = ctl_now_ns();
         note_turn(r, now);
         if (now - r->heard_ns > patience_ns)
@@ -399,38 +314,10 @@ static double percentile(const struct run *r, double fraction)
     return r->latencies[at] * ((double)NS_PER_UNIT / 1000);
 }
 
-static const char *error_name(int result)
-{
-    static const char *const names[RESULTS] = {"ok",        "no_key", "no_leader", "unknown",
-                                               "too_large", "busy",   "bad",       "stopping"};
-    return names[result];
-}
-
-static const struct {
-    const char *name;
-    double fraction;
-} columns[] = {
-    {"p50_us", 0.5}, {"p90_us", 0.9}, {"p99_us", 0.99}, {"p99_9_us", 0.999}, {"max_us", 1}};
-
-enum { COLUMNS = sizeof columns / sizeof columns[0] };
-
-static void report_text(const struct run *r, double seconds, double per_s)
-{
-    FILE *out = r->tool->out.file;
-    fprintf(out, "ops=%" PRIu64 "\nerrors=%" PRIu64 "\nmissing=%" PRIu64 "\n", r->done,
-            count_errors(r), r->missing);
-    for (int i = 0; i < RESULTS; i++)
-        if (r->errors[i] > 0)
-            fprintf(out, "error.%s=%" PRIu64 "\n", error_name(i), r->errors[i]);
-    fprintf(out, "seconds=%.3f\nper_s=%.1f\n", seconds, per_s);
-    for (int i = 0; i < COLUMNS; i++)
-        fprintf(out, "%s=%.1f\n", columns[i].name, percentile(r, columns[i].fraction));
-    fprintf(out, "stall_us=%.1f\nasleep_us=%.1f\n", (double)r->stall_ns / 1000,
-            (double)r->asleep_ns / 1000);
-}
+enum { REALS = 9 };
 
 /* These numbers are far below 2^53: plain JSON numbers. */
-static void report_json(const struct run *r, double seconds, double per_s)
+static void report_json(const struct run *r, const char *const *names, const double *reals)
 {
     struct json j = {.out = r->tool->out.file};
     json_open(&j, NULL, '{');
@@ -442,28 +329,45 @@ static void report_json(const struct run *r, double seconds, double per_s)
     json_open(&j, "errors", '{');
     for (int i = 0; i < RESULTS; i++)
         if (r->errors[i] > 0)
-            json_number(&j, error_name(i), r->errors[i]);
+            json_number(&j, result_name((enum result)i), r->errors[i]);
     json_close(&j, '}');
-    json_real(&j, "seconds", seconds);
-    json_real(&j, "per_s", per_s);
-    for (int i = 0; i < COLUMNS; i++)
-        json_real(&j, columns[i].name, percentile(r, columns[i].fraction));
-    json_real(&j, "stall_us", (double)r->stall_ns / 1000);
-    json_real(&j, "asleep_us", (double)r->asleep_ns / 1000);
+    for (int i = 0; i < REALS; i++)
+        json_real(&j, names[i], reals[i]);
     json_close(&j, '}');
     fputc('\n', j.out);
 }
 
+static void report_text(const struct run *r, const char *const *names, const double *reals)
+{
+    FILE *out = r->tool->out.file;
+    fprintf(out, "ops=%" PRIu64 "\nerrors=%" PRIu64 "\nmissing=%" PRIu64 "\n", r->done,
+            count_errors(r), r->missing);
+    for (int i = 0; i < RESULTS; i++)
+        if (r->errors[i] > 0)
+            fprintf(out, "error.%s=%" PRIu64 "\n", result_name((enum result)i), r->errors[i]);
+    for (int i = 0; i < REALS; i++)
+        fprintf(out, "%s=%.3f\n", names[i], reals[i]);
+}
+
 static void report(const struct run *r)
 {
+    static const char *const names[REALS] = {"seconds",  "per_s",  "p50_us",   "p90_us",   "p99_us",
+                                             "p99_9_us", "max_us", "stall_us", "asleep_us"};
     double seconds = (double)(r->ended_ns - r->began_ns) / 1e9;
-    double per_s = seconds > 0 ? (double)r->n_latencies / seconds : 0;
     if (r->n_latencies > 0)
         qsort(r->latencies, (size_t)r->n_latencies, sizeof *r->latencies, compare_u32);
-    if (r->o.json)
-        report_json(r, seconds, per_s);
-    else
-        report_text(r, seconds, per_s);
+    const double reals[REALS] = {
+        seconds,
+        seconds > 0 ? (double)r->n_latencies / seconds : 0,
+        percentile(r, 0.5),
+        percentile(r, 0.9),
+        percentile(r, 0.99),
+        percentile(r, 0.999),
+        percentile(r, 1),
+        (double)r->stall_ns / 1000,
+        (double)r->asleep_ns / 1000,
+    };
+    (r->o.json ? report_json : report_text)(r, names, reals);
 }
 
 /* --- command ---------------------------------------------------------------------------------- */

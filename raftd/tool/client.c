@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -64,38 +63,33 @@ static bool ready(const struct call *c, short events)
     }
 }
 
-static enum ctl_outcome send_packet(struct call *c, const struct proto_request *r)
+bool ctl_queue(struct outq *q, const struct proto_request *whole)
 {
-    size_t len = proto_request_encode(c->packet, r);
+    struct proto_request r = *whole;
+    uint32_t left = whole->part_len;
     for (;;) {
-        if (send(c->fd, c->packet, len, MSG_NOSIGNAL) >= 0)
-            return CTL_ANSWERED;
-        if (errno == EAGAIN && !ready(c, POLLOUT))
-            return CTL_NOT_TAKEN;
-        if (errno != EAGAIN && errno != EINTR)
-            return CTL_NOT_RUNNING;
+        uint32_t room = (uint32_t)(PROTO_PACKET_MAX_BYTES - PROTO_REQUEST_HEAD_BYTES) - r.key_len;
+        r.part_len = left < room ? left : room;
+        left -= r.part_len;
+        uint8_t *to = outq_reserve(q, (size_t)PROTO_REQUEST_HEAD_BYTES + r.key_len + r.part_len);
+        if (to == NULL)
+            return false;
+        outq_commit(q, proto_request_encode(to, &r));
+        if (left == 0)
+            return true;
+        r = (struct proto_request){
+            .op = PROTO_PART, .tag = whole->tag, .part = r.part + r.part_len};
     }
 }
 
-static enum ctl_outcome send_request(struct call *c, const struct proto_request *whole)
+static enum ctl_outcome send_all(const struct call *c, struct outq *q)
 {
-    struct proto_request r = *whole;
-    uint32_t room = (uint32_t)(PROTO_PACKET_MAX_BYTES - PROTO_REQUEST_HEAD_BYTES) - r.key_len;
-    uint32_t sent = whole->part_len < room ? whole->part_len : room;
-    r.tag = TAG;
-    r.part_len = sent;
-    enum ctl_outcome outcome = send_packet(c, &r);
-    while (outcome == CTL_ANSWERED && sent < whole->part_len) {
-        uint32_t left = whole->part_len - sent;
-        room = PROTO_PACKET_MAX_BYTES - PROTO_REQUEST_HEAD_BYTES;
-        r = (struct proto_request){.op = PROTO_PART,
-                                   .tag = TAG,
-                                   .part = whole->part + sent,
-                                   .part_len = left < room ? left : room};
-        sent += r.part_len;
-        outcome = send_packet(c, &r);
-    }
-    return outcome;
+    enum outq_state state;
+    while ((state = outq_flush(q, c->fd)) == OUTQ_BLOCKED && ms_left(c) > 0)
+        (void)ready(c, POLLOUT);
+    return state == OUTQ_EMPTY     ? CTL_ANSWERED
+           : state == OUTQ_BLOCKED ? CTL_NOT_TAKEN
+                                   : CTL_NOT_RUNNING;
 }
 
 /* Adds one part of the answer. */
@@ -145,6 +139,9 @@ static enum ctl_outcome receive(struct call *c, struct ctl_answer *a)
 enum ctl_outcome ctl_call(const char *path, const struct proto_request *r, struct ctl_answer *a)
 {
     struct call c;
+    struct outq q = {0};
+    struct proto_request tagged = *r;
+    tagged.tag = TAG;
     c.deadline_ns = ctl_now_ns() + ((uint64_t)r->timeout_ms + CTL_GRACE_MS) * 1000000;
     *a = (struct ctl_answer){0};
     /* EAGAIN: its queue of connections is full, which passes, unless it hangs. */
@@ -155,8 +152,9 @@ enum ctl_outcome ctl_call(const char *path, const struct proto_request *r, struc
             return CTL_NOT_TAKEN;
         (void)nanosleep(&(struct timespec){.tv_nsec = 10 * 1000000}, NULL); /* just a pause */
     }
-    enum ctl_outcome sent = send_request(&c, r);
+    enum ctl_outcome sent = ctl_queue(&q, &tagged) ? send_all(&c, &q) : CTL_NOT_TAKEN;
     int error = errno;
+    outq_free(&q);
     enum ctl_outcome outcome = sent;
     /* Even after a failed send there may be an answer that says why. */
     if (sent != CTL_NOT_TAKEN)

@@ -3,9 +3,11 @@
 #ifndef RAFTCTL_CLIENT_H
 #define RAFTCTL_CLIENT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+#include "raftd/serve/outq.h"
 #include "raftd/serve/proto.h"
 
 enum {
@@ -36,6 +38,10 @@ struct ctl_answer {
 
 /* A connected, non-blocking socket, or -1 with errno. */
 int ctl_connect(const char *path);
+
+/* Queues a request, whose part is the whole value, in as many packets as it needs. False without
+ * memory. */
+bool ctl_queue(struct outq *q, const struct proto_request *whole);
 
 /* Asks `r` (its part is the whole value; tag is set here) of the daemon at `path` and waits for the
  * answer at most r->timeout_ms + CTL_GRACE_MS. */

@@ -7,101 +7,74 @@
 #include <unistd.h>
 
 #include "raftd/base/exits.h"
-#include "raftd/base/num.h"
 #include "raftd/base/say.h"
 #include "raftd/tool/raftctl.h"
 
+#define UNKNOWN "OUTCOME UNKNOWN: the write may or may not have happened; read the key to find out"
+
+static const struct {
+    const char *name;
+    enum raftctl_exit exit;
+    const char *words; /* what happened, and what to do */
+} results[RESULT_LAST + 1] = {
+    [RESULT_OK] = {"ok", RAFTCTL_EXIT_OK, ""},
+    [RESULT_NO_KEY] = {"no_key", RAFTCTL_EXIT_NO_KEY, "no such key"},
+    [RESULT_NO_LEADER] = {"no_leader", RAFTCTL_EXIT_NO_LEADER,
+                          "no leader, or none that can commit, in time: nothing was done; try "
+                          "again. 'raftctl links' says who hears whom"},
+    [RESULT_UNKNOWN] = {"unknown", RAFTCTL_EXIT_UNKNOWN, "no answer in time: " UNKNOWN},
+    [RESULT_TOO_LARGE] = {"too_large", RAFTCTL_EXIT_TOO_LARGE, "too large: nothing was done"},
+    [RESULT_BUSY] = {"busy", RAFTCTL_EXIT_BUSY,
+                     "this node takes no more now (too much under way, or too many clients): "
+                     "nothing was done; try again"},
+    [RESULT_BAD] = {"bad", RAFTCTL_EXIT_INTERNAL,
+                    "the daemon did not understand: is it of another version?"},
+    [RESULT_STOPPING] = {"stopping", RAFTCTL_EXIT_LOST, "the daemon is stopping: no answer"},
+    [RESULT_NOT_YET] = {"not_yet", RAFTCTL_EXIT_NOT_YET,
+                        "not yet: this node has just started; it has not come back to what it knew "
+                        "before, or has never heard from a leader; try again, or ask without "
+                        "--stale. If it lasts, 'raftctl links' says whom it hears and who does not "
+                        "count it"},
+    [RESULT_FULL] = {"full", RAFTCTL_EXIT_BUSY,
+                     "the data are full: max_data_bytes is reached (see raftctl status): nothing "
+                     "was done; delete something, or raise it on all nodes"},
+    [RESULT_REFUSED] = {"refused", RAFTCTL_EXIT_INTERNAL, /* of transactions: we send none */
+                        "the state does not allow it: nothing was done"},
+    [RESULT_DISK_FULL] = {"disk_full", RAFTCTL_EXIT_BUSY,
+                          "the disk of this node is full (disk_free and disk_min_free of raftctl "
+                          "status): nothing was done; make room, then it goes on by itself"},
+};
+
+_Static_assert((int)RESULT_LAST == (int)RESULT_DISK_FULL, "each result has its row");
+
+const char *result_name(enum result result)
+{
+    return results[result].name;
+}
+
 int exit_of_result(enum result result, bool write)
 {
-    switch (result) {
-    case RESULT_OK: return RAFTCTL_EXIT_OK;
-    case RESULT_NO_KEY: return RAFTCTL_EXIT_NO_KEY;
-    case RESULT_NO_LEADER: return RAFTCTL_EXIT_NO_LEADER;
-    case RESULT_UNKNOWN: return RAFTCTL_EXIT_UNKNOWN;
-    case RESULT_TOO_LARGE: return RAFTCTL_EXIT_TOO_LARGE;
-    case RESULT_BUSY: return RAFTCTL_EXIT_BUSY;
-    case RESULT_BAD: return RAFTCTL_EXIT_INTERNAL;
-    case RESULT_STOPPING: return write ? RAFTCTL_EXIT_UNKNOWN : RAFTCTL_EXIT_LOST;
-    case RESULT_NOT_YET: return RAFTCTL_EXIT_NOT_YET;
-    case RESULT_FULL:
-    case RESULT_DISK_FULL: return RAFTCTL_EXIT_BUSY;
-    case RESULT_REFUSED: break; /* of transactions, which this tool does not send */
-    }
-    return RAFTCTL_EXIT_INTERNAL;
+    return write && result == RESULT_STOPPING ? RAFTCTL_EXIT_UNKNOWN : (int)results[result].exit;
 }
 
-static const char unknown_text[] =
-    "OUTCOME UNKNOWN: the write may or may not have happened; read the key to find out";
-
-/* max_value_bytes of the daemon, 0 without an answer. */
-static uint64_t ask_max_value(const struct tool *t)
+/* `a` is not RESULT_OK. */
+static int say_result(const struct ctl_answer *a, const struct tool *t, bool write)
 {
-    static const char name[] = "\nmax_value_bytes=";
-    struct proto_request r = {
-        .op = PROTO_STATUS, .timeout_ms = t->timeout_ms, .key = (const uint8_t *)""};
-    struct ctl_answer a;
-    uint64_t number = 0;
-    if (ctl_call(t->socket, &r, &a) != CTL_ANSWERED)
-        return 0;
-    const char *at = a.len > 0 ? strstr((const char *)a.body, name) : NULL;
-    if (at != NULL)
-        (void)num_take(&(const char *){at + sizeof name - 1}, 10, UINT32_MAX, &number);
-    ctl_answer_free(&a);
-    return number;
-}
-
-static void say_too_large(const struct tool *t)
-{
-    uint64_t most = ask_max_value(t);
-    if (most != 0)
+    double seconds = t->timeout_ms / 1000.0;
+    if (a->result == RESULT_NOT_YET && a->len > 0) /* it does not serve at all yet, and says why */
+        say_error("not yet: %.*s: nothing was done; try again", (int)a->len, (const char *)a->body);
+    else if (a->result == RESULT_TOO_LARGE && a->modify_revision > 0)
         say_error("too large: a value has at most %" PRIu64
                   " bytes here (max_value_bytes); nothing "
                   "was done",
-                  most);
+                  a->modify_revision);
+    else if (a->result == RESULT_STOPPING && write)
+        say_error("the daemon is stopping: " UNKNOWN);
+    else if (a->result == RESULT_NO_LEADER || a->result == RESULT_UNKNOWN)
+        say_error("after %g s: %s", seconds, results[a->result].words);
     else
-        say_error(
-            "too large: a value has at most max_value_bytes of the configuration; nothing was "
-            "done");
-}
-
-static int say_result(enum result result, const struct tool *t, bool write)
-{
-    double seconds = t->timeout_ms / 1000.0;
-    switch (result) {
-    case RESULT_OK: break;
-    case RESULT_NO_KEY: say_error("no such key"); break;
-    case RESULT_NO_LEADER:
-        say_error("no leader, or none that can commit, within %g s: nothing was done; try again. "
-                  "'raftctl links' says who hears whom",
-                  seconds);
-        break;
-    case RESULT_UNKNOWN: say_error("timeout after %g s: %s", seconds, unknown_text); break;
-    case RESULT_TOO_LARGE: say_too_large(t); break;
-    case RESULT_BUSY:
-        say_error("this node takes no more now (too much under way, or too many clients): nothing "
-                  "was done; try again");
-        break;
-    case RESULT_BAD: say_error("the daemon did not understand: is it of another version?"); break;
-    case RESULT_REFUSED: say_error("the state does not allow it: nothing was done"); break;
-    case RESULT_DISK_FULL:
-        say_error("the disk of this node is full (disk_free and disk_min_free of raftctl status): "
-                  "nothing was done; make room, then it goes on by itself");
-        break;
-    case RESULT_FULL:
-        say_error("the data are full: max_data_bytes is reached (see raftctl status): nothing was "
-                  "done; delete something, or raise it on all nodes");
-        break;
-    case RESULT_STOPPING:
-        say_error("the daemon is stopping: %s", write ? unknown_text : "no answer");
-        break;
-    case RESULT_NOT_YET:
-        say_error(
-            "not yet: this node has just started; it has not come back to what it knew before, "
-            "or has never heard from a leader; try again, or ask without --stale. If it lasts, "
-            "'raftctl links' says whom it hears and who does not count it");
-        break;
-    }
-    return exit_of_result(result, write);
+        say_error("%s", results[a->result].words);
+    return exit_of_result(a->result, write);
 }
 
 int say_not_running(const struct tool *t)
@@ -137,10 +110,10 @@ static int say_outcome(enum ctl_outcome outcome, const struct tool *t, bool writ
         return RAFTCTL_EXIT_BUSY;
     case CTL_TIMEOUT:
         say_error("no answer from the daemon for %g s: %s", seconds,
-                  write ? unknown_text : "is it stopped?");
+                  write ? UNKNOWN : "is it stopped?");
         return write ? RAFTCTL_EXIT_UNKNOWN : RAFTCTL_EXIT_LOST;
     case CTL_LOST:
-        say_error("the daemon closed the connection: %s", write ? unknown_text : "no answer");
+        say_error("the daemon closed the connection: %s", write ? UNKNOWN : "no answer");
         return write ? RAFTCTL_EXIT_UNKNOWN : RAFTCTL_EXIT_LOST;
     case CTL_NONSENSE:
         say_error("the daemon's answer makes no sense: is it of another version?");
@@ -155,13 +128,7 @@ int tool_call(const struct tool *t, const struct proto_request *r, struct ctl_an
     enum ctl_outcome outcome = ctl_call(t->socket, r, a);
     if (outcome != CTL_ANSWERED)
         return say_outcome(outcome, t, write);
-    if (a->result == RESULT_NOT_YET &&
-        a->len > 0) { /* it does not serve at all yet, and says why */
-        say_error("not yet: %.*s: nothing was done; try again", (int)a->len, (const char *)a->body);
-        ctl_answer_free(a);
-        return RAFTCTL_EXIT_NOT_YET;
-    }
-    int code = say_result(a->result, t, write);
+    int code = a->result != RESULT_OK ? say_result(a, t, write) : RAFTCTL_EXIT_OK;
     if (code != RAFTCTL_EXIT_OK)
         ctl_answer_free(a);
     return code;

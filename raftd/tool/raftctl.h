@@ -41,7 +41,8 @@ int tool_call(const struct tool *t, const struct proto_request *r, struct ctl_an
 /* Says why the daemon at t->socket could not be connected to (errno); returns the exit code. */
 int say_not_running(const struct tool *t);
 
-/* Exit code of a daemon's answer. */
+/* A word for a daemon's answer, and its exit code. */
+const char *result_name(enum result result);
 int exit_of_result(enum result result, bool write);
 
 /* print.c: answers on standard output. */

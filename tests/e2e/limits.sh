@@ -94,6 +94,7 @@ for i in 1 2 3; do
     ctl "$i" --timeout 30 list >"$WORK/list" || fail "list on node $i: exit $?"
     expect 6 ctl "$i" --timeout 20 put more - <"$WORK/v100k"
     expect 6 ctl "$i" --timeout 20 put big - <"$WORK/v1m"
+    says 'a value has at most 65536 bytes here'
 done
 
 # Catching up as ever, whoever leads.
@@ -185,6 +186,10 @@ last=$(field "$LEADER" last_index)
 for i in 1 2 3; do
     for n in 1 2 3; do expect 7 ctl "$i" --timeout 20 put "late/$i" - <"$WORK/v60k"; done
 done
+expect 7 ctl "$LEADER" --timeout 20 bench -c 4 -n 20 -v 60000 -k 20
+[[ "$OUT" == *$'\nerror.full=20\n'* ]] || fail "bench does not say why: $OUT"
+expect 7 ctl "$LEADER" --timeout 20 bench -c 4 -n 20 -v 60000 -k 20 --json
+[[ "$OUT" == *'"full": 20'* ]] || fail "bench does not say why: $OUT"
 [ "$(field "$LEADER" last_index)" = "$last" ] || fail "refused writes are in the log"
 expect 0 ctl "$follower" --timeout 20 del "fill/$follower/2"
 expect 0 ctl "$follower" --timeout 20 put "after" - <"$WORK/v50k"

@@ -16,7 +16,7 @@ lonely() { # node: of three, the only one left
     expect 4 ctl "$i" --timeout 1 del before
     expect 4 ctl "$i" --timeout 1 get before
     expect 4 ctl "$i" --timeout 1 list
-    says "no leader, or none that can commit, within 1 s: nothing was done"
+    says "after 1 s: no leader, or none that can commit, in time: nothing was done"
     expect 0 ctl "$i" --timeout 1 get --stale before
     [ "$OUT" = "$2" ] || fail "local read: '$OUT' instead of '$2'"
     expect 0 ctl "$i" --timeout 1 list --stale
