@@ -91,10 +91,9 @@ static void flush(struct clients *c)
         c->wake_loop = false;
         c->shared->wake_loop(c->shared->wake_loop_ctx);
     }
-    while (c->dirty) {
-        struct conn *conn = c->dirty;
-        c->dirty = conn->next_dirty;
-        conn->dirty = false;
+    while (!cds_list_empty(&c->dirty)) {
+        struct conn *conn = rcu_container(c->dirty.next, struct conn, dirty);
+        cds_list_del_init(&conn->dirty);
         conn_flush(conn);
     }
 }
@@ -106,7 +105,7 @@ static void on_prepare(struct ev_loop *loop, ev_prepare *w, int events)
     struct clients *c = w->data;
     flush(c);
     arm_timer(c);
-    if (c->turns.first || c->lists.first)
+    if (!cds_list_empty(&c->turns) || !cds_list_empty(&c->lists))
         ev_async_send(c->loop, &c->again); /* the loop does not sleep */
 }
 
@@ -148,10 +147,10 @@ struct clients *clients_new(struct ev_loop *loop, struct shared *shared, unsigne
     c->listens = atomic_load_explicit(&shared->listens, memory_order_relaxed);
     c->timer_us = c->armed_us = c->accept_us = NEVER;
     c->ticket = atomic_load_explicit(&c->me->read_want, memory_order_relaxed);
-    reads_init(&c->parked);
-    turns_init(&c->turns);
-    turns_init(&c->lists);
-    turns_init(&c->starved);
+    struct cds_list_head *const lists[] = {&c->parked, &c->turns, &c->lists, &c->starved,
+                                           &c->dirty};
+    for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++)
+        CDS_INIT_LIST_HEAD(lists[i]);
     ev_io_init(&c->accept, conn_accept, listen_fd, EV_READ);
     ev_async_init(&c->wake, on_wake);
     ev_async_init(&c->again, on_again);

@@ -10,11 +10,8 @@
 
 void conn_mark_dirty(struct conn *conn)
 {
-    if (conn->dirty)
-        return;
-    conn->dirty = true;
-    conn->next_dirty = conn->clients->dirty;
-    conn->clients->dirty = conn;
+    if (cds_list_empty(&conn->dirty))
+        cds_list_add(&conn->dirty, &conn->clients->dirty);
 }
 
 void conn_hang_up(struct conn *conn)
@@ -115,7 +112,7 @@ enum blocked answer_status(struct conn *conn, uint64_t tag, bool json)
     return blocked;
 }
 
-static enum blocked answer_get(struct conn *conn, const struct want *w)
+static enum blocked answer_get(struct conn *conn, const struct proto_request *w)
 {
     enum blocked blocked = BLOCKED_NOT;
     rcu_enter();
@@ -184,10 +181,10 @@ static bool collect(struct page *p, const struct kv_object *o, struct kv_cursor 
     return true;
 }
 
-static enum blocked answer_list(struct conn *conn, const struct want *w)
+static enum blocked answer_list(struct conn *conn, const struct proto_request *w)
 {
     struct clients *c = conn->clients;
-    struct kv_range range = {w->key, w->key_len, w->after, w->after_len};
+    struct kv_range range = {w->key, w->key_len, w->part, w->part_len};
     struct kv_cursor cursor;
     struct page page = {0};
     size_t most = PROTO_LIST_PAGE_BYTES;
@@ -222,7 +219,7 @@ static enum blocked answer_list(struct conn *conn, const struct want *w)
     return BLOCKED_NOT;
 }
 
-enum blocked answer_read(struct conn *conn, const struct want *w)
+enum blocked answer_read(struct conn *conn, const struct proto_request *w)
 {
     return w->op == PROTO_GET ? answer_get(conn, w) : answer_list(conn, w);
 }

@@ -41,7 +41,7 @@ void conn_close(struct conn *conn)
     close_gently(conn->in.fd);
     outq_free(&conn->outq);
     output_give(conn);
-    turn_leave(conn);
+    cds_list_del(&conn->turn);
     free(conn->rest);
     c->conns[conn->slot] = NULL;
     if (conn->user) {
@@ -73,7 +73,7 @@ void conn_flush(struct conn *conn)
     }
     output_give(conn);
     bool full = output_full(conn);
-    bool waits = conn->ready.first || conn->rest;
+    bool waits = !cds_list_empty(&conn->ready) || conn->rest != NULL;
     if (waits && !full)
         turn_wait(conn);
     if (state == OUTQ_BLOCKED)
@@ -88,25 +88,17 @@ void conn_flush(struct conn *conn)
 
 uint64_t conn_due(struct conn *conn, uint64_t now)
 {
-    uint64_t stalled = NEVER, part = NEVER, left = NEVER;
+    uint64_t stalled = NEVER, part = NEVER;
     if (conn->stalled_us != NEVER)
         stalled = conn->stalled_us + CLIENTS_STALL_US;
-    if (conn->part_left > 0) {
-        part = conn->part_at_us + CLIENTS_PART_IDLE_US;
-        if (conn->part_deadline_us < part)
-            part = conn->part_deadline_us;
-    }
+    if (conn->part_left > 0)
+        part = min_u64(conn->part_at_us + CLIENTS_PART_IDLE_US, conn->part_deadline_us);
     if (stalled <= now || (conn->ended && !conn_is_there(conn)))
         conn_hang_up(conn);
     else if (!conn->ended && (part <= now || conn->guest_us <= now))
         conn_refuse(conn, RESULT_BUSY);
-    if (conn->ended)
-        left = now + CLIENTS_LEFT_US;
-    else if (conn->guest_us < left)
-        left = conn->guest_us;
-    if (stalled < left)
-        left = stalled;
-    return part < left ? part : left;
+    uint64_t left = conn->ended ? now + CLIENTS_LEFT_US : conn->guest_us;
+    return min_u64(min_u64(left, stalled), part);
 }
 
 /* The guest that has been here longest has had its time. */
@@ -155,7 +147,9 @@ static void conn_new(struct clients *c, int fd, struct user *user)
     }
     conn->generation = ++c->generation;
     conn->stalled_us = NEVER;
-    reads_init(&conn->ready);
+    CDS_INIT_LIST_HEAD(&conn->ready);
+    CDS_INIT_LIST_HEAD(&conn->turn);
+    CDS_INIT_LIST_HEAD(&conn->dirty);
     ev_io_init(&conn->in, turn_on_readable, fd, EV_READ);
     ev_io_init(&conn->out, on_writable, fd, EV_WRITE);
     conn->in.data = conn->out.data = conn;

@@ -14,6 +14,7 @@
 
 #include <stdbool.h>
 #include <sys/socket.h>
+#include <urcu/list.h>
 
 #include "raftd/base/num.h"
 #include "raftd/serve/clients.h"
@@ -23,35 +24,14 @@
 /* Guests that were told to go are there until the end of the iteration. */
 enum { CLIENTS_SLOTS = CLIENTS_CONNS_MAX + CLIENTS_GUESTS_MAX + CLIENTS_ACCEPT_MAX };
 
-/* A read (get or list). key and after point into the packet, or into a waiting read's bytes. */
-struct want {
-    uint8_t op;
-    uint16_t key_len;
-    uint16_t after_len;
-    uint64_t tag;
-    const uint8_t *key;
-    const uint8_t *after;
-};
-
+/* A read (get or list) that waits: `link` is in clients.parked or in conn.ready. */
 struct read {
-    struct read *next;
+    struct cds_list_head link;
     struct conn *conn;
-    uint64_t ticket; /* may be served when read_done reaches it; 0 = now */
+    uint64_t ticket; /* may be served when read_done reaches it */
     uint64_t deadline_us;
-    struct want want;
+    struct proto_request want; /* key and part point into bytes */
     uint8_t bytes[];
-};
-
-/* First in, first out. */
-struct reads {
-    struct read *first;
-    struct read **end; /* the pointer that a new one is put into */
-};
-
-/* Connections that wait for a turn; first in, first out. */
-struct turns {
-    struct conn *first;
-    struct conn **end;
 };
 
 enum blocked {
@@ -66,23 +46,21 @@ struct conn {
     struct clients *clients;
     uint32_t slot;
     uint64_t generation;
-    unsigned ops;       /* unanswered requests */
-    unsigned waiting;   /* of them reads in clients->parked */
-    struct reads ready; /* reads that may be served */
+    unsigned ops;               /* unanswered requests */
+    unsigned waiting;           /* of them reads in clients->parked */
+    struct cds_list_head ready; /* reads that may be served */
     struct outq outq;
     size_t out_bytes; /* of USERS_OUT_BYTES, taken for outq */
     uint8_t *rest;    /* requests that were received and not taken: from rest_at to rest_len */
     size_t rest_at, rest_len;
-    struct conn *next_turn;
-    struct turns *queued; /* where it waits for a turn, NULL = nowhere */
-    enum blocked blocked; /* what its next request waits for */
-    uint64_t stalled_us;  /* since when it takes no answer, NEVER = it does */
-    struct conn *next_dirty;
-    struct user *user; /* who is behind it; NULL: over the limit, see guest_us */
-    uint64_t guest_us; /* when a guest has to go, NEVER = it is none */
-    bool dirty;        /* flush() has something to do */
-    bool ended;        /* nothing more is taken from it; close when it has all its answers */
-    bool hangup;       /* close after a last try to send */
+    struct cds_list_head turn;  /* in turns, lists or starved of clients, or in none: by itself */
+    enum blocked blocked;       /* what its next request waits for */
+    uint64_t stalled_us;        /* since when it takes no answer, NEVER = it does */
+    struct user *user;          /* who is behind it; NULL: over the limit, see guest_us */
+    uint64_t guest_us;          /* when a guest has to go, NEVER = it is none */
+    struct cds_list_head dirty; /* flush() has something to do; else by itself */
+    bool ended;  /* nothing more is taken from it; close when it has all its answers */
+    bool hangup; /* close after a last try to send */
 
     /* A value that arrives in parts. */
     struct request *part; /* NULL while part_left counts bytes of a refused one */
@@ -110,14 +88,15 @@ struct clients {
     uint64_t ticket;     /* newest given to a read */
     bool wake_loop;
     unsigned n_conns;
-    unsigned n_guests;    /* that were not told to go */
-    struct reads parked;  /* linearizable reads in order of ticket */
-    struct turns turns;   /* for work ... */
-    struct turns lists;   /* ... for lists ... */
-    struct turns starved; /* ... and those who wait for room: for another try */
-    int work;             /* what is left of the present turn */
-    int list_work;        /* what is left of the lists' turn, 0 = it is none */
-    struct conn *dirty;
+    unsigned n_guests; /* that were not told to go */
+    /* First in, first out. */
+    struct cds_list_head parked;  /* linearizable reads, so in order of ticket */
+    struct cds_list_head turns;   /* connections that wait for a turn, */
+    struct cds_list_head lists;   /* for a turn of lists, */
+    struct cds_list_head starved; /* and for room for their answer */
+    struct cds_list_head dirty;
+    int work;      /* what is left of the present turn */
+    int list_work; /* what is left of the lists' turn, 0 = it is none */
     struct conn *conns[CLIENTS_SLOTS];
     uint8_t packet[PROTO_PACKET_MAX_BYTES];
 };
@@ -125,8 +104,7 @@ struct clients {
 /* The timer comes at t_us at the latest. */
 static inline void clients_due_at(struct clients *c, uint64_t t_us)
 {
-    if (t_us < c->timer_us)
-        c->timer_us = t_us;
+    c->timer_us = min_u64(c->timer_us, t_us);
 }
 
 /* These files call each other upwards alone: none calls a function of one that stands below it. */
@@ -138,7 +116,7 @@ bool output_full(const struct conn *conn);
 void answer_result(struct conn *conn, uint64_t tag, enum result result, uint64_t revision);
 /* BLOCKED_NOT when it is answered. */
 enum blocked answer_status(struct conn *conn, uint64_t tag, bool json);
-enum blocked answer_read(struct conn *conn, const struct want *w);
+enum blocked answer_read(struct conn *conn, const struct proto_request *w);
 /* Gives back what was taken of USERS_OUT_BYTES and is not needed for what is left. */
 void output_give(struct conn *conn);
 
@@ -146,7 +124,6 @@ void output_give(struct conn *conn);
 /* Takes the first request of buf; returns its size, 0 = conn->blocked. When the connection has ended,
  * the rest does not matter. */
 size_t request_take(struct conn *conn, const uint8_t *buf, size_t len);
-void reads_init(struct reads *q);
 /* Serves the first read that is ready. */
 void read_serve(struct conn *conn);
 /* Moves the next read that the main loop has confirmed to its connection, and returns this one; NULL:
@@ -169,10 +146,8 @@ void conn_refuse(struct conn *conn, enum result result);
 void requests_drop(struct conn *conn);
 
 /* clients_turn.c: who is served when */
-void turns_init(struct turns *q);
 /* The connection has something to be done that waits for a turn: which, says conn->blocked. */
 void turn_wait(struct conn *conn);
-void turn_leave(struct conn *conn);
 /* One turn each for all that wait for work or whose reads were confirmed, for some that wait for lists. */
 void turns_run(struct clients *c);
 void turns_run_lists(struct clients *c);

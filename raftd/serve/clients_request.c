@@ -11,27 +11,9 @@
 
 /* --- reads ------------------------------------------------------------------------------------ */
 
-void reads_init(struct reads *q)
+static struct read *first_read(struct cds_list_head *list)
 {
-    q->first = NULL;
-    q->end = &q->first;
-}
-
-static void reads_push(struct reads *q, struct read *r)
-{
-    r->next = NULL;
-    *q->end = r;
-    q->end = &r->next;
-}
-
-/* Takes out the read that `at` (a link of q) names. */
-static struct read *reads_take(struct reads *q, struct read **at)
-{
-    struct read *r = *at;
-    *at = r->next;
-    if (q->end == &r->next)
-        q->end = at;
-    return r;
+    return cds_list_empty(list) ? NULL : rcu_container(list->next, struct read, link);
 }
 
 static void read_free(struct clients *c, struct read *r)
@@ -39,17 +21,18 @@ static void read_free(struct clients *c, struct read *r)
     assert(r->conn->ops > 0);
     users_give(&c->shared->users, r->conn->user, USERS_READS, 1);
     r->conn->ops--;
+    cds_list_del(&r->link);
     free(r);
 }
 
 /* Puts the read aside until its ticket is called. */
-static void park(struct conn *conn, const struct want *w, uint32_t timeout_ms)
+static void park(struct conn *conn, const struct proto_request *w)
 {
     struct clients *c = conn->clients;
     struct read *r = NULL;
     bool may = users_take(&c->shared->users, conn->user, USERS_READS, 1);
     if (may)
-        r = malloc(sizeof *r + w->key_len + w->after_len);
+        r = malloc(sizeof *r + w->key_len + w->part_len);
     if (r == NULL) {
         if (may)
             users_give(&c->shared->users, conn->user, USERS_READS, 1);
@@ -58,75 +41,66 @@ static void park(struct conn *conn, const struct want *w, uint32_t timeout_ms)
     }
     *r = (struct read){.conn = conn, .want = *w};
     memcpy(r->bytes, w->key, w->key_len);
-    memcpy(r->bytes + w->key_len, w->after, w->after_len);
+    memcpy(r->bytes + w->key_len, w->part, w->part_len);
     r->want.key = r->bytes;
-    r->want.after = r->bytes + w->key_len;
+    r->want.part = r->bytes + w->key_len;
     conn->ops++;
     uint64_t announced = atomic_load_explicit(&c->me->read_want, memory_order_relaxed);
     if (c->ticket == announced)
         c->ticket++; /* the first read of this iteration */
     r->ticket = c->ticket;
-    r->deadline_us = clock_us() + (uint64_t)timeout_ms * 1000;
+    r->deadline_us = clock_us() + (uint64_t)w->timeout_ms * 1000;
     clients_due_at(c, r->deadline_us);
     conn->waiting++;
-    reads_push(&c->parked, r);
+    cds_list_add_tail(&r->link, &c->parked);
 }
 
 static enum blocked on_read(struct conn *conn, const struct proto_request *rq)
 {
-    struct want w = {.op = rq->op,
-                     .key_len = rq->key_len,
-                     .after_len = (uint16_t)rq->part_len,
-                     .tag = rq->tag,
-                     .key = rq->key,
-                     .after = rq->part};
     if (rq->key_len > CMD_KEY_MAX_BYTES || rq->part_len > CMD_KEY_MAX_BYTES)
         answer_result(conn, rq->tag, RESULT_TOO_LARGE, 0);
     else if ((rq->flags & PROTO_STALE) &&
              !atomic_load_explicit(&conn->clients->shared->local_reads, memory_order_acquire))
         answer_result(conn, rq->tag, RESULT_NOT_YET, 0);
     else if (rq->flags & PROTO_STALE)
-        return answer_read(conn, &w);
+        return answer_read(conn, rq);
     else if (conn->ops >= CLIENTS_CONN_OPS_MAX)
         answer_result(conn, rq->tag, RESULT_BUSY, 0);
     else
-        park(conn, &w, rq->timeout_ms);
+        park(conn, rq);
     return BLOCKED_NOT;
 }
 
 void read_serve(struct conn *conn)
 {
-    struct read *r = conn->ready.first;
+    struct read *r = first_read(&conn->ready);
     conn->clients->work--;
     conn->blocked = answer_read(conn, &r->want);
-    if (conn->blocked == BLOCKED_NOT) {
-        reads_take(&conn->ready, &conn->ready.first);
+    if (conn->blocked == BLOCKED_NOT)
         read_free(conn->clients, r);
-    }
 }
 
 struct conn *read_confirmed(struct clients *c)
 {
-    uint64_t done = atomic_load_explicit(&c->me->read_done, memory_order_acquire);
-    if (c->parked.first == NULL || c->parked.first->ticket > done)
+    struct read *r = first_read(&c->parked);
+    if (r == NULL || r->ticket > atomic_load_explicit(&c->me->read_done, memory_order_acquire))
         return NULL;
-    struct read *r = reads_take(&c->parked, &c->parked.first);
     r->conn->waiting--;
-    reads_push(&r->conn->ready, r);
+    cds_list_del(&r->link);
+    cds_list_add_tail(&r->link, &r->conn->ready);
     return r->conn;
 }
 
 void reads_expire(struct clients *c, uint64_t now, const struct conn *gone, enum result result)
 {
-    struct read **at = &c->parked.first;
-    while (*at) {
-        struct read *r = *at;
+    struct cds_list_head *at, *next;
+    cds_list_for_each_safe(at, next, &c->parked)
+    {
+        struct read *r = rcu_container(at, struct read, link);
         if (r->conn != gone && r->deadline_us > now) {
             clients_due_at(c, r->deadline_us);
-            at = &r->next;
             continue;
         }
-        reads_take(&c->parked, at);
         r->conn->waiting--;
         if (r->conn != gone)
             answer_result(r->conn, r->want.tag, result, 0);
@@ -136,10 +110,10 @@ void reads_expire(struct clients *c, uint64_t now, const struct conn *gone, enum
 
 void reads_stop(struct clients *c)
 {
+    struct read *r;
     reads_expire(c, NEVER, NULL, RESULT_STOPPING);
     for (unsigned i = 0; i < CLIENTS_SLOTS; i++)
-        while (c->conns[i] && c->conns[i]->ready.first) {
-            struct read *r = reads_take(&c->conns[i]->ready, &c->conns[i]->ready.first);
+        while (c->conns[i] && (r = first_read(&c->conns[i]->ready)) != NULL) {
             answer_result(r->conn, r->want.tag, RESULT_STOPPING, 0);
             read_free(c, r);
         }
@@ -347,7 +321,7 @@ void requests_drop(struct conn *conn)
     struct clients *c = conn->clients;
     if (conn->waiting > 0)
         reads_expire(c, 0, conn, RESULT_OK);
-    while (conn->ready.first)
-        read_free(c, reads_take(&conn->ready, &conn->ready.first));
+    while (!cds_list_empty(&conn->ready))
+        read_free(c, first_read(&conn->ready));
     part_drop(conn);
 }

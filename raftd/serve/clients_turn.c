@@ -7,53 +7,28 @@
 
 #include "raftd/serve/clients_impl.h"
 #include "raftd/base/clock.h"
+#include "raftd/base/rcu.h"
 
-void turns_init(struct turns *q)
+static struct conn *pop(struct cds_list_head *queue)
 {
-    q->first = NULL;
-    q->end = &q->first;
-}
-
-static struct conn *pop(struct turns *q)
-{
-    struct conn *conn = q->first;
-    q->first = conn->next_turn;
-    if (q->first == NULL)
-        q->end = &q->first;
-    conn->queued = NULL;
+    struct conn *conn = rcu_container(queue->next, struct conn, turn);
+    cds_list_del_init(&conn->turn);
     return conn;
 }
 
 void turn_wait(struct conn *conn)
 {
     struct clients *c = conn->clients;
-    if (conn->queued)
+    struct cds_list_head *queue = &c->turns;
+    if (!cds_list_empty(&conn->turn))
         return;
-    struct turns *q = &c->turns;
     if (conn->blocked == BLOCKED_LIST)
-        q = &c->lists;
+        queue = &c->lists;
     if (conn->blocked == BLOCKED_ROOM) {
-        q = &c->starved;
+        queue = &c->starved;
         clients_due_at(c, clock_us() + CLIENTS_ROOM_US);
     }
-    conn->queued = q;
-    conn->next_turn = NULL;
-    *q->end = conn;
-    q->end = &conn->next_turn;
-}
-
-void turn_leave(struct conn *conn)
-{
-    struct turns *q = conn->queued;
-    if (q == NULL)
-        return;
-    struct conn **at = &q->first;
-    while (*at != conn)
-        at = &(*at)->next_turn;
-    *at = conn->next_turn;
-    if (q->end == &conn->next_turn)
-        q->end = at;
-    conn->queued = NULL;
+    cds_list_add_tail(&conn->turn, queue);
 }
 
 static bool goes_on(const struct conn *conn)
@@ -138,7 +113,7 @@ static void turn(struct conn *conn)
     c->work = CLIENTS_TURN_WORK;
     conn->blocked = BLOCKED_NOT;
     while (goes_on(conn)) {
-        if (conn->ready.first) {
+        if (!cds_list_empty(&conn->ready)) {
             read_serve(conn);
         } else if (conn->ended) {
             break;
@@ -158,21 +133,21 @@ void turns_run(struct clients *c)
     struct conn *conn;
     while ((conn = read_confirmed(c)) != NULL)
         turn_wait(conn);
-    while (c->turns.first) /* those that come back wait for the next time */
+    while (!cds_list_empty(&c->turns)) /* those that come back wait for the next time */
         turn(pop(&c->turns));
 }
 
 void turns_run_lists(struct clients *c)
 {
     c->list_work = CLIENTS_LISTS_WORK;
-    while (c->lists.first && c->list_work > 0)
+    while (!cds_list_empty(&c->lists) && c->list_work > 0)
         turn(pop(&c->lists));
     c->list_work = 0;
 }
 
 void turns_retry(struct clients *c)
 {
-    while (c->starved.first) {
+    while (!cds_list_empty(&c->starved)) {
         struct conn *conn = pop(&c->starved);
         conn->blocked = BLOCKED_NOT;
         turn_wait(conn);

@@ -1,4 +1,4 @@
-// LINK: raftd/tool/client.c raftd/serve/proto.c tests/sim/linear.c tests/sim/linear_search.c -lpthread
+// LINK: raftd/tool/client.c raftd/serve/outq.c raftd/serve/proto.c tests/sim/linear.c tests/sim/linear_search.c -lpthread
 /* history.c: clients of a running cluster whose history is judged: is it linearizable?
  *
  *     history [-c CLIENTS] [-k KEYS] [-t TIMEOUT_MS] SOCKET...
