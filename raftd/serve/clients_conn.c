@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "raftd/serve/clients_impl.h"
+#include "raftd/serve/listener.h"
 #include "raftd/base/clock.h"
 
 static void on_writable(struct ev_loop *loop, ev_io *w, int events)
@@ -11,17 +12,6 @@ static void on_writable(struct ev_loop *loop, ev_io *w, int events)
     (void)loop;
     (void)events;
     conn_mark_dirty(w->data);
-}
-
-/* Closes the socket so that the answers in it are read: closing it with requests unread would have
- * the kernel give the client an error in their place. */
-static void close_gently(int fd)
-{
-    uint8_t byte;
-    (void)shutdown(fd, SHUT_RD); /* from now on nothing more comes in */
-    while (recv(fd, &byte, sizeof byte, MSG_DONTWAIT) > 0)
-        continue;
-    close(fd); /* nothing that could still fail matters to anybody */
 }
 
 /* There may be room for others now. */
@@ -123,11 +113,7 @@ static void conn_new(struct clients *c, int fd, struct user *user)
     if (user || c->n_guests < c->shared->n_guests)
         conn = calloc(1, sizeof *conn);
     if (conn == NULL) {
-        uint8_t buf[PROTO_REPLY_HEAD_BYTES];
-        size_t len = proto_reply_encode(buf, &(struct proto_reply){.result = RESULT_BUSY});
-        ssize_t sent = send(fd, buf, len, MSG_DONTWAIT | MSG_NOSIGNAL);
-        (void)sent; /* it fits into an empty socket */
-        close_gently(fd);
+        turn_away(fd, RESULT_BUSY, "");
         if (user)
             leave(c, user);
         return;

@@ -10,8 +10,6 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "raftd/serve/proto.h"
-
 enum { TURN_AWAY_MAX_BYTES = 200 };
 
 static int fail(char *err, size_t err_size, const char *path, const char *what, int error)
@@ -19,6 +17,11 @@ static int fail(char *err, size_t err_size, const char *path, const char *what, 
     snprintf(err, err_size, "socket %s: %s%s%s", path, what, error ? ": " : "",
              error ? strerror(error) : "");
     return -1;
+}
+
+static int new_socket(void)
+{
+    return socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 }
 
 /* Makes sure that `path` is free: 0, or -1 with err. */
@@ -32,7 +35,7 @@ static int make_way(const struct sockaddr_un *addr, char *err, size_t err_size)
     }
     if (!S_ISSOCK(st.st_mode))
         return fail(err, err_size, addr->sun_path, "exists and is not a socket", 0);
-    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int fd = new_socket();
     if (fd < 0)
         return fail(err, err_size, addr->sun_path, "cannot make a socket", errno);
     int rc = connect(fd, (const struct sockaddr *)addr, sizeof *addr);
@@ -66,45 +69,45 @@ static int bind_in(int fd, const struct sockaddr_un *addr)
     return bind(fd, (const struct sockaddr *)addr, sizeof *addr);
 }
 
-int clients_listen(const char *path, mode_t mode, char *err, size_t err_size)
+/* Puts a socket under l->path and keeps in mind which file that is. Its descriptor, or -1 with err. */
+static int make(struct listener *l, char *err, size_t err_size)
 {
     struct sockaddr_un addr = {.sun_family = AF_UNIX};
-    if (strlen(path) >= sizeof addr.sun_path || *path == '\0')
-        return fail(err, err_size, path, "the path is empty or too long", 0);
-    memcpy(addr.sun_path, path, strlen(path) + 1);
+    struct stat st;
+    if (strlen(l->path) >= sizeof addr.sun_path || *l->path == '\0')
+        return fail(err, err_size, l->path, "the path is empty or too long", 0);
+    memcpy(addr.sun_path, l->path, strlen(l->path) + 1);
     if (make_way(&addr, err, err_size) != 0)
         return -1;
-    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int fd = new_socket();
     if (fd < 0)
-        return fail(err, err_size, path, "cannot make a socket", errno);
+        return fail(err, err_size, l->path, "cannot make a socket", errno);
     /* bind() makes the file with the descriptor's mode less the umask: never wider than asked for,
      * not even for a moment, and the umask, which belongs to all threads, stays as it is. */
     const char *step = "cannot set its mode";
     bool bound = false;
-    int rc = fchmod(fd, mode);
-    if (rc == 0) {
-        step = "cannot create it (does the directory exist, and may this user write there?)";
-        rc = bind_in(fd, &addr);
-        bound = rc == 0;
-    }
-    if (rc == 0) {
-        step = "cannot set its mode";
-        rc = chmod(path, mode);
-    }
-    if (rc == 0) {
-        step = "cannot listen";
-        rc = listen(fd, LISTENER_BACKLOG);
-    }
-    if (rc == 0)
-        return fd;
-    int error = errno;
+    if (fchmod(fd, l->mode) != 0)
+        goto failed;
+    step = "cannot create it (does the directory exist, and may this user write there?)";
+    if (bind_in(fd, &addr) != 0)
+        goto failed;
+    bound = true;
+    step = "cannot set its mode";
+    if (chmod(l->path, l->mode) != 0 || lstat(l->path, &st) != 0)
+        goto failed;
+    step = "cannot listen";
+    if (listen(fd, LISTENER_BACKLOG) != 0)
+        goto failed;
+    l->dev = st.st_dev;
+    l->ino = st.st_ino;
+    return fd;
+failed:
+    (void)fail(err, err_size, l->path, step, errno);
     if (bound)
-        unlink(path);
-    close(fd);
-    return fail(err, err_size, path, step, error);
+        (void)unlink(l->path);
+    (void)close(fd);
+    return -1;
 }
-
-/* ---- its file ---- */
 
 static bool ours(const struct listener *l)
 {
@@ -112,22 +115,10 @@ static bool ours(const struct listener *l)
     return lstat(l->path, &st) == 0 && st.st_dev == l->dev && st.st_ino == l->ino;
 }
 
-/* Keeps in mind which file it is. */
-static void know(struct listener *l)
-{
-    struct stat st;
-    if (lstat(l->path, &st) == 0) {
-        l->dev = st.st_dev;
-        l->ino = st.st_ino;
-    }
-}
-
 int listener_open(struct listener *l, const char *path, mode_t mode, char *err, size_t err_size)
 {
     *l = (struct listener){.path = path, .mode = mode};
-    l->fd = clients_listen(path, mode, err, err_size);
-    if (l->fd >= 0)
-        know(l);
+    l->fd = make(l, err, err_size);
     return l->fd >= 0 ? 0 : -1;
 }
 
@@ -135,13 +126,12 @@ int listener_renew(struct listener *l, char *err, size_t err_size)
 {
     if (ours(l))
         return 0;
-    int fd = clients_listen(l->path, l->mode, err, err_size);
+    int fd = make(l, err, err_size);
     if (fd < 0)
         return -1;
-    know(l);
     int rc = dup3(fd, l->fd, O_CLOEXEC) >= 0 ? 1
                                              : fail(err, err_size, l->path, "cannot use it", errno);
-    close(fd);
+    (void)close(fd);
     return rc;
 }
 
@@ -159,22 +149,29 @@ void listener_close(struct listener *l)
     l->fd = -1;
 }
 
-void clients_turn_away(int listen_fd, const char *why)
+void close_gently(int fd)
+{
+    uint8_t waste[64];
+    (void)shutdown(fd, SHUT_RD); /* from now on nothing more comes in */
+    while (recv(fd, waste, sizeof waste, MSG_DONTWAIT) > 0)
+        continue;
+    (void)close(fd); /* nothing that could still fail matters to anybody */
+}
+
+void turn_away(int fd, enum result result, const char *why)
 {
     uint8_t buf[PROTO_REPLY_HEAD_BYTES + TURN_AWAY_MAX_BYTES];
-    struct proto_reply r = {.result = RESULT_NOT_YET,
-                            .body = (const uint8_t *)why,
-                            .body_len = strnlen(why, TURN_AWAY_MAX_BYTES)};
-    size_t len = proto_reply_encode(buf, &r);
+    size_t len = proto_reply_encode(
+        buf, &(struct proto_reply){.result = result,
+                                   .body = (const uint8_t *)why,
+                                   .body_len = strnlen(why, TURN_AWAY_MAX_BYTES)});
+    (void)send(fd, buf, len, MSG_DONTWAIT | MSG_NOSIGNAL); /* it fits into an empty socket */
+    close_gently(fd);
+}
+
+void clients_turn_away(int listen_fd, const char *why)
+{
     int fd;
-    while ((fd = accept4(listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0) {
-        /* What is left unread at the close would cost the client its answer, so it first can't send any
-         * more, and then all of it is taken. */
-        uint8_t waste[64];
-        (void)shutdown(fd, SHUT_RD);
-        while (recv(fd, waste, sizeof waste, MSG_DONTWAIT) > 0)
-            continue;
-        (void)send(fd, buf, len, MSG_DONTWAIT | MSG_NOSIGNAL);
-        (void)close(fd);
-    }
+    while ((fd = accept4(listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0)
+        turn_away(fd, RESULT_NOT_YET, why);
 }

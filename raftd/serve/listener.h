@@ -11,6 +11,8 @@
 #include <stddef.h>
 #include <sys/types.h>
 
+#include "raftd/serve/proto.h"
+
 enum { LISTENER_BACKLOG = 128 }; /* connections that wait for accept */
 
 struct listener {
@@ -22,12 +24,9 @@ struct listener {
 };
 
 /* Creates the listening socket `path` with these permission bits, and the directory that it is in if
- * that alone is missing; removes a socket that a dead daemon left there. Returns the descriptor, or -1
- * and one line in err: a daemon answers there, something else is there, no such directory, no
+ * that alone is missing; removes a socket that a dead daemon left there. `path` outlives `l`. Returns 0,
+ * or -1 and one line in err: a daemon answers there, something else is there, no such directory, no
  * permission. */
-int clients_listen(const char *path, mode_t mode, char *err, size_t err_size);
-
-/* The same, into a listener. 0, or -1 as above. `path` outlives `l`. */
 int listener_open(struct listener *l, const char *path, mode_t mode, char *err, size_t err_size);
 
 /* Makes the socket again if the file is gone or is not ours. Returns 0 if it is there; 1 if it was made
@@ -41,8 +40,15 @@ void listener_unlink(const struct listener *l);
 /* listener_unlink(), and closes the descriptor. */
 void listener_close(struct listener *l);
 
-/* Answers all that wait for the listening socket with RESULT_NOT_YET and `why`, a few words for
- * people, and hangs up: for a daemon that is not ready to serve. */
+/* Closes a connection so that the answers in it are read: closing it with requests unread would have
+ * the kernel give the client an error in their place. */
+void close_gently(int fd);
+
+/* Tells a client that is not served at all why, in a few words for people, and closes. */
+void turn_away(int fd, enum result result, const char *why);
+
+/* Does so with all that wait for the listening socket (RESULT_NOT_YET): for a daemon that is not ready to
+ * serve. */
 void clients_turn_away(int listen_fd, const char *why);
 
 #endif

@@ -123,8 +123,7 @@ void world_share(struct fake *f, unsigned n_readers)
     struct shared *s = &f->shared;
     char err[256];
     snprintf(f->path, sizeof(f->path), "/tmp/raftd-test-%d.sock", (int)getpid());
-    f->listen_fd = clients_listen(f->path, 0600, err, sizeof(err));
-    assert_true(f->listen_fd >= 0);
+    assert_int_equal(listener_open(&f->listener, f->path, 0600, err, sizeof(err)), 0);
     f->status = (struct status){.id = 1, .leader = 3};
     s->kv = kv_new();
     assert_non_null(s->kv);
@@ -148,7 +147,7 @@ void world_unshare(struct fake *f)
     kv_free(f->shared.kv);
     pthread_mutex_destroy(&f->lock);
     pthread_cond_destroy(&f->cond);
-    close(f->listen_fd);
+    close(f->listener.fd);
     unlink(f->path);
 }
 
@@ -159,7 +158,7 @@ int world_setup(void **state)
     world_share(f, READERS);
     f->machine = machine_new(f->shared.kv);
     assert_non_null(f->machine);
-    assert_int_equal(readers_start(&f->readers, &f->shared, f->listen_fd, READERS), 0);
+    assert_int_equal(readers_start(&f->readers, &f->shared, f->listener.fd, READERS), 0);
     assert_int_equal(pthread_create(&f->thread, NULL, fake_main, f), 0);
     *state = f;
     return 0;

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "raftd/serve/clients.h"
+#include "raftd/serve/listener.h"
 #include "raftd/serve/proto.h"
 #include "raftd/serve/readers.h"
 
@@ -17,7 +18,7 @@ enum { VALUE_MAX = 1 << 20, TIMEOUT_MS = 20000, READERS = 2, FDS = 2048 };
 struct fake {
     struct shared shared;
     struct readers *readers;
-    int listen_fd;
+    struct listener listener;
     char path[64];
     pthread_t thread;
     pthread_mutex_t lock;

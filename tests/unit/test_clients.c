@@ -77,20 +77,20 @@ static void test_turned_away(void **state)
     struct fake *g = calloc(1, sizeof(*g));
     assert_non_null(g);
     (void)snprintf(g->path, sizeof(g->path), "/tmp/raftd-test-%d-early.sock", (int)getpid());
-    int listen_fd = clients_listen(g->path, 0600, err, sizeof(err));
-    assert_true(listen_fd >= 0);
+    struct listener l;
+    assert_int_equal(listener_open(&l, g->path, 0600, err, sizeof(err)), 0);
     for (int round = 0; round < 20; round++) {
         int early = dial(g), silent = dial(g);
         for (uint64_t i = 1; i <= 20; i++)
             ask(early, PROTO_PUT, 0, i, "a", "one");
-        clients_turn_away(listen_fd, "it reads its log");
+        clients_turn_away(l.fd, "it reads its log");
         expect(early, 0, RESULT_NOT_YET, "it reads its log");
         expect_closed(early);
         expect(silent, 0, RESULT_NOT_YET, "it reads its log");
         expect_closed(silent);
     }
-    (void)close(listen_fd);
-    (void)unlink(g->path);
+    listener_close(&l);
+    assert_int_equal(access(g->path, F_OK), -1);
     free(g);
 }
 
@@ -405,31 +405,35 @@ static void test_listen(void **state)
     (void)state;
     char path[64], err[256] = "";
     snprintf(path, sizeof(path), "/tmp/raftd-listen-%d.sock", (int)getpid());
-    int fd = clients_listen(path, 0620, err, sizeof(err));
-    assert_true(fd >= 0);
+    struct listener l, other;
+    assert_int_equal(listener_open(&l, path, 0620, err, sizeof(err)), 0);
     struct stat st;
     assert_int_equal(stat(path, &st), 0);
     assert_int_equal(st.st_mode & 0777, 0620);
-    assert_int_equal(clients_listen(path, 0600, err, sizeof(err)), -1);
+    assert_int_equal(listener_open(&other, path, 0600, err, sizeof(err)), -1);
     assert_non_null(strstr(err, "another daemon"));
-    close(fd); /* leaves the file, as a killed daemon does */
-    fd = clients_listen(path, 0600, err, sizeof(err));
-    assert_true(fd >= 0);
-    close(fd);
-    unlink(path);
+    listener_close(&other); /* the file is not its own */
+    close(l.fd);            /* leaves the file, as a killed daemon does */
+    assert_int_equal(listener_open(&l, path, 0600, err, sizeof(err)), 0);
+    int fd = l.fd;
+    assert_int_equal(listener_renew(&l, err, sizeof(err)), 0);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(listener_renew(&l, err, sizeof(err)), 1);
+    assert_int_equal(l.fd, fd);
+    listener_close(&l);
     FILE *file = fopen(path, "w");
     assert_non_null(file);
     fclose(file);
-    assert_int_equal(clients_listen(path, 0600, err, sizeof(err)), -1);
+    assert_int_equal(listener_open(&l, path, 0600, err, sizeof(err)), -1);
     assert_non_null(strstr(err, "not a socket"));
     assert_int_equal(stat(path, &st), 0); /* still there */
     unlink(path);
-    assert_int_equal(clients_listen("/nonexistent/run/raftd.sock", 0600, err, sizeof(err)), -1);
+    assert_int_equal(listener_open(&l, "/nonexistent/run/raftd.sock", 0600, err, sizeof(err)), -1);
     assert_non_null(strstr(err, "does the directory exist"));
     char longest[200];
     memset(longest, 'x', sizeof(longest));
     longest[199] = '\0';
-    assert_int_equal(clients_listen(longest, 0600, err, sizeof(err)), -1);
+    assert_int_equal(listener_open(&l, longest, 0600, err, sizeof(err)), -1);
 }
 
 int main(void)

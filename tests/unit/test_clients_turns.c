@@ -63,7 +63,7 @@ static int setup(void **state)
     store(o, "big", BIG_BYTES);
     o->loop = ev_loop_new(EVFLAG_NOENV);
     assert_non_null(o->loop);
-    o->clients = clients_new(o->loop, &o->f.shared, 0, o->f.listen_fd);
+    o->clients = clients_new(o->loop, &o->f.shared, 0, o->f.listener.fd);
     assert_non_null(o->clients);
     *state = o;
     return 0;
