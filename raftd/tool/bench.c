@@ -36,11 +36,12 @@ enum {
     PREFILL_CLIENTS_MIN = 64,
 };
 
-const char bench_usage[] = "-c CLIENTS {-n OPS | -t SECONDS} [-v BYTES] [-k KEYS]\n"
+const char bench_usage[] = " -c CLIENTS {-n OPS | -t SECONDS} [-v BYTES] [-k KEYS]\n"
                            "        [--read [--stale]] [--json]";
-const char bench_what[] = "keep CLIENTS requests under way until OPS puts (of BYTES to KEYS keys\n"
-                          "bench/...) or gets are done, or for SECONDS; -v 128 -k 1000 are the\n"
-                          "defaults; needs 4 bytes of memory per operation";
+const char bench_what[] =
+    "keep CLIENTS requests under way until OPS puts (of BYTES to KEYS keys\n"
+    "          bench/...) or gets are done, or for SECONDS; -v 128 -k 1000 are the\n"
+    "          defaults; needs 4 bytes of memory per operation";
 
 struct options {
     uint64_t clients, ops, seconds, value_bytes, keys; /* seconds: 0 = until ops are done */

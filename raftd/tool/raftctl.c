@@ -18,19 +18,36 @@ static const char default_socket[] = "/run/raftd/raftd.sock";
 
 enum { TIMEOUT_DEFAULT_MS = 5000 };
 
-/* Options without a letter. */
-enum { OPT_TIMEOUT = 256, OPT_VERSION, OPT_STALE, OPT_RAW, OPT_KEYS, OPT_JSON };
+/* Options without a letter; those of a command are OPT_FLAGS and one of ARG_*. */
+enum { OPT_TIMEOUT = 256, OPT_VERSION, OPT_FLAGS };
+
+static const struct option options[] = {
+    {"conf", required_argument, NULL, 'c'},
+    {"id", required_argument, NULL, 'i'},
+    {"socket", required_argument, NULL, 's'},
+    {"timeout", required_argument, NULL, OPT_TIMEOUT},
+    {"help", no_argument, NULL, 'h'},
+    {"version", no_argument, NULL, OPT_VERSION},
+    {"stale", no_argument, NULL, OPT_FLAGS + ARG_STALE},
+    {"raw", no_argument, NULL, OPT_FLAGS + ARG_RAW},
+    {"keys", no_argument, NULL, OPT_FLAGS + ARG_KEYS},
+    {"json", no_argument, NULL, OPT_FLAGS + ARG_JSON},
+    {NULL, 0, NULL, 0},
+};
 
 struct command {
     const char *name;
     const char *usage; /* options and arguments */
-    const char *what;  /* what it does; lines of at most 70 characters */
+    const char *what;  /* what it does; lines of at most 70 characters, behind ten blanks */
     int (*run)(struct tool *t, const struct args *a);
-    const char *flags;        /* letters of its options: s stale, r raw, k keys, j json */
     int words_min, words_max; /* arguments */
-    bool alone;               /* asks no daemon: needs neither socket nor configuration */
-    bool last_as_is;  /* its last argument may be anything, even what looks like an option */
-    bool own_options; /* it reads all that stands behind its name itself */
+    unsigned flags;           /* those of ARG_* that it has */
+    enum {
+        PLAIN,
+        ALONE,       /* it asks no daemon: it needs neither socket nor configuration */
+        LAST_AS_IS,  /* its last argument may be anything, even what looks like an option */
+        OWN_OPTIONS, /* it reads all that stands behind its name itself */
+    } how;
 };
 
 static int run_put(struct tool *t, const struct args *a);
@@ -41,56 +58,22 @@ static int run_status(struct tool *t, const struct args *a);
 static int run_links(struct tool *t, const struct args *a);
 
 static const struct command commands[] = {
-    {.name = "put",
-     .usage = "KEY VALUE",
-     .what = "set KEY; VALUE - is read from standard input",
-     .run = run_put,
-     .flags = "",
-     .words_min = 2,
-     .words_max = 2,
-     .last_as_is = true},
-    {.name = "get",
-     .usage = "[--stale] [--raw | --json] KEY",
-     .what = "print its value and a newline (--raw: without it)",
-     .run = run_get,
-     .flags = "srj",
-     .words_min = 1,
-     .words_max = 1},
-    {.name = "del",
-     .usage = "KEY",
-     .what = "delete KEY",
-     .run = run_del,
-     .flags = "",
-     .words_min = 1,
-     .words_max = 1},
-    {.name = "list",
-     .usage = "[--stale] [--keys] [--json] [PREFIX]",
-     .what = "print KEY=VALUE of all keys with PREFIX, sorted",
-     .run = run_list,
-     .flags = "skj",
-     .words_max = 1},
-    {.name = "status",
-     .usage = "[--json]",
-     .what = "print the state of this node",
-     .run = run_status,
-     .flags = "j"},
-    {.name = "links",
-     .usage = "[--json]",
-     .what = "print which node hears which, as this node knows it",
-     .run = run_links,
-     .flags = "j"},
-    {.name = "keygen",
-     .usage = "",
-     .what = "print a new key for a cluster, see raftd.conf(5):\n"
-             "(umask 077; raftctl keygen >FILE)",
-     .run = run_keygen,
-     .flags = "",
-     .alone = true},
-    {.name = "bench",
-     .usage = bench_usage,
-     .what = bench_what,
-     .run = run_bench,
-     .own_options = true},
+    {"put", " KEY VALUE", "set KEY; VALUE - is read from standard input", run_put, 2, 2, 0,
+     LAST_AS_IS},
+    {"get", " [--stale] [--raw | --json] KEY", "print its value and a newline (--raw: without it)",
+     run_get, 1, 1, ARG_STALE | ARG_RAW | ARG_JSON, PLAIN},
+    {"del", " KEY", "delete KEY", run_del, 1, 1, 0, PLAIN},
+    {"list", " [--stale] [--keys] [--json] [PREFIX]",
+     "print KEY=VALUE of all keys with PREFIX, sorted", run_list, 0, 1,
+     ARG_STALE | ARG_KEYS | ARG_JSON, PLAIN},
+    {"status", " [--json]", "print the state of this node", run_status, 0, 0, ARG_JSON, PLAIN},
+    {"links", " [--json]", "print which node hears which, as this node knows it", run_links, 0, 0,
+     ARG_JSON, PLAIN},
+    {"keygen", "",
+     "print a new key for a cluster, see raftd.conf(5):\n"
+     "          (umask 077; raftctl keygen >FILE)",
+     run_keygen, 0, 0, 0, ALONE},
+    {"bench", bench_usage, bench_what, run_bench, 0, 0, 0, OWN_OPTIONS},
 };
 
 enum { COMMANDS = sizeof commands / sizeof commands[0] };
@@ -107,11 +90,7 @@ static const struct {
 
 static void print_command(FILE *out, const char *before, const struct command *c)
 {
-    fprintf(out, "%s%s%s%s\n", before, c->name, c->usage[0] != '\0' ? " " : "", c->usage);
-    for (const char *line = c->what, *end; *line != '\0'; line = end + (*end != '\0')) {
-        end = line + strcspn(line, "\n");
-        fprintf(out, "          %.*s\n", (int)(end - line), line);
-    }
+    fprintf(out, "%s%s%s\n          %s\n", before, c->name, c->usage, c->what);
 }
 
 static void print_usage(FILE *out)
@@ -169,10 +148,8 @@ static struct proto_request request(const struct tool *t, enum proto_op op, cons
 static uint8_t *read_stdin(size_t *len)
 {
     uint8_t *buf = malloc(CMD_VALUE_MAX_BYTES + 1);
-    if (buf == NULL) {
-        say_error("out of memory");
-        exit(RAFTCTL_EXIT_INTERNAL);
-    }
+    if (buf == NULL)
+        say_fatal(RAFTCTL_EXIT_INTERNAL, "out of memory");
     ssize_t n = patient_read(STDIN_FILENO, buf, CMD_VALUE_MAX_BYTES + 1);
     if (n < 0)
         say_fatal(RAFTCTL_EXIT_USAGE, "standard input: %s; nothing was done", strerror(errno));
@@ -180,30 +157,31 @@ static uint8_t *read_stdin(size_t *len)
         say_fatal(RAFTCTL_EXIT_USAGE,
                   "standard input is empty: nothing was done (an empty value is "
                   "stored by put KEY '')");
-    if (n > CMD_VALUE_MAX_BYTES)
-        say_fatal(RAFTCTL_EXIT_TOO_LARGE, "no value may have more than %d bytes; nothing was done",
-                  CMD_VALUE_MAX_BYTES);
     *len = (size_t)n;
     return buf;
+}
+
+static int write_key(struct tool *t, const struct proto_request *r)
+{
+    struct ctl_answer a;
+    int code = tool_call(t, r, &a);
+    if (code == RAFTCTL_EXIT_OK)
+        ctl_answer_free(&a);
+    return code;
 }
 
 static int run_put(struct tool *t, const struct args *args)
 {
     struct proto_request r = request(t, PROTO_PUT, args->words[0]);
     const char *value = args->words[1];
-    uint8_t *input = NULL;
     size_t len = strlen(value);
-    if (strcmp(value, "-") == 0)
-        input = read_stdin(&len);
-    else if (len > CMD_VALUE_MAX_BYTES)
+    uint8_t *input = strcmp(value, "-") == 0 ? read_stdin(&len) : NULL;
+    if (len > CMD_VALUE_MAX_BYTES)
         say_fatal(RAFTCTL_EXIT_TOO_LARGE, "no value may have more than %d bytes; nothing was done",
                   CMD_VALUE_MAX_BYTES);
     r.part = input != NULL ? input : (const uint8_t *)value;
     r.part_len = r.value_len = (uint32_t)len;
-    struct ctl_answer a;
-    int code = tool_call(t, &r, &a);
-    if (code == RAFTCTL_EXIT_OK)
-        ctl_answer_free(&a);
+    int code = write_key(t, &r);
     free(input);
     return code;
 }
@@ -211,18 +189,14 @@ static int run_put(struct tool *t, const struct args *args)
 static int run_del(struct tool *t, const struct args *args)
 {
     struct proto_request r = request(t, PROTO_DELETE, args->words[0]);
-    struct ctl_answer a;
-    int code = tool_call(t, &r, &a);
-    if (code == RAFTCTL_EXIT_OK)
-        ctl_answer_free(&a);
-    return code;
+    return write_key(t, &r);
 }
 
 static int run_get(struct tool *t, const struct args *args)
 {
     FILE *out = t->out.file;
     struct proto_request r = request(t, PROTO_GET, args->words[0]);
-    r.flags = args->stale ? PROTO_STALE : 0;
+    r.flags = args->flags & ARG_STALE ? PROTO_STALE : 0;
     struct ctl_answer a;
     int code = tool_call(t, &r, &a);
     if (code != RAFTCTL_EXIT_OK)
@@ -233,11 +207,11 @@ static int run_get(struct tool *t, const struct args *args)
                               .value_len = (uint32_t)a.len,
                               .create_revision = a.create_revision,
                               .modify_revision = a.modify_revision};
-    if (args->json)
+    if (args->flags & ARG_JSON)
         print_item_json(out, &item, true);
     else if (a.len > 0)
         fwrite(a.body, 1, a.len, out);
-    if (!args->raw)
+    if (!(args->flags & ARG_RAW))
         fputc('\n', out);
     ctl_answer_free(&a);
     return code;
@@ -254,13 +228,13 @@ static int print_page(FILE *out, const struct ctl_answer *a, const struct args *
             return RAFTCTL_EXIT_INTERNAL;
         memcpy(last, item.key, item.key_len);
         *last_len = item.key_len;
-        if (f->json) {
+        if (f->flags & ARG_JSON) {
             fputs(first ? "\n" : ",\n", out);
-            print_item_json(out, &item, !f->keys);
+            print_item_json(out, &item, !(f->flags & ARG_KEYS));
             continue;
         }
-        print_escaped(out, item.key, item.key_len, f->keys ? '\0' : '=');
-        if (!f->keys) {
+        print_escaped(out, item.key, item.key_len, f->flags & ARG_KEYS ? '\0' : '=');
+        if (!(f->flags & ARG_KEYS)) {
             fputc('=', out);
             print_escaped(out, item.value, item.value_len, '\0');
         }
@@ -276,14 +250,14 @@ static int run_list(struct tool *t, const struct args *args)
     uint8_t last[CMD_KEY_MAX_BYTES];
     bool more = true, first = true;
     int code = RAFTCTL_EXIT_OK;
-    r.flags = args->stale ? PROTO_STALE : 0;
+    r.flags = args->flags & ARG_STALE ? PROTO_STALE : 0;
     r.part = last;
     while (more && code == RAFTCTL_EXIT_OK) {
         struct ctl_answer a;
         code = tool_call(t, &r, &a);
         if (code != RAFTCTL_EXIT_OK)
             return code;
-        if (args->json && first)
+        if (args->flags & ARG_JSON && first)
             fputc('[', out);
         more = a.flags & PROTO_PARTIAL && a.len > 0;
         code = print_page(out, &a, args, first, last, &r.part_len);
@@ -291,7 +265,7 @@ static int run_list(struct tool *t, const struct args *args)
         r.value_len = r.part_len;
         ctl_answer_free(&a);
     }
-    if (args->json)
+    if (args->flags & ARG_JSON)
         fputs("\n]\n", out);
     if (code == RAFTCTL_EXIT_INTERNAL && !ferror(out)) /* else main() says why */
         say_error("the daemon's list makes no sense");
@@ -314,7 +288,7 @@ static int ask_status(struct tool *t, uint8_t flags, struct ctl_answer *a)
 static int run_status(struct tool *t, const struct args *args)
 {
     struct ctl_answer a;
-    int code = ask_status(t, args->json ? PROTO_JSON : 0, &a);
+    int code = ask_status(t, args->flags & ARG_JSON ? PROTO_JSON : 0, &a);
     if (code != RAFTCTL_EXIT_OK)
         return code;
     fwrite(a.body, 1, a.len, t->out.file);
@@ -328,7 +302,7 @@ static int run_links(struct tool *t, const struct args *args)
     int code = ask_status(t, 0, &a);
     if (code != RAFTCTL_EXIT_OK)
         return code;
-    if (!(args->json ? print_links_json : print_links)(t->out.file, (char *)a.body)) {
+    if (!(args->flags & ARG_JSON ? print_links_json : print_links)(t->out.file, (char *)a.body)) {
         say_error("out of memory");
         code = RAFTCTL_EXIT_INTERNAL;
     }
@@ -405,7 +379,7 @@ static const struct command *find_command(const char *word)
 
 static _Noreturn void refuse(const struct command *c, const char *why)
 {
-    say_fatal(RAFTCTL_EXIT_USAGE, "%s: %s; usage: raftctl %s %s", c->name, why, c->name, c->usage);
+    say_fatal(RAFTCTL_EXIT_USAGE, "%s: %s; usage: raftctl %s%s", c->name, why, c->name, c->usage);
 }
 
 /* All of the command line. Options may stand anywhere; behind -- there are none. */
@@ -446,11 +420,10 @@ static void take_option(struct tool *t, struct line *l, int c, const char *value
         break;
     case 'h': l->help = true; break;
     case OPT_VERSION: l->version = true; break;
-    case OPT_STALE: l->args.stale = true; break;
-    case OPT_RAW: l->args.raw = true; break;
-    case OPT_KEYS: l->args.keys = true; break;
-    case OPT_JSON: l->args.json = true; break;
-    default: exit(RAFTCTL_EXIT_USAGE); /* getopt has said it */
+    default:
+        if (c < OPT_FLAGS)
+            exit(RAFTCTL_EXIT_USAGE); /* getopt has said it */
+        l->args.flags |= (unsigned)(c - OPT_FLAGS);
     }
 }
 
@@ -465,19 +438,6 @@ static void leave_rest(struct line *l, int argc, char **argv)
 
 static void parse_line(struct tool *t, struct line *l, int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"conf", required_argument, NULL, 'c'},
-        {"id", required_argument, NULL, 'i'},
-        {"socket", required_argument, NULL, 's'},
-        {"timeout", required_argument, NULL, OPT_TIMEOUT},
-        {"help", no_argument, NULL, 'h'},
-        {"version", no_argument, NULL, OPT_VERSION},
-        {"stale", no_argument, NULL, OPT_STALE},
-        {"raw", no_argument, NULL, OPT_RAW},
-        {"keys", no_argument, NULL, OPT_KEYS},
-        {"json", no_argument, NULL, OPT_JSON},
-        {NULL, 0, NULL, 0},
-    };
     int c;
     while ((c = getopt_long(argc, argv, "-hc:i:s:", options, NULL)) != -1) {
         if (c != 1) { /* 1: no option */
@@ -485,12 +445,12 @@ static void parse_line(struct tool *t, struct line *l, int argc, char **argv)
             continue;
         }
         take_word(l, optarg);
-        if (l->command != NULL && l->command->own_options) {
+        if (l->command != NULL && l->command->how == OWN_OPTIONS) {
             leave_rest(l, argc - optind + 1, argv + optind - 1);
             return;
         }
         /* A script that puts "$value" must not have to think of what it starts with. */
-        if (l->command != NULL && l->command->last_as_is && optind < argc &&
+        if (l->command != NULL && l->command->how == LAST_AS_IS && optind < argc &&
             l->args.n_words == l->command->words_max - 1)
             take_word(l, argv[optind++]);
     }
@@ -498,25 +458,19 @@ static void parse_line(struct tool *t, struct line *l, int argc, char **argv)
         take_word(l, argv[optind++]);
 }
 
-static void check_flag(const struct command *c, bool given, const char *name, char letter)
-{
-    if (given && (c->flags == NULL || strchr(c->flags, letter) == NULL))
-        say_fatal(RAFTCTL_EXIT_USAGE, "%s: %s is not for it; usage: raftctl %s %s", c->name, name,
-                  c->name, c->usage);
-}
-
 /* Options of other commands, and missing arguments. */
 static void check_line(const struct line *l)
 {
     const struct args *a = &l->args;
-    check_flag(l->command, a->stale, "--stale", 's');
-    check_flag(l->command, a->raw, "--raw", 'r');
-    check_flag(l->command, a->keys, "--keys", 'k');
-    check_flag(l->command, a->json, "--json", 'j');
-    if (a->raw && a->json)
-        refuse(l->command, "--raw and --json exclude each other");
-    if (a->n_words < l->command->words_min)
-        refuse(l->command, "too few arguments");
+    const struct command *c = l->command;
+    for (const struct option *o = options; o->name != NULL; o++)
+        if (o->val > OPT_FLAGS && (a->flags & ~c->flags & (unsigned)(o->val - OPT_FLAGS)) != 0)
+            say_fatal(RAFTCTL_EXIT_USAGE, "%s: --%s is not for it; usage: raftctl %s%s", c->name,
+                      o->name, c->name, c->usage);
+    if (a->flags & ARG_RAW && a->flags & ARG_JSON)
+        refuse(c, "--raw and --json exclude each other");
+    if (a->n_words < c->words_min)
+        refuse(c, "too few arguments");
 }
 
 static int run_line(struct tool *t, const struct line *l)
@@ -536,7 +490,7 @@ static int run_line(struct tool *t, const struct line *l)
         return RAFTCTL_EXIT_USAGE;
     }
     check_line(l);
-    if (!l->command->alone)
+    if (l->command->how != ALONE)
         find_socket(t, l->conf, l->socket, l->id);
     return l->command->run(t, &l->args);
 }

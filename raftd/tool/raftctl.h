@@ -22,10 +22,13 @@ struct tool {
     struct output out;
 };
 
+/* Options that are said or not. */
+enum { ARG_STALE = 1, ARG_RAW = 2, ARG_KEYS = 4, ARG_JSON = 8 };
+
 /* What stands behind the name of a command. */
 enum { WORDS_MAX = 2 };
 struct args {
-    bool stale, raw, keys, json; /* options */
+    unsigned flags; /* ARG_*, ored */
     const char *words[WORDS_MAX];
     int n_words;
     int argc; /* of a command that takes all of it as it is: from its name on */
