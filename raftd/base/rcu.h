@@ -29,30 +29,17 @@
 #define RCU_TSAN 1
 #endif
 
+/* "What I did before is visible to whoever takes `p`" and its other end, for objects that travel
+ * through liburcu's queues and tables, or through libev: ThreadSanitizer does not see into them. */
 #ifdef RCU_TSAN
 void __tsan_acquire(void *addr);
 void __tsan_release(void *addr);
-#endif
-
-/* "What I did before is visible to whoever takes `p`" and its other end, for objects that travel
- * through liburcu's queues and tables, or through libev: ThreadSanitizer does not see into them. */
-static inline void rcu_give(const void *p)
-{
-#ifdef RCU_TSAN
-    __tsan_release((void *)(uintptr_t)p);
+#define rcu_give(p) __tsan_release((void *)(uintptr_t)(p))
+#define rcu_take(p) __tsan_acquire((void *)(uintptr_t)(p))
 #else
-    (void)p;
+#define rcu_give(p) ((void)(p))
+#define rcu_take(p) ((void)(p))
 #endif
-}
-
-static inline void rcu_take(const void *p)
-{
-#ifdef RCU_TSAN
-    __tsan_acquire((void *)(uintptr_t)p);
-#else
-    (void)p;
-#endif
-}
 
 /* A thread calls these before its first and after its last read-side section. */
 static inline void rcu_thread_begin(void)

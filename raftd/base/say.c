@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <stdarg.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -171,21 +172,4 @@ _Noreturn void say_fatal(int exit_code, const char *fmt, ...)
     SAY_BODY(SAY_ERROR);
     (void)fflush(stdout); /* what was printed before must not vanish; a failure changes nothing */
     _exit(exit_code);
-}
-
-bool say_allowed(struct say_limit *limit, uint64_t now_us, uint32_t *dropped)
-{
-    if (now_us - limit->since_us >= SAY_LIMIT_INTERVAL_US) {
-        limit->since_us = now_us;
-        limit->said = 0;
-    }
-    if (limit->said >= SAY_LIMIT_BURST) {
-        if (limit->dropped < UINT32_MAX)
-            limit->dropped++;
-        return false;
-    }
-    limit->said++;
-    *dropped = limit->dropped;
-    limit->dropped = 0;
-    return true;
 }

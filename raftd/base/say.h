@@ -15,9 +15,6 @@
 #ifndef RAFTD_SAY_H
 #define RAFTD_SAY_H
 
-#include <stdbool.h>
-#include <stdint.h>
-
 enum say_level {
     SAY_DEBUG,
     SAY_INFO, /* the default: what an operator wants to find next day */
@@ -29,8 +26,6 @@ enum {
     SAY_LINE_MAX_BYTES = 1024, /* below PIPE_BUF (4096): one write stays in one piece in a pipe */
     SAY_IDENT_MAX_BYTES = 64,
     SAY_LAST_WAIT_MS = 1000, /* say_fatal() alone waits so long for a reader */
-    SAY_LIMIT_BURST = 5,     /* enough to see a pattern, too few to fill a disk */
-    SAY_LIMIT_INTERVAL_US = 10 * 1000 * 1000,
 };
 
 /* These two set process-wide state; call them before any thread exists. */
@@ -46,20 +41,5 @@ void say_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
  * output is flushed, but atexit handlers do not run: any thread may call this at any moment.
  */
 _Noreturn void say_fatal(int exit_code, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-
-/* Rate limit for one kind of message that the network could provoke: at most SAY_LIMIT_BURST in
- * SAY_LIMIT_INTERVAL_US. Zeroed memory is a fresh limit. The caller owns it, one per kind and
- * thread.
- */
-struct say_limit {
-    uint64_t since_us; /* start of the current interval, monotonic */
-    uint32_t said;     /* in this interval */
-    uint32_t dropped;  /* since the last message that was allowed */
-};
-
-/* True if a message may be said now (now_us: monotonic time); then *dropped is the number of
- * messages suppressed since the last one, for "(N more like this)". False: counted, say nothing.
- */
-bool say_allowed(struct say_limit *limit, uint64_t now_us, uint32_t *dropped);
 
 #endif

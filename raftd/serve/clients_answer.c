@@ -55,6 +55,9 @@ static void answer(struct conn *conn, const struct proto_reply *whole)
     conn->clients->work -= (int)(whole->body_len / CLIENTS_WORK_BYTES);
     struct proto_reply r = *whole;
     size_t left = whole->body_len;
+    rcu_enter();
+    r.leader = rcu_get(conn->clients->shared->status)->leader;
+    rcu_leave();
     do {
         r.body_len = left < PROTO_REPLY_BODY_MAX_BYTES ? left : PROTO_REPLY_BODY_MAX_BYTES;
         left -= r.body_len;
@@ -71,20 +74,9 @@ static void answer(struct conn *conn, const struct proto_reply *whole)
     conn_mark_dirty(conn);
 }
 
-static uint16_t leader_hint(struct clients *c)
-{
-    rcu_enter();
-    uint16_t leader = rcu_get(c->shared->status)->leader;
-    rcu_leave();
-    return leader;
-}
-
 void answer_result(struct conn *conn, uint64_t tag, enum result result, uint64_t revision)
 {
-    answer(conn, &(struct proto_reply){.result = result,
-                                       .leader = leader_hint(conn->clients),
-                                       .tag = tag,
-                                       .modify_revision = revision});
+    answer(conn, &(struct proto_reply){.result = result, .tag = tag, .modify_revision = revision});
 }
 
 enum blocked answer_status(struct conn *conn, uint64_t tag, bool json)
@@ -104,10 +96,8 @@ enum blocked answer_status(struct conn *conn, uint64_t tag, bool json)
     else if (!room(conn, len))
         blocked = BLOCKED_ROOM;
     else
-        answer(conn, &(struct proto_reply){.leader = leader_hint(conn->clients),
-                                           .tag = tag,
-                                           .body = (const uint8_t *)text,
-                                           .body_len = len});
+        answer(conn,
+               &(struct proto_reply){.tag = tag, .body = (const uint8_t *)text, .body_len = len});
     free(text);
     return blocked;
 }
@@ -122,8 +112,7 @@ static enum blocked answer_get(struct conn *conn, const struct proto_request *w)
     else if (!room(conn, o->value_len))
         blocked = BLOCKED_ROOM;
     else
-        answer(conn, &(struct proto_reply){.leader = leader_hint(conn->clients),
-                                           .tag = w->tag,
+        answer(conn, &(struct proto_reply){.tag = w->tag,
                                            .create_revision = o->create_revision,
                                            .modify_revision = o->modify_revision,
                                            .body = kv_value(o),
@@ -205,7 +194,6 @@ static enum blocked answer_list(struct conn *conn, const struct proto_request *w
         return BLOCKED_ROOM;
     if (enough)
         answer(conn, &(struct proto_reply){.flags = page.more ? PROTO_PARTIAL : 0,
-                                           .leader = leader_hint(c),
                                            .tag = w->tag,
                                            .modify_revision = page.index,
                                            .body = page.bytes,

@@ -231,26 +231,6 @@ static void test_a_file_is_appended_to(void **state)
     fclose(file);
 }
 
-static void test_limit(void **state)
-{
-    (void)state;
-    struct say_limit limit = {0};
-    uint64_t now = 3;
-    uint32_t dropped = 99;
-    for (int i = 0; i < SAY_LIMIT_BURST; i++) {
-        assert_true(say_allowed(&limit, now, &dropped));
-        assert_int_equal(dropped, 0);
-    }
-    for (int i = 0; i < 1000; i++) {
-        assert_false(say_allowed(&limit, now + SAY_LIMIT_INTERVAL_US - 4, &dropped));
-    }
-    now += SAY_LIMIT_INTERVAL_US;
-    assert_true(say_allowed(&limit, now, &dropped));
-    assert_int_equal(dropped, 1000);
-    assert_true(say_allowed(&limit, now, &dropped));
-    assert_int_equal(dropped, 0);
-}
-
 static void notify_round(const char *path, const char *env)
 {
     struct sockaddr_un addr = {.sun_family = AF_UNIX};
@@ -297,7 +277,6 @@ int main(void)
         cmocka_unit_test(test_reader_stops),
         cmocka_unit_test(test_reader_stops_elsewhere),
         cmocka_unit_test(test_a_file_is_appended_to),
-        cmocka_unit_test(test_limit),
         cmocka_unit_test(test_notify),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
