@@ -106,11 +106,7 @@ static enum ctl_outcome take_part(struct ctl_answer *a, const struct proto_reply
         a->len += r->body_len;
         body[a->len] = '\0';
     }
-    a->result = r->result;
-    a->flags = r->flags;
-    a->leader = r->leader;
-    a->create_revision = r->create_revision;
-    a->modify_revision = r->modify_revision;
+    a->head = *r;
     return CTL_ANSWERED;
 }
 

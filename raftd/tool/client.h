@@ -27,12 +27,8 @@ enum ctl_outcome {
 };
 
 struct ctl_answer {
-    enum result result;
-    uint8_t flags; /* PROTO_PARTIAL */
-    uint16_t leader;
-    uint64_t create_revision;
-    uint64_t modify_revision;
-    uint8_t *body; /* and a zero behind it; NULL when empty; ctl_answer_free() */
+    struct proto_reply head; /* of its last packet; the body in it is gone */
+    uint8_t *body; /* all of it, and a zero behind it; NULL when empty; ctl_answer_free() */
     size_t len;
 };
 

@@ -61,20 +61,21 @@ int exit_of_result(enum result result, bool write)
 static int say_result(const struct ctl_answer *a, const struct tool *t, bool write)
 {
     double seconds = t->timeout_ms / 1000.0;
-    if (a->result == RESULT_NOT_YET && a->len > 0) /* it does not serve at all yet, and says why */
+    if (a->head.result == RESULT_NOT_YET &&
+        a->len > 0) /* it does not serve at all yet, and says why */
         say_error("not yet: %.*s: nothing was done; try again", (int)a->len, (const char *)a->body);
-    else if (a->result == RESULT_TOO_LARGE && a->modify_revision > 0)
+    else if (a->head.result == RESULT_TOO_LARGE && a->head.modify_revision > 0)
         say_error("too large: a value has at most %" PRIu64
                   " bytes here (max_value_bytes); nothing "
                   "was done",
-                  a->modify_revision);
-    else if (a->result == RESULT_STOPPING && write)
+                  a->head.modify_revision);
+    else if (a->head.result == RESULT_STOPPING && write)
         say_error("the daemon is stopping: " UNKNOWN);
-    else if (a->result == RESULT_NO_LEADER || a->result == RESULT_UNKNOWN)
-        say_error("after %g s: %s", seconds, results[a->result].words);
+    else if (a->head.result == RESULT_NO_LEADER || a->head.result == RESULT_UNKNOWN)
+        say_error("after %g s: %s", seconds, results[a->head.result].words);
     else
-        say_error("%s", results[a->result].words);
-    return exit_of_result(a->result, write);
+        say_error("%s", results[a->head.result].words);
+    return exit_of_result(a->head.result, write);
 }
 
 int say_not_running(const struct tool *t)
@@ -128,7 +129,7 @@ int tool_call(const struct tool *t, const struct proto_request *r, struct ctl_an
     enum ctl_outcome outcome = ctl_call(t->socket, r, a);
     if (outcome != CTL_ANSWERED)
         return say_outcome(outcome, t, write);
-    int code = a->result != RESULT_OK ? say_result(a, t, write) : RAFTCTL_EXIT_OK;
+    int code = a->head.result != RESULT_OK ? say_result(a, t, write) : RAFTCTL_EXIT_OK;
     if (code != RAFTCTL_EXIT_OK)
         ctl_answer_free(a);
     return code;

@@ -205,8 +205,8 @@ static int run_get(struct tool *t, const struct args *args)
                               .key_len = r.key_len,
                               .value = a.body != NULL ? a.body : r.key,
                               .value_len = (uint32_t)a.len,
-                              .create_revision = a.create_revision,
-                              .modify_revision = a.modify_revision};
+                              .create_revision = a.head.create_revision,
+                              .modify_revision = a.head.modify_revision};
     if (args->flags & ARG_JSON)
         print_item_json(out, &item, true);
     else if (a.len > 0)
@@ -259,7 +259,7 @@ static int run_list(struct tool *t, const struct args *args)
             return code;
         if (args->flags & ARG_JSON && first)
             fputc('[', out);
-        more = a.flags & PROTO_PARTIAL && a.len > 0;
+        more = a.head.flags & PROTO_PARTIAL && a.len > 0;
         code = print_page(out, &a, args, first, last, &r.part_len);
         first = false;
         r.value_len = r.part_len;

@@ -92,7 +92,7 @@ static uint64_t next_random(struct client *c)
 static void note_get(struct record *r, const struct ctl_answer *a)
 {
     char text[24] = {0};
-    if (a->result == RESULT_NO_KEY) {
+    if (a->head.result == RESULT_NO_KEY) {
         r->result = LINEAR_ABSENT;
         return;
     }
@@ -114,18 +114,18 @@ static enum fate judge(struct record *r, enum ctl_outcome outcome, const struct 
     }
     if (outcome == CTL_NOT_RUNNING || outcome == CTL_NOT_TAKEN)
         return FAILED;
-    if (outcome == CTL_ANSWERED &&
-        (a->result == RESULT_OK || (a->result == RESULT_NO_KEY && r->kind != LINEAR_PUT))) {
+    if (outcome == CTL_ANSWERED && (a->head.result == RESULT_OK ||
+                                    (a->head.result == RESULT_NO_KEY && r->kind != LINEAR_PUT))) {
         r->result = LINEAR_DONE;
         if (r->kind == LINEAR_GET)
             note_get(r, a);
         if (r->kind == LINEAR_DELETE)
-            r->result = a->result == RESULT_OK ? LINEAR_FOUND : LINEAR_ABSENT;
+            r->result = a->head.result == RESULT_OK ? LINEAR_FOUND : LINEAR_ABSENT;
         return RETURNED;
     }
     bool refused = outcome == CTL_ANSWERED &&
-                   (a->result == RESULT_NO_LEADER || a->result == RESULT_BUSY ||
-                    a->result == RESULT_NOT_YET);
+                   (a->head.result == RESULT_NO_LEADER || a->head.result == RESULT_BUSY ||
+                    a->head.result == RESULT_NOT_YET);
     return refused || r->kind == LINEAR_GET ? FAILED : UNKNOWN;
 }
 
