@@ -1,14 +1,15 @@
-/* bytes.h: little-endian loads and stores, one byte at a time.
+/* bytes.h: little-endian loads and stores.
  *
  * Everything that leaves the process (datagrams, log file, client messages) is little-endian at
- * fixed offsets. Byte loads need no alignment and no struct casts, so the same bytes are read on
- * big-endian, 32-bit and strict-alignment hosts; compilers turn them into single loads where the
- * host allows it. Pure: usable from every layer.
+ * fixed offsets. These need no alignment and no struct casts, so the same bytes are read on
+ * big-endian, 32-bit and strict-alignment hosts. Compilers turn loads byte by byte into single ones where
+ * the host allows it, but not several stores in a row. Pure: usable from every layer.
  */
 #ifndef RAFT_BYTES_H
 #define RAFT_BYTES_H
 
 #include <stdint.h>
+#include <string.h>
 
 static inline uint16_t get_u16(const uint8_t *p)
 {
@@ -27,20 +28,23 @@ static inline uint64_t get_u64(const uint8_t *p)
 
 static inline void put_u16(uint8_t *p, uint16_t v)
 {
-    p[0] = (uint8_t)v;
-    p[1] = (uint8_t)(v >> 8);
+    if (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__)
+        v = __builtin_bswap16(v);
+    memcpy(p, &v, sizeof v);
 }
 
 static inline void put_u32(uint8_t *p, uint32_t v)
 {
-    put_u16(p, (uint16_t)v);
-    put_u16(p + 2, (uint16_t)(v >> 16));
+    if (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__)
+        v = __builtin_bswap32(v);
+    memcpy(p, &v, sizeof v);
 }
 
 static inline void put_u64(uint8_t *p, uint64_t v)
 {
-    put_u32(p, (uint32_t)v);
-    put_u32(p + 4, (uint32_t)(v >> 32));
+    if (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__)
+        v = __builtin_bswap64(v);
+    memcpy(p, &v, sizeof v);
 }
 
 #endif
