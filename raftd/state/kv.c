@@ -8,6 +8,9 @@
 
 #include "raftd/base/bytes.h"
 
+/* An odd number without a pattern: times it, a small number changes all upper bits. */
+#define SPREAD UINT64_C(0x9e3779b97f4a7c15)
+
 /* What an object has in front of its key if either is not 0. */
 struct attributes {
     uint64_t expiry_ms;
@@ -80,38 +83,26 @@ static struct kv_object *object_new(const struct kv *kv, const struct kv_content
     return o;
 }
 
-/* Of key and value, with all else as the hash's key: an expiry leaves its upper bits free. */
-static void hash_of(const struct kv_object *o, uint64_t hash[2])
+/* Of key and value, with all else as the hash's key. */
+static uint64_t hash_of(const struct kv_object *o)
 {
-    const uint64_t with[2][2] = {
-        {o->create_revision, o->modify_revision},
-        {kv_expiry_ms(o) ^ (uint64_t)o->key_len << 52, kv_holder(o)},
-    };
-    for (unsigned i = 0; i < 2; i++) {
-        uint8_t key[crypto_shorthash_KEYBYTES], out[crypto_shorthash_BYTES];
-        put_u64(key, with[i][0]);
-        put_u64(key + 8, with[i][1]);
-        crypto_shorthash(out, kv_key(o), (size_t)o->key_len + o->value_len, key);
-        hash[i] = get_u64(out);
-    }
+    uint8_t key[crypto_shorthash_KEYBYTES], out[crypto_shorthash_BYTES];
+    put_u64(key, o->create_revision ^ kv_holder(o) * SPREAD);
+    put_u64(key + 8, o->modify_revision ^ (kv_expiry_ms(o) ^ (uint64_t)o->key_len << 52) * SPREAD);
+    crypto_shorthash(out, kv_key(o), (size_t)o->key_len + o->value_len, key);
+    return get_u64(out);
 }
 
 static void add(struct kv_view *v, const struct kv_object *o)
 {
-    uint64_t hash[2];
-    hash_of(o, hash);
-    v->digest[0] += hash[0];
-    v->digest[1] += hash[1];
+    v->digest += hash_of(o);
     v->bytes += kv_cost(o->key_len, o->value_len);
     v->count++;
 }
 
 static void subtract(struct kv_view *v, const struct kv_object *o)
 {
-    uint64_t hash[2];
-    hash_of(o, hash);
-    v->digest[0] -= hash[0];
-    v->digest[1] -= hash[1];
+    v->digest -= hash_of(o);
     v->bytes -= kv_cost(o->key_len, o->value_len);
     v->count--;
 }
@@ -292,12 +283,6 @@ const struct kv_object *kv_next(struct kv_cursor *c)
         (r->prefix_len > 0 && memcmp(kv_key(o), r->prefix, r->prefix_len) != 0))
         return NULL;
     return o;
-}
-
-void kv_digest(const struct kv_view *v, uint8_t out[KV_DIGEST_BYTES])
-{
-    put_u64(out, v->digest[0]);
-    put_u64(out + 8, v->digest[1]);
 }
 
 /* ---- images ---- */

@@ -19,7 +19,6 @@
 #include "raftd/state/tree.h"
 
 enum {
-    KV_DIGEST_BYTES = 16,
     /* Counted for each key beside its bytes and its value's: about what it costs. The head of the object is
      * 32 bytes, its place in a node 13 (full) to 26 (half full), what malloc() adds about 12. What is
      * replaced while an image is open is not counted: at most as much again. */
@@ -93,10 +92,10 @@ struct kv_view {
     uint64_t index;               /* of the last log entry in it */
     uint64_t cluster_ms;          /* as that entry has it */
     uint64_t count, bytes;        /* as kv_count(), kv_bytes() */
-    /* Sum, in either half, of a hash of each object, however they got there. So it finds what a fault, as
-     * of memory, makes two nodes have differently at one index, but for one chance in 2^64. It is no proof
-     * against who chooses keys and values. */
-    uint64_t digest[2];
+    /* Sum of a hash of each object, however it got there. So it finds what a fault, as of memory, makes two
+     * nodes have differently at one index, but for one chance in 2^64. It is no proof against who chooses
+     * keys and values. */
+    uint64_t digest;
 };
 
 /* The newest one. In a read-side section; it is valid until that ends. */
@@ -126,8 +125,6 @@ struct kv_cursor {
 const struct kv_object *kv_first(const struct kv_view *v, const struct kv_range *range,
                                  struct kv_cursor *c);
 const struct kv_object *kv_next(struct kv_cursor *c);
-
-void kv_digest(const struct kv_view *v, uint8_t out[KV_DIGEST_BYTES]);
 
 /* ---- images ---------------------------------------------------------------------------------- */
 

@@ -385,11 +385,6 @@ bool machine_digest(const struct machine *m, uint8_t out[MACHINE_DIGEST_BYTES])
     return true;
 }
 
-bool machine_origins_digest(const struct machine *m, uint8_t out[MACHINE_DIGEST_BYTES])
-{
-    return origins_digest(m->origins, out);
-}
-
 uint64_t machine_process(const struct machine *m, uint16_t origin)
 {
     return origins_current(m->origins, origin);

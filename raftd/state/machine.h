@@ -116,9 +116,6 @@ void machine_replace(struct machine *m, struct image_load *load, uint64_t index,
 /* Names the whole state: equal on two nodes at one index, or one of them is broken. False: no memory. */
 bool machine_digest(const struct machine *m, uint8_t out[MACHINE_DIGEST_BYTES]);
 
-/* Hash of what is kept of origins, which beside the keys is the state. False: no memory. */
-bool machine_origins_digest(const struct machine *m, uint8_t out[MACHINE_DIGEST_BYTES]);
-
 /* For an origin: its current process, 0 if none; and what became of a command of it that has been
  * applied, if that is still known (as of a repeated one). */
 uint64_t machine_process(const struct machine *m, uint16_t origin);

@@ -162,7 +162,7 @@ static void idle(struct sim *s)
 
 void sim_check_final(struct sim *s)
 {
-    uint8_t first[KV_DIGEST_BYTES + MACHINE_DIGEST_BYTES], other[sizeof first];
+    uint8_t first[MACHINE_DIGEST_BYTES], other[sizeof first];
     const struct member *seen = NULL;
     for (unsigned i = 0; i < s->o.nodes; i++) {
         struct member *m = &s->m[i];
@@ -171,13 +171,8 @@ void sim_check_final(struct sim *s)
         sim_check_state(s, m);
         if (m->outside)
             continue;
-        rcu_enter();
         uint8_t *digest = seen == NULL ? first : other;
-        kv_digest(kv_view(m->kv), digest);
-        rcu_leave();
-        sim_must(machine_origins_digest(node_parts(m->node).machine, digest + KV_DIGEST_BYTES)
-                     ? digest
-                     : NULL);
+        sim_must(machine_digest(node_parts(m->node).machine, digest) ? digest : NULL);
         if (seen != NULL && memcmp(first, other, sizeof first) != 0)
             sim_broken(s, "digest", "nodes %u and %u differ", seen->at + 1, m->at + 1);
         seen = m;
