@@ -1,6 +1,8 @@
 #include "raftd/node/entries.h"
 
 #include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 int entries_init(struct entries *e, size_t ring_bytes, uint64_t last)
@@ -8,7 +10,8 @@ int entries_init(struct entries *e, size_t ring_bytes, uint64_t last)
     memset(&e->ring, 0, sizeof e->ring);
     e->first = last + 1;
     e->last = last;
-    int rc = ring_init(&e->ring, ring_bytes);
+    e->pos = malloc(ENTRIES_MAX * sizeof e->pos[0]);
+    int rc = e->pos == NULL ? -ENOMEM : ring_init(&e->ring, ring_bytes);
     e->ring.start = e->ring.end = ENTRIES_ORIGIN;
     return rc;
 }
@@ -16,6 +19,7 @@ int entries_init(struct entries *e, size_t ring_bytes, uint64_t last)
 void entries_free(struct entries *e)
 {
     ring_free(&e->ring);
+    free(e->pos);
 }
 
 uint64_t entries_pos(const struct entries *e, uint64_t i)

@@ -26,7 +26,9 @@ struct entries {
     struct ring ring;
     uint64_t first; /* index of the first entry kept; last + 1 when empty */
     uint64_t last;
-    uint64_t pos[ENTRIES_MAX]; /* start of entry i at pos[i % ENTRIES_MAX], first <= i <= last */
+    uint64_t
+        *pos; /* start of entry i at pos[i % ENTRIES_MAX], first <= i <= last; the rest of them is
+                      never touched, so that it takes no memory */
 };
 
 /* An empty cache after entry `last`. 0 or -errno. */

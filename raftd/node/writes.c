@@ -219,10 +219,11 @@ void writes_expire(struct writes *w, uint64_t now)
     enum result why = raft_disk_full(r) ? RESULT_DISK_FULL
                       : r->leader != 0  ? RESULT_BUSY
                                         : RESULT_NO_LEADER;
-    for (unsigned i = 0; i < NODE_WRITES_MAX; i++) {
+    for (unsigned i = 0, left = w->n; left > 0; i++) {
         struct request *req = w->pending[i];
         if (req == NULL)
             continue;
+        left--;
         if (req->deadline_us <= now)
             finish(w, req, req->sent ? RESULT_UNKNOWN : why);
         else if (req->deadline_us < w->deadline)
@@ -232,7 +233,7 @@ void writes_expire(struct writes *w, uint64_t now)
 
 void writes_stop(struct writes *w)
 {
-    for (unsigned i = 0; i < NODE_WRITES_MAX; i++)
+    for (unsigned i = 0; w->n > 0; i++)
         if (w->pending[i] != NULL)
             finish(w, w->pending[i], RESULT_STOPPING);
 }
