@@ -157,7 +157,8 @@ GROUP_sim := $(filter-out $(RAFTSIM),$(call room,tests/sim)) $(GROUP_node) $(GRO
 # What serves local clients.
 GROUP_clients := $(call room,raftd/serve) $(GROUP_state) raftd/base/clock.c -lev
 # What makes fuzz targets fast: curve points that are remembered, and RCU without its thread.
-GROUP_x25519 := tests/lib/seal_x25519.c -Wl,--wrap=crypto_scalarmult,--wrap=crypto_scalarmult_base
+GROUP_x25519 := tests/lib/seal_x25519.c \
+  -Wl,--wrap=crypto_scalarmult,--wrap=crypto_scalarmult_base,--wrap=sodium_malloc,--wrap=sodium_free
 GROUP_rcu_alone := tests/lib/node_rcu.c -Wl,--wrap=urcu_memb_call_rcu,--wrap=urcu_memb_barrier
 link_line = $(foreach w,$(shell sed -n '1s,^// LINK:,,p' $(1)),$(if $(filter @%,$(w)),$(GROUP_$(w:@%=%)),$(w)))
 
