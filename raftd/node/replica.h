@@ -5,9 +5,6 @@
  *  1. The bytes in memory end with the core's last entry after each call.
  *  2. An entry leaves them only when the core's durable_index has passed it.
  *  3. applied <= commit_index; each entry is handed out once per process, in order.
- *
- * Only replica.c looks inside. Others ask the functions here, and read the core's and the entries'
- * structs through replica_raft() and replica_log().
  */
 #ifndef RAFTD_REPLICA_H
 #define RAFTD_REPLICA_H
@@ -26,6 +23,8 @@ struct backlog {
     bool fetching;
 };
 
+/* Only replica.c looks inside. Others ask the functions here, and read the core's and the entries' structs
+ * through replica_raft() and replica_log(). */
 struct replica {
     const struct node_config *cfg;
     const struct node_io *io;
