@@ -19,7 +19,7 @@
 #include "raftd/state/origins.h"
 #include "tests/lib/state_table.h"
 
-enum { KEYS_MAX = 2000, CHUNKS_MAX = 200, AT_OBJECT = 40 };
+enum { KEYS_MAX = 2000, CHUNKS_MAX = 200, AT_KEY = 40 };
 
 static unsigned refused_in; /* the so many'th allocation from now is refused; 0 = none */
 
@@ -262,6 +262,224 @@ static void test_round_trip(void **state)
     }
 }
 
+/* However the row is cut into chunks. */
+static void test_cuts(void **state)
+{
+    (void)state;
+    struct world w = world_new();
+    struct row r;
+    fill(&w, 200);
+    take_row(&r, &w);
+    for (size_t piece = 1; piece < 100; piece = 2 * piece + 1) {
+        struct image_load *l = image_load_new();
+        assert_non_null(l);
+        for (unsigned i = 0; i < r.n; i++)
+            for (size_t at = 0, n; at < r.chunks[i].len; at += n) {
+                n = piece < r.chunks[i].len - at ? piece : r.chunks[i].len - at;
+                assert_int_equal(
+                    image_load_chunk(l, r.chunks[i].section, r.chunks[i].bytes + at, n), 0);
+            }
+        assert_int_equal(image_load_done(l, r.digest), 0);
+        image_load_free(l);
+    }
+    row_free(&r);
+    world_free(&w);
+}
+
+/* The largest value there is, which goes through many chunks. */
+static void test_large(void **state)
+{
+    (void)state;
+    static uint8_t key[CMD_KEY_MAX_BYTES], value[CMD_VALUE_MAX_BYTES];
+    struct world w = world_new();
+    struct row r;
+    memset(value, 7, sizeof value);
+    apply(&w, CMD_PUT, key, sizeof key, value, sizeof value);
+    put(&w, "a", "");
+    assert_true(machine_publish(w.m));
+    take_row(&r, &w);
+    assert_true(r.n > sizeof value / IMAGE_CHUNK_MAX_BYTES);
+    refuse(&r, 0);
+    row_free(&r);
+    world_free(&w);
+}
+
+/* An image, and a view that a reader has, stay what they are, also when another state takes the place
+ * of all, and another one of that. What they keep is counted. */
+static void test_stays(void **state)
+{
+    (void)state;
+    struct world w = world_new(), other = world_new();
+    struct row at_first, row, theirs;
+    struct image_load *l;
+    fill(&other, 300);
+    take_row(&theirs, &other);
+    fill(&w, 1000);
+    take_row(&at_first, &w);
+    struct image *image = machine_freeze(w.m);
+    assert_true(image != NULL && machine_freeze(w.m) == NULL && machine_kept_bytes(w.m) == 0);
+    assert_true(machine_kept_max_bytes(w.m) == 16 << 20);
+    fill(&w, 300);
+    uint64_t kept = machine_kept_bytes(w.m);
+    assert_true(kept > 10000);
+    rcu_enter();
+    const struct kv_view *v = kv_view(w.kv);
+    struct cds_lfht *table = table_of(v);
+    for (unsigned round = 0; round < 2; round++) {
+        assert_int_equal(load(&theirs, &l), 0);
+        w.index += 1000;
+        machine_replace(w.m, l, w.index, 10 * w.index);
+        assert_true(machine_kept_bytes(w.m) > kept + v->bytes / 2);
+        fill(&w, 300);
+        same_as_table(v, table);
+    }
+    rcu_leave();
+    rcu_wait_freed();
+    fill(&w, 1000); /* in the memory of what was freed */
+    read_image(&row, image);
+    same_rows(&row, &at_first);
+    machine_thaw(w.m, image);
+    assert_int_equal(machine_kept_bytes(w.m), 0);
+    table_free(table);
+    row_free(&row);
+    row_free(&at_first);
+    row_free(&theirs);
+    world_free(&w);
+    world_free(&other);
+}
+
+/* What was applied before is known to have been applied in the loaded state. */
+static void test_windows(void **state)
+{
+    (void)state;
+    struct world a = world_new(), b = world_new();
+    struct row r;
+    struct image_load *l;
+    struct applied was, is;
+    fill(&a, 500);
+    take_row(&r, &a);
+    assert_int_equal(load(&r, &l), 0);
+    machine_replace(b.m, l, a.index, 0);
+    unsigned known = 0;
+    for (uint16_t origin = 1; origin <= 2; origin++) {
+        assert_true(machine_process(a.m, origin) == machine_process(b.m, origin));
+        for (uint64_t number = 1; number <= a.number; number++) {
+            uint64_t process = machine_process(a.m, origin);
+            bool there = machine_look_up(a.m, origin, process, number, &was);
+            assert_int_equal(machine_look_up(b.m, origin, process, number, &is), there);
+            assert_true(!there || (was.outcome == is.outcome && was.revision == is.revision));
+            known += there;
+        }
+    }
+    assert_int_equal(known, 500);
+    row_free(&r);
+    world_free(&a);
+    world_free(&b);
+}
+
+/* Of two small objects and a window: any bit changed, any byte missing. */
+static void test_hostile(void **state)
+{
+    (void)state;
+    struct world w = world_new();
+    struct row r;
+    put(&w, "a", "one");
+    put(&w, "b", "");
+    assert_true(machine_publish(w.m));
+    take_row(&r, &w);
+    assert_int_equal(r.n, 2);
+    for (unsigned i = 0; i < r.n; i++) {
+        for (size_t at = 0; at < r.chunks[i].len; at++)
+            for (unsigned bit = 0; bit < 8; bit++) {
+                r.chunks[i].bytes[at] ^= (uint8_t)(1U << bit);
+                refuse(&r, -EBADMSG);
+                r.chunks[i].bytes[at] ^= (uint8_t)(1U << bit);
+            }
+        size_t len = r.chunks[i].len;
+        while (r.chunks[i].len-- > 0)
+            refuse(&r, -EBADMSG);
+        r.chunks[i].len = len;
+    }
+    refuse(&r, 0);
+    row_free(&r);
+    world_free(&w);
+}
+
+/* Objects that no state has, whatever the digest: they are refused at once. */
+static void test_objects(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *key, *next;
+        uint64_t create, modify;
+        uint16_t key_len, zero;
+        uint32_t value_len;
+        int rc;
+    } cases[] = {
+        {"a", "b", 1, 1, 1, 0, 0, 0},
+        {"a", "ab", 1, 1, 1, 0, 0, 0},
+        {"a", "a", 1, 1, 1, 0, 0, -EBADMSG},
+        {"b", "a", 1, 1, 1, 0, 0, -EBADMSG},
+        {"ab", "a", 1, 1, 2, 0, 0, -EBADMSG},
+        {"a", "b", 0, 1, 1, 0, 0, -EBADMSG},
+        {"a", "b", 2, 1, 1, 0, 0, -EBADMSG},
+        {"a", "b", 1, 1, 0, 0, 0, -EBADMSG},
+        {"a", "b", 1, 1, 1, 1, 0, -EBADMSG},
+        {"a", "b", 1, 1, CMD_KEY_MAX_BYTES + 1, 0, 0, -EBADMSG},
+        {"a", "b", 1, 1, 1, 0, CMD_VALUE_MAX_BYTES + 1, -EBADMSG},
+        {"a", "b", 1, 1, 1, 0, UINT32_MAX, -EBADMSG},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        uint8_t bytes[2 * AT_KEY + 4] = {0};
+        const char *keys[] = {cases[i].key, cases[i].next};
+        struct image_load *l = image_load_new();
+        size_t at = 0;
+        assert_non_null(l);
+        for (unsigned k = 0; k < 2; k++) {
+            size_t len = strlen(keys[k]);
+            put_u64(bytes + at, k == 0 ? cases[i].create : 1);
+            put_u64(bytes + at + 8, k == 0 ? cases[i].modify : 1);
+            put_u32(bytes + at + 32, k == 0 ? cases[i].value_len : 0);
+            put_u16(bytes + at + 36, k == 0 ? cases[i].key_len : (uint16_t)len);
+            put_u16(bytes + at + 38, k == 0 ? cases[i].zero : 0);
+            memcpy(bytes + at + AT_KEY, keys[k], len);
+            at += AT_KEY + len;
+        }
+        assert_int_equal(image_load_chunk(l, 2, bytes, at), cases[i].rc);
+        image_load_free(l);
+    }
+}
+
+/* Memory that is refused, anywhere: it can be tried again, and no image stays open. */
+static void test_no_memory(void **state)
+{
+    (void)state;
+    struct world w = world_new();
+    struct row r;
+    struct image_load *l;
+    fill(&w, 50);
+    take_row(&r, &w);
+    unsigned refused = 0;
+    for (int rc = -ENOMEM; rc != 0;) {
+        refused_in = ++refused;
+        rc = load(&r, &l);
+        refused_in = 0;
+        assert_true(rc == 0 || rc == -ENOMEM);
+        image_load_free(l);
+    }
+    assert_true(refused > kv_count(w.kv));
+    for (unsigned at = 1; at <= 2; at++) {
+        refused_in = at;
+        assert_null(machine_freeze(w.m));
+        refused_in = 0;
+    }
+    struct image *image = machine_freeze(w.m);
+    assert_non_null(image);
+    machine_thaw(w.m, image);
+    row_free(&r);
+    world_free(&w);
+}
+
 static void test_what_is_none(void **state)
 {
     (void)state;
@@ -291,7 +509,10 @@ static void test_what_is_none(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_round_trip),   cmocka_unit_test(test_cuts),
+        cmocka_unit_test(test_large),        cmocka_unit_test(test_stays),
+        cmocka_unit_test(test_windows),      cmocka_unit_test(test_hostile),
+        cmocka_unit_test(test_objects),      cmocka_unit_test(test_no_memory),
         cmocka_unit_test(test_what_is_none),
     };
     rcu_thread_begin();

@@ -91,6 +91,24 @@ static void *imager(void *arg)
     return NULL;
 }
 
+/* Another state takes the place of all, of some keys that the entry `index` wrote. */
+static void replace(struct kv *kv, uint64_t index)
+{
+    struct kv *by = kv_new();
+    uint8_t value[VALUE_MAX];
+    assert_non_null(by);
+    memset(value, (uint8_t)index, sizeof(value));
+    for (uint8_t key = 0; key < KEYS; key += 3)
+        assert_int_equal(kv_put(by, &(struct kv_content){.key = &key,
+                                                         .key_len = 1,
+                                                         .value = value,
+                                                         .value_len = (uint32_t)(index % VALUE_MAX),
+                                                         .create_revision = 1,
+                                                         .modify_revision = index}),
+                         KV_DONE);
+    kv_replace(kv, by, index, index);
+}
+
 static void test_readers_and_writer(void **state)
 {
     (void)state;
@@ -106,6 +124,11 @@ static void test_readers_and_writer(void **state)
     uint64_t put_at = 0; /* the index of the newest entry, if it was a put, else less */
     for (uint64_t index = 1; index <= ENTRIES || images < IMAGES; index++) {
         random = random * 1664525 + 1013904223;
+        if (index % 50 == 0) {
+            assert_true(kv_publish(t.kv, index - 1, put_at));
+            replace(t.kv, put_at = index);
+            continue;
+        }
         uint8_t key = (uint8_t)((random >> 16) % KEYS);
         bool put = random >> 30 != 0;
         memset(value, (uint8_t)index, sizeof(value));
