@@ -18,10 +18,12 @@
 #include "raftd/base/lasting.h"
 #include "raftd/base/say.h"
 #include "raftd/durations.h"
+#include "raftd/imager.h"
 #include "raftd/refused.h"
 
 enum {
-    QUEUE = DISKIO_BATCHES + DISKIO_FETCHES + DISKIO_PEERS + 2,
+    ONE_EACH = 5, /* log to drop, look, spare, snapshot from a peer, image */
+    QUEUE = DISKIO_BATCHES + 2 * DISKIO_FETCHES + DISKIO_PEERS + ONE_EACH,
     LOOK_US = 200000,      /* a node whose disk was full must find room within two seconds */
     SPARE_AGAIN_MS = 1000, /* each try fills what room there is, and empties it again */
     FETCH_AGAIN_MS = 200,  /* a peer, or the state machine, waits for it */
@@ -38,9 +40,13 @@ struct job {
     struct wal_batch batch; /* its bytes lie in diskio.bytes */
     struct node_fetch what;
     struct wal_pos pos;
-    uint64_t last;
+    uint64_t last;  /* of a fetch */
+    uint64_t index; /* of a snapshot that is read, or that a peer takes (`held` of an image) */
+    uint64_t at;    /* where to read or write in a snapshot */
     uint8_t *buf;
-    size_t cap;
+    const uint8_t *bytes; /* to append to a snapshot */
+    size_t len;           /* of buf or bytes */
+    struct image *image;
 };
 
 struct worker {
@@ -50,13 +56,16 @@ struct worker {
     pthread_cond_t work;
 };
 
-enum { LOG, SPARE, WORKERS };
+enum { LOG, SPARE, IMAGER, WORKERS };
 
 struct diskio {
     struct diskio_config cfg;
     char disk_name[DISK_NAME_MAX];
     uint8_t *bytes; /* of the one batch with entries that is outstanding */
     struct worker workers[WORKERS];
+    struct imager *imager;
+    struct snapshot_head image_head, install_head; /* of the present jobs, as are the names */
+    struct snapshot_name image_name, open_name;
 
     pthread_mutex_t lock; /* all below */
     pthread_cond_t thread_gone;
@@ -68,6 +77,8 @@ struct diskio {
     unsigned done_head, n_done;
     uint64_t spare_wanted; /* segment number, 0 = none; its job is there until it is made */
     uint64_t spare_made;
+    uint64_t keep_from;         /* entries before it may go; 0 = they went */
+    bool image_stop;            /* the image is to be given up */
     struct durations durations; /* of batches: write and sync */
     bool looks;                 /* that job is there */
     uint64_t looked_us, free_bytes;
@@ -77,6 +88,7 @@ struct diskio {
     bool no_room_entries;
     struct lasting no_read;
     struct lasting slow;
+    struct lasting no_snapshot; /* the snapshots' thread's */
 };
 
 static struct timespec in_ms(uint64_t ms)
@@ -196,7 +208,9 @@ static bool append(struct diskio *d, const struct job *j)
     if (b->first_index != 0 && nearly_full(d))
         return false;
     uint64_t start = clock_us();
-    int rc = wal_append(d->cfg.wal, b);
+    struct wal_base base = {.index = b->truncate_to, .term = b->last_term};
+    memcpy(base.hash, b->head, sizeof base.hash);
+    int rc = b->reset ? wal_reset(d->cfg.wal, &base, b->term, b->vote) : wal_append(d->cfg.wal, b);
     if (wal_refused(rc)) {
         d->no_room_entries |= b->first_index != 0;
         say_full(d, rc, wal_error(d->cfg.wal));
@@ -213,7 +227,7 @@ static bool append(struct diskio *d, const struct job *j)
 /* False: it is to be tried again later. */
 static bool fetch(struct diskio *d, struct job *j, struct diskio_done *done)
 {
-    ssize_t n = wal_read(d->cfg.wal, &j->pos, j->last, j->buf, j->cap);
+    ssize_t n = wal_read(d->cfg.wal, &j->pos, j->last, j->buf, j->len);
     if (n < 0 && wal_refused((int)n)) {
         if (lasting_is(&d->no_read, 0, clock_us()))
             say_lacking((int)n, wal_error(d->cfg.wal), "what needs old entries waits");
@@ -242,6 +256,64 @@ static bool remember(struct diskio *d, const struct job *j)
         say_lacking(rc, err,
                     "a node that is heard for the first time must wait until there is room");
     return rc == 0;
+}
+
+static bool drop_log(struct diskio *d)
+{
+    pthread_mutex_lock(&d->lock);
+    uint64_t keep_from = d->keep_from;
+    d->keep_from = 0;
+    pthread_mutex_unlock(&d->lock);
+    int rc = wal_drop(d->cfg.wal, keep_from);
+    if (rc != 0 && !wal_refused(rc)) /* else the next one does it */
+        refused_running(d->cfg.dir, rc, wal_error(d->cfg.wal));
+    pthread_mutex_lock(&d->lock);
+    d->wal_stats = wal_stats(d->cfg.wal);
+    pthread_mutex_unlock(&d->lock);
+    return true;
+}
+
+/* What the snapshots' thread did last. False: it is given up, or there is no room. */
+static bool snapshot_done(struct diskio *d, int rc)
+{
+    if (rc == 0) {
+        uint64_t lasted_s = lasting_over(&d->no_snapshot, clock_us());
+        if (lasted_s > 0)
+            say_info("snapshots can be written again, after %" PRIu64 " s", lasted_s);
+        return true;
+    }
+    if (wal_refused(rc)) {
+        if (lasting_is(&d->no_snapshot, 0, clock_us()))
+            say_lacking(rc, imager_error(d->imager), "snapshots wait until there is room");
+    } else if (rc == -EBADMSG || rc == -ENOTSUP) {
+        say_error("a snapshot that came from another node is refused: %s", imager_error(d->imager));
+    } else if (rc != -ECANCELED && rc != -EINVAL) { /* EINVAL: an earlier piece was refused */
+        refused_running(d->cfg.dir, rc, imager_error(d->imager));
+    }
+    return false;
+}
+
+/* A snapshot that is gone, or for which there is no descriptor, has no bytes. */
+static bool snap_read(struct diskio *d, const struct job *j, struct diskio_done *done)
+{
+    ssize_t n = imager_read(d->imager, j->index, j->at, j->buf, j->len);
+    if (n < 0 && n != -ENOENT && !wal_refused((int)n))
+        refused_running(d->cfg.dir, (int)n, imager_error(d->imager));
+    done->len = n > 0 ? (size_t)n : 0;
+    return true;
+}
+
+static bool snap_install(struct diskio *d, struct diskio_done *done)
+{
+    done->head = &d->install_head;
+    return snapshot_done(d, imager_install(d->imager, &d->install_head, &done->load));
+}
+
+static bool write_image(struct diskio *d, const struct job *j, struct diskio_done *done)
+{
+    done->name = &d->image_name;
+    return snapshot_done(
+        d, imager_write(d->imager, &d->image_head, j->image, j->index, &d->image_name));
 }
 
 static void put_job(struct diskio *d, const struct job *j)
@@ -347,7 +419,15 @@ static bool do_job(struct diskio *d, struct job *j, struct diskio_done *done, ui
     case DISKIO_REMEMBER: return remember(d, j);
     case DISKIO_FETCH: *again_ms = FETCH_AGAIN_MS; return fetch(d, j, done);
     case DISKIO_LOOK: return look(d);
+    case DISKIO_DROP: return drop_log(d);
     case DISKIO_SPARE: *again_ms = SPARE_AGAIN_MS; return make_spare(d);
+    case DISKIO_SNAP_READ: return snap_read(d, j, done);
+    case DISKIO_SNAP_OPEN:
+        return snapshot_done(d, imager_open(d->imager, &d->open_name, &done->have));
+    case DISKIO_SNAP_WRITE:
+        return snapshot_done(d, imager_append(d->imager, j->at, j->bytes, j->len));
+    case DISKIO_SNAP_INSTALL: return snap_install(d, done);
+    case DISKIO_IMAGE: return write_image(d, j, done);
     }
     return false;
 }
@@ -361,31 +441,59 @@ static void tell(struct diskio *d, const struct diskio_done *done)
     d->cfg.wake(d->cfg.ctx);
 }
 
+/* Does a job that was taken out. */
+static void run(struct diskio *d, struct job *j)
+{
+    uint64_t again_ms;
+    struct diskio_done done = {.kind = j->kind,
+                               .seq = j->seq,
+                               .what = j->what,
+                               .node_id = j->node_id,
+                               .storage_id = j->storage_id};
+    done.refused = !do_job(d, j, &done, &again_ms);
+    if (done.refused && again_ms != 0) {
+        pthread_mutex_lock(&d->lock);
+        j->not_before_us = clock_us() + again_ms * 1000;
+        put_job(d, j);
+        pthread_mutex_unlock(&d->lock);
+    } else if (j->kind < DISKIO_DROP || j->kind > DISKIO_SPARE) {
+        tell(d, &done);
+    }
+    if (j->kind == DISKIO_BATCH)
+        want_spare(d);
+}
+
+/* After a piece of an image, on its thread. */
+static int between(void *ctx)
+{
+    struct diskio *d = ctx;
+    struct worker small = d->workers[IMAGER];
+    struct job j;
+    bool later, any, stop;
+    small.last = DISKIO_SNAP_WRITE;
+    do {
+        pthread_mutex_lock(&d->lock);
+        any = take_job(&small, &j, &later);
+        stop = d->stop || d->image_stop;
+        pthread_mutex_unlock(&d->lock);
+        if (any)
+            run(d, &j);
+    } while (any);
+    return stop ? -ECANCELED : 0;
+}
+
 static void *work(void *arg)
 {
     struct worker *w = arg;
     struct diskio *d = w->d;
     struct job j;
-    uint64_t again_ms;
+    if (w == &d->workers[IMAGER])
+        imager_yield();
     pthread_mutex_lock(&d->lock);
     while (wait_job(w, &j)) {
         pthread_mutex_unlock(&d->lock);
-        struct diskio_done done = {.kind = j.kind,
-                                   .seq = j.seq,
-                                   .what = j.what,
-                                   .node_id = j.node_id,
-                                   .storage_id = j.storage_id};
-        done.refused = !do_job(d, &j, &done, &again_ms);
-        bool again = done.refused && again_ms != 0;
-        if (!again && j.kind != DISKIO_SPARE && j.kind != DISKIO_LOOK)
-            tell(d, &done);
-        if (j.kind == DISKIO_BATCH)
-            want_spare(d);
+        run(d, &j);
         pthread_mutex_lock(&d->lock);
-        if (again) {
-            j.not_before_us = clock_us() + again_ms * 1000;
-            put_job(d, &j);
-        }
     }
     d->gone++;
     pthread_cond_signal(&d->thread_gone);
@@ -431,6 +539,7 @@ static void free_diskio(struct diskio *d)
         pthread_cond_destroy(&d->workers[i].work);
     pthread_cond_destroy(&d->thread_gone);
     pthread_mutex_destroy(&d->lock);
+    imager_free(d->imager);
     free(d->bytes);
     free(d);
 }
@@ -440,6 +549,7 @@ struct diskio *diskio_start(const struct diskio_config *cfg)
     static const enum diskio_kind kinds[WORKERS][2] = {
         [LOG] = {DISKIO_BATCH, DISKIO_LOOK},
         [SPARE] = {DISKIO_SPARE, DISKIO_SPARE},
+        [IMAGER] = {DISKIO_SNAP_READ, DISKIO_IMAGE},
     };
     struct diskio *d = calloc(1, sizeof *d);
     pthread_condattr_t ca;
@@ -460,7 +570,12 @@ struct diskio *diskio_start(const struct diskio_config *cfg)
     }
     pthread_condattr_destroy(&ca);
     d->bytes = malloc(cfg->max_batch_bytes);
-    while (d->bytes != NULL && running < WORKERS) {
+    d->imager = imager_new(&(struct snapshots){.disk = cfg->disk,
+                                               .dir = cfg->dir,
+                                               .storage_id = cfg->storage_id,
+                                               .cluster = cfg->cluster},
+                           between, d);
+    while (d->bytes != NULL && d->imager != NULL && running < WORKERS) {
         struct worker *w = &d->workers[running];
         if (thread_start(&w->thread, work, w) < 0)
             break;
@@ -483,11 +598,14 @@ bool diskio_stop(struct diskio *d)
 
 static void queue(struct diskio *d, const struct job *j)
 {
+    unsigned w = LOG;
+    while (j->kind > d->workers[w].last)
+        w++;
     pthread_mutex_lock(&d->lock);
     put_job(d, j);
     pthread_mutex_unlock(&d->lock);
     pthread_cond_signal(
-        &d->workers[LOG].work); /* not sooner: it would wake up only to wait for the lock */
+        &d->workers[w].work); /* not sooner: it would wake up only to wait for the lock */
 }
 
 void diskio_persist(struct diskio *d, uint64_t seq, const struct wal_batch *b)
@@ -512,7 +630,7 @@ void diskio_fetch(struct diskio *d, struct node_fetch what, const struct wal_pos
                            .pos = *from,
                            .last = last,
                            .buf = buf,
-                           .cap = cap});
+                           .len = cap});
 }
 
 void diskio_remember(struct diskio *d, struct peerids *ids, uint16_t node_id, uint64_t storage_id)
@@ -520,6 +638,61 @@ void diskio_remember(struct diskio *d, struct peerids *ids, uint16_t node_id, ui
     queue(d,
           &(struct job){
               .kind = DISKIO_REMEMBER, .ids = ids, .node_id = node_id, .storage_id = storage_id});
+}
+
+void diskio_drop_log(struct diskio *d, uint64_t keep_from)
+{
+    pthread_mutex_lock(&d->lock);
+    bool queued = d->keep_from != 0;
+    d->keep_from = keep_from;
+    pthread_mutex_unlock(&d->lock);
+    if (!queued)
+        queue(d, &(struct job){.kind = DISKIO_DROP});
+}
+
+void diskio_image(struct diskio *d, const struct snapshot_head *head, struct image *image,
+                  uint64_t held)
+{
+    d->image_head = *head;
+    pthread_mutex_lock(&d->lock);
+    d->image_stop = false;
+    pthread_mutex_unlock(&d->lock);
+    queue(d, &(struct job){.kind = DISKIO_IMAGE, .image = image, .index = held});
+}
+
+void diskio_image_stop(struct diskio *d)
+{
+    pthread_mutex_lock(&d->lock);
+    d->image_stop = true;
+    pthread_mutex_unlock(&d->lock);
+}
+
+void diskio_snap_read(struct diskio *d, struct node_fetch what, uint64_t index, uint64_t off,
+                      uint8_t *buf, size_t cap)
+{
+    queue(d, &(struct job){.kind = DISKIO_SNAP_READ,
+                           .what = what,
+                           .index = index,
+                           .at = off,
+                           .buf = buf,
+                           .len = cap});
+}
+
+void diskio_snap_open(struct diskio *d, const struct snapshot_name *name)
+{
+    d->open_name = *name;
+    queue(d, &(struct job){.kind = DISKIO_SNAP_OPEN});
+}
+
+void diskio_snap_write(struct diskio *d, uint64_t off, const uint8_t *buf, size_t len)
+{
+    queue(d, &(struct job){.kind = DISKIO_SNAP_WRITE, .at = off, .bytes = buf, .len = len});
+}
+
+void diskio_snap_install(struct diskio *d)
+{
+    diskio_image_stop(d); /* of a state that is no more */
+    queue(d, &(struct job){.kind = DISKIO_SNAP_INSTALL});
 }
 
 bool diskio_done(struct diskio *d, struct diskio_done *done)

@@ -1,7 +1,7 @@
-/* diskio.h: the disk off the loop: one thread that owns the wal, and one that prepares the next segment
- * file ahead of need. Jobs wait in one list, and each thread does those of its kinds: the more urgent
- * kind first, the older job first within a kind. Any failure ends the process here
- * (refused_running()): after a failed write or sync nobody knows what the medium holds.
+/* diskio.h: the disk off the loop: one thread that owns the wal, one that prepares the next segment file
+ * ahead of need, and one for snapshots (imager.h). Jobs wait in one list, and each thread does those of
+ * its kinds: the more urgent kind first, the older job first within a kind. Any failure ends the process
+ * here (refused_running()): after a failed write or sync nobody knows what the medium holds.
  *
  * A full disk is no failure, nor is a lack of file descriptors or memory: the batch is handed back,
  * and others may go on. A read of the log that can't be done for such a reason is tried again, while
@@ -17,6 +17,7 @@
 #include "raftd/node/io.h"
 #include "raftd/node/status.h"
 #include "storage/peerids.h"
+#include "storage/snapshot.h"
 #include "storage/wal.h"
 
 enum {
@@ -33,31 +34,45 @@ enum diskio_kind {
     DISKIO_BATCH,
     DISKIO_REMEMBER,
     DISKIO_FETCH,
-    DISKIO_LOOK,  /* how much room there is; nobody is told of this one ... */
+    DISKIO_DROP,  /* nobody is told of this one, ... */
+    DISKIO_LOOK,  /* ... nor of this, how much room there is, ... */
     DISKIO_SPARE, /* ... nor of this, for the thread that makes segments */
+    /* For the thread for snapshots. An image takes long: what comes before it here is done between its
+     * pieces, and an install ends it. */
+    DISKIO_SNAP_READ,
+    DISKIO_SNAP_OPEN,
+    DISKIO_SNAP_WRITE,
+    DISKIO_SNAP_INSTALL,
+    DISKIO_IMAGE,
 };
 
 struct diskio_config {
     struct wal *wal; /* the threads' until diskio_stop() */
     const struct disk *disk;
-    const char *dir;         /* data directory */
-    uint32_t segment_bytes;  /* as in wal_options */
-    size_t max_batch_bytes;  /* largest batch that will come */
+    const char *dir;              /* data directory */
+    uint32_t segment_bytes;       /* as in wal_options */
+    size_t max_batch_bytes;       /* largest batch that will come */
+    uint64_t storage_id, cluster; /* as in struct snapshots */
     uint64_t min_free_bytes; /* with less on the file system batches with entries are refused */
     uint64_t long_us; /* a batch that takes longer is a stall; when they are many, it is said */
     void (*wake)(void *ctx); /* called from a thread whenever something is done */
     void *ctx;
 };
 
+/* A finished job. What it points to is there until the next job of its kind is queued. */
 struct diskio_done {
     enum diskio_kind kind;
-    uint64_t seq;           /* of a batch that is durable ... */
-    bool refused;           /* ... or for which there was no room: nothing of it counts */
-    struct node_fetch what; /* of a fetch */
-    size_t len;             /* bytes fetched ... */
-    struct wal_pos next;    /* ... and the place behind them */
+    bool refused;           /* there was no room for it, or it was given up: nothing of it counts */
+    uint64_t seq;           /* of a batch */
+    struct node_fetch what; /* of a fetch, or of a read of a snapshot */
+    size_t len;             /* bytes fetched or read; 0: that snapshot can't be read ... */
+    struct wal_pos next;    /* ... and the place behind what was fetched */
     uint16_t node_id;       /* to remember */
     uint64_t storage_id;
+    uint64_t have;                    /* of the snapshot that was opened */
+    const struct snapshot_head *head; /* of the one that is installed ... */
+    struct image_load *load;          /* ... and its state: the caller's to free */
+    const struct snapshot_name *name; /* of the image that is written */
 };
 
 /* NULL when short of memory or threads. */
@@ -78,6 +93,17 @@ void diskio_fetch(struct diskio *d, struct node_fetch what, const struct wal_pos
 /* Queues a peerids_add() to *ids, which the log thread owns until diskio_stop(); one at a time for each
  * node. */
 void diskio_remember(struct diskio *d, struct peerids *ids, uint16_t node_id, uint64_t storage_id);
+
+/* Queue what node_io says under these names. */
+void diskio_image(struct diskio *d, const struct snapshot_head *head, struct image *image,
+                  uint64_t held);
+void diskio_image_stop(struct diskio *d);
+void diskio_drop_log(struct diskio *d, uint64_t keep_from);
+void diskio_snap_read(struct diskio *d, struct node_fetch what, uint64_t index, uint64_t off,
+                      uint8_t *buf, size_t cap);
+void diskio_snap_open(struct diskio *d, const struct snapshot_name *name);
+void diskio_snap_write(struct diskio *d, uint64_t off, const uint8_t *buf, size_t len);
+void diskio_snap_install(struct diskio *d);
 
 /* Takes the next finished job; false when there is none. */
 bool diskio_done(struct diskio *d, struct diskio_done *done);

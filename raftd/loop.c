@@ -217,22 +217,32 @@ static void on_alarm(struct ev_loop *ev, ev_io *w, int revents)
         l->alarm_at = 0;
 }
 
+static void disk_did(struct loop *l, uint64_t now, const struct diskio_done *done)
+{
+    struct node *n = l->node;
+    switch (done->kind) {
+    case DISKIO_BATCH:
+        if (done->refused)
+            node_no_room(n, now, done->seq);
+        else
+            node_persisted(n, now, done->seq);
+        break;
+    case DISKIO_REMEMBER:
+        node_remembered(n, now, done->node_id, done->storage_id, !done->refused);
+        break;
+    case DISKIO_FETCH: node_fetched(n, now, done->what, done->len, &done->next); break;
+    default: break; /* nobody is told */
+    }
+}
+
 static void on_disk(struct ev_loop *ev, ev_async *w, int revents)
 {
     (void)ev;
     (void)revents;
     struct loop *l = w->data;
     struct diskio_done done;
-    while (diskio_done(l->disk, &done)) {
-        if (done.kind == DISKIO_FETCH)
-            node_fetched(l->node, loop_now(l), done.what, done.len, &done.next);
-        else if (done.kind == DISKIO_REMEMBER)
-            node_remembered(l->node, loop_now(l), done.node_id, done.storage_id, !done.refused);
-        else if (done.refused)
-            node_no_room(l->node, loop_now(l), done.seq);
-        else
-            node_persisted(l->node, loop_now(l), done.seq);
-    }
+    while (diskio_done(l->disk, &done))
+        disk_did(l, loop_now(l), &done);
 }
 
 static void on_look(struct ev_loop *ev, ev_timer *w, int revents)
@@ -455,7 +465,7 @@ static void io_random(void *ctx, void *buf, size_t len)
 }
 
 static struct node *make_node(struct loop *l, const struct wal_report *report,
-                              const struct session_keys *keys)
+                              const struct snapshot_name *newest, const struct session_keys *keys)
 {
     const struct conf *conf = l->conf;
     struct node_config nc = {
@@ -488,10 +498,7 @@ static struct node *make_node(struct loop *l, const struct wal_report *report,
         .out_of_memory = io_out_of_memory,
         .random = io_random,
     };
-    l->machine = machine_new(l->shared->kv);
-    if (l->machine == NULL)
-        return NULL;
-    return node_new(&nc, &io, report, NULL, l->sealed ? keys : NULL, l->shared->kv, l->machine,
+    return node_new(&nc, &io, report, newest, l->sealed ? keys : NULL, l->shared->kv, l->machine,
                     clock_us());
 }
 
@@ -563,10 +570,12 @@ int loop_open(struct loop **out, const struct conf *conf)
     l->ev = ev_default_loop(EVFLAG_NOENV);
     l->shared = l->ev != NULL ? shared_new(conf->max_value_bytes, conf->readers, wake_loop, l)
                               : NULL;
-    if (l->shared != NULL)
+    if (l->shared != NULL) {
         limit_clients(l->shared, conf->readers);
+        l->machine = machine_new(l->shared->kv);
+    }
     l->alarm_fd = timerfd_create(CLOCK_BOOTTIME, TFD_NONBLOCK | TFD_CLOEXEC);
-    if (l->shared != NULL && l->alarm_fd >= 0)
+    if (l->machine != NULL && l->alarm_fd >= 0)
         return RAFTD_EXIT_OK;
     say_error("out of memory or of descriptors");
 fail:
@@ -580,8 +589,13 @@ void loop_turn_away(struct loop *l, const char *why)
     clients_turn_away(l->listener.fd, why);
 }
 
-int loop_run(struct loop *l, struct wal *w, const struct wal_report *report, struct peerids *ids,
-             bool (*stopped)(void))
+struct machine *loop_machine(struct loop *l)
+{
+    return l->machine;
+}
+
+int loop_run(struct loop *l, struct wal *w, const struct wal_report *report,
+             const struct snapshot_name *newest, struct peerids *ids, bool (*stopped)(void))
 {
     l->ids = ids;
     const struct conf *conf = l->conf;
@@ -594,7 +608,7 @@ int loop_run(struct loop *l, struct wal *w, const struct wal_report *report, str
         return RAFTD_EXIT_USAGE;
     }
     l->sealed = n_keys > 0; /* a next_key_file that is refused was warned of before */
-    l->node = make_node(l, report, &keys);
+    l->node = make_node(l, report, newest, &keys);
     sodium_memzero(&keys, sizeof keys);
     if (l->node == NULL) {
         say_error("out of memory");
@@ -605,6 +619,8 @@ int loop_run(struct loop *l, struct wal *w, const struct wal_report *report, str
         .disk = &disk_posix,
         .dir = conf->data_dir,
         .max_batch_bytes = record_size(CMD_MAX_BYTES) + NODE_BATCH_BYTES_MAX,
+        .storage_id = ids->storage_id,
+        .cluster = wire_cluster_id(conf->name),
         .min_free_bytes = conf->disk_min_free,
         .long_us = (uint64_t)conf->election_timeout_ms * 1000 / 2,
         .wake = wake_disk,

@@ -6,9 +6,11 @@
 
 #include "raftd/conf.h"
 #include "storage/peerids.h"
+#include "storage/snapshot.h"
 #include "storage/wal.h"
 
 struct loop;
+struct machine;
 
 /* Takes what only one daemon can have: this node's UDP port and its client socket. The caller does so
  * before it changes the log; what peers and clients send until loop_run() waits in the kernel. `conf`
@@ -19,11 +21,14 @@ int loop_open(struct loop **out, const struct conf *conf);
 /* Before loop_run(): answers the clients that wait with RESULT_NOT_YET and `why`. */
 void loop_turn_away(struct loop *l, const char *why);
 
-/* Runs node conf->self on the recovered log until SIGTERM or SIGINT, which it handles from now on;
- * stopped() says whether one came before. To be called once. `ids` are kept beside the node's identity.
- * `w` stays the caller's. Returns as loop_open(). */
-int loop_run(struct loop *l, struct wal *w, const struct wal_report *report, struct peerids *ids,
-             bool (*stopped)(void));
+/* Empty; a snapshot may be put there before loop_run(). */
+struct machine *loop_machine(struct loop *l);
+
+/* Runs node conf->self on the snapshot in the machine (NULL: none) and the recovered log until SIGTERM or
+ * SIGINT, which it handles from now on; stopped() says whether one came before. To be called once. `ids`
+ * are kept beside the node's identity. `w` stays the caller's. Returns as loop_open(). */
+int loop_run(struct loop *l, struct wal *w, const struct wal_report *report,
+             const struct snapshot_name *newest, struct peerids *ids, bool (*stopped)(void));
 
 /* Closes the sockets, removes the file of the client socket and frees the loop. */
 void loop_close(struct loop *l);

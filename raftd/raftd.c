@@ -19,6 +19,7 @@
 #include "raftd/files.h"
 #include "raftd/keyfile.h"
 #include "raftd/loop.h"
+#include "raftd/newest.h"
 #include "raftd/refused.h"
 #include "raftd/base/nodump.h"
 #include "raftd/base/notify.h"
@@ -28,6 +29,8 @@
 #include "raftd/starting.h"
 #include "raftd/base/stdfds.h"
 #include "raftd/base/version.h"
+#include "raftd/state/machine.h"
+#include "net/wire.h"
 #include "storage/ident.h"
 #include "storage/wal.h"
 
@@ -272,28 +275,67 @@ static int say_recovered(const char *dir, int rc, const struct wal_report *rep)
     return RAFTD_EXIT_OK;
 }
 
+/* The newest snapshot, and then the options to recover the log behind it. Returns an exit code. */
+static int read_snapshots(const char *dir, const char *cluster, struct starting *start,
+                          struct wal_options *opts, struct snapshot_name *name,
+                          struct machine *machine)
+{
+    struct snapshots s = {
+        .disk = &disk_posix,
+        .dir = dir,
+        .storage_id = opts->storage_id,
+        .cluster = wire_cluster_id(cluster),
+        .pace = starting_pace,
+        .pace_ctx = start,
+    };
+    struct snapshot_head head;
+    struct image_load *load;
+    start->snapshot = true;
+    int rc = newest_read(&s, &head, name, machine != NULL ? &load : NULL);
+    start->snapshot = false;
+    opts->progress = starting_progress;
+    opts->progress_ctx = start;
+    if (rc == -ECANCELED)
+        return RAFTD_EXIT_OK; /* reading the log ends at once, too, and says so */
+    if (rc == -ENOTSUP)
+        say_fatal(RAFTD_EXIT_DATA_DIR, "%s", s.message);
+    if (rc != 0)
+        return refused(dir, rc, s.message);
+    if (name->index == 0)
+        return RAFTD_EXIT_OK;
+    opts->base = (struct wal_base){.index = head.index, .term = head.term};
+    memcpy(opts->base.hash, head.entry_hash, sizeof opts->base.hash);
+    if (machine != NULL)
+        machine_replace(machine, load, head.index, head.cluster_ms);
+    return RAFTD_EXIT_OK;
+}
+
 static int run_check(const char *dir)
 {
     struct ident id;
     struct wal_report rep;
+    struct snapshot_name newest;
     struct wal_options opts = datadir_claim(dir, NULL, &id);
     struct starting s = {.stopped = stopped, .screen = isatty(STDERR_FILENO)};
-    opts.progress = starting_progress;
-    opts.progress_ctx = &s;
+    int code = read_snapshots(dir, id.name, &s, &opts, &newest, NULL);
+    if (code != RAFTD_EXIT_OK)
+        return code;
     int rc = wal_check(&disk_posix, dir, &opts, &rep);
     starting_done(&s);
     if (rc == -ECANCELED)
         end_by_signal();
-    int code = say_recovered(dir, rc, &rep);
+    code = say_recovered(dir, rc, &rep);
     if (code != RAFTD_EXIT_OK)
         return code;
     printf("cluster=%s\nnodes=", id.name);
     for (unsigned i = 0; i < id.n_voters; i++)
         printf("%s%u", i == 0 ? "" : ",", id.voters[i]);
-    printf("\nnode=%u\nverdict=%s\nterm=%" PRIu64 "\nvote=%u\nlast_index=%" PRIu64
+    printf("\nnode=%u\nverdict=%s\nsnapshot_index=%" PRIu64 "\nsnapshot_bytes=%" PRIu64
+           "\nterm=%" PRIu64 "\nvote=%u\nfirst_index=%" PRIu64 "\nlast_index=%" PRIu64
            "\nlast_term=%" PRIu64 "\ncommit_index=%" PRIu64 "\nbatches=%" PRIu64
            "\nsegments=%" PRIu64 "\ncut_bytes=%" PRIu64 "\ntail_dropped=%d\n",
-           id.node_id, rep.verdict == WAL_TORN ? "torn" : "clean", rep.term, rep.vote,
+           id.node_id, rep.verdict == WAL_TORN ? "torn" : "clean", newest.index,
+           newest.index != 0 ? newest.size : 0, rep.term, rep.vote, rep.base_index + 1,
            rep.last_index, rep.last_term, rep.commit, rep.batches, rep.segments, rep.cut_bytes,
            rep.verdict == WAL_TORN);
     return printed(RAFTD_EXIT_OK);
@@ -402,12 +444,14 @@ static int run_daemon(const struct conf *conf)
     if (code != RAFTD_EXIT_OK)
         return code;
     struct starting s = {.stopped = stopped, .loop = loop};
-    opts.progress = starting_progress;
-    opts.progress_ctx = &s;
-    rc = wal_open(&wal, &disk_posix, conf->data_dir, &opts, &rep);
-    code = rc == -ECANCELED ? say_stopped() : say_recovered(conf->data_dir, rc, &rep);
-    if (rc == 0) {
-        code = loop_run(loop, wal, &rep, &ids, stopped);
+    struct snapshot_name newest;
+    code = read_snapshots(conf->data_dir, conf->name, &s, &opts, &newest, loop_machine(loop));
+    if (code == RAFTD_EXIT_OK) {
+        rc = wal_open(&wal, &disk_posix, conf->data_dir, &opts, &rep);
+        code = rc == -ECANCELED ? say_stopped() : say_recovered(conf->data_dir, rc, &rep);
+    }
+    if (wal != NULL) {
+        code = loop_run(loop, wal, &rep, newest.index != 0 ? &newest : NULL, &ids, stopped);
         wal_close(wal);
     }
     loop_close(loop);

@@ -1,5 +1,6 @@
 #include "raftd/starting.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -8,29 +9,28 @@
 #include "raftd/base/notify.h"
 #include "raftd/base/say.h"
 
-static void tell(struct starting *s, uint64_t now, uint64_t done, uint64_t all)
+static void tell(struct starting *s, uint64_t now, const char *reading)
 {
     char text[200];
     uint64_t seconds = (now - s->began_us) / 1000000;
     s->said_us = now;
     if (s->screen) {
-        fprintf(stderr, "\rreading the log: %" PRIu64 " of %" PRIu64 " segments ", done, all);
+        fprintf(stderr, "\r%s ", reading);
         return;
     }
     if (seconds > 0)
-        say_info("reading the log: %" PRIu64 " of %" PRIu64 " segments, for %" PRIu64 " s so far",
-                 done, all, seconds);
+        say_info("%s, for %" PRIu64 " s so far", reading, seconds);
     (void)snprintf(text, sizeof text,
-                   "STATUS=reading the log: %" PRIu64 " of %" PRIu64 " segments (%" PRIu64 " s)\n"
+                   "STATUS=%s (%" PRIu64 " s)\n"
                    "EXTEND_TIMEOUT_USEC=%d000000",
-                   done, all, seconds, STARTING_EXTEND_S);
+                   reading, seconds, STARTING_EXTEND_S);
     (void)notify_send(text); /* start-up goes on without a service manager, too */
 }
 
 bool starting_progress(void *ctx, uint64_t done, uint64_t all)
 {
     struct starting *s = ctx;
-    char why[100];
+    char reading[100], why[200];
     if (s->stopped())
         return false;
     uint64_t now = clock_us();
@@ -38,18 +38,23 @@ bool starting_progress(void *ctx, uint64_t done, uint64_t all)
         s->began_us = now;
         s->said_us = s->screen ? now : 0; /* a service manager is told at once */
     }
+    (void)snprintf(reading, sizeof reading, "reading the %s: %" PRIu64 " of %" PRIu64 " %s",
+                   s->snapshot ? "snapshot" : "log", done, all, s->snapshot ? "MB" : "segments");
     uint64_t every_s = s->screen ? STARTING_SCREEN_S : STARTING_MESSAGE_S;
     if (s->said_us == 0 || now - s->said_us >= every_s * 1000000)
-        tell(s, now, done, all);
+        tell(s, now, reading);
     if (s->loop != NULL && now - s->looked_us >= STARTING_LOOK_MS * 1000) {
         s->looked_us = now;
-        (void)snprintf(why, sizeof why,
-                       "the daemon is starting: it reads its log (%" PRIu64 " of %" PRIu64
-                       " segments)",
-                       done, all);
+        (void)snprintf(why, sizeof why, "the daemon is starting: %s", reading);
         loop_turn_away(s->loop, why);
     }
     return true;
+}
+
+int starting_pace(void *ctx, uint64_t done, uint64_t all)
+{
+    enum { MB = 1000000 };
+    return starting_progress(ctx, done / MB, all / MB) ? 0 : -ECANCELED;
 }
 
 void starting_done(const struct starting *s)

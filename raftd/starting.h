@@ -1,5 +1,5 @@
-/* starting.h: reading the log at a start may take minutes. Meanwhile this tells people, the service
- * manager and waiting clients how far it is. */
+/* starting.h: reading the snapshot and the log at a start may take minutes. Meanwhile this tells people,
+ * the service manager and waiting clients how far it is. */
 #ifndef RAFTD_STARTING_H
 #define RAFTD_STARTING_H
 
@@ -21,11 +21,15 @@ struct starting {
     bool (*stopped)(void); /* someone wants the process to end */
     struct loop *loop;     /* whose clients are told; NULL: none */
     bool screen;           /* progress goes to standard error, as one line that changes */
+    bool snapshot;         /* that is what is read now, and else the log */
     uint64_t began_us, said_us, looked_us;
 };
 
-/* For wal_options.progress; ctx is a struct starting with only the first three fields filled. */
+/* For wal_options.progress; ctx is a struct starting with only the first four fields filled. */
 bool starting_progress(void *ctx, uint64_t done, uint64_t all);
+
+/* The same for snapshots.pace. */
+int starting_pace(void *ctx, uint64_t done, uint64_t all);
 
 /* Ends the line on the screen. */
 void starting_done(const struct starting *s);

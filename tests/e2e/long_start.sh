@@ -53,7 +53,7 @@ grep -Eq 'STATUS=reading the log: [0-9]+ of [0-9]+ segments' "$WORK/told" || fai
 for command in "get name" "get --stale name" "put name other" "list" "status"; do
     # shellcheck disable=SC2086 # arguments
     expect 10 ctl 1 $command
-    says 'starting: it reads its log .*nothing was done'
+    says 'starting: reading the log: .*nothing was done'
 done
 pester "${PID[1]}"
 wait_for 20 "message" grep -Eq 'reading the log: [0-9]+ of [0-9]+ segments, for [0-9]+ s' "$WORK/node1.log"

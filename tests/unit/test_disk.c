@@ -85,6 +85,8 @@ static void contract(const struct disk *d, const char *path)
 
     assert_int_equal(d->open(c, in(base, "a"), DISK_DIR), -ENOTDIR);
     assert_int_equal(d->open(c, in(base, "nothing"), DISK_DIR), -ENOENT);
+    assert_true(d->room(c, base) > 0);
+    assert_int_equal(d->room(c, in(base, "nothing")), -ENOENT);
     fd = d->open(c, base, DISK_DIR);
     assert_true(fd >= 0);
     int again = d->open(c, base, DISK_DIR);

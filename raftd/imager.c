@@ -1,0 +1,177 @@
+/* imager.c: see imager.h. */
+#include "raftd/imager.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "raftd/base/clock.h"
+
+struct imager {
+    struct snapshots images; /* for what is written here ... */
+    struct snapshots peers;  /* ... and for what peers take and bring between its pieces */
+    const char *error;       /* the message of one of them */
+    int (*between)(void *ctx);
+    void *ctx;
+    uint64_t done, done_us; /* of the present image: bytes, and when they were */
+    struct snapshot_part *part;
+    int fd; /* of the snapshot that was read last, -1 = none */
+    uint64_t fd_index;
+};
+
+/* After a piece of an image: others first, and no faster than the rate. */
+static int pace(void *ctx, uint64_t done, uint64_t all)
+{
+    struct imager *m = ctx;
+    (void)all;
+    uint64_t bytes = done > m->done ? done - m->done : done; /* reading back begins at 0 again */
+    uint64_t due_us = m->done_us + bytes * 1000000 / IMAGER_BYTES_PER_S;
+    int rc = m->between(m->ctx);
+    uint64_t now = clock_us();
+    if (rc == 0 && now < due_us) {
+        const struct timespec rest = {.tv_nsec = (long)(due_us - now) * 1000}; /* of one piece */
+        (void)nanosleep(&rest, NULL);
+    }
+    m->done = done;
+    m->done_us = clock_us();
+    return rc;
+}
+
+struct imager *imager_new(const struct snapshots *where, int (*between)(void *ctx), void *ctx)
+{
+    struct imager *m = calloc(1, sizeof *m);
+    if (m == NULL)
+        return NULL;
+    m->images = m->peers = *where;
+    m->images.pace = pace;
+    m->images.pace_ctx = m;
+    m->peers.pace = NULL;
+    m->between = between;
+    m->ctx = ctx;
+    m->fd = -1;
+    return m;
+}
+
+static void close_read(struct imager *m)
+{
+    if (m->fd >= 0)
+        (void)m->peers.disk->close(m->peers.disk->ctx, m->fd); /* nothing was written */
+    m->fd = -1;
+}
+
+static void close_part(struct imager *m)
+{
+    snapshot_part_close(m->part);
+    m->part = NULL;
+}
+
+void imager_free(struct imager *m)
+{
+    if (m == NULL)
+        return;
+    close_read(m);
+    close_part(m);
+    free(m);
+}
+
+void imager_yield(void)
+{
+    enum { NICE = 10, IOPRIO_WHO_PROCESS = 1, IOPRIO_LOWEST = 2 << 13 | 7 };
+    /* Of this thread alone. Not the class "idle": the log's syncs may wait for the file system's journal,
+     * and that for a write of ours which would then wait for everybody. Refused: it goes on as it is. */
+    (void)setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), NICE);
+    (void)syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, IOPRIO_LOWEST);
+}
+
+static int next(void *ctx, uint16_t *section, const uint8_t **bytes, size_t *len)
+{
+    return image_next(ctx, section, bytes, len);
+}
+
+int imager_write(struct imager *m, const struct snapshot_head *head, struct image *image,
+                 uint64_t held, struct snapshot_name *name)
+{
+    const struct snapshot_source source = {.next = next, .ctx = image};
+    m->error = m->images.message;
+    m->done = 0;
+    m->done_us = clock_us();
+    int rc = snapshot_write(&m->images, head, &source, name);
+    return rc == 0 ? snapshot_tidy(&m->images, held) : rc;
+}
+
+ssize_t imager_read(struct imager *m, uint64_t index, uint64_t offset, uint8_t *buf, size_t len)
+{
+    m->error = m->peers.message;
+    if (m->fd < 0 || m->fd_index != index) {
+        close_read(m);
+        m->fd = snapshot_open(&m->peers, index);
+        m->fd_index = index;
+    }
+    return m->fd < 0 ? m->fd : snapshot_read(m->peers.disk, m->fd, offset, buf, len);
+}
+
+int imager_open(struct imager *m, const struct snapshot_name *name, uint64_t *have)
+{
+    m->error = m->peers.message;
+    close_part(m);
+    return snapshot_part_open(&m->part, &m->peers, name, have);
+}
+
+int imager_append(struct imager *m, uint64_t offset, const uint8_t *bytes, size_t len)
+{
+    m->error = m->peers.message;
+    int rc = m->part != NULL ? snapshot_part_append(m->part, offset, bytes, len) : -EINVAL;
+    if (rc != 0)
+        close_part(m);
+    return rc;
+}
+
+static int load_chunk(void *ctx, uint16_t section, const uint8_t *bytes, size_t len)
+{
+    return image_load_chunk(ctx, section, bytes, len);
+}
+
+static int load_done(void *ctx, const struct snapshot_head *head)
+{
+    return image_load_done(ctx, head->digest);
+}
+
+int imager_install(struct imager *m, struct snapshot_head *head, struct image_load **load)
+{
+    struct snapshot_sink sink = {.chunk = load_chunk, .done = load_done, .ctx = image_load_new()};
+    m->error = m->peers.message;
+    *load = sink.ctx;
+    int rc = *load == NULL ? -ENOMEM : m->part != NULL ? 0 : -EINVAL;
+    if (rc == 0) {
+        rc = snapshot_part_finish(m->part, &sink, head);
+        if (rc == 0 || rc == -EBADMSG)
+            m->part = NULL; /* it is freed */
+    }
+    close_part(m);
+    if (rc == 0)
+        return 0;
+    image_load_free(*load);
+    *load = NULL;
+    return rc;
+}
+
+const char *imager_error(const struct imager *m)
+{
+    return m->error;
+}
+
+int imager_load(struct snapshots *s, uint64_t index, struct snapshot_head *head,
+                struct snapshot_name *name, struct image_load **load)
+{
+    struct snapshot_sink sink = {.chunk = load_chunk, .done = load_done, .ctx = image_load_new()};
+    *load = sink.ctx;
+    int rc = *load != NULL ? snapshot_load(s, index, &sink, head, name) : -ENOMEM;
+    if (rc == 0)
+        return 0;
+    image_load_free(*load);
+    *load = NULL;
+    return rc;
+}

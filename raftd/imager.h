@@ -1,0 +1,52 @@
+/* imager.h: what the daemon does with snapshot files while it runs: it writes them from images, gives them
+ * to peers and takes them from peers. All of it is for one thread, which leaves disk and processor to
+ * others as far as it can; but for imager_load(), which needs no thread.
+ *
+ * Results are those of snapshot.h; imager_error() says what failed last.
+ */
+#ifndef RAFTD_IMAGER_H
+#define RAFTD_IMAGER_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "raftd/state/image.h"
+#include "storage/snapshot.h"
+
+enum {
+    /* What a slow card writes in a second is twice this: the other half is the log's. */
+    IMAGER_BYTES_PER_S = 8 << 20,
+};
+
+struct imager;
+
+/* between(ctx) is called after each piece of an image, so that other work need not wait for the whole; if
+ * it does not return 0 the image is given up with that. `where` but for pace, and its strings, are
+ * borrowed. NULL: no memory. */
+struct imager *imager_new(const struct snapshots *where, int (*between)(void *ctx), void *ctx);
+void imager_free(struct imager *m); /* NULL: nothing */
+
+/* The calling thread comes after all others from now on. */
+void imager_yield(void);
+
+/* Writes the image, and removes what is older and not kept, but not the snapshot of index `held`. */
+int imager_write(struct imager *m, const struct snapshot_head *head, struct image *image,
+                 uint64_t held, struct snapshot_name *name);
+
+/* As snapshot_read(), of the snapshot with that index. */
+ssize_t imager_read(struct imager *m, uint64_t index, uint64_t offset, uint8_t *buf, size_t len);
+
+/* Of the snapshot that a peer brings, see snapshot_part_open(): imager_install() makes it one of ours and
+ * loads its state, the caller's to free. Whatever fails, the next is imager_open(). */
+int imager_open(struct imager *m, const struct snapshot_name *name, uint64_t *have);
+int imager_append(struct imager *m, uint64_t offset, const uint8_t *bytes, size_t len);
+int imager_install(struct imager *m, struct snapshot_head *head, struct image_load **load);
+
+const char *imager_error(const struct imager *m);
+
+/* As snapshot_load(), with the state in *load. */
+int imager_load(struct snapshots *s, uint64_t index, struct snapshot_head *head,
+                struct snapshot_name *name, struct image_load **load);
+
+#endif

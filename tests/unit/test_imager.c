@@ -1,0 +1,376 @@
+// LINK: @storage @state storage/disk_posix.c raftd/diskio.c raftd/durations.c raftd/imager.c raftd/newest.c raftd/refused.c raftd/base/clock.c raftd/base/lasting.c raftd/base/say.c TSAN
+/* Snapshots of a running daemon: written beside other work, taken by another node and loaded by both. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "raftd/base/clock.h"
+#include "raftd/base/rcu.h"
+#include "raftd/diskio.h"
+#include "raftd/imager.h"
+#include "raftd/newest.h"
+#include "raftd/state/cmd.h"
+#include "raftd/state/kv.h"
+#include "raftd/state/machine.h"
+
+enum {
+    CLUSTER = 5,
+    WAIT_US = 20000000,
+    VALUE_BYTES = 60000,
+    LARGE = 80, /* such values: more than half a second of an image */
+    PIECE_BYTES = 50000,
+};
+
+/* ---- a data directory, its threads and a state ---- */
+
+struct box {
+    char dir[64];
+    uint64_t storage_id;
+    struct wal *wal;
+    struct diskio *io;
+    struct kv *kv;
+    struct machine *machine;
+    uint64_t index;
+};
+
+static void wake(void *ctx)
+{
+    (void)ctx;
+}
+
+static void box_start(struct box *b)
+{
+    const struct wal_options options = {.storage_id = b->storage_id};
+    struct wal_report report;
+    assert_int_equal(wal_open(&b->wal, &disk_posix, b->dir, &options, &report), 0);
+    b->io = diskio_start(&(struct diskio_config){
+        .wal = b->wal,
+        .disk = &disk_posix,
+        .dir = b->dir,
+        .max_batch_bytes = 4096,
+        .storage_id = b->storage_id,
+        .cluster = CLUSTER,
+        .long_us = UINT64_MAX,
+        .wake = wake,
+    });
+    assert_non_null(b->io);
+}
+
+static void box_stop(struct box *b)
+{
+    assert_true(diskio_stop(b->io));
+    wal_close(b->wal);
+}
+
+static struct box *box_new(uint64_t storage_id)
+{
+    struct box *b = calloc(1, sizeof *b);
+    char err[WAL_MESSAGE_BYTES];
+    assert_non_null(b);
+    (void)snprintf(b->dir, sizeof b->dir, "/tmp/test_imager.XXXXXX");
+    assert_non_null(mkdtemp(b->dir));
+    assert_int_equal(wal_create(&disk_posix, b->dir, storage_id, 0, err, sizeof err), 0);
+    b->storage_id = storage_id;
+    b->kv = kv_new();
+    assert_non_null(b->kv);
+    b->machine = machine_new(b->kv);
+    assert_non_null(b->machine);
+    box_start(b);
+    return b;
+}
+
+static void box_free(struct box *b)
+{
+    char command[100];
+    box_stop(b);
+    machine_free(b->machine);
+    kv_free(b->kv);
+    (void)snprintf(command, sizeof command, "rm -r %s", b->dir);
+    assert_int_equal(system(command), 0);
+    free(b);
+}
+
+static struct snapshots where(const struct box *b)
+{
+    return (struct snapshots){
+        .disk = &disk_posix, .dir = b->dir, .storage_id = b->storage_id, .cluster = CLUSTER};
+}
+
+static void put(struct box *b, unsigned key, uint32_t value_len)
+{
+    static uint8_t buf[CMD_MAX_BYTES], value[VALUE_BYTES];
+    uint8_t name = (uint8_t)key;
+    memset(value, (int)b->index, sizeof value);
+    struct cmd_item it = {CMD_PUT, 1, value_len, &name, value};
+    uint64_t process = machine_process(b->machine, 1);
+    struct cmd c = {.operations = 1,
+                    .origin = 1,
+                    .process = process != 0 ? process : 100,
+                    .predecessor = process,
+                    .number = ++b->index};
+    struct applied a;
+    size_t size = cmd_encode(buf, &c, &it);
+    assert_true(machine_apply(b->machine, b->index, 10 * b->index, buf, size, NULL, &a));
+    assert_true(machine_publish(b->machine));
+}
+
+static struct diskio_done wait_done(struct box *b)
+{
+    struct diskio_done done;
+    uint64_t end = clock_us() + WAIT_US;
+    while (!diskio_done(b->io, &done)) {
+        assert_true(clock_us() < end);
+        (void)usleep(200);
+    }
+    return done;
+}
+
+static struct image *begin(struct box *b, uint64_t held)
+{
+    struct image *image = machine_freeze(b->machine);
+    assert_non_null(image);
+    struct snapshot_head head = {
+        .index = b->index, .term = 1, .cluster_ms = 10 * b->index, .members = {1}, .n_members = 1};
+    image_digest(image, head.digest);
+    diskio_image(b->io, &head, image, held);
+    return image;
+}
+
+static struct snapshot_name end(struct box *b, struct image *image)
+{
+    struct diskio_done done = wait_done(b);
+    assert_true(done.kind == DISKIO_IMAGE && !done.refused);
+    assert_int_equal(done.name->index, image_index(image));
+    struct snapshot_name name = *done.name;
+    machine_thaw(b->machine, image);
+    return name;
+}
+
+/* A snapshot of the state as it is now. */
+static struct snapshot_name take(struct box *b)
+{
+    return end(b, begin(b, 0));
+}
+
+static bool is_there(const struct box *b, uint64_t index, const char *suffix)
+{
+    char path[100];
+    (void)snprintf(path, sizeof path, "%s/snap/%016llx%s", b->dir, (unsigned long long)index,
+                   suffix);
+    return access(path, F_OK) == 0;
+}
+
+/* The next start's state is that of the machine now. */
+static void loads_as(struct box *b, uint64_t index, const uint8_t digest[MACHINE_DIGEST_BYTES])
+{
+    struct snapshots s = where(b);
+    struct snapshot_head head;
+    struct snapshot_name name;
+    struct image_load *load;
+    assert_int_equal(newest_read(&s, &head, &name, &load), 0);
+    assert_int_equal(name.index, index);
+    assert_memory_equal(head.digest, digest, MACHINE_DIGEST_BYTES);
+    image_load_free(load);
+}
+
+static void digest_of(const struct box *b, uint8_t digest[MACHINE_DIGEST_BYTES])
+{
+    assert_true(machine_digest(b->machine, digest));
+}
+
+/* ---- tests ---- */
+
+/* An image is of its index, whatever is written meanwhile; the two newest are kept, and the held one. */
+static void test_images(void **state)
+{
+    (void)state;
+    struct box *b = box_new(7);
+    uint8_t digest[MACHINE_DIGEST_BYTES];
+    put(b, 1, 100);
+    uint64_t first = take(b).index;
+    put(b, 2, 100);
+    uint64_t held = take(b).index;
+    for (int i = 0; i < 3; i++) {
+        put(b, 3, VALUE_BYTES);
+        digest_of(b, digest);
+        struct image *image = begin(b, held);
+        uint64_t index = b->index;
+        put(b, 3, 10);
+        (void)end(b, image);
+        loads_as(b, index, digest);
+    }
+    assert_false(is_there(b, first, ".snap"));
+    assert_true(is_there(b, held, ".snap"));
+    assert_true(is_there(b, held + 5, ".snap") && is_there(b, held + 3, ".snap"));
+    assert_false(is_there(b, held + 1, ".snap"));
+    box_free(b);
+}
+
+/* Copies a snapshot from one box to another, from `at` up to `until` of its bytes. */
+static void copy(struct box *from, struct box *to, const struct snapshot_name *name, uint64_t at,
+                 uint64_t until)
+{
+    static uint8_t buf[PIECE_BYTES];
+    while (at < until) {
+        size_t len = until - at < sizeof buf ? (size_t)(until - at) : sizeof buf;
+        diskio_snap_read(from->io, (struct node_fetch){.peer = 2, .generation = at}, name->index,
+                         at, buf, len);
+        struct diskio_done done = wait_done(from);
+        assert_true(done.kind == DISKIO_SNAP_READ && done.what.generation == at);
+        assert_int_equal(done.len, len);
+        diskio_snap_write(to->io, at, buf, len);
+        done = wait_done(to);
+        assert_true(done.kind == DISKIO_SNAP_WRITE && !done.refused);
+        at += len;
+    }
+}
+
+static uint64_t open_part(struct box *b, const struct snapshot_name *name)
+{
+    diskio_snap_open(b->io, name);
+    struct diskio_done done = wait_done(b);
+    assert_true(done.kind == DISKIO_SNAP_OPEN && !done.refused);
+    return done.have;
+}
+
+/* A snapshot goes to another node, which stops in the middle; it is the same state there. */
+static void test_install(void **state)
+{
+    (void)state;
+    struct box *from = box_new(7), *to = box_new(8);
+    uint8_t digest[MACHINE_DIGEST_BYTES];
+    for (unsigned i = 0; i < LARGE / 4; i++)
+        put(from, i, VALUE_BYTES);
+    struct snapshot_name name = take(from);
+    digest_of(from, digest);
+    assert_int_equal(open_part(to, &name), 0);
+    copy(from, to, &name, 0, name.size / 2);
+    diskio_snap_install(to->io); /* too soon: what is there goes */
+    assert_true(wait_done(to).refused);
+    assert_int_equal(open_part(to, &name), 0);
+    copy(from, to, &name, 0, name.size / 2);
+    box_stop(to);
+    box_start(to);
+    uint64_t have = open_part(to, &name);
+    assert_in_range(have, name.size / 4, name.size / 2);
+    copy(from, to, &name, have, name.size);
+    diskio_snap_install(to->io);
+    struct diskio_done done = wait_done(to);
+    assert_true(done.kind == DISKIO_SNAP_INSTALL && !done.refused);
+    assert_true(done.head->index == name.index && done.head->storage_id == to->storage_id);
+    put(to, 99, 5); /* replaced */
+    machine_replace(to->machine, done.load, done.head->index, done.head->cluster_ms);
+    uint8_t now[MACHINE_DIGEST_BYTES];
+    digest_of(to, now);
+    assert_memory_equal(now, digest, sizeof now);
+    loads_as(to, name.index, digest);
+    diskio_snap_read(to->io, (struct node_fetch){.peer = 2}, name.index + 1, 0, now, 1);
+    assert_int_equal(wait_done(to).len, 0); /* there is none */
+    box_free(from);
+    box_free(to);
+}
+
+/* While an image is written others read and write snapshots; it can be given up, and a stop does not
+ * wait for it. What it leaves goes with the next. */
+static void test_between(void **state)
+{
+    (void)state;
+    struct box *b = box_new(7);
+    static uint8_t buf[PIECE_BYTES];
+    put(b, 1, 100);
+    struct snapshot_name small = take(b);
+    for (unsigned i = 0; i < LARGE; i++)
+        put(b, i, VALUE_BYTES);
+    uint64_t start = clock_us();
+    struct image *image = begin(b, 0);
+    diskio_snap_read(b->io, (struct node_fetch){.peer = 2}, small.index, 0, buf, sizeof buf);
+    struct diskio_done done = wait_done(b);
+    assert_true(done.kind == DISKIO_SNAP_READ && done.len == small.size);
+    struct snapshot_name large = end(b, image);
+    uint64_t took = clock_us() - start;
+    assert_true(took >=
+                large.size * 1000000 / IMAGER_BYTES_PER_S); /* and the same to read it back */
+
+    put(b, 1, 100);
+    image = begin(b, 0);
+    diskio_image_stop(b->io);
+    done = wait_done(b);
+    assert_true(done.kind == DISKIO_IMAGE && done.refused);
+    machine_thaw(b->machine, image);
+    assert_false(is_there(b, b->index, ".snap") || is_there(b, 0, ".tmp"));
+
+    start = clock_us();
+    image = begin(b, 0);
+    (void)usleep(20000);
+    box_stop(b);
+    assert_true(clock_us() - start < took / 2);
+    machine_thaw(b->machine, image);
+    box_start(b);
+    (void)take(b);
+    assert_true(is_there(b, b->index, ".snap"));
+    box_free(b);
+}
+
+static void damage(const struct box *b, uint64_t index)
+{
+    char path[100];
+    (void)snprintf(path, sizeof path, "%s/snap/%016llx.snap", b->dir, (unsigned long long)index);
+    FILE *f = fopen(path, "r+");
+    assert_non_null(f);
+    assert_int_equal(fseek(f, 4200, SEEK_SET), 0);
+    assert_int_equal(fputc('!', f), '!');
+    assert_int_equal(fclose(f), 0);
+}
+
+/* A damaged newest one is put aside, and the one before it counts; a check changes nothing. */
+static void test_damaged_newest(void **state)
+{
+    (void)state;
+    struct box *b = box_new(7);
+    struct snapshots s = where(b);
+    struct snapshot_head head;
+    struct snapshot_name name;
+    uint8_t digest[MACHINE_DIGEST_BYTES];
+    assert_int_equal(newest_read(&s, &head, &name, NULL), 0);
+    assert_int_equal(name.index, 0);
+    put(b, 1, 1000);
+    digest_of(b, digest);
+    uint64_t first = take(b).index;
+    put(b, 1, 2000);
+    uint64_t second = take(b).index;
+    damage(b, second);
+    assert_int_equal(newest_read(&s, &head, &name, NULL), 0);
+    assert_int_equal(name.index, first);
+    assert_true(is_there(b, second, ".snap"));
+    loads_as(b, first, digest);
+    assert_false(is_there(b, second, ".snap"));
+    assert_true(is_there(b, second, ".damaged"));
+    damage(b, first);
+    struct image_load *load;
+    assert_int_equal(newest_read(&s, &head, &name, &load), 0);
+    assert_true(name.index == 0 && load == NULL);
+    box_free(b);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_images),
+        cmocka_unit_test(test_install),
+        cmocka_unit_test(test_between),
+        cmocka_unit_test(test_damaged_newest),
+    };
+    if (rcu_start() < 0)
+        return 1;
+    rcu_thread_begin();
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    rcu_thread_end();
+    return failed;
+}
