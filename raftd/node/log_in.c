@@ -10,17 +10,6 @@ enum {
     BUF_BYTES = RECORD_MAX_BYTES + NODE_WINDOW_BYTES,
 };
 
-/* Records at the front of the stream that one RAFT_EV_APPEND can take. */
-struct append {
-    uint64_t first, last;
-    struct raft_run runs[RAFT_APPEND_RUNS_MAX];
-    size_t n_runs;
-    size_t bytes;                    /* of all of them */
-    uint8_t prev[RECORD_HASH_BYTES]; /* hash that the next record must name ... */
-    uint64_t prev_ms;                /* ... and cluster time that its own is not below */
-    bool bad;
-};
-
 static bool present(const struct log_in *l)
 {
     const struct raft *r = replica_raft(l->replica);
@@ -72,7 +61,7 @@ static bool chained(const struct log_in *l, const struct append *a, const struct
     uint8_t own[RECORD_HASH_BYTES];
     uint64_t before = rec->index - 1, own_ms;
     if (a->n_runs > 0 &&
-        (memcmp(rec->prev, a->prev, sizeof own) != 0 || rec->cluster_ms < a->prev_ms))
+        (memcmp(rec->prev, a->hash, sizeof own) != 0 || rec->cluster_ms < a->last_ms))
         return false;
     if (a->n_runs > 0 &&
         (before > replica_log(l->replica)->last ||
@@ -82,9 +71,9 @@ static bool chained(const struct log_in *l, const struct append *a, const struct
            (memcmp(rec->prev, own, sizeof own) == 0 && rec->cluster_ms >= own_ms);
 }
 
-/* The record at the front of p, if it is whole and may follow what was collected. */
-static bool next_record(const struct log_in *l, struct append *a, const uint8_t *p, size_t len,
-                        struct record *rec, size_t *size)
+/* The record at the front of p, if it is whole and may follow what was collected; *bad: it may not. */
+static bool next_record(const struct log_in *l, const struct append *a, const uint8_t *p,
+                        size_t len, struct record *rec, size_t *size, bool *bad)
 {
     enum record_status st = record_decode(p, len, rec, size);
     if (st == RECORD_SHORT)
@@ -92,20 +81,20 @@ static bool next_record(const struct log_in *l, struct append *a, const uint8_t 
     uint64_t index = a->n_runs > 0 ? a->last + 1 : l->next;
     uint64_t least_term = a->n_runs > 0 ? a->runs[a->n_runs - 1].term : 1;
     struct cmd cmd;
-    a->bad = st != RECORD_OK || rec->index != index || rec->term < least_term ||
-             rec->term > replica_raft(l->replica)->term || !chained(l, a, rec) ||
-             (rec->type == RECORD_COMMAND && cmd_decode(rec->data, rec->data_len, &cmd) < 0);
-    return !a->bad;
+    *bad = st != RECORD_OK || rec->index != index || rec->term < least_term ||
+           rec->term > replica_raft(l->replica)->term || !chained(l, a, rec) ||
+           (rec->type == RECORD_COMMAND && cmd_decode(rec->data, rec->data_len, &cmd) < 0);
+    return !*bad;
 }
 
 /* Collects whole records; stops at a bad one, at a full list of runs, or when there is no room. */
-static void collect(struct log_in *l, struct append *a, const uint8_t *p, size_t len)
+static void collect(struct log_in *l, struct append *a, const uint8_t *p, size_t len, bool *bad)
 {
     memset(a, 0, sizeof *a);
     struct record rec;
     size_t size;
     unsigned count = 0;
-    while (a->bytes < len && next_record(l, a, p + a->bytes, len - a->bytes, &rec, &size)) {
+    while (a->bytes < len && next_record(l, a, p + a->bytes, len - a->bytes, &rec, &size, bad)) {
         bool new_run = a->n_runs == 0 || rec.term != a->runs[a->n_runs - 1].term;
         if ((new_run && a->n_runs == RAFT_APPEND_RUNS_MAX) ||
             !replica_make_room(l->replica, a->bytes + size, ++count))
@@ -115,8 +104,8 @@ static void collect(struct log_in *l, struct append *a, const uint8_t *p, size_t
         if (new_run)
             a->runs[a->n_runs++] = (struct raft_run){rec.index, rec.term};
         a->last = rec.index;
-        record_hash(p + a->bytes, size, a->prev);
-        a->prev_ms = rec.cluster_ms;
+        record_hash(p + a->bytes, size, a->hash);
+        a->last_ms = rec.cluster_ms;
         a->bytes += size;
     }
 }
@@ -128,13 +117,14 @@ void log_in_drain(struct log_in *l, uint64_t now)
     while (present(l)) {
         stream_rx_ready(&l->flow.rx, &p, &len);
         struct append a;
-        collect(l, &a, p, len);
+        bool bad = false;
+        collect(l, &a, p, len, &bad);
         if (a.n_runs > 0) {
-            replica_append(l->replica, now, p, a.bytes, a.first, a.last, a.runs, a.n_runs);
+            replica_append(l->replica, now, p, &a);
             stream_rx_consume(&l->flow.rx, a.bytes);
             l->next = a.last + 1;
         }
-        if (a.bad) { /* intact datagrams, yet not a log: start the stream over */
+        if (bad) { /* intact datagrams, yet not a log: start the stream over */
             l->flow.bad++;
             l->flow.id = 0;
             replica_refuse_stream(l->replica);

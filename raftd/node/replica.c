@@ -90,15 +90,6 @@ bool replica_make_room(struct replica *r, size_t size, unsigned count)
     return true;
 }
 
-/* Another record is the last one. */
-static void know_last(struct replica *r)
-{
-    size_t size;
-    const uint8_t *rec = entries_at(&r->log, r->log.last, &size);
-    record_hash(rec, size, r->head);
-    r->last_ms = record_cluster_ms(rec);
-}
-
 uint16_t replica_data_limit(const struct replica *r)
 {
     return (uint16_t)(r->cfg->max_data_bytes / CMD_LIMIT_BYTES);
@@ -128,7 +119,8 @@ static void append_new(struct replica *r, uint64_t now, uint64_t index, uint8_t 
         cmd_stamp_limit(rec + RECORD_HEAD_BYTES, replica_data_limit(r));
     record_seal(rec, index, r->raft.term, cluster_ms(r, now), type, r->head, (uint32_t)len);
     entries_push(&r->log, size);
-    know_last(r);
+    record_hash(rec, size, r->head);
+    r->last_ms = record_cluster_ms(rec);
 }
 
 /* The core's memory for runs grows with changes of term, a few bytes each. */
@@ -247,38 +239,36 @@ bool replica_hash(const struct replica *r, uint64_t index, uint8_t hash[RECORD_H
     return true;
 }
 
-/* Copies the records from `from` on behind our log; the ones before, from `first` on, are there. Each was
- * judged, also by the hash of the one before it: so none is needed here but that of the last one. */
-static void copy_records(struct replica *r, const uint8_t *p, size_t bytes, uint64_t first,
-                         uint64_t from)
+/* Copies the records from `from` on behind our log; the ones before are there. */
+static void copy_records(struct replica *r, const uint8_t *p, const struct append *a, uint64_t from)
 {
-    size_t size;
-    for (size_t at = 0; at < bytes; at += size) {
+    uint64_t index = a->first;
+    for (size_t at = 0, size; at < a->bytes; at += size, index++) {
         size = record_known_size(p + at);
-        if (first++ < from)
+        if (index < from)
             continue;
         memcpy(entries_tail(&r->log), p + at, size);
         entries_push(&r->log, size);
     }
-    know_last(r);
+    memcpy(r->head, a->hash, sizeof r->head);
+    r->last_ms = a->last_ms;
 }
 
-void replica_append(struct replica *r, uint64_t now, const uint8_t *p, size_t bytes, uint64_t first,
-                    uint64_t last, const struct raft_run *runs, size_t n_runs)
+void replica_append(struct replica *r, uint64_t now, const uint8_t *p, const struct append *a)
 {
     struct raft_event ev = {.type = RAFT_EV_APPEND};
     ev.append.from = r->raft.leader;
     ev.append.term = r->raft.term;
     ev.append.epoch = r->raft.epoch;
-    ev.append.prev_index = first - 1;
-    ev.append.prev_term = raft_term_at(&r->raft, first - 1);
-    ev.append.last_index = last;
-    ev.append.runs = runs;
-    ev.append.n_runs = n_runs;
+    ev.append.prev_index = a->first - 1;
+    ev.append.prev_term = raft_term_at(&r->raft, a->first - 1);
+    ev.append.last_index = a->last;
+    ev.append.runs = a->runs;
+    ev.append.n_runs = a->n_runs;
     struct raft_edit edit;
     step(r, now, &ev, &edit);
     if (edit.append_first != 0)
-        copy_records(r, p, bytes, first, edit.append_first);
+        copy_records(r, p, a, edit.append_first);
     assert(r->log.last == r->raft.trail.last);
 }
 

@@ -100,10 +100,19 @@ bool replica_make_room(struct replica *r, size_t size, unsigned count);
 bool replica_hash(const struct replica *r, uint64_t index, uint8_t hash[RECORD_HASH_BYTES],
                   uint64_t *cluster_ms);
 
-/* Follower: AppendEntries (figure 3.1). `p` are the whole records of entries first..last, which came on
- * the leader's stream; there is room for them, and they were judged. */
-void replica_append(struct replica *r, uint64_t now, const uint8_t *p, size_t bytes, uint64_t first,
-                    uint64_t last, const struct raft_run *runs, size_t n_runs);
+/* Whole records of the leader's stream, one after the other, that one RAFT_EV_APPEND can take. */
+struct append {
+    uint64_t first, last;
+    struct raft_run runs[RAFT_APPEND_RUNS_MAX];
+    size_t n_runs;
+    size_t bytes;                    /* of all of them */
+    uint8_t hash[RECORD_HASH_BYTES]; /* of the last one ... */
+    uint64_t last_ms;                /* ... and its cluster time */
+};
+
+/* Follower: AppendEntries (figure 3.1). The records are at p; there is room for them, and they were
+ * judged. */
+void replica_append(struct replica *r, uint64_t now, const uint8_t *p, const struct append *a);
 
 /* Hands the core's batch to the disk, cut to a size that the disk finishes soon. */
 void replica_persist(struct replica *r, struct raft_persist *p);
