@@ -1,6 +1,7 @@
 /* raftctl.c: reads and writes the values of a cluster through the daemon on this box. */
 #include <errno.h>
 #include <getopt.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -54,6 +55,7 @@ static int run_put(struct tool *t, const struct args *a);
 static int run_get(struct tool *t, const struct args *a);
 static int run_del(struct tool *t, const struct args *a);
 static int run_list(struct tool *t, const struct args *a);
+static int run_export(struct tool *t, const struct args *a);
 static int run_status(struct tool *t, const struct args *a);
 static int run_links(struct tool *t, const struct args *a);
 
@@ -66,6 +68,10 @@ static const struct command commands[] = {
     {"list", " [--stale] [--keys] [--json] [PREFIX]",
      "print KEY=VALUE of all keys with PREFIX, sorted", run_list, 0, 1,
      ARG_STALE | ARG_KEYS | ARG_JSON, PLAIN},
+    {"export", " [PREFIX]", "print all keys with PREFIX and their values as lines of JSON",
+     run_export, 0, 1, 0, PLAIN},
+    {"import", "", "put the keys of an export, which is read from standard input", run_import, 0, 0,
+     0, PLAIN},
     {"status", " [--json]", "print the state of this node", run_status, 0, 0, ARG_JSON, PLAIN},
     {"links", " [--json]", "print which node hears which, as this node knows it", run_links, 0, 0,
      ARG_JSON, PLAIN},
@@ -84,7 +90,7 @@ static const struct {
 } others[] = {
     {"set", "put"},     {"write", "put"},     {"delete", "del"},  {"rm", "del"},
     {"remove", "del"},  {"unset", "del"},     {"read", "get"},    {"cat", "get"},
-    {"ls", "list"},     {"keys", "list"},     {"scan", "list"},   {"dump", "list"},
+    {"ls", "list"},     {"keys", "list"},     {"scan", "list"},   {"dump", "export"},
     {"info", "status"}, {"health", "status"}, {"peers", "links"}, {"members", "links"},
 };
 
@@ -229,8 +235,10 @@ static int print_page(FILE *out, const struct ctl_answer *a, const struct args *
         memcpy(last, item.key, item.key_len);
         *last_len = item.key_len;
         if (f->flags & ARG_JSON) {
-            fputs(first ? "\n" : ",\n", out);
+            const char *before = first ? "\n" : ",\n";
+            fputs(f->flags & ARG_LINES ? "" : before, out);
             print_item_json(out, &item, !(f->flags & ARG_KEYS));
+            fputs(f->flags & ARG_LINES ? "\n" : "", out);
             continue;
         }
         print_escaped(out, item.key, item.key_len, f->flags & ARG_KEYS ? '\0' : '=');
@@ -248,7 +256,8 @@ static int run_list(struct tool *t, const struct args *args)
     FILE *out = t->out.file;
     struct proto_request r = request(t, PROTO_LIST, args->n_words > 0 ? args->words[0] : NULL);
     uint8_t last[CMD_KEY_MAX_BYTES];
-    bool more = true, first = true;
+    uint64_t first_index = 0, last_index = 0;
+    bool more = true, first = true, array = (args->flags & (ARG_JSON | ARG_LINES)) == ARG_JSON;
     int code = RAFTCTL_EXIT_OK;
     r.flags = args->flags & ARG_STALE ? PROTO_STALE : 0;
     r.part = last;
@@ -257,19 +266,33 @@ static int run_list(struct tool *t, const struct args *args)
         code = tool_call(t, &r, &a);
         if (code != RAFTCTL_EXIT_OK)
             return code;
-        if (args->flags & ARG_JSON && first)
+        if (array && first)
             fputc('[', out);
+        if (first)
+            first_index = a.head.modify_revision;
         more = a.head.flags & PROTO_PARTIAL && a.len > 0;
         code = print_page(out, &a, args, first, last, &r.part_len);
         first = false;
         r.value_len = r.part_len;
+        last_index = a.head.modify_revision;
         ctl_answer_free(&a);
     }
-    if (args->flags & ARG_JSON)
+    if (args->flags & ARG_LINES && last_index != first_index)
+        say_warn("something was written meanwhile: what is printed is as of indexes %" PRIu64
+                 " to %" PRIu64,
+                 first_index, last_index);
+    if (array)
         fputs("\n]\n", out);
     if (code == RAFTCTL_EXIT_INTERNAL && !ferror(out)) /* else main() says why */
         say_error("the daemon's list makes no sense");
     return code;
+}
+
+static int run_export(struct tool *t, const struct args *args)
+{
+    struct args lines = *args;
+    lines.flags |= ARG_JSON | ARG_LINES;
+    return run_list(t, &lines);
 }
 
 /* Asks for the status: 0, or an exit code. */

@@ -23,7 +23,7 @@ struct tool {
 };
 
 /* Options that are said or not. */
-enum { ARG_STALE = 1, ARG_RAW = 2, ARG_KEYS = 4, ARG_JSON = 8 };
+enum { ARG_STALE = 1, ARG_RAW = 2, ARG_KEYS = 4, ARG_JSON = 8, ARG_LINES = 16 };
 
 /* What stands behind the name of a command. */
 enum { WORDS_MAX = 2 };
@@ -62,6 +62,11 @@ bool print_links_json(FILE *out, char *text);
 /* bench.c */
 int run_bench(struct tool *t, const struct args *a);
 extern const char bench_usage[], bench_what[];
+
+/* import.c */
+int run_import(struct tool *t, const struct args *a);
+/* A line of an export, which is decoded where it stands: *item has its key and value. False: it is none. */
+bool import_line(char *line, size_t len, struct proto_item *item);
 
 /* keygen.c */
 int run_keygen(struct tool *t, const struct args *a);
