@@ -270,7 +270,7 @@ static int say_recovered(const char *dir, int rc, const struct wal_report *rep)
     }
     if (rc < 0)
         return refused(dir, rc, rep->message);
-    if (rep->verdict == WAL_TORN)
+    if (rep->message[0] != '\0')
         say_warn("%s", rep->message);
     return RAFTD_EXIT_OK;
 }

@@ -128,9 +128,14 @@ void segment_encode(uint8_t buf[BATCH_BLOCK_BYTES], const struct segment_head *h
     put_u32(buf, crc32c(0, buf + 4, BATCH_BLOCK_BYTES - 4));
 }
 
+bool segment_has_magic(const uint8_t buf[BATCH_BLOCK_BYTES])
+{
+    return get_u32(buf + 4) == SEGMENT_MAGIC;
+}
+
 uint16_t segment_version(const uint8_t buf[BATCH_BLOCK_BYTES])
 {
-    bool whole = get_u32(buf + 4) == SEGMENT_MAGIC &&
+    bool whole = segment_has_magic(buf) &&
                  get_u32(buf) == crc32c(0, buf + 4, BATCH_BLOCK_BYTES - 4);
     return whole ? get_u16(buf + 8) : 0;
 }
@@ -154,7 +159,8 @@ bool segment_decode(const uint8_t buf[BATCH_BLOCK_BYTES], struct segment_head *h
     memcpy(h->base_head, buf + 88, BATCH_HASH_BYTES);
     h->commit = get_u64(buf + 104);
     h->flags = get_u16(buf + 112);
-    return segment_size_ok(h->segment_bytes) && h->commit <= h->base_index &&
+    return segment_size_ok(h->segment_bytes) && h->commit <= h->base_index && h->first_seq > 0 &&
+           h->base_term <= h->term && (h->base_index == 0) == (h->base_term == 0) &&
            (h->flags & ~SEGMENT_FLAGS_KNOWN) == 0;
 }
 

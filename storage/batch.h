@@ -110,6 +110,9 @@ const uint8_t *batch_prev(const uint8_t buf[BATCH_HEAD_BYTES]);
 /* The name of a batch, from its encoded head. */
 void batch_hash(const uint8_t buf[BATCH_HEAD_BYTES], uint8_t out[BATCH_HASH_BYTES]);
 
+/* False when this never was the head of a segment, nor the parts of two of them. */
+bool segment_has_magic(const uint8_t buf[BATCH_BLOCK_BYTES]);
+
 /* Version of the format of a whole head of this or another version, 0 if it is none. */
 uint16_t segment_version(const uint8_t buf[BATCH_BLOCK_BYTES]);
 

@@ -448,7 +448,7 @@ static int scan_in_use(struct scan *s, size_t i, bool *end)
 static int scan_unused(struct scan *s, size_t i)
 {
     const struct fold *f = &s->r->fold;
-    bool first = i == s->start, found = false;
+    bool first = i == s->start, zeros = first || s->seen[i].blank, found = false;
     uint64_t salt = segment_salt(s->options->storage_id, s->number, f->chain);
     if (!all_unused(s, i))
         return scan_corrupt(s, "%s: is empty, but there are later segments", s->path);
@@ -457,7 +457,7 @@ static int scan_unused(struct scan *s, size_t i)
                             s->number);
     int rc = scan_open(s, s->number);
     if (rc == 0)
-        rc = scan_find(s, &s->seen[i], first ? NULL : &salt, &found);
+        rc = scan_find(s, &s->seen[i], zeros ? NULL : &salt, &found);
     if (rc == 0)
         rc = scan_close(s);
     if (rc != 0)
@@ -513,7 +513,7 @@ static int scan_from_start(struct scan *s)
 static int is_late_spare(struct scan *s, size_t i, bool *late)
 {
     *late = false;
-    if (s->seen[i].state != SEG_UNUSED || s->seen[i].head.number != 0)
+    if (s->seen[i].state != SEG_UNUSED || !s->seen[i].blank)
         return 0;
     int rc = scan_open(s, s->numbers[i]);
     if (rc == 0)

@@ -184,6 +184,7 @@ int scan_look(struct scan *s, uint64_t number, struct segment_seen *seen)
     if (size >= BATCH_BLOCK_BYTES) {
         if ((rc = scan_read(s, s->window, 0, BATCH_BLOCK_BYTES)) != 0)
             return rc;
+        seen->blank = !segment_has_magic(s->window);
         uint16_t version = segment_version(s->window);
         if (version != 0 && version != BATCH_FORMAT_VERSION)
             return scan_corrupt(

@@ -26,10 +26,10 @@ enum segment_state {
 
 struct segment_seen {
     enum segment_state state;
+    bool blank; /* no head, nor parts of one: a file of zeros, or damage */
     uint32_t bytes;
-    struct segment_head
-        head; /* when SEG_IN_USE; else of the segment that the file was before, number
-                               * 0 for none */
+    /* When SEG_IN_USE; else of the segment that the file was before, its number 0 for none. */
+    struct segment_head head;
 };
 
 struct scan {

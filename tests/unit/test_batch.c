@@ -25,7 +25,8 @@ static void heads_decode_to_what_was_encoded(void **state)
                            .term = 7,
                            .truncate_to = 3,
                            .commit = 5};
-    struct segment_head s = {.vote = 1,
+    struct segment_head s = {.flags = SEGMENT_RESET | SEGMENT_RECYCLED,
+                             .vote = 1,
                              .segment_bytes = 1 << 20,
                              .storage_id = 2,
                              .number = 3,
@@ -33,7 +34,7 @@ static void heads_decode_to_what_was_encoded(void **state)
                              .first_seq = 5,
                              .term = 6,
                              .base_index = 7,
-                             .base_term = 8,
+                             .base_term = 6,
                              .commit = 7};
     struct batch_head h2 = {0};
     struct segment_head s2 = {0};
@@ -75,9 +76,17 @@ static void heads_decode_to_what_was_encoded(void **state)
     segment_encode(b, &s);
     assert_false(segment_decode(b, &s2));
     s.commit = 0;
-    s.segment_bytes = 4096;
-    segment_encode(b, &s);
-    assert_false(segment_decode(b, &s2));
+    struct segment_head strange[] = {s, s, s, s, s, s};
+    strange[0].segment_bytes = 4096;
+    strange[1].first_seq = 0;
+    strange[2].base_term = 7; // above the term
+    strange[3].base_term = 0; // an entry without one
+    strange[4].base_index = 0;
+    strange[5].flags = SEGMENT_FLAGS_KNOWN + 1;
+    for (size_t i = 0; i < sizeof strange / sizeof *strange; i++) {
+        segment_encode(b, &strange[i]);
+        assert_false(segment_decode(b, &s2));
+    }
 }
 
 static void sizes_and_places(void **state)

@@ -472,6 +472,30 @@ static void a_cut_batch_among_old_blocks_is_left_behind(void **state)
     assert_true(torn > 5 && clean > 5);
 }
 
+// A sealed segment has a next one. If that has lost its head and more, it was no spare.
+static void what_is_left_of_a_segment_is_no_spare(void **state)
+{
+    static const uint8_t none[2 * 4096];
+    (void)state;
+    for (int recycled = 0; recycled < 2; recycled++) {
+        struct rig *g = recycled ? rig_recycled(PER_SEGMENT) : rig_new(1);
+        reopen(g);
+        if (!recycled)
+            fill_segments(g, 1);
+        assert_int_equal(put(g, 2, 3000), 0); // alone in its segment, two blocks
+        struct live_log l = {.g = g};
+        find_files(&l);
+        for (size_t len = 4096; len <= sizeof none; len += 4096) {
+            struct memdisk *kept = memdisk_clone(g->m);
+            memdisk_poke(g->m, l.path[l.n_live - 1], 0, none, len);
+            must_be_refused(g, "its head is damaged");
+            memdisk_free(g->m);
+            g->m = kept;
+        }
+        rig_free(g);
+    }
+}
+
 /* ---- crashes ---- */
 
 struct life {
@@ -665,6 +689,7 @@ int main(void)
         cmocka_unit_test(every_changed_byte_among_old_blocks_is_judged_right),
         cmocka_unit_test(whole_blocks_among_old_ones_are_judged_right),
         cmocka_unit_test(a_cut_batch_among_old_blocks_is_left_behind),
+        cmocka_unit_test(what_is_left_of_a_segment_is_no_spare),
         cmocka_unit_test(random_lives_lose_nothing),
         cmocka_unit_test(the_nth_call_fails_and_nothing_is_lost),
     };
