@@ -1,0 +1,198 @@
+// LINK: raftd/node/envelope.c raftd/node/admit.c @net @seal
+/* Datagrams on their way between two envelopes, and nothing else of the two nodes. */
+#include "raftd/node/envelope.h"
+
+#include "net/wire.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <sodium.h>
+#include <string.h>
+
+enum { TEXT = 100 };
+
+struct end {
+    struct node_config cfg;
+    struct node_io io;
+    struct admit admit;
+    struct envelope e;
+    uint8_t sent[WIRE_DATAGRAM_MAX];
+    size_t len; /* of the newest that was sent; 0 = it is taken */
+};
+
+static struct end ends[2]; /* nodes 1 and 2 */
+static uint64_t now;
+
+static void on_send(void *ctx, uint16_t to, const uint8_t *buf, size_t len)
+{
+    struct end *n = ctx;
+    assert_int_equal(to, 3 - n->cfg.id);
+    memcpy(n->sent, buf, len);
+    n->len = len;
+}
+
+static void on_random(void *ctx, void *buf, size_t len)
+{
+    (void)ctx;
+    randombytes_buf(buf, len);
+}
+
+static void on_remember(void *ctx, uint16_t id, uint64_t storage_id)
+{
+    struct end *n = ctx;
+    admit_remembered(&n->admit, now, id, storage_id, true);
+    envelope_know(&n->e, id);
+}
+
+static void begin(struct end *n, uint16_t id, const char *cluster, const struct session_keys *keys)
+{
+    memset(n, 0, sizeof *n);
+    n->cfg = (struct node_config){
+        .id = id, .voters = {1, 2}, .n_voters = 2, .storage_id = 10u + id, .known = {11, 12}};
+    n->cfg.known[2 - id] = 0; /* of the other */
+    memcpy(n->cfg.cluster, cluster, strlen(cluster) + 1);
+    n->io = (struct node_io){
+        .ctx = n, .send = on_send, .random = on_random, .remember = on_remember};
+    admit_init(&n->admit, &n->cfg, &n->io, keys == NULL);
+    assert_true(envelope_init(&n->e, &n->cfg, &n->io, &n->admit, keys, now));
+}
+
+/* What node 1 or 2 makes of the newest datagram of the other. */
+static enum drop take(unsigned id, bool *another)
+{
+    struct end *to = &ends[id - 1], *from = &ends[2 - id];
+    uint8_t *payload, buf[WIRE_DATAGRAM_MAX];
+    size_t len = from->len;
+    assert_true(len > 0);
+    memcpy(buf, from->sent, len);
+    from->len = 0;
+    enum drop st = envelope_open(&to->e, now, from->cfg.id, buf, len, &payload, &len, another);
+    if (st == DATAGRAM_DATA) {
+        assert_int_equal(len, TEXT);
+        for (unsigned i = 0; i < TEXT; i++)
+            assert_int_equal(payload[i], 7);
+    }
+    return st;
+}
+
+static void send_text(unsigned id)
+{
+    uint8_t buf[WIRE_HEAD_ROOM + TEXT + WIRE_TAIL_ROOM];
+    memset(buf + WIRE_HEAD_ROOM, 7, TEXT);
+    envelope_send(&ends[id - 1].e, now, (uint16_t)(3 - id), buf, TEXT);
+    assert_int_equal(ends[id - 1].len, TEXT + envelope_bytes(&ends[id - 1].e));
+}
+
+static void stop(void)
+{
+    envelope_free(&ends[0].e);
+    envelope_free(&ends[1].e);
+}
+
+static void test_plain(void **state)
+{
+    (void)state;
+    bool another;
+    now = 1000000;
+    begin(&ends[0], 1, "home", NULL);
+    begin(&ends[1], 2, "home", NULL);
+    send_text(1);
+    assert_int_equal(take(2, &another), DATAGRAM_DATA); /* it said who it is with it */
+    assert_false(envelope_ready(&ends[0].e, 2));
+    envelope_shake(&ends[1].e, now); /* a greeting */
+    assert_int_equal(take(1, &another), DATAGRAM_STEP);
+    assert_true(envelope_ready(&ends[0].e, 2) && envelope_ready(&ends[1].e, 1));
+    struct status_peer s = {0};
+    envelope_status(&ends[0].e, 2, &s);
+    assert_int_equal(s.session, STATUS_SESSION_PLAIN);
+    stop();
+    begin(&ends[0], 1, "other", NULL);
+    begin(&ends[1], 2, "home", NULL);
+    send_text(1);
+    assert_int_equal(take(2, &another), DROP_CLUSTER);
+    stop();
+}
+
+/* Whoever does not count is told from whoever does, and what it says is dropped. */
+static void test_judged(void **state)
+{
+    static const struct {
+        uint64_t storage, knows;
+        enum drop drop;
+        enum status_session session;
+    } table[] = {
+        {99, 12, DROP_DISK, STATUS_SESSION_OTHER_DISK},
+        {11, 99, DROP_DISK, STATUS_SESSION_NEW_DISK},
+        {11, 12, DATAGRAM_DATA, STATUS_SESSION_PLAIN},
+    };
+    (void)state;
+    bool another;
+    for (unsigned i = 0; i < sizeof table / sizeof table[0]; i++) {
+        begin(&ends[0], 1, "home", NULL);
+        begin(&ends[1], 2, "home", NULL);
+        ends[0].cfg.known[1] = table[i].knows;
+        ends[0].cfg.storage_id = table[i].storage;
+        admit_init(&ends[0].admit, &ends[0].cfg, &ends[0].io, true);
+        ends[1].cfg.known[0] = 11;
+        admit_init(&ends[1].admit, &ends[1].cfg, &ends[1].io, true);
+        send_text(1);
+        assert_int_equal(take(2, &another), table[i].drop);
+        struct status_peer s = {0};
+        envelope_status(&ends[1].e, 1, &s);
+        assert_int_equal(s.session, table[i].session);
+        assert_int_equal(envelope_ready(&ends[1].e, 1), table[i].drop == DATAGRAM_DATA);
+        stop();
+    }
+}
+
+/* Handshakes until both have a session; then what each sends is opened, and no other process is seen until
+ * there is one. */
+static void test_sealed(void **state)
+{
+    (void)state;
+    struct session_keys keys = {.has = {true}};
+    bool another;
+    memset(keys.key[0], 1, sizeof keys.key[0]);
+    now = 1000000;
+    begin(&ends[0], 1, "home", &keys);
+    begin(&ends[1], 2, "home", &keys);
+    for (unsigned life = 0; life < 2; life++) {
+        for (unsigned i = 0;
+             i < 100 && !(envelope_ready(&ends[0].e, 2) && envelope_ready(&ends[1].e, 1)); i++) {
+            for (unsigned id = 1; id <= 2; id++) {
+                now += 50000;
+                envelope_shake(&ends[id - 1].e, now);
+                if (ends[id - 1].len > 0)
+                    (void)take(3 - id, &another);
+            }
+            if (ends[0].len > 0)
+                (void)take(2, &another);
+        }
+        assert_true(envelope_ready(&ends[0].e, 2) && envelope_ready(&ends[1].e, 1));
+        for (unsigned i = 0; i < 3; i++) {
+            send_text(2);
+            assert_int_equal(take(1, &another), DATAGRAM_DATA);
+            assert_int_equal(another, i == 0);
+        }
+        struct status_peer s = {0};
+        envelope_status(&ends[0].e, 2, &s);
+        assert_int_equal(s.session, STATUS_SESSION_ESTABLISHED);
+        envelope_free(&ends[1].e);
+        begin(&ends[1], 2, "home", &keys); /* another process, which knows nobody */
+    }
+    stop();
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_plain),
+        cmocka_unit_test(test_judged),
+        cmocka_unit_test(test_sealed),
+    };
+    return sodium_init() < 0 ? 1 : cmocka_run_group_tests(tests, NULL, NULL);
+}
