@@ -145,12 +145,11 @@ int imager_install(struct imager *m, struct snapshot_head *head, struct image_lo
     m->error = m->peers.message;
     *load = sink.ctx;
     int rc = *load == NULL ? -ENOMEM : m->part != NULL ? 0 : -EINVAL;
-    if (rc == 0) {
-        rc = snapshot_part_finish(m->part, &sink, head);
-        if (rc == 0 || rc == -EBADMSG)
-            m->part = NULL; /* it is freed */
-    }
-    close_part(m);
+    if (rc == 0)
+        rc = snapshot_part_finish(m->part, &sink, head); /* which frees it */
+    else
+        snapshot_part_close(m->part);
+    m->part = NULL;
     if (rc == 0)
         return 0;
     image_load_free(*load);

@@ -1,4 +1,4 @@
-// LINK: @storage @state storage/disk_posix.c raftd/diskio.c raftd/durations.c raftd/imager.c raftd/newest.c raftd/refused.c raftd/base/clock.c raftd/base/lasting.c raftd/base/say.c TSAN
+// LINK: @storage @state storage/disk_posix.c tests/lib/disk_memory.c raftd/diskio.c raftd/durations.c raftd/imager.c raftd/newest.c raftd/refused.c raftd/base/clock.c raftd/base/lasting.c raftd/base/say.c TSAN
 /* Snapshots of a running daemon: written beside other work, taken by another node and loaded by both. */
 #include <errno.h>
 #include <setjmp.h>
@@ -19,6 +19,7 @@
 #include "raftd/state/cmd.h"
 #include "raftd/state/kv.h"
 #include "raftd/state/machine.h"
+#include "tests/lib/disk_memory.h"
 
 enum {
     CLUSTER = 5,
@@ -279,6 +280,54 @@ static void test_install(void **state)
 
 /* While an image is written others read and write snapshots; it can be given up, and a stop does not
  * wait for it. What it leaves goes with the next. */
+static int nothing_between(void *ctx)
+{
+    (void)ctx;
+    return 0;
+}
+
+/* Any call of the disk fails while what came is verified: what was there of it is closed once. */
+static void test_install_fails(void **state)
+{
+    (void)state;
+    static uint8_t bytes[2 * PIECE_BYTES];
+    struct box *b = box_new(3);
+    struct snapshots from = where(b);
+    struct snapshot_name name;
+    struct snapshot_head head = {.index = 1, .term = 1, .members = {1}, .n_members = 1};
+    put(b, 1, 100);
+    struct image *image = machine_freeze(b->machine);
+    struct imager *m = imager_new(&from, nothing_between, NULL);
+    assert_true(image != NULL && m != NULL);
+    image_digest(image, head.digest);
+    assert_int_equal(imager_write(m, &head, image, 0, &name), 0);
+    assert_int_equal(imager_read(m, 1, 0, bytes, sizeof bytes), name.size);
+    imager_free(m);
+    machine_thaw(b->machine, image);
+    int rc = -EMFILE;
+    for (unsigned call = 1; rc != 0; call++) {
+        struct memdisk *disk = memdisk_new(1);
+        struct snapshots to = from;
+        struct image_load *load;
+        uint64_t have;
+        to.disk = memdisk_disk(disk);
+        to.dir = "/d";
+        assert_int_equal(to.disk->mkdir(to.disk->ctx, "/d"), 0);
+        m = imager_new(&to, nothing_between, NULL);
+        assert_non_null(m);
+        assert_int_equal(imager_open(m, &name, &have), 0);
+        assert_int_equal(imager_append(m, 0, bytes, name.size), 0);
+        memdisk_fail_call(disk, call, EMFILE);
+        rc = imager_install(m, &head, &load);
+        assert_int_equal(rc == 0, load != NULL);
+        assert_int_equal(imager_append(m, name.size, bytes, 0), -EINVAL); /* it is open no more */
+        image_load_free(load);
+        imager_free(m);
+        memdisk_free(disk);
+    }
+    box_free(b);
+}
+
 static void test_between(void **state)
 {
     (void)state;
@@ -362,9 +411,8 @@ static void test_damaged_newest(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_images),
-        cmocka_unit_test(test_install),
-        cmocka_unit_test(test_between),
+        cmocka_unit_test(test_images),         cmocka_unit_test(test_install),
+        cmocka_unit_test(test_install_fails),  cmocka_unit_test(test_between),
         cmocka_unit_test(test_damaged_newest),
     };
     if (rcu_start() < 0)
