@@ -20,7 +20,6 @@ enum {
     CHUNK_HEAD_BYTES = 12,
     CHUNK_BYTES = CHUNK_HEAD_BYTES + SNAPSHOT_CHUNK_MAX_BYTES,
     LAST_SECTION = 0xffff,
-    LAST_BYTES = CHUNK_HEAD_BYTES + SNAPSHOT_HASH_BYTES,
     SNAPSHOT_MAGIC = 0x314e5352, /* "RSN1" */
     AT_STORAGE = 16,
     STORAGE_BYTES = 8,
@@ -474,16 +473,25 @@ int snapshot_tidy(struct snapshots *s, uint64_t held)
     return rc;
 }
 
-int snapshot_put_aside(struct snapshots *s, uint64_t index)
+/* Gives a file, which is on the medium, the name of that number and suffix. */
+static int give_name(struct snapshots *s, const char *from, uint64_t number, const char *suffix)
 {
-    path_text from, to, dir;
-    int rc = path_of(s, from, index, SUFFIX);
-    if (rc != 0 || (rc = path_of(s, to, index, SUFFIX_DAMAGED)) != 0 ||
-        (rc = path_of(s, dir, 0, NULL)) != 0 ||
-        (rc = remove_others(s, SUFFIX_DAMAGED, index)) != 0 || (rc = unlink_if(s, to)) != 0)
+    path_text to, dir;
+    int rc = path_of(s, to, number, suffix);
+    if (rc != 0 || (rc = path_of(s, dir, 0, NULL)) != 0)
         return rc;
     rc = s->disk->rename(s->disk->ctx, from, to);
     return rc == 0 ? sync_names(s, dir) : fail(s, no_space(rc), "rename", from);
+}
+
+int snapshot_put_aside(struct snapshots *s, uint64_t index)
+{
+    path_text path;
+    int rc = remove_others(s, SUFFIX_DAMAGED, index);
+    if (rc == 0 && (rc = path_of(s, path, index, SUFFIX_DAMAGED)) == 0 &&
+        (rc = unlink_if(s, path)) == 0 && (rc = path_of(s, path, index, SUFFIX)) == 0)
+        rc = give_name(s, path, index, SUFFIX_DAMAGED);
+    return rc;
 }
 
 /* A snapshot of that index is there: 1; it is not, or not any more as it was damaged: 0; -errno. */
@@ -496,17 +504,6 @@ static int present(struct snapshots *s, uint64_t index, struct snapshot_name *na
     if (rc == -EBADMSG)
         return snapshot_put_aside(s, index);
     return rc == 0 ? 1 : rc;
-}
-
-/* Gives a file that is on the medium the name of a snapshot. */
-static int enter(struct snapshots *s, const char *from, uint64_t index)
-{
-    path_text path, dir;
-    int rc = path_of(s, path, index, SUFFIX);
-    if (rc != 0 || (rc = path_of(s, dir, 0, NULL)) != 0)
-        return rc;
-    rc = s->disk->rename(s->disk->ctx, from, path);
-    return rc == 0 ? sync_names(s, dir) : fail(s, no_space(rc), "rename", from);
 }
 
 /* ---- writing ---- */
@@ -608,7 +605,7 @@ int snapshot_write(struct snapshots *s, const struct snapshot_head *head,
         return rc;
     rc = write_file(s, tmp, head, source, name);
     if (rc == 0)
-        rc = enter(s, tmp, head->index);
+        rc = give_name(s, tmp, head->index, SUFFIX);
     else
         (void)s->disk->unlink(s->disk->ctx, tmp); /* the next one does, if this fails */
     return rc;
@@ -733,7 +730,7 @@ static int settle(struct snapshot_part *p, uint64_t index)
     struct snapshot_name there;
     int rc = present(p->s, index, &there);
     if (rc == 0 && (rc = own(p)) == 0)
-        rc = enter(p->s, p->path, index);
+        rc = give_name(p->s, p->path, index, SUFFIX);
     return rc;
 }
 
