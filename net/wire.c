@@ -21,6 +21,7 @@ enum {
     BIT_WAITED = 2,
     RANGE_BYTES = 8,
     ROW_ID_BYTES = 2,
+    DIGEST_ROW_BYTES = ROW_ID_BYTES + WIRE_DIGEST_BYTES,
     SETTING_BYTES = 8,
 };
 
@@ -46,6 +47,7 @@ enum { PART_OFFSET = 0xFFF, PART_BYTES_SHIFT = 12 }; /* 0 bytes: a flag, which i
 #define DATA(member)      PART(struct wire_data, member)
 #define DATA_FLAG(member) FLAG(struct wire_data, member)
 #define LINKS(member)     PART(struct wire_links, member)
+#define DIGESTS(member)   PART(struct wire_digests, member)
 #define FRAME(type, kind, what, ...)                                                               \
     WIRE_##type, WIRE_FRAME_##kind, what,                                                          \
     {                                                                                              \
@@ -72,6 +74,8 @@ static const struct layout LAYOUTS[] = {
     {FRAME(PING, MSG, RAFT_MSG_PING, 0)},
     {FRAME(LINKS, LINKS, 0, LINKS(rows), LINKS(cols), ZERO(2))},
     {FRAME(SETTINGS, SETTINGS, 0, 0)},
+    {FRAME(DIGESTS, DIGESTS, 0, DIGESTS(index), DIGESTS(n), ZERO(3),
+           FLAG(struct wire_digests, ask))},
     {FRAME(READ_REQ, MSG, RAFT_MSG_READ_REQ, MSG(read_req.req))},
     {FRAME(READ_RSP, MSG, RAFT_MSG_READ_RSP, MSG(read_rsp.req), MSG(read_rsp.index))},
 };
@@ -152,6 +156,10 @@ static bool adds_up(const struct raw_frame *f)
         size_t rows = f->body[0], cols = f->body[1];
         return rows <= RAFT_VOTERS_MAX && cols <= RAFT_VOTERS_MAX &&
                f->rest_len >= rows * (ROW_ID_BYTES + cols);
+    }
+    if (f->layout->kind == WIRE_FRAME_DIGESTS) {
+        size_t n = f->body[8];
+        return n <= RAFT_VOTERS_MAX && f->rest_len >= n * DIGEST_ROW_BYTES;
     }
     return true;
 }
@@ -239,6 +247,15 @@ static void get_rows(const struct raw_frame *f, struct wire_links *l)
         memcpy(l->age, b, l->rows);
 }
 
+static void get_digests(const struct raw_frame *f, struct wire_digests *d)
+{
+    const uint8_t *b = f->rest;
+    for (unsigned i = 0; i < d->n; i++, b += DIGEST_ROW_BYTES) {
+        d->id[i] = get_u16(b);
+        memcpy(d->digest[i], b + ROW_ID_BYTES, WIRE_DIGEST_BYTES);
+    }
+}
+
 void wire_read(struct wire_reader *r, const uint8_t *buf, size_t len, uint16_t from, uint16_t to)
 {
     assert(len >= WIRE_PREAMBLE_BYTES);
@@ -269,6 +286,7 @@ static void get_body(const struct wire_reader *r, const struct raw_frame *raw, s
         break;
     case WIRE_FRAME_LINKS: get_rows(raw, &f->links); break;
     case WIRE_FRAME_SETTINGS: get_settings(raw, &f->settings); break;
+    case WIRE_FRAME_DIGESTS: get_digests(raw, &f->digests); break;
     }
 }
 
@@ -380,6 +398,19 @@ bool wire_put_settings(struct wire_writer *w, const struct wire_settings *s)
         return false;
     for (unsigned i = 0; i < s->n; i++)
         put_u64(b + (size_t)i * SETTING_BYTES, s->value[i]);
+    return true;
+}
+
+bool wire_put_digests(struct wire_writer *w, const struct wire_digests *d)
+{
+    assert(d->n <= RAFT_VOTERS_MAX);
+    uint8_t *b = put_frame(w, layout_of(WIRE_FRAME_DIGESTS, 0), d, d->n * (size_t)DIGEST_ROW_BYTES);
+    if (b == NULL)
+        return false;
+    for (unsigned i = 0; i < d->n; i++, b += DIGEST_ROW_BYTES) {
+        put_u16(b, d->id[i]);
+        memcpy(b + ROW_ID_BYTES, d->digest[i], WIRE_DIGEST_BYTES);
+    }
     return true;
 }
 

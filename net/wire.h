@@ -40,6 +40,8 @@
  *   31 LINKS 4+r(2+c)                         u8 r | u8 c | u16 0 | r x { u16 id | c x u8 heard }
  *                                             | then maybe r x u8 age
  *   33 SETTINGS 8n                           n x u64, in the order of enum wire_setting
+ *   35 DIGESTS 12+18n    1 ask                u64 index | u8 n | 0 (3 bytes)
+ *                                             | n <= 9 x { u16 id | 16 bytes digest }
  *   C0 READ_REQ   8                           u64 req
  *   C1 READ_RSP  16                           u64 req | u64 index
  *
@@ -60,6 +62,9 @@
  * leader adds those that it was told, and how long ago, in 50 ms units; no ages are 0.
  *
  * SETTINGS: what should be equal on all nodes, told with LINKS; more may follow in a later raftd.
+ *
+ * DIGESTS: those of the states of some nodes as of entry `index`, as far as the sender knows them: equal,
+ * or one of these nodes is broken. ask: the sender has not yet seen that its own is known.
  */
 #ifndef WIRE_H
 #define WIRE_H
@@ -85,6 +90,7 @@ enum {
     WIRE_AGE_MAX = 255,
     WIRE_PREAMBLE_BYTES = 24,
     WIRE_FRAME_BYTES = 4, /* head of a frame */
+    WIRE_DIGEST_BYTES = 16,
 };
 
 enum wire_type {
@@ -92,6 +98,7 @@ enum wire_type {
     WIRE_PING = 0x30,
     WIRE_LINKS = 0x31,
     WIRE_SETTINGS = 0x33,
+    WIRE_DIGESTS = 0x35,
     WIRE_LEAD = 0x81,
     WIRE_ACK = 0x82,
     WIRE_PROBE = 0x83,
@@ -170,12 +177,22 @@ struct wire_settings {
     uint64_t value[WIRE_SETTING_COUNT];
 };
 
+/* States of nodes as of one entry. */
+struct wire_digests {
+    uint64_t index;
+    bool ask;
+    uint8_t n; /* 0..RAFT_VOTERS_MAX */
+    uint16_t id[RAFT_VOTERS_MAX];
+    uint8_t digest[RAFT_VOTERS_MAX][WIRE_DIGEST_BYTES];
+};
+
 enum wire_frame_kind {
     WIRE_FRAME_MSG,
     WIRE_FRAME_SACK,
     WIRE_FRAME_DATA,
     WIRE_FRAME_LINKS,
     WIRE_FRAME_SETTINGS,
+    WIRE_FRAME_DIGESTS,
 };
 
 struct wire_frame {
@@ -186,6 +203,7 @@ struct wire_frame {
         struct wire_data data;
         struct wire_links links;
         struct wire_settings settings;
+        struct wire_digests digests;
     };
 };
 
@@ -227,6 +245,7 @@ bool wire_put_msg(struct wire_writer *w, const struct raft_msg *m);
 bool wire_put_sack(struct wire_writer *w, const struct wire_sack *s);
 bool wire_put_links(struct wire_writer *w, const struct wire_links *l);
 bool wire_put_settings(struct wire_writer *w, const struct wire_settings *s);
+bool wire_put_digests(struct wire_writer *w, const struct wire_digests *d);
 
 /* Bytes of a frame of this type, but for those that its length adds. */
 size_t wire_frame_bytes(enum wire_type type);

@@ -151,6 +151,20 @@ static void io_out_of_memory(void *ctx, const char *what)
               what);
 }
 
+static void io_diverged(void *ctx, uint64_t index, bool another)
+{
+    struct loop *l = ctx;
+    udp_flush(l->udp); /* the others need our last word to judge themselves */
+    say_fatal(RAFTD_EXIT_DIVERGED,
+              "the state of this node as of entry %" PRIu64
+              " %s: this node ends, and has overwritten "
+              "nothing. Keep a copy of %s. See \"States that differ\" in raftd(8) for what to do",
+              index,
+              another ? "is not the one that a majority of the nodes has"
+                      : "differs from those of the others, and no majority has the same one",
+              l->conf->data_dir);
+}
+
 static void io_reads_done(void *ctx, uint64_t read)
 {
     struct loop *l = ctx;
@@ -392,8 +406,7 @@ static void on_prepare(struct ev_loop *ev, ev_prepare *w, int revents)
             continue;
     tell_refused(l);
     node_flush(l->node, loop_now(l));
-    if (node_local_reads(l->node))
-        atomic_store_explicit(&l->shared->local_reads, true, memory_order_release);
+    atomic_store_explicit(&l->shared->local_reads, node_local_reads(l->node), memory_order_release);
     udp_flush(l->udp);
     for (unsigned i = 0; i < l->shared->n_readers; i++) {
         if (!l->marks[i].wake)
@@ -495,6 +508,7 @@ static struct node *make_node(struct loop *l, const struct wal_report *report,
         .remember = io_remember,
         .answer = io_answer,
         .reads_done = io_reads_done,
+        .diverged = io_diverged,
         .out_of_memory = io_out_of_memory,
         .random = io_random,
     };

@@ -290,6 +290,20 @@ static void say_data(struct news *said, const struct status *s)
         said->data_high = percent >= DATA_HIGH_PERCENT;
 }
 
+static void say_differs(struct news *said, const struct status *s)
+{
+    if (s->differs_index != 0 && said->differs_index == 0)
+        say_error(
+            "the state of this node as of entry %" PRIu64
+            " differs from another node's. Which of them is right is counted when more nodes have "
+            "told theirs: until then this node neither serves nor changes its state. Start the "
+            "nodes that are down",
+            s->differs_index);
+    if (s->differs_index == 0 && said->differs_index != 0)
+        say_info("the state of this node is that of a majority of the nodes: it serves again");
+    said->differs_index = s->differs_index;
+}
+
 void news_status(struct news *said, struct status *s, uint64_t now_us)
 {
     for (unsigned i = 0; i < s->n_peers; i++) {
@@ -302,6 +316,7 @@ void news_status(struct news *said, struct status *s, uint64_t now_us)
     say_send_fails(said, s, now_us);
     say_data(said, s);
     say_commits(said, s, now_us);
+    say_differs(said, s);
 }
 
 /* --- of strangers ----------------------------------------------------------------------------- */

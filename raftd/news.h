@@ -63,8 +63,9 @@ struct news {
     struct news_peer peer[RAFT_VOTERS_MAX];
     struct lasting no_leader, uncommitted, send_fails, stranger;
     struct news_count send_lost;
-    bool data_high;       /* said */
-    uint64_t stranger_us; /* its newest datagram */
+    bool data_high;         /* said */
+    uint64_t differs_index; /* as last said */
+    uint64_t stranger_us;   /* its newest datagram */
     char stranger_addr[80];
 };
 

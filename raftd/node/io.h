@@ -90,6 +90,10 @@ struct node_io {
     /* It is complete: verify all of it, make it a snapshot of this node and load its state, then
      * node_snap_installed(). The log stays as it is: the node will hand over a batch that resets it. */
     void (*snap_install)(void *ctx);
+    /* The state of this node as of entry `index` is not that of a majority of the nodes. another: a majority
+     * has another one; else there is none. It must not be shown any more, nor kept as a snapshot: end the
+     * process, and start no other one before somebody has looked. */
+    void (*diverged)(void *ctx, uint64_t index, bool another);
     /* Memory is refused where there is no way on without (`what` says where): says so and ends the
      * process. Does not return; NULL: abort(). */
     void (*out_of_memory)(void *ctx, const char *what);
@@ -124,7 +128,9 @@ struct node_config {
                               offer to peers; 0 = no limit but our own */
     bool take_held;       /* what was held back on the way is taken as if it were not: for tests,
                               and always without keys */
-    uint64_t rekey_us;    /* age of a session at which it is renewed; 0 = default */
+    uint64_t digest_every; /* entries between two comparisons of states, the same on all nodes; 0 =
+                              DIGESTS_EVERY */
+    uint64_t rekey_us;     /* age of a session at which it is renewed; 0 = default */
     uint64_t seed;
     uint32_t boot; /* random token of this process */
 };

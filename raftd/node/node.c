@@ -8,6 +8,7 @@
 #include "raftd/base/num.h"
 #include "raftd/node/admit.h"
 #include "raftd/node/catch_up.h"
+#include "raftd/node/digests.h"
 #include "raftd/node/envelope.h"
 #include "raftd/node/links.h"
 #include "raftd/node/log_in.h"
@@ -40,6 +41,7 @@ struct node {
     struct admit admit;
     struct envelope envelope;
     struct links links;
+    struct digests digests;
     struct reads reads;
     struct writes writes;
     struct sender sender;
@@ -56,6 +58,7 @@ struct node {
     bool tail_dropped;          /* recovery found the last write cut or damaged */
     uint64_t reads_from; /* local reads begin when this index is applied; 0 = not known yet */
     bool local_reads;    /* they have begun */
+    bool diverged;       /* the owner knows that our state is wrong */
     uint64_t due;        /* the deadline as of the last flush */
     uint64_t received;
     uint64_t unknown; /* of these: from nobody's address */
@@ -95,10 +98,12 @@ static bool start(struct node *n, const struct wal_report *wal, const struct ses
     relay_out_init(&n->relay_out, &n->replica, CMD_BESIDE_BYTES + (size_t)cfg->max_value_bytes);
     admit_init(&n->admit, cfg, &n->io, keys == NULL);
     links_init(&n->links, cfg, &n->replica, n->start_us);
+    digests_init(&n->digests, cfg->voters, cfg->n_voters, cfg->id, cfg->digest_every);
     reads_begin(&n->reads, cfg->boot);
     writes_init(&n->writes, cfg, &n->io, &n->replica, &n->relay_out, n->machine);
-    n->sender = (struct sender){&n->replica, &n->envelope, &n->links, &n->peers};
-    n->receiver = (struct receiver){cfg, &n->replica, &n->envelope, &n->links, &n->log_in};
+    n->sender = (struct sender){&n->replica, &n->envelope, &n->links, &n->digests, &n->peers};
+    n->receiver = (struct receiver){cfg,       &n->replica, &n->envelope,
+                                    &n->links, &n->digests, &n->log_in};
     bool memory = replica_init(&n->replica, cfg, &n->io, wal, n->start_us);
     memory &= log_in_init(&n->log_in, &n->replica, rx_window);
     return memory && envelope_init(&n->envelope, cfg, &n->io, &n->admit, keys, n->start_us) &&
@@ -194,7 +199,7 @@ static void open_local_reads(struct node *n)
 
 bool node_local_reads(const struct node *n)
 {
-    return n->local_reads;
+    return n->local_reads && n->digests.verdict == DIGESTS_AGREE;
 }
 
 void node_stopping(struct node *n)
@@ -276,6 +281,8 @@ static void take_writes(struct node *n, uint64_t now)
         relay_in_end(&n->peers.all[i]->relay);
         log_out_end(&n->peers.all[i]->log);
     }
+    if (n->digests.verdict != DIGESTS_AGREE)
+        return; /* what becomes of them would be worked out from a state that may be wrong */
     n->turn = (n->turn + 1) % sources;
     for (unsigned i = 0; i < sources; i++) {
         unsigned source = (n->turn + i) % sources;
@@ -302,6 +309,14 @@ static void apply_one(struct node *n, const struct record *rec)
         debts_wait(&p->debts);
 }
 
+static void note_digest(struct node *n, uint64_t index)
+{
+    uint8_t digest[MACHINE_DIGEST_BYTES];
+    if (!machine_digest(n->machine, digest))
+        node_out_of_memory(&n->io, "the state can't be compared");
+    digests_note(&n->digests, index, digest);
+}
+
 /* Applies what is committed (figure 3.1, "All servers"), or the next part of it. */
 static void apply(struct node *n, uint64_t now)
 {
@@ -309,6 +324,8 @@ static void apply(struct node *n, uint64_t now)
     unsigned count = 0;
     while (count < NODE_APPLY_MAX && replica_next(&n->replica, &rec)) {
         apply_one(n, &rec);
+        if (digests_wants(&n->digests, rec.index))
+            note_digest(n, rec.index);
         count++;
     }
     if (count == 0)
@@ -341,6 +358,27 @@ static void do_ready(struct node *n, uint64_t now)
     replica_advance(&n->replica, now, &rd);
 }
 
+/* Where the states of nodes differ, one that may be wrong stands still, and one that is wrong ends. */
+static bool state_is_right(struct node *n)
+{
+    const struct digests *d = &n->digests;
+    if (d->verdict >= DIGESTS_HOPELESS && !n->diverged) {
+        n->diverged = true;
+        n->io.diverged(n->io.ctx, d->at, d->verdict == DIGESTS_WRONG);
+    }
+    return d->verdict == DIGESTS_AGREE;
+}
+
+/* All that changes the state, or tells of it. */
+static void show(struct node *n, uint64_t now)
+{
+    apply(n, now);
+    open_local_reads(n);
+    uint64_t read = reads_served(&n->reads, replica_applied(&n->replica));
+    if (read != 0)
+        n->io.reads_done(n->io.ctx, read);
+}
+
 void node_flush(struct node *n, uint64_t now)
 {
     n->again = false;
@@ -353,11 +391,8 @@ void node_flush(struct node *n, uint64_t now)
     catch_up_count(&n->catch_up, now, replica_log(&n->replica)->ring.end);
     do_ready(n, now);
     watch_commits(n, now);
-    apply(n, now);
-    open_local_reads(n);
-    uint64_t read = reads_served(&n->reads, replica_applied(&n->replica));
-    if (read != 0)
-        n->io.reads_done(n->io.ctx, read);
+    if (state_is_right(n))
+        show(n, now);
     replica_seal(&n->replica, now);
     n->due = node_deadline(n, now);
 }
@@ -429,7 +464,8 @@ void node_status(const struct node *n, uint64_t now, struct status *s)
     s->max_data_bytes = n->cfg.max_data_bytes;
     s->pending_writes = writes_pending(&n->writes);
     s->disk_full = raft_disk_full(r);
-    s->local_reads = n->local_reads;
+    s->local_reads = node_local_reads(n);
+    s->differs_index = n->digests.at;
     s->tail_dropped = n->tail_dropped;
     s->uncommitted_us = n->uncommitted_since != 0 ? now - n->uncommitted_since : 0;
     s->disk_pending_us = r->inflight_seq != 0 ? now - r->inflight_since : 0;

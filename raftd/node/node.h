@@ -64,8 +64,9 @@ void node_write(struct node *n, uint64_t now, struct request *req);
 /* Asks for a linearizable read; returns its number, see reads_done. */
 uint64_t node_read(struct node *n, uint64_t now);
 
-/* True, for good, when the state machine shows nothing older than what this node knew to be committed
- * when it was stopped, or, if it never knew anything, than the first that it heard of a leader. */
+/* True when the state machine shows nothing older than what this node knew to be committed when it was
+ * stopped, or, if it never knew anything, than the first that it heard of a leader; and as long as the state
+ * is not one that differs from another node's and may be the wrong one. */
 bool node_local_reads(const struct node *n);
 
 /* Before a clean stop: hands the disk what it does not know to be committed. */

@@ -50,6 +50,7 @@ static void take_frame(const struct receiver *r, uint64_t now, struct peer *p,
         break;
     case WIRE_FRAME_LINKS: links_take(r->links, now, p->id, &f->links); break;
     case WIRE_FRAME_SETTINGS: links_take_settings(r->links, p->id, &f->settings); break;
+    case WIRE_FRAME_DIGESTS: digests_heard(r->digests, p->id, &f->digests); break;
     }
 }
 

@@ -2,6 +2,7 @@
 #ifndef RAFTD_RECEIVE_H
 #define RAFTD_RECEIVE_H
 
+#include "raftd/node/digests.h"
 #include "raftd/node/envelope.h"
 #include "raftd/node/links.h"
 #include "raftd/node/log_in.h"
@@ -13,6 +14,7 @@ struct receiver {
     struct replica *replica;
     struct envelope *envelope;
     struct links *links;
+    struct digests *digests;
     struct log_in *log_in;
 };
 

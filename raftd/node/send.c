@@ -212,6 +212,17 @@ static void out_leader(struct out *o)
     out_lead(o, true);
 }
 
+/* Digests of states have no datagram of their own, but for the last word of a node that ends. */
+static void out_digests(struct out *o)
+{
+    struct wire_digests d;
+    bool rides = o->open && !wire_empty(&o->w), last = o->s->digests->verdict >= DIGESTS_HOPELESS;
+    if ((!rides && !last) || !digests_tell(o->s->digests, o->p->id, &d))
+        return;
+    out_open(o, term_of(o));
+    (void)wire_put_digests(&o->w, &d); /* no room: the next time */
+}
+
 /* What is neither urgent nor needed. */
 static void out_extras(struct out *o)
 {
@@ -253,6 +264,7 @@ static void out_rest(struct out *o)
     if (replica_term_durable(o->s->replica)) {
         if (replica_raft(o->s->replica)->role == RAFT_LEADER)
             debts_note(&o->p->debts, o->now);
+        out_digests(o);
         out_extras(o);
     }
     out_finish(o);

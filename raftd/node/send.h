@@ -2,6 +2,7 @@
 #ifndef RAFTD_SEND_H
 #define RAFTD_SEND_H
 
+#include "raftd/node/digests.h"
 #include "raftd/node/envelope.h"
 #include "raftd/node/links.h"
 #include "raftd/node/peer.h"
@@ -11,6 +12,7 @@ struct sender {
     struct replica *replica;
     struct envelope *envelope;
     struct links *links;
+    struct digests *digests;
     const struct peers *peers;
 };
 

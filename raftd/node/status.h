@@ -96,6 +96,9 @@ struct status {
     uint32_t election_timeout_ms, max_value_bytes; /* as configured */
     uint64_t commit_index, applied_index, last_index, durable_index;
     uint64_t doubt_index; /* in doubt until it has all up to here again, 0 = not (raft.h) */
+    uint64_t
+        differs_index; /* our state as of this entry differs from another node's, and which of them is
+                               right is not known yet; 0 = not so */
     enum raft_why why;
     struct raft_stats raft;
     uint32_t key_id, next_key_id; /* of the live keys, as session_key_id; 0 = none */

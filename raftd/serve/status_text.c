@@ -73,6 +73,7 @@ static const struct field node_fields[] = {
     {"durable_index", OF_NODE(durable_index), NUMBER, ALWAYS},
     {"doubt", OF_NODE(doubt_index), FLAG, ALWAYS},
     {"doubt_index", OF_NODE(doubt_index), NUMBER, UNLESS_0},
+    {"differs_index", OF_NODE(differs_index), NUMBER, UNLESS_0},
     {"keys", OF_NODE(keys), NUMBER, ALWAYS},
     {"data_bytes", OF_NODE(data_bytes), NUMBER, ALWAYS},
     {"max_data_bytes", OF_NODE(max_data_bytes), NUMBER, ALWAYS},

@@ -137,6 +137,22 @@ const struct golden GOLDEN[GOLDEN_FRAMES] = {
             "0807060504030201"
             "1817161514131211"
             "2827262524232221"},
+    {.f.kind = WIRE_FRAME_DIGESTS,
+     .f.digests = {.index = UINT64_C(0x2122232425262728),
+                   .ask = true,
+                   .n = 2,
+                   .id = {0x3132, 0x4142},
+                   .digest = {{0x51, 0x52, [15] = 0x53}, {0x61, 0x62, [15] = 0x63}}},
+     .flags = 1,
+     .hex = "35013000"
+            "2827262524232221"
+            "02000000"
+            "3231"
+            "5152000000000000"
+            "0000000000000053"
+            "4241"
+            "6162000000000000"
+            "0000000000000063"},
     {.f.msg = {.type = RAFT_MSG_READ_REQ, .read_req = {.req = UINT64_C(0x2122232425262728)}},
      .hex = "c0000800"
             "2827262524232221"},
@@ -223,6 +239,7 @@ bool frame_put(struct wire_writer *w, const struct wire_frame *f)
     case WIRE_FRAME_DATA: return wire_put_data(w, &f->data) == f->data.len;
     case WIRE_FRAME_LINKS: return wire_put_links(w, &f->links);
     case WIRE_FRAME_SETTINGS: return wire_put_settings(w, &f->settings);
+    case WIRE_FRAME_DIGESTS: return wire_put_digests(w, &f->digests);
     }
     return false;
 }
@@ -243,6 +260,7 @@ bool frame_same(const struct wire_frame *a, const struct wire_frame *b)
     case WIRE_FRAME_DATA: return same_data(&a->data, &b->data);
     case WIRE_FRAME_LINKS: return memcmp(&a->links, &b->links, sizeof a->links) == 0;
     case WIRE_FRAME_SETTINGS: return memcmp(&a->settings, &b->settings, sizeof a->settings) == 0;
+    case WIRE_FRAME_DIGESTS: return memcmp(&a->digests, &b->digests, sizeof a->digests) == 0;
     }
     return false;
 }

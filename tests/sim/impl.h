@@ -168,6 +168,7 @@ struct member {
     bool up, dirty;
     unsigned frames; /* mask, of the payload that is about to be sent */
     bool dead;       /* stays down */
+    int diverged;    /* see sim_diverged() */
     bool outside_later;
     bool outside; /* liveness: not of the healed majority, alive, heard by it or hearing it */
     bool rotten;  /* durable bytes were changed: recovery must notice */
@@ -272,7 +273,8 @@ struct sim {
     size_t n_heap, cap_heap;
     struct event *free_events;
     struct member m[NODES];
-    bool calm; /* no more faults */
+    bool calm;   /* no more faults */
+    bool spoilt; /* see sim_spoil() */
 
     /* network */
     struct record_sent *tape; /* TAPE of them, any of the run alike; NULL without replays */

@@ -69,7 +69,8 @@ void sim_on_spy(void *ctx, uint16_t to, uint8_t *payload, size_t len)
             m->frames |= 1u << (f.data.stream == WIRE_STREAM_LOG ? 17 : 18);
             break;
         case WIRE_FRAME_LINKS:
-        case WIRE_FRAME_SETTINGS: break;
+        case WIRE_FRAME_SETTINGS:
+        case WIRE_FRAME_DIGESTS: break;
         }
     }
 }

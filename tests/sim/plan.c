@@ -196,6 +196,7 @@ void sim_plan(struct sim_options *o, unsigned profile, uint64_t seed, unsigned n
     if (o->batch_bytes == 0 || o->batch_bytes > batch)
         o->batch_bytes = batch < NODE_BATCH_BYTES_MAX ? batch : 0;
     o->plain = next(&rng, 4) == 0;
+    o->digest_every = 20;
     o->rekey_us = PICK(&rng, 0, 0, 500 * MS, 5000 * MS);
     o->ppm_max = o->rate[SIM_CLOCK] ? 10000 : 0;
     o->clients = (unsigned)PICK(&rng, 2, 4, 8);

@@ -167,6 +167,10 @@ static void flush(struct sim *s)
         node_flush(m->node, sim_local(m, s->now));
         sim_check(s, m);
         sim_wake_later(s, m);
+        if (m->diverged != 0) {
+            m->dead = true;
+            sim_stop_node(s, m, STOP_KILL);
+        }
     }
 }
 
@@ -272,6 +276,7 @@ static void configure(struct sim *s, const struct member *m, struct node_config 
         .rx_bytes = s->o.rx_bytes,
         .take_held = s->o.take_held,
         .rekey_us = s->o.rekey_us,
+        .digest_every = s->o.digest_every,
         .seed = sim_roll(s, RNG_NODE, UINT64_MAX),
         /* different in every life of every node, as 32 random bits nearly are */
         .boot = (++s->boots ^ (uint32_t)s->o.seed << 20) & INT32_MAX,
@@ -293,6 +298,15 @@ void sim_on_random(void *ctx, void *buf, size_t len)
         p[i] = (uint8_t)sim_roll(m->sim, RNG_KEYS, 256);
 }
 
+static void on_diverged(void *ctx, uint64_t index, bool another)
+{
+    struct member *m = ctx;
+    if (!m->sim->spoilt)
+        sim_broken(m->sim, "diverged", "node %u has another state as of entry %" PRIu64, m->at + 1,
+                   index);
+    m->diverged = another ? 1 : -1;
+}
+
 void sim_boot(struct sim *s, struct member *m)
 {
     static const struct node_io calls = {.send = sim_on_send,
@@ -302,7 +316,8 @@ void sim_boot(struct sim *s, struct member *m)
                                          .fetch = sim_on_fetch,
                                          .remember = sim_on_remember,
                                          .answer = sim_on_answer,
-                                         .reads_done = sim_on_reads_done};
+                                         .reads_done = sim_on_reads_done,
+                                         .diverged = on_diverged};
     static const struct session_keys keys = {.has = {true},
                                              .key = {"the cluster's simulated secret."}};
     struct wal_report rep;
@@ -453,6 +468,26 @@ void sim_restart(struct sim *s, unsigned node)
 {
     if (!s->m[node].up)
         sim_boot(s, &s->m[node]);
+}
+
+void sim_spoil(struct sim *s, unsigned node)
+{
+    const uint8_t name = (uint8_t)node;
+    const struct kv_content c = {.key = (const uint8_t *)"spoilt",
+                                 .key_len = 6,
+                                 .value = &name,
+                                 .value_len = 1,
+                                 .create_revision = 1,
+                                 .modify_revision = 1};
+    assert(s->m[node].up);
+    s->spoilt = true;
+    if (kv_put(s->m[node].kv, &c) != KV_DONE)
+        abort();
+}
+
+int sim_diverged(const struct sim *s, unsigned node)
+{
+    return s->m[node].diverged;
 }
 
 bool sim_lose_tail(struct sim *s, unsigned node)

@@ -86,6 +86,7 @@ struct sim_options {
     bool plain;              /* datagrams are not sealed */
     bool take_held;          /* of node_config */
     uint64_t rekey_us;       /* of node_config, 0 = default */
+    uint64_t digest_every;   /* of node_config, 0 = default */
     uint32_t
         fetch_bytes; /* a fetch brings at most this (to be applied: or one record); 0 = no limit */
     int ppm_max;     /* clocks: this much too fast or too slow, in millionths */
@@ -163,6 +164,12 @@ void sim_put(struct sim *s, unsigned node, size_t len, uint64_t timeout_us);
 bool sim_read(struct sim *s, unsigned node);
 unsigned sim_acked(const struct sim *s);
 unsigned sim_pending(const struct sim *s);
+
+/* The state of a node that is up becomes another one, by nothing that is in the log. From now on a node may
+ * say that its state has diverged, and stops then. */
+void sim_spoil(struct sim *s, unsigned node);
+/* That happened: 1 another state is a majority's, -1 none is, 0 not so. */
+int sim_diverged(const struct sim *s, unsigned node);
 
 /* The core of a node that is up, NULL if it is down. */
 const struct raft *sim_raft(const struct sim *s, unsigned node);

@@ -433,6 +433,25 @@ static void test_own_loss(void **state)
     heard_is(1, 0, 1, "no longer in doubt");
 }
 
+/* A state that may be wrong is named once, with the index, and so is the end of it. */
+static void test_differs(void **state)
+{
+    (void)state;
+    struct news said = {0};
+    struct status s = {.leader = 1, .max_data_bytes = 1000};
+    heard_forget();
+    news_status(&said, &s, 1);
+    heard_is(0, 0, 0, NULL);
+    s.differs_index = 20000;
+    for (unsigned i = 0; i < 3; i++)
+        news_status(&said, &s, 1);
+    heard_is(1, 0, 0, "the state of this node as of entry 20000 differs from another node's");
+    s.differs_index = 0;
+    news_status(&said, &s, 1);
+    news_status(&said, &s, 1);
+    heard_is(1, 0, 1, "it serves again");
+}
+
 static void test_loss_of_a_peer(void **state)
 {
     (void)state;
@@ -502,7 +521,7 @@ int main(void)
         cmocka_unit_test(test_away),       cmocka_unit_test(test_narrow),
         cmocka_unit_test(test_commits),    cmocka_unit_test(test_data),
         cmocka_unit_test(test_own_loss),   cmocka_unit_test(test_loss_of_a_peer),
-        cmocka_unit_test(test_roles),
+        cmocka_unit_test(test_roles),      cmocka_unit_test(test_differs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -148,6 +148,16 @@ static void random_frame(struct wire_frame *f, size_t type, uint64_t term, uint6
         for (unsigned i = 0; i < f->settings.n; i++)
             f->settings.value[i] = rnd_u64(s);
         break;
+    case WIRE_FRAME_DIGESTS:
+        f->digests.index = rnd_u64(s);
+        f->digests.ask = rnd_bool(s);
+        f->digests.n = (uint8_t)(rnd(s) % SIDE);
+        for (unsigned i = 0; i < f->digests.n; i++) {
+            f->digests.id[i] = (uint16_t)rnd_u64(s);
+            for (unsigned k = 0; k < WIRE_DIGEST_BYTES; k++)
+                f->digests.digest[i][k] = (uint8_t)rnd_u64(s);
+        }
+        break;
     }
 }
 

@@ -87,8 +87,9 @@ static void test_every_changed_byte(void **state)
 static void test_random_bytes(void **state)
 {
     (void)state;
-    static const uint8_t types[] = {0x30, 0x31, 0x32, 0x3F, 0x81, 0x82, 0x83, 0x84, 0x85, 0x90,
-                                    0x91, 0x92, 0xA0, 0xA1, 0xC0, 0xC1, 0x00, 0x7F, 0x80, 0xFF};
+    static const uint8_t types[] = {0x30, 0x31, 0x32, 0x35, 0x3F, 0x81, 0x82,
+                                    0x83, 0x84, 0x85, 0x90, 0x91, 0x92, 0xA0,
+                                    0xA1, 0xC0, 0xC1, 0x00, 0x7F, 0x80, 0xFF};
     uint64_t seed = 5;
     unsigned taken = 0;
     for (int i = 0; i < 30000; i++) {
@@ -161,9 +162,9 @@ static void test_lies_about_lengths(void **state)
     const struct {
         uint8_t type;
         unsigned fixed;
-    } known[] = {{0x30, 0},  {0x31, 4},  {0x3F, 0},  {0x81, 20}, {0x82, 24},
-                 {0x83, 36}, {0x84, 32}, {0x85, 20}, {0x92, 16}, {0xA0, 32},
-                 {0xA1, 16}, {0xC0, 8},  {0xC1, 16}, {0x00, 0} /* unknown, optional */};
+    } known[] = {{0x30, 0},  {0x31, 4},  {0x35, 12}, {0x3F, 0},  {0x81, 20},
+                 {0x82, 24}, {0x83, 36}, {0x84, 32}, {0x85, 20}, {0x92, 16},
+                 {0xA0, 32}, {0xA1, 16}, {0xC0, 8},  {0xC1, 16}, {0x00, 0} /* unknown, optional */};
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
         for (unsigned body = 0; body <= UINT16_MAX; body++) {
             uint8_t frame[4 + 64] = {known[i].type};
@@ -194,6 +195,20 @@ static void test_lies_about_ranges(void **state)
     }
 }
 
+/* The same for digests. */
+static void test_lies_about_digests(void **state)
+{
+    (void)state;
+    for (unsigned n = 0; n < 256; n++) {
+        uint8_t frame[4 + 12 + 256 * 4] = {0x35, [4 + 8] = (uint8_t)n};
+        for (unsigned body = 12; body <= sizeof frame - 4; body++) {
+            put_u16(frame + 2, (uint16_t)body);
+            bool right = n <= 9 && body >= 12 + 18 * n;
+            assert_int_equal(passes(frame, 4 + ((body + 3u) & ~3u)), right);
+        }
+    }
+}
+
 /* The same for rows and columns; the longest body has room for 14 x 90. */
 static void test_lies_about_links(void **state)
 {
@@ -219,7 +234,7 @@ int main(void)
         cmocka_unit_test(test_truncation),         cmocka_unit_test(test_every_changed_byte),
         cmocka_unit_test(test_random_bytes),       cmocka_unit_test(test_unknown_frames),
         cmocka_unit_test(test_lies_about_lengths), cmocka_unit_test(test_lies_about_ranges),
-        cmocka_unit_test(test_lies_about_links),
+        cmocka_unit_test(test_lies_about_digests), cmocka_unit_test(test_lies_about_links),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

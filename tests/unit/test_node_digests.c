@@ -1,0 +1,212 @@
+// LINK: raftd/node/digests.c
+#include "raftd/node/digests.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+enum { EVERY = 10, NODES = 3 };
+
+static const uint16_t IDS[RAFT_VOTERS_MAX] = {1, 2, 5, 7, 300, 301, 302, 303, 65535};
+
+static uint64_t rnd(uint64_t *seed)
+{
+    uint64_t z = *seed += UINT64_C(0x9E3779B97F4A7C15);
+    z = (z ^ z >> 30) * UINT64_C(0xBF58476D1CE4E5B9);
+    return z ^ z >> 27;
+}
+
+/* A digest that is named by a letter. */
+static const uint8_t *digest(char name)
+{
+    static uint8_t d[WIRE_DIGEST_BYTES];
+    memset(d, name, sizeof d - 1);
+    return d;
+}
+
+/* What a node tells of itself alone. */
+static struct wire_digests own(uint16_t id, uint64_t index, char name)
+{
+    struct wire_digests w = {.index = index, .n = 1, .id = {id}};
+    memcpy(w.digest[0], digest(name), WIRE_DIGEST_BYTES);
+    return w;
+}
+
+/* A letter for each voter's digest, ours first; '.': not known. */
+static void test_verdicts(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *digests;
+        enum digests_verdict verdict;
+    } cases[] = {
+        {"A", DIGESTS_AGREE},          {"A.", DIGESTS_AGREE},         {"AA", DIGESTS_AGREE},
+        {"AB", DIGESTS_HOPELESS},      {"A..", DIGESTS_AGREE},        {"AA.", DIGESTS_AGREE},
+        {"AB.", DIGESTS_DISPUTED},     {"AAB", DIGESTS_AGREE},        {"ABB", DIGESTS_WRONG},
+        {"ABC", DIGESTS_HOPELESS},     {"AB..", DIGESTS_DISPUTED},    {"AABB", DIGESTS_HOPELESS},
+        {"ABB.", DIGESTS_DISPUTED},    {"ABC.", DIGESTS_HOPELESS},    {"AAAB", DIGESTS_AGREE},
+        {"ABBB", DIGESTS_WRONG},       {"AB...", DIGESTS_DISPUTED},   {"AAB..", DIGESTS_DISPUTED},
+        {"ABB..", DIGESTS_DISPUTED},   {"AAAB.", DIGESTS_AGREE},      {"ABBB.", DIGESTS_WRONG},
+        {"AABB.", DIGESTS_DISPUTED},   {"AABBC", DIGESTS_HOPELESS},   {"ABCD.", DIGESTS_HOPELESS},
+        {"AAABBB.", DIGESTS_DISPUTED}, {"AAABBBC", DIGESTS_HOPELESS}, {"AAAAABBBB", DIGESTS_AGREE},
+        {"AAAABBBBB", DIGESTS_WRONG},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        unsigned n = (unsigned)strlen(cases[i].digests);
+        for (unsigned self = 0; self < n; self++) { /* whichever place is ours */
+            struct digests d;
+            digests_init(&d, IDS, n, IDS[self], EVERY);
+            digests_note(&d, 2 * EVERY, digest(cases[i].digests[0]));
+            for (unsigned k = 1; k < n; k++) {
+                uint16_t id = IDS[(self + k) % n];
+                struct wire_digests w = own(id, 2 * EVERY, cases[i].digests[k]);
+                if (cases[i].digests[k] != '.')
+                    digests_heard(&d, id, &w);
+            }
+            if (d.verdict != cases[i].verdict)
+                fail_msg("%s: %d", cases[i].digests, (int)d.verdict);
+            assert_int_equal(d.at, d.verdict == DIGESTS_AGREE ? 0 : 2 * EVERY);
+        }
+    }
+}
+
+static void test_which_entries(void **state)
+{
+    (void)state;
+    struct digests d;
+    digests_init(&d, IDS, NODES, IDS[0], 0);
+    assert_true(digests_wants(&d, DIGESTS_EVERY) && digests_wants(&d, 7 * DIGESTS_EVERY));
+    assert_false(digests_wants(&d, 1) || digests_wants(&d, DIGESTS_EVERY + 1));
+}
+
+/* Each tells all that it has to tell to those that it talks with, both ways; some of it is lost. Returns
+ * how much was told. */
+static unsigned talk(struct digests d[NODES], unsigned leader, unsigned loss, uint64_t *seed)
+{
+    unsigned told = 0;
+    for (unsigned i = 0; i < NODES; i++) {
+        for (unsigned from = 0; i != leader && from < 2; from++) {
+            unsigned a = from == 0 ? leader : i, b = from == 0 ? i : leader;
+            struct wire_digests w;
+            if (d[i].verdict == DIGESTS_WRONG || d[leader].verdict == DIGESTS_WRONG ||
+                !digests_tell(&d[a], IDS[b], &w))
+                continue; /* who is wrong has stopped */
+            told++;
+            if (rnd(seed) % 100 >= loss)
+                digests_heard(&d[b], IDS[a], &w);
+        }
+    }
+    return told;
+}
+
+/* A node applies entries up to the next index, if it may and there are more. A broken one goes wrong after
+ * the first. */
+static bool go_on(struct digests *d, uint64_t *at, bool broken)
+{
+    if (*at == (DIGESTS_KEPT - 1) * EVERY || d->verdict != DIGESTS_AGREE)
+        return false;
+    *at += EVERY;
+    digests_note(d, *at, digest(broken && *at > EVERY ? 'B' : 'A'));
+    return true;
+}
+
+/* All apply what there is, and talk until all is told. */
+static void finish(struct digests d[NODES], uint64_t at[NODES], unsigned broken, unsigned leader,
+                   unsigned loss, uint64_t *seed)
+{
+    for (unsigned i = 0; i < 4 * DIGESTS_KEPT * NODES; i++) {
+        (void)go_on(&d[i % NODES], &at[i % NODES], i % NODES == broken);
+        for (unsigned k = 0; k < 20; k++)
+            (void)talk(d, leader, loss, seed);
+    }
+}
+
+/* Nodes come to the indexes at different times, and datagrams get lost: equal ones agree, and have soon told
+ * all; of a broken one all others learn, and it learns it from them. Only a leader talks with all. */
+static void test_talk(void **state)
+{
+    (void)state;
+    uint64_t seed = 1;
+    for (unsigned run = 0; run < 600; run++) {
+        unsigned broken = run % 4, loss = run / 4 % 3 * 30, leader = run / 12 % NODES;
+        struct digests d[NODES];
+        uint64_t at[NODES] = {0};
+        for (unsigned i = 0; i < NODES; i++)
+            digests_init(&d[i], IDS, NODES, IDS[i], EVERY);
+        for (unsigned step = 0; step < 3 * (DIGESTS_KEPT - 1); step++) {
+            unsigned i = (unsigned)(rnd(&seed) % NODES);
+            (void)go_on(&d[i], &at[i], i == broken);
+            (void)talk(d, leader, loss, &seed);
+        }
+        finish(d, at, broken, leader, loss, &seed);
+        if (broken == leader) { /* it has stopped, and another one leads */
+            assert_int_equal(d[leader].verdict, DIGESTS_WRONG);
+            leader = (leader + 1) % NODES;
+            finish(d, at, broken, leader, loss, &seed);
+        }
+        for (unsigned i = 0; i < NODES; i++)
+            assert_int_equal(d[i].verdict, i == broken ? DIGESTS_WRONG : DIGESTS_AGREE);
+        if (broken >= NODES)
+            assert_int_equal(talk(d, leader, 0, &seed), 0);
+    }
+}
+
+/* Another process of a node made its state anew. */
+static void test_another_process(void **state)
+{
+    (void)state;
+    struct digests d;
+    digests_init(&d, IDS, NODES, IDS[0], EVERY);
+    digests_note(&d, EVERY, digest('A'));
+    struct wire_digests w = own(IDS[1], EVERY, 'B');
+    digests_heard(&d, IDS[1], &w);
+    assert_int_equal(d.verdict, DIGESTS_DISPUTED);
+    w = own(IDS[1], EVERY, 'A');
+    digests_heard(&d, IDS[1], &w);
+    /* What a third one knows of it is of the former process. */
+    w = own(IDS[1], EVERY, 'B');
+    digests_heard(&d, IDS[2], &w);
+    assert_int_equal(d.verdict, DIGESTS_AGREE);
+}
+
+/* What is not to be compared changes nothing. */
+static void test_strange(void **state)
+{
+    (void)state;
+    struct digests d, before;
+    digests_init(&d, IDS, NODES, IDS[0], EVERY);
+    for (uint64_t i = 1; i <= DIGESTS_KEPT + 1; i++)
+        digests_note(&d, i * EVERY, digest('A'));
+    memcpy(&before, &d, sizeof d);
+    const uint64_t strange[] = {
+        0, 1, EVERY, EVERY + 1, EVERY * (DIGESTS_KEPT + 2), UINT64_MAX, UINT64_MAX / EVERY * EVERY};
+    for (size_t i = 0; i < sizeof strange / sizeof strange[0]; i++) {
+        struct wire_digests w = own(IDS[1], strange[i], 'B');
+        w.ask = true;
+        digests_heard(&d, IDS[1], &w);
+        assert_memory_equal(&d, &before, sizeof d);
+    }
+    struct wire_digests w = own(IDS[0], 2 * EVERY, 'B'); /* we know better */
+    digests_heard(&d, IDS[1], &w);
+    assert_memory_equal(&d, &before, sizeof d);
+    w = own(IDS[7], 2 * EVERY, 'B'); /* no voter */
+    digests_heard(&d, IDS[1], &w);
+    w = own(IDS[1], 2 * EVERY, 'B');
+    digests_heard(&d, IDS[7], &w);
+    assert_memory_equal(&d, &before, sizeof d);
+    assert_false(digests_tell(&d, IDS[7], &w));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_verdicts), cmocka_unit_test(test_which_entries),
+        cmocka_unit_test(test_talk),     cmocka_unit_test(test_another_process),
+        cmocka_unit_test(test_strange),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
