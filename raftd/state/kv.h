@@ -20,7 +20,7 @@
 
 enum {
     /* Counted for each key beside its bytes and its value's: about what it costs. The head of the object is
-     * 32 bytes, its place in a node 13 (full) to 26 (half full), what malloc() adds about 12. What is
+     * 32 bytes, its place in a node 13 (full) to 27 (half full), what malloc() adds about 12. What is
      * replaced while an image is open is not counted: at most as much again. */
     KV_KEY_BYTES = 64,
 };

@@ -18,9 +18,9 @@
 enum {
     /* A copy of a path costs a malloc() and some hundred bytes per level: with fewer keys a node there are
      * more levels, with more keys larger copies. */
-    TREE_KEYS_MIN = 23, /* in a node that is not the root */
+    TREE_KEYS_MIN = 15, /* in a node that is not the root */
     TREE_KEYS_MAX = 2 * TREE_KEYS_MIN + 1,
-    TREE_HEIGHT_MAX = 14, /* 24^14 keys: more than memory holds */
+    TREE_HEIGHT_MAX = 14, /* 16^14 keys: more than memory holds */
 };
 
 /* What is at the head of all that is made by malloc() and published. */
