@@ -1,4 +1,4 @@
-// LINK: @node @rcu_alone @x25519
+// LINK: @node tests/lib/seal_fuzz.c @rcu_alone @x25519
 /* A whole node against hostile peers: the input is a list of datagrams and other events. Each
  * datagram gets a header that this node believes, so the frames inside reach core, streams and log.
  * With keys the peers are bare sessions, and what they say is genuine, whatever it is. Whatever
@@ -23,6 +23,7 @@
 #include "raftd/state/machine.h"
 #include "raftd/node/node.h"
 #include "raftd/base/rcu.h"
+#include "tests/lib/seal_fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 const char *__asan_default_options(void);
@@ -32,7 +33,7 @@ enum { PEERS = 2, ROUNDS = 8 };
 struct world {
     struct node *node;
     struct sessions *peers[PEERS]; /* by slot; NULL = plain */
-    uint64_t keys_drawn, drawn;    /* random numbers */
+    struct draws draws;
     uint64_t now;
     uint64_t seqs[4]; /* batches that the disk has to finish, in order */
     unsigned n_seqs;
@@ -67,14 +68,8 @@ static void on_send(void *ctx, uint16_t to, const uint8_t *buf, size_t len)
 
 static void on_random(void *ctx, void *buf, size_t len)
 {
-    /* The same in each run. Keys (32 bytes) have a series of their own: they are few, and
-     * seal_x25519.c knows them. */
     struct world *w = ctx;
-    uint8_t seed[randombytes_SEEDBYTES] = {len == 32};
-    uint64_t *series = len == 32 ? &w->keys_drawn : &w->drawn;
-    ++*series;
-    memcpy(seed + 1, series, sizeof *series);
-    randombytes_buf_deterministic(buf, len, seed);
+    draws_fill(&w->draws, buf, len);
 }
 
 static void on_persist(void *ctx, uint64_t seq, const struct wal_batch *b)
@@ -220,28 +215,6 @@ static size_t event(struct world *w, const uint8_t *p, size_t left)
     return used;
 }
 
-static const struct session_keys keys = {.has = {true}, .key = {{1}}};
-
-static void start_peers(struct world *w)
-{
-    for (unsigned slot = 0; slot < PEERS; slot++) {
-        struct session_config sc = {
-            .cluster = wire_cluster_id("fuzz"),
-            .self = (uint16_t)(slot + 2),
-            .peers = {1},
-            .n_peers = 1,
-            .boot = slot + 1,
-            .storage = slot + 2,
-            .voters = wire_voters_digest((const uint16_t[]){1, 2, 3}, 3),
-            .random = on_random,
-            .random_ctx = w,
-        };
-        w->peers[slot] = sessions_new(&sc, &keys, w->now);
-        if (w->peers[slot] == NULL)
-            abort();
-    }
-}
-
 /* More than one run frees: it finds what is used after that, and the next runs get the same pages. */
 const char *__asan_default_options(void)
 {
@@ -285,11 +258,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct machine *machine = kv == NULL ? NULL : machine_new(kv);
     if (machine == NULL)
         abort();
-    w.node = node_new(&nc, &io, &rep, NULL, sealed ? &keys : NULL, kv, machine, w.now);
+    w.node = node_new(&nc, &io, &rep, NULL, sealed ? &fuzz_keys : NULL, kv, machine, w.now);
     if (w.node == NULL)
         abort();
-    if (sealed)
-        start_peers(&w);
+    for (unsigned slot = 0; sealed && slot < PEERS; slot++)
+        w.peers[slot] = fuzz_peer((uint16_t)(slot + 2), slot + 1, w.now, on_random, &w);
     shake(&w);
     for (unsigned slot = 0; sealed && slot < PEERS; slot++)
         if (!sessions_ready(w.peers[slot], 1))

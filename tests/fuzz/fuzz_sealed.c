@@ -1,4 +1,4 @@
-// LINK: @node tests/lib/node_mirror.c @rcu_alone @x25519
+// LINK: @node tests/lib/node_mirror.c tests/lib/seal_fuzz.c @rcu_alone @x25519
 /* A node with keys, and two members that lie. Their sessions are genuine and their frames well made;
  * what the frames say is drawn from the values that matter: what would be right, what the node has,
  * its neighbours, and the edges of the type. So the input gets past all that guards against
@@ -28,6 +28,7 @@
 #include "raftd/state/machine.h"
 #include "storage/record.h"
 #include "tests/lib/node_mirror.h"
+#include "tests/lib/seal_fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -69,7 +70,8 @@ struct world {
     struct machine *machine;
     const uint8_t *in;
     size_t left;
-    uint64_t now, keys_drawn, drawn, reads;
+    uint64_t now, reads;
+    struct draws draws;
     size_t memory;
     uint64_t wrote_bytes;
     bool healing;
@@ -86,7 +88,6 @@ struct world {
     struct mirror disk; /* not cleared as a whole: it is large */
 };
 
-static const struct session_keys keys = {.has = {true}, .key = {{1}}};
 static const uint16_t IDS[] = {1, 2, 3};
 
 static unsigned take(struct world *w)
@@ -224,13 +225,8 @@ static void on_send(void *ctx, uint16_t to, const uint8_t *buf, size_t len)
 
 static void on_random(void *ctx, void *buf, size_t len)
 {
-    /* As in fuzz_node.c: keys are few and known. */
     struct world *w = ctx;
-    uint8_t seed[randombytes_SEEDBYTES] = {len == 32};
-    uint64_t *series = len == 32 ? &w->keys_drawn : &w->drawn;
-    ++*series;
-    memcpy(seed + 1, series, sizeof *series);
-    randombytes_buf_deterministic(buf, len, seed);
+    draws_fill(&w->draws, buf, len);
 }
 
 static void on_answer(void *ctx, struct request *req)
@@ -464,7 +460,7 @@ static void put_msg(struct world *w, unsigned slot, enum raft_msg_type type,
     if (type == RAFT_MSG_LEAD || type == RAFT_MSG_PROBE || type == RAFT_MSG_VOTE_REQ)
         fill_leaders(w, &w->liars[slot], &m);
     else if (type == RAFT_MSG_READ_REQ)
-        m.read_req.req = edge(w, (uint64_t)(BOOT + slot) << 32 | ++w->drawn);
+        m.read_req.req = edge(w, (uint64_t)(BOOT + slot) << 32 | ++w->draws.others);
     else if (type == RAFT_MSG_READ_RSP)
         m.read_rsp.req = edge(w, r->read_want), m.read_rsp.index = edge(w, r->commit_index);
     else if (type != RAFT_MSG_PING)
@@ -675,23 +671,6 @@ static void heal(struct world *w)
 
 /* --- all of it -------------------------------------------------------------------------------- */
 
-static void start_peers(struct world *w)
-{
-    for (unsigned slot = 0; slot < PEERS; slot++) {
-        struct session_config sc = {.cluster = wire_cluster_id("fuzz"),
-                                    .self = IDS[slot + 1],
-                                    .peers = {1},
-                                    .n_peers = 1,
-                                    .boot = BOOT + slot,
-                                    .storage = slot + 2,
-                                    .voters = wire_voters_digest(IDS, 3),
-                                    .random = on_random,
-                                    .random_ctx = w};
-        w->liars[slot].s = sessions_new(&sc, &keys, w->now);
-        assert(w->liars[slot].s != NULL);
-    }
-}
-
 static void start(struct world *w, unsigned options)
 {
     struct mirror *d = &w->disk;
@@ -733,9 +712,10 @@ static void start(struct world *w, unsigned options)
     assert(w->kv != NULL);
     w->machine = machine_new(w->kv);
     assert(w->machine != NULL);
-    w->node = node_new(&nc, &io, &rep, NULL, &keys, w->kv, w->machine, w->now);
+    w->node = node_new(&nc, &io, &rep, NULL, &fuzz_keys, w->kv, w->machine, w->now);
     assert(w->node != NULL);
-    start_peers(w);
+    for (unsigned slot = 0; slot < PEERS; slot++)
+        w->liars[slot].s = fuzz_peer(IDS[slot + 1], BOOT + slot, w->now, on_random, w);
     w->memory = __sanitizer_get_current_allocated_bytes();
     turn(w);
     for (unsigned slot = 0; slot < PEERS; slot++)

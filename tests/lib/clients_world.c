@@ -179,6 +179,20 @@ int world_teardown(void **state)
     return 0;
 }
 
+int world_run(const struct CMUnitTest *tests, size_t n)
+{
+    struct rlimit files; /* both ends of all connections are in this process */
+    if (getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_max < FDS)
+        return EXIT_FAILURE;
+    files.rlim_cur = FDS;
+    if (setrlimit(RLIMIT_NOFILE, &files) != 0)
+        return EXIT_FAILURE;
+    rcu_thread_begin();
+    int failed = _cmocka_run_group_tests("clients", tests, n, NULL, NULL);
+    rcu_thread_end();
+    return failed;
+}
+
 /* --- a client ------------------------------------------------------------------------------------- */
 
 /* What was received on each descriptor and not yet heard: answers share packets. */

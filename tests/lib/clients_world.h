@@ -4,9 +4,12 @@
 #define CLIENTS_WORLD_H
 
 #include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <cmocka.h>
 
 #include "raftd/serve/clients.h"
 #include "raftd/serve/listener.h"
@@ -46,6 +49,8 @@ void world_set(struct fake *f, bool *what, bool value);
 /* As cmocka calls them; *state becomes the struct fake. */
 int world_setup(void **state);
 int world_teardown(void **state);
+/* All tests, in a process that may have FDS files. */
+int world_run(const struct CMUnitTest *tests, size_t n);
 int dial(const struct fake *f);
 void send_packet(int fd, const struct proto_request *r);
 /* Timeout TIMEOUT_MS. */

@@ -12,7 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -451,14 +450,5 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_slow_reader, world_setup, world_teardown),
         cmocka_unit_test(test_listen),
     };
-    struct rlimit files; /* both ends of all connections are in this process */
-    if (getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_max < FDS)
-        return EXIT_FAILURE;
-    files.rlim_cur = FDS;
-    if (setrlimit(RLIMIT_NOFILE, &files) != 0)
-        return EXIT_FAILURE;
-    rcu_thread_begin();
-    int failed = cmocka_run_group_tests(tests, NULL, NULL);
-    rcu_thread_end();
-    return failed;
+    return world_run(tests, sizeof(tests) / sizeof(tests[0]));
 }

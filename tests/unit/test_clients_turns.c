@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -349,14 +348,5 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_memory, setup, teardown),
         cmocka_unit_test_setup_teardown(test_last_resort, setup, teardown),
     };
-    struct rlimit files;
-    if (getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_max < FDS)
-        return EXIT_FAILURE;
-    files.rlim_cur = FDS;
-    if (setrlimit(RLIMIT_NOFILE, &files) != 0)
-        return EXIT_FAILURE;
-    rcu_thread_begin();
-    int failed = cmocka_run_group_tests(tests, NULL, NULL);
-    rcu_thread_end();
-    return failed;
+    return world_run(tests, sizeof(tests) / sizeof(tests[0]));
 }

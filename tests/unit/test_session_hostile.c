@@ -319,6 +319,20 @@ static void two_hellos(const struct seal_world *w, const struct seal_datagram *h
     assert_non_null(hello[1]);
 }
 
+/* Two nodes with a session, and the two HELLOs of node 0 that led to it. */
+static struct seal_world *with_two_hellos(unsigned seed, const struct seal_datagram *hello[2])
+{
+    struct seal_world *w = seal_world_new(2, seed, 0);
+    w->recording = true;
+    w->lose_kind[1][0] = SESSION_KIND_HELLO;
+    seal_start(w, 0);
+    seal_start(w, 1);
+    seal_run(w, w->now + S);
+    two_hellos(w, hello);
+    w->recording = false;
+    return w;
+}
+
 /* Copies of the HELLO that was taken: while its HELLO_ACK may be lost it is given again, but not
  * within 20 ms. The session in use, they are met with silence, however many there are. */
 static void test_taken_hello_flood(void **state)
@@ -384,15 +398,8 @@ static void test_overtaken_hello_flood(void **state)
 static void test_old_hello_flood(void **state)
 {
     (void)state;
-    struct seal_world *w = seal_world_new(2, 31, 0);
     const struct seal_datagram *hello[2];
-    w->recording = true;
-    w->lose_kind[1][0] = SESSION_KIND_HELLO;
-    seal_start(w, 0);
-    seal_start(w, 1);
-    seal_run(w, w->now + S);
-    two_hellos(w, hello);
-    w->recording = false;
+    struct seal_world *w = with_two_hellos(31, hello);
     w->s[1]->peers[0].has_taken = false; /* as if another one had been taken since */
     struct effects before = effects(w, 1, 0);
     unsigned challenges = 0;
@@ -610,15 +617,8 @@ static void test_strange_on_bad_link(void **state)
 static void test_old_ones_are_no_other_key(void **state)
 {
     (void)state;
-    struct seal_world *w = seal_world_new(2, 46, 0);
     const struct seal_datagram *hello[2];
-    w->recording = true;
-    w->lose_kind[1][0] = SESSION_KIND_HELLO;
-    seal_start(w, 0);
-    seal_start(w, 1);
-    seal_run(w, w->now + S);
-    two_hellos(w, hello);
-    w->recording = false;
+    struct seal_world *w = with_two_hellos(46, hello);
     seal_stop(w, 0);
     w->s[1]->peers[0].has_taken = false;
     for (unsigned k = 0; k < 3000; k++) {
