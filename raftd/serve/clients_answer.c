@@ -33,8 +33,8 @@ static bool room(struct conn *conn, size_t len)
     size_t need = outq_pending(&conn->outq) + len + len / 512 + OUTQ_STEP_BYTES;
     if (need <= CLIENTS_OUT_OWN_BYTES + OUTQ_STEP_BYTES || need <= conn->out_bytes)
         return true;
-    if (!conn->user || !users_take(&conn->clients->shared->users, conn->user, USERS_OUT_BYTES,
-                                   need - conn->out_bytes))
+    if (conn->user == NULL || !users_take(&conn->clients->shared->users, conn->user,
+                                          USERS_OUT_BYTES, need - conn->out_bytes))
         return false;
     conn->out_bytes = need;
     return true;
@@ -62,12 +62,12 @@ static void answer(struct conn *conn, const struct proto_reply *whole)
         r.body_len = left < PROTO_REPLY_BODY_MAX_BYTES ? left : PROTO_REPLY_BODY_MAX_BYTES;
         left -= r.body_len;
         r.flags = (uint8_t)(whole->flags | (left > 0 ? PROTO_MORE : 0));
-        uint8_t *p = outq_reserve(&conn->outq, PROTO_REPLY_HEAD_BYTES + r.body_len);
-        if (!p) {
+        uint8_t *p = outq_add(&conn->outq, PROTO_REPLY_HEAD_BYTES + r.body_len);
+        if (p == NULL) {
             conn_hang_up(conn);
             return;
         }
-        outq_commit(&conn->outq, proto_reply_encode(p, &r));
+        (void)proto_reply_encode(p, &r);
         if (r.body_len > 0)
             r.body += r.body_len;
     } while (left > 0);
@@ -123,7 +123,7 @@ static enum blocked answer_get(struct conn *conn, const struct proto_request *w)
 
 struct page {
     uint8_t *bytes;
-    size_t len, cap;
+    size_t len;
     unsigned keys;
     bool more;      /* keys follow that are not in it */
     uint64_t index; /* as of which it is */
@@ -134,40 +134,22 @@ static size_t item_bytes(const struct kv_object *o)
     return (size_t)PROTO_ITEM_HEAD_BYTES + o->key_len + o->value_len;
 }
 
-/* False without memory. */
-static bool page_add(struct page *p, const struct kv_object *o)
-{
-    size_t need = item_bytes(o);
-    if (p->cap - p->len < need) {
-        size_t cap = 2 * p->cap + need;
-        uint8_t *bytes = realloc(p->bytes, cap);
-        if (!bytes)
-            return false;
-        p->bytes = bytes;
-        p->cap = cap;
-    }
-    p->len += proto_item_encode(p->bytes + p->len, &(struct proto_item){
-                                                       .key_len = o->key_len,
-                                                       .value_len = o->value_len,
-                                                       .create_revision = o->create_revision,
-                                                       .modify_revision = o->modify_revision,
-                                                       .key = kv_key(o),
-                                                       .value = kv_value(o),
-                                                   });
-    return true;
-}
-
-/* Collects a page from o on, of at most `most` bytes or of one key. False without memory. */
-static bool collect(struct page *p, const struct kv_object *o, struct kv_cursor *cursor,
+/* Collects a page from o on, of at most `most` bytes or of one key. */
+static void collect(struct page *p, const struct kv_object *o, struct kv_cursor *cursor,
                     size_t most)
 {
     for (; o != NULL && (p->keys == 0 || p->len + item_bytes(o) <= most); o = kv_next(cursor)) {
-        if (!page_add(p, o))
-            return false;
+        p->len += proto_item_encode(p->bytes + p->len, &(struct proto_item){
+                                                           .key_len = o->key_len,
+                                                           .value_len = o->value_len,
+                                                           .create_revision = o->create_revision,
+                                                           .modify_revision = o->modify_revision,
+                                                           .key = kv_key(o),
+                                                           .value = kv_value(o),
+                                                       });
         p->keys++;
     }
     p->more = o != NULL;
-    return true;
 }
 
 static enum blocked answer_list(struct conn *conn, const struct proto_request *w)
@@ -177,7 +159,6 @@ static enum blocked answer_list(struct conn *conn, const struct proto_request *w
     struct kv_cursor cursor;
     struct page page = {0};
     size_t most = PROTO_LIST_PAGE_BYTES;
-    bool enough = true;
     if (c->list_work <= 0)
         return BLOCKED_LIST;
     if (!room(conn, most)) /* a small page always passes, if its first key does */
@@ -185,14 +166,17 @@ static enum blocked answer_list(struct conn *conn, const struct proto_request *w
     rcu_enter();
     const struct kv_view *view = kv_view(c->shared->kv);
     const struct kv_object *o = kv_first(view, &range, &cursor);
-    bool fits = o == NULL || room(conn, item_bytes(o) > most ? item_bytes(o) : most);
+    size_t size = o != NULL ? max_u64(item_bytes(o), most) : 1;
+    bool fits = o == NULL || room(conn, size);
     if (fits)
-        enough = collect(&page, o, &cursor, most);
+        page.bytes = malloc(size);
+    if (page.bytes != NULL)
+        collect(&page, o, &cursor, most);
     page.index = view->index;
     rcu_leave();
     if (!fits)
         return BLOCKED_ROOM;
-    if (enough)
+    if (page.bytes != NULL)
         answer(conn, &(struct proto_reply){.flags = page.more ? PROTO_PARTIAL : 0,
                                            .tag = w->tag,
                                            .modify_revision = page.index,

@@ -1,7 +1,6 @@
 /* outq.c: see outq.h. */
 #include "raftd/serve/outq.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,9 +21,9 @@ static size_t packet_len(const struct outq *q, size_t at)
     return len;
 }
 
-uint8_t *outq_reserve(struct outq *q, size_t room)
+uint8_t *outq_add(struct outq *q, size_t len)
 {
-    size_t need = sizeof(size_t) + room;
+    size_t need = sizeof(size_t) + len, whole = len;
     if (q->cap - q->tail < need && q->head > 0) {
         memmove(q->buf, q->buf + q->head, q->tail - q->head);
         q->tail -= q->head;
@@ -32,7 +31,7 @@ uint8_t *outq_reserve(struct outq *q, size_t room)
         q->head = 0;
     }
     if (q->cap - q->tail < need) {
-        size_t cap = q->cap ? q->cap : OUTQ_CAP_MIN_BYTES;
+        size_t cap = q->cap != 0 ? q->cap : OUTQ_CAP_MIN_BYTES;
         while (cap - q->tail < need)
             cap += cap < OUTQ_STEP_BYTES ? cap : OUTQ_STEP_BYTES;
         uint8_t *buf = realloc(q->buf, cap);
@@ -41,22 +40,15 @@ uint8_t *outq_reserve(struct outq *q, size_t room)
         q->buf = buf;
         q->cap = cap;
     }
-    q->joins = q->tail > q->head && packet_len(q, q->last) + room <= PROTO_JOIN_BYTES;
-    return q->buf + q->tail + (q->joins ? 0 : sizeof(size_t));
-}
-
-void outq_commit(struct outq *q, size_t len)
-{
-    assert(q->cap - q->tail >= sizeof len + len);
-    size_t whole = len;
-    if (q->joins) {
+    if (q->tail > q->head && packet_len(q, q->last) + len <= PROTO_JOIN_BYTES) {
         whole += packet_len(q, q->last);
     } else {
         q->last = q->tail;
-        q->tail += sizeof len;
+        q->tail += sizeof whole;
     }
     memcpy(q->buf + q->last, &whole, sizeof whole);
     q->tail += len;
+    return q->buf + q->tail - len;
 }
 
 /* Fills msgs with the first packets; returns how many. */

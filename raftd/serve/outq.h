@@ -1,16 +1,14 @@
 /* outq.h: messages that wait to leave through one SOCK_SEQPACKET connection. Small ones share a
  * packet, in order.
  *
- *     uint8_t *p = outq_reserve(&q, room);   write a message of at most `room` bytes to p ...
- *     outq_commit(&q, len);                  ... and say how long it became
- *     outq_flush(&q, fd);                    sendmmsg
+ *     uint8_t *p = outq_add(&q, len);   write a message of `len` bytes to p
+ *     outq_flush(&q, fd);               sendmmsg
  *
  * Zeroed memory is an empty queue. The queue sets no limit; its user watches outq_pending().
  */
 #ifndef RAFTD_OUTQ_H
 #define RAFTD_OUTQ_H
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -22,7 +20,6 @@ struct outq {
     size_t head; /* of the first packet */
     size_t tail; /* behind the last one */
     size_t last; /* of the last one, when there is any */
-    bool joins;  /* what is reserved goes on with the last packet */
 };
 
 enum outq_state {
@@ -31,9 +28,9 @@ enum outq_state {
     OUTQ_BROKEN,  /* the other side is gone: nothing will ever leave */
 };
 
-/* Room for one message, valid until the next call; NULL without memory. */
-uint8_t *outq_reserve(struct outq *q, size_t room);
-void outq_commit(struct outq *q, size_t len);
+/* Adds a message of so many bytes; the caller writes them to what this returns, before its next call.
+ * NULL without memory. */
+uint8_t *outq_add(struct outq *q, size_t len);
 
 /* Bytes that wait. */
 static inline size_t outq_pending(const struct outq *q)

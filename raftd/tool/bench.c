@@ -65,7 +65,8 @@ struct run {
     uint64_t random;
     bool tell; /* show progress */
     uint64_t began_ns, ended_ns, heard_ns, told_ns;
-    uint64_t good_ns, stall_ns; /* when the last operation went well; longest time without one   */
+    uint64_t good_ns,
+        stall_ns; /* when the last operation went well; the longest time without one */
     uint64_t awake_ns, asleep_ns; /* last turn of the loop; the longest that one came late */
     bool measured;
     uint32_t *latencies; /* of the operations that went well */
@@ -438,12 +439,12 @@ static int prefill(const struct tool *t, const struct options *o)
     return code;
 }
 
-int run_bench(struct tool *t, const struct args *a)
+void run_bench(struct tool *t, const struct args *a)
 {
     struct options o = parse_bench(a->argc, a->argv);
     int code = o.read ? prefill(t, &o) : RAFTCTL_EXIT_OK;
     if (code != RAFTCTL_EXIT_OK)
-        return code;
+        tool_end(t, code);
     struct run *r = run_new(t, &o);
     r->read = o.read;
     r->measured = true;
@@ -452,5 +453,5 @@ int run_bench(struct tool *t, const struct args *a)
     if (code == RAFTCTL_EXIT_OK)
         code = exit_of_errors(r);
     run_free(r);
-    return code;
+    tool_end(t, code);
 }

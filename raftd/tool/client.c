@@ -71,10 +71,10 @@ bool ctl_queue(struct outq *q, const struct proto_request *whole)
         uint32_t room = (uint32_t)(PROTO_PACKET_MAX_BYTES - PROTO_REQUEST_HEAD_BYTES) - r.key_len;
         r.part_len = left < room ? left : room;
         left -= r.part_len;
-        uint8_t *to = outq_reserve(q, (size_t)PROTO_REQUEST_HEAD_BYTES + r.key_len + r.part_len);
+        uint8_t *to = outq_add(q, (size_t)PROTO_REQUEST_HEAD_BYTES + r.key_len + r.part_len);
         if (to == NULL)
             return false;
-        outq_commit(q, proto_request_encode(to, &r));
+        (void)proto_request_encode(to, &r);
         if (left == 0)
             return true;
         r = (struct proto_request){

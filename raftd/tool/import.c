@@ -219,7 +219,7 @@ static bool next_line(struct lines *l, char **line, size_t *len)
     }
 }
 
-int run_import(struct tool *t, const struct args *a)
+void run_import(struct tool *t, const struct args *a)
 {
     struct lines l = {.buf = malloc(LINE_MAX_BYTES)};
     uint64_t done = 0;
@@ -244,7 +244,7 @@ int run_import(struct tool *t, const struct args *a)
                                         .part = item.value,
                                         .part_len = item.value_len,
                                         .value_len = item.value_len};
-        code = tool_call(t, &r, &answer);
+        code = tool_try(t, &r, &answer);
         if (code == RAFTCTL_EXIT_OK) {
             ctl_answer_free(&answer);
             done++;
@@ -260,5 +260,5 @@ int run_import(struct tool *t, const struct args *a)
         code = RAFTCTL_EXIT_USAGE;
     }
     fprintf(t->out.file, "keys=%" PRIu64 "\n", done);
-    return code;
+    tool_end(t, code);
 }

@@ -12,8 +12,9 @@
 #include "raftd/tool/raftctl.h"
 #include "raftd/base/say.h"
 
-/* A shell has made the file that stdout goes to readable by others: not with a key in it. Who opened
- * it before that could still read it, hence the umask in the manual. Is it a regular file? -1: errno. */
+/* Takes the file that standard output goes to from other users, for a shell may have made it readable by
+ * all. A program that has opened it before can still read it, hence the umask in the manual. Returns 1
+ * if it is a regular file, 0 if it is none, -1 and errno if that failed. */
 static int make_private(int fd)
 {
     struct stat st;
@@ -24,11 +25,10 @@ static int make_private(int fd)
     return fchmod(fd, S_IRUSR | S_IWUSR) == 0 ? 1 : -1;
 }
 
-int run_keygen(struct tool *t, const struct args *a)
+void run_keygen(struct tool *t, const struct args *a)
 {
     uint8_t key[KEYFILE_KEY_BYTES];
     char text[KEYFILE_TEXT_SIZE];
-    int code = RAFTCTL_EXIT_OK;
     (void)t;
     (void)a;
     int is_file = make_private(STDOUT_FILENO);
@@ -45,11 +45,11 @@ int run_keygen(struct tool *t, const struct args *a)
         say_fatal(RAFTCTL_EXIT_INTERNAL, "no random numbers: %s", strerror(rc ? -rc : errno));
     size_t len = keyfile_format(key, text);
     /* Not through stdio: it keeps a copy. On the disk before anybody relies on it. */
-    if (patient_write(STDOUT_FILENO, text, len) != 0 || (is_file && fsync(STDOUT_FILENO) != 0)) {
-        say_error("standard output: %s", strerror(errno));
-        code = RAFTCTL_EXIT_INTERNAL;
-    }
+    bool lost = patient_write(STDOUT_FILENO, text, len) != 0 ||
+                (is_file && fsync(STDOUT_FILENO) != 0);
+    int error = errno;
     explicit_bzero(key, sizeof key);
     explicit_bzero(text, sizeof text);
-    return code;
+    if (lost)
+        say_fatal(RAFTCTL_EXIT_INTERNAL, "standard output: %s", strerror(error));
 }

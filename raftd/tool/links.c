@@ -73,10 +73,11 @@ static void read_links(struct links *l, char *text)
 
 /* --- words ------------------------------------------------------------------------------------ */
 
-static bool row_unknown(const struct links *l, unsigned i)
+/* Has node i nothing else to say of any other node? */
+static bool whole_row(const struct links *l, unsigned i, uint8_t heard)
 {
     for (unsigned k = 0; k < l->n; k++)
-        if (k != i && l->heard[i][k] != UNKNOWN)
+        if (k != i && l->heard[i][k] != heard)
             return false;
     return true;
 }
@@ -84,10 +85,7 @@ static bool row_unknown(const struct links *l, unsigned i)
 /* True if node i hears nobody: then its row tells about itself, not about the others. */
 static bool deaf(const struct links *l, unsigned i)
 {
-    for (unsigned k = 0; k < l->n; k++)
-        if (k != i && l->heard[i][k] != SILENT)
-            return false;
-    return true;
+    return whole_row(l, i, SILENT);
 }
 
 /* True if nobody who hears at all hears node k. */
@@ -106,7 +104,7 @@ static bool unheard(const struct links *l, unsigned k)
 
 static void tell_node(const struct links *l, unsigned i, FILE *out)
 {
-    bool unknown = row_unknown(l, i);
+    bool unknown = whole_row(l, i, UNKNOWN);
     const char *trouble = l->trouble[l->id[i]];
     if (deaf(l, i))
         fprintf(out, "node %u hears nobody\n", l->id[i]);
@@ -182,31 +180,24 @@ static const char *all_well(const struct links *l)
     return "all nodes hear each other\n";
 }
 
-bool print_links(FILE *out, char *text)
+static void print_table(FILE *out, const struct links *l, const char *words)
 {
-    struct links l;
-    read_links(&l, text);
-    if (l.n == 0) {
+    if (l->n == 0) {
         fprintf(out, "there are no other nodes\n");
-        return true;
+        return;
     }
-    char *words = trouble(&l);
-    if (words == NULL)
-        return false;
     fprintf(out, "   hears");
-    for (unsigned k = 0; k < l.n; k++)
-        fprintf(out, " %4u", l.id[k]);
-    for (unsigned i = 0; i < l.n; i++) {
-        fprintf(out, "\nnode %3u", l.id[i]);
-        for (unsigned k = 0; k < l.n; k++)
+    for (unsigned k = 0; k < l->n; k++)
+        fprintf(out, " %4u", l->id[k]);
+    for (unsigned i = 0; i < l->n; i++) {
+        fprintf(out, "\nnode %3u", l->id[i]);
+        for (unsigned k = 0; k < l->n; k++)
             if (k == i)
                 fprintf(out, "    .");
             else
-                print_cell(out, l.heard[i][k]);
+                print_cell(out, l->heard[i][k]);
     }
-    fprintf(out, "\n\n%s", words[0] != '\0' ? words : all_well(&l));
-    free(words);
-    return true;
+    fprintf(out, "\n\n%s", words[0] != '\0' ? words : all_well(l));
 }
 
 /* --- JSON ------------------------------------------------------------------------------------- */
@@ -223,28 +214,38 @@ static void put_link(struct json *j, const struct links *l, unsigned i, unsigned
     json_close(j, '}');
 }
 
-bool print_links_json(FILE *out, char *text)
+/* Takes `words` apart. */
+static void print_json(FILE *out, const struct links *l, char *words)
 {
-    struct links l;
     struct json j = {.out = out};
-    read_links(&l, text);
-    char *words = trouble(&l), *rest = words, *line;
-    if (words == NULL)
-        return false;
+    char *line;
     json_open(&j, NULL, '{');
     json_open(&j, "links", '[');
-    for (unsigned i = 0; i < l.n; i++)
-        for (unsigned k = 0; k < l.n; k++)
+    for (unsigned i = 0; i < l->n; i++)
+        for (unsigned k = 0; k < l->n; k++)
             if (k != i)
-                put_link(&j, &l, i, k);
+                put_link(&j, l, i, k);
     json_close(&j, ']');
     json_open(&j, "trouble", '[');
-    while ((line = strsep(&rest, "\n")) != NULL)
+    while ((line = strsep(&words, "\n")) != NULL)
         if (line[0] != '\0')
             json_text(&j, NULL, line);
     json_close(&j, ']');
     json_close(&j, '}');
     fputc('\n', out);
+}
+
+bool print_links(FILE *out, char *text, bool json)
+{
+    struct links l;
+    read_links(&l, text);
+    char *words = trouble(&l);
+    if (words == NULL)
+        return false;
+    if (json)
+        print_json(out, &l, words);
+    else
+        print_table(out, &l, words);
     free(words);
     return true;
 }

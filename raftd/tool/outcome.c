@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <grp.h>
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -123,7 +124,15 @@ static int say_outcome(enum ctl_outcome outcome, const struct tool *t, bool writ
     return RAFTCTL_EXIT_INTERNAL;
 }
 
-int tool_call(const struct tool *t, const struct proto_request *r, struct ctl_answer *a)
+_Noreturn void tool_end(struct tool *t, int code)
+{
+    int error = output_flush(&t->out);
+    if (error != 0)
+        say_fatal(RAFTCTL_EXIT_INTERNAL, "standard output: %s", strerror(error));
+    exit(code);
+}
+
+int tool_try(const struct tool *t, const struct proto_request *r, struct ctl_answer *a)
 {
     bool write = r->op == PROTO_PUT || r->op == PROTO_DELETE;
     enum ctl_outcome outcome = ctl_call(t->socket, r, a);
@@ -133,4 +142,11 @@ int tool_call(const struct tool *t, const struct proto_request *r, struct ctl_an
     if (code != RAFTCTL_EXIT_OK)
         ctl_answer_free(a);
     return code;
+}
+
+void tool_call(struct tool *t, const struct proto_request *r, struct ctl_answer *a)
+{
+    int code = tool_try(t, r, a);
+    if (code != RAFTCTL_EXIT_OK)
+        tool_end(t, code);
 }

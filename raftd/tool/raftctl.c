@@ -40,7 +40,7 @@ struct command {
     const char *name;
     const char *usage; /* options and arguments */
     const char *what;  /* what it does; lines of at most 70 characters, behind ten blanks */
-    int (*run)(struct tool *t, const struct args *a);
+    void (*run)(struct tool *t, const struct args *a);
     int words_min, words_max; /* arguments */
     unsigned flags;           /* those of ARG_* that it has */
     enum {
@@ -51,13 +51,13 @@ struct command {
     } how;
 };
 
-static int run_put(struct tool *t, const struct args *a);
-static int run_get(struct tool *t, const struct args *a);
-static int run_del(struct tool *t, const struct args *a);
-static int run_list(struct tool *t, const struct args *a);
-static int run_export(struct tool *t, const struct args *a);
-static int run_status(struct tool *t, const struct args *a);
-static int run_links(struct tool *t, const struct args *a);
+static void run_put(struct tool *t, const struct args *a);
+static void run_get(struct tool *t, const struct args *a);
+static void run_del(struct tool *t, const struct args *a);
+static void run_list(struct tool *t, const struct args *a);
+static void run_export(struct tool *t, const struct args *a);
+static void run_status(struct tool *t, const struct args *a);
+static void run_links(struct tool *t, const struct args *a);
 
 static const struct command commands[] = {
     {"put", " KEY VALUE", "set KEY; VALUE - is read from standard input", run_put, 2, 2, 0,
@@ -167,16 +167,14 @@ static uint8_t *read_stdin(size_t *len)
     return buf;
 }
 
-static int write_key(struct tool *t, const struct proto_request *r)
+static void write_key(struct tool *t, const struct proto_request *r)
 {
     struct ctl_answer a;
-    int code = tool_call(t, r, &a);
-    if (code == RAFTCTL_EXIT_OK)
-        ctl_answer_free(&a);
-    return code;
+    tool_call(t, r, &a);
+    ctl_answer_free(&a);
 }
 
-static int run_put(struct tool *t, const struct args *args)
+static void run_put(struct tool *t, const struct args *args)
 {
     struct proto_request r = request(t, PROTO_PUT, args->words[0]);
     const char *value = args->words[1];
@@ -187,26 +185,23 @@ static int run_put(struct tool *t, const struct args *args)
                   CMD_VALUE_MAX_BYTES);
     r.part = input != NULL ? input : (const uint8_t *)value;
     r.part_len = r.value_len = (uint32_t)len;
-    int code = write_key(t, &r);
+    write_key(t, &r);
     free(input);
-    return code;
 }
 
-static int run_del(struct tool *t, const struct args *args)
+static void run_del(struct tool *t, const struct args *args)
 {
     struct proto_request r = request(t, PROTO_DELETE, args->words[0]);
-    return write_key(t, &r);
+    write_key(t, &r);
 }
 
-static int run_get(struct tool *t, const struct args *args)
+static void run_get(struct tool *t, const struct args *args)
 {
     FILE *out = t->out.file;
     struct proto_request r = request(t, PROTO_GET, args->words[0]);
     r.flags = args->flags & ARG_STALE ? PROTO_STALE : 0;
     struct ctl_answer a;
-    int code = tool_call(t, &r, &a);
-    if (code != RAFTCTL_EXIT_OK)
-        return code;
+    tool_call(t, &r, &a);
     struct proto_item item = {.key = r.key,
                               .key_len = r.key_len,
                               .value = a.body != NULL ? a.body : r.key,
@@ -220,18 +215,17 @@ static int run_get(struct tool *t, const struct args *args)
     if (!(args->flags & ARG_RAW))
         fputc('\n', out);
     ctl_answer_free(&a);
-    return code;
 }
 
-/* Prints a page; last (CMD_KEY_MAX_BYTES) becomes its last key. Returns an exit code. */
-static int print_page(FILE *out, const struct ctl_answer *a, const struct args *f, bool first,
-                      uint8_t *last, uint32_t *last_len)
+/* Prints a page; last (CMD_KEY_MAX_BYTES) becomes its last key. False if it makes no sense. */
+static bool print_page(FILE *out, const struct ctl_answer *a, const struct args *f, bool first,
+                       uint8_t *last, uint32_t *last_len)
 {
     struct proto_item item;
     for (size_t at = 0, n; at < a->len; at += n, first = false) {
         n = proto_item_decode(a->body + at, a->len - at, &item);
         if (n == 0 || item.key_len > CMD_KEY_MAX_BYTES)
-            return RAFTCTL_EXIT_INTERNAL;
+            return false;
         memcpy(last, item.key, item.key_len);
         *last_len = item.key_len;
         if (f->flags & ARG_JSON) {
@@ -248,31 +242,27 @@ static int print_page(FILE *out, const struct ctl_answer *a, const struct args *
         }
         fputc('\n', out);
     }
-    return RAFTCTL_EXIT_OK;
+    return true;
 }
 
-static int run_list(struct tool *t, const struct args *args)
+static void run_list(struct tool *t, const struct args *args)
 {
     FILE *out = t->out.file;
     struct proto_request r = request(t, PROTO_LIST, args->n_words > 0 ? args->words[0] : NULL);
     uint8_t last[CMD_KEY_MAX_BYTES];
     uint64_t first_index = 0, last_index = 0;
-    bool more = true, first = true, array = (args->flags & (ARG_JSON | ARG_LINES)) == ARG_JSON;
-    int code = RAFTCTL_EXIT_OK;
+    bool more = true, good = true, array = (args->flags & (ARG_JSON | ARG_LINES)) == ARG_JSON;
     r.flags = args->flags & ARG_STALE ? PROTO_STALE : 0;
     r.part = last;
-    while (more && code == RAFTCTL_EXIT_OK) {
+    for (bool first = true; more && good; first = false) {
         struct ctl_answer a;
-        code = tool_call(t, &r, &a);
-        if (code != RAFTCTL_EXIT_OK)
-            return code;
+        tool_call(t, &r, &a);
         if (array && first)
             fputc('[', out);
         if (first)
             first_index = a.head.modify_revision;
         more = a.head.flags & PROTO_PARTIAL && a.len > 0;
-        code = print_page(out, &a, args, first, last, &r.part_len);
-        first = false;
+        good = print_page(out, &a, args, first, last, &r.part_len);
         r.value_len = r.part_len;
         last_index = a.head.modify_revision;
         ctl_answer_free(&a);
@@ -283,54 +273,43 @@ static int run_list(struct tool *t, const struct args *args)
                  first_index, last_index);
     if (array)
         fputs("\n]\n", out);
-    if (code == RAFTCTL_EXIT_INTERNAL && !ferror(out)) /* else main() says why */
+    if (!good) {
         say_error("the daemon's list makes no sense");
-    return code;
+        tool_end(t, RAFTCTL_EXIT_INTERNAL);
+    }
 }
 
-static int run_export(struct tool *t, const struct args *args)
+static void run_export(struct tool *t, const struct args *args)
 {
     struct args lines = *args;
     lines.flags |= ARG_JSON | ARG_LINES;
-    return run_list(t, &lines);
+    run_list(t, &lines);
 }
 
-/* Asks for the status: 0, or an exit code. */
-static int ask_status(struct tool *t, uint8_t flags, struct ctl_answer *a)
+static void ask_status(struct tool *t, uint8_t flags, struct ctl_answer *a)
 {
     struct proto_request r = request(t, PROTO_STATUS, NULL);
     r.flags = flags;
-    int code = tool_call(t, &r, a);
-    if (code == RAFTCTL_EXIT_OK && a->len == 0) {
-        say_error("the daemon's answer makes no sense");
-        return RAFTCTL_EXIT_INTERNAL;
-    }
-    return code;
+    tool_call(t, &r, a);
+    if (a->len == 0)
+        say_fatal(RAFTCTL_EXIT_INTERNAL, "the daemon's answer makes no sense");
 }
 
-static int run_status(struct tool *t, const struct args *args)
+static void run_status(struct tool *t, const struct args *args)
 {
     struct ctl_answer a;
-    int code = ask_status(t, args->flags & ARG_JSON ? PROTO_JSON : 0, &a);
-    if (code != RAFTCTL_EXIT_OK)
-        return code;
+    ask_status(t, args->flags & ARG_JSON ? PROTO_JSON : 0, &a);
     fwrite(a.body, 1, a.len, t->out.file);
     ctl_answer_free(&a);
-    return code;
 }
 
-static int run_links(struct tool *t, const struct args *args)
+static void run_links(struct tool *t, const struct args *args)
 {
     struct ctl_answer a;
-    int code = ask_status(t, 0, &a);
-    if (code != RAFTCTL_EXIT_OK)
-        return code;
-    if (!(args->flags & ARG_JSON ? print_links_json : print_links)(t->out.file, (char *)a.body)) {
-        say_error("out of memory");
-        code = RAFTCTL_EXIT_INTERNAL;
-    }
+    ask_status(t, 0, &a);
+    if (!print_links(t->out.file, (char *)a.body, (args->flags & ARG_JSON) != 0))
+        say_fatal(RAFTCTL_EXIT_INTERNAL, "out of memory");
     ctl_answer_free(&a);
-    return code;
 }
 
 /* --- start ------------------------------------------------------------------------------------ */
@@ -496,26 +475,25 @@ static void check_line(const struct line *l)
         refuse(c, "too few arguments");
 }
 
-static int run_line(struct tool *t, const struct line *l)
+static void run_line(struct tool *t, const struct line *l)
 {
-    if (l->version) {
-        fputs("raftctl " RAFTD_VERSION "\n", t->out.file);
-        return RAFTCTL_EXIT_OK;
-    }
-    if (l->help && l->command != NULL)
-        print_command(t->out.file, "usage: raftctl ", l->command);
+    FILE *out = t->out.file;
+    if (l->version)
+        fputs("raftctl " RAFTD_VERSION "\n", out);
+    else if (l->help && l->command != NULL)
+        print_command(out, "usage: raftctl ", l->command);
     else if (l->help)
-        print_usage(t->out.file);
-    if (l->help)
-        return RAFTCTL_EXIT_OK;
+        print_usage(out);
+    if (l->version || l->help)
+        return;
     if (l->command == NULL) {
         print_usage(stderr);
-        return RAFTCTL_EXIT_USAGE;
+        exit(RAFTCTL_EXIT_USAGE);
     }
     check_line(l);
     if (l->command->how != ALONE)
         find_socket(t, l->conf, l->socket, l->id);
-    return l->command->run(t, &l->args);
+    l->command->run(t, &l->args);
 }
 
 int main(int argc, char **argv)
@@ -528,9 +506,6 @@ int main(int argc, char **argv)
     if (output_open(&t.out) != 0)
         say_fatal(RAFTCTL_EXIT_INTERNAL, "out of memory");
     parse_line(&t, &line, argc, argv);
-    int code = run_line(&t, &line);
-    int error = output_flush(&t.out);
-    if (error != 0)
-        say_fatal(RAFTCTL_EXIT_INTERNAL, "standard output: %s", strerror(error));
-    return code;
+    run_line(&t, &line);
+    tool_end(&t, RAFTCTL_EXIT_OK);
 }

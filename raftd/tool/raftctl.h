@@ -37,9 +37,14 @@ struct args {
 
 /* outcome.c */
 
+/* Ends the process with that code (exits.h), unless what was printed is lost. */
+_Noreturn void tool_end(struct tool *t, int code);
+
 /* Asks the daemon; on anything but RESULT_OK says on standard error what happened and what to do.
  * Returns an exit code (exits.h). */
-int tool_call(const struct tool *t, const struct proto_request *r, struct ctl_answer *a);
+int tool_try(const struct tool *t, const struct proto_request *r, struct ctl_answer *a);
+/* Then ends the process, too. */
+void tool_call(struct tool *t, const struct proto_request *r, struct ctl_answer *a);
 
 /* Says why the daemon at t->socket could not be connected to (errno); returns the exit code. */
 int say_not_running(const struct tool *t);
@@ -56,20 +61,19 @@ void print_escaped(FILE *out, const uint8_t *bytes, size_t len, char also);
 void print_item_json(FILE *out, const struct proto_item *item, bool with_value);
 
 /* links.c: who hears whom, of the text of status, which it takes apart. False without memory. */
-bool print_links(FILE *out, char *text);
-bool print_links_json(FILE *out, char *text);
+bool print_links(FILE *out, char *text, bool json);
 
 /* bench.c */
-int run_bench(struct tool *t, const struct args *a);
+void run_bench(struct tool *t, const struct args *a);
 extern const char bench_usage[], bench_what[];
 
 /* import.c */
-int run_import(struct tool *t, const struct args *a);
+void run_import(struct tool *t, const struct args *a);
 /* A line of an export, which is decoded where it stands: *item has its key and value. False: it is none. */
 bool import_line(char *line, size_t len, struct proto_item *item);
 
 /* keygen.c */
-int run_keygen(struct tool *t, const struct args *a);
+void run_keygen(struct tool *t, const struct args *a);
 
 /* stdio.c: standard streams, of which somebody may have made a non-blocking one. */
 

@@ -8,8 +8,8 @@
 
 #include "raftd/tool/raftctl.h"
 
-/* May the call be made again? Waits until it makes sense. */
-static bool again(int fd, short events)
+/* Is the call worth another try? Waits until it is. */
+static bool try_on(int fd, short events)
 {
     if (errno == EAGAIN)
         (void)poll(&(struct pollfd){.fd = fd, .events = events}, 1, -1);
@@ -23,7 +23,7 @@ ssize_t patient_read(int fd, void *buf, size_t size)
         ssize_t n = read(fd, (char *)buf + len, size - len);
         if (n == 0)
             break;
-        if (n < 0 && !again(fd, POLLIN))
+        if (n < 0 && !try_on(fd, POLLIN))
             return -1;
         len += n > 0 ? (size_t)n : 0;
     }
@@ -34,7 +34,7 @@ int patient_write(int fd, const void *buf, size_t len)
 {
     for (size_t done = 0; done < len;) {
         ssize_t n = write(fd, (const char *)buf + done, len - done);
-        if (n < 0 && !again(fd, POLLOUT))
+        if (n < 0 && !try_on(fd, POLLOUT))
             return -1;
         done += n > 0 ? (size_t)n : 0;
     }

@@ -10,7 +10,7 @@
 
 #include "raftd/tool/raftctl.h"
 
-static char *printed(bool (*print)(FILE *, char *), const char *lines)
+static char *printed(bool json, const char *lines)
 {
     char *text = NULL;
     size_t size, len = strlen(lines);
@@ -19,7 +19,7 @@ static char *printed(bool (*print)(FILE *, char *), const char *lines)
     char *copy = malloc(len + 1); /* so that ASan sees a read past the end */
     assert_non_null(copy);
     memcpy(copy, lines, len + 1);
-    assert_true(print(out, copy));
+    assert_true(print_links(out, copy, json));
     free(copy);
     assert_int_equal(fclose(out), 0);
     return text;
@@ -27,7 +27,7 @@ static char *printed(bool (*print)(FILE *, char *), const char *lines)
 
 static void table(const char *lines, const char *want)
 {
-    char *text = printed(print_links, lines);
+    char *text = printed(false, lines);
     assert_string_equal(text, want);
     free(text);
 }
@@ -195,14 +195,14 @@ static void test_nonsense(void **state)
     char lines[4096] = "";
     for (unsigned id = 2; id < 99; id++)
         snprintf(lines + strlen(lines), sizeof lines - strlen(lines), "link.1.%u=0\n", id);
-    free(printed(print_links, lines)); /* more nodes than there can be */
-    free(printed(print_links_json, lines));
+    free(printed(false, lines)); /* more nodes than there can be */
+    free(printed(true, lines));
 }
 
 static void test_json(void **state)
 {
     (void)state;
-    char *text = printed(print_links_json, "link.1.2=7\nlink.2.1=silent\n");
+    char *text = printed(true, "link.1.2=7\nlink.2.1=silent\n");
     assert_string_equal(text, "{\n"
                               "  \"links\": [\n"
                               "    {\n"
@@ -223,10 +223,10 @@ static void test_json(void **state)
                               "  ]\n"
                               "}\n");
     free(text);
-    text = printed(print_links_json, "link.1.2=0\nlink.2.1=unknown\n");
+    text = printed(true, "link.1.2=0\nlink.2.1=unknown\n");
     assert_non_null(strstr(text, "\"state\": \"unknown\"\n"));
     free(text);
-    text = printed(print_links_json, "");
+    text = printed(true, "");
     assert_string_equal(text, "{\n  \"links\": [],\n  \"trouble\": []\n}\n");
     free(text);
 }
