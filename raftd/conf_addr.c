@@ -5,11 +5,9 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <inttypes.h>
 #include <net/if.h>
 #include <netinet/in.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -146,24 +144,19 @@ static struct in_addr address_of(const struct ifreq *request)
 static bool any_interface(bool (*match)(int fd, struct ifreq *request, struct in_addr wanted),
                           struct in_addr wanted, char *name)
 {
+    struct ifreq requests[INTERFACES_MAX];
+    struct ifconf conf = {.ifc_len = sizeof requests, .ifc_req = requests};
     bool found = false;
     int fd = udp_socket(AF_INET);
-    struct ifreq *requests = calloc(INTERFACES_MAX, sizeof *requests);
-    if (fd < 0 || requests == NULL)
-        goto out;
-    struct ifconf conf = {.ifc_len = INTERFACES_MAX * (int)sizeof *requests, .ifc_req = requests};
-    if (ioctl(fd, SIOCGIFCONF, &conf) != 0)
-        goto out;
-    size_t n = (size_t)conf.ifc_len / sizeof *requests;
+    if (fd < 0)
+        return false;
+    size_t n = ioctl(fd, SIOCGIFCONF, &conf) == 0 ? (size_t)conf.ifc_len / sizeof *requests : 0;
     for (size_t i = 0; i < n && !found; i++) {
         found = match(fd, &requests[i], wanted);
         if (found && name != NULL)
             memcpy(name, requests[i].ifr_name, CONF_INTERFACE_SIZE);
     }
-out:
-    free(requests);
-    if (fd >= 0)
-        (void)close(fd);
+    (void)close(fd);
     return found;
 }
 

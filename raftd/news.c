@@ -268,12 +268,12 @@ static void say_commits(struct news *said, const struct status *s, uint64_t now_
 /* A missing address of our own and datagrams that are too big have messages of their own. */
 static void say_send_fails(struct news *said, const struct status *s, uint64_t now_us)
 {
-    bool fails = grows(&said->send_lost, s->send_lost, now_us) && s->send_errno != 0 &&
-                 s->send_errno != EADDRNOTAVAIL;
+    bool fails = grows(&said->send_lost, s->udp.lost, now_us) && s->udp.lost_errno != 0 &&
+                 s->udp.lost_errno != EADDRNOTAVAIL;
     if (fails && lasting_is(&said->send_fails, NEWS_LASTS_US, now_us))
         say_warn("datagrams cannot be sent: %s. Does a firewall on this box forbid it, or is there "
                  "no route?",
-                 strerror(s->send_errno));
+                 strerror(s->udp.lost_errno));
     if (!fails && lasting_over(&said->send_fails, now_us) > 0)
         say_info("datagrams can be sent again");
 }

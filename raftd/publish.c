@@ -17,12 +17,7 @@ static void fill_status(struct publisher *p, const struct publish_from *from, ui
     node_status(from->node, now_us, s);
     diskio_status(from->disk, s);
     leaders_status(&p->leaders, s);
-    const struct udp_counters *u = udp_counters(from->udp);
-    s->send_lost = u->lost;
-    s->send_errno = u->lost_errno;
-    s->send_too_big = u->too_big;
-    s->rxq_drops = u->rxq_drops;
-    s->receive_errors = u->receive_errors;
+    s->udp = *udp_counters(from->udp);
 }
 
 /* How long the published status may still stand for what is true now. */

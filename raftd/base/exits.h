@@ -1,5 +1,5 @@
 /* exits.h: the exit codes of both programs. Scripts rely on them: a code never changes its meaning.
- * The same tables are printed in raftd(8) and raftctl(1).
+ * raftd(8) and raftctl(1) have these tables, too.
  */
 #ifndef RAFTD_EXITS_H
 #define RAFTD_EXITS_H

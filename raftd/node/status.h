@@ -10,6 +10,7 @@
 #include <stdio.h>
 
 #include "net/drop.h"
+#include "net/udp.h"
 #include "net/wire.h"
 #include "raftd/core/raft.h"
 
@@ -120,11 +121,8 @@ struct status {
     uint64_t disk_pending_us; /* age of the batch in flight, 0 = none */
     uint64_t
         uncommitted_us; /* leader: entries wait, and none was committed for so long; 0 = not so */
-    uint64_t datagrams_sent, datagrams_received, send_lost; /* send_lost: refused by the kernel */
-    int send_errno;                                         /* why, the last time; 0 = never */
-    uint64_t send_too_big;   /* refused by the kernel: longer than the device sends */
-    uint64_t receive_errors; /* that the kernel reported, as ICMP's "port unreachable" */
-    uint64_t rxq_drops; /* lost in our own receive queue: this box is too slow, not the network */
+    uint64_t datagrams_sent, datagrams_received;
+    struct udp_counters udp;
     uint64_t drops[DROP_COUNT];                /* all of them, also of strangers */
     struct status_link links[RAFT_VOTERS_MAX]; /* all voters, ascending by id */
     unsigned n_links;

@@ -32,7 +32,7 @@ static void on_wake(struct ev_loop *loop, ev_async *w, int events)
     turns_run(w->data);
 }
 
-static void on_again(struct ev_loop *loop, ev_async *w, int events)
+static void on_more(struct ev_loop *loop, ev_async *w, int events)
 {
     (void)loop;
     (void)events;
@@ -65,7 +65,7 @@ static void on_timer(struct ev_loop *loop, ev_timer *w, int events)
     }
     clients_due_at(c, c->accept_us);
     for (unsigned i = 0; i < CLIENTS_SLOTS; i++)
-        if (c->conns[i])
+        if (c->conns[i] != NULL)
             clients_due_at(c, conn_due(c->conns[i], now));
 }
 
@@ -106,7 +106,7 @@ static void on_prepare(struct ev_loop *loop, ev_prepare *w, int events)
     flush(c);
     arm_timer(c);
     if (!cds_list_empty(&c->turns) || !cds_list_empty(&c->lists))
-        ev_async_send(c->loop, &c->again); /* the loop does not sleep */
+        ev_async_send(c->loop, &c->more); /* the loop does not sleep */
 }
 
 static void wake(void *ctx)
@@ -153,13 +153,13 @@ struct clients *clients_new(struct ev_loop *loop, struct shared *shared, unsigne
         CDS_INIT_LIST_HEAD(lists[i]);
     ev_io_init(&c->accept, conn_accept, listen_fd, EV_READ);
     ev_async_init(&c->wake, on_wake);
-    ev_async_init(&c->again, on_again);
+    ev_async_init(&c->more, on_more);
     ev_prepare_init(&c->prepare, on_prepare);
     ev_timer_init(&c->timer, on_timer, 0., 0.);
-    c->accept.data = c->wake.data = c->again.data = c->prepare.data = c->timer.data = c;
+    c->accept.data = c->wake.data = c->more.data = c->prepare.data = c->timer.data = c;
     ev_io_start(loop, &c->accept);
     ev_async_start(loop, &c->wake);
-    ev_async_start(loop, &c->again);
+    ev_async_start(loop, &c->more);
     ev_prepare_start(loop, &c->prepare);
     c->me->wake_ctx = c;
     c->me->wake = wake;
@@ -175,11 +175,11 @@ void clients_free(struct clients *c)
     reads_stop(c);
     flush(c);
     for (unsigned i = 0; i < CLIENTS_SLOTS; i++)
-        if (c->conns[i])
+        if (c->conns[i] != NULL)
             conn_close(c->conns[i]);
     ev_io_stop(c->loop, &c->accept);
     ev_async_stop(c->loop, &c->wake);
-    ev_async_stop(c->loop, &c->again);
+    ev_async_stop(c->loop, &c->more);
     ev_prepare_stop(c->loop, &c->prepare);
     ev_timer_stop(c->loop, &c->timer);
     free(c);

@@ -19,9 +19,9 @@
 #include "raftd/serve/shared.h"
 
 enum {
-    CLIENTS_CONNS_MAX = 256,        /* connections of one instance */
-    CLIENTS_GUESTS_MAX = 16,        /* guests: connections of one instance beyond the limit of all
-                                instances. They get RESULT_BUSY, or the status if they ask for it */
+    CLIENTS_CONNS_MAX = 256, /* connections of one instance */
+    CLIENTS_GUESTS_MAX = 16, /* guests are connections of one instance beyond the limit of all
+                                instances: they get RESULT_BUSY, or the status if they ask for it */
     CLIENTS_GUEST_US = 1000 * 1000, /* a guest stays at most so long */
     CLIENTS_ACCEPT_MAX = 16,     /* connections taken in one iteration, so that others get a turn */
     CLIENTS_CONN_OPS_MAX = 2048, /* unanswered requests of one connection: enough for a pipeline
@@ -35,8 +35,8 @@ enum {
     /* A connection ends when the next part of a value does not come within this time. */
     CLIENTS_PART_IDLE_US = 10 * 1000 * 1000,
     CLIENTS_OUT_ALL_BYTES = 16 << 20, /* answers that no client has read yet, of all clients */
-    /* The same of one client. With more waiting, nothing is done for it; the last answer may exceed
-     * the limit. */
+    /* Answers that one client has not read yet. While it has more, nothing is done for it; its last
+     * answer may exceed the limit. */
     CLIENTS_OUT_MAX_BYTES = 1 << 20,
     /* Up to here a client needs no share of CLIENTS_OUT_ALL_BYTES: a small answer always passes. */
     CLIENTS_OUT_OWN_BYTES = 1 << 15,
@@ -45,14 +45,14 @@ enum {
     /* A unit of work is some microsecond. All connections get one turn in each iteration, so that
      * 256 of them take some 20 ms; lists get what is left over. */
     CLIENTS_TURN_WORK = 64,    /* of one connection's turn: some dozen requests */
-    CLIENTS_LISTS_WORK = 1024, /* of all lists in one iteration, or one page */
+    CLIENTS_LISTS_WORK = 1024, /* of all lists in one iteration; one page may exceed it */
     CLIENTS_STATUS_WORK = 16,  /* it prints some hundred lines */
     CLIENTS_WORK_BYTES = 4096, /* copied for one unit */
     CLIENTS_WORK_KEYS = 8,     /* listed for one unit */
 
     CLIENTS_STALL_US = 10 * 1000 * 1000, /* a client that takes no answer for so long is dropped */
     CLIENTS_RETRY_US = 1000 * 1000,      /* accept failed (no descriptors left): next try */
-    /* A client that has closed its sending side: so often we look whether it still reads. */
+    /* How often we look whether a client that has closed its sending side still reads. */
     CLIENTS_LEFT_US = 1000 * 1000,
 };
 

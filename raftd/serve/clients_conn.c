@@ -34,7 +34,7 @@ void conn_close(struct conn *conn)
     cds_list_del(&conn->turn);
     free(conn->rest);
     c->conns[conn->slot] = NULL;
-    if (conn->user) {
+    if (conn->user != NULL) {
         c->n_conns--;
         leave(c, conn->user);
     } else if (!conn->ended) {
@@ -101,7 +101,7 @@ static void send_guest_away(struct clients *c)
             (oldest == NULL || conn->guest_us < oldest->guest_us))
             oldest = conn;
     }
-    if (oldest)
+    if (oldest != NULL)
         conn_refuse(oldest, RESULT_BUSY);
 }
 
@@ -110,21 +110,21 @@ static void conn_new(struct clients *c, int fd, struct user *user)
     struct conn *conn = NULL;
     if (user == NULL && c->n_guests >= c->shared->n_guests)
         send_guest_away(c);
-    if (user || c->n_guests < c->shared->n_guests)
+    if (user != NULL || c->n_guests < c->shared->n_guests)
         conn = calloc(1, sizeof *conn);
     if (conn == NULL) {
         turn_away(fd, RESULT_BUSY, "");
-        if (user)
+        if (user != NULL)
             leave(c, user);
         return;
     }
-    while (c->conns[conn->slot])
+    while (c->conns[conn->slot] != NULL)
         conn->slot++;
     c->conns[conn->slot] = conn;
     conn->clients = c;
     conn->user = user;
     conn->guest_us = NEVER;
-    if (user) {
+    if (user != NULL) {
         c->n_conns++;
     } else {
         c->n_guests++;

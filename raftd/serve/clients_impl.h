@@ -47,7 +47,6 @@ struct conn {
     uint32_t slot;
     uint64_t generation;
     unsigned ops;               /* unanswered requests */
-    unsigned waiting;           /* of them reads in clients->parked */
     struct cds_list_head ready; /* reads that may be served */
     struct outq outq;
     size_t out_bytes; /* of USERS_OUT_BYTES, taken for outq */
@@ -78,7 +77,7 @@ struct clients {
     ev_io accept;
     unsigned listens; /* as shared->listens, when accept was begun */
     ev_async wake;
-    ev_async again; /* somebody waits for a turn */
+    ev_async more; /* somebody waits for a turn */
     ev_prepare prepare;
     ev_timer timer;
     uint64_t timer_us;   /* earliest moment when something may be due */
@@ -124,25 +123,25 @@ void output_give(struct conn *conn);
 /* Takes the first request of buf; returns its size, 0 = conn->blocked. When the connection has ended,
  * the rest does not matter. */
 size_t request_take(struct conn *conn, const uint8_t *buf, size_t len);
-/* Serves the first read that is ready. */
+/* Serves the first read of conn->ready. */
 void read_serve(struct conn *conn);
 /* Moves the next read that the main loop has confirmed to its connection, and returns this one; NULL:
  * there is none. */
 struct conn *read_confirmed(struct clients *c);
-/* The daemon stops: whoever waits for reads is told so. */
+/* Tells all who wait for reads that the daemon stops. */
 void reads_stop(struct clients *c);
 /* Answers the reads whose time is up by `now`; those of a connection that goes away (`gone`) are
  * only dropped. */
 void reads_expire(struct clients *c, uint64_t now, const struct conn *gone, enum result result);
-/* The main loop has answered writes. */
+/* Passes on the answers to writes that have come from the main loop. */
 void writes_take_answers(struct clients *c);
-/* The value that is arriving in parts will not be completed. */
+/* Forgets the value that is arriving in parts. */
 void part_drop(struct conn *conn);
 /* Nothing more is taken from the client. */
 void conn_end(struct conn *conn);
-/* Tells the client so, and why. */
+/* Tells the client that nothing more is taken from it, and why. */
 void conn_refuse(struct conn *conn, enum result result);
-/* The connection goes away: what it asked for and has not got is dropped. */
+/* Drops what a connection that goes away has asked for and not got. */
 void requests_drop(struct conn *conn);
 
 /* clients_turn.c: who is served when */
@@ -151,7 +150,7 @@ void turn_wait(struct conn *conn);
 /* One turn each for all that wait for work or whose reads were confirmed, for some that wait for lists. */
 void turns_run(struct clients *c);
 void turns_run_lists(struct clients *c);
-/* Who waits for room tries again. */
+/* Connections that wait for room get another turn. */
 void turns_retry(struct clients *c);
 /* The client is there and could read answers: it has at most closed its sending side. */
 bool conn_is_there(const struct conn *conn);

@@ -51,7 +51,6 @@ static void park(struct conn *conn, const struct proto_request *w)
     r->ticket = c->ticket;
     r->deadline_us = clock_us() + (uint64_t)w->timeout_ms * 1000;
     clients_due_at(c, r->deadline_us);
-    conn->waiting++;
     cds_list_add_tail(&r->link, &c->parked);
 }
 
@@ -85,7 +84,6 @@ struct conn *read_confirmed(struct clients *c)
     struct read *r = first_read(&c->parked);
     if (r == NULL || r->ticket > atomic_load_explicit(&c->me->read_done, memory_order_acquire))
         return NULL;
-    r->conn->waiting--;
     cds_list_del(&r->link);
     cds_list_add_tail(&r->link, &r->conn->ready);
     return r->conn;
@@ -101,7 +99,6 @@ void reads_expire(struct clients *c, uint64_t now, const struct conn *gone, enum
             clients_due_at(c, r->deadline_us);
             continue;
         }
-        r->conn->waiting--;
         if (r->conn != gone)
             answer_result(r->conn, r->want.tag, result, 0);
         read_free(c, r);
@@ -113,7 +110,7 @@ void reads_stop(struct clients *c)
     struct read *r;
     reads_expire(c, NEVER, NULL, RESULT_STOPPING);
     for (unsigned i = 0; i < CLIENTS_SLOTS; i++)
-        while (c->conns[i] && (r = first_read(&c->conns[i]->ready)) != NULL) {
+        while (c->conns[i] != NULL && (r = first_read(&c->conns[i]->ready)) != NULL) {
             answer_result(r->conn, r->want.tag, RESULT_STOPPING, 0);
             read_free(c, r);
         }
@@ -153,7 +150,7 @@ static void part_give(struct conn *conn)
 
 void part_drop(struct conn *conn)
 {
-    if (conn->part) {
+    if (conn->part != NULL) {
         part_give(conn);
         conn->ops--;
         free(conn->part);
@@ -202,7 +199,7 @@ static void on_write(struct conn *conn, const struct proto_request *rq)
     enum result refused = check_write(conn, rq);
     if (refused == RESULT_OK) {
         req = request_new(conn, rq);
-        if (req && left > 0 &&
+        if (req != NULL && left > 0 &&
             !users_take(&c->shared->users, conn->user, USERS_PART_BYTES, request_bytes(req))) {
             free(req);
             req = NULL;
@@ -256,11 +253,11 @@ static void on_part(struct conn *conn, const struct proto_request *rq)
         return;
     }
     struct request *req = conn->part;
-    if (req)
+    if (req != NULL)
         memcpy(req->cmd + req->cmd_len - conn->part_left, rq->part, rq->part_len);
     conn->part_left -= rq->part_len;
     conn->part_at_us = clock_us();
-    if (conn->part_left == 0 && req) {
+    if (conn->part_left == 0 && req != NULL) {
         part_give(conn);
         conn->part = NULL;
         submit(conn, req);
@@ -276,7 +273,7 @@ void writes_take_answers(struct clients *c)
         users_give(&c->shared->users, req->user, USERS_WRITES, 1);
         users_give(&c->shared->users, req->user, USERS_WRITE_BYTES, req->cmd_len);
         struct conn *conn = c->conns[req->conn];
-        if (conn && conn->generation == req->conn_generation) {
+        if (conn != NULL && conn->generation == req->conn_generation) {
             assert(conn->ops > 0);
             conn->ops--;
             answer_result(conn, req->client_tag, req->result, req->revision);
@@ -319,7 +316,7 @@ size_t request_take(struct conn *conn, const uint8_t *buf, size_t len)
 void requests_drop(struct conn *conn)
 {
     struct clients *c = conn->clients;
-    if (conn->waiting > 0)
+    if (conn->ops > 0)
         reads_expire(c, 0, conn, RESULT_OK);
     while (!cds_list_empty(&conn->ready))
         read_free(c, first_read(&conn->ready));

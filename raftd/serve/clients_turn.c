@@ -52,7 +52,7 @@ static void rest_free(struct conn *conn)
     conn->rest = NULL;
 }
 
-/* What the turn was too short for is kept for the next one. */
+/* Keeps the requests that the turn was too short for. */
 static void keep(struct conn *conn, const uint8_t *buf, size_t len)
 {
     conn->rest = malloc(len);
@@ -71,7 +71,7 @@ bool conn_is_there(const struct conn *conn)
     return poll(&p, 1, 0) == 0;
 }
 
-/* The client has closed its sending side, or altogether. */
+/* The client has closed its sending side, or all of the connection. */
 static void on_end(struct conn *conn)
 {
     if (!conn_is_there(conn)) {
@@ -117,7 +117,7 @@ static void turn(struct conn *conn)
             read_serve(conn);
         } else if (conn->ended) {
             break;
-        } else if (conn->rest) {
+        } else if (conn->rest != NULL) {
             conn->rest_at += take(conn, conn->rest + conn->rest_at, conn->rest_len - conn->rest_at);
             if (conn->ended || conn->rest_at == conn->rest_len)
                 rest_free(conn);
@@ -133,7 +133,8 @@ void turns_run(struct clients *c)
     struct conn *conn;
     while ((conn = read_confirmed(c)) != NULL)
         turn_wait(conn);
-    while (!cds_list_empty(&c->turns)) /* those that come back wait for the next time */
+    while (!cds_list_empty(
+        &c->turns)) /* a connection that needs another turn waits until the next iteration */
         turn(pop(&c->turns));
 }
 

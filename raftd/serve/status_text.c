@@ -106,10 +106,10 @@ static const struct field node_fields[] = {
     {"uncommitted_ms", OF_NODE(uncommitted_us), MS, ALWAYS},
     {"datagrams_sent", OF_NODE(datagrams_sent), NUMBER, ALWAYS},
     {"datagrams_received", OF_NODE(datagrams_received), NUMBER, ALWAYS},
-    {"send_lost", OF_NODE(send_lost), NUMBER, ALWAYS},
-    {"send_too_big", OF_NODE(send_too_big), NUMBER, ALWAYS},
-    {"receive_errors", OF_NODE(receive_errors), NUMBER, ALWAYS},
-    {"rxq_drops", OF_NODE(rxq_drops), NUMBER, ALWAYS},
+    {"send_lost", OF_NODE(udp.lost), NUMBER, ALWAYS},
+    {"send_too_big", OF_NODE(udp.too_big), NUMBER, ALWAYS},
+    {"receive_errors", OF_NODE(udp.receive_errors), NUMBER, ALWAYS},
+    {"rxq_drops", OF_NODE(udp.rxq_drops), NUMBER, ALWAYS},
     {"key_id", OF_NODE(key_id), KEY, UNLESS_0},
     {"next_key_id", OF_NODE(next_key_id), KEY, UNLESS_0},
 };
@@ -232,7 +232,7 @@ static void put_field(struct sink *k, const struct field *f, const void *base)
     }
 }
 
-/* All reasons, or those that have occurred. */
+/* All reasons to drop, or (`all` = false) those that have occurred. */
 static void put_drops(struct sink *k, const uint64_t *drops, bool all)
 {
     bool any = all;
@@ -260,7 +260,7 @@ static void put_peer(struct sink *k, const struct status_peer *p)
     leave(k, before);
 }
 
-/* What a voter hears of each other. */
+/* What voter number i hears of each of the others. */
 static void put_link(struct sink *k, const struct status *s, unsigned n, unsigned i)
 {
     char name[8];
@@ -307,9 +307,9 @@ static void put_advice(struct sink *k, const struct status *s)
         fprintf(f,
                 "; data take over %d %% of max_data_bytes: delete keys, or raise it on all nodes",
                 ADVICE_DATA_PERCENT);
-    if (s->rxq_drops >= ADVICE_DROPS && s->rxq_drops > s->datagrams_received / 1000)
+    if (s->udp.rxq_drops >= ADVICE_DROPS && s->udp.rxq_drops > s->datagrams_received / 1000)
         fprintf(f, "; this box was too slow for %" PRIu64 " datagrams: raise net.core.rmem_max",
-                s->rxq_drops);
+                s->udp.rxq_drops);
     (void)fclose(f);
     put(k, "advice", "%s", all[0] != '\0' ? all + 2 : "none");
 }

@@ -200,9 +200,9 @@ static void test_send_fails(void **state)
     s.peers[0].heard_us = s.peers[1].heard_us = UINT64_MAX / 2;
     for (unsigned k = 0; k < 2; k++) {
         heard_forget();
-        s.send_errno = k == 0 ? EADDRNOTAVAIL : EPERM;
+        s.udp.lost_errno = k == 0 ? EADDRNOTAVAIL : EPERM;
         for (unsigned sec = 0; sec < 60; sec++) {
-            s.send_lost++;
+            s.udp.lost++;
             pass(&said, &s, &now, SEC);
         }
         assert_int_equal(heard.warned, k);

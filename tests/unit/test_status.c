@@ -69,15 +69,15 @@ static void fill(struct status *s)
     s->peers[1].loss_in_permille = s->peers[1].loss_out_permille = STATUS_LOSS_UNKNOWN;
     s->key_id = 0xab01;
     s->next_key_id = 0xcd02;
-    s->rxq_drops = 17;
-    s->receive_errors = 3;
+    s->udp.rxq_drops = 17;
+    s->udp.receive_errors = 3;
     s->leader_before = 1;
     s->leader_since_us = 40 * 1000000;
     s->leader_changes_hour = 2;
     s->election_timeout_ms = 150;
     s->max_value_bytes = 65536;
     s->log_bytes = 8388608;
-    s->send_too_big = 1;
+    s->udp.too_big = 1;
     s->n_links = 4;
     s->links[0] = (struct status_link){.id = 1, .at_us = 91 * 1000000, .heard = {0, 0, 30}};
     s->links[1] = (struct status_link){.id = 2, .at_us = 99 * 1000000, .heard = {100, 9, 255}};
@@ -282,7 +282,7 @@ static void test_advice(void **state)
         s.datagrams_received = 1000 * 1000;
         s.max_data_bytes = 1000;
         s.data_bytes = k == 4 || k == 6 ? 801 : 800;
-        s.rxq_drops = k == 2 || k == 6 ? 1001 : 1000;
+        s.udp.rxq_drops = k == 2 || k == 6 ? 1001 : 1000;
         char *text = printed(&s, 100 * 1000000, false);
         const char *line = strstr(text, "\nadvice=");
         assert_non_null(line);
