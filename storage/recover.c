@@ -22,6 +22,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -444,6 +445,15 @@ static int scan_in_use(struct scan *s, size_t i, bool *end)
     return 0;
 }
 
+static int head_damaged(struct scan *s)
+{
+    const struct fold *f = &s->r->fold;
+    if (f->n_segs == 0)
+        return scan_corrupt(s, "%s: its head is damaged, which says where the log begins", s->path);
+    return scan_corrupt(s, "%s: its head is damaged, entries from %" PRIu64 " on are behind it",
+                        s->path, f->last_index + 1);
+}
+
 /* The segment before it is sealed, or there is none: will this one be the next? */
 static int scan_unused(struct scan *s, size_t i)
 {
@@ -463,8 +473,7 @@ static int scan_unused(struct scan *s, size_t i)
     if (rc != 0)
         return rc;
     if (found)
-        return scan_corrupt(s, "%s: its head is damaged, entries from %" PRIu64 " on are behind it",
-                            s->path, f->last_index + 1);
+        return head_damaged(s);
     if (first)
         return scan_corrupt(s, "%s: belongs to no storage, this directory is %016" PRIx64, s->path,
                             s->options->storage_id);
@@ -491,6 +500,7 @@ static int scan_from_start(struct scan *s)
     s->rep->message[0] = '\0';
     s->begin_later = false;
     for (size_t i = s->start; rc == 0 && !end; i++, s->n_done++) {
+        s->at = i;
         s->number = s->numbers[i];
         segment_path(s->path, s->dir, s->number, SEGMENT_SUFFIX);
         switch (s->seen[i].state) {
@@ -499,11 +509,7 @@ static int scan_from_start(struct scan *s)
             rc = scan_unused(s, i);
             end = true;
             break;
-        case SEG_DAMAGED:
-            rc = scan_corrupt(s,
-                              "%s: its head is damaged, entries from %" PRIu64 " on are behind it",
-                              s->path, s->r->fold.last_index + 1);
-            break;
+        case SEG_DAMAGED: rc = head_damaged(s); break;
         }
     }
     return rc;
@@ -520,6 +526,18 @@ static int is_late_spare(struct scan *s, size_t i, bool *late)
         rc = scan_find(s, &s->seen[i], NULL, late);
     *late = !*late;
     return rc == 0 ? scan_close(s) : rc;
+}
+
+/* There is damage before segment `next`. All that stood there is in the snapshot when that segment
+ * begins not behind its end; its head says which term and vote came before it. */
+static bool covered(struct scan *s, size_t next)
+{
+    if (next >= s->n_numbers || s->seen[next].state != SEG_IN_USE ||
+        s->seen[next].head.base_index > s->options->base.index)
+        return false;
+    memcpy(s->damage, s->rep->message, sizeof s->damage);
+    s->start = next;
+    return true;
 }
 
 /* Looks at the files from the newest on, back to a reset or to the log's beginning. Before a gap there
@@ -539,7 +557,8 @@ static int look_at_all(struct scan *s)
             return rc;
         if (gap && !late) {
             segment_path(s->path, s->dir, s->numbers[s->start] - 1, SEGMENT_SUFFIX);
-            return scan_corrupt(s, "%s is missing, but later segments are there", s->path);
+            rc = scan_corrupt(s, "%s is missing, but later segments are there", s->path);
+            return covered(s, s->start) ? 0 : rc;
         }
         if (gap)
             continue;
@@ -583,11 +602,12 @@ static int scan_all(struct scan *s)
     int rc = scan_list(s);
     if (rc == 0)
         rc = look_at_all(s);
-    if (rc == 0)
-        rc = scan_from_start(s);
-    while (s->begin_later) {
+    if (rc != 0)
+        return rc;
+    rc = scan_from_start(s);
+    while (rc == -EBADMSG && (s->begin_later || covered(s, s->at + 1))) {
+        s->start += s->begin_later ? 1 : 0;
         rc = scan_close(s);
-        s->start++;
         if (rc == 0)
             rc = scan_from_start(s);
     }
@@ -601,6 +621,7 @@ static void take_dead(struct scan *s)
     struct recovery *r = s->r;
     size_t last = s->n_numbers - 1;
     r->n_dead = s->start;
+    r->keep_aside = s->damage[0] != '\0';
     if (last > s->start && s->seen[last].state == SEG_UNUSED &&
         s->seen[last].head.number >= s->numbers[s->start]) {
         r->spares--;
@@ -610,7 +631,21 @@ static void take_dead(struct scan *s)
     s->numbers = NULL;
 }
 
-static void fill_report(struct scan *s)
+static void __attribute__((format(printf, 2, 3)))
+add_message(struct wal_report *rep, const char *format, ...)
+{
+    size_t len = strlen(rep->message);
+    va_list args;
+    if (len > 0 && len + 2 < sizeof rep->message)
+        len = (size_t)(stpcpy(rep->message + len, ". ") - rep->message);
+    va_start(args, format);
+    int n = vsnprintf(rep->message + len, sizeof rep->message - len, format, args);
+    va_end(args);
+    assert(n > 0);
+    (void)n;
+}
+
+static void fill_report(struct scan *s, int rc)
 {
     const struct wal_base *base = &s->options->base;
     const struct fold *f = &s->r->fold;
@@ -624,6 +659,12 @@ static void fill_report(struct scan *s)
     rep->last_term = f->last_term;
     rep->commit = f->commit > base->index ? f->commit : base->index;
     memcpy(rep->head, f->head, sizeof rep->head);
+    if (rc == 0 && s->damage[0] != '\0')
+        add_message(
+            rep,
+            "%s. The snapshot has what was there; the log begins with %016" PRIx64 SEGMENT_SUFFIX
+            ", and what stands before it goes to %s/log/damaged",
+            s->damage, s->numbers[s->start], s->dir);
     if (!s->r->reset)
         return;
     if (rep->term < base->term) {
@@ -634,14 +675,10 @@ static void fill_report(struct scan *s)
     rep->base_term = rep->last_term = base->term;
     memcpy(rep->head, base->hash, sizeof rep->head);
     s->r->n_runs = 0;
-    if (rep->verdict == WAL_CLEAN) {
-        int n = snprintf(rep->message, sizeof rep->message,
-                         "%s/log: entry %" PRIu64 " of term %" PRIu64 ", with which the snapshot "
-                         "ends, is not in it: it begins anew behind that",
-                         s->dir, base->index, base->term);
-        assert(n > 0);
-        (void)n;
-    }
+    add_message(rep,
+                "%s/log: entry %" PRIu64 " of term %" PRIu64 ", with which the snapshot ends, is "
+                "not in it: it begins anew behind that",
+                s->dir, base->index, base->term);
 }
 
 int recover_scan(struct recovery *r, const struct disk *d, const char *dir,
@@ -657,7 +694,7 @@ int recover_scan(struct recovery *r, const struct disk *d, const char *dir,
         int closed = d->close(d->ctx, s.fd);
         rc = rc != 0 ? rc : closed;
     }
-    fill_report(&s);
+    fill_report(&s, rc);
     if (rc == 0)
         take_dead(&s);
     free(s.window);

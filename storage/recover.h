@@ -33,8 +33,9 @@ struct recovery {
     uint32_t bytes; /* size of segment `number` */
     size_t spares;  /* unused segments behind, or with RECOVER_BIRTH from `number` on */
     bool reset;     /* the log ends before the snapshot, or has another entry at its end */
-    uint64_t *dead; /* malloc'd: numbers of files to be deleted, each before the next one */
+    uint64_t *dead; /* malloc'd: numbers of files to be deleted, each before the next one ... */
     size_t n_dead;
+    bool keep_aside;                           /* ... or moved to the damaged ones */
     uint64_t leftovers[RECOVER_LEFTOVERS_MAX]; /* numbers of half-made segments */
     size_t n_leftovers;
 };

@@ -40,9 +40,12 @@ struct scan {
     struct wal_report *rep;
     uint64_t *numbers; /* of the segment files, ascending */
     size_t n_numbers, cap_numbers;
-    struct segment_seen *seen;          /* what each of them is; of those before a reset, nothing */
-    size_t start;                       /* the first one that the log consists of */
-    bool begin_later;                   /* the log cannot begin there */
+    struct segment_seen *seen; /* what each of them is; of those before a reset, nothing */
+    size_t start;              /* the first one that the log consists of */
+    bool begin_later;          /* the log cannot begin there */
+    size_t at;                 /* the one that is walked */
+    char damage
+        [WAL_MESSAGE_BYTES]; /* before `start`, where it makes no difference; empty for none */
     uint8_t at_base[RECORD_HASH_BYTES]; /* hash of the entry wal_options.base.index */
     size_t n_done;                      /* of them, looked through */
     uint8_t *window;                    /* SCAN_READ_BYTES: look-ahead */

@@ -25,6 +25,10 @@ int segment_dir(char path[WAL_PATH_MAX], const char *dir);
 /* DIR/log/<number><suffix>; segment_dir() has succeeded for this DIR. */
 void segment_path(char path[WAL_PATH_MAX], const char *dir, uint64_t number, const char *suffix);
 
+/* DIR/log/damaged and a segment's file in it, likewise. */
+void segment_damaged_path(char path[WAL_PATH_MAX], char damaged[WAL_PATH_MAX], const char *dir,
+                          uint64_t number);
+
 /* Write zeros to a file named with `tmp_suffix`, sync, rename, sync the directory. An existing
  * segment of that number is left alone and counts as success, its name made durable. Results as
  * wal_make_spare. */

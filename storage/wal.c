@@ -432,8 +432,7 @@ int wal_drop(struct wal *w, uint64_t keep_from)
     size_t n = fold_behind(&w->fold, keep_from);
     for (size_t i = 0; i < n; i++)
         w->stats.log_bytes -= w->fold.segs[i].bytes;
-    if (n > 0)
-        fold_drop(&w->fold, n);
+    fold_drop(&w->fold, n);
     return use_old_files(w);
 }
 
@@ -498,6 +497,25 @@ struct wal_stats wal_stats(const struct wal *w)
 
 /* ---- opening ---- */
 
+/* Damaged, and not needed any more: whoever wants to know what was there finds it. */
+static int keep_aside(struct wal *w, uint64_t number)
+{
+    char from[WAL_PATH_MAX], to[WAL_PATH_MAX], dir[WAL_PATH_MAX];
+    segment_path(from, w->dir, number, SEGMENT_SUFFIX);
+    segment_damaged_path(to, dir, w->dir, number);
+    int rc = w->d->mkdir(w->d->ctx, dir);
+    if (rc != 0 && rc != -EEXIST)
+        return file_failed(w, rc, "mkdir", dir);
+    if ((rc = sync_names(w)) != 0)
+        return rc;
+    if ((rc = w->d->rename(w->d->ctx, from, to)) != 0)
+        return file_failed(w, rc, "rename", from);
+    if ((rc = w->d->sync_dir(w->d->ctx, dir)) != 0)
+        return file_failed(w, rc, "fsync", dir);
+    w->unsynced = true;
+    return 0;
+}
+
 /* Make the names durable that a crash may have left in memory only, and remove half-made files. */
 static int tidy(struct wal *w, const struct recovery *r)
 {
@@ -513,7 +531,7 @@ static int tidy(struct wal *w, const struct recovery *r)
     }
     int rc = sync_names(w);
     for (size_t i = 0; rc == 0 && i < r->n_dead; i++) {
-        rc = delete_file(w, r->dead[i]);
+        rc = r->keep_aside ? keep_aside(w, r->dead[i]) : delete_file(w, r->dead[i]);
         if (rc == 0)
             rc = sync_names(w);
     }

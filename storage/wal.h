@@ -49,7 +49,8 @@ struct wal_options {
     uint32_t segment_bytes;
     /* Random id of this data directory (ident.h). Segments of another directory are refused. */
     uint64_t storage_id;
-    /* The last entry in the newest whole snapshot. The log goes on as it is when it holds that entry. It
+    /* The last entry in the newest whole snapshot. The log goes on as it is when it holds that entry;
+     * damage in segments that the snapshot covers does not count, they are moved to DIR/log/damaged. It
      * is reset (wal_reset) when it ends before it, or has an entry of another term there that was
      * never committed: so a crash between the arrival of a snapshot and the reset leaves it. */
     struct wal_base base;
@@ -108,7 +109,8 @@ struct wal_report {
     /* WAL_CORRUPT and WAL_TORN: which entries are concerned; bad_last_index 0 means "and
      * after"; with WAL_TORN both are 0 for a batch that is known to have held none. */
     uint64_t bad_first_index, bad_last_index;
-    char message[WAL_MESSAGE_BYTES]; /* for humans: empty when clean and not reset */
+    /* For humans: empty when clean, not reset, and nothing was moved to DIR/log/damaged. */
+    char message[WAL_MESSAGE_BYTES];
 };
 
 /* Counters since wal_open, written by the log thread. */

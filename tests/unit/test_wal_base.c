@@ -241,10 +241,13 @@ static void a_spare_that_comes_late_is_no_part_of_the_log(void **state)
     same(g, true);
     for (unsigned number = 1; number <= 7; number++)
         assert_false(exists(g, number));
-    // With anything in it, it is no such spare.
+    // With anything in it, it is no such spare. (But the snapshot has what it may have been.)
     assert_int_equal(wal_make_spare(memdisk_disk(g->m), RIG_DIR, 5, SIZE, err, sizeof err), 0);
     memdisk_poke(g->m, RIG_SEG(5), SIZE - 1, "x", 1);
-    must_be_refused(g, "0000000000000007.seg is missing, but later segments are there");
+    reopen(g);
+    same(g, true);
+    assert_non_null(strstr(g->rep.message, "7.seg is missing, but later segments are there. The"));
+    assert_false(exists(g, 5));
     rig_free(g);
 }
 
@@ -317,6 +320,7 @@ struct live_log {
     struct rig *g;
     char path[8][64]; // files, the live ones first
     unsigned n_files, n_live;
+    uint64_t base[8];         // of each live file
     size_t last_at, last_end; // the last batch, in the last live file
     struct model before;      // without it
 };
@@ -330,8 +334,10 @@ static void find_files(struct live_log *l)
         char *path = l->path[l->n_files];
         snprintf(path, sizeof l->path[0], RIG_DIR "/log/%016x.seg", number);
         struct segment_head h;
-        if (segment_decode(memdisk_peek(l->g->m, path, &size), &h) && h.number == number)
+        if (segment_decode(memdisk_peek(l->g->m, path, &size), &h) && h.number == number) {
+            l->base[l->n_files] = h.base_index;
             l->n_live = l->n_files + 1;
+        }
         assert_true(++l->n_files < 8);
     }
 }
@@ -374,8 +380,15 @@ static struct live_log recycled_log(void)
     return l;
 }
 
+// Does the log begin early enough without this file and those before it?
+static bool covered(const struct live_log *l, unsigned file)
+{
+    return file + 1 < l->n_live && l->base[file + 1] <= l->g->options.base.index;
+}
+
 // Changes some bytes of one block, and changes them back. What the log needs is missed, but the last
-// batch may go; what it does not need makes no difference. (True: it was needed.)
+// batch may go, and what the snapshot has as well; what it does not need makes no difference. (True: it
+// was needed.)
 static bool judge(struct live_log *l, unsigned file, size_t at, const uint8_t *bad, size_t len)
 {
     struct rig *g = l->g;
@@ -389,10 +402,18 @@ static bool judge(struct live_log *l, unsigned file, size_t at, const uint8_t *b
         return counts;
     memdisk_poke(g->m, l->path[file], at, bad, len);
     int rc = wal_check(memdisk_disk(g->m), RIG_DIR, &g->options, &g->rep);
-    bool ok = rc == (counts && !in_last ? -EBADMSG : 0) ||
+    bool heals = counts && covered(l, file);
+    bool ok = rc == (counts && !in_last && !heals ? -EBADMSG : 0) ||
               (in_last && len > 1 && rc == -EBADMSG); // an older batch in its place
+    uint64_t base = g->acked.base;
+    if (heals) {
+        g->acked.base = l->base[file + 1];
+        ok &= strstr(rep->message, l->path[file]) != NULL &&
+              strstr(rep->message, "damaged") != NULL;
+    }
     if (rc == 0)
         ok &= model_differs_report(in_last ? &l->before : &g->acked, rep) == NULL;
+    g->acked.base = base;
     if (ok && rc == 0 && len == 1) // a whole block of something else can be gone without a trace
         ok = rep->verdict == (in_last ? WAL_TORN : WAL_CLEAN);
     if (!ok)
@@ -494,6 +515,47 @@ static void what_is_left_of_a_segment_is_no_spare(void **state)
         }
         rig_free(g);
     }
+}
+
+// Damage before the end of the snapshot costs nothing, whenever the power is cut while it is put aside.
+static void damage_that_the_snapshot_covers_is_put_aside(void **state)
+{
+    (void)state;
+    for (size_t kind = 0; kind < 3; kind++)
+        for (uint64_t n = 1; n < 80; n += 1 + n / 20) {
+            struct live_log l = recycled_log();
+            struct rig *g = l.g;
+            char aside[64];
+            size_t size;
+            uint8_t bad[4096];
+            unsigned file = l.n_live - 3;
+            assert_true(covered(&l, file) && !covered(&l, file + 1));
+            memset(bad, 0xa5, sizeof bad);
+            if (kind < 2) // its head, or a batch
+                memdisk_poke(g->m, l.path[file], kind * 8192, bad, sizeof bad);
+            else
+                memdisk_lose(g->m, l.path[file]);
+            memdisk_fail_call(g->m, n, EIO);
+            if (open_log(g) == 0)
+                wal_close(g->w);
+            memdisk_seed(g->m, n);
+            memdisk_power_cut(g->m, (enum memdisk_keep)(n % 3));
+            g->w = NULL;
+            reopen(g);
+            g->acked.base = l.base[file + 1];
+            same(g, true);
+            snprintf(aside, sizeof aside, RIG_DIR "/log/damaged/%s",
+                     strrchr(l.path[file], '/') + 1);
+            const uint8_t *p = memdisk_peek(g->m, aside, &size);
+            assert_true((p != NULL) == (kind < 2));
+            if (p != NULL)
+                assert_memory_equal(p + kind * 8192, bad, sizeof bad);
+            fill_segments(g, 2);
+            reopen(g);
+            assert_string_equal(g->rep.message, "");
+            same(g, true);
+            rig_free(g);
+        }
 }
 
 /* ---- crashes ---- */
@@ -690,6 +752,7 @@ int main(void)
         cmocka_unit_test(whole_blocks_among_old_ones_are_judged_right),
         cmocka_unit_test(a_cut_batch_among_old_blocks_is_left_behind),
         cmocka_unit_test(what_is_left_of_a_segment_is_no_spare),
+        cmocka_unit_test(damage_that_the_snapshot_covers_is_put_aside),
         cmocka_unit_test(random_lives_lose_nothing),
         cmocka_unit_test(the_nth_call_fails_and_nothing_is_lost),
     };
