@@ -490,6 +490,19 @@ static void test_what_is_none(void **state)
     r.digest[3] ^= 1;
     refuse(&r, -EBADMSG);
     r.digest[3] ^= 1;
+    while (r.n > 1)
+        free(r.chunks[--r.n].bytes);
+    refuse(&r, -EBADMSG); /* no objects */
+    r.n = 0;
+    refuse(&r, -EBADMSG); /* nothing */
+    r.n = 1;
+    row_free(&r);
+    static const uint8_t zeros[IMAGE_CHUNK_MAX_BYTES];
+    for (size_t n = 0; n <= ORIGINS_BYTES_MAX; n += sizeof zeros)
+        add_chunk(&r, 1, zeros, sizeof zeros);
+    refuse(&r, -EBADMSG); /* more windows than there are */
+    row_free(&r);
+    take_row(&r, &w);
     uint16_t was = r.chunks[0].section;
     r.chunks[0].section = 7;
     refuse(&r, -ENOTSUP);

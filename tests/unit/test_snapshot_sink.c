@@ -1,0 +1,78 @@
+// LINK: @storage tests/lib/disk_memory.c
+/* test_snapshot_sink.c: a whole snapshot whose state is refused is not loaded, and the message says why. */
+#include "storage/snapshot.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "tests/lib/disk_memory.h"
+
+struct refusal {
+    int chunk, done; /* what the sink returns */
+    const char *says;
+};
+
+static int next(void *ctx, uint16_t *section, const uint8_t **bytes, size_t *len)
+{
+    bool *given = ctx;
+    *section = 1;
+    *bytes = (const uint8_t *)"state";
+    *len = 5;
+    *given = !*given;
+    return *given;
+}
+
+static int refuse_chunk(void *ctx, uint16_t section, const uint8_t *bytes, size_t len)
+{
+    const struct refusal *r = ctx;
+    assert_true(section == 1 && len == 5 && memcmp(bytes, "state", len) == 0);
+    return r->chunk;
+}
+
+static int refuse_done(void *ctx, const struct snapshot_head *head)
+{
+    const struct refusal *r = ctx;
+    assert_true(head->index == 3 && r->chunk == 0);
+    return r->done;
+}
+
+static void a_sink_can_refuse(void **state)
+{
+    (void)state;
+    static const struct refusal refusals[] = {
+        {-ENOTSUP, 0, "section 1 is unknown to this raftd"},
+        {-EBADMSG, 0, "contradicts itself"},
+        {-ENOMEM, 0, "Cannot allocate memory"},
+        {0, -EBADMSG, "has another digest"},
+        {0, -ENOMEM, "Cannot allocate memory"},
+        {0, 0, ""},
+    };
+    struct memdisk *m = memdisk_new(1);
+    struct snapshots s = {.disk = memdisk_disk(m), .dir = "/d", .storage_id = 7, .cluster = 5};
+    struct snapshot_head head = {.index = 3, .term = 1, .members = {1}, .n_members = 1};
+    struct snapshot_name name;
+    bool given = false;
+    assert_int_equal(s.disk->mkdir(s.disk->ctx, "/d"), 0);
+    assert_int_equal(snapshot_write(&s, &head, &(struct snapshot_source){next, &given}, &name), 0);
+    for (size_t i = 0; i < sizeof refusals / sizeof *refusals; i++) {
+        struct refusal r = refusals[i];
+        struct snapshot_sink sink = {refuse_chunk, refuse_done, &r};
+        assert_int_equal(snapshot_load(&s, 3, &sink, &head, &name), r.chunk + r.done);
+        if (strstr(s.message, r.says) == NULL)
+            fail_msg("%s: not %s", s.message, r.says);
+    }
+    memdisk_free(m);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(a_sink_can_refuse)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
