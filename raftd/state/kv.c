@@ -8,7 +8,7 @@
 
 #include "raftd/base/bytes.h"
 
-/* An odd number without a pattern: times it, a small number changes all upper bits. */
+/* Makes of a small number one that changes all upper bits, and of different ones different ones. */
 #define SPREAD UINT64_C(0x9e3779b97f4a7c15)
 
 /* What an object has in front of its key if either is not 0. */
@@ -83,7 +83,8 @@ static struct kv_object *object_new(const struct kv *kv, const struct kv_content
     return o;
 }
 
-/* Of key and value, with all else as the hash's key. */
+/* Of key and value, with all else as the hash's key, two numbers in each half, so that neither stands for
+ * the other. An expiry is below 2^49. */
 static uint64_t hash_of(const struct kv_object *o)
 {
     uint8_t key[crypto_shorthash_KEYBYTES], out[crypto_shorthash_BYTES];

@@ -284,6 +284,8 @@ static void test_digest_differs(void **state)
         {(const uint8_t *)"ab", (const uint8_t *)"cd", 2, 2, 1, 2, 0, 4},
         {(const uint8_t *)"ab", (const uint8_t *)"cd", 2, 2, 1, 2, 3, 0},
         {(const uint8_t *)"ab", (const uint8_t *)"cd", 2, 2, 1, 2, 0, 0},
+        {(const uint8_t *)"ab", (const uint8_t *)"cd", 2, 2, 4, 2, 3, 1},
+        {(const uint8_t *)"ab", (const uint8_t *)"cd", 2, 2, 1, 3, 2, 4},
     };
     enum { N = sizeof(all) / sizeof(all[0]) };
     uint64_t digests[N];
