@@ -58,6 +58,18 @@ segment   loop        4  seg: it is no regular file
 segment   nowhere     4  seg: it is no regular file
 segment   empty       4  seg: is 0 bytes long
 segment   unreadable  3  seg: Permission denied; this runs as user
+snap      pipe        3  snap: Not a directory
+snap      socket      3  snap: Not a directory
+snap      device      3  snap: Not a directory
+snap      loop        3  snap: Too many levels of symbolic links
+snap      empty       3  snap: Not a directory
+snapshot  pipe        3  snap: it is no regular file
+snapshot  directory   3  snap: it is no regular file
+snapshot  socket      3  snap: it is no regular file
+snapshot  device      3  snap: it is no regular file
+snapshot  loop        3  snap: it is no regular file
+snapshot  nowhere     3  snap: it is no regular file
+snapshot  unreadable  3  snap: Permission denied; this runs as user
 conf      pipe        2  is empty
 conf      directory   2  Is a directory
 conf      socket      2  cannot open
@@ -77,6 +89,7 @@ key       unreadable  2  Permission denied
 END
 }
 
+# shellcheck disable=SC2034 # of cluster.sh
 KEYED=1
 cluster 1
 start_all
@@ -84,12 +97,14 @@ wait_leader
 expect 0 ctl 1 --timeout 20 put k v
 stop 1
 cp "$CONF" "$WORK/conf"
+mkdir -p "$WORK/node1/snap"
 cp -a "$WORK/node1" "$WORK/good"
 n=0
 while read -r what kind code said; do
     case $what in
     conf) path=$WORK/conf ;;
     key) path=$WORK/key.1 ;;
+    snapshot) path=$WORK/node1/snap/0000000000000001.snap ;;
     segment) path=$(find "$WORK/node1/log" -name '*.seg' | sort | head -n 1) ;;
     *) path=$WORK/node1/$what ;;
     esac
@@ -103,7 +118,7 @@ while read -r what kind code said; do
     conf)
         expect "$code" $as timeout -k 5 10 "$RAFTCTL" -c "$WORK/conf" -i 1 status </dev/null
         says "$said" ;;
-    ident | log | segment)
+    ident | log | segment | snap | snapshot)
         expect "$code" $as timeout -k 5 10 "$RAFTD" --check "$WORK/node1" </dev/null
         says "$said" ;;
     esac
