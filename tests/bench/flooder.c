@@ -1,4 +1,4 @@
-// LINK:
+// LINK: raftd/base/clock.c
 /* flooder.c: sends a flood of datagrams to a node, as somebody on the network would who has no key.
  *
  *     flooder record FILE
@@ -38,6 +38,7 @@
 
 #include "net/seal/session.h"
 #include "net/seal/session_impl.h"
+#include "raftd/base/clock.h"
 
 enum {
     HEADERS = sizeof(struct iphdr) + sizeof(struct udphdr),
@@ -82,14 +83,6 @@ static _Noreturn void die(const char *what)
 {
     perror(what);
     exit(1);
-}
-
-static uint64_t now_us(void)
-{
-    struct timespec t;
-    if (clock_gettime(CLOCK_MONOTONIC, &t) != 0)
-        die("clock_gettime");
-    return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
 }
 
 static void fill(uint8_t *bytes, size_t len)
@@ -412,10 +405,10 @@ static uint64_t send_batch(int fd, const struct packets *p, size_t *next, unsign
 
 static void flood(int fd, const struct packets *p, uint64_t mbit_s)
 {
-    uint64_t start = now_us(), due_from = start, bytes = 0, due_bytes = 0;
+    uint64_t start = clock_us(), due_from = start, bytes = 0, due_bytes = 0;
     size_t next = 0;
     while (!ended) {
-        uint64_t now = now_us();
+        uint64_t now = clock_us();
         if ((now - due_from) * mbit_s / 8 > due_bytes + BEHIND_MAX_US * mbit_s / 8) {
             due_from = now - BEHIND_MAX_US;
             due_bytes = 0;
@@ -428,7 +421,7 @@ static void flood(int fd, const struct packets *p, uint64_t mbit_s)
         struct timespec pause = {.tv_nsec = PAUSE_NS};
         nanosleep(&pause, NULL);
     }
-    printf("datagrams=%zu mbit_s=%.1f\n", next, (double)bytes * 8 / (double)(now_us() - start));
+    printf("datagrams=%zu mbit_s=%.1f\n", next, (double)bytes * 8 / (double)(clock_us() - start));
 }
 
 static int send_kind(const char *name, const char *path, struct aim *aim, uint64_t mbit_s)

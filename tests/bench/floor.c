@@ -1,4 +1,4 @@
-// LINK:
+// LINK: raftd/base/clock.c
 /* floor.c: what the machine itself allows. One leader and two followers do the I/O that a
  * replicated write can't avoid, and nothing else: no elections, no state machine, no client.
  *
@@ -34,6 +34,8 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "raftd/base/clock.h"
 
 enum {
     FOLLOWERS = 2,
@@ -85,14 +87,6 @@ static _Noreturn void die(const char *what)
 {
     perror(what);
     exit(1);
-}
-
-static uint64_t now_us(void)
-{
-    struct timespec t;
-    if (clock_gettime(CLOCK_MONOTONIC, &t) != 0)
-        die("clock_gettime");
-    return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
 }
 
 /* --- disk ------------------------------------------------------------------------------------ */
@@ -285,14 +279,14 @@ static void leader_receive(struct leader *l)
             f->durable = durable;
             if (f->sent < durable)
                 f->sent = durable;
-            f->timer_us = now_us();
+            f->timer_us = clock_us();
         }
     }
 }
 
 static void leader_commit(struct leader *l)
 {
-    uint64_t to = 0, now = now_us();
+    uint64_t to = 0, now = clock_us();
     for (int i = 0; i < FOLLOWERS; i++)
         if (l->followers[i].durable > to)
             to = l->followers[i].durable;
@@ -313,7 +307,7 @@ static void leader_commit(struct leader *l)
 
 static void leader_run(struct leader *l, uint64_t until_us)
 {
-    for (uint64_t now = now_us(); now < until_us; now = now_us()) {
+    for (uint64_t now = clock_us(); now < until_us; now = clock_us()) {
         while (l->last - l->committed < l->window)
             l->born_us[++l->last % WINDOW_MAX] = now;
         for (int i = 0; i < FOLLOWERS; i++)
@@ -419,10 +413,10 @@ int main(int argc, char **argv)
     disk_open(&l.disk, dir, 1);
 
     double cpu = cpu_us(RUSAGE_SELF);
-    uint64_t start = now_us();
+    uint64_t start = clock_us();
     l.committed_us = start;
     leader_run(&l, start + (uint64_t)seconds * 1000000);
-    double took = (double)(now_us() - start) / 1e6;
+    double took = (double)(clock_us() - start) / 1e6;
     cpu = cpu_us(RUSAGE_SELF) - cpu;
 
     for (int i = 0; i < FOLLOWERS; i++)
