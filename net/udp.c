@@ -160,8 +160,8 @@ const struct udp_counters *udp_counters(const struct udp *u)
     return &u->count;
 }
 
-/* Takes the kernel's count of drops, which comes with a datagram unless it is zero. (CMSG_NXTHDR of
- * musl has an implicit conversion in it.) */
+/* Takes the kernel's count of drops, which comes with a datagram unless it is zero. The pragma is for musl,
+ * whose CMSG_NXTHDR has an implicit conversion in it. */
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wsign-conversion"
 static void count_drops(struct udp *u, struct msghdr *h)
@@ -225,7 +225,7 @@ void udp_queue(struct udp *u, const struct sockaddr *to, socklen_t to_len, const
     u->tx_hdr[i].msg_hdr.msg_namelen = to_len;
 }
 
-/* More destinations than there are places for are forgotten: they come again. */
+/* A destination for which there is no place is forgotten: another of its datagrams will be refused. */
 static void note_refused(struct udp *u, unsigned i)
 {
     size_t to_len = u->tx_hdr[i].msg_hdr.msg_namelen, len = u->tx_iov[i].iov_len;

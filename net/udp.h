@@ -28,13 +28,13 @@ enum {
 /* Since udp_new(). */
 struct udp_counters {
     uint64_t sent;    /* datagrams given to the kernel */
-    uint64_t lost;    /* datagrams that the kernel refused, but for their size ... */
-    int lost_errno;   /* ... and why, the last time; 0 = never */
+    uint64_t lost;    /* datagrams that the kernel refused, but not for their size */
+    int lost_errno;   /* why it refused the last one of these; 0 = none yet */
     uint64_t too_big; /* datagrams refused as longer than the device sends without fragments */
     uint64_t received;
     uint64_t rxq_drops; /* datagrams that found no room in our receive queue (SO_RXQ_OVFL): this box
                          * is too slow, not the network; known with the next one that found room */
-    uint64_t receive_errors; /* ICMP errors and the like that were reported instead of data */
+    uint64_t receive_errors; /* what was reported instead of data, such as ICMP's errors */
 };
 
 struct udp;

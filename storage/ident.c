@@ -205,7 +205,7 @@ enum block { WHOLE, DAMAGED, STRANGE };
 /* STRANGE: whole, but of another version, which goes to *version. */
 static enum block decode(const uint8_t b[BLOCK_BYTES], struct ident *id, uint16_t *version)
 {
-    uint8_t again[BLOCK_BYTES];
+    uint8_t whole[BLOCK_BYTES];
     if (get_u32(b) != crc32c(0, b + 4, BLOCK_BYTES - 4) || get_u32(b + 4) != IDENT_MAGIC)
         return DAMAGED;
     *version = get_u16(b + 8);
@@ -227,8 +227,8 @@ static enum block decode(const uint8_t b[BLOCK_BYTES], struct ident *id, uint16_
     memcpy(id->name, b + NAME_AT, len);
     if (strlen(id->name) != len)
         return DAMAGED;
-    encode(again, id); /* what is written has one form: all else is zero */
-    return memcmp(again, b, BLOCK_BYTES) == 0 ? WHOLE : DAMAGED;
+    encode(whole, id); /* what is written has one form: all else is zero */
+    return memcmp(whole, b, BLOCK_BYTES) == 0 ? WHOLE : DAMAGED;
 }
 
 /* ---- create ---- */

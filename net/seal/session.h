@@ -38,17 +38,17 @@
  *                   DATA (maybe empty)                 ->   now it is mutual: `current`
  *
  * What a stranger's datagram can cost, and why nothing old has any effect:
- *   - A HELLO is taken only with the challenge of this moment, which is drawn anew whenever a
- *     session with the peer comes into being. Its mac shows that it has it, and no recorded one
- *     does: the way is free for it in any flood.
+ *   - A HELLO is taken only with the present challenge, which is drawn anew whenever a session with
+ *     the peer comes into being. Its mac shows that it has this challenge; no recorded one has it. So
+ *     an honest HELLO finds its way through any flood.
  *   - A HELLO under none of our keys, and a recorded one with the challenge of another moment, cost
  *     two keyed hashes for each of our keys, as little as data does, and are met with silence. An
  *     honest sender forgets a challenge that brings no answer.
- *   - One that knows no challenge is met with a CHALLENGE, made without Noise: recorded ones too,
- *     but the same one not again within 20 ms, and of all no more than 10 000 a second, as many as
- *     fill 10 Mbit/s.
- *   - The very same one as taken last is met with the same HELLO_ACK again, but not within 20 ms,
- *     and no more once the peer has used the session.
+ *   - A HELLO that knows no challenge is met with a CHALLENGE, which is made without Noise. So is a
+ *     recorded one, but each only once within 20 ms, and all together no more than 10 000 times a
+ *     second: so many fill 10 Mbit/s.
+ *   - A copy of the HELLO that was taken last is met with a copy of its HELLO_ACK, but only once within
+ *     20 ms, and no more when the peer has used the session.
  *   - HELLO_ACK and CHALLENGE name the ephemeral key they answer to, which lives for 10 s at most,
  *     and are judged by one keyed hash or cipher.
  *   - No answer is longer than what caused it. DATA that nobody can open makes us send a HELLO if

@@ -12,19 +12,21 @@ enum {
     RESEND_US = 50000, /* a lost HELLO costs little more than a round trip on the links we know */
     RESEND_EVEN = 3,   /* intervals before they double */
     RESEND_MAX_US = 1000000,
-    JITTER_PERCENT = 20,    /* so that nodes that start together don't stay together */
-    FORWARD_US = 100000,    /* between HELLOs that datagrams make us send */
-    CHALLENGE_US = 1000000, /* without an answer to a HELLO with a challenge: is it an old one? At
-                               least as long as twice what the challenge took to come */
-    FIRST_KEY_TRIES = 2,    /* HELLOs under key[0] before key[1] is tried in turn, ... */
-    FIRST_KEY_WISHES = 12,  /* ... with a session that does its work meanwhile: 6 s. Loss must not
-                              bring back the key that is about to be removed */
-    PAYLOAD = 40,           /* boot, index, 0, about */
+    JITTER_PERCENT = 20, /* so that nodes that start together don't stay together */
+    FORWARD_US = 100000, /* between HELLOs that datagrams make us send */
+    CHALLENGE_US =
+        1000000, /* a HELLO with a challenge that has no answer for so long, or for twice the
+                               time that the challenge took to come, may have an old challenge */
+    FIRST_KEY_TRIES = 2, /* HELLOs under key[0] before key[1] is tried in turn */
+    FIRST_KEY_WISHES =
+        12,       /* the same while a session does its work: 6 s. Loss must not bring back the
+                              key that is about to be removed */
+    PAYLOAD = 40, /* boot, index, 0, about */
     /* A CHALLENGE costs some 3 us: these take 3 % of the processor at most, and are still as many as
      * 10 Mbit/s bring of HELLOs, so that no honest one is missed among them. */
     JUDGE_MAX = 1000,
     JUDGE_US = 100000,
-    AGAIN_US = 20000, /* an honest node repeats a HELLO after twice that */
+    REPEAT_US = 20000, /* before a HELLO is answered once more: honest nodes take twice that */
     AT_E = SESSION_HEAD_BYTES,
     AT_ABOUT = 16, /* in the payload */
     AT_MAC = SESSION_HEAD_BYTES + NOISE_EXTRA_BYTES + PAYLOAD,
@@ -235,7 +237,7 @@ static enum drop accept(struct sessions *s, struct session_peer *p, uint64_t now
     memcpy(p->ack, ack, sizeof p->ack);
     p->has_taken = true;
     p->ack_due = true;
-    p->ack_free_at = now_us + AGAIN_US;
+    p->ack_free_at = now_us + REPEAT_US;
     return DATAGRAM_STEP;
 }
 
@@ -298,7 +300,7 @@ enum drop session_take_hello(struct sessions *s, struct session_peer *p, uint64_
         if (now_us < p->ack_free_at)
             return DROP_STALE;
         p->ack_due = true; /* it was lost, or this is a copy: nothing new either way */
-        p->ack_free_at = now_us + AGAIN_US;
+        p->ack_free_at = now_us + REPEAT_US;
         return DATAGRAM_STEP;
     }
     struct session_recent *recent = &p->recent[buf[AT_E] % SESSION_RECENT];
@@ -316,7 +318,7 @@ enum drop session_take_hello(struct sessions *s, struct session_peer *p, uint64_
     }
     if (!within_budget(p, now_us))
         return DROP_UNAUTHENTIC;
-    *recent = (struct session_recent){e, now_us + AGAIN_US};
+    *recent = (struct session_recent){e, now_us + REPEAT_US};
     make_challenge(s, p, buf + AT_E, &s->keys[key]);
     return DATAGRAM_STEP;
 }

@@ -1,5 +1,6 @@
-/* session_impl.h: what session.c (calls, data), session_peer.c (which session when) and
- * session_hello.c (the three messages of a handshake) share. Internal to net. */
+/* session_impl.h: what the three files of sessions share: session.c has the calls and the data,
+ * session_peer.c decides which session is used when, and session_hello.c has the messages of a handshake.
+ * Internal to net/seal. */
 #ifndef SESSION_IMPL_H
 #define SESSION_IMPL_H
 
@@ -32,8 +33,8 @@ struct session_key {
     bool live;
     uint8_t psk[SESSION_KEY_BYTES];
     uint8_t challenge[SESSION_KEY_BYTES]; /* seals CHALLENGE */
-    uint8_t hello[SESSION_KEY_BYTES];     /* mac of HELLO ... */
-    uint8_t ack[SESSION_KEY_BYTES];       /* ... and of HELLO_ACK */
+    uint8_t hello[SESSION_KEY_BYTES];     /* mac of HELLO */
+    uint8_t ack[SESSION_KEY_BYTES];       /* mac of HELLO_ACK */
     uint32_t id;
 };
 
@@ -56,7 +57,7 @@ struct session {
 struct session_attempt {
     bool live; /* else all is zero */
     uint64_t made_us;
-    uint64_t peer_boot; /* as we knew it then */
+    uint64_t peer_boot; /* of the peer, as we knew it at that time */
     uint32_t index;
     bool challenged; /* it has the peer's challenge */
     uint8_t e[NOISE_KEY_BYTES];
@@ -82,35 +83,35 @@ struct session_peer {
 
     /* our HELLO */
     bool pending;
-    bool doubt;    /* pending only as the peer is silent: heard again, it is dropped */
-    bool want_key; /* key[0] is new: pending or to begin, whatever else there is */
+    bool doubt;    /* it is pending because the peer is silent, and ends when the peer is heard */
+    bool want_key; /* key[0] is new, so a handshake is needed, whatever sessions there are */
     unsigned tries;
     unsigned prefer; /* key under which the peer answered; SESSION_KEYS = none yet */
     uint64_t begun_us;
-    uint64_t hello_at;      /* when pending: the next copy */
-    uint64_t hello_free_at; /* not brought forward before */
-    uint64_t hold_until;    /* a handshake by the peer may be under way: don't begin another */
+    uint64_t hello_at;      /* when pending: the next copy leaves */
+    uint64_t hello_free_at; /* nothing makes a HELLO leave before this */
+    uint64_t hold_until;    /* the peer's handshake may be under way until then: begin no other */
     struct session_attempt attempts[SESSION_KEYS];
     uint8_t known[SESSION_CHALLENGE_BYTES]; /* the peer's challenge; zeros = unknown */
-    uint64_t patience_us;                   /* HELLOs with it are repeated for so long */
+    uint64_t patience_us;                   /* how long HELLOs with it are repeated */
 
     /* the peer's HELLO */
     uint8_t challenge[SESSION_CHALLENGE_BYTES]; /* what it must contain to be fresh */
     bool has_taken;
-    uint8_t taken[SESSION_HELLO_BYTES]; /* the last one taken ... */
-    uint8_t ack[SESSION_HELLO_BYTES];   /* ... and its answer, ... */
-    uint64_t ack_free_at;               /* ... not given again before */
+    uint8_t taken[SESSION_HELLO_BYTES]; /* the last one that was taken */
+    uint8_t ack[SESSION_HELLO_BYTES];   /* the answer to it */
+    uint64_t ack_free_at;               /* the answer is not repeated before this */
     bool ack_due;
     bool answer_due;
     uint8_t answer[SESSION_HELLO_BYTES];          /* CHALLENGE */
     struct session_recent recent[SESSION_RECENT]; /* by the first byte of e */
-    unsigned judged;                              /* HELLOs met with a CHALLENGE since ... */
-    uint64_t judged_since;
-    uint64_t proved_us;  /* when the peer last showed one of our keys; our start */
-    unsigned strange;    /* HELLOs of none of our keys since then ... */
-    uint64_t strange_at; /* ... the next of them is not looked at before */
-    bool wrong_key;
-    uint64_t wrong_us; /* since then */
+    unsigned judged;                              /* HELLOs met with a CHALLENGE ... */
+    uint64_t judged_since;                        /* ... since then */
+    uint64_t proved_us;  /* when the peer last showed one of our keys, or our start */
+    unsigned strange;    /* HELLOs under none of our keys since then */
+    uint64_t strange_at; /* the next one of these is not looked at before this */
+    bool wrong_key;      /* see SESSION_STATE_WRONG_KEY */
+    uint64_t wrong_us;   /* when that became clear */
 
     /* the session in use */
     unsigned confirms;   /* empty datagrams left to send until the peer is heard */

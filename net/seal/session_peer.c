@@ -12,12 +12,13 @@
 enum {
     ATTEMPT_US = 10000000, /* life of an ephemeral key; above any round trip */
     HOLD_US = 1000000,     /* for the peer's handshake to end, see session_accepted() */
-    HUSH_US = 500000,      /* heard more recently than this, a session is not in doubt */
-    PROVED_US = 9000000,   /* nor is its peer's key: two nodes tell their links every 3 s */
+    HUSH_US = 500000,      /* a session that was heard within this time is not in doubt */
+    PROVED_US = 9000000,   /* a key that was shown within this time is not in doubt: two nodes tell
+                              their links every 3 s */
     STRANGE_US = 50000,   /* between HELLOs of no key of ours that are looked at: they cost 10 us */
     STRANGE_TRIES = 8,    /* HELLOs of ours without an answer: 2 s, and as many may be lost */
-    SILENCE_US = 2000000, /* unanswered for this long ... */
-    SILENCE_DATAGRAMS = 8, /* ... and this often: the last word of a talk is not silence */
+    SILENCE_US = 2000000, /* a peer is silent when it has not answered for this long, */
+    SILENCE_DATAGRAMS = 8, /* and so many datagrams: the last word of a talk needs no answer */
     CONFIRM_US = 50000,
     CONFIRMS = 10, /* at 50 % loss one of 10 arrives in 999 of 1000 cases; data confirms too */
     RETIRE_US = 10000000,    /* datagrams of `prev` still on their way */
