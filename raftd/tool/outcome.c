@@ -35,7 +35,7 @@ static const struct {
                         "not yet: this node has just started; it has not come back to what it knew "
                         "before, or has never heard from a leader; try again, or ask without "
                         "--stale. If it lasts, 'raftctl links' says whom it hears and who does not "
-                        "count it"},
+                        "count it; or its state is disputed (differs_index in 'raftctl status')"},
     [RESULT_FULL] = {"full", RAFTCTL_EXIT_BUSY,
                      "the data are full: max_data_bytes is reached (see raftctl status): nothing "
                      "was done; delete something, or raise it on all nodes"},
