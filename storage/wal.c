@@ -63,8 +63,8 @@ _Static_assert((int)WAL_HASH_BYTES == (int)BATCH_HASH_BYTES, "one hash");
 enum {
     SPARES_MAX = 2, /* recycled files that stand ready ahead ... */
     WAITING_MAX =
-        2, /* ... and old files that wait to follow them: between two snapshots the log grows
-                      * by four segments or more, and none of these is to be written with zeros */
+        4, /* ... and old files that wait to follow them: between two snapshots the log grows
+                      * by four segments and a part, and none of these is to be written with zeros */
 };
 
 static const uint8_t zero_block[BATCH_BLOCK_BYTES];

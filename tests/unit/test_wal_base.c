@@ -62,37 +62,37 @@ static void what_a_snapshot_covers_is_dropped(void **state)
     struct rig *g = rig_new(1);
     (void)state;
     reopen(g);
-    fill_segments(g, 8);
-    assert_int_equal(wal_stats(g->w).segments, 8);
+    fill_segments(g, 10);
+    assert_int_equal(wal_stats(g->w).segments, 10);
     assert_int_equal(wal_first(g->w), 1);
-    snapshot(g, 36);
-    assert_int_equal(wal_drop(g->w, 35), 0); // not entry 35: the first six segments
-    g->acked.base = 30;
+    snapshot(g, 46);
+    assert_int_equal(wal_drop(g->w, 45), 0); // not entry 45: the first eight segments
+    g->acked.base = 40;
     same(g, false);
     struct wal_stats stats = wal_stats(g->w);
     assert_int_equal(stats.segments, 2);
-    assert_int_equal(stats.base, 30);
+    assert_int_equal(stats.base, 40);
     assert_int_equal(stats.recycled, 2);
     assert_int_equal(stats.log_bytes, 2 * SIZE);
-    // 1 and 2 are the next ones, 3 and 4 are gone, 5 and 6 wait.
-    for (unsigned number = 1; number <= 11; number++)
-        assert_int_equal(exists(g, number), number >= 5 && number <= 10);
+    // 1 and 2 are the next ones, 3 and 4 are gone, 5 to 8 wait.
+    for (unsigned number = 1; number <= 13; number++)
+        assert_int_equal(exists(g, number), number >= 5 && number <= 12);
     uint64_t wanted, bytes = stats.bytes_written;
-    for (unsigned i = 0; i < 4 * PER_SEGMENT; i++) {
+    for (unsigned i = 0; i < 6 * PER_SEGMENT; i++) {
         assert_int_equal(put(g, 1, 100), 0);
-        assert_true(!wal_wants_spare(g->w, &wanted) || i >= 3 * PER_SEGMENT);
+        assert_true(!wal_wants_spare(g->w, &wanted) || i >= 5 * PER_SEGMENT);
     }
     stats = wal_stats(g->w);
-    assert_int_equal(stats.recycled, 4);
-    assert_int_equal(stats.bytes_written - bytes, 4 * (PER_SEGMENT + 2) * 4096);
+    assert_int_equal(stats.recycled, 6);
+    assert_int_equal(stats.bytes_written - bytes, 6 * (PER_SEGMENT + 2) * 4096); // no zeros
     same(g, false);
-    snapshot(g, 60);
+    snapshot(g, 80);
     reopen(g);
     assert_int_equal(g->rep.verdict, WAL_CLEAN);
     same(g, true);
     // Nothing of it is the current segment's.
     assert_int_equal(wal_drop(g->w, UINT64_MAX), 0);
-    g->acked.base = 55;
+    g->acked.base = 75;
     same(g, false);
     rig_free(g);
 }
@@ -166,8 +166,7 @@ static void a_gap_behind_the_snapshot_is_refused(void **state)
     snapshot(g, 36);
     assert_int_equal(wal_drop(g->w, 36), 0);
     assert_int_equal(wal_drop(g->w, 36), 0); // nothing more
-    for (int i = 0; i < 2; i++)              // what waits is gone with a new segment each
-        fill_segments(g, 4);
+    fill_segments(g, 8);                     // what waits is gone with a new segment each
     reopen(g);
     same(g, (g->acked.base = 35, true));
     snapshot(g, 35);
@@ -318,9 +317,9 @@ static void a_clean_end_among_old_blocks_is_clean(void **state)
 
 struct live_log {
     struct rig *g;
-    char path[8][64]; // files, the live ones first
+    char path[16][64]; // files, the live ones first
     unsigned n_files, n_live;
-    uint64_t base[8];         // of each live file
+    uint64_t base[16];        // of each live file
     size_t last_at, last_end; // the last batch, in the last live file
     struct model before;      // without it
 };
@@ -338,7 +337,7 @@ static void find_files(struct live_log *l)
             l->base[l->n_files] = h.base_index;
             l->n_live = l->n_files + 1;
         }
-        assert_true(++l->n_files < 8);
+        assert_true(++l->n_files < 16);
     }
 }
 
