@@ -622,7 +622,8 @@ static void take_dead(struct scan *s)
     size_t last = s->n_numbers - 1;
     r->n_dead = s->start;
     r->keep_aside = s->damage[0] != '\0';
-    if (last > s->start && s->seen[last].state == SEG_UNUSED &&
+    /* (Not the one that comes next for sure: the seal before it says that it was durable.) */
+    if (r->spares > (r->next == RECOVER_BIRTH ? 1 : 0) && s->seen[last].state == SEG_UNUSED &&
         s->seen[last].head.number >= s->numbers[s->start]) {
         r->spares--;
         s->numbers[r->n_dead++] = s->numbers[last];
