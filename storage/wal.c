@@ -258,6 +258,8 @@ static int begin_segment(struct wal *w)
 static int file_failed(struct wal *w, int rc, const char *call, const char *path)
 {
     segment_fail(w->error, sizeof w->error, rc, call, path);
+    if (segment_disk_full(rc))
+        rc = -ENOSPC;
     if (!wal_refused(rc))
         w->broken = true;
     return rc;
@@ -508,7 +510,10 @@ static int keep_aside(struct wal *w, uint64_t number)
         return file_failed(w, rc, "mkdir", dir);
     if ((rc = sync_names(w)) != 0)
         return rc;
-    if ((rc = w->d->rename(w->d->ctx, from, to)) != 0)
+    rc = w->d->rename(w->d->ctx, from, to);
+    if (rc == -EEXIST) /* it has two names, see recover.c; or nobody cleared up an older one */
+        return delete_file(w, number);
+    if (rc != 0)
         return file_failed(w, rc, "rename", from);
     if ((rc = w->d->sync_dir(w->d->ctx, dir)) != 0)
         return file_failed(w, rc, "fsync", dir);

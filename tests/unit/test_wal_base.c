@@ -557,6 +557,29 @@ static void damage_that_the_snapshot_covers_is_put_aside(void **state)
         }
 }
 
+static void what_was_put_aside_before_stays(void **state)
+{
+    struct live_log l = recycled_log();
+    struct rig *g = l.g;
+    const struct disk *d = memdisk_disk(g->m);
+    unsigned file = l.n_live - 3;
+    char aside[64];
+    size_t size;
+    (void)state;
+    snprintf(aside, sizeof aside, RIG_DIR "/log/damaged/%s", strrchr(l.path[file], '/') + 1);
+    assert_int_equal(d->mkdir(d->ctx, RIG_DIR "/log/damaged"), 0);
+    int fd = d->open(d->ctx, aside, DISK_CREATE);
+    assert_int_equal(d->close(d->ctx, fd), 0);
+    memdisk_poke(g->m, l.path[file], 0, "damage", 6);
+    reopen(g);
+    g->acked.base = l.base[file + 1];
+    same(g, true);
+    assert_null(memdisk_peek(g->m, l.path[file], &size));
+    assert_non_null(memdisk_peek(g->m, aside, &size));
+    assert_int_equal(size, 0);
+    rig_free(g);
+}
+
 /* ---- crashes ---- */
 
 struct life {
@@ -752,6 +775,7 @@ int main(void)
         cmocka_unit_test(a_cut_batch_among_old_blocks_is_left_behind),
         cmocka_unit_test(what_is_left_of_a_segment_is_no_spare),
         cmocka_unit_test(damage_that_the_snapshot_covers_is_put_aside),
+        cmocka_unit_test(what_was_put_aside_before_stays),
         cmocka_unit_test(random_lives_lose_nothing),
         cmocka_unit_test(the_nth_call_fails_and_nothing_is_lost),
     };
