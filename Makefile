@@ -150,7 +150,7 @@ GROUP_storage := $(filter-out storage/disk_posix.c,$(call room,storage)) $(GROUP
 GROUP_state := $(call room,raftd/state) $(GROUP_base) -lsodium $(RCU_LIBS)
 # A whole node, which knows of storage only how an entry looks.
 GROUP_node := $(call room,raftd/node) $(GROUP_core) $(GROUP_net) $(GROUP_stream) $(GROUP_seal) $(GROUP_state) \
-  storage/crc32c.c storage/record.c
+  storage/crc32c.c storage/record.c storage/batch.c
 # A cluster in one process.
 GROUP_sim := $(filter-out $(RAFTSIM),$(call room,tests/sim)) $(GROUP_node) $(GROUP_storage) tests/lib/disk_memory.c \
   raftd/serve/status_text.c

@@ -44,6 +44,7 @@ enum { PART_OFFSET = 0xFFF, PART_BYTES_SHIFT = 12 }; /* 0 bytes: a flag, which i
 #define MSG(member)       PART(struct raft_msg, member)
 #define MSG_FLAG(member)  FLAG(struct raft_msg, member)
 #define SACK(member)      PART(struct wire_sack, member)
+#define OFFER(member)     PART(struct wire_offer, member)
 #define DATA(member)      PART(struct wire_data, member)
 #define DATA_FLAG(member) FLAG(struct wire_data, member)
 #define LINKS(member)     PART(struct wire_links, member)
@@ -66,6 +67,7 @@ static const struct layout LAYOUTS[] = {
            MSG_FLAG(probe_ack.match))},
     {FRAME(SACK, SACK, 0, SACK(stream), SACK(n), SACK(spurious), SACK(id), SACK(contig),
            SACK(rwnd))},
+    {FRAME(OFFER, OFFER, 0, OFFER(index), OFFER(term), OFFER(size))},
     {FRAME(DATA, DATA, 0, DATA(off), DATA(id), DATA(stream), ZERO(3), DATA_FLAG(again))},
     {FRAME(VOTE_REQ, MSG, RAFT_MSG_VOTE_REQ, MSG(vote_req.campaign), MSG(vote_req.vote_term),
            MSG(vote_req.last_index), MSG(vote_req.last_term), MSG_FLAG(vote_req.pre))},
@@ -161,7 +163,7 @@ static bool adds_up(const struct raw_frame *f)
         size_t n = f->body[8];
         return n <= RAFT_VOTERS_MAX && f->rest_len >= n * DIGEST_ROW_BYTES;
     }
-    return true;
+    return f->layout->kind != WIRE_FRAME_OFFER || f->rest_len >= WIRE_HASH_BYTES;
 }
 
 /* The only place where lengths off the wire are believed or not. *pos is moved behind the frame. */
@@ -280,6 +282,7 @@ static void get_body(const struct wire_reader *r, const struct raw_frame *raw, s
         f->msg.term = r->term;
         break;
     case WIRE_FRAME_SACK: get_ranges(raw, &f->sack); break;
+    case WIRE_FRAME_OFFER: memcpy(f->offer.hash, raw->rest, sizeof f->offer.hash); break;
     case WIRE_FRAME_DATA:
         f->data.bytes = raw->rest;
         f->data.len = raw->rest_len;
@@ -371,6 +374,14 @@ bool wire_put_sack(struct wire_writer *w, const struct wire_sack *s)
         put_u32(b + 4, s->ranges[i].len);
     }
     return true;
+}
+
+bool wire_put_offer(struct wire_writer *w, const struct wire_offer *o)
+{
+    uint8_t *b = put_frame(w, layout_of(WIRE_FRAME_OFFER, 0), o, sizeof o->hash);
+    if (b != NULL)
+        memcpy(b, o->hash, sizeof o->hash);
+    return b != NULL;
 }
 
 bool wire_put_links(struct wire_writer *w, const struct wire_links *l)

@@ -32,6 +32,7 @@
  *                                             | u32 probe | u32 boot
  *   85 SACK   20+8n                           u8 stream | u8 n | u16 spurious | u32 id | u64 contig
  *                                             | u32 rwnd | n <= 8 x { u32 start | u32 len }
+ *   86 OFFER     56                           u64 index | u64 term | u64 size | 32 bytes hash
  *   92 DATA    16+d   1 again                 u64 off | u32 id | u8 stream | u8 0 | u16 0 | d bytes
  *   A0 VOTE_REQ  32   1 pre                   u64 campaign | u64 vote_term | u64 last_index
  *                                             | u64 last_term
@@ -57,6 +58,10 @@
  * hole before each; the sender may send up to contig + rwnd; spurious counts pieces marked `again`
  * (sent once more because they seemed lost) that were here already, mod 65536.
  *
+ * OFFER: the leader has this snapshot for the receiver, who lacks what the log no longer has: of that many
+ * bytes, up to that entry. The answer is a SACK of the stream that would bring it: what is there of it. It
+ * is repeated until that comes. So the first SACK of that stream may have any contig.
+ *
  * LINKS: row by row what nodes hear: for each voter in ascending order of ids 255 = not heard, 254 =
  * not yet, by a node that has just started, else the loss in percent. A node tells its own row; a
  * leader adds those that it was told, and how long ago, in 50 ms units; no ages are 0.
@@ -76,7 +81,7 @@
 #include "raftd/core/raft.h"
 
 enum {
-    WIRE_VERSION_NOW = 3,
+    WIRE_VERSION_NOW = 4,
     WIRE_DATAGRAM_BASE = 1200, /* passes nearly every path without fragments */
     WIRE_DATAGRAM_MAX = 1452,  /* what Ethernet carries of UDP over IPv6 */
     WIRE_HEAD_ROOM = 48,       /* of the longest envelope, before the payload ... */
@@ -91,6 +96,7 @@ enum {
     WIRE_PREAMBLE_BYTES = 24,
     WIRE_FRAME_BYTES = 4, /* head of a frame */
     WIRE_DIGEST_BYTES = 16,
+    WIRE_HASH_BYTES = 32, /* of a snapshot */
 };
 
 enum wire_type {
@@ -104,6 +110,7 @@ enum wire_type {
     WIRE_PROBE = 0x83,
     WIRE_PROBE_ACK = 0x84,
     WIRE_SACK = 0x85,
+    WIRE_OFFER = 0x86,
     WIRE_DATA = 0x92,
     WIRE_VOTE_REQ = 0xA0,
     WIRE_VOTE_RSP = 0xA1,
@@ -116,6 +123,9 @@ enum wire_stream {
     WIRE_STREAM_LOG = 1,   /* leader to follower: encoded entries behind the one that the probe of
                               this number matched. id: that number */
     WIRE_STREAM_RELAY = 2, /* clients' requests on their way to the leader. id: the sender's boot */
+    WIRE_STREAM_SNAPSHOT =
+        3, /* leader to follower: a snapshot, by its bytes. id: the first four bytes of
+                                 its hash as a number, XOR the receiver's boot */
 };
 
 /* The preamble's fields; see the table. */
@@ -143,6 +153,13 @@ struct wire_sack {
     uint16_t spurious;
     uint8_t n;                                  /* 0..WIRE_SACK_RANGES */
     struct wire_range ranges[WIRE_SACK_RANGES]; /* order and overlap not checked on receipt */
+};
+
+/* A snapshot that the sender has. */
+struct wire_offer {
+    uint64_t index, term; /* of the last entry in it */
+    uint64_t size;        /* bytes */
+    uint8_t hash[WIRE_HASH_BYTES];
 };
 
 /* A piece of a stream. */
@@ -189,6 +206,7 @@ struct wire_digests {
 enum wire_frame_kind {
     WIRE_FRAME_MSG,
     WIRE_FRAME_SACK,
+    WIRE_FRAME_OFFER,
     WIRE_FRAME_DATA,
     WIRE_FRAME_LINKS,
     WIRE_FRAME_SETTINGS,
@@ -200,6 +218,7 @@ struct wire_frame {
     union {
         struct raft_msg msg; /* term is the preamble's, from and to are wire_read()'s */
         struct wire_sack sack;
+        struct wire_offer offer;
         struct wire_data data;
         struct wire_links links;
         struct wire_settings settings;
@@ -243,6 +262,7 @@ bool wire_put_msg(struct wire_writer *w, const struct raft_msg *m);
 
 /* Each adds a frame; false: no room. */
 bool wire_put_sack(struct wire_writer *w, const struct wire_sack *s);
+bool wire_put_offer(struct wire_writer *w, const struct wire_offer *o);
 bool wire_put_links(struct wire_writer *w, const struct wire_links *l);
 bool wire_put_settings(struct wire_writer *w, const struct wire_settings *s);
 bool wire_put_digests(struct wire_writer *w, const struct wire_digests *d);

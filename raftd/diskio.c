@@ -208,9 +208,7 @@ static bool append(struct diskio *d, const struct job *j)
     if (b->first_index != 0 && nearly_full(d))
         return false;
     uint64_t start = clock_us();
-    struct wal_base base = {.index = b->truncate_to, .term = b->last_term};
-    memcpy(base.hash, b->head, sizeof base.hash);
-    int rc = b->reset ? wal_reset(d->cfg.wal, &base, b->term, b->vote) : wal_append(d->cfg.wal, b);
+    int rc = wal_append(d->cfg.wal, b);
     if (wal_refused(rc)) {
         d->no_room_entries |= b->first_index != 0;
         say_full(d, rc, wal_error(d->cfg.wal));

@@ -161,9 +161,8 @@ static bool head_decode(const uint8_t b[HEAD_BYTES], struct snapshot_head *h)
         .cluster_ms = get_u64(b + 48),
         .n_members = get_u16(b + 10),
     };
-    if (h->index == 0 || h->term == 0 || h->term > h->index ||
-        h->cluster_ms > RECORD_CLUSTER_MS_MAX || h->n_members < 1 ||
-        h->n_members > IDENT_VOTERS_MAX)
+    if (h->index == 0 || h->term == 0 || h->cluster_ms > RECORD_CLUSTER_MS_MAX ||
+        h->n_members < 1 || h->n_members > IDENT_VOTERS_MAX)
         return false;
     memcpy(h->entry_hash, b + 56, RECORD_HASH_BYTES);
     memcpy(h->digest, b + 72, SNAPSHOT_DIGEST_BYTES);

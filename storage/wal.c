@@ -371,8 +371,17 @@ size_t wal_batch_max_bytes(uint32_t segment_bytes)
     return segment_entries_end(segment_bytes) - BATCH_BLOCK_BYTES - BATCH_HEAD_BYTES;
 }
 
+static int append_reset(struct wal *w, const struct wal_batch *b)
+{
+    struct wal_base base = {.index = b->truncate_to, .term = b->last_term};
+    memcpy(base.hash, b->head, sizeof base.hash);
+    return wal_reset(w, &base, b->term, b->vote);
+}
+
 int wal_append(struct wal *w, const struct wal_batch *b)
 {
+    if (b->reset)
+        return append_reset(w, b);
     struct batch_head h = {
         .flags = (uint16_t)((b->truncate ? BATCH_TRUNC : 0) | (b->idle ? BATCH_IDLE : 0)),
         .vote = b->vote,

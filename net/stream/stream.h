@@ -71,6 +71,7 @@ struct stream_tx_config {
     uint64_t cap_us;         /* backoff ends here: the heartbeat interval */
     uint32_t window_bytes;   /* most in flight, whatever the receiver offers */
     uint32_t datagram_bytes; /* of the stream in a full datagram, at first: cwnd_mss() changes it */
+    bool resumes; /* the receiver may have its beginning from before: so its first SACK says */
 };
 
 /* Since stream_tx_init(). */
@@ -186,6 +187,9 @@ uint64_t stream_tx_in_flight(const struct stream_tx *tx);
  * consumes as a whole (a record) must fit into it. window: how much the sender may have on its way
  * to us, at least 1; the sum over all streams should fit the socket's buffer. */
 void stream_rx_init(struct stream_rx *rx, uint8_t *buf, size_t cap, uint32_t window);
+
+/* The bytes below `off` are here and consumed; of an empty stream. */
+void stream_rx_resume(struct stream_rx *rx, uint64_t off);
 
 /* Moves all that is here to other memory of `cap` bytes; the old memory is the caller's again. False:
  * it does not fit, nothing was changed. */

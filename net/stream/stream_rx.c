@@ -10,6 +10,12 @@ void stream_rx_init(struct stream_rx *rx, uint8_t *buf, size_t cap, uint32_t win
     *rx = (struct stream_rx){.buf = buf, .cap = cap, .window = window};
 }
 
+void stream_rx_resume(struct stream_rx *rx, uint64_t off)
+{
+    assert(rx->contig == 0 && rx->ahead.n == 0);
+    rx->consumed = rx->contig = off;
+}
+
 bool stream_rx_move(struct stream_rx *rx, uint8_t *buf, size_t cap)
 {
     uint64_t here = ranges_end(&rx->ahead, rx->contig) - rx->consumed;

@@ -389,8 +389,24 @@ static void take_echo(struct stream_tx *tx, uint64_t now_us, const struct wire_s
         tx->known = s->contig + s->ranges[s->n - 1].start + s->ranges[s->n - 1].len;
 }
 
+/* What the receiver has from before counts as sent; what is missing between, as lost. */
+static void resume(struct stream_tx *tx, const struct wire_sack *s)
+{
+    uint64_t top = 0; /* above contig */
+    for (unsigned i = 0; i < s->n && i < WIRE_SACK_RANGES; i++)
+        top = max_u64(top, (uint64_t)s->ranges[i].start + s->ranges[i].len);
+    if (s->contig > tx->end || top > tx->end - s->contig)
+        return;
+    tx->una = s->contig;
+    tx->nxt = s->contig + top;
+    if (top > 0)
+        (void)ranges_add(&tx->lost, tx->una, tx->nxt);
+}
+
 bool stream_tx_ack(struct stream_tx *tx, uint64_t now_us, const struct wire_sack *s, uint64_t echo)
 {
+    if (tx->cfg.resumes && !tx->heard && tx->nxt == 0)
+        resume(tx, s);
     if (!sane(tx, s))
         return false;
     struct cwnd_ack a = {.now_us = now_us,

@@ -75,6 +75,13 @@ void entries_drop_first(struct entries *e)
     e->ring.start = entries_pos(e, e->first);
 }
 
+void entries_reset(struct entries *e, uint64_t last)
+{
+    e->ring.start = e->ring.end;
+    e->first = last + 1;
+    e->last = last;
+}
+
 void entries_truncate(struct entries *e, uint64_t i)
 {
     if (i >= e->last)

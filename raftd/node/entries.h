@@ -54,6 +54,9 @@ void entries_push(struct entries *e, size_t size);
 /* Drops the entry at the front. */
 void entries_drop_first(struct entries *e);
 
+/* Forgets all; the next one is the one behind entry `last`. */
+void entries_reset(struct entries *e, uint64_t last);
+
 /* Forgets all entries above i. */
 void entries_truncate(struct entries *e, uint64_t i);
 

@@ -22,6 +22,7 @@ void flow_begin(struct flow_out *f, const struct path *path, uint64_t term, uint
         .cap_us = path->cap_us,
         .window_bytes = NODE_WINDOW_BYTES,
         .datagram_bytes = (uint32_t)path_room(path),
+        .resumes = f->source->resumes,
     };
     f->term = term;
     f->id = id;

@@ -45,6 +45,8 @@ enum flow_state {
 struct flow_source {
     enum wire_stream stream;
     bool after_lead; /* a LEAD goes before its first piece in each iteration */
+    bool
+        resumes; /* the peer may have its beginning from before: nothing is sent until it says so */
     /* Brings the flow up to date with what there is to send to this peer. */
     void (*sync)(void *ctx, uint16_t peer);
     enum flow_state (*state)(const void *ctx, uint64_t now, uint16_t peer);

@@ -67,7 +67,8 @@ struct node_io {
     void (*reads_done)(void *ctx, uint64_t read);
 
     /* Snapshots. A call of the node is answered by one of the owner's, in any order between them, and
-     * none is repeated before. They come behind commits and fetches in the disk's queue. */
+     * none is repeated before. They come behind commits and fetches in the disk's queue. All of them are NULL
+     * for a node that neither writes nor takes snapshots. */
 
     /* Write this image as a snapshot, then node_imaged(). `head` is complete but for the storage id, and
      * valid only during the call; the image stays open until the answer. Of the older snapshots, those

@@ -60,8 +60,10 @@ static void read_ahead(struct log_out *l)
         return;
     want = (size_t)min_u64(want, WINDOW_BYTES - w->end % WINDOW_BYTES);
     want = catch_up_take(l->catch_up, want, WINDOW_FETCH_BYTES);
-    if (want > 0)
-        window_fetch(w, l->io, l->peer, durable, want);
+    uint8_t *to = want > 0 ? window_fetch(w, &want) : NULL;
+    if (to != NULL)
+        l->io->fetch(l->io->ctx, (struct node_fetch){l->peer, w->asked}, &w->next, durable, to,
+                     want);
 }
 
 static void begin(struct log_out *l, const struct raft_peer *rp)
@@ -89,17 +91,18 @@ static void sync(void *ctx, uint16_t peer)
     read_ahead(l);
 }
 
-/* A box that is off for weeks costs a heartbeat, not its log over and over. When it is back it
- * answers a LEAD, and its stream goes on. */
+bool log_silent(const struct raft *r, const struct raft_peer *p, uint64_t now)
+{
+    return now > p->heard + LOG_SILENT_TIMEOUTS * r->cfg.election_timeout;
+}
+
 static enum flow_state state(const void *ctx, uint64_t now, uint16_t peer)
 {
     const struct log_out *l = ctx;
     const struct raft *r = replica_raft(l->replica);
     if (r->role != RAFT_LEADER || l->flow.id == 0)
         return FLOW_NONE;
-    uint64_t silent_at = replica_peer(l->replica, peer)->heard +
-                         LOG_SILENT_TIMEOUTS * r->cfg.election_timeout;
-    return now > silent_at ? FLOW_RESTS : FLOW_GOES;
+    return log_silent(r, replica_peer(l->replica, peer), now) ? FLOW_RESTS : FLOW_GOES;
 }
 
 static const uint8_t *at(const void *ctx, uint64_t off, size_t *len)

@@ -32,6 +32,10 @@ struct log_out {
     struct window window;
 };
 
+/* A box that is off for weeks costs a heartbeat, not its log over and over. When it is back it answers a
+ * LEAD, and its stream goes on. */
+bool log_silent(const struct raft *r, const struct raft_peer *p, uint64_t now);
+
 /* The others outlive it. generation: of its peer, above all that this node has used before. */
 void log_out_init(struct log_out *l, const struct replica *r, const struct node_io *io,
                   const struct path *path, struct catch_up *c, uint16_t peer, uint64_t generation);

@@ -35,7 +35,9 @@ struct node {
 
     struct replica replica;
     struct catch_up catch_up;
+    struct images images;
     struct log_in log_in;
+    struct snap_in snap_in;
     struct relay_out relay_out;
     struct peers peers;
     struct admit admit;
@@ -72,7 +74,9 @@ static bool add_peers(struct node *n, uint32_t rx_window)
         .io = &n->io,
         .replica = &n->replica,
         .catch_up = &n->catch_up,
+        .images = &n->images,
         .log_in = &n->log_in,
+        .snap_in = &n->snap_in,
         .relay_out = &n->relay_out,
         .envelope_bytes = envelope_bytes(&n->envelope),
         .rx_window = rx_window,
@@ -89,7 +93,8 @@ static bool add_peers(struct node *n, uint32_t rx_window)
     return true;
 }
 
-static bool start(struct node *n, const struct wal_report *wal, const struct session_keys *keys)
+static bool start(struct node *n, const struct wal_report *wal, const struct snapshot_name *newest,
+                  const struct session_keys *keys)
 {
     const struct node_config *cfg = &n->cfg;
     uint32_t rx_window = NODE_WINDOW_BYTES;
@@ -102,9 +107,12 @@ static bool start(struct node *n, const struct wal_report *wal, const struct ses
     reads_begin(&n->reads, cfg->boot);
     writes_init(&n->writes, cfg, &n->io, &n->replica, &n->relay_out, n->machine);
     n->sender = (struct sender){&n->replica, &n->envelope, &n->links, &n->digests, &n->peers};
-    n->receiver = (struct receiver){cfg,       &n->replica, &n->envelope,
-                                    &n->links, &n->digests, &n->log_in};
-    bool memory = replica_init(&n->replica, cfg, &n->io, wal, n->start_us);
+    n->receiver = (struct receiver){cfg,         &n->replica, &n->envelope, &n->links,
+                                    &n->digests, &n->log_in,  &n->snap_in};
+    bool memory = replica_init(&n->replica, cfg, &n->io, wal, machine_applied(n->machine),
+                               machine_cluster_ms(n->machine), n->start_us);
+    images_init(&n->images, cfg, &n->io, &n->replica, n->machine, wal, newest);
+    snap_in_init(&n->snap_in, &n->replica, &n->io, rx_window);
     memory &= log_in_init(&n->log_in, &n->replica, rx_window);
     return memory && envelope_init(&n->envelope, cfg, &n->io, &n->admit, keys, n->start_us) &&
            add_peers(n, rx_window);
@@ -115,7 +123,6 @@ struct node *node_new(const struct node_config *cfg, const struct node_io *io,
                       const struct session_keys *keys, struct kv *kv, struct machine *machine,
                       uint64_t now)
 {
-    (void)newest;
     struct node *n = calloc(1, sizeof *n);
     if (n == NULL)
         return NULL;
@@ -134,10 +141,10 @@ struct node *node_new(const struct node_config *cfg, const struct node_io *io,
     n->kv = kv;
     n->start_us = now;
     n->due = RAFT_NEVER;
-    n->reads_from = wal->commit;
+    n->reads_from = max_u64(wal->commit, machine_applied(machine));
     n->tail_dropped = wal->verdict == WAL_TORN;
     n->machine = machine;
-    if (start(n, wal, keys))
+    if (start(n, wal, newest, keys))
         return n;
     node_free(n);
     return NULL;
@@ -150,6 +157,9 @@ void node_free(struct node *n)
     envelope_free(&n->envelope);
     relay_out_free(&n->relay_out);
     log_in_free(&n->log_in);
+    snap_in_free(&n->snap_in);
+    if (n->images.open != NULL)
+        machine_thaw(n->machine, n->images.open);
     replica_free(&n->replica);
     free(n);
 }
@@ -246,6 +256,50 @@ void node_remembered(struct node *n, uint64_t now, uint16_t id, uint64_t storage
         envelope_know(&n->envelope, id);
 }
 
+void node_imaged(struct node *n, uint64_t now, const struct snapshot_name *name)
+{
+    images_done(&n->images, now, name);
+}
+
+void node_snap_read(struct node *n, uint64_t now, struct node_fetch what, size_t len)
+{
+    (void)now;
+    struct peer *p = peers_find(&n->peers, what.peer);
+    if (p != NULL)
+        snap_out_read(&p->snapshot, what.generation, len);
+}
+
+void node_snap_have(struct node *n, uint64_t now, uint64_t have)
+{
+    snap_in_have(&n->snap_in, now, have);
+}
+
+void node_snap_written(struct node *n, uint64_t now, bool done)
+{
+    snap_in_written(&n->snap_in, now, done);
+}
+
+/* Clients here whose writes are in the snapshot are told what became of them: it keeps the outcomes. */
+void node_snap_installed(struct node *n, uint64_t now, const struct snapshot_head *head,
+                         struct image_load *state)
+{
+    snap_in_done(&n->snap_in);
+    if (replica_install(&n->replica, now, head)) {
+        machine_replace(n->machine, state, head->index, head->cluster_ms);
+        writes_installed(&n->writes);
+        writes_published(&n->writes);
+    } else {
+        image_load_free(state);
+    }
+    if (head != NULL)
+        images_installed(&n->images, &n->snap_in.name);
+}
+
+void node_snapshot(struct node *n)
+{
+    images_ask(&n->images);
+}
+
 void node_refused(struct node *n, uint64_t now, uint16_t to, size_t len)
 {
     struct peer *p = peers_find(&n->peers, to);
@@ -280,6 +334,7 @@ static void take_writes(struct node *n, uint64_t now)
     for (unsigned i = 0; !leads && i < n->peers.n; i++) {
         relay_in_end(&n->peers.all[i]->relay);
         log_out_end(&n->peers.all[i]->log);
+        snap_out_end(&n->peers.all[i]->snapshot);
     }
     if (n->digests.verdict != DIGESTS_AGREE)
         return; /* what becomes of them would be worked out from a state that may be wrong */
@@ -339,6 +394,28 @@ static void apply(struct node *n, uint64_t now)
             send_to(&n->sender, now, n->peers.all[i]); /* its clients wait for the commit index */
 }
 
+/* As leader: what peers that are there can't do without. */
+static struct images_need needed(const struct node *n, uint64_t now)
+{
+    struct images_need need = {UINT64_MAX, UINT64_MAX};
+    const struct raft *r = replica_raft(&n->replica);
+    for (unsigned i = 0; r->role == RAFT_LEADER && i < n->peers.n; i++) {
+        const struct peer *p = n->peers.all[i];
+        const struct raft_peer *rp = replica_peer(&n->replica, p->id);
+        uint64_t has = max_u64(rp->match_index, rp->base_index);
+        if (log_silent(r, rp, now) || rp->state == RAFT_PEER_PROBE)
+            continue;
+        if (rp->state == RAFT_PEER_SNAPSHOT) {
+            has = snap_out_taken(&p->snapshot, now);
+            if (has == 0)
+                continue;
+            need.snapshot = min_u64(need.snapshot, has);
+        }
+        need.log = min_u64(need.log, has);
+    }
+    return need;
+}
+
 /* What the core wants done. */
 static void do_ready(struct node *n, uint64_t now)
 {
@@ -373,6 +450,7 @@ static bool state_is_right(struct node *n)
 static void show(struct node *n, uint64_t now)
 {
     apply(n, now);
+    images_step(&n->images, now, needed(n, now));
     open_local_reads(n);
     uint64_t read = reads_served(&n->reads, replica_applied(&n->replica));
     if (read != 0)
@@ -416,6 +494,7 @@ uint64_t node_deadline(const struct node *n, uint64_t now)
         return now;
     uint64_t at = min_u64(replica_deadline(&n->replica), writes_deadline(&n->writes));
     at = min_u64(at, envelope_deadline(&n->envelope));
+    at = min_u64(at, max_u64(images_deadline(&n->images), now + 1));
     if (replica_raft(&n->replica)->role == RAFT_LEADER)
         at = min_u64(at, catch_up_deadline(&n->catch_up));
     for (unsigned i = 0; i < n->peers.n; i++)
@@ -466,6 +545,13 @@ void node_status(const struct node *n, uint64_t now, struct status *s)
     s->disk_full = raft_disk_full(r);
     s->local_reads = node_local_reads(n);
     s->differs_index = n->digests.at;
+    s->snapshot_index = n->images.newest.index;
+    s->snapshot_bytes = n->images.newest.size;
+    s->log_first_index = r->trail.base_index + 1;
+    s->imaging = n->images.open != NULL;
+    s->image_kept_bytes = machine_kept_bytes(n->machine);
+    s->install_bytes = n->snap_in.stage != SNAP_NONE ? n->snap_in.written : 0;
+    s->install_of_bytes = n->snap_in.stage != SNAP_NONE ? n->snap_in.name.size : 0;
     s->tail_dropped = n->tail_dropped;
     s->uncommitted_us = n->uncommitted_since != 0 ? now - n->uncommitted_since : 0;
     s->disk_pending_us = r->inflight_seq != 0 ? now - r->inflight_since : 0;
@@ -497,6 +583,7 @@ struct node_parts node_parts(struct node *n)
     return (struct node_parts){
         .cfg = &n->cfg,
         .catch_up = &n->catch_up,
+        .images = &n->images,
         .log_in = &n->log_in,
         .relay_out = &n->relay_out,
         .links = &n->links,

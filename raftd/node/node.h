@@ -125,6 +125,7 @@ const struct raft *node_raft(const struct node *n);
 struct node_parts {
     struct node_config *cfg;
     struct catch_up *catch_up;
+    struct images *images;
     struct log_in *log_in;
     struct relay_out *relay_out;
     struct links *links;

@@ -23,12 +23,16 @@ bool peers_add(struct peers *ps, const struct peer_ground *g, uint16_t id, const
     p->path.cap_us = replica_raft(g->replica)->cfg.heartbeat;
     uint32_t window = cfg->relay_bytes != 0 ? cfg->relay_bytes : g->rx_window / (cfg->n_voters - 1);
     log_out_init(&p->log, g->replica, g->io, &p->path, g->catch_up, id, generation);
+    snap_out_init(&p->snapshot, g->replica, g->io, &p->path, g->catch_up, g->images, id,
+                  generation);
     relay_in_init(&p->relay, g->replica, id, window);
     relay_out_add(g->relay_out, id, &p->path);
     debts_init(&p->debts, g->replica, &p->log, &p->path.link, id);
     flows_add_out(&p->flows, &p->log.flow);
+    flows_add_out(&p->flows, &p->snapshot.flow);
     flows_add_out(&p->flows, &g->relay_out->flow);
     flows_add_in(&p->flows, &g->log_in->flow);
+    flows_add_in(&p->flows, &g->snap_in->flow);
     flows_add_in(&p->flows, &p->relay.flow);
     return true;
 }
@@ -37,6 +41,7 @@ void peers_free(struct peers *ps)
 {
     for (unsigned i = 0; i < ps->n; i++) {
         log_out_free(&ps->all[i]->log);
+        snap_out_free(&ps->all[i]->snapshot);
         relay_in_end(&ps->all[i]->relay);
         free(ps->all[i]);
     }
@@ -54,7 +59,9 @@ uint64_t peer_deadline(const struct peer *p, const struct replica *r, uint64_t n
 {
     const struct raft *core = replica_raft(r);
     uint64_t at = flows_deadline(&p->flows, now, p->id, core->term);
-    return core->role == RAFT_LEADER ? min_u64(at, debts_ask_at(&p->debts)) : at;
+    if (core->role == RAFT_LEADER)
+        at = min_u64(at, min_u64(debts_ask_at(&p->debts), snap_out_offer_at(&p->snapshot, now)));
+    return at;
 }
 
 void peer_status(const struct peer *p, const struct replica *r, uint64_t now, struct status_peer *s)

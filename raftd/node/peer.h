@@ -9,6 +9,8 @@
 #include "raftd/node/log_in.h"
 #include "raftd/node/log_out.h"
 #include "raftd/node/relay.h"
+#include "raftd/node/snap_in.h"
+#include "raftd/node/snap_out.h"
 #include "raftd/node/status.h"
 
 struct peer {
@@ -17,6 +19,7 @@ struct peer {
     struct path path;
     struct flows flows; /* all that go between us, in the order in which they may go out */
     struct log_out log;
+    struct snap_out snapshot;
     struct relay_in relay;
     struct debts debts;
     uint64_t drops[DROP_COUNT]; /* datagrams from its address */
@@ -36,7 +39,9 @@ struct peer_ground {
     const struct node_io *io;
     struct replica *replica;
     struct catch_up *catch_up;
+    const struct images *images;
     struct log_in *log_in;
+    struct snap_in *snap_in;
     struct relay_out *relay_out;
     uint32_t envelope_bytes;
     uint32_t rx_window; /* of all that relay to us, together */

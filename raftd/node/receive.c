@@ -44,6 +44,10 @@ static void take_frame(const struct receiver *r, uint64_t now, struct peer *p,
     switch (f->kind) {
     case WIRE_FRAME_MSG: take_message(r, now, &f->msg); break;
     case WIRE_FRAME_SACK: take_sack(r, now, p, h, &f->sack); break;
+    case WIRE_FRAME_OFFER:
+        if (h->term == replica_raft(r->replica)->term)
+            snap_in_offer(r->snap_in, now, p->id, &f->offer);
+        break;
     case WIRE_FRAME_DATA:
         if (h->term == replica_raft(r->replica)->term)
             flows_put(&p->flows, now, p->id, &f->data);

@@ -16,6 +16,7 @@ struct receiver {
     struct links *links;
     struct digests *digests;
     struct log_in *log_in;
+    struct snap_in *snap_in;
 };
 
 /* A datagram from the address of this peer, opened in place. What is dropped of it is counted there. */

@@ -7,13 +7,15 @@
 
 #include "raftd/base/num.h"
 #include "raftd/state/cmd.h"
+#include "storage/batch.h"
 
 enum {
     RING_MIN_BYTES = 1 << 21, /* of entries in memory: holds the largest record, whatever
                                  max_value_bytes says now; thousands of small ones */
 };
 
-static bool start_core(struct replica *r, const struct wal_report *wal, uint64_t now)
+static bool start_core(struct replica *r, const struct wal_report *wal, uint64_t applied,
+                       uint64_t now)
 {
     const struct node_config *cfg = r->cfg;
     uint64_t t = cfg->election_timeout_us;
@@ -42,23 +44,23 @@ static bool start_core(struct replica *r, const struct wal_report *wal, uint64_t
         .last_index = wal->last_index,
         .runs = wal->runs,
         .n_runs = wal->n_runs,
-        .commit = wal->commit,
+        .commit = max_u64(wal->commit, applied),
     };
     raft_init(&r->raft, &rc, &rs, r->runs, cap, now);
-    r->applied = wal->base_index;
+    r->applied = applied;
     return true;
 }
 
 bool replica_init(struct replica *r, const struct node_config *cfg, const struct node_io *io,
-                  const struct wal_report *wal, uint64_t now)
+                  const struct wal_report *wal, uint64_t applied, uint64_t applied_ms, uint64_t now)
 {
     *r = (struct replica){.cfg = cfg, .io = io, .seal_at = RAFT_NEVER, .disk_commit = wal->commit};
     memcpy(r->head, wal->head, sizeof r->head);
-    r->last_ms = wal->last_ms;
+    r->last_ms = max_u64(wal->last_ms, applied_ms);
     size_t ring = (size_t)max_u64(4 * (uint64_t)cfg->max_value_bytes, RING_MIN_BYTES);
     if (cfg->cache_bytes != 0)
         ring = cfg->cache_bytes;
-    return entries_init(&r->log, ring, wal->last_index) >= 0 && start_core(r, wal, now);
+    return entries_init(&r->log, ring, wal->last_index) >= 0 && start_core(r, wal, applied, now);
 }
 
 void replica_free(struct replica *r)
@@ -72,6 +74,16 @@ const struct raft_peer *replica_peer(const struct replica *r, uint16_t id)
 {
     int slot = raft_peer_slot(&r->raft, id);
     return slot >= 0 ? &r->raft.peers[slot] : NULL;
+}
+
+bool replica_full(const struct replica *r)
+{
+    return r->log_full || raft_disk_full(&r->raft);
+}
+
+void replica_set_log_full(struct replica *r, bool full)
+{
+    r->log_full = full;
 }
 
 bool replica_term_durable(const struct replica *r)
@@ -208,7 +220,7 @@ bool replica_propose(struct replica *r, uint64_t now, const uint8_t *cmd, size_t
     }
     if (uncommitted > 0 && uncommitted + size > r->log.ring.cap / 2)
         return false; /* also leaves the older half for peers that are a little behind */
-    if (!replica_make_room(r, size, 1))
+    if (r->log_full || !replica_make_room(r, size, 1))
         return false;
     struct raft_event ev = {.type = RAFT_EV_PROPOSE, .propose = {.n = 1}};
     struct raft_edit edit;
@@ -294,7 +306,8 @@ void replica_persist(struct replica *r, struct raft_persist *p)
         .term = p->term,
         .vote = p->vote,
         .truncate = p->truncate,
-        .truncate_to = p->truncate_to,
+        .truncate_to = p->reset ? p->reset_to : p->truncate_to,
+        .reset = p->reset,
     };
     /* Without entries: the log as the disk has it, since those that are not there wait for room. */
     uint64_t last = r->raft.written_last;
@@ -318,6 +331,7 @@ void replica_persist(struct replica *r, struct raft_persist *p)
     hash_at(r, last, b.head);
     r->seal_at = RAFT_NEVER;
     r->disk_commit = b.commit;
+    r->disk_bytes += batch_bytes(b.bytes_n > 0 ? (uint32_t)b.bytes[0].iov_len : 0);
     r->io->persist(r->io->ctx, p->seq, &b);
 }
 
@@ -356,6 +370,7 @@ static void seal(struct replica *r)
     memcpy(b.head, r->head, sizeof b.head);
     r->seal_at = RAFT_NEVER;
     r->sealing = true;
+    r->disk_bytes += batch_bytes(0);
     r->disk_commit = b.commit;
     r->io->persist(r->io->ctx, 0, &b);
 }
@@ -380,10 +395,39 @@ void replica_stopping(struct replica *r)
     /* Since the last flush there may be entries that are not on their way to the disk yet: an idle
      * batch would name them, without them before it. */
     bool all_written = c->inflight_seq == 0 && c->written_last == c->trail.last &&
-                       !c->truncate_pending && c->durable_term == c->term &&
+                       !c->truncate_pending && !c->reset_pending && c->durable_term == c->term &&
                        c->durable_vote == c->vote;
     if (all_written && !r->sealing && !raft_disk_full(c) && c->commit_index > r->disk_commit)
         seal(r);
+}
+
+void replica_compact(struct replica *r, uint64_t index)
+{
+    assert(index <= r->applied);
+    raft_compact(&r->raft, index);
+}
+
+bool replica_install_begin(struct replica *r)
+{
+    return raft_install_begin(&r->raft);
+}
+
+bool replica_install(struct replica *r, uint64_t now, const struct snapshot_head *head)
+{
+    struct raft_event ev = {.type = RAFT_EV_INSTALL};
+    struct raft_edit edit;
+    if (head != NULL) {
+        ev.install.index = head->index;
+        ev.install.term = head->term;
+    }
+    step(r, now, &ev, &edit);
+    if (!edit.reset)
+        return false;
+    entries_reset(&r->log, head->index);
+    memcpy(r->head, head->entry_hash, sizeof r->head);
+    r->last_ms = head->cluster_ms;
+    r->applied = head->index;
+    return true;
 }
 
 /* Committed entries on our disk stay what they are, whatever happens until they are used. */

@@ -13,6 +13,7 @@
 #include "raftd/node/entries.h"
 #include "raftd/node/io.h"
 #include "storage/record.h"
+#include "storage/snapshot.h"
 
 /* Committed entries that are no longer in memory, read from disk to be applied: after a restart. */
 struct backlog {
@@ -38,13 +39,16 @@ struct replica {
     struct backlog backlog;
     uint64_t seal_at;     /* when to write the idle batch, RAFT_NEVER = not needed */
     bool sealing;         /* that batch is on its way */
+    uint64_t disk_bytes;  /* of all batches since start */
+    bool log_full;        /* no proposals: the log's files have their most */
     uint64_t disk_commit; /* commit index of the last batch that was handed to the disk, or less */
 };
 
-/* Starts from what recovery found. cfg and io outlive it. False: memory is short; replica_free() all
- * the same. */
+/* Starts from what recovery found. The entries up to `applied` are in the state, the last of them with that
+ * cluster time. cfg and io outlive it. False: memory is short; replica_free() all the same. */
 bool replica_init(struct replica *r, const struct node_config *cfg, const struct node_io *io,
-                  const struct wal_report *wal, uint64_t now);
+                  const struct wal_report *wal, uint64_t applied, uint64_t applied_ms,
+                  uint64_t now);
 void replica_free(struct replica *r);
 
 static inline const struct raft *replica_raft(const struct replica *r)
@@ -68,6 +72,16 @@ static inline uint64_t replica_applied(const struct replica *r)
 {
     return r->applied;
 }
+
+/* Bytes that were written to the log since start. */
+static inline uint64_t replica_disk_bytes(const struct replica *r)
+{
+    return r->disk_bytes;
+}
+
+/* No new write is taken: the disk has no room, or the log has its most. */
+bool replica_full(const struct replica *r);
+void replica_set_log_full(struct replica *r, bool full);
 
 /* What the core knows of another voter; NULL: it is none. */
 const struct raft_peer *replica_peer(const struct replica *r, uint16_t id);
@@ -126,6 +140,16 @@ void replica_seal(struct replica *r, uint64_t now);
 
 /* Before a clean stop: hands the disk what it does not know to be committed. */
 void replica_stopping(struct replica *r);
+
+/* The entries up to this one, which is applied and in a snapshot, leave the log. */
+void replica_compact(struct replica *r, uint64_t index);
+
+/* As the core's. */
+bool replica_install_begin(struct replica *r);
+
+/* A snapshot of a leader's is durable here; NULL: it came to nothing. True: all up to its last entry counts
+ * as applied, and the log goes on from there: its state is to take the place of ours. */
+bool replica_install(struct replica *r, uint64_t now, const struct snapshot_head *head);
 
 /* The next committed entry, which then counts as applied. False: there is none, or it has to be read
  * from disk first. `rec` points into memory that the next call to any function here may change. */

@@ -86,6 +86,18 @@ static void out_sack(struct out *o, const struct wire_sack *s)
     }
 }
 
+static void out_offer(struct out *o)
+{
+    struct wire_offer offer;
+    snap_out_offer(&o->p->snapshot, o->now, &offer);
+    out_open(o, term_of(o));
+    if (!wire_put_offer(&o->w, &offer)) {
+        out_next(o, term_of(o));
+        bool fits = wire_put_offer(&o->w, &offer);
+        assert(fits);
+    }
+}
+
 static void out_lead(struct out *o, bool ack_now)
 {
     struct raft_msg m;
@@ -204,6 +216,8 @@ static void out_sacks(struct out *o, uint64_t term, enum flow_ride ride)
 static void out_leader(struct out *o)
 {
     struct debts *d = &o->p->debts;
+    if (o->now >= snap_out_offer_at(&o->p->snapshot, o->now))
+        out_offer(o);
     if (debts_waits(d))
         out_lead(o, false);
     if (o->now < debts_ask_at(d))

@@ -114,7 +114,12 @@ struct status {
     uint64_t disk_bytes;                 /* written to the log since start */
     uint64_t log_bytes;                  /* size of the log's files */
     uint64_t disk_free,
-        disk_min_free;        /* bytes on the file system of the log: there are; are left */
+        disk_min_free; /* bytes on the file system of the log: there are; are left */
+    uint64_t snapshot_index, snapshot_bytes; /* the newest one of ours, 0 = none */
+    uint64_t log_first_index;                /* of the first entry that is still in the log */
+    uint8_t imaging;                         /* 1: a snapshot is being written ... */
+    uint64_t image_kept_bytes; /* ... and what was replaced meanwhile takes so much memory */
+    uint64_t install_bytes, install_of_bytes; /* of a snapshot that comes from the leader; 0, 0 */
     uint8_t disk_full;        /* 1: entries wait for room; new writes here are refused */
     uint8_t tail_dropped;     /* 1: recovery at start dropped a last write, cut or damaged */
     uint8_t local_reads;      /* 1: reads that need no leader are served, see node_local_reads() */

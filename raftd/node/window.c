@@ -35,16 +35,15 @@ size_t window_wants(struct window *w, uint64_t una)
     return room >= WINDOW_FETCH_BYTES ? room : 0;
 }
 
-void window_fetch(struct window *w, const struct node_io *io, uint16_t peer, uint64_t last,
-                  size_t most)
+uint8_t *window_fetch(struct window *w, size_t *len)
 {
     size_t at = (size_t)(w->end % WINDOW_BYTES);
     if (w->buf == NULL && (w->buf = malloc(WINDOW_BYTES)) == NULL)
-        return; /* short of memory: asked again at the next flush */
+        return NULL; /* asked again at the next flush */
     w->fetching = true;
     w->asked = w->generation;
-    io->fetch(io->ctx, (struct node_fetch){peer, w->asked}, &w->next, last, w->buf + at,
-              (size_t)min_u64(most, WINDOW_BYTES - at));
+    *len = (size_t)min_u64(*len, WINDOW_BYTES - at);
+    return w->buf + at;
 }
 
 bool window_fetched(struct window *w, uint64_t generation, size_t len, const struct wal_pos *next)

@@ -1,5 +1,5 @@
-/* window.h: old entries that are read from disk ahead of a peer, as the bytes [start, end) of its
- * stream. Byte `off` lies at off % WINDOW_BYTES; records larger than the window pass through in parts.
+/* window.h: what is read from disk ahead of a peer, as the bytes [start, end) of its stream. Byte `off` lies
+ * at off % WINDOW_BYTES; records larger than the window pass through in parts.
  */
 #ifndef RAFTD_WINDOW_H
 #define RAFTD_WINDOW_H
@@ -18,7 +18,7 @@ enum {
 struct window {
     uint8_t *buf;        /* WINDOW_BYTES; NULL until first needed */
     uint64_t start, end; /* Invariant: start <= end <= start + WINDOW_BYTES */
-    struct wal_pos next; /* place in the log of the byte at end */
+    struct wal_pos next; /* of the log: place of the byte at end */
     bool fetching;       /* a fetch writes behind end */
     uint64_t generation; /* of what is read; grows when what is asked for is of no use any more */
     uint64_t asked;      /* generation of that fetch */
@@ -37,9 +37,9 @@ void window_free(struct window *w);
 /* The bytes below `una` are needed no more. Returns how many bytes may be asked for now; 0: none. */
 size_t window_wants(struct window *w, uint64_t una);
 
-/* Asks for at most `most` bytes of the entries up to `last`, for this peer. */
-void window_fetch(struct window *w, const struct node_io *io, uint16_t peer, uint64_t last,
-                  size_t most);
+/* At most *len bytes are going to be asked for. Returns where they go to, and in *len how many fit there in
+ * one piece; NULL: short of memory. */
+uint8_t *window_fetch(struct window *w, size_t *len);
 
 /* A fetch is back. False: it brings nothing, for others are wanted by now. */
 bool window_fetched(struct window *w, uint64_t generation, size_t len, const struct wal_pos *next);

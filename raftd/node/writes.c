@@ -94,7 +94,8 @@ void writes_add(struct writes *w, uint64_t now, struct request *req)
         return;
     }
     uint64_t number = w->next;
-    if (*place_of(w, number) != NULL || w->bytes + req->cmd_len > NODE_WRITE_BYTES_MAX) {
+    if (replica_full(w->replica) || *place_of(w, number) != NULL ||
+        w->bytes + req->cmd_len > NODE_WRITE_BYTES_MAX) {
         answer(w, req, RESULT_BUSY);
         return;
     }
@@ -196,6 +197,17 @@ bool writes_applied(struct writes *w, const struct applied *a)
     *w->done_end = req;
     w->done_end = &req->next;
     return false;
+}
+
+void writes_installed(struct writes *w)
+{
+    for (uint64_t number = oldest(w); number < w->next; number++) {
+        struct applied a;
+        if (find(w, number) != NULL &&
+            machine_look_up(w->machine, w->cfg->id, w->process, number, &a))
+            (void)writes_applied(w, &a);
+    }
+    w->sent_term = 0;
 }
 
 void writes_published(struct writes *w)

@@ -48,6 +48,10 @@ void writes_send(struct writes *w, uint64_t now);
 /* A write of this node, of whatever process, was applied. True: writes are to be sent again. */
 bool writes_applied(struct writes *w, const struct applied *a);
 
+/* The state of a snapshot took the place of ours: what it knows of our writes is their outcome. The others
+ * are sent again. */
+void writes_installed(struct writes *w);
+
 /* Readers can see what was applied: those who asked for it are told. */
 void writes_published(struct writes *w);
 

@@ -94,7 +94,7 @@ static inline void part_start(struct part *p)
 {
     struct wal_report rep = {.verdict = WAL_CLEAN};
     part_configure(p);
-    assert_true(replica_init(&p->r, &p->cfg, &p->io, &rep, p->now));
+    assert_true(replica_init(&p->r, &p->cfg, &p->io, &rep, 0, 0, p->now));
 }
 
 static inline void part_stop(struct part *p)

@@ -70,6 +70,19 @@ const struct golden GOLDEN[GOLDEN_FRAMES] = {
             "54535251"
             "6463626174737271"
             "8483828194939291"},
+    {.f.kind = WIRE_FRAME_OFFER,
+     .f.offer = {.index = UINT64_C(0x1112131415161718),
+                 .term = UINT64_C(0x2122232425262728),
+                 .size = UINT64_C(0x3132333435363738),
+                 .hash = {1, 2, 3, 4, [31] = 32}},
+     .hex = "86003800"
+            "1817161514131211"
+            "2827262524232221"
+            "3837363534333231"
+            "0102030400000000"
+            "0000000000000000"
+            "0000000000000000"
+            "0000000000000020"},
     {.f.kind = WIRE_FRAME_DATA,
      .f.data = {.stream = WIRE_STREAM_LOG,
                 .off = UINT64_C(0x4142434445464748),
@@ -236,6 +249,7 @@ bool frame_put(struct wire_writer *w, const struct wire_frame *f)
     switch (f->kind) {
     case WIRE_FRAME_MSG: return wire_put_msg(w, &f->msg);
     case WIRE_FRAME_SACK: return wire_put_sack(w, &f->sack);
+    case WIRE_FRAME_OFFER: return wire_put_offer(w, &f->offer);
     case WIRE_FRAME_DATA: return wire_put_data(w, &f->data) == f->data.len;
     case WIRE_FRAME_LINKS: return wire_put_links(w, &f->links);
     case WIRE_FRAME_SETTINGS: return wire_put_settings(w, &f->settings);
@@ -257,6 +271,7 @@ bool frame_same(const struct wire_frame *a, const struct wire_frame *b)
     switch (a->kind) {
     case WIRE_FRAME_MSG: return memcmp(&a->msg, &b->msg, sizeof a->msg) == 0;
     case WIRE_FRAME_SACK: return memcmp(&a->sack, &b->sack, sizeof a->sack) == 0;
+    case WIRE_FRAME_OFFER: return memcmp(&a->offer, &b->offer, sizeof a->offer) == 0;
     case WIRE_FRAME_DATA: return same_data(&a->data, &b->data);
     case WIRE_FRAME_LINKS: return memcmp(&a->links, &b->links, sizeof a->links) == 0;
     case WIRE_FRAME_SETTINGS: return memcmp(&a->settings, &b->settings, sizeof a->settings) == 0;

@@ -39,6 +39,7 @@ static void keep_image(struct member *m)
     memdisk_limit(m->image, 0);
     memdisk_power_cut(m->image, MEMDISK_KEEP_NONE);
     m->image_hard = m->hard;
+    m->image_snap = m->snap;
 }
 
 /* Index up to which both logs are the same. */
@@ -111,7 +112,8 @@ bool sim_forget(struct sim *s, struct member *m)
         }
         return false;
     }
-    uint64_t kept = common(m->image_hard.tip, m->hard.tip);
+    struct entry *tip = sim_tip(&m->hard, m->snap);
+    uint64_t kept = common(sim_tip(&m->image_hard, m->image_snap), tip);
     if (sim_unsound(s) >= (s->o.nodes - 1) / 2 || !known(s, m, kept))
         return false;
     m->lost_boot = node_raft(m->node)->cfg.boot;
@@ -119,8 +121,9 @@ bool sim_forget(struct sim *s, struct member *m)
     memdisk_free(m->disk);
     m->disk = m->image;
     m->image = NULL;
-    m->lost = m->hard.tip;
+    m->lost = tip;
     m->hard = m->image_hard;
+    m->snap = m->image_snap;
     sim_disk_heal(s, m);
     return true;
 }
@@ -174,5 +177,5 @@ struct entry *sim_relied_on(const struct sim *s, const struct raft *leader, unsi
     int slot = raft_peer_slot(leader, (uint16_t)(node + 1));
     struct entry *had = m->lost != NULL ? m->lost : m->gone;
     bool former = had != NULL && slot >= 0 && leader->peers[slot].boot == m->lost_boot;
-    return former ? had : m->hard.tip;
+    return former ? had : sim_tip(&m->hard, m->snap);
 }

@@ -218,8 +218,9 @@ static void check_durable(struct sim *s, struct member *m)
         sim_broken(s, "durable-term", "node %u takes a term for durable that is not", m->at + 1);
     if (r->durable_index == m->durable)
         return;
-    if (r->durable_index > m->hard.tip->index ||
-        sim_at(m->hard.tip, r->durable_index) != sim_at(m->tip, r->durable_index))
+    struct entry *disk = sim_tip(&m->hard, m->snap);
+    if (r->durable_index > disk->index ||
+        sim_at(disk, r->durable_index) != sim_at(m->tip, r->durable_index))
         sim_broken(s, "durable-index", "node %u takes entry %" PRIu64 " for durable, it is not",
                    m->at + 1, r->durable_index);
     m->durable = r->durable_index;

@@ -21,9 +21,10 @@ enum {
     CLOSURE_BYTES = 64 << 10, /* larger disks are copied less often */
 };
 
-static struct wal_options options(const struct sim *s)
+static struct wal_options options(const struct sim *s, const struct wal_base *base)
 {
-    return (struct wal_options){.segment_bytes = s->o.segment_bytes, .storage_id = DIR_ID};
+    return (struct wal_options){
+        .segment_bytes = s->o.segment_bytes, .storage_id = DIR_ID, .base = *base};
 }
 
 void sim_disk_new(struct sim *s, struct member *m)
@@ -43,7 +44,8 @@ void sim_disk_new(struct sim *s, struct member *m)
     if (rc != IDENT_OK)
         sim_broken(s, "create", "node %u: %s", m->at + 1, err);
     m->storage = m->at + 1;
-    m->hard.tip = m->tip = m->committed = &s->root;
+    m->hard.tip = m->tip = m->committed = m->snap = &s->root;
+    m->snap_maybe = NULL;
 }
 
 /* Only of a minority, and when all others know its present disk: whoever hears a node for the first
@@ -57,7 +59,7 @@ bool sim_wipe(struct sim *s, struct member *m)
             return false;
     sim_stop_node(s, m, STOP_KILL);
     memdisk_free(m->disk);
-    m->gone = m->hard.tip;
+    m->gone = sim_tip(&m->hard, m->snap);
     m->lost_boot = m->boot;
     sim_disk_new(s, m);
     m->storage += NODES;
@@ -75,7 +77,7 @@ bool sim_wipe(struct sim *s, struct member *m)
 static void start(struct sim *s, struct member *m)
 {
     uint64_t us = sim_between(s, RNG_DISK, s->o.disk_min_us, s->o.disk_max_us);
-    uint64_t slow = m->jobs[m->job_head].fetch ? 0 : s->o.slow_us[m->at];
+    uint64_t slow = m->jobs[m->job_head].kind != JOB_BATCH ? 0 : s->o.slow_us[m->at];
     if (s->now < m->slow_until)
         us *= SLOW_FACTOR;
     if (slow != 0)
@@ -83,12 +85,11 @@ static void start(struct sim *s, struct member *m)
     sim_post(s, s->now + us, EV_DISK, m->at);
 }
 
-static struct job *new_job(struct sim *s, struct member *m, bool fetch)
+struct job *sim_job(struct sim *s, struct member *m, enum job_kind kind)
 {
     assert(m->n_jobs < JOBS);
     struct job *j = &m->jobs[(m->job_head + m->n_jobs) % JOBS];
-    j->fetch = fetch;
-    j->remember = false;
+    j->kind = kind;
     if (m->n_jobs++ == 0)
         start(s, m);
     return j;
@@ -97,7 +98,7 @@ static struct job *new_job(struct sim *s, struct member *m, bool fetch)
 void sim_on_persist(void *ctx, uint64_t seq, const struct wal_batch *b)
 {
     struct member *m = ctx;
-    struct job *j = new_job(m->sim, m, false);
+    struct job *j = sim_job(m->sim, m, JOB_BATCH);
     size_t len = 0;
     for (int i = 0; i < b->bytes_n; i++)
         len += b->bytes[i].iov_len;
@@ -118,7 +119,7 @@ void sim_on_fetch(void *ctx, struct node_fetch what, const struct wal_pos *from,
                   uint8_t *buf, size_t cap)
 {
     struct member *m = ctx;
-    struct job *j = new_job(m->sim, m, true);
+    struct job *j = sim_job(m->sim, m, JOB_FETCH);
     size_t most = m->sim->o.fetch_bytes;
     size_t record_max = record_size(CMD_ONE_BYTES + CMD_KEY_MAX_BYTES + m->sim->o.max_value_bytes);
     if (what.peer == 0 && most != 0 && most < record_max)
@@ -133,8 +134,7 @@ void sim_on_fetch(void *ctx, struct node_fetch what, const struct wal_pos *from,
 void sim_on_remember(void *ctx, uint16_t id, uint64_t storage)
 {
     struct member *m = ctx;
-    struct job *j = new_job(m->sim, m, false);
-    j->remember = true;
+    struct job *j = sim_job(m->sim, m, JOB_REMEMBER);
     j->id = id;
     j->storage = storage;
 }
@@ -151,6 +151,13 @@ static void finished(struct sim *s, struct member *m)
 static struct hard after(struct sim *s, const struct member *m, const struct wal_batch *b)
 {
     struct hard h = {.term = b->term, .vote = b->vote, .tip = m->hard.tip, .commit = b->commit};
+    if (b->reset) {
+        h.tip = b->truncate_to <= s->n_committed ? s->committed[b->truncate_to] : NULL;
+        if (b->truncate || b->first_index != 0 || h.tip != m->snap)
+            sim_broken(s, "batch-reset",
+                       "node %u resets its log to %" PRIu64 ", not a snapshot's end", m->at + 1,
+                       b->truncate_to);
+    }
     if (b->truncate && b->truncate_to < h.tip->index)
         h.tip = sim_at(h.tip, b->truncate_to);
     if (b->first_index != 0) {
@@ -198,6 +205,11 @@ static void die(struct sim *s, struct member *m, const struct hard *then, bool p
     m->fail_boot = sim_roll(s, RNG_FAULT, 6) == 0;
 }
 
+void sim_die(struct sim *s, struct member *m, bool power)
+{
+    die(s, m, NULL, power);
+}
+
 /* The disk fails here if it was to; false when the node is gone. */
 static bool spare(struct sim *s, struct member *m)
 {
@@ -232,20 +244,28 @@ static struct hard reported(struct sim *s, const struct member *m, const struct 
     return h;
 }
 
+/* That is on the disk, if its newest snapshot is this one. */
+static bool is_there(const struct hard *found, const struct hard *h, struct entry *snap)
+{
+    return found->term == h->term && found->vote == h->vote && found->tip == sim_tip(h, snap) &&
+           found->commit == (h->commit > snap->index ? h->commit : snap->index);
+}
+
 static void must_be(struct sim *s, const struct member *m, const struct wal_report *rep,
-                    const char *when)
+                    uint64_t base, const char *when)
 {
     struct hard h = reported(s, m, rep);
+    struct entry *snap = s->committed[base];
     unsigned i = 0;
-    while (i < m->n_maybe && !same(&h, &m->maybe[i]))
+    while (i < m->n_maybe && !is_there(&h, &m->maybe[i], snap))
         i++;
-    if (!same(&h, &m->hard) && i == m->n_maybe)
+    if (!is_there(&h, &m->hard, snap) && i == m->n_maybe)
         sim_broken(s, "recovered",
                    "node %u recovers (%s) term %" PRIu64 " vote %u last %" PRIu64 " commit %" PRIu64
                    ", on its disk was term %" PRIu64 " vote %u last %" PRIu64 " commit %" PRIu64
-                   ", or one of %u that were tried",
+                   ", or one of %u that were tried, and snapshot %" PRIu64,
                    m->at + 1, when, h.term, h.vote, h.tip->index, h.commit, m->hard.term,
-                   m->hard.vote, m->hard.tip->index, m->hard.commit, m->n_maybe);
+                   m->hard.vote, m->hard.tip->index, m->hard.commit, m->n_maybe, base);
 }
 
 /* Power-cut closure: whatever image a power cut leaves now, all that was ever promised is in it,
@@ -253,24 +273,27 @@ static void must_be(struct sim *s, const struct member *m, const struct wal_repo
 static void closure(struct sim *s, struct member *m)
 {
     struct memdisk *c = memdisk_clone(m->disk);
-    struct wal_options opts = options(s);
+    struct wal_base base;
     struct wal_report rep;
     struct wal *w;
     memdisk_limit(c, 0);
     memdisk_no_space(c, false);
     memdisk_seed(c, sim_roll(s, RNG_DISK, UINT64_MAX));
     memdisk_power_cut(c, (enum memdisk_keep)sim_roll(s, RNG_DISK, 3));
+    if (sim_snap_base(c, &base) < 0 || base.index < m->snap->index)
+        sim_broken(s, "closure", "node %u after a power cut: its snapshot is lost", m->at + 1);
+    struct wal_options opts = options(s, &base);
     if (wal_check(memdisk_disk(c), DIR, &opts, &rep) < 0)
         sim_broken(s, "closure", "node %u after a power cut: %s", m->at + 1, rep.message);
-    must_be(s, m, &rep, "copy, only looked at");
+    must_be(s, m, &rep, base.index, "copy, only looked at");
     if (wal_open(&w, memdisk_disk(c), DIR, &opts, &rep) < 0)
         sim_broken(s, "closure", "node %u after a power cut: %s", m->at + 1, rep.message);
-    must_be(s, m, &rep, "copy");
+    must_be(s, m, &rep, base.index, "copy");
     wal_close(w);
     memdisk_power_cut(c, MEMDISK_KEEP_NONE);
     if (wal_check(memdisk_disk(c), DIR, &opts, &rep) < 0)
         sim_broken(s, "closure", "node %u after two power cuts: %s", m->at + 1, rep.message);
-    must_be(s, m, &rep, "copy, twice");
+    must_be(s, m, &rep, base.index, "copy, twice");
     if (rep.verdict != WAL_CLEAN)
         sim_broken(s, "closure", "node %u: recovery left a torn log", m->at + 1);
     memdisk_free(c);
@@ -301,7 +324,8 @@ static void persist_job(struct sim *s, struct member *m, struct job *j)
         return;
     }
     if (rc < 0) {
-        if (m->fail_in == 0)
+        bool stuck = m->no_space && j->batch.reset; /* half way into another log: no way back */
+        if (m->fail_in == 0 && !stuck)
             sim_broken(s, "disk-error", "node %u: %s", m->at + 1, wal_error(m->wal));
         s->t.faults[SIM_EIO]++;
         die(s, m, &then, sim_roll(s, RNG_DISK, 3) == 0);
@@ -333,14 +357,19 @@ void sim_disk_done(struct sim *s, struct member *m)
         sim_post(s, at < m->stall_until ? at : m->stall_until, EV_DISK, m->at);
         return;
     }
-    if (j->remember) {
+    if (j->kind == JOB_REMEMBER) {
         m->peers_known[j->id - 1u] = j->storage;
         node_remembered(m->node, sim_local(m, s->now), j->id, j->storage, true);
         finished(s, m);
         return;
     }
-    if (!j->fetch) {
+    if (j->kind == JOB_BATCH) {
         persist_job(s, m, j);
+        return;
+    }
+    if (j->kind != JOB_FETCH) {
+        if (sim_snap_job(s, m, j))
+            finished(s, m);
         return;
     }
     struct wal_pos pos = j->pos;
@@ -387,19 +416,29 @@ void sim_disk_heal(struct sim *s, struct member *m)
 
 /* ---- recovery ---- */
 
-bool sim_recover(struct sim *s, struct member *m, struct wal_report *rep)
+bool sim_recover(struct sim *s, struct member *m, struct wal_report *rep,
+                 struct snapshot_name *newest)
 {
-    struct wal_options opts = options(s);
     bool fails = m->fail_boot;
     m->fail_boot = false;
     if (fails)
         memdisk_fail_call(m->disk, 1 + sim_roll(s, RNG_DISK, BOOT_CALLS), EIO);
+    if (!sim_snap_start(s, m, newest, fails)) {
+        memdisk_fail_call(m->disk, 0, 0);
+        s->t.faults[SIM_MIDOP]++;
+        sim_stop_node(s, m, (enum sim_stop)sim_roll(s, RNG_DISK, 4));
+        sim_boot_later(s, m, sim_roll(s, RNG_FAULT, 100000));
+        return false;
+    }
+    struct wal_base base = {.index = m->snap->index, .term = m->snap->term};
+    memcpy(base.hash, m->snap->hash, sizeof base.hash);
+    struct wal_options opts = options(s, &base);
     int rc = wal_open(&m->wal, memdisk_disk(m->disk), DIR, &opts, rep);
     memdisk_fail_call(m->disk, 0, 0);
     if (rc == 0 && m->rotten)
         sim_broken(s, "rot-unnoticed", "node %u starts with rotten bytes", m->at + 1);
     if (rc == 0) {
-        must_be(s, m, rep, "start");
+        must_be(s, m, rep, m->snap->index, "start");
         struct hard h = reported(s, m, rep);
         sim_check_hard(s, m, &h);
         m->hard = h;
@@ -413,6 +452,9 @@ bool sim_recover(struct sim *s, struct member *m, struct wal_report *rep)
         s->t.faults[SIM_MIDOP]++;
         sim_stop_node(s, m, (enum sim_stop)sim_roll(s, RNG_DISK, 4));
         sim_boot_later(s, m, sim_roll(s, RNG_FAULT, 100000));
+    } else if (rc != -EBADMSG && m->full) { /* no room for the log behind its snapshot */
+        s->t.faults[SIM_FULL]++;
+        sim_boot_later(s, m, sim_roll(s, RNG_FAULT, 1000000));
     } else if (rc == -EBADMSG && m->rotten) {
         s->t.faults[SIM_ROT]++;
         m->dead = true;
@@ -468,7 +510,7 @@ bool sim_rot(struct sim *s, struct member *m)
     static const uint8_t fills[] = {0x00, 0xff, 0xa5};
     struct place *list = sim_must(malloc(BATCHES_MAX * sizeof *list));
     size_t n = batches(m, list), size;
-    if (n < 2 || n == BATCHES_MAX) {
+    if (n < 2 || n == BATCHES_MAX || m->snap->index != 0) { /* old files lie about then */
         free(list);
         return false;
     }

@@ -25,6 +25,21 @@ void sim_fault_init(struct sim *s)
     for (unsigned i = 0; i < sizeof of_life / sizeof of_life[0]; i++)
         s->t.faults[of_life[i]] = s->o.rate[of_life[i]] != 0;
     next_fault(s);
+    if (s->o.image_us != 0)
+        sim_post(s, s->now + sim_roll(s, RNG_FAULT, 2 * s->o.image_us), EV_IMAGE, 0);
+}
+
+/* Somebody asks any node for a snapshot. */
+void sim_fault_image(struct sim *s)
+{
+    struct member *m = &s->m[sim_roll(s, RNG_FAULT, s->o.nodes)];
+    if (s->calm)
+        return;
+    if (m->up) {
+        node_snapshot(m->node);
+        sim_touch(s, m);
+    }
+    sim_post(s, s->now + 1 + sim_roll(s, RNG_FAULT, 2 * s->o.image_us), EV_IMAGE, 0);
 }
 
 /* Any node that is up, the leader more often than its share; NULL if none is. */

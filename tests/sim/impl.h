@@ -15,6 +15,8 @@
 #include "raftd/node/relay.h"
 #include "raftd/node/replica.h"
 #include "raftd/node/writes.h"
+#include "raftd/state/image.h"
+#include "storage/snapshot.h"
 #include "storage/wal.h"
 #include "tests/sim/linear.h"
 #include "tests/lib/disk_memory.h"
@@ -24,7 +26,8 @@ enum {
     NODES = RAFT_VOTERS_MAX,
     DIR_ID = 77,
     NOTES = 128, /* last events kept */
-    JOBS = 3 + 2 * NODES,
+    JOBS = 8 + 3 * NODES,
+    SNAPS = 64,   /* names of snapshots that are remembered */
     MAYBES = 256, /* more than are tried while a disk is full: two a second, for 15 s */
     READS = 64,   /* of one node, waiting */
     SPINS_MAX = 1000,
@@ -48,6 +51,7 @@ enum event_kind {
     EV_HEAL,   /* a partition ends */
     EV_FLAP,   /* a link comes or goes */
     EV_ROOM,   /* a full disk has room again */
+    EV_IMAGE,  /* somebody wants a snapshot */
     EV_FORGET, /* a disk forgets; with `extra` a leader dies, and partitions end */
 };
 
@@ -140,9 +144,20 @@ struct key {
 
 /* ---- nodes ---- */
 
+enum job_kind {
+    JOB_BATCH,
+    JOB_FETCH,
+    JOB_REMEMBER,
+    JOB_IMAGE,
+    JOB_DROP,
+    JOB_SNAP_READ,
+    JOB_SNAP_OPEN,
+    JOB_SNAP_WRITE,
+    JOB_INSTALL,
+};
+
 struct job { /* of a disk */
-    bool fetch;
-    bool remember;
+    enum job_kind kind;
     uint16_t id;      /* remember: of this node ... */
     uint64_t storage; /* ... this storage id */
     uint64_t seq;
@@ -150,10 +165,12 @@ struct job { /* of a disk */
     struct hard then; /* what the disk holds after it */
     struct node_fetch what;
     struct wal_pos pos;
-    uint64_t last;
-    uint8_t *buf; /* fetch: the node's */
+    uint64_t last;       /* fetch: last entry; image: snapshot held; snap read: which */
+    uint8_t *buf;        /* fetch, snap read: the node's */
+    const uint8_t *from; /* snap write */
     size_t cap;
-    uint8_t *own; /* a copy of the batch's bytes */
+    uint64_t offset; /* snap read, snap write */
+    uint8_t *own;    /* a copy of the batch's bytes */
     size_t own_cap;
 };
 
@@ -208,8 +225,21 @@ struct member {
     struct hard maybe[MAYBES]; /* ... with a batch that was under way when the node died, or ... */
     unsigned n_maybe;          /* ... with one that was refused since the last one was durable */
 
+    struct entry *snap;       /* last entry in its newest snapshot ... */
+    struct entry *snap_maybe; /* ... or this one: a job was under way when the node died */
+    struct image *image_open;
+    struct snapshot_head image_head;
+    bool image_stop;
+    bool image_never; /* by hand: all of them are given up */
+    uint64_t drop_to; /* of the job in the queue, 0 = none */
+    struct snapshots places;
+    struct snapshot_part *part;
+    struct snapshot_name part_name;
+    bool part_bad; /* other bytes were kept than came */
+
     struct memdisk *image; /* a copy of its disk of some time ago, NULL = none */
     struct hard image_hard;
+    struct entry *image_snap;
     struct entry *lost; /* it acknowledged all up to here, and lost some of it; NULL = it has all */
     uint32_t lost_boot; /* process that did */
     struct entry *gone; /* a disk that is no more held all up to here */
@@ -223,6 +253,9 @@ enum note_kind {
     NOTE_DATAGRAM,
     NOTE_DISK,
     NOTE_FETCH,
+    NOTE_IMAGE,
+    NOTE_DROP,
+    NOTE_SNAP,
     NOTE_WAKE,
     NOTE_SUBMIT,
     NOTE_ANSWER,
@@ -316,6 +349,9 @@ struct sim {
     struct term *terms;
     uint64_t n_terms;
 
+    struct snapshot_name snaps[SNAPS]; /* the newest ones of all nodes */
+    uint64_t n_snaps;
+
     struct note notes[NOTES];
     uint64_t n_notes;
 };
@@ -356,11 +392,35 @@ void sim_disk_done(struct sim *s, struct member *m);
 bool sim_wipe(struct sim *s, struct member *m);
 void sim_on_remember(void *ctx, uint16_t id, uint64_t storage);
 /* Opens the log and compares it with what must be there. False: the node stays down for now. */
-bool sim_recover(struct sim *s, struct member *m, struct wal_report *rep);
+bool sim_recover(struct sim *s, struct member *m, struct wal_report *rep,
+                 struct snapshot_name *newest);
 bool sim_rot(struct sim *s, struct member *m);
 void sim_disk_full(struct member *m, uint64_t bytes, bool in_place);
 void sim_disk_room(struct member *m);
 void sim_disk_heal(struct sim *s, struct member *m);
+
+struct job *sim_job(struct sim *s, struct member *m, enum job_kind kind);
+/* The process dies now, or the machine under it. */
+void sim_die(struct sim *s, struct member *m, bool power);
+
+/* snap.c */
+void sim_on_image(void *ctx, const struct snapshot_head *head, struct image *image, uint64_t held);
+void sim_on_image_stop(void *ctx);
+void sim_on_drop(void *ctx, uint64_t keep_from);
+void sim_on_snap_read(void *ctx, struct node_fetch what, uint64_t index, uint64_t off, uint8_t *buf,
+                      size_t cap);
+void sim_on_snap_open(void *ctx, const struct snapshot_name *name);
+void sim_on_snap_write(void *ctx, uint64_t off, const uint8_t *buf, size_t len);
+void sim_on_snap_install(void *ctx);
+/* False when the node is gone. */
+bool sim_snap_job(struct sim *s, struct member *m, struct job *j);
+void sim_snap_stop(struct member *m);
+/* The newest snapshot on that disk; 0 or -errno. */
+int sim_snap_base(struct memdisk *disk, struct wal_base *base);
+/* Its state becomes the machine's; name->index 0: there is none. False: the disk fails, as it was to. */
+bool sim_snap_start(struct sim *s, struct member *m, struct snapshot_name *name, bool fails);
+/* Last entry on a disk that holds this log and this snapshot. */
+struct entry *sim_tip(const struct hard *h, struct entry *snap);
 
 /* amnesia.c */
 /* Makes a copy of the disk, or stops the node and puts the copy in place: true. */
@@ -410,6 +470,7 @@ void sim_local_read(struct sim *s, struct member *m);
 void sim_fault_init(struct sim *s);
 void sim_fault(struct sim *s);
 void sim_fault_forget(struct sim *s, struct member *m, bool leader_dies);
+void sim_fault_image(struct sim *s);
 void sim_fault_calm(struct sim *s);
 
 /* note.c */

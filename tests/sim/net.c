@@ -25,12 +25,13 @@ static void check_msg(struct sim *s, struct member *m, const struct raft_msg *ms
                        "node %u asks for votes before its own is on its disk", m->at + 1);
     } else if (msg->type == RAFT_MSG_ACK && msg->ack.durable > 0) {
         const struct entry *e = NULL;
-        if (msg->ack.durable <= m->hard.tip->index)
-            e = sim_at(m->hard.tip, msg->ack.durable);
+        struct entry *tip = sim_tip(&m->hard, m->snap);
+        if (msg->ack.durable <= tip->index)
+            e = sim_at(tip, msg->ack.durable);
         if (e == NULL)
             sim_broken(s, "ack-durable",
                        "node %u acknowledges %" PRIu64 ", its disk ends at %" PRIu64, m->at + 1,
-                       msg->ack.durable, m->hard.tip->index);
+                       msg->ack.durable, tip->index);
         const struct term *t = sim_term(s, msg->term);
         if (t->leader == msg->to && t->leader_tip != NULL &&
             (msg->ack.durable > t->leader_tip->index ||
@@ -65,8 +66,11 @@ void sim_on_spy(void *ctx, uint16_t to, uint8_t *payload, size_t len)
             check_msg(s, m, &f.msg);
             break;
         case WIRE_FRAME_SACK: m->frames |= 1u << 16; break;
+        case WIRE_FRAME_OFFER: m->frames |= 1u << 20; break;
         case WIRE_FRAME_DATA:
-            m->frames |= 1u << (f.data.stream == WIRE_STREAM_LOG ? 17 : 18);
+            m->frames |= 1u << (f.data.stream == WIRE_STREAM_LOG     ? 17
+                                : f.data.stream == WIRE_STREAM_RELAY ? 18
+                                                                     : 21);
             break;
         case WIRE_FRAME_LINKS:
         case WIRE_FRAME_SETTINGS:

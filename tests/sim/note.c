@@ -19,10 +19,10 @@ void sim_mix(struct sim *s, uint64_t v)
 
 static void frames_text(FILE *f, uint64_t frames)
 {
-    static const char *const names[] = {"",     "VOTE_REQ", "VOTE_RSP", "PROBE",    "PROBE_ACK",
-                                        "LEAD", "ACK",      "PING",     "READ_REQ", "READ_RSP",
-                                        "",     "",         "",         "",         "",
-                                        "",     "SACK",     "LOG",      "RELAY",    "DAMAGED"};
+    static const char *const names[] = {
+        "",         "VOTE_REQ", "VOTE_RSP", "PROBE",   "PROBE_ACK", "LEAD",    "ACK", "PING",
+        "READ_REQ", "READ_RSP", "",         "",        "",          "",        "",    "",
+        "SACK",     "LOG",      "RELAY",    "DAMAGED", "OFFER",     "SNAPSHOT"};
     for (unsigned i = 0; i < sizeof names / sizeof names[0]; i++)
         if (frames >> i & 1)
             fprintf(f, " %s", names[i]);
@@ -32,6 +32,8 @@ static void event_text(FILE *f, const struct note *n)
 {
     static const char *const results[] = {"ok",        "no key", "no leader", "unknown",
                                           "too large", "busy",   "bad",       "stopping"};
+    static const char *const steps[] = {"snapshot read from", "snapshot begins at",
+                                        "snapshot written from", "snapshot installed:"};
     static const char *const ops[] = {"put", "delete", "get", "list"};
     static const char *const stops[] = {"power cut, nothing unsynced kept",
                                         "power cut, all unsynced kept", "power cut", "killed"};
@@ -48,6 +50,9 @@ static void event_text(FILE *f, const struct note *n)
         fprintf(f, "disk: fetch for %" PRIu64 " from %" PRIu64 ": %" PRId64 " bytes", n->a, n->b,
                 (int64_t)n->c);
         break;
+    case NOTE_IMAGE: fprintf(f, "disk: snapshot %" PRIu64 ", %" PRIu64 " bytes", n->a, n->b); break;
+    case NOTE_DROP: fprintf(f, "disk: log below %" PRIu64 " goes", n->a); break;
+    case NOTE_SNAP: fprintf(f, "disk: %s %" PRIu64, steps[n->a], n->b); break;
     case NOTE_WAKE: fprintf(f, "deadline"); break;
     case NOTE_SUBMIT:
         fprintf(f, "client: %s #%" PRIu64 " key %" PRIu64, ops[n->b], n->a, n->c);

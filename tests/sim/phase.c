@@ -15,7 +15,8 @@ enum {
     LEADER_WRITES = 12,
     EQUAL_WRITES = 15,
     SETTLE_WRITES = 3,
-    ROOM_US = 5000000,   /* a node whose disk was full has noticed that there is room */
+    /* A node whose disk was full has noticed that there is room, or has made some by another snapshot. */
+    ROOM_US = 8000000,
     SETTLE_US = 3000000, /* the seal of the last batch is written in this time */
     IDLE_US = 10000000,
     /* Per second and other node of the cluster: heartbeats each T/3 with answers, or probes of a
@@ -109,9 +110,10 @@ static void wait_for_room(struct sim *s)
 {
     uint64_t end = s->now + ROOM_US;
     for (unsigned i = 0; i < s->o.nodes; i++)
-        while (s->m[i].up && !s->m[i].outside && raft_disk_full(node_raft(s->m[i].node))) {
+        while (s->m[i].up && !s->m[i].outside && replica_full(node_replica(s->m[i].node))) {
             if (s->now > end)
-                sim_broken(s, "no-room", "node %u does not see that its disk has room", i + 1);
+                sim_broken(s, "no-room", "node %u does not see that its disk or its log has room",
+                           i + 1);
             sim_run(s, STEP_US);
         }
 }

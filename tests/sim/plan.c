@@ -10,10 +10,11 @@ enum { MS = 1000, SECOND = 1000000 };
 
 struct profile {
     const char *name, *help;
-    uint32_t rate[SIM_FAULT_COUNT + 1]; /* at most: see SIM_FAULTS, and SLOW_DISKS */
+    uint32_t rate[SIM_FAULT_COUNT + 2]; /* at most: see SIM_FAULTS, and below */
 };
 
-enum { SLOW_DISKS = SIM_FAULT_COUNT }; /* for good: no fault, but how the disks are */
+/* No faults, but how it is for good: slow disks; short logs. */
+enum { SLOW_DISKS = SIM_FAULT_COUNT, SNAPSHOTS };
 
 #define NET                                                                                        \
     [SIM_LOSS] = 500000, [SIM_DUP] = 200000, [SIM_DELAY] = 100000, [SIM_LATE] = 3000,              \
@@ -88,6 +89,23 @@ static const struct profile profiles[] = {
       [SIM_PAUSE] = 200,
       [SIM_COARSE] = YES,
       [SLOW_DISKS] = YES}},
+    {"snapshots",
+     "snapshots all the time, and nodes that were away too long for the log",
+     {[SIM_SMALL] = YES,
+      [SIM_LOSS] = 200000,
+      [SIM_DELAY] = 50000,
+      [SIM_REPLAY] = 50000,
+      [SIM_PARTITION] = 1000,
+      [SIM_ONEWAY] = 300,
+      [SIM_CRASH] = 800,
+      [SIM_KILL] = 600,
+      [SIM_MIDOP] = 1000,
+      [SIM_CUTALL] = 50,
+      [SIM_EIO] = 300,
+      [SIM_FULL] = 200,
+      [SIM_STALL] = 200,
+      [SIM_PAUSE] = 300,
+      [SNAPSHOTS] = YES}},
     {"amnesia",
      "disks of followers that are those of an earlier time",
      {[SIM_AMNESIA] = 4000,
@@ -164,6 +182,18 @@ static void slow_disks(struct sim_options *o, uint64_t *rng)
     o->time_us = 60 * (uint64_t)SECOND;
 }
 
+/* Clients that fill a log of few segments soon. */
+static void short_logs(struct sim_options *o, uint64_t *rng)
+{
+    o->segment_bytes = WAL_SEGMENT_BYTES_MIN;
+    uint32_t batch = (uint32_t)wal_batch_max_bytes(o->segment_bytes);
+    o->batch_bytes = o->batch_bytes == 0 || o->batch_bytes > batch ? batch : o->batch_bytes;
+    o->max_value_bytes = o->max_value_bytes > 4096 ? 4096 : o->max_value_bytes;
+    o->think_us = PICK(rng, 5, 20, 50) * MS;
+    o->image_us = PICK(rng, 0, 200, 1000) * MS;
+    o->log_max_bytes = PICK(rng, 0, 16, 64) * o->segment_bytes;
+}
+
 void sim_plan(struct sim_options *o, unsigned profile, uint64_t seed, unsigned nodes,
               uint32_t without)
 {
@@ -206,6 +236,11 @@ void sim_plan(struct sim_options *o, unsigned profile, uint64_t seed, unsigned n
     o->closure = 50;
     o->time_us = 20 * (uint64_t)SECOND;
     o->take_held = next(&rng, 2) == 0; /* the core must bear it, too */
+    uint64_t own = ~rng;
+    o->image_us = PICK(&own, 0, 0, 500, 3000) * MS;
+    o->log_max_bytes = PICK(&own, 0, 0, 16, 64) * o->segment_bytes;
+    if (p->rate[SNAPSHOTS])
+        short_logs(o, &own);
     if (p->rate[SLOW_DISKS])
         slow_disks(o, &rng);
     o->max_data_bytes = (uint32_t)PICK(&rng, 0, 0, 0, 0, 0, 1, 3, 8) * CMD_LIMIT_BYTES;

@@ -208,6 +208,7 @@ static bool handle(struct sim *s, struct event *e)
             sim_boot(s, m);
         return true;
     case EV_ROOM: sim_disk_room(m); return true;
+    case EV_IMAGE: sim_fault_image(s); return true;
     case EV_FORGET: sim_fault_forget(s, m, e->extra != 0); return true;
     case EV_DATAGRAM:
     case EV_DISK:
@@ -270,6 +271,8 @@ static void configure(struct sim *s, const struct member *m, struct node_config 
         .max_value_bytes = s->o.max_value_bytes,
         .max_data_bytes = s->o.max_data_bytes,
         .batch_bytes = s->o.batch_bytes,
+        .segment_bytes = s->o.segment_bytes,
+        .log_max_bytes = s->o.log_max_bytes,
         .cache_bytes = s->o.cache_bytes,
         .relay_bytes = s->o.relay_bytes,
         .datagram_bytes = s->o.datagram_bytes,
@@ -307,6 +310,14 @@ static void on_diverged(void *ctx, uint64_t index, bool another)
     m->diverged = another ? 1 : -1;
 }
 
+/* A new process starts with nothing. */
+static void clear_state(struct member *m)
+{
+    kv_clear(m->kv);
+    if (!kv_publish(m->kv, 0, 0))
+        abort();
+}
+
 void sim_boot(struct sim *s, struct member *m)
 {
     static const struct node_io calls = {.send = sim_on_send,
@@ -317,19 +328,30 @@ void sim_boot(struct sim *s, struct member *m)
                                          .remember = sim_on_remember,
                                          .answer = sim_on_answer,
                                          .reads_done = sim_on_reads_done,
-                                         .diverged = on_diverged};
+                                         .diverged = on_diverged,
+                                         .image = sim_on_image,
+                                         .image_stop = sim_on_image_stop,
+                                         .drop_log = sim_on_drop,
+                                         .snap_read = sim_on_snap_read,
+                                         .snap_open = sim_on_snap_open,
+                                         .snap_write = sim_on_snap_write,
+                                         .snap_install = sim_on_snap_install};
     static const struct session_keys keys = {.has = {true},
                                              .key = {"the cluster's simulated secret."}};
     struct wal_report rep;
     struct node_config nc;
-    if (!sim_recover(s, m, &rep))
-        return;
-    configure(s, m, &nc);
-    struct node_io io = calls;
-    io.ctx = m;
+    struct snapshot_name newest;
     if (m->kv == NULL)
         m->kv = sim_must(kv_new());
     m->machine = sim_must(machine_new(m->kv));
+    if (!sim_recover(s, m, &rep, &newest)) {
+        machine_free(m->machine);
+        clear_state(m);
+        return;
+    }
+    configure(s, m, &nc);
+    struct node_io io = calls;
+    io.ctx = m;
     m->generation++;
     m->wake_at = m->paused_until = 0;
     m->backlog = m->spins = 0;
@@ -339,7 +361,8 @@ void sim_boot(struct sim *s, struct member *m)
     m->known = rep.commit;
     m->committed = &s->root;
     m->durable = rep.last_index;
-    m->node = sim_must(node_new(&nc, &io, &rep, NULL, s->o.plain ? NULL : &keys, m->kv, m->machine,
+    m->node = sim_must(node_new(&nc, &io, &rep, newest.index != 0 ? &newest : NULL,
+                                s->o.plain ? NULL : &keys, m->kv, m->machine,
                                 sim_local(m, s->now)));
     m->up = true;
     m->boot = nc.boot;
@@ -348,6 +371,8 @@ void sim_boot(struct sim *s, struct member *m)
     if (node_raft(m->node)->commit_index != m->hard.commit)
         sim_broken(s, "commit-forgotten", "node %u starts with another commit index than on disk",
                    m->at + 1);
+    if (newest.index != 0)
+        sim_check_state(s, m);
     sim_note(s, NOTE_BOOT, m->at, rep.term, rep.vote, rep.last_index);
     sim_touch(s, m);
 }
@@ -361,9 +386,8 @@ void sim_stop_node(struct sim *s, struct member *m, enum sim_stop how)
         sim_clients_lost(s, m);
         node_free(m->node);
         machine_free(m->machine);
-        kv_clear(m->kv); /* a new process starts with nothing */
-        if (!kv_publish(m->kv, 0, 0))
-            abort();
+        sim_snap_stop(m);
+        clear_state(m);
         wal_close(m->wal);
         m->node = NULL;
         m->wal = NULL;
@@ -538,8 +562,8 @@ bool sim_converged(const struct sim *s)
         const struct member *m = &s->m[i];
         if (m->up && !m->outside &&
             (m->pending > 0 || m->tip != tip ||
-             replica_applied(node_replica(m->node)) != tip->index || m->hard.tip != tip ||
-             m->n_reads > 0 || !node_local_reads(m->node)))
+             replica_applied(node_replica(m->node)) != tip->index ||
+             sim_tip(&m->hard, m->snap) != tip || m->n_reads > 0 || !node_local_reads(m->node)))
             return false;
     }
     return true;

@@ -11,6 +11,7 @@
  * elect a leader, answer everything, agree, and then keep still.
  *
  *   sim.c    event heap, lives of nodes          net.c      datagrams and their faults
+ *   snap.c   snapshots on them
  *   disk.c   disks, their faults, recovery       client.c   clients and what they may see
  *   check.c  the cluster's history, invariants   fault.c    when which fault happens
  *   plan.c   profiles; what a seed draws         phase.c    the two phases
@@ -78,6 +79,8 @@ struct sim_options {
     uint32_t max_value_bytes;
     uint32_t max_data_bytes; /* of node_config, 0 = no limit */
     uint32_t segment_bytes;
+    uint64_t log_max_bytes;  /* of node_config, 0 = no limit */
+    uint64_t image_us;       /* some node is asked for a snapshot about as often; 0 = never */
     uint32_t batch_bytes;    /* of node_config, 0 = default */
     uint32_t cache_bytes;    /* of node_config, 0 = default */
     uint32_t relay_bytes;    /* of node_config, 0 = default */
@@ -113,6 +116,8 @@ struct sim_totals {
     uint64_t boots, leaders, committed, histories;
     uint64_t copies; /* committed entries of a write that was committed already ... */
     uint64_t ended;  /* ... and of a process that was not current */
+    uint64_t snapshots, drops, installs; /* written, of logs, that took the place of a state */
+    uint64_t resumed;                    /* fetches of snapshots that went on where they were */
     uint64_t doubts; /* nodes that were told that they had lost something, and have it again */
     uint64_t faults[SIM_FAULT_COUNT]; /* how often each really happened */
     uint64_t elected_us;              /* liveness: until there was a leader ... */

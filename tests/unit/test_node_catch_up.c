@@ -30,6 +30,7 @@ static struct world behind(uint64_t seed)
     o.disk_min_us = 50;
     o.disk_max_us = 100;
     o.quantum_us = 1;
+    o.segment_bytes = 16 << 20; /* so large that no snapshot is worth its bytes */
     struct world w = {.s = sim_new(&o)};
     run_until_leader(w.s);
     w.leader = (unsigned)sim_leader(w.s);

@@ -18,6 +18,7 @@ static struct sim *cluster(unsigned nodes, uint64_t seed, uint64_t delay_us)
     o.delay_min_us = delay_us;
     o.delay_max_us = delay_us + 100;
     o.max_value_bytes = MIB;
+    o.segment_bytes = 16 << 20; /* so large that no snapshot is worth its bytes */
     struct sim *s = sim_new(&o);
     run_until_leader(s);
     sim_run(s, SECOND);

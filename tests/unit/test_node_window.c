@@ -11,44 +11,31 @@
 #include "raftd/node/reads.h"
 #include "raftd/node/window.h"
 
-static struct node_fetch asked;
-static size_t asked_cap;
-
-static void fetch(void *ctx, struct node_fetch what, const struct wal_pos *from, uint64_t last,
-                  uint8_t *buf, size_t cap)
-{
-    (void)ctx;
-    (void)from;
-    (void)last;
-    asked = what;
-    asked_cap = cap;
-    buf[0] = 42;
-}
-
 /* A fetch that comes back when others are wanted, or for a peer that is no more, brings nothing; the
  * memory that the disk writes to stays. */
 static void test_window(void **state)
 {
     (void)state;
-    const struct node_io io = {.fetch = fetch};
     struct window w;
-    size_t len;
+    size_t len = WINDOW_BYTES;
     window_init(&w, 100);
     window_restart(&w, WINDOW_BYTES - 10, (struct wal_pos){.index = 5});
     assert_int_equal(window_wants(&w, WINDOW_BYTES - 10), WINDOW_BYTES);
-    window_fetch(&w, &io, 3, 9, WINDOW_BYTES);
-    assert_true(asked.peer == 3 && asked_cap == 10); /* up to the end of the memory */
+    uint8_t *to = window_fetch(&w, &len);
+    assert_ptr_equal(to, w.buf + WINDOW_BYTES - 10);
+    assert_int_equal(len, 10); /* up to the end of the memory */
     assert_int_equal(window_wants(&w, WINDOW_BYTES - 10), 0);
     window_restart(&w, 0, (struct wal_pos){.index = 7});
     window_free(&w);
     assert_non_null(w.buf);
-    assert_false(window_fetched(&w, asked.generation + 1, 10, &w.next));
+    assert_false(window_fetched(&w, w.asked + 1, 10, &w.next));
     assert_true(w.fetching);
-    assert_false(window_fetched(&w, asked.generation, 10, &(struct wal_pos){.index = 6}));
+    assert_false(window_fetched(&w, w.asked, 10, &(struct wal_pos){.index = 6}));
     assert_true(w.end == 0 && w.next.index == 7 && !w.fetching);
 
-    window_fetch(&w, &io, 3, 9, 1000);
-    assert_true(window_fetched(&w, asked.generation, 1000, &(struct wal_pos){.index = 8}));
+    len = 1000;
+    *window_fetch(&w, &len) = 42;
+    assert_true(window_fetched(&w, w.asked, 1000, &(struct wal_pos){.index = 8}));
     assert_true(w.end == 1000 && w.next.index == 8);
     assert_int_equal(*window_at(&w, 0, &len), 42);
     assert_int_equal(len, 1000);

@@ -1,4 +1,4 @@
-// LINK: raftd/node/peer.c raftd/node/debts.c raftd/node/log_in.c raftd/node/log_out.c raftd/node/relay.c raftd/node/flow.c raftd/node/window.c raftd/node/catch_up.c raftd/node/replica.c raftd/node/entries.c raftd/node/io.c @core @net @stream storage/record.c storage/crc32c.c raftd/state/cmd.c
+// LINK: raftd/node/peer.c raftd/node/debts.c raftd/node/log_in.c raftd/node/log_out.c raftd/node/relay.c raftd/node/flow.c raftd/node/window.c raftd/node/catch_up.c raftd/node/snap_out.c raftd/node/snap_in.c raftd/node/replica.c storage/batch.c raftd/node/entries.c raftd/node/io.c @core @net @stream storage/record.c storage/crc32c.c raftd/state/cmd.c
 /* Peers by their ids, with their flows and deadlines. */
 #include "tests/lib/node_part.h"
 
@@ -7,7 +7,9 @@
 
 static struct part p;
 static struct catch_up catch_up;
+static struct images images;
 static struct log_in log_in;
+static struct snap_in snap_in;
 static struct relay_out relay_out;
 static struct peers peers;
 
@@ -16,12 +18,15 @@ static void start(void)
     part_start(&p);
     peers = (struct peers){0};
     assert_true(log_in_init(&log_in, &p.r, 65536));
+    snap_in_init(&snap_in, &p.r, &p.io, 65536);
     relay_out_init(&relay_out, &p.r, 8192);
     struct peer_ground ground = {.cfg = &p.cfg,
                                  .io = &p.io,
                                  .replica = &p.r,
                                  .catch_up = &catch_up,
+                                 .images = &images,
                                  .log_in = &log_in,
+                                 .snap_in = &snap_in,
                                  .relay_out = &relay_out,
                                  .envelope_bytes = 50,
                                  .rx_window = 65536};

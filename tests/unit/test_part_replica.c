@@ -1,4 +1,4 @@
-// LINK: raftd/node/replica.c raftd/node/entries.c raftd/node/io.c @core @net storage/record.c storage/crc32c.c raftd/state/cmd.c
+// LINK: raftd/node/replica.c storage/batch.c raftd/node/entries.c raftd/node/io.c @core @net storage/record.c storage/crc32c.c raftd/state/cmd.c
 /* Raft and its log in one, without a node around it: what goes to the disk, and what comes out. */
 #include "tests/lib/node_part.h"
 
@@ -150,7 +150,7 @@ static void test_backlog(void **state)
         .term = 1, .last_index = 5, .last_term = 1, .runs = &run, .n_runs = 1, .commit = 4};
     struct record rec;
     part_configure(&p);
-    assert_true(replica_init(&p.r, &p.cfg, &p.io, &rep, p.now));
+    assert_true(replica_init(&p.r, &p.cfg, &p.io, &rep, 0, 0, p.now));
     assert_false(replica_next(&p.r, &rec));
     assert_int_equal(p.fetches, 1);
     assert_false(replica_next(&p.r, &rec)); /* it waits for that one */

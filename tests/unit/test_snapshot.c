@@ -402,7 +402,6 @@ static void what_is_none_of_ours(void **state)
         {32, 8, 4, -EBADMSG, "is the snapshot of index 4"},
         {32, 8, 0, -EBADMSG, "the head contradicts itself"},
         {40, 8, 0, -EBADMSG, "the head contradicts itself"},
-        {40, 8, 4, -EBADMSG, "the head contradicts itself"}, /* a term has an entry at least */
         {48, 8, RECORD_CLUSTER_MS_MAX + 1, -EBADMSG, "the head contradicts itself"},
         {88, 2, 0, -EBADMSG, "the head contradicts itself"},
         {90, 2, 1, -EBADMSG, "the head contradicts itself"},

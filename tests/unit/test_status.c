@@ -77,6 +77,11 @@ static void fill(struct status *s)
     s->election_timeout_ms = 150;
     s->max_value_bytes = 65536;
     s->log_bytes = 8388608;
+    s->log_first_index = 41;
+    s->snapshot_index = 60;
+    s->snapshot_bytes = 5000;
+    s->install_bytes = 70;
+    s->install_of_bytes = 80;
     s->udp.too_big = 1;
     s->n_links = 4;
     s->links[0] = (struct status_link){.id = 1, .at_us = 91 * 1000000, .heard = {0, 0, 30}};
@@ -131,6 +136,8 @@ static const char *const lines[] = {
     "election_timeout_ms=150\n",
     "max_value_bytes=65536\n",
     "log_bytes=8388608\n",
+    "log_first_index=41\nsnapshot_index=60\nsnapshot_bytes=5000\nimage=0\n",
+    "install_bytes=70\ninstall_of_bytes=80\n",
     "advice=the file system of data_dir is full: make room\n",
     "key_id=0000ab01\n",
     "next_key_id=0000cd02\n",

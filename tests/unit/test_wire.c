@@ -131,6 +131,13 @@ static void random_frame(struct wire_frame *f, size_t type, uint64_t term, uint6
         for (unsigned i = 0; i < f->sack.n; i++)
             f->sack.ranges[i] = (struct wire_range){rnd_u32(s), rnd_u32(s)};
         break;
+    case WIRE_FRAME_OFFER:
+        f->offer.index = rnd_u64(s);
+        f->offer.term = rnd_u64(s);
+        f->offer.size = rnd_u64(s);
+        for (size_t i = 0; i < sizeof f->offer.hash; i++)
+            f->offer.hash[i] = (uint8_t)rnd(s);
+        break;
     case WIRE_FRAME_DATA:
         f->data.stream = (uint8_t)rnd(s);
         f->data.id = rnd_u32(s);

@@ -1,0 +1,211 @@
+#include "raftd/node/images.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "raftd/base/num.h"
+
+static uint64_t written(const struct images *im)
+{
+    return im->start_bytes + replica_disk_bytes(im->replica);
+}
+
+/* Share of `most` that `part` is of `all`, without overflow. */
+static uint64_t share(uint64_t most, uint64_t part, uint64_t all)
+{
+    return all == 0 ? most : (uint64_t)((double)most * ((double)part / (double)all));
+}
+
+/* Where mark i is; behind the last one stands the present end. */
+static void mark_at(const struct images *im, unsigned i, uint64_t *index, uint64_t *bytes)
+{
+    *index = i < im->n_marks ? im->marks[i].index : replica_raft(im->replica)->written_last;
+    *bytes = i < im->n_marks ? im->marks[i].bytes : written(im);
+}
+
+/* Bytes that had been written when the log ended with this entry. */
+static uint64_t bytes_at(const struct images *im, uint64_t index)
+{
+    unsigned i = im->n_marks;
+    uint64_t from, bytes, to, end;
+    while (i > 1 && im->marks[i - 1].index > index)
+        i--;
+    mark_at(im, i - 1, &from, &bytes);
+    mark_at(im, i, &to, &end);
+    if (index >= to || index <= from)
+        return index >= to ? end : bytes;
+    return bytes + share(end - bytes, index - from, to - from);
+}
+
+/* The last entry that had been written when so many bytes were. */
+static uint64_t index_at(const struct images *im, uint64_t at)
+{
+    unsigned i = im->n_marks;
+    uint64_t from, bytes, to, end;
+    while (i > 1 && im->marks[i - 1].bytes > at)
+        i--;
+    mark_at(im, i - 1, &from, &bytes);
+    mark_at(im, i, &to, &end);
+    if (at >= end || at <= bytes || to <= from)
+        return at >= end ? to : from;
+    return from + share(to - from, at - bytes, end - bytes);
+}
+
+/* Entries may have died, or all of the log have gone. If there are too many marks, every second one goes. */
+static void note(struct images *im)
+{
+    uint64_t last = replica_raft(im->replica)->written_last;
+    while (im->n_marks > 1 && im->marks[im->n_marks - 1].index > last)
+        im->n_marks--;
+    if (last <= im->marks[im->n_marks - 1].index ||
+        written(im) - im->marks[im->n_marks - 1].bytes < im->step)
+        return;
+    if (im->n_marks == IMAGES_MARKS) {
+        im->n_marks = IMAGES_MARKS / 2;
+        for (unsigned i = 1; i < IMAGES_MARKS / 2; i++)
+            im->marks[i] = im->marks[2 * i];
+        im->step *= 2;
+    }
+    im->marks[im->n_marks].index = last;
+    im->marks[im->n_marks++].bytes = written(im);
+}
+
+void images_init(struct images *im, const struct node_config *cfg, const struct node_io *io,
+                 struct replica *r, struct machine *machine, const struct wal_report *wal,
+                 const struct snapshot_name *newest)
+{
+    uint32_t segment = cfg->segment_bytes != 0 ? cfg->segment_bytes : WAL_SEGMENT_BYTES_DEFAULT;
+    *im = (struct images){.cfg = cfg,
+                          .io = io,
+                          .replica = r,
+                          .machine = machine,
+                          .segment_bytes = segment,
+                          .n_marks = 1,
+                          .step = segment / 4,
+                          .start_bytes = wal->segments * segment};
+    im->marks[0].index = wal->base_index;
+    if (wal->last_index > wal->base_index) {
+        im->marks[im->n_marks].index = wal->last_index;
+        im->marks[im->n_marks++].bytes = im->start_bytes;
+    }
+    if (newest != NULL)
+        im->newest = *newest;
+}
+
+void images_ask(struct images *im)
+{
+    im->asked = true;
+}
+
+uint64_t images_log_bytes(const struct images *im)
+{
+    return written(im) - bytes_at(im, replica_raft(im->replica)->trail.base_index);
+}
+
+/* The log is so long that it can't wait for anybody any more. */
+static bool near_limit(const struct images *im)
+{
+    return im->cfg->log_max_bytes != 0 && images_log_bytes(im) > im->cfg->log_max_bytes / 2;
+}
+
+static bool wanted(const struct images *im)
+{
+    uint64_t since = written(im) - bytes_at(im, im->newest.index);
+    uint64_t most = max_u64((uint64_t)IMAGES_SEGMENTS * im->segment_bytes, im->newest.size);
+    if (im->io->image == NULL || im->open != NULL ||
+        replica_applied(im->replica) <= im->newest.index)
+        return false;
+    return im->asked || since > (near_limit(im) ? im->segment_bytes : most);
+}
+
+static void fill_head(const struct images *im, struct snapshot_head *h)
+{
+    h->index = image_index(im->open);
+    h->term = raft_term_at(replica_raft(im->replica), h->index);
+    h->cluster_ms = image_cluster_ms(im->open);
+    image_digest(im->open, h->digest);
+    for (unsigned i = 0; i < im->cfg->n_voters; i++) { /* ascending, whatever order is configured */
+        unsigned at = h->n_members++;
+        for (; at > 0 && h->members[at - 1] > im->cfg->voters[i]; at--)
+            h->members[at] = h->members[at - 1];
+        h->members[at] = im->cfg->voters[i];
+    }
+}
+
+static void take(struct images *im, uint64_t now, uint64_t held)
+{
+    struct snapshot_head head = {0};
+    uint64_t ms;
+    /* After a restart the last applied entry may not be in memory: the next one will be. */
+    if (replica_hash(im->replica, replica_applied(im->replica), head.entry_hash, &ms))
+        im->open = machine_freeze(im->machine);
+    if (im->open == NULL) {
+        im->retry_at = now + NODE_SEAL_US;
+        return;
+    }
+    im->asked = false;
+    fill_head(im, &head);
+    im->io->image(im->io->ctx, &head, im->open, held);
+}
+
+/* What of the log may go now. */
+static uint64_t droppable(const struct images *im, uint64_t needed)
+{
+    const struct raft *r = replica_raft(im->replica);
+    uint64_t tail = min_u64(im->newest.size / 4, IMAGES_TAIL_BYTES);
+    uint64_t end = bytes_at(im, im->newest.index), to = im->newest.index;
+    if (!near_limit(im)) {
+        tail = max_u64(tail, im->segment_bytes);
+        to = end > tail ? min_u64(index_at(im, end - tail), to) : 0;
+        to = min_u64(to, needed);
+    }
+    return min_u64(min_u64(to, replica_applied(im->replica)), r->durable_index);
+}
+
+static void drop(struct images *im, uint64_t needed)
+{
+    uint64_t base = replica_raft(im->replica)->trail.base_index, to = droppable(im, needed);
+    if (to <= base || bytes_at(im, to) - bytes_at(im, base) < im->segment_bytes)
+        return;
+    replica_compact(im->replica, to);
+    im->io->drop_log(im->io->ctx, to + 1);
+}
+
+void images_step(struct images *im, uint64_t now, struct images_need need)
+{
+    note(im);
+    if (im->open != NULL && !im->stopping &&
+        machine_kept_bytes(im->machine) > machine_kept_max_bytes(im->machine)) {
+        im->stopping = true;
+        im->io->image_stop(im->io->ctx);
+    }
+    if (wanted(im) && now >= im->retry_at)
+        take(im, now, need.snapshot != UINT64_MAX ? need.snapshot : 0);
+    if (im->newest.index != 0)
+        drop(im, need.log);
+    uint64_t most = im->cfg->log_max_bytes;
+    replica_set_log_full(im->replica, most != 0 && images_log_bytes(im) > most);
+}
+
+void images_done(struct images *im, uint64_t now, const struct snapshot_name *name)
+{
+    assert(im->open != NULL);
+    machine_thaw(im->machine, im->open);
+    im->open = NULL;
+    im->stopping = false;
+    if (name != NULL)
+        images_installed(im, name);
+    else
+        im->retry_at = now + IMAGES_RETRY_US;
+}
+
+void images_installed(struct images *im, const struct snapshot_name *name)
+{
+    if (name->index > im->newest.index)
+        im->newest = *name;
+}
+
+uint64_t images_deadline(const struct images *im)
+{
+    return wanted(im) ? im->retry_at : RAFT_NEVER;
+}

@@ -1,0 +1,50 @@
+/* snap_in.h: a leader's snapshot as a flow to this node, and what becomes of it (chapter 5).
+ *
+ *        an offer                open              all bytes written           verified, loaded
+ *   NONE ---------> OPENS -------------> TAKES -----------------------> INSTALLS --------> NONE
+ *
+ * What is on disk of it stays there, so whoever offers the same snapshot later, another leader or after a
+ * restart, goes on behind it.
+ */
+#ifndef RAFTD_SNAP_IN_H
+#define RAFTD_SNAP_IN_H
+
+#include "raftd/node/flow.h"
+#include "raftd/node/replica.h"
+#include "storage/snapshot.h"
+
+enum {
+    SNAP_WRITE_BYTES = 1 << 16,
+    SNAP_MIN_BYTES = 4096, /* the head of a snapshot: less is none */
+};
+
+enum snap_stage { SNAP_NONE, SNAP_OPENS, SNAP_TAKES, SNAP_INSTALLS };
+
+/* Only snap_in.c looks inside, but for the flow and what status shows. */
+struct snap_in {
+    struct flow_in flow;
+    struct replica *replica;
+    const struct node_io *io;
+    uint32_t window;
+    enum snap_stage stage;
+    struct snapshot_name name;
+    uint8_t *buf;     /* two windows, and behind them what is being written; NULL but in TAKES */
+    uint64_t written; /* bytes that the disk has */
+    size_t writing;   /* bytes on their way to it */
+};
+
+/* window: offered to the leader. */
+void snap_in_init(struct snap_in *s, struct replica *r, const struct node_io *io, uint32_t window);
+void snap_in_free(struct snap_in *s);
+
+/* A peer offers a snapshot, in our term. */
+void snap_in_offer(struct snap_in *s, uint64_t now, uint16_t from, const struct wire_offer *o);
+
+/* Answers of the disk, see node.h. */
+void snap_in_have(struct snap_in *s, uint64_t now, uint64_t have);
+void snap_in_written(struct snap_in *s, uint64_t now, bool done);
+
+/* It is installed, or has failed. */
+void snap_in_done(struct snap_in *s);
+
+#endif

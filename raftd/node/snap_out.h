@@ -1,0 +1,55 @@
+/* snap_out.h: a snapshot as a flow to one peer, who needs what the log no longer has (chapter 5).
+ *
+ * It is offered by name until the peer says what it has of it, and then sent from there on. A peer keeps
+ * the snapshot that it takes, however many newer ones there are, as long as the log goes on from it.
+ */
+#ifndef RAFTD_SNAP_OUT_H
+#define RAFTD_SNAP_OUT_H
+
+#include "raftd/node/catch_up.h"
+#include "raftd/node/flow.h"
+#include "raftd/node/images.h"
+#include "raftd/node/replica.h"
+#include "raftd/node/window.h"
+
+enum {
+    SNAP_COST = 2, /* a byte of a snapshot counts as so many of old entries (catch_up.h) */
+};
+
+/* Only snap_out.c looks inside, but for the flow. */
+struct snap_out {
+    struct flow_out flow; /* id 0: none */
+    const struct replica *replica;
+    const struct node_io *io;
+    const struct path *path;
+    struct catch_up *catch_up;
+    const struct images *images;
+    uint16_t peer;
+    struct snapshot_name name; /* index 0: none */
+    uint64_t offered_at;       /* 0: not yet */
+    struct window window;
+};
+
+/* The others outlive it. generation: of its peer, above all that this node has used before. */
+void snap_out_init(struct snap_out *s, const struct replica *r, const struct node_io *io,
+                   const struct path *path, struct catch_up *c, const struct images *images,
+                   uint16_t peer, uint64_t generation);
+void snap_out_free(struct snap_out *s);
+
+/* We do not lead (any more). */
+void snap_out_end(struct snap_out *s);
+
+/* The snapshot that the peer takes now; 0: none. */
+uint64_t snap_out_taken(const struct snap_out *s, uint64_t now);
+
+/* When an offer goes to the peer, RAFT_NEVER = none does. Fills it: it goes now. */
+uint64_t snap_out_offer_at(const struct snap_out *s, uint64_t now);
+void snap_out_offer(struct snap_out *s, uint64_t now, struct wire_offer *o);
+
+/* A read of this generation brought `len` bytes; 0: they are not there. */
+void snap_out_read(struct snap_out *s, uint64_t generation, size_t len);
+
+/* The stream that brings the snapshot with this hash to that process of a peer. */
+uint32_t snapshot_flow_id(const uint8_t hash[SNAPSHOT_HASH_BYTES], uint32_t boot);
+
+#endif
