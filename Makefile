@@ -102,7 +102,7 @@ UNITS := $(basename $(notdir $(wildcard tests/unit/test_*.c)))
 BENCHES := $(basename $(notdir $(wildcard tests/bench/*.c)))
 E2E_TOOLS := $(basename $(notdir $(wildcard tests/e2e/*.c)))
 FUZZERS := $(basename $(notdir $(wildcard tests/fuzz/fuzz_*.c)))
-SCRIPTS := .ci/run tests/check tests/cov tests/cross tests/house $(wildcard tests/demo tests/bench/bench tests/bench/bench-loss tests/bench/flood tests/mutants/put tests/mutants/run tests/*/*.sh)
+SCRIPTS := .ci/run tests/check tests/cov tests/cross tests/house $(wildcard tests/demo tests/bench/bench tests/bench/bench-loss tests/bench/flood tests/bench/disk tests/mutants/put tests/mutants/run tests/*/*.sh)
 
 DAEMON_LIBS := -lev -lurcu-memb -lurcu-cds -lurcu-common -lsodium
 
@@ -244,6 +244,10 @@ bench-loss: deps-if-missing all benches
 bench-flood: deps-if-missing all benches
 	@tests/bench/flood
 
+# What the disk holds, and what snapshots cost.
+bench-disk: deps-if-missing all
+	@tests/bench/disk
+
 # --- house-keeping -------------------------------------------------------------------------------
 lint:
 	clang-format --dry-run -Werror $(SRCS) $(HEADERS) $(TEST_SRCS)
@@ -326,6 +330,7 @@ help:
 	@echo 'make bench-state what the state costs, in time and memory'
 	@echo 'make bench-loss the same on links that lose datagrams (root); LOSS, SECS'
 	@echo 'make bench-flood puts while somebody without the key floods the leader (root)'
+	@echo 'make bench-disk restarts, disk use, and what snapshots cost'
 	@echo 'make lint       clang-format, clang-tidy, cppcheck, shellcheck'
 	@echo 'make fmt        format all C files'
 	@echo 'make deps-build install the Debian packages that building needs'
@@ -342,5 +347,5 @@ print-%:
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: all objects units fuzzers benches e2e-tools check check-long cov soak explore mutants fuzz demo run cross bench bench-state bench-loss bench-flood lint fmt install tar uninstall \
+.PHONY: all objects units fuzzers benches e2e-tools check check-long cov soak explore mutants fuzz demo run cross bench bench-state bench-loss bench-flood bench-disk lint fmt install tar uninstall \
   clean deps deps-build unit-objects help

@@ -62,6 +62,8 @@ static const struct conf_key conf_keys[] = {
      offsetof(struct conf, next_key_file), "a second secret, if it is there: for a change of it"},
     {"node", "readers", CONF_U32, 0, 8, "1", offsetof(struct conf, readers),
      "threads that answer reads; 0: the main loop does"},
+    {"node", "log_max_bytes", CONF_U32, 33554432, 1073741824, "67108864",
+     offsetof(struct conf, log_max_bytes), "of all files of the log: beyond it no write is taken"},
     {"node", "disk_min_free", CONF_U32, 0, 1073741824, "8388608",
      offsetof(struct conf, disk_min_free), "bytes: with less on its disk a node takes no writes"},
     {"node", "log_level", CONF_LEVEL, SAY_DEBUG, SAY_ERROR, "info",

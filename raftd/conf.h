@@ -58,6 +58,7 @@ struct conf {
     char next_key_file[CONF_NEXT_KEY_SIZE]; /* of a second live key, "": no key_file either */
     uint32_t readers;                       /* reader threads; 0: the loop answers reads */
     uint32_t log_level;                     /* enum say_level */
+    uint32_t log_max_bytes;                 /* of all files of the log */
     uint32_t disk_min_free;                 /* bytes: with less, no entries are taken */
     /* by conf_set_node */
     int self; /* index into nodes of this node, -1: not known yet */

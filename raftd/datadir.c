@@ -12,6 +12,7 @@
 #include "raftd/base/exits.h"
 #include "raftd/base/say.h"
 #include "raftd/refused.h"
+#include "raftd/restore.h"
 
 _Static_assert((int)IDENT_VOTERS_MAX >= (int)CONF_NODES_MAX &&
                    (int)IDENT_NAME_MAX >= (int)CONF_NAME_MAX,
@@ -55,7 +56,7 @@ static void become_owner(const char *dir)
     say_info("%s belongs to user %u: the files are made as that user", path, st.st_uid);
 }
 
-void datadir_init(const struct conf *conf)
+void datadir_init(const struct conf *conf, const char *backup)
 {
     char err[WAL_MESSAGE_BYTES];
     struct ident_lock lock;
@@ -64,6 +65,8 @@ void datadir_init(const struct conf *conf)
     id.created = (uint64_t)time(NULL);
     become_owner(conf->data_dir);
     int rc = ident_lock(&disk_posix, conf->data_dir, true, &lock, err, sizeof err);
+    if (rc == IDENT_OK && backup != NULL)
+        restore(conf, &id, backup); /* before there is an identity that could be started */
     if (rc == IDENT_OK)
         rc = ident_create(&disk_posix, conf->data_dir, &id, 0, err, sizeof err);
     if (rc != IDENT_OK)

@@ -14,8 +14,9 @@
 /* All functions end the process when the directory is refused. */
 
 /* Makes conf->data_dir and this node's identity in it. Root does it as the user whom the directory, or
- * the nearest one above it that exists, belongs to: the daemon will run as that user. */
-void datadir_init(const struct conf *conf);
+ * the nearest one above it that exists, belongs to: the daemon will run as that user. backup: what it
+ * begins with (restore.h), NULL = with nothing. */
+void datadir_init(const struct conf *conf, const char *backup);
 
 /* Locks the directory until the process ends, and reads its identity, which must be the one in `conf`
  * (NULL: any will do). With a `conf` the directory will be written: this user must be able to do so,

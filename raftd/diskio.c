@@ -83,6 +83,7 @@ struct diskio {
     bool looks;                 /* that job is there */
     uint64_t looked_us, free_bytes;
     struct wal_stats wal_stats;
+    uint64_t snapshot_us, images_given_up; /* as in struct status */
 
     struct lasting no_room; /* for entries, or for anything: the log thread's, as are these */
     bool no_room_entries;
@@ -310,8 +311,12 @@ static bool snap_install(struct diskio *d, struct diskio_done *done)
 static bool write_image(struct diskio *d, const struct job *j, struct diskio_done *done)
 {
     done->name = &d->image_name;
-    return snapshot_done(
-        d, imager_write(d->imager, &d->image_head, j->image, j->index, &d->image_name));
+    int rc = imager_write(d->imager, &d->image_head, j->image, j->index, &d->image_name);
+    pthread_mutex_lock(&d->lock);
+    d->images_given_up += rc != 0;
+    d->snapshot_us = rc == 0 ? clock_us() : d->snapshot_us;
+    pthread_mutex_unlock(&d->lock);
+    return snapshot_done(d, rc);
 }
 
 static void put_job(struct diskio *d, const struct job *j)
@@ -716,6 +721,8 @@ void diskio_status(struct diskio *d, struct status *s)
     s->fsync_p99_us = durations_percentile(&d->durations, s->now_us, 99);
     s->fsync_max_us = d->durations.max_us;
     s->fsync_stalls = d->durations.stalls;
+    s->snapshot_us = d->snapshot_us;
+    s->images_given_up = d->images_given_up;
     s->disk_free = d->free_bytes;
     s->disk_min_free = d->cfg.min_free_bytes;
     if (!d->looks && s->now_us >= d->looked_us + LOOK_US) {

@@ -26,8 +26,9 @@ struct imager {
 static int pace(void *ctx, uint64_t done, uint64_t all)
 {
     struct imager *m = ctx;
-    (void)all;
     uint64_t bytes = done > m->done ? done - m->done : done; /* reading back begins at 0 again */
+    if (all != 0)
+        bytes /= 4;
     uint64_t due_us = m->done_us + bytes * 1000000 / IMAGER_BYTES_PER_S;
     int rc = m->between(m->ctx);
     uint64_t now = clock_us();
@@ -162,15 +163,33 @@ const char *imager_error(const struct imager *m)
     return m->error;
 }
 
-int imager_load(struct snapshots *s, uint64_t index, struct snapshot_head *head,
-                struct snapshot_name *name, struct image_load **load)
+/* Of the file `path`, or if that is NULL of the directory's snapshot `index`. */
+static int load_from(struct snapshots *s, const char *path, uint64_t index,
+                     struct snapshot_head *head, struct snapshot_name *name,
+                     struct image_load **load)
 {
     struct snapshot_sink sink = {.chunk = load_chunk, .done = load_done, .ctx = image_load_new()};
     *load = sink.ctx;
-    int rc = *load != NULL ? snapshot_load(s, index, &sink, head, name) : -ENOMEM;
+    int rc = -ENOMEM;
+    if (*load != NULL && path != NULL)
+        rc = snapshot_load_file(s, path, &sink, head, name);
+    else if (*load != NULL)
+        rc = snapshot_load(s, index, &sink, head, name);
     if (rc == 0)
         return 0;
     image_load_free(*load);
     *load = NULL;
     return rc;
+}
+
+int imager_load(struct snapshots *s, uint64_t index, struct snapshot_head *head,
+                struct snapshot_name *name, struct image_load **load)
+{
+    return load_from(s, NULL, index, head, name, load);
+}
+
+int imager_load_file(struct snapshots *s, const char *path, struct snapshot_head *head,
+                     struct snapshot_name *name, struct image_load **load)
+{
+    return load_from(s, path, 0, head, name, load);
 }

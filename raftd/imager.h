@@ -15,8 +15,9 @@
 #include "storage/snapshot.h"
 
 enum {
-    /* What a slow card writes in a second is twice this: the other half is the log's. */
-    IMAGER_BYTES_PER_S = 8 << 20,
+    /* A slow card writes little more than this, and faster ones have the rest for the log. What is read
+     * back may come four times as fast. */
+    IMAGER_BYTES_PER_S = 16 << 20,
 };
 
 struct imager;
@@ -45,8 +46,10 @@ int imager_install(struct imager *m, struct snapshot_head *head, struct image_lo
 
 const char *imager_error(const struct imager *m);
 
-/* As snapshot_load(), with the state in *load. */
+/* As snapshot_load() and snapshot_load_file(), with the state in *load. */
 int imager_load(struct snapshots *s, uint64_t index, struct snapshot_head *head,
                 struct snapshot_name *name, struct image_load **load);
+int imager_load_file(struct snapshots *s, const char *path, struct snapshot_head *head,
+                     struct snapshot_name *name, struct image_load **load);
 
 #endif

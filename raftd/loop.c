@@ -81,15 +81,17 @@ struct loop {
     struct listener listener;
     struct reader_marks marks[READERS_MAX];
 
-    bool sealed;       /* datagrams are, with the keys of key_file */
-    uint64_t now;      /* 0 = not read in this iteration */
-    uint64_t deadline; /* the node's, as of the last flush */
+    bool sealed;         /* datagrams are, with the keys of key_file */
+    uint64_t now;        /* 0 = not read in this iteration */
+    uint64_t longest_us; /* turn since start, from `now` to the next poll */
+    uint64_t deadline;   /* the node's, as of the last flush */
 
     uint64_t alarm_at; /* what alarm_fd is set to, 0 = not set */
     int alarm_fd;
     uint64_t rxq_drops; /* as last told to the node */
     struct publisher publisher;
-    struct peerids *ids; /* the disk's, as soon as that works */
+    struct peerids *ids;                    /* the disk's, as soon as that works */
+    struct request *fetches, **fetches_end; /* of clients that read a snapshot; one at a time */
 
     ev_io udp_io, alarm_io;
     ev_async disk_async, request_async;
@@ -133,6 +135,50 @@ static void io_remember(void *ctx, uint16_t id, uint64_t storage_id)
 {
     struct loop *l = ctx;
     diskio_remember(l->disk, l->ids, id, storage_id);
+}
+
+static void io_image(void *ctx, const struct snapshot_head *head, struct image *image,
+                     uint64_t held)
+{
+    struct loop *l = ctx;
+    diskio_image(l->disk, head, image, held);
+}
+
+static void io_image_stop(void *ctx)
+{
+    struct loop *l = ctx;
+    diskio_image_stop(l->disk);
+}
+
+static void io_drop_log(void *ctx, uint64_t keep_from)
+{
+    struct loop *l = ctx;
+    diskio_drop_log(l->disk, keep_from);
+}
+
+static void io_snap_read(void *ctx, struct node_fetch what, uint64_t index, uint64_t off,
+                         uint8_t *buf, size_t cap)
+{
+    struct loop *l = ctx;
+    diskio_snap_read(l->disk, what, index, off, buf, cap);
+}
+
+static void io_snap_open(void *ctx, const struct snapshot_name *name)
+{
+    struct loop *l = ctx;
+    diskio_snap_open(l->disk, name);
+}
+
+static void io_snap_write(void *ctx, uint64_t off, const uint8_t *buf, size_t len)
+{
+    struct loop *l = ctx;
+    diskio_snap_write(l->disk, off, buf, len);
+}
+
+static void io_snap_install(void *ctx)
+{
+    struct loop *l = ctx;
+    diskio_snap_install(l->disk);
 }
 
 static void io_answer(void *ctx, struct request *req)
@@ -181,6 +227,36 @@ static void io_reads_done(void *ctx, uint64_t read)
         m->n -= done;
         memmove(m->marks, m->marks + done, m->n * sizeof m->marks[0]);
     }
+}
+
+/* ---- clients that read a snapshot -------------------------------------------------------- */
+
+static void fetch_begin(struct loop *l)
+{
+    struct request *req = l->fetches;
+    if (req != NULL)
+        diskio_snap_read(l->disk, (struct node_fetch){.peer = 0}, req->snapshot, req->offset,
+                         req->cmd, req->cmd_len);
+}
+
+static void fetch_add(struct loop *l, struct request *req)
+{
+    bool first = l->fetches == NULL;
+    req->next = NULL;
+    *(first ? &l->fetches : l->fetches_end) = req;
+    l->fetches_end = &req->next;
+    if (first)
+        fetch_begin(l);
+}
+
+/* The first of them is read, or it is as `result` says. */
+static void fetch_end(struct loop *l, enum result result, size_t len)
+{
+    struct request *req = l->fetches;
+    l->fetches = req->next;
+    req->result = result;
+    req->revision = len;
+    io_answer(l, req);
 }
 
 /* ---- events ----------------------------------------------------------------------------- */
@@ -245,6 +321,20 @@ static void disk_did(struct loop *l, uint64_t now, const struct diskio_done *don
         node_remembered(n, now, done->node_id, done->storage_id, !done->refused);
         break;
     case DISKIO_FETCH: node_fetched(n, now, done->what, done->len, &done->next); break;
+    case DISKIO_SNAP_READ:
+        if (done->what.peer != 0) {
+            node_snap_read(n, now, done->what, done->len);
+        } else {
+            fetch_end(l, done->len > 0 ? RESULT_OK : RESULT_NO_KEY, done->len);
+            fetch_begin(l);
+        }
+        break;
+    case DISKIO_SNAP_OPEN: node_snap_have(n, now, done->refused ? UINT64_MAX : done->have); break;
+    case DISKIO_SNAP_WRITE: node_snap_written(n, now, !done->refused); break;
+    case DISKIO_SNAP_INSTALL:
+        node_snap_installed(n, now, done->refused ? NULL : done->head, done->load);
+        break;
+    case DISKIO_IMAGE: node_imaged(n, now, done->refused ? NULL : done->name); break;
     default: break; /* nobody is told */
     }
 }
@@ -295,9 +385,16 @@ static void on_request(struct ev_loop *ev, ev_async *w, int revents)
     (void)revents;
     struct loop *l = w->data;
     struct cds_wfcq_node *q;
-    while ((q = rcu_queue_pop(&l->shared->requests_head, &l->shared->requests_tail)) != NULL)
-        node_write(l->node, loop_now(l), rcu_container(q, struct request, link));
+    while ((q = rcu_queue_pop(&l->shared->requests_head, &l->shared->requests_tail)) != NULL) {
+        struct request *req = rcu_container(q, struct request, link);
+        if (req->snapshot != 0)
+            fetch_add(l, req);
+        else
+            node_write(l->node, loop_now(l), req);
+    }
     take_reads(l);
+    if (atomic_exchange_explicit(&l->shared->snapshot_asked, false, memory_order_acquire))
+        node_snapshot(l->node);
 }
 
 static void on_stop(struct ev_loop *ev, ev_signal *w, int revents)
@@ -400,7 +497,7 @@ static void on_prepare(struct ev_loop *ev, ev_prepare *w, int revents)
     (void)ev;
     (void)revents;
     struct loop *l = w->data;
-    const struct publish_from from = {l->node, l->disk, l->udp, l->shared};
+    const struct publish_from from = {l->node, l->disk, l->udp, l->shared, l->longest_us};
     if (loop_now(l) >= l->deadline)
         for (int i = 0; i < DRAIN_ROUNDS && udp_receive(l->udp, on_datagram, l) > 0; i++)
             continue;
@@ -416,6 +513,7 @@ static void on_prepare(struct ev_loop *ev, ev_prepare *w, int revents)
     }
     publish(&l->publisher, &from, loop_now(l));
     set_alarm(l);
+    l->longest_us = max_u64(l->longest_us, clock_us() - loop_now(l));
     l->now = 0;
 }
 
@@ -488,6 +586,7 @@ static struct node *make_node(struct loop *l, const struct wal_report *report,
         .election_timeout_us = (uint64_t)conf->election_timeout_ms * 1000,
         .max_value_bytes = conf->max_value_bytes,
         .max_data_bytes = conf->max_data_bytes,
+        .log_max_bytes = conf->log_max_bytes,
         .datagram_bytes = conf->max_datagram_bytes,
         .rx_bytes = udp_window_bytes(l->udp),
     };
@@ -506,6 +605,13 @@ static struct node *make_node(struct loop *l, const struct wal_report *report,
         .persist = io_persist,
         .fetch = io_fetch,
         .remember = io_remember,
+        .image = io_image,
+        .image_stop = io_image_stop,
+        .drop_log = io_drop_log,
+        .snap_read = io_snap_read,
+        .snap_open = io_snap_open,
+        .snap_write = io_snap_write,
+        .snap_install = io_snap_install,
         .answer = io_answer,
         .reads_done = io_reads_done,
         .diverged = io_diverged,
@@ -645,7 +751,7 @@ int loop_run(struct loop *l, struct wal *w, const struct wal_report *report,
         say_error("cannot start the log thread");
         goto err_node;
     }
-    publish(&l->publisher, &(struct publish_from){l->node, l->disk, l->udp, l->shared},
+    publish(&l->publisher, &(struct publish_from){l->node, l->disk, l->udp, l->shared, 0},
             loop_now(l));
     init_watchers(l);
     if (!start_clients(l, err, sizeof err)) {
@@ -666,6 +772,8 @@ err_disk:
         listener_unlink(&l->listener);
         say_fatal(RAFTD_EXIT_DISK, "the disk does not finish a write; ending without it");
     }
+    while (l->fetches != NULL)
+        fetch_end(l, RESULT_STOPPING, 0);
 err_node:
     node_free(l->node); /* answers what is pending; the clients below pass it on */
     if (l->clients != NULL)

@@ -18,6 +18,7 @@ static void fill_status(struct publisher *p, const struct publish_from *from, ui
     diskio_status(from->disk, s);
     leaders_status(&p->leaders, s);
     s->udp = *udp_counters(from->udp);
+    s->loop_max_us = from->loop_max_us;
 }
 
 /* How long the published status may still stand for what is true now. */

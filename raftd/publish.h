@@ -26,6 +26,7 @@ struct publish_from {
     struct diskio *disk;
     struct udp *udp;
     struct shared *shared; /* where the status goes to */
+    uint64_t loop_max_us;
 };
 
 /* Says what has changed, and publishes a new status if the present one does not stand any more. Once

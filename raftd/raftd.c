@@ -21,6 +21,7 @@
 #include "raftd/loop.h"
 #include "raftd/newest.h"
 #include "raftd/refused.h"
+#include "raftd/restore.h"
 #include "raftd/base/nodump.h"
 #include "raftd/base/notify.h"
 #include "raftd/base/num.h"
@@ -36,8 +37,8 @@
 
 static const char usage_text[] =
     "usage: raftd [-c FILE] [-i ID] [-d DIR] [-s SOCKET] [-np]\n"
-    "       raftd --init [-c FILE] [-i ID] [-d DIR]\n"
-    "       raftd --check DIR\n"
+    "       raftd --init [--restore FILE] [-c FILE] [-i ID] [-d DIR]\n"
+    "       raftd --check DIR|FILE\n"
     "\n"
     "  -c, --conf FILE\n"
     "                 configuration (/etc/raftd/raftd.conf), see raftd.conf(5)\n"
@@ -49,6 +50,7 @@ static const char usage_text[] =
     "  -n             check the configuration and the key files and exit\n"
     "  -p             print the configuration with all defaults and exit\n"
     "  --init         create the data directory with this node's identity, once; exit\n"
+    "  --restore FILE begin with the keys of this snapshot of another cluster\n"
     "  --check DIR    say what recovery of DIR would find and do, and exit\n"
     "  -h, --help     this text\n"
     "  --version      the version\n";
@@ -58,6 +60,7 @@ struct options {
     const char *data_dir;
     const char *socket;
     const char *check_dir;
+    const char *backup;
     uint16_t id;
     bool test, print, init;
 };
@@ -127,13 +130,14 @@ static uint16_t parse_id(const char *text)
 
 static struct options parse_options(int argc, char **argv)
 {
-    enum { OPT_INIT = 256, OPT_CHECK, OPT_VERSION };
+    enum { OPT_INIT = 256, OPT_CHECK, OPT_RESTORE, OPT_VERSION };
     static const struct option longs[] = {
         {"conf", required_argument, NULL, 'c'},
         {"id", required_argument, NULL, 'i'},
         {"data-dir", required_argument, NULL, 'd'},
         {"socket", required_argument, NULL, 's'},
         {"init", no_argument, NULL, OPT_INIT},
+        {"restore", required_argument, NULL, OPT_RESTORE},
         {"check", required_argument, NULL, OPT_CHECK},
         {"help", no_argument, NULL, 'h'},
         {"version", no_argument, NULL, OPT_VERSION},
@@ -150,6 +154,7 @@ static struct options parse_options(int argc, char **argv)
         case 'n': o.test = true; break;
         case 'p': o.print = true; break;
         case OPT_INIT: o.init = true; break;
+        case OPT_RESTORE: o.backup = optarg; break;
         case OPT_CHECK: o.check_dir = optarg; break;
         case 'h': fputs(usage_text, stdout); exit(printed(RAFTD_EXIT_OK));
         case OPT_VERSION: puts("raftd " RAFTD_VERSION); exit(printed(RAFTD_EXIT_OK));
@@ -160,6 +165,8 @@ static struct options parse_options(int argc, char **argv)
         usage_error("no arguments expected after the options");
     if (o.init && (o.test || o.print))
         usage_error("--init makes a data directory, -n and -p only look: one of them at a time");
+    if (o.backup != NULL && !o.init)
+        usage_error("--restore is for a new data directory: with --init alone");
     if (o.check_dir != NULL && (o.init || o.test || o.print))
         usage_error("--check looks at a data directory and nothing else: not with --init, -n, -p");
     if (o.check_dir != NULL && *o.check_dir == '\0')
@@ -469,6 +476,9 @@ int main(int argc, char **argv)
 #ifdef M_ARENA_MAX /* of the GNU C library: heaps per thread cost more than they save here */
     (void)mallopt(M_ARENA_MAX, 2);
 #endif
+    struct stat st;
+    if (o.check_dir != NULL && stat(o.check_dir, &st) == 0 && S_ISREG(st.st_mode))
+        return printed(restore_check(o.check_dir));
     if (o.check_dir != NULL)
         return run_check(o.check_dir);
     load_conf(&conf, &o);
@@ -493,6 +503,6 @@ int main(int argc, char **argv)
     init_random(!o.init);
     if (!o.init)
         return run_daemon(&conf);
-    datadir_init(&conf);
+    datadir_init(&conf, o.backup);
     return RAFTD_EXIT_OK;
 }

@@ -245,8 +245,8 @@ static int each_name(void *arg, const char *name)
         l->tmp = true;
     else if (strcmp(name, "log") == 0)
         l->log = true;
-    else if (strcmp(name, "lost+found") == 0)
-        return 0; /* a file system's own when DIR is its root */
+    else if (strcmp(name, "lost+found") == 0 || strcmp(name, "snap") == 0)
+        return 0; /* a file system's own when DIR is its root; what was restored, for this identity alone */
     else if (!l->other) {
         l->other = true;
         if (snprintf(l->name, sizeof l->name, "%s", name) < 0)

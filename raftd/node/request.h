@@ -43,6 +43,9 @@ struct request {
     uint64_t client_tag;      /* the client's own number of the request */
     struct user *user;        /* who holds it (users.h) */
 
+    uint64_t snapshot,
+        offset; /* it reads that snapshot from there on, into cmd; 0: it is a write */
+
     uint64_t deadline_us; /* CLOCK_BOOTTIME: answer at the latest then */
 
     /* Of the node. */

@@ -79,6 +79,14 @@ void answer_result(struct conn *conn, uint64_t tag, enum result result, uint64_t
     answer(conn, &(struct proto_reply){.result = result, .tag = tag, .modify_revision = revision});
 }
 
+void answer_bytes(struct conn *conn, uint64_t tag, const uint8_t *bytes, size_t len)
+{
+    if (room(conn, len))
+        answer(conn, &(struct proto_reply){.tag = tag, .body = bytes, .body_len = len});
+    else
+        answer_result(conn, tag, RESULT_BUSY, 0);
+}
+
 enum blocked answer_status(struct conn *conn, uint64_t tag, bool json)
 {
     enum blocked blocked = BLOCKED_NOT;

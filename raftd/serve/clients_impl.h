@@ -113,6 +113,8 @@ void conn_mark_dirty(struct conn *conn);
 void conn_hang_up(struct conn *conn);
 bool output_full(const struct conn *conn);
 void answer_result(struct conn *conn, uint64_t tag, enum result result, uint64_t revision);
+/* With a body, or that there is no room for it. */
+void answer_bytes(struct conn *conn, uint64_t tag, const uint8_t *bytes, size_t len);
 /* BLOCKED_NOT when it is answered. */
 enum blocked answer_status(struct conn *conn, uint64_t tag, bool json);
 enum blocked answer_read(struct conn *conn, const struct proto_request *w);

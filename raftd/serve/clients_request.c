@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "raftd/serve/clients_impl.h"
+#include "raftd/base/bytes.h"
 #include "raftd/base/clock.h"
 #include "raftd/state/cmd.h"
 #include "raftd/base/rcu.h"
@@ -264,6 +265,31 @@ static void on_part(struct conn *conn, const struct proto_request *rq)
     }
 }
 
+/* The main loop reads what it asks for, into the place of a command. */
+static void on_fetch(struct conn *conn, const struct proto_request *rq)
+{
+    uint64_t index = get_u64(rq->key), offset = get_u64(rq->key + 8);
+    struct request *req = NULL;
+    if (offset > INT64_MAX - PROTO_REPLY_BODY_MAX_BYTES) /* more than any file has */
+        index = 0;
+    if (index != 0 && conn->ops < CLIENTS_CONN_OPS_MAX)
+        req = malloc(sizeof *req + PROTO_REPLY_BODY_MAX_BYTES);
+    if (req == NULL) {
+        answer_result(conn, rq->tag, index == 0 ? RESULT_NO_KEY : RESULT_BUSY, 0);
+        return;
+    }
+    *req = (struct request){.reader = conn->clients->reader,
+                            .conn = conn->slot,
+                            .conn_generation = conn->generation,
+                            .client_tag = rq->tag,
+                            .user = conn->user,
+                            .snapshot = index,
+                            .offset = offset,
+                            .cmd_len = PROTO_REPLY_BODY_MAX_BYTES};
+    conn->ops++;
+    submit(conn, req);
+}
+
 void writes_take_answers(struct clients *c)
 {
     struct cds_wfcq_node *node;
@@ -276,7 +302,10 @@ void writes_take_answers(struct clients *c)
         if (conn != NULL && conn->generation == req->conn_generation) {
             assert(conn->ops > 0);
             conn->ops--;
-            answer_result(conn, req->client_tag, req->result, req->revision);
+            if (req->snapshot != 0 && req->result == RESULT_OK)
+                answer_bytes(conn, req->client_tag, req->cmd, (size_t)req->revision);
+            else
+                answer_result(conn, req->client_tag, req->result, req->revision);
         }
         free(req);
     }
@@ -308,6 +337,12 @@ size_t request_take(struct conn *conn, const uint8_t *buf, size_t len)
         conn->blocked = answer_status(conn, rq.tag, (rq.flags & PROTO_JSON) != 0);
         break;
     case PROTO_PART: on_part(conn, &rq); break;
+    case PROTO_FETCH: on_fetch(conn, &rq); break;
+    case PROTO_SNAPSHOT:
+        atomic_store_explicit(&conn->clients->shared->snapshot_asked, true, memory_order_release);
+        conn->clients->wake_loop = true;
+        answer_result(conn, rq.tag, RESULT_OK, 0);
+        break;
     default: assert(false); /* the codec lets no other op through */
     }
     return conn->blocked == BLOCKED_NOT ? size : 0;

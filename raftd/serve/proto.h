@@ -29,6 +29,9 @@
  *   delete  key                                                        modify: of this write
  *   list    prefix  key to start after  items, see proto_item          modify: index of the page
  *   status                              key=value lines, or JSON       none
+ *   fetch   u64 index, u64 offset       bytes of that snapshot from there on, as many as fit; RESULT_NO_KEY:
+ *                                       there are none
+ *   snapshot                            nothing: one will be written; status says when it is
  *
  * A long list comes in pages: PROTO_PARTIAL says that there are more keys; ask again with the last
  * key as the value. All of a page is as of one log index, which its answer says; the next page is a
@@ -53,6 +56,8 @@ enum proto_op {
     PROTO_LIST = 4,
     PROTO_STATUS = 5,
     PROTO_PART = 6, /* goes on with the value of the put before */
+    PROTO_SNAPSHOT = 7,
+    PROTO_FETCH = 8,
 };
 
 enum {
@@ -65,6 +70,7 @@ enum {
     PROTO_MORE = 1,    /* answer: its body goes on in the next packet */
     PROTO_PARTIAL = 2, /* answer to list: more keys follow the last one */
 
+    PROTO_FETCH_KEY_BYTES = 16,
     PROTO_REQUEST_HEAD_BYTES = 24,
     PROTO_REPLY_HEAD_BYTES = 32,
     PROTO_ITEM_HEAD_BYTES = 24,

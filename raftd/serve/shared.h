@@ -40,6 +40,7 @@ struct shared {
     /* Set by the loop for good when kv shows nothing older than what this node knew before it started:
      * until then reads that are not confirmed by a leader are told RESULT_NOT_YET. */
     _Atomic bool local_reads;
+    _Atomic bool snapshot_asked; /* by a client; the loop takes it back */
     struct cds_wfcq_head requests_head;
     struct cds_wfcq_tail requests_tail;
     void (*wake_loop)(void *ctx);

@@ -75,6 +75,12 @@ static const struct command commands[] = {
     {"status", " [--json]", "print the state of this node", run_status, 0, 0, ARG_JSON, PLAIN},
     {"links", " [--json]", "print which node hears which, as this node knows it", run_links, 0, 0,
      ARG_JSON, PLAIN},
+    {"snapshot", "", "have this node write its state to its disk now, and wait for it",
+     run_snapshot, 0, 0, 0, PLAIN},
+    {"backup", " FILE",
+     "write all keys, as of now, into FILE (-: to standard output);\n"
+     "          raftd --init --restore FILE begins a new cluster with them",
+     run_backup, 1, 1, 0, PLAIN},
     {"keygen", "",
      "print a new key for a cluster, see raftd.conf(5):\n"
      "          (umask 077; raftctl keygen >FILE)",

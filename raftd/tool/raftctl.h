@@ -72,6 +72,10 @@ void run_import(struct tool *t, const struct args *a);
 /* A line of an export, which is decoded where it stands: *item has its key and value. False: it is none. */
 bool import_line(char *line, size_t len, struct proto_item *item);
 
+/* snapshot.c */
+void run_snapshot(struct tool *t, const struct args *a);
+void run_backup(struct tool *t, const struct args *a);
+
 /* keygen.c */
 void run_keygen(struct tool *t, const struct args *a);
 

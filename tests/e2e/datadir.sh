@@ -45,9 +45,10 @@ echo x >"$WORK/file"
 ln -s "$WORK/nothing" "$WORK/link"
 for wrong in file file/below link/below; do
     refused 3 "$WORK" -c "$CONF" -i 1 -d "$WORK/$wrong" -s "$WORK/x.sock"
-    refused 3 "$WORK" --check "$WORK/$wrong"
+    [ "$wrong" = file ] || refused 3 "$WORK" --check "$WORK/$wrong"
     refused 3 "$WORK" --init -c "$CONF" -i 1 -d "$WORK/$wrong"
 done
+refused 4 'this is no snapshot' --check "$WORK/file"
 refused 3 'link to what does not exist' --init -c "$CONF" -i 1 -d "$WORK/link"
 if grep -q 'Then run' "$WORK/stderr"; then fail "--init says to run --init"; fi
 # No descriptor is no fault of the disk.

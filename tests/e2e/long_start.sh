@@ -8,7 +8,7 @@ limit 120
 command -v strace >/dev/null || skip "no strace"
 command -v perl >/dev/null || skip "no perl"
 export ASAN_OPTIONS=${ASAN_OPTIONS-}:detect_leaks=0 # that needs the same system call as strace
-SLOW="strace -D -f -qq -o /dev/null -e trace=pread64 -e inject=pread64:delay_exit=60000"
+SLOW="strace -D -f -qq -o /dev/null -e trace=pread64 -e inject=pread64:delay_exit=400000"
 strace -qq -o /dev/null -e trace=pread64 true 2>/dev/null || skip "strace can't trace"
 
 pester() { # PID: with signals that are none of its business

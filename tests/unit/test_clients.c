@@ -310,6 +310,19 @@ static void test_busy(void **state)
     close(fd);
 }
 
+/* The main loop is not asked for what lies behind the end of every file, which its disk could not read. */
+static void test_fetch_too_far(void **state)
+{
+    struct fake *f = *state;
+    int fd = dial(f);
+    ask(fd, PROTO_FETCH, 0, 1, "\1\1\1\1\1\1\1\1\377\377\377\377\377\377\377\377", "");
+    expect(fd, 1, RESULT_NO_KEY, "");
+    ask(fd, PROTO_SNAPSHOT, 0, 2, "", "");
+    expect(fd, 2, RESULT_OK, "");
+    assert_true(atomic_load(&f->shared.snapshot_asked));
+    close(fd);
+}
+
 static void test_garbage(void **state)
 {
     struct fake *f = *state;
@@ -446,6 +459,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_pipeline, world_setup, world_teardown),
         cmocka_unit_test_setup_teardown(test_no_leader, world_setup, world_teardown),
         cmocka_unit_test_setup_teardown(test_busy, world_setup, world_teardown),
+        cmocka_unit_test_setup_teardown(test_fetch_too_far, world_setup, world_teardown),
         cmocka_unit_test_setup_teardown(test_garbage, world_setup, world_teardown),
         cmocka_unit_test_setup_teardown(test_slow_reader, world_setup, world_teardown),
         cmocka_unit_test(test_listen),

@@ -63,6 +63,7 @@ static void test_defaults(void **state)
     assert_int_equal(conf.max_value_bytes, 65536);
     assert_int_equal(conf.max_data_bytes, 64 << 20);
     assert_int_equal(conf.disk_min_free, 8 << 20);
+    assert_int_equal(conf.log_max_bytes, 64 << 20);
     assert_int_equal(conf.max_datagram_bytes, 1200);
     assert_int_equal(conf.id, 0);
     assert_string_equal(conf.key_file, "");
@@ -277,10 +278,10 @@ static const struct bad bad_texts[] = {
                                  "max_datagram_bytes"},
     {"[node]\nname = x\n",
      "f:2: [node] name: unknown key; allowed: id, data_dir, socket, "
-     "socket_mode, key_file, next_key_file, readers, disk_min_free, log_level"},
+     "socket_mode, key_file, next_key_file, readers, log_max_bytes, disk_min_free, log_level"},
     {"[node]\nnode.1 = 127.0.0.1:1\n",
      "f:2: [node] node.1: unknown key; allowed: id, data_dir, socket, socket_mode, key_file, "
-     "next_key_file, readers, disk_min_free, log_level"},
+     "next_key_file, readers, log_max_bytes, disk_min_free, log_level"},
     {"[cluster]\nname = x\nname = x\n", "f:3: [cluster] name: given twice; allowed: once"},
     {"[node]\nid = 1\n[cluster]\n[node]\nid = 1\n", "f:5: [node] id: given twice; allowed: once"},
     /* nodes */

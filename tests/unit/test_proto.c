@@ -53,6 +53,8 @@ static const struct proto_request requests[] = {
      .key = BYTES("p"),
      .part = BYTES("pq")},
     {.op = PROTO_STATUS, .tag = 0x0102030405060708},
+    {.op = PROTO_SNAPSHOT, .tag = 5},
+    {.op = PROTO_FETCH, .key_len = 16, .key = BYTES("0123456789abcdef"), .tag = 6},
 };
 
 static void test_request_round_trip(void **state)
@@ -116,7 +118,7 @@ static void test_request_refused(void **state)
     (void)state;
     const struct proto_request bad[] = {
         {.op = 0},
-        {.op = 7},
+        {.op = 9},
         {.op = PROTO_GET},
         {.op = PROTO_GET, .flags = 2, .key_len = 1, .key = BYTES("k")},
         {.op = PROTO_GET,
@@ -140,6 +142,8 @@ static void test_request_refused(void **state)
         {.op = PROTO_PART, .key_len = 1, .key = BYTES("k"), .part_len = 1, .part = BYTES("v")},
         {.op = PROTO_LIST, .value_len = 2, .part_len = 1, .part = BYTES("v")},
         {.op = PROTO_STATUS, .key_len = 1, .key = BYTES("k")},
+        {.op = PROTO_SNAPSHOT, .key_len = 1, .key = BYTES("k")},
+        {.op = PROTO_FETCH, .key_len = 15, .key = BYTES("0123456789abcde")},
     };
     uint8_t buf[128];
     struct proto_request r;
