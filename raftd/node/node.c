@@ -402,8 +402,9 @@ static struct images_need needed(const struct node *n, uint64_t now)
     for (unsigned i = 0; r->role == RAFT_LEADER && i < n->peers.n; i++) {
         const struct peer *p = n->peers.all[i];
         const struct raft_peer *rp = replica_peer(&n->replica, p->id);
-        uint64_t has = max_u64(rp->match_index, rp->base_index);
-        if (log_silent(r, rp, now) || rp->state == RAFT_PEER_PROBE)
+        uint64_t has = rp->state == RAFT_PEER_PROBE ? rp->probe_index
+                                                    : max_u64(rp->match_index, rp->base_index);
+        if (log_silent(r, rp, now))
             continue;
         if (rp->state == RAFT_PEER_SNAPSHOT) {
             has = snap_out_taken(&p->snapshot, now);

@@ -43,7 +43,8 @@ static void read_ahead(struct snap_out *s)
     want = (size_t)min_u64(want, s->name.size - w->end);
     if (want == 0)
         return;
-    size_t least = (size_t)min_u64(want, WINDOW_FETCH_BYTES);
+    size_t least = (size_t)min_u64(want,
+                                   WINDOW_FETCH_BYTES / SNAP_COST); /* what old entries ask for */
     want = catch_up_take(s->catch_up, SNAP_COST * want, SNAP_COST * least) / SNAP_COST;
     uint8_t *to = want > 0 ? window_fetch(w, &want) : NULL;
     if (to != NULL)

@@ -1,0 +1,196 @@
+// LINK: @sim tests/lib/node_calm.c
+/* Snapshots between whole nodes: when they are taken and what goes from the log, how a peer gets one, and
+ * that it ends. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "raftd/base/rcu.h"
+#include "tests/lib/node_calm.h"
+#include "tests/sim/impl.h"
+
+enum { VALUE = 10000, SEGMENT = 64 << 10 };
+
+struct world {
+    struct sim *s;
+    unsigned leader, away, other;
+};
+
+static struct world cluster(uint64_t seed, uint64_t log_max_bytes)
+{
+    struct sim_options o = calm(3, seed);
+    o.segment_bytes = SEGMENT;
+    o.max_value_bytes = VALUE;
+    o.batch_bytes = 20000;
+    o.log_max_bytes = log_max_bytes;
+    struct world w = {.s = sim_new(&o)};
+    run_until_leader(w.s);
+    w.leader = (unsigned)sim_leader(w.s);
+    w.away = (w.leader + 1) % 3;
+    w.other = (w.leader + 2) % 3;
+    return w;
+}
+
+static const struct images *images_of(const struct world *w, unsigned node)
+{
+    return node_parts(w->s->m[node].node).images;
+}
+
+static struct snap_out *out_of(const struct world *w)
+{
+    return &node_peer(w->s->m[w->leader].node, (uint16_t)(w->away + 1))->snapshot;
+}
+
+static void puts_of(struct world *w, unsigned count, uint64_t pause_us)
+{
+    for (unsigned i = 0; i < count; i++) {
+        sim_put(w->s, w->leader, VALUE, SECOND);
+        sim_run(w->s, pause_us);
+    }
+    sim_run(w->s, SECOND);
+}
+
+/* Until the peer says that it has so much of the snapshot. */
+static void run_until_has(struct world *w, uint64_t bytes)
+{
+    for (unsigned i = 0; i < 20000; i++, sim_run(w->s, MS))
+        if (out_of(w)->flow.id != 0 && out_of(w)->flow.tx.heard && out_of(w)->flow.tx.una >= bytes)
+            return;
+    fail_msg("the peer takes no snapshot");
+}
+
+static bool caught_up(const struct world *w)
+{
+    return sim_raft(w->s, w->away)->durable_index == sim_raft(w->s, w->leader)->trail.last;
+}
+
+/* The log stays within the last snapshot and a few segments, and what is read of it is there. */
+static void test_log_stays_short(void **state)
+{
+    (void)state;
+    struct world w = cluster(1, 0);
+    for (unsigned round = 0; round < 8; round++) {
+        puts_of(&w, 100, 5 * MS);
+        const struct images *im = images_of(&w, w.leader);
+        /* The tail, what calls for the next snapshot, and a segment at either end. Segments have a third
+         * of their bytes left over, for batches of this size. */
+        uint64_t most = im->newest.size / 4 + im->newest.size + 7 * SEGMENT;
+        assert_in_range(images_log_bytes(im), SEGMENT, most);
+        assert_in_range(wal_stats(w.s->m[w.leader].wal).log_bytes, SEGMENT, most / 2 * 3);
+    }
+    assert_in_range(w.s->t.snapshots, 9, 30); /* ever rarer, as the state grows */
+    assert_true(sim_raft(w.s, w.leader)->trail.base_index > 300);
+    converge(w.s);
+    sim_free(w.s);
+}
+
+/* A node that was away too long gets a snapshot, and the log behind it, while clients go on writing: it
+ * does not need the next snapshot when it has the first. */
+static void test_install_beside_writes(void **state)
+{
+    (void)state;
+    struct world w = cluster(2, 0);
+    sim_crash(w.s, w.away);
+    puts_of(&w, 300, 2 * MS);
+    assert_true(sim_raft(w.s, w.leader)->trail.base_index > 1);
+    sim_restart(w.s, w.away);
+    uint64_t begun = sim_now(w.s);
+    while (!caught_up(&w)) {
+        sim_put(w.s, w.leader, VALUE, SECOND);
+        sim_run(w.s, 5 * MS);
+        assert_true(sim_now(w.s) - begun < 20 * SECOND);
+    }
+    assert_int_equal(w.s->t.installs, 1);
+    assert_true(w.s->t.snapshots > 0);
+    converge(w.s);
+    sim_free(w.s);
+}
+
+/* It goes on where it was: after a restart of the receiver, and with another leader. */
+static void test_resumes(void **state)
+{
+    (void)state;
+    struct world w = cluster(3, 0);
+    sim_crash(w.s, w.away);
+    puts_of(&w, 300, 2 * MS);
+    node_snapshot(w.s->m[w.leader].node);
+    node_snapshot(w.s->m[w.other].node);
+    sim_run(w.s, SECOND);
+    assert_int_equal(images_of(&w, w.leader)->newest.index, images_of(&w, w.other)->newest.index);
+    sim_thin(w.s, w.leader, w.away, 300000);
+    sim_restart(w.s, w.away);
+    uint64_t size = images_of(&w, w.leader)->newest.size;
+    run_until_has(&w, size / 3);
+    sim_crash(w.s, w.away);
+    sim_restart(w.s, w.away);
+    run_until_has(&w, 1);
+    assert_true(out_of(&w)->flow.tx.una > size / 3 - 5 * SNAP_WRITE_BYTES - NODE_WINDOW_BYTES);
+    run_until_has(&w, size / 3 * 2);
+    sim_crash(w.s, w.leader); /* the other one has the same snapshot */
+    run_until_leader(w.s);
+    assert_int_equal(sim_leader(w.s), w.other);
+    w.leader = w.other;
+    run_until_has(&w, size / 3 * 2);
+    for (unsigned i = 0; i < 10000 && !caught_up(&w); i++)
+        sim_run(w.s, MS);
+    assert_true(caught_up(&w));
+    assert_int_equal(w.s->t.installs, 1);
+    sim_free(w.s);
+}
+
+/* A disk that can't take a snapshot bounds the log: then new writes are refused, and only then. */
+static void test_log_max(void **state)
+{
+    (void)state;
+    enum { MOST = 16 * SEGMENT };
+    struct world w = cluster(4, MOST);
+    puts_of(&w, 300, 2 * MS); /* far more than that */
+    assert_int_equal(sim_acked(w.s), 300);
+    for (unsigned i = 0; i < 3; i++)
+        w.s->m[i].image_never = true;
+    puts_of(&w, 300, 2 * MS);
+    assert_in_range(images_log_bytes(images_of(&w, w.leader)), MOST, MOST + 2 * SEGMENT);
+    assert_in_range(sim_acked(w.s), 320, 450);
+    assert_true(w.s->t.refused > 100);
+    for (unsigned i = 0; i < 3; i++)
+        w.s->m[i].image_never = false;
+    sim_run(w.s, 7 * SECOND);
+    unsigned acked = sim_acked(w.s);
+    puts_of(&w, 10, 2 * MS);
+    assert_int_equal(sim_acked(w.s), acked + 10);
+    sim_free(w.s);
+}
+
+/* A link of 20 kbit/s that loses a fifth of all: slow, but it ends, and live followers notice nothing. */
+static void test_bad_link(void **state)
+{
+    (void)state;
+    struct world w = cluster(5, 0);
+    sim_crash(w.s, w.away);
+    puts_of(&w, 100, 2 * MS);
+    sim_thin(w.s, w.leader, w.away, 200000);
+    sim_thin(w.s, w.away, w.leader, 200000);
+    sim_restart(w.s, w.away);
+    unsigned acked = sim_acked(w.s);
+    for (unsigned i = 0; i < 3000 && !caught_up(&w); i++)
+        sim_run(w.s, 10 * MS);
+    assert_true(caught_up(&w));
+    puts_of(&w, 20, MS);
+    assert_int_equal(sim_acked(w.s), acked + 20);
+    sim_free(w.s);
+}
+
+int main(void)
+{
+    rcu_thread_begin();
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_log_stays_short), cmocka_unit_test(test_install_beside_writes),
+        cmocka_unit_test(test_resumes),         cmocka_unit_test(test_log_max),
+        cmocka_unit_test(test_bad_link),
+    };
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    rcu_thread_end();
+    return failed;
+}
