@@ -195,6 +195,10 @@ static void add(struct sum *sum, const struct sim_totals *t)
     s->batches += t->batches;
     s->closures += t->closures;
     s->doubts += t->doubts;
+    s->snapshots += t->snapshots;
+    s->drops += t->drops;
+    s->installs += t->installs;
+    s->resumed += t->resumed;
     s->writes += t->writes;
     s->acked += t->acked;
     s->unknown += t->unknown;
@@ -230,6 +234,9 @@ static void print_stats(const struct sum *sum)
            t->boots, t->leaders, t->committed);
     printf("  %" PRIu64 " batches written, %" PRIu64 " disks recovered on a copy\n", t->batches,
            t->closures);
+    printf("  %" PRIu64 " snapshots written, %" PRIu64 " logs shortened, %" PRIu64
+           " snapshots installed, %" PRIu64 " fetches of them resumed\n",
+           t->snapshots, t->drops, t->installs, t->resumed);
     printf("  %" PRIu64 " nodes were told that they had lost something, and have it again\n",
            t->doubts);
     printf("  writes: %" PRIu64 " sent, %" PRIu64 " acknowledged, %" PRIu64 " refused, %" PRIu64

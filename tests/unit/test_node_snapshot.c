@@ -140,6 +140,47 @@ static void test_resumes(void **state)
     sim_free(w.s);
 }
 
+/* A node that is away for a moment finds what it lacks in the tail of the log. */
+static void test_tail(void **state)
+{
+    (void)state;
+    struct world w = cluster(6, 0);
+    puts_of(&w, 100, 5 * MS);
+    for (unsigned round = 0; round < 20; round++) {
+        sim_crash(w.s, w.away);
+        puts_of(&w, 2, MS);
+        node_snapshot(w.s->m[w.leader].node);
+        puts_of(&w, 2, MS);
+        sim_restart(w.s, w.away);
+        converge(w.s);
+    }
+    assert_true(sim_raft(w.s, w.leader)->trail.base_index > 100);
+    assert_int_equal(w.s->t.installs, 0);
+    sim_free(w.s);
+}
+
+/* The client of a node that learns of its write by a snapshot alone is told that it was done. */
+static void test_write_in_a_snapshot(void **state)
+{
+    (void)state;
+    struct world w = cluster(7, 8 * SEGMENT); /* no log waits for a peer for ever */
+    sim_run(w.s, SECOND);
+    sim_cut(w.s, w.leader, w.away, true);
+    sim_cut(w.s, w.other, w.away, true);
+    sim_put(w.s, w.away, 100, 60 * SECOND);
+    sim_run(w.s, 100 * MS);
+    assert_int_equal(sim_raft(w.s, w.leader)->commit_index, 2); /* it is there */
+    assert_int_equal(sim_acked(w.s), 0);
+    puts_of(&w, 100, 5 * MS);
+    assert_true(sim_raft(w.s, w.leader)->trail.base_index > 2);
+    sim_cut(w.s, w.leader, w.away, false);
+    sim_cut(w.s, w.other, w.away, false);
+    converge(w.s);
+    assert_int_equal(w.s->t.installs, 1);
+    assert_int_equal(sim_acked(w.s), 101);
+    sim_free(w.s);
+}
+
 /* A disk that can't take a snapshot bounds the log: then new writes are refused, and only then. */
 static void test_log_max(void **state)
 {
@@ -186,9 +227,13 @@ int main(void)
 {
     rcu_thread_begin();
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_log_stays_short), cmocka_unit_test(test_install_beside_writes),
-        cmocka_unit_test(test_resumes),         cmocka_unit_test(test_log_max),
+        cmocka_unit_test(test_log_stays_short),
+        cmocka_unit_test(test_install_beside_writes),
+        cmocka_unit_test(test_resumes),
+        cmocka_unit_test(test_log_max),
         cmocka_unit_test(test_bad_link),
+        cmocka_unit_test(test_tail),
+        cmocka_unit_test(test_write_in_a_snapshot),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     rcu_thread_end();
