@@ -191,10 +191,11 @@ static bool look(struct diskio *d)
 static bool nearly_full(struct diskio *d)
 {
     char what[WAL_MESSAGE_BYTES];
+    uint64_t number;
     if (clock_us() >= d->looked_us + LOOK_US) /* nobody else sets it */
         (void)look(d);
-    if (d->free_bytes >= d->cfg.min_free_bytes)
-        return false;
+    if (d->free_bytes >= d->cfg.min_free_bytes || !wal_wants_spare(d->cfg.wal, &number))
+        return false; /* or the log needs no more of it now */
     (void)snprintf(what, sizeof what, "%" PRIu64 " bytes are free, disk_min_free is %" PRIu64,
                    d->free_bytes, d->cfg.min_free_bytes);
     d->no_room_entries = true;
@@ -335,7 +336,7 @@ static void want_spare(struct diskio *d)
     pthread_mutex_unlock(&d->lock);
     if (made != 0)
         wal_spare_made(d->cfg.wal, made);
-    if (!wal_wants_spare(d->cfg.wal, &number))
+    if (d->free_bytes < d->cfg.min_free_bytes || !wal_wants_spare(d->cfg.wal, &number))
         return;
     pthread_mutex_lock(&d->lock);
     if (d->spare_wanted == 0) {

@@ -312,10 +312,9 @@ static void disk_did(struct loop *l, uint64_t now, const struct diskio_done *don
     struct node *n = l->node;
     switch (done->kind) {
     case DISKIO_BATCH:
+        (done->refused ? node_no_room : node_persisted)(n, now, done->seq);
         if (done->refused)
-            node_no_room(n, now, done->seq);
-        else
-            node_persisted(n, now, done->seq);
+            node_snapshot(n); /* the log behind it makes room */
         break;
     case DISKIO_REMEMBER:
         node_remembered(n, now, done->node_id, done->storage_id, !done->refused);

@@ -1,0 +1,48 @@
+#!/bin/bash
+# A disk of 24 MB, of which 4 are to stay free: a load of many times that goes on, for a node that has no
+# room for entries writes a snapshot and lets its log go.
+# Its mount is in a namespace of its own: whatever happens to it, nothing stays behind.
+if [ -z "${OWN_MOUNTS-}" ]; then
+    [ "$(id -u)" = 0 ] || { echo "SKIP small_card: must be root to mount" && exit 77; }
+    unshare -m true 2>/dev/null || { echo "SKIP small_card: no mount namespaces" && exit 77; }
+    OWN_MOUNTS=1 exec unshare -m "$0"
+fi
+# shellcheck source=/dev/null
+. "$(dirname "$0")/../lib/cluster.sh"
+limit 120
+
+unmount() { # at exit, before WORK is removed or kept
+    local code=$?
+    set +e
+    end_all
+    mountpoint -q "$WORK/node1" && umount "$WORK/node1"
+    (exit "$code")
+    on_exit
+}
+trap unmount EXIT
+
+cluster 1 '[node]' 'disk_min_free = 4194304'
+rm -rf "$WORK/node1"
+mkdir "$WORK/node1"
+mount -t tmpfs -o size=24m tmpfs "$WORK/node1" || skip "can't mount a tmpfs"
+"$RAFTD" --init -c "$CONF" -i 1 >>"$WORK/node1.log" 2>&1 || fail "raftd --init: exit $?"
+start 1
+wait_leader
+touch "$WORK/unknown.1" "$WORK/refused.1" "$WORK/acked.1"
+head -c 45000 /dev/zero | tr '\0' x >"$WORK/filler"
+last=0
+for ((n = 1; n <= 1500; n++)); do # 67 MB
+    if ctl 1 --timeout 2 put "key-$((n % 10))" - <"$WORK/filler" 2>"$WORK/stderr"; then
+        last=$n
+    else
+        sleep 0.1
+    fi
+    [ $((n - last)) -lt 60 ] || fail "no write is taken any more: $(cat "$WORK/stderr")"
+done
+note "$(field 1 log_bytes) bytes of log, $(field 1 disk_free) bytes free, snapshot of $(field 1 snapshot_bytes)"
+crash 1
+start 1
+wait_leader
+expect 0 ctl 1 --timeout 10 get key-3
+[ "${#OUT}" = 45000 ] || fail "another value"
+finish "1500 writes, three times the disk, went through it"
