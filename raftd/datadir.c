@@ -65,6 +65,8 @@ void datadir_init(const struct conf *conf, const char *backup)
     id.created = (uint64_t)time(NULL);
     become_owner(conf->data_dir);
     int rc = ident_lock(&disk_posix, conf->data_dir, true, &lock, err, sizeof err);
+    if (rc == IDENT_OK)
+        rc = ident_none(&disk_posix, conf->data_dir, err, sizeof err);
     if (rc == IDENT_OK && backup != NULL)
         restore(conf, &id, backup); /* before there is an identity that could be started */
     if (rc == IDENT_OK)

@@ -277,22 +277,31 @@ static int write_ident(const struct call *c, const char *path, const struct iden
     return rc == 0 && closed != 0 ? failed(c, closed, "close", path) : rc;
 }
 
-int ident_create(const struct disk *d, const char *dir, const struct ident *id,
-                 uint32_t segment_bytes, char *err, size_t err_size)
+int ident_none(const struct disk *d, const char *dir, char *err, size_t err_size)
 {
     struct call c;
     struct listing l = {0};
-    char tmp[WAL_PATH_MAX], path[WAL_PATH_MAX];
     int rc = begin(&c, d, dir, err, err_size);
     if (rc != IDENT_OK)
         return rc;
-    path_in(tmp, &c, "ident.tmp");
-    path_in(path, &c, "ident");
     if ((rc = d->list(d->ctx, dir, each_name, &l)) != 0)
         return failed(&c, rc, "list", dir);
     if (l.other || (l.log && !l.tmp))
         return say(&c, IDENT_NOT_EMPTY, "%s: is not empty (it holds %s), nothing was created", dir,
                    l.other ? l.name : "a log");
+    return IDENT_OK;
+}
+
+int ident_create(const struct disk *d, const char *dir, const struct ident *id,
+                 uint32_t segment_bytes, char *err, size_t err_size)
+{
+    struct call c;
+    char tmp[WAL_PATH_MAX], path[WAL_PATH_MAX];
+    int rc = ident_none(d, dir, err, err_size);
+    if (rc != IDENT_OK || (rc = begin(&c, d, dir, err, err_size)) != IDENT_OK)
+        return rc;
+    path_in(tmp, &c, "ident.tmp");
+    path_in(path, &c, "ident");
     if ((rc = write_ident(&c, tmp, id)) != IDENT_OK || (rc = sync_dir(&c, dir)) != IDENT_OK ||
         (rc = wal_create(d, dir, id->storage_id, segment_bytes, err, err_size)) != 0)
         return rc;

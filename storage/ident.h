@@ -75,6 +75,9 @@ struct ident_lock {
 int ident_lock(const struct disk *d, const char *dir, bool create, struct ident_lock *lock,
                char *err, size_t err_size);
 
+/* IDENT_OK if ident_create() would take DIR, else what it would return. Changes nothing. */
+int ident_none(const struct disk *d, const char *dir, char *err, size_t err_size);
+
 /* Make a new identity, and an empty log with segments of `segment_bytes` (0: default), in a DIR
  * that holds nothing (but lost+found). Durable when it returns IDENT_OK: file, log, DIR and the name of
  * DIR in its parent. What a crash in the middle leaves behind is recognised and done again. The caller

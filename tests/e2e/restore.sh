@@ -46,7 +46,10 @@ refuses 2 'No such file' "$WORK/nothing"
 for i in 1 2 3; do
     expect 0 "$RAFTD" --init --restore "$WORK/backup" -c "$CONF" -i "$i"
 done
+refuses 3 'not empty' "$WORK/backup" # and what is there stays
+! grep -q 'are restored' "$WORK/stderr" || fail "it says that keys are restored which are not"
 start_all
+! grep 'belongs to another data directory' "$WORK/node1.log" || fail "a second --restore took the first one's snapshot away"
 wait_leader
 same_keys
 cmp -s "$WORK/keys" "$WORK/wanted" || fail "other keys: diff $WORK/keys $WORK/wanted"
