@@ -151,8 +151,11 @@ int imager_install(struct imager *m, struct snapshot_head *head, struct image_lo
     else
         snapshot_part_close(m->part);
     m->part = NULL;
-    if (rc == 0)
-        return 0;
+    if (rc == 0) { /* a node may be brought many and write none in between */
+        rc = snapshot_tidy(&m->peers, head->index);
+        if (rc == 0 || wal_refused(rc)) /* else the next one does it */
+            return 0;
+    }
     image_load_free(*load);
     *load = NULL;
     return rc;

@@ -38,8 +38,9 @@ int imager_write(struct imager *m, const struct snapshot_head *head, struct imag
 /* As snapshot_read(), of the snapshot with that index. */
 ssize_t imager_read(struct imager *m, uint64_t index, uint64_t offset, uint8_t *buf, size_t len);
 
-/* Of the snapshot that a peer brings, see snapshot_part_open(): imager_install() makes it one of ours and
- * loads its state, the caller's to free. Whatever fails, the next is imager_open(). */
+/* Of the snapshot that a peer brings, see snapshot_part_open(): imager_install() makes it one of ours,
+ * removes what is older and not kept, and loads its state, the caller's to free. Not while an image is
+ * written. Whatever fails, the next is imager_open(). */
 int imager_open(struct imager *m, const struct snapshot_name *name, uint64_t *have);
 int imager_append(struct imager *m, uint64_t offset, const uint8_t *bytes, size_t len);
 int imager_install(struct imager *m, struct snapshot_head *head, struct image_load **load);

@@ -349,16 +349,17 @@ static bool install_job(struct sim *s, struct member *m)
     uint64_t before = node_raft(m->node)->trail.base_index;
     m->snap_maybe = s->committed[m->part_name.index];
     arm(s, m);
-    int rc = snapshot_part_finish(m->part, &sink, &head);
+    int rc = snapshot_part_finish(m->part, &sink, &head), tidy = 0;
     if (rc == 0) {
         has_snapshot(m, check_head(s, m, &head, &m->part_name));
         check_name(s, m, &m->part_name);
+        tidy = snapshot_tidy(&m->places, head.index);
     }
     m->part = NULL;
     if (rc < 0)
         image_load_free(load);
     sim_note(s, NOTE_SNAP, m->at, 3, rc == 0 ? head.index : 0, 0);
-    if (!survived(s, m, rc, m->places.message)) {
+    if (!survived(s, m, rc < 0 ? rc : tidy, m->places.message)) {
         if (rc == 0)
             image_load_free(load);
         return false;

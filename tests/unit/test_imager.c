@@ -328,6 +328,49 @@ static void test_install_fails(void **state)
     box_free(b);
 }
 
+/* A node that is brought one snapshot after the other, and writes none, keeps the newest two. */
+static void test_many_installs(void **state)
+{
+    (void)state;
+    static uint8_t bytes[2 * PIECE_BYTES];
+    struct box *b = box_new(9);
+    struct memdisk *disk = memdisk_new(1);
+    struct snapshots from = where(b), to = from;
+    struct snapshot_head head = {.term = 1, .members = {1}, .n_members = 1};
+    struct imager *giver = imager_new(&from, nothing_between, NULL), *taker;
+    uint64_t have, indexes[SNAPSHOT_LIST_MAX];
+    unsigned n;
+    to.disk = memdisk_disk(disk);
+    to.dir = "/d";
+    assert_int_equal(to.disk->mkdir(to.disk->ctx, "/d"), 0);
+    taker = imager_new(&to, nothing_between, NULL);
+    assert_true(giver != NULL && taker != NULL);
+    put(b, 1, 100);
+    struct image *image = machine_freeze(b->machine);
+    assert_non_null(image);
+    image_digest(image, head.digest);
+    machine_thaw(b->machine, image);
+    for (head.index = 1; head.index <= 4; head.index++) {
+        struct snapshot_name name;
+        struct snapshot_head got;
+        struct image_load *load;
+        image = machine_freeze(b->machine);
+        assert_int_equal(imager_write(giver, &head, image, 0, &name), 0);
+        machine_thaw(b->machine, image);
+        assert_int_equal(imager_read(giver, head.index, 0, bytes, sizeof bytes), name.size);
+        assert_int_equal(imager_open(taker, &name, &have), 0);
+        assert_int_equal(imager_append(taker, 0, bytes, name.size), 0);
+        assert_int_equal(imager_install(taker, &got, &load), 0);
+        image_load_free(load);
+    }
+    assert_int_equal(snapshot_list(&to, indexes, &n), 0);
+    assert_true(n == SNAPSHOT_KEPT && indexes[0] == 4 && indexes[1] == 3);
+    imager_free(giver);
+    imager_free(taker);
+    memdisk_free(disk);
+    box_free(b);
+}
+
 static void test_between(void **state)
 {
     (void)state;
@@ -411,9 +454,9 @@ static void test_damaged_newest(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_images),         cmocka_unit_test(test_install),
-        cmocka_unit_test(test_install_fails),  cmocka_unit_test(test_between),
-        cmocka_unit_test(test_damaged_newest),
+        cmocka_unit_test(test_images),        cmocka_unit_test(test_install),
+        cmocka_unit_test(test_install_fails), cmocka_unit_test(test_many_installs),
+        cmocka_unit_test(test_between),       cmocka_unit_test(test_damaged_newest),
     };
     if (rcu_start() < 0)
         return 1;
