@@ -18,6 +18,7 @@ enum {
     SLOW_FACTOR = 30,
     BOOT_CALLS = 40, /* system calls of a recovery, about */
     BATCHES_MAX = 4096,
+    SEGMENTS_MAX = 1024,
     CLOSURE_BYTES = 64 << 10, /* larger disks are copied less often */
 };
 
@@ -66,7 +67,7 @@ bool sim_wipe(struct sim *s, struct member *m)
     memset(m->peers_known, 0, sizeof m->peers_known);
     m->hard = (struct hard){.tip = &s->root};
     m->n_maybe = 0;
-    m->full = m->fail_boot = false;
+    m->full = m->fail_boot = m->rot_covered = false;
     m->fail_in = 0;
     m->wiped = m->outside = true;
     return true;
@@ -437,6 +438,12 @@ bool sim_recover(struct sim *s, struct member *m, struct wal_report *rep,
     memdisk_fail_call(m->disk, 0, 0);
     if (rc == 0 && m->rotten)
         sim_broken(s, "rot-unnoticed", "node %u starts with rotten bytes", m->at + 1);
+    if (rc == 0 && m->rot_covered) {
+        if (rep->message[0] == '\0')
+            sim_broken(s, "rot-unnoticed", "node %u says nothing of rotten bytes", m->at + 1);
+        m->rot_covered = false;
+        s->t.faults[SIM_ROT]++;
+    }
     if (rc == 0) {
         must_be(s, m, rep, m->snap->index, "start");
         struct hard h = reported(s, m, rep);
@@ -472,66 +479,127 @@ struct place {
     size_t offset, len;
 };
 
+/* The live log on the medium: whole batches in order, up to the last one. */
+struct medium {
+    struct member *m;
+    uint64_t numbers[SEGMENTS_MAX]; /* of all files of segments, ascending */
+    size_t n_numbers;
+    struct segment_head heads[SEGMENTS_MAX]; /* of those that the log consists of */
+    size_t n_heads;
+    struct place list[BATCHES_MAX];
+    size_t n;
+};
+
+static int each_number(void *ctx, const char *name)
+{
+    struct medium *d = ctx;
+    char *end;
+    uint64_t number = strtoull(name, &end, 16);
+    if (strcmp(end, SEGMENT_SUFFIX) != 0 || d->n_numbers == SEGMENTS_MAX)
+        return 0;
+    size_t at = d->n_numbers++;
+    for (; at > 0 && d->numbers[at - 1] > number; at--)
+        d->numbers[at] = d->numbers[at - 1];
+    d->numbers[at] = number;
+    return 0;
+}
+
+static const uint8_t *peek(struct member *m, uint64_t number, size_t *size)
+{
+    char path[WAL_PATH_MAX];
+    segment_path(path, DIR, number, SEGMENT_SUFFIX);
+    return memdisk_peek(m->disk, path, size);
+}
+
 /* A whole batch that was refused, and left behind by the segment's seal. */
 static bool left_behind(const struct batch_head *h, const uint8_t *segment, size_t size)
 {
     struct batch_head seal;
-    return batch_decode(segment + size - BATCH_BLOCK_BYTES, &seal) &&
+    return batch_decode(segment + size - BATCH_BLOCK_BYTES, &seal) && seal.salt == h->salt &&
            (seal.flags & BATCH_CUT) != 0 && h->seq + 1 == seal.seq;
 }
 
-/* Whole batches on the medium, in order. */
-static size_t batches(struct member *m, struct place *list)
+/* Those of one segment: what other segments left in its file has another salt. */
+static void batches(struct medium *d, const struct segment_head *sh, const uint8_t *p, size_t size)
 {
-    size_t n = 0;
-    for (uint64_t number = SEGMENT_FIRST;; number++) {
-        char path[WAL_PATH_MAX];
-        size_t size;
-        segment_path(path, DIR, number, SEGMENT_SUFFIX);
-        const uint8_t *p = memdisk_peek(m->disk, path, &size);
-        if (p == NULL)
-            return n;
-        for (size_t at = BATCH_BLOCK_BYTES; at + BATCH_BLOCK_BYTES <= size && n < BATCHES_MAX;) {
-            struct batch_head h;
-            if (!batch_decode(p + at, &h) || left_behind(&h, p, size))
-                break;
-            list[n].segment = number;
-            list[n].offset = at;
-            list[n].len = (size_t)batch_bytes(h.payload_len);
-            at += list[n++].len;
-        }
+    for (size_t at = BATCH_BLOCK_BYTES; at + BATCH_BLOCK_BYTES <= size && d->n < BATCHES_MAX;) {
+        struct batch_head h;
+        if (!batch_decode(p + at, &h) || h.salt != sh->salt || left_behind(&h, p, size))
+            break;
+        d->list[d->n] = (struct place){sh->number, at, (size_t)batch_bytes(h.payload_len)};
+        at += d->list[d->n++].len;
     }
 }
 
-/* Changes bytes of one batch that has a later one behind it (the last one alone could be taken for
- * a torn write, see the fault model). The node is down after a power cut. */
-bool sim_rot(struct sim *s, struct member *m)
+/* A file that is not in use yet has no head, or that of the segment that it was before. The log begins
+ * behind the last gap, or with the last segment that says so. */
+static void look(struct medium *d)
+{
+    const struct disk *disk = memdisk_disk(d->m->disk);
+    char dir[WAL_PATH_MAX];
+    sim_must(segment_dir(dir, DIR) == 0 && disk->list(disk->ctx, dir, each_number, d) == 0 ? d
+                                                                                           : NULL);
+    for (size_t i = 0; i < d->n_numbers; i++) {
+        struct segment_head h;
+        size_t size;
+        const uint8_t *p = peek(d->m, d->numbers[i], &size);
+        if (p == NULL || size < BATCH_BLOCK_BYTES || !segment_decode(p, &h) ||
+            h.number != d->numbers[i])
+            continue;
+        if ((h.flags & SEGMENT_RESET) != 0 ||
+            (d->n_heads > 0 && d->heads[d->n_heads - 1].number + 1 != h.number))
+            d->n = d->n_heads = 0;
+        d->heads[d->n_heads++] = h;
+        batches(d, &h, p, size);
+    }
+}
+
+/* Where the log goes on behind the segment of that batch: the index before. */
+static uint64_t goes_on_behind(const struct medium *d, const struct place *p)
+{
+    for (size_t i = 0; i < d->n_heads; i++)
+        if (d->heads[i].number == p->segment + 1)
+            return d->heads[i].base_index;
+    return UINT64_MAX;
+}
+
+static bool spoil(struct sim *s, struct member *m, const struct place *p)
 {
     static const uint8_t fills[] = {0x00, 0xff, 0xa5};
-    struct place *list = sim_must(malloc(BATCHES_MAX * sizeof *list));
-    size_t n = batches(m, list), size;
-    if (n < 2 || n == BATCHES_MAX || m->snap->index != 0) { /* old files lie about then */
-        free(list);
-        return false;
-    }
-    struct place p = list[sim_roll(s, RNG_FAULT, n - 1)];
-    free(list);
     char path[WAL_PATH_MAX];
-    segment_path(path, DIR, p.segment, SEGMENT_SUFFIX);
-    const uint8_t *bytes = memdisk_peek(m->disk, path, &size);
-    size_t at = p.offset + sim_roll(s, RNG_FAULT, p.len);
+    size_t size, at = p->offset + sim_roll(s, RNG_FAULT, p->len);
+    const uint8_t *bytes = peek(m, p->segment, &size);
     uint8_t old = bytes[at], block[BATCH_BLOCK_BYTES];
     uint64_t how = sim_roll(s, RNG_FAULT, 4);
+    segment_path(path, DIR, p->segment, SEGMENT_SUFFIX);
     if (how == 3) {
         block[0] = old ^ (uint8_t)(1u << sim_roll(s, RNG_FAULT, 8));
         memdisk_poke(m->disk, path, at, block, 1);
-    } else {
-        at -= at % BATCH_BLOCK_BYTES;
-        memset(block, fills[how], sizeof block);
-        if (memcmp(bytes + at, block, sizeof block) == 0)
-            return false;
-        memdisk_poke(m->disk, path, at, block, sizeof block);
+        return true;
     }
-    m->rotten = true;
+    at -= at % BATCH_BLOCK_BYTES;
+    memset(block, fills[how], sizeof block);
+    if (memcmp(bytes + at, block, sizeof block) == 0)
+        return false;
+    memdisk_poke(m->disk, path, at, block, sizeof block);
     return true;
+}
+
+/* Changes bytes of one batch that has a later one behind it (the last one alone could be taken for
+ * a torn write, see the fault model). The node is down after a power cut. Nobody needs them if its snapshot
+ * has all that was there. */
+bool sim_rot(struct sim *s, struct member *m)
+{
+    struct medium *d = sim_must(calloc(1, sizeof *d));
+    bool done = false;
+    d->m = m;
+    look(d);
+    if (d->n >= 2 && d->n < BATCHES_MAX && d->n_numbers < SEGMENTS_MAX && m->snap_maybe == NULL) {
+        const struct place *p = &d->list[sim_roll(s, RNG_FAULT, d->n - 1)];
+        done = spoil(s, m, p);
+        m->rot_covered |= done && goes_on_behind(d, p) <= m->snap->index;
+        m->rotten = done && !m->rot_covered;
+    }
+    free(d);
+    return done;
 }

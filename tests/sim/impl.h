@@ -187,9 +187,10 @@ struct member {
     bool dead;       /* stays down */
     int diverged;    /* see sim_diverged() */
     bool outside_later;
-    bool outside; /* liveness: not of the healed majority, alive, heard by it or hearing it */
-    bool rotten;  /* durable bytes were changed: recovery must notice */
-    bool wiped;   /* got an empty disk: nobody may count it any more */
+    bool outside;     /* liveness: not of the healed majority, alive, heard by it or hearing it */
+    bool rotten;      /* durable bytes were changed: recovery must notice */
+    bool rot_covered; /* likewise, but its snapshot has what was there: it starts all the same */
+    bool wiped;       /* got an empty disk: nobody may count it any more */
     uint64_t generation;
     uint64_t wake_at; /* virtual time of the event that is posted, 0 = none */
 

@@ -105,9 +105,10 @@ static uint64_t wait_for(struct sim *s, uint64_t most_us, bool converged, const 
     return s->now - start;
 }
 
-/* Until then it refuses writes. */
+/* Until then it refuses writes. One that has just started looks at its log first. */
 static void wait_for_room(struct sim *s)
 {
+    sim_run(s, STEP_US);
     uint64_t end = s->now + ROOM_US;
     for (unsigned i = 0; i < s->o.nodes; i++)
         while (s->m[i].up && !s->m[i].outside && replica_full(node_replica(s->m[i].node))) {

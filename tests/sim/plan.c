@@ -105,6 +105,8 @@ static const struct profile profiles[] = {
       [SIM_FULL] = 200,
       [SIM_STALL] = 200,
       [SIM_PAUSE] = 300,
+      [SIM_ROT] = 200,
+      [SIM_WIPE] = 100,
       [SNAPSHOTS] = YES}},
     {"amnesia",
      "disks of followers that are those of an earlier time",
