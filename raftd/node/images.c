@@ -92,6 +92,13 @@ void images_init(struct images *im, const struct node_config *cfg, const struct 
         im->newest = *newest;
 }
 
+void images_free(struct images *im)
+{
+    if (im->open != NULL)
+        machine_thaw(im->machine, im->open);
+    im->open = NULL;
+}
+
 void images_ask(struct images *im)
 {
     im->asked = true;
@@ -208,4 +215,12 @@ void images_installed(struct images *im, const struct snapshot_name *name)
 uint64_t images_deadline(const struct images *im)
 {
     return wanted(im) ? im->retry_at : RAFT_NEVER;
+}
+
+void images_status(const struct images *im, struct status *s)
+{
+    s->snapshot_index = im->newest.index;
+    s->snapshot_bytes = im->newest.size;
+    s->imaging = im->open != NULL;
+    s->image_kept_bytes = machine_kept_bytes(im->machine);
 }

@@ -13,6 +13,7 @@
 
 #include "raftd/node/io.h"
 #include "raftd/node/replica.h"
+#include "raftd/node/status.h"
 #include "raftd/state/image.h"
 #include "raftd/state/machine.h"
 #include "storage/snapshot.h"
@@ -24,7 +25,7 @@ enum {
     IMAGES_RETRY_US = 5000000,   /* an image was given up, or had no room */
 };
 
-/* Only images.c looks inside, but for what status shows. */
+/* Only images.c looks inside. */
 struct images {
     const struct node_config *cfg;
     const struct node_io *io;
@@ -49,6 +50,9 @@ void images_init(struct images *im, const struct node_config *cfg, const struct 
                  struct replica *r, struct machine *machine, const struct wal_report *wal,
                  const struct snapshot_name *newest);
 
+/* Closes the open image. No thread may read it any more. */
+void images_free(struct images *im);
+
 /* An image is to be taken as soon as it can be. */
 void images_ask(struct images *im);
 
@@ -72,5 +76,8 @@ uint64_t images_deadline(const struct images *im);
 
 /* Bytes of disk that the log takes. */
 uint64_t images_log_bytes(const struct images *im);
+
+/* Fills what is told of snapshots that are written here. */
+void images_status(const struct images *im, struct status *s);
 
 #endif

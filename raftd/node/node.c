@@ -158,8 +158,7 @@ void node_free(struct node *n)
     relay_out_free(&n->relay_out);
     log_in_free(&n->log_in);
     snap_in_free(&n->snap_in);
-    if (n->images.open != NULL)
-        machine_thaw(n->machine, n->images.open);
+    images_free(&n->images);
     replica_free(&n->replica);
     free(n);
 }
@@ -292,7 +291,7 @@ void node_snap_installed(struct node *n, uint64_t now, const struct snapshot_hea
         image_load_free(state);
     }
     if (head != NULL)
-        images_installed(&n->images, &n->snap_in.name);
+        images_installed(&n->images, snap_in_name(&n->snap_in));
 }
 
 void node_snapshot(struct node *n)
@@ -546,13 +545,9 @@ void node_status(const struct node *n, uint64_t now, struct status *s)
     s->disk_full = raft_disk_full(r);
     s->local_reads = node_local_reads(n);
     s->differs_index = n->digests.at;
-    s->snapshot_index = n->images.newest.index;
-    s->snapshot_bytes = n->images.newest.size;
     s->log_first_index = r->trail.base_index + 1;
-    s->imaging = n->images.open != NULL;
-    s->image_kept_bytes = machine_kept_bytes(n->machine);
-    s->install_bytes = n->snap_in.stage != SNAP_NONE ? n->snap_in.written : 0;
-    s->install_of_bytes = n->snap_in.stage != SNAP_NONE ? n->snap_in.name.size : 0;
+    images_status(&n->images, s);
+    snap_in_status(&n->snap_in, s);
     s->tail_dropped = n->tail_dropped;
     s->uncommitted_us = n->uncommitted_since != 0 ? now - n->uncommitted_since : 0;
     s->disk_pending_us = r->inflight_seq != 0 ? now - r->inflight_since : 0;

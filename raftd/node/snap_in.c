@@ -160,3 +160,14 @@ void snap_in_done(struct snap_in *s)
     assert(s->stage == SNAP_INSTALLS);
     s->stage = SNAP_NONE;
 }
+
+const struct snapshot_name *snap_in_name(const struct snap_in *s)
+{
+    return &s->name;
+}
+
+void snap_in_status(const struct snap_in *s, struct status *status)
+{
+    status->install_bytes = s->stage != SNAP_NONE ? s->written : 0;
+    status->install_of_bytes = s->stage != SNAP_NONE ? s->name.size : 0;
+}

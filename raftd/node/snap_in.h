@@ -11,6 +11,7 @@
 
 #include "raftd/node/flow.h"
 #include "raftd/node/replica.h"
+#include "raftd/node/status.h"
 #include "storage/snapshot.h"
 
 enum {
@@ -20,7 +21,7 @@ enum {
 
 enum snap_stage { SNAP_NONE, SNAP_OPENS, SNAP_TAKES, SNAP_INSTALLS };
 
-/* Only snap_in.c looks inside, but for the flow and what status shows. */
+/* Only snap_in.c looks inside, but for the flow. */
 struct snap_in {
     struct flow_in flow;
     struct replica *replica;
@@ -46,5 +47,11 @@ void snap_in_written(struct snap_in *s, uint64_t now, bool done);
 
 /* It is installed, or has failed. */
 void snap_in_done(struct snap_in *s);
+
+/* The snapshot that came last. */
+const struct snapshot_name *snap_in_name(const struct snap_in *s);
+
+/* Fills how far it is. */
+void snap_in_status(const struct snap_in *s, struct status *status);
 
 #endif

@@ -174,7 +174,7 @@ static enum blocked answer_list(struct conn *conn, const struct proto_request *w
     rcu_enter();
     const struct kv_view *view = kv_view(c->shared->kv);
     const struct kv_object *o = kv_first(view, &range, &cursor);
-    size_t size = o != NULL ? max_u64(item_bytes(o), most) : 1;
+    size_t size = o != NULL ? (size_t)max_u64(item_bytes(o), most) : 1;
     bool fits = o == NULL || room(conn, size);
     if (fits)
         page.bytes = malloc(size);
