@@ -18,7 +18,8 @@ struct imager {
     void *ctx;
     uint64_t done, done_us; /* of the present image: bytes, and when they were */
     struct snapshot_part *part;
-    int fd; /* of the snapshot that was read last, -1 = none */
+    uint64_t part_index; /* of the snapshot that it is of */
+    int fd;              /* of the snapshot that was read last, -1 = none */
     uint64_t fd_index;
 };
 
@@ -100,6 +101,10 @@ int imager_write(struct imager *m, const struct snapshot_head *head, struct imag
     m->done = 0;
     m->done_us = clock_us();
     int rc = snapshot_write(&m->images, head, &source, name);
+    if (rc == 0 && m->part != NULL && m->part_index <= name->index) { /* the log was faster */
+        snapshot_part_drop(m->part);
+        m->part = NULL;
+    }
     return rc == 0 ? snapshot_tidy(&m->images, held) : rc;
 }
 
@@ -118,6 +123,7 @@ int imager_open(struct imager *m, const struct snapshot_name *name, uint64_t *ha
 {
     m->error = m->peers.message;
     close_part(m);
+    m->part_index = name->index;
     return snapshot_part_open(&m->part, &m->peers, name, have);
 }
 

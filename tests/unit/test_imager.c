@@ -371,6 +371,39 @@ static void test_many_installs(void **state)
     box_free(b);
 }
 
+static bool has_part(const struct box *b)
+{
+    char command[100];
+    (void)snprintf(command, sizeof command, "ls %s/snap/*.part >/dev/null 2>&1", b->dir);
+    return system(command) == 0;
+}
+
+/* What was fetched of a snapshot goes when this node has written one that is as new, and not before. */
+static void test_overtaken(void **state)
+{
+    (void)state;
+    struct box *from = box_new(7), *to = box_new(8);
+    put(to, 1, 100);
+    for (unsigned i = 0; i < 3; i++)
+        put(from, i, VALUE_BYTES);
+    struct snapshot_name name = take(from);
+    assert_int_equal(open_part(to, &name), 0);
+    copy(from, to, &name, 0, PIECE_BYTES);
+    (void)take(to);
+    copy(from, to, &name, PIECE_BYTES, 2 * PIECE_BYTES);
+    assert_true(has_part(to));
+    put(to, 1, 100);
+    put(to, 1, 100);
+    assert_int_equal(take(to).index, name.index);
+    assert_false(has_part(to));
+    diskio_snap_write(to->io, 2 * PIECE_BYTES, (const uint8_t *)"", 1); /* it is still under way */
+    assert_true(wait_done(to).refused);
+    diskio_snap_install(to->io);
+    assert_true(wait_done(to).refused);
+    box_free(from);
+    box_free(to);
+}
+
 static void test_between(void **state)
 {
     (void)state;
@@ -454,9 +487,10 @@ static void test_damaged_newest(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_images),        cmocka_unit_test(test_install),
-        cmocka_unit_test(test_install_fails), cmocka_unit_test(test_many_installs),
-        cmocka_unit_test(test_between),       cmocka_unit_test(test_damaged_newest),
+        cmocka_unit_test(test_images),         cmocka_unit_test(test_install),
+        cmocka_unit_test(test_install_fails),  cmocka_unit_test(test_many_installs),
+        cmocka_unit_test(test_overtaken),      cmocka_unit_test(test_between),
+        cmocka_unit_test(test_damaged_newest),
     };
     if (rcu_start() < 0)
         return 1;
