@@ -165,7 +165,7 @@ static void say_full(struct diskio *d, int rc, const char *error)
 
 /* How much room there is, and that the log is still where it was: files that lost their names can be
  * written on, and what they acknowledge would be lost. */
-static bool look(struct diskio *d)
+static void look(struct diskio *d)
 {
     char log[WAL_PATH_MAX], what[WAL_MESSAGE_BYTES];
     (void)snprintf(log, sizeof log, "%s/log", d->cfg.dir);
@@ -182,6 +182,13 @@ static bool look(struct diskio *d)
     pthread_mutex_lock(&d->lock);
     d->looked_us = clock_us();
     d->free_bytes = (uint64_t)room;
+    pthread_mutex_unlock(&d->lock);
+}
+
+static bool look_for_status(struct diskio *d)
+{
+    look(d);
+    pthread_mutex_lock(&d->lock);
     d->looks = false;
     pthread_mutex_unlock(&d->lock);
     return true;
@@ -193,7 +200,7 @@ static bool nearly_full(struct diskio *d)
     char what[WAL_MESSAGE_BYTES];
     uint64_t number;
     if (clock_us() >= d->looked_us + LOOK_US) /* nobody else sets it */
-        (void)look(d);
+        look(d);
     if (d->free_bytes >= d->cfg.min_free_bytes || !wal_wants_spare(d->cfg.wal, &number))
         return false; /* or the log needs no more of it now */
     (void)snprintf(what, sizeof what, "%" PRIu64 " bytes are free, disk_min_free is %" PRIu64,
@@ -421,9 +428,9 @@ static bool do_job(struct diskio *d, struct job *j, struct diskio_done *done, ui
     switch (j->kind) {
     case DISKIO_BATCH: return append(d, j);
     case DISKIO_REMEMBER: return remember(d, j);
-    case DISKIO_FETCH: *again_ms = FETCH_AGAIN_MS; return fetch(d, j, done);
-    case DISKIO_LOOK: return look(d);
     case DISKIO_DROP: return drop_log(d);
+    case DISKIO_FETCH: *again_ms = FETCH_AGAIN_MS; return fetch(d, j, done);
+    case DISKIO_LOOK: return look_for_status(d);
     case DISKIO_SPARE: *again_ms = SPARE_AGAIN_MS; return make_spare(d);
     case DISKIO_SNAP_READ: return snap_read(d, j, done);
     case DISKIO_SNAP_OPEN:
@@ -460,7 +467,7 @@ static void run(struct diskio *d, struct job *j)
         j->not_before_us = clock_us() + again_ms * 1000;
         put_job(d, j);
         pthread_mutex_unlock(&d->lock);
-    } else if (j->kind < DISKIO_DROP || j->kind > DISKIO_SPARE) {
+    } else if (j->kind != DISKIO_DROP && j->kind != DISKIO_LOOK && j->kind != DISKIO_SPARE) {
         tell(d, &done);
     }
     if (j->kind == DISKIO_BATCH)
@@ -471,10 +478,9 @@ static void run(struct diskio *d, struct job *j)
 static int between(void *ctx)
 {
     struct diskio *d = ctx;
-    struct worker small = d->workers[IMAGER];
+    struct worker small = {.d = d, .first = DISKIO_SNAP_READ, .last = DISKIO_SNAP_WRITE};
     struct job j;
     bool later, any, stop;
-    small.last = DISKIO_SNAP_WRITE;
     do {
         pthread_mutex_lock(&d->lock);
         any = take_job(&small, &j, &later);

@@ -29,12 +29,13 @@ enum {
 
 struct diskio;
 
-/* The urgent ones first: clients wait for a batch, a peer that lags for a fetch. */
+/* The urgent ones first: clients wait for a batch, a peer that lags for a fetch. When two peers lag there is
+ * always a fetch, and the log has to become shorter all the same. */
 enum diskio_kind {
     DISKIO_BATCH,
     DISKIO_REMEMBER,
+    DISKIO_DROP, /* nobody is told of this one, ... */
     DISKIO_FETCH,
-    DISKIO_DROP,  /* nobody is told of this one, ... */
     DISKIO_LOOK,  /* ... nor of this, how much room there is, ... */
     DISKIO_SPARE, /* ... nor of this, for the thread that makes segments */
     /* For the thread for snapshots. An image takes long: what comes before it here is done between its
