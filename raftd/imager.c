@@ -21,6 +21,7 @@ struct imager {
     uint64_t part_index; /* of the snapshot that it is of */
     int fd;              /* of the snapshot that was read last, -1 = none */
     uint64_t fd_index;
+    bool fd_used; /* since the last image */
 };
 
 /* After a piece of an image: others first, and no faster than the rate. */
@@ -105,6 +106,9 @@ int imager_write(struct imager *m, const struct snapshot_head *head, struct imag
         snapshot_part_drop(m->part);
         m->part = NULL;
     }
+    if (!m->fd_used) /* it can hold the bytes of a file that was removed */
+        close_read(m);
+    m->fd_used = false;
     return rc == 0 ? snapshot_tidy(&m->images, held) : rc;
 }
 
@@ -116,6 +120,7 @@ ssize_t imager_read(struct imager *m, uint64_t index, uint64_t offset, uint8_t *
         m->fd = snapshot_open(&m->peers, index);
         m->fd_index = index;
     }
+    m->fd_used = true;
     return m->fd < 0 ? m->fd : snapshot_read(m->peers.disk, m->fd, offset, buf, len);
 }
 

@@ -168,6 +168,20 @@ static bool is_there(const struct box *b, uint64_t index, const char *suffix)
     return access(path, F_OK) == 0;
 }
 
+/* Files that were removed and take room still, since they are open. */
+static unsigned removed_open(const struct box *b)
+{
+    char path[64], to[200];
+    unsigned n = 0;
+    for (int fd = 0; fd < 64; fd++) {
+        (void)snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+        ssize_t len = readlink(path, to, sizeof to - 1);
+        to[len > 0 ? len : 0] = '\0';
+        n += strncmp(to, b->dir, strlen(b->dir)) == 0 && strstr(to, "(deleted)") != NULL;
+    }
+    return n;
+}
+
 /* The next start's state is that of the machine now. */
 static void loads_as(struct box *b, uint64_t index, const uint8_t digest[MACHINE_DIGEST_BYTES])
 {
@@ -211,6 +225,34 @@ static void test_images(void **state)
     assert_true(is_there(b, held, ".snap"));
     assert_true(is_there(b, held + 5, ".snap") && is_there(b, held + 3, ".snap"));
     assert_false(is_there(b, held + 1, ".snap"));
+    box_free(b);
+}
+
+static size_t read_some(struct box *b, uint64_t index)
+{
+    uint8_t bytes[100];
+    diskio_snap_read(b->io, (struct node_fetch){.peer = 2}, index, 0, bytes, sizeof bytes);
+    return wait_done(b).len;
+}
+
+/* Who reads a snapshot that is removed goes on; when nobody does any more, its room is free. */
+static void test_removed_is_closed(void **state)
+{
+    (void)state;
+    struct box *b = box_new(7);
+    put(b, 1, 100);
+    uint64_t first = take(b).index;
+    for (int i = 0; i < 3; i++) {
+        assert_true(read_some(b, first) > 0);
+        put(b, 1, 100);
+        (void)take(b);
+    }
+    assert_false(is_there(b, first, ".snap"));
+    assert_int_equal(removed_open(b), 1);
+    put(b, 1, 100);
+    (void)take(b);
+    assert_int_equal(removed_open(b), 0);
+    assert_int_equal(read_some(b, first), 0);
     box_free(b);
 }
 
@@ -487,10 +529,10 @@ static void test_damaged_newest(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_images),         cmocka_unit_test(test_install),
-        cmocka_unit_test(test_install_fails),  cmocka_unit_test(test_many_installs),
-        cmocka_unit_test(test_overtaken),      cmocka_unit_test(test_between),
-        cmocka_unit_test(test_damaged_newest),
+        cmocka_unit_test(test_images),        cmocka_unit_test(test_removed_is_closed),
+        cmocka_unit_test(test_install),       cmocka_unit_test(test_install_fails),
+        cmocka_unit_test(test_many_installs), cmocka_unit_test(test_overtaken),
+        cmocka_unit_test(test_between),       cmocka_unit_test(test_damaged_newest),
     };
     if (rcu_start() < 0)
         return 1;
