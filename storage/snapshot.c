@@ -493,15 +493,17 @@ int snapshot_put_aside(struct snapshots *s, uint64_t index)
     return rc;
 }
 
-/* A snapshot of that index is there: 1; it is not, or not any more as it was damaged: 0; -errno. */
-static int present(struct snapshots *s, uint64_t index, struct snapshot_name *name)
+/* A snapshot of that state is there: 1; it is not, or not any more as what had its index was damaged or
+ * another state: 0; -errno. */
+static int present(struct snapshots *s, const struct snapshot_head *want,
+                   struct snapshot_name *name)
 {
     struct snapshot_head head;
-    int rc = snapshot_load(s, index, NULL, &head, name);
+    int rc = snapshot_load(s, want->index, NULL, &head, name);
     if (rc == -ENOENT)
         return 0;
-    if (rc == -EBADMSG)
-        return snapshot_put_aside(s, index);
+    if (rc == -EBADMSG || (rc == 0 && memcmp(head.digest, want->digest, sizeof head.digest) != 0))
+        return snapshot_put_aside(s, want->index);
     return rc == 0 ? 1 : rc;
 }
 
@@ -598,7 +600,7 @@ int snapshot_write(struct snapshots *s, const struct snapshot_head *head,
 {
     path_text tmp;
     int rc = make_dir(s);
-    if (rc != 0 || (rc = present(s, head->index, name)) != 0)
+    if (rc != 0 || (rc = present(s, head, name)) != 0)
         return rc == 1 ? 0 : rc;
     if ((rc = path_of(s, tmp, 0, SUFFIX_TMP)) != 0 || (rc = unlink_if(s, tmp)) != 0)
         return rc;
@@ -723,13 +725,13 @@ static int own(struct snapshot_part *p)
     return rc == 0 ? sync_file(p->s, p->fd, p->path) : rc;
 }
 
-/* Gives it its name; 1 if a snapshot of that index has it already. */
-static int settle(struct snapshot_part *p, uint64_t index)
+/* Gives it its name; 1 if it is there under that already. */
+static int settle(struct snapshot_part *p, const struct snapshot_head *head)
 {
     struct snapshot_name there;
-    int rc = present(p->s, index, &there);
+    int rc = present(p->s, head, &there);
     if (rc == 0 && (rc = own(p)) == 0)
-        rc = give_name(p->s, p->path, index, SUFFIX);
+        rc = give_name(p->s, p->path, head->index, SUFFIX);
     return rc;
 }
 
@@ -740,7 +742,7 @@ int snapshot_part_finish(struct snapshot_part *p, const struct snapshot_sink *si
                                      : say(p->s, -EBADMSG, "%s: is not whole", p->path);
     if (rc == 0) {
         head->storage_id = p->s->storage_id;
-        rc = settle(p, head->index);
+        rc = settle(p, head);
     }
     if (rc == 1 || rc == -EBADMSG)
         snapshot_part_drop(p);

@@ -104,7 +104,7 @@ struct snapshot_sink {
 
 /* Writes a snapshot, with the storage id and cluster of *s in the place of the head's, verifies what is on
  * the medium, and gives it its name. If there is one of that index, that is verified and stays, or, if it
- * is damaged, is put aside. *name: of what is there then. */
+ * is damaged or has another state, is put aside. *name: of what is there then. */
 int snapshot_write(struct snapshots *s, const struct snapshot_head *head,
                    const struct snapshot_source *source, struct snapshot_name *name);
 

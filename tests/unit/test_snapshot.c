@@ -225,14 +225,19 @@ static int fetch(struct snapshots *from, struct snapshots *to, const struct snap
     return rc;
 }
 
+/* Also when another state has the index, which gives way. */
 static void what_was_fetched_is_the_same(void **state)
 {
     (void)state;
     struct snapshots s, t;
     struct memdisk *m = new_disk(&s), *n = new_disk(&t);
     struct snapshot_name a, b;
+    struct snapshot_head other = head_of(2);
+    struct chunks c = chunks_of(1);
     uint64_t begun_at;
     s.storage_id = 1;
+    other.digest[0]++;
+    assert_int_equal(snapshot_write(&t, &other, &(struct snapshot_source){next, &c}, &a), 0);
     for (uint64_t index = 1; index <= 4; index++) {
         assert_int_equal(write_one(&s, index, &a), 0);
         assert_int_equal(fetch(&s, &t, &a, 7 + 1000 * index, &begun_at), 0);
