@@ -280,9 +280,12 @@ static bool drop_log(struct diskio *d)
     return true;
 }
 
-/* What the snapshots' thread did last. False: it is given up, or there is no room. */
-static bool snapshot_done(struct diskio *d, int rc)
+/* What the snapshots' thread did last. False: it is given up, or there is no room. That there is room again
+ * is shown by a `whole` snapshot alone: on a full disk a part of one can still be opened. */
+static bool snapshot_done(struct diskio *d, int rc, bool whole)
 {
+    if (rc == 0 && !whole)
+        return true;
     if (rc == 0) {
         uint64_t lasted_s = lasting_over(&d->no_snapshot, clock_us());
         if (lasted_s > 0)
@@ -313,7 +316,7 @@ static bool snap_read(struct diskio *d, const struct job *j, struct diskio_done 
 static bool snap_install(struct diskio *d, struct diskio_done *done)
 {
     done->head = &d->install_head;
-    return snapshot_done(d, imager_install(d->imager, &d->install_head, &done->load));
+    return snapshot_done(d, imager_install(d->imager, &d->install_head, &done->load), true);
 }
 
 static bool write_image(struct diskio *d, const struct job *j, struct diskio_done *done)
@@ -324,7 +327,7 @@ static bool write_image(struct diskio *d, const struct job *j, struct diskio_don
     d->images_given_up += rc != 0;
     d->snapshot_us = rc == 0 ? clock_us() : d->snapshot_us;
     pthread_mutex_unlock(&d->lock);
-    return snapshot_done(d, rc);
+    return snapshot_done(d, rc, true);
 }
 
 static void put_job(struct diskio *d, const struct job *j)
@@ -434,9 +437,9 @@ static bool do_job(struct diskio *d, struct job *j, struct diskio_done *done, ui
     case DISKIO_SPARE: *again_ms = SPARE_AGAIN_MS; return make_spare(d);
     case DISKIO_SNAP_READ: return snap_read(d, j, done);
     case DISKIO_SNAP_OPEN:
-        return snapshot_done(d, imager_open(d->imager, &d->open_name, &done->have));
+        return snapshot_done(d, imager_open(d->imager, &d->open_name, &done->have), false);
     case DISKIO_SNAP_WRITE:
-        return snapshot_done(d, imager_append(d->imager, j->at, j->bytes, j->len));
+        return snapshot_done(d, imager_append(d->imager, j->at, j->bytes, j->len), false);
     case DISKIO_SNAP_INSTALL: return snap_install(d, done);
     case DISKIO_IMAGE: return write_image(d, j, done);
     }

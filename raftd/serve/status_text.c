@@ -311,7 +311,8 @@ static void put_advice(struct sink *k, const struct status *s)
                 " s: peer.N.match_index below "
                 "says which nodes lag, see whether their disks are full, slow or failing",
                 s->uncommitted_us / 1000000);
-    if (s->disk_full != 0)
+    /* While a snapshot from the leader waits for room, no entries may. */
+    if (s->disk_full != 0 || (s->install_of_bytes != 0 && s->disk_free < s->disk_min_free))
         fputs("; the file system of data_dir is full: make room", f);
     if (s->data_bytes > s->max_data_bytes / 100 * ADVICE_DATA_PERCENT)
         fprintf(f,

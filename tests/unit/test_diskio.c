@@ -580,7 +580,7 @@ static void test_full_disk(void **state)
     (void)state;
     struct rig *g = rig_new();
     static struct model before;
-    uint8_t *buf = malloc(RECORD_MAX_BYTES);
+    uint8_t *buf = calloc(1, RECORD_MAX_BYTES);
     assert_non_null(buf);
     fill(g, &before);
     g->log = before;
@@ -594,6 +594,17 @@ static void test_full_disk(void **state)
     before = g->log;
     put(g, 2, 1500);
     assert_true(wait_done(g).refused);
+
+    int was;
+    FILE *said = said_from(&was);
+    for (int i = 0; i < 3; i++) { /* a snapshot that comes finds no room: it is said once */
+        diskio_snap_open(g->io, &(struct snapshot_name){.index = 9, .size = 1000000});
+        assert_false(wait_done(g).refused);
+        diskio_snap_write(g->io, 0, buf, 4096);
+        assert_true(wait_done(g).refused);
+    }
+    const char *once = strstr(said_until(said, was), "snapshots wait until there is room");
+    assert_true(once != NULL && strstr(once + 1, "snapshots") == NULL);
 
     limit(&g->disk, 4 * SEGMENT_BYTES);
     g->log = before;
@@ -735,7 +746,7 @@ static void test_stop_while_full(void **state)
     (void)state;
     struct rig *g = rig_new();
     static struct model before;
-    uint8_t *buf = malloc(RECORD_MAX_BYTES);
+    uint8_t *buf = calloc(1, RECORD_MAX_BYTES);
     assert_non_null(buf);
     fill(g, &before);
     atomic_store(&g->disk.no_descriptor, true);
