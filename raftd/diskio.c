@@ -495,6 +495,18 @@ static int between(void *ctx)
     return stop ? -ECANCELED : 0;
 }
 
+/* After a piece of what a peer brings, while all of it is read: a stop does not wait for that. */
+static int ends(void *ctx, uint64_t done, uint64_t all)
+{
+    struct diskio *d = ctx;
+    (void)done;
+    (void)all;
+    pthread_mutex_lock(&d->lock);
+    bool stop = d->stop;
+    pthread_mutex_unlock(&d->lock);
+    return stop ? -ECANCELED : 0;
+}
+
 static void *work(void *arg)
 {
     struct worker *w = arg;
@@ -586,7 +598,9 @@ struct diskio *diskio_start(const struct diskio_config *cfg)
     d->imager = imager_new(&(struct snapshots){.disk = cfg->disk,
                                                .dir = cfg->dir,
                                                .storage_id = cfg->storage_id,
-                                               .cluster = cfg->cluster},
+                                               .cluster = cfg->cluster,
+                                               .pace = ends,
+                                               .pace_ctx = d},
                            between, d);
     while (d->bytes != NULL && d->imager != NULL && running < WORKERS) {
         struct worker *w = &d->workers[running];

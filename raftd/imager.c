@@ -51,7 +51,6 @@ struct imager *imager_new(const struct snapshots *where, int (*between)(void *ct
     m->images = m->peers = *where;
     m->images.pace = pace;
     m->images.pace_ctx = m;
-    m->peers.pace = NULL;
     m->between = between;
     m->ctx = ctx;
     m->fd = -1;

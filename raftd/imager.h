@@ -23,8 +23,8 @@ enum {
 struct imager;
 
 /* between(ctx) is called after each piece of an image, so that other work need not wait for the whole; if
- * it does not return 0 the image is given up with that. `where` but for pace, and its strings, are
- * borrowed. NULL: no memory. */
+ * it does not return 0 the image is given up with that. where->pace is for what peers bring. What `where`
+ * points to is borrowed. NULL: no memory. */
 struct imager *imager_new(const struct snapshots *where, int (*between)(void *ctx), void *ctx);
 void imager_free(struct imager *m); /* NULL: nothing */
 

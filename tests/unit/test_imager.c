@@ -34,6 +34,7 @@ enum {
 struct box {
     char dir[64];
     uint64_t storage_id;
+    struct disk disk;
     struct wal *wal;
     struct diskio *io;
     struct kv *kv;
@@ -50,10 +51,10 @@ static void box_start(struct box *b)
 {
     const struct wal_options options = {.storage_id = b->storage_id};
     struct wal_report report;
-    assert_int_equal(wal_open(&b->wal, &disk_posix, b->dir, &options, &report), 0);
+    assert_int_equal(wal_open(&b->wal, &b->disk, b->dir, &options, &report), 0);
     b->io = diskio_start(&(struct diskio_config){
         .wal = b->wal,
-        .disk = &disk_posix,
+        .disk = &b->disk,
         .dir = b->dir,
         .max_batch_bytes = 4096,
         .storage_id = b->storage_id,
@@ -79,6 +80,7 @@ static struct box *box_new(uint64_t storage_id)
     assert_non_null(mkdtemp(b->dir));
     assert_int_equal(wal_create(&disk_posix, b->dir, storage_id, 0, err, sizeof err), 0);
     b->storage_id = storage_id;
+    b->disk = disk_posix;
     b->kv = kv_new();
     assert_non_null(b->kv);
     b->machine = machine_new(b->kv);
@@ -320,6 +322,34 @@ static void test_install(void **state)
     box_free(to);
 }
 
+static ssize_t slow_pread(void *ctx, int fd, void *buf, size_t len, uint64_t offset)
+{
+    (void)usleep(20000);
+    return disk_posix.pread(ctx, fd, buf, len, offset);
+}
+
+/* A stop does not wait until all that came is verified; it stays for the next start. */
+static void test_stop_while_installing(void **state)
+{
+    (void)state;
+    struct box *from = box_new(7), *to = box_new(8);
+    for (unsigned i = 0; i < LARGE; i++)
+        put(from, i, VALUE_BYTES);
+    struct snapshot_name name = take(from);
+    to->disk.pread = slow_pread;
+    assert_int_equal(open_part(to, &name), 0);
+    copy(from, to, &name, 0, name.size);
+    diskio_snap_install(to->io);
+    (void)usleep(200000); /* it takes 1.6 s */
+    box_stop(to);
+    assert_false(is_there(to, name.index, ".snap"));
+    to->disk.pread = disk_posix.pread;
+    box_start(to);
+    assert_int_equal(open_part(to, &name), name.size);
+    box_free(from);
+    box_free(to);
+}
+
 /* While an image is written others read and write snapshots; it can be given up, and a stop does not
  * wait for it. What it leaves goes with the next. */
 static int nothing_between(void *ctx)
@@ -529,10 +559,15 @@ static void test_damaged_newest(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_images),        cmocka_unit_test(test_removed_is_closed),
-        cmocka_unit_test(test_install),       cmocka_unit_test(test_install_fails),
-        cmocka_unit_test(test_many_installs), cmocka_unit_test(test_overtaken),
-        cmocka_unit_test(test_between),       cmocka_unit_test(test_damaged_newest),
+        cmocka_unit_test(test_images),
+        cmocka_unit_test(test_removed_is_closed),
+        cmocka_unit_test(test_install),
+        cmocka_unit_test(test_install_fails),
+        cmocka_unit_test(test_stop_while_installing),
+        cmocka_unit_test(test_many_installs),
+        cmocka_unit_test(test_overtaken),
+        cmocka_unit_test(test_between),
+        cmocka_unit_test(test_damaged_newest),
     };
     if (rcu_start() < 0)
         return 1;
