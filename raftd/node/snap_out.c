@@ -26,7 +26,6 @@ static void begin(struct snap_out *s, uint64_t term, uint32_t id)
 {
     flow_begin(&s->flow, s->path, term, id);
     stream_tx_end(&s->flow.tx, s->name.size);
-    s->offered_at = 0;
     window_restart(&s->window, 0, (struct wal_pos){0});
 }
 
@@ -65,7 +64,10 @@ static void sync(void *ctx, uint16_t peer)
     if (fresh)
         s->name = s->images->newest;
     uint32_t id = snapshot_flow_id(s->name.hash, rp->boot);
-    if (fresh || s->flow.term != r->term || s->flow.id != id || over(s))
+    bool another = fresh || s->flow.term != r->term || s->flow.id != id;
+    if (another) /* else the peer may still be writing what it has: it answers each offer at once */
+        s->offered_at = 0;
+    if (another || over(s))
         begin(s, r->term, id);
     read_ahead(s);
 }

@@ -142,6 +142,27 @@ static void test_resumes(void **state)
     sim_free(w.s);
 }
 
+/* A peer that has all of it, but not on its disk, which hangs, is not asked again and again. */
+static void test_disk_of_receiver_hangs(void **state)
+{
+    (void)state;
+    struct world w = cluster(6, 0);
+    sim_crash(w.s, w.away);
+    puts_of(&w, 300, 2 * MS);
+    sim_thin(w.s, w.leader, w.away, 300000); /* so that its end is not missed */
+    sim_restart(w.s, w.away);
+    run_until_has(&w, images_of(&w, w.leader)->newest.size - 100000);
+    sim_thin(w.s, w.leader, w.away, 0);
+    w.s->m[w.away].stall_until = w.s->now + 5 * SECOND;
+    uint64_t datagrams = w.s->t.datagrams;
+    sim_run(w.s, 4 * SECOND);
+    assert_true(node_parts(w.s->m[w.away].node).images->newest.index == 0);
+    assert_in_range(w.s->t.datagrams - datagrams, 50, 1500);
+    sim_run(w.s, 4 * SECOND);
+    assert_true(caught_up(&w));
+    sim_free(w.s);
+}
+
 /* A node that is away for a moment finds what it lacks in the tail of the log. */
 static void test_tail(void **state)
 {
@@ -232,6 +253,7 @@ int main(void)
         cmocka_unit_test(test_log_stays_short),
         cmocka_unit_test(test_install_beside_writes),
         cmocka_unit_test(test_resumes),
+        cmocka_unit_test(test_disk_of_receiver_hangs),
         cmocka_unit_test(test_log_max),
         cmocka_unit_test(test_bad_link),
         cmocka_unit_test(test_tail),
