@@ -39,11 +39,11 @@ enum { SPAN = 4096, CAP = 1500 }; /* of the stream, and of the receiver's memory
 static void check_reported(const struct stream_rx *rx, const bool reported[SPAN])
 {
     uint64_t at = rx->contig;
-    for (unsigned k = 0; k <= rx->held.n; k++) { /* the holes */
-        uint64_t end = k < rx->held.n ? rx->held.r[k].start : SPAN;
+    for (unsigned k = 0; k <= rx->ahead.n; k++) { /* the holes */
+        uint64_t end = k < rx->ahead.n ? rx->ahead.r[k].start : SPAN;
         for (; at < end && at < SPAN; at++)
             demand(!reported[at]);
-        at = k < rx->held.n ? rx->held.r[k].end : SPAN;
+        at = k < rx->ahead.n ? rx->ahead.r[k].end : SPAN;
     }
 }
 
