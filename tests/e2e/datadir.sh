@@ -58,7 +58,8 @@ says 'Too many open files'
 # In use: another address, so that nothing but the directory is in the way.
 sed "s/:$((BASE_PORT))\$/:$((BASE_PORT + 7))/" "$CONF" >"$WORK/elsewhere.conf"
 refused 3 'in use|lock|another|running' -c "$WORK/elsewhere.conf" -i 1 -s "$WORK/x.sock"
-# Its files in another directory of the same name.
+# Its files in another directory of the same name. (A daemon that runs would see that its log is gone.)
+pause 1
 mv "$WORK/node1" "$WORK/was"
 mkdir "$WORK/node1"
 ln "$WORK/was/ident" "$WORK/node1/ident"
@@ -66,6 +67,7 @@ refused 3 'in use' -c "$WORK/elsewhere.conf" -i 1 -s "$WORK/x.sock"
 refused 3 'in use' --check "$WORK/node1"
 rm -r "$WORK/node1"
 mv "$WORK/was" "$WORK/node1"
+resume 1
 # Somebody tidies up, or puts another identity there: it is in use all the same.
 # shellcheck disable=SC2016,SC2034 # they are evaluated below
 for tidy in 'rm -f "$dir/LOCK"' 'cp -p "$dir/ident" "$dir/x"; mv "$dir/x" "$dir/ident"' \
