@@ -454,6 +454,9 @@ bool sim_recover(struct sim *s, struct member *m, struct wal_report *rep,
         m->n_maybe = 0;
         return true;
     }
+    if (rc != -EBADMSG)
+        m->rot_covered =
+            false; /* that may be put aside already: the next start has nothing to say */
     m->wal = NULL;
     sim_note(s, NOTE_BOOT_FAILED, m->at, (uint64_t)-rc, 0, 0);
     if (fails && rc != -EBADMSG) {
