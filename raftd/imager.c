@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -18,8 +19,8 @@ struct imager {
     void *ctx;
     uint64_t done, done_us; /* of the present image: bytes, and when they were */
     struct snapshot_part *part;
-    uint64_t part_index; /* of the snapshot that it is of */
-    int fd;              /* of the snapshot that was read last, -1 = none */
+    struct snapshot_name part_name; /* of the snapshot that it is of */
+    int fd;                         /* of the snapshot that was read last, -1 = none */
     uint64_t fd_index;
     bool fd_used; /* since the last image */
 };
@@ -101,7 +102,7 @@ int imager_write(struct imager *m, const struct snapshot_head *head, struct imag
     m->done = 0;
     m->done_us = clock_us();
     int rc = snapshot_write(&m->images, head, &source, name);
-    if (rc == 0 && m->part != NULL && m->part_index <= name->index) { /* the log was faster */
+    if (rc == 0 && m->part != NULL && m->part_name.index <= name->index) { /* the log was faster */
         snapshot_part_drop(m->part);
         m->part = NULL;
     }
@@ -126,8 +127,13 @@ ssize_t imager_read(struct imager *m, uint64_t index, uint64_t offset, uint8_t *
 int imager_open(struct imager *m, const struct snapshot_name *name, uint64_t *have)
 {
     m->error = m->peers.message;
+    if (m->part != NULL && name->size == m->part_name.size &&
+        memcmp(name->hash, m->part_name.hash, sizeof name->hash) == 0) {
+        *have = snapshot_part_have(m->part);
+        return 0;
+    }
     close_part(m);
-    m->part_index = name->index;
+    m->part_name = *name;
     return snapshot_part_open(&m->part, &m->peers, name, have);
 }
 
@@ -135,7 +141,7 @@ int imager_append(struct imager *m, uint64_t offset, const uint8_t *bytes, size_
 {
     m->error = m->peers.message;
     int rc = m->part != NULL ? snapshot_part_append(m->part, offset, bytes, len) : -EINVAL;
-    if (rc != 0)
+    if (rc != 0 && !wal_refused(rc)) /* else it stays open: to find its end all of it is read */
         close_part(m);
     return rc;
 }

@@ -682,6 +682,11 @@ int snapshot_part_open(struct snapshot_part **out, struct snapshots *s,
     return 0;
 }
 
+uint64_t snapshot_part_have(const struct snapshot_part *p)
+{
+    return p->have;
+}
+
 int snapshot_part_append(struct snapshot_part *p, uint64_t offset, const uint8_t *bytes, size_t len)
 {
     union {

@@ -142,7 +142,11 @@ struct snapshot_part;
 int snapshot_part_open(struct snapshot_part **out, struct snapshots *s,
                        const struct snapshot_name *name, uint64_t *have);
 
-/* The next bytes, behind those that it has. -EINVAL: they do not belong there. */
+/* How many bytes are there. */
+uint64_t snapshot_part_have(const struct snapshot_part *p);
+
+/* The next bytes, behind those that it has. -EINVAL: they do not belong there. When it is refused the part
+ * is as before. */
 int snapshot_part_append(struct snapshot_part *p, uint64_t offset, const uint8_t *bytes,
                          size_t len);
 

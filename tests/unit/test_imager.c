@@ -476,6 +476,35 @@ static void test_overtaken(void **state)
     box_free(to);
 }
 
+/* On a full disk a part stays open: each try to go on with it would read all of it. */
+static void test_part_without_room(void **state)
+{
+    (void)state;
+    struct memdisk *disk = memdisk_new(1);
+    struct snapshots where = {.disk = memdisk_disk(disk), .dir = "/d", .storage_id = 3};
+    struct snapshot_name name = {.index = 5, .term = 1, .size = 3 * PIECE_BYTES};
+    struct imager *m = imager_new(&where, nothing_between, NULL);
+    static uint8_t bytes[PIECE_BYTES];
+    uint64_t have;
+    assert_non_null(m);
+    assert_int_equal(where.disk->mkdir(where.disk->ctx, "/d"), 0);
+    assert_int_equal(imager_open(m, &name, &have), 0);
+    assert_int_equal(imager_append(m, 0, bytes, sizeof bytes), 0);
+    memdisk_limit(disk, memdisk_used(disk));
+    assert_int_equal(imager_append(m, sizeof bytes, bytes, sizeof bytes), -ENOSPC);
+    uint64_t calls = memdisk_calls(disk);
+    assert_int_equal(imager_open(m, &name, &have), 0);
+    assert_int_equal(have, sizeof bytes);
+    assert_true(memdisk_calls(disk) == calls);
+    memdisk_limit(disk, UINT64_MAX);
+    assert_int_equal(imager_append(m, have, bytes, sizeof bytes), 0);
+    name.hash[0]++; /* another one */
+    assert_int_equal(imager_open(m, &name, &have), 0);
+    assert_int_equal(have, 0);
+    imager_free(m);
+    memdisk_free(disk);
+}
+
 static void test_between(void **state)
 {
     (void)state;
@@ -566,6 +595,7 @@ int main(void)
         cmocka_unit_test(test_stop_while_installing),
         cmocka_unit_test(test_many_installs),
         cmocka_unit_test(test_overtaken),
+        cmocka_unit_test(test_part_without_room),
         cmocka_unit_test(test_between),
         cmocka_unit_test(test_damaged_newest),
     };
