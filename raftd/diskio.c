@@ -78,7 +78,8 @@ struct diskio {
     uint64_t spare_wanted; /* segment number, 0 = none; its job is there until it is made */
     uint64_t spare_made;
     uint64_t keep_from;         /* entries before it may go; 0 = they went */
-    bool image_stop;            /* the image is to be given up */
+    bool image_stop;            /* the image is to be given up ... */
+    bool image_hurry;           /* ... or ended as soon as can be */
     struct durations durations; /* of batches: write and sync */
     bool looks;                 /* that job is there */
     uint64_t looked_us, free_bytes;
@@ -483,16 +484,17 @@ static int between(void *ctx)
     struct diskio *d = ctx;
     struct worker small = {.d = d, .first = DISKIO_SNAP_READ, .last = DISKIO_SNAP_WRITE};
     struct job j;
-    bool later, any, stop;
+    bool later, any, stop, hurry;
     do {
         pthread_mutex_lock(&d->lock);
         any = take_job(&small, &j, &later);
         stop = d->stop || d->image_stop;
+        hurry = d->image_hurry;
         pthread_mutex_unlock(&d->lock);
         if (any)
             run(d, &j);
     } while (any);
-    return stop ? -ECANCELED : 0;
+    return stop ? -ECANCELED : hurry;
 }
 
 /* After a piece of what a peer brings, while all of it is read: a stop does not wait for that. */
@@ -682,15 +684,16 @@ void diskio_image(struct diskio *d, const struct snapshot_head *head, struct ima
 {
     d->image_head = *head;
     pthread_mutex_lock(&d->lock);
-    d->image_stop = false;
+    d->image_stop = d->image_hurry = false;
     pthread_mutex_unlock(&d->lock);
     queue(d, &(struct job){.kind = DISKIO_IMAGE, .image = image, .index = held});
 }
 
-void diskio_image_stop(struct diskio *d)
+void diskio_image_end(struct diskio *d, bool whole)
 {
     pthread_mutex_lock(&d->lock);
-    d->image_stop = true;
+    d->image_stop |= !whole;
+    d->image_hurry |= whole;
     pthread_mutex_unlock(&d->lock);
 }
 
@@ -718,7 +721,7 @@ void diskio_snap_write(struct diskio *d, uint64_t off, const uint8_t *buf, size_
 
 void diskio_snap_install(struct diskio *d)
 {
-    diskio_image_stop(d); /* of a state that is no more */
+    diskio_image_end(d, false); /* of a state that is no more */
     queue(d, &(struct job){.kind = DISKIO_SNAP_INSTALL});
 }
 

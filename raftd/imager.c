@@ -41,7 +41,7 @@ static int pace(void *ctx, uint64_t done, uint64_t all)
     }
     m->done = done;
     m->done_us = clock_us();
-    return rc;
+    return rc < 0 ? rc : 0;
 }
 
 struct imager *imager_new(const struct snapshots *where, int (*between)(void *ctx), void *ctx)

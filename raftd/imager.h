@@ -22,9 +22,9 @@ enum {
 
 struct imager;
 
-/* between(ctx) is called after each piece of an image, so that other work need not wait for the whole; if
- * it does not return 0 the image is given up with that. where->pace is for what peers bring. What `where`
- * points to is borrowed. NULL: no memory. */
+/* between(ctx) is called after each piece of an image, so that other work need not wait for the whole. Less
+ * than 0: the image is given up with that; more: it goes on at once, without regard to the rate.
+ * where->pace is for what peers bring. What `where` points to is borrowed. NULL: no memory. */
 struct imager *imager_new(const struct snapshots *where, int (*between)(void *ctx), void *ctx);
 void imager_free(struct imager *m); /* NULL: nothing */
 

@@ -144,10 +144,10 @@ static void io_image(void *ctx, const struct snapshot_head *head, struct image *
     diskio_image(l->disk, head, image, held);
 }
 
-static void io_image_stop(void *ctx)
+static void io_image_end(void *ctx, bool whole)
 {
     struct loop *l = ctx;
-    diskio_image_stop(l->disk);
+    diskio_image_end(l->disk, whole);
 }
 
 static void io_drop_log(void *ctx, uint64_t keep_from)
@@ -605,7 +605,7 @@ static struct node *make_node(struct loop *l, const struct wal_report *report,
         .fetch = io_fetch,
         .remember = io_remember,
         .image = io_image,
-        .image_stop = io_image_stop,
+        .image_end = io_image_end,
         .drop_log = io_drop_log,
         .snap_read = io_snap_read,
         .snap_open = io_snap_open,

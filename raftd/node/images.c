@@ -181,10 +181,13 @@ static void drop(struct images *im, uint64_t needed)
 void images_step(struct images *im, uint64_t now, struct images_need need)
 {
     note(im);
-    if (im->open != NULL && !im->stopping &&
-        machine_kept_bytes(im->machine) > machine_kept_max_bytes(im->machine)) {
+    uint64_t kept = machine_kept_bytes(im->machine), kept_max = machine_kept_max_bytes(im->machine);
+    if (im->open != NULL && !im->stopping && kept > kept_max) {
         im->stopping = true;
-        im->io->image_stop(im->io->ctx);
+        im->io->image_end(im->io->ctx, false);
+    } else if (im->open != NULL && !im->hurried && (kept > kept_max / 2 || near_limit(im))) {
+        im->hurried = true;
+        im->io->image_end(im->io->ctx, true);
     }
     if (wanted(im) && now >= im->retry_at)
         take(im, now, need.snapshot != UINT64_MAX ? need.snapshot : 0);
@@ -198,12 +201,14 @@ void images_done(struct images *im, uint64_t now, const struct snapshot_name *na
 {
     assert(im->open != NULL);
     machine_thaw(im->machine, im->open);
+    bool soon = im->stopping &&
+                near_limit(im); /* a full log ends what took the memory: the next fits */
     im->open = NULL;
-    im->stopping = false;
+    im->stopping = im->hurried = false;
     if (name != NULL)
         images_installed(im, name);
     else
-        im->retry_at = now + IMAGES_RETRY_US;
+        im->retry_at = soon ? now : now + IMAGES_RETRY_US;
 }
 
 void images_installed(struct images *im, const struct snapshot_name *name)

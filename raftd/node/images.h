@@ -34,7 +34,8 @@ struct images {
     uint32_t segment_bytes;
     struct snapshot_name newest; /* index 0: there is none */
     struct image *open;          /* being written; NULL: none */
-    bool stopping;               /* it is being given up */
+    bool stopping;               /* it is being given up ... */
+    bool hurried;                /* ... or ended as soon as can be */
     bool asked;                  /* for an image, however short the log is */
     uint64_t retry_at;           /* not before */
     struct {

@@ -74,8 +74,9 @@ struct node_io {
      * valid only during the call; the image stays open until the answer. Of the older snapshots, those
      * that are kept anyway stay, and that of index `held` (0: none), which a peer takes. */
     void (*image)(void *ctx, const struct snapshot_head *head, struct image *image, uint64_t held);
-    /* That image takes too much memory: end it soon. It is answered all the same. */
-    void (*image_stop)(void *ctx);
+    /* That image takes too much memory: give it up. Or, `whole`, it takes half of that, or the log comes
+     * near its limit: write the rest of it as fast as can be. It is answered all the same. */
+    void (*image_end)(void *ctx, bool whole);
     /* The entries before this one are not read any more: recycle or delete the segments that hold nothing
      * else. No answer. */
     void (*drop_log)(void *ctx, uint64_t keep_from);

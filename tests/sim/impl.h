@@ -406,7 +406,7 @@ void sim_die(struct sim *s, struct member *m, bool power);
 
 /* snap.c */
 void sim_on_image(void *ctx, const struct snapshot_head *head, struct image *image, uint64_t held);
-void sim_on_image_stop(void *ctx);
+void sim_on_image_end(void *ctx, bool whole);
 void sim_on_drop(void *ctx, uint64_t keep_from);
 void sim_on_snap_read(void *ctx, struct node_fetch what, uint64_t index, uint64_t off, uint8_t *buf,
                       size_t cap);

@@ -330,7 +330,7 @@ void sim_boot(struct sim *s, struct member *m)
                                          .reads_done = sim_on_reads_done,
                                          .diverged = on_diverged,
                                          .image = sim_on_image,
-                                         .image_stop = sim_on_image_stop,
+                                         .image_end = sim_on_image_end,
                                          .drop_log = sim_on_drop,
                                          .snap_read = sim_on_snap_read,
                                          .snap_open = sim_on_snap_open,

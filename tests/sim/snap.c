@@ -145,9 +145,9 @@ void sim_on_image(void *ctx, const struct snapshot_head *head, struct image *ima
     j->last = held;
 }
 
-void sim_on_image_stop(void *ctx)
+void sim_on_image_end(void *ctx, bool whole)
 {
-    ((struct member *)ctx)->image_stop = true;
+    ((struct member *)ctx)->image_stop |= !whole; /* here each image takes one job, without rests */
 }
 
 void sim_on_drop(void *ctx, uint64_t keep_from)

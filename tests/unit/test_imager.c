@@ -524,9 +524,21 @@ static void test_between(void **state)
     assert_true(took >=
                 large.size * 1000000 / IMAGER_BYTES_PER_S); /* and the same to read it back */
 
+    uint64_t least =
+        took; /* one in a hurry does not rest: other work may delay some, but not all of them */
+    for (int i = 0; i < 10 && least > took / 2; i++) {
+        put(b, 1, 100);
+        start = clock_us();
+        image = begin(b, 0);
+        diskio_image_end(b->io, true);
+        (void)end(b, image);
+        least = clock_us() - start < least ? clock_us() - start : least;
+    }
+    assert_true(least < took / 2);
+
     put(b, 1, 100);
     image = begin(b, 0);
-    diskio_image_stop(b->io);
+    diskio_image_end(b->io, false);
     done = wait_done(b);
     assert_true(done.kind == DISKIO_IMAGE && done.refused);
     machine_thaw(b->machine, image);
