@@ -71,7 +71,7 @@ static int check_segment_head(struct scan *s, const struct segment_head *h)
     const struct wal_base *base = &s->options->base;
     if (f->n_segs == 0 && base->index == 0 && h->first_seq != 1)
         return scan_corrupt(
-            s, "%s: begins behind entry %" PRIu64 "; the segments before it are missing", s->path,
+            s, "%s: begins behind entry %" PRIu64 "; segments or a snapshot are missing", s->path,
             h->base_index);
     if (f->n_segs == 0 && h->base_index > base->index)
         return scan_corrupt(s,
