@@ -67,7 +67,11 @@ void restore(const struct conf *conf, const struct ident *id, const char *path)
         _exit(refused(conf->data_dir, rc, imager_error(imager)));
     say_info("%s: %" PRIu64 " keys, as of entry %" PRIu64 ", are restored", path, kv_count(kv),
              head.index);
-    rcu_thread_end(); /* the process ends soon: the rest goes with it */
+    machine_thaw(machine, image);
+    machine_free(machine);
+    kv_free(kv);
+    imager_free(imager);
+    rcu_thread_end();
 }
 
 int restore_check(const char *path)
