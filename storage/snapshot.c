@@ -178,14 +178,14 @@ static bool head_decode(const uint8_t b[HEAD_BYTES], struct snapshot_head *h)
 /* ---- reading ---- */
 
 struct reading {
+    crypto_generichash_state hash; /* first, for its alignment */
     struct snapshots *s;
     const char *path;
     int fd;
     uint64_t size, at; /* of the file; what is read */
     uint16_t section;  /* of the last chunk */
     size_t len;        /* of its bytes, in buf behind its head */
-    crypto_generichash_state hash;
-    uint8_t *buf; /* CHUNK_BYTES */
+    uint8_t *buf;      /* CHUNK_BYTES */
 };
 
 static int damaged(const struct reading *r, const char *what)
@@ -205,6 +205,7 @@ static ssize_t fill(const struct reading *r, size_t len)
 static int read_head(struct reading *r, struct snapshot_head *h)
 {
     ssize_t n = fill(r, HEAD_BYTES);
+    *h = (struct snapshot_head){0};
     if (n < 0)
         return (int)n;
     if (n < HEAD_BYTES || get_u32(r->buf) != head_crc(r->buf) ||
@@ -324,6 +325,7 @@ int snapshot_load_file(struct snapshots *s, const char *path, const struct snaps
                        struct snapshot_head *head, struct snapshot_name *name)
 {
     s->message[0] = '\0';
+    *head = (struct snapshot_head){0};
     int fd = s->disk->open(s->disk->ctx, path, DISK_READ);
     if (fd < 0)
         return fail(s, fd, "open", path);
@@ -383,8 +385,7 @@ struct listing {
 static bool number_of(const char *name, const char *suffix, uint64_t *number)
 {
     char again[NAME_DIGITS + sizeof SUFFIX_DAMAGED];
-    if (sscanf(name, "%16" SCNx64, number) != 1)
-        return false;
+    *number = strtoull(name, NULL, 16);
     (void)snprintf(again, sizeof again, "%016" PRIx64 "%s", *number, suffix);
     return strcmp(again, name) == 0;
 }
@@ -710,7 +711,7 @@ int snapshot_part_append(struct snapshot_part *p, uint64_t offset, const uint8_t
 static int verify_part(struct snapshot_part *p, const struct snapshot_sink *sink,
                        struct snapshot_head *head)
 {
-    struct snapshot_name got;
+    struct snapshot_name got = {0};
     int rc = sync_file(p->s, p->fd, p->path);
     if (rc == 0)
         rc = read_file(p->s, p->fd, p->path, sink, head, &got);

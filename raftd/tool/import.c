@@ -221,7 +221,7 @@ static bool next_line(struct lines *l, char **line, size_t *len)
 
 void run_import(struct tool *t, const struct args *a)
 {
-    struct lines l = {.buf = malloc(LINE_MAX_BYTES)};
+    struct lines l = {.buf = calloc(1, LINE_MAX_BYTES)};
     uint64_t done = 0;
     int code = RAFTCTL_EXIT_OK;
     char *line;
