@@ -601,7 +601,7 @@ bool sim_rot(struct sim *s, struct member *m)
     if (d->n >= 2 && d->n < BATCHES_MAX && d->n_numbers < SEGMENTS_MAX && m->snap_maybe == NULL) {
         const struct place *p = &d->list[sim_roll(s, RNG_FAULT, d->n - 1)];
         done = spoil(s, m, p);
-        m->rot_covered |= done && goes_on_behind(d, p) <= m->snap->index;
+        m->rot_covered |= done && m->snap->index != 0 && goes_on_behind(d, p) <= m->snap->index;
         m->rotten = done && !m->rot_covered;
     }
     free(d);
