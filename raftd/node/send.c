@@ -76,11 +76,11 @@ static void out_msg(struct out *o, const struct raft_msg *m)
     debts_lead(&o->p->debts, m);
 }
 
-static void out_sack(struct out *o, const struct wire_sack *s)
+static void out_sack(struct out *o, uint64_t term, const struct wire_sack *s)
 {
-    out_open(o, term_of(o));
+    out_open(o, term);
     if (!wire_put_sack(&o->w, s)) {
-        out_next(o, term_of(o));
+        out_next(o, term);
         bool fits = wire_put_sack(&o->w, s);
         assert(fits);
     }
@@ -209,7 +209,7 @@ static void out_sacks(struct out *o, uint64_t term, enum flow_ride ride)
     struct wire_sack s;
     unsigned i = 0;
     while (flows_sack(&o->p->flows, o->now, o->p->id, term, ride, &i, &s))
-        out_sack(o, &s);
+        out_sack(o, term, &s);
 }
 
 /* What a leader says beside the messages of the core. */
