@@ -20,9 +20,10 @@
 #include "raftd/durations.h"
 #include "raftd/imager.h"
 #include "raftd/refused.h"
+#include "storage/doubt.h"
 
 enum {
-    ONE_EACH = 5, /* log to drop, look, spare, snapshot from a peer, image */
+    ONE_EACH = 6, /* doubt that is over, log to drop, look, spare, snapshot from a peer, image */
     QUEUE = DISKIO_BATCHES + 2 * DISKIO_FETCHES + DISKIO_PEERS + ONE_EACH,
     LOOK_US = 200000,      /* a node whose disk was full must find room within two seconds */
     SPARE_AGAIN_MS = 1000, /* each try fills what room there is, and empties it again */
@@ -266,6 +267,15 @@ static bool remember(struct diskio *d, const struct job *j)
     return rc == 0;
 }
 
+static bool healed(struct diskio *d)
+{
+    char err[WAL_MESSAGE_BYTES];
+    int rc = doubt_clear(d->cfg.disk, d->cfg.dir, err, sizeof err);
+    if (rc != 0 && !wal_refused(rc)) /* else the next start is in doubt once more */
+        refused_running(d->cfg.dir, rc, err);
+    return true;
+}
+
 static bool drop_log(struct diskio *d)
 {
     pthread_mutex_lock(&d->lock);
@@ -432,6 +442,7 @@ static bool do_job(struct diskio *d, struct job *j, struct diskio_done *done, ui
     switch (j->kind) {
     case DISKIO_BATCH: return append(d, j);
     case DISKIO_REMEMBER: return remember(d, j);
+    case DISKIO_HEALED: return healed(d);
     case DISKIO_DROP: return drop_log(d);
     case DISKIO_FETCH: *again_ms = FETCH_AGAIN_MS; return fetch(d, j, done);
     case DISKIO_LOOK: return look_for_status(d);
@@ -471,7 +482,8 @@ static void run(struct diskio *d, struct job *j)
         j->not_before_us = clock_us() + again_ms * 1000;
         put_job(d, j);
         pthread_mutex_unlock(&d->lock);
-    } else if (j->kind != DISKIO_DROP && j->kind != DISKIO_LOOK && j->kind != DISKIO_SPARE) {
+    } else if (j->kind != DISKIO_HEALED && j->kind != DISKIO_DROP && j->kind != DISKIO_LOOK &&
+               j->kind != DISKIO_SPARE) {
         tell(d, &done);
     }
     if (j->kind == DISKIO_BATCH)
@@ -667,6 +679,13 @@ void diskio_remember(struct diskio *d, struct peerids *ids, uint16_t node_id, ui
     queue(d,
           &(struct job){
               .kind = DISKIO_REMEMBER, .ids = ids, .node_id = node_id, .storage_id = storage_id});
+}
+
+void diskio_doubt(struct diskio *d, bool damaged)
+{
+    if (d->cfg.damaged && !damaged)
+        queue(d, &(struct job){.kind = DISKIO_HEALED});
+    d->cfg.damaged = damaged;
 }
 
 void diskio_drop_log(struct diskio *d, uint64_t keep_from)

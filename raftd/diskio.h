@@ -34,7 +34,8 @@ struct diskio;
 enum diskio_kind {
     DISKIO_BATCH,
     DISKIO_REMEMBER,
-    DISKIO_DROP, /* nobody is told of this one, ... */
+    DISKIO_HEALED, /* nobody is told of this one, ... */
+    DISKIO_DROP,   /* ... of this, ... */
     DISKIO_FETCH,
     DISKIO_LOOK,  /* ... nor of this, how much room there is, ... */
     DISKIO_SPARE, /* ... nor of this, for the thread that makes segments */
@@ -54,6 +55,7 @@ struct diskio_config {
     uint32_t segment_bytes;       /* as in wal_options */
     size_t max_batch_bytes;       /* largest batch that will come */
     uint64_t storage_id, cluster; /* as in struct snapshots */
+    bool damaged;                 /* as diskio_doubt(), at the start */
     uint64_t min_free_bytes; /* with less on the file system batches with entries are refused */
     uint64_t long_us; /* a batch that takes longer is a stall; when they are many, it is said */
     void (*wake)(void *ctx); /* called from a thread whenever something is done */
@@ -105,6 +107,10 @@ void diskio_snap_read(struct diskio *d, struct node_fetch what, uint64_t index, 
 void diskio_snap_open(struct diskio *d, const struct snapshot_name *name);
 void diskio_snap_write(struct diskio *d, uint64_t off, const uint8_t *buf, size_t len);
 void diskio_snap_install(struct diskio *d);
+
+/* Whether the node is in doubt by damage (raft.damaged). When it is no more, what says so goes from the disk
+ * (storage/doubt.h). */
+void diskio_doubt(struct diskio *d, bool damaged);
 
 /* Takes the next finished job; false when there is none. */
 bool diskio_done(struct diskio *d, struct diskio_done *done);

@@ -511,6 +511,7 @@ static void on_prepare(struct ev_loop *ev, ev_prepare *w, int revents)
         l->shared->readers[i].wake(l->shared->readers[i].wake_ctx);
     }
     publish(&l->publisher, &from, loop_now(l));
+    diskio_doubt(l->disk, node_raft(l->node)->damaged);
     set_alarm(l);
     l->longest_us = max_u64(l->longest_us, clock_us() - loop_now(l));
     l->now = 0;
@@ -741,6 +742,7 @@ int loop_run(struct loop *l, struct wal *w, const struct wal_report *report,
         .storage_id = ids->storage_id,
         .cluster = wire_cluster_id(conf->name),
         .min_free_bytes = conf->disk_min_free,
+        .damaged = report->doubt,
         .long_us = (uint64_t)conf->election_timeout_ms * 1000 / 2,
         .wake = wake_disk,
         .ctx = l,

@@ -106,6 +106,9 @@ struct wal_report {
      * wal_check or an error. */
     const struct raft_run *runs;
     size_t n_runs;
+    /* The log was cut before damage, now or at an earlier start (doubt.h): this node may have promised
+     * more than the log shows. Then term and vote are the highest that was seen, and not to be trusted. */
+    bool doubt;
     /* WAL_CORRUPT and WAL_TORN: which entries are concerned; bad_last_index 0 means "and
      * after"; with WAL_TORN both are 0 for a batch that is known to have held none. */
     uint64_t bad_first_index, bad_last_index;

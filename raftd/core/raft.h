@@ -173,6 +173,7 @@ struct raft_restored {
     size_t n_runs;
     /* Known to be committed when the last batch was made: base_index <= commit <= last_index. */
     uint64_t commit;
+    bool damaged; /* the log was cut before damage, see raft.damaged */
 };
 
 enum raft_msg_type {
@@ -456,6 +457,9 @@ struct raft {
      * Not durable: after a restart the leader says it again. 0 = not in doubt. */
     uint64_t doubt_index;
     uint64_t doubt_term; /* of that entry; 0 with index 0 */
+    /* In doubt as well, but nobody knows what this node had acknowledged or for whom it had voted: its log
+     * was damaged, and cut before the damage. Durable, by the caller (storage/doubt.h). */
+    bool damaged;
     /* A snapshot of the leader's is being made ours: this node does not stand for election, as its log
      * is about to be another one. */
     bool installing;

@@ -30,6 +30,7 @@ void raft_init(struct raft *r, const struct raft_config *cfg, const struct raft_
      * no leader serve what it knows. */
     assert(s->base_index <= s->commit && s->commit <= s->last_index);
     r->commit_index = r->leader_commit = s->commit;
+    r->damaged = s->damaged;
     r->next_seq = 1;
     r->ack_by = r->yield_at = RAFT_NEVER;
     r->campaign = (uint64_t)cfg->boot << 32; /* answers to an earlier process don't count */

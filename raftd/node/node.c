@@ -536,6 +536,9 @@ void node_status(const struct node *n, uint64_t now, struct status *s)
     s->last_index = r->trail.last;
     s->durable_index = r->durable_index;
     s->doubt_index = r->doubt_index;
+    s->doubt = r->damaged            ? STATUS_DOUBT_DAMAGED
+               : r->doubt_index != 0 ? STATUS_DOUBT_ACKNOWLEDGED
+                                     : STATUS_DOUBT_NONE;
     s->why = r->why;
     s->raft = r->stats;
     s->keys = kv_count(n->kv);

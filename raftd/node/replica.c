@@ -45,6 +45,7 @@ static bool start_core(struct replica *r, const struct wal_report *wal, uint64_t
         .runs = wal->runs,
         .n_runs = wal->n_runs,
         .commit = max_u64(wal->commit, applied),
+        .damaged = wal->doubt,
     };
     raft_init(&r->raft, &rc, &rs, r->runs, cap, now);
     r->applied = applied;

@@ -32,6 +32,13 @@ enum { STATUS_SESSIONS = STATUS_SESSION_STAYS_OUT + 1 };
 
 const char *status_session_name(enum status_session session); /* "none", "plain", ... */
 
+/* Has this node less than it had promised? */
+enum status_doubt {
+    STATUS_DOUBT_NONE,
+    STATUS_DOUBT_ACKNOWLEDGED, /* a leader knows of entries that it acknowledged (raft.doubt_index) */
+    STATUS_DOUBT_DAMAGED,      /* its log was damaged (raft.damaged) */
+};
+
 enum { STATUS_LOSS_UNKNOWN = -1 }; /* in loss_*: nothing was measured, or nobody tells */
 
 /* Loss and round trips are measured by this node. */
@@ -96,7 +103,8 @@ struct status {
     unsigned leader_changes_hour; /* within the last hour, or since start */
     uint32_t election_timeout_ms, max_value_bytes; /* as configured */
     uint64_t commit_index, applied_index, last_index, durable_index;
-    uint64_t doubt_index; /* in doubt until it has all up to here again, 0 = not (raft.h) */
+    uint64_t doubt_index; /* in doubt until it has all up to here again, 0 = not known (raft.h) */
+    enum status_doubt doubt;
     uint64_t
         differs_index; /* our state as of this entry differs from another node's, and which of them is
                                right is not known yet; 0 = not so */

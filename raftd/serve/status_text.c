@@ -41,6 +41,7 @@ enum show {
     WHY,
     STATE,
     SESSION,
+    DOUBT,
 };
 
 /* When a field is shown, ored. */
@@ -71,7 +72,8 @@ static const struct field node_fields[] = {
     {"applied_index", OF_NODE(applied_index), NUMBER, ALWAYS},
     {"last_index", OF_NODE(last_index), NUMBER, ALWAYS},
     {"durable_index", OF_NODE(durable_index), NUMBER, ALWAYS},
-    {"doubt", OF_NODE(doubt_index), FLAG, ALWAYS},
+    {"doubt", OF_NODE(doubt), FLAG, ALWAYS},
+    {"doubt_reason", OF_NODE(doubt), DOUBT, UNLESS_0},
     {"doubt_index", OF_NODE(doubt_index), NUMBER, UNLESS_0},
     {"differs_index", OF_NODE(differs_index), NUMBER, UNLESS_0},
     {"keys", OF_NODE(keys), NUMBER, ALWAYS},
@@ -238,6 +240,7 @@ static void put_field(struct sink *k, const struct field *f, const void *base)
     case ROLE: put(k, f->name, "%s", raft_role_name((enum raft_role)v)); break;
     case WHY: put(k, f->name, "%s", raft_why_name((enum raft_why)v)); break;
     case STATE: put(k, f->name, "%s", raft_peer_state_name((enum raft_peer_state)v)); break;
+    case DOUBT: put(k, f->name, v == STATUS_DOUBT_DAMAGED ? "damaged" : "acknowledged"); break;
     case SESSION: put(k, f->name, "%s", status_session_name((enum status_session)v)); break;
     }
 }

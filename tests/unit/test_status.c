@@ -50,6 +50,7 @@ static void fill(struct status *s)
     s->peers[0] = (struct status_peer){.id = 1, .addr = "192.0.2.1:7100", .match_index = 41};
     s->peers[0].lost_index = 43;
     s->doubt_index = 44;
+    s->doubt = STATUS_DOUBT_DAMAGED;
     s->raft.lost_acked = 2;
     s->peers[0].state = RAFT_PEER_REPLICATE;
     s->peers[0].heard_us = 99 * 1000000;
@@ -123,6 +124,7 @@ static const char *const lines[] = {
     "peer.1.match_index=41\n",
     "peer.1.lost_index=43\n",
     "doubt=1\n",
+    "doubt_reason=damaged\n",
     "doubt_index=44\n",
     "lost_acked=2\n",
     "peer.1.state=replicate\n",
@@ -184,6 +186,7 @@ static void test_lines(void **state)
         assert_null(strstr(text, absent[i]));
     s.next_key_id = 0;
     s.doubt_index = 0;
+    s.doubt = STATUS_DOUBT_NONE;
     s.role = RAFT_FOLLOWER;
     s.peers[0].heard_us = 101 * 1000000; /* clocks of two CPUs differ by a little */
     free(text);
@@ -192,6 +195,7 @@ static void test_lines(void **state)
     assert_null(strstr(text, "next_key_id"));
     assert_null(strstr(text, "lost_index"));
     assert_null(strstr(text, "doubt_index"));
+    assert_null(strstr(text, "doubt_reason"));
     has(text, "doubt=0\n");
     has(text, "peer.1.last_heard_ms=0\n");
     free(text);
