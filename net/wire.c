@@ -57,9 +57,9 @@ enum { PART_OFFSET = 0xFFF, PART_BYTES_SHIFT = 12 }; /* 0 bytes: a flag, which i
 
 static const struct layout LAYOUTS[] = {
     {FRAME(LEAD, MSG, RAFT_MSG_LEAD, MSG(lead.round), MSG(lead.commit), MSG(lead.epoch),
-           MSG_FLAG(lead.ack_now))},
+           MSG_FLAG(lead.ack_now), MSG_FLAG(lead.no_room))},
     {FRAME(ACK, MSG, RAFT_MSG_ACK, MSG(ack.round), MSG(ack.durable), MSG(ack.epoch), MSG(ack.boot),
-           MSG_FLAG(ack.need_probe))},
+           MSG_FLAG(ack.need_probe), MSG_FLAG(ack.unfit))},
     {FRAME(PROBE, MSG, RAFT_MSG_PROBE, MSG(probe.prev_index), MSG(probe.prev_term),
            MSG(probe.acked_index), MSG(probe.acked_term), MSG(probe.probe))},
     {FRAME(PROBE_ACK, MSG, RAFT_MSG_PROBE_ACK, MSG(probe_ack.prev_index), MSG(probe_ack.hint_index),
@@ -70,7 +70,8 @@ static const struct layout LAYOUTS[] = {
     {FRAME(OFFER, OFFER, 0, OFFER(index), OFFER(term), OFFER(size))},
     {FRAME(DATA, DATA, 0, DATA(off), DATA(id), DATA(stream), ZERO(3), DATA_FLAG(again))},
     {FRAME(VOTE_REQ, MSG, RAFT_MSG_VOTE_REQ, MSG(vote_req.campaign), MSG(vote_req.vote_term),
-           MSG(vote_req.last_index), MSG(vote_req.last_term), MSG_FLAG(vote_req.pre))},
+           MSG(vote_req.last_index), MSG(vote_req.last_term), MSG_FLAG(vote_req.pre),
+           MSG_FLAG(vote_req.handed))},
     {FRAME(VOTE_RSP, MSG, RAFT_MSG_VOTE_RSP, MSG(vote_rsp.campaign), MSG(vote_rsp.vote_term),
            MSG_FLAG(vote_rsp.pre), MSG_FLAG(vote_rsp.granted))},
     {FRAME(PING, MSG, RAFT_MSG_PING, 0)},
@@ -78,6 +79,9 @@ static const struct layout LAYOUTS[] = {
     {FRAME(SETTINGS, SETTINGS, 0, 0)},
     {FRAME(DIGESTS, DIGESTS, 0, DIGESTS(index), DIGESTS(n), ZERO(3),
            FLAG(struct wire_digests, ask))},
+    {FRAME(TIMEOUT_NOW, MSG, RAFT_MSG_TIMEOUT_NOW, MSG(timeout_now.round),
+           MSG(timeout_now.last_index))},
+    {FRAME(TRANSFER, MSG, RAFT_MSG_TRANSFER, MSG(transfer.heir), ZERO(2))},
     {FRAME(READ_REQ, MSG, RAFT_MSG_READ_REQ, MSG(read_req.req))},
     {FRAME(READ_RSP, MSG, RAFT_MSG_READ_RSP, MSG(read_rsp.req), MSG(read_rsp.index))},
 };

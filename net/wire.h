@@ -24,8 +24,8 @@
  *     0  u8 type | u8 flags | u16 length of the body without padding
  *
  *   type       body   flags                   layout of the body
- *   81 LEAD      20   1 ack_now               u64 round | u64 commit | u32 epoch
- *   82 ACK       24   1 need_probe            u64 round | u64 durable | u32 epoch | u32 boot
+ *   81 LEAD      20   1 ack_now 2 no_room     u64 round | u64 commit | u32 epoch
+ *   82 ACK       24   1 need_probe 2 unfit    u64 round | u64 durable | u32 epoch | u32 boot
  *   83 PROBE     36                           u64 prev_index | u64 prev_term | u64 acked_index
  *                                             | u64 acked_term | u32 probe
  *   84 PROBE_ACK 32   1 match                 u64 prev_index | u64 hint_index | u64 hint_term
@@ -34,7 +34,7 @@
  *                                             | u32 rwnd | n <= 8 x { u32 start | u32 len }
  *   86 OFFER     56                           u64 index | u64 term | u64 size | 32 bytes hash
  *   92 DATA    16+d   1 again                 u64 off | u32 id | u8 stream | u8 0 | u16 0 | d bytes
- *   A0 VOTE_REQ  32   1 pre                   u64 campaign | u64 vote_term | u64 last_index
+ *   A0 VOTE_REQ  32   1 pre 2 handed          u64 campaign | u64 vote_term | u64 last_index
  *                                             | u64 last_term
  *   A1 VOTE_RSP  16   1 pre 2 granted         u64 campaign | u64 vote_term
  *   30 PING       0
@@ -43,6 +43,8 @@
  *   33 SETTINGS 8n                           n x u64, in the order of enum wire_setting
  *   35 DIGESTS 12+18n    1 ask                u64 index | u8 n | 0 (3 bytes)
  *                                             | n <= 9 x { u16 id | 16 bytes digest }
+ *   37 TIMEOUT_NOW 16                         u64 round | u64 last_index
+ *   39 TRANSFER   4                           u16 heir | u16 0
  *   C0 READ_REQ   8                           u64 req
  *   C1 READ_RSP  16                           u64 req | u64 index
  *
@@ -105,6 +107,8 @@ enum wire_type {
     WIRE_LINKS = 0x31,
     WIRE_SETTINGS = 0x33,
     WIRE_DIGESTS = 0x35,
+    WIRE_TIMEOUT_NOW = 0x37,
+    WIRE_TRANSFER = 0x39,
     WIRE_LEAD = 0x81,
     WIRE_ACK = 0x82,
     WIRE_PROBE = 0x83,

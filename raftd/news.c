@@ -28,7 +28,8 @@ static void say_role(struct news *said, const struct raft *r)
     if (r->role == RAFT_LEADER && !was_leader)
         say_info("leader of term %" PRIu64 " (%s)", r->term, raft_why_name(r->why));
     else if (was_leader && r->role != RAFT_LEADER)
-        say_warn("no longer leader: %s (term %" PRIu64 ")", raft_why_name(r->why), r->term);
+        (r->why == RAFT_WHY_HANDED ? say_info : say_warn)("no longer leader: %s (term %" PRIu64 ")",
+                                                          raft_why_name(r->why), r->term);
     else if (r->role == RAFT_FOLLOWER && r->leader != 0 &&
              (r->leader != said->leader || r->term != said->term))
         say_info("node %u leads term %" PRIu64, r->leader, r->term);

@@ -25,7 +25,9 @@ static void fill_status(struct publisher *p, const struct publish_from *from, ui
 static uint64_t status_lasts(const struct status *old, const struct raft *r)
 {
     if (old == NULL || old->role != r->role || old->term != r->term || old->leader != r->leader ||
-        old->doubt_index != r->doubt_index || (old->doubt == STATUS_DOUBT_DAMAGED) != r->damaged)
+        old->doubt_index != r->doubt_index || (old->doubt == STATUS_DOUBT_DAMAGED) != r->damaged ||
+        old->transfer != r->transfer || old->transfers != r->transfers ||
+        old->drained != r->drained)
         return 0;
     bool moved = old->commit_index != r->commit_index || old->last_index != r->trail.last ||
                  old->durable_index != r->durable_index || old->applied_index != old->commit_index;

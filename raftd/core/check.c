@@ -77,6 +77,12 @@ static const char *check_role(const struct raft *r)
           "in doubt about an entry of no term, or of a future one");
     CHECK(r->doubt_index == 0 || follower, "a node in doubt stands for election");
     CHECK(!r->installing || follower, "a node stands for election while it installs a snapshot");
+    CHECK(!r->drained || leader || follower, "a drained node stands for election");
+    CHECK(!r->handed || r->vote == r->cfg.id, "a leader handed over to it, and it did not stand");
+    CHECK(r->heir == 0 || (leader && raft_peer_slot(r, r->heir) >= 0),
+          "it hands over what it does not lead, or to nobody");
+    CHECK((r->heir != 0) == (r->transfer == RAFT_TRANSFER_RUNS), "a hand-over without an heir");
+    CHECK(!r->no_room || r->leader != 0, "nobody says that there is no room");
     CHECK(r->read_done <= r->read_want, "a read was answered that was not asked for");
     return NULL;
 }

@@ -54,7 +54,7 @@ static void enter_term(struct raft *r, uint64_t term)
     assert(term > r->term);
     r->term = term;
     r->vote = 0;
-    r->stood = false;
+    r->stood = r->handed = false;
     for (unsigned i = 0; i < r->n_peers; i++)
         r->peers[i].vote_granted = r->peers[i].vote_refused = false;
     r->leader_heard = 0;
@@ -78,9 +78,13 @@ void raft_election_step_down(struct raft *r, raft_time now, uint64_t term, enum 
     if (term > r->term)
         enter_term(r, term); /* figure 3.1, rules for all servers */
     if (r->role != RAFT_FOLLOWER)
-        r->why = why;
+        r->why = r->heir != 0 && why == RAFT_WHY_HIGHER_TERM ? RAFT_WHY_HANDED : why;
     r->role = RAFT_FOLLOWER;
     r->leader = 0;
+    r->no_room = false;
+    if (r->heir != 0)
+        r->transfer = RAFT_TRANSFER_LEFT;
+    r->heir = 0;
     r->n_reads = 0; /* reads of other nodes, which ask the next leader again */
     raft_election_forget_acks(r);
     if (was_leader)
@@ -130,6 +134,12 @@ static bool has_live_leader(const struct raft *r, raft_time now)
     return heard != 0 && now < heard + r->cfg.election_timeout;
 }
 
+/* The leader that this node hears, or this one itself, wants that candidate to lead in its place. */
+static bool handed_by_ours(const struct raft *r, const struct raft_msg *m)
+{
+    return m->vote_req.handed && !m->vote_req.pre && m->term == r->term + 1;
+}
+
 static void answer_vote(struct raft *r, const struct raft_msg *req, bool granted)
 {
     struct raft_msg m = {.type = RAFT_MSG_VOTE_RSP, .to = req->from};
@@ -154,7 +164,7 @@ bool raft_election_on_vote_req(struct raft *r, raft_time now, const struct raft_
         answer_vote(r, m, false);
         return false;
     }
-    if (has_live_leader(r, now)) {
+    if (has_live_leader(r, now) && !handed_by_ours(r, m)) {
         r->stats.votes_refused_by_lease++;
         if (m->term != r->term) /* the sender of a higher term would not listen */
             return false;
@@ -205,6 +215,7 @@ static void campaign(struct raft *r, raft_time now, enum raft_role role)
     }
     r->role = role;
     r->leader = 0; /* else this node would go on refusing others in its favour */
+    r->no_room = false;
     r->campaign++;
     for (unsigned i = 0; i < r->n_peers; i++) {
         raft_try_reset(&r->peers[i].vote_try);
@@ -300,7 +311,7 @@ void raft_election_on_tick(struct raft *r, raft_time now)
 {
     if (r->role == RAFT_LEADER || now < r->election_deadline)
         return;
-    if (r->doubt_index != 0 || r->installing) {
+    if (r->doubt_index != 0 || r->installing || r->drained) {
         /* It does not stand. All it does is to forget the silent leader. */
         raft_election_step_down(r, now, r->term, RAFT_WHY_NONE);
         raft_election_reset_timer(r, now);
@@ -331,6 +342,14 @@ void raft_election_on_tick(struct raft *r, raft_time now)
     count(r, now); /* a cluster of one needs no answers */
 }
 
+/* Section 3.10. A PreVote would be refused by those who hear the leader, and its next LEAD would end it. */
+void raft_election_handed(struct raft *r, raft_time now)
+{
+    r->why = RAFT_WHY_HANDED;
+    campaign(r, now, RAFT_CANDIDATE);
+    r->handed = true;
+}
+
 /* A silent leader is asked from half of the least timeout on: one lost heartbeat must cost neither
  * an election, nor this node's trust in the leader when another one stands (has_live_leader()). */
 static raft_time ping_due_at(const struct raft *r)
@@ -354,6 +373,7 @@ static void ask_vote(struct raft *r, raft_time now, struct raft_peer *p)
 {
     struct raft_msg m = {.type = RAFT_MSG_VOTE_REQ, .to = p->id};
     m.vote_req.pre = r->role == RAFT_PRE_CANDIDATE;
+    m.vote_req.handed = r->handed && !m.vote_req.pre;
     m.vote_req.campaign = r->campaign;
     m.vote_req.vote_term = r->term + m.vote_req.pre;
     m.vote_req.last_index = r->trail.last;

@@ -50,6 +50,7 @@ void raft_follow_on_lead(struct raft *r, raft_time now, const struct raft_msg *m
     if (!raft_election_heard_leader(r, now, m->from))
         return;
     r->round = m->lead.round;
+    r->no_room = m->lead.no_room;
     raft_follow_commit(r, m->lead.commit);
     if (m->lead.epoch != r->epoch && m->lead.epoch >= r->probe_seen && m->lead.epoch != 0) {
         /* A stream to an earlier process of this node, or one that it refused. */
@@ -290,6 +291,7 @@ void raft_follow_flush(struct raft *r, raft_time now)
     m.ack.epoch = r->refused_epoch != 0 ? r->refused_epoch : r->epoch;
     m.ack.boot = r->cfg.boot;
     m.ack.need_probe = r->refused_epoch != 0;
+    m.ack.unfit = raft_unfit(r);
     raft_election_forget_acks(r);
     raft_emit(r, &m);
 }

@@ -68,8 +68,8 @@ void raft_lead_start(struct raft *r, raft_time now, struct raft_edit *edit)
 void raft_lead_on_propose(struct raft *r, uint64_t n, struct raft_edit *edit)
 {
     assert(n >= 1);
-    if (r->role != RAFT_LEADER)
-        return;
+    if (r->role != RAFT_LEADER || r->heir != 0)
+        return; /* section 3.10: the heir could not catch up with a log that grows */
     edit->append_first = r->trail.last + 1;
     edit->append_last = r->trail.last + n;
     raft_trail_append(&r->trail, r->term, r->trail.last + n);
@@ -144,6 +144,7 @@ static void make_lead(struct raft *r, raft_time now, struct raft_peer *p, bool a
     m->lead.commit = r->commit_index;
     m->lead.epoch = p->epoch;
     m->lead.ack_now = ack_now;
+    m->lead.no_room = r->no_room;
     p->lead_sent = now;
 }
 
@@ -237,6 +238,7 @@ void raft_lead_on_ack(struct raft *r, const struct raft_msg *m)
      * true. For the log that holds only while the peer's process lives: the next one may find that the
      * disk has lost entries, and a late answer of the former one must not bring them back. */
     p->round = raft_max(p->round, m->ack.round);
+    p->unfit = m->ack.unfit;
     if (m->ack.boot == p->boot)
         p->match_index = raft_max(p->match_index, m->ack.durable);
     if (p->match_index >= p->lost_index)

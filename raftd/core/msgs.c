@@ -93,6 +93,17 @@ bool raft_disk_full(const struct raft *r)
     return r->entries_at != 0 || r->batch_at != 0;
 }
 
+void raft_log_full(struct raft *r, bool full)
+{
+    r->log_full = full;
+}
+
+bool raft_unfit(const struct raft *r)
+{
+    return r->damaged || r->doubt_index != 0 || r->installing || r->drained || r->log_full ||
+           raft_disk_full(r);
+}
+
 bool raft_term_absurd(const struct raft *r, uint64_t term)
 {
     return term > RAFT_TERM_MAX ||

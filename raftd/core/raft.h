@@ -49,8 +49,9 @@
  *    refused, too.
  *
  * A node that was refused does not stand for election until a batch of the refused kind is durable:
- * it could not write its no-op. A leader goes on, since reads need no disk, until something is
- * committed without its own copy: then others can lead and write, and it steps down.
+ * it could not write its no-op. A leader hands over to a peer that has room. If there is none it goes on,
+ * since reads need no disk, until something is committed without its own copy: then others can lead and
+ * write, and it steps down.
  *
  * Entries
  * -------
@@ -93,6 +94,12 @@
  * after the request arrived: rounds are numbers made by the leader, a new one for each LEAD, never
  * used again. Reads on a follower are relayed (READ_REQ / READ_RSP) and retried by the core.
  *
+ * Hand-over (section 3.10). RAFT_EV_TRANSFER asks the leader to give its role to a peer. From that step on
+ * proposals are refused: what is to be proposed waits at the caller's, and goes to the next leader. As soon
+ * as the peer has the whole log on its disk, it is told to stand (RAFT_MSG_TIMEOUT_NOW), and its voters help
+ * it though they hear a leader. If it leads in time, all goes on there; if not, this leader goes on. So a
+ * node that is drained hands over, and so does one whose disk is full.
+ *
  * Input
  * -----
  * Messages may be lost, repeated, delayed and reordered in any way; stale or impossible ones are
@@ -116,8 +123,8 @@ typedef uint64_t raft_time;
 
 enum {
     RAFT_APPEND_RUNS_MAX = 16, /* changes of term in one RAFT_EV_APPEND: the caller splits there */
-    /* Per list. Nine types, two of them also as PreVote; one of each kind per peer can wait. */
-    RAFT_MSGS_MAX = 11 * (RAFT_VOTERS_MAX - 1),
+    /* Per list. Eleven types, two of them also as PreVote; one of each kind per peer can wait. */
+    RAFT_MSGS_MAX = 13 * (RAFT_VOTERS_MAX - 1),
     RAFT_READS_MAX = 2 * RAFT_VOTERS_MAX, /* per asking node: one read in flight, one waiting */
 };
 
@@ -137,7 +144,22 @@ enum raft_why {
     RAFT_WHY_LOST_QUORUM,  /* leader: no majority was heard for two election timeouts */
     RAFT_WHY_DISK_STALL,   /* leader, or it asked for votes: a batch is on its way for too long */
     RAFT_WHY_DISK_FULL,    /* leader or candidate: its own disk has no room */
+    RAFT_WHY_HANDED,       /* the lead was handed over: to this node, or by it */
     RAFT_WHY_COUNT,
+};
+
+/* What became of the last hand-over that this leader was asked for: for people, see
+ * raft_transfer_name(). */
+enum raft_transfer {
+    RAFT_TRANSFER_NONE, /* none was asked for since start */
+    RAFT_TRANSFER_RUNS,
+    RAFT_TRANSFER_LEFT,      /* this node leads no more */
+    RAFT_TRANSFER_NO_TARGET, /* not begun: no other voter could lead now, or it has not that id */
+    RAFT_TRANSFER_SILENT,    /* not begun: the peer was not heard for an election timeout */
+    RAFT_TRANSFER_UNFIT,     /* not begun: the peer says that it would not lead, see ack.unfit */
+    RAFT_TRANSFER_BEHIND, /* not begun, or given up: the peer did not have the whole log in time */
+    RAFT_TRANSFER_UNANSWERED, /* given up: the peer had it, and was not elected in time */
+    RAFT_TRANSFER_COUNT,
 };
 
 struct raft_config {
@@ -186,6 +208,8 @@ enum raft_msg_type {
     RAFT_MSG_PING,     /* follower asks a silent leader for a LEAD, from half of T on */
     RAFT_MSG_READ_REQ, /* follower relays a linearizable read (section 6.4) */
     RAFT_MSG_READ_RSP,
+    RAFT_MSG_TIMEOUT_NOW, /* leader to the peer that it hands over to: stand at once (section 3.10) */
+    RAFT_MSG_TRANSFER,    /* follower asks its leader to hand over */
 };
 
 struct raft_msg {
@@ -195,7 +219,10 @@ struct raft_msg {
     uint64_t term; /* the sender's current term */
     union {
         struct {
-            bool pre;            /* PreVote: changes nothing at the voter */
+            bool pre; /* PreVote: changes nothing at the voter */
+            bool
+                handed; /* the leader of the term before has told it to stand: voters that hear that
+                          * leader help all the same (section 4.2.3) */
             uint64_t campaign;   /* number of the sender's campaign, echoed by the answers */
             uint64_t vote_term;  /* term asked for: `term`, or term + 1 for PreVote */
             uint64_t last_index; /* of the candidate's log (section 3.6.1) */
@@ -229,6 +256,7 @@ struct raft_msg {
             uint64_t commit;
             uint32_t epoch; /* of the stream to this peer; 0 = none (probing) */
             bool ack_now;   /* answer at once: do not wait for the disk */
+            bool no_room;   /* see raft.no_room */
         } lead;
         struct {
             uint64_t round;   /* highest round received from this leader in this term */
@@ -236,6 +264,8 @@ struct raft_msg {
             uint32_t epoch;   /* of the stream that this answer is about */
             uint32_t boot;
             bool need_probe; /* that stream is unknown here: probe again */
+            /* It would not lead now: it is in doubt, drained, without room, or installs a snapshot. */
+            bool unfit;
         } ack;
         struct {
             uint64_t req; /* of the asking node, see RAFT_EV_READ */
@@ -244,6 +274,14 @@ struct raft_msg {
             uint64_t req;   /* echoed: all reads of that node up to this one ... */
             uint64_t index; /* ... may be served once this index, which is committed, is applied */
         } read_rsp;
+        struct {
+            uint64_t
+                round; /* newest round that the leader has made: who has heard a later one, or ... */
+            uint64_t last_index; /* ... has another log, gets this too late */
+        } timeout_now;
+        struct {
+            uint16_t heir; /* who is to lead; 0 = the best */
+        } transfer;
     };
 };
 
@@ -256,6 +294,7 @@ enum raft_event_type {
     RAFT_EV_READ,      /* a linearizable read was asked for here */
     RAFT_EV_REFUSED,   /* batch `refused.seq`, the one in flight, was not written: no room */
     RAFT_EV_INSTALL, /* a snapshot is durable here, or what raft_install_begin() began has failed */
+    RAFT_EV_TRANSFER, /* the leader is asked to hand over; a follower passes it on, once */
 };
 
 struct raft_event {
@@ -287,6 +326,13 @@ struct raft_event {
         { /* what the snapshot ends with: an entry that is committed; 0 and 0 = it has failed */
             uint64_t index, term;
         } install;
+        struct {
+            uint16_t
+                from; /* void unless this one leads (it may have happened already); 0 = whoever */
+            uint16_t
+                heir; /* another voter; 0 = the best: that is there, fit, and has most of the log */
+            bool drain; /* from now on this node leads no more, see raft.drained */
+        } transfer;
     };
 };
 
@@ -368,6 +414,7 @@ struct raft_peer {
     /* Newest message but requests for votes, at a leader of its own term only; 0 = never. */
     raft_time heard;
     raft_time seen;      /* newest message of any kind; 0 = never */
+    bool unfit;          /* it would not lead, it said last */
     raft_time lead_sent; /* last LEAD to it; 0 = send now */
     struct raft_try vote_try;
     bool vote_answered; /* in this campaign it is asked no more */
@@ -460,6 +507,12 @@ struct raft {
     /* In doubt as well, but nobody knows what this node had acknowledged or for whom it had voted: its log
      * was damaged, and cut before the damage. Durable, by the caller (storage/doubt.h). */
     bool damaged;
+    /* It does not stand for election, and hands over what it leads, until the process ends. */
+    bool drained;
+    bool log_full; /* see raft_log_full() */
+    /* The leader has no room for entries, nor has a peer that could take its place: whoever takes new
+     * writes should refuse them. Of the present leader, this node or another. */
+    bool no_room;
     /* A snapshot of the leader's is being made ours: this node does not stand for election, as its log
      * is about to be another one. */
     bool installing;
@@ -468,6 +521,7 @@ struct raft {
     /* This process stands in this term, or did, and the term has had no leader yet, neither this node
      * nor another: votes count. */
     bool stood;
+    bool handed; /* in this term, which the leader of the term before has told it to stand in */
     raft_time stood_at; /* when that began; 0 = a majority has answered since, granted or not */
     /* How long a majority took to answer in this node's last candidacy, its own write included; 0 = not
      * known. Forgotten with the next leader. */
@@ -486,7 +540,13 @@ struct raft {
     uint32_t next_probe;
     struct raft_read reads[RAFT_READS_MAX]; /* oldest first */
     unsigned n_reads;
-    uint64_t read_round; /* first round of the last LEADs to all peers for reads */
+    uint64_t read_round;      /* first round of the last LEADs to all peers for reads */
+    uint16_t heir;            /* hand-over: the peer that is to lead, 0 = none is under way ... */
+    raft_time heir_until;     /* ... it is given up then ... */
+    struct raft_try heir_try; /* ... and RAFT_MSG_TIMEOUT_NOW */
+    raft_time transfer_at;    /* not before, if nobody asks for it */
+    enum raft_transfer transfer;
+    uint64_t transfers; /* asked for since start; for who waits for one */
 
     /* Reads asked for here. */
     uint64_t read_want;       /* newest req of RAFT_EV_READ */
@@ -554,6 +614,9 @@ bool raft_install_begin(struct raft *r);
 /* The last batch with entries, or without, was refused and none like it is durable since. */
 bool raft_disk_full(const struct raft *r);
 
+/* The caller's log has its most: it proposes nothing, until it says otherwise. */
+void raft_log_full(struct raft *r, bool full);
+
 /* Term of the entry at index; 0 for index 0, for indexes below the trail's base and beyond the log. */
 uint64_t raft_term_at(const struct raft *r, uint64_t index);
 
@@ -575,5 +638,6 @@ const char *raft_peer_state_name(enum raft_peer_state state);
 
 /* A short phrase for people. */
 const char *raft_why_name(enum raft_why why);
+const char *raft_transfer_name(enum raft_transfer transfer);
 
 #endif

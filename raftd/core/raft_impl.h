@@ -4,6 +4,7 @@
  *
  *   step.c      the cycle (step, ready, advance, deadline), names
  *   check.c     invariants as code
+ *   transfer.c  hand-over of the lead (section 3.10)
  *   lead.c      the log at a leader (sections 3.5, 3.6, 6.2, 10.2.1)
  *   read.c      linearizable reads (section 6.4)
  *   follow.c    the log at a follower (section 3.5)
@@ -103,6 +104,9 @@ raft_time raft_disk_time(const struct raft *r);
  * nothing that the new one does not, and so the lists are bounded. */
 void raft_emit(struct raft *r, struct raft_msg *m);
 
+/* It would not lead: ack.unfit. */
+bool raft_unfit(const struct raft *r);
+
 /* What waits for (term, vote) may leave if they are durable. */
 void raft_release(struct raft *r);
 
@@ -128,6 +132,9 @@ void raft_election_seen(struct raft *r, raft_time now, struct raft_peer *p);
 void raft_election_durable(struct raft *r, raft_time now);
 
 void raft_election_on_tick(struct raft *r, raft_time now);
+
+/* Its leader hands over: it stands at once, without asking first who would vote for it. */
+void raft_election_handed(struct raft *r, raft_time now);
 
 /* True if the request came to a leader from a peer in its own term, which does not hear it: then it is a
  * ping, too. */
@@ -212,5 +219,18 @@ uint64_t raft_lead_copy_of(const void *ctx, uint16_t id);
 
 void raft_lead_flush(struct raft *r, raft_time now);
 raft_time raft_lead_deadline(const struct raft *r);
+
+/* transfer.c */
+
+void raft_transfer_on_ask(struct raft *r, raft_time now, const struct raft_event *ev);
+void raft_transfer_on_msg(struct raft *r, raft_time now, const struct raft_msg *m);
+void raft_transfer_on_timeout_now(struct raft *r, raft_time now, const struct raft_msg *m);
+void raft_transfer_on_tick(struct raft *r, raft_time now);
+
+/* After each step: a leader that should not lead hands over by itself. */
+void raft_transfer_settle(struct raft *r, raft_time now);
+
+void raft_transfer_flush(struct raft *r, raft_time now);
+raft_time raft_transfer_deadline(const struct raft *r);
 
 #endif

@@ -114,6 +114,8 @@ static void on_message(struct raft *r, raft_time now, const struct raft_msg *m)
     case RAFT_MSG_PING: raft_lead_on_ping(r, now, m); break;
     case RAFT_MSG_READ_REQ: raft_read_on_req(r, m); break;
     case RAFT_MSG_READ_RSP: raft_read_on_rsp(r, m); break;
+    case RAFT_MSG_TIMEOUT_NOW: raft_transfer_on_timeout_now(r, now, m); break;
+    case RAFT_MSG_TRANSFER: raft_transfer_on_msg(r, now, m); break;
     default: r->stats.impossible_msgs++; break;
     }
 }
@@ -165,6 +167,8 @@ static void note_yield(struct raft *r, raft_time now)
     bool yields = r->role == RAFT_LEADER && raft_disk_full(r) && r->commit_index > r->durable_index;
     if (!yields)
         r->yield_at = RAFT_NEVER;
+    else if (r->heir != 0)
+        r->yield_at = r->heir_until; /* an heir can be faster than an election */
     else if (r->yield_at == RAFT_NEVER)
         r->yield_at = now + 1;
 }
@@ -175,6 +179,7 @@ void raft_step(struct raft *r, raft_time now, const struct raft_event *ev, struc
     *edit = (struct raft_edit){0};
     switch (ev->type) {
     case RAFT_EV_TICK:
+        raft_transfer_on_tick(r, now);
         raft_lead_on_tick(r, now);
         raft_election_on_tick(r, now);
         break;
@@ -191,6 +196,7 @@ void raft_step(struct raft *r, raft_time now, const struct raft_event *ev, struc
     case RAFT_EV_INSTALL:
         raft_follow_on_install(r, ev->install.index, ev->install.term, edit);
         break;
+    case RAFT_EV_TRANSFER: raft_transfer_on_ask(r, now, ev); break;
     }
     /* Whatever happened may have completed a majority. */
     if (raft_election_won(r))
@@ -198,6 +204,7 @@ void raft_step(struct raft *r, raft_time now, const struct raft_event *ev, struc
     raft_lead_commit(r);
     raft_follow_settle_doubt(r);
     raft_read_settle(r);
+    raft_transfer_settle(r, now);
     note_yield(r, now);
 }
 
@@ -235,10 +242,12 @@ static void make_batch(const struct raft *r, raft_time now, struct raft_persist 
 void raft_ready(struct raft *r, raft_time now, struct raft_ready *rd)
 {
     raft_election_flush(r, now);
-    if (r->role == RAFT_LEADER)
+    if (r->role == RAFT_LEADER) {
         raft_lead_flush(r, now);
-    else
+        raft_transfer_flush(r, now);
+    } else {
         raft_follow_flush(r, now);
+    }
     raft_read_flush(r, now);
     raft_release(r);
     *rd = (struct raft_ready){.now = r->now_msgs, .n_now = r->n_now, .after = r->after_msgs};
@@ -295,7 +304,7 @@ static raft_time batch_deadline(const struct raft *r)
 raft_time raft_deadline(const struct raft *r)
 {
     raft_time t = r->role == RAFT_LEADER ? raft_lead_deadline(r) : raft_follow_deadline(r);
-    t = raft_min(t, raft_election_deadline(r));
+    t = raft_min(t, raft_min(raft_election_deadline(r), raft_transfer_deadline(r)));
     return raft_min(t, raft_min(batch_deadline(r), raft_read_deadline(r)));
 }
 
@@ -334,7 +343,24 @@ const char *raft_why_name(enum raft_why why)
     case RAFT_WHY_LOST_QUORUM: return "no majority was heard";
     case RAFT_WHY_DISK_STALL: return "the own disk stalled";
     case RAFT_WHY_DISK_FULL: return "the own disk has no room";
+    case RAFT_WHY_HANDED: return "the lead was handed over";
     case RAFT_WHY_COUNT: break;
+    }
+    return "?";
+}
+
+const char *raft_transfer_name(enum raft_transfer transfer)
+{
+    switch (transfer) {
+    case RAFT_TRANSFER_NONE: return "none yet";
+    case RAFT_TRANSFER_RUNS: return "under way";
+    case RAFT_TRANSFER_LEFT: return "done";
+    case RAFT_TRANSFER_NO_TARGET: return "no node could take over";
+    case RAFT_TRANSFER_SILENT: return "that node is silent";
+    case RAFT_TRANSFER_UNFIT: return "that node can't lead now";
+    case RAFT_TRANSFER_BEHIND: return "that node lags behind";
+    case RAFT_TRANSFER_UNANSWERED: return "that node was not elected in time";
+    case RAFT_TRANSFER_COUNT: break;
     }
     return "?";
 }

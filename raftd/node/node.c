@@ -294,6 +294,20 @@ void node_snap_installed(struct node *n, uint64_t now, const struct snapshot_hea
         images_installed(&n->images, snap_in_name(&n->snap_in));
 }
 
+void node_transfer(struct node *n, uint64_t now, uint16_t from, uint16_t heir)
+{
+    replica_step(
+        &n->replica, now,
+        &(struct raft_event){.type = RAFT_EV_TRANSFER, .transfer = {.from = from, .heir = heir}});
+}
+
+void node_drain(struct node *n, uint64_t now)
+{
+    replica_step(&n->replica, now,
+                 &(struct raft_event){.type = RAFT_EV_TRANSFER,
+                                      .transfer = {.from = n->cfg.id, .drain = true}});
+}
+
 void node_snapshot(struct node *n)
 {
     images_ask(&n->images);
@@ -540,6 +554,11 @@ void node_status(const struct node *n, uint64_t now, struct status *s)
                : r->doubt_index != 0 ? STATUS_DOUBT_ACKNOWLEDGED
                                      : STATUS_DOUBT_NONE;
     s->why = r->why;
+    s->heir = r->heir;
+    s->transfer = r->transfer;
+    s->transfers = r->transfers;
+    s->drained = r->drained;
+    s->no_room = r->no_room;
     s->raft = r->stats;
     s->keys = kv_count(n->kv);
     s->data_bytes = kv_bytes(n->kv);

@@ -103,6 +103,12 @@ void node_snap_written(struct node *n, uint64_t now, bool done);
 void node_snap_installed(struct node *n, uint64_t now, const struct snapshot_head *head,
                          struct image_load *state);
 
+/* The leader is asked to hand over to `heir` (0: the best); unless `from` (0: whoever) leads no more. */
+void node_transfer(struct node *n, uint64_t now, uint16_t from, uint16_t heir);
+
+/* This node leads no more, until its process ends: it hands over first. Nothing of it is durable. */
+void node_drain(struct node *n, uint64_t now);
+
 /* An image as soon as it can be had, however short the log is. */
 void node_snapshot(struct node *n);
 

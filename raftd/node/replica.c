@@ -79,12 +79,12 @@ const struct raft_peer *replica_peer(const struct replica *r, uint16_t id)
 
 bool replica_full(const struct replica *r)
 {
-    return r->log_full || raft_disk_full(&r->raft);
+    return r->raft.log_full || raft_disk_full(&r->raft);
 }
 
 void replica_set_log_full(struct replica *r, bool full)
 {
-    r->log_full = full;
+    raft_log_full(&r->raft, full);
 }
 
 bool replica_term_durable(const struct replica *r)
@@ -221,7 +221,7 @@ bool replica_propose(struct replica *r, uint64_t now, const uint8_t *cmd, size_t
     }
     if (uncommitted > 0 && uncommitted + size > r->log.ring.cap / 2)
         return false; /* also leaves the older half for peers that are a little behind */
-    if (r->log_full || !replica_make_room(r, size, 1))
+    if (r->raft.log_full || !replica_make_room(r, size, 1))
         return false;
     struct raft_event ev = {.type = RAFT_EV_PROPOSE, .propose = {.n = 1}};
     struct raft_edit edit;

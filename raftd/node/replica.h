@@ -40,7 +40,6 @@ struct replica {
     uint64_t seal_at;     /* when to write the idle batch, RAFT_NEVER = not needed */
     bool sealing;         /* that batch is on its way */
     uint64_t disk_bytes;  /* of all batches since start */
-    bool log_full;        /* no proposals: the log's files have their most */
     uint64_t disk_commit; /* commit index of the last batch that was handed to the disk, or less */
 };
 
@@ -79,7 +78,7 @@ static inline uint64_t replica_disk_bytes(const struct replica *r)
     return r->disk_bytes;
 }
 
-/* No new write is taken: the disk has no room, or the log has its most. */
+/* No new write is taken: the log's files have their most, or the disk has no room. */
 bool replica_full(const struct replica *r);
 void replica_set_log_full(struct replica *r, bool full);
 

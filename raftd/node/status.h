@@ -109,6 +109,10 @@ struct status {
         differs_index; /* our state as of this entry differs from another node's, and which of them is
                                right is not known yet; 0 = not so */
     enum raft_why why;
+    uint16_t heir; /* the leader hands over to it, 0 = to nobody; this and the rest as in raft.h */
+    enum raft_transfer transfer;
+    uint64_t transfers;
+    uint8_t drained, no_room;
     struct raft_stats raft;
     uint32_t key_id, next_key_id; /* of the live keys, as session_key_id; 0 = none */
     struct status_peer peers[RAFT_VOTERS_MAX];

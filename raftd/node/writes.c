@@ -75,6 +75,12 @@ static bool too_large(const struct writes *w, const struct cmd *cmd, size_t len)
     return len > (size_t)CMD_BESIDE_BYTES + w->cfg->max_value_bytes;
 }
 
+/* This node's disk is full, or that of the leader, which finds nobody with room to take its place. */
+static bool no_room(const struct raft *r)
+{
+    return raft_disk_full(r) || (r->no_room && r->role != RAFT_LEADER);
+}
+
 void writes_add(struct writes *w, uint64_t now, struct request *req)
 {
     struct cmd cmd;
@@ -89,7 +95,7 @@ void writes_add(struct writes *w, uint64_t now, struct request *req)
         answer(w, req, RESULT_TOO_LARGE);
         return;
     }
-    if (raft_disk_full(replica_raft(w->replica))) {
+    if (no_room(replica_raft(w->replica))) {
         answer(w, req, RESULT_DISK_FULL);
         return;
     }
@@ -228,9 +234,9 @@ void writes_expire(struct writes *w, uint64_t now)
         return;
     w->deadline = RAFT_NEVER;
     const struct raft *r = replica_raft(w->replica);
-    enum result why = raft_disk_full(r) ? RESULT_DISK_FULL
-                      : r->leader != 0  ? RESULT_BUSY
-                                        : RESULT_NO_LEADER;
+    enum result why = no_room(r)       ? RESULT_DISK_FULL
+                      : r->leader != 0 ? RESULT_BUSY
+                                       : RESULT_NO_LEADER;
     for (unsigned i = 0, left = w->n; left > 0; i++) {
         struct request *req = w->pending[i];
         if (req == NULL)

@@ -39,6 +39,7 @@ enum show {
     WORDS,  /* a pointer to a text, which is a line of its own; nothing if it is NULL */
     ROLE,   /* these: the name of an enumerator */
     WHY,
+    TRANSFER,
     STATE,
     SESSION,
     DOUBT,
@@ -81,6 +82,11 @@ static const struct field node_fields[] = {
     {"max_data_bytes", OF_NODE(max_data_bytes), NUMBER, ALWAYS},
     {"pending_writes", OF_NODE(pending_writes), NUMBER, ALWAYS},
     {"last_election", OF_NODE(why), WHY, ALWAYS},
+    {"transfer", OF_NODE(transfer), TRANSFER, ALWAYS},
+    {"transfer_to", OF_NODE(heir), ID, UNLESS_0},
+    {"transfers", OF_NODE(transfers), NUMBER, ALWAYS},
+    {"drained", OF_NODE(drained), NUMBER, ALWAYS},
+    {"leader_no_room", OF_NODE(no_room), NUMBER, ALWAYS},
     {"campaigns", OF_NODE(raft.campaigns), NUMBER, ALWAYS},
     {"elections", OF_NODE(raft.elections), NUMBER, ALWAYS},
     {"elections_won", OF_NODE(raft.won), NUMBER, ALWAYS},
@@ -239,6 +245,7 @@ static void put_field(struct sink *k, const struct field *f, const void *base)
     case WORDS: put(k, f->name, "%s", *(const char *const *)(const void *)at); break;
     case ROLE: put(k, f->name, "%s", raft_role_name((enum raft_role)v)); break;
     case WHY: put(k, f->name, "%s", raft_why_name((enum raft_why)v)); break;
+    case TRANSFER: put(k, f->name, "%s", raft_transfer_name((enum raft_transfer)v)); break;
     case STATE: put(k, f->name, "%s", raft_peer_state_name((enum raft_peer_state)v)); break;
     case DOUBT: put(k, f->name, v == STATUS_DOUBT_DAMAGED ? "damaged" : "acknowledged"); break;
     case SESSION: put(k, f->name, "%s", status_session_name((enum status_session)v)); break;

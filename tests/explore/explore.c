@@ -149,8 +149,9 @@ static void print_node(const struct world *w, unsigned i, const uint8_t *name)
 
 static void print_msg(const struct w_msg *m, const uint8_t *name)
 {
-    static const char *const kinds[] = {"",    "vote-req", "vote",     "probe", "probe-ack", "lead",
-                                        "ack", "ping",     "read-req", "read",  "data"};
+    static const char *const kinds[] = {"",     "vote-req", "vote", "probe",    "probe-ack",
+                                        "lead", "ack",      "ping", "read-req", "read",
+                                        "",     "",         "data"};
     const uint8_t *f = m->f;
     unsigned type = w_type(m);
     bool vote = type == RAFT_MSG_VOTE_REQ || type == RAFT_MSG_VOTE_RSP;

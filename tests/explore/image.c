@@ -4,7 +4,7 @@
 #include <string.h>
 
 /* A change of these structs must be thought about here: does the new field belong in the image? */
-_Static_assert(offsetof(struct raft, now_msgs) == 2504 && sizeof(struct raft_peer) == 168 &&
+_Static_assert(offsetof(struct raft, now_msgs) == 2624 && sizeof(struct raft_peer) == 176 &&
                    sizeof(struct raft_msg) == 56,
                "struct raft has changed: image.c must follow");
 
@@ -67,6 +67,8 @@ void w_pack_msg(const struct raft *r, const struct raft_msg *m, enum w_place pla
         f[2] = w_byte(m->ack.durable);
         f[3] = w_byte(m->ack.boot << 1 | m->ack.need_probe);
         break;
+    case RAFT_MSG_TIMEOUT_NOW: /* nobody hands over here */
+    case RAFT_MSG_TRANSFER:
     case RAFT_MSG_PING: break;
     case RAFT_MSG_READ_REQ: f[0] = byte_of_req(m->read_req.req); break;
     case RAFT_MSG_READ_RSP:
@@ -124,6 +126,8 @@ void w_unpack_msg(const struct w_msg *m, struct raft_msg *out)
         out->ack.boot = f[3] >> 1;
         out->ack.need_probe = f[3] & 1;
         break;
+    case RAFT_MSG_TIMEOUT_NOW: /* nobody hands over here */
+    case RAFT_MSG_TRANSFER:
     case RAFT_MSG_PING: break;
     case RAFT_MSG_READ_REQ: out->read_req.req = req_of(f[0]); break;
     case RAFT_MSG_READ_RSP:

@@ -54,6 +54,8 @@ void w_judge_sent(struct lab *l, const struct world *w, unsigned i, const struct
     case RAFT_MSG_PROBE:
     case RAFT_MSG_PROBE_ACK:
     case RAFT_MSG_PING:
+    case RAFT_MSG_TIMEOUT_NOW:
+    case RAFT_MSG_TRANSFER:
     case RAFT_MSG_READ_REQ:
     case RAFT_MSG_READ_RSP: break;
     }

@@ -66,7 +66,7 @@ enum w_place {
     W_READY, /* in the core, may leave (only if lazy) */
 };
 
-enum { W_DATA = 10 /* beside enum raft_msg_type: a stream of log data was opened */ };
+enum { W_DATA = 12 /* beside enum raft_msg_type: a stream of log data was opened */ };
 
 /* What may happen to a node: its disk takes its time; it crashes; its election timeout passes or it
  * gives up leading; it is asked for a read. */

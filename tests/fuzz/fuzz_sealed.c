@@ -463,6 +463,10 @@ static void put_msg(struct world *w, unsigned slot, enum raft_msg_type type,
         m.read_req.req = edge(w, (uint64_t)(BOOT + slot) << 32 | ++w->draws.others);
     else if (type == RAFT_MSG_READ_RSP)
         m.read_rsp.req = edge(w, r->read_want), m.read_rsp.index = edge(w, r->commit_index);
+    else if (type == RAFT_MSG_TIMEOUT_NOW)
+        m.timeout_now.round = edge(w, r->round), m.timeout_now.last_index = edge(w, r->trail.last);
+    else if (type == RAFT_MSG_TRANSFER)
+        m.transfer.heir = (uint16_t)edge32(w, (uint32_t)slot + 1);
     else if (type != RAFT_MSG_PING)
         fill_followers(w, slot, &m);
     (void)wire_put_msg(out, &m);
@@ -483,7 +487,7 @@ static void put_unknown(struct wire_writer *out, size_t len)
 static void put_frame(struct world *w, unsigned slot, struct wire_writer *out)
 {
     struct liar *p = &w->liars[slot];
-    unsigned type = take(w) % 16;
+    unsigned type = take(w) % 17;
     switch (type) {
     case 0: put_msg(w, slot, RAFT_MSG_LEAD, out); break;
     case 1: put_msg(w, slot, RAFT_MSG_PROBE, out); break;
@@ -497,8 +501,10 @@ static void put_frame(struct world *w, unsigned slot, struct wire_writer *out)
     case 9: put_msg(w, slot, RAFT_MSG_READ_REQ, out); break;
     case 10: put_msg(w, slot, RAFT_MSG_READ_RSP, out); break;
     case 11: put_links(w, out); break;
+    case 12: put_msg(w, slot, RAFT_MSG_TIMEOUT_NOW, out); break;
     case 13: put_settings(w, out); break;
     case 14: put_relay(w, p, BOOT + slot, out); break;
+    case 15: put_msg(w, slot, RAFT_MSG_TRANSFER, out); break;
     default: put_unknown(out, take(w) & ~3u); break;
     }
 }

@@ -42,6 +42,11 @@ const char *raft_peer_state_name(enum raft_peer_state state)
     return "probe";
 }
 
+const char *raft_transfer_name(enum raft_transfer transfer)
+{
+    return transfer == RAFT_TRANSFER_NONE ? "none" : "a reason of some thirty bytes";
+}
+
 const char *raft_why_name(enum raft_why why)
 {
     (void)why;

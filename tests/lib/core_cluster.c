@@ -81,6 +81,11 @@ static void say_step(struct cl *c, unsigned i, const char *what, const char *det
     SHOW(s, n, commit_index, "commit");
     SHOW(s, n, doubt_index, "doubt");
     SHOW(s, n, stats.lost_acked, "lost-acked");
+    SHOW(s, n, heir, "heir");
+    SHOW(s, n, no_room, "no-room");
+    if (r->transfers != b->transfers || r->transfer != b->transfer)
+        n += (size_t)snprintf(s + n, sizeof s - n, " (hand-over: %s)",
+                              raft_transfer_name(r->transfer));
     SHOW(more, k, trail.last, "last");
     SHOW(more, k, durable_index, "durable");
     SHOW(more, k, verified, "verified");
@@ -456,9 +461,9 @@ void cl_disk_done(struct cl *c, unsigned i)
     node->refused.persist.seq = 0;
     if (p.term < d->term)
         cl_fail(c, i, "the term on disk fell");
-    if (p.reset && (p.first_index != 0 || p.truncate || p.reset_to != d->base))
+    if (p.reset && (p.first_index != 0 || p.truncate || p.reset_to > d->base))
         cl_fail(c, i, "the log is reset to another snapshot, or not alone");
-    if (p.reset)
+    if (p.reset && p.reset_to == d->base) /* else a newer one is there since it was made */
         d->reset_due = false;
     else if (d->reset_due) /* written before: recovery takes nothing of that log */
         p = (struct raft_persist){
@@ -607,7 +612,12 @@ void cl_preset(struct cl *c, unsigned i, uint64_t term, uint16_t vote, const uin
 void cl_start(struct cl *c, unsigned i)
 {
     struct cl_node *node = &c->nodes[i];
-    const struct cl_disk *d = &node->disk;
+    struct cl_disk *d = &node->disk;
+    if (d->term <
+        d->log[d->base].term) { /* no batch of that term was written before the snapshot */
+        d->term = d->log[d->base].term;
+        d->vote = 0;
+    }
     struct raft_run *restored = malloc((d->last + 1) * sizeof *restored);
     struct raft_restored s = {.term = d->term,
                               .vote = d->vote,
@@ -721,6 +731,13 @@ void cl_install_end(struct cl *c, unsigned i, bool done)
     }
     node->installs = 0;
     step(c, i, &ev, NULL, "install", detail);
+}
+
+void cl_transfer(struct cl *c, unsigned i, uint16_t heir, bool drain)
+{
+    struct raft_event ev = {.type = RAFT_EV_TRANSFER, .transfer = {.heir = heir, .drain = drain}};
+    if (c->nodes[i].up)
+        step(c, i, &ev, NULL, drain ? "drain" : "transfer", "");
 }
 
 bool cl_propose(struct cl *c, unsigned i, unsigned count)

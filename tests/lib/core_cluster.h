@@ -28,7 +28,7 @@ enum {
     CL_IDS = 1 << 16,  /* entries ever created in a run */
     CL_READS = 1024,   /* outstanding reads per node */
     CL_BOOTS = 16,     /* raft_config.boot is the number of the boot times this, and the node */
-    CL_KINDS = 12,     /* message types and stream data, see cl_kind() */
+    CL_KINDS = 14,     /* message types and stream data, see cl_kind() */
 };
 
 /* An entry: its term and an identity that stands for its bytes. */
@@ -183,6 +183,9 @@ void cl_install_end(struct cl *c, unsigned i, bool done);
 
 /* False if node i is down or not the leader. */
 bool cl_propose(struct cl *c, unsigned i, unsigned count);
+
+/* Node i is asked to hand over to that node (0: the best), or to lead no more. */
+void cl_transfer(struct cl *c, unsigned i, uint16_t heir, bool drain);
 void cl_read(struct cl *c, unsigned i);
 
 /* Finishes the batch in flight now. */

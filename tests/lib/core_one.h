@@ -72,6 +72,12 @@ static inline void propose(struct node *t, uint64_t n)
     step(t, &(struct raft_event){.type = RAFT_EV_PROPOSE, .propose.n = n});
 }
 
+static inline void transfer(struct node *t, uint16_t heir, bool drain)
+{
+    step(t, &(struct raft_event){.type = RAFT_EV_TRANSFER,
+                                 .transfer = {.heir = heir, .drain = drain}});
+}
+
 static inline void ask(struct node *t, uint64_t req)
 {
     step(t, &(struct raft_event){.type = RAFT_EV_READ, .read.req = req});

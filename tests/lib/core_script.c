@@ -217,6 +217,8 @@ static void do_node(struct script *s)
             cl_install_end(c, i, s->n_words == 2);
         } else if (strcmp(verb, "finish") == 0) {
             cl_disk_done(c, i);
+        } else if (strcmp(verb, "transfer") == 0 || strcmp(verb, "drain") == 0) {
+            cl_transfer(c, i, (uint16_t)number(s, 2, 0), strcmp(verb, "drain") == 0);
         } else if (strcmp(verb, "propose") == 0) {
             if (!cl_propose(c, i, (unsigned)number(s, 2, 1)))
                 fprintf(s->out, "refused: not the leader\n");
@@ -241,7 +243,8 @@ static void command(struct script *s)
         {"release", do_link}, {"discard", do_link}, {"replay", do_replay}, {"show", do_show},
         {"state", do_state},  {"logs", do_logs},    {"peers", do_peers},   {"stats", do_stats},
         {"compact", do_node}, {"fetched", do_node}, {"install", do_node},  {"pto", do_node},
-        {"lose", do_lose},    {"full", do_node},    {"room", do_node},
+        {"lose", do_lose},    {"full", do_node},    {"room", do_node},     {"transfer", do_node},
+        {"drain", do_node},
     };
     const char *verb = arg(s, 0);
     if (strcmp(verb, "cluster") == 0) {

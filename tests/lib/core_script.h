@@ -16,6 +16,8 @@
  *   pto ID PEER MS         how long node ID lets that peer take to answer (after start: 18.75)
  *   run MS                 let time pass
  *   propose ID [N]         ask node ID to append N entries
+ *   transfer ID [TO]       ask node ID to hand over to node TO, or to the best
+ *   drain ID               node ID is to lead no more
  *   read ID                ask node ID for a linearizable read
  *   cut|join|hold|release|discard A>B | A-B | A     links one way, both ways, or all of node A;
  *                          packets on a held link wait until they are released or discarded

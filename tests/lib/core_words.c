@@ -8,17 +8,17 @@ unsigned cl_kind(const struct cl_packet *p)
     if (p->data)
         return 0;
     if (p->msg.type == RAFT_MSG_VOTE_REQ && p->msg.vote_req.pre)
-        return 10;
+        return 12;
     if (p->msg.type == RAFT_MSG_VOTE_RSP && p->msg.vote_rsp.pre)
-        return 11;
+        return 13;
     return (unsigned)p->msg.type;
 }
 
 const char *cl_kind_name(unsigned kind)
 {
-    static const char *const names[CL_KINDS] = {"data",      "vote-req", "vote",        "probe",
-                                                "probe-ack", "lead",     "ack",         "ping",
-                                                "read-req",  "read",     "prevote-req", "prevote"};
+    static const char *const names[CL_KINDS] = {
+        "data", "vote-req", "vote", "probe",       "probe-ack", "lead",        "ack",
+        "ping", "read-req", "read", "timeout-now", "transfer",  "prevote-req", "prevote"};
     return names[kind];
 }
 
@@ -35,7 +35,8 @@ void cl_describe(const struct cl_packet *p, char *s, size_t size)
     }
     switch (m->type) {
     case RAFT_MSG_VOTE_REQ:
-        snprintf(s, size, " last=%llu:%llu", LL(m->vote_req.last_index), LL(m->vote_req.last_term));
+        snprintf(s, size, " last=%llu:%llu%s", LL(m->vote_req.last_index),
+                 LL(m->vote_req.last_term), m->vote_req.handed ? " handed" : "");
         break;
     case RAFT_MSG_VOTE_RSP:
         snprintf(s, size, " %s", m->vote_rsp.granted ? "granted" : "refused");
@@ -55,18 +56,25 @@ void cl_describe(const struct cl_packet *p, char *s, size_t size)
                      LL(m->probe_ack.hint_index), LL(m->probe_ack.hint_term));
         break;
     case RAFT_MSG_LEAD:
-        snprintf(s, size, " round=%llu commit=%llu epoch=%u%s", LL(m->lead.round),
-                 LL(m->lead.commit), m->lead.epoch, m->lead.ack_now ? " ack-now" : "");
+        snprintf(s, size, " round=%llu commit=%llu epoch=%u%s%s", LL(m->lead.round),
+                 LL(m->lead.commit), m->lead.epoch, m->lead.ack_now ? " ack-now" : "",
+                 m->lead.no_room ? " no-room" : "");
         break;
     case RAFT_MSG_ACK:
-        snprintf(s, size, " round=%llu durable=%llu epoch=%u%s", LL(m->ack.round),
-                 LL(m->ack.durable), m->ack.epoch, m->ack.need_probe ? " need-probe" : "");
+        snprintf(s, size, " round=%llu durable=%llu epoch=%u%s%s", LL(m->ack.round),
+                 LL(m->ack.durable), m->ack.epoch, m->ack.need_probe ? " need-probe" : "",
+                 m->ack.unfit ? " unfit" : "");
         break;
     case RAFT_MSG_READ_REQ: snprintf(s, size, " req=%llu", LL(m->read_req.req & 0xffffffff)); break;
     case RAFT_MSG_READ_RSP:
         snprintf(s, size, " req=%llu index=%llu", LL(m->read_rsp.req & 0xffffffff),
                  LL(m->read_rsp.index));
         break;
+    case RAFT_MSG_TIMEOUT_NOW:
+        snprintf(s, size, " round=%llu last=%llu", LL(m->timeout_now.round),
+                 LL(m->timeout_now.last_index));
+        break;
+    case RAFT_MSG_TRANSFER: snprintf(s, size, " heir=%u", m->transfer.heir); break;
     case RAFT_MSG_PING: break;
     }
 }

@@ -11,9 +11,10 @@ const struct golden GOLDEN[GOLDEN_FRAMES] = {
                .lead = {.round = UINT64_C(0x2122232425262728),
                         .commit = UINT64_C(0x3132333435363738),
                         .epoch = 0x41424344,
-                        .ack_now = true}},
-     .flags = 1,
-     .hex = "81011400"
+                        .ack_now = true,
+                        .no_room = true}},
+     .flags = 3,
+     .hex = "81031400"
             "2827262524232221"
             "3837363534333231"
             "44434241"},
@@ -22,9 +23,10 @@ const struct golden GOLDEN[GOLDEN_FRAMES] = {
                        .durable = UINT64_C(0x3132333435363738),
                        .epoch = 0x41424344,
                        .boot = 0x51525354,
-                       .need_probe = true}},
-     .flags = 1,
-     .hex = "82011800"
+                       .need_probe = true,
+                       .unfit = true}},
+     .flags = 3,
+     .hex = "82031800"
             "2827262524232221"
             "3837363534333231"
             "44434241"
@@ -114,9 +116,10 @@ const struct golden GOLDEN[GOLDEN_FRAMES] = {
                             .vote_term = UINT64_C(0x3132333435363738),
                             .last_index = UINT64_C(0x4142434445464748),
                             .last_term = UINT64_C(0x5152535455565758),
-                            .pre = true}},
-     .flags = 1,
-     .hex = "a0012000"
+                            .pre = true,
+                            .handed = true}},
+     .flags = 3,
+     .hex = "a0032000"
             "2827262524232221"
             "3837363534333231"
             "4847464544434241"
@@ -175,6 +178,15 @@ const struct golden GOLDEN[GOLDEN_FRAMES] = {
      .hex = "c1001000"
             "2827262524232221"
             "3837363534333231"},
+    {.f.msg = {.type = RAFT_MSG_TIMEOUT_NOW,
+               .timeout_now = {.round = UINT64_C(0x2122232425262728),
+                               .last_index = UINT64_C(0x3132333435363738)}},
+     .hex = "37001000"
+            "2827262524232221"
+            "3837363534333231"},
+    {.f.msg = {.type = RAFT_MSG_TRANSFER, .transfer = {.heir = 0x2122}},
+     .hex = "39000400"
+            "22210000"},
 };
 
 struct wire_frame golden(size_t i)

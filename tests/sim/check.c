@@ -255,6 +255,7 @@ static void check_leader(struct sim *s, struct member *m)
         return;
     m->lead_term = r->term;
     s->t.leaders++;
+    s->t.handovers += r->why == RAFT_WHY_HANDED;
     if (t->leader != 0)
         sim_broken(s, "election-safety", "nodes %u and %u both led term %" PRIu64, t->leader,
                    m->at + 1, r->term);

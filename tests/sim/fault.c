@@ -27,6 +27,8 @@ void sim_fault_init(struct sim *s)
     next_fault(s);
     if (s->o.image_us != 0)
         sim_post(s, s->now + sim_roll(s, RNG_FAULT, 2 * s->o.image_us), EV_IMAGE, 0);
+    if (s->o.handover_us != 0)
+        sim_post(s, s->now + sim_roll(s, RNG_HANDOVER, 2 * s->o.handover_us), EV_HANDOVER, 0);
 }
 
 /* Somebody asks any node for a snapshot. */
@@ -40,6 +42,37 @@ void sim_fault_image(struct sim *s)
         sim_touch(s, m);
     }
     sim_post(s, s->now + 1 + sim_roll(s, RNG_FAULT, 2 * s->o.image_us), EV_IMAGE, 0);
+}
+
+/* Somebody asks any node for another leader, or drains it, and then stops it. */
+void sim_fault_handover(struct sim *s, struct event *e)
+{
+    struct member *m = &s->m[sim_roll(s, RNG_HANDOVER, s->o.nodes)];
+    bool drain = sim_roll(s, RNG_HANDOVER, 4) == 0;
+    uint64_t heir = sim_roll(s, RNG_HANDOVER, s->o.nodes + 1);
+    if (s->calm)
+        return;
+    if (e->extra != 0) {
+        m = &s->m[e->node];
+        if (!m->up || e->generation != m->generation)
+            return;
+        sim_stop_node(s, m, STOP_KILL);
+        sim_boot_later(s, m, sim_roll(s, RNG_HANDOVER, SECOND));
+        return;
+    }
+    sim_post(s, s->now + 1 + sim_roll(s, RNG_HANDOVER, 2 * s->o.handover_us), EV_HANDOVER, 0);
+    if (!m->up || s->now < m->paused_until)
+        return;
+    sim_note(s, NOTE_HANDOVER, m->at, heir, drain, 0);
+    if (drain) {
+        node_drain(m->node, sim_local(m, s->now));
+        sim_post(s, s->now + sim_roll(s, RNG_HANDOVER, 2 * s->o.election_timeout_us), EV_HANDOVER,
+                 m->at)
+            ->extra = 1;
+    } else {
+        node_transfer(m->node, sim_local(m, s->now), 0, (uint16_t)heir);
+    }
+    sim_touch(s, m);
 }
 
 /* Any node that is up, the leader more often than its share; NULL if none is. */

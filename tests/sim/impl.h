@@ -42,17 +42,18 @@ enum {
 
 enum event_kind {
     EV_DATAGRAM,
-    EV_DISK,   /* the job at the head of a disk's queue is done */
-    EV_WAKE,   /* a node's own deadline */
-    EV_SUBMIT, /* a client's request reaches its node */
-    EV_CLIENT, /* a client's next operation, or its patience ends */
-    EV_BOOT,   /* a node starts again */
-    EV_FAULT,  /* the next fault of those that come by rate */
-    EV_HEAL,   /* a partition ends */
-    EV_FLAP,   /* a link comes or goes */
-    EV_ROOM,   /* a full disk has room again */
-    EV_IMAGE,  /* somebody wants a snapshot */
-    EV_FORGET, /* a disk forgets; with `extra` a leader dies, and partitions end */
+    EV_DISK,     /* the job at the head of a disk's queue is done */
+    EV_WAKE,     /* a node's own deadline */
+    EV_SUBMIT,   /* a client's request reaches its node */
+    EV_CLIENT,   /* a client's next operation, or its patience ends */
+    EV_BOOT,     /* a node starts again */
+    EV_FAULT,    /* the next fault of those that come by rate */
+    EV_HEAL,     /* a partition ends */
+    EV_FLAP,     /* a link comes or goes */
+    EV_ROOM,     /* a full disk has room again */
+    EV_IMAGE,    /* somebody wants a snapshot */
+    EV_HANDOVER, /* somebody wants another leader; with `extra` a drained node ends */
+    EV_FORGET,   /* a disk forgets; with `extra` a leader dies, and partitions end */
 };
 
 struct event {
@@ -270,6 +271,7 @@ enum note_kind {
     NOTE_HEAL,
     NOTE_PHASE,
     NOTE_FULL,
+    NOTE_HANDOVER,
 };
 
 struct note {
@@ -296,13 +298,23 @@ struct slot { /* of the heap */
     struct event *e;
 };
 
-enum stream_rng { RNG_NET, RNG_DISK, RNG_CLIENT, RNG_FAULT, RNG_NODE, RNG_KEYS, RNGS };
+enum stream_rng {
+    RNG_NET,
+    RNG_DISK,
+    RNG_CLIENT,
+    RNG_FAULT,
+    RNG_NODE,
+    RNG_KEYS,
+    RNGS,
+    RNG_HANDOVER = RNGS,
+    RNGS_ALL
+};
 
 struct sim {
     struct sim_options o;
     struct sim_totals t;
     uint64_t now, order;
-    uint64_t rng[RNGS]; /* one each, so that leaving out one kind of fault changes less */
+    uint64_t rng[RNGS_ALL]; /* one each, so that leaving out one kind of fault changes less */
     struct slot *heap;
     size_t n_heap, cap_heap;
     struct event *free_events;
@@ -472,6 +484,7 @@ void sim_fault_init(struct sim *s);
 void sim_fault(struct sim *s);
 void sim_fault_forget(struct sim *s, struct member *m, bool leader_dies);
 void sim_fault_image(struct sim *s);
+void sim_fault_handover(struct sim *s, struct event *e);
 void sim_fault_calm(struct sim *s);
 
 /* note.c */

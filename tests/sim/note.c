@@ -78,6 +78,9 @@ static void event_text(FILE *f, const struct note *n)
     case NOTE_HEAL: fprintf(f, "network heals"); break;
     case NOTE_PHASE: fprintf(f, "PHASE %" PRIu64, n->a); break;
     case NOTE_FULL: fprintf(f, "disk: no room for batch %" PRIu64, n->a); break;
+    case NOTE_HANDOVER:
+        fprintf(f, n->b ? "is drained" : "is asked to hand over to %" PRIu64, n->a);
+        break;
     }
 }
 

@@ -77,6 +77,8 @@ static void heal(struct sim *s)
         m->outside_later = i >= keep && fate == 1;
         if (i >= keep && fate == 2)
             put_outside(s, m, -1);
+        if (m->up && node_raft(m->node)->drained)
+            sim_stop_node(s, m, STOP_KILL);
         if (!m->dead && !m->up)
             sim_boot(s, m);
     }

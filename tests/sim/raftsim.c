@@ -209,6 +209,7 @@ static void add(struct sum *sum, const struct sim_totals *t)
     s->local_reads += t->local_reads;
     s->boots += t->boots;
     s->leaders += t->leaders;
+    s->handovers += t->handovers;
     s->committed += t->committed;
     s->histories += t->histories;
     s->copies += t->copies;
@@ -230,8 +231,9 @@ static void print_stats(const struct sum *sum)
     for (unsigned f = 0; f < SIM_FAULT_COUNT; f++)
         printf("  %-10s %7" PRIu64 " %10" PRIu64 "\n", sim_fault_name((enum sim_fault)f),
                sum->seen[f], t->faults[f]);
-    printf("  %" PRIu64 " starts of nodes, %" PRIu64 " leaders, %" PRIu64 " entries committed\n",
-           t->boots, t->leaders, t->committed);
+    printf("  %" PRIu64 " starts of nodes, %" PRIu64 " leaders, %" PRIu64
+           " of them by a hand-over, %" PRIu64 " entries committed\n",
+           t->boots, t->leaders, t->handovers, t->committed);
     printf("  %" PRIu64 " batches written, %" PRIu64 " disks recovered on a copy\n", t->batches,
            t->closures);
     printf("  %" PRIu64 " snapshots written, %" PRIu64 " logs shortened, %" PRIu64

@@ -209,6 +209,7 @@ static bool handle(struct sim *s, struct event *e)
         return true;
     case EV_ROOM: sim_disk_room(m); return true;
     case EV_IMAGE: sim_fault_image(s); return true;
+    case EV_HANDOVER: sim_fault_handover(s, e); return true;
     case EV_FORGET: sim_fault_forget(s, m, e->extra != 0); return true;
     case EV_DATAGRAM:
     case EV_DISK:
@@ -418,6 +419,7 @@ struct sim *sim_new(const struct sim_options *o)
         s->rng[i] = o->seed * RNGS + i;
     for (unsigned i = 0; i < RNGS; i++)
         s->rng[i] = sim_roll(s, (enum stream_rng)i, UINT64_MAX);
+    s->rng[RNG_HANDOVER] = ~o->seed; /* came late, as in plan.c */
     s->now = 1000000;
     sim_check_init(s);
     sim_clients_init(s);

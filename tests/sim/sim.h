@@ -79,7 +79,9 @@ struct sim_options {
     uint32_t max_value_bytes;
     uint32_t max_data_bytes; /* of node_config, 0 = no limit */
     uint32_t segment_bytes;
-    uint64_t log_max_bytes;  /* of node_config, 0 = no limit */
+    uint64_t log_max_bytes; /* of node_config, 0 = no limit */
+    uint64_t
+        handover_us; /* some node is asked to hand over, or drained and stopped, so often; 0 = never */
     uint64_t image_us;       /* some node is asked for a snapshot about as often; 0 = never */
     uint32_t batch_bytes;    /* of node_config, 0 = default */
     uint32_t cache_bytes;    /* of node_config, 0 = default */
@@ -114,8 +116,9 @@ struct sim_totals {
     uint64_t virtual_us, events, datagrams, bytes, batches, closures;
     uint64_t writes, acked, unknown, refused, full, reads, lists, local_reads;
     uint64_t boots, leaders, committed, histories;
-    uint64_t copies; /* committed entries of a write that was committed already ... */
-    uint64_t ended;  /* ... and of a process that was not current */
+    uint64_t handovers; /* leaders that were handed the lead */
+    uint64_t copies;    /* committed entries of a write that was committed already ... */
+    uint64_t ended;     /* ... and of a process that was not current */
     uint64_t snapshots, drops, installs; /* written, of logs, that took the place of a state */
     uint64_t resumed;                    /* fetches of snapshots that went on where they were */
     uint64_t doubts; /* nodes that were told that they had lost something, and have it again */

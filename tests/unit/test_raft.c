@@ -607,6 +607,8 @@ static void test_names(void **state)
     assert_string_equal(raft_peer_state_name(RAFT_PEER_REPLICATE), "replicate");
     for (int why = 0; why < RAFT_WHY_COUNT; why++)
         assert_string_not_equal(raft_why_name((enum raft_why)why), "?");
+    for (int transfer = 0; transfer < RAFT_TRANSFER_COUNT; transfer++)
+        assert_string_not_equal(raft_transfer_name((enum raft_transfer)transfer), "?");
 }
 
 int main(void)

@@ -92,7 +92,7 @@ static void test_terms_do_not_jump(void **state)
         for (unsigned a = 0; a < sizeof absurd / sizeof *absurd; a++) {
             start(t, 3, own[k], own[k] > 0 ? 4 : 0);
             assert_true(raft_term_absurd(&t->r, absurd[a]));
-            for (int type = RAFT_MSG_VOTE_REQ; type <= RAFT_MSG_READ_RSP; type++) {
+            for (int type = RAFT_MSG_VOTE_REQ; type <= RAFT_MSG_TRANSFER; type++) {
                 struct raft_msg m = {
                     .type = (enum raft_msg_type)type, .from = 2, .term = absurd[a]};
                 if (type == RAFT_MSG_VOTE_REQ)
@@ -174,7 +174,7 @@ static void test_impossible_entries_change_nothing(void **state)
 static struct raft_msg any_message(const struct raft *r)
 {
     uint64_t raw[6];
-    struct raft_msg m = {.type = (enum raft_msg_type)(rand() % 11)};
+    struct raft_msg m = {.type = (enum raft_msg_type)(rand() % 13)};
     for (unsigned i = 0; i < 6; i++)
         raw[i] = rand() % 50 == 0 ? UINT64_MAX : (uint64_t)(rand() % 5);
     m.from = (uint16_t)(rand() % 11);
@@ -184,6 +184,7 @@ static struct raft_msg any_message(const struct raft *r)
     case RAFT_MSG_VOTE_REQ:
         m.vote_req.pre = rand() % 2;
         m.vote_req.vote_term = m.term + (rand() % 8 != 0 && m.vote_req.pre);
+        m.vote_req.handed = rand() % 4 == 0;
         m.vote_req.last_index = NEAR(r->trail.last);
         m.vote_req.last_term = NEAR(m.term) - 2;
         break;
@@ -218,11 +219,17 @@ static struct raft_msg any_message(const struct raft *r)
         m.ack.epoch = (uint32_t)(rand() % 10);
         m.ack.boot = (uint32_t)(rand() % 2);
         m.ack.need_probe = rand() % 2;
+        m.ack.unfit = rand() % 4 == 0;
         break;
     case RAFT_MSG_READ_RSP:
         m.read_rsp.req = NEAR(r->read_done);
         m.read_rsp.index = NEAR(r->commit_index);
         break;
+    case RAFT_MSG_TIMEOUT_NOW:
+        m.timeout_now.round = NEAR(r->round);
+        m.timeout_now.last_index = NEAR(r->trail.last);
+        break;
+    case RAFT_MSG_TRANSFER: m.transfer.heir = (uint16_t)(rand() % 11); break;
     default: m.read_req.req = NEAR(raw[3]); break;
     }
     return m;
@@ -280,6 +287,8 @@ static void test_any_message_is_survived(void **state)
             }
             struct raft_msg m = any_message(r);
             t->now += (raft_time)(rand() % (T / 8));
+            if (rand() % 40 == 0)
+                transfer(t, (uint16_t)(rand() % 11), rand() % 8 == 0);
             switch (rand() % 12) {
             case 0: propose(t, (uint64_t)(rand() % 3) + 1); break;
             case 1: ask(t, req++); break;

@@ -28,7 +28,7 @@ enum {
 
 struct world { /* chances per mille of each action */
     unsigned crash, restart, cut, heal, stall, resume, late, fill, room, propose, read, replay;
-    unsigned compact, install;
+    unsigned compact, install, transfer;
     bool one_way;
 };
 
@@ -60,6 +60,7 @@ static void draw_world(struct cl *c, struct world *w)
     c->refuse = cl_chance(c, 800) ? 0 : (unsigned)cl_between(c, 10, 300);
     w->compact = cl_chance(c, 300) ? 0 : (unsigned)cl_between(c, 5, 200);
     w->install = cl_chance(c, 300) ? 100 : 400;
+    w->transfer = cl_chance(c, 300) ? 0 : (unsigned)cl_between(c, 5, 150);
     w->replay = cl_chance(c, 300) ? 0 : (unsigned)cl_between(c, 10, 300);
 }
 
@@ -141,6 +142,8 @@ static void act(struct cl *c, const struct world *w)
         cl_compact(c, i, node->r.trail.base_index + cl_between(c, 1, 20));
     if (node->up && cl_chance(c, w->install))
         snapshot(c, i);
+    if (cl_chance(c, w->transfer))
+        cl_transfer(c, i, (uint16_t)(cl_random(c) % (c->n + 1)), cl_chance(c, 30));
     if (cl_chance(c, w->read))
         cl_read(c, i);
     if (cl_chance(c, w->replay) && c->n > 1)
@@ -173,6 +176,8 @@ static void recover(struct cl *c)
     for (unsigned i = 0; i < c->n; i++) {
         c->nodes[i].tick_delay = 0;
         c->nodes[i].full = c->nodes[i].no_room = false;
+        if (c->nodes[i].up && c->nodes[i].r.drained)
+            cl_crash(c, i, true);
         if (!c->nodes[i].up)
             cl_start(c, i);
         resume_disk(c, i);

@@ -111,6 +111,7 @@ static void test_lost_tail(void **state)
     (void)state;
     struct sim_options o;
     sim_plan(&o, profile_of("calm"), 1, 3, 0);
+    o.handover_us = 0;
     o.clients = 0;
     struct sim *s = sim_new(&o);
     sim_run(s, 5 * SECOND);

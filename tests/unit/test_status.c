@@ -22,6 +22,11 @@ const char *raft_peer_state_name(enum raft_peer_state state)
     return state == RAFT_PEER_REPLICATE ? "replicate" : "probe";
 }
 
+const char *raft_transfer_name(enum raft_transfer transfer)
+{
+    return transfer == RAFT_TRANSFER_NONE ? "none" : "a reason of some thirty bytes";
+}
+
 const char *raft_why_name(enum raft_why why)
 {
     return why == RAFT_WHY_NONE ? "none" : "a reason that takes some fifty or sixty bytes to tell";
@@ -90,6 +95,11 @@ static void fill(struct status *s)
     s->links[2] = (struct status_link){.id = 3, .at_us = 90 * 1000000};
     s->links[3] = (struct status_link){.id = 4, .at_us = 99 * 1000000, .heard = {254, 255, 0}};
     s->drops[DROP_CHECKSUM] = 5;
+    s->heir = 3;
+    s->transfer = RAFT_TRANSFER_RUNS;
+    s->transfers = 4;
+    s->drained = 1;
+    s->no_room = 1;
     s->disk_full = 1;
     s->local_reads = 1;
     s->tail_dropped = 1;
@@ -111,6 +121,11 @@ static const char *const lines[] = {
     "term=7\n",
     "leader=2\n",
     "last_election=none\n",
+    "transfer=a reason of some thirty bytes\n",
+    "transfer_to=3\n",
+    "transfers=4\n",
+    "drained=1\n",
+    "leader_no_room=1\n",
     "uptime_s=70\n",
     "age_ms=10000\n",
     "commit_index=18446744073709551615\n",

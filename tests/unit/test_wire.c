@@ -45,6 +45,7 @@ static void random_msg(struct raft_msg *m, uint64_t *s)
     switch (m->type) {
     case RAFT_MSG_VOTE_REQ:
         m->vote_req.pre = rnd_bool(s);
+        m->vote_req.handed = rnd_bool(s);
         m->vote_req.campaign = rnd_u64(s);
         m->vote_req.vote_term = rnd_u64(s);
         m->vote_req.last_index = rnd_u64(s);
@@ -76,6 +77,7 @@ static void random_msg(struct raft_msg *m, uint64_t *s)
         m->lead.commit = rnd_u64(s);
         m->lead.epoch = rnd_u32(s);
         m->lead.ack_now = rnd_bool(s);
+        m->lead.no_room = rnd_bool(s);
         break;
     case RAFT_MSG_ACK:
         m->ack.round = rnd_u64(s);
@@ -83,6 +85,7 @@ static void random_msg(struct raft_msg *m, uint64_t *s)
         m->ack.epoch = rnd_u32(s);
         m->ack.boot = rnd_u32(s);
         m->ack.need_probe = rnd_bool(s);
+        m->ack.unfit = rnd_bool(s);
         break;
     case RAFT_MSG_PING: break;
     case RAFT_MSG_READ_REQ: m->read_req.req = rnd_u64(s); break;
@@ -90,6 +93,11 @@ static void random_msg(struct raft_msg *m, uint64_t *s)
         m->read_rsp.req = rnd_u64(s);
         m->read_rsp.index = rnd_u64(s);
         break;
+    case RAFT_MSG_TIMEOUT_NOW:
+        m->timeout_now.round = rnd_u64(s);
+        m->timeout_now.last_index = rnd_u64(s);
+        break;
+    case RAFT_MSG_TRANSFER: m->transfer.heir = (uint16_t)rnd_u32(s); break;
     }
 }
 
