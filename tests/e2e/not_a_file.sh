@@ -25,67 +25,26 @@ as_others() {
     if [ "$(id -u)" = 0 ]; then setpriv --bounding-set=-all --inh-caps=-all "$@"; else "$@"; fi
 }
 
-table() { # file, kind, exit code, what is said
+table() { # files, kinds, exit code, what is said; @ = the name of the file, or what it ends with
     cat <<'END'
-ident     pipe        3  ident: it is no regular file
-ident     directory   3  ident: it is no regular file
-ident     socket      3  ident: it is no regular file
-ident     device      3  ident: it is no regular file
-ident     loop        3  ident: it is no regular file
-ident     nowhere     3  ident: it is no regular file
-ident     empty       3  ident: both copies are damaged
-ident     unreadable  3  ident: Permission denied; this runs as user
-peers     pipe        3  peers: it is no regular file
-peers     directory   3  peers: it is no regular file
-peers     socket      3  peers: it is no regular file
-peers     device      3  peers: it is no regular file
-peers     loop        3  peers: it is no regular file
-peers     nowhere     3  peers: it is no regular file
-peers     empty       3  peers: both copies are damaged
-peers     unreadable  3  peers: Permission denied; this runs as user
-log       pipe        3  log: Not a directory
-log       directory   4  log: the log is missing
-log       socket      3  log: Not a directory
-log       device      3  log: Not a directory
-log       loop        3  log: Too many levels of symbolic links
-log       nowhere     4  log: the log is missing
-log       empty       3  log: Not a directory
-segment   pipe        4  seg: it is no regular file
-segment   directory   4  seg: it is no regular file
-segment   socket      4  seg: it is no regular file
-segment   device      4  seg: it is no regular file
-segment   loop        4  seg: it is no regular file
-segment   nowhere     4  seg: it is no regular file
-segment   empty       4  seg: is 0 bytes long
-segment   unreadable  3  seg: Permission denied; this runs as user
-snap      pipe        3  snap: Not a directory
-snap      socket      3  snap: Not a directory
-snap      device      3  snap: Not a directory
-snap      loop        3  snap: Too many levels of symbolic links
-snap      empty       3  snap: Not a directory
-snapshot  pipe        3  snap: it is no regular file
-snapshot  directory   3  snap: it is no regular file
-snapshot  socket      3  snap: it is no regular file
-snapshot  device      3  snap: it is no regular file
-snapshot  loop        3  snap: it is no regular file
-snapshot  nowhere     3  snap: it is no regular file
-snapshot  unreadable  3  snap: Permission denied; this runs as user
-conf      pipe        2  is empty
-conf      directory   2  Is a directory
-conf      socket      2  cannot open
-conf      device      2  too large
-conf      loop        2  Too many levels of symbolic links
-conf      nowhere     2  No such file
-conf      empty       2  is empty
-conf      unreadable  2  Permission denied
-key       pipe        2  not a regular file
-key       directory   2  not a regular file
-key       socket      2  cannot open
-key       device      2  not a regular file
-key       loop        2  Too many levels of symbolic links
-key       nowhere     2  No such file
-key       empty       2  holds no key
-key       unreadable  2  Permission denied
+ident,peers,snapshot   pipe,directory,socket,device,loop,nowhere   3  @: it is no regular file
+segment                pipe,directory,socket,device,loop,nowhere   4  @: it is no regular file
+ident,peers            empty                                       3  @: both copies are damaged
+segment                empty                                       4  @: is 0 bytes long
+ident,peers            unreadable                                  3  @: Permission denied; this runs as user
+snapshot,segment       unreadable                                  3  @: Permission denied; this runs as user
+log,snap               pipe,socket,device,empty                    3  @: Not a directory
+log,snap               loop                                        3  @: Too many levels of symbolic links
+log                    directory,nowhere                           4  @: the log is missing
+conf                   pipe,empty                                  2  is empty
+conf                   directory                                   2  Is a directory
+conf,key               socket                                      2  cannot open
+conf                   device                                      2  too large
+conf,key               loop                                        2  Too many levels of symbolic links
+conf,key               nowhere                                     2  No such file
+conf,key               unreadable                                  2  Permission denied
+key                    pipe,directory,device                       2  not a regular file
+key                    empty                                       2  holds no key
 END
 }
 
@@ -100,7 +59,8 @@ cp "$CONF" "$WORK/conf"
 mkdir -p "$WORK/node1/snap"
 cp -a "$WORK/node1" "$WORK/good"
 n=0
-while read -r what kind code said; do
+try() { # file, kind, exit code, what is said
+    local what=$1 kind=$2 code=$3 said path as
     case $what in
     conf) path=$WORK/conf ;;
     key) path=$WORK/key.1 ;;
@@ -108,6 +68,7 @@ while read -r what kind code said; do
     segment) path=$(find "$WORK/node1/log" -name '*.seg' | sort | head -n 1) ;;
     *) path=$WORK/node1/$what ;;
     esac
+    said=${4/@/${path##*[/.]}}
     [ ! -e "$path" ] || mv "$path" "$WORK/kept"
     put_there "$kind" "$path"
     as=
@@ -126,7 +87,15 @@ while read -r what kind code said; do
     [ ! -e "$WORK/kept" ] || mv "$WORK/kept" "$path"
     diff -r "$WORK/good" "$WORK/node1" || fail "something was changed: $what $kind"
     n=$((n + 1))
+}
+while read -r files kinds code said; do
+    for what in ${files//,/ }; do
+        for kind in ${kinds//,/ }; do
+            try "$what" "$kind" "$code" "$said"
+        done
+    done
 done < <(table)
+[ "$n" = 59 ] || fail "$n cases were tried"
 start 1
 expect 0 ctl 1 --timeout 20 get k
 finish "$n kinds of what is no file of ours were refused, each with its code"

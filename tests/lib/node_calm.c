@@ -31,6 +31,13 @@ void run_until_leader(struct sim *s)
     assert_true(sim_leader(s) >= 0);
 }
 
+struct sim *led(struct sim_options o)
+{
+    struct sim *s = sim_new(&o);
+    run_until_leader(s);
+    return s;
+}
+
 void converge(struct sim *s)
 {
     for (int i = 0; i < 3000 && !sim_converged(s); i++)

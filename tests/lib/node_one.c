@@ -342,6 +342,15 @@ void persisted(struct world *w)
         node_persisted(w->n, w->now, seq);
 }
 
+void joined(struct world *w, uint16_t from, uint64_t term, uint32_t number, uint64_t prev,
+            uint64_t prev_term)
+{
+    probe(w, from, term, number, prev, prev_term);
+    flush(w);
+    persisted(w);
+    flush(w);
+}
+
 void no_room(struct world *w)
 {
     uint64_t seq = w->batch;

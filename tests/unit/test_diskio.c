@@ -21,6 +21,7 @@
 #include "raftd/base/exits.h"
 #include "raftd/durations.h"
 #include "storage/record.h"
+#include "tests/lib/disk_jobs.h"
 #include "tests/lib/disk_model.h"
 #include "tests/lib/disk_memory.h"
 
@@ -256,20 +257,12 @@ static void seal(struct rig *g)
 
 static struct diskio_done wait_done(struct rig *g)
 {
-    struct diskio_done done;
-    uint64_t end = clock_us() + WAIT_US;
-    while (!diskio_done(g->io, &done)) {
-        assert_true(clock_us() < end);
-        (void)usleep(200);
-    }
-    return done;
+    return next_done(g->io);
 }
 
 static struct status status(struct rig *g)
 {
-    struct status s = {.now_us = clock_us()};
-    diskio_status(g->io, &s);
-    return s;
+    return disk_status(g->io);
 }
 
 /* Puts until the disk has no room for the batch handed over last; the log without it is in *before. */

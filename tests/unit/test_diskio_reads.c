@@ -15,6 +15,7 @@
 
 #include "raftd/base/clock.h"
 #include "storage/record.h"
+#include "tests/lib/disk_jobs.h"
 #include "tests/lib/disk_model.h"
 
 enum { SEGMENT_BYTES = WAL_SEGMENT_BYTES_MIN, WAIT_US = 20000000, ENTRIES = 10, READ_US = 5000 };
@@ -51,20 +52,12 @@ static void wake(void *ctx)
 
 static struct diskio_done wait_done(struct rig *g)
 {
-    struct diskio_done done;
-    uint64_t end = clock_us() + WAIT_US;
-    while (!diskio_done(g->io, &done)) {
-        assert_true(clock_us() < end);
-        (void)usleep(200);
-    }
-    return done;
+    return next_done(g->io);
 }
 
 static struct status status(struct rig *g)
 {
-    struct status s = {.now_us = clock_us()};
-    diskio_status(g->io, &s);
-    return s;
+    return disk_status(g->io);
 }
 
 static void put(struct rig *g, uint32_t len)

@@ -19,11 +19,11 @@
 #include "raftd/state/cmd.h"
 #include "raftd/state/kv.h"
 #include "raftd/state/machine.h"
+#include "tests/lib/disk_jobs.h"
 #include "tests/lib/disk_memory.h"
 
 enum {
     CLUSTER = 5,
-    WAIT_US = 20000000,
     VALUE_BYTES = 60000,
     LARGE = 80, /* such values: more than half a second of an image */
     PIECE_BYTES = 50000,
@@ -126,13 +126,7 @@ static void put(struct box *b, unsigned key, uint32_t value_len)
 
 static struct diskio_done wait_done(struct box *b)
 {
-    struct diskio_done done;
-    uint64_t end = clock_us() + WAIT_US;
-    while (!diskio_done(b->io, &done)) {
-        assert_true(clock_us() < end);
-        (void)usleep(200);
-    }
-    return done;
+    return next_done(b->io);
 }
 
 static struct image *begin(struct box *b, uint64_t held)

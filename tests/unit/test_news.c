@@ -414,42 +414,46 @@ static void test_data(void **state)
     }
 }
 
-/* A disk that lost what was promised is named once, with the indexes, and so is the end of it. */
+/* What lasts while `index` is not 0 is named once, and so is the end of it. */
+static void named_once(void (*look)(struct news *said, uint64_t index), uint64_t index,
+                       const char *begins, const char *ends)
+{
+    struct news said = {0};
+    heard_forget();
+    look(&said, 0);
+    heard_is(0, 0, 0, NULL);
+    for (unsigned i = 0; i < 3; i++)
+        look(&said, index);
+    heard_is(1, 0, 0, begins);
+    look(&said, 0);
+    look(&said, 0);
+    heard_is(1, 0, 1, ends);
+}
+
+static void look_at_doubt(struct news *said, uint64_t index)
+{
+    news_raft(said, &(struct raft){.durable_index = 40, .doubt_index = index}, 1);
+}
+
 static void test_own_loss(void **state)
 {
     (void)state;
-    struct news said = {0};
-    struct raft r = {.durable_index = 40};
-    heard_forget();
-    news_raft(&said, &r, 1);
-    heard_is(0, 0, 0, NULL);
-    r.doubt_index = 50;
-    for (unsigned i = 0; i < 3; i++)
-        news_raft(&said, &r, 1);
-    heard_is(1, 0, 0, "this node acknowledged entries up to 50 and has only 40: ");
-    r.doubt_index = 0;
-    news_raft(&said, &r, 1);
-    news_raft(&said, &r, 1);
-    heard_is(1, 0, 1, "no longer in doubt");
+    named_once(look_at_doubt, 50,
+               "this node acknowledged entries up to 50 and has only 40: ", "no longer in doubt");
 }
 
-/* A state that may be wrong is named once, with the index, and so is the end of it. */
+static void look_at_difference(struct news *said, uint64_t index)
+{
+    news_status(said, &(struct status){.leader = 1, .max_data_bytes = 1000, .differs_index = index},
+                1);
+}
+
 static void test_differs(void **state)
 {
     (void)state;
-    struct news said = {0};
-    struct status s = {.leader = 1, .max_data_bytes = 1000};
-    heard_forget();
-    news_status(&said, &s, 1);
-    heard_is(0, 0, 0, NULL);
-    s.differs_index = 20000;
-    for (unsigned i = 0; i < 3; i++)
-        news_status(&said, &s, 1);
-    heard_is(1, 0, 0, "the state of this node as of entry 20000 differs from another node's");
-    s.differs_index = 0;
-    news_status(&said, &s, 1);
-    news_status(&said, &s, 1);
-    heard_is(1, 0, 1, "it serves again");
+    named_once(look_at_difference, 20000,
+               "the state of this node as of entry 20000 differs from another node's",
+               "it serves again");
 }
 
 static void test_loss_of_a_peer(void **state)

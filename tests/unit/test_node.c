@@ -19,9 +19,7 @@ static void test_sizes(void **state)
     static const unsigned sizes[] = {1, 2, 3, 5, 7, 9};
     static const size_t lengths[] = {0, 1, 128, 1100, 1200, 5000, 65536};
     for (size_t c = 0; c < sizeof sizes / sizeof sizes[0]; c++) {
-        struct sim_options o = calm(sizes[c], 7 + c);
-        struct sim *s = sim_new(&o);
-        run_until_leader(s);
+        struct sim *s = led(calm(sizes[c], 7 + c));
         unsigned asked = 0;
         for (unsigned n = 0; n < sizes[c]; n++)
             for (size_t i = 0; i < sizeof lengths / sizeof lengths[0]; i++, asked++)
@@ -50,8 +48,7 @@ static void test_full(void **state)
     (void)state;
     struct sim_options o = calm(3, 11);
     o.max_data_bytes = LIMIT;
-    struct sim *s = sim_new(&o);
-    run_until_leader(s);
+    struct sim *s = led(o);
     for (unsigned i = 0; i < MANY; i++)
         sim_put(s, i % 3, LEN, 2 * SECOND);
     answered(s);
@@ -87,9 +84,7 @@ static void test_full(void **state)
 static void test_datagrams_per_put(void **state)
 {
     (void)state;
-    struct sim_options o = calm(3, 1);
-    struct sim *s = sim_new(&o);
-    run_until_leader(s);
+    struct sim *s = led(calm(3, 1));
     sim_run(s, SECOND);
     uint64_t before = sim_totals(s)->datagrams;
     enum { PUTS = 1000 };
@@ -108,9 +103,7 @@ static void test_datagrams_per_put(void **state)
 static void test_catch_up_from_disk(void **state)
 {
     (void)state;
-    struct sim_options o = calm(3, 3);
-    struct sim *s = sim_new(&o);
-    run_until_leader(s);
+    struct sim *s = led(calm(3, 3));
     unsigned leader = (unsigned)sim_leader(s), absent = (leader + 1) % 3;
     sim_crash(s, absent);
     for (int i = 0; i < 400; i++) {
@@ -136,9 +129,7 @@ static void test_catch_up_from_disk(void **state)
 static void test_no_majority(void **state)
 {
     (void)state;
-    struct sim_options o = calm(3, 4);
-    struct sim *s = sim_new(&o);
-    run_until_leader(s);
+    struct sim *s = led(calm(3, 4));
     unsigned alone = (unsigned)sim_leader(s);
     sim_crash(s, (alone + 1) % 3);
     sim_crash(s, (alone + 2) % 3);
@@ -161,9 +152,7 @@ static void test_no_majority(void **state)
 static void test_idle(void **state)
 {
     (void)state;
-    struct sim_options o = calm(3, 5);
-    struct sim *s = sim_new(&o);
-    run_until_leader(s);
+    struct sim *s = led(calm(3, 5));
     sim_put(s, 0, 10, SECOND);
     sim_run(s, 3 * SECOND);
     const struct sim_totals before = *sim_totals(s);
@@ -194,6 +183,16 @@ static const struct link_row *row_of(struct sim *s, unsigned node, unsigned peer
     while (row->id != peer + 1)
         row++;
     return row;
+}
+
+/* Three nodes that do not seal, and know each other for a while. */
+static struct sim *plain_cluster(uint64_t seed)
+{
+    struct sim_options o = calm(3, seed);
+    o.plain = true;
+    struct sim *s = led(o);
+    sim_run(s, SECOND);
+    return s;
 }
 
 /* Begins a datagram; needs a cluster that does not seal. */
@@ -228,11 +227,7 @@ static void arrive(struct sim *s, unsigned from, unsigned to, struct wire_writer
 static void test_rows_of_others(void **state)
 {
     (void)state;
-    struct sim_options o = calm(3, 8);
-    o.plain = true;
-    struct sim *s = sim_new(&o);
-    run_until_leader(s);
-    sim_run(s, SECOND);
+    struct sim *s = plain_cluster(8);
     unsigned leader = (unsigned)sim_leader(s), a = (leader + 1) % 3, b = (leader + 2) % 3;
     const struct {
         unsigned from, of;
@@ -255,11 +250,7 @@ static void test_rows_of_others(void **state)
 static void test_held_back(void **state)
 {
     (void)state;
-    struct sim_options o = calm(3, 14);
-    o.plain = true;
-    struct sim *s = sim_new(&o);
-    run_until_leader(s);
-    sim_run(s, SECOND);
+    struct sim *s = plain_cluster(14);
     unsigned leader = (unsigned)sim_leader(s), a = (leader + 1) % 3;
     node_parts(s->m[a].node).cfg->take_held = false; /* as if sealed */
     const struct raft *r = sim_raft(s, a);
@@ -286,11 +277,7 @@ static void test_held_back(void **state)
 static void test_absurd_term(void **state)
 {
     (void)state;
-    struct sim_options o = calm(3, 14);
-    o.plain = true;
-    struct sim *s = sim_new(&o);
-    run_until_leader(s);
-    sim_run(s, SECOND);
+    struct sim *s = plain_cluster(14);
     unsigned leader = (unsigned)sim_leader(s), a = (leader + 1) % 3;
     uint64_t term = sim_raft(s, a)->term, accepted = peer_of(s, a, leader)->path.link.accepted;
     static const uint64_t terms[] = {UINT64_C(0x100000100), INT64_MAX, UINT64_MAX};
@@ -317,11 +304,7 @@ static void test_absurd_term(void **state)
 static void test_late_is_no_life(void **state)
 {
     (void)state;
-    struct sim_options o = calm(3, 14);
-    o.plain = true;
-    struct sim *s = sim_new(&o);
-    run_until_leader(s);
-    sim_run(s, SECOND);
+    struct sim *s = plain_cluster(14);
     unsigned leader = (unsigned)sim_leader(s), a = (leader + 1) % 3;
     node_parts(s->m[a].node).cfg->take_held = false; /* as if sealed */
     const struct raft *r = sim_raft(s, a);
@@ -370,9 +353,7 @@ static uint8_t shown(struct sim *s, unsigned node, unsigned who, unsigned whom)
 static void test_rows_after_a_start(void **state)
 {
     (void)state;
-    struct sim_options o = calm(3, 11);
-    struct sim *s = sim_new(&o);
-    run_until_leader(s);
+    struct sim *s = led(calm(3, 11));
     unsigned leader = (unsigned)sim_leader(s), a = (leader + 1) % 3, b = (leader + 2) % 3;
     for (int i = 0; i < 60; i++) {
         sim_run(s, SECOND / 10);
@@ -400,9 +381,7 @@ static void test_resends_are_shown(void **state)
 {
     (void)state;
     enum { PUTS = 50 };
-    struct sim_options o = calm(3, 13);
-    struct sim *s = sim_new(&o);
-    run_until_leader(s);
+    struct sim *s = led(calm(3, 13));
     sim_run(s, SECOND);
     unsigned leader = (unsigned)sim_leader(s), a = (leader + 1) % 3;
     s->o.rate[SIM_LOSS] = 300000;
@@ -434,8 +413,7 @@ static void test_windows_fit_the_socket(void **state)
     enum { SIZE = 5, PUTS = 20, VALUE = 30000, ROOM = 16000 };
     struct sim_options o = calm(SIZE, 12);
     o.rx_bytes = ROOM;
-    struct sim *s = sim_new(&o);
-    run_until_leader(s);
+    struct sim *s = led(o);
     for (unsigned i = 0; i < PUTS; i++) {
         sim_put(s, i % SIZE, VALUE, 10 * SECOND);
         sim_run(s, 10 * MS);
@@ -461,9 +439,7 @@ static void test_windows_fit_the_socket(void **state)
 static void test_own_drops_taint_every_link(void **state)
 {
     (void)state;
-    struct sim_options o = calm(5, 14);
-    struct sim *s = sim_new(&o);
-    run_until_leader(s);
+    struct sim *s = led(calm(5, 14));
     sim_run(s, SECOND);
     node_rxq_dropped(s->m[0].node);
     for (unsigned i = 1; i < 5; i++)
@@ -486,11 +462,7 @@ static void hear_sack(struct sim *s, unsigned from, unsigned to, const struct wi
 static void test_late_sack(void **state)
 {
     (void)state;
-    struct sim_options o = calm(3, 9);
-    o.plain = true;
-    struct sim *s = sim_new(&o);
-    run_until_leader(s);
-    sim_run(s, SECOND);
+    struct sim *s = plain_cluster(9);
     unsigned leader = (unsigned)sim_leader(s), other = (leader + 1) % 3;
     struct log_out *l = &peer_of(s, leader, other)->log;
     const struct link *link = &peer_of(s, leader, other)->path.link;
@@ -523,9 +495,7 @@ static void test_late_sack(void **state)
 static void test_core_knows_the_link(void **state)
 {
     (void)state;
-    struct sim_options o = calm(3, 10);
-    struct sim *s = sim_new(&o);
-    run_until_leader(s);
+    struct sim *s = led(calm(3, 10));
     sim_run(s, SECOND);
     unsigned leader = (unsigned)sim_leader(s);
     for (unsigned i = 0; i < 3; i++) {
@@ -542,9 +512,7 @@ static void test_core_knows_the_link(void **state)
 static void test_clock_of_a_rebooted_peer(void **state)
 {
     (void)state;
-    struct sim_options o = calm(3, 11);
-    struct sim *s = sim_new(&o);
-    run_until_leader(s);
+    struct sim *s = led(calm(3, 11));
     sim_run(s, SECOND);
     unsigned leader = (unsigned)sim_leader(s), other = (leader + 1) % 3;
     sim_crash(s, other);

@@ -16,9 +16,7 @@ static struct sim *cluster(unsigned nodes, uint64_t seed)
 {
     struct sim_options o = calm(nodes, seed);
     o.digest_every = EVERY;
-    struct sim *s = sim_new(&o);
-    run_until_leader(s);
-    return s;
+    return led(o);
 }
 
 /* So many writes from one node; returns how many of them were acknowledged. */
