@@ -1,9 +1,9 @@
 /* bytes.h: little-endian loads and stores.
  *
  * Everything that leaves the process (datagrams, log file, client messages) is little-endian at
- * fixed offsets. These need no alignment and no struct casts, so the same bytes are read on
- * big-endian, 32-bit and strict-alignment hosts. Compilers turn loads byte by byte into single ones where
- * the host allows it, but not several stores in a row. Pure: usable from every layer.
+ * fixed offsets. These functions need no alignment and no struct casts, so the same bytes are read on
+ * big-endian, 32-bit and strict-alignment hosts. The loads are written byte by byte, for compilers make one
+ * load of them where the host allows it; of stores they do not, hence memcpy().
  */
 #ifndef RAFT_BYTES_H
 #define RAFT_BYTES_H

@@ -5,7 +5,8 @@
 #include <pthread.h>
 #include <stdint.h>
 
-/* The deepest use is some 30 KiB. The default of eight megabytes is address space that nobody uses. */
+/* Of a thread's stack some 30 KiB are used at most. The usual eight megabytes would be address space for
+ * nothing. */
 enum { THREAD_STACK_BYTES = 256 * 1024 };
 
 /* Microseconds of CLOCK_BOOTTIME: monotonic, and it goes on while the box is suspended. */

@@ -1,6 +1,6 @@
-/* entropy.c: see entropy.h. The waiting is done in getrandom() itself and not by asking again and
- * again: since Linux 5.4 it is the waiting that makes the kernel gather entropy from timing jitter.
- * An interval timer's signal interrupts it, so that a message can be said. */
+/* entropy.c: see entropy.h. It waits in getrandom() itself and does not ask again and again, for since
+ * Linux 5.4 a process that waits makes the kernel gather entropy from timing jitter. The signal of an
+ * interval timer interrupts the call, so that a message can be said. */
 #include "raftd/base/entropy.h"
 
 #include <errno.h>
@@ -15,7 +15,7 @@
 
 static void on_alarm(int signo)
 {
-    (void)signo; /* only to interrupt */
+    (void)signo; /* all that it does is to interrupt getrandom() */
 }
 
 static void tell(unsigned seconds)
@@ -31,7 +31,7 @@ static void tell(unsigned seconds)
     (void)notify_send(state); /* start-up goes on without a service manager, too */
 }
 
-/* 0, -EINTR or another -errno. */
+/* Draws one byte. 0 or -errno. */
 static int draw(unsigned flags)
 {
     char byte;

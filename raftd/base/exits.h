@@ -6,17 +6,16 @@
 
 /* raftd. 70 and 74 are EX_SOFTWARE and EX_IOERR of sysexits.h. */
 enum raftd_exit {
-    RAFTD_EXIT_OK = 0,       /* clean stop, or -n / -p / --init / --check found nothing wrong */
-    RAFTD_EXIT_USAGE = 2,    /* wrong option or configuration; nothing was touched */
-    RAFTD_EXIT_DATA_DIR = 3, /* data directory refused: no identity or another node's, or locked */
-    RAFTD_EXIT_CORRUPT = 4,  /* the log is damaged before its end: never cut, never repaired here */
-    RAFTD_EXIT_DIVERGED =
-        5, /* the state is not that of a majority of the nodes; nothing was changed */
+    RAFTD_EXIT_OK = 0,        /* clean stop, or -n / -p / --init / --check found nothing wrong */
+    RAFTD_EXIT_USAGE = 2,     /* wrong option or configuration; nothing was touched */
+    RAFTD_EXIT_DATA_DIR = 3,  /* data directory refused: no identity or another node's, or locked */
+    RAFTD_EXIT_CORRUPT = 4,   /* the log is damaged before its end, and was left as it is */
+    RAFTD_EXIT_DIVERGED = 5,  /* the state is not the majority's; nothing was changed */
     RAFTD_EXIT_INTERNAL = 70, /* memory, a socket or another system resource was refused */
     RAFTD_EXIT_DISK = 74,     /* a write, fsync or rename failed: the disk's state is unknown */
 };
 
-/* raftctl. A failed write is only ever reported as "not done" when that is certain. */
+/* raftctl. A write that failed is reported as "not done" only when that is certain. */
 enum raftctl_exit {
     RAFTCTL_EXIT_OK = 0,          /* done */
     RAFTCTL_EXIT_NO_KEY = 1,      /* get, del: there is no such key */

@@ -27,7 +27,7 @@ static void new_line(const struct json *j)
         fprintf(j->out, "\n%*s", (int)(2 * j->depth), "");
 }
 
-/* What comes before each value. */
+/* Writes what comes before a value: a comma, a line end, its name. */
 static void begin(struct json *j, const char *name)
 {
     if (j->more)

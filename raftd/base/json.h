@@ -1,11 +1,11 @@
-/* json.h: writes JSON. The caller says what comes, this sets commas, line ends and indentation:
+/* json.h: writes JSON. The caller says what comes; commas, line ends and indentation follow from that:
  *
  *     struct json j = {.out = file};
  *     json_open(&j, NULL, '{');
  *     json_text(&j, "role", "leader");
  *     json_close(&j, '}');
  *
- * `name` is NULL in an array and for the outermost value. Whether all was written, ferror(out) tells.
+ * `name` is NULL in an array and for the outermost value. ferror(out) tells whether all was written.
  */
 #ifndef RAFTD_JSON_H
 #define RAFTD_JSON_H
@@ -17,28 +17,28 @@
 
 struct json {
     FILE *out;
-    bool compact; /* all in one line */
-    unsigned depth;
-    bool more; /* what comes next needs a comma before it */
+    bool compact;   /* all in one line */
+    unsigned depth; /* of open objects and arrays */
+    bool more;      /* what comes next needs a comma before it */
 };
 
-/* Begins and ends an object, '{' and '}', or an array, '[' and ']'. */
+/* Begin and end an object ('{' and '}') or an array ('[' and ']'). */
 void json_open(struct json *j, const char *name, char bracket);
 void json_close(struct json *j, char bracket);
 
 void json_number(struct json *j, const char *name, uint64_t value);
 
-/* Finite, with 12 digits. */
+/* `value` is finite; 12 digits of it are written. */
 void json_real(struct json *j, const char *name, double value);
 
-/* A number of 64 bits as a string, for many readers of JSON would round it. */
+/* Writes a number of 64 bits as a string, for many readers of JSON would round it. */
 void json_u64(struct json *j, const char *name, uint64_t value);
 
-/* UTF-8, which the caller answers for. */
+/* Write a string. The caller makes sure that it is UTF-8. */
 void json_bytes(struct json *j, const char *name, const void *text, size_t len);
 void json_text(struct json *j, const char *name, const char *text);
 
-/* Bytes of any kind, in base64 (RFC 4648). */
+/* Writes bytes of any kind, in base64 (RFC 4648). */
 void json_base64(struct json *j, const char *name, const uint8_t *bytes, size_t len);
 
 #endif

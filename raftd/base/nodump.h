@@ -1,4 +1,4 @@
-/* nodump.h: keep the memory of a process that knows a key to itself. The keys' own memory is never
+/* nodump.h: keeps the memory of a process that knows a key from others. The memory of the keys is never
  * dumped (sodium_malloc), but what a cipher works on lies on the stack for a moment. */
 #ifndef RAFTD_NODUMP_H
 #define RAFTD_NODUMP_H

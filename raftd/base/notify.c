@@ -18,11 +18,9 @@ int notify_send(const char *state)
     if ((path[0] != '/' && path[0] != '@') || len >= sizeof to.sun_path)
         return -EINVAL;
     memcpy(to.sun_path, path, len);
-    if (path[0] ==
-        '@') /* an abstract name of Linux begins with a zero byte, and ends with its length */
+    if (path[0] == '@') /* an abstract name: it begins with a zero byte and is as long as it says */
         to.sun_path[0] = '\0';
     socklen_t to_len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len);
-
     int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return -errno;

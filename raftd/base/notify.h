@@ -1,6 +1,5 @@
-/* notify.h: tell the service manager about our state, sd_notify(3)'s protocol without its library
- * (one datagram; libsystemd would pull in five more libraries).
- */
+/* notify.h: tells the service manager about our state, by the protocol of sd_notify(3). That is one datagram;
+ * libsystemd would bring five more libraries with it. */
 #ifndef RAFTD_NOTIFY_H
 #define RAFTD_NOTIFY_H
 

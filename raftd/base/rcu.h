@@ -29,8 +29,8 @@
 #define RCU_TSAN 1
 #endif
 
-/* "What I did before is visible to whoever takes `p`" and its other end, for objects that travel
- * through liburcu's queues and tables, or through libev: ThreadSanitizer does not see into them. */
+/* What a thread did before rcu_give(p) is visible to a thread after rcu_take(p). For objects that travel
+ * through liburcu's queues or through libev, which ThreadSanitizer does not see into. */
 #ifdef RCU_TSAN
 void __tsan_acquire(void *addr);
 void __tsan_release(void *addr);
@@ -52,8 +52,8 @@ static inline void rcu_thread_end(void)
     urcu_memb_unregister_thread();
 }
 
-/* Read-side section: what was got inside stays allocated until rcu_leave(). They nest. Never
- * block inside. */
+/* A read-side section: what rcu_get() gives inside stays allocated until rcu_leave(). Sections nest. A thread
+ * must not block inside. */
 static inline void rcu_enter(void)
 {
     urcu_memb_read_lock();
@@ -76,16 +76,15 @@ static inline void *rcu_trial(void *arg)
     return arg;
 }
 
-/* Starts liburcu's own thread, before the first rcu_free_later(). That would start it, too, but the
- * library ends the process by abort() where the system refuses a thread: so a trial comes before. 0 or
- * -errno. */
+/* Starts liburcu's own thread; to be called before the first rcu_free_later(). The library would do so then,
+ * but it calls abort() if the system refuses a thread, so another thread is tried first. 0 or -errno. */
 static inline int rcu_start(void)
 {
     pthread_t trial;
     int rc = pthread_create(&trial, NULL, rcu_trial, NULL);
     if (rc != 0)
         return -rc;
-    (void)pthread_join(trial, NULL); /* its stack is kept for the next one */
+    (void)pthread_join(trial, NULL); /* its stack is kept for the next thread */
     (void)urcu_memb_get_default_call_rcu_data();
     return 0;
 }

@@ -40,8 +40,8 @@ void say_set_level(enum say_level at_least)
     say_level = at_least;
 }
 
-/* The variable is inherited even by a process whose stderr was sent elsewhere, hence the device and
- * inode in it (systemd.exec(5)). Messages are rare, so asking each time is cheaper than state.
+/* A process whose stderr was sent elsewhere inherits the variable, too; hence the device and inode in it
+ * (systemd.exec(5)). Messages are rare, so it is read each time instead of kept.
  */
 static bool stderr_is_journal(void)
 {
@@ -76,7 +76,7 @@ static bool say_write(const char *line, size_t len)
             n = write(own, line, len);
         } else if (rc == 0 && S_ISSOCK(st.st_mode)) {
             n = send(STDERR_FILENO, line, len, MSG_DONTWAIT | MSG_NOSIGNAL);
-        } else if (poll(&ready, 1, 0) != 0) { /* no /proc, or no right to open it: the next best */
+        } else if (poll(&ready, 1, 0) != 0) { /* also of a pipe that cannot be opened once more */
             n = write(STDERR_FILENO, line, len);
         } else {
             n = -1;
@@ -86,7 +86,7 @@ static bool say_write(const char *line, size_t len)
     bool stopped = n < 0 && errno == EAGAIN;
     if (own >= 0)
         (void)close(own);
-    return !stopped; /* nothing to do about any other failure: there is nobody left to tell */
+    return !stopped; /* of any other failure there is nobody left to tell */
 }
 
 /* One line, and before it how many were lost since the last one, if any. */

@@ -1,4 +1,4 @@
-/* say.h: messages to humans ("log" is the Raft log). Learnt in a minute:
+/* say.h: messages to humans ("log" is the Raft log):
  *
  *     say_set_ident("raftd[1]");            once, before threads start
  *     say_info("listening on %s", text);    one line, no newline, no level word
@@ -8,9 +8,9 @@
  * their lines. A terminal or file sees "raftd[1]: error: text"; journald (stderr is the stream that
  * JOURNAL_STREAM names, see systemd.exec(5)) sees "<3>text", the level as sd-daemon(3) wants it.
  * Nobody waits for a reader that has stopped (a full pipe, a terminal after Ctrl-S): the message is
- * dropped, and the next one that gets through is preceded by how many were.
+ * dropped, and the next one that gets through is preceded by the number of those that were dropped.
  * Control characters are shown as '?', so that bytes from outside cannot forge a line. errno is
- * kept. Only the files of raftd/ call these; core, net and storage never print.
+ * kept. Core, net and storage never print.
  */
 #ifndef RAFTD_SAY_H
 #define RAFTD_SAY_H

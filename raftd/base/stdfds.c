@@ -11,9 +11,9 @@ bool stdfds_fill(void)
         if (fcntl(fd, F_GETFD) >= 0)
             continue;
         int got = open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
-        if (got < 0) /* a root without devices; nobody can write into a directory either */
+        if (got < 0) /* there is no /dev; nothing can be written into a directory either */
             got = open("/", O_RDONLY | O_DIRECTORY);
-        if (got != fd) /* the lowest free number is fd: those below are open */
+        if (got != fd) /* the lowest free number is fd, since those below are open */
             return false;
     }
     return true;

@@ -9,7 +9,7 @@
 #include "raftd/base/clock.h"
 #include "raftd/base/rcu.h"
 
-/* Another listening socket may be under the same descriptor number: begin to poll it. */
+/* The listening socket may have been made again, under the same descriptor number: polls the new one. */
 static void listen_again(struct clients *c)
 {
     unsigned listens = atomic_load_explicit(&c->shared->listens, memory_order_acquire);
@@ -40,8 +40,8 @@ static void on_more(struct ev_loop *loop, ev_async *w, int events)
     turns_run_lists(w->data);
 }
 
-/* A node that keeps up needs no disk to read. One whose disk has no room even for the term is silent
- * in it, or it has no memory left for entries that it can't write, however well the leader is. */
+/* Why reads have waited in vain. With a leader and a full disk it is this node's own fault: it has no room
+ * even for the term, or no memory for more entries that it cannot write. */
 static enum result why_late(const struct clients *c)
 {
     rcu_enter();

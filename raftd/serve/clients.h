@@ -4,12 +4,12 @@
  * Local reads, lists and status are answered here at once from RCU-protected state, whatever the
  * main loop and the disk are doing. Linearizable reads wait until the loop says that they may be
  * served (shared.h); all reads of one iteration share one ticket. Writes become struct request and
- * go to the loop. The memory that a client can occupy is bounded: from a client that does not read
- * its answers nothing is read, and after CLIENTS_STALL_US it is dropped. No user takes more than
- * its share (users.h).
+ * go to the loop. The memory that a client can occupy is bounded: nothing is read from a client that does
+ * not read its answers, and after CLIENTS_STALL_US it is dropped. No user takes more than its share
+ * (users.h).
  *
- * A client that has closed its sending side still gets its answers. A client that is turned away
- * gets an answer that says so, even while it is still sending.
+ * A client that has closed its sending side still gets its answers. A client that is turned away gets an
+ * answer that says so, even while it is sending.
  */
 #ifndef RAFTD_CLIENTS_H
 #define RAFTD_CLIENTS_H
@@ -22,56 +22,56 @@ enum {
     CLIENTS_CONNS_MAX = 256, /* connections of one instance */
     CLIENTS_GUESTS_MAX = 16, /* guests are connections of one instance beyond the limit of all
                                 instances: they get RESULT_BUSY, or the status if they ask for it */
-    CLIENTS_GUEST_US = 1000 * 1000, /* a guest stays at most so long */
+    CLIENTS_GUEST_US = 1000 * 1000, /* how long a guest may stay */
     CLIENTS_ACCEPT_MAX = 16,     /* connections taken in one iteration, so that others get a turn */
     CLIENTS_CONN_OPS_MAX = 2048, /* unanswered requests of one connection: enough for a pipeline
                                     over a slow link, then RESULT_BUSY */
-    /* What all instances have together. */
+    /* Limits of all instances together. */
     CLIENTS_READS_MAX = 16384, /* reads that wait, about 0.4 KiB each */
-    CLIENTS_WRITES_MAX = 4096, /* as the node takes */
+    CLIENTS_WRITES_MAX = 4096, /* writes without an answer: as many as the node takes */
     CLIENTS_WRITES_MAX_BYTES = 8 << 20,
     CLIENTS_PARTS_MAX_BYTES = 16 << 20, /* values that are arriving in parts */
 
     /* A connection ends when the next part of a value does not come within this time. */
     CLIENTS_PART_IDLE_US = 10 * 1000 * 1000,
     CLIENTS_OUT_ALL_BYTES = 16 << 20, /* answers that no client has read yet, of all clients */
-    /* Answers that one client has not read yet. While it has more, nothing is done for it; its last
-     * answer may exceed the limit. */
+    /* Answers that one client has not read yet. While there are more, nothing is done for that client; the
+     * last answer may exceed the limit. */
     CLIENTS_OUT_MAX_BYTES = 1 << 20,
     /* Up to here a client needs no share of CLIENTS_OUT_ALL_BYTES: a small answer always passes. */
     CLIENTS_OUT_OWN_BYTES = 1 << 15,
-    CLIENTS_ROOM_US = 10 * 1000, /* a client that waits for a share asks for it so often */
+    CLIENTS_ROOM_US = 10 * 1000, /* how often a client that waits for a share asks for it */
 
-    /* A unit of work is some microsecond. All connections get one turn in each iteration, so that
-     * 256 of them take some 20 ms; lists get what is left over. */
-    CLIENTS_TURN_WORK = 64,    /* of one connection's turn: some dozen requests */
-    CLIENTS_LISTS_WORK = 1024, /* of all lists in one iteration; one page may exceed it */
-    CLIENTS_STATUS_WORK = 16,  /* it prints some hundred lines */
-    CLIENTS_WORK_BYTES = 4096, /* copied for one unit */
-    CLIENTS_WORK_KEYS = 8,     /* listed for one unit */
+    /* A unit of work takes about a microsecond. Every connection gets one turn in each iteration, so 256 of
+     * them take some 20 ms; lists get what is left over. */
+    CLIENTS_TURN_WORK = 64,    /* in one connection's turn: a few dozen requests */
+    CLIENTS_LISTS_WORK = 1024, /* for all lists in one iteration; one page may exceed it */
+    CLIENTS_STATUS_WORK = 16,  /* for a status of about a hundred lines */
+    CLIENTS_WORK_BYTES = 4096, /* copied in one unit */
+    CLIENTS_WORK_KEYS = 8,     /* listed in one unit */
 
     CLIENTS_STALL_US = 10 * 1000 * 1000, /* a client that takes no answer for so long is dropped */
-    CLIENTS_RETRY_US = 1000 * 1000,      /* accept failed (no descriptors left): next try */
-    /* How often we look whether a client that has closed its sending side still reads. */
+    CLIENTS_RETRY_US = 1000 * 1000, /* until accept is tried again when no descriptor was left */
+    /* How often we look whether a client that has closed its sending side is still there. */
     CLIENTS_LEFT_US = 1000 * 1000,
 };
 
 struct clients;
 
-/* Sets the limits of shared->users and shared->n_guests; `files` descriptors are for connections of
- * all shared->n_readers instances together. Returns how many clients are served at a time. */
+/* Sets the limits of shared->users, and shared->n_guests. All shared->n_readers instances together may have
+ * `files` descriptors for connections. Returns how many clients are served at a time. */
 unsigned clients_set_limits(struct shared *shared, unsigned files);
 
-/* Serves connections of listen_fd (shared with other instances, stays the caller's) on `loop`, as
- * reader number `reader` of `shared`, which outlives it; fills in that reader's wake call. The
- * calling thread has called rcu_thread_begin() and runs the loop later. NULL without memory or
- * file descriptors. */
+/* Serves connections to listen_fd on `loop`, as reader number `reader` of `shared`, and fills in that
+ * reader's wake call. listen_fd stays the caller's, and other instances use it, too; `shared` outlives
+ * this instance. The calling thread has called rcu_thread_begin() and runs the loop later. NULL without
+ * memory or file descriptors. */
 struct clients *clients_new(struct ev_loop *loop, struct shared *shared, unsigned reader,
                             int listen_fd);
 
-/* Hands over the answers that have come, and drops all connections. For the thread of the event loop.
- * Afterwards nobody may call the reader's wake or push answers. So the caller first ends the node,
- * which answers all writes that it still has. */
+/* Sends the answers that have come, and drops all connections. To be called by the thread of the event loop.
+ * Afterwards nobody may call the reader's wake or push answers; so the caller ends the node first, which
+ * answers all writes that it still has. */
 void clients_free(struct clients *c);
 
 #endif

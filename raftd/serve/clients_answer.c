@@ -26,10 +26,10 @@ bool output_full(const struct conn *conn)
     return outq_pending(&conn->outq) >= CLIENTS_OUT_MAX_BYTES;
 }
 
-/* Whether an answer with a body of so many bytes may be queued; takes what it needs. */
+/* True if an answer with a body of so many bytes may be queued; takes what it needs of USERS_OUT_BYTES. */
 static bool room(struct conn *conn, size_t len)
 {
-    /* The queue's memory grows in steps, and has a few bytes more for each packet. */
+    /* The memory of the queue grows in steps, and each packet needs a few bytes more than it has. */
     size_t need = outq_pending(&conn->outq) + len + len / 512 + OUTQ_STEP_BYTES;
     if (need <= CLIENTS_OUT_OWN_BYTES + OUTQ_STEP_BYTES || need <= conn->out_bytes)
         return true;
@@ -129,12 +129,13 @@ static enum blocked answer_get(struct conn *conn, const struct proto_request *w)
     return blocked;
 }
 
+/* A page of a list. */
 struct page {
     uint8_t *bytes;
     size_t len;
     unsigned keys;
-    bool more;      /* keys follow that are not in it */
-    uint64_t index; /* as of which it is */
+    bool more;      /* keys follow that are not in the page */
+    uint64_t index; /* of the state that the page shows */
 };
 
 static size_t item_bytes(const struct kv_object *o)
@@ -169,7 +170,7 @@ static enum blocked answer_list(struct conn *conn, const struct proto_request *w
     size_t most = PROTO_LIST_PAGE_BYTES;
     if (c->list_work <= 0)
         return BLOCKED_LIST;
-    if (!room(conn, most)) /* a small page always passes, if its first key does */
+    if (!room(conn, most)) /* a small page always finds room, if its first key does */
         most = CLIENTS_OUT_OWN_BYTES / 2;
     rcu_enter();
     const struct kv_view *view = kv_view(c->shared->kv);

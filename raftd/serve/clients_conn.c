@@ -14,7 +14,7 @@ static void on_writable(struct ev_loop *loop, ev_io *w, int events)
     conn_mark_dirty(w->data);
 }
 
-/* There may be room for others now. */
+/* A connection of this user ends, so another one may be accepted. */
 static void leave(struct clients *c, struct user *user)
 {
     users_give(&c->shared->users, user, USERS_CONNS, 1);
@@ -43,7 +43,7 @@ void conn_close(struct conn *conn)
     free(conn);
 }
 
-/* Sends what waits; stops or resumes reading from the client as its answers go. */
+/* Sends what waits, and reads more of the client only if it takes its answers. */
 void conn_flush(struct conn *conn)
 {
     struct clients *c = conn->clients;
@@ -91,7 +91,7 @@ uint64_t conn_due(struct conn *conn, uint64_t now)
     return min_u64(min_u64(left, stalled), part);
 }
 
-/* The guest that has been here longest has had its time. */
+/* Turns away the guest that has been here longest. */
 static void send_guest_away(struct clients *c)
 {
     struct conn *oldest = NULL;
@@ -148,7 +148,8 @@ void conn_accept(struct ev_loop *loop, ev_io *w, int events)
     struct clients *c = w->data;
     struct users *users = &c->shared->users;
     for (unsigned taken = 0; taken < CLIENTS_ACCEPT_MAX; taken++) {
-        /* Another instance has room. The one that takes the last of all goes on, to turn away. */
+        /* This instance is full, and another one has room. When all are full, this one accepts on, to turn
+         * clients away. */
         if (c->n_conns == CLIENTS_CONNS_MAX && users_room(users, USERS_CONNS)) {
             ev_io_stop(loop, w);
             return;
@@ -157,7 +158,8 @@ void conn_accept(struct ev_loop *loop, ev_io *w, int events)
         if (fd >= 0) {
             conn_new(c, fd, users_enter(users, fd));
         } else if (errno != EINTR && errno != ECONNABORTED) {
-            if (errno != EAGAIN) { /* no descriptors or memory: others may give some back */
+            if (errno !=
+                EAGAIN) { /* no descriptors or memory: try again when some were given back */
                 ev_io_stop(loop, w);
                 c->accept_us = clock_us() + CLIENTS_RETRY_US;
                 clients_due_at(c, c->accept_us);

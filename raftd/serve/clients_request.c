@@ -26,7 +26,7 @@ static void read_free(struct clients *c, struct read *r)
     free(r);
 }
 
-/* Puts the read aside until its ticket is called. */
+/* Puts a read aside until the main loop confirms its ticket. */
 static void park(struct conn *conn, const struct proto_request *w)
 {
     struct clients *c = conn->clients;
@@ -149,7 +149,8 @@ static void part_give(struct conn *conn)
                request_bytes(conn->part));
 }
 
-void part_drop(struct conn *conn)
+/* Forgets the value that is arriving in parts. */
+static void part_drop(struct conn *conn)
 {
     if (conn->part != NULL) {
         part_give(conn);
@@ -160,7 +161,7 @@ void part_drop(struct conn *conn)
     conn->part_left = 0;
 }
 
-/* The command of a write in place, its value still to be copied in. NULL without memory. */
+/* A request with the command of a write, whose value is still to be copied in. NULL without memory. */
 static struct request *request_new(struct conn *conn, const struct proto_request *rq)
 {
     uint32_t len = (uint32_t)CMD_ONE_BYTES + rq->key_len + rq->value_len;
@@ -181,7 +182,7 @@ static struct request *request_new(struct conn *conn, const struct proto_request
     return req;
 }
 
-/* Whether the write may start; RESULT_OK or why not. */
+/* RESULT_OK if the write may start, or why it may not. */
 static enum result check_write(const struct conn *conn, const struct proto_request *rq)
 {
     const struct clients *c = conn->clients;
@@ -225,7 +226,8 @@ static void on_write(struct conn *conn, const struct proto_request *rq)
     if (left > 0) {
         conn->part_at_us = clock_us();
         conn->part_deadline_us = conn->part_at_us + (uint64_t)rq->timeout_ms * 1000;
-        clients_due_at(c, conn->part_at_us); /* looks when it is due */
+        clients_due_at(c,
+                       conn->part_at_us); /* the timer then asks conn_due() when it has to look */
     }
 }
 
@@ -244,7 +246,7 @@ void conn_refuse(struct conn *conn, enum result result)
 {
     answer_result(conn, 0, result, 0);
     conn_end(conn);
-    (void)shutdown(conn->in.fd, SHUT_RD); /* what it sends from now on fails at once */
+    (void)shutdown(conn->in.fd, SHUT_RD); /* what the client sends from now on fails at once */
 }
 
 static void on_part(struct conn *conn, const struct proto_request *rq)
@@ -265,12 +267,12 @@ static void on_part(struct conn *conn, const struct proto_request *rq)
     }
 }
 
-/* The main loop reads what it asks for, into the place of a command. */
+/* The main loop reads a part of a snapshot into the place of a command. */
 static void on_fetch(struct conn *conn, const struct proto_request *rq)
 {
     uint64_t index = get_u64(rq->key), offset = get_u64(rq->key + 8);
     struct request *req = NULL;
-    if (offset > INT64_MAX - PROTO_REPLY_BODY_MAX_BYTES) /* more than any file has */
+    if (offset > INT64_MAX - PROTO_REPLY_BODY_MAX_BYTES) /* no file is so long */
         index = 0;
     if (index != 0 && conn->ops < CLIENTS_CONN_OPS_MAX)
         req = malloc(sizeof *req + PROTO_REPLY_BODY_MAX_BYTES);

@@ -37,7 +37,7 @@ static bool goes_on(const struct conn *conn)
            !output_full(conn);
 }
 
-/* Takes requests of buf as long as the turn lasts; returns how many bytes. */
+/* Takes requests from buf as long as the turn lasts. Returns how many bytes they had. */
 static size_t take(struct conn *conn, const uint8_t *buf, size_t len)
 {
     size_t at = 0;
@@ -83,7 +83,7 @@ static void on_end(struct conn *conn)
     conn_end(conn);
 }
 
-/* The next packet. False when there is none. */
+/* Receives a packet and takes its requests. False when there is none. */
 static bool receive(struct conn *conn)
 {
     struct clients *c = conn->clients;
@@ -133,8 +133,8 @@ void turns_run(struct clients *c)
     struct conn *conn;
     while ((conn = read_confirmed(c)) != NULL)
         turn_wait(conn);
-    while (!cds_list_empty(
-        &c->turns)) /* a connection that needs another turn waits until the next iteration */
+    /* It ends: a connection that needs another turn waits for conn_flush(), and so for the next iteration. */
+    while (!cds_list_empty(&c->turns))
         turn(pop(&c->turns));
 }
 

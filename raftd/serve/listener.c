@@ -24,7 +24,7 @@ static int new_socket(void)
     return socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 }
 
-/* Makes sure that `path` is free: 0, or -1 with err. */
+/* Makes sure that the path is free. 0, or -1 with err. */
 static int make_way(const struct sockaddr_un *addr, char *err, size_t err_size)
 {
     struct stat st;
@@ -50,8 +50,8 @@ static int make_way(const struct sockaddr_un *addr, char *err, size_t err_size)
     return 0;
 }
 
-/* bind(), which makes the file; the directory, too, if nothing but that is missing: in /run it is gone
- * with each boot, and by hand nobody remembers it. */
+/* Calls bind(), which makes the file. If nothing but the directory is missing, it is made, too: a
+ * directory in /run is gone with each boot, and nobody remembers to make it by hand. */
 static int bind_in(int fd, const struct sockaddr_un *addr)
 {
     char dir[sizeof addr->sun_path];
@@ -63,13 +63,13 @@ static int bind_in(int fd, const struct sockaddr_un *addr)
         return -1;
     *slash = '\0';
     if (mkdir(dir, 0755) != 0) {
-        errno = ENOENT; /* what is missing says more than why we could not make it */
+        errno = ENOENT; /* that it is missing says more than why we could not make it */
         return -1;
     }
     return bind(fd, (const struct sockaddr *)addr, sizeof *addr);
 }
 
-/* Puts a socket under l->path and keeps in mind which file that is. Its descriptor, or -1 with err. */
+/* Makes a socket at l->path, and remembers which file that is. Returns its descriptor, or -1 with err. */
 static int make(struct listener *l, char *err, size_t err_size)
 {
     struct sockaddr_un addr = {.sun_family = AF_UNIX};
@@ -82,8 +82,8 @@ static int make(struct listener *l, char *err, size_t err_size)
     int fd = new_socket();
     if (fd < 0)
         return fail(err, err_size, l->path, "cannot make a socket", errno);
-    /* bind() makes the file with the descriptor's mode less the umask: never wider than asked for,
-     * not even for a moment, and the umask, which belongs to all threads, stays as it is. */
+    /* bind() gives the file the descriptor's mode less the umask. So its rights are never wider than asked
+     * for, not even for a moment, and the umask, which belongs to all threads, stays as it is. */
     const char *step = "cannot set its mode";
     bool bound = false;
     if (fchmod(fd, l->mode) != 0)
@@ -152,10 +152,10 @@ void listener_close(struct listener *l)
 void close_gently(int fd)
 {
     uint8_t waste[64];
-    (void)shutdown(fd, SHUT_RD); /* from now on nothing more comes in */
+    (void)shutdown(fd, SHUT_RD); /* so that nothing more comes in */
     while (recv(fd, waste, sizeof waste, MSG_DONTWAIT) > 0)
         continue;
-    (void)close(fd); /* nothing that could still fail matters to anybody */
+    (void)close(fd); /* whether it fails does not matter to anybody */
 }
 
 void turn_away(int fd, enum result result, const char *why)
@@ -165,7 +165,7 @@ void turn_away(int fd, enum result result, const char *why)
         buf, &(struct proto_reply){.result = result,
                                    .body = (const uint8_t *)why,
                                    .body_len = strnlen(why, TURN_AWAY_MAX_BYTES)});
-    (void)send(fd, buf, len, MSG_DONTWAIT | MSG_NOSIGNAL); /* it fits into an empty socket */
+    (void)send(fd, buf, len, MSG_DONTWAIT | MSG_NOSIGNAL); /* the socket is empty, so it fits */
     close_gently(fd);
 }
 

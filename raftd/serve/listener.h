@@ -1,8 +1,8 @@
-/* listener.h: the socket where local clients come in, and its file.
+/* listener.h: the socket that local clients connect to, and its file.
  *
  * Others may remove the file or replace it: somebody who tidies up, a service manager that removes the
- * directory, a second daemon. So this removes the file only if it is the one that it made, and makes
- * it again on request.
+ * directory, a second daemon. So the daemon removes the file only if it is the one that it made, and can
+ * make it again.
  */
 #ifndef RAFTD_LISTENER_H
 #define RAFTD_LISTENER_H
@@ -18,15 +18,14 @@ enum { LISTENER_BACKLOG = 128 }; /* connections that wait for accept */
 struct listener {
     int fd; /* non-blocking, close-on-exec; -1: none */
     const char *path;
-    mode_t mode;
-    dev_t dev; /* of the file that we made */
+    mode_t mode; /* permission bits */
+    dev_t dev;   /* this and ino name the file that we made */
     ino_t ino;
 };
 
-/* Creates the listening socket `path` with these permission bits, and the directory that it is in if
- * that alone is missing; removes a socket that a dead daemon left there. `path` outlives `l`. Returns 0,
- * or -1 and one line in err: a daemon answers there, something else is there, no such directory, no
- * permission. */
+/* Creates the listening socket `path` with these permission bits, and its directory if only that is missing.
+ * Removes a socket that a dead daemon left there. `path` outlives `l`. Returns 0, or -1 with one line in err:
+ * a daemon answers there, something else has that name, there is no such directory, or no right to it. */
 int listener_open(struct listener *l, const char *path, mode_t mode, char *err, size_t err_size);
 
 /* Makes the socket again if the file is gone or is not ours. Returns 0 if it is there; 1 if it was made
@@ -34,20 +33,20 @@ int listener_open(struct listener *l, const char *path, mode_t mode, char *err, 
  * and then nothing has changed. */
 int listener_renew(struct listener *l, char *err, size_t err_size);
 
-/* Removes the file if it is ours; nothing else. */
+/* Removes the file if it is ours. */
 void listener_unlink(const struct listener *l);
 
-/* listener_unlink(), and closes the descriptor. */
+/* Removes the file if it is ours, and closes the descriptor. */
 void listener_close(struct listener *l);
 
-/* Closes a connection so that the answers in it are read: closing it with requests unread would have
- * the kernel give the client an error in their place. */
+/* Closes a connection so that the client can still read the answers in it. With requests unread, the kernel
+ * would give the client an error in their place. */
 void close_gently(int fd);
 
-/* Tells a client that is not served at all why, in a few words for people, and closes. */
+/* Tells a client that is not served why, in a few words for people, and closes the connection. */
 void turn_away(int fd, enum result result, const char *why);
 
-/* Does so with all that wait for the listening socket (RESULT_NOT_YET): for a daemon that is not ready to
+/* Turns away all clients that wait for the listening socket, with RESULT_NOT_YET: the daemon is not ready to
  * serve. */
 void clients_turn_away(int listen_fd, const char *why);
 

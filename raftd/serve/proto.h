@@ -86,7 +86,7 @@ enum {
     /* A page of a list is smaller than this, or of one item. */
     PROTO_LIST_PAGE_BYTES = 1 << 20,
 
-    PROTO_TIMEOUT_MAX_MS = 3600 * 1000, /* longer ones are taken as this: nobody waits longer */
+    PROTO_TIMEOUT_MAX_MS = 3600 * 1000, /* a longer one counts as this */
 };
 
 struct proto_request {
@@ -124,14 +124,14 @@ struct proto_item {
     const uint8_t *value;
 };
 
-/* The encoders return the number of bytes; the caller's buf has room for head and contents
- * (packets: at most PROTO_PACKET_MAX_BYTES). Contents may be in place already. */
+/* The encoders return the number of bytes that they wrote to buf, which has room for head and contents; of a
+ * request or reply these are at most PROTO_PACKET_MAX_BYTES. Contents may be in place already. */
 size_t proto_request_encode(uint8_t *buf, const struct proto_request *r);
 size_t proto_reply_encode(uint8_t *buf, const struct proto_reply *r);
 size_t proto_item_encode(uint8_t *buf, const struct proto_item *item);
 
-/* The decoders take the first request, answer or item of buf: its size, or 0 if there is no whole
- * and well-formed one. Pointers of the result point into buf. */
+/* The decoders read the first request, answer or item in buf. They return its size, or 0 if it is not
+ * whole and well-formed. Pointers in the result point into buf. */
 size_t proto_request_decode(const uint8_t *buf, size_t len, struct proto_request *r);
 size_t proto_reply_decode(const uint8_t *buf, size_t len, struct proto_reply *r);
 size_t proto_item_decode(const uint8_t *buf, size_t len, struct proto_item *item);

@@ -42,7 +42,7 @@ static void *reader_main(void *arg)
     return NULL;
 }
 
-/* Not by the thread itself: whoever woke it last may still be inside ev_async_send(). */
+/* The thread cannot do this itself: whoever woke it last may still be inside ev_async_send(). */
 static void loop_free(struct reader *r)
 {
     if (r->loop == NULL)

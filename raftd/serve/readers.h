@@ -9,13 +9,12 @@
 
 struct readers;
 
-/* Starts n threads (1..READERS_MAX), reader numbers 0..n-1 of `shared`, which outlives them. When
- * this returns all wake calls are filled in. All signals are blocked in the threads. Returns 0 or
- * -errno, then nothing runs. */
+/* Starts n threads (1..READERS_MAX), which are the readers 0..n-1 of `shared` and do not outlive it. All
+ * signals are blocked in them. Returns 0, and all wake calls are filled in; or -errno, and nothing runs. */
 int readers_start(struct readers **out, struct shared *shared, int listen_fd, unsigned n);
 
-/* The threads hand over the answers that they have, and end; all is freed. From the call on nobody may
- * wake them or push answers. They may call shared->wake_loop until this returns. */
+/* Has the threads send the answers that they have, waits until they end, and frees all. From the call on
+ * nobody may wake them or push answers. They may call shared->wake_loop until this returns. */
 void readers_stop(struct readers *r);
 
 #endif

@@ -43,7 +43,7 @@ void shared_publish(struct shared *s, struct status_box *box)
 
 void shared_free(struct shared *s)
 {
-    struct cds_wfcq_node *q; /* their clients have been disconnected */
+    struct cds_wfcq_node *q; /* a request, whose client is disconnected */
     while ((q = rcu_queue_pop(&s->requests_head, &s->requests_tail)) != NULL)
         free(rcu_container(q, struct request, link));
     if (s->status != NULL)

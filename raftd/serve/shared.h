@@ -1,4 +1,4 @@
-/* shared.h: all that the loop and the reader threads share, and how.
+/* shared.h: what the loop and the reader threads share, and how.
  *
  *   writes   reader -> loop by `requests`, loop -> reader by `answers` (wait-free queues of
  *            liburcu; the objects are struct request)
@@ -29,7 +29,8 @@ struct shared_reader {
     _Atomic uint64_t read_done; /* written by the loop */
     struct cds_wfcq_head answers_head;
     struct cds_wfcq_tail answers_tail;
-    void (*wake)(void *ctx); /* the reader: answers or read_done have news */
+    void (*wake)(
+        void *ctx); /* tells the reader that there are answers, or that read_done has risen */
     void *wake_ctx;
 };
 
@@ -37,8 +38,8 @@ struct shared {
     struct kv *kv;
     struct status *status; /* RCU pointer; never NULL once readers run */
     uint32_t max_value_bytes;
-    /* Set by the loop for good when kv shows nothing older than what this node knew before it started:
-     * until then reads that are not confirmed by a leader are told RESULT_NOT_YET. */
+    /* The loop sets this for good when kv has all that this node knew before it started. Until then reads
+     * that no leader confirms are answered with RESULT_NOT_YET. */
     _Atomic bool local_reads;
     _Atomic bool snapshot_asked; /* by a client; the loop takes it back */
     struct cds_wfcq_head requests_head;
@@ -47,7 +48,7 @@ struct shared {
     void *wake_loop_ctx;
     _Atomic unsigned listens; /* times that the listening socket was made again */
     struct users users;
-    unsigned n_guests;  /* connections of one reader over the limit, see clients.h */
+    unsigned n_guests;  /* how many guests one reader may have, see clients.h */
     unsigned n_readers; /* slots in use; with readers = 0 the loop itself is slot 0 */
     struct shared_reader readers[READERS_MAX];
 };
@@ -58,15 +59,16 @@ struct status_box {
     struct rcu_head rcu;
 };
 
-/* An empty state with all queues, no limits of clients.h yet, for so many reader threads; 0: the main
- * loop reads. wake_loop(ctx) is called from any thread. NULL without memory. */
+/* An empty state and empty queues for so many reader threads; 0: the main loop answers reads. The limits of
+ * clients.h are not set yet. wake_loop(ctx) is called from any thread. NULL without memory. */
 struct shared *shared_new(uint32_t max_value_bytes, unsigned readers, void (*wake_loop)(void *ctx),
                           void *ctx);
 
-/* Puts a status in the place of the present one; by the loop's thread. Takes `box`, made by malloc(). */
+/* Publishes a status in the place of the present one. `box` was made by malloc() and is not the caller's any
+ * more. To be called by the loop's thread. */
 void shared_publish(struct shared *s, struct status_box *box);
 
-/* Frees all, once the loop and the readers have ended; requests that came in too late go with it. */
+/* Frees all, with requests that came too late. The loop and the readers have ended. */
 void shared_free(struct shared *s);
 
 #endif

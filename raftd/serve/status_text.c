@@ -1,5 +1,5 @@
-/* status_text.c: see status.h. One table says what of a status is shown, under which name and how: a
- * new field is one line in it, for text and JSON alike. */
+/* status_text.c: see status.h. One table says what of a status is shown, under which name and how. A new
+ * field is one row of it, for text and JSON. */
 #include "raftd/node/status.h"
 
 #include <inttypes.h>
@@ -25,19 +25,19 @@ enum {
     ADVICE_DATA_PERCENT = 80,
 };
 
-/* How a field is shown. All but an id is a string in JSON, for many readers of it round 64 bits. */
+/* How a field is shown. In JSON only an id is a number: many readers of JSON round 64 bits. */
 enum show {
     NUMBER, /* of 1, 2, 4 or 8 bytes */
     ID,     /* of a node: a number in JSON */
     SIGNED, /* int32_t */
     FLAG,   /* 1: the field is not 0 */
     MS,     /* microseconds, as milliseconds */
-    AGE_MS, /* a moment, as how long ago it was in milliseconds, -1 = never */
-    AGE_S,  /* the same in seconds */
-    KEY,    /* what tells keys apart, 8 hexadecimal digits */
-    TEXT,   /* up to a zero, or the end of the field */
-    WORDS,  /* a pointer to a text, which is a line of its own; nothing if it is NULL */
-    ROLE,   /* these: the name of an enumerator */
+    AGE_MS, /* a moment: how long ago it was, in milliseconds; -1 = never */
+    AGE_S,  /* a moment, in seconds likewise */
+    KEY,    /* an id of a key, as 8 hexadecimal digits */
+    TEXT,   /* an array of char, up to a zero or its end */
+    WORDS,  /* a pointer to a text; nothing is shown if it is NULL */
+    ROLE,   /* this and what follows: the name of an enumerator */
     WHY,
     TRANSFER,
     STATE,
@@ -155,7 +155,8 @@ static const struct field peer_fields[] = {
     {"resent_datagrams", OF_PEER(resent_datagrams), NUMBER, ALWAYS},
 };
 
-/* Where a status goes to: as JSON, or as lines, whose names begin with those of what they are in. */
+/* Where a status goes to, as JSON or as lines of text. The name of a line begins with those of what it is
+ * in. */
 struct sink {
     struct json json;
     bool text;
@@ -164,7 +165,7 @@ struct sink {
     uint64_t now_us;
 };
 
-/* Returns what leave() wants. */
+/* Begins an object. Returns the argument of leave(), which ends it. */
 static size_t enter(struct sink *k, const char *name)
 {
     size_t len = strlen(k->in);
@@ -200,7 +201,8 @@ static void put_number(struct sink *k, const char *name, uint64_t value)
     put(k, name, "%" PRIu64, value);
 }
 
-/* -1 = never. A moment after now_us (another CPU's clock reading) counts as now. */
+/* How long ago a moment was; -1 = never. One after now_us, as another processor may read it, counts as
+ * now. */
 static int64_t age_ms(uint64_t now_us, uint64_t then_us)
 {
     if (then_us == 0)
@@ -252,7 +254,7 @@ static void put_field(struct sink *k, const struct field *f, const void *base)
     }
 }
 
-/* All reasons to drop, or (`all` = false) those that have occurred. */
+/* Shows all reasons to drop; without `all`, only those that have occurred. */
 static void put_drops(struct sink *k, const uint64_t *drops, bool all)
 {
     bool any = all;
@@ -280,7 +282,7 @@ static void put_peer(struct sink *k, const struct status_peer *p)
     leave(k, before);
 }
 
-/* What voter number i hears of each of the others. */
+/* Shows what voter number i hears of each other one. */
 static void put_link(struct sink *k, const struct status *s, unsigned n, unsigned i)
 {
     char name[8];
@@ -303,13 +305,13 @@ static void put_link(struct sink *k, const struct status *s, unsigned n, unsigne
     leave(k, before);
 }
 
-/* What somebody should do about what the numbers say: one line, "none" if nothing. */
+/* Shows in one line what an operator should do about what the numbers say. */
 static void put_advice(struct sink *k, const struct status *s)
 {
     char all[VALUE_MAX_BYTES] = "";
     FILE *f = fmemopen(all, sizeof all, "w");
     if (f == NULL)
-        return; /* no memory: there is better advice */
+        return; /* there is no memory, even for advice */
     if (s->leader_changes_hour >= ADVICE_CHANGES)
         fprintf(f,
                 "; %u changes of leader within an hour: unless nodes were restarted, raise "
@@ -321,7 +323,7 @@ static void put_advice(struct sink *k, const struct status *s)
                 " s: peer.N.match_index below "
                 "says which nodes lag, see whether their disks are full, slow or failing",
                 s->uncommitted_us / 1000000);
-    /* While a snapshot from the leader waits for room, no entries may. */
+    /* A snapshot from the leader can wait for room, too, when no entries do. */
     if (s->disk_full != 0 || (s->install_of_bytes != 0 && s->disk_free < s->disk_min_free))
         fputs("; the file system of data_dir is full: make room", f);
     if (s->data_bytes > s->max_data_bytes / 100 * ADVICE_DATA_PERCENT)

@@ -17,7 +17,7 @@ void users_init(struct users *u)
     u->user[0].trusted = u->user[1].trusted = true;
 }
 
-/* Takes n if that keeps *used within the limit. */
+/* Adds n to *used if the sum is within the limit. */
 static bool take(_Atomic size_t *used, size_t n, size_t limit)
 {
     size_t before = atomic_fetch_add_explicit(used, n, memory_order_relaxed);
@@ -63,8 +63,8 @@ static bool idle(const struct user *user)
     return true;
 }
 
-/* The place of uid: its own, a free one, or one that it must share. The first two places are of those
- * who are trusted, so they never share. */
+/* The place of a user: its own, a free one, or one that it must share. The first two places belong to the
+ * trusted users, who never share. */
 static struct user *place_of(struct users *u, uid_t uid)
 {
     struct user *free_place = NULL;

@@ -65,9 +65,8 @@ struct run {
     uint64_t random;
     bool tell; /* show progress */
     uint64_t began_ns, ended_ns, heard_ns, told_ns;
-    uint64_t good_ns,
-        stall_ns; /* when the last operation went well; the longest time without one */
-    uint64_t awake_ns, asleep_ns; /* last turn of the loop; the longest that one came late */
+    uint64_t good_ns, stall_ns;   /* when an operation last went well; longest time without one */
+    uint64_t awake_ns, asleep_ns; /* last turn of the loop; the longest delay of one */
     bool measured;
     uint32_t *latencies; /* of the operations that went well */
     uint64_t n_latencies, cap_latencies;
@@ -180,7 +179,7 @@ static void note_latency(struct run *r, uint64_t began_ns, uint64_t now)
     r->latencies[r->n_latencies++] = took < UINT32_MAX ? (uint32_t)took : UINT32_MAX;
 }
 
-/* The time without an operation that went well is over, or the run is. */
+/* An operation went well, or the run is over. */
 static void note_good(struct run *r, uint64_t now)
 {
     if (now - r->good_ns > r->stall_ns)
@@ -188,7 +187,8 @@ static void note_good(struct run *r, uint64_t now)
     r->good_ns = now;
 }
 
-/* A machine that stands still must not be taken for a cluster that does. */
+/* Measures how late a turn of the loop comes: a machine that stood still is not to be taken for a cluster
+ * that did. */
 static void note_turn(struct run *r, uint64_t now)
 {
     uint64_t late = now - r->awake_ns;
@@ -252,7 +252,7 @@ static void show_progress(struct run *r, const char *what, uint64_t now)
     r->told_ns = now;
 }
 
-/* 0 when all operations have an answer, else an exit code, and has said why. */
+/* Runs until all operations have an answer. Returns an exit code; on failure it has said why. */
 static int run_all(struct run *r, const char *what)
 {
     uint64_t patience_ns = ((uint64_t)r->tool->timeout_ms + CTL_GRACE_MS) * 1000000;
@@ -423,7 +423,7 @@ static struct options parse_bench(int argc, char **argv)
     return o;
 }
 
-/* So that gets find something: every key once, not measured. */
+/* Puts every key once, so that gets find something. This is not measured. */
 static int prefill(const struct tool *t, const struct options *o)
 {
     struct options fill = *o;

@@ -140,7 +140,7 @@ enum ctl_outcome ctl_call(const char *path, const struct proto_request *r, struc
     tagged.tag = TAG;
     c.deadline_ns = ctl_now_ns() + ((uint64_t)r->timeout_ms + CTL_GRACE_MS) * 1000000;
     *a = (struct ctl_answer){0};
-    /* EAGAIN: its queue of connections is full, which passes, unless it hangs. */
+    /* EAGAIN: the daemon's queue of connections is full. That passes, unless the daemon hangs. */
     while ((c.fd = ctl_connect(path)) < 0) {
         if (errno != EAGAIN && errno != EINTR)
             return CTL_NOT_RUNNING;

@@ -18,18 +18,19 @@ enum {
 
 enum ctl_outcome {
     CTL_ANSWERED,
-    CTL_NOT_RUNNING, /* no daemon there (errno says why), or it went away before it had the whole
-                        request: nothing was done */
-    CTL_NOT_TAKEN,   /* it lives but did not take the request in time: nothing was done */
-    CTL_TIMEOUT,     /* it has the request and gave no answer */
-    CTL_LOST,        /* it had the request, and the connection ended */
-    CTL_NONSENSE,    /* the answer does not parse, or is too large to hold */
+    CTL_NOT_RUNNING, /* no daemon is there (errno says why), or it ended before it had the whole request:
+                        nothing was done */
+    CTL_NOT_TAKEN, /* a daemon did not take the request in time: nothing was done */
+    CTL_TIMEOUT,   /* it has the request and gave no answer in time */
+    CTL_LOST,      /* it had the request, and the connection ended */
+    CTL_NONSENSE,  /* the answer does not parse, or is too large to hold */
 };
 
+/* To be freed with ctl_answer_free(). */
 struct ctl_answer {
-    struct proto_reply head; /* of its last packet; the body in it is gone */
-    uint8_t *body; /* all of it, and a zero behind it; NULL when empty; ctl_answer_free() */
-    size_t len;
+    struct proto_reply head; /* of its last packet; head.body is not valid */
+    uint8_t *body;           /* the whole body, and a zero behind it; NULL if it is empty */
+    size_t len;              /* of body, without the zero */
 };
 
 /* A connected, non-blocking socket, or -1 with errno. */
@@ -39,8 +40,8 @@ int ctl_connect(const char *path);
  * memory. */
 bool ctl_queue(struct outq *q, const struct proto_request *whole);
 
-/* Asks `r` (its part is the whole value; tag is set here) of the daemon at `path` and waits for the
- * answer at most r->timeout_ms + CTL_GRACE_MS. */
+/* Sends `r`, whose part is the whole value, to the daemon at `path`, and waits for the answer for at most
+ * r->timeout_ms + CTL_GRACE_MS. r->tag does not matter. */
 enum ctl_outcome ctl_call(const char *path, const struct proto_request *r, struct ctl_answer *a);
 
 void ctl_answer_free(struct ctl_answer *a);

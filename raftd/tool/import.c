@@ -10,7 +10,7 @@
 #include "raftd/state/cmd.h"
 #include "raftd/tool/raftctl.h"
 
-/* In JSON a byte takes six characters at most; and some more for names and revisions. */
+/* A byte takes six characters of JSON at most; names and revisions take some more. */
 enum { LINE_MAX_BYTES = 6 * (CMD_VALUE_MAX_BYTES + CMD_KEY_MAX_BYTES) + 4096 };
 
 /* ---- an object ---- */
@@ -59,7 +59,7 @@ static uint8_t *put_utf8(uint8_t *to, uint32_t c)
     return to + n;
 }
 
-/* What stands behind a backslash, as UTF-8. NULL: it means nothing. */
+/* Decodes what stands behind a backslash to UTF-8. NULL: it is no escape. */
 static uint8_t *take_escape(struct text *t, uint8_t *to)
 {
     static const char names[] = "\"\\/bfnrt", chars[] = "\"\\/\b\f\n\r\t";
@@ -82,7 +82,7 @@ static uint8_t *take_escape(struct text *t, uint8_t *to)
     return put_utf8(to, 0x10000 + ((c & 0x3ff) << 10 | (low & 0x3ff)));
 }
 
-/* A string, which is decoded where it stands: that never needs more room. */
+/* Takes a string and decodes it where it stands, which never needs more room. */
 static bool take_string(struct text *t, uint8_t **bytes, size_t *len)
 {
     if (!take(t, '"'))
@@ -101,7 +101,7 @@ static bool take_string(struct text *t, uint8_t **bytes, size_t *len)
     return take(t, '"');
 }
 
-/* Base64 (RFC 4648) where it stands. */
+/* Decodes base64 (RFC 4648) where it stands. */
 static bool decode_base64(uint8_t *bytes, size_t *len)
 {
     static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -123,7 +123,7 @@ static bool decode_base64(uint8_t *bytes, size_t *len)
     return true;
 }
 
-/* A number, or true, false, null. */
+/* Passes a number, or true, false or null. */
 static bool pass_word(struct text *t)
 {
     char *from = t->at;
@@ -138,7 +138,7 @@ struct member {
     size_t len;
 };
 
-/* One member of the object, if it is a known one: the key or the value. */
+/* Takes one member of the object: the key, the value, or one that does not matter. */
 static bool take_member(struct text *t, struct member members[2])
 {
     uint8_t *name, *bytes;
@@ -187,7 +187,7 @@ bool import_line(char *line, size_t len, struct proto_item *item)
 
 /* ---- all of them ---- */
 
-/* What was read of standard input and is no line yet. */
+/* What was read of standard input and not yet taken as a line. */
 struct lines {
     char *buf; /* LINE_MAX_BYTES */
     size_t at, have;

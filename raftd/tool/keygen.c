@@ -1,4 +1,4 @@
-/* keygen.c: a new key for a cluster, on standard output. It asks no daemon. */
+/* keygen.c: prints a new key for a cluster. It asks no daemon. */
 #include <errno.h>
 #include <string.h>
 #include <sys/random.h>
@@ -12,9 +12,9 @@
 #include "raftd/tool/raftctl.h"
 #include "raftd/base/say.h"
 
-/* Takes the file that standard output goes to from other users, for a shell may have made it readable by
- * all. A program that has opened it before can still read it, hence the umask in the manual. Returns 1
- * if it is a regular file, 0 if it is none, -1 and errno if that failed. */
+/* Makes the file that standard output goes to private, for a shell may have made it readable by all. Whoever
+ * has opened it before can still read it, hence the umask in the manual. Returns 1 if it is a regular file,
+ * 0 if it is none; -1, with errno, on failure. */
 static int make_private(int fd)
 {
     struct stat st;
@@ -44,7 +44,7 @@ void run_keygen(struct tool *t, const struct args *a)
     if (rc != 0 || getrandom(key, sizeof key, 0) != (ssize_t)sizeof key)
         say_fatal(RAFTCTL_EXIT_INTERNAL, "no random numbers: %s", strerror(rc ? -rc : errno));
     size_t len = keyfile_format(key, text);
-    /* Not through stdio: it keeps a copy. On the disk before anybody relies on it. */
+    /* stdio would keep a copy of the key. fsync() comes before anybody relies on the file. */
     bool lost = patient_write(STDOUT_FILENO, text, len) != 0 ||
                 (is_file && fsync(STDOUT_FILENO) != 0);
     int error = errno;

@@ -9,7 +9,7 @@
 #include "raftd/tool/raftctl.h"
 
 enum {
-    HEARD_MAX = 100, /* loss in percent up to here; above: */
+    HEARD_MAX = 100, /* up to here a number is the loss in percent */
     UNKNOWN,
     SILENT,
     LOSS_WORTH_WORDS = 5, /* percent; less is usual on radio links */
@@ -44,7 +44,7 @@ static uint8_t heard_of(const char *value)
     return num_parse(value, 0, HEARD_MAX, &percent) ? (uint8_t)percent : UNKNOWN;
 }
 
-/* "peer.N.trouble=words" and "link.A.B=value"; other lines are not for us. */
+/* Takes "peer.N.trouble=words" and "link.A.B=value"; other lines do not matter. */
 static void add_line(struct links *l, const char *line)
 {
     static const char trouble[] = ".trouble=";
@@ -73,7 +73,7 @@ static void read_links(struct links *l, char *text)
 
 /* --- words ------------------------------------------------------------------------------------ */
 
-/* Has node i nothing else to say of any other node? */
+/* True if node i says this of all other nodes. */
 static bool whole_row(const struct links *l, unsigned i, uint8_t heard)
 {
     for (unsigned k = 0; k < l->n; k++)
@@ -82,7 +82,7 @@ static bool whole_row(const struct links *l, unsigned i, uint8_t heard)
     return true;
 }
 
-/* True if node i hears nobody: then its row tells about itself, not about the others. */
+/* True if node i hears nobody. Then its row tells of itself and not of the others. */
 static bool deaf(const struct links *l, unsigned i)
 {
     return whole_row(l, i, SILENT);
@@ -130,7 +130,7 @@ static void tell_pair(const struct links *l, unsigned i, unsigned k, FILE *out)
         fprintf(out, "nodes %u and %u do not hear each other\n", l->id[i], l->id[k]);
 }
 
-/* What is wrong, a line each; nothing if nothing is. */
+/* Prints what is wrong, a line each. */
 static void tell(const struct links *l, FILE *out)
 {
     for (unsigned i = 0; i < l->n; i++)
@@ -170,7 +170,7 @@ static void print_cell(FILE *out, uint8_t heard)
         fprintf(out, " %3u%%", heard);
 }
 
-/* Nothing is wrong as far as is known. */
+/* What to print if nothing is wrong as far as is known. */
 static const char *all_well(const struct links *l)
 {
     for (unsigned i = 0; i < l->n; i++)
@@ -214,7 +214,7 @@ static void put_link(struct json *j, const struct links *l, unsigned i, unsigned
     json_close(j, '}');
 }
 
-/* Takes `words` apart. */
+/* Changes `words`, which it takes apart. */
 static void print_json(FILE *out, const struct links *l, char *words)
 {
     struct json j = {.out = out};

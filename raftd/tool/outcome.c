@@ -39,7 +39,8 @@ static const struct {
     [RESULT_FULL] = {"full", RAFTCTL_EXIT_BUSY,
                      "the data are full: max_data_bytes is reached (see raftctl status): nothing "
                      "was done; delete something, or raise it on all nodes"},
-    [RESULT_REFUSED] = {"refused", RAFTCTL_EXIT_INTERNAL, /* of transactions: we send none */
+    [RESULT_REFUSED] = {"refused",
+                        RAFTCTL_EXIT_INTERNAL, /* only a transaction is; raftctl sends none */
                         "the state does not allow it: nothing was done"},
     [RESULT_DISK_FULL] = {"disk_full", RAFTCTL_EXIT_BUSY,
                           "the disk of this node is full (disk_free and disk_min_free of raftctl "
@@ -58,12 +59,12 @@ int exit_of_result(enum result result, bool write)
     return write && result == RESULT_STOPPING ? RAFTCTL_EXIT_UNKNOWN : (int)results[result].exit;
 }
 
-/* `a` is not RESULT_OK. */
+/* Says what an answer that is not RESULT_OK means. Returns an exit code. */
 static int say_result(const struct ctl_answer *a, const struct tool *t, bool write)
 {
     double seconds = t->timeout_ms / 1000.0;
-    if (a->head.result == RESULT_NOT_YET &&
-        a->len > 0) /* it does not serve at all yet, and says why */
+    /* With a body, the daemon does not serve at all yet, and says why. */
+    if (a->head.result == RESULT_NOT_YET && a->len > 0)
         say_error("not yet: %.*s: nothing was done; try again", (int)a->len, (const char *)a->body);
     else if (a->head.result == RESULT_TOO_LARGE && a->head.modify_revision > 0)
         say_error("too large: a value has at most %" PRIu64

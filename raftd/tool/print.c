@@ -45,7 +45,7 @@ void print_escaped(FILE *out, const uint8_t *bytes, size_t len, char also)
     }
 }
 
-/* As `name`; what is not UTF-8 as `name_base64`. */
+/* Writes bytes as a string called `name`, or in base64 as `name_base64` if they are not UTF-8. */
 static void put_bytes(struct json *j, const char *name, const char *name_base64,
                       const uint8_t *bytes, size_t len)
 {

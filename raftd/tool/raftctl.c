@@ -19,7 +19,7 @@ static const char default_socket[] = "/run/raftd/raftd.sock";
 
 enum { TIMEOUT_DEFAULT_MS = 5000 };
 
-/* Options without a letter; those of a command are OPT_FLAGS and one of ARG_*. */
+/* Options without a letter. An option of a command is OPT_FLAGS plus one of ARG_*. */
 enum { OPT_TIMEOUT = 256, OPT_VERSION, OPT_FLAGS };
 
 static const struct option options[] = {
@@ -45,9 +45,9 @@ struct command {
     unsigned flags;           /* those of ARG_* that it has */
     enum {
         PLAIN,
-        ALONE,       /* it asks no daemon: it needs neither socket nor configuration */
+        ALONE,       /* it asks no daemon, so it needs neither socket nor configuration */
         LAST_AS_IS,  /* its last argument may be anything, even what looks like an option */
-        OWN_OPTIONS, /* it reads all that stands behind its name itself */
+        OWN_OPTIONS, /* it reads itself what stands behind its name */
     } how;
 };
 
@@ -90,7 +90,7 @@ static const struct command commands[] = {
 
 enum { COMMANDS = sizeof commands / sizeof commands[0] };
 
-/* What people type who know other tools. */
+/* Words that people type who know other tools, and what they mean here. */
 static const struct {
     const char *word, *command;
 } others[] = {
@@ -155,8 +155,9 @@ static struct proto_request request(const struct tool *t, enum proto_op op, cons
                                   .key_len = (uint16_t)len};
 }
 
-/* All of standard input; one byte more than any value may have is enough to be refused. So is
- * nothing: more often than an empty value it is what a command that failed has put into a pipe. */
+/* Reads all of standard input, but no more than one byte above the limit of values, which is enough to refuse
+ * it. An empty input is refused here: it is seldom meant, and often all that a failed command has put into a
+ * pipe. */
 static uint8_t *read_stdin(size_t *len)
 {
     uint8_t *buf = malloc(CMD_VALUE_MAX_BYTES + 1);
@@ -223,7 +224,7 @@ static void run_get(struct tool *t, const struct args *args)
     ctl_answer_free(&a);
 }
 
-/* Prints a page; last (CMD_KEY_MAX_BYTES) becomes its last key. False if it makes no sense. */
+/* Prints a page. Its last key goes to `last`, of CMD_KEY_MAX_BYTES. False if the page makes no sense. */
 static bool print_page(FILE *out, const struct ctl_answer *a, const struct args *f, bool first,
                        uint8_t *last, uint32_t *last_len)
 {
@@ -320,8 +321,8 @@ static void run_links(struct tool *t, const struct args *args)
 
 /* --- start ------------------------------------------------------------------------------------ */
 
-/* The node that has a socket here, if it is the only one; 0: none, or several. Addresses come and go,
- * and are nothing to a program that speaks to its own box. */
+/* The one node that has a socket here; 0: there is none, or several. Addresses come and go, so a program that
+ * speaks to its own box does not ask for them. */
 static uint16_t node_with_socket(const struct conf *conf)
 {
     char err[CONF_ERR_SIZE];
@@ -435,7 +436,7 @@ static void take_option(struct tool *t, struct line *l, int c, const char *value
     }
 }
 
-/* The rest of the line is the command's own; a call for help is ours all the same. */
+/* Leaves the rest of the line to the command, but for a call for help. */
 static void leave_rest(struct line *l, int argc, char **argv)
 {
     l->args.argc = argc;
@@ -466,7 +467,7 @@ static void parse_line(struct tool *t, struct line *l, int argc, char **argv)
         take_word(l, argv[optind++]);
 }
 
-/* Options of other commands, and missing arguments. */
+/* Refuses options of other commands, and missing arguments. */
 static void check_line(const struct line *l)
 {
     const struct args *a = &l->args;

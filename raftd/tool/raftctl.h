@@ -10,19 +10,19 @@
 #include "raftd/conf.h"
 #include "raftd/tool/client.h"
 
-/* Standard output; error: errno of the first write that failed, 0 = none. */
+/* Standard output. */
 struct output {
     FILE *file;
-    int error;
+    int error; /* errno of the first write that failed, 0 = none */
 };
 
 struct tool {
-    char socket[CONF_SOCKET_SIZE];
-    uint32_t timeout_ms;
+    char socket[CONF_SOCKET_SIZE]; /* the daemon's */
+    uint32_t timeout_ms;           /* of each request */
     struct output out;
 };
 
-/* Options that are said or not. */
+/* Options without a value. */
 enum { ARG_STALE = 1, ARG_RAW = 2, ARG_KEYS = 4, ARG_JSON = 8, ARG_LINES = 16 };
 
 /* What stands behind the name of a command. */
@@ -31,36 +31,36 @@ struct args {
     unsigned flags; /* ARG_*, ored */
     const char *words[WORDS_MAX];
     int n_words;
-    int argc; /* of a command that takes all of it as it is: from its name on */
+    int argc; /* for a command that reads its own options: the line from its name on */
     char **argv;
 };
 
 /* outcome.c */
 
-/* Ends the process with that code (exits.h), unless what was printed is lost. */
+/* Ends the process with that code (exits.h), or with another one if what was printed could not be written. */
 _Noreturn void tool_end(struct tool *t, int code);
 
 /* Asks the daemon; on anything but RESULT_OK says on standard error what happened and what to do.
  * Returns an exit code (exits.h). */
 int tool_try(const struct tool *t, const struct proto_request *r, struct ctl_answer *a);
-/* Then ends the process, too. */
+/* The same, but on anything but RESULT_OK it ends the process with that code. */
 void tool_call(struct tool *t, const struct proto_request *r, struct ctl_answer *a);
 
-/* Says why the daemon at t->socket could not be connected to (errno); returns the exit code. */
+/* Says why nobody could connect to t->socket (errno). Returns the exit code. */
 int say_not_running(const struct tool *t);
 
-/* A word for a daemon's answer, and its exit code. */
+/* A word for a result, and its exit code, which is another one for a write in some cases. */
 const char *result_name(enum result result);
 int exit_of_result(enum result result, bool write);
 
 /* print.c: answers on standard output. */
 
-/* Control characters, backslash and what is not UTF-8 become \xNN; `also` (0 = none) too. */
+/* Prints bytes; control characters, backslash, `also` (0 = none) and what is not UTF-8 become \xNN. */
 void print_escaped(FILE *out, const uint8_t *bytes, size_t len, char also);
-/* One key, and its value if it is asked for, as a JSON object. */
+/* Prints a key, and with_value its value, as a JSON object. */
 void print_item_json(FILE *out, const struct proto_item *item, bool with_value);
 
-/* links.c: who hears whom, of the text of status, which it takes apart. False without memory. */
+/* links.c: prints who hears whom, from the text of a status, which it takes apart. False without memory. */
 bool print_links(FILE *out, char *text, bool json);
 
 /* bench.c */
@@ -69,7 +69,7 @@ extern const char bench_usage[], bench_what[];
 
 /* import.c */
 void run_import(struct tool *t, const struct args *a);
-/* A line of an export, which is decoded where it stands: *item has its key and value. False: it is none. */
+/* Decodes a line of an export where it stands: *item gets its key and value. False: it is no such line. */
 bool import_line(char *line, size_t len, struct proto_item *item);
 
 /* snapshot.c */
@@ -79,15 +79,15 @@ void run_backup(struct tool *t, const struct args *a);
 /* keygen.c */
 void run_keygen(struct tool *t, const struct args *a);
 
-/* stdio.c: standard streams, of which somebody may have made a non-blocking one. */
+/* stdio.c: standard streams, which somebody may have made non-blocking. */
 
-/* Reads until size or the end. Bytes, or -1 with errno. */
+/* Reads `size` bytes, or fewer at the end. Returns how many, or -1 with errno. */
 ssize_t patient_read(int fd, void *buf, size_t size);
-/* Writes all. 0, or -1 with errno. */
+/* Writes all bytes. 0, or -1 with errno. */
 int patient_write(int fd, const void *buf, size_t len);
-/* 0, or -1 without memory. */
+/* Opens out->file. 0, or -1 without memory. */
 int output_open(struct output *out);
-/* 0: all that was printed has left; else an errno. */
+/* Returns 0 if all that was printed is written, else an errno. */
 int output_flush(struct output *out);
 
 #endif

@@ -51,7 +51,7 @@ static int look(const struct tool *t, struct state *s)
     return code;
 }
 
-/* Has a snapshot written of what is applied now, or later; *s then names it. */
+/* Has the daemon write a snapshot of what is applied now, or later. *s then names it. */
 static int take(const struct tool *t, struct state *s)
 {
     const struct proto_request ask = {
@@ -64,7 +64,7 @@ static int take(const struct tool *t, struct state *s)
     *s = first;
     if (code == RAFTCTL_EXIT_OK && (code = tool_try(t, &ask, &answer)) == RAFTCTL_EXIT_OK)
         ctl_answer_free(&answer);
-    /* One that is being written already does not count: it may be of an earlier index. */
+    /* A snapshot that is being written already may be of an earlier index, and does not count then. */
     while (code == RAFTCTL_EXIT_OK && s->index < first.applied) {
         if (s->failed > first.failed || (s->imaging == 0 && waited_ms >= t->timeout_ms)) {
             say_error("the snapshot was not written: the disk is full, or it took too much memory "
@@ -89,7 +89,7 @@ void run_snapshot(struct tool *t, const struct args *a)
     tool_end(t, code);
 }
 
-/* What is applied here is at least what was acknowledged anywhere before. */
+/* Waits until this node has applied what was acknowledged anywhere before: a linearizable read does. */
 static int catch_up(const struct tool *t)
 {
     static const uint8_t no_key[] = {0xff, 0xff, 0xff, 0xff};
@@ -114,7 +114,8 @@ static int copy(const struct tool *t, const struct state *s, int fd, const char 
         put_u64(key + 8, at);
         int code = tool_try(t, &r, &a);
         if (code != RAFTCTL_EXIT_OK)
-            return code == RAFTCTL_EXIT_NO_KEY ? RAFTCTL_EXIT_BUSY : code; /* newer ones came */
+            return code == RAFTCTL_EXIT_NO_KEY ? RAFTCTL_EXIT_BUSY
+                                               : code; /* newer ones replaced it */
         int rc = patient_write(fd, a.body, a.len);
         int error = errno;
         len = a.len;

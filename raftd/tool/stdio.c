@@ -1,6 +1,6 @@
-/* stdio.c: standard streams that somebody has made non-blocking. The flag belongs to the pipe
- * or terminal, and with it to all who share it: it is not ours to clear. Where nothing can be read or
- * written at the moment we wait, as a blocking stream would. */
+/* stdio.c: standard streams that somebody has made non-blocking. The flag is one of the pipe or terminal, so
+ * all who share that would lose it if we cleared it. Where nothing can be read or written at the moment we
+ * wait, as a blocking stream would. */
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
@@ -8,7 +8,7 @@
 
 #include "raftd/tool/raftctl.h"
 
-/* Is the call worth another try? Waits until it is. */
+/* A call failed with errno. True if it is to be tried again; waits until that makes sense. */
 static bool try_on(int fd, short events)
 {
     if (errno == EAGAIN)
@@ -47,7 +47,7 @@ static ssize_t write_out(void *cookie, const char *buf, size_t len)
     if (patient_write(STDOUT_FILENO, buf, len) == 0)
         return (ssize_t)len;
     out->error = errno;
-    return 0; /* an error, to fopencookie(3) */
+    return 0; /* which says "error" to fopencookie(3) */
 }
 
 int output_open(struct output *out)
