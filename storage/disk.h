@@ -26,11 +26,11 @@ typedef int disk_each(void *arg, const char *name);
 struct disk {
     void *ctx; /* first argument of every call; owned by whoever made the table */
 
-    /* A file descriptor (>= 0). Closed on exec. -EISDIR: of that name is something that is no regular
-     * file, as a directory, a pipe or a link. Only for DISK_DIR are links followed. */
+    /* Returns a file descriptor, which is closed on exec. -EISDIR: what has that name is no regular file but
+     * a directory, a pipe, a link or the like. Links are followed for DISK_DIR alone. */
     int (*open)(void *ctx, const char *path, enum disk_open how);
     int (*close)(void *ctx, int fd);
-    /* Bytes read: `len`, or fewer only at the end of the file. */
+    /* Returns how many bytes were read: `len`, or fewer at the end of the file. */
     ssize_t (*pread)(void *ctx, int fd, void *buf, size_t len, uint64_t offset);
     /* 0 when every byte was taken over. The iovecs are not changed. On failure any part of the
      * bytes may have been written. */
@@ -38,8 +38,8 @@ struct disk {
     /* Data and size of the file are on the medium when it returns 0. After a failure the kernel
      * may have dropped the data and answer 0 the next time: never call it again, exit. */
     int (*fdatasync)(void *ctx, int fd);
-    /* The names in the directory are on the medium when it returns 0. -EMFILE, -ENFILE and -ENOMEM:
-     * it could not be opened, nothing was tried; another failure is as one of fdatasync. */
+    /* The names in the directory are on the medium when it returns 0. With -EMFILE, -ENFILE and -ENOMEM the
+     * directory could not be opened and nothing was tried; any other failure is as one of fdatasync. */
     int (*sync_dir)(void *ctx, const char *path);
     /* Atomic; -EEXIST when `to` exists already: storage never replaces a file. */
     int (*rename)(void *ctx, const char *from, const char *to);
@@ -47,12 +47,12 @@ struct disk {
     int64_t (*size)(void *ctx, int fd);
     /* Names in a directory, without "." and "..", in any order. */
     int (*list)(void *ctx, const char *path, disk_each *each, void *arg);
-    /* Forget the clean cached pages of a file, so that the next read asks the medium. */
+    /* Drops the clean pages of a file from the cache, so that the next read asks the medium. */
     int (*drop_cache)(void *ctx, int fd);
-    /* Exclusive lock that ends with the descriptor; -EWOULDBLOCK when another process has it. */
+    /* Takes an exclusive lock that ends with the descriptor; -EWOULDBLOCK when another process has it. */
     int (*lock)(void *ctx, int fd);
-    int (*mkdir)(void *ctx, const char *path); /* its owner's alone */
-    /* Bytes that more files may take on the file system of a path that exists. */
+    int (*mkdir)(void *ctx, const char *path); /* with rights for its owner alone */
+    /* Returns how many bytes are free on the file system of a path that exists. */
     int64_t (*room)(void *ctx, const char *path);
 };
 

@@ -16,7 +16,7 @@
 
 enum {
     IOV_MAX_HERE = 64, /* iovecs in one call; storage's longest list is a zero-filled chunk of 64 */
-    FILE_MODE = 0600,  /* values of all clients are in there: nobody else reads it */
+    FILE_MODE = 0600, /* the values of all clients are in the files, so nobody else may read them */
     DIR_MODE = 0700,
     NO_REPLACE = 1, /* RENAME_NOREPLACE of <linux/fs.h>; musl has no name for it */
 };
@@ -31,7 +31,7 @@ static int posix_open(void *ctx, const char *path, enum disk_open how)
     };
     (void)ctx;
     struct stat st;
-    /* A pipe or a terminal of that name must not hold a start up. */
+    /* To open a pipe or a terminal must not hold a start up: it does not block. */
     int fd = open(path, flags[how] | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, FILE_MODE);
     if (fd < 0) /* a socket or a link is not even opened */
         return errno == ENXIO || (errno == ELOOP && how != DISK_DIR) ? -EISDIR : -errno;
@@ -40,7 +40,7 @@ static int posix_open(void *ctx, const char *path, enum disk_open how)
         return -EISDIR;
     }
     if (how == DISK_CREATE)
-        (void)fchmod(fd, FILE_MODE); /* a strange umask took our own bits; none were added */
+        (void)fchmod(fd, FILE_MODE); /* gives back what a strange umask took from the owner */
     return fd;
 }
 
@@ -110,7 +110,7 @@ static int posix_sync_dir(void *ctx, const char *path)
         return -errno;
     int rc = fsync(fd) == 0 ? 0 : -errno;
     if (rc == -ENOMEM)
-        rc = -EIO; /* else it would look as if it had not been tried */
+        rc = -EIO; /* -ENOMEM would say that the directory could not be opened */
     int closed = close_fd(NULL, fd);
     return rc != 0 ? rc : closed;
 }

@@ -52,7 +52,6 @@ int fold_reserve(struct fold *f)
 {
     void *segs = f->segs, *truncs = f->truncs;
     int rc = grow(&segs, f->n_segs, &f->cap_segs, sizeof *f->segs);
-
     f->segs = segs;
     if (rc == 0)
         rc = grow(&truncs, f->n_truncs, &f->cap_truncs, sizeof *f->truncs);
@@ -99,7 +98,6 @@ void fold_batch(struct fold *f, const struct batch_head *h, const uint8_t hash[B
 {
     assert(f->n_segs > 0 && fold_fits(f, h));
     struct fold_seg *seg = &f->segs[f->n_segs - 1];
-
     if ((h->flags & BATCH_TRUNC) != 0) {
         while (f->n_truncs > 0 && f->truncs[f->n_truncs - 1].to >= h->truncate_to)
             f->n_truncs--;

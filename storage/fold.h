@@ -24,13 +24,13 @@ struct fold_seg {
     uint64_t base_index, base_term; /* the log's last entry when the segment began */
     uint64_t salt;
     uint32_t bytes; /* size of the file */
-    uint32_t end;   /* offset behind its last batch (seal not counted) */
+    uint32_t end;   /* offset behind its last batch, a seal not counted */
 };
 
 struct fold_trunc {
-    uint64_t number; /* position of the truncating batch: segment ... */
-    uint32_t offset; /* ... and offset */
-    uint64_t to;     /* entries before this position with a higher index are dead */
+    uint64_t number; /* segment of the batch that truncates */
+    uint32_t offset; /* its offset in the segment */
+    uint64_t to;     /* entries with a higher index that lie before it are dead */
 };
 
 struct fold {
@@ -40,7 +40,7 @@ struct fold {
     uint16_t vote;
     uint64_t base_index, base_term; /* the log begins behind this entry; 0, 0 = at entry 1 */
     uint64_t last_index, last_term; /* base_index, base_term for an empty log */
-    uint64_t commit; /* as the last batch has it: <= last_index, but perhaps below base_index */
+    uint64_t commit; /* of the last batch: at most last_index, and perhaps below base_index */
     uint8_t head[BATCH_HASH_BYTES]; /* hash of the last record */
 
     uint64_t first_number; /* of segs[0]; the rest follow without a gap */
@@ -50,15 +50,15 @@ struct fold {
     size_t n_truncs, cap_truncs;
 };
 
-/* A log that begins with segment `number`, whose head this is. */
+/* Begins the fold of a log whose first segment has this number and this head. */
 void fold_init(struct fold *f, uint64_t number, const struct segment_head *h);
 void fold_free(struct fold *f);
 
-/* Make room for one more segment and one more truncation, so that what follows a write cannot fail.
- * 0 or -ENOMEM. */
+/* Makes room for one more segment and one more truncation, so that what follows a write cannot fail. 0 or
+ * -ENOMEM. */
 int fold_reserve(struct fold *f);
 
-/* Enter the next segment; room was reserved. */
+/* The next segment begins; room was reserved. */
 void fold_segment(struct fold *f, uint64_t salt, uint32_t bytes);
 
 /* True when `h` may follow: seq, term and vote, indexes and last term continue what is there
@@ -66,7 +66,7 @@ void fold_segment(struct fold *f, uint64_t salt, uint32_t bytes);
  * the caller's to compare. */
 bool fold_fits(const struct fold *f, const struct batch_head *h);
 
-/* Apply a batch at `offset` of the last segment; it fits, `hash` is its name, room was reserved. */
+/* Adds a batch at `offset` of the last segment. It fits, `hash` is its name, and room was reserved. */
 void fold_batch(struct fold *f, const struct batch_head *h, const uint8_t hash[BATCH_HASH_BYTES],
                 uint32_t offset);
 

@@ -62,7 +62,7 @@ static int begin(struct call *c, const struct disk *d, const char *dir, char *er
     *c = (struct call){.d = d, .dir = dir, .err = err, .err_size = err_size};
     if (err_size > 0)
         err[0] = '\0';
-    int rc = segment_dir(log, dir); /* the longest names are the log's */
+    int rc = segment_dir(log, dir); /* no path of ours is longer than those of the log */
     return rc == 0 ? IDENT_OK : failed(c, rc, "open", dir);
 }
 
@@ -100,7 +100,7 @@ static int sync_parent(const struct call *c, const char *dir)
     return sync_dir(c, parent);
 }
 
-/* A name that cannot be made, since it is there, and yet leads to nothing. */
+/* A name that exists, and so cannot be made, but leads to nothing. */
 static int nowhere(const struct call *c, const char *path)
 {
     return say(
@@ -110,8 +110,8 @@ static int nowhere(const struct call *c, const char *path)
         path);
 }
 
-/* Make `dir` and what is missing above it. Each name is durable before the next one below it is made,
- * the last one is synced by ident_create(). */
+/* Makes `dir` and what is missing above it. Each name is durable before the next one below it is made;
+ * ident_create() syncs the last one. */
 static int make_dirs(const struct call *c, const char *dir)
 {
     const struct disk *d = c->d;
@@ -128,7 +128,7 @@ static int make_dirs(const struct call *c, const char *dir)
     return rc == 0 || rc == -EEXIST ? IDENT_OK : failed(c, rc, "mkdir", dir);
 }
 
-/* Open `path` and lock it. */
+/* Opens `path` and locks it. */
 static int lock_one(const struct call *c, const char *path, enum disk_open how, int *fd)
 {
     const struct disk *d = c->d;
@@ -200,9 +200,13 @@ static void encode(uint8_t b[BLOCK_BYTES], const struct ident *id)
     put_u32(b, crc32c(0, b + 4, BLOCK_BYTES - 4));
 }
 
-enum block { WHOLE, DAMAGED, STRANGE };
+enum block {
+    WHOLE,
+    DAMAGED,
+    STRANGE, /* whole, but of another version */
+};
 
-/* STRANGE: whole, but of another version, which goes to *version. */
+/* The version goes to *version unless the block is DAMAGED. */
 static enum block decode(const uint8_t b[BLOCK_BYTES], struct ident *id, uint16_t *version)
 {
     uint8_t whole[BLOCK_BYTES];
@@ -227,7 +231,7 @@ static enum block decode(const uint8_t b[BLOCK_BYTES], struct ident *id, uint16_
     memcpy(id->name, b + NAME_AT, len);
     if (strlen(id->name) != len)
         return DAMAGED;
-    encode(whole, id); /* what is written has one form: all else is zero */
+    encode(whole, id); /* an identity is written in one way only: anything else is damage */
     return memcmp(whole, b, BLOCK_BYTES) == 0 ? WHOLE : DAMAGED;
 }
 
@@ -245,8 +249,9 @@ static int each_name(void *arg, const char *name)
         l->tmp = true;
     else if (strcmp(name, "log") == 0)
         l->log = true;
+    /* A file system whose root DIR is has lost+found; what was restored for this identity is in snap. */
     else if (strcmp(name, "lost+found") == 0 || strcmp(name, "snap") == 0)
-        return 0; /* a file system's own when DIR is its root; what was restored, for this identity alone */
+        return 0;
     else if (!l->other) {
         l->other = true;
         if (snprintf(l->name, sizeof l->name, "%s", name) < 0)
@@ -260,7 +265,7 @@ static int write_ident(const struct call *c, const char *path, const struct iden
     const struct disk *d = c->d;
     uint8_t block[BLOCK_BYTES];
     struct iovec iov[COPIES];
-    int rc = d->unlink(d->ctx, path); /* of an attempt that was cut short */
+    int rc = d->unlink(d->ctx, path); /* left by an attempt that was cut short */
     if (rc != 0 && rc != -ENOENT)
         return failed(c, rc, "unlink", path);
     int fd = d->open(d->ctx, path, DISK_CREATE);
@@ -313,7 +318,7 @@ int ident_create(const struct disk *d, const char *dir, const struct ident *id,
 
 /* ---- load ---- */
 
-/* `blocks` are zeros before. */
+/* Reads both copies into `blocks`, which the caller has zeroed. */
 static int read_blocks(const struct call *c, const char *path, uint8_t blocks[COPIES * BLOCK_BYTES])
 {
     const struct disk *d = c->d;
@@ -323,7 +328,7 @@ static int read_blocks(const struct call *c, const char *path, uint8_t blocks[CO
     if (fd < 0)
         return failed(c, fd, "open", path);
     ssize_t n = d->pread(d->ctx, fd, blocks, COPIES * BLOCK_BYTES, 0);
-    if (n >= 0 && n < COPIES * BLOCK_BYTES) /* cut: a copy that is not whole is no copy */
+    if (n >= 0 && n < COPIES * BLOCK_BYTES) /* the file was cut: a part of a copy does not count */
         memset(blocks + (n < BLOCK_BYTES ? 0 : BLOCK_BYTES), 0, BLOCK_BYTES);
     int closed = d->close(d->ctx, fd);
     if (n < 0)

@@ -1,6 +1,6 @@
 /* ident.h: whose data directory this is, and the lock on it.
  *
- *   DIR        locked by the running daemon: the directory itself, which nobody can tidy away
+ *   DIR        locked by the running daemon, since a file in it could be tidied away
  *   DIR/ident  two copies of one 4 KiB block, at offsets 0 and 4096, written once; locked, too
  *   DIR/log/   the log (wal.h), made together with the identity
  *
@@ -39,55 +39,55 @@ struct ident {
     char name[IDENT_NAME_MAX + 1];     /* of the cluster, printable */
     uint16_t voters[IDENT_VOTERS_MAX]; /* ids of the nodes that count, ascending */
     unsigned n_voters;                 /* 1..IDENT_VOTERS_MAX */
-    uint64_t storage_id;               /* random, from the caller; names this directory's life */
+    uint64_t storage_id;               /* random, from the caller: no other directory has it */
     uint64_t created;                  /* seconds of the wall clock, for humans only */
     uint16_t node_id;
 };
 
-/* What the functions here return, or -errno of a call that failed; -ENOTDIR also for a name that leads to
- * nothing. */
+/* What the functions here return; or -errno if a system call failed. -ENOTDIR is also for a name that leads
+ * to nothing. */
 enum ident_result {
     IDENT_OK,
     IDENT_MISSING,       /* no DIR, or no identity in it */
     IDENT_DAMAGED,       /* neither copy is whole, or the two differ */
     IDENT_OTHER_CLUSTER, /* whole, but of another cluster */
     IDENT_OTHER_NODE,    /* of this cluster, but of another node */
-    IDENT_OTHER_VOTERS,  /* of this node, but majorities were counted among others */
+    IDENT_OTHER_VOTERS,  /* of this node, but made for another list of nodes */
     IDENT_OTHER_VERSION, /* whole, but in a format that is not known here */
-    IDENT_NOT_EMPTY,     /* create: DIR holds something that a new node would not have */
+    IDENT_NOT_EMPTY,     /* DIR holds something that a new node would not have */
     IDENT_LOCKED,        /* another process has the lock */
 };
 
-/* `err` receives one sentence for humans whenever the result is not IDENT_OK, and an empty string or a
- * warning (one copy damaged) when it is. */
+/* In all functions `err` receives one sentence for humans unless the result is IDENT_OK. With IDENT_OK it is
+ * empty, or a warning that one copy is damaged. */
 
-/* Descriptors that hold the lock until they are closed with d->close or the process ends; -1: none.
- * Two, so that neither another identity in the directory nor another directory around the identity
- * passes for one that is not in use. */
+/* Descriptors that hold the lock until they are closed with d->close or the process ends; -1: none. There
+ * are two, so that neither another identity put into the directory, nor another directory put around the
+ * identity, seems to be free. */
 struct ident_lock {
     int dir;
     int ident; /* -1 after `create`: there was none yet */
 };
 
-/* Lock DIR and its identity for this process. With `create`, DIR and its parents are made when
- * missing, and DIR is locked alone; without, a DIR that is missing or has no identity is IDENT_MISSING.
- * Makes no file. */
+/* Locks DIR and its identity for this process. With `create`, DIR and the directories above it are made if
+ * they are missing, and only DIR is locked. Without, a DIR that is missing or has no identity is
+ * IDENT_MISSING. Makes no file. */
 int ident_lock(const struct disk *d, const char *dir, bool create, struct ident_lock *lock,
                char *err, size_t err_size);
 
-/* IDENT_OK if ident_create() would take DIR, else what it would return. Changes nothing. */
+/* Returns what ident_create() would return for this DIR, and changes nothing. */
 int ident_none(const struct disk *d, const char *dir, char *err, size_t err_size);
 
-/* Make a new identity, and an empty log with segments of `segment_bytes` (0: default), in a DIR
- * that holds nothing (but lost+found). Durable when it returns IDENT_OK: file, log, DIR and the name of
- * DIR in its parent. What a crash in the middle leaves behind is recognised and done again. The caller
+/* Makes a new identity, and an empty log with segments of `segment_bytes` (0: default), in a DIR that holds
+ * nothing but lost+found and snap. With IDENT_OK all is durable: the file, the log, DIR, and the name of
+ * DIR in its parent. What a crash in the middle leaves behind is recognised and made again. The caller
  * holds the lock. */
 int ident_create(const struct disk *d, const char *dir, const struct ident *id,
                  uint32_t segment_bytes, char *err, size_t err_size);
 
-/* Read the identity and compare it with `want` (its name, node_id and voters; NULL: accept any). *out
- * is filled for IDENT_OK, IDENT_OTHER_CLUSTER, _NODE and _VOTERS. Changes nothing: a damaged copy
- * stays until someone looks. */
+/* Reads the identity and compares name, node_id and voters with those of `want` (NULL: any will do). *out is
+ * filled for IDENT_OK, IDENT_OTHER_CLUSTER, _NODE and _VOTERS. Changes nothing: a damaged copy stays until
+ * someone looks. */
 int ident_load(const struct disk *d, const char *dir, const struct ident *want, struct ident *out,
                char *err, size_t err_size);
 

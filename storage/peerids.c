@@ -1,4 +1,4 @@
-/* peerids.c: see peerids.h. An update that a loss of power cuts short leaves the other copy. */
+/* peerids.c: see peerids.h. When the power goes during an update, the other copy is whole. */
 #include "storage/peerids.h"
 
 #include <assert.h>
@@ -77,13 +77,13 @@ static int write_copies(const struct disk *d, int fd, const struct peerids *ids,
     return rc;
 }
 
-/* The first one. It has its name only when it is whole. */
+/* Makes the file for the first peer. It gets its name only when it is whole. */
 static int create(const struct disk *d, const char *dir, const char *path,
                   const struct peerids *ids, char *err, size_t err_size)
 {
     char tmp[WAL_PATH_MAX];
     (void)snprintf(tmp, sizeof tmp, "%s/peers.tmp", dir);
-    int rc = d->unlink(d->ctx, tmp); /* of an attempt that was cut short */
+    int rc = d->unlink(d->ctx, tmp); /* left by an attempt that was cut short */
     if (rc != 0 && rc != -ENOENT)
         return segment_fail(err, err_size, rc, "unlink", tmp);
     int fd = d->open(d->ctx, tmp, DISK_CREATE);

@@ -9,8 +9,8 @@
  *          10  2 how many entries                 ..  zero
  *          12  4 zero
  *
- * A peer that comes with another one later has forgotten what it promised, see admit.c. An entry with
- * the id of this node itself is of the directory that it had before this one, which others know.
+ * A peer that comes with another directory later has forgotten what it promised, see admit.c. An entry with
+ * the id of this node names the directory that it had before this one, by which other nodes know it.
  */
 #ifndef STORAGE_PEERIDS_H
 #define STORAGE_PEERIDS_H
@@ -23,28 +23,28 @@
 enum { PEERIDS_MAX = 16 }; /* more than there are voters */
 
 struct peerids {
-    uint64_t storage_id; /* of the directory that they are kept in */
+    uint64_t storage_id; /* of the directory that the file is in */
     uint64_t number;     /* of the copy that counts; 0 = there is no file yet */
     unsigned n;          /* 0..PEERIDS_MAX */
     struct peerid {
         uint16_t node_id;
-        uint64_t storage_id;
+        uint64_t storage_id; /* of that node's directory */
     } known[PEERIDS_MAX];
 };
 
-/* Reads DIR/peers; without one no peer is known. The caller holds the lock and has compared the
- * identity, whose storage_id this is. 0; -EBADMSG: neither copy is whole, or they are of another
- * directory; or -errno. `err` receives one sentence for humans unless it is 0. */
+/* Reads DIR/peers; if there is no such file, no peer is known. The caller holds the lock and has compared
+ * the identity, whose storage_id this is. Returns 0; -EBADMSG if neither copy is whole, or they are of
+ * another directory; or -errno. `err` receives one sentence for humans unless the result is 0. */
 int peerids_load(const struct disk *d, const char *dir, uint64_t storage_id, struct peerids *out,
                  char *err, size_t err_size);
 
-/* Adds a peer that is not there yet. Durable when it returns 0, and *ids is what the file holds; else
- * as before. -ENOSPC, -EDQUOT, -EMFILE, -ENFILE, -ENOMEM: nothing was changed, try again later. After
- * another failure nobody knows what the disk holds. `err` as above. */
+/* Adds a peer that is not known yet. With 0 the file is durable and *ids is what it holds; else *ids is as
+ * before. After -ENOSPC, -EDQUOT, -EMFILE, -ENFILE and -ENOMEM nothing was changed, and the caller may try
+ * again later; after any other failure nobody knows what the disk holds. `err` as for peerids_load(). */
 int peerids_add(const struct disk *d, const char *dir, struct peerids *ids, uint16_t node_id,
                 uint64_t storage_id, char *err, size_t err_size);
 
-/* That of a node; 0 = none is known. */
+/* The storage id of a node's directory; 0: none is known. */
 uint64_t peerids_find(const struct peerids *ids, uint16_t node_id);
 
 #endif

@@ -62,13 +62,11 @@ enum record_status record_decode(const uint8_t *buf, size_t len, struct record *
         *size_or_need = RECORD_HEAD_BYTES;
         return RECORD_SHORT;
     }
-
     /* Everything that the head alone can refute comes before its length is used. */
     uint32_t data_len = get_u32(buf + AT_DATA_LEN);
     if (data_len > RECORD_DATA_MAX_BYTES || buf[AT_VERSION] != RECORD_VERSION ||
         !type_known(buf[AT_TYPE]) || get_u64(buf + AT_INDEX) == 0 || get_u64(buf + AT_TERM) == 0)
         return RECORD_BAD;
-
     size_t size = record_size(data_len);
     if (len < size) {
         *size_or_need = size;
@@ -78,7 +76,6 @@ enum record_status record_decode(const uint8_t *buf, size_t len, struct record *
     if (get_u32(buf + AT_CRC) != crc32c(0, buf + AT_DATA_LEN, size - AT_DATA_LEN) ||
         !all_zero(buf + used, size - used))
         return RECORD_BAD;
-
     out->index = get_u64(buf + AT_INDEX);
     out->term = get_u64(buf + AT_TERM);
     out->cluster_ms = record_cluster_ms(buf);
@@ -102,7 +99,7 @@ uint64_t record_cluster_ms(const uint8_t *rec)
 
 void record_hash(const uint8_t *rec, size_t size, uint8_t out[RECORD_HASH_BYTES])
 {
-    /* Fails only for bad output or key lengths, and both are constants here. */
+    /* It fails only for lengths of output or key that are not allowed, and both are constants here. */
     int rc = crypto_generichash(out, RECORD_HASH_BYTES, rec, size, NULL, 0);
     assert(rc == 0);
     (void)rc;

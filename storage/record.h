@@ -11,8 +11,8 @@
  *       32   16  prev: BLAKE2b-128 of the whole record at index - 1; zeros for index 1
  *       48    -  data, zero-padded to a multiple of 8
  *
- * Cluster time is the clock of the leader who made the record, set so that it goes on from the record
- * before: along a log it never falls. It is no time of day.
+ * Cluster time is the clock of the leader that made the record. Each leader sets its clock to go on from the
+ * last record, so cluster time never falls along a log. It is no time of day.
  *
  * Little-endian. Since every record carries the hash of the one before, the hash of a log's last
  * record names the whole log up to there: the Log Matching Property (dissertation 3.5) becomes a
@@ -26,14 +26,14 @@
 
 enum {
     RECORD_HEAD_BYTES = 48,
-    RECORD_HASH_BYTES = 16, /* BLAKE2b-128: names a record, 2^64 work to collide */
+    RECORD_HASH_BYTES = 16, /* of BLAKE2b-128: to find two records with one hash takes 2^64 tries */
     RECORD_ALIGN_BYTES = 8, /* records begin on this boundary of their stream */
     RECORD_DATA_MAX_BYTES = (1 << 20) + 1024,                     /* a command with a 1 MiB value */
     RECORD_MAX_BYTES = RECORD_HEAD_BYTES + RECORD_DATA_MAX_BYTES, /* (the data limit is aligned) */
     RECORD_VERSION = 2,
 };
 
-/* 8900 years: a clock that gets so far stands still. */
+/* 8900 years. A clock that gets so far stands still. */
 #define RECORD_CLUSTER_MS_MAX ((UINT64_C(1) << 48) - 1)
 
 /* What an entry means. Any other value on disk or wire is refused. */
@@ -54,8 +54,8 @@ struct record {
 
 enum record_status {
     RECORD_OK,
-    RECORD_SHORT, /* so far plausible, but more bytes are needed */
-    RECORD_BAD,   /* never a record, whatever follows */
+    RECORD_SHORT, /* it may be one, but more bytes are needed */
+    RECORD_BAD,   /* no record begins so */
 };
 
 /* Bytes that a record with `data_len` bytes of data occupies: head, data and padding. */
@@ -67,8 +67,8 @@ size_t record_size(uint32_t data_len);
 size_t record_seal(uint8_t *buf, uint64_t index, uint64_t term, uint64_t cluster_ms, uint8_t type,
                    const uint8_t prev[RECORD_HASH_BYTES], uint32_t data_len);
 
-/* Read one record from the beginning of `buf`. Trusts nothing: the length is checked against the
- * limit before it is used, then checksum, version, type and padding.
+/* Reads one record from the beginning of `buf`. Trusts nothing: the length is checked against the limit
+ * before it is used, then checksum, version, type and padding.
  * RECORD_OK: *out is filled, *size_or_need is the record's size.
  * RECORD_SHORT: *size_or_need is how many bytes are needed in all (the head alone at first).
  * RECORD_BAD: neither is written. */

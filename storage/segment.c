@@ -45,7 +45,7 @@ void segment_damaged_path(char path[WAL_PATH_MAX], char damaged[WAL_PATH_MAX], c
 
 int segment_fail(char *err, size_t err_size, int rc, const char *call, const char *path)
 {
-    /* Cut off rather than refuse: the reader still has the call and most of the path. */
+    /* A message that is too long is cut: it still has the call and most of the path. */
     int n = snprintf(err, err_size, "%s %s: %s", call, path,
                      rc == -EISDIR ? "it is no regular file" : strerror(-rc));
     assert(n > 0);
@@ -58,8 +58,8 @@ bool segment_disk_full(int rc)
     return rc == -ENOSPC || rc == -EDQUOT;
 }
 
-/* Zeros really written, not a hole and not a reservation: later writes then need no new space and
- * change no metadata, so each is one write and one flush. */
+/* Zeros are really written, and not left as a hole or reserved: later writes then need no new space and
+ * change no metadata, so each of them is one write and one flush. */
 static int write_zeros(const struct disk *d, int fd, uint32_t segment_bytes)
 {
     union {
@@ -67,7 +67,6 @@ static int write_zeros(const struct disk *d, int fd, uint32_t segment_bytes)
         void *out;
     } zeros = {.in = zero_block}; /* an iovec has no const */
     struct iovec iov[ZERO_IOVS];
-
     for (int i = 0; i < ZERO_IOVS; i++)
         iov[i] = (struct iovec){.iov_base = zeros.out, .iov_len = BATCH_BLOCK_BYTES};
     for (uint32_t at = 0; at < segment_bytes;) {
@@ -82,7 +81,7 @@ static int write_zeros(const struct disk *d, int fd, uint32_t segment_bytes)
     return 0;
 }
 
-/* A whole file of zeros under the temporary name, durable as a file but not yet as a name. */
+/* Makes a file of zeros under the temporary name. The file is durable then, its name is not. */
 static int make_tmp(const struct disk *d, const char *tmp, uint32_t segment_bytes, char *err,
                     size_t err_size)
 {
@@ -121,19 +120,18 @@ int segment_make(const struct disk *d, const char *dir, uint64_t number, uint32_
             segment_fail(err, err_size, rc, "rename", tmp);
     }
     if (rc == -EEXIST || segment_disk_full(rc)) {
-        /* What is left behind is removed by the next attempt or start, so this may fail. */
+        /* This may fail: the next attempt or start removes what is left. */
         (void)d->unlink(d->ctx, tmp);
         if (rc != -EEXIST)
             return -ENOSPC;
     } else if (rc != 0) {
         return rc;
     }
-
     rc = d->sync_dir(d->ctx, log);
     if (rc != 0) {
         segment_fail(err, err_size, rc, "fsync", log);
-        /* The name exists but may not last, and asking again would not tell: not to be retried
-         * (but where the directory could not even be opened). */
+        /* The name exists but may not last, and a second fsync would not tell: -ENOSPC, which a caller tries
+         * again, must not be returned. */
         return segment_disk_full(rc) ? -EIO : rc;
     }
     return 0;
@@ -148,7 +146,7 @@ int wal_make_spare(const struct disk *d, const char *dir, uint64_t number, uint3
     return segment_make(d, dir, number, segment_bytes, SEGMENT_TMP_SPARE, err, err_size);
 }
 
-/* The log of another directory in this one's place is told by it, even if nothing was ever stored. */
+/* By this head the log of another directory is told from this one's, even if nothing was ever stored. */
 static int write_first_head(const struct disk *d, const char *dir, uint64_t storage_id, char *err,
                             size_t err_size)
 {

@@ -19,26 +19,26 @@
 
 enum { SEGMENT_FIRST = 1 }; /* number of a log's first segment */
 
-/* DIR/log, or -ENAMETOOLONG when a path of the log would exceed WAL_PATH_MAX. */
+/* Writes DIR/log to `path`. 0, or -ENAMETOOLONG when a path of the log would exceed WAL_PATH_MAX. */
 int segment_dir(char path[WAL_PATH_MAX], const char *dir);
 
-/* DIR/log/<number><suffix>; segment_dir() has succeeded for this DIR. */
+/* Writes DIR/log/<number><suffix> to `path`; segment_dir() has succeeded for this DIR. */
 void segment_path(char path[WAL_PATH_MAX], const char *dir, uint64_t number, const char *suffix);
 
 /* DIR/log/damaged and a segment's file in it, likewise. */
 void segment_damaged_path(char path[WAL_PATH_MAX], char damaged[WAL_PATH_MAX], const char *dir,
                           uint64_t number);
 
-/* Write zeros to a file named with `tmp_suffix`, sync, rename, sync the directory. An existing
- * segment of that number is left alone and counts as success, its name made durable. Results as
- * wal_make_spare. */
+/* Makes a segment: writes zeros to a file with `tmp_suffix`, syncs and renames it, and syncs the directory. A
+ * segment of that number that exists already is left alone, and its name is made durable. Returns what
+ * wal_make_spare() does. */
 int segment_make(const struct disk *d, const char *dir, uint64_t number, uint32_t segment_bytes,
                  const char *tmp_suffix, char *err, size_t err_size);
 
-/* No space, on the disk or in its owner's quota. */
+/* True if rc says that there is no space, on the disk or in its owner's quota. */
 bool segment_disk_full(int rc);
 
-/* "CALL PATH: reason" into err; returns rc, so that a failing path is one line. */
+/* Writes "CALL PATH: reason" to err. Returns rc, so that a caller that fails needs one line. */
 int segment_fail(char *err, size_t err_size, int rc, const char *call, const char *path);
 
 #endif

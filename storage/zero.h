@@ -9,7 +9,8 @@
 
 static inline bool all_zero(const uint8_t *p, size_t len)
 {
-    /* Equal to itself one byte on: as fast as the C library compares, without a block of zeros. */
+    /* Bytes are all equal if they equal themselves one byte on. memcmp() is fast, and needs no block of zeros
+     * to compare with. */
     return len == 0 || (p[0] == 0 && memcmp(p, p + 1, len - 1) == 0);
 }
 
