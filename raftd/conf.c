@@ -138,16 +138,16 @@ static int fail_value(const struct conf_source *src, const struct conf_key *key,
 
 /* --- values ----------------------------------------------------------------------------------- */
 
-/* Quotes and '#' are refused because they would silently become part of the text; ';' and what
- * follows a blank would not survive printing and parsing again.
+/* Quotes and '#' are refused because they would become a part of the text without a word; a ';' would begin
+ * a comment when what was printed is read again.
  */
 static bool text_ok(const struct conf_key *key, const char *value)
 {
     size_t len = strlen(value);
     if (len < key->min || len > key->max)
         return false;
-    /* A relative one would be another file wherever raftd is started, and with another data directory
-     * the node would be told to make itself a second identity. */
+    /* A relative path would name another file at another start; and in another data directory the node would
+     * be told to make itself a second identity. */
     if (key->type == CONF_PATH && (value[0] != '/' || value[len - 1] == ' '))
         return false;
     for (const char *p = value; *p != '\0'; p++) {
@@ -165,7 +165,7 @@ static bool text_ok(const struct conf_key *key, const char *value)
     return true;
 }
 
-/* Writes value into the field; false: not allowed, nothing written. */
+/* Writes the value into its field. False if it is not allowed; then nothing is written. */
 static bool set_field(struct conf *conf, const struct conf_key *key, const char *value)
 {
     char *field = (char *)conf + key->offset;
@@ -312,7 +312,7 @@ static void end_at(const char *start, char *end)
     *end = '\0';
 }
 
-/* A section, a key and its value, or nothing, once what begins with a ';' behind a blank is gone. */
+/* Takes one line: a section, or a key and its value, or nothing. A ';' behind a blank begins a comment. */
 static int take_line(struct conf_parser *p, char *line)
 {
     char *end = line;
@@ -352,7 +352,7 @@ static int take_lines(struct conf_parser *p, const char *text)
 
 /* --- the whole file --------------------------------------------------------------------------- */
 
-/* Who binds one address reaches only what can be reached from there. */
+/* A node sends from its own address alone, so its peers must be reachable from there. */
 static int check_reach(const struct conf *conf, const struct conf_source *src)
 {
     static const char *const words[] = {
@@ -380,8 +380,8 @@ static int check_reach(const struct conf *conf, const struct conf_source *src)
 
 _Static_assert(CONF_NEXT_KEY_SIZE >= CONF_DATA_DIR_SIZE - 1 + sizeof next_suffix, "it fits");
 
-/* Without a name of its own the second key stands beside the first: a cluster that runs can change
- * its key, which it could not do if the configuration had to be read again first.
+/* The second key has a file name even if the configuration gives none. A running cluster can so change its
+ * key, although it never reads its configuration again.
  */
 static void default_next_key(struct conf *conf)
 {
@@ -428,7 +428,7 @@ int conf_parse(struct conf *conf, const char *text, const char *filename, char *
     conf->self = -1;
     for (size_t i = 0; i < CONF_N_KEYS; i++) {
         const struct conf_key *key = &conf_keys[i];
-        if (key->initial != NULL && key->initial[0] != '\0') { /* left out: zero by memset */
+        if (key->initial != NULL && key->initial[0] != '\0') { /* else the field stays zero */
             bool ok = set_field(conf, key, key->initial);
             assert(ok); /* the table's own defaults are within its limits */
         }
@@ -455,10 +455,10 @@ int conf_load(struct conf *conf, const char *path, char *err, size_t errlen)
 {
     const struct conf_source src = {path, 0, err, errlen};
     char text[CONF_FILE_MAX_BYTES + 1];
-    /* A pipe that nobody writes to must not hold a start up: it is empty then. */
+    /* To open a pipe that nobody writes to must not hold a start up: it counts as empty. */
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     if (fd >= 0)
-        (void)fcntl(fd, F_SETFL, 0); /* what others write is waited for */
+        (void)fcntl(fd, F_SETFL, 0); /* a pipe that somebody writes to is read to its end */
     FILE *file = fd >= 0 ? fdopen(fd, "r") : NULL;
     if (file == NULL)
         return fail(&src, "cannot open: %s", strerror(errno));
@@ -486,7 +486,7 @@ int conf_set(struct conf *conf, const char *section, const char *key, const char
 
 /* --- which node ------------------------------------------------------------------------------- */
 
-/* Puts the id in the place of each {id}; zeros follow the path, as before. */
+/* Puts the id in the place of each {id}; the rest of the field stays zero. */
 static void expand_id(char *path, uint16_t id)
 {
     enum { MARK = sizeof id_mark - 1 };
@@ -572,7 +572,7 @@ const char *conf_warning(const struct conf *conf, unsigned n)
 
 /* --- printing --------------------------------------------------------------------------------- */
 
-/* What has no value that would be allowed, for it was left out, is printed as a comment. */
+/* A key that was left out, and has no default that could be written, is printed as a comment. */
 static int print_key(const struct conf *conf, const struct conf_key *key, FILE *out)
 {
     const char *field = (const char *)conf + key->offset;

@@ -7,8 +7,8 @@
  *     conf_set_node(&conf, 0, err, sizeof err);                     which of the nodes we are
  *
  * All functions that take err return 0, or -1 with one line of text in err that names file, line,
- * section, key, what is wrong and what is allowed. A struct conf owns no memory and points nowhere:
- * copy it freely. Written once at start, read-only for every thread after that.
+ * section, key, what is wrong and what is allowed. A struct conf owns no memory and has no pointers, so it
+ * can be copied. It is written at the start only; afterwards all threads read it.
  */
 #ifndef RAFTD_CONF_H
 #define RAFTD_CONF_H
@@ -19,25 +19,26 @@
 #include <sys/socket.h>
 
 enum {
-    CONF_NODES_MAX = 9,          /* voters; more cost traffic and gain nothing */
-    CONF_ID_MAX = 999,           /* three digits are easy to say on the telephone */
-    CONF_NAME_MAX = 64,          /* bytes of a cluster's name */
-    CONF_ADDR_SIZE = 80,         /* "[v6%interface]:port" with its zero: at most 71 */
-    CONF_INTERFACE_SIZE = 16,    /* IF_NAMESIZE, with its zero */
-    CONF_DATA_DIR_SIZE = 160,    /* with its zero */
-    CONF_NEXT_KEY_SIZE = 165,    /* key_file and ".next" */
-    CONF_LINE_MAX_BYTES = 255,   /* of a section or a key, more than any that is allowed needs */
-    CONF_SOCKET_SIZE = 108,      /* sizeof(sockaddr_un.sun_path) on Linux */
-    CONF_ERR_SIZE = 512,         /* enough for every message with a usual file name */
+    CONF_NODES_MAX = 9,        /* voters; more cost traffic and gain nothing */
+    CONF_ID_MAX = 999,         /* three digits are easy to say on the telephone */
+    CONF_NAME_MAX = 64,        /* bytes of a cluster's name */
+    CONF_ADDR_SIZE = 80,       /* "[v6%interface]:port" with its zero: at most 71 */
+    CONF_INTERFACE_SIZE = 16,  /* IF_NAMESIZE, with its zero */
+    CONF_DATA_DIR_SIZE = 160,  /* with its zero */
+    CONF_NEXT_KEY_SIZE = 165,  /* key_file and ".next" */
+    CONF_LINE_MAX_BYTES = 255, /* a line with a section or a key; none that is allowed is longer */
+    CONF_SOCKET_SIZE = 108,    /* sizeof(sockaddr_un.sun_path) on Linux */
+    CONF_ERR_SIZE = 512,       /* enough for every message with a usual file name */
     CONF_FILE_MAX_BYTES = 65536, /* a real one has 500; protects against -c /dev/zero */
 };
 
 struct conf_node {
     uint16_t id;                         /* 1 to CONF_ID_MAX, unique; Raft's server id */
     char addr_text[CONF_ADDR_SIZE];      /* as written: "192.0.2.1:7100" or "[2001:db8::1]:7100" */
-    char interface[CONF_INTERFACE_SIZE]; /* of "[fe80::1%eth0]:7100", else ""; one for all nodes */
-    struct sockaddr_storage addr; /* the same without interface, unique; one family for all */
-    socklen_t addr_len;           /* bytes of addr that count */
+    char interface[CONF_INTERFACE_SIZE]; /* "eth0" of "[fe80::1%eth0]:7100", else ""; all nodes' */
+    struct sockaddr_storage
+        addr;           /* addr_text without the interface; unique, one family for all nodes */
+    socklen_t addr_len; /* bytes of addr that count */
 };
 
 struct conf {
@@ -50,46 +51,44 @@ struct conf {
     uint32_t max_data_bytes;     /* of all keys and values, as kv.h counts them */
     uint32_t max_datagram_bytes; /* UDP payload */
     /* [node]: this box */
-    uint32_t id;                       /* 0: not given */
-    char data_dir[CONF_DATA_DIR_SIZE]; /* may hold "{id}" until conf_set_node */
-    char socket[CONF_SOCKET_SIZE];     /* likewise */
-    uint32_t socket_mode;              /* permission bits */
-    char key_file[CONF_DATA_DIR_SIZE]; /* the cluster's key, "": none; may hold "{id}" likewise */
-    char next_key_file[CONF_NEXT_KEY_SIZE]; /* of a second live key, "": no key_file either */
+    uint32_t id;                            /* 0: not given */
+    char data_dir[CONF_DATA_DIR_SIZE];      /* may hold "{id}" until conf_set_node */
+    char socket[CONF_SOCKET_SIZE];          /* as data_dir */
+    uint32_t socket_mode;                   /* permission bits */
+    char key_file[CONF_DATA_DIR_SIZE];      /* with the cluster's key, "": none; else as data_dir */
+    char next_key_file[CONF_NEXT_KEY_SIZE]; /* with a second key; "" only if key_file is "" */
     uint32_t readers;                       /* reader threads; 0: the loop answers reads */
     uint32_t log_level;                     /* enum say_level */
-    uint32_t log_max_bytes;                 /* of all files of the log */
-    uint32_t disk_min_free;                 /* bytes: with less, no entries are taken */
+    uint32_t log_max_bytes;                 /* all files of the log together */
+    uint32_t disk_min_free;                 /* bytes: with less free, no entries are taken */
     /* by conf_set_node */
     int self; /* index into nodes of this node, -1: not known yet */
 };
 
-/* Defaults, then text, then the checks that need the whole file. filename is for messages only. On
- * error *conf is not to be used.
- */
+/* Sets the defaults, then what the text says, then checks what needs the whole file. filename is for
+ * messages only. After an error *conf must not be used. */
 int conf_parse(struct conf *conf, const char *text, const char *filename, char *err, size_t errlen);
 
-/* conf_parse of a file. Errors also: cannot be read, larger than CONF_FILE_MAX_BYTES, zero bytes. */
+/* conf_parse() of a file. A file that cannot be read, is empty, is larger than CONF_FILE_MAX_BYTES or has a
+ * zero byte in it is an error, too. */
 int conf_load(struct conf *conf, const char *path, char *err, size_t errlen);
 
-/* Sets one key as if the file had said so; where names the source in errors ("-d"). Between
- * conf_load and conf_set_node; not for "node.N".
- */
+/* Sets one key as if the file had said so; `where` names the source in errors, such as "-d". To be called
+ * between conf_load() and conf_set_node(), and not for "node.N". */
 int conf_set(struct conf *conf, const char *section, const char *key, const char *value,
              const char *where, char *err, size_t errlen);
 
-/* The nodes whose address this machine has now: on an interface, or, if there is none, to be bound
- * to. Their ids go to ids, ascending; returns how many. */
+/* The nodes whose address an interface of this machine has now; if there are none, those to whose address a
+ * socket can be bound. Their ids go to `ids`, ascending. Returns how many there are. */
 int conf_here(const struct conf *conf, uint16_t ids[CONF_NODES_MAX]);
 
-/* What can be seen wrong with it on this machine only, as a broadcast address of a network here. That
- * is so at this moment and on this interface, perhaps one that has nothing to do with the cluster: a
- * reason to ask who writes the file, and none to keep a node from its start. */
+/* Finds what only this machine can tell: a node's address that is the broadcast address of a network here.
+ * The interface may have nothing to do with the cluster, so an error here is one for whoever writes the
+ * file, and does not keep a node from its start. */
 int conf_check_here(const struct conf *conf, const char *filename, char *err, size_t errlen);
 
-/* Decides which node we are: id, or conf->id if id is 0, or if that is 0 too the one node of
- * conf_here(). Then fills in {id} in the paths, and sets id and self.
- */
+/* Decides which node we are: `id`; if that is 0, conf->id; if that is 0, too, the one node of conf_here().
+ * Then replaces {id} in the paths, and sets conf->id and conf->self. */
 int conf_set_node(struct conf *conf, uint16_t id, char *err, size_t errlen);
 
 /* This node, or NULL before conf_set_node. Lives as long as *conf. */
@@ -98,13 +97,12 @@ const struct conf_node *conf_self(const struct conf *conf);
 /* The node with this id, or NULL. */
 const struct conf_node *conf_find(const struct conf *conf, uint16_t id);
 
-/* The n-th text, from 0, that an operator should read although the configuration is valid, or NULL if
- * there are no more. Static. */
+/* The n-th text, counted from 0, that an operator should read although the configuration is valid. NULL:
+ * there are no more. The texts are static. */
 const char *conf_warning(const struct conf *conf, unsigned n);
 
-/* Writes a commented configuration that parses again to an equal struct (self excepted). Returns 0,
- * or -1 if out could not be written.
- */
+/* Writes a configuration with comments, which conf_parse() reads as an equal struct (but for self). Returns
+ * 0, or -1 if `out` could not be written. */
 int conf_print(const struct conf *conf, FILE *out);
 
 #endif

@@ -17,8 +17,9 @@
 _Static_assert((int)CONF_INTERFACE_SIZE == (int)IF_NAMESIZE, "a name of an interface and its zero");
 
 enum {
-    INTERFACES_MAX = 1024,   /* IPv4 addresses of this machine that are looked at */
-    NOT_READY = 0x08 | 0x40, /* IFA_F_DADFAILED, IFA_F_TENTATIVE: others may have it, too */
+    INTERFACES_MAX = 1024, /* IPv4 addresses of this machine that are looked at */
+    NOT_READY = 0x08 |
+                0x40, /* IFA_F_DADFAILED, IFA_F_TENTATIVE: another machine may have it, too */
 };
 
 static const char allowed[] = "is not the address of one box; allowed: 192.0.2.1:PORT or "
@@ -46,15 +47,15 @@ static const char *parse_addr4(struct conf_node *node, const char *host, uint16_
     if (inet_pton(AF_INET, host, &sin.sin_addr) != 1)
         return allowed;
     uint32_t ip = ntohl(sin.sin_addr.s_addr);
-    if (ip >> 24 == 0 || ip >= 0xe0000000U) /* one box: not any, multicast, broadcast */
+    if (ip >> 24 == 0 || ip >= 0xe0000000U) /* "any", multicast and broadcast are not one box's */
         return allowed;
     memcpy(&node->addr, &sin, sizeof sin);
     node->addr_len = sizeof sin;
     return NULL;
 }
 
-/* Splits "fe80::1%eth0" in place; false: not the name of an interface behind '%'. The kernel allows
- * bytes of every kind in one, but status prints it as text and as JSON.
+/* Splits "fe80::1%eth0" in place. False if what stands behind '%' is no name of an interface. The kernel
+ * allows nearly any byte in one, but status prints the name as text and as JSON.
  */
 static bool split_interface(struct conf_node *node, char *host)
 {
@@ -140,7 +141,7 @@ static struct in_addr address_of(const struct ifreq *request)
     return sin.sin_addr;
 }
 
-/* Calls `match` for each IPv4 address of an interface, until it says true. */
+/* Calls `match` for each IPv4 address of each interface, until it says true. */
 static bool any_interface(bool (*match)(int fd, struct ifreq *request, struct in_addr wanted),
                           struct in_addr wanted, char *name)
 {
@@ -215,7 +216,7 @@ bool conf_addr_on_interface(const struct conf_node *node)
 {
     if (node->addr.ss_family == AF_INET6)
         return has_address6(node);
-    /* All of 127.0.0.0/8 is of the interface that has one of it. */
+    /* The interface that has 127.0.0.1 has all of 127.0.0.0/8. */
     struct in_addr wanted = {.s_addr = conf_addr_reach(node) == CONF_REACH_MACHINE
                                            ? htonl(INADDR_LOOPBACK)
                                            : in4(node).sin_addr.s_addr};
@@ -244,7 +245,7 @@ bool conf_addr_bindable(const struct conf_node *node)
     struct sockaddr_storage addr;
     if (conf_addr_resolve(node, &addr) != 0)
         return false;
-    /* Any port: ours may be in use, and only the address matters. */
+    /* Port 0 is any port: ours may be in use, and only the address matters here. */
     size_t port = addr.ss_family == AF_INET ? offsetof(struct sockaddr_in, sin_port)
                                             : offsetof(struct sockaddr_in6, sin6_port);
     memset((char *)&addr + port, 0, sizeof(in_port_t));
@@ -258,7 +259,7 @@ bool conf_addr_bindable(const struct conf_node *node)
 
 bool conf_addr_is(const struct conf_node *node, const struct sockaddr *from)
 {
-    /* Family, port and address lie in a row; IPv6 has a flow between them, which nobody sets. */
+    /* Family, port and address lie in a row. Between those of IPv6 lies the flow, which nobody sets. */
     size_t bytes = from->sa_family == AF_INET ? offsetof(struct sockaddr_in, sin_zero)
                                               : offsetof(struct sockaddr_in6, sin6_scope_id);
     return memcmp(&node->addr, from, bytes) == 0;

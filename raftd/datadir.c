@@ -79,7 +79,8 @@ void datadir_init(const struct conf *conf, const char *backup)
 
 /* ---- at each start ---- */
 
-/* What we make is our user's alone; a directory that was there before is as somebody wanted it. */
+/* What we make is for our user alone. The mode of a directory that was there before is somebody's choice,
+ * so it is only told of. */
 static void look_at_mode(const char *dir)
 {
     struct stat st;
@@ -88,8 +89,8 @@ static void look_at_mode(const char *dir)
                  (st.st_mode & 022) != 0 ? "changed" : "looked into", st.st_mode & 07777u, dir);
 }
 
-/* The daemon writes here for months, and some of it for the first time in weeks: who may not is told
- * now, and so is root, whose files the owner of the directory could not write at the next start. */
+/* The daemon may write to a file for the first time weeks from now, so a missing right is told of at the
+ * start. Root is refused as well: the owner of the directory could not write root's files later. */
 static void look_at_rights(const char *dir)
 {
     char log[WAL_PATH_MAX], what[WAL_MESSAGE_BYTES];
@@ -97,7 +98,7 @@ static void look_at_rights(const char *dir)
     (void)snprintf(log, sizeof log, "%s/log", dir);
     const char *const paths[] = {dir, log};
     for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++) {
-        /* A log that is missing, or no directory, is no matter of rights: recovery says so. */
+        /* A log that is missing, or is no directory, is not a matter of rights: recovery says so. */
         if (stat(paths[i], &st) != 0 || !S_ISDIR(st.st_mode) ||
             faccessat(AT_FDCWD, paths[i], W_OK | X_OK, AT_EACCESS) == 0)
             continue;
@@ -148,7 +149,7 @@ uint16_t datadir_node(const struct conf *conf)
         bool all_in_one = strcmp(as.data_dir, conf->data_dir) == 0; /* no {id} in it */
         int rc = ident_load(&disk_posix, as.data_dir, NULL, &found, err, sizeof err);
         if (rc == IDENT_OK && all_in_one && conf_find(conf, found.node_id) == NULL) {
-            want = expected(conf, found.node_id); /* it was taken out of the list */
+            want = expected(conf, found.node_id); /* the node was taken out of the list */
             rc = ident_load(&disk_posix, as.data_dir, &want, &found, err, sizeof err);
         }
         if (all_in_one && rc != IDENT_OK)

@@ -1,5 +1,6 @@
-/* datadir.h: the data directory as an operator meets it: made once, claimed at each start, refused with
- * a word on what to do. ident.h has the rules.
+/* datadir.h: the data directory as an operator meets it. It is made once and claimed at each start; where
+ * it is refused, the message says what to do. ident.h has the rules. All functions end the process when
+ * the directory is refused.
  */
 #ifndef RAFTD_DATADIR_H
 #define RAFTD_DATADIR_H
@@ -11,20 +12,18 @@
 #include "storage/ident.h"
 #include "storage/wal.h"
 
-/* All functions end the process when the directory is refused. */
-
 /* Makes conf->data_dir and this node's identity in it. Root does it as the user whom the directory, or
- * the nearest one above it that exists, belongs to: the daemon will run as that user. backup: what it
- * begins with (restore.h), NULL = with nothing. */
+ * the nearest one above it that exists, belongs to: the daemon will run as that user. `backup` is the file
+ * with the state that it begins with (restore.h); NULL: it begins empty. */
 void datadir_init(const struct conf *conf, const char *backup);
 
 /* Locks the directory until the process ends, and reads its identity, which must be the one in `conf`
- * (NULL: any will do). With a `conf` the directory will be written: this user must be able to do so,
- * and root is refused where the directory is another user's. */
+ * (NULL: any will do). With a `conf` the directory will be written to: this user must have the right to,
+ * and root is refused if the directory is another user's. Returns the options for wal_open(). */
 struct wal_options datadir_claim(const char *dir, const struct conf *conf, struct ident *found);
 
-/* The one node whose identity is in data_dir; 0 if there is none, or more than one. For a start at which
- * neither the configuration nor an address says which node this is: `conf` has no self yet. */
+/* The one node whose identity is in data_dir; 0 if there is none, or more than one. It is for a start at
+ * which neither the configuration nor an address says which node this is: `conf` has no self yet. */
 uint16_t datadir_node(const struct conf *conf);
 
 #endif

@@ -16,7 +16,7 @@ static unsigned bucket_of(uint64_t us)
     return (unsigned)min_u64(shift * SUB + (us >> shift), DURATIONS_BUCKETS - 1);
 }
 
-/* The largest value in it. */
+/* The largest value in a bucket. */
 static uint64_t bucket_top(unsigned bucket)
 {
     unsigned shift = bucket < 2 * SUB ? 0 : bucket / SUB - 1;
@@ -26,7 +26,7 @@ static uint64_t bucket_top(unsigned bucket)
 static void forget(struct durations *d, uint64_t now_us)
 {
     const uint64_t minute_us = DURATIONS_MINUTE_US;
-    if (now_us < d->since_us + minute_us) /* by another thread's clock it may be before it, too */
+    if (now_us < d->since_us + minute_us) /* another thread's now_us may even be before since_us */
         return;
     unsigned old = now_us < d->since_us + 2 * minute_us ? 1 : 2;
     d->minutes[1] = d->minutes[0];

@@ -1,20 +1,20 @@
 /* files.h: how many files (descriptors) the process may have open, and how many of them are for local
- * clients. Clients never get those that the log, the network and the threads need. */
+ * clients. Clients never get the descriptors that the log, the network and the threads need. */
 #ifndef RAFTD_FILES_H
 #define RAFTD_FILES_H
 
 enum {
     FILES_OWN = 32, /* standard streams, lock, log and its directories, sockets, event loop, timers,
-                       keys and a message to the service manager; 20 were seen */
+                              keys and a message to the service manager; 20 were seen */
     FILES_PER_READER = 4,  /* its event loop, and a connection that is being turned away */
     FILES_CLIENTS_MIN = 8, /* connections that a node must have room for */
 };
 
-/* Raises the limit of open files as far as it may be raised. Returns it, UINT_MAX for more. */
+/* Raises the limit of open files as far as it may be raised. Returns the limit, at most UINT_MAX. */
 unsigned files_limit(void);
 
-/* How many of `limit` are for connections of local clients, guests among them, if there are so many
- * reader threads; less than FILES_CLIENTS_MIN: raftd cannot run with that limit. */
+/* How many of `limit` descriptors are for connections of local clients, guests included, beside so many
+ * reader threads. With fewer than FILES_CLIENTS_MIN of them raftd cannot run. */
 unsigned files_for_clients(unsigned limit, unsigned readers);
 
 #endif

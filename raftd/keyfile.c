@@ -64,7 +64,7 @@ const char *keyfile_parse(const char *text, size_t len, uint8_t key[KEYFILE_KEY_
     }
     if (wrong == NULL && !found)
         wrong = "it holds no key; raftctl keygen makes one";
-    /* Nobody's random number: a file that was made to be filled in, or by a device that has failed. */
+    /* No random number is zero: the file was made to be filled in later, or by a device that failed. */
     static const uint8_t zero[KEYFILE_KEY_BYTES];
     if (wrong == NULL && memcmp(key, zero, sizeof zero) == 0)
         wrong = "the key is all zeros, which is no secret; raftctl keygen makes one";
@@ -90,22 +90,22 @@ size_t keyfile_format(const uint8_t key[KEYFILE_KEY_BYTES], char text[KEYFILE_TE
 /* --- file ------------------------------------------------------------------------------------- */
 
 enum {
-    MAY_READ = 4,         /* bits of a triple of the mode, and of an entry of an ACL */
+    MAY_READ = 4,         /* in three bits of a mode, and in an entry of an ACL */
     ACL_ENTRIES_MAX = 64, /* more tell too many users about the key */
     ACL_HEAD_BYTES = 4,
     ACL_ENTRY_BYTES = 8,
-    ACL_VERSION = 2, /* of what the kernel hands out: linux/posix_acl_xattr.h */
+    ACL_VERSION = 2, /* of the kernel's format: linux/posix_acl_xattr.h */
     ACL_USER_OBJ = 0x01,
     ACL_USER = 0x02,
     ACL_GROUP_OBJ = 0x04,
     ACL_MASK = 0x10,
 };
 
-/* Rights of those who are neither the owner, nor root, nor us. */
+/* The rights of those who are neither the owner, nor root, nor us, as bits of a mode. */
 struct rights {
-    unsigned group;  /* of the file's group */
-    unsigned others; /* of anybody else, together */
-    bool acl;
+    unsigned group;  /* what the file's group may do */
+    unsigned others; /* what anybody else may do */
+    bool acl;        /* the file has an ACL */
 };
 
 static uint32_t little_endian(const uint8_t *p, size_t bytes)
@@ -116,8 +116,8 @@ static uint32_t little_endian(const uint8_t *p, size_t bytes)
     return v;
 }
 
-/* With an ACL the group's bits of the mode are but the mask of all that is granted by name: a file that
- * a service manager has opened for the one user of a service looks as if a group could read it. */
+/* With an ACL, the group's bits of the mode are only the mask of all rights that the ACL grants by name. So
+ * a file that a service manager has opened for the user of one service looks as if a group could read it. */
 static struct rights rights_of(int fd, mode_t mode)
 {
     uint8_t acl[ACL_HEAD_BYTES + ACL_ENTRIES_MAX * ACL_ENTRY_BYTES];
@@ -127,7 +127,7 @@ static struct rights rights_of(int fd, mode_t mode)
     if (n < 0 && errno == ERANGE)
         r.others = 7;
     if (n < ACL_HEAD_BYTES || little_endian(acl, 4) != ACL_VERSION)
-        return r; /* there is none, or its mask is all that we know */
+        return r; /* there is no ACL, or none that we can read: then its mask is all we know */
     r.acl = true;
     r.group = 0;
     for (const uint8_t *e = acl + ACL_HEAD_BYTES; e + ACL_ENTRY_BYTES <= acl + n;
@@ -139,7 +139,7 @@ static struct rights rights_of(int fd, mode_t mode)
         else if (tag == ACL_USER && (id == 0 || id == geteuid()))
             continue;
         else if (tag != ACL_USER_OBJ && tag != ACL_MASK)
-            r.others |= perm & mask; /* users, groups; and others, whom the mode has told already */
+            r.others |= perm & mask; /* users and groups; all others stand in the mode, too */
     }
     return r;
 }
@@ -156,7 +156,7 @@ static bool our_group(gid_t gid)
     return found;
 }
 
-/* Whom it belongs to. */
+/* True if the file is root's or ours. */
 static bool check_owner(const struct stat *st, const char *path, char *err, size_t errlen)
 {
     uid_t us = geteuid();
@@ -175,7 +175,7 @@ static bool check_owner(const struct stat *st, const char *path, char *err, size
     return false;
 }
 
-/* Who else could read or change it? True if nobody. */
+/* True if nobody else can read or change the file. */
 static bool check_access(int fd, const char *path, char *err, size_t errlen)
 {
     struct stat st;
@@ -190,7 +190,7 @@ static bool check_access(int fd, const char *path, char *err, size_t errlen)
     if (!check_owner(&st, path, err, errlen))
         return false;
     struct rights r = rights_of(fd, st.st_mode);
-    /* Root lets a service read it through a group: then it must be the service's, and only read. */
+    /* Root may let a service read the key through a group: one of the service's own, and to read only. */
     bool lent = r.group == MAY_READ && st.st_uid == 0 && our_group(st.st_gid);
     if (r.others == 0 && (r.group == 0 || lent))
         return true;
@@ -202,7 +202,7 @@ static bool check_access(int fd, const char *path, char *err, size_t errlen)
     return false;
 }
 
-/* The key in a file that nobody else can read. NULL, or what is wrong. */
+/* Reads the key of a file that nobody else can read. Returns NULL, or what is wrong. */
 static const char *read_key(int fd, uint8_t key[KEYFILE_KEY_BYTES])
 {
     char text[KEYFILE_MAX_BYTES + 1];
@@ -221,7 +221,7 @@ enum keyfile_result keyfile_load(const char *path, uint8_t key[KEYFILE_KEY_BYTES
                                  size_t errlen)
 {
     memset(key, 0, KEYFILE_KEY_BYTES);
-    /* O_NONBLOCK: a named pipe must not stop us before we have seen what it is. */
+    /* O_NONBLOCK: to open a named pipe must not stop us before we have seen that it is one. */
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     if (fd < 0) {
         int error = errno;
@@ -255,7 +255,7 @@ int keyfile_load_all(const struct conf *conf, uint8_t keys[KEYFILE_KEYS_MAX][KEY
         return 1;
     switch (keyfile_load(conf->next_key_file, keys[1], err, errlen)) {
     case KEYFILE_OK: break;
-    case KEYFILE_MISSING: err[0] = '\0'; return 1; /* there only while a key is being changed */
+    case KEYFILE_MISSING: err[0] = '\0'; return 1; /* it exists only while a key is being changed */
     case KEYFILE_REFUSED: return 1;
     }
     if (memcmp(keys[0], keys[1], sizeof keys[0]) != 0)

@@ -1,7 +1,7 @@
 /* leaders.c: see leaders.h. */
 #include "raftd/leaders.h"
 
-/* leader: as raft tells, 0 = none. */
+/* Node `leader` leads this term; 0: none is known. */
 static void note(struct leaders *l, uint64_t term, uint16_t leader, uint64_t now_us)
 {
     if (leader == 0 || (l->now != 0 && term <= l->term))
@@ -16,7 +16,7 @@ static void note(struct leaders *l, uint64_t term, uint16_t leader, uint64_t now
     l->since_us = now_us;
 }
 
-/* How many changes there were in the last hour, at most LEADERS_KEPT. */
+/* The number of changes in the last hour, at most LEADERS_KEPT. */
 static unsigned recent(const struct leaders *l, uint64_t now_us)
 {
     unsigned n = 0;

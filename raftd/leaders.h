@@ -8,23 +8,24 @@
 #include "raftd/node/status.h"
 
 enum {
-    LEADERS_KEPT = 64, /* changes whose time is remembered: more in the interval count as so many */
+    LEADERS_KEPT = 64, /* changes whose time is remembered; more within the hour count as so many */
 };
 
 #define LEADERS_INTERVAL_US (3600ULL * 1000 * 1000)
 
-/* Zeroed memory: none yet. */
+/* Zeroed memory: no leader was known yet. */
 struct leaders {
     uint64_t term;     /* of the newest leader known */
-    uint16_t now;      /* that leader, 0 = none yet */
-    uint16_t before;   /* leader of the term before, 0 = none */
-    uint64_t since_us; /* when it became known */
-    uint64_t changes;  /* since start; the first leader is none */
-    uint64_t at_us[LEADERS_KEPT];
+    uint16_t now;      /* id of that leader, 0 = none yet */
+    uint16_t before;   /* id of the leader before it, 0 = none */
+    uint64_t since_us; /* when the newest leader became known */
+    uint64_t changes;  /* since the start; the first leader is no change */
+    uint64_t at_us
+        [LEADERS_KEPT]; /* times of the newest changes: of change number i at i % LEADERS_KEPT */
 };
 
-/* Takes note of the leader of a status that has just been filled, and fills in what is known of
- * leaders. */
+/* Takes note of the leader in a status that has just been filled, and fills in leader_before,
+ * leader_since_us and leader_changes_hour. */
 void leaders_status(struct leaders *l, struct status *s);
 
 #endif

@@ -14,8 +14,8 @@
 enum {
     /* A process that was stopped finds everybody silent until it has heard what came meanwhile. */
     AFTER_SILENCE_US = 4000000,
-    DATA_HIGH_PERCENT = 80, /* of max_data_bytes: said once, */
-    DATA_LOW_PERCENT = 75,  /* and once more when it was below this since */
+    DATA_HIGH_PERCENT = 80, /* of max_data_bytes; that it is reached is said once, */
+    DATA_LOW_PERCENT = 75,  /* and again only after the data were below this */
 };
 
 /* --- of raft ---------------------------------------------------------------------------------- */
@@ -40,8 +40,8 @@ static void say_role(struct news *said, const struct raft *r)
     said->leader = r->leader;
 }
 
-/* A disk has lost entries up to `index`, or has all of them (0). Is it a loss that is to be said? A node
- * may restart many times in a row, and lose something each time. */
+/* A disk has lost entries up to `index`; 0: it has all of them. True if a loss is to be told of now. A node
+ * may restart many times in a row and lose something each time, hence NEWS_LOST_US. */
 static bool is_loss(struct news_lost *said, uint64_t index, uint64_t now_us)
 {
     bool worse = index > said->index;
@@ -68,7 +68,7 @@ static void say_own_loss(struct news_lost *said, const struct raft *r, uint64_t 
         say_info("no longer in doubt: all that this node had acknowledged is on its disk again");
 }
 
-/* A node that does not lead knows nothing of it. */
+/* Only a leader knows what a peer has lost. */
 static void say_loss(struct news_lost *said, const struct raft_peer *p, bool leads, uint64_t now_us)
 {
     bool over = leads && said->index != 0 && p->lost_index == 0;
@@ -137,7 +137,7 @@ static bool grows(struct news_count *c, uint64_t n, uint64_t now_us)
     return c->at_us != 0 && now_us - c->at_us < NEWS_SILENT_US;
 }
 
-/* The first that holds counts; 0: none. */
+/* The trouble with a peer: the first one that holds; 0: there is none. */
 static unsigned trouble_of(struct news_peer *said, const struct status *s,
                            const struct status_peer *p, uint64_t now_us)
 {
@@ -161,7 +161,7 @@ static void say_trouble(struct news_peer *said, const struct status *s, struct s
 {
     unsigned now = trouble_of(said, s, p, now_us);
     p->trouble = now < NEWS_UNHEARD ? troubles[now].words : NULL;
-    if (now == STATUS_SESSION_STAYS_OUT) /* it was said when this node learnt it */
+    if (now == STATUS_SESSION_STAYS_OUT) /* this was said when the node learnt it */
         now = 0;
     for (unsigned t = 1; t < NEWS_TROUBLES; t++) {
         uint64_t lasts_us = t >= NEWS_OTHER_CLUSTER ? AFTER_SILENCE_US : NEWS_LASTS_US;
@@ -175,7 +175,7 @@ static void say_trouble(struct news_peer *said, const struct status *s, struct s
             said->told_us = now_us;
         said->told = true;
     }
-    /* It must be heard: after another trouble a handshake alone may end in the same trouble. */
+    /* A handshake alone is not enough, for it may end in the same trouble: the peer must be heard. */
     if (said->told && now == 0 && p->heard_us > said->told_us) {
         said->told = false;
         say_info("node %u (%s) is heard again", p->id, p->addr);
@@ -185,8 +185,8 @@ static void say_trouble(struct news_peer *said, const struct status *s, struct s
     said->session = p->session;
 }
 
-/* Whoever lets data pass and drops HELLOs keeps old keys in use. To end the session would let him
- * cut the link instead. */
+/* Whoever lets data pass and drops HELLOs keeps old keys in use. If the session ended for that, he could cut
+ * the link instead, so there is only a message. */
 static void say_overdue(struct news_peer *said, const struct status_peer *p, uint64_t now_us)
 {
     if (p->session != STATUS_SESSION_ESTABLISHED || now_us < p->session_overdue_us ||
@@ -199,7 +199,7 @@ static void say_overdue(struct news_peer *said, const struct status_peer *p, uin
                  p->id, p->addr, (now_us - p->session_us) / 60000000);
 }
 
-/* Work goes on: each node obeys its own. */
+/* Nothing stops for this: each node obeys its own settings. */
 static void say_settings(struct news_peer *said, const struct status *s,
                          const struct status_peer *p, uint64_t now_us)
 {
@@ -266,7 +266,7 @@ static void say_commits(struct news *said, const struct status *s, uint64_t now_
                  s->role == RAFT_LEADER ? "now" : "this node stopped leading");
 }
 
-/* A missing address of our own and datagrams that are too big have messages of their own. */
+/* An address of ours that is missing, and datagrams that are too big, have messages of their own. */
 static void say_send_fails(struct news *said, const struct status *s, uint64_t now_us)
 {
     bool fails = grows(&said->send_lost, s->udp.lost, now_us) && s->udp.lost_errno != 0 &&
@@ -332,7 +332,7 @@ static void print_addr(char *out, size_t size, const struct sockaddr *a)
     (void)snprintf(out, size, strchr(host, ':') != NULL ? "[%s]:%s" : "%s:%s", host, port);
 }
 
-/* One address at a time, so that whoever invents addresses does not fill the log. */
+/* Looks at one address at a time: whoever invents addresses must not fill the messages. */
 void news_stranger(struct news *said, uint64_t cluster_id, const uint8_t *buf, size_t len,
                    const struct sockaddr *from, uint64_t now_us)
 {

@@ -1,6 +1,6 @@
 /* news.h: what people are told of while the daemon runs: who leads, what stands still, which node this
- * one cannot speak with and why, which disk has lost something. Of a state that lasts as lasting.h has
- * it. */
+ * one cannot speak with and why, which disk has lost something. A state that lasts is told of by the rules
+ * of lasting.h. */
 #ifndef RAFTD_NEWS_H
 #define RAFTD_NEWS_H
 
@@ -13,29 +13,30 @@
 #include "raftd/node/status.h"
 
 enum {
-    /* A session should have been replaced long ago. It is told of when the peer has been heard on it for
-     * so long, for it may have been away until now. */
+    /* A session that should have been replaced is told of only after the peer was heard on it for so long:
+     * the peer may have been away until now. */
     NEWS_OVERDUE_US = 60 * 1000 * 1000,
     /* A node that is not heard for so long is missing: nodes send something at least every 3 s. */
     NEWS_SILENT_US = 10 * 1000 * 1000,
-    NEWS_LASTS_US = 10 * 1000 * 1000, /* any other state, until it is told of */
+    NEWS_LASTS_US = 10 * 1000 * 1000, /* how long any other state lasts before it is told of */
     /* On a lossy link some losses in a row look like a narrow path for a second or two. */
     NEWS_NARROW_US = 5 * 1000 * 1000,
     NEWS_LOST_US = 10 * 1000 * 1000, /* between two messages about what one disk has lost */
 
     /* What keeps this node and a peer from speaking: the enum status_session, or one of these. */
     NEWS_OTHER_CLUSTER = STATUS_SESSIONS,
-    NEWS_SEALS, /* and this node does not */
-    NEWS_PLAIN, /* and this node seals */
+    NEWS_SEALS, /* the peer seals, and this node does not */
+    NEWS_PLAIN, /* this node seals, and the peer does not */
     NEWS_OTHER_VERSION,
-    NEWS_UNHEARD, /* since the start */
-    NEWS_SILENT,
+    NEWS_UNHEARD, /* not heard since the start */
+    NEWS_SILENT,  /* not heard any more */
     NEWS_TROUBLES,
 };
 
+/* A counter that is looked at now and then. */
 struct news_count {
-    uint64_t n;     /* of a counter, as last seen */
-    uint64_t at_us; /* it grew then; 0 = never */
+    uint64_t n;     /* as last seen */
+    uint64_t at_us; /* when it last grew; 0 = never */
 };
 
 struct news_lost {
@@ -46,11 +47,11 @@ struct news_lost {
 struct news_peer {
     enum status_session session; /* as last seen */
     struct lasting trouble[NEWS_TROUBLES];
-    struct lasting setting[WIRE_SETTING_COUNT]; /* it differs */
+    struct lasting setting[WIRE_SETTING_COUNT]; /* that it differs from ours */
     struct lasting overdue, narrow;
-    bool told;                                /* of some trouble, ... */
-    uint64_t told_us;                         /* ... first then */
-    struct news_count cluster, kind, version; /* drops */
+    bool told;                                /* some trouble was told of, and its end was not */
+    uint64_t told_us;                         /* when that trouble was told of first */
+    struct news_count cluster, kind, version; /* datagrams dropped for these reasons */
 };
 
 /* Zeroed memory: nothing was said yet. */
@@ -63,21 +64,22 @@ struct news {
     struct news_peer peer[RAFT_VOTERS_MAX];
     struct lasting no_leader, uncommitted, send_fails, stranger;
     struct news_count send_lost;
-    bool data_high;         /* said */
+    bool data_high;         /* it was said that the data are nearly full */
     uint64_t differs_index; /* as last said */
-    uint64_t stranger_us;   /* its newest datagram */
-    char stranger_addr[80];
+    uint64_t stranger_us;   /* when the newest datagram of stranger_addr came */
+    char stranger_addr[80]; /* from where datagrams come that are no node's */
 };
 
 /* Says what has changed since the last call. Once per loop iteration is often enough: it takes a round
  * trip to elect another leader, and to bring back what a disk has lost. */
 void news_raft(struct news *said, const struct raft *r, uint64_t now_us);
 
-/* The same for a status that has just been filled; sets the peers' `trouble` in it. */
+/* Says what has changed since the last call in a status that has just been filled, and sets `trouble` of
+ * each peer in it. */
 void news_status(struct news *said, struct status *s, uint64_t now_us);
 
-/* This datagram came from an address that is no node's. There is a message if the datagram says that it
- * is of our cluster. */
+/* A datagram came from an address that is no node's. If it says that it is of our cluster, and more of
+ * them come, there is a message. */
 void news_stranger(struct news *said, uint64_t cluster_id, const uint8_t *buf, size_t len,
                    const struct sockaddr *from, uint64_t now_us);
 

@@ -8,7 +8,7 @@
 #include "raftd/conf_addr.h"
 #include "raftd/base/say.h"
 
-/* The number of its interface, 0: none. */
+/* The number of the interface of an address; 0: it names none. */
 static uint32_t interface_of(const struct sockaddr_storage *addr)
 {
     struct sockaddr_in6 sin6;
@@ -16,7 +16,7 @@ static uint32_t interface_of(const struct sockaddr_storage *addr)
     return addr->ss_family == AF_INET6 ? sin6.sin6_scope_id : 0;
 }
 
-/* Binds `udp` if it is not bound, or to another interface of that name. 0 or -errno; -ENODEV: there is no
+/* Binds `udp` unless it is bound to the present interface of that name. 0 or -errno; -ENODEV: there is no
  * such interface. */
 static int bind_now(struct own_address *a, struct udp *udp, bool bound)
 {

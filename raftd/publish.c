@@ -7,8 +7,9 @@
 #include "raftd/base/num.h"
 
 enum {
-    STATUS_INTERVAL_US = 2000, /* at most so often a new status is published ... */
-    STATUS_IDLE_US = 100000,   /* ... and so often when only counters and ages have changed */
+    STATUS_INTERVAL_US =
+        2000, /* between two statuses at least, so that a busy loop has time for its work */
+    STATUS_IDLE_US = 100000, /* the same when only counters and ages have changed */
 };
 
 static void fill_status(struct publisher *p, const struct publish_from *from, uint64_t now_us,
@@ -21,7 +22,7 @@ static void fill_status(struct publisher *p, const struct publish_from *from, ui
     s->loop_max_us = from->loop_max_us;
 }
 
-/* How long the published status may still stand for what is true now. */
+/* How old the published status may become: 0 if what it says first is not true any more. */
 static uint64_t status_lasts(const struct status *old, const struct raft *r)
 {
     if (old == NULL || old->role != r->role || old->term != r->term || old->leader != r->leader ||
@@ -38,7 +39,7 @@ void publish(struct publisher *p, const struct publish_from *from, uint64_t now_
 {
     const struct raft *r = node_raft(from->node);
     news_raft(&p->news, r, now_us);
-    /* Only the loop replaces the old one, so it needs no read-side section. */
+    /* Only the loop replaces the status, so the loop needs no read-side section to look at it. */
     uint64_t lasts = status_lasts(from->shared->status, r);
     bool fresh = now_us - p->published_us < lasts;
     p->late = fresh && lasts == STATUS_INTERVAL_US;

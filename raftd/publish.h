@@ -1,5 +1,5 @@
-/* publish.h: what the daemon tells of itself while it runs: a status for whoever asks, and messages
- * about what has changed since the last one. */
+/* publish.h: what the daemon tells of itself while it runs: a status for whoever asks for it, and messages
+ * about what has changed (news.h). */
 #ifndef RAFTD_PUBLISH_H
 #define RAFTD_PUBLISH_H
 
@@ -15,25 +15,26 @@
 
 /* Zeroed memory: nothing was published or said yet. */
 struct publisher {
-    uint64_t published_us;
-    bool late; /* something has changed since */
+    uint64_t published_us; /* when the present status was published */
+    bool late;             /* something has changed since */
     struct news news;
     struct leaders leaders;
 };
 
+/* What a status is made of. */
 struct publish_from {
     struct node *node;
     struct diskio *disk;
     struct udp *udp;
     struct shared *shared; /* where the status goes to */
-    uint64_t loop_max_us;
+    uint64_t loop_max_us;  /* the longest iteration of the loop so far */
 };
 
-/* Says what has changed, and publishes a new status if the present one does not stand any more. Once
- * per loop iteration. */
+/* Says what has changed, and publishes a new status if the present one is not true any more. To be called
+ * once per iteration of the loop. */
 void publish(struct publisher *p, const struct publish_from *from, uint64_t now_us);
 
-/* When the next status is due, NEVER if nothing has changed. */
+/* When the next status is due; NEVER if nothing has changed. */
 uint64_t publisher_at(const struct publisher *p);
 
 #endif

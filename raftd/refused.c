@@ -23,7 +23,7 @@ bool nearest_dir(const char *dir, char path[WAL_PATH_MAX], struct stat *st, bool
     return true;
 }
 
-/* Advice names no command that changes more than the data directory: what lies above it is not ours. */
+/* The advice names no command that changes more than the data directory: what lies above it is not ours. */
 static void say_denied(const char *dir, const char *what)
 {
     char path[WAL_PATH_MAX];

@@ -22,7 +22,7 @@ static int go_on(void *ctx)
     return 0;
 }
 
-/* The file's state, which becomes the machine's. */
+/* Reads the state in the file, which becomes the machine's. Ends the process when that fails. */
 static void load(const char *path, struct snapshot_head *head, struct machine *machine)
 {
     struct snapshots s = {.disk = &disk_posix, .dir = ""};

@@ -1,3 +1,4 @@
+/* starting.c: see starting.h. */
 #include "raftd/starting.h"
 
 #include <errno.h>
@@ -5,9 +6,9 @@
 #include <stdio.h>
 
 #include "raftd/base/clock.h"
-#include "raftd/loop.h"
 #include "raftd/base/notify.h"
 #include "raftd/base/say.h"
+#include "raftd/loop.h"
 
 static void tell(struct starting *s, uint64_t now, const char *reading)
 {
@@ -36,7 +37,7 @@ bool starting_progress(void *ctx, uint64_t done, uint64_t all)
     uint64_t now = clock_us();
     if (s->began_us == 0) {
         s->began_us = now;
-        s->said_us = s->screen ? now : 0; /* a service manager is told at once */
+        s->said_us = s->screen ? now : 0; /* 0: the service manager is told at once */
     }
     (void)snprintf(reading, sizeof reading, "reading the %s: %" PRIu64 " of %" PRIu64 " %s",
                    s->snapshot ? "snapshot" : "log", done, all, s->snapshot ? "MB" : "segments");

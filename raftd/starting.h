@@ -9,29 +9,30 @@
 struct loop;
 
 enum {
-    STARTING_MESSAGE_S = 5, /* an operator who looks at a screen is told this often */
-    STARTING_SCREEN_S = 1,
-    /* The service manager is asked for so much more with each message: a card may retry one read for
-     * half a minute. */
+    STARTING_MESSAGE_S = 5, /* between two messages */
+    STARTING_SCREEN_S = 1,  /* between two changes of a line on a screen */
+    /* How much more time each message asks the service manager for: a card may retry one read for half a
+     * minute. */
     STARTING_EXTEND_S = 90,
-    STARTING_LOOK_MS = 10, /* so often clients are looked for, and the clock is read */
+    STARTING_LOOK_MS = 10, /* between two looks for clients */
 };
 
+/* The caller fills the first four fields; the others are zero. */
 struct starting {
-    bool (*stopped)(void); /* someone wants the process to end */
-    struct loop *loop;     /* whose clients are told; NULL: none */
+    bool (*stopped)(void); /* true if someone wants the process to end */
+    struct loop *loop;     /* whose clients are told; NULL: nobody's */
     bool screen;           /* progress goes to standard error, as one line that changes */
-    bool snapshot;         /* that is what is read now, and else the log */
-    uint64_t began_us, said_us, looked_us;
+    bool snapshot;         /* the snapshot is being read, else the log */
+    uint64_t began_us, said_us, looked_us; /* first call, newest message, newest look for clients */
 };
 
-/* For wal_options.progress; ctx is a struct starting with only the first four fields filled. */
+/* For wal_options.progress; ctx is a struct starting. False: end the work. */
 bool starting_progress(void *ctx, uint64_t done, uint64_t all);
 
-/* The same for snapshots.pace. */
+/* For snapshots.pace, in bytes; ctx is a struct starting. 0, or -ECANCELED: end the work. */
 int starting_pace(void *ctx, uint64_t done, uint64_t all);
 
-/* Ends the line on the screen. */
+/* The work is over: ends the line on the screen. */
 void starting_done(const struct starting *s);
 
 #endif
