@@ -21,7 +21,7 @@ struct control {
 struct udp {
     int fd;
     int family;
-    bool bound; /* what an unbound socket sends gets a port that nobody knows */
+    bool bound; /* an unbound socket sends nothing: it would do so from a port that nobody knows */
     int rcvbuf_bytes;
     struct udp_counters count;
     uint32_t rxq_ovfl; /* the kernel's count of drops as last seen; it wraps */
@@ -51,7 +51,7 @@ static bool set_int(int fd, int level, int name, int value)
 /* False and errno if an option that we need is refused. */
 static bool set_options(struct udp *u, int fd)
 {
-    /* Beyond net.core.rmem_max only with CAP_NET_ADMIN; otherwise as much as it allows. */
+    /* With CAP_NET_ADMIN the buffers may be larger than net.core.rmem_max; else that is the limit. */
     if (!set_int(fd, SOL_SOCKET, SO_RCVBUFFORCE, UDP_RCVBUF_BYTES) &&
         !set_int(fd, SOL_SOCKET, SO_RCVBUF, UDP_RCVBUF_BYTES))
         return false;
@@ -61,8 +61,8 @@ static bool set_options(struct udp *u, int fd)
     socklen_t len = sizeof u->rcvbuf_bytes;
     if (getsockopt(fd, SOL_SOCKET, SO_RCVBUF, &u->rcvbuf_bytes, &len) != 0)
         return false;
-    (void)set_int(fd, SOL_SOCKET, SO_RXQ_OVFL, 1); /* without it, our drops look like the net's */
-    /* The address may come later, and go and come back: the port is ours from now on. */
+    (void)set_int(fd, SOL_SOCKET, SO_RXQ_OVFL, 1); /* else our own drops look like the network's */
+    /* The address may come later, go and come back; IP_FREEBIND keeps the port meanwhile. */
     if (u->family == AF_INET) {
         (void)set_int(fd, IPPROTO_IP, IP_FREEBIND, 1);
         return set_int(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_PROBE);
@@ -194,7 +194,7 @@ size_t udp_receive(struct udp *u, udp_receiver *receive, void *ctx)
         if (n < 0) {
             if (errno == EAGAIN || errno == EWOULDBLOCK)
                 break;
-            errors++; /* the error of an earlier datagram to a closed port, or a signal */
+            errors++; /* a signal, or ICMP's answer to a datagram that went to a closed port */
             u->count.receive_errors++;
             continue;
         }
@@ -225,7 +225,7 @@ void udp_queue(struct udp *u, const struct sockaddr *to, socklen_t to_len, const
     u->tx_hdr[i].msg_hdr.msg_namelen = to_len;
 }
 
-/* A destination for which there is no place is forgotten: another of its datagrams will be refused. */
+/* Without a free place the destination is not remembered: its next datagram will be refused, too. */
 static void note_refused(struct udp *u, unsigned i)
 {
     size_t to_len = u->tx_hdr[i].msg_hdr.msg_namelen, len = u->tx_iov[i].iov_len;
@@ -261,8 +261,8 @@ void udp_flush(struct udp *u)
     while (i < u->queued) {
         int n = sendmmsg(u->fd, u->tx_hdr + i, u->queued - i, MSG_DONTWAIT | MSG_NOSIGNAL);
         if (n <= 0) {
-            /* It failed on the first one, and says so for that one only: skip it, the others may
-             * go another way. So a flush makes at most UDP_QUEUE calls, whatever happens. */
+            /* The error is of the first datagram alone. Others may go another way, so only this one is
+             * skipped; a flush thus makes at most UDP_QUEUE calls. */
             if (n < 0 && errno == EMSGSIZE) {
                 u->count.too_big++;
                 note_refused(u, i);

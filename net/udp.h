@@ -39,8 +39,8 @@ struct udp_counters {
 
 struct udp;
 
-/* A datagram; `bytes` and `from` are valid during the call, the bytes may be
- * changed. It may call udp_queue(). */
+/* Called for each datagram. `bytes` and `from` are valid during the call; the callee may change the bytes,
+ * and may call udp_queue(). */
 typedef void udp_receiver(void *ctx, uint8_t *bytes, size_t len, const struct sockaddr *from,
                           socklen_t from_len);
 
@@ -49,20 +49,20 @@ typedef void udp_receiver(void *ctx, uint8_t *bytes, size_t len, const struct so
  * sent is lost. NULL and errno on failure. */
 struct udp *udp_new(int family);
 
-/* Binds it, or binds it anew in place of what it was bound to; what had been received and not taken is
- * lost then. The address need not be this machine's yet: what is sent before is lost. Returns 0 or
- * -errno, then it is as before. The descriptor keeps its number but is another one: whoever polls it
- * has to begin again. */
+/* Binds the socket, also one that was bound before; datagrams that were not yet taken are lost then. The
+ * address need not be this machine's yet: what is sent until it is, is lost. Returns 0, or -errno, and
+ * then the socket is as before. Its descriptor keeps the number but names another socket: whoever polls
+ * it must begin again. */
 int udp_bind(struct udp *u, const struct sockaddr *addr, socklen_t addr_len);
 
 /* Drops what is queued. NULL is allowed. */
 void udp_close(struct udp *u);
 
-/* To poll for reading. */
+/* The descriptor, to be polled for reading. */
 int udp_fd(const struct udp *u);
 
-/* How many bytes of bulk may be on their way to us in full datagrams, so that all of them and
- * control between them find room in the receive buffer that the kernel granted. */
+/* How many bytes of bulk may be on their way to us in full datagrams: all of them, and the control
+ * datagrams between them, then fit into the receive buffer that the kernel granted. */
 uint32_t udp_window_bytes(const struct udp *u);
 
 /* Hands waiting datagrams to `receive`, at most UDP_RECEIVE_MAX. Returns how many; 0 when there is

@@ -320,7 +320,7 @@ void wire_begin(struct wire_writer *w, uint8_t *buf, size_t cap, uint64_t term)
         .buf = buf, .cap = cap & ~(size_t)3, .len = WIRE_PREAMBLE_BYTES, .term = term};
 }
 
-/* The same the other way. Returns the flags. */
+/* Writes the fixed part of a body from the struct at `from`. Returns the flags. */
 static unsigned put_parts(const struct layout *l, const uint8_t *from, uint8_t *b)
 {
     unsigned flags = 0, flag = 1;
@@ -345,8 +345,8 @@ static unsigned put_parts(const struct layout *l, const uint8_t *from, uint8_t *
     return flags;
 }
 
-/* Adds a frame, whose fixed part is taken from the struct `from`. Returns where the caller writes the
- * rest of the body, of rest_len bytes; NULL: no room for all of it. */
+/* Adds a frame, whose fixed part comes from the struct `from`. Returns where the caller has to write the
+ * rest of the body, rest_len bytes; NULL if the whole frame does not fit. */
 static uint8_t *put_frame(struct wire_writer *w, const struct layout *l, const void *from,
                           size_t rest_len)
 {
@@ -431,13 +431,12 @@ bool wire_put_digests(struct wire_writer *w, const struct wire_digests *d)
 
 const char *wire_setting_name(enum wire_setting setting)
 {
-    switch (setting) {
-    case WIRE_MAX_VALUE_BYTES: return "max_value_bytes";
-    case WIRE_ELECTION_TIMEOUT_MS: return "election_timeout_ms";
-    case WIRE_MAX_DATA_BYTES: return "max_data_bytes";
-    case WIRE_SETTING_COUNT: break;
-    }
-    return "?";
+    static const char *const names[WIRE_SETTING_COUNT] = {
+        [WIRE_MAX_VALUE_BYTES] = "max_value_bytes",
+        [WIRE_ELECTION_TIMEOUT_MS] = "election_timeout_ms",
+        [WIRE_MAX_DATA_BYTES] = "max_data_bytes",
+    };
+    return names[setting];
 }
 
 size_t wire_room(const struct wire_writer *w)

@@ -124,12 +124,13 @@ enum wire_type {
 
 /* Streams of bytes between two nodes, each with its own SACK. */
 enum wire_stream {
-    WIRE_STREAM_LOG = 1,   /* leader to follower: encoded entries behind the one that the probe of
-                              this number matched. id: that number */
-    WIRE_STREAM_RELAY = 2, /* clients' requests on their way to the leader. id: the sender's boot */
-    WIRE_STREAM_SNAPSHOT =
-        3, /* leader to follower: a snapshot, by its bytes. id: the first four bytes of
-                                 its hash as a number, XOR the receiver's boot */
+    /* Leader to follower: the encoded entries behind the one that a probe matched. id: the probe's number. */
+    WIRE_STREAM_LOG = 1,
+    /* Follower to leader: the requests of its clients. id: the sender's boot. */
+    WIRE_STREAM_RELAY = 2,
+    /* Leader to follower: the bytes of a snapshot. id: the first four bytes of its hash as a number, XOR
+     * the receiver's boot. */
+    WIRE_STREAM_SNAPSHOT = 3,
 };
 
 /* The preamble's fields; see the table. */
@@ -234,17 +235,17 @@ struct wire_frame {
 struct wire_reader {
     const uint8_t *buf;
     size_t len;
-    size_t pos;
-    uint64_t term;
-    uint16_t from, to;
+    size_t pos;        /* of the next frame in buf */
+    uint64_t term;     /* of every message */
+    uint16_t from, to; /* ids of the nodes */
 };
 
 /* Builds one payload in the caller's memory. */
 struct wire_writer {
     uint8_t *buf;
-    size_t cap;
-    size_t len;
-    uint64_t term;
+    size_t cap;    /* bytes of buf, rounded down to a multiple of 4 */
+    size_t len;    /* bytes so far, with the preamble */
+    uint64_t term; /* of every message */
 };
 
 /* Judges a payload: preamble, the structure of all frames, and that all critical ones are known here.
@@ -271,11 +272,13 @@ bool wire_put_links(struct wire_writer *w, const struct wire_links *l);
 bool wire_put_settings(struct wire_writer *w, const struct wire_settings *s);
 bool wire_put_digests(struct wire_writer *w, const struct wire_digests *d);
 
-/* Bytes of a frame of this type, but for those that its length adds. */
+/* Bytes of a frame of this type: its head and the fixed part of its body. */
 size_t wire_frame_bytes(enum wire_type type);
 
-/* Bytes of a stream's data that still fit, and how many of d->len were added (0 = no room). */
+/* Bytes of a stream's data that still fit. */
 size_t wire_room(const struct wire_writer *w);
+
+/* Adds a frame with as much of the data as fits. Returns how many bytes of d->len that is; 0: no room. */
 size_t wire_put_data(struct wire_writer *w, const struct wire_data *d);
 
 /* True if nothing was added yet. */
@@ -284,7 +287,7 @@ bool wire_empty(const struct wire_writer *w);
 /* Writes the preamble and returns the payload's length. h->term is that of wire_begin(). */
 size_t wire_end(struct wire_writer *w, const struct wire_header *h);
 
-/* As in the configuration: "max_value_bytes", ... */
+/* The name of a setting in the configuration, such as "max_value_bytes". */
 const char *wire_setting_name(enum wire_setting setting);
 
 /* First 8 bytes of BLAKE2b of the cluster's name. */

@@ -23,7 +23,7 @@ static void hmac(const uint8_t key[NOISE_KEY_BYTES], const uint8_t *in, size_t l
     assert(rc == 0);
 }
 
-/* HKDF (4.3): outputs 1..n, n = 2 or 3. */
+/* HKDF (4.3), with n = 2 or 3 outputs. */
 static void hkdf(const uint8_t ck[NOISE_KEY_BYTES], const uint8_t *in, size_t len, unsigned n,
                  uint8_t out[HKDF_MAX][NOISE_KEY_BYTES])
 {

@@ -50,19 +50,19 @@ void noise_write_first(struct noise *n, const uint8_t e[NOISE_KEY_BYTES], const 
                        size_t len, uint8_t *out);
 
 /* Reads a message with a payload of `len` bytes (NOISE_EXTRA_BYTES + len in all).
- * 0, or -1: not written under this psk and prologue; the state is then of no more use. */
+ * 0, or -1 if it was not written under this psk and prologue; the state is of no use then. */
 int noise_read_first(struct noise *n, const uint8_t *message, uint8_t *payload, size_t len);
 
-/* As the first, by the responder. -1: the initiator's public key gives an all-zero secret (a
- * point of low order; RFC 7748, 6.1), nothing was written. */
+/* The responder's answer, with arguments as for the first message. 0, or -1 if the initiator's public key
+ * gives an all-zero secret (a point of low order; RFC 7748, 6.1); then nothing was written. */
 int noise_write_second(struct noise *n, const uint8_t e[NOISE_KEY_BYTES], const uint8_t *payload,
                        size_t len, uint8_t *out);
 
-/* By the initiator, with the e of noise_write_first(). 0, or -1: not an answer to it. */
+/* Reads the answer; `e` is that of noise_write_first(). 0, or -1: it answers another message. */
 int noise_read_second(struct noise *n, const uint8_t e[NOISE_KEY_BYTES], const uint8_t *message,
                       uint8_t *payload, size_t len);
 
-/* Split (5.2): the keys of the two directions; ends the use of the state. */
+/* Split (5.2): the keys of the two directions. The state is of no use afterwards. */
 void noise_split(const struct noise *n, uint8_t from_initiator[NOISE_KEY_BYTES],
                  uint8_t from_responder[NOISE_KEY_BYTES]);
 

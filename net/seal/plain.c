@@ -24,7 +24,7 @@ _Static_assert(crypto_shorthash_BYTES == CHECK_BYTES, "SipHash gives 64 bits");
 _Static_assert(crypto_shorthash_KEYBYTES == 16, "SipHash takes 128 bits of key");
 _Static_assert((int)PLAIN_HEAD_BYTES <= (int)WIRE_HEAD_ROOM, "room before the payload");
 
-/* The key is public: cluster and version only keep strangers' datagrams apart. */
+/* The key is public: with cluster and version in it, no datagram of another cluster passes by chance. */
 static void checksum(uint8_t out[CHECK_BYTES], const uint8_t *buf, size_t len)
 {
     assert(len >= PLAIN_HEAD_BYTES && len <= WIRE_DATAGRAM_MAX);

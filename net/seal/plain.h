@@ -1,7 +1,7 @@
-/* plain.h: datagrams without secrets, for loopback and tests: who, to whom, and a sum.
+/* plain.h: datagrams without secrets, for loopback and tests: sender, receiver and a checksum.
  *
  *   envelope, 48 bytes before the payload
- *     0  u8   version << 4 | kind    version 3, kind 0 = plain
+ *     0  u8   version << 4 | kind    WIRE_VERSION_NOW; kind 0 = plain
  *     1  u8   0
  *     2  u16  from                   node id of the sender
  *     4  u16  to                     node id of the receiver
@@ -11,7 +11,7 @@
  *                                    `cluster`, the version and seven zeros
  *    24  about[24]                   what the sender tells of itself, see about.h
  *
- * Without a payload it is a greeting: it tells that much.
+ * A datagram without a payload is a greeting: it tells `about`, and no more.
  *
  * `check` guards against bit errors (UDP's own sum is weak and may be absent: a flipped bit must not
  * forge a vote), not against people: its key is public.
@@ -30,14 +30,14 @@ enum { PLAIN_HEAD_BYTES = 24 + ABOUT_BYTES };
 struct plain_ends {
     uint64_t cluster;
     uint16_t from, to;
-    struct about about; /* written, not compared: whether such a sender counts is for the caller */
+    struct about about; /* only written: plain_open() leaves it to the caller who counts */
 };
 
 /* Judges the envelope of a datagram that must be from `ends->from` to `ends->to`. The payload
  * follows at buf + PLAIN_HEAD_BYTES. */
 enum drop plain_open(const uint8_t *buf, size_t len, const struct plain_ends *ends);
 
-/* What the sender of a datagram that was opened tells of itself. */
+/* What the sender tells of itself, in a datagram for which plain_open() said DATAGRAM_DATA. */
 struct about plain_about(const uint8_t *buf);
 
 /* Writes the envelope around the payload at buf + PLAIN_HEAD_BYTES; returns the datagram's length. */

@@ -23,7 +23,7 @@ void replay_mark(struct replay *r, uint64_t counter)
     assert(counter < UINT64_MAX && replay_new(r, counter));
     uint64_t word = counter / WORD_BITS;
     if (counter >= r->next) {
-        /* The words that the window enters; the one with counter next - 1 is in use. */
+        /* Clears the words that the window enters. The word of counter next - 1 stays: it is in use. */
         uint64_t first = (r->next + WORD_BITS - 1) / WORD_BITS;
         if (word >= first + REPLAY_WORDS)
             first = word - REPLAY_WORDS + 1;

@@ -8,8 +8,8 @@
 #include "net/seal/session_impl.h"
 #include "raftd/base/bytes.h"
 
-/* Refuse to seal more under one key: far below what the counter and the cipher bear (2^64
- * datagrams, RFC 8439, 4), and far above what is sent until a session is replaced. */
+/* No more datagrams than this are sealed under one key: far fewer than the counter and the cipher bear
+ * (2^64, RFC 8439, 4), and far more than are sent until a session is replaced. */
 #define SENT_MAX (UINT64_C(1) << 40)
 
 enum { AT_INDEX = 4, AT_COUNTER = 8 };
@@ -79,10 +79,10 @@ struct sessions *sessions_new(const struct session_config *cfg, const struct ses
 
 void sessions_free(struct sessions *s)
 {
-    sodium_free(s); /* wipes */
+    sodium_free(s); /* which wipes it */
 }
 
-/* Where a key of before stands now; SESSION_KEYS = nowhere. */
+/* The place of an old key among the new ones; SESSION_KEYS = it is gone. */
 static unsigned moved_to(const struct session_key *old, const struct session_keys *keys)
 {
     unsigned i = 0;
@@ -121,7 +121,7 @@ void sessions_set_keys(struct sessions *s, const struct session_keys *keys, uint
         rekey_session(&p->next, moved);
         session_drop_handshake(p);
         session_not_strange(p, now_us);
-        p->has_taken = false; /* its answers may be of a key that is gone */
+        p->has_taken = false; /* the answers kept may be of a key that is gone */
         p->ack_due = false;
         p->answer_due = false;
         if (!p->current.live) {
@@ -157,8 +157,8 @@ static struct session *find(struct session_peer *p, uint32_t index)
     return NULL;
 }
 
-/* Data that nobody can open may be of a session that we forgot by restarting. A HELLO may be the
- * answer if it is not longer. */
+/* Data that cannot be opened may be of a session that we forgot by a restart, and a HELLO brings a new
+ * one. But whoever invents data must not make us send more than he does. */
 static void cannot_open(struct sessions *s, struct session_peer *p, uint64_t now_us, size_t len)
 {
     if (len >= SESSION_HELLO_BYTES)
@@ -343,7 +343,7 @@ void sessions_info(const struct sessions *s, uint16_t peer, struct session_info 
     const struct session_peer *p = &s->peers[place_of(s, peer)];
     const struct session *x = &p->current;
     memset(out, 0, sizeof *out);
-    /* A silent peer may have another session, or none. */
+    /* A peer that is silent may have another session by now, or none. */
     bool sure = x->live && !(p->pending && p->doubt);
     out->state = p->pending ? SESSION_STATE_HANDSHAKE : SESSION_STATE_NONE;
     out->since_us = p->begun_us;

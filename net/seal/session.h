@@ -73,9 +73,8 @@
  * former self end then, and never before.
  *
  * Times are microseconds of one monotonic clock that starts anywhere. Memory is of fixed size, from
- * sodium_malloc: guarded, never in a core dump, wiped when freed. The caller has called
- * sodium_init(). A peer is named by its id, one
- * of `peers`.
+ * sodium_malloc: guarded, never in a core dump, wiped when freed. The caller has called sodium_init().
+ * A peer is named by its id, which is one of session_config.peers.
  */
 #ifndef SESSION_H
 #define SESSION_H
@@ -94,15 +93,15 @@ enum {
     SESSION_EXTRA_BYTES = SESSION_HEAD_BYTES + SESSION_TAG_BYTES, /* of DATA beyond its payload */
     SESSION_PEERS_MAX = 8,         /* nine voters, see raft.h, but for ourselves */
     SESSION_KEYS = 2,              /* live at once: the old and the new one while they change */
-    SESSION_HELLO_BYTES = 120,     /* and HELLO_ACK and CHALLENGE */
+    SESSION_HELLO_BYTES = 120,     /* of HELLO, HELLO_ACK and CHALLENGE */
     SESSION_DATAGRAM_TAKEN = 1452, /* as WIRE_DATAGRAM_MAX */
     SESSION_WRONG_KEY_HELLOS = 3,  /* in a row, before we say that a peer has another key */
 };
 
-/* The pre-shared keys of the cluster. key[0] is there always; handshakes are started with it, and
- * with key[1] too if a peer is silent. Both are accepted. The caller wipes its copy. */
+/* The pre-shared keys of the cluster. Handshakes are started with key[0], which is always there, and with
+ * key[1] too if a peer is silent; both are accepted. The caller wipes its copy. */
 struct session_keys {
-    bool has[SESSION_KEYS]; /* has[0] is true */
+    bool has[SESSION_KEYS]; /* key[i] is there; always true for key[0] */
     uint8_t key[SESSION_KEYS][SESSION_KEY_BYTES];
 };
 
@@ -132,12 +131,12 @@ void sessions_free(struct sessions *s);
  * once. If key[0] is another one than before, a handshake with every peer starts under it. */
 void sessions_set_keys(struct sessions *s, const struct session_keys *keys, uint64_t now_us);
 
-/* A datagram from the address of this peer. Decrypts in place; on DATAGRAM_DATA *payload
- * (at least one byte) lies within buf, else it is not set and buf's contents are undefined. */
+/* Judges a datagram from the address of this peer, and decrypts it in place. On DATAGRAM_DATA *payload (at
+ * least one byte) lies within buf; else it is not set, and the contents of buf are undefined. */
 enum drop sessions_open(struct sessions *s, uint16_t peer, uint64_t now_us, uint8_t *buf,
                         size_t len, uint8_t **payload, size_t *payload_len);
 
-/* May we seal for this peer? */
+/* True if sessions_seal() would seal for this peer. */
 bool sessions_ready(const struct sessions *s, uint16_t peer);
 
 /* Seals a datagram whose payload (at least one byte) stands at buf + SESSION_HEAD_BYTES with room
@@ -163,14 +162,15 @@ enum session_state {
 
 struct session_info {
     enum session_state state;
-    uint64_t since_us;   /* established: its birth; wrong key: when that became clear; else when the
+    uint64_t since_us; /* established: its birth; wrong key: when that became clear; else when the
                             handshake began */
-    uint64_t overdue_us; /* the session in use is twice as old as any should become; UINT64_MAX =
-                            there is none. It goes on: who drops HELLOs shall not cut the link */
-    uint32_t key_id;     /* of the cluster's key that made it, see sessions_key_id(); 0 = none */
-    bool initiator;      /* it was made by our HELLO */
-    uint64_t opened;     /* datagrams, empty ones included */
-    uint64_t handshakes; /* sessions that came into being */
+    uint64_t
+        overdue_us;  /* when the session in use is twice as old as any should become; NEVER = there
+                            is none. It stays in use: whoever drops HELLOs shall not cut the link */
+    uint32_t key_id; /* of the cluster's key that made it, see sessions_key_id(); 0 = none */
+    bool initiator;  /* our HELLO made the session in use */
+    uint64_t opened; /* datagrams, empty ones included */
+    uint64_t handshakes; /* that ended with a session */
     uint64_t exchanges;  /* Diffie-Hellman operations done for this peer's datagrams */
     uint64_t hellos;     /* sent */
 };
@@ -181,12 +181,12 @@ uint64_t sessions_peer_boot(const struct sessions *s, uint16_t peer);
 /* What that process told of itself in the newest handshake; zeros = none yet. */
 struct about sessions_peer_about(const struct sessions *s, uint16_t peer);
 
-/* The peer is told from now on that this is its storage id as we know it. */
+/* From now on the peer is told that we know it by this storage id. */
 void sessions_know(struct sessions *s, uint16_t peer, uint64_t storage);
 
 void sessions_info(const struct sessions *s, uint16_t peer, struct session_info *out);
 
-/* Of the live keys; 0 = none. */
+/* The ids of the live keys; 0 = there is none in that place. */
 void sessions_key_ids(const struct sessions *s, uint32_t ids[SESSION_KEYS]);
 
 /* A name for a key that does not betray it: 4 bytes of a keyed BLAKE2b. */

@@ -14,19 +14,20 @@ enum {
     RESEND_MAX_US = 1000000,
     JITTER_PERCENT = 20, /* so that nodes that start together don't stay together */
     FORWARD_US = 100000, /* between HELLOs that datagrams make us send */
-    CHALLENGE_US =
-        1000000, /* a HELLO with a challenge that has no answer for so long, or for twice the
-                               time that the challenge took to come, may have an old challenge */
+    /* A HELLO may have an old challenge if it has had no answer for so long, or for twice the time that
+     * the challenge took to come. */
+    CHALLENGE_US = 1000000,
     FIRST_KEY_TRIES = 2, /* HELLOs under key[0] before key[1] is tried in turn */
-    FIRST_KEY_WISHES =
-        12,       /* the same while a session does its work: 6 s. Loss must not bring back the
-                              key that is about to be removed */
+    /* As many before that while a session does its work: 6 s. Loss must not bring back the key that is
+     * about to be removed. */
+    FIRST_KEY_WISHES = 12,
     PAYLOAD = 40, /* boot, index, 0, about */
-    /* A CHALLENGE costs some 3 us: these take 3 % of the processor at most, and are still as many as
-     * 10 Mbit/s bring of HELLOs, so that no honest one is missed among them. */
+    /* HELLOs of a peer that are answered with a CHALLENGE within JUDGE_US. At some 3 us each they take 3 % of
+     * the processor at most; and 10 Mbit/s bring no more of them, so an honest one is not missed. */
     JUDGE_MAX = 1000,
     JUDGE_US = 100000,
-    REPEAT_US = 20000, /* before a HELLO is answered once more: honest nodes take twice that */
+    REPEAT_US =
+        20000, /* until a HELLO is answered once more: honest nodes repeat it after twice that */
     AT_E = SESSION_HEAD_BYTES,
     AT_ABOUT = 16, /* in the payload */
     AT_MAC = SESSION_HEAD_BYTES + NOISE_EXTRA_BYTES + PAYLOAD,
@@ -64,8 +65,8 @@ static void start(struct noise *n, const struct session_key *key, const uint8_t 
     noise_start(n, key->psk, prologue, sizeof prologue);
 }
 
-/* Keyed hash of a HELLO after the challenge that it answers, or of a HELLO_ACK after the HELLO's e.
- * Judges it before anything dear is done for it. */
+/* A keyed hash: of the challenge and the HELLO that answers it, or of a HELLO's e and the HELLO_ACK to it.
+ * It is checked before anything is done that costs more. */
 static void make_mac(const uint8_t key[SESSION_KEY_BYTES], const uint8_t *to, size_t to_len,
                      const uint8_t *message, uint8_t mac[MAC_BYTES])
 {
@@ -109,7 +110,7 @@ static void make_payload(const struct sessions *s, const struct session_peer *p,
     put_about(payload + AT_ABOUT, &about);
 }
 
-/* 0: no process of ours says that. */
+/* The boot id in a payload; 0 if no raftd can have written it. */
 static uint64_t boot_of(const uint8_t payload[PAYLOAD], struct about *about)
 {
     *about = get_about(payload + AT_ABOUT);
@@ -206,7 +207,7 @@ static void make_challenge(struct sessions *s, struct session_peer *p, const uin
     sodium_memzero(plain, sizeof plain);
 }
 
-/* Answers a HELLO that is fresh; *n is as noise_read_first() left it. */
+/* Answers a fresh HELLO; *n is as noise_read_first() left it. */
 static enum drop accept(struct sessions *s, struct session_peer *p, uint64_t now_us,
                         const uint8_t *hello, struct noise *n, unsigned key, const uint8_t *payload)
 {
@@ -257,7 +258,7 @@ static enum drop take_fresh(struct sessions *s, struct session_peer *p, uint64_t
 {
     uint8_t payload[PAYLOAD];
     struct noise n;
-    enum drop result = DROP_UNAUTHENTIC; /* of a member that does not know it all */
+    enum drop result = DROP_UNAUTHENTIC; /* its mac is right and its contents are not */
     start(&n, &s->keys[key], buf);
     if (noise_read_first(&n, buf + AT_E, payload, sizeof payload) == 0)
         result = accept(s, p, now_us, buf, &n, key, payload);
@@ -266,7 +267,7 @@ static enum drop take_fresh(struct sessions *s, struct session_peer *p, uint64_t
     return result;
 }
 
-/* Is a HELLO of whatever challenge of one of our keys? */
+/* Was the HELLO made under one of our keys, whatever challenge it has? */
 static bool of_our_keys(const struct sessions *s, const uint8_t *buf)
 {
     uint8_t payload[PAYLOAD];
@@ -299,7 +300,7 @@ enum drop session_take_hello(struct sessions *s, struct session_peer *p, uint64_
     if (p->has_taken && memcmp(p->taken, buf, sizeof p->taken) == 0) {
         if (now_us < p->ack_free_at)
             return DROP_STALE;
-        p->ack_due = true; /* it was lost, or this is a copy: nothing new either way */
+        p->ack_due = true; /* our answer was lost, or somebody repeats the HELLO: nothing is new */
         p->ack_free_at = now_us + REPEAT_US;
         return DATAGRAM_STEP;
     }
@@ -349,9 +350,9 @@ enum drop session_take_ack(struct sessions *s, struct session_peer *p, uint64_t 
     uint64_t boot = rc == 0 ? boot_of(payload, &about) : 0;
     enum drop result = DATAGRAM_STEP;
     if (boot == 0) {
-        result = DROP_UNAUTHENTIC; /* of a member that does not know the protocol */
+        result = DROP_UNAUTHENTIC; /* its mac is right and its contents are not */
     } else if (boot != p->boot && a->peer_boot != p->boot) {
-        /* The peer proved another boot after this HELLO was made: this is of an older one. */
+        /* The peer showed another boot id after this HELLO was made: the answer is of an older process. */
         result = DROP_STALE;
     } else {
         struct session x;
@@ -362,7 +363,7 @@ enum drop session_take_ack(struct sessions *s, struct session_peer *p, uint64_t 
         session_boot_seen(p, boot, &about);
         session_answered(s, p, now_us, &x);
     }
-    sodium_memzero(a, sizeof *a); /* one answer is all it is good for */
+    sodium_memzero(a, sizeof *a); /* a HELLO takes one answer */
     sodium_memzero(payload, sizeof payload);
     return result;
 }

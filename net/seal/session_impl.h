@@ -16,7 +16,7 @@
 enum { SESSION_VERSION_NOW = 4 };
 
 enum session_kind {
-    SESSION_KIND_PLAIN = 0, /* see plain.h: not for us */
+    SESSION_KIND_PLAIN = 0, /* see plain.h; refused here */
     SESSION_KIND_DATA = 1,
     SESSION_KIND_HELLO = 2,
     SESSION_KIND_HELLO_ACK = 3,
@@ -41,11 +41,11 @@ struct session_key {
 struct session {
     bool live; /* else all is zero */
     bool initiator;
-    bool heard;          /* the peer has used it: it is mutual */
-    unsigned key;        /* slot of the cluster's key */
-    uint32_t index;      /* ours */
-    uint32_t peer_index; /* goes into the head of what we seal */
-    uint64_t number;     /* counts births at this peer: which of two is newer */
+    bool heard;          /* the peer has used it, so both have it */
+    unsigned key;        /* place of the cluster's key in sessions.keys */
+    uint32_t index;      /* we chose it; the peer writes it into the head of what it seals */
+    uint32_t peer_index; /* the peer chose it; we write it into the head of what we seal */
+    uint64_t number;     /* sessions of a peer are numbered in the order in which they came to be */
     uint64_t born_us;
     uint64_t sent; /* counter of the next datagram */
     uint8_t send[SESSION_KEY_BYTES];
@@ -57,7 +57,7 @@ struct session {
 struct session_attempt {
     bool live; /* else all is zero */
     uint64_t made_us;
-    uint64_t peer_boot; /* of the peer, as we knew it at that time */
+    uint64_t peer_boot; /* the peer's boot id as we knew it then */
     uint32_t index;
     bool challenged; /* it has the peer's challenge */
     uint8_t e[NOISE_KEY_BYTES];
@@ -68,7 +68,7 @@ struct session_attempt {
 /* A HELLO that was met with a CHALLENGE. */
 struct session_recent {
     uint64_t e;       /* the first bytes of its ephemeral key */
-    uint64_t free_at; /* not again before */
+    uint64_t free_at; /* it may be answered again from then on */
 };
 
 struct session_peer {
@@ -83,17 +83,17 @@ struct session_peer {
 
     /* our HELLO */
     bool pending;
-    bool doubt;    /* it is pending because the peer is silent, and ends when the peer is heard */
+    bool doubt; /* a handshake is pending only because the peer is silent: hearing it ends that */
     bool want_key; /* key[0] is new, so a handshake is needed, whatever sessions there are */
     unsigned tries;
     unsigned prefer; /* key under which the peer answered; SESSION_KEYS = none yet */
     uint64_t begun_us;
-    uint64_t hello_at;      /* when pending: the next copy leaves */
+    uint64_t hello_at;      /* when the next copy leaves, if one is pending */
     uint64_t hello_free_at; /* nothing makes a HELLO leave before this */
-    uint64_t hold_until;    /* the peer's handshake may be under way until then: begin no other */
+    uint64_t hold_until; /* until then the peer's handshake may be under way, and we begin none */
     struct session_attempt attempts[SESSION_KEYS];
     uint8_t known[SESSION_CHALLENGE_BYTES]; /* the peer's challenge; zeros = unknown */
-    uint64_t patience_us;                   /* how long HELLOs with it are repeated */
+    uint64_t patience_us;                   /* how long HELLOs with that challenge are repeated */
 
     /* the peer's HELLO */
     uint8_t challenge[SESSION_CHALLENGE_BYTES]; /* what it must contain to be fresh */
@@ -114,14 +114,14 @@ struct session_peer {
     uint64_t wrong_us;   /* when that became clear */
 
     /* the session in use */
-    unsigned confirms;   /* empty datagrams left to send until the peer is heard */
-    uint64_t confirm_at; /* the next one */
-    bool echo_due;       /* the peer's was received: one back */
-    uint64_t heard_us;   /* last on `current`, or its birth */
-    unsigned unanswered; /* datagrams sealed since then */
-    uint64_t unanswered_us;
-    uint64_t silent_at; /* too many: begin a handshake */
-    uint64_t retire_at; /* `prev` ends */
+    unsigned confirms;      /* empty datagrams left to send until the peer is heard */
+    uint64_t confirm_at;    /* when the next one leaves */
+    bool echo_due;          /* an empty one came from the peer, and one is due in answer */
+    uint64_t heard_us;      /* when something came on `current`, or when that began */
+    unsigned unanswered;    /* datagrams sealed since then */
+    uint64_t unanswered_us; /* when the first of them was */
+    uint64_t silent_at;     /* when the peer counts as silent, and a handshake begins */
+    uint64_t retire_at;     /* when `prev` ends */
 
     uint64_t opened;
     uint64_t exchanges;
@@ -147,7 +147,7 @@ enum drop session_take_ack(struct sessions *s, struct session_peer *p, uint64_t 
 enum drop session_take_challenge(struct sessions *s, struct session_peer *p, uint64_t now_us,
                                  const uint8_t *buf);
 
-/* session_peer.c: what follows from them. */
+/* session_peer.c: what follows from the messages. */
 void session_new_challenge(struct sessions *s, struct session_peer *p);
 void session_end(struct session *x);
 void session_drop_handshake(struct session_peer *p);
@@ -162,9 +162,9 @@ void session_answered(struct sessions *s, struct session_peer *p, uint64_t now_u
                       struct session *x);
 /* The peer proved its key just now. */
 void session_not_strange(struct session_peer *p, uint64_t now_us);
-/* A HELLO came under none of our keys, or with an old challenge: is it worth to find out which? */
+/* A HELLO came under none of our keys, or with an old challenge. True if it is worth finding out which. */
 bool session_suspect(struct session_peer *p, uint64_t now_us);
-/* It was under none. */
+/* A HELLO came under none of our keys. */
 void session_strange(struct session_peer *p, uint64_t now_us);
 /* The peer answered our HELLO under `key` with its challenge. */
 void session_challenged(struct session_peer *p, unsigned key, uint64_t now_us);
@@ -172,7 +172,7 @@ void session_challenged(struct session_peer *p, unsigned key, uint64_t now_us);
 void session_heard(struct session_peer *p, struct session *x, bool empty, uint64_t now_us);
 /* A datagram could not be opened: the peer may have a session that we lack. */
 void session_lost(struct sessions *s, struct session_peer *p, uint64_t now_us);
-/* Data was sealed: an answer is expected. */
+/* Data was sealed, and an answer is expected. */
 void session_spoke(struct session_peer *p, uint64_t now_us);
 /* An empty datagram is sent now, to show the responder that its HELLO_ACK arrived. */
 void session_confirmed(struct session_peer *p, uint64_t now_us);

@@ -15,14 +15,14 @@ enum {
     HUSH_US = 500000,      /* a session that was heard within this time is not in doubt */
     PROVED_US = 9000000,   /* a key that was shown within this time is not in doubt: two nodes tell
                               their links every 3 s */
-    STRANGE_US = 50000,   /* between HELLOs of no key of ours that are looked at: they cost 10 us */
-    STRANGE_TRIES = 8,    /* HELLOs of ours without an answer: 2 s, and as many may be lost */
-    SILENCE_US = 2000000, /* a peer is silent when it has not answered for this long, */
-    SILENCE_DATAGRAMS = 8, /* and so many datagrams: the last word of a talk needs no answer */
+    STRANGE_US = 50000,    /* between two HELLOs that are tried with our keys, at 10 us each */
+    STRANGE_TRIES = 8,     /* HELLOs of ours without an answer, in 2 s; some may have been lost */
+    SILENCE_US = 2000000,  /* a peer is silent when it has not answered for this long, */
+    SILENCE_DATAGRAMS = 8, /* and so many datagrams: the last word of a talk gets no answer */
     CONFIRM_US = 50000,
     CONFIRMS = 10, /* at 50 % loss one of 10 arrives in 999 of 1000 cases; data confirms too */
-    RETIRE_US = 10000000,    /* datagrams of `prev` still on their way */
-    KEY_RETRY_US = 60000000, /* age at which a session of our own under key[1] is replaced */
+    RETIRE_US = 10000000,    /* datagrams of `prev` may be on their way for so long */
+    KEY_RETRY_US = 60000000, /* age at which a session that we began under key[1] is replaced */
 };
 
 void session_new_challenge(struct sessions *s, struct session_peer *p)
@@ -101,14 +101,14 @@ static void use(struct session_peer *p, struct session *x, uint64_t now_us)
         p->want_key = false;
 }
 
-/* The responder does not know yet that its HELLO_ACK arrives, so it goes on with the session it
- * has. Without one it has nothing to lose and speaks on the new one at once.
+/* The responder cannot know yet whether its HELLO_ACK arrives, so it goes on with the session that it
+ * has. Without one it has nothing to lose, and speaks on the new one at once.
  *
  * Both nodes must see sessions come into being in the same order, or each would speak on another
  * one. Let X and Y be sessions of handshakes that overlap. The orders differ only if each node
- * took the other's HELLO before the answer to its own. So the node with the higher id gives its
- * own up here, and begins no other until this one is over or HOLD_US old; and the lower one, sure
- * that its own will come, does not speak on this one first. */
+ * took the other's HELLO before the answer to its own. So the node with the higher id drops its own
+ * handshake here, and begins none until this one is over or HOLD_US old. The node with the lower id is
+ * sure that its own handshake will end with a session, and does not speak first on this one. */
 void session_accepted(struct sessions *s, struct session_peer *p, uint64_t now_us,
                       struct session *x)
 {
@@ -145,7 +145,7 @@ void session_not_strange(struct session_peer *p, uint64_t now_us)
     p->wrong_key = false;
 }
 
-/* A peer that shows a key of ours is well, and somebody else writes in its name. */
+/* As long as the peer itself shows one of our keys, such HELLOs are somebody else's in its name. */
 bool session_suspect(struct session_peer *p, uint64_t now_us)
 {
     if (now_us - p->proved_us < PROVED_US || now_us < p->strange_at)
@@ -164,16 +164,16 @@ void session_strange(struct session_peer *p, uint64_t now_us)
         p->wrong_us = now_us;
         p->wrong_key = true;
     }
-    /* Ours let the peer see the same, however little we say to each other. What comes under no key
-     * can only start them, not add to them: they double their distance as ever. */
+    /* Our HELLOs let the peer see the same of us, even if neither has anything to say. A strange HELLO can
+     * only start them: their distance doubles as it always does. */
     if (!p->pending && now_us >= p->hold_until)
         begin(p, true, now_us);
 }
 
 void session_challenged(struct session_peer *p, unsigned key, uint64_t now_us)
 {
-    /* Another payload needs another ephemeral key, see noise.h. The other key's HELLO is over, too:
-     * both might be taken, and each node use another one of the two sessions. */
+    /* Another payload needs another ephemeral key, see noise.h. The HELLO under the other key ends, too: else
+     * both might be taken, and each node might use another one of the two sessions. */
     p->patience_us = 2 * (now_us - p->attempts[key].made_us);
     sodium_memzero(p->attempts, sizeof p->attempts);
     p->prefer = key;
@@ -197,8 +197,10 @@ void session_heard(struct session_peer *p, struct session *x, bool empty, uint64
     p->silent_at = NEVER;
     p->confirms = 0;
     p->hold_until = 0;
-    if (!p->current.initiator && !p->next.live) /* else it was the answer before the last */
-        p->ack_free_at = NEVER; /* it has arrived: copies are late, or somebody else's */
+    /* Our HELLO_ACK has arrived, so copies of that HELLO are late or somebody else's. (With a `next` this was
+     * the HELLO_ACK before the last.) */
+    if (!p->current.initiator && !p->next.live)
+        p->ack_free_at = NEVER;
     if (!p->current.heard) {
         p->current.heard = true;
         p->retire_at = now_us + RETIRE_US;
@@ -243,8 +245,8 @@ uint64_t session_rekey_us(const struct sessions *s)
     return s->cfg.rekey_us > 0 ? s->cfg.rekey_us : REKEY_DEFAULT_US;
 }
 
-/* When the session in use must be replaced: its initiator begins, the other node if that does not
- * happen. */
+/* When the session in use must be replaced. Its initiator begins; the other node does so a while later if
+ * nothing has happened. */
 static uint64_t rekey_at(const struct sessions *s, const struct session_peer *p)
 {
     uint64_t rekey_us = session_rekey_us(s);
@@ -255,7 +257,7 @@ static uint64_t rekey_at(const struct sessions *s, const struct session_peer *p)
     return p->current.born_us + rekey_us + (p->current.initiator ? 0 : rekey_us / 10);
 }
 
-/* When nothing is pending: the time to begin. */
+/* When a handshake has to begin, if none is pending. */
 static uint64_t begin_at(const struct sessions *s, const struct session_peer *p)
 {
     uint64_t at = rekey_at(s, p);

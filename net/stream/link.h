@@ -23,19 +23,15 @@ enum {
     LINK_LOSS_WINDOW_US = 2000000, /* ... once this is over */
     LINK_SILENCE_US = 10000000, /* a longer silence is a link that was cut: its numbers would show
                                       the cut, so a fresh window begins. Quiet peers speak every 3 s */
-    LINK_LATE_MAX =
-        256, /* late datagrams that one window leaves to the next; jitter brings no more */
+    LINK_LATE_MAX = 256, /* late datagrams that count for the next window; jitter brings no more */
     LINK_LOSS_FULL = 65536, /* everything is lost, in the unit of loss_in and loss_out */
-    LINK_HELD_US =
-        10000000, /* a datagram that is later than others by more was held back: no queue keeps
-                                one so long */
-    LINK_HELD_LASTS_US =
-        2000000, /* if all are late for so long, or for twice `life_us`, the path or a
-                                     clock has changed */
+    /* A datagram that is later than others by more than this was held back: no queue keeps one so long. */
+    LINK_HELD_US = 10000000,
+    /* If all datagrams are late for so long, or for twice `life_us`, the path or a clock has changed. */
+    LINK_HELD_LASTS_US = 2000000,
     LINK_WAY_AGE_US = 30000000, /* "others" are the datagrams of the last 30 to 60 s */
     LINK_EARLY_US = 300000000,  /* stamps wrap: what seems earlier than others by more is later */
-    LINK_STRANGE_NUMBERS =
-        1 << 12, /* a number this far below the newest belongs to another count */
+    LINK_STRANGE_NUMBERS = 1 << 12, /* a number so far below the newest is of another count */
 };
 
 /* A zeroed struct is a fresh one. Only the functions below write it. */

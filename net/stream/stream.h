@@ -61,9 +61,8 @@ enum {
     STREAM_RIDE_LOSS = LINK_LOSS_FULL / 100, /* 1 %: with less loss it would only cost bytes */
     STREAM_COPY_LOSS = LINK_LOSS_FULL / 40,  /* 2.5 %: one write in twenty waits for a timer */
     STREAM_COPIES = 2,                       /* of one tail */
-    STREAM_SILENT_TIMEOUTS =
-        3,                     /* without an answer between them: the path may be another one now */
-    STREAM_DEAF_TIMEOUTS = 20, /* without an answer: one byte is enough to get one */
+    STREAM_SILENT_TIMEOUTS = 3, /* without an answer: the path may be another one by now */
+    STREAM_DEAF_TIMEOUTS = 20,  /* without an answer: one byte is enough to get one */
 };
 
 struct stream_tx_config {
@@ -126,8 +125,7 @@ struct stream_tx {
     bool urgent;           /* the first resend of an episode waits for no window and no pace (RFC
                               9002, 7.3.2) */
 
-    uint32_t
-        arrived_max; /* longest piece that arrived in one datagram; the caller may set it to 0 */
+    uint32_t arrived_max; /* longest piece that arrived in one datagram; the caller may reset it */
     uint32_t missing_max; /* longest piece in flight when the timer ran out last */
     struct stream_tx_stats stats;
     const struct link *link; /* shared per peer, outlives this */
