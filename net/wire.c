@@ -32,7 +32,7 @@ struct layout {
     uint8_t type;      /* enum wire_type */
     uint8_t kind;      /* enum wire_frame_kind */
     uint8_t what;      /* of a message: enum raft_msg_type */
-    uint16_t parts[7]; /* 0 = no more */
+    uint16_t parts[8]; /* 0 = no more */
 };
 
 enum { PART_OFFSET = 0xFFF, PART_BYTES_SHIFT = 12 }; /* 0 bytes: a flag, which is the next bit */
@@ -59,12 +59,13 @@ static const struct layout LAYOUTS[] = {
     {FRAME(LEAD, MSG, RAFT_MSG_LEAD, MSG(lead.round), MSG(lead.commit), MSG(lead.epoch),
            MSG_FLAG(lead.ack_now), MSG_FLAG(lead.no_room))},
     {FRAME(ACK, MSG, RAFT_MSG_ACK, MSG(ack.round), MSG(ack.durable), MSG(ack.epoch), MSG(ack.boot),
-           MSG_FLAG(ack.need_probe), MSG_FLAG(ack.unfit))},
+           MSG_FLAG(ack.need_probe), MSG_FLAG(ack.unfit), MSG_FLAG(ack.damaged))},
     {FRAME(PROBE, MSG, RAFT_MSG_PROBE, MSG(probe.prev_index), MSG(probe.prev_term),
-           MSG(probe.acked_index), MSG(probe.acked_term), MSG(probe.probe))},
+           MSG(probe.acked_index), MSG(probe.acked_term), MSG(probe.probe),
+           MSG(probe.damaged_boot))},
     {FRAME(PROBE_ACK, MSG, RAFT_MSG_PROBE_ACK, MSG(probe_ack.prev_index), MSG(probe_ack.hint_index),
            MSG(probe_ack.hint_term), MSG(probe_ack.probe), MSG(probe_ack.boot),
-           MSG_FLAG(probe_ack.match))},
+           MSG_FLAG(probe_ack.match), MSG_FLAG(probe_ack.damaged))},
     {FRAME(SACK, SACK, 0, SACK(stream), SACK(n), SACK(spurious), SACK(id), SACK(contig),
            SACK(rwnd))},
     {FRAME(OFFER, OFFER, 0, OFFER(index), OFFER(term), OFFER(size))},

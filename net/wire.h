@@ -26,9 +26,10 @@
  *   type       body   flags                   layout of the body
  *   81 LEAD      20   1 ack_now 2 no_room     u64 round | u64 commit | u32 epoch
  *   82 ACK       24   1 need_probe 2 unfit    u64 round | u64 durable | u32 epoch | u32 boot
- *   83 PROBE     36                           u64 prev_index | u64 prev_term | u64 acked_index
- *                                             | u64 acked_term | u32 probe
- *   84 PROBE_ACK 32   1 match                 u64 prev_index | u64 hint_index | u64 hint_term
+ *                     4 damaged
+ *   83 PROBE     40                           u64 prev_index | u64 prev_term | u64 acked_index
+ *                                             | u64 acked_term | u32 probe | u32 damaged_boot
+ *   84 PROBE_ACK 32   1 match 2 damaged       u64 prev_index | u64 hint_index | u64 hint_term
  *                                             | u32 probe | u32 boot
  *   85 SACK   20+8n                           u8 stream | u8 n | u16 spurious | u32 id | u64 contig
  *                                             | u32 rwnd | n <= 8 x { u32 start | u32 len }
@@ -83,7 +84,7 @@
 #include "raftd/core/raft.h"
 
 enum {
-    WIRE_VERSION_NOW = 4,
+    WIRE_VERSION_NOW = 5,
     WIRE_DATAGRAM_BASE = 1200, /* passes nearly every path without fragments */
     WIRE_DATAGRAM_MAX = 1452,  /* what Ethernet carries of UDP over IPv6 */
     WIRE_HEAD_ROOM = 48,       /* of the longest envelope, before the payload ... */

@@ -75,7 +75,7 @@ static const char *check_role(const struct raft *r)
     CHECK(r->refused_epoch == 0 || r->ack_due, "a stream was refused in silence");
     CHECK((r->doubt_index == 0) == (r->doubt_term == 0) && r->doubt_term <= r->term,
           "in doubt about an entry of no term, or of a future one");
-    CHECK(r->doubt_index == 0 || follower, "a node in doubt stands for election");
+    CHECK(!raft_in_doubt(r) || follower, "a node in doubt stands for election");
     CHECK(!r->installing || follower, "a node stands for election while it installs a snapshot");
     CHECK(!r->drained || leader || follower, "a drained node stands for election");
     CHECK(!r->handed || r->vote == r->cfg.id, "a leader handed over to it, and it did not stand");
@@ -91,8 +91,11 @@ static const char *check_peer(const struct raft *r, const struct raft_peer *p)
 {
     CHECK(p->match_index <= r->trail.last, "match beyond the log");
     CHECK(p->kept_index <= r->commit_index, "a peer must have what is not committed");
-    CHECK(p->lost_index == 0 || (p->match_index < p->lost_index && p->lost_index <= r->trail.last),
-          "a peer lost what it has, or what nobody has");
+    CHECK(p->lost_index <= r->trail.last || p->lost_index == p->sure_index,
+          "a peer lost what nobody has");
+    CHECK(p->lost_index == 0 || p->match_index < p->lost_index || p->damaged_boot != 0,
+          "a peer lost what it has");
+    CHECK(p->sure_index <= r->trail.last + 1, "a damaged peer waits for ever");
     CHECK(p->base_index <= r->trail.last, "a stream starts beyond the log");
     CHECK(p->round <= r->round, "a round was acknowledged that was not made");
     CHECK(p->probe < r->next_probe, "a probe that was not made");

@@ -118,7 +118,8 @@ static uint64_t heard_of(const void *ctx, uint16_t id)
     const struct raft *r = ctx;
     if (id == r->cfg.id)
         return RAFT_NEVER;
-    return raft_max(r->peers[raft_peer_slot(r, id)].heard, r->lead_since);
+    const struct raft_peer *p = &r->peers[raft_peer_slot(r, id)];
+    return raft_peer_counts(r, p) ? raft_max(p->heard, r->lead_since) : r->lead_since;
 }
 
 raft_time raft_election_quorum_heard(const struct raft *r)
@@ -176,10 +177,12 @@ bool raft_election_on_vote_req(struct raft *r, raft_time now, const struct raft_
 
     /* Section 3.6.1: only a candidate whose log is at least as up-to-date can win. A node
      * in doubt compares with what it once acknowledged, too: it votes as if it had lost nothing, so its
-     * vote elects nobody who lacks an entry that was committed with its copy. */
+     * vote elects nobody who lacks an entry that was committed with its copy. While it does not know what
+     * that was, nobody gets its vote. */
     uint64_t last_term = m->vote_req.last_term, last_index = m->vote_req.last_index;
     uint64_t own_last = r->trail.last;
-    bool up_to_date = raft_up_to_date(last_term, last_index, raft_term_at(r, own_last), own_last) &&
+    bool up_to_date = raft_knows(r) &&
+                      raft_up_to_date(last_term, last_index, raft_term_at(r, own_last), own_last) &&
                       raft_up_to_date(last_term, last_index, r->doubt_term, r->doubt_index);
     if (pre) { /* section 9.6: an opinion; neither the vote nor the timer changes */
         if (raft_hard_state_durable(r) || r->inflight_seq == 0)
@@ -278,7 +281,9 @@ void raft_election_on_vote_rsp(struct raft *r, raft_time now, const struct raft_
     bool pre = m->vote_rsp.pre, granted = m->vote_rsp.granted;
     bool asked = r->role == (pre ? RAFT_PRE_CANDIDATE : RAFT_CANDIDATE) &&
                  m->vote_rsp.campaign == r->campaign;
-    bool late = r->stood && !pre; /* an answer that the voter's disk held up */
+    /* An answer that the voter's disk held up. One for an earlier process, which stood in the same term
+     * and forgot it (it was damaged), may have been forgotten by the voter as well. */
+    bool late = r->stood && !pre && m->vote_rsp.campaign >> 32 == r->cfg.boot;
     if ((!asked && !late) || m->vote_rsp.vote_term != r->term + pre) {
         r->stats.stale_msgs++;
         return;
@@ -311,7 +316,7 @@ void raft_election_on_tick(struct raft *r, raft_time now)
 {
     if (r->role == RAFT_LEADER || now < r->election_deadline)
         return;
-    if (r->doubt_index != 0 || r->installing || r->drained) {
+    if (raft_in_doubt(r) || r->installing || r->drained) {
         /* It does not stand. All it does is to forget the silent leader. */
         raft_election_step_down(r, now, r->term, RAFT_WHY_NONE);
         raft_election_reset_timer(r, now);

@@ -80,11 +80,15 @@ static bool holds(const struct raft *r, uint64_t term, uint64_t index)
 
 /* The leader says that this node acknowledged entries that it does not have: the node is in doubt. The
  * leader's log has everything that was committed, so the doubt ends when this node has the leader's log
- * up to there. What it acknowledges meanwhile counts: it is on its disk. */
+ * up to there. What it acknowledges meanwhile counts: it is on its disk.
+ *
+ * A damaged node may have acknowledged anything, until the leader names the entry that it needs to have:
+ * then the doubt is the same. */
 static void take_doubt(struct raft *r, const struct raft_msg *m)
 {
     uint64_t index = m->probe.acked_index, term = m->probe.acked_term;
-    if (index == 0 || holds(r, term, index))
+    bool named = m->probe.damaged_boot == r->cfg.boot;
+    if (raft_knows(r) ? index == 0 || holds(r, term, index) : !named)
         return;
     if (r->doubt_index == 0)
         r->stats.lost_acked++;
@@ -99,8 +103,10 @@ static void take_doubt(struct raft *r, const struct raft_msg *m)
 
 void raft_follow_settle_doubt(struct raft *r)
 {
-    if (r->doubt_index != 0 && holds(r, r->doubt_term, r->doubt_index))
-        r->doubt_index = r->doubt_term = 0;
+    if (r->doubt_index == 0 || !holds(r, r->doubt_term, r->doubt_index))
+        return;
+    r->doubt_index = r->doubt_term = 0;
+    r->damaged = false;
 }
 
 /* What the probe says of lost entries is something that a correct leader can say. */
@@ -108,7 +114,7 @@ static bool doubt_well_formed(const struct raft_msg *m)
 {
     uint64_t index = m->probe.acked_index, term = m->probe.acked_term;
     if (index == 0)
-        return term == 0;
+        return term == 0 && m->probe.damaged_boot == 0;
     return index >= m->probe.prev_index && term >= m->probe.prev_term && term > 0 &&
            term <= m->term;
 }
@@ -137,6 +143,7 @@ void raft_follow_on_probe(struct raft *r, raft_time now, const struct raft_msg *
     struct raft_msg ack = {.type = RAFT_MSG_PROBE_ACK, .to = m->from};
     ack.probe_ack.probe = m->probe.probe;
     ack.probe_ack.boot = r->cfg.boot;
+    ack.probe_ack.damaged = !raft_knows(r);
     ack.probe_ack.match = match;
     ack.probe_ack.prev_index = prev;
     if (match) {
@@ -290,6 +297,7 @@ void raft_follow_flush(struct raft *r, raft_time now)
     m.ack.durable = raft_min(r->durable_index, r->verified);
     m.ack.epoch = r->refused_epoch != 0 ? r->refused_epoch : r->epoch;
     m.ack.boot = r->cfg.boot;
+    m.ack.damaged = !raft_knows(r);
     m.ack.need_probe = r->refused_epoch != 0;
     m.ack.unfit = raft_unfit(r);
     raft_election_forget_acks(r);

@@ -55,7 +55,8 @@ void raft_lead_start(struct raft *r, raft_time now, struct raft_edit *edit)
     for (unsigned i = 0; i < r->n_peers; i++) {
         struct raft_peer *p = &r->peers[i];
         p->match_index = 0;
-        p->lost_index = 0;
+        p->lost_index = p->sure_index = 0;
+        p->damaged_boot = 0;
         p->base_index = 0;
         p->boot = 0;
         p->round = 0;
@@ -114,7 +115,10 @@ void raft_lead_on_tick(struct raft *r, raft_time now)
 uint64_t raft_lead_copy_of(const void *ctx, uint16_t id)
 {
     const struct raft *r = ctx;
-    return id == r->cfg.id ? r->durable_index : r->peers[raft_peer_slot(r, id)].match_index;
+    if (id == r->cfg.id)
+        return r->durable_index;
+    const struct raft_peer *p = &r->peers[raft_peer_slot(r, id)];
+    return raft_peer_counts(r, p) ? p->match_index : 0;
 }
 
 /* What was counted as committed stays committed, even if a peer loses its copy later: whoever is elected
@@ -124,9 +128,11 @@ void raft_lead_commit(struct raft *r)
 {
     if (r->role != RAFT_LEADER)
         return;
-    uint64_t index = raft_majority(&r->members, raft_lead_copy_of, r);
-    /* Section 3.6.2 and figure 3.7: only entries of the own term are committed by counting. */
-    if (index > r->commit_index && raft_term_at(r, index) == r->term) {
+    for (;;) { /* what is committed may make another peer count */
+        uint64_t index = raft_majority(&r->members, raft_lead_copy_of, r);
+        /* Section 3.6.2 and figure 3.7: only entries of the own term are committed by counting. */
+        if (index <= r->commit_index || raft_term_at(r, index) != r->term)
+            break;
         r->commit_index = index;
         r->leader_commit = raft_max(r->leader_commit, index);
     }
@@ -179,6 +185,48 @@ static void lost_acked(struct raft *r, struct raft_peer *p, uint64_t known, uint
     p->boot = boot;
 }
 
+/* The peer's log was damaged: it does not know what it acknowledged, nor for whom it voted in which term.
+ *
+ * What it acknowledged is easy: whoever is elected without its vote has all that was committed. But the
+ * vote that it forgot may have elected another leader, or be all that a candidate still needs, now or in a
+ * while: its answer may be on the way. If the peer were counted here at the same time, both could be
+ * right to think that they have a majority. That no other leader is there now, which a round would show,
+ * is not enough.
+ *
+ * So the peer counts for nothing until an entry is committed that was made after its answer came. A
+ * majority without any such peer has that entry then, and so has whoever is elected with the vote of one
+ * of them, which is anybody from now on. But no candidate for whom the damaged node can have voted has
+ * it, or ever will as a candidate of that term: the entry was made later. So what the node forgot is worth
+ * nothing any more, and as this leader has all that was committed before, nothing else is asked of the
+ * node but to have that entry as well.
+ *
+ * (A candidate may be damaged, too. Then it does not stand in that term any more, and if it comes to stand
+ * in it again, votes for its earlier process do not count, see raft_election_on_vote_rsp().) */
+static void heed_damage(struct raft *r, struct raft_peer *p, uint32_t boot)
+{
+    if (p->damaged_boot == boot)
+        return;
+    r->stats.lost_acked++;
+    p->damaged_boot = p->boot = boot;
+    p->match_index = p->kept_index = 0;
+    p->lost_index = p->sure_index = r->trail.last + 1;
+    if (p->state == RAFT_PEER_REPLICATE)
+        restart_probe(r, p);
+}
+
+/* Any entry will do, and clients may send one soon, or another leader (section 3.10). */
+void raft_lead_heal(struct raft *r, struct raft_edit *edit)
+{
+    if (r->role != RAFT_LEADER || r->durable_index != r->trail.last || r->heir != 0)
+        return;
+    for (unsigned i = 0; i < r->n_peers && !edit->noop; i++) {
+        if (r->peers[i].sure_index > r->trail.last) {
+            raft_lead_on_propose(r, 1, edit);
+            edit->noop = true;
+        }
+    }
+}
+
 void raft_lead_on_probe_ack(struct raft *r, const struct raft_msg *m)
 {
     struct raft_peer *p = &r->peers[raft_peer_slot(r, m->from)];
@@ -194,6 +242,8 @@ void raft_lead_on_probe_ack(struct raft *r, const struct raft_msg *m)
         r->stats.stale_msgs++;
         return;
     }
+    if (m->probe_ack.damaged)
+        heed_damage(r, p, m->probe_ack.boot);
     uint64_t hint = m->probe_ack.hint_index, hint_term = m->probe_ack.hint_term;
     if (m->probe_ack.match && m->probe_ack.boot != p->boot && p->match_index > p->probe_index) {
         restart_probe(r, p); /* its former process has acknowledged more meanwhile */
@@ -237,16 +287,20 @@ void raft_lead_on_ack(struct raft *r, const struct raft_msg *m)
     /* Acknowledgements come in any order, so the highest counts: what was true once in this term stays
      * true. For the log that holds only while the peer's process lives: the next one may find that the
      * disk has lost entries, and a late answer of the former one must not bring them back. */
+    if (m->ack.damaged)
+        heed_damage(r, p, m->ack.boot);
     p->round = raft_max(p->round, m->ack.round);
     p->unfit = m->ack.unfit;
-    if (m->ack.boot == p->boot)
+    if (m->ack.boot == p->boot) {
         p->match_index = raft_max(p->match_index, m->ack.durable);
-    if (p->match_index >= p->lost_index)
-        p->lost_index = 0;
+        if (p->match_index >= p->lost_index && !m->ack.damaged)
+            p->lost_index = 0;
+    }
     if (p->state == RAFT_PEER_SNAPSHOT && p->match_index >= r->trail.base_index)
         restart_probe(r, p);
+    bool name = m->ack.damaged && raft_peer_counts(r, p); /* the entry that it needs to have */
     if (p->state == RAFT_PEER_REPLICATE && m->ack.epoch == p->epoch &&
-        (m->ack.need_probe || m->ack.boot != p->boot))
+        (m->ack.need_probe || m->ack.boot != p->boot || name))
         restart_probe(r, p);
 }
 
@@ -314,13 +368,15 @@ void raft_lead_flush(struct raft *r, raft_time now)
         }
         /* The probe leaves with the heartbeat, in one datagram: the peer may be off for weeks. */
         if (now >= probe_due_at(p) || (beat && p->state != RAFT_PEER_REPLICATE)) {
-            uint64_t acked = p->lost_index == 0 ? 0 : raft_max(p->lost_index, p->probe_index);
+            bool tell = p->lost_index != 0 && raft_peer_counts(r, p);
+            uint64_t acked = tell ? raft_max(p->lost_index, p->probe_index) : 0;
             m = (struct raft_msg){.type = RAFT_MSG_PROBE, .to = p->id};
             m.probe.probe = p->probe;
             m.probe.prev_index = p->probe_index;
             m.probe.prev_term = raft_term_at(r, p->probe_index);
             m.probe.acked_index = acked;
             m.probe.acked_term = raft_term_at(r, acked);
+            m.probe.damaged_boot = tell ? p->damaged_boot : 0;
             raft_try_sent(r, now, p, &p->probe_try);
             raft_emit(r, &m);
         }

@@ -98,10 +98,19 @@ void raft_log_full(struct raft *r, bool full)
     r->log_full = full;
 }
 
+bool raft_in_doubt(const struct raft *r)
+{
+    return r->damaged || r->doubt_index != 0;
+}
+
+bool raft_peer_counts(const struct raft *r, const struct raft_peer *p)
+{
+    return r->commit_index >= p->sure_index;
+}
+
 bool raft_unfit(const struct raft *r)
 {
-    return r->damaged || r->doubt_index != 0 || r->installing || r->drained || r->log_full ||
-           raft_disk_full(r);
+    return raft_in_doubt(r) || r->installing || r->drained || r->log_full || raft_disk_full(r);
 }
 
 bool raft_term_absurd(const struct raft *r, uint64_t term)

@@ -59,7 +59,8 @@
  * anywhere: what is below its base is committed, and the same on all nodes that have it. Whenever
  * raft_step() changes the log it says so in `edit`, and the caller mirrors the change in its own
  * bytes before the next call: cut after edit.truncate_to, then append the entries
- * edit.append_first..append_last (those of the event, or the no-op that a new leader starts with).
+ * edit.append_first..append_last (those of the event, or a no-op: a new leader starts with one, and makes
+ * one for a damaged peer if all else is on its disk).
  *
  * Replication. A leader's peer is in one of these states:
  *
@@ -242,11 +243,15 @@ struct raft_msg {
              * prev_index; 0 = you have what you acknowledged. */
             uint64_t acked_index;
             uint64_t acked_term; /* its term, 0 with index 0 */
+            /* If you are this process, and damaged: that is all that you need to have, see raft.damaged.
+             * 0 = not so. */
+            uint32_t damaged_boot;
         } probe;
         struct {
             uint32_t probe; /* echoed */
             uint32_t boot;  /* raft_config.boot of the sender */
             bool match;
+            bool damaged;        /* see raft.damaged: what it said before counts no more */
             uint64_t prev_index; /* echoed */
             uint64_t hint_index; /* no match: the highest index that may match ... */
             uint64_t hint_term;  /* ... and the sender's term there (0 with index 0) */
@@ -266,6 +271,7 @@ struct raft_msg {
             bool need_probe; /* that stream is unknown here: probe again */
             /* It would not lead now: it is in doubt, drained, without room, or installs a snapshot. */
             bool unfit;
+            bool damaged; /* as in probe_ack */
         } ack;
         struct {
             uint64_t req; /* of the asking node, see RAFT_EV_READ */
@@ -344,7 +350,7 @@ struct raft_edit {
      * its last ones, up to append.last_index. */
     uint64_t append_first;
     uint64_t append_last;
-    bool noop; /* the appended entry is a new leader's no-op of the current term */
+    bool noop; /* the appended entry is a no-op of the current term */
     /* RAFT_EV_INSTALL: the log is empty behind the snapshot's last entry, and that is committed: the state
      * of the snapshot takes the place of the present one. */
     bool reset;
@@ -401,13 +407,18 @@ struct raft_peer {
     uint64_t kept_index;
     /* It acknowledged the entries up to here and has lost some of them, as its answer to a probe
      * shows; each probe tells it. 0 = nothing is lost, or it has all of them again. Invariant: 0, or
-     * match_index < lost_index <= last_index. */
+     * match_index < lost_index <= last_index. The same with sure_index of a damaged peer, once that is
+     * committed, and until the peer says that it knows. */
     uint64_t lost_index;
-    uint64_t base_index;  /* REPLICATE: the stream starts after it. Invariant: <= last_index */
-    uint32_t probe;       /* number of the newest probe; grows within a term */
-    uint32_t epoch;       /* REPLICATE: probe that matched; else 0. Invariant: 0 or == probe */
-    uint32_t boot;        /* process that answered that probe: its acknowledgements count */
-    uint64_t probe_index; /* PROBE, SNAPSHOT: prev_index asked for */
+    /* Until this entry is committed the peer counts for nothing: it is damaged (raft.damaged), and the
+     * entry was made after that was heard. 0 = it counts. Invariant: <= last_index + 1. */
+    uint64_t sure_index;
+    uint32_t damaged_boot; /* the process that said so, 0 = none */
+    uint64_t base_index;   /* REPLICATE: the stream starts after it. Invariant: <= last_index */
+    uint32_t probe;        /* number of the newest probe; grows within a term */
+    uint32_t epoch;        /* REPLICATE: probe that matched; else 0. Invariant: 0 or == probe */
+    uint32_t boot;         /* process that answered that probe: its acknowledgements count */
+    uint64_t probe_index;  /* PROBE, SNAPSHOT: prev_index asked for */
     struct raft_try probe_try;
     uint64_t round; /* highest round acknowledged in this term. Invariant: <= our round */
     struct raft_try round_try; /* LEADs for raft.read_round; RAFT_NEVER = not to a silent peer */
@@ -504,8 +515,9 @@ struct raft {
      * Not durable: after a restart the leader says it again. 0 = not in doubt. */
     uint64_t doubt_index;
     uint64_t doubt_term; /* of that entry; 0 with index 0 */
-    /* In doubt as well, but nobody knows what this node had acknowledged or for whom it had voted: its log
-     * was damaged, and cut before the damage. Durable, by the caller (storage/doubt.h). */
+    /* In doubt, and nobody knows what this node had acknowledged, or for whom it had voted: its log was
+     * damaged, and cut before the damage. Its leader names the entry that ends this (`doubt_index`, 0 until
+     * then: it votes for nobody); see lead.c. Durable, by the caller. */
     bool damaged;
     /* It does not stand for election, and hands over what it leads, until the process ends. */
     bool drained;
@@ -616,6 +628,12 @@ bool raft_disk_full(const struct raft *r);
 
 /* The caller's log has its most: it proposes nothing, until it says otherwise. */
 void raft_log_full(struct raft *r, bool full);
+
+/* This node has less than it promised: it does not stand for election. */
+bool raft_in_doubt(const struct raft *r);
+
+/* Leader: what that peer says counts, see sure_index. */
+bool raft_peer_counts(const struct raft *r, const struct raft_peer *p);
 
 /* Term of the entry at index; 0 for index 0, for indexes below the trail's base and beyond the log. */
 uint64_t raft_term_at(const struct raft *r, uint64_t index);

@@ -93,6 +93,12 @@ static inline bool raft_hard_state_durable(const struct raft *r)
     return r->term == r->durable_term && r->vote == r->durable_vote;
 }
 
+/* It knows what it promised, or what is enough of it: see raft.damaged. */
+static inline bool raft_knows(const struct raft *r)
+{
+    return !r->damaged || r->doubt_index != 0;
+}
+
 /* msgs.c */
 
 /* What a batch takes these days, 0 if that is not known: the faster one of the last two, so that one
@@ -210,6 +216,9 @@ void raft_lead_on_propose(struct raft *r, uint64_t n, struct raft_edit *edit);
 void raft_lead_on_ping(struct raft *r, raft_time now, const struct raft_msg *m);
 void raft_lead_on_probe_ack(struct raft *r, const struct raft_msg *m);
 void raft_lead_on_ack(struct raft *r, const struct raft_msg *m);
+
+/* Makes the entry that a damaged peer waits for, if nobody else does. */
+void raft_lead_heal(struct raft *r, struct raft_edit *edit);
 
 /* Commits what a majority has on disk. */
 void raft_lead_commit(struct raft *r);

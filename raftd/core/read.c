@@ -13,7 +13,10 @@
 static uint64_t round_of(const void *ctx, uint16_t id)
 {
     const struct raft *r = ctx;
-    return id == r->cfg.id ? UINT64_MAX : r->peers[raft_peer_slot(r, id)].round;
+    if (id == r->cfg.id)
+        return UINT64_MAX;
+    const struct raft_peer *p = &r->peers[raft_peer_slot(r, id)];
+    return raft_peer_counts(r, p) ? p->round : 0;
 }
 
 static uint64_t confirmed_round(const struct raft *r)

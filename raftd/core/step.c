@@ -17,6 +17,7 @@ void raft_init(struct raft *r, const struct raft_config *cfg, const struct raft_
     *r = (struct raft){.cfg = *cfg, .role = RAFT_FOLLOWER};
     r->term = r->durable_term = s->term;
     r->vote = r->durable_vote = s->vote;
+    r->damaged = s->damaged;
     if (s->n_runs > 0)
         memcpy(runs, s->runs, s->n_runs * sizeof *runs);
     r->trail = (struct raft_trail){.base_index = s->base_index,
@@ -30,7 +31,6 @@ void raft_init(struct raft *r, const struct raft_config *cfg, const struct raft_
      * no leader serve what it knows. */
     assert(s->base_index <= s->commit && s->commit <= s->last_index);
     r->commit_index = r->leader_commit = s->commit;
-    r->damaged = s->damaged;
     r->next_seq = 1;
     r->ack_by = r->yield_at = RAFT_NEVER;
     r->campaign = (uint64_t)cfg->boot << 32; /* answers to an earlier process don't count */
@@ -201,6 +201,7 @@ void raft_step(struct raft *r, raft_time now, const struct raft_event *ev, struc
     /* Whatever happened may have completed a majority. */
     if (raft_election_won(r))
         raft_lead_start(r, now, edit);
+    raft_lead_heal(r, edit);
     raft_lead_commit(r);
     raft_follow_settle_doubt(r);
     raft_read_settle(r);

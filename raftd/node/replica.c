@@ -120,7 +120,8 @@ static void append_new(struct replica *r, uint64_t now, uint64_t index, uint8_t 
     size_t size = record_size((uint32_t)len);
     /* Proposals checked it. For a new leader's no-op there is room in the fullest cache: the batch that
      * made its vote durable brought at least one entry to the disk if any was still missing there, and
-     * as a candidate it took no more. That one, at least as large as a no-op, may go. */
+     * as a candidate it took no more. That one, at least as large as a no-op, may go. Later ones come when
+     * all entries are on the disk. */
     bool room = replica_make_room(r, size, 1);
     assert(room);
     (void)room;
@@ -151,7 +152,7 @@ static void keep_runs_free(struct replica *r)
 }
 
 /* What the core does to the log by itself is done to the bytes at once: a truncation (the hash of the
- * new last record comes with the record that replaces the truncated one), a new leader's no-op. */
+ * new last record comes with the record that replaces the truncated one), a no-op. */
 static void step(struct replica *r, uint64_t now, const struct raft_event *ev,
                  struct raft_edit *edit)
 {
@@ -159,11 +160,12 @@ static void step(struct replica *r, uint64_t now, const struct raft_event *ev,
     raft_step(&r->raft, now, ev, edit);
     if (edit->truncate)
         entries_truncate(&r->log, edit->truncate_to);
-    if (edit->noop) {
+    if (edit->noop && edit->append_first == r->raft.term_first) {
         r->lead_ms = r->last_ms;
         r->lead_at = now;
-        append_new(r, now, edit->append_first, RECORD_NOOP, NULL, 0);
     }
+    if (edit->noop)
+        append_new(r, now, edit->append_first, RECORD_NOOP, NULL, 0);
 }
 
 void replica_step(struct replica *r, uint64_t now, const struct raft_event *ev)

@@ -410,6 +410,7 @@ static void fill_leaders(struct world *w, struct liar *p, struct raft_msg *m)
         m->probe.prev_term = edge(w, raft_term_at(r, m->probe.prev_index));
         m->probe.acked_index = edge(w, 0);
         m->probe.acked_term = edge(w, m->probe.acked_index != 0 ? r->term : 0);
+        m->probe.damaged_boot = edge32(w, 0);
         begin_stream(w, p, m);
         break;
     default:
@@ -430,6 +431,7 @@ static void fill_followers(struct world *w, unsigned slot, struct raft_msg *m)
     switch (m->type) {
     case RAFT_MSG_ACK:
         m->ack.need_probe = how & 1;
+        m->ack.damaged = how & 2;
         m->ack.round = edge(w, r->round);
         m->ack.durable = edge(w, r->trail.last);
         m->ack.epoch = edge32(w, peer->epoch);
@@ -437,6 +439,7 @@ static void fill_followers(struct world *w, unsigned slot, struct raft_msg *m)
         break;
     case RAFT_MSG_PROBE_ACK:
         m->probe_ack.match = !(how & 1);
+        m->probe_ack.damaged = how & 2;
         m->probe_ack.probe = edge32(w, peer->probe);
         m->probe_ack.boot = edge32(w, BOOT + slot);
         m->probe_ack.prev_index = edge(w, peer->probe_index);

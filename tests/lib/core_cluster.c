@@ -80,6 +80,7 @@ static void say_step(struct cl *c, unsigned i, const char *what, const char *det
     SHOW(s, n, leader, "leader");
     SHOW(s, n, commit_index, "commit");
     SHOW(s, n, doubt_index, "doubt");
+    SHOW(s, n, damaged, "damaged");
     SHOW(s, n, stats.lost_acked, "lost-acked");
     SHOW(s, n, heir, "heir");
     SHOW(s, n, no_room, "no-room");
@@ -390,6 +391,7 @@ static void step(struct cl *c, unsigned i, const struct raft_event *ev,
         r->epoch == data->epoch)
         ghost_appended(c, i, data);
     ghost_step(c, i, &before, &edit);
+    node->damaged = r->damaged;
     say_step(c, i, what, detail, &before);
     node->dirty = true;
     if (!cl_chance(c, c->lazy_ready))
@@ -462,7 +464,7 @@ void cl_disk_done(struct cl *c, unsigned i)
     if (p.term < d->term)
         cl_fail(c, i, "the term on disk fell");
     if (p.reset && (p.first_index != 0 || p.truncate || p.reset_to > d->base))
-        cl_fail(c, i, "the log is reset to another snapshot, or not alone");
+        cl_fail(c, i, "the log is reset to a snapshot that is not there, or not alone");
     if (p.reset && p.reset_to == d->base) /* else a newer one is there since it was made */
         d->reset_due = false;
     else if (d->reset_due) /* written before: recovery takes nothing of that log */
@@ -613,8 +615,7 @@ void cl_start(struct cl *c, unsigned i)
 {
     struct cl_node *node = &c->nodes[i];
     struct cl_disk *d = &node->disk;
-    if (d->term <
-        d->log[d->base].term) { /* no batch of that term was written before the snapshot */
+    if (d->term < d->log[d->base].term) { /* of a snapshot that was written first */
         d->term = d->log[d->base].term;
         d->vote = 0;
     }
@@ -624,7 +625,8 @@ void cl_start(struct cl *c, unsigned i)
                               .base_index = d->base,
                               .base_term = d->log[d->base].term,
                               .last_index = d->last,
-                              .commit = d->commit > d->base ? d->commit : d->base};
+                              .commit = d->commit > d->base ? d->commit : d->base,
+                              .damaged = node->damaged};
     for (uint64_t index = d->base + 1; index <= d->last; index++) {
         if (s.n_runs == 0 || restored[s.n_runs - 1].term != d->log[index].term)
             restored[s.n_runs++] = (struct raft_run){.first_index = index,
@@ -670,17 +672,37 @@ void cl_crash(struct cl *c, unsigned i, bool keep_batch)
     node->batch.persist.seq = 0;
 }
 
+static void lose(struct cl_node *node, uint64_t last)
+{
+    struct cl_disk *d = &node->disk;
+    node->had = *d;
+    node->had_boots = node->boots;
+    d->last = last < d->last ? last : d->last;
+    d->commit = last < d->commit ? last : d->commit;
+}
+
 void cl_lose(struct cl *c, unsigned i, uint64_t last)
 {
     struct cl_node *node = &c->nodes[i];
     if (last >= node->disk.last || last < node->disk.base)
         return;
     cl_say(c, i, "loses", "%llu..%llu", LL(last + 1), LL(node->disk.last));
-    node->had = node->disk;
-    node->had_boots = node->boots;
-    node->disk.last = last;
-    if (node->disk.commit > last)
-        node->disk.commit = last;
+    lose(node, last);
+}
+
+void cl_damage(struct cl *c, unsigned i, uint64_t last, uint64_t term)
+{
+    struct cl_disk *d = &c->nodes[i].disk;
+    cl_say(c, i, "damaged", "term=%llu last=%llu", LL(term), LL(last));
+    lose(&c->nodes[i], last < d->base ? 0 : last);
+    c->nodes[i].damaged = true;
+    d->base = last < d->base ? 0 : d->base;
+    if (term < d->log[d->last].term)
+        term = d->log[d->last].term;
+    for (uint64_t t = term + 1; t <= d->term; t++)
+        c->ghost.vote_of[i][t] = 0; /* forgotten */
+    d->vote = term < d->term ? c->ghost.vote_of[i][term] : d->vote;
+    d->term = term;
 }
 
 bool cl_trusts_lost(const struct cl *c, const struct raft_peer *p)

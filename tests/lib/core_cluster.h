@@ -89,6 +89,7 @@ struct cl_node {
     struct cl_disk disk;
     struct cl_disk had; /* what it held when it lost some of it ... */
     unsigned had_boots; /* ... after that boot; 0 = it has lost nothing */
+    bool damaged;       /* that was noticed: it starts in doubt, until it is healed */
     struct cl_batch batch;
     struct cl_batch refused; /* the last one, until another is durable: a crash may bring it back */
     struct cl_stream streams[CL_NODES];
@@ -166,6 +167,10 @@ void cl_crash(struct cl *c, unsigned i, bool keep_batch);
 /* The disk of a node that is down is that of an earlier time: entries above `last` were never written
  * (term and vote are still those of now). */
 void cl_lose(struct cl *c, unsigned i, uint64_t last);
+
+/* The same, and recovery will notice: the term is that of an earlier time as well. Without its snapshot all
+ * is gone. */
+void cl_damage(struct cl *c, unsigned i, uint64_t last, uint64_t term);
 
 /* The leader still counts on what the node acknowledged before it lost some of it. */
 bool cl_trusts_lost(const struct cl *c, const struct raft_peer *p);

@@ -114,8 +114,11 @@ static void do_lose(struct script *s)
 {
     unsigned i = node_of(s, arg(s, 1));
     if (s->c->nodes[i].up)
-        bad(s, "lose: crash the node first");
-    cl_lose(s->c, i, number(s, 2, 0));
+        bad(s, "crash the node first");
+    if (strcmp(s->word[0], "lose") == 0)
+        cl_lose(s->c, i, number(s, 2, 0));
+    else
+        cl_damage(s->c, i, number(s, 2, 0), number(s, 3, s->c->nodes[i].disk.term));
 }
 
 static void do_show(struct script *s)
@@ -170,6 +173,8 @@ static void do_peers(struct script *s)
                 (unsigned long long)p->round);
         if (p->lost_index != 0)
             fprintf(s->out, " lost=%llu", (unsigned long long)p->lost_index);
+        if (!raft_peer_counts(r, p))
+            fprintf(s->out, " until=%llu", (unsigned long long)p->sure_index);
         fprintf(s->out, "\n");
     }
 }
@@ -237,14 +242,14 @@ static void command(struct script *s)
         const char *verb;
         void (*run)(struct script *);
     } verbs[] = {
-        {"disk", do_disk},    {"start", do_node},   {"crash", do_node},    {"arm", do_node},
-        {"propose", do_node}, {"read", do_node},    {"stall", do_node},    {"resume", do_node},
-        {"finish", do_node},  {"cut", do_link},     {"join", do_link},     {"hold", do_link},
-        {"release", do_link}, {"discard", do_link}, {"replay", do_replay}, {"show", do_show},
-        {"state", do_state},  {"logs", do_logs},    {"peers", do_peers},   {"stats", do_stats},
-        {"compact", do_node}, {"fetched", do_node}, {"install", do_node},  {"pto", do_node},
-        {"lose", do_lose},    {"full", do_node},    {"room", do_node},     {"transfer", do_node},
-        {"drain", do_node},
+        {"disk", do_disk},     {"start", do_node},   {"crash", do_node},    {"arm", do_node},
+        {"propose", do_node},  {"read", do_node},    {"stall", do_node},    {"resume", do_node},
+        {"finish", do_node},   {"cut", do_link},     {"join", do_link},     {"hold", do_link},
+        {"release", do_link},  {"discard", do_link}, {"replay", do_replay}, {"show", do_show},
+        {"state", do_state},   {"logs", do_logs},    {"peers", do_peers},   {"stats", do_stats},
+        {"compact", do_node},  {"fetched", do_node}, {"install", do_node},  {"pto", do_node},
+        {"lose", do_lose},     {"damage", do_lose},  {"full", do_node},     {"room", do_node},
+        {"transfer", do_node}, {"drain", do_node},
     };
     const char *verb = arg(s, 0);
     if (strcmp(verb, "cluster") == 0) {

@@ -11,6 +11,7 @@
  *   start ID|all           start a process
  *   crash ID [keep]        end it; the batch in flight is lost, or kept
  *   lose ID N              the disk of a node that is down has lost the entries after N
+ *   damage ID N [T]        the same, recovery notices it, and the term is that of long ago
  *   show all|state|none    trace every event | changes of role, term, vote and commit | nothing
  *   arm ID MS              this node's election timeout passes in MS
  *   pto ID PEER MS         how long node ID lets that peer take to answer (after start: 18.75)

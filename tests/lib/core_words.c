@@ -45,15 +45,17 @@ void cl_describe(const struct cl_packet *p, char *s, size_t size)
         n = snprintf(s, size, " number=%u prev=%llu:%llu", m->probe.probe, LL(m->probe.prev_index),
                      LL(m->probe.prev_term));
         if (m->probe.acked_index != 0)
-            snprintf(s + n, size - (size_t)n, " acked=%llu:%llu", LL(m->probe.acked_index),
-                     LL(m->probe.acked_term));
+            snprintf(s + n, size - (size_t)n, " acked=%llu:%llu%s", LL(m->probe.acked_index),
+                     LL(m->probe.acked_term), m->probe.damaged_boot != 0 ? " for-damaged" : "");
         break;
     case RAFT_MSG_PROBE_ACK:
         if (m->probe_ack.match)
-            snprintf(s, size, " number=%u match", m->probe_ack.probe);
+            snprintf(s, size, " number=%u match%s", m->probe_ack.probe,
+                     m->probe_ack.damaged ? " damaged" : "");
         else
-            snprintf(s, size, " number=%u hint=%llu:%llu", m->probe_ack.probe,
-                     LL(m->probe_ack.hint_index), LL(m->probe_ack.hint_term));
+            snprintf(s, size, " number=%u hint=%llu:%llu%s", m->probe_ack.probe,
+                     LL(m->probe_ack.hint_index), LL(m->probe_ack.hint_term),
+                     m->probe_ack.damaged ? " damaged" : "");
         break;
     case RAFT_MSG_LEAD:
         snprintf(s, size, " round=%llu commit=%llu epoch=%u%s%s", LL(m->lead.round),
@@ -61,9 +63,9 @@ void cl_describe(const struct cl_packet *p, char *s, size_t size)
                  m->lead.no_room ? " no-room" : "");
         break;
     case RAFT_MSG_ACK:
-        snprintf(s, size, " round=%llu durable=%llu epoch=%u%s%s", LL(m->ack.round),
+        snprintf(s, size, " round=%llu durable=%llu epoch=%u%s%s%s", LL(m->ack.round),
                  LL(m->ack.durable), m->ack.epoch, m->ack.need_probe ? " need-probe" : "",
-                 m->ack.unfit ? " unfit" : "");
+                 m->ack.unfit ? " unfit" : "", m->ack.damaged ? " damaged" : "");
         break;
     case RAFT_MSG_READ_REQ: snprintf(s, size, " req=%llu", LL(m->read_req.req & 0xffffffff)); break;
     case RAFT_MSG_READ_RSP:

@@ -24,9 +24,10 @@ const struct golden GOLDEN[GOLDEN_FRAMES] = {
                        .epoch = 0x41424344,
                        .boot = 0x51525354,
                        .need_probe = true,
-                       .unfit = true}},
-     .flags = 3,
-     .hex = "82031800"
+                       .unfit = true,
+                       .damaged = true}},
+     .flags = 7,
+     .hex = "82071800"
             "2827262524232221"
             "3837363534333231"
             "44434241"
@@ -36,22 +37,25 @@ const struct golden GOLDEN[GOLDEN_FRAMES] = {
                          .prev_term = UINT64_C(0x3132333435363738),
                          .acked_index = UINT64_C(0x5152535455565758),
                          .acked_term = UINT64_C(0x6162636465666768),
-                         .probe = 0x41424344}},
-     .hex = "83002400"
+                         .probe = 0x41424344,
+                         .damaged_boot = 0x71727374}},
+     .hex = "83002800"
             "2827262524232221"
             "3837363534333231"
             "5857565554535251"
             "6867666564636261"
-            "44434241"},
+            "44434241"
+            "74737271"},
     {.f.msg = {.type = RAFT_MSG_PROBE_ACK,
                .probe_ack = {.prev_index = UINT64_C(0x2122232425262728),
                              .hint_index = UINT64_C(0x3132333435363738),
                              .hint_term = UINT64_C(0x4142434445464748),
                              .probe = 0x51525354,
                              .boot = 0x61626364,
-                             .match = true}},
-     .flags = 1,
-     .hex = "84012000"
+                             .match = true,
+                             .damaged = true}},
+     .flags = 3,
+     .hex = "84032000"
             "2827262524232221"
             "3837363534333231"
             "4847464544434241"

@@ -313,6 +313,222 @@ static void test_impossible_doubts(void **state)
     }
 }
 
+/* ------------------------------------------------------------------------------------ damaged */
+
+static struct raft_msg damaged_ack(const struct node *t, uint16_t from, uint32_t boot,
+                                   uint64_t durable)
+{
+    struct raft_msg m = ack(t, boot, durable);
+    m.from = from;
+    m.ack.damaged = true;
+    return m;
+}
+
+static struct raft_msg ack_of(const struct node *t, uint16_t from, uint64_t durable)
+{
+    struct raft_msg m = ack(t, t->r.peers[from - 2].boot, durable);
+    m.from = from;
+    m.ack.round = t->r.round;
+    return m;
+}
+
+/* Node 2's new process says that it is damaged, and has all of the log again. */
+static void lead_damaged(struct node *t, unsigned n)
+{
+    lead_seven(t, n);
+    receive(t, ack(t, BEFORE, 7));
+    receive(t, damaged_ack(t, 2, AFTER, 3));
+    assert_int_equal(t->r.stats.lost_acked, 1);
+    assert_int_equal(peer(t)->match_index, 3);
+    assert_int_equal(peer(t)->kept_index, n == 3 ? 3 : 0);
+    assert_int_equal(peer(t)->state, RAFT_PEER_PROBE);
+    assert_true(t->edit.noop);
+    assert_int_equal(t->r.trail.last, 8);
+    settle(t);
+    answer(t, AFTER, true, 0); /* it says no more that it is damaged: it can't know */
+    receive(t, damaged_ack(t, 2, AFTER, 8));
+    assert_int_equal(peer(t)->match_index, 8);
+    assert_false(raft_peer_counts(&t->r, peer(t)));
+}
+
+static void test_damaged_copy_does_not_count(void **state)
+{
+    struct node *t = *state;
+    lead_damaged(t, 5);
+    receive(t, ack_of(t, 3, 8));
+    assert_int_equal(t->r.commit_index, 0);
+    receive(t, ack_of(t, 4, 7));
+    assert_int_equal(t->r.commit_index, 7);
+    assert_false(raft_peer_counts(&t->r, peer(t)));
+    receive(t, ack_of(t, 4, 8));
+    assert_int_equal(t->r.commit_index, 8);
+    assert_true(raft_peer_counts(&t->r, peer(t)));
+    /* From now on it is one of three. */
+    propose(t, 1);
+    settle(t);
+    receive(t, damaged_ack(t, 2, AFTER, 9));
+    receive(t, ack_of(t, 3, 9));
+    assert_int_equal(t->r.commit_index, 9);
+}
+
+/* The same commit makes it count, and completes another majority. */
+static void test_counts_at_once(void **state)
+{
+    struct node *t = *state;
+    lead_damaged(t, 5);
+    propose(t, 1);
+    settle(t);
+    receive(t, damaged_ack(t, 2, AFTER, 9));
+    receive(t, ack_of(t, 3, 9));
+    receive(t, ack_of(t, 4, 8));
+    assert_int_equal(t->r.commit_index, 9);
+}
+
+static void test_damaged_peer_confirms_no_round(void **state)
+{
+    struct node *t = *state;
+    lead_damaged(t, 3);
+    ask(t, 1);
+    settle(t);
+    struct raft_msg m = damaged_ack(t, 2, AFTER, 8);
+    m.ack.round = t->r.round;
+    receive(t, m);
+    assert_int_equal(t->r.read_done, 0);
+    /* Nor does it keep a leader in office. */
+    t->now += 2 * T;
+    receive(t, m);
+    tick(t);
+    assert_int_equal(t->r.why, RAFT_WHY_LOST_QUORUM);
+}
+
+/* While clients' entries are on the way there is no need for another. */
+static void test_entry_of_clients_will_do(void **state)
+{
+    struct node *t = *state;
+    lead_seven(t, 5);
+    propose(t, 1);
+    ready(t);
+    advance(t);
+    receive(t, damaged_ack(t, 2, AFTER, 3));
+    assert_int_equal(t->r.trail.last, 8);
+    assert_int_equal(peer(t)->sure_index, 9);
+    propose(t, 1);
+    persisted(t);
+    settle(t);
+    assert_int_equal(t->r.trail.last, 9);
+    receive(t, damaged_ack(t, 2, LATER, 3));
+    assert_int_equal(peer(t)->sure_index, 10);
+    assert_int_equal(t->r.trail.last, 10);
+}
+
+static void expect_named(struct node *t, uint64_t acked, uint32_t boot)
+{
+    expect_told(t, acked);
+    assert_int_equal(now_msg(t, RAFT_MSG_PROBE, 2)->probe.damaged_boot, boot);
+}
+
+static void test_entry_is_named_to_that_process(void **state)
+{
+    struct node *t = *state;
+    lead_damaged(t, 5);
+    receive(t, damaged_ack(t, 2, LATER, 3));
+    settle(t);
+    expect_named(t, 0, 0); /* it is not committed yet */
+    receive(t, ack_of(t, 3, 9));
+    receive(t, ack_of(t, 4, 9));
+    assert_int_equal(t->r.commit_index, 9);
+    expect_named(t, 9, LATER);
+    answer(t, LATER, true, 0);
+    receive(t, ack(t, LATER, 9));
+    assert_int_equal(peer(t)->lost_index, 0);
+    /* Late words of that process are no news. */
+    struct raft_msg late = damaged_ack(t, 2, LATER, 9);
+    receive(t, late);
+    assert_int_equal(peer(t)->state, RAFT_PEER_REPLICATE);
+    assert_int_equal(peer(t)->match_index, 9);
+    /* But on the present stream they mean that it has not been told. */
+    late.ack.epoch = peer(t)->epoch;
+    receive(t, late);
+    assert_int_equal(peer(t)->state, RAFT_PEER_PROBE);
+}
+
+/* Node 1 follows node 2 in term 5, and holds 4 entries. Nobody knows what else it promised. */
+static void start_damaged(struct node *t)
+{
+    start(t, 3, 5, 4);
+    t->r.damaged = true;
+    receive(t, lead(5, 1, 0, 0));
+    settle(t);
+}
+
+static void test_damaged_node_votes_for_nobody(void **state)
+{
+    struct node *t = *state;
+    for (unsigned pre = 0; pre < 2; pre++) {
+        start_damaged(t);
+        assert_false(votes_for(t, 100, 5, pre));
+        receive(t, doubtful_probe()); /* a leader that has not heard of it yet */
+        assert_int_equal(t->r.doubt_index, 0);
+        assert_false(votes_for(t, 100, 5, pre));
+    }
+    t->now = t->r.election_deadline;
+    tick(t);
+    assert_int_equal(t->r.stats.campaigns, 0);
+}
+
+static bool says_damaged(struct node *t)
+{
+    ready(t);
+    const struct raft_msg *m = now_msg(t, RAFT_MSG_PROBE_ACK, 2);
+    if (m == NULL)
+        m = find(t->rd.after, t->rd.n_after, RAFT_MSG_PROBE_ACK, 2);
+    assert_non_null(m);
+    return m->probe_ack.damaged;
+}
+
+static void test_damaged_node_is_healed(void **state)
+{
+    struct node *t = *state;
+    start_damaged(t);
+    struct raft_msg m = doubtful_probe();
+    m.probe.damaged_boot = t->r.cfg.boot - 1;
+    receive(t, m);
+    assert_true(says_damaged(t));
+    assert_int_equal(t->r.doubt_index, 0);
+    m.probe.damaged_boot = t->r.cfg.boot;
+    receive(t, m);
+    assert_false(says_damaged(t));
+    assert_int_equal(t->r.doubt_index, 9);
+    assert_true(t->r.damaged);
+    settle(t);
+    append(t, 4, 9, (const struct raft_run[]){{5, 3}}, 1);
+    assert_true(t->r.damaged);
+    settle(t);
+    assert_false(raft_in_doubt(&t->r));
+    assert_false(t->r.damaged);
+}
+
+/* A vote for an earlier process of this node in the same term: both may have forgotten it. */
+static void test_votes_for_an_earlier_process(void **state)
+{
+    struct node *t = *state;
+    start(t, 3, 1, 4);
+    t->now = t->r.election_deadline;
+    tick(t);
+    grant(t, 2, true);
+    settle(t);
+    assert_int_equal(t->r.role, RAFT_CANDIDATE);
+    struct raft_msg m = {.type = RAFT_MSG_VOTE_RSP, .from = 3, .term = t->r.term};
+    m.vote_rsp.granted = true;
+    m.vote_rsp.vote_term = t->r.term;
+    m.vote_rsp.campaign = t->r.campaign - (UINT64_C(1) << 32);
+    receive(t, m);
+    assert_int_equal(t->r.role, RAFT_CANDIDATE);
+    m.vote_rsp.campaign = t->r.campaign - 1;
+    receive(t, m);
+    assert_int_equal(t->r.role, RAFT_LEADER);
+}
+
 /* ------------------------------------------------------------------------------------- checks */
 
 static void test_broken_states_are_found(void **state)
@@ -353,6 +569,14 @@ int main(void)
         TEST(test_ends_when_it_is_durable),
         TEST(test_old_entries_do_not_end_it),
         TEST(test_impossible_doubts),
+        TEST(test_damaged_copy_does_not_count),
+        TEST(test_counts_at_once),
+        TEST(test_damaged_peer_confirms_no_round),
+        TEST(test_entry_of_clients_will_do),
+        TEST(test_entry_is_named_to_that_process),
+        TEST(test_damaged_node_votes_for_nobody),
+        TEST(test_damaged_node_is_healed),
+        TEST(test_votes_for_an_earlier_process),
         TEST(test_broken_states_are_found),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

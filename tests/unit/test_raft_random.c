@@ -20,15 +20,16 @@
 
 enum {
     RUNS = 600,
-    LIFE = 40,     /* election timeouts of a life under faults */
-    RECOVER = 30,  /* election timeouts in which a healed cluster must have agreed */
-    QUIET = 20,    /* election timeouts of rest that follow */
+    LIFE = 40, /* election timeouts of a life under faults */
+    RECOVER =
+        100,    /* likewise, in which a healed cluster must have agreed: timers go by slow disks */
+    QUIET = 20, /* election timeouts of rest that follow */
     ACTIONS = 400, /* in a life */
 };
 
 struct world { /* chances per mille of each action */
     unsigned crash, restart, cut, heal, stall, resume, late, fill, room, propose, read, replay;
-    unsigned compact, install, transfer;
+    unsigned compact, install, transfer, damage;
     bool one_way;
 };
 
@@ -62,6 +63,7 @@ static void draw_world(struct cl *c, struct world *w)
     w->install = cl_chance(c, 300) ? 100 : 400;
     w->transfer = cl_chance(c, 300) ? 0 : (unsigned)cl_between(c, 5, 150);
     w->replay = cl_chance(c, 300) ? 0 : (unsigned)cl_between(c, 10, 300);
+    w->damage = cl_chance(c, 500) ? 0 : (unsigned)cl_between(c, 10, 500);
 }
 
 static void cut_some(struct cl *c, bool one_way)
@@ -109,6 +111,24 @@ static void snapshot(struct cl *c, unsigned i)
     }
 }
 
+/* A minority at once: what they forgot must not be missed. */
+static void damage(struct cl *c, unsigned i)
+{
+    const struct cl_disk *d = &c->nodes[i].disk;
+    unsigned n = 0;
+    for (unsigned k = 0; k < c->n; k++) {
+        const struct raft *r = &c->nodes[k].r;
+        int slot = raft_peer_slot(r, (uint16_t)(i + 1));
+        if (c->nodes[k].up && slot >= 0 && cl_trusts_lost(c, &r->peers[slot]))
+            return; /* the last time is not yet over */
+        n += k != i && c->nodes[k].damaged;
+    }
+    if (n >= (c->n - 1) / 2)
+        return;
+    uint64_t last = cl_chance(c, 100) ? 0 : cl_between(c, d->last - d->last % 20, d->last);
+    cl_damage(c, i, last, cl_between(c, d->term > 4 ? d->term - 4 : 0, d->term));
+}
+
 static void act(struct cl *c, const struct world *w)
 {
     unsigned i = (unsigned)(cl_random(c) % c->n);
@@ -116,6 +136,8 @@ static void act(struct cl *c, const struct world *w)
     int leader = cl_leader(c);
     if (node->up && cl_chance(c, w->crash))
         cl_crash(c, i, cl_chance(c, 500));
+    else if (!node->up && cl_chance(c, w->damage))
+        damage(c, i);
     else if (!node->up && cl_chance(c, w->restart))
         cl_start(c, i);
     if (cl_chance(c, w->cut))
@@ -157,7 +179,8 @@ static bool settled(const struct cl *c, uint64_t commit)
         return false;
     for (unsigned i = 0; i < c->n; i++) {
         const struct cl_node *node = &c->nodes[i];
-        if (node->r.leader != leader + 1 || node->r.commit_index < commit ||
+        if (raft_in_doubt(&node->r) || node->r.leader != leader + 1 ||
+            node->r.commit_index < commit ||
             node->r.commit_index != c->nodes[leader].r.trail.last ||
             node->r.durable_index != node->r.trail.last || node->reads_done + 1 != node->read_next)
             return false;

@@ -63,11 +63,13 @@ static void random_msg(struct raft_msg *m, uint64_t *s)
         m->probe.prev_term = rnd_u64(s);
         m->probe.acked_index = rnd_u64(s);
         m->probe.acked_term = rnd_u64(s);
+        m->probe.damaged_boot = rnd_u32(s);
         break;
     case RAFT_MSG_PROBE_ACK:
         m->probe_ack.probe = rnd_u32(s);
         m->probe_ack.boot = rnd_u32(s);
         m->probe_ack.match = rnd_bool(s);
+        m->probe_ack.damaged = rnd_bool(s);
         m->probe_ack.prev_index = rnd_u64(s);
         m->probe_ack.hint_index = rnd_u64(s);
         m->probe_ack.hint_term = rnd_u64(s);
@@ -86,6 +88,7 @@ static void random_msg(struct raft_msg *m, uint64_t *s)
         m->ack.boot = rnd_u32(s);
         m->ack.need_probe = rnd_bool(s);
         m->ack.unfit = rnd_bool(s);
+        m->ack.damaged = rnd_bool(s);
         break;
     case RAFT_MSG_PING: break;
     case RAFT_MSG_READ_REQ: m->read_req.req = rnd_u64(s); break;
