@@ -30,6 +30,7 @@
 #include "raftd/base/bytes.h"
 #include "storage/crc32c.h"
 #include "storage/record.h"
+#include "storage/repair.h"
 #include "storage/scan.h"
 #include "storage/segment.h"
 #include "storage/verdict.h"
@@ -87,12 +88,11 @@ static int check_segment_head(struct scan *s, const struct segment_head *h)
     return 0;
 }
 
-static int runs_push(struct scan *s, uint64_t index, uint64_t term)
+/* One more of the *n runs of a batch, which stand behind those of the log until all of it is right. */
+static int runs_push(struct scan *s, size_t *n, uint64_t index, uint64_t term)
 {
     struct recovery *r = s->r;
-    if (r->n_runs > 0 && r->runs[r->n_runs - 1].term == term)
-        return 0;
-    if (r->n_runs == r->cap_runs) {
+    if (r->n_runs + *n == r->cap_runs) {
         size_t cap = r->cap_runs == 0 ? 16 : r->cap_runs * 2;
         struct raft_run *p = realloc(r->runs, cap * sizeof *p);
         if (p == NULL)
@@ -100,13 +100,8 @@ static int runs_push(struct scan *s, uint64_t index, uint64_t term)
         r->runs = p;
         r->cap_runs = cap;
     }
-    r->runs[r->n_runs++] = (struct raft_run){.first_index = index, .term = term};
+    r->runs[r->n_runs + (*n)++] = (struct raft_run){.first_index = index, .term = term};
     return 0;
-}
-
-static uint64_t runs_last_term(const struct recovery *r)
-{
-    return r->n_runs > 0 ? r->runs[r->n_runs - 1].term : r->fold.base_term;
 }
 
 /* The records inside a batch whose checksums are right. A contradiction here was written so: it is
@@ -118,40 +113,48 @@ static int walk_records(struct scan *s, const struct walk *w)
     size_t left = h->payload_len;
     uint64_t index = h->first_index;
     bool prev_known = (h->flags & BATCH_TRUNC) == 0 || h->truncate_to == 0;
-    uint8_t prev[RECORD_HASH_BYTES];
+    uint8_t prev[RECORD_HASH_BYTES], at_base[RECORD_HASH_BYTES];
+    struct recovery *r = s->r;
+    size_t keep = r->n_runs, fresh = 0;
+    memcpy(at_base, s->at_base, sizeof at_base);
     if ((h->flags & BATCH_TRUNC) != 0) {
-        while (s->r->n_runs > 0 && s->r->runs[s->r->n_runs - 1].first_index > h->truncate_to)
-            s->r->n_runs--;
+        while (keep > 0 && r->runs[keep - 1].first_index > h->truncate_to)
+            keep--;
         memset(prev, 0, sizeof prev);
     } else {
-        memcpy(prev, s->r->fold.head, sizeof prev);
+        memcpy(prev, r->fold.head, sizeof prev);
     }
+    uint64_t term = keep > 0 ? r->runs[keep - 1].term : r->fold.base_term;
     while (left > 0) {
-        struct record r;
+        struct record rec;
         size_t size;
-        if (record_decode(p, left, &r, &size) != RECORD_OK || r.index != index ||
-            r.term < runs_last_term(s->r) || (prev_known && memcmp(r.prev, prev, sizeof prev) != 0))
+        if (record_decode(p, left, &rec, &size) != RECORD_OK || rec.index != index ||
+            rec.term < term || (prev_known && memcmp(rec.prev, prev, sizeof prev) != 0))
             return scan_corrupt(s,
                                 "%s: entry %" PRIu64 " in the batch at offset %" PRIu32
                                 " does not continue the log",
                                 s->path, index, w->at);
-        int rc = runs_push(s, r.index, r.term);
+        int rc = keep + fresh == 0 || rec.term != term ? runs_push(s, &fresh, index, rec.term) : 0;
         if (rc != 0)
             return rc;
+        term = rec.term;
         record_hash(p, size, prev);
         if (index == s->options->base.index)
-            memcpy(s->at_base, prev, sizeof prev);
+            memcpy(at_base, prev, sizeof at_base);
         prev_known = true;
         p += size;
         left -= size;
         index++;
     }
-    if (runs_last_term(s->r) != h->last_term ||
-        (h->first_index != 0 &&
-         (index != h->last_index + 1 || memcmp(prev, h->head, sizeof prev) != 0)))
+    if (term != h->last_term || (h->first_index != 0 && (index != h->last_index + 1 ||
+                                                         memcmp(prev, h->head, sizeof prev) != 0)))
         return scan_corrupt(s,
                             "%s: the batch at offset %" PRIu32 " does not hold what its head says",
                             s->path, w->at);
+    if (fresh > 0)
+        memmove(r->runs + keep, r->runs + r->n_runs, fresh * sizeof *r->runs);
+    r->n_runs = keep + fresh;
+    memcpy(s->at_base, at_base, sizeof at_base);
     return 0;
 }
 
@@ -249,6 +252,9 @@ static int corrupt_at(struct scan *s, const struct walk *w, const struct verdict
     struct wal_report *rep = s->rep;
     char entries[96];
     int n;
+    if (w->next != NULL && w->next->state == SEG_CUT && facts->later == NO &&
+        facts->block != AT_HEAD)
+        return scan_wrong_size(s, (size_t)(w->next - s->seen));
     rep->bad_first_index = s->r->fold.last_index + 1;
     rep->bad_last_index = 0;
     if (facts->block == AT_HEAD && facts->seq == SEQ_NEXT && w->head.first_index != 0) {
@@ -355,6 +361,7 @@ static int seal_segment(struct scan *s, struct walk *w)
     if (fold_reserve(f) != 0)
         return scan_no_memory(s);
     fold_batch(f, &w->seal, w->seal_hash, segment_seal_at(w->seg->bytes));
+    s->sealed = true;
     s->rep->batches++;
     return 0;
 }
@@ -423,6 +430,7 @@ static int scan_in_use(struct scan *s, size_t i, bool *end)
     if (fold_reserve(&r->fold) != 0)
         return scan_no_memory(s);
     fold_segment(&r->fold, seg->head.salt, seg->bytes);
+    s->sealed = false;
     rc = walk_segment(s, i, &verdict);
     if (rc != 0 || (rc = scan_close(s)) != 0)
         return rc;
@@ -484,6 +492,12 @@ static int scan_unused(struct scan *s, size_t i)
     return 0;
 }
 
+static int missing(struct scan *s, uint64_t number)
+{
+    segment_path(s->path, s->dir, number, SEGMENT_SUFFIX);
+    return scan_corrupt(s, "%s is missing, but later segments are there", s->path);
+}
+
 static int scan_from_start(struct scan *s)
 {
     static const struct segment_head newborn = {.first_seq = 1};
@@ -494,12 +508,17 @@ static int scan_from_start(struct scan *s)
     fold_init(&s->r->fold, s->numbers[s->start],
               first->state == SEG_IN_USE ? &first->head : &newborn);
     memcpy(s->at_base, s->r->fold.head, sizeof s->at_base);
+    s->sealed = false;
     s->r->n_runs = 0;
     s->rep->batches = 0;
     s->rep->verdict = WAL_CLEAN;
     s->rep->message[0] = '\0';
     s->begin_later = false;
-    for (size_t i = s->start; rc == 0 && !end; i++, s->n_done++) {
+    for (size_t i = s->start; rc == 0 && i < s->n_numbers; i++, s->n_done++) {
+        if (i > s->start && s->numbers[i] != s->numbers[i - 1] + 1)
+            return missing(s, s->numbers[i - 1] + 1);
+        if (end)
+            continue;
         s->at = i;
         s->number = s->numbers[i];
         segment_path(s->path, s->dir, s->number, SEGMENT_SUFFIX);
@@ -510,6 +529,7 @@ static int scan_from_start(struct scan *s)
             end = true;
             break;
         case SEG_DAMAGED: rc = head_damaged(s); break;
+        case SEG_CUT: rc = scan_wrong_size(s, i); break;
         }
     }
     return rc;
@@ -532,16 +552,17 @@ static int is_late_spare(struct scan *s, size_t i, bool *late)
  * begins not behind its end; its head says which term and vote came before it. */
 static bool covered(struct scan *s, size_t next)
 {
-    if (next >= s->n_numbers || s->seen[next].state != SEG_IN_USE ||
-        s->seen[next].head.base_index > s->options->base.index)
+    uint64_t index = s->options->base.index;
+    if (index == 0 || next >= s->n_numbers || s->seen[next].state != SEG_IN_USE ||
+        s->seen[next].head.base_index > index)
         return false;
     memcpy(s->damage, s->rep->message, sizeof s->damage);
     s->start = next;
     return true;
 }
 
-/* Looks at the files from the newest on, back to a reset or to the log's beginning. Before a gap there
- * are only spares that came late, else something is missing. */
+/* Looks at the files from the newest on, back to a reset or to the log's beginning. Spares that came late
+ * are no part of it: they stand before a gap. */
 static int look_at_all(struct scan *s)
 {
     bool gap = false, late = false;
@@ -555,12 +576,7 @@ static int look_at_all(struct scan *s)
             rc = is_late_spare(s, i, &late);
         if (rc != 0)
             return rc;
-        if (gap && !late) {
-            segment_path(s->path, s->dir, s->numbers[s->start] - 1, SEGMENT_SUFFIX);
-            rc = scan_corrupt(s, "%s is missing, but later segments are there", s->path);
-            return covered(s, s->start) ? 0 : rc;
-        }
-        if (gap)
+        if (gap && late)
             continue;
         s->start = i;
         if (s->seen[i].state == SEG_IN_USE && (s->seen[i].head.flags & SEGMENT_RESET) != 0)
@@ -597,7 +613,7 @@ static int compare_base(struct scan *s)
     return 0;
 }
 
-static int scan_all(struct scan *s)
+static int scan_log(struct scan *s)
 {
     int rc = scan_list(s);
     if (rc == 0)
@@ -614,12 +630,26 @@ static int scan_all(struct scan *s)
     return rc == 0 ? compare_base(s) : rc;
 }
 
+static int scan_all(struct scan *s)
+{
+    char why[WAL_MESSAGE_BYTES];
+    int rc = doubt_read(s->d, s->dir, &s->before, s->rep->message, sizeof s->rep->message);
+    if (rc == 0)
+        rc = scan_log(s);
+    if (rc != -EBADMSG || !s->options->repair || s->refused)
+        return rc;
+    memcpy(why, s->rep->message, sizeof why);
+    bool none = s->r->fold.n_segs == 0 || compare_base(s) != 0;
+    memcpy(s->rep->message, why, sizeof why);
+    return repair_plan(s, none);
+}
+
 /* What the log does not consist of, to be deleted: files before its beginning, and one that has two
  * names, since it was being recycled by a file system that cannot rename at once. */
 static void take_dead(struct scan *s)
 {
     struct recovery *r = s->r;
-    size_t last = s->n_numbers - 1;
+    size_t last = s->n_numbers - 1; /* without any there are no spares */
     r->n_dead = s->start;
     r->keep_aside = s->damage[0] != '\0';
     /* (Not the one that comes next for sure: the seal before it says that it was durable.) */
@@ -629,6 +659,7 @@ static void take_dead(struct scan *s)
         s->numbers[r->n_dead++] = s->numbers[last];
     }
     r->dead = s->numbers;
+    r->aside = s->numbers + (s->n_numbers - r->n_aside);
     s->numbers = NULL;
 }
 
@@ -644,6 +675,49 @@ add_message(struct wal_report *rep, const char *format, ...)
     va_end(args);
     assert(n > 0);
     (void)n;
+}
+
+static void begin_anew(struct scan *s)
+{
+    const struct wal_base *base = &s->options->base;
+    struct wal_report *rep = s->rep;
+    if (rep->term < base->term) {
+        rep->term = base->term;
+        rep->vote = 0;
+    }
+    rep->base_index = rep->last_index = rep->commit = base->index;
+    rep->base_term = rep->last_term = base->term;
+    memcpy(rep->head, base->hash, sizeof rep->head);
+    s->r->n_runs = 0;
+    if (!s->r->damaged)
+        add_message(rep,
+                    "%s/log: entry %" PRIu64 " of term %" PRIu64 ", with which the snapshot ends, "
+                    "is not in it: it begins anew behind that",
+                    s->dir, base->index, base->term);
+}
+
+static void report_doubt(struct scan *s)
+{
+    struct wal_report *rep = s->rep;
+    const struct doubt *d = s->r->damaged ? &s->r->doubt : &s->before;
+    rep->doubt = d->set;
+    if (!d->set)
+        return;
+    if (d->term > rep->term || (d->term == rep->term && rep->vote == 0))
+        rep->vote = d->vote;
+    rep->term = d->term > rep->term ? d->term : rep->term;
+    rep->bad_first_index = d->first_lost;
+    rep->bad_last_index = d->last_lost;
+    if (!s->r->damaged)
+        add_message(rep,
+                    "an earlier start has cut the log before damage, which is not healed yet: "
+                    "%s",
+                    d->why);
+    else
+        add_message(rep,
+                    "The log is cut behind entry %" PRIu64 ", and what stood there goes to "
+                    "%s/log/damaged",
+                    rep->last_index, s->dir);
 }
 
 static void fill_report(struct scan *s, int rc)
@@ -666,20 +740,10 @@ static void fill_report(struct scan *s, int rc)
             "%s. The snapshot has what was there; the log begins with %016" PRIx64 SEGMENT_SUFFIX
             ", and what stands before it goes to %s/log/damaged",
             s->damage, s->numbers[s->start], s->dir);
-    if (!s->r->reset)
-        return;
-    if (rep->term < base->term) {
-        rep->term = base->term;
-        rep->vote = 0;
-    }
-    rep->base_index = rep->last_index = rep->commit = base->index;
-    rep->base_term = rep->last_term = base->term;
-    memcpy(rep->head, base->hash, sizeof rep->head);
-    s->r->n_runs = 0;
-    add_message(rep,
-                "%s/log: entry %" PRIu64 " of term %" PRIu64 ", with which the snapshot ends, is "
-                "not in it: it begins anew behind that",
-                s->dir, base->index, base->term);
+    if (s->r->reset)
+        begin_anew(s);
+    if (rc == 0)
+        report_doubt(s);
 }
 
 int recover_scan(struct recovery *r, const struct disk *d, const char *dir,

@@ -91,8 +91,10 @@ int scan_open(struct scan *s, uint64_t number)
     s->loaded = 0;
     segment_path(s->path, s->dir, number, SEGMENT_SUFFIX);
     s->fd = s->d->open(s->d->ctx, s->path, DISK_READ);
-    if (s->fd == -EISDIR)
+    if (s->fd == -EISDIR) {
+        s->refused = true;
         return scan_corrupt(s, "%s: it is no regular file", s->path);
+    }
     return s->fd < 0 ? scan_failed(s, s->fd, "open") : 0;
 }
 
@@ -118,22 +120,31 @@ int scan_read(struct scan *s, uint8_t *to, uint32_t at, uint32_t len)
     return 0;
 }
 
-static int check_size(struct scan *s, struct segment_seen *seen, int64_t size)
+int scan_wrong_size(struct scan *s, size_t i)
 {
-    /* A file gets its name at full size and never changes it, so any other size is damage. One
-     * that was cut keeps its head until it is too short to be a segment at all. */
-    bool in_use = seen->state == SEG_IN_USE;
-    if (in_use && size != seen->head.segment_bytes)
-        return scan_corrupt(s,
-                            "%s: is %" PRId64 " bytes long, was made with %" PRIu32
-                            ": entries from %" PRIu64 " on may be gone",
-                            s->path, size, seen->head.segment_bytes, seen->head.base_index + 1);
-    if (!in_use && !segment_size_ok((uint64_t)size))
-        return scan_corrupt(s,
-                            "%s: is %" PRId64 " bytes long, no segment is made so: cut or foreign",
-                            s->path, size);
-    seen->bytes = (uint32_t)size;
-    return 0;
+    const struct segment_seen *seen = &s->seen[i];
+    segment_path(s->path, s->dir, s->numbers[i], SEGMENT_SUFFIX);
+    return seen->head.number == s->numbers[i]
+               ? scan_corrupt(s,
+                              "%s: is %" PRId64 " bytes long, was made with %" PRIu32
+                              ": entries from %" PRIu64 " on may be gone",
+                              s->path, seen->size, seen->head.segment_bytes,
+                              seen->head.base_index + 1)
+               : scan_corrupt(
+                     s, "%s: is %" PRId64 " bytes long, no segment is made so: cut or foreign",
+                     s->path, seen->size);
+}
+
+/* A file gets its name at full size and never changes it, so any other size is damage. One that was cut
+ * keeps its head until it is too short to be a segment at all. */
+static void check_size(struct segment_seen *seen, int64_t size)
+{
+    seen->size = size;
+    if (seen->state == SEG_IN_USE ? size != seen->head.segment_bytes
+                                  : !segment_size_ok((uint64_t)size))
+        seen->state = SEG_CUT;
+    int64_t most = size < WAL_SEGMENT_BYTES_MAX ? size : WAL_SEGMENT_BYTES_MAX;
+    seen->bytes = (uint32_t)(most / BATCH_BLOCK_BYTES * BATCH_BLOCK_BYTES);
 }
 
 int scan_find(struct scan *s, const struct segment_seen *seen, const uint64_t *salt, bool *found)
@@ -186,23 +197,24 @@ int scan_look(struct scan *s, uint64_t number, struct segment_seen *seen)
             return rc;
         seen->blank = !segment_has_magic(s->window);
         uint16_t version = segment_version(s->window);
-        if (version != 0 && version != BATCH_FORMAT_VERSION)
+        s->refused = version != 0 && version != BATCH_FORMAT_VERSION;
+        if (s->refused)
             return scan_corrupt(
                 s, "%s: is of log format %u, this raftd reads and writes format %u only", s->path,
                 version, BATCH_FORMAT_VERSION);
-        if (!segment_decode(s->window, &seen->head))
-            memset(&seen->head, 0, sizeof seen->head);
-        else if (seen->head.storage_id != s->options->storage_id)
+        bool whole = segment_decode(s->window, &seen->head);
+        s->refused = whole && seen->head.storage_id != s->options->storage_id;
+        if (s->refused)
             return scan_corrupt(
                 s, "%s: belongs to storage %016" PRIx64 ", this directory is %016" PRIx64, s->path,
                 seen->head.storage_id, s->options->storage_id);
+        if (!whole)
+            memset(&seen->head, 0, sizeof seen->head);
         else if (seen->head.number == number)
             seen->state = SEG_IN_USE;
     }
-    rc = check_size(s, seen, size);
-    if (rc == 0 && seen->state != SEG_IN_USE)
-        rc = look_behind_head(s, seen);
-    if (rc != 0)
+    check_size(seen, size);
+    if (seen->state == SEG_UNUSED && (rc = look_behind_head(s, seen)) != 0)
         return rc;
     return scan_close(s);
 }

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "storage/disk.h"
+#include "storage/doubt.h"
 #include "storage/record.h"
 #include "storage/recover.h"
 #include "storage/segment.h"
@@ -21,14 +22,17 @@ enum {
 enum segment_state {
     SEG_UNUSED,  /* made ahead: no head of this number, or one that was cut while written */
     SEG_DAMAGED, /* no valid head, but its first batch */
+    SEG_CUT,     /* not as long as it was made */
     SEG_IN_USE,
 };
 
 struct segment_seen {
     enum segment_state state;
-    bool blank; /* no head, nor parts of one: a file of zeros, or damage */
-    uint32_t bytes;
-    /* When SEG_IN_USE; else of the segment that the file was before, its number 0 for none. */
+    bool blank;     /* no head, nor parts of one: a file of zeros, or damage */
+    uint32_t bytes; /* that can be read: whole blocks */
+    int64_t size;   /* of the file */
+    /* When SEG_IN_USE, or SEG_CUT with its own number; else of the segment that the file was before, its
+     * number 0 for none. */
     struct segment_head head;
 };
 
@@ -44,6 +48,9 @@ struct scan {
     size_t start;              /* the first one that the log consists of */
     bool begin_later;          /* the log cannot begin there */
     size_t at;                 /* the one that is walked */
+    bool sealed;               /* the last one that was walked ends with its seal */
+    bool refused;              /* what is wrong is no damage: a start must not touch it */
+    struct doubt before;       /* what an earlier start found */
     char damage
         [WAL_MESSAGE_BYTES]; /* before `start`, where it makes no difference; empty for none */
     uint8_t at_base[RECORD_HASH_BYTES]; /* hash of the entry wal_options.base.index */
@@ -59,6 +66,9 @@ struct scan {
 
 /* The log is corrupt, and this is why. Returns -EBADMSG. */
 int scan_corrupt(struct scan *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* A file has the wrong length. Returns -EBADMSG. */
+int scan_wrong_size(struct scan *s, size_t i);
 
 /* A system call failed with `rc`, which is returned. */
 int scan_failed(struct scan *s, int rc, const char *call);

@@ -10,7 +10,7 @@
 #include "storage/batch.h"
 
 enum {
-    NAME_ROOM = 40, /* "/log/damaged/", 16 digits, the longest suffix, and some */
+    NAME_ROOM = 48, /* "/log/damaged/", 10 digits, "-", 16 digits, the longest suffix, and some */
     ZERO_IOVS = 64, /* one call writes 256 KiB of zeros from one block of them */
 };
 
@@ -29,16 +29,6 @@ int segment_dir(char path[WAL_PATH_MAX], const char *dir)
 void segment_path(char path[WAL_PATH_MAX], const char *dir, uint64_t number, const char *suffix)
 {
     int n = snprintf(path, WAL_PATH_MAX, "%s/log/%016" PRIx64 "%s", dir, number, suffix);
-    assert(n > 0 && n < WAL_PATH_MAX);
-    (void)n;
-}
-
-void segment_damaged_path(char path[WAL_PATH_MAX], char damaged[WAL_PATH_MAX], const char *dir,
-                          uint64_t number)
-{
-    int n = snprintf(damaged, WAL_PATH_MAX, "%s/log/damaged", dir);
-    assert(n > 0 && n < WAL_PATH_MAX);
-    n = snprintf(path, WAL_PATH_MAX, "%s/log/damaged/%016" PRIx64 SEGMENT_SUFFIX, dir, number);
     assert(n > 0 && n < WAL_PATH_MAX);
     (void)n;
 }

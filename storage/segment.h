@@ -25,10 +25,6 @@ int segment_dir(char path[WAL_PATH_MAX], const char *dir);
 /* Writes DIR/log/<number><suffix> to `path`; segment_dir() has succeeded for this DIR. */
 void segment_path(char path[WAL_PATH_MAX], const char *dir, uint64_t number, const char *suffix);
 
-/* DIR/log/damaged and a segment's file in it, likewise. */
-void segment_damaged_path(char path[WAL_PATH_MAX], char damaged[WAL_PATH_MAX], const char *dir,
-                          uint64_t number);
-
 /* Makes a segment: writes zeros to a file with `tmp_suffix`, syncs and renames it, and syncs the directory. A
  * segment of that number that exists already is left alone, and its name is made durable. Returns what
  * wal_make_spare() does. */

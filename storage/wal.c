@@ -53,6 +53,7 @@
 
 #include "storage/crc32c.h"
 #include "storage/recover.h"
+#include "storage/repair.h"
 #include "storage/segment.h"
 #include "storage/record.h"
 #include "storage/wal_impl.h"
@@ -344,10 +345,10 @@ static int need_spare(struct wal *w)
 /* Leave the current segment, or go on leaving it where it was refused before. */
 static int next_segment(struct wal *w)
 {
+    int rc = need_spare(w); /* I4; or the one behind the seal is gone */
+    if (rc != 0)
+        return rc;
     if (w->stage != WAL_SEALED) {
-        int rc = need_spare(w); /* I4 */
-        if (rc != 0)
-            return rc;
         w->stage = WAL_LEAVING; /* I9 */
         if ((rc = seal(w)) != 0)
             return rc;
@@ -443,7 +444,8 @@ int wal_drop(struct wal *w, uint64_t keep_from)
     size_t n = fold_behind(&w->fold, keep_from);
     for (size_t i = 0; i < n; i++)
         w->stats.log_bytes -= w->fold.segs[i].bytes;
-    fold_drop(&w->fold, n);
+    if (n > 0)
+        fold_drop(&w->fold, n);
     return use_old_files(w);
 }
 
@@ -508,30 +510,8 @@ struct wal_stats wal_stats(const struct wal *w)
 
 /* ---- opening ---- */
 
-/* Damaged, and not needed any more: whoever wants to know what was there finds it. */
-static int keep_aside(struct wal *w, uint64_t number)
-{
-    char from[WAL_PATH_MAX], to[WAL_PATH_MAX], dir[WAL_PATH_MAX];
-    segment_path(from, w->dir, number, SEGMENT_SUFFIX);
-    segment_damaged_path(to, dir, w->dir, number);
-    int rc = w->d->mkdir(w->d->ctx, dir);
-    if (rc != 0 && rc != -EEXIST)
-        return file_failed(w, rc, "mkdir", dir);
-    if ((rc = sync_names(w)) != 0)
-        return rc;
-    rc = w->d->rename(w->d->ctx, from, to);
-    if (rc == -EEXIST) /* it has two names, see recover.c; or nobody cleared up an older one */
-        return delete_file(w, number);
-    if (rc != 0)
-        return file_failed(w, rc, "rename", from);
-    if ((rc = w->d->sync_dir(w->d->ctx, dir)) != 0)
-        return file_failed(w, rc, "fsync", dir);
-    w->unsynced = true;
-    return 0;
-}
-
 /* Make the names durable that a crash may have left in memory only, and remove half-made files. */
-static int tidy(struct wal *w, const struct recovery *r)
+static int tidy(struct wal *w, const struct recovery *r, const struct wal_options *o)
 {
     char path[WAL_PATH_MAX];
     const char *const suffix[] = {SEGMENT_TMP_NOW, SEGMENT_TMP_SPARE};
@@ -543,18 +523,20 @@ static int tidy(struct wal *w, const struct recovery *r)
                 return segment_fail(w->error, sizeof w->error, rc, "unlink", path);
         }
     }
-    int rc = sync_names(w);
-    for (size_t i = 0; rc == 0 && i < r->n_dead; i++) {
-        rc = r->keep_aside ? keep_aside(w, r->dead[i]) : delete_file(w, r->dead[i]);
-        if (rc == 0)
+    int rc = 0;
+    if (r->damaged || r->keep_aside)
+        rc = repair_begin(w->d, w->dir, o, r, w->error, sizeof w->error);
+    if (rc == 0)
+        rc = sync_names(w);
+    for (size_t i = 0; rc == 0 && !r->keep_aside && i < r->n_dead; i++)
+        if ((rc = delete_file(w, r->dead[i])) == 0)
             rc = sync_names(w);
-    }
     return rc;
 }
 
-static int make_ready(struct wal *w, const struct recovery *r)
+static int make_ready(struct wal *w, const struct recovery *r, const struct wal_options *o)
 {
-    int rc = tidy(w, r);
+    int rc = tidy(w, r, o);
     if (rc != 0)
         return rc;
     if (fold_reserve(&w->fold) != 0)
@@ -574,8 +556,18 @@ static int make_ready(struct wal *w, const struct recovery *r)
         w->stage = r->next == RECOVER_CUT ? WAL_LEAVING : WAL_IN_USE;
         w->cut = r->next == RECOVER_CUT ? BATCH_CUT : 0;
     }
-    rc = w->stage != WAL_IN_USE ? next_segment(w) : 0;
+    rc = w->stage != WAL_IN_USE && !r->reset ? next_segment(w) : 0;
     return wal_refused(rc) ? 0 : rc; /* what is there can be read; appends try again */
+}
+
+/* What the log behind the damage, which is gone, said of term and vote. */
+static int keep_promise(struct wal *w, const struct wal_report *rep)
+{
+    const struct fold *f = &w->fold;
+    struct wal_batch b = {
+        .term = rep->term, .vote = rep->vote, .last_term = f->last_term, .commit = f->commit};
+    memcpy(b.head, f->head, sizeof b.head);
+    return f->term == rep->term && f->vote == rep->vote ? 0 : wal_append(w, &b);
 }
 
 /* Options with the defaults filled in. */
@@ -627,9 +619,11 @@ int wal_open(struct wal **out, const struct disk *d, const char *dir,
     report->n_runs = r.n_runs;
     for (size_t i = 0; i < w->fold.n_segs; i++)
         w->stats.log_bytes += w->fold.segs[i].bytes;
-    rc = make_ready(w, &r);
+    rc = make_ready(w, &r, &o);
     if (rc == 0 && r.reset)
         rc = wal_reset(w, &o.base, report->term, report->vote);
+    else if (rc == 0 && report->doubt)
+        rc = keep_promise(w, report);
     free(r.dead);
     if (rc == 0 && w->fold.last_index != 0)
         rc = read_last_ms(w, &report->last_ms);

@@ -54,6 +54,10 @@ struct wal_options {
      * is reset (wal_reset) when it ends before it, or has an entry of another term there that was
      * never committed: so a crash between the arrival of a snapshot and the reset leaves it. */
     struct wal_base base;
+    /* Others have what was lost here: cut the log before damage, put the rest aside, and report `doubt`.
+     * false: damage is -EBADMSG, and nothing is changed. */
+    bool repair;
+    uint64_t damaged_max_bytes; /* of files of earlier damage in DIR/log/damaged, 0 = no limit */
     /* Called before each read of a recovery, which may take minutes, with the segment files that are
      * done and their number; NULL: not. False ends it with -ECANCELED, and nothing was changed. */
     bool (*progress)(void *ctx, uint64_t done, uint64_t all);

@@ -503,8 +503,9 @@ static int md_list(void *ctx, const char *path, disk_each *each, void *arg)
 
     if (fails(m))
         return -m->fail_error;
-    if (find(&m->now, path) == NULL)
-        return -ENOENT;
+    const struct name *self = find(&m->now, path);
+    if (self == NULL || !m->inodes[self->inode].dir)
+        return self == NULL ? -ENOENT : -ENOTDIR;
     for (size_t i = 0; i < m->now.n; i++) {
         const char *p = m->now.v[i].path;
         if (strcmp(p, "/") == 0)

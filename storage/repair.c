@@ -1,0 +1,122 @@
+/* repair.c: see repair.h. */
+#include "storage/repair.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <string.h>
+
+#include "raftd/base/num.h"
+#include "storage/aside.h"
+#include "storage/segment.h"
+
+/* A head that can be read says what this node promised when it was made. */
+static void note(struct doubt *d, uint64_t term, uint16_t vote, uint64_t last)
+{
+    if (term > d->term || (term == d->term && d->vote == 0))
+        d->vote = vote;
+    d->term = max_u64(d->term, term);
+    d->last_lost = max_u64(d->last_lost, last);
+}
+
+/* The heads from `at` on of one file. In a recycled one there are older ones, which say nothing new. */
+static int look_behind(struct scan *s, size_t i, uint32_t at)
+{
+    const struct segment_seen *seen = &s->seen[i];
+    struct batch_head h;
+    if (seen->state == SEG_IN_USE)
+        note(&s->r->doubt, seen->head.term, seen->head.vote, seen->head.base_index);
+    int rc = scan_open(s, s->numbers[i]);
+    for (; rc == 0 && at < seen->bytes; at += BATCH_BLOCK_BYTES) {
+        rc = scan_read(s, s->window, at, BATCH_BLOCK_BYTES);
+        if (rc == 0 && batch_decode(s->window, &h) && h.seq >= s->r->fold.next_seq)
+            note(&s->r->doubt, h.term, h.vote, h.last_index);
+    }
+    return rc == 0 ? scan_close(s) : rc;
+}
+
+static int look_at_rest(struct scan *s, size_t walked)
+{
+    struct recovery *r = s->r;
+    const struct fold *f = &r->fold;
+    uint32_t at = walked > 0 && !s->sealed ? f->segs[walked - 1].end : 0;
+    size_t i = s->start + walked - (at > 0 ? 1 : 0);
+    int rc = scan_close(s);
+    r->doubt = s->before;
+    r->doubt.set = true;
+    note(&r->doubt, f->term, f->vote, r->reset ? f->last_index : 0);
+    for (; rc == 0 && i < s->n_numbers; i++, at = 0)
+        rc = look_behind(s, i, at);
+    return rc;
+}
+
+int repair_plan(struct scan *s, bool none)
+{
+    static const struct segment_head newborn = {.first_seq = 1};
+    struct recovery *r = s->r;
+    struct fold *f = &r->fold;
+    const struct wal_base *base = &s->options->base;
+    r->reset |= none;
+    int rc = look_at_rest(s, f->n_segs);
+    if (rc != 0)
+        return rc;
+    if (none) {
+        fold_free(f);
+        fold_init(f, s->n_numbers > 0 ? s->numbers[s->start] : SEGMENT_FIRST, &newborn);
+    } else if (r->reset && !s->sealed) {
+        f->n_segs--;
+    }
+    r->copy = !r->reset && !s->sealed;
+    r->next = r->copy ? RECOVER_CUT : RECOVER_BIRTH;
+    r->number = f->first_number + f->n_segs - (r->copy ? 1 : 0);
+    r->spares = 0;
+    if (r->copy) {
+        r->offset = f->segs[f->n_segs - 1].end;
+        r->bytes = f->segs[f->n_segs - 1].bytes;
+    }
+    r->damaged = true;
+    r->n_aside = s->n_numbers - s->start - f->n_segs;
+    for (size_t i = s->n_numbers - r->n_aside, k = s->n_numbers; i + 1 < k; i++) {
+        uint64_t number = s->numbers[i];
+        s->numbers[i] = s->numbers[--k];
+        s->numbers[k] = number;
+    }
+    uint64_t first = (r->reset ? base->index : f->last_index) + 1;
+    if (r->doubt.first_lost == 0 || first < r->doubt.first_lost)
+        r->doubt.first_lost = first;
+    if (r->doubt.last_lost < r->doubt.first_lost)
+        r->doubt.last_lost = 0;
+    memcpy(r->doubt.why, s->rep->message, sizeof r->doubt.why);
+    s->rep->verdict = WAL_CORRUPT;
+    return 0;
+}
+
+/* All of DIR/log may be what is gone. */
+static int make_log_dir(const struct disk *d, const char *dir, char *err, size_t err_size)
+{
+    char log[WAL_PATH_MAX];
+    int rc = segment_dir(log, dir);
+    if (rc == 0)
+        rc = d->mkdir(d->ctx, log);
+    if (rc != 0 && rc != -EEXIST)
+        return segment_fail(err, err_size, rc, "mkdir", log);
+    rc = d->sync_dir(d->ctx, dir);
+    return rc == 0 ? 0 : segment_fail(err, err_size, rc, "fsync", dir);
+}
+
+int repair_begin(const struct disk *d, const char *dir, const struct wal_options *options,
+                 const struct recovery *r, char *err, size_t err_size)
+{
+    struct aside a = {.d = d, .dir = dir, .err = err, .err_size = err_size};
+    int rc = r->damaged ? doubt_set(d, dir, &r->doubt, err, err_size) : 0;
+    if (rc == 0)
+        rc = make_log_dir(d, dir, err, err_size);
+    if (rc == 0)
+        rc = aside_begin(&a);
+    if (rc == 0 && r->copy)
+        rc = aside_copy(&a, r->number);
+    for (size_t i = 0; rc == 0 && i < r->n_aside; i++)
+        rc = aside_move(&a, r->aside[i]);
+    for (size_t i = 0; rc == 0 && r->keep_aside && i < r->n_dead; i++)
+        rc = aside_move(&a, r->dead[i]);
+    return rc == 0 ? aside_trim(&a, options->damaged_max_bytes) : rc;
+}
