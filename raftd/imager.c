@@ -4,12 +4,12 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "raftd/base/clock.h"
+#include "raftd/base/num.h"
 
 struct imager {
     struct snapshots images; /* for what is written here ... */
@@ -17,7 +17,8 @@ struct imager {
     const char *error;       /* the message of one of them */
     int (*between)(void *ctx);
     void *ctx;
-    uint64_t done, done_us; /* of the present image: bytes, and when they were */
+    uint64_t done, done_us; /* of the present image: bytes, and when they were, ... */
+    uint64_t done_cpu_us;   /* ... and what this thread had used of processors then */
     struct snapshot_part *part;
     struct snapshot_name part_name; /* of the snapshot that it is of */
     int fd;                         /* of the snapshot that was read last, -1 = none */
@@ -25,7 +26,15 @@ struct imager {
     bool fd_used; /* since the last image */
 };
 
-/* After a piece of an image: others first, and no faster than the rate. */
+static uint64_t cpu_us(void)
+{
+    struct timespec ts;
+    (void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
+    return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
+}
+
+/* After a piece of an image: others first, and no faster than the rate, nor with more than its part of a
+ * processor. */
 static int pace(void *ctx, uint64_t done, uint64_t all)
 {
     struct imager *m = ctx;
@@ -33,6 +42,7 @@ static int pace(void *ctx, uint64_t done, uint64_t all)
     if (all != 0)
         bytes /= 4;
     uint64_t due_us = m->done_us + bytes * 1000000 / IMAGER_BYTES_PER_S;
+    due_us = max_u64(due_us, m->done_us + (cpu_us() - m->done_cpu_us) * IMAGER_CPU_PART);
     int rc = m->between(m->ctx);
     uint64_t now = clock_us();
     if (rc == 0 && now < due_us) {
@@ -41,6 +51,7 @@ static int pace(void *ctx, uint64_t done, uint64_t all)
     }
     m->done = done;
     m->done_us = clock_us();
+    m->done_cpu_us = cpu_us();
     return rc < 0 ? rc : 0;
 }
 
@@ -82,10 +93,10 @@ void imager_free(struct imager *m)
 
 void imager_yield(void)
 {
-    enum { NICE = 10, IOPRIO_WHO_PROCESS = 1, IOPRIO_LOWEST = 2 << 13 | 7 };
+    enum { IOPRIO_WHO_PROCESS = 1, IOPRIO_LOWEST = 2 << 13 | 7 };
     /* Of this thread alone. Not the class "idle": the log's syncs may wait for the file system's journal,
-     * and that for a write of ours which would then wait for everybody. Refused: it goes on as it is. */
-    (void)setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), NICE);
+     * and that for a write of ours which would then wait for everybody. No nice value: a thread without
+     * privileges can't take it back when everybody waits for the image. Refused: it goes on as it is. */
     (void)syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, IOPRIO_LOWEST);
 }
 
@@ -101,6 +112,7 @@ int imager_write(struct imager *m, const struct snapshot_head *head, struct imag
     m->error = m->images.message;
     m->done = 0;
     m->done_us = clock_us();
+    m->done_cpu_us = cpu_us();
     int rc = snapshot_write(&m->images, head, &source, name);
     if (rc == 0 && m->part != NULL && m->part_name.index <= name->index) { /* the log was faster */
         snapshot_part_drop(m->part);

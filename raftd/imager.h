@@ -18,17 +18,18 @@ enum {
     /* A slow card writes little more than this, and faster ones have the rest for the log. What is read
      * back may come four times as fast. */
     IMAGER_BYTES_PER_S = 16 << 20,
+    IMAGER_CPU_PART = 4, /* an image takes no more than one of so many parts of a processor */
 };
 
 struct imager;
 
 /* between(ctx) is called after each piece of an image, so that other work need not wait for the whole. Less
- * than 0: the image is given up with that; more: it goes on at once, without regard to the rate.
+ * than 0: the image is given up with that; more: it goes on at once, as fast as it can.
  * where->pace is for what peers bring. What `where` points to is borrowed. NULL: no memory. */
 struct imager *imager_new(const struct snapshots *where, int (*between)(void *ctx), void *ctx);
 void imager_free(struct imager *m); /* NULL: nothing */
 
-/* The calling thread comes after all others from now on. */
+/* The calling thread's disk requests come after those of others from now on. */
 void imager_yield(void);
 
 /* Writes the image, and removes what is older and not kept, but not the snapshot of index `held`. */

@@ -181,6 +181,8 @@ static void drop(struct images *im, uint64_t needed)
 void images_step(struct images *im, uint64_t now, struct images_need need)
 {
     note(im);
+    if (wanted(im) && now >= im->retry_at)
+        take(im, now, need.snapshot != UINT64_MAX ? need.snapshot : 0);
     uint64_t kept = machine_kept_bytes(im->machine), kept_max = machine_kept_max_bytes(im->machine);
     if (im->open != NULL && !im->stopping && kept > kept_max) {
         im->stopping = true;
@@ -189,8 +191,6 @@ void images_step(struct images *im, uint64_t now, struct images_need need)
         im->hurried = true;
         im->io->image_end(im->io->ctx, true);
     }
-    if (wanted(im) && now >= im->retry_at)
-        take(im, now, need.snapshot != UINT64_MAX ? need.snapshot : 0);
     if (im->newest.index != 0)
         drop(im, need.log);
     uint64_t most = im->cfg->log_max_bytes;

@@ -232,6 +232,7 @@ struct member {
     struct image *image_open;
     struct snapshot_head image_head;
     bool image_stop;
+    unsigned hurries; /* images that were to be ended as soon as can be */
     bool image_never; /* by hand: all of them are given up */
     uint64_t drop_to; /* of the job in the queue, 0 = none */
     struct snapshots places;

@@ -147,7 +147,9 @@ void sim_on_image(void *ctx, const struct snapshot_head *head, struct image *ima
 
 void sim_on_image_end(void *ctx, bool whole)
 {
-    ((struct member *)ctx)->image_stop |= !whole; /* here each image takes one job, without rests */
+    struct member *m = ctx;
+    m->image_stop |= !whole;
+    m->hurries += whole; /* no more than counted: here each image takes one job, without rests */
 }
 
 void sim_on_drop(void *ctx, uint64_t keep_from)

@@ -1,5 +1,6 @@
 // LINK: @storage @state storage/disk_posix.c tests/lib/disk_memory.c raftd/diskio.c raftd/durations.c raftd/imager.c raftd/newest.c raftd/refused.c raftd/base/clock.c raftd/base/lasting.c raftd/base/say.c TSAN
 /* Snapshots of a running daemon: written beside other work, taken by another node and loaded by both. */
+#include <dirent.h>
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -9,6 +10,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "raftd/base/clock.h"
@@ -591,6 +594,72 @@ static void test_damaged_newest(void **state)
     box_free(b);
 }
 
+static int busy_pwritev(void *ctx, int fd, const struct iovec *iov, int n, uint64_t offset)
+{
+    enum { BUSY_US = 5000 };
+    clock_t end = clock() + BUSY_US;
+    while (clock() < end)
+        ;
+    return disk_posix.pwritev(ctx, fd, iov, n, offset);
+}
+
+static int does_not_hurry(void *ctx)
+{
+    (void)ctx;
+    return 0;
+}
+
+/* An image leaves most of a processor to others, ... */
+static void test_rests(void **state)
+{
+    (void)state;
+    struct box *b = box_new(7);
+    for (unsigned i = 0; i < LARGE / 4; i++)
+        put(b, i, VALUE_BYTES);
+    struct image *image = machine_freeze(b->machine);
+    struct snapshot_head head = {.index = b->index, .term = 1, .members = {1}, .n_members = 1};
+    image_digest(image, head.digest);
+    struct snapshots s = where(b);
+    struct disk busy = disk_posix;
+    busy.pwritev = busy_pwritev;
+    s.disk = &busy;
+    struct imager *m = imager_new(&s, does_not_hurry, NULL);
+    struct snapshot_name name;
+    clock_t used = clock();
+    uint64_t start = clock_us();
+    assert_int_equal(imager_write(m, &head, image, 0, &name), 0);
+    used = clock() - used;
+    assert_true(used >
+                50000); /* microseconds; some of it is for what comes before and after all pieces */
+    assert_true(clock_us() - start > (uint64_t)used * (IMAGER_CPU_PART - 1));
+    machine_thaw(b->machine, image);
+    imager_free(m);
+    box_free(b);
+}
+
+/* ... but its thread is no lower than the others: when the log is full all wait for the image, and a thread
+ * that has once gone down may not come up again. */
+static void test_threads_are_equal(void **state)
+{
+    (void)state;
+    struct box *b = box_new(7);
+    put(b, 1, 100);
+    (void)take(b);
+    DIR *tasks = opendir("/proc/self/task");
+    assert_non_null(tasks);
+    unsigned n = 0;
+    for (const struct dirent *e; (e = readdir(tasks)) != NULL;) {
+        if (e->d_name[0] == '.')
+            continue;
+        n++;
+        assert_int_equal(getpriority(PRIO_PROCESS, (id_t)atoi(e->d_name)),
+                         getpriority(PRIO_PROCESS, 0));
+    }
+    (void)closedir(tasks);
+    assert_true(n > 3);
+    box_free(b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -604,6 +673,8 @@ int main(void)
         cmocka_unit_test(test_part_without_room),
         cmocka_unit_test(test_between),
         cmocka_unit_test(test_damaged_newest),
+        cmocka_unit_test(test_rests),
+        cmocka_unit_test(test_threads_are_equal),
     };
     if (rcu_start() < 0)
         return 1;

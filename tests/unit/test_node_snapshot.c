@@ -81,6 +81,7 @@ static void test_log_stays_short(void **state)
         assert_in_range(wal_stats(w.s->m[w.leader].wal).log_bytes, SEGMENT, most / 2 * 3);
     }
     assert_in_range(w.s->t.snapshots, 9, 30); /* ever rarer, as the state grows */
+    assert_int_equal(w.s->m[w.leader].hurries, 0);
     assert_true(sim_raft(w.s, w.leader)->trail.base_index > 300);
     converge(w.s);
     sim_free(w.s);
@@ -218,6 +219,7 @@ static void test_log_max(void **state)
     assert_in_range(images_log_bytes(images_of(&w, w.leader)), MOST, MOST + 2 * SEGMENT);
     assert_in_range(sim_acked(w.s), 320, 450);
     assert_true(w.s->t.refused > 100);
+    assert_true(w.s->m[w.leader].hurries > 0); /* all wait for it */
     for (unsigned i = 0; i < 3; i++)
         w.s->m[i].image_never = false;
     sim_run(w.s, 7 * SECOND);
