@@ -249,11 +249,12 @@ bench-disk: deps-if-missing all
 	@tests/bench/disk
 
 # --- house-keeping -------------------------------------------------------------------------------
+# ctunullpointer: it does not see that a function which was called for a null pointer never returns.
 lint:
 	clang-format --dry-run -Werror $(SRCS) $(HEADERS) $(TEST_SRCS)
 	clang-tidy --quiet $(SRCS) -- -std=c11 -D_GNU_SOURCE -I.
 	cppcheck --quiet --std=c11 --enable=warning,portability,performance --inline-suppr \
-	  --suppress=missingIncludeSystem --error-exitcode=1 -D_GNU_SOURCE -I. raftd net storage
+	  --suppress=missingIncludeSystem --suppress=ctunullpointer --error-exitcode=1 -D_GNU_SOURCE -I. raftd net storage
 	! command -v shellcheck >/dev/null || shellcheck $(SCRIPTS)
 
 fmt:

@@ -26,7 +26,7 @@ bool raft_is_voter(const struct raft_members *m, uint16_t id)
 uint64_t raft_majority(const struct raft_members *m,
                        uint64_t (*reached)(const void *ctx, uint16_t id), const void *ctx)
 {
-    uint64_t v[RAFT_VOTERS_MAX];
+    uint64_t v[RAFT_VOTERS_MAX] = {0};
     for (unsigned i = 0; i < m->n_voters; i++) { /* insertion sort, descending */
         uint64_t x = reached(ctx, m->voters[i]);
         unsigned j = i;

@@ -35,7 +35,7 @@ while [ "$writes" -lt 2000 ]; do
     bench=$!
     while kill -0 "$bench" 2>/dev/null; do full_log_is_imaged && sleep 0.2; done
     wait "$bench" || [ $? = 7 ] || fail "bench: $(cat "$WORK/bench")"
-    done=$(awk -F = '$1 == "ops" { n += $2 } $1 == "errors" { n -= $2 } END { print n + 0 }' "$WORK/bench")
+    done=$(bench_writes)
     writes=$((writes + done))
     note "$done writes, snapshot of node $LEADER as of $(field "$LEADER" snapshot_index)"
     find_leader || wait_leader

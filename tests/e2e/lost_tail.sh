@@ -43,6 +43,7 @@ mv "$WORK/node$victim" "$WORK/later"
 mv "$WORK/earlier" "$WORK/node$victim"
 
 note "node $victim comes back with entries up to $kept of $last"
+# shellcheck disable=SC2034,SC2004 # of cluster.sh, by name
 ON[$victim]="strace -D -f -qq -o $WORK/strace -e trace=fdatasync -e inject=fdatasync:delay_enter=$DELAY_US"
 launch "$victim"
 wait_for 30 "answer of node $victim" answers "$victim"

@@ -14,6 +14,7 @@ hears() { [ "$(field "$1" "peer.$2.datagrams_received")" -gt 0 ]; }
 
 # In plain text, too, unless time is short.
 passes=$([ "${LONG-1}" = 0 ] && echo 1 || echo "1 0")
+# shellcheck disable=SC2034 # of cluster.sh
 for KEYED in $passes; do
     cluster 3
     start_all

@@ -63,7 +63,7 @@ done
 expect 0 "$RAFTD" -n -c "$WORK/five.conf" -i 1 # the file alone is fine
 stop 3
 expect 0 "$RAFTD" --check "$WORK/node3"
-grep -q '^nodes=1,2,3$' <<<"$OUT" && grep -q "^cluster=$NAME\$" <<<"$OUT" || fail "--check: $OUT"
+[ "$(grep -cE "^(nodes=1,2,3|cluster=$NAME)\$" <<<"$OUT")" = 2 ] || fail "--check: $OUT"
 start 3
 same_keys
 

@@ -81,6 +81,7 @@ stop 2
 # --- one node alone -----------------------------------------------------------------------------------
 mkdir "$WORK/second"
 mv "$WORK"/node? "$WORK/second"
+# shellcheck disable=SC2034 # of cluster.sh
 NODES=1
 conf_write "$CONF" third 1 ""
 expect 0 "$RAFTD" --init --restore "$WORK/backup" -c "$CONF" -i 1

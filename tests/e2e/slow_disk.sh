@@ -37,6 +37,7 @@ lives() { # what, longest wait for the first write in seconds, nodes that are st
 cluster 3
 for i in 1 2 3; do slow "$i" 200; done
 lives "all at 200 ms" 20 1 2 3
+# shellcheck disable=SC2034 # of cluster.sh
 ON[1]=
 slow 2 320
 lives "two of three, one at 320 ms" 20 1 2

@@ -9,7 +9,7 @@ if [ -z "${OWN_MOUNTS-}" ]; then
 fi
 # shellcheck source=/dev/null
 . "$(dirname "$0")/../lib/cluster.sh"
-limit 120
+limit 300
 
 unmount() { # at exit, before WORK is removed or kept
     local code=$?
@@ -28,21 +28,20 @@ mount -t tmpfs -o size=24m tmpfs "$WORK/node1" || skip "can't mount a tmpfs"
 "$RAFTD" --init -c "$CONF" -i 1 >>"$WORK/node1.log" 2>&1 || fail "raftd --init: exit $?"
 start 1
 wait_leader
-touch "$WORK/unknown.1" "$WORK/refused.1" "$WORK/acked.1"
-head -c 45000 /dev/zero | tr '\0' x >"$WORK/filler"
-last=0
-for ((n = 1; n <= 1500; n++)); do # 67 MB
-    if ctl 1 --timeout 2 put "key-$((n % 10))" - <"$WORK/filler" 2>"$WORK/stderr"; then
-        last=$n
-    else
-        sleep 0.1
-    fi
-    [ $((n - last)) -lt 60 ] || fail "no write is taken any more: $(cat "$WORK/stderr")"
+writes=0 idle=0
+while [ "$writes" -lt 1500 ]; do # 67 MB
+    ctl 1 --timeout 2 bench -c 1 -n 50 -v 45000 -k 10 >"$WORK/bench" 2>&1 || [ $? = 7 ] ||
+        fail "bench: $(cat "$WORK/bench")"
+    done=$(bench_writes)
+    writes=$((writes + done)) idle=$((idle + 1))
+    [ "$done" = 0 ] || idle=0
+    [ "$idle" -lt 100 ] || fail "no write is taken any more: $(cat "$WORK/bench")"
+    [ "$idle" = 0 ] || sleep 0.1
 done
 note "$(field 1 log_bytes) bytes of log, $(field 1 disk_free) bytes free, snapshot of $(field 1 snapshot_bytes)"
 crash 1
 start 1
 wait_leader
-expect 0 ctl 1 --timeout 10 get key-3
+expect 0 ctl 1 --timeout 10 get bench/00000003
 [ "${#OUT}" = 45000 ] || fail "another value"
-finish "1500 writes, three times the disk, went through it"
+finish "$writes writes, three times the disk, went through it"

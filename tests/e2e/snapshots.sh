@@ -79,7 +79,7 @@ file=$(newest "$away")
 printf x | dd of="$file" bs=1 seek=4200 conv=notrunc status=none
 start "$away"
 grep -q 'chunk is damaged' "$WORK/node$away.log" || fail "no word of the damaged snapshot"
-[ -e "${file%.snap}.damaged" ] && [ ! -e "$file" ] || fail "the damaged one is not put aside"
+{ [ -e "${file%.snap}.damaged" ] && [ ! -e "$file" ]; } || fail "the damaged one is not put aside"
 same_keys
 
 # --- without any ------------------------------------------------------------------------------------------

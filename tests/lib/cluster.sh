@@ -416,6 +416,10 @@ check_writes() {
     [ -s "$WORK/acked" ] || fail "not one write was acknowledged"
 }
 
+bench_writes() { # that went well, by what raftctl bench said in $WORK/bench
+    awk -F = '$1 == "ops" { n += $2 } $1 == "errors" { n -= $2 } END { print n + 0 }' "$WORK/bench"
+}
+
 # --- judged clients -------------------------------------------------------------------------------
 
 # history_start OPTIONS...: clients on all nodes whose history history_stop judges (e2e/history.c).
