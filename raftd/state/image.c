@@ -25,9 +25,10 @@ _Static_assert((int)OBJECT_MAX_BYTES <= (int)ORIGINS_BYTES_MAX, "one buffer take
 void image_digest_of(const struct kv_view *v, const uint8_t origins[IMAGE_DIGEST_BYTES],
                      uint8_t out[IMAGE_DIGEST_BYTES])
 {
-    uint8_t both[8 + IMAGE_DIGEST_BYTES];
-    put_u64(both, v->digest);
-    memcpy(both + 8, origins, IMAGE_DIGEST_BYTES);
+    uint8_t both[16 + IMAGE_DIGEST_BYTES];
+    put_u64(both, v->digest[0]);
+    put_u64(both + 8, v->digest[1]);
+    memcpy(both + 16, origins, IMAGE_DIGEST_BYTES);
     crypto_generichash(out, IMAGE_DIGEST_BYTES, both, sizeof both, NULL, 0);
 }
 

@@ -2,11 +2,10 @@
 #include "raftd/state/kv.h"
 
 #include <assert.h>
-#include <sodium/crypto_shorthash.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "raftd/base/bytes.h"
+#include "raftd/state/siphash.h"
 
 /* Makes of a small number one that changes all upper bits, and of different ones different ones. */
 #define SPREAD UINT64_C(0x9e3779b97f4a7c15)
@@ -85,25 +84,31 @@ static struct kv_object *object_new(const struct kv *kv, const struct kv_content
 
 /* Of key and value, with all else as the hash's key, two numbers in each half, so that neither stands for
  * the other. An expiry is below 2^49. */
-static uint64_t hash_of(const struct kv_object *o)
+static void hash_of(uint64_t out[2], const struct kv_object *o)
 {
-    uint8_t key[crypto_shorthash_KEYBYTES], out[crypto_shorthash_BYTES];
-    put_u64(key, o->create_revision ^ kv_holder(o) * SPREAD);
-    put_u64(key + 8, o->modify_revision ^ (kv_expiry_ms(o) ^ (uint64_t)o->key_len << 52) * SPREAD);
-    crypto_shorthash(out, kv_key(o), (size_t)o->key_len + o->value_len, key);
-    return get_u64(out);
+    const uint64_t key[] = {
+        o->create_revision ^ kv_holder(o) * SPREAD,
+        o->modify_revision ^ (kv_expiry_ms(o) ^ (uint64_t)o->key_len << 52) * SPREAD,
+    };
+    siphash128(out, kv_key(o), (size_t)o->key_len + o->value_len, key);
 }
 
 static void add(struct kv_view *v, const struct kv_object *o)
 {
-    v->digest += hash_of(o);
+    uint64_t hash[2];
+    hash_of(hash, o);
+    v->digest[0] += hash[0];
+    v->digest[1] += hash[1];
     v->bytes += kv_cost(o->key_len, o->value_len);
     v->count++;
 }
 
 static void subtract(struct kv_view *v, const struct kv_object *o)
 {
-    v->digest -= hash_of(o);
+    uint64_t hash[2];
+    hash_of(hash, o);
+    v->digest[0] -= hash[0];
+    v->digest[1] -= hash[1];
     v->bytes -= kv_cost(o->key_len, o->value_len);
     v->count--;
 }

@@ -92,10 +92,10 @@ struct kv_view {
     uint64_t index;               /* of the last log entry in it */
     uint64_t cluster_ms;          /* as that entry has it */
     uint64_t count, bytes;        /* as kv_count(), kv_bytes() */
-    /* Sum of a hash of each object, however it got there. So it finds what a fault, as of memory, makes two
-     * nodes have differently at one index, but for one chance in 2^64. It is no proof against who chooses
-     * keys and values. */
-    uint64_t digest;
+    /* Sums of both halves of a hash of each object, however it got there. So it finds what a fault, as of
+     * memory, makes two nodes have differently at one index, but for one chance in 2^128. It is no proof
+     * against who chooses keys and values. */
+    uint64_t digest[2];
 };
 
 /* The newest one. In a read-side section; it is valid until that ends. */

@@ -519,6 +519,22 @@ static void test_what_is_none(void **state)
     world_free(&w);
 }
 
+/* Both halves of the keys' digest are in that of the state, and all of the origins'. */
+static void test_digest_has_all(void **state)
+{
+    (void)state;
+    const struct kv_view views[] = {{.digest = {1, 1}}, {.digest = {2, 1}}, {.digest = {1, 2}}};
+    uint8_t origins[IMAGE_DIGEST_BYTES] = {0}, first[IMAGE_DIGEST_BYTES], d[IMAGE_DIGEST_BYTES];
+    image_digest_of(&views[0], origins, first);
+    for (unsigned i = 1; i < 3; i++) {
+        image_digest_of(&views[i], origins, d);
+        assert_memory_not_equal(d, first, sizeof d);
+    }
+    origins[IMAGE_DIGEST_BYTES - 1] = 1;
+    image_digest_of(&views[0], origins, d);
+    assert_memory_not_equal(d, first, sizeof d);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -526,7 +542,7 @@ int main(void)
         cmocka_unit_test(test_large),        cmocka_unit_test(test_stays),
         cmocka_unit_test(test_windows),      cmocka_unit_test(test_hostile),
         cmocka_unit_test(test_objects),      cmocka_unit_test(test_no_memory),
-        cmocka_unit_test(test_what_is_none),
+        cmocka_unit_test(test_what_is_none), cmocka_unit_test(test_digest_has_all),
     };
     rcu_thread_begin();
     int failed = cmocka_run_group_tests(tests, NULL, NULL);

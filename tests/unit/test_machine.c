@@ -147,8 +147,8 @@ static void fails(struct world *w, enum outcome outcome, unsigned at)
     rcu_enter();
     after = *kv_view(w->kv);
     rcu_leave();
-    assert_true(before.digest == after.digest && before.count == after.count &&
-                before.bytes == after.bytes);
+    assert_true(memcmp(before.digest, after.digest, sizeof before.digest) == 0 &&
+                before.count == after.count && before.bytes == after.bytes);
     assert_true(after.index == w->index);
 }
 

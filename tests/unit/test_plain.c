@@ -50,7 +50,7 @@ static void put_check(uint8_t *buf, size_t len)
     uint8_t key[16] = {0};
     uint8_t sum[8];
     memcpy(key, buf + 8, 8);
-    key[8] = 4;
+    key[8] = 5;
     memset(buf + 16, 0, 8);
     assert_int_equal(crypto_shorthash(sum, buf, len, key), 0);
     memcpy(buf + 16, sum, 8);
@@ -61,12 +61,12 @@ static void put_check(uint8_t *buf, size_t len)
 static void test_golden_bytes(void **state)
 {
     (void)state;
-    static const uint8_t empty[] = {0x40, 0x00, 0x02, 0x01, 0x04, 0x03, 0x00, 0x00, 0x88, 0x77,
-                                    0x66, 0x55, 0x44, 0x33, 0x22, 0x11, 0xae, 0x85, 0x99, 0x27,
-                                    0x23, 0x0b, 0xa8, 0x89, 0x08, 0x07, 0x06, 0x05, 0x04, 0x03,
+    static const uint8_t empty[] = {0x50, 0x00, 0x02, 0x01, 0x04, 0x03, 0x00, 0x00, 0x88, 0x77,
+                                    0x66, 0x55, 0x44, 0x33, 0x22, 0x11, 0xd1, 0x4f, 0xd1, 0x53,
+                                    0xe0, 0x52, 0x47, 0x69, 0x08, 0x07, 0x06, 0x05, 0x04, 0x03,
                                     0x02, 0x01, 0x18, 0x17, 0x16, 0x15, 0x14, 0x13, 0x12, 0x11,
                                     0x28, 0x27, 0x26, 0x25, 0x24, 0x23, 0x22, 0x21};
-    static const uint8_t sum[] = {0x1c, 0x08, 0xe5, 0xd3, 0x1c, 0x89, 0x4b, 0xc5};
+    static const uint8_t sum[] = {0x91, 0x8e, 0x8c, 0xfe, 0x5a, 0xe8, 0x9e, 0xf2};
     uint8_t buf[64];
     memset(buf, 0xEE, sizeof buf);
     assert_int_equal(plain_close(buf, 0, &ENDS), HEAD);
@@ -167,8 +167,8 @@ static void test_versions(void **state)
     for (unsigned v = 0; v < 256; v++) {
         buf[0] = (uint8_t)v;
         put_check(buf, len);
-        assert_int_equal(open_exact(buf, len, &ENDS), v == 0x40     ? DATAGRAM_DATA
-                                                      : v >> 4 == 4 ? DROP_KIND
+        assert_int_equal(open_exact(buf, len, &ENDS), v == 0x50     ? DATAGRAM_DATA
+                                                      : v >> 4 == 5 ? DROP_KIND
                                                                     : DROP_VERSION);
     }
 }
@@ -232,7 +232,7 @@ static void test_random_bytes_are_refused(void **state)
         assert_int_not_equal(open_exact(buf, len, &ENDS), DATAGRAM_DATA);
         if (len < HEAD)
             continue;
-        buf[0] = 0x40;
+        buf[0] = 0x50;
         put_u16(buf + 2, ENDS.from);
         put_u16(buf + 4, ENDS.to);
         put_u64(buf + 8, ENDS.cluster);

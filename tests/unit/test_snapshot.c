@@ -397,7 +397,8 @@ static void what_is_none_of_ours(void **state)
         const char *says;
     } cases[] = {
         {4, 4, 0x314e5353, -EBADMSG, "this is no snapshot"},
-        {8, 2, SNAPSHOT_VERSION + 1, -ENOTSUP, "has format 2, this raftd knows format 1 alone"},
+        {8, 2, SNAPSHOT_VERSION - 1, -ENOTSUP, "has format 1, this raftd knows format 2 alone"},
+        {8, 2, SNAPSHOT_VERSION + 1, -ENOTSUP, "has format 3, this raftd knows format 2 alone"},
         {10, 2, 0, -EBADMSG, "the head contradicts itself"},
         {10, 2, 2, -EBADMSG, "the head contradicts itself"}, /* the third one is no zero */
         {10, 2, IDENT_VOTERS_MAX + 1, -EBADMSG, "the head contradicts itself"},

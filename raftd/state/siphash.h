@@ -1,0 +1,10 @@
+/* siphash.h: SipHash-2-4 with a result of 128 bits. A libsodium that was built small does not have it. */
+#ifndef RAFTD_SIPHASH_H
+#define RAFTD_SIPHASH_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+void siphash128(uint64_t out[2], const uint8_t *bytes, size_t len, const uint64_t key[2]);
+
+#endif
