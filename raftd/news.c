@@ -18,6 +18,21 @@ enum {
     DATA_LOW_PERCENT = 75,  /* and again only after the data were below this */
 };
 
+/* What was said of a peer. If peers have come and gone, a new one takes the place of the first. */
+static struct news_peer *peer_of(struct news *said, uint16_t id)
+{
+    struct news_peer *p = said->peers;
+    unsigned i = 0;
+    while (i < RAFT_VOTERS_MAX && p[i].id != id && p[i].id != 0)
+        i++;
+    if (i == RAFT_VOTERS_MAX) {
+        memmove(p, p + 1, --i * sizeof *p);
+        p[i] = (struct news_peer){0};
+    }
+    p[i].id = id;
+    return &p[i];
+}
+
 /* --- of raft ---------------------------------------------------------------------------------- */
 
 static void say_role(struct news *said, const struct raft *r)
@@ -85,7 +100,8 @@ void news_raft(struct news *said, const struct raft *r, uint64_t now_us)
 {
     say_own_loss(&said->own, r, now_us);
     for (unsigned i = 0; i < r->n_peers; i++)
-        say_loss(&said->lost[i], &r->peers[i], r->role == RAFT_LEADER, now_us);
+        say_loss(&peer_of(said, r->peers[i].id)->lost, &r->peers[i], r->role == RAFT_LEADER,
+                 now_us);
     say_role(said, r);
 }
 
@@ -308,10 +324,11 @@ static void say_differs(struct news *said, const struct status *s)
 void news_status(struct news *said, struct status *s, uint64_t now_us)
 {
     for (unsigned i = 0; i < s->n_peers; i++) {
-        say_trouble(&said->peer[i], s, &s->peers[i], now_us);
-        say_overdue(&said->peer[i], &s->peers[i], now_us);
-        say_settings(&said->peer[i], s, &s->peers[i], now_us);
-        say_narrow(&said->peer[i], &s->peers[i], now_us);
+        struct news_peer *p = peer_of(said, s->peers[i].id);
+        say_trouble(p, s, &s->peers[i], now_us);
+        say_overdue(p, &s->peers[i], now_us);
+        say_settings(p, s, &s->peers[i], now_us);
+        say_narrow(p, &s->peers[i], now_us);
     }
     say_leader(said, s, now_us);
     say_send_fails(said, s, now_us);

@@ -45,6 +45,8 @@ struct news_lost {
 };
 
 struct news_peer {
+    uint16_t id; /* 0: a free place */
+    struct news_lost lost;
     enum status_session session; /* as last seen */
     struct lasting trouble[NEWS_TROUBLES];
     struct lasting setting[WIRE_SETTING_COUNT]; /* that it differs from ours */
@@ -60,8 +62,7 @@ struct news {
     uint64_t term;
     uint16_t leader;
     struct news_lost own;
-    struct news_lost lost[RAFT_VOTERS_MAX - 1]; /* in the order of raft.peers */
-    struct news_peer peer[RAFT_VOTERS_MAX];
+    struct news_peer peers[RAFT_VOTERS_MAX]; /* in the order in which they were first seen */
     struct lasting no_leader, uncommitted, send_fails, stranger;
     struct news_count send_lost;
     bool data_high;         /* it was said that the data are nearly full */
