@@ -161,20 +161,28 @@ static void part_drop(struct conn *conn)
     conn->part_left = 0;
 }
 
+/* A request with room for a command of `len` bytes. NULL without memory. */
+static struct request *request_new(struct conn *conn, const struct proto_request *rq, uint32_t len)
+{
+    struct request *req = malloc(sizeof *req + len);
+    if (req != NULL)
+        *req = (struct request){.reader = conn->clients->reader,
+                                .conn = conn->slot,
+                                .conn_generation = conn->generation,
+                                .client_tag = rq->tag,
+                                .user = conn->user,
+                                .deadline_us = clock_us() + (uint64_t)rq->timeout_ms * 1000,
+                                .cmd_len = len};
+    return req;
+}
+
 /* A request with the command of a write, whose value is still to be copied in. NULL without memory. */
-static struct request *request_new(struct conn *conn, const struct proto_request *rq)
+static struct request *write_new(struct conn *conn, const struct proto_request *rq)
 {
     uint32_t len = (uint32_t)CMD_ONE_BYTES + rq->key_len + rq->value_len;
-    struct request *req = malloc(sizeof *req + len);
+    struct request *req = request_new(conn, rq, len);
     if (req == NULL)
         return NULL;
-    *req = (struct request){.reader = conn->clients->reader,
-                            .conn = conn->slot,
-                            .conn_generation = conn->generation,
-                            .client_tag = rq->tag,
-                            .user = conn->user,
-                            .deadline_us = clock_us() + (uint64_t)rq->timeout_ms * 1000,
-                            .cmd_len = len};
     cmd_encode_one(req->cmd, &(struct cmd_item){.kind = rq->op == PROTO_PUT ? CMD_PUT : CMD_DELETE,
                                                 .key = rq->key,
                                                 .key_len = rq->key_len,
@@ -200,7 +208,7 @@ static void on_write(struct conn *conn, const struct proto_request *rq)
     struct request *req = NULL;
     enum result refused = check_write(conn, rq);
     if (refused == RESULT_OK) {
-        req = request_new(conn, rq);
+        req = write_new(conn, rq);
         if (req != NULL && left > 0 &&
             !users_take(&c->shared->users, conn->user, USERS_PART_BYTES, request_bytes(req))) {
             free(req);
@@ -275,19 +283,13 @@ static void on_fetch(struct conn *conn, const struct proto_request *rq)
     if (offset > INT64_MAX - PROTO_REPLY_BODY_MAX_BYTES) /* no file is so long */
         index = 0;
     if (index != 0 && conn->ops < CLIENTS_CONN_OPS_MAX)
-        req = malloc(sizeof *req + PROTO_REPLY_BODY_MAX_BYTES);
+        req = request_new(conn, rq, PROTO_REPLY_BODY_MAX_BYTES);
     if (req == NULL) {
         answer_result(conn, rq->tag, index == 0 ? RESULT_NO_KEY : RESULT_BUSY, 0);
         return;
     }
-    *req = (struct request){.reader = conn->clients->reader,
-                            .conn = conn->slot,
-                            .conn_generation = conn->generation,
-                            .client_tag = rq->tag,
-                            .user = conn->user,
-                            .snapshot = index,
-                            .offset = offset,
-                            .cmd_len = PROTO_REPLY_BODY_MAX_BYTES};
+    req->snapshot = index;
+    req->offset = offset;
     conn->ops++;
     submit(conn, req);
 }

@@ -1,4 +1,4 @@
-/* outcome.c: what became of a request: in words on standard error, and as an exit code. */
+/* outcome.c: a request, and what became of it: in words on standard error, and as an exit code. */
 #include <errno.h>
 #include <grp.h>
 #include <inttypes.h>
@@ -9,6 +9,7 @@
 
 #include "raftd/base/exits.h"
 #include "raftd/base/say.h"
+#include "raftd/state/cmd.h"
 #include "raftd/tool/raftctl.h"
 
 #define UNKNOWN "OUTCOME UNKNOWN: the write may or may not have happened; read the key to find out"
@@ -131,6 +132,20 @@ _Noreturn void tool_end(struct tool *t, int code)
     if (error != 0)
         say_fatal(RAFTCTL_EXIT_INTERNAL, "standard output: %s", strerror(error));
     exit(code);
+}
+
+struct proto_request request(const struct tool *t, enum proto_op op, const char *key)
+{
+    size_t len = key != NULL ? strlen(key) : 0;
+    if (key != NULL && len == 0 && op != PROTO_LIST)
+        say_fatal(RAFTCTL_EXIT_USAGE, "a key has at least one byte");
+    if (len > CMD_KEY_MAX_BYTES)
+        say_fatal(RAFTCTL_EXIT_TOO_LARGE, "a key has at most %d bytes, this one has %zu",
+                  CMD_KEY_MAX_BYTES, len);
+    return (struct proto_request){.op = (uint8_t)op,
+                                  .timeout_ms = t->timeout_ms,
+                                  .key = (const uint8_t *)(key != NULL ? key : ""),
+                                  .key_len = (uint16_t)len};
 }
 
 int tool_try(const struct tool *t, const struct proto_request *r, struct ctl_answer *a)

@@ -141,20 +141,6 @@ static int parse_thousandths(const char *text, uint32_t max, uint32_t *out)
 
 /* --- commands --------------------------------------------------------------------------------- */
 
-static struct proto_request request(const struct tool *t, enum proto_op op, const char *key)
-{
-    size_t len = key != NULL ? strlen(key) : 0;
-    if (key != NULL && len == 0 && op != PROTO_LIST)
-        say_fatal(RAFTCTL_EXIT_USAGE, "a key has at least one byte");
-    if (len > CMD_KEY_MAX_BYTES)
-        say_fatal(RAFTCTL_EXIT_TOO_LARGE, "a key has at most %d bytes, this one has %zu",
-                  CMD_KEY_MAX_BYTES, len);
-    return (struct proto_request){.op = (uint8_t)op,
-                                  .timeout_ms = t->timeout_ms,
-                                  .key = (const uint8_t *)(key != NULL ? key : ""),
-                                  .key_len = (uint16_t)len};
-}
-
 /* Reads all of standard input, but no more than one byte above the limit of values, which is enough to refuse
  * it. An empty input is refused here: it is seldom meant, and often all that a failed command has put into a
  * pipe. */

@@ -37,6 +37,9 @@ struct args {
 
 /* outcome.c */
 
+/* A request without a value; `key` (NULL: none) outlives it. Ends the process for a bad key. */
+struct proto_request request(const struct tool *t, enum proto_op op, const char *key);
+
 /* Ends the process with that code (exits.h), or with another one if what was printed could not be written. */
 _Noreturn void tool_end(struct tool *t, int code);
 

@@ -33,8 +33,7 @@ static uint64_t number_of(const char *text, const char *name)
 
 static int look(const struct tool *t, struct state *s)
 {
-    const struct proto_request r = {
-        .op = PROTO_STATUS, .timeout_ms = t->timeout_ms, .key = (const uint8_t *)""};
+    const struct proto_request r = request(t, PROTO_STATUS, NULL);
     struct ctl_answer a;
     int code = tool_try(t, &r, &a);
     if (code != RAFTCTL_EXIT_OK)
@@ -54,8 +53,7 @@ static int look(const struct tool *t, struct state *s)
 /* Has the daemon write a snapshot of what is applied now, or later. *s then names it. */
 static int take(const struct tool *t, struct state *s)
 {
-    const struct proto_request ask = {
-        .op = PROTO_SNAPSHOT, .timeout_ms = t->timeout_ms, .key = (const uint8_t *)""};
+    const struct proto_request ask = request(t, PROTO_SNAPSHOT, NULL);
     const struct timespec pause = {.tv_nsec = LOOK_MS * 1000000L};
     struct state first;
     struct ctl_answer answer;
@@ -92,9 +90,8 @@ void run_snapshot(struct tool *t, const struct args *a)
 /* Waits until this node has applied what was acknowledged anywhere before: a linearizable read does. */
 static int catch_up(const struct tool *t)
 {
-    static const uint8_t no_key[] = {0xff, 0xff, 0xff, 0xff};
-    const struct proto_request r = {
-        .op = PROTO_LIST, .timeout_ms = t->timeout_ms, .key = no_key, .key_len = sizeof no_key};
+    const struct proto_request r = request(t, PROTO_LIST,
+                                           "\xff\xff\xff\xff"); /* few keys, or none */
     struct ctl_answer a;
     int code = tool_try(t, &r, &a);
     if (code == RAFTCTL_EXIT_OK)
