@@ -469,7 +469,7 @@ static void set_alarm(struct loop *l)
     at = min_u64(at, publisher_at(&l->publisher));
     if (at < now)
         at = now; /* 0 would turn the alarm off */
-    if (at == RAFT_NEVER || (l->alarm_at > now && l->alarm_at <= at))
+    if (at == NEVER || (l->alarm_at > now && l->alarm_at <= at))
         return;
     l->alarm_at = at;
     struct itimerspec spec = {

@@ -3,6 +3,7 @@
 #include <assert.h>
 
 #include "net/wire.h"
+#include "raftd/base/num.h"
 
 enum {
     REMEMBER_AGAIN_US = 1000000, /* after a disk that had no room */
@@ -118,7 +119,7 @@ uint64_t admit_greet_at(const struct admit *a, uint16_t peer)
 {
     const struct admitted *p = find(a, peer);
     bool known = admit_state(a, peer) == ADMIT_YES && p->about.known == a->cfg->storage_id;
-    return a->plain && !known ? p->greet_at : RAFT_NEVER;
+    return a->plain && !known ? p->greet_at : NEVER;
 }
 
 void admit_greeted(struct admit *a, uint64_t now, uint16_t peer)

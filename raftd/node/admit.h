@@ -71,7 +71,7 @@ void admit_heard(struct admit *a, uint64_t now, uint16_t peer, const struct abou
 /* node_remembered(). */
 void admit_remembered(struct admit *a, uint64_t now, uint16_t id, uint64_t storage_id, bool done);
 
-/* When the peer needs a greeting; RAFT_NEVER = it needs none. */
+/* When the peer needs a greeting; NEVER = it needs none. */
 uint64_t admit_greet_at(const struct admit *a, uint16_t peer);
 
 /* It was sent. */

@@ -71,7 +71,7 @@ uint64_t debts_ask_at(const struct debts *d)
     const struct link *l = d->link;
     uint64_t heartbeat = replica_raft(d->replica)->cfg.heartbeat;
     if (d->owed_at == 0)
-        return RAFT_NEVER;
+        return NEVER;
     uint64_t wait = rtt_pto(&l->rtt, &d->log->flow.tx.answer, d->asks, NODE_ACK_DELAY_US,
                             heartbeat);
     uint64_t usual = d->settles.srtt_us + 4 * d->settles.rttvar_us;

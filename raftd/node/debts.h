@@ -38,7 +38,7 @@ void debts_lead(struct debts *d, const struct raft_msg *m);
 /* All that is sent in this iteration was sent. */
 void debts_note(struct debts *d, uint64_t now);
 
-/* When the peer is to be asked; RAFT_NEVER = it owes nothing. It was asked. */
+/* When the peer is to be asked; NEVER = it owes nothing. It was asked. */
 uint64_t debts_ask_at(const struct debts *d);
 void debts_asked(struct debts *d, uint64_t now);
 

@@ -139,7 +139,7 @@ void envelope_shake(struct envelope *e, uint64_t now)
 
 uint64_t envelope_deadline(const struct envelope *e)
 {
-    uint64_t at = RAFT_NEVER;
+    uint64_t at = NEVER;
     if (e->sessions != NULL)
         return sessions_deadline(e->sessions);
     for (unsigned i = 0; i < e->n_peers; i++)

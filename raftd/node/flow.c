@@ -76,7 +76,8 @@ bool flows_acked(struct flows *fs, uint64_t now, uint16_t peer, const struct wir
             return true; /* of a stream of the past */
         if (!stream_tx_ack(&f->tx, now, s, stamp))
             return false;
-        f->source->acked(f->ctx);
+        if (f->source->acked != NULL)
+            f->source->acked(f->ctx);
     }
     return true;
 }
@@ -87,7 +88,11 @@ void flows_put(struct flows *fs, uint64_t now, uint16_t peer, const struct wire_
         struct flow_in *f = fs->in[i];
         if (f->sink->stream != d->stream || !f->sink->takes(f->ctx, peer, d))
             continue;
-        f->sink->arrived(f->ctx, now, stream_rx_put(&f->rx, d->off, d->bytes, d->len, d->again));
+        enum stream_put how = stream_rx_put(&f->rx, d->off, d->bytes, d->len, d->again);
+        if (f->sink->arrived != NULL)
+            f->sink->arrived(f->ctx, how);
+        else
+            f->ack_by = min_u64(f->ack_by, how == STREAM_NEW ? now + NODE_ACK_DELAY_US : now);
     }
 }
 
@@ -111,13 +116,13 @@ bool flows_sack(struct flows *fs, uint64_t now, uint16_t peer, uint64_t term, en
     while (*i < fs->n_in) {
         struct flow_in *f = fs->in[(*i)++];
         bool due = (ride == FLOW_WITH_ACK && f->sink->of_leader) || f->ack_by <= now ||
-                   (ride == FLOW_WITH && f->ack_by != RAFT_NEVER);
+                   (ride == FLOW_WITH && f->ack_by != NEVER);
         if (!due || f->term != term || !f->sink->lives(f->ctx, peer))
             continue;
         *s = (struct wire_sack){.stream = (uint8_t)f->sink->stream, .id = f->id};
         stream_rx_sack(&f->rx, s);
         f->unacked = 0;
-        f->ack_by = RAFT_NEVER;
+        f->ack_by = NEVER;
         return true;
     }
     return false;
@@ -125,7 +130,7 @@ bool flows_sack(struct flows *fs, uint64_t now, uint16_t peer, uint64_t term, en
 
 uint64_t flows_deadline(const struct flows *fs, uint64_t now, uint16_t peer, uint64_t term)
 {
-    uint64_t at = RAFT_NEVER;
+    uint64_t at = NEVER;
     for (unsigned i = 0; i < fs->n_in; i++)
         if (fs->in[i]->term == term && fs->in[i]->sink->lives(fs->in[i]->ctx, peer))
             at = min_u64(at, fs->in[i]->ack_by);

@@ -45,14 +45,13 @@ enum flow_state {
 struct flow_source {
     enum wire_stream stream;
     bool after_lead; /* a LEAD goes before its first piece in each iteration */
-    bool
-        resumes; /* the peer may have its beginning from before: nothing is sent until it says so */
+    bool resumes;    /* nothing is sent until the peer has said how much it has from before */
     /* Brings the flow up to date with what there is to send to this peer. */
     void (*sync)(void *ctx, uint16_t peer);
     enum flow_state (*state)(const void *ctx, uint64_t now, uint16_t peer);
     /* The bytes at offset `off` and how many follow in one piece; NULL: they are not in memory now. */
     const uint8_t *(*at)(const void *ctx, uint64_t off, size_t *len);
-    /* All bytes below tx.una have arrived. */
+    /* All bytes below tx.una have arrived. NULL: the source need not know. */
     void (*acked)(void *ctx);
 };
 
@@ -80,8 +79,8 @@ struct flow_sink {
     bool of_leader; /* only the leader sends it: it shows that the leader lives */
     /* Is this piece, of our term, one of the present stream? May begin another one. */
     bool (*takes)(void *ctx, uint16_t peer, const struct wire_data *d);
-    /* A piece was put into rx. */
-    void (*arrived)(void *ctx, uint64_t now, enum stream_put how);
+    /* A piece was put into rx. NULL: a SACK goes soon, and at once when something is missing. */
+    void (*arrived)(void *ctx, enum stream_put how);
     /* The flow comes from this peer now, so its SACKs go there. */
     bool (*lives)(const void *ctx, uint16_t peer);
     /* Hands on what has arrived without a gap. */
@@ -95,9 +94,8 @@ struct flow_in {
     uint32_t id;
     struct stream_rx rx;
     unsigned unacked; /* datagrams since the last SACK, if the sink counts them */
-    uint64_t
-        ack_by;   /* a SACK goes then at the latest; RAFT_NEVER = beside an ACK of the core alone */
-    uint64_t bad; /* times that it contradicted what is known, not yet counted for the peer */
+    uint64_t ack_by;  /* a SACK goes then at the latest; NEVER = only beside an ACK of the core */
+    uint64_t bad;     /* times that it contradicted what is known, not yet counted for the peer */
 };
 
 /* The flows of one peer. Those of others may be among them: flows that change their peer. */

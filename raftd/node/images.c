@@ -219,7 +219,7 @@ void images_installed(struct images *im, const struct snapshot_name *name)
 
 uint64_t images_deadline(const struct images *im)
 {
-    return wanted(im) ? im->retry_at : RAFT_NEVER;
+    return wanted(im) ? im->retry_at : NEVER;
 }
 
 void images_status(const struct images *im, struct status *s)

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "raftd/base/num.h"
 #include "raftd/state/cmd.h"
 
 enum {
@@ -39,10 +40,9 @@ static bool takes(void *ctx, uint16_t peer, const struct wire_data *d)
     return peer == replica_raft(l->replica)->leader && present(l) && d->id == l->flow.id;
 }
 
-static void arrived(void *ctx, uint64_t now, enum stream_put how)
+static void arrived(void *ctx, enum stream_put how)
 {
     struct log_in *l = ctx;
-    (void)now;
     if (how != STREAM_NEW || ++l->flow.unacked >= ACK_EVERY)
         replica_ack_soon(l->replica);
 }
@@ -150,7 +150,7 @@ static const struct flow_sink sink = {
 
 bool log_in_init(struct log_in *l, struct replica *r, uint32_t window)
 {
-    *l = (struct log_in){.flow = {.sink = &sink, .ack_by = RAFT_NEVER},
+    *l = (struct log_in){.flow = {.sink = &sink, .ack_by = NEVER},
                          .replica = r,
                          .buf = malloc(BUF_BYTES),
                          .window = window};

@@ -140,7 +140,7 @@ struct node *node_new(const struct node_config *cfg, const struct node_io *io,
     n->io = *io;
     n->kv = kv;
     n->start_us = now;
-    n->due = RAFT_NEVER;
+    n->due = NEVER;
     n->reads_from = max_u64(wal->commit, machine_applied(machine));
     n->tail_dropped = wal->verdict == WAL_TORN;
     n->machine = machine;
@@ -493,7 +493,7 @@ void node_flush(struct node *n, uint64_t now)
 static uint64_t talk_deadline(const struct node *n, uint64_t now, const struct peer *p)
 {
     if (!envelope_ready(&n->envelope, p->id))
-        return RAFT_NEVER;
+        return NEVER;
     uint64_t at = peer_deadline(p, &n->replica, now);
     if (replica_term_durable(&n->replica))
         at = min_u64(at, links_due(&n->links, p->id));

@@ -70,7 +70,7 @@ static const struct flow_source source = {
 void relay_out_init(struct relay_out *o, const struct replica *r, size_t command_max)
 {
     *o = (struct relay_out){
-        .flow = {.source = &source, .term = RAFT_NEVER}, .replica = r, .command_max = command_max};
+        .flow = {.source = &source, .term = NEVER}, .replica = r, .command_max = command_max};
     o->flow.ctx = o;
 }
 
@@ -116,7 +116,7 @@ static void adopt(struct relay_in *x)
     x->buf = buf;
     x->flow.term = r->term;
     x->flow.id = rp->boot;
-    x->flow.ack_by = RAFT_NEVER;
+    x->flow.ack_by = NEVER;
     x->waits = x->shut = false;
     stream_rx_init(&x->flow.rx, buf, usual_cap(x), x->window);
 }
@@ -135,12 +135,6 @@ static bool takes(void *ctx, uint16_t peer, const struct wire_data *d)
         return false;
     adopt(x);
     return present(x) && x->flow.id == d->id && !x->shut;
-}
-
-static void arrived(void *ctx, uint64_t now, enum stream_put how)
-{
-    struct relay_in *x = ctx;
-    x->flow.ack_by = min_u64(x->flow.ack_by, how == STREAM_NEW ? now + NODE_ACK_DELAY_US : now);
 }
 
 static bool lives(const void *ctx, uint16_t peer)
@@ -223,14 +217,13 @@ static void drain(void *ctx, uint64_t now)
 static const struct flow_sink sink = {
     .stream = WIRE_STREAM_RELAY,
     .takes = takes,
-    .arrived = arrived,
     .lives = lives,
     .drain = drain,
 };
 
 void relay_in_init(struct relay_in *x, struct replica *r, uint16_t peer, uint32_t window)
 {
-    *x = (struct relay_in){.flow = {.sink = &sink, .term = RAFT_NEVER, .ack_by = RAFT_NEVER},
+    *x = (struct relay_in){.flow = {.sink = &sink, .term = NEVER, .ack_by = NEVER},
                            .replica = r,
                            .peer = peer,
                            .window = window};
@@ -241,6 +234,6 @@ void relay_in_end(struct relay_in *x)
 {
     free(x->buf);
     x->buf = NULL;
-    x->flow.term = x->flow.ack_by = RAFT_NEVER;
+    x->flow.term = x->flow.ack_by = NEVER;
     x->flow.rx.cap = 0;
 }

@@ -40,7 +40,7 @@ bool relay_out_put(struct relay_out *o, const uint8_t *cmd, size_t len);
 
 /* Leader: what one peer relays. Only relay.c looks inside, but for the flow. */
 struct relay_in {
-    struct flow_in flow; /* term RAFT_NEVER: none */
+    struct flow_in flow; /* term NEVER: none */
     struct replica *replica;
     uint16_t peer;
     uint32_t window;

@@ -55,7 +55,7 @@ static bool start_core(struct replica *r, const struct wal_report *wal, uint64_t
 bool replica_init(struct replica *r, const struct node_config *cfg, const struct node_io *io,
                   const struct wal_report *wal, uint64_t applied, uint64_t applied_ms, uint64_t now)
 {
-    *r = (struct replica){.cfg = cfg, .io = io, .seal_at = RAFT_NEVER, .disk_commit = wal->commit};
+    *r = (struct replica){.cfg = cfg, .io = io, .seal_at = NEVER, .disk_commit = wal->commit};
     memcpy(r->head, wal->head, sizeof r->head);
     r->last_ms = max_u64(wal->last_ms, applied_ms);
     size_t ring = (size_t)max_u64(4 * (uint64_t)cfg->max_value_bytes, RING_MIN_BYTES);
@@ -332,7 +332,7 @@ void replica_persist(struct replica *r, struct raft_persist *p)
     b.last_term = raft_term_at(&r->raft, last);
     b.commit = p->commit = min_u64(p->commit, last);
     hash_at(r, last, b.head);
-    r->seal_at = RAFT_NEVER;
+    r->seal_at = NEVER;
     r->disk_commit = b.commit;
     r->disk_bytes += batch_bytes(b.bytes_n > 0 ? (uint32_t)b.bytes[0].iov_len : 0);
     r->io->persist(r->io->ctx, p->seq, &b);
@@ -371,7 +371,7 @@ static void seal(struct replica *r)
         .idle = true,
     };
     memcpy(b.head, r->head, sizeof b.head);
-    r->seal_at = RAFT_NEVER;
+    r->seal_at = NEVER;
     r->sealing = true;
     r->disk_bytes += batch_bytes(0);
     r->disk_commit = b.commit;
@@ -385,8 +385,8 @@ void replica_seal(struct replica *r, uint64_t now)
         if (free_disk)
             seal(r);
         else
-            r->seal_at = RAFT_NEVER; /* the batch in flight, or the next one, proves the same */
-    } else if (r->seal_at == RAFT_NEVER && free_disk && !r->sealing &&
+            r->seal_at = NEVER; /* the batch in flight, or the next one, proves the same */
+    } else if (r->seal_at == NEVER && free_disk && !r->sealing &&
                r->raft.commit_index > r->disk_commit) {
         r->seal_at = now + NODE_SEAL_US; /* learnt after the last batch, which it is not in */
     }

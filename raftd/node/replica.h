@@ -37,7 +37,7 @@ struct replica {
     uint64_t lead_ms, lead_at; /* leader: cluster time when it began to lead, and when that was */
     uint64_t applied;
     struct backlog backlog;
-    uint64_t seal_at;     /* when to write the idle batch, RAFT_NEVER = not needed */
+    uint64_t seal_at;     /* when to write the idle batch, NEVER = not needed */
     bool sealing;         /* that batch is on its way */
     uint64_t disk_bytes;  /* of all batches since start */
     uint64_t disk_commit; /* commit index of the last batch that was handed to the disk, or less */

@@ -26,7 +26,7 @@ static void stop(struct snap_in *s)
     free(s->buf);
     s->buf = NULL;
     s->stage = SNAP_NONE;
-    s->flow.ack_by = RAFT_NEVER;
+    s->flow.ack_by = NEVER;
 }
 
 /* Memory is had before the disk is asked, so that nothing is in the way later. */
@@ -73,12 +73,6 @@ static bool takes(void *ctx, uint16_t peer, const struct wire_data *d)
     const struct raft *r = replica_raft(s->replica);
     return s->stage == SNAP_TAKES && r->leader == peer && s->flow.term == r->term &&
            d->id == s->flow.id;
-}
-
-static void arrived(void *ctx, uint64_t now, enum stream_put how)
-{
-    struct snap_in *s = ctx;
-    s->flow.ack_by = min_u64(s->flow.ack_by, how == STREAM_NEW ? now + NODE_ACK_DELAY_US : now);
 }
 
 static bool lives(const void *ctx, uint16_t peer)
@@ -138,7 +132,6 @@ static const struct flow_sink sink = {
     .stream = WIRE_STREAM_SNAPSHOT,
     .of_leader = true,
     .takes = takes,
-    .arrived = arrived,
     .lives = lives,
     .drain = drain,
 };
@@ -146,7 +139,7 @@ static const struct flow_sink sink = {
 void snap_in_init(struct snap_in *s, struct replica *r, const struct node_io *io, uint32_t window)
 {
     *s = (struct snap_in){
-        .flow = {.sink = &sink, .ack_by = RAFT_NEVER}, .replica = r, .io = io, .window = window};
+        .flow = {.sink = &sink, .ack_by = NEVER}, .replica = r, .io = io, .window = window};
     s->flow.ctx = s;
 }
 

@@ -86,18 +86,12 @@ static const uint8_t *at(const void *ctx, uint64_t off, size_t *len)
     return window_at(&((const struct snap_out *)ctx)->window, off, len);
 }
 
-static void acked(void *ctx)
-{
-    (void)ctx;
-}
-
 static const struct flow_source source = {
     .stream = WIRE_STREAM_SNAPSHOT,
     .resumes = true,
     .sync = sync,
     .state = state,
     .at = at,
-    .acked = acked,
 };
 
 void snap_out_init(struct snap_out *s, const struct replica *r, const struct node_io *io,
@@ -137,7 +131,7 @@ uint64_t snap_out_taken(const struct snap_out *s, uint64_t now)
 uint64_t snap_out_offer_at(const struct snap_out *s, uint64_t now)
 {
     if (state(s, now, s->peer) != FLOW_GOES || s->flow.tx.heard)
-        return RAFT_NEVER;
+        return NEVER;
     return s->offered_at == 0 ? 0 : s->offered_at + s->path->cap_us;
 }
 

@@ -21,7 +21,7 @@ void writes_init(struct writes *w, const struct node_config *cfg, const struct n
     w->process = (uint64_t)cfg->boot << 32 | (uint32_t)(cfg->seed >> 32);
     w->next = w->send_next = 1;
     w->done_end = &w->done;
-    w->deadline = RAFT_NEVER;
+    w->deadline = NEVER;
 }
 
 unsigned writes_pending(const struct writes *w)
@@ -232,7 +232,7 @@ void writes_expire(struct writes *w, uint64_t now)
 {
     if (now < w->deadline)
         return;
-    w->deadline = RAFT_NEVER;
+    w->deadline = NEVER;
     const struct raft *r = replica_raft(w->replica);
     enum result why = no_room(r)       ? RESULT_DISK_FULL
                       : r->leader != 0 ? RESULT_BUSY

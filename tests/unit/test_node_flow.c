@@ -55,12 +55,6 @@ static bool takes(void *ctx, uint16_t peer, const struct wire_data *d)
     return peer == PEER && d->id == ((struct end *)ctx)->in.id;
 }
 
-static void arrived(void *ctx, uint64_t now, enum stream_put how)
-{
-    struct end *e = ctx;
-    e->in.ack_by = how == STREAM_NEW ? now + MS : now;
-}
-
 static bool lives(const void *ctx, uint16_t peer)
 {
     (void)ctx;
@@ -82,11 +76,8 @@ static void drain(void *ctx, uint64_t now)
 
 static const struct flow_source source = {
     .stream = (enum wire_stream)STREAM, .sync = sync, .state = state, .at = at, .acked = acked};
-static const struct flow_sink sink = {.stream = (enum wire_stream)STREAM,
-                                      .takes = takes,
-                                      .arrived = arrived,
-                                      .lives = lives,
-                                      .drain = drain};
+static const struct flow_sink sink = {
+    .stream = (enum wire_stream)STREAM, .takes = takes, .lives = lives, .drain = drain};
 
 static void begin(struct end *e)
 {
