@@ -2,8 +2,9 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <pthread.h>
 #include <inttypes.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -65,6 +66,8 @@ struct diskio {
     uint8_t *bytes; /* of the one batch with entries that is outstanding */
     struct worker workers[WORKERS];
     struct imager *imager;
+    atomic_bool nudged; /* the snapshots' thread has to look under the lock again ... */
+    int says;           /* ... which told it this */
     struct snapshot_head image_head, install_head; /* of the present jobs, as are the names */
     struct snapshot_name image_name, open_name;
 
@@ -276,6 +279,25 @@ static bool healed(struct diskio *d)
     return true;
 }
 
+static void put_job(struct diskio *d, const struct job *j)
+{
+    assert(d->n_jobs < QUEUE);
+    d->jobs[d->n_jobs++] = *j;
+}
+
+/* A file at a time, so that a batch that comes meanwhile waits for no more than one. */
+static void go_on_dropping(struct diskio *d)
+{
+    if (!wal_drops(d->cfg.wal))
+        return;
+    pthread_mutex_lock(&d->lock);
+    if (d->keep_from == 0) {
+        d->keep_from = wal_first(d->cfg.wal);
+        put_job(d, &(struct job){.kind = DISKIO_DROP});
+    }
+    pthread_mutex_unlock(&d->lock);
+}
+
 static bool drop_log(struct diskio *d)
 {
     pthread_mutex_lock(&d->lock);
@@ -283,11 +305,13 @@ static bool drop_log(struct diskio *d)
     d->keep_from = 0;
     pthread_mutex_unlock(&d->lock);
     int rc = wal_drop(d->cfg.wal, keep_from);
-    if (rc != 0 && !wal_refused(rc)) /* else the next one does it */
+    if (rc != 0 && !wal_refused(rc)) /* else the next batch has it done */
         refused_running(d->cfg.dir, rc, wal_error(d->cfg.wal));
     pthread_mutex_lock(&d->lock);
     d->wal_stats = wal_stats(d->cfg.wal);
     pthread_mutex_unlock(&d->lock);
+    if (rc == 0)
+        go_on_dropping(d);
     return true;
 }
 
@@ -339,12 +363,6 @@ static bool write_image(struct diskio *d, const struct job *j, struct diskio_don
     d->snapshot_us = rc == 0 ? clock_us() : d->snapshot_us;
     pthread_mutex_unlock(&d->lock);
     return snapshot_done(d, rc, true);
-}
-
-static void put_job(struct diskio *d, const struct job *j)
-{
-    assert(d->n_jobs < QUEUE);
-    d->jobs[d->n_jobs++] = *j;
 }
 
 /* After a batch: has the next segment made. */
@@ -486,14 +504,19 @@ static void run(struct diskio *d, struct job *j)
                j->kind != DISKIO_SPARE) {
         tell(d, &done);
     }
-    if (j->kind == DISKIO_BATCH)
+    if (j->kind == DISKIO_BATCH) {
+        go_on_dropping(d); /* what a reset left, or what was refused */
         want_spare(d);
+    }
 }
 
-/* After a piece of an image, on its thread. */
+/* After a piece of an image, on its thread. That may lose the processor to any other: whenever it holds the
+ * lock the loop may wait for it, so it takes it only when there is a reason. */
 static int between(void *ctx)
 {
     struct diskio *d = ctx;
+    if (!atomic_exchange(&d->nudged, false))
+        return d->says;
     struct worker small = {.d = d, .first = DISKIO_SNAP_READ, .last = DISKIO_SNAP_WRITE};
     struct job j;
     bool later, any, stop, hurry;
@@ -506,7 +529,8 @@ static int between(void *ctx)
         if (any)
             run(d, &j);
     } while (any);
-    return stop ? -ECANCELED : hurry;
+    d->says = stop ? -ECANCELED : hurry;
+    return d->says;
 }
 
 /* After a piece of what a peer brings, while all of it is read: a stop does not wait for that. */
@@ -515,6 +539,8 @@ static int ends(void *ctx, uint64_t done, uint64_t all)
     struct diskio *d = ctx;
     (void)done;
     (void)all;
+    if (!atomic_load(&d->nudged))
+        return 0;
     pthread_mutex_lock(&d->lock);
     bool stop = d->stop;
     pthread_mutex_unlock(&d->lock);
@@ -561,6 +587,7 @@ static unsigned stop_workers(struct diskio *d, unsigned running, uint64_t within
     int rc = 0;
     pthread_mutex_lock(&d->lock);
     d->stop = true;
+    atomic_store(&d->nudged, true);
     for (unsigned i = 0; i < running; i++)
         pthread_cond_signal(&d->workers[i].work);
     while (d->gone < running && rc == 0)
@@ -644,6 +671,8 @@ static void queue(struct diskio *d, const struct job *j)
         w++;
     pthread_mutex_lock(&d->lock);
     put_job(d, j);
+    if (w == IMAGER)
+        atomic_store(&d->nudged, true);
     pthread_mutex_unlock(&d->lock);
     pthread_cond_signal(
         &d->workers[w].work); /* not sooner: it would wake up only to wait for the lock */
@@ -713,6 +742,7 @@ void diskio_image_end(struct diskio *d, bool whole)
     pthread_mutex_lock(&d->lock);
     d->image_stop |= !whole;
     d->image_hurry |= whole;
+    atomic_store(&d->nudged, true);
     pthread_mutex_unlock(&d->lock);
 }
 

@@ -309,28 +309,23 @@ static int recycle_oldest(struct wal *w)
     return 0;
 }
 
-/* Find a use for the files before the log's beginning, oldest first. */
-static int use_old_files(struct wal *w)
+/* Find a use for one of the files before the log's beginning, the oldest: each costs a sync, for which the
+ * next batch would wait. */
+static int use_old_file(struct wal *w)
 {
-    for (;;) {
-        int rc = w->unsynced ? sync_names(w) : 0;
-        uint64_t old = w->fold.first_number - w->oldest;
-        if (rc != 0 || old == 0)
-            return rc;
-        if (w->spares < SPARES_MAX)
-            rc = recycle_oldest(w);
-        else if (old <= WAITING_MAX)
-            return 0;
-        else if ((rc = delete_file(w, w->oldest)) == 0)
-            w->oldest++;
-        if (rc != 0)
-            return rc;
-    }
+    int rc = w->unsynced ? sync_names(w) : 0;
+    if (rc != 0 || !wal_drops(w))
+        return rc;
+    if (w->spares < SPARES_MAX)
+        rc = recycle_oldest(w);
+    else if ((rc = delete_file(w, w->oldest)) == 0)
+        w->oldest++;
+    return rc == 0 ? sync_names(w) : rc;
 }
 
 static int need_spare(struct wal *w)
 {
-    int rc = w->spares == 0 || w->unsynced ? use_old_files(w) : 0;
+    int rc = w->spares == 0 || w->unsynced ? use_old_file(w) : 0;
     if (rc != 0 || w->spares > 0)
         return rc;
     rc = segment_make(w->d, w->dir, w->number + 1, w->segment_bytes, SEGMENT_TMP_NOW, w->error,
@@ -446,7 +441,13 @@ int wal_drop(struct wal *w, uint64_t keep_from)
         w->stats.log_bytes -= w->fold.segs[i].bytes;
     if (n > 0)
         fold_drop(&w->fold, n);
-    return use_old_files(w);
+    return use_old_file(w);
+}
+
+bool wal_drops(const struct wal *w)
+{
+    uint64_t old = w->fold.first_number - w->oldest;
+    return !w->broken && old > (w->spares < SPARES_MAX ? 0 : WAITING_MAX);
 }
 
 int wal_reset(struct wal *w, const struct wal_base *base, uint64_t term, uint16_t vote)
@@ -475,8 +476,7 @@ int wal_reset(struct wal *w, const struct wal_base *base, uint64_t term, uint16_
     if (rc != 0)
         return wal_refused(rc) ? break_down(w, rc, "write", 0) : rc;
     in_use(w);
-    rc = use_old_files(w);
-    return wal_refused(rc) ? 0 : rc; /* the next call will do it */
+    return 0;
 }
 
 bool wal_wants_spare(const struct wal *w, uint64_t *number)

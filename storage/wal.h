@@ -179,10 +179,13 @@ size_t wal_batch_max_bytes(uint32_t segment_bytes);
 uint64_t wal_first(const struct wal *w);
 
 /* Entries below keep_from, at least 2, are not needed any more: a durable snapshot covers them. The
- * segments that hold nothing else leave the log, and their files become the next ones or are deleted;
- * a few may wait for that. 0; wal_refused(rc) when the files are left for the next call; any other is
- * fatal, see above. */
+ * segments that hold nothing else leave the log. Of their files one becomes a next one or is deleted, which
+ * costs one sync: for the others call it again while wal_drops() is true, with batches in between. 0;
+ * wal_refused(rc) when the file is left for the next call; any other is fatal, see above. */
 int wal_drop(struct wal *w, uint64_t keep_from);
+
+/* Files that left the log, by wal_drop() or wal_reset(), wait for wal_drop(). A few may wait without that. */
+bool wal_drops(const struct wal *w);
 
 /* The log becomes empty and begins behind `base`, whose snapshot is durable; term and vote may move on
  * as in a batch. On 0 that is durable, in one step: a crash leaves the old log or the new one. Results as

@@ -282,6 +282,8 @@ static bool drop_job(struct sim *s, struct member *m)
                    m->at + 1, to - 1, m->snap->index);
     arm(s, m);
     int rc = wal_drop(m->wal, to);
+    while (rc == 0 && wal_drops(m->wal))
+        rc = wal_drop(m->wal, to);
     sim_note(s, NOTE_DROP, m->at, to, 0, 0);
     s->t.drops++;
     return survived(s, m, rc, wal_error(m->wal));

@@ -167,11 +167,49 @@ static void test_drop(void **state)
     rig_free(g, 2);
 }
 
+static int count_one(void *arg, const char *name)
+{
+    unsigned *n = arg;
+    *n += strstr(name, ".seg") != NULL;
+    return 0;
+}
+
+static unsigned count_files(struct rig *g)
+{
+    char log[80];
+    unsigned n = 0;
+    (void)snprintf(log, sizeof log, "%s/log", g->dir);
+    assert_int_equal(disk_posix.list(NULL, log, count_one, &n), 0);
+    return n;
+}
+
+/* The files of a long log go one by one, without being asked for again. */
+static void test_drop_goes_on(void **state)
+{
+    (void)state;
+    struct rig *g = rig_new();
+    (void)wait_done(g);
+    (void)wait_done(g);
+    while (count_files(g) < 20) {
+        put(g, 3000);
+        (void)wait_done(g);
+    }
+    uint64_t end = clock_us() + WAIT_US;
+    diskio_drop_log(g->io, g->log.last);
+    while (count_files(g) >
+           9) { /* two of the log, a spare, two that are used again, four that wait */
+        assert_true(clock_us() < end);
+        (void)usleep(1000);
+    }
+    rig_free(g, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_looks_wait_once),
         cmocka_unit_test(test_drop),
+        cmocka_unit_test(test_drop_goes_on),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
