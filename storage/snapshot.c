@@ -25,7 +25,9 @@ enum {
     STORAGE_BYTES = 8,
     AT_MEMBERS = 88,
     NAME_DIGITS = 16,
-    SYNC_BYTES = 256 << 10, /* of a part: what a loss of power may cost */
+    /* What is written is synced in pieces of so much. All of it at once would be in the way of the log's
+     * syncs for long; and of a part no more is lost with the power. */
+    SYNC_BYTES = 1 << 20,
 };
 
 #define SUFFIX         ".snap"
@@ -514,7 +516,7 @@ struct writing {
     struct snapshots *s;
     const char *path;
     int fd;
-    uint64_t at;
+    uint64_t at, synced;
     crypto_generichash_state hash;
 };
 
@@ -536,6 +538,10 @@ static int write_chunk(struct writing *w, uint16_t section, const uint8_t *bytes
     crypto_generichash_update(&w->hash, bytes, len);
     int rc = write_at(w->s, w->fd, w->path, iov, 2, w->at);
     w->at += sizeof head + len;
+    if (rc == 0 && w->at - w->synced >= SYNC_BYTES) {
+        rc = sync_file(w->s, w->fd, w->path);
+        w->synced = w->at;
+    }
     return rc == 0 ? pace(w->s, w->at, 0) : rc;
 }
 

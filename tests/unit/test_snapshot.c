@@ -20,7 +20,8 @@
 #include "storage/crc32c.h"
 #include "tests/lib/disk_memory.h"
 
-enum { OURS = 77, CLUSTER = 5, HEAD = 4096, PIECE = 3000, LARGE = 100, SIZE_MAX_BYTES = 1 << 20 };
+enum { OURS = 77, CLUSTER = 5, HEAD = 4096, PIECE = 3000, LARGE = 100 };
+enum { SIZE_MAX_BYTES = 4 << 20, SYNCED = 1 << 20 };
 
 static struct memdisk *new_disk(struct snapshots *s)
 {
@@ -65,7 +66,7 @@ static int next(void *ctx, uint16_t *section, const uint8_t **bytes, size_t *len
 
 static struct chunks chunks_of(uint64_t index)
 {
-    return (struct chunks){.index = index, .n = index == LARGE ? 8 : index % 2 == 0 ? 5 : 1};
+    return (struct chunks){.index = index, .n = index == LARGE ? 40 : index % 2 == 0 ? 5 : 1};
 }
 
 static struct snapshot_head head_of(uint64_t index)
@@ -604,15 +605,15 @@ static void what_came_of_a_part_lasts(void **state)
     assert_int_equal(write_one(&s, LARGE, &name), 0);
     int fd = snapshot_open(&s, LARGE);
     assert_int_equal(snapshot_read(s.disk, fd, 0, buf, sizeof buf), (int)name.size);
-    for (unsigned round = 0; round < 8; round++) {
+    for (unsigned round = 0; round < 3; round++) {
         assert_int_equal(snapshot_part_open(&p, &t, &name, &have), 0);
-        assert_true(have <= at && at - have < 5 * SNAPSHOT_CHUNK_MAX_BYTES);
-        for (at = have; at < have + 300000 && at + 1000 < name.size; at += 1000)
+        assert_true(have <= at && at - have < SYNCED + SNAPSHOT_CHUNK_MAX_BYTES);
+        for (at = have; at < have + SYNCED + 300000 && at + 1000 < name.size; at += 1000)
             assert_int_equal(snapshot_part_append(p, at, buf + at, 1000), 0);
         snapshot_part_close(p);
         memdisk_power_cut(n, MEMDISK_KEEP_NONE);
     }
-    assert_int_equal(have, HEAD + 7 * (12 + SNAPSHOT_CHUNK_MAX_BYTES));
+    assert_true(have > 2 * (SYNCED - SNAPSHOT_CHUNK_MAX_BYTES));
     memdisk_free(m);
     memdisk_free(n);
 }

@@ -1,5 +1,6 @@
 // LINK: @storage tests/lib/disk_memory.c
-/* test_snapshot_sink.c: a whole snapshot whose state is refused is not loaded, and the message says why. */
+/* test_snapshot_sink.c: a whole snapshot whose state is refused is not loaded, and the message says why. What
+ * is written of a long one is synced in pieces. */
 #include "storage/snapshot.h"
 
 #include <errno.h>
@@ -71,8 +72,65 @@ static void a_sink_can_refuse(void **state)
     memdisk_free(m);
 }
 
+/* ---- writing ---- */
+
+enum { SYNCED = 1 << 20 };
+
+static int next_of_many(void *ctx, uint16_t *section, const uint8_t **bytes, size_t *len)
+{
+    static const uint8_t chunk[SNAPSHOT_CHUNK_MAX_BYTES];
+    unsigned *n = ctx;
+    *section = 1;
+    *bytes = chunk;
+    *len = sizeof chunk;
+    return (*n)++ < 40;
+}
+
+struct pieces {
+    const struct memdisk *m;
+    uint64_t calls;        /* so far: for each piece one, a write, and one more with a sync */
+    uint64_t synced, most; /* bytes that were synced; most that were not */
+};
+
+static int look_at_piece(void *ctx, uint64_t done, uint64_t all)
+{
+    struct pieces *p = ctx;
+    uint64_t calls = memdisk_calls(p->m);
+    if (all == 0) { /* it is being written, not read back */
+        p->most = done - p->synced > p->most ? done - p->synced : p->most;
+        if (calls - p->calls == 2)
+            p->synced = done;
+    }
+    p->calls = calls;
+    return 0;
+}
+
+static void what_is_written_is_synced_in_pieces(void **state)
+{
+    (void)state;
+    struct memdisk *m = memdisk_new(1);
+    struct pieces p = {.m = m};
+    struct snapshots s = {.disk = memdisk_disk(m),
+                          .dir = "/d",
+                          .storage_id = 7,
+                          .cluster = 5,
+                          .pace = look_at_piece,
+                          .pace_ctx = &p};
+    struct snapshot_head head = {.index = 3, .term = 1, .members = {1}, .n_members = 1};
+    struct snapshot_name name;
+    unsigned n = 0;
+    assert_int_equal(s.disk->mkdir(s.disk->ctx, "/d"), 0);
+    assert_int_equal(snapshot_write(&s, &head, &(struct snapshot_source){next_of_many, &n}, &name),
+                     0);
+    assert_true(p.most < SYNCED + 2 * SNAPSHOT_CHUNK_MAX_BYTES && p.synced > SYNCED);
+    memdisk_free(m);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(a_sink_can_refuse)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_sink_can_refuse),
+        cmocka_unit_test(what_is_written_is_synced_in_pieces),
+    };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
