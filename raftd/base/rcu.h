@@ -112,7 +112,8 @@ static inline void rcu_wait_freed(void)
 #define rcu_container(pointer, type, member)                                                       \
     ((type *)(void *)((char *)(pointer)-offsetof(type, member)))
 
-/* Wait-free queue: any threads push, one thread at a time pops; NULL when empty. */
+/* Wait-free queue: any threads push, one thread at a time pops; NULL when empty, or when what comes next is
+ * still being pushed. So a push is followed by whatever has the popping thread look again. */
 static inline void rcu_queue_push(struct cds_wfcq_head *head, struct cds_wfcq_tail *tail,
                                   struct cds_wfcq_node *node)
 {
@@ -124,9 +125,10 @@ static inline void rcu_queue_push(struct cds_wfcq_head *head, struct cds_wfcq_ta
 static inline struct cds_wfcq_node *rcu_queue_pop(struct cds_wfcq_head *head,
                                                   struct cds_wfcq_tail *tail)
 {
-    struct cds_wfcq_node *node = __cds_wfcq_dequeue_blocking(head, tail);
-    if (node)
-        rcu_take(node);
+    struct cds_wfcq_node *node = __cds_wfcq_dequeue_nonblocking(head, tail);
+    if (node == NULL || node == CDS_WFCQ_WOULDBLOCK)
+        return NULL;
+    rcu_take(node);
     return node;
 }
 
