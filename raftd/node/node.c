@@ -287,8 +287,8 @@ void node_snap_installed(struct node *n, uint64_t now, const struct snapshot_hea
         machine_replace(n->machine, state, head->index, head->cluster_ms);
         writes_installed(&n->writes);
         writes_published(&n->writes);
-    } else {
-        image_load_free(state);
+    } else if (state != NULL) {
+        machine_discard(n->machine, state);
     }
     if (head != NULL)
         images_installed(&n->images, snap_in_name(&n->snap_in));
@@ -465,6 +465,7 @@ static void show(struct node *n, uint64_t now)
 {
     apply(n, now);
     images_step(&n->images, now, needed(n, now));
+    n->again |= machine_tidy(n->machine);
     open_local_reads(n);
     uint64_t read = reads_served(&n->reads, replica_applied(&n->replica));
     if (read != 0)

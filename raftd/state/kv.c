@@ -10,25 +10,33 @@
 /* Makes of a small number one that changes all upper bits, and of different ones different ones. */
 #define SPREAD UINT64_C(0x9e3779b97f4a7c15)
 
+enum { TIDY_BLOCKS = 1000 }; /* freed at a time: some 100 us on a small board */
+
 /* What an object has in front of its key if either is not 0. */
 struct attributes {
     uint64_t expiry_ms;
     uint64_t holder;
 };
 
-/* A published view, and what was replaced when the next one was: both go together. */
-struct published {
+/* What is to be freed when nobody looks at it any more. The writer does that, a piece at a time: if another
+ * thread did, its free() and our malloc() would wait for each other. */
+struct left {
     struct rcu_head rcu;
+    struct cds_wfcq_node link; /* of kv.left */
+    struct kv *kv;
+    struct tree_block *blocks;
+    struct tree_node *map; /* or a whole map, or NULL */
+};
+
+/* A view, and what was replaced when the next one was published: both go together. */
+struct published {
+    struct left left;
     struct kv_view view;
-    struct tree_block *garbage;
-    struct tree_node *tree; /* or a whole tree, or NULL */
 };
 
 struct kv_image {
-    struct rcu_head rcu;
+    struct left left;
     struct kv_view view;
-    struct tree_block *kept;
-    struct tree_node *tree; /* as above */
 };
 
 struct kv {
@@ -36,7 +44,11 @@ struct kv {
     struct kv_view now;          /* what will be published next, less its root */
     struct tree_node *root;
     struct tree_memory memory;
-    struct kv_image *image; /* the open one, or NULL */
+    struct kv_image *image;         /* the open one, or NULL */
+    struct cds_wfcq_head left_head; /* what nobody looks at any more, ... */
+    struct cds_wfcq_tail left_tail;
+    struct left *left; /* ... the first of which is being freed */
+    uint64_t tidied;   /* memory.retired at that time */
 };
 
 /* ---- objects ---- */
@@ -121,6 +133,7 @@ struct kv *kv_new(void)
     if (kv == NULL)
         return NULL;
     kv->memory.batch = 1;
+    cds_wfcq_init(&kv->left_head, &kv->left_tail);
     kv->published = calloc(1, sizeof *kv->published);
     if (kv->published == NULL) {
         free(kv);
@@ -135,9 +148,12 @@ void kv_free(struct kv *kv)
         return;
     assert(kv->image == NULL);
     tree_clear(&kv->memory, &kv->root);
-    tree_free(kv->memory.garbage);
+    (void)tree_free(&kv->memory.garbage, SIZE_MAX);
     free(kv->published);
     rcu_wait_freed();
+    while (kv_tidy(kv))
+        continue;
+    cds_wfcq_destroy(&kv->left_head, &kv->left_tail);
     free(kv);
 }
 
@@ -197,30 +213,62 @@ const struct kv_view *kv_written(const struct kv *kv)
     return &kv->now;
 }
 
-static void free_published(struct rcu_head *head)
+/* Nobody looks at it any more. */
+static void leave(struct left *l)
 {
-    rcu_callback_begin();
-    struct published *p = rcu_container(head, struct published, rcu);
-    tree_free(p->garbage);
-    tree_free_all(p->tree);
-    free(p);
+    rcu_queue_push(&l->kv->left_head, &l->kv->left_tail, &l->link);
 }
 
-/* Shows p; `tree` is not in it any more. */
+static void left_alone(struct rcu_head *head)
+{
+    rcu_callback_begin();
+    leave(rcu_container(head, struct left, rcu));
+}
+
+static void leave_later(struct kv *kv, struct left *l, struct tree_block *blocks,
+                        struct tree_node *map)
+{
+    *l = (struct left){.kv = kv, .blocks = blocks, .map = map};
+    if (map != NULL)
+        map->block.next = NULL; /* readers do not look at that */
+    rcu_free_later(&l->rcu, left_alone);
+}
+
+bool kv_tidy(struct kv *kv)
+{
+    /* More than the writer leaves behind, so that it does not become more and more. */
+    size_t n = TIDY_BLOCKS + 2 * (size_t)(kv->memory.retired - kv->tidied);
+    kv->tidied = kv->memory.retired;
+    for (;;) {
+        struct cds_wfcq_node *next = kv->left != NULL
+                                         ? NULL
+                                         : rcu_queue_pop(&kv->left_head, &kv->left_tail);
+        if (next != NULL)
+            kv->left = rcu_container(next, struct left, link);
+        if (kv->left == NULL)
+            return false;
+        n = tree_free(&kv->left->blocks, n);
+        n = tree_free_maps(&kv->left->map, n);
+        if (n == 0)
+            return true;
+        free(kv->left);
+        kv->left = NULL;
+    }
+}
+
+/* Shows p; `map` is not in it any more. */
 static void show(struct kv *kv, struct published *p, uint64_t index, uint64_t cluster_ms,
-                 struct tree_node *tree)
+                 struct tree_node *map)
 {
     kv->now.index = index;
     kv->now.cluster_ms = cluster_ms;
     p->view = kv->now;
     p->view.root = kv->root;
-    p->tree = NULL;
     struct published *before = rcu_swap(kv->published, p);
-    before->garbage = kv->memory.garbage;
-    before->tree = tree;
+    leave_later(kv, &before->left, kv->memory.garbage, map);
     kv->memory.garbage = NULL;
     kv->memory.batch++;
-    rcu_free_later(&before->rcu, free_published);
+    (void)kv_tidy(kv);
 }
 
 bool kv_publish(struct kv *kv, uint64_t index, uint64_t cluster_ms)
@@ -240,18 +288,29 @@ static bool all_published(const struct kv *kv)
 
 void kv_replace(struct kv *kv, struct kv *by, uint64_t index, uint64_t cluster_ms)
 {
-    struct tree_node *tree = kv->root;
+    struct tree_node *map = kv->root;
     assert(all_published(kv) && by->memory.batch == 1);
     if (kv->memory.frozen != 0) { /* the image needs it, and nothing of what comes now */
-        kv->image->tree = tree;
+        kv->image->left.map = map;
         kv->memory.kept_bytes += kv->now.bytes;
         kv->memory.frozen = 0;
-        tree = NULL;
+        map = NULL;
     }
     kv->root = by->root;
     kv->now = by->now;
-    show(kv, by->published, index, cluster_ms, tree);
+    show(kv, by->published, index, cluster_ms, map);
     free(by);
+}
+
+void kv_discard(struct kv *kv, struct kv *other)
+{
+    struct left *l = &other->published->left;
+    assert(other->memory.batch == 1);
+    *l = (struct left){.kv = kv, .map = other->root};
+    if (l->map != NULL)
+        l->map->block.next = NULL;
+    leave(l);
+    free(other);
 }
 
 /* ---- reading ---- */
@@ -299,7 +358,7 @@ struct kv_image *kv_freeze(struct kv *kv)
     if (kv->image != NULL || (kv->image = malloc(sizeof *kv->image)) == NULL)
         return NULL;
     kv->image->view = kv->published->view;
-    kv->image->tree = NULL;
+    kv->image->left.map = NULL;
     kv->memory.frozen = kv->memory.batch - 1;
     return kv->image;
 }
@@ -314,22 +373,12 @@ const struct kv_view *kv_image_view(const struct kv_image *image)
     return &image->view;
 }
 
-static void free_image(struct rcu_head *head)
-{
-    rcu_callback_begin();
-    struct kv_image *image = rcu_container(head, struct kv_image, rcu);
-    tree_free(image->kept);
-    tree_free_all(image->tree);
-    free(image);
-}
-
 void kv_thaw(struct kv *kv, struct kv_image *image)
 {
     assert(image == kv->image && all_published(kv)); /* else readers may still get what is kept */
-    image->kept = kv->memory.kept;
+    leave_later(kv, &image->left, kv->memory.kept, image->left.map);
     kv->memory.kept = NULL;
     kv->memory.kept_bytes = 0;
     kv->memory.frozen = 0;
     kv->image = NULL;
-    rcu_free_later(&image->rcu, free_image);
 }

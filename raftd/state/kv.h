@@ -85,6 +85,13 @@ bool kv_publish(struct kv *kv, uint64_t index, uint64_t cluster_ms);
  * which all is; in one step. The index and cluster time may be any. Needs no memory; frees `by`. */
 void kv_replace(struct kv *kv, struct kv *by, uint64_t index, uint64_t cluster_ms);
 
+/* Frees `other`, of which nothing was published: what is in it goes as kv_tidy() comes to it. */
+void kv_discard(struct kv *kv, struct kv *other);
+
+/* Frees a part of what nobody looks at any more, which is more than the writer leaves behind between two
+ * calls; each publication does it, too. True: there is more. */
+bool kv_tidy(struct kv *kv);
+
 /* ---- readers --------------------------------------------------------------------------------- */
 
 struct kv_view {

@@ -376,6 +376,18 @@ void machine_replace(struct machine *m, struct image_load *load, uint64_t index,
     kv_replace(m->kv, kv, index, cluster_ms);
 }
 
+void machine_discard(struct machine *m, struct image_load *load)
+{
+    struct kv *kv;
+    origins_free(image_load_take(load, &kv));
+    kv_discard(m->kv, kv);
+}
+
+bool machine_tidy(struct machine *m)
+{
+    return kv_tidy(m->kv);
+}
+
 bool machine_digest(const struct machine *m, uint8_t out[MACHINE_DIGEST_BYTES])
 {
     uint8_t origins[MACHINE_DIGEST_BYTES];

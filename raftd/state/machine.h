@@ -113,6 +113,12 @@ uint64_t machine_kept_max_bytes(const struct machine *m);
 void machine_replace(struct machine *m, struct image_load *load, uint64_t index,
                      uint64_t cluster_ms);
 
+/* Frees a load that is done, and of no use. */
+void machine_discard(struct machine *m, struct image_load *load);
+
+/* As kv_tidy(): frees a part of what was replaced, discarded or in an image. True: there is more. */
+bool machine_tidy(struct machine *m);
+
 /* Names the whole state: equal on two nodes at one index, or one of them is broken. False: no memory. */
 bool machine_digest(const struct machine *m, uint8_t out[MACHINE_DIGEST_BYTES]);
 

@@ -64,6 +64,7 @@ static void retire(struct tree_memory *m, struct tree_block *block, size_t size)
     bool keep = block->batch <= m->frozen;
     struct tree_block **list = keep ? &m->kept : &m->garbage;
     m->kept_bytes += keep ? size : 0;
+    m->retired++;
     block->next = *list;
     *list = block;
 }
@@ -83,12 +84,14 @@ static void retire_node(struct tree_memory *m, struct tree_node *t)
     retire(m, &t->block, node_size(t->leaf));
 }
 
-void tree_free(struct tree_block *list)
+size_t tree_free(struct tree_block **list, size_t n)
 {
-    for (struct tree_block *next; list != NULL; list = next) {
-        next = list->next;
-        free(list);
+    for (; *list != NULL && n > 0; n--) {
+        struct tree_block *first = *list;
+        *list = first->next;
+        free(first);
     }
+    return n;
 }
 
 static struct tree_node *node_new(const struct tree_memory *m, bool leaf)
@@ -414,13 +417,19 @@ void tree_clear(struct tree_memory *m, struct tree_node **root)
     *root = NULL;
 }
 
-void tree_free_all(struct tree_node *root)
+size_t tree_free_maps(struct tree_node **roots, size_t n)
 {
-    if (root == NULL)
-        return;
-    for (unsigned i = 0; i < root->n; i++)
-        free(root->key[i]);
-    for (unsigned i = 0; !root->leaf && i <= root->n; i++)
-        tree_free_all(root->child[i]);
-    free(root);
+    while (*roots != NULL && n > 0) {
+        struct tree_node *t = *roots;
+        *roots = (struct tree_node *)(void *)t->block.next;
+        for (unsigned i = 0; !t->leaf && i <= t->n; i++) {
+            t->child[i]->block.next = *roots == NULL ? NULL : &(*roots)->block;
+            *roots = t->child[i];
+        }
+        for (unsigned i = 0; i < t->n; i++)
+            free(t->key[i]);
+        n -= n > t->n ? t->n + 1U : n;
+        free(t);
+    }
+    return n;
 }

@@ -73,13 +73,14 @@ struct tree_memory {
     struct tree_block *garbage; /* to be freed when all readers have left */
     struct tree_block *kept;    /* to be freed later than that ... */
     uint64_t kept_bytes;        /* ... and how much it is */
+    uint64_t retired;           /* blocks that went to either list */
 };
 
 /* Puts an object that a map does not hold any more on a list, or frees it. */
 void tree_retire(struct tree_memory *m, struct kv_object *o);
 
-/* Frees a list of blocks. */
-void tree_free(struct tree_block *list);
+/* Frees the first blocks of a list, at most n; returns how many more might have been freed. */
+size_t tree_free(struct tree_block **list, size_t n);
 
 /* All functions: root NULL = no keys. */
 
@@ -97,8 +98,9 @@ bool tree_delete(struct tree_memory *m, struct tree_node **root, const uint8_t *
 /* Retires all. */
 void tree_clear(struct tree_memory *m, struct tree_node **root);
 
-/* Frees all, which nobody looks at any more. */
-void tree_free_all(struct tree_node *root);
+/* The same of all that is in maps at which nobody looks any more: a list of their roots. A node is freed
+ * with all its keys. */
+size_t tree_free_maps(struct tree_node **roots, size_t n);
 
 /* A place between two keys. */
 struct tree_cursor {

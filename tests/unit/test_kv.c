@@ -1,4 +1,4 @@
-// LINK: @state -Wl,--wrap=malloc
+// LINK: @state -Wl,--wrap=malloc,--wrap=free
 /* test_kv.c: the state machine's semantics; views, images and digests of it. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -20,6 +20,17 @@ void *__wrap_malloc(size_t size);
 void *__wrap_malloc(size_t size)
 {
     return refused_in > 0 && --refused_in == 0 ? NULL : __real_malloc(size);
+}
+
+static _Atomic unsigned freed;
+
+void __real_free(void *p);
+void __wrap_free(void *p);
+
+void __wrap_free(void *p)
+{
+    freed++;
+    __real_free(p);
 }
 
 /* As the state machine does it. */
@@ -396,6 +407,82 @@ static void test_image(void **state)
     kv_free(kv);
 }
 
+static struct kv *many_keys(unsigned n)
+{
+    struct kv *kv = kv_new();
+    char key[32];
+    for (unsigned i = 0; i < n; i++) {
+        snprintf(key, sizeof(key), "%u", i);
+        put(kv, i + 1, key, key);
+    }
+    return kv;
+}
+
+/* The most blocks that one call frees until there is nothing more; and all. */
+static unsigned tidy_all(struct kv *kv, unsigned *all)
+{
+    unsigned most = 0, before, one;
+    bool more;
+    *all = 0;
+    do {
+        before = freed;
+        more = kv_tidy(kv);
+        one = freed - before;
+        most = one > most ? one : most;
+        *all += one;
+    } while (more);
+    return most;
+}
+
+/* Whatever is not needed any more is freed by the writer, in pieces. */
+static void test_tidy(void **state)
+{
+    (void)state;
+    enum { MANY = 20000, MOST = 1100 };
+    unsigned all;
+    struct kv *kv = many_keys(MANY);
+    publish(kv);
+    rcu_wait_freed();
+    (void)tidy_all(kv, &all);
+    unsigned before = freed;
+    kv_replace(kv, many_keys(MANY), MANY, 1);
+    rcu_wait_freed();
+    assert_true(freed - before < 100);
+    assert_true(tidy_all(kv, &all) < MOST && all > MANY);
+    kv_discard(kv, many_keys(MANY));
+    assert_true(tidy_all(kv, &all) < MOST && all > MANY);
+    struct kv_image *image = kv_freeze(kv);
+    kv_replace(kv, kv_new(), MANY, 1);
+    rcu_wait_freed();
+    (void)tidy_all(kv, &all);
+    assert_true(all < 30);
+    check_view(kv_image_view(image));
+    kv_thaw(kv, image);
+    rcu_wait_freed();
+    assert_true(tidy_all(kv, &all) < MOST && all > MANY);
+    kv_free(kv);
+}
+
+/* What is written for ever does not leave more and more behind. */
+static void test_tidy_keeps_up(void **state)
+{
+    (void)state;
+    struct kv *kv = many_keys(2000);
+    unsigned all;
+    for (unsigned round = 0; round < 50; round++) {
+        for (unsigned i = 0; i < 2000; i++) {
+            char key[32];
+            snprintf(key, sizeof(key), "%u", i);
+            put(kv, i + 1, key, "another");
+        }
+        publish(kv);
+        rcu_wait_freed();
+    }
+    (void)tidy_all(kv, &all);
+    assert_true(all < 3 * 2300);
+    kv_free(kv);
+}
+
 /* Memory that is refused, anywhere: nothing has changed, and the same can be done then. */
 static void test_refused(void **state)
 {
@@ -448,6 +535,7 @@ int main(void)
         cmocka_unit_test(test_list),      cmocka_unit_test(test_many),
         cmocka_unit_test(test_digest),    cmocka_unit_test(test_digest_differs),
         cmocka_unit_test(test_views),     cmocka_unit_test(test_image),
+        cmocka_unit_test(test_tidy),      cmocka_unit_test(test_tidy_keeps_up),
         cmocka_unit_test(test_refused),
     };
     rcu_thread_begin();

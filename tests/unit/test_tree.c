@@ -185,7 +185,7 @@ static void close_view(struct world *w)
     struct view *v = &w->views[0];
     (void)check_map(v->root, v->model, v->n);
     free(v->model);
-    tree_free(v->garbage);
+    (void)tree_free(&v->garbage, SIZE_MAX);
     memmove(w->views, w->views + 1, --w->n_views * sizeof w->views[0]);
 }
 
@@ -328,7 +328,7 @@ static void test_frozen(void **state)
         kept++;
     assert_int_equal(kept, before - 2); /* the whole map as it was, but for the two models here */
     w.m.frozen = 0;
-    tree_free(w.m.kept);
+    (void)tree_free(&w.m.kept, SIZE_MAX);
     w.m.kept = NULL;
     free(model);
     end_world(&w);
