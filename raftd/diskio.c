@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <time.h>
@@ -110,26 +109,6 @@ static struct timespec in_ms(uint64_t ms)
     return t;
 }
 
-/* What a wal_refused() is for want of, and what helps. */
-static void say_lacking(int rc, const char *error, const char *what_waits)
-{
-    struct rlimit files = {0};
-    switch (rc) {
-    case -EMFILE:
-        (void)getrlimit(RLIMIT_NOFILE, &files);
-        say_warn("all %" PRIuMAX " file descriptors of this process are in use: %s; %s. Raise "
-                 "LimitNOFILE or ulimit -n, or let clients close connections",
-                 (uintmax_t)files.rlim_cur, error, what_waits);
-        break;
-    case -ENFILE:
-        say_warn("the system has no file descriptor left: %s; %s. Raise fs.file-max", error,
-                 what_waits);
-        break;
-    case -ENOMEM: say_warn("the system has no memory left: %s; %s", error, what_waits); break;
-    default: say_warn("the disk is full: %s; %s", error, what_waits); break;
-    }
-}
-
 /* A vote that finds its reserve is no sign of room for entries. */
 static void say_room(struct diskio *d, const struct wal_batch *b)
 {
@@ -165,7 +144,7 @@ static void measure(struct diskio *d, uint64_t now, uint64_t took)
 static void say_full(struct diskio *d, int rc, const char *error)
 {
     if (lasting_is(&d->no_room, 0, clock_us()))
-        say_lacking(rc, error, "new writes are refused here until there is room");
+        refused_for_now(rc, error, "new writes are refused here until there is room");
 }
 
 /* How much room there is, and that the log is still where it was: files that lost their names can be
@@ -242,7 +221,7 @@ static bool fetch(struct diskio *d, struct job *j, struct diskio_done *done)
     ssize_t n = wal_read(d->cfg.wal, &j->pos, j->last, j->buf, j->len);
     if (n < 0 && wal_refused((int)n)) {
         if (lasting_is(&d->no_read, 0, clock_us()))
-            say_lacking((int)n, wal_error(d->cfg.wal), "what needs old entries waits");
+            refused_for_now((int)n, wal_error(d->cfg.wal), "what needs old entries waits");
         return false;
     }
     if (n < 0)
@@ -265,8 +244,8 @@ static bool remember(struct diskio *d, const struct job *j)
     if (rc != 0 && rc != -EDQUOT && !wal_refused(rc))
         refused_running(d->cfg.dir, rc, err);
     if (rc != 0 && lasting_is(&d->no_room, 0, clock_us()))
-        say_lacking(rc, err,
-                    "a node that is heard for the first time must wait until there is room");
+        refused_for_now(rc, err,
+                        "a node that is heard for the first time must wait until there is room");
     return rc == 0;
 }
 
@@ -329,7 +308,7 @@ static bool snapshot_done(struct diskio *d, int rc, bool whole)
     }
     if (wal_refused(rc)) {
         if (lasting_is(&d->no_snapshot, 0, clock_us()))
-            say_lacking(rc, imager_error(d->imager), "snapshots wait until there is room");
+            refused_for_now(rc, imager_error(d->imager), "snapshots wait until there is room");
     } else if (rc == -EBADMSG || rc == -ENOTSUP) {
         say_error("a snapshot that came from another node is refused: %s", imager_error(d->imager));
     } else if (rc != -ECANCELED && rc != -EINVAL) { /* EINVAL: an earlier piece was refused */

@@ -2,8 +2,10 @@
 #include "raftd/refused.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "raftd/base/exits.h"
@@ -81,4 +83,23 @@ void refused_running(const char *dir, int rc, const char *what)
     say_fatal(RAFTD_EXIT_DISK,
               "the disk failed: %s; stopping, since nobody knows what of the last write is on it",
               what);
+}
+
+void refused_for_now(int rc, const char *error, const char *what_waits)
+{
+    struct rlimit files = {0};
+    switch (rc) {
+    case -EMFILE:
+        (void)getrlimit(RLIMIT_NOFILE, &files);
+        say_warn("all %" PRIuMAX " file descriptors of this process are in use: %s; %s. Raise "
+                 "LimitNOFILE or ulimit -n, or let clients close connections",
+                 (uintmax_t)files.rlim_cur, error, what_waits);
+        break;
+    case -ENFILE:
+        say_warn("the system has no file descriptor left: %s; %s. Raise fs.file-max", error,
+                 what_waits);
+        break;
+    case -ENOMEM: say_warn("the system has no memory left: %s; %s", error, what_waits); break;
+    default: say_warn("the disk is full: %s; %s", error, what_waits); break;
+    }
 }

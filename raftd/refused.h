@@ -23,4 +23,8 @@ int refused(const char *dir, int rc, const char *what);
  * A file system that is read-only now was not so at the start, so that is the fault of the disk, too. */
 _Noreturn void refused_running(const char *dir, int rc, const char *what);
 
+/* While the daemon runs, something failed with rc that may pass by itself (wal_refused()). Says what is
+ * lacking, what waits for it, and what helps. */
+void refused_for_now(int rc, const char *error, const char *what_waits);
+
 #endif
