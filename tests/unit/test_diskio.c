@@ -1,4 +1,4 @@
-// LINK: @storage raftd/diskio.c @state raftd/durations.c raftd/imager.c raftd/refused.c raftd/base/clock.c raftd/base/lasting.c raftd/base/say.c tests/lib/disk_memory.c tests/lib/disk_model.c TSAN
+// LINK: @diskio tests/lib/disk_memory.c tests/lib/disk_model.c TSAN
 /* The disk's two threads: order, fetches, spare segments, a full disk, a failing one, a hung one. */
 #include "raftd/diskio.h"
 

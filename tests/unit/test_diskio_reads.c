@@ -1,4 +1,4 @@
-// LINK: @storage @state storage/disk_posix.c raftd/diskio.c raftd/durations.c raftd/imager.c raftd/refused.c raftd/base/clock.c raftd/base/lasting.c raftd/base/say.c tests/lib/disk_model.c TSAN
+// LINK: @diskio storage/disk_posix.c tests/lib/disk_model.c TSAN
 /* What the log thread does while two peers lag: as soon as a read for one is done, the next is queued. */
 #include "raftd/diskio.h"
 

@@ -1,4 +1,4 @@
-// LINK: @storage @state storage/disk_posix.c tests/lib/disk_memory.c raftd/diskio.c raftd/durations.c raftd/imager.c raftd/newest.c raftd/refused.c raftd/base/clock.c raftd/base/lasting.c raftd/base/say.c TSAN
+// LINK: @diskio storage/disk_posix.c raftd/newest.c tests/lib/disk_memory.c TSAN
 /* Snapshots of a running daemon: written beside other work, taken by another node and loaded by both. */
 #include <dirent.h>
 #include <errno.h>

@@ -1,4 +1,4 @@
-// LINK: raftd/node/debts.c raftd/node/log_out.c raftd/node/flow.c raftd/node/window.c raftd/node/catch_up.c raftd/node/replica.c storage/batch.c raftd/node/entries.c raftd/node/io.c @core @net @stream storage/record.c storage/crc32c.c raftd/state/cmd.c
+// LINK: @replica @stream raftd/node/debts.c raftd/node/log_out.c raftd/node/flow.c raftd/node/window.c raftd/node/catch_up.c
 /* What a follower owes the leader, when it is asked for it, and when it is not. */
 #include "tests/lib/node_part.h"
 

@@ -1,4 +1,4 @@
-// LINK: raftd/node/links.c raftd/node/replica.c storage/batch.c raftd/node/entries.c raftd/node/io.c @core @net storage/record.c storage/crc32c.c raftd/state/cmd.c
+// LINK: @replica raftd/node/links.c
 /* What nodes tell each other about their links. */
 #include "tests/lib/node_part.h"
 

@@ -1,4 +1,4 @@
-// LINK: raftd/node/peer.c raftd/node/debts.c raftd/node/log_in.c raftd/node/log_out.c raftd/node/relay.c raftd/node/flow.c raftd/node/window.c raftd/node/catch_up.c raftd/node/snap_out.c raftd/node/snap_in.c raftd/node/replica.c storage/batch.c raftd/node/entries.c raftd/node/io.c @core @net @stream storage/record.c storage/crc32c.c raftd/state/cmd.c
+// LINK: @replica @stream raftd/node/peer.c raftd/node/debts.c raftd/node/flow.c raftd/node/window.c raftd/node/catch_up.c raftd/node/relay.c raftd/node/log_in.c raftd/node/log_out.c raftd/node/snap_in.c raftd/node/snap_out.c
 /* Peers by their ids, with their flows and deadlines. */
 #include "tests/lib/node_part.h"
 

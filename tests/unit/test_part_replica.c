@@ -1,4 +1,4 @@
-// LINK: raftd/node/replica.c storage/batch.c raftd/node/entries.c raftd/node/io.c @core @net storage/record.c storage/crc32c.c raftd/state/cmd.c
+// LINK: @replica
 /* Raft and its log in one, without a node around it: what goes to the disk, and what comes out. */
 #include "tests/lib/node_part.h"
 

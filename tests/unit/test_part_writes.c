@@ -1,4 +1,4 @@
-// LINK: raftd/node/writes.c raftd/node/relay.c raftd/node/flow.c raftd/node/replica.c storage/batch.c raftd/node/entries.c raftd/node/io.c @core @net @stream @state storage/record.c storage/crc32c.c
+// LINK: @replica @stream @state raftd/node/writes.c raftd/node/relay.c raftd/node/flow.c
 /* Writes of local clients: numbered, sent to whoever leads, answered once. */
 #include "tests/lib/node_part.h"
 
