@@ -48,7 +48,7 @@ enum {
     DRAIN_ROUNDS = 64, /* x UDP_RECEIVE_MAX: more than a receive buffer holds */
 };
 
-_Static_assert((int)UDP_RECEIVE_BYTES > (int)SESSION_DATAGRAM_TAKEN,
+_Static_assert((int)UDP_RECEIVE_BYTES > (int)WIRE_DATAGRAM_MAX,
                "what was cut on receipt is refused as too long");
 
 _Static_assert((int)CLIENTS_WRITES_MAX == (int)NODE_WRITES_MAX &&

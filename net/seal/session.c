@@ -222,9 +222,9 @@ static enum drop judge(struct sessions *s, struct session_peer *p, uint64_t now_
 {
     if (len < SESSION_HEAD_BYTES)
         return DROP_SHORT;
-    if (len > SESSION_DATAGRAM_TAKEN)
+    if (len > WIRE_DATAGRAM_MAX)
         return DROP_LONG;
-    if (buf[0] >> 4 != SESSION_VERSION_NOW)
+    if (buf[0] >> 4 != WIRE_VERSION_NOW)
         return DROP_VERSION;
     switch (buf[0] & 0x0F) {
     case SESSION_KIND_DATA: return open_data(s, p, now_us, buf, len, payload, payload_len);
@@ -251,7 +251,7 @@ static size_t seal(struct session_peer *p, uint8_t *buf, size_t payload_len)
 {
     struct session *x = &p->current;
     uint8_t nonce[crypto_aead_chacha20poly1305_ietf_NPUBBYTES];
-    buf[0] = SESSION_VERSION_NOW << 4 | SESSION_KIND_DATA;
+    buf[0] = WIRE_VERSION_NOW << 4 | SESSION_KIND_DATA;
     buf[1] = 0;
     put_u16(buf + 2, 0);
     put_u32(buf + AT_INDEX, x->peer_index);

@@ -1,11 +1,11 @@
-/* session.h: sealed sessions with up to eight peers, over datagrams; no I/O.
+/* session.h: sealed sessions with the peers of a node, over datagrams; no I/O.
  *
  * All datagrams between two nodes are sealed: nobody without the cluster's key can read, change,
  * repeat or invent one. Keys of a session are fresh at every boot and replaced every hour; the
  * cluster's key only proves membership, so traffic of the past stays closed if it leaks later.
  * Needs no clock and keeps nothing on disk.
  *
- *   datagram, little-endian, 1452 bytes at most when sent, kinds 1 to 4 (0 is plain, see wire.h)
+ *   datagram, little-endian, at most WIRE_DATAGRAM_MAX bytes; version is WIRE_VERSION_NOW, kinds are 1 to 4
  *
  *   DATA        16 + n + 16
  *     0 u8 version << 4 | kind  1 u8 0  2 u16 0  4 u32 index  8 u64 counter
@@ -85,17 +85,17 @@
 
 #include "net/about.h"
 #include "net/drop.h"
+#include "net/wire.h"
 
 enum {
     SESSION_KEY_BYTES = 32,
     SESSION_HEAD_BYTES = 16,
     SESSION_TAG_BYTES = 16,
     SESSION_EXTRA_BYTES = SESSION_HEAD_BYTES + SESSION_TAG_BYTES, /* of DATA beyond its payload */
-    SESSION_PEERS_MAX = 8,         /* nine voters, see raft.h, but for ourselves */
-    SESSION_KEYS = 2,              /* live at once: the old and the new one while they change */
-    SESSION_HELLO_BYTES = 120,     /* of HELLO, HELLO_ACK and CHALLENGE */
-    SESSION_DATAGRAM_TAKEN = 1452, /* as WIRE_DATAGRAM_MAX */
-    SESSION_WRONG_KEY_HELLOS = 3,  /* in a row, before we say that a peer has another key */
+    SESSION_PEERS_MAX = RAFT_VOTERS_MAX - 1,                      /* all voters but ourselves */
+    SESSION_KEYS = 2,             /* live at once: the old and the new one while they change */
+    SESSION_HELLO_BYTES = 120,    /* of HELLO, HELLO_ACK and CHALLENGE */
+    SESSION_WRONG_KEY_HELLOS = 3, /* in a row, before we say that a peer has another key */
 };
 
 /* The pre-shared keys of the cluster. Handshakes are started with key[0], which is always there, and with

@@ -48,7 +48,7 @@ static const uint8_t UNKNOWN[SESSION_CHALLENGE_BYTES] = {0};
 void session_head(const struct sessions *s, const struct session_peer *p, enum session_kind kind,
                   uint8_t *buf)
 {
-    buf[0] = (uint8_t)(SESSION_VERSION_NOW << 4 | kind);
+    buf[0] = (uint8_t)(WIRE_VERSION_NOW << 4 | kind);
     buf[1] = 0;
     put_u16(buf + 2, s->cfg.self);
     put_u16(buf + 4, p->id);

@@ -13,8 +13,6 @@
 #include "net/seal/session.h"
 #include "raftd/base/num.h"
 
-enum { SESSION_VERSION_NOW = 5 };
-
 enum session_kind {
     SESSION_KIND_PLAIN = 0, /* see plain.h; refused here */
     SESSION_KIND_DATA = 1,

@@ -42,14 +42,14 @@
 
 enum {
     HEADERS = sizeof(struct iphdr) + sizeof(struct udphdr),
-    PACKET_MAX = HEADERS + SESSION_DATAGRAM_TAKEN,
+    PACKET_MAX = HEADERS + WIRE_DATAGRAM_MAX,
     AMMUNITION = 1024,     /* datagrams that a flood repeats */
     BATCH = 32,            /* sent or received by one system call */
     PAUSE_NS = 500 * 1000, /* between batches */
     BEHIND_MAX_US = 20000, /* a flooder that was kept from running does not make up for more */
     EXIT_NOTHING_RECORDED = 3,
     BIG = 1200,
-    FIRST_BYTE = SESSION_VERSION_NOW << 4, /* and the kind */
+    FIRST_BYTE = WIRE_VERSION_NOW << 4, /* and the kind */
 };
 
 /* A datagram with its headers, as recorded and as sent. */

@@ -76,7 +76,7 @@ static void expect_letter(struct seal_world *w, unsigned from, unsigned to)
         assert_true(seal_say(w, from, to, SEAL_SHORT));
         const struct seal_datagram *d = &w->held[0];
         assert_int_equal(d->len, SESSION_EXTRA_BYTES + SEAL_SHORT);
-        assert_true(d->buf[0] == (SESSION_VERSION_NOW << 4 | SESSION_KIND_DATA));
+        assert_true(d->buf[0] == (WIRE_VERSION_NOW << 4 | SESSION_KIND_DATA));
         assert_int_equal(get_u32(d->buf + 4), x->peer_index);
         assert_int_equal(get_u64(d->buf + 8), counter);
         uint8_t nonce[crypto_aead_chacha20poly1305_ietf_NPUBBYTES] = {0};

@@ -678,7 +678,7 @@ static void test_envelopes(void **state)
         for (unsigned kind = 0; kind < 16; kind++) {
             uint8_t buf[SEAL_BYTES] = {0};
             memcpy(buf, m, sizeof m);
-            buf[0] = (uint8_t)(SESSION_VERSION_NOW << 4 | kind);
+            buf[0] = (uint8_t)(WIRE_VERSION_NOW << 4 | kind);
             enum drop result = seal_deliver(w, 0, 1, buf, len);
             bool data = kind == SESSION_KIND_DATA;
             bool hello = kind >= SESSION_KIND_HELLO && kind <= SESSION_KIND_CHALLENGE;
@@ -696,7 +696,7 @@ static void test_envelopes(void **state)
                 assert_int_equal(result, kind == SESSION_KIND_HELLO ? DATAGRAM_STEP : DROP_STALE);
         }
     }
-    static uint8_t big[SESSION_DATAGRAM_TAKEN + 1] = {SESSION_VERSION_NOW << 4 | SESSION_KIND_DATA};
+    static uint8_t big[WIRE_DATAGRAM_MAX + 1] = {WIRE_VERSION_NOW << 4 | SESSION_KIND_DATA};
     uint8_t *payload = NULL;
     size_t len = 0;
     assert_int_equal(sessions_open(w->s[1], 1, w->now, big, sizeof big, &payload, &len), DROP_LONG);
@@ -719,7 +719,7 @@ static void test_junk_data(void **state)
             uint8_t m[128];
             for (size_t i = 0; i < sizeof m; i++)
                 m[i] = (uint8_t)seal_rnd(&seed);
-            m[0] = SESSION_VERSION_NOW << 4 | SESSION_KIND_DATA;
+            m[0] = WIRE_VERSION_NOW << 4 | SESSION_KIND_DATA;
             if (k % 2 == 0) /* the right number */
                 put_u32(m + 4, w->s[k / 2 % 2]->peers[0].current.index);
             enum drop result = seal_deliver(w, 1 - k / 2 % 2, k / 2 % 2, m, sizeof m);
@@ -748,7 +748,7 @@ static void test_lost_brings_forward(void **state)
 {
     (void)state;
     struct seal_world *w = seal_world_new(2, 70, 0);
-    uint8_t m[SESSION_HELLO_BYTES] = {SESSION_VERSION_NOW << 4 | SESSION_KIND_DATA};
+    uint8_t m[SESSION_HELLO_BYTES] = {WIRE_VERSION_NOW << 4 | SESSION_KIND_DATA};
     seal_start(w, 0);
     w->cut[0][1] = true;
     seal_run(w, w->now + 60 * (uint64_t)S); /* its HELLOs are a second apart by now */
