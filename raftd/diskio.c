@@ -42,7 +42,7 @@ struct job {
     struct node_fetch what;
     struct wal_pos pos;
     uint64_t last;  /* of a fetch */
-    uint64_t index; /* of a snapshot that is read, or that a peer takes (`held` of an image) */
+    uint64_t index; /* of a snapshot that is read, or that a peer takes (`needed` of an image) */
     uint64_t at;    /* where to read or write in a snapshot */
     uint8_t *buf;
     const uint8_t *bytes; /* to append to a snapshot */
@@ -707,13 +707,13 @@ void diskio_drop_log(struct diskio *d, uint64_t keep_from)
 }
 
 void diskio_image(struct diskio *d, const struct snapshot_head *head, struct image *image,
-                  uint64_t held)
+                  uint64_t needed)
 {
     d->image_head = *head;
     pthread_mutex_lock(&d->lock);
     d->image_stop = d->image_hurry = false;
     pthread_mutex_unlock(&d->lock);
-    queue(d, &(struct job){.kind = DISKIO_IMAGE, .image = image, .index = held});
+    queue(d, &(struct job){.kind = DISKIO_IMAGE, .image = image, .index = needed});
 }
 
 void diskio_image_end(struct diskio *d, bool whole)

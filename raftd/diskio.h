@@ -99,7 +99,7 @@ void diskio_remember(struct diskio *d, struct peerids *ids, uint16_t node_id, ui
 
 /* Queue what node_io says under these names. */
 void diskio_image(struct diskio *d, const struct snapshot_head *head, struct image *image,
-                  uint64_t held);
+                  uint64_t needed);
 void diskio_image_end(struct diskio *d, bool whole);
 void diskio_drop_log(struct diskio *d, uint64_t keep_from);
 void diskio_snap_read(struct diskio *d, struct node_fetch what, uint64_t index, uint64_t off,

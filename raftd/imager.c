@@ -106,7 +106,7 @@ static int next(void *ctx, uint16_t *section, const uint8_t **bytes, size_t *len
 }
 
 int imager_write(struct imager *m, const struct snapshot_head *head, struct image *image,
-                 uint64_t held, struct snapshot_name *name)
+                 uint64_t needed, struct snapshot_name *name)
 {
     const struct snapshot_source source = {.next = next, .ctx = image};
     m->error = m->images.message;
@@ -121,7 +121,7 @@ int imager_write(struct imager *m, const struct snapshot_head *head, struct imag
     if (!m->fd_used) /* it can hold the bytes of a file that was removed */
         close_read(m);
     m->fd_used = false;
-    return rc == 0 ? snapshot_tidy(&m->images, held) : rc;
+    return rc == 0 ? snapshot_tidy(&m->images, needed) : rc;
 }
 
 ssize_t imager_read(struct imager *m, uint64_t index, uint64_t offset, uint8_t *buf, size_t len)

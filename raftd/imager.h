@@ -32,9 +32,9 @@ void imager_free(struct imager *m); /* NULL: nothing */
 /* The calling thread's disk requests come after those of others from now on. */
 void imager_yield(void);
 
-/* Writes the image, and removes what is older and not kept, but not the snapshot of index `held`. */
+/* Writes the image, and removes what is older and not kept, but not the snapshot of index `needed`. */
 int imager_write(struct imager *m, const struct snapshot_head *head, struct image *image,
-                 uint64_t held, struct snapshot_name *name);
+                 uint64_t needed, struct snapshot_name *name);
 
 /* As snapshot_read(), of the snapshot with that index. */
 ssize_t imager_read(struct imager *m, uint64_t index, uint64_t offset, uint8_t *buf, size_t len);

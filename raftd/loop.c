@@ -138,10 +138,10 @@ static void io_remember(void *ctx, uint16_t id, uint64_t storage_id)
 }
 
 static void io_image(void *ctx, const struct snapshot_head *head, struct image *image,
-                     uint64_t held)
+                     uint64_t needed)
 {
     struct loop *l = ctx;
-    diskio_image(l->disk, head, image, held);
+    diskio_image(l->disk, head, image, needed);
 }
 
 static void io_image_end(void *ctx, bool whole)

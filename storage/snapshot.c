@@ -461,7 +461,7 @@ static int remove_others(struct snapshots *s, const char *suffix, uint64_t numbe
     return 0;
 }
 
-int snapshot_tidy(struct snapshots *s, uint64_t held)
+int snapshot_tidy(struct snapshots *s, uint64_t needed)
 {
     path_text path;
     uint64_t indexes[SNAPSHOT_LIST_MAX];
@@ -470,7 +470,7 @@ int snapshot_tidy(struct snapshots *s, uint64_t held)
     if (rc == 0 && (rc = path_of(s, path, 0, SUFFIX_TMP)) == 0)
         rc = unlink_if(s, path);
     for (unsigned i = SNAPSHOT_KEPT; rc == 0 && i < n; i++)
-        if (indexes[i] != held && (rc = path_of(s, path, indexes[i], SUFFIX)) == 0)
+        if (indexes[i] != needed && (rc = path_of(s, path, indexes[i], SUFFIX)) == 0)
             rc = unlink_if(s, path);
     return rc;
 }

@@ -127,9 +127,9 @@ int snapshot_open(struct snapshots *s, uint64_t index);
  * of the file; or the error of the system call. */
 ssize_t snapshot_read(const struct disk *d, int fd, uint64_t offset, uint8_t *buf, size_t len);
 
-/* Removes what a crash left behind, and all but the SNAPSHOT_KEPT newest and that of index `held` (which
+/* Removes what a crash left behind, and all but the SNAPSHOT_KEPT newest and that of index `needed` (which
  * somebody takes; 0: none). By the thread that calls snapshot_write(). */
-int snapshot_tidy(struct snapshots *s, uint64_t held);
+int snapshot_tidy(struct snapshots *s, uint64_t needed);
 
 /* Takes a damaged one's name away, to keep it as NAME.damaged in the place of an older one. */
 int snapshot_put_aside(struct snapshots *s, uint64_t index);

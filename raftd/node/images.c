@@ -139,7 +139,7 @@ static void fill_head(const struct images *im, struct snapshot_head *h)
     }
 }
 
-static void take(struct images *im, uint64_t now, uint64_t held)
+static void take(struct images *im, uint64_t now, uint64_t needed)
 {
     struct snapshot_head head = {0};
     uint64_t ms;
@@ -152,7 +152,7 @@ static void take(struct images *im, uint64_t now, uint64_t held)
     }
     im->asked = false;
     fill_head(im, &head);
-    im->io->image(im->io->ctx, &head, im->open, held);
+    im->io->image(im->io->ctx, &head, im->open, needed);
 }
 
 /* What of the log may go now. */

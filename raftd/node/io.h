@@ -72,8 +72,9 @@ struct node_io {
 
     /* Write this image as a snapshot, then node_imaged(). `head` is complete but for the storage id, and
      * valid only during the call; the image stays open until the answer. Of the older snapshots, those
-     * that are kept anyway stay, and that of index `held` (0: none), which a peer takes. */
-    void (*image)(void *ctx, const struct snapshot_head *head, struct image *image, uint64_t held);
+     * that are kept anyway stay, and that of index `needed` (0: none), which a peer takes. */
+    void (*image)(void *ctx, const struct snapshot_head *head, struct image *image,
+                  uint64_t needed);
     /* That image takes too much memory: give it up. Or, `whole`, it takes half of that, or the log comes
      * near its limit: write the rest of it as fast as can be. It is answered all the same. */
     void (*image_end)(void *ctx, bool whole);

@@ -54,7 +54,7 @@ struct node {
     uint64_t waiting_seq;
     unsigned
         turn; /* whose writes are proposed first: those of peers in their order, then local ones */
-    bool again;                 /* there is more to do at once: flush once more */
+    bool unfinished;            /* there is more to do at once: the flush leaves a rest */
     uint64_t uncommitted_since; /* leader: entries wait and none was committed; 0 = not so */
     uint64_t commit_seen;       /* commit index at the last flush */
     bool tail_dropped;          /* recovery found the last write cut or damaged */
@@ -372,7 +372,7 @@ static void apply_one(struct node *n, const struct record *rec)
         node_out_of_memory(&n->io, "a committed entry can't be applied");
     struct peer *p = peers_find(&n->peers, a.origin);
     if (a.origin == n->cfg.id)
-        n->again |= writes_applied(&n->writes, &a);
+        n->unfinished |= writes_applied(&n->writes, &a);
     else if (p != NULL && replica_raft(&n->replica)->role == RAFT_LEADER)
         debts_wait(&p->debts);
 }
@@ -401,7 +401,7 @@ static void apply(struct node *n, uint64_t now)
     if (!machine_publish(n->machine))
         node_out_of_memory(&n->io, "committed entries can't be shown");
     writes_published(&n->writes);
-    n->again |= count == NODE_APPLY_MAX;
+    n->unfinished |= count == NODE_APPLY_MAX;
     for (unsigned i = 0; i < n->peers.n; i++)
         if (debts_waits(&n->peers.all[i]->debts))
             send_to(&n->sender, now, n->peers.all[i]); /* its clients wait for the commit index */
@@ -465,7 +465,7 @@ static void show(struct node *n, uint64_t now)
 {
     apply(n, now);
     images_step(&n->images, now, needed(n, now));
-    n->again |= machine_tidy(n->machine);
+    n->unfinished |= machine_tidy(n->machine);
     open_local_reads(n);
     uint64_t read = reads_served(&n->reads, replica_applied(&n->replica));
     if (read != 0)
@@ -474,7 +474,7 @@ static void show(struct node *n, uint64_t now)
 
 void node_flush(struct node *n, uint64_t now)
 {
-    n->again = false;
+    n->unfinished = false;
     envelope_shake(&n->envelope, now);
     if (now >= raft_deadline(replica_raft(&n->replica)))
         replica_step(&n->replica, now, &(struct raft_event){.type = RAFT_EV_TICK});
@@ -505,7 +505,7 @@ static uint64_t talk_deadline(const struct node *n, uint64_t now, const struct p
 
 uint64_t node_deadline(const struct node *n, uint64_t now)
 {
-    if (n->again)
+    if (n->unfinished)
         return now;
     uint64_t at = min_u64(replica_deadline(&n->replica), writes_deadline(&n->writes));
     at = min_u64(at, envelope_deadline(&n->envelope));

@@ -342,8 +342,8 @@ void persisted(struct world *w)
         node_persisted(w->n, w->now, seq);
 }
 
-void joined(struct world *w, uint16_t from, uint64_t term, uint32_t number, uint64_t prev,
-            uint64_t prev_term)
+void follow_leader(struct world *w, uint16_t from, uint64_t term, uint32_t number, uint64_t prev,
+                   uint64_t prev_term)
 {
     probe(w, from, term, number, prev, prev_term);
     flush(w);

@@ -109,8 +109,8 @@ void flush(struct world *w);
 void persisted(struct world *w);
 
 /* A leader probes for the first time, and its term is on the disk of node 1. Arguments as of probe(). */
-void joined(struct world *w, uint16_t from, uint64_t term, uint32_t number, uint64_t prev,
-            uint64_t prev_term);
+void follow_leader(struct world *w, uint16_t from, uint64_t term, uint32_t number, uint64_t prev,
+                   uint64_t prev_term);
 
 /* There is no room for the batch that the disk has. */
 void no_room(struct world *w);

@@ -166,7 +166,7 @@ struct job { /* of a disk */
     struct hard then; /* what the disk holds after it */
     struct node_fetch what;
     struct wal_pos pos;
-    uint64_t last;       /* fetch: last entry; image: snapshot held; snap read: which */
+    uint64_t last;       /* fetch: last entry; image: snapshot needed; snap read: which */
     uint8_t *buf;        /* fetch, snap read: the node's */
     const uint8_t *from; /* snap write */
     size_t cap;
@@ -418,7 +418,8 @@ struct job *sim_job(struct sim *s, struct member *m, enum job_kind kind);
 void sim_die(struct sim *s, struct member *m, bool power);
 
 /* snap.c */
-void sim_on_image(void *ctx, const struct snapshot_head *head, struct image *image, uint64_t held);
+void sim_on_image(void *ctx, const struct snapshot_head *head, struct image *image,
+                  uint64_t needed);
 void sim_on_image_end(void *ctx, bool whole);
 void sim_on_drop(void *ctx, uint64_t keep_from);
 void sim_on_snap_read(void *ctx, struct node_fetch what, uint64_t index, uint64_t off, uint8_t *buf,

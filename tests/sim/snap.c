@@ -135,14 +135,14 @@ bool sim_snap_start(struct sim *s, struct member *m, struct snapshot_name *name,
 
 /* ---- jobs ---- */
 
-void sim_on_image(void *ctx, const struct snapshot_head *head, struct image *image, uint64_t held)
+void sim_on_image(void *ctx, const struct snapshot_head *head, struct image *image, uint64_t needed)
 {
     struct member *m = ctx;
     struct job *j = sim_job(m->sim, m, JOB_IMAGE);
     m->image_stop = false;
     m->image_head = *head;
     m->image_open = image;
-    j->last = held;
+    j->last = needed;
 }
 
 void sim_on_image_end(void *ctx, bool whole)

@@ -75,7 +75,7 @@ static void test_votes_while_entries_wait_for_room(void **state)
     uint8_t head[RECORD_HASH_BYTES];
     record_hash(old->bytes + old->at[KEPT], old->at[KEPT + 1] - old->at[KEPT], head);
 
-    joined(w, 2, 2, 1, KEPT, 1);
+    follow_leader(w, 2, 2, 1, KEPT, 1);
     stream(w, 2, 2, 1, new, KEPT, 0, stream_len(new, KEPT, 50));
     lead(w, 2, 2, 1, KEPT);
     flush(w);
@@ -144,7 +144,7 @@ static void test_stream_only_durable_from_disk(void **state)
     tape_puts(new, NEW_LAST, 2, 'n', 10);
     struct node_config cfg = {.batch_bytes = 1}; /* the disk takes one entry at a time */
     struct world *w = world_new(old, &cfg);
-    joined(w, 2, 2, 1, KEPT, 1);
+    follow_leader(w, 2, 2, 1, KEPT, 1);
     stream(w, 2, 2, 1, new, KEPT, 0, stream_len(new, KEPT, NEW_LAST));
     assert_int_equal(raft_of(w)->trail.last, NEW_LAST);
     flush(w);
@@ -234,7 +234,7 @@ static void test_malformed_command_refused(void **state)
     tape_puts(bad, 3, 2, 'v', 10);
     tape_puts(good, 3, 2, 'v', 10);
     struct world *w = world_new(NULL, &(struct node_config){0});
-    joined(w, 2, 2, 1, 0, 0);
+    follow_leader(w, 2, 2, 1, 0, 0);
     stream(w, 2, 2, 1, bad, 0, 0, stream_len(bad, 0, 3));
     check_refused(w, 2, 1);
     probe(w, 2, 2, 2, 1, 2);
@@ -333,7 +333,7 @@ static void test_broken_chain_refused(void **state)
     bad->hash[2][0] ^= 1;
     tape_puts(bad, 3, 2, 'a', 10);
     struct world *w = world_new(NULL, &(struct node_config){0});
-    joined(w, 2, 2, 1, 0, 0);
+    follow_leader(w, 2, 2, 1, 0, 0);
     stream(w, 2, 2, 1, bad, 0, 0, stream_len(bad, 0, 3));
     check_refused(w, 2, 2);
     world_free(w);
@@ -352,7 +352,7 @@ static void test_cluster_time_does_not_fall(void **state)
         t->ms--;
         tape_puts(t, 6, 2, 'a', 10);
         struct world *w = world_new(NULL, &(struct node_config){0});
-        joined(w, 2, 2, 1, 0, 0);
+        follow_leader(w, 2, 2, 1, 0, 0);
         if (base > 0) {
             stream(w, 2, 2, 1, t, 0, 0, stream_len(t, 0, base));
             settle(w, t);
@@ -372,7 +372,7 @@ static void test_cluster_time_does_not_fall(void **state)
     struct world *w = world_new(t, &(struct node_config){0});
     t->ms--;
     tape_puts(t, 2, 2, 'a', 10);
-    joined(w, 2, 2, 1, 1, 1);
+    follow_leader(w, 2, 2, 1, 1, 1);
     stream(w, 2, 2, 1, t, 1, 0, stream_len(t, 1, 2));
     check_refused(w, 2, 1);
     world_free(w);
