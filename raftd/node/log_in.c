@@ -26,6 +26,8 @@ void log_in_probe(struct log_in *l, const struct raft_msg *probe)
         return;
     if (l->flow.term == r->term && l->flow.id == r->epoch)
         return; /* a repeated probe */
+    if (l->buf == NULL && (l->buf = malloc(BUF_BYTES)) == NULL)
+        return; /* the next probe may find memory */
     stream_rx_init(&l->flow.rx, l->buf, BUF_BYTES, l->window);
     l->flow.term = r->term;
     l->flow.id = r->epoch;
@@ -148,14 +150,10 @@ static const struct flow_sink sink = {
     .drain = drain,
 };
 
-bool log_in_init(struct log_in *l, struct replica *r, uint32_t window)
+void log_in_init(struct log_in *l, struct replica *r, uint32_t window)
 {
-    *l = (struct log_in){.flow = {.sink = &sink, .ack_by = NEVER},
-                         .replica = r,
-                         .buf = malloc(BUF_BYTES),
-                         .window = window};
+    *l = (struct log_in){.flow = {.sink = &sink, .ack_by = NEVER}, .replica = r, .window = window};
     l->flow.ctx = l;
-    return l->buf != NULL;
 }
 
 void log_in_free(struct log_in *l)

@@ -9,16 +9,16 @@
 struct log_in {
     struct flow_in flow; /* id 0: none */
     struct replica *replica;
-    uint8_t *buf; /* the largest record and a window */
+    uint8_t *buf; /* the largest record and a window; NULL until first needed */
     uint32_t window;
     uint64_t next; /* index of the next record on the stream */
 };
 
-/* window: offered to the leader. False: memory is short; log_in_free() all the same. */
-bool log_in_init(struct log_in *l, struct replica *r, uint32_t window);
+/* window: offered to the leader. */
+void log_in_init(struct log_in *l, struct replica *r, uint32_t window);
 void log_in_free(struct log_in *l);
 
-/* The core took this PROBE of the leader; if it matched, another stream begins. */
+/* The core took this PROBE of the leader; if it matched, and there is memory, another stream begins. */
 void log_in_probe(struct log_in *l, const struct raft_msg *probe);
 
 /* Hands what arrived without a gap to the core, as far as there is room: AppendEntries, the receiver's

@@ -113,7 +113,7 @@ static bool start(struct node *n, const struct wal_report *wal, const struct sna
                                machine_cluster_ms(n->machine), n->start_us);
     images_init(&n->images, cfg, &n->io, &n->replica, n->machine, wal, newest);
     snap_in_init(&n->snap_in, &n->replica, &n->io, rx_window);
-    memory &= log_in_init(&n->log_in, &n->replica, rx_window);
+    log_in_init(&n->log_in, &n->replica, rx_window);
     return memory && envelope_init(&n->envelope, cfg, &n->io, &n->admit, keys, n->start_us) &&
            add_peers(n, rx_window);
 }

@@ -17,7 +17,7 @@ static void start(void)
 {
     part_start(&p);
     peers = (struct peers){0};
-    assert_true(log_in_init(&log_in, &p.r, 65536));
+    log_in_init(&log_in, &p.r, 65536);
     snap_in_init(&snap_in, &p.r, &p.io, 65536);
     relay_out_init(&relay_out, &p.r, 8192);
     struct peer_ground ground = {.cfg = &p.cfg,
