@@ -199,9 +199,11 @@ static void test_write_in_a_snapshot(void **state)
     assert_true(sim_raft(w.s, w.leader)->trail.base_index > 2);
     sim_cut(w.s, w.leader, w.away, false);
     sim_cut(w.s, w.other, w.away, false);
-    converge(w.s);
+    for (unsigned i = 0; i < 20000 && w.s->t.installs == 0; i++)
+        sim_run(w.s, 10);
     assert_int_equal(w.s->t.installs, 1);
-    assert_int_equal(sim_acked(w.s), 101);
+    assert_int_equal(sim_acked(w.s), 101); /* at once: it asks nobody */
+    converge(w.s);
     sim_free(w.s);
 }
 
@@ -219,6 +221,10 @@ static void test_log_max(void **state)
     assert_in_range(images_log_bytes(images_of(&w, w.leader)), MOST, MOST + 2 * SEGMENT);
     assert_in_range(sim_acked(w.s), 320, 450);
     assert_true(w.s->t.refused > 100);
+    uint64_t refused = w.s->t.refused;
+    sim_put(w.s, w.leader, VALUE, 60 * SECOND); /* which nobody waits for */
+    sim_run(w.s, MS);
+    assert_int_equal(w.s->t.refused, refused + 1);
     assert_true(w.s->m[w.leader].hurries > 0); /* all wait for it */
     for (unsigned i = 0; i < 3; i++)
         w.s->m[i].image_never = false;
@@ -226,6 +232,29 @@ static void test_log_max(void **state)
     unsigned acked = sim_acked(w.s);
     puts_of(&w, 10, 2 * MS);
     assert_int_equal(sim_acked(w.s), acked + 10);
+    sim_free(w.s);
+}
+
+/* A node that has yet to apply what is in a snapshot that came keeps the log of it. */
+static void test_unapplied_log_stays(void **state)
+{
+    (void)state;
+    struct world w = cluster(8, 0);
+    w.s->m[w.away].image_never = true;
+    puts_of(&w, 100, 5 * MS);
+    converge(w.s);
+    struct snapshot_name came = images_of(&w, w.leader)->newest;
+    sim_crash(w.s, w.away);
+    sim_restart(w.s, w.away);
+    w.s->m[w.away].stall_until = w.s->now + SECOND; /* it can't read what it has to apply */
+    uint64_t applied = replica_applied(node_replica(w.s->m[w.away].node));
+    assert_true(applied < came.index && sim_raft(w.s, w.away)->trail.last > came.index);
+    images_installed(node_parts(w.s->m[w.away].node).images, &came);
+    sim_run(w.s, 100 * MS);
+    assert_true(sim_raft(w.s, w.away)->trail.base_index <= applied);
+    sim_crash(w.s, w.away); /* that snapshot is not on its disk */
+    sim_restart(w.s, w.away);
+    converge(w.s);
     sim_free(w.s);
 }
 
@@ -257,6 +286,7 @@ int main(void)
         cmocka_unit_test(test_resumes),
         cmocka_unit_test(test_disk_of_receiver_hangs),
         cmocka_unit_test(test_log_max),
+        cmocka_unit_test(test_unapplied_log_stays),
         cmocka_unit_test(test_bad_link),
         cmocka_unit_test(test_tail),
         cmocka_unit_test(test_write_in_a_snapshot),
