@@ -33,7 +33,9 @@ all_are() { # TEST SIZE
 }
 whole() { # once data has shown it, and whoever leads by now
     wait_leader
-    ctl "$LEADER" --timeout 8 put whole - <"$WORK/40kB" && all_are -eq 1200
+    ctl "$LEADER" --timeout 8 put whole - <"$WORK/40kB" && all_are -eq 1200 && return
+    sleep 1
+    return 1
 }
 
 device_mtu 1000

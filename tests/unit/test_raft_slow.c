@@ -1,4 +1,4 @@
-// LINK: @core tests/lib/core_cluster.c tests/lib/core_ghost.c tests/lib/core_words.c
+// LINK: @core tests/lib/core_cluster.c tests/lib/core_ghost.c tests/lib/core_words.c HEAVY
 /* test_raft_slow.c: clusters whose disks are slow for good elect a leader soon and keep it.
  *
  *     test_raft_slow            all

@@ -1,4 +1,4 @@
-// LINK: @storage tests/lib/disk_memory.c tests/lib/disk_model.c tests/lib/disk_rig.c
+// LINK: @storage tests/lib/disk_memory.c tests/lib/disk_model.c tests/lib/disk_rig.c HEAVY
 /* Logs that do not begin at entry 1: dropping what a snapshot covers, recycled files, resets, and what
  * recovery makes of all that after a crash. */
 #include "storage/wal.h"
