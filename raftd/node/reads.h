@@ -5,21 +5,21 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { READS_MAX = 64 }; /* that wait at a time */
+enum { READS_MAX = 64 }; /* reads that wait at a time; in a full queue the newest stands for more */
 
 struct confirmed_read {
-    uint64_t read;
-    uint64_t index; /* grows along the queue, as `read` does */
+    uint64_t read;  /* number of the read */
+    uint64_t index; /* never falls along the queue */
 };
 
 /* Only reads.c looks inside. */
 struct reads {
-    uint64_t next;
+    uint64_t next; /* number given last */
     struct confirmed_read waiting[READS_MAX];
-    unsigned n;
+    unsigned n; /* of them */
 };
 
-/* boot: random token of this process, the upper half of all its numbers. */
+/* `boot` is the random token of this process, and the upper half of all its numbers. */
 void reads_begin(struct reads *r, uint32_t boot);
 
 /* The number of another read; each is higher than the last. */
