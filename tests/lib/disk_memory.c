@@ -12,7 +12,7 @@ struct pending_write {
     uint64_t offset;
     size_t len;
     uint8_t *bytes;
-    bool failed; // a sync of it failed: clean in the cache, never on the medium by itself
+    bool failed; /* a sync of it failed: clean in the cache, never on the medium by itself */
 };
 
 /* Lives as long as the disk, whatever its names do. */
@@ -53,7 +53,7 @@ struct memdisk {
     uint64_t calls, fail_at;
     int fail_error;
     uint64_t limit;
-    bool no_space; // no write has space, not even over bytes that are there
+    bool no_space; /* no write has space, not even over bytes that are there */
     struct inode *inodes;
     size_t n_inodes, cap_inodes;
     struct names now, durable;
@@ -91,7 +91,7 @@ static void *copied(const void *p, size_t len)
 
 static uint64_t roll(struct memdisk *m)
 {
-    // splitmix64
+    /* splitmix64 */
     uint64_t z = m->rng += 0x9e3779b97f4a7c15;
     z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9;
     z = (z ^ z >> 27) * 0x94d049bb133111eb;
@@ -304,7 +304,7 @@ static int md_close(void *ctx, int fd)
     struct memdisk *m = ctx;
     bool failed = fails(m);
 
-    memset(handle_of(m, fd), 0, sizeof(struct handle)); // closed even when it fails, as on Linux
+    memset(handle_of(m, fd), 0, sizeof(struct handle)); /* closed even when it fails, as on Linux */
     return failed ? -m->fail_error : 0;
 }
 
@@ -705,7 +705,7 @@ const uint8_t *memdisk_peek(struct memdisk *m, const char *path, size_t *size)
     const struct inode *f = quiet_file(m, path);
 
     *size = f == NULL ? 0 : f->size;
-    return f == NULL ? NULL : f->now == NULL ? (const uint8_t *)"" : f->now; // empty
+    return f == NULL ? NULL : f->now == NULL ? (const uint8_t *)"" : f->now; /* empty */
 }
 
 void memdisk_poke(struct memdisk *m, const char *path, size_t offset, const void *bytes, size_t len)
@@ -742,7 +742,7 @@ uint64_t memdisk_hash(const struct memdisk *m)
 
     for (size_t i = 0; i < m->durable.n; i++) {
         const struct inode *f = &m->inodes[m->durable.v[i].inode];
-        uint64_t h = 0xcbf29ce484222325; // FNV-1a; the sum makes the order of names irrelevant
+        uint64_t h = 0xcbf29ce484222325; /* FNV-1a; the sum makes the order of names irrelevant */
         for (const char *p = m->durable.v[i].path; *p != '\0'; p++)
             h = (h ^ (uint8_t)*p) * 0x100000001b3;
         for (size_t k = 0; k < f->durable_size; k++)

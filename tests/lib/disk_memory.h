@@ -51,9 +51,9 @@ void memdisk_no_space(struct memdisk *m, bool none);
 uint64_t memdisk_used(const struct memdisk *m);
 
 enum memdisk_keep {
-    MEMDISK_KEEP_NONE,   // of what was not synced, nothing reached the medium
-    MEMDISK_KEEP_ALL,    // everything
-    MEMDISK_KEEP_RANDOM, // each write whole, not at all, or torn at 512 bytes; each name or not
+    MEMDISK_KEEP_NONE,   /* of what was not synced, nothing reached the medium */
+    MEMDISK_KEEP_ALL,    /* everything */
+    MEMDISK_KEEP_RANDOM, /* each write whole, not at all, or torn at 512 bytes; each name or not */
 };
 
 /* Cut the power and switch on again. Closes all files, releases all locks. */

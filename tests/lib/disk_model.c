@@ -9,7 +9,7 @@
 
 uint64_t model_random(uint64_t *rng)
 {
-    uint64_t z = *rng += 0x9e3779b97f4a7c15; // splitmix64
+    uint64_t z = *rng += 0x9e3779b97f4a7c15; /* splitmix64 */
     z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9;
     z = (z ^ z >> 27) * 0x94d049bb133111eb;
     return z ^ z >> 31;
@@ -174,7 +174,7 @@ const char *model_differs(const struct model *m, struct wal *w, const struct wal
     if (diff == NULL && rep != NULL)
         diff = differs_runs(m, rep);
     while (diff == NULL && pos.index <= m->last) {
-        // Every capacity from exactly one record on, in exact allocations for the sanitizer.
+        /* Every capacity from exactly one record on, in exact allocations for the sanitizer. */
         uint64_t next = pos.index;
         size_t cap = record_size(m->e[next].data_len) + model_random(&rng) % 9000;
         uint8_t *buf = malloc(cap);

@@ -13,23 +13,23 @@
 
 enum {
     MODEL_ENTRIES_MAX = 800,
-    MODEL_DATA_MAX = 3000, // so that several entries fit into the smallest segment
+    MODEL_DATA_MAX = 3000, /* so that several entries fit into the smallest segment */
     MODEL_BATCH_MAX = 4 * (MODEL_DATA_MAX + 56),
 };
 
 struct model_entry {
     uint64_t term;
     uint32_t data_len;
-    uint8_t fill; // its data is this byte, data_len times
+    uint8_t fill; /* its data is this byte, data_len times */
     uint8_t hash[WAL_HASH_BYTES];
 };
 
 struct model {
     uint64_t term;
     uint16_t vote;
-    uint64_t base;   // the log begins behind this entry; e[base] is known if it is not 0
-    uint64_t last;   // live entries are e[base + 1 .. last]
-    uint64_t commit; // <= last; entries up to it are never truncated
+    uint64_t base;   /* the log begins behind this entry; e[base] is known if it is not 0 */
+    uint64_t last;   /* live entries are e[base + 1 .. last] */
+    uint64_t commit; /* <= last; entries up to it are never truncated */
     struct model_entry e[MODEL_ENTRIES_MAX + 1];
 };
 

@@ -24,11 +24,11 @@ struct rig {
     struct memdisk *m;
     struct wal *w;
     struct wal_report rep;
-    int n;                               // batches appended
-    struct model after[BATCHES_MAX + 1]; // [0]: before the first
-    char path[BATCHES_MAX + 1][40];      // where batch k lies, by segment file ...
-    size_t at[BATCHES_MAX + 1];          // ... offset ...
-    size_t bytes[BATCHES_MAX + 1];       // ... and size
+    int n;                               /* batches appended */
+    struct model after[BATCHES_MAX + 1]; /* [0]: before the first */
+    char path[BATCHES_MAX + 1][40];      /* where batch k lies, by segment file ... */
+    size_t at[BATCHES_MAX + 1];          /* ... offset ... */
+    size_t bytes[BATCHES_MAX + 1];       /* ... and size */
     struct model_batch b;
 };
 

@@ -22,9 +22,9 @@
 #include "tests/sim/linear_search.h"
 
 enum {
-    OPS_MAX = 1 << 30, // so that twice as many events have positions
-    WINDOW_FIRST = 32, // events before and after the point: shorter ones take no time anyway
-    QUICK_STATES = 4,  // for each operation, in the search for the point; right histories take < 1
+    OPS_MAX = 1 << 30, /* so that twice as many events have positions */
+    WINDOW_FIRST = 32, /* events before and after the point: shorter ones take no time anyway */
+    QUICK_STATES = 4,  /* per operation, in the search for the point; right histories take < 1 */
 };
 
 struct linear {
@@ -92,7 +92,7 @@ void linear_failed(struct linear *l, size_t op)
 
 void linear_unknown(struct linear *l, size_t op)
 {
-    assert(op < l->n && l->ops[op].fate == LINEAR_OPEN); // and stays so
+    assert(op < l->n && l->ops[op].fate == LINEAR_OPEN); /* and stays so */
 }
 
 /* --- one key ---------------------------------------------------------------------------------- */
@@ -223,7 +223,7 @@ __attribute__((format(printf, 2, 3))) static void add_text(struct linear_verdict
     va_start(ap, fmt);
     int added = vsnprintf(v->text + len, sizeof(v->text) - len, fmt, ap);
     va_end(ap);
-    assert(added >= 0 && len + (size_t)added < sizeof(v->text)); // few lines, of bounded length
+    assert(added >= 0 && len + (size_t)added < sizeof(v->text)); /* few lines, of bounded length */
 }
 
 static void add_op(struct linear_verdict *v, const struct linear_op *o)
@@ -358,8 +358,8 @@ static void check_key(struct linear_op **op, uint32_t n, uint64_t states_max,
 void linear_check(const struct linear *l, uint64_t states_max, struct linear_verdict *verdict)
 {
     *verdict = (struct linear_verdict){.outcome = LINEAR_OK};
-    struct linear_op *copy = linear_array(l->n,
-                                          sizeof(*copy)); // positions and marks are the check's own
+    /* Positions and marks are the check's own. */
+    struct linear_op *copy = linear_array(l->n, sizeof(*copy));
     struct linear_op **ops = linear_array(l->n, sizeof(struct linear_op *));
     for (size_t i = 0; i < l->n; i++) {
         copy[i] = l->ops[i];

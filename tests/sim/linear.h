@@ -31,9 +31,9 @@ enum {
     /* States spent on showing that a part of a history is broken by itself: as many as take no
      * longer than a blink. */
     LINEAR_PART_STATES = 1 << 16,
-    LINEAR_EXPLAIN_STATES_MAX = 1 << 21, // spent on making one explanation short
-    LINEAR_EXPLAIN_LINES = 24, // of operations in the explanation; what more there is, is counted
-    LINEAR_TEXT_BYTES = 6144,  // for that many of the longest lines
+    LINEAR_EXPLAIN_STATES_MAX = 1 << 21, /* spent on making one explanation short */
+    LINEAR_EXPLAIN_LINES = 24, /* of operations in the explanation; more are only counted */
+    LINEAR_TEXT_BYTES = 6144,  /* for that many of the longest lines */
 };
 
 enum linear_kind {
@@ -43,21 +43,21 @@ enum linear_kind {
 };
 
 enum linear_result {
-    LINEAR_DONE,   // put; delete that did not say whether there was something
-    LINEAR_FOUND,  // get: the value; delete: there was one
-    LINEAR_ABSENT, // get, delete: there was none
+    LINEAR_DONE,   /* put; delete that did not say whether there was something */
+    LINEAR_FOUND,  /* get: the value; delete: there was one */
+    LINEAR_ABSENT, /* get, delete: there was none */
 };
 
 enum linear_outcome {
     LINEAR_OK,
     LINEAR_BROKEN,
-    LINEAR_GAVE_UP, // no key is broken, but at least one needed more states than allowed
+    LINEAR_GAVE_UP, /* no key is broken, but at least one needed more states than allowed */
 };
 
 struct linear_verdict {
     enum linear_outcome outcome;
-    uint32_t key;    // of the broken key, or of the first that was given up
-    uint64_t states; // visited in all, without those for the explanation
+    uint32_t key;    /* of the broken key, or of the first that was given up */
+    uint64_t states; /* visited in all, without those for the explanation */
     /* BROKEN: a smallest set of operations of that key that no order explains: leave any one of
      * them out of account and the rest can be explained (or the search for that was too long). A
      * put marked "end not needed" is shown only because a get found its value: when it returned

@@ -42,16 +42,16 @@
 #include <string.h>
 
 enum {
-    ABSENT = 0, // values are numbers in the table of values
+    ABSENT = 0, /* values are numbers in the table of values */
     UNREAD = 1,
-    FIRST_READ = 2,          // from here on: values that a READ needs
-    HEAD = 0,                // of the list of events; positions begin with 1
-    SUM_OF_VALUES = 1 << 30, // for the sums: items are numbers below, values from here
-    SEEN_FIRST = 1 << 8,     // slots of the table of visited states, at first
+    FIRST_READ = 2,          /* from here on: values that a READ needs */
+    HEAD = 0,                /* of the list of events; positions begin with 1 */
+    SUM_OF_VALUES = 1 << 30, /* for the sums: items are numbers below, values from here */
+    SEEN_FIRST = 1 << 8,     /* slots of the table of visited states, at first */
 };
 
-#define NEVER UINT32_MAX // position of a return that is not there: later than all
-#define NONE  UINT32_MAX // no item
+#define NEVER UINT32_MAX /* position of a return that is not there: later than all */
+#define NONE  UINT32_MAX /* no item */
 
 void *linear_array(size_t n, size_t size)
 {
@@ -72,30 +72,30 @@ bool linear_counts(const struct linear_op *o)
 
 enum sort { NOTHING, READ, WRITE, TAKE, SPARE };
 
-struct item { // an op of the key, as the search sees it
+struct item { /* an op of the key, as the search sees it */
     enum sort sort;
     uint32_t value;
-    uint32_t invoke, ret; // positions
-    uint32_t deadline; // of a WRITE of a value with a single put: first return of it and its READs
+    uint32_t invoke, ret; /* positions */
+    uint32_t deadline;    /* of a WRITE of a value with one put: first return of it and its READs */
 };
 
 struct value {
     uint64_t id;
-    uint32_t puts;           // that may have written it; a window may begin with it: one more
-    bool first;              // a window may begin with it
-    uint32_t reads;          // READs not yet ordered
-    uint32_t last_read;      // latest invocation of a READ
-    uint32_t first_return;   // earliest return of a READ
-    uint32_t *spares;        // SPARE items by invocation
-    uint32_t n_spares, used; // the first `used` are ordered
+    uint32_t puts;           /* that may have written it; a window may begin with it: one more */
+    bool first;              /* a window may begin with it */
+    uint32_t reads;          /* READs not yet ordered */
+    uint32_t last_read;      /* latest invocation of a READ */
+    uint32_t first_return;   /* earliest return of a READ */
+    uint32_t *spares;        /* SPARE items by invocation */
+    uint32_t n_spares, used; /* the first `used` are ordered */
 };
 
 struct choice {
     enum sort sort;
     uint32_t value;
-    uint32_t deadline; // earlier is tried earlier
+    uint32_t deadline; /* earlier is tried earlier */
     uint32_t item;
-    uint32_t then; // an item that directly follows, or NONE
+    uint32_t then; /* an item that directly follows, or NONE */
 };
 
 struct sum {
@@ -104,19 +104,19 @@ struct sum {
 
 /* A visited state. */
 struct seen {
-    struct sum sum;            // {0, 0}: free slot
-    uint32_t absents, unreads; // SPAREs used
+    struct sum sum;            /* {0, 0}: free slot */
+    uint32_t absents, unreads; /* SPAREs used */
 };
 
 struct frame {
-    uint32_t mark; // length of the trail when the choice was made
-    uint32_t next; // choice to try next
+    uint32_t mark; /* length of the trail when the choice was made */
+    uint32_t next; /* choice to try next */
 };
 
 struct search {
     struct item *items;
     struct value *values;
-    uint32_t *pools; // values with SPAREs
+    uint32_t *pools; /* values with SPAREs */
     uint32_t *spares;
     uint32_t n_items, n_values, n_pools;
     /* The list of open events, by position; an ordered item's events are unlinked. */
@@ -124,7 +124,7 @@ struct search {
     uint32_t tail;
     /* The state, and how it came about. */
     uint32_t value;
-    struct sum sum; // of the ordered items
+    struct sum sum; /* of the ordered items */
     struct {
         uint32_t item, value;
     } * trail;
@@ -133,7 +133,7 @@ struct search {
     uint32_t n_frames;
     struct choice *choices;
     uint32_t n_choices;
-    struct seen *seen; // hash table, open addressing
+    struct seen *seen; /* hash table, open addressing */
     uint64_t n_seen, seen_slots;
 };
 
@@ -217,7 +217,7 @@ static void make_items(struct search *s, const struct linear_ops *ops)
         struct value *v = &s->values[it->value];
         if (it->sort == READ) {
             v->reads++;
-            v->last_read = it->invoke; // ops come by invocation
+            v->last_read = it->invoke; /* ops come by invocation */
             v->first_return = earlier(v->first_return, it->ret);
         } else if (it->sort == WRITE || it->sort == SPARE) {
             v->puts++;
@@ -235,7 +235,7 @@ static void make_items(struct search *s, const struct linear_ops *ops)
         struct item *it = &s->items[i];
         struct value *v = &s->values[it->value];
         if (it->sort == SPARE && is_sole(it->value, v))
-            it->sort = WRITE; // rule 4
+            it->sort = WRITE; /* rule 4 */
         it->deadline = it->ret;
         if (it->sort == WRITE && is_sole(it->value, v))
             it->deadline = earlier(it->ret, v->first_return);
@@ -294,7 +294,7 @@ static void search_init(struct search *s, const struct linear_ops *ops)
     s->prev = linear_array(events, sizeof(*s->prev));
     s->next = linear_array(events, sizeof(*s->next));
     s->item_at = linear_array(events, sizeof(*s->item_at));
-    memset(s->item_at, 0xff, events * sizeof(*s->item_at)); // NONE
+    memset(s->item_at, 0xff, events * sizeof(*s->item_at)); /* NONE */
     s->trail = linear_array(n, sizeof(*s->trail));
     s->frames = linear_array((size_t)n + 1, sizeof(*s->frames));
     s->choices = linear_array(3 * (size_t)s->n_values + 3, sizeof(*s->choices));
@@ -367,7 +367,7 @@ static bool remember(struct search *s)
     const struct value *v = &s->values[s->value];
     struct seen state = {s->sum, s->values[ABSENT].used, s->values[UNREAD].used};
     uint64_t slot = 0;
-    bool unread = s->value != ABSENT && v->reads == 0; // rule 3
+    bool unread = s->value != ABSENT && v->reads == 0; /* rule 3 */
     toggle(&state.sum, SUM_OF_VALUES + (uint64_t)(unread ? UNREAD : s->value));
     if (find_seen(s, &state, &slot))
         return false;
@@ -391,7 +391,7 @@ static void relink_event(struct search *s, uint32_t at)
 
 static void toggle_item(struct search *s, uint32_t i)
 {
-    if (s->items[i].sort != SPARE || s->items[i].value >= FIRST_READ) // others are counted
+    if (s->items[i].sort != SPARE || s->items[i].value >= FIRST_READ) /* others are counted */
         toggle(&s->sum, i);
 }
 
@@ -497,7 +497,7 @@ static void offer_write(struct search *s, uint32_t i, uint32_t limit)
     struct choice c = {WRITE, it->value, it->ret, i, NONE};
     bool sole = is_sole(it->value, v);
     if (it->value != ABSENT && (v->reads == 0 || (sole && v->last_read < limit))) {
-        c.value = UNREAD; // closed (rule 5)
+        c.value = UNREAD; /* closed (rule 5) */
         c.deadline = it->deadline;
     } else if (sole && !may_stay(s, it->value, limit)) {
         return;

@@ -14,17 +14,17 @@ enum linear_fate { LINEAR_OPEN, LINEAR_RETURNED, LINEAR_FAILED };
  * has no order then has none at all. */
 enum linear_mark {
     LINEAR_COUNTED,
-    LINEAR_RELAXED, // the answer does not count; a write is of unknown outcome
-    LINEAR_BEFORE,  // over before the window: at most the value that the window begins with
-    LINEAR_AFTER,   // not invoked yet
+    LINEAR_RELAXED, /* the answer does not count; a write is of unknown outcome */
+    LINEAR_BEFORE,  /* over before the window: at most the value that the window begins with */
+    LINEAR_AFTER,   /* not invoked yet */
 };
 
 struct linear_op {
-    uint64_t value; // of a put, or found by a get
+    uint64_t value; /* of a put, or found by a get */
     uint64_t invoke_time, return_time;
-    uint64_t invoke_call, return_call; // number of the call, to order equal times
+    uint64_t invoke_call, return_call; /* number of the call, to order equal times */
     uint32_t key, client;
-    uint32_t invoke, ret; // positions among the events of the key, from 1; ret: if returned
+    uint32_t invoke, ret; /* positions among the events of the key, from 1; ret: if returned */
     enum linear_kind kind;
     enum linear_result result;
     enum linear_fate fate;
@@ -33,9 +33,9 @@ struct linear_op {
 
 /* The operations of one key. */
 struct linear_ops {
-    struct linear_op **op; // by invocation
+    struct linear_op **op; /* by invocation */
     uint32_t n;
-    uint32_t n_events; // positions go from 1 to this
+    uint32_t n_events; /* positions go from 1 to this */
     /* 0: the key begins absent. Else the position where a window begins: the key may hold absent,
      * or any value whose put was invoked before. */
     uint32_t from;
@@ -43,8 +43,8 @@ struct linear_ops {
 
 struct linear_found {
     enum linear_outcome outcome;
-    uint64_t states;  // visited
-    uint32_t deepest; // the latest return for which no place was found, if not LINEAR_OK
+    uint64_t states;  /* visited */
+    uint32_t deepest; /* the latest return for which no place was found, if not LINEAR_OK */
 };
 
 /* Does the answer of this operation count? */

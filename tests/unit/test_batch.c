@@ -51,17 +51,17 @@ static void heads_decode_to_what_was_encoded(void **state)
     }
     assert_true(batch_decode(b, &h2));
     assert_memory_equal(&h, &h2, sizeof h);
-    // Right checksums, wrong sense.
+    /* Right checksums, wrong sense. */
     struct batch_head wrong[] = {h, h, h, h, h, h, h, h, h};
-    wrong[0].first_index = 6;              // behind the last
-    wrong[1].first_index = 0;              // a payload of nothing
-    wrong[2].payload_len = 0;              // entries of nothing
-    wrong[3].flags = 0;                    // truncate_to without the flag
-    wrong[4].flags = BATCH_SEAL;           // a seal with entries
-    wrong[5].flags = BATCH_TRUNC | 1 << 9; // unknown
+    wrong[0].first_index = 6;              /* behind the last */
+    wrong[1].first_index = 0;              /* a payload of nothing */
+    wrong[2].payload_len = 0;              /* entries of nothing */
+    wrong[3].flags = 0;                    /* truncate_to without the flag */
+    wrong[4].flags = BATCH_SEAL;           /* a seal with entries */
+    wrong[5].flags = BATCH_TRUNC | 1 << 9; /* unknown */
     wrong[6].flags = BATCH_TRUNC | BATCH_CUT;
-    wrong[7].commit = 6;                                                   // behind the last
-    wrong[8].first_index = wrong[8].last_index = wrong[8].payload_len = 0; // behind truncate_to
+    wrong[7].commit = 6;                                                   /* behind the last */
+    wrong[8].first_index = wrong[8].last_index = wrong[8].payload_len = 0; /* behind truncate_to */
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         batch_encode(b, &wrong[i]);
         assert_false(batch_decode(b, &h2));
@@ -72,15 +72,15 @@ static void heads_decode_to_what_was_encoded(void **state)
     assert_true(segment_decode(b, &s2));
     assert_memory_equal(&s, &s2, sizeof s);
     assert_int_equal(segment_version(b), BATCH_FORMAT_VERSION);
-    s.commit = 8; // behind base_index
+    s.commit = 8; /* behind base_index */
     segment_encode(b, &s);
     assert_false(segment_decode(b, &s2));
     s.commit = 0;
     struct segment_head strange[] = {s, s, s, s, s, s};
     strange[0].segment_bytes = 4096;
     strange[1].first_seq = 0;
-    strange[2].base_term = 7; // above the term
-    strange[3].base_term = 0; // an entry without one
+    strange[2].base_term = 7; /* above the term */
+    strange[3].base_term = 0; /* an entry without one */
     strange[4].base_index = 0;
     strange[5].flags = SEGMENT_FLAGS_KNOWN + 1;
     for (size_t i = 0; i < sizeof strange / sizeof *strange; i++) {

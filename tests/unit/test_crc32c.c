@@ -26,7 +26,7 @@ static void rfc3720_vectors(void **state)
         b[i] = (uint8_t)(31 - i);
     assert_int_equal(crc32c(0, b, 32), 0x113fdb5c);
 
-    // An iSCSI SCSI Read (10) command PDU.
+    /* An iSCSI SCSI Read (10) command PDU. */
     static const uint8_t pdu[48] = {
         0x01, 0xc0, 0, 0,    0, 0, 0, 0,    0,    0, 0, 0, 0, 0, 0, 0, 0x14, 0, 0, 0, 0, 0, 4, 0,
         0,    0,    0, 0x14, 0, 0, 0, 0x18, 0x28, 0, 0, 0, 0, 0, 0, 0, 2,    0, 0, 0, 0, 0, 0, 0,

@@ -24,7 +24,7 @@
 #include "tests/lib/disk_model.h"
 #include "tests/lib/disk_memory.h"
 
-static char dir[200]; // of the real disk, removed at the end
+static char dir[200]; /* of the real disk, removed at the end */
 
 static const char *in(const char *base, const char *name)
 {
@@ -59,7 +59,7 @@ static void contract(const struct disk *d, const char *path)
     uint8_t buf[64];
     char seen[200] = "";
 
-    strcpy(base, path); // in() reuses its memory
+    strcpy(base, path); /* in() reuses its memory */
     assert_int_equal(d->mkdir(c, base), 0);
     assert_int_equal(d->mkdir(c, base), -EEXIST);
     assert_int_equal(d->open(c, in(base, "a"), DISK_READ), -ENOENT);
@@ -197,13 +197,13 @@ static void the_memory_disk_forgets_what_was_not_synced(void **state)
     int fd = d->open(d->ctx, "/f", DISK_CREATE);
     assert_int_equal(d->pwritev(d->ctx, fd, &iov, 1, 0), 0);
     assert_int_equal(d->fdatasync(d->ctx, fd), 0);
-    // The file is durable, its name is not.
+    /* The file is durable, its name is not. */
     struct memdisk *c = memdisk_clone(m);
     memdisk_power_cut(c, MEMDISK_KEEP_NONE);
     assert_null(memdisk_peek(c, "/f", &size));
     memdisk_free(c);
     assert_int_equal(d->sync_dir(d->ctx, "/"), 0);
-    // A write that waits.
+    /* A write that waits. */
     iov.iov_base = two;
     assert_int_equal(d->pwritev(d->ctx, fd, &iov, 1, 3), 0);
     c = memdisk_clone(m);
@@ -215,14 +215,14 @@ static void the_memory_disk_forgets_what_was_not_synced(void **state)
     memdisk_power_cut(c, MEMDISK_KEEP_ALL);
     assert_memory_equal(memdisk_peek(c, "/f", &size), "onetwo", 6);
     memdisk_free(c);
-    // A sync that fails, and one that then lies.
+    /* A sync that fails, and one that then lies. */
     memdisk_fail_call(m, 1, EIO);
     assert_int_equal(d->fdatasync(d->ctx, fd), -EIO);
     assert_int_equal(d->fdatasync(d->ctx, fd), 0);
     memdisk_power_cut(m, MEMDISK_KEEP_NONE);
     assert_memory_equal(memdisk_peek(m, "/f", &size), "one", 3);
     assert_int_equal(size, 3);
-    // A directory whose own name was not synced takes its files along.
+    /* A directory whose own name was not synced takes its files along. */
     assert_int_equal(d->mkdir(d->ctx, "/d"), 0);
     fd = d->open(d->ctx, "/d/f", DISK_CREATE);
     assert_true(fd >= 0);
@@ -265,11 +265,11 @@ static void a_whole_log_works_on_the_real_disk(void **state)
     }
     assert_true(rep.segments >= 2);
 
-    // Another process meets the lock.
+    /* Another process meets the lock. */
     pid_t pid = fork();
     if (pid == 0) {
         struct ident_lock mine;
-        close(lock.dir); // shared after fork: only the parent's copy may hold it
+        close(lock.dir); /* shared after fork: only the parent's copy may hold it */
         _exit(ident_lock(&disk_posix, data, false, &mine, err, sizeof err) == IDENT_LOCKED ? 0 : 1);
     }
     int status = 1;

@@ -84,7 +84,7 @@ static void another_cluster_or_node_is_named(void **state)
     assert_string_equal(err, "/d/ident: belongs to node 3, this is node 4");
     assert_int_equal(load(m, NULL, &id), IDENT_OK);
     want = me;
-    want.storage_id = 0; // not compared: it is what the caller wants to know
+    want.storage_id = 0; /* not compared: it is what the caller wants to know */
     assert_int_equal(load(m, &want, &id), IDENT_OK);
     memdisk_free(m);
 }
@@ -203,7 +203,7 @@ static void one_damaged_copy_is_survived_and_two_are_not(void **state)
         memdisk_poke(m, "/d/ident", there, &other_good, 1);
         memdisk_poke(m, "/d/ident", at, &good, 1);
     }
-    // Cut anywhere: the first copy is enough, nothing is not.
+    /* Cut anywhere: the first copy is enough, nothing is not. */
     for (size_t len = 8192; len-- > 0;) {
         memdisk_truncate(m, "/d/ident", len);
         assert_int_equal(load(m, &me, &id), len >= 4096 ? IDENT_OK : IDENT_DAMAGED);
@@ -246,16 +246,16 @@ static void nothing_is_created_where_something_is(void **state)
         assert_int_equal(d->close(d->ctx, fd), 0);
         uint64_t calls = memdisk_calls(m);
         assert_int_equal(ident_create(d, "/d", &me, 0, err, sizeof err), IDENT_NOT_EMPTY);
-        assert_int_equal(memdisk_calls(m) - calls, 1); // it only looked
+        assert_int_equal(memdisk_calls(m) - calls, 1); /* it only looked */
         memdisk_free(m);
     }
-    // A second time is refused as well.
+    /* A second time is refused as well. */
     struct memdisk *m = memdisk_new(1);
     const struct disk *d = memdisk_disk(m);
     assert_int_equal(first_start(m), IDENT_OK);
     assert_int_equal(ident_create(d, "/d", &me, 0, err, sizeof err), IDENT_NOT_EMPTY);
     memdisk_free(m);
-    // What a file system keeps for itself does not count.
+    /* What a file system keeps for itself does not count. */
     m = memdisk_new(1);
     d = memdisk_disk(m);
     assert_int_equal(d->mkdir(d->ctx, "/d"), 0);
@@ -287,8 +287,8 @@ static void let_go(const struct disk *d, const struct ident_lock *l)
         assert_int_equal(d->close(d->ctx, l->ident), 0);
 }
 
-// In the place of a log that may have held anything: one that was never used names its storage, too, and
-// one that names none is nobody's.
+/* In the place of a log that may have held anything: one that was never used names its storage, too, and
+ * one that names none is nobody's. */
 static void an_empty_log_of_another_directory_is_refused(void **state)
 {
     static const uint8_t zeros[4096];
@@ -303,7 +303,7 @@ static void an_empty_log_of_another_directory_is_refused(void **state)
     other.storage_id++;
     assert_int_equal(d->mkdir(d->ctx, "/d"), 0);
     assert_int_equal(wal_create(d, "/d", 5, options.segment_bytes, err, sizeof err), 0);
-    // After a loss of power --init begins again, with another id: that one counts.
+    /* After a loss of power --init begins again, with another id: that one counts. */
     assert_int_equal(first_start(m), IDENT_NOT_EMPTY);
     assert_int_equal(
         wal_create(d, "/d", options.storage_id, options.segment_bytes, err, sizeof err), 0);
@@ -331,7 +331,7 @@ static void a_second_daemon_is_locked_out(void **state)
     assert_non_null(strstr(err, "in use by another process"));
     assert_int_equal(ident_lock(d, "/d", false, &second, err, sizeof err), IDENT_LOCKED);
     let_go(d, &first);
-    // No identity yet: the lock is not kept.
+    /* No identity yet: the lock is not kept. */
     assert_int_equal(ident_lock(d, "/d", false, &second, err, sizeof err), IDENT_MISSING);
     assert_int_equal(ident_lock(d, "/d", true, &second, err, sizeof err), IDENT_OK);
     assert_int_equal(ident_create(d, "/d", &me, 0, err, sizeof err), IDENT_OK);
@@ -339,7 +339,7 @@ static void a_second_daemon_is_locked_out(void **state)
     assert_int_equal(ident_lock(d, "/d", false, &first, err, sizeof err), IDENT_OK);
     assert_int_equal(ident_lock(d, "/d", false, &second, err, sizeof err), IDENT_LOCKED);
     assert_int_equal(ident_lock(d, "/d", true, &second, err, sizeof err), IDENT_LOCKED);
-    // Another identity in the place of the one that is locked.
+    /* Another identity in the place of the one that is locked. */
     memdisk_lose(m, "/d/ident");
     assert_int_equal(ident_lock(d, "/d", false, &second, err, sizeof err), IDENT_LOCKED);
     assert_int_equal(ident_lock(d, "/d", true, &second, err, sizeof err), IDENT_LOCKED);

@@ -17,7 +17,7 @@ enum {
     OPS_MAX = 12000,
     CLIENTS_MAX = 64,
     KEYS_MAX = 8,
-    TINY_OPS_MAX = 8, // for trying all orders
+    TINY_OPS_MAX = 8, /* for trying all orders */
 };
 
 enum fate { RETURNED, UNKNOWN, REFUSED };
@@ -28,7 +28,7 @@ struct op {
     enum linear_result result;
     enum fate fate;
     uint32_t client, key;
-    uint64_t value; // put, or found
+    uint64_t value; /* put, or found */
     uint64_t invoke, ret;
 };
 
@@ -112,20 +112,20 @@ static struct linear_verdict judge(struct linear *l)
 
 struct store_conf {
     uint32_t ops, clients, keys;
-    uint32_t put, del;       // percent; the rest are gets
-    uint32_t lost, refused;  // percent of operations
-    uint32_t values;         // 0: every put its own
-    uint32_t silent_deletes; // percent of deletes that do not say what they found
-    uint32_t slow;           // percent of steps that rather begin than end an operation
+    uint32_t put, del;       /* percent; the rest are gets */
+    uint32_t lost, refused;  /* percent of operations */
+    uint32_t values;         /* 0: every put its own */
+    uint32_t silent_deletes; /* percent of deletes that do not say what they found */
+    uint32_t slow;           /* percent of steps that rather begin than end an operation */
 };
 
 struct store {
     uint64_t value[KEYS_MAX];
     struct {
-        size_t op; // index + 1, 0: idle
+        size_t op; /* index + 1, 0: idle */
         bool took_effect;
     } client[CLIENTS_MAX];
-    size_t limbo[OPS_MAX]; // given up by their clients, on their way still
+    size_t limbo[OPS_MAX]; /* given up by their clients, on their way still */
     size_t n_limbo;
     uint64_t now, last_value;
 };
@@ -203,7 +203,7 @@ static void run_store(const struct store_conf *c, uint64_t seed, struct history 
         if (s->n_limbo && chance(&rng, 2)) {
             size_t k = draw(&rng, (uint32_t)s->n_limbo);
             struct op late = h->op[s->limbo[k]];
-            if (chance(&rng, 60)) // else lost for good
+            if (chance(&rng, 60)) /* else lost for good */
                 take_effect(s, &late);
             s->limbo[k] = s->limbo[--s->n_limbo];
         }
@@ -251,7 +251,7 @@ static void test_no_part_of_what_a_store_did_is_refused(void **state)
     uint32_t gave_up = 0;
     struct history *h = malloc(sizeof(*h));
     assert_non_null(h);
-    for (uint64_t seed = 6001; seed <= 8000; seed++) { // 7672: a value of before put again
+    for (uint64_t seed = 6001; seed <= 8000; seed++) { /* 7672: a value of before put again */
         uint64_t rng = seed;
         struct store_conf c = any_conf(&rng);
         c.keys = 1 + c.keys % 2;
@@ -288,17 +288,17 @@ static void test_long_histories_are_cheap(void **state)
             run_store(&confs[i], seed, h);
             struct linear_verdict v = judge(record(h->op, h->n));
             assert_int_equal(v.outcome, LINEAR_OK);
-            assert_true(v.states > 0 && v.states <= h->n); // a state is visited in about 1 us
+            assert_true(v.states > 0 && v.states <= h->n); /* a state is visited in about 1 us */
         }
     free(h);
 }
 
 enum wrong {
     WRONG_NEVER_PUT,
-    WRONG_STALE,  // a value that was overwritten before the get began
-    WRONG_FUTURE, // a value whose put began after the get ended
+    WRONG_STALE,  /* a value that was overwritten before the get began */
+    WRONG_FUTURE, /* a value whose put began after the get ended */
     WRONG_REFUSED,
-    WRONG_ABSENT, // though a put had ended, and there are no deletes
+    WRONG_ABSENT, /* though a put had ended, and there are no deletes */
     WRONG_KINDS,
 };
 
@@ -568,7 +568,7 @@ static void test_long_explanations_are_cut(void **state)
 {
     (void)state;
     enum { DELETES = LINEAR_EXPLAIN_LINES + 6 };
-    const uint64_t late = UINT64_MAX / 2; // so that the lines are long
+    const uint64_t late = UINT64_MAX / 2; /* so that the lines are long */
     struct linear *l = linear_new();
     for (uint32_t i = 1; i < DELETES; i++)
         linear_return(l, linear_invoke(l, UINT32_MAX, LINEAR_PUT, 1, i, late), LINEAR_DONE, 0,
@@ -671,7 +671,7 @@ static void changed_tiny(struct history *h, uint64_t seed, uint64_t *rng)
             o->result = chance(rng, 60) ? LINEAR_FOUND : LINEAR_ABSENT;
         if (o->kind == LINEAR_GET)
             o->value = h->op[draw(rng, (uint32_t)h->n)].value;
-        if (!o->value) // of a get that found nothing
+        if (!o->value) /* of a get that found nothing */
             o->value = 99;
         if (o->fate == RETURNED && o->ret <= o->invoke)
             o->fate = UNKNOWN;
@@ -724,7 +724,7 @@ static void test_gives_up_at_the_limit(void **state)
     linear_return(l, linear_invoke(l, 1, LINEAR_GET, 11, 0, 200), LINEAR_FOUND, 5, 200);
     linear_check(l, 50, &v);
     assert_int_equal(v.outcome, LINEAR_BROKEN);
-    assert_int_equal(v.key, 9); // the first broken one
+    assert_int_equal(v.key, 9); /* the first broken one */
     linear_free(l);
 }
 
@@ -740,7 +740,7 @@ static void test_recording_goes_on(void **state)
     linear_return(l, linear_invoke(l, 2, LINEAR_GET, 0, 0, 20), LINEAR_ABSENT, 0, 30);
     linear_check(l, LINEAR_STATES_MAX, &v);
     assert_int_equal(v.outcome, LINEAR_OK);
-    linear_return(l, put, LINEAR_DONE, 0, 15); // a late answer; but the get saw nothing
+    linear_return(l, put, LINEAR_DONE, 0, 15); /* a late answer; but the get saw nothing */
     linear_check(l, LINEAR_STATES_MAX, &v);
     assert_int_equal(v.outcome, LINEAR_BROKEN);
     linear_free(l);
@@ -754,7 +754,7 @@ static void test_equal_times(void **state)
     for (int order = 0; order < 2; order++) {
         struct linear *l = linear_new();
         size_t put = linear_invoke(l, 1, LINEAR_PUT, 0, 5, 10), get;
-        if (order == 0) { // overlapping
+        if (order == 0) { /* overlapping */
             get = linear_invoke(l, 2, LINEAR_GET, 0, 0, 10);
             linear_return(l, put, LINEAR_DONE, 0, 10);
         } else {

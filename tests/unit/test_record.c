@@ -61,7 +61,7 @@ static void decode_inverts_encode(void **state)
         assert_ptr_equal(r.data, buf + RECORD_HEAD_BYTES);
         assert_int_equal(record_make(again, &r), made);
         assert_memory_equal(buf, again, made);
-        // Data already in place: the other way to the same bytes.
+        /* Data already in place: the other way to the same bytes. */
         memset(again, 0xee, RECORD_HEAD_BYTES);
         assert_int_equal(record_seal(again, 7, 3, r.cluster_ms, RECORD_COMMAND, r.prev, len), made);
         assert_memory_equal(buf, again, made);
@@ -77,7 +77,7 @@ static void short_at_every_length_says_what_it_needs(void **state)
     size_t size = make(buf, 61);
     for (size_t len = 0; len < size; len++) {
         size_t need = 0;
-        uint8_t *exact = malloc(len + 1); // so that the sanitizer sees a read past the end
+        uint8_t *exact = malloc(len + 1); /* so that the sanitizer sees a read past the end */
         assert_non_null(exact);
         memcpy(exact, buf, len);
         assert_int_equal(record_decode(exact, len, &r, &need), RECORD_SHORT);
@@ -96,7 +96,7 @@ static void every_flipped_bit_is_refused(void **state)
     size_t size = make(buf, 61);
     for (size_t bit = 0; bit < size * 8; bit++) {
         buf[bit / 8] ^= (uint8_t)(1u << bit % 8);
-        // A changed length may ask for more bytes; it must never be believed to be whole.
+        /* A changed length may ask for more bytes; it must never be believed to be whole. */
         assert_int_not_equal(record_decode(buf, size, &r, &n), RECORD_OK);
         buf[bit / 8] ^= (uint8_t)(1u << bit % 8);
     }
@@ -113,12 +113,12 @@ static void a_right_checksum_excuses_nothing(void **state)
         {24, 3},
         {24, 255},
         {25, 0},
-        {25, 1}, // the version before
+        {25, 1}, /* the version before */
         {25, 3},
         {8, 0},
         {16, 0},
         {RECORD_HEAD_BYTES + 61, 1},
-        {RECORD_HEAD_BYTES + 63, 1}, // padding
+        {RECORD_HEAD_BYTES + 63, 1}, /* padding */
     };
     uint8_t buf[256];
     struct record r;
@@ -176,7 +176,7 @@ static void the_hash_covers_every_byte(void **state)
         assert_memory_not_equal(a, b, sizeof a);
         buf[i] ^= 1;
     }
-    // BLAKE2b-128 of nothing: pins the algorithm and its length parameter.
+    /* BLAKE2b-128 of nothing: pins the algorithm and its length parameter. */
     static const uint8_t empty[] = {0xca, 0xe6, 0x69, 0x41, 0xd9, 0xef, 0xbd, 0x40,
                                     0x4e, 0x4d, 0x88, 0x75, 0x8e, 0xa6, 0x76, 0x70};
     record_hash(buf, 0, b);

@@ -72,7 +72,7 @@ static enum verdict in_words(const struct verdict_facts *f)
     }
     if (f->later == YES || f->last == NO)
         return VERDICT_CORRUPT;
-    // Here and behind, does anything stand that was not there when the segment began?
+    /* Here and behind, does anything stand that was not there when the segment began? */
     uint8_t before = f->recycled == YES ? AT_ZERO | AT_STRANGE : AT_ZERO;
     return has(before, f->block) && has(before, f->rest) ? VERDICT_CLEAN : VERDICT_TORN;
 }
@@ -105,7 +105,7 @@ static void every_combination_of_facts_has_exactly_one_row(void **state)
                 used[rule - verdict_rules] = true;
                 combinations++;
 
-                // Without the look-ahead: the same verdict, or none yet.
+                /* Without the look-ahead: the same verdict, or none yet. */
                 f.later = f.last = f.rest = f.recycled = 0;
                 const struct verdict_rule *early = verdict_judge(&f);
                 assert_true(early == NULL || early == rule);
@@ -131,7 +131,7 @@ static void zeros_from_any_byte_of_the_last_two_batches_on(void **state)
     const uint8_t *file = memdisk_peek(g->m, g->path[last], &size);
     memcpy(whole, file, size);
     static const uint8_t zeros[2 * BLOCK];
-    size_t used_last = 0, used_before = 0; // ends of the bytes that are not zero anyway
+    size_t used_last = 0, used_before = 0; /* ends of the bytes that are not zero anyway */
     for (size_t at = g->at[last - 1]; at < end; at++)
         if (whole[at] != 0)
             *(at < g->at[last] ? &used_before : &used_last) = at + 1;
@@ -155,7 +155,7 @@ static void a_file_cut_at_any_byte_is_refused(void **state)
     int last = g->n;
 
     (void)state;
-    // Nothing ever makes a segment shorter, so a short one is damage, wherever it was cut.
+    /* Nothing ever makes a segment shorter, so a short one is damage, wherever it was cut. */
     for (size_t at = g->at[last] + g->bytes[last]; at-- > g->at[last - 1];) {
         memdisk_truncate(g->m, g->path[last], at);
         must_be_corrupt(g, "file cut", at);
@@ -174,7 +174,7 @@ static void a_torn_tail_is_left_behind_in_its_segment(void **state)
         put(g, 2, 40, false);
         for (int i = 0; i < times; i++) {
             put(g, 3, 2000, false);
-            // The middle of it never reached the medium.
+            /* The middle of it never reached the medium. */
             static const uint8_t zeros[512];
             memdisk_poke(g->m, g->path[g->n], g->at[g->n] + BLOCK, zeros, sizeof zeros);
             g->n--;
@@ -187,7 +187,7 @@ static void a_torn_tail_is_left_behind_in_its_segment(void **state)
             assert_int_equal(g->rep.verdict, WAL_TORN);
             assert_null(model_differs(&g->after[g->n], g->w, &g->rep));
             put(g, 1, 100, false);
-            assert_int_equal(g->path[g->n][22], '2' + i); // a new segment
+            assert_int_equal(g->path[g->n][22], '2' + i); /* a new segment */
             reopen(g);
             assert_int_equal(g->rep.verdict, WAL_CLEAN);
             assert_null(model_differs(&g->after[g->n], g->w, &g->rep));
@@ -225,7 +225,7 @@ static void a_tail_given_up_stays_dead_when_it_comes_back(void **state)
 
 /* Is this byte of a segment behind everything acknowledged, or between the last batch and a seal? */
 struct owner {
-    int batch; // g->n + 1: nobody
+    int batch; /* g->n + 1: nobody */
     bool seal, head;
 };
 
@@ -313,7 +313,7 @@ static void the_beginning_of_a_segment_is_not_special(void **state)
     (void)state;
     for (int i = 0; i < 5; i++)
         put(g, 1, 3000, false);
-    put(g, 1, 3000, false); // alone in segment 2
+    put(g, 1, 3000, false); /* alone in segment 2 */
     wal_close(g->w);
     g->w = NULL;
     assert_string_equal(g->path[6], DIR SEG(2));
@@ -361,7 +361,7 @@ static void whole_blocks_zeroed_set_old_or_foreign_are_refused(void **state)
 
     (void)state;
     assert_true(kept != NULL && bad != NULL);
-    // The same history under another storage id: the same places hold blocks of the same shape.
+    /* The same history under another storage id: the same places hold blocks of the same shape. */
     struct wal_options foreign = options;
     struct wal_report rep;
     char err[200];
@@ -397,7 +397,8 @@ static void whole_blocks_zeroed_set_old_or_foreign_are_refused(void **state)
                     continue;
                 memdisk_poke(g->m, paths[p], at, bad, BLOCK);
                 if (o.batch == g->n && !o.head && kind == 0) {
-                    assert_int_equal(check(g), 0); // gone without a trace: the documented residue
+                    assert_int_equal(check(g),
+                                     0); /* gone without a trace: the documented residue */
                     assert_true(is_state(g, g->n - 1));
                 } else {
                     judge_damage(g, paths[p], at, "block");
@@ -418,7 +419,7 @@ static void the_message_names_file_offset_and_entries(void **state)
     uint8_t one = 0xee;
 
     (void)state;
-    // Batch 2 (entry 3), payload.
+    /* Batch 2 (entry 3), payload. */
     memdisk_poke(g->m, g->path[2], g->at[2] + 200, &one, 1);
     must_be_corrupt(g, "message", 0);
     assert_string_equal(
@@ -427,11 +428,11 @@ static void the_message_names_file_offset_and_entries(void **state)
         "checksum), and a later batch behind it is whole; concerned: entries 3 to 3");
     assert_int_equal(g->rep.bad_first_index, 3);
     assert_int_equal(g->rep.bad_last_index, 3);
-    // Its state is that of the intact part before.
+    /* Its state is that of the intact part before. */
     assert_true(is_state(g, 1));
     rig_free(g);
 
-    // The head of batch 5: the entries follow from the batches around it.
+    /* The head of batch 5: the entries follow from the batches around it. */
     g = rig_with_log();
     memdisk_poke(g->m, g->path[5], g->at[5] + 20, &one, 1);
     must_be_corrupt(g, "message", 0);
@@ -482,7 +483,7 @@ static void a_spare_that_is_alone_is_not_a_new_log(void **state)
     wal_close(g->w);
     g->w = NULL;
     assert_int_equal(check(g), 0);
-    // A spare that is gone is nobody's loss; the segment before it is.
+    /* A spare that is gone is nobody's loss; the segment before it is. */
     struct memdisk *kept = memdisk_clone(g->m);
     memdisk_lose(g->m, DIR SEG(2));
     assert_int_equal(check(g), 0);
@@ -589,7 +590,7 @@ static void records_that_do_not_continue_the_log_are_refused(void **state)
         struct rig *g = rig_new();
         put(g, 0, 0, false);
         put(g, 0, 0, false);
-        put(g, 2, 40, false); // entries 1 and 2 of term 2
+        put(g, 2, 40, false); /* entries 1 and 2 of term 2 */
         const struct model *m = &g->after[g->n];
         uint8_t rec[64], prev[WAL_HASH_BYTES];
         memcpy(prev, m->e[2].hash, sizeof prev);

@@ -26,7 +26,7 @@ static const char *const paths[SEGMENTS] = {DIR SEG(1), DIR SEG(2), DIR SEG(3)};
 struct bed {
     struct rig *g;
     struct wal_options opts;
-    uint8_t files[SEGMENTS][SIZE]; // as damage left them
+    uint8_t files[SEGMENTS][SIZE]; /* as damage left them */
     bool there[SEGMENTS];
 };
 
@@ -198,7 +198,7 @@ static void damage_anywhere_cuts_the_log_there(void **state)
                     bad[kind == 2 ? 20 : 130] ^= 4;
                 memdisk_poke(g->m, paths[s], at, bad, BLOCK);
                 remember_files(b);
-                if (held && !seal && k + 1 == g->n && at != 0) { // the last one: a cut write
+                if (held && !seal && k + 1 == g->n && at != 0) { /* the last one: a cut write */
                     must_open(b);
                     assert_false(g->rep.doubt);
                 } else if (held) {
@@ -232,7 +232,7 @@ static int damage(struct bed *b, unsigned kind)
     case 5: memdisk_lose(g->m, paths[0]); return 0;
     case 6: memdisk_truncate(g->m, paths[1], 3 * BLOCK + 1); return before(g, 1, 0);
     case 7: memdisk_poke(g->m, paths[0], 30, bad, 20); return 0;
-    // With a snapshot. It has all that is damaged, but not all that was cut off:
+    /* With a snapshot. It has all that is damaged, but not all that was cut off: */
     case 8:
     case 9:
     case 10:
@@ -263,7 +263,7 @@ static void the_power_may_be_cut_at_any_call(void **state)
             struct rig *g = b->g;
             int k = damage(b, kind);
             remember_files(b);
-            memdisk_fail_call(g->m, n, ENODEV); // EIO is a block that can't be copied
+            memdisk_fail_call(g->m, n, ENODEV); /* EIO is a block that can't be copied */
             more = open_it(b) != 0;
             memdisk_fail_call(g->m, 0, 0);
             wal_close(g->w);
@@ -284,7 +284,7 @@ static void the_power_may_be_cut_at_any_call(void **state)
             must_open(b);
             assert_true(g->rep.doubt && in_doubt(b));
             must_hold(b, k, "kind", kind);
-            if (kind != 6) // its length is not that of the others
+            if (kind != 6) /* its length is not that of the others */
                 all_is_kept(b, b->opts.base.index == 0 ? 0 : kind == 10 ? 2 : 1);
             goes_on(b);
             bed_free(b);

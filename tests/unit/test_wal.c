@@ -90,7 +90,7 @@ static void overwritten_entries_never_live_again(void **state)
     reopen(g);
     for (int i = 0; i < 10; i++)
         assert_int_equal(put(g, 2, 300), 0);
-    // Entries 11 to 20 die, then 6 and later die before anything was written behind 10.
+    /* Entries 11 to 20 die, then 6 and later die before anything was written behind 10. */
     const uint64_t to[] = {10, 5};
     for (int i = 0; i < 2; i++) {
         g->next = g->acked;
@@ -105,13 +105,13 @@ static void overwritten_entries_never_live_again(void **state)
     }
     reopen(g);
     same(g, true);
-    // New ones in their place, fewer than before: the rest stays dead.
+    /* New ones in their place, fewer than before: the rest stays dead. */
     assert_int_equal(put(g, 2, 10), 0);
     same(g, false);
     assert_int_equal(g->acked.last, 7);
     reopen(g);
     same(g, true);
-    // Everything, down to the first entry.
+    /* Everything, down to the first entry. */
     g->next = g->acked;
     model_begin(&g->next, &g->b);
     g->next.term++;
@@ -155,7 +155,7 @@ static void several_readers_go_on_where_they_were(void **state)
         uint64_t end = from + CAP / record_size(500);
         assert_int_equal(at[r].index, end <= g->acked.last ? end : g->acked.last + 1);
     }
-    // A reader that goes on does not look at what it has behind it: head and records, no more.
+    /* A reader that goes on does not look at what it has behind it: head and records, no more. */
     struct wal_pos pos = {.index = 101};
     assert_true(wal_read(g->w, &pos, UINT64_MAX, buf, 1200) > 0);
     uint64_t calls = memdisk_calls(g->m);
@@ -165,7 +165,7 @@ static void several_readers_go_on_where_they_were(void **state)
     rig_free(g);
 }
 
-// However the buffers are cut, and wherever the end is set, the parts are the same bytes.
+/* However the buffers are cut, and wherever the end is set, the parts are the same bytes. */
 static void records_larger_than_the_buffer_come_in_parts(void **state)
 {
     enum { ENTRIES = 40, MORE = 4096 };
@@ -191,7 +191,7 @@ static void records_larger_than_the_buffer_come_in_parts(void **state)
         pos = (struct wal_pos){.index = first};
         for (ssize_t n = 1; n > 0; got += (size_t)n) {
             size_t cap = 1 + model_random(&g->rng) % most;
-            uint8_t *buf = malloc(cap); // exact, for the sanitizer
+            uint8_t *buf = malloc(cap); /* exact, for the sanitizer */
             assert_non_null(buf);
             n = wal_read(g->w, &pos, last, buf, cap);
             assert_true(n >= 0 && (size_t)n <= cap);
@@ -208,7 +208,7 @@ static void records_larger_than_the_buffer_come_in_parts(void **state)
     rig_free(g);
 }
 
-// Of a damaged record not even the part in front of the damage is delivered.
+/* Of a damaged record not even the part in front of the damage is delivered. */
 static void a_part_is_checked_as_part_of_the_whole(void **state)
 {
     struct rig *g = rig_new(5);
@@ -228,7 +228,7 @@ static void a_part_is_checked_as_part_of_the_whole(void **state)
     assert_int_equal(wal_read(g->w, &pos, 1, buf, sizeof buf), -EBADMSG);
     assert_non_null(strstr(wal_error(g->w), "0000000000000001.seg"));
     assert_int_equal(pos.skip, 0);
-    pos.skip = (uint32_t)record_size(2000); // no such byte
+    pos.skip = (uint32_t)record_size(2000); /* no such byte */
     assert_int_equal(wal_read(g->w, &pos, 1, buf, sizeof buf), -EBADMSG);
     rig_free(g);
 }
@@ -280,7 +280,7 @@ static void too_large_a_batch_is_refused_and_harmless(void **state)
     b.bytes_n = 1;
     assert_int_equal(wal_append(g->w, &b), -EMSGSIZE);
     assert_int_equal(put(g, 1, 10), 0);
-    // Exactly the most fits, in a segment of its own.
+    /* Exactly the most fits, in a segment of its own. */
     assert_int_equal(put(g, 4, MODEL_DATA_MAX), 0);
     free(big);
     reopen(g);
@@ -325,7 +325,7 @@ static void a_spare_is_wanted_from_half_on_and_then_used(void **state)
     while (!wal_wants_spare(g->w, &number))
         assert_int_equal(put(g, 1, 100), 0);
     assert_int_equal(number, 2);
-    assert_int_equal(g->acked.last, 3); // blocks 1 to 3 of 8
+    assert_int_equal(g->acked.last, 3); /* blocks 1 to 3 of 8 */
     assert_int_equal(wal_make_spare(memdisk_disk(g->m), RIG_DIR, number, rig_options.segment_bytes,
                                     err, sizeof err),
                      0);
@@ -338,9 +338,9 @@ static void a_spare_is_wanted_from_half_on_and_then_used(void **state)
         assert_int_equal(put(g, 1, 100), 0);
     }
     assert_int_equal(wal_stats(g->w).log_bytes, 2 * rig_options.segment_bytes);
-    // seal: write, sync, close; next: open, size, read, head: write, sync; batch: write, sync
+    /* seal: write, sync, close; next: open, size, read, head: write, sync; batch: write, sync */
     assert_int_equal(memdisk_calls(g->m) - calls, 10);
-    wal_spare_made(g->w, 2); // late news about a segment that is in use
+    wal_spare_made(g->w, 2); /* late news about a segment that is in use */
     same(g, false);
     reopen(g);
     assert_int_equal(wal_stats(g->w).log_bytes, 2 * rig_options.segment_bytes);
@@ -357,7 +357,7 @@ static void a_slow_spare_maker_does_not_replace_a_segment_in_use(void **state)
     (void)state;
     reopen(g);
     for (int i = 0; i < 8; i++)
-        assert_int_equal(put(g, 1, 100), 0); // the log thread made segment 2 itself
+        assert_int_equal(put(g, 1, 100), 0); /* the log thread made segment 2 itself */
     assert_int_equal(
         wal_make_spare(memdisk_disk(g->m), RIG_DIR, 2, rig_options.segment_bytes, err, sizeof err),
         0);
@@ -430,19 +430,19 @@ static void a_full_disk_refuses_entries_and_still_votes(void **state)
     assert_int_equal(g->acked.last, 5);
     same(g, false);
     assert_int_equal(put(g, 1, 10), -ENOSPC);
-    // Nothing is left of the attempt, and a spare cannot be made either.
+    /* Nothing is left of the attempt, and a spare cannot be made either. */
     assert_true(wal_wants_spare(g->w, &number));
     assert_int_equal(wal_make_spare(memdisk_disk(m), RIG_DIR, number, rig_options.segment_bytes,
                                     err, sizeof err),
                      -ENOSPC);
     assert_true(strlen(err) > 0);
-    // The vote has its place kept.
+    /* The vote has its place kept. */
     assert_int_equal(vote(g, 7, 3), 0);
-    assert_int_equal(vote(g, 8, 3), -ENOSPC); // and the smallest segment keeps one
+    assert_int_equal(vote(g, 8, 3), -ENOSPC); /* and the smallest segment keeps one */
     reopen(g);
     same(g, true);
     assert_int_equal(g->rep.vote, 3);
-    // Space again: service again, in the same process.
+    /* Space again: service again, in the same process. */
     memdisk_limit(m, 0);
     assert_int_equal(put(g, 1, 3000), 0);
     assert_int_equal(vote(g, 9, 2), 0);
@@ -462,7 +462,7 @@ static void no_space_told_by_a_sync_is_fatal(void **state)
     memdisk_fail_call(g->m, 2, ENOSPC);
     assert_int_equal(put(g, 1, 100), -EIO);
     assert_non_null(strstr(wal_error(g->w), "fdatasync " RIG_SEG(1) " at offset 8192"));
-    assert_int_equal(put(g, 1, 100), -EIO); // for good
+    assert_int_equal(put(g, 1, 100), -EIO); /* for good */
     rig_free(g);
 }
 
@@ -497,7 +497,7 @@ static void random_power_cuts_lose_nothing_acknowledged(void **state)
             uint64_t steps = model_random(&g->rng) % 25;
             for (uint64_t i = 0; i < steps; i++)
                 assert_int_equal(step(g), 0);
-            // The cut comes inside an append: at its write, its sync, or a call of a switch.
+            /* The cut comes inside an append: at its write, its sync, or a call of a switch. */
             memdisk_fail_call(g->m, life == 2 ? 1 + model_random(&g->rng) % 8 : 2, EIO);
             for (int i = 0; i < 4; i++)
                 if ((life == 0 ? put(g, 3, 2000) : step(g)) != 0)
@@ -505,7 +505,7 @@ static void random_power_cuts_lose_nothing_acknowledged(void **state)
             wal_close(g->w);
             memdisk_power_cut(g->m, life < 2 ? MEMDISK_KEEP_RANDOM
                                              : (enum memdisk_keep)(model_random(&g->rng) % 3));
-            // Cut again, in the middle of recovery.
+            /* Cut again, in the middle of recovery. */
             struct memdisk *before = memdisk_clone(g->m);
             uint64_t hash = memdisk_hash(g->m);
             struct wal_report check;
@@ -524,7 +524,7 @@ static void random_power_cuts_lose_nothing_acknowledged(void **state)
         }
         rig_free(g);
     }
-    if (torn < 60 || clean < 60) // else it tests nothing
+    if (torn < 60 || clean < 60) /* else it tests nothing */
         fail_msg("torn %u, clean %u", torn, clean);
 }
 
@@ -542,7 +542,7 @@ static int whole_life(struct rig *g)
             return rc;
         const char *diff = model_differs(&g->acked, g->w, &g->rep);
         if (diff != NULL)
-            return -EIO; // a read failed
+            return -EIO; /* a read failed */
         for (int i = 0; i < 16; i++) {
             if (wal_wants_spare(g->w, &number) && i % 2 == 0) {
                 rc = wal_make_spare(memdisk_disk(g->m), RIG_DIR, number, rig_options.segment_bytes,
@@ -576,18 +576,18 @@ static void the_nth_call_fails_and_nothing_is_lost(void **state)
                 memdisk_fail_call(g->m, n, errors[e]);
                 uint64_t calls = memdisk_calls(g->m);
                 int rc = whole_life(g);
-                // A failed close at the very end is nobody's loss; then the run passes.
+                /* A failed close at the very end is nobody's loss; then the run passes. */
                 passed = memdisk_calls(g->m) - calls < n;
                 assert_true(!passed || rc == 0);
                 wal_close(g->w);
                 if (after == KILLED)
-                    memdisk_kill(g->m); // the page cache survives, and may lie
+                    memdisk_kill(g->m); /* the page cache survives, and may lie */
                 else
                     memdisk_power_cut(g->m, after == POWER_NONE  ? MEMDISK_KEEP_NONE
                                             : after == POWER_ALL ? MEMDISK_KEEP_ALL
                                                                  : MEMDISK_KEEP_RANDOM);
                 survives(g, "call", n);
-                // Go on for a while; then what a restart took for durable must prove to be.
+                /* Go on for a while; then what a restart took for durable must prove to be. */
                 for (uint64_t i = 0; i < n % 9; i++)
                     assert_int_equal(step(g), 0);
                 wal_close(g->w);
@@ -610,7 +610,7 @@ static void the_nth_call_fails_and_nothing_is_lost(void **state)
 static void the_page_cache_is_not_believed_after_a_restart(void **state)
 {
     (void)state;
-    for (uint64_t call = 1; call <= 2; call++) { // write, fdatasync
+    for (uint64_t call = 1; call <= 2; call++) { /* write, fdatasync */
         unsigned lost = 0;
         for (uint64_t seed = 1; seed <= 40; seed++) {
             struct rig *g = rig_new(seed);
@@ -624,13 +624,13 @@ static void the_page_cache_is_not_believed_after_a_restart(void **state)
             lost += g->acked.last == 2;
             uint64_t last = g->acked.last;
             wal_close(g->w);
-            memdisk_power_cut(g->m, MEMDISK_KEEP_NONE); // what recovery saw is what stays
+            memdisk_power_cut(g->m, MEMDISK_KEEP_NONE); /* what recovery saw is what stays */
             g->next = g->acked;
             survives(g, "again", seed);
             assert_int_equal(g->acked.last, last);
             rig_free(g);
         }
-        assert_true(lost > 3 && lost < 37); // both ways happened
+        assert_true(lost > 3 && lost < 37); /* both ways happened */
     }
 }
 

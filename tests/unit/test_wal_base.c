@@ -19,7 +19,7 @@
 
 enum { SIZE = WAL_SEGMENT_BYTES_MIN, PER_SEGMENT = 5 /* batches of one block */ };
 
-// A snapshot that ends with an entry of the log is durable.
+/* A snapshot that ends with an entry of the log is durable. */
 static void snapshot(struct rig *g, uint64_t index)
 {
     struct wal_base *b = &g->options.base;
@@ -30,7 +30,7 @@ static void snapshot(struct rig *g, uint64_t index)
         g->acked.commit = index;
 }
 
-// A snapshot of other entries came from a peer: the log is to begin behind it.
+/* A snapshot of other entries came from a peer: the log is to begin behind it. */
 static struct wal_base strange(struct rig *g, uint64_t index)
 {
     struct model *m = &g->next;
@@ -74,7 +74,7 @@ static void what_a_snapshot_covers_is_dropped(void **state)
     assert_int_equal(wal_stats(g->w).segments, 10);
     assert_int_equal(wal_first(g->w), 1);
     snapshot(g, 46);
-    assert_int_equal(drop(g, 45), 0); // not entry 45: the first eight segments
+    assert_int_equal(drop(g, 45), 0); /* not entry 45: the first eight segments */
     g->acked.base = 40;
     same(g, false);
     struct wal_stats stats = wal_stats(g->w);
@@ -82,7 +82,7 @@ static void what_a_snapshot_covers_is_dropped(void **state)
     assert_int_equal(stats.base, 40);
     assert_int_equal(stats.recycled, 2);
     assert_int_equal(stats.log_bytes, 2 * SIZE);
-    // 1 and 2 are the next ones, 3 and 4 are gone, 5 to 8 wait.
+    /* 1 and 2 are the next ones, 3 and 4 are gone, 5 to 8 wait. */
     for (unsigned number = 1; number <= 13; number++)
         assert_int_equal(exists(g, number), number >= 5 && number <= 12);
     uint64_t wanted, bytes = stats.bytes_written;
@@ -92,13 +92,13 @@ static void what_a_snapshot_covers_is_dropped(void **state)
     }
     stats = wal_stats(g->w);
     assert_int_equal(stats.recycled, 6);
-    assert_int_equal(stats.bytes_written - bytes, 6 * (PER_SEGMENT + 2) * 4096); // no zeros
+    assert_int_equal(stats.bytes_written - bytes, 6 * (PER_SEGMENT + 2) * 4096); /* no zeros */
     same(g, false);
     snapshot(g, 80);
     reopen(g);
     assert_int_equal(g->rep.verdict, WAL_CLEAN);
     same(g, true);
-    // Nothing of it is the current segment's.
+    /* Nothing of it is the current segment's. */
     assert_int_equal(drop(g, UINT64_MAX), 0);
     g->acked.base = 75;
     same(g, false);
@@ -173,8 +173,8 @@ static void a_gap_behind_the_snapshot_is_refused(void **state)
     fill_segments(g, 8);
     snapshot(g, 36);
     assert_int_equal(drop(g, 36), 0);
-    assert_int_equal(drop(g, 36), 0); // nothing more
-    fill_segments(g, 8);              // what waits is gone with a new segment each
+    assert_int_equal(drop(g, 36), 0); /* nothing more */
+    fill_segments(g, 8);              /* what waits is gone with a new segment each */
     reopen(g);
     same(g, (g->acked.base = 35, true));
     snapshot(g, 35);
@@ -195,13 +195,13 @@ static void an_entry_that_cannot_be_another_is_refused(void **state)
         reopen(g);
         fill_segments(g, 8);
         snapshot(g, 38);
-        assert_int_equal(put(g, 1, 100), 0); // this tells the log that 38 is committed
+        assert_int_equal(put(g, 1, 100), 0); /* this tells the log that 38 is committed */
         assert_int_equal(put(g, 1, 100), 0);
-        if (kind == 0) // the same term, not the same hash
+        if (kind == 0) /* the same term, not the same hash */
             g->options.base.index = 40;
-        if (kind == 1) // another term, of what is committed
+        if (kind == 1) /* another term, of what is committed */
             g->options.base.term++;
-        if (kind == 2) { // or what the log begins behind
+        if (kind == 2) { /* or what the log begins behind */
             assert_int_equal(drop(g, 36), 0);
             fill_segments(g, 8);
             reopen(g);
@@ -220,14 +220,14 @@ static void another_entry_at_the_end_is_replaced(void **state)
     reopen(g);
     fill_segments(g, 2);
     assert_int_equal(vote(g, 7, 2), 0);
-    g->options.base = strange(g, 9); // entries 9 and 10 were of term 1
+    g->options.base = strange(g, 9); /* entries 9 and 10 were of term 1 */
     g->acked = g->next;
     reopen(g);
     same(g, true);
     rig_free(g);
 }
 
-// A spare that was made while the log went on: its number is behind the log's beginning.
+/* A spare that was made while the log went on: its number is behind the log's beginning. */
 static void a_spare_that_comes_late_is_no_part_of_the_log(void **state)
 {
     struct rig *g = rig_new(1);
@@ -239,7 +239,7 @@ static void a_spare_that_comes_late_is_no_part_of_the_log(void **state)
     assert_int_equal(drop(g, 36), 0);
     fill_segments(g, 8);
     g->acked.base = 35;
-    for (unsigned number = 1; number <= 7; number += 3) { // 7: right before the first segment
+    for (unsigned number = 1; number <= 7; number += 3) { /* 7: right before the first segment */
         assert_false(exists(g, number));
         assert_int_equal(wal_make_spare(memdisk_disk(g->m), RIG_DIR, number, SIZE, err, sizeof err),
                          0);
@@ -248,7 +248,7 @@ static void a_spare_that_comes_late_is_no_part_of_the_log(void **state)
     same(g, true);
     for (unsigned number = 1; number <= 7; number++)
         assert_false(exists(g, number));
-    // With anything in it, it is no such spare. (But the snapshot has what it may have been.)
+    /* With anything in it, it is no such spare. (But the snapshot has what it may have been.) */
     assert_int_equal(wal_make_spare(memdisk_disk(g->m), RIG_DIR, 5, SIZE, err, sizeof err), 0);
     memdisk_poke(g->m, RIG_SEG(5), SIZE - 1, "x", 1);
     reopen(g);
@@ -258,7 +258,7 @@ static void a_spare_that_comes_late_is_no_part_of_the_log(void **state)
     rig_free(g);
 }
 
-// A file system that renames in two steps was stopped between them.
+/* A file system that renames in two steps was stopped between them. */
 static void a_file_of_two_names_keeps_the_first(void **state)
 {
     struct rig *g = rig_new(1);
@@ -280,12 +280,12 @@ static void a_file_of_two_names_keeps_the_first(void **state)
 
 /* ---- recycled files ---- */
 
-// Entries of one block or more each, until the current segment is a recycled one with `n` batches.
+/* Entries of one block or more each, until the current segment is a recycled one with `n` batches. */
 static struct rig *rig_recycled(unsigned n)
 {
     struct rig *g = rig_new(1);
     reopen(g);
-    for (unsigned i = 0; i < 8; i++) { // blocks with a head and without one
+    for (unsigned i = 0; i < 8; i++) { /* blocks with a head and without one */
         assert_int_equal(put(g, 3, 2500), 0);
         assert_int_equal(put(g, 1, 100), 0);
         assert_int_equal(put(g, 2, 2500), 0);
@@ -318,18 +318,19 @@ static void a_clean_end_among_old_blocks_is_clean(void **state)
         }
         uint64_t segments = wal_stats(g->w).segments;
         assert_int_equal(put(g, 1, 100), 0);
-        assert_int_equal(wal_stats(g->w).segments, segments + (n == PER_SEGMENT)); // goes on there
+        assert_int_equal(wal_stats(g->w).segments,
+                         segments + (n == PER_SEGMENT)); /* goes on there */
         rig_free(g);
     }
 }
 
 struct live_log {
     struct rig *g;
-    char path[16][64]; // files, the live ones first
+    char path[16][64]; /* files, the live ones first */
     unsigned n_files, n_live;
-    uint64_t base[16];        // of each live file
-    size_t last_at, last_end; // the last batch, in the last live file
-    struct model before;      // without it
+    uint64_t base[16];        /* of each live file */
+    size_t last_at, last_end; /* the last batch, in the last live file */
+    struct model before;      /* without it */
 };
 
 static void find_files(struct live_log *l)
@@ -349,7 +350,7 @@ static void find_files(struct live_log *l)
     }
 }
 
-// Is this a byte that the log needs? Blocks with the salt of their segment's head are, and the head.
+/* Is this a byte that the log needs? Blocks with the salt of their segment's head are, and the head. */
 static bool needed(struct live_log *l, unsigned file, size_t at)
 {
     struct segment_head h;
@@ -373,7 +374,7 @@ static struct live_log recycled_log(void)
     struct live_log l = {.g = rig_recycled(2)};
     struct rig *g = l.g;
     l.before = g->acked;
-    assert_int_equal(put(g, 2, 3000), 0); // the last batch has two blocks
+    assert_int_equal(put(g, 2, 3000), 0); /* the last batch has two blocks */
     l.last_at = 3 * 4096;
     l.last_end = l.last_at + 2 * 4096;
     find_files(&l);
@@ -387,15 +388,15 @@ static struct live_log recycled_log(void)
     return l;
 }
 
-// Does the log begin early enough without this file and those before it?
+/* Does the log begin early enough without this file and those before it? */
 static bool covered(const struct live_log *l, unsigned file)
 {
     return file + 1 < l->n_live && l->base[file + 1] <= l->g->options.base.index;
 }
 
-// Changes some bytes of one block, and changes them back. What the log needs is missed, but the last
-// batch may go, and what the snapshot has as well; what it does not need makes no difference. (True: it
-// was needed.)
+/* Changes some bytes of one block, and changes them back. What the log needs is missed, but the last
+ * batch may go, and what the snapshot has as well; what it does not need makes no difference. (True: it
+ * was needed.) */
 static bool judge(struct live_log *l, unsigned file, size_t at, const uint8_t *bad, size_t len)
 {
     struct rig *g = l->g;
@@ -411,7 +412,7 @@ static bool judge(struct live_log *l, unsigned file, size_t at, const uint8_t *b
     int rc = wal_check(memdisk_disk(g->m), RIG_DIR, &g->options, &g->rep);
     bool heals = counts && covered(l, file);
     bool ok = rc == (counts && !in_last && !heals ? -EBADMSG : 0) ||
-              (in_last && len > 1 && rc == -EBADMSG); // an older batch in its place
+              (in_last && len > 1 && rc == -EBADMSG); /* an older batch in its place */
     uint64_t base = g->acked.base;
     if (heals) {
         g->acked.base = l->base[file + 1];
@@ -421,7 +422,7 @@ static bool judge(struct live_log *l, unsigned file, size_t at, const uint8_t *b
     if (rc == 0)
         ok &= model_differs_report(in_last ? &l->before : &g->acked, rep) == NULL;
     g->acked.base = base;
-    if (ok && rc == 0 && len == 1) // a whole block of something else can be gone without a trace
+    if (ok && rc == 0 && len == 1) /* a whole block of something else can be gone without a trace */
         ok = rep->verdict == (in_last ? WAL_TORN : WAL_CLEAN);
     if (!ok)
         fail_msg("at %zu of %s: %d, verdict %d, %s", at, l->path[file], rc, rep->verdict,
@@ -456,7 +457,7 @@ static void whole_blocks_among_old_ones_are_judged_right(void **state)
     for (unsigned file = 0; file < l.n_files; file++)
         for (size_t at = 0; at < SIZE; at += sizeof bad)
             for (unsigned kind = 0; kind < 10; kind++) {
-                // Zeros, ones, blocks of this file, and of a spare that has old ones.
+                /* Zeros, ones, blocks of this file, and of a spare that has old ones. */
                 const uint8_t *from = memdisk_peek(l.g->m, l.path[kind < 6 ? file : l.n_files - 1],
                                                    &size);
                 if (kind < 2)
@@ -464,13 +465,13 @@ static void whole_blocks_among_old_ones_are_judged_right(void **state)
                 else
                     memcpy(bad, from + (kind - 2) % 8 * sizeof bad, sizeof bad);
                 if (at > 0 && kind >= 2 && kind < 6 && !needed(&l, file, at))
-                    continue; // a second copy of a live block, where nothing is
+                    continue; /* a second copy of a live block, where nothing is */
                 (void)judge(&l, file, at, bad, sizeof bad);
             }
     rig_free(l.g);
 }
 
-// Of a batch that was being written only some sectors came.
+/* Of a batch that was being written only some sectors came. */
 static void a_cut_batch_among_old_blocks_is_left_behind(void **state)
 {
     unsigned torn = 0, clean = 0;
@@ -500,7 +501,7 @@ static void a_cut_batch_among_old_blocks_is_left_behind(void **state)
     assert_true(torn > 5 && clean > 5);
 }
 
-// A sealed segment has a next one. If that has lost its head and more, it was no spare.
+/* A sealed segment has a next one. If that has lost its head and more, it was no spare. */
 static void what_is_left_of_a_segment_is_no_spare(void **state)
 {
     static const uint8_t none[2 * 4096];
@@ -510,7 +511,7 @@ static void what_is_left_of_a_segment_is_no_spare(void **state)
         reopen(g);
         if (!recycled)
             fill_segments(g, 1);
-        assert_int_equal(put(g, 2, 3000), 0); // alone in its segment, two blocks
+        assert_int_equal(put(g, 2, 3000), 0); /* alone in its segment, two blocks */
         struct live_log l = {.g = g};
         find_files(&l);
         for (size_t len = 4096; len <= sizeof none; len += 4096) {
@@ -524,7 +525,7 @@ static void what_is_left_of_a_segment_is_no_spare(void **state)
     }
 }
 
-// Damage before the end of the snapshot costs nothing, whenever the power is cut while it is put aside.
+/* Damage before the end of the snapshot costs nothing, whenever the power is cut while it is put aside. */
 static void damage_that_the_snapshot_covers_is_put_aside(void **state)
 {
     (void)state;
@@ -538,7 +539,7 @@ static void damage_that_the_snapshot_covers_is_put_aside(void **state)
             unsigned file = l.n_live - 3;
             assert_true(covered(&l, file) && !covered(&l, file + 1));
             memset(bad, 0xa5, sizeof bad);
-            if (kind < 2) // its head, or a batch
+            if (kind < 2) /* its head, or a batch */
                 memdisk_poke(g->m, l.path[file], kind * 8192, bad, sizeof bad);
             else
                 memdisk_lose(g->m, l.path[file]);
@@ -551,7 +552,7 @@ static void damage_that_the_snapshot_covers_is_put_aside(void **state)
             reopen(g);
             g->acked.base = l.base[file + 1];
             same(g, true);
-            const uint8_t *p = NULL; // by the first start, or by the second
+            const uint8_t *p = NULL; /* by the first start, or by the second */
             for (unsigned start = 1; p == NULL && start <= 2; start++) {
                 snprintf(aside, sizeof aside, RIG_DIR "/log/damaged/%u-%s", start,
                          strrchr(l.path[file], '/') + 1);
@@ -598,9 +599,9 @@ static void what_was_put_aside_before_stays(void **state)
 
 struct life {
     struct rig *g;
-    uint64_t floor; // no log begins before the last reset
+    uint64_t floor; /* no log begins before the last reset */
     unsigned drops, resets;
-    bool again; // what was refused is tried once more
+    bool again; /* what was refused is tried once more */
 };
 
 static int one_step(struct life *l)
@@ -633,7 +634,7 @@ static int one_drop(struct life *l)
     return rc;
 }
 
-// Behind the end of the log, or in place of an entry that was never committed.
+/* Behind the end of the log, or in place of an entry that was never committed. */
 static int one_reset(struct life *l)
 {
     struct rig *g = l->g;
@@ -644,7 +645,7 @@ static int one_reset(struct life *l)
     if (index + 100 > MODEL_ENTRIES_MAX || m->term == 0)
         return 0;
     g->options.base = strange(g, index);
-    g->acked = g->next; // whatever happens: the snapshot is durable
+    g->acked = g->next; /* whatever happens: the snapshot is durable */
     l->floor = index;
     int rc = wal_reset(g->w, &g->options.base, m->term, m->vote);
     if (l->again && wal_refused(rc))
@@ -665,7 +666,7 @@ static int one_spare(struct rig *g)
     return rc;
 }
 
-// Appends in groups, and between them everything else. Returns when a call fails; 0 when none did.
+/* Appends in groups, and between them everything else. Returns when a call fails; 0 when none did. */
 static int live(struct life *l, unsigned n)
 {
     int rc = 0;
@@ -679,7 +680,7 @@ static int live(struct life *l, unsigned n)
     return rc;
 }
 
-// Exactly what was acknowledged, or that and the batch that was in flight.
+/* Exactly what was acknowledged, or that and the batch that was in flight. */
 static void survives(struct life *l, const char *when, uint64_t n)
 {
     struct rig *g = l->g;
@@ -717,7 +718,7 @@ static void random_lives_lose_nothing(void **state)
             (void)live(&l, 4);
             wal_close(g->w);
             memdisk_power_cut(g->m, (enum memdisk_keep)(model_random(&g->rng) % 3));
-            // And once more in the middle of recovery.
+            /* And once more in the middle of recovery. */
             memdisk_fail_call(g->m, 1 + model_random(&g->rng) % 60, EIO);
             if (open_log((g->w = NULL, g)) == 0)
                 wal_close(g->w);
@@ -757,7 +758,7 @@ static void the_nth_call_fails_and_nothing_is_lost(void **state)
                     same(g, false);
                 wal_close(g->w);
                 if (after >= KILLED)
-                    memdisk_kill(g->m); // the page cache survives, and may lie
+                    memdisk_kill(g->m); /* the page cache survives, and may lie */
                 else
                     memdisk_power_cut(g->m, after == POWER_NONE  ? MEMDISK_KEEP_NONE
                                             : after == POWER_ALL ? MEMDISK_KEEP_ALL

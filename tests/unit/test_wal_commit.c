@@ -52,7 +52,7 @@ static void it_comes_back_from_the_newest_whole_batch(void **state)
     assert_int_equal(put_known(g, 3, 0), 0);
     reopen(g);
     assert_int_equal(g->rep.commit, 0);
-    assert_int_equal(put_known(g, 2, 4), 0); // of what the batch itself brings, too
+    assert_int_equal(put_known(g, 2, 4), 0); /* of what the batch itself brings, too */
     reopen(g);
     assert_int_equal(g->rep.commit, 4);
     model_begin(&g->next, &g->b);
@@ -99,7 +99,7 @@ static void the_message_of_a_torn_tail_claims_nothing(void **state)
         ": the last write, 4096 bytes at offset 8192, is damaged or was cut: ";
     static const struct {
         int entries;
-        uint32_t at; // in the batch, where it is damaged
+        uint32_t at; /* in the batch, where it is damaged */
         const char *what;
     } cases[] = {
         {0, BATCH_HEAD_BYTES,
@@ -151,8 +151,8 @@ static void one_that_falls_or_is_cut_below_is_refused(void **state)
         uint16_t flags;
         uint64_t truncate_to, commit;
     } cases[] = {
-        {0, 0, 1}, // less than before
-        {0, 0, 4}, // more than the log holds
+        {0, 0, 1}, /* less than before */
+        {0, 0, 4}, /* more than the log holds */
     };
     struct rig *g = *state;
     assert_int_equal(put_known(g, 3, 2), 0);

@@ -85,7 +85,7 @@ static void what_was_refused_in_place_is_left_behind(void **state)
     same(g, false);
     survives_here(g, 0);
     memcpy(before, first_segment(g->m), SIZE);
-    // Not the same batch again: what was refused is forgotten.
+    /* Not the same batch again: what was refused is forgotten. */
     assert_int_equal(next_term(g), 0);
     assert_int_equal(put(g, 2, 700), 0);
     assert_memory_equal(before, first_segment(g->m), SIZE - BLOCK);
@@ -117,7 +117,7 @@ static void nothing_goes_before_a_seal_that_was_refused(void **state)
         memdisk_no_space(g->m, true);
         assert_int_equal(put(g, 1, 3000), -ENOSPC);
         whole += batch_decode(first_segment(g->m) + SIZE - BLOCK, &h);
-        // There is a block for votes, and room on the disk would be again.
+        /* There is a block for votes, and room on the disk would be again. */
         assert_int_equal(next_term(g), -ENOSPC);
         memdisk_no_space(g->m, false);
         assert_int_equal(next_term(g), 0);
@@ -177,7 +177,7 @@ static void any_call_may_be_refused_once(void **state)
         for (uint64_t n = 1; !passed; n++) {
             struct rig *g = rig_new(n);
             bool refused = false;
-            g->rng = 77; // the same batches each time, other parts of them left behind
+            g->rng = 77; /* the same batches each time, other parts of them left behind */
             memdisk_fail_call(g->m, n, errors[e]);
             uint64_t calls = memdisk_calls(g->m);
             int rc = life(g, n, &refused);
@@ -195,7 +195,7 @@ static void any_call_may_be_refused_once(void **state)
             holds(g, g->m, "at the end", n);
             rig_free(g);
         }
-        if (gone_on < 40) // else it tests little
+        if (gone_on < 40) /* else it tests little */
             fail_msg("went on %u times after %s", gone_on, strerror(errors[e]));
     }
 }
@@ -212,21 +212,21 @@ static void a_disk_without_any_space_is_read_and_left_in_peace(void **state)
             assert_int_equal(put(g, 1, 100), 0);
         memdisk_no_space(g->m, true);
         assert_int_equal(next_term(g), -ENOSPC);
-        struct model tried = g->next; // the only one of which anything is written
+        struct model tried = g->next; /* the only one of which anything is written */
         for (int i = 0; i < 6; i++) {
             assert_int_equal(i % 2 == 0 ? put(g, 1, 2000) : next_term(g), -ENOSPC);
             same(g, false);
         }
         g->next = tried;
         survives_here(g, seed);
-        // A start is no worse: recovery has nothing to write, or can wait with it.
+        /* A start is no worse: recovery has nothing to write, or can wait with it. */
         for (int i = 0; i < 3; i++) {
             wal_close(g->w);
             g->w = NULL;
             memdisk_kill(g->m);
             reopen(g);
             if (model_differs_report(&g->acked, &g->rep) != NULL)
-                g->acked = tried; // it was whole
+                g->acked = tried; /* it was whole */
             same(g, true);
             assert_int_equal(next_term(g), -ENOSPC);
             tried = g->rep.verdict == WAL_TORN ? g->acked : g->next;
@@ -250,7 +250,7 @@ static void a_torn_tail_on_a_full_disk_is_no_reason_not_to_start(void **state)
         struct rig *g = rig_new(seed);
         reopen(g);
         assert_int_equal(put(g, 2, 100), 0);
-        memdisk_fail_call(g->m, 2, EIO); // its fdatasync
+        memdisk_fail_call(g->m, 2, EIO); /* its fdatasync */
         assert_int_equal(put(g, 3, 2500), -EIO);
         wal_close(g->w);
         g->w = NULL;
@@ -263,7 +263,7 @@ static void a_torn_tail_on_a_full_disk_is_no_reason_not_to_start(void **state)
             torn++;
             same(g, true);
             assert_int_equal(put(g, 1, 100), -ENOSPC);
-            assert_int_equal(next_term(g), -ENOSPC); // no block here but the seal's
+            assert_int_equal(next_term(g), -ENOSPC); /* no block here but the seal's */
             same(g, false);
         }
         if (g->rep.last_index != g->acked.last)
@@ -294,7 +294,7 @@ static void any_part_of_a_refused_batch_is_judged_right(void **state)
     assert_int_equal(next_term(g), 0);
     struct model acked = g->acked;
     struct memdisk *empty = memdisk_clone(g->m);
-    assert_int_equal(put(g, 3, 2500), 0); // what it would be, if nothing were refused
+    assert_int_equal(put(g, 3, 2500), 0); /* what it would be, if nothing were refused */
     memcpy(whole, first_segment(g->m) + 3 * BLOCK, sizeof whole);
     for (size_t i = 0; i < sizeof whole; i++)
         used = whole[i] != 0 ? i + 1 : used;
@@ -308,13 +308,13 @@ static void any_part_of_a_refused_batch_is_judged_right(void **state)
     reopen(g);
     memdisk_fail_call(g->m, 1, ENOSPC);
     assert_int_equal(put(g, 3, 2500), -ENOSPC);
-    assert_int_equal(next_term(g), 0); // in segment 2
+    assert_int_equal(next_term(g), 0); /* in segment 2 */
     wal_close(g->w);
     g->w = NULL;
     struct model gone_on = g->acked;
 
     for (size_t len = 0; len <= sizeof whole; len += len < 400 || len + 200 > used ? 1 : 13) {
-        // Before it was left: a crash in the middle of a write.
+        /* Before it was left: a crash in the middle of a write. */
         memdisk_poke(empty, RIG_SEG(1), 3 * BLOCK, zeros, sizeof zeros);
         memdisk_poke(empty, RIG_SEG(1), 3 * BLOCK, whole, len);
         int rc = wal_check(memdisk_disk(empty), RIG_DIR, &rig_options, &g->rep);
@@ -322,7 +322,7 @@ static void any_part_of_a_refused_batch_is_judged_right(void **state)
         bool all = len >= used;
         assert_null(model_differs_report(all ? &all_of_it : &acked, &g->rep));
         assert_int_equal(g->rep.verdict, all || len == 0 ? WAL_CLEAN : WAL_TORN);
-        // After: it is not looked at, whatever is there.
+        /* After: it is not looked at, whatever is there. */
         memdisk_poke(g->m, RIG_SEG(1), 3 * BLOCK, zeros, sizeof zeros);
         memdisk_poke(g->m, RIG_SEG(1), 3 * BLOCK, whole, len);
         rc = wal_check(memdisk_disk(g->m), RIG_DIR, &rig_options, &g->rep);
@@ -332,7 +332,7 @@ static void any_part_of_a_refused_batch_is_judged_right(void **state)
         if (len == sizeof whole)
             break;
     }
-    // All that counts is still guarded: each bit of the head, the batches and the seal.
+    /* All that counts is still guarded: each bit of the head, the batches and the seal. */
     for (size_t at = 0; at < SIZE; at += at % BLOCK < 400 ? 1 : BLOCK - at % BLOCK) {
         if (at >= 3 * BLOCK && at < SIZE - BLOCK)
             continue;

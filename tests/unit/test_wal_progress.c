@@ -17,8 +17,8 @@
 #define DIR "/d"
 
 struct watch {
-    uint64_t calls, stop_at; // 0: never
-    uint64_t done, all;      // as last told
+    uint64_t calls, stop_at; /* 0: never */
+    uint64_t done, all;      /* as last told */
 };
 
 static bool progress(void *ctx, uint64_t done, uint64_t all)
