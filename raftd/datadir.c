@@ -134,7 +134,9 @@ struct wal_options datadir_claim(const char *dir, const struct conf *conf, struc
         look_at_rights(dir);
         look_at_mode(dir);
     }
-    return (struct wal_options){.storage_id = found->storage_id};
+    return (struct wal_options){.storage_id = found->storage_id,
+                                .repair = found->n_voters > 1,
+                                .damaged_max_bytes = conf != NULL ? conf->log_max_bytes : 0};
 }
 
 uint16_t datadir_node(const struct conf *conf)

@@ -225,8 +225,8 @@ static bool fetch(struct diskio *d, struct job *j, struct diskio_done *done)
         return false;
     }
     if (n < 0)
-        say_fatal(n == -EBADMSG ? RAFTD_EXIT_CORRUPT : RAFTD_EXIT_DISK,
-                  "reading the log failed: %s", wal_error(d->cfg.wal));
+        say_fatal(RAFTD_EXIT_DISK, "reading the log failed: %s. The next start looks at all of it",
+                  wal_error(d->cfg.wal));
     uint64_t lasted_s = lasting_over(&d->no_read, clock_us());
     if (lasted_s > 0)
         say_info("the log can be read again, after %" PRIu64 " s", lasted_s);

@@ -13,9 +13,8 @@ static int read_one(struct snapshots *s, uint64_t index, struct snapshot_head *h
                           : snapshot_load(s, index, NULL, head, name);
     if (rc != -EBADMSG)
         return rc;
-    say_error("%s. %s; an older one is looked for, and else the log has to reach back to its first "
-              "entry",
-              s->message, load != NULL ? "It is kept as .damaged" : "A start puts it aside");
+    say_error("%s. %s; an older one is looked for", s->message,
+              load != NULL ? "It is kept as .damaged" : "A start puts it aside");
     if (load != NULL && (rc = snapshot_put_aside(s, index)) != 0)
         return rc;
     return -EBADMSG;

@@ -73,14 +73,32 @@ static bool is_loss(struct news_lost *said, uint64_t index, uint64_t now_us)
 
 static void say_own_loss(struct news_lost *said, const struct raft *r, uint64_t now_us)
 {
+    uint64_t lost = r->damaged ? 0 : r->doubt_index;
     bool over = said->index != 0 && r->doubt_index == 0;
-    if (is_loss(said, r->doubt_index, now_us))
+    if (is_loss(said, lost, now_us))
         say_error("this node acknowledged entries up to %" PRIu64 " and has only %" PRIu64 ": " HOW
                   ". It is in doubt until it has them again: it does not stand for "
                   "leader, and votes only for a node that has them",
                   r->doubt_index, r->durable_index);
     if (over)
         say_info("no longer in doubt: all that this node had acknowledged is on its disk again");
+}
+
+/* It was said at the start what was lost. */
+static void say_own_damage(struct news *said, const struct raft *r, uint64_t now_us)
+{
+    if (!r->damaged && said->damaged_us != 0) {
+        said->damaged_us = 0;
+        say_info("no longer in doubt: this node has all that the others know of, and counts again");
+    }
+    if (!r->damaged || (said->damaged_us != 0 && now_us - said->damaged_us < NEWS_DAMAGED_US))
+        return;
+    say_error(
+        "%s in doubt: its log was damaged, and ends with entry %" PRIu64
+        " now. It neither votes nor counts until a leader has brought what is missing, which takes "
+        "a majority of the nodes without it; without one, see \"Damaged disks\" in raftd(8)",
+        said->damaged_us != 0 ? "this node is still" : "this node is", r->trail.last);
+    said->damaged_us = now_us;
 }
 
 /* Only a leader knows what a peer has lost. */
@@ -99,6 +117,7 @@ static void say_loss(struct news_lost *said, const struct raft_peer *p, bool lea
 void news_raft(struct news *said, const struct raft *r, uint64_t now_us)
 {
     say_own_loss(&said->own, r, now_us);
+    say_own_damage(said, r, now_us);
     for (unsigned i = 0; i < r->n_peers; i++)
         say_loss(&peer_of(said, r->peers[i].id)->lost, &r->peers[i], r->role == RAFT_LEADER,
                  now_us);

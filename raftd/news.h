@@ -21,7 +21,8 @@ enum {
     NEWS_LASTS_US = 10 * 1000 * 1000, /* how long any other state lasts before it is told of */
     /* On a lossy link some losses in a row look like a narrow path for a second or two. */
     NEWS_NARROW_US = 5 * 1000 * 1000,
-    NEWS_LOST_US = 10 * 1000 * 1000, /* between two messages about what one disk has lost */
+    NEWS_LOST_US = 10 * 1000 * 1000,     /* between two messages about what one disk has lost */
+    NEWS_DAMAGED_US = 600 * 1000 * 1000, /* between two that this node is in doubt by damage */
 
     /* What keeps this node and a peer from speaking: the enum status_session, or one of these. */
     NEWS_OTHER_CLUSTER = STATUS_SESSIONS,
@@ -62,6 +63,7 @@ struct news {
     uint64_t term;
     uint16_t leader;
     struct news_lost own;
+    uint64_t damaged_us; /* newest message that this node is in doubt by damage, 0 = it is not */
     struct news_peer peers[RAFT_VOTERS_MAX]; /* in the order in which they were first seen */
     struct lasting no_leader, uncommitted, send_fails, stranger;
     struct news_count send_lost;

@@ -30,9 +30,11 @@
 #include "raftd/starting.h"
 #include "raftd/base/stdfds.h"
 #include "raftd/base/version.h"
+#include "raftd/state/cmd.h"
 #include "raftd/state/machine.h"
 #include "net/wire.h"
 #include "storage/ident.h"
+#include "storage/record.h"
 #include "storage/wal.h"
 
 static const char usage_text[] =
@@ -271,14 +273,14 @@ static int say_recovered(const char *dir, int rc, const struct wal_report *rep)
 {
     if (rc == -EBADMSG) {
         say_error("%s. Nothing was changed and nothing will be: entries that were acknowledged may "
-                  "be in there",
+                  "be in there. See \"Damaged disks\" in raftd(8)",
                   rep->message);
         return RAFTD_EXIT_CORRUPT;
     }
     if (rc < 0)
         return refused(dir, rc, rep->message);
     if (rep->message[0] != '\0')
-        say_warn("%s", rep->message);
+        (rep->doubt ? say_error : say_warn)("%s", rep->message);
     return RAFTD_EXIT_OK;
 }
 
@@ -317,13 +319,49 @@ static int read_snapshots(const char *dir, const char *cluster, struct starting 
     return RAFTD_EXIT_OK;
 }
 
+/* Bytes of a key or a value, whatever they are, in one line. */
+static void print_key(const struct cmd_item *item)
+{
+    printf(" key=");
+    for (unsigned i = 0; i < item->key_len; i++)
+        printf(item->key[i] > ' ' && item->key[i] < 0x7f && item->key[i] != '\\' ? "%c" : "\\x%02x",
+               item->key[i]);
+}
+
+/* Entries that are cut off the log: what the disk still has of them. */
+static void print_cut_off(void *ctx, uint64_t first, uint64_t last, const struct record *rec)
+{
+    struct cmd cmd;
+    (void)ctx;
+    printf("entry.%" PRIu64, first);
+    if (last != first)
+        printf("-%" PRIu64, last);
+    if (rec == NULL) {
+        puts("=lost");
+        return;
+    }
+    printf("=readable term=%" PRIu64, rec->term);
+    if (rec->type == RECORD_COMMAND && cmd_decode(rec->data, rec->data_len, &cmd) == 0) {
+        const uint8_t *at = cmd.items;
+        for (unsigned i = 0; i < (unsigned)cmd.conditions + cmd.operations; i++) {
+            struct cmd_item item = cmd_next(&at);
+            if (i >= cmd.conditions)
+                print_key(&item);
+        }
+    }
+    puts("");
+}
+
 static int run_check(const char *dir)
 {
     struct ident id;
     struct wal_report rep;
     struct snapshot_name newest;
     struct wal_options opts = datadir_claim(dir, NULL, &id);
+    static const char *const verdicts[] = {"clean", "torn", "corrupt"};
     struct starting s = {.stopped = stopped, .screen = isatty(STDERR_FILENO)};
+    opts.repair = true;
+    opts.cut_off = print_cut_off;
     int code = read_snapshots(dir, id.name, &s, &opts, &newest, NULL);
     if (code != RAFTD_EXIT_OK)
         return code;
@@ -334,18 +372,23 @@ static int run_check(const char *dir)
     code = say_recovered(dir, rc, &rep);
     if (code != RAFTD_EXIT_OK)
         return code;
+    if (rep.verdict == WAL_CORRUPT)
+        say_error("%s",
+                  id.n_voters > 1
+                      ? "a start does so, and the node is in doubt until the others mend it"
+                      : "a start refuses to do so, for nobody else has what would be lost: see "
+                        "\"Damaged disks\" in raftd(8)");
     printf("cluster=%s\nnodes=", id.name);
     for (unsigned i = 0; i < id.n_voters; i++)
         printf("%s%u", i == 0 ? "" : ",", id.voters[i]);
     printf("\nnode=%u\nverdict=%s\nsnapshot_index=%" PRIu64 "\nsnapshot_bytes=%" PRIu64
            "\nterm=%" PRIu64 "\nvote=%u\nfirst_index=%" PRIu64 "\nlast_index=%" PRIu64
            "\nlast_term=%" PRIu64 "\ncommit_index=%" PRIu64 "\nbatches=%" PRIu64
-           "\nsegments=%" PRIu64 "\ncut_bytes=%" PRIu64 "\ntail_dropped=%d\n",
-           id.node_id, rep.verdict == WAL_TORN ? "torn" : "clean", newest.index,
-           newest.index != 0 ? newest.size : 0, rep.term, rep.vote, rep.base_index + 1,
-           rep.last_index, rep.last_term, rep.commit, rep.batches, rep.segments, rep.cut_bytes,
-           rep.verdict == WAL_TORN);
-    return printed(RAFTD_EXIT_OK);
+           "\nsegments=%" PRIu64 "\ncut_bytes=%" PRIu64 "\ntail_dropped=%d\ndoubt=%d\n",
+           id.node_id, verdicts[rep.verdict], newest.index, newest.index != 0 ? newest.size : 0,
+           rep.term, rep.vote, rep.base_index + 1, rep.last_index, rep.last_term, rep.commit,
+           rep.batches, rep.segments, rep.cut_bytes, rep.verdict == WAL_TORN, rep.doubt);
+    return printed(rep.verdict == WAL_CORRUPT ? RAFTD_EXIT_CORRUPT : RAFTD_EXIT_OK);
 }
 
 /* Reads the keys only to see whether they can be read; a key_file that is refused ends the process.

@@ -714,10 +714,10 @@ static void report_doubt(struct scan *s)
                     "%s",
                     d->why);
     else
-        add_message(rep,
-                    "The log is cut behind entry %" PRIu64 ", and what stood there goes to "
-                    "%s/log/damaged",
-                    rep->last_index, s->dir);
+        add_message(
+            rep, "The log %s entry %" PRIu64 ", and what stood there goes to %s/log/damaged",
+            !s->r->reset ? "is cut behind" : "begins anew behind the snapshot, which ends with",
+            rep->last_index, s->dir);
 }
 
 static void fill_report(struct scan *s, int rc)

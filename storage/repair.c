@@ -3,8 +3,10 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "raftd/base/bytes.h"
 #include "raftd/base/num.h"
 #include "storage/aside.h"
 #include "storage/segment.h"
@@ -18,6 +20,37 @@ static void note(struct doubt *d, uint64_t term, uint16_t vote, uint64_t last)
     d->last_lost = max_u64(d->last_lost, last);
 }
 
+/* Tells of the entries of the batch with this head at `at`, whole or not. */
+static int tell(struct scan *s, const struct segment_seen *seen, uint32_t at,
+                const struct batch_head *h)
+{
+    const struct wal_options *o = s->options;
+    uint32_t from = at + BATCH_HEAD_BYTES;
+    size_t left = h->payload_len < seen->bytes - from ? h->payload_len : seen->bytes - from, size;
+    struct record rec;
+    if (o->cut_off == NULL || h->first_index == 0)
+        return 0;
+    if (h->first_index > s->told)
+        o->cut_off(o->cut_off_ctx, s->told, h->first_index - 1, NULL);
+    s->told = max_u64(s->told, h->last_index + 1);
+    uint8_t *buf = malloc(left);
+    int rc = buf == NULL ? scan_no_memory(s) : scan_read(s, buf, from, (uint32_t)left);
+    uint64_t index = h->first_index;
+    for (const uint8_t *p = buf; rc == 0 && index <= h->last_index; p += size, left -= size) {
+        bool whole = record_decode(p, left, &rec, &size) == RECORD_OK && rec.index == index;
+        if (!whole) /* perhaps its length is right, and the one behind it can be found */
+            size = left >= RECORD_HEAD_BYTES && get_u64(p + 8) == index ? record_known_size(p) : 0;
+        if (!whole && (size == 0 || size > left))
+            break;
+        o->cut_off(o->cut_off_ctx, index, index, whole ? &rec : NULL);
+        index++;
+    }
+    if (rc == 0 && index <= h->last_index)
+        o->cut_off(o->cut_off_ctx, index, h->last_index, NULL);
+    free(buf);
+    return rc;
+}
+
 /* The heads from `at` on of one file. In a recycled one there are older ones, which say nothing new. */
 static int look_behind(struct scan *s, size_t i, uint32_t at)
 {
@@ -28,8 +61,10 @@ static int look_behind(struct scan *s, size_t i, uint32_t at)
     int rc = scan_open(s, s->numbers[i]);
     for (; rc == 0 && at < seen->bytes; at += BATCH_BLOCK_BYTES) {
         rc = scan_read(s, s->window, at, BATCH_BLOCK_BYTES);
-        if (rc == 0 && batch_decode(s->window, &h) && h.seq >= s->r->fold.next_seq)
-            note(&s->r->doubt, h.term, h.vote, h.last_index);
+        if (rc != 0 || !batch_decode(s->window, &h) || h.seq < s->r->fold.next_seq)
+            continue;
+        note(&s->r->doubt, h.term, h.vote, h.last_index);
+        rc = tell(s, seen, at, &h);
     }
     return rc == 0 ? scan_close(s) : rc;
 }
@@ -43,6 +78,7 @@ static int look_at_rest(struct scan *s, size_t walked)
     int rc = scan_close(s);
     r->doubt = s->before;
     r->doubt.set = true;
+    s->told = (r->reset ? s->options->base.index : f->last_index) + 1;
     note(&r->doubt, f->term, f->vote, r->reset ? f->last_index : 0);
     for (; rc == 0 && i < s->n_numbers; i++, at = 0)
         rc = look_behind(s, i, at);

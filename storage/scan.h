@@ -51,6 +51,7 @@ struct scan {
     bool sealed;               /* the last one that was walked ends with its seal */
     bool refused;              /* what is wrong is no damage: a start must not touch it */
     struct doubt before;       /* what an earlier start found */
+    uint64_t told; /* of what was cut off: entries before this one (wal_options.cut_off) */
     char damage
         [WAL_MESSAGE_BYTES]; /* before `start`, where it makes no difference; empty for none */
     uint8_t at_base[RECORD_HASH_BYTES]; /* hash of the entry wal_options.base.index */

@@ -36,6 +36,8 @@ enum {
     WAL_MESSAGE_BYTES = 768,          /* one sentence with a path in it */
 };
 
+struct record; /* record.h */
+
 /* An entry that a snapshot covers. The log may begin behind it. */
 struct wal_base {
     uint64_t index; /* 0: no snapshot, and the log begins at entry 1 */
@@ -58,6 +60,10 @@ struct wal_options {
      * false: damage is -EBADMSG, and nothing is changed. */
     bool repair;
     uint64_t damaged_max_bytes; /* of files of earlier damage in DIR/log/damaged, 0 = no limit */
+    /* With repair: told of what stands behind the damage, in the order of the disk. A record that is whole,
+     * or NULL for entries first..last that can't be read. NULL: nobody wants to know. */
+    void (*cut_off)(void *ctx, uint64_t first, uint64_t last, const struct record *rec);
+    void *cut_off_ctx;
     /* Called before each read of a recovery, which may take minutes, with the segment files that are
      * done and their number; NULL: not. False ends it with -ECANCELED, and nothing was changed. */
     bool (*progress)(void *ctx, uint64_t done, uint64_t all);

@@ -9,7 +9,7 @@ enum raftd_exit {
     RAFTD_EXIT_OK = 0,        /* clean stop, or -n / -p / --init / --check found nothing wrong */
     RAFTD_EXIT_USAGE = 2,     /* wrong option or configuration; nothing was touched */
     RAFTD_EXIT_DATA_DIR = 3,  /* data directory refused: no identity or another node's, or locked */
-    RAFTD_EXIT_CORRUPT = 4,   /* the log is damaged before its end, and was left as it is */
+    RAFTD_EXIT_CORRUPT = 4,   /* the log is damaged, and nobody can mend it; it was left as it is */
     RAFTD_EXIT_DIVERGED = 5,  /* the state is not the majority's; nothing was changed */
     RAFTD_EXIT_INTERNAL = 70, /* memory, a socket or another system resource was refused */
     RAFTD_EXIT_DISK = 74,     /* a write, fsync or rename failed: the disk's state is unknown */

@@ -390,7 +390,7 @@ static void test_failures_end_the_process(void **state)
     assert_int_equal(exit_code_of(sync_fails), RAFTD_EXIT_DISK);
     assert_int_equal(exit_code_of(spare_fails), RAFTD_EXIT_DISK);
     assert_int_equal(exit_code_of(read_fails), RAFTD_EXIT_DISK);
-    assert_int_equal(exit_code_of(read_finds_damage), RAFTD_EXIT_CORRUPT);
+    assert_int_equal(exit_code_of(read_finds_damage), RAFTD_EXIT_DISK);
 }
 
 /* A permission that somebody took away is no fault of the disk; a file system that becomes read-only

@@ -442,6 +442,30 @@ static void test_own_loss(void **state)
                "this node acknowledged entries up to 50 and has only 40: ", "no longer in doubt");
 }
 
+/* Damage is named at once, and again every ten minutes while it lasts. */
+static void test_own_damage(void **state)
+{
+    (void)state;
+    struct news said = {0};
+    struct raft r = {.damaged = true, .trail.last = 40};
+    heard_forget();
+    for (uint64_t s = 1; s <= 1300; s++) {
+        r.doubt_index = s / 2; /* the leader names an entry: no other message */
+        news_raft(&said, &r, s * 1000000);
+        heard_is(s < 601    ? 1
+                 : s < 1201 ? 2
+                            : 3,
+                 0, 0,
+                 s < 601 ? "this node is in doubt: its log was damaged, and ends with entry 40"
+                         : "this node is still in doubt");
+    }
+    r.damaged = false;
+    r.doubt_index = 0;
+    for (uint64_t s = 1301; s < 2000; s++)
+        news_raft(&said, &r, s * 1000000);
+    heard_is(3, 0, 1, "no longer in doubt");
+}
+
 static void look_at_difference(struct news *said, uint64_t index)
 {
     news_status(said, &(struct status){.leader = 1, .max_data_bytes = 1000, .differs_index = index},
@@ -518,14 +542,15 @@ static void test_roles(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_troubles),   cmocka_unit_test(test_stays_out),
-        cmocka_unit_test(test_flapping),   cmocka_unit_test(test_no_leader),
-        cmocka_unit_test(test_send_fails), cmocka_unit_test(test_strangers),
-        cmocka_unit_test(test_settings),   cmocka_unit_test(test_overdue),
-        cmocka_unit_test(test_away),       cmocka_unit_test(test_narrow),
-        cmocka_unit_test(test_commits),    cmocka_unit_test(test_data),
-        cmocka_unit_test(test_own_loss),   cmocka_unit_test(test_loss_of_a_peer),
-        cmocka_unit_test(test_roles),      cmocka_unit_test(test_differs),
+        cmocka_unit_test(test_troubles),       cmocka_unit_test(test_stays_out),
+        cmocka_unit_test(test_flapping),       cmocka_unit_test(test_no_leader),
+        cmocka_unit_test(test_send_fails),     cmocka_unit_test(test_strangers),
+        cmocka_unit_test(test_settings),       cmocka_unit_test(test_overdue),
+        cmocka_unit_test(test_away),           cmocka_unit_test(test_narrow),
+        cmocka_unit_test(test_commits),        cmocka_unit_test(test_data),
+        cmocka_unit_test(test_own_loss),       cmocka_unit_test(test_own_damage),
+        cmocka_unit_test(test_loss_of_a_peer), cmocka_unit_test(test_roles),
+        cmocka_unit_test(test_differs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
