@@ -383,6 +383,28 @@ static void judge_next(struct wal *w, const struct wal_report *rep)
     must(wal_append(w, &b) == 0);
 }
 
+/* A log that is refused is cut when others have the rest: what stays is a log like any other. */
+static void judge_repaired(struct memdisk *m, const struct wal_options *opts)
+{
+    const struct disk *d = memdisk_disk(m);
+    struct wal_options repair = *opts;
+    struct wal_report rep, check;
+    struct wal *w;
+    repair.repair = true;
+    int rc = wal_open(&w, d, DIR, &repair, &rep);
+    must(rc == 0 || rc == -EBADMSG); /* of another version, or of another directory */
+    if (rc != 0)
+        return;
+    must(rep.doubt && rep.verdict == WAL_CORRUPT);
+    rep.verdict = WAL_CLEAN;
+    judge_report(&rep, &opts->base);
+    judge_runs(&rep);
+    judge_entries(w, &rep, &opts->base);
+    wal_close(w);
+    must(wal_check(d, DIR, &repair, &check) == 0 && check.doubt);
+    must(check.last_index == rep.last_index && check.term == rep.term);
+}
+
 static enum wal_verdict judge(struct memdisk *m, const struct wal_options *opts)
 {
     const struct disk *d = memdisk_disk(m);
@@ -392,8 +414,10 @@ static enum wal_verdict judge(struct memdisk *m, const struct wal_options *opts)
     must(rc == 0 || rc == -EBADMSG);
     must((rc != 0) == (check.verdict == WAL_CORRUPT) && (rc == 0 || check.message[0] != '\0'));
     must(wal_open(&w, d, DIR, opts, &rep) == rc);
-    if (rc != 0)
+    if (rc != 0) {
+        judge_repaired(m, opts);
         return WAL_CORRUPT;
+    }
     judge_report(&rep, &opts->base);
     judge_runs(&rep);
     must(rep.last_index == check.last_index && rep.term == check.term && rep.vote == check.vote);
