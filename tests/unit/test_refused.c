@@ -32,6 +32,14 @@ void say_error(const char *fmt, ...)
     va_end(args);
 }
 
+void say_warn(const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    (void)vsnprintf(line, sizeof line, fmt, args);
+    va_end(args);
+}
+
 void say_fatal(int exit_code, const char *fmt, ...)
 {
     (void)fmt;
@@ -116,9 +124,19 @@ static void test_rights(void **state)
     assert_int_equal(rmdir(top), 0);
 }
 
+static void test_for_now(void **state)
+{
+    (void)state;
+    refused_for_now(-EMFILE, "open x", "snapshots wait");
+    expect_said("open x; snapshots wait. Raise LimitNOFILE", true);
+    refused_for_now(-ENOSPC, "write x", "snapshots wait");
+    expect_said("the disk is full: write x; snapshots wait", true);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_for_now),
         cmocka_unit_test(test_codes),
         cmocka_unit_test(test_missing),
         cmocka_unit_test(test_rights),
