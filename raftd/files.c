@@ -4,6 +4,9 @@
 #include <limits.h>
 #include <sys/resource.h>
 
+#include "raftd/base/say.h"
+#include "raftd/serve/clients.h"
+
 unsigned files_limit(void)
 {
     struct rlimit files;
@@ -21,4 +24,16 @@ unsigned files_for_clients(unsigned limit, unsigned readers)
 {
     unsigned own = FILES_OWN + FILES_PER_READER * readers;
     return limit > own ? limit - own : 0;
+}
+
+void files_limit_clients(struct shared *s, unsigned readers)
+{
+    unsigned files = files_limit(), wanted = s->n_readers * CLIENTS_CONNS_MAX;
+    unsigned served = clients_set_limits(s, files_for_clients(files, readers));
+    if (served < wanted)
+        say_warn("%u open files are allowed, so %u clients are served at a time and not %u; a "
+                 "limit of %u serves all (LimitNOFILE= of the unit, ulimit -Hn)",
+                 files, served, wanted,
+                 files + wanted + s->n_readers * 2 * CLIENTS_GUESTS_MAX -
+                     files_for_clients(files, readers));
 }

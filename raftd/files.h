@@ -3,6 +3,8 @@
 #ifndef RAFTD_FILES_H
 #define RAFTD_FILES_H
 
+struct shared;
+
 enum {
     FILES_OWN = 32, /* standard streams, lock, log and its directories, sockets, event loop, timers,
                               keys and a message to the service manager; 20 were seen */
@@ -16,5 +18,8 @@ unsigned files_limit(void);
 /* How many of `limit` descriptors are for connections of local clients, guests included, beside so many
  * reader threads. With fewer than FILES_CLIENTS_MIN of them raftd cannot run. */
 unsigned files_for_clients(unsigned limit, unsigned readers);
+
+/* Gives clients what they may have, and says so if that is less than they could need. */
+void files_limit_clients(struct shared *s, unsigned readers);
 
 #endif

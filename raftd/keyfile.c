@@ -263,3 +263,17 @@ int keyfile_load_all(const struct conf *conf, uint8_t keys[KEYFILE_KEYS_MAX][KEY
     explicit_bzero(keys[1], sizeof keys[1]);
     return 1;
 }
+
+int keyfile_load_keys(const struct conf *conf, struct session_keys *keys, char *err,
+                      size_t err_size)
+{
+    uint8_t found[KEYFILE_KEYS_MAX][KEYFILE_KEY_BYTES];
+    memset(keys, 0, sizeof *keys);
+    int n = keyfile_load_all(conf, found, err, err_size);
+    for (int i = 0; i < n; i++) {
+        keys->has[i] = true;
+        memcpy(keys->key[i], found[i], sizeof keys->key[i]);
+    }
+    explicit_bzero(found, sizeof found);
+    return n;
+}

@@ -15,6 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "net/seal/session.h"
 #include "raftd/conf.h"
 
 enum {
@@ -42,6 +43,9 @@ enum keyfile_result keyfile_load(const char *path, uint8_t key[KEYFILE_KEY_BYTES
  * err says why; else err is empty. -1: key_file is refused, err says why, and all keys are zero. */
 int keyfile_load_all(const struct conf *conf, uint8_t keys[KEYFILE_KEYS_MAX][KEYFILE_KEY_BYTES],
                      char *err, size_t errlen);
+
+/* The same, as sessions have them. */
+int keyfile_load_keys(const struct conf *conf, struct session_keys *keys, char *err, size_t errlen);
 
 /* Finds the one key in a text of len bytes. Returns NULL, or what is wrong with the text (static); then
  * key is all zero. */

@@ -38,6 +38,7 @@
 #include "raftd/base/notify.h"
 #include "raftd/own_address.h"
 #include "raftd/serve/readers.h"
+#include "raftd/stopping.h"
 #include "raftd/base/say.h"
 #include "raftd/publish.h"
 #include "raftd/state/machine.h"
@@ -86,6 +87,7 @@ struct loop {
     uint64_t longest_us; /* turn since start, from `now` to the next poll */
     uint64_t deadline;   /* the node's, as of the last flush */
 
+    struct stopping stopping;
     uint64_t alarm_at; /* what alarm_fd is set to, 0 = not set */
     int alarm_fd;
     uint64_t rxq_drops; /* as last told to the node */
@@ -394,27 +396,21 @@ static void on_request(struct ev_loop *ev, ev_async *w, int revents)
     take_reads(l);
     if (atomic_exchange_explicit(&l->shared->snapshot_asked, false, memory_order_acquire))
         node_snapshot(l->node);
+    uint32_t transfer = atomic_exchange_explicit(&l->shared->transfer_asked, 0,
+                                                 memory_order_acquire);
+    if (transfer != 0)
+        node_transfer(l->node, loop_now(l), (uint16_t)(transfer >> 16), (uint16_t)transfer);
+    if (atomic_exchange_explicit(&l->shared->drain_asked, false, memory_order_acquire))
+        node_drain(l->node, loop_now(l));
 }
 
 static void on_stop(struct ev_loop *ev, ev_signal *w, int revents)
 {
     (void)revents;
+    struct loop *l = w->data;
     say_info("signal %d: stopping", w->signum);
-    ev_break(ev, EVBREAK_ALL);
-}
-
-/* As keyfile_load_all(). */
-static int load_keys(const struct conf *conf, struct session_keys *keys, char *err, size_t err_size)
-{
-    uint8_t found[KEYFILE_KEYS_MAX][KEYFILE_KEY_BYTES];
-    memset(keys, 0, sizeof *keys);
-    int n = keyfile_load_all(conf, found, err, err_size);
-    for (int i = 0; i < n; i++) {
-        keys->has[i] = true;
-        memcpy(keys->key[i], found[i], sizeof keys->key[i]);
-    }
-    sodium_memzero(found, sizeof found);
-    return n;
+    if (stopping_begin(&l->stopping, loop_now(l)))
+        ev_break(ev, EVBREAK_ALL);
 }
 
 /* The client socket, if it has been removed; and whoever accepts there is told. */
@@ -439,7 +435,7 @@ static void on_reload(struct ev_loop *ev, ev_signal *w, int revents)
     struct loop *l = w->data;
     struct session_keys keys;
     char err[KEYFILE_ERR_SIZE];
-    int n = l->sealed ? load_keys(l->conf, &keys, err, sizeof err) : 0;
+    int n = l->sealed ? keyfile_load_keys(l->conf, &keys, err, sizeof err) : 0;
     if (n < 0 || (n > 0 && err[0] != '\0'))
         say_error("%s; going on with the keys as they were", err);
     else if (n == 0)
@@ -466,7 +462,7 @@ static void set_alarm(struct loop *l)
 {
     uint64_t now = loop_now(l);
     uint64_t at = l->deadline = node_deadline(l->node, now);
-    at = min_u64(at, publisher_at(&l->publisher));
+    at = min_u64(at, min_u64(publisher_at(&l->publisher), l->stopping.until));
     if (at < now)
         at = now; /* 0 would turn the alarm off */
     if (at == NEVER || (l->alarm_at > now && l->alarm_at <= at))
@@ -493,7 +489,6 @@ static void tell_refused(struct loop *l)
 
 static void on_prepare(struct ev_loop *ev, ev_prepare *w, int revents)
 {
-    (void)ev;
     (void)revents;
     struct loop *l = w->data;
     const struct publish_from from = {l->node, l->disk, l->udp, l->shared, l->longest_us};
@@ -511,6 +506,8 @@ static void on_prepare(struct ev_loop *ev, ev_prepare *w, int revents)
         l->shared->readers[i].wake(l->shared->readers[i].wake_ctx);
     }
     publish(&l->publisher, &from, loop_now(l));
+    if (stopping_step(&l->stopping, loop_now(l)))
+        ev_break(ev, EVBREAK_ALL);
     diskio_doubt(l->disk, node_raft(l->node)->damaged);
     set_alarm(l);
     l->longest_us = max_u64(l->longest_us, clock_us() - loop_now(l));
@@ -546,6 +543,7 @@ static void init_watchers(struct loop *l)
     ev_set_priority(&l->prepare, EV_MINPRI); /* after all other prepare watchers */
     l->udp_io.data = l->alarm_io.data = l->disk_async.data = l->request_async.data = l;
     l->prepare.data = l->hup_signal.data = l->look.data = l;
+    l->term_signal.data = l->int_signal.data = l;
     ev_io_start(l->ev, &l->udp_io);
     ev_io_start(l->ev, &l->alarm_io);
     ev_async_start(l->ev, &l->disk_async);
@@ -555,18 +553,6 @@ static void init_watchers(struct loop *l)
     ev_signal_start(l->ev, &l->hup_signal);
     ev_prepare_start(l->ev, &l->prepare);
     ev_timer_start(l->ev, &l->look);
-}
-
-static void limit_clients(struct shared *s, unsigned readers)
-{
-    unsigned files = files_limit(), wanted = s->n_readers * CLIENTS_CONNS_MAX;
-    unsigned served = clients_set_limits(s, files_for_clients(files, readers));
-    if (served < wanted)
-        say_warn("%u open files are allowed, so %u clients are served at a time and not %u; a "
-                 "limit of %u serves all (LimitNOFILE= of the unit, ulimit -Hn)",
-                 files, served, wanted,
-                 files + wanted + s->n_readers * 2 * CLIENTS_GUESTS_MAX -
-                     files_for_clients(files, readers));
 }
 
 static void io_random(void *ctx, void *buf, size_t len)
@@ -691,7 +677,7 @@ int loop_open(struct loop **out, const struct conf *conf)
     l->shared = l->ev != NULL ? shared_new(conf->max_value_bytes, conf->readers, wake_loop, l)
                               : NULL;
     if (l->shared != NULL) {
-        limit_clients(l->shared, conf->readers);
+        files_limit_clients(l->shared, conf->readers);
         l->machine = machine_new(l->shared->kv);
     }
     l->alarm_fd = timerfd_create(CLOCK_BOOTTIME, TFD_NONBLOCK | TFD_CLOEXEC);
@@ -722,7 +708,7 @@ int loop_run(struct loop *l, struct wal *w, const struct wal_report *report,
     int rc = RAFTD_EXIT_INTERNAL;
     char err[KEYFILE_ERR_SIZE];
     struct session_keys keys;
-    int n_keys = load_keys(conf, &keys, err, sizeof err);
+    int n_keys = keyfile_load_keys(conf, &keys, err, sizeof err);
     if (n_keys < 0) {
         say_error("%s", err);
         return RAFTD_EXIT_USAGE;
@@ -754,6 +740,8 @@ int loop_run(struct loop *l, struct wal *w, const struct wal_report *report,
     }
     publish(&l->publisher, &(struct publish_from){l->node, l->disk, l->udp, l->shared, 0},
             loop_now(l));
+    stopping_init(&l->stopping, l->node, l->shared, &l->listener,
+                  (uint64_t)conf->election_timeout_ms * 1000);
     init_watchers(l);
     if (!start_clients(l, err, sizeof err)) {
         say_error("%s", err);

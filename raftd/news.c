@@ -114,8 +114,19 @@ static void say_loss(struct news_lost *said, const struct raft_peer *p, bool lea
         say_info("node %u has again what it had acknowledged", p->id);
 }
 
+/* A node that has nobody to hand over to tries again and again: said once. */
+static void say_handover(struct news *said, const struct raft *r)
+{
+    bool failed = r->transfer > RAFT_TRANSFER_LEFT;
+    if (failed && said->transfer != r->transfer)
+        say_warn("the lead was not handed over: %s", raft_transfer_name(r->transfer));
+    if (failed || r->transfer == RAFT_TRANSFER_LEFT)
+        said->transfer = r->transfer;
+}
+
 void news_raft(struct news *said, const struct raft *r, uint64_t now_us)
 {
+    say_handover(said, r);
     say_own_loss(&said->own, r, now_us);
     say_own_damage(said, r, now_us);
     for (unsigned i = 0; i < r->n_peers; i++)

@@ -17,7 +17,8 @@ static raft_time patience(const struct raft *r)
 /* Could that peer lead now? RAFT_TRANSFER_RUNS: yes; else why not. */
 static enum raft_transfer judge(const struct raft *r, raft_time now, const struct raft_peer *p)
 {
-    if (p->heard == 0 || now >= p->heard + r->cfg.election_timeout)
+    /* Who has just been elected has not heard all of them yet. */
+    if (now >= raft_max(p->heard, r->lead_since) + r->cfg.election_timeout)
         return RAFT_TRANSFER_SILENT;
     if (p->unfit || p->lost_index != 0)
         return RAFT_TRANSFER_UNFIT;
@@ -30,7 +31,7 @@ static const struct raft_peer *best(const struct raft *r, raft_time now)
     const struct raft_peer *found = NULL;
     for (unsigned i = 0; i < r->n_peers; i++) {
         const struct raft_peer *p = &r->peers[i];
-        if (judge(r, now, p) != RAFT_TRANSFER_RUNS || p->state != RAFT_PEER_REPLICATE)
+        if (judge(r, now, p) != RAFT_TRANSFER_RUNS)
             continue;
         if (found == NULL || p->match_index > found->match_index ||
             (p->match_index == found->match_index && p->heard > found->heard))

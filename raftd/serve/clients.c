@@ -23,11 +23,36 @@ static void listen_again(struct clients *c)
         ev_io_start(c->loop, &c->accept);
 }
 
+/* The daemon is about to stop. Nobody can connect any more, and who has is accepted until there is nobody
+ * (conn_accept()). */
+static void begin_to_end(struct clients *c)
+{
+    if (c->ends || !atomic_load_explicit(&c->shared->ends, memory_order_acquire))
+        return;
+    c->ends = true;
+    for (unsigned i = 0; i < CLIENTS_SLOTS; i++)
+        if (c->conns[i] != NULL)
+            conn_last_orders(c->conns[i]);
+}
+
+static void note_end(struct clients *c)
+{
+    unsigned i = 0;
+    if (!c->ends || ev_is_active(&c->accept))
+        return;
+    while (i < CLIENTS_SLOTS && c->conns[i] == NULL)
+        i++;
+    if (i < CLIENTS_SLOTS || atomic_exchange_explicit(&c->me->ended, true, memory_order_release))
+        return;
+    c->shared->wake_loop(c->shared->wake_loop_ctx);
+}
+
 static void on_wake(struct ev_loop *loop, ev_async *w, int events)
 {
     (void)loop;
     (void)events;
     listen_again(w->data);
+    begin_to_end(w->data);
     writes_take_answers(w->data);
     turns_run(w->data);
 }
@@ -96,6 +121,7 @@ static void flush(struct clients *c)
         cds_list_del_init(&conn->dirty);
         conn_flush(conn);
     }
+    note_end(c);
 }
 
 static void on_prepare(struct ev_loop *loop, ev_prepare *w, int events)

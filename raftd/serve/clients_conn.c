@@ -105,6 +105,13 @@ static void send_guest_away(struct clients *c)
         conn_refuse(oldest, RESULT_BUSY);
 }
 
+/* The kernel refuses what the client sends, and gives us what it has before it says that this is the end: so
+ * no request is taken without an answer, and the client knows which ones were. */
+void conn_last_orders(struct conn *conn)
+{
+    (void)shutdown(conn->in.fd, SHUT_RD);
+}
+
 static void conn_new(struct clients *c, int fd, struct user *user)
 {
     struct conn *conn = NULL;
@@ -140,6 +147,8 @@ static void conn_new(struct clients *c, int fd, struct user *user)
     ev_io_init(&conn->out, on_writable, fd, EV_WRITE);
     conn->in.data = conn->out.data = conn;
     ev_io_start(c->loop, &conn->in);
+    if (c->ends)
+        conn_last_orders(conn);
 }
 
 void conn_accept(struct ev_loop *loop, ev_io *w, int events)
@@ -158,8 +167,10 @@ void conn_accept(struct ev_loop *loop, ev_io *w, int events)
         if (fd >= 0) {
             conn_new(c, fd, users_enter(users, fd));
         } else if (errno != EINTR && errno != ECONNABORTED) {
-            if (errno !=
-                EAGAIN) { /* no descriptors or memory: try again when some were given back */
+            if (c->ends) {
+                ev_io_stop(loop, w); /* that was the last client */
+            } else if (errno != EAGAIN) {
+                /* No descriptors or memory: try again when some were given back. */
                 ev_io_stop(loop, w);
                 c->accept_us = clock_us() + CLIENTS_RETRY_US;
                 clients_due_at(c, c->accept_us);

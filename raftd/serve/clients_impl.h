@@ -76,6 +76,7 @@ struct clients {
     unsigned reader;          /* its number */
     ev_io accept;
     unsigned listens; /* shared->listens when `accept` was started */
+    bool ends;        /* as shared->ends */
     ev_async wake;
     ev_async more; /* a connection waits for a turn */
     ev_prepare prepare;
@@ -163,5 +164,7 @@ uint64_t conn_due(struct conn *conn, uint64_t now);
 void conn_flush(struct conn *conn);
 void conn_close(struct conn *conn);
 void conn_accept(struct ev_loop *loop, ev_io *w, int events);
+/* What the client has sent is served, and what it sends from now on is not sent. */
+void conn_last_orders(struct conn *conn);
 
 #endif

@@ -294,6 +294,22 @@ static void on_fetch(struct conn *conn, const struct proto_request *rq)
     submit(conn, req);
 }
 
+/* Something that the loop does some time, and status tells of. */
+static void on_wish(struct conn *conn, const struct proto_request *rq)
+{
+    struct shared *s = conn->clients->shared;
+    if (rq->op == PROTO_SNAPSHOT)
+        atomic_store_explicit(&s->snapshot_asked, true, memory_order_release);
+    else if (rq->op == PROTO_DRAIN)
+        atomic_store_explicit(&s->drain_asked, true, memory_order_release);
+    else
+        atomic_store_explicit(&s->transfer_asked,
+                              (uint32_t)get_u16(rq->key) << 16 | get_u16(rq->key + 2),
+                              memory_order_release);
+    conn->clients->wake_loop = true;
+    answer_result(conn, rq->tag, RESULT_OK, 0);
+}
+
 void writes_take_answers(struct clients *c)
 {
     struct cds_wfcq_node *node;
@@ -343,10 +359,8 @@ size_t request_take(struct conn *conn, const uint8_t *buf, size_t len)
     case PROTO_PART: on_part(conn, &rq); break;
     case PROTO_FETCH: on_fetch(conn, &rq); break;
     case PROTO_SNAPSHOT:
-        atomic_store_explicit(&conn->clients->shared->snapshot_asked, true, memory_order_release);
-        conn->clients->wake_loop = true;
-        answer_result(conn, rq.tag, RESULT_OK, 0);
-        break;
+    case PROTO_TRANSFER:
+    case PROTO_DRAIN: on_wish(conn, &rq); break;
     default: assert(false); /* the codec lets no other op through */
     }
     return conn->blocked == BLOCKED_NOT ? size : 0;

@@ -79,7 +79,7 @@ static void on_end(struct conn *conn)
         return;
     }
     if (conn->part_left > 0)
-        answer_result(conn, conn->part_tag, RESULT_BAD, 0);
+        answer_result(conn, conn->part_tag, conn->clients->ends ? RESULT_BUSY : RESULT_BAD, 0);
     conn_end(conn);
 }
 

@@ -141,6 +141,12 @@ void listener_unlink(const struct listener *l)
         (void)unlink(l->path);
 }
 
+void listener_end(const struct listener *l)
+{
+    listener_unlink(l);
+    (void)shutdown(l->fd, SHUT_RD);
+}
+
 void listener_close(struct listener *l)
 {
     listener_unlink(l);

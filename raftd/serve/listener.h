@@ -36,6 +36,9 @@ int listener_renew(struct listener *l, char *err, size_t err_size);
 /* Removes the file if it is ours. */
 void listener_unlink(const struct listener *l);
 
+/* Removes the file if it is ours, and nobody can connect any more; whoever has can still be accepted. */
+void listener_end(const struct listener *l);
+
 /* Removes the file if it is ours, and closes the descriptor. */
 void listener_close(struct listener *l);
 

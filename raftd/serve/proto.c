@@ -45,7 +45,10 @@ static bool request_shape_ok(const struct proto_request *r)
     case PROTO_LIST: return r->part_len == r->value_len;
     case PROTO_FETCH:
         return r->key_len == PROTO_FETCH_KEY_BYTES && r->value_len == 0 && r->part_len == 0;
+    case PROTO_TRANSFER:
+        return r->key_len == PROTO_TRANSFER_KEY_BYTES && r->value_len == 0 && r->part_len == 0;
     case PROTO_SNAPSHOT:
+    case PROTO_DRAIN:
     case PROTO_STATUS: return r->key_len == 0 && r->value_len == 0 && r->part_len == 0;
     case PROTO_PART: return r->key_len == 0 && r->value_len == 0 && r->part_len > 0;
     default: return false;

@@ -32,6 +32,9 @@
  *   fetch   u64 index, u64 offset       bytes of that snapshot from there on, as many as fit; RESULT_NO_KEY:
  *                                       there are none
  *   snapshot                            nothing: one will be written; status says when it is
+ *   transfer  u16 leader, u16 heir      nothing: the leader, if it still leads, is asked to hand over to
+ *                                       that node, 0: the best; status says what becomes of it
+ *   drain                               nothing: this node will lead no more, as status says
  *
  * A long list comes in pages: PROTO_PARTIAL says that there are more keys; ask again with the last
  * key as the value. All of a page is as of one log index, which its answer says; the next page is a
@@ -58,6 +61,8 @@ enum proto_op {
     PROTO_PART = 6, /* goes on with the value of the put before */
     PROTO_SNAPSHOT = 7,
     PROTO_FETCH = 8,
+    PROTO_TRANSFER = 9,
+    PROTO_DRAIN = 10,
 };
 
 enum {
@@ -71,6 +76,7 @@ enum {
     PROTO_PARTIAL = 2, /* answer to list: more keys follow the last one */
 
     PROTO_FETCH_KEY_BYTES = 16,
+    PROTO_TRANSFER_KEY_BYTES = 4,
     PROTO_REQUEST_HEAD_BYTES = 24,
     PROTO_REPLY_HEAD_BYTES = 32,
     PROTO_ITEM_HEAD_BYTES = 24,

@@ -27,6 +27,7 @@ enum { READERS_MAX = 8 }; /* more threads than any edge box has cores */
 struct shared_reader {
     _Atomic uint64_t read_want; /* written by the reader */
     _Atomic uint64_t read_done; /* written by the loop */
+    _Atomic bool ended;         /* by the reader: shared.ends, and it has no client any more */
     struct cds_wfcq_head answers_head;
     struct cds_wfcq_tail answers_tail;
     void (*wake)(
@@ -41,7 +42,11 @@ struct shared {
     /* The loop sets this for good when kv has all that this node knew before it started. Until then reads
      * that no leader confirms are answered with RESULT_NOT_YET. */
     _Atomic bool local_reads;
-    _Atomic bool snapshot_asked; /* by a client; the loop takes it back */
+    /* By clients; the loop takes them back. */
+    _Atomic bool snapshot_asked, drain_asked;
+    _Atomic uint32_t transfer_asked; /* leader << 16 | heir; 0 = nobody has */
+    _Atomic bool
+        ends; /* set by the loop, once: clients are served what they have asked for, and no more */
     struct cds_wfcq_head requests_head;
     struct cds_wfcq_tail requests_tail;
     void (*wake_loop)(void *ctx);

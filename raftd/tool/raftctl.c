@@ -75,6 +75,14 @@ static const struct command commands[] = {
     {"status", " [--json]", "print the state of this node", run_status, 0, 0, ARG_JSON, PLAIN},
     {"links", " [--json]", "print which node hears which, as this node knows it", run_links, 0, 0,
      ARG_JSON, PLAIN},
+    {"transfer", " [ID]",
+     "have the leader hand over to node ID, or to the one that is best fit,\n"
+     "          and wait for it",
+     run_transfer, 0, 1, 0, PLAIN},
+    {"drain", "",
+     "have this node lead no more until it is started again: before a stop\n"
+     "          that is not a SIGTERM",
+     run_drain, 0, 0, 0, PLAIN},
     {"snapshot", "", "have this node write its state to its disk now, and wait for it",
      run_snapshot, 0, 0, 0, PLAIN},
     {"backup", " FILE",

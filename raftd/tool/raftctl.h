@@ -79,6 +79,13 @@ bool import_line(char *line, size_t len, struct proto_item *item);
 void run_snapshot(struct tool *t, const struct args *a);
 void run_backup(struct tool *t, const struct args *a);
 
+/* The number behind `name` in the text of status, as "\nterm="; 0: there is none. */
+uint64_t status_number(const char *text, const char *name);
+
+/* handover.c */
+void run_transfer(struct tool *t, const struct args *a);
+void run_drain(struct tool *t, const struct args *a);
+
 /* keygen.c */
 void run_keygen(struct tool *t, const struct args *a);
 

@@ -19,8 +19,7 @@ struct state {
     uint64_t applied, index, bytes, imaging, failed;
 };
 
-/* The number behind "\nNAME=". */
-static uint64_t number_of(const char *text, const char *name)
+uint64_t status_number(const char *text, const char *name)
 {
     const char *at = strstr(text, name);
     uint64_t number = 0;
@@ -40,11 +39,11 @@ static int look(const struct tool *t, struct state *s)
         return code;
     const char *text = a.len > 0 ? (const char *)a.body : "";
     *s = (struct state){
-        .applied = number_of(text, "\napplied_index="),
-        .index = number_of(text, "\nsnapshot_index="),
-        .bytes = number_of(text, "\nsnapshot_bytes="),
-        .imaging = number_of(text, "\nimage="),
-        .failed = number_of(text, "\nimages_given_up="),
+        .applied = status_number(text, "\napplied_index="),
+        .index = status_number(text, "\nsnapshot_index="),
+        .bytes = status_number(text, "\nsnapshot_bytes="),
+        .imaging = status_number(text, "\nimage="),
+        .failed = status_number(text, "\nimages_given_up="),
     };
     ctl_answer_free(&a);
     return code;

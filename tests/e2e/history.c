@@ -1,15 +1,18 @@
 // LINK: raftd/tool/client.c raftd/serve/outq.c raftd/serve/proto.c tests/sim/linear.c tests/sim/linear_search.c -lpthread
 /* history.c: clients of a running cluster whose history is judged: is it linearizable?
  *
- *     history [-c CLIENTS] [-k KEYS] [-t TIMEOUT_MS] SOCKET...
+ *     history [-m] [-c CLIENTS] [-k KEYS] [-t TIMEOUT_MS] SOCKET...
  *
  * CLIENTS at each SOCKET put, get and delete a few keys, one request after the other, each put with
  * a value of its own, until SIGTERM. Then every key is read once more through each node that
  * answers, and everything is judged. Prints one line of key=value words; exit 0: linearizable,
  * 1: not (what is wrong is on standard error), 2: usage, or the search gave up.
  *
+ * -m: a client whose request was certainly not done asks the next node, and stays there. That is then one
+ * request, which fails when no node takes it within its timeout.
+ *
  * stall_ms: the longest time in which no client at all had a put that went well. slowest_ms: the
- * longest that a put took that went well.
+ * longest that a put took that went well. longest_ms: the same of all requests.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -54,7 +57,7 @@ struct record {
 struct client {
     pthread_t thread;
     const struct plan *plan;
-    const char *socket;
+    unsigned socket; // of the plan's
     uint32_t number;
     uint64_t random, puts;
     struct record *records;
@@ -62,7 +65,10 @@ struct client {
 };
 
 struct plan {
+    char **sockets;
+    unsigned n_sockets;
     uint32_t keys, timeout_ms;
+    bool move;
     atomic_bool stop;
 };
 
@@ -129,10 +135,31 @@ static enum fate judge(struct record *r, enum ctl_outcome outcome, const struct 
     return refused || r->kind == LINEAR_GET ? FAILED : UNKNOWN;
 }
 
-static enum fate request(struct client *c, enum linear_kind kind, uint32_t key, uint32_t timeout_ms)
+static enum fate ask(struct client *c, struct record *r, uint32_t timeout_ms)
 {
     static const uint8_t ops[] = {
         [LINEAR_PUT] = PROTO_PUT, [LINEAR_GET] = PROTO_GET, [LINEAR_DELETE] = PROTO_DELETE};
+    char name[NAME_BYTES], value[24];
+    int name_len = snprintf(name, sizeof(name), "h%" PRIu32, r->key);
+    int value_len = snprintf(value, sizeof(value), "%" PRIu64, r->value);
+    uint32_t len = r->kind == LINEAR_PUT ? (uint32_t)value_len : 0;
+    struct ctl_answer a;
+    enum ctl_outcome outcome = ctl_call(c->plan->sockets[c->socket],
+                                        &(struct proto_request){.op = ops[r->kind],
+                                                                .timeout_ms = timeout_ms,
+                                                                .key = (const uint8_t *)name,
+                                                                .key_len = (uint16_t)name_len,
+                                                                .part = (const uint8_t *)value,
+                                                                .part_len = len,
+                                                                .value_len = len},
+                                        &a);
+    enum fate fate = judge(r, outcome, &a);
+    ctl_answer_free(&a);
+    return fate;
+}
+
+static enum fate request(struct client *c, enum linear_kind kind, uint32_t key, uint32_t timeout_ms)
+{
     if (c->n == c->cap) {
         c->cap = c->cap ? 2 * c->cap : FIRST_RECORDS;
         c->records = must(realloc(c->records, c->cap * sizeof(*c->records)));
@@ -141,24 +168,14 @@ static enum fate request(struct client *c, enum linear_kind kind, uint32_t key, 
     *r = (struct record){.kind = kind, .key = key, .client = c->number};
     if (kind == LINEAR_PUT)
         r->value = (uint64_t)c->number * 1000000000 + ++c->puts;
-    char name[NAME_BYTES], value[24];
-    int name_len = snprintf(name, sizeof(name), "h%" PRIu32, key);
-    int value_len = snprintf(value, sizeof(value), "%" PRIu64, r->value);
-    uint32_t len = kind == LINEAR_PUT ? (uint32_t)value_len : 0;
-    struct ctl_answer a;
     r->began_ns = ctl_now_ns();
-    enum ctl_outcome outcome = ctl_call(c->socket,
-                                        &(struct proto_request){.op = ops[kind],
-                                                                .timeout_ms = timeout_ms,
-                                                                .key = (const uint8_t *)name,
-                                                                .key_len = (uint16_t)name_len,
-                                                                .part = (const uint8_t *)value,
-                                                                .part_len = len,
-                                                                .value_len = len},
-                                        &a);
+    r->fate = ask(c, r, timeout_ms);
+    while (c->plan->move && r->fate == FAILED &&
+           ctl_now_ns() - r->began_ns < (uint64_t)timeout_ms * 1000000) {
+        c->socket = (c->socket + 1) % c->plan->n_sockets;
+        r->fate = ask(c, r, timeout_ms);
+    }
     r->ended_ns = ctl_now_ns();
-    r->fate = judge(r, outcome, &a);
-    ctl_answer_free(&a);
     return r->fate;
 }
 
@@ -212,7 +229,7 @@ static struct event *all_events(struct client *clients, size_t n_clients, size_t
 
 struct counts {
     uint64_t puts, gets, failed, unknown;
-    uint64_t slowest_ns, stall_ns, last_ns;
+    uint64_t slowest_ns, longest_ns, stall_ns, last_ns;
 };
 
 static void count(struct counts *c, const struct record *r)
@@ -220,6 +237,8 @@ static void count(struct counts *c, const struct record *r)
     c->failed += r->fate == FAILED;
     c->unknown += r->fate == UNKNOWN;
     c->gets += r->fate == RETURNED && r->kind == LINEAR_GET;
+    if (r->fate == RETURNED && r->ended_ns - r->began_ns > c->longest_ns)
+        c->longest_ns = r->ended_ns - r->began_ns;
     if (r->fate != RETURNED || r->kind != LINEAR_PUT)
         return;
     c->puts++;
@@ -256,9 +275,9 @@ static int report(struct client *clients, size_t n_clients, uint64_t start_ns)
     static const char *const names[] = {
         [LINEAR_OK] = "linearizable", [LINEAR_BROKEN] = "broken", [LINEAR_GAVE_UP] = "gave_up"};
     printf("verdict=%s puts=%" PRIu64 " gets=%" PRIu64 " failed=%" PRIu64 " unknown=%" PRIu64
-           " slowest_ms=%" PRIu64 " stall_ms=%" PRIu64 "\n",
+           " slowest_ms=%" PRIu64 " longest_ms=%" PRIu64 " stall_ms=%" PRIu64 "\n",
            names[v.outcome], counts.puts, counts.gets, counts.failed, counts.unknown,
-           counts.slowest_ns / 1000000, counts.stall_ns / 1000000);
+           counts.slowest_ns / 1000000, counts.longest_ns / 1000000, counts.stall_ns / 1000000);
     if (v.outcome != LINEAR_OK)
         fprintf(stderr, "key h%" PRIu32 ":\n%s", v.key, v.text);
     linear_free(l);
@@ -300,8 +319,9 @@ int main(int argc, char **argv)
 {
     struct plan plan = {.keys = 10, .timeout_ms = 2000};
     size_t per_socket = 2;
-    for (int o; (o = getopt(argc, argv, "c:k:t:")) != -1;) {
+    for (int o; (o = getopt(argc, argv, "mc:k:t:")) != -1;) {
         switch (o) {
+        case 'm': plan.move = true; break;
         case 'c': per_socket = number(optarg, CLIENTS_MAX); break;
         case 'k': plan.keys = number(optarg, KEYS_MAX); break;
         case 't': plan.timeout_ms = number(optarg, 60000); break;
@@ -309,19 +329,21 @@ int main(int argc, char **argv)
         }
     }
     if (optind == argc || argc - optind > SOCKETS_MAX) {
-        fprintf(stderr, "usage: history [-c CLIENTS] [-k KEYS] [-t TIMEOUT_MS] SOCKET...\n");
+        fprintf(stderr, "usage: history [-m] [-c CLIENTS] [-k KEYS] [-t TIMEOUT_MS] SOCKET...\n");
         return 2;
     }
     sigset_t signals;
     if (sigemptyset(&signals) != 0 || sigaddset(&signals, SIGTERM) != 0 ||
         pthread_sigmask(SIG_BLOCK, &signals, NULL) != 0)
         die("signals");
-    size_t n = (size_t)(argc - optind) * per_socket;
+    plan.sockets = argv + optind;
+    plan.n_sockets = (unsigned)(argc - optind);
+    size_t n = plan.n_sockets * per_socket;
     struct client *clients = must(calloc(n, sizeof(*clients)));
     uint64_t start_ns = ctl_now_ns();
     for (size_t i = 0; i < n; i++) {
         clients[i] = (struct client){.plan = &plan,
-                                     .socket = argv[(size_t)optind + i / per_socket],
+                                     .socket = (unsigned)(i / per_socket),
                                      .number = (uint32_t)i + 1,
                                      .random = (start_ns + i) | 1};
         if (pthread_create(&clients[i].thread, NULL, client_run, &clients[i]) != 0)

@@ -24,6 +24,12 @@ const char *status_session_name(enum status_session session)
     return "";
 }
 
+const char *raft_transfer_name(enum raft_transfer transfer)
+{
+    (void)transfer;
+    return "HOW";
+}
+
 const char *raft_why_name(enum raft_why why)
 {
     (void)why;

@@ -1,0 +1,69 @@
+#!/bin/bash
+# Nodes are restarted one after the other, the leader among them, under clients that go to another node when
+# theirs has taken nothing: no request fails, of none is the outcome unknown, and the history is linearizable.
+# Then the lead is handed over by hand, and a node is drained.
+# shellcheck source=/dev/null
+. "$(dirname "$0")/../lib/cluster.sh"
+limit 240
+ROUNDS=${ROUNDS:-3}
+
+handed() { grep -c 'no longer leader: the lead was handed over' "$WORK/node$1.log" || :; }
+
+cluster 3
+start_all
+wait_leader
+history_start -m -c 6 -k 20 -t 5000
+sleep 1
+led=0
+for ((round = 1; round <= ROUNDS; round++)); do
+    for node in 1 2 3; do
+        wait_leader
+        was=$(handed "$node")
+        stop "$node"
+        if [ "$LEADER" = "$node" ]; then
+            led=$((led + 1))
+            [ "$(handed "$node")" -gt "$was" ] || fail "node $node led, and stopped without handing over"
+        fi
+        start "$node"
+        wait_leader
+        sleep 0.3
+    done
+done
+[ "$led" -ge "$ROUNDS" ] || fail "the leader was restarted only $led times"
+history_stop
+note "$OUT"
+case $OUT in
+*" failed=0 unknown=0 "*) ;;
+*) fail "requests failed, or their outcome is unknown: $OUT" ;;
+esac
+
+# --- by hand --------------------------------------------------------------------------------------
+for node in 1 2 3 2; do # at a node that leads and at others
+    expect 0 ctl 1 transfer "$node"
+    wait_leader
+    [ "$LEADER" = "$node" ] || fail "node $LEADER leads, and not $node"
+done
+expect 0 ctl 2 transfer 2 # it leads
+expect 0 ctl 3 transfer
+wait_leader
+[ "$LEADER" != 2 ] || fail "node 2 still leads"
+expect 2 ctl 3 transfer node1
+expect 7 ctl "$LEADER" transfer 9
+says 'no node could take over'
+
+expect 0 ctl "$LEADER" drain
+drained=$LEADER
+wait_leader
+[ "$LEADER" != "$drained" ] || fail "the drained node $drained leads"
+[ "$(field "$drained" drained)" = 1 ] || fail "node $drained does not say that it is drained"
+wait_for 10 "word that node $drained would not lead" ctl "$LEADER" put drained yes
+code=0
+ctl "$LEADER" transfer "$drained" 2>"$WORK/stderr" || code=$?
+[ "$code" = 7 ] || fail "a drained node was handed the lead: exit $code"
+says "can't lead now"
+expect 0 ctl "$drained" put key value
+stop "$drained"
+start "$drained"
+wait_for 10 "node $drained to lead again" ctl "$drained" transfer "$drained"
+same_keys
+finish "$led restarts of leaders: $OUT"
