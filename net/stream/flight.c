@@ -28,6 +28,14 @@ void flight_push(struct flight *f, uint64_t stamp, uint64_t off, uint32_t len)
     f->p[slot(f, f->n++)] = (struct flight_piece){.off = off, .stamp = stamp, .len = len};
 }
 
+void flight_again(struct flight *f, uint64_t off, uint64_t end)
+{
+    for (unsigned i = 0; i < f->n; i++) {
+        struct flight_piece *p = flight_at(f, i);
+        p->again = p->again || (p->off < end && off < p->off + p->len);
+    }
+}
+
 void flight_pop_done(struct flight *f)
 {
     while (f->n > 0 && f->p[f->head].len == 0) {

@@ -22,6 +22,7 @@ struct flight_piece {
     uint64_t stamp; /* of the datagram it left in */
     uint32_t len;   /* 0: done with */
     bool merged;    /* of more than one datagram */
+    bool again;     /* some of it left in other datagrams, too */
 };
 
 /* A zeroed struct is empty. */
@@ -39,6 +40,9 @@ void flight_push(struct flight *f, uint64_t stamp, uint64_t off, uint32_t len);
 
 /* Forgets the oldest ones that are done with. */
 void flight_pop_done(struct flight *f);
+
+/* These bytes are sent again. */
+void flight_again(struct flight *f, uint64_t off, uint64_t end);
 
 /* Number of pieces sent with this stamp or an older one: they are the first so many. */
 unsigned flight_until(const struct flight *f, uint64_t stamp);

@@ -284,6 +284,8 @@ void stream_tx_sent(struct stream_tx *tx, uint64_t now_us, uint64_t stamp, uint6
     if (tx->flight.n == FLIGHT_MAX)
         make_room(tx);
     flight_push(&tx->flight, stamp, off, (uint32_t)len);
+    if (old > 0)
+        flight_again(&tx->flight, off, off + old);
     tx->nxt = max_u64(tx->nxt, end);
     if (tx->next == STREAM_FRESH || tx->next == STREAM_LOST)
         cwnd_sent(&tx->cwnd, now_us, &tx->link->rtt, len);
@@ -374,9 +376,10 @@ static void take_echo(struct stream_tx *tx, uint64_t now_us, const struct wire_s
     if (echo == 0)
         return;
     unsigned arrived = flight_until(&tx->flight, echo);
-    if (arrived > 0) {
-        const struct flight_piece *p = flight_at(&tx->flight, arrived - 1);
-        if (p->stamp == echo && !p->merged && p->len > tx->arrived_max)
+    for (unsigned i = 0; i < arrived; i++) {
+        const struct flight_piece *p = flight_at(&tx->flight, i);
+        bool whole = p->stamp == echo || (!p->again && p->off + p->len <= s->contig);
+        if (whole && !p->merged && p->len > tx->arrived_max)
             tx->arrived_max = p->len;
     }
     if (echo <= tx->rack)
