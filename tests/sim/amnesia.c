@@ -17,12 +17,30 @@
 
 enum { NOTHING = 0x3F }; /* type of a frame that nobody knows, and that is skipped */
 
+bool sim_is_unsound(const struct member *m)
+{
+    return m->rot || m->wiped || m->marked || m->lost != NULL;
+}
+
 unsigned sim_unsound(const struct sim *s)
 {
     unsigned n = 0;
     for (unsigned i = 0; i < s->o.nodes; i++)
-        n += s->m[i].rotten || s->m[i].wiped || s->m[i].lost != NULL;
+        n += sim_is_unsound(&s->m[i]);
     return n;
+}
+
+bool sim_trusted(const struct sim *s, const struct member *m)
+{
+    for (unsigned i = 0; i < s->o.nodes; i++) {
+        const struct member *l = &s->m[i];
+        if (l == m || !l->up || node_raft(l->node)->role != RAFT_LEADER)
+            continue;
+        const struct raft *r = node_raft(l->node);
+        if (r->peers[raft_peer_slot(r, (uint16_t)(m->at + 1))].boot == m->lost_boot)
+            return true;
+    }
+    return false;
 }
 
 /* Not by hand: the rest of the world takes part. */
@@ -101,7 +119,7 @@ static void make_needed(struct sim *s, const struct member *m)
 /* The first time it only makes the copy. */
 bool sim_forget(struct sim *s, struct member *m)
 {
-    if (!m->up || m->rotten || m->wiped || m->lost != NULL || m->full || m->n_maybe > 0)
+    if (!m->up || sim_is_unsound(m) || m->full || m->n_maybe > 0)
         return false; /* with room, and no more on the disk than is durable */
     if (m->image == NULL || m->image_hard.term != m->hard.term ||
         m->image_hard.vote != m->hard.vote) {
@@ -114,7 +132,7 @@ bool sim_forget(struct sim *s, struct member *m)
     }
     struct entry *tip = sim_tip(&m->hard, m->snap);
     uint64_t kept = common(sim_tip(&m->image_hard, m->image_snap), tip);
-    if (sim_unsound(s) >= (s->o.nodes - 1) / 2 || !known(s, m, kept))
+    if (sim_unsound(s) >= (s->o.nodes - 1) / 2 || !known(s, m, kept) || sim_trusted(s, m))
         return false;
     m->lost_boot = node_raft(m->node)->cfg.boot;
     sim_stop_node(s, m, STOP_KILL);
@@ -139,7 +157,9 @@ static bool whole(const struct member *m)
 
 void sim_check_lost(struct sim *s, struct member *m)
 {
-    if (m->lost == NULL)
+    if (m->marked)
+        sim_check_damaged(s, m);
+    if (m->lost == NULL || m->marked)
         return;
     bool doubt = node_raft(m->node)->doubt_index != 0;
     struct member *l = leader_of(s, m);
@@ -161,7 +181,7 @@ void sim_check_lost(struct sim *s, struct member *m)
 
 void sim_silence(const struct member *m, uint8_t *payload, size_t len)
 {
-    if (m->lost == NULL || node_raft(m->node)->doubt_index != 0)
+    if (m->lost == NULL || m->marked || node_raft(m->node)->doubt_index != 0)
         return;
     for (size_t pos = WIRE_PREAMBLE_BYTES; pos < len;) {
         uint8_t *frame = payload + pos;

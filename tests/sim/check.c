@@ -262,7 +262,7 @@ static void check_leader(struct sim *s, struct member *m)
     t->leader = r->cfg.id;
     unsigned votes = 0;
     for (unsigned i = 0; i < s->o.nodes; i++)
-        votes += t->votes[i] == r->cfg.id;
+        votes += t->votes[i] == r->cfg.id || t->forgot[i] == r->cfg.id;
     if (votes < sim_majority(s))
         sim_broken(s, "elected", "node %u leads term %" PRIu64 " with %u durable votes", m->at + 1,
                    r->term, votes);

@@ -16,16 +16,16 @@
 enum {
     STALL_STEP_US = 200000,
     SLOW_FACTOR = 30,
-    BOOT_CALLS = 40, /* system calls of a recovery, about */
-    BATCHES_MAX = 4096,
-    SEGMENTS_MAX = 1024,
+    BOOT_CALLS = 40,          /* system calls of a recovery, about */
     CLOSURE_BYTES = 64 << 10, /* larger disks are copied less often */
 };
 
 static struct wal_options options(const struct sim *s, const struct wal_base *base)
 {
-    return (struct wal_options){
-        .segment_bytes = s->o.segment_bytes, .storage_id = DIR_ID, .base = *base};
+    return (struct wal_options){.segment_bytes = s->o.segment_bytes,
+                                .storage_id = DIR_ID,
+                                .base = *base,
+                                .repair = s->o.nodes > 1};
 }
 
 void sim_disk_new(struct sim *s, struct member *m)
@@ -53,7 +53,7 @@ void sim_disk_new(struct sim *s, struct member *m)
  * time takes its disk for its own. */
 bool sim_wipe(struct sim *s, struct member *m)
 {
-    if (m->rotten || m->wiped || m->lost != NULL || sim_unsound(s) >= (s->o.nodes - 1) / 2)
+    if (sim_is_unsound(m) || sim_unsound(s) >= (s->o.nodes - 1) / 2)
         return false;
     for (unsigned i = 0; i < s->o.nodes; i++)
         if (i != m->at && s->m[i].peers_known[m->at] != m->storage)
@@ -67,7 +67,7 @@ bool sim_wipe(struct sim *s, struct member *m)
     memset(m->peers_known, 0, sizeof m->peers_known);
     m->hard = (struct hard){.tip = &s->root};
     m->n_maybe = 0;
-    m->full = m->fail_boot = m->rot_covered = false;
+    m->full = m->fail_boot = false;
     m->fail_in = 0;
     m->wiped = m->outside = true;
     return true;
@@ -418,6 +418,26 @@ void sim_disk_heal(struct sim *s, struct member *m)
 
 /* ---- recovery ---- */
 
+static void recovered(struct sim *s, struct member *m, const struct wal_report *rep)
+{
+    struct hard h = reported(s, m, rep);
+    if ((m->rotten && !rep->doubt) || (m->rot_covered && rep->message[0] == '\0'))
+        sim_broken(s, "rot-unnoticed", "node %u starts with rotten bytes and does not say so",
+                   m->at + 1);
+    if (!rep->doubt || !m->rot)
+        must_be(s, m, rep, m->snap->index, "start");
+    if (rep->doubt ? !m->rot && !m->marked : m->marked)
+        sim_broken(s, "doubt", "node %u starts %sin doubt", m->at + 1, rep->doubt ? "" : "not ");
+    if (rep->doubt)
+        sim_damaged(s, m, &h);
+    s->t.faults[SIM_ROT] += m->rot;
+    m->rot = m->rotten = m->rot_covered = m->rot_snap = false;
+    sim_check_hard(s, m, &h);
+    m->hard = h;
+    m->tip = h.tip;
+    m->n_maybe = 0;
+}
+
 bool sim_recover(struct sim *s, struct member *m, struct wal_report *rep,
                  struct snapshot_name *newest)
 {
@@ -437,26 +457,11 @@ bool sim_recover(struct sim *s, struct member *m, struct wal_report *rep,
     struct wal_options opts = options(s, &base);
     int rc = wal_open(&m->wal, memdisk_disk(m->disk), DIR, &opts, rep);
     memdisk_fail_call(m->disk, 0, 0);
-    if (rc == 0 && m->rotten)
-        sim_broken(s, "rot-unnoticed", "node %u starts with rotten bytes", m->at + 1);
-    if (rc == 0 && m->rot_covered) {
-        if (rep->message[0] == '\0')
-            sim_broken(s, "rot-unnoticed", "node %u says nothing of rotten bytes", m->at + 1);
-        m->rot_covered = false;
-        s->t.faults[SIM_ROT]++;
-    }
     if (rc == 0) {
-        must_be(s, m, rep, m->snap->index, "start");
-        struct hard h = reported(s, m, rep);
-        sim_check_hard(s, m, &h);
-        m->hard = h;
-        m->tip = h.tip;
-        m->n_maybe = 0;
+        recovered(s, m, rep);
         return true;
     }
-    if (rc != -EBADMSG)
-        m->rot_covered =
-            false; /* that may be put aside already: the next start has nothing to say */
+    m->rot_covered = false; /* that may be put aside already: the next start has nothing to say */
     m->wal = NULL;
     sim_note(s, NOTE_BOOT_FAILED, m->at, (uint64_t)-rc, 0, 0);
     if (fails && rc != -EBADMSG) {
@@ -466,144 +471,9 @@ bool sim_recover(struct sim *s, struct member *m, struct wal_report *rep,
     } else if (rc != -EBADMSG && m->full) { /* no room for the log behind its snapshot */
         s->t.faults[SIM_FULL]++;
         sim_boot_later(s, m, sim_roll(s, RNG_FAULT, 1000000));
-    } else if (rc == -EBADMSG && m->rotten) {
-        s->t.faults[SIM_ROT]++;
-        m->dead = true;
     } else {
         sim_broken(s, rc == -EBADMSG ? "false-corrupt" : "recovery", "node %u cannot start: %s",
                    m->at + 1, rep->message);
     }
     return false;
-}
-
-/* ---- rot ---- */
-
-struct place {
-    uint64_t segment;
-    size_t offset, len;
-};
-
-/* The live log on the medium: whole batches in order, up to the last one. */
-struct medium {
-    struct member *m;
-    uint64_t numbers[SEGMENTS_MAX]; /* of all files of segments, ascending */
-    size_t n_numbers;
-    struct segment_head heads[SEGMENTS_MAX]; /* of those that the log consists of */
-    size_t n_heads;
-    struct place list[BATCHES_MAX];
-    size_t n;
-};
-
-static int each_number(void *ctx, const char *name)
-{
-    struct medium *d = ctx;
-    char *end;
-    uint64_t number = strtoull(name, &end, 16);
-    if (strcmp(end, SEGMENT_SUFFIX) != 0 || d->n_numbers == SEGMENTS_MAX)
-        return 0;
-    size_t at = d->n_numbers++;
-    for (; at > 0 && d->numbers[at - 1] > number; at--)
-        d->numbers[at] = d->numbers[at - 1];
-    d->numbers[at] = number;
-    return 0;
-}
-
-static const uint8_t *peek(struct member *m, uint64_t number, size_t *size)
-{
-    char path[WAL_PATH_MAX];
-    segment_path(path, DIR, number, SEGMENT_SUFFIX);
-    return memdisk_peek(m->disk, path, size);
-}
-
-/* A whole batch that was refused, and left behind by the segment's seal. */
-static bool left_behind(const struct batch_head *h, const uint8_t *segment, size_t size)
-{
-    struct batch_head seal;
-    return batch_decode(segment + size - BATCH_BLOCK_BYTES, &seal) && seal.salt == h->salt &&
-           (seal.flags & BATCH_CUT) != 0 && h->seq + 1 == seal.seq;
-}
-
-/* Those of one segment: what other segments left in its file has another salt. */
-static void batches(struct medium *d, const struct segment_head *sh, const uint8_t *p, size_t size)
-{
-    for (size_t at = BATCH_BLOCK_BYTES; at + BATCH_BLOCK_BYTES <= size && d->n < BATCHES_MAX;) {
-        struct batch_head h;
-        if (!batch_decode(p + at, &h) || h.salt != sh->salt || left_behind(&h, p, size))
-            break;
-        d->list[d->n] = (struct place){sh->number, at, (size_t)batch_bytes(h.payload_len)};
-        at += d->list[d->n++].len;
-    }
-}
-
-/* A file that is not in use yet has no head, or that of the segment that it was before. The log begins
- * behind the last gap, or with the last segment that says so. */
-static void look(struct medium *d)
-{
-    const struct disk *disk = memdisk_disk(d->m->disk);
-    char dir[WAL_PATH_MAX];
-    sim_must(segment_dir(dir, DIR) == 0 && disk->list(disk->ctx, dir, each_number, d) == 0 ? d
-                                                                                           : NULL);
-    for (size_t i = 0; i < d->n_numbers; i++) {
-        struct segment_head h;
-        size_t size;
-        const uint8_t *p = peek(d->m, d->numbers[i], &size);
-        if (p == NULL || size < BATCH_BLOCK_BYTES || !segment_decode(p, &h) ||
-            h.number != d->numbers[i])
-            continue;
-        if ((h.flags & SEGMENT_RESET) != 0 ||
-            (d->n_heads > 0 && d->heads[d->n_heads - 1].number + 1 != h.number))
-            d->n = d->n_heads = 0;
-        d->heads[d->n_heads++] = h;
-        batches(d, &h, p, size);
-    }
-}
-
-/* Where the log goes on behind the segment of that batch: the index before. */
-static uint64_t goes_on_behind(const struct medium *d, const struct place *p)
-{
-    for (size_t i = 0; i < d->n_heads; i++)
-        if (d->heads[i].number == p->segment + 1)
-            return d->heads[i].base_index;
-    return UINT64_MAX;
-}
-
-static bool spoil(struct sim *s, struct member *m, const struct place *p)
-{
-    static const uint8_t fills[] = {0x00, 0xff, 0xa5};
-    char path[WAL_PATH_MAX];
-    size_t size, at = p->offset + sim_roll(s, RNG_FAULT, p->len);
-    const uint8_t *bytes = peek(m, p->segment, &size);
-    uint8_t old = bytes[at], block[BATCH_BLOCK_BYTES];
-    uint64_t how = sim_roll(s, RNG_FAULT, 4);
-    segment_path(path, DIR, p->segment, SEGMENT_SUFFIX);
-    if (how == 3) {
-        block[0] = old ^ (uint8_t)(1u << sim_roll(s, RNG_FAULT, 8));
-        memdisk_poke(m->disk, path, at, block, 1);
-        return true;
-    }
-    at -= at % BATCH_BLOCK_BYTES;
-    memset(block, fills[how], sizeof block);
-    if (memcmp(bytes + at, block, sizeof block) == 0)
-        return false;
-    memdisk_poke(m->disk, path, at, block, sizeof block);
-    return true;
-}
-
-/* Changes bytes of one batch that has a later one behind it (the last one alone could be taken for
- * a torn write, see the fault model). The node is down after a power cut. Nobody needs them if its snapshot
- * has all that was there. */
-bool sim_rot(struct sim *s, struct member *m)
-{
-    struct medium *d = sim_must(calloc(1, sizeof *d));
-    bool done = false;
-    d->m = m;
-    look(d);
-    if (d->n >= 2 && d->n < BATCHES_MAX && d->n_numbers < SEGMENTS_MAX && m->snap_maybe == NULL) {
-        const struct place *p = &d->list[sim_roll(s, RNG_FAULT, d->n - 1)];
-        done = spoil(s, m, p);
-        m->rot_covered |= done && m->snap->index != 0 && goes_on_behind(d, p) <= m->snap->index;
-        m->rotten = done && !m->rot_covered;
-    }
-    free(d);
-    return done;
 }

@@ -120,8 +120,7 @@ static void crash(struct sim *s, struct member *m, bool kill)
 /* Durable bytes of one node; only ever of a minority. */
 static bool rot(struct sim *s, struct member *m)
 {
-    if (m->rotten || m->rot_covered || m->wiped || m->lost != NULL ||
-        sim_unsound(s) >= (s->o.nodes - 1) / 2)
+    if (!sim_may_rot(s, m))
         return false;
     sim_stop_node(s, m, STOP_CUT_RANDOM);
     (void)sim_rot(s, m);

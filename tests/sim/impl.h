@@ -95,8 +95,9 @@ struct hard {
 struct term {
     uint16_t leader; /* 0 = none so far */
     struct entry *leader_tip;
-    uint64_t committed;    /* highest index that its leader committed */
-    uint16_t votes[NODES]; /* durable, of each node */
+    uint64_t committed;     /* highest index that its leader committed */
+    uint16_t votes[NODES];  /* durable, of each node ... */
+    uint16_t forgot[NODES]; /* ... and before its disk was damaged */
 };
 
 /* ---- clients ---- */
@@ -189,9 +190,14 @@ struct member {
     int diverged;    /* see sim_diverged() */
     bool outside_later;
     bool outside;     /* liveness: not of the healed majority, alive, heard by it or hearing it */
-    bool rotten;      /* durable bytes were changed: recovery must notice */
-    bool rot_covered; /* likewise, but its snapshot has what was there: it starts all the same */
-    bool wiped;       /* got an empty disk: nobody may count it any more */
+    bool rot;         /* durable bytes were changed since the last start ... */
+    bool rotten;      /* ... that the node needs: it must be in doubt ... */
+    bool rot_covered; /* ... or its snapshot has what was there: the start must name them ... */
+    bool rot_snap;    /* ... or of its newest snapshot */
+    struct entry *snap_had; /* last entry in the newest one before that */
+    bool marked;            /* there is DIR/doubt */
+    uint64_t owes;          /* in doubt: it must have all up to here before it is healed */
+    bool wiped;             /* got an empty disk: nobody may count it any more */
     uint64_t generation;
     uint64_t wake_at; /* virtual time of the event that is posted, 0 = none */
 
@@ -408,7 +414,6 @@ void sim_on_remember(void *ctx, uint16_t id, uint64_t storage);
 /* Opens the log and compares it with what must be there. False: the node stays down for now. */
 bool sim_recover(struct sim *s, struct member *m, struct wal_report *rep,
                  struct snapshot_name *newest);
-bool sim_rot(struct sim *s, struct member *m);
 void sim_disk_full(struct member *m, uint64_t bytes, bool in_place);
 void sim_disk_room(struct member *m);
 void sim_disk_heal(struct sim *s, struct member *m);
@@ -437,7 +442,21 @@ bool sim_snap_start(struct sim *s, struct member *m, struct snapshot_name *name,
 /* Last entry on a disk that holds this log and this snapshot. */
 struct entry *sim_tip(const struct hard *h, struct entry *snap);
 
+/* damage.c */
+/* Changes bytes on the disk of a node that is down, after a power cut. False: it found none that it may. */
+bool sim_rot(struct sim *s, struct member *m);
+/* That may be done to the node now. */
+bool sim_may_rot(const struct sim *s, const struct member *m);
+/* It starts in doubt, with this on its disk. */
+void sim_damaged(struct sim *s, struct member *m, const struct hard *h);
+/* After a step of a node with DIR/doubt: is it healed? */
+void sim_check_damaged(struct sim *s, struct member *m);
+
 /* amnesia.c */
+/* Its disk is not what it was. */
+bool sim_is_unsound(const struct member *m);
+/* A leader counts on what a process acknowledged before its disk lost it. */
+bool sim_trusted(const struct sim *s, const struct member *m);
 /* Makes a copy of the disk, or stops the node and puts the copy in place: true. */
 bool sim_forget(struct sim *s, struct member *m);
 /* After a step of the node: does it hold again what it lost? */

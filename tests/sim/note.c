@@ -132,7 +132,7 @@ static void print_node(const struct sim *s, const struct member *m, FILE *f)
     size_t len;
     struct status st = {0};
     fprintf(f, "node %u: %s%s%s%s, disk: term %" PRIu64 " vote %u last %" PRIu64 "\n", m->at + 1,
-            m->up ? "up" : "down", m->dead ? ", for good" : "", m->rotten ? ", rotten" : "",
+            m->up ? "up" : "down", m->dead ? ", for good" : "", m->rot ? ", rotten" : "",
             m->full ? ", disk full" : "", m->hard.term, m->hard.vote,
             m->hard.tip != NULL ? m->hard.tip->index : 0);
     if (!m->up)

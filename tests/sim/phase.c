@@ -56,7 +56,7 @@ static void heal(struct sim *s)
     unsigned order[NODES], n = 0, all;
     sim_note(s, NOTE_PHASE, 0, 2, 0, 0);
     for (unsigned i = 0; i < s->o.nodes; i++)
-        if (!s->m[i].rotten && !s->m[i].wiped && s->m[i].lost == NULL)
+        if (!sim_is_unsound(&s->m[i]))
             order[n++] = i;
     for (unsigned i = n; i > 1; i--) {
         unsigned j = (unsigned)sim_roll(s, RNG_FAULT, i), swap = order[i - 1];
@@ -68,11 +68,11 @@ static void heal(struct sim *s)
     s->closed = true;
     all = n;
     for (unsigned i = 0; i < s->o.nodes; i++) /* may be there, but the majority is without them */
-        if (s->m[i].lost != NULL)
+        if (sim_is_unsound(&s->m[i]) && !s->m[i].wiped)
             order[all++] = i;
     for (unsigned i = 0; i < all; i++) {
         struct member *m = &s->m[order[i]];
-        uint64_t fate = sim_roll(s, RNG_FAULT, m->lost != NULL ? 6 : 3);
+        uint64_t fate = sim_roll(s, RNG_FAULT, sim_is_unsound(m) ? 6 : 3);
         m->dead = i >= keep && fate == 0;
         m->outside_later = i >= keep && fate == 1;
         if (i >= keep && fate == 2)
@@ -83,7 +83,7 @@ static void heal(struct sim *s)
             sim_boot(s, m);
     }
     for (unsigned i = 0; i < s->o.nodes; i++)
-        if ((s->m[i].dead || s->m[i].rotten) && s->m[i].up)
+        if (s->m[i].dead && s->m[i].up)
             sim_stop_node(s, &s->m[i], STOP_CUT_RANDOM);
 }
 

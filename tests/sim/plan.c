@@ -10,11 +10,11 @@ enum { MS = 1000, SECOND = 1000000 };
 
 struct profile {
     const char *name, *help;
-    uint32_t rate[SIM_FAULT_COUNT + 2]; /* at most: see SIM_FAULTS, and below */
+    uint32_t rate[SIM_FAULT_COUNT + 3]; /* at most: see SIM_FAULTS, and below */
 };
 
-/* No faults, but how it is for good: slow disks; short logs. */
-enum { SLOW_DISKS = SIM_FAULT_COUNT, SNAPSHOTS };
+/* No faults, but how it is for good: slow disks; short logs; rot that spares nothing. */
+enum { SLOW_DISKS = SIM_FAULT_COUNT, SNAPSHOTS, DAMAGE };
 
 #define NET                                                                                        \
     [SIM_LOSS] = 500000, [SIM_DUP] = 200000, [SIM_DELAY] = 100000, [SIM_LATE] = 3000,              \
@@ -76,7 +76,7 @@ static const struct profile profiles[] = {
     {"everything",
      "all of it",
      {NET, CUTS, STOPS, DISKS, [SIM_ROT] = 30, [SIM_WIPE] = 100, [SIM_AMNESIA] = 300,
-      [SIM_CLOCK] = YES, [SIM_SMALL] = YES, [SIM_COARSE] = YES}},
+      [SIM_CLOCK] = YES, [SIM_SMALL] = YES, [SIM_COARSE] = YES, [DAMAGE] = YES}},
     {"slowdisks",
      "all disks take up to 3 s for each write, always",
      {[SIM_LOSS] = 200000,
@@ -108,6 +108,24 @@ static const struct profile profiles[] = {
       [SIM_ROT] = 200,
       [SIM_WIPE] = 100,
       [SNAPSHOTS] = YES}},
+    {"repair",
+     "damaged logs and snapshots of a minority, again and again",
+     {[SIM_ROT] = 4000,
+      [SIM_LOSS] = 200000,
+      [SIM_DELAY] = 100000,
+      [SIM_LATE] = 3000,
+      [SIM_REPLAY] = 50000,
+      [SIM_PARTITION] = 700,
+      [SIM_ONEWAY] = 300,
+      [SIM_CRASH] = 600,
+      [SIM_KILL] = 600,
+      [SIM_MIDOP] = 700,
+      [SIM_CUTALL] = 50,
+      [SIM_STALL] = 300,
+      [SIM_PAUSE] = 300,
+      [SIM_SMALL] = YES,
+      [SNAPSHOTS] = YES,
+      [DAMAGE] = YES}},
     {"amnesia",
      "disks of followers that are those of an earlier time",
      {[SIM_AMNESIA] = 4000,
@@ -244,6 +262,7 @@ void sim_plan(struct sim_options *o, unsigned profile, uint64_t seed, unsigned n
     o->log_max_bytes = PICK(&own, 0, 0, 16, 64) * o->segment_bytes;
     if (p->rate[SNAPSHOTS])
         short_logs(o, &own);
+    o->damage = p->rate[DAMAGE] != 0;
     if (p->rate[SLOW_DISKS])
         slow_disks(o, &rng);
     o->max_data_bytes = (uint32_t)PICK(&rng, 0, 0, 0, 0, 0, 1, 3, 8) * CMD_LIMIT_BYTES;

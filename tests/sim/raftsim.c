@@ -195,6 +195,8 @@ static void add(struct sum *sum, const struct sim_totals *t)
     s->batches += t->batches;
     s->closures += t->closures;
     s->doubts += t->doubts;
+    s->damaged += t->damaged;
+    s->healed += t->healed;
     s->snapshots += t->snapshots;
     s->drops += t->drops;
     s->installs += t->installs;
@@ -239,8 +241,9 @@ static void print_stats(const struct sum *sum)
     printf("  %" PRIu64 " snapshots written, %" PRIu64 " logs shortened, %" PRIu64
            " snapshots installed, %" PRIu64 " fetches of them resumed\n",
            t->snapshots, t->drops, t->installs, t->resumed);
-    printf("  %" PRIu64 " nodes were told that they had lost something, and have it again\n",
-           t->doubts);
+    printf("  %" PRIu64 " nodes were told that they had lost something, and have it again; %" PRIu64
+           " started damaged, %" PRIu64 " are healed\n",
+           t->doubts, t->damaged, t->healed);
     printf("  writes: %" PRIu64 " sent, %" PRIu64 " acknowledged, %" PRIu64 " refused, %" PRIu64
            " without room, %" PRIu64 " unknown\n",
            t->writes, t->acked, t->refused, t->full, t->unknown);

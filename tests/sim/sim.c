@@ -369,6 +369,8 @@ void sim_boot(struct sim *s, struct member *m)
     m->boot = nc.boot;
     m->unsealed = false;
     s->t.boots++;
+    if (node_raft(m->node)->damaged != rep.doubt)
+        sim_broken(s, "doubt-untold", "node %u does not know that it is in doubt", m->at + 1);
     if (node_raft(m->node)->commit_index != m->hard.commit)
         sim_broken(s, "commit-forgotten", "node %u starts with another commit index than on disk",
                    m->at + 1);
@@ -565,7 +567,8 @@ bool sim_converged(const struct sim *s)
         if (m->up && !m->outside &&
             (m->pending > 0 || m->tip != tip ||
              replica_applied(node_replica(m->node)) != tip->index ||
-             sim_tip(&m->hard, m->snap) != tip || m->n_reads > 0 || !node_local_reads(m->node)))
+             sim_tip(&m->hard, m->snap) != tip || raft_in_doubt(node_raft(m->node)) ||
+             m->n_reads > 0 || !node_local_reads(m->node)))
             return false;
     }
     return true;

@@ -100,6 +100,7 @@ struct sim_options {
     unsigned hot_keys;
     uint64_t think_us;   /* a client's mean pause between two operations */
     uint64_t timeout_us; /* of operations */
+    bool damage;         /* SIM_ROT strikes snapshots, heads, seals and whole segments as well */
     unsigned closure; /* one in so many batches: recover the worst images of that disk; 0 never */
 
     uint64_t time_us;    /* length of the safety phase ... */
@@ -121,7 +122,9 @@ struct sim_totals {
     uint64_t ended;     /* ... and of a process that was not current */
     uint64_t snapshots, drops, installs; /* written, of logs, that took the place of a state */
     uint64_t resumed;                    /* fetches of snapshots that went on where they were */
-    uint64_t doubts; /* nodes that were told that they had lost something, and have it again */
+    uint64_t doubts;  /* nodes that were told that they had lost something, and have it again */
+    uint64_t damaged; /* nodes that started in doubt, with less than they had ... */
+    uint64_t healed;  /* ... and those that were healed */
     uint64_t faults[SIM_FAULT_COUNT]; /* how often each really happened */
     uint64_t elected_us;              /* liveness: until there was a leader ... */
     uint64_t converged_us;            /* ... and until all was answered and equal */

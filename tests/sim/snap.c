@@ -39,26 +39,28 @@ static int load_done(void *ctx, const struct snapshot_head *head)
     return image_load_done(ctx, head->digest);
 }
 
-/* The newest one that is whole; *load NULL: its state is not wanted. 0 with name->index 0: there is none. */
+/* The newest one that is whole; load NULL: its state is not wanted. 0 with name->index 0: there is none.
+ * Without `rotten` one that is damaged is an error, as what can't be read looks the same. */
 static int newest(struct memdisk *disk, struct image_load **load, struct snapshot_head *head,
-                  struct snapshot_name *name)
+                  struct snapshot_name *name, bool rotten)
 {
     struct snapshots sn = place(disk);
     uint64_t list[SNAPSHOT_LIST_MAX];
     unsigned n;
     int rc = snapshot_list(&sn, list, &n);
     name->index = 0;
-    if (rc < 0 || n == 0)
-        return rc;
-    if (load == NULL)
-        return snapshot_load(&sn, list[0], NULL, head, name);
-    *load = sim_must(image_load_new());
-    struct snapshot_sink sink = {load_chunk, load_done, *load};
-    rc = snapshot_load(&sn, list[0], &sink, head, name);
-    if (rc < 0) {
-        image_load_free(*load);
-        *load = NULL;
+    for (unsigned i = 0; rc == 0 && i < n; i++) {
+        if (load != NULL)
+            *load = sim_must(image_load_new());
+        struct snapshot_sink sink = {load_chunk, load_done, load != NULL ? *load : NULL};
+        rc = snapshot_load(&sn, list[i], load != NULL ? &sink : NULL, head, name);
+        if (rc == 0)
+            return 0;
         name->index = 0;
+        if (load != NULL)
+            image_load_free(*load);
+        if (rc == -EBADMSG && rotten)
+            rc = snapshot_put_aside(&sn, list[i]);
     }
     return rc;
 }
@@ -68,7 +70,7 @@ int sim_snap_base(struct memdisk *disk, struct wal_base *base)
     struct snapshot_head head;
     struct snapshot_name name;
     *base = (struct wal_base){0};
-    int rc = newest(disk, NULL, &head, &name);
+    int rc = newest(disk, NULL, &head, &name, false);
     if (rc == 0 && name.index != 0) {
         base->index = head.index;
         base->term = head.term;
@@ -113,18 +115,19 @@ bool sim_snap_start(struct sim *s, struct member *m, struct snapshot_name *name,
 {
     struct image_load *load = NULL;
     struct snapshot_head head;
-    int rc = newest(m->disk, &load, &head, name);
+    int rc = newest(m->disk, &load, &head, name, m->rot_snap);
     if (rc < 0 && fails)
         return false;
     if (rc < 0)
         sim_broken(s, "snapshot", "node %u can't read its snapshot: %s", m->at + 1, strerror(-rc));
     if (name->index == 0) {
-        if (m->snap->index != 0)
+        if (m->snap->index != 0 && !m->rot_snap)
             sim_broken(s, "snapshot-lost", "node %u lost its snapshot", m->at + 1);
+        m->snap = &s->root;
         return true;
     }
     struct entry *e = check_head(s, m, &head, name);
-    if (e != m->snap && e != m->snap_maybe)
+    if (e != m->snap && e != m->snap_maybe && !(m->rot_snap && e->index < m->snap->index))
         sim_broken(s, "snapshot-lost", "node %u lost its newest snapshot", m->at + 1);
     check_name(s, m, name);
     m->snap = e;
