@@ -59,7 +59,7 @@ struct news_peer {
 
 /* Zeroed memory: nothing was said yet. */
 struct news {
-    enum raft_role role; /* these three as last said */
+    enum raft_role role;         /* these three as last said */
     enum raft_transfer transfer; /* how the last hand-over ended */
     uint64_t term;
     uint16_t leader;
