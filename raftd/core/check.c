@@ -10,12 +10,9 @@
 
 static const char *check_hard_state(const struct raft *r)
 {
-    CHECK(raft_members_valid(&r->members) && r->n_peers == r->members.n_voters - 1,
-          "peers that do not count, or voters that are no peers");
     CHECK(r->durable_term <= r->term, "the durable term leads the term");
     CHECK(r->durable_term != r->term || r->durable_vote == 0 || r->durable_vote == r->vote,
           "the vote changed within a term");
-    CHECK(r->vote == 0 || raft_is_voter(&r->members, r->vote), "the vote is for no voter");
     CHECK(r->inflight_seq < r->next_seq, "a batch in flight that was never made");
     if (r->inflight_seq == 0)
         return NULL;
@@ -23,6 +20,33 @@ static const char *check_hard_state(const struct raft *r)
           "the batch in flight lowers the term or leads it");
     CHECK(r->inflight_term != r->term || r->inflight_vote == 0 || r->inflight_vote == r->vote,
           "the batch in flight holds another vote of this term");
+    return NULL;
+}
+
+static const char *check_members(const struct raft *r)
+{
+    const struct raft_members *m = &r->members, *before = &r->members_before;
+    CHECK(m->n == 0 || raft_members_valid(m), "members that can't be");
+    CHECK(m->index <= r->trail.last, "members of an entry that is not there");
+    CHECK(m->index <= r->commit_index ||
+              (before->index < m->index && before->index <= r->commit_index),
+          "two configurations are not committed");
+    for (unsigned i = 0; i < m->n; i++)
+        CHECK(m->m[i].id == r->cfg.id || raft_peer_slot(r, m->m[i].id) >= 0, "a member is no peer");
+    CHECK(r->n_peers <= RAFT_PEERS_MAX, "more peers than places");
+    for (unsigned i = 0; i < r->n_peers; i++) {
+        const struct raft_peer *p = &r->peers[i];
+        const struct raft_member *of = raft_member(m, p->id);
+        CHECK(p->standing == (of == NULL ? RAFT_NO_MEMBER : of->standing),
+              "a peer has another standing than the members give it");
+        CHECK(p->id == 0 || raft_peer_slot(r, p->id) == (int)i, "a peer has two places");
+        CHECK(p->id != r->cfg.id, "a node is its own peer");
+        CHECK(of == NULL || p->incarnation == of->incarnation,
+              "a peer of another directory counts");
+        CHECK((p->leaves_at == 0) == (of != NULL || p->id == 0),
+              "a member leaves, or a guest stays");
+        CHECK((p->id == 0) == (p->pto == 0), "a peer is asked again without a pause");
+    }
     return NULL;
 }
 
@@ -55,11 +79,11 @@ static const char *check_log(const struct raft *r)
 
 static const char *check_role(const struct raft *r)
 {
-    for (unsigned i = 0; i < r->n_peers; i++)
-        CHECK(r->peers[i].pto != 0, "a peer is asked again without a pause");
     bool follower = r->role == RAFT_FOLLOWER, leader = r->role == RAFT_LEADER;
     CHECK(leader == (r->leader == r->cfg.id), "leader of itself without the role");
-    CHECK(r->leader == 0 || raft_is_voter(&r->members, r->leader), "the leader is no voter");
+    CHECK(r->leader == 0 || leader || raft_peer_slot(r, r->leader) >= 0, "the leader is no peer");
+    CHECK(follower || leader || raft_may_stand(r),
+          "a node stands that its members do not let stand");
     CHECK(follower || leader || r->leader == 0, "a candidate keeps a leader");
     CHECK(leader || r->n_reads == 0, "reads of others wait on a node that does not lead");
     CHECK(r->role != RAFT_CANDIDATE || r->stood, "a candidate that does not stand");
@@ -79,7 +103,7 @@ static const char *check_role(const struct raft *r)
     CHECK(!r->installing || follower, "a node stands for election while it installs a snapshot");
     CHECK(!r->drained || leader || follower, "a drained node stands for election");
     CHECK(!r->handed || r->vote == r->cfg.id, "a leader handed over to it, and it did not stand");
-    CHECK(r->heir == 0 || (leader && raft_peer_slot(r, r->heir) >= 0),
+    CHECK(r->heir == 0 || (leader && raft_is_voter(&r->members, r->heir)),
           "it hands over what it does not lead, or to nobody");
     CHECK((r->heir != 0) == (r->transfer == RAFT_TRANSFER_RUNS), "a hand-over without an heir");
     CHECK(!r->no_room || r->leader != 0, "nobody says that there is no room");
@@ -122,7 +146,7 @@ static const char *check_reads(const struct raft *r)
     for (unsigned i = 0; i < r->n_reads; i++) {
         const struct raft_read *read = &r->reads[i];
         unsigned same = 0;
-        CHECK(raft_is_voter(&r->members, read->from), "a read of no voter");
+        CHECK(read->from == r->cfg.id || raft_peer_slot(r, read->from) >= 0, "a read of no peer");
         CHECK(read->need <= r->round + 1, "a read waits for a round too late");
         CHECK(read->index >= r->term_first && read->index <= r->trail.last,
               "a read index outside of the term's log");
@@ -155,13 +179,17 @@ static const char *check_leader(const struct raft *r)
     CHECK(raft_term_at(r, r->term_first - 1) < r->term, "entries of this term before the no-op");
     CHECK(raft_term_at(r, r->trail.last) == r->term, "a leader's log ends in another term");
 
+    CHECK(!raft_lead_removed(r) || r->yield_at != RAFT_NEVER, "a removed leader stays");
     for (unsigned i = 0; i < r->n_peers; i++) {
-        const char *broken = check_peer(r, &r->peers[i]);
+        CHECK(r->peers[i].served || r->peers[i].standing == RAFT_NO_MEMBER,
+              "a member does not get the log");
+        const char *broken = r->peers[i].served ? check_peer(r, &r->peers[i]) : NULL;
         if (broken != NULL)
             return broken;
     }
     uint64_t majority = raft_majority(&r->members, raft_lead_copy_of, r);
-    CHECK(r->commit_index < r->term_first ||
+    /* What was committed under other members may be on fewer disks of these. */
+    CHECK(r->commit_index < raft_max(r->term_first, r->members.index) ||
               r->commit_index <= raft_majority(&r->members, acked_by, r),
           "committed more than what a majority has on disk, or acknowledged");
     CHECK(majority < r->term_first || r->commit_index >= majority,
@@ -192,6 +220,8 @@ static const char *check_messages(const struct raft *r)
 const char *raft_check(const struct raft *r)
 {
     const char *broken = check_hard_state(r);
+    if (broken == NULL)
+        broken = check_members(r);
     if (broken == NULL)
         broken = check_log(r);
     if (broken == NULL)

@@ -106,6 +106,7 @@ bool raft_election_heard_leader(struct raft *r, raft_time now, uint16_t from)
     }
     r->stood = false; /* the term has its leader: votes that come now come too late */
     r->votes_took = 0;
+    r->removed = 0;
     r->leader_heard = now;
     r->tries = 0;
     r->ping_sent = 0;
@@ -117,7 +118,7 @@ static uint64_t heard_of(const void *ctx, uint16_t id)
 {
     const struct raft *r = ctx;
     if (id == r->cfg.id)
-        return RAFT_NEVER;
+        return RAFT_ALWAYS;
     const struct raft_peer *p = &r->peers[raft_peer_slot(r, id)];
     return raft_peer_counts(r, p) ? raft_max(p->heard, r->lead_since) : r->lead_since;
 }
@@ -141,6 +142,13 @@ static bool handed_by_ours(const struct raft *r, const struct raft_msg *m)
     return m->vote_req.handed && !m->vote_req.pre && m->term == r->term + 1;
 }
 
+/* What vote_rsp.removed says to the sender. */
+static uint64_t removed_index(const struct raft *r, const struct raft_msg *req)
+{
+    const struct raft_members *m = raft_members_committed(r);
+    return raft_is_member(m, req->from, req->incarnation) ? 0 : m->index;
+}
+
 static void answer_vote(struct raft *r, const struct raft_msg *req, bool granted)
 {
     struct raft_msg m = {.type = RAFT_MSG_VOTE_RSP, .to = req->from};
@@ -148,6 +156,7 @@ static void answer_vote(struct raft *r, const struct raft_msg *req, bool granted
     m.vote_rsp.granted = granted;
     m.vote_rsp.campaign = req->vote_req.campaign;
     m.vote_rsp.vote_term = req->vote_req.vote_term;
+    m.vote_rsp.removed = removed_index(r, req);
     raft_emit(r, &m);
 }
 
@@ -167,10 +176,11 @@ bool raft_election_on_vote_req(struct raft *r, raft_time now, const struct raft_
     }
     if (has_live_leader(r, now) && !handed_by_ours(r, m)) {
         r->stats.votes_refused_by_lease++;
-        if (m->term != r->term) /* the sender of a higher term would not listen */
+        /* The sender of a higher term would not listen to anything else. */
+        if (m->term != r->term && removed_index(r, m) == 0)
             return false;
         answer_vote(r, m, false);
-        return r->role == RAFT_LEADER;
+        return r->role == RAFT_LEADER && m->term == r->term;
     }
     if (m->term > r->term)
         raft_election_step_down(r, now, m->term, RAFT_WHY_HIGHER_TERM);
@@ -312,11 +322,21 @@ void raft_election_seen(struct raft *r, raft_time now, struct raft_peer *p)
     p->seen = now;
 }
 
+/* What the own log knows to be newer counts for more: the sender may have slept. */
+void raft_election_removed(struct raft *r, raft_time now, uint64_t index)
+{
+    if (r->role == RAFT_LEADER || index <= raft_members_committed(r)->index)
+        return;
+    r->removed = index;
+    if (r->role != RAFT_FOLLOWER)
+        raft_election_step_down(r, now, r->term, RAFT_WHY_REMOVED);
+}
+
 void raft_election_on_tick(struct raft *r, raft_time now)
 {
     if (r->role == RAFT_LEADER || now < r->election_deadline)
         return;
-    if (raft_in_doubt(r) || r->installing || r->drained) {
+    if (raft_in_doubt(r) || r->installing || r->drained || !raft_may_stand(r)) {
         /* It does not stand. All it does is to forget the silent leader. */
         raft_election_step_down(r, now, r->term, RAFT_WHY_NONE);
         raft_election_reset_timer(r, now);
@@ -371,7 +391,7 @@ static raft_time ping_due_at(const struct raft *r)
 static bool vote_wanted(const struct raft *r, const struct raft_peer *p)
 {
     return (r->role == RAFT_PRE_CANDIDATE || r->role == RAFT_CANDIDATE) && !p->vote_answered &&
-           raft_hard_state_durable(r);
+           p->standing == RAFT_VOTER && raft_hard_state_durable(r);
 }
 
 static void ask_vote(struct raft *r, raft_time now, struct raft_peer *p)

@@ -170,6 +170,13 @@ static bool append_well_formed(const struct raft *r, const struct raft_event *ev
             ev->append.runs[i].term <= ev->append.runs[i - 1].term)
             return false;
     }
+    uint64_t before = ev->append.prev_index;
+    for (size_t i = 0; i < ev->append.n_members; i++) {
+        const struct raft_members *m = &ev->append.members[i];
+        if (m->index <= before || m->index > ev->append.last_index || !raft_members_valid(m))
+            return false;
+        before = m->index;
+    }
     return ev->append.runs[ev->append.n_runs - 1].first_index <= ev->append.last_index &&
            ev->append.runs[ev->append.n_runs - 1].term <= r->term;
 }
@@ -212,6 +219,8 @@ static void truncate(struct raft *r, uint64_t to, struct raft_edit *edit)
      * in it, and must not count as durable when that batch is. */
     r->written_last = raft_min(r->written_last, to);
     r->durable_index = raft_min(r->durable_index, to);
+    if (r->members.index > to)
+        raft_members_reset(r, &r->members_before, edit);
 }
 
 void raft_follow_on_append(struct raft *r, raft_time now, const struct raft_event *ev,
@@ -245,6 +254,10 @@ void raft_follow_on_append(struct raft *r, raft_time now, const struct raft_even
             if (append_run_end(ev, i) >= first)
                 raft_trail_append(&r->trail, ev->append.runs[i].term, append_run_end(ev, i));
         }
+        for (size_t i = 0; i < ev->append.n_members; i++) {
+            if (ev->append.members[i].index >= first)
+                raft_members_add(r, &ev->append.members[i], edit);
+        }
     }
     r->verified = raft_max(r->verified, last);
     raft_follow_commit(r, 0);
@@ -259,8 +272,9 @@ bool raft_install_begin(struct raft *r)
 
 /* What is in a snapshot was committed, so every leader of this term and later ones has it (leader
  * completeness, figure 3.2), and whatever else this log has up to there is dead. */
-void raft_follow_on_install(struct raft *r, uint64_t index, uint64_t term, struct raft_edit *edit)
+void raft_follow_on_install(struct raft *r, const struct raft_event *ev, struct raft_edit *edit)
 {
+    uint64_t index = ev->install.index, term = ev->install.term;
     r->installing = false;
     if (index <= r->commit_index)
         return; /* it has failed, or the log was faster */
@@ -272,6 +286,8 @@ void raft_follow_on_install(struct raft *r, uint64_t index, uint64_t term, struc
     }
     if (!holds) {
         raft_trail_reset(&r->trail, index, term);
+        /* Configurations that this log had are dead, too, whatever their indexes. */
+        raft_members_reset(r, ev->install.members, edit);
         edit->reset = true;
         r->reset_pending = true;
         r->truncate_pending = false;

@@ -1,4 +1,4 @@
-/* lead.c: the leader's half of replication, with a struct raft_peer per other voter. Entries themselves
+/* lead.c: the leader's half of replication, with a struct raft_peer per other member. Entries themselves
  * travel in the caller's stream; see raft.h.
  */
 #include "raftd/core/raft_impl.h"
@@ -28,10 +28,32 @@ void raft_compact(struct raft *r, uint64_t index)
     raft_trail_compact(&r->trail, index);
     for (unsigned i = 0; r->role == RAFT_LEADER && i < r->n_peers; i++) {
         struct raft_peer *p = &r->peers[i];
+        if (!p->served)
+            continue;
         if (p->state == RAFT_PEER_SNAPSHOT && p->probe_index < index)
             start_probe(r, p, index - 1);
         else if ((p->state == RAFT_PEER_REPLICATE ? p->match_index : p->probe_index) < index)
             restart_probe(r, p);
+    }
+}
+
+static void serve(struct raft *r, raft_time now, struct raft_peer *p, uint64_t prev_index)
+{
+    p->served = true;
+    p->round_target = r->trail.last;
+    p->round_since = now;
+    p->caught_up = false;
+    start_probe(r, p, prev_index);
+}
+
+void raft_lead_serve(struct raft *r, raft_time now)
+{
+    for (unsigned i = 0; i < r->n_peers; i++) {
+        struct raft_peer *p = &r->peers[i];
+        if (p->served || p->standing == RAFT_NO_MEMBER)
+            continue;
+        p->heard = now; /* nobody has missed it before */
+        serve(r, now, p, r->trail.last);
     }
 }
 
@@ -61,7 +83,10 @@ void raft_lead_start(struct raft *r, raft_time now, struct raft_edit *edit)
         p->boot = 0;
         p->round = 0;
         p->lead_sent = 0;
-        start_probe(r, p, prev_index);
+        p->state = RAFT_PEER_PROBE;
+        p->served = false;
+        if (p->standing != RAFT_NO_MEMBER)
+            serve(r, now, p, prev_index);
     }
     raft_read_start(r);
 }
@@ -69,15 +94,17 @@ void raft_lead_start(struct raft *r, raft_time now, struct raft_edit *edit)
 void raft_lead_on_propose(struct raft *r, uint64_t n, struct raft_edit *edit)
 {
     assert(n >= 1);
-    if (r->role != RAFT_LEADER || r->heir != 0)
-        return; /* section 3.10: the heir could not catch up with a log that grows */
+    if (r->role != RAFT_LEADER || r->heir != 0) {
+        /* Section 3.10: the heir could not catch up with a log that grows. */
+        edit->refusal = r->role != RAFT_LEADER ? RAFT_REFUSED_NO_LEADER : RAFT_REFUSED_HANDING;
+        return;
+    }
     edit->append_first = r->trail.last + 1;
     edit->append_last = r->trail.last + n;
     raft_trail_append(&r->trail, r->term, r->trail.last + n);
 }
 
-/* So long may a majority be silent before its leader steps down (section 6.2). */
-static raft_time quorum_patience(const struct raft *r)
+raft_time raft_lead_patience(const struct raft *r)
 {
     return 2 * r->cfg.election_timeout;
 }
@@ -85,9 +112,8 @@ static raft_time quorum_patience(const struct raft *r)
 /* When leadership ends unless something happens: no majority heard, or the own disk stalls. */
 static raft_time quorum_lost_at(const struct raft *r)
 {
-    if (r->n_peers == 0)
-        return RAFT_NEVER;
-    return raft_election_quorum_heard(r) + quorum_patience(r);
+    raft_time heard = raft_election_quorum_heard(r);
+    return heard == RAFT_ALWAYS ? RAFT_NEVER : heard + raft_lead_patience(r);
 }
 
 /* A disk that always takes so long does not stall: to step down would not make it faster. */
@@ -106,9 +132,15 @@ void raft_lead_on_tick(struct raft *r, raft_time now)
     if (now >= disk_stalled_at(r)) /* a leader that can't write holds up clients */
         raft_election_step_down(r, now, r->term, RAFT_WHY_DISK_STALL);
     else if (now >= r->yield_at)
-        raft_election_step_down(r, now, r->term, RAFT_WHY_DISK_FULL);
+        raft_election_step_down(r, now, r->term,
+                                raft_lead_removed(r) ? RAFT_WHY_REMOVED : RAFT_WHY_DISK_FULL);
     else if (now >= quorum_lost_at(r)) /* section 6.2, last paragraph */
         raft_election_step_down(r, now, r->term, RAFT_WHY_LOST_QUORUM);
+}
+
+bool raft_lead_removed(const struct raft *r)
+{
+    return r->members.index <= r->commit_index && !raft_is_voter(&r->members, r->cfg.id);
 }
 
 /* Section 10.2.1: the own copy has no privilege. */
@@ -162,12 +194,13 @@ void raft_lead(struct raft *r, raft_time now, unsigned peer, struct raft_msg *m)
 
 void raft_lead_on_ping(struct raft *r, raft_time now, const struct raft_msg *m)
 {
-    if (r->role != RAFT_LEADER) {
+    struct raft_peer *p = &r->peers[raft_peer_slot(r, m->from)];
+    if (r->role != RAFT_LEADER || !p->served) {
         r->stats.stale_msgs++;
         return;
     }
     struct raft_msg lead;
-    make_lead(r, now, &r->peers[raft_peer_slot(r, m->from)], false, &lead);
+    make_lead(r, now, p, false, &lead);
     raft_emit(r, &lead);
 }
 
@@ -305,7 +338,7 @@ void raft_lead_on_ack(struct raft *r, const struct raft_msg *m)
 }
 
 /* When the next LEAD to this peer is due as a heartbeat. A leader without a majority steps down after
- * quorum_patience(); from half of that time on it asks silent peers more often, because perhaps only
+ * raft_lead_patience(); from half of that time on it asks silent peers more often, because perhaps only
  * their answers were lost. */
 static raft_time lead_due_at(const struct raft *r, const struct raft_peer *p,
                              raft_time quorum_heard)
@@ -328,13 +361,15 @@ static raft_time probe_due_at(const struct raft_peer *p)
 static raft_time round_due_at(const struct raft *r, const struct raft_peer *p,
                               enum raft_round round)
 {
+    if (p->standing != RAFT_VOTER)
+        return RAFT_NEVER; /* its answer would not count */
     if (round == RAFT_ROUND_START)
         return 0;
     return round == RAFT_ROUND_OPEN && p->round < r->read_round ? p->round_try.due : RAFT_NEVER;
 }
 
 /* True if a LEAD of the round for reads has to go to this peer now. A peer that was silent for
- * quorum_patience() is not asked: a dead peer costs heartbeats, and not a datagram for each read.
+ * raft_lead_patience() is not asked: a dead peer costs heartbeats, and not a datagram for each read.
  * Heartbeats carry a round as well, and whatever a peer says that is back makes the round due at once
  * (heard() in step.c). */
 static bool ask_round(struct raft *r, raft_time now, struct raft_peer *p, enum raft_round round)
@@ -343,7 +378,7 @@ static bool ask_round(struct raft *r, raft_time now, struct raft_peer *p, enum r
         raft_try_reset(&p->round_try);
     if (now < round_due_at(r, p, round))
         return false;
-    if (now >= raft_max(p->heard, r->lead_since) + quorum_patience(r)) {
+    if (now >= raft_max(p->heard, r->lead_since) + raft_lead_patience(r)) {
         p->round_try.due = RAFT_NEVER;
         return false;
     }
@@ -360,6 +395,8 @@ void raft_lead_flush(struct raft *r, raft_time now)
     for (unsigned i = 0; i < r->n_peers; i++) {
         struct raft_peer *p = &r->peers[i];
         struct raft_msg m;
+        if (!p->served)
+            continue;
         bool asked = ask_round(r, now, p, round);
         bool beat = now >= lead_due_at(r, p, quorum_heard);
         if (asked || beat) {
@@ -390,6 +427,8 @@ raft_time raft_lead_deadline(const struct raft *r)
     enum raft_round round = raft_read_round(r);
     for (unsigned i = 0; i < r->n_peers; i++) {
         const struct raft_peer *p = &r->peers[i];
+        if (!p->served)
+            continue;
         t = raft_min(t, lead_due_at(r, p, quorum_heard));
         t = raft_min(t, raft_min(probe_due_at(p), round_due_at(r, p, round)));
     }

@@ -1,38 +1,92 @@
 /* member.c: see member.h. */
 #include "raftd/core/member.h"
 
+#include <assert.h>
+#include <stddef.h>
+
+struct raft_members raft_members_first(const uint16_t *ids, unsigned n)
+{
+    struct raft_members m = {.n = n};
+    assert(n <= RAFT_MEMBERS_MAX);
+    for (unsigned i = 0; i < n; i++)
+        m.m[i] = (struct raft_member){.id = ids[i], .standing = RAFT_VOTER, .priority = 1};
+    return m;
+}
+
 bool raft_members_valid(const struct raft_members *m)
 {
-    if (m->n_voters < 1 || m->n_voters > RAFT_VOTERS_MAX)
+    unsigned joining = 0;
+    if (m->n > RAFT_MEMBERS_MAX)
         return false;
-    for (unsigned i = 0; i < m->n_voters; i++) {
-        for (unsigned j = 0; j < i; j++) {
-            if (m->voters[i] == m->voters[j])
-                return false;
-        }
+    for (unsigned i = 0; i < m->n; i++) {
+        if (m->m[i].id == 0 || raft_member(m, m->m[i].id) != &m->m[i] ||
+            m->m[i].standing == RAFT_NO_MEMBER || m->m[i].standing > RAFT_JOINING)
+            return false;
+        joining += m->m[i].standing == RAFT_JOINING;
     }
-    return !raft_is_voter(m, 0);
+    unsigned voters = raft_n_voters(m);
+    return voters >= 1 && voters + joining <= RAFT_VOTERS_MAX;
+}
+
+const struct raft_member *raft_member(const struct raft_members *m, uint16_t id)
+{
+    for (unsigned i = 0; i < m->n; i++) {
+        if (m->m[i].id == id)
+            return &m->m[i];
+    }
+    return NULL;
+}
+
+bool raft_is_member(const struct raft_members *m, uint16_t id, uint64_t incarnation)
+{
+    const struct raft_member *member = raft_member(m, id);
+    return member != NULL && member->incarnation == incarnation;
 }
 
 bool raft_is_voter(const struct raft_members *m, uint16_t id)
 {
-    for (unsigned i = 0; i < m->n_voters; i++) {
-        if (m->voters[i] == id)
-            return true;
+    const struct raft_member *member = raft_member(m, id);
+    return member != NULL && member->standing == RAFT_VOTER;
+}
+
+unsigned raft_n_voters(const struct raft_members *m)
+{
+    unsigned n = 0;
+    for (unsigned i = 0; i < m->n; i++)
+        n += m->m[i].standing == RAFT_VOTER;
+    return n;
+}
+
+/* Voters of a that are none of b. */
+static unsigned voters_beyond(const struct raft_members *a, const struct raft_members *b)
+{
+    unsigned n = 0;
+    for (unsigned i = 0; i < a->n; i++) {
+        if (a->m[i].standing == RAFT_VOTER)
+            n += !raft_is_voter(b, a->m[i].id) ||
+                 !raft_is_member(b, a->m[i].id, a->m[i].incarnation);
     }
-    return false;
+    return n;
+}
+
+unsigned raft_voters_differ(const struct raft_members *a, const struct raft_members *b)
+{
+    return voters_beyond(a, b) + voters_beyond(b, a);
 }
 
 uint64_t raft_majority(const struct raft_members *m,
                        uint64_t (*reached)(const void *ctx, uint16_t id), const void *ctx)
 {
-    uint64_t v[RAFT_VOTERS_MAX] = {0};
-    for (unsigned i = 0; i < m->n_voters; i++) { /* insertion sort, descending */
-        uint64_t x = reached(ctx, m->voters[i]);
-        unsigned j = i;
+    uint64_t v[RAFT_MEMBERS_MAX] = {0};
+    unsigned n = 0;
+    for (unsigned i = 0; i < m->n; i++) { /* insertion sort, descending */
+        if (m->m[i].standing != RAFT_VOTER)
+            continue;
+        uint64_t x = reached(ctx, m->m[i].id);
+        unsigned j = n++;
         for (; j > 0 && v[j - 1] < x; j--)
             v[j] = v[j - 1];
         v[j] = x;
     }
-    return v[m->n_voters / 2]; /* n / 2 + 1 of the values are at least this one */
+    return v[n / 2]; /* n / 2 + 1 of the values are at least this one */
 }

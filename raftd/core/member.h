@@ -1,7 +1,8 @@
 /* member.h: who counts, and what a majority of them has reached.
  *
- * The voters are one value. Everything in Raft that needs a majority asks here: what is committed, who
- * is elected, which round is confirmed, whether a leader is still heard.
+ * The members are one value, the configuration (chapter 4). It is an entry of the log, in force as soon as it
+ * is there, committed or not. Everything in Raft that needs a majority asks here: what is committed, who is
+ * elected, which round is confirmed, whether a leader is still heard.
  */
 #ifndef RAFT_MEMBER_H
 #define RAFT_MEMBER_H
@@ -9,16 +10,52 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { RAFT_VOTERS_MAX = 9 }; /* a majority of 9 survives 4 failures; more only slows commits */
-
-struct raft_members {
-    uint16_t voters[RAFT_VOTERS_MAX]; /* ids, distinct, never 0 */
-    unsigned n_voters;                /* 1..RAFT_VOTERS_MAX */
+enum {
+    RAFT_VOTERS_MAX = 9,   /* a majority of 9 survives 4 failures; more only slows commits */
+    RAFT_MEMBERS_MAX = 16, /* voters and learners */
 };
 
+enum raft_standing {
+    RAFT_NO_MEMBER,
+    RAFT_VOTER,   /* counts, and may lead */
+    RAFT_LEARNER, /* gets the log, and never counts (section 4.2.1) */
+    RAFT_JOINING, /* a learner that its leader makes a voter as soon as it has caught up */
+};
+
+struct raft_member {
+    uint16_t id;      /* never 0 */
+    uint8_t standing; /* enum raft_standing, never RAFT_NO_MEMBER */
+    uint8_t priority; /* 0 = never stands for election */
+    /* Names the data directory, the same as long as that keeps what it promised: a node of the same id with
+     * an emptied disk is another one. The caller makes it of the directory's public key, and compares the
+     * whole key before it speaks of it. */
+    uint64_t incarnation;
+};
+
+struct raft_members {
+    uint64_t index; /* of the entry in the log; 0 = the first configuration, which is in no log */
+    unsigned n;     /* 0 = none is known: the node waits for a leader's log */
+    struct raft_member m[RAFT_MEMBERS_MAX];
+};
+
+/* A configuration of voters with priority 1 and no incarnation. */
+struct raft_members raft_members_first(const uint16_t *ids, unsigned n);
+
+/* Ids are distinct, and there are 1 to RAFT_VOTERS_MAX voters, those that are joining included. */
 bool raft_members_valid(const struct raft_members *m);
 
+/* NULL if there is none of that id. */
+const struct raft_member *raft_member(const struct raft_members *m, uint16_t id);
+
+/* The node of that id and directory is a member. */
+bool raft_is_member(const struct raft_members *m, uint16_t id, uint64_t incarnation);
+
 bool raft_is_voter(const struct raft_members *m, uint16_t id);
+
+unsigned raft_n_voters(const struct raft_members *m);
+
+/* How many voters are in one of both only. A voter with another incarnation is another one. */
+unsigned raft_voters_differ(const struct raft_members *a, const struct raft_members *b);
 
 /* The largest value that a majority of the voters reaches, when `reached` says how far each one is. A
  * vote reaches 1, and none 0. */

@@ -108,9 +108,30 @@ bool raft_peer_counts(const struct raft *r, const struct raft_peer *p)
     return r->commit_index >= p->sure_index;
 }
 
+const struct raft_members *raft_members_committed(const struct raft *r)
+{
+    return r->members.index <= r->commit_index ? &r->members : &r->members_before;
+}
+
+static bool voter_that_stands(const struct raft *r, const struct raft_members *members)
+{
+    const struct raft_member *m = raft_member(members, r->cfg.id);
+    return m != NULL && m->standing == RAFT_VOTER && m->priority != 0 &&
+           m->incarnation == r->cfg.incarnation;
+}
+
+/* Section 4.2.2: a node that is not in its newest configuration stands as long as that may not be committed,
+ * because its log may be the only one that is good enough to lead. */
+bool raft_may_stand(const struct raft *r)
+{
+    return r->removed == 0 &&
+           (voter_that_stands(r, &r->members) || voter_that_stands(r, raft_members_committed(r)));
+}
+
 bool raft_unfit(const struct raft *r)
 {
-    return raft_in_doubt(r) || r->installing || r->drained || r->log_full || raft_disk_full(r);
+    return raft_in_doubt(r) || r->installing || r->drained || r->log_full || raft_disk_full(r) ||
+           !raft_may_stand(r);
 }
 
 bool raft_term_absurd(const struct raft *r, uint64_t term)

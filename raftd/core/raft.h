@@ -100,12 +100,37 @@
  * as the peer has the whole log on its disk, it is told to stand (RAFT_MSG_TIMEOUT_NOW), and its voters help
  * it though they hear a leader. If it leads in time, all goes on there; if not, this leader goes on. So a
  * node that is drained hands over, and so does one whose disk is full.
+ * Members (chapter 4). The configuration is an entry of the log, and the newest one in the log is in force,
+ * committed or not: for commits, votes, rounds and the check of the majority. The caller decodes these
+ * entries, and says of what is restored, appended or installed which configurations are in it. A node knows
+ * two of them, `members` and `members_before`, and needs no more: a leader adds one only when the one before
+ * is committed, so whoever has an entry of the newest may take the one before for committed. A truncation can
+ * take the newest away, and then the one before is in force again.
+ *
+ *  - RAFT_EV_PROPOSE with `members` changes them: one voter at a time (section 4.1), refused with a reason
+ *    when it is not safe. The entry is of this leader's term, after an entry of that term is committed: else
+ *    two leaders could each have a majority of its own (the fault found in 2015 in section 4.1's algorithm).
+ *  - A new node is a learner first: it gets the log and never counts. One that is RAFT_JOINING is made a
+ *    voter by the leader itself, when it has caught up (section 4.2.1): raft_edit.promoted.
+ *  - A leader that is no voter of the newest configuration leads on, without counting itself, until that
+ *    is committed (section 4.2.2). Then it steps down.
+ *  - Who leads or asks for votes is heard whether it is a member or not (section 4.1): it may be that the own
+ *    configuration is an old one. For the same reason everybody gives votes, learners too. But a node whose
+ *    configuration does not make it a voter does not stand.
+ *  - A removed node gets the log a little longer, to hear of it. If it hears of nothing, asks for votes, and
+ *    a node knows a committed configuration without it, newer than all that it knows itself, then it
+ *    is told (vote_rsp.removed), and stands no more until it hears from a leader.
+ *
+ * A peer (struct raft_peer) is another node with which messages are exchanged: a member, or for a
+ * while somebody else. Peers keep their place in `peers` as long as they are there; `generation` tells the
+ * next one in the same place apart. raft_edit.members says when to look for those that came or went.
  *
  * Input
  * -----
  * Messages may be lost, repeated, delayed and reordered in any way; stale or impossible ones are
- * counted in `stats` and change nothing. The caller guarantees that a message's bytes are intact
- * and that `from` is a voter other than itself. Assertions state our own invariants only.
+ * counted in `stats` and change nothing. The caller guarantees that a message's bytes are intact,
+ * that `from` is who it says, and `incarnation` that of its data directory. Assertions state our own
+ * invariants only.
  */
 #ifndef RAFT_H
 #define RAFT_H
@@ -124,9 +149,13 @@ typedef uint64_t raft_time;
 
 enum {
     RAFT_APPEND_RUNS_MAX = 16, /* changes of term in one RAFT_EV_APPEND: the caller splits there */
+    /* The other members, and a few that are none: a leader or a candidate that the own configuration does not
+     * know yet, a node that was removed. */
+    RAFT_PEERS_MAX = RAFT_MEMBERS_MAX - 1 + 3,
     /* Per list. Eleven types, two of them also as PreVote; one of each kind per peer can wait. */
-    RAFT_MSGS_MAX = 13 * (RAFT_VOTERS_MAX - 1),
-    RAFT_READS_MAX = 2 * RAFT_VOTERS_MAX, /* per asking node: one read in flight, one waiting */
+    RAFT_MSGS_MAX = 13 * RAFT_PEERS_MAX,
+    /* Per asking node: one read in flight, one waiting. */
+    RAFT_READS_MAX = 2 * (RAFT_PEERS_MAX + 1),
 };
 
 enum raft_role { RAFT_FOLLOWER, RAFT_PRE_CANDIDATE, RAFT_CANDIDATE, RAFT_LEADER };
@@ -146,6 +175,7 @@ enum raft_why {
     RAFT_WHY_DISK_STALL,   /* leader, or it asked for votes: a batch is on its way for too long */
     RAFT_WHY_DISK_FULL,    /* leader or candidate: its own disk has no room */
     RAFT_WHY_HANDED,       /* the lead was handed over: to this node, or by it */
+    RAFT_WHY_REMOVED,      /* it is no voter any more */
     RAFT_WHY_COUNT,
 };
 
@@ -163,9 +193,26 @@ enum raft_transfer {
     RAFT_TRANSFER_COUNT,
 };
 
+/* Why a proposal was refused. */
+enum raft_refusal {
+    RAFT_TAKEN,
+    RAFT_REFUSED_NO_LEADER,  /* this node does not lead */
+    RAFT_REFUSED_HANDING,    /* the leader hands its role over: ask the next one */
+    RAFT_REFUSED_TOO_EARLY,  /* the leader has committed no entry of its term yet: try again */
+    RAFT_REFUSED_UNDER_WAY,  /* the last change of members is not committed yet: try again */
+    RAFT_REFUSED_MALFORMED,  /* an id twice, or too many members */
+    RAFT_REFUSED_LAST_VOTER, /* nobody would be left who counts */
+    RAFT_REFUSED_TWO_VOTERS, /* more than one voter comes, goes, or has another directory */
+    RAFT_REFUSED_NO_LEARNER, /* it is to be a voter and is not yet a learner: its id is not known */
+    RAFT_REFUSED_BEHIND,     /* a learner that is to be a voter has not caught up yet: try again */
+    /* These two can be forced. */
+    RAFT_REFUSED_NO_STANDERS, /* half of the voters would have priority 0: it could be that nobody can lead */
+    RAFT_REFUSED_NO_MAJORITY, /* too few voters are heard: nothing could be committed */
+};
+
 struct raft_config {
-    uint16_t id;                 /* this node; one of the voters, never 0 */
-    struct raft_members members; /* who counts, from the start on */
+    uint16_t id;          /* this node, never 0 */
+    uint64_t incarnation; /* of this node's data directory: see struct raft_member */
     /* T: timeouts are random in [T, 2T) (section 9.3), or longer ones with a slow disk and no leader,
      * see election.c. */
     raft_time election_timeout;
@@ -197,6 +244,9 @@ struct raft_restored {
     /* Known to be committed when the last batch was made: base_index <= commit <= last_index. */
     uint64_t commit;
     bool damaged; /* the log was cut before damage, see raft.damaged */
+    /* The newest configuration in the log or at its base, and the one before it if the newest one is above
+     * `commit` (else not used). */
+    struct raft_members members, members_before;
 };
 
 enum raft_msg_type {
@@ -218,6 +268,9 @@ struct raft_msg {
     uint16_t from;
     uint16_t to;
     uint64_t term; /* the sender's current term */
+    /* Of the sender's data directory, as the receiver's caller found it out; not sent, and 0 in what the core
+     * gives out. */
+    uint64_t incarnation;
     union {
         struct {
             bool pre; /* PreVote: changes nothing at the voter */
@@ -234,6 +287,9 @@ struct raft_msg {
             bool granted;
             uint64_t campaign;
             uint64_t vote_term;
+            /* Index of a committed configuration in which the candidate is not. 0 = none is known. Whatever
+             * the terms are. */
+            uint64_t removed;
         } vote_rsp;
         struct {
             uint32_t probe;      /* number of this probe: grows within the leader's term */
@@ -295,7 +351,7 @@ enum raft_event_type {
     RAFT_EV_TICK,      /* raft_deadline() has passed (early or spurious ticks are harmless) */
     RAFT_EV_MESSAGE,   /* `msg` arrived */
     RAFT_EV_APPEND,    /* whole entries arrived in order on the current leader's stream */
-    RAFT_EV_PROPOSE,   /* append `propose.n` entries of the current term; refused unless leader */
+    RAFT_EV_PROPOSE,   /* append `propose.n` entries of the current term; see raft_edit.refusal */
     RAFT_EV_PERSISTED, /* batch `persisted.seq`, the one in flight, is durable */
     RAFT_EV_READ,      /* a linearizable read was asked for here */
     RAFT_EV_REFUSED,   /* batch `refused.seq`, the one in flight, was not written: no room */
@@ -316,9 +372,15 @@ struct raft_event {
             uint64_t last_index;         /* entries prev_index + 1 .. last_index, at least one */
             const struct raft_run *runs; /* their terms; runs[0].first_index == prev_index + 1 */
             size_t n_runs;               /* 1..RAFT_APPEND_RUNS_MAX */
+            /* The configurations among them, by growing index. */
+            const struct raft_members *members;
+            size_t n_members;
         } append;
         struct {
-            uint64_t n; /* >= 1 */
+            uint64_t n; /* >= 1; 1 with members */
+            /* The entry is this configuration, NULL = it is none. Its index is not used. */
+            const struct raft_members *members;
+            bool force; /* even if then too few voters are heard, or stand */
         } propose;
         struct {
             uint64_t seq;
@@ -331,6 +393,7 @@ struct raft_event {
         struct
         { /* what the snapshot ends with: an entry that is committed; 0 and 0 = it has failed */
             uint64_t index, term;
+            const struct raft_members *members; /* the newest configuration up to there */
         } install;
         struct {
             uint16_t
@@ -351,6 +414,11 @@ struct raft_edit {
     uint64_t append_first;
     uint64_t append_last;
     bool noop; /* the appended entry is a no-op of the current term */
+    /* The appended entry is a configuration of the leader's own making, raft.members: this learner has
+     * become a voter. 0 = none. */
+    uint16_t promoted;
+    bool members;              /* another configuration is in force, or peers have come or gone */
+    enum raft_refusal refusal; /* RAFT_EV_PROPOSE: why nothing was appended */
     /* RAFT_EV_INSTALL: the log is empty behind the snapshot's last entry, and that is committed: the state
      * of the snapshot takes the place of the present one. */
     bool reset;
@@ -393,11 +461,22 @@ struct raft_try {
     uint64_t sent; /* times in a row, without an answer */
 };
 
-/* What this node knows of another voter. Read-only outside the core. All but id, pto, heard,
+/* What this node knows of another node. Read-only outside the core. From `state` on, all but heard,
  * seen and vote_* have a meaning on a leader only. */
 struct raft_peer {
-    uint16_t id;
-    raft_time pto; /* see raft_pto(). Invariant: never 0 */
+    uint16_t id;      /* 0 = a free place: all else but the generation is 0, too */
+    uint8_t standing; /* in raft.members: enum raft_standing */
+    uint32_t
+        generation; /* of this place: grows when a peer comes or goes, and from one process to the next
+                          * it starts anew */
+    uint64_t incarnation; /* what counts is said by this one */
+    raft_time leaves_at;  /* no member: it goes then; 0 = member */
+    bool served;          /* leader: it gets the log */
+    /* Rounds of catching up (section 4.2.1): it is to have what the log held at `round_since`. */
+    uint64_t round_target;
+    raft_time round_since;
+    bool caught_up; /* the last round took no longer than an election timeout */
+    raft_time pto;  /* see raft_pto(). Invariant: never 0 */
     enum raft_peer_state state;
     /* Durable there and equal to ours. Invariant: <= last_index. Only rises in a term, but for a
      * peer whose disk lost what it had acknowledged: then it is counted anew. */
@@ -541,10 +620,16 @@ struct raft {
     uint64_t campaign;
     uint32_t tries; /* PreVote rounds since a leader was heard, or a peer that had been away */
 
-    struct raft_members members; /* who counts now: today always those of cfg */
-    /* The other voters. */
-    struct raft_peer peers[RAFT_VOTERS_MAX - 1];
-    unsigned n_peers;
+    /* The newest configuration in the log: it is in force. Invariant: members.index <= last_index. */
+    struct raft_members members;
+    /* While that is not known to be committed: the one before, which is. Invariant: its index is lower, and
+     * <= commit_index. */
+    struct raft_members members_before;
+    /* A node said that a committed configuration, of this index, is without this node: it does not stand. 0
+     * = nobody did since a leader was heard. */
+    uint64_t removed;
+    struct raft_peer peers[RAFT_PEERS_MAX];
+    unsigned n_peers; /* places in use, free ones among them */
 
     /* Leader. */
     uint64_t term_first; /* index of our no-op: reads and commits start there */
@@ -645,6 +730,13 @@ bool raft_term_absurd(const struct raft *r, uint64_t term);
 /* Position of id in r->peers, or -1. */
 int raft_peer_slot(const struct raft *r, uint16_t id);
 
+/* The newest configuration that is known to be committed. */
+const struct raft_members *raft_members_committed(const struct raft *r);
+
+/* A proposal of these members, RAFT_TAKEN if it would be taken now. */
+enum raft_refusal raft_members_refusal(const struct raft *r, raft_time now,
+                                       const struct raft_members *m, bool force);
+
 /* All invariants of one node as code. NULL, or a static sentence naming the broken one. */
 const char *raft_check(const struct raft *r);
 
@@ -657,5 +749,6 @@ const char *raft_peer_state_name(enum raft_peer_state state);
 /* A short phrase for people. */
 const char *raft_why_name(enum raft_why why);
 const char *raft_transfer_name(enum raft_transfer transfer);
+const char *raft_refusal_name(enum raft_refusal refusal);
 
 #endif

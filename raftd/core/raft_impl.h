@@ -4,11 +4,13 @@
  *
  *   step.c      the cycle (step, ready, advance, deadline), names
  *   check.c     invariants as code
+ *   change.c    how a leader changes the members (chapter 4)
  *   transfer.c  hand-over of the lead (section 3.10)
  *   lead.c      the log at a leader (sections 3.5, 3.6, 6.2, 10.2.1)
  *   read.c      linearizable reads (section 6.4)
  *   follow.c    the log at a follower (section 3.5)
  *   election.c  terms, votes, timers, roles (sections 3.4, 4.2.3, 6.2, 9.6)
+ *   peers.c     which configuration is in force, and who is a peer
  *   msgs.c      messages, and when they are sent again
  *   member.c    who counts (member.h)
  *   trail.c     the log as runs of terms (trail.h)
@@ -38,6 +40,9 @@
  * a node is taken to be cut off, until it hears a peer that was away for as many election timeouts:
  * after a shorter absence it is still eager, and a peer that is there is rarely silent for so long. */
 enum { RAFT_EAGER_CAMPAIGNS = 4 };
+
+/* When this node heard from itself: not a time, but one can add to it. */
+#define RAFT_ALWAYS (RAFT_NEVER / 2)
 
 static inline uint64_t raft_min(uint64_t a, uint64_t b)
 {
@@ -105,6 +110,9 @@ static inline bool raft_knows(const struct raft *r)
  * which hung once does not count. */
 raft_time raft_disk_time(const struct raft *r);
 
+/* Its members let this node stand for election (section 4.2.2). */
+bool raft_may_stand(const struct raft *r);
+
 /* Queues *m with this node's id and term: in `now` if (term, vote) is durable, else in `after`. An
  * earlier message of the same kind to the same peer that has not left yet is replaced: it says
  * nothing that the new one does not, and so the lists are bounded. */
@@ -119,6 +127,26 @@ void raft_release(struct raft *r);
 /* The message goes to that peer now; says when it is due again. */
 void raft_try_sent(const struct raft *r, raft_time now, const struct raft_peer *p,
                    struct raft_try *t);
+
+/* peers.c */
+
+/* The configuration m, an entry that the log has from now on, is in force. */
+void raft_members_add(struct raft *r, const struct raft_members *m, struct raft_edit *edit);
+
+/* m, which is committed, is in force, and what is behind it is gone. */
+void raft_members_reset(struct raft *r, const struct raft_members *m, struct raft_edit *edit);
+
+/* All members are peers. Those that are members no more go later. */
+void raft_peers_sync(struct raft *r);
+
+/* Somebody, member or not, leads or asks for votes. Its slot, or -1: there is no place for it. */
+int raft_peers_meet(struct raft *r, raft_time now, uint16_t id, uint64_t incarnation,
+                    struct raft_edit *edit);
+
+/* Those whose removal is committed go after a while. */
+void raft_peers_settle(struct raft *r, raft_time now);
+void raft_peers_on_tick(struct raft *r, raft_time now, struct raft_edit *edit);
+raft_time raft_peers_deadline(const struct raft *r);
 
 /* election.c */
 
@@ -148,10 +176,14 @@ bool raft_election_on_vote_req(struct raft *r, raft_time now, const struct raft_
 
 void raft_election_on_vote_rsp(struct raft *r, raft_time now, const struct raft_msg *m);
 
-/* A majority has voted for this node, itself included: it leads (raft_lead_start()). */
+/* Another node says that the configuration of this index is committed, and that this node is not in it. */
+void raft_election_removed(struct raft *r, raft_time now, uint64_t index);
+
+/* A majority has voted for this node: it leads (raft_lead_start()). */
 bool raft_election_won(const struct raft *r);
 
-/* Leader: time of the newest contact with a majority, this node and the start of leadership included. */
+/* Leader: time of the newest contact with a majority, the start of leadership included. RAFT_ALWAYS if this
+ * node is the only voter. */
 raft_time raft_election_quorum_heard(const struct raft *r);
 
 /* Forgets pending acknowledgements. */
@@ -177,7 +209,7 @@ void raft_follow_commit(struct raft *r, uint64_t leader_commit);
 void raft_follow_settle_doubt(struct raft *r);
 
 /* A snapshot is durable here (chapter 5). */
-void raft_follow_on_install(struct raft *r, uint64_t index, uint64_t term, struct raft_edit *edit);
+void raft_follow_on_install(struct raft *r, const struct raft_event *ev, struct raft_edit *edit);
 
 void raft_follow_flush(struct raft *r, raft_time now);
 raft_time raft_follow_deadline(const struct raft *r);
@@ -223,11 +255,28 @@ void raft_lead_heal(struct raft *r, struct raft_edit *edit);
 /* Commits what a majority has on disk. */
 void raft_lead_commit(struct raft *r);
 
+/* New members get the log from now on. */
+void raft_lead_serve(struct raft *r, raft_time now);
+
+/* So long may a majority be silent before its leader steps down (section 6.2). */
+raft_time raft_lead_patience(const struct raft *r);
+
+/* It is no voter any more, and that is committed (section 4.2.2). */
+bool raft_lead_removed(const struct raft *r);
+
 /* How far that voter's disk holds the leader's log (for raft_majority()). */
 uint64_t raft_lead_copy_of(const void *ctx, uint16_t id);
 
 void raft_lead_flush(struct raft *r, raft_time now);
 raft_time raft_lead_deadline(const struct raft *r);
+
+/* change.c */
+
+void raft_change_on_propose(struct raft *r, raft_time now, const struct raft_event *ev,
+                            struct raft_edit *edit);
+
+/* Leader: promotes a learner that has caught up. */
+void raft_change_settle(struct raft *r, raft_time now, struct raft_edit *edit);
 
 /* transfer.c */
 

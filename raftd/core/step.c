@@ -3,7 +3,7 @@
 
 static void check_config(const struct raft_config *cfg)
 {
-    assert(raft_members_valid(&cfg->members) && raft_is_voter(&cfg->members, cfg->id));
+    assert(cfg->id != 0);
     assert(cfg->heartbeat > 0 && cfg->retry > 0 && cfg->disk_stall > 0 && cfg->full_retry > 0);
     assert(cfg->election_timeout > cfg->heartbeat);
     (void)cfg;
@@ -34,13 +34,13 @@ void raft_init(struct raft *r, const struct raft_config *cfg, const struct raft_
     r->next_seq = 1;
     r->ack_by = r->yield_at = RAFT_NEVER;
     r->campaign = (uint64_t)cfg->boot << 32; /* answers to an earlier process don't count */
-    r->members = cfg->members;
-    for (unsigned i = 0; i < r->members.n_voters; i++) {
-        if (r->members.voters[i] == cfg->id)
-            continue;
-        r->peers[r->n_peers].id = r->members.voters[i];
-        r->peers[r->n_peers++].pto = cfg->retry;
+    r->members = s->members;
+    if (s->members.index > s->commit) {
+        r->members_before = s->members_before;
+        /* See raft_members_add(). */
+        r->commit_index = r->leader_commit = raft_max(s->commit, s->members_before.index);
     }
+    raft_peers_sync(r);
     r->rng = cfg->seed;
     raft_election_reset_timer(r, now);
     assert(raft_check(r) == NULL);
@@ -48,10 +48,23 @@ void raft_init(struct raft *r, const struct raft_config *cfg, const struct raft_
 
 /* -------------------------------------------------------------------------------------- step */
 
-/* A message or stream data of another voter. */
-static bool accept_sender(struct raft *r, raft_time now, uint16_t from, uint64_t term)
+/* Anybody may lead or ask for votes (section 4.1). All else is of interest only if a peer says it, out of the
+ * directory that promised what counts, and to a leader only if it gets its log. */
+static int sender(struct raft *r, raft_time now, const struct raft_msg *m, struct raft_edit *edit)
 {
-    int slot = raft_peer_slot(r, from);
+    if (m->from == 0 || m->from == r->cfg.id)
+        return -1;
+    if (m->type == RAFT_MSG_VOTE_REQ || m->type == RAFT_MSG_LEAD || m->type == RAFT_MSG_PROBE)
+        return raft_peers_meet(r, now, m->from, m->incarnation, edit);
+    int slot = raft_peer_slot(r, m->from);
+    if (slot < 0 || r->peers[slot].incarnation != m->incarnation)
+        return -1;
+    return r->role == RAFT_LEADER && !r->peers[slot].served ? -1 : slot;
+}
+
+/* A message or stream data of another node, of the peer in that place. */
+static bool accept_sender(struct raft *r, raft_time now, int slot, uint64_t term)
+{
     if (slot < 0 || raft_term_absurd(r, term)) {
         r->stats.impossible_msgs++;
         return false;
@@ -91,9 +104,10 @@ static bool accept_term(struct raft *r, raft_time now, uint16_t from, uint64_t t
     return true;
 }
 
-static void on_message(struct raft *r, raft_time now, const struct raft_msg *m)
+static void on_message(struct raft *r, raft_time now, const struct raft_msg *m,
+                       struct raft_edit *edit)
 {
-    if (!accept_sender(r, now, m->from, m->term))
+    if (!accept_sender(r, now, sender(r, now, m, edit), m->term))
         return;
     if (m->type == RAFT_MSG_VOTE_REQ) { /* has its own rule for terms */
         if (raft_election_on_vote_req(r, now, m))
@@ -101,6 +115,8 @@ static void on_message(struct raft *r, raft_time now, const struct raft_msg *m)
         return;
     }
     heard(r, now, m->from, m->term);
+    if (m->type == RAFT_MSG_VOTE_RSP && m->vote_rsp.removed != 0)
+        raft_election_removed(r, now, m->vote_rsp.removed);
     bool leader_speaks = m->type == RAFT_MSG_LEAD || m->type == RAFT_MSG_PROBE;
     if (!accept_term(r, now, m->from, m->term, leader_speaks))
         return;
@@ -160,17 +176,23 @@ static void on_refused(struct raft *r, raft_time now, uint64_t seq)
 }
 
 /* Something is committed without the copy of this leader, whose disk is full: a majority has room, and can
- * go on without it. It steps down (raft_lead_on_tick()), but not in this instant, so that its peers still
- * hear what is committed. */
+ * go on without it. Or it was removed (section 4.2.2). It steps down (raft_lead_on_tick()), but not in this
+ * instant, so that its peers still hear what is committed. */
 static void note_yield(struct raft *r, raft_time now)
 {
-    bool yields = r->role == RAFT_LEADER && raft_disk_full(r) && r->commit_index > r->durable_index;
-    if (!yields)
+    bool full = raft_disk_full(r) && r->commit_index > r->durable_index;
+    bool removed = raft_lead_removed(r);
+    if (r->role != RAFT_LEADER || (!full && !removed)) {
         r->yield_at = RAFT_NEVER;
-    else if (r->heir != 0)
+        return;
+    }
+    bool news = removed && r->yield_at == RAFT_NEVER;
+    if (r->heir != 0)
         r->yield_at = r->heir_until; /* an heir can be faster than an election */
     else if (r->yield_at == RAFT_NEVER)
         r->yield_at = now + 1;
+    for (unsigned i = 0; i < r->n_peers && news; i++)
+        r->peers[i].lead_sent = 0;
 }
 
 void raft_step(struct raft *r, raft_time now, const struct raft_event *ev, struct raft_edit *edit)
@@ -182,27 +204,35 @@ void raft_step(struct raft *r, raft_time now, const struct raft_event *ev, struc
         raft_transfer_on_tick(r, now);
         raft_lead_on_tick(r, now);
         raft_election_on_tick(r, now);
+        raft_peers_on_tick(r, now, edit);
         break;
-    case RAFT_EV_MESSAGE: on_message(r, now, ev->msg); break;
+    case RAFT_EV_MESSAGE: on_message(r, now, ev->msg, edit); break;
     case RAFT_EV_APPEND:
-        if (accept_sender(r, now, ev->append.from, ev->append.term) &&
+        if (accept_sender(r, now, raft_peer_slot(r, ev->append.from), ev->append.term) &&
             accept_term(r, now, ev->append.from, ev->append.term, true))
             raft_follow_on_append(r, now, ev, edit);
         break;
-    case RAFT_EV_PROPOSE: raft_lead_on_propose(r, ev->propose.n, edit); break;
+    case RAFT_EV_PROPOSE:
+        if (ev->propose.members != NULL)
+            raft_change_on_propose(r, now, ev, edit);
+        else
+            raft_lead_on_propose(r, ev->propose.n, edit);
+        break;
     case RAFT_EV_PERSISTED: on_persisted(r, now, ev->persisted.seq); break;
     case RAFT_EV_READ: raft_read_on_read(r, ev->read.req); break;
     case RAFT_EV_REFUSED: on_refused(r, now, ev->refused.seq); break;
-    case RAFT_EV_INSTALL:
-        raft_follow_on_install(r, ev->install.index, ev->install.term, edit);
-        break;
+    case RAFT_EV_INSTALL: raft_follow_on_install(r, ev, edit); break;
     case RAFT_EV_TRANSFER: raft_transfer_on_ask(r, now, ev); break;
     }
+    if (edit->members)
+        raft_peers_sync(r);
     /* Whatever happened may have completed a majority. */
     if (raft_election_won(r))
         raft_lead_start(r, now, edit);
     raft_lead_heal(r, edit);
     raft_lead_commit(r);
+    raft_change_settle(r, now, edit);
+    raft_peers_settle(r, now);
     raft_follow_settle_doubt(r);
     raft_read_settle(r);
     raft_transfer_settle(r, now);
@@ -306,6 +336,7 @@ raft_time raft_deadline(const struct raft *r)
 {
     raft_time t = r->role == RAFT_LEADER ? raft_lead_deadline(r) : raft_follow_deadline(r);
     t = raft_min(t, raft_min(raft_election_deadline(r), raft_transfer_deadline(r)));
+    t = raft_min(t, raft_peers_deadline(r));
     return raft_min(t, raft_min(batch_deadline(r), raft_read_deadline(r)));
 }
 
@@ -332,6 +363,25 @@ const char *raft_peer_state_name(enum raft_peer_state state)
     return "?";
 }
 
+const char *raft_refusal_name(enum raft_refusal refusal)
+{
+    switch (refusal) {
+    case RAFT_TAKEN: return "taken";
+    case RAFT_REFUSED_NO_LEADER: return "this node does not lead";
+    case RAFT_REFUSED_HANDING: return "the leader hands its role over";
+    case RAFT_REFUSED_TOO_EARLY: return "the leader is new and has committed nothing yet";
+    case RAFT_REFUSED_UNDER_WAY: return "the last change of members is not committed yet";
+    case RAFT_REFUSED_MALFORMED: return "an id is there twice, or there are too many members";
+    case RAFT_REFUSED_LAST_VOTER: return "no voter would be left";
+    case RAFT_REFUSED_TWO_VOTERS: return "more than one voter would change";
+    case RAFT_REFUSED_NO_LEARNER: return "a new voter must be a learner before";
+    case RAFT_REFUSED_BEHIND: return "the learner has not caught up yet";
+    case RAFT_REFUSED_NO_STANDERS: return "too many voters would have priority 0";
+    case RAFT_REFUSED_NO_MAJORITY: return "no majority of the voters would be there";
+    }
+    return "?";
+}
+
 const char *raft_why_name(enum raft_why why)
 {
     switch (why) {
@@ -345,6 +395,7 @@ const char *raft_why_name(enum raft_why why)
     case RAFT_WHY_DISK_STALL: return "the own disk stalled";
     case RAFT_WHY_DISK_FULL: return "the own disk has no room";
     case RAFT_WHY_HANDED: return "the lead was handed over";
+    case RAFT_WHY_REMOVED: return "it is no voter any more";
     case RAFT_WHY_COUNT: break;
     }
     return "?";

@@ -20,7 +20,7 @@ static enum raft_transfer judge(const struct raft *r, raft_time now, const struc
     /* Who has just been elected has not heard all of them yet. */
     if (now >= raft_max(p->heard, r->lead_since) + r->cfg.election_timeout)
         return RAFT_TRANSFER_SILENT;
-    if (p->unfit || p->lost_index != 0)
+    if (p->standing != RAFT_VOTER || p->unfit || p->lost_index != 0)
         return RAFT_TRANSFER_UNFIT;
     return p->state == RAFT_PEER_SNAPSHOT ? RAFT_TRANSFER_BEHIND : RAFT_TRANSFER_RUNS;
 }
@@ -58,7 +58,7 @@ static void begin(struct raft *r, raft_time now, uint16_t heir)
 
 void raft_transfer_on_ask(struct raft *r, raft_time now, const struct raft_event *ev)
 {
-    r->drained |= ev->transfer.drain && r->n_peers > 0;
+    r->drained |= ev->transfer.drain && raft_n_voters(&r->members) > 1;
     if (r->drained && (r->role == RAFT_PRE_CANDIDATE || r->role == RAFT_CANDIDATE))
         raft_election_step_down(r, now, r->term, r->why);
     if (ev->transfer.from != 0 && ev->transfer.from != r->leader)
@@ -112,13 +112,15 @@ void raft_transfer_on_tick(struct raft *r, raft_time now)
     r->transfer_at = now + r->cfg.election_timeout; /* now clients have their turn */
 }
 
-/* A leader that is drained, or has no room for entries, is not waited for: who can lead takes over. */
+/* A leader that is drained or removed, or has no room for entries, is not waited for: who can lead takes
+ * over. */
 void raft_transfer_settle(struct raft *r, raft_time now)
 {
     bool full = r->log_full || raft_disk_full(r);
     if (r->role != RAFT_LEADER)
         return;
-    const struct raft_peer *p = full || r->drained ? best(r, now) : NULL;
+    bool goes = full || r->drained || raft_lead_removed(r);
+    const struct raft_peer *p = goes ? best(r, now) : NULL;
     r->no_room = full && r->heir == 0 && p == NULL;
     if (p != NULL && now >= r->transfer_at)
         begin(r, now, p->id);

@@ -21,7 +21,6 @@ static bool start_core(struct replica *r, const struct wal_report *wal, uint64_t
     uint64_t t = cfg->election_timeout_us;
     struct raft_config rc = {
         .id = cfg->id,
-        .members.n_voters = cfg->n_voters,
         .election_timeout = t,
         .heartbeat = t / 3,
         .retry = t / 8,
@@ -31,7 +30,6 @@ static bool start_core(struct replica *r, const struct wal_report *wal, uint64_t
         .boot = cfg->boot,
         .full_retry = NODE_FULL_RETRY_US,
     };
-    memcpy(rc.members.voters, cfg->voters, sizeof rc.members.voters);
     size_t cap = wal->n_runs + 4 * RAFT_APPEND_RUNS_MAX;
     r->runs = calloc(cap, sizeof *r->runs);
     if (r->runs == NULL)
@@ -46,6 +44,7 @@ static bool start_core(struct replica *r, const struct wal_report *wal, uint64_t
         .n_runs = wal->n_runs,
         .commit = max_u64(wal->commit, applied),
         .damaged = wal->doubt,
+        .members = raft_members_first(cfg->voters, cfg->n_voters),
     };
     raft_init(&r->raft, &rc, &rs, r->runs, cap, now);
     r->applied = applied;
@@ -422,6 +421,7 @@ bool replica_install(struct replica *r, uint64_t now, const struct snapshot_head
     if (head != NULL) {
         ev.install.index = head->index;
         ev.install.term = head->term;
+        ev.install.members = &r->raft.members; /* they are fixed */
     }
     step(r, now, &ev, &edit);
     if (!edit.reset)

@@ -232,13 +232,14 @@ static void start(struct lab *l, struct world *w, unsigned i)
                                  .vote = n->disk_vote,
                                  .last_index = n->disk_last,
                                  .runs = runs,
-                                 .commit = n->disk_commit};
+                                 .commit = n->disk_commit,
+                                 .members = w_first_members(&l->b)};
     for (unsigned index = 1; index <= n->disk_last; index++) {
         if (index == 1 || n->disk_log[index] != n->disk_log[index - 1])
             runs[disk.n_runs++] = (struct raft_run){.first_index = index,
                                                     .term = n->disk_log[index]};
     }
-    w_config(&l->b, i, n->boot, &cfg);
+    w_config(i, n->boot, &cfg);
     raft_init(&l->r, &cfg, &disk, l->runs, W_RUNS, W_NOW);
     w_end_campaign(w, i);
     w_store(l, w, i, &l->r);

@@ -4,8 +4,8 @@
 #include <string.h>
 
 /* A change of these structs must be thought about here: does the new field belong in the image? */
-_Static_assert(offsetof(struct raft, now_msgs) == 2752 && sizeof(struct raft_peer) == 192 &&
-                   sizeof(struct raft_msg) == 64,
+_Static_assert(offsetof(struct raft, now_msgs) == 6688 && sizeof(struct raft_peer) == 240 &&
+                   sizeof(struct raft_msg) == 72,
                "struct raft has changed: image.c must follow");
 
 static uint64_t req_of(uint8_t b)
@@ -162,10 +162,9 @@ void w_end_campaign(struct world *w, unsigned i)
 
 /* -------------------------------------------------------------------------------------- nodes */
 
-void w_config(const struct bounds *b, unsigned i, unsigned boot, struct raft_config *cfg)
+void w_config(unsigned i, unsigned boot, struct raft_config *cfg)
 {
     *cfg = (struct raft_config){.id = (uint16_t)(i + 1),
-                                .members.n_voters = b->nodes,
                                 .election_timeout = W_TIMEOUT,
                                 .heartbeat = W_TIMEOUT / 3,
                                 .retry = W_TIMEOUT / 8,
@@ -174,17 +173,21 @@ void w_config(const struct bounds *b, unsigned i, unsigned boot, struct raft_con
                                 .full_retry = W_TIMEOUT,
                                 .seed = 1,
                                 .boot = boot + 1};
-    for (unsigned k = 0; k < b->nodes; k++)
-        cfg->members.voters[k] = (uint16_t)(k + 1);
+}
+
+struct raft_members w_first_members(const struct bounds *b)
+{
+    const uint16_t ids[W_NODES] = {1, 2, 3};
+    return raft_members_first(ids, b->nodes);
 }
 
 void w_prepare(struct lab *l)
 {
-    struct raft_restored nothing = {0};
+    struct raft_restored nothing = {.members = w_first_members(&l->b)};
     struct raft_config cfg;
     for (unsigned i = 0; i < l->b.nodes; i++) {
         memset(&l->fresh[i], 0, sizeof l->fresh[i]);
-        w_config(&l->b, i, 0, &cfg);
+        w_config(i, 0, &cfg);
         raft_init(&l->fresh[i], &cfg, &nothing, l->runs, W_RUNS, W_NOW);
     }
 }
@@ -230,11 +233,11 @@ static void set_times(struct raft *r, enum w_time time)
 
 static void forget_peer(const struct raft *r, struct raft_peer *p)
 {
-    uint16_t id = p->id;
     if (r->role != RAFT_LEADER) { /* raft_lead_start() sets them all */
         struct raft_peer kept = *p;
         memset(p, 0, sizeof *p);
-        p->id = id;
+        p->id = kept.id;
+        p->standing = kept.standing;
         p->pto = W_TIMEOUT / 8;
         p->heard = W_NOW;
         p->vote_try = kept.vote_try;
@@ -254,7 +257,10 @@ static void forget_peer(const struct raft *r, struct raft_peer *p)
     p->round_try = tried(r->role == RAFT_LEADER); /* set when a round starts */
     if (p->state != RAFT_PEER_REPLICATE)          /* set when a probe matched */
         p->base_index = 0;
-    p->kept_index = 0;       /* no disk loses anything here */
+    p->kept_index = 0;                    /* no disk loses anything here */
+    p->generation = 0;                    /* of no use here */
+    p->round_target = p->round_since = 0; /* of learners */
+    p->caught_up = false;
     p->vote_refused = false; /* only how long to wait */
 }
 
@@ -312,6 +318,7 @@ static void load_peer(const struct w_node *n, struct raft *r, unsigned slot)
     p->probe_index = x->probe_index;
     p->round = x->round;
     p->probe_try = tried(x->state == RAFT_PEER_PROBE && !x->probe_unsent && x->probe != 0);
+    p->served = n->role == RAFT_LEADER;
     p->lead_sent = n->role == RAFT_LEADER && !x->lead_unsent ? W_NOW : 0;
     p->vote_try = tried(!x->vote_unsent);
     p->vote_answered = x->vote_answered;

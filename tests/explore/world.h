@@ -239,7 +239,8 @@ static inline void w_fail(struct lab *l, const char *broken)
 
 enum w_time { TIME_CALM, TIME_SILENT, TIME_TIMEOUT, TIME_DISK_LATE, TIME_GIVE_UP, TIME_PING };
 
-void w_config(const struct bounds *b, unsigned i, unsigned boot, struct raft_config *cfg);
+void w_config(unsigned i, unsigned boot, struct raft_config *cfg);
+struct raft_members w_first_members(const struct bounds *b);
 void w_prepare(struct lab *l);
 void w_load(struct lab *l, const struct world *w, unsigned i, enum w_time time, struct raft *r,
             struct raft_run *runs);

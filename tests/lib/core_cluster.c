@@ -79,6 +79,8 @@ static void say_step(struct cl *c, unsigned i, const char *what, const char *det
     SHOW(s, n, vote, "vote");
     SHOW(s, n, leader, "leader");
     SHOW(s, n, commit_index, "commit");
+    SHOW(s, n, members.index, "members");
+    SHOW(s, n, removed, "removed");
     SHOW(s, n, doubt_index, "doubt");
     SHOW(s, n, damaged, "damaged");
     SHOW(s, n, stats.lost_acked, "lost-acked");
@@ -154,6 +156,7 @@ static void transmit(struct cl *c, struct cl_packet p)
     }
     if (!p.data)
         ghost_sent(c, from, &p.msg);
+    p.msg.incarnation = c->nodes[from].incarnation;
     c->sent++;
     c->last[from][to][cl_kind(&p)] = p;
     if (link == CL_HELD) {
@@ -352,6 +355,7 @@ static void take_snapshot(struct cl *c, unsigned i)
     memcpy(node->log, d->log, (base + 1) * sizeof *node->log);
     d->base = d->last = d->commit = base;
     d->reset_due = true;
+    node->first = true; /* whoever has a snapshot knows what its members are */
 }
 
 static void mirror(struct cl *c, unsigned i, const struct raft_edit *edit,
@@ -418,7 +422,15 @@ static void deliver(struct cl *c, const struct cl_packet *p)
             runs[n++] = (struct raft_run){.first_index = p->prev_index + 1 + k,
                                           .term = p->entries[k].term};
     }
+    struct raft_members members[CL_PIECE];
+    size_t n_members = 0;
+    for (unsigned k = 0; k < p->n; k++) {
+        if (c->ghost.created[p->entries[k].id].conf != 0)
+            members[n_members++] = c->ghost.members[c->ghost.created[p->entries[k].id].conf];
+    }
     ev = (struct raft_event){.type = RAFT_EV_APPEND};
+    ev.append.members = members;
+    ev.append.n_members = n_members;
     ev.append.from = p->msg.from;
     ev.append.term = p->msg.term;
     ev.append.epoch = p->epoch;
@@ -565,9 +577,10 @@ void cl_run_until(struct cl *c, raft_time t)
 
 /* ------------------------------------------------------------------------------------- control */
 
-struct cl *cl_new(unsigned n, uint64_t seed)
+struct cl *cl_new(unsigned n, unsigned voters, uint64_t seed)
 {
     struct cl *c = calloc(1, sizeof *c);
+    uint16_t ids[CL_NODES];
     c->n = n;
     c->seed = c->rng = seed;
     c->now = 1000;
@@ -576,9 +589,12 @@ struct cl *cl_new(unsigned n, uint64_t seed)
     c->delay_min = c->delay_max = 1000;
     c->disk_min = c->disk_max = 1000;
     c->lead_with_data = 1000;
-    c->cfg = (struct raft_config){.members.n_voters = n, .election_timeout = 150000};
-    for (unsigned i = 0; i < n; i++)
-        c->cfg.members.voters[i] = (uint16_t)(i + 1);
+    for (unsigned i = 0; i < n; i++) {
+        ids[i] = (uint16_t)(i + 1);
+        c->nodes[i].first = i < voters;
+    }
+    c->ghost.members[0] = raft_members_first(ids, voters);
+    c->cfg = (struct raft_config){.election_timeout = 150000};
     c->cfg.heartbeat = c->cfg.election_timeout / 3;
     c->cfg.retry = c->cfg.election_timeout / 8;
     c->cfg.ack_delay = 5000;
@@ -594,21 +610,6 @@ void cl_free(struct cl *c)
     free(c->heap);
     free(c->held);
     free(c);
-}
-
-void cl_preset(struct cl *c, unsigned i, uint64_t term, uint16_t vote, const uint64_t *terms,
-               unsigned n)
-{
-    struct cl_disk *d = &c->nodes[i].disk;
-    d->term = term;
-    d->vote = vote;
-    d->last = n;
-    for (unsigned k = 1; k <= n; k++) {
-        uint32_t prev_id = k == 1 ? 0 : d->log[k - 1].id;
-        d->log[k].term = terms[k - 1];
-        d->log[k].id = ghost_preset(c, k, terms[k - 1], prev_id);
-    }
-    ghost_disk(c, i);
 }
 
 void cl_start(struct cl *c, unsigned i)
@@ -633,8 +634,12 @@ void cl_start(struct cl *c, unsigned i)
                                                      .term = d->log[index].term};
     }
     s.runs = restored;
+    s.members = ghost_members(c, i, d->log, d->last);
+    if (s.members.index > 0)
+        s.members_before = ghost_members(c, i, d->log, s.members.index - 1);
     struct raft_config cfg = c->cfg;
     cfg.id = (uint16_t)(i + 1);
+    cfg.incarnation = node->incarnation;
     cfg.boot = ++node->boots * CL_BOOTS + i;
     cfg.seed = c->seed * 1000 + cfg.boot;
     size_t cap = s.n_runs + RAFT_APPEND_RUNS_MAX;
@@ -672,44 +677,6 @@ void cl_crash(struct cl *c, unsigned i, bool keep_batch)
     node->batch.persist.seq = 0;
 }
 
-static void lose(struct cl_node *node, uint64_t last)
-{
-    struct cl_disk *d = &node->disk;
-    node->had = *d;
-    node->had_boots = node->boots;
-    d->last = last < d->last ? last : d->last;
-    d->commit = last < d->commit ? last : d->commit;
-}
-
-void cl_lose(struct cl *c, unsigned i, uint64_t last)
-{
-    struct cl_node *node = &c->nodes[i];
-    if (last >= node->disk.last || last < node->disk.base)
-        return;
-    cl_say(c, i, "loses", "%llu..%llu", LL(last + 1), LL(node->disk.last));
-    lose(node, last);
-}
-
-void cl_damage(struct cl *c, unsigned i, uint64_t last, uint64_t term)
-{
-    struct cl_disk *d = &c->nodes[i].disk;
-    cl_say(c, i, "damaged", "term=%llu last=%llu", LL(term), LL(last));
-    lose(&c->nodes[i], last < d->base ? 0 : last);
-    c->nodes[i].damaged = true;
-    d->base = last < d->base ? 0 : d->base;
-    if (term < d->log[d->last].term)
-        term = d->log[d->last].term;
-    for (uint64_t t = term + 1; t <= d->term; t++)
-        c->ghost.vote_of[i][t] = 0; /* forgotten */
-    d->vote = term < d->term ? c->ghost.vote_of[i][term] : d->vote;
-    d->term = term;
-}
-
-bool cl_trusts_lost(const struct cl *c, const struct raft_peer *p)
-{
-    return p->boot != 0 && p->boot / CL_BOOTS <= c->nodes[p->id - 1].had_boots;
-}
-
 void cl_compact(struct cl *c, unsigned i, uint64_t index)
 {
     struct cl_node *node = &c->nodes[i];
@@ -743,12 +710,15 @@ void cl_install_end(struct cl *c, unsigned i, bool done)
 {
     struct cl_node *node = &c->nodes[i];
     struct raft_event ev = {.type = RAFT_EV_INSTALL};
+    struct raft_members members;
     char detail[40] = "failed";
     if (!node->up || node->installs == 0)
         return;
     if (done) {
         ev.install.index = node->installs;
         ev.install.term = c->ghost.created[c->ghost.committed[node->installs]].term;
+        members = ghost_committed_members(c, node->installs);
+        ev.install.members = &members;
         snprintf(detail, sizeof detail, "%llu:%llu", LL(ev.install.index), LL(ev.install.term));
     }
     node->installs = 0;
@@ -772,6 +742,18 @@ bool cl_propose(struct cl *c, unsigned i, unsigned count)
     step(c, i, &(struct raft_event){.type = RAFT_EV_PROPOSE, .propose.n = count}, NULL, "propose",
          detail);
     return true;
+}
+
+enum raft_refusal cl_change(struct cl *c, unsigned i, const struct raft_members *m, bool force)
+{
+    struct raft_event ev = {.type = RAFT_EV_PROPOSE};
+    enum raft_refusal refusal = raft_members_refusal(&c->nodes[i].r, c->now, m, force);
+    ev.propose.n = 1;
+    ev.propose.members = m;
+    ev.propose.force = force;
+    c->nodes[i].ticked = 0; /* a forced change can cost the majority in the instant of a tick */
+    step(c, i, &ev, NULL, "members", refusal == RAFT_TAKEN ? "" : "refused");
+    return refusal;
 }
 
 void cl_read(struct cl *c, unsigned i)

@@ -28,6 +28,7 @@ enum {
     CL_IDS = 1 << 16,  /* entries ever created in a run */
     CL_READS = 1024,   /* outstanding reads per node */
     CL_BOOTS = 16,     /* raft_config.boot is the number of the boot times this, and the node */
+    CL_CONFS = 1024,   /* configurations ever made in a run */
     CL_KINDS = 14,     /* message types and stream data, see cl_kind() */
 };
 
@@ -83,6 +84,8 @@ struct cl_node {
     raft_time ticked;     /* last tick */
     raft_time tick_delay; /* this process is late by so much */
     unsigned boots;
+    uint64_t incarnation; /* grows when its disk is replaced by an empty one */
+    bool first;           /* it knows the first members: it was there then, or got a snapshot */
     struct raft r;
     struct raft_run *runs; /* malloc */
     struct cl_entry log[CL_LOG + 1];
@@ -110,7 +113,10 @@ struct cl_ghost { /* everything that ever happened; see core_ghost.c */
         uint64_t index;
         uint64_t term;
         uint32_t prev_id;
+        unsigned conf; /* members[], 0 = no configuration */
     } created[CL_IDS];
+    struct raft_members members[CL_CONFS]; /* [0]: the first ones, of index 0 */
+    unsigned n_members;
     uint32_t n_created;
     uint32_t committed[CL_LOG + 1];
     uint64_t commit_term[CL_LOG + 1];
@@ -148,8 +154,9 @@ struct cl {
     bool trace_state; /* changes of role, term and commit only */
 };
 
-/* Nodes 1..n (array index id - 1), all down with empty disks, at time 1 ms, T = 150 ms. */
-struct cl *cl_new(unsigned n, uint64_t seed);
+/* Nodes 1..n (array index id - 1), all down with empty disks, at time 1 ms, T = 150 ms. The first `voters` of
+ * them are the first members, the others know of none. */
+struct cl *cl_new(unsigned n, unsigned voters, uint64_t seed);
 void cl_free(struct cl *c);
 
 uint64_t cl_random(struct cl *c);
@@ -172,8 +179,8 @@ void cl_lose(struct cl *c, unsigned i, uint64_t last);
  * is gone. */
 void cl_damage(struct cl *c, unsigned i, uint64_t last, uint64_t term);
 
-/* The leader still counts on what the node acknowledged before it lost some of it. */
-bool cl_trusts_lost(const struct cl *c, const struct raft_peer *p);
+/* A node that is down gets an empty disk: its next process is of another directory, and knows no members. */
+void cl_wipe(struct cl *c, unsigned i);
 
 /* Processes everything up to and including time t. */
 void cl_run_until(struct cl *c, raft_time t);
@@ -191,6 +198,9 @@ bool cl_propose(struct cl *c, unsigned i, unsigned count);
 
 /* Node i is asked to hand over to that node (0: the best), or to lead no more. */
 void cl_transfer(struct cl *c, unsigned i, uint16_t heir, bool drain);
+
+/* Asks node i, which is up, for other members. */
+enum raft_refusal cl_change(struct cl *c, unsigned i, const struct raft_members *m, bool force);
 void cl_read(struct cl *c, unsigned i);
 
 /* Finishes the batch in flight now. */
@@ -223,6 +233,13 @@ _Noreturn void cl_fail(const struct cl *c, unsigned i, const char *format, ...)
 /* core_ghost.c */
 uint32_t ghost_preset(struct cl *c, uint64_t index, uint64_t term, uint32_t prev_id);
 void ghost_created(struct cl *c, unsigned i, uint64_t first, uint64_t last);
+/* The newest configuration in the first `last` entries of that log of node i. */
+struct raft_members ghost_members(const struct cl *c, unsigned i, const struct cl_entry *log,
+                                  uint64_t last);
+/* The newest one that is committed, and not behind that entry. */
+struct raft_members ghost_committed_members(const struct cl *c, uint64_t index);
+/* The leader still counts on what the node acknowledged before it lost some of it. */
+bool ghost_trusts_lost(const struct cl *c, const struct raft_peer *p);
 void ghost_appended(struct cl *c, unsigned i, const struct cl_packet *p);
 void ghost_step(struct cl *c, unsigned i, const struct raft *before, const struct raft_edit *edit);
 void ghost_sent(struct cl *c, unsigned i, const struct raft_msg *m);

@@ -2,6 +2,10 @@
  * happened in a run, crashes included. */
 #include "tests/lib/core_cluster.h"
 
+#include <string.h>
+
+#define LL(x) (unsigned long long)(x)
+
 #define REQUIRE(condition, ...)                                                                    \
     do {                                                                                           \
         if (!(condition))                                                                          \
@@ -20,7 +24,47 @@ void ghost_created(struct cl *c, unsigned i, uint64_t first, uint64_t last)
         c->ghost.created[id].index = index;
         c->ghost.created[id].term = node->r.term;
         c->ghost.created[id].prev_id = index == 1 ? 0 : node->log[index - 1].id;
+        if (node->r.members.index != index)
+            continue;
+        REQUIRE(c->ghost.n_members + 1 < CL_CONFS, "the test has too many configurations");
+        c->ghost.created[id].conf = ++c->ghost.n_members;
+        c->ghost.members[c->ghost.n_members] = node->r.members;
     }
+}
+
+struct raft_members ghost_members(const struct cl *c, unsigned i, const struct cl_entry *log,
+                                  uint64_t last)
+{
+    const struct raft_members none = {0};
+    for (; last > 0; last--) {
+        unsigned conf = c->ghost.created[log[last].id].conf;
+        if (conf != 0)
+            return c->ghost.members[conf];
+    }
+    return c->nodes[i].first ? c->ghost.members[0] : none;
+}
+
+struct raft_members ghost_committed_members(const struct cl *c, uint64_t index)
+{
+    for (; index > 0; index--) {
+        unsigned conf = c->ghost.created[c->ghost.committed[index]].conf;
+        if (conf != 0)
+            return c->ghost.members[conf];
+    }
+    return c->ghost.members[0];
+}
+
+/* The members of the node are the newest ones in its log. */
+static void check_members(const struct cl *c, unsigned i)
+{
+    const struct cl_node *node = &c->nodes[i];
+    struct raft_members m = ghost_members(c, i, node->log, node->r.trail.last);
+    bool same = m.n == node->r.members.n && m.index == node->r.members.index;
+    for (unsigned k = 0; k < m.n; k++)
+        same = same && m.m[k].id == node->r.members.m[k].id &&
+               m.m[k].standing == node->r.members.m[k].standing;
+    REQUIRE(same, "other members are in force than those of entry %llu",
+            (unsigned long long)m.index);
 }
 
 /* The identity of an entry that a test put on a disk before the run. */
@@ -70,13 +114,18 @@ static void committed(struct cl *c, unsigned i, uint64_t index)
             (unsigned long long)index);
 }
 
+bool ghost_trusts_lost(const struct cl *c, const struct raft_peer *p)
+{
+    return p->boot != 0 && p->boot / CL_BOOTS <= c->nodes[p->id - 1].had_boots;
+}
+
 /* The disk of node k that leader i may count on: what k had when it acknowledged, as long as the
  * process that did is the last one the leader knows. */
 static const struct cl_disk *relied_on(const struct cl *c, unsigned i, unsigned k)
 {
     const struct raft *r = &c->nodes[i].r;
     const struct raft_peer *p = &r->peers[raft_peer_slot(r, (uint16_t)(k + 1))];
-    return cl_trusts_lost(c, p) ? &c->nodes[k].had : &c->nodes[k].disk;
+    return ghost_trusts_lost(c, p) ? &c->nodes[k].had : &c->nodes[k].disk;
 }
 
 static bool counts(const struct cl_node *leader, const struct cl_disk *disk, uint64_t index)
@@ -84,17 +133,27 @@ static bool counts(const struct cl_node *leader, const struct cl_disk *disk, uin
     return disk->last >= index && disk->log[index].id == leader->log[index].id;
 }
 
-/* Section 3.6.2: the leader's newest committed entry is of its term and on a majority of disks. */
-static void leader_committed(struct cl *c, unsigned i)
+static bool on_majority(const struct cl *c, unsigned i, const struct raft_members *m,
+                        uint64_t index)
 {
-    const struct cl_node *node = &c->nodes[i];
-    uint64_t index = node->r.commit_index;
     unsigned copies = 0;
-    REQUIRE(raft_term_at(&node->r, index) == node->r.term, "counted copies of an older term");
-    for (unsigned k = 0; k < c->n; k++)
-        copies += counts(node, k == i ? &c->nodes[k].disk : relied_on(c, i, k), index);
-    REQUIRE(copies > c->n / 2, "committed entry %llu with %u copies on disks",
-            (unsigned long long)index, copies);
+    for (unsigned k = 0; k < c->n; k++) {
+        if (raft_is_voter(m, (uint16_t)(k + 1)))
+            copies += counts(&c->nodes[i], k == i ? &c->nodes[k].disk : relied_on(c, i, k), index);
+    }
+    return copies > raft_n_voters(m) / 2;
+}
+
+/* Section 3.6.2: the leader's newest committed entry is of its term and on a majority of disks. A step that
+ * ends with a promotion commits by the members before, and by those after. */
+static void leader_committed(struct cl *c, unsigned i, bool promoted)
+{
+    const struct raft *r = &c->nodes[i].r;
+    uint64_t index = r->commit_index;
+    REQUIRE(raft_term_at(r, index) == r->term, "counted copies of an older term");
+    REQUIRE(on_majority(c, i, &r->members, index) ||
+                (promoted && on_majority(c, i, &r->members_before, index)),
+            "committed entry %llu is not on a majority of disks", (unsigned long long)index);
 }
 
 static void new_leader(struct cl *c, unsigned i)
@@ -117,6 +176,8 @@ static void check_match(struct cl *c, unsigned i)
     const struct cl_node *node = &c->nodes[i];
     for (unsigned k = 0; k < node->r.n_peers; k++) {
         const struct raft_peer *p = &node->r.peers[k];
+        if (!p->served || p->incarnation != c->nodes[p->id - 1].incarnation)
+            continue;
         const struct cl_disk *disk = relied_on(c, i, p->id - 1u);
         if (disk->term > node->r.term || p->match_index == 0)
             continue; /* may have been truncated since, by a newer leader */
@@ -140,13 +201,15 @@ void ghost_step(struct cl *c, unsigned i, const struct raft *before, const struc
             "a leader truncated its log");
     REQUIRE(!edit->truncate || edit->truncate_to >= before->commit_index,
             "committed entries were truncated");
+    if (edit->members || edit->truncate || edit->reset)
+        check_members(c, i);
     if (r->role == RAFT_LEADER && (before->role != RAFT_LEADER || before->term != r->term))
         new_leader(c, i);
     for (uint64_t index = before->commit_index + 1; index <= r->commit_index; index++)
         committed(c, i, index);
     if (r->role == RAFT_LEADER) {
         if (r->commit_index > before->commit_index)
-            leader_committed(c, i);
+            leader_committed(c, i, edit->promoted != 0);
         check_match(c, i);
     }
 }
@@ -211,4 +274,63 @@ void ghost_read(struct cl *c, unsigned i, const struct raft_ready *rd)
             (unsigned long long)rd->read_index,
             (unsigned long long)node->read_floor[number % CL_READS]);
     REQUIRE(rd->read_index <= c->ghost.n_committed, "read at an index that is not committed");
+}
+
+/* ------------------------------------------------------------------------- what befalls disks */
+
+void cl_preset(struct cl *c, unsigned i, uint64_t term, uint16_t vote, const uint64_t *terms,
+               unsigned n)
+{
+    struct cl_disk *d = &c->nodes[i].disk;
+    d->term = term;
+    d->vote = vote;
+    d->last = n;
+    for (unsigned k = 1; k <= n; k++) {
+        uint32_t prev_id = k == 1 ? 0 : d->log[k - 1].id;
+        d->log[k].term = terms[k - 1];
+        d->log[k].id = ghost_preset(c, k, terms[k - 1], prev_id);
+    }
+    ghost_disk(c, i);
+}
+
+static void lose(struct cl_node *node, uint64_t last)
+{
+    struct cl_disk *d = &node->disk;
+    node->had = *d;
+    node->had_boots = node->boots;
+    d->last = last < d->last ? last : d->last;
+    d->commit = last < d->commit ? last : d->commit;
+}
+
+void cl_lose(struct cl *c, unsigned i, uint64_t last)
+{
+    struct cl_node *node = &c->nodes[i];
+    if (last >= node->disk.last || last < node->disk.base)
+        return;
+    cl_say(c, i, "loses", "%llu..%llu", LL(last + 1), LL(node->disk.last));
+    lose(node, last);
+}
+
+void cl_damage(struct cl *c, unsigned i, uint64_t last, uint64_t term)
+{
+    struct cl_disk *d = &c->nodes[i].disk;
+    cl_say(c, i, "damaged", "term=%llu last=%llu", LL(term), LL(last));
+    lose(&c->nodes[i], last < d->base ? 0 : last);
+    c->nodes[i].damaged = true;
+    d->base = last < d->base ? 0 : d->base;
+    if (term < d->log[d->last].term)
+        term = d->log[d->last].term;
+    for (uint64_t t = term + 1; t <= d->term; t++)
+        c->ghost.vote_of[i][t] = 0; /* forgotten */
+    d->vote = term < d->term ? c->ghost.vote_of[i][term] : d->vote;
+    d->term = term;
+}
+
+void cl_wipe(struct cl *c, unsigned i)
+{
+    struct cl_node *node = &c->nodes[i];
+    memset(&node->disk, 0, sizeof node->disk);
+    memset(c->ghost.vote_of[i], 0, sizeof c->ghost.vote_of[i]);
+    node->incarnation++;
+    node->first = false;
 }

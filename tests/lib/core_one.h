@@ -26,13 +26,14 @@ struct node {
 /* Node 1 of n voters, with a log of `last` entries of term 1 if last > 0. */
 static inline void start(struct node *t, unsigned n, uint64_t term, uint64_t last)
 {
-    struct raft_config cfg = {
-        .id = 1, .members.n_voters = n, .election_timeout = T, .seed = 1, .boot = 7};
+    struct raft_config cfg = {.id = 1, .election_timeout = T, .seed = 1, .boot = 7};
+    uint16_t ids[RAFT_VOTERS_MAX];
     struct raft_run run = {.first_index = 1, .term = 1};
     struct raft_restored s = {
         .term = term, .last_index = last, .runs = &run, .n_runs = last > 0 ? 1 : 0};
     for (unsigned i = 0; i < n; i++)
-        cfg.members.voters[i] = (uint16_t)(i + 1);
+        ids[i] = (uint16_t)(i + 1);
+    s.members = raft_members_first(ids, n);
     cfg.heartbeat = T / 3;
     cfg.retry = T / 8;
     cfg.ack_delay = 5000;

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { WORDS = 8, LINE = 256 };
+enum { WORDS = 12, LINE = 256 };
 
 struct script {
     const char *path;
@@ -167,6 +167,8 @@ static void do_peers(struct script *s)
     const struct raft *r = &s->c->nodes[node_of(s, arg(s, 1))].r;
     for (unsigned k = 0; k < r->n_peers; k++) {
         const struct raft_peer *p = &r->peers[k];
+        if (p->id == 0)
+            continue;
         fprintf(s->out, "%u %-9s match=%llu base=%llu probe=%u epoch=%u round=%llu", p->id,
                 raft_peer_state_name(p->state), (unsigned long long)p->match_index,
                 (unsigned long long)p->base_index, p->probe, p->epoch,
@@ -175,6 +177,69 @@ static void do_peers(struct script *s)
             fprintf(s->out, " lost=%llu", (unsigned long long)p->lost_index);
         if (!raft_peer_counts(r, p))
             fprintf(s->out, " until=%llu", (unsigned long long)p->sure_index);
+        if (p->standing != RAFT_VOTER)
+            fprintf(s->out, " %s",
+                    p->standing == RAFT_NO_MEMBER ? "no member"
+                    : p->standing == RAFT_LEARNER ? "learner"
+                                                  : "joining");
+        fprintf(s->out, "\n");
+    }
+}
+
+/* Members as "1 2:0 3l 4j@1": learner, joining; priority; incarnation. */
+static struct raft_members members_of(const struct script *s, unsigned from)
+{
+    struct raft_members m = {0};
+    for (; from < s->n_words && strcmp(s->word[from], "force") != 0; from++) {
+        char *w = s->word[from];
+        if (m.n == RAFT_MEMBERS_MAX)
+            bad(s, "too many members");
+        struct raft_member *x = &m.m[m.n++];
+        *x = (struct raft_member){
+            .id = (uint16_t)strtoul(w, &w, 10), .standing = RAFT_VOTER, .priority = 1};
+        if (*w == 'l' || *w == 'j')
+            x->standing = *w++ == 'l' ? RAFT_LEARNER : RAFT_JOINING;
+        if (*w == ':')
+            x->priority = (uint8_t)strtoul(w + 1, &w, 10);
+        if (*w == '@')
+            x->incarnation = strtoull(w + 1, &w, 10);
+        if (*w != '\0')
+            bad(s, "no member");
+    }
+    return m;
+}
+
+static void do_members(struct script *s)
+{
+    unsigned i = node_of(s, arg(s, 1));
+    if (!s->c->nodes[i].up)
+        bad(s, "members: start the node first");
+    struct raft_members m = members_of(s, 2);
+    bool force = strcmp(s->word[s->n_words - 1], "force") == 0;
+    enum raft_refusal refusal = cl_change(s->c, i, &m, force);
+    if (refusal != RAFT_TAKEN)
+        fprintf(s->out, "refused: %s\n", raft_refusal_name(refusal));
+    cl_run_until(s->c, s->c->now);
+}
+
+static void do_who(struct script *s)
+{
+    for (unsigned i = 0; i < s->c->n; i++) {
+        const struct raft *r = &s->c->nodes[i].r;
+        if (!s->c->nodes[i].up)
+            continue;
+        fprintf(s->out, "%u entry %llu%s:", i + 1, (unsigned long long)r->members.index,
+                r->members.index > r->commit_index ? "?" : "");
+        for (unsigned k = 0; k < r->members.n; k++) {
+            const struct raft_member *m = &r->members.m[k];
+            fprintf(s->out, " %u%s%s", m->id,
+                    m->standing == RAFT_LEARNER   ? "l"
+                    : m->standing == RAFT_JOINING ? "j"
+                                                  : "",
+                    m->priority == 0 ? ":0" : "");
+            if (m->incarnation != 0)
+                fprintf(s->out, "@%llu", (unsigned long long)m->incarnation);
+        }
         fprintf(s->out, "\n");
     }
 }
@@ -198,6 +263,8 @@ static void do_node(struct script *s)
         struct cl_node *node = &c->nodes[i];
         if (strcmp(verb, "start") == 0) {
             cl_start(c, i);
+        } else if (strcmp(verb, "wipe") == 0) {
+            cl_wipe(c, i);
         } else if (strcmp(verb, "crash") == 0) {
             cl_crash(c, i, s->n_words > 2);
         } else if (strcmp(verb, "arm") == 0) {
@@ -249,13 +316,14 @@ static void command(struct script *s)
         {"state", do_state},   {"logs", do_logs},    {"peers", do_peers},   {"stats", do_stats},
         {"compact", do_node},  {"fetched", do_node}, {"install", do_node},  {"pto", do_node},
         {"lose", do_lose},     {"damage", do_lose},  {"full", do_node},     {"room", do_node},
-        {"transfer", do_node}, {"drain", do_node},
+        {"transfer", do_node}, {"drain", do_node},   {"wipe", do_node},     {"members", do_members},
+        {"who", do_who},
     };
     const char *verb = arg(s, 0);
     if (strcmp(verb, "cluster") == 0) {
         if (s->c != NULL)
             cl_free(s->c);
-        s->c = cl_new((unsigned)number(s, 1, 3), 1);
+        s->c = cl_new((unsigned)number(s, 1, 3), (unsigned)number(s, 2, number(s, 1, 3)), 1);
         s->show = true;
         return;
     }

@@ -39,7 +39,9 @@ void cl_describe(const struct cl_packet *p, char *s, size_t size)
                  LL(m->vote_req.last_term), m->vote_req.handed ? " handed" : "");
         break;
     case RAFT_MSG_VOTE_RSP:
-        snprintf(s, size, " %s", m->vote_rsp.granted ? "granted" : "refused");
+        n = snprintf(s, size, " %s", m->vote_rsp.granted ? "granted" : "refused");
+        if (m->vote_rsp.removed != 0)
+            snprintf(s + n, size - (size_t)n, " removed=%llu", LL(m->vote_rsp.removed));
         break;
     case RAFT_MSG_PROBE:
         n = snprintf(s, size, " number=%u prev=%llu:%llu", m->probe.probe, LL(m->probe.prev_index),

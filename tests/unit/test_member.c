@@ -16,10 +16,10 @@ static uint64_t value_of(const void *ctx, uint16_t id)
 
 static struct raft_members first(unsigned n)
 {
-    struct raft_members m = {.n_voters = n};
+    uint16_t ids[RAFT_VOTERS_MAX];
     for (unsigned i = 0; i < n; i++)
-        m.voters[i] = (uint16_t)(n - i); /* their order means nothing */
-    return m;
+        ids[i] = (uint16_t)(n - i); /* their order means nothing */
+    return raft_members_first(ids, n);
 }
 
 /* By definition: the largest value so that more than half of the voters have as much. */
@@ -65,32 +65,76 @@ static void test_a_vote_reaches_one(void **state)
     }
 }
 
+/* A list of three voters and two learners. */
+static struct raft_members mixed(void)
+{
+    return (struct raft_members){.n = 5,
+                                 .m = {{.id = 7, .standing = RAFT_VOTER, .incarnation = 70},
+                                       {.id = 1, .standing = RAFT_LEARNER},
+                                       {.id = 2, .standing = RAFT_VOTER},
+                                       {.id = 9, .standing = RAFT_JOINING},
+                                       {.id = 5, .standing = RAFT_VOTER}}};
+}
+
 static void test_only_voters_count(void **state)
 {
     (void)state;
-    struct raft_members m = {.voters = {7, 2, 5}, .n_voters = 3};
+    struct raft_members m = mixed();
     uint64_t values[10] = {9, 9, 1, 9, 9, 2, 9, 3, 9, 9};
     assert_int_equal(raft_majority(&m, value_of, values), 2);
     for (uint16_t id = 0; id < 10; id++)
         assert_int_equal(raft_is_voter(&m, id), id == 7 || id == 2 || id == 5);
+    assert_int_equal(raft_n_voters(&m), 3);
+    assert_true(raft_is_member(&m, 7, 70) && raft_is_member(&m, 9, 0));
+    assert_false(raft_is_member(&m, 7, 71) || raft_is_member(&m, 3, 0));
 }
 
-static void test_what_is_no_list_of_voters(void **state)
+static void test_what_differs(void **state)
 {
     (void)state;
-    struct raft_members good = {.voters = {7, 2, 5}, .n_voters = 3}, m = good;
+    struct raft_members a = mixed(), b = a;
+    b.m[1].id = 3; /* a learner comes, and one goes */
+    b.m[2].priority = 4;
+    assert_int_equal(raft_voters_differ(&a, &b), 0);
+    b.m[3].standing = RAFT_VOTER;
+    assert_int_equal(raft_voters_differ(&a, &b), 1);
+    assert_int_equal(raft_voters_differ(&b, &a), 1);
+    b = a;
+    b.m[4].standing = RAFT_LEARNER;
+    assert_int_equal(raft_voters_differ(&a, &b), 1);
+    b = a;
+    b.m[0].incarnation = 71; /* one voter goes, and another one comes in its place */
+    assert_int_equal(raft_voters_differ(&a, &b), 2);
+}
+
+static void test_what_is_no_list_of_members(void **state)
+{
+    (void)state;
+    struct raft_members good = mixed(), m = good;
     assert_true(raft_members_valid(&m));
-    m.n_voters = 0;
+    m.n = 0;
     assert_false(raft_members_valid(&m));
-    m.n_voters = RAFT_VOTERS_MAX + 1;
+    m.n = RAFT_MEMBERS_MAX + 1;
     assert_false(raft_members_valid(&m));
     m = good;
-    m.voters[1] = 0;
+    m.m[1].id = 0;
     assert_false(raft_members_valid(&m));
-    m.voters[1] = 5;
+    m.m[1].id = 5;
+    assert_false(raft_members_valid(&m));
+    m = good;
+    m.m[1].standing = RAFT_NO_MEMBER;
+    assert_false(raft_members_valid(&m));
+    m.m[1].standing = RAFT_JOINING + 1;
+    assert_false(raft_members_valid(&m));
+    for (unsigned i = 0; i < 5; i++)
+        m.m[i].standing = RAFT_LEARNER;
     assert_false(raft_members_valid(&m));
     m = first(RAFT_VOTERS_MAX);
     assert_true(raft_members_valid(&m));
+    m.m[m.n++] = (struct raft_member){.id = 10, .standing = RAFT_LEARNER};
+    assert_true(raft_members_valid(&m));
+    m.m[9].standing = RAFT_JOINING; /* there is no place for it among the voters */
+    assert_false(raft_members_valid(&m));
 }
 
 int main(void)
@@ -99,7 +143,8 @@ int main(void)
         cmocka_unit_test(test_majority_is_what_more_than_half_reach),
         cmocka_unit_test(test_a_vote_reaches_one),
         cmocka_unit_test(test_only_voters_count),
-        cmocka_unit_test(test_what_is_no_list_of_voters),
+        cmocka_unit_test(test_what_differs),
+        cmocka_unit_test(test_what_is_no_list_of_members),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -568,7 +568,6 @@ static void test_check_finds_what_is_broken(void **state)
     struct node *t = *state;
     start(t, 3, 2, 5);
     BREAK(t->r.term = 1);
-    BREAK(t->r.vote = 9);
     BREAK(t->r.commit_index = 6);
     BREAK(t->r.commit_index = 1); /* no leader said so */
     BREAK(t->r.durable_index = 6);

@@ -15,6 +15,7 @@ static void start_at_base(struct node *t, uint64_t last)
                               .commit = 100};
     start(t, 3, 0, 0);
     struct raft_config cfg = t->r.cfg;
+    s.members = t->r.members;
     raft_init(&t->r, &cfg, &s, t->runs, RUNS, t->now);
     check(t);
 }
@@ -214,6 +215,7 @@ static void test_install(void **state)
         struct raft_event ev = {.type = RAFT_EV_INSTALL};
         ev.install.index = cases[k].index;
         ev.install.term = cases[k].term;
+        ev.install.members = &t->r.members;
         step(t, &ev);
         assert_false(t->r.installing);
         assert_int_equal(t->edit.reset, cases[k].reset);
@@ -243,7 +245,7 @@ static void test_install_over_another_entry(void **state)
     struct node *t = *state;
     follow(t, 102, 4);
     assert_true(raft_install_begin(&t->r));
-    step(t, &(struct raft_event){.type = RAFT_EV_INSTALL, .install = {.index = 103, .term = 4}});
+    step(t, &(struct raft_event){.type = RAFT_EV_INSTALL, .install = {103, 4, &t->r.members}});
     assert_true(t->edit.reset);
     assert_int_equal(t->r.trail.last, 103);
     assert_int_equal(raft_term_at(&t->r, 103), 4);
@@ -260,7 +262,7 @@ static void test_install_on_a_full_disk(void **state)
     ready(t);
     advance(t);
     assert_true(raft_install_begin(&t->r));
-    struct raft_event ev = {.type = RAFT_EV_INSTALL, .install = {.index = 120, .term = 6}};
+    struct raft_event ev = {.type = RAFT_EV_INSTALL, .install = {120, 6, &t->r.members}};
     step(t, &ev);
     for (unsigned i = 0; i < 3; i++) {
         refused(t);

@@ -29,7 +29,8 @@ static void test_impossible_messages_change_nothing(void **state)
 {
     struct node *t = *state;
     start(t, 3, 5, 4);
-    expect_impossible(t, (struct raft_msg){.type = RAFT_MSG_LEAD, .from = 9, .term = 6});
+    expect_impossible(t, (struct raft_msg){.type = RAFT_MSG_LEAD, .from = 0, .term = 6});
+    expect_impossible(t, (struct raft_msg){.type = RAFT_MSG_ACK, .from = 9, .term = 6});
     expect_impossible(t, (struct raft_msg){.type = RAFT_MSG_LEAD, .from = 1, .term = 6});
     expect_impossible(t, (struct raft_msg){.type = RAFT_MSG_LEAD, .from = 2, .term = UINT64_MAX});
     expect_impossible(t, (struct raft_msg){.type = (enum raft_msg_type)99, .from = 2, .term = 5});

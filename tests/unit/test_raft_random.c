@@ -29,7 +29,7 @@ enum {
 
 struct world { /* chances per mille of each action */
     unsigned crash, restart, cut, heal, stall, resume, late, fill, room, propose, read, replay;
-    unsigned compact, install, transfer, damage;
+    unsigned compact, install, transfer, damage, change, wipe;
     bool one_way;
 };
 
@@ -64,6 +64,8 @@ static void draw_world(struct cl *c, struct world *w)
     w->transfer = cl_chance(c, 300) ? 0 : (unsigned)cl_between(c, 5, 150);
     w->replay = cl_chance(c, 300) ? 0 : (unsigned)cl_between(c, 10, 300);
     w->damage = cl_chance(c, 500) ? 0 : (unsigned)cl_between(c, 10, 500);
+    w->change = w->damage != 0 || cl_chance(c, 300) ? 0 : (unsigned)cl_between(c, 20, 400);
+    w->wipe = cl_chance(c, 500) ? 0 : 200;
 }
 
 static void cut_some(struct cl *c, bool one_way)
@@ -119,7 +121,7 @@ static void damage(struct cl *c, unsigned i)
     for (unsigned k = 0; k < c->n; k++) {
         const struct raft *r = &c->nodes[k].r;
         int slot = raft_peer_slot(r, (uint16_t)(i + 1));
-        if (c->nodes[k].up && slot >= 0 && cl_trusts_lost(c, &r->peers[slot]))
+        if (c->nodes[k].up && slot >= 0 && ghost_trusts_lost(c, &r->peers[slot]))
             return; /* the last time is not yet over */
         n += k != i && c->nodes[k].damaged;
     }
@@ -127,6 +129,52 @@ static void damage(struct cl *c, unsigned i)
         return;
     uint64_t last = cl_chance(c, 100) ? 0 : cl_between(c, d->last - d->last % 20, d->last);
     cl_damage(c, i, last, cl_between(c, d->term > 4 ? d->term - 4 : 0, d->term));
+}
+
+/* Asks node i for other members: a node is added, removed, replaced, promoted or demoted. */
+static void change(struct cl *c, unsigned i)
+{
+    struct raft_members m = c->nodes[i].r.members;
+    unsigned k = (unsigned)(cl_random(c) % c->n), at = 0;
+    enum raft_standing learner = cl_chance(c, 600) ? RAFT_JOINING : RAFT_LEARNER;
+    const struct raft_member fresh = {.id = (uint16_t)(k + 1),
+                                      .standing = (uint8_t)learner,
+                                      .priority = 1,
+                                      .incarnation = c->nodes[k].incarnation};
+    while (at < m.n && m.m[at].id != fresh.id)
+        at++;
+    if (at == m.n)
+        m.n++;
+    if (at + 1 == m.n || m.m[at].incarnation != fresh.incarnation)
+        m.m[at] = fresh;
+    else if (cl_chance(c, 400))
+        m.m[at] = m.m[--m.n];
+    else if (cl_chance(c, 300))
+        m.m[at].priority = !m.m[at].priority;
+    else
+        m.m[at].standing = m.m[at].standing == RAFT_VOTER ? (uint8_t)learner : RAFT_VOTER;
+    bool forced = raft_members_refusal(&c->nodes[i].r, c->now, &m, false) ==
+                  RAFT_REFUSED_NO_MAJORITY;
+    cl_change(c, i, &m, forced && cl_chance(c, 300));
+}
+
+static bool is_voter_of(const struct raft_members *m, const struct cl_node *node, unsigned i)
+{
+    return raft_is_voter(m, (uint16_t)(i + 1)) &&
+           raft_is_member(m, (uint16_t)(i + 1), node->incarnation);
+}
+
+/* No node has ever heard, or will find on its disk, that the present directory of node i is a voter. */
+static bool counts_nowhere(const struct cl *c, unsigned i)
+{
+    for (unsigned k = 0; k < c->n; k++) {
+        const struct cl_node *node = &c->nodes[k];
+        struct raft_members disk = ghost_members(c, k, node->disk.log, node->disk.last);
+        if (is_voter_of(&disk, &c->nodes[i], i) || is_voter_of(&node->r.members, &c->nodes[i], i) ||
+            is_voter_of(&node->r.members_before, &c->nodes[i], i))
+            return false;
+    }
+    return true;
 }
 
 static void act(struct cl *c, const struct world *w)
@@ -138,8 +186,12 @@ static void act(struct cl *c, const struct world *w)
         cl_crash(c, i, cl_chance(c, 500));
     else if (!node->up && cl_chance(c, w->damage))
         damage(c, i);
+    else if (!node->up && cl_chance(c, w->wipe) && counts_nowhere(c, i))
+        cl_wipe(c, i);
     else if (!node->up && cl_chance(c, w->restart))
         cl_start(c, i);
+    if (cl_chance(c, w->change) && c->nodes[leader >= 0 ? (unsigned)leader : i].up)
+        change(c, leader >= 0 ? (unsigned)leader : i);
     if (cl_chance(c, w->cut))
         cut_some(c, w->one_way);
     if (cl_chance(c, w->heal))
@@ -154,9 +206,9 @@ static void act(struct cl *c, const struct world *w)
         node->full = node->no_room = false;
     if (cl_chance(c, w->late))
         node->tick_delay = cl_chance(c, 500) ? 0 : cl_between(c, 0, c->cfg.election_timeout);
-    if (node->up && c->n > 1 && cl_chance(c, 50))
-        raft_pto(&node->r, (unsigned)(cl_random(c) % (c->n - 1)),
-                 cl_between(c, 0, c->cfg.election_timeout));
+    unsigned slot = (unsigned)(cl_random(c) % c->n);
+    if (node->up && slot < node->r.n_peers && node->r.peers[slot].id != 0 && cl_chance(c, 50))
+        raft_pto(&node->r, slot, cl_between(c, 0, c->cfg.election_timeout));
     if (cl_chance(c, w->propose))
         cl_propose(c, leader >= 0 && cl_chance(c, 700) ? (unsigned)leader : i,
                    (unsigned)cl_between(c, 1, cl_chance(c, 50) ? 40 : 3));
@@ -172,6 +224,11 @@ static void act(struct cl *c, const struct world *w)
         cl_replay(c, i, (unsigned)(cl_random(c) % c->n), (unsigned)(cl_random(c) % CL_KINDS));
 }
 
+static bool is_member(const struct cl *c, int leader, unsigned i)
+{
+    return raft_is_member(&c->nodes[leader].r.members, (uint16_t)(i + 1), c->nodes[i].incarnation);
+}
+
 static bool settled(const struct cl *c, uint64_t commit)
 {
     int leader = cl_leader(c);
@@ -179,6 +236,8 @@ static bool settled(const struct cl *c, uint64_t commit)
         return false;
     for (unsigned i = 0; i < c->n; i++) {
         const struct cl_node *node = &c->nodes[i];
+        if (!is_member(c, leader, i))
+            continue;
         if (raft_in_doubt(&node->r) || node->r.leader != leader + 1 ||
             node->r.commit_index < commit ||
             node->r.commit_index != c->nodes[leader].r.trail.last ||
@@ -220,8 +279,13 @@ static void recover(struct cl *c)
     if (!settled(c, committed + 1))
         cl_fail(c, 0, "a healed cluster does not agree or leaves reads unanswered");
 
-    cl_run_until(c, c->now + 2 * t); /* what is still under way from before */
+    /* What is still under way from before. Removed nodes ask now and then, until they are told. */
+    cl_run_until(c, c->now + (c->ghost.n_members == 0 ? 2 : RECOVER) * t);
     int leader = cl_leader(c);
+    bool replaced = false; /* a member that is asked in vain, again and again */
+    for (unsigned i = 0; i < c->n; i++)
+        replaced |= raft_member(&c->nodes[leader].r.members, (uint16_t)(i + 1)) != NULL &&
+                    !is_member(c, leader, i);
     uint64_t term = c->nodes[leader].r.term, sent = c->sent, batches = c->batches;
     uint64_t steps = c->steps;
     cl_run_until(c, c->now + QUIET * t);
@@ -230,6 +294,8 @@ static void recover(struct cl *c)
     if (c->batches != batches)
         cl_fail(c, 0, "an idle cluster writes");
     uint64_t heartbeats = (QUIET * (t / c->cfg.heartbeat) + 1) * (c->n - 1);
+    if (replaced)
+        return;
     if (c->sent - sent > 2 * heartbeats || c->steps - steps > 5 * heartbeats)
         cl_fail(c, 0, "an idle cluster is busy: %llu messages, %llu steps",
                 (unsigned long long)(c->sent - sent), (unsigned long long)(c->steps - steps));
@@ -238,7 +304,8 @@ static void recover(struct cl *c)
 static uint64_t live(uint64_t seed)
 {
     static const unsigned sizes[] = {1, 2, 3, 3, 3, 5, 5, 7, 9};
-    struct cl *c = cl_new(sizes[seed % (sizeof sizes / sizeof *sizes)], seed);
+    unsigned n = sizes[seed % (sizeof sizes / sizeof *sizes)];
+    struct cl *c = cl_new(n, n, seed);
     struct world w;
     if (getenv("TRACE") != NULL)
         c->trace = stdout;

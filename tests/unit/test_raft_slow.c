@@ -97,7 +97,7 @@ static void go_on(struct cl *c)
 
 static struct life live(const struct slow *k, uint64_t seed, FILE *trace)
 {
-    struct cl *c = cl_new(k->nodes, seed);
+    struct cl *c = cl_new(k->nodes, k->nodes, seed);
     struct life life;
     c->disk_min = c->disk_max = 0;
     c->delay_max = 3 * MS;

@@ -1,0 +1,134 @@
+/* change.c: how a leader changes the members (chapter 4). */
+#include "raftd/core/raft_impl.h"
+
+/* It counts, and was heard within the time after which a leader gives up if it hears no majority. */
+static bool lives(const struct raft *r, raft_time now, const struct raft_peer *p)
+{
+    return p->heard != 0 && now < p->heard + raft_lead_patience(r) && raft_peer_counts(r, p);
+}
+
+/* Section 4.2.1: rounds of catching up. In each the learner gets what the log held at its beginning. */
+static void catch_up(struct raft *r, raft_time now)
+{
+    for (unsigned i = 0; i < r->n_peers; i++) {
+        struct raft_peer *p = &r->peers[i];
+        if (p->standing < RAFT_LEARNER || p->match_index < p->round_target)
+            continue;
+        p->caught_up = now - p->round_since <= r->cfg.election_timeout;
+        p->round_since = now;
+        p->round_target = r->trail.last;
+    }
+}
+
+/* It has what the log held an election timeout ago, and is there. */
+static bool caught_up(const struct raft *r, raft_time now, const struct raft_peer *p)
+{
+    return p->caught_up && p->state == RAFT_PEER_REPLICATE && p->lost_index == 0 &&
+           lives(r, now, p) &&
+           (p->match_index >= p->round_target || now <= p->round_since + r->cfg.election_timeout);
+}
+
+/* What stands against a new voter. */
+static enum raft_refusal refusal_of_voter(const struct raft *r, raft_time now,
+                                          const struct raft_member *m)
+{
+    if (!raft_is_member(&r->members, m->id, m->incarnation))
+        return RAFT_REFUSED_NO_LEARNER;
+    if (m->id == r->cfg.id || raft_is_voter(&r->members, m->id))
+        return RAFT_TAKEN;
+    return caught_up(r, now, &r->peers[raft_peer_slot(r, m->id)]) ? RAFT_TAKEN
+                                                                  : RAFT_REFUSED_BEHIND;
+}
+
+static bool majority_lives(const struct raft *r, raft_time now, const struct raft_members *m)
+{
+    unsigned living = 0;
+    for (unsigned i = 0; i < m->n; i++) {
+        if (m->m[i].standing != RAFT_VOTER)
+            continue;
+        int slot = raft_peer_slot(r, m->m[i].id);
+        living += m->m[i].id == r->cfg.id || (slot >= 0 && lives(r, now, &r->peers[slot]));
+    }
+    return living > raft_n_voters(m) / 2;
+}
+
+/* Those that stand are a majority: else the others could have longer logs, all of them, and nobody could ever
+ * be elected. */
+static bool majority_stands(const struct raft_members *m)
+{
+    unsigned never = 0;
+    for (unsigned i = 0; i < m->n; i++)
+        never += m->m[i].standing == RAFT_VOTER && m->m[i].priority == 0;
+    return 2 * never < raft_n_voters(m);
+}
+
+enum raft_refusal raft_members_refusal(const struct raft *r, raft_time now,
+                                       const struct raft_members *m, bool force)
+{
+    if (r->role != RAFT_LEADER)
+        return RAFT_REFUSED_NO_LEADER;
+    if (r->heir != 0)
+        return RAFT_REFUSED_HANDING;
+    if (r->commit_index < r->term_first)
+        return RAFT_REFUSED_TOO_EARLY;
+    if (r->members.index > r->commit_index)
+        return RAFT_REFUSED_UNDER_WAY;
+    if (raft_n_voters(m) == 0)
+        return RAFT_REFUSED_LAST_VOTER;
+    if (!raft_members_valid(m))
+        return RAFT_REFUSED_MALFORMED;
+    if (raft_voters_differ(m, &r->members) > 1)
+        return RAFT_REFUSED_TWO_VOTERS;
+    enum raft_refusal refusal = RAFT_TAKEN;
+    for (unsigned i = 0; i < m->n && refusal == RAFT_TAKEN; i++) {
+        if (m->m[i].standing == RAFT_VOTER)
+            refusal = refusal_of_voter(r, now, &m->m[i]);
+    }
+    if (refusal != RAFT_TAKEN || force)
+        return refusal;
+    if (!majority_stands(m))
+        return RAFT_REFUSED_NO_STANDERS;
+    return majority_lives(r, now, m) ? RAFT_TAKEN : RAFT_REFUSED_NO_MAJORITY;
+}
+
+static void append(struct raft *r, raft_time now, struct raft_members m, struct raft_edit *edit)
+{
+    raft_lead_on_propose(r, 1, edit);
+    m.index = edit->append_last;
+    raft_members_add(r, &m, edit);
+    raft_peers_sync(r);
+    raft_lead_serve(r, now);
+}
+
+void raft_change_on_propose(struct raft *r, raft_time now, const struct raft_event *ev,
+                            struct raft_edit *edit)
+{
+    assert(ev->propose.n == 1);
+    edit->refusal = raft_members_refusal(r, now, ev->propose.members, ev->propose.force);
+    if (edit->refusal == RAFT_TAKEN)
+        append(r, now, *ev->propose.members, edit);
+}
+
+/* One entry at a time: the caller is told of one. */
+static void promote(struct raft *r, raft_time now, struct raft_edit *edit)
+{
+    for (unsigned i = 0; i < r->members.n && edit->append_first == 0; i++) {
+        if (r->members.m[i].standing != RAFT_JOINING || r->members.m[i].id == r->cfg.id)
+            continue;
+        struct raft_members m = r->members;
+        m.m[i].standing = RAFT_VOTER;
+        if (raft_members_refusal(r, now, &m, false) != RAFT_TAKEN)
+            continue;
+        append(r, now, m, edit);
+        edit->promoted = m.m[i].id;
+        raft_lead_commit(r); /* a majority is another one now */
+    }
+}
+
+void raft_change_settle(struct raft *r, raft_time now, struct raft_edit *edit)
+{
+    if (r->role != RAFT_LEADER)
+        return;
+    catch_up(r, now);
+    promote(r, now, edit);
+}
