@@ -148,6 +148,8 @@ void raft_follow_on_probe(struct raft *r, raft_time now, const struct raft_msg *
     ack.probe_ack.prev_index = prev;
     if (match) {
         r->verified = raft_max(r->verified, prev);
+        ack.probe_ack.hint_index = raft_max(r->verified, r->trail.base_index);
+        ack.probe_ack.hint_term = raft_term_at(r, ack.probe_ack.hint_index);
         raft_follow_commit(r, 0);
     } else {
         /* Entries of terms above prev_term can't match at or before prev. */
@@ -294,7 +296,10 @@ void raft_follow_on_install(struct raft *r, const struct raft_event *ev, struct 
         r->entries_at = 0;
         r->written_last = r->durable_index = index;
     }
-    r->verified = raft_max(r->verified, index);
+    if (index > r->verified) {
+        r->verified = index;
+        raft_refuse_stream(r); /* what it goes on with, the leader's log may lose at any time now */
+    }
     raft_follow_commit(r, index);
     raft_ack_soon(r);
 }

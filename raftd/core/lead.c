@@ -282,6 +282,15 @@ void raft_lead_on_probe_ack(struct raft *r, const struct raft_msg *m)
         restart_probe(r, p); /* its former process has acknowledged more meanwhile */
         return;
     }
+    if (m->probe_ack.match && hint > p->probe_index) {
+        /* It has more, from a snapshot perhaps. A stream from here on would send what it acknowledges
+         * already, and what is acknowledged everywhere leaves the log. */
+        if (hint > r->trail.last || hint_term != raft_term_at(r, hint))
+            r->stats.impossible_msgs++;
+        else
+            start_probe(r, p, hint);
+        return;
+    }
     if (m->probe_ack.match) {
         p->state = RAFT_PEER_REPLICATE;
         p->base_index = p->probe_index;

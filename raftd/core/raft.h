@@ -309,8 +309,10 @@ struct raft_msg {
             bool match;
             bool damaged;        /* see raft.damaged: what it said before counts no more */
             uint64_t prev_index; /* echoed */
-            uint64_t hint_index; /* no match: the highest index that may match ... */
-            uint64_t hint_term;  /* ... and the sender's term there (0 with index 0) */
+            uint64_t
+                hint_index;     /* no match: the highest index that may match; match: the log is the
+                                  * leader's at least up to here, prev_index or more ... */
+            uint64_t hint_term; /* ... and the sender's term there (0 with index 0) */
         } probe_ack;
         struct {
             uint64_t round;

@@ -153,6 +153,27 @@ static void test_a_peer_below_the_base_waits(void **state)
     }
 }
 
+/* A stream begins behind all that the follower is known to have: what it acknowledges may leave the log. */
+static void test_a_stream_begins_behind_a_snapshot(void **state)
+{
+    struct node *t = *state;
+    start_at_base(t, 103);
+    win(t);
+    struct raft_peer *p = &t->r.peers[0];
+    answer_probe(t, 2, false, 50, 2);
+    assert_int_equal(p->state, RAFT_PEER_SNAPSHOT);
+    answer_probe(t, 2, true, 200, 5); /* more than there is */
+    answer_probe(t, 2, true, 103, 4); /* another entry */
+    assert_int_equal(t->r.stats.impossible_msgs, 2);
+    assert_int_equal(p->state, RAFT_PEER_SNAPSHOT);
+    answer_probe(t, 2, true, 103, 5); /* it got one that ends there */
+    assert_int_equal(p->state, RAFT_PEER_PROBE);
+    assert_int_equal(p->probe_index, 103);
+    answer_probe(t, 2, true, 103, 5);
+    assert_int_equal(p->state, RAFT_PEER_REPLICATE);
+    assert_int_equal(p->base_index, 103);
+}
+
 /* What leaves the log takes the streams with it that may still need it, and nothing else. */
 static void test_compaction_and_peers(void **state)
 {
@@ -219,6 +240,9 @@ static void test_install(void **state)
         step(t, &ev);
         assert_false(t->r.installing);
         assert_int_equal(t->edit.reset, cases[k].reset);
+        /* A stream that goes on with what the snapshot has is to begin anew. */
+        assert_int_equal(t->r.epoch, cases[k].reset ? 0 : 1);
+        assert_int_equal(t->r.refused_epoch, cases[k].reset ? 1 : 0);
         assert_int_equal(t->r.commit_index, cases[k].commit);
         assert_int_equal(t->r.trail.last, cases[k].last);
         assert_int_equal(t->r.durable_index, cases[k].reset ? cases[k].index : 103);
@@ -322,10 +346,10 @@ static void test_a_follower_answers_probes_around_its_base(void **state)
         bool match;
         uint64_t hint;
     } probes[] = {
-        {100, 4, true, 0},    /* the base itself */
-        {99, 4, true, 0},     /* below: committed, so the leader's is the same */
-        {0, 0, true, 0},      /* the beginning */
-        {103, 5, true, 0},    /* in the log */
+        {100, 4, true, 100},  /* the base itself */
+        {99, 4, true, 100},   /* below: committed, so the leader's is the same */
+        {0, 0, true, 100},    /* the beginning */
+        {103, 5, true, 103},  /* in the log */
         {103, 6, false, 103}, /* of another term: it may match up to where ours is older */
         {105, 6, false, 103}, /* beyond */
         {102, 3, false, 99},  /* nothing of ours is so old: what is below the base may be */
@@ -425,6 +449,7 @@ int main(void)
         TEST(test_a_leader_replicates_from_the_base_on),
         TEST(test_a_peer_below_the_base_waits),
         TEST(test_compaction_and_peers),
+        TEST(test_a_stream_begins_behind_a_snapshot),
         TEST(test_install),
         TEST(test_install_over_another_entry),
         TEST(test_install_on_a_full_disk),
