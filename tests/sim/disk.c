@@ -424,6 +424,8 @@ static void recovered(struct sim *s, struct member *m, const struct wal_report *
     if ((m->rotten && !rep->doubt) || (m->rot_covered && rep->message[0] == '\0'))
         sim_broken(s, "rot-unnoticed", "node %u starts with rotten bytes and does not say so",
                    m->at + 1);
+    if (m->rot_snap && h.commit < m->hard.commit)
+        m->hard.commit = h.commit; /* the snapshot that is gone said more than the log does */
     if (!rep->doubt || !m->rot)
         must_be(s, m, rep, m->snap->index, "start");
     if (rep->doubt ? !m->rot && !m->marked : m->marked)

@@ -107,13 +107,20 @@ static uint64_t wait_for(struct sim *s, uint64_t most_us, bool converged, const 
     return s->now - start;
 }
 
-/* Until then it refuses writes. One that has just started looks at its log first. */
+static bool leader_full(const struct member *m)
+{
+    const struct raft *r = node_raft(m->node);
+    return r->role != RAFT_LEADER && r->no_room;
+}
+
+/* Until then it refuses writes, or its leader does. One that has just started looks at its log first. */
 static void wait_for_room(struct sim *s)
 {
     sim_run(s, STEP_US);
     uint64_t end = s->now + ROOM_US;
     for (unsigned i = 0; i < s->o.nodes; i++)
-        while (s->m[i].up && !s->m[i].outside && replica_full(node_replica(s->m[i].node))) {
+        while (s->m[i].up && !s->m[i].outside &&
+               (replica_full(node_replica(s->m[i].node)) || leader_full(&s->m[i]))) {
             if (s->now > end)
                 sim_broken(s, "no-room", "node %u does not see that its disk or its log has room",
                            i + 1);
