@@ -26,7 +26,7 @@ _Static_assert(RECORD_DATA_MAX_BYTES % RECORD_ALIGN_BYTES == 0,
 
 static bool type_known(uint8_t type)
 {
-    return type == RECORD_NOOP || type == RECORD_COMMAND;
+    return type >= RECORD_NOOP && type <= RECORD_MEMBERS;
 }
 
 size_t record_size(uint32_t data_len)

@@ -40,6 +40,7 @@ enum {
 enum record_type {
     RECORD_NOOP = 1,    /* a new leader's first entry (dissertation 6.4, 3.6.2) */
     RECORD_COMMAND = 2, /* a command for the state machine */
+    RECORD_MEMBERS = 3, /* who the members are from here on (dissertation 4.1), see members.h */
 };
 
 struct record {

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "raftd/base/members.h"
 #include "raftd/base/num.h"
 #include "raftd/state/cmd.h"
 
@@ -73,6 +74,18 @@ static bool chained(const struct log_in *l, const struct append *a, const struct
            (memcmp(rec->prev, own, sizeof own) == 0 && rec->cluster_ms >= own_ms);
 }
 
+/* What is in the log is applied as it is: what can't be is not taken. */
+static bool sound(const struct record *rec)
+{
+    struct cmd cmd;
+    struct members members;
+    switch (rec->type) {
+    case RECORD_COMMAND: return cmd_decode(rec->data, rec->data_len, &cmd) >= 0;
+    case RECORD_MEMBERS: return members_decode(rec->data, rec->data_len, &members);
+    default: return true;
+    }
+}
+
 /* The record at the front of p, if it is whole and may follow what was collected; *bad: it may not. */
 static bool next_record(const struct log_in *l, const struct append *a, const uint8_t *p,
                         size_t len, struct record *rec, size_t *size, bool *bad)
@@ -82,10 +95,8 @@ static bool next_record(const struct log_in *l, const struct append *a, const ui
         return false;
     uint64_t index = a->n_runs > 0 ? a->last + 1 : l->next;
     uint64_t least_term = a->n_runs > 0 ? a->runs[a->n_runs - 1].term : 1;
-    struct cmd cmd;
     *bad = st != RECORD_OK || rec->index != index || rec->term < least_term ||
-           rec->term > replica_raft(l->replica)->term || !chained(l, a, rec) ||
-           (rec->type == RECORD_COMMAND && cmd_decode(rec->data, rec->data_len, &cmd) < 0);
+           rec->term > replica_raft(l->replica)->term || !chained(l, a, rec) || !sound(rec);
     return !*bad;
 }
 

@@ -222,15 +222,14 @@ static void test_piece_of_an_earlier_term(void **state)
     tape_free(other);
 }
 
-/* Whole, intact records whose command makes no sense must not enter the log: every node would end
- * when it applies them, again after each restart. */
-static void test_malformed_command_refused(void **state)
+/* Whole, intact records whose data make no sense must not enter the log: every node would end when it
+ * applies them, again after each restart. */
+static void check_malformed(uint8_t type)
 {
-    (void)state;
     struct tape *bad = tape_new(), *good = tape_new();
     tape_puts(bad, 1, 2, 'v', 10);
     memset(bad->bytes + bad->len + RECORD_HEAD_BYTES, 0xee, 40);
-    tape_seal(bad, 2, RECORD_COMMAND, 40);
+    tape_seal(bad, 2, type, 40);
     tape_puts(bad, 3, 2, 'v', 10);
     tape_puts(good, 3, 2, 'v', 10);
     struct world *w = world_new(NULL, &(struct node_config){0});
@@ -246,6 +245,13 @@ static void test_malformed_command_refused(void **state)
     world_free(w);
     tape_free(bad);
     tape_free(good);
+}
+
+static void test_malformed_data_refused(void **state)
+{
+    (void)state;
+    check_malformed(RECORD_COMMAND);
+    check_malformed(RECORD_MEMBERS);
 }
 
 /* The cache takes ENTRIES_MAX entries. The first of these are not on disk yet when a gap in the
@@ -658,7 +664,7 @@ int main(void)
         cmocka_unit_test(test_votes_while_entries_wait_for_room),
         cmocka_unit_test(test_stream_only_durable_from_disk),
         cmocka_unit_test(test_piece_of_an_earlier_term),
-        cmocka_unit_test(test_malformed_command_refused),
+        cmocka_unit_test(test_malformed_data_refused),
         cmocka_unit_test(test_many_small_records),
         cmocka_unit_test(test_conflict_with_other_history),
         cmocka_unit_test(test_other_history_inside_a_stream),

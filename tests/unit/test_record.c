@@ -110,7 +110,7 @@ static void a_right_checksum_excuses_nothing(void **state)
         uint8_t value;
     } wrong[] = {
         {24, 0},
-        {24, 3},
+        {24, RECORD_MEMBERS + 1},
         {24, 255},
         {25, 0},
         {25, 1}, /* the version before */

@@ -1,0 +1,75 @@
+/* members.h: the members of a cluster as bytes: the data of a RECORD_MEMBERS entry.
+ *
+ *   0 u8  version       MEMBERS_VERSION
+ *   1 u8  n             how many, 1..MEMBERS_MAX
+ *   2 u64 cluster id
+ *  10     the members, by growing id, each:
+ *           0 u16 id
+ *           2 u8  standing
+ *           3 u8  priority
+ *           4     key, MEMBER_KEY_BYTES
+ *          36 u8  length of the first address, then of the second one; 0 = there is none
+ *          38     the addresses, without an end
+ *
+ * Little-endian. There is one encoding of a value: what decodes encodes to the same bytes. The value does not
+ * say which entry it is: the log does.
+ */
+#ifndef RAFTD_MEMBERS_H
+#define RAFTD_MEMBERS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    MEMBERS_VERSION = 1,
+    MEMBERS_MAX = 16,       /* as RAFT_MEMBERS_MAX */
+    MEMBERS_VOTERS_MAX = 9, /* as RAFT_VOTERS_MAX; of voters and those that are joining */
+    MEMBER_KEY_BYTES = 32,  /* of an X25519 public key */
+    MEMBER_ADDRS = 2,
+    MEMBER_ADDR_BYTES = 64, /* with the zero at its end; what a configuration file takes */
+    MEMBERS_HEAD_BYTES = 10,
+    MEMBERS_BYTES_MAX = MEMBERS_HEAD_BYTES +
+                        MEMBERS_MAX * (4 + MEMBER_KEY_BYTES + MEMBER_ADDRS * MEMBER_ADDR_BYTES),
+};
+
+/* Numbers as enum raft_standing. */
+enum member_standing { MEMBER_VOTER = 1, MEMBER_LEARNER, MEMBER_JOINING };
+
+struct member {
+    uint16_t id;                   /* never 0 */
+    uint8_t standing;              /* enum member_standing */
+    uint8_t priority;              /* 0 = never stands for election */
+    uint8_t key[MEMBER_KEY_BYTES]; /* public key of its data directory; zeros = not known yet */
+    char addr[MEMBER_ADDRS]
+             [MEMBER_ADDR_BYTES]; /* texts, the second one empty if there is one only */
+};
+
+struct members {
+    uint64_t cluster_id; /* random, of the whole life of the cluster; 0 = it has none yet */
+    unsigned n;
+    struct member m[MEMBERS_MAX]; /* by growing id */
+};
+
+/* Ids grow and are not 0; there are 1 to MEMBERS_VOTERS_MAX voters, those that are joining included, one of
+ * them a voter at least; no two have the same key; addresses are of printable characters, without a blank or
+ * a comma. */
+bool members_valid(const struct members *m);
+
+/* Returns the length. The value must be valid: asserted. */
+size_t members_encode(const struct members *m, uint8_t buf[MEMBERS_BYTES_MAX]);
+
+/* Trusts nothing. False: these bytes are no valid value, and *m is not to be used. What is not filled of a
+ * text or of the list is zero. */
+bool members_decode(const uint8_t *p, size_t len, struct members *m);
+
+/* NULL if there is none of that id. */
+const struct member *members_find(const struct members *m, uint16_t id);
+
+/* The key is known. */
+bool member_has_key(const struct member *m);
+
+/* How the core names that directory (struct raft_member): the first 8 bytes of the key; 0 = not known yet. */
+uint64_t member_incarnation(const struct member *m);
+
+#endif
