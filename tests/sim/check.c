@@ -366,9 +366,18 @@ void sim_check(struct sim *s, struct member *m)
     sim_mix(s, (uint64_t)m->at << 56 ^ r->term << 40 ^ r->trail.last << 20 ^ r->commit_index);
 }
 
-/* The disk of a node holds something new, or recovery found it. */
+static void remember(struct member *m, const struct hard *now)
+{
+    if (m->n_was == m->cap_was) {
+        m->cap_was = m->cap_was ? 2 * m->cap_was : 64;
+        m->was = sim_must(realloc(m->was, m->cap_was * sizeof *m->was));
+    }
+    m->was[m->n_was++] = *now;
+}
+
 void sim_check_hard(struct sim *s, struct member *m, const struct hard *now)
 {
+    remember(m, now);
     if (now->term < m->hard.term)
         sim_broken(s, "term-fell", "node %u: its durable term fell", m->at + 1);
     if (now->term == m->hard.term && m->hard.vote != 0 && now->vote != m->hard.vote)

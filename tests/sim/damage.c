@@ -217,13 +217,21 @@ bool sim_may_rot(const struct sim *s, const struct member *m)
            others < (s->o.nodes - 1) / 2;
 }
 
-/* h is what is left of a disk that held that. */
-static bool is_left(const struct hard *h, const struct hard *of, struct entry *snap)
+static bool is_among(const struct hard *list, size_t n, const struct entry *tip, struct entry *snap)
 {
-    struct entry *tip = sim_tip(of, snap);
-    bool part = (h->tip->index <= tip->index && sim_at(tip, h->tip->index) == h->tip) ||
-                (h->tip->index <= of->tip->index && sim_at(of->tip, h->tip->index) == h->tip);
-    return part && h->term <= of->term && h->commit <= h->tip->index &&
+    while (n > 0 && sim_tip(&list[n - 1], snap) != tip)
+        n--;
+    return n > 0;
+}
+
+/* The log was cut before a batch: it is as it was then, also if that batch took entries away. If nothing
+ * of it fits the snapshot any more, that is all. */
+static bool is_left(const struct member *m, const struct hard *h)
+{
+    bool was = h->tip == m->snap || is_among(m->was, m->n_was, h->tip, m->snap) ||
+               is_among(m->maybe, m->n_maybe, h->tip, m->snap);
+    uint64_t term = m->n_maybe > 0 ? m->maybe[m->n_maybe - 1].term : m->hard.term;
+    return was && h->term <= term && h->commit <= h->tip->index &&
            sim_at(h->tip, h->commit)->committed;
 }
 
@@ -243,13 +251,10 @@ static void forget_votes(struct sim *s, struct member *m, const struct hard *h)
 void sim_damaged(struct sim *s, struct member *m, const struct hard *h)
 {
     struct entry *snap = m->rot ? m->snap_had : m->snap;
-    bool left = is_left(h, &m->hard, snap);
-    for (unsigned i = 0; i < m->n_maybe; i++)
-        left = left || is_left(h, &m->maybe[i], snap);
-    if (!left)
+    if (!is_left(m, h))
         sim_broken(s, "damage",
                    "node %u starts with term %" PRIu64 " and %" PRIu64
-                   " entries, which are not a part of what it had",
+                   " entries, which it never had",
                    m->at + 1, h->term, h->tip->index);
     s->t.damaged += m->lost == NULL;
     if (m->rot || m->lost == NULL) {

@@ -45,6 +45,7 @@ void sim_disk_new(struct sim *s, struct member *m)
     if (rc != IDENT_OK)
         sim_broken(s, "create", "node %u: %s", m->at + 1, err);
     m->storage = m->at + 1;
+    m->n_was = 0;
     m->hard.tip = m->tip = m->committed = m->snap = &s->root;
     m->snap_maybe = NULL;
 }

@@ -232,6 +232,8 @@ struct member {
     bool unsealed;             /* the last of this process was no idle one */
     struct hard maybe[MAYBES]; /* ... with a batch that was under way when the node died, or ... */
     unsigned n_maybe;          /* ... with one that was refused since the last one was durable */
+    struct hard *was;          /* what this disk held after each batch, and was found at a start */
+    size_t n_was, cap_was;
 
     struct entry *snap;       /* last entry in its newest snapshot ... */
     struct entry *snap_maybe; /* ... or this one: a job was under way when the node died */
@@ -477,6 +479,7 @@ struct term *sim_term(struct sim *s, uint64_t term);
 void sim_follow(struct sim *s,
                 struct member *m); /* the part of it that is needed in the middle of a step */
 void sim_check(struct sim *s, struct member *m);
+/* The disk of a node holds something new, or recovery found it. */
 void sim_check_hard(struct sim *s, struct member *m, const struct hard *now);
 unsigned sim_majority(const struct sim *s);
 void sim_broken(struct sim *s, const char *kind, const char *fmt, ...)

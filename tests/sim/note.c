@@ -20,9 +20,9 @@ void sim_mix(struct sim *s, uint64_t v)
 static void frames_text(FILE *f, uint64_t frames)
 {
     static const char *const names[] = {
-        "",         "VOTE_REQ", "VOTE_RSP", "PROBE",   "PROBE_ACK", "LEAD",    "ACK", "PING",
-        "READ_REQ", "READ_RSP", "",         "",        "",          "",        "",    "",
-        "SACK",     "LOG",      "RELAY",    "DAMAGED", "OFFER",     "SNAPSHOT"};
+        "",         "VOTE_REQ", "VOTE_RSP",    "PROBE",    "PROBE_ACK", "LEAD",    "ACK", "PING",
+        "READ_REQ", "READ_RSP", "TIMEOUT_NOW", "TRANSFER", "",          "",        "",    "",
+        "SACK",     "LOG",      "RELAY",       "DAMAGED",  "OFFER",     "SNAPSHOT"};
     for (unsigned i = 0; i < sizeof names / sizeof names[0]; i++)
         if (frames >> i & 1)
             fprintf(f, " %s", names[i]);

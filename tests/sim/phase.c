@@ -131,11 +131,14 @@ static void wait_for_room(struct sim *s)
 static void idle(struct sim *s)
 {
     uint64_t terms[NODES], batches[NODES], datagrams;
+    uint64_t settle = SETTLE_US + slow_writes(s, SETTLE_WRITES);
+    sim_run(s, settle);
+    wait_for_room(s); /* the last seal can fill a log: then its leader hands over */
+    sim_run(s, settle);
     int leader = sim_leader(s);
     for (unsigned i = 0; i < s->o.nodes; i++)
         if (s->m[i].outside_later && (int)i != leader)
             put_outside(s, &s->m[i], leader);
-    sim_run(s, SETTLE_US + slow_writes(s, SETTLE_WRITES));
     datagrams = s->t.datagrams;
     for (unsigned i = 0; i < s->o.nodes; i++) {
         batches[i] = s->m[i].batches;

@@ -449,6 +449,7 @@ void sim_free(struct sim *s)
             sim_stop_node(s, m, STOP_KILL);
         for (unsigned j = 0; j < JOBS; j++)
             free(m->jobs[j].own);
+        free(m->was);
         kv_free(m->kv);
         memdisk_free(m->disk);
         if (m->image != NULL)
