@@ -329,9 +329,10 @@ void raft_lead_on_ack(struct raft *r, const struct raft_msg *m)
     /* Acknowledgements come in any order, so the highest counts: what was true once in this term stays
      * true. For the log that holds only while the peer's process lives: the next one may find that the
      * disk has lost entries, and a late answer of the former one must not bring them back. */
-    if (m->ack.damaged)
-        heed_damage(r, p, m->ack.boot);
-    p->round = raft_max(p->round, m->ack.round);
+    /* What a damaged process says of itself counts only in its answer to a probe: this one may be long gone,
+     * and the next one healed. */
+    if (!m->ack.damaged || m->ack.boot == p->boot)
+        p->round = raft_max(p->round, m->ack.round);
     p->unfit = m->ack.unfit;
     if (m->ack.boot == p->boot) {
         p->match_index = raft_max(p->match_index, m->ack.durable);

@@ -329,7 +329,7 @@ struct raft_msg {
             bool need_probe; /* that stream is unknown here: probe again */
             /* It would not lead now: it is in doubt, drained, without room, or installs a snapshot. */
             bool unfit;
-            bool damaged; /* as in probe_ack */
+            bool damaged; /* nothing else counts here, unless this process said so to a probe */
         } ack;
         struct {
             uint64_t req; /* of the asking node, see RAFT_EV_READ */

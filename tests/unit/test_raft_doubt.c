@@ -11,16 +11,21 @@ static struct raft_peer *peer(struct node *t)
     return &t->r.peers[0];
 }
 
-static void answer(struct node *t, uint32_t boot, bool match, uint64_t hint)
+static struct raft_msg probe_ack(const struct node *t, uint32_t boot, bool match, uint64_t hint)
 {
     struct raft_msg m = {.type = RAFT_MSG_PROBE_ACK, .from = 2, .term = t->r.term};
-    m.probe_ack.probe = peer(t)->probe;
+    m.probe_ack.probe = t->r.peers[0].probe;
     m.probe_ack.boot = boot;
     m.probe_ack.match = match;
-    m.probe_ack.prev_index = peer(t)->probe_index;
+    m.probe_ack.prev_index = t->r.peers[0].probe_index;
     m.probe_ack.hint_index = hint;
     m.probe_ack.hint_term = raft_term_at(&t->r, hint);
-    receive(t, m);
+    return m;
+}
+
+static void answer(struct node *t, uint32_t boot, bool match, uint64_t hint)
+{
+    receive(t, probe_ack(t, boot, match, hint));
 }
 
 static struct raft_msg ack(const struct node *t, uint32_t boot, uint64_t durable)
@@ -332,15 +337,26 @@ static struct raft_msg ack_of(const struct node *t, uint16_t from, uint64_t dura
     return m;
 }
 
+/* Node 2's new process says to a probe that it is damaged: its log ends with entry 3. */
+static void found_damaged(struct node *t, uint32_t boot)
+{
+    if (peer(t)->state == RAFT_PEER_REPLICATE)
+        new_process(t, boot);
+    bool match = peer(t)->probe_index <= 3;
+    struct raft_msg m = probe_ack(t, boot, match, match ? 0 : 3);
+    m.probe_ack.damaged = true;
+    receive(t, m);
+    assert_int_equal(peer(t)->match_index, 0);
+    assert_int_equal(peer(t)->kept_index, 0);
+}
+
 /* Node 2's new process says that it is damaged, and has all of the log again. */
 static void lead_damaged(struct node *t, unsigned n)
 {
     lead_seven(t, n);
     receive(t, ack(t, BEFORE, 7));
-    receive(t, damaged_ack(t, 2, AFTER, 3));
+    found_damaged(t, AFTER);
     assert_int_equal(t->r.stats.lost_acked, 1);
-    assert_int_equal(peer(t)->match_index, 3);
-    assert_int_equal(peer(t)->kept_index, n == 3 ? 3 : 0);
     assert_int_equal(peer(t)->state, RAFT_PEER_PROBE);
     assert_true(t->edit.noop);
     assert_int_equal(t->r.trail.last, 8);
@@ -409,14 +425,14 @@ static void test_entry_of_clients_will_do(void **state)
     propose(t, 1);
     ready(t);
     advance(t);
-    receive(t, damaged_ack(t, 2, AFTER, 3));
+    found_damaged(t, AFTER);
     assert_int_equal(t->r.trail.last, 8);
     assert_int_equal(peer(t)->sure_index, 9);
     propose(t, 1);
     persisted(t);
     settle(t);
     assert_int_equal(t->r.trail.last, 9);
-    receive(t, damaged_ack(t, 2, LATER, 3));
+    found_damaged(t, LATER);
     assert_int_equal(peer(t)->sure_index, 10);
     assert_int_equal(t->r.trail.last, 10);
 }
@@ -431,7 +447,7 @@ static void test_entry_is_named_to_that_process(void **state)
 {
     struct node *t = *state;
     lead_damaged(t, 5);
-    receive(t, damaged_ack(t, 2, LATER, 3));
+    found_damaged(t, LATER);
     settle(t);
     expect_named(t, 0, 0); /* it is not committed yet */
     receive(t, ack_of(t, 3, 9));
@@ -450,6 +466,40 @@ static void test_entry_is_named_to_that_process(void **state)
     late.ack.epoch = peer(t)->epoch;
     receive(t, late);
     assert_int_equal(peer(t)->state, RAFT_PEER_PROBE);
+}
+
+/* It may come when the process is long gone, and the next one is as good as any. */
+static void test_late_words_of_a_former_process(void **state)
+{
+    struct node *t = *state;
+    lead_damaged(t, 3);
+    found_damaged(t, LATER);
+    settle(t);
+    answer(t, LATER, true, 0);
+    receive(t, ack_of(t, 3, 9));
+    receive(t, ack(t, LATER, 9));
+    receive(t, damaged_ack(t, 2, AFTER, 8));
+    assert_true(raft_peer_counts(&t->r, peer(t)));
+    assert_int_equal(peer(t)->match_index, 9);
+}
+
+/* Until it has answered a probe it may be damaged: what it says of itself counts for nothing. */
+static void test_damaged_before_it_is_probed(void **state)
+{
+    struct node *t = *state;
+    lead_seven(t, 3);
+    receive(t, ack(t, BEFORE, 3));
+    settle(t);
+    ask(t, 1);
+    settle(t);
+    struct raft_msg m = damaged_ack(t, 2, AFTER, 3);
+    m.ack.round = t->r.round;
+    m.ack.epoch = peer(t)->epoch;
+    m.ack.need_probe = true;
+    receive(t, m);
+    assert_int_equal(peer(t)->round, 0);
+    assert_int_equal(peer(t)->state, RAFT_PEER_PROBE);
+    found_damaged(t, AFTER);
 }
 
 /* Node 1 follows node 2 in term 5, and holds 4 entries. Nobody knows what else it promised. */
@@ -574,6 +624,8 @@ int main(void)
         TEST(test_damaged_peer_confirms_no_round),
         TEST(test_entry_of_clients_will_do),
         TEST(test_entry_is_named_to_that_process),
+        TEST(test_late_words_of_a_former_process),
+        TEST(test_damaged_before_it_is_probed),
         TEST(test_damaged_node_votes_for_nobody),
         TEST(test_damaged_node_is_healed),
         TEST(test_votes_for_an_earlier_process),
