@@ -52,7 +52,6 @@ void raft_lead_serve(struct raft *r, raft_time now)
         struct raft_peer *p = &r->peers[i];
         if (p->served || p->standing == RAFT_NO_MEMBER)
             continue;
-        p->heard = now; /* nobody has missed it before */
         serve(r, now, p, r->trail.last);
     }
 }

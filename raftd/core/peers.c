@@ -12,7 +12,6 @@ void raft_members_add(struct raft *r, const struct raft_members *m, struct raft_
     /* The leader that made this entry had the one before committed, and it is the same one here: a log
      * that has an entry of that leader has all that its log had before it. */
     r->leader_commit = raft_max(r->leader_commit, r->members_before.index);
-    r->commit_index = raft_max(r->commit_index, r->members_before.index);
     edit->members = true;
 }
 

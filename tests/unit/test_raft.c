@@ -415,6 +415,45 @@ static void test_only_news_counts_as_a_sign_of_life(void **state)
     assert_int_not_equal(t->r.election_deadline, deadline);
 }
 
+/* Its leader would not have made the newest one else. */
+static void test_the_members_before_are_committed(void **state)
+{
+    struct node *t = *state;
+    struct raft_members m[2];
+    start(t, 3, 1, 0);
+    m[0] = m[1] = t->r.members;
+    m[0].index = 1;
+    m[1].index = 2;
+    receive(t, lead(1, 1, 0, 0));
+    receive(t, probe(1, 1, 0, 0));
+    struct raft_event ev = {.type = RAFT_EV_APPEND};
+    ev.append.from = 2;
+    ev.append.term = 1;
+    ev.append.epoch = 1;
+    ev.append.last_index = 2;
+    ev.append.runs = (struct raft_run[]){{1, 1}};
+    ev.append.n_runs = 1;
+    ev.append.members = m;
+    ev.append.n_members = 2;
+    step(t, &ev);
+    assert_int_equal(t->r.commit_index, 1);
+}
+
+/* Its directory promised nothing, whatever that of the voter did. */
+static void test_a_node_stands_for_its_own_directory_only(void **state)
+{
+    struct node *t = *state;
+    start(t, 3, 1, 0);
+    t->r.members.m[0].incarnation = 5;
+    t->now += 2 * T;
+    tick(t);
+    assert_int_equal(t->r.role, RAFT_FOLLOWER);
+    t->r.cfg.incarnation = 5;
+    t->now += 2 * T;
+    tick(t);
+    assert_int_equal(t->r.role, RAFT_PRE_CANDIDATE);
+}
+
 static void test_reads_of_a_node_are_merged(void **state)
 {
     struct node *t = *state;
@@ -627,6 +666,8 @@ int main(void)
         TEST(test_a_stream_can_be_refused),
         TEST(test_only_news_counts_as_a_sign_of_life),
         TEST(test_repeated_vote_requests_do_not_hold_the_voter),
+        TEST(test_the_members_before_are_committed),
+        TEST(test_a_node_stands_for_its_own_directory_only),
         TEST(test_reads_of_a_node_are_merged),
         TEST(test_runs_grow),
         TEST(test_silent_peers_are_probed_at_the_pace_of_heartbeats),
