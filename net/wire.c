@@ -76,7 +76,7 @@ static const struct layout LAYOUTS[] = {
     {FRAME(VOTE_RSP, MSG, RAFT_MSG_VOTE_RSP, MSG(vote_rsp.campaign), MSG(vote_rsp.vote_term),
            MSG_FLAG(vote_rsp.pre), MSG_FLAG(vote_rsp.granted))},
     {FRAME(PING, MSG, RAFT_MSG_PING, 0)},
-    {FRAME(LINKS, LINKS, 0, LINKS(rows), LINKS(cols), ZERO(2))},
+    {FRAME(LINKS, LINKS, 0, LINKS(rows), LINKS(cols), LINKS(members))},
     {FRAME(SETTINGS, SETTINGS, 0, 0)},
     {FRAME(DIGESTS, DIGESTS, 0, DIGESTS(index), DIGESTS(n), ZERO(3),
            FLAG(struct wire_digests, ask))},
@@ -161,12 +161,12 @@ static bool adds_up(const struct raw_frame *f)
     }
     if (f->layout->kind == WIRE_FRAME_LINKS) {
         size_t rows = f->body[0], cols = f->body[1];
-        return rows <= RAFT_VOTERS_MAX && cols <= RAFT_VOTERS_MAX &&
+        return rows <= RAFT_MEMBERS_MAX && cols <= RAFT_MEMBERS_MAX &&
                f->rest_len >= rows * (ROW_ID_BYTES + cols);
     }
     if (f->layout->kind == WIRE_FRAME_DIGESTS) {
         size_t n = f->body[8];
-        return n <= RAFT_VOTERS_MAX && f->rest_len >= n * DIGEST_ROW_BYTES;
+        return n <= WIRE_DIGESTS_MAX && f->rest_len >= n * DIGEST_ROW_BYTES;
     }
     return f->layout->kind != WIRE_FRAME_OFFER || f->rest_len >= WIRE_HASH_BYTES;
 }
@@ -391,7 +391,7 @@ bool wire_put_offer(struct wire_writer *w, const struct wire_offer *o)
 
 bool wire_put_links(struct wire_writer *w, const struct wire_links *l)
 {
-    assert(l->rows <= RAFT_VOTERS_MAX && l->cols <= RAFT_VOTERS_MAX);
+    assert(l->rows <= RAFT_MEMBERS_MAX && l->cols <= RAFT_MEMBERS_MAX);
     size_t row = ROW_ID_BYTES + (size_t)l->cols, ages = 0;
     for (unsigned i = 0; i < l->rows; i++)
         ages = l->age[i] != 0 ? l->rows : ages;
@@ -419,7 +419,7 @@ bool wire_put_settings(struct wire_writer *w, const struct wire_settings *s)
 
 bool wire_put_digests(struct wire_writer *w, const struct wire_digests *d)
 {
-    assert(d->n <= RAFT_VOTERS_MAX);
+    assert(d->n <= WIRE_DIGESTS_MAX);
     uint8_t *b = put_frame(w, layout_of(WIRE_FRAME_DIGESTS, 0), d, d->n * (size_t)DIGEST_ROW_BYTES);
     if (b == NULL)
         return false;
@@ -498,8 +498,8 @@ uint64_t wire_voters_digest(const uint16_t *ids, unsigned n)
 {
     static const uint8_t key[16] = {'r', 'a', 'f', 't', 'd', ' ', 'v', 'o',
                                     't', 'e', 'r', 's', ' ', 'i', 'd', 's'};
-    uint8_t bytes[RAFT_VOTERS_MAX * 2];
-    assert(n <= RAFT_VOTERS_MAX);
+    uint8_t bytes[RAFT_MEMBERS_MAX * 2];
+    assert(n <= RAFT_MEMBERS_MAX);
     for (unsigned i = 0; i < n; i++) {
         assert(i == 0 || ids[i - 1] < ids[i]);
         put_u16(bytes + 2 * (size_t)i, ids[i]);

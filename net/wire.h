@@ -39,11 +39,11 @@
  *                                             | u64 last_term
  *   A1 VOTE_RSP  16   1 pre 2 granted         u64 campaign | u64 vote_term
  *   30 PING       0
- *   31 LINKS 4+r(2+c)                         u8 r | u8 c | u16 0 | r x { u16 id | c x u8 heard }
- *                                             | then maybe r x u8 age
+ *   31 LINKS 4+r(2+c)                         u8 r | u8 c | u16 members | r x { u16 id
+ *                                             | c x u8 heard } | then maybe r x u8 age
  *   33 SETTINGS 8n                           n x u64, in the order of enum wire_setting
  *   35 DIGESTS 12+18n    1 ask                u64 index | u8 n | 0 (3 bytes)
- *                                             | n <= 9 x { u16 id | 16 bytes digest }
+ *                                             | n <= 17 x { u16 id | 16 bytes digest }
  *   37 TIMEOUT_NOW 16                         u64 round | u64 last_index
  *   39 TRANSFER   4                           u16 heir | u16 0
  *   C0 READ_REQ   8                           u64 req
@@ -65,7 +65,7 @@
  * bytes, up to that entry. The answer is a SACK of the stream that would bring it: what is there of it. It
  * is repeated until that comes. So the first SACK of that stream may have any contig.
  *
- * LINKS: row by row what nodes hear: for each voter in ascending order of ids 255 = not heard, 254 =
+ * LINKS: row by row what nodes hear: for each member in ascending order of ids 255 = not heard, 254 =
  * not yet, by a node that has just started, else the loss in percent. A node tells its own row; a
  * leader adds those that it was told, and how long ago, in 50 ms units; no ages are 0.
  *
@@ -91,9 +91,10 @@ enum {
     WIRE_TAIL_ROOM = 16,       /* ... and behind it */
     WIRE_SACK_RANGES = 8,      /* per frame: 84 bytes, an acknowledgement stays small */
     WIRE_HOLD_UNIT_US = 64,
-    WIRE_HOLD_OLD = 0xFFFF, /* `hold`: over 4.19 s ago */
-    WIRE_NOT_HEARD = 255,   /* in LINKS */
-    WIRE_NOT_KNOWN = 254,   /* in LINKS */
+    WIRE_HOLD_OLD = 0xFFFF,                  /* `hold`: over 4.19 s ago */
+    WIRE_DIGESTS_MAX = RAFT_MEMBERS_MAX + 1, /* one node may tell its own that is no member */
+    WIRE_NOT_HEARD = 255,                    /* in LINKS */
+    WIRE_NOT_KNOWN = 254,                    /* in LINKS */
     WIRE_AGE_UNIT_US = 50000,
     WIRE_AGE_MAX = 255,
     WIRE_PREAMBLE_BYTES = 24,
@@ -180,11 +181,12 @@ struct wire_data {
 
 /* Who hears whom. */
 struct wire_links {
-    uint8_t rows; /* 0..RAFT_VOTERS_MAX */
-    uint8_t cols; /* 0..RAFT_VOTERS_MAX */
-    uint16_t id[RAFT_VOTERS_MAX];
-    uint8_t heard[RAFT_VOTERS_MAX][RAFT_VOTERS_MAX]; /* WIRE_NOT_* or percent lost */
-    uint8_t age[RAFT_VOTERS_MAX];                    /* of the row, in WIRE_AGE_UNIT_US */
+    uint8_t rows;     /* 0..RAFT_MEMBERS_MAX */
+    uint8_t cols;     /* 0..RAFT_MEMBERS_MAX: members, ascending by their ids */
+    uint16_t members; /* part of a digest of these ids: rows of another list say nothing */
+    uint16_t id[RAFT_MEMBERS_MAX];
+    uint8_t heard[RAFT_MEMBERS_MAX][RAFT_MEMBERS_MAX]; /* WIRE_NOT_* or percent lost */
+    uint8_t age[RAFT_MEMBERS_MAX];                     /* of the row, in WIRE_AGE_UNIT_US */
 };
 
 /* Of [cluster]. A number that is not told is not compared. */
@@ -204,9 +206,9 @@ struct wire_settings {
 struct wire_digests {
     uint64_t index;
     bool ask;
-    uint8_t n; /* 0..RAFT_VOTERS_MAX */
-    uint16_t id[RAFT_VOTERS_MAX];
-    uint8_t digest[RAFT_VOTERS_MAX][WIRE_DIGEST_BYTES];
+    uint8_t n; /* 0..WIRE_DIGESTS_MAX */
+    uint16_t id[WIRE_DIGESTS_MAX];
+    uint8_t digest[WIRE_DIGESTS_MAX][WIRE_DIGEST_BYTES];
 };
 
 enum wire_frame_kind {

@@ -21,10 +21,10 @@
 #include "storage/wal.h"
 
 enum {
-    DISKIO_BATCHES = 2,  /* one of the core behind a seal, see node_io.persist */
-    DISKIO_PEERS = 16,   /* one storage id to remember of each, and of this node */
-    DISKIO_FETCHES = 16, /* one for each peer, and one for this node */
-    DISKIO_STOP_S = 10,  /* three writes of a disk that takes 3 s for each */
+    DISKIO_BATCHES = 2,                  /* one of the core behind a seal, see node_io.persist */
+    DISKIO_PEERS = RAFT_PEERS_MAX + 1,   /* one storage id to remember of each, and of this node */
+    DISKIO_FETCHES = RAFT_PEERS_MAX + 1, /* one for each peer, and one for this node */
+    DISKIO_STOP_S = 10,                  /* three writes of a disk that takes 3 s for each */
 };
 
 struct diskio;

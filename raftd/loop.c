@@ -116,7 +116,8 @@ static void io_send(void *ctx, uint16_t to, const uint8_t *buf, size_t len)
 {
     struct loop *l = ctx;
     const struct conf_node *node = conf_find(l->conf, to);
-    udp_queue(l->udp, (const struct sockaddr *)&node->addr, node->addr_len, buf, len);
+    if (node != NULL)
+        udp_queue(l->udp, (const struct sockaddr *)&node->addr, node->addr_len, buf, len);
 }
 
 static void io_persist(void *ctx, uint64_t seq, const struct wal_batch *b)
@@ -283,11 +284,9 @@ static void on_datagram(void *ctx, uint8_t *bytes, size_t len, const struct sock
         l->rxq_drops = udp_counters(l->udp)->rxq_drops;
         node_rxq_dropped(l->node);
     }
-    uint16_t peer = peer_at(l, from);
-    if (peer == 0)
+    if (!node_datagram(l->node, loop_now(l), peer_at(l, from), bytes, len))
         news_stranger(&l->publisher.news, wire_cluster_id(l->conf->name), bytes, len, from,
                       loop_now(l));
-    node_datagram(l->node, loop_now(l), peer, bytes, len);
 }
 
 static void on_udp(struct ev_loop *ev, ev_io *w, int revents)

@@ -23,9 +23,9 @@ static struct news_peer *peer_of(struct news *said, uint16_t id)
 {
     struct news_peer *p = said->peers;
     unsigned i = 0;
-    while (i < RAFT_VOTERS_MAX && p[i].id != id && p[i].id != 0)
+    while (i < RAFT_PEERS_MAX && p[i].id != id && p[i].id != 0)
         i++;
-    if (i == RAFT_VOTERS_MAX) {
+    if (i == RAFT_PEERS_MAX) {
         memmove(p, p + 1, --i * sizeof *p);
         p[i] = (struct news_peer){0};
     }

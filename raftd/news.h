@@ -65,7 +65,7 @@ struct news {
     uint16_t leader;
     struct news_lost own;
     uint64_t damaged_us; /* newest message that this node is in doubt by damage, 0 = it is not */
-    struct news_peer peers[RAFT_VOTERS_MAX]; /* in the order in which they were first seen */
+    struct news_peer peers[RAFT_PEERS_MAX]; /* in the order in which they were first seen */
     struct lasting no_leader, uncommitted, send_fails, stranger;
     struct news_count send_lost;
     bool data_high;         /* it was said that the data are nearly full */

@@ -61,6 +61,11 @@ enum drop plain_open(const uint8_t *buf, size_t len, const struct plain_ends *en
     return get_u16(buf + AT_FROM) == ends->from ? DATAGRAM_DATA : DROP_UNKNOWN;
 }
 
+uint16_t plain_from(const uint8_t *buf, size_t len)
+{
+    return len < PLAIN_HEAD_BYTES ? 0 : get_u16(buf + AT_FROM);
+}
+
 struct about plain_about(const uint8_t *buf)
 {
     return get_about(buf + AT_ABOUT);

@@ -37,6 +37,9 @@ struct plain_ends {
  * follows at buf + PLAIN_HEAD_BYTES. */
 enum drop plain_open(const uint8_t *buf, size_t len, const struct plain_ends *ends);
 
+/* Who a datagram says that it is from; 0: it is too short. */
+uint16_t plain_from(const uint8_t *buf, size_t len);
+
 /* What the sender tells of itself, in a datagram for which plain_open() said DATAGRAM_DATA. */
 struct about plain_about(const uint8_t *buf);
 

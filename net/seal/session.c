@@ -52,34 +52,57 @@ static void load_keys(struct sessions *s, const struct session_keys *keys)
     }
 }
 
-struct sessions *sessions_new(const struct session_config *cfg, const struct session_keys *keys,
-                              uint64_t now_us)
+struct sessions *sessions_new(const struct session_config *cfg, const struct session_keys *keys)
 {
-    assert(cfg->n_peers <= SESSION_PEERS_MAX && cfg->boot != 0 && cfg->random != NULL);
-    assert(cfg->storage != 0 && keys->has[0]);
+    assert(cfg->boot != 0 && cfg->random != NULL && cfg->storage != 0 && keys->has[0]);
     struct sessions *s = sodium_malloc(sizeof *s);
     if (s == NULL)
         return NULL;
     memset(s, 0, sizeof *s);
     s->cfg = *cfg;
     load_keys(s, keys);
-    for (unsigned i = 0; i < cfg->n_peers; i++) {
-        struct session_peer *p = &s->peers[i];
-        assert(cfg->peers[i] != cfg->self);
-        p->id = cfg->peers[i];
-        p->proved_us = now_us;
-        p->silent_at = NEVER;
-        p->retire_at = NEVER;
-        session_new_challenge(s, p);
-        session_drop_handshake(p);
-        session_tick(s, p, now_us);
-    }
     return s;
+}
+
+bool sessions_add_peer(struct sessions *s, uint16_t peer, uint64_t now_us)
+{
+    assert(s->n_peers < SESSION_PEERS_MAX && peer != s->cfg.self);
+    struct session_peer *p = sodium_malloc(sizeof *p);
+    if (p == NULL)
+        return false;
+    memset(p, 0, sizeof *p);
+    s->peers[s->n_peers++] = p;
+    p->id = peer;
+    p->proved_us = now_us;
+    p->silent_at = NEVER;
+    p->retire_at = NEVER;
+    session_new_challenge(s, p);
+    session_drop_handshake(p);
+    session_tick(s, p, now_us);
+    return true;
+}
+
+static unsigned place_of(const struct sessions *s, uint16_t peer)
+{
+    unsigned i = 0;
+    while (i < s->n_peers && s->peers[i]->id != peer)
+        i++;
+    assert(i < s->n_peers);
+    return i;
+}
+
+void sessions_remove_peer(struct sessions *s, uint16_t peer)
+{
+    unsigned i = place_of(s, peer);
+    sodium_free(s->peers[i]); /* which wipes it */
+    s->peers[i] = s->peers[--s->n_peers];
 }
 
 void sessions_free(struct sessions *s)
 {
-    sodium_free(s); /* which wipes it */
+    for (unsigned i = 0; s != NULL && i < s->n_peers; i++)
+        sodium_free(s->peers[i]);
+    sodium_free(s);
 }
 
 /* The place of an old key among the new ones; SESSION_KEYS = it is gone. */
@@ -114,8 +137,8 @@ void sessions_set_keys(struct sessions *s, const struct session_keys *keys, uint
     if (same)
         return;
     load_keys(s, keys);
-    for (unsigned i = 0; i < s->cfg.n_peers; i++) {
-        struct session_peer *p = &s->peers[i];
+    for (unsigned i = 0; i < s->n_peers; i++) {
+        struct session_peer *p = s->peers[i];
         rekey_session(&p->current, moved);
         rekey_session(&p->prev, moved);
         rekey_session(&p->next, moved);
@@ -139,15 +162,6 @@ static void make_nonce(uint8_t nonce[crypto_aead_chacha20poly1305_ietf_NPUBBYTES
     put_u64(nonce + 4, counter);
 }
 
-static unsigned place_of(const struct sessions *s, uint16_t peer)
-{
-    unsigned i = 0;
-    while (i < s->cfg.n_peers && s->peers[i].id != peer)
-        i++;
-    assert(i < s->cfg.n_peers);
-    return i;
-}
-
 static struct session *find(struct session_peer *p, uint32_t index)
 {
     struct session *all[] = {&p->current, &p->prev, &p->next};
@@ -155,6 +169,36 @@ static struct session *find(struct session_peer *p, uint32_t index)
         if (all[i]->live && all[i]->index == index)
             return all[i];
     return NULL;
+}
+
+uint16_t sessions_whose(const struct sessions *s, const uint8_t *buf, size_t len)
+{
+    if (len < SESSION_HEAD_BYTES || buf[0] >> 4 != WIRE_VERSION_NOW)
+        return 0;
+    unsigned kind = buf[0] & 0x0F, i = 0;
+    if (kind == SESSION_KIND_DATA)
+        while (i < s->n_peers && find(s->peers[i], get_u32(buf + AT_INDEX)) == NULL)
+            i++;
+    else
+        while (i < s->n_peers &&
+               (get_u16(buf + 2) != s->peers[i]->id || get_u16(buf + 4) != s->cfg.self ||
+                get_u64(buf + 8) != s->cfg.cluster))
+            i++;
+    return i < s->n_peers ? s->peers[i]->id : 0;
+}
+
+uint16_t sessions_stranger(const struct sessions *s, const uint8_t *buf, size_t len)
+{
+    uint16_t id = len == SESSION_HELLO_BYTES ? get_u16(buf + 2) : 0;
+    bool hello = id != 0 && id != s->cfg.self &&
+                 buf[0] == (WIRE_VERSION_NOW << 4 | SESSION_KIND_HELLO) &&
+                 get_u16(buf + 4) == s->cfg.self && get_u64(buf + 8) == s->cfg.cluster;
+    return hello && session_hello_is_ours(s, buf) ? id : 0;
+}
+
+bool sessions_newest(const struct sessions *s, uint16_t peer)
+{
+    return s->peers[place_of(s, peer)]->newest;
 }
 
 /* Data that cannot be opened may be of a session that we forgot by a restart, and a HELLO brings a new
@@ -189,6 +233,7 @@ static enum drop open_data(struct sessions *s, struct session_peer *p, uint64_t 
         cannot_open(s, p, now_us, len);
         return DROP_UNAUTHENTIC;
     }
+    p->newest = counter >= x->replay.next && x->number >= p->current.number;
     replay_mark(&x->replay, counter);
     p->opened++;
     bool empty = len == SESSION_EXTRA_BYTES;
@@ -239,7 +284,9 @@ static enum drop judge(struct sessions *s, struct session_peer *p, uint64_t now_
 enum drop sessions_open(struct sessions *s, uint16_t peer, uint64_t now_us, uint8_t *buf,
                         size_t len, uint8_t **payload, size_t *payload_len)
 {
-    return judge(s, &s->peers[place_of(s, peer)], now_us, buf, len, payload, payload_len);
+    struct session_peer *p = s->peers[place_of(s, peer)];
+    p->newest = false;
+    return judge(s, p, now_us, buf, len, payload, payload_len);
 }
 
 static bool can_seal(const struct session *x)
@@ -267,24 +314,29 @@ static size_t seal(struct session_peer *p, uint8_t *buf, size_t payload_len)
 
 bool sessions_ready(const struct sessions *s, uint16_t peer)
 {
-    return can_seal(&s->peers[place_of(s, peer)].current);
+    return can_seal(&s->peers[place_of(s, peer)]->current);
 }
 
 size_t sessions_seal(struct sessions *s, uint16_t peer, uint64_t now_us, uint8_t *buf,
                      size_t payload_len)
 {
     assert(payload_len > 0);
-    struct session_peer *p = &s->peers[place_of(s, peer)];
+    struct session_peer *p = s->peers[place_of(s, peer)];
     if (!can_seal(&p->current))
         return 0;
     session_spoke(p, now_us);
     return seal(p, buf, payload_len);
 }
 
+bool sessions_is_reply(const uint8_t *buf)
+{
+    return (buf[0] & 0x0F) == SESSION_KIND_CHALLENGE;
+}
+
 size_t sessions_output(struct sessions *s, uint16_t peer, uint64_t now_us, uint8_t *buf, size_t cap)
 {
     assert(cap >= SESSION_HELLO_BYTES);
-    struct session_peer *p = &s->peers[place_of(s, peer)];
+    struct session_peer *p = s->peers[place_of(s, peer)];
     session_tick(s, p, now_us);
     if (p->ack_due) {
         p->ack_due = false;
@@ -316,8 +368,8 @@ size_t sessions_output(struct sessions *s, uint16_t peer, uint64_t now_us, uint8
 uint64_t sessions_deadline(const struct sessions *s)
 {
     uint64_t at = NEVER;
-    for (unsigned i = 0; i < s->cfg.n_peers; i++) {
-        uint64_t one = session_peer_deadline(s, &s->peers[i]);
+    for (unsigned i = 0; i < s->n_peers; i++) {
+        uint64_t one = session_peer_deadline(s, s->peers[i]);
         at = one < at ? one : at;
     }
     return at;
@@ -325,22 +377,22 @@ uint64_t sessions_deadline(const struct sessions *s)
 
 uint64_t sessions_peer_boot(const struct sessions *s, uint16_t peer)
 {
-    return s->peers[place_of(s, peer)].boot;
+    return s->peers[place_of(s, peer)]->boot;
 }
 
 struct about sessions_peer_about(const struct sessions *s, uint16_t peer)
 {
-    return s->peers[place_of(s, peer)].about;
+    return s->peers[place_of(s, peer)]->about;
 }
 
 void sessions_know(struct sessions *s, uint16_t peer, uint64_t storage)
 {
-    s->peers[place_of(s, peer)].storage = storage;
+    s->peers[place_of(s, peer)]->storage = storage;
 }
 
 void sessions_info(const struct sessions *s, uint16_t peer, struct session_info *out)
 {
-    const struct session_peer *p = &s->peers[place_of(s, peer)];
+    const struct session_peer *p = s->peers[place_of(s, peer)];
     const struct session *x = &p->current;
     memset(out, 0, sizeof *out);
     /* A peer that is silent may have another session by now, or none. */

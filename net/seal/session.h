@@ -74,7 +74,7 @@
  *
  * Times are microseconds of one monotonic clock that starts anywhere. Memory is of fixed size, from
  * sodium_malloc: guarded, never in a core dump, wiped when freed. The caller has called sodium_init().
- * A peer is named by its id, which is one of session_config.peers.
+ * A peer is named by its id, from sessions_add_peer() to sessions_remove_peer().
  */
 #ifndef SESSION_H
 #define SESSION_H
@@ -92,7 +92,7 @@ enum {
     SESSION_HEAD_BYTES = 16,
     SESSION_TAG_BYTES = 16,
     SESSION_EXTRA_BYTES = SESSION_HEAD_BYTES + SESSION_TAG_BYTES, /* of DATA beyond its payload */
-    SESSION_PEERS_MAX = RAFT_VOTERS_MAX - 1,                      /* all voters but ourselves */
+    SESSION_PEERS_MAX = RAFT_PEERS_MAX,
     SESSION_KEYS = 2,             /* live at once: the old and the new one while they change */
     SESSION_HELLO_BYTES = 120,    /* of HELLO, HELLO_ACK and CHALLENGE */
     SESSION_WRONG_KEY_HELLOS = 3, /* in a row, before we say that a peer has another key */
@@ -106,10 +106,8 @@ struct session_keys {
 };
 
 struct session_config {
-    uint64_t cluster; /* wire_cluster_id() */
-    uint16_t self;    /* node ids */
-    uint16_t peers[SESSION_PEERS_MAX];
-    unsigned n_peers;
+    uint64_t cluster;  /* wire_cluster_id() */
+    uint16_t self;     /* node id */
     uint64_t boot;     /* random for each process, never 0 */
     uint64_t storage;  /* for `about`, never 0 */
     uint64_t voters;   /* for `about` */
@@ -120,9 +118,14 @@ struct session_config {
 
 struct sessions;
 
-/* Starts a handshake with every peer. NULL: no memory. */
-struct sessions *sessions_new(const struct session_config *cfg, const struct session_keys *keys,
-                              uint64_t now_us);
+/* Without peers. NULL: no memory. */
+struct sessions *sessions_new(const struct session_config *cfg, const struct session_keys *keys);
+
+/* Starts a handshake with this peer; there are at most SESSION_PEERS_MAX. False: no memory. */
+bool sessions_add_peer(struct sessions *s, uint16_t peer, uint64_t now_us);
+
+/* Its sessions end, and nothing of them is left. */
+void sessions_remove_peer(struct sessions *s, uint16_t peer);
 
 /* Wipes and frees; NULL is allowed. */
 void sessions_free(struct sessions *s);
@@ -131,10 +134,21 @@ void sessions_free(struct sessions *s);
  * once. If key[0] is another one than before, a handshake with every peer starts under it. */
 void sessions_set_keys(struct sessions *s, const struct session_keys *keys, uint64_t now_us);
 
-/* Judges a datagram from the address of this peer, and decrypts it in place. On DATAGRAM_DATA *payload (at
- * least one byte) lies within buf; else it is not set, and the contents of buf are undefined. */
+/* Which peer's datagram this is by its head, which is not proved by that; 0 = none. */
+uint16_t sessions_whose(const struct sessions *s, const uint8_t *buf, size_t len);
+
+/* Which node's first HELLO this is, under one of our keys: whoever made it was in the cluster, at some
+ * time. It may be a copy. 0 = it is none. */
+uint16_t sessions_stranger(const struct sessions *s, const uint8_t *buf, size_t len);
+
+/* Judges a datagram of this peer (or one from its address), and decrypts it in place. On DATAGRAM_DATA
+ * *payload (at least one byte) lies within buf; else it is not set, and the contents of buf are undefined. */
 enum drop sessions_open(struct sessions *s, uint16_t peer, uint64_t now_us, uint8_t *buf,
                         size_t len, uint8_t **payload, size_t *payload_len);
+
+/* Was the datagram that was opened last for this peer the newest that it ever sent, as far as is known? No
+ * copy is. */
+bool sessions_newest(const struct sessions *s, uint16_t peer);
 
 /* True if sessions_seal() would seal for this peer. */
 bool sessions_ready(const struct sessions *s, uint16_t peer);
@@ -148,6 +162,10 @@ size_t sessions_seal(struct sessions *s, uint16_t peer, uint64_t now_us, uint8_t
  * its length, 0 = none: call until 0, after sessions_open() and at the deadline. */
 size_t sessions_output(struct sessions *s, uint16_t peer, uint64_t now_us, uint8_t *buf,
                        size_t cap);
+
+/* Does this, of sessions_output(), go to where the datagram came from that was opened last? It answers a
+ * HELLO that may be a copy: that is no proof of where the peer is. */
+bool sessions_is_reply(const uint8_t *buf);
 
 /* When sessions_output() has something to do for any peer; 0 = at once. */
 uint64_t sessions_deadline(const struct sessions *s);

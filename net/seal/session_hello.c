@@ -2,6 +2,7 @@
 #include "net/seal/session_impl.h"
 
 #include <assert.h>
+#include <limits.h>
 #include <sodium.h>
 #include <string.h>
 
@@ -87,15 +88,24 @@ static bool mac_is(const uint8_t key[SESSION_KEY_BYTES], const uint8_t *to, size
     return sodium_memcmp(mac, message + AT_MAC, sizeof mac) == 0;
 }
 
-/* A number that none of the peer's sessions and handshakes uses. */
-static uint32_t new_index(struct sessions *s, const struct session_peer *p)
+static bool uses(const struct session_peer *p, uint32_t index)
+{
+    return index == p->current.index || index == p->prev.index || index == p->next.index ||
+           index == p->attempts[0].index || index == p->attempts[1].index;
+}
+
+/* A number that no session and no handshake uses: it tells whose datagram this is. */
+static uint32_t new_index(struct sessions *s)
 {
     uint8_t raw[4];
     s->cfg.random(s->cfg.random_ctx, raw, sizeof raw);
     uint32_t index = get_u32(raw);
-    while (index == p->current.index || index == p->prev.index || index == p->next.index ||
-           index == p->attempts[0].index || index == p->attempts[1].index)
+    for (unsigned i = 0; i < s->n_peers; i++) {
+        if (!uses(s->peers[i], index))
+            continue;
         index++;
+        i = UINT_MAX; /* look at all of them again */
+    }
     return index;
 }
 
@@ -121,7 +131,7 @@ static void make_attempt(struct sessions *s, struct session_peer *p, unsigned ke
 {
     assert(key < SESSION_KEYS && s->keys[key].live);
     struct session_attempt *a = &p->attempts[key];
-    uint32_t index = new_index(s, p);
+    uint32_t index = new_index(s);
     sodium_memzero(a, sizeof *a);
     a->live = true;
     a->made_us = now_us;
@@ -216,7 +226,7 @@ static enum drop accept(struct sessions *s, struct session_peer *p, uint64_t now
     struct about about;
     uint8_t e[NOISE_KEY_BYTES];
     struct session x;
-    uint32_t index = new_index(s, p);
+    uint32_t index = new_index(s);
     make_payload(s, p, index, own);
     session_head(s, p, SESSION_KIND_HELLO_ACK, ack);
     s->cfg.random(s->cfg.random_ctx, e, sizeof e);
@@ -250,6 +260,11 @@ static unsigned key_of_hello(const struct sessions *s, const uint8_t *challenge,
                                                                SESSION_CHALLENGE_BYTES, buf)))
         key++;
     return key;
+}
+
+bool session_hello_is_ours(const struct sessions *s, const uint8_t *buf)
+{
+    return key_of_hello(s, UNKNOWN, buf) != SESSION_KEYS;
 }
 
 /* A HELLO with our challenge. */

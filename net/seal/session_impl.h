@@ -121,6 +121,7 @@ struct session_peer {
     uint64_t silent_at;     /* when the peer counts as silent, and a handshake begins */
     uint64_t retire_at;     /* when `prev` ends */
 
+    bool newest; /* see sessions_newest() */
     uint64_t opened;
     uint64_t exchanges;
     uint64_t hellos;
@@ -129,13 +130,16 @@ struct session_peer {
 struct sessions {
     struct session_config cfg;
     struct session_key keys[SESSION_KEYS];
-    struct session_peer peers[SESSION_PEERS_MAX];
+    struct session_peer *peers[SESSION_PEERS_MAX];
+    unsigned n_peers;
 };
 
 /* session_hello.c: messages. The takers judge SESSION_HELLO_BYTES whose first 16 are right, after
  * session_expire(). */
 void session_head(const struct sessions *s, const struct session_peer *p, enum session_kind kind,
                   uint8_t *buf);
+/* Is it a HELLO that knows no challenge, under one of our keys? */
+bool session_hello_is_ours(const struct sessions *s, const uint8_t *buf);
 /* The HELLO that is due, into buf. */
 void session_send_hello(struct sessions *s, struct session_peer *p, uint64_t now_us, uint8_t *buf);
 enum drop session_take_hello(struct sessions *s, struct session_peer *p, uint64_t now_us,

@@ -113,6 +113,7 @@ void session_accepted(struct sessions *s, struct session_peer *p, uint64_t now_u
                       struct session *x)
 {
     x->number = ++p->births;
+    p->newest = true;
     move(&p->next, x);
     session_new_challenge(s, p);
     sodium_memzero(p->known, sizeof p->known); /* the peer draws another */
@@ -127,6 +128,7 @@ void session_answered(struct sessions *s, struct session_peer *p, uint64_t now_u
                       struct session *x)
 {
     x->number = ++p->births;
+    p->newest = true;
     use(p, x, now_us);
     session_new_challenge(s, p);
     session_drop_handshake(p);

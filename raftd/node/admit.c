@@ -12,11 +12,17 @@ enum {
     GREET_SELDOM_US = 1000000,
 };
 
-static const struct admitted *find(const struct admit *a, uint16_t id)
+static unsigned place_of(const struct admit *a, uint16_t id)
 {
     unsigned i = 0;
     while (i < a->n_peers && a->peers[i].id != id)
         i++;
+    return i;
+}
+
+static const struct admitted *find(const struct admit *a, uint16_t id)
+{
+    unsigned i = place_of(a, id);
     assert(i < a->n_peers);
     return &a->peers[i];
 }
@@ -36,14 +42,27 @@ void admit_init(struct admit *a, const struct node_config *cfg, const struct nod
         for (; at > 0 && ids[at - 1] > cfg->voters[i]; at--)
             ids[at] = ids[at - 1];
         ids[at] = cfg->voters[i];
-        if (cfg->voters[i] != cfg->id)
-            a->peers[a->n_peers++] = (struct admitted){.id = cfg->voters[i],
-                                                       .storage = cfg->known[i]};
-        else if (cfg->known[i] != cfg->storage_id)
+        if (cfg->voters[i] == cfg->id && cfg->known[i] != cfg->storage_id)
             a->before_us = cfg->known[i];
     }
     a->voters_digest = wire_voters_digest(ids, cfg->n_voters);
     a->before_us_kept = a->before_us != 0;
+}
+
+void admit_add(struct admit *a, uint16_t peer)
+{
+    assert(a->n_peers < RAFT_PEERS_MAX);
+    struct admitted *p = &a->peers[a->n_peers++];
+    *p = (struct admitted){.id = peer};
+    for (unsigned i = 0; i < a->cfg->n_voters; i++)
+        if (a->cfg->voters[i] == peer)
+            p->storage = a->cfg->known[i];
+}
+
+void admit_remove(struct admit *a, uint16_t peer)
+{
+    a->peers[find(a, peer) - a->peers] = a->peers[a->n_peers - 1];
+    a->n_peers--;
 }
 
 uint64_t admit_voters_digest(const struct admit *a)
@@ -91,8 +110,10 @@ void admit_heard(struct admit *a, uint64_t now, uint16_t peer, const struct abou
     p->about = *about;
     if (admit_state(a, peer) == ADMIT_NEW_DISK)
         take_part_no_more(a, now, about);
-    if (admit_state(a, peer) != ADMIT_FIRST || p->remembering != 0 || now < p->remember_at)
+    if (admit_state(a, peer) != ADMIT_FIRST || p->remembering != 0 || now < p->remember_at ||
+        a->asked == RAFT_PEERS_MAX)
         return;
+    a->asked++;
     p->remembering = about->storage;
     a->io->remember(a->io->ctx, peer, about->storage);
 }
@@ -105,8 +126,10 @@ void admit_remembered(struct admit *a, uint64_t now, uint16_t id, uint64_t stora
         a->before_us_at = now + REMEMBER_AGAIN_US;
         return;
     }
-    struct admitted *p = find_mine(a, id);
-    if (p->remembering != storage_id)
+    a->asked--;
+    unsigned i = place_of(a, id);
+    struct admitted *p = &a->peers[i];
+    if (i == a->n_peers || p->remembering != storage_id)
         return; /* of a peer that had this id before */
     if (done)
         p->storage = storage_id;

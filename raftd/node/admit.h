@@ -50,12 +50,17 @@ struct admit {
     bool before_us_kept;   /* it is on our disk ... */
     bool before_us_asked;  /* ... or on its way there ... */
     uint64_t before_us_at; /* ... and not asked for again before */
-    struct admitted peers[RAFT_VOTERS_MAX];
+    struct admitted peers[RAFT_PEERS_MAX];
     unsigned n_peers;
+    unsigned asked; /* storage ids of peers on their way to our disk: RAFT_PEERS_MAX at most */
 };
 
 void admit_init(struct admit *a, const struct node_config *cfg, const struct node_io *io,
                 bool plain);
+
+/* A peer comes, about which nothing is known but what the configuration remembers; and it goes. */
+void admit_add(struct admit *a, uint16_t peer);
+void admit_remove(struct admit *a, uint16_t peer);
 
 /* wire_voters_digest() of our list of nodes. */
 uint64_t admit_voters_digest(const struct admit *a);
@@ -68,7 +73,7 @@ uint64_t admit_storage(const struct admit *a, uint16_t peer);
 /* The peer has told that of itself. */
 void admit_heard(struct admit *a, uint64_t now, uint16_t peer, const struct about *about);
 
-/* node_remembered(). */
+/* node_remembered(). It may be of a peer that is there no more. */
 void admit_remembered(struct admit *a, uint64_t now, uint16_t id, uint64_t storage_id, bool done);
 
 /* When the peer needs a greeting; NEVER = it needs none. */

@@ -3,23 +3,18 @@
 #include <assert.h>
 #include <string.h>
 
-void digests_init(struct digests *d, const uint16_t *voters, unsigned n, uint16_t self,
-                  uint64_t every)
+void digests_init(struct digests *d, const struct raft_members *m, uint16_t self, uint64_t every)
 {
-    *d = (struct digests){.every = every != 0 ? every : DIGESTS_EVERY, .n = n};
-    for (unsigned i = 0; i < n; i++) {
-        d->ids[i] = voters[i];
-        if (voters[i] == self)
-            d->self = i;
-    }
-    assert(d->ids[d->self] == self);
+    *d = (struct digests){.every = every != 0 ? every : DIGESTS_EVERY, .n = 1};
+    d->nodes[0].id = self;
+    digests_follow(d, m);
 }
 
-/* d->n: it is no voter. */
+/* d->n: it is none of them. */
 static unsigned place_of(const struct digests *d, uint16_t id)
 {
     unsigned i = 0;
-    while (i < d->n && d->ids[i] != id)
+    while (i < d->n && d->nodes[i].id != id)
         i++;
     return i;
 }
@@ -39,16 +34,16 @@ static unsigned count(const struct digests *d, const struct digests_row *r, unsi
 {
     unsigned n = 0;
     for (unsigned i = 0; i < d->n; i++)
-        n += r->has[i] && same(r, i, as);
+        n += d->nodes[i].votes && r->has[i] && same(r, i, as);
     return n;
 }
 
 static enum digests_verdict judge_row(const struct digests *d, const struct digests_row *r)
 {
-    unsigned majority = d->n / 2 + 1, known = 0, most = 0;
+    unsigned majority = d->voters / 2 + 1, known = 0, most = 0;
     for (unsigned i = 0; i < d->n; i++) {
         unsigned equal = r->has[i] ? count(d, r, i) : 0;
-        known += r->has[i];
+        known += d->nodes[i].votes && r->has[i];
         most = equal > most ? equal : most;
     }
     unsigned ours = count(d, r, d->self);
@@ -56,7 +51,7 @@ static enum digests_verdict judge_row(const struct digests *d, const struct dige
         return DIGESTS_AGREE;
     if (most >= majority)
         return DIGESTS_WRONG;
-    return most + (d->n - known) < majority ? DIGESTS_HOPELESS : DIGESTS_DISPUTED;
+    return most + (d->voters - known) < majority ? DIGESTS_HOPELESS : DIGESTS_DISPUTED;
 }
 
 static void judge(struct digests *d)
@@ -71,6 +66,33 @@ static void judge(struct digests *d)
         d->verdict = v;
         d->at = r->index;
     }
+}
+
+/* What is known of a node that stays is kept. */
+static void take_place(struct digests *d, const struct digests *old, uint16_t id, bool votes)
+{
+    unsigned from = place_of(old, id), to = d->n++;
+    d->nodes[to] = from < old->n ? old->nodes[from] : (struct digests_node){.id = id};
+    d->nodes[to].votes = votes;
+    d->voters += votes;
+    for (unsigned i = 0; i < DIGESTS_KEPT; i++) {
+        d->rows[i].has[to] = from < old->n && old->rows[i].has[from];
+        if (d->rows[i].has[to])
+            memcpy(d->rows[i].of[to], old->rows[i].of[from], WIRE_DIGEST_BYTES);
+    }
+}
+
+void digests_follow(struct digests *d, const struct raft_members *m)
+{
+    const struct digests old = *d;
+    uint16_t self = old.nodes[old.self].id;
+    d->n = d->voters = 0;
+    for (unsigned i = 0; i < m->n; i++)
+        take_place(d, &old, m->m[i].id, m->m[i].standing == RAFT_VOTER);
+    if (raft_member(m, self) == NULL)
+        take_place(d, &old, self, false);
+    d->self = place_of(d, self);
+    judge(d);
 }
 
 bool digests_wants(const struct digests *d, uint64_t index)
@@ -96,13 +118,13 @@ void digests_heard(struct digests *d, uint16_t from, const struct wire_digests *
     if (teller == d->n || told->index == 0 || r->index != told->index)
         return;
     if (told->ask)
-        d->wanted[teller] = told->index;
+        d->nodes[teller].wanted = told->index;
     for (unsigned i = 0; i < told->n; i++) {
         unsigned of = place_of(d, told->id[i]);
         if (of == d->self) {
             if (memcmp(r->of[of], told->digest[i], WIRE_DIGEST_BYTES) == 0 &&
-                told->index > d->known[teller])
-                d->known[teller] = told->index;
+                told->index > d->nodes[teller].known)
+                d->nodes[teller].known = told->index;
         } else if (of < d->n && (of == teller || !r->has[of])) {
             r->has[of] = true; /* of others the teller may know what is past */
             memcpy(r->of[of], told->digest[i], WIRE_DIGEST_BYTES);
@@ -111,18 +133,18 @@ void digests_heard(struct digests *d, uint16_t from, const struct wire_digests *
     judge(d);
 }
 
-/* The row that this voter must hear of: what it asked for; one that is disputed, and of which it has not
+/* The row that this node must hear of: what it asked for; one that is disputed, and of which it has not
  * told; one in which it differs from us, so that it can judge itself; or the newest, until it has that. */
 static const struct digests_row *due(struct digests *d, unsigned to)
 {
-    if (d->wanted[to] != 0)
-        return slot(d, d->wanted[to]);
+    if (d->nodes[to].wanted != 0)
+        return slot(d, d->nodes[to].wanted);
     if (d->verdict != DIGESTS_AGREE && !slot(d, d->at)->has[to])
         return slot(d, d->at);
     for (unsigned i = 0; i < DIGESTS_KEPT; i++)
         if (d->rows[i].has[to] && !same(&d->rows[i], to, d->self))
             return &d->rows[i];
-    return d->known[to] < d->newest ? slot(d, d->newest) : NULL;
+    return d->nodes[to].known < d->newest ? slot(d, d->newest) : NULL;
 }
 
 bool digests_tell(struct digests *d, uint16_t to, struct wire_digests *out)
@@ -132,12 +154,12 @@ bool digests_tell(struct digests *d, uint16_t to, struct wire_digests *out)
     if (r == NULL)
         return false;
     *out = (struct wire_digests){.index = r->index};
-    out->ask = d->known[place] < r->index || d->verdict != DIGESTS_AGREE;
-    d->wanted[place] = 0;
+    out->ask = d->nodes[place].known < r->index || d->verdict != DIGESTS_AGREE;
+    d->nodes[place].wanted = 0;
     for (unsigned i = 0; i < d->n; i++) {
         if (!r->has[i])
             continue;
-        out->id[out->n] = d->ids[i];
+        out->id[out->n] = d->nodes[i].id;
         memcpy(out->digest[out->n++], r->of[i], WIRE_DIGEST_BYTES);
     }
     return true;

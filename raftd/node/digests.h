@@ -5,7 +5,7 @@
  * those that others told it. If two differ at one index, at least one of the nodes is broken: its memory, its
  * disk, or raftd itself. The log is not in question, so votes and copies of entries count as ever.
  *
- * Who is wrong is counted among all voters:
+ * Who is wrong is counted among the voters of the newest configuration; others judge themselves by them:
  *
  *   a majority has our digest, or no other one is known     we are right: AGREE
  *   a majority has another one                              we are wrong: WRONG
@@ -30,37 +30,46 @@ enum {
 
 enum digests_verdict { DIGESTS_AGREE, DIGESTS_DISPUTED, DIGESTS_HOPELESS, DIGESTS_WRONG };
 
-/* Of all voters, in their order. */
+/* One of those that are compared. */
+struct digests_node {
+    uint16_t id;
+    bool votes;
+    uint64_t known;  /* newest index for which it has our digest */
+    uint64_t wanted; /* index for which it asked, 0 = none */
+};
+
+/* Of all of them, in their order. */
 struct digests_row {
     uint64_t index; /* 0: an empty row */
-    bool has[RAFT_VOTERS_MAX];
-    uint8_t of[RAFT_VOTERS_MAX][WIRE_DIGEST_BYTES];
+    bool has[WIRE_DIGESTS_MAX];
+    uint8_t of[WIRE_DIGESTS_MAX][WIRE_DIGEST_BYTES];
 };
 
 struct digests {
     uint64_t every;
-    unsigned n, self; /* voters; which of them we are */
-    uint16_t ids[RAFT_VOTERS_MAX];
+    unsigned n; /* the members and we */
+    unsigned self, voters;
+    struct digests_node nodes[WIRE_DIGESTS_MAX];
     struct digests_row rows[DIGESTS_KEPT];
-    uint64_t newest;                  /* index noted last, 0 = none */
-    uint64_t known[RAFT_VOTERS_MAX];  /* newest index for which that voter has our digest */
-    uint64_t wanted[RAFT_VOTERS_MAX]; /* index for which it asked, 0 = none */
-    enum digests_verdict verdict;     /* of the worst row, for all to read ... */
-    uint64_t at;                      /* ... and the index of that one; 0 if all agree */
+    uint64_t newest;              /* index noted last, 0 = none */
+    enum digests_verdict verdict; /* of the worst row, for all to read ... */
+    uint64_t at;                  /* ... and the index of that one; 0 if all agree */
 };
 
-/* `self` is among the n voters. every: 0 = DIGESTS_EVERY. */
-void digests_init(struct digests *d, const uint16_t *voters, unsigned n, uint16_t self,
-                  uint64_t every);
+/* every: 0 = DIGESTS_EVERY. */
+void digests_init(struct digests *d, const struct raft_members *m, uint16_t self, uint64_t every);
+
+/* These are the members from now on. */
+void digests_follow(struct digests *d, const struct raft_members *m);
 
 /* Is our state to be noted as of this entry? Then it is this. */
 bool digests_wants(const struct digests *d, uint64_t index);
 void digests_note(struct digests *d, uint64_t index, const uint8_t digest[WIRE_DIGEST_BYTES]);
 
-/* A voter told. */
+/* A node told. */
 void digests_heard(struct digests *d, uint16_t from, const struct wire_digests *told);
 
-/* What is to be told to this voter in a datagram that leaves now; false: nothing. */
+/* What is to be told to this node in a datagram that leaves now; false: nothing. */
 bool digests_tell(struct digests *d, uint16_t to, struct wire_digests *out);
 
 #endif

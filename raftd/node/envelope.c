@@ -11,6 +11,50 @@ _Static_assert((int)SESSION_HEAD_BYTES <= (int)WIRE_HEAD_ROOM &&
                    (int)SESSION_TAG_BYTES <= (int)WIRE_TAIL_ROOM,
                "room for the longest envelope");
 
+bool envelope_add(struct envelope *e, uint64_t now, uint16_t peer)
+{
+    assert(e->n_peers < RAFT_PEERS_MAX);
+    if (e->sessions != NULL && !sessions_add_peer(e->sessions, peer, now))
+        return false;
+    admit_add(e->admit, peer);
+    e->peers[e->n_peers].id = peer;
+    e->peers[e->n_peers++].boot = 0;
+    envelope_know(e, peer);
+    return true;
+}
+
+static unsigned place_of(const struct envelope *e, uint16_t peer)
+{
+    unsigned i = 0;
+    while (e->peers[i].id != peer)
+        i++;
+    return i;
+}
+
+void envelope_remove(struct envelope *e, uint16_t peer)
+{
+    e->peers[place_of(e, peer)] = e->peers[e->n_peers - 1];
+    e->n_peers--;
+    admit_remove(e->admit, peer);
+    if (e->sessions != NULL)
+        sessions_remove_peer(e->sessions, peer);
+}
+
+uint16_t envelope_whose(const struct envelope *e, uint16_t from, const uint8_t *buf, size_t len)
+{
+    uint16_t whose = e->sessions != NULL ? sessions_whose(e->sessions, buf, len) : 0;
+    return whose != 0 ? whose : from;
+}
+
+uint16_t envelope_stranger(const struct envelope *e, const uint8_t *buf, size_t len)
+{
+    if (e->sessions != NULL)
+        return sessions_stranger(e->sessions, buf, len);
+    uint16_t from = plain_from(buf, len);
+    const struct plain_ends ends = {.cluster = e->cluster, .from = from, .to = e->cfg->id};
+    return from != e->cfg->id && plain_open(buf, len, &ends) == DATAGRAM_DATA ? from : 0;
+}
+
 /* Does what the peer says count? */
 static enum drop judge(const struct envelope *e, uint16_t peer)
 {
@@ -45,16 +89,17 @@ static void shake(struct envelope *e, uint64_t now, uint16_t peer)
     uint8_t buf[WIRE_DATAGRAM_BASE];
     size_t len;
     while ((len = sessions_output(e->sessions, peer, now, buf, sizeof buf)) > 0)
-        e->io->send(e->io->ctx, peer, buf, len);
+        if (e->io->reply != NULL && sessions_is_reply(buf))
+            e->io->reply(e->io->ctx, buf, len);
+        else
+            e->io->send(e->io->ctx, peer, buf, len);
 }
 
 /* Has the peer another process than before? */
 static bool other_process(struct envelope *e, uint16_t peer)
 {
     uint64_t boot = sessions_peer_boot(e->sessions, peer);
-    unsigned i = 0;
-    while (e->peers[i].id != peer)
-        i++;
+    unsigned i = place_of(e, peer);
     bool other = e->peers[i].boot != boot;
     e->peers[i].boot = boot;
     return other;
@@ -67,6 +112,8 @@ enum drop envelope_open(struct envelope *e, uint64_t now, uint16_t from, uint8_t
     if (e->sessions == NULL)
         return open_plain(e, now, from, buf, len, payload, payload_len);
     enum drop st = sessions_open(e->sessions, from, now, buf, len, payload, payload_len);
+    if (e->io->here != NULL && sessions_newest(e->sessions, from))
+        e->io->here(e->io->ctx, from);
     if (st == DATAGRAM_STEP || st == DROP_STALE)
         shake(e, now, from); /* send now: the session keeps one answer only */
     if (st == DATAGRAM_STEP || st == DATAGRAM_DATA) {
@@ -197,7 +244,7 @@ void envelope_know(struct envelope *e, uint16_t peer)
 }
 
 bool envelope_init(struct envelope *e, const struct node_config *cfg, const struct node_io *io,
-                   struct admit *admit, const struct session_keys *keys, uint64_t now)
+                   struct admit *admit, const struct session_keys *keys)
 {
     *e = (struct envelope){
         .cfg = cfg, .io = io, .admit = admit, .cluster = wire_cluster_id(cfg->cluster)};
@@ -210,18 +257,10 @@ bool envelope_init(struct envelope *e, const struct node_config *cfg, const stru
         .random = io->random,
         .random_ctx = io->ctx,
     };
-    for (unsigned i = 0; i < cfg->n_voters; i++) {
-        if (cfg->voters[i] == cfg->id)
-            continue;
-        e->peers[e->n_peers++].id = cfg->voters[i];
-        sc.peers[sc.n_peers++] = cfg->voters[i];
-    }
     if (keys == NULL)
         return true;
     io->random(io->ctx, &sc.boot, sizeof sc.boot);
-    e->sessions = sessions_new(&sc, keys, now);
-    for (unsigned i = 0; e->sessions != NULL && i < e->n_peers; i++)
-        envelope_know(e, e->peers[i].id);
+    e->sessions = sessions_new(&sc, keys);
     return e->sessions != NULL;
 }
 

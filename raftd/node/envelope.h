@@ -19,17 +19,28 @@ struct envelope {
     struct {
         uint16_t id;
         uint64_t boot; /* process that spoke last; 0 = none */
-    } peers[RAFT_VOTERS_MAX];
+    } peers[RAFT_PEERS_MAX];
     unsigned n_peers;
 };
 
-/* keys NULL: plain. False: memory is short. */
+/* Without peers. keys NULL: plain. False: memory is short. */
 bool envelope_init(struct envelope *e, const struct node_config *cfg, const struct node_io *io,
-                   struct admit *admit, const struct session_keys *keys, uint64_t now);
+                   struct admit *admit, const struct session_keys *keys);
 void envelope_free(struct envelope *e);
 void envelope_set_keys(struct envelope *e, const struct session_keys *keys, uint64_t now);
 
-/* A datagram from the address of this peer; opened in place. DATAGRAM_DATA: here is its payload, and
+/* A peer comes, and goes with all that is known of it. False: memory is short. */
+bool envelope_add(struct envelope *e, uint64_t now, uint16_t peer);
+void envelope_remove(struct envelope *e, uint16_t peer);
+
+/* Whose datagram is to be tried: `from` is the node from whose address it came, 0 = from nobody's. Sealed
+ * ones say whose they are. 0: nobody's. */
+uint16_t envelope_whose(const struct envelope *e, uint16_t from, const uint8_t *buf, size_t len);
+
+/* The node, none of our peers, that this may be the first datagram of; 0: of nobody. */
+uint16_t envelope_stranger(const struct envelope *e, const uint8_t *buf, size_t len);
+
+/* A datagram of this peer; opened in place. DATAGRAM_DATA: here is its payload, and
  * *another tells whether another process of the peer sent it than the one before. DATAGRAM_STEP: it
  * was for us. Else the reason to drop it. */
 enum drop envelope_open(struct envelope *e, uint64_t now, uint16_t from, uint8_t *buf, size_t len,

@@ -45,6 +45,15 @@ struct node_io {
     void *ctx;
     /* Send a datagram to this node. The bytes are the callee's only during the call. */
     void (*send)(void *ctx, uint16_t to, const uint8_t *buf, size_t len);
+    /* The datagram that is being taken proves where this peer is: where it came from. From now on what is
+     * sent to it goes there. NULL: peers do not move. */
+    void (*here)(void *ctx, uint16_t peer);
+    /* Send a datagram to where the one came from that is being taken, which proves nothing. NULL: as send, to
+     * the peer that it says to be from. */
+    void (*reply)(void *ctx, const uint8_t *buf, size_t len);
+    /* This node has another peer from now on, or has it no more. NULL: the owner knows where all are. */
+    void (*peer_came)(void *ctx, uint16_t id);
+    void (*peer_went)(void *ctx, uint16_t id);
     /* Random bytes fit for keys (the simulator's come from its seed). */
     void (*random)(void *ctx, void *buf, size_t len);
     /* For tests, NULL else: the payload of each datagram before it is closed, to see or to change. */
@@ -58,8 +67,8 @@ struct node_io {
     void (*fetch)(void *ctx, struct node_fetch what, const struct wal_pos *from, uint64_t last,
                   uint8_t *buf, size_t cap);
     /* Keep the storage id of this node beside our own identity, durably, then node_remembered(). At
-     * most one outstanding per node. Our own id: that of the data directory which this node had before,
-     * and has no more. */
+     * most RAFT_PEERS_MAX are outstanding, and one of our own. Our own id: that of the data directory
+     * which this node had before, and has no more. */
     void (*remember)(void *ctx, uint16_t id, uint64_t storage_id);
     /* The request is done; result and revision are filled; it is the callee's now. */
     void (*answer)(void *ctx, struct request *req);

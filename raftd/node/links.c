@@ -19,13 +19,19 @@ _Static_assert((int)STATUS_LINK_SILENT == (int)WIRE_NOT_HEARD &&
                    (int)STATUS_LINK_UNKNOWN == (int)WIRE_NOT_KNOWN,
                "rows are copied");
 
-/* Voters in ascending order of their ids: the columns of all rows. */
+static const struct raft_members *members(const struct links *l)
+{
+    return &replica_raft(l->replica)->members;
+}
+
+/* Members in ascending order of their ids: the columns of all rows. RAFT_MEMBERS_MAX: it is none of them. */
 static unsigned column(const struct links *l, uint16_t id)
 {
+    const struct raft_members *m = members(l);
     unsigned c = 0;
-    for (unsigned i = 0; i < l->cfg->n_voters; i++)
-        c += l->cfg->voters[i] < id;
-    return c;
+    for (unsigned i = 0; i < m->n; i++)
+        c += m->m[i].id < id;
+    return raft_member(m, id) != NULL ? c : RAFT_MEMBERS_MAX;
 }
 
 /* NULL: none of our peers. */
@@ -51,8 +57,27 @@ void links_init(struct links *l, const struct node_config *cfg, const struct rep
 
 void links_add(struct links *l, uint64_t now, uint16_t peer, const struct link *link)
 {
-    assert(l->n_rows < RAFT_VOTERS_MAX);
+    assert(l->n_rows < RAFT_PEERS_MAX);
     l->rows[l->n_rows++] = (struct link_row){.id = peer, .link = link, .told_at = now};
+}
+
+void links_remove(struct links *l, uint16_t peer)
+{
+    *find_mine(l, peer) = l->rows[l->n_rows - 1];
+    l->n_rows--;
+}
+
+/* What was told by rows of the old list is told again soon. */
+void links_follow(struct links *l)
+{
+    const struct raft_members *m = members(l);
+    uint16_t ids[RAFT_MEMBERS_MAX];
+    for (unsigned i = 0; i < m->n; i++)
+        ids[column(l, m->m[i].id)] = m->m[i].id;
+    uint16_t now = (uint16_t)wire_voters_digest(ids, m->n);
+    for (unsigned i = 0; now != l->members && i < l->n_rows; i++)
+        l->rows[i].heard_at = 0;
+    l->members = now;
 }
 
 void links_watch(struct links *l, uint64_t now)
@@ -100,9 +125,12 @@ static uint8_t heard_of(const struct links *l, uint64_t now, const struct link_r
 
 static void own_row(const struct links *l, uint64_t now, uint8_t *heard)
 {
-    heard[column(l, l->cfg->id)] = 0;
+    uint8_t by[RAFT_MEMBERS_MAX + 1]; /* one more: of those that are no members */
+    memset(by, WIRE_NOT_KNOWN, sizeof by);
+    by[column(l, l->cfg->id)] = 0;
     for (unsigned i = 0; i < l->n_rows; i++)
-        heard[column(l, l->rows[i].id)] = heard_of(l, now, &l->rows[i]);
+        by[column(l, l->rows[i].id)] = heard_of(l, now, &l->rows[i]);
+    memcpy(heard, by, RAFT_MEMBERS_MAX);
 }
 
 static bool row_lasts(const struct link_row *row, uint64_t now)
@@ -120,8 +148,9 @@ static int32_t permille(uint32_t loss)
 void links_peer_status(const struct links *l, uint64_t now, uint16_t peer, struct status_peer *s)
 {
     const struct link_row *row = find(l, peer);
-    uint8_t heard = heard_of(l, now, row), back = row->heard[column(l, l->cfg->id)];
-    bool hears = heard < WIRE_NOT_KNOWN, told = row_lasts(row, now);
+    unsigned own = column(l, l->cfg->id);
+    uint8_t heard = heard_of(l, now, row), back = row->heard[own % RAFT_MEMBERS_MAX];
+    bool hears = heard < WIRE_NOT_KNOWN, told = own < RAFT_MEMBERS_MAX && row_lasts(row, now);
     s->settings = row->settings;
     s->loss_in_permille = s->loss_out_permille = STATUS_LOSS_UNKNOWN;
     if (heard == WIRE_NOT_HEARD)
@@ -148,14 +177,15 @@ bool links_fill(struct links *l, uint64_t now, uint16_t peer, struct wire_links 
     if (now < to->told_at + TELL_US)
         return false;
     to->told_at = now;
-    out->cols = (uint8_t)l->cfg->n_voters;
+    out->cols = (uint8_t)members(l)->n;
+    out->members = l->members;
     out->rows = 1;
     out->id[0] = l->cfg->id;
     own_row(l, now, out->heard[0]);
     bool leads = replica_raft(l->replica)->role == RAFT_LEADER;
     for (unsigned i = 0; leads && i < l->n_rows; i++) {
         const struct link_row *row = &l->rows[i];
-        if (row == to || !row_lasts(row, now))
+        if (row == to || !row_lasts(row, now) || column(l, row->id) == RAFT_MEMBERS_MAX)
             continue;
         out->id[out->rows] = row->id;
         out->age[out->rows] = (uint8_t)((now - row->heard_at) / WIRE_AGE_UNIT_US);
@@ -177,8 +207,8 @@ static void take_row(struct link_row *row, uint64_t at, const uint8_t *heard, un
 void links_take(struct links *l, uint64_t now, uint16_t from, const struct wire_links *in)
 {
     bool leads = from == replica_raft(l->replica)->leader;
-    if (in->cols != l->cfg->n_voters)
-        return; /* of another membership */
+    if (in->cols != members(l)->n || in->members != l->members)
+        return; /* of other members */
     for (unsigned i = 0; i < in->rows; i++) {
         struct link_row *row = find_mine(l, in->id[i]);
         uint64_t age = (uint64_t)in->age[i] * WIRE_AGE_UNIT_US;
@@ -204,17 +234,19 @@ struct wire_settings links_settings(const struct links *l)
 
 void links_status(const struct links *l, uint64_t now, struct status *s)
 {
-    s->n_links = l->cfg->n_voters;
+    const struct raft_members *m = members(l);
+    s->n_links = m->n;
     s->settings = links_settings(l);
-    unsigned self = column(l, l->cfg->id);
-    s->links[self].id = l->cfg->id;
-    s->links[self].at_us = now;
-    own_row(l, now, s->links[self].heard);
-    for (unsigned i = 0; i < l->n_rows; i++) {
-        const struct link_row *row = &l->rows[i];
-        unsigned c = column(l, row->id);
-        s->links[c].id = row->id;
-        s->links[c].at_us = row_lasts(row, now) ? row->heard_at : 0;
-        memcpy(s->links[c].heard, row->heard, sizeof row->heard);
+    for (unsigned i = 0; i < m->n; i++) {
+        const struct link_row *row = find(l, m->m[i].id);
+        struct status_link *out = &s->links[column(l, m->m[i].id)];
+        *out = (struct status_link){.id = m->m[i].id};
+        if (row != NULL) {
+            out->at_us = row_lasts(row, now) ? row->heard_at : 0;
+            memcpy(out->heard, row->heard, sizeof row->heard);
+        } else if (out->id == l->cfg->id) {
+            out->at_us = now;
+            own_row(l, now, out->heard);
+        }
     }
 }

@@ -13,7 +13,7 @@
 struct link_row {
     uint16_t id;
     const struct link *link; /* between it and us */
-    uint8_t heard[RAFT_VOTERS_MAX];
+    uint8_t heard[RAFT_MEMBERS_MAX];
     uint64_t heard_at; /* 0 = never told */
     uint64_t told_at;  /* when we told it what we hear */
     struct wire_settings settings;
@@ -24,8 +24,9 @@ struct links {
     const struct node_config *cfg;
     const struct replica *replica;
     uint64_t start_us;
-    struct link_row rows[RAFT_VOTERS_MAX];
+    struct link_row rows[RAFT_PEERS_MAX];
     unsigned n_rows;
+    uint16_t members;      /* part of a digest of the members' ids, see net/wire.h */
     uint16_t led_by;       /* the last leader that we knew ... */
     uint64_t led_term;     /* ... and its term; 0 = none */
     uint64_t asking_since; /* we ask all whether they would vote for us; 0 = we do not */
@@ -35,6 +36,10 @@ struct links {
 void links_init(struct links *l, const struct node_config *cfg, const struct replica *r,
                 uint64_t now);
 void links_add(struct links *l, uint64_t now, uint16_t peer, const struct link *link);
+void links_remove(struct links *l, uint16_t peer);
+
+/* Other members, or the first ones. */
+void links_follow(struct links *l);
 
 /* Once per iteration. */
 void links_watch(struct links *l, uint64_t now);

@@ -142,6 +142,11 @@ void log_out_init(struct log_out *l, const struct replica *r, const struct node_
     window_init(&l->window, generation);
 }
 
+bool log_out_reads(const struct log_out *l)
+{
+    return l->window.fetching;
+}
+
 void log_out_free(struct log_out *l)
 {
     l->window.fetching = false; /* the disk is through */

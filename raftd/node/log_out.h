@@ -39,6 +39,8 @@ bool log_silent(const struct raft *r, const struct raft_peer *p, uint64_t now);
 /* The others outlive it. generation: of its peer, above all that this node has used before. */
 void log_out_init(struct log_out *l, const struct replica *r, const struct node_io *io,
                   const struct path *path, struct catch_up *c, uint16_t peer, uint64_t generation);
+/* The disk reads into its memory. */
+bool log_out_reads(const struct log_out *l);
 void log_out_free(struct log_out *l);
 
 /* We do not lead (any more). */

@@ -23,7 +23,9 @@
 #include "raftd/state/kv.h"
 
 enum {
-    LATE_US = 20000, /* this far behind its deadline, the process was stopped */
+    LATE_US = 20000,        /* this far behind its deadline, the process was stopped */
+    GUEST_US = 10000000,    /* who is no peer of the core is forgotten after so long a silence */
+    NO_MEMORY_US = 1000000, /* then it is tried again */
 };
 
 struct node {
@@ -40,6 +42,10 @@ struct node {
     struct snap_in snap_in;
     struct relay_out relay_out;
     struct peers peers;
+    struct peer_ground ground;
+    uint64_t
+        follow_at; /* look at the peers then, though the core's are the same; NEVER = need not be */
+    uint16_t no_memory; /* there was none for this peer; 0 = there was */
     struct admit admit;
     struct envelope envelope;
     struct links links;
@@ -66,31 +72,107 @@ struct node {
     uint64_t unknown; /* of these: from nobody's address */
 };
 
-static bool add_peers(struct node *n, uint32_t rx_window)
+/* Room for a peer and all that belongs to it. False: memory is short, or the disk still reads for those that
+ * are gone. */
+static bool come(struct node *n, uint64_t now, uint16_t id)
 {
-    const struct node_config *cfg = &n->cfg;
-    const struct peer_ground ground = {
-        .cfg = cfg,
-        .io = &n->io,
-        .replica = &n->replica,
-        .catch_up = &n->catch_up,
-        .images = &n->images,
-        .log_in = &n->log_in,
-        .snap_in = &n->snap_in,
-        .relay_out = &n->relay_out,
-        .envelope_bytes = envelope_bytes(&n->envelope),
-        .rx_window = rx_window,
-    };
-    for (unsigned i = 0; i < cfg->n_voters; i++) {
-        if (cfg->voters[i] == cfg->id)
-            continue;
-        /* A generation for each peer, and within it one for each thing that is read for it. */
-        if (!peers_add(&n->peers, &ground, cfg->voters[i], cfg->addrs[i], (uint64_t)(i + 1) << 32))
-            return false;
-        struct peer *p = n->peers.all[n->peers.n - 1];
-        links_add(&n->links, n->start_us, p->id, &p->path.link);
+    const char *addr = "";
+    for (unsigned i = 0; i < n->cfg.n_voters; i++)
+        addr = n->cfg.voters[i] == id ? n->cfg.addrs[i] : addr;
+    if (!envelope_add(&n->envelope, now, id))
+        return false;
+    struct peer *p = peers_add(&n->peers, &n->ground, now, id, addr);
+    if (p == NULL) {
+        envelope_remove(&n->envelope, id);
+        return false;
     }
+    links_add(&n->links, now, id, &p->path.link);
+    if (n->io.peer_came != NULL)
+        n->io.peer_came(n->io.ctx, id);
     return true;
+}
+
+/* What comes from the disk for it, or for it from the core, is of no use to the next peer of that id. */
+static void go(struct node *n, struct peer *p)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < n->n_waiting; i++)
+        if (n->waiting[i].to != p->id)
+            n->waiting[kept++] = n->waiting[i];
+    n->n_waiting = kept;
+    if (n->io.peer_went != NULL)
+        n->io.peer_went(n->io.ctx, p->id);
+    links_remove(&n->links, p->id);
+    envelope_remove(&n->envelope, p->id);
+    peers_remove(&n->peers, &n->ground, p);
+}
+
+static uint64_t leaves_at(const struct peer *p)
+{
+    const struct link *l = &p->path.link;
+    return (l->has_peer ? max_u64(p->since, l->peer_ts_at) : p->since) + GUEST_US;
+}
+
+/* Of the peers that the core does not know the one that was silent for longest. */
+static struct peer *oldest_guest(const struct node *n)
+{
+    struct peer *oldest = NULL;
+    for (unsigned i = 0; i < n->peers.n; i++) {
+        struct peer *p = n->peers.all[i];
+        if (p->core == 0 && (oldest == NULL || leaves_at(p) < leaves_at(oldest)))
+            oldest = p;
+    }
+    return oldest;
+}
+
+/* It may speak to us; whether the core makes it its peer is the core's matter. NULL: no room. */
+static struct peer *meet(struct node *n, uint64_t now, uint16_t id)
+{
+    if (n->peers.n == RAFT_PEERS_MAX && oldest_guest(n) != NULL)
+        go(n, oldest_guest(n));
+    return n->peers.n < RAFT_PEERS_MAX && come(n, now, id) ? peers_find(&n->peers, id) : NULL;
+}
+
+/* Is it gone from the core, or was another one there meanwhile? Or was it never there, and fell silent? */
+static bool is_over(const struct node *n, uint64_t now, struct peer *p)
+{
+    const struct raft_peer *rp = replica_peer(&n->replica, p->id);
+    uint64_t core = rp->id != 0 ? (uint64_t)rp->generation + 1 : 0;
+    if (p->core == 0 && core == 0)
+        return now >= leaves_at(p);
+    if (p->core == 0)
+        p->core = core;
+    return p->core != core;
+}
+
+/* Peers come and go with those of the core. */
+static void follow(struct node *n, uint64_t now)
+{
+    const struct raft *r = replica_raft(&n->replica);
+    if (replica_members_changed(&n->replica)) {
+        links_follow(&n->links);
+        digests_follow(&n->digests, &r->members);
+    } else if (now < n->follow_at) {
+        return;
+    }
+    n->follow_at = NEVER;
+    n->no_memory = 0;
+    for (unsigned i = n->peers.n; i-- > 0;)
+        if (is_over(n, now, n->peers.all[i]))
+            go(n, n->peers.all[i]);
+    for (unsigned i = 0; i < r->n_peers; i++) {
+        uint16_t id = r->peers[i].id;
+        struct peer *p = id == 0 ? NULL : peers_find(&n->peers, id);
+        if (id != 0 && p == NULL && (p = meet(n, now, id)) == NULL) {
+            n->no_memory = id;
+            n->follow_at = now + NO_MEMORY_US;
+        } else if (p != NULL) {
+            p->core = (uint64_t)r->peers[i].generation + 1;
+        }
+    }
+    struct peer *guest = oldest_guest(n);
+    if (guest != NULL)
+        n->follow_at = min_u64(n->follow_at, leaves_at(guest));
 }
 
 static bool start(struct node *n, const struct wal_report *wal, const struct snapshot_name *newest,
@@ -103,7 +185,6 @@ static bool start(struct node *n, const struct wal_report *wal, const struct sna
     relay_out_init(&n->relay_out, &n->replica, CMD_BESIDE_BYTES + (size_t)cfg->max_value_bytes);
     admit_init(&n->admit, cfg, &n->io, keys == NULL);
     links_init(&n->links, cfg, &n->replica, n->start_us);
-    digests_init(&n->digests, cfg->voters, cfg->n_voters, cfg->id, cfg->digest_every);
     reads_begin(&n->reads, cfg->boot);
     writes_init(&n->writes, cfg, &n->io, &n->replica, &n->relay_out, n->machine);
     n->sender = (struct sender){&n->replica, &n->envelope, &n->links, &n->digests, &n->peers};
@@ -114,8 +195,25 @@ static bool start(struct node *n, const struct wal_report *wal, const struct sna
     images_init(&n->images, cfg, &n->io, &n->replica, n->machine, wal, newest);
     snap_in_init(&n->snap_in, &n->replica, &n->io, rx_window);
     log_in_init(&n->log_in, &n->replica, rx_window);
-    return memory && envelope_init(&n->envelope, cfg, &n->io, &n->admit, keys, n->start_us) &&
-           add_peers(n, rx_window);
+    memory = memory && envelope_init(&n->envelope, cfg, &n->io, &n->admit, keys);
+    n->ground = (struct peer_ground){
+        .cfg = cfg,
+        .io = &n->io,
+        .replica = &n->replica,
+        .catch_up = &n->catch_up,
+        .images = &n->images,
+        .log_in = &n->log_in,
+        .snap_in = &n->snap_in,
+        .relay_out = &n->relay_out,
+        .envelope_bytes = envelope_bytes(&n->envelope),
+        .rx_window = rx_window,
+    };
+    if (!memory)
+        return false;
+    digests_init(&n->digests, &replica_raft(&n->replica)->members, cfg->id, cfg->digest_every);
+    links_follow(&n->links);
+    follow(n, n->start_us);
+    return n->no_memory == 0;
 }
 
 struct node *node_new(const struct node_config *cfg, const struct node_io *io,
@@ -168,7 +266,18 @@ void node_set_keys(struct node *n, const struct session_keys *keys, uint64_t now
     envelope_set_keys(&n->envelope, keys, now);
 }
 
-void node_datagram(struct node *n, uint64_t now, uint16_t from, uint8_t *buf, size_t len)
+/* Somebody who speaks to us first: maybe we do not know the members yet, or not the newest ones. */
+static struct peer *stranger(struct node *n, uint64_t now, const uint8_t *buf, size_t len)
+{
+    uint16_t id = envelope_stranger(&n->envelope, buf, len);
+    if (id == 0 || peers_find(&n->peers, id) != NULL)
+        return NULL;
+    struct peer *p = meet(n, now, id);
+    n->follow_at = min_u64(n->follow_at, now + GUEST_US);
+    return p;
+}
+
+bool node_datagram(struct node *n, uint64_t now, uint16_t from, uint8_t *buf, size_t len)
 {
     n->received++;
     if (now > LATE_US && now - LATE_US > n->due) {
@@ -176,11 +285,14 @@ void node_datagram(struct node *n, uint64_t now, uint16_t from, uint8_t *buf, si
             link_late(&n->peers.all[i]->path.link, now);
         n->due = now;
     }
-    struct peer *p = peers_find(&n->peers, from);
+    struct peer *p = peers_find(&n->peers, envelope_whose(&n->envelope, from, buf, len));
+    if (p == NULL)
+        p = stranger(n, now, buf, len);
     if (p != NULL)
         receive(&n->receiver, now, p, buf, len);
     else
         n->unknown++;
+    return p != NULL;
 }
 
 void node_write(struct node *n, uint64_t now, struct request *req)
@@ -241,11 +353,12 @@ void node_fetched(struct node *n, uint64_t now, struct node_fetch what, size_t l
                   const struct wal_pos *next)
 {
     (void)now;
-    struct peer *p = peers_find(&n->peers, what.peer);
+    struct peer *p = peers_asked(&n->peers, what);
     if (what.peer == 0)
         replica_fetched(&n->replica, len);
     else if (p != NULL)
         log_out_fetched(&p->log, what.generation, len, next);
+    peers_bury(&n->peers);
 }
 
 void node_remembered(struct node *n, uint64_t now, uint16_t id, uint64_t storage_id, bool done)
@@ -263,9 +376,10 @@ void node_imaged(struct node *n, uint64_t now, const struct snapshot_name *name)
 void node_snap_read(struct node *n, uint64_t now, struct node_fetch what, size_t len)
 {
     (void)now;
-    struct peer *p = peers_find(&n->peers, what.peer);
+    struct peer *p = peers_asked(&n->peers, what);
     if (p != NULL)
         snap_out_read(&p->snapshot, what.generation, len);
+    peers_bury(&n->peers);
 }
 
 void node_snap_have(struct node *n, uint64_t now, uint64_t have)
@@ -316,8 +430,9 @@ void node_snapshot(struct node *n)
 void node_refused(struct node *n, uint64_t now, uint16_t to, size_t len)
 {
     struct peer *p = peers_find(&n->peers, to);
-    assert(p != NULL && len <= UINT32_MAX);
-    mtu_refused(&p->path.mtu, now, (uint32_t)len);
+    assert(len <= UINT32_MAX);
+    if (p != NULL)
+        mtu_refused(&p->path.mtu, now, (uint32_t)len);
 }
 
 void node_rxq_dropped(struct node *n)
@@ -480,6 +595,7 @@ void node_flush(struct node *n, uint64_t now)
         replica_step(&n->replica, now, &(struct raft_event){.type = RAFT_EV_TICK});
     writes_expire(&n->writes, now);
     take_writes(n, now);
+    follow(n, now);
     links_watch(&n->links, now);
     catch_up_count(&n->catch_up, now, replica_log(&n->replica)->ring.end);
     do_ready(n, now);
@@ -508,7 +624,7 @@ uint64_t node_deadline(const struct node *n, uint64_t now)
     if (n->unfinished)
         return now;
     uint64_t at = min_u64(replica_deadline(&n->replica), writes_deadline(&n->writes));
-    at = min_u64(at, envelope_deadline(&n->envelope));
+    at = min_u64(at, min_u64(envelope_deadline(&n->envelope), n->follow_at));
     at = min_u64(at, max_u64(images_deadline(&n->images), now + 1));
     if (replica_raft(&n->replica)->role == RAFT_LEADER)
         at = min_u64(at, catch_up_deadline(&n->catch_up));
@@ -520,6 +636,7 @@ uint64_t node_deadline(const struct node *n, uint64_t now)
 static void peers_status(const struct node *n, uint64_t now, struct status *s)
 {
     s->n_peers = n->peers.n;
+    s->no_memory = n->no_memory;
     for (unsigned i = 0; i < n->peers.n; i++) {
         const struct peer *p = n->peers.all[i];
         struct status_peer *sp = &s->peers[i];

@@ -55,8 +55,9 @@ void node_set_keys(struct node *n, const struct session_keys *keys, uint64_t now
 void node_free(struct node *n);
 
 /* Takes one datagram that came from the address of node `from` (0: from nobody's address). Hostile or
- * stale ones are counted and dropped. It is opened in place. */
-void node_datagram(struct node *n, uint64_t now, uint16_t from, uint8_t *buf, size_t len);
+ * stale ones are counted and dropped. It is opened in place. False: it is no peer's, nor of one who may
+ * become one: whoever knows the cluster's key may speak to this node. */
+bool node_datagram(struct node *n, uint64_t now, uint16_t from, uint8_t *buf, size_t len);
 
 /* Takes over a write; it is answered later, or in this call when refused (BUSY). */
 void node_write(struct node *n, uint64_t now, struct request *req);

@@ -7,25 +7,35 @@
 
 #include "raftd/base/num.h"
 
-bool peers_add(struct peers *ps, const struct peer_ground *g, uint16_t id, const char *addr,
-               uint64_t generation)
+enum { GENERATION_SHIFT = 32 }; /* below are those of one peer: one for each thing that is read */
+
+/* All relays together have one window. */
+static void share_window(const struct peers *ps, const struct peer_ground *g)
+{
+    uint32_t own = g->cfg->relay_bytes;
+    for (unsigned i = 0; i < ps->n; i++)
+        relay_in_share(&ps->all[i]->relay, own != 0 ? own : g->rx_window / ps->n);
+}
+
+struct peer *peers_add(struct peers *ps, const struct peer_ground *g, uint64_t now, uint16_t id,
+                       const char *addr)
 {
     const struct node_config *cfg = g->cfg;
-    struct peer *p = calloc(1, sizeof *p);
+    struct peer *p = ps->n + ps->n_gone < RAFT_PEERS_MAX ? calloc(1, sizeof *p) : NULL;
     if (p == NULL)
-        return false;
-    assert(ps->n < RAFT_VOTERS_MAX - 1);
+        return NULL;
     ps->all[ps->n++] = p;
     p->id = id;
+    p->since = now;
+    p->generation = ++ps->came << GENERATION_SHIFT;
     (void)snprintf(p->addr, sizeof p->addr, "%s", addr);
     mtu_init(&p->path.mtu, cfg->datagram_bytes);
     p->path.envelope_bytes = g->envelope_bytes;
     p->path.cap_us = replica_raft(g->replica)->cfg.heartbeat;
-    uint32_t window = cfg->relay_bytes != 0 ? cfg->relay_bytes : g->rx_window / (cfg->n_voters - 1);
-    log_out_init(&p->log, g->replica, g->io, &p->path, g->catch_up, id, generation);
+    log_out_init(&p->log, g->replica, g->io, &p->path, g->catch_up, id, p->generation);
     snap_out_init(&p->snapshot, g->replica, g->io, &p->path, g->catch_up, g->images, id,
-                  generation);
-    relay_in_init(&p->relay, g->replica, id, window);
+                  p->generation);
+    relay_in_init(&p->relay, g->replica, id);
     relay_out_add(g->relay_out, id, &p->path);
     debts_init(&p->debts, g->replica, &p->log, &p->path.link, id);
     flows_add_out(&p->flows, &p->log.flow);
@@ -34,17 +44,69 @@ bool peers_add(struct peers *ps, const struct peer_ground *g, uint16_t id, const
     flows_add_in(&p->flows, &g->log_in->flow);
     flows_add_in(&p->flows, &g->snap_in->flow);
     flows_add_in(&p->flows, &p->relay.flow);
-    return true;
+    share_window(ps, g);
+    return p;
+}
+
+static void end(struct peer *p)
+{
+    log_out_free(&p->log);
+    snap_out_free(&p->snapshot);
+    free(p);
+}
+
+void peers_remove(struct peers *ps, const struct peer_ground *g, struct peer *p)
+{
+    unsigned i = 0;
+    while (ps->all[i] != p)
+        i++;
+    memmove(ps->all + i, ps->all + i + 1, (--ps->n - i) * sizeof p);
+    relay_out_remove(g->relay_out, p->id);
+    relay_in_end(&p->relay);
+    log_out_end(&p->log);
+    snap_out_end(&p->snapshot);
+    p->next = ps->gone;
+    ps->gone = p;
+    ps->n_gone++;
+    peers_bury(ps);
+    share_window(ps, g);
+}
+
+void peers_bury(struct peers *ps)
+{
+    for (struct peer **at = &ps->gone; *at != NULL;) {
+        struct peer *p = *at;
+        if (log_out_reads(&p->log) || snap_out_reads(&p->snapshot)) {
+            at = &p->next;
+            continue;
+        }
+        *at = p->next;
+        ps->n_gone--;
+        end(p);
+    }
 }
 
 void peers_free(struct peers *ps)
 {
     for (unsigned i = 0; i < ps->n; i++) {
-        log_out_free(&ps->all[i]->log);
-        snap_out_free(&ps->all[i]->snapshot);
         relay_in_end(&ps->all[i]->relay);
-        free(ps->all[i]);
+        end(ps->all[i]);
     }
+    for (struct peer *p = ps->gone, *next; p != NULL; p = next) {
+        next = p->next;
+        end(p);
+    }
+}
+
+struct peer *peers_asked(const struct peers *ps, struct node_fetch what)
+{
+    struct peer *p = peers_find(ps, what.peer);
+    if (p != NULL && what.generation >> GENERATION_SHIFT == p->generation >> GENERATION_SHIFT)
+        return p;
+    for (p = ps->gone; p != NULL; p = p->next)
+        if (what.generation >> GENERATION_SHIFT == p->generation >> GENERATION_SHIFT)
+            return p;
+    return NULL;
 }
 
 struct peer *peers_find(const struct peers *ps, uint16_t id)
@@ -71,6 +133,7 @@ void peer_status(const struct peer *p, const struct replica *r, uint64_t now, st
     const struct link *l = &p->path.link;
     s->id = p->id;
     memcpy(s->addr, p->addr, sizeof s->addr);
+    s->standing = (enum raft_standing)rp->standing;
     s->state = rp->state;
     s->match_index = rp->match_index;
     s->lost_index = rp->lost_index;

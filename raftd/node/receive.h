@@ -19,7 +19,7 @@ struct receiver {
     struct snap_in *snap_in;
 };
 
-/* A datagram from the address of this peer, opened in place. What is dropped of it is counted there. */
+/* A datagram of this peer, opened in place. What is dropped of it is counted there. */
 void receive(const struct receiver *r, uint64_t now, struct peer *p, uint8_t *buf, size_t len);
 
 #endif

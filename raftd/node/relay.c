@@ -17,8 +17,25 @@ enum {
 
 void relay_out_add(struct relay_out *o, uint16_t id, const struct path *path)
 {
-    assert(o->n_ways < RAFT_VOTERS_MAX - 1);
+    assert(o->n_ways < RAFT_PEERS_MAX);
     o->ways[o->n_ways++] = (struct relay_way){id, path};
+}
+
+static unsigned way_of(const struct relay_out *o, uint16_t id)
+{
+    unsigned i = 0;
+    while (i < o->n_ways && o->ways[i].id != id)
+        i++;
+    return i;
+}
+
+void relay_out_remove(struct relay_out *o, uint16_t id)
+{
+    unsigned i = way_of(o, id);
+    assert(i < o->n_ways);
+    if (o->flow.tx.link == &o->ways[i].path->link)
+        o->flow.term = NEVER;
+    o->ways[i] = o->ways[--o->n_ways];
 }
 
 /* The stream starts afresh with each leader. */
@@ -26,13 +43,10 @@ static void sync(void *ctx, uint16_t peer)
 {
     struct relay_out *o = ctx;
     const struct raft *r = replica_raft(o->replica);
-    unsigned i = 0;
-    if (o->ring.base == NULL || r->role != RAFT_FOLLOWER || r->leader != peer ||
+    unsigned i = way_of(o, peer);
+    if (o->ring.base == NULL || r->role != RAFT_FOLLOWER || r->leader != peer || i == o->n_ways ||
         o->flow.term == r->term)
         return;
-    while (i < o->n_ways && o->ways[i].id != peer)
-        i++;
-    assert(i < o->n_ways);
     o->ring.start = o->base = o->ring.end;
     flow_begin(&o->flow, o->ways[i].path, r->term, r->cfg.boot);
 }
@@ -96,6 +110,11 @@ bool relay_out_put(struct relay_out *o, const uint8_t *cmd, size_t len)
 
 /* ---- leader ------------------------------------------------------------------------------ */
 
+void relay_in_share(struct relay_in *x, uint32_t window)
+{
+    x->share = window;
+}
+
 static size_t usual_cap(const struct relay_in *x)
 {
     return 2 * (size_t)max_u64(x->window, HEAD_BYTES);
@@ -109,6 +128,7 @@ static void adopt(struct relay_in *x)
     const struct raft_peer *rp = replica_peer(x->replica, x->peer);
     if (rp->boot == 0 || rp->epoch == 0 || (x->flow.term == r->term && x->flow.id == rp->boot))
         return;
+    x->window = x->share;
     uint8_t *buf = malloc(usual_cap(x));
     if (buf == NULL)
         return; /* its relays are lost, and sent again, until there is memory */
@@ -221,12 +241,10 @@ static const struct flow_sink sink = {
     .drain = drain,
 };
 
-void relay_in_init(struct relay_in *x, struct replica *r, uint16_t peer, uint32_t window)
+void relay_in_init(struct relay_in *x, struct replica *r, uint16_t peer)
 {
-    *x = (struct relay_in){.flow = {.sink = &sink, .term = NEVER, .ack_by = NEVER},
-                           .replica = r,
-                           .peer = peer,
-                           .window = window};
+    *x = (struct relay_in){
+        .flow = {.sink = &sink, .term = NEVER, .ack_by = NEVER}, .replica = r, .peer = peer};
     x->flow.ctx = x;
 }
 

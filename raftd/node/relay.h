@@ -25,7 +25,7 @@ struct relay_out {
     struct relay_way {
         uint16_t id;
         const struct path *path;
-    } ways[RAFT_VOTERS_MAX - 1];
+    } ways[RAFT_PEERS_MAX];
     unsigned n_ways;
 };
 
@@ -35,6 +35,9 @@ void relay_out_free(struct relay_out *o);
 /* This peer may lead; the path outlives this. */
 void relay_out_add(struct relay_out *o, uint16_t id, const struct path *path);
 
+/* It is there no more: what went to it is lost. */
+void relay_out_remove(struct relay_out *o, uint16_t id);
+
 /* Puts one command on the way to the leader. False: it must wait. */
 bool relay_out_put(struct relay_out *o, const uint8_t *cmd, size_t len);
 
@@ -43,13 +46,17 @@ struct relay_in {
     struct flow_in flow; /* term NEVER: none */
     struct replica *replica;
     uint16_t peer;
+    uint32_t share; /* the window of its next stream */
     uint32_t window;
     uint8_t *buf; /* rx.cap bytes; NULL until the peer relays */
     bool waits;   /* the command at the front can't be taken now */
     bool shut;    /* it made no sense: nothing more is taken from it in this term */
 };
 
-void relay_in_init(struct relay_in *x, struct replica *r, uint16_t peer, uint32_t window);
+void relay_in_init(struct relay_in *x, struct replica *r, uint16_t peer);
+
+/* So large a window is offered to the peer from its next stream on. */
+void relay_in_share(struct relay_in *x, uint32_t window);
 
 /* We do not lead (any more): gives the memory back. */
 void relay_in_end(struct relay_in *x);

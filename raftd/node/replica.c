@@ -72,8 +72,9 @@ void replica_free(struct replica *r)
 
 const struct raft_peer *replica_peer(const struct replica *r, uint16_t id)
 {
+    static const struct raft_peer nobody = {0};
     int slot = raft_peer_slot(&r->raft, id);
-    return slot >= 0 ? &r->raft.peers[slot] : NULL;
+    return slot >= 0 ? &r->raft.peers[slot] : &nobody;
 }
 
 bool replica_full(const struct replica *r)
@@ -157,6 +158,7 @@ static void step(struct replica *r, uint64_t now, const struct raft_event *ev,
 {
     keep_runs_free(r);
     raft_step(&r->raft, now, ev, edit);
+    r->members_changed |= edit->members;
     if (edit->truncate)
         entries_truncate(&r->log, edit->truncate_to);
     if (edit->noop && edit->append_first == r->raft.term_first) {
@@ -174,6 +176,13 @@ void replica_step(struct replica *r, uint64_t now, const struct raft_event *ev)
     step(r, now, ev, &edit);
 }
 
+bool replica_members_changed(struct replica *r)
+{
+    bool changed = r->members_changed;
+    r->members_changed = false;
+    return changed;
+}
+
 void replica_ready(struct replica *r, uint64_t now, struct raft_ready *rd)
 {
     raft_ready(&r->raft, now, rd);
@@ -184,21 +193,18 @@ void replica_advance(struct replica *r, uint64_t now, const struct raft_ready *r
     raft_advance(&r->raft, now, rd);
 }
 
-static unsigned peer_slot(const struct replica *r, uint16_t id)
-{
-    int slot = raft_peer_slot(&r->raft, id);
-    assert(slot >= 0);
-    return (unsigned)slot;
-}
-
 void replica_lead(struct replica *r, uint64_t now, uint16_t peer, struct raft_msg *m)
 {
-    raft_lead(&r->raft, now, peer_slot(r, peer), m);
+    int slot = raft_peer_slot(&r->raft, peer);
+    assert(slot >= 0);
+    raft_lead(&r->raft, now, (unsigned)slot, m);
 }
 
 void replica_pto(struct replica *r, uint16_t peer, uint64_t pto_us)
 {
-    raft_pto(&r->raft, peer_slot(r, peer), pto_us);
+    int slot = raft_peer_slot(&r->raft, peer);
+    if (slot >= 0)
+        raft_pto(&r->raft, (unsigned)slot, pto_us);
 }
 
 void replica_ack_soon(struct replica *r)

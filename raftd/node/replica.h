@@ -36,6 +36,7 @@ struct replica {
     uint64_t last_ms;                /* ... and its cluster time */
     uint64_t lead_ms, lead_at; /* leader: cluster time when it began to lead, and when that was */
     uint64_t applied;
+    bool members_changed;
     struct backlog backlog;
     uint64_t seal_at;     /* when to write the idle batch, NEVER = not needed */
     bool sealing;         /* that batch is on its way */
@@ -82,8 +83,11 @@ static inline uint64_t replica_disk_bytes(const struct replica *r)
 bool replica_full(const struct replica *r);
 void replica_set_log_full(struct replica *r, bool full);
 
-/* What the core knows of another voter; NULL: it is none. */
+/* What the core knows of another node; all zeros: it does not know it. */
 const struct raft_peer *replica_peer(const struct replica *r, uint16_t id);
+
+/* Since the last call: another configuration is in force, or the core's peers have come or gone. */
+bool replica_members_changed(struct replica *r);
 
 /* No message of ours may name a term that is not on our disk. */
 bool replica_term_durable(const struct replica *r);

@@ -216,6 +216,8 @@ static void out_sacks(struct out *o, uint64_t term, enum flow_ride ride)
 static void out_leader(struct out *o)
 {
     struct debts *d = &o->p->debts;
+    if (replica_peer(o->s->replica, o->p->id)->id == 0)
+        return; /* the core does not know it */
     if (o->now >= snap_out_offer_at(&o->p->snapshot, o->now))
         out_offer(o);
     if (debts_waits(d))
@@ -248,7 +250,7 @@ static void out_extras(struct out *o)
     out_open(o, term_of(o));
     if (!wire_put_links(&o->w, &l)) {
         out_next(o, term_of(o));
-        (void)wire_put_links(&o->w, &l); /* too small a datagram for nine nodes: untold */
+        (void)wire_put_links(&o->w, &l); /* too small a datagram for so many: untold */
     }
     const struct wire_settings s = links_settings(links);
     (void)wire_put_settings(&o->w, &s); /* no room: the next time */
@@ -290,7 +292,7 @@ static void out_rest(struct out *o)
 static void send_some(const struct sender *s, uint64_t now, struct peer *const *peers, unsigned n,
                       const struct raft_msg *msgs, size_t n_msgs)
 {
-    struct out outs[RAFT_VOTERS_MAX - 1];
+    struct out outs[RAFT_PEERS_MAX];
     unsigned count = 0;
     for (unsigned i = 0; i < n; i++) {
         if (!envelope_ready(s->envelope, peers[i]->id))

@@ -109,6 +109,11 @@ void snap_out_init(struct snap_out *s, const struct replica *r, const struct nod
     window_init(&s->window, generation);
 }
 
+bool snap_out_reads(const struct snap_out *s)
+{
+    return s->window.fetching;
+}
+
 void snap_out_free(struct snap_out *s)
 {
     s->window.fetching = false; /* the disk is through */

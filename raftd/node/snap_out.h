@@ -34,6 +34,8 @@ struct snap_out {
 void snap_out_init(struct snap_out *s, const struct replica *r, const struct node_io *io,
                    const struct path *path, struct catch_up *c, const struct images *images,
                    uint16_t peer, uint64_t generation);
+/* The disk reads into its memory. */
+bool snap_out_reads(const struct snap_out *s);
 void snap_out_free(struct snap_out *s);
 
 /* We do not lead (any more). */

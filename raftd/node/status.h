@@ -44,9 +44,10 @@ enum { STATUS_LOSS_UNKNOWN = -1 }; /* in loss_*: nothing was measured, or nobody
 /* Loss and round trips are measured by this node. */
 struct status_peer {
     uint16_t id;
-    char addr[64];              /* as configured */
-    enum raft_peer_state state; /* meaningful on a leader */
-    uint64_t match_index;       /* meaningful on a leader */
+    char addr[64];               /* as configured */
+    enum raft_standing standing; /* in the newest configuration */
+    enum raft_peer_state state;  /* meaningful on a leader */
+    uint64_t match_index;        /* meaningful on a leader */
     uint64_t lost_index; /* on a leader: it acknowledged entries up to here and lost some, 0 = no */
     uint64_t heard_us;   /* last datagram accepted from it, 0 = never */
     enum status_session session;
@@ -65,8 +66,8 @@ struct status_peer {
     bool datagram_carried;                       /* data arrived in those. Not printed */
     uint32_t datagram_usual;                     /* what nearly every path passes: less means a
                                                     narrow one. Not printed */
-    uint64_t drops[DROP_COUNT];                  /* of datagrams from its address */
-    struct wire_settings settings;               /* as it told them; n = 0: it has not */
+    uint64_t drops[DROP_COUNT];    /* of datagrams that name it, or from its address */
+    struct wire_settings settings; /* as it told them; n = 0: it has not */
     const char
         *trouble; /* why nothing is taken from it although it is there: words behind "node N "
                             (static); NULL = nothing is wrong, or it is silent */
@@ -80,13 +81,13 @@ enum {
     STATUS_LINK_LASTS_MS = 10000, /* an older row tells nothing about now: it counts as unknown */
 };
 
-/* What one voter told about whom it hears. */
+/* What one member told about whom it hears. */
 struct status_link {
-    uint16_t id;    /* of that voter */
+    uint16_t id;    /* of that member */
     uint64_t at_us; /* when it told so, 0 = never; our own row: now */
-    /* By the voters' places in ascending order of their ids, that is, in `links`: loss in percent
+    /* By the members' places in ascending order of their ids, that is, in `links`: loss in percent
      * of what comes from it, or STATUS_LINK_*. Its own place means nothing. */
-    uint8_t heard[RAFT_VOTERS_MAX];
+    uint8_t heard[RAFT_MEMBERS_MAX];
 };
 
 struct status {
@@ -115,9 +116,11 @@ struct status {
     uint8_t drained, no_room;
     struct raft_stats raft;
     uint32_t key_id, next_key_id; /* of the live keys, as session_key_id; 0 = none */
-    struct status_peer peers[RAFT_VOTERS_MAX];
+    struct status_peer peers[RAFT_PEERS_MAX];
     unsigned n_peers;
-    uint64_t keys;                       /* in the state machine */
+    uint16_t
+        no_memory; /* for this peer: it is not heard until there is some; 0 = there was for all */
+    uint64_t keys; /* in the state machine */
     uint64_t data_bytes, max_data_bytes; /* of keys and values, as kv.h counts them */
     uint64_t pending_writes;             /* of local clients, not yet answered */
     uint64_t fsyncs;                     /* of the log, since start, as the next two */
@@ -143,14 +146,14 @@ struct status {
         uncommitted_us; /* leader: entries wait, and none was committed for so long; 0 = not so */
     uint64_t datagrams_sent, datagrams_received;
     struct udp_counters udp;
-    uint64_t drops[DROP_COUNT];                /* all of them, also of strangers */
-    struct status_link links[RAFT_VOTERS_MAX]; /* all voters, ascending by id */
+    uint64_t drops[DROP_COUNT];                 /* all of them, also of strangers */
+    struct status_link links[RAFT_MEMBERS_MAX]; /* all members, ascending by id */
     unsigned n_links;
     struct wire_settings settings; /* ours */
 };
 
-/* The longest of both forms, of 9 nodes. */
-enum { STATUS_PRINT_MAX_BYTES = 32768 };
+/* The longest of both forms, of RAFT_PEERS_MAX peers. */
+enum { STATUS_PRINT_MAX_BYTES = 65536 };
 
 /* Prints it: key=value lines, or an object of JSON with the same names. `now_us` gives the ages. A
  * peer's drops are shown where they are not zero. link.A.B is what A hears of B: loss in percent,

@@ -341,7 +341,7 @@ void status_print(FILE *out, const struct status *s, uint64_t now_us, bool json)
 {
     struct sink k = {
         .json = {.out = out}, .text = !json, .leader = s->role == RAFT_LEADER, .now_us = now_us};
-    unsigned n = s->n_links < RAFT_VOTERS_MAX ? s->n_links : RAFT_VOTERS_MAX;
+    unsigned n = s->n_links < RAFT_MEMBERS_MAX ? s->n_links : RAFT_MEMBERS_MAX;
     if (json)
         json_open(&k.json, NULL, '{');
     for (size_t i = 0; i < sizeof node_fields / sizeof node_fields[0]; i++)
@@ -350,7 +350,7 @@ void status_print(FILE *out, const struct status *s, uint64_t now_us, bool json)
     put_drops(&k, s->drops, true);
     if (json)
         json_open(&k.json, "peers", '[');
-    for (unsigned i = 0; i < s->n_peers && i < RAFT_VOTERS_MAX; i++)
+    for (unsigned i = 0; i < s->n_peers && i < RAFT_PEERS_MAX; i++)
         put_peer(&k, &s->peers[i]);
     if (json)
         json_close(&k.json, ']');

@@ -375,8 +375,10 @@ static void put_sack(struct world *w, struct liar *p, const struct raft_peer *pe
 
 static void put_links(struct world *w, struct wire_writer *out)
 {
-    struct wire_links l = {.rows = take(w) % (RAFT_VOTERS_MAX + 1),
-                           .cols = take(w) % (RAFT_VOTERS_MAX + 1)};
+    static const uint16_t ids[] = {1, 2, 3};
+    struct wire_links l = {.rows = take(w) % (RAFT_MEMBERS_MAX + 1),
+                           .cols = take(w) % (RAFT_MEMBERS_MAX + 1),
+                           .members = (uint16_t)wire_voters_digest(ids, 3)};
     for (unsigned i = 0; i < l.rows; i++) {
         l.id[i] = (uint16_t)edge(w, i + 1);
         l.age[i] = (uint8_t)take(w);

@@ -46,9 +46,9 @@ static void invent(struct seal_world *w, struct input *in, unsigned from)
     uint8_t buf[SEAL_BYTES] = {0};
     unsigned how = take(in);
     size_t len = take(in);
-    session_head(w->s[from], &w->s[from]->peers[0], how & 7, buf);
+    session_head(w->s[from], w->s[from]->peers[0], how & 7, buf);
     if (how & 0x10) /* data of a session that exists */
-        put_u32(buf + 4, w->s[1 - from]->peers[0].current.index);
+        put_u32(buf + 4, w->s[1 - from]->peers[0]->current.index);
     for (size_t i = how & 8 ? SESSION_HEAD_BYTES : 0; i < len; i++)
         buf[i] = (uint8_t)take(in);
     demand(seal_deliver(w, from, 1 - from, buf, len) != DATAGRAM_DATA);
@@ -149,14 +149,14 @@ static void forge(struct seal_world *w, struct input *in, unsigned from)
     uint8_t buf[SESSION_HELLO_BYTES];
     unsigned how = take(in);
     unsigned kind = KINDS[how >> 2 & 3];
-    struct session_peer *to = &w->s[1 - from]->peers[0];
+    struct session_peer *to = w->s[1 - from]->peers[0];
     unsigned slot = how >> 4 & 1;
     const struct session_key *key = &w->s[1 - from]->keys[slot];
     memset(payload, (int)take(in), sizeof payload);
     memset(e, (int)take(in), sizeof e);
     if (how & 2)
         put_u64(payload, w->cfg[from].boot);
-    session_head(w->s[from], &w->s[from]->peers[0], kind, buf);
+    session_head(w->s[from], w->s[from]->peers[0], kind, buf);
     if (kind == SESSION_KIND_HELLO)
         seal_hello(key, e, payload, how & 1 ? to->challenge : unknown, buf);
     else if (kind == SESSION_KIND_HELLO_ACK)
@@ -206,7 +206,7 @@ static bool quiet(struct seal_world *w)
     bool busy = w->n_queue > 0 || !seal_settled(w);
     for (unsigned i = 0; i < 2; i++)
         for (unsigned slot = 0; slot < SESSION_KEYS; slot++)
-            busy = busy || w->s[i]->peers[0].attempts[slot].live;
+            busy = busy || w->s[i]->peers[0]->attempts[slot].live;
     return !busy;
 }
 

@@ -87,6 +87,8 @@ static void io_spy(void *ctx, uint16_t to, uint8_t *buf, size_t len)
     struct wire_header h;
     struct wire_reader r;
     struct wire_frame f;
+    if (to > 4)
+        return;
     assert_true(wire_check(buf, len, &h));
     p->datagrams++;
     wire_read(&r, buf, len, SELF, to);
@@ -158,6 +160,25 @@ static void io_reads_done(void *ctx, uint64_t read)
     (void)read;
 }
 
+static void io_came(void *ctx, uint16_t id)
+{
+    struct world *w = ctx;
+    w->came = id;
+}
+
+static void io_went(void *ctx, uint16_t id)
+{
+    struct world *w = ctx;
+    w->went = id;
+}
+
+static void io_remember(void *ctx, uint16_t id, uint64_t storage_id)
+{
+    struct world *w = ctx;
+    assert_int_equal(storage_id, id);
+    w->remember = id;
+}
+
 static struct plain_ends ends_from(const struct world *w, uint16_t from)
 {
     static const uint16_t ids[] = {1, 2, 3};
@@ -165,11 +186,11 @@ static struct plain_ends ends_from(const struct world *w, uint16_t from)
 }
 
 /* The node has known this peer for long. */
-static void greet(struct world *w, uint16_t from)
+bool greet(struct world *w, uint16_t from)
 {
     uint8_t buf[PLAIN_HEAD_BYTES];
     struct plain_ends ends = ends_from(w, from);
-    node_datagram(w->n, w->now, from, buf, plain_close(buf, 0, &ends));
+    return node_datagram(w->n, w->now, from <= 3 ? from : 0, buf, plain_close(buf, 0, &ends));
 }
 
 static struct world *world_at(const struct tape *t, const struct node_config *more, uint64_t commit)
@@ -203,6 +224,9 @@ static struct world *world_at(const struct tape *t, const struct node_config *mo
     struct node_io io = {.ctx = w,
                          .send = io_send,
                          .spy = io_spy,
+                         .peer_came = io_came,
+                         .peer_went = io_went,
+                         .remember = io_remember,
                          .persist = io_persist,
                          .fetch = io_fetch,
                          .answer = io_answer,
@@ -212,7 +236,7 @@ static struct world *world_at(const struct tape *t, const struct node_config *mo
     w->now = 1000000;
     w->disk_commit = commit;
     w->cluster = wire_cluster_id("x");
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < 3; i++) {
         w->peers[i].bytes = malloc(STREAM_MAX);
         assert_non_null(w->peers[i].bytes);
     }
@@ -239,7 +263,7 @@ void world_free(struct world *w)
     node_free(w->n);
     machine_free(w->machine);
     kv_free(w->kv);
-    for (int i = 0; i < 2; i++)
+    for (int i = 0; i < 3; i++)
         free(w->peers[i].bytes);
     free(w);
 }
@@ -269,7 +293,7 @@ void finish_datagram(struct world *w, struct wire_writer *out, uint16_t from)
     struct wire_header h = {.term = out->term, .ts = ++w->ts};
     uint8_t *buf = out->buf - PLAIN_HEAD_BYTES;
     size_t len = plain_close(buf, wire_end(out, &h), &ends);
-    node_datagram(w->n, w->now, from, buf, len);
+    (void)node_datagram(w->n, w->now, from, buf, len);
 }
 
 void tell(struct world *w, struct raft_msg m)

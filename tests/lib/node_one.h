@@ -54,12 +54,14 @@ struct world {
         uint64_t last;
         size_t cap;
         struct node_fetch what;
-    } fetch[4];                /* by the id of the peer they are for; 0: to be applied */
-    struct peer_seen peers[2]; /* nodes 2 and 3 */
+    } fetch[5];                /* by the id of the peer they are for; 0: to be applied */
+    struct peer_seen peers[3]; /* nodes 2 and 3, and 4 if the test lets it come */
     struct wire_sack sack;     /* sent last */
     unsigned bulk;             /* datagrams with log bytes in this flush, to whomever ... */
     unsigned bulk_before;      /* ... and of them, those before the last one with control */
     unsigned answered;
+    uint16_t came, went; /* the peer that did last */
+    uint16_t remember;   /* the node whose storage id was to be remembered last */
 };
 
 struct tape *tape_new(void);
@@ -87,6 +89,9 @@ const struct raft *raft_of(const struct world *w);
 uint64_t stream_drops(const struct world *w);
 
 uint64_t applied(const struct world *w);
+
+/* A datagram that tells who node `from` is. False: nobody wants it. */
+bool greet(struct world *w, uint16_t from);
 
 void finish_datagram(struct world *w, struct wire_writer *out, uint16_t from);
 

@@ -24,16 +24,14 @@ struct sessions *fuzz_peer(uint16_t id, uint64_t boot, uint64_t now,
     struct session_config sc = {
         .cluster = wire_cluster_id("fuzz"),
         .self = id,
-        .peers = {1},
-        .n_peers = 1,
         .boot = boot,
         .storage = id,
         .voters = wire_voters_digest((const uint16_t[]){1, 2, 3}, 3),
         .random = random,
         .random_ctx = ctx,
     };
-    struct sessions *s = sessions_new(&sc, &fuzz_keys, now);
-    if (s == NULL)
+    struct sessions *s = sessions_new(&sc, &fuzz_keys);
+    if (s == NULL || !sessions_add_peer(s, 1, now))
         abort();
     return s;
 }

@@ -68,15 +68,11 @@ void seal_world_renew(struct seal_world *w, unsigned n, uint64_t seed, uint64_t 
         w->keys[i] = seal_keys(1, 0);
         w->cfg[i].cluster = 77;
         w->cfg[i].self = (uint16_t)(i + 1);
-        w->cfg[i].n_peers = n - 1;
         w->cfg[i].storage = 100 + i;
         w->cfg[i].voters = 7;
         w->cfg[i].rekey_us = rekey_us;
         w->cfg[i].random = fill;
         w->cfg[i].random_ctx = &w->random[i];
-        for (unsigned j = 0; j < n; j++)
-            if (j != i)
-                w->cfg[i].peers[seal_slot(i, j)] = (uint16_t)(j + 1);
     }
 }
 
@@ -98,8 +94,10 @@ void seal_start(struct seal_world *w, unsigned node)
 {
     assert_null(w->s[node]);
     w->cfg[node].boot = 1000 * (node + 1) + ++w->boots;
-    w->s[node] = sessions_new(&w->cfg[node], &w->keys[node], w->now);
+    w->s[node] = sessions_new(&w->cfg[node], &w->keys[node]);
     assert_non_null(w->s[node]);
+    for (unsigned i = 0; i < w->n; i++)
+        assert_true(i == node || sessions_add_peer(w->s[node], seal_id(i), w->now));
 }
 
 void seal_stop(struct seal_world *w, unsigned node)
@@ -284,7 +282,7 @@ bool seal_both_ready(struct seal_world *w)
 
 static const struct session *current(const struct seal_world *w, unsigned node, unsigned peer)
 {
-    return &w->s[node]->peers[seal_slot(node, peer)].current;
+    return &w->s[node]->peers[seal_slot(node, peer)]->current;
 }
 
 bool seal_settled(struct seal_world *w)

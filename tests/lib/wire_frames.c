@@ -141,11 +141,12 @@ const struct golden GOLDEN[GOLDEN_FRAMES] = {
     {.f.kind = WIRE_FRAME_LINKS,
      .f.links = {.rows = 2,
                  .cols = 3,
+                 .members = 0x1112,
                  .id = {0x2122, 0x3132},
                  .heard = {{WIRE_NOT_HEARD, 0, 100}, {7, WIRE_NOT_HEARD, 8}},
                  .age = {0, 0x41}},
      .hex = "31001000"
-            "02030000"
+            "02031211"
             "2221ff0064"
             "323107ff08"
             "0041"},

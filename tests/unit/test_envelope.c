@@ -146,15 +146,13 @@ static struct sessions *peer_about(const struct world *w, uint64_t boot, struct 
     struct session_config sc = {
         .cluster = wire_cluster_id("envelope"),
         .self = PEER,
-        .peers = {US},
-        .n_peers = 1,
         .boot = boot,
         .storage = about.storage,
         .voters = about.voters,
         .random = on_random,
     };
-    struct sessions *s = sessions_new(&sc, &w->keys, w->now);
-    assert_non_null(s);
+    struct sessions *s = sessions_new(&sc, &w->keys);
+    assert_true(s != NULL && sessions_add_peer(s, US, w->now));
     sessions_know(s, US, about.known);
     return s;
 }

@@ -235,6 +235,7 @@ static void test_rows_of_others(void **state)
     } cases[] = {{b, leader, false}, {b, b, true}, {leader, b, true}, {leader, leader, true}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct wire_links l = {.rows = 1, .cols = 3, .id = {(uint16_t)(cases[i].of + 1)}};
+        l.members = node_parts(s->m[a].node).links->members;
         l.heard[0][0] = (uint8_t)(70 + i);
         uint8_t buf[WIRE_DATAGRAM_BASE];
         struct wire_writer w;
@@ -322,6 +323,7 @@ static void test_late_is_no_life(void **state)
                              .term = r->term,
                              .lead.round = r->round + 1};
         struct wire_links l = {.rows = 1, .cols = 3, .id = {(uint16_t)(leader + 1)}};
+        l.members = node_parts(s->m[a].node).links->members;
         uint8_t buf[WIRE_DATAGRAM_BASE];
         struct wire_writer w;
         sim_run(s, MS);

@@ -1,4 +1,4 @@
-// LINK: raftd/node/digests.c
+// LINK: raftd/node/digests.c raftd/core/member.c
 #include "raftd/node/digests.h"
 
 #include <setjmp.h>
@@ -18,6 +18,12 @@ static uint64_t rnd(uint64_t *seed)
     uint64_t z = *seed += UINT64_C(0x9E3779B97F4A7C15);
     z = (z ^ z >> 30) * UINT64_C(0xBF58476D1CE4E5B9);
     return z ^ z >> 27;
+}
+
+static void start(struct digests *d, unsigned n, uint16_t self, uint64_t every)
+{
+    struct raft_members m = raft_members_first(IDS, n);
+    digests_init(d, &m, self, every);
 }
 
 /* A digest that is named by a letter. */
@@ -59,7 +65,7 @@ static void test_verdicts(void **state)
         unsigned n = (unsigned)strlen(cases[i].digests);
         for (unsigned self = 0; self < n; self++) { /* whichever place is ours */
             struct digests d;
-            digests_init(&d, IDS, n, IDS[self], EVERY);
+            start(&d, n, IDS[self], EVERY);
             digests_note(&d, 2 * EVERY, digest(cases[i].digests[0]));
             for (unsigned k = 1; k < n; k++) {
                 uint16_t id = IDS[(self + k) % n];
@@ -78,7 +84,7 @@ static void test_which_entries(void **state)
 {
     (void)state;
     struct digests d;
-    digests_init(&d, IDS, NODES, IDS[0], 0);
+    start(&d, NODES, IDS[0], 0);
     assert_true(digests_wants(&d, DIGESTS_EVERY) && digests_wants(&d, 7 * DIGESTS_EVERY));
     assert_false(digests_wants(&d, 1) || digests_wants(&d, DIGESTS_EVERY + 1));
 }
@@ -136,7 +142,7 @@ static void test_talk(void **state)
         struct digests d[NODES];
         uint64_t at[NODES] = {0};
         for (unsigned i = 0; i < NODES; i++)
-            digests_init(&d[i], IDS, NODES, IDS[i], EVERY);
+            start(&d[i], NODES, IDS[i], EVERY);
         for (unsigned step = 0; step < 3 * (DIGESTS_KEPT - 1); step++) {
             unsigned i = (unsigned)(rnd(&seed) % NODES);
             (void)go_on(&d[i], &at[i], i == broken);
@@ -160,7 +166,7 @@ static void test_another_process(void **state)
 {
     (void)state;
     struct digests d;
-    digests_init(&d, IDS, NODES, IDS[0], EVERY);
+    start(&d, NODES, IDS[0], EVERY);
     digests_note(&d, EVERY, digest('A'));
     struct wire_digests w = own(IDS[1], EVERY, 'B');
     digests_heard(&d, IDS[1], &w);
@@ -178,7 +184,7 @@ static void test_strange(void **state)
 {
     (void)state;
     struct digests d, before;
-    digests_init(&d, IDS, NODES, IDS[0], EVERY);
+    start(&d, NODES, IDS[0], EVERY);
     for (uint64_t i = 1; i <= DIGESTS_KEPT + 1; i++)
         digests_note(&d, i * EVERY, digest('A'));
     memcpy(&before, &d, sizeof d);
@@ -201,12 +207,58 @@ static void test_strange(void **state)
     assert_false(digests_tell(&d, IDS[7], &w));
 }
 
+/* What is counted follows the members: a learner's state says nothing, and it judges its own by the voters';
+ * of nodes that stay what they told is kept. */
+static void test_members_change(void **state)
+{
+    (void)state;
+    struct digests d;
+    struct raft_members m = raft_members_first(IDS, 4);
+    struct wire_digests w = own(IDS[3], EVERY, 'B');
+    m.m[3].standing = RAFT_LEARNER;
+    digests_init(&d, &m, IDS[0], EVERY);
+    digests_note(&d, EVERY, digest('A'));
+    digests_heard(&d, IDS[3], &w);
+    assert_int_equal(d.verdict, DIGESTS_AGREE);
+    assert_true(digests_tell(&d, IDS[3], &w) && w.index == EVERY); /* so that it can judge itself */
+    m.m[3].standing = RAFT_VOTER;
+    digests_follow(&d, &m);
+    assert_int_equal(d.verdict, DIGESTS_DISPUTED);
+    struct raft_members removed = raft_members_first(IDS, 3);
+    digests_follow(&d, &removed);
+    assert_int_equal(d.verdict, DIGESTS_AGREE);
+    digests_follow(&d, &m); /* what it told before is forgotten */
+    assert_int_equal(d.verdict, DIGESTS_AGREE);
+
+    m.m[3].standing = RAFT_LEARNER;
+    digests_init(&d, &m, IDS[3], EVERY);
+    digests_note(&d, EVERY, digest('B'));
+    for (unsigned i = 0; i < 2; i++) {
+        w = own(IDS[i], EVERY, 'A');
+        digests_heard(&d, IDS[i], &w);
+        assert_int_equal(d.verdict, i == 0 ? DIGESTS_DISPUTED : DIGESTS_WRONG);
+    }
+    digests_follow(&d, &removed); /* this node is no member: it still judges itself */
+    assert_int_equal(d.verdict, DIGESTS_WRONG);
+}
+
+/* A node that waits to be told of any members has nobody to compare with. */
+static void test_no_members(void **state)
+{
+    (void)state;
+    struct digests d;
+    digests_init(&d, &(struct raft_members){0}, IDS[0], EVERY);
+    digests_note(&d, EVERY, digest('A'));
+    assert_int_equal(d.verdict, DIGESTS_AGREE);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_verdicts), cmocka_unit_test(test_which_entries),
-        cmocka_unit_test(test_talk),     cmocka_unit_test(test_another_process),
-        cmocka_unit_test(test_strange),
+        cmocka_unit_test(test_verdicts),   cmocka_unit_test(test_which_entries),
+        cmocka_unit_test(test_talk),       cmocka_unit_test(test_another_process),
+        cmocka_unit_test(test_strange),    cmocka_unit_test(test_members_change),
+        cmocka_unit_test(test_no_members),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -58,7 +58,8 @@ static void begin(struct end *n, uint16_t id, const char *cluster, const struct 
     n->io = (struct node_io){
         .ctx = n, .send = on_send, .random = on_random, .remember = on_remember};
     admit_init(&n->admit, &n->cfg, &n->io, keys == NULL);
-    assert_true(envelope_init(&n->e, &n->cfg, &n->io, &n->admit, keys, now));
+    assert_true(envelope_init(&n->e, &n->cfg, &n->io, &n->admit, keys));
+    assert_true(envelope_add(&n->e, now, 3 - id));
 }
 
 /* What node 1 or 2 makes of the newest datagram of the other. */
@@ -137,8 +138,10 @@ static void test_judged(void **state)
         ends[0].cfg.known[1] = table[i].knows;
         ends[0].cfg.storage_id = table[i].storage;
         admit_init(&ends[0].admit, &ends[0].cfg, &ends[0].io, true);
+        admit_add(&ends[0].admit, 2);
         ends[1].cfg.known[0] = 11;
         admit_init(&ends[1].admit, &ends[1].cfg, &ends[1].io, true);
+        admit_add(&ends[1].admit, 1);
         send_text(1);
         assert_int_equal(take(2, &another), table[i].drop);
         struct status_peer s = {0};

@@ -15,6 +15,7 @@ static void start(void)
     links_init(&l, &p.cfg, &p.r, p.now);
     links_add(&l, p.now, 2, &link2);
     links_add(&l, p.now, 3, &link3);
+    links_follow(&l);
 }
 
 static void hears(struct link *link, uint32_t percent)
@@ -30,6 +31,7 @@ static void test_told(void **state)
     (void)state;
     struct wire_links out = {0}, row = {.rows = 1, .cols = 3, .id = {3}, .heard = {{7, 20, 0}}};
     start();
+    row.members = (uint16_t)wire_voters_digest(p.cfg.voters, 3);
     assert_false(links_fill(&l, p.now + 2 * S - 1, 2, &out));
     assert_true(links_due(&l, 2) == p.now + 3 * S);
     part_lead(&p);
@@ -64,6 +66,7 @@ static void test_taken(void **state)
     (void)state;
     struct wire_links row = {.rows = 1, .cols = 3, .id = {3}, .heard = {{30, 0, 0}}, .age = {2}};
     start();
+    row.members = (uint16_t)wire_voters_digest(p.cfg.voters, 3);
     links_take(&l, p.now, 2, &row);
     assert_int_equal(out_to(3), STATUS_LOSS_UNKNOWN);
     part_follow(&p, 2, 5, 0);
@@ -74,6 +77,10 @@ static void test_taken(void **state)
     links_take(&l, p.now, 2, &row); /* of another list of nodes */
     assert_int_equal(out_to(3), 300);
     row.cols = 3;
+    row.members++;
+    links_take(&l, p.now, 2, &row);
+    assert_int_equal(out_to(3), 300);
+    row.members--;
     row.age[0] = 3;
     links_take(&l, p.now, 2, &row);
     assert_int_equal(out_to(3), 300);

@@ -70,7 +70,7 @@ static void test_cold_start(void **state)
  * that both do so, and give everything away. */
 static void expect_letter(struct seal_world *w, unsigned from, unsigned to)
 {
-    struct session *x = &w->s[from]->peers[0].current;
+    struct session *x = &w->s[from]->peers[0]->current;
     for (unsigned k = 0; k < 3; k++) {
         uint64_t counter = x->sent;
         assert_true(seal_say(w, from, to, SEAL_SHORT));
@@ -95,8 +95,8 @@ static void test_data_by_the_letter(void **state)
 {
     (void)state;
     struct seal_world *w = settled_pair(9000, 0);
-    const struct session *a = &w->s[0]->peers[0].current;
-    const struct session *b = &w->s[1]->peers[0].current;
+    const struct session *a = &w->s[0]->peers[0]->current;
+    const struct session *b = &w->s[1]->peers[0]->current;
     assert_memory_not_equal(a->send, a->receive, sizeof a->send);
     assert_memory_equal(a->send, b->receive, sizeof a->send);
     w->hold[0][1] = w->hold[1][0] = SEAL_ALL;
@@ -131,7 +131,7 @@ static void test_handshake_by_the_letter(void **state)
     seal_start(w, 0);
     seal_start(w, 1);
     uint8_t challenge[2][16] = {{0}};
-    memcpy(challenge[1], w->s[1]->peers[0].challenge, 16);
+    memcpy(challenge[1], w->s[1]->peers[0]->challenge, 16);
     seal_run(w, w->now + 100 * MS);
     const struct seal_datagram *hello = NULL;
     unsigned seen[SESSION_KIND_CHALLENGE + 1] = {0};
@@ -251,7 +251,7 @@ static void test_restart(void **state)
         assert_int_equal(seal_run_until(w, begun + S, seal_settled) - begun, 4 * w->delay_us);
         expect_talk(w);
         assert_int_equal(sessions_peer_boot(w->s[1 - node], seal_id(node)), w->cfg[node].boot);
-        const struct session_peer *p = &w->s[1 - node]->peers[0];
+        const struct session_peer *p = w->s[1 - node]->peers[0];
         assert_false(p->prev.live);
         seal_world_free(w);
     }
@@ -652,9 +652,9 @@ static void test_silence(void **state)
     (void)state;
     for (unsigned node = 0; node < 2; node++) {
         struct seal_world *w = settled_pair(8000 + node, 0);
-        session_end(&w->s[node]->peers[0].current);
-        w->s[node]->peers[0].current.live = true; /* of no use, and nobody knows */
-        w->s[node]->peers[0].current.born_us = w->now;
+        session_end(&w->s[node]->peers[0]->current);
+        w->s[node]->peers[0]->current.live = true; /* of no use, and nobody knows */
+        w->s[node]->peers[0]->current.born_us = w->now;
         uint64_t begun = w->now;
         while (!seal_settled(w) && w->now < begun + 10 * (uint64_t)S) {
             (void)seal_say(w, 0, 1, SEAL_SHORT);
@@ -700,7 +700,7 @@ static void test_counter(void **state)
     (void)state;
     struct seal_world *w = settled_pair(8200, 0);
     uint64_t current = seal_current(w, 0, 1);
-    struct session *x = &w->s[0]->peers[0].current;
+    struct session *x = &w->s[0]->peers[0]->current;
     x->sent = (UINT64_C(1) << 39) - 1;
     seal_run(w, w->now + 5 * S);
     assert_int_equal(seal_current(w, 0, 1), current);
@@ -709,7 +709,7 @@ static void test_counter(void **state)
     assert_true(seal_settled(w) && seal_current(w, 0, 1) != current);
 
     w->cut[0][1] = w->cut[1][0] = true;
-    w->s[0]->peers[0].current.sent = (UINT64_C(1) << 40) - 1;
+    w->s[0]->peers[0]->current.sent = (UINT64_C(1) << 40) - 1;
     assert_true(seal_say(w, 0, 1, SEAL_SHORT));
     assert_false(seal_ready(w, 0, 1));
     assert_false(seal_say(w, 0, 1, SEAL_SHORT));

@@ -293,9 +293,9 @@ static void test_late_answer(void **state)
         seal_run(w, w->now + 40 * MS);
         assert_true(w->n_held > 0);
         struct seal_datagram late = w->held[0];
-        uint64_t made = w->s[0]->peers[0].attempts[0].made_us;
+        uint64_t made = w->s[0]->peers[0]->attempts[0].made_us;
         w->cut[0][1] = true;
-        w->s[0]->peers[0].hello_at = UINT64_MAX; /* no newer HELLO takes its place */
+        w->s[0]->peers[0]->hello_at = UINT64_MAX; /* no newer HELLO takes its place */
         w->now = made + 10 * (uint64_t)S - (i % 2 == 0 ? 1 : 0);
         struct effects before = effects(w, 0, 1);
         enum drop result = seal_deliver(w, 1, 0, late.buf, late.len);
@@ -303,7 +303,7 @@ static void test_late_answer(void **state)
         assert_int_equal(result, i % 2 == 0 ? DATAGRAM_STEP : DROP_STALE);
         if (i % 2 == 1)
             assert_memory_equal(&before, &after, sizeof before);
-        const struct session_attempt *a = w->s[0]->peers[0].attempts;
+        const struct session_attempt *a = w->s[0]->peers[0]->attempts;
         assert_true(sodium_is_zero((const uint8_t *)a, sizeof a[0]));
         seal_world_free(w);
     }
@@ -381,7 +381,7 @@ static void test_overtaken_hello_flood(void **state)
     seal_start(w, 0);
     seal_start(w, 1);
     seal_run(w, w->now + S);
-    const struct session_peer *p = &w->s[0]->peers[0];
+    const struct session_peer *p = w->s[0]->peers[0];
     assert_true(p->has_taken && p->current.live && p->current.initiator);
     assert_int_equal(p->births, 2);
     uint8_t hello[SESSION_HELLO_BYTES];
@@ -400,7 +400,7 @@ static void test_old_hello_flood(void **state)
     (void)state;
     const struct seal_datagram *hello[2];
     struct seal_world *w = with_two_hellos(31, hello);
-    w->s[1]->peers[0].has_taken = false; /* as if another one had been taken since */
+    w->s[1]->peers[0]->has_taken = false; /* as if another one had been taken since */
     struct effects before = effects(w, 1, 0);
     unsigned challenges = 0;
     for (unsigned k = 0; k < 10000; k++, w->now += 100) {
@@ -501,7 +501,7 @@ static void test_forgotten_challenge(void **state)
     seal_start(w, 0);
     seal_start(w, 1);
     seal_run(w, w->now + 2 * w->delay_us);
-    assert_true(w->s[0]->peers[0].attempts[0].challenged);
+    assert_true(w->s[0]->peers[0]->attempts[0].challenged);
     seal_stop(w, 1);
     w->n_queue = 0;
     seal_start(w, 1);
@@ -514,7 +514,7 @@ static void test_forgotten_challenge(void **state)
 static void strange_hello(struct seal_world *w, uint64_t *seed)
 {
     uint8_t m[SESSION_HELLO_BYTES];
-    session_head(w->s[1], &w->s[1]->peers[0], SESSION_KIND_HELLO, m);
+    session_head(w->s[1], w->s[1]->peers[0], SESSION_KIND_HELLO, m);
     put_u16(m + 2, 1);
     put_u16(m + 4, 2);
     for (size_t i = SESSION_HEAD_BYTES; i < sizeof m; i++)
@@ -539,11 +539,11 @@ static void test_hello_junk(void **state)
         uint64_t begun = w->now;
         while (!seal_both_ready(w) && w->now < begun + S) {
             uint8_t m[SESSION_HELLO_BYTES];
-            memcpy(m, w->s[0]->peers[0].attempts[0].hello, sizeof m);
+            memcpy(m, w->s[0]->peers[0]->attempts[0].hello, sizeof m);
             m[SESSION_HEAD_BYTES + seal_rnd(&seed) % (sizeof m - SESSION_HEAD_BYTES)] ^= 1;
             for (size_t b = SESSION_HEAD_BYTES; i / 2 == 1 && b < sizeof m; b++)
                 m[b] = (uint8_t)seal_rnd(&seed);
-            session_head(w->s[0], &w->s[0]->peers[0], SESSION_KIND_HELLO, m);
+            session_head(w->s[0], w->s[0]->peers[0], SESSION_KIND_HELLO, m);
             enum drop result = seal_deliver(w, 0, 1, m, sizeof m);
             assert_true(result == DROP_UNAUTHENTIC || result == DROP_STALE);
             seal_run(w, w->now + 50);
@@ -620,7 +620,7 @@ static void test_old_ones_are_no_other_key(void **state)
     const struct seal_datagram *hello[2];
     struct seal_world *w = with_two_hellos(46, hello);
     seal_stop(w, 0);
-    w->s[1]->peers[0].has_taken = false;
+    w->s[1]->peers[0]->has_taken = false;
     for (unsigned k = 0; k < 3000; k++) {
         (void)seal_deliver(w, 0, 1, hello[1]->buf, hello[1]->len);
         seal_run(w, w->now + 10 * MS);
@@ -643,7 +643,7 @@ static void test_strange_storm(void **state)
     uint64_t hellos = seal_info(w, 1, 0).hellos;
     for (unsigned k = 0; k < 60000; k++) {
         uint8_t m[SESSION_HELLO_BYTES];
-        session_head(w->s[1], &w->s[1]->peers[0], SESSION_KIND_HELLO, m);
+        session_head(w->s[1], w->s[1]->peers[0], SESSION_KIND_HELLO, m);
         put_u16(m + 2, 1);
         put_u16(m + 4, 2);
         for (size_t i = SESSION_HEAD_BYTES; i < sizeof m; i++)
@@ -721,7 +721,7 @@ static void test_junk_data(void **state)
                 m[i] = (uint8_t)seal_rnd(&seed);
             m[0] = WIRE_VERSION_NOW << 4 | SESSION_KIND_DATA;
             if (k % 2 == 0) /* the right number */
-                put_u32(m + 4, w->s[k / 2 % 2]->peers[0].current.index);
+                put_u32(m + 4, w->s[k / 2 % 2]->peers[0]->current.index);
             enum drop result = seal_deliver(w, 1 - k / 2 % 2, k / 2 % 2, m, sizeof m);
             assert_true(result == DROP_NO_SESSION || result == DROP_UNAUTHENTIC);
             if (!idle && k % 20 == 0)

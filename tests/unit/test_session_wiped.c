@@ -29,7 +29,7 @@ static void test_wiped(void **state)
         seal_run(w, w->now + 11 * (uint64_t)S);
     }
     for (unsigned i = 0; i < 2; i++) {
-        const struct session_peer *p = &w->s[i]->peers[0];
+        const struct session_peer *p = w->s[i]->peers[0];
         assert_true(sodium_is_zero((const uint8_t *)p->attempts, sizeof p->attempts));
         assert_true(sodium_is_zero((const uint8_t *)&p->prev, sizeof p->prev));
         assert_true(p->current.live);
@@ -46,12 +46,12 @@ static void test_given_up_is_wiped(void **state)
     (void)state;
     for (unsigned node = 0; node < 2; node++) {
         struct seal_world *w = seal_world_new(2, 82 + node, 0);
-        const size_t all = sizeof w->s[0]->peers[0].attempts;
+        const size_t all = sizeof w->s[0]->peers[0]->attempts;
         w->lose_kind[node][1 - node] = SESSION_KIND_HELLO;
         seal_start(w, 0);
         seal_start(w, 1);
         seal_pump(w);
-        const struct session_peer *p = &w->s[node]->peers[0];
+        const struct session_peer *p = w->s[node]->peers[0];
         assert_true(p->attempts[0].live);
         seal_run(w, w->now + 200 * MS);
         assert_true(seal_settled(w));
@@ -118,7 +118,7 @@ static void test_stack_is_wiped(void **state)
     w->hold[0][1] = w->hold[1][0] = SEAL_ALL;
     assert_int_equal(w->n_queue, 1);
     struct seal_datagram hello = w->queue[--w->n_queue];
-    struct session_attempt a = w->s[0]->peers[0].attempts[0];
+    struct session_attempt a = w->s[0]->peers[0]->attempts[0];
     t.d = &hello;
     take_aside(&t);
     seal_pump(w);
@@ -127,7 +127,7 @@ static void test_stack_is_wiped(void **state)
     assert_int_equal(
         noise_read_second(&a.noise, a.e, ack.buf + SESSION_HEAD_BYTES, payload, sizeof payload),
         0); /* both sides have come to the same now */
-    const struct session *x = &w->s[1]->peers[0].current;
+    const struct session *x = &w->s[1]->peers[0]->current;
     assert_true(x->live);
     unseen(&t, a.noise.ck);
     unseen(&t, x->send);

@@ -266,12 +266,13 @@ static void test_bounds(void **state)
     s.role = RAFT_LEADER;
     s.why = RAFT_WHY_SILENCE;
     s.n_peers = s.n_links = UINT32_MAX;
-    for (int i = 0; i < RAFT_VOTERS_MAX; i++) {
+    for (int i = 0; i < RAFT_MEMBERS_MAX; i++)
+        s.links[i].at_us = i == 0 ? UINT64_MAX : 0; /* "unknown" is the longest */
+    for (int i = 0; i < RAFT_PEERS_MAX; i++) {
         memset(s.peers[i].addr, 'a', sizeof(s.peers[i].addr));
         s.peers[i].state = RAFT_PEER_REPLICATE;
         s.peers[i].session = STATUS_SESSION_ESTABLISHED;
         s.peers[i].trouble = trouble;
-        s.links[i].at_us = i == 0 ? UINT64_MAX : 0; /* "unknown" is the longest */
     }
     for (int json = 0; json < 2; json++) {
         char *text = printed(&s, UINT64_MAX, json);

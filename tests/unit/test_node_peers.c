@@ -1,0 +1,106 @@
+// LINK: @node tests/lib/node_one.c
+/* Peers that come and go while a node runs. */
+#include "tests/lib/node_one.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "net/seal/plain.h"
+#include "raftd/node/links.h"
+#include "raftd/node/peer.h"
+
+enum { SECOND = 1000000 };
+
+static void ask_for_vote(struct world *w, uint16_t from, uint64_t term)
+{
+    struct raft_msg m = {.type = RAFT_MSG_VOTE_REQ, .from = from, .term = term};
+    m.vote_req.campaign = 1;
+    m.vote_req.vote_term = term;
+    tell(w, m);
+    flush(w);
+}
+
+/* Who is no member may be heard, and becomes a peer of the core if he stands or leads. When both have
+ * forgotten him, nothing of him is left. */
+static void test_stranger(void **state)
+{
+    (void)state;
+    struct world *w = world_new(NULL, &(struct node_config){0});
+    assert_true(node_peer(w->n, 4) == NULL && w->came == 3);
+    assert_true(greet(w, 4));
+    flush(w);
+    assert_true(node_peer(w->n, 4) != NULL && w->came == 4 && w->remember == 4);
+    assert_int_equal(raft_peer_slot(raft_of(w), 4), -1);
+    node_remembered(w->n, w->now, 4, 4, true);
+    w->now += SECOND; /* nobody leads: it may stand */
+    ask_for_vote(w, 4, 5);
+    assert_int_not_equal(raft_peer_slot(raft_of(w), 4), -1);
+    persisted(w);
+    flush(w);
+    assert_true(w->peers[2].has[RAFT_MSG_VOTE_RSP]);
+    for (unsigned i = 0; i < 200 && raft_peer_slot(raft_of(w), 4) >= 0; i++) {
+        w->now += 10000;
+        flush(w);
+        persisted(w);
+    }
+    assert_true(node_peer(w->n, 4) == NULL && w->went == 4);
+    node_remembered(w->n, w->now, 4, 4, true); /* late */
+    world_free(w);
+}
+
+/* Who says nothing more is forgotten, and others find room. */
+static void test_silent_strangers(void **state)
+{
+    (void)state;
+    struct world *w = world_new(NULL, &(struct node_config){0});
+    for (uint16_t id = 4; id < 4 + 2 * RAFT_PEERS_MAX; id++) {
+        w->now += 1000;
+        assert_true(greet(w, id));
+        flush(w);
+        assert_non_null(node_peer(w->n, id));
+        assert_true(node_peer(w->n, 2) != NULL && node_peer(w->n, 3) != NULL);
+        node_remembered(w->n, w->now, w->remember, w->remember, true);
+    }
+    assert_true(node_peer(w->n, 4) == NULL && w->went != 0);
+    w->now += 10 * SECOND;
+    flush(w);
+    struct status s = {0};
+    node_status(w->n, w->now, &s);
+    assert_int_equal(s.n_peers, 2);
+    assert_int_equal(node_parts(w->n).links->n_rows, 2);
+    world_free(w);
+}
+
+/* Neither does another cluster's datagram make a peer, nor one of ourselves. */
+static void test_no_stranger(void **state)
+{
+    (void)state;
+    struct world *w = world_new(NULL, &(struct node_config){0});
+    uint64_t cluster = w->cluster;
+    w->cluster++;
+    assert_false(greet(w, 4));
+    w->cluster = cluster;
+    struct plain_ends ends = {w->cluster, 1, 1, {1, 1, 1}};
+    uint8_t buf[PLAIN_HEAD_BYTES];
+    assert_false(node_datagram(w->n, w->now, 0, buf, plain_close(buf, 0, &ends)));
+    ends.from = 2; /* a peer, but from where it is not: plain text can be forged */
+    assert_false(node_datagram(w->n, w->now, 0, buf, plain_close(buf, 0, &ends)));
+    assert_false(node_datagram(w->n, w->now, 0, buf, 10));
+    struct status s = {0};
+    node_status(w->n, w->now, &s);
+    assert_true(s.n_peers == 2 && s.drops[DROP_UNKNOWN] == 4);
+    world_free(w);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_stranger),
+        cmocka_unit_test(test_silent_strangers),
+        cmocka_unit_test(test_no_stranger),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
