@@ -3,11 +3,13 @@
 #include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <time.h>
@@ -65,8 +67,9 @@ struct diskio {
     uint8_t *bytes; /* of the one batch with entries that is outstanding */
     struct worker workers[WORKERS];
     struct imager *imager;
-    atomic_bool nudged; /* the snapshots' thread has to look under the lock again ... */
-    int says;           /* ... which told it this */
+    atomic_bool nudged; /* the snapshots' thread has to look under the lock again, ... */
+    int nudge_fd;       /* ... also when it rests between two pieces of an image; ... */
+    int says;           /* ... that told it this */
     struct snapshot_head image_head, install_head; /* of the present jobs, as are the names */
     struct snapshot_name image_name, open_name;
 
@@ -489,13 +492,16 @@ static void run(struct diskio *d, struct job *j)
     }
 }
 
-/* After a piece of an image, on its thread. That may lose the processor to any other: whenever it holds the
- * lock the loop may wait for it, so it takes it only when there is a reason. */
-static int between(void *ctx)
+/* The snapshots' thread has something else to do, or to end. */
+static void nudge(struct diskio *d)
 {
-    struct diskio *d = ctx;
-    if (!atomic_exchange(&d->nudged, false))
-        return d->says;
+    atomic_store(&d->nudged, true);
+    (void)eventfd_write(d->nudge_fd, 1); /* full: it is to be read anyway */
+}
+
+/* What others want of the snapshots' thread before it goes on with an image. */
+static void do_small(struct diskio *d)
+{
     struct worker small = {.d = d, .first = DISKIO_SNAP_READ, .last = DISKIO_SNAP_WRITE};
     struct job j;
     bool later, any, stop, hurry;
@@ -509,7 +515,25 @@ static int between(void *ctx)
             run(d, &j);
     } while (any);
     d->says = stop ? -ECANCELED : hurry;
-    return d->says;
+}
+
+/* After a piece of an image, on its thread. That may lose the processor to any other: whenever it holds the
+ * lock the loop may wait for it, so it takes it only when there is a reason. */
+static int between(void *ctx, uint64_t until_us)
+{
+    struct diskio *d = ctx;
+    for (;;) {
+        if (atomic_exchange(&d->nudged, false))
+            do_small(d);
+        uint64_t now = clock_us();
+        if (d->says != 0 || now >= until_us)
+            return d->says;
+        struct pollfd nudges = {.fd = d->nudge_fd, .events = POLLIN};
+        const struct timespec rest = {.tv_nsec = (long)(until_us - now) * 1000};
+        eventfd_t n;
+        if (ppoll(&nudges, 1, &rest, NULL) > 0)
+            (void)eventfd_read(d->nudge_fd, &n);
+    }
 }
 
 /* After a piece of what a peer brings, while all of it is read: a stop does not wait for that. */
@@ -566,7 +590,7 @@ static unsigned stop_workers(struct diskio *d, unsigned running, uint64_t within
     int rc = 0;
     pthread_mutex_lock(&d->lock);
     d->stop = true;
-    atomic_store(&d->nudged, true);
+    nudge(d);
     for (unsigned i = 0; i < running; i++)
         pthread_cond_signal(&d->workers[i].work);
     while (d->gone < running && rc == 0)
@@ -585,6 +609,8 @@ static void free_diskio(struct diskio *d)
     pthread_cond_destroy(&d->thread_gone);
     pthread_mutex_destroy(&d->lock);
     imager_free(d->imager);
+    if (d->nudge_fd >= 0)
+        (void)close(d->nudge_fd);
     free(d->bytes);
     free(d);
 }
@@ -615,6 +641,7 @@ struct diskio *diskio_start(const struct diskio_config *cfg)
     }
     pthread_condattr_destroy(&ca);
     d->bytes = malloc(cfg->max_batch_bytes);
+    d->nudge_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     d->imager = imager_new(&(struct snapshots){.disk = cfg->disk,
                                                .dir = cfg->dir,
                                                .storage_id = cfg->storage_id,
@@ -622,7 +649,7 @@ struct diskio *diskio_start(const struct diskio_config *cfg)
                                                .pace = ends,
                                                .pace_ctx = d},
                            between, d);
-    while (d->bytes != NULL && d->imager != NULL && running < WORKERS) {
+    while (d->bytes != NULL && d->nudge_fd >= 0 && d->imager != NULL && running < WORKERS) {
         struct worker *w = &d->workers[running];
         if (thread_start(&w->thread, work, w) < 0)
             break;
@@ -650,9 +677,9 @@ static void queue(struct diskio *d, const struct job *j)
         w++;
     pthread_mutex_lock(&d->lock);
     put_job(d, j);
-    if (w == IMAGER)
-        atomic_store(&d->nudged, true);
     pthread_mutex_unlock(&d->lock);
+    if (w == IMAGER)
+        nudge(d);
     pthread_cond_signal(
         &d->workers[w].work); /* not sooner: it would wake up only to wait for the lock */
 }
@@ -721,8 +748,8 @@ void diskio_image_end(struct diskio *d, bool whole)
     pthread_mutex_lock(&d->lock);
     d->image_stop |= !whole;
     d->image_hurry |= whole;
-    atomic_store(&d->nudged, true);
     pthread_mutex_unlock(&d->lock);
+    nudge(d);
 }
 
 void diskio_snap_read(struct diskio *d, struct node_fetch what, uint64_t index, uint64_t off,

@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "raftd/base/clock.h"
@@ -15,23 +14,16 @@ struct imager {
     struct snapshots images; /* for what is written here ... */
     struct snapshots peers;  /* ... and for what peers take and bring between its pieces */
     const char *error;       /* the message of one of them */
-    int (*between)(void *ctx);
+    int (*between)(void *ctx, uint64_t until_us);
     void *ctx;
     uint64_t done, done_us; /* of the present image: bytes, and when they were, ... */
-    uint64_t done_cpu_us;   /* ... and what this thread had used of processors then */
+    uint64_t done_used_us;  /* ... and what this thread had used of processors then */
     struct snapshot_part *part;
     struct snapshot_name part_name; /* of the snapshot that it is of */
     int fd;                         /* of the snapshot that was read last, -1 = none */
     uint64_t fd_index;
     bool fd_used; /* since the last image */
 };
-
-static uint64_t cpu_us(void)
-{
-    struct timespec ts;
-    (void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
-    return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
-}
 
 /* After a piece of an image: others first, and no faster than the rate, nor with more than its part of a
  * processor. */
@@ -42,20 +34,16 @@ static int pace(void *ctx, uint64_t done, uint64_t all)
     if (all != 0)
         bytes /= 4;
     uint64_t due_us = m->done_us + bytes * 1000000 / IMAGER_BYTES_PER_S;
-    due_us = max_u64(due_us, m->done_us + (cpu_us() - m->done_cpu_us) * IMAGER_CPU_PART);
-    int rc = m->between(m->ctx);
-    uint64_t now = clock_us();
-    if (rc == 0 && now < due_us) {
-        const struct timespec rest = {.tv_nsec = (long)(due_us - now) * 1000}; /* of one piece */
-        (void)nanosleep(&rest, NULL);
-    }
+    due_us = max_u64(due_us, m->done_us + (clock_used_us() - m->done_used_us) * IMAGER_CPU_PART);
+    int rc = m->between != NULL ? m->between(m->ctx, due_us) : 0;
     m->done = done;
     m->done_us = clock_us();
-    m->done_cpu_us = cpu_us();
+    m->done_used_us = clock_used_us();
     return rc < 0 ? rc : 0;
 }
 
-struct imager *imager_new(const struct snapshots *where, int (*between)(void *ctx), void *ctx)
+struct imager *imager_new(const struct snapshots *where,
+                          int (*between)(void *ctx, uint64_t until_us), void *ctx)
 {
     struct imager *m = calloc(1, sizeof *m);
     if (m == NULL)
@@ -112,7 +100,7 @@ int imager_write(struct imager *m, const struct snapshot_head *head, struct imag
     m->error = m->images.message;
     m->done = 0;
     m->done_us = clock_us();
-    m->done_cpu_us = cpu_us();
+    m->done_used_us = clock_used_us();
     int rc = snapshot_write(&m->images, head, &source, name);
     if (rc == 0 && m->part != NULL && m->part_name.index <= name->index) { /* the log was faster */
         snapshot_part_drop(m->part);

@@ -23,10 +23,13 @@ enum {
 
 struct imager;
 
-/* between(ctx) is called after each piece of an image, so that other work need not wait for the whole. Less
- * than 0: the image is given up with that; more: it goes on at once, as fast as it can.
+/* between(ctx, until_us) is called after each piece of an image, and returns at that time of clock_us():
+ * other work need not wait for the whole, nor for a piece whose time has not come. Less than 0, at once: the
+ * image is given up with that; more, at once: it goes on as fast as it can. NULL: nobody else wants the disk,
+ * it goes on so.
  * where->pace is for what peers bring. What `where` points to is borrowed. NULL: no memory. */
-struct imager *imager_new(const struct snapshots *where, int (*between)(void *ctx), void *ctx);
+struct imager *imager_new(const struct snapshots *where,
+                          int (*between)(void *ctx, uint64_t until_us), void *ctx);
 void imager_free(struct imager *m); /* NULL: nothing */
 
 /* The calling thread's disk requests come after those of others from now on. */

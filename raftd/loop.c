@@ -85,6 +85,8 @@ struct loop {
     bool sealed;         /* datagrams are, with the keys of key_file */
     uint64_t now;        /* 0 = not read in this iteration */
     uint64_t longest_us; /* turn since start, from `now` to the next poll */
+    uint64_t used_us;    /* by this thread, at the end of the last turn ... */
+    uint64_t most_us;    /* ... and by one turn at most */
     uint64_t deadline;   /* the node's, as of the last flush */
 
     struct stopping stopping;
@@ -490,7 +492,8 @@ static void on_prepare(struct ev_loop *ev, ev_prepare *w, int revents)
 {
     (void)revents;
     struct loop *l = w->data;
-    const struct publish_from from = {l->node, l->disk, l->udp, l->shared, l->longest_us};
+    const struct publish_from from = {l->node,   l->disk,       l->udp,
+                                      l->shared, l->longest_us, l->most_us};
     if (loop_now(l) >= l->deadline)
         for (int i = 0; i < DRAIN_ROUNDS && udp_receive(l->udp, on_datagram, l) > 0; i++)
             continue;
@@ -509,6 +512,9 @@ static void on_prepare(struct ev_loop *ev, ev_prepare *w, int revents)
         ev_break(ev, EVBREAK_ALL);
     diskio_doubt(l->disk, node_raft(l->node)->damaged);
     set_alarm(l);
+    uint64_t used_us = clock_used_us();
+    l->most_us = max_u64(l->most_us, used_us - l->used_us);
+    l->used_us = used_us;
     l->longest_us = max_u64(l->longest_us, clock_us() - loop_now(l));
     l->now = 0;
 }
@@ -737,7 +743,7 @@ int loop_run(struct loop *l, struct wal *w, const struct wal_report *report,
         say_error("cannot start the log thread");
         goto err_node;
     }
-    publish(&l->publisher, &(struct publish_from){l->node, l->disk, l->udp, l->shared, 0},
+    publish(&l->publisher, &(struct publish_from){l->node, l->disk, l->udp, l->shared, 0, 0},
             loop_now(l));
     stopping_init(&l->stopping, l->node, l->shared, &l->listener,
                   (uint64_t)conf->election_timeout_ms * 1000);
@@ -749,6 +755,7 @@ int loop_run(struct loop *l, struct wal *w, const struct wal_report *report,
     if (!stopped()) {
         say_started(conf, report, l->sealed);
         (void)notify_send("READY=1\nSTATUS="); /* nobody else can be told that this failed */
+        l->used_us = clock_used_us();
         ev_run(l->ev, 0);
     }
     (void)notify_send("STOPPING=1");

@@ -20,6 +20,7 @@ static void fill_status(struct publisher *p, const struct publish_from *from, ui
     leaders_status(&p->leaders, s);
     s->udp = *udp_counters(from->udp);
     s->loop_max_us = from->loop_max_us;
+    s->loop_max_cpu_us = from->loop_max_cpu_us;
 }
 
 /* How old the published status may become: 0 if what it says first is not true any more. */

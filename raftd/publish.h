@@ -26,8 +26,9 @@ struct publish_from {
     struct node *node;
     struct diskio *disk;
     struct udp *udp;
-    struct shared *shared; /* where the status goes to */
-    uint64_t loop_max_us;  /* the longest iteration of the loop so far */
+    struct shared *shared;    /* where the status goes to */
+    uint64_t loop_max_us;     /* the longest iteration of the loop so far ... */
+    uint64_t loop_max_cpu_us; /* ... and the most that one has used of a processor */
 };
 
 /* Says what has changed, and publishes a new status if the present one is not true any more. To be called

@@ -16,12 +16,6 @@
 #include "raftd/state/kv.h"
 #include "raftd/state/machine.h"
 
-static int go_on(void *ctx)
-{
-    (void)ctx;
-    return 0;
-}
-
 /* Reads the state in the file, which becomes the machine's. Ends the process when that fails. */
 static void load(const char *path, struct snapshot_head *head, struct machine *machine)
 {
@@ -47,7 +41,7 @@ void restore(const struct conf *conf, const struct ident *id, const char *path)
     struct snapshot_name name;
     struct kv *kv = rcu_start() == 0 ? kv_new() : NULL;
     struct machine *machine = kv != NULL ? machine_new(kv) : NULL;
-    struct imager *imager = imager_new(&where, go_on, NULL);
+    struct imager *imager = imager_new(&where, NULL, NULL);
     if (machine == NULL || imager == NULL)
         say_fatal(RAFTD_EXIT_INTERNAL, "out of memory");
     rcu_thread_begin();

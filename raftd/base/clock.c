@@ -3,11 +3,21 @@
 #include <signal.h>
 #include <time.h>
 
-uint64_t clock_us(void)
+static uint64_t read_us(clockid_t clock)
 {
     struct timespec ts;
-    (void)clock_gettime(CLOCK_BOOTTIME, &ts); /* cannot fail with a clock that Linux has */
+    (void)clock_gettime(clock, &ts); /* cannot fail with a clock that Linux has */
     return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
+}
+
+uint64_t clock_us(void)
+{
+    return read_us(CLOCK_BOOTTIME);
+}
+
+uint64_t clock_used_us(void)
+{
+    return read_us(CLOCK_THREAD_CPUTIME_ID);
 }
 
 int thread_start(pthread_t *t, void *(*fn)(void *), void *arg)

@@ -12,6 +12,9 @@ enum { THREAD_STACK_BYTES = 256 * 1024 };
 /* Microseconds of CLOCK_BOOTTIME: monotonic, and it goes on while the box is suspended. */
 uint64_t clock_us(void);
 
+/* Microseconds that this thread has had a processor. */
+uint64_t clock_used_us(void);
+
 /* Starts a thread with all signals blocked and a stack of THREAD_STACK_BYTES. 0 or -errno. */
 int thread_start(pthread_t *t, void *(*fn)(void *), void *arg);
 

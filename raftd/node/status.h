@@ -128,7 +128,8 @@ struct status {
     uint64_t fsync_p50_us, fsync_p99_us; /* of batches of the last one or two minutes, 0 = none */
     uint64_t disk_bytes;                 /* written to the log since start */
     uint64_t log_bytes;                  /* size of the log's files */
-    uint64_t loop_max_us;                /* longest turn of the main loop since start */
+    uint64_t loop_max_us;                /* longest turn of the main loop since start ... */
+    uint64_t loop_max_cpu_us;            /* ... and what one took at most of a processor */
     uint64_t snapshot_us,
         images_given_up; /* since start: when one was written, 0 = never; not so */
     uint64_t disk_free,

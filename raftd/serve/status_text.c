@@ -104,6 +104,7 @@ static const struct field node_fields[] = {
     {"fsync_max_us", OF_NODE(fsync_max_us), NUMBER, ALWAYS},
     {"fsync_stalls", OF_NODE(fsync_stalls), NUMBER, ALWAYS},
     {"loop_max_us", OF_NODE(loop_max_us), NUMBER, ALWAYS},
+    {"loop_max_cpu_us", OF_NODE(loop_max_cpu_us), NUMBER, ALWAYS},
     {"disk_bytes", OF_NODE(disk_bytes), NUMBER, ALWAYS},
     {"log_bytes", OF_NODE(log_bytes), NUMBER, ALWAYS},
     {"log_first_index", OF_NODE(log_first_index), NUMBER, ALWAYS},

@@ -347,14 +347,6 @@ static void test_stop_while_installing(void **state)
     box_free(to);
 }
 
-/* While an image is written others read and write snapshots; it can be given up, and a stop does not
- * wait for it. What it leaves goes with the next. */
-static int nothing_between(void *ctx)
-{
-    (void)ctx;
-    return 0;
-}
-
 /* Any call of the disk fails while what came is verified: what was there of it is closed once. */
 static void test_install_fails(void **state)
 {
@@ -366,7 +358,7 @@ static void test_install_fails(void **state)
     struct snapshot_head head = {.index = 1, .term = 1, .members = {1}, .n_members = 1};
     put(b, 1, 100);
     struct image *image = machine_freeze(b->machine);
-    struct imager *m = imager_new(&from, nothing_between, NULL);
+    struct imager *m = imager_new(&from, NULL, NULL);
     assert_true(image != NULL && m != NULL);
     image_digest(image, head.digest);
     assert_int_equal(imager_write(m, &head, image, 0, &name), 0);
@@ -382,7 +374,7 @@ static void test_install_fails(void **state)
         to.disk = memdisk_disk(disk);
         to.dir = "/d";
         assert_int_equal(to.disk->mkdir(to.disk->ctx, "/d"), 0);
-        m = imager_new(&to, nothing_between, NULL);
+        m = imager_new(&to, NULL, NULL);
         assert_non_null(m);
         assert_int_equal(imager_open(m, &name, &have), 0);
         assert_int_equal(imager_append(m, 0, bytes, name.size), 0);
@@ -406,13 +398,13 @@ static void test_many_installs(void **state)
     struct memdisk *disk = memdisk_new(1);
     struct snapshots from = where(b), to = from;
     struct snapshot_head head = {.term = 1, .members = {1}, .n_members = 1};
-    struct imager *giver = imager_new(&from, nothing_between, NULL), *taker;
+    struct imager *giver = imager_new(&from, NULL, NULL), *taker;
     uint64_t have, indexes[SNAPSHOT_LIST_MAX];
     unsigned n;
     to.disk = memdisk_disk(disk);
     to.dir = "/d";
     assert_int_equal(to.disk->mkdir(to.disk->ctx, "/d"), 0);
-    taker = imager_new(&to, nothing_between, NULL);
+    taker = imager_new(&to, NULL, NULL);
     assert_true(giver != NULL && taker != NULL);
     put(b, 1, 100);
     struct image *image = machine_freeze(b->machine);
@@ -480,7 +472,7 @@ static void test_part_without_room(void **state)
     struct memdisk *disk = memdisk_new(1);
     struct snapshots where = {.disk = memdisk_disk(disk), .dir = "/d", .storage_id = 3};
     struct snapshot_name name = {.index = 5, .term = 1, .size = 3 * PIECE_BYTES};
-    struct imager *m = imager_new(&where, nothing_between, NULL);
+    struct imager *m = imager_new(&where, NULL, NULL);
     static uint8_t bytes[PIECE_BYTES];
     uint64_t have;
     assert_non_null(m);
@@ -502,6 +494,8 @@ static void test_part_without_room(void **state)
     memdisk_free(disk);
 }
 
+/* While an image is written others read and write snapshots; it can be given up, and a stop does not
+ * wait for it. What it leaves goes with the next. */
 static void test_between(void **state)
 {
     (void)state;
@@ -550,6 +544,31 @@ static void test_between(void **state)
     box_start(b);
     (void)take(b);
     assert_true(is_there(b, b->index, ".snap"));
+    box_free(b);
+}
+
+/* A peer that takes a snapshot does not wait until the next piece of an image is due. */
+static void test_peer_in_a_rest(void **state)
+{
+    (void)state;
+    struct box *b = box_new(7);
+    static uint8_t buf[PIECE_BYTES];
+    put(b, 1, 100);
+    struct snapshot_name small = take(b);
+    for (unsigned i = 0; i < LARGE; i++)
+        put(b, i, VALUE_BYTES);
+    struct image *image = begin(b, 0);
+    struct diskio_done done = {.kind = DISKIO_SNAP_READ};
+    unsigned reads = 0;
+    for (; done.kind == DISKIO_SNAP_READ; reads++) {
+        diskio_snap_read(b->io, (struct node_fetch){.peer = 2}, small.index, 0, buf, sizeof buf);
+        done = wait_done(b);
+    }
+    unsigned pieces = 2 *
+                      (unsigned)(done.name->size / SNAPSHOT_CHUNK_MAX_BYTES); /* and read back */
+    assert_true(reads > 2 * pieces);
+    assert_true(wait_done(b).kind == DISKIO_SNAP_READ);
+    machine_thaw(b->machine, image);
     box_free(b);
 }
 
@@ -603,9 +622,12 @@ static int busy_pwritev(void *ctx, int fd, const struct iovec *iov, int n, uint6
     return disk_posix.pwritev(ctx, fd, iov, n, offset);
 }
 
-static int does_not_hurry(void *ctx)
+static int rests(void *ctx, uint64_t until_us)
 {
     (void)ctx;
+    uint64_t now = clock_us();
+    if (until_us > now)
+        (void)usleep((useconds_t)(until_us - now));
     return 0;
 }
 
@@ -623,7 +645,7 @@ static void test_rests(void **state)
     struct disk busy = disk_posix;
     busy.pwritev = busy_pwritev;
     s.disk = &busy;
-    struct imager *m = imager_new(&s, does_not_hurry, NULL);
+    struct imager *m = imager_new(&s, rests, NULL);
     struct snapshot_name name;
     clock_t used = clock();
     uint64_t start = clock_us();
@@ -672,6 +694,7 @@ int main(void)
         cmocka_unit_test(test_overtaken),
         cmocka_unit_test(test_part_without_room),
         cmocka_unit_test(test_between),
+        cmocka_unit_test(test_peer_in_a_rest),
         cmocka_unit_test(test_damaged_newest),
         cmocka_unit_test(test_rests),
         cmocka_unit_test(test_threads_are_equal),
