@@ -155,7 +155,7 @@ GROUP_node := $(call room,raftd/node) $(GROUP_core) $(GROUP_net) $(GROUP_stream)
 GROUP_replica := $(addprefix raftd/node/,replica.c entries.c io.c) $(addprefix storage/,batch.c record.c crc32c.c) \
   raftd/state/cmd.c $(GROUP_core) $(GROUP_net)
 # The disk threads.
-GROUP_diskio := $(addprefix raftd/,diskio.c durations.c imager.c refused.c base/clock.c base/lasting.c base/say.c) \
+GROUP_diskio := $(addprefix raftd/,diskio.c disk_name.c durations.c imager.c refused.c base/clock.c base/lasting.c base/say.c) \
   $(GROUP_storage) $(GROUP_state)
 # A cluster in one process.
 GROUP_sim := $(filter-out $(RAFTSIM),$(call room,tests/sim)) $(GROUP_node) $(GROUP_storage) tests/lib/disk_memory.c \

@@ -10,8 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -19,6 +17,7 @@
 #include "raftd/base/exits.h"
 #include "raftd/base/lasting.h"
 #include "raftd/base/say.h"
+#include "raftd/disk_name.h"
 #include "raftd/durations.h"
 #include "raftd/imager.h"
 #include "raftd/refused.h"
@@ -30,7 +29,6 @@ enum {
     LOOK_US = 200000,      /* a node whose disk was full must find room within two seconds */
     SPARE_AGAIN_MS = 1000, /* each try fills what room there is, and empties it again */
     FETCH_AGAIN_MS = 200,  /* a peer, or the state machine, waits for it */
-    DISK_NAME_MAX = 64,
 };
 
 struct job {
@@ -569,20 +567,6 @@ static void *work(void *arg)
     return NULL;
 }
 
-/* "mmcblk0p2" for a directory on it, or a word for what is no block device. */
-static void name_disk(const char *dir, char name[DISK_NAME_MAX])
-{
-    struct stat st;
-    char path[DISK_NAME_MAX], to[WAL_PATH_MAX] = "";
-    (void)snprintf(name, DISK_NAME_MAX, "no block device");
-    if (stat(dir, &st) != 0)
-        return;
-    (void)snprintf(path, sizeof path, "/sys/dev/block/%u:%u", major(st.st_dev), minor(st.st_dev));
-    const char *slash = readlink(path, to, sizeof to - 1) > 0 ? strrchr(to, '/') : NULL;
-    if (slash != NULL)
-        (void)snprintf(name, DISK_NAME_MAX, "%s", slash + 1);
-}
-
 /* All threads end, or have done so by `until`; returns how many there are still. */
 static unsigned stop_workers(struct diskio *d, unsigned running, uint64_t within_ms)
 {
@@ -630,7 +614,7 @@ struct diskio *diskio_start(const struct diskio_config *cfg)
     d->cfg = *cfg;
     d->wal_stats = wal_stats(cfg->wal);
     d->durations.long_us = cfg->long_us;
-    name_disk(cfg->dir, d->disk_name);
+    disk_name(cfg->dir, d->disk_name);
     pthread_condattr_init(&ca);
     pthread_condattr_setclock(&ca, CLOCK_MONOTONIC);
     pthread_mutex_init(&d->lock, NULL);
