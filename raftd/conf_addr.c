@@ -185,17 +185,21 @@ static bool has_broadcast(int fd, struct ifreq *request, struct in_addr wanted)
 
 /* A line of /proc/net/if_inet6: address in hexadecimal, number of the interface, length of the prefix,
  * scope and flags in hexadecimal, name. */
-static bool line_has(const char *line, const struct in6_addr *wanted, const char *interface)
+static bool line_has(char *line, const struct in6_addr *wanted, const char *interface)
 {
-    char text[33], name[CONF_INTERFACE_SIZE];
-    unsigned flags;
-    if (sscanf(line, "%32s %*x %*x %*x %x %15s", text, &flags, name) != 3 ||
-        (flags & NOT_READY) != 0 || (interface[0] != '\0' && strcmp(name, interface) != 0))
+    enum { ADDRESS, NUMBER, PREFIX, SCOPE, FLAGS, NAME, WORDS };
+    char want[2 * sizeof wanted->s6_addr + 1], *rest = line;
+    const char *word[WORDS];
+    uint64_t flags;
+    for (unsigned i = 0; i < WORDS; i++)
+        if ((word[i] = strtok_r(rest, " \n", &rest)) == NULL)
+            return false;
+    if (!num_take(&word[FLAGS], 16, UINT32_MAX, &flags) || (flags & NOT_READY) != 0 ||
+        (interface[0] != '\0' && strcmp(word[NAME], interface) != 0))
         return false;
-    char want[33];
-    for (size_t i = 0; i < 16; i++)
+    for (size_t i = 0; i < sizeof wanted->s6_addr; i++)
         (void)snprintf(want + 2 * i, 3, "%02x", wanted->s6_addr[i]);
-    return strcmp(text, want) == 0;
+    return strcmp(word[ADDRESS], want) == 0;
 }
 
 static bool has_address6(const struct conf_node *node)

@@ -7,7 +7,6 @@
 #include <sodium/crypto_generichash.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "raftd/base/bytes.h"
@@ -386,10 +385,9 @@ struct listing {
 /* The number of a name with that suffix; false: it is none. */
 static bool number_of(const char *name, const char *suffix, uint64_t *number)
 {
-    char again[NAME_DIGITS + sizeof SUFFIX_DAMAGED];
-    *number = strtoull(name, NULL, 16);
-    (void)snprintf(again, sizeof again, "%016" PRIx64 "%s", *number, suffix);
-    return strcmp(again, name) == 0;
+    const char *at = name;
+    return num_take(&at, 16, UINT64_MAX, number) && at == name + NAME_DIGITS &&
+           strcmp(at, suffix) == 0;
 }
 
 static int list_one(void *arg, const char *name)

@@ -1,12 +1,19 @@
 /* num.c: see num.h. */
 #include "raftd/base/num.h"
 
+/* The value of a digit; 16 or more: it is none. */
+static uint64_t digit_of(char c)
+{
+    if (c >= 'a' && c <= 'f')
+        return (uint64_t)(c - 'a' + 10);
+    return c >= '0' && c <= '9' ? (uint64_t)(c - '0') : 16;
+}
+
 bool num_take(const char **text, unsigned base, uint64_t max, uint64_t *out)
 {
     const char *start = *text, *p = start;
-    uint64_t value = 0;
-    for (; *p >= '0' && *p < (char)('0' + base); p++) {
-        uint64_t digit = (uint64_t)(*p - '0');
+    uint64_t value = 0, digit;
+    for (; (digit = digit_of(*p)) < base; p++) {
         if (value > max / base || digit > max - value * base)
             return false;
         value = value * base + digit;
@@ -22,6 +29,22 @@ bool num_parse(const char *text, uint64_t min, uint64_t max, uint64_t *out)
 {
     uint64_t value;
     if (!num_take(&text, 10, max, &value) || *text != '\0' || value < min)
+        return false;
+    *out = value;
+    return true;
+}
+
+bool num_parse_thousandths(const char *text, uint64_t min, uint64_t max, uint64_t *out)
+{
+    uint64_t value, digit;
+    if (!num_take(&text, 10, max / 1000, &value))
+        return false;
+    value *= 1000;
+    if (*text == '.') {
+        for (uint64_t unit = 100; (digit = digit_of(*++text)) < 10; unit /= 10)
+            value += digit * unit;
+    }
+    if (*text != '\0' || value < min || value > max)
         return false;
     *out = value;
     return true;

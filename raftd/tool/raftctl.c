@@ -134,19 +134,6 @@ static void print_usage(FILE *out)
           out);
 }
 
-/* A number with an optional fraction, in thousandths: 0, or -1 if text is not one or is not within
- * [1, max]. strtod() alone would also take a sign, blanks, hexadecimal digits and an exponent. */
-static int parse_thousandths(const char *text, uint32_t max, uint32_t *out)
-{
-    char *end;
-    double v = strtod(text, &end) * 1000;
-    if (text[strspn(text, "0123456789.")] != '\0' || end == text || *end != '\0' || v < 1 ||
-        v > max)
-        return -1;
-    *out = (uint32_t)v;
-    return 0;
-}
-
 /* --- commands --------------------------------------------------------------------------------- */
 
 /* Reads all of standard input, but no more than one byte above the limit of values, which is enough to refuse
@@ -409,6 +396,7 @@ static void take_word(struct line *l, const char *word)
 
 static void take_option(struct tool *t, struct line *l, int c, const char *value)
 {
+    uint64_t timeout_ms;
     switch (c) {
     case 'c': l->conf = value; break;
     case 's': l->socket = value; break;
@@ -417,9 +405,10 @@ static void take_option(struct tool *t, struct line *l, int c, const char *value
             say_fatal(RAFTCTL_EXIT_USAGE, "-i %s: an id is 1 to %d", value, CONF_ID_MAX);
         break;
     case OPT_TIMEOUT:
-        if (parse_thousandths(value, PROTO_TIMEOUT_MAX_MS, &t->timeout_ms) != 0)
+        if (!num_parse_thousandths(value, 1, PROTO_TIMEOUT_MAX_MS, &timeout_ms))
             say_fatal(RAFTCTL_EXIT_USAGE, "--timeout %s: seconds, 0.001 to %d", value,
                       PROTO_TIMEOUT_MAX_MS / 1000);
+        t->timeout_ms = (uint32_t)timeout_ms;
         break;
     case 'h': l->help = true; break;
     case OPT_VERSION: l->version = true; break;

@@ -28,6 +28,12 @@ static const struct {
     {"0660", 8, 0777, 0660, 4},
     {"0888", 8, 0777, 0, 1},
     {"1000", 8, 0777, 0, 0},
+    {"00ffg", 16, 0xff, 0xff, 4},
+    {"ffffffffffffffff", 16, UINT64_MAX, UINT64_MAX, 16},
+    {"10000000000000000", 16, UINT64_MAX, 0, 0},
+    {"F", 16, 15, 0, 0},
+    {"`", 16, 15, 0, 0},
+    {"1a", 10, 99, 1, 1},
     {"", 10, 9, 0, 0},
     {"-1", 10, 9, 0, 0},
     {"+1", 10, 9, 0, 0},
@@ -62,11 +68,37 @@ static void test_parse(void **state)
     assert_int_equal(value, 12);
 }
 
+static void test_thousandths(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        uint64_t value; /* 0: refused */
+    } cases[] = {{"2", 2000},        {"2.5", 2500},
+                 {"0.001", 1},       {"0.0019", 1},
+                 {"3.", 3000},       {"60", 60000},
+                 {"60.0009", 60000}, {"60.001", 0},
+                 {"61", 0},          {"0", 0},
+                 {"0.0009", 0},      {"", 0},
+                 {".", 0},           {".5", 0},
+                 {"1.5.", 0},        {"1.5e1", 0},
+                 {"1.-5", 0},        {"-1", 0},
+                 {"1,5", 0},         {"01.5", 0},
+                 {"1.a", 0},         {"99999999999999999999", 0}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        uint64_t value = 0;
+        assert_int_equal(num_parse_thousandths(cases[i].text, 1, 60000, &value),
+                         cases[i].value > 0);
+        assert_int_equal(value, cases[i].value);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_take),
         cmocka_unit_test(test_parse),
+        cmocka_unit_test(test_thousandths),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
