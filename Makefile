@@ -94,7 +94,8 @@ TEST_CFLAGS = -Wno-missing-prototypes $(NARROW)
 # --- sources -------------------------------------------------------------------------------------
 SRCS := $(sort $(shell find raftd net storage -name '*.c'))
 CTL_ONLY := $(sort $(wildcard raftd/tool/*.c))
-CTL_SRCS := $(CTL_ONLY) $(wildcard raftd/base/*.c) raftd/serve/proto.c raftd/serve/outq.c raftd/conf.c raftd/conf_addr.c raftd/keyfile.c
+CTL_SRCS := $(CTL_ONLY) $(wildcard raftd/base/*.c) raftd/serve/proto.c raftd/serve/outq.c raftd/serve/status_text.c \
+  $(wildcard raftd/core/*.c) raftd/conf.c raftd/conf_addr.c raftd/keyfile.c
 DAEMON_SRCS := $(filter-out $(CTL_ONLY),$(SRCS))
 HEADERS := $(sort $(shell find raftd net storage tests -name '*.h'))
 TEST_SRCS := $(sort $(wildcard tests/*/*.c))

@@ -1,5 +1,5 @@
 /* status.h: what a node tells about itself: filled by the loop, published to readers by RCU,
- * shown by status_print(). Plain data; one writer (the loop). Times are
+ * shown by status_print() (serve/status_text.h). Plain data; one writer (the loop). Times are
  * CLOCK_BOOTTIME microseconds, sizes bytes, unless the name says otherwise. */
 #ifndef RAFTD_STATUS_H
 #define RAFTD_STATUS_H
@@ -74,6 +74,7 @@ struct status_peer {
 };
 
 enum {
+    STATUS_LINK_HEARD_MAX = 100, /* in `heard`: up to here it is the loss in percent */
     STATUS_LINK_SILENT = 255,  /* in `heard`: nothing was heard for longer than nodes keep silent */
     STATUS_LINK_UNKNOWN = 254, /* in `heard`: nothing yet, by a node that has just started */
     /* Clients give up after some seconds, and slow disks take three for a write. */
@@ -155,10 +156,5 @@ struct status {
 
 /* The longest of both forms, of RAFT_PEERS_MAX peers. */
 enum { STATUS_PRINT_MAX_BYTES = 65536 };
-
-/* Prints it: key=value lines, or an object of JSON with the same names. `now_us` gives the ages. A
- * peer's drops are shown where they are not zero. link.A.B is what A hears of B: loss in percent,
- * "silent" or "unknown". */
-void status_print(FILE *out, const struct status *s, uint64_t now_us, bool json);
 
 #endif

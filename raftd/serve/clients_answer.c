@@ -7,6 +7,7 @@
 #include "raftd/base/clock.h"
 #include "raftd/state/kv.h"
 #include "raftd/base/rcu.h"
+#include "raftd/serve/status_text.h"
 
 void conn_mark_dirty(struct conn *conn)
 {

@@ -1,6 +1,6 @@
-/* status_text.c: see status.h. One table says what of a status is shown, under which name and how. A new
- * field is one row of it, for text and JSON. */
-#include "raftd/node/status.h"
+/* status_text.c: see status_text.h. One table says what of a status is shown, under which name and how. A new
+ * field is one row of it, for text, for JSON, and for raftctl, which reads the text. */
+#include "raftd/serve/status_text.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "raftd/base/json.h"
+#include "raftd/base/num.h"
 
 const char *status_session_name(enum status_session session)
 {
@@ -156,6 +157,11 @@ static const struct field peer_fields[] = {
     {"resent_datagrams", OF_PEER(resent_datagrams), NUMBER, ALWAYS},
 };
 
+enum {
+    NODE_FIELDS = sizeof node_fields / sizeof node_fields[0],
+    PEER_FIELDS = sizeof peer_fields / sizeof peer_fields[0],
+};
+
 /* Where a status goes to, as JSON or as lines of text. The name of a line begins with those of what it is
  * in. */
 struct sink {
@@ -277,7 +283,7 @@ static void put_peer(struct sink *k, const struct status_peer *p)
     size_t before = enter(k, k->text ? name : NULL);
     if (!k->text)
         json_number(&k->json, "id", p->id);
-    for (size_t i = 0; i < sizeof peer_fields / sizeof peer_fields[0]; i++)
+    for (size_t i = 0; i < PEER_FIELDS; i++)
         put_field(k, &peer_fields[i], p);
     put_drops(k, p->drops, false);
     leave(k, before);
@@ -345,7 +351,7 @@ void status_print(FILE *out, const struct status *s, uint64_t now_us, bool json)
     unsigned n = s->n_links < RAFT_MEMBERS_MAX ? s->n_links : RAFT_MEMBERS_MAX;
     if (json)
         json_open(&k.json, NULL, '{');
-    for (size_t i = 0; i < sizeof node_fields / sizeof node_fields[0]; i++)
+    for (size_t i = 0; i < NODE_FIELDS; i++)
         put_field(&k, &node_fields[i], s);
     put_advice(&k, s);
     put_drops(&k, s->drops, true);
@@ -364,5 +370,105 @@ void status_print(FILE *out, const struct status *s, uint64_t now_us, bool json)
     if (json) {
         json_close(&k.json, '}');
         fputc('\n', out);
+    }
+}
+
+/* --- reading ---------------------------------------------------------------------------------- */
+
+/* The field `name` of *base gets what `value` says, if it can be read. */
+static void set_field(const struct field *fields, size_t n, void *base, const char *name,
+                      const char *value)
+{
+    const struct field *f = fields;
+    uint64_t v = 0;
+    while (f < fields + n && strcmp(f->name, name) != 0)
+        f++;
+    if (f == fields + n)
+        return;
+    void *at = (char *)base + f->at;
+    if (f->show == WORDS)
+        *(const char **)at = value;
+    if (f->show == TRANSFER)
+        while (v < RAFT_TRANSFER_COUNT &&
+               strcmp(value, raft_transfer_name((enum raft_transfer)v)) != 0)
+            v++;
+    else if ((f->show != NUMBER && f->show != ID) ||
+             !num_parse(value, 0, UINT64_MAX >> (64 - 8 * f->size), &v))
+        return;
+    switch (f->size) {
+    case 1: *(uint8_t *)at = (uint8_t)v; break;
+    case 2: *(uint16_t *)at = (uint16_t)v; break;
+    case 4: *(uint32_t *)at = (uint32_t)v; break;
+    case 8: *(uint64_t *)at = v; break;
+    }
+}
+
+/* The peer of that id, which gets a place if it is new. NULL: there is no room. */
+static struct status_peer *peer_of(struct status *s, uint16_t id)
+{
+    unsigned i = 0;
+    while (i < s->n_peers && s->peers[i].id != id)
+        i++;
+    if (i == sizeof s->peers / sizeof s->peers[0])
+        return NULL;
+    s->n_peers += i == s->n_peers;
+    s->peers[i].id = id;
+    return &s->peers[i];
+}
+
+/* The place of a node among those that hear and are heard; -1: there is no room. */
+static int place_of(struct status *s, uint64_t id)
+{
+    unsigned i = 0;
+    while (i < s->n_links && s->links[i].id != id)
+        i++;
+    if (i == sizeof s->links / sizeof s->links[0])
+        return -1;
+    s->n_links += i == s->n_links;
+    s->links[i].id = (uint16_t)id;
+    return (int)i;
+}
+
+/* What node `from` hears of `to`. */
+static void read_link(struct status *s, uint64_t from, uint64_t to, const char *value)
+{
+    uint64_t percent = STATUS_LINK_UNKNOWN;
+    if (from == to || from == 0 || to == 0)
+        return;
+    int i = place_of(s, from), k = place_of(s, to);
+    if (strcmp(value, "silent") == 0)
+        percent = STATUS_LINK_SILENT;
+    else
+        (void)num_parse(value, 0, STATUS_LINK_HEARD_MAX, &percent);
+    if (i >= 0 && k >= 0)
+        s->links[i].heard[k] = (uint8_t)percent;
+}
+
+static void read_line(struct status *s, const char *name, const char *value)
+{
+    uint64_t id, to;
+    bool peer = strncmp(name, "peer.", 5) == 0, link = strncmp(name, "link.", 5) == 0;
+    const char *at = peer || link ? name + 5 : name;
+    struct status_peer *p;
+    if (!peer && !link)
+        set_field(node_fields, NODE_FIELDS, s, name, value);
+    else if (!num_take(&at, 10, UINT16_MAX, &id) || *at++ != '.')
+        return;
+    else if (link && num_take(&at, 10, UINT16_MAX, &to) && *at == '\0')
+        read_link(s, id, to, value);
+    else if (peer && (p = peer_of(s, (uint16_t)id)) != NULL)
+        set_field(peer_fields, PEER_FIELDS, p, at, value);
+}
+
+void status_read(struct status *s, char *text)
+{
+    char *value;
+    *s = (struct status){.n_peers = 0};
+    for (size_t i = 0; i < sizeof s->links / sizeof s->links[0]; i++)
+        memset(s->links[i].heard, STATUS_LINK_UNKNOWN, sizeof s->links[i].heard);
+    while ((value = strsep(&text, "\n")) != NULL) {
+        const char *name = strsep(&value, "=");
+        if (value != NULL)
+            read_line(s, name, value);
     }
 }

@@ -1,5 +1,4 @@
 /* handover.c: asks for another leader, and waits for it. */
-#include <string.h>
 #include <time.h>
 
 #include "raftd/base/bytes.h"
@@ -9,36 +8,6 @@
 #include "raftd/tool/raftctl.h"
 
 enum { LOOK_MS = 10 };
-
-/* What status says of it. */
-struct state {
-    uint64_t id, leader, transfers, drained;
-    char transfer[64]; /* in words */
-};
-
-static int look(const struct tool *t, struct state *s)
-{
-    const struct proto_request r = {
-        .op = PROTO_STATUS, .timeout_ms = t->timeout_ms, .key = (const uint8_t *)""};
-    struct ctl_answer a;
-    int code = tool_try(t, &r, &a);
-    if (code != RAFTCTL_EXIT_OK)
-        return code;
-    const char *text = a.len > 0 ? (const char *)a.body : "", *words;
-    *s = (struct state){
-        .id = status_number(text, "id="), /* the first line */
-        .leader = status_number(text, "\nleader="),
-        .transfers = status_number(text, "\ntransfers="),
-        .drained = status_number(text, "\ndrained="),
-    };
-    words = strstr(text, "\ntransfer=");
-    if (words != NULL)
-        (void)snprintf(s->transfer, sizeof s->transfer, "%.*s",
-                       (int)strcspn(words + strlen("\ntransfer="), "\n"),
-                       words + strlen("\ntransfer="));
-    ctl_answer_free(&a);
-    return code;
-}
 
 static int ask(const struct tool *t, struct proto_request r)
 {
@@ -60,15 +29,15 @@ static bool wait_a_little(const struct tool *t, uint64_t *waited_ms)
 }
 
 /* Waits for a leader. */
-static int find_leader(const struct tool *t, struct state *s, uint64_t *waited_ms)
+static int find_leader(const struct tool *t, struct status *s, uint64_t *waited_ms)
 {
-    int code = look(t, s);
+    int code = tool_status(t, s);
     while (code == RAFTCTL_EXIT_OK && s->leader == 0) {
         if (!wait_a_little(t, waited_ms)) {
             say_error("there is no leader: nothing was done");
             return RAFTCTL_EXIT_NO_LEADER;
         }
-        code = look(t, s);
+        code = tool_status(t, s);
     }
     return code;
 }
@@ -77,25 +46,26 @@ static int transfer(const struct tool *t, uint64_t heir)
 {
     uint8_t key[PROTO_TRANSFER_KEY_BYTES];
     uint64_t waited_ms = 0;
-    struct state was, is;
+    struct status was, is;
     int code = find_leader(t, &was, &waited_ms);
     if (code != RAFTCTL_EXIT_OK || was.leader == heir)
         return code;
-    put_u16(key, (uint16_t)was.leader);
+    put_u16(key, was.leader);
     put_u16(key + 2, (uint16_t)heir);
     code = ask(t, (struct proto_request){.op = PROTO_TRANSFER, .key = key, .key_len = sizeof key});
     for (is = was; code == RAFTCTL_EXIT_OK && (is.leader == 0 || is.leader == was.leader);
-         code = look(t, &is)) {
-        bool over = is.transfers != was.transfers && strcmp(is.transfer, "under way") != 0 &&
-                    strcmp(is.transfer, "done") != 0;
+         code = tool_status(t, &is)) {
+        bool over = is.transfers != was.transfers && is.transfer != RAFT_TRANSFER_RUNS &&
+                    is.transfer != RAFT_TRANSFER_LEFT;
         if (!over && wait_a_little(t, &waited_ms))
             continue;
-        say_error("node %u still leads: %s", (unsigned)was.leader,
-                  over ? is.transfer : "raftctl status there says why (transfer)");
+        say_error("node %u still leads: %s", was.leader,
+                  over ? raft_transfer_name(is.transfer)
+                       : "raftctl status there says why (transfer)");
         return RAFTCTL_EXIT_BUSY;
     }
     if (code == RAFTCTL_EXIT_OK && heir != 0 && is.leader != heir) {
-        say_error("node %u leads now", (unsigned)is.leader);
+        say_error("node %u leads now", is.leader);
         code = RAFTCTL_EXIT_BUSY;
     }
     return code;
@@ -113,16 +83,16 @@ void run_transfer(struct tool *t, const struct args *a)
 void run_drain(struct tool *t, const struct args *a)
 {
     uint64_t waited_ms = 0;
-    struct state is;
+    struct status is;
     (void)a;
     int code = ask(t, (struct proto_request){.op = PROTO_DRAIN, .key = (const uint8_t *)""});
-    while (code == RAFTCTL_EXIT_OK && (code = look(t, &is)) == RAFTCTL_EXIT_OK) {
+    while (code == RAFTCTL_EXIT_OK && (code = tool_status(t, &is)) == RAFTCTL_EXIT_OK) {
         if (is.drained != 0 && is.leader != is.id)
             break;
         if (wait_a_little(t, &waited_ms))
             continue;
         say_error("this node still leads: %s",
-                  is.drained != 0 ? is.transfer : "there is no other one");
+                  is.drained != 0 ? raft_transfer_name(is.transfer) : "there is no other one");
         code = RAFTCTL_EXIT_BUSY;
     }
     tool_end(t, code);

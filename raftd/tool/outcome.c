@@ -166,3 +166,17 @@ void tool_call(struct tool *t, const struct proto_request *r, struct ctl_answer 
     if (code != RAFTCTL_EXIT_OK)
         tool_end(t, code);
 }
+
+int tool_status(const struct tool *t, struct status *s)
+{
+    struct proto_request r = request(t, PROTO_STATUS, NULL);
+    struct ctl_answer a;
+    int code = tool_try(t, &r, &a);
+    if (code != RAFTCTL_EXIT_OK)
+        return code;
+    status_read(s, a.len > 0 ? (char *)a.body : NULL);
+    for (unsigned i = 0; i < s->n_peers; i++)
+        s->peers[i].trouble = NULL; /* it goes with the answer */
+    ctl_answer_free(&a);
+    return code;
+}

@@ -8,6 +8,7 @@
 #include <sys/types.h>
 
 #include "raftd/conf.h"
+#include "raftd/serve/status_text.h"
 #include "raftd/tool/client.h"
 
 /* Standard output. */
@@ -49,6 +50,9 @@ int tool_try(const struct tool *t, const struct proto_request *r, struct ctl_ans
 /* The same, but on anything but RESULT_OK it ends the process with that code. */
 void tool_call(struct tool *t, const struct proto_request *r, struct ctl_answer *a);
 
+/* The same for a status; the peers in it have no texts. */
+int tool_status(const struct tool *t, struct status *s);
+
 /* Says why nobody could connect to t->socket (errno). Returns the exit code. */
 int say_not_running(const struct tool *t);
 
@@ -78,9 +82,6 @@ bool import_line(char *line, size_t len, struct proto_item *item);
 /* snapshot.c */
 void run_snapshot(struct tool *t, const struct args *a);
 void run_backup(struct tool *t, const struct args *a);
-
-/* The number behind `name` in the text of status, as "\nterm="; 0: there is none. */
-uint64_t status_number(const char *text, const char *name);
 
 /* handover.c */
 void run_transfer(struct tool *t, const struct args *a);

@@ -8,81 +8,46 @@
 
 #include "raftd/base/bytes.h"
 #include "raftd/base/exits.h"
-#include "raftd/base/num.h"
 #include "raftd/base/say.h"
 #include "raftd/tool/raftctl.h"
 
 enum { LOOK_MS = 50 };
 
-/* What status says of snapshots. */
-struct state {
-    uint64_t applied, index, bytes, imaging, failed;
-};
-
-uint64_t status_number(const char *text, const char *name)
-{
-    const char *at = strstr(text, name);
-    uint64_t number = 0;
-    if (at != NULL) {
-        at += strlen(name);
-        (void)num_take(&at, 10, UINT64_MAX, &number);
-    }
-    return number;
-}
-
-static int look(const struct tool *t, struct state *s)
-{
-    const struct proto_request r = request(t, PROTO_STATUS, NULL);
-    struct ctl_answer a;
-    int code = tool_try(t, &r, &a);
-    if (code != RAFTCTL_EXIT_OK)
-        return code;
-    const char *text = a.len > 0 ? (const char *)a.body : "";
-    *s = (struct state){
-        .applied = status_number(text, "\napplied_index="),
-        .index = status_number(text, "\nsnapshot_index="),
-        .bytes = status_number(text, "\nsnapshot_bytes="),
-        .imaging = status_number(text, "\nimage="),
-        .failed = status_number(text, "\nimages_given_up="),
-    };
-    ctl_answer_free(&a);
-    return code;
-}
-
 /* Has the daemon write a snapshot of what is applied now, or later. *s then names it. */
-static int take(const struct tool *t, struct state *s)
+static int take(const struct tool *t, struct status *s)
 {
     const struct proto_request ask = request(t, PROTO_SNAPSHOT, NULL);
     const struct timespec pause = {.tv_nsec = LOOK_MS * 1000000L};
-    struct state first;
+    struct status first;
     struct ctl_answer answer;
     uint64_t waited_ms = 0;
-    int code = look(t, &first);
+    int code = tool_status(t, &first);
     *s = first;
     if (code == RAFTCTL_EXIT_OK && (code = tool_try(t, &ask, &answer)) == RAFTCTL_EXIT_OK)
         ctl_answer_free(&answer);
     /* A snapshot that is being written already may be of an earlier index, and does not count then. */
-    while (code == RAFTCTL_EXIT_OK && s->index < first.applied) {
-        if (s->failed > first.failed || (s->imaging == 0 && waited_ms >= t->timeout_ms)) {
+    while (code == RAFTCTL_EXIT_OK && s->snapshot_index < first.applied_index) {
+        if (s->images_given_up > first.images_given_up ||
+            (s->imaging == 0 && waited_ms >= t->timeout_ms)) {
             say_error("the snapshot was not written: the disk is full, or it took too much memory "
                       "(see raftctl status): nothing was done; try again");
             return RAFTCTL_EXIT_BUSY;
         }
         (void)nanosleep(&pause, NULL);
         waited_ms += LOOK_MS;
-        code = look(t, s);
+        code = tool_status(t, s);
     }
     return code;
 }
 
 void run_snapshot(struct tool *t, const struct args *a)
 {
-    struct state s;
+    struct status s;
     (void)a;
     int code = take(t, &s);
     if (code == RAFTCTL_EXIT_OK)
-        fprintf(t->out.file, "snapshot_index=%" PRIu64 "\nsnapshot_bytes=%" PRIu64 "\n", s.index,
-                s.bytes);
+        fprintf(t->out.file, "snapshot_index=%" PRIu64 "\nsnapshot_bytes=%" PRIu64 "\n",
+                s.snapshot_index, s.snapshot_bytes);
     tool_end(t, code);
 }
 
@@ -99,14 +64,14 @@ static int catch_up(const struct tool *t)
 }
 
 /* Copies the snapshot to fd. */
-static int copy(const struct tool *t, const struct state *s, int fd, const char *path)
+static int copy(const struct tool *t, const struct status *s, int fd, const char *path)
 {
     uint8_t key[PROTO_FETCH_KEY_BYTES];
     const struct proto_request r = {
         .op = PROTO_FETCH, .timeout_ms = t->timeout_ms, .key = key, .key_len = sizeof key};
     struct ctl_answer a;
-    put_u64(key, s->index);
-    for (uint64_t at = 0, len; at < s->bytes; at += len) {
+    put_u64(key, s->snapshot_index);
+    for (uint64_t at = 0, len; at < s->snapshot_bytes; at += len) {
         put_u64(key + 8, at);
         int code = tool_try(t, &r, &a);
         if (code != RAFTCTL_EXIT_OK)
@@ -128,7 +93,7 @@ void run_backup(struct tool *t, const struct args *a)
 {
     const char *path = a->words[0];
     bool out = strcmp(path, "-") == 0;
-    struct state s;
+    struct status s;
     int fd = out ? STDOUT_FILENO : open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (fd < 0) {
         say_error("%s: %s", path, strerror(errno));

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "raftd/serve/status_text.h"
 #include "tests/sim/impl.h"
 
 const char *sim_fault_name(enum sim_fault f)

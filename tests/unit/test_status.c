@@ -1,4 +1,4 @@
-// LINK: raftd/serve/status_text.c raftd/base/json.c
+// LINK: raftd/serve/status_text.c raftd/base/json.c raftd/base/num.c
 /* test_status.c: what status shows, as lines and as JSON. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "raftd/node/status.h"
+#include "raftd/serve/status_text.h"
 
 /* In place of the core's, the longest that could be. */
 const char *raft_role_name(enum raft_role role)
@@ -281,6 +281,75 @@ static void test_bounds(void **state)
     }
 }
 
+/* What raftctl looks at comes back from the text as it was, whatever the table calls it. */
+static void test_read(void **state)
+{
+    (void)state;
+    static struct status s, r;
+    fill(&s);
+    s.applied_index = 4000000000000;
+    s.imaging = 1;
+    s.images_given_up = 5;
+    char *text = printed(&s, 100 * 1000000, false);
+    status_read(&r, text);
+    assert_int_equal(r.id, 2);
+    assert_int_equal(r.leader, 2);
+    assert_int_equal(r.commit_index, UINT64_MAX);
+    assert_int_equal(r.applied_index, 4000000000000);
+    assert_int_equal(r.transfer, RAFT_TRANSFER_RUNS);
+    assert_int_equal(r.transfers, 4);
+    assert_int_equal(r.drained, 1);
+    assert_int_equal(r.snapshot_index, 60);
+    assert_int_equal(r.snapshot_bytes, 5000);
+    assert_int_equal(r.imaging, 1);
+    assert_int_equal(r.images_given_up, 5);
+    assert_int_equal(r.n_peers, 2);
+    assert_int_equal(r.peers[0].match_index, 41);
+    assert_int_equal(r.peers[0].drops[DROP_REPLAY], 0);
+    assert_null(r.peers[0].trouble);
+    assert_int_equal(r.peers[1].id, 3);
+    assert_string_equal(r.peers[1].trouble, "has another list of nodes");
+    assert_int_equal(r.n_links, 4);
+    for (unsigned i = 0; i < 4; i++)
+        for (unsigned k = 0; k < 4; k++) {
+            assert_int_equal(r.links[i].id, i + 1);
+            if (i == 2 && k != 2) /* that row is old */
+                assert_int_equal(r.links[i].heard[k], STATUS_LINK_UNKNOWN);
+            else if (i != k)
+                assert_int_equal(r.links[i].heard[k], s.links[i].heard[k]);
+        }
+    free(text);
+}
+
+/* Numbers that the field or the text has no room for, ids and lines that make no sense. */
+static void test_read_nonsense(void **state)
+{
+    (void)state;
+    static struct status r;
+    char text[] =
+        "leader=65536\ndrained=256\nterm=-1\nid=7 \nrole=leader\n=5\npeer.\npeer.x.sent=1\n"
+        "peer.70000.sent=1\nlink.1=5\nlink.1.2.3=5\nlink.0.1=5\nlink.4.4=5\ntransfer=whim\nterm";
+    status_read(&r, text);
+    assert_int_equal(r.leader, 0);
+    assert_int_equal(r.drained, 0);
+    assert_int_equal(r.term, 0);
+    assert_int_equal(r.id, 0);
+    assert_int_equal(r.n_peers, 0);
+    assert_int_equal(r.n_links, 0);
+    assert_int_equal(r.transfer, RAFT_TRANSFER_COUNT);
+    /* More than there is room for. */
+    static char many[64 * 1000];
+    size_t len = 0;
+    for (unsigned id = 1; id < 1000; id++)
+        len += (size_t)snprintf(many + len, sizeof many - len,
+                                "peer.%u.match_index=9\nlink.%u.1=7\n", id, id);
+    status_read(&r, many);
+    assert_int_equal(r.n_peers, sizeof r.peers / sizeof r.peers[0]);
+    assert_int_equal(r.n_links, sizeof r.links / sizeof r.links[0]);
+    assert_int_equal(r.peers[r.n_peers - 1].match_index, 9);
+    assert_int_equal(r.links[r.n_links - 1].heard[1], 7);
+}
+
 static void test_names(void **state)
 {
     (void)state;
@@ -342,8 +411,10 @@ static void test_advice(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_lines),  cmocka_unit_test(test_json),  cmocka_unit_test(test_advice),
-        cmocka_unit_test(test_bounds), cmocka_unit_test(test_names),
+        cmocka_unit_test(test_lines),  cmocka_unit_test(test_json),
+        cmocka_unit_test(test_advice), cmocka_unit_test(test_bounds),
+        cmocka_unit_test(test_read),   cmocka_unit_test(test_read_nonsense),
+        cmocka_unit_test(test_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
