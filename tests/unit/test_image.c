@@ -1,4 +1,4 @@
-// LINK: @state tests/lib/state_table.c -Wl,--wrap=malloc
+// LINK: @state @rcu_alone tests/lib/state_table.c -Wl,--wrap=malloc
 /* test_image.c: a state goes through its image and comes out the same; what is no image is refused. */
 #include <errno.h>
 #include <setjmp.h>

@@ -1,4 +1,4 @@
-// LINK: @state -Wl,--wrap=malloc,--wrap=free
+// LINK: @state @rcu_alone -Wl,--wrap=malloc,--wrap=free
 /* test_kv.c: the state machine's semantics; views, images and digests of it. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -17,6 +17,7 @@
 
 #include "raftd/core/raft.h"
 #include "raftd/base/rcu.h"
+#include "tests/lib/brief.h"
 #include "tests/sim/sim.h"
 
 enum {
@@ -260,7 +261,7 @@ static void one_link(unsigned nodes, bool both_ways)
     for (unsigned a = 0; a < nodes; a++) {
         for (unsigned b = 0; b < nodes; b++) {
             struct cuts cut = {0};
-            if (a == b || (both_ways && b < a))
+            if (a == b || (both_ways && b < a) || (brief() && nodes > 3 && (a + b) % 3 != 0))
                 continue;
             cut.from_to[a][b] = true;
             cut.from_to[b][a] = both_ways;

@@ -1,4 +1,4 @@
-// LINK: @core tests/lib/core_cluster.c tests/lib/core_ghost.c tests/lib/core_words.c
+// LINK: @core tests/lib/core_cluster.c tests/lib/core_ghost.c tests/lib/core_words.c HEAVY
 /* test_raft_random.c: seeded random lives of clusters.
  *
  * Each seed draws a cluster, the kinds of faults that exist in its world, and then a life under

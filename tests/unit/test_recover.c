@@ -1,4 +1,4 @@
-// LINK: @storage tests/lib/disk_memory.c tests/lib/disk_model.c tests/lib/disk_past.c
+// LINK: @storage tests/lib/disk_memory.c tests/lib/disk_model.c tests/lib/disk_past.c HEAVY
 /* What recovery makes of damage: the table, cuts at every byte, flipped bits, zeroed, foreign and
  * old blocks, missing files. Power cuts and failing calls are in test_wal.c. */
 #include "storage/recover.h"

@@ -11,10 +11,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
 #include <cmocka.h>
 
 #include "storage/batch.h"
+#include "tests/lib/brief.h"
 #include "tests/lib/disk_rig.h"
 
 enum { SIZE = WAL_SEGMENT_BYTES_MIN, PER_SEGMENT = 5 /* batches of one block */ };
@@ -442,9 +442,9 @@ static void every_changed_byte_among_old_blocks_is_judged_right(void **state)
             uint8_t bad = (uint8_t)(byte ^ 1u << at % 8);
             bool counts = judge(&l, file, at, &bad, 1);
             n += counts;
-            at += counts ? 1 : 37;
+            at += !counts ? 37 : brief() ? 3 : 1;
         }
-    assert_true(n > 15 * 4096);
+    assert_true(n > 15 * 4096 / (brief() ? 3 : 1));
     rig_free(l.g);
 }
 
