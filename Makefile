@@ -118,7 +118,7 @@ $(B)/raftd: $(call objs,$(DAEMON_SRCS))
 
 $(B)/raftctl: $(call objs,$(CTL_SRCS))
 	$(say) LINK $@
-	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(ATOMIC_LIB)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ -lsodium $(ATOMIC_LIB)
 
 objects: $(call objs,$(SRCS))
 unit-objects: $(UNITS:%=$(O)/tests/unit/%.o)

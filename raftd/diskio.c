@@ -296,42 +296,39 @@ static bool drop_log(struct diskio *d)
 }
 
 /* What the snapshots' thread did last. False: it is given up, or there is no room. That there is room again
- * is shown by a `whole` snapshot alone: on a full disk a part of one can still be opened. */
-static bool snapshot_done(struct diskio *d, int rc, bool whole)
+ * is shown by a whole snapshot alone: on a full disk a part of one can still be opened. */
+static bool snapshot_done(struct diskio *d, enum diskio_kind kind, int rc)
 {
-    if (rc == 0 && !whole)
-        return true;
-    if (rc == 0) {
-        uint64_t lasted_s = lasting_over(&d->no_snapshot, clock_us());
-        if (lasted_s > 0)
-            say_info("snapshots can be written again, after %" PRIu64 " s", lasted_s);
-        return true;
-    }
-    if (wal_refused(rc)) {
-        if (lasting_is(&d->no_snapshot, 0, clock_us()))
-            refused_for_now(rc, imager_error(d->imager), "snapshots wait until there is room");
-    } else if (rc == -EBADMSG || rc == -ENOTSUP) {
-        say_error("a snapshot that came from another node is refused: %s", imager_error(d->imager));
-    } else if (rc != -ECANCELED && rc != -EINVAL) { /* EINVAL: an earlier piece was refused */
+    bool whole = rc == 0 && (kind == DISKIO_SNAP_INSTALL || kind == DISKIO_IMAGE);
+    bool damaged = rc == -EBADMSG || rc == -ENOTSUP;
+    uint64_t lasted_s = whole ? lasting_over(&d->no_snapshot, clock_us()) : 0;
+    if (lasted_s > 0)
+        say_info("snapshots can be written again, after %" PRIu64 " s", lasted_s);
+    if (rc == 0 || rc == -ECANCELED || rc == -EINVAL) /* EINVAL: an earlier piece was refused */
+        return rc == 0;
+    if (!damaged && !wal_refused(rc))
         refused_running(d->cfg.dir, rc, imager_error(d->imager));
-    }
+    if (!lasting_is(&d->no_snapshot, 0, clock_us()))
+        return false;
+    if (damaged)
+        say_error("a snapshot %s: %s",
+                  kind == DISKIO_SNAP_READ ? "of this node is damaged, and another one is written"
+                  : kind == DISKIO_IMAGE   ? "is given up, and the log goes on"
+                                           : "that came from another node is refused",
+                  imager_error(d->imager));
+    else
+        refused_for_now(rc, imager_error(d->imager), "snapshots wait until there is room");
     return false;
 }
 
-/* A snapshot that is gone, or for which there is no descriptor, has no bytes. */
+/* A snapshot that is gone, that the disk can't read, or for which there is no descriptor, has no bytes. */
 static bool snap_read(struct diskio *d, const struct job *j, struct diskio_done *done)
 {
     ssize_t n = imager_read(d->imager, j->index, j->at, j->buf, j->len);
-    if (n < 0 && n != -ENOENT && !wal_refused((int)n))
-        refused_running(d->cfg.dir, (int)n, imager_error(d->imager));
+    if (n < 0 && n != -ENOENT)
+        (void)snapshot_done(d, DISKIO_SNAP_READ, n == -EIO ? -EBADMSG : (int)n);
     done->len = n > 0 ? (size_t)n : 0;
     return true;
-}
-
-static bool snap_install(struct diskio *d, struct diskio_done *done)
-{
-    done->head = &d->install_head;
-    return snapshot_done(d, imager_install(d->imager, &d->install_head, &done->load), true);
 }
 
 static bool write_image(struct diskio *d, const struct job *j, struct diskio_done *done)
@@ -342,7 +339,7 @@ static bool write_image(struct diskio *d, const struct job *j, struct diskio_don
     d->images_given_up += rc != 0;
     d->snapshot_us = rc == 0 ? clock_us() : d->snapshot_us;
     pthread_mutex_unlock(&d->lock);
-    return snapshot_done(d, rc, true);
+    return snapshot_done(d, DISKIO_IMAGE, rc);
 }
 
 /* After a batch: has the next segment made. */
@@ -447,10 +444,12 @@ static bool do_job(struct diskio *d, struct job *j, struct diskio_done *done, ui
     case DISKIO_SPARE: *again_ms = SPARE_AGAIN_MS; return make_spare(d);
     case DISKIO_SNAP_READ: return snap_read(d, j, done);
     case DISKIO_SNAP_OPEN:
-        return snapshot_done(d, imager_open(d->imager, &d->open_name, &done->have), false);
+        return snapshot_done(d, j->kind, imager_open(d->imager, &d->open_name, &done->have));
     case DISKIO_SNAP_WRITE:
-        return snapshot_done(d, imager_append(d->imager, j->at, j->bytes, j->len), false);
-    case DISKIO_SNAP_INSTALL: return snap_install(d, done);
+        return snapshot_done(d, j->kind, imager_append(d->imager, j->at, j->bytes, j->len));
+    case DISKIO_SNAP_INSTALL:
+        done->head = &d->install_head;
+        return snapshot_done(d, j->kind, imager_install(d->imager, &d->install_head, &done->load));
     case DISKIO_IMAGE: return write_image(d, j, done);
     }
     return false;

@@ -2,6 +2,8 @@
 #include "raftd/imager.h"
 
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -9,6 +11,13 @@
 
 #include "raftd/base/clock.h"
 #include "raftd/base/num.h"
+
+enum {
+    /* A snapshot that fills the disk, or cannot be read back, has worn it for nothing. */
+    FULL_AGAIN_US = 600 * 1000 * 1000,
+    DAMAGED_AGAIN_US = 60 * 1000 * 1000,
+    IMAGE_ROOM_BYTES = 1 << 19, /* so much more room is a reason to try sooner */
+};
 
 struct imager {
     struct snapshots images; /* for what is written here ... */
@@ -22,7 +31,9 @@ struct imager {
     struct snapshot_name part_name; /* of the snapshot that it is of */
     int fd;                         /* of the snapshot that was read last, -1 = none */
     uint64_t fd_index;
-    bool fd_used; /* since the last image */
+    bool fd_used;         /* since the last image */
+    uint64_t image_at_us; /* no image before that, ... */
+    int64_t image_room;   /* ... unless there is so much room */
 };
 
 /* After a piece of an image: others first, and no faster than the rate, nor with more than its part of a
@@ -97,11 +108,17 @@ int imager_write(struct imager *m, const struct snapshot_head *head, struct imag
                  uint64_t needed, struct snapshot_name *name)
 {
     const struct snapshot_source source = {.next = next, .ctx = image};
-    m->error = m->images.message;
+    int64_t room = m->images.disk->room(m->images.disk->ctx, m->images.dir);
+    if (clock_us() < m->image_at_us && room < m->image_room)
+        return -ECANCELED;
     m->done = 0;
     m->done_us = clock_us();
     m->done_used_us = clock_used_us();
     int rc = snapshot_write(&m->images, head, &source, name);
+    uint64_t wait_us = rc == -ENOSPC ? FULL_AGAIN_US : rc == -EBADMSG ? DAMAGED_AGAIN_US : 0;
+    m->image_at_us = clock_us() + wait_us;
+    m->image_room = rc == -ENOSPC ? room + IMAGE_ROOM_BYTES : INT64_MAX;
+    m->error = m->images.message; /* not that of what was done between its pieces */
     if (rc == 0 && m->part != NULL && m->part_name.index <= name->index) { /* the log was faster */
         snapshot_part_drop(m->part);
         m->part = NULL;
@@ -121,7 +138,13 @@ ssize_t imager_read(struct imager *m, uint64_t index, uint64_t offset, uint8_t *
         m->fd_index = index;
     }
     m->fd_used = true;
-    return m->fd < 0 ? m->fd : snapshot_read(m->peers.disk, m->fd, offset, buf, len);
+    if (m->fd < 0)
+        return m->fd;
+    ssize_t n = snapshot_read(m->peers.disk, m->fd, offset, buf, len);
+    if (n < 0)
+        (void)snprintf(m->peers.message, sizeof m->peers.message,
+                       "read the snapshot of entry %" PRIu64 ": %s", index, strerror((int)-n));
+    return n;
 }
 
 int imager_open(struct imager *m, const struct snapshot_name *name, uint64_t *have)

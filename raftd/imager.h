@@ -35,7 +35,8 @@ void imager_free(struct imager *m); /* NULL: nothing */
 /* The calling thread's disk requests come after those of others from now on. */
 void imager_yield(void);
 
-/* Writes the image, and removes what is older and not kept, but not the snapshot of index `needed`. */
+/* Writes the image, and removes what is older and not kept, but not the snapshot of index `needed`.
+ * -ECANCELED at once if the last one filled the disk or could not be read back: this one would, too. */
 int imager_write(struct imager *m, const struct snapshot_head *head, struct image *image,
                  uint64_t needed, struct snapshot_name *name);
 

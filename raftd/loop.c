@@ -324,6 +324,8 @@ static void disk_did(struct loop *l, uint64_t now, const struct diskio_done *don
         break;
     case DISKIO_FETCH: node_fetched(n, now, done->what, done->len, &done->next); break;
     case DISKIO_SNAP_READ:
+        if (done->len == 0)
+            node_snapshot(n); /* in the place of one that is gone, or can't be read */
         if (done->what.peer != 0) {
             node_snap_read(n, now, done->what, done->len);
         } else {

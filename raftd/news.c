@@ -337,6 +337,19 @@ static void say_data(struct news *said, const struct status *s)
         said->data_high = percent >= DATA_HIGH_PERCENT;
 }
 
+static void say_log_full(struct news *said, const struct status *s, uint64_t now_us)
+{
+    uint64_t lasted_s = s->log_full != 0 ? 0 : lasting_over(&said->log_full, now_us);
+    if (s->log_full != 0 && lasting_is(&said->log_full, 0, now_us))
+        say_warn("the log has reached log_max_bytes (%" PRIu64
+                 "), and no snapshot is there that lets it go: new writes are refused here until "
+                 "one is written",
+                 s->log_max_bytes);
+    if (lasted_s > 0)
+        say_info("a snapshot has made the log shorter: writes are taken again, after %" PRIu64 " s",
+                 lasted_s);
+}
+
 static void say_differs(struct news *said, const struct status *s)
 {
     if (s->differs_index != 0 && said->differs_index == 0)
@@ -363,6 +376,7 @@ void news_status(struct news *said, struct status *s, uint64_t now_us)
     say_leader(said, s, now_us);
     say_send_fails(said, s, now_us);
     say_data(said, s);
+    say_log_full(said, s, now_us);
     say_commits(said, s, now_us);
     say_differs(said, s);
 }

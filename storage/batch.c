@@ -97,6 +97,13 @@ uint64_t batch_salt(const uint8_t buf[BATCH_HEAD_BYTES])
     return get_u64(buf + 24);
 }
 
+void batch_spoil(uint8_t *buf, size_t len, uint64_t salt)
+{
+    memset(buf, 0xff, len);
+    if (len >= BATCH_HEAD_BYTES)
+        put_u64(buf + 24, salt);
+}
+
 const uint8_t *batch_prev(const uint8_t buf[BATCH_HEAD_BYTES])
 {
     return buf + 40;

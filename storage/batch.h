@@ -107,6 +107,9 @@ bool batch_decode(const uint8_t buf[BATCH_HEAD_BYTES], struct batch_head *h);
 uint64_t batch_salt(const uint8_t buf[BATCH_HEAD_BYTES]);
 const uint8_t *batch_prev(const uint8_t buf[BATCH_HEAD_BYTES]);
 
+/* Fills a block, or `len` bytes of one, with what no head is, and what shows the salt if there is room. */
+void batch_spoil(uint8_t *buf, size_t len, uint64_t salt);
+
 /* The name of a batch, from its encoded head. */
 void batch_hash(const uint8_t buf[BATCH_HEAD_BYTES], uint8_t out[BATCH_HASH_BYTES]);
 

@@ -430,6 +430,7 @@ static int scan_in_use(struct scan *s, size_t i, bool *end)
     if (fold_reserve(&r->fold) != 0)
         return scan_no_memory(s);
     fold_segment(&r->fold, seg->head.salt, seg->bytes);
+    s->salt = seg->head.salt;
     s->sealed = false;
     rc = walk_segment(s, i, &verdict);
     if (rc != 0 || (rc = scan_close(s)) != 0)
@@ -714,10 +715,12 @@ static void report_doubt(struct scan *s)
                     "%s",
                     d->why);
     else
-        add_message(
-            rep, "The log %s entry %" PRIu64 ", and what stood there goes to %s/log/damaged",
-            !s->r->reset ? "is cut behind" : "begins anew behind the snapshot, which ends with",
-            rep->last_index, s->dir);
+        add_message(rep,
+                    "The log %s entry %" PRIu64 ", and what stood there goes to %s/log/damaged",
+                    !s->r->reset           ? "is cut behind"
+                    : rep->last_index != 0 ? "begins anew behind the snapshot, which ends with"
+                                           : "begins anew, for there is no snapshot, behind",
+                    rep->last_index, s->dir);
 }
 
 static void fill_report(struct scan *s, int rc)
@@ -740,6 +743,8 @@ static void fill_report(struct scan *s, int rc)
             "%s. The snapshot has what was there; the log begins with %016" PRIx64 SEGMENT_SUFFIX
             ", and what stands before it goes to %s/log/damaged",
             s->damage, s->numbers[s->start], s->dir);
+    if (s->unreadable > 0 && rep->verdict != WAL_CLEAN)
+        add_message(rep, "The disk could not read %u blocks of the log", s->unreadable);
     if (s->r->reset)
         begin_anew(s);
     if (rc == 0)

@@ -89,6 +89,7 @@ int scan_open(struct scan *s, uint64_t number)
     assert(s->fd < 0);
     s->number = number;
     s->loaded = 0;
+    s->salt = 0;
     segment_path(s->path, s->dir, number, SEGMENT_SUFFIX);
     s->fd = s->d->open(s->d->ctx, s->path, DISK_READ);
     if (s->fd == -EISDIR) {
@@ -107,12 +108,33 @@ int scan_close(struct scan *s)
     return rc == 0 ? 0 : scan_failed(s, rc, "close");
 }
 
+/* Those blocks of [at, at + len) that can be read, and something in the place of the others. */
+static ssize_t read_blocks(struct scan *s, uint8_t *to, uint32_t at, uint32_t len)
+{
+    ssize_t n = 0;
+    for (uint32_t from = at; n >= 0 && from < at + len; from += (uint32_t)n) {
+        uint32_t left = at + len - from, block = BATCH_BLOCK_BYTES - from % BATCH_BLOCK_BYTES;
+        block = block < left ? block : left;
+        n = s->d->pread(s->d->ctx, s->fd, to + (from - at), block, from);
+        if (n == -EIO) {
+            batch_spoil(to + (from - at), block, s->salt);
+            s->unreadable++;
+            n = block;
+        }
+        if (n == 0)
+            return from - at;
+    }
+    return n < 0 ? n : len;
+}
+
 int scan_read(struct scan *s, uint8_t *to, uint32_t at, uint32_t len)
 {
     const struct wal_options *o = s->options;
     if (o->progress != NULL && !o->progress(o->progress_ctx, s->n_done, s->n_numbers))
         return scan_failed(s, -ECANCELED, "read");
     ssize_t n = s->d->pread(s->d->ctx, s->fd, to, len, at);
+    if (n == -EIO)
+        n = read_blocks(s, to, at, len);
     if (n < 0)
         return scan_failed(s, (int)n, "read");
     if ((size_t)n != len) /* sizes were checked: it shrank under us */

@@ -50,6 +50,8 @@ struct scan {
     size_t at;                 /* the one that is walked */
     bool sealed;               /* the last one that was walked ends with its seal */
     bool refused;              /* what is wrong is no damage: a start must not touch it */
+    uint64_t salt;             /* of the segment that is walked, 0 for none */
+    unsigned unreadable;       /* times that the disk could not read a block */
     struct doubt before;       /* what an earlier start found */
     uint64_t told; /* of what was cut off: entries before this one (wal_options.cut_off) */
     char damage
@@ -83,7 +85,8 @@ int scan_list(struct scan *s);
 int scan_open(struct scan *s, uint64_t number);
 int scan_close(struct scan *s);
 
-/* Reads all of [at, at + len) of the open segment. 0 or an error. */
+/* Reads all of [at, at + len) of the open segment. 0 or an error. A block that the disk can't read is none:
+ * it comes as a damaged one, in the segment that is walked as a part of a write (s->salt). */
 int scan_read(struct scan *s, uint8_t *to, uint32_t at, uint32_t len);
 
 /* Makes sure that what will be read is what the medium holds, and says what kind of file it is. 0 or an

@@ -596,7 +596,7 @@ static int write_file(struct snapshots *s, const char *path, const struct snapsh
     if (rc == 0)
         rc = read_file(s, fd, path, NULL, &got, name);
     if (rc == -EBADMSG || (rc == 0 && memcmp(hash, name->hash, sizeof hash) != 0))
-        rc = say(s, -EIO, "%s: what was written cannot be read back", path);
+        rc = say(s, -EBADMSG, "%s: what was written cannot be read back", path);
     return close_file(s, fd, path, rc);
 }
 

@@ -119,8 +119,10 @@ static bool wanted(const struct images *im)
 {
     uint64_t since = written(im) - bytes_at(im, im->newest.index);
     uint64_t most = max_u64((uint64_t)IMAGES_SEGMENTS * im->segment_bytes, im->newest.size);
-    if (im->io->image == NULL || im->open != NULL ||
-        replica_applied(im->replica) <= im->newest.index)
+    uint64_t applied = replica_applied(im->replica);
+    /* One of the same entry is looked at, and written again if it can't be read. */
+    if (im->io->image == NULL || im->open != NULL || applied == 0 ||
+        applied < im->newest.index + (im->asked ? 0 : 1))
         return false;
     return im->asked || since > (near_limit(im) ? im->segment_bytes : most);
 }
@@ -201,14 +203,18 @@ void images_done(struct images *im, uint64_t now, const struct snapshot_name *na
 {
     assert(im->open != NULL);
     machine_thaw(im->machine, im->open);
-    bool soon = im->stopping &&
-                near_limit(im); /* a full log ends what took the memory: the next fits */
     im->open = NULL;
-    im->stopping = im->hurried = false;
     if (name != NULL)
         images_installed(im, name);
+    if (name != NULL || !im->stopping)
+        im->outgrown = 0;
     else
-        im->retry_at = soon ? now : now + IMAGES_RETRY_US;
+        im->outgrown++;
+    /* A full log ends what took the memory, so the next one fits; but if not, no other comes at once. */
+    uint64_t wait = (uint64_t)IMAGES_RETRY_US << min_u64(im->outgrown, IMAGES_DOUBLINGS);
+    if (name == NULL)
+        im->retry_at = im->outgrown == 1 && near_limit(im) ? now : now + wait;
+    im->stopping = im->hurried = false;
 }
 
 void images_installed(struct images *im, const struct snapshot_name *name)

@@ -22,7 +22,9 @@ enum {
     IMAGES_MARKS = 64,
     IMAGES_SEGMENTS = 4,         /* of log before an image is worth its bytes */
     IMAGES_TAIL_BYTES = 8 << 20, /* most that is kept for peers that lag a little */
-    IMAGES_RETRY_US = 5000000,   /* an image was given up, or had no room */
+    IMAGES_RETRY_US =
+        1000000,          /* an image had no room; service must resume two seconds after there is */
+    IMAGES_DOUBLINGS = 6, /* of that, when one after the other takes too much memory */
 };
 
 /* Only images.c looks inside. */
@@ -36,6 +38,7 @@ struct images {
     struct image *open;          /* being written; NULL: none */
     bool stopping;               /* it is being given up ... */
     bool hurried;                /* ... or ended as soon as can be */
+    unsigned outgrown;           /* images in a row that were given up for memory */
     bool asked;                  /* for an image, however short the log is */
     uint64_t retry_at;           /* not before */
     struct {

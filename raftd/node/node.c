@@ -396,7 +396,7 @@ void node_snap_written(struct node *n, uint64_t now, bool done)
 void node_snap_installed(struct node *n, uint64_t now, const struct snapshot_head *head,
                          struct image_load *state)
 {
-    snap_in_done(&n->snap_in);
+    snap_in_done(&n->snap_in, now, head != NULL);
     if (replica_install(&n->replica, now, head)) {
         machine_replace(n->machine, state, head->index, head->cluster_ms);
         writes_installed(&n->writes);
@@ -683,6 +683,8 @@ void node_status(const struct node *n, uint64_t now, struct status *s)
     s->max_data_bytes = n->cfg.max_data_bytes;
     s->pending_writes = writes_pending(&n->writes);
     s->disk_full = raft_disk_full(r);
+    s->log_full = r->log_full;
+    s->log_max_bytes = n->cfg.log_max_bytes;
     s->local_reads = node_local_reads(n);
     s->differs_index = n->digests.at;
     s->log_first_index = r->trail.base_index + 1;

@@ -27,9 +27,10 @@ enum result {
     RESULT_FULL = 9,       /* no room for more data (max_data_bytes); nothing was done */
     RESULT_REFUSED = 10,   /* the state did not allow it (`outcome` says why); nothing was done */
     RESULT_DISK_FULL = 11, /* the disk of this node has no room; nothing was done */
+    RESULT_LOG_FULL = 12,  /* no snapshot lets the log go (log_max_bytes); nothing was done */
 };
 
-enum { RESULT_LAST = RESULT_DISK_FULL };
+enum { RESULT_LAST = RESULT_LOG_FULL };
 
 struct user;
 

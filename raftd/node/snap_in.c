@@ -29,6 +29,15 @@ static void stop(struct snap_in *s)
     s->flow.ack_by = NEVER;
 }
 
+/* It can't be taken: whatever the reason, each try costs the leader, the path and the disk. */
+static void give_up(struct snap_in *s, uint64_t now)
+{
+    stop(s);
+    s->again_at = now + ((uint64_t)SNAP_AGAIN_US << min_u64(s->failed, SNAP_DOUBLINGS));
+    s->failed++;
+    s->n_failed++;
+}
+
 /* Memory is had before the disk is asked, so that nothing is in the way later. */
 void snap_in_offer(struct snap_in *s, uint64_t now, uint16_t from, const struct wire_offer *o)
 {
@@ -41,7 +50,7 @@ void snap_in_offer(struct snap_in *s, uint64_t now, uint16_t from, const struct 
         s->flow.ack_by = now;
         return;
     }
-    if (s->writing != 0)
+    if (s->writing != 0 || now < s->again_at)
         return;
     if (s->buf == NULL && (s->buf = malloc(2 * (size_t)s->window + SNAP_WRITE_BYTES)) == NULL)
         return; /* it will be offered again */
@@ -57,7 +66,7 @@ void snap_in_have(struct snap_in *s, uint64_t now, uint64_t have)
 {
     assert(s->stage == SNAP_OPENS);
     if (have > s->name.size) {
-        stop(s);
+        give_up(s, now);
         return;
     }
     stream_rx_init(&s->flow.rx, s->buf, 2 * (size_t)s->window, s->window);
@@ -119,7 +128,7 @@ void snap_in_written(struct snap_in *s, uint64_t now, bool done)
     size_t len = s->writing;
     s->writing = 0;
     if (!done) {
-        stop(s);
+        give_up(s, now);
         return;
     }
     stream_rx_consume(&s->flow.rx, len);
@@ -148,10 +157,14 @@ void snap_in_free(struct snap_in *s)
     free(s->buf);
 }
 
-void snap_in_done(struct snap_in *s)
+void snap_in_done(struct snap_in *s, uint64_t now, bool installed)
 {
     assert(s->stage == SNAP_INSTALLS);
     s->stage = SNAP_NONE;
+    if (!installed)
+        give_up(s, now);
+    else
+        s->failed = 0;
 }
 
 const struct snapshot_name *snap_in_name(const struct snap_in *s)
@@ -162,5 +175,6 @@ const struct snapshot_name *snap_in_name(const struct snap_in *s)
 void snap_in_status(const struct snap_in *s, struct status *status)
 {
     status->install_bytes = s->stage != SNAP_NONE ? s->written : 0;
+    status->installs_failed = s->n_failed;
     status->install_of_bytes = s->stage != SNAP_NONE ? s->name.size : 0;
 }

@@ -16,7 +16,9 @@
 
 enum {
     SNAP_WRITE_BYTES = 1 << 16,
-    SNAP_MIN_BYTES = 4096, /* the head of a snapshot: less is none */
+    SNAP_MIN_BYTES = 4096,   /* the head of a snapshot: less is none */
+    SNAP_AGAIN_US = 1000000, /* after one that could not be taken, doubled each time ... */
+    SNAP_DOUBLINGS = 6,      /* ... so often: all of it may have come for nothing */
 };
 
 enum snap_stage { SNAP_NONE, SNAP_OPENS, SNAP_TAKES, SNAP_INSTALLS };
@@ -29,9 +31,12 @@ struct snap_in {
     uint32_t window;
     enum snap_stage stage;
     struct snapshot_name name;
-    uint8_t *buf;     /* two windows, and behind them what is being written; NULL but in TAKES */
-    uint64_t written; /* bytes that the disk has */
-    size_t writing;   /* bytes on their way to it */
+    uint8_t *buf;      /* two windows, and behind them what is being written; NULL but in TAKES */
+    uint64_t written;  /* bytes that the disk has */
+    size_t writing;    /* bytes on their way to it */
+    unsigned failed;   /* snapshots in a row that could not be taken, ... */
+    uint64_t again_at; /* ... and none is taken before this */
+    uint64_t n_failed; /* since the start */
 };
 
 /* window: offered to the leader. */
@@ -45,8 +50,8 @@ void snap_in_offer(struct snap_in *s, uint64_t now, uint16_t from, const struct 
 void snap_in_have(struct snap_in *s, uint64_t now, uint64_t have);
 void snap_in_written(struct snap_in *s, uint64_t now, bool done);
 
-/* It is installed, or has failed. */
-void snap_in_done(struct snap_in *s);
+/* It is installed, or not. */
+void snap_in_done(struct snap_in *s, uint64_t now, bool installed);
 
 /* The snapshot that came last. */
 const struct snapshot_name *snap_in_name(const struct snap_in *s);

@@ -140,6 +140,9 @@ struct status {
     uint8_t imaging;                         /* 1: a snapshot is being written ... */
     uint64_t image_kept_bytes; /* ... and what was replaced meanwhile takes so much memory */
     uint64_t install_bytes, install_of_bytes; /* of a snapshot that comes from the leader; 0, 0 */
+    uint64_t installs_failed; /* such snapshots that could not be taken, since the start */
+    uint64_t log_max_bytes;   /* as configured */
+    uint8_t log_full;         /* 1: the log is longer than that; new writes here are refused */
     uint8_t disk_full;        /* 1: entries wait for room; new writes here are refused */
     uint8_t tail_dropped;     /* 1: recovery at start dropped a last write, cut or damaged */
     uint8_t local_reads;      /* 1: reads that need no leader are served, see node_local_reads() */

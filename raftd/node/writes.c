@@ -99,6 +99,10 @@ void writes_add(struct writes *w, uint64_t now, struct request *req)
         answer(w, req, RESULT_DISK_FULL);
         return;
     }
+    if (replica_raft(w->replica)->log_full) {
+        answer(w, req, RESULT_LOG_FULL);
+        return;
+    }
     uint64_t number = w->next;
     if (replica_full(w->replica) || *place_of(w, number) != NULL ||
         w->bytes + req->cmd_len > NODE_WRITE_BYTES_MAX) {

@@ -30,7 +30,8 @@
  *   list    prefix  key to start after  items, see proto_item          modify: index of the page
  *   status                              key=value lines, or JSON       none
  *   fetch   u64 index, u64 offset       bytes of that snapshot from there on, as many as fit; RESULT_NO_KEY:
- *                                       there are none
+ *                                       there are none. Its last 44 bytes end with the BLAKE2b-256 of all
+ *                                       before these
  *   snapshot                            nothing: one will be written; status says when it is
  *   transfer  u16 leader, u16 heir      nothing: the leader, if it still leads, is asked to hand over to
  *                                       that node, 0: the best; status says what becomes of it

@@ -108,6 +108,8 @@ static const struct field node_fields[] = {
     {"loop_max_cpu_us", OF_NODE(loop_max_cpu_us), NUMBER, ALWAYS},
     {"disk_bytes", OF_NODE(disk_bytes), NUMBER, ALWAYS},
     {"log_bytes", OF_NODE(log_bytes), NUMBER, ALWAYS},
+    {"log_max_bytes", OF_NODE(log_max_bytes), NUMBER, ALWAYS},
+    {"log_full", OF_NODE(log_full), NUMBER, ALWAYS},
     {"log_first_index", OF_NODE(log_first_index), NUMBER, ALWAYS},
     {"snapshot_index", OF_NODE(snapshot_index), NUMBER, ALWAYS},
     {"snapshot_bytes", OF_NODE(snapshot_bytes), NUMBER, ALWAYS},
@@ -115,6 +117,7 @@ static const struct field node_fields[] = {
     {"image_kept_bytes", OF_NODE(image_kept_bytes), NUMBER, UNLESS_0},
     {"install_bytes", OF_NODE(install_bytes), NUMBER, UNLESS_0},
     {"install_of_bytes", OF_NODE(install_of_bytes), NUMBER, UNLESS_0},
+    {"installs_failed", OF_NODE(installs_failed), NUMBER, UNLESS_0},
     {"snapshot_age_s", OF_NODE(snapshot_us), AGE_S, ALWAYS},
     {"images_given_up", OF_NODE(images_given_up), NUMBER, ALWAYS},
     {"disk_free", OF_NODE(disk_free), NUMBER, ALWAYS},
@@ -333,6 +336,11 @@ static void put_advice(struct sink *k, const struct status *s)
     /* A snapshot from the leader can wait for room, too, when no entries do. */
     if (s->disk_full != 0 || (s->install_of_bytes != 0 && s->disk_free < s->disk_min_free))
         fputs("; the file system of data_dir is full: make room", f);
+    if (s->log_full != 0)
+        fputs(
+            "; the log has reached log_max_bytes and no snapshot could be written that lets it go: "
+            "make room, or raise log_max_bytes",
+            f);
     if (s->data_bytes > s->max_data_bytes / 100 * ADVICE_DATA_PERCENT)
         fprintf(f,
                 "; data take over %d %% of max_data_bytes: delete keys, or raise it on all nodes",

@@ -46,9 +46,13 @@ static const struct {
     [RESULT_DISK_FULL] = {"disk_full", RAFTCTL_EXIT_BUSY,
                           "the disk of this node is full (disk_free and disk_min_free of raftctl "
                           "status): nothing was done; make room, then it goes on by itself"},
+    [RESULT_LOG_FULL] = {"log_full", RAFTCTL_EXIT_BUSY,
+                         "the log of this node has reached log_max_bytes and waits for a snapshot "
+                         "(see images_given_up and disk_free in raftctl status): nothing was done; "
+                         "try again"},
 };
 
-_Static_assert((int)RESULT_LAST == (int)RESULT_DISK_FULL, "each result has its row");
+_Static_assert((int)RESULT_LAST == (int)RESULT_LOG_FULL, "each result has its row");
 
 const char *result_name(enum result result)
 {
@@ -154,7 +158,9 @@ int tool_try(const struct tool *t, const struct proto_request *r, struct ctl_ans
     enum ctl_outcome outcome = ctl_call(t->socket, r, a);
     if (outcome != CTL_ANSWERED)
         return say_outcome(outcome, t, write);
-    int code = a->head.result != RESULT_OK ? say_result(a, t, write) : RAFTCTL_EXIT_OK;
+    int code = RAFTCTL_EXIT_NO_KEY; /* of a part of a snapshot: the caller says what that means */
+    if (a->head.result != RESULT_NO_KEY || r->op != PROTO_FETCH)
+        code = a->head.result != RESULT_OK ? say_result(a, t, write) : RAFTCTL_EXIT_OK;
     if (code != RAFTCTL_EXIT_OK)
         ctl_answer_free(a);
     return code;

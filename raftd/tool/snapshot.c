@@ -2,16 +2,23 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <sodium/crypto_generichash.h>
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "raftd/base/bytes.h"
 #include "raftd/base/exits.h"
+#include "raftd/base/num.h"
 #include "raftd/base/say.h"
 #include "raftd/tool/raftctl.h"
 
-enum { LOOK_MS = 50 };
+enum {
+    LOOK_MS = 50,
+    HASH_BYTES = 32, /* at the end of a snapshot, see proto.h ... */
+    LAST_BYTES = 44, /* ... in a chunk of so many */
+};
 
 /* Has the daemon write a snapshot of what is applied now, or later. *s then names it. */
 static int take(const struct tool *t, struct status *s)
@@ -63,52 +70,144 @@ static int catch_up(const struct tool *t)
     return code;
 }
 
-/* Copies the snapshot to fd. */
-static int copy(const struct tool *t, const struct status *s, int fd, const char *path)
+/* What a backup ends with is the hash of all that stands before the last chunk. */
+struct sum {
+    crypto_generichash_state state; /* first, for its alignment */
+    uint64_t at, size;              /* of the file: what was added; all */
+    uint8_t hash[HASH_BYTES];       /* of it, as the file says */
+};
+
+static void sum_begin(struct sum *sum, uint64_t size)
+{
+    *sum = (struct sum){.size = size};
+    (void)crypto_generichash_init(&sum->state, NULL, 0, HASH_BYTES);
+}
+
+static void sum_add(struct sum *sum, const uint8_t *bytes, size_t len)
+{
+    uint64_t hashed = sum->size > LAST_BYTES ? sum->size - LAST_BYTES : 0;
+    uint64_t left = sum->at < hashed ? hashed - sum->at : 0;
+    (void)crypto_generichash_update(&sum->state, bytes, min_u64(len, left));
+    for (size_t i = 0; i < len; i++, sum->at++)
+        if (sum->at + HASH_BYTES >= sum->size && sum->at < sum->size)
+            sum->hash[sum->at + HASH_BYTES - sum->size] = bytes[i];
+}
+
+static bool sum_right(struct sum *sum)
+{
+    uint8_t hash[HASH_BYTES];
+    (void)crypto_generichash_final(&sum->state, hash, sizeof hash);
+    return sum->at == sum->size && memcmp(hash, sum->hash, sizeof hash) == 0;
+}
+
+/* Copies the snapshot to fd. RAFTCTL_EXIT_NO_KEY: it is not there any more, nothing was said, and so much of
+ * it was copied as the sum knows. */
+static int copy(const struct tool *t, const struct status *s, int fd, const char *path,
+                struct sum *sum)
 {
     uint8_t key[PROTO_FETCH_KEY_BYTES];
     const struct proto_request r = {
         .op = PROTO_FETCH, .timeout_ms = t->timeout_ms, .key = key, .key_len = sizeof key};
     struct ctl_answer a;
     put_u64(key, s->snapshot_index);
-    for (uint64_t at = 0, len; at < s->snapshot_bytes; at += len) {
-        put_u64(key + 8, at);
+    sum_begin(sum, s->snapshot_bytes);
+    while (sum->at < s->snapshot_bytes) {
+        put_u64(key + 8, sum->at);
         int code = tool_try(t, &r, &a);
         if (code != RAFTCTL_EXIT_OK)
-            return code == RAFTCTL_EXIT_NO_KEY ? RAFTCTL_EXIT_BUSY
-                                               : code; /* newer ones replaced it */
+            return code;
         int rc = patient_write(fd, a.body, a.len);
         int error = errno;
-        len = a.len;
+        sum_add(sum, a.body, a.len);
         ctl_answer_free(&a);
         if (rc < 0) {
             say_error("%s: %s", path, strerror(error));
             return RAFTCTL_EXIT_INTERNAL;
         }
     }
-    return RAFTCTL_EXIT_OK;
+    if (sum_right(sum))
+        return RAFTCTL_EXIT_OK;
+    say_error("what this node sent is damaged: try again, or another node");
+    return RAFTCTL_EXIT_INTERNAL;
+}
+
+/* A snapshot that newer ones have replaced, or that could not be read and is written anew, is asked for
+ * again, unless a part of it has gone where it can't be taken back. */
+static int take_and_copy(const struct tool *t, int fd, const char *path, struct status *s,
+                         struct sum *sum)
+{
+    const struct timespec pause = {.tv_nsec = LOOK_MS * 1000000L};
+    for (uint64_t waited_ms = 0;; waited_ms += LOOK_MS) {
+        int code = take(t, s);
+        if (code == RAFTCTL_EXIT_OK)
+            code = copy(t, s, fd, path, sum);
+        if (code != RAFTCTL_EXIT_NO_KEY)
+            return code;
+        if (waited_ms >= t->timeout_ms ||
+            (sum->at > 0 && (lseek(fd, 0, SEEK_SET) != 0 || ftruncate(fd, 0) != 0))) {
+            say_error("the snapshot was replaced by another one, or can't be read: try again");
+            return RAFTCTL_EXIT_BUSY;
+        }
+        (void)nanosleep(&pause, NULL);
+    }
+}
+
+/* What is on the medium, not in memory, is what was copied. */
+static int read_back(int fd, const char *path, uint64_t size)
+{
+    uint8_t buf[1 << 14];
+    struct sum sum;
+    ssize_t n = 1;
+    int error = fsync(fd) != 0 ? errno : posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+    sum_begin(&sum, size);
+    while (error == 0 && n > 0) {
+        n = pread(fd, buf, sizeof buf, (off_t)sum.at);
+        error = n < 0 && errno != EINTR ? errno : 0;
+        sum_add(&sum, buf, n > 0 ? (size_t)n : 0);
+    }
+    if (error != 0)
+        say_error("%s: %s", path, strerror(error));
+    else if (!sum_right(&sum))
+        say_error("%s: what was written is read back otherwise: the medium is damaged", path);
+    else
+        return RAFTCTL_EXIT_OK;
+    return RAFTCTL_EXIT_INTERNAL;
+}
+
+static void print_hash(char text[2 * HASH_BYTES + 1], const struct sum *sum)
+{
+    for (unsigned i = 0; i < HASH_BYTES; i++)
+        (void)snprintf(text + 2 * (size_t)i, 3, "%02x", sum->hash[i]);
 }
 
 void run_backup(struct tool *t, const struct args *a)
 {
     const char *path = a->words[0];
     bool out = strcmp(path, "-") == 0;
+    char hash[2 * HASH_BYTES + 1];
     struct status s;
-    int fd = out ? STDOUT_FILENO : open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    struct sum sum;
+    int fd = out ? STDOUT_FILENO : open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (fd < 0) {
         say_error("%s: %s", path, strerror(errno));
         tool_end(t, RAFTCTL_EXIT_USAGE);
     }
     int code = catch_up(t);
-    if (code == RAFTCTL_EXIT_OK && (code = take(t, &s)) == RAFTCTL_EXIT_OK)
-        code = copy(t, &s, fd, out ? "standard output" : path);
-    if (out)
-        tool_end(t, code);
-    if (code == RAFTCTL_EXIT_OK && (fsync(fd) != 0 || close(fd) != 0)) {
-        say_error("%s: %s", path, strerror(errno));
-        code = RAFTCTL_EXIT_INTERNAL;
-    }
-    if (code != RAFTCTL_EXIT_OK)
+    if (code == RAFTCTL_EXIT_OK)
+        code = take_and_copy(t, fd, out ? "standard output" : path, &s, &sum);
+    if (code == RAFTCTL_EXIT_OK && !out)
+        code = read_back(fd, path, s.snapshot_bytes);
+    if (code != RAFTCTL_EXIT_OK && !out)
         (void)unlink(path); /* a part of it is of no use */
+    if (code != RAFTCTL_EXIT_OK)
+        tool_end(t, code);
+    print_hash(hash, &sum);
+    if (out)
+        say_info("snapshot_index=%" PRIu64 " snapshot_bytes=%" PRIu64
+                 " hash=%s: right as it was sent; what was kept of it, raftd --check tells",
+                 s.snapshot_index, s.snapshot_bytes, hash);
+    else
+        fprintf(t->out.file, "snapshot_index=%" PRIu64 "\nsnapshot_bytes=%" PRIu64 "\nhash=%s\n",
+                s.snapshot_index, s.snapshot_bytes, hash);
     tool_end(t, code);
 }

@@ -57,18 +57,51 @@ wait_for 30 "node $victim to be mended" mended
 writers_stop
 
 # --- a medium that is written, but can't be read --------------------------------------------------------
+# At a start what can't be read is damage, and the others mend it.
+wait_leader
 victim=$(other_than "$LEADER" "$victim")
+expect 0 ctl "$LEADER" --timeout 20 bench -c 16 -n 300 -v 2000 -k 100
+wait_converged
 stop "$victim"
 # shellcheck disable=SC2004,SC2034 # ON is cluster.sh's
-ON[$victim]="strace -D -f -qq -o $WORK/strace.start -e trace=pread64 -e inject=pread64:error=EIO:when=4"
-launch "$victim"
-ends_with_74 'Input/output error'
+ON[$victim]="strace -D -qq -o $WORK/strace.start -e trace=pread64 -e inject=pread64:error=EIO:when=9..40" # of the first thread
+start "$victim"
 # shellcheck disable=SC2004,SC2034
 ON[$victim]=
+grep -q 'The disk could not read [0-9]* blocks of the log' "$WORK/node$victim.log" ||
+    fail "no word of what can't be read: $(tail -n 3 "$WORK/node$victim.log")"
+grep -q 'this node is in doubt' "$WORK/node$victim.log" || fail "what can't be read puts nobody in doubt"
+wait_for 30 "node $victim to be mended" mended
+stop "$victim"
+
+# A leader that can't read what a node lacks ends, and the next start finds what it is.
 start "$victim"
 wait_leader
-expect 0 ctl "$victim" --timeout 10 get again
-[ "$OUT" = value ] || fail "get: '$OUT'"
-ctl "$victim" --timeout 10 list >"$WORK/keys"
+lagging=$(other_than "$LEADER")
+stop "$lagging"
+expect 0 ctl "$LEADER" --timeout 20 bench -c 16 -n 1000 -v 2000 -k 100 # more than is kept in memory
+victim=$LEADER
+strace_attach "$victim" trace=pread64 inject=pread64:error=EIO
+start "$lagging"
+ends_with_74 'reading the log failed: .*Input/output error'
+start "$victim"
+same_keys
+
+# A snapshot that can't be read is written again.
+wait_leader
+victim=$LEADER
+expect 0 ctl "$victim" --timeout 20 snapshot
+strace_attach "$victim" trace=pread64 inject=pread64:error=EIO:when=1
+expect 0 ctl "$victim" --timeout 20 backup "$WORK/backup"
+strace_detach
+grep -q 'a snapshot of this node is damaged' "$WORK/node$victim.log" || ls "$WORK/node$victim"/snap/*.damaged >/dev/null ||
+    fail "no word of the snapshot"
+"$RAFTD" --check "$WORK/backup" >/dev/null || fail "the backup is damaged"
+
+# So is one whose directory was removed.
+rm -r "$WORK/node$victim/snap"
+expect 0 ctl "$victim" --timeout 20 backup "$WORK/backup2"
+cmp -s "$WORK/backup" "$WORK/backup2" || fail "other bytes of the same state"
+same_keys
 check_writes
-finish "a disk that is over ends its node with 74, a quota is waited for; nothing lost"
+finish "a disk that is over ends its node with 74, what can't be read is mended, a quota is waited for; nothing lost"

@@ -21,9 +21,19 @@ wait_converged
 keys_of 1
 cp "$WORK/keys.1" "$WORK/wanted"
 expect 0 ctl 2 --timeout 10 backup "$WORK/backup"
+"$RAFTD" --check "$WORK/backup" >"$WORK/check" || fail "--check of the backup: exit $?"
+[ "$OUT" = "$(grep -E '^(snapshot_|hash=)' "$WORK/check")" ] || fail "backup says $OUT"
 expect 2 ctl 2 --timeout 10 backup "$WORK/backup" # it is there
 says 'File exists'
-ctl 1 --timeout 10 backup - >"$WORK/other" || fail "backup -: exit $?"
+# A file that can't be read back, or not as it was written, is no backup.
+for wrong in error=EIO retval=0; do
+    expect 9 strace -qq -o "$WORK/strace" -P "$WORK/never" -e trace=pread64 -e "inject=pread64:$wrong:when=1" \
+        "$RAFTCTL" -s "$WORK/node2.sock" --timeout 10 backup "$WORK/never"
+    says 'Input/output error|read back otherwise'
+    [ ! -e "$WORK/never" ] || fail "a part of a backup is left"
+done
+ctl 1 --timeout 10 backup - >"$WORK/other" 2>"$WORK/stderr" || fail "backup -: exit $?"
+says "$(grep hash= "$WORK/check")"
 cmp -s "$WORK/backup" "$WORK/other" || fail "two nodes give other bytes of one state"
 expect 0 "$RAFTD" --check "$WORK/backup"
 grep -q "^snapshot_index=$(field 2 snapshot_index)$" <<<"$OUT" || fail "--check says: $OUT"

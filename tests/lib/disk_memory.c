@@ -53,7 +53,10 @@ struct memdisk {
     uint64_t calls, fail_at;
     int fail_error;
     uint64_t limit;
-    bool no_space; /* no write has space, not even over bytes that are there */
+    bool no_space;    /* no write has space, not even over bytes that are there */
+    size_t bad_inode; /* bytes of this one that can't be read; bad_len 0: there are none */
+    uint64_t bad_at;
+    size_t bad_len;
     struct inode *inodes;
     size_t n_inodes, cap_inodes;
     struct names now, durable;
@@ -319,8 +322,20 @@ static ssize_t md_pread(void *ctx, int fd, void *buf, size_t len, uint64_t offse
         return 0;
     if (len > f->size - offset)
         len = f->size - (size_t)offset;
+    if (m->bad_len > 0 && handle_of(m, fd)->inode == m->bad_inode &&
+        offset < m->bad_at + m->bad_len && m->bad_at < offset + len)
+        return -EIO;
     memcpy(buf, f->now + offset, len);
     return (ssize_t)len;
+}
+
+void memdisk_unreadable(struct memdisk *m, const char *path, uint64_t offset, size_t len)
+{
+    const struct name *e = find(&m->now, path);
+    assert(e != NULL);
+    m->bad_inode = e->inode;
+    m->bad_at = offset;
+    m->bad_len = len;
 }
 
 uint64_t memdisk_used(const struct memdisk *m)
@@ -351,6 +366,9 @@ static int md_pwritev(void *ctx, int fd, const struct iovec *iov, int n, uint64_
         memcpy(w.bytes + at, iov[i].iov_base, iov[i].iov_len);
     if (error != 0)
         w.len = w.len == 0 ? 0 : roll(m) % w.len;
+    if (handle_of(m, fd)->inode == m->bad_inode && m->bad_at >= w.offset &&
+        m->bad_at + m->bad_len <= w.offset + w.len)
+        m->bad_len = 0;
     put_bytes(&f->now, &f->size, w.offset, w.bytes, w.len);
     f->writes = grown(f->writes, f->n_writes, &f->cap_writes, sizeof *f->writes);
     f->writes[f->n_writes++] = w;

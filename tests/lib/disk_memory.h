@@ -47,6 +47,10 @@ void memdisk_limit(struct memdisk *m, uint64_t bytes);
  * bytes that are there as well, and leaves a random part of its bytes behind. */
 void memdisk_no_space(struct memdisk *m, bool none);
 
+/* A block of a file that the medium can't read, until it is written over: reading any byte of it is -EIO. One
+ * at a time. */
+void memdisk_unreadable(struct memdisk *m, const char *path, uint64_t offset, size_t len);
+
 /* Bytes in all files, as the limit counts them. */
 uint64_t memdisk_used(const struct memdisk *m);
 

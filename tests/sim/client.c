@@ -477,6 +477,7 @@ void sim_on_answer(void *ctx, struct request *req)
     case RESULT_NO_LEADER:
     case RESULT_BUSY:
     case RESULT_DISK_FULL:
+    case RESULT_LOG_FULL:
         s->t.refused++;
         if (o->committed != 0)
             sim_broken(s, "refused-done", "node %u refuses a write that was done at %" PRIu64,

@@ -334,7 +334,7 @@ static bool write_job(struct sim *s, struct member *m, const struct job *j)
 {
     uint8_t *copy = sim_must(malloc(j->cap));
     memcpy(copy, j->from, j->cap);
-    if (by_chance(s) && sim_roll(s, RNG_DISK, 100) == 0) {
+    if (m->part_never || (by_chance(s) && sim_roll(s, RNG_DISK, 100) == 0)) {
         copy[sim_roll(s, RNG_DISK, j->cap)] ^= (uint8_t)(1 + sim_roll(s, RNG_DISK, 255));
         m->part_bad = true;
     }

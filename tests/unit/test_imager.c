@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
@@ -494,6 +495,67 @@ static void test_part_without_room(void **state)
     memdisk_free(disk);
 }
 
+/* A medium without room, or one that can't be read. */
+struct card {
+    atomic_bool full, deaf;
+    atomic_llong room;
+    atomic_uint writes;
+};
+
+static int card_pwritev(void *ctx, int fd, const struct iovec *iov, int n, uint64_t offset)
+{
+    struct card *c = ctx;
+    c->writes++;
+    return c->full ? -ENOSPC : disk_posix.pwritev(NULL, fd, iov, n, offset);
+}
+
+static ssize_t card_pread(void *ctx, int fd, void *buf, size_t len, uint64_t offset)
+{
+    const struct card *c = ctx;
+    return c->deaf ? -EIO : disk_posix.pread(NULL, fd, buf, len, offset);
+}
+
+static int64_t card_room(void *ctx, const char *path)
+{
+    (void)path;
+    return ((const struct card *)ctx)->room;
+}
+
+/* An image that fills the disk, or cannot be read back, is given up, and the node lives on; but no other one
+ * wears the medium for nothing, unless there is more room. */
+static void test_images_that_fail(void **state)
+{
+    (void)state;
+    struct card card = {.room = 1 << 20};
+    struct box *b = box_new(3);
+    box_stop(b);
+    b->disk.ctx = &card;
+    b->disk.pwritev = card_pwritev;
+    b->disk.pread = card_pread;
+    b->disk.room = card_room;
+    box_start(b);
+    put(b, 1, VALUE_BYTES);
+    for (unsigned why = 0; why < 2; why++) {
+        card.full = why == 0;
+        card.deaf = why == 1;
+        struct image *image = begin(b, 0);
+        assert_true(wait_done(b).refused);
+        machine_thaw(b->machine, image);
+        unsigned writes = card.writes;
+        assert_true(writes > 0);
+        card.full = card.deaf = false;
+        image = begin(b, 0);
+        assert_true(wait_done(b).refused);
+        machine_thaw(b->machine, image);
+        assert_int_equal(card.writes, writes);
+        card.room += 1 << 20;
+        if (why == 0)
+            (void)take(b);
+        put(b, 2, VALUE_BYTES);
+    }
+    box_free(b);
+}
+
 /* While an image is written others read and write snapshots; it can be given up, and a stop does not
  * wait for it. What it leaves goes with the next. */
 static void test_between(void **state)
@@ -693,6 +755,7 @@ int main(void)
         cmocka_unit_test(test_many_installs),
         cmocka_unit_test(test_overtaken),
         cmocka_unit_test(test_part_without_room),
+        cmocka_unit_test(test_images_that_fail),
         cmocka_unit_test(test_between),
         cmocka_unit_test(test_peer_in_a_rest),
         cmocka_unit_test(test_damaged_newest),

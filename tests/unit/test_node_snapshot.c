@@ -235,6 +235,70 @@ static void test_log_max(void **state)
     sim_free(w.s);
 }
 
+/* Images that take too much memory, one after the other, are not begun at once again and again, although the
+ * log is long. */
+static void test_images_outgrow(void **state)
+{
+    (void)state;
+    struct world w = cluster(8, 16 * SEGMENT);
+    struct images *im = node_parts(w.s->m[w.leader].node).images;
+    unsigned begun = 0;
+    w.s->m[w.leader].image_never = true;
+    puts_of(&w, 300, 2 * MS);
+    for (uint64_t end = w.s->now + 60 * SECOND; w.s->now < end; sim_run(w.s, MS / 10)) {
+        begun += im->open != NULL && !im->stopping;
+        im->stopping |= im->open != NULL; /* as if it took too much */
+    }
+    assert_in_range(begun, 4, 8);
+    w.s->m[w.leader].image_never = false;
+    while (images_of(&w, w.leader)->newest.index == 0)
+        sim_run(w.s, SECOND);
+    assert_int_equal(im->outgrown, 0);
+    puts_of(&w, 10, 2 * MS);
+    converge(w.s);
+    sim_free(w.s);
+}
+
+/* Who asks for a snapshot has the one that is there looked at: it may be one that the disk can't read. */
+static void test_same_again(void **state)
+{
+    (void)state;
+    struct world w = cluster(10, 0);
+    puts_of(&w, 3, 2 * MS);
+    for (unsigned i = 0; i < 2; i++) {
+        uint64_t snapshots = w.s->t.snapshots;
+        node_snapshot(w.s->m[w.leader].node);
+        sim_run(w.s, SECOND);
+        assert_int_equal(w.s->t.snapshots, snapshots + 1);
+        assert_int_equal(images_of(&w, w.leader)->newest.index,
+                         sim_raft(w.s, w.leader)->trail.last);
+    }
+    sim_free(w.s);
+}
+
+/* A node for which a snapshot never arrives whole has it sent less and less often. */
+static void test_install_never_works(void **state)
+{
+    (void)state;
+    struct world w = cluster(9, 0);
+    sim_crash(w.s, w.away);
+    puts_of(&w, 300, 2 * MS);
+    uint64_t size = images_of(&w, w.leader)->newest.size, before = w.s->t.bytes;
+    w.s->m[w.away].part_never = true;
+    sim_restart(w.s, w.away);
+    sim_run(w.s, 60 * SECOND);
+    assert_false(caught_up(&w));
+    struct status st;
+    node_status(w.s->m[w.away].node, w.s->now, &st);
+    assert_in_range(st.installs_failed, 4, 7);
+    assert_true(w.s->t.bytes - before < 20 * size);
+    w.s->m[w.away].part_never = false;
+    sim_run(w.s, 70 * SECOND);
+    assert_true(caught_up(&w));
+    converge(w.s);
+    sim_free(w.s);
+}
+
 /* A node that has yet to apply what is in a snapshot that came keeps the log of it. */
 static void test_unapplied_log_stays(void **state)
 {
@@ -286,6 +350,9 @@ int main(void)
         cmocka_unit_test(test_resumes),
         cmocka_unit_test(test_disk_of_receiver_hangs),
         cmocka_unit_test(test_log_max),
+        cmocka_unit_test(test_images_outgrow),
+        cmocka_unit_test(test_same_again),
+        cmocka_unit_test(test_install_never_works),
         cmocka_unit_test(test_unapplied_log_stays),
         cmocka_unit_test(test_bad_link),
         cmocka_unit_test(test_tail),

@@ -176,14 +176,14 @@ static int before(const struct rig *g, int segment, size_t at)
     return k;
 }
 
-/* A bit, or a block that is all zeros or ones, in each block that holds anything. */
+/* A bit, or a block that is all zeros or ones, or cannot be read, in each block that holds anything. */
 static void damage_anywhere_cuts_the_log_there(void **state)
 {
     (void)state;
     unsigned cuts = 0;
     for (int s = 0; s < SEGMENTS; s++)
         for (size_t at = 0; at < SIZE; at += BLOCK)
-            for (int kind = 0; kind < 4; kind++) {
+            for (int kind = 0; kind < 5; kind++) {
                 struct bed *b = bed_new();
                 struct rig *g = b->g;
                 uint8_t bad[BLOCK];
@@ -194,13 +194,16 @@ static void damage_anywhere_cuts_the_log_there(void **state)
                 memcpy(bad, memdisk_peek(g->m, paths[s], &size) + at, BLOCK);
                 if (kind < 2)
                     memset(bad, kind == 0 ? 0 : 0xff, BLOCK);
-                else
+                else if (kind < 4)
                     bad[kind == 2 ? 20 : 130] ^= 4;
                 memdisk_poke(g->m, paths[s], at, bad, BLOCK);
+                if (kind == 4)
+                    memdisk_unreadable(g->m, paths[s], at, BLOCK);
                 remember_files(b);
                 if (held && !seal && k + 1 == g->n && at != 0) { /* the last one: a cut write */
                     must_open(b);
                     assert_false(g->rep.doubt);
+                    assert_true(kind == 0 || g->rep.verdict == WAL_TORN);
                 } else if (held) {
                     assert_int_equal(wal_check(disk_of(g), DIR, &options, &g->rep), -EBADMSG);
                     must_open(b);
@@ -208,7 +211,9 @@ static void damage_anywhere_cuts_the_log_there(void **state)
                     assert_int_equal(g->rep.verdict, WAL_CORRUPT);
                     assert_int_equal(g->rep.bad_first_index, g->after[k].last + 1);
                     must_hold(b, k, paths[s], at);
-                    all_is_kept(b, 0);
+                    assert_true((strstr(g->rep.message, "could not read") != NULL) == (kind == 4));
+                    if (kind < 4)
+                        all_is_kept(b, 0);
                     goes_on(b);
                     cuts++;
                 }

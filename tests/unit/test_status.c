@@ -83,6 +83,8 @@ static void fill(struct status *s)
     s->election_timeout_ms = 150;
     s->max_value_bytes = 65536;
     s->log_bytes = 8388608;
+    s->log_max_bytes = 67108864;
+    s->installs_failed = 3;
     s->log_first_index = 41;
     s->snapshot_index = 60;
     s->snapshot_bytes = 5000;
@@ -153,8 +155,9 @@ static const char *const lines[] = {
     "election_timeout_ms=150\n",
     "max_value_bytes=65536\n",
     "log_bytes=8388608\n",
-    "log_first_index=41\nsnapshot_index=60\nsnapshot_bytes=5000\nimage=0\n",
-    "install_bytes=70\ninstall_of_bytes=80\n",
+    "log_max_bytes=67108864\nlog_full=0\nlog_first_index=41\nsnapshot_index=60\nsnapshot_bytes="
+    "5000\nimage=0\n",
+    "install_bytes=70\ninstall_of_bytes=80\ninstalls_failed=3\n",
     "advice=the file system of data_dir is full: make room\n",
     "key_id=0000ab01\n",
     "next_key_id=0000cd02\n",
@@ -368,10 +371,11 @@ static void test_names(void **state)
 static void test_advice(void **state)
 {
     (void)state;
-    for (unsigned k = 0; k < 8; k++) {
+    for (unsigned k = 0; k < 9; k++) {
         struct status s;
         fill(&s);
         s.disk_full = k == 3 || k == 6;
+        s.log_full = k == 8 || k == 6;
         s.install_of_bytes = k == 7; /* which waits for room, too */
         s.disk_free = 1;
         s.disk_min_free = 2;
@@ -396,9 +400,10 @@ static void test_advice(void **state)
             "data_dir is full",
             "over 80 % of max_data_bytes",
             "a majority of the disks has not written for 10 s",
+            "log has reached log_max_bytes",
         };
-        for (unsigned i = 1; i < 6; i++)
-            if (!strstr(line, words[i]) != (k != i && k != 6 && (k != 7 || i != 3)))
+        for (unsigned i = 1; i < 7; i++)
+            if (!strstr(line, words[i]) == (k == 6 || i == (k == 7 ? 3 : k == 8 ? 6 : k)))
                 fail_msg("%u: %s", k, line + 1);
         if (k == 0)
             assert_string_equal(line + 1, "advice=none");
