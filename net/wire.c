@@ -68,7 +68,7 @@ static const struct layout LAYOUTS[] = {
            MSG_FLAG(probe_ack.match), MSG_FLAG(probe_ack.damaged))},
     {FRAME(SACK, SACK, 0, SACK(stream), SACK(n), SACK(spurious), SACK(id), SACK(contig),
            SACK(rwnd))},
-    {FRAME(OFFER, OFFER, 0, OFFER(index), OFFER(term), OFFER(size))},
+    {FRAME(OFFER, OFFER, 0, OFFER(index), OFFER(term), OFFER(size), OFFER(id))},
     {FRAME(DATA, DATA, 0, DATA(off), DATA(id), DATA(stream), ZERO(3), DATA_FLAG(again))},
     {FRAME(VOTE_REQ, MSG, RAFT_MSG_VOTE_REQ, MSG(vote_req.campaign), MSG(vote_req.vote_term),
            MSG(vote_req.last_index), MSG(vote_req.last_term), MSG_FLAG(vote_req.pre),

@@ -33,7 +33,7 @@
  *                                             | u32 probe | u32 boot
  *   85 SACK   20+8n                           u8 stream | u8 n | u16 spurious | u32 id | u64 contig
  *                                             | u32 rwnd | n <= 8 x { u32 start | u32 len }
- *   86 OFFER     56                           u64 index | u64 term | u64 size | 32 bytes hash
+ *   86 OFFER     60                           u64 index | u64 term | u64 size | u32 id | 32 bytes hash
  *   92 DATA    16+d   1 again                 u64 off | u32 id | u8 stream | u8 0 | u16 0 | d bytes
  *   A0 VOTE_REQ  32   1 pre 2 handed          u64 campaign | u64 vote_term | u64 last_index
  *                                             | u64 last_term
@@ -62,8 +62,9 @@
  * (sent once more because they seemed lost) that were here already, mod 65536.
  *
  * OFFER: the leader has this snapshot for the receiver, who lacks what the log no longer has: of that many
- * bytes, up to that entry. The answer is a SACK of the stream that would bring it: what is there of it. It
- * is repeated until that comes. So the first SACK of that stream may have any contig.
+ * bytes, up to that entry. The answer is a SACK of the stream that would bring it, which has that id: what
+ * is there of it. It is repeated until that comes. So the first SACK of that stream may have any contig.
+ * When it is offered anew it has another, higher id: the receiver may have less of it than it had.
  *
  * LINKS: row by row what nodes hear: for each member in ascending order of ids 255 = not heard, 254 =
  * not yet, by a node that has just started, else the loss in percent. A node tells its own row; a
@@ -166,6 +167,7 @@ struct wire_sack {
 struct wire_offer {
     uint64_t index, term; /* of the last entry in it */
     uint64_t size;        /* bytes */
+    uint32_t id;          /* of the stream that would bring it */
     uint8_t hash[WIRE_HASH_BYTES];
 };
 

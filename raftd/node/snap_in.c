@@ -46,6 +46,8 @@ void snap_in_offer(struct snap_in *s, uint64_t now, uint16_t from, const struct 
         s->stage == SNAP_INSTALLS)
         return;
     if (s->stage == SNAP_TAKES && same(&s->name, o)) {
+        if (s->flow.term != r->term || (int32_t)(o->id - s->flow.id) > 0)
+            s->flow.id = o->id;
         s->flow.term = r->term;
         s->flow.ack_by = now;
         return;
@@ -58,7 +60,7 @@ void snap_in_offer(struct snap_in *s, uint64_t now, uint16_t from, const struct 
     s->name = (struct snapshot_name){.index = o->index, .term = o->term, .size = o->size};
     memcpy(s->name.hash, o->hash, sizeof s->name.hash);
     s->flow.term = r->term;
-    s->flow.id = snapshot_flow_id(o->hash, r->cfg.boot);
+    s->flow.id = o->id;
     s->io->snap_open(s->io->ctx, &s->name);
 }
 

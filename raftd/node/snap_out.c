@@ -2,17 +2,10 @@
 
 #include <string.h>
 
-#include "raftd/base/bytes.h"
 #include "raftd/base/num.h"
 #include "raftd/node/log_out.h"
 
 _Static_assert((int)WIRE_HASH_BYTES == (int)SNAPSHOT_HASH_BYTES, "a snapshot is named by it");
-
-uint32_t snapshot_flow_id(const uint8_t hash[SNAPSHOT_HASH_BYTES], uint32_t boot)
-{
-    uint32_t id = get_u32(hash) ^ boot;
-    return id != 0 ? id : 1;
-}
 
 /* Too much silence in answer to what is sent: the peer may have dropped what it had. And a peer that has all
  * of it, and does not make it its own, found it damaged. */
@@ -22,9 +15,14 @@ static bool over(const struct snap_out *s)
     return tx->heard && (tx->una == tx->end || tx->timeouts >= STREAM_DEAF_TIMEOUTS);
 }
 
-static void begin(struct snap_out *s, uint64_t term, uint32_t id)
+/* Each stream has an id of its own, even if it brings the same snapshot to the same process again: that may
+ * have less of it than it said in the stream before, and those answers may still be on their way. */
+static void begin(struct snap_out *s, uint64_t term, uint32_t boot)
 {
-    flow_begin(&s->flow, s->path, term, id);
+    if (++s->last_id == 0)
+        s->last_id = 1;
+    s->boot = boot;
+    flow_begin(&s->flow, s->path, term, s->last_id);
     stream_tx_end(&s->flow.tx, s->name.size);
     window_restart(&s->window, 0, (struct wal_pos){0});
 }
@@ -63,12 +61,11 @@ static void sync(void *ctx, uint16_t peer)
     bool fresh = s->name.index < r->trail.base_index;
     if (fresh)
         s->name = s->images->newest;
-    uint32_t id = snapshot_flow_id(s->name.hash, rp->boot);
-    bool another = fresh || s->flow.term != r->term || s->flow.id != id;
+    bool another = fresh || s->flow.id == 0 || s->flow.term != r->term || s->boot != rp->boot;
     if (another) /* else the peer may still be writing what it has: it answers each offer at once */
         s->offered_at = 0;
     if (another || over(s))
-        begin(s, r->term, id);
+        begin(s, r->term, rp->boot);
     read_ahead(s);
 }
 
@@ -104,7 +101,8 @@ void snap_out_init(struct snap_out *s, const struct replica *r, const struct nod
                            .path = path,
                            .catch_up = c,
                            .images = images,
-                           .peer = peer};
+                           .peer = peer,
+                           .last_id = (uint32_t)(generation >> 16)}; /* not of a peer before */
     s->flow.ctx = s;
     window_init(&s->window, generation);
 }
@@ -142,7 +140,8 @@ uint64_t snap_out_offer_at(const struct snap_out *s, uint64_t now)
 
 void snap_out_offer(struct snap_out *s, uint64_t now, struct wire_offer *o)
 {
-    *o = (struct wire_offer){.index = s->name.index, .term = s->name.term, .size = s->name.size};
+    *o = (struct wire_offer){
+        .index = s->name.index, .term = s->name.term, .size = s->name.size, .id = s->flow.id};
     memcpy(o->hash, s->name.hash, sizeof o->hash);
     s->offered_at = now;
 }

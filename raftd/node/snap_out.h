@@ -18,7 +18,7 @@ enum {
 
 /* Only snap_out.c looks inside, but for the flow. */
 struct snap_out {
-    struct flow_out flow; /* id 0: none */
+    struct flow_out flow; /* id 0: none; else it grows with each stream to the peer */
     const struct replica *replica;
     const struct node_io *io;
     const struct path *path;
@@ -27,6 +27,8 @@ struct snap_out {
     uint16_t peer;
     struct snapshot_name name; /* index 0: none */
     uint64_t offered_at;       /* 0: not yet */
+    uint32_t boot;             /* the process of the peer that the stream is for */
+    uint32_t last_id;          /* of the newest stream */
     struct window window;
 };
 
@@ -50,8 +52,5 @@ void snap_out_offer(struct snap_out *s, uint64_t now, struct wire_offer *o);
 
 /* A read of this generation brought `len` bytes; 0: they are not there. */
 void snap_out_read(struct snap_out *s, uint64_t generation, size_t len);
-
-/* The stream that brings the snapshot with this hash to that process of a peer. */
-uint32_t snapshot_flow_id(const uint8_t hash[SNAPSHOT_HASH_BYTES], uint32_t boot);
 
 #endif

@@ -164,6 +164,34 @@ static void test_disk_of_receiver_hangs(void **state)
     sim_free(w.s);
 }
 
+/* When a snapshot is offered anew, what the peer said of it before counts no more, however late it
+ * comes: it may have less of it by now. */
+static void test_late_answer(void **state)
+{
+    (void)state;
+    struct world w = cluster(6, 0);
+    sim_crash(w.s, w.away);
+    puts_of(&w, 300, 2 * MS);
+    sim_thin(w.s, w.leader, w.away, 300000);
+    sim_restart(w.s, w.away);
+    run_until_has(&w, 100000);
+    uint16_t peer = (uint16_t)(w.away + 1);
+    struct flows *flows = &node_peer(w.s->m[w.leader].node, peer)->flows;
+    struct stream_tx *tx = &out_of(&w)->flow.tx;
+    struct wire_sack late = {
+        .stream = WIRE_STREAM_SNAPSHOT, .id = out_of(&w)->flow.id, .contig = tx->una};
+    tx->timeouts = STREAM_DEAF_TIMEOUTS;
+    (void)flows_sync(flows, w.s->now, peer);
+    assert_false(tx->heard);
+    assert_true(flows_acked(flows, w.s->now, peer, &late, 0));
+    assert_false(tx->heard);
+    for (unsigned i = 0; i < 10000 && !caught_up(&w); i++)
+        sim_run(w.s, MS);
+    assert_true(caught_up(&w));
+    assert_int_equal(w.s->t.installs, 1);
+    sim_free(w.s);
+}
+
 /* A node that is away for a moment finds what it lacks in the tail of the log. */
 static void test_tail(void **state)
 {
@@ -349,6 +377,7 @@ int main(void)
         cmocka_unit_test(test_install_beside_writes),
         cmocka_unit_test(test_resumes),
         cmocka_unit_test(test_disk_of_receiver_hangs),
+        cmocka_unit_test(test_late_answer),
         cmocka_unit_test(test_log_max),
         cmocka_unit_test(test_images_outgrow),
         cmocka_unit_test(test_same_again),

@@ -1,7 +1,7 @@
 // LINK: @sim
 /* The simulator: same seed, same run; a few seeds of every profile; the seeds that failed once.
  *
- * Runs from the top of the tree, or finds the list of seeds by SIM_SEEDS in the environment.
+ * Runs from the top of the tree, or finds the list of seeds by SEEDS_FILE in the environment.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -145,7 +145,7 @@ static void test_lost_tail(void **state)
 static void test_seeds_that_failed(void **state)
 {
     (void)state;
-    const char *path = getenv("SIM_SEEDS");
+    const char *path = getenv("SEEDS_FILE");
     FILE *f = fopen(path != NULL ? path : "tests/sim/seeds", "r");
     char line[256], name[32];
     uint64_t seed;

@@ -147,6 +147,7 @@ static void random_frame(struct wire_frame *f, size_t type, uint64_t term, uint6
         f->offer.index = rnd_u64(s);
         f->offer.term = rnd_u64(s);
         f->offer.size = rnd_u64(s);
+        f->offer.id = (uint32_t)rnd_u64(s);
         for (size_t i = 0; i < sizeof f->offer.hash; i++)
             f->offer.hash[i] = (uint8_t)rnd(s);
         break;
