@@ -46,7 +46,7 @@ static void write_batch(struct lab *l, struct world *w, unsigned i, const struct
     n->batch_last = p->first_index != 0 ? w_byte(p->last_index) : 0;
     n->batch_commit = n->may & W_CRASHES ? w_byte(p->commit) : 0;
     for (unsigned index = n->batch_first; index != 0 && index <= n->batch_last; index++)
-        n->batch_log[index] = w_byte(raft_term_at(&l->r, index));
+        n->batch_log[index] = l->log[index];
     for (size_t k = 0; k < rd->n_after; k++) {
         struct w_msg m;
         w_pack_msg(&l->r, &rd->after[k], W_HELD, &m);
@@ -155,7 +155,7 @@ static void open_streams(struct lab *l, struct world *w, unsigned i)
     const struct raft *r = &l->r;
     for (unsigned k = 0; r->role == RAFT_LEADER && k < r->n_peers; k++) {
         const struct raft_peer *p = &r->peers[k];
-        if (p->state != RAFT_PEER_REPLICATE)
+        if (p->state != RAFT_PEER_REPLICATE || !p->served)
             continue;
         struct w_msg m = {.kind = W_DATA,
                           .path = (uint8_t)(i << 4 | (p->id - 1u)),
@@ -174,6 +174,7 @@ static void append(struct lab *l, struct world *w, unsigned i, struct w_action a
     const struct w_msg *m = &w->msgs[a.arg];
     const uint8_t *log = w->leader_log[m->term];
     struct raft_run runs[RAFT_APPEND_RUNS_MAX];
+    struct raft_members members[W_LOG];
     struct raft_event ev = {.type = RAFT_EV_APPEND};
     unsigned base = m->f[1], prev = w->nodes[i].verified;
     if (prev >= a.last)
@@ -182,17 +183,21 @@ static void append(struct lab *l, struct world *w, unsigned i, struct w_action a
         prev = base;
     size_t n = 0;
     for (unsigned index = prev + 1; index <= a.last; index++) {
-        if (n == 0 || log[index] != runs[n - 1].term)
-            runs[n++] = (struct raft_run){.first_index = index, .term = log[index]};
+        if (n == 0 || w_term(log[index]) != runs[n - 1].term)
+            runs[n++] = (struct raft_run){.first_index = index, .term = w_term(log[index])};
+        if (w_conf(log[index]) != 0)
+            members[ev.append.n_members++] = w_members(l, i, log, index);
     }
     ev.append.from = (uint16_t)(w_from(m) + 1);
     ev.append.term = m->term;
     ev.append.epoch = m->f[0];
     ev.append.prev_index = prev;
-    ev.append.prev_term = prev == 0 ? 0 : log[prev];
+    ev.append.prev_term = prev == 0 ? 0 : w_term(log[prev]);
     ev.append.last_index = a.last;
     ev.append.runs = runs;
     ev.append.n_runs = n;
+    ev.append.members = members;
+    l->sent = log;
     step(l, w, i, &ev);
 }
 
@@ -233,12 +238,15 @@ static void start(struct lab *l, struct world *w, unsigned i)
                                  .last_index = n->disk_last,
                                  .runs = runs,
                                  .commit = n->disk_commit,
-                                 .members = w_first_members(&l->b)};
+                                 .members = w_members(l, i, n->disk_log, n->disk_last)};
     for (unsigned index = 1; index <= n->disk_last; index++) {
-        if (index == 1 || n->disk_log[index] != n->disk_log[index - 1])
-            runs[disk.n_runs++] = (struct raft_run){.first_index = index,
-                                                    .term = n->disk_log[index]};
+        unsigned term = w_term(n->disk_log[index]);
+        if (index == 1 || term != w_term(n->disk_log[index - 1]))
+            runs[disk.n_runs++] = (struct raft_run){.first_index = index, .term = term};
     }
+    if (disk.members.index > disk.commit)
+        disk.members_before = w_members(l, i, n->disk_log, disk.members.index - 1);
+    memcpy(l->log, n->disk_log, sizeof l->log);
     w_config(i, n->boot, &cfg);
     raft_init(&l->r, &cfg, &disk, l->runs, W_RUNS, W_NOW);
     w_end_campaign(w, i);
@@ -276,6 +284,10 @@ static void count(const struct bounds *b, struct world *w, struct w_action a)
         w->beats++;
     if (a.type == ACT_PROPOSE && b->proposals != W_FREE)
         w->proposals++;
+    if (a.type == ACT_CHANGE)
+        w->changes++;
+    if (a.type == ACT_TRANSFER)
+        w->transfers++;
 }
 
 static void event(struct lab *l, struct world *w, unsigned i, struct w_action a)
@@ -285,6 +297,7 @@ static void event(struct lab *l, struct world *w, unsigned i, struct w_action a)
     switch ((enum w_action_type)a.type) {
     case ACT_TIMEOUT:
     case ACT_DISK_LATE:
+    case ACT_HEIR_LATE:
     case ACT_GIVE_UP: step(l, w, i, &ev); break;
     case ACT_BEAT: {
         int slot = raft_peer_slot(&l->r, (uint16_t)(a.arg + 1));
@@ -305,6 +318,18 @@ static void event(struct lab *l, struct world *w, unsigned i, struct w_action a)
         ev.propose.n = 1;
         step(l, w, i, &ev);
         break;
+    case ACT_CHANGE:
+        l->change = a.arg;
+        ev.type = RAFT_EV_PROPOSE;
+        ev.propose.n = 1;
+        ev.propose.members = &l->conf[a.arg];
+        step(l, w, i, &ev);
+        break;
+    case ACT_TRANSFER:
+        ev.type = RAFT_EV_TRANSFER;
+        ev.transfer.heir = (uint16_t)(a.arg + 1);
+        step(l, w, i, &ev);
+        break;
     case ACT_READ: ask_read(l, w, i); break;
     case ACT_DISK: disk_done(l, w, i); break;
     case ACT_CRASH_LOST:
@@ -320,6 +345,7 @@ static enum w_time time_of(struct w_action a)
     case ACT_DISK_LATE: return TIME_DISK_LATE;
     case ACT_GIVE_UP: return TIME_GIVE_UP;
     case ACT_PING: return TIME_PING;
+    case ACT_HEIR_LATE: return TIME_HEIR_LATE;
     default: return a.how & HOW_SILENT ? TIME_SILENT : TIME_CALM;
     }
 }
@@ -346,6 +372,7 @@ void w_act(struct lab *l, const struct world *from, struct w_action a, struct wo
     l->campaign = l->r.campaign;
     l->last = before->last;
     memcpy(l->log, before->log, sizeof l->log);
+    l->change = 0;
     event(l, to, i, a);
     if (l->outside)
         return;
@@ -409,6 +436,13 @@ static void node_actions(const struct bounds *b, const struct world *w, unsigned
         add(s, ACT_GIVE_UP, i, 0, 0, 0);
     if (leader && n->last < b->entries && w->proposals < b->proposals)
         add(s, ACT_PROPOSE, i, 0, 0, 0);
+    for (unsigned k = 1; leader && n->last < b->entries && w->changes < b->changes && k < b->confs;
+         k++)
+        add(s, ACT_CHANGE, i, k, 0, 0);
+    for (unsigned k = 0; leader && w->transfers < b->transfers && k < b->nodes; k++)
+        add(s, ACT_TRANSFER, i, k, 0, 0);
+    if (time && n->heir != 0)
+        add(s, ACT_HEIR_LATE, i, 0, 0, 0);
     if (n->inflight)
         add(s, ACT_DISK, i, 0, 0, 0);
     if (crashes)
@@ -420,7 +454,7 @@ static void node_actions(const struct bounds *b, const struct world *w, unsigned
     if (w->reads < b->reads && (n->may & W_READS_HERE) && n->read_want == n->read_done)
         add(s, ACT_READ, i, 0, 0, 0);
     for (unsigned k = 0; k < b->nodes; k++) {
-        if (leader && k != i && w->beats < b->beats && beat_useful(w, i, k))
+        if (leader && n->peers[k].served && w->beats < b->beats && beat_useful(w, i, k))
             add(s, ACT_BEAT, i, k, 0, 0);
         if ((w->learns[i] >> k & 1) && w->nodes[k].disk_term > n->term)
             add(s, ACT_LEARN, i, k, 0, 0);

@@ -25,6 +25,8 @@ struct setting {
     const char *bounds; /* others than those of defaults[] */
     struct disk disks[W_NODES];
     const char *elect; /* before the search begins, see search.h */
+    /* Configurations, the first one first: voters, with an l behind them learners. NULL: all are voters. */
+    const char *members;
 };
 
 static const struct setting settings[] = {
@@ -33,78 +35,125 @@ static const struct setting settings[] = {
      true,
      "nodes=2 entries=2 timeouts=99 beats=99 crashes=1 slow=7",
      {{0, 0, ""}},
-     ""},
+     "",
+     NULL},
     {"again",
      "two nodes: a second term, no crash",
      true,
      "nodes=2 terms=2 entries=3 timeouts=99 beats=99 slow=7",
      {{0, 0, ""}},
-     ""},
+     "",
+     NULL},
     {"lazy",
      "two nodes that take several events before they hand over",
      true,
      "nodes=2 entries=2 timeouts=99 beats=99 slow=7 lazy=1",
      {{0, 0, ""}},
-     ""},
+     "",
+     NULL},
     {"pings",
      "two nodes: silent leaders are asked",
      true,
      "nodes=2 entries=2 timeouts=99 beats=99 pings=1",
      {{0, 0, ""}},
-     ""},
+     "",
+     NULL},
     {"trio",
      "three nodes: one election, entries, a crash",
      true,
      "entries=2 timeouts=1 beats=1 crashes=1 slow=7",
      {{0, 0, ""}},
-     ""},
+     "",
+     NULL},
     {"votes",
      "two candidates of one term, a voter that crashes before its vote is written",
      true,
      "timeouts=2 crashes=1 slow=4 crashing=4 standing=3",
      {{0, 0, ""}},
-     ""},
+     "",
+     NULL},
     {"loss",
      "a leader crashes before it has written what others acknowledged",
      true,
      "terms=2 entries=2 timeouts=1 proposals=0 crashes=1 slow=1 crashing=1",
      {{0, 0, ""}},
-     "12"},
+     "12",
+     NULL},
     {"older",
      "figure 3.7: an entry of an older term on a majority",
      true,
      "terms=5 entries=4 timeouts=2 proposals=0",
      {{3, 0, "12"}, {3, 3, "1"}, {3, 3, "13"}},
-     ""},
+     "",
+     NULL},
     {"conflict",
      "a follower with more entries than the leader, and other ones",
      true,
      "terms=3 entries=4 beats=2 proposals=0 crashes=1 crashing=4 slow=4",
      {{1, 3, "1"}, {1, 3, "1"}, {1, 3, "111"}},
-     "12"},
+     "12",
+     NULL},
     {"aba",
      "an entry is overwritten while its batch is in flight",
      true,
      "terms=5 entries=3 timeouts=1 proposals=0 crashes=1 slow=5 crashing=1 standing=2",
      {{3, 0, "12"}, {3, 2, "13"}, {3, 2, "1"}},
-     "13"},
+     "13",
+     NULL},
     {"reads",
      "a deposed leader is asked for a read",
      true,
      "terms=2 entries=2 timeouts=1 proposals=0 reads=1 standing=4 reading=1",
      {{0, 0, ""}},
-     "12"},
+     "12",
+     NULL},
     {"relayed",
      "two nodes, either is asked for reads, one crash",
      true,
      "nodes=2 terms=2 entries=2 timeouts=2 proposals=0 reads=1 crashes=1",
      {{0, 0, ""}},
-     ""},
+     "",
+     NULL},
+    {"changes",
+     "a learner becomes a voter, and another voter goes, while another one stands",
+     true,
+     "terms=2 entries=4 timeouts=1 proposals=0 changes=2 standing=2",
+     {{0, 0, ""}},
+     "12",
+     "123l 123 23"},
+    {"joins",
+     "one of two adds a third, as learner, then as voter, while the other one stands",
+     true,
+     "terms=2 entries=4 timeouts=1 proposals=0 changes=2 standing=2",
+     {{0, 0, ""}},
+     "12",
+     "12 123l 123"},
+    {"leaves",
+     "a leader of three is removed, or removes another, while another one stands",
+     true,
+     "terms=2 entries=3 timeouts=1 proposals=0 changes=1 standing=2",
+     {{0, 0, ""}},
+     "12",
+     "123 23 12 1"},
+    {"handed",
+     "a leader hands over, and gives its heir up, while another one stands",
+     true,
+     "terms=2 entries=2 timeouts=1 proposals=0 transfers=1 standing=5",
+     {{0, 0, ""}},
+     "12",
+     NULL},
+    {"handing",
+     "a leader hands over, gives its heir up, and goes on",
+     true,
+     "terms=2 entries=3 timeouts=1 proposals=1 transfers=1 standing=1",
+     {{0, 0, ""}},
+     "12",
+     NULL},
 };
 
 static const char defaults[] =
     "nodes=3 terms=1 entries=1 timeouts=0 beats=0 proposals=99 crashes=0 reads=0 "
-    "slow=0 crashing=7 standing=7 reading=7 lazy=0 pings=0 leads=2 "
+    "changes=0 transfers=0 slow=0 crashing=7 standing=7 reading=7 lazy=0 pings=0 leads=2 "
     "probes=8 messages=160 depth=10000 "
     "states=4294967295 memory=1800 keep=0 outcomes=0";
 
@@ -124,8 +173,11 @@ static void on_abort(int sig)
 static void print_log(const uint8_t *log, unsigned last)
 {
     printf(" log [");
-    for (unsigned index = 1; index <= last && index <= W_LOG; index++)
-        printf(index == 1 ? "%u" : " %u", log[index]);
+    for (unsigned index = 1; index <= last && index <= W_LOG; index++) {
+        printf(index == 1 ? "%u" : " %u", w_term(log[index]));
+        if (w_conf(log[index]) != 0)
+            printf("/%u", w_conf(log[index]));
+    }
     printf("]");
 }
 
@@ -149,9 +201,9 @@ static void print_node(const struct world *w, unsigned i, const uint8_t *name)
 
 static void print_msg(const struct w_msg *m, const uint8_t *name)
 {
-    static const char *const kinds[] = {"",     "vote-req", "vote", "probe",    "probe-ack",
-                                        "lead", "ack",      "ping", "read-req", "read",
-                                        "",     "",         "data"};
+    static const char *const kinds[] = {"",      "vote-req", "vote", "probe",    "probe-ack",
+                                        "lead",  "ack",      "ping", "read-req", "read",
+                                        "stand", "",         "data"};
     const uint8_t *f = m->f;
     unsigned type = w_type(m);
     bool vote = type == RAFT_MSG_VOTE_REQ || type == RAFT_MSG_VOTE_RSP;
@@ -159,7 +211,12 @@ static void print_msg(const struct w_msg *m, const uint8_t *name)
            name[w_from(m)] + 1u, m->term);
     switch (type) {
     case RAFT_MSG_VOTE_REQ: printf(", log ends with %u:%u", f[2], f[3]); break;
-    case RAFT_MSG_VOTE_RSP: printf(f[0] & W_GRANTED ? ", granted" : ", refused"); break;
+    case RAFT_MSG_VOTE_RSP:
+        printf(f[0] & W_GRANTED ? ", granted" : ", refused");
+        if (f[2] != 0)
+            printf(", removed by entry %u", f[2]);
+        break;
+    case RAFT_MSG_TIMEOUT_NOW: printf(", round %u, last %u", f[1], f[2]); break;
     case RAFT_MSG_PROBE: printf(", number %u, previous %u:%u", f[0], f[1], f[2]); break;
     case RAFT_MSG_PROBE_ACK:
         printf(", number %u, %s", f[0], f[1] & 1 ? "match" : "no match");
@@ -194,9 +251,14 @@ static void print_action(const struct world *w, struct w_action a, const uint8_t
         [ACT_CRASH_LOST] = "crashes, the batch in flight is lost, restarts",
         [ACT_CRASH_KEPT] = "crashes when its batch was durable, restarts",
         [ACT_FLUSH] = "hands over what is ready",
+        [ACT_CHANGE] = "is asked for the members of configuration ",
+        [ACT_TRANSFER] = "is asked to hand over to ",
+        [ACT_HEIR_LATE] = "gives its heir up",
     };
     printf("node %u  %s", name[a.node] + 1u, names[a.type]);
-    if (a.type == ACT_BEAT || a.type == ACT_LEARN)
+    if (a.type == ACT_CHANGE)
+        printf("%u", a.arg);
+    if (a.type == ACT_BEAT || a.type == ACT_LEARN || a.type == ACT_TRANSFER)
         printf("%u", name[a.arg] + 1u);
     if (a.type == ACT_DELIVER || a.type == ACT_DATA)
         print_msg(&w->msgs[a.arg], name);
@@ -262,6 +324,22 @@ static void preset(struct world *w, const struct disk *disks, unsigned nodes)
     }
 }
 
+/* See struct setting. */
+static void configurations(struct lab *l, const char *text)
+{
+    l->b.confs = 1;
+    for (const char *p = text; *p != '\0'; p++) {
+        struct raft_members *m = &l->conf[l->b.confs - 1];
+        if (*p == ' ')
+            l->b.confs++;
+        else if (*p == 'l')
+            m->m[m->n - 1].standing = RAFT_LEARNER;
+        else
+            m->m[m->n++] = (struct raft_member){
+                .id = (uint16_t)(*p - '0'), .standing = RAFT_VOTER, .priority = 1};
+    }
+}
+
 static bool run(const struct setting *set, const struct bounds *b)
 {
     struct search *s = calloc(1, sizeof *s);
@@ -271,6 +349,7 @@ static bool run(const struct setting *set, const struct bounds *b)
     }
     s->lab.b = *b;
     s->elect = set->elect;
+    configurations(&s->lab, set->members != NULL ? set->members : b->nodes == 2 ? "12" : "123");
     preset(&s->first, set->disks, b->nodes);
     bool good;
     const char *broken = "assertion failed, see above";
@@ -313,6 +392,8 @@ static bool set_bound(struct bounds *b, const char *name, size_t n, unsigned lon
         {"proposals", &b->proposals, 0, W_FREE},
         {"crashes", &b->crashes, 0, 6},
         {"reads", &b->reads, 0, 6},
+        {"changes", &b->changes, 0, 6},
+        {"transfers", &b->transfers, 0, 6},
         {"slow", &b->slow, 0, 7},
         {"crashing", &b->crashing, 0, 7},
         {"standing", &b->standing, 0, 7},

@@ -32,7 +32,8 @@ void w_pack_msg(const struct raft *r, const struct raft_msg *m, enum w_place pla
     case RAFT_MSG_VOTE_REQ:
         live = m->vote_req.campaign == r->campaign &&
                (r->role == RAFT_PRE_CANDIDATE || r->role == RAFT_CANDIDATE);
-        f[0] = w_byte((m->vote_req.pre ? W_PRE : 0u) | (live ? W_LIVE : 0u));
+        f[0] = w_byte((m->vote_req.pre ? W_PRE : 0u) | (live ? W_LIVE : 0u) |
+                      (m->vote_req.handed ? W_HANDED : 0u));
         f[1] = w_byte(m->vote_req.vote_term);
         f[2] = w_byte(m->vote_req.last_index);
         f[3] = w_byte(m->vote_req.last_term);
@@ -42,6 +43,7 @@ void w_pack_msg(const struct raft *r, const struct raft_msg *m, enum w_place pla
         f[0] = w_byte((m->vote_rsp.pre ? W_PRE : 0u) | (live ? W_LIVE : 0u) |
                       (m->vote_rsp.granted ? W_GRANTED : 0u));
         f[1] = w_byte(m->vote_rsp.vote_term);
+        f[2] = w_byte(m->vote_rsp.removed);
         break;
     case RAFT_MSG_PROBE:
         f[0] = w_byte(m->probe.probe);
@@ -66,9 +68,13 @@ void w_pack_msg(const struct raft *r, const struct raft_msg *m, enum w_place pla
         f[1] = w_byte(m->ack.round);
         f[2] = w_byte(m->ack.durable);
         f[3] = w_byte(m->ack.boot << 1 | m->ack.need_probe);
+        f[4] = m->ack.unfit;
         break;
-    case RAFT_MSG_TIMEOUT_NOW: /* nobody hands over here */
-    case RAFT_MSG_TRANSFER:
+    case RAFT_MSG_TIMEOUT_NOW:
+        f[1] = w_byte(m->timeout_now.round);
+        f[2] = w_byte(m->timeout_now.last_index);
+        break;
+    case RAFT_MSG_TRANSFER: /* only leaders are asked */
     case RAFT_MSG_PING: break;
     case RAFT_MSG_READ_REQ: f[0] = byte_of_req(m->read_req.req); break;
     case RAFT_MSG_READ_RSP:
@@ -89,6 +95,7 @@ void w_unpack_msg(const struct w_msg *m, struct raft_msg *out)
     switch (out->type) {
     case RAFT_MSG_VOTE_REQ:
         out->vote_req.pre = f[0] & W_PRE;
+        out->vote_req.handed = f[0] & W_HANDED;
         out->vote_req.campaign = f[0] & W_LIVE ? W_CAMPAIGN : W_CAMPAIGN - 1;
         out->vote_req.vote_term = f[1];
         out->vote_req.last_index = f[2];
@@ -99,6 +106,7 @@ void w_unpack_msg(const struct w_msg *m, struct raft_msg *out)
         out->vote_rsp.granted = f[0] & W_GRANTED;
         out->vote_rsp.campaign = f[0] & W_LIVE ? W_CAMPAIGN : W_CAMPAIGN - 1;
         out->vote_rsp.vote_term = f[1];
+        out->vote_rsp.removed = f[2];
         break;
     case RAFT_MSG_PROBE:
         out->probe.probe = f[0];
@@ -125,8 +133,12 @@ void w_unpack_msg(const struct w_msg *m, struct raft_msg *out)
         out->ack.durable = f[2];
         out->ack.boot = f[3] >> 1;
         out->ack.need_probe = f[3] & 1;
+        out->ack.unfit = f[4];
         break;
-    case RAFT_MSG_TIMEOUT_NOW: /* nobody hands over here */
+    case RAFT_MSG_TIMEOUT_NOW:
+        out->timeout_now.round = f[1];
+        out->timeout_now.last_index = f[2];
+        break;
     case RAFT_MSG_TRANSFER:
     case RAFT_MSG_PING: break;
     case RAFT_MSG_READ_REQ: out->read_req.req = req_of(f[0]); break;
@@ -175,17 +187,22 @@ void w_config(unsigned i, unsigned boot, struct raft_config *cfg)
                                 .boot = boot + 1};
 }
 
-struct raft_members w_first_members(const struct bounds *b)
+struct raft_members w_members(const struct lab *l, unsigned i, const uint8_t *log, uint64_t last)
 {
-    const uint16_t ids[W_NODES] = {1, 2, 3};
-    return raft_members_first(ids, b->nodes);
+    while (last > 0 && w_conf(log[last]) == 0)
+        last--;
+    struct raft_members m = l->conf[last == 0 ? 0 : w_conf(log[last])];
+    m.index = last;
+    if (last == 0 && raft_member(&m, (uint16_t)(i + 1)) == NULL)
+        memset(&m, 0, sizeof m);
+    return m;
 }
 
 void w_prepare(struct lab *l)
 {
-    struct raft_restored nothing = {.members = w_first_members(&l->b)};
     struct raft_config cfg;
     for (unsigned i = 0; i < l->b.nodes; i++) {
+        struct raft_restored nothing = {.members = w_members(l, i, l->log, 0)};
         memset(&l->fresh[i], 0, sizeof l->fresh[i]);
         w_config(i, 0, &cfg);
         raft_init(&l->fresh[i], &cfg, &nothing, l->runs, W_RUNS, W_NOW);
@@ -216,6 +233,11 @@ static void set_times(struct raft *r, enum w_time time)
         r->leader_heard = heard;
     r->ping_sent = time == TIME_PING ? W_LONG_AGO : W_NOW;
     r->lead_since = heard;
+    bool removed = r->role == RAFT_LEADER && r->members.index <= r->commit_index &&
+                   !raft_is_voter(&r->members, r->cfg.id);
+    r->yield_at = !removed ? RAFT_NEVER : time == TIME_GIVE_UP ? W_NOW : W_LATER;
+    r->heir_until = r->heir == 0 ? 0 : time == TIME_HEIR_LATE ? W_NOW : W_LATER;
+    calm(&r->heir_try);
     calm(&r->read_try);
     if (r->ack_by != RAFT_NEVER)
         r->ack_by = W_NOW;
@@ -223,6 +245,8 @@ static void set_times(struct raft *r, enum w_time time)
         struct raft_peer *p = &r->peers[k];
         p->heard = heard;
         p->seen = W_NOW;
+        if (p->leaves_at != 0 && p->leaves_at != RAFT_NEVER)
+            p->leaves_at = W_LATER;
         if (p->lead_sent != 0)
             p->lead_sent = W_NOW;
         calm(&p->probe_try);
@@ -238,6 +262,7 @@ static void forget_peer(const struct raft *r, struct raft_peer *p)
         memset(p, 0, sizeof *p);
         p->id = kept.id;
         p->standing = kept.standing;
+        p->leaves_at = kept.leaves_at;
         p->pto = W_TIMEOUT / 8;
         p->heard = W_NOW;
         p->vote_try = kept.vote_try;
@@ -257,15 +282,38 @@ static void forget_peer(const struct raft *r, struct raft_peer *p)
     p->round_try = tried(r->role == RAFT_LEADER); /* set when a round starts */
     if (p->state != RAFT_PEER_REPLICATE)          /* set when a probe matched */
         p->base_index = 0;
-    p->kept_index = 0;                    /* no disk loses anything here */
-    p->generation = 0;                    /* of no use here */
-    p->round_target = p->round_since = 0; /* of learners */
-    p->caught_up = false;
+    p->kept_index = 0;   /* no disk loses anything here */
+    p->generation = 0;   /* of no use here */
+    p->round_target = 0; /* a learner that is there is always quick enough */
+    p->round_since = W_NOW;
+    p->caught_up = true;
     p->vote_refused = false; /* only how long to wait */
+}
+
+/* By id: their order means nothing. */
+static void order_peers(struct raft *r)
+{
+    struct raft_peer peers[W_NODES];
+    unsigned n = 0;
+    for (uint16_t id = 1; id <= W_NODES; id++) {
+        int slot = raft_peer_slot(r, id);
+        if (slot >= 0)
+            peers[n++] = r->peers[slot];
+    }
+    memset(r->peers, 0, sizeof r->peers);
+    memcpy(r->peers, peers, n * sizeof peers[0]);
+    r->n_peers = n;
 }
 
 void w_forgotten(struct raft *r)
 {
+    order_peers(r);
+    if (r->members.index <= r->commit_index) /* it can't come back */
+        memset(&r->members_before, 0, sizeof r->members_before);
+    if (r->heir == 0)
+        r->heir_try = tried(false);
+    r->transfer = r->heir != 0 ? RAFT_TRANSFER_RUNS : RAFT_TRANSFER_NONE;
+    r->transfer_at = r->transfers = 0; /* one can follow another at once */
     r->why = RAFT_WHY_NONE;
     r->tries = 0;
     r->next_seq = r->inflight_seq != 0 ? 2 : 1;
@@ -299,16 +347,24 @@ void w_forgotten(struct raft *r)
 static void load_runs(const struct w_node *n, struct raft *r)
 {
     for (uint8_t index = 1; index <= n->last; index++) {
-        if (index == 1 || n->log[index] != n->log[index - 1])
+        if (index == 1 || w_term(n->log[index]) != w_term(n->log[index - 1]))
             r->trail.runs[r->trail.n_runs++] = (struct raft_run){.first_index = index,
-                                                                 .term = n->log[index]};
+                                                                 .term = w_term(n->log[index])};
     }
 }
 
-static void load_peer(const struct w_node *n, struct raft *r, unsigned slot)
+static void load_peer(const struct w_node *n, struct raft *r, uint16_t id)
 {
-    struct raft_peer *p = &r->peers[slot];
-    const struct w_peer *x = &n->peers[p->id - 1];
+    const struct w_peer *x = &n->peers[id - 1];
+    const struct raft_member *m = raft_member(&r->members, id);
+    if (x->there == W_GONE)
+        return;
+    struct raft_peer *p = &r->peers[r->n_peers++];
+    p->id = id;
+    p->pto = W_TIMEOUT / 8;
+    p->standing = m != NULL ? m->standing : RAFT_NO_MEMBER;
+    p->leaves_at = x->there == W_MEMBER ? 0 : x->there == W_LEAVES ? RAFT_NEVER : W_LATER;
+    p->unfit = x->unfit;
     p->state = (enum raft_peer_state)x->state;
     p->match_index = x->match;
     p->base_index = x->base;
@@ -318,7 +374,7 @@ static void load_peer(const struct w_node *n, struct raft *r, unsigned slot)
     p->probe_index = x->probe_index;
     p->round = x->round;
     p->probe_try = tried(x->state == RAFT_PEER_PROBE && !x->probe_unsent && x->probe != 0);
-    p->served = n->role == RAFT_LEADER;
+    p->served = x->served;
     p->lead_sent = n->role == RAFT_LEADER && !x->lead_unsent ? W_NOW : 0;
     p->vote_try = tried(!x->vote_unsent);
     p->vote_answered = x->vote_answered;
@@ -375,6 +431,10 @@ void w_load(struct lab *l, const struct world *w, unsigned i, enum w_time time, 
     r->durable_term = n->durable_term;
     r->durable_vote = n->durable_vote;
     r->stood = n->stood;
+    r->handed = n->handed;
+    r->removed = n->removed;
+    r->heir = n->heir;
+    r->heir_try = tried(n->heir != 0 && !n->heir_unsent);
     r->trail.last = n->last;
     r->commit_index = n->commit;
     r->durable_index = n->durable;
@@ -395,8 +455,13 @@ void w_load(struct lab *l, const struct world *w, unsigned i, enum w_time time, 
     r->refused_epoch = n->refused_epoch;
     r->term_first = n->term_first;
     load_runs(n, r);
-    for (unsigned slot = 0; slot < r->n_peers; slot++)
-        load_peer(n, r, slot);
+    r->members = w_members(l, i, n->log, n->last);
+    if (r->members.index > n->commit)
+        r->members_before = w_members(l, i, n->log, r->members.index - 1);
+    memset(r->peers, 0, sizeof r->peers);
+    r->n_peers = 0;
+    for (unsigned k = 0; k < l->b.nodes; k++)
+        load_peer(n, r, (uint16_t)(k + 1));
     load_reads(n, r);
     load_msgs(w, i, r);
     r->rng = 0;
@@ -409,7 +474,12 @@ static void store_peer(const struct raft *r, const struct raft_peer *p, struct w
     bool stands = r->role == RAFT_PRE_CANDIDATE || r->role == RAFT_CANDIDATE;
     struct raft_peer q = *p;
     forget_peer(r, &q);
-    *x = (struct w_peer){.state = w_byte(q.state),
+    *x = (struct w_peer){.there = q.leaves_at == 0            ? W_MEMBER
+                                  : q.leaves_at == RAFT_NEVER ? W_LEAVES
+                                                              : W_STAYS,
+                         .served = q.served,
+                         .unfit = q.unfit,
+                         .state = w_byte(q.state),
                          .match = w_byte(q.match_index),
                          .base = w_byte(q.base_index),
                          .probe = w_byte(q.probe),
@@ -453,8 +523,9 @@ static void store_log(struct lab *l, struct w_node *n, const struct raft *r)
 {
     memset(n->log, 0, sizeof n->log);
     n->last = w_byte(r->trail.last);
-    for (uint64_t index = 1; index <= r->trail.last && index <= W_LOG; index++)
-        n->log[index] = w_byte(raft_term_at(r, index));
+    if (r->trail.last <= W_LOG)
+        memcpy(n->log + 1, l->log + 1,
+               (size_t)r->trail.last); /* w_judge_edit() has compared them */
     if (r->trail.last > l->b.entries || r->term > l->b.terms)
         l->outside = true;
     for (unsigned k = 0; r->role == RAFT_LEADER && k < r->n_peers; k++)
@@ -493,6 +564,10 @@ void w_store(struct lab *l, struct world *w, unsigned i, const struct raft *r)
     n->durable_term = w_byte(r->durable_term);
     n->durable_vote = w_byte(r->durable_vote);
     n->stood = r->stood;
+    n->handed = r->handed;
+    n->removed = w_byte(r->removed);
+    n->heir = w_byte(r->heir);
+    n->heir_unsent = r->heir != 0 && r->heir_try.sent == 0;
     n->commit = w_byte(r->commit_index);
     n->durable = w_byte(r->durable_index);
     n->written = w_byte(r->written_last);
@@ -513,8 +588,10 @@ void w_store(struct lab *l, struct world *w, unsigned i, const struct raft *r)
     n->term_first = r->role == RAFT_LEADER ? w_byte(r->term_first) : 0;
     store_log(l, n, r);
     memset(n->peers, 0, sizeof n->peers);
-    for (unsigned k = 0; k < r->n_peers; k++)
-        store_peer(r, &r->peers[k], &n->peers[r->peers[k].id - 1]);
+    for (unsigned k = 0; k < r->n_peers; k++) {
+        if (r->peers[k].id != 0)
+            store_peer(r, &r->peers[k], &n->peers[r->peers[k].id - 1]);
+    }
     store_reads(l, n, r);
     store_msgs(l, w, i, r);
 }

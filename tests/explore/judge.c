@@ -79,18 +79,14 @@ void w_judge_edit(struct lab *l, const struct raft_event *ev, const struct raft_
     if (edit->truncate)
         l->last = w_byte(edit->truncate_to);
     for (uint64_t index = edit->append_first; index != 0 && index <= edit->append_last; index++) {
-        uint64_t term = r->term;
-        for (size_t k = 0; ev->type == RAFT_EV_APPEND && k < ev->append.n_runs; k++) {
-            if (ev->append.runs[k].first_index <= index)
-                term = ev->append.runs[k].term;
-        }
+        bool sent = ev->type == RAFT_EV_APPEND;
         support(l, index == l->last + 1u, "an edit leaves a hole or overwrites");
-        l->log[index] = w_byte(term);
+        l->log[index] = sent ? l->sent[index] : w_byte(r->term | (uint64_t)l->change << 4);
         l->last = w_byte(index);
     }
     bool same = l->last == r->trail.last;
     for (unsigned index = 1; same && index <= l->last; index++)
-        same = l->log[index] == raft_term_at(r, index);
+        same = w_term(l->log[index]) == raft_term_at(r, index);
     support(l, same, "an edit does not say what became of the log");
 }
 
@@ -148,12 +144,14 @@ static void judge_commit(struct lab *l, struct world *w, const struct w_node *be
     }
     if (n->role != RAFT_LEADER || n->commit <= before->commit)
         return;
+    struct raft_members m = w_members(l, i, n->log, n->last);
     unsigned copies = 0;
     for (unsigned k = 0; k < l->b.nodes; k++)
-        copies += w->nodes[k].disk_last >= n->commit &&
+        copies += raft_is_voter(&m, (uint16_t)(k + 1)) && w->nodes[k].disk_last >= n->commit &&
                   same_prefix(w->nodes[k].disk_log, n->log, n->commit);
-    support(l, copies > l->b.nodes / 2, "a committed entry is not on a majority of disks");
-    support(l, n->log[n->commit] == n->term, "an entry of an older term is committed by counting");
+    support(l, copies > raft_n_voters(&m) / 2, "a committed entry is not on a majority of disks");
+    support(l, w_term(n->log[n->commit]) == n->term,
+            "an entry of an older term is committed by counting");
 }
 
 /* Leader completeness (section 3.6.3), by the term in which an entry was committed. */

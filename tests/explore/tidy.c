@@ -69,7 +69,7 @@ static void blunt_acks(const struct bounds *b, struct world *w)
 static bool ack_dominated(const struct w_node *leader, const struct w_msg *m)
 {
     const struct w_peer *p = &leader->peers[w_from(m)];
-    return m->f[1] <= p->round && m->f[2] <= p->match && m->f[0] == 0;
+    return m->f[1] <= p->round && m->f[2] <= p->match && m->f[0] == 0 && m->f[4] == p->unfit;
 }
 
 /* The vote asked for would count at the candidate c, in whatever campaign it comes. */
@@ -121,6 +121,7 @@ static bool answer_useless(const struct w_msg *m, const struct w_node *d, bool m
         return !leads(d, m->term) || m->f[0] < p->probe ||
                (p->state == RAFT_PEER_REPLICATE && m->f[1] >> 1 == p->boot);
     case RAFT_MSG_ACK: return !leads(d, m->term) || ack_dominated(d, m);
+    case RAFT_MSG_TIMEOUT_NOW: return m->term < floor || (!may_crash && m->f[1] < d->round);
     case RAFT_MSG_PING:
     case RAFT_MSG_READ_REQ: return !leads(d, m->term);
     case RAFT_MSG_READ_RSP:
@@ -191,12 +192,13 @@ static void touch_round(struct numbers *s, unsigned term, unsigned follower, uin
 static void touch_msg(struct numbers *s, struct w_msg *m)
 {
     unsigned type = w_type(m);
-    bool to_follower = type == RAFT_MSG_PROBE || type == RAFT_MSG_LEAD || type == W_DATA;
+    bool to_follower = type == RAFT_MSG_PROBE || type == RAFT_MSG_LEAD || type == W_DATA ||
+                       type == RAFT_MSG_TIMEOUT_NOW;
     if (!to_follower && type != RAFT_MSG_PROBE_ACK && type != RAFT_MSG_ACK)
         return;
     unsigned follower = to_follower ? w_to(m) : w_from(m);
     touch_probe(s, m->term, follower, &m->f[0]);
-    if (type == RAFT_MSG_LEAD || type == RAFT_MSG_ACK)
+    if (type == RAFT_MSG_LEAD || type == RAFT_MSG_ACK || type == RAFT_MSG_TIMEOUT_NOW)
         touch_round(s, m->term, follower, &m->f[1]);
 }
 
@@ -304,6 +306,7 @@ static uint8_t renamed(uint8_t id, const uint8_t *name)
 static void rename_ids(struct w_node *n, const uint8_t *name)
 {
     n->leader = renamed(n->leader, name);
+    n->heir = renamed(n->heir, name);
     n->vote = renamed(n->vote, name);
     n->durable_vote = renamed(n->durable_vote, name);
     n->inflight_vote = renamed(n->inflight_vote, name);
@@ -418,6 +421,10 @@ static struct w_hash name_nodes(const struct bounds *b, struct world *w, uint8_t
     struct world try, best;
     struct w_hash low = {UINT64_MAX, UINT64_MAX};
     memcpy(name, orders[0], W_NODES);
+    if (b->confs > 1) { /* they name nodes */
+        memcpy(name, (const uint8_t[]){0, 1, 2}, W_NODES);
+        return hash_world(w);
+    }
     if (n == 1 && name[0] == 0 && name[1] == 1)
         return hash_world(w);
     for (unsigned o = 0; o < n; o++) {

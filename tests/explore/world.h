@@ -36,7 +36,14 @@
  * are left out: nothing depends on them. w_forgotten() names every field left out, and the search
  * checks on real states that all others survive.
  *
- * Names. Nodes are interchangeable: of the worlds that differ in names alone one is kept.
+ * Members. An entry may be one of a few configurations that the world names; all logs carry its
+ * number, and who counts follows from that. Learners always keep up, so only the order of events says
+ * when one is promoted, and who was removed stays a peer for good. A question that is answered in no
+ * other way any more is taken out, though it would tell a node that it is removed: such a node only
+ * stands less often.
+ *
+ * Names. Nodes are interchangeable, unless configurations name them: of the worlds that differ in names alone
+ * one is kept.
  */
 #ifndef EXPLORE_WORLD_H
 #define EXPLORE_WORLD_H
@@ -46,6 +53,7 @@
 enum {
     W_NODES = 3,
     W_LOG = 7,    /* highest index */
+    W_CONFS = 8,  /* configurations that a world knows */
     W_TERMS = 8,  /* terms 0..7 */
     W_MSGS = 160, /* distinct live messages */
     W_READS = 3,  /* one per node is waiting at a leader */
@@ -73,15 +81,16 @@ enum { W_DATA = 12 /* beside enum raft_msg_type: a stream of log data was opened
 enum { W_SLOW = 1, W_CRASHES = 2, W_STANDS = 4, W_READS_HERE = 8 };
 
 /* flags in f[0] of votes */
-enum { W_PRE = 1, W_LIVE = 2, W_GRANTED = 4 };
+enum { W_PRE = 1, W_LIVE = 2, W_GRANTED = 4, W_HANDED = 8 };
 
 /* What f[] holds:
  *   VOTE_REQ   flags, vote_term, last_index, last_term
- *   VOTE_RSP   flags, vote_term
+ *   VOTE_RSP   flags, vote_term, removed
  *   PROBE      probe, prev_index, prev_term
  *   PROBE_ACK  probe, boot << 1 | match, prev_index, hint_index, hint_term
  *   LEAD       epoch, round, commit, ack_now
- *   ACK        epoch, round, durable, boot << 1 | need_probe
+ *   ACK        epoch, round, durable, boot << 1 | need_probe, unfit
+ *   TIMEOUT_NOW 0, round, last_index
  *   READ_REQ   req;  READ_RSP  req, index;  DATA  epoch, base_index */
 struct w_msg {
     uint8_t kind; /* place << 4 | type */
@@ -90,7 +99,11 @@ struct w_msg {
     uint8_t f[5];
 };
 
-struct w_peer { /* of struct raft_peer; all 0 unless leader or (pre-)candidate */
+/* Why a peer is there: it is a member; it was, or may be one to come. */
+enum { W_GONE, W_MEMBER, W_LEAVES, W_STAYS };
+
+struct w_peer { /* of struct raft_peer; all 0 but `there` unless leader or (pre-)candidate */
+    uint8_t there, served, unfit;
     uint8_t state, match, base, probe, epoch, boot, probe_index, round;
     uint8_t probe_unsent, lead_unsent;
     uint8_t vote_unsent, vote_answered, pre_granted, vote_granted;
@@ -102,7 +115,8 @@ struct w_read {
 
 struct w_node {
     /* struct raft; nodes are named by number + 1, 0 = none */
-    uint8_t role, leader, term, vote, durable_term, durable_vote, stood;
+    uint8_t role, leader, term, vote, durable_term, durable_vote, stood, handed;
+    uint8_t removed, heir, heir_unsent;
     uint8_t last, commit, durable, written;
     uint8_t inflight, inflight_term, inflight_vote;
     uint8_t truncate_pending, truncate_to;
@@ -111,7 +125,7 @@ struct w_node {
     uint8_t read_want, read_done, read_unsent, read_ready, read_index;
     uint8_t read_round, n_reads;
     struct w_read reads[W_READS];
-    uint8_t log[W_LOG + 1]; /* term by index */
+    uint8_t log[W_LOG + 1]; /* see w_term() */
     struct w_peer peers[W_NODES];
 
     uint8_t disk_term, disk_vote, disk_last, disk_log[W_LOG + 1];
@@ -135,6 +149,7 @@ struct world {
     uint8_t learns[W_NODES];        /* bit k: an answer of node k may tell this node of k's term */
     uint8_t crashes, reads;         /* so far */
     uint8_t timeouts, beats, proposals; /* so far; 0 if any number may come */
+    uint8_t changes, transfers;         /* so far */
 
     uint8_t n_msgs;
     struct w_msg msgs[W_MSGS]; /* sorted, no two alike */
@@ -150,6 +165,9 @@ struct bounds {
     unsigned proposals; /* entries beside the no-ops of new leaders; W_FREE = any number */
     unsigned crashes;
     unsigned reads;
+    unsigned changes;                           /* of the members */
+    unsigned transfers;                         /* hand-overs that are asked for */
+    unsigned confs;                             /* of lab.conf in use, the first one included */
     unsigned slow, crashing, standing, reading; /* which nodes, as bits; see W_SLOW */
     unsigned lazy;                              /* 1: cycles of several events */
     unsigned pings;                             /* 1: silent leaders are asked */
@@ -176,6 +194,9 @@ enum w_action_type {
     ACT_CRASH_LOST,
     ACT_CRASH_KEPT, /* the batch in flight was durable, nobody was told */
     ACT_FLUSH,      /* lazy: raft_ready() and raft_advance() */
+    ACT_CHANGE,     /* a leader is asked for configuration `arg` */
+    ACT_TRANSFER,   /* a leader is asked to hand over to node `arg` */
+    ACT_HEIR_LATE,  /* the heir was not elected in time */
 };
 
 enum { HOW_SILENT = 1, HOW_SHORT = 2 };
@@ -191,12 +212,15 @@ struct w_action {
 /* What an action needs besides the world. */
 struct lab {
     struct bounds b;
-    struct raft fresh[W_NODES]; /* by raft_init(): what w_load() starts from */
-    struct raft r;              /* the acting node */
+    struct raft_members conf[W_CONFS]; /* the first one is that of the start */
+    struct raft fresh[W_NODES];        /* by raft_init(): what w_load() starts from */
+    struct raft r;                     /* the acting node */
     struct raft other;
     struct raft_run runs[W_RUNS], other_runs[W_RUNS];
     uint64_t campaign;            /* of the acting node before the last raft_step() */
-    uint8_t last, log[W_LOG + 1]; /* its log as its caller would mirror it */
+    uint8_t last, log[W_LOG + 1]; /* its log as its caller would mirror it ... */
+    const uint8_t *sent;          /* ... with entries of this log ... */
+    uint8_t change;               /* ... or this configuration, or what has no payload */
     const char *broken;           /* first broken property */
     bool outside;                 /* the action leads out of the bounds */
     bool can_short;               /* a batch had several entries */
@@ -223,6 +247,17 @@ static inline unsigned w_to(const struct w_msg *m)
     return m->path & 15;
 }
 
+/* An entry of a log: its term, and the number of the configuration that it is, 0 = none. */
+static inline unsigned w_term(uint8_t entry)
+{
+    return entry & 15;
+}
+
+static inline unsigned w_conf(uint8_t entry)
+{
+    return entry >> 4;
+}
+
 static inline uint8_t w_byte(uint64_t x) /* values in a small world are small */
 {
     return x < 256 ? (uint8_t)x : 255;
@@ -237,10 +272,19 @@ static inline void w_fail(struct lab *l, const char *broken)
 
 /* image.c */
 
-enum w_time { TIME_CALM, TIME_SILENT, TIME_TIMEOUT, TIME_DISK_LATE, TIME_GIVE_UP, TIME_PING };
+enum w_time {
+    TIME_CALM,
+    TIME_SILENT,
+    TIME_TIMEOUT,
+    TIME_DISK_LATE,
+    TIME_GIVE_UP,
+    TIME_PING,
+    TIME_HEIR_LATE
+};
 
 void w_config(unsigned i, unsigned boot, struct raft_config *cfg);
-struct raft_members w_first_members(const struct bounds *b);
+/* What node i has in force with that log; with index 0 the first one, which only its members know. */
+struct raft_members w_members(const struct lab *l, unsigned i, const uint8_t *log, uint64_t last);
 void w_prepare(struct lab *l);
 void w_load(struct lab *l, const struct world *w, unsigned i, enum w_time time, struct raft *r,
             struct raft_run *runs);
