@@ -34,7 +34,9 @@ static int tell(struct scan *s, const struct segment_seen *seen, uint32_t at,
         o->cut_off(o->cut_off_ctx, s->told, h->first_index - 1, NULL);
     s->told = max_u64(s->told, h->last_index + 1);
     uint8_t *buf = malloc(left);
-    int rc = buf == NULL ? scan_no_memory(s) : scan_read(s, buf, from, (uint32_t)left);
+    if (buf == NULL)
+        return scan_no_memory(s);
+    int rc = scan_read(s, buf, from, (uint32_t)left);
     uint64_t index = h->first_index;
     for (const uint8_t *p = buf; rc == 0 && index <= h->last_index; p += size, left -= size) {
         bool whole = record_decode(p, left, &rec, &size) == RECORD_OK && rec.index == index;

@@ -28,6 +28,8 @@
  */
 #include "raftd/core/raft_impl.h"
 
+#include <assert.h>
+
 /* splitmix64: enough for timers, one word of state, any seed will do. */
 static uint64_t next_random(struct raft *r)
 {
@@ -45,6 +47,7 @@ void raft_election_reset_timer(struct raft *r, raft_time now)
     raft_time t = r->cfg.election_timeout;
     if (r->leader == 0)
         t = raft_max(t, raft_max(RAFT_ELECTION_WRITES * raft_disk_time(r), r->votes_took));
+    assert(t > 0);
     r->election_deadline = now + t + next_random(r) % t;
 }
 

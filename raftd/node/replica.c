@@ -432,6 +432,7 @@ bool replica_install(struct replica *r, uint64_t now, const struct snapshot_head
     step(r, now, &ev, &edit);
     if (!edit.reset)
         return false;
+    assert(head != NULL);
     entries_reset(&r->log, head->index);
     memcpy(r->head, head->entry_hash, sizeof r->head);
     r->last_ms = head->cluster_ms;

@@ -13,15 +13,15 @@ struct out {
     const struct sender *s;
     uint64_t now;
     struct peer *p;
-    bool open;
-    bool lead;             /* a LEAD went to the peer */
-    bool done;             /* all is sent */
     struct flow_out *flow; /* what goes to it, NULL = nothing */
     struct stream_tx_stats before;
     struct wire_header h;
     uint64_t stamp; /* of this datagram, see link.h */
     struct wire_writer w;
     uint8_t buf[WIRE_HEAD_ROOM + WIRE_DATAGRAM_MAX]; /* the payload stands behind the room */
+    bool open;
+    bool lead; /* a LEAD went to the peer */
+    bool done; /* all is sent */
 };
 
 static void out_close(struct out *o)

@@ -115,13 +115,11 @@ static void turn(struct conn *conn)
     while (goes_on(conn)) {
         if (!cds_list_empty(&conn->ready)) {
             read_serve(conn);
-        } else if (conn->ended) {
-            break;
-        } else if (conn->rest != NULL) {
+        } else if (conn->rest != NULL && !conn->ended) {
             conn->rest_at += take(conn, conn->rest + conn->rest_at, conn->rest_len - conn->rest_at);
             if (conn->ended || conn->rest_at == conn->rest_len)
                 rest_free(conn);
-        } else if (!receive(conn)) {
+        } else if (conn->ended || !receive(conn)) {
             break;
         }
     }
