@@ -36,9 +36,8 @@ struct conf_node {
     uint16_t id;                         /* 1 to CONF_ID_MAX, unique; Raft's server id */
     char addr_text[CONF_ADDR_SIZE];      /* as written: "192.0.2.1:7100" or "[2001:db8::1]:7100" */
     char interface[CONF_INTERFACE_SIZE]; /* "eth0" of "[fe80::1%eth0]:7100", else ""; all nodes' */
-    struct sockaddr_storage
-        addr;           /* addr_text without the interface; unique, one family for all nodes */
-    socklen_t addr_len; /* bytes of addr that count */
+    struct sockaddr_storage addr; /* addr_text without the interface; unique, all of one family */
+    socklen_t addr_len;           /* bytes of addr that count */
 };
 
 struct conf {

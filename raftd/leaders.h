@@ -15,13 +15,12 @@ enum {
 
 /* Zeroed memory: no leader was known yet. */
 struct leaders {
-    uint64_t term;     /* of the newest leader known */
-    uint16_t now;      /* id of that leader, 0 = none yet */
-    uint16_t before;   /* id of the leader before it, 0 = none */
-    uint64_t since_us; /* when the newest leader became known */
-    uint64_t changes;  /* since the start; the first leader is no change */
-    uint64_t at_us
-        [LEADERS_KEPT]; /* times of the newest changes: of change number i at i % LEADERS_KEPT */
+    uint64_t term;                /* of the newest leader known */
+    uint16_t now;                 /* id of that leader, 0 = none yet */
+    uint16_t before;              /* id of the leader before it, 0 = none */
+    uint64_t since_us;            /* when the newest leader became known */
+    uint64_t changes;             /* since the start; the first leader is no change */
+    uint64_t at_us[LEADERS_KEPT]; /* of the newest changes: of change i at i % LEADERS_KEPT */
 };
 
 /* Takes note of the leader in a status that has just been filled, and fills in leader_before,

@@ -466,11 +466,9 @@ struct raft_try {
 /* What this node knows of another node. Read-only outside the core. From `state` on, all but heard,
  * seen and vote_* have a meaning on a leader only. */
 struct raft_peer {
-    uint16_t id;      /* 0 = a free place: all else but the generation is 0, too */
-    uint8_t standing; /* in raft.members: enum raft_standing */
-    uint32_t
-        generation; /* of this place: grows when a peer comes or goes, and from one process to the next
-                          * it starts anew */
+    uint16_t id;          /* 0 = a free place: all else but the generation is 0, too */
+    uint8_t standing;     /* in raft.members: enum raft_standing */
+    uint32_t generation;  /* of this place: grows as peers come and go; each process starts anew */
     uint64_t incarnation; /* what counts is said by this one */
     raft_time leaves_at;  /* no member: it goes then; 0 = member */
     bool served;          /* leader: it gets the log */
@@ -574,8 +572,7 @@ struct raft {
     uint64_t written_last;
     bool truncate_pending; /* Invariant: then written_last == truncate_to */
     uint64_t truncate_to;
-    bool
-        reset_pending; /* the disk must be told that the log begins behind base_index, and is empty */
+    bool reset_pending; /* the disk must be told: the log is empty and begins behind base_index */
     bool inflight_reset;
 
     /* Follower. */

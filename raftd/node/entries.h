@@ -26,9 +26,9 @@ struct entries {
     struct ring ring;
     uint64_t first; /* index of the first entry kept; last + 1 when empty */
     uint64_t last;
-    uint64_t
-        *pos; /* start of entry i at pos[i % ENTRIES_MAX], first <= i <= last; the rest of them is
-                      never touched, so that it takes no memory */
+    /* Entry i, first <= i <= last, starts at pos[i % ENTRIES_MAX]. The rest is never touched, so that it
+     * takes no memory. */
+    uint64_t *pos;
 };
 
 /* An empty cache after entry `last`. 0 or -errno. */

@@ -31,9 +31,8 @@ enum {
 
 /* What a fetch was for; handed back in node_fetched() and node_snap_read(). */
 struct node_fetch {
-    uint16_t peer; /* who gets the entries; 0: they are applied here */
-    uint64_t
-        generation; /* grows whenever others are wanted for that peer: a late answer is known */
+    uint16_t peer;       /* who gets the entries; 0: they are applied here */
+    uint64_t generation; /* grows when others are wanted for that peer: a late answer is known */
 };
 
 struct snapshot_name; /* storage/snapshot.h */
@@ -125,14 +124,13 @@ struct node_config {
                                         directory that it had before */
     uint64_t election_timeout_us;
     uint32_t max_value_bytes;
-    uint32_t
-        max_data_bytes;     /* of all keys and values; what we take as leader obeys it on all nodes.
-                                CMD_LIMIT_BYTES or more, 0 = no limit */
-    uint32_t batch_bytes;   /* of one disk batch, 0 = NODE_BATCH_BYTES_MAX */
-    uint32_t segment_bytes; /* of the log's files, 0 = WAL_SEGMENT_BYTES_DEFAULT */
-    uint64_t log_max_bytes; /* of all of them: beyond it no new write is taken, 0 = no limit */
-    uint32_t
-        datagram_bytes; /* most that one sent has, 256..WIRE_DATAGRAM_MAX, 0 = WIRE_DATAGRAM_BASE */
+    /* Of all keys and values; what we take as leader obeys it on all nodes. CMD_LIMIT_BYTES or more, 0 = no
+     * limit. */
+    uint32_t max_data_bytes;
+    uint32_t batch_bytes;    /* of one disk batch, 0 = NODE_BATCH_BYTES_MAX */
+    uint32_t segment_bytes;  /* of the log's files, 0 = WAL_SEGMENT_BYTES_DEFAULT */
+    uint64_t log_max_bytes;  /* of all of them: beyond it no new write is taken, 0 = no limit */
+    uint32_t datagram_bytes; /* at most, 256..WIRE_DATAGRAM_MAX, 0 = WIRE_DATAGRAM_BASE */
     uint32_t cache_bytes; /* of the cached log (twice the largest record that can come, and a page);
                              0 = default, else for tests of rare paths */
     uint32_t relay_bytes; /* window of relayed writes, 0 = a share of rx_bytes */

@@ -68,9 +68,9 @@ struct status_peer {
                                                     narrow one. Not printed */
     uint64_t drops[DROP_COUNT];    /* of datagrams that name it, or from its address */
     struct wire_settings settings; /* as it told them; n = 0: it has not */
-    const char
-        *trouble; /* why nothing is taken from it although it is there: words behind "node N "
-                            (static); NULL = nothing is wrong, or it is silent */
+    /* Why nothing is taken from it although it is there: words behind "node N " (static). NULL = nothing is
+     * wrong, or it is silent. */
+    const char *trouble;
 };
 
 enum {
@@ -107,9 +107,9 @@ struct status {
     uint64_t commit_index, applied_index, last_index, durable_index;
     uint64_t doubt_index; /* in doubt until it has all up to here again, 0 = not known (raft.h) */
     enum status_doubt doubt;
-    uint64_t
-        differs_index; /* our state as of this entry differs from another node's, and which of them is
-                               right is not known yet; 0 = not so */
+    /* Our state as of this entry differs from another node's, and which one is right is not known yet; 0 =
+     * not so. */
+    uint64_t differs_index;
     enum raft_why why;
     uint16_t heir; /* the leader hands over to it, 0 = to nobody; this and the rest as in raft.h */
     enum raft_transfer transfer;
@@ -119,9 +119,8 @@ struct status {
     uint32_t key_id, next_key_id; /* of the live keys, as session_key_id; 0 = none */
     struct status_peer peers[RAFT_PEERS_MAX];
     unsigned n_peers;
-    uint16_t
-        no_memory; /* for this peer: it is not heard until there is some; 0 = there was for all */
-    uint64_t keys; /* in the state machine */
+    uint16_t no_memory; /* for this peer, which is not heard for now; 0 = there was for all */
+    uint64_t keys;      /* in the state machine */
     uint64_t data_bytes, max_data_bytes; /* of keys and values, as kv.h counts them */
     uint64_t pending_writes;             /* of local clients, not yet answered */
     uint64_t fsyncs;                     /* of the log, since start, as the next two */
@@ -147,8 +146,7 @@ struct status {
     uint8_t tail_dropped;     /* 1: recovery at start dropped a last write, cut or damaged */
     uint8_t local_reads;      /* 1: reads that need no leader are served, see node_local_reads() */
     uint64_t disk_pending_us; /* age of the batch in flight, 0 = none */
-    uint64_t
-        uncommitted_us; /* leader: entries wait, and none was committed for so long; 0 = not so */
+    uint64_t uncommitted_us;  /* leader: for so long entries wait and none was committed; 0 = no */
     uint64_t datagrams_sent, datagrams_received;
     struct udp_counters udp;
     uint64_t drops[DROP_COUNT];                 /* all of them, also of strangers */

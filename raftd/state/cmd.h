@@ -76,8 +76,7 @@ struct cmd_item {
     uint16_t key_len;
     uint32_t value_len;
     const uint8_t *key;
-    const uint8_t
-        *value; /* NULL when it is encoded: room is left, and the caller fills it in later */
+    const uint8_t *value; /* NULL to encode: room is left for it, and the caller fills it in */
 };
 
 struct cmd {
@@ -97,7 +96,7 @@ size_t cmd_size(const struct cmd *c, const struct cmd_item *items);
  * size. The command must be one that cmd_decode() takes: asserted. */
 size_t cmd_encode(uint8_t *buf, const struct cmd *c, const struct cmd_item *items);
 
-/* The same for one operation, with nobody's stamps: CMD_ONE_BYTES, key and value. */
+/* The same for one operation, of no sender yet: CMD_ONE_BYTES, key and value. */
 size_t cmd_encode_one(uint8_t *buf, const struct cmd_item *operation);
 
 /* 0, or -1 when buf is not exactly one well-formed command. `c` points into buf. */
@@ -109,7 +108,7 @@ struct cmd_item cmd_next(const uint8_t **at);
 /* The value of an item that is a number. */
 uint64_t cmd_number(const struct cmd_item *item);
 
-/* Fill in the encoded command who sends it; the limit. */
+/* These write who sends it, or the limit, into an encoded command. */
 void cmd_stamp(uint8_t *buf, uint16_t origin, uint64_t process, uint64_t number);
 void cmd_stamp_predecessor(uint8_t *buf, uint64_t predecessor);
 void cmd_stamp_limit(uint8_t *buf, uint16_t limit);

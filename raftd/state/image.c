@@ -36,7 +36,7 @@ void image_digest_of(const struct kv_view *v, const uint8_t origins[IMAGE_DIGEST
 
 struct image {
     struct kv_image *kv;
-    size_t origins_at, origins_len; /* what was given of them; all */
+    size_t origins_at, origins_len; /* bytes of them: given so far, all */
     struct kv_cursor cursor;
     const struct kv_object *object; /* that comes next, NULL at the end ... */
     size_t object_at;               /* ... and how many bytes of it were given */

@@ -34,12 +34,13 @@ struct origins;
 struct image;
 struct image_load;
 
-/* Of what was last published in kv, and of what is kept of the origins now: both of the same index. NULL:
- * one is open already, or no memory. Costs a copy of the windows, and later the memory of what the writer
- * replaces in kv (kv_kept_bytes()). For machine_freeze(). */
+/* An image of what was last published in kv, and of the origins as they are now; both as of one index. NULL:
+ * an image is open already, or no memory. Costs a copy of the windows, and later the memory of what the
+ * writer replaces in kv (kv_kept_bytes()). For machine_freeze(). */
 struct image *image_new(struct kv *kv, const struct origins *origins);
 
-/* When nobody reads it any more, and all that was written to kv is published. For machine_thaw(). */
+/* To be called when nobody reads it any more and all that was written to kv is published. For
+ * machine_thaw(). */
 void image_free(struct image *image, struct kv *kv);
 
 uint64_t image_index(const struct image *image);
@@ -51,7 +52,7 @@ void image_digest(const struct image *image, uint8_t out[IMAGE_DIGEST_BYTES]);
 /* The next chunk, valid until the next call: 1; 0 at the end. An image is read once. */
 int image_next(struct image *image, uint16_t *section, const uint8_t **bytes, size_t *len);
 
-/* Nothing yet; NULL without memory. */
+/* A load without chunks; NULL without memory. */
 struct image_load *image_load_new(void);
 
 /* May be NULL. */

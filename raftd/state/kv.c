@@ -7,7 +7,7 @@
 
 #include "raftd/state/siphash.h"
 
-/* Makes of a small number one that changes all upper bits, and of different ones different ones. */
+/* An odd factor. Small numbers that differ then differ in their upper bits, too. */
 #define SPREAD UINT64_C(0x9e3779b97f4a7c15)
 
 enum { TIDY_BLOCKS = 1000 }; /* freed at a time: some 100 us on a small board */
@@ -94,8 +94,8 @@ static struct kv_object *object_new(const struct kv *kv, const struct kv_content
     return o;
 }
 
-/* Of key and value, with all else as the hash's key, two numbers in each half, so that neither stands for
- * the other. An expiry is below 2^49. */
+/* The hash is of key and value. All other fields make the hash's own key: each half has two of them, one of
+ * which is spread, so that they can't be exchanged. An expiry is below 2^49. */
 static void hash_of(uint64_t out[2], const struct kv_object *o)
 {
     const uint64_t key[] = {
@@ -256,7 +256,7 @@ bool kv_tidy(struct kv *kv)
     }
 }
 
-/* Shows p; `map` is not in it any more. */
+/* Publishes p. `map`: a whole map that is not in it any more, or NULL. */
 static void show(struct kv *kv, struct published *p, uint64_t index, uint64_t cluster_ms,
                  struct tree_node *map)
 {

@@ -77,19 +77,19 @@ const struct kv_view *kv_written(const struct kv *kv);
 /* What a key counts. */
 uint64_t kv_cost(size_t key_len, size_t value_len);
 
-/* Shows what was written as of that index and cluster time, of which none is less than the one before; in
- * one step, however much it is. False: no memory, nothing is shown yet. */
+/* Publishes all that was written in one step, as of this index and cluster time, which never fall. False: no
+ * memory, and nothing is published yet. */
 bool kv_publish(struct kv *kv, uint64_t index, uint64_t cluster_ms);
 
-/* Shows what was written to `by`, of which nothing was published, in the place of all that is in kv, of
- * which all is; in one step. The index and cluster time may be any. Needs no memory; frees `by`. */
+/* Publishes all that was written to `by` in one step, in place of all that is in kv. Before, nothing of `by`
+ * was published, and all of kv was. The index and cluster time may be any. Needs no memory; frees `by`. */
 void kv_replace(struct kv *kv, struct kv *by, uint64_t index, uint64_t cluster_ms);
 
 /* Frees `other`, of which nothing was published: what is in it goes as kv_tidy() comes to it. */
 void kv_discard(struct kv *kv, struct kv *other);
 
-/* Frees a part of what nobody looks at any more, which is more than the writer leaves behind between two
- * calls; each publication does it, too. True: there is more. */
+/* Frees a part of what nobody looks at any more. It is more than the writer has replaced since the last call,
+ * so the rest shrinks. Each publication does so, too. True: there is more to free. */
 bool kv_tidy(struct kv *kv);
 
 /* ---- readers --------------------------------------------------------------------------------- */
@@ -99,9 +99,9 @@ struct kv_view {
     uint64_t index;               /* of the last log entry in it */
     uint64_t cluster_ms;          /* as that entry has it */
     uint64_t count, bytes;        /* as kv_count(), kv_bytes() */
-    /* Sums of both halves of a hash of each object, however it got there. So it finds what a fault, as of
-     * memory, makes two nodes have differently at one index, but for one chance in 2^128. It is no proof
-     * against who chooses keys and values. */
+    /* The sums of both halves of all objects' hashes, so the order of writes does not matter. If a fault, as
+     * of memory, makes two nodes differ at one index, their sums differ, but for one chance in 2^128. It is
+     * no proof against somebody who chooses keys and values. */
     uint64_t digest[2];
 };
 

@@ -89,7 +89,7 @@ bool machine_apply(struct machine *m, uint64_t index, uint64_t cluster_ms, const
 /* Entry `index` has no command. */
 void machine_pass(struct machine *m, uint64_t index, uint64_t cluster_ms);
 
-/* Shows readers all that was applied. False: no memory. */
+/* Publishes all that was applied. False: no memory. */
 bool machine_publish(struct machine *m);
 
 /* Index of the last entry applied; the cluster time as of it. */
@@ -104,7 +104,7 @@ bool machine_is_full_for(struct machine *m, const uint8_t *cmd, size_t len, uint
 struct image *machine_freeze(struct machine *m);
 void machine_thaw(struct machine *m, struct image *image);
 
-/* What replaced bytes an open image holds in memory; it should be given up when it is more than that. */
+/* How many replaced bytes an open image keeps in memory. Beyond the second number it should be given up. */
 uint64_t machine_kept_bytes(const struct machine *m);
 uint64_t machine_kept_max_bytes(const struct machine *m);
 
@@ -119,7 +119,7 @@ void machine_discard(struct machine *m, struct image_load *load);
 /* As kv_tidy(): frees a part of what was replaced, discarded or in an image. True: there is more. */
 bool machine_tidy(struct machine *m);
 
-/* Names the whole state: equal on two nodes at one index, or one of them is broken. False: no memory. */
+/* A digest of the whole state. If two nodes differ in it at one index, one is broken. False: no memory. */
 bool machine_digest(const struct machine *m, uint8_t out[MACHINE_DIGEST_BYTES]);
 
 /* For an origin: its current process, 0 if none; and what became of a command of it that has been

@@ -43,7 +43,7 @@ static void fit(struct tree_node *t)
         t->head[i] = head_of(kv_key(t->key[i]), t->key[i]->key_len, t->skip);
 }
 
-/* Makes o key i. */
+/* Puts o in place i. */
 static void place(struct tree_node *t, unsigned i, struct kv_object *o)
 {
     t->key[i] = o;
@@ -134,7 +134,7 @@ static struct tree_node *own(struct tree_memory *m, struct tree_node **at)
 
 /* ---- looking ---- */
 
-/* The place of the first key that is not smaller; whether it is that key. */
+/* Finds the place of the first key that is not smaller than this one. True: they are equal. */
 static bool search(const struct tree_node *t, const uint8_t *key, size_t len, unsigned *at)
 {
     uint32_t head = head_of(key, len, t->skip);
@@ -154,7 +154,7 @@ static bool search(const struct tree_node *t, const uint8_t *key, size_t len, un
     *at = high;
     if (c == 0 || t->n == 0)
         return c == 0;
-    /* The heads lead here as if the key began as all of the node do. */
+    /* Only heads were compared. That is enough if the key begins with what all keys of the node share. */
     const struct kv_object *o = t->key[high < t->n ? high : high - 1];
     c = tree_compare(kv_key(o), t->skip, key, len < t->skip ? len : t->skip);
     if (c != 0)
@@ -275,7 +275,7 @@ bool tree_put(struct tree_memory *m, struct tree_node **root, struct kv_object *
         if (child == NULL || child->n < TREE_KEYS_MAX)
             t = child;
         else if (!split(m, t, i))
-            t = NULL; /* else the key may belong to either half */
+            t = NULL; /* After a split the key may belong to either half: t is searched again. */
     }
     return false;
 }
@@ -292,7 +292,7 @@ static void close_gap(struct tree_node *t, unsigned i)
     t->n--;
 }
 
-/* Child i of t gets the key in front of it, and that place the last key of the child before. */
+/* The key in front of child i of t goes down into it, and the last key of the child before goes up there. */
 static void take_from_left(struct tree_node *t, unsigned i)
 {
     struct tree_node *to = t->child[i], *from = t->child[i - 1];
@@ -303,7 +303,7 @@ static void take_from_left(struct tree_node *t, unsigned i)
     place(t, i - 1, from->key[--from->n]);
 }
 
-/* Child i of t gets the key behind it, and that place the first key of the next child. */
+/* The key behind child i of t goes down into it, and the first key of the next child goes up there. */
 static void take_from_right(struct tree_node *t, unsigned i)
 {
     struct tree_node *to = t->child[i], *from = t->child[i + 1];

@@ -35,7 +35,7 @@ struct tree_block {
 struct kv_object {
     struct tree_block block;
     uint64_t
-        create_revision; /* index of the log entry that made the key (since its last deletion) */
+        create_revision; /* index of the log entry that made the key, after its last deletion */
     uint64_t modify_revision; /* index of the log entry that wrote this object */
     uint32_t value_len;
     uint16_t key_len;
@@ -53,7 +53,7 @@ static inline const uint8_t *kv_value(const struct kv_object *o)
     return o->bytes + o->lead_len + o->key_len;
 }
 
-/* Of tree.c (and its unit test). */
+/* For tree.c and its unit test alone. */
 struct tree_node {
     struct tree_block block;
     uint16_t n; /* keys */
@@ -98,8 +98,8 @@ bool tree_delete(struct tree_memory *m, struct tree_node **root, const uint8_t *
 /* Retires all. */
 void tree_clear(struct tree_memory *m, struct tree_node **root);
 
-/* The same of all that is in maps at which nobody looks any more: a list of their roots. A node is freed
- * with all its keys. */
+/* The same for whole maps that nobody looks at any more: a list of their roots. A node is freed together with
+ * all its keys. */
 size_t tree_free_maps(struct tree_node **roots, size_t n);
 
 /* A place between two keys. */
