@@ -41,6 +41,7 @@
 #include "raftd/stopping.h"
 #include "raftd/base/say.h"
 #include "raftd/publish.h"
+#include "raftd/state/kv.h"
 #include "raftd/state/machine.h"
 #include "storage/record.h"
 
@@ -510,6 +511,8 @@ static void on_prepare(struct ev_loop *ev, ev_prepare *w, int revents)
         l->shared->readers[i].wake(l->shared->readers[i].wake_ctx);
     }
     publish(&l->publisher, &from, loop_now(l));
+    if (l->shared->status->differs_index != 0) /* the snapshot may be what is wrong */
+        atomic_store_explicit(&l->shared->old_reads, false, memory_order_relaxed);
     if (stopping_step(&l->stopping, loop_now(l)))
         ev_break(ev, EVBREAK_ALL);
     diskio_doubt(l->disk, node_raft(l->node)->damaged);
@@ -615,17 +618,19 @@ static struct node *make_node(struct loop *l, const struct wal_report *report,
                     clock_us());
 }
 
-static bool start_clients(struct loop *l, char *err, size_t err_size)
+int loop_serve(struct loop *l)
 {
     const struct conf *conf = l->conf;
-    int rc = 0;
-    if (conf->readers > 0)
+    int rc = publish_start(l->shared, conf, "the daemon is starting") ? 0 : -ENOMEM;
+    atomic_store(&l->shared->starting, true);
+    atomic_store(&l->shared->old_reads, kv_view(l->shared->kv)->index != 0);
+    if (rc == 0 && conf->readers > 0)
         rc = readers_start(&l->readers, l->shared, l->listener.fd, conf->readers);
-    else if ((l->clients = clients_new(l->ev, l->shared, 0, l->listener.fd)) == NULL)
+    else if (rc == 0 && (l->clients = clients_new(l->ev, l->shared, 0, l->listener.fd)) == NULL)
         rc = -ENOMEM;
     if (rc < 0)
-        (void)snprintf(err, err_size, "cannot start serving clients: %s", strerror(-rc));
-    return rc == 0;
+        say_error("cannot start serving clients: %s", strerror(-rc));
+    return rc == 0 ? RAFTD_EXIT_OK : RAFTD_EXIT_INTERNAL;
 }
 
 static void say_started(const struct conf *conf, const struct wal_report *report, bool sealed)
@@ -697,9 +702,12 @@ fail:
     return RAFTD_EXIT_INTERNAL;
 }
 
-void loop_turn_away(struct loop *l, const char *why)
+void loop_starting(struct loop *l, const char *what)
 {
-    clients_turn_away(l->listener.fd, why);
+    if (l->readers == NULL && l->clients == NULL)
+        clients_turn_away(l->listener.fd, what);
+    else if (publish_start(l->shared, l->conf, what) && l->clients != NULL)
+        ev_run(l->ev, EVRUN_NOWAIT);
 }
 
 struct machine *loop_machine(struct loop *l)
@@ -750,10 +758,7 @@ int loop_run(struct loop *l, struct wal *w, const struct wal_report *report,
     stopping_init(&l->stopping, l->node, l->shared, &l->listener,
                   (uint64_t)conf->election_timeout_ms * 1000);
     init_watchers(l);
-    if (!start_clients(l, err, sizeof err)) {
-        say_error("%s", err);
-        goto err_disk;
-    }
+    atomic_store_explicit(&l->shared->starting, false, memory_order_release);
     if (!stopped()) {
         say_started(conf, report, l->sealed);
         (void)notify_send("READY=1\nSTATUS="); /* nobody else can be told that this failed */
@@ -764,7 +769,6 @@ int loop_run(struct loop *l, struct wal *w, const struct wal_report *report,
     node_stopping(l->node);
     rc = RAFTD_EXIT_OK;
 
-err_disk:
     if (!diskio_stop(l->disk)) {
         listener_unlink(&l->listener);
         say_fatal(RAFTD_EXIT_DISK, "the disk does not finish a write; ending without it");
@@ -772,16 +776,16 @@ err_disk:
     while (l->fetches != NULL)
         fetch_end(l, RESULT_STOPPING, 0);
 err_node:
-    node_free(l->node); /* answers what is pending; the clients below pass it on */
-    if (l->clients != NULL)
-        clients_free(l->clients);
-    if (l->readers != NULL)
-        readers_stop(l->readers);
+    node_free(l->node); /* answers what is pending; the clients of loop_close() pass it on */
     return rc;
 }
 
 void loop_close(struct loop *l)
 {
+    if (l->clients != NULL)
+        clients_free(l->clients);
+    if (l->readers != NULL)
+        readers_stop(l->readers);
     listener_close(&l->listener);
     if (l->alarm_fd >= 0)
         (void)close(l->alarm_fd);

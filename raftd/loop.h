@@ -18,8 +18,13 @@ struct machine;
  * is left open and *out is NULL. */
 int loop_open(struct loop **out, const struct conf *conf);
 
-/* Before loop_run(): answers the clients that wait with RESULT_NOT_YET and `why`. */
-void loop_turn_away(struct loop *l, const char *why);
+/* Before loop_run(): tells clients what the start is at. Those that wait are turned away with
+ * RESULT_NOT_YET, or, behind loop_serve(), served as far as can be. */
+void loop_starting(struct loop *l, const char *what);
+
+/* Before loop_run(), when there is a snapshot in the machine, or none on the disk: clients have status and
+ * local reads from now on, marked as recovering. Returns as loop_open(). */
+int loop_serve(struct loop *l);
 
 /* Empty; a snapshot may be put there before loop_run(). */
 struct machine *loop_machine(struct loop *l);

@@ -2,9 +2,12 @@
 #include "raftd/publish.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
+#include "raftd/base/clock.h"
 #include "raftd/base/num.h"
+#include "raftd/state/kv.h"
 
 enum {
     STATUS_INTERVAL_US =
@@ -20,7 +23,26 @@ static void fill_status(struct publisher *p, const struct publish_from *from, ui
     leaders_status(&p->leaders, s);
     s->udp = *udp_counters(from->udp);
     s->loop_max_us = from->loop_max_us;
+    if (!s->local_reads && atomic_load_explicit(&from->shared->old_reads, memory_order_relaxed))
+        (void)snprintf(s->recovering, sizeof s->recovering, "applying the log");
     s->loop_max_cpu_us = from->loop_max_cpu_us;
+}
+
+bool publish_start(struct shared *shared, const struct conf *conf, const char *what)
+{
+    struct status_box *box = calloc(1, sizeof *box);
+    const struct kv_view *view = kv_view(shared->kv); /* nobody replaces it meanwhile */
+    if (box == NULL)
+        return false;
+    struct status *s = &box->status;
+    s->id = conf_self(conf)->id;
+    (void)snprintf(s->cluster, sizeof s->cluster, "%s", conf->name);
+    (void)snprintf(s->recovering, sizeof s->recovering, "%s", what);
+    s->now_us = s->start_us = clock_us();
+    s->applied_index = s->snapshot_index = view->index;
+    s->keys = kv_count(shared->kv);
+    shared_publish(shared, box);
+    return true;
 }
 
 /* How old the published status may become: 0 if what it says first is not true any more. */

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "net/udp.h"
+#include "raftd/conf.h"
 #include "raftd/diskio.h"
 #include "raftd/leaders.h"
 #include "raftd/node/node.h"
@@ -30,6 +31,10 @@ struct publish_from {
     uint64_t loop_max_us;     /* the longest iteration of the loop so far ... */
     uint64_t loop_max_cpu_us; /* ... and the most that one has used of a processor */
 };
+
+/* Before there is a node: publishes what a start is at, and the state that is there already. False: there
+ * is no memory. */
+bool publish_start(struct shared *shared, const struct conf *conf, const char *what);
 
 /* Says what has changed, and publishes a new status if the present one is not true any more. To be called
  * once per iteration of the loop. */

@@ -496,6 +496,8 @@ static int run_daemon(const struct conf *conf)
     struct starting s = {.stopped = stopped, .loop = loop};
     struct snapshot_name newest;
     code = read_snapshots(conf->data_dir, conf->name, &s, &opts, &newest, loop_machine(loop));
+    if (code == RAFTD_EXIT_OK)
+        code = loop_serve(loop);
     if (code == RAFTD_EXIT_OK) {
         rc = wal_open(&wal, &disk_posix, conf->data_dir, &opts, &rep);
         code = rc == -ECANCELED ? say_stopped() : say_recovered(conf->data_dir, rc, &rep);

@@ -9,6 +9,10 @@
 #include "raftd/base/notify.h"
 #include "raftd/base/say.h"
 #include "raftd/loop.h"
+#include "raftd/node/status.h"
+#include "storage/wal.h"
+
+enum { MB = 1000000 };
 
 static void tell(struct starting *s, uint64_t now, const char *reading)
 {
@@ -28,10 +32,10 @@ static void tell(struct starting *s, uint64_t now, const char *reading)
     (void)notify_send(text); /* start-up goes on without a service manager, too */
 }
 
-bool starting_progress(void *ctx, uint64_t done, uint64_t all)
+/* `done` of `all` MB. */
+static bool go_on(struct starting *s, uint64_t done, uint64_t all)
 {
-    struct starting *s = ctx;
-    char reading[100], why[200];
+    char reading[60], why[STATUS_RECOVERING_BYTES];
     if (s->stopped())
         return false;
     uint64_t now = clock_us();
@@ -39,23 +43,27 @@ bool starting_progress(void *ctx, uint64_t done, uint64_t all)
         s->began_us = now;
         s->said_us = s->screen ? now : 0; /* 0: the service manager is told at once */
     }
-    (void)snprintf(reading, sizeof reading, "reading the %s: %" PRIu64 " of %" PRIu64 " %s",
-                   s->snapshot ? "snapshot" : "log", done, all, s->snapshot ? "MB" : "segments");
+    (void)snprintf(reading, sizeof reading, "reading the %s: %" PRIu64 " of %" PRIu64 " MB",
+                   s->snapshot ? "snapshot" : "log", done, all);
     uint64_t every_s = s->screen ? STARTING_SCREEN_S : STARTING_MESSAGE_S;
     if (s->said_us == 0 || now - s->said_us >= every_s * 1000000)
         tell(s, now, reading);
     if (s->loop != NULL && now - s->looked_us >= STARTING_LOOK_MS * 1000) {
         s->looked_us = now;
         (void)snprintf(why, sizeof why, "the daemon is starting: %s", reading);
-        loop_turn_away(s->loop, why);
+        loop_starting(s->loop, why);
     }
     return true;
 }
 
+bool starting_progress(void *ctx, uint64_t done, uint64_t all)
+{
+    return go_on(ctx, done * WAL_SEGMENT_BYTES_DEFAULT / MB, all * WAL_SEGMENT_BYTES_DEFAULT / MB);
+}
+
 int starting_pace(void *ctx, uint64_t done, uint64_t all)
 {
-    enum { MB = 1000000 };
-    return starting_progress(ctx, done / MB, all / MB) ? 0 : -ECANCELED;
+    return go_on(ctx, done / MB, all / MB) ? 0 : -ECANCELED;
 }
 
 void starting_done(const struct starting *s)

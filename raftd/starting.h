@@ -26,7 +26,7 @@ struct starting {
     uint64_t began_us, said_us, looked_us; /* first call, newest message, newest look for clients */
 };
 
-/* For wal_options.progress; ctx is a struct starting. False: end the work. */
+/* For wal_options.progress, in segments; ctx is a struct starting. False: end the work. */
 bool starting_progress(void *ctx, uint64_t done, uint64_t all);
 
 /* For snapshots.pace, in bytes; ctx is a struct starting. 0, or -ECANCELED: end the work. */

@@ -91,6 +91,8 @@ struct status_link {
     uint8_t heard[RAFT_MEMBERS_MAX];
 };
 
+enum { STATUS_RECOVERING_BYTES = 100 };
+
 struct status {
     uint64_t now_us;   /* when this was filled */
     uint64_t start_us; /* start of the process */
@@ -144,6 +146,7 @@ struct status {
     uint8_t log_full;         /* 1: the log is longer than that; new writes here are refused */
     uint8_t disk_full;        /* 1: entries wait for room; new writes here are refused */
     uint8_t tail_dropped;     /* 1: recovery at start dropped a last write, cut or damaged */
+    char recovering[STATUS_RECOVERING_BYTES]; /* what a start is at; "": all is there */
     uint8_t local_reads;      /* 1: reads that need no leader are served, see node_local_reads() */
     uint64_t disk_pending_us; /* age of the batch in flight, 0 = none */
     uint64_t uncommitted_us;  /* leader: for so long entries wait and none was committed; 0 = no */

@@ -2,6 +2,7 @@
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "raftd/serve/clients_impl.h"
 #include "raftd/base/clock.h"
@@ -80,6 +81,28 @@ void answer_result(struct conn *conn, uint64_t tag, enum result result, uint64_t
     answer(conn, &(struct proto_reply){.result = result, .tag = tag, .modify_revision = revision});
 }
 
+void answer_not_yet(struct conn *conn, uint64_t tag)
+{
+    const struct shared *s = conn->clients->shared;
+    char why[STATUS_RECOVERING_BYTES] = "";
+    rcu_enter();
+    if (atomic_load_explicit(&s->starting, memory_order_acquire))
+        memcpy(why, rcu_get(s->status)->recovering, sizeof why);
+    rcu_leave();
+    answer(conn, &(struct proto_reply){.result = RESULT_NOT_YET,
+                                       .tag = tag,
+                                       .body = (const uint8_t *)why,
+                                       .body_len = strnlen(why, sizeof why)});
+}
+
+/* Of an answer to this read. To be asked before the state is looked at, which may be newer then. */
+static uint8_t age_flag(const struct conn *conn, const struct proto_request *w)
+{
+    bool whole = (w->flags & PROTO_STALE) == 0 ||
+                 atomic_load_explicit(&conn->clients->shared->local_reads, memory_order_acquire);
+    return whole ? 0 : PROTO_RECOVERING;
+}
+
 void answer_bytes(struct conn *conn, uint64_t tag, const uint8_t *bytes, size_t len)
 {
     if (room(conn, len))
@@ -114,14 +137,16 @@ enum blocked answer_status(struct conn *conn, uint64_t tag, bool json)
 static enum blocked answer_get(struct conn *conn, const struct proto_request *w)
 {
     enum blocked blocked = BLOCKED_NOT;
+    uint8_t age = age_flag(conn, w);
     rcu_enter();
     const struct kv_object *o = kv_get(kv_view(conn->clients->shared->kv), w->key, w->key_len);
     if (o == NULL)
-        answer_result(conn, w->tag, RESULT_NO_KEY, 0);
+        answer(conn, &(struct proto_reply){.result = RESULT_NO_KEY, .flags = age, .tag = w->tag});
     else if (!room(conn, o->value_len))
         blocked = BLOCKED_ROOM;
     else
-        answer(conn, &(struct proto_reply){.tag = w->tag,
+        answer(conn, &(struct proto_reply){.flags = age,
+                                           .tag = w->tag,
                                            .create_revision = o->create_revision,
                                            .modify_revision = o->modify_revision,
                                            .body = kv_value(o),
@@ -169,6 +194,7 @@ static enum blocked answer_list(struct conn *conn, const struct proto_request *w
     struct kv_cursor cursor;
     struct page page = {0};
     size_t most = PROTO_LIST_PAGE_BYTES;
+    uint8_t age = age_flag(conn, w);
     if (c->list_work <= 0)
         return BLOCKED_LIST;
     if (!room(conn, most)) /* a small page always finds room, if its first key does */
@@ -187,11 +213,12 @@ static enum blocked answer_list(struct conn *conn, const struct proto_request *w
     if (!fits)
         return BLOCKED_ROOM;
     if (page.bytes != NULL)
-        answer(conn, &(struct proto_reply){.flags = page.more ? PROTO_PARTIAL : 0,
-                                           .tag = w->tag,
-                                           .modify_revision = page.index,
-                                           .body = page.bytes,
-                                           .body_len = page.len});
+        answer(conn,
+               &(struct proto_reply){.flags = (uint8_t)(age | (page.more ? PROTO_PARTIAL : 0)),
+                                     .tag = w->tag,
+                                     .modify_revision = page.index,
+                                     .body = page.bytes,
+                                     .body_len = page.len});
     else
         answer_result(conn, w->tag, RESULT_BUSY, 0);
     int work = 1 + (int)(page.keys / CLIENTS_WORK_KEYS + page.len / CLIENTS_WORK_BYTES);

@@ -114,6 +114,8 @@ void conn_mark_dirty(struct conn *conn);
 void conn_hang_up(struct conn *conn);
 bool output_full(const struct conn *conn);
 void answer_result(struct conn *conn, uint64_t tag, enum result result, uint64_t revision);
+void answer_not_yet(struct conn *conn,
+                    uint64_t tag); /* with why, if the daemon is still starting */
 /* Answers with a body, or with RESULT_BUSY if there is no room for it. */
 void answer_bytes(struct conn *conn, uint64_t tag, const uint8_t *bytes, size_t len);
 /* These two answer and return BLOCKED_NOT, or say what the answer has to wait for. */

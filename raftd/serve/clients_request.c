@@ -61,8 +61,9 @@ static enum blocked on_read(struct conn *conn, const struct proto_request *rq)
     if (rq->key_len > CMD_KEY_MAX_BYTES || rq->part_len > CMD_KEY_MAX_BYTES)
         answer_result(conn, rq->tag, RESULT_TOO_LARGE, 0);
     else if ((rq->flags & PROTO_STALE) &&
-             !atomic_load_explicit(&conn->clients->shared->local_reads, memory_order_acquire))
-        answer_result(conn, rq->tag, RESULT_NOT_YET, 0);
+             !atomic_load_explicit(&conn->clients->shared->local_reads, memory_order_acquire) &&
+             !atomic_load_explicit(&conn->clients->shared->old_reads, memory_order_acquire))
+        answer_not_yet(conn, rq->tag);
     else if (rq->flags & PROTO_STALE)
         return answer_read(conn, rq);
     else if (conn->ops >= CLIENTS_CONN_OPS_MAX)
@@ -199,6 +200,8 @@ static enum result check_write(const struct conn *conn, const struct proto_reque
         return RESULT_TOO_LARGE;
     if (conn->ops >= CLIENTS_CONN_OPS_MAX)
         return RESULT_BUSY;
+    if (atomic_load_explicit(&c->shared->starting, memory_order_acquire))
+        return RESULT_NOT_YET;
     return RESULT_OK;
 }
 
@@ -218,7 +221,9 @@ static void on_write(struct conn *conn, const struct proto_request *rq)
         if (req == NULL)
             refused = RESULT_BUSY;
     }
-    if (refused != RESULT_OK) {
+    if (refused == RESULT_NOT_YET) {
+        answer_not_yet(conn, rq->tag);
+    } else if (refused != RESULT_OK) {
         answer_result(conn, rq->tag, refused,
                       refused == RESULT_TOO_LARGE ? c->shared->max_value_bytes : 0);
     } else {
@@ -332,6 +337,15 @@ void writes_take_answers(struct clients *c)
     }
 }
 
+/* It needs the main loop, which does not run yet. Writes are judged where their values may come in parts. */
+static bool too_early(const struct conn *conn, const struct proto_request *rq)
+{
+    bool read = rq->op == PROTO_GET || rq->op == PROTO_LIST;
+    bool write = rq->op == PROTO_PUT || rq->op == PROTO_DELETE || rq->op == PROTO_PART;
+    return rq->op != PROTO_STATUS && !write && !(read && (rq->flags & PROTO_STALE) != 0) &&
+           atomic_load_explicit(&conn->clients->shared->starting, memory_order_acquire);
+}
+
 /* --- both ------------------------------------------------------------------------------------- */
 
 size_t request_take(struct conn *conn, const uint8_t *buf, size_t len)
@@ -349,6 +363,10 @@ size_t request_take(struct conn *conn, const uint8_t *buf, size_t len)
     if (rq.timeout_ms > PROTO_TIMEOUT_MAX_MS)
         rq.timeout_ms = PROTO_TIMEOUT_MAX_MS;
     conn->clients->work--;
+    if (too_early(conn, &rq)) {
+        answer_not_yet(conn, rq.tag);
+        return size;
+    }
     switch (rq.op) {
     case PROTO_GET:
     case PROTO_LIST: conn->blocked = on_read(conn, &rq); break;

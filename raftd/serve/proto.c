@@ -102,7 +102,7 @@ size_t proto_reply_decode(const uint8_t *buf, size_t len, struct proto_reply *r)
         return 0;
     if (buf[0] != PROTO_VERSION || buf[1] > RESULT_LAST || buf[3] != 0)
         return 0;
-    if ((buf[2] & ~(PROTO_MORE | PROTO_PARTIAL)) != 0)
+    if ((buf[2] & ~(PROTO_MORE | PROTO_PARTIAL | PROTO_RECOVERING)) != 0)
         return 0;
     *r = (struct proto_reply){
         .result = (enum result)buf[1],

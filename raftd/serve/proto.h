@@ -7,7 +7,7 @@
  *   request                                      answer
  *    0 u8  PROTO_VERSION                          0 u8  PROTO_VERSION
  *    1 u8  op                                     1 u8  enum result (request.h)
- *    2 u8  PROTO_STALE, PROTO_JSON or 0           2 u8  PROTO_MORE, PROTO_PARTIAL
+ *    2 u8  PROTO_STALE, PROTO_JSON or 0           2 u8  PROTO_MORE, PROTO_PARTIAL, PROTO_RECOVERING
  *    3 u8  0                                      3 u8  0
  *    4 u16 key length                             4 u16 leader as far as known, 0 = none
  *    6 u16 value bytes in this packet             6 u16 body bytes in this packet
@@ -20,7 +20,8 @@
  * without another request of the same connection in between, until value length bytes have been
  * sent. Answers: each part has the header; PROTO_MORE says that the next one goes on with the body.
  * An answer with tag 0 and RESULT_BAD, RESULT_BUSY or RESULT_NOT_YET is about the connection, which
- * then ends; the last one's body says for people why the daemon does not serve yet.
+ * then ends. The body of the last one, with any tag, says for people why the daemon does not serve yet; if it
+ * serves, there is none.
  *
  *   op      key     value               body of a RESULT_OK answer     revisions
  *   get     key                         value                          of the key
@@ -70,11 +71,14 @@ enum {
     PROTO_VERSION = 1,
 
     PROTO_STALE = 1, /* request: answer from this node's own state at once; RESULT_NOT_YET while
-                        that is older than what the node knew before it started */
+                        there is none */
     PROTO_JSON = 2,  /* request for status: as JSON */
 
     PROTO_MORE = 1,    /* answer: its body goes on in the next packet */
     PROTO_PARTIAL = 2, /* answer to list: more keys follow the last one */
+    PROTO_RECOVERING =
+        4, /* answer to a read with PROTO_STALE: from a snapshot, and older than what the
+                             node knew before it started */
 
     PROTO_FETCH_KEY_BYTES = 16,
     PROTO_TRANSFER_KEY_BYTES = 4,

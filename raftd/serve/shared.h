@@ -40,8 +40,10 @@ struct shared {
     struct status *status; /* RCU pointer; never NULL once readers run */
     uint32_t max_value_bytes;
     /* The loop sets this for good when kv has all that this node knew before it started. Until then reads
-     * that no leader confirms are answered with RESULT_NOT_YET. */
+     * that no leader confirms are answered with RESULT_NOT_YET, ... */
     _Atomic bool local_reads;
+    _Atomic bool old_reads; /* ... or, if kv has the state of a snapshot, with PROTO_RECOVERING */
+    _Atomic bool starting;  /* nothing else but status is served: status.recovering says why */
     /* By clients; the loop takes them back. */
     _Atomic bool snapshot_asked, drain_asked;
     _Atomic uint32_t transfer_asked; /* leader << 16 | heir; 0 = nobody has */

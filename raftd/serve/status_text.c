@@ -63,6 +63,7 @@ struct field {
 static const struct field node_fields[] = {
     {"id", OF_NODE(id), ID, ALWAYS},
     {"cluster", OF_NODE(cluster), TEXT, ALWAYS},
+    {"recovering", OF_NODE(recovering), TEXT, UNLESS_0},
     {"role", OF_NODE(role), ROLE, ALWAYS},
     {"term", OF_NODE(term), NUMBER, ALWAYS},
     {"leader", OF_NODE(leader), ID, ALWAYS},
@@ -228,7 +229,7 @@ static uint64_t value_of(const struct field *f, const void *base)
     case 2: return *(const uint16_t *)at;
     case 4: return *(const uint32_t *)at;
     case 8: return *(const uint64_t *)at;
-    default: return 0; /* a text */
+    default: return *(const uint8_t *)at; /* a text: 0 if it is empty */
     }
 }
 

@@ -161,6 +161,9 @@ int tool_try(const struct tool *t, const struct proto_request *r, struct ctl_ans
     int code = RAFTCTL_EXIT_NO_KEY; /* of a part of a snapshot: the caller says what that means */
     if (a->head.result != RESULT_NO_KEY || r->op != PROTO_FETCH)
         code = a->head.result != RESULT_OK ? say_result(a, t, write) : RAFTCTL_EXIT_OK;
+    if ((a->head.flags & PROTO_RECOVERING) != 0)
+        say_warn("this node is recovering: what it shows is of a snapshot, and older than what it "
+                 "knew before it started");
     if (code != RAFTCTL_EXIT_OK)
         ctl_answer_free(a);
     return code;

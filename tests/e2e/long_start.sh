@@ -29,6 +29,18 @@ ends() { # SIGNAL PID: node 1, which is starting, ends by itself, at once and wi
     [ ! -e "$WORK/node1.sock" ] || fail "the socket is left behind"
 }
 
+old_reads() {
+    OUT=$(ctl 1 get --stale name 2>"$WORK/stderr") || return 1
+    [ "$OUT" = value ] || fail "it shows '$OUT'"
+}
+
+# Longer than a packet, while nothing is taken.
+early_parts() {
+    local code=0
+    head -c 60000 /dev/zero | tr '\0' v | ctl 1 put long - 2>"$WORK/stderr" || code=$?
+    [ "$code" = 10 ]
+}
+
 cluster 1
 start 1
 wait_leader
@@ -49,19 +61,44 @@ export NOTIFY_SOCKET
 ON[1]=$SLOW
 launch 1
 wait_for 10 "word to the service manager" grep -q 'EXTEND_TIMEOUT_USEC=90000000' "$WORK/told"
-grep -Eq 'STATUS=reading the log: [0-9]+ of [0-9]+ segments' "$WORK/told" || fail "no STATUS: $(cat "$WORK/told")"
-for command in "get name" "get --stale name" "put name other" "list" "status"; do
+grep -Eq 'STATUS=reading the log: [0-9]+ of [0-9]+ MB' "$WORK/told" || fail "no STATUS: $(cat "$WORK/told")"
+for command in "get name" "get --stale name" "put name other" "list" "del name" "snapshot"; do
     # shellcheck disable=SC2086 # arguments
     expect 10 ctl 1 $command
     says 'starting: reading the log: .*nothing was done'
 done
+wait_for 5 "value in parts" early_parts
+expect 0 ctl 1 status
+[[ $OUT == *"recovering=the daemon is starting: reading the log: "*local_reads=0* ]] || fail "status: $OUT"
 pester "${PID[1]}"
-wait_for 20 "message" grep -Eq 'reading the log: [0-9]+ of [0-9]+ segments, for [0-9]+ s' "$WORK/node1.log"
+wait_for 20 "message" grep -Eq 'reading the log: [0-9]+ of [0-9]+ MB, for [0-9]+ s' "$WORK/node1.log"
 ! grep -q READY=1 "$WORK/told" || fail "ready before the log was read: too fast for this test"
 ends TERM "${PID[1]}"
 launch 1
 wait_for 10 "client socket" test -S "$WORK/node1.sock"
 ends INT "${PID[1]}"
+
+# --- with a snapshot ----------------------------------------------------------------------------------
+# Its state is shown from the moment on at which it is read, and marked as what it is.
+ON[1]=
+start 1
+wait_leader
+expect 0 ctl 1 --timeout 20 snapshot
+expect 0 ctl 1 put name newer
+stop 1
+for readers in 1 0; do
+    printf 'readers = %d\n' "$readers" >>"$CONF"
+    ON[1]=$SLOW
+    launch 1
+    wait_for 20 "local reads" old_reads
+    says 'this node is recovering'
+    expect 0 ctl 1 list --stale --keys
+    says 'this node is recovering'
+    expect 10 ctl 1 put name other
+    expect 10 ctl 1 get name
+    ends TERM "${PID[1]}"
+    sed -i '$d' "$CONF"
+done
 
 # --- process 1 of a container ------------------------------------------------------------------------
 if unshare --pid --fork true 2>/dev/null; then
@@ -79,7 +116,7 @@ ON[1]=
 start 1
 wait_leader
 expect 0 ctl 1 get name
-[ "$OUT" = value ] || fail "get: '$OUT'"
+[ "$OUT" = newer ] || fail "get: '$OUT'"
 wait_for 10 "READY" grep -q READY=1 "$WORK/told"
 unset NOTIFY_SOCKET
 

@@ -219,8 +219,10 @@ launch() { # node i without waiting for it
     STATE[$i]=up
 }
 
+# It does so from early in its start on; it is up when nothing of that is left.
 answers() {
-    ctl "$1" --timeout 1 status >/dev/null 2>&1 && return 0
+    local status
+    status=$(ctl "$1" --timeout 1 status 2>/dev/null) && [[ $status != *"recovering=the daemon is starting"* ]] && return 0
     kill -0 "${PID[$1]}" 2>/dev/null || fail "node $1 ended at start"
     return 1
 }

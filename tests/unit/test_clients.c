@@ -107,9 +107,57 @@ static void test_local_reads_of_a_start(void **state)
     expect(fd, 3, RESULT_NOT_YET, "");
     ask(fd, PROTO_GET, 0, 4, "a", ""); /* confirmed by a leader */
     expect(fd, 4, RESULT_OK, "one");
+    struct reply r;
+    atomic_store(&f->shared.old_reads, true); /* there is a snapshot: they are told how old it is */
+    for (unsigned i = 0; i < 6; i++) {
+        bool stale = i < 4, list = i % 2 == 1, none = i == 2;
+        ask(fd, list ? PROTO_LIST : PROTO_GET, stale ? PROTO_STALE : 0, 10, none ? "b" : "a", "");
+        assert_int_equal(hear(fd, &r), 0);
+        assert_int_equal(r.head.result, none ? RESULT_NO_KEY : RESULT_OK);
+        assert_int_equal(r.head.flags, stale ? PROTO_RECOVERING : 0);
+        free(r.body);
+    }
     atomic_store(&f->shared.local_reads, true);
     ask(fd, PROTO_GET, PROTO_STALE, 5, "a", "");
-    expect(fd, 5, RESULT_OK, "one");
+    assert_int_equal(hear(fd, &r), 0);
+    assert_int_equal(r.head.flags, 0);
+    free(r.body);
+    (void)close(fd);
+}
+
+/* Before there is a main loop nothing waits for it. */
+static void test_starting(void **state)
+{
+    struct fake *f = *state;
+    struct reply r;
+    (void)snprintf(f->status.recovering, sizeof f->status.recovering, "it reads its log");
+    atomic_store(&f->shared.starting, true);
+    int fd = dial(f);
+    static const uint8_t ops[] = {PROTO_GET, PROTO_LIST, PROTO_DELETE, PROTO_SNAPSHOT, PROTO_DRAIN};
+    for (unsigned i = 0; i < sizeof ops; i++) {
+        ask(fd, ops[i], 0, i, ops[i] == PROTO_GET || ops[i] == PROTO_DELETE ? "a" : "", "");
+        expect(fd, i, RESULT_NOT_YET, "it reads its log");
+    }
+    send_packet(fd, &(struct proto_request){.op = PROTO_PUT,
+                                            .tag = 20,
+                                            .timeout_ms = TIMEOUT_MS,
+                                            .key = (const uint8_t *)"a",
+                                            .key_len = 1,
+                                            .part = (const uint8_t *)"on",
+                                            .part_len = 2,
+                                            .value_len = 3});
+    expect(fd, 20, RESULT_NOT_YET, "it reads its log");
+    send_packet(fd, &(struct proto_request){
+                        .op = PROTO_PART, .tag = 20, .part = (const uint8_t *)"e", .part_len = 1});
+    ask(fd, PROTO_STATUS, 0, 21, "", "");
+    assert_int_equal(hear(fd, &r), 0);
+    assert_non_null(strstr((char *)r.body, "recovering=it reads its log\n"));
+    free(r.body);
+    ask(fd, PROTO_GET, PROTO_STALE, 22, "a", "");
+    expect(fd, 22, RESULT_NO_KEY, "");
+    atomic_store(&f->shared.starting, false);
+    ask(fd, PROTO_PUT, 0, 23, "a", "one");
+    expect(fd, 23, RESULT_OK, "");
     (void)close(fd);
 }
 
@@ -454,6 +502,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_operations, world_setup, world_teardown),
         cmocka_unit_test(test_turned_away),
         cmocka_unit_test_setup_teardown(test_local_reads_of_a_start, world_setup, world_teardown),
+        cmocka_unit_test_setup_teardown(test_starting, world_setup, world_teardown),
         cmocka_unit_test_setup_teardown(test_limits, world_setup, world_teardown),
         cmocka_unit_test_setup_teardown(test_list_pages, world_setup, world_teardown),
         cmocka_unit_test_setup_teardown(test_pipeline, world_setup, world_teardown),

@@ -174,7 +174,7 @@ static void test_reply(void **state)
     for (int result = RESULT_OK; result <= RESULT_LAST; result++) {
         uint8_t buf[128], again[128];
         struct proto_reply b, a = {.result = (enum result)result,
-                                   .flags = (uint8_t)(result & 3),
+                                   .flags = (uint8_t)(result & 7),
                                    .leader = 300,
                                    .tag = UINT64_MAX - 5,
                                    .create_revision = 1ULL << 40,
@@ -199,7 +199,7 @@ static void test_reply(void **state)
     static const struct {
         size_t at;
         uint8_t value;
-    } bad[] = {{0, 2}, {1, RESULT_LAST + 1}, {2, 4}, {3, 1}, {6, 1}, {7, 1}};
+    } bad[] = {{0, 2}, {1, RESULT_LAST + 1}, {2, 8}, {3, 1}, {6, 1}, {7, 1}};
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         uint8_t buf[PROTO_REPLY_HEAD_BYTES];
         struct proto_reply b;
