@@ -128,7 +128,11 @@ int udp_bind(struct udp *u, const struct sockaddr *addr, socklen_t addr_len)
     int fd = open_socket(u);
     if (fd < 0)
         return fd;
+    /* The former address and the new one may overlap, and only then may two sockets have them. */
+    (void)set_int(u->fd, SOL_SOCKET, SO_REUSEADDR, 1);
+    (void)set_int(fd, SOL_SOCKET, SO_REUSEADDR, 1);
     int rc = bind(fd, addr, addr_len) == 0 && dup3(fd, u->fd, O_CLOEXEC) >= 0 ? 0 : -errno;
+    (void)set_int(u->fd, SOL_SOCKET, SO_REUSEADDR, 0);
     (void)close(fd);
     if (rc == 0) {
         u->bound = true;

@@ -202,17 +202,60 @@ static bool set_field(struct conf *conf, const struct conf_key *key, const char 
 
 /* --- nodes ------------------------------------------------------------------------------------ */
 
+/* "ADDRESS" or "ADDRESS, ADDRESS"; the second one goes to *second, too. */
+static const char *parse_addresses(struct conf_node *node, struct conf_node *second,
+                                   const char *value)
+{
+    const char *comma = strchr(value, ',');
+    size_t len = comma != NULL ? (size_t)(comma - value) : strlen(value);
+    char first[CONF_ADDR_SIZE] = {0};
+    while (len > 0 && strchr(" \t", value[len - 1]) != NULL)
+        len--;
+    memcpy(first, value, len < sizeof first ? len : 0);
+    const char *wrong = conf_addr_parse(node, first);
+    if (wrong != NULL || comma == NULL)
+        return wrong;
+    comma += 1 + strspn(comma + 1, " \t");
+    wrong = conf_addr_parse(second, comma);
+    memcpy(node->second_text, second->addr_text, sizeof node->second_text);
+    return wrong;
+}
+
+/* The node at its second address; at the first one if there is no other. */
+static struct conf_node second_of(const struct conf_node *node)
+{
+    struct conf_node second = *node;
+    if (node->second_text[0] != '\0')
+        (void)conf_addr_parse(&second, node->second_text); /* it was valid before */
+    return second;
+}
+
+static bool has_address(const struct conf_node *node, const struct conf_node *a)
+{
+    const struct conf_node second = second_of(node);
+    return a->addr_len != 0 && (memcmp(&node->addr, &a->addr, sizeof a->addr) == 0 ||
+                                memcmp(&second.addr, &a->addr, sizeof a->addr) == 0);
+}
+
+static bool other_family(const struct conf_node *a, const struct conf_node *b)
+{
+    return a->addr_len != 0 && b->addr_len != 0 && a->addr.ss_family != b->addr.ss_family;
+}
+
 static int add_node(struct conf *conf, const struct conf_source *src, const char *key,
                     const char *value)
 {
-    struct conf_node node;
+    struct conf_node node, second;
     memset(&node, 0, sizeof node);
+    memset(&second, 0, sizeof second);
     uint64_t id;
     if (!num_parse(key + sizeof node_prefix - 1, 1, CONF_ID_MAX, &id))
         return fail(src, "[cluster] %s: no such node; allowed: node.1 to node.%d", key,
                     CONF_ID_MAX);
     node.id = (uint16_t)id;
-    const char *wrong = conf_addr_parse(&node, value);
+    const char *wrong = parse_addresses(&node, &second, value);
+    if (wrong == NULL && (other_family(&node, &second) || has_address(&second, &node)))
+        wrong = "is no pair of addresses; allowed: two of one family";
     if (wrong != NULL)
         return fail(src, "[cluster] %s: '%s' %s", key, value, wrong);
     int at = 0;
@@ -220,10 +263,10 @@ static int add_node(struct conf *conf, const struct conf_source *src, const char
         const struct conf_node *other = &conf->nodes[i];
         if (other->id == node.id)
             return fail(src, "[cluster] %s: given twice; allowed: once", key);
-        if (other->addr.ss_family != node.addr.ss_family)
+        if (other_family(other, &node) || other_family(other, &second))
             return fail(src, "[cluster] %s: %s, but node.%u is %s; allowed: all IPv4 or all IPv6",
                         key, value, other->id, other->addr_text);
-        if (memcmp(&other->addr, &node.addr, sizeof node.addr) == 0)
+        if (has_address(other, &node) || has_address(other, &second))
             return fail(src, "[cluster] %s: %s is node.%u already; allowed: one node per address",
                         key, value, other->id);
         at += other->id < node.id;
@@ -243,6 +286,14 @@ const struct conf_node *conf_find(const struct conf *conf, uint16_t id)
         if (conf->nodes[i].id == id)
             return &conf->nodes[i];
     return NULL;
+}
+
+int conf_family(const struct conf *conf)
+{
+    for (int i = 0; i < conf->n_nodes; i++)
+        if (conf->nodes[i].addr_len != 0)
+            return conf->nodes[i].addr.ss_family;
+    return AF_INET;
 }
 
 const struct conf_node *conf_self(const struct conf *conf)
@@ -352,7 +403,8 @@ static int take_lines(struct conf_parser *p, const char *text)
 
 /* --- the whole file --------------------------------------------------------------------------- */
 
-/* A node sends from its own address alone, so its peers must be reachable from there. */
+/* A node sends from its own address alone, so its peers must be reachable from there. Of a name it is not
+ * known yet. */
 static int check_reach(const struct conf *conf, const struct conf_source *src)
 {
     static const char *const words[] = {
@@ -360,9 +412,13 @@ static int check_reach(const struct conf *conf, const struct conf_source *src)
         [CONF_REACH_LINK] = "an address of one link alone",
         [CONF_REACH_NET] = "an address of a network",
     };
-    const struct conf_node *first = &conf->nodes[0];
-    for (int i = 1; i < conf->n_nodes; i++) {
+    const struct conf_node *first = NULL;
+    for (int i = 0; i < conf->n_nodes; i++) {
         const struct conf_node *node = &conf->nodes[i];
+        if (node->addr_len == 0)
+            continue;
+        if (first == NULL)
+            first = node;
         if (conf_addr_reach(node) != conf_addr_reach(first))
             return fail(src,
                         "[cluster] node.%u: %s is %s, and node.%u = %s is %s: they would never "
@@ -398,13 +454,16 @@ static int check_keys(const struct conf *conf, const struct conf_source *src)
     if (conf->next_key_file[0] != '\0')
         return fail(src, "[node] next_key_file: given without key_file; allowed: both, or key_file "
                          "alone");
-    for (int i = 0; i < conf->n_nodes; i++)
-        if (conf_addr_reach(&conf->nodes[i]) != CONF_REACH_MACHINE)
+    for (int i = 0; i < conf->n_nodes; i++) {
+        const struct conf_node second = second_of(&conf->nodes[i]);
+        if (conf_addr_reach(&conf->nodes[i]) != CONF_REACH_MACHINE ||
+            conf_addr_reach(&second) != CONF_REACH_MACHINE)
             return fail(src,
                         "[node] key_file: missing, and node.%u = %s is not a loopback address: "
                         "anybody on the network could forge datagrams. Make a key with (umask 077; "
                         "raftctl keygen >FILE), copy it to all nodes, and set key_file = FILE",
                         conf->nodes[i].id, conf->nodes[i].addr_text);
+    }
     return 0;
 }
 
@@ -603,7 +662,8 @@ int conf_print(const struct conf *conf, FILE *out)
             return -1;
         for (int n = 0; i == 0 && n < conf->n_nodes; n++) {
             const struct conf_node *node = &conf->nodes[n];
-            if (fprintf(out, "node.%u = %s\n", node->id, node->addr_text) < 0)
+            if (fprintf(out, "node.%u = %s%s%s\n", node->id, node->addr_text,
+                        node->second_text[0] != '\0' ? ", " : "", node->second_text) < 0)
                 return -1;
         }
     }

@@ -22,7 +22,7 @@ enum {
     CONF_NODES_MAX = 9,        /* voters; more cost traffic and gain nothing */
     CONF_ID_MAX = 999,         /* three digits are easy to say on the telephone */
     CONF_NAME_MAX = 64,        /* bytes of a cluster's name */
-    CONF_ADDR_SIZE = 80,       /* "[v6%interface]:port" with its zero: at most 71 */
+    CONF_ADDR_SIZE = 64,       /* "[v6%interface]:port" or "name:port" with its zero */
     CONF_INTERFACE_SIZE = 16,  /* IF_NAMESIZE, with its zero */
     CONF_DATA_DIR_SIZE = 160,  /* with its zero */
     CONF_NEXT_KEY_SIZE = 165,  /* key_file and ".next" */
@@ -34,10 +34,12 @@ enum {
 
 struct conf_node {
     uint16_t id;                         /* 1 to CONF_ID_MAX, unique; Raft's server id */
-    char addr_text[CONF_ADDR_SIZE];      /* as written: "192.0.2.1:7100" or "[2001:db8::1]:7100" */
+    char addr_text[CONF_ADDR_SIZE];      /* as written: "192.0.2.1:7100", "[2001:db8::1]:7100" or
+                                            "box1.example:7100" */
+    char second_text[CONF_ADDR_SIZE];    /* at which it is reached as well; "": none */
     char interface[CONF_INTERFACE_SIZE]; /* "eth0" of "[fe80::1%eth0]:7100", else ""; all nodes' */
     struct sockaddr_storage addr; /* addr_text without the interface; unique, all of one family */
-    socklen_t addr_len;           /* bytes of addr that count */
+    socklen_t addr_len;           /* bytes of addr that count; 0: addr_text has a name */
 };
 
 struct conf {
@@ -92,6 +94,9 @@ int conf_set_node(struct conf *conf, uint16_t id, char *err, size_t errlen);
 
 /* This node, or NULL before conf_set_node. Lives as long as *conf. */
 const struct conf_node *conf_self(const struct conf *conf);
+
+/* AF_INET or AF_INET6: that of all addresses. */
+int conf_family(const struct conf *conf);
 
 /* The node with this id, or NULL. */
 const struct conf_node *conf_find(const struct conf *conf, uint16_t id);

@@ -22,8 +22,8 @@ enum {
                 0x40, /* IFA_F_DADFAILED, IFA_F_TENTATIVE: another machine may have it, too */
 };
 
-static const char allowed[] = "is not the address of one box; allowed: 192.0.2.1:PORT or "
-                              "[2001:db8::1]:PORT, no names";
+static const char allowed[] = "is not the address of one box; allowed: 192.0.2.1:PORT, "
+                              "[2001:db8::1]:PORT or NAME:PORT";
 
 static struct sockaddr_in in4(const struct conf_node *node)
 {
@@ -91,6 +91,19 @@ static const char *parse_addr6(struct conf_node *node, char *host, uint16_t port
     return NULL;
 }
 
+/* A name has a letter in it: numbers and dots alone are an address that is wrong. */
+static bool is_name(const char *host)
+{
+    bool letter = false;
+    for (const char *c = host; *c != '\0'; c++) {
+        bool is = (*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z');
+        letter = letter || is;
+        if (!is && !(*c >= '0' && *c <= '9') && strchr("-._", *c) == NULL)
+            return false;
+    }
+    return letter;
+}
+
 const char *conf_addr_parse(struct conf_node *node, const char *text)
 {
     struct conf_node parsed = *node;
@@ -108,8 +121,11 @@ const char *conf_addr_parse(struct conf_node *node, const char *text)
     char host[CONF_ADDR_SIZE] = {0};
     memcpy(host, text + skip, host_len - 2 * skip);
     memcpy(parsed.addr_text, text, len + 1);
-    const char *wrong = v6 ? parse_addr6(&parsed, host, (uint16_t)port)
-                           : parse_addr4(&parsed, host, (uint16_t)port);
+    const char *wrong = NULL;
+    if (v6)
+        wrong = parse_addr6(&parsed, host, (uint16_t)port);
+    else if (!is_name(host))
+        wrong = parse_addr4(&parsed, host, (uint16_t)port);
     if (wrong == NULL)
         *node = parsed;
     return wrong;
@@ -117,6 +133,8 @@ const char *conf_addr_parse(struct conf_node *node, const char *text)
 
 enum conf_reach conf_addr_reach(const struct conf_node *node)
 {
+    if (node->addr_len == 0)
+        return CONF_REACH_NET;
     if (node->addr.ss_family == AF_INET) {
         uint32_t ip = ntohl(in4(node).sin_addr.s_addr);
         return ip >> 24 == IN_LOOPBACKNET ? CONF_REACH_MACHINE : CONF_REACH_NET;
@@ -218,6 +236,8 @@ static bool has_address6(const struct conf_node *node)
 
 bool conf_addr_on_interface(const struct conf_node *node)
 {
+    if (node->addr_len == 0)
+        return false;
     if (node->addr.ss_family == AF_INET6)
         return has_address6(node);
     /* The interface that has 127.0.0.1 has all of 127.0.0.0/8. */
@@ -237,7 +257,7 @@ int conf_addr_resolve(const struct conf_node *node, struct sockaddr_storage *add
 {
     *addr = node->addr;
     if (node->interface[0] == '\0')
-        return 0;
+        return node->addr_len != 0 ? 0 : -ENODEV;
     struct sockaddr_in6 sin6 = in6(node);
     sin6.sin6_scope_id = if_nametoindex(node->interface);
     memcpy(addr, &sin6, sizeof sin6);

@@ -18,9 +18,9 @@ enum conf_reach {
     CONF_REACH_NET,     /* from a network */
 };
 
-/* Fills in addr, addr_len, addr_text and interface from "a.b.c.d:port", "[v6]:port" or
- * "[fe80::1%interface]:port". Returns NULL, or what is wrong with the text (static); then *node is as
- * before. */
+/* Fills in addr, addr_len, addr_text and interface from "a.b.c.d:port", "[v6]:port",
+ * "[fe80::1%interface]:port" or "name:port". Returns NULL, or what is wrong with the text (static); then
+ * *node is as before. */
 const char *conf_addr_parse(struct conf_node *node, const char *text);
 
 enum conf_reach conf_addr_reach(const struct conf_node *node);
@@ -40,7 +40,7 @@ bool conf_addr_is_broadcast(const struct conf_node *node, char name[CONF_INTERFA
 bool conf_addr_is(const struct conf_node *node, const struct sockaddr *from);
 
 /* Writes the node's address as bind() wants it now: with the number of the interface if it names one. 0, or
- * -ENODEV while there is no such interface. */
+ * -ENODEV while there is no such interface, or it is a name. */
 int conf_addr_resolve(const struct conf_node *node, struct sockaddr_storage *addr);
 
 #endif

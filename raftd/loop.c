@@ -11,7 +11,6 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <ev.h>
 #include <inttypes.h>
 #include <netinet/in.h>
 #include <signal.h>
@@ -24,29 +23,19 @@
 
 #include "net/udp.h"
 #include "net/wire.h"
-#include "raftd/serve/clients.h"
-#include "raftd/base/clock.h"
-#include "raftd/conf_addr.h"
-#include "raftd/diskio.h"
 #include "raftd/base/exits.h"
+#include "raftd/loop_impl.h"
 #include "raftd/base/num.h"
 #include "raftd/files.h"
 #include "raftd/keyfile.h"
 #include "raftd/state/cmd.h"
-#include "raftd/serve/listener.h"
-#include "raftd/node/node.h"
 #include "raftd/base/notify.h"
-#include "raftd/own_address.h"
-#include "raftd/serve/readers.h"
-#include "raftd/stopping.h"
 #include "raftd/base/say.h"
-#include "raftd/publish.h"
 #include "raftd/state/kv.h"
 #include "raftd/state/machine.h"
 #include "storage/record.h"
 
 enum {
-    MARKS = 64,        /* rounds of reads on their way, per reader; beyond they merge */
     DRAIN_ROUNDS = 64, /* x UDP_RECEIVE_MAX: more than a receive buffer holds */
 };
 
@@ -56,184 +45,6 @@ _Static_assert((int)UDP_RECEIVE_BYTES > (int)WIRE_DATAGRAM_MAX,
 _Static_assert((int)CLIENTS_WRITES_MAX == (int)NODE_WRITES_MAX &&
                    (int)CLIENTS_WRITES_MAX_BYTES == (int)NODE_WRITE_BYTES_MAX,
                "users share what the node takes");
-
-/* Reads of a reader up to read_want `want` are covered by node read `read`. */
-struct mark {
-    uint64_t read;
-    uint64_t want;
-};
-
-struct reader_marks {
-    uint64_t seen; /* highest read_want taken */
-    struct mark marks[MARKS];
-    unsigned n;
-    bool wake;
-};
-
-struct loop {
-    const struct conf *conf;
-    struct ev_loop *ev;
-    struct udp *udp;
-    struct machine *machine;
-    struct node *node;
-    struct diskio *disk;
-    struct shared *shared;
-    struct readers *readers; /* NULL with readers = 0 ... */
-    struct clients *clients; /* ... and then this one */
-    struct listener listener;
-    struct reader_marks marks[READERS_MAX];
-
-    bool sealed;         /* datagrams are, with the keys of key_file */
-    uint64_t now;        /* 0 = not read in this iteration */
-    uint64_t longest_us; /* turn since start, from `now` to the next poll */
-    uint64_t used_us;    /* by this thread, at the end of the last turn ... */
-    uint64_t most_us;    /* ... and by one turn at most */
-    uint64_t deadline;   /* the node's, as of the last flush */
-
-    struct stopping stopping;
-    uint64_t alarm_at; /* what alarm_fd is set to, 0 = not set */
-    int alarm_fd;
-    uint64_t rxq_drops; /* as last told to the node */
-    struct publisher publisher;
-    struct peerids *ids;                    /* the disk's, as soon as that works */
-    struct request *fetches, **fetches_end; /* of clients that read a snapshot; one at a time */
-
-    ev_io udp_io, alarm_io;
-    ev_async disk_async, request_async;
-    ev_signal term_signal, int_signal, hup_signal;
-    ev_prepare prepare;
-    ev_timer look;
-    struct own_address own;
-};
-
-static uint64_t loop_now(struct loop *l)
-{
-    if (l->now == 0)
-        l->now = clock_us();
-    return l->now;
-}
-
-/* ---- the node's calls ------------------------------------------------------------------- */
-
-static void io_send(void *ctx, uint16_t to, const uint8_t *buf, size_t len)
-{
-    struct loop *l = ctx;
-    const struct conf_node *node = conf_find(l->conf, to);
-    if (node != NULL)
-        udp_queue(l->udp, (const struct sockaddr *)&node->addr, node->addr_len, buf, len);
-}
-
-static void io_persist(void *ctx, uint64_t seq, const struct wal_batch *b)
-{
-    struct loop *l = ctx;
-    udp_flush(l->udp); /* the peers' disks work while ours does */
-    diskio_persist(l->disk, seq, b);
-}
-
-static void io_fetch(void *ctx, struct node_fetch what, const struct wal_pos *from, uint64_t last,
-                     uint8_t *buf, size_t cap)
-{
-    struct loop *l = ctx;
-    diskio_fetch(l->disk, what, from, last, buf, cap);
-}
-
-static void io_remember(void *ctx, uint16_t id, uint64_t storage_id)
-{
-    struct loop *l = ctx;
-    diskio_remember(l->disk, l->ids, id, storage_id);
-}
-
-static void io_image(void *ctx, const struct snapshot_head *head, struct image *image,
-                     uint64_t needed)
-{
-    struct loop *l = ctx;
-    diskio_image(l->disk, head, image, needed);
-}
-
-static void io_image_end(void *ctx, bool whole)
-{
-    struct loop *l = ctx;
-    diskio_image_end(l->disk, whole);
-}
-
-static void io_drop_log(void *ctx, uint64_t keep_from)
-{
-    struct loop *l = ctx;
-    diskio_drop_log(l->disk, keep_from);
-}
-
-static void io_snap_read(void *ctx, struct node_fetch what, uint64_t index, uint64_t off,
-                         uint8_t *buf, size_t cap)
-{
-    struct loop *l = ctx;
-    diskio_snap_read(l->disk, what, index, off, buf, cap);
-}
-
-static void io_snap_open(void *ctx, const struct snapshot_name *name)
-{
-    struct loop *l = ctx;
-    diskio_snap_open(l->disk, name);
-}
-
-static void io_snap_write(void *ctx, uint64_t off, const uint8_t *buf, size_t len)
-{
-    struct loop *l = ctx;
-    diskio_snap_write(l->disk, off, buf, len);
-}
-
-static void io_snap_install(void *ctx)
-{
-    struct loop *l = ctx;
-    diskio_snap_install(l->disk);
-}
-
-static void io_answer(void *ctx, struct request *req)
-{
-    struct loop *l = ctx;
-    struct shared_reader *r = &l->shared->readers[req->reader];
-    l->marks[req->reader].wake = true;
-    rcu_queue_push(&r->answers_head, &r->answers_tail, &req->link);
-}
-
-static void io_out_of_memory(void *ctx, const char *what)
-{
-    (void)ctx;
-    say_fatal(RAFTD_EXIT_INTERNAL,
-              "out of memory: %s. Nothing is lost: a start with more memory applies the log again",
-              what);
-}
-
-static void io_diverged(void *ctx, uint64_t index, bool another)
-{
-    struct loop *l = ctx;
-    udp_flush(l->udp); /* the others need our last word to judge themselves */
-    say_fatal(RAFTD_EXIT_DIVERGED,
-              "the state of this node as of entry %" PRIu64
-              " %s: this node ends, and has overwritten "
-              "nothing. Keep a copy of %s. See \"States that differ\" in raftd(8) for what to do",
-              index,
-              another ? "is not the one that a majority of the nodes has"
-                      : "differs from those of the others, and no majority has the same one",
-              l->conf->data_dir);
-}
-
-static void io_reads_done(void *ctx, uint64_t read)
-{
-    struct loop *l = ctx;
-    for (unsigned i = 0; i < l->shared->n_readers; i++) {
-        struct reader_marks *m = &l->marks[i];
-        unsigned done = 0;
-        while (done < m->n && m->marks[done].read <= read)
-            done++;
-        if (done == 0)
-            continue;
-        atomic_store_explicit(&l->shared->readers[i].read_done, m->marks[done - 1].want,
-                              memory_order_release);
-        m->wake = true;
-        m->n -= done;
-        memmove(m->marks, m->marks + done, m->n * sizeof m->marks[0]);
-    }
-}
 
 /* ---- clients that read a snapshot -------------------------------------------------------- */
 
@@ -262,32 +73,23 @@ static void fetch_end(struct loop *l, enum result result, size_t len)
     l->fetches = req->next;
     req->result = result;
     req->revision = len;
-    io_answer(l, req);
+    loop_answer(l, req);
 }
 
 /* ---- events ----------------------------------------------------------------------------- */
-
-/* Which peer has this address; 0: none. */
-static uint16_t peer_at(const struct loop *l, const struct sockaddr *from)
-{
-    for (int i = 0; i < l->conf->n_nodes; i++) {
-        const struct conf_node *node = &l->conf->nodes[i];
-        if (node != conf_self(l->conf) && conf_addr_is(node, from))
-            return node->id;
-    }
-    return 0;
-}
 
 static void on_datagram(void *ctx, uint8_t *bytes, size_t len, const struct sockaddr *from,
                         socklen_t from_len)
 {
     struct loop *l = ctx;
-    (void)from_len;
-    if (udp_counters(l->udp)->rxq_drops != l->rxq_drops) {
-        l->rxq_drops = udp_counters(l->udp)->rxq_drops;
+    if (udp_counters(l->post.udp)->rxq_drops != l->rxq_drops) {
+        l->rxq_drops = udp_counters(l->post.udp)->rxq_drops;
         node_rxq_dropped(l->node);
     }
-    if (!node_datagram(l->node, loop_now(l), peer_at(l, from), bytes, len))
+    uint16_t whose = post_take(&l->post, from, from_len);
+    bool taken = node_datagram(l->node, loop_now(l), whose, bytes, len);
+    post_taken(&l->post, taken ? whose : 0);
+    if (!taken)
         news_stranger(&l->publisher.news, wire_cluster_id(l->conf->name), bytes, len, from,
                       loop_now(l));
 }
@@ -297,7 +99,7 @@ static void on_udp(struct ev_loop *ev, ev_io *w, int revents)
     (void)ev;
     (void)revents;
     struct loop *l = w->data;
-    (void)udp_receive(l->udp, on_datagram, l);
+    (void)udp_receive(l->post.udp, on_datagram, l);
 }
 
 /* What is due is done in on_prepare(). */
@@ -354,15 +156,22 @@ static void on_disk(struct ev_loop *ev, ev_async *w, int revents)
         disk_did(l, loop_now(l), &done);
 }
 
+/* The socket has another descriptor, under the same number. */
+static void poll_anew(struct loop *l)
+{
+    ev_io_stop(l->ev, &l->udp_io);
+    ev_io_set(&l->udp_io, udp_fd(l->post.udp), EV_READ);
+    ev_io_start(l->ev, &l->udp_io);
+}
+
 static void on_look(struct ev_loop *ev, ev_timer *w, int revents)
 {
+    (void)ev;
     (void)revents;
     struct loop *l = w->data;
-    if (!own_address_look(&l->own, l->udp, loop_now(l)))
-        return;
-    ev_io_stop(ev, &l->udp_io);
-    ev_io_set(&l->udp_io, udp_fd(l->udp), EV_READ);
-    ev_io_start(ev, &l->udp_io);
+    if (post_look(&l->post, loop_now(l)))
+        poll_anew(l);
+    finder_work(l->post.finder, &l->post.places, loop_now(l));
 }
 
 /* One read of the node stands for all reads that the readers have asked for by now. */
@@ -484,8 +293,8 @@ static void tell_refused(struct loop *l)
 {
     struct sockaddr_storage to;
     size_t len;
-    while ((len = udp_refused(l->udp, &to)) > 0) {
-        uint16_t peer = peer_at(l, (const struct sockaddr *)&to);
+    while ((len = udp_refused(l->post.udp, &to)) > 0) {
+        uint16_t peer = places_whose(&l->post.places, (const struct sockaddr *)&to);
         if (peer != 0)
             node_refused(l->node, loop_now(l), peer, len);
     }
@@ -495,15 +304,17 @@ static void on_prepare(struct ev_loop *ev, ev_prepare *w, int revents)
 {
     (void)revents;
     struct loop *l = w->data;
-    const struct publish_from from = {l->node,   l->disk,       l->udp,
+    const struct publish_from from = {l->node,   l->disk,       l->post.udp,
                                       l->shared, l->longest_us, l->most_us};
     if (loop_now(l) >= l->deadline)
-        for (int i = 0; i < DRAIN_ROUNDS && udp_receive(l->udp, on_datagram, l) > 0; i++)
+        for (int i = 0; i < DRAIN_ROUNDS && udp_receive(l->post.udp, on_datagram, l) > 0; i++)
             continue;
     tell_refused(l);
     node_flush(l->node, loop_now(l));
     atomic_store_explicit(&l->shared->local_reads, node_local_reads(l->node), memory_order_release);
-    udp_flush(l->udp);
+    udp_flush(l->post.udp);
+    if (post_look_soon(&l->post, loop_now(l)))
+        poll_anew(l);
     for (unsigned i = 0; i < l->shared->n_readers; i++) {
         if (!l->marks[i].wake)
             continue;
@@ -540,7 +351,7 @@ static void wake_loop(void *ctx)
 
 static void init_watchers(struct loop *l)
 {
-    ev_io_init(&l->udp_io, on_udp, udp_fd(l->udp), EV_READ);
+    ev_io_init(&l->udp_io, on_udp, udp_fd(l->post.udp), EV_READ);
     ev_set_priority(&l->udp_io, EV_MAXPRI); /* what peers said comes before timers */
     ev_io_init(&l->alarm_io, on_alarm, l->alarm_fd, EV_READ);
     ev_async_init(&l->disk_async, on_disk);
@@ -548,7 +359,7 @@ static void init_watchers(struct loop *l)
     ev_signal_init(&l->term_signal, on_stop, SIGTERM);
     ev_signal_init(&l->int_signal, on_stop, SIGINT);
     ev_signal_init(&l->hup_signal, on_reload, SIGHUP);
-    ev_timer_init(&l->look, on_look, OWN_ADDRESS_LOOK_S, OWN_ADDRESS_LOOK_S);
+    ev_timer_init(&l->look, on_look, 0, OWN_ADDRESS_LOOK_MS / 1000.0);
     ev_prepare_init(&l->prepare, on_prepare);
     ev_set_priority(&l->prepare, EV_MINPRI); /* after all other prepare watchers */
     l->udp_io.data = l->alarm_io.data = l->disk_async.data = l->request_async.data = l;
@@ -565,12 +376,6 @@ static void init_watchers(struct loop *l)
     ev_timer_start(l->ev, &l->look);
 }
 
-static void io_random(void *ctx, void *buf, size_t len)
-{
-    (void)ctx;
-    randombytes_buf(buf, len);
-}
-
 static struct node *make_node(struct loop *l, const struct wal_report *report,
                               const struct snapshot_name *newest, const struct session_keys *keys)
 {
@@ -584,36 +389,19 @@ static struct node *make_node(struct loop *l, const struct wal_report *report,
         .max_data_bytes = conf->max_data_bytes,
         .log_max_bytes = conf->log_max_bytes,
         .datagram_bytes = conf->max_datagram_bytes,
-        .rx_bytes = udp_window_bytes(l->udp),
+        .rx_bytes = udp_window_bytes(l->post.udp),
     };
     (void)snprintf(nc.cluster, sizeof nc.cluster, "%s", conf->name);
     for (int i = 0; i < conf->n_nodes; i++) {
         nc.voters[i] = conf->nodes[i].id;
         nc.known[i] = peerids_find(l->ids, nc.voters[i]);
-        (void)snprintf(nc.addrs[i], sizeof nc.addrs[i], "%s", conf->nodes[i].addr_text);
+        memcpy(nc.addrs[i][0], conf->nodes[i].addr_text, sizeof nc.addrs[i][0]);
+        memcpy(nc.addrs[i][1], conf->nodes[i].second_text, sizeof nc.addrs[i][1]);
     }
     randombytes_buf(&nc.seed, sizeof nc.seed);
     nc.boot = randombytes_uniform(0x7fffffff) +
               1; /* the upper half of numbers that must not wrap */
-    struct node_io io = {
-        .ctx = l,
-        .send = io_send,
-        .persist = io_persist,
-        .fetch = io_fetch,
-        .remember = io_remember,
-        .image = io_image,
-        .image_end = io_image_end,
-        .drop_log = io_drop_log,
-        .snap_read = io_snap_read,
-        .snap_open = io_snap_open,
-        .snap_write = io_snap_write,
-        .snap_install = io_snap_install,
-        .answer = io_answer,
-        .reads_done = io_reads_done,
-        .diverged = io_diverged,
-        .out_of_memory = io_out_of_memory,
-        .random = io_random,
-    };
+    const struct node_io io = loop_node_io(l);
     return node_new(&nc, &io, report, newest, l->sealed ? keys : NULL, l->shared->kv, l->machine,
                     clock_us());
 }
@@ -670,14 +458,8 @@ int loop_open(struct loop **out, const struct conf *conf)
     l->conf = conf;
     l->listener.fd = l->alarm_fd = -1;
     rcu_thread_begin();
-    const struct conf_node *self = conf_self(conf);
-    l->udp = udp_new(self->addr.ss_family);
-    int rc = l->udp != NULL ? own_address_bind(&l->own, self, l->udp) : -errno;
-    if (rc < 0) {
-        say_error("cannot listen on UDP %s: %s", self->addr_text, strerror(-rc));
+    if (post_open(&l->post, conf) != 0)
         goto fail;
-    }
-    (void)own_address_look(&l->own, l->udp, clock_us());
     if (listener_open(&l->listener, conf->socket, (mode_t)conf->socket_mode, err, sizeof err) !=
         0) {
         say_error("%s", err);
@@ -729,6 +511,7 @@ int loop_run(struct loop *l, struct wal *w, const struct wal_report *report,
         return RAFTD_EXIT_USAGE;
     }
     l->sealed = n_keys > 0; /* a next_key_file that is refused was warned of before */
+    l->post.sealed = l->sealed;
     l->node = make_node(l, report, newest, &keys);
     sodium_memzero(&keys, sizeof keys);
     if (l->node == NULL) {
@@ -753,10 +536,14 @@ int loop_run(struct loop *l, struct wal *w, const struct wal_report *report,
         say_error("cannot start the log thread");
         goto err_node;
     }
-    publish(&l->publisher, &(struct publish_from){l->node, l->disk, l->udp, l->shared, 0, 0},
+    publish(&l->publisher, &(struct publish_from){l->node, l->disk, l->post.udp, l->shared, 0, 0},
             loop_now(l));
     stopping_init(&l->stopping, l->node, l->shared, &l->listener,
                   (uint64_t)conf->election_timeout_ms * 1000);
+    if (!post_start(&l->post, conf)) {
+        say_error("cannot start the thread that resolves names");
+        goto err_disk;
+    }
     init_watchers(l);
     atomic_store_explicit(&l->shared->starting, false, memory_order_release);
     if (!stopped()) {
@@ -769,6 +556,8 @@ int loop_run(struct loop *l, struct wal *w, const struct wal_report *report,
     node_stopping(l->node);
     rc = RAFTD_EXIT_OK;
 
+err_disk:
+    finder_stop(l->post.finder);
     if (!diskio_stop(l->disk)) {
         listener_unlink(&l->listener);
         say_fatal(RAFTD_EXIT_DISK, "the disk does not finish a write; ending without it");
@@ -790,7 +579,7 @@ void loop_close(struct loop *l)
     if (l->alarm_fd >= 0)
         (void)close(l->alarm_fd);
     machine_free(l->machine);
-    udp_close(l->udp);
+    udp_close(l->post.udp);
     if (l->shared != NULL)
         shared_free(l->shared);
     rcu_thread_end();

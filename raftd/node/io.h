@@ -14,6 +14,8 @@
 #include "storage/wal.h"
 
 enum {
+    NODE_ADDRS = 2, /* of a node: the second one is tried when it is silent at the first */
+    NODE_ADDR_BYTES = 64,
     NODE_WRITES_MAX = 4096,           /* local writes not yet answered; beyond: BUSY */
     NODE_WRITE_BYTES_MAX = 8 << 20,   /* and their bytes */
     NODE_BATCH_BYTES_MAX = 1 << 18,   /* of one disk batch (or one record, if that is larger):
@@ -35,6 +37,7 @@ struct node_fetch {
     uint64_t generation; /* grows when others are wanted for that peer: a late answer is known */
 };
 
+struct member;        /* raftd/base/members.h */
 struct snapshot_name; /* storage/snapshot.h */
 struct snapshot_head;
 struct image; /* raftd/state/image.h */
@@ -50,8 +53,10 @@ struct node_io {
     /* Send a datagram to where the one came from that is being taken, which proves nothing. NULL: as send, to
      * the peer that it says to be from. */
     void (*reply)(void *ctx, const uint8_t *buf, size_t len);
-    /* This node has another peer from now on, or has it no more. NULL: the owner knows where all are. */
-    void (*peer_came)(void *ctx, uint16_t id);
+    /* This node has this peer, a member with the addresses in *m, which may be looked for there; NULL: it is
+     * no member. Again whenever that changes. NULL: the owner knows where all are. */
+    void (*peer_is)(void *ctx, uint16_t id, const struct member *m);
+    /* It has it no more. NULL like the one before. */
     void (*peer_went)(void *ctx, uint16_t id);
     /* Random bytes fit for keys (the simulator's come from its seed). */
     void (*random)(void *ctx, void *buf, size_t len);
@@ -117,7 +122,7 @@ struct node_config {
     char cluster[65];
     uint16_t id;
     uint16_t voters[RAFT_VOTERS_MAX];
-    char addrs[RAFT_VOTERS_MAX][64]; /* of voters[i], for status */
+    char addrs[RAFT_VOTERS_MAX][NODE_ADDRS][NODE_ADDR_BYTES]; /* of voters[i], as texts */
     unsigned n_voters;
     uint64_t storage_id;             /* of our data directory, never 0 */
     uint64_t known[RAFT_VOTERS_MAX]; /* of voters[i], as remembered; 0 = none. Of this node: of the

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "raftd/base/members.h"
 #include "raftd/base/num.h"
 #include "raftd/node/admit.h"
 #include "raftd/node/catch_up.h"
@@ -27,6 +28,11 @@ enum {
     GUEST_US = 10000000,    /* who is no peer of the core is forgotten after so long a silence */
     NO_MEMORY_US = 1000000, /* then it is tried again */
 };
+
+_Static_assert((int)NODE_ADDRS == (int)MEMBER_ADDRS &&
+                   (int)NODE_ADDR_BYTES == (int)MEMBER_ADDR_BYTES &&
+                   (int)STATUS_ADDR_BYTES == MEMBER_ADDRS * (MEMBER_ADDR_BYTES + 1),
+               "a member's addresses");
 
 struct node {
     struct node_config cfg;
@@ -72,23 +78,34 @@ struct node {
     uint64_t unknown; /* of these: from nobody's address */
 };
 
+/* Who the peer is by the newest configuration, and where. */
+static void introduce(struct node *n, uint16_t id)
+{
+    struct member first = {.id = id};
+    const struct member *m = NULL;
+    for (unsigned i = 0; i < n->cfg.n_voters; i++)
+        if (n->cfg.voters[i] == id) {
+            memcpy(first.addr, n->cfg.addrs[i], sizeof first.addr);
+            m = &first;
+        }
+    peer_named(peers_find(&n->peers, id), m);
+    if (n->io.peer_is != NULL)
+        n->io.peer_is(n->io.ctx, id, m);
+}
+
 /* Room for a peer and all that belongs to it. False: memory is short, or the disk still reads for those that
  * are gone. */
 static bool come(struct node *n, uint64_t now, uint16_t id)
 {
-    const char *addr = "";
-    for (unsigned i = 0; i < n->cfg.n_voters; i++)
-        addr = n->cfg.voters[i] == id ? n->cfg.addrs[i] : addr;
     if (!envelope_add(&n->envelope, now, id))
         return false;
-    struct peer *p = peers_add(&n->peers, &n->ground, now, id, addr);
+    struct peer *p = peers_add(&n->peers, &n->ground, now, id);
     if (p == NULL) {
         envelope_remove(&n->envelope, id);
         return false;
     }
     links_add(&n->links, now, id, &p->path.link);
-    if (n->io.peer_came != NULL)
-        n->io.peer_came(n->io.ctx, id);
+    introduce(n, id);
     return true;
 }
 

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "raftd/base/members.h"
 #include "raftd/base/num.h"
 
 enum { GENERATION_SHIFT = 32 }; /* below are those of one peer: one for each thing that is read */
@@ -17,8 +18,15 @@ static void share_window(const struct peers *ps, const struct peer_ground *g)
         relay_in_share(&ps->all[i]->relay, own != 0 ? own : g->rx_window / ps->n);
 }
 
-struct peer *peers_add(struct peers *ps, const struct peer_ground *g, uint64_t now, uint16_t id,
-                       const char *addr)
+void peer_named(struct peer *p, const struct member *m)
+{
+    p->addr[0] = '\0';
+    if (m != NULL)
+        (void)snprintf(p->addr, sizeof p->addr, "%s%s%s", m->addr[0],
+                       m->addr[1][0] != '\0' ? ", " : "", m->addr[1]);
+}
+
+struct peer *peers_add(struct peers *ps, const struct peer_ground *g, uint64_t now, uint16_t id)
 {
     const struct node_config *cfg = g->cfg;
     struct peer *p = ps->n + ps->n_gone < RAFT_PEERS_MAX ? calloc(1, sizeof *p) : NULL;
@@ -28,7 +36,6 @@ struct peer *peers_add(struct peers *ps, const struct peer_ground *g, uint64_t n
     p->id = id;
     p->since = now;
     p->generation = ++ps->came << GENERATION_SHIFT;
-    (void)snprintf(p->addr, sizeof p->addr, "%s", addr);
     mtu_init(&p->path.mtu, cfg->datagram_bytes);
     p->path.envelope_bytes = g->envelope_bytes;
     p->path.cap_us = replica_raft(g->replica)->cfg.heartbeat;

@@ -15,7 +15,7 @@
 
 struct peer {
     uint16_t id;
-    char addr[64]; /* as configured, for status */
+    char addr[STATUS_ADDR_BYTES]; /* as configured, for status */
     uint64_t since;
     uint64_t generation; /* of it alone, for what is read from disk for it */
     uint64_t core;       /* 1 + that of the core's peer (raft.h); 0 = the core does not know it */
@@ -55,8 +55,10 @@ struct peer_ground {
 };
 
 /* Another peer. NULL: memory is short. */
-struct peer *peers_add(struct peers *ps, const struct peer_ground *g, uint64_t now, uint16_t id,
-                       const char *addr);
+struct peer *peers_add(struct peers *ps, const struct peer_ground *g, uint64_t now, uint16_t id);
+
+/* What the newest configuration says of it; NULL: nothing. */
+void peer_named(struct peer *p, const struct member *m);
 
 /* It is gone, and its memory as soon as the disk is through with it. */
 void peers_remove(struct peers *ps, const struct peer_ground *g, struct peer *p);

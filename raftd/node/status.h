@@ -39,15 +39,17 @@ enum status_doubt {
     STATUS_DOUBT_DAMAGED,      /* its log was damaged (raft.damaged) */
 };
 
+enum { STATUS_ADDR_BYTES = 130 }; /* "A, B" and its zero */
+
 enum { STATUS_LOSS_UNKNOWN = -1 }; /* in loss_*: nothing was measured, or nobody tells */
 
 /* Loss and round trips are measured by this node. */
 struct status_peer {
     uint16_t id;
-    char addr[64];               /* as configured */
-    enum raft_standing standing; /* in the newest configuration */
-    enum raft_peer_state state;  /* meaningful on a leader */
-    uint64_t match_index;        /* meaningful on a leader */
+    char addr[STATUS_ADDR_BYTES]; /* as configured: one or two */
+    enum raft_standing standing;  /* in the newest configuration */
+    enum raft_peer_state state;   /* meaningful on a leader */
+    uint64_t match_index;         /* meaningful on a leader */
     uint64_t lost_index; /* on a leader: it acknowledged entries up to here and lost some, 0 = no */
     uint64_t heard_us;   /* last datagram accepted from it, 0 = never */
     enum status_session session;

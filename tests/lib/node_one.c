@@ -160,9 +160,10 @@ static void io_reads_done(void *ctx, uint64_t read)
     (void)read;
 }
 
-static void io_came(void *ctx, uint16_t id)
+static void io_came(void *ctx, uint16_t id, const struct member *m)
 {
     struct world *w = ctx;
+    (void)m;
     w->came = id;
 }
 
@@ -224,7 +225,7 @@ static struct world *world_at(const struct tape *t, const struct node_config *mo
     struct node_io io = {.ctx = w,
                          .send = io_send,
                          .spy = io_spy,
-                         .peer_came = io_came,
+                         .peer_is = io_came,
                          .peer_went = io_went,
                          .remember = io_remember,
                          .persist = io_persist,

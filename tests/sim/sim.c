@@ -290,7 +290,7 @@ static void configure(struct sim *s, const struct member *m, struct node_config 
     for (unsigned i = 0; i < s->o.nodes; i++) {
         nc->voters[i] = (uint16_t)(i + 1);
         nc->known[i] = m->peers_known[i];
-        (void)snprintf(nc->addrs[i], sizeof nc->addrs[i], "node%u", i + 1);
+        (void)snprintf(nc->addrs[i][0], sizeof nc->addrs[i][0], "node%u", i + 1);
     }
 }
 

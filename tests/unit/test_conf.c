@@ -230,7 +230,7 @@ struct bad {
 };
 
 #define ADDRESS                                                                                    \
-    " is not the address of one box; allowed: 192.0.2.1:PORT or [2001:db8::1]:PORT, no names"
+    " is not the address of one box; allowed: 192.0.2.1:PORT, [2001:db8::1]:PORT or NAME:PORT"
 #define BAD_NODE(value)                                                                            \
     {                                                                                              \
         "[cluster]\nnode.1 = " value "\n", "f:2: [cluster] node.1: '" value "'" ADDRESS            \
@@ -316,7 +316,23 @@ static const struct bad bad_texts[] = {
     BAD_NODE("0.0.0.0:1"),
     BAD_NODE("224.0.0.1:1"),
     BAD_NODE("255.255.255.255:1"),
-    BAD_NODE("localhost:1"),
+    BAD_NODE("local host:1"),
+    BAD_NODE("localhost/:1"),
+    BAD_NODE("localhost"),
+    BAD_NODE("1.2.3:1"),
+    BAD_NODE("127.0.0.1:1,"),
+    BAD_NODE(", 127.0.0.1:1"),
+    BAD_NODE("127.0.0.1:1, 127.0.0.1:2, 127.0.0.1:3"),
+    BAD_NODE("a.name.that.is.longer.than.what.an.entry.of.the.log.holds.for.it:1"),
+    {"[cluster]\nnode.1 = 127.0.0.1:1, 127.0.0.1:1\n",
+     "f:2: [cluster] node.1: '127.0.0.1:1, 127.0.0.1:1' is no pair of addresses; allowed: two of "
+     "one family"},
+    {"[cluster]\nnode.1 = 127.0.0.1:1, [::1]:1\n",
+     "f:2: [cluster] node.1: '127.0.0.1:1, [::1]:1' is no pair of addresses; allowed: two of one "
+     "family"},
+    {CLUSTER "node.4 = 127.0.0.1:9, 127.0.0.1:7102\n",
+     "f:6: [cluster] node.4: 127.0.0.1:9, 127.0.0.1:7102 is node.2 already; allowed: one node per "
+     "address"},
     BAD_NODE(":1"),
     BAD_NODE(":"),
     BAD_NODE("[:1"),
@@ -396,6 +412,32 @@ static const struct bad bad_texts[] = {
      "f:2: [cluster] name: '12345" TEN TEN TEN TEN TEN TEN "' is wrong; " NAME_ALLOWED},
 };
 
+/* A name says nothing of where it is; without a key it could be anywhere. */
+static void test_names_and_pairs(void **state)
+{
+    (void)state;
+    struct conf conf;
+    parse_ok(&conf, "[cluster]\nname = n\nnode.1 = box-1.example:7101\n"
+                    "node.2 = [2001:db8::2]:7102 ,[2001:db8::22]:7102\n"
+                    "[node]\ndata_dir = /d\nkey_file = /k\n");
+    assert_string_equal(conf.nodes[0].addr_text, "box-1.example:7101");
+    assert_true(conf.nodes[0].addr_len == 0 && conf.nodes[0].second_text[0] == '\0');
+    assert_string_equal(conf.nodes[1].addr_text, "[2001:db8::2]:7102");
+    assert_string_equal(conf.nodes[1].second_text, "[2001:db8::22]:7102");
+    assert_int_equal(conf_family(&conf), AF_INET6);
+    assert_int_equal(conf_parse(&conf,
+                                "[cluster]\nname = n\nnode.1 = 127.0.0.1:1, 192.0.2.1:1\n"
+                                "[node]\ndata_dir = /d\n",
+                                "f", err, sizeof err),
+                     -1);
+    assert_non_null(strstr(err, "key_file: missing"));
+    assert_int_equal(conf_parse(&conf,
+                                "[cluster]\nname = n\nnode.1 = box:1\n[node]\ndata_dir = /d\n", "f",
+                                err, sizeof err),
+                     -1);
+    assert_non_null(strstr(err, "key_file: missing"));
+}
+
 static void test_bad_texts(void **state)
 {
     (void)state;
@@ -474,13 +516,13 @@ static void test_round_trip(void **state)
     assert_string_equal(conf.next_key_file, "/" HUNDRED TEN TEN TEN TEN TEN "23456789.next");
     round_trip(&conf);
     /* every key away from its default */
-    parse_ok(&conf,
-             "[cluster]\nname = a!=~[x]:1\nnode.9 = [2001:db8::1]:1\nnode.4 = [2001:db8::2]:65535\n"
-             "election_timeout_ms = 2000\nmax_value_bytes = 4096\nmax_data_bytes = 2000000\n"
-             "max_datagram_bytes = 1400\n[node]\nid = 9\n"
-             "key_file = /k/{id}\nnext_key_file = /n/{id}/{id}\n"
-             "data_dir = /some dir/{id}/{id}x\nsocket = /s{id}=1: [y]\nsocket_mode = 0600\n"
-             "readers = 0\nlog_level = warn\n");
+    parse_ok(&conf, "[cluster]\nname = a!=~[x]:1\nnode.9 = [2001:db8::1]:1\nnode.4 = "
+                    "[2001:db8::2]:65535, box:1\n"
+                    "election_timeout_ms = 2000\nmax_value_bytes = 4096\nmax_data_bytes = 2000000\n"
+                    "max_datagram_bytes = 1400\n[node]\nid = 9\n"
+                    "key_file = /k/{id}\nnext_key_file = /n/{id}/{id}\n"
+                    "data_dir = /some dir/{id}/{id}x\nsocket = /s{id}=1: [y]\nsocket_mode = 0600\n"
+                    "readers = 0\nlog_level = warn\n");
     assert_string_equal(conf.data_dir, "/some dir/{id}/{id}x");
     round_trip(&conf);
     assert_int_equal(conf_set_node(&conf, 0, err, sizeof(err)), 0);
@@ -671,6 +713,7 @@ int main(void)
         cmocka_unit_test(test_small_error_buffer),
         cmocka_unit_test(test_round_trip),
         cmocka_unit_test(test_next_key_file),
+        cmocka_unit_test(test_names_and_pairs),
         cmocka_unit_test(test_print_reports_a_full_disk),
         cmocka_unit_test(test_set_node),
         cmocka_unit_test(test_set_node_by_address),

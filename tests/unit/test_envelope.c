@@ -33,6 +33,7 @@ struct world {
     uint64_t now;
     struct sent sent[SENT_MAX]; /* to the peer */
     unsigned n_sent;
+    unsigned here, replies; /* how often these were called */
 };
 
 static void on_send(void *ctx, uint16_t to, const uint8_t *buf, size_t len)
@@ -81,6 +82,20 @@ static void on_random(void *ctx, void *buf, size_t len)
     randombytes_buf(buf, len);
 }
 
+static void on_here(void *ctx, uint16_t peer)
+{
+    struct world *w = ctx;
+    assert_int_equal(peer, PEER);
+    w->here++;
+}
+
+static void on_reply(void *ctx, const uint8_t *buf, size_t len)
+{
+    struct world *w = ctx;
+    w->replies++;
+    on_send(ctx, PEER, buf, len);
+}
+
 static void on_remember(void *ctx, uint16_t id, uint64_t storage)
 {
     struct world *w = ctx;
@@ -109,6 +124,8 @@ static struct world *start_knowing(uint64_t known)
     };
     struct node_io io = {.ctx = w,
                          .send = on_send,
+                         .here = on_here,
+                         .reply = on_reply,
                          .persist = on_persist,
                          .fetch = on_fetch,
                          .remember = on_remember,
@@ -291,6 +308,44 @@ static void test_who_counts(void **state)
     }
 }
 
+/* Only what is fresh proves where the peer is; only the answer to what may be a copy goes to whoever sent it;
+ * and one who has the cluster's key and another directory is not the peer. */
+static void test_where_it_is(void **state)
+{
+    (void)state;
+    for (unsigned wiped = 0; wiped < 2; wiped++) {
+        struct world *w = start();
+        struct about about = about_peer();
+        about.storage += wiped;
+        struct sessions *s = peer_about(w, 1000, about);
+        uint8_t first[SESSION_HELLO_BYTES], m[WIRE_DATAGRAM_MAX], copy[WIRE_DATAGRAM_MAX];
+        struct wire_writer out;
+        const struct wire_header h = {.ts = 1};
+        assert_int_equal(hello(w, s, first), sizeof first);
+        deliver(w, first, sizeof first);
+        assert_true(w->here == 0 && w->replies == 1);
+        (void)take(w, s);
+        assert_int_equal(hello(w, s, m), sizeof first);
+        deliver(w, m, sizeof first);
+        assert_true(w->here == 1 - wiped && w->replies == 1);
+        deliver(w, first, sizeof first);
+        deliver(w, m, sizeof first);
+        (void)take(w, s);
+        wire_begin(&out, m + SESSION_HEAD_BYTES, WIRE_DATAGRAM_BASE - SESSION_EXTRA_BYTES, 0);
+        size_t len = sessions_seal(s, US, w->now, m, wire_end(&out, &h));
+        unsigned before = w->here;
+        deliver(w, m, len);
+        assert_int_equal(w->here, before + 1 - wiped);
+        memcpy(copy, m, len);
+        deliver(w, copy, len);
+        copy[len - 1] ^= 1;
+        deliver(w, copy, len);
+        assert_int_equal(w->here, before + 1 - wiped);
+        sessions_free(s);
+        stop(w);
+    }
+}
+
 int main(void)
 {
     if (sodium_init() < 0)
@@ -299,6 +354,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_hello_among_old_ones),
         cmocka_unit_test(test_who_counts),
+        cmocka_unit_test(test_where_it_is),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     rcu_thread_end();

@@ -2,6 +2,7 @@
 /* Peers by their ids, with their flows and deadlines. */
 #include "tests/lib/node_part.h"
 
+#include "raftd/base/members.h"
 #include "raftd/node/catch_up.h"
 #include "raftd/node/peer.h"
 
@@ -31,8 +32,10 @@ static void start(void)
                                   .relay_out = &relay_out,
                                   .envelope_bytes = 50,
                                   .rx_window = 65536};
-    assert_non_null(peers_add(&peers, &ground, p.now, 3, "[::1]:3"));
-    assert_non_null(peers_add(&peers, &ground, p.now, 2, "[::1]:2"));
+    assert_non_null(peers_add(&peers, &ground, p.now, 3));
+    struct member m = {.id = 2, .addr = {"[::1]:2", "[::1]:4"}};
+    assert_non_null(peers_add(&peers, &ground, p.now, 2));
+    peer_named(peers_find(&peers, 2), &m);
 }
 
 static void stop(void)
@@ -56,7 +59,10 @@ static void test_found(void **state)
     peers.all[1]->drops[DROP_TERM] = 6;
     peer_status(peers.all[1], &p.r, p.now, &s);
     assert_true(s.id == 2 && s.resent_bytes == 5 && s.drops[DROP_TERM] == 6 && s.heard_us == 0);
-    assert_string_equal(s.addr, "[::1]:2");
+    assert_string_equal(s.addr, "[::1]:2, [::1]:4");
+    peer_named(peers.all[1], NULL);
+    peer_status(peers.all[1], &p.r, p.now, &s);
+    assert_string_equal(s.addr, "");
     stop();
 }
 
@@ -120,7 +126,7 @@ static void test_come_and_go(void **state)
     assert_true(peers.n == 1 && peers.all[0] == other && peers.n_gone == 1);
     assert_int_equal(other->relay.share, 65536);
     assert_null(peers_find(&peers, 2));
-    struct peer *second = peers_add(&peers, &ground, p.now, 2, "[::1]:4");
+    struct peer *second = peers_add(&peers, &ground, p.now, 2);
     assert_true(second != NULL && second != first);
     len = 1000;
     assert_non_null(window_fetch(&second->log.window, &len));
@@ -150,7 +156,7 @@ static void test_no_room(void **state)
     for (unsigned i = 0; i < RAFT_PEERS_MAX - 1; i++) {
         assert_non_null(window_fetch(&one->log.window, &len));
         peers_remove(&peers, &ground, one);
-        one = peers_add(&peers, &ground, p.now, 2, "");
+        one = peers_add(&peers, &ground, p.now, 2);
         assert_int_equal(one != NULL, i < RAFT_PEERS_MAX - 2);
     }
     assert_int_equal(peers.n + peers.n_gone, RAFT_PEERS_MAX);
@@ -166,7 +172,7 @@ static void test_relay_to_the_gone(void **state)
     assert_true(relay_out_put(&relay_out, (const uint8_t *)"x", 1));
     assert_non_null(flows_current(&peers_find(&peers, 3)->flows, p.now, 3));
     peers_remove(&peers, &ground, peers_find(&peers, 3));
-    struct peer *again = peers_add(&peers, &ground, p.now, 3, "");
+    struct peer *again = peers_add(&peers, &ground, p.now, 3);
     assert_null(flows_current(&again->flows, p.now, 3));
     assert_true(relay_out_put(&relay_out, (const uint8_t *)"x", 1));
     assert_ptr_equal(relay_out.flow.tx.link, &again->path.link);

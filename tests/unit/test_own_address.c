@@ -43,6 +43,12 @@ static void look(struct own_address *a, struct udp *u, uint64_t *t, unsigned sec
         assert_false(own_address_look(a, u, *t));
 }
 
+static void on_datagram(void *ctx, uint8_t *bytes, size_t len, const struct sockaddr *from,
+                        socklen_t from_len)
+{
+    (void)ctx, (void)bytes, (void)len, (void)from, (void)from_len;
+}
+
 /* Said at once, then every ten minutes. */
 static void test_what_is_said(void **state)
 {
@@ -54,7 +60,7 @@ static void test_what_is_said(void **state)
     if (all_bindable())
         skip();
     heard_forget();
-    assert_int_equal(own_address_bind(&a, &none, u), 0);
+    assert_int_equal(own_address_bind(&a, &none, AF_INET, false, u), 0);
     for (unsigned i = 1; i <= 3; i++) {
         look(&a, u, &t, 600);
         heard_is(0, i, 0, "does not have the address of this node, 198.51.100.77:17176: waiting");
@@ -70,7 +76,7 @@ static void test_what_is_said(void **state)
     look(&a, u, &t, 1);
     heard_is(0, 4, 2, NULL);
     /* It was there from the start: nothing to say. */
-    assert_int_equal(own_address_bind(&a, &here, u), 0);
+    assert_int_equal(own_address_bind(&a, &here, AF_INET, false, u), 0);
     look(&a, u, &t, 10);
     heard_is(0, 4, 2, NULL);
     udp_close(u);
@@ -84,8 +90,8 @@ static void test_bound_before_it_is_there(void **state)
     struct own_address a, b;
     struct udp *first = udp_new(AF_INET), *second = udp_new(AF_INET);
     assert_true(first != NULL && second != NULL);
-    assert_int_equal(own_address_bind(&a, &node, first), 0);
-    assert_int_equal(own_address_bind(&b, &node, second), -EADDRINUSE);
+    assert_int_equal(own_address_bind(&a, &node, AF_INET, false, first), 0);
+    assert_int_equal(own_address_bind(&b, &node, AF_INET, false, second), -EADDRINUSE);
     assert_false(own_address_look(&a, first, SECOND)); /* says that it waits */
     assert_true(a.missing || all_bindable());
     /* What is sent is lost and counted, and ends nothing. */
@@ -97,7 +103,7 @@ static void test_bound_before_it_is_there(void **state)
     assert_int_equal(udp_counters(second)->lost, 1);
     assert_int_equal(udp_counters(second)->lost_errno, EADDRNOTAVAIL); /* it is not bound at all */
     udp_close(first);
-    assert_int_equal(own_address_bind(&b, &node, second), 0);
+    assert_int_equal(own_address_bind(&b, &node, AF_INET, false, second), 0);
     udp_close(second);
 }
 
@@ -109,7 +115,7 @@ static void test_an_interface_that_is_not_there(void **state)
     struct udp *u = udp_new(AF_INET6);
     if (u == NULL) /* IPv6 is switched off */
         skip();
-    assert_int_equal(own_address_bind(&a, &node, u), 0);
+    assert_int_equal(own_address_bind(&a, &node, AF_INET6, false, u), 0);
     assert_false(own_address_look(&a, u, SECOND));
     assert_true(a.missing);
     udp_close(u);
@@ -122,11 +128,11 @@ static void test_bound_anew(void **state)
     const struct conf_node from = node_at("127.0.0.1:17179"), to = node_at("127.0.0.2:17180");
     struct own_address a, b;
     struct udp *u = udp_new(AF_INET), *peer = udp_new(AF_INET);
-    assert_int_equal(own_address_bind(&a, &from, u), 0);
+    assert_int_equal(own_address_bind(&a, &from, AF_INET, false, u), 0);
     int fd = udp_fd(u);
-    assert_int_equal(own_address_bind(&a, &to, u), 0);
+    assert_int_equal(own_address_bind(&a, &to, AF_INET, false, u), 0);
     assert_int_equal(udp_fd(u), fd);
-    assert_int_equal(own_address_bind(&b, &from, peer), 0); /* given back */
+    assert_int_equal(own_address_bind(&b, &from, AF_INET, false, peer), 0); /* given back */
     assert_false(own_address_look(&a, u, SECOND));
     assert_false(a.missing);
     udp_queue(peer, (const struct sockaddr *)&to.addr, to.addr_len, (const uint8_t *)"x", 1);
@@ -136,6 +142,37 @@ static void test_bound_anew(void **state)
     udp_close(peer);
 }
 
+/* Where peers follow it, a node whose address is missing listens at all that the machine has. */
+static void test_any_address_meanwhile(void **state)
+{
+    (void)state;
+    const struct conf_node none = node_at("198.51.100.77:17181"), peer = node_at("127.0.0.1:17182");
+    const struct conf_node there = node_at("127.0.0.2:17181"), name = node_at("box.example:17181");
+    struct own_address a, b;
+    struct udp *u = udp_new(AF_INET), *from = udp_new(AF_INET);
+    if (all_bindable())
+        skip();
+    heard_forget();
+    assert_int_equal(own_address_bind(&b, &peer, AF_INET, false, from), 0);
+    for (unsigned i = 0; i < 2; i++) { /* a name is none of its own addresses */
+        assert_int_equal(own_address_bind(&a, i == 0 ? &none : &name, AF_INET, i == 0, u), 0);
+        assert_int_equal(own_address_look(&a, u, SECOND), i == 0);
+        assert_false(own_address_look(&a, u, SECOND));
+        assert_true(a.any);
+        udp_queue(from, (const struct sockaddr *)&there.addr, there.addr_len, (const uint8_t *)"x",
+                  1);
+        udp_flush(from);
+        assert_int_equal(udp_receive(u, on_datagram, NULL), 1);
+        heard_is(0, 1, 0, "198.51.100.77:17181: listening at all that it has");
+    }
+    a.self = &there; /* it has come */
+    a.roams = true;
+    assert_true(own_address_look(&a, u, SECOND));
+    assert_false(a.any || a.missing);
+    udp_close(u);
+    udp_close(from);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -143,6 +180,7 @@ int main(void)
         cmocka_unit_test(test_bound_before_it_is_there),
         cmocka_unit_test(test_an_interface_that_is_not_there),
         cmocka_unit_test(test_bound_anew),
+        cmocka_unit_test(test_any_address_meanwhile),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

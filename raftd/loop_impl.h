@@ -1,0 +1,82 @@
+/* loop_impl.h: what the two files of the loop share: loop.c has its events and its life, loop_node.c what the
+ * node asks of it. Internal to the loop. */
+#ifndef RAFTD_LOOP_IMPL_H
+#define RAFTD_LOOP_IMPL_H
+
+#include <ev.h>
+
+#include "raftd/base/clock.h"
+#include "raftd/diskio.h"
+#include "raftd/loop.h"
+#include "raftd/node/node.h"
+#include "raftd/post.h"
+#include "raftd/publish.h"
+#include "raftd/serve/clients.h"
+#include "raftd/serve/listener.h"
+#include "raftd/serve/readers.h"
+#include "raftd/stopping.h"
+
+enum {
+    MARKS = 64, /* rounds of reads on their way, per reader; beyond they merge */
+};
+
+/* Reads of a reader up to read_want `want` are covered by node read `read`. */
+struct mark {
+    uint64_t read;
+    uint64_t want;
+};
+
+struct reader_marks {
+    uint64_t seen; /* highest read_want taken */
+    struct mark marks[MARKS];
+    unsigned n;
+    bool wake;
+};
+
+struct loop {
+    const struct conf *conf;
+    struct ev_loop *ev;
+    struct post post;
+    struct machine *machine;
+    struct node *node;
+    struct diskio *disk;
+    struct shared *shared;
+    struct readers *readers; /* NULL with readers = 0 ... */
+    struct clients *clients; /* ... and then this one */
+    struct listener listener;
+    struct reader_marks marks[READERS_MAX];
+
+    bool sealed;         /* datagrams are, with the keys of key_file */
+    uint64_t now;        /* 0 = not read in this iteration */
+    uint64_t longest_us; /* turn since start, from `now` to the next poll */
+    uint64_t used_us;    /* by this thread, at the end of the last turn ... */
+    uint64_t most_us;    /* ... and by one turn at most */
+    uint64_t deadline;   /* the node's, as of the last flush */
+
+    struct stopping stopping;
+    uint64_t alarm_at; /* what alarm_fd is set to, 0 = not set */
+    int alarm_fd;
+    uint64_t rxq_drops; /* as last told to the node */
+    struct publisher publisher;
+    struct peerids *ids;                    /* the disk's, as soon as that works */
+    struct request *fetches, **fetches_end; /* of clients that read a snapshot; one at a time */
+
+    ev_io udp_io, alarm_io;
+    ev_async disk_async, request_async;
+    ev_signal term_signal, int_signal, hup_signal;
+    ev_prepare prepare;
+    ev_timer look;
+};
+
+static inline uint64_t loop_now(struct loop *l)
+{
+    if (l->now == 0)
+        l->now = clock_us();
+    return l->now;
+}
+
+/* loop_node.c: how the node's calls are answered; and one of them: a client's request is done. */
+struct node_io loop_node_io(struct loop *l);
+void loop_answer(void *ctx, struct request *req);
+
+#endif

@@ -1,0 +1,88 @@
+/* post.c: see post.h. */
+#include "raftd/post.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "raftd/base/clock.h"
+#include "raftd/base/say.h"
+#include "raftd/conf_addr.h"
+
+int post_open(struct post *p, const struct conf *conf)
+{
+    const struct conf_node *self = conf_self(conf);
+    bool roams = conf->key_file[0] != '\0' && conf_addr_reach(self) != CONF_REACH_MACHINE;
+    p->places.family = conf_family(conf);
+    p->udp = udp_new(p->places.family);
+    int rc = -errno;
+    if (p->udp != NULL)
+        rc = own_address_bind(&p->own, self, p->places.family, roams, p->udp);
+    if (rc < 0)
+        say_error("cannot listen on UDP %s: %s", self->addr_text, strerror(-rc));
+    else
+        (void)own_address_look(&p->own, p->udp, clock_us());
+    return rc;
+}
+
+bool post_start(struct post *p, const struct conf *conf)
+{
+    finder_recall(conf->data_dir, &p->places);
+    p->finder = finder_start(conf->data_dir, p->places.family);
+    return p->finder != NULL;
+}
+
+uint16_t post_take(struct post *p, const struct sockaddr *from, socklen_t len)
+{
+    p->from = from;
+    p->from_len = len;
+    return places_whose(&p->places, from);
+}
+
+void post_taken(struct post *p, uint16_t whose)
+{
+    if (!p->sealed && whose != 0)
+        post_here(p, whose); /* one of its two addresses */
+    p->from = NULL;
+}
+
+void post_send(struct post *p, uint64_t now_us, uint16_t to, const uint8_t *buf, size_t len)
+{
+    struct address a;
+    if (places_next(&p->places, now_us, to, &a))
+        udp_queue(p->udp, (const struct sockaddr *)&a.sa, a.len, buf, len);
+}
+
+void post_reply(struct post *p, const uint8_t *buf, size_t len)
+{
+    udp_queue(p->udp, p->from, p->from_len, buf, len);
+}
+
+void post_here(struct post *p, uint16_t peer)
+{
+    (void)places_here(&p->places, peer, p->from, p->from_len);
+}
+
+/* Plain text proves nothing: who is no member is where his first datagram came from, all others are where
+ * the configuration says. */
+void post_peer_is(struct post *p, uint16_t id, const struct member *m)
+{
+    places_set(&p->places, id, m);
+    if (!p->sealed && m == NULL && p->from != NULL)
+        post_here(p, id);
+}
+
+bool post_look(struct post *p, uint64_t now_us)
+{
+    p->looked_at = now_us;
+    return own_address_look(&p->own, p->udp, now_us);
+}
+
+/* What can't be sent may be so because our address has gone. */
+bool post_look_soon(struct post *p, uint64_t now_us)
+{
+    uint64_t lost = udp_counters(p->udp)->lost;
+    bool look = lost != p->lost && now_us - p->looked_at >= OWN_ADDRESS_SOON_US;
+    if (look || lost == p->lost)
+        p->lost = lost;
+    return look && post_look(p, now_us);
+}

@@ -1,0 +1,46 @@
+/* post.h: the node's datagrams: the socket, its address, and the addresses of the peers. */
+#ifndef RAFTD_POST_H
+#define RAFTD_POST_H
+
+#include "net/udp.h"
+#include "raftd/finder.h"
+#include "raftd/own_address.h"
+#include "raftd/places.h"
+
+/* Zeroed memory: not open. */
+struct post {
+    struct udp *udp;
+    struct own_address own;
+    struct places places;
+    struct finder *finder;
+    bool sealed;                 /* datagrams prove who sent them */
+    const struct sockaddr *from; /* of the datagram that is being taken; NULL = none is */
+    socklen_t from_len;
+    uint64_t lost;      /* datagrams that could not be sent, as last seen */
+    uint64_t looked_at; /* whether our own address is there */
+};
+
+/* Opens the socket. 0, or the reason has been said. */
+int post_open(struct post *p, const struct conf *conf);
+
+/* Once the node has its peers: tells where they were seen before, and starts the finder. False: no memory or
+ * no thread. */
+bool post_start(struct post *p, const struct conf *conf);
+
+/* A datagram is being taken: it comes from the address of this node, 0: nobody's. Then it has been taken, as
+ * one of that node; 0: it was refused. */
+uint16_t post_take(struct post *p, const struct sockaddr *from, socklen_t len);
+void post_taken(struct post *p, uint16_t whose);
+
+/* As the calls in struct node_io. */
+void post_send(struct post *p, uint64_t now_us, uint16_t to, const uint8_t *buf, size_t len);
+void post_reply(struct post *p, const uint8_t *buf, size_t len);
+void post_here(struct post *p, uint16_t peer);
+void post_peer_is(struct post *p, uint16_t id, const struct member *m);
+
+/* Looks whether our own address is there, or only if something could not be sent. True: the socket's
+ * descriptor names another socket, see udp_bind(). */
+bool post_look(struct post *p, uint64_t now_us);
+bool post_look_soon(struct post *p, uint64_t now_us);
+
+#endif
