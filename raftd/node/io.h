@@ -16,11 +16,12 @@
 enum {
     NODE_ADDRS = 2, /* of a node: the second one is tried when it is silent at the first */
     NODE_ADDR_BYTES = 64,
-    NODE_WRITES_MAX = 4096,           /* local writes not yet answered; beyond: BUSY */
-    NODE_WRITE_BYTES_MAX = 8 << 20,   /* and their bytes */
-    NODE_BATCH_BYTES_MAX = 1 << 18,   /* of one disk batch (or one record, if that is larger):
+    NODE_WRITES_MAX = 4096,         /* local writes not yet answered; beyond: BUSY */
+    NODE_WRITE_BYTES_MAX = 8 << 20, /* and their bytes */
+    NODE_BATCH_BYTES_MAX = 1 << 18, /* of one disk batch (or one record, if that is larger):
                                            longer ones only delay the answers */
-    NODE_SEAL_US = 1000000,           /* an idle batch after the last write proves it durable */
+    NODE_SEAL_US = 1500000, /* an idle batch so long after the last write proves that durable: long
+                               enough that who writes every second wears the disk half as much */
     NODE_DISK_STALL_MIN_US = 1500000, /* SD cards pause for a second in normal work */
     NODE_FULL_RETRY_US = 1000000, /* a batch that found no room is tried again: each try may fill
                                          and empty what room there is */

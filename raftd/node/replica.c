@@ -364,7 +364,7 @@ void replica_no_room(struct replica *r, uint64_t now, uint64_t seq)
                      &(struct raft_event){.type = RAFT_EV_REFUSED, .refused = {.seq = seq}});
 }
 
-/* A second after the last write one empty batch proves that write durable to a later recovery, and
+/* NODE_SEAL_US after the last write one empty batch proves that write durable to a later recovery, and
  * tells it what was committed by then; after it an idle node writes nothing. */
 static void seal(struct replica *r)
 {

@@ -55,7 +55,7 @@ static void test_leader(void **state)
     part_stop(&p);
 }
 
-/* A second after the last batch an idle one proves it, once, and tells the newest commit index. */
+/* NODE_SEAL_US after the last batch an idle one proves it, once, and tells the newest commit index. */
 static void test_seal(void **state)
 {
     (void)state;
