@@ -103,7 +103,7 @@ UNITS := $(basename $(notdir $(wildcard tests/unit/test_*.c)))
 BENCHES := $(basename $(notdir $(wildcard tests/bench/*.c)))
 E2E_TOOLS := $(basename $(notdir $(wildcard tests/e2e/*.c)))
 FUZZERS := $(basename $(notdir $(wildcard tests/fuzz/fuzz_*.c)))
-SCRIPTS := .ci/run tests/check tests/cov tests/cross tests/house $(wildcard tests/demo tests/bench/bench tests/bench/bench-loss tests/bench/flood tests/bench/disk tests/mutants/put tests/mutants/run tests/*/*.sh)
+SCRIPTS := .ci/run tests/check tests/cov tests/cross tests/house $(wildcard tests/demo tests/bench/bench tests/bench/bench-loss tests/bench/flood tests/bench/disk tests/bench/wear tests/bench/slow-link tests/mutants/put tests/mutants/run tests/*/*.sh)
 
 DAEMON_LIBS := -lev -lurcu-memb -lurcu-cds -lurcu-common -lsodium
 

@@ -13,6 +13,7 @@
 #     black_hole 900             each host drops UDP packets of more bytes, with IP header, and tells
 #                                nobody; 0: none
 #     device_mtu 1000            what each host's own device sends
+#     link_rate 3 20kbit         what host 3 sends and gets in a second; half a second of it may wait
 #     received 1                 datagrams and their bytes (with IP header) that arrived at host 1 so far
 #     on 1 COMMAND...            runs it on host 1
 #
@@ -117,6 +118,11 @@ black_hole() { # bytes
 device_mtu() { # bytes
     local i
     for ((i = 1; i <= HOSTS; i++)); do on "$i" ip link set eth0 mtu "$1"; done
+}
+
+link_rate() { # HOST RATE
+    on "$1" tc qdisc replace dev eth0 root tbf rate "$2" burst 1600 latency 500ms
+    on bridge tc qdisc replace dev "v$1" root tbf rate "$2" burst 1600 latency 500ms
 }
 
 cut_from() { # FROM TO

@@ -1,0 +1,47 @@
+#!/bin/bash
+# A node that needs a snapshot is behind 20 kbit/s that lose a fifth of all datagrams: the snapshot arrives,
+# also when the leader changes meanwhile, and never starts over; then the node follows.
+# shellcheck source=/dev/null
+. "$(dirname "$0")/../lib/cluster.sh"
+# shellcheck source=/dev/null
+. "$TOP/tests/lib/netns.sh"
+limit 400
+
+hosts 3
+cluster 3 'election_timeout_ms = 5000'
+start 1
+start 2
+wait_leader
+other=$(other_than "$LEADER")
+while [ "$(field "$LEADER" log_first_index)" = 1 ]; do
+    expect 0 ctl "$LEADER" --timeout 60 bench -c 16 -n 9000 -v 2000 -k 2
+    expect 0 ctl "$LEADER" --timeout 20 snapshot
+done
+wait_converged
+for i in 1 2; do expect 0 ctl "$i" --timeout 20 snapshot; done
+last=$(field "$LEADER" snapshot_index)
+size=$(field "$LEADER" snapshot_bytes)
+[ "$(field "$other" snapshot_index)" = "$last" ] || fail "nodes that rest have snapshots of different entries"
+
+link_rate 3 20kbit
+loss 200
+have=0 changed=0
+begin=$(now_ms)
+start 3
+until [ "$(field 3 snapshot_index)" -ge "$last" ]; do
+    { read -r now && read -r all; } < <(field 3 install_bytes install_of_bytes) || continue
+    if [ "$all" = 0 ] && [ "$have" = "$size" ]; then continue; fi # it is being made its own
+    [ "$now" -ge "$have" ] || fail "of $size bytes there were $have, and then $now"
+    have=$now
+    if [ "$changed" = 0 ] && [ "$have" -gt $((size / 3)) ]; then
+        expect 0 ctl "$other" --timeout 20 transfer "$other"
+        changed=$have
+    fi
+    [ $(($(now_ms) - begin)) -lt 200000 ] || fail "after 200 s there are $have of $size bytes"
+    sleep 0.2
+done
+[ "$changed" -gt 0 ] || fail "it came at once"
+took_ms=$(($(now_ms) - begin))
+expect 0 ctl 2 --timeout 20 put after that
+same_keys
+finish "$size bytes in $took_ms ms; the bytes alone need $((size * 8 / 20)) ms"
