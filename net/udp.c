@@ -109,7 +109,7 @@ struct udp *udp_new(int family)
         return NULL;
     }
     struct udp *u = calloc(1, sizeof *u);
-    if (!u)
+    if (u == NULL)
         return NULL;
     u->family = family;
     u->fd = open_socket(u);
@@ -143,7 +143,7 @@ int udp_bind(struct udp *u, const struct sockaddr *addr, socklen_t addr_len)
 
 void udp_close(struct udp *u)
 {
-    if (!u)
+    if (u == NULL)
         return;
     (void)close(u->fd); /* the descriptor is gone whatever it says */
     free(u);
@@ -236,14 +236,11 @@ static void note_refused(struct udp *u, unsigned i)
     unsigned k = 0;
     while (k < u->n_refused && memcmp(&u->refused_to[k], &u->tx_to[i], to_len) != 0)
         k++;
-    if (k == UDP_REFUSED)
-        return;
-    if (k < u->n_refused && u->refused_len[k] <= len)
+    if (k == UDP_REFUSED || (k < u->n_refused && u->refused_len[k] <= len))
         return;
     u->refused_to[k] = u->tx_to[i];
     u->refused_len[k] = len;
-    if (k == u->n_refused)
-        u->n_refused++;
+    u->n_refused += k == u->n_refused;
 }
 
 size_t udp_refused(struct udp *u, struct sockaddr_storage *to)

@@ -1,5 +1,7 @@
 #include "net/stream/link.h"
 
+#include "raftd/base/num.h"
+
 enum {
     HOLD_MAX_US = WIRE_HOLD_OLD * WIRE_HOLD_UNIT_US,
     LOSS_UNIT = LINK_LOSS_FULL / 256, /* of the header's field */
@@ -17,8 +19,7 @@ uint64_t link_stamp(struct link *l, uint64_t now_us, struct wire_header *h)
     l->stamp = now_us > l->stamp ? now_us : l->stamp + 1;
     h->ts = (uint32_t)l->stamp;
     h->tx_cnt = (uint16_t)l->sent;
-    uint32_t loss = l->loss_in / LOSS_UNIT;
-    h->loss = (uint8_t)(loss < UINT8_MAX ? loss : UINT8_MAX);
+    h->loss = (uint8_t)min_u64(l->loss_in / LOSS_UNIT, UINT8_MAX);
     h->echo = l->has_peer;
     h->ts_echo = l->has_peer ? l->peer_ts : 0;
     h->waited = l->has_peer && l->peer_ts_waited;
@@ -94,7 +95,7 @@ static void count(struct link *l, uint64_t now_us, uint16_t number)
         l->has_loss = true;
     }
     uint64_t over = l->got > sent ? l->got - sent : 0;
-    window_begins(l, now_us, l->newest + 1, over < LINK_LATE_MAX ? over : LINK_LATE_MAX);
+    window_begins(l, now_us, l->newest + 1, min_u64(over, LINK_LATE_MAX));
 }
 
 /* Ways are compared as serial numbers, since the clocks differ by anything. */
@@ -133,10 +134,7 @@ bool link_held_back(struct link *l, uint64_t now_us, const struct wire_header *h
     }
     if (l->held_since == 0)
         l->held_since = now_us;
-    uint64_t lasts = 2 * life_us;
-    if (lasts < LINK_HELD_LASTS_US)
-        lasts = LINK_HELD_LASTS_US;
-    if (now_us - l->held_since < lasts)
+    if (now_us - l->held_since < max_u64(2 * life_us, LINK_HELD_LASTS_US))
         return true;
     way_taken(l, now_us, way, true);
     l->held_since = 0;

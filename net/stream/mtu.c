@@ -1,5 +1,7 @@
 #include "net/stream/mtu.h"
 
+#include "raftd/base/num.h"
+
 void mtu_init(struct mtu *m, uint32_t max)
 {
     *m = (struct mtu){.max = max, .size = max};
@@ -38,8 +40,7 @@ void mtu_arrived(struct mtu *m, uint32_t size)
 
 static void fall(struct mtu *m, uint64_t now)
 {
-    uint64_t wait = m->narrow ? 2 * m->wait_us : MTU_WAIT_US;
-    m->wait_us = wait < MTU_WAIT_MAX_US ? wait : MTU_WAIT_MAX_US;
+    m->wait_us = m->narrow ? min_u64(2 * m->wait_us, MTU_WAIT_MAX_US) : MTU_WAIT_US;
     m->rise_at = now + m->wait_us;
     m->size = MTU_LEAST;
     m->narrow = true;

@@ -105,24 +105,15 @@ static void hash_of(uint64_t out[2], const struct kv_object *o)
     siphash128(out, kv_key(o), (size_t)o->key_len + o->value_len, key);
 }
 
-static void add(struct kv_view *v, const struct kv_object *o)
+/* Counts an object in (`times` is 1) or out (-1). */
+static void count(struct kv_view *v, const struct kv_object *o, int times)
 {
-    uint64_t hash[2];
+    uint64_t hash[2], factor = (uint64_t)times;
     hash_of(hash, o);
-    v->digest[0] += hash[0];
-    v->digest[1] += hash[1];
-    v->bytes += kv_cost(o->key_len, o->value_len);
-    v->count++;
-}
-
-static void subtract(struct kv_view *v, const struct kv_object *o)
-{
-    uint64_t hash[2];
-    hash_of(hash, o);
-    v->digest[0] -= hash[0];
-    v->digest[1] -= hash[1];
-    v->bytes -= kv_cost(o->key_len, o->value_len);
-    v->count--;
+    v->digest[0] += factor * hash[0];
+    v->digest[1] += factor * hash[1];
+    v->bytes += factor * kv_cost(o->key_len, o->value_len);
+    v->count += factor;
 }
 
 /* ---- writing ---- */
@@ -172,10 +163,10 @@ enum kv_outcome kv_put(struct kv *kv, const struct kv_content *c)
         return KV_NO_MEMORY;
     }
     if (old != NULL) {
-        subtract(&kv->now, old);
+        count(&kv->now, old, -1);
         tree_retire(&kv->memory, old);
     }
-    add(&kv->now, o);
+    count(&kv->now, o, 1);
     return KV_DONE;
 }
 
@@ -185,7 +176,7 @@ enum kv_outcome kv_delete(struct kv *kv, const uint8_t *key, size_t len)
     struct kv_view after = kv->now;
     if (old == NULL)
         return KV_NO_KEY;
-    subtract(&after, old);
+    count(&after, old, -1);
     if (!tree_delete(&kv->memory, &kv->root, key, len))
         return KV_NO_MEMORY;
     kv->now = after;

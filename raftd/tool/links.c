@@ -79,18 +79,7 @@ static void tell_pair(const struct status *s, unsigned i, unsigned k, FILE *out)
         fprintf(out, "nodes %u and %u do not hear each other\n", s->links[i].id, s->links[k].id);
 }
 
-/* Prints what is wrong, a line each. */
-static void tell(const struct status *s, FILE *out)
-{
-    for (unsigned i = 0; i < s->n_links; i++)
-        tell_node(s, i, out);
-    for (unsigned i = 0; i < s->n_links; i++)
-        for (unsigned k = 0; k < s->n_links; k++)
-            if (k != i)
-                tell_pair(s, i, k, out);
-}
-
-/* The lines of tell(), to be freed; NULL without memory. */
+/* What is wrong, a line each, to be freed; NULL without memory. */
 static char *trouble(const struct status *s)
 {
     char *text = NULL;
@@ -98,7 +87,12 @@ static char *trouble(const struct status *s)
     FILE *out = open_memstream(&text, &size);
     if (out == NULL)
         return NULL;
-    tell(s, out);
+    for (unsigned i = 0; i < s->n_links; i++)
+        tell_node(s, i, out);
+    for (unsigned i = 0; i < s->n_links; i++)
+        for (unsigned k = 0; k < s->n_links; k++)
+            if (k != i)
+                tell_pair(s, i, k, out);
     if (fclose(out) == 0)
         return text;
     free(text);
