@@ -49,8 +49,7 @@ struct node {
     struct relay_out relay_out;
     struct peers peers;
     struct peer_ground ground;
-    uint64_t
-        follow_at; /* look at the peers then, though the core's are the same; NEVER = need not be */
+    uint64_t follow_at; /* look at the peers then, though the core's are the same; NEVER = not */
     uint16_t no_memory; /* there was none for this peer; 0 = there was */
     struct admit admit;
     struct envelope envelope;
@@ -64,9 +63,8 @@ struct node {
     struct raft_msg waiting[RAFT_MSGS_MAX]; /* messages that wait for batch waiting_seq */
     size_t n_waiting;
     uint64_t waiting_seq;
-    unsigned
-        turn; /* whose writes are proposed first: those of peers in their order, then local ones */
-    bool unfinished;            /* there is more to do at once: the flush leaves a rest */
+    unsigned turn;   /* whose writes are proposed first: of peers in their order, then local ones */
+    bool unfinished; /* there is more to do at once: the flush leaves a rest */
     uint64_t uncommitted_since; /* leader: entries wait and none was committed; 0 = not so */
     uint64_t commit_seen;       /* commit index at the last flush */
     bool tail_dropped;          /* recovery found the last write cut or damaged */
