@@ -6,7 +6,7 @@
  * and padding are zero when sent and ignored on receipt.
  *
  *   envelope                  before   after
- *     plain (net/seal/plain.h)         48       0
+ *     plain (net/seal/plain.h)         80       0
  *     sealed (net/seal/session.h)      16      16
  *
  *   preamble, 24 bytes
@@ -85,10 +85,10 @@
 #include "raftd/core/raft.h"
 
 enum {
-    WIRE_VERSION_NOW = 5,
+    WIRE_VERSION_NOW = 6,
     WIRE_DATAGRAM_BASE = 1200, /* passes nearly every path without fragments */
     WIRE_DATAGRAM_MAX = 1452,  /* what Ethernet carries of UDP over IPv6 */
-    WIRE_HEAD_ROOM = 48,       /* of the longest envelope, before the payload ... */
+    WIRE_HEAD_ROOM = 80,       /* of the longest envelope, before the payload ... */
     WIRE_TAIL_ROOM = 16,       /* ... and behind it */
     WIRE_SACK_RANGES = 8,      /* per frame: 84 bytes, an acknowledgement stays small */
     WIRE_HOLD_UNIT_US = 64,

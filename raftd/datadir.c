@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "raftd/base/bytes.h"
 #include "raftd/base/exits.h"
 #include "raftd/base/say.h"
 #include "raftd/refused.h"
@@ -61,7 +62,10 @@ void datadir_init(const struct conf *conf, const char *backup)
     char err[WAL_MESSAGE_BYTES];
     struct ident_lock lock;
     struct ident id = expected(conf, conf_self(conf)->id);
-    randombytes_buf(&id.storage_id, sizeof id.storage_id);
+    uint8_t secret[IDENT_KEY_BYTES];
+    do
+        crypto_box_keypair(id.key, secret); /* X25519 */
+    while (ident_storage_id(&id) == 0);
     id.created = (uint64_t)time(NULL);
     become_owner(conf->data_dir);
     int rc = ident_lock(&disk_posix, conf->data_dir, true, &lock, err, sizeof err);
@@ -70,7 +74,8 @@ void datadir_init(const struct conf *conf, const char *backup)
     if (rc == IDENT_OK && backup != NULL)
         restore(conf, &id, backup); /* before there is an identity that could be started */
     if (rc == IDENT_OK)
-        rc = ident_create(&disk_posix, conf->data_dir, &id, 0, err, sizeof err);
+        rc = ident_create(&disk_posix, conf->data_dir, &id, secret, 0, err, sizeof err);
+    sodium_memzero(secret, sizeof secret);
     if (rc != IDENT_OK)
         refuse(conf->data_dir, rc, err);
     say_info("%s is now the data directory of node %u of cluster %s", conf->data_dir, id.node_id,
@@ -134,9 +139,20 @@ struct wal_options datadir_claim(const char *dir, const struct conf *conf, struc
         look_at_rights(dir);
         look_at_mode(dir);
     }
-    return (struct wal_options){.storage_id = found->storage_id,
+    return (struct wal_options){.storage_id = ident_storage_id(found),
                                 .repair = found->n_voters > 1,
                                 .damaged_max_bytes = conf != NULL ? conf->log_max_bytes : 0};
+}
+
+void datadir_pair(const char *dir, uint64_t storage_id, uint8_t secret[IDENT_KEY_BYTES],
+                  uint8_t key[IDENT_KEY_BYTES])
+{
+    char err[WAL_MESSAGE_BYTES];
+    int rc = ident_secret(&disk_posix, dir, secret, err, sizeof err);
+    if (rc != IDENT_OK)
+        refuse(dir, rc, err);
+    if (crypto_scalarmult_base(key, secret) != 0 || get_u64(key) != storage_id)
+        say_fatal(RAFTD_EXIT_DATA_DIR, "%s/ident: its secret is not that of its public key", dir);
 }
 
 uint16_t datadir_node(const struct conf *conf)

@@ -22,6 +22,10 @@ void datadir_init(const struct conf *conf, const char *backup);
  * and root is refused if the directory is another user's. Returns the options for wal_open(). */
 struct wal_options datadir_claim(const char *dir, const struct conf *conf, struct ident *found);
 
+/* The key pair of a directory that was claimed, with this storage id. The caller wipes the secret. */
+void datadir_pair(const char *dir, uint64_t storage_id, uint8_t secret[IDENT_KEY_BYTES],
+                  uint8_t key[IDENT_KEY_BYTES]);
+
 /* The one node whose identity is in data_dir; 0 if there is none, or more than one. It is for a start at
  * which neither the configuration nor an address says which node this is: `conf` has no self yet. */
 uint16_t datadir_node(const struct conf *conf);

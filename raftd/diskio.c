@@ -35,7 +35,7 @@ struct job {
     enum diskio_kind kind;
     struct peerids *ids; /* DISKIO_REMEMBER: node_id is added to them */
     uint16_t node_id;
-    uint64_t storage_id;
+    uint8_t key[PEERIDS_KEY_BYTES];
     uint64_t not_before_us; /* it was refused; batches never wait */
     uint64_t seq;
     struct wal_batch batch; /* its bytes lie in diskio.bytes */
@@ -240,8 +240,7 @@ static bool fetch(struct diskio *d, struct job *j, struct diskio_done *done)
 static bool remember(struct diskio *d, const struct job *j)
 {
     char err[WAL_MESSAGE_BYTES];
-    int rc = peerids_add(d->cfg.disk, d->cfg.dir, j->ids, j->node_id, j->storage_id, err,
-                         sizeof err);
+    int rc = peerids_add(d->cfg.disk, d->cfg.dir, j->ids, j->node_id, j->key, err, sizeof err);
     if (rc != 0 && rc != -EDQUOT && !wal_refused(rc))
         refused_running(d->cfg.dir, rc, err);
     if (rc != 0 && lasting_is(&d->no_room, 0, clock_us()))
@@ -468,11 +467,9 @@ static void tell(struct diskio *d, const struct diskio_done *done)
 static void run(struct diskio *d, struct job *j)
 {
     uint64_t again_ms;
-    struct diskio_done done = {.kind = j->kind,
-                               .seq = j->seq,
-                               .what = j->what,
-                               .node_id = j->node_id,
-                               .storage_id = j->storage_id};
+    struct diskio_done done = {
+        .kind = j->kind, .seq = j->seq, .what = j->what, .node_id = j->node_id};
+    memcpy(done.key, j->key, sizeof done.key);
     done.refused = !do_job(d, j, &done, &again_ms);
     if (done.refused && again_ms != 0) {
         pthread_mutex_lock(&d->lock);
@@ -692,11 +689,12 @@ void diskio_fetch(struct diskio *d, struct node_fetch what, const struct wal_pos
                            .len = cap});
 }
 
-void diskio_remember(struct diskio *d, struct peerids *ids, uint16_t node_id, uint64_t storage_id)
+void diskio_remember(struct diskio *d, struct peerids *ids, uint16_t node_id,
+                     const uint8_t key[PEERIDS_KEY_BYTES])
 {
-    queue(d,
-          &(struct job){
-              .kind = DISKIO_REMEMBER, .ids = ids, .node_id = node_id, .storage_id = storage_id});
+    struct job job = {.kind = DISKIO_REMEMBER, .ids = ids, .node_id = node_id};
+    memcpy(job.key, key, sizeof job.key);
+    queue(d, &job);
 }
 
 void diskio_doubt(struct diskio *d, bool damaged)

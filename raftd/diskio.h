@@ -22,7 +22,7 @@
 
 enum {
     DISKIO_BATCHES = 2,                  /* one of the core behind a seal, see node_io.persist */
-    DISKIO_PEERS = RAFT_PEERS_MAX + 1,   /* one storage id to remember of each, and of this node */
+    DISKIO_PEERS = RAFT_PEERS_MAX + 1,   /* one key to remember of each, and of this node */
     DISKIO_FETCHES = RAFT_PEERS_MAX + 1, /* one for each peer, and one for this node */
     DISKIO_STOP_S = 10,                  /* three writes of a disk that takes 3 s for each */
 };
@@ -71,7 +71,7 @@ struct diskio_done {
     size_t len;             /* bytes fetched or read; 0: that snapshot can't be read ... */
     struct wal_pos next;    /* ... and the place behind what was fetched */
     uint16_t node_id;       /* to remember */
-    uint64_t storage_id;
+    uint8_t key[PEERIDS_KEY_BYTES];
     uint64_t have;                    /* of the snapshot that was opened */
     const struct snapshot_head *head; /* of the one that is installed ... */
     struct image_load *load;          /* ... and its state: the caller's to free */
@@ -95,7 +95,8 @@ void diskio_fetch(struct diskio *d, struct node_fetch what, const struct wal_pos
 
 /* Queues a peerids_add() to *ids, which the log thread owns until diskio_stop(); one at a time for each
  * node. */
-void diskio_remember(struct diskio *d, struct peerids *ids, uint16_t node_id, uint64_t storage_id);
+void diskio_remember(struct diskio *d, struct peerids *ids, uint16_t node_id,
+                     const uint8_t key[PEERIDS_KEY_BYTES]);
 
 /* Queue what node_io says under these names. */
 void diskio_image(struct diskio *d, const struct snapshot_head *head, struct image *image,

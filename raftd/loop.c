@@ -23,6 +23,7 @@
 
 #include "net/udp.h"
 #include "net/wire.h"
+#include "raftd/datadir.h"
 #include "raftd/base/exits.h"
 #include "raftd/loop_impl.h"
 #include "raftd/base/num.h"
@@ -122,9 +123,7 @@ static void disk_did(struct loop *l, uint64_t now, const struct diskio_done *don
         if (done->refused)
             node_snapshot(n); /* the log behind it makes room */
         break;
-    case DISKIO_REMEMBER:
-        node_remembered(n, now, done->node_id, done->storage_id, !done->refused);
-        break;
+    case DISKIO_REMEMBER: node_remembered(n, now, done->node_id, done->key, !done->refused); break;
     case DISKIO_FETCH: node_fetched(n, now, done->what, done->len, &done->next); break;
     case DISKIO_SNAP_READ:
         if (done->len == 0)
@@ -383,7 +382,6 @@ static struct node *make_node(struct loop *l, const struct wal_report *report,
     struct node_config nc = {
         .id = conf_self(conf)->id,
         .n_voters = (unsigned)conf->n_nodes,
-        .storage_id = l->ids->storage_id,
         .election_timeout_us = (uint64_t)conf->election_timeout_ms * 1000,
         .max_value_bytes = conf->max_value_bytes,
         .max_data_bytes = conf->max_data_bytes,
@@ -392,9 +390,10 @@ static struct node *make_node(struct loop *l, const struct wal_report *report,
         .rx_bytes = udp_window_bytes(l->post.udp),
     };
     (void)snprintf(nc.cluster, sizeof nc.cluster, "%s", conf->name);
+    memcpy(nc.key, keys->own.key, sizeof nc.key);
     for (int i = 0; i < conf->n_nodes; i++) {
         nc.voters[i] = conf->nodes[i].id;
-        nc.known[i] = peerids_find(l->ids, nc.voters[i]);
+        (void)peerids_find(l->ids, nc.voters[i], nc.known[i]);
         memcpy(nc.addrs[i][0], conf->nodes[i].addr_text, sizeof nc.addrs[i][0]);
         memcpy(nc.addrs[i][1], conf->nodes[i].second_text, sizeof nc.addrs[i][1]);
     }
@@ -512,6 +511,7 @@ int loop_run(struct loop *l, struct wal *w, const struct wal_report *report,
     }
     l->sealed = n_keys > 0; /* a next_key_file that is refused was warned of before */
     l->post.sealed = l->sealed;
+    datadir_pair(conf->data_dir, ids->storage_id, keys.own.secret, keys.own.key);
     l->node = make_node(l, report, newest, &keys);
     sodium_memzero(&keys, sizeof keys);
     if (l->node == NULL) {

@@ -51,10 +51,10 @@ static void io_fetch(void *ctx, struct node_fetch what, const struct wal_pos *fr
     diskio_fetch(l->disk, what, from, last, buf, cap);
 }
 
-static void io_remember(void *ctx, uint16_t id, uint64_t storage_id)
+static void io_remember(void *ctx, uint16_t id, const uint8_t key[PEERIDS_KEY_BYTES])
 {
     struct loop *l = ctx;
-    diskio_remember(l->disk, l->ids, id, storage_id);
+    diskio_remember(l->disk, l->ids, id, key);
 }
 
 static void io_image(void *ctx, const struct snapshot_head *head, struct image *image,

@@ -462,7 +462,8 @@ static void load_peers(const struct conf *conf, uint64_t storage_id, struct peer
         say_fatal(RAFTD_EXIT_DATA_DIR, "%s", err);
     if (rc != 0)
         exit(refused(conf->data_dir, rc, err));
-    if (peerids_find(ids, conf_self(conf)->id) != 0)
+    uint8_t before[PEERIDS_KEY_BYTES];
+    if (peerids_find(ids, conf_self(conf)->id, before))
         say_error(
             "this data directory is new under an old id, as another node told: what the old one "
             "promised is forgotten, so this node stays out for good; raftd(8) says what to do");
@@ -484,7 +485,7 @@ static int run_daemon(const struct conf *conf)
         say_warn("%s; starting with key_file alone: write that file again or remove it, and reload",
                  err);
     struct wal_options opts = datadir_claim(conf->data_dir, conf, &id);
-    load_peers(conf, id.storage_id, &ids);
+    load_peers(conf, ident_storage_id(&id), &ids);
     int rc = rcu_start();
     if (rc < 0)
         say_fatal(RAFTD_EXIT_INTERNAL, "cannot start a thread: %s", strerror(-rc));

@@ -35,7 +35,7 @@ void restore(const struct conf *conf, const struct ident *id, const char *path)
 {
     const struct snapshots where = {.disk = &disk_posix,
                                     .dir = conf->data_dir,
-                                    .storage_id = id->storage_id,
+                                    .storage_id = ident_storage_id(id),
                                     .cluster = wire_cluster_id(conf->name)};
     struct snapshot_head head;
     struct snapshot_name name;

@@ -9,6 +9,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <sodium.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -23,9 +24,11 @@ enum {
     BLOCK_BYTES = 4096,
     COPIES = 2,
     IDENT_MAGIC = 0x31444952, /* "RID1" */
-    IDENT_VERSION = 2,
-    VOTERS_AT = 40,
+    IDENT_VERSION = 3,
+    VOTERS_AT = 24,
     NAME_AT = 64,
+    SECRET_AT = 128,
+    KEY_AT = 160,
     ID_DIGITS = 5,
     IDS_TEXT = IDENT_VOTERS_MAX * (ID_DIGITS + 2), /* "65535, " */
 };
@@ -180,7 +183,13 @@ int ident_lock(const struct disk *d, const char *dir, bool create, struct ident_
 
 /* ---- the block ---- */
 
-static void encode(uint8_t b[BLOCK_BYTES], const struct ident *id)
+uint64_t ident_storage_id(const struct ident *id)
+{
+    return get_u64(id->key);
+}
+
+static void encode(uint8_t b[BLOCK_BYTES], const struct ident *id,
+                   const uint8_t secret[IDENT_KEY_BYTES])
 {
     size_t len = strlen(id->name);
     assert(id->n_voters >= 1 && id->n_voters <= IDENT_VOTERS_MAX && len <= IDENT_NAME_MAX);
@@ -190,13 +199,14 @@ static void encode(uint8_t b[BLOCK_BYTES], const struct ident *id)
     put_u16(b + 10, id->node_id);
     put_u16(b + 12, (uint16_t)id->n_voters);
     put_u16(b + 14, (uint16_t)len);
-    put_u64(b + 24, id->storage_id);
-    put_u64(b + 32, id->created);
+    put_u64(b + 16, id->created);
     for (unsigned i = 0; i < id->n_voters; i++) {
         assert(i == 0 || id->voters[i - 1] < id->voters[i]);
         put_u16(b + VOTERS_AT + 2 * (size_t)i, id->voters[i]);
     }
     memcpy(b + NAME_AT, id->name, len);
+    memcpy(b + SECRET_AT, secret, IDENT_KEY_BYTES);
+    memcpy(b + KEY_AT, id->key, IDENT_KEY_BYTES);
     put_u32(b, crc32c(0, b + 4, BLOCK_BYTES - 4));
 }
 
@@ -219,9 +229,10 @@ static enum block decode(const uint8_t b[BLOCK_BYTES], struct ident *id, uint16_
     memset(id, 0, sizeof *id);
     id->node_id = get_u16(b + 10);
     id->n_voters = get_u16(b + 12);
-    id->storage_id = get_u64(b + 24);
-    id->created = get_u64(b + 32);
-    if (id->n_voters < 1 || id->n_voters > IDENT_VOTERS_MAX || len > IDENT_NAME_MAX)
+    id->created = get_u64(b + 16);
+    memcpy(id->key, b + KEY_AT, sizeof id->key);
+    if (ident_storage_id(id) == 0 || id->n_voters < 1 || id->n_voters > IDENT_VOTERS_MAX ||
+        len > IDENT_NAME_MAX)
         return DAMAGED;
     for (unsigned i = 0; i < id->n_voters; i++) {
         id->voters[i] = get_u16(b + VOTERS_AT + 2 * (size_t)i);
@@ -231,8 +242,10 @@ static enum block decode(const uint8_t b[BLOCK_BYTES], struct ident *id, uint16_
     memcpy(id->name, b + NAME_AT, len);
     if (strlen(id->name) != len)
         return DAMAGED;
-    encode(whole, id); /* an identity is written in one way only: anything else is damage */
-    return memcmp(whole, b, BLOCK_BYTES) == 0 ? WHOLE : DAMAGED;
+    encode(whole, id, b + SECRET_AT); /* it is written in one way only: anything else is damage */
+    bool same = memcmp(whole, b, BLOCK_BYTES) == 0;
+    sodium_memzero(whole, sizeof whole);
+    return same ? WHOLE : DAMAGED;
 }
 
 /* ---- create ---- */
@@ -260,7 +273,8 @@ static int each_name(void *arg, const char *name)
     return 0;
 }
 
-static int write_ident(const struct call *c, const char *path, const struct ident *id)
+static int write_ident(const struct call *c, const char *path, const struct ident *id,
+                       const uint8_t secret[IDENT_KEY_BYTES])
 {
     const struct disk *d = c->d;
     uint8_t block[BLOCK_BYTES];
@@ -271,13 +285,14 @@ static int write_ident(const struct call *c, const char *path, const struct iden
     int fd = d->open(d->ctx, path, DISK_CREATE);
     if (fd < 0)
         return failed(c, fd, "create", path);
-    encode(block, id);
+    encode(block, id, secret);
     for (int i = 0; i < COPIES; i++)
         iov[i] = (struct iovec){.iov_base = block, .iov_len = sizeof block};
     if ((rc = d->pwritev(d->ctx, fd, iov, COPIES, 0)) != 0)
         (void)failed(c, rc, "write", path);
     else if ((rc = d->fdatasync(d->ctx, fd)) != 0)
         (void)failed(c, rc, "fdatasync", path);
+    sodium_memzero(block, sizeof block);
     int closed = d->close(d->ctx, fd);
     return rc == 0 && closed != 0 ? failed(c, closed, "close", path) : rc;
 }
@@ -298,7 +313,8 @@ int ident_none(const struct disk *d, const char *dir, char *err, size_t err_size
 }
 
 int ident_create(const struct disk *d, const char *dir, const struct ident *id,
-                 uint32_t segment_bytes, char *err, size_t err_size)
+                 const uint8_t secret[IDENT_KEY_BYTES], uint32_t segment_bytes, char *err,
+                 size_t err_size)
 {
     struct call c;
     char tmp[WAL_PATH_MAX], path[WAL_PATH_MAX];
@@ -307,8 +323,9 @@ int ident_create(const struct disk *d, const char *dir, const struct ident *id,
         return rc;
     path_in(tmp, &c, "ident.tmp");
     path_in(path, &c, "ident");
-    if ((rc = write_ident(&c, tmp, id)) != IDENT_OK || (rc = sync_dir(&c, dir)) != IDENT_OK ||
-        (rc = wal_create(d, dir, id->storage_id, segment_bytes, err, err_size)) != 0)
+    if ((rc = write_ident(&c, tmp, id, secret)) != IDENT_OK ||
+        (rc = sync_dir(&c, dir)) != IDENT_OK ||
+        (rc = wal_create(d, dir, ident_storage_id(id), segment_bytes, err, err_size)) != 0)
         return rc;
     if ((rc = d->rename(d->ctx, tmp, path)) != 0)
         return failed(&c, rc, "rename", tmp);
@@ -378,36 +395,65 @@ static int compare(const struct call *c, const char *path, const struct ident *h
                      path, all, added, missing);
 }
 
+/* The identity in one of two copies; of its secret as much as `secret` (NULL: nothing) takes. */
+static int judge(const struct call *c, const char *path, const uint8_t blocks[COPIES * BLOCK_BYTES],
+                 struct ident *out, uint8_t *secret)
+{
+    struct ident id[COPIES];
+    uint16_t version[COPIES] = {0};
+    enum block first = decode(blocks, &id[0], &version[0]);
+    enum block second = decode(blocks + BLOCK_BYTES, &id[1], &version[1]);
+    if (first == STRANGE || second == STRANGE)
+        return say(c, IDENT_OTHER_VERSION,
+                   "%s: has format %u, this raftd knows format %d alone: go on with the raftd that "
+                   "made it",
+                   path, (unsigned)version[first == STRANGE ? 0 : 1], IDENT_VERSION);
+    if (first == DAMAGED && second == DAMAGED)
+        return say(c, IDENT_DAMAGED, "%s: both copies are damaged", path);
+    if (first == WHOLE && second == WHOLE && memcmp(blocks, blocks + BLOCK_BYTES, BLOCK_BYTES) != 0)
+        return say(c, IDENT_DAMAGED, "%s: its two copies differ", path);
+    *out = id[first == WHOLE ? 0 : 1];
+    if (secret != NULL)
+        memcpy(secret, blocks + (first == WHOLE ? 0 : BLOCK_BYTES) + SECRET_AT, IDENT_KEY_BYTES);
+    return first == WHOLE && second == WHOLE
+               ? IDENT_OK
+               : say(c, IDENT_OK, "%s: copy %d is damaged, the other one is used", path,
+                     first == WHOLE ? 2 : 1);
+}
+
+static int load(const struct call *c, const char *path, struct ident *out, uint8_t *secret)
+{
+    uint8_t blocks[COPIES * BLOCK_BYTES] = {0};
+    int result = read_blocks(c, path, blocks);
+    if (result == IDENT_OK)
+        result = judge(c, path, blocks, out, secret);
+    sodium_memzero(blocks, sizeof blocks);
+    return result;
+}
+
 int ident_load(const struct disk *d, const char *dir, const struct ident *want, struct ident *out,
                char *err, size_t err_size)
 {
     struct call c;
     char path[WAL_PATH_MAX];
-    uint8_t blocks[COPIES * BLOCK_BYTES] = {0};
-    struct ident id[COPIES];
-    uint16_t version[COPIES] = {0};
     int result = begin(&c, d, dir, err, err_size);
     if (result != IDENT_OK)
         return result;
     path_in(path, &c, "ident");
-    result = read_blocks(&c, path, blocks);
+    result = load(&c, path, out, NULL);
+    return result == IDENT_OK && want != NULL ? compare(&c, path, out, want) : result;
+}
+
+int ident_secret(const struct disk *d, const char *dir, uint8_t secret[IDENT_KEY_BYTES], char *err,
+                 size_t err_size)
+{
+    struct call c;
+    struct ident id;
+    char path[WAL_PATH_MAX];
+    memset(secret, 0, IDENT_KEY_BYTES);
+    int result = begin(&c, d, dir, err, err_size);
     if (result != IDENT_OK)
         return result;
-    enum block first = decode(blocks, &id[0], &version[0]);
-    enum block second = decode(blocks + BLOCK_BYTES, &id[1], &version[1]);
-    if (first == STRANGE || second == STRANGE)
-        return say(&c, IDENT_OTHER_VERSION,
-                   "%s: has format %u, this raftd knows format %d alone: go on with the raftd that "
-                   "made it",
-                   path, (unsigned)version[first == STRANGE ? 0 : 1], IDENT_VERSION);
-    if (first == DAMAGED && second == DAMAGED)
-        return say(&c, IDENT_DAMAGED, "%s: both copies are damaged", path);
-    if (first == WHOLE && second == WHOLE && memcmp(blocks, blocks + BLOCK_BYTES, BLOCK_BYTES) != 0)
-        return say(&c, IDENT_DAMAGED, "%s: its two copies differ", path);
-    *out = first == WHOLE ? id[0] : id[1];
-    result = want != NULL ? compare(&c, path, out, want) : IDENT_OK;
-    if (result == IDENT_OK && (first == DAMAGED || second == DAMAGED))
-        return say(&c, IDENT_OK, "%s: copy %d is damaged, the other one is used", path,
-                   first == WHOLE ? 2 : 1);
-    return result;
+    path_in(path, &c, "ident");
+    return load(&c, path, &id, secret);
 }

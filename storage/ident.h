@@ -4,14 +4,18 @@
  *   DIR/ident  two copies of one 4 KiB block, at offsets 0 and 4096, written once; locked, too
  *   DIR/log/   the log (wal.h), made together with the identity
  *
- *   block:  0  4 crc32c of bytes 4 .. 4095        32      8 created
- *           4  4 magic "RID1"                     40  9 x 2 the voters' ids, ascending; then zero
- *           8  2 version, 2                       58      6 zero
- *          10  2 node id                          64     64 name of the cluster; then zero
- *          12  2 number of voters                128 .. zero
- *          14  2 length of the name
- *          16  8 zero
- *          24  8 storage id
+ *   block:  0  4 crc32c of bytes 4 .. 4095        24  9 x 2 the voters' ids, ascending; then zero
+ *           4  4 magic "RID1"                     42     22 zero
+ *           8  2 version, 3                       64     64 name of the cluster; then zero
+ *          10  2 node id                         128     32 secret of the key pair (X25519)
+ *          12  2 number of voters                160     32 its public key, the first 8 bytes not all zero
+ *          14  2 length of the name              192 .. zero
+ *          16  8 created
+ *
+ * The key pair says which directory this is: other nodes know the public key, and who speaks in this
+ * node's name proves to them that he has the secret. So a directory that was made anew under the same node
+ * id is another one, and so is the box of a thief who has the cluster's key alone. The public key's first
+ * 8 bytes, as a number, are the storage id that log, snapshots and the list of peers carry.
  *
  * Without an identity nothing is read and nothing is created silently: an emptied or swapped
  * directory would make a node forget its vote and its entries, and then a majority can elect two
@@ -33,13 +37,14 @@
 enum {
     IDENT_VOTERS_MAX = 9,
     IDENT_NAME_MAX = 64, /* bytes */
+    IDENT_KEY_BYTES = 32,
 };
 
 struct ident {
     char name[IDENT_NAME_MAX + 1];     /* of the cluster, printable */
     uint16_t voters[IDENT_VOTERS_MAX]; /* ids of the nodes that count, ascending */
     unsigned n_voters;                 /* 1..IDENT_VOTERS_MAX */
-    uint64_t storage_id;               /* random, from the caller: no other directory has it */
+    uint8_t key[IDENT_KEY_BYTES];      /* public: no other directory has it */
     uint64_t created;                  /* seconds of the wall clock, for humans only */
     uint16_t node_id;
 };
@@ -78,17 +83,26 @@ int ident_lock(const struct disk *d, const char *dir, bool create, struct ident_
 /* Returns what ident_create() would return for this DIR, and changes nothing. */
 int ident_none(const struct disk *d, const char *dir, char *err, size_t err_size);
 
+/* What log, snapshots and peers name the directory by; never 0. */
+uint64_t ident_storage_id(const struct ident *id);
+
 /* Makes a new identity, and an empty log with segments of `segment_bytes` (0: default), in a DIR that holds
  * nothing but lost+found and snap. With IDENT_OK all is durable: the file, the log, DIR, and the name of
  * DIR in its parent. What a crash in the middle leaves behind is recognised and made again. The caller
- * holds the lock. */
+ * holds the lock. `secret` is that of id->key, whose first 8 bytes are not all zero. */
 int ident_create(const struct disk *d, const char *dir, const struct ident *id,
-                 uint32_t segment_bytes, char *err, size_t err_size);
+                 const uint8_t secret[IDENT_KEY_BYTES], uint32_t segment_bytes, char *err,
+                 size_t err_size);
 
 /* Reads the identity and compares name, node_id and voters with those of `want` (NULL: any will do). *out is
  * filled for IDENT_OK, IDENT_OTHER_CLUSTER, _NODE and _VOTERS. Changes nothing: a damaged copy stays until
  * someone looks. */
 int ident_load(const struct disk *d, const char *dir, const struct ident *want, struct ident *out,
                char *err, size_t err_size);
+
+/* Reads the secret alone, of an identity that ident_load() took. The caller wipes it. With any other result
+ * than IDENT_OK it is all zero. */
+int ident_secret(const struct disk *d, const char *dir, uint8_t secret[IDENT_KEY_BYTES], char *err,
+                 size_t err_size);
 
 #endif

@@ -3,7 +3,6 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -17,9 +16,10 @@ enum {
     BLOCK_BYTES = 4096,
     COPIES = 2,
     PEERIDS_MAGIC = 0x31455052, /* "RPE1" */
-    PEERIDS_VERSION = 1,
+    PEERIDS_VERSION = 2,
     AT_ENTRIES = 32,
-    ENTRY_BYTES = 16,
+    AT_KEY = 8, /* in an entry */
+    ENTRY_BYTES = AT_KEY + PEERIDS_KEY_BYTES,
 };
 
 _Static_assert(AT_ENTRIES + PEERIDS_MAX * ENTRY_BYTES <= BLOCK_BYTES, "all fit");
@@ -35,7 +35,7 @@ static void encode(uint8_t b[BLOCK_BYTES], const struct peerids *ids)
     for (unsigned i = 0; i < ids->n; i++) {
         uint8_t *p = b + AT_ENTRIES + i * ENTRY_BYTES;
         put_u16(p, ids->known[i].node_id);
-        put_u64(p + 8, ids->known[i].storage_id);
+        memcpy(p + AT_KEY, ids->known[i].key, PEERIDS_KEY_BYTES);
     }
     put_u32(b, crc32c(0, b + 4, BLOCK_BYTES - 4));
 }
@@ -52,7 +52,8 @@ static bool decode(const uint8_t b[BLOCK_BYTES], struct peerids *ids)
     *ids = (struct peerids){.storage_id = get_u64(b + 24), .number = get_u64(b + 16), .n = n};
     for (unsigned i = 0; i < n; i++) {
         const uint8_t *p = b + AT_ENTRIES + i * ENTRY_BYTES;
-        ids->known[i] = (struct peerid){get_u16(p), get_u64(p + 8)};
+        ids->known[i].node_id = get_u16(p);
+        memcpy(ids->known[i].key, p + AT_KEY, PEERIDS_KEY_BYTES);
     }
     return true;
 }
@@ -132,28 +133,31 @@ int peerids_load(const struct disk *d, const char *dir, uint64_t storage_id, str
         *out = ids[!first || (second && ids[1].number > ids[0].number)];
     if ((first || second) && out->storage_id == storage_id)
         return 0;
-    (void)snprintf(err, err_size,
-                   first || second
-                       ? "%s: belongs to another data directory: put the one of this directory back"
-                       : "%s: both copies are damaged. It says which data directories "
-                         "the other nodes had: if none of them was given a new one since, "
-                         "remove this file, and it is made again",
-                   path);
+    (void)snprintf(
+        err, err_size,
+        first || second
+            ? "%s: belongs to another data directory: put the one of this directory back"
+            : "%s: both copies are damaged, or of another format. It says which data directories "
+              "the other nodes had: if none of them was given a new one since, "
+              "remove this file, and it is made again",
+        path);
     return -EBADMSG;
 }
 
 int peerids_add(const struct disk *d, const char *dir, struct peerids *ids, uint16_t node_id,
-                uint64_t storage_id, char *err, size_t err_size)
+                const uint8_t key[PEERIDS_KEY_BYTES], char *err, size_t err_size)
 {
     char path[WAL_PATH_MAX];
     struct peerids next = *ids;
-    assert(peerids_find(ids, node_id) == 0 && storage_id != 0);
+    uint8_t old[PEERIDS_KEY_BYTES];
+    assert(!peerids_find(ids, node_id, old) && !all_zero(key, PEERIDS_KEY_BYTES));
     int rc = path_of(path, dir, err, err_size);
     if (rc == 0 && ids->n == PEERIDS_MAX)
         rc = segment_fail(err, err_size, -ENOSPC, "add a node to", path);
     if (rc != 0)
         return rc;
-    next.known[next.n++] = (struct peerid){node_id, storage_id};
+    next.known[next.n].node_id = node_id;
+    memcpy(next.known[next.n++].key, key, PEERIDS_KEY_BYTES);
     next.number++;
     int fd = ids->number == 0 ? 0 : d->open(d->ctx, path, DISK_WRITE);
     if (fd < 0)
@@ -166,10 +170,13 @@ int peerids_add(const struct disk *d, const char *dir, struct peerids *ids, uint
     return rc;
 }
 
-uint64_t peerids_find(const struct peerids *ids, uint16_t node_id)
+bool peerids_find(const struct peerids *ids, uint16_t node_id, uint8_t key[PEERIDS_KEY_BYTES])
 {
-    for (unsigned i = 0; i < ids->n; i++)
-        if (ids->known[i].node_id == node_id)
-            return ids->known[i].storage_id;
-    return 0;
+    unsigned i = 0;
+    while (i < ids->n && ids->known[i].node_id != node_id)
+        i++;
+    memset(key, 0, PEERIDS_KEY_BYTES);
+    if (i < ids->n)
+        memcpy(key, ids->known[i].key, PEERIDS_KEY_BYTES);
+    return i < ids->n;
 }

@@ -5,22 +5,27 @@
  *
  *   block:  0  4 crc32c of bytes 4 .. 4095        16  8 number of this copy, never 0
  *           4  4 magic "RPE1"                     24  8 storage id of this directory
- *           8  2 version, 1                       32  entries of 16: 2 node id, 6 zero, 8 storage id
+ *           8  2 version, 2                       32  entries of 40: 2 node id, 6 zero, 32 public key
  *          10  2 how many entries                 ..  zero
  *          12  4 zero
  *
  * A peer that comes with another directory later has forgotten what it promised, see admit.c. An entry with
- * the id of this node names the directory that it had before this one, by which other nodes know it.
+ * the id of this node names the directory that it had before this one, by which other nodes know it: of
+ * that key the first 8 bytes are known, and the others are zero.
  */
 #ifndef STORAGE_PEERIDS_H
 #define STORAGE_PEERIDS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "storage/disk.h"
 
-enum { PEERIDS_MAX = 16 }; /* more than there are voters */
+enum {
+    PEERIDS_MAX = 16, /* more than there are voters */
+    PEERIDS_KEY_BYTES = 32,
+};
 
 struct peerids {
     uint64_t storage_id; /* of the directory that the file is in */
@@ -28,13 +33,14 @@ struct peerids {
     unsigned n;          /* 0..PEERIDS_MAX */
     struct peerid {
         uint16_t node_id;
-        uint64_t storage_id; /* of that node's directory */
+        uint8_t key[PEERIDS_KEY_BYTES]; /* of that node's directory; not all zero */
     } known[PEERIDS_MAX];
 };
 
 /* Reads DIR/peers; if there is no such file, no peer is known. The caller holds the lock and has compared
- * the identity, whose storage_id this is. Returns 0; -EBADMSG if neither copy is whole, or they are of
- * another directory; or -errno. `err` receives one sentence for humans unless the result is 0. */
+ * the identity, whose storage_id this is. Returns 0; -EBADMSG if neither copy is whole, or in a format
+ * that is not known here, or they are of another directory; or -errno. `err` receives one sentence for
+ * humans unless the result is 0. */
 int peerids_load(const struct disk *d, const char *dir, uint64_t storage_id, struct peerids *out,
                  char *err, size_t err_size);
 
@@ -42,9 +48,9 @@ int peerids_load(const struct disk *d, const char *dir, uint64_t storage_id, str
  * before. After -ENOSPC, -EDQUOT, -EMFILE, -ENFILE and -ENOMEM nothing was changed, and the caller may try
  * again later; after any other failure nobody knows what the disk holds. `err` as for peerids_load(). */
 int peerids_add(const struct disk *d, const char *dir, struct peerids *ids, uint16_t node_id,
-                uint64_t storage_id, char *err, size_t err_size);
+                const uint8_t key[PEERIDS_KEY_BYTES], char *err, size_t err_size);
 
-/* The storage id of a node's directory; 0: none is known. */
-uint64_t peerids_find(const struct peerids *ids, uint16_t node_id);
+/* The key of a node's directory; false, and zeros: none is known. */
+bool peerids_find(const struct peerids *ids, uint16_t node_id, uint8_t key[PEERIDS_KEY_BYTES]);
 
 #endif

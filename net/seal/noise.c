@@ -12,9 +12,13 @@ _Static_assert(NOISE_TAG_BYTES == crypto_aead_chacha20poly1305_ietf_ABYTES, "Pol
 
 enum { HKDF_MAX = 3, INPUT_MAX = NOISE_KEY_BYTES + 1 };
 
-static const char PROTOCOL[] = "Noise_NNpsk0_25519_ChaChaPoly_SHA256";
-
-static const uint8_t NONCE[crypto_aead_chacha20poly1305_ietf_NPUBBYTES]; /* 0 */
+const struct noise_pattern noise_ixpsk0 = {
+    "Noise_IXpsk0_25519_ChaChaPoly_SHA256",
+    {
+        {NOISE_PSK, NOISE_E, NOISE_S},
+        {NOISE_E, NOISE_EE, NOISE_SE, NOISE_S, NOISE_ES},
+    },
+};
 
 static void hmac(const uint8_t key[NOISE_KEY_BYTES], const uint8_t *in, size_t len,
                  uint8_t out[NOISE_KEY_BYTES])
@@ -57,6 +61,7 @@ static void mix_key(struct noise *n, const uint8_t in[NOISE_KEY_BYTES])
     hkdf(n->ck, in, NOISE_KEY_BYTES, 2, out);
     memcpy(n->ck, out[0], NOISE_KEY_BYTES);
     memcpy(n->k, out[1], NOISE_KEY_BYTES);
+    n->nonce = 0;
     sodium_memzero(out, sizeof out);
 }
 
@@ -68,6 +73,7 @@ static void mix_key_and_hash(struct noise *n, const uint8_t psk[NOISE_KEY_BYTES]
     memcpy(n->ck, out[0], NOISE_KEY_BYTES);
     mix_hash(n, out[1], NOISE_KEY_BYTES);
     memcpy(n->k, out[2], NOISE_KEY_BYTES);
+    n->nonce = 0;
     sodium_memzero(out, sizeof out);
 }
 
@@ -78,88 +84,102 @@ static void mix_e(struct noise *n, const uint8_t public_key[NOISE_KEY_BYTES])
     mix_key(n, public_key);
 }
 
-/* Token ee. -1: the secret would be all zero (crypto_scalarmult refuses). */
-static int mix_ee(struct noise *n, const uint8_t e[NOISE_KEY_BYTES],
-                  const uint8_t re[NOISE_KEY_BYTES])
+/* Tokens ee, es and se: the first letter is the initiator's key. -1: the secret would be all zero
+ * (crypto_scalarmult refuses). */
+static int mix_dh(struct noise *n, enum noise_token token)
 {
+    bool own_s = token == (n->initiator ? NOISE_SE : NOISE_ES);
+    bool their_s = token == (n->initiator ? NOISE_ES : NOISE_SE);
     uint8_t secret[NOISE_KEY_BYTES];
-    int rc = crypto_scalarmult(secret, e, re);
+    int rc = crypto_scalarmult(secret, own_s ? n->own->secret : n->e, their_s ? n->rs : n->re);
     if (rc == 0)
         mix_key(n, secret);
     sodium_memzero(secret, sizeof secret);
     return rc == 0 ? 0 : -1;
 }
 
-static void encrypt_and_hash(struct noise *n, const uint8_t *payload, size_t len, uint8_t *out)
+static void next_nonce(struct noise *n, uint8_t nonce[crypto_aead_chacha20poly1305_ietf_NPUBBYTES])
 {
-    int rc = crypto_aead_chacha20poly1305_ietf_encrypt(out, NULL, payload, len, n->h, sizeof n->h,
-                                                       NULL, NONCE, n->k);
+    memset(nonce, 0, crypto_aead_chacha20poly1305_ietf_NPUBBYTES);
+    nonce[4] = n->nonce++; /* 32 bits of zeros, then a little-endian counter (12.3) */
+}
+
+static void encrypt_and_hash(struct noise *n, const uint8_t *plain, size_t len, uint8_t *out)
+{
+    uint8_t nonce[crypto_aead_chacha20poly1305_ietf_NPUBBYTES];
+    next_nonce(n, nonce);
+    int rc = crypto_aead_chacha20poly1305_ietf_encrypt(out, NULL, plain, len, n->h, sizeof n->h,
+                                                       NULL, nonce, n->k);
     assert(rc == 0);
     mix_hash(n, out, len + NOISE_TAG_BYTES);
 }
 
-static int decrypt_and_hash(struct noise *n, const uint8_t *sealed, uint8_t *payload, size_t len)
+static int decrypt_and_hash(struct noise *n, const uint8_t *sealed, uint8_t *plain, size_t len)
 {
-    if (crypto_aead_chacha20poly1305_ietf_decrypt(payload, NULL, NULL, sealed,
-                                                  len + NOISE_TAG_BYTES, n->h, sizeof n->h, NONCE,
-                                                  n->k) != 0)
+    uint8_t nonce[crypto_aead_chacha20poly1305_ietf_NPUBBYTES];
+    next_nonce(n, nonce);
+    if (crypto_aead_chacha20poly1305_ietf_decrypt(plain, NULL, NULL, sealed, len + NOISE_TAG_BYTES,
+                                                  n->h, sizeof n->h, nonce, n->k) != 0)
         return -1;
     mix_hash(n, sealed, len + NOISE_TAG_BYTES);
     return 0;
 }
 
-static void put_e(struct noise *n, const uint8_t e[NOISE_KEY_BYTES], uint8_t *out)
+void noise_start(struct noise *n, const struct noise_pattern *pattern, bool initiator,
+                 const uint8_t psk[NOISE_KEY_BYTES], const struct noise_pair *own,
+                 const uint8_t *prologue, size_t len)
 {
-    int rc = crypto_scalarmult_base(out, e);
-    assert(rc == 0);
-    mix_e(n, out);
-}
-
-void noise_start(struct noise *n, const uint8_t psk[NOISE_KEY_BYTES], const uint8_t *prologue,
-                 size_t len)
-{
-    _Static_assert(sizeof PROTOCOL - 1 > NOISE_KEY_BYTES, "else it is padded, not hashed (5.2)");
-    memset(n, 0, sizeof *n);
-    int rc = crypto_hash_sha256(n->h, (const uint8_t *)PROTOCOL, sizeof PROTOCOL - 1);
+    assert(strlen(pattern->name) > NOISE_KEY_BYTES);
+    *n = (struct noise){.pattern = pattern, .initiator = initiator, .psk = psk, .own = own};
+    int rc = crypto_hash_sha256(n->h, (const uint8_t *)pattern->name, strlen(pattern->name));
     assert(rc == 0);
     memcpy(n->ck, n->h, sizeof n->ck);
     mix_hash(n, prologue, len);
-    mix_key_and_hash(n, psk);
 }
 
-void noise_write_first(struct noise *n, const uint8_t e[NOISE_KEY_BYTES], const uint8_t *payload,
-                       size_t len, uint8_t *out)
+int noise_write(struct noise *n, const uint8_t e[NOISE_KEY_BYTES], const uint8_t *payload,
+                size_t len, uint8_t *out)
 {
-    put_e(n, e, out);
-    encrypt_and_hash(n, payload, len, out + NOISE_KEY_BYTES);
-}
-
-int noise_read_first(struct noise *n, const uint8_t *message, uint8_t *payload, size_t len)
-{
-    memcpy(n->re, message, NOISE_KEY_BYTES);
-    mix_e(n, n->re);
-    return decrypt_and_hash(n, message + NOISE_KEY_BYTES, payload, len);
-}
-
-int noise_write_second(struct noise *n, const uint8_t e[NOISE_KEY_BYTES], const uint8_t *payload,
-                       size_t len, uint8_t *out)
-{
-    uint8_t public_key[NOISE_KEY_BYTES];
-    put_e(n, e, public_key);
-    if (mix_ee(n, e, n->re) != 0)
-        return -1;
-    memcpy(out, public_key, sizeof public_key);
-    encrypt_and_hash(n, payload, len, out + NOISE_KEY_BYTES);
+    assert(n->message == (n->initiator ? 0 : 1));
+    memcpy(n->e, e, sizeof n->e);
+    for (const enum noise_token *t = n->pattern->messages[n->message++]; *t != NOISE_END; t++) {
+        if (*t == NOISE_PSK) {
+            mix_key_and_hash(n, n->psk);
+        } else if (*t == NOISE_E) {
+            int rc = crypto_scalarmult_base(out, e);
+            assert(rc == 0);
+            mix_e(n, out);
+            out += NOISE_KEY_BYTES;
+        } else if (*t == NOISE_S) {
+            encrypt_and_hash(n, n->own->key, NOISE_KEY_BYTES, out);
+            out += NOISE_KEY_BYTES + NOISE_TAG_BYTES;
+        } else if (mix_dh(n, *t) != 0) {
+            return -1;
+        }
+    }
+    encrypt_and_hash(n, payload, len, out);
     return 0;
 }
 
-int noise_read_second(struct noise *n, const uint8_t e[NOISE_KEY_BYTES], const uint8_t *message,
-                      uint8_t *payload, size_t len)
+int noise_read(struct noise *n, const uint8_t *message, uint8_t *payload, size_t len)
 {
-    mix_e(n, message);
-    if (mix_ee(n, e, message) != 0)
-        return -1;
-    return decrypt_and_hash(n, message + NOISE_KEY_BYTES, payload, len);
+    assert(n->message == (n->initiator ? 1 : 0));
+    for (const enum noise_token *t = n->pattern->messages[n->message++]; *t != NOISE_END; t++) {
+        if (*t == NOISE_PSK) {
+            mix_key_and_hash(n, n->psk);
+        } else if (*t == NOISE_E) {
+            memcpy(n->re, message, sizeof n->re);
+            mix_e(n, n->re);
+            message += NOISE_KEY_BYTES;
+        } else if (*t == NOISE_S) {
+            if (decrypt_and_hash(n, message, n->rs, NOISE_KEY_BYTES) != 0)
+                return -1;
+            message += NOISE_KEY_BYTES + NOISE_TAG_BYTES;
+        } else if (mix_dh(n, *t) != 0) {
+            return -1;
+        }
+    }
+    return decrypt_and_hash(n, message, payload, len);
 }
 
 void noise_split(const struct noise *n, uint8_t from_initiator[NOISE_KEY_BYTES],

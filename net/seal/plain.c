@@ -15,7 +15,8 @@ enum {
     AT_ZERO_2 = 6,
     AT_CLUSTER = 8,
     AT_CHECK = 16,
-    AT_ABOUT = 24,
+    AT_KEY = 24,
+    AT_ABOUT = AT_KEY + ABOUT_KEY_BYTES,
 
     CHECK_BYTES = 8,
 };
@@ -71,6 +72,11 @@ struct about plain_about(const uint8_t *buf)
     return get_about(buf + AT_ABOUT);
 }
 
+const uint8_t *plain_key(const uint8_t *buf)
+{
+    return buf + AT_KEY;
+}
+
 size_t plain_close(uint8_t *buf, size_t payload_len, const struct plain_ends *ends)
 {
     size_t len = PLAIN_HEAD_BYTES + payload_len;
@@ -80,6 +86,7 @@ size_t plain_close(uint8_t *buf, size_t payload_len, const struct plain_ends *en
     put_u16(buf + AT_TO, ends->to);
     put_u16(buf + AT_ZERO_2, 0);
     put_u64(buf + AT_CLUSTER, ends->cluster);
+    memcpy(buf + AT_KEY, ends->key, ABOUT_KEY_BYTES);
     put_about(buf + AT_ABOUT, &ends->about);
     checksum(buf + AT_CHECK, buf, len);
     return len;

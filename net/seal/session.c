@@ -54,12 +54,14 @@ static void load_keys(struct sessions *s, const struct session_keys *keys)
 
 struct sessions *sessions_new(const struct session_config *cfg, const struct session_keys *keys)
 {
-    assert(cfg->boot != 0 && cfg->random != NULL && cfg->storage != 0 && keys->has[0]);
+    assert(cfg->boot != 0 && cfg->random != NULL);
+    assert(about_handle(keys->own.key) != 0 && keys->has[0]);
     struct sessions *s = sodium_malloc(sizeof *s);
     if (s == NULL)
         return NULL;
     memset(s, 0, sizeof *s);
     s->cfg = *cfg;
+    s->own = keys->own;
     load_keys(s, keys);
     return s;
 }
@@ -330,7 +332,8 @@ size_t sessions_seal(struct sessions *s, uint16_t peer, uint64_t now_us, uint8_t
 
 bool sessions_is_reply(const uint8_t *buf)
 {
-    return (buf[0] & 0x0F) == SESSION_KIND_CHALLENGE;
+    unsigned kind = buf[0] & 0x0F;
+    return kind == SESSION_KIND_CHALLENGE || kind == SESSION_KIND_HELLO_ACK;
 }
 
 size_t sessions_output(struct sessions *s, uint16_t peer, uint64_t now_us, uint8_t *buf, size_t cap)
@@ -377,17 +380,23 @@ uint64_t sessions_deadline(const struct sessions *s)
 
 uint64_t sessions_peer_boot(const struct sessions *s, uint16_t peer)
 {
-    return s->peers[place_of(s, peer)]->boot;
+    return s->peers[place_of(s, peer)]->who.boot;
 }
 
 struct about sessions_peer_about(const struct sessions *s, uint16_t peer)
 {
-    return s->peers[place_of(s, peer)]->about;
+    return s->peers[place_of(s, peer)]->who.about;
 }
 
-void sessions_know(struct sessions *s, uint16_t peer, uint64_t storage)
+const uint8_t *sessions_peer_key(const struct sessions *s, uint16_t peer)
 {
-    s->peers[place_of(s, peer)]->storage = storage;
+    const struct session_who *who = &s->peers[place_of(s, peer)]->who;
+    return who->boot != 0 ? who->key : NULL;
+}
+
+void sessions_know(struct sessions *s, uint16_t peer, const uint8_t key[NOISE_KEY_BYTES])
+{
+    memcpy(s->peers[place_of(s, peer)]->key, key, NOISE_KEY_BYTES);
 }
 
 void sessions_info(const struct sessions *s, uint16_t peer, struct session_info *out)

@@ -1,8 +1,9 @@
 /* session.h: sealed sessions with the peers of a node, over datagrams; no I/O.
  *
  * All datagrams between two nodes are sealed: nobody without the cluster's key can read, change,
- * repeat or invent one. Keys of a session are fresh at every boot and replaced every hour; the
- * cluster's key only proves membership, so traffic of the past stays closed if it leaks later.
+ * repeat or invent one. The cluster's key says who may speak at all. Who it is, the key pair of its
+ * data directory says, which both sides prove before a session counts. Keys of a session are fresh at
+ * every boot and replaced every hour, so traffic of the past stays closed if any other key leaks later.
  * Needs no clock and keeps nothing on disk.
  *
  *   datagram, little-endian, at most WIRE_DATAGRAM_MAX bytes; version is WIRE_VERSION_NOW, kinds are 1 to 4
@@ -15,27 +16,35 @@
  *   the others begin with
  *     0 u8 version << 4 | kind  1 u8 0  2 u16 from  4 u16 to  6 u16 0  8 u64 cluster
  *
- *   HELLO      120   Noise's first message; its prologue is "raftd2" and the 16 bytes above;
+ *   HELLO      168   Noise's first message (noise.h); its prologue is "raftd3" and the 16 bytes above;
  *                    and a keyed BLAKE2b of the receiver's challenge[16] (zeros: unknown) and
- *                    bytes 0..103
- *    16 e[32]  48 sealed {u64 boot, u32 index, u32 0, about[24]}, tag[16]  104 mac[16]
- *   HELLO_ACK  120   Noise's second message, and a keyed BLAKE2b of HELLO's e and bytes 0..103
- *    16 e[32]  48 sealed {u64 boot, u32 index, u32 0, about[24]}, tag[16]  104 mac[16]
- *   CHALLENGE  120   XChaCha20-Poly1305 with bytes 0..15 and HELLO's e authenticated with it
- *    16 nonce[24]  40 sealed {challenge[16], zeros[48]}, tag[16]
+ *                    bytes 0..151
+ *    16 e[32]  48 sealed s[32], tag[16]  96 sealed {u64 boot, u32 index, u32 0, about[24]}, tag[16]
+ *   152 mac[16]
+ *   HELLO_ACK  168   Noise's second message, and a keyed BLAKE2b of HELLO's e and bytes 0..151;
+ *                    laid out as HELLO is
+ *   CHALLENGE  168   XChaCha20-Poly1305 with bytes 0..15 and HELLO's e authenticated with it
+ *    16 nonce[24]  40 sealed {challenge[16], zeros[96]}, tag[16]
  *
  *   The keys of both hashes and of XChaCha20 are keyed BLAKE2b hashes of a label each, under the
  *   cluster's key.
  *
- *   index: chosen by the node that is to receive DATA under it. boot: random for each process.
- *   about: see about.h. Whether such a peer counts is for the caller to say.
+ *   s: the public key of the sender's data directory. index: chosen by the node that is to receive DATA
+ *   under it. boot: random for each process. about: see about.h. Whether such a peer counts is for the
+ *   caller to say.
  *
  * A handshake:      initiator                               responder
  *                   HELLO (challenge unknown: zeros)   ->   is it of our cluster and key?
  *                                                      <-   CHALLENGE, nothing is kept
  *                   HELLO (with the challenge)         ->   now it is fresh: session `next`
- *                   session `current`                  <-   HELLO_ACK
- *                   DATA (maybe empty)                 ->   now it is mutual: `current`
+ *                   session `current`                  <-   HELLO_ACK, the responder's key is proved
+ *                   DATA (maybe empty)                 ->   so is the initiator's: `current`
+ *
+ * A HELLO only claims a key, and whoever has the cluster's key can claim any. So a responder that has
+ * answered speaks on with the session that it had, keeps those that are of another boot id, and shows
+ * nothing of what the HELLO told, until the first datagram on the new session proves that its sender
+ * has the secret. A HELLO or HELLO_ACK with another key than the one that is known for the peer is
+ * refused as long as the peer with that key is heard: somebody else has come under its id.
  *
  * What a stranger's datagram can cost, and why nothing old has any effect:
  *   - A HELLO is taken only with the present challenge, which is drawn anew whenever a session with
@@ -63,14 +72,13 @@
  *            |                             |
  *            v       first data on it      v       a newer one      10 s after the new one
  *          next  ----------------------> current ------------> prev ----------------------> gone
- *                 (at once if there is                               is heard
- *                  no current one)
+ *                                                                    is heard
  *
  * Both may start at once. The node with the higher id drops its own handshake when it takes the
  * other's HELLO, so that both nodes see sessions come into being in one order, and the last counts.
  *
  * A peer that restarted shows another boot id in a fresh HELLO or HELLO_ACK: sessions with its
- * former self end then, and never before.
+ * former self end as soon as its key is proved with it, and never before.
  *
  * Times are microseconds of one monotonic clock that starts anywhere. Memory is of fixed size, from
  * sodium_malloc: guarded, never in a core dump, wiped when freed. The caller has called sodium_init().
@@ -85,6 +93,7 @@
 
 #include "net/about.h"
 #include "net/drop.h"
+#include "net/seal/noise.h"
 #include "net/wire.h"
 
 enum {
@@ -94,23 +103,25 @@ enum {
     SESSION_EXTRA_BYTES = SESSION_HEAD_BYTES + SESSION_TAG_BYTES, /* of DATA beyond its payload */
     SESSION_PEERS_MAX = RAFT_PEERS_MAX,
     SESSION_KEYS = 2,             /* live at once: the old and the new one while they change */
-    SESSION_HELLO_BYTES = 120,    /* of HELLO, HELLO_ACK and CHALLENGE */
+    SESSION_HELLO_BYTES = 168,    /* of HELLO, HELLO_ACK and CHALLENGE */
     SESSION_WRONG_KEY_HELLOS = 3, /* in a row, before we say that a peer has another key */
 };
 
 /* The pre-shared keys of the cluster. Handshakes are started with key[0], which is always there, and with
- * key[1] too if a peer is silent; both are accepted. The caller wipes its copy. */
+ * key[1] too if a peer is silent; both are accepted. `own` is the key pair of this node's data directory,
+ * for sessions_new() alone. The caller wipes its copy. */
 struct session_keys {
     bool has[SESSION_KEYS]; /* key[i] is there; always true for key[0] */
     uint8_t key[SESSION_KEYS][SESSION_KEY_BYTES];
+    struct noise_pair own;
 };
 
 struct session_config {
     uint64_t cluster;  /* wire_cluster_id() */
     uint16_t self;     /* node id */
     uint64_t boot;     /* random for each process, never 0 */
-    uint64_t storage;  /* for `about`, never 0 */
-    uint64_t voters;   /* for `about` */
+    uint64_t members;  /* for `about`: the cluster's id, */
+    uint64_t voters;   /* and the voters */
     uint64_t rekey_us; /* age at which a session is replaced; 0 = an hour */
     void (*random)(void *ctx, void *buf, size_t len); /* unpredictable bytes; never fails */
     void *random_ctx;
@@ -164,7 +175,7 @@ size_t sessions_output(struct sessions *s, uint16_t peer, uint64_t now_us, uint8
                        size_t cap);
 
 /* Does this, of sessions_output(), go to where the datagram came from that was opened last? It answers a
- * HELLO that may be a copy: that is no proof of where the peer is. */
+ * HELLO, which may be a copy, or anybody's claim: that is no proof of where the peer is. */
 bool sessions_is_reply(const uint8_t *buf);
 
 /* When sessions_output() has something to do for any peer; 0 = at once. */
@@ -199,8 +210,11 @@ uint64_t sessions_peer_boot(const struct sessions *s, uint16_t peer);
 /* What that process told of itself in the newest handshake; zeros = none yet. */
 struct about sessions_peer_about(const struct sessions *s, uint16_t peer);
 
-/* From now on the peer is told that we know it by this storage id. */
-void sessions_know(struct sessions *s, uint16_t peer, uint64_t storage);
+/* The public key of its data directory, which it proved to have the secret of; NULL = none yet. */
+const uint8_t *sessions_peer_key(const struct sessions *s, uint16_t peer);
+
+/* From now on this is the peer's key (zeros: none is known), and the peer is told so. */
+void sessions_know(struct sessions *s, uint16_t peer, const uint8_t key[NOISE_KEY_BYTES]);
 
 void sessions_info(const struct sessions *s, uint16_t peer, struct session_info *out);
 

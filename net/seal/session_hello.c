@@ -43,7 +43,7 @@ _Static_assert((int)CHALLENGE_PLAIN >= (int)SESSION_CHALLENGE_BYTES, "CHALLENGE 
 
 _Static_assert(AT_ABOUT + ABOUT_BYTES == PAYLOAD, "about ends the payload");
 
-static const char PROLOGUE[] = "raftd2";
+static const char PROLOGUE[] = "raftd3";
 static const uint8_t UNKNOWN[SESSION_CHALLENGE_BYTES] = {0};
 
 void session_head(const struct sessions *s, const struct session_peer *p, enum session_kind kind,
@@ -58,12 +58,13 @@ void session_head(const struct sessions *s, const struct session_peer *p, enum s
 }
 
 /* HELLO's head holds version, cluster and both ids: all of it is authenticated. */
-static void start(struct noise *n, const struct session_key *key, const uint8_t *head)
+static void start(struct noise *n, const struct sessions *s, bool initiator,
+                  const struct session_key *key, const uint8_t *head)
 {
     uint8_t prologue[sizeof PROLOGUE - 1 + SESSION_HEAD_BYTES];
     memcpy(prologue, PROLOGUE, sizeof PROLOGUE - 1);
     memcpy(prologue + sizeof PROLOGUE - 1, head, SESSION_HEAD_BYTES);
-    noise_start(n, key->psk, prologue, sizeof prologue);
+    noise_start(n, &noise_ixpsk0, initiator, key->psk, &s->own, prologue, sizeof prologue);
 }
 
 /* A keyed hash: of the challenge and the HELLO that answers it, or of a HELLO's e and the HELLO_ACK to it.
@@ -113,18 +114,19 @@ static uint32_t new_index(struct sessions *s)
 static void make_payload(const struct sessions *s, const struct session_peer *p, uint32_t index,
                          uint8_t payload[PAYLOAD])
 {
-    const struct about about = {s->cfg.storage, p->storage, s->cfg.voters};
+    const struct about about = {s->cfg.members, about_handle(p->key), s->cfg.voters};
     put_u64(payload, s->cfg.boot);
     put_u32(payload + 8, index);
     put_u32(payload + 12, 0);
     put_about(payload + AT_ABOUT, &about);
 }
 
-/* The boot id in a payload; 0 if no raftd can have written it. */
-static uint64_t boot_of(const uint8_t payload[PAYLOAD], struct about *about)
+/* Who wrote this payload; false if no raftd can have. */
+static bool read_who(const struct noise *n, const uint8_t payload[PAYLOAD], struct session_who *who)
 {
-    *about = get_about(payload + AT_ABOUT);
-    return about->storage != 0 ? get_u64(payload) : 0;
+    *who = (struct session_who){.boot = get_u64(payload), .about = get_about(payload + AT_ABOUT)};
+    memcpy(who->key, n->rs, sizeof who->key);
+    return who->boot != 0 && about_handle(who->key) != 0;
 }
 
 static void make_attempt(struct sessions *s, struct session_peer *p, unsigned key, uint64_t now_us)
@@ -135,17 +137,20 @@ static void make_attempt(struct sessions *s, struct session_peer *p, unsigned ke
     sodium_memzero(a, sizeof *a);
     a->live = true;
     a->made_us = now_us;
-    a->peer_boot = p->boot;
+    a->peer_boot = p->who.boot;
     a->index = index;
     a->challenged = !sodium_is_zero(p->known, sizeof p->known);
-    s->cfg.random(s->cfg.random_ctx, a->e, sizeof a->e);
 
+    uint8_t e[NOISE_KEY_BYTES];
     uint8_t payload[PAYLOAD];
+    s->cfg.random(s->cfg.random_ctx, e, sizeof e);
     make_payload(s, p, index, payload);
     session_head(s, p, SESSION_KIND_HELLO, a->hello);
-    start(&a->noise, &s->keys[key], a->hello);
-    noise_write_first(&a->noise, a->e, payload, sizeof payload, a->hello + AT_E);
+    start(&a->noise, s, true, &s->keys[key], a->hello);
+    int rc = noise_write(&a->noise, e, payload, sizeof payload, a->hello + AT_E);
+    assert(rc == 0); /* the other's keys have no part in it */
     make_mac(s->keys[key].hello, p->known, sizeof p->known, a->hello, a->hello + AT_MAC);
+    sodium_memzero(e, sizeof e);
     sodium_memzero(payload, sizeof payload);
 }
 
@@ -184,11 +189,13 @@ void session_send_hello(struct sessions *s, struct session_peer *p, uint64_t now
 }
 
 /* Moves the keys out of a finished handshake. */
-static void make_session(struct session *x, const struct noise *n, bool initiator, unsigned key,
-                         uint64_t now_us)
+static void make_session(struct session *x, const struct noise *n, const struct session_who *who,
+                         unsigned key, uint64_t now_us)
 {
+    bool initiator = n->initiator;
     memset(x, 0, sizeof *x);
     x->live = true;
+    x->who = *who;
     x->initiator = initiator;
     x->key = key;
     x->born_us = now_us;
@@ -217,30 +224,32 @@ static void make_challenge(struct sessions *s, struct session_peer *p, const uin
     sodium_memzero(plain, sizeof plain);
 }
 
-/* Answers a fresh HELLO; *n is as noise_read_first() left it. */
+/* Answers a fresh HELLO; *n is as noise_read() left it. */
 static enum drop accept(struct sessions *s, struct session_peer *p, uint64_t now_us,
                         const uint8_t *hello, struct noise *n, unsigned key, const uint8_t *payload)
 {
     uint8_t ack[SESSION_HELLO_BYTES];
     uint8_t own[PAYLOAD];
-    struct about about;
+    struct session_who who;
     uint8_t e[NOISE_KEY_BYTES];
     struct session x;
+    if (!read_who(n, payload, &who))
+        return DROP_UNAUTHENTIC;
+    if (session_stranger(p, who.key, now_us))
+        return DROP_DISK;
     uint32_t index = new_index(s);
     make_payload(s, p, index, own);
     session_head(s, p, SESSION_KIND_HELLO_ACK, ack);
     s->cfg.random(s->cfg.random_ctx, e, sizeof e);
     p->exchanges++;
-    int rc = noise_write_second(n, e, own, sizeof own, ack + AT_E);
+    int rc = noise_write(n, e, own, sizeof own, ack + AT_E);
     sodium_memzero(e, sizeof e);
-    uint64_t boot = boot_of(payload, &about);
-    if (rc != 0 || boot == 0)
+    if (rc != 0)
         return DROP_UNAUTHENTIC;
     make_mac(s->keys[key].ack, hello + AT_E, NOISE_KEY_BYTES, ack, ack + AT_MAC);
 
     session_not_strange(p, now_us);
-    session_boot_seen(p, boot, &about);
-    make_session(&x, n, false, key, now_us);
+    make_session(&x, n, &who, key, now_us);
     x.index = index;
     x.peer_index = get_u32(payload + 8);
     session_accepted(s, p, now_us, &x);
@@ -274,8 +283,8 @@ static enum drop take_fresh(struct sessions *s, struct session_peer *p, uint64_t
     uint8_t payload[PAYLOAD];
     struct noise n;
     enum drop result = DROP_UNAUTHENTIC; /* its mac is right and its contents are not */
-    start(&n, &s->keys[key], buf);
-    if (noise_read_first(&n, buf + AT_E, payload, sizeof payload) == 0)
+    start(&n, s, false, &s->keys[key], buf);
+    if (noise_read(&n, buf + AT_E, payload, sizeof payload) == 0)
         result = accept(s, p, now_us, buf, &n, key, payload);
     sodium_memzero(&n, sizeof n);
     sodium_memzero(payload, sizeof payload);
@@ -291,8 +300,8 @@ static bool of_our_keys(const struct sessions *s, const uint8_t *buf)
     for (unsigned key = 0; key < SESSION_KEYS && !ours; key++) {
         if (!s->keys[key].live)
             continue;
-        start(&n, &s->keys[key], buf);
-        ours = noise_read_first(&n, buf + AT_E, payload, sizeof payload) == 0;
+        start(&n, s, false, &s->keys[key], buf);
+        ours = noise_read(&n, buf + AT_E, payload, sizeof payload) == 0;
     }
     sodium_memzero(&n, sizeof n);
     sodium_memzero(payload, sizeof payload);
@@ -324,8 +333,12 @@ enum drop session_take_hello(struct sessions *s, struct session_peer *p, uint64_
     if (recent->e == e && now_us < recent->free_at)
         return DROP_STALE;
     unsigned key = key_of_hello(s, p->challenge, buf);
-    if (key < SESSION_KEYS)
-        return take_fresh(s, p, now_us, buf, key);
+    if (key < SESSION_KEYS) {
+        enum drop result = take_fresh(s, p, now_us, buf, key);
+        if (result == DROP_DISK) /* the challenge stays, and so a copy could be judged once more */
+            *recent = (struct session_recent){e, now_us + REPEAT_US};
+        return result;
+    }
     key = key_of_hello(s, UNKNOWN, buf);
     if (key == SESSION_KEYS) {
         if (session_suspect(p, now_us) && !of_our_keys(s, buf))
@@ -360,22 +373,23 @@ enum drop session_take_ack(struct sessions *s, struct session_peer *p, uint64_t 
     struct session_attempt *a = &p->attempts[key];
     uint8_t payload[PAYLOAD];
     p->exchanges++;
-    int rc = noise_read_second(&a->noise, a->e, buf + AT_E, payload, sizeof payload);
-    struct about about;
-    uint64_t boot = rc == 0 ? boot_of(payload, &about) : 0;
+    int rc = noise_read(&a->noise, buf + AT_E, payload, sizeof payload);
+    struct session_who who;
     enum drop result = DATAGRAM_STEP;
-    if (boot == 0) {
+    if (rc != 0 || !read_who(&a->noise, payload, &who)) {
         result = DROP_UNAUTHENTIC; /* its mac is right and its contents are not */
-    } else if (boot != p->boot && a->peer_boot != p->boot) {
+    } else if (session_stranger(p, who.key, now_us)) {
+        result = DROP_DISK;
+    } else if (who.boot != p->who.boot && a->peer_boot != p->who.boot) {
         /* The peer showed another boot id after this HELLO was made: the answer is of an older process. */
         result = DROP_STALE;
     } else {
         struct session x;
-        make_session(&x, &a->noise, true, key, now_us);
+        make_session(&x, &a->noise, &who, key, now_us);
         x.index = a->index;
         x.peer_index = get_u32(payload + 8);
         session_not_strange(p, now_us);
-        session_boot_seen(p, boot, &about);
+        session_proved(p, &who);
         session_answered(s, p, now_us, &x);
     }
     sodium_memzero(a, sizeof *a); /* a HELLO takes one answer */

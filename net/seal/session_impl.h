@@ -36,8 +36,16 @@ struct session_key {
     uint32_t id;
 };
 
+/* Whom a session is with: a process of the node whose data directory has this key. */
+struct session_who {
+    uint64_t boot; /* 0 = unknown */
+    uint8_t key[NOISE_KEY_BYTES];
+    struct about about; /* what it told of itself */
+};
+
 struct session {
-    bool live; /* else all is zero */
+    bool live;              /* else all is zero */
+    struct session_who who; /* proved, except in `next` */
     bool initiator;
     bool heard;          /* the peer has used it, so both have it */
     unsigned key;        /* place of the cluster's key in sessions.keys */
@@ -58,7 +66,6 @@ struct session_attempt {
     uint64_t peer_boot; /* the peer's boot id as we knew it then */
     uint32_t index;
     bool challenged; /* it has the peer's challenge */
-    uint8_t e[NOISE_KEY_BYTES];
     struct noise noise;
     uint8_t hello[SESSION_HELLO_BYTES];
 };
@@ -71,9 +78,10 @@ struct session_recent {
 
 struct session_peer {
     uint16_t id;
-    uint64_t boot; /* 0 = unknown; Invariant: all live sessions are with this boot of the peer */
-    struct about about; /* of that boot, as last told */
-    uint64_t storage;   /* its storage id as we know it; 0 = none */
+    struct session_who
+        who; /* that was proved last. Invariant: `current` and `prev` are with it, but for
+                               what it tells of itself */
+    uint8_t key[NOISE_KEY_BYTES]; /* that is known for the peer; zeros = none */
     struct session current;
     struct session prev;
     struct session next;
@@ -129,6 +137,7 @@ struct session_peer {
 
 struct sessions {
     struct session_config cfg;
+    struct noise_pair own;
     struct session_key keys[SESSION_KEYS];
     struct session_peer *peers[SESSION_PEERS_MAX];
     unsigned n_peers;
@@ -155,8 +164,11 @@ void session_end(struct session *x);
 void session_drop_handshake(struct session_peer *p);
 /* Wipes our HELLOs that are too old to be answered. */
 void session_expire(struct session_peer *p, uint64_t now_us);
-/* A fresh message of this boot id came, with this about it: sessions with another one end. */
-void session_boot_seen(struct session_peer *p, uint64_t boot, const struct about *about);
+/* The peer has another key than the one that is known for it, and that one is here: it is somebody else. */
+bool session_stranger(const struct session_peer *p, const uint8_t key[NOISE_KEY_BYTES],
+                      uint64_t now_us);
+/* The peer proved to be that one: sessions with another process or directory end. */
+void session_proved(struct session_peer *p, const struct session_who *who);
 /* A session came into being: by the peer's HELLO, or by our HELLO and its answer. *x is moved. */
 void session_accepted(struct sessions *s, struct session_peer *p, uint64_t now_us,
                       struct session *x);

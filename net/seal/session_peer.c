@@ -72,17 +72,30 @@ static void begin(struct session_peer *p, bool doubt, uint64_t now_us)
     p->hello_at = now_us > p->hello_free_at ? now_us : p->hello_free_at;
 }
 
-void session_boot_seen(struct session_peer *p, uint64_t boot, const struct about *about)
+static bool same_process(const struct session_who *a, const struct session_who *b)
 {
-    p->about = *about;
-    if (p->boot == boot)
+    return a->boot == b->boot && about_same_key(a->key, b->key);
+}
+
+void session_proved(struct session_peer *p, const struct session_who *who)
+{
+    bool same = same_process(&p->who, who);
+    p->who = *who;
+    if (same)
         return;
-    session_end(&p->current);
-    session_end(&p->prev);
-    session_end(&p->next);
+    struct session *all[] = {&p->current, &p->prev, &p->next};
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
+        if (!same_process(&all[i]->who, who))
+            session_end(all[i]);
     p->echo_due = false;
     p->confirms = 0;
-    p->boot = boot;
+}
+
+bool session_stranger(const struct session_peer *p, const uint8_t key[NOISE_KEY_BYTES],
+                      uint64_t now_us)
+{
+    return p->current.live && !about_same_key(p->key, key) &&
+           about_same_key(p->key, p->current.who.key) && now_us - p->heard_us < PROVED_US;
 }
 
 /* *x becomes `current`. */
@@ -101,8 +114,8 @@ static void use(struct session_peer *p, struct session *x, uint64_t now_us)
         p->want_key = false;
 }
 
-/* The responder cannot know yet whether its HELLO_ACK arrives, so it goes on with the session that it
- * has. Without one it has nothing to lose, and speaks on the new one at once.
+/* The responder cannot know yet whether its HELLO_ACK arrives, nor whether the initiator has the secret of
+ * the key that it shows, so it goes on with the session that it has.
  *
  * Both nodes must see sessions come into being in the same order, or each would speak on another
  * one. Let X and Y be sessions of handshakes that overlap. The orders differ only if each node
@@ -113,15 +126,12 @@ void session_accepted(struct sessions *s, struct session_peer *p, uint64_t now_u
                       struct session *x)
 {
     x->number = ++p->births;
-    p->newest = true;
     move(&p->next, x);
     session_new_challenge(s, p);
     sodium_memzero(p->known, sizeof p->known); /* the peer draws another */
     p->hold_until = now_us + HOLD_US;
     if (s->cfg.self > p->id)
         session_drop_handshake(p);
-    if (!p->current.live && !p->pending)
-        use(p, &p->next, now_us);
 }
 
 void session_answered(struct sessions *s, struct session_peer *p, uint64_t now_us,
@@ -187,6 +197,7 @@ void session_heard(struct session_peer *p, struct session *x, bool empty, uint64
 {
     session_not_strange(p, now_us);
     if (x == &p->next && (!p->current.live || p->next.number > p->current.number)) {
+        session_proved(p, &p->next.who);
         use(p, &p->next, now_us);
         x = &p->current;
         if (p->pending && !p->want_key)

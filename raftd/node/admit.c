@@ -1,6 +1,7 @@
 #include "raftd/node/admit.h"
 
 #include <assert.h>
+#include <string.h>
 
 #include "net/wire.h"
 #include "raftd/base/num.h"
@@ -42,8 +43,8 @@ void admit_init(struct admit *a, const struct node_config *cfg, const struct nod
         for (; at > 0 && ids[at - 1] > cfg->voters[i]; at--)
             ids[at] = ids[at - 1];
         ids[at] = cfg->voters[i];
-        if (cfg->voters[i] == cfg->id && cfg->known[i] != cfg->storage_id)
-            a->before_us = cfg->known[i];
+        if (cfg->voters[i] == cfg->id && about_handle(cfg->known[i]) != about_handle(cfg->key))
+            a->before_us = about_handle(cfg->known[i]);
     }
     a->voters_digest = wire_voters_digest(ids, cfg->n_voters);
     a->before_us_kept = a->before_us != 0;
@@ -56,7 +57,7 @@ void admit_add(struct admit *a, uint16_t peer)
     *p = (struct admitted){.id = peer};
     for (unsigned i = 0; i < a->cfg->n_voters; i++)
         if (a->cfg->voters[i] == peer)
-            p->storage = a->cfg->known[i];
+            memcpy(p->known, a->cfg->known[i], sizeof p->known);
 }
 
 void admit_remove(struct admit *a, uint16_t peer)
@@ -70,25 +71,26 @@ uint64_t admit_voters_digest(const struct admit *a)
     return a->voters_digest;
 }
 
-uint64_t admit_storage(const struct admit *a, uint16_t peer)
+const uint8_t *admit_key(const struct admit *a, uint16_t peer)
 {
-    return find(a, peer)->storage;
+    return find(a, peer)->known;
 }
 
 enum admit_state admit_state(const struct admit *a, uint16_t peer)
 {
     const struct admitted *p = find(a, peer);
-    if (p->about.storage == 0)
+    bool known = about_handle(p->known) != 0;
+    if (about_handle(p->shown) == 0)
         return ADMIT_SILENT;
     if (p->about.voters != a->voters_digest)
         return ADMIT_OTHER_LIST;
-    if (p->storage != 0 && p->storage != p->about.storage)
+    if (known && !about_same_key(p->known, p->shown))
         return ADMIT_OTHER_DISK;
-    if (p->about.known != 0 && p->about.known != a->cfg->storage_id)
+    if (p->about.known != 0 && p->about.known != about_handle(a->cfg->key))
         return ADMIT_NEW_DISK;
     if (a->before_us != 0)
         return ADMIT_NONE;
-    return p->storage != 0 ? ADMIT_YES : ADMIT_FIRST;
+    return known ? ADMIT_YES : ADMIT_FIRST;
 }
 
 /* Our directory is new to a peer that counts: that holds from now on, and after a restart. */
@@ -99,26 +101,31 @@ static void take_part_no_more(struct admit *a, uint64_t now, const struct about 
     if (a->before_us_kept || a->before_us_asked || now < a->before_us_at)
         return;
     a->before_us_asked = true;
-    a->io->remember(a->io->ctx, a->cfg->id, a->before_us);
+    uint8_t key[ABOUT_KEY_BYTES] = {0};
+    put_u64(key, a->before_us);
+    a->io->remember(a->io->ctx, a->cfg->id, key);
 }
 
-void admit_heard(struct admit *a, uint64_t now, uint16_t peer, const struct about *about)
+void admit_heard(struct admit *a, uint64_t now, uint16_t peer, const uint8_t key[ABOUT_KEY_BYTES],
+                 const struct about *about)
 {
     struct admitted *p = find_mine(a, peer);
-    if (p->about.storage != about->storage || p->about.known != about->known)
+    if (!about_same_key(p->shown, key) || p->about.known != about->known)
         p->greets = 0;
+    memcpy(p->shown, key, sizeof p->shown);
     p->about = *about;
     if (admit_state(a, peer) == ADMIT_NEW_DISK)
         take_part_no_more(a, now, about);
-    if (admit_state(a, peer) != ADMIT_FIRST || p->remembering != 0 || now < p->remember_at ||
-        a->asked == RAFT_PEERS_MAX)
+    if (admit_state(a, peer) != ADMIT_FIRST || about_handle(p->remembering) != 0 ||
+        now < p->remember_at || a->asked == RAFT_PEERS_MAX)
         return;
     a->asked++;
-    p->remembering = about->storage;
-    a->io->remember(a->io->ctx, peer, about->storage);
+    memcpy(p->remembering, key, sizeof p->remembering);
+    a->io->remember(a->io->ctx, peer, key);
 }
 
-void admit_remembered(struct admit *a, uint64_t now, uint16_t id, uint64_t storage_id, bool done)
+void admit_remembered(struct admit *a, uint64_t now, uint16_t id,
+                      const uint8_t key[ABOUT_KEY_BYTES], bool done)
 {
     if (id == a->cfg->id) {
         a->before_us_asked = false;
@@ -129,19 +136,19 @@ void admit_remembered(struct admit *a, uint64_t now, uint16_t id, uint64_t stora
     a->asked--;
     unsigned i = place_of(a, id);
     struct admitted *p = &a->peers[i];
-    if (i == a->n_peers || p->remembering != storage_id)
+    if (i == a->n_peers || !about_same_key(p->remembering, key))
         return; /* of a peer that had this id before */
     if (done)
-        p->storage = storage_id;
+        memcpy(p->known, key, sizeof p->known);
     p->remember_at = now + REMEMBER_AGAIN_US;
-    p->remembering = 0;
+    memset(p->remembering, 0, sizeof p->remembering);
 }
 
 /* Without handshakes: until both count each other, greetings tell who we are. */
 uint64_t admit_greet_at(const struct admit *a, uint16_t peer)
 {
     const struct admitted *p = find(a, peer);
-    bool known = admit_state(a, peer) == ADMIT_YES && p->about.known == a->cfg->storage_id;
+    bool known = admit_state(a, peer) == ADMIT_YES && p->about.known == about_handle(a->cfg->key);
     return a->plain && !known ? p->greet_at : NEVER;
 }
 

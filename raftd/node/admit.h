@@ -8,8 +8,9 @@
  * node may never have met the old one: with a majority of those two what the old one acknowledged
  * could be lost.
  *
- * A peer's storage id is taken for its own when it is first heard, and is on our disk before anything
- * of that peer counts: else we could forget it together with what the peer told us.
+ * A peer's directory is known by its public key. The key is taken for the peer's own when it is first heard,
+ * and is on our disk before anything of that peer counts: else we could forget it together with what the
+ * peer told us.
  */
 #ifndef RAFTD_ADMIT_H
 #define RAFTD_ADMIT_H
@@ -20,7 +21,7 @@
 /* Does a peer count? */
 enum admit_state {
     ADMIT_SILENT, /* it has told nothing of itself yet */
-    ADMIT_FIRST,  /* it is heard for the first time: not before its storage id is on our disk */
+    ADMIT_FIRST,  /* it is heard for the first time: not before its key is on our disk */
     ADMIT_YES,
     ADMIT_OTHER_LIST, /* no: it counts majorities among other nodes */
     ADMIT_OTHER_DISK, /* no: under its id we know another data directory */
@@ -30,11 +31,12 @@ enum admit_state {
 
 struct admitted {
     uint16_t id;
-    struct about about;   /* as last told; zeros = never */
-    uint64_t storage;     /* its storage id, which is on our disk; 0 = none */
-    uint64_t remembering; /* its storage id, on the way to our disk; 0 = none */
-    uint64_t remember_at; /* not again before */
-    uint64_t greet_at;    /* plain: the next greeting, after so many: */
+    uint8_t shown[ABOUT_KEY_BYTES];       /* its key, as last shown; zeros = never */
+    struct about about;                   /* as told with it */
+    uint8_t known[ABOUT_KEY_BYTES];       /* its key, which is on our disk; zeros = none */
+    uint8_t remembering[ABOUT_KEY_BYTES]; /* its key, on the way to our disk; zeros = none */
+    uint64_t remember_at;                 /* not again before */
+    uint64_t greet_at;                    /* plain: the next greeting, after so many: */
     unsigned greets;
 };
 
@@ -44,7 +46,7 @@ struct admit {
     const struct node_io *io;
     bool plain; /* no handshakes tell who we are: greetings do */
     uint64_t voters_digest;
-    /* Storage id of the data directory that a peer knew under our id before this one; 0 = none. Then
+    /* Handle of the key of the directory that a peer knew under our id before this one; 0 = none. Then
      * ours has forgotten what that one promised, and we take no part, whoever else may not know. */
     uint64_t before_us;
     bool before_us_kept;   /* it is on our disk ... */
@@ -67,14 +69,16 @@ uint64_t admit_voters_digest(const struct admit *a);
 
 enum admit_state admit_state(const struct admit *a, uint16_t peer);
 
-/* The peer's storage id that is on our disk; 0 = none. */
-uint64_t admit_storage(const struct admit *a, uint16_t peer);
+/* The peer's key that is on our disk; zeros = none. */
+const uint8_t *admit_key(const struct admit *a, uint16_t peer);
 
-/* The peer has told that of itself. */
-void admit_heard(struct admit *a, uint64_t now, uint16_t peer, const struct about *about);
+/* The peer has shown this key, and told that of itself. */
+void admit_heard(struct admit *a, uint64_t now, uint16_t peer, const uint8_t key[ABOUT_KEY_BYTES],
+                 const struct about *about);
 
 /* node_remembered(). It may be of a peer that is there no more. */
-void admit_remembered(struct admit *a, uint64_t now, uint16_t id, uint64_t storage_id, bool done);
+void admit_remembered(struct admit *a, uint64_t now, uint16_t id,
+                      const uint8_t key[ABOUT_KEY_BYTES], bool done);
 
 /* When the peer needs a greeting; NEVER = it needs none. */
 uint64_t admit_greet_at(const struct admit *a, uint16_t peer);

@@ -78,7 +78,7 @@ static enum drop open_plain(struct envelope *e, uint64_t now, uint16_t from, uin
     if (st != DATAGRAM_DATA)
         return st;
     const struct about about = plain_about(buf);
-    admit_heard(e->admit, now, from, &about);
+    admit_heard(e->admit, now, from, plain_key(buf), &about);
     *payload = buf + PLAIN_HEAD_BYTES;
     *payload_len = len - PLAIN_HEAD_BYTES;
     return *payload_len > 0 ? judge(e, from) : DATAGRAM_STEP;
@@ -112,9 +112,10 @@ enum drop envelope_open(struct envelope *e, uint64_t now, uint16_t from, uint8_t
     if (e->sessions == NULL)
         return open_plain(e, now, from, buf, len, payload, payload_len);
     enum drop st = sessions_open(e->sessions, from, now, buf, len, payload, payload_len);
-    if (st == DATAGRAM_STEP || st == DATAGRAM_DATA) {
+    const uint8_t *key = sessions_peer_key(e->sessions, from);
+    if ((st == DATAGRAM_STEP || st == DATAGRAM_DATA) && key != NULL) {
         const struct about about = sessions_peer_about(e->sessions, from);
-        admit_heard(e->admit, now, from, &about);
+        admit_heard(e->admit, now, from, key, &about);
     }
     if (e->io->here != NULL && sessions_newest(e->sessions, from) &&
         admit_state(e->admit, from) != ADMIT_OTHER_DISK)
@@ -140,12 +141,13 @@ uint32_t envelope_bytes(const struct envelope *e)
 
 static size_t close_plain(const struct envelope *e, uint16_t to, uint8_t *buf, size_t payload_len)
 {
-    const struct plain_ends ends = {
+    struct plain_ends ends = {
         .cluster = e->cluster,
         .from = e->cfg->id,
         .to = to,
-        .about = {e->cfg->storage_id, admit_storage(e->admit, to), admit_voters_digest(e->admit)},
+        .about = {0, about_handle(admit_key(e->admit, to)), admit_voters_digest(e->admit)},
     };
+    memcpy(ends.key, e->cfg->key, sizeof ends.key);
     return plain_close(buf, payload_len, &ends);
 }
 
@@ -241,7 +243,7 @@ void envelope_keys(const struct envelope *e, struct status *s)
 void envelope_know(struct envelope *e, uint16_t peer)
 {
     if (e->sessions != NULL)
-        sessions_know(e->sessions, peer, admit_storage(e->admit, peer));
+        sessions_know(e->sessions, peer, admit_key(e->admit, peer));
 }
 
 bool envelope_init(struct envelope *e, const struct node_config *cfg, const struct node_io *io,
@@ -252,7 +254,6 @@ bool envelope_init(struct envelope *e, const struct node_config *cfg, const stru
     struct session_config sc = {
         .cluster = e->cluster,
         .self = cfg->id,
-        .storage = cfg->storage_id,
         .voters = admit_voters_digest(admit),
         .rekey_us = cfg->rekey_us,
         .random = io->random,

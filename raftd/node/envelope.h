@@ -59,7 +59,7 @@ void envelope_send(struct envelope *e, uint64_t now, uint16_t to, uint8_t *buf, 
 void envelope_shake(struct envelope *e, uint64_t now);
 uint64_t envelope_deadline(const struct envelope *e);
 
-/* The peer's storage id has become known for good. */
+/* The peer's key has become known for good. */
 void envelope_know(struct envelope *e, uint16_t peer);
 
 void envelope_status(const struct envelope *e, uint16_t peer, struct status_peer *s);

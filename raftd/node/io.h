@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "net/about.h"
 #include "raftd/core/raft.h"
 #include "raftd/node/request.h"
 #include "storage/wal.h"
@@ -71,10 +72,11 @@ struct node_io {
      * outstanding per peer, and one for what is applied here. */
     void (*fetch)(void *ctx, struct node_fetch what, const struct wal_pos *from, uint64_t last,
                   uint8_t *buf, size_t cap);
-    /* Keep the storage id of this node beside our own identity, durably, then node_remembered(). At
-     * most RAFT_PEERS_MAX are outstanding, and one of our own. Our own id: that of the data directory
-     * which this node had before, and has no more. */
-    void (*remember)(void *ctx, uint16_t id, uint64_t storage_id);
+    /* Keep the key of this node's data directory beside our own identity, durably, then
+     * node_remembered(). It is valid only during the call. At most RAFT_PEERS_MAX are outstanding, and one
+     * of our own. Our own id: the handle, then zeros, of the directory which this node had before, and has
+     * no more. */
+    void (*remember)(void *ctx, uint16_t id, const uint8_t key[ABOUT_KEY_BYTES]);
     /* The request is done; result and revision are filled; it is the callee's now. */
     void (*answer)(void *ctx, struct request *req);
     /* All linearizable reads up to this node_read() number may be served. */
@@ -125,9 +127,9 @@ struct node_config {
     uint16_t voters[RAFT_VOTERS_MAX];
     char addrs[RAFT_VOTERS_MAX][NODE_ADDRS][NODE_ADDR_BYTES]; /* of voters[i], as texts */
     unsigned n_voters;
-    uint64_t storage_id;             /* of our data directory, never 0 */
-    uint64_t known[RAFT_VOTERS_MAX]; /* of voters[i], as remembered; 0 = none. Of this node: of the
-                                        directory that it had before */
+    uint8_t key[ABOUT_KEY_BYTES]; /* public key of our data directory */
+    /* That of voters[i], as remembered; zeros = none. Of this node: of the directory that it had before. */
+    uint8_t known[RAFT_VOTERS_MAX][ABOUT_KEY_BYTES];
     uint64_t election_timeout_us;
     uint32_t max_value_bytes;
     /* Of all keys and values; what we take as leader obeys it on all nodes. CMD_LIMIT_BYTES or more, 0 = no

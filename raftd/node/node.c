@@ -376,9 +376,10 @@ void node_fetched(struct node *n, uint64_t now, struct node_fetch what, size_t l
     peers_bury(&n->peers);
 }
 
-void node_remembered(struct node *n, uint64_t now, uint16_t id, uint64_t storage_id, bool done)
+void node_remembered(struct node *n, uint64_t now, uint16_t id, const uint8_t key[ABOUT_KEY_BYTES],
+                     bool done)
 {
-    admit_remembered(&n->admit, now, id, storage_id, done);
+    admit_remembered(&n->admit, now, id, key, done);
     if (peers_find(&n->peers, id) != NULL)
         envelope_know(&n->envelope, id);
 }

@@ -9,7 +9,7 @@
  *     node_persisted()  a batch is durable                  ->  persist
  *     node_no_room()    there was no room for it            ->  persist
  *     node_fetched()    old entries were read from disk     ->  fetch
- *     node_remembered() a peer's storage id is durable      ->  remember
+ *     node_remembered() a peer's key is durable             ->  remember
  *     node_imaged()     a snapshot is written, or not       ->  image
  *     node_snap_*()     snapshots from peers, or for them   ->  snap_*
  *     node_flush()      once per loop iteration, after all of these, before the loop sleeps:
@@ -41,8 +41,8 @@ struct node;
 
 /* Starts a node from what recovery found: its newest snapshot (NULL: there is none), whose state is in
  * `machine` and published in `kv`, and the log, which reaches back to it. Both stay the caller's, and
- * outlive the node. `wal`, `newest` and `keys` are read, not kept; without keys (NULL) datagrams are
- * plain. NULL when memory is short. */
+ * outlive the node. `wal`, `newest` and `keys` are read, not kept; keys->own is the pair of cfg->key.
+ * Without keys (NULL) datagrams are plain. NULL when memory is short. */
 struct node *node_new(const struct node_config *cfg, const struct node_io *io,
                       const struct wal_report *wal, const struct snapshot_name *newest,
                       const struct session_keys *keys, struct kv *kv, struct machine *machine,
@@ -85,7 +85,8 @@ void node_fetched(struct node *n, uint64_t now, struct node_fetch what, size_t l
                   const struct wal_pos *next);
 
 /* What `remember` was given is durable (`done`), or the disk has no room for it. */
-void node_remembered(struct node *n, uint64_t now, uint16_t id, uint64_t storage_id, bool done);
+void node_remembered(struct node *n, uint64_t now, uint16_t id, const uint8_t key[ABOUT_KEY_BYTES],
+                     bool done);
 
 /* The image is a snapshot of that name; NULL: it was given up, or there is no room. */
 void node_imaged(struct node *n, uint64_t now, const struct snapshot_name *name);

@@ -23,6 +23,7 @@
 #include "raftd/state/machine.h"
 #include "raftd/node/node.h"
 #include "raftd/base/rcu.h"
+#include "tests/lib/pair.h"
 #include "tests/lib/seal_fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -236,8 +237,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         .cluster = "fuzz",
         .id = 1,
         .voters = {1, 2, 3},
-        .storage_id = 1,
-        .known = {1, 2, 3},
         .n_voters = 3,
         .election_timeout_us = 150000,
         .max_value_bytes = 1024,
@@ -246,6 +245,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         .seed = 1,
         .boot = 7,
     };
+    const struct session_keys keys = fuzz_keys(1);
+    memcpy(nc.key, keys.own.key, sizeof nc.key);
+    for (uint16_t id = 1; id <= 3; id++)
+        memcpy(nc.known[id - 1], pair_of(id).key, sizeof nc.known[0]);
     struct node_io io = {.ctx = &w,
                          .send = on_send,
                          .persist = on_persist,
@@ -258,7 +261,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct machine *machine = kv == NULL ? NULL : machine_new(kv);
     if (machine == NULL)
         abort();
-    w.node = node_new(&nc, &io, &rep, NULL, sealed ? &fuzz_keys : NULL, kv, machine, w.now);
+    w.node = node_new(&nc, &io, &rep, NULL, sealed ? &keys : NULL, kv, machine, w.now);
     if (w.node == NULL)
         abort();
     for (unsigned slot = 0; sealed && slot < PEERS; slot++)

@@ -28,6 +28,7 @@
 #include "raftd/state/machine.h"
 #include "storage/record.h"
 #include "tests/lib/node_mirror.h"
+#include "tests/lib/pair.h"
 #include "tests/lib/seal_fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -51,7 +52,8 @@ enum { WITH_LOG = 1, NEW_PEER = 2, REKEY = 4, SMALL_DATAGRAMS = 8, LIMIT = 16 };
 
 struct liar {
     struct sessions *s;
-    uint64_t to_remember;
+    bool remembers;
+    uint8_t to_remember[ABOUT_KEY_BYTES];
     /* Its log stream, made up as it goes. */
     uint32_t id;
     uint64_t base, base_term, last, ms;
@@ -242,21 +244,22 @@ static void on_reads_done(void *ctx, uint64_t read)
     assert(read <= w->reads);
 }
 
-static void on_remember(void *ctx, uint16_t id, uint64_t storage_id)
+static void on_remember(void *ctx, uint16_t id, const uint8_t key[ABOUT_KEY_BYTES])
 {
     struct world *w = ctx;
-    assert(w->liars[id - 2].to_remember == 0);
-    w->liars[id - 2].to_remember = storage_id;
+    assert(!w->liars[id - 2].remembers);
+    w->liars[id - 2].remembers = true;
+    memcpy(w->liars[id - 2].to_remember, key, ABOUT_KEY_BYTES);
 }
 
 static void remembered(struct world *w, bool done)
 {
     for (unsigned slot = 0; slot < PEERS; slot++) {
-        if (w->liars[slot].to_remember == 0)
+        struct liar *p = &w->liars[slot];
+        if (!p->remembers)
             continue;
-        uint64_t storage_id = w->liars[slot].to_remember;
-        w->liars[slot].to_remember = 0;
-        node_remembered(w->node, w->now, IDS[slot + 1], storage_id, done);
+        p->remembers = false;
+        node_remembered(w->node, w->now, IDS[slot + 1], p->to_remember, done);
     }
 }
 
@@ -698,8 +701,6 @@ static void start(struct world *w, unsigned options)
     struct node_config nc = {.cluster = "fuzz",
                              .id = 1,
                              .voters = {1, 2, 3},
-                             .storage_id = 1,
-                             .known = {1, 2, options & NEW_PEER ? 0 : 3},
                              .n_voters = 3,
                              .election_timeout_us = T_US,
                              .max_value_bytes = 1024,
@@ -710,6 +711,10 @@ static void start(struct world *w, unsigned options)
                              .rekey_us = options & REKEY ? 3000 * MS : 0,
                              .seed = 1,
                              .boot = 7};
+    const struct session_keys keys = fuzz_keys(1);
+    memcpy(nc.key, keys.own.key, sizeof nc.key);
+    for (uint16_t id = 1; id <= (options & NEW_PEER ? 2 : 3); id++)
+        memcpy(nc.known[id - 1], pair_of(id).key, sizeof nc.known[0]);
     struct node_io io = {.ctx = w,
                          .send = on_send,
                          .persist = on_persist,
@@ -723,7 +728,7 @@ static void start(struct world *w, unsigned options)
     assert(w->kv != NULL);
     w->machine = machine_new(w->kv);
     assert(w->machine != NULL);
-    w->node = node_new(&nc, &io, &rep, NULL, &fuzz_keys, w->kv, w->machine, w->now);
+    w->node = node_new(&nc, &io, &rep, NULL, &keys, w->kv, w->machine, w->now);
     assert(w->node != NULL);
     for (unsigned slot = 0; slot < PEERS; slot++)
         w->liars[slot].s = fuzz_peer(IDS[slot + 1], BOOT + slot, w->now, on_random, w);

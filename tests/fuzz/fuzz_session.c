@@ -10,6 +10,7 @@
 
 #include "net/seal/session_impl.h"
 #include "raftd/base/bytes.h"
+#include "tests/lib/pair.h"
 #include "tests/lib/seal_world.h"
 
 enum { MS = 1000, OPS_MAX = 200, RECORD_MAX = 2000, HEAL_STEPS = 200, REKEY_US = 3000000 };
@@ -85,22 +86,24 @@ static void replay(struct seal_world *w, struct input *in)
 
 /* --- by one who has the key ------------------------------------------------------------------- */
 
-enum { AT_E = SESSION_HEAD_BYTES, AT_MAC = SESSION_HELLO_BYTES - 16, PAYLOAD = 40 };
+enum { AT_E = SESSION_HEAD_BYTES, AT_MAC = SESSION_HELLO_BYTES - 16, PAYLOAD = 40, CLAIMED = 99 };
 
-static void prologue_of(struct noise *n, const struct session_key *key, const uint8_t *hello)
+static void begin(struct noise *n, bool initiator, const struct session_key *key,
+                  const struct noise_pair *own, const uint8_t *hello)
 {
-    uint8_t prologue[6 + SESSION_HEAD_BYTES] = "raftd2";
+    uint8_t prologue[6 + SESSION_HEAD_BYTES] = "raftd3";
     memcpy(prologue + 6, hello, SESSION_HEAD_BYTES);
-    noise_start(n, key->psk, prologue, sizeof prologue);
+    noise_start(n, &noise_ixpsk0, initiator, key->psk, own, prologue, sizeof prologue);
 }
 
-static void seal_hello(const struct session_key *key, const uint8_t *e, const uint8_t *payload,
-                       const uint8_t *challenge, uint8_t *buf)
+static void seal_hello(const struct session_key *key, const struct noise_pair *own,
+                       const uint8_t *e, const uint8_t *payload, const uint8_t *challenge,
+                       uint8_t *buf)
 {
     struct noise n;
     uint8_t hashed[SESSION_CHALLENGE_BYTES + AT_MAC];
-    prologue_of(&n, key, buf);
-    noise_write_first(&n, e, payload, PAYLOAD, buf + AT_E);
+    begin(&n, true, key, own, buf);
+    demand(noise_write(&n, e, payload, PAYLOAD, buf + AT_E) == 0);
     memcpy(hashed, challenge, SESSION_CHALLENGE_BYTES);
     memcpy(hashed + SESSION_CHALLENGE_BYTES, buf, AT_MAC);
     demand(crypto_generichash(buf + AT_MAC, 16, hashed, sizeof hashed, key->hello,
@@ -109,14 +112,15 @@ static void seal_hello(const struct session_key *key, const uint8_t *e, const ui
 
 /* The answer to a HELLO of the node; without one its hash alone is right. */
 static void seal_ack(const struct session_key *key, const struct session_attempt *a,
-                     const uint8_t *e, const uint8_t *payload, uint8_t *buf)
+                     const struct noise_pair *own, const uint8_t *e, const uint8_t *payload,
+                     uint8_t *buf)
 {
     struct noise n;
     uint8_t ignored[PAYLOAD];
     uint8_t hashed[NOISE_KEY_BYTES + AT_MAC];
-    prologue_of(&n, key, a->hello);
-    if (!a->live || noise_read_first(&n, a->hello + AT_E, ignored, PAYLOAD) != 0 ||
-        noise_write_second(&n, e, payload, PAYLOAD, buf + AT_E) != 0)
+    begin(&n, false, key, own, a->hello);
+    if (!a->live || noise_read(&n, a->hello + AT_E, ignored, PAYLOAD) != 0 ||
+        noise_write(&n, e, payload, PAYLOAD, buf + AT_E) != 0)
         memset(buf + AT_E, e[0], AT_MAC - AT_E);
     memcpy(hashed, a->hello + AT_E, NOISE_KEY_BYTES);
     memcpy(hashed + NOISE_KEY_BYTES, buf, AT_MAC);
@@ -152,18 +156,22 @@ static void forge(struct seal_world *w, struct input *in, unsigned from)
     struct session_peer *to = w->s[1 - from]->peers[0];
     unsigned slot = how >> 4 & 1;
     const struct session_key *key = &w->s[1 - from]->keys[slot];
+    struct noise_pair own = how & 32 ? pair_of(CLAIMED) : w->own[from];
+    own.secret[1] ^= how >> 5 & 1; /* then it is not that of the key */
     memset(payload, (int)take(in), sizeof payload);
     memset(e, (int)take(in), sizeof e);
     if (how & 2)
         put_u64(payload, w->cfg[from].boot);
     session_head(w->s[from], w->s[from]->peers[0], kind, buf);
     if (kind == SESSION_KIND_HELLO)
-        seal_hello(key, e, payload, how & 1 ? to->challenge : unknown, buf);
+        seal_hello(key, &own, e, payload, how & 1 ? to->challenge : unknown, buf);
     else if (kind == SESSION_KIND_HELLO_ACK)
-        seal_ack(key, &to->attempts[slot], e, payload, buf);
+        seal_ack(key, &to->attempts[slot], &own, e, payload, buf);
     else
         seal_challenge(key, &to->attempts[slot], e, payload, buf);
     (void)seal_deliver(w, from, 1 - from, buf, sizeof buf);
+    const uint8_t *proved = sessions_peer_key(w->s[1 - from], seal_id(from));
+    demand(proved == NULL || about_same_key(proved, w->own[from].key));
 }
 
 /* --- all of it -------------------------------------------------------------------------------- */

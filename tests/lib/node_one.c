@@ -173,17 +173,18 @@ static void io_went(void *ctx, uint16_t id)
     w->went = id;
 }
 
-static void io_remember(void *ctx, uint16_t id, uint64_t storage_id)
+static void io_remember(void *ctx, uint16_t id, const uint8_t key[ABOUT_KEY_BYTES])
 {
     struct world *w = ctx;
-    assert_int_equal(storage_id, id);
+    assert_int_equal(about_handle(key), id);
     w->remember = id;
 }
 
 static struct plain_ends ends_from(const struct world *w, uint16_t from)
 {
     static const uint16_t ids[] = {1, 2, 3};
-    return (struct plain_ends){w->cluster, from, SELF, {from, SELF, wire_voters_digest(ids, 3)}};
+    return (struct plain_ends){
+        w->cluster, from, SELF, {(uint8_t)from}, {0, SELF, wire_voters_digest(ids, 3)}};
 }
 
 /* The node has known this peer for long. */
@@ -204,9 +205,9 @@ static struct world *world_at(const struct tape *t, const struct node_config *mo
     cfg.n_voters = 3;
     for (uint16_t i = 0; i < 3; i++) {
         cfg.voters[i] = (uint16_t)(i + 1);
-        cfg.known[i] = i + 1;
+        cfg.known[i][0] = (uint8_t)(i + 1);
     }
-    cfg.storage_id = SELF;
+    cfg.key[0] = SELF;
     cfg.election_timeout_us = T_US;
     cfg.seed = 1;
     cfg.boot = 7;

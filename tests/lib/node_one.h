@@ -61,7 +61,7 @@ struct world {
     unsigned bulk_before;      /* ... and of them, those before the last one with control */
     unsigned answered;
     uint16_t came, went; /* the peer that did last */
-    uint16_t remember;   /* the node whose storage id was to be remembered last */
+    uint16_t remember;   /* the node whose key was to be remembered last */
 };
 
 struct tape *tape_new(void);

@@ -30,7 +30,7 @@ struct part {
     struct request *answered;
     unsigned answers;
     uint16_t remember_id;
-    uint64_t remember;
+    uint8_t remember[ABOUT_KEY_BYTES];
     unsigned remembers;
     unsigned fetches;
 };
@@ -50,11 +50,11 @@ static inline void part_answer(void *ctx, struct request *req)
     p->answers++;
 }
 
-static inline void part_remember(void *ctx, uint16_t id, uint64_t storage_id)
+static inline void part_remember(void *ctx, uint16_t id, const uint8_t key[ABOUT_KEY_BYTES])
 {
     struct part *p = ctx;
     p->remember_id = id;
-    p->remember = storage_id;
+    memcpy(p->remember, key, sizeof p->remember);
     p->remembers++;
 }
 
@@ -74,8 +74,8 @@ static inline void part_configure(struct part *p)
                                   .id = 1,
                                   .voters = {1, 2, 3},
                                   .n_voters = 3,
-                                  .storage_id = STORAGE,
-                                  .known = {STORAGE, 0, 0},
+                                  .key = {STORAGE},
+                                  .known = {{STORAGE}},
                                   .election_timeout_us = T_US,
                                   .max_value_bytes = 4096,
                                   .batch_bytes = NODE_BATCH_BYTES_MAX,

@@ -6,8 +6,12 @@
 #include <string.h>
 
 #include "net/wire.h"
+#include "tests/lib/pair.h"
 
-const struct session_keys fuzz_keys = {.has = {true}, .key = {{1}}};
+struct session_keys fuzz_keys(uint64_t id)
+{
+    return (struct session_keys){.has = {true}, .key = {{1}}, .own = pair_of(id)};
+}
 
 void draws_fill(struct draws *d, void *buf, size_t len)
 {
@@ -25,12 +29,12 @@ struct sessions *fuzz_peer(uint16_t id, uint64_t boot, uint64_t now,
         .cluster = wire_cluster_id("fuzz"),
         .self = id,
         .boot = boot,
-        .storage = id,
         .voters = wire_voters_digest((const uint16_t[]){1, 2, 3}, 3),
         .random = random,
         .random_ctx = ctx,
     };
-    struct sessions *s = sessions_new(&sc, &fuzz_keys);
+    const struct session_keys keys = fuzz_keys(id);
+    struct sessions *s = sessions_new(&sc, &keys);
     if (s == NULL || !sessions_add_peer(s, 1, now))
         abort();
     return s;

@@ -9,7 +9,8 @@ struct draws {
     uint64_t keys, others;
 };
 
-extern const struct session_keys fuzz_keys;
+/* Of node `id`. */
+struct session_keys fuzz_keys(uint64_t id);
 
 /* Keys (32 bytes) have a series of their own: they are few, and seal_x25519.c knows them. */
 void draws_fill(struct draws *d, void *buf, size_t len);

@@ -9,6 +9,7 @@
 
 #include "net/seal/session_impl.h"
 #include "raftd/base/bytes.h"
+#include "tests/lib/pair.h"
 
 uint64_t seal_rnd(uint64_t *seed)
 {
@@ -66,9 +67,9 @@ void seal_world_renew(struct seal_world *w, unsigned n, uint64_t seed, uint64_t 
     for (unsigned i = 0; i < n; i++) {
         w->random[i] = seal_rnd(&w->seed);
         w->keys[i] = seal_keys(1, 0);
+        w->own[i] = pair_of(i + 1);
         w->cfg[i].cluster = 77;
         w->cfg[i].self = (uint16_t)(i + 1);
-        w->cfg[i].storage = 100 + i;
         w->cfg[i].voters = 7;
         w->cfg[i].rekey_us = rekey_us;
         w->cfg[i].random = fill;
@@ -94,6 +95,7 @@ void seal_start(struct seal_world *w, unsigned node)
 {
     assert_null(w->s[node]);
     w->cfg[node].boot = 1000 * (node + 1) + ++w->boots;
+    w->keys[node].own = w->own[node];
     w->s[node] = sessions_new(&w->cfg[node], &w->keys[node]);
     assert_non_null(w->s[node]);
     for (unsigned i = 0; i < w->n; i++)

@@ -35,7 +35,8 @@ struct seal_world {
     struct sessions *s[SEAL_NODES]; /* NULL = not running */
     struct session_config cfg[SEAL_NODES];
     struct session_keys keys[SEAL_NODES];
-    uint64_t random[SEAL_NODES]; /* states of their generators */
+    struct noise_pair own[SEAL_NODES]; /* pair_of(id) */
+    uint64_t random[SEAL_NODES];       /* states of their generators */
     uint64_t boots;
 
     uint64_t delay_us;                          /* of every datagram, one way */

@@ -33,7 +33,7 @@ void sim_disk_new(struct sim *s, struct member *m)
     struct ident id = {.name = "sim",
                        .voters = {(uint16_t)(m->at + 1)},
                        .n_voters = 1, /* nobody compares them here */
-                       .storage_id = DIR_ID,
+                       .key = {DIR_ID},
                        .node_id = (uint16_t)(m->at + 1)};
     char err[WAL_MESSAGE_BYTES];
     struct ident_lock lock;
@@ -41,11 +41,12 @@ void sim_disk_new(struct sim *s, struct member *m)
     const struct disk *d = memdisk_disk(m->disk);
     int rc = ident_lock(d, DIR, true, &lock, err, sizeof err);
     if (rc == IDENT_OK)
-        rc = ident_create(d, DIR, &id, s->o.segment_bytes, err, sizeof err);
+        rc = ident_create(d, DIR, &id, id.key, s->o.segment_bytes, err, sizeof err);
     if (rc != IDENT_OK)
         sim_broken(s, "create", "node %u: %s", m->at + 1, err);
     m->storage = m->at + 1;
     m->n_was = 0;
+    m->own = pair_of(m->storage);
     m->hard.tip = m->tip = m->committed = m->snap = &s->root;
     m->snap_maybe = NULL;
 }
@@ -57,7 +58,7 @@ bool sim_wipe(struct sim *s, struct member *m)
     if (sim_is_unsound(m) || sim_unsound(s) >= (s->o.nodes - 1) / 2)
         return false;
     for (unsigned i = 0; i < s->o.nodes; i++)
-        if (i != m->at && s->m[i].peers_known[m->at] != m->storage)
+        if (i != m->at && !about_same_key(s->m[i].peers_known[m->at], m->own.key))
             return false;
     sim_stop_node(s, m, STOP_KILL);
     memdisk_free(m->disk);
@@ -65,6 +66,7 @@ bool sim_wipe(struct sim *s, struct member *m)
     m->lost_boot = m->boot;
     sim_disk_new(s, m);
     m->storage += NODES;
+    m->own = pair_of(m->storage);
     memset(m->peers_known, 0, sizeof m->peers_known);
     m->hard = (struct hard){.tip = &s->root};
     m->n_maybe = 0;
@@ -133,12 +135,12 @@ void sim_on_fetch(void *ctx, struct node_fetch what, const struct wal_pos *from,
     j->cap = most != 0 && most < cap ? most : cap;
 }
 
-void sim_on_remember(void *ctx, uint16_t id, uint64_t storage)
+void sim_on_remember(void *ctx, uint16_t id, const uint8_t key[ABOUT_KEY_BYTES])
 {
     struct member *m = ctx;
     struct job *j = sim_job(m->sim, m, JOB_REMEMBER);
     j->id = id;
-    j->storage = storage;
+    memcpy(j->key, key, sizeof j->key);
 }
 
 static void finished(struct sim *s, struct member *m)
@@ -361,8 +363,8 @@ void sim_disk_done(struct sim *s, struct member *m)
         return;
     }
     if (j->kind == JOB_REMEMBER) {
-        m->peers_known[j->id - 1u] = j->storage;
-        node_remembered(m->node, sim_local(m, s->now), j->id, j->storage, true);
+        memcpy(m->peers_known[j->id - 1u], j->key, sizeof j->key);
+        node_remembered(m->node, sim_local(m, s->now), j->id, j->key, true);
         finished(s, m);
         return;
     }

@@ -20,6 +20,7 @@
 #include "storage/wal.h"
 #include "tests/sim/linear.h"
 #include "tests/lib/disk_memory.h"
+#include "tests/lib/pair.h"
 #include "tests/sim/sim.h"
 
 enum {
@@ -160,8 +161,8 @@ enum job_kind {
 
 struct job { /* of a disk */
     enum job_kind kind;
-    uint16_t id;      /* remember: of this node ... */
-    uint64_t storage; /* ... this storage id */
+    uint16_t id;                  /* remember: of this node ... */
+    uint8_t key[ABOUT_KEY_BYTES]; /* ... this key */
     uint64_t seq;
     struct wal_batch batch;
     struct hard then; /* what the disk holds after it */
@@ -207,8 +208,9 @@ struct member {
     unsigned backlog;
     unsigned spins; /* in a row, that its deadline had passed when it was named */
 
-    uint64_t storage;            /* id of its data directory ... */
-    uint64_t peers_known[NODES]; /* ... and what is kept there of the others' */
+    uint64_t storage;                            /* number of its data directory, */
+    struct noise_pair own;                       /* its keys, pair_of(storage), */
+    uint8_t peers_known[NODES][ABOUT_KEY_BYTES]; /* and what is kept there of the others' */
     struct job jobs[JOBS];
     unsigned job_head, n_jobs;
     uint64_t slow_until, stall_until;
@@ -413,7 +415,7 @@ void sim_on_fetch(void *ctx, struct node_fetch what, const struct wal_pos *from,
 void sim_disk_done(struct sim *s, struct member *m);
 /* A new disk for the node, under its old id; false: not now, see sim_wipe(). */
 bool sim_wipe(struct sim *s, struct member *m);
-void sim_on_remember(void *ctx, uint16_t id, uint64_t storage);
+void sim_on_remember(void *ctx, uint16_t id, const uint8_t key[ABOUT_KEY_BYTES]);
 /* Opens the log and compares it with what must be there. False: the node stays down for now. */
 bool sim_recover(struct sim *s, struct member *m, struct wal_report *rep,
                  struct snapshot_name *newest);

@@ -267,7 +267,6 @@ static void configure(struct sim *s, const struct member *m, struct node_config 
         .cluster = "sim",
         .id = (uint16_t)(m->at + 1),
         .n_voters = s->o.nodes,
-        .storage_id = m->storage,
         .election_timeout_us = s->o.election_timeout_us,
         .max_value_bytes = s->o.max_value_bytes,
         .max_data_bytes = s->o.max_data_bytes,
@@ -287,9 +286,10 @@ static void configure(struct sim *s, const struct member *m, struct node_config 
     };
     if (nc->boot == 0)
         nc->boot = INT32_MAX;
+    memcpy(nc->key, m->own.key, sizeof nc->key);
     for (unsigned i = 0; i < s->o.nodes; i++) {
         nc->voters[i] = (uint16_t)(i + 1);
-        nc->known[i] = m->peers_known[i];
+        memcpy(nc->known[i], m->peers_known[i], sizeof nc->known[i]);
         (void)snprintf(nc->addrs[i][0], sizeof nc->addrs[i][0], "node%u", i + 1);
     }
 }
@@ -337,8 +337,8 @@ void sim_boot(struct sim *s, struct member *m)
                                          .snap_open = sim_on_snap_open,
                                          .snap_write = sim_on_snap_write,
                                          .snap_install = sim_on_snap_install};
-    static const struct session_keys keys = {.has = {true},
-                                             .key = {"the cluster's simulated secret."}};
+    const struct session_keys keys = {
+        .has = {true}, .key = {"the cluster's simulated secret."}, .own = m->own};
     struct wal_report rep;
     struct node_config nc;
     struct snapshot_name newest;

@@ -234,8 +234,7 @@ static void the_memory_disk_forgets_what_was_not_synced(void **state)
 
 static void a_whole_log_works_on_the_real_disk(void **state)
 {
-    const struct ident id = {
-        .name = "c", .voters = {2}, .n_voters = 1, .node_id = 2, .storage_id = 3};
+    const struct ident id = {.name = "c", .voters = {2}, .n_voters = 1, .node_id = 2, .key = {3}};
     const struct wal_options options = {.segment_bytes = 64 << 10, .storage_id = 3};
     char data[250], err[300];
     struct model *m = calloc(1, sizeof *m);
@@ -249,8 +248,9 @@ static void a_whole_log_works_on_the_real_disk(void **state)
     assert_true(m != NULL && b != NULL);
     snprintf(data, sizeof data, "%s/data", dir);
     assert_int_equal(ident_lock(&disk_posix, data, true, &lock, err, sizeof err), IDENT_OK);
-    assert_int_equal(ident_create(&disk_posix, data, &id, options.segment_bytes, err, sizeof err),
-                     IDENT_OK);
+    assert_int_equal(
+        ident_create(&disk_posix, data, &id, id.key, options.segment_bytes, err, sizeof err),
+        IDENT_OK);
     for (int life = 0; life < 3; life++) {
         assert_int_equal(wal_open(&w, &disk_posix, data, &options, &rep), 0);
         assert_int_equal(rep.verdict, WAL_CLEAN);

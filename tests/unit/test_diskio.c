@@ -487,7 +487,7 @@ static void test_urgent_first(void **state)
     for (uint16_t peer = 1; peer <= 2; peer++)
         diskio_fetch(g->io, (struct node_fetch){.peer = peer}, &(struct wal_pos){1, 0}, UINT64_MAX,
                      buf, RECORD_MAX_BYTES);
-    diskio_remember(g->io, &ids, 5, 77);
+    diskio_remember(g->io, &ids, 5, (const uint8_t[PEERIDS_KEY_BYTES]){77});
     put(g, 1, 100);
     (void)usleep(3 * LONG_US);
     atomic_store(&g->disk.hang, false);

@@ -14,6 +14,7 @@
 #include "net/wire.h"
 #include "raftd/state/kv.h"
 #include "raftd/state/machine.h"
+#include "tests/lib/pair.h"
 #include "raftd/node/node.h"
 #include "raftd/base/rcu.h"
 
@@ -25,7 +26,7 @@ struct sent {
 };
 
 struct world {
-    uint64_t remember; /* the id to be kept; 0 = none */
+    uint64_t remember; /* whose key is to be kept, see pair_of(); 0 = none */
     struct node *node;
     struct kv *kv;
     struct machine *machine;
@@ -96,11 +97,17 @@ static void on_reply(void *ctx, const uint8_t *buf, size_t len)
     on_send(ctx, PEER, buf, len);
 }
 
-static void on_remember(void *ctx, uint16_t id, uint64_t storage)
+static void on_remember(void *ctx, uint16_t id, const uint8_t key[ABOUT_KEY_BYTES])
 {
     struct world *w = ctx;
-    assert_true(id == PEER || (id == US && storage == US + 7));
-    w->remember = storage;
+    w->remember = id == PEER ? PEER : US + 7;
+    assert_int_equal(about_handle(key), about_handle(pair_of(w->remember).key));
+}
+
+/* What on_remember() was asked for is done, or not. */
+static void remembered(struct world *w, uint16_t id, bool done)
+{
+    node_remembered(w->node, w->now, id, pair_of(w->remember).key, done);
 }
 
 static struct world *start_knowing(uint64_t known)
@@ -114,14 +121,16 @@ static struct world *start_knowing(uint64_t known)
         .cluster = "envelope",
         .id = US,
         .voters = {US, PEER, 3},
-        .storage_id = US,
-        .known = {US, known, 3},
         .n_voters = 3,
         .election_timeout_us = 150000,
         .max_value_bytes = 1024,
         .seed = 1,
         .boot = 7,
     };
+    w->keys.own = pair_of(US);
+    memcpy(nc.key, w->keys.own.key, sizeof nc.key);
+    if (known != 0)
+        memcpy(nc.known[1], pair_of(known).key, sizeof nc.known[1]);
     struct node_io io = {.ctx = w,
                          .send = on_send,
                          .here = on_here,
@@ -158,31 +167,35 @@ static void stop(struct world *w)
     free(w);
 }
 
-static struct sessions *peer_about(const struct world *w, uint64_t boot, struct about about)
+/* The peer with directory `own`, which knows directory `known` (0: none) as ours. */
+static struct sessions *peer_with(const struct world *w, uint64_t boot, uint64_t own,
+                                  uint64_t known, uint64_t voters)
 {
+    struct session_keys keys = w->keys;
+    keys.own = pair_of(own);
     struct session_config sc = {
         .cluster = wire_cluster_id("envelope"),
         .self = PEER,
         .boot = boot,
-        .storage = about.storage,
-        .voters = about.voters,
+        .voters = voters,
         .random = on_random,
     };
-    struct sessions *s = sessions_new(&sc, &w->keys);
+    struct sessions *s = sessions_new(&sc, &keys);
     assert_true(s != NULL && sessions_add_peer(s, US, w->now));
-    sessions_know(s, US, about.known);
+    if (known != 0)
+        sessions_know(s, US, pair_of(known).key);
     return s;
 }
 
-static struct about about_peer(void)
+static uint64_t our_voters(void)
 {
     static const uint16_t ids[] = {US, PEER, 3};
-    return (struct about){PEER, US, wire_voters_digest(ids, 3)};
+    return wire_voters_digest(ids, 3);
 }
 
 static struct sessions *peer(const struct world *w, uint64_t boot)
 {
-    return peer_about(w, boot, about_peer());
+    return peer_with(w, boot, PEER, US, our_voters());
 }
 
 static size_t hello(const struct world *w, struct sessions *s, uint8_t buf[SESSION_HELLO_BYTES])
@@ -264,7 +277,7 @@ static void test_who_counts(void **state)
 {
     (void)state;
     static const struct {
-        uint64_t we_know, storage, knows_us;
+        uint64_t we_know, own, knows_us;
         bool other_list, counts;
     } TABLE[] = {
         {PEER, PEER, US, false, true},      {PEER, PEER, 0, false, true},
@@ -274,33 +287,28 @@ static void test_who_counts(void **state)
     };
     for (unsigned i = 0; i < sizeof TABLE / sizeof TABLE[0]; i++) {
         struct world *w = start_knowing(TABLE[i].we_know);
-        struct about about = about_peer();
-        about.storage = TABLE[i].storage;
-        about.known = TABLE[i].knows_us;
-        about.voters += TABLE[i].other_list;
-        struct sessions *s = peer_about(w, 1000, about);
+        uint64_t own = TABLE[i].own, voters = our_voters() + TABLE[i].other_list;
+        struct sessions *s = peer_with(w, 1000, own, TABLE[i].knows_us, voters);
         assert_int_equal(counts(w, s), TABLE[i].counts);
         bool first = TABLE[i].we_know == 0 && !TABLE[i].other_list;
         bool new_disk = TABLE[i].knows_us == US + 7;
         assert_int_equal(w->remember, first ? PEER : new_disk ? US + 7 : 0);
         if (new_disk) { /* for good, and whatever others know; also if the disk had no room at first */
-            node_remembered(w->node, w->now, US, US + 7, false);
+            remembered(w, US, false);
             sessions_free(s);
             w->remember = 0;
             w->now += 2000000;
-            about.known = US;
-            s = peer_about(w, 1002, about);
+            s = peer_with(w, 1002, own, US, voters);
             assert_false(counts(w, s));
-            about.known = US + 7;
             sessions_free(s);
-            s = peer_about(w, 1003, about);
+            s = peer_with(w, 1003, own, US + 7, voters);
             assert_false(counts(w, s));
             assert_int_equal(w->remember, US + 7);
         }
         if (first) {
-            node_remembered(w->node, w->now, PEER, PEER, true);
+            remembered(w, PEER, true);
             sessions_free(s);
-            s = peer_about(w, 1001, about);
+            s = peer_with(w, 1001, own, TABLE[i].knows_us, voters);
             assert_true(counts(w, s));
         }
         sessions_free(s);
@@ -315,9 +323,7 @@ static void test_where_it_is(void **state)
     (void)state;
     for (unsigned wiped = 0; wiped < 2; wiped++) {
         struct world *w = start();
-        struct about about = about_peer();
-        about.storage += wiped;
-        struct sessions *s = peer_about(w, 1000, about);
+        struct sessions *s = peer_with(w, 1000, PEER + wiped, US, our_voters());
         uint8_t first[SESSION_HELLO_BYTES], m[WIRE_DATAGRAM_MAX], copy[WIRE_DATAGRAM_MAX];
         struct wire_writer out;
         const struct wire_header h = {.ts = 1};
@@ -327,7 +333,7 @@ static void test_where_it_is(void **state)
         (void)take(w, s);
         assert_int_equal(hello(w, s, m), sizeof first);
         deliver(w, m, sizeof first);
-        assert_true(w->here == 1 - wiped && w->replies == 1);
+        assert_true(w->here == 0 && w->replies == 2); /* it only claims to be the peer */
         deliver(w, first, sizeof first);
         deliver(w, m, sizeof first);
         (void)take(w, s);

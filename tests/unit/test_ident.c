@@ -19,10 +19,13 @@ static const struct ident me = {.name = "home",
                                 .voters = {1, 3, 258},
                                 .n_voters = 3,
                                 .node_id = 3,
-                                .storage_id = 0x55667788,
+                                .key = {0x88, [31] = 9},
                                 .created = 1700000000};
 static const struct wal_options options = {.segment_bytes = WAL_SEGMENT_BYTES_MIN,
-                                           .storage_id = 0x55667788};
+                                           .storage_id = 0x88};
+enum { IDENT_VERSION = 3 };
+
+static const uint8_t secret[IDENT_KEY_BYTES] = {1, [31] = 2};
 static char err[600];
 
 /* The first start of a node, as far as it comes. */
@@ -33,7 +36,7 @@ static int first_start(struct memdisk *m)
 
     int r = ident_lock(d, "/d", true, &lock, err, sizeof err);
     if (r == IDENT_OK)
-        r = ident_create(d, "/d", &me, options.segment_bytes, err, sizeof err);
+        r = ident_create(d, "/d", &me, secret, options.segment_bytes, err, sizeof err);
     return r;
 }
 
@@ -59,8 +62,12 @@ static void what_was_created_is_loaded_after_a_power_cut(void **state)
     assert_int_equal(id.n_voters, 3);
     assert_memory_equal(id.voters, me.voters, sizeof me.voters);
     assert_int_equal(id.node_id, me.node_id);
-    assert_int_equal(id.storage_id, me.storage_id);
+    assert_memory_equal(id.key, me.key, sizeof me.key);
     assert_int_equal(id.created, me.created);
+    assert_int_equal(ident_storage_id(&id), options.storage_id);
+    uint8_t got[IDENT_KEY_BYTES];
+    assert_int_equal(ident_secret(memdisk_disk(m), "/d", got, err, sizeof err), IDENT_OK);
+    assert_memory_equal(got, secret, sizeof got);
     assert_int_equal(wal_open(&w, memdisk_disk(m), "/d", &options, &rep), 0);
     assert_int_equal(rep.last_index, 0);
     wal_close(w);
@@ -84,7 +91,7 @@ static void another_cluster_or_node_is_named(void **state)
     assert_string_equal(err, "/d/ident: belongs to node 3, this is node 4");
     assert_int_equal(load(m, NULL, &id), IDENT_OK);
     want = me;
-    want.storage_id = 0; /* not compared: it is what the caller wants to know */
+    memset(want.key, 0, sizeof want.key); /* not compared: it is what the caller wants to know */
     assert_int_equal(load(m, &want, &id), IDENT_OK);
     memdisk_free(m);
 }
@@ -153,8 +160,8 @@ static void another_format_is_named_and_nonsense_refused(void **state)
         size_t at;
         uint8_t value;
     } nonsense[] = {
-        {12, 0}, {12, 10}, {12, 4}, {12, 2}, {14, 65},  {14, 3},  {16, 1},  {40, 3},   {40, 4},
-        {46, 1}, {58, 1},  {63, 1}, {64, 0}, {68, 'x'}, {127, 1}, {128, 1}, {4095, 1},
+        {12, 0}, {12, 10}, {12, 4}, {12, 2},   {14, 65}, {14, 3},  {24, 3},  {24, 4},   {30, 1},
+        {42, 1}, {63, 1},  {64, 0}, {68, 'x'}, {127, 1}, {160, 0}, {192, 1}, {4095, 1},
     };
     struct ident id;
 
@@ -167,13 +174,17 @@ static void another_format_is_named_and_nonsense_refused(void **state)
             fail_msg("byte %zu = %u: taken", nonsense[i].at, nonsense[i].value);
         memdisk_free(m);
     }
-    for (int version = 1; version <= 3; version += 2) {
+    for (int version = 1; version <= IDENT_VERSION + 1; version++) {
+        if (version == IDENT_VERSION)
+            continue;
         struct memdisk *m = memdisk_new(1);
         assert_int_equal(first_start(m), IDENT_OK);
         a_block_with(m, 8, (uint8_t)version);
         assert_int_equal(load(m, &me, &id), IDENT_OTHER_VERSION);
-        assert_non_null(strstr(err, version == 1 ? "has format 1, this raftd knows format 2 alone"
-                                                 : "has format 3"));
+        char text[100];
+        snprintf(text, sizeof text, "has format %d, this raftd knows format %d alone", version,
+                 IDENT_VERSION);
+        assert_non_null(strstr(err, text));
         assert_int_equal(load(m, NULL, &id), IDENT_OTHER_VERSION);
         memdisk_free(m);
     }
@@ -193,7 +204,7 @@ static void one_damaged_copy_is_survived_and_two_are_not(void **state)
         bad = good ^ 0x40;
         memdisk_poke(m, "/d/ident", at, &bad, 1);
         assert_int_equal(load(m, &me, &id), IDENT_OK);
-        assert_int_equal(id.storage_id, me.storage_id);
+        assert_memory_equal(id.key, me.key, sizeof me.key);
         assert_non_null(strstr(err, at < 4096 ? "copy 1 is damaged" : "copy 2 is damaged"));
         size_t there = (at + 4096) % 8192;
         other_good = memdisk_peek(m, "/d/ident", &size)[there];
@@ -220,10 +231,10 @@ static void copies_that_differ_are_damage(void **state)
 
     (void)state;
     assert_int_equal(first_start(m), IDENT_OK);
-    them.storage_id++;
+    them.key[31]++;
     const struct disk *d = memdisk_disk(other);
     assert_int_equal(ident_lock(d, "/d", true, &lock, err, sizeof err), IDENT_OK);
-    assert_int_equal(ident_create(d, "/d", &them, 0, err, sizeof err), IDENT_OK);
+    assert_int_equal(ident_create(d, "/d", &them, secret, 0, err, sizeof err), IDENT_OK);
     memdisk_poke(m, "/d/ident", 4096, memdisk_peek(other, "/d/ident", &size), 4096);
     assert_int_equal(load(m, &me, &id), IDENT_DAMAGED);
     memdisk_free(m);
@@ -245,7 +256,7 @@ static void nothing_is_created_where_something_is(void **state)
         assert_true(fd >= 0);
         assert_int_equal(d->close(d->ctx, fd), 0);
         uint64_t calls = memdisk_calls(m);
-        assert_int_equal(ident_create(d, "/d", &me, 0, err, sizeof err), IDENT_NOT_EMPTY);
+        assert_int_equal(ident_create(d, "/d", &me, secret, 0, err, sizeof err), IDENT_NOT_EMPTY);
         assert_int_equal(memdisk_calls(m) - calls, 1); /* it only looked */
         memdisk_free(m);
     }
@@ -253,7 +264,7 @@ static void nothing_is_created_where_something_is(void **state)
     struct memdisk *m = memdisk_new(1);
     const struct disk *d = memdisk_disk(m);
     assert_int_equal(first_start(m), IDENT_OK);
-    assert_int_equal(ident_create(d, "/d", &me, 0, err, sizeof err), IDENT_NOT_EMPTY);
+    assert_int_equal(ident_create(d, "/d", &me, secret, 0, err, sizeof err), IDENT_NOT_EMPTY);
     memdisk_free(m);
     /* What a file system keeps for itself does not count. */
     m = memdisk_new(1);
@@ -308,8 +319,8 @@ static void an_empty_log_of_another_directory_is_refused(void **state)
     assert_int_equal(
         wal_create(d, "/d", options.storage_id, options.segment_bytes, err, sizeof err), 0);
     assert_int_equal(wal_open(&w, d, "/d", &other, &rep), -EBADMSG);
-    assert_non_null(strstr(rep.message, "belongs to storage 0000000055667788, this directory is "
-                                        "0000000055667789"));
+    assert_non_null(strstr(rep.message, "belongs to storage 0000000000000088, this directory is "
+                                        "0000000000000089"));
     assert_int_equal(wal_check(d, "/d", &options, &rep), 0);
     memdisk_poke(m, segment, 0, zeros, sizeof zeros);
     assert_int_equal(wal_open(&w, d, "/d", &options, &rep), -EBADMSG);
@@ -334,7 +345,7 @@ static void a_second_daemon_is_locked_out(void **state)
     /* No identity yet: the lock is not kept. */
     assert_int_equal(ident_lock(d, "/d", false, &second, err, sizeof err), IDENT_MISSING);
     assert_int_equal(ident_lock(d, "/d", true, &second, err, sizeof err), IDENT_OK);
-    assert_int_equal(ident_create(d, "/d", &me, 0, err, sizeof err), IDENT_OK);
+    assert_int_equal(ident_create(d, "/d", &me, secret, 0, err, sizeof err), IDENT_OK);
     let_go(d, &second);
     assert_int_equal(ident_lock(d, "/d", false, &first, err, sizeof err), IDENT_OK);
     assert_int_equal(ident_lock(d, "/d", false, &second, err, sizeof err), IDENT_LOCKED);
@@ -414,7 +425,7 @@ static void missing_parents_are_made_and_durable(void **state)
 
     (void)state;
     assert_int_equal(ident_lock(d, "/a/b/c", true, &lock, err, sizeof err), IDENT_OK);
-    assert_int_equal(ident_create(d, "/a/b/c", &me, 0, err, sizeof err), IDENT_OK);
+    assert_int_equal(ident_create(d, "/a/b/c", &me, secret, 0, err, sizeof err), IDENT_OK);
     memdisk_power_cut(m, MEMDISK_KEEP_NONE);
     assert_int_equal(ident_load(d, "/a/b/c", &me, &id, err, sizeof err), IDENT_OK);
     memdisk_free(m);
@@ -453,7 +464,7 @@ static void a_path_too_long_is_refused(void **state)
     const struct disk *d = memdisk_disk(m);
     assert_int_equal(ident_lock(d, dir, true, &lock, err, sizeof err), -ENAMETOOLONG);
     assert_int_equal(ident_load(d, dir, NULL, &id, err, sizeof err), -ENAMETOOLONG);
-    assert_int_equal(ident_create(d, dir, &me, 0, err, sizeof err), -ENAMETOOLONG);
+    assert_int_equal(ident_create(d, dir, &me, secret, 0, err, sizeof err), -ENAMETOOLONG);
     assert_int_equal(memdisk_calls(m), 0);
     memdisk_free(m);
 }

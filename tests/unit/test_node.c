@@ -214,7 +214,9 @@ static void arrive(struct sim *s, unsigned from, unsigned to, struct wire_writer
         wire_cluster_id(node_parts(n).cfg->cluster),
         (uint16_t)(from + 1),
         (uint16_t)(to + 1),
-        {s->m[from].storage, s->m[to].storage, wire_voters_digest(ids, s->o.nodes)}};
+        {0},
+        {0, about_handle(s->m[to].own.key), wire_voters_digest(ids, s->o.nodes)}};
+    memcpy(ends.key, s->m[from].own.key, sizeof ends.key);
     uint8_t *buf = w->buf - PLAIN_HEAD_BYTES;
     h.term = w->term;
     h.ts += peer_of(s, to, from)->path.link.peer_ts + 1;

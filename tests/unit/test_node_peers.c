@@ -23,6 +23,12 @@ static void ask_for_vote(struct world *w, uint16_t from, uint64_t term)
     flush(w);
 }
 
+/* The key of that node, as in greet(), is durable. */
+static void remembered(struct world *w, uint16_t id)
+{
+    node_remembered(w->n, w->now, id, (const uint8_t[ABOUT_KEY_BYTES]){(uint8_t)id}, true);
+}
+
 /* Who is no member may be heard, and becomes a peer of the core if he stands or leads. When both have
  * forgotten him, nothing of him is left. */
 static void test_stranger(void **state)
@@ -34,7 +40,7 @@ static void test_stranger(void **state)
     flush(w);
     assert_true(node_peer(w->n, 4) != NULL && w->came == 4 && w->remember == 4);
     assert_int_equal(raft_peer_slot(raft_of(w), 4), -1);
-    node_remembered(w->n, w->now, 4, 4, true);
+    remembered(w, 4);
     w->now += SECOND; /* nobody leads: it may stand */
     ask_for_vote(w, 4, 5);
     assert_int_not_equal(raft_peer_slot(raft_of(w), 4), -1);
@@ -47,7 +53,7 @@ static void test_stranger(void **state)
         persisted(w);
     }
     assert_true(node_peer(w->n, 4) == NULL && w->went == 4);
-    node_remembered(w->n, w->now, 4, 4, true); /* late */
+    remembered(w, 4); /* late */
     world_free(w);
 }
 
@@ -62,7 +68,7 @@ static void test_silent_strangers(void **state)
         flush(w);
         assert_non_null(node_peer(w->n, id));
         assert_true(node_peer(w->n, 2) != NULL && node_peer(w->n, 3) != NULL);
-        node_remembered(w->n, w->now, w->remember, w->remember, true);
+        remembered(w, w->remember);
     }
     assert_true(node_peer(w->n, 4) == NULL && w->went != 0);
     w->now += 10 * SECOND;
@@ -83,7 +89,7 @@ static void test_no_stranger(void **state)
     w->cluster++;
     assert_false(greet(w, 4));
     w->cluster = cluster;
-    struct plain_ends ends = {w->cluster, 1, 1, {1, 1, 1}};
+    struct plain_ends ends = {w->cluster, 1, 1, {1}, {0, 1, 1}};
     uint8_t buf[PLAIN_HEAD_BYTES];
     assert_false(node_datagram(w->n, w->now, 0, buf, plain_close(buf, 0, &ends)));
     ends.from = 2; /* a peer, but from where it is not: plain text can be forged */

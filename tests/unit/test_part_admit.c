@@ -10,20 +10,37 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <string.h>
+
 enum { OURS = 11, THEIRS = 22, SECOND = 1000 * 1000 };
+
+/* A key with that handle; keys of one handle differ in their last byte. */
+struct key {
+    uint8_t bytes[ABOUT_KEY_BYTES];
+};
+
+static struct key key_of(uint8_t handle, uint8_t last)
+{
+    return (struct key){{handle, [ABOUT_KEY_BYTES - 1] = last}};
+}
 
 static struct {
     uint16_t id;
-    uint64_t storage;
+    struct key key;
     unsigned times;
 } asked;
 
-static void on_remember(void *ctx, uint16_t id, uint64_t storage_id)
+static void on_remember(void *ctx, uint16_t id, const uint8_t key[ABOUT_KEY_BYTES])
 {
     (void)ctx;
     asked.id = id;
-    asked.storage = storage_id;
+    memcpy(asked.key.bytes, key, ABOUT_KEY_BYTES);
     asked.times++;
+}
+
+static bool asked_for(uint16_t id, struct key key)
+{
+    return asked.id == id && about_same_key(asked.key.bytes, key.bytes);
 }
 
 static const struct node_io io = {.remember = on_remember};
@@ -32,14 +49,14 @@ static struct admit a;
 static uint64_t voters;
 
 /* Node 1 of 3, 1 and 2; `before` and `known`: what it remembers of itself and of node 2. */
-static void start(uint64_t before, uint64_t known)
+static void start(uint8_t before, uint8_t known)
 {
     static const uint16_t ids[] = {1, 2, 3};
     cfg = (struct node_config){.id = 1,
                                .voters = {3, 1, 2},
-                               .known = {0, before, known},
+                               .known = {{0}, {before}, {known}},
                                .n_voters = 3,
-                               .storage_id = OURS};
+                               .key = {OURS}};
     asked.times = 0;
     admit_init(&a, &cfg, &io, true);
     admit_add(&a, 3);
@@ -48,44 +65,56 @@ static void start(uint64_t before, uint64_t known)
     assert_true(admit_voters_digest(&a) == voters); /* in whatever order the file names them */
 }
 
-static void hear(uint64_t now, uint16_t peer, struct about about)
+/* Node 2 shows this key, and says that it knows ours as `known`. */
+static void hear(uint64_t now, struct key key, uint64_t known)
 {
-    admit_heard(&a, now, peer, &about);
+    admit_heard(&a, now, 2, key.bytes, &(struct about){0, known, voters});
+}
+
+static void remembered(uint64_t now, uint16_t id, struct key key, bool done)
+{
+    admit_remembered(&a, now, id, key.bytes, done);
 }
 
 static void test_first(void **state)
 {
     (void)state;
+    const struct key theirs = key_of(THEIRS, 1), none = {{0}};
     start(OURS, 0);
     assert_int_equal(admit_state(&a, 2), ADMIT_SILENT);
-    hear(1, 2, (struct about){THEIRS, 0, voters});
+    hear(1, theirs, 0);
     assert_int_equal(admit_state(&a, 2), ADMIT_FIRST);
-    assert_true(asked.times == 1 && asked.id == 2 && asked.storage == THEIRS);
-    hear(2, 2, (struct about){THEIRS, OURS, voters});
+    assert_true(asked.times == 1 && asked_for(2, theirs));
+    hear(2, theirs, OURS);
     assert_int_equal(asked.times, 1); /* it is on its way */
-    admit_remembered(&a, 3, 2, THEIRS, false);
+    remembered(3, 2, theirs, false);
     assert_int_equal(admit_state(&a, 2), ADMIT_FIRST);
-    hear(3 + SECOND - 1, 2, (struct about){THEIRS, OURS, voters});
+    hear(3 + SECOND - 1, theirs, OURS);
     assert_int_equal(asked.times, 1);
-    hear(3 + SECOND, 2, (struct about){THEIRS, OURS, voters});
+    hear(3 + SECOND, theirs, OURS);
     assert_int_equal(asked.times, 2);
-    admit_remembered(&a, 4, 2, THEIRS + 1, true); /* of an earlier question */
-    assert_int_equal(admit_storage(&a, 2), 0);
-    admit_remembered(&a, 4, 2, THEIRS, true);
+    remembered(4, 2, key_of(THEIRS, 2), true); /* of an earlier question */
+    assert_memory_equal(admit_key(&a, 2), none.bytes, sizeof none);
+    remembered(4, 2, theirs, true);
     assert_int_equal(admit_state(&a, 2), ADMIT_YES);
-    assert_int_equal(admit_storage(&a, 2), THEIRS);
+    assert_memory_equal(admit_key(&a, 2), theirs.bytes, sizeof theirs);
     assert_int_equal(admit_state(&a, 3), ADMIT_SILENT);
 }
 
+/* Whole keys are compared: one that only begins as the known one does is another one. */
 static void test_others(void **state)
 {
     (void)state;
     start(OURS, THEIRS);
-    hear(1, 2, (struct about){THEIRS, 0, voters + 1});
+    voters++;
+    hear(1, key_of(THEIRS, 0), 0);
+    voters--;
     assert_int_equal(admit_state(&a, 2), ADMIT_OTHER_LIST);
-    hear(1, 2, (struct about){THEIRS + 1, OURS, voters});
+    hear(1, key_of(THEIRS + 1, 0), OURS);
     assert_int_equal(admit_state(&a, 2), ADMIT_OTHER_DISK);
-    hear(1, 2, (struct about){THEIRS, 0, voters});
+    hear(1, key_of(THEIRS, 1), OURS);
+    assert_int_equal(admit_state(&a, 2), ADMIT_OTHER_DISK);
+    hear(1, key_of(THEIRS, 0), 0);
     assert_int_equal(admit_state(&a, 2), ADMIT_YES);
     assert_int_equal(asked.times, 0);
 }
@@ -94,24 +123,25 @@ static void test_others(void **state)
 static void test_new_directory(void **state)
 {
     (void)state;
+    const struct key theirs = key_of(THEIRS, 0), before = key_of(OURS - 1, 0);
     start(OURS, THEIRS);
-    hear(1, 2, (struct about){THEIRS, OURS - 1, voters});
+    hear(1, theirs, OURS - 1);
     assert_int_equal(admit_state(&a, 2), ADMIT_NEW_DISK);
-    assert_true(asked.times == 1 && asked.id == 1 && asked.storage == OURS - 1);
-    admit_remembered(&a, 2, 1, OURS - 1, false);
-    hear(3, 2, (struct about){THEIRS, OURS - 1, voters});
+    assert_true(asked.times == 1 && asked_for(1, before));
+    remembered(2, 1, before, false);
+    hear(3, theirs, OURS - 1);
     assert_int_equal(asked.times, 1);
-    hear(2 + SECOND, 2, (struct about){THEIRS, OURS - 1, voters});
+    hear(2 + SECOND, theirs, OURS - 1);
     assert_int_equal(asked.times, 2);
-    admit_remembered(&a, 2 + SECOND, 1, OURS - 1, true);
-    hear(2 + 3 * SECOND, 2, (struct about){THEIRS, OURS - 1, voters});
+    remembered(2 + SECOND, 1, before, true);
+    hear(2 + 3 * SECOND, theirs, OURS - 1);
     assert_int_equal(asked.times, 2);
-    hear(4 * SECOND, 3, (struct about){33, 0, voters});
+    admit_heard(&a, 4 * SECOND, 3, key_of(33, 0).bytes, &(struct about){0, 0, voters});
     assert_int_equal(admit_state(&a, 3), ADMIT_NONE);
     start(OURS - 1, THEIRS);
-    hear(1, 2, (struct about){THEIRS, OURS - 1, voters});
+    hear(1, theirs, OURS - 1);
     assert_int_equal(asked.times, 0); /* it is on the disk */
-    hear(1, 2, (struct about){THEIRS, OURS, voters});
+    hear(1, theirs, OURS);
     assert_int_equal(admit_state(&a, 2), ADMIT_NONE);
 }
 
@@ -128,10 +158,10 @@ static void test_greetings(void **state)
         now = admit_greet_at(&a, 2);
     }
     assert_int_equal(fast, 20);
-    hear(now, 2, (struct about){THEIRS, 0, voters});
+    hear(now, key_of(THEIRS, 0), 0);
     admit_greeted(&a, now, 2);
     assert_true(admit_greet_at(&a, 2) < now + SECOND); /* it is there now */
-    hear(now, 2, (struct about){THEIRS, OURS, voters});
+    hear(now, key_of(THEIRS, 0), OURS);
     assert_true(admit_greet_at(&a, 2) == RAFT_NEVER);
     assert_true(admit_greet_at(&a, 3) != RAFT_NEVER);
     admit_init(&a, &cfg, &io, false);

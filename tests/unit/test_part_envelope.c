@@ -13,6 +13,8 @@
 #include <sodium.h>
 #include <string.h>
 
+#include "tests/lib/pair.h"
+
 enum { TEXT = 100 };
 
 struct end {
@@ -41,19 +43,20 @@ static void on_random(void *ctx, void *buf, size_t len)
     randombytes_buf(buf, len);
 }
 
-static void on_remember(void *ctx, uint16_t id, uint64_t storage_id)
+static void on_remember(void *ctx, uint16_t id, const uint8_t key[ABOUT_KEY_BYTES])
 {
     struct end *n = ctx;
-    admit_remembered(&n->admit, now, id, storage_id, true);
+    admit_remembered(&n->admit, now, id, key, true);
     envelope_know(&n->e, id);
 }
 
 static void begin(struct end *n, uint16_t id, const char *cluster, const struct session_keys *keys)
 {
     memset(n, 0, sizeof *n);
-    n->cfg = (struct node_config){
-        .id = id, .voters = {1, 2}, .n_voters = 2, .storage_id = 10u + id, .known = {11, 12}};
-    n->cfg.known[2 - id] = 0; /* of the other */
+    n->cfg = (struct node_config){.id = id, .voters = {1, 2}, .n_voters = 2, .key = {10}};
+    n->cfg.key[0] = (uint8_t)(10 + id);
+    if (keys != NULL)
+        memcpy(n->cfg.key, keys->own.key, sizeof n->cfg.key);
     memcpy(n->cfg.cluster, cluster, strlen(cluster) + 1);
     n->io = (struct node_io){
         .ctx = n, .send = on_send, .random = on_random, .remember = on_remember};
@@ -122,7 +125,7 @@ static void test_plain(void **state)
 static void test_judged(void **state)
 {
     static const struct {
-        uint64_t storage, knows;
+        uint8_t key, knows;
         enum drop drop;
         enum status_session session;
     } table[] = {
@@ -135,11 +138,11 @@ static void test_judged(void **state)
     for (unsigned i = 0; i < sizeof table / sizeof table[0]; i++) {
         begin(&ends[0], 1, "home", NULL);
         begin(&ends[1], 2, "home", NULL);
-        ends[0].cfg.known[1] = table[i].knows;
-        ends[0].cfg.storage_id = table[i].storage;
+        ends[0].cfg.known[1][0] = table[i].knows;
+        ends[0].cfg.key[0] = table[i].key;
         admit_init(&ends[0].admit, &ends[0].cfg, &ends[0].io, true);
         admit_add(&ends[0].admit, 2);
-        ends[1].cfg.known[0] = 11;
+        ends[1].cfg.known[0][0] = 11;
         admit_init(&ends[1].admit, &ends[1].cfg, &ends[1].io, true);
         admit_add(&ends[1].admit, 1);
         send_text(1);
@@ -157,12 +160,12 @@ static void test_judged(void **state)
 static void test_sealed(void **state)
 {
     (void)state;
-    struct session_keys keys = {.has = {true}};
+    struct session_keys keys[2] = {{.has = {true}, .own = pair_of(1)},
+                                   {.has = {true}, .own = pair_of(2)}};
     bool another;
-    memset(keys.key[0], 1, sizeof keys.key[0]);
     now = 1000000;
-    begin(&ends[0], 1, "home", &keys);
-    begin(&ends[1], 2, "home", &keys);
+    begin(&ends[0], 1, "home", &keys[0]);
+    begin(&ends[1], 2, "home", &keys[1]);
     for (unsigned life = 0; life < 2; life++) {
         for (unsigned i = 0;
              i < 100 && !(envelope_ready(&ends[0].e, 2) && envelope_ready(&ends[1].e, 1)); i++) {
@@ -185,7 +188,7 @@ static void test_sealed(void **state)
         envelope_status(&ends[0].e, 2, &s);
         assert_int_equal(s.session, STATUS_SESSION_ESTABLISHED);
         envelope_free(&ends[1].e);
-        begin(&ends[1], 2, "home", &keys); /* another process, which knows nobody */
+        begin(&ends[1], 2, "home", &keys[1]); /* another process, which knows nobody */
     }
     stop();
 }

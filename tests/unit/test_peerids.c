@@ -31,9 +31,18 @@ static int load(struct memdisk *m, struct peerids *ids)
     return peerids_load(memdisk_disk(m), "/d", OURS, ids, err, sizeof err);
 }
 
-static int add(struct memdisk *m, struct peerids *ids, uint16_t node, uint64_t storage)
+/* Distinct in its last bytes. */
+static void make_key(uint8_t key[PEERIDS_KEY_BYTES], uint64_t number)
 {
-    return peerids_add(memdisk_disk(m), "/d", ids, node, storage, err, sizeof err);
+    memset(key, 7, PEERIDS_KEY_BYTES);
+    memcpy(key + PEERIDS_KEY_BYTES - sizeof number, &number, sizeof number);
+}
+
+static int add(struct memdisk *m, struct peerids *ids, uint16_t node, uint64_t number)
+{
+    uint8_t key[PEERIDS_KEY_BYTES];
+    make_key(key, number);
+    return peerids_add(memdisk_disk(m), "/d", ids, node, key, err, sizeof err);
 }
 
 static void expect(struct memdisk *m, unsigned n)
@@ -41,8 +50,14 @@ static void expect(struct memdisk *m, unsigned n)
     struct peerids ids;
     assert_int_equal(load(m, &ids), 0);
     assert_int_equal(ids.n, n);
-    for (uint16_t node = 1; node <= 5; node++)
-        assert_int_equal(peerids_find(&ids, node), node <= n ? 1000 + node : 0);
+    for (uint16_t node = 1; node <= 5; node++) {
+        uint8_t key[PEERIDS_KEY_BYTES];
+        uint8_t found[PEERIDS_KEY_BYTES];
+        make_key(key, 1000 + node);
+        assert_int_equal(peerids_find(&ids, node, found), node <= n);
+        if (node <= n)
+            assert_memory_equal(found, key, sizeof key);
+    }
 }
 
 /* Each is there after any power cut. */

@@ -16,13 +16,16 @@
 #include "net/wire.h"
 #include "raftd/base/bytes.h"
 
-enum { HEAD = 48, MAX = WIRE_DATAGRAM_MAX };
+enum { HEAD = 80, MAX = WIRE_DATAGRAM_MAX };
 
 /* All bytes are in use. */
 static const struct plain_ends ENDS = {
     UINT64_C(0x1122334455667788),
     0x0102,
     0x0304,
+    {0x81, 0x82, 0x83, 0x84, 0x85, 0x86, 0x87, 0x88, 0x89, 0x8a, 0x8b,
+     0x8c, 0x8d, 0x8e, 0x8f, 0x90, 0x91, 0x92, 0x93, 0x94, 0x95, 0x96,
+     0x97, 0x98, 0x99, 0x9a, 0x9b, 0x9c, 0x9d, 0x9e, 0x9f, 0xa0},
     {UINT64_C(0x0102030405060708), UINT64_C(0x1112131415161718), UINT64_C(0x2122232425262728)}};
 
 static const uint8_t PAYLOAD[] = "any bytes of payload will do";
@@ -50,7 +53,7 @@ static void put_check(uint8_t *buf, size_t len)
     uint8_t key[16] = {0};
     uint8_t sum[8];
     memcpy(key, buf + 8, 8);
-    key[8] = 5;
+    key[8] = 6;
     memset(buf + 16, 0, 8);
     assert_int_equal(crypto_shorthash(sum, buf, len, key), 0);
     memcpy(buf + 16, sum, 8);
@@ -61,13 +64,15 @@ static void put_check(uint8_t *buf, size_t len)
 static void test_golden_bytes(void **state)
 {
     (void)state;
-    static const uint8_t empty[] = {0x50, 0x00, 0x02, 0x01, 0x04, 0x03, 0x00, 0x00, 0x88, 0x77,
-                                    0x66, 0x55, 0x44, 0x33, 0x22, 0x11, 0xd1, 0x4f, 0xd1, 0x53,
-                                    0xe0, 0x52, 0x47, 0x69, 0x08, 0x07, 0x06, 0x05, 0x04, 0x03,
-                                    0x02, 0x01, 0x18, 0x17, 0x16, 0x15, 0x14, 0x13, 0x12, 0x11,
-                                    0x28, 0x27, 0x26, 0x25, 0x24, 0x23, 0x22, 0x21};
-    static const uint8_t sum[] = {0x91, 0x8e, 0x8c, 0xfe, 0x5a, 0xe8, 0x9e, 0xf2};
-    uint8_t buf[64];
+    static const uint8_t empty[] = {
+        0x60, 0x00, 0x02, 0x01, 0x04, 0x03, 0x00, 0x00, 0x88, 0x77, 0x66, 0x55, 0x44, 0x33,
+        0x22, 0x11, 0x32, 0x0d, 0x45, 0xff, 0xad, 0x65, 0x1d, 0x4a, 0x81, 0x82, 0x83, 0x84,
+        0x85, 0x86, 0x87, 0x88, 0x89, 0x8a, 0x8b, 0x8c, 0x8d, 0x8e, 0x8f, 0x90, 0x91, 0x92,
+        0x93, 0x94, 0x95, 0x96, 0x97, 0x98, 0x99, 0x9a, 0x9b, 0x9c, 0x9d, 0x9e, 0x9f, 0xa0,
+        0x08, 0x07, 0x06, 0x05, 0x04, 0x03, 0x02, 0x01, 0x18, 0x17, 0x16, 0x15, 0x14, 0x13,
+        0x12, 0x11, 0x28, 0x27, 0x26, 0x25, 0x24, 0x23, 0x22, 0x21};
+    static const uint8_t sum[] = {0xc1, 0x57, 0x8b, 0x3f, 0xde, 0xd3, 0xa4, 0xf7};
+    uint8_t buf[HEAD + 16];
     memset(buf, 0xEE, sizeof buf);
     assert_int_equal(plain_close(buf, 0, &ENDS), HEAD);
     assert_memory_equal(buf, empty, HEAD);
@@ -97,6 +102,7 @@ static void test_all_lengths(void **state)
         assert_int_equal(open_exact(at, len, &ENDS), DATAGRAM_DATA);
         struct about about = plain_about(at);
         assert_memory_equal(&about, &ENDS.about, sizeof about);
+        assert_memory_equal(plain_key(at), ENDS.key, sizeof ENDS.key);
         for (size_t i = 0; i < sizeof buf; i++)
             if (buf + i < at || buf + i >= at + HEAD)
                 assert_int_equal(buf[i], (uint8_t)(i * 7 + n));
@@ -167,8 +173,8 @@ static void test_versions(void **state)
     for (unsigned v = 0; v < 256; v++) {
         buf[0] = (uint8_t)v;
         put_check(buf, len);
-        assert_int_equal(open_exact(buf, len, &ENDS), v == 0x50     ? DATAGRAM_DATA
-                                                      : v >> 4 == 5 ? DROP_KIND
+        assert_int_equal(open_exact(buf, len, &ENDS), v == 0x60     ? DATAGRAM_DATA
+                                                      : v >> 4 == 6 ? DROP_KIND
                                                                     : DROP_VERSION);
     }
 }
@@ -205,13 +211,13 @@ static void test_strangers(void **state)
         assert_int_equal(open_exact(buf, sample(buf, &from), &ENDS), DROP_UNKNOWN);
     }
     /* Sent back to where it came from. */
-    const struct plain_ends back = {ENDS.cluster, ENDS.to, ENDS.from, ENDS.about};
+    const struct plain_ends back = {.cluster = ENDS.cluster, .from = ENDS.to, .to = ENDS.from};
     assert_int_equal(open_exact(buf, sample(buf, &ENDS), &back), DROP_MISDIRECTED);
 
     static const uint16_t ids[] = {0, 1, 255, 256, 65535};
     for (size_t i = 0; i < sizeof ids / sizeof ids[0]; i++) {
-        const struct plain_ends ends = {i % 2 == 0 ? 0 : UINT64_MAX, ids[i], ids[(i + 1) % 5],
-                                        ENDS.about};
+        const struct plain_ends ends = {
+            .cluster = i % 2 == 0 ? 0 : UINT64_MAX, .from = ids[i], .to = ids[(i + 1) % 5]};
         assert_int_equal(open_exact(buf, sample(buf, &ends), &ends), DATAGRAM_DATA);
     }
 }
@@ -232,7 +238,7 @@ static void test_random_bytes_are_refused(void **state)
         assert_int_not_equal(open_exact(buf, len, &ENDS), DATAGRAM_DATA);
         if (len < HEAD)
             continue;
-        buf[0] = 0x50;
+        buf[0] = 0x60;
         put_u16(buf + 2, ENDS.from);
         put_u16(buf + 4, ENDS.to);
         put_u64(buf + 8, ENDS.cluster);
