@@ -183,3 +183,40 @@ int aside_trim(const struct aside *a, uint64_t max_bytes)
             return failed(a, rc, "unlink", path);
     }
 }
+
+/* The nearest place behind one. */
+struct place {
+    uint64_t behind_number, number;
+    uint64_t behind_n, n;
+};
+
+static int find_next(void *arg, const char *name)
+{
+    struct place *p = arg;
+    uint64_t n, number;
+    const char *at = name;
+    if (!num_take(&at, 10, UINT32_MAX - 1, &n) || *at++ != '-' ||
+        !num_take(&at, 16, UINT64_MAX, &number) || strcmp(at, SEGMENT_SUFFIX) != 0)
+        return 0;
+    bool behind = number > p->behind_number || (number == p->behind_number && n > p->behind_n);
+    if (behind && (number < p->number || (number == p->number && n < p->n))) {
+        p->number = number;
+        p->n = n;
+    }
+    return 0;
+}
+
+int aside_next(const struct disk *d, const char *dir, uint64_t *number, uint32_t *n,
+               char path[WAL_PATH_MAX])
+{
+    struct place p = {
+        .behind_number = *number, .behind_n = *n, .number = UINT64_MAX, .n = UINT64_MAX};
+    path_in(path, dir, "");
+    int rc = d->list(d->ctx, path, find_next, &p);
+    if (rc != 0 || p.n == UINT64_MAX)
+        return rc != 0 ? rc : -ENOENT;
+    *number = p.number;
+    *n = (uint32_t)p.n;
+    path_of(path, &(struct aside){.dir = dir, .n = *n}, *number);
+    return d->open(d->ctx, path, DISK_READ);
+}

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "storage/disk.h"
+#include "storage/wal.h"
 
 struct aside {
     const struct disk *d;
@@ -31,5 +32,10 @@ int aside_copy(const struct aside *a, uint64_t number);
 /* What was put there by earlier starts is deleted, the oldest first, while all of it is more than
  * max_bytes; 0: no limit. */
 int aside_trim(const struct aside *a, uint64_t max_bytes);
+
+/* Opens what was put there, one file after the other by number and n, which name the last one (0, 0: none
+ * yet) and then this one, as does `path`. Its descriptor; -ENOENT: there is none behind it; -errno. */
+int aside_next(const struct disk *d, const char *dir, uint64_t *number, uint32_t *n,
+               char path[WAL_PATH_MAX]);
 
 #endif

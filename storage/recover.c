@@ -28,6 +28,7 @@
 #include <string.h>
 
 #include "raftd/base/bytes.h"
+#include "raftd/base/num.h"
 #include "storage/crc32c.h"
 #include "storage/record.h"
 #include "storage/repair.h"
@@ -637,6 +638,8 @@ static int scan_all(struct scan *s)
     int rc = doubt_read(s->d, s->dir, &s->before, s->rep->message, sizeof s->rep->message);
     if (rc == 0)
         rc = scan_log(s);
+    if (rc == 0 && s->before.set && s->options->cut_off != NULL)
+        return repair_tell(s);
     if (rc != -EBADMSG || !s->options->repair || s->refused)
         return rc;
     memcpy(why, s->rep->message, sizeof why);
@@ -716,11 +719,13 @@ static void report_doubt(struct scan *s)
                     d->why);
     else
         add_message(rep,
-                    "The log %s entry %" PRIu64 ", and what stood there goes to %s/log/damaged",
+                    "The log %s entry %" PRIu64 ": this node lacks entries from %" PRIu64
+                    " to %" PRIu64 " at least, and terms and votes. What stood there goes to "
+                    "%s/log/damaged",
                     !s->r->reset           ? "is cut behind"
                     : rep->last_index != 0 ? "begins anew behind the snapshot, which ends with"
                                            : "begins anew, for there is no snapshot, behind",
-                    rep->last_index, s->dir);
+                    rep->last_index, d->first_lost, max_u64(d->first_lost, d->last_lost), s->dir);
 }
 
 static void fill_report(struct scan *s, int rc)

@@ -28,7 +28,7 @@ static int tell(struct scan *s, const struct segment_seen *seen, uint32_t at,
     uint32_t from = at + BATCH_HEAD_BYTES;
     size_t left = h->payload_len < seen->bytes - from ? h->payload_len : seen->bytes - from, size;
     struct record rec;
-    if (o->cut_off == NULL || h->first_index == 0)
+    if (o->cut_off == NULL || h->first_index == 0 || h->last_index < s->lacks)
         return 0;
     if (h->first_index > s->told)
         o->cut_off(o->cut_off_ctx, s->told, h->first_index - 1, NULL);
@@ -44,11 +44,12 @@ static int tell(struct scan *s, const struct segment_seen *seen, uint32_t at,
             size = left >= RECORD_HEAD_BYTES && get_u64(p + 8) == index ? record_known_size(p) : 0;
         if (!whole && (size == 0 || size > left))
             break;
-        o->cut_off(o->cut_off_ctx, index, index, whole ? &rec : NULL);
+        if (index >= s->lacks)
+            o->cut_off(o->cut_off_ctx, index, index, whole ? &rec : NULL);
         index++;
     }
     if (rc == 0 && index <= h->last_index)
-        o->cut_off(o->cut_off_ctx, index, h->last_index, NULL);
+        o->cut_off(o->cut_off_ctx, max_u64(index, s->lacks), h->last_index, NULL);
     free(buf);
     return rc;
 }
@@ -80,10 +81,44 @@ static int look_at_rest(struct scan *s, size_t walked)
     int rc = scan_close(s);
     r->doubt = s->before;
     r->doubt.set = true;
-    s->told = (r->reset ? s->options->base.index : f->last_index) + 1;
+    s->lacks = s->told = (r->reset ? s->options->base.index : f->last_index) + 1;
     note(&r->doubt, f->term, f->vote, r->reset ? f->last_index : 0);
     for (; rc == 0 && i < s->n_numbers; i++, at = 0)
         rc = look_behind(s, i, at);
+    return rc;
+}
+
+/* One of the files that are kept: batches behind what is there again. */
+static int tell_file(struct scan *s)
+{
+    struct batch_head h;
+    int64_t size = s->d->size(s->d->ctx, s->fd);
+    struct segment_seen seen = {.bytes = (uint32_t)min_u64((uint64_t)size, WAL_SEGMENT_BYTES_MAX)};
+    int rc = size < 0 ? scan_failed(s, (int)size, "stat") : 0;
+    for (uint32_t at = 0; rc == 0 && at + BATCH_BLOCK_BYTES <= seen.bytes;
+         at += BATCH_BLOCK_BYTES) {
+        rc = scan_read(s, s->window, at, BATCH_BLOCK_BYTES);
+        if (rc == 0 && batch_decode(s->window, &h))
+            rc = tell(s, &seen, at, &h);
+    }
+    return rc == 0 ? scan_close(s) : rc;
+}
+
+int repair_tell(struct scan *s)
+{
+    const struct wal_options *o = s->options;
+    uint64_t number = 0;
+    uint32_t n = 0;
+    int rc = scan_close(s), fd = 0;
+    s->lacks = s->told = max_u64(s->before.first_lost, s->r->fold.last_index + 1);
+    while (rc == 0 && (fd = aside_next(s->d, s->dir, &number, &n, s->path)) >= 0) {
+        s->fd = fd;
+        rc = tell_file(s);
+    }
+    if (rc == 0 && fd < 0 && fd != -ENOENT)
+        rc = scan_failed(s, fd, "open");
+    if (rc == 0 && s->told <= s->before.last_lost)
+        o->cut_off(o->cut_off_ctx, s->told, s->before.last_lost, NULL);
     return rc;
 }
 

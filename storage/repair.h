@@ -27,6 +27,10 @@
  * still shows go to the doubt. 0 or an error. */
 int repair_plan(struct scan *s, bool none);
 
+/* The log was cut by an earlier start: tells what is kept of what stood there (wal_options.cut_off). 0 or
+ * an error. */
+int repair_tell(struct scan *s);
+
 /* Steps 1 to 3, and what has to go without damage. 0 or an error, and then `err` is filled. */
 int repair_begin(const struct disk *d, const char *dir, const struct wal_options *options,
                  const struct recovery *r, char *err, size_t err_size);

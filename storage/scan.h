@@ -53,6 +53,7 @@ struct scan {
     uint64_t salt;             /* of the segment that is walked, 0 for none */
     unsigned unreadable;       /* times that the disk could not read a block */
     struct doubt before;       /* what an earlier start found */
+    uint64_t lacks;            /* the first entry that the node does not have any more */
     uint64_t told; /* of what was cut off: entries before this one (wal_options.cut_off) */
     char damage
         [WAL_MESSAGE_BYTES]; /* before `start`, where it makes no difference; empty for none */

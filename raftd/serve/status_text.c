@@ -323,6 +323,11 @@ static void put_advice(struct sink *k, const struct status *s)
     FILE *f = fmemopen(all, sizeof all, "w");
     if (f == NULL)
         return; /* there is no memory, even for advice */
+    if (s->doubt == STATUS_DOUBT_DAMAGED && s->leader == 0)
+        fputs("; the log of this node was damaged and no leader is there that mends it: if this "
+              "lasts, see "
+              "Damaged disks in raftd(8), and raftd --check says what is lost",
+              f);
     if (s->leader_changes_hour >= ADVICE_CHANGES)
         fprintf(f,
                 "; %u changes of leader within an hour: unless nodes were restarted, raise "

@@ -94,6 +94,8 @@ for i in 1 2; do
 done
 sleep 3
 for i in 1 2 3; do
+    [ "$i" = 3 ] || expect 0 ctl "$i" status
+    [ "$i" = 3 ] || [[ $OUT == *"advice="*"see Damaged disks in raftd(8)"* ]] || fail "status of node $i gives no advice"
     [ "$(field "$i" leader)" = 0 ] || fail "node $i has a leader, which a majority in doubt elected"
     expect 4 ctl "$i" --timeout 0.5 put nobody takes
 done

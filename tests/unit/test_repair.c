@@ -359,6 +359,55 @@ static void a_check_says_what_a_start_does(void **state)
     }
 }
 
+/* What a check says of each entry: '-' nothing, 'l' lost, 'r' readable. */
+struct said {
+    char of[200];
+};
+
+static void say_entry(void *ctx, uint64_t first, uint64_t last, const struct record *rec)
+{
+    struct said *said = ctx;
+    assert_true(first <= last && last < sizeof said->of);
+    for (uint64_t i = first; i <= last; i++)
+        if (said->of[i] != 'r') /* one that was overwritten may be there, too */
+            said->of[i] = rec != NULL ? 'r' : 'l';
+}
+
+static struct said check_says(struct bed *b)
+{
+    struct said said;
+    struct wal_report rep;
+    struct wal_options opts = b->opts;
+    memset(said.of, '-', sizeof said.of);
+    opts.cut_off = say_entry;
+    opts.cut_off_ctx = &said;
+    assert_int_equal(wal_check(disk_of(b->g), DIR, &opts, &rep), 0);
+    return said;
+}
+
+/* Before a start and after it: what was cut off is told from what is kept of it. */
+static void a_check_tells_what_is_lost(void **state)
+{
+    (void)state;
+    unsigned readable = 0, lost = 0;
+    for (unsigned kind = 0; kind < KINDS; kind++) {
+        struct bed *b = bed_new();
+        struct said before, after;
+        (void)damage(b, kind);
+        before = check_says(b);
+        readable += memchr(before.of, 'r', sizeof before.of) != NULL;
+        lost += memchr(before.of, 'l', sizeof before.of) != NULL;
+        for (int start = 0; start < 2; start++) {
+            must_open(b);
+            after = check_says(b);
+            if (memcmp(&before, &after, sizeof before) != 0)
+                fail_msg("kind %u: %.60s, then %.60s", kind, before.of, after.of);
+        }
+        bed_free(b);
+    }
+    assert_true(readable > 5 && lost > 2);
+}
+
 static void nothing_at_all_is_left(void **state)
 {
     (void)state;
@@ -492,6 +541,7 @@ int main(void)
         cmocka_unit_test(a_failing_call_is_told_and_tried_again),
         cmocka_unit_test(without_room_nothing_is_lost),
         cmocka_unit_test(a_check_says_what_a_start_does),
+        cmocka_unit_test(a_check_tells_what_is_lost),
         cmocka_unit_test(nothing_at_all_is_left),
         cmocka_unit_test(a_foreign_log_is_refused),
         cmocka_unit_test(a_term_that_was_cut_off_is_kept),

@@ -371,10 +371,11 @@ static void test_names(void **state)
 static void test_advice(void **state)
 {
     (void)state;
-    for (unsigned k = 0; k < 9; k++) {
+    for (unsigned k = 0; k < 10; k++) {
         struct status s;
         fill(&s);
         s.disk_full = k == 3 || k == 6;
+        s.leader = k == 9 || k == 6 ? 0 : 2;
         s.log_full = k == 8 || k == 6;
         s.install_of_bytes = k == 7; /* which waits for room, too */
         s.disk_free = 1;
@@ -401,9 +402,10 @@ static void test_advice(void **state)
             "over 80 % of max_data_bytes",
             "a majority of the disks has not written for 10 s",
             "log has reached log_max_bytes",
+            "log of this node was damaged and no leader",
         };
-        for (unsigned i = 1; i < 7; i++)
-            if (!strstr(line, words[i]) == (k == 6 || i == (k == 7 ? 3 : k == 8 ? 6 : k)))
+        for (unsigned i = 1; i < 8; i++)
+            if (!strstr(line, words[i]) == (k == 6 || i == (k == 7 ? 3 : k >= 8 ? k - 2 : k)))
                 fail_msg("%u: %s", k, line + 1);
         if (k == 0)
             assert_string_equal(line + 1, "advice=none");
