@@ -1,18 +1,19 @@
 /* num.c: see num.h. */
 #include "raftd/base/num.h"
 
-/* The value of a digit; 16 or more: it is none. */
-static uint64_t digit_of(char c)
+/* The value of a digit; 16: it is none. */
+static unsigned digit_of(char c)
 {
     if (c >= 'a' && c <= 'f')
-        return (uint64_t)(c - 'a' + 10);
-    return c >= '0' && c <= '9' ? (uint64_t)(c - '0') : 16;
+        return (unsigned)(c - 'a' + 10);
+    return c >= '0' && c <= '9' ? (unsigned)(c - '0') : 16;
 }
 
 bool num_take(const char **text, unsigned base, uint64_t max, uint64_t *out)
 {
     const char *start = *text, *p = start;
-    uint64_t value = 0, digit;
+    uint64_t value = 0;
+    unsigned digit;
     for (; (digit = digit_of(*p)) < base; p++) {
         if (value > max / base || digit > max - value * base)
             return false;
@@ -36,7 +37,8 @@ bool num_parse(const char *text, uint64_t min, uint64_t max, uint64_t *out)
 
 bool num_parse_thousandths(const char *text, uint64_t min, uint64_t max, uint64_t *out)
 {
-    uint64_t value, digit;
+    uint64_t value;
+    unsigned digit;
     if (!num_take(&text, 10, max / 1000, &value))
         return false;
     value *= 1000;

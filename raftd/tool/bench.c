@@ -182,8 +182,7 @@ static void note_latency(struct run *r, uint64_t began_ns, uint64_t now)
 /* An operation went well, or the run is over. */
 static void note_good(struct run *r, uint64_t now)
 {
-    if (now - r->good_ns > r->stall_ns)
-        r->stall_ns = now - r->good_ns;
+    r->stall_ns = max_u64(r->stall_ns, now - r->good_ns);
     r->good_ns = now;
 }
 
@@ -429,8 +428,7 @@ static int prefill(const struct tool *t, const struct options *o)
     struct options fill = *o;
     fill.ops = o->keys;
     fill.seconds = 0;
-    if (fill.clients < PREFILL_CLIENTS_MIN)
-        fill.clients = PREFILL_CLIENTS_MIN;
+    fill.clients = max_u64(fill.clients, PREFILL_CLIENTS_MIN);
     struct run *r = run_new(t, &fill);
     int code = run_all(r, "filling");
     if (code == RAFTCTL_EXIT_OK && (code = exit_of_errors(r)) != RAFTCTL_EXIT_OK)
