@@ -414,6 +414,7 @@ void node_snap_installed(struct node *n, uint64_t now, const struct snapshot_hea
 {
     snap_in_done(&n->snap_in, now, head != NULL);
     if (replica_install(&n->replica, now, head)) {
+        assert(head != NULL);
         machine_replace(n->machine, state, head->index, head->cluster_ms);
         writes_installed(&n->writes);
         writes_published(&n->writes);
