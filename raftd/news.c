@@ -193,7 +193,7 @@ static unsigned trouble_of(struct news_peer *said, const struct status *s,
     uint64_t heard_us = p->heard_us != 0 ? p->heard_us : s->start_us;
     if (troubles[p->session].words != NULL)
         return p->session;
-    if (now_us < heard_us + NEWS_SILENT_US)
+    if (now_us < heard_us + NEWS_SILENT_US || p->standing == RAFT_NO_MEMBER)
         return 0;
     if (cluster)
         return NEWS_OTHER_CLUSTER;
@@ -282,16 +282,31 @@ static void say_narrow(struct news_peer *said, const struct status_peer *p, uint
 static void say_leader(struct news *said, const struct status *s, uint64_t now_us)
 {
     bool none = s->leader == 0;
-    unsigned heard = 1;
-    for (unsigned i = 0; i < s->n_peers; i++)
-        heard += s->peers[i].heard_us != 0 && now_us < s->peers[i].heard_us + NEWS_SILENT_US;
+    unsigned heard = s->standing == RAFT_VOTER, voters = heard;
+    for (unsigned i = 0; i < s->n_peers; i++) {
+        const struct status_peer *p = &s->peers[i];
+        bool voter = p->standing == RAFT_VOTER;
+        voters += voter;
+        heard += voter && p->heard_us != 0 && now_us < p->heard_us + NEWS_SILENT_US;
+    }
     if (none && lasting_is(&said->no_leader, NEWS_LASTS_US, now_us))
         say_warn("no leader for %" PRIu64 " s: writes and linearizable reads wait. %u of %u nodes "
                  "are here, %u are needed",
-                 (now_us - said->no_leader.since_us) / 1000000, heard, s->n_peers + 1,
-                 (s->n_peers + 1) / 2 + 1);
+                 (now_us - said->no_leader.since_us) / 1000000, heard, voters, voters / 2 + 1);
     if (!none && lasting_over(&said->no_leader, now_us) > 0)
         say_info("node %u leads: there is a leader again", s->leader);
+}
+
+/* It is tried again all the while. */
+static void say_memory(struct news *said, const struct status *s, uint64_t now_us)
+{
+    if (s->no_memory != 0 && lasting_is(&said->no_memory, 0, now_us))
+        say_warn(
+            "out of memory: node %u is a peer of this node, which can neither hear it nor speak "
+            "to it until there is some",
+            s->no_memory);
+    if (s->no_memory == 0 && lasting_over(&said->no_memory, now_us) > 0)
+        say_info("there is memory for all peers again");
 }
 
 static void say_commits(struct news *said, const struct status *s, uint64_t now_us)
@@ -374,6 +389,7 @@ void news_status(struct news *said, struct status *s, uint64_t now_us)
         say_narrow(p, &s->peers[i], now_us);
     }
     say_leader(said, s, now_us);
+    say_memory(said, s, now_us);
     say_send_fails(said, s, now_us);
     say_data(said, s);
     say_log_full(said, s, now_us);

@@ -674,6 +674,8 @@ void node_status(const struct node *n, uint64_t now, struct status *s)
     s->start_us = n->start_us;
     memcpy(s->cluster, n->cfg.cluster, sizeof s->cluster);
     s->id = n->cfg.id;
+    const struct raft_member *own = raft_member(&r->members, n->cfg.id);
+    s->standing = own != NULL ? (enum raft_standing)own->standing : RAFT_NO_MEMBER;
     s->role = r->role;
     s->term = r->term;
     s->leader = r->leader;

@@ -100,6 +100,7 @@ struct status {
     uint64_t start_us; /* start of the process */
     char cluster[65];
     uint16_t id;
+    enum raft_standing standing; /* in the newest configuration */
     enum raft_role role;
     uint64_t term;
     uint16_t leader; /* 0 = none known */

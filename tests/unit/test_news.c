@@ -38,9 +38,10 @@ const char *raft_why_name(enum raft_why why)
 
 static struct status two_peers(void)
 {
-    struct status s = {.n_peers = 2, .id = 1, .max_data_bytes = 1000};
+    struct status s = {.n_peers = 2, .id = 1, .standing = RAFT_VOTER, .max_data_bytes = 1000};
     for (unsigned i = 0; i < 2; i++) {
         s.peers[i].id = (uint16_t)(i + 2);
+        s.peers[i].standing = RAFT_VOTER;
         (void)snprintf(s.peers[i].addr, sizeof s.peers[i].addr, "192.0.2.%u:7101", i + 2);
         s.peers[i].session = STATUS_SESSION_ESTABLISHED;
         s.peers[i].session_us = 10 * MIN;
@@ -192,6 +193,41 @@ static void test_no_leader(void **state)
     pass(&said, &s, &now, SEC);
     assert_int_equal(heard.good, 1);
     assert_non_null(strstr(heard.line, "node 2 leads"));
+}
+
+/* Learners and strangers are not among those that a leader needs, and a stranger may fall silent. */
+static void test_who_is_needed(void **state)
+{
+    (void)state;
+    struct news said = {0};
+    struct status s = two_peers();
+    uint64_t now = 20 * MIN;
+    s.peers[0].heard_us = UINT64_MAX / 2;
+    s.peers[1].standing = RAFT_NO_MEMBER;
+    s.standing = RAFT_LEARNER;
+    heard_forget();
+    pass(&said, &s, &now, 30 * SEC);
+    assert_int_equal(heard.warned, 1);
+    assert_non_null(strstr(heard.line, "1 of 1 nodes are here, 1 are needed"));
+    assert_int_equal(heard.errors, 0);
+}
+
+static void test_no_memory(void **state)
+{
+    (void)state;
+    struct news said = {0};
+    struct status s = two_peers();
+    uint64_t now = 20 * MIN;
+    s.leader = 1;
+    s.peers[0].heard_us = s.peers[1].heard_us = UINT64_MAX / 2;
+    heard_forget();
+    s.no_memory = 4;
+    pass(&said, &s, &now, 5 * SEC);
+    assert_int_equal(heard.warned, 1);
+    assert_non_null(strstr(heard.line, "out of memory: node 4 is a peer"));
+    s.no_memory = 0;
+    pass(&said, &s, &now, SEC);
+    assert_int_equal(heard.good, 1);
 }
 
 /* The kernel refuses what is sent: its reason. An address of ours that is not there yet has a message
@@ -556,7 +592,8 @@ int main(void)
         cmocka_unit_test(test_commits),        cmocka_unit_test(test_data),
         cmocka_unit_test(test_own_loss),       cmocka_unit_test(test_own_damage),
         cmocka_unit_test(test_loss_of_a_peer), cmocka_unit_test(test_roles),
-        cmocka_unit_test(test_differs),
+        cmocka_unit_test(test_differs),        cmocka_unit_test(test_who_is_needed),
+        cmocka_unit_test(test_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

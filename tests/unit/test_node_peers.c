@@ -1,4 +1,4 @@
-// LINK: @node tests/lib/node_one.c
+// LINK: @node tests/lib/node_one.c -Wl,--wrap=calloc
 /* Peers that come and go while a node runs. */
 #include "tests/lib/node_one.h"
 
@@ -10,9 +10,28 @@
 
 #include "net/seal/plain.h"
 #include "raftd/node/links.h"
+#include "raftd/node/log_in.h"
 #include "raftd/node/peer.h"
+#include "raftd/node/replica.h"
 
 enum { SECOND = 1000000 };
+
+static bool no_memory; /* for peers */
+
+void *__real_calloc(size_t n, size_t size);
+void *__wrap_calloc(size_t n, size_t size);
+
+void *__wrap_calloc(size_t n, size_t size)
+{
+    return no_memory && size == sizeof(struct peer) ? NULL : __real_calloc(n, size);
+}
+
+static uint16_t lacks_memory(const struct world *w)
+{
+    struct status s = {0};
+    node_status(w->n, w->now, &s);
+    return s.no_memory;
+}
 
 static void ask_for_vote(struct world *w, uint16_t from, uint64_t term)
 {
@@ -101,12 +120,43 @@ static void test_no_stranger(void **state)
     world_free(w);
 }
 
+/* Without memory for it a peer is named, and comes as soon as there is some; a stranger is not heard. */
+static void test_no_memory(void **state)
+{
+    (void)state;
+    struct world *w = world_new(NULL, &(struct node_config){0});
+    struct raft_msg m = {.type = RAFT_MSG_VOTE_REQ, .from = 4, .to = 1, .term = 5};
+    m.vote_req.campaign = 1;
+    m.vote_req.vote_term = 5;
+    no_memory = true;
+    assert_false(greet(w, 4));
+    w->now += SECOND;
+    replica_step(node_parts(w->n).log_in->replica, w->now,
+                 &(struct raft_event){.type = RAFT_EV_MESSAGE, .msg = &m});
+    flush(w);
+    assert_true(node_peer(w->n, 4) == NULL && lacks_memory(w) == 4);
+    assert_true(node_deadline(w->n, w->now) <= w->now + SECOND);
+    no_memory = false;
+    w->now += SECOND / 2;
+    flush(w);
+    assert_int_equal(lacks_memory(w), 4);
+    for (unsigned i = 0; i < 3; i++) { /* so that the core still has it */
+        w->now += SECOND / 4;
+        replica_step(node_parts(w->n).log_in->replica, w->now,
+                     &(struct raft_event){.type = RAFT_EV_MESSAGE, .msg = &m});
+        flush(w);
+    }
+    assert_true(node_peer(w->n, 4) != NULL && lacks_memory(w) == 0);
+    world_free(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_stranger),
         cmocka_unit_test(test_silent_strangers),
         cmocka_unit_test(test_no_stranger),
+        cmocka_unit_test(test_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
