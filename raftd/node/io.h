@@ -26,7 +26,7 @@ enum {
     NODE_DISK_STALL_MIN_US = 1500000, /* SD cards pause for a second in normal work */
     NODE_FULL_RETRY_US = 1000000, /* a batch that found no room is tried again: each try may fill
                                          and empty what room there is */
-    NODE_APPLY_MAX = 256, /* entries applied at a time, so that a node that replays a long log still
+    NODE_APPLY_MAX = 128, /* entries applied at a time, so that a node that replays a long log still
                              hears its peers: with a million keys each takes a few microseconds */
     NODE_WINDOW_BYTES = 1 << 18, /* of a stream on its way: 20 Mbit/s at 100 ms */
     NODE_ACK_DELAY_US = 2000,    /* followers wait so long for their disk before an ACK;

@@ -12,6 +12,15 @@
  *   list          one list of a group, 1000 keys
  *   freeze        opening and closing an image
  *   bytes/key     memory that a key takes beside the bytes of its key and value
+ *
+ * Then what a turn of the daemon's loop may have to do with such a state and ORIGINS nodes that write, in
+ * microseconds of this thread, each the most of many:
+ *
+ *   apply         puts of random keys, as many as are applied at a time, and showing them
+ *   tidy          freeing a part of what they replaced
+ *   freeze, thaw  opening an image, with the digest for its head; closing it
+ *   digest        of the state, as nodes compare it
+ *   replace       another state in the place of this one, as one that was installed
  */
 #include <inttypes.h>
 #include <malloc.h>
@@ -21,7 +30,11 @@
 #include <string.h>
 #include <time.h>
 
+#include "raftd/node/io.h"
+#include "raftd/state/cmd.h"
+#include "raftd/state/image.h"
 #include "raftd/state/kv.h"
+#include "raftd/state/machine.h"
 #include "tests/lib/state_table.h"
 
 enum { GROUP = 1000, VALUE_BYTES = 32, PUTS = 50000, GETS = 100000, BATCHES = 3, TIMES = 5 };
@@ -269,16 +282,149 @@ static void compare(uint32_t n)
     fflush(stdout);
 }
 
+/* ---- a turn of the loop ---- */
+
+enum { ORIGINS = 9, TURNS = 2000 };
+
+struct turns {
+    double apply, tidy, freeze, thaw, digest, replace;
+};
+
+static double thread_us(void)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
+    return (double)ts.tv_sec * 1e6 + (double)ts.tv_nsec / 1000;
+}
+
+static void most(double *figure, double x)
+{
+    if (x > *figure)
+        *figure = x;
+}
+
+static void apply(struct machine *m, const struct key *k)
+{
+    static const uint8_t value[VALUE_BYTES];
+    static uint8_t buf[CMD_MAX_BYTES];
+    uint64_t index = machine_applied(m) + 1;
+    struct cmd_item it = {CMD_PUT, k->len, VALUE_BYTES, (const uint8_t *)k->text, value};
+    struct cmd c = {.operations = 1,
+                    .origin = (uint16_t)(index % ORIGINS + 1),
+                    .process = 1,
+                    .number = index / ORIGINS + 1};
+    struct applied a;
+    size_t size = cmd_encode(buf, &c, &it);
+    if (!machine_apply(m, index, index, buf, size, NULL, &a) || a.outcome != MACHINE_DONE)
+        abort();
+}
+
+static void turn(struct machine *m, uint32_t keys, struct turns *t)
+{
+    struct key *k = random_keys(NODE_APPLY_MAX, keys);
+    double start = thread_us();
+    for (unsigned i = 0; i < NODE_APPLY_MAX; i++)
+        apply(m, &k[i]);
+    if (!machine_publish(m))
+        abort();
+    most(&t->apply, thread_us() - start);
+    start = thread_us();
+    (void)machine_tidy(m);
+    most(&t->tidy, thread_us() - start);
+    free(k);
+}
+
+static void turn_image(struct machine *m, struct turns *t)
+{
+    uint8_t digest[MACHINE_DIGEST_BYTES];
+    double start = thread_us();
+    struct image *image = machine_freeze(m);
+    if (image == NULL)
+        abort();
+    image_digest(image, digest);
+    most(&t->freeze, thread_us() - start);
+    start = thread_us();
+    machine_thaw(m, image);
+    most(&t->thaw, thread_us() - start);
+    start = thread_us();
+    if (!machine_digest(m, digest))
+        abort();
+    most(&t->digest, thread_us() - start);
+}
+
+static struct image_load *load_of(struct machine *m)
+{
+    uint8_t digest[MACHINE_DIGEST_BYTES];
+    uint16_t section;
+    const uint8_t *bytes;
+    size_t len;
+    struct image *image = machine_freeze(m);
+    struct image_load *load = image_load_new();
+    if (image == NULL || load == NULL)
+        abort();
+    image_digest(image, digest);
+    while (image_next(image, &section, &bytes, &len) == 1)
+        if (image_load_chunk(load, section, bytes, len) != 0)
+            abort();
+    if (image_load_done(load, digest) != 0)
+        abort();
+    machine_thaw(m, image);
+    return load;
+}
+
+static void measure_turns(uint32_t n)
+{
+    struct turns t = {0};
+    struct kv *kv = kv_new();
+    struct machine *m = kv != NULL ? machine_new(kv) : NULL;
+    if (m == NULL)
+        abort();
+    for (uint32_t i = 0; i < n; i++) {
+        struct key k = key_of(i);
+        apply(m, &k);
+        if (i % NODE_APPLY_MAX == 0 && !machine_publish(m))
+            abort();
+    }
+    if (!machine_publish(m))
+        abort();
+    for (unsigned i = 0; i < TURNS; i++) {
+        turn(m, n, &t);
+        if (i % 20 == 0)
+            turn_image(m, &t);
+    }
+    struct image_load *load = load_of(m);
+    double start = thread_us();
+    machine_replace(m, load, machine_applied(m), machine_cluster_ms(m));
+    most(&t.replace, thread_us() - start);
+    for (bool more = true; more;) {
+        start = thread_us();
+        more = machine_tidy(m);
+        most(&t.tidy, thread_us() - start);
+    }
+    printf("%8" PRIu32
+           " turn   apply %.0f tidy %.0f freeze %.0f thaw %.0f digest %.0f replace %.0f us\n",
+           n, t.apply, t.tidy, t.freeze, t.thaw, t.digest, t.replace);
+    fflush(stdout);
+    machine_free(m);
+    kv_free(kv);
+}
+
+static void show(uint32_t n)
+{
+    compare(n);
+    measure_turns(n);
+}
+
 int main(int argc, char **argv)
 {
     rcu_thread_begin();
     printf("%8s %-6s %7s %7s %7s %7s %7s %7s %7s %9s %9s %9s\n", "keys", "", "put/1", "put/16",
            "put/64", "new/1", "new/16", "new/64", "get ns", "list us", "freeze us", "bytes/key");
     for (int i = 1; i < argc; i++)
-        compare((uint32_t)strtoul(argv[i], NULL, 10));
+        show((uint32_t)strtoul(argv[i], NULL, 10));
     if (argc == 1)
         for (uint32_t n = 1000; n <= 1000000; n *= n == 1000 ? 100 : 10)
-            compare(n);
+            show(n);
     rcu_thread_end();
     return 0;
 }
