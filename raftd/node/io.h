@@ -86,9 +86,10 @@ struct node_io {
      * none is repeated before. They come behind commits and fetches in the disk's queue. All of them are NULL
      * for a node that neither writes nor takes snapshots. */
 
-    /* Write this image as a snapshot, then node_imaged(). `head` is complete but for the storage id, and
-     * valid only during the call; the image stays open until the answer. Of the older snapshots, those
-     * that are kept anyway stay, and that of index `needed` (0: none), which a peer takes. */
+    /* Write this image as a snapshot, then node_imaged(). `head` is complete but for the storage id and
+     * the image's digest, and valid only during the call; the image stays open until the answer. Of the
+     * older snapshots, those that are kept anyway stay, and that of index `needed` (0: none), which a peer
+     * takes. */
     void (*image)(void *ctx, const struct snapshot_head *head, struct image *image,
                   uint64_t needed);
     /* That image takes too much memory: give it up. Or, `whole`, it takes half of that, or the log comes

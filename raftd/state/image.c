@@ -36,6 +36,7 @@ void image_digest_of(const struct kv_view *v, const uint8_t origins[IMAGE_DIGEST
 
 struct image {
     struct kv_image *kv;
+    struct origins *copy;           /* of them, until they are encoded */
     size_t origins_at, origins_len; /* bytes of them: given so far, all */
     struct kv_cursor cursor;
     const struct kv_object *object; /* that comes next, NULL at the end ... */
@@ -51,22 +52,33 @@ struct image *image_new(struct kv *kv, const struct origins *origins)
     struct image *image = malloc(sizeof *image + len);
     if (image == NULL)
         return NULL;
-    image->kv = kv_freeze(kv);
+    image->copy = origins_copy(origins);
+    image->kv = image->copy != NULL ? kv_freeze(kv) : NULL;
     if (image->kv == NULL) {
+        origins_free(image->copy);
         free(image);
         return NULL;
     }
     image->origins_at = 0;
     image->origins_len = len;
     image->begun = false;
-    origins_encode(origins, image->origins);
     return image;
 }
 
 void image_free(struct image *image, struct kv *kv)
 {
     kv_thaw(kv, image->kv);
+    origins_free(image->copy);
     free(image);
+}
+
+/* By who reads the image: the writer has less time. */
+static void encode(struct image *image)
+{
+    if (image->copy != NULL)
+        origins_encode(image->copy, image->origins);
+    origins_free(image->copy);
+    image->copy = NULL;
 }
 
 uint64_t image_index(const struct image *image)
@@ -79,9 +91,10 @@ uint64_t image_cluster_ms(const struct image *image)
     return kv_image_view(image->kv)->cluster_ms;
 }
 
-void image_digest(const struct image *image, uint8_t out[IMAGE_DIGEST_BYTES])
+void image_digest(struct image *image, uint8_t out[IMAGE_DIGEST_BYTES])
 {
     uint8_t origins[IMAGE_DIGEST_BYTES];
+    encode(image);
     crypto_generichash(origins, sizeof origins, image->origins, image->origins_len, NULL, 0);
     image_digest_of(kv_image_view(image->kv), origins, out);
 }
@@ -121,6 +134,7 @@ int image_next(struct image *image, uint16_t *section, const uint8_t **bytes, si
 {
     size_t left = image->origins_len - image->origins_at;
     *bytes = image->chunk;
+    encode(image);
     if (left > 0) {
         *section = SECTION_ORIGINS;
         *bytes = image->origins + image->origins_at;

@@ -46,8 +46,8 @@ void image_free(struct image *image, struct kv *kv);
 uint64_t image_index(const struct image *image);
 uint64_t image_cluster_ms(const struct image *image);
 
-/* Names the state, as machine_digest() does. */
-void image_digest(const struct image *image, uint8_t out[IMAGE_DIGEST_BYTES]);
+/* Names the state, as machine_digest() does. For the thread that reads the image. */
+void image_digest(struct image *image, uint8_t out[IMAGE_DIGEST_BYTES]);
 
 /* The next chunk, valid until the next call: 1; 0 at the end. An image is read once. */
 int image_next(struct image *image, uint16_t *section, const uint8_t **bytes, size_t *len);

@@ -41,6 +41,21 @@ void origins_free(struct origins *o)
     free(o);
 }
 
+struct origins *origins_copy(const struct origins *o)
+{
+    struct origins *copy = origins_new();
+    for (unsigned i = 0; copy != NULL && i < o->n; i++) {
+        struct origin *g = malloc(sizeof *g);
+        if (g == NULL) {
+            origins_free(copy);
+            return NULL;
+        }
+        *g = *o->at[i];
+        copy->at[copy->n++] = g;
+    }
+    return copy;
+}
+
 /* The place of the first origin whose id is not below this one. */
 static unsigned place_of(const struct origins *o, uint16_t id)
 {

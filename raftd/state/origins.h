@@ -64,6 +64,9 @@ struct origins;
 struct origins *origins_new(void);
 void origins_free(struct origins *o);
 
+/* NULL without memory. */
+struct origins *origins_copy(const struct origins *o);
+
 /* What is to be done with a command. *first is what was kept of it, with ORIGIN_REPEATED. */
 enum origin_says origins_look(const struct origins *o, const struct sender *s, struct kept *first);
 

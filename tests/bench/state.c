@@ -18,7 +18,7 @@
  *
  *   apply         puts of random keys, as many as are applied at a time, and showing them
  *   tidy          freeing a part of what they replaced
- *   freeze, thaw  opening an image, with the digest for its head; closing it
+ *   freeze, thaw  opening an image; closing it
  *   digest        of the state, as nodes compare it
  *   replace       another state in the place of this one, as one that was installed
  */
@@ -341,7 +341,6 @@ static void turn_image(struct machine *m, struct turns *t)
     struct image *image = machine_freeze(m);
     if (image == NULL)
         abort();
-    image_digest(image, digest);
     most(&t->freeze, thread_us() - start);
     start = thread_us();
     machine_thaw(m, image);
