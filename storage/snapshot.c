@@ -494,18 +494,26 @@ int snapshot_put_aside(struct snapshots *s, uint64_t index)
     return rc;
 }
 
-/* A snapshot of that state is there: 1; it is not, or not any more as what had its index was damaged or
- * another state: 0; -errno. */
+enum { ABSENT, PRESENT, ANOTHER };
+
+/* Is a snapshot of that state there? Or ANOTHER of its index, damaged or of another state; -errno. */
 static int present(struct snapshots *s, const struct snapshot_head *want,
                    struct snapshot_name *name)
 {
     struct snapshot_head head;
     int rc = snapshot_load(s, want->index, NULL, &head, name);
     if (rc == -ENOENT)
-        return 0;
+        return ABSENT;
     if (rc == -EBADMSG || (rc == 0 && memcmp(head.digest, want->digest, sizeof head.digest) != 0))
-        return snapshot_put_aside(s, want->index);
-    return rc == 0 ? 1 : rc;
+        return ANOTHER;
+    return rc == 0 ? PRESENT : rc;
+}
+
+/* Only now, when it is whole on the disk, another one goes: perhaps the disk could not read that this once. */
+static int take_place(struct snapshots *s, const char *from, uint64_t index, int was)
+{
+    int rc = was == ANOTHER ? snapshot_put_aside(s, index) : 0;
+    return rc == 0 ? give_name(s, from, index, SUFFIX) : rc;
 }
 
 /* ---- writing ---- */
@@ -604,14 +612,14 @@ int snapshot_write(struct snapshots *s, const struct snapshot_head *head,
                    const struct snapshot_source *source, struct snapshot_name *name)
 {
     path_text tmp;
-    int rc = make_dir(s);
-    if (rc != 0 || (rc = present(s, head, name)) != 0)
-        return rc == 1 ? 0 : rc;
+    int rc = make_dir(s), was = rc == 0 ? present(s, head, name) : rc;
+    if (was < 0 || was == PRESENT)
+        return was < 0 ? was : 0;
     if ((rc = path_of(s, tmp, 0, SUFFIX_TMP)) != 0 || (rc = unlink_if(s, tmp)) != 0)
         return rc;
     rc = write_file(s, tmp, head, source, name);
     if (rc == 0)
-        rc = give_name(s, tmp, head->index, SUFFIX);
+        rc = take_place(s, tmp, head->index, was);
     else
         (void)s->disk->unlink(s->disk->ctx, tmp); /* the next one does, if this fails */
     return rc;
@@ -739,9 +747,11 @@ static int own(struct snapshot_part *p)
 static int settle(struct snapshot_part *p, const struct snapshot_head *head)
 {
     struct snapshot_name there;
-    int rc = present(p->s, head, &there);
-    if (rc == 0 && (rc = own(p)) == 0)
-        rc = give_name(p->s, p->path, head->index, SUFFIX);
+    int rc, was = present(p->s, head, &there);
+    if (was < 0 || was == PRESENT)
+        return was;
+    if ((rc = own(p)) == 0)
+        rc = take_place(p->s, p->path, head->index, was);
     return rc;
 }
 

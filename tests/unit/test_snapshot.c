@@ -498,6 +498,10 @@ static void a_damaged_one_is_put_aside(void **state)
     assert_memory_equal(&name, &again, sizeof name);
     assert_true(memdisk_hash(m) == hash);
     memdisk_poke(m, PATH_OF(3), HEAD + 20, &bad, 1);
+    memdisk_limit(m, memdisk_used(m));
+    assert_int_equal(write_one(&s, 3, &again), -ENOSPC);
+    assert_true(there(&s, PATH_OF(3)));
+    memdisk_limit(m, 0);
     assert_int_equal(write_one(&s, 3, &again), 0);
     assert_memory_equal(&name, &again, sizeof name);
     memdisk_power_cut(m, MEMDISK_KEEP_NONE);
