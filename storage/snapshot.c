@@ -509,7 +509,7 @@ static int present(struct snapshots *s, const struct snapshot_head *want,
     return rc == 0 ? PRESENT : rc;
 }
 
-/* Only now, when it is whole on the disk, another one goes: perhaps the disk could not read that this once. */
+/* Only now, when it is whole on the disk, another one goes: perhaps that could not be read this once. */
 static int take_place(struct snapshots *s, const char *from, uint64_t index, int was)
 {
     int rc = was == ANOTHER ? snapshot_put_aside(s, index) : 0;

@@ -4,7 +4,7 @@
 int raft_peer_slot(const struct raft *r, uint16_t id)
 {
     for (unsigned i = 0; i < r->n_peers; i++) {
-        if (r->peers[i].id == id)
+        if (r->peers[i].id == id && id != 0) /* 0 is a free place */
             return (int)i;
     }
     return -1;

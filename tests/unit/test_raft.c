@@ -439,6 +439,28 @@ static void test_the_members_before_are_committed(void **state)
     assert_int_equal(t->r.commit_index, 1);
 }
 
+/* The places of peers that went have the id 0, and so has a leader that nobody knows. */
+static void test_a_free_place_is_nobodys(void **state)
+{
+    struct node *t = *state;
+    start(t, 3, 1, 4);
+    receive(t, lead(1, 5, 0, 0));
+    receive(t, probe(1, 3, 4, 1));
+    t->r.members.n = 2; /* node 3 goes */
+    t->r.peers[1] = (struct raft_peer){0};
+    struct raft_event ev = {.type = RAFT_EV_APPEND};
+    ev.append.term = 1;
+    ev.append.epoch = 3;
+    ev.append.prev_index = 4;
+    ev.append.prev_term = 1;
+    ev.append.last_index = 5;
+    ev.append.runs = (struct raft_run[]){{5, 1}};
+    ev.append.n_runs = 1;
+    step(t, &ev);
+    assert_int_equal(t->r.trail.last, 4);
+    assert_int_equal(raft_peer_slot(&t->r, 0), -1);
+}
+
 /* Its directory promised nothing, whatever that of the voter did. */
 static void test_a_node_stands_for_its_own_directory_only(void **state)
 {
@@ -667,6 +689,7 @@ int main(void)
         TEST(test_only_news_counts_as_a_sign_of_life),
         TEST(test_repeated_vote_requests_do_not_hold_the_voter),
         TEST(test_the_members_before_are_committed),
+        TEST(test_a_free_place_is_nobodys),
         TEST(test_a_node_stands_for_its_own_directory_only),
         TEST(test_reads_of_a_node_are_merged),
         TEST(test_runs_grow),
