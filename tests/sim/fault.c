@@ -144,6 +144,13 @@ void sim_fault_forget(struct sim *s, struct member *m, bool leader_dies)
     }
 }
 
+static void fill(struct sim *s, struct member *m)
+{
+    uint64_t left = (uint64_t)4096 * sim_roll(s, RNG_FAULT, 20) * sim_roll(s, RNG_FAULT, 20);
+    sim_disk_full(m, left, sim_roll(s, RNG_FAULT, 2) == 0);
+    sim_post(s, s->now + sim_roll(s, RNG_FAULT, 15 * SECOND), EV_ROOM, m->at);
+}
+
 static bool happen(struct sim *s, enum sim_fault f, struct member *m)
 {
     uint64_t until;
@@ -173,9 +180,10 @@ static bool happen(struct sim *s, enum sim_fault f, struct member *m)
                                   sim_roll(s, RNG_FAULT, 4) == 0 ? 30 * SECOND : 3 * SECOND);
         break;
     case SIM_FULL:
-        sim_disk_full(m, (uint64_t)4096 * sim_roll(s, RNG_FAULT, 20) * sim_roll(s, RNG_FAULT, 20),
-                      sim_roll(s, RNG_FAULT, 2) == 0);
-        sim_post(s, s->now + sim_roll(s, RNG_FAULT, 15 * SECOND), EV_ROOM, m->at);
+        fill(s, m);
+        if (s->o.fill_together && sim_roll(s, RNG_FAULT, 3) == 0)
+            for (unsigned i = 0; i < s->o.nodes; i++)
+                fill(s, &s->m[i]);
         return false; /* counted when a write meets it */
     case SIM_ROT: return rot(s, m);
     case SIM_WIPE:

@@ -17,7 +17,8 @@ enum {
     SETTLE_WRITES = 3,
     /* A node whose disk was full has noticed that there is room, or has made some by another snapshot. */
     ROOM_US = 8000000,
-    SETTLE_US = 3000000, /* the seal of the last batch is written in this time */
+    DISK_ROOM_US = 2000000, /* of a disk alone */
+    SETTLE_US = 3000000,    /* the seal of the last batch is written in this time */
     IDLE_US = 10000000,
     /* Per second and other node of the cluster: heartbeats each T/3 with answers, or probes of a
      * dead node each T/8, and some more. */
@@ -117,7 +118,7 @@ static bool leader_full(const struct member *m)
 static void wait_for_room(struct sim *s)
 {
     sim_run(s, STEP_US);
-    uint64_t end = s->now + ROOM_US;
+    uint64_t end = s->now + (s->o.log_max_bytes != 0 ? ROOM_US : DISK_ROOM_US);
     for (unsigned i = 0; i < s->o.nodes; i++)
         while (s->m[i].up && !s->m[i].outside &&
                (replica_full(node_replica(s->m[i].node)) || leader_full(&s->m[i]))) {

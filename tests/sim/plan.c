@@ -10,11 +10,12 @@ enum { MS = 1000, SECOND = 1000000 };
 
 struct profile {
     const char *name, *help;
-    uint32_t rate[SIM_FAULT_COUNT + 3]; /* at most: see SIM_FAULTS, and below */
+    uint32_t rate[SIM_FAULT_COUNT + 4]; /* at most: see SIM_FAULTS, and below */
 };
 
-/* No faults, but how it is for good: slow disks; short logs; rot that spares nothing. */
-enum { SLOW_DISKS = SIM_FAULT_COUNT, SNAPSHOTS, DAMAGE };
+/* No faults, but how it is for good: slow disks; short logs; rot that spares nothing; all disks that
+ * fill together. */
+enum { SLOW_DISKS = SIM_FAULT_COUNT, SNAPSHOTS, DAMAGE, FULL_DISKS };
 
 #define NET                                                                                        \
     [SIM_LOSS] = 500000, [SIM_DUP] = 200000, [SIM_DELAY] = 100000, [SIM_LATE] = 3000,              \
@@ -126,6 +127,17 @@ static const struct profile profiles[] = {
       [SIM_SMALL] = YES,
       [SNAPSHOTS] = YES,
       [DAMAGE] = YES}},
+    {"full",
+     "disks that fill and get room again, of one node or all",
+     {[SIM_FULL] = 4000,
+      [SIM_LOSS] = 100000,
+      [SIM_PARTITION] = 200,
+      [SIM_CRASH] = 300,
+      [SIM_KILL] = 300,
+      [SIM_MIDOP] = 300,
+      [SIM_STALL] = 100,
+      [SIM_SMALL] = YES,
+      [FULL_DISKS] = YES}},
     {"amnesia",
      "disks of followers that are those of an earlier time",
      {[SIM_AMNESIA] = 4000,
@@ -265,5 +277,10 @@ void sim_plan(struct sim_options *o, unsigned profile, uint64_t seed, unsigned n
     o->damage = p->rate[DAMAGE] != 0;
     if (p->rate[SLOW_DISKS])
         slow_disks(o, &rng);
+    if (p->rate[FULL_DISKS]) {
+        o->fill_together = true;
+        o->log_max_bytes = 0;
+        o->think_us = PICK(&own, 5, 20, 100) * MS;
+    }
     o->max_data_bytes = (uint32_t)PICK(&rng, 0, 0, 0, 0, 0, 1, 3, 8) * CMD_LIMIT_BYTES;
 }

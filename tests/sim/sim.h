@@ -101,6 +101,7 @@ struct sim_options {
     uint64_t think_us;   /* a client's mean pause between two operations */
     uint64_t timeout_us; /* of operations */
     bool damage;         /* SIM_ROT strikes snapshots, heads, seals and whole segments as well */
+    bool fill_together;  /* SIM_FULL strikes all disks at once, now and then */
     unsigned closure; /* one in so many batches: recover the worst images of that disk; 0 never */
 
     uint64_t time_us;    /* length of the safety phase ... */
