@@ -74,7 +74,7 @@ static const struct layout LAYOUTS[] = {
            MSG(vote_req.last_index), MSG(vote_req.last_term), MSG_FLAG(vote_req.pre),
            MSG_FLAG(vote_req.handed))},
     {FRAME(VOTE_RSP, MSG, RAFT_MSG_VOTE_RSP, MSG(vote_rsp.campaign), MSG(vote_rsp.vote_term),
-           MSG_FLAG(vote_rsp.pre), MSG_FLAG(vote_rsp.granted))},
+           MSG(vote_rsp.removed), MSG_FLAG(vote_rsp.pre), MSG_FLAG(vote_rsp.granted))},
     {FRAME(PING, MSG, RAFT_MSG_PING, 0)},
     {FRAME(LINKS, LINKS, 0, LINKS(rows), LINKS(cols), LINKS(members))},
     {FRAME(SETTINGS, SETTINGS, 0, 0)},

@@ -37,7 +37,7 @@
  *   92 DATA    16+d   1 again                 u64 off | u32 id | u8 stream | u8 0 | u16 0 | d bytes
  *   A0 VOTE_REQ  32   1 pre 2 handed          u64 campaign | u64 vote_term | u64 last_index
  *                                             | u64 last_term
- *   A1 VOTE_RSP  16   1 pre 2 granted         u64 campaign | u64 vote_term
+ *   A1 VOTE_RSP  24   1 pre 2 granted         u64 campaign | u64 vote_term | u64 removed
  *   30 PING       0
  *   31 LINKS 4+r(2+c)                         u8 r | u8 c | u16 members | r x { u16 id
  *                                             | c x u8 heard } | then maybe r x u8 age

@@ -19,6 +19,7 @@
 #include "raftd/files.h"
 #include "raftd/keyfile.h"
 #include "raftd/loop.h"
+#include "raftd/members_print.h"
 #include "raftd/newest.h"
 #include "raftd/refused.h"
 #include "raftd/restore.h"
@@ -312,8 +313,7 @@ static int read_snapshots(const char *dir, const char *cluster, struct starting 
         return refused(dir, rc, s.message);
     if (name->index == 0)
         return RAFTD_EXIT_OK;
-    opts->base = (struct wal_base){.index = head.index, .term = head.term};
-    memcpy(opts->base.hash, head.entry_hash, sizeof opts->base.hash);
+    opts->base = snapshot_base(&head);
     if (machine != NULL)
         machine_replace(machine, load, head.index, head.cluster_ms);
     return RAFTD_EXIT_OK;
@@ -381,7 +381,9 @@ static int run_check(const char *dir)
     printf("cluster=%s\nnodes=", id.name);
     for (unsigned i = 0; i < id.n_voters; i++)
         printf("%s%u", i == 0 ? "" : ",", id.voters[i]);
-    printf("\nnode=%u\nverdict=%s\nsnapshot_index=%" PRIu64 "\nsnapshot_bytes=%" PRIu64
+    puts("");
+    members_print(&rep.members);
+    printf("node=%u\nverdict=%s\nsnapshot_index=%" PRIu64 "\nsnapshot_bytes=%" PRIu64
            "\nterm=%" PRIu64 "\nvote=%u\nfirst_index=%" PRIu64 "\nlast_index=%" PRIu64
            "\nlast_term=%" PRIu64 "\ncommit_index=%" PRIu64 "\nbatches=%" PRIu64
            "\nsegments=%" PRIu64 "\ncut_bytes=%" PRIu64 "\ntail_dropped=%d\ndoubt=%d\n",

@@ -12,6 +12,7 @@
 #include "raftd/base/rcu.h"
 #include "raftd/base/say.h"
 #include "raftd/imager.h"
+#include "raftd/members_print.h"
 #include "raftd/refused.h"
 #include "raftd/state/kv.h"
 #include "raftd/state/machine.h"
@@ -54,8 +55,7 @@ void restore(const struct conf *conf, const struct ident *id, const char *path)
     struct image *image = machine_freeze(machine);
     if (image == NULL)
         say_fatal(RAFTD_EXIT_INTERNAL, "out of memory");
-    head.n_members = id->n_voters;
-    memcpy(head.members, id->voters, sizeof head.members);
+    head.members = (struct members_at){0}; /* a new cluster, of other nodes */
     int rc = imager_write(imager, &head, image, 0, &name);
     if (rc != 0)
         _exit(refused(conf->data_dir, rc, imager_error(imager)));
@@ -78,10 +78,8 @@ int restore_check(const char *path)
         say_error("%s", s.message);
         return rc == -EBADMSG || rc == -ENOTSUP ? RAFTD_EXIT_CORRUPT : RAFTD_EXIT_DISK;
     }
-    printf("nodes=");
-    for (unsigned i = 0; i < head.n_members; i++)
-        printf("%s%u", i == 0 ? "" : ",", head.members[i]);
-    printf("\nsnapshot_index=%" PRIu64 "\nsnapshot_bytes=%" PRIu64 "\nterm=%" PRIu64 "\nhash=",
+    members_print(&head.members);
+    printf("snapshot_index=%" PRIu64 "\nsnapshot_bytes=%" PRIu64 "\nterm=%" PRIu64 "\nhash=",
            name.index, name.size, name.term);
     for (unsigned i = 0; i < sizeof name.hash; i++)
         printf("%02x", name.hash[i]);

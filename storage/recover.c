@@ -33,6 +33,7 @@
 #include "storage/record.h"
 #include "storage/repair.h"
 #include "storage/scan.h"
+#include "storage/scan_entries.h"
 #include "storage/segment.h"
 #include "storage/verdict.h"
 #include "storage/zero.h"
@@ -86,76 +87,6 @@ static int check_segment_head(struct scan *s, const struct segment_head *h)
         h->base_term != f->last_term || h->commit != f->commit ||
         memcmp(h->base_head, f->head, sizeof f->head) != 0)
         return scan_corrupt(s, "%s: its head does not continue the segment before it", s->path);
-    return 0;
-}
-
-/* One more of the *n runs of a batch, which stand behind those of the log until all of it is right. */
-static int runs_push(struct scan *s, size_t *n, uint64_t index, uint64_t term)
-{
-    struct recovery *r = s->r;
-    if (r->n_runs + *n == r->cap_runs) {
-        size_t cap = r->cap_runs == 0 ? 16 : r->cap_runs * 2;
-        struct raft_run *p = realloc(r->runs, cap * sizeof *p);
-        if (p == NULL)
-            return scan_no_memory(s);
-        r->runs = p;
-        r->cap_runs = cap;
-    }
-    r->runs[r->n_runs + (*n)++] = (struct raft_run){.first_index = index, .term = term};
-    return 0;
-}
-
-/* The records inside a batch whose checksums are right. A contradiction here was written so: it is
- * never a cut write. */
-static int walk_records(struct scan *s, const struct walk *w)
-{
-    const struct batch_head *h = &w->head;
-    const uint8_t *p = s->buf + w->at + BATCH_HEAD_BYTES;
-    size_t left = h->payload_len;
-    uint64_t index = h->first_index;
-    bool prev_known = (h->flags & BATCH_TRUNC) == 0 || h->truncate_to == 0;
-    uint8_t prev[RECORD_HASH_BYTES], at_base[RECORD_HASH_BYTES];
-    struct recovery *r = s->r;
-    size_t keep = r->n_runs, fresh = 0;
-    memcpy(at_base, s->at_base, sizeof at_base);
-    if ((h->flags & BATCH_TRUNC) != 0) {
-        while (keep > 0 && r->runs[keep - 1].first_index > h->truncate_to)
-            keep--;
-        memset(prev, 0, sizeof prev);
-    } else {
-        memcpy(prev, r->fold.head, sizeof prev);
-    }
-    uint64_t term = keep > 0 ? r->runs[keep - 1].term : r->fold.base_term;
-    while (left > 0) {
-        struct record rec;
-        size_t size;
-        if (record_decode(p, left, &rec, &size) != RECORD_OK || rec.index != index ||
-            rec.term < term || (prev_known && memcmp(rec.prev, prev, sizeof prev) != 0))
-            return scan_corrupt(s,
-                                "%s: entry %" PRIu64 " in the batch at offset %" PRIu32
-                                " does not continue the log",
-                                s->path, index, w->at);
-        int rc = keep + fresh == 0 || rec.term != term ? runs_push(s, &fresh, index, rec.term) : 0;
-        if (rc != 0)
-            return rc;
-        term = rec.term;
-        record_hash(p, size, prev);
-        if (index == s->options->base.index)
-            memcpy(at_base, prev, sizeof at_base);
-        prev_known = true;
-        p += size;
-        left -= size;
-        index++;
-    }
-    if (term != h->last_term || (h->first_index != 0 && (index != h->last_index + 1 ||
-                                                         memcmp(prev, h->head, sizeof prev) != 0)))
-        return scan_corrupt(s,
-                            "%s: the batch at offset %" PRIu32 " does not hold what its head says",
-                            s->path, w->at);
-    if (fresh > 0)
-        memmove(r->runs + keep, r->runs + r->n_runs, fresh * sizeof *r->runs);
-    r->n_runs = keep + fresh;
-    memcpy(s->at_base, at_base, sizeof at_base);
     return 0;
 }
 
@@ -325,7 +256,7 @@ static int accept(struct scan *s, struct walk *w)
     if (!fold_fits(f, &w->head) || (w->head.flags & BATCH_SEAL) != 0)
         return scan_corrupt(s, "%s: the batch at offset %" PRIu32 " contradicts the ones before it",
                             s->path, w->at);
-    int rc = walk_records(s, w);
+    int rc = scan_entries(s, &w->head, w->at);
     if (rc != 0)
         return rc;
     if (fold_reserve(f) != 0)
@@ -500,6 +431,15 @@ static int missing(struct scan *s, uint64_t number)
     return scan_corrupt(s, "%s is missing, but later segments are there", s->path);
 }
 
+/* What the snapshot knows. */
+static void begin_members(struct scan *s)
+{
+    const struct members_at *m = &s->options->base.members;
+    s->members.n = 0;
+    if (m->index != 0)
+        members_log_add(&s->members, m->index, &m->members);
+}
+
 static int scan_from_start(struct scan *s)
 {
     static const struct segment_head newborn = {.first_seq = 1};
@@ -510,6 +450,7 @@ static int scan_from_start(struct scan *s)
     fold_init(&s->r->fold, s->numbers[s->start],
               first->state == SEG_IN_USE ? &first->head : &newborn);
     memcpy(s->at_base, s->r->fold.head, sizeof s->at_base);
+    begin_members(s);
     s->sealed = false;
     s->r->n_runs = 0;
     s->rep->batches = 0;
@@ -693,6 +634,7 @@ static void begin_anew(struct scan *s)
     rep->base_term = rep->last_term = base->term;
     memcpy(rep->head, base->hash, sizeof rep->head);
     s->r->n_runs = 0;
+    begin_members(s);
     if (!s->r->damaged)
         add_message(rep,
                     "%s/log: entry %" PRIu64 " of term %" PRIu64 ", with which the snapshot ends, "
@@ -752,6 +694,9 @@ static void fill_report(struct scan *s, int rc)
         add_message(rep, "The disk could not read %u blocks of the log", s->unreadable);
     if (s->r->reset)
         begin_anew(s);
+    rep->members = *members_log_newest(&s->members, 0);
+    rep->members_before = *members_log_newest(&s->members, 1);
+    rep->members_base = base->members;
     if (rc == 0)
         report_doubt(s);
 }

@@ -58,6 +58,7 @@ struct scan {
     char damage
         [WAL_MESSAGE_BYTES]; /* before `start`, where it makes no difference; empty for none */
     uint8_t at_base[RECORD_HASH_BYTES]; /* hash of the entry wal_options.base.index */
+    struct members_log members;         /* from wal_options.base on */
     size_t n_done;                      /* of them, looked through */
     uint8_t *window;                    /* SCAN_READ_BYTES: look-ahead */
     uint8_t *buf;                       /* the segment being walked, as far as loaded */

@@ -22,7 +22,8 @@ enum {
     SNAPSHOT_MAGIC = 0x314e5352, /* "RSN1" */
     AT_STORAGE = 16,
     STORAGE_BYTES = 8,
-    AT_MEMBERS = 88,
+    AT_MEMBERS_INDEX = 88,
+    AT_MEMBERS = 96,
     NAME_DIGITS = 16,
     /* What is written is synced in pieces of so much. All of it at once would be in the way of the log's
      * syncs for long; and of a part no more is lost with the power. */
@@ -35,6 +36,8 @@ enum {
 #define SUFFIX_DAMAGED ".damaged"
 
 typedef char path_text[WAL_PATH_MAX];
+
+_Static_assert(AT_MEMBERS + MEMBERS_BYTES_MAX <= HEAD_BYTES, "the head has room for all members");
 
 /* ---- messages and paths ---- */
 
@@ -138,7 +141,6 @@ static void head_encode(uint8_t b[HEAD_BYTES], const struct snapshot_head *h)
     memset(b, 0, HEAD_BYTES);
     put_u32(b + 4, SNAPSHOT_MAGIC);
     put_u16(b + 8, SNAPSHOT_VERSION);
-    put_u16(b + 10, (uint16_t)h->n_members);
     put_u64(b + AT_STORAGE, h->storage_id);
     put_u64(b + 24, h->cluster);
     put_u64(b + 32, h->index);
@@ -146,8 +148,9 @@ static void head_encode(uint8_t b[HEAD_BYTES], const struct snapshot_head *h)
     put_u64(b + 48, h->cluster_ms);
     memcpy(b + 56, h->entry_hash, RECORD_HASH_BYTES);
     memcpy(b + 72, h->digest, SNAPSHOT_DIGEST_BYTES);
-    for (unsigned i = 0; i < h->n_members; i++)
-        put_u16(b + AT_MEMBERS + 2 * (size_t)i, h->members[i]);
+    put_u64(b + AT_MEMBERS_INDEX, h->members.index);
+    if (h->members.index != 0)
+        put_u16(b + 10, (uint16_t)members_encode(&h->members.members, b + AT_MEMBERS));
     put_u32(b, head_crc(b));
 }
 
@@ -160,20 +163,24 @@ static bool head_decode(const uint8_t b[HEAD_BYTES], struct snapshot_head *h)
         .index = get_u64(b + 32),
         .term = get_u64(b + 40),
         .cluster_ms = get_u64(b + 48),
-        .n_members = get_u16(b + 10),
+        .members.index = get_u64(b + AT_MEMBERS_INDEX),
     };
+    size_t len = get_u16(b + 10);
     if (h->index == 0 || h->term == 0 || h->cluster_ms > RECORD_CLUSTER_MS_MAX ||
-        h->n_members < 1 || h->n_members > IDENT_VOTERS_MAX)
+        h->members.index > h->index || len > MEMBERS_BYTES_MAX ||
+        (h->members.index != 0 && !members_decode(b + AT_MEMBERS, len, &h->members.members)))
         return false;
     memcpy(h->entry_hash, b + 56, RECORD_HASH_BYTES);
     memcpy(h->digest, b + 72, SNAPSHOT_DIGEST_BYTES);
-    for (unsigned i = 0; i < h->n_members; i++) {
-        h->members[i] = get_u16(b + AT_MEMBERS + 2 * (size_t)i);
-        if (h->members[i] <= (i > 0 ? h->members[i - 1] : 0))
-            return false;
-    }
     head_encode(again, h); /* what is written has one form: all else is zero */
     return memcmp(again, b, HEAD_BYTES) == 0;
+}
+
+struct wal_base snapshot_base(const struct snapshot_head *head)
+{
+    struct wal_base base = {.index = head->index, .term = head->term, .members = head->members};
+    memcpy(base.hash, head->entry_hash, sizeof base.hash);
+    return base;
 }
 
 /* ---- reading ---- */

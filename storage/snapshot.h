@@ -5,8 +5,8 @@
  *   head      4096 bytes:
  *               0  4 crc32c of bytes 4 .. 4095, the storage id taken as zero
  *               4  4 magic "RSN1"
- *               8  2 version, 2
- *              10  2 number of members
+ *               8  2 version, 3
+ *              10  2 length of the configuration
  *              12  4 zero
  *              16  8 storage id of the directory, zero on its way elsewhere
  *              24  8 identity of the cluster
@@ -15,7 +15,8 @@
  *              48  8 cluster time as of it, milliseconds
  *              56 16 its hash
  *              72 16 digest of the state
- *              88  9 x 2 the members' ids, ascending; then zero
+ *              88  8 index of the newest configuration up to that entry, 0: there is none
+ *              96  - that, see members.h; then zero
  *   chunks    u32 crc32c of what follows, u32 length of the bytes (1 .. SNAPSHOT_CHUNK_MAX_BYTES), u16
  *             section (1 .. 0xfffe, never lower than the one before), u16 zero, bytes
  *   last      a chunk of section 0xffff: BLAKE2b-256 of all before it, the storage id taken as zero
@@ -41,12 +42,11 @@
 #include <sys/types.h>
 
 #include "storage/disk.h"
-#include "storage/ident.h"
 #include "storage/record.h"
 #include "storage/wal.h"
 
 enum {
-    SNAPSHOT_VERSION = 2,
+    SNAPSHOT_VERSION = 3,
     SNAPSHOT_CHUNK_MAX_BYTES =
         1 << 16, /* what a damaged length can cost, and one write to the disk */
     SNAPSHOT_HASH_BYTES = 32,
@@ -76,8 +76,8 @@ struct snapshot_head {
     uint8_t entry_hash[RECORD_HASH_BYTES]; /* of that entry: the log goes on from it */
     uint64_t cluster_ms;                   /* cluster time as of it */
     uint8_t digest[SNAPSHOT_DIGEST_BYTES]; /* of the state */
-    uint16_t members[IDENT_VOTERS_MAX];    /* ids, ascending */
-    unsigned n_members;                    /* 1 .. IDENT_VOTERS_MAX */
+    /* The newest configuration in the log up to that entry; index 0: there is none. */
+    struct members_at members;
 };
 
 /* Which snapshot: what is offered to a peer. */
@@ -101,6 +101,9 @@ struct snapshot_sink {
                 const struct snapshot_head *head); /* all chunks, and all of it is right */
     void *ctx;
 };
+
+/* Where the log may begin that goes on from it. */
+struct wal_base snapshot_base(const struct snapshot_head *head);
 
 /* Writes a snapshot, with the storage id and cluster of *s in the place of the head's, verifies what is on
  * the medium, and gives it its name. If there is one of that index, that is verified and stays, or, if it

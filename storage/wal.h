@@ -24,6 +24,7 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 
+#include "raftd/base/members.h"
 #include "raftd/core/trail.h"
 #include "storage/disk.h"
 
@@ -43,6 +44,7 @@ struct wal_base {
     uint64_t index; /* 0: no snapshot, and the log begins at entry 1 */
     uint64_t term;
     uint8_t hash[WAL_HASH_BYTES]; /* of its record */
+    struct members_at members; /* the newest configuration up to it; index 0 = no entry was one */
 };
 
 struct wal_options {
@@ -116,6 +118,10 @@ struct wal_report {
      * wal_check or an error. */
     const struct raft_run *runs;
     size_t n_runs;
+    /* The newest configuration in the log or at wal_options.base, and the one before it. An index of 0:
+     * there is none. */
+    struct members_at members, members_before;
+    struct members_at members_base; /* that of wal_options.base */
     /* The log was cut before damage, now or at an earlier start (doubt.h): this node may have promised
      * more than the log shows. Then term and vote are the highest that was seen, and not to be trusted. */
     bool doubt;

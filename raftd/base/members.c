@@ -113,6 +113,28 @@ const struct member *members_find(const struct members *m, uint16_t id)
     return NULL;
 }
 
+void members_log_add(struct members_log *l, uint64_t index, const struct members *m)
+{
+    enum { KEPT = sizeof l->at / sizeof *l->at };
+    assert(l->n == 0 || l->at[l->n - 1].index < index);
+    if (l->n == KEPT)
+        memmove(l->at, l->at + 1, --l->n * sizeof *l->at);
+    l->at[l->n].index = index;
+    l->at[l->n++].members = *m;
+}
+
+void members_log_cut(struct members_log *l, uint64_t last)
+{
+    while (l->n > 0 && l->at[l->n - 1].index > last)
+        l->n--;
+}
+
+const struct members_at *members_log_newest(const struct members_log *l, unsigned back)
+{
+    static const struct members_at none;
+    return back < l->n ? &l->at[l->n - 1 - back] : &none;
+}
+
 bool member_has_key(const struct member *m)
 {
     static const uint8_t none[MEMBER_KEY_BYTES];

@@ -51,6 +51,20 @@ struct members {
     struct member m[MEMBERS_MAX]; /* by growing id */
 };
 
+/* A configuration, and the entry that it is. */
+struct members_at {
+    uint64_t index; /* 0 = it is in no log: that of the beginning, or n = 0 and none is known */
+    struct members members;
+};
+
+/* The newest configurations of a log, by growing index. A leader adds one only when the one before is
+ * committed, so of all that a truncation can take there is one, and three are enough to know the newest and
+ * the one before it at any time. */
+struct members_log {
+    unsigned n;
+    struct members_at at[3];
+};
+
 /* Ids grow and are not 0; there are 1 to MEMBERS_VOTERS_MAX voters, those that are joining included, one of
  * them a voter at least; no two have the same key; addresses are of printable characters, without a blank or
  * a comma. */
@@ -65,6 +79,15 @@ bool members_decode(const uint8_t *p, size_t len, struct members *m);
 
 /* NULL if there is none of that id. */
 const struct member *members_find(const struct members *m, uint16_t id);
+
+/* That of entry `index`, higher than all that are there, is in the log. */
+void members_log_add(struct members_log *l, uint64_t index, const struct members *m);
+
+/* The log ends with this entry. */
+void members_log_cut(struct members_log *l, uint64_t last);
+
+/* The newest one (back = 0), or the one before (1). If it is not there: one with n = 0. */
+const struct members_at *members_log_newest(const struct members_log *l, unsigned back);
 
 /* The key is known. */
 bool member_has_key(const struct member *m);

@@ -77,7 +77,7 @@ enum raft_refusal raft_members_refusal(const struct raft *r, raft_time now,
         return RAFT_REFUSED_LAST_VOTER;
     if (!raft_members_valid(m))
         return RAFT_REFUSED_MALFORMED;
-    if (raft_voters_differ(m, &r->members) > 1)
+    if (raft_voters_differ(&r->members, m) > 1)
         return RAFT_REFUSED_TWO_VOTERS;
     enum raft_refusal refusal = RAFT_TAKEN;
     for (unsigned i = 0; i < m->n && refusal == RAFT_TAKEN; i++) {
@@ -109,9 +109,12 @@ void raft_change_on_propose(struct raft *r, raft_time now, const struct raft_eve
         append(r, now, *ev->propose.members, edit);
 }
 
-/* One entry at a time: the caller is told of one. */
+/* One entry at a time: the caller is told of one. It has room for it: what is committed is on this disk, too,
+ * and need not be kept in memory. */
 static void promote(struct raft *r, raft_time now, struct raft_edit *edit)
 {
+    if (r->commit_index > r->durable_index)
+        return;
     for (unsigned i = 0; i < r->members.n && edit->append_first == 0; i++) {
         if (r->members.m[i].standing != RAFT_JOINING || r->members.m[i].id == r->cfg.id)
             continue;

@@ -40,7 +40,7 @@ const struct raft_member *raft_member(const struct raft_members *m, uint16_t id)
 bool raft_is_member(const struct raft_members *m, uint16_t id, uint64_t incarnation)
 {
     const struct raft_member *member = raft_member(m, id);
-    return member != NULL && member->incarnation == incarnation;
+    return member != NULL && (member->incarnation == 0 || member->incarnation == incarnation);
 }
 
 bool raft_is_voter(const struct raft_members *m, uint16_t id)
@@ -57,21 +57,13 @@ unsigned raft_n_voters(const struct raft_members *m)
     return n;
 }
 
-/* Voters of a that are none of b. */
-static unsigned voters_beyond(const struct raft_members *a, const struct raft_members *b)
+unsigned raft_voters_differ(const struct raft_members *before, const struct raft_members *after)
 {
-    unsigned n = 0;
-    for (unsigned i = 0; i < a->n; i++) {
-        if (a->m[i].standing == RAFT_VOTER)
-            n += !raft_is_voter(b, a->m[i].id) ||
-                 !raft_is_member(b, a->m[i].id, a->m[i].incarnation);
-    }
-    return n;
-}
-
-unsigned raft_voters_differ(const struct raft_members *a, const struct raft_members *b)
-{
-    return voters_beyond(a, b) + voters_beyond(b, a);
+    unsigned stay = 0;
+    for (unsigned i = 0; i < after->n; i++)
+        stay += after->m[i].standing == RAFT_VOTER && raft_is_voter(before, after->m[i].id) &&
+                raft_is_member(before, after->m[i].id, after->m[i].incarnation);
+    return raft_n_voters(before) + raft_n_voters(after) - 2 * stay;
 }
 
 uint64_t raft_majority(const struct raft_members *m,

@@ -28,7 +28,7 @@ struct raft_member {
     uint8_t priority; /* 0 = never stands for election */
     /* Names the data directory, the same as long as that keeps what it promised: a node of the same id with
      * an emptied disk is another one. The caller makes it of the directory's public key, and compares the
-     * whole key before it speaks of it. */
+     * whole key before it speaks of it. 0 = not known yet: whoever has this id. */
     uint64_t incarnation;
 };
 
@@ -47,15 +47,16 @@ bool raft_members_valid(const struct raft_members *m);
 /* NULL if there is none of that id. */
 const struct raft_member *raft_member(const struct raft_members *m, uint16_t id);
 
-/* The node of that id and directory is a member. */
+/* The node of that id and directory is a member, as far as the directories are known. */
 bool raft_is_member(const struct raft_members *m, uint16_t id, uint64_t incarnation);
 
 bool raft_is_voter(const struct raft_members *m, uint16_t id);
 
 unsigned raft_n_voters(const struct raft_members *m);
 
-/* How many voters are in one of both only. A voter with another incarnation is another one. */
-unsigned raft_voters_differ(const struct raft_members *a, const struct raft_members *b);
+/* How many voters go and come from one configuration to the next. A voter with another incarnation is another
+ * one, but not if only now it gets to be known. */
+unsigned raft_voters_differ(const struct raft_members *before, const struct raft_members *after);
 
 /* The largest value that a majority of the voters reaches, when `reached` says how far each one is. A
  * vote reaches 1, and none 0. */

@@ -117,7 +117,7 @@ static bool voter_that_stands(const struct raft *r, const struct raft_members *m
 {
     const struct raft_member *m = raft_member(members, r->cfg.id);
     return m != NULL && m->standing == RAFT_VOTER && m->priority != 0 &&
-           m->incarnation == r->cfg.incarnation;
+           raft_is_member(members, r->cfg.id, r->cfg.incarnation);
 }
 
 /* Section 4.2.2: a node that is not in its newest configuration stands as long as that may not be committed,

@@ -85,10 +85,13 @@ void raft_peers_sync(struct raft *r)
     for (unsigned i = 0; i < r->n_peers; i++) {
         struct raft_peer *p = &r->peers[i];
         const struct raft_member *m = raft_member(&r->members, p->id);
-        if (m != NULL && m->incarnation != p->incarnation) {
+        if (m != NULL && m->incarnation != p->incarnation && m->incarnation != 0 &&
+            p->incarnation != 0) {
             drop(r, p);
             continue;
         }
+        if (m != NULL)
+            p->incarnation = m->incarnation;
         p->standing = m == NULL ? RAFT_NO_MEMBER : m->standing;
         if (m != NULL)
             p->leaves_at = 0;

@@ -196,10 +196,11 @@ enum raft_transfer {
 /* Why a proposal was refused. */
 enum raft_refusal {
     RAFT_TAKEN,
-    RAFT_REFUSED_NO_LEADER,  /* this node does not lead */
-    RAFT_REFUSED_HANDING,    /* the leader hands its role over: ask the next one */
-    RAFT_REFUSED_TOO_EARLY,  /* the leader has committed no entry of its term yet: try again */
-    RAFT_REFUSED_UNDER_WAY,  /* the last change of members is not committed yet: try again */
+    RAFT_REFUSED_NO_LEADER, /* this node does not lead */
+    RAFT_REFUSED_HANDING,   /* the leader hands its role over: ask the next one */
+    RAFT_REFUSED_TOO_EARLY, /* the leader has committed no entry of its term yet: try again */
+    RAFT_REFUSED_UNDER_WAY, /* the last change of members is not committed yet: try again */
+    RAFT_REFUSED_NO_ROOM, /* too much waits to be committed: try again. Said by the caller alone */
     RAFT_REFUSED_MALFORMED,  /* an id twice, or too many members */
     RAFT_REFUSED_LAST_VOTER, /* nobody would be left who counts */
     RAFT_REFUSED_TWO_VOTERS, /* more than one voter comes, goes, or has another directory */
@@ -469,7 +470,7 @@ struct raft_peer {
     uint16_t id;          /* 0 = a free place: all else but the generation is 0, too */
     uint8_t standing;     /* in raft.members: enum raft_standing */
     uint32_t generation;  /* of this place: grows as peers come and go; each process starts anew */
-    uint64_t incarnation; /* what counts is said by this one */
+    uint64_t incarnation; /* what counts is said by this one; 0 = of a member: whoever has its id */
     raft_time leaves_at;  /* no member: it goes then; 0 = member */
     bool served;          /* leader: it gets the log */
     /* Rounds of catching up (section 4.2.1): it is to have what the log held at `round_since`. */

@@ -57,9 +57,10 @@ static int sender(struct raft *r, raft_time now, const struct raft_msg *m, struc
     if (m->type == RAFT_MSG_VOTE_REQ || m->type == RAFT_MSG_LEAD || m->type == RAFT_MSG_PROBE)
         return raft_peers_meet(r, now, m->from, m->incarnation, edit);
     int slot = raft_peer_slot(r, m->from);
-    if (slot < 0 || r->peers[slot].incarnation != m->incarnation)
+    const struct raft_peer *p = slot >= 0 ? &r->peers[slot] : NULL;
+    if (p == NULL || (p->incarnation != 0 && p->incarnation != m->incarnation))
         return -1;
-    return r->role == RAFT_LEADER && !r->peers[slot].served ? -1 : slot;
+    return r->role == RAFT_LEADER && !p->served ? -1 : slot;
 }
 
 /* A message or stream data of another node, of the peer in that place. */
@@ -371,6 +372,7 @@ const char *raft_refusal_name(enum raft_refusal refusal)
     case RAFT_REFUSED_HANDING: return "the leader hands its role over";
     case RAFT_REFUSED_TOO_EARLY: return "the leader is new and has committed nothing yet";
     case RAFT_REFUSED_UNDER_WAY: return "the last change of members is not committed yet";
+    case RAFT_REFUSED_NO_ROOM: return "too much waits to be committed";
     case RAFT_REFUSED_MALFORMED: return "an id is there twice, or there are too many members";
     case RAFT_REFUSED_LAST_VOTER: return "no voter would be left";
     case RAFT_REFUSED_TWO_VOTERS: return "more than one voter would change";

@@ -16,6 +16,7 @@
 #define RAFTD_ADMIT_H
 
 #include "net/about.h"
+#include "raftd/base/members.h"
 #include "raftd/node/io.h"
 
 /* Does a peer count? */
@@ -69,8 +70,8 @@ uint64_t admit_voters_digest(const struct admit *a);
 
 enum admit_state admit_state(const struct admit *a, uint16_t peer);
 
-/* The peer's key that is on our disk; zeros = none. */
-const uint8_t *admit_key(const struct admit *a, uint16_t peer);
+/* Our own key, or that of another node, which is on our disk; zeros = none. */
+const uint8_t *admit_key(const struct admit *a, uint16_t id);
 
 /* The peer has shown this key, and told that of itself. */
 void admit_heard(struct admit *a, uint64_t now, uint16_t peer, const uint8_t key[ABOUT_KEY_BYTES],

@@ -240,6 +240,11 @@ void envelope_keys(const struct envelope *e, struct status *s)
     s->next_key_id = ids[1];
 }
 
+uint64_t envelope_incarnation(const struct envelope *e, uint16_t peer)
+{
+    return about_handle(admit_key(e->admit, peer));
+}
+
 void envelope_know(struct envelope *e, uint16_t peer)
 {
     if (e->sessions != NULL)

@@ -59,6 +59,9 @@ void envelope_send(struct envelope *e, uint64_t now, uint16_t to, uint8_t *buf, 
 void envelope_shake(struct envelope *e, uint64_t now);
 uint64_t envelope_deadline(const struct envelope *e);
 
+/* Of the data directory that the peer speaks for (raft_msg.incarnation). */
+uint64_t envelope_incarnation(const struct envelope *e, uint16_t peer);
+
 /* The peer's key has become known for good. */
 void envelope_know(struct envelope *e, uint16_t peer);
 

@@ -132,12 +132,8 @@ static void fill_head(const struct images *im, struct snapshot_head *h)
     h->index = image_index(im->open);
     h->term = raft_term_at(replica_raft(im->replica), h->index);
     h->cluster_ms = image_cluster_ms(im->open);
-    for (unsigned i = 0; i < im->cfg->n_voters; i++) { /* ascending, whatever order is configured */
-        unsigned at = h->n_members++;
-        for (; at > 0 && h->members[at - 1] > im->cfg->voters[i]; at--)
-            h->members[at] = h->members[at - 1];
-        h->members[at] = im->cfg->voters[i];
-    }
+    if (replica_applied_members(im->replica)->index != 0)
+        h->members = *replica_applied_members(im->replica);
 }
 
 static void take(struct images *im, uint64_t now, uint64_t needed)

@@ -100,7 +100,8 @@ static bool next_record(const struct log_in *l, const struct append *a, const ui
     return !*bad;
 }
 
-/* Collects whole records; stops at a bad one, at a full list of runs, or when there is no room. */
+/* Collects whole records; stops at a bad one, at a full list of runs, at a second configuration, or
+ * when there is no room. */
 static void collect(struct log_in *l, struct append *a, const uint8_t *p, size_t len, bool *bad)
 {
     memset(a, 0, sizeof *a);
@@ -109,13 +110,16 @@ static void collect(struct log_in *l, struct append *a, const uint8_t *p, size_t
     unsigned count = 0;
     while (a->bytes < len && next_record(l, a, p + a->bytes, len - a->bytes, &rec, &size, bad)) {
         bool new_run = a->n_runs == 0 || rec.term != a->runs[a->n_runs - 1].term;
-        if ((new_run && a->n_runs == RAFT_APPEND_RUNS_MAX) ||
+        bool members = rec.type == RECORD_MEMBERS;
+        if ((new_run && a->n_runs == RAFT_APPEND_RUNS_MAX) || (members && a->members.index != 0) ||
             !replica_make_room(l->replica, a->bytes + size, ++count))
             return;
         if (a->n_runs == 0)
             a->first = rec.index;
         if (new_run)
             a->runs[a->n_runs++] = (struct raft_run){rec.index, rec.term};
+        if (members)
+            a->members = rec;
         a->last = rec.index;
         record_hash(p + a->bytes, size, a->hash);
         a->last_ms = rec.cluster_ms;

@@ -18,6 +18,7 @@
 #include "raftd/node/receive.h"
 #include "raftd/node/relay.h"
 #include "raftd/node/replica.h"
+#include "raftd/node/roster.h"
 #include "raftd/node/send.h"
 #include "raftd/node/writes.h"
 #include "raftd/state/cmd.h"
@@ -611,6 +612,7 @@ void node_flush(struct node *n, uint64_t now)
     if (now >= raft_deadline(replica_raft(&n->replica)))
         replica_step(&n->replica, now, &(struct raft_event){.type = RAFT_EV_TICK});
     writes_expire(&n->writes, now);
+    roster_complete(&n->replica, now, &n->admit, &n->io);
     take_writes(n, now);
     follow(n, now);
     links_watch(&n->links, now);
@@ -723,6 +725,13 @@ void node_status(const struct node *n, uint64_t now, struct status *s)
 const struct raft *node_raft(const struct node *n)
 {
     return replica_raft(&n->replica);
+}
+
+const struct members_at *node_members(const struct node *n, bool *committed)
+{
+    *committed = replica_raft(&n->replica)->members.index <=
+                 replica_raft(&n->replica)->commit_index;
+    return replica_members(&n->replica);
 }
 
 const struct replica *node_replica(const struct node *n)

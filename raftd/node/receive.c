@@ -22,8 +22,9 @@ static bool shows_life(const struct peer *p, const struct wire_frame *f)
            (f->msg.type == RAFT_MSG_LEAD || f->msg.type == RAFT_MSG_PROBE);
 }
 
-static void take_message(const struct receiver *r, uint64_t now, const struct raft_msg *m)
+static void take_message(const struct receiver *r, uint64_t now, struct raft_msg *m)
 {
+    m->incarnation = envelope_incarnation(r->envelope, m->from);
     replica_step(r->replica, now, &(struct raft_event){.type = RAFT_EV_MESSAGE, .msg = m});
     if (m->type == RAFT_MSG_PROBE)
         log_in_probe(r->log_in, m);
@@ -39,7 +40,7 @@ static void take_sack(const struct receiver *r, uint64_t now, struct peer *p,
 }
 
 static void take_frame(const struct receiver *r, uint64_t now, struct peer *p,
-                       const struct wire_header *h, const struct wire_frame *f)
+                       const struct wire_header *h, struct wire_frame *f)
 {
     switch (f->kind) {
     case WIRE_FRAME_MSG: take_message(r, now, &f->msg); break;

@@ -14,6 +14,53 @@ enum {
                                  max_value_bytes says now; thousands of small ones */
 };
 
+_Static_assert((int)MEMBERS_MAX == (int)RAFT_MEMBERS_MAX &&
+                   (int)MEMBERS_VOTERS_MAX == (int)RAFT_VOTERS_MAX &&
+                   (int)MEMBER_VOTER == (int)RAFT_VOTER &&
+                   (int)MEMBER_LEARNER == (int)RAFT_LEARNER &&
+                   (int)MEMBER_JOINING == (int)RAFT_JOINING,
+               "members have the core's numbers");
+
+struct members_at replica_first_members(const struct node_config *cfg)
+{
+    struct members_at first = {.members.n = cfg->n_voters};
+    for (unsigned i = 0; i < cfg->n_voters; i++) {
+        unsigned at = i; /* by growing id, whatever order is configured */
+        for (; at > 0 && first.members.m[at - 1].id > cfg->voters[i]; at--)
+            first.members.m[at] = first.members.m[at - 1];
+        first.members.m[at] = (struct member){
+            .id = cfg->voters[i], .standing = MEMBER_VOTER, .priority = 1};
+        memcpy(first.members.m[at].addr[0], cfg->addrs[i], sizeof cfg->addrs[i]);
+    }
+    return first;
+}
+
+/* What the core knows of them. */
+static struct raft_members core_members(const struct members_at *of)
+{
+    struct raft_members m = {.index = of->index, .n = of->members.n};
+    for (unsigned i = 0; i < m.n; i++) {
+        const struct member *e = &of->members.m[i];
+        m.m[i] = (struct raft_member){.id = e->id,
+                                      .standing = e->standing,
+                                      .priority = e->priority,
+                                      .incarnation = member_incarnation(e)};
+    }
+    return m;
+}
+
+/* All configurations but the first are entries. */
+static void restore_members(struct replica *r, const struct wal_report *wal)
+{
+    struct members_at first = replica_first_members(r->cfg);
+    members_log_add(&r->members, 0, &first.members);
+    if (wal->members_before.index != 0)
+        members_log_add(&r->members, wal->members_before.index, &wal->members_before.members);
+    if (wal->members.index != 0)
+        members_log_add(&r->members, wal->members.index, &wal->members.members);
+    r->applied_members = wal->members_base.index != 0 ? wal->members_base : first;
+}
+
 static bool start_core(struct replica *r, const struct wal_report *wal, uint64_t applied,
                        uint64_t now)
 {
@@ -21,6 +68,7 @@ static bool start_core(struct replica *r, const struct wal_report *wal, uint64_t
     uint64_t t = cfg->election_timeout_us;
     struct raft_config rc = {
         .id = cfg->id,
+        .incarnation = about_handle(cfg->key),
         .election_timeout = t,
         .heartbeat = t / 3,
         .retry = t / 8,
@@ -44,7 +92,8 @@ static bool start_core(struct replica *r, const struct wal_report *wal, uint64_t
         .n_runs = wal->n_runs,
         .commit = max_u64(wal->commit, applied),
         .damaged = wal->doubt,
-        .members = raft_members_first(cfg->voters, cfg->n_voters),
+        .members = core_members(members_log_newest(&r->members, 0)),
+        .members_before = core_members(members_log_newest(&r->members, 1)),
     };
     raft_init(&r->raft, &rc, &rs, r->runs, cap, now);
     r->applied = applied;
@@ -60,6 +109,7 @@ bool replica_init(struct replica *r, const struct node_config *cfg, const struct
     size_t ring = (size_t)max_u64(4 * (uint64_t)cfg->max_value_bytes, RING_MIN_BYTES);
     if (cfg->cache_bytes != 0)
         ring = cfg->cache_bytes;
+    restore_members(r, wal);
     return entries_init(&r->log, ring, wal->last_index) >= 0 && start_core(r, wal, applied, now);
 }
 
@@ -151,22 +201,43 @@ static void keep_runs_free(struct replica *r)
     r->runs = runs;
 }
 
+static void append_members(struct replica *r, uint64_t now, uint64_t index, const struct members *m)
+{
+    uint8_t buf[MEMBERS_BYTES_MAX];
+    append_new(r, now, index, RECORD_MEMBERS, buf, members_encode(m, buf));
+    members_log_add(&r->members, index, m);
+}
+
+/* The leader has made a voter of a learner. */
+static void append_promotion(struct replica *r, uint64_t now, const struct raft_edit *edit)
+{
+    struct members m = replica_members(r)->members;
+    for (unsigned i = 0; i < m.n; i++)
+        if (m.m[i].id == edit->promoted)
+            m.m[i].standing = MEMBER_VOTER;
+    append_members(r, now, edit->append_first, &m);
+}
+
 /* What the core does to the log by itself is done to the bytes at once: a truncation (the hash of the
- * new last record comes with the record that replaces the truncated one), a no-op. */
+ * new last record comes with the record that replaces the truncated one), a no-op, a promotion. */
 static void step(struct replica *r, uint64_t now, const struct raft_event *ev,
                  struct raft_edit *edit)
 {
     keep_runs_free(r);
     raft_step(&r->raft, now, ev, edit);
     r->members_changed |= edit->members;
-    if (edit->truncate)
+    if (edit->truncate) {
         entries_truncate(&r->log, edit->truncate_to);
+        members_log_cut(&r->members, edit->truncate_to);
+    }
     if (edit->noop && edit->append_first == r->raft.term_first) {
         r->lead_ms = r->last_ms;
         r->lead_at = now;
     }
     if (edit->noop)
         append_new(r, now, edit->append_first, RECORD_NOOP, NULL, 0);
+    if (edit->promoted != 0)
+        append_promotion(r, now, edit);
 }
 
 void replica_step(struct replica *r, uint64_t now, const struct raft_event *ev)
@@ -217,9 +288,9 @@ void replica_refuse_stream(struct replica *r)
     raft_refuse_stream(&r->raft);
 }
 
-bool replica_propose(struct replica *r, uint64_t now, const uint8_t *cmd, size_t len)
+/* Room for a proposal; it also leaves the older half for peers that are a little behind. */
+static bool has_room(struct replica *r, size_t size)
 {
-    size_t size = record_size((uint32_t)len);
     uint64_t uncommitted = 0;
     if (r->raft.commit_index < r->log.last) {
         uint64_t from = r->raft.commit_index + 1;
@@ -227,8 +298,13 @@ bool replica_propose(struct replica *r, uint64_t now, const uint8_t *cmd, size_t
         uncommitted = r->log.ring.end - pos;
     }
     if (uncommitted > 0 && uncommitted + size > r->log.ring.cap / 2)
-        return false; /* also leaves the older half for peers that are a little behind */
-    if (r->raft.log_full || !replica_make_room(r, size, 1))
+        return false;
+    return replica_make_room(r, size, 1);
+}
+
+bool replica_propose(struct replica *r, uint64_t now, const uint8_t *cmd, size_t len)
+{
+    if (r->raft.log_full || !has_room(r, record_size((uint32_t)len)))
         return false;
     struct raft_event ev = {.type = RAFT_EV_PROPOSE, .propose = {.n = 1}};
     struct raft_edit edit;
@@ -237,6 +313,25 @@ bool replica_propose(struct replica *r, uint64_t now, const uint8_t *cmd, size_t
         return false;
     append_new(r, now, edit.append_first, RECORD_COMMAND, cmd, len);
     return true;
+}
+
+/* The core may promote a learner in the same step: that entry is not behind this one, for this one is not
+ * committed. */
+enum raft_refusal replica_change(struct replica *r, uint64_t now, const struct members *m,
+                                 bool force)
+{
+    struct raft_members members = core_members(&(struct members_at){.members = *m});
+    struct raft_event ev = {.type = RAFT_EV_PROPOSE,
+                            .propose = {.n = 1, .members = &members, .force = force}};
+    struct raft_edit edit;
+    if (!members_valid(m))
+        return RAFT_REFUSED_MALFORMED;
+    if (!has_room(r, record_size(MEMBERS_BYTES_MAX)))
+        return RAFT_REFUSED_NO_ROOM;
+    step(r, now, &ev, &edit);
+    if (edit.refusal == RAFT_TAKEN)
+        append_members(r, now, edit.append_first, m);
+    return edit.refusal;
 }
 
 bool replica_hash(const struct replica *r, uint64_t index, uint8_t hash[RECORD_HASH_BYTES],
@@ -285,10 +380,22 @@ void replica_append(struct replica *r, uint64_t now, const uint8_t *p, const str
     ev.append.last_index = a->last;
     ev.append.runs = a->runs;
     ev.append.n_runs = a->n_runs;
+    struct members_at at = {.index = a->members.index};
+    struct raft_members members;
+    if (at.index != 0) {
+        bool sound = members_decode(a->members.data, a->members.data_len, &at.members);
+        assert(sound);
+        (void)sound;
+        members = core_members(&at);
+        ev.append.members = &members;
+        ev.append.n_members = 1;
+    }
     struct raft_edit edit;
     step(r, now, &ev, &edit);
     if (edit.append_first != 0)
         copy_records(r, p, a, edit.append_first);
+    if (edit.append_first != 0 && at.index >= edit.append_first)
+        members_log_add(&r->members, at.index, &at.members);
     assert(r->log.last == r->raft.trail.last);
 }
 
@@ -424,15 +531,22 @@ bool replica_install(struct replica *r, uint64_t now, const struct snapshot_head
 {
     struct raft_event ev = {.type = RAFT_EV_INSTALL};
     struct raft_edit edit;
+    struct members_at newest = {0};
+    struct raft_members members;
     if (head != NULL) {
+        newest = head->members.index != 0 ? head->members : replica_first_members(r->cfg);
+        members = core_members(&newest);
         ev.install.index = head->index;
         ev.install.term = head->term;
-        ev.install.members = &r->raft.members; /* they are fixed */
+        ev.install.members = &members;
     }
     step(r, now, &ev, &edit);
     if (!edit.reset)
         return false;
     assert(head != NULL);
+    r->members.n = 0;
+    members_log_add(&r->members, newest.index, &newest.members);
+    r->applied_members = newest;
     entries_reset(&r->log, head->index);
     memcpy(r->head, head->entry_hash, sizeof r->head);
     r->last_ms = head->cluster_ms;
@@ -496,6 +610,12 @@ bool replica_next(struct replica *r, struct record *rec)
     }
     if (r->applied == r->raft.commit_index || !find_next(r, r->applied + 1, rec))
         return false;
+    if (rec->type == RECORD_MEMBERS) {
+        bool sound = members_decode(rec->data, rec->data_len, &r->applied_members.members);
+        assert(sound);
+        (void)sound;
+        r->applied_members.index = rec->index;
+    }
     r->applied++;
     return true;
 }

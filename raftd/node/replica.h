@@ -34,9 +34,11 @@ struct replica {
     struct entries log;
     uint8_t head[RECORD_HASH_BYTES]; /* hash of the last record ... */
     uint64_t last_ms;                /* ... and its cluster time */
-    uint64_t lead_ms, lead_at; /* leader: cluster time when it began to lead, and when that was */
+    uint64_t lead_ms, lead_at;  /* leader: cluster time when it began to lead, and when that was */
+    struct members_log members; /* the core's, and what they say else */
     uint64_t applied;
     bool members_changed;
+    struct members_at applied_members; /* the newest configuration up to there */
     struct backlog backlog;
     uint64_t seal_at;     /* when to write the idle batch, NEVER = not needed */
     bool sealing;         /* that batch is on its way */
@@ -73,6 +75,21 @@ static inline uint64_t replica_applied(const struct replica *r)
     return r->applied;
 }
 
+/* What the first configuration is: that of the nodes that count from the beginning. */
+struct members_at replica_first_members(const struct node_config *cfg);
+
+/* The newest configuration in the log; it is in force. n = 0: none is known. */
+static inline const struct members_at *replica_members(const struct replica *r)
+{
+    return members_log_newest(&r->members, 0);
+}
+
+/* The newest one up to the last entry that replica_next() gave. */
+static inline const struct members_at *replica_applied_members(const struct replica *r)
+{
+    return &r->applied_members;
+}
+
 /* Bytes that were written to the log since start. */
 static inline uint64_t replica_disk_bytes(const struct replica *r)
 {
@@ -106,6 +123,10 @@ void replica_refuse_stream(struct replica *r);
 /* Leader: appends one command to the log. False: it must wait for commits or for the disk. */
 bool replica_propose(struct replica *r, uint64_t now, const uint8_t *cmd, size_t len);
 
+/* Leader: appends another configuration, if the core finds it safe. `force` as the core's. */
+enum raft_refusal replica_change(struct replica *r, uint64_t now, const struct members *m,
+                                 bool force);
+
 /* max_data_bytes as commands have it (cmd.h). */
 uint16_t replica_data_limit(const struct replica *r);
 
@@ -125,6 +146,7 @@ struct append {
     size_t bytes;                    /* of all of them */
     uint8_t hash[RECORD_HASH_BYTES]; /* of the last one ... */
     uint64_t last_ms;                /* ... and its cluster time */
+    struct record members;           /* the one configuration among them; index 0: there is none */
 };
 
 /* Follower: AppendEntries (figure 3.1). The records are at p; there is room for them, and they were

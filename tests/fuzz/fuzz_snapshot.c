@@ -107,11 +107,13 @@ static void write_state(struct snapshots *s, struct machine *m, struct snapshot_
 {
     struct image *image = machine_freeze(m);
     must(image != NULL);
-    struct snapshot_head head = {.index = image_index(image),
-                                 .term = 1,
-                                 .cluster_ms = image_cluster_ms(image),
-                                 .members = {1, 2, 3},
-                                 .n_members = 3};
+    struct snapshot_head head = {
+        .index = image_index(image),
+        .term = 1,
+        .cluster_ms = image_cluster_ms(image),
+        .members = {
+            .index = 1,
+            .members = {.n = 1, .m = {{.id = 3, .standing = MEMBER_VOTER, .addr = {"a:1"}}}}}};
     image_digest(image, head.digest);
     must(snapshot_write(s, &head, &(struct snapshot_source){next, image}, name) == 0);
     machine_thaw(m, image);
@@ -273,7 +275,8 @@ static void judge(struct snapshots *s, struct image_load *l, const struct snapsh
         before = o;
         o = kv_next(&c);
     }
-    must(n == kv_count(kv) && head->n_members >= 1 && head->n_members <= IDENT_VOTERS_MAX);
+    must(n == kv_count(kv) && head->members.index <= head->index &&
+         (head->members.index == 0 || members_valid(&head->members.members)));
     const struct disk *d = s->disk;
     char path[64];
     snprintf(path, sizeof path, DIR "/snap/%016llx.snap", (unsigned long long)head->index);

@@ -592,8 +592,11 @@ struct cl *cl_new(unsigned n, unsigned voters, uint64_t seed)
     for (unsigned i = 0; i < n; i++) {
         ids[i] = (uint16_t)(i + 1);
         c->nodes[i].first = i < voters;
+        c->nodes[i].incarnation = CL_INCARNATION;
     }
     c->ghost.members[0] = raft_members_first(ids, voters);
+    for (unsigned i = 0; i < voters; i++)
+        c->ghost.members[0].m[i].incarnation = CL_INCARNATION;
     c->cfg = (struct raft_config){.election_timeout = 150000};
     c->cfg.heartbeat = c->cfg.election_timeout / 3;
     c->cfg.retry = c->cfg.election_timeout / 8;

@@ -20,16 +20,17 @@
 
 enum {
     CL_NODES = RAFT_VOTERS_MAX,
-    CL_LOG = 2048,     /* entries per log; a run that fills it has proposed too much */
-    CL_PIECE = 16,     /* entries per packet */
-    CL_FLIGHT = 4,     /* packets per peer and send */
-    CL_PACKETS = 8192, /* in the network */
-    CL_TERMS = 4096,   /* highest term of a run */
-    CL_IDS = 1 << 16,  /* entries ever created in a run */
-    CL_READS = 1024,   /* outstanding reads per node */
-    CL_BOOTS = 16,     /* raft_config.boot is the number of the boot times this, and the node */
-    CL_CONFS = 1024,   /* configurations ever made in a run */
-    CL_KINDS = 14,     /* message types and stream data, see cl_kind() */
+    CL_LOG = 2048,      /* entries per log; a run that fills it has proposed too much */
+    CL_PIECE = 16,      /* entries per packet */
+    CL_FLIGHT = 4,      /* packets per peer and send */
+    CL_PACKETS = 8192,  /* in the network */
+    CL_TERMS = 4096,    /* highest term of a run */
+    CL_IDS = 1 << 16,   /* entries ever created in a run */
+    CL_READS = 1024,    /* outstanding reads per node */
+    CL_BOOTS = 16,      /* raft_config.boot is the number of the boot times this, and the node */
+    CL_INCARNATION = 1, /* of a node whose disk was never replaced */
+    CL_CONFS = 1024,    /* configurations ever made in a run */
+    CL_KINDS = 14,      /* message types and stream data, see cl_kind() */
 };
 
 /* An entry: its term and an identity that stands for its bytes. */

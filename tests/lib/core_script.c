@@ -186,6 +186,14 @@ static void do_peers(struct script *s)
     }
 }
 
+static struct raft_members nameless(const struct raft_members *of)
+{
+    struct raft_members m = *of;
+    for (unsigned i = 0; i < m.n; i++)
+        m.m[i].incarnation = 0;
+    return m;
+}
+
 /* Members as "1 2:0 3l 4j@1": learner, joining; priority; incarnation. */
 static struct raft_members members_of(const struct script *s, unsigned from)
 {
@@ -195,8 +203,10 @@ static struct raft_members members_of(const struct script *s, unsigned from)
         if (m.n == RAFT_MEMBERS_MAX)
             bad(s, "too many members");
         struct raft_member *x = &m.m[m.n++];
-        *x = (struct raft_member){
-            .id = (uint16_t)strtoul(w, &w, 10), .standing = RAFT_VOTER, .priority = 1};
+        *x = (struct raft_member){.id = (uint16_t)strtoul(w, &w, 10),
+                                  .standing = RAFT_VOTER,
+                                  .priority = 1,
+                                  .incarnation = CL_INCARNATION};
         if (*w == 'l' || *w == 'j')
             x->standing = *w++ == 'l' ? RAFT_LEARNER : RAFT_JOINING;
         if (*w == ':')
@@ -237,7 +247,7 @@ static void do_who(struct script *s)
                     : m->standing == RAFT_JOINING ? "j"
                                                   : "",
                     m->priority == 0 ? ":0" : "");
-            if (m->incarnation != 0)
+            if (m->incarnation != CL_INCARNATION)
                 fprintf(s->out, "@%llu", (unsigned long long)m->incarnation);
         }
         fprintf(s->out, "\n");
@@ -324,6 +334,8 @@ static void command(struct script *s)
         if (s->c != NULL)
             cl_free(s->c);
         s->c = cl_new((unsigned)number(s, 1, 3), (unsigned)number(s, 2, number(s, 1, 3)), 1);
+        if (s->n_words > 3 && strcmp(s->word[3], "nameless") == 0)
+            s->c->ghost.members[0] = nameless(&s->c->ghost.members[0]);
         s->show = true;
         return;
     }

@@ -6,14 +6,16 @@
  * something has changed. With REWRITE=1 in the environment the new text is written to the file:
  * commit it only if you understand every changed line and want it.
  *
- *   cluster N [V]          N nodes, all down, disks empty; messages and disks take 1 ms, T = 150 ms. The
- *                          first V of them (default: all) are the first voters; the others know no members
+ *   cluster N [V [nameless]]   N nodes, all down, disks empty; messages and disks take 1 ms, T = 150 ms. The
+ *                          first V of them (default: all) are the first voters; the others know no members.
+ *                          nameless: nobody knows yet which directories the first voters have
  *   disk ID term=T vote=V log=1,1,2    what a node that is down finds on its disk
  *   start ID|all           start a process
  *   crash ID [keep]        end it; the batch in flight is lost, or kept
  *   wipe ID                a node that is down gets an empty disk, of another incarnation
  *   members ID M... [force]    ask node ID for these members: 3 a voter, 3l a learner, 3j one that is
- *                          joining; then :P for the priority, @I for the incarnation
+ *                          joining; then :P for the priority, @I for the incarnation: 0 = not known, 1 (not
+ *                          said) = with the first disk, 2 = wiped once
  *   who                    print the members that are in force at each node; "?" = not known to be committed
  *   lose ID N              the disk of a node that is down has lost the entries after N
  *   damage ID N [T]        the same, recovery notices it, and the term is that of long ago

@@ -35,24 +35,75 @@ void model_truncate(struct model *m, struct model_batch *b, uint64_t to)
     m->last = to;
 }
 
-void model_entry(struct model *m, struct model_batch *b, uint32_t data_len, uint8_t fill)
+/* Where the data of the next entry go. */
+static uint8_t *next_data(struct model_batch *b)
+{
+    return b->bytes + b->batch.bytes[0].iov_len + RECORD_HEAD_BYTES;
+}
+
+static void add(struct model *m, struct model_batch *b, struct model_entry e)
 {
     static const uint8_t zero[RECORD_HASH_BYTES];
     struct wal_batch *w = &b->batch;
     size_t at = w->bytes[0].iov_len;
 
-    assert(m->last < MODEL_ENTRIES_MAX && at + record_size(data_len) <= sizeof b->bytes);
+    assert(m->last < MODEL_ENTRIES_MAX && at + record_size(e.data_len) <= sizeof b->bytes);
     const uint8_t *prev = m->last > 0 ? m->e[m->last].hash : zero;
     m->last++;
     if (w->first_index == 0)
         w->first_index = m->last;
     w->last_index = m->last;
-    memset(b->bytes + at + RECORD_HEAD_BYTES, fill, data_len);
-    size_t size = record_seal(b->bytes + at, m->last, m->term, model_ms(m->last), RECORD_COMMAND,
-                              prev, data_len);
-    m->e[m->last] = (struct model_entry){.term = m->term, .data_len = data_len, .fill = fill};
+    size_t size = record_seal(b->bytes + at, m->last, m->term, model_ms(m->last),
+                              e.members ? RECORD_MEMBERS : RECORD_COMMAND, prev, e.data_len);
+    e.term = m->term;
+    m->e[m->last] = e;
     record_hash(b->bytes + at, size, m->e[m->last].hash);
     w->bytes[0].iov_len = at + size;
+}
+
+void model_entry(struct model *m, struct model_batch *b, uint32_t data_len, uint8_t fill)
+{
+    assert(data_len <= MODEL_DATA_MAX);
+    memset(next_data(b), fill, data_len);
+    add(m, b, (struct model_entry){.data_len = data_len, .fill = fill});
+}
+
+struct members model_members(uint64_t index, uint8_t fill)
+{
+    struct members members = {.cluster_id = 1 + index, .n = 1 + fill % 3U};
+    for (unsigned i = 0; i < members.n; i++) {
+        members.m[i].id = (uint16_t)(i + 1);
+        members.m[i].standing = MEMBER_VOTER;
+        members.m[i].priority = fill;
+        memset(members.m[i].addr[0], 'x', fill % (MEMBER_ADDR_BYTES - 1));
+    }
+    return members;
+}
+
+struct members_at model_members_at(const struct model *m, uint64_t index)
+{
+    while (index > 0 && !m->e[index].members)
+        index--;
+    struct members_at at = {.index = index};
+    if (index > 0)
+        at.members = model_members(index, m->e[index].fill);
+    return at;
+}
+
+struct wal_base model_base(const struct model *m, uint64_t index)
+{
+    struct wal_base b = {
+        .index = index, .term = m->e[index].term, .members = model_members_at(m, index)};
+    memcpy(b.hash, m->e[index].hash, sizeof b.hash);
+    return b;
+}
+
+void model_config(struct model *m, struct model_batch *b, uint8_t fill)
+{
+    assert(model_members_at(m, m->last).index <= m->commit);
+    struct members members = model_members(m->last + 1, fill);
+    size_t len = members_encode(&members, next_data(b));
+    add(m, b, (struct model_entry){.data_len = (uint32_t)len, .fill = fill, .members = true});
 }
 
 void model_end(const struct model *m, struct model_batch *b, uint32_t split)
@@ -103,9 +154,31 @@ void model_step(struct model *m, struct model_batch *b, uint64_t *rng)
     for (uint64_t i = 0; i < n && m->last < MODEL_ENTRIES_MAX; i++) {
         uint32_t most = model_random(rng) % 4 == 0 ? MODEL_DATA_MAX : 200;
         uint32_t len = (uint32_t)(model_random(rng) % (most + 1));
-        model_entry(m, b, len, (uint8_t)model_random(rng));
+        uint8_t fill = (uint8_t)model_random(rng);
+        if (fill % 4 == 0 && model_members_at(m, m->last).index <= m->commit)
+            model_config(m, b, fill);
+        else
+            model_entry(m, b, len, fill);
     }
     model_end(m, b, (uint32_t)(model_random(rng) % (b->batch.bytes[0].iov_len + 1)));
+}
+
+static bool same_members(const struct members_at *a, const struct members_at *b)
+{
+    return a->index == b->index &&
+           (a->index == 0 || memcmp(&a->members, &b->members, sizeof a->members) == 0);
+}
+
+/* The one before is wanted only if the newest may not be committed. */
+static const char *differs_members(const struct model *m, const struct wal_report *rep)
+{
+    struct members_at newest = model_members_at(m, m->last);
+    if (!same_members(&newest, &rep->members))
+        return "members";
+    struct members_at before = model_members_at(m, newest.index > 0 ? newest.index - 1 : 0);
+    return newest.index <= m->commit || same_members(&before, &rep->members_before)
+               ? NULL
+               : "members before";
 }
 
 const char *model_differs_report(const struct model *m, const struct wal_report *rep)
@@ -128,7 +201,7 @@ const char *model_differs_report(const struct model *m, const struct wal_report 
         return "head";
     if (rep->runs != NULL && rep->last_ms != (m->last > m->base ? model_ms(m->last) : 0))
         return "cluster time";
-    return NULL;
+    return differs_members(m, rep);
 }
 
 static const char *differs_runs(const struct model *m, const struct wal_report *rep)

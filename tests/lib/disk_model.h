@@ -20,7 +20,8 @@ enum {
 struct model_entry {
     uint64_t term;
     uint32_t data_len;
-    uint8_t fill; /* its data is this byte, data_len times */
+    uint8_t fill; /* its data is this byte, data_len times ... */
+    bool members; /* ... or model_members(index, fill) */
     uint8_t hash[WAL_HASH_BYTES];
 };
 
@@ -47,6 +48,14 @@ void model_begin(const struct model *m, struct model_batch *b);
 void model_truncate(struct model *m, struct model_batch *b, uint64_t to);
 /* Add an entry of the current term. */
 void model_entry(struct model *m, struct model_batch *b, uint32_t data_len, uint8_t fill);
+/* Add an entry that is a configuration; the one before must be committed. */
+void model_config(struct model *m, struct model_batch *b, uint8_t fill);
+/* What such an entry says; a part of it depends on its index, and nearly all on `fill`. */
+struct members model_members(uint64_t index, uint8_t fill);
+/* The newest configuration up to entry `index`; index 0: there is none. */
+struct members_at model_members_at(const struct model *m, uint64_t index);
+/* A snapshot that ends with that entry. */
+struct wal_base model_base(const struct model *m, uint64_t index);
 /* Take term, vote and commit index over into the batch, and split the records into two pieces at `split`. */
 void model_end(const struct model *m, struct model_batch *b, uint32_t split);
 

@@ -72,6 +72,12 @@ void tape_noops(struct tape *t, uint64_t last, uint64_t term)
 
 /* The world around the node. */
 
+static void io_random(void *ctx, void *buf, size_t len)
+{
+    (void)ctx;
+    memset(buf, 7, len);
+}
+
 static void io_send(void *ctx, uint16_t to, const uint8_t *buf, size_t len)
 {
     (void)ctx;
@@ -225,6 +231,7 @@ static struct world *world_at(const struct tape *t, const struct node_config *mo
     }
     struct node_io io = {.ctx = w,
                          .send = io_send,
+                         .random = io_random,
                          .spy = io_spy,
                          .peer_is = io_came,
                          .peer_went = io_went,

@@ -133,12 +133,14 @@ const struct golden GOLDEN[GOLDEN_FRAMES] = {
     {.f.msg = {.type = RAFT_MSG_VOTE_RSP,
                .vote_rsp = {.campaign = UINT64_C(0x2122232425262728),
                             .vote_term = UINT64_C(0x3132333435363738),
+                            .removed = UINT64_C(0x4142434445464748),
                             .pre = true,
                             .granted = true}},
      .flags = 3,
-     .hex = "a1031000"
+     .hex = "a1031800"
             "2827262524232221"
-            "3837363534333231"},
+            "3837363534333231"
+            "4847464544434241"},
     {.f.msg = {.type = RAFT_MSG_PING}, .hex = "30000000"},
     {.f.kind = WIRE_FRAME_LINKS,
      .f.links = {.rows = 2,

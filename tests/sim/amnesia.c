@@ -17,7 +17,7 @@
 
 enum { NOTHING = 0x3F }; /* type of a frame that nobody knows, and that is skipped */
 
-bool sim_is_unsound(const struct member *m)
+bool sim_is_unsound(const struct sim_node *m)
 {
     return m->rot || m->wiped || m->marked || m->lost != NULL;
 }
@@ -30,10 +30,10 @@ unsigned sim_unsound(const struct sim *s)
     return n;
 }
 
-bool sim_trusted(const struct sim *s, const struct member *m)
+bool sim_trusted(const struct sim *s, const struct sim_node *m)
 {
     for (unsigned i = 0; i < s->o.nodes; i++) {
-        const struct member *l = &s->m[i];
+        const struct sim_node *l = &s->m[i];
         if (l == m || !l->up || node_raft(l->node)->role != RAFT_LEADER)
             continue;
         const struct raft *r = node_raft(l->node);
@@ -49,7 +49,7 @@ static bool by_chance(const struct sim *s)
     return s->o.rate[SIM_AMNESIA] != 0 && !s->calm;
 }
 
-static void keep_image(struct member *m)
+static void keep_image(struct sim_node *m)
 {
     if (m->image != NULL)
         memdisk_free(m->image);
@@ -74,10 +74,10 @@ static uint64_t common(struct entry *a, struct entry *b)
 }
 
 /* The leader of the node's term, NULL if there is none, or if it is the node. */
-static struct member *leader_of(struct sim *s, const struct member *m)
+static struct sim_node *leader_of(struct sim *s, const struct sim_node *m)
 {
     for (unsigned i = 0; i < s->o.nodes; i++) {
-        struct member *l = &s->m[i];
+        struct sim_node *l = &s->m[i];
         if (l != m && l->up && node_raft(l->node)->role == RAFT_LEADER &&
             node_raft(l->node)->term == m->hard.term)
             return l;
@@ -86,9 +86,9 @@ static struct member *leader_of(struct sim *s, const struct member *m)
 }
 
 /* There is a leader that will tell. */
-static bool known(struct sim *s, const struct member *m, uint64_t kept)
+static bool known(struct sim *s, const struct sim_node *m, uint64_t kept)
 {
-    const struct member *l = leader_of(s, m);
+    const struct sim_node *l = leader_of(s, m);
     if (l == NULL)
         return false;
     const struct raft *r = node_raft(l->node);
@@ -98,9 +98,9 @@ static bool known(struct sim *s, const struct member *m, uint64_t kept)
 
 /* The leader needs this follower's copies for a while: all that a majority can do without are cut
  * off. */
-static void make_needed(struct sim *s, const struct member *m)
+static void make_needed(struct sim *s, const struct sim_node *m)
 {
-    const struct member *l = leader_of(s, m);
+    const struct sim_node *l = leader_of(s, m);
     unsigned left = s->o.nodes - sim_majority(s);
     if (l == NULL)
         return;
@@ -117,7 +117,7 @@ static void make_needed(struct sim *s, const struct member *m)
 }
 
 /* The first time it only makes the copy. */
-bool sim_forget(struct sim *s, struct member *m)
+bool sim_forget(struct sim *s, struct sim_node *m)
 {
     if (!m->up || sim_is_unsound(m) || m->full || m->n_maybe > 0)
         return false; /* with room, and no more on the disk than is durable */
@@ -147,7 +147,7 @@ bool sim_forget(struct sim *s, struct member *m)
 }
 
 /* It holds, durable and verified, what it had, or what has taken its place. */
-static bool whole(const struct member *m)
+static bool whole(const struct sim_node *m)
 {
     const struct raft *r = node_raft(m->node);
     uint64_t sure = r->durable_index < r->verified ? r->durable_index : r->verified;
@@ -155,14 +155,14 @@ static bool whole(const struct member *m)
     return term > m->lost->term || (term == m->lost->term && sure >= m->lost->index);
 }
 
-void sim_check_lost(struct sim *s, struct member *m)
+void sim_check_lost(struct sim *s, struct sim_node *m)
 {
     if (m->marked)
         sim_check_damaged(s, m);
     if (m->lost == NULL || m->marked)
         return;
     bool doubt = node_raft(m->node)->doubt_index != 0;
-    struct member *l = leader_of(s, m);
+    struct sim_node *l = leader_of(s, m);
     bool chance = doubt && !m->doubted && l != NULL && by_chance(s);
     if (chance && sim_roll(s, RNG_FAULT, 2) == 0) {
         struct event *e = sim_post(s, s->now, EV_FORGET, l->at);
@@ -179,7 +179,7 @@ void sim_check_lost(struct sim *s, struct member *m)
     m->lost = NULL;
 }
 
-void sim_silence(const struct member *m, uint8_t *payload, size_t len)
+void sim_silence(const struct sim_node *m, uint8_t *payload, size_t len)
 {
     if (m->lost == NULL || m->marked || node_raft(m->node)->doubt_index != 0)
         return;
@@ -193,7 +193,7 @@ void sim_silence(const struct member *m, uint8_t *payload, size_t len)
 
 struct entry *sim_relied_on(const struct sim *s, const struct raft *leader, unsigned node)
 {
-    const struct member *m = &s->m[node];
+    const struct sim_node *m = &s->m[node];
     int slot = raft_peer_slot(leader, (uint16_t)(node + 1));
     struct entry *had = m->lost != NULL ? m->lost : m->gone;
     bool former = had != NULL && slot >= 0 && leader->peers[slot].boot == m->lost_boot;

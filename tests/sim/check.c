@@ -148,7 +148,7 @@ unsigned sim_majority(const struct sim *s)
 /* ---- logs ---- */
 
 /* Takes over the new entries of a node's log, newest first, down to one that is known. */
-static void follow_log(struct sim *s, struct member *m)
+static void follow_log(struct sim *s, struct sim_node *m)
 {
     const struct entries *log = replica_log(node_replica(m->node));
     const struct raft *r = node_raft(m->node);
@@ -211,7 +211,7 @@ static void follow_log(struct sim *s, struct member *m)
     m->tip = tip;
 }
 
-static void check_durable(struct sim *s, struct member *m)
+static void check_durable(struct sim *s, struct sim_node *m)
 {
     const struct raft *r = node_raft(m->node);
     if (r->durable_term > m->hard.term)
@@ -229,7 +229,7 @@ static void check_durable(struct sim *s, struct member *m)
 /* ---- leaders and commits ---- */
 
 /* All that leaders of older terms committed is in this leader's log. */
-static void check_complete(struct sim *s, struct member *m, uint64_t from_term)
+static void check_complete(struct sim *s, struct sim_node *m, uint64_t from_term)
 {
     const struct raft *r = node_raft(m->node);
     for (uint64_t t = from_term; t < r->term; t++) {
@@ -242,7 +242,7 @@ static void check_complete(struct sim *s, struct member *m, uint64_t from_term)
     }
 }
 
-static void check_leader(struct sim *s, struct member *m)
+static void check_leader(struct sim *s, struct sim_node *m)
 {
     const struct raft *r = node_raft(m->node);
     if (r->role != RAFT_LEADER) {
@@ -269,7 +269,7 @@ static void check_leader(struct sim *s, struct member *m)
     check_complete(s, m, 0);
 }
 
-static void take_commit(struct sim *s, struct member *m, struct entry *e)
+static void take_commit(struct sim *s, struct sim_node *m, struct entry *e)
 {
     if (e->committed)
         return;
@@ -291,7 +291,7 @@ static void take_commit(struct sim *s, struct member *m, struct entry *e)
     sim_model_take(s, e);
 }
 
-static void leader_commits(struct sim *s, struct member *m, struct entry *e)
+static void leader_commits(struct sim *s, struct sim_node *m, struct entry *e)
 {
     const struct raft *r = node_raft(m->node);
     if (e->term != r->term)
@@ -309,7 +309,7 @@ static void leader_commits(struct sim *s, struct member *m, struct entry *e)
     sim_term(s, r->term)->committed = e->index;
 }
 
-static void check_commit(struct sim *s, struct member *m)
+static void check_commit(struct sim *s, struct sim_node *m)
 {
     const struct raft *r = node_raft(m->node);
     uint64_t c = r->commit_index;
@@ -334,7 +334,7 @@ static void check_commit(struct sim *s, struct member *m)
                 check_complete(s, &s->m[i], r->term);
 }
 
-void sim_follow(struct sim *s, struct member *m)
+void sim_follow(struct sim *s, struct sim_node *m)
 {
     follow_log(s, m);
     check_durable(s, m);
@@ -342,7 +342,7 @@ void sim_follow(struct sim *s, struct member *m)
     check_commit(s, m);
 }
 
-void sim_check(struct sim *s, struct member *m)
+void sim_check(struct sim *s, struct sim_node *m)
 {
     const struct raft *r = node_raft(m->node);
     const char *what = raft_check(r);
@@ -366,7 +366,7 @@ void sim_check(struct sim *s, struct member *m)
     sim_mix(s, (uint64_t)m->at << 56 ^ r->term << 40 ^ r->trail.last << 20 ^ r->commit_index);
 }
 
-static void remember(struct member *m, const struct hard *now)
+static void remember(struct sim_node *m, const struct hard *now)
 {
     if (m->n_was == m->cap_was) {
         m->cap_was = m->cap_was ? 2 * m->cap_was : 64;
@@ -375,7 +375,7 @@ static void remember(struct member *m, const struct hard *now)
     m->was[m->n_was++] = *now;
 }
 
-void sim_check_hard(struct sim *s, struct member *m, const struct hard *now)
+void sim_check_hard(struct sim *s, struct sim_node *m, const struct hard *now)
 {
     remember(m, now);
     if (now->term < m->hard.term)

@@ -179,7 +179,7 @@ void sim_model_take(struct sim *s, const struct entry *e)
 }
 
 /* That object is that version, or both are nothing. */
-static void compare(struct sim *s, struct member *m, uint32_t key, const struct version *v,
+static void compare(struct sim *s, struct sim_node *m, uint32_t key, const struct version *v,
                     const struct kv_object *o)
 {
     if (v == NULL && o == NULL)
@@ -191,7 +191,7 @@ static void compare(struct sim *s, struct member *m, uint32_t key, const struct 
 }
 
 /* Reads a key; returns the write that it shows, or NO_OP. */
-static uint32_t look(struct sim *s, struct member *m, uint32_t key)
+static uint32_t look(struct sim *s, struct sim_node *m, uint32_t key)
 {
     uint8_t name[KEY_BYTES];
     size_t len = key_name(s, key, name);
@@ -208,7 +208,7 @@ static uint32_t look(struct sim *s, struct member *m, uint32_t key)
     return v == NULL ? NO_OP : v->op;
 }
 
-void sim_local_read(struct sim *s, struct member *m)
+void sim_local_read(struct sim *s, struct sim_node *m)
 {
     uint32_t key = (uint32_t)sim_roll(s, RNG_CLIENT, s->n_keys);
     sim_follow(s, m);
@@ -219,7 +219,7 @@ void sim_local_read(struct sim *s, struct member *m)
 }
 
 /* All keys. */
-void sim_check_state(struct sim *s, struct member *m)
+void sim_check_state(struct sim *s, struct sim_node *m)
 {
     size_t n = 0, live = 0;
     struct kv_range all = {0};
@@ -379,7 +379,7 @@ void sim_client(struct sim *s, struct event *e)
         new_operation(s, client);
 }
 
-static void submit_write(struct sim *s, struct member *m, uint32_t number)
+static void submit_write(struct sim *s, struct sim_node *m, uint32_t number)
 {
     const struct op *o = &s->ops[number];
     uint8_t key[KEY_BYTES];
@@ -401,7 +401,7 @@ static void submit_write(struct sim *s, struct member *m, uint32_t number)
     }
 }
 
-void sim_submit(struct sim *s, struct member *m, struct event *e)
+void sim_submit(struct sim *s, struct sim_node *m, struct event *e)
 {
     struct op *o = &s->ops[e->op];
     sim_note(s, NOTE_SUBMIT, m->at, e->op, o->kind, o->key);
@@ -419,7 +419,7 @@ void sim_submit(struct sim *s, struct member *m, struct event *e)
     }
 }
 
-static void acked(struct sim *s, struct member *m, const struct request *req)
+static void acked(struct sim *s, struct sim_node *m, const struct request *req)
 {
     uint32_t number = (uint32_t)req->client_tag;
     struct op *o = &s->ops[number];
@@ -447,7 +447,7 @@ static void acked(struct sim *s, struct member *m, const struct request *req)
 }
 
 /* Refused before it entered a log, or by the state machine. */
-static void full(struct sim *s, struct member *m, const struct request *req)
+static void full(struct sim *s, struct sim_node *m, const struct request *req)
 {
     struct op *o = &s->ops[(uint32_t)req->client_tag];
     sim_follow(s, m);
@@ -463,7 +463,7 @@ static void full(struct sim *s, struct member *m, const struct request *req)
 
 void sim_on_answer(void *ctx, struct request *req)
 {
-    struct member *m = ctx;
+    struct sim_node *m = ctx;
     struct sim *s = m->sim;
     uint32_t number = (uint32_t)req->client_tag;
     struct op *o = &s->ops[number];
@@ -499,7 +499,7 @@ void sim_on_answer(void *ctx, struct request *req)
     ended(s, number, OP_DONE);
 }
 
-static void serve(struct sim *s, struct member *m, uint32_t number)
+static void serve(struct sim *s, struct sim_node *m, uint32_t number)
 {
     struct op *o = &s->ops[number];
     uint64_t applied = replica_applied(node_replica(m->node));
@@ -523,7 +523,7 @@ static void serve(struct sim *s, struct member *m, uint32_t number)
 
 void sim_on_reads_done(void *ctx, uint64_t read)
 {
-    struct member *m = ctx;
+    struct sim_node *m = ctx;
     struct sim *s = m->sim;
     unsigned done = 0;
     sim_follow(s, m);
@@ -534,7 +534,7 @@ void sim_on_reads_done(void *ctx, uint64_t read)
 }
 
 /* The node dies; its clients' connections end. Writes are answered by node_free(). */
-void sim_clients_lost(struct sim *s, struct member *m)
+void sim_clients_lost(struct sim *s, struct sim_node *m)
 {
     for (unsigned i = 0; i < m->n_reads; i++) {
         history_fails(s, &s->ops[m->reads[i]]);

@@ -27,7 +27,7 @@ struct place {
 
 /* The live log on the medium: whole batches in order, up to the last one. */
 struct medium {
-    struct member *m;
+    struct sim_node *m;
     uint64_t numbers[SEGMENTS_MAX]; /* of all files of segments, ascending */
     size_t n_numbers;
     struct segment_head heads[SEGMENTS_MAX]; /* of those that the log consists of */
@@ -50,7 +50,7 @@ static int each_number(void *ctx, const char *name)
     return 0;
 }
 
-static const uint8_t *peek(struct member *m, uint64_t number, size_t *size)
+static const uint8_t *peek(struct sim_node *m, uint64_t number, size_t *size)
 {
     char path[WAL_PATH_MAX];
     segment_path(path, DIR, number, SEGMENT_SUFFIX);
@@ -109,7 +109,7 @@ static uint64_t goes_on_behind(const struct medium *d, const struct place *p)
     return UINT64_MAX;
 }
 
-static bool spoil(struct sim *s, struct member *m, const struct place *p)
+static bool spoil(struct sim *s, struct sim_node *m, const struct place *p)
 {
     static const uint8_t fills[] = {0x00, 0xff, 0xa5};
     char path[WAL_PATH_MAX];
@@ -132,7 +132,7 @@ static bool spoil(struct sim *s, struct member *m, const struct place *p)
 }
 
 /* Bytes of that file. */
-static bool spoil_file(struct sim *s, struct member *m, const char *path)
+static bool spoil_file(struct sim *s, struct sim_node *m, const char *path)
 {
     size_t size;
     const uint8_t *p = memdisk_peek(m->disk, path, &size);
@@ -146,7 +146,7 @@ static bool spoil_file(struct sim *s, struct member *m, const char *path)
 
 /* Bytes of one batch that has a later one behind it (the last one alone could be taken for a torn write, see
  * the fault model). Nobody needs them if the snapshot has all that was there. */
-static bool spoil_batch(struct sim *s, struct member *m, const struct medium *d)
+static bool spoil_batch(struct sim *s, struct sim_node *m, const struct medium *d)
 {
     size_t i = sim_roll(s, RNG_FAULT, d->n - 1);
     if (!spoil(s, m, &d->list[i]))
@@ -161,7 +161,7 @@ static bool spoil_batch(struct sim *s, struct member *m, const struct medium *d)
 }
 
 /* A head or a seal of a segment that is not the last one, or all of it. */
-static bool spoil_segment(struct sim *s, struct member *m, const struct medium *d)
+static bool spoil_segment(struct sim *s, struct sim_node *m, const struct medium *d)
 {
     char path[WAL_PATH_MAX];
     size_t size;
@@ -180,7 +180,7 @@ static bool spoil_segment(struct sim *s, struct member *m, const struct medium *
     }
 }
 
-bool sim_rot(struct sim *s, struct member *m)
+bool sim_rot(struct sim *s, struct sim_node *m)
 {
     struct medium *d = sim_must(calloc(1, sizeof *d));
     char path[WAL_PATH_MAX];
@@ -209,7 +209,7 @@ bool sim_rot(struct sim *s, struct member *m)
     return done;
 }
 
-bool sim_may_rot(const struct sim *s, const struct member *m)
+bool sim_may_rot(const struct sim *s, const struct sim_node *m)
 {
     unsigned others = sim_unsound(s) - sim_is_unsound(m);
     bool free_of_it = m->lost == NULL || m->marked;
@@ -226,7 +226,7 @@ static bool is_among(const struct hard *list, size_t n, const struct entry *tip,
 
 /* The log was cut before a batch: it is as it was then, also if that batch took entries away. If nothing
  * of it fits the snapshot any more, that is all. */
-static bool is_left(const struct member *m, const struct hard *h)
+static bool is_left(const struct sim_node *m, const struct hard *h)
 {
     bool was = h->tip == m->snap || is_among(m->was, m->n_was, h->tip, m->snap) ||
                is_among(m->maybe, m->n_maybe, h->tip, m->snap);
@@ -236,7 +236,7 @@ static bool is_left(const struct member *m, const struct hard *h)
 }
 
 /* Votes in terms that the node has forgotten may be given again: it says nothing for them any more. */
-static void forget_votes(struct sim *s, struct member *m, const struct hard *h)
+static void forget_votes(struct sim *s, struct sim_node *m, const struct hard *h)
 {
     for (uint64_t t = h->term; t < s->n_terms; t++) {
         uint16_t *vote = &s->terms[t].votes[m->at], now = t == h->term ? h->vote : 0;
@@ -248,7 +248,7 @@ static void forget_votes(struct sim *s, struct member *m, const struct hard *h)
     }
 }
 
-void sim_damaged(struct sim *s, struct member *m, const struct hard *h)
+void sim_damaged(struct sim *s, struct sim_node *m, const struct hard *h)
 {
     struct entry *snap = m->rot ? m->snap_had : m->snap;
     if (!is_left(m, h))
@@ -268,7 +268,7 @@ void sim_damaged(struct sim *s, struct member *m, const struct hard *h)
     m->hard = *h;
 }
 
-void sim_check_damaged(struct sim *s, struct member *m)
+void sim_check_damaged(struct sim *s, struct sim_node *m)
 {
     const struct raft *r = node_raft(m->node);
     char err[WAL_MESSAGE_BYTES];

@@ -28,7 +28,7 @@ static struct wal_options options(const struct sim *s, const struct wal_base *ba
                                 .repair = s->o.nodes > 1};
 }
 
-void sim_disk_new(struct sim *s, struct member *m)
+void sim_disk_new(struct sim *s, struct sim_node *m)
 {
     struct ident id = {.name = "sim",
                        .voters = {(uint16_t)(m->at + 1)},
@@ -53,7 +53,7 @@ void sim_disk_new(struct sim *s, struct member *m)
 
 /* Only of a minority, and when all others know its present disk: whoever hears a node for the first
  * time takes its disk for its own. */
-bool sim_wipe(struct sim *s, struct member *m)
+bool sim_wipe(struct sim *s, struct sim_node *m)
 {
     if (sim_is_unsound(m) || sim_unsound(s) >= (s->o.nodes - 1) / 2)
         return false;
@@ -78,7 +78,7 @@ bool sim_wipe(struct sim *s, struct member *m)
 
 /* ---- jobs ---- */
 
-static void start(struct sim *s, struct member *m)
+static void start(struct sim *s, struct sim_node *m)
 {
     uint64_t us = sim_between(s, RNG_DISK, s->o.disk_min_us, s->o.disk_max_us);
     uint64_t slow = m->jobs[m->job_head].kind != JOB_BATCH ? 0 : s->o.slow_us[m->at];
@@ -89,7 +89,7 @@ static void start(struct sim *s, struct member *m)
     sim_post(s, s->now + us, EV_DISK, m->at);
 }
 
-struct job *sim_job(struct sim *s, struct member *m, enum job_kind kind)
+struct job *sim_job(struct sim *s, struct sim_node *m, enum job_kind kind)
 {
     assert(m->n_jobs < JOBS);
     struct job *j = &m->jobs[(m->job_head + m->n_jobs) % JOBS];
@@ -101,7 +101,7 @@ struct job *sim_job(struct sim *s, struct member *m, enum job_kind kind)
 
 void sim_on_persist(void *ctx, uint64_t seq, const struct wal_batch *b)
 {
-    struct member *m = ctx;
+    struct sim_node *m = ctx;
     struct job *j = sim_job(m->sim, m, JOB_BATCH);
     size_t len = 0;
     for (int i = 0; i < b->bytes_n; i++)
@@ -122,7 +122,7 @@ void sim_on_persist(void *ctx, uint64_t seq, const struct wal_batch *b)
 void sim_on_fetch(void *ctx, struct node_fetch what, const struct wal_pos *from, uint64_t last,
                   uint8_t *buf, size_t cap)
 {
-    struct member *m = ctx;
+    struct sim_node *m = ctx;
     struct job *j = sim_job(m->sim, m, JOB_FETCH);
     size_t most = m->sim->o.fetch_bytes;
     size_t record_max = record_size(CMD_ONE_BYTES + CMD_KEY_MAX_BYTES + m->sim->o.max_value_bytes);
@@ -137,13 +137,13 @@ void sim_on_fetch(void *ctx, struct node_fetch what, const struct wal_pos *from,
 
 void sim_on_remember(void *ctx, uint16_t id, const uint8_t key[ABOUT_KEY_BYTES])
 {
-    struct member *m = ctx;
+    struct sim_node *m = ctx;
     struct job *j = sim_job(m->sim, m, JOB_REMEMBER);
     j->id = id;
     memcpy(j->key, key, sizeof j->key);
 }
 
-static void finished(struct sim *s, struct member *m)
+static void finished(struct sim *s, struct sim_node *m)
 {
     m->job_head = (m->job_head + 1) % JOBS;
     if (--m->n_jobs > 0)
@@ -152,7 +152,7 @@ static void finished(struct sim *s, struct member *m)
 }
 
 /* What the disk holds after that batch. */
-static struct hard after(struct sim *s, const struct member *m, const struct wal_batch *b)
+static struct hard after(struct sim *s, const struct sim_node *m, const struct wal_batch *b)
 {
     struct hard h = {.term = b->term, .vote = b->vote, .tip = m->hard.tip, .commit = b->commit};
     if (b->reset) {
@@ -187,7 +187,7 @@ static bool same(const struct hard *a, const struct hard *b)
 }
 
 /* The disk may hold this, though it said nothing of the kind. */
-static void may_be(struct member *m, const struct hard *then)
+static void may_be(struct sim_node *m, const struct hard *then)
 {
     if (same(then, &m->hard))
         return;
@@ -196,7 +196,7 @@ static void may_be(struct member *m, const struct hard *then)
 }
 
 /* The process dies now, or the machine under it, with that batch under way. */
-static void die(struct sim *s, struct member *m, const struct hard *then, bool power)
+static void die(struct sim *s, struct sim_node *m, const struct hard *then, bool power)
 {
     uint64_t how = sim_roll(s, RNG_DISK, 4);
     if (then != NULL)
@@ -210,13 +210,13 @@ static void die(struct sim *s, struct member *m, const struct hard *then, bool p
     m->fail_boot = sim_roll(s, RNG_FAULT, 6) == 0;
 }
 
-void sim_die(struct sim *s, struct member *m, bool power)
+void sim_die(struct sim *s, struct sim_node *m, bool power)
 {
     die(s, m, NULL, power);
 }
 
 /* The disk fails here if it was to; false when the node is gone. */
-static bool spare(struct sim *s, struct member *m)
+static bool spare(struct sim *s, struct sim_node *m)
 {
     uint64_t number;
     char err[WAL_MESSAGE_BYTES];
@@ -237,7 +237,7 @@ static bool spare(struct sim *s, struct member *m)
 }
 
 /* What recovery reports, in our terms. */
-static struct hard reported(struct sim *s, const struct member *m, const struct wal_report *rep)
+static struct hard reported(struct sim *s, const struct sim_node *m, const struct wal_report *rep)
 {
     struct hard h = {.term = rep->term, .vote = rep->vote, .tip = &s->root, .commit = rep->commit};
     if (rep->last_index != 0)
@@ -256,7 +256,7 @@ static bool is_there(const struct hard *found, const struct hard *h, struct entr
            found->commit == (h->commit > snap->index ? h->commit : snap->index);
 }
 
-static void must_be(struct sim *s, const struct member *m, const struct wal_report *rep,
+static void must_be(struct sim *s, const struct sim_node *m, const struct wal_report *rep,
                     uint64_t base, const char *when)
 {
     struct hard h = reported(s, m, rep);
@@ -275,7 +275,7 @@ static void must_be(struct sim *s, const struct member *m, const struct wal_repo
 
 /* Power-cut closure: whatever image a power cut leaves now, all that was ever promised is in it,
  * and a recovery of the recovered is the same. On a copy. */
-static void closure(struct sim *s, struct member *m)
+static void closure(struct sim *s, struct sim_node *m)
 {
     struct memdisk *c = memdisk_clone(m->disk);
     struct wal_base base;
@@ -305,7 +305,7 @@ static void closure(struct sim *s, struct member *m)
     s->t.closures++;
 }
 
-static void persist_job(struct sim *s, struct member *m, struct job *j)
+static void persist_job(struct sim *s, struct sim_node *m, struct job *j)
 {
     struct hard then = after(s, m, &j->batch);
     sim_note(s, NOTE_DISK, m->at, j->seq, j->batch.term, then.tip->index);
@@ -353,7 +353,7 @@ static void persist_job(struct sim *s, struct member *m, struct job *j)
     finished(s, m);
 }
 
-void sim_disk_done(struct sim *s, struct member *m)
+void sim_disk_done(struct sim *s, struct sim_node *m)
 {
     struct job *j = &m->jobs[m->job_head];
     assert(m->n_jobs > 0);
@@ -395,21 +395,21 @@ void sim_disk_done(struct sim *s, struct member *m)
 }
 
 /* No room but for so many bytes. `in_place`: and often not even over what is there, see below. */
-void sim_disk_full(struct member *m, uint64_t bytes, bool in_place)
+void sim_disk_full(struct sim_node *m, uint64_t bytes, bool in_place)
 {
     m->full = true;
     m->no_space = in_place;
     memdisk_limit(m->disk, memdisk_used(m->disk) + bytes);
 }
 
-void sim_disk_room(struct member *m)
+void sim_disk_room(struct sim_node *m)
 {
     m->full = m->no_space = false;
     memdisk_limit(m->disk, 0);
     memdisk_no_space(m->disk, false);
 }
 
-void sim_disk_heal(struct sim *s, struct member *m)
+void sim_disk_heal(struct sim *s, struct sim_node *m)
 {
     (void)s;
     m->slow_until = m->stall_until = 0;
@@ -421,7 +421,7 @@ void sim_disk_heal(struct sim *s, struct member *m)
 
 /* ---- recovery ---- */
 
-static void recovered(struct sim *s, struct member *m, const struct wal_report *rep)
+static void recovered(struct sim *s, struct sim_node *m, const struct wal_report *rep)
 {
     struct hard h = reported(s, m, rep);
     if ((m->rotten && !rep->doubt) || (m->rot_covered && rep->message[0] == '\0'))
@@ -443,22 +443,21 @@ static void recovered(struct sim *s, struct member *m, const struct wal_report *
     m->n_maybe = 0;
 }
 
-bool sim_recover(struct sim *s, struct member *m, struct wal_report *rep,
+bool sim_recover(struct sim *s, struct sim_node *m, struct wal_report *rep,
                  struct snapshot_name *newest)
 {
     bool fails = m->fail_boot;
     m->fail_boot = false;
     if (fails)
         memdisk_fail_call(m->disk, 1 + sim_roll(s, RNG_DISK, BOOT_CALLS), EIO);
-    if (!sim_snap_start(s, m, newest, fails)) {
+    struct wal_base base;
+    if (!sim_snap_start(s, m, newest, &base, fails)) {
         memdisk_fail_call(m->disk, 0, 0);
         s->t.faults[SIM_MIDOP]++;
         sim_stop_node(s, m, (enum sim_stop)sim_roll(s, RNG_DISK, 4));
         sim_boot_later(s, m, sim_roll(s, RNG_FAULT, 100000));
         return false;
     }
-    struct wal_base base = {.index = m->snap->index, .term = m->snap->term};
-    memcpy(base.hash, m->snap->hash, sizeof base.hash);
     struct wal_options opts = options(s, &base);
     int rc = wal_open(&m->wal, memdisk_disk(m->disk), DIR, &opts, rep);
     memdisk_fail_call(m->disk, 0, 0);

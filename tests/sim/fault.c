@@ -34,7 +34,7 @@ void sim_fault_init(struct sim *s)
 /* Somebody asks any node for a snapshot. */
 void sim_fault_image(struct sim *s)
 {
-    struct member *m = &s->m[sim_roll(s, RNG_FAULT, s->o.nodes)];
+    struct sim_node *m = &s->m[sim_roll(s, RNG_FAULT, s->o.nodes)];
     if (s->calm)
         return;
     if (m->up) {
@@ -47,7 +47,7 @@ void sim_fault_image(struct sim *s)
 /* Somebody asks any node for another leader, or drains it, and then stops it. */
 void sim_fault_handover(struct sim *s, struct event *e)
 {
-    struct member *m = &s->m[sim_roll(s, RNG_HANDOVER, s->o.nodes)];
+    struct sim_node *m = &s->m[sim_roll(s, RNG_HANDOVER, s->o.nodes)];
     bool drain = sim_roll(s, RNG_HANDOVER, 4) == 0;
     uint64_t heir = sim_roll(s, RNG_HANDOVER, s->o.nodes + 1);
     if (s->calm)
@@ -76,14 +76,14 @@ void sim_fault_handover(struct sim *s, struct event *e)
 }
 
 /* Any node that is up, the leader more often than its share; NULL if none is. */
-static struct member *victim(struct sim *s)
+static struct sim_node *victim(struct sim *s)
 {
     int leader = sim_leader(s);
     if (leader >= 0 && sim_roll(s, RNG_FAULT, 3) == 0)
         return &s->m[leader];
     unsigned from = (unsigned)sim_roll(s, RNG_FAULT, s->o.nodes);
     for (unsigned i = 0; i < s->o.nodes; i++) {
-        struct member *m = &s->m[(from + i) % s->o.nodes];
+        struct sim_node *m = &s->m[(from + i) % s->o.nodes];
         if (m->up)
             return m;
     }
@@ -105,7 +105,7 @@ static uint64_t absence(struct sim *s)
     }
 }
 
-static void crash(struct sim *s, struct member *m, bool kill)
+static void crash(struct sim *s, struct sim_node *m, bool kill)
 {
     uint64_t how = sim_roll(s, RNG_FAULT, 4);
     sim_stop_node(s, m,
@@ -118,7 +118,7 @@ static void crash(struct sim *s, struct member *m, bool kill)
 }
 
 /* Durable bytes of one node; only ever of a minority. */
-static bool rot(struct sim *s, struct member *m)
+static bool rot(struct sim *s, struct sim_node *m)
 {
     if (!sim_may_rot(s, m))
         return false;
@@ -128,7 +128,7 @@ static bool rot(struct sim *s, struct member *m)
     return false; /* counted when recovery has said so */
 }
 
-void sim_fault_forget(struct sim *s, struct member *m, bool leader_dies)
+void sim_fault_forget(struct sim *s, struct sim_node *m, bool leader_dies)
 {
     if (s->calm)
         return;
@@ -144,14 +144,14 @@ void sim_fault_forget(struct sim *s, struct member *m, bool leader_dies)
     }
 }
 
-static void fill(struct sim *s, struct member *m)
+static void fill(struct sim *s, struct sim_node *m)
 {
     uint64_t left = (uint64_t)4096 * sim_roll(s, RNG_FAULT, 20) * sim_roll(s, RNG_FAULT, 20);
     sim_disk_full(m, left, sim_roll(s, RNG_FAULT, 2) == 0);
     sim_post(s, s->now + sim_roll(s, RNG_FAULT, 15 * SECOND), EV_ROOM, m->at);
 }
 
-static bool happen(struct sim *s, enum sim_fault f, struct member *m)
+static bool happen(struct sim *s, enum sim_fault f, struct sim_node *m)
 {
     uint64_t until;
     switch (f) {
@@ -205,7 +205,7 @@ void sim_fault(struct sim *s)
     unsigned f = SIM_PARTITION;
     while (roll >= s->o.rate[f])
         roll -= s->o.rate[f++];
-    struct member *m = victim(s);
+    struct sim_node *m = victim(s);
     if (m != NULL) {
         sim_note(s, NOTE_FAULT, m->at, f, 0, 0);
         if (happen(s, (enum sim_fault)f, m))

@@ -177,7 +177,7 @@ struct job { /* of a disk */
     size_t own_cap;
 };
 
-struct member {
+struct sim_node {
     struct sim *sim;
     unsigned at;
     struct memdisk *disk;
@@ -330,7 +330,7 @@ struct sim {
     struct slot *heap;
     size_t n_heap, cap_heap;
     struct event *free_events;
-    struct member m[NODES];
+    struct sim_node m[NODES];
     bool calm;   /* no more faults */
     bool spoilt; /* see sim_spoil() */
 
@@ -388,44 +388,44 @@ uint64_t sim_roll(struct sim *s, enum stream_rng which, uint64_t below);
 uint64_t sim_between(struct sim *s, enum stream_rng which, uint64_t min, uint64_t max);
 /* True with that chance in a million. */
 bool sim_chance(struct sim *s, enum stream_rng which, uint32_t per_million);
-uint64_t sim_local(const struct member *m, uint64_t t);
-void sim_wake_later(struct sim *s, struct member *m);
-void sim_touch(struct sim *s, struct member *m);
+uint64_t sim_local(const struct sim_node *m, uint64_t t);
+void sim_wake_later(struct sim *s, struct sim_node *m);
+void sim_touch(struct sim *s, struct sim_node *m);
 enum sim_stop { STOP_CUT_NONE, STOP_CUT_ALL, STOP_CUT_RANDOM, STOP_KILL };
-void sim_stop_node(struct sim *s, struct member *m, enum sim_stop how);
-void sim_boot(struct sim *s, struct member *m);
-void sim_boot_later(struct sim *s, struct member *m, uint64_t us);
+void sim_stop_node(struct sim *s, struct sim_node *m, enum sim_stop how);
+void sim_boot(struct sim *s, struct sim_node *m);
+void sim_boot_later(struct sim *s, struct sim_node *m, uint64_t us);
 void *sim_must(void *p);
 
 /* net.c */
 void sim_on_send(void *ctx, uint16_t to_id, const uint8_t *buf, size_t len);
 void sim_on_random(void *ctx, void *buf, size_t len);
 void sim_on_spy(void *ctx, uint16_t to, uint8_t *payload, size_t len);
-void sim_datagram(struct sim *s, struct member *m, struct event *e);
+void sim_datagram(struct sim *s, struct sim_node *m, struct event *e);
 void sim_partition(struct sim *s, enum sim_fault f);
 void sim_net_heal(struct sim *s);
 void sim_flap(struct sim *s, struct event *e);
 bool sim_is_cut(const struct sim *s);
 
 /* disk.c */
-void sim_disk_new(struct sim *s, struct member *m);
+void sim_disk_new(struct sim *s, struct sim_node *m);
 void sim_on_persist(void *ctx, uint64_t seq, const struct wal_batch *b);
 void sim_on_fetch(void *ctx, struct node_fetch what, const struct wal_pos *from, uint64_t last,
                   uint8_t *buf, size_t cap);
-void sim_disk_done(struct sim *s, struct member *m);
+void sim_disk_done(struct sim *s, struct sim_node *m);
 /* A new disk for the node, under its old id; false: not now, see sim_wipe(). */
-bool sim_wipe(struct sim *s, struct member *m);
+bool sim_wipe(struct sim *s, struct sim_node *m);
 void sim_on_remember(void *ctx, uint16_t id, const uint8_t key[ABOUT_KEY_BYTES]);
 /* Opens the log and compares it with what must be there. False: the node stays down for now. */
-bool sim_recover(struct sim *s, struct member *m, struct wal_report *rep,
+bool sim_recover(struct sim *s, struct sim_node *m, struct wal_report *rep,
                  struct snapshot_name *newest);
-void sim_disk_full(struct member *m, uint64_t bytes, bool in_place);
-void sim_disk_room(struct member *m);
-void sim_disk_heal(struct sim *s, struct member *m);
+void sim_disk_full(struct sim_node *m, uint64_t bytes, bool in_place);
+void sim_disk_room(struct sim_node *m);
+void sim_disk_heal(struct sim *s, struct sim_node *m);
 
-struct job *sim_job(struct sim *s, struct member *m, enum job_kind kind);
+struct job *sim_job(struct sim *s, struct sim_node *m, enum job_kind kind);
 /* The process dies now, or the machine under it. */
-void sim_die(struct sim *s, struct member *m, bool power);
+void sim_die(struct sim *s, struct sim_node *m, bool power);
 
 /* snap.c */
 void sim_on_image(void *ctx, const struct snapshot_head *head, struct image *image,
@@ -438,36 +438,37 @@ void sim_on_snap_open(void *ctx, const struct snapshot_name *name);
 void sim_on_snap_write(void *ctx, uint64_t off, const uint8_t *buf, size_t len);
 void sim_on_snap_install(void *ctx);
 /* False when the node is gone. */
-bool sim_snap_job(struct sim *s, struct member *m, struct job *j);
-void sim_snap_stop(struct member *m);
+bool sim_snap_job(struct sim *s, struct sim_node *m, struct job *j);
+void sim_snap_stop(struct sim_node *m);
 /* The newest snapshot on that disk; 0 or -errno. */
 int sim_snap_base(struct memdisk *disk, struct wal_base *base);
 /* Its state becomes the machine's; name->index 0: there is none. False: the disk fails, as it was to. */
-bool sim_snap_start(struct sim *s, struct member *m, struct snapshot_name *name, bool fails);
+bool sim_snap_start(struct sim *s, struct sim_node *m, struct snapshot_name *name,
+                    struct wal_base *base, bool fails);
 /* Last entry on a disk that holds this log and this snapshot. */
 struct entry *sim_tip(const struct hard *h, struct entry *snap);
 
 /* damage.c */
 /* Changes bytes on the disk of a node that is down, after a power cut. False: it found none that it may. */
-bool sim_rot(struct sim *s, struct member *m);
+bool sim_rot(struct sim *s, struct sim_node *m);
 /* That may be done to the node now. */
-bool sim_may_rot(const struct sim *s, const struct member *m);
+bool sim_may_rot(const struct sim *s, const struct sim_node *m);
 /* It starts in doubt, with this on its disk. */
-void sim_damaged(struct sim *s, struct member *m, const struct hard *h);
+void sim_damaged(struct sim *s, struct sim_node *m, const struct hard *h);
 /* After a step of a node with DIR/doubt: is it healed? */
-void sim_check_damaged(struct sim *s, struct member *m);
+void sim_check_damaged(struct sim *s, struct sim_node *m);
 
 /* amnesia.c */
 /* Its disk is not what it was. */
-bool sim_is_unsound(const struct member *m);
+bool sim_is_unsound(const struct sim_node *m);
 /* A leader counts on what a process acknowledged before its disk lost it. */
-bool sim_trusted(const struct sim *s, const struct member *m);
+bool sim_trusted(const struct sim *s, const struct sim_node *m);
 /* Makes a copy of the disk, or stops the node and puts the copy in place: true. */
-bool sim_forget(struct sim *s, struct member *m);
+bool sim_forget(struct sim *s, struct sim_node *m);
 /* After a step of the node: does it hold again what it lost? */
-void sim_check_lost(struct sim *s, struct member *m);
+void sim_check_lost(struct sim *s, struct sim_node *m);
 /* Makes padding of votes from amnesia, which nobody promises to survive. */
-void sim_silence(const struct member *m, uint8_t *payload, size_t len);
+void sim_silence(const struct sim_node *m, uint8_t *payload, size_t len);
 /* Last entry of the copy at `node` that this leader may count on. */
 struct entry *sim_relied_on(const struct sim *s, const struct raft *leader, unsigned node);
 /* Nodes whose disk is not what it was. */
@@ -480,10 +481,10 @@ struct entry *sim_entry(const struct sim *s, uint64_t index, uint64_t term);
 struct entry *sim_at(struct entry *tip, uint64_t index);
 struct term *sim_term(struct sim *s, uint64_t term);
 void sim_follow(struct sim *s,
-                struct member *m); /* the part of it that is needed in the middle of a step */
-void sim_check(struct sim *s, struct member *m);
+                struct sim_node *m); /* the part of it that is needed in the middle of a step */
+void sim_check(struct sim *s, struct sim_node *m);
 /* The disk of a node holds something new, or recovery found it. */
-void sim_check_hard(struct sim *s, struct member *m, const struct hard *now);
+void sim_check_hard(struct sim *s, struct sim_node *m, const struct hard *now);
 unsigned sim_majority(const struct sim *s);
 void sim_broken(struct sim *s, const char *kind, const char *fmt, ...)
     __attribute__((format(printf, 3, 4), noreturn));
@@ -492,24 +493,24 @@ void sim_broken(struct sim *s, const char *kind, const char *fmt, ...)
 void sim_clients_init(struct sim *s);
 void sim_clients_free(struct sim *s);
 void sim_client(struct sim *s, struct event *e);
-void sim_submit(struct sim *s, struct member *m, struct event *e);
+void sim_submit(struct sim *s, struct sim_node *m, struct event *e);
 void sim_on_answer(void *ctx, struct request *req);
 void sim_on_reads_done(void *ctx, uint64_t read);
 void sim_not_sent(struct sim *s, uint32_t op);
-void sim_clients_lost(struct sim *s, struct member *m);
+void sim_clients_lost(struct sim *s, struct sim_node *m);
 /* The operation whose command that is; checks the bytes. NO_OP if nobody asked for it. */
 uint32_t sim_op_of(struct sim *s, const struct record *rec, struct sender *sender);
 /* An entry became committed: the model of the state takes it. */
 void sim_model_take(struct sim *s, const struct entry *e);
-void sim_check_state(struct sim *s, struct member *m);
+void sim_check_state(struct sim *s, struct sim_node *m);
 uint32_t sim_ask(struct sim *s, unsigned client, unsigned node, enum op_kind kind, uint32_t key,
                  uint32_t len, uint64_t timeout_us);
-void sim_local_read(struct sim *s, struct member *m);
+void sim_local_read(struct sim *s, struct sim_node *m);
 
 /* fault.c */
 void sim_fault_init(struct sim *s);
 void sim_fault(struct sim *s);
-void sim_fault_forget(struct sim *s, struct member *m, bool leader_dies);
+void sim_fault_forget(struct sim *s, struct sim_node *m, bool leader_dies);
 void sim_fault_image(struct sim *s);
 void sim_fault_handover(struct sim *s, struct event *e);
 void sim_fault_calm(struct sim *s);

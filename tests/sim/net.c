@@ -13,7 +13,7 @@ enum {
 };
 
 /* A vote and a request for one speak of what must be on the sender's disk. */
-static void check_msg(struct sim *s, struct member *m, const struct raft_msg *msg)
+static void check_msg(struct sim *s, struct sim_node *m, const struct raft_msg *msg)
 {
     if (msg->type == RAFT_MSG_VOTE_RSP && !msg->vote_rsp.pre && msg->vote_rsp.granted) {
         if (m->hard.term != msg->vote_rsp.vote_term || m->hard.vote != msg->to)
@@ -46,7 +46,7 @@ static void check_msg(struct sim *s, struct member *m, const struct raft_msg *ms
 /* What a node says must be on its disk. Keeps the kinds of frames for the trace. */
 void sim_on_spy(void *ctx, uint16_t to, uint8_t *payload, size_t len)
 {
-    struct member *m = ctx;
+    struct sim_node *m = ctx;
     struct sim *s = m->sim;
     struct wire_header h;
     struct wire_reader r;
@@ -141,7 +141,7 @@ static void replay(struct sim *s)
 
 void sim_on_send(void *ctx, uint16_t to_id, const uint8_t *buf, size_t len)
 {
-    struct member *m = ctx;
+    struct sim_node *m = ctx;
     struct sim *s = m->sim;
     const uint32_t *rate = s->o.rate;
     unsigned to = to_id - 1u;
@@ -198,7 +198,7 @@ void sim_on_send(void *ctx, uint16_t to_id, const uint8_t *buf, size_t len)
     }
 }
 
-void sim_datagram(struct sim *s, struct member *m, struct event *e)
+void sim_datagram(struct sim *s, struct sim_node *m, struct event *e)
 {
     sim_note(s, NOTE_DATAGRAM, m->at, e->from + 1, e->frames, e->len);
     node_datagram(m->node, sim_local(m, s->now), (uint16_t)(e->from + 1), e->bytes, e->len);

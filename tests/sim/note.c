@@ -111,7 +111,7 @@ void sim_note(struct sim *s, enum note_kind kind, unsigned node, uint64_t a, uin
     n->b = b;
     n->c = c;
     for (unsigned i = 0; i < s->o.nodes; i++) {
-        const struct member *m = &s->m[i];
+        const struct sim_node *m = &s->m[i];
         n->col[i].up = m->up;
         if (m->up) {
             const struct raft *r = node_raft(m->node);
@@ -127,7 +127,7 @@ void sim_note(struct sim *s, enum note_kind kind, unsigned node, uint64_t a, uin
         line(s, s->o.trace, n);
 }
 
-static void print_node(const struct sim *s, const struct member *m, FILE *f)
+static void print_node(const struct sim *s, const struct sim_node *m, FILE *f)
 {
     char *text = NULL;
     size_t len;

@@ -39,7 +39,7 @@ static uint64_t slow_writes(const struct sim *s, unsigned n)
 
 /* From now on this node hears nobody, or is heard by nobody, or has no link to the leader: it must
  * not disturb. */
-static void put_outside(struct sim *s, struct member *m, int leader)
+static void put_outside(struct sim *s, struct sim_node *m, int leader)
 {
     uint64_t how = sim_roll(s, RNG_FAULT, leader < 0 ? 2 : 4);
     m->outside = true;
@@ -72,7 +72,7 @@ static void heal(struct sim *s)
         if (sim_is_unsound(&s->m[i]) && !s->m[i].wiped)
             order[all++] = i;
     for (unsigned i = 0; i < all; i++) {
-        struct member *m = &s->m[order[i]];
+        struct sim_node *m = &s->m[order[i]];
         uint64_t fate = sim_roll(s, RNG_FAULT, sim_is_unsound(m) ? 6 : 3);
         m->dead = i >= keep && fate == 0;
         m->outside_later = i >= keep && fate == 1;
@@ -108,7 +108,7 @@ static uint64_t wait_for(struct sim *s, uint64_t most_us, bool converged, const 
     return s->now - start;
 }
 
-static bool leader_full(const struct member *m)
+static bool leader_full(const struct sim_node *m)
 {
     const struct raft *r = node_raft(m->node);
     return r->role != RAFT_LEADER && r->no_room;
@@ -147,7 +147,7 @@ static void idle(struct sim *s)
     }
     sim_run(s, IDLE_US);
     for (unsigned i = 0; i < s->o.nodes; i++) {
-        const struct member *m = &s->m[i];
+        const struct sim_node *m = &s->m[i];
         if (!m->up || m->outside) /* a datagram of long ago may reach even a deaf one */
             continue;
         if (terms[i] != node_raft(m->node)->term)
@@ -179,9 +179,9 @@ static void idle(struct sim *s)
 void sim_check_final(struct sim *s)
 {
     uint8_t first[MACHINE_DIGEST_BYTES], other[sizeof first];
-    const struct member *seen = NULL;
+    const struct sim_node *seen = NULL;
     for (unsigned i = 0; i < s->o.nodes; i++) {
-        struct member *m = &s->m[i];
+        struct sim_node *m = &s->m[i];
         if (!m->up)
             continue;
         sim_check_state(s, m);

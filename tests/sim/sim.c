@@ -111,13 +111,13 @@ static void forget(struct sim *s, struct event *e)
 
 /* ---- a node's clock: starts anywhere, runs a little too fast or too slow ---- */
 
-uint64_t sim_local(const struct member *m, uint64_t t)
+uint64_t sim_local(const struct sim_node *m, uint64_t t)
 {
     return m->clock_offset + t + (uint64_t)((int64_t)t * m->clock_ppm / 1000000);
 }
 
 /* The first virtual time at which the node's clock shows `local`. */
-static uint64_t virtual_of(const struct member *m, uint64_t local)
+static uint64_t virtual_of(const struct sim_node *m, uint64_t local)
 {
     if (local <= m->clock_offset)
         return 0;
@@ -131,7 +131,7 @@ static uint64_t virtual_of(const struct member *m, uint64_t local)
 
 /* ---- steps of a node ---- */
 
-void sim_wake_later(struct sim *s, struct member *m)
+void sim_wake_later(struct sim *s, struct sim_node *m)
 {
     uint64_t local = node_deadline(m->node, sim_local(m, s->now));
     if (local == RAFT_NEVER)
@@ -151,7 +151,7 @@ void sim_wake_later(struct sim *s, struct member *m)
 
 /* The node was told something; its loop goes round when virtual time moves on. What it was told may
  * have changed much already: a leader that was paused commits, then hears of its successor. */
-void sim_touch(struct sim *s, struct member *m)
+void sim_touch(struct sim *s, struct sim_node *m)
 {
     sim_follow(s, m);
     m->dirty = true;
@@ -160,7 +160,7 @@ void sim_touch(struct sim *s, struct member *m)
 static void flush(struct sim *s)
 {
     for (unsigned i = 0; i < s->o.nodes; i++) {
-        struct member *m = &s->m[i];
+        struct sim_node *m = &s->m[i];
         if (!m->dirty)
             continue;
         m->dirty = false;
@@ -174,7 +174,7 @@ static void flush(struct sim *s)
     }
 }
 
-static void handle_node(struct sim *s, struct member *m, struct event *e)
+static void handle_node(struct sim *s, struct sim_node *m, struct event *e)
 {
     switch (e->kind) {
     case EV_DATAGRAM: sim_datagram(s, m, e); break;
@@ -194,7 +194,7 @@ static void handle_node(struct sim *s, struct member *m, struct event *e)
 /* False when the event was put off. */
 static bool handle(struct sim *s, struct event *e)
 {
-    struct member *m = &s->m[e->node];
+    struct sim_node *m = &s->m[e->node];
     switch (e->kind) {
     case EV_CLIENT: sim_client(s, e); return true;
     case EV_FAULT: sim_fault(s); return true;
@@ -261,7 +261,7 @@ void sim_run(struct sim *s, uint64_t us)
 
 /* ---- lives ---- */
 
-static void configure(struct sim *s, const struct member *m, struct node_config *nc)
+static void configure(struct sim *s, const struct sim_node *m, struct node_config *nc)
 {
     *nc = (struct node_config){
         .cluster = "sim",
@@ -296,7 +296,7 @@ static void configure(struct sim *s, const struct member *m, struct node_config 
 
 void sim_on_random(void *ctx, void *buf, size_t len)
 {
-    struct member *m = ctx;
+    struct sim_node *m = ctx;
     uint8_t *p = buf;
     for (size_t i = 0; i < len; i++)
         p[i] = (uint8_t)sim_roll(m->sim, RNG_KEYS, 256);
@@ -304,7 +304,7 @@ void sim_on_random(void *ctx, void *buf, size_t len)
 
 static void on_diverged(void *ctx, uint64_t index, bool another)
 {
-    struct member *m = ctx;
+    struct sim_node *m = ctx;
     if (!m->sim->spoilt)
         sim_broken(m->sim, "diverged", "node %u has another state as of entry %" PRIu64, m->at + 1,
                    index);
@@ -312,14 +312,14 @@ static void on_diverged(void *ctx, uint64_t index, bool another)
 }
 
 /* A new process starts with nothing. */
-static void clear_state(struct member *m)
+static void clear_state(struct sim_node *m)
 {
     kv_clear(m->kv);
     if (!kv_publish(m->kv, 0, 0))
         abort();
 }
 
-void sim_boot(struct sim *s, struct member *m)
+void sim_boot(struct sim *s, struct sim_node *m)
 {
     static const struct node_io calls = {.send = sim_on_send,
                                          .random = sim_on_random,
@@ -380,7 +380,7 @@ void sim_boot(struct sim *s, struct member *m)
     sim_touch(s, m);
 }
 
-void sim_stop_node(struct sim *s, struct member *m, enum sim_stop how)
+void sim_stop_node(struct sim *s, struct sim_node *m, enum sim_stop how)
 {
     sim_note(s, NOTE_DOWN, m->at, how, 0, 0);
     if (m->up) {
@@ -404,7 +404,7 @@ void sim_stop_node(struct sim *s, struct member *m, enum sim_stop how)
     m->clock_offset = sim_between(s, RNG_NODE, 1000, UINT64_C(1) << 40); /* the box starts anew */
 }
 
-void sim_boot_later(struct sim *s, struct member *m, uint64_t us)
+void sim_boot_later(struct sim *s, struct sim_node *m, uint64_t us)
 {
     sim_post(s, s->now + us, EV_BOOT, m->at);
 }
@@ -426,7 +426,7 @@ struct sim *sim_new(const struct sim_options *o)
     sim_check_init(s);
     sim_clients_init(s);
     for (unsigned i = 0; i < o->nodes; i++) {
-        struct member *m = &s->m[i];
+        struct sim_node *m = &s->m[i];
         m->sim = s;
         m->at = i;
         m->clock_offset = sim_between(s, RNG_NODE, 1000, UINT64_C(1) << 40);
@@ -444,7 +444,7 @@ struct sim *sim_new(const struct sim_options *o)
 void sim_free(struct sim *s)
 {
     for (unsigned i = 0; i < s->o.nodes; i++) {
-        struct member *m = &s->m[i];
+        struct sim_node *m = &s->m[i];
         if (m->up)
             sim_stop_node(s, m, STOP_KILL);
         for (unsigned j = 0; j < JOBS; j++)
@@ -564,7 +564,7 @@ bool sim_converged(const struct sim *s)
         return false;
     const struct entry *tip = s->m[leader].tip;
     for (unsigned i = 0; i < s->o.nodes; i++) {
-        const struct member *m = &s->m[i];
+        const struct sim_node *m = &s->m[i];
         if (m->up && !m->outside &&
             (m->pending > 0 || m->tip != tip ||
              replica_applied(node_replica(m->node)) != tip->index ||

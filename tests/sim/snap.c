@@ -72,15 +72,13 @@ int sim_snap_base(struct memdisk *disk, struct wal_base *base)
     *base = (struct wal_base){0};
     int rc = newest(disk, NULL, &head, &name, false);
     if (rc == 0 && name.index != 0) {
-        base->index = head.index;
-        base->term = head.term;
-        memcpy(base->hash, head.entry_hash, sizeof base->hash);
+        *base = snapshot_base(&head);
     }
     return rc;
 }
 
 /* What a snapshot says of itself is what is known of that entry. */
-static struct entry *check_head(struct sim *s, const struct member *m,
+static struct entry *check_head(struct sim *s, const struct sim_node *m,
                                 const struct snapshot_head *h, const struct snapshot_name *name)
 {
     struct entry *e = h->index <= s->n_committed ? s->committed[h->index] : NULL;
@@ -89,14 +87,16 @@ static struct entry *check_head(struct sim *s, const struct member *m,
         sim_broken(s, "snapshot-head",
                    "node %u has a snapshot of entry %" PRIu64 ", which is not so", m->at + 1,
                    h->index);
-    if (h->n_members != s->o.nodes || h->members[0] != 1 ||
-        h->members[s->o.nodes - 1] != s->o.nodes)
+    const struct members *members = &h->members.members;
+    if (h->members.index != 0 &&
+        (members->n != s->o.nodes || members->m[0].id != 1 ||
+         members->m[s->o.nodes - 1].id != s->o.nodes || members->cluster_id == 0))
         sim_broken(s, "snapshot-members", "node %u has a snapshot of other members", m->at + 1);
     return e;
 }
 
 /* The same index, the same bytes. */
-static void check_name(struct sim *s, const struct member *m, const struct snapshot_name *name)
+static void check_name(struct sim *s, const struct sim_node *m, const struct snapshot_name *name)
 {
     for (unsigned i = 0; i < SNAPS; i++) {
         struct snapshot_name *seen = &s->snaps[(s->n_snaps + i) % SNAPS];
@@ -111,7 +111,8 @@ static void check_name(struct sim *s, const struct member *m, const struct snaps
     s->snaps[s->n_snaps++ % SNAPS] = *name;
 }
 
-bool sim_snap_start(struct sim *s, struct member *m, struct snapshot_name *name, bool fails)
+bool sim_snap_start(struct sim *s, struct sim_node *m, struct snapshot_name *name,
+                    struct wal_base *base, bool fails)
 {
     struct image_load *load = NULL;
     struct snapshot_head head;
@@ -124,6 +125,7 @@ bool sim_snap_start(struct sim *s, struct member *m, struct snapshot_name *name,
         if (m->snap->index != 0 && !m->rot_snap)
             sim_broken(s, "snapshot-lost", "node %u lost its snapshot", m->at + 1);
         m->snap = &s->root;
+        *base = (struct wal_base){0};
         return true;
     }
     struct entry *e = check_head(s, m, &head, name);
@@ -132,6 +134,7 @@ bool sim_snap_start(struct sim *s, struct member *m, struct snapshot_name *name,
     check_name(s, m, name);
     m->snap = e;
     m->snap_maybe = NULL;
+    *base = snapshot_base(&head);
     machine_replace(m->machine, load, head.index, head.cluster_ms);
     return true;
 }
@@ -140,7 +143,7 @@ bool sim_snap_start(struct sim *s, struct member *m, struct snapshot_name *name,
 
 void sim_on_image(void *ctx, const struct snapshot_head *head, struct image *image, uint64_t needed)
 {
-    struct member *m = ctx;
+    struct sim_node *m = ctx;
     struct job *j = sim_job(m->sim, m, JOB_IMAGE);
     m->image_stop = false;
     m->image_head = *head;
@@ -150,14 +153,14 @@ void sim_on_image(void *ctx, const struct snapshot_head *head, struct image *ima
 
 void sim_on_image_end(void *ctx, bool whole)
 {
-    struct member *m = ctx;
+    struct sim_node *m = ctx;
     m->image_stop |= !whole;
     m->hurries += whole; /* no more than counted: here each image takes one job, without rests */
 }
 
 void sim_on_drop(void *ctx, uint64_t keep_from)
 {
-    struct member *m = ctx;
+    struct sim_node *m = ctx;
     if (m->drop_to == 0)
         (void)sim_job(m->sim, m, JOB_DROP);
     m->drop_to = keep_from;
@@ -166,7 +169,7 @@ void sim_on_drop(void *ctx, uint64_t keep_from)
 void sim_on_snap_read(void *ctx, struct node_fetch what, uint64_t index, uint64_t off, uint8_t *buf,
                       size_t cap)
 {
-    struct member *m = ctx;
+    struct sim_node *m = ctx;
     struct job *j = sim_job(m->sim, m, JOB_SNAP_READ);
     size_t most = READS_AT_ONCE * (size_t)m->sim->o.fetch_bytes;
     j->what = what;
@@ -178,14 +181,14 @@ void sim_on_snap_read(void *ctx, struct node_fetch what, uint64_t index, uint64_
 
 void sim_on_snap_open(void *ctx, const struct snapshot_name *name)
 {
-    struct member *m = ctx;
+    struct sim_node *m = ctx;
     (void)sim_job(m->sim, m, JOB_SNAP_OPEN);
     m->part_name = *name;
 }
 
 void sim_on_snap_write(void *ctx, uint64_t off, const uint8_t *buf, size_t len)
 {
-    struct member *m = ctx;
+    struct sim_node *m = ctx;
     struct job *j = sim_job(m->sim, m, JOB_SNAP_WRITE);
     j->offset = off;
     j->from = buf;
@@ -194,7 +197,7 @@ void sim_on_snap_write(void *ctx, uint64_t off, const uint8_t *buf, size_t len)
 
 void sim_on_snap_install(void *ctx)
 {
-    struct member *m = ctx;
+    struct sim_node *m = ctx;
     (void)sim_job(m->sim, m, JOB_INSTALL);
 }
 
@@ -213,17 +216,17 @@ static int pace(void *ctx, uint64_t done, uint64_t all)
 {
     (void)done;
     (void)all;
-    return ((struct member *)ctx)->image_stop ? -ECANCELED : 0;
+    return ((struct sim_node *)ctx)->image_stop ? -ECANCELED : 0;
 }
 
-static void has_snapshot(struct member *m, struct entry *e)
+static void has_snapshot(struct sim_node *m, struct entry *e)
 {
     if (e->index > m->snap->index)
         m->snap = e;
 }
 
 /* The fault that waits strikes somewhere in this job, if it has so many calls. */
-static void arm(struct sim *s, struct member *m)
+static void arm(struct sim *s, struct sim_node *m)
 {
     if (m->fail_in != 0)
         memdisk_fail_call(m->disk, 1 + sim_roll(s, RNG_DISK, CALLS), EIO);
@@ -232,7 +235,7 @@ static void arm(struct sim *s, struct member *m)
 }
 
 /* False when the node is gone: the disk failed where it was to. */
-static bool survived(struct sim *s, struct member *m, int rc, const char *message)
+static bool survived(struct sim *s, struct sim_node *m, int rc, const char *message)
 {
     bool struck = m->fail_in != 0 && (m->fail_cut || (rc < 0 && rc != -ENOENT));
     memdisk_fail_call(m->disk, 0, 0);
@@ -248,7 +251,7 @@ static bool survived(struct sim *s, struct member *m, int rc, const char *messag
     return true;
 }
 
-static bool image_job(struct sim *s, struct member *m, const struct job *j)
+static bool image_job(struct sim *s, struct sim_node *m, const struct job *j)
 {
     struct snapshots sn = place(m->disk);
     struct snapshot_source source = {next_chunk, m->image_open};
@@ -276,7 +279,7 @@ static bool image_job(struct sim *s, struct member *m, const struct job *j)
     return true;
 }
 
-static bool drop_job(struct sim *s, struct member *m)
+static bool drop_job(struct sim *s, struct sim_node *m)
 {
     uint64_t to = m->drop_to;
     m->drop_to = 0;
@@ -293,7 +296,7 @@ static bool drop_job(struct sim *s, struct member *m)
     return survived(s, m, rc, wal_error(m->wal));
 }
 
-static bool read_job(struct sim *s, struct member *m, const struct job *j)
+static bool read_job(struct sim *s, struct sim_node *m, const struct job *j)
 {
     struct snapshots sn = place(m->disk);
     const struct disk *d = memdisk_disk(m->disk);
@@ -309,7 +312,7 @@ static bool read_job(struct sim *s, struct member *m, const struct job *j)
     return true;
 }
 
-static bool open_job(struct sim *s, struct member *m)
+static bool open_job(struct sim *s, struct sim_node *m)
 {
     uint64_t have = UINT64_MAX;
     m->places = place(m->disk);
@@ -331,7 +334,7 @@ static bool open_job(struct sim *s, struct member *m)
 }
 
 /* Now and then the disk keeps other bytes than it was given: then the whole must not be believed. */
-static bool write_job(struct sim *s, struct member *m, const struct job *j)
+static bool write_job(struct sim *s, struct sim_node *m, const struct job *j)
 {
     uint8_t *copy = sim_must(malloc(j->cap));
     memcpy(copy, j->from, j->cap);
@@ -349,7 +352,7 @@ static bool write_job(struct sim *s, struct member *m, const struct job *j)
     return true;
 }
 
-static bool install_job(struct sim *s, struct member *m)
+static bool install_job(struct sim *s, struct sim_node *m)
 {
     struct image_load *load = sim_must(image_load_new());
     struct snapshot_sink sink = {load_chunk, load_done, load};
@@ -380,7 +383,7 @@ static bool install_job(struct sim *s, struct member *m)
     return true;
 }
 
-bool sim_snap_job(struct sim *s, struct member *m, struct job *j)
+bool sim_snap_job(struct sim *s, struct sim_node *m, struct job *j)
 {
     switch (j->kind) {
     case JOB_IMAGE: return image_job(s, m, j);
@@ -396,7 +399,7 @@ bool sim_snap_job(struct sim *s, struct member *m, struct job *j)
     abort();
 }
 
-void sim_snap_stop(struct member *m)
+void sim_snap_stop(struct sim_node *m)
 {
     snapshot_part_close(m->part);
     m->part = NULL;

@@ -137,8 +137,7 @@ static struct image *begin(struct box *b, uint64_t held)
 {
     struct image *image = machine_freeze(b->machine);
     assert_non_null(image);
-    struct snapshot_head head = {
-        .index = b->index, .term = 1, .cluster_ms = 10 * b->index, .members = {1}, .n_members = 1};
+    struct snapshot_head head = {.index = b->index, .term = 1, .cluster_ms = 10 * b->index};
     diskio_image(b->io, &head, image, held);
     return image;
 }
@@ -355,7 +354,7 @@ static void test_install_fails(void **state)
     struct box *b = box_new(3);
     struct snapshots from = where(b);
     struct snapshot_name name;
-    struct snapshot_head head = {.index = 1, .term = 1, .members = {1}, .n_members = 1};
+    struct snapshot_head head = {.index = 1, .term = 1};
     put(b, 1, 100);
     struct image *image = machine_freeze(b->machine);
     struct imager *m = imager_new(&from, NULL, NULL);
@@ -396,7 +395,7 @@ static void test_many_installs(void **state)
     struct box *b = box_new(9);
     struct memdisk *disk = memdisk_new(1);
     struct snapshots from = where(b), to = from;
-    struct snapshot_head head = {.term = 1, .members = {1}, .n_members = 1};
+    struct snapshot_head head = {.term = 1};
     struct imager *giver = imager_new(&from, NULL, NULL), *taker;
     uint64_t have, indexes[SNAPSHOT_LIST_MAX];
     unsigned n;
@@ -698,7 +697,7 @@ static void test_rests(void **state)
     for (unsigned i = 0; i < LARGE / 4; i++)
         put(b, i, VALUE_BYTES);
     struct image *image = machine_freeze(b->machine);
-    struct snapshot_head head = {.index = b->index, .term = 1, .members = {1}, .n_members = 1};
+    struct snapshot_head head = {.index = b->index, .term = 1};
     struct snapshots s = where(b);
     struct disk busy = disk_posix;
     busy.pwritev = busy_pwritev;

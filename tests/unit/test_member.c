@@ -105,6 +105,10 @@ static void test_what_differs(void **state)
     b = a;
     b.m[0].incarnation = 71; /* one voter goes, and another one comes in its place */
     assert_int_equal(raft_voters_differ(&a, &b), 2);
+    b.m[0].incarnation = 0; /* what is known does not become unknown */
+    assert_int_equal(raft_voters_differ(&a, &b), 2);
+    assert_int_equal(raft_voters_differ(&b, &a), 0); /* but it may get to be known */
+    assert_true(raft_is_member(&b, 7, 70) && raft_is_member(&b, 7, 71));
 }
 
 static void test_what_is_no_list_of_members(void **state)

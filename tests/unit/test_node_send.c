@@ -74,6 +74,8 @@ static void test_relay_in_another_name(void **state)
     make_leader(w);
     answer_probe(w, 0, 0, 0);
     pass(w, T_US / 10);
+    ack(w, 0, raft_of(w)->trail.last);
+    flush(w); /* the members are in the log now */
     uint64_t last = raft_of(w)->trail.last;
     for (unsigned i = 0; i < 4; i++) {
         uint8_t buf[4 + CMD_ONE_BYTES + 1];

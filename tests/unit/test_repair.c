@@ -241,9 +241,7 @@ static int damage(struct bed *b, unsigned kind)
     case 8:
     case 9:
     case 10:
-        b->opts.base = (struct wal_base){.index = last - 3,
-                                         .term = g->after[g->n].e[last - 3].term};
-        memcpy(b->opts.base.hash, g->after[g->n].e[last - 3].hash, WAL_HASH_BYTES);
+        b->opts.base = model_base(&g->after[g->n], last - 3);
         if (kind == 10) {
             memdisk_poke(g->m, paths[2], 30, bad, 20);
             return before(g, 2, 0);

@@ -74,8 +74,10 @@ static struct snapshot_head head_of(uint64_t index)
     struct snapshot_head h = {.index = index,
                               .term = 1 + index / 2,
                               .cluster_ms = 1000 * index,
-                              .members = {1, 2, 30},
-                              .n_members = 3};
+                              .members = {.index = index / 2}};
+    if (h.members.index != 0)
+        h.members.members = (struct members){
+            .cluster_id = 5, .n = 1, .m = {{.id = 30, .standing = MEMBER_VOTER}}};
     memset(h.entry_hash, 7, sizeof h.entry_hash);
     memset(h.digest, 9, sizeof h.digest);
     return h;
@@ -398,11 +400,12 @@ static void what_is_none_of_ours(void **state)
         const char *says;
     } cases[] = {
         {4, 4, 0x314e5353, -EBADMSG, "this is no snapshot"},
-        {8, 2, SNAPSHOT_VERSION - 1, -ENOTSUP, "has format 1, this raftd knows format 2 alone"},
-        {8, 2, SNAPSHOT_VERSION + 1, -ENOTSUP, "has format 3, this raftd knows format 2 alone"},
+        {8, 2, SNAPSHOT_VERSION - 1, -ENOTSUP, "has format 2, this raftd knows format 3 alone"},
+        {8, 2, SNAPSHOT_VERSION + 1, -ENOTSUP, "has format 4, this raftd knows format 3 alone"},
         {10, 2, 0, -EBADMSG, "the head contradicts itself"},
-        {10, 2, 2, -EBADMSG, "the head contradicts itself"}, /* the third one is no zero */
-        {10, 2, IDENT_VOTERS_MAX + 1, -EBADMSG, "the head contradicts itself"},
+        {10, 2, 47, -EBADMSG, "the head contradicts itself"}, /* of the members, 48 bytes */
+        {10, 2, 49, -EBADMSG, "the head contradicts itself"},
+        {10, 2, MEMBERS_BYTES_MAX + 1, -EBADMSG, "the head contradicts itself"},
         {12, 4, 1, -EBADMSG, "the head contradicts itself"},
         {16, 8, OURS + 1, -EBADMSG, "belongs to another data directory"},
         {24, 8, CLUSTER + 1, -EBADMSG, "belongs to another cluster"},
@@ -410,9 +413,11 @@ static void what_is_none_of_ours(void **state)
         {32, 8, 0, -EBADMSG, "the head contradicts itself"},
         {40, 8, 0, -EBADMSG, "the head contradicts itself"},
         {48, 8, RECORD_CLUSTER_MS_MAX + 1, -EBADMSG, "the head contradicts itself"},
-        {88, 2, 0, -EBADMSG, "the head contradicts itself"},
-        {90, 2, 1, -EBADMSG, "the head contradicts itself"},
-        {106, 2, 1, -EBADMSG, "the head contradicts itself"},
+        {88, 8, 0, -EBADMSG, "the head contradicts itself"}, /* and yet there are members */
+        {88, 8, 4, -EBADMSG, "the head contradicts itself"}, /* behind the last entry */
+        {96, 1, 2, -EBADMSG, "the head contradicts itself"},
+        {97, 1, 0, -EBADMSG, "the head contradicts itself"},
+        {144, 1, 1, -EBADMSG, "the head contradicts itself"},
         {HEAD - 2, 2, 1, -EBADMSG, "the head contradicts itself"},
         {HEAD + 4, 4, 0, -EBADMSG, "a chunk is damaged or cut"},
         {HEAD + 4, 4, SNAPSHOT_CHUNK_MAX_BYTES + 1, -EBADMSG, "a chunk is damaged or cut"},

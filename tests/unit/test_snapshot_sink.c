@@ -57,7 +57,7 @@ static void a_sink_can_refuse(void **state)
     };
     struct memdisk *m = memdisk_new(1);
     struct snapshots s = {.disk = memdisk_disk(m), .dir = "/d", .storage_id = 7, .cluster = 5};
-    struct snapshot_head head = {.index = 3, .term = 1, .members = {1}, .n_members = 1};
+    struct snapshot_head head = {.index = 3, .term = 1};
     struct snapshot_name name;
     bool given = false;
     assert_int_equal(s.disk->mkdir(s.disk->ctx, "/d"), 0);
@@ -116,7 +116,7 @@ static void what_is_written_is_synced_in_pieces(void **state)
                           .cluster = 5,
                           .pace = look_at_piece,
                           .pace_ctx = &p};
-    struct snapshot_head head = {.index = 3, .term = 1, .members = {1}, .n_members = 1};
+    struct snapshot_head head = {.index = 3, .term = 1};
     struct snapshot_name name;
     unsigned n = 0;
     assert_int_equal(s.disk->mkdir(s.disk->ctx, "/d"), 0);

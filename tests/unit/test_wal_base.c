@@ -22,10 +22,7 @@ enum { SIZE = WAL_SEGMENT_BYTES_MIN, PER_SEGMENT = 5 /* batches of one block */ 
 /* A snapshot that ends with an entry of the log is durable. */
 static void snapshot(struct rig *g, uint64_t index)
 {
-    struct wal_base *b = &g->options.base;
-    b->index = index;
-    b->term = g->acked.e[index].term;
-    memcpy(b->hash, g->acked.e[index].hash, sizeof b->hash);
+    g->options.base = model_base(&g->acked, index);
     if (g->acked.commit < index)
         g->acked.commit = index;
 }
@@ -36,11 +33,11 @@ static struct wal_base strange(struct rig *g, uint64_t index)
     struct model *m = &g->next;
     *m = g->acked;
     m->base = m->last = m->commit = index;
+    for (uint64_t i = 0; i < index; i++)
+        m->e[i].members = i == index / 2; /* ours were of another history */
     m->e[index] = (struct model_entry){.term = m->term};
     memset(m->e[index].hash, (int)index, WAL_HASH_BYTES);
-    struct wal_base b = {.index = index, .term = m->term};
-    memcpy(b.hash, m->e[index].hash, sizeof b.hash);
-    return b;
+    return model_base(m, index);
 }
 
 static bool exists(struct rig *g, unsigned number)

@@ -56,6 +56,7 @@ static void random_msg(struct raft_msg *m, uint64_t *s)
         m->vote_rsp.granted = rnd_bool(s);
         m->vote_rsp.campaign = rnd_u64(s);
         m->vote_rsp.vote_term = rnd_u64(s);
+        m->vote_rsp.removed = rnd_u64(s);
         break;
     case RAFT_MSG_PROBE:
         m->probe.probe = rnd_u32(s);
