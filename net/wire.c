@@ -29,10 +29,10 @@ enum {
  * flags, each with its place in its struct. All reading, writing and every length follows from this
  * table; only what stands behind the integers has code of its own. */
 struct layout {
-    uint8_t type;      /* enum wire_type */
-    uint8_t kind;      /* enum wire_frame_kind */
-    uint8_t what;      /* of a message: enum raft_msg_type */
-    uint16_t parts[8]; /* 0 = no more */
+    uint8_t type;       /* enum wire_type */
+    uint8_t kind;       /* enum wire_frame_kind */
+    uint8_t what;       /* of a message: enum raft_msg_type */
+    uint16_t parts[14]; /* 0 = no more */
 };
 
 enum { PART_OFFSET = 0xFFF, PART_BYTES_SHIFT = 12 }; /* 0 bytes: a flag, which is the next bit */
@@ -49,6 +49,8 @@ enum { PART_OFFSET = 0xFFF, PART_BYTES_SHIFT = 12 }; /* 0 bytes: a flag, which i
 #define DATA_FLAG(member) FLAG(struct wire_data, member)
 #define LINKS(member)     PART(struct wire_links, member)
 #define DIGESTS(member)   PART(struct wire_digests, member)
+#define VITALS(member)    PART(struct wire_vitals, member)
+#define CHANGED(member)   PART(struct wire_changed, member)
 #define FRAME(type, kind, what, ...)                                                               \
     WIRE_##type, WIRE_FRAME_##kind, what,                                                          \
     {                                                                                              \
@@ -83,6 +85,12 @@ static const struct layout LAYOUTS[] = {
     {FRAME(TIMEOUT_NOW, MSG, RAFT_MSG_TIMEOUT_NOW, MSG(timeout_now.round),
            MSG(timeout_now.last_index))},
     {FRAME(TRANSFER, MSG, RAFT_MSG_TRANSFER, MSG(transfer.heir), ZERO(2))},
+    {FRAME(VITALS, VITALS, 0, VITALS(match_index), VITALS(lag_bytes), VITALS(lag_most_bytes),
+           VITALS(age_ms), VITALS(heard_ms), VITALS(version), VITALS(fsync_p99_us),
+           VITALS(uptime_s), VITALS(rate), VITALS(id), VITALS(state), VITALS(session), ZERO(4))},
+    {FRAME(CHANGE, CHANGE, 0, PART(struct wire_change, number))},
+    {FRAME(CHANGED, CHANGED, 0, CHANGED(number), CHANGED(index), CHANGED(term), CHANGED(verdict),
+           ZERO(3))},
     {FRAME(READ_REQ, MSG, RAFT_MSG_READ_REQ, MSG(read_req.req))},
     {FRAME(READ_RSP, MSG, RAFT_MSG_READ_RSP, MSG(read_rsp.req), MSG(read_rsp.index))},
 };
@@ -295,6 +303,12 @@ static void get_body(const struct wire_reader *r, const struct raw_frame *raw, s
     case WIRE_FRAME_LINKS: get_rows(raw, &f->links); break;
     case WIRE_FRAME_SETTINGS: get_settings(raw, &f->settings); break;
     case WIRE_FRAME_DIGESTS: get_digests(raw, &f->digests); break;
+    case WIRE_FRAME_CHANGE:
+        f->change.bytes = raw->rest;
+        f->change.len = raw->rest_len;
+        break;
+    case WIRE_FRAME_VITALS:
+    case WIRE_FRAME_CHANGED: break;
     }
 }
 
@@ -428,6 +442,24 @@ bool wire_put_digests(struct wire_writer *w, const struct wire_digests *d)
         memcpy(b + ROW_ID_BYTES, d->digest[i], WIRE_DIGEST_BYTES);
     }
     return true;
+}
+
+bool wire_put_vitals(struct wire_writer *w, const struct wire_vitals *v)
+{
+    return put_frame(w, layout_of(WIRE_FRAME_VITALS, 0), v, 0) != NULL;
+}
+
+bool wire_put_change(struct wire_writer *w, const struct wire_change *c)
+{
+    uint8_t *b = put_frame(w, layout_of(WIRE_FRAME_CHANGE, 0), c, c->len);
+    if (b != NULL)
+        memcpy(b, c->bytes, c->len);
+    return b != NULL;
+}
+
+bool wire_put_changed(struct wire_writer *w, const struct wire_changed *c)
+{
+    return put_frame(w, layout_of(WIRE_FRAME_CHANGED, 0), c, 0) != NULL;
 }
 
 const char *wire_setting_name(enum wire_setting setting)

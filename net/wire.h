@@ -46,12 +46,18 @@
  *                                             | n <= 17 x { u16 id | 16 bytes digest }
  *   37 TIMEOUT_NOW 16                         u64 round | u64 last_index
  *   39 TRANSFER   4                           u16 heir | u16 0
+ *   3B VITALS    56                           u64 match | u64 lag | u64 lag_most | u32 age
+ *                                             | u32 heard | u32 version | u32 fsync_p99 | u32 uptime
+ *                                             | u32 rate | u16 id | u8 state | u8 session | u32 0
+ *   3D CHANGE   8+c                           u64 number | c bytes of member_change.h
+ *   41 CHANGED   28                           u64 number | u64 index | u64 term | u8 verdict
+ *                                             | 0 (3 bytes)
  *   C0 READ_REQ   8                           u64 req
  *   C1 READ_RSP  16                           u64 req | u64 index
  *
  * Growth without a new version: bit 7 of the type says critical. An unknown critical frame makes
  * the datagram refused, an unknown optional one is skipped. A body longer than known: the rest is
- * ignored (not of DATA, where the rest is data); shorter: the datagram is refused. Type
+ * ignored (not of DATA and CHANGE, where the rest is meant); shorter: the datagram is refused. Type
  * numbers are never used twice. A datagram is taken whole or not at all.
  *
  * DATA: a piece of a stream (enum wire_stream), which (term, stream, id) names. A piece of a stream that
@@ -71,6 +77,11 @@
  * leader adds those that it was told, and how long ago, in 50 ms units; no ages are 0.
  *
  * SETTINGS: what should be equal on all nodes, told with LINKS; more may follow in a later raftd.
+ *
+ * VITALS: how a member is: of itself, by everybody; of each member, by a leader. For people.
+ *
+ * CHANGE: the leader is asked to change the members; it answers with CHANGED, each time the same for a
+ * number. So both may be repeated.
  *
  * DIGESTS: those of the states of some nodes as of entry `index`, as far as the sender knows them: equal,
  * or one of these nodes is broken. ask: the sender has not yet seen that its own is known.
@@ -112,6 +123,9 @@ enum wire_type {
     WIRE_DIGESTS = 0x35,
     WIRE_TIMEOUT_NOW = 0x37,
     WIRE_TRANSFER = 0x39,
+    WIRE_VITALS = 0x3B,
+    WIRE_CHANGE = 0x3D,
+    WIRE_CHANGED = 0x41,
     WIRE_LEAD = 0x81,
     WIRE_ACK = 0x82,
     WIRE_PROBE = 0x83,
@@ -213,6 +227,32 @@ struct wire_digests {
     uint8_t digest[WIRE_DIGESTS_MAX][WIRE_DIGEST_BYTES];
 };
 
+/* Of one member. A number that is not known is 0. From `state` on a leader tells them, of all others. */
+struct wire_vitals {
+    uint16_t id;
+    uint32_t age_ms; /* how long ago the member said so */
+    uint32_t version, fsync_p99_us, uptime_s;
+    uint8_t state, session;  /* enum raft_peer_state, enum status_session; not checked on receipt */
+    uint32_t heard_ms;       /* how long ago it was heard; UINT32_MAX = never */
+    uint64_t match_index;    /* durable there */
+    uint64_t lag_bytes;      /* about; what it lacks of the snapshot and the log */
+    uint64_t lag_most_bytes; /* the most that this was since it began to catch up */
+    uint32_t rate;           /* bytes of it in a second since then */
+};
+
+/* A wish to change the members. */
+struct wire_change {
+    uint64_t number;      /* the asking process has not used it before */
+    const uint8_t *bytes; /* received: points into the datagram */
+    size_t len;
+};
+
+struct wire_changed {
+    uint64_t number;      /* echoed */
+    uint64_t index, term; /* of the entry that has it, 0 = there is none */
+    uint8_t verdict;      /* enum member_verdict, not checked on receipt */
+};
+
 enum wire_frame_kind {
     WIRE_FRAME_MSG,
     WIRE_FRAME_SACK,
@@ -221,6 +261,9 @@ enum wire_frame_kind {
     WIRE_FRAME_LINKS,
     WIRE_FRAME_SETTINGS,
     WIRE_FRAME_DIGESTS,
+    WIRE_FRAME_VITALS,
+    WIRE_FRAME_CHANGE,
+    WIRE_FRAME_CHANGED,
 };
 
 struct wire_frame {
@@ -233,6 +276,9 @@ struct wire_frame {
         struct wire_links links;
         struct wire_settings settings;
         struct wire_digests digests;
+        struct wire_vitals vitals;
+        struct wire_change change;
+        struct wire_changed changed;
     };
 };
 
@@ -276,6 +322,9 @@ bool wire_put_offer(struct wire_writer *w, const struct wire_offer *o);
 bool wire_put_links(struct wire_writer *w, const struct wire_links *l);
 bool wire_put_settings(struct wire_writer *w, const struct wire_settings *s);
 bool wire_put_digests(struct wire_writer *w, const struct wire_digests *d);
+bool wire_put_vitals(struct wire_writer *w, const struct wire_vitals *v);
+bool wire_put_change(struct wire_writer *w, const struct wire_change *c);
+bool wire_put_changed(struct wire_writer *w, const struct wire_changed *c);
 
 /* Bytes of a frame of this type: its head and the fixed part of its body. */
 size_t wire_frame_bytes(enum wire_type type);

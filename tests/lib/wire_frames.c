@@ -196,6 +196,48 @@ const struct golden GOLDEN[GOLDEN_FRAMES] = {
     {.f.msg = {.type = RAFT_MSG_TRANSFER, .transfer = {.heir = 0x2122}},
      .hex = "39000400"
             "22210000"},
+    {.f.kind = WIRE_FRAME_VITALS,
+     .f.vitals = {.id = 0x1112,
+                  .age_ms = 0x21222324,
+                  .version = 0x31323334,
+                  .fsync_p99_us = 0x41424344,
+                  .uptime_s = 0x51525354,
+                  .state = 0x61,
+                  .session = 0x62,
+                  .heard_ms = 0x71727374,
+                  .match_index = UINT64_C(0x8182838485868788),
+                  .lag_bytes = UINT64_C(0x9192939495969798),
+                  .lag_most_bytes = UINT64_C(0xa1a2a3a4a5a6a7a8),
+                  .rate = 0xb1b2b3b4},
+     .hex = "3b003800"
+            "8887868584838281"
+            "9897969594939291"
+            "a8a7a6a5a4a3a2a1"
+            "24232221"
+            "74737271"
+            "34333231"
+            "44434241"
+            "54535251"
+            "b4b3b2b1"
+            "12116162"
+            "00000000"},
+    {.f.kind = WIRE_FRAME_CHANGE,
+     .f.change = {.number = UINT64_C(0x1112131415161718),
+                  .bytes = (const uint8_t *)"abcde",
+                  .len = 5},
+     .hex = "3d000d00"
+            "1817161514131211"
+            "6162636465000000"},
+    {.f.kind = WIRE_FRAME_CHANGED,
+     .f.changed = {.number = UINT64_C(0x1112131415161718),
+                   .index = UINT64_C(0x2122232425262728),
+                   .term = UINT64_C(0x3132333435363738),
+                   .verdict = 0x41},
+     .hex = "41001c00"
+            "1817161514131211"
+            "2827262524232221"
+            "3837363534333231"
+            "41000000"},
 };
 
 struct wire_frame golden(size_t i)
@@ -275,6 +317,9 @@ bool frame_put(struct wire_writer *w, const struct wire_frame *f)
     case WIRE_FRAME_LINKS: return wire_put_links(w, &f->links);
     case WIRE_FRAME_SETTINGS: return wire_put_settings(w, &f->settings);
     case WIRE_FRAME_DIGESTS: return wire_put_digests(w, &f->digests);
+    case WIRE_FRAME_VITALS: return wire_put_vitals(w, &f->vitals);
+    case WIRE_FRAME_CHANGE: return wire_put_change(w, &f->change);
+    case WIRE_FRAME_CHANGED: return wire_put_changed(w, &f->changed);
     }
     return false;
 }
@@ -297,6 +342,11 @@ bool frame_same(const struct wire_frame *a, const struct wire_frame *b)
     case WIRE_FRAME_LINKS: return memcmp(&a->links, &b->links, sizeof a->links) == 0;
     case WIRE_FRAME_SETTINGS: return memcmp(&a->settings, &b->settings, sizeof a->settings) == 0;
     case WIRE_FRAME_DIGESTS: return memcmp(&a->digests, &b->digests, sizeof a->digests) == 0;
+    case WIRE_FRAME_VITALS: return memcmp(&a->vitals, &b->vitals, sizeof a->vitals) == 0;
+    case WIRE_FRAME_CHANGE:
+        return a->change.number == b->change.number && a->change.len == b->change.len &&
+               memcmp(a->change.bytes, b->change.bytes, a->change.len) == 0;
+    case WIRE_FRAME_CHANGED: return memcmp(&a->changed, &b->changed, sizeof a->changed) == 0;
     }
     return false;
 }
