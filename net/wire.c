@@ -87,7 +87,7 @@ static const struct layout LAYOUTS[] = {
     {FRAME(TRANSFER, MSG, RAFT_MSG_TRANSFER, MSG(transfer.heir), ZERO(2))},
     {FRAME(VITALS, VITALS, 0, VITALS(match_index), VITALS(lag_bytes), VITALS(lag_most_bytes),
            VITALS(age_ms), VITALS(heard_ms), VITALS(version), VITALS(fsync_p99_us),
-           VITALS(uptime_s), VITALS(rate), VITALS(id), VITALS(state), VITALS(session), ZERO(4))},
+           VITALS(uptime_s), VITALS(rate), VITALS(id), VITALS(session), ZERO(1))},
     {FRAME(CHANGE, CHANGE, 0, PART(struct wire_change, number))},
     {FRAME(CHANGED, CHANGED, 0, CHANGED(number), CHANGED(index), CHANGED(term), CHANGED(verdict),
            ZERO(3))},

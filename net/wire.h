@@ -46,9 +46,9 @@
  *                                             | n <= 17 x { u16 id | 16 bytes digest }
  *   37 TIMEOUT_NOW 16                         u64 round | u64 last_index
  *   39 TRANSFER   4                           u16 heir | u16 0
- *   3B VITALS    56                           u64 match | u64 lag | u64 lag_most | u32 age
+ *   3B VITALS    52                           u64 match | u64 lag | u64 lag_most | u32 age
  *                                             | u32 heard | u32 version | u32 fsync_p99 | u32 uptime
- *                                             | u32 rate | u16 id | u8 state | u8 session | u32 0
+ *                                             | u32 rate | u16 id | u8 session | u8 0
  *   3D CHANGE   8+c                           u64 number | c bytes of member_change.h
  *   41 CHANGED   28                           u64 number | u64 index | u64 term | u8 verdict
  *                                             | 0 (3 bytes)
@@ -227,12 +227,12 @@ struct wire_digests {
     uint8_t digest[WIRE_DIGESTS_MAX][WIRE_DIGEST_BYTES];
 };
 
-/* Of one member. A number that is not known is 0. From `state` on a leader tells them, of all others. */
+/* Of one member. A number that is not known is 0. From `session` on a leader tells them, of all others. */
 struct wire_vitals {
     uint16_t id;
     uint32_t age_ms; /* how long ago the member said so */
     uint32_t version, fsync_p99_us, uptime_s;
-    uint8_t state, session;  /* enum raft_peer_state, enum status_session; not checked on receipt */
+    uint8_t session;         /* enum status_session, not checked on receipt */
     uint32_t heard_ms;       /* how long ago it was heard; UINT32_MAX = never */
     uint64_t match_index;    /* durable there */
     uint64_t lag_bytes;      /* about; what it lacks of the snapshot and the log */

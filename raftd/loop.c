@@ -73,7 +73,7 @@ static void fetch_end(struct loop *l, enum result result, size_t len)
     struct request *req = l->fetches;
     l->fetches = req->next;
     req->result = result;
-    req->revision = len;
+    req->body_len = (uint32_t)len;
     loop_answer(l, req);
 }
 
@@ -200,8 +200,10 @@ static void on_request(struct ev_loop *ev, ev_async *w, int revents)
     struct cds_wfcq_node *q;
     while ((q = rcu_queue_pop(&l->shared->requests_head, &l->shared->requests_tail)) != NULL) {
         struct request *req = rcu_container(q, struct request, link);
-        if (req->snapshot != 0)
+        if (req->kind == REQUEST_FETCH)
             fetch_add(l, req);
+        else if (req->kind == REQUEST_CHANGE)
+            node_change(l->node, loop_now(l), req);
         else
             node_write(l->node, loop_now(l), req);
     }

@@ -20,6 +20,7 @@ static void fill_status(struct publisher *p, const struct publish_from *from, ui
 {
     node_status(from->node, now_us, s);
     diskio_status(from->disk, s);
+    node_disk(from->node, s->fsync_p99_us);
     leaders_status(&p->leaders, s);
     s->udp = *udp_counters(from->udp);
     s->loop_max_us = from->loop_max_us;

@@ -28,6 +28,7 @@ enum raftctl_exit {
     RAFTCTL_EXIT_LOST = 8,        /* connection lost during a read (during a write: UNKNOWN) */
     RAFTCTL_EXIT_INTERNAL = 9,    /* the answer made no sense, no memory, or output failed */
     RAFTCTL_EXIT_NOT_YET = 10,    /* the daemon has just started; nothing was done */
+    RAFTCTL_EXIT_REFUSED = 11,    /* the leader did not change the members, and says why */
 };
 
 #endif

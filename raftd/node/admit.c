@@ -80,6 +80,11 @@ const uint8_t *admit_key(const struct admit *a, uint16_t id)
     return i < a->n_peers ? a->peers[i].known : none;
 }
 
+const uint8_t *admit_shown(const struct admit *a, uint16_t peer)
+{
+    return find(a, peer)->shown;
+}
+
 enum admit_state admit_state(const struct admit *a, uint16_t peer)
 {
     const struct admitted *p = find(a, peer);

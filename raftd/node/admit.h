@@ -73,6 +73,9 @@ enum admit_state admit_state(const struct admit *a, uint16_t peer);
 /* Our own key, or that of another node, which is on our disk; zeros = none. */
 const uint8_t *admit_key(const struct admit *a, uint16_t id);
 
+/* The key that whoever speaks under that id has shown last; zeros: nobody has. */
+const uint8_t *admit_shown(const struct admit *a, uint16_t peer);
+
 /* The peer has shown this key, and told that of itself. */
 void admit_heard(struct admit *a, uint64_t now, uint16_t peer, const uint8_t key[ABOUT_KEY_BYTES],
                  const struct about *about);

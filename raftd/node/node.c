@@ -9,6 +9,7 @@
 #include "raftd/base/num.h"
 #include "raftd/node/admit.h"
 #include "raftd/node/catch_up.h"
+#include "raftd/node/changes.h"
 #include "raftd/node/digests.h"
 #include "raftd/node/envelope.h"
 #include "raftd/node/links.h"
@@ -20,6 +21,7 @@
 #include "raftd/node/replica.h"
 #include "raftd/node/roster.h"
 #include "raftd/node/send.h"
+#include "raftd/node/vitals.h"
 #include "raftd/node/writes.h"
 #include "raftd/state/cmd.h"
 #include "raftd/state/kv.h"
@@ -28,6 +30,7 @@ enum {
     LATE_US = 20000,        /* this far behind its deadline, the process was stopped */
     GUEST_US = 10000000,    /* who is no peer of the core is forgotten after so long a silence */
     NO_MEMORY_US = 1000000, /* then it is tried again */
+    SEEN_TIMEOUTS = 4,      /* election timeouts; who was silent for longer may be gone */
 };
 
 _Static_assert((int)NODE_ADDRS == (int)MEMBER_ADDRS &&
@@ -58,6 +61,8 @@ struct node {
     struct digests digests;
     struct reads reads;
     struct writes writes;
+    struct changes changes;
+    struct vitals vitals;
     struct sender sender;
     struct receiver receiver;
 
@@ -191,6 +196,20 @@ static void follow(struct node *n, uint64_t now)
         n->follow_at = min_u64(n->follow_at, leaves_at(guest));
 }
 
+/* For a change of members: who speaks under that id. */
+static struct member_seen seen(const void *ctx, uint64_t now, uint16_t id)
+{
+    const struct node *n = ctx;
+    const struct peer *p = peers_find(&n->peers, id);
+    struct member_seen s = {.lately = false};
+    if (p == NULL)
+        return s;
+    memcpy(s.key, admit_shown(&n->admit, id), sizeof s.key);
+    const struct link *l = &p->path.link;
+    s.lately = l->has_peer && now < l->peer_ts_at + SEEN_TIMEOUTS * n->cfg.election_timeout_us;
+    return s;
+}
+
 static bool start(struct node *n, const struct wal_report *wal, const struct snapshot_name *newest,
                   const struct session_keys *keys)
 {
@@ -203,9 +222,12 @@ static bool start(struct node *n, const struct wal_report *wal, const struct sna
     links_init(&n->links, cfg, &n->replica, n->start_us);
     reads_begin(&n->reads, cfg->boot);
     writes_init(&n->writes, cfg, &n->io, &n->replica, &n->relay_out, n->machine);
-    n->sender = (struct sender){&n->replica, &n->envelope, &n->links, &n->digests, &n->peers};
-    n->receiver = (struct receiver){cfg,         &n->replica, &n->envelope, &n->links,
-                                    &n->digests, &n->log_in,  &n->snap_in};
+    changes_init(&n->changes, &n->io, &n->replica, cfg->boot, seen, n);
+    vitals_init(&n->vitals, &n->replica, &n->envelope, &n->peers, n->start_us);
+    n->sender = (struct sender){&n->replica, &n->envelope, &n->links, &n->digests,
+                                &n->changes, &n->vitals,   &n->peers};
+    n->receiver = (struct receiver){cfg,        &n->replica, &n->envelope, &n->links, &n->digests,
+                                    &n->log_in, &n->snap_in, &n->changes,  &n->vitals};
     bool memory = replica_init(&n->replica, cfg, &n->io, wal, machine_applied(n->machine),
                                machine_cluster_ms(n->machine), n->start_us);
     images_init(&n->images, cfg, &n->io, &n->replica, n->machine, wal, newest);
@@ -267,6 +289,7 @@ struct node *node_new(const struct node_config *cfg, const struct node_io *io,
 void node_free(struct node *n)
 {
     writes_stop(&n->writes);
+    changes_stop(&n->changes);
     peers_free(&n->peers);
     envelope_free(&n->envelope);
     relay_out_free(&n->relay_out);
@@ -314,6 +337,16 @@ bool node_datagram(struct node *n, uint64_t now, uint16_t from, uint8_t *buf, si
 void node_write(struct node *n, uint64_t now, struct request *req)
 {
     writes_add(&n->writes, now, req);
+}
+
+void node_change(struct node *n, uint64_t now, struct request *req)
+{
+    changes_ask(&n->changes, now, req);
+}
+
+void node_disk(struct node *n, uint64_t fsync_p99_us)
+{
+    vitals_disk(&n->vitals, fsync_p99_us);
 }
 
 uint64_t node_read(struct node *n, uint64_t now)
@@ -614,8 +647,10 @@ void node_flush(struct node *n, uint64_t now)
     writes_expire(&n->writes, now);
     roster_complete(&n->replica, now, &n->admit, &n->io);
     take_writes(n, now);
+    changes_step(&n->changes, now);
     follow(n, now);
     links_watch(&n->links, now);
+    vitals_watch(&n->vitals, now);
     catch_up_count(&n->catch_up, now, replica_log(&n->replica)->ring.end);
     do_ready(n, now);
     watch_commits(n, now);
@@ -630,7 +665,7 @@ static uint64_t talk_deadline(const struct node *n, uint64_t now, const struct p
 {
     if (!envelope_ready(&n->envelope, p->id))
         return NEVER;
-    uint64_t at = peer_deadline(p, &n->replica, now);
+    uint64_t at = min_u64(peer_deadline(p, &n->replica, now), changes_due(&n->changes, p->id));
     if (replica_term_durable(&n->replica))
         at = min_u64(at, links_due(&n->links, p->id));
     /* What is due but could not be sent waits for a disk read or an ACK, which will wake us; look
@@ -644,6 +679,7 @@ uint64_t node_deadline(const struct node *n, uint64_t now)
         return now;
     uint64_t at = min_u64(replica_deadline(&n->replica), writes_deadline(&n->writes));
     at = min_u64(at, min_u64(envelope_deadline(&n->envelope), n->follow_at));
+    at = min_u64(at, changes_deadline(&n->changes));
     at = min_u64(at, max_u64(images_deadline(&n->images), now + 1));
     if (replica_raft(&n->replica)->role == RAFT_LEADER)
         at = min_u64(at, catch_up_deadline(&n->catch_up));
@@ -719,6 +755,7 @@ void node_status(const struct node *n, uint64_t now, struct status *s)
     memset(s->drops, 0, sizeof s->drops);
     peers_status(n, now, s);
     links_status(&n->links, now, s);
+    vitals_status(&n->vitals, now, s);
     envelope_keys(&n->envelope, s);
 }
 

@@ -5,6 +5,7 @@
  *
  *     node_datagram()   a datagram arrived                  ->  send
  *     node_write()      a local client wants to write       ->  answer
+ *     node_change()     one wants to change the members     ->  answer
  *     node_read()       a reader wants a linearizable read  ->  reads_done
  *     node_persisted()  a batch is durable                  ->  persist
  *     node_no_room()    there was no room for it            ->  persist
@@ -61,6 +62,12 @@ bool node_datagram(struct node *n, uint64_t now, uint16_t from, uint8_t *buf, si
 
 /* Takes over a write; it is answered later, or in this call when refused (BUSY). */
 void node_write(struct node *n, uint64_t now, struct request *req);
+
+/* Takes over a wish to change the members (REQUEST_CHANGE); it is answered later, or in this call. */
+void node_change(struct node *n, uint64_t now, struct request *req);
+
+/* What other nodes are to know of this one's disk. */
+void node_disk(struct node *n, uint64_t fsync_p99_us);
 
 /* Asks for a linearizable read; returns its number, see reads_done. */
 uint64_t node_read(struct node *n, uint64_t now);

@@ -55,6 +55,15 @@ static void take_frame(const struct receiver *r, uint64_t now, struct peer *p,
         break;
     case WIRE_FRAME_LINKS: links_take(r->links, now, p->id, &f->links); break;
     case WIRE_FRAME_SETTINGS: links_take_settings(r->links, p->id, &f->settings); break;
+    case WIRE_FRAME_VITALS: vitals_take(r->vitals, now, p->id, &f->vitals); break;
+    case WIRE_FRAME_CHANGE:
+        if (h->term == replica_raft(r->replica)->term)
+            changes_take(r->changes, now, p->id, &f->change);
+        break;
+    case WIRE_FRAME_CHANGED:
+        if (h->term == replica_raft(r->replica)->term)
+            changes_answered(r->changes, p->id, &f->changed);
+        break;
     case WIRE_FRAME_DIGESTS: digests_heard(r->digests, p->id, &f->digests); break;
     }
 }

@@ -1,4 +1,4 @@
-/* request.h: one write of a local client on its way through the node.
+/* request.h: one request of a local client on its way through the node.
  *
  * Allocated by the side that serves clients, handed to the node with node_write(), owned by the
  * node until it comes back through the node's `answer` call with `result` filled, then freed by
@@ -19,13 +19,15 @@ enum result {
     RESULT_NO_KEY = 1,    /* get, delete: no such key */
     RESULT_NO_LEADER = 2, /* nothing done: no leader in time, or none that can commit */
     RESULT_UNKNOWN = 3, /* timeout after the write left for the leader: it may or may not happen */
-    RESULT_TOO_LARGE = 4,  /* key or value over the limit */
-    RESULT_BUSY = 5,       /* no room for it here (too much under way); nothing was done */
-    RESULT_BAD = 6,        /* the request is malformed */
-    RESULT_STOPPING = 7,   /* the daemon is shutting down; as UNKNOWN for a write */
-    RESULT_NOT_YET = 8,    /* the daemon has just started and can't tell yet; nothing was done */
-    RESULT_FULL = 9,       /* no room for more data (max_data_bytes); nothing was done */
-    RESULT_REFUSED = 10,   /* the state did not allow it (`outcome` says why); nothing was done */
+    RESULT_TOO_LARGE = 4, /* key or value over the limit */
+    RESULT_BUSY = 5,      /* no room for it here (too much under way); nothing was done */
+    RESULT_BAD = 6,       /* the request is malformed */
+    RESULT_STOPPING = 7,  /* the daemon is shutting down; as UNKNOWN for a write */
+    RESULT_NOT_YET = 8,   /* the daemon has just started and can't tell yet; nothing was done */
+    RESULT_FULL = 9,      /* no room for more data (max_data_bytes); nothing was done */
+    RESULT_REFUSED =
+        10, /* the state did not allow it (`outcome` says why), or the leader a change of
+                              members; nothing was done */
     RESULT_DISK_FULL = 11, /* the disk of this node has no room; nothing was done */
     RESULT_LOG_FULL = 12,  /* no snapshot lets the log go (log_max_bytes); nothing was done */
 };
@@ -33,6 +35,14 @@ enum result {
 enum { RESULT_LAST = RESULT_LOG_FULL };
 
 struct user;
+
+enum request_kind {
+    REQUEST_WRITE,
+    REQUEST_FETCH, /* reads a snapshot into cmd */
+    REQUEST_CHANGE, /* of members: cmd begins with it (member_change.h); the answer in words comes there */
+};
+
+enum { REQUEST_WORDS_BYTES = 320 }; /* cmd of a REQUEST_CHANGE */
 
 struct request {
     struct cds_wfcq_node link; /* while queued between threads */
@@ -44,8 +54,8 @@ struct request {
     uint64_t client_tag;      /* the client's own number of the request */
     struct user *user;        /* who holds it (users.h) */
 
-    uint64_t snapshot,
-        offset; /* it reads that snapshot from there on, into cmd; 0: it is a write */
+    enum request_kind kind;
+    uint64_t snapshot, offset; /* of a fetch: which one, and from where on */
 
     uint64_t deadline_us; /* CLOCK_BOOTTIME: answer at the latest then */
 
@@ -60,8 +70,9 @@ struct request {
     enum outcome outcome; /* of the state machine; 0: it did not come so far */
     uint64_t revision;    /* log index of the write */
 
-    uint32_t cmd_len;
-    uint8_t cmd[]; /* cmd.h; origin and request are stamped by the node */
+    uint32_t body_len; /* of cmd: that are the wish; in the answer, that are its body */
+    uint32_t cmd_len;  /* bytes of cmd */
+    uint8_t cmd[];     /* of a write: cmd.h; origin and request are stamped by the node */
 };
 
 #endif

@@ -239,6 +239,41 @@ static void out_digests(struct out *o)
     (void)wire_put_digests(&o->w, &d); /* no room: the next time */
 }
 
+/* A wish of a client here, or the answer to one of there. */
+static void out_change(struct out *o)
+{
+    struct wire_change c;
+    struct wire_changed answer;
+    if (changes_fill(o->s->changes, o->now, o->p->id, &c)) {
+        out_open(o, term_of(o));
+        if (!wire_put_change(&o->w, &c)) {
+            out_next(o, term_of(o));
+            bool fits = wire_put_change(&o->w, &c);
+            assert(fits);
+        }
+    }
+    if (changes_fill_answer(o->s->changes, o->p->id, &answer)) {
+        out_open(o, term_of(o));
+        if (!wire_put_changed(&o->w, &answer)) {
+            out_next(o, term_of(o));
+            bool fits = wire_put_changed(&o->w, &answer);
+            assert(fits);
+        }
+    }
+}
+
+static void out_vitals(struct out *o)
+{
+    struct wire_vitals v;
+    unsigned i = 0;
+    while (vitals_tell(o->s->vitals, o->now, &i, &v)) {
+        if (wire_put_vitals(&o->w, &v))
+            continue;
+        out_next(o, term_of(o));
+        (void)wire_put_vitals(&o->w, &v);
+    }
+}
+
 /* What is neither urgent nor needed. */
 static void out_extras(struct out *o)
 {
@@ -254,6 +289,7 @@ static void out_extras(struct out *o)
     }
     const struct wire_settings s = links_settings(links);
     (void)wire_put_settings(&o->w, &s); /* no room: the next time */
+    out_vitals(o);
 }
 
 /* What is not a stream: it waits for no window. */
@@ -270,6 +306,7 @@ static void out_control(struct out *o, const struct raft_msg *msgs, size_t n_msg
         return;
     if (replica_raft(o->s->replica)->role == RAFT_LEADER)
         out_leader(o);
+    out_change(o);
     out_sacks(o, term_of(o), o->open ? FLOW_WITH : FLOW_ALONE);
     flow_begins(o);
 }

@@ -2,10 +2,12 @@
 #ifndef RAFTD_SEND_H
 #define RAFTD_SEND_H
 
+#include "raftd/node/changes.h"
 #include "raftd/node/digests.h"
 #include "raftd/node/envelope.h"
 #include "raftd/node/links.h"
 #include "raftd/node/peer.h"
+#include "raftd/node/vitals.h"
 
 /* What is sent from; all of it outlives this. */
 struct sender {
@@ -13,6 +15,8 @@ struct sender {
     struct envelope *envelope;
     struct links *links;
     struct digests *digests;
+    struct changes *changes;
+    const struct vitals *vitals;
     const struct peers *peers;
 };
 

@@ -131,6 +131,11 @@ uint64_t snap_out_taken(const struct snap_out *s, uint64_t now)
     return state(s, now, s->peer) == FLOW_GOES ? s->name.index : 0;
 }
 
+uint64_t snap_out_left(const struct snap_out *s)
+{
+    return s->name.index != 0 ? s->name.size - min_u64(s->name.size, s->flow.tx.una) : 0;
+}
+
 uint64_t snap_out_offer_at(const struct snap_out *s, uint64_t now)
 {
     if (state(s, now, s->peer) != FLOW_GOES || s->flow.tx.heard)

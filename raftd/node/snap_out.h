@@ -46,6 +46,9 @@ void snap_out_end(struct snap_out *s);
 /* The snapshot that the peer takes now; 0: none. */
 uint64_t snap_out_taken(const struct snap_out *s, uint64_t now);
 
+/* Bytes of it that the peer does not have yet. */
+uint64_t snap_out_left(const struct snap_out *s);
+
 /* When an offer goes to the peer, NEVER = none does. Fills it: it goes now. */
 uint64_t snap_out_offer_at(const struct snap_out *s, uint64_t now);
 void snap_out_offer(struct snap_out *s, uint64_t now, struct wire_offer *o);

@@ -12,6 +12,7 @@
 #include "net/drop.h"
 #include "net/udp.h"
 #include "net/wire.h"
+#include "raftd/base/members.h"
 #include "raftd/core/raft.h"
 
 /* What protects the datagrams between this node and a peer. */
@@ -95,6 +96,23 @@ struct status_link {
 
 enum { STATUS_RECOVERING_BYTES = 100 };
 
+/* A member, as its leader or this node sees it. Texts are static unless they are arrays. */
+struct status_member {
+    uint16_t id;
+    uint8_t standing; /* enum member_standing */
+    uint8_t priority;
+    const char *role;                  /* "leader", or NULL */
+    uint64_t incarnation;              /* first bytes of its key in their order, 0 = not known */
+    char addr[2 * MEMBER_ADDR_BYTES];  /* one, or two with a comma between */
+    uint8_t session;                   /* enum status_session; STATUS_SESSIONS: it is who tells */
+    uint64_t heard_us;                 /* 0 = never */
+    uint64_t match_index;              /* this and what follows is known if the leader tells */
+    uint64_t lag, lag_bytes, of_bytes; /* entries and bytes, about; of so many bytes ... */
+    uint8_t percent;                   /* ... it has this part, ... */
+    int32_t eta_s;                     /* ... and the rest in so long; -1 = not known */
+    uint32_t version, fsync_p99_us, uptime_s; /* as it told itself; 0 = it has not */
+};
+
 struct status {
     uint64_t now_us;   /* when this was filled */
     uint64_t start_us; /* start of the process */
@@ -159,6 +177,13 @@ struct status {
     struct status_link links[RAFT_MEMBERS_MAX]; /* all members, ascending by id */
     unsigned n_links;
     struct wire_settings settings; /* ours */
+    /* By growing id. Not printed by status_print(). */
+    struct status_member members[RAFT_MEMBERS_MAX];
+    unsigned n_members;
+    uint64_t members_index; /* of the entry that they are in */
+    uint16_t members_by;    /* who tells of them, the leader or this node ... */
+    uint64_t members_us;    /* ... and when */
+    uint8_t members_led;    /* that one leads */
 };
 
 /* The longest of both forms, of RAFT_PEERS_MAX peers. */

@@ -103,15 +103,15 @@ static uint8_t age_flag(const struct conn *conn, const struct proto_request *w)
     return whole ? 0 : PROTO_RECOVERING;
 }
 
-void answer_bytes(struct conn *conn, uint64_t tag, const uint8_t *bytes, size_t len)
+void answer_body(struct conn *conn, const struct proto_reply *whole)
 {
-    if (room(conn, len))
-        answer(conn, &(struct proto_reply){.tag = tag, .body = bytes, .body_len = len});
+    if (whole->body_len == 0 || room(conn, whole->body_len))
+        answer(conn, whole);
     else
-        answer_result(conn, tag, RESULT_BUSY, 0);
+        answer_result(conn, whole->tag, RESULT_BUSY, 0);
 }
 
-enum blocked answer_status(struct conn *conn, uint64_t tag, bool json)
+enum blocked answer_status(struct conn *conn, uint64_t tag, unsigned flags)
 {
     enum blocked blocked = BLOCKED_NOT;
     char *text = NULL;
@@ -120,7 +120,9 @@ enum blocked answer_status(struct conn *conn, uint64_t tag, bool json)
     conn->clients->work -= CLIENTS_STATUS_WORK;
     if (out != NULL) {
         rcu_enter();
-        status_print(out, rcu_get(conn->clients->shared->status), clock_us(), json);
+        const struct status *s = rcu_get(conn->clients->shared->status);
+        ((flags & PROTO_MEMBERS) != 0 ? status_print_members : status_print)(
+            out, s, clock_us(), (flags & PROTO_JSON) != 0);
         rcu_leave();
     }
     if (out == NULL || fclose(out) != 0) /* no memory */

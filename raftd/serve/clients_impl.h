@@ -116,10 +116,10 @@ bool output_full(const struct conn *conn);
 void answer_result(struct conn *conn, uint64_t tag, enum result result, uint64_t revision);
 void answer_not_yet(struct conn *conn,
                     uint64_t tag); /* with why, if the daemon is still starting */
-/* Answers with a body, or with RESULT_BUSY if there is no room for it. */
-void answer_bytes(struct conn *conn, uint64_t tag, const uint8_t *bytes, size_t len);
+/* Sends that answer, or RESULT_BUSY if there is no room for its body. */
+void answer_body(struct conn *conn, const struct proto_reply *whole);
 /* These two answer and return BLOCKED_NOT, or say what the answer has to wait for. */
-enum blocked answer_status(struct conn *conn, uint64_t tag, bool json);
+enum blocked answer_status(struct conn *conn, uint64_t tag, unsigned flags);
 enum blocked answer_read(struct conn *conn, const struct proto_request *w);
 /* Gives back what was taken of USERS_OUT_BYTES and is not needed for what is left. */
 void output_give(struct conn *conn);

@@ -6,6 +6,7 @@
 #include "raftd/serve/clients_impl.h"
 #include "raftd/base/bytes.h"
 #include "raftd/base/clock.h"
+#include "raftd/base/member_change.h"
 #include "raftd/state/cmd.h"
 #include "raftd/base/rcu.h"
 #include "raftd/node/request.h"
@@ -281,6 +282,25 @@ static void on_part(struct conn *conn, const struct proto_request *rq)
     }
 }
 
+/* The loop has the leader change the members. */
+static void on_change(struct conn *conn, const struct proto_request *rq)
+{
+    struct member_change change;
+    struct request *req = NULL;
+    bool good = member_change_decode(rq->key, rq->key_len, &change);
+    if (good && conn->ops < CLIENTS_CONN_OPS_MAX)
+        req = request_new(conn, rq, REQUEST_WORDS_BYTES);
+    if (req == NULL) {
+        answer_result(conn, rq->tag, good ? RESULT_BUSY : RESULT_BAD, 0);
+        return;
+    }
+    req->kind = REQUEST_CHANGE;
+    req->body_len = rq->key_len;
+    memcpy(req->cmd, rq->key, rq->key_len);
+    conn->ops++;
+    submit(conn, req);
+}
+
 /* The main loop reads a part of a snapshot into the place of a command. */
 static void on_fetch(struct conn *conn, const struct proto_request *rq)
 {
@@ -294,6 +314,7 @@ static void on_fetch(struct conn *conn, const struct proto_request *rq)
         answer_result(conn, rq->tag, index == 0 ? RESULT_NO_KEY : RESULT_BUSY, 0);
         return;
     }
+    req->kind = REQUEST_FETCH;
     req->snapshot = index;
     req->offset = offset;
     conn->ops++;
@@ -328,10 +349,11 @@ void writes_take_answers(struct clients *c)
         if (conn != NULL && conn->generation == req->conn_generation) {
             assert(conn->ops > 0);
             conn->ops--;
-            if (req->snapshot != 0 && req->result == RESULT_OK)
-                answer_bytes(conn, req->client_tag, req->cmd, (size_t)req->revision);
-            else
-                answer_result(conn, req->client_tag, req->result, req->revision);
+            answer_body(conn, &(struct proto_reply){.result = req->result,
+                                                    .tag = req->client_tag,
+                                                    .modify_revision = req->revision,
+                                                    .body = req->cmd,
+                                                    .body_len = req->body_len});
         }
         free(req);
     }
@@ -372,11 +394,10 @@ size_t request_take(struct conn *conn, const uint8_t *buf, size_t len)
     case PROTO_LIST: conn->blocked = on_read(conn, &rq); break;
     case PROTO_PUT:
     case PROTO_DELETE: on_write(conn, &rq); break;
-    case PROTO_STATUS:
-        conn->blocked = answer_status(conn, rq.tag, (rq.flags & PROTO_JSON) != 0);
-        break;
+    case PROTO_STATUS: conn->blocked = answer_status(conn, rq.tag, rq.flags); break;
     case PROTO_PART: on_part(conn, &rq); break;
     case PROTO_FETCH: on_fetch(conn, &rq); break;
+    case PROTO_MEMBER: on_change(conn, &rq); break;
     case PROTO_SNAPSHOT:
     case PROTO_TRANSFER:
     case PROTO_DRAIN: on_wish(conn, &rq); break;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "raftd/base/bytes.h"
+#include "raftd/base/member_change.h"
 
 static void put_bytes(uint8_t *to, const uint8_t *from, size_t len)
 {
@@ -34,7 +35,7 @@ size_t proto_request_encode(uint8_t *buf, const struct proto_request *r)
 static bool request_shape_ok(const struct proto_request *r)
 {
     uint8_t flags = r->op == PROTO_GET || r->op == PROTO_LIST ? PROTO_STALE
-                    : r->op == PROTO_STATUS                   ? PROTO_JSON
+                    : r->op == PROTO_STATUS                   ? PROTO_JSON | PROTO_MEMBERS
                                                               : 0;
     if ((r->flags & ~flags) != 0)
         return false;
@@ -47,6 +48,9 @@ static bool request_shape_ok(const struct proto_request *r)
         return r->key_len == PROTO_FETCH_KEY_BYTES && r->value_len == 0 && r->part_len == 0;
     case PROTO_TRANSFER:
         return r->key_len == PROTO_TRANSFER_KEY_BYTES && r->value_len == 0 && r->part_len == 0;
+    case PROTO_MEMBER:
+        return r->key_len > 0 && r->key_len <= MEMBER_CHANGE_BYTES_MAX && r->value_len == 0 &&
+               r->part_len == 0;
     case PROTO_SNAPSHOT:
     case PROTO_DRAIN:
     case PROTO_STATUS: return r->key_len == 0 && r->value_len == 0 && r->part_len == 0;

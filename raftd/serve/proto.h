@@ -7,7 +7,7 @@
  *   request                                      answer
  *    0 u8  PROTO_VERSION                          0 u8  PROTO_VERSION
  *    1 u8  op                                     1 u8  enum result (request.h)
- *    2 u8  PROTO_STALE, PROTO_JSON or 0           2 u8  PROTO_MORE, PROTO_PARTIAL, PROTO_RECOVERING
+ *    2 u8  PROTO_STALE, PROTO_JSON ...           2 u8  PROTO_MORE, PROTO_PARTIAL, PROTO_RECOVERING
  *    3 u8  0                                      3 u8  0
  *    4 u16 key length                             4 u16 leader as far as known, 0 = none
  *    6 u16 value bytes in this packet             6 u16 body bytes in this packet
@@ -37,6 +37,8 @@
  *   transfer  u16 leader, u16 heir      nothing: the leader, if it still leads, is asked to hand over to
  *                                       that node, 0: the best; status says what becomes of it
  *   drain                               nothing: this node will lead no more, as status says
+ *   member  member_change.h             nothing; of RESULT_REFUSED: why, for people
+ *                                                                      modify: of the change
  *
  * A long list comes in pages: PROTO_PARTIAL says that there are more keys; ask again with the last
  * key as the value. All of a page is as of one log index, which its answer says; the next page is a
@@ -65,14 +67,16 @@ enum proto_op {
     PROTO_FETCH = 8,
     PROTO_TRANSFER = 9,
     PROTO_DRAIN = 10,
+    PROTO_MEMBER = 11,
 };
 
 enum {
     PROTO_VERSION = 1,
 
-    PROTO_STALE = 1, /* request: answer from this node's own state at once; RESULT_NOT_YET while
+    PROTO_STALE = 1,   /* request: answer from this node's own state at once; RESULT_NOT_YET while
                         there is none */
-    PROTO_JSON = 2,  /* request for status: as JSON */
+    PROTO_JSON = 2,    /* request for status: as JSON */
+    PROTO_MEMBERS = 4, /* request for status: of all members, in place of this node */
 
     PROTO_MORE = 1,    /* answer: its body goes on in the next packet */
     PROTO_PARTIAL = 2, /* answer to list: more keys follow the last one */

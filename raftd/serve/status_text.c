@@ -36,6 +36,7 @@ enum show {
     AGE_MS, /* a moment: how long ago it was, in milliseconds; -1 = never */
     AGE_S,  /* a moment, in seconds likewise */
     KEY,    /* an id of a key, as 8 hexadecimal digits */
+    HANDLE, /* the first bytes of a key, as 16 of them */
     TEXT,   /* an array of char, up to a zero or its end */
     WORDS,  /* a pointer to a text; nothing is shown if it is NULL */
     ROLE,   /* this and what follows: the name of an enumerator */
@@ -44,6 +45,8 @@ enum show {
     STATE,
     SESSION,
     DOUBT,
+    STANDING,
+    VERSION,
 };
 
 /* When a field is shown, ored. */
@@ -166,12 +169,45 @@ enum {
     PEER_FIELDS = sizeof peer_fields / sizeof peer_fields[0],
 };
 
+#define OF_MEMBER(member)                                                                          \
+    offsetof(struct status_member, member), sizeof(((struct status_member *)NULL)->member)
+
+static const struct field member_fields[] = {
+    {"id", OF_MEMBER(id), ID, ALWAYS},
+    {"standing", OF_MEMBER(standing), STANDING, ALWAYS},
+    {"role", OF_MEMBER(role), WORDS, UNLESS_0},
+    {"priority", OF_MEMBER(priority), NUMBER, ALWAYS},
+    {"address", OF_MEMBER(addr), TEXT, ALWAYS},
+    {"incarnation", OF_MEMBER(incarnation), HANDLE, UNLESS_0},
+    {"session", OF_MEMBER(session), SESSION, ALWAYS},
+    {"heard_ms", OF_MEMBER(heard_us), AGE_MS, ALWAYS},
+    {"match_index", OF_MEMBER(match_index), NUMBER, ON_LEADER},
+    {"lag", OF_MEMBER(lag), NUMBER, ON_LEADER},
+    {"lag_bytes", OF_MEMBER(lag_bytes), NUMBER, ON_LEADER},
+    {"of_bytes", OF_MEMBER(of_bytes), NUMBER, ON_LEADER},
+    {"percent", OF_MEMBER(percent), NUMBER, ON_LEADER},
+    {"eta_s", OF_MEMBER(eta_s), SIGNED, ON_LEADER},
+    {"version", OF_MEMBER(version), VERSION, UNLESS_0},
+    {"fsync_p99_us", OF_MEMBER(fsync_p99_us), NUMBER, UNLESS_0},
+    {"uptime_s", OF_MEMBER(uptime_s), NUMBER, ALWAYS},
+};
+
+enum { MEMBER_FIELDS = sizeof member_fields / sizeof member_fields[0] };
+
+/* Of the table of members. */
+struct columns {
+    bool print; /* else it is measured */
+    unsigned at;
+    int width[MEMBER_FIELDS];
+};
+
 /* Where a status goes to, as JSON or as lines of text. The name of a line begins with those of what it is
  * in. */
 struct sink {
     struct json json;
     bool text;
-    char in[32]; /* "peer.1.drop." */
+    struct columns *columns; /* not NULL: the next value goes into the next one */
+    char in[32];             /* "peer.1.drop." */
     bool leader;
     uint64_t now_us;
 };
@@ -193,6 +229,18 @@ static void leave(struct sink *k, size_t before)
         json_close(&k->json, '}');
 }
 
+static void put_cell(struct sink *k, const char *value)
+{
+    struct columns *c = k->columns;
+    int len = (int)strlen(value), *width = &c->width[c->at];
+    bool last = ++c->at == MEMBER_FIELDS;
+    if (c->print)
+        fprintf(k->json.out, "%-*s%s", last ? 0 : *width, value, last ? "\n" : "  ");
+    else if (len > *width)
+        *width = len;
+    c->at = last ? 0 : c->at;
+}
+
 __attribute__((format(printf, 3, 4))) static void put(struct sink *k, const char *name,
                                                       const char *fmt, ...)
 {
@@ -201,7 +249,9 @@ __attribute__((format(printf, 3, 4))) static void put(struct sink *k, const char
     va_start(args, fmt);
     (void)vsnprintf(value, sizeof value, fmt, args); /* what does not fit is cut */
     va_end(args);
-    if (k->text)
+    if (k->columns != NULL)
+        put_cell(k, value);
+    else if (k->text)
         fprintf(k->json.out, "%s%s=%s\n", k->in, name, value);
     else
         json_text(&k->json, name, value);
@@ -233,13 +283,28 @@ static uint64_t value_of(const struct field *f, const void *base)
     }
 }
 
+static const char *session_name(uint64_t session)
+{
+    return session < STATUS_SESSIONS ? status_session_name((enum status_session)session) : "own";
+}
+
+static const char *standing_name(uint64_t standing)
+{
+    return standing == MEMBER_VOTER ? "voter" : standing == MEMBER_JOINING ? "joining" : "learner";
+}
+
 static void put_field(struct sink *k, const struct field *f, const void *base)
 {
     const char *at = (const char *)base + f->at;
     uint64_t v = value_of(f, base);
     int64_t ms = age_ms(k->now_us, v);
-    if (((f->when & ON_LEADER) != 0 && !k->leader) || ((f->when & UNLESS_0) != 0 && v == 0))
+    bool unknown = (f->show == SESSION && v >= STATUS_SESSIONS) || (f->show == AGE_MS && v == 0);
+    if (((f->when & ON_LEADER) != 0 && !k->leader) || ((f->when & UNLESS_0) != 0 && v == 0) ||
+        (unknown && k->columns != NULL)) {
+        if (k->columns != NULL)
+            put(k, f->name, "-");
         return;
+    }
     switch (f->show) {
     case NUMBER: put_number(k, f->name, v); break;
     case ID:
@@ -254,6 +319,7 @@ static void put_field(struct sink *k, const struct field *f, const void *base)
     case AGE_MS: put(k, f->name, "%" PRId64, ms); break;
     case AGE_S: put(k, f->name, "%" PRId64, ms < 0 ? -1 : ms / 1000); break;
     case KEY: put(k, f->name, "%08" PRIx64, v); break;
+    case HANDLE: put(k, f->name, "%016" PRIx64, v); break;
     case TEXT: put(k, f->name, "%.*s", (int)f->size, at); break;
     case WORDS: put(k, f->name, "%s", *(const char *const *)(const void *)at); break;
     case ROLE: put(k, f->name, "%s", raft_role_name((enum raft_role)v)); break;
@@ -261,7 +327,12 @@ static void put_field(struct sink *k, const struct field *f, const void *base)
     case TRANSFER: put(k, f->name, "%s", raft_transfer_name((enum raft_transfer)v)); break;
     case STATE: put(k, f->name, "%s", raft_peer_state_name((enum raft_peer_state)v)); break;
     case DOUBT: put(k, f->name, v == STATUS_DOUBT_DAMAGED ? "damaged" : "acknowledged"); break;
-    case SESSION: put(k, f->name, "%s", status_session_name((enum status_session)v)); break;
+    case SESSION: put(k, f->name, "%s", session_name(v)); break;
+    case STANDING: put(k, f->name, "%s", standing_name(v)); break;
+    case VERSION:
+        put(k, f->name, "%u.%u.%u", (unsigned)(v >> 16), (unsigned)(v >> 8 & 255),
+            (unsigned)(v & 255));
+        break;
     }
 }
 
@@ -385,6 +456,55 @@ void status_print(FILE *out, const struct status *s, uint64_t now_us, bool json)
         json_close(&k.json, '}');
         fputc('\n', out);
     }
+}
+
+static void put_members(struct sink *k, const struct status *s)
+{
+    unsigned n = s->n_members < RAFT_MEMBERS_MAX ? s->n_members : RAFT_MEMBERS_MAX;
+    for (unsigned i = 0; i < n; i++) {
+        if (!k->text)
+            json_open(&k->json, NULL, '{');
+        for (unsigned f = 0; f < MEMBER_FIELDS; f++)
+            put_field(k, &member_fields[f], &s->members[i]);
+        if (!k->text)
+            json_close(&k->json, '}');
+    }
+}
+
+/* Each column as wide as its widest value. */
+static void put_table(struct sink *k, const struct status *s)
+{
+    struct columns columns = {0};
+    k->columns = &columns;
+    for (int pass = 0; pass < 2; pass++) {
+        columns.print = pass == 1;
+        for (unsigned f = 0; f < MEMBER_FIELDS; f++)
+            put(k, NULL, "%s", member_fields[f].name);
+        put_members(k, s);
+    }
+    fprintf(k->json.out, "as node %u%s %" PRId64 " ms ago; members of entry %" PRIu64 "\n",
+            s->members_by, s->members_led ? ", which leads, told" : ", which does not lead, saw",
+            age_ms(k->now_us, s->members_us), s->members_index);
+}
+
+void status_print_members(FILE *out, const struct status *s, uint64_t now_us, bool json)
+{
+    struct sink k = {
+        .json = {.out = out}, .text = !json, .leader = s->members_led, .now_us = now_us};
+    if (!json) {
+        put_table(&k, s);
+        return;
+    }
+    json_open(&k.json, NULL, '{');
+    put_number(&k, "members_index", s->members_index);
+    json_number(&k.json, "told_by", s->members_by);
+    put_number(&k, "told_by_leader", s->members_led);
+    put(&k, "told_ms", "%" PRId64, age_ms(now_us, s->members_us));
+    json_open(&k.json, "members", '[');
+    put_members(&k, s);
+    json_close(&k.json, ']');
+    json_close(&k.json, '}');
+    fputc('\n', out);
 }
 
 /* --- reading ---------------------------------------------------------------------------------- */

@@ -132,14 +132,14 @@ static bool pass_word(struct text *t)
     return t->at > from;
 }
 
-struct member {
+struct json_member {
     const char *name;
     uint8_t *bytes; /* NULL: not there yet */
     size_t len;
 };
 
 /* Takes one member of the object: the key, the value, or one that does not matter. */
-static bool take_member(struct text *t, struct member members[2])
+static bool take_member(struct text *t, struct json_member members[2])
 {
     uint8_t *name, *bytes;
     size_t name_len, len;
@@ -168,7 +168,7 @@ static bool take_member(struct text *t, struct member members[2])
 bool import_line(char *line, size_t len, struct proto_item *item)
 {
     struct text t = {line, line + len};
-    struct member members[] = {{.name = "key"}, {.name = "value"}};
+    struct json_member members[] = {{.name = "key"}, {.name = "value"}};
     bool ok = take(&t, '{') && take_member(&t, members);
     while (ok && take(&t, ','))
         ok = take_member(&t, members);

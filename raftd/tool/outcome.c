@@ -12,7 +12,15 @@
 #include "raftd/state/cmd.h"
 #include "raftd/tool/raftctl.h"
 
-#define UNKNOWN "OUTCOME UNKNOWN: the write may or may not have happened; read the key to find out"
+/* What to say when nobody knows what became of a request; NULL: it changes nothing. */
+static const char *unknown_words(const struct proto_request *r)
+{
+    if (r->op == PROTO_MEMBER)
+        return "OUTCOME UNKNOWN: the change may or may not come; 'raftctl members' shows it";
+    if (r->op == PROTO_PUT || r->op == PROTO_DELETE)
+        return "OUTCOME UNKNOWN: the write may or may not have happened; read the key to find out";
+    return NULL;
+}
 
 static const struct {
     const char *name;
@@ -24,7 +32,7 @@ static const struct {
     [RESULT_NO_LEADER] = {"no_leader", RAFTCTL_EXIT_NO_LEADER,
                           "no leader, or none that can commit, in time: nothing was done; try "
                           "again. 'raftctl links' says who hears whom"},
-    [RESULT_UNKNOWN] = {"unknown", RAFTCTL_EXIT_UNKNOWN, "no answer in time: " UNKNOWN},
+    [RESULT_UNKNOWN] = {"unknown", RAFTCTL_EXIT_UNKNOWN, "no answer in time"},
     [RESULT_TOO_LARGE] = {"too_large", RAFTCTL_EXIT_TOO_LARGE, "too large: nothing was done"},
     [RESULT_BUSY] = {"busy", RAFTCTL_EXIT_BUSY,
                      "this node takes no more now (too much under way, or too many clients): "
@@ -40,9 +48,8 @@ static const struct {
     [RESULT_FULL] = {"full", RAFTCTL_EXIT_BUSY,
                      "the data are full: max_data_bytes is reached (see raftctl status): nothing "
                      "was done; delete something, or raise it on all nodes"},
-    [RESULT_REFUSED] = {"refused",
-                        RAFTCTL_EXIT_INTERNAL, /* only a transaction is; raftctl sends none */
-                        "the state does not allow it: nothing was done"},
+    [RESULT_REFUSED] = {"refused", RAFTCTL_EXIT_REFUSED,
+                        "the leader does not allow it: nothing was done"},
     [RESULT_DISK_FULL] = {"disk_full", RAFTCTL_EXIT_BUSY,
                           "the disk of this node is full (disk_free and disk_min_free of raftctl "
                           "status): nothing was done; make room, then it goes on by itself"},
@@ -65,7 +72,7 @@ int exit_of_result(enum result result, bool write)
 }
 
 /* Says what an answer that is not RESULT_OK means. Returns an exit code. */
-static int say_result(const struct ctl_answer *a, const struct tool *t, bool write)
+static int say_result(const struct ctl_answer *a, const struct tool *t, const char *unknown)
 {
     double seconds = t->timeout_ms / 1000.0;
     /* With a body, the daemon does not serve at all yet, and says why. */
@@ -76,13 +83,17 @@ static int say_result(const struct ctl_answer *a, const struct tool *t, bool wri
                   " bytes here (max_value_bytes); nothing "
                   "was done",
                   a->head.modify_revision);
-    else if (a->head.result == RESULT_STOPPING && write)
-        say_error("the daemon is stopping: " UNKNOWN);
-    else if (a->head.result == RESULT_NO_LEADER || a->head.result == RESULT_UNKNOWN)
+    else if (a->head.result == RESULT_REFUSED && a->len > 0)
+        say_error("nothing was done: %.*s", (int)a->len, (const char *)a->body);
+    else if (a->head.result == RESULT_STOPPING && unknown != NULL)
+        say_error("the daemon is stopping: %s", unknown);
+    else if (a->head.result == RESULT_UNKNOWN && unknown != NULL)
+        say_error("after %g s: no answer in time: %s", seconds, unknown);
+    else if (a->head.result == RESULT_NO_LEADER)
         say_error("after %g s: %s", seconds, results[a->head.result].words);
     else
         say_error("%s", results[a->head.result].words);
-    return exit_of_result(a->head.result, write);
+    return exit_of_result(a->head.result, unknown != NULL);
 }
 
 int say_not_running(const struct tool *t)
@@ -106,7 +117,7 @@ int say_not_running(const struct tool *t)
     return RAFTCTL_EXIT_NOT_RUNNING;
 }
 
-static int say_outcome(enum ctl_outcome outcome, const struct tool *t, bool write)
+static int say_outcome(enum ctl_outcome outcome, const struct tool *t, const char *unknown)
 {
     double seconds = (t->timeout_ms + CTL_GRACE_MS) / 1000.0;
     switch (outcome) {
@@ -118,14 +129,14 @@ static int say_outcome(enum ctl_outcome outcome, const struct tool *t, bool writ
         return RAFTCTL_EXIT_BUSY;
     case CTL_TIMEOUT:
         say_error("no answer from the daemon for %g s: %s", seconds,
-                  write ? UNKNOWN : "is it stopped?");
-        return write ? RAFTCTL_EXIT_UNKNOWN : RAFTCTL_EXIT_LOST;
+                  unknown != NULL ? unknown : "is it stopped?");
+        return unknown != NULL ? RAFTCTL_EXIT_UNKNOWN : RAFTCTL_EXIT_LOST;
     case CTL_LOST:
-        say_error("the daemon closed the connection: %s", write ? UNKNOWN : "no answer");
-        return write ? RAFTCTL_EXIT_UNKNOWN : RAFTCTL_EXIT_LOST;
+        say_error("the daemon closed the connection: %s", unknown != NULL ? unknown : "no answer");
+        return unknown != NULL ? RAFTCTL_EXIT_UNKNOWN : RAFTCTL_EXIT_LOST;
     case CTL_NONSENSE:
         say_error("the daemon's answer makes no sense: is it of another version?");
-        return write ? RAFTCTL_EXIT_UNKNOWN : RAFTCTL_EXIT_INTERNAL;
+        return unknown != NULL ? RAFTCTL_EXIT_UNKNOWN : RAFTCTL_EXIT_INTERNAL;
     }
     return RAFTCTL_EXIT_INTERNAL;
 }
@@ -154,13 +165,13 @@ struct proto_request request(const struct tool *t, enum proto_op op, const char 
 
 int tool_try(const struct tool *t, const struct proto_request *r, struct ctl_answer *a)
 {
-    bool write = r->op == PROTO_PUT || r->op == PROTO_DELETE;
+    const char *unknown = unknown_words(r);
     enum ctl_outcome outcome = ctl_call(t->socket, r, a);
     if (outcome != CTL_ANSWERED)
-        return say_outcome(outcome, t, write);
+        return say_outcome(outcome, t, unknown);
     int code = RAFTCTL_EXIT_NO_KEY; /* of a part of a snapshot: the caller says what that means */
     if (a->head.result != RESULT_NO_KEY || r->op != PROTO_FETCH)
-        code = a->head.result != RESULT_OK ? say_result(a, t, write) : RAFTCTL_EXIT_OK;
+        code = a->head.result != RESULT_OK ? say_result(a, t, unknown) : RAFTCTL_EXIT_OK;
     if ((a->head.flags & PROTO_RECOVERING) != 0)
         say_warn("this node is recovering: what it shows is of a snapshot, and older than what it "
                  "knew before it started");

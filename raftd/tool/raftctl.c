@@ -33,6 +33,8 @@ static const struct option options[] = {
     {"raw", no_argument, NULL, OPT_FLAGS + ARG_RAW},
     {"keys", no_argument, NULL, OPT_FLAGS + ARG_KEYS},
     {"json", no_argument, NULL, OPT_FLAGS + ARG_JSON},
+    {"learner", no_argument, NULL, OPT_FLAGS + ARG_LEARNER},
+    {"force", no_argument, NULL, OPT_FLAGS + ARG_FORCE},
     {NULL, 0, NULL, 0},
 };
 
@@ -58,6 +60,7 @@ static void run_list(struct tool *t, const struct args *a);
 static void run_export(struct tool *t, const struct args *a);
 static void run_status(struct tool *t, const struct args *a);
 static void run_links(struct tool *t, const struct args *a);
+static void run_members(struct tool *t, const struct args *a);
 
 static const struct command commands[] = {
     {"put", " KEY VALUE", "set KEY; VALUE - is read from standard input", run_put, 2, 2, 0,
@@ -75,6 +78,11 @@ static const struct command commands[] = {
     {"status", " [--json]", "print the state of this node", run_status, 0, 0, ARG_JSON, PLAIN},
     {"links", " [--json]", "print which node hears which, as this node knows it", run_links, 0, 0,
      ARG_JSON, PLAIN},
+    {"members", " [--json]",
+     "print the members of the cluster and how they are, as the leader or\n"
+     "          this node knows it",
+     run_members, 0, 0, ARG_JSON, PLAIN},
+    {"member", member_usage, member_what, run_member, 2, 4, ARG_LEARNER | ARG_FORCE, PLAIN},
     {"transfer", " [ID]",
      "have the leader hand over to node ID, or to the one that is best fit,\n"
      "          and wait for it",
@@ -105,7 +113,7 @@ static const struct {
     {"set", "put"},     {"write", "put"},     {"delete", "del"},  {"rm", "del"},
     {"remove", "del"},  {"unset", "del"},     {"read", "get"},    {"cat", "get"},
     {"ls", "list"},     {"keys", "list"},     {"scan", "list"},   {"dump", "export"},
-    {"info", "status"}, {"health", "status"}, {"peers", "links"}, {"members", "links"},
+    {"info", "status"}, {"health", "status"}, {"peers", "links"},
 };
 
 static void print_command(FILE *out, const char *before, const struct command *c)
@@ -130,7 +138,8 @@ static void print_usage(FILE *out)
           "exit codes: 0 done, 1 no such key, 2 usage, configuration or empty input,\n"
           "  3 daemon not running or not for you, 4 no leader that can commit,\n"
           "  5 outcome of the write unknown, 6 too large, 7 busy or full, 8 connection\n"
-          "  lost during a read, 9 internal or output failed, 10 not yet (just started)\n",
+          "  lost during a read, 9 internal or output failed, 10 not yet (just started),\n"
+          "  11 the leader refused it\n",
           out);
 }
 
@@ -283,12 +292,22 @@ static void ask_status(struct tool *t, uint8_t flags, struct ctl_answer *a)
         say_fatal(RAFTCTL_EXIT_INTERNAL, "the daemon's answer makes no sense");
 }
 
-static void run_status(struct tool *t, const struct args *args)
+static void print_status(struct tool *t, const struct args *args, uint8_t what)
 {
     struct ctl_answer a;
-    ask_status(t, args->flags & ARG_JSON ? PROTO_JSON : 0, &a);
+    ask_status(t, args->flags & ARG_JSON ? what | PROTO_JSON : what, &a);
     fwrite(a.body, 1, a.len, t->out.file);
     ctl_answer_free(&a);
+}
+
+static void run_status(struct tool *t, const struct args *args)
+{
+    print_status(t, args, 0);
+}
+
+static void run_members(struct tool *t, const struct args *args)
+{
+    print_status(t, args, PROTO_MEMBERS);
 }
 
 static void run_links(struct tool *t, const struct args *args)

@@ -24,10 +24,18 @@ struct tool {
 };
 
 /* Options without a value. */
-enum { ARG_STALE = 1, ARG_RAW = 2, ARG_KEYS = 4, ARG_JSON = 8, ARG_LINES = 16 };
+enum {
+    ARG_STALE = 1,
+    ARG_RAW = 2,
+    ARG_KEYS = 4,
+    ARG_JSON = 8,
+    ARG_LINES = 16,
+    ARG_LEARNER = 32,
+    ARG_FORCE = 64,
+};
 
 /* What stands behind the name of a command. */
-enum { WORDS_MAX = 2 };
+enum { WORDS_MAX = 4 };
 struct args {
     unsigned flags; /* ARG_*, ored */
     const char *words[WORDS_MAX];
@@ -86,6 +94,10 @@ void run_backup(struct tool *t, const struct args *a);
 /* handover.c */
 void run_transfer(struct tool *t, const struct args *a);
 void run_drain(struct tool *t, const struct args *a);
+
+/* member.c */
+void run_member(struct tool *t, const struct args *a);
+extern const char member_usage[], member_what[];
 
 /* keygen.c */
 void run_keygen(struct tool *t, const struct args *a);

@@ -202,14 +202,13 @@ const struct golden GOLDEN[GOLDEN_FRAMES] = {
                   .version = 0x31323334,
                   .fsync_p99_us = 0x41424344,
                   .uptime_s = 0x51525354,
-                  .state = 0x61,
-                  .session = 0x62,
+                  .session = 0x61,
                   .heard_ms = 0x71727374,
                   .match_index = UINT64_C(0x8182838485868788),
                   .lag_bytes = UINT64_C(0x9192939495969798),
                   .lag_most_bytes = UINT64_C(0xa1a2a3a4a5a6a7a8),
                   .rate = 0xb1b2b3b4},
-     .hex = "3b003800"
+     .hex = "3b003400"
             "8887868584838281"
             "9897969594939291"
             "a8a7a6a5a4a3a2a1"
@@ -219,8 +218,7 @@ const struct golden GOLDEN[GOLDEN_FRAMES] = {
             "44434241"
             "54535251"
             "b4b3b2b1"
-            "12116162"
-            "00000000"},
+            "12116100"},
     {.f.kind = WIRE_FRAME_CHANGE,
      .f.change = {.number = UINT64_C(0x1112131415161718),
                   .bytes = (const uint8_t *)"abcde",

@@ -74,6 +74,9 @@ void sim_on_spy(void *ctx, uint16_t to, uint8_t *payload, size_t len)
             break;
         case WIRE_FRAME_LINKS:
         case WIRE_FRAME_SETTINGS:
+        case WIRE_FRAME_VITALS:
+        case WIRE_FRAME_CHANGE:
+        case WIRE_FRAME_CHANGED:
         case WIRE_FRAME_DIGESTS: break;
         }
     }

@@ -55,6 +55,8 @@ static const struct proto_request requests[] = {
     {.op = PROTO_STATUS, .tag = 0x0102030405060708},
     {.op = PROTO_SNAPSHOT, .tag = 5},
     {.op = PROTO_FETCH, .key_len = 16, .key = BYTES("0123456789abcdef"), .tag = 6},
+    {.op = PROTO_STATUS, .flags = PROTO_MEMBERS | PROTO_JSON, .tag = 7},
+    {.op = PROTO_MEMBER, .key_len = 7, .key = BYTES("1234567"), .tag = 8},
 };
 
 static void test_request_round_trip(void **state)
@@ -116,6 +118,7 @@ static void test_requests_joined(void **state)
 static void test_request_refused(void **state)
 {
     (void)state;
+    static const uint8_t long_key[140];
     const struct proto_request bad[] = {
         {.op = 0},
         {.op = 9},
@@ -143,9 +146,13 @@ static void test_request_refused(void **state)
         {.op = PROTO_LIST, .value_len = 2, .part_len = 1, .part = BYTES("v")},
         {.op = PROTO_STATUS, .key_len = 1, .key = BYTES("k")},
         {.op = PROTO_SNAPSHOT, .key_len = 1, .key = BYTES("k")},
+        {.op = PROTO_GET, .flags = PROTO_MEMBERS, .key_len = 1, .key = BYTES("k")},
+        {.op = PROTO_MEMBER},
+        {.op = PROTO_MEMBER, .flags = PROTO_STALE, .key_len = 1, .key = BYTES("k")},
+        {.op = PROTO_MEMBER, .key_len = 140, .key = long_key},
         {.op = PROTO_FETCH, .key_len = 15, .key = BYTES("0123456789abcde")},
     };
-    uint8_t buf[128];
+    uint8_t buf[256];
     struct proto_request r;
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
         assert_int_equal(proto_request_decode(buf, proto_request_encode(buf, &bad[i]), &r), 0);

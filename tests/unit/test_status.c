@@ -32,16 +32,23 @@ const char *raft_why_name(enum raft_why why)
     return why == RAFT_WHY_NONE ? "none" : "a reason that takes some fifty or sixty bytes to tell";
 }
 
+typedef void print_fn(FILE *out, const struct status *s, uint64_t now_us, bool json);
+
 /* To be freed. */
-static char *printed(const struct status *s, uint64_t now_us, bool json)
+static char *printed_by(print_fn *print, const struct status *s, uint64_t now_us, bool json)
 {
     char *text = NULL;
     size_t len;
     FILE *out = open_memstream(&text, &len);
     assert_non_null(out);
-    status_print(out, s, now_us, json);
+    print(out, s, now_us, json);
     assert_int_equal(fclose(out), 0);
     return text;
+}
+
+static char *printed(const struct status *s, uint64_t now_us, bool json)
+{
+    return printed_by(status_print, s, now_us, json);
 }
 
 static void fill(struct status *s)
@@ -415,13 +422,103 @@ static void test_advice(void **state)
     }
 }
 
+static void fill_members(struct status *s)
+{
+    *s = (struct status){.id = 2, .leader = 1, .n_members = 3, .members_index = 17};
+    s->members_by = 1;
+    s->members_led = 1;
+    s->members_us = 99 * 1000000;
+    s->members[0] = (struct status_member){.id = 1,
+                                           .standing = MEMBER_VOTER,
+                                           .role = "leader",
+                                           .priority = 1,
+                                           .incarnation = 0xab,
+                                           .addr = "192.0.2.1:7100",
+                                           .session = STATUS_SESSIONS,
+                                           .heard_us = 99 * 1000000,
+                                           .match_index = 20,
+                                           .percent = 100,
+                                           .version = 0x010203,
+                                           .fsync_p99_us = 800,
+                                           .uptime_s = 5};
+    s->members[1] = (struct status_member){.id = 3,
+                                           .standing = MEMBER_LEARNER,
+                                           .addr = "192.0.2.3:7100,box3:7100",
+                                           .session = STATUS_SESSION_ESTABLISHED,
+                                           .heard_us = 98 * 1000000,
+                                           .match_index = 10,
+                                           .lag = 10,
+                                           .lag_bytes = 250,
+                                           .of_bytes = 1000,
+                                           .percent = 75,
+                                           .eta_s = 3};
+    s->members[2] = (struct status_member){.id = 999, .standing = MEMBER_JOINING, .eta_s = -1};
+}
+
+/* Every column begins where its name does, whatever is in it. */
+static void test_members_table(void **state)
+{
+    static const char *const rows[] = {
+        "id   standing  role    priority  address                   incarnation       session      "
+        "heard_ms  match_index  lag  lag_bytes  of_bytes  percent  eta_s  version  fsync_p99_us  "
+        "uptime_s\n",
+        "1    voter     leader  1         192.0.2.1:7100            00000000000000ab  -            "
+        "1000      20           0    0          0         100      0      1.2.3    800           "
+        "5\n",
+        "3    learner   -       0         192.0.2.3:7100,box3:7100  -                 established  "
+        "2000      10           10   250        1000      75       3      -        -             "
+        "0\n",
+        "999  joining   -       0                                   -                 none         "
+        "-         0            0    0          0         0        -1     -        -             "
+        "0\n",
+        "as node 1, which leads, told 1000 ms ago; members of entry 17\n",
+    };
+    struct status s;
+    (void)state;
+    fill_members(&s);
+    char *text = printed_by(status_print_members, &s, 100 * 1000000, false), *at = text;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        if (strncmp(at, rows[i], strlen(rows[i])) != 0)
+            fail_msg("not %s in\n%s", rows[i], text);
+        at += strlen(rows[i]);
+    }
+    assert_string_equal(at, "");
+    free(text);
+    /* Without a leader nobody knows how far the others are. */
+    s.members_led = 0;
+    text = printed_by(status_print_members, &s, 100 * 1000000, false);
+    assert_non_null(strstr(text, "  2000      -            -    -          -         -        -"));
+    assert_non_null(strstr(text, "as node 1, which does not lead, saw 1000 ms ago"));
+    free(text);
+}
+
+static void test_members_json(void **state)
+{
+    struct status s;
+    (void)state;
+    fill_members(&s);
+    char *json = printed_by(status_print_members, &s, 100 * 1000000, true);
+    static const char *const parts[] = {
+        "{\n  \"members_index\": \"17\",\n  \"told_by\": 1,\n",
+        "      \"id\": 1,\n      \"standing\": \"voter\",\n      \"role\": \"leader\",\n",
+        "      \"percent\": \"75\",\n      \"eta_s\": \"3\",\n",
+        "      \"heard_ms\": \"-1\",\n",
+    };
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        if (strstr(json, parts[i]) == NULL)
+            fail_msg("no %s in\n%s", parts[i], json);
+    }
+    free(json);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_lines),  cmocka_unit_test(test_json),
-        cmocka_unit_test(test_advice), cmocka_unit_test(test_bounds),
-        cmocka_unit_test(test_read),   cmocka_unit_test(test_read_nonsense),
-        cmocka_unit_test(test_names),
+        cmocka_unit_test(test_lines),        cmocka_unit_test(test_json),
+        cmocka_unit_test(test_advice),       cmocka_unit_test(test_bounds),
+        cmocka_unit_test(test_read),         cmocka_unit_test(test_read_nonsense),
+        cmocka_unit_test(test_names),        cmocka_unit_test(test_members_table),
+        cmocka_unit_test(test_members_json),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

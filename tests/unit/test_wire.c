@@ -185,7 +185,6 @@ static void random_frame(struct wire_frame *f, size_t type, uint64_t term, uint6
         f->vitals.version = rnd_u32(s);
         f->vitals.fsync_p99_us = rnd_u32(s);
         f->vitals.uptime_s = rnd_u32(s);
-        f->vitals.state = (uint8_t)rnd(s);
         f->vitals.session = (uint8_t)rnd(s);
         f->vitals.heard_ms = rnd_u32(s);
         f->vitals.match_index = rnd_u64(s);

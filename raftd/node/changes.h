@@ -1,0 +1,73 @@
+/* changes.h: wishes of clients to change the members, on their way to the leader.
+ *
+ * A node has one under way. It is asked of the present leader until that answers, and then waits until
+ * what the leader has made of it is committed. A leader gives its answer to a number again and again, but
+ * judges it once. If a leader is gone before it has answered, nobody knows whether it took it: the wish is
+ * not tried again.
+ */
+#ifndef RAFTD_CHANGES_H
+#define RAFTD_CHANGES_H
+
+#include "net/wire.h"
+#include "raftd/base/member_change.h"
+#include "raftd/node/io.h"
+#include "raftd/node/replica.h"
+
+/* Who speaks under that id now. */
+typedef struct member_seen changes_seen(const void *ctx, uint64_t now, uint16_t id);
+
+/* Only changes.c looks inside. */
+struct changes {
+    const struct node_io *io;
+    struct replica *replica;
+    changes_seen *seen;
+    const void *seen_ctx;
+    /* Of a client here. */
+    struct request *req; /* NULL: none */
+    uint64_t number;     /* of it, or of the last one */
+    uint64_t term;       /* of the leader that it was sent to; 0 = to none */
+    uint64_t send_at;    /* not before */
+    bool answered;       /* `answer` is to `number` */
+    struct wire_changed answer;
+    uint8_t retried; /* enum member_verdict, why it is asked again; MEMBER_TAKEN = it is not */
+    /* As leader, in this term: the newest wish of each peer, and what came of it. */
+    uint64_t heard_term;
+    unsigned n_heard; /* the oldest gives way to the next */
+    struct heard_change {
+        uint16_t from;
+        bool due; /* it is to be told */
+        struct wire_changed answer;
+    } heard[RAFT_PEERS_MAX];
+};
+
+/* The others outlive it. */
+void changes_init(struct changes *c, const struct node_io *io, struct replica *r, uint32_t boot,
+                  changes_seen *seen, const void *seen_ctx);
+
+/* Takes over a request of kind REQUEST_CHANGE. */
+void changes_ask(struct changes *c, uint64_t now, struct request *req);
+
+/* Once per iteration. */
+void changes_step(struct changes *c, uint64_t now);
+
+/* What came from a peer, in a datagram of our term. */
+void changes_take(struct changes *c, uint64_t now, uint16_t from, const struct wire_change *w);
+void changes_answered(struct changes *c, uint16_t from, const struct wire_changed *w);
+
+/* When something is to be sent to this peer; NEVER: nothing is. */
+uint64_t changes_due(const struct changes *c, uint16_t peer);
+
+/* What this peer is told now; false: nothing. w->bytes are valid until another call. */
+bool changes_fill(struct changes *c, uint64_t now, uint16_t peer, struct wire_change *w);
+bool changes_fill_answer(struct changes *c, uint16_t peer, struct wire_changed *w);
+
+/* When changes_step() has something to do. */
+uint64_t changes_deadline(const struct changes *c);
+
+/* Answers: the daemon stops. */
+void changes_stop(struct changes *c);
+
+/* A sentence for people: why nothing was done, and what to do. */
+const char *changes_words(unsigned verdict);
+
+#endif

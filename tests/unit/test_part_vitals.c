@@ -1,0 +1,175 @@
+// LINK: @replica raftd/node/vitals.c
+/* How each member is, as the leader tells it or this node sees it. */
+#include "tests/lib/node_part.h"
+
+#include "raftd/base/num.h"
+#include "raftd/base/version.h"
+#include "raftd/node/vitals.h"
+
+static struct part p;
+static struct vitals v;
+static struct peer peer2 = {.id = 2}, peer3 = {.id = 3};
+static struct peers all = {.all = {&peer2, &peer3}, .n = 2};
+static uint64_t snapshot_left;
+
+/* In the place of the parts that it asks. */
+struct peer *peers_find(const struct peers *ps, uint16_t id)
+{
+    return id == 2 ? ps->all[0] : id == 3 ? ps->all[1] : NULL;
+}
+
+void envelope_status(const struct envelope *e, uint16_t peer, struct status_peer *s)
+{
+    (void)e, (void)peer;
+    s->session = STATUS_SESSION_ESTABLISHED;
+}
+
+uint64_t snap_out_left(const struct snap_out *s)
+{
+    (void)s;
+    return snapshot_left;
+}
+
+static void start(void)
+{
+    part_start(&p);
+    snapshot_left = 0;
+    memset(&peer2.path.link, 0, sizeof peer2.path.link);
+    memset(&peer3.path.link, 0, sizeof peer3.path.link);
+    vitals_init(&v, &p.r, NULL, &all, p.now - 7 * S);
+    vitals_disk(&v, 800);
+}
+
+static const struct status_member *shown(struct status *s, unsigned i)
+{
+    *s = (struct status){0};
+    vitals_status(&v, p.now, s);
+    assert_int_equal(s->n_members, 3);
+    return &s->members[i];
+}
+
+static void hears(struct peer *peer)
+{
+    peer->path.link.has_peer = true;
+    peer->path.link.peer_ts_at = p.now;
+}
+
+/* A follower tells of itself alone, a leader of all. */
+static void test_told(void **state)
+{
+    (void)state;
+    struct wire_vitals w;
+    unsigned i = 0;
+    start();
+    part_follow(&p, 2, 5, 0);
+    assert_true(vitals_tell(&v, p.now, &i, &w));
+    assert_true(w.id == 1 && w.fsync_p99_us == 800 && w.uptime_s == 7);
+    assert_int_equal(w.version, RAFTD_VERSION_NUMBER);
+    assert_false(vitals_tell(&v, p.now, &i, &w));
+    part_stop(&p);
+
+    start();
+    part_lead(&p);
+    hears(&peer2);
+    struct wire_vitals self = {.id = 2, .version = 3, .fsync_p99_us = 4, .uptime_s = 5};
+    vitals_take(&v, p.now, 2, &self);
+    p.now += S;
+    i = 0;
+    assert_true(vitals_tell(&v, p.now, &i, &w) && w.id == 1);
+    assert_true(vitals_tell(&v, p.now, &i, &w) && w.id == 2);
+    assert_true(w.version == 3 && w.fsync_p99_us == 4 && w.uptime_s == 5 && w.age_ms == 1000);
+    assert_true(w.session == STATUS_SESSION_ESTABLISHED && w.heard_ms == 1000);
+    assert_true(vitals_tell(&v, p.now, &i, &w) && w.id == 3);
+    assert_true(w.version == 0 && w.heard_ms == UINT32_MAX);
+    assert_false(vitals_tell(&v, p.now, &i, &w));
+    part_stop(&p);
+}
+
+/* What the leader told counts for as long as it is new, and nobody else's word. */
+static void test_by_the_leader(void **state)
+{
+    (void)state;
+    struct status s;
+    struct wire_vitals led = {.id = 3,
+                              .version = 9,
+                              .uptime_s = 60,
+                              .session = STATUS_SESSION_ESTABLISHED,
+                              .heard_ms = 500,
+                              .match_index = 44,
+                              .lag_bytes = 250,
+                              .lag_most_bytes = 1000,
+                              .rate = 50};
+    struct wire_vitals own = {.id = 2, .version = 8, .session = STATUS_SESSIONS};
+    start();
+    part_follow(&p, 2, 5, 0);
+    hears(&peer3);
+    vitals_take(&v, p.now, 3, &led); /* of itself: no more than that */
+    assert_true(shown(&s, 2)->version == 9 && s.members_by == 1 && !s.members_led);
+    assert_true(s.members[2].match_index == 0 && s.members[2].heard_us == p.now);
+    led.id = 2;
+    vitals_take(&v, p.now, 3, &led); /* of another one: it does not lead */
+    assert_int_equal(shown(&s, 1)->version, 0);
+    led.id = 3;
+    vitals_take(&v, p.now, 2, &led);
+    vitals_take(&v, p.now, 2, &own);
+    struct wire_vitals self = {.id = 3, .version = 7, .uptime_s = 61, .session = STATUS_SESSIONS};
+    vitals_take(&v, p.now, 3, &self); /* what the leader sees of it stays */
+    p.now += S;
+    const struct status_member *m = shown(&s, 2);
+    assert_true(s.members_by == 2 && s.members_led && s.members_us == p.now - S);
+    assert_true(m->match_index == 44 && m->uptime_s == 61 && m->version == 7);
+    assert_int_equal(m->session, STATUS_SESSION_ESTABLISHED);
+    assert_true(m->heard_us == p.now - S - S / 2);
+    assert_true(m->lag_bytes == 250 && m->of_bytes == 1000 && m->percent == 75 && m->eta_s == 6);
+    assert_true(s.members[1].session == STATUS_SESSIONS);
+    assert_string_equal(s.members[1].role, "leader");
+    assert_null(s.members[2].role);
+    p.now += 10 * S;
+    (void)shown(&s, 2);
+    assert_true(s.members_by == 1 && !s.members_led);
+    part_stop(&p);
+}
+
+/* What a peer lacks, of the most that it lacked since it began to catch up. */
+static void test_progress(void **state)
+{
+    (void)state;
+    struct status s;
+    static const uint8_t value[1000];
+    start();
+    part_lead(&p);
+    part_match(&p, 2);
+    part_ack(&p, 2, 1, 0);
+    vitals_watch(&v, p.now);
+    assert_true(shown(&s, 1)->lag_bytes == 0 && s.members[1].percent == 100);
+    for (unsigned i = 0; i < 4; i++)
+        assert_true(replica_propose(&p.r, p.now, value, sizeof value));
+    part_settle(&p);
+    p.now += S;
+    vitals_watch(&v, p.now);
+    uint64_t all_of_it = shown(&s, 1)->lag_bytes;
+    assert_true(all_of_it > 4 * sizeof value && all_of_it < 5 * sizeof value);
+    assert_true(s.members[1].lag == 4 && s.members[1].percent <= 3 && s.members[1].eta_s == -1);
+    part_ack(&p, 2, 4, 0);
+    p.now += 2 * S;
+    vitals_watch(&v, p.now);
+    (void)shown(&s, 1);
+    assert_true(s.members[1].lag == 1 && s.members[1].of_bytes == all_of_it);
+    assert_in_range(s.members[1].percent, 74, 78);
+    assert_int_equal(s.members[1].eta_s, 1); /* a third of what took two seconds */
+    part_ack(&p, 2, 5, 0);
+    p.now += S;
+    vitals_watch(&v, p.now);
+    assert_true(shown(&s, 1)->percent == 100 && s.members[1].of_bytes == 0);
+    part_stop(&p);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_told),
+        cmocka_unit_test(test_by_the_leader),
+        cmocka_unit_test(test_progress),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
