@@ -18,10 +18,11 @@ struct out {
     struct wire_header h;
     uint64_t stamp; /* of this datagram, see link.h */
     struct wire_writer w;
-    uint8_t buf[WIRE_HEAD_ROOM + WIRE_DATAGRAM_MAX]; /* the payload stands behind the room */
     bool open;
     bool lead; /* a LEAD went to the peer */
     bool done; /* all is sent */
+    /* The last field: it is not set to zero. The payload stands behind the room. */
+    uint8_t buf[WIRE_HEAD_ROOM + WIRE_DATAGRAM_MAX];
 };
 
 static void out_close(struct out *o)
