@@ -1,4 +1,4 @@
-/* roster.h: how the leader completes the members. The nodes of a new cluster know each other by id and address
+/* roster.h: how the leader completes the members. Nodes of a new cluster know each other by id and address
  * only. So the first configuration in the log has what was found out since: a random id of the cluster,
  * and of each member the public key of the directory that was met under its id. Whoever was not met yet has
  * no key there, and gets one with a later configuration: it is the same member.
