@@ -98,7 +98,8 @@ static struct wire_changed judge(struct changes *c, uint64_t now, uint64_t numbe
     if (r->members.index == 0)
         return answer;
     struct member_seen seen = c->seen(c->seen_ctx, now, change->id);
-    answer.verdict = members_change(&replica_members(c->replica)->members, change, &seen, &out);
+    answer.verdict = (uint8_t)members_change(&replica_members(c->replica)->members, change, &seen,
+                                             &out);
     if (answer.verdict == MEMBER_TAKEN)
         answer.verdict = (uint8_t)replica_change(c->replica, now, &out,
                                                  (change->flags & MEMBER_CHANGE_FORCE) != 0);
