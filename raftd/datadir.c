@@ -121,7 +121,8 @@ static void look_at_rights(const char *dir)
             dir, st.st_uid, st.st_uid, st.st_gid);
 }
 
-struct wal_options datadir_claim(const char *dir, const struct conf *conf, struct ident *found)
+struct wal_options datadir_claim(const char *dir, const struct conf *conf, struct ident *found,
+                                 char other[WAL_MESSAGE_BYTES])
 {
     char err[WAL_MESSAGE_BYTES];
     struct ident_lock lock;
@@ -131,16 +132,19 @@ struct wal_options datadir_claim(const char *dir, const struct conf *conf, struc
     int rc = ident_lock(&disk_posix, dir, false, &lock, err, sizeof err);
     if (rc == IDENT_OK)
         rc = ident_load(&disk_posix, dir, conf != NULL ? &want : NULL, found, err, sizeof err);
-    if (rc != IDENT_OK)
+    other[0] = '\0';
+    if (rc == IDENT_OTHER_VOTERS)
+        memcpy(other, err, sizeof err);
+    else if (rc != IDENT_OK)
         refuse(dir, rc, err);
-    if (err[0] != '\0')
+    else if (err[0] != '\0')
         say_warn("%s", err);
     if (conf != NULL) {
         look_at_rights(dir);
         look_at_mode(dir);
     }
     return (struct wal_options){.storage_id = ident_storage_id(found),
-                                .repair = found->n_voters > 1,
+                                .repair = found->n_voters != 1, /* 0: it joined others */
                                 .damaged_max_bytes = conf != NULL ? conf->log_max_bytes : 0};
 }
 

@@ -19,8 +19,11 @@ void datadir_init(const struct conf *conf, const char *backup);
 
 /* Locks the directory until the process ends, and reads its identity, which must be the one in `conf`
  * (NULL: any will do). With a `conf` the directory will be written to: this user must have the right to,
- * and root is refused if the directory is another user's. Returns the options for wal_open(). */
-struct wal_options datadir_claim(const char *dir, const struct conf *conf, struct ident *found);
+ * and root is refused if the directory is another user's. If only the list of nodes is another one, `other`
+ * says so, else it is empty: that counts unless members are in the log. Returns the options for
+ * wal_open(). */
+struct wal_options datadir_claim(const char *dir, const struct conf *conf, struct ident *found,
+                                 char other[WAL_MESSAGE_BYTES]);
 
 /* The key pair of a directory that was claimed, with this storage id. The caller wipes the secret. */
 void datadir_pair(const char *dir, uint64_t storage_id, uint8_t secret[IDENT_KEY_BYTES],

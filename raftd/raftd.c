@@ -357,7 +357,8 @@ static int run_check(const char *dir)
     struct ident id;
     struct wal_report rep;
     struct snapshot_name newest;
-    struct wal_options opts = datadir_claim(dir, NULL, &id);
+    char other[WAL_MESSAGE_BYTES];
+    struct wal_options opts = datadir_claim(dir, NULL, &id, other);
     static const char *const verdicts[] = {"clean", "torn", "corrupt"};
     struct starting s = {.stopped = stopped, .screen = isatty(STDERR_FILENO)};
     opts.repair = true;
@@ -471,6 +472,22 @@ static void load_peers(const struct conf *conf, uint64_t storage_id, struct peer
             "promised is forgotten, so this node stays out for good; raftd(8) says what to do");
 }
 
+/* The file has another list of nodes than --init had. Once members are in the log they count, and nothing
+ * else. Until then this is refused, and nothing is changed. */
+static int find_members(const char *dir, const struct wal_options *opts, const char *other)
+{
+    struct wal_report rep = {.members = opts->base.members};
+    int rc = rep.members.index == 0 ? wal_check(&disk_posix, dir, opts, &rep) : 0;
+    if (rc == -ECANCELED)
+        return say_stopped();
+    if (rc < 0)
+        return say_recovered(dir, rc, &rep);
+    if (rep.members.index != 0)
+        return RAFTD_EXIT_OK;
+    say_error("%s", other);
+    return RAFTD_EXIT_DATA_DIR;
+}
+
 static int run_daemon(const struct conf *conf)
 {
     struct ident id;
@@ -478,7 +495,7 @@ static int run_daemon(const struct conf *conf)
     struct wal *wal = NULL;
     struct loop *loop;
     struct peerids ids;
-    char err[KEYFILE_ERR_SIZE];
+    char err[KEYFILE_ERR_SIZE], other[WAL_MESSAGE_BYTES];
     check_files(conf);
     check_keys(conf, err, sizeof err); /* now, and not when the first datagram comes */
     /* Power may have been lost while it was written. The cluster needs this node, and the others
@@ -486,7 +503,7 @@ static int run_daemon(const struct conf *conf)
     if (err[0] != '\0')
         say_warn("%s; starting with key_file alone: write that file again or remove it, and reload",
                  err);
-    struct wal_options opts = datadir_claim(conf->data_dir, conf, &id);
+    struct wal_options opts = datadir_claim(conf->data_dir, conf, &id, other);
     load_peers(conf, ident_storage_id(&id), &ids);
     int rc = rcu_start();
     if (rc < 0)
@@ -499,6 +516,8 @@ static int run_daemon(const struct conf *conf)
     struct starting s = {.stopped = stopped, .loop = loop};
     struct snapshot_name newest;
     code = read_snapshots(conf->data_dir, conf->name, &s, &opts, &newest, loop_machine(loop));
+    if (code == RAFTD_EXIT_OK && other[0] != '\0')
+        code = find_members(conf->data_dir, &opts, other);
     if (code == RAFTD_EXIT_OK)
         code = loop_serve(loop);
     if (code == RAFTD_EXIT_OK) {
@@ -506,6 +525,7 @@ static int run_daemon(const struct conf *conf)
         code = rc == -ECANCELED ? say_stopped() : say_recovered(conf->data_dir, rc, &rep);
     }
     if (wal != NULL) {
+        members_compare(&rep.members, conf);
         code = loop_run(loop, wal, &rep, newest.index != 0 ? &newest : NULL, &ids, stopped);
         wal_close(wal);
     }

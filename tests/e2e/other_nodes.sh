@@ -1,7 +1,7 @@
 #!/bin/bash
-# Majorities are counted among the nodes that the data directory was made for. A configuration with
-# other ones is refused before anything is touched: growing, shrinking, another id, another name; and
-# what was acknowledged is there when the list is put back. Addresses may change.
+# Majorities are counted among the members in the log. A configuration file with other nodes is told of, and
+# counts for nothing; before there are any, that is before the first start, it is refused, and nothing is
+# touched. Another name is refused at any time.
 # shellcheck source=/dev/null
 . "$(dirname "$0")/../lib/cluster.sh"
 limit 120
@@ -29,34 +29,49 @@ list() { # FILE LINE...: the configuration with these lines as its nodes
 }
 at() { echo "127.0.0.1:$((BASE_PORT + $1))"; }
 
-# --- one node becomes three, the new ones first: they must not elect each other without its entries ---
+# starts NODE FILE PATTERN: starts with that file, says so, and goes on with the members that it has.
+starts() {
+    local own=$CONF
+    CONF=$2
+    start "$1"
+    CONF=$own
+    wait_for 20 "warning of node $1" grep -qE "$3" "$WORK/node$1.log"
+}
+
+# --- one node and a list of three: refused before the first start, then one that does not count ---
 cluster 1
-start 1
-for i in 1 2 3; do expect 0 ctl 1 --timeout 10 put "k$i" "kept"; done
-stop 1
 free_ports 9
 conf_write "$CONF" "$NAME" 1 ""
 list three.conf "node.1 = $(at 0)" "node.2 = $(at 1)" "node.3 = $(at 2)"
 refused 'nodes 1; new in the configuration: 2, 3, missing there: none.*Put the list back' "$WORK/three.conf" 1
-start 1 # on another port than before: addresses may change
+start 1
+for i in 1 2 3; do expect 0 ctl 1 --timeout 10 put "k$i" "kept"; done
+stop 1
+starts 1 "$WORK/three.conf" 'names node 2, which is no member'
 for i in 1 2 3; do expect 0 ctl 1 --timeout 10 get "k$i"; done
+expect 0 ctl 1 --timeout 10 put alone "still"
 stop 1
 
 # --- three: five, two, another id, another one under an old id's address ---
 cluster 3
-start_all
-wait_leader
-expect 0 ctl 2 --timeout 10 put before "all of it"
 list five.conf "node.1 = $(at 0)" "node.2 = $(at 1)" "node.3 = $(at 2)" "node.4 = $(at 3)" "node.5 = $(at 4)"
 list two.conf "node.1 = $(at 0)" "node.2 = $(at 1)"
 list other.conf "node.1 = $(at 0)" "node.2 = $(at 1)" "node.4 = $(at 2)"
 sed 's/^name = .*/name = renamed/' "$CONF" >"$WORK/renamed.conf"
 for i in 1 2; do
-    stop "$i"
     refused 'nodes 1, 2, 3; new in the configuration: 4, 5, missing there: none' "$WORK/five.conf" "$i"
     refused 'new in the configuration: none, missing there: 3' "$WORK/two.conf" "$i"
     refused 'new in the configuration: 4, missing there: 3' "$WORK/other.conf" "$i"
+done
+start_all
+wait_leader
+expect 0 ctl 2 --timeout 10 put before "all of it"
+for i in 1 2 3; do expect 0 ctl "$i" --timeout 10 get before; done # all have the members
+for i in 1 2; do
+    stop "$i"
     refused "cluster named $NAME, .*names it renamed" "$WORK/renamed.conf" "$i"
+    starts "$i" "$WORK/two.conf" 'node 3 is a member, though the configuration file does not name it'
+    stop "$i"
     start "$i"
     expect 0 ctl "$i" --timeout 20 get before
 done
@@ -84,4 +99,4 @@ for i in 1 3; do
     [[ "$OUT" == *"compare key_file"* && "$OUT" != *"version"* ]] || fail "links of node $i: $OUT"
 done
 ! grep -h 'another version' "$WORK"/node?.log || fail "taken for another version"
-finish "another list of nodes is refused, and the old one goes on"
+finish "another list of nodes counts for nothing"

@@ -66,6 +66,21 @@ static bool caught_up(const struct world *w)
     return sim_raft(w->s, w->away)->durable_index == sim_raft(w->s, w->leader)->trail.last;
 }
 
+/* The entry of the members is gone from the log: the snapshot knows them, and so does a restarted node. */
+static void check_members(struct world *w, unsigned at)
+{
+    struct wal_base base;
+    bool committed;
+    struct members_at m = *node_members(w->s->m[at].node, &committed);
+    assert_true(m.index > 0 && committed);
+    assert_true(m.index < sim_raft(w->s, at)->trail.base_index);
+    assert_int_equal(sim_snap_base(w->s->m[at].disk, &base), 0);
+    assert_memory_equal(&base.members, &m, sizeof m);
+    sim_crash(w->s, at);
+    sim_restart(w->s, at);
+    assert_memory_equal(node_members(w->s->m[at].node, &committed), &m, sizeof m);
+}
+
 /* The log stays within the last snapshot and a few segments, and what is read of it is there. */
 static void test_log_stays_short(void **state)
 {
@@ -84,6 +99,7 @@ static void test_log_stays_short(void **state)
     assert_int_equal(w.s->m[w.leader].hurries, 0);
     assert_true(sim_raft(w.s, w.leader)->trail.base_index > 300);
     converge(w.s);
+    check_members(&w, w.leader);
     sim_free(w.s);
 }
 
@@ -147,7 +163,7 @@ static void test_resumes(void **state)
 static void test_disk_of_receiver_hangs(void **state)
 {
     (void)state;
-    struct world w = cluster(8, 0);
+    struct world w = cluster(11, 0);
     sim_crash(w.s, w.away);
     puts_of(&w, 300, 2 * MS);
     sim_thin(w.s, w.leader, w.away, 300000); /* so that its end is not missed */

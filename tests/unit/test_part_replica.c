@@ -161,11 +161,161 @@ static void test_backlog(void **state)
     part_stop(&p);
 }
 
+/* What the node, the core and its bytes say of the members. */
+static void members_are(const struct part *p, uint64_t newest, uint64_t applied)
+{
+    const struct members_at *m = replica_members(&p->r);
+    assert_int_equal(m->index, newest);
+    assert_int_equal(replica_raft(&p->r)->members.index, newest);
+    assert_int_equal(replica_raft(&p->r)->members.n, m->members.n);
+    assert_int_equal(replica_applied_members(&p->r)->index, applied);
+}
+
+/* It leads, entry 1 is committed and applied, and entry 2 is a configuration with a cluster id, which is not
+ * committed. */
+static struct members leads_with_members(struct part *p)
+{
+    struct record rec;
+    struct members m;
+    part_start(p);
+    members_are(p, 0, 0);
+    m = replica_members(&p->r)->members;
+    m.cluster_id = 77;
+    assert_int_equal(replica_change(&p->r, p->now, &m, true), RAFT_REFUSED_NO_LEADER);
+    part_lead(p);
+    assert_int_equal(replica_change(&p->r, p->now, &m, true), RAFT_REFUSED_TOO_EARLY);
+    part_match(p, 2);
+    part_ack(p, 2, 1, 0);
+    assert_true(replica_next(&p->r, &rec));
+    m.m[1].id = 1; /* twice */
+    assert_int_equal(replica_change(&p->r, p->now, &m, true), RAFT_REFUSED_MALFORMED);
+    m.m[1].id = 2;
+    assert_int_equal(replica_change(&p->r, p->now, &m, true), RAFT_TAKEN);
+    part_settle(p);
+    return m;
+}
+
+/* A configuration is in force at once, and what is applied tells of it when it is committed. */
+static void test_members(void **state)
+{
+    (void)state;
+    static struct part p;
+    struct record rec;
+    struct members m = leads_with_members(&p), got;
+    members_are(&p, 2, 0);
+    assert_memory_equal(&replica_members(&p.r)->members, &m, sizeof m);
+    assert_true(p.batch.first_index == 2 && p.batch.last_index == 2);
+    assert_false(replica_next(&p.r, &rec));
+    m.cluster_id++;
+    assert_int_equal(replica_change(&p.r, p.now, &m, true), RAFT_REFUSED_UNDER_WAY);
+    part_ack(&p, 2, 2, 0);
+    members_are(&p, 2, 0);
+    assert_true(replica_next(&p.r, &rec) && rec.index == 2 && rec.type == RECORD_MEMBERS);
+    assert_true(members_decode(rec.data, rec.data_len, &got) && got.cluster_id == 77);
+    members_are(&p, 2, 2);
+    part_stop(&p);
+}
+
+/* Node 3 leads term 2, and what it has behind entry `prev` of term 1 is one entry with these data. */
+static void append_of_3(struct part *p, uint64_t prev, uint8_t type, const uint8_t *data,
+                        size_t len)
+{
+    static uint8_t buf[4096];
+    const struct raft *c = replica_raft(&p->r);
+    struct raft_msg m = {.type = RAFT_MSG_PROBE, .from = 3, .term = 2};
+    struct append a = {.first = prev + 1, .last = prev + 1, .n_runs = 1};
+    uint8_t before[RECORD_HASH_BYTES];
+    uint64_t ms;
+    part_follow(p, 3, 2, 0);
+    m.probe.probe = (uint32_t)prev + 1;
+    m.probe.prev_index = prev;
+    m.probe.prev_term = raft_term_at(c, prev);
+    part_receive(p, m);
+    assert_true(c->epoch == prev + 1 && replica_hash(&p->r, prev, before, &ms));
+    memcpy(buf + RECORD_HEAD_BYTES, data, len);
+    a.runs[0] = (struct raft_run){prev + 1, 2};
+    a.bytes = record_seal(buf, prev + 1, 2, 0, type, before, (uint32_t)len);
+    record_hash(buf, a.bytes, a.hash);
+    size_t size;
+    struct record rec;
+    assert_int_equal(record_decode(buf, a.bytes, &rec, &size), RECORD_OK);
+    if (type == RECORD_MEMBERS)
+        a.members = rec;
+    replica_append(&p->r, p->now, buf, &a);
+    part_settle(p);
+}
+
+/* One that was not committed falls with the entries that another leader overwrites, and the one before is in
+ * force again; that leader's own one is taken. */
+static void test_members_fall(void **state)
+{
+    (void)state;
+    static struct part p;
+    uint8_t bytes[MEMBERS_BYTES_MAX];
+    struct members m = leads_with_members(&p);
+    append_of_3(&p, 1, RECORD_NOOP, NULL, 0);
+    assert_int_equal(replica_log(&p.r)->last, 2);
+    members_are(&p, 0, 0);
+    assert_true(replica_members(&p.r)->members.cluster_id == 0);
+    m.cluster_id = 78;
+    append_of_3(&p, 2, RECORD_MEMBERS, bytes, members_encode(&m, bytes));
+    members_are(&p, 3, 0);
+    assert_true(replica_members(&p.r)->members.cluster_id == 78);
+    append_of_3(&p, 2, RECORD_MEMBERS, bytes, members_encode(&m, bytes)); /* it is there */
+    members_are(&p, 3, 0);
+    part_stop(&p);
+}
+
+/* Those of a snapshot take the place of all that the log had; if there are none in it, the first ones are
+ * meant. */
+static void test_members_of_a_snapshot(void **state)
+{
+    (void)state;
+    for (uint64_t index = 0; index <= 7; index += 7) {
+        static struct part p;
+        struct members m = leads_with_members(&p);
+        struct snapshot_head head = {.index = 10, .term = 2, .members.index = index};
+        m.cluster_id = 79;
+        head.members.members = m;
+        part_follow(&p, 3, 2, 0);
+        assert_true(replica_install_begin(&p.r));
+        assert_true(replica_install(&p.r, p.now, &head));
+        members_are(&p, index, index);
+        assert_int_equal(replica_members(&p.r)->members.cluster_id, index == 0 ? 0 : 79);
+        part_stop(&p);
+    }
+}
+
+/* What recovery found is in force: the newest, or, once that falls, the one before. */
+static void test_members_found(void **state)
+{
+    (void)state;
+    static struct part p;
+    static const struct raft_run run = {1, 1};
+    struct wal_report rep = {
+        .term = 1, .last_index = 9, .last_term = 1, .runs = &run, .n_runs = 1, .commit = 3};
+    part_configure(&p);
+    struct members_at first = replica_first_members(&p.cfg);
+    rep.members_base = rep.members_before = rep.members = first;
+    rep.members_base.index = 2;
+    rep.members_before.index = 5;
+    rep.members.index = 8;
+    rep.members_before.members.cluster_id = 5;
+    assert_true(replica_init(&p.r, &p.cfg, &p.io, &rep, 3, 0, p.now));
+    members_are(&p, 8, 2);
+    assert_int_equal(replica_raft(&p.r)->commit_index, 5); /* else there were no entry 8 */
+    assert_int_equal(replica_raft(&p.r)->members_before.index, 5);
+    part_stop(&p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_leader), cmocka_unit_test(test_seal),    cmocka_unit_test(test_room),
-        cmocka_unit_test(test_cut),    cmocka_unit_test(test_backlog),
+        cmocka_unit_test(test_leader),        cmocka_unit_test(test_seal),
+        cmocka_unit_test(test_room),          cmocka_unit_test(test_cut),
+        cmocka_unit_test(test_backlog),       cmocka_unit_test(test_members),
+        cmocka_unit_test(test_members_fall),  cmocka_unit_test(test_members_of_a_snapshot),
+        cmocka_unit_test(test_members_found),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
