@@ -85,13 +85,7 @@ struct node {
 /* Who the peer is by the newest configuration, and where. */
 static void introduce(struct node *n, uint16_t id)
 {
-    struct member first = {.id = id};
-    const struct member *m = NULL;
-    for (unsigned i = 0; i < n->cfg.n_voters; i++)
-        if (n->cfg.voters[i] == id) {
-            memcpy(first.addr, n->cfg.addrs[i], sizeof first.addr);
-            m = &first;
-        }
+    const struct member *m = members_find(&replica_members(&n->replica)->members, id);
     peer_named(peers_find(&n->peers, id), m);
     if (n->io.peer_is != NULL)
         n->io.peer_is(n->io.ctx, id, m);
@@ -173,6 +167,8 @@ static void follow(struct node *n, uint64_t now)
     if (replica_members_changed(&n->replica)) {
         links_follow(&n->links);
         digests_follow(&n->digests, &r->members);
+        for (unsigned i = 0; i < n->peers.n; i++)
+            introduce(n, n->peers.all[i]->id);
     } else if (now < n->follow_at) {
         return;
     }

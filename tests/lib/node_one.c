@@ -198,7 +198,8 @@ bool greet(struct world *w, uint16_t from)
 {
     uint8_t buf[PLAIN_HEAD_BYTES];
     struct plain_ends ends = ends_from(w, from);
-    return node_datagram(w->n, w->now, from <= 3 ? from : 0, buf, plain_close(buf, 0, &ends));
+    return node_datagram(w->n, w->now, node_peer(w->n, from) != NULL ? from : 0, buf,
+                         plain_close(buf, 0, &ends));
 }
 
 static struct world *world_at(const struct tape *t, const struct node_config *more, uint64_t commit)

@@ -150,13 +150,89 @@ static void test_no_memory(void **state)
     world_free(w);
 }
 
+/* Nodes 1 to 3, and node 4 as a learner, or not. */
+static void change_members(struct world *w, bool four)
+{
+    struct members m = replica_members(node_replica(w->n))->members;
+    m.n = four ? 4 : 3;
+    m.m[3] = (struct member){.id = 4, .standing = MEMBER_LEARNER, .addr = {"192.0.2.4:7100"}};
+    enum raft_refusal refused = replica_change(node_parts(w->n).log_in->replica, w->now, &m, true);
+    assert_int_equal(refused, RAFT_TAKEN);
+    pass(w, T_US);
+    assert_int_equal(raft_of(w)->members.index, raft_of(w)->commit_index);
+}
+
+/* Node 4 says who it is, has the first of the old entries, and wants the rest. */
+static void join(struct world *w)
+{
+    assert_true(greet(w, 4));
+    remembered(w, 4);
+    pass(w, T_US);
+    answer_probe(w, 2, 1, 1);
+    flush(w);
+    answer_probe(w, 2, 0, 0);
+    flush(w);
+    assert_non_null(w->fetch[4].buf);
+    assert_int_equal(w->fetch[4].pos.index, 2);
+}
+
+/* A member that comes gets the log. When it has gone, neither what it still says nor what the disk still
+ * brings for it changes anything, not even when there is a node of that id again. */
+static void test_member(void **state)
+{
+    (void)state;
+    struct tape *t = tape_new();
+    tape_puts(t, 100, 1, 'o', 100);
+    struct world *w = world_new(t, &(struct node_config){0});
+    make_leader(w);
+    answer_probe(w, 0, 0, 0);
+    pass(w, T_US);
+    change_members(w, true);
+    assert_true(w->came == 4);
+    assert_string_equal(node_peer(w->n, 4)->addr, "192.0.2.4:7100");
+    join(w);
+    fetched(w, 4, read_disk(w, 4, t));
+    flush(w);
+    assert_true(w->peers[2].end > 1000); /* it has got entries of the disk */
+
+    change_members(w, false);
+    pass(w, 5 * T_US);
+    assert_true(node_peer(w->n, 4) == NULL && w->went == 4);
+    struct raft_msg late = {.type = RAFT_MSG_ACK, .from = 4, .term = raft_of(w)->term};
+    late.ack.durable = raft_of(w)->trail.last;
+    tell(w, late);
+    pass(w, T_US);
+    assert_int_equal(raft_peer_slot(raft_of(w), 4),
+                     -1); /* a stranger, who says nothing to the core */
+
+    /* It is back, and is gone again while the disk reads for it. */
+    change_members(w, true);
+    join(w);
+    struct node_fetch what = w->fetch[4].what;
+    struct wal_pos next = {.index = 50};
+    w->fetch[4].buf = NULL;
+    change_members(w, false);
+    pass(w, 5 * T_US);
+    assert_null(node_peer(w->n, 4));
+    change_members(w, true);
+    join(w);
+    w->peers[2].end = 0;
+    node_fetched(w->n, w->now, what, 5000, &next);
+    pass(w, T_US);
+    assert_int_equal(w->peers[2].end, 0);
+    fetched(w, 4, read_disk(w, 4, t));
+    flush(w);
+    assert_true(w->peers[2].end > 1000);
+    world_free(w);
+    tape_free(t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_stranger),
-        cmocka_unit_test(test_silent_strangers),
-        cmocka_unit_test(test_no_stranger),
-        cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_stranger),    cmocka_unit_test(test_silent_strangers),
+        cmocka_unit_test(test_no_stranger), cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_member),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
