@@ -92,11 +92,14 @@ struct stream_piece {
 
 /* Sending half. Only the functions below write it, except where noted. */
 struct stream_tx {
-    uint64_t una;         /* lowest byte not acknowledged. Invariant: una <= nxt <= end */
-    uint64_t nxt;         /* lowest byte never sent */
-    uint64_t end;         /* bytes that exist */
-    uint64_t edge;        /* the receiver takes bytes below this: highest contig + rwnd heard */
-    bool heard;           /* a SACK came; until then `edge` is a guess */
+    uint64_t una;      /* lowest byte not acknowledged. Invariant: una <= nxt <= end */
+    uint64_t nxt;      /* lowest byte never sent */
+    uint64_t end;      /* bytes that exist */
+    uint64_t edge;     /* the receiver takes bytes below this: highest contig + rwnd heard */
+    bool heard;        /* a SACK came; until then `edge` is a guess */
+    uint64_t una_echo; /* newest stamp that a SACK knew of which moved una */
+    bool fell; /* a later SACK has less than an earlier one: the receiver began anew, and will never
+                             have the beginning of this stream */
     struct ranges acked;  /* above una, with a hole before each, below nxt */
     struct ranges lost;   /* to be sent again; within una..nxt, nothing of acked */
     struct flight flight; /* pieces of the bytes in flight, and some that no longer are */

@@ -424,6 +424,9 @@ bool stream_tx_ack(struct stream_tx *tx, uint64_t now_us, const struct wire_sack
     if (s->contig > tx->una) {
         measure_answer(tx, now_us, echo, needless);
         una_moves(tx, now_us, s->contig);
+        tx->una_echo = max_u64(tx->una_echo, echo);
+    } else if (s->contig < tx->una && echo > tx->una_echo) {
+        tx->fell = true;
     }
     for (unsigned i = 0; i < s->n; i++) {
         uint64_t start = s->contig + s->ranges[i].start;

@@ -38,17 +38,17 @@ void relay_out_remove(struct relay_out *o, uint16_t id)
     o->ways[i] = o->ways[--o->n_ways];
 }
 
-/* The stream starts afresh with each leader. */
+/* The stream starts afresh with each leader, and when the leader has less of it than it had. */
 static void sync(void *ctx, uint16_t peer)
 {
     struct relay_out *o = ctx;
     const struct raft *r = replica_raft(o->replica);
     unsigned i = way_of(o, peer);
     if (o->ring.base == NULL || r->role != RAFT_FOLLOWER || r->leader != peer || i == o->n_ways ||
-        o->flow.term == r->term)
+        (o->flow.term == r->term && !o->flow.tx.fell))
         return;
     o->ring.start = o->base = o->ring.end;
-    flow_begin(&o->flow, o->ways[i].path, r->term, r->cfg.boot);
+    flow_begin(&o->flow, o->ways[i].path, r->term, r->cfg.boot + ++o->streams);
 }
 
 static enum flow_state out_state(const void *ctx, uint64_t now, uint16_t peer)
@@ -120,13 +120,21 @@ static size_t usual_cap(const struct relay_in *x)
     return 2 * (size_t)max_u64(x->window, HEAD_BYTES);
 }
 
-/* The boot token of a peer that answered our probe names its stream in this term. Late datagrams of
- * its earlier process carry another token and are dropped. */
-static void adopt(struct relay_in *x)
+/* Is it a stream of this process? Late datagrams of an earlier one carry another token. */
+static bool of_process(uint32_t id, uint32_t boot)
+{
+    return id - boot <= UINT16_MAX;
+}
+
+/* The boot token of a peer that answered our probe names its streams in this term. The newest one counts. */
+static void adopt(struct relay_in *x, uint32_t id)
 {
     const struct raft *r = replica_raft(x->replica);
     const struct raft_peer *rp = replica_peer(x->replica, x->peer);
-    if (rp->boot == 0 || rp->epoch == 0 || (x->flow.term == r->term && x->flow.id == rp->boot))
+    if (rp->boot == 0 || rp->epoch == 0 || !of_process(id, rp->boot))
+        return;
+    if (x->flow.term == r->term && of_process(x->flow.id, rp->boot) &&
+        (int16_t)(uint16_t)(id - x->flow.id) <= 0)
         return;
     x->window = x->share;
     uint8_t *buf = malloc(usual_cap(x));
@@ -135,7 +143,7 @@ static void adopt(struct relay_in *x)
     free(x->buf);
     x->buf = buf;
     x->flow.term = r->term;
-    x->flow.id = rp->boot;
+    x->flow.id = id;
     x->flow.ack_by = NEVER;
     x->waits = x->shut = false;
     stream_rx_init(&x->flow.rx, buf, usual_cap(x), x->window);
@@ -153,7 +161,7 @@ static bool takes(void *ctx, uint16_t peer, const struct wire_data *d)
     (void)peer;
     if (replica_raft(x->replica)->role != RAFT_LEADER)
         return false;
-    adopt(x);
+    adopt(x, d->id);
     return present(x) && x->flow.id == d->id && !x->shut;
 }
 

@@ -1,7 +1,9 @@
 /* relay.h: writes on their way from a follower to the leader, as a flow; both ends.
  *
  * The stream is a row of commands, each behind its length. It belongs to one term and one process of
- * the follower: its id is that process's boot token. Each command is handed over once.
+ * the follower: its id is that process's boot token and, added to it, the number of its stream, which wraps
+ * at 16 bits. A leader that took the follower out of the members and in again has nothing of the former
+ * stream: the follower sees that and begins another one. Each command is handed over once.
  *
  * The leader keeps a buffer of two windows for each follower that relays. While the command at the
  * front is larger than one window, the buffer has room for that command and one window behind it. So
@@ -22,6 +24,7 @@ struct relay_out {
     size_t command_max; /* the largest that will come */
     struct ring ring;   /* base NULL until first needed */
     uint64_t base;      /* ring position of offset 0 */
+    uint16_t streams;   /* how many there were, wraps */
     struct relay_way {
         uint16_t id;
         const struct path *path;

@@ -17,16 +17,22 @@
 #include "raftd/base/rcu.h"
 #include "tests/lib/node_one.h"
 
-/* Bytes of the relay stream of a peer arrive. */
-static void relay(struct world *w, uint16_t from, uint64_t off, const uint8_t *bytes, size_t len)
+/* Bytes of a stream of relays of a peer arrive. */
+static void relay_on(struct world *w, uint16_t from, uint32_t id, uint64_t off,
+                     const uint8_t *bytes, size_t len)
 {
     uint8_t buf[WIRE_DATAGRAM_BASE];
     struct wire_writer out;
     struct wire_data d = {
-        .stream = WIRE_STREAM_RELAY, .id = 98u + from, .off = off, .bytes = bytes, .len = len};
+        .stream = WIRE_STREAM_RELAY, .id = id, .off = off, .bytes = bytes, .len = len};
     wire_begin(&out, buf + PLAIN_HEAD_BYTES, sizeof buf - PLAIN_HEAD_BYTES, raft_of(w)->term);
     assert_int_equal(wire_put_data(&out, &d), len);
     finish_datagram(w, &out, from);
+}
+
+static void relay(struct world *w, uint16_t from, uint64_t off, const uint8_t *bytes, size_t len)
+{
+    relay_on(w, from, 98u + from, off, bytes, len);
 }
 
 /* Bytes of a relay stream from peer 0 arrive; the flush right after them answers, or it does not. */
@@ -61,6 +67,33 @@ static void test_relay_holes_are_told_at_once(void **state)
     assert_int_equal(w->sack.ranges[0].start, 8);
     relay_piece(w, 0, 8); /* and what is here already */
     assert_int_equal(w->sack.stream, WIRE_STREAM_RELAY);
+    world_free(w);
+}
+
+/* The newest stream of a peer's process counts: what is late of the one before is dropped, and so is what names
+ * another process. */
+static void test_relays_begin_anew(void **state)
+{
+    (void)state;
+    static const uint8_t bytes[24] = {200};
+    static const struct {
+        uint32_t id;
+        size_t len;
+        uint64_t contig; /* 0: no answer */
+    } steps[] = {{100, 8, 8},          {101, 16, 16}, {100, 24, 0}, {99, 24, 0},
+                 {101 + 65536, 24, 0}, {105, 8, 8},   {101, 24, 0}, {105, 24, 24}};
+    struct world *w = world_new(NULL, &(struct node_config){0});
+    make_leader(w);
+    answer_probe(w, 0, 0, 0); /* boot token 100 */
+    pass(w, T_US / 10);
+    for (unsigned i = 0; i < sizeof steps / sizeof steps[0]; i++) {
+        relay_on(w, 2, steps[i].id, 0, bytes, steps[i].len);
+        memset(&w->sack, 0, sizeof w->sack);
+        w->now += NODE_ACK_DELAY_US;
+        node_flush(w->n, w->now);
+        assert_int_equal(w->sack.contig, steps[i].contig);
+        assert_int_equal(w->sack.id, steps[i].contig != 0 ? steps[i].id : 0);
+    }
     world_free(w);
 }
 
@@ -205,6 +238,7 @@ int main(void)
     rcu_thread_begin();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_relay_holes_are_told_at_once),
+        cmocka_unit_test(test_relays_begin_anew),
         cmocka_unit_test(test_relay_in_another_name),
         cmocka_unit_test(test_window_opens_again),
         cmocka_unit_test(test_control_before_bulk),

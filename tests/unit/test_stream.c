@@ -27,6 +27,27 @@ static void test_one_datagram(void **state)
     net_free(n);
 }
 
+/* A receiver that has less than it said before, in a later answer, has begun anew. An answer that is only late
+ * says nothing of the kind. */
+static void test_receiver_began_anew(void **state)
+{
+    (void)state;
+    struct net *n = net_new(1, 1, 65536);
+    struct stream_tx *tx = &n->pair[0].tx;
+    net_run(n, 2000, 1000 * MS);
+    assert_int_equal(tx->una, 2000);
+    assert_true(tx->una_echo > 1);
+    struct wire_sack anew = {.contig = 1000, .rwnd = 65536};
+    assert_true(stream_tx_ack(tx, n->now, &anew, tx->una_echo - 1));
+    assert_false(tx->fell);
+    assert_true(stream_tx_ack(tx, n->now, &anew, tx->una_echo));
+    assert_false(tx->fell);
+    assert_true(stream_tx_ack(tx, n->now, &anew, tx->una_echo + 1));
+    assert_true(tx->fell);
+    assert_int_equal(tx->una, 2000);
+    net_free(n);
+}
+
 /* A put of one datagram with every pattern of loss of the first six datagrams, in both directions
  * in order of sending: it completes, and costs one resend per failed round trip, each a PTO of
  * 30 ms after the last (50, the heartbeat, from the fourth timeout on, and then two at a time). */
@@ -726,6 +747,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_one_datagram),
+        cmocka_unit_test(test_receiver_began_anew),
         cmocka_unit_test(test_all_patterns_of_loss),
         cmocka_unit_test(test_all_patterns_with_copies),
         cmocka_unit_test(test_hole_is_filled),
