@@ -119,12 +119,12 @@ static ssize_t read_blocks(struct scan *s, uint8_t *to, uint32_t at, uint32_t le
         if (n == -EIO) {
             batch_spoil(to + (from - at), block, s->salt);
             s->unreadable++;
-            n = block;
+            n = (ssize_t)block;
         }
         if (n == 0)
-            return from - at;
+            return (ssize_t)(from - at);
     }
-    return n < 0 ? n : len;
+    return n < 0 ? n : (ssize_t)len;
 }
 
 int scan_read(struct scan *s, uint8_t *to, uint32_t at, uint32_t len)

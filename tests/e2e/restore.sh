@@ -4,6 +4,7 @@
 # shellcheck source=/dev/null
 . "$(dirname "$0")/../lib/cluster.sh"
 limit 120
+export ASAN_OPTIONS=${ASAN_OPTIONS:+$ASAN_OPTIONS:}detect_leaks=0 # that needs the same system call as strace
 
 refuses() { # CODE WORDS FILE [DIR]: --init --restore of node 1
     local code=0

@@ -70,8 +70,8 @@ static void test_relay_holes_are_told_at_once(void **state)
     world_free(w);
 }
 
-/* The newest stream of a peer's process counts: what is late of the one before is dropped, and so is what names
- * another process. */
+/* The newest stream of a peer's process counts: what is late of the one before is dropped, and so is what
+ * names another process. */
 static void test_relays_begin_anew(void **state)
 {
     (void)state;

@@ -162,8 +162,8 @@ static const char *const lines[] = {
     "election_timeout_ms=150\n",
     "max_value_bytes=65536\n",
     "log_bytes=8388608\n",
-    "log_max_bytes=67108864\nlog_full=0\nlog_first_index=41\nsnapshot_index=60\nsnapshot_bytes="
-    "5000\nimage=0\n",
+    "log_max_bytes=67108864\nlog_full=0\nlog_first_index=41\n",
+    "snapshot_index=60\nsnapshot_bytes=5000\nimage=0\n",
     "install_bytes=70\ninstall_of_bytes=80\ninstalls_failed=3\n",
     "advice=the file system of data_dir is full: make room\n",
     "key_id=0000ab01\n",

@@ -27,8 +27,8 @@ static void test_one_datagram(void **state)
     net_free(n);
 }
 
-/* A receiver that has less than it said before, in a later answer, has begun anew. An answer that is only late
- * says nothing of the kind. */
+/* A receiver that has less than it said before, in a later answer, has begun anew. An answer that is only
+ * late says nothing of the kind. */
 static void test_receiver_began_anew(void **state)
 {
     (void)state;
