@@ -186,7 +186,7 @@ void run_backup(struct tool *t, const struct args *a)
     bool out = strcmp(path, "-") == 0;
     char hash[2 * HASH_BYTES + 1];
     struct status s;
-    struct sum sum;
+    struct sum sum = {0};
     int fd = out ? STDOUT_FILENO : open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (fd < 0) {
         say_error("%s: %s", path, strerror(errno));

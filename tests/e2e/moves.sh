@@ -18,13 +18,13 @@ cluster 3
 start_all
 wait_leader
 follower=$(other_than "$LEADER")
-leader=$LEADER
-third=$((6 - leader - follower))
+led=$LEADER
+third=$((6 - led - follower))
 history_start -m -c 2 -k 20 -t 10000
 sleep 2
 move "$follower" "$((follower + 20))"
 sleep 3
-move "$leader" "$((leader + 20))"
+move "$led" "$((led + 20))"
 sleep 3
 move "$follower" "$((follower + 40))"
 sleep 3

@@ -50,9 +50,9 @@ for kind in middle head seal hole snapshot log all; do
     fi
     crash "$victim"
     damage "$victim" "$kind"
-    code=0
-    "$RAFTD" --check "$WORK/node$victim" >"$WORK/check" 2>&1 || code=$?
-    [ "$code" = 4 ] || fail "$kind: --check exits with $code: $(tail -n 3 "$WORK/check")"
+    was=0
+    "$RAFTD" --check "$WORK/node$victim" >"$WORK/check" 2>&1 || was=$?
+    [ "$was" = 4 ] || fail "$kind: --check exits with $was: $(tail -n 3 "$WORK/check")"
     grep -qx doubt=1 "$WORK/check" || fail "$kind: --check does not say that the node will be in doubt"
     begin_ms=$(now_ms)
     : >"$WORK/node$victim.log"
@@ -116,9 +116,9 @@ launch 1
 wait_end 1
 [ "$CODE" = 4 ] || fail "exit $CODE instead of 4 of a node that is alone and damaged"
 grep -q 'Nothing was changed' "$WORK/node1.log" || fail "no word of what happens to it"
-code=0
-"$RAFTD" --check "$WORK/node1" >"$WORK/check" 2>&1 || code=$?
-[ "$code" = 4 ] || fail "--check of it exits with $code"
+was=0
+"$RAFTD" --check "$WORK/node1" >"$WORK/check" 2>&1 || was=$?
+[ "$was" = 4 ] || fail "--check of it exits with $was"
 grep -qE '^entry\.[0-9]+=readable term=1 key=key-40$' "$WORK/check" || fail "no word of key-40: $(cat "$WORK/check")"
 grep -qE '^entry\.[0-9]+=lost$' "$WORK/check" || fail "no word of what is lost: $(cat "$WORK/check")"
 finish "damage of seven kinds is mended by the others; two of three show what they have; one alone stays out"
