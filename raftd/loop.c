@@ -126,11 +126,8 @@ static void disk_did(struct loop *l, uint64_t now, const struct diskio_done *don
     case DISKIO_REMEMBER: node_remembered(n, now, done->node_id, done->key, !done->refused); break;
     case DISKIO_FETCH: node_fetched(n, now, done->what, done->len, &done->next); break;
     case DISKIO_SNAP_READ:
-        if (done->len == 0)
-            node_snapshot(n); /* in the place of one that is gone, or can't be read */
-        if (done->what.peer != 0) {
-            node_snap_read(n, now, done->what, done->len);
-        } else {
+        node_snap_read(n, now, done->what, done->len);
+        if (done->what.peer == 0) {
             fetch_end(l, done->len > 0 ? RESULT_OK : RESULT_NO_KEY, done->len);
             fetch_begin(l);
         }

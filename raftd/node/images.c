@@ -104,6 +104,11 @@ void images_ask(struct images *im)
     im->asked = true;
 }
 
+void images_lost(struct images *im)
+{
+    im->lost = true;
+}
+
 uint64_t images_log_bytes(const struct images *im)
 {
     return written(im) - bytes_at(im, replica_raft(im->replica)->trail.base_index);
@@ -120,11 +125,10 @@ static bool wanted(const struct images *im)
     uint64_t since = written(im) - bytes_at(im, im->newest.index);
     uint64_t most = max_u64((uint64_t)IMAGES_SEGMENTS * im->segment_bytes, im->newest.size);
     uint64_t applied = replica_applied(im->replica);
-    /* One of the same entry is looked at, and written again if it can't be read. */
     if (im->io->image == NULL || im->open != NULL || applied == 0 ||
-        applied < im->newest.index + (im->asked ? 0 : 1))
+        applied < im->newest.index + (im->lost ? 0 : 1))
         return false;
-    return im->asked || since > (near_limit(im) ? im->segment_bytes : most);
+    return im->asked || im->lost || since > (near_limit(im) ? im->segment_bytes : most);
 }
 
 static void fill_head(const struct images *im, struct snapshot_head *h)
@@ -147,7 +151,7 @@ static void take(struct images *im, uint64_t now, uint64_t needed)
         im->retry_at = now + NODE_SEAL_US;
         return;
     }
-    im->asked = false;
+    im->asked = im->lost = false;
     fill_head(im, &head);
     im->io->image(im->io->ctx, &head, im->open, needed);
 }

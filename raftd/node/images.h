@@ -40,6 +40,7 @@ struct images {
     bool hurried;                /* ... or ended as soon as can be */
     unsigned outgrown;           /* images in a row that were given up for memory */
     bool asked;                  /* for an image, however short the log is */
+    bool lost;                   /* the newest may be gone: also for one of the same entry */
     uint64_t retry_at;           /* not before */
     struct {
         uint64_t index, bytes;
@@ -59,6 +60,9 @@ void images_free(struct images *im);
 
 /* An image is to be taken as soon as it can be. */
 void images_ask(struct images *im);
+
+/* A snapshot can't be read: it is looked at, and if need be written again, as soon as can be. */
+void images_lost(struct images *im);
 
 /* What peers that are there need, by index: the oldest snapshot that one takes, and the log behind that or
  * behind what the slowest one has. UINT64_MAX: nothing. */

@@ -423,6 +423,8 @@ void node_snap_read(struct node *n, uint64_t now, struct node_fetch what, size_t
 {
     (void)now;
     struct peer *p = peers_asked(&n->peers, what);
+    if (len == 0)
+        images_lost(&n->images);
     if (p != NULL)
         snap_out_read(&p->snapshot, what.generation, len);
     peers_bury(&n->peers);
