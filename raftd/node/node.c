@@ -789,6 +789,7 @@ struct node_parts node_parts(struct node *n)
         .relay_out = &n->relay_out,
         .links = &n->links,
         .writes = &n->writes,
+        .replica = &n->replica,
         .machine = n->machine,
     };
 }

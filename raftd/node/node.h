@@ -149,6 +149,7 @@ struct node_parts {
     struct relay_out *relay_out;
     struct links *links;
     struct writes *writes;
+    struct replica *replica;
     struct machine *machine;
 };
 struct node_parts node_parts(struct node *n);

@@ -126,14 +126,22 @@ void sim_check_init(struct sim *s)
     s->cap_committed = 1024;
     s->committed = sim_must(calloc(s->cap_committed, sizeof(struct entry *)));
     s->committed[0] = &s->root;
+    s->first.n = s->o.nodes;
+    for (unsigned i = 0; i < s->o.nodes; i++)
+        s->first.m[i] = (struct member){
+            .id = (uint16_t)(i + 1), .standing = MEMBER_VOTER, .priority = 1};
+    s->root.members = &s->first;
     s->root.committed = true;
     s->root.op = NO_OP;
 }
 
 void sim_check_free(struct sim *s)
 {
-    for (size_t i = 0; i < s->n_arenas; i++)
+    for (size_t i = 0; i < s->n_arenas; i++) {
+        for (size_t j = 0; j < ARENA; j++)
+            free(((struct entry *)s->arenas[i])[j].members);
         free(s->arenas[i]);
+    }
     free(s->arenas);
     free(s->buckets);
     free(s->committed);
@@ -146,6 +154,15 @@ unsigned sim_majority(const struct sim *s)
 }
 
 /* ---- logs ---- */
+
+static struct members *members_of(struct sim *s, const struct sim_node *m, const struct record *rec)
+{
+    struct members *conf = sim_must(malloc(sizeof *conf));
+    if (!members_decode(rec->data, rec->data_len, conf))
+        sim_broken(s, "members-bytes", "node %u: entry %" PRIu64 " is no configuration", m->at + 1,
+                   rec->index);
+    return conf;
+}
 
 /* Takes over the new entries of a node's log, newest first, down to one that is known. */
 static void follow_log(struct sim *s, struct sim_node *m)
@@ -189,16 +206,21 @@ static void follow_log(struct sim *s, struct sim_node *m)
             sim_broken(s, "log-hash", "node %u: hash of entry %" PRIu64 " is wrong", m->at + 1, i);
         if (rec.type == RECORD_COMMAND)
             e->op = sim_op_of(s, &rec, &e->sender);
+        if (rec.type == RECORD_MEMBERS)
+            e->members = members_of(s, m, &rec);
         e->ms = rec.cluster_ms;
         memcpy(below, rec.prev, sizeof below);
         hash = below;
     }
     if (above != NULL && above->prev == NULL)
         above->prev = &s->root;
-    for (e = tip; above != NULL && e != above->prev; e = e->prev)
+    for (e = tip; above != NULL && e != above->prev; e = e->prev) {
         if (e->ms < e->prev->ms)
             sim_broken(s, "cluster-time", "node %u: cluster time falls at entry %" PRIu64,
                        m->at + 1, e->index);
+        if (e->members != NULL)
+            sim_check_members(s, e);
+    }
     if (tip == NULL)
         tip = &s->root;
     if (m->lead_term == r->term && r->role == RAFT_LEADER &&
@@ -262,8 +284,9 @@ static void check_leader(struct sim *s, struct sim_node *m)
     t->leader = r->cfg.id;
     unsigned votes = 0;
     for (unsigned i = 0; i < s->o.nodes; i++)
-        votes += t->votes[i] == r->cfg.id || t->forgot[i] == r->cfg.id;
-    if (votes < sim_majority(s))
+        votes += sim_counts(&r->members, i, t->disks[i]) &&
+                 (t->votes[i] == r->cfg.id || t->forgot[i] == r->cfg.id);
+    if (2 * votes <= raft_n_voters(&r->members))
         sim_broken(s, "elected", "node %u leads term %" PRIu64 " with %u durable votes", m->at + 1,
                    r->term, votes);
     check_complete(s, m, 0);
@@ -291,6 +314,20 @@ static void take_commit(struct sim *s, struct sim_node *m, struct entry *e)
     sim_model_take(s, e);
 }
 
+/* On the disks that count, or did when the leader heard of it. */
+static bool on_majority(struct sim *s, const struct raft *leader, const struct raft_members *conf,
+                        struct entry *e)
+{
+    unsigned disks = 0;
+    for (unsigned i = 0; i < s->o.nodes; i++) {
+        bool same = sim_counts(conf, i, sim_disk_of(&s->m[i]));
+        struct entry *d = same ? sim_relied_on(s, leader, i) : s->m[i].gone;
+        disks += d != NULL && (same || raft_is_voter(conf, (uint16_t)(i + 1))) &&
+                 d->index >= e->index && sim_at(d, e->index) == e;
+    }
+    return 2 * disks > raft_n_voters(conf);
+}
+
 static void leader_commits(struct sim *s, struct sim_node *m, struct entry *e)
 {
     const struct raft *r = node_raft(m->node);
@@ -298,14 +335,13 @@ static void leader_commits(struct sim *s, struct sim_node *m, struct entry *e)
         sim_broken(s, "commit-term",
                    "leader %u of term %" PRIu64 " commits by an entry of %" PRIu64, m->at + 1,
                    r->term, e->term);
-    unsigned disks = 0;
-    for (unsigned i = 0; i < s->o.nodes; i++) {
-        struct entry *d = sim_relied_on(s, r, i);
-        disks += d->index >= e->index && sim_at(d, e->index) == e;
-    }
-    if (disks < sim_majority(s))
-        sim_broken(s, "commit-quorum", "leader %u commits entry %" PRIu64 ", which %u disks hold",
-                   m->at + 1, e->index, disks);
+    /* It may have changed the members since, in this very step. */
+    bool may = on_majority(s, r, &r->members, e) ||
+               (r->members.index > r->commit_index && on_majority(s, r, &r->members_before, e));
+    if (!may)
+        sim_broken(s, "commit-quorum",
+                   "leader %u commits entry %" PRIu64 ", which is not on a majority of disks",
+                   m->at + 1, e->index);
     sim_term(s, r->term)->committed = e->index;
 }
 
@@ -361,7 +397,7 @@ void sim_check(struct sim *s, struct sim_node *m)
                    m->at + 1, m->known, m->applied,
                    node_local_reads(m->node) ? "serves" : "refuses");
     sim_check_lost(s, m);
-    if (m->wiped && r->role == RAFT_LEADER)
+    if (m->wiped && r->role == RAFT_LEADER && !sim_counts(&r->members, m->at, sim_disk_of(m)))
         sim_broken(s, "wiped-leads", "node %u leads with an empty disk", m->at + 1);
     sim_mix(s, (uint64_t)m->at << 56 ^ r->term << 40 ^ r->trail.last << 20 ^ r->commit_index);
 }
@@ -389,4 +425,5 @@ void sim_check_hard(struct sim *s, struct sim_node *m, const struct hard *now)
     if (*vote != 0 && *vote != now->vote)
         sim_broken(s, "two-votes", "node %u voted twice in term %" PRIu64, m->at + 1, now->term);
     *vote = now->vote;
+    sim_term(s, now->term)->disks[m->at] = sim_disk_of(m);
 }

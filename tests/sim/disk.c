@@ -44,7 +44,7 @@ void sim_disk_new(struct sim *s, struct sim_node *m)
         rc = ident_create(d, DIR, &id, id.key, s->o.segment_bytes, err, sizeof err);
     if (rc != IDENT_OK)
         sim_broken(s, "create", "node %u: %s", m->at + 1, err);
-    m->storage = m->at + 1;
+    m->storage = m->at + 1 + (uint64_t)NODES * m->disks;
     m->n_was = 0;
     m->own = pair_of(m->storage);
     m->hard.tip = m->tip = m->committed = m->snap = &s->root;
@@ -60,20 +60,29 @@ bool sim_wipe(struct sim *s, struct sim_node *m)
     for (unsigned i = 0; i < s->o.nodes; i++)
         if (i != m->at && !about_same_key(s->m[i].peers_known[m->at], m->own.key))
             return false;
+    sim_another_disk(s, m);
+    m->wiped = m->outside = true;
+    return true;
+}
+
+uint64_t sim_disk_of(const struct sim_node *m)
+{
+    return get_u64(m->own.key);
+}
+
+void sim_another_disk(struct sim *s, struct sim_node *m)
+{
     sim_stop_node(s, m, STOP_KILL);
     memdisk_free(m->disk);
     m->gone = sim_tip(&m->hard, m->snap);
     m->lost_boot = m->boot;
+    m->disks++;
     sim_disk_new(s, m);
-    m->storage += NODES;
-    m->own = pair_of(m->storage);
     memset(m->peers_known, 0, sizeof m->peers_known);
     m->hard = (struct hard){.tip = &s->root};
     m->n_maybe = 0;
     m->full = m->fail_boot = false;
     m->fail_in = 0;
-    m->wiped = m->outside = true;
-    return true;
 }
 
 /* ---- jobs ---- */

@@ -27,6 +27,8 @@ void sim_fault_init(struct sim *s)
     next_fault(s);
     if (s->o.image_us != 0)
         sim_post(s, s->now + sim_roll(s, RNG_FAULT, 2 * s->o.image_us), EV_IMAGE, 0);
+    if (s->o.members_us != 0)
+        sim_post(s, s->now + sim_roll(s, RNG_FAULT, 2 * s->o.members_us), EV_MEMBERS, 0);
     if (s->o.handover_us != 0)
         sim_post(s, s->now + sim_roll(s, RNG_HANDOVER, 2 * s->o.handover_us), EV_HANDOVER, 0);
 }
@@ -187,7 +189,7 @@ static bool happen(struct sim *s, enum sim_fault f, struct sim_node *m)
         return false; /* counted when a write meets it */
     case SIM_ROT: return rot(s, m);
     case SIM_WIPE:
-        if (!sim_wipe(s, m))
+        if (!(s->o.members_us != 0 ? sim_lose_disk(s, m) : sim_wipe(s, m)))
             return false;
         sim_boot_later(s, m, absence(s));
         break;

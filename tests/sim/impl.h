@@ -55,6 +55,7 @@ enum event_kind {
     EV_IMAGE,    /* somebody wants a snapshot */
     EV_HANDOVER, /* somebody wants another leader; with `extra` a drained node ends */
     EV_FORGET,   /* a disk forgets; with `extra` a leader dies, and partitions end */
+    EV_MEMBERS,  /* somebody wants other members */
 };
 
 struct event {
@@ -82,6 +83,8 @@ struct entry {
     uint32_t op;         /* that wrote it, NO_OP for a leader's first entry */
     uint64_t ms;         /* cluster time */
     struct sender sender;
+    struct members
+        *members; /* it is this configuration; NULL: it is none. The root: the first one */
     bool committed;
 };
 
@@ -98,6 +101,7 @@ struct term {
     struct entry *leader_tip;
     uint64_t committed;     /* highest index that its leader committed */
     uint16_t votes[NODES];  /* durable, of each node ... */
+    uint64_t disks[NODES];  /* ... on this disk ... */
     uint16_t forgot[NODES]; /* ... and before its disk was damaged */
 };
 
@@ -208,6 +212,8 @@ struct sim_node {
     unsigned backlog;
     unsigned spins; /* in a row, that its deadline had passed when it was named */
 
+    uint64_t went_in;                            /* term in which it was last removed */
+    unsigned disks;                              /* it had before this one */
     uint64_t storage;                            /* number of its data directory, */
     struct noise_pair own;                       /* its keys, pair_of(storage), */
     uint8_t peers_known[NODES][ABOUT_KEY_BYTES]; /* and what is kept there of the others' */
@@ -284,6 +290,7 @@ enum note_kind {
     NOTE_PHASE,
     NOTE_FULL,
     NOTE_HANDOVER,
+    NOTE_MEMBERS,
 };
 
 struct note {
@@ -362,6 +369,7 @@ struct sim {
 
     /* history */
     struct entry root;
+    struct members first; /* configuration */
     struct entry **buckets;
     size_t n_buckets, n_entries;
     struct entry *arena;
@@ -415,6 +423,10 @@ void sim_on_fetch(void *ctx, struct node_fetch what, const struct wal_pos *from,
 void sim_disk_done(struct sim *s, struct sim_node *m);
 /* A new disk for the node, under its old id; false: not now, see sim_wipe(). */
 bool sim_wipe(struct sim *s, struct sim_node *m);
+/* The node is stopped, and finds an empty disk when it starts. */
+void sim_another_disk(struct sim *s, struct sim_node *m);
+/* How the core names the disk that the node has now. */
+uint64_t sim_disk_of(const struct sim_node *m);
 void sim_on_remember(void *ctx, uint16_t id, const uint8_t key[ABOUT_KEY_BYTES]);
 /* Opens the log and compares it with what must be there. False: the node stays down for now. */
 bool sim_recover(struct sim *s, struct sim_node *m, struct wal_report *rep,
@@ -473,6 +485,21 @@ void sim_silence(const struct sim_node *m, uint8_t *payload, size_t len);
 struct entry *sim_relied_on(const struct sim *s, const struct raft *leader, unsigned node);
 /* Nodes whose disk is not what it was. */
 unsigned sim_unsound(const struct sim *s);
+
+/* members.c */
+/* The entry that is the configuration in force with a log that ends there. */
+const struct entry *sim_conf(const struct entry *tip);
+/* Among these the node counts, with that disk. */
+bool sim_counts(const struct raft_members *m, unsigned node, uint64_t disk);
+/* A new entry is a configuration. */
+void sim_check_members(struct sim *s, struct entry *e);
+/* That is in force with a log that ends with e. */
+bool sim_same_members(const struct entry *e, const struct members_at *m);
+void sim_fault_members(struct sim *s);
+/* The node loses its disk for good. False: not now, too many have. */
+bool sim_lose_disk(struct sim *s, struct sim_node *m);
+/* Nobody waits for nodes that are not members. */
+void sim_members_outside(struct sim *s);
 
 /* check.c */
 void sim_check_init(struct sim *s);

@@ -77,6 +77,7 @@ static void event_text(FILE *f, const struct note *n)
                 n->b ? " cut" : "");
         break;
     case NOTE_HEAL: fprintf(f, "network heals"); break;
+    case NOTE_MEMBERS: fprintf(f, "members: %s", raft_refusal_name((enum raft_refusal)n->a)); break;
     case NOTE_PHASE: fprintf(f, "PHASE %" PRIu64, n->a); break;
     case NOTE_FULL: fprintf(f, "disk: no room for batch %" PRIu64, n->a); break;
     case NOTE_HANDOVER:

@@ -54,7 +54,7 @@ static void put_outside(struct sim *s, struct sim_node *m, int leader)
  * outside, now or when all is equal: then its log is as good as any. */
 static void heal(struct sim *s)
 {
-    unsigned order[NODES], n = 0, all;
+    unsigned order[NODES], n = 0, all, least = sim_majority(s);
     sim_note(s, NOTE_PHASE, 0, 2, 0, 0);
     for (unsigned i = 0; i < s->o.nodes; i++)
         if (!sim_is_unsound(&s->m[i]))
@@ -64,7 +64,9 @@ static void heal(struct sim *s)
         order[i - 1] = order[j];
         order[j] = swap;
     }
-    unsigned keep = (unsigned)sim_between(s, RNG_FAULT, sim_majority(s), n);
+    if (s->o.members_us != 0)
+        least = n; /* any majority may be needed, by what is not committed yet */
+    unsigned keep = (unsigned)sim_between(s, RNG_FAULT, least, n);
     sim_heal(s);
     s->closed = true;
     all = n;
@@ -100,10 +102,14 @@ static uint64_t wait_for(struct sim *s, uint64_t most_us, bool converged, const 
                          const char *what)
 {
     uint64_t start = s->now;
+    if (s->o.members_us != 0)
+        sim_members_outside(s);
     while (converged ? !sim_converged(s) : sim_leader(s) < 0) {
         if (s->now - start > most_us)
             sim_broken(s, kind, "%s within %" PRIu64 " ms of the healing", what, most_us / 1000);
         sim_run(s, STEP_US);
+        if (s->o.members_us != 0)
+            sim_members_outside(s);
     }
     return s->now - start;
 }

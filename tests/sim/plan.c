@@ -10,12 +10,12 @@ enum { MS = 1000, SECOND = 1000000 };
 
 struct profile {
     const char *name, *help;
-    uint32_t rate[SIM_FAULT_COUNT + 4]; /* at most: see SIM_FAULTS, and below */
+    uint32_t rate[SIM_FAULT_COUNT + 5]; /* at most: see SIM_FAULTS, and below */
 };
 
-/* No faults, but how it is for good: slow disks; short logs; rot that spares nothing; all disks that
- * fill together. */
-enum { SLOW_DISKS = SIM_FAULT_COUNT, SNAPSHOTS, DAMAGE, FULL_DISKS };
+/* No faults, but how it is for good: slow disks; short logs; rot that spares nothing; changing
+ * members; all disks that fill together. */
+enum { SLOW_DISKS = SIM_FAULT_COUNT, SNAPSHOTS, DAMAGE, MEMBERS, FULL_DISKS };
 
 #define NET                                                                                        \
     [SIM_LOSS] = 500000, [SIM_DUP] = 200000, [SIM_DELAY] = 100000, [SIM_LATE] = 3000,              \
@@ -138,6 +138,22 @@ static const struct profile profiles[] = {
       [SIM_STALL] = 100,
       [SIM_SMALL] = YES,
       [FULL_DISKS] = YES}},
+    {"members",
+     "nodes come and go, as members and as processes",
+     {[SIM_LOSS] = 200000,
+      [SIM_DUP] = 50000,
+      [SIM_DELAY] = 50000,
+      [SIM_REPLAY] = 50000,
+      [SIM_PARTITION] = 500,
+      [SIM_ONEWAY] = 300,
+      [SIM_CRASH] = 500,
+      [SIM_KILL] = 500,
+      [SIM_MIDOP] = 500,
+      [SIM_CUTALL] = 50,
+      [SIM_PAUSE] = 300,
+      [SIM_STALL] = 200,
+      [SIM_SMALL] = YES,
+      [MEMBERS] = YES}},
     {"amnesia",
      "disks of followers that are those of an earlier time",
      {[SIM_AMNESIA] = 4000,
@@ -281,6 +297,10 @@ void sim_plan(struct sim_options *o, unsigned profile, uint64_t seed, unsigned n
         o->fill_together = true;
         o->log_max_bytes = 0;
         o->think_us = PICK(&own, 5, 20, 100) * MS;
+    }
+    if (p->rate[MEMBERS]) {
+        o->members_us = PICK(&own, 100, 500, 2000) * MS;
+        o->image_us = PICK(&own, 0, 300, 2000) * MS;
     }
     o->max_data_bytes = (uint32_t)PICK(&rng, 0, 0, 0, 0, 0, 1, 3, 8) * CMD_LIMIT_BYTES;
 }

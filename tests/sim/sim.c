@@ -210,6 +210,7 @@ static bool handle(struct sim *s, struct event *e)
     case EV_ROOM: sim_disk_room(m); return true;
     case EV_IMAGE: sim_fault_image(s); return true;
     case EV_HANDOVER: sim_fault_handover(s, e); return true;
+    case EV_MEMBERS: sim_fault_members(s); return true;
     case EV_FORGET: sim_fault_forget(s, m, e->extra != 0); return true;
     case EV_DATAGRAM:
     case EV_DISK:
@@ -549,9 +550,10 @@ int sim_leader(const struct sim *s)
         const struct raft *l = node_raft(s->m[i].node);
         unsigned followers = 0;
         for (unsigned j = 0; j < s->o.nodes; j++)
-            followers += s->m[j].up && node_raft(s->m[j].node)->leader == i + 1 &&
+            followers += s->m[j].up && sim_counts(&l->members, j, sim_disk_of(&s->m[j])) &&
+                         node_raft(s->m[j].node)->leader == i + 1 &&
                          node_raft(s->m[j].node)->term == l->term;
-        if (followers > s->o.nodes / 2)
+        if (2 * followers > raft_n_voters(&l->members))
             return (int)i;
     }
     return -1;

@@ -16,6 +16,7 @@
  *   check.c  the cluster's history, invariants   fault.c    when which fault happens
  *   plan.c   profiles; what a seed draws         phase.c    the two phases
  *   note.c   trace                               amnesia.c  disks that forget
+ *   members.c  who is a member changes
  *   linear.c is a history linearizable?          raftsim*.c the program around it
  */
 #ifndef TESTS_SIM_H
@@ -82,6 +83,7 @@ struct sim_options {
     uint64_t log_max_bytes; /* of node_config, 0 = no limit */
     uint64_t
         handover_us; /* some node is asked to hand over, or drained and stopped, so often; 0 = never */
+    uint64_t members_us;     /* somebody wants other members about as often; 0 = never */
     uint64_t image_us;       /* some node is asked for a snapshot about as often; 0 = never */
     uint32_t batch_bytes;    /* of node_config, 0 = default */
     uint32_t cache_bytes;    /* of node_config, 0 = default */
@@ -119,8 +121,10 @@ struct sim_totals {
     uint64_t writes, acked, unknown, refused, full, reads, lists, local_reads;
     uint64_t boots, leaders, committed, histories;
     uint64_t handovers; /* leaders that were handed the lead */
-    uint64_t copies;    /* committed entries of a write that was committed already ... */
-    uint64_t ended;     /* ... and of a process that was not current */
+    uint64_t changes,
+        promotions;  /* of members that were asked for and taken; learners made voters */
+    uint64_t copies; /* committed entries of a write that was committed already ... */
+    uint64_t ended;  /* ... and of a process that was not current */
     uint64_t snapshots, drops, installs; /* written, of logs, that took the place of a state */
     uint64_t resumed;                    /* fetches of snapshots that went on where they were */
     uint64_t doubts;  /* nodes that were told that they had lost something, and have it again */

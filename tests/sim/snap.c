@@ -87,10 +87,7 @@ static struct entry *check_head(struct sim *s, const struct sim_node *m,
         sim_broken(s, "snapshot-head",
                    "node %u has a snapshot of entry %" PRIu64 ", which is not so", m->at + 1,
                    h->index);
-    const struct members *members = &h->members.members;
-    if (h->members.index != 0 &&
-        (members->n != s->o.nodes || members->m[0].id != 1 ||
-         members->m[s->o.nodes - 1].id != s->o.nodes || members->cluster_id == 0))
+    if (!sim_same_members(e, &h->members))
         sim_broken(s, "snapshot-members", "node %u has a snapshot of other members", m->at + 1);
     return e;
 }
