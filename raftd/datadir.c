@@ -57,7 +57,7 @@ static void become_owner(const char *dir)
     say_info("%s belongs to user %u: the files are made as that user", path, st.st_uid);
 }
 
-void datadir_init(const struct conf *conf, const char *backup)
+void datadir_init(const struct conf *conf, const char *backup, bool join)
 {
     char err[WAL_MESSAGE_BYTES];
     struct ident_lock lock;
@@ -66,6 +66,8 @@ void datadir_init(const struct conf *conf, const char *backup)
     do
         crypto_box_keypair(id.key, secret); /* X25519 */
     while (ident_storage_id(&id) == 0);
+    if (join)
+        id.n_voters = 0;
     id.created = (uint64_t)time(NULL);
     become_owner(conf->data_dir);
     int rc = ident_lock(&disk_posix, conf->data_dir, true, &lock, err, sizeof err);

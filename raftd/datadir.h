@@ -15,7 +15,7 @@
 /* Makes conf->data_dir and this node's identity in it. Root does it as the user whom the directory, or
  * the nearest one above it that exists, belongs to: the daemon will run as that user. `backup` is the file
  * with the state that it begins with (restore.h); NULL: it begins empty. */
-void datadir_init(const struct conf *conf, const char *backup);
+void datadir_init(const struct conf *conf, const char *backup, bool join);
 
 /* Locks the directory until the process ends, and reads its identity, which must be the one in `conf`
  * (NULL: any will do). With a `conf` the directory will be written to: this user must have the right to,

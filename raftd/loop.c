@@ -375,12 +375,13 @@ static void init_watchers(struct loop *l)
 }
 
 static struct node *make_node(struct loop *l, const struct wal_report *report,
-                              const struct snapshot_name *newest, const struct session_keys *keys)
+                              const struct snapshot_name *newest, const struct session_keys *keys,
+                              bool joins)
 {
     const struct conf *conf = l->conf;
     struct node_config nc = {
         .id = conf_self(conf)->id,
-        .n_voters = (unsigned)conf->n_nodes,
+        .n_voters = joins ? 0 : (unsigned)conf->n_nodes,
         .election_timeout_us = (uint64_t)conf->election_timeout_ms * 1000,
         .max_value_bytes = conf->max_value_bytes,
         .max_data_bytes = conf->max_data_bytes,
@@ -390,7 +391,7 @@ static struct node *make_node(struct loop *l, const struct wal_report *report,
     };
     (void)snprintf(nc.cluster, sizeof nc.cluster, "%s", conf->name);
     memcpy(nc.key, keys->own.key, sizeof nc.key);
-    for (int i = 0; i < conf->n_nodes; i++) {
+    for (unsigned i = 0; i < nc.n_voters; i++) {
         nc.voters[i] = conf->nodes[i].id;
         (void)peerids_find(l->ids, nc.voters[i], nc.known[i]);
         memcpy(nc.addrs[i][0], conf->nodes[i].addr_text, sizeof nc.addrs[i][0]);
@@ -496,7 +497,8 @@ struct machine *loop_machine(struct loop *l)
 }
 
 int loop_run(struct loop *l, struct wal *w, const struct wal_report *report,
-             const struct snapshot_name *newest, struct peerids *ids, bool (*stopped)(void))
+             const struct snapshot_name *newest, struct peerids *ids, bool joins,
+             bool (*stopped)(void))
 {
     l->ids = ids;
     const struct conf *conf = l->conf;
@@ -511,7 +513,7 @@ int loop_run(struct loop *l, struct wal *w, const struct wal_report *report,
     l->sealed = n_keys > 0; /* a next_key_file that is refused was warned of before */
     l->post.sealed = l->sealed;
     datadir_pair(conf->data_dir, ids->storage_id, keys.own.secret, keys.own.key);
-    l->node = make_node(l, report, newest, &keys);
+    l->node = make_node(l, report, newest, &keys, joins);
     sodium_memzero(&keys, sizeof keys);
     if (l->node == NULL) {
         say_error("out of memory");

@@ -31,9 +31,11 @@ struct machine *loop_machine(struct loop *l);
 
 /* Runs node conf->self on the snapshot in the machine (NULL: none) and the recovered log until SIGTERM or
  * SIGINT, which it handles from now on; stopped() says whether one came before. To be called once. `ids`
- * are kept beside the node's identity. `w` stays the caller's. Returns as loop_open(). */
+ * are kept beside the node's identity. joins: its directory has no list of nodes. `w` stays the caller's.
+ * Returns as loop_open(). */
 int loop_run(struct loop *l, struct wal *w, const struct wal_report *report,
-             const struct snapshot_name *newest, struct peerids *ids, bool (*stopped)(void));
+             const struct snapshot_name *newest, struct peerids *ids, bool joins,
+             bool (*stopped)(void));
 
 /* Closes the sockets, removes the file of the client socket and frees the loop. */
 void loop_close(struct loop *l);

@@ -7,7 +7,9 @@
 
 /* Prints to standard output which entry it is, and a line for each member. Of a key there are the first 8
  * bytes. */
-void members_print(const struct members_at *m);
+#include <stdio.h>
+
+void members_print(FILE *out, const struct members_at *m);
 
 /* Members that are in the log count, whatever the configuration file says: tells where that differs. */
 void members_compare(const struct members_at *m, const struct conf *conf);

@@ -124,6 +124,26 @@ static void say_handover(struct news *said, const struct raft *r)
         said->transfer = r->transfer;
 }
 
+/* While a new node catches up, its configuration may be one of before it was added. */
+static void say_standing(struct news *said, const struct raft *r, uint64_t now_us)
+{
+    bool none = r->members.n == 0;
+    bool member = raft_is_member(&r->members, r->cfg.id, r->cfg.incarnation) && r->removed == 0;
+    if (none && !said->waits)
+        say_info("this node is no member yet: it waits until raftctl member add %u ADDRESS, at "
+                 "another node, takes it in",
+                 r->cfg.id);
+    if (member && said->waits)
+        say_info("this node is a member now");
+    said->waits = none || (said->waits && !member);
+    if (!none && !member && lasting_is(&said->out, NEWS_LASTS_US, now_us))
+        say_warn(
+            "this node is no member: it takes part in nothing, and can be stopped. To take the "
+            "box back, use raftd --init --join in an empty directory and raftctl member add");
+    if (member)
+        (void)lasting_over(&said->out, now_us);
+}
+
 void news_raft(struct news *said, const struct raft *r, uint64_t now_us)
 {
     say_handover(said, r);
@@ -132,6 +152,7 @@ void news_raft(struct news *said, const struct raft *r, uint64_t now_us)
     for (unsigned i = 0; i < r->n_peers; i++)
         say_loss(&peer_of(said, r->peers[i].id)->lost, &r->peers[i], r->role == RAFT_LEADER,
                  now_us);
+    say_standing(said, r, now_us);
     say_role(said, r);
 }
 
@@ -145,13 +166,19 @@ static const struct {
     [STATUS_SESSION_WRONG_KEY] = {"speaks with another key than ours: compare key_file and "
                                   "next_key_file on both boxes",
                                   true},
+    [STATUS_SESSION_OTHER_CLUSTER] =
+        {"is of another cluster, which was recovered or begun anew "
+         "under the same name, so neither counts for the other: give "
+         "it an empty data directory with raftd --init --join, and add it",
+         true},
     [STATUS_SESSION_OTHER_LIST] = {"has another list of nodes than ours, so neither counts for the "
                                    "other: compare [cluster] in both files",
                                    true},
-    [STATUS_SESSION_OTHER_DISK] = {"comes with another data directory than the one known under its "
-                                   "id: it has forgotten what it promised, and does not count "
-                                   "until its old one is back; raftd(8) says what to do",
-                                   true},
+    [STATUS_SESSION_OTHER_DISK] =
+        {"comes with another data directory than the one known under its "
+         "id: it has forgotten what it promised, and does not count; "
+         "raftctl member replace takes it in, or give it its old one back",
+         true},
     [STATUS_SESSION_NEW_DISK] = {"knows another data directory under this node's id: this one is "
                                  "new and has forgotten what was promised, so it stays out rather "
                                  "than lose a write, until the old one is back; raftd(8) says what "
@@ -289,7 +316,7 @@ static void say_leader(struct news *said, const struct status *s, uint64_t now_u
         voters += voter;
         heard += voter && p->heard_us != 0 && now_us < p->heard_us + NEWS_SILENT_US;
     }
-    if (none && lasting_is(&said->no_leader, NEWS_LASTS_US, now_us))
+    if (none && !said->waits && lasting_is(&said->no_leader, NEWS_LASTS_US, now_us))
         say_warn("no leader for %" PRIu64 " s: writes and linearizable reads wait. %u of %u nodes "
                  "are here, %u are needed",
                  (now_us - said->no_leader.since_us) / 1000000, heard, voters, voters / 2 + 1);

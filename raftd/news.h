@@ -66,7 +66,8 @@ struct news {
     struct news_lost own;
     uint64_t damaged_us; /* newest message that this node is in doubt by damage, 0 = it is not */
     struct news_peer peers[RAFT_PEERS_MAX]; /* in the order in which they were first seen */
-    struct lasting no_leader, uncommitted, send_fails, stranger, log_full, no_memory;
+    bool waits;                             /* it was said that it is no member yet */
+    struct lasting out, no_leader, uncommitted, send_fails, stranger, log_full, no_memory;
     struct news_count send_lost;
     bool data_high;         /* it was said that the data are nearly full */
     uint64_t differs_index; /* as last said */

@@ -16,6 +16,7 @@
 #include "raftd/datadir.h"
 #include "raftd/base/entropy.h"
 #include "raftd/base/exits.h"
+#include "raftd/base/json.h"
 #include "raftd/files.h"
 #include "raftd/keyfile.h"
 #include "raftd/loop.h"
@@ -29,6 +30,7 @@
 #include "raftd/base/rcu.h"
 #include "raftd/base/say.h"
 #include "raftd/starting.h"
+#include "raftd/survive.h"
 #include "raftd/base/stdfds.h"
 #include "raftd/base/version.h"
 #include "raftd/state/cmd.h"
@@ -40,8 +42,9 @@
 
 static const char usage_text[] =
     "usage: raftd [-c FILE] [-i ID] [-d DIR] [-s SOCKET] [-np]\n"
-    "       raftd --init [--restore FILE] [-c FILE] [-i ID] [-d DIR]\n"
-    "       raftd --check DIR|FILE\n"
+    "       raftd --init [--join | --restore FILE] [-c FILE] [-i ID] [-d DIR]\n"
+    "       raftd --check DIR|FILE [--json]\n"
+    "       raftd --recover [--yes CLUSTER] [-c FILE] [-i ID] [-d DIR] [DIR|REPORT ...]\n"
     "\n"
     "  -c, --conf FILE\n"
     "                 configuration (/etc/raftd/raftd.conf), see raftd.conf(5)\n"
@@ -53,8 +56,13 @@ static const char usage_text[] =
     "  -n             check the configuration and the key files and exit\n"
     "  -p             print the configuration with all defaults and exit\n"
     "  --init         create the data directory with this node's identity, once; exit\n"
+    "  --join         for a node that an existing cluster takes in, see raftctl member\n"
     "  --restore FILE begin with the keys of this snapshot of another cluster\n"
     "  --check DIR    say what recovery of DIR would find and do, and exit\n"
+    "  --json         as JSON\n"
+    "  --recover      more than half of the voters are lost for good: say what this\n"
+    "                 node has, beside others that are left, and exit\n"
+    "  --yes CLUSTER  and have it go on alone, as a cluster of one\n"
     "  -h, --help     this text\n"
     "  --version      the version\n";
 
@@ -64,8 +72,11 @@ struct options {
     const char *socket;
     const char *check_dir;
     const char *backup;
+    const char *yes;
+    char **others; /* arguments, n_others of them */
+    unsigned n_others;
     uint16_t id;
-    bool test, print, init;
+    bool test, print, init, join, json, recover;
 };
 
 /* The exit code, unless what was printed is lost. */
@@ -131,15 +142,53 @@ static uint16_t parse_id(const char *text)
     return (uint16_t)id;
 }
 
+/* Which options go together. */
+static void check_options(const struct options *o)
+{
+    if (o->n_others > 0 && !o->recover)
+        usage_error("no arguments expected after the options");
+    if (o->init && (o->test || o->print))
+        usage_error("--init makes a data directory, -n and -p only look: one of them at a time");
+    if (o->backup != NULL && !o->init)
+        usage_error("--restore is for a new data directory: with --init alone");
+    if (o->check_dir != NULL && (o->init || o->test || o->print))
+        usage_error("--check looks at a data directory and nothing else: not with --init, -n, -p");
+    if (o->check_dir != NULL && *o->check_dir == '\0')
+        usage_error("--check takes a data directory, and not an empty name");
+    if (o->join && (!o->init || o->backup != NULL))
+        usage_error("--join is for a new and empty data directory: with --init, without --restore");
+    if (o->json && o->check_dir == NULL)
+        usage_error("--json goes with --check");
+    if (o->yes != NULL && !o->recover)
+        usage_error("--yes goes with --recover");
+    if (o->recover && (o->init || o->test || o->print || o->check_dir != NULL))
+        usage_error("--recover does nothing else: not with --init, --check, -n, -p");
+    if (o->n_others >= CONF_NODES_MAX)
+        usage_error("there are not so many nodes");
+}
+
 static struct options parse_options(int argc, char **argv)
 {
-    enum { OPT_INIT = 256, OPT_CHECK, OPT_RESTORE, OPT_VERSION };
+    enum {
+        OPT_INIT = 256,
+        OPT_JOIN,
+        OPT_CHECK,
+        OPT_JSON,
+        OPT_RECOVER,
+        OPT_YES,
+        OPT_RESTORE,
+        OPT_VERSION,
+    };
     static const struct option longs[] = {
         {"conf", required_argument, NULL, 'c'},
         {"id", required_argument, NULL, 'i'},
         {"data-dir", required_argument, NULL, 'd'},
         {"socket", required_argument, NULL, 's'},
         {"init", no_argument, NULL, OPT_INIT},
+        {"join", no_argument, NULL, OPT_JOIN},
+        {"json", no_argument, NULL, OPT_JSON},
+        {"recover", no_argument, NULL, OPT_RECOVER},
+        {"yes", required_argument, NULL, OPT_YES},
         {"restore", required_argument, NULL, OPT_RESTORE},
         {"check", required_argument, NULL, OPT_CHECK},
         {"help", no_argument, NULL, 'h'},
@@ -157,6 +206,10 @@ static struct options parse_options(int argc, char **argv)
         case 'n': o.test = true; break;
         case 'p': o.print = true; break;
         case OPT_INIT: o.init = true; break;
+        case OPT_JOIN: o.join = true; break;
+        case OPT_JSON: o.json = true; break;
+        case OPT_RECOVER: o.recover = true; break;
+        case OPT_YES: o.yes = optarg; break;
         case OPT_RESTORE: o.backup = optarg; break;
         case OPT_CHECK: o.check_dir = optarg; break;
         case 'h': fputs(usage_text, stdout); exit(printed(RAFTD_EXIT_OK));
@@ -164,16 +217,9 @@ static struct options parse_options(int argc, char **argv)
         default: usage_error("wrong option");
         }
     }
-    if (optind < argc)
-        usage_error("no arguments expected after the options");
-    if (o.init && (o.test || o.print))
-        usage_error("--init makes a data directory, -n and -p only look: one of them at a time");
-    if (o.backup != NULL && !o.init)
-        usage_error("--restore is for a new data directory: with --init alone");
-    if (o.check_dir != NULL && (o.init || o.test || o.print))
-        usage_error("--check looks at a data directory and nothing else: not with --init, -n, -p");
-    if (o.check_dir != NULL && *o.check_dir == '\0')
-        usage_error("--check takes a data directory, and not an empty name");
+    o.others = argv + optind;
+    o.n_others = (unsigned)(argc - optind);
+    check_options(&o);
     return o;
 }
 
@@ -287,8 +333,8 @@ static int say_recovered(const char *dir, int rc, const struct wal_report *rep)
 
 /* The newest snapshot, and then the options to recover the log behind it. Returns an exit code. */
 static int read_snapshots(const char *dir, const char *cluster, struct starting *start,
-                          struct wal_options *opts, struct snapshot_name *name,
-                          struct machine *machine)
+                          struct wal_options *opts, struct snapshot_head *head,
+                          struct snapshot_name *name, struct machine *machine)
 {
     struct snapshots s = {
         .disk = &disk_posix,
@@ -298,10 +344,9 @@ static int read_snapshots(const char *dir, const char *cluster, struct starting 
         .pace = starting_pace,
         .pace_ctx = start,
     };
-    struct snapshot_head head;
     struct image_load *load;
     start->snapshot = true;
-    int rc = newest_read(&s, &head, name, machine != NULL ? &load : NULL);
+    int rc = newest_read(&s, head, name, machine != NULL ? &load : NULL);
     start->snapshot = false;
     opts->progress = starting_progress;
     opts->progress_ctx = start;
@@ -313,85 +358,211 @@ static int read_snapshots(const char *dir, const char *cluster, struct starting 
         return refused(dir, rc, s.message);
     if (name->index == 0)
         return RAFTD_EXIT_OK;
-    opts->base = snapshot_base(&head);
+    opts->base = snapshot_base(head);
     if (machine != NULL)
-        machine_replace(machine, load, head.index, head.cluster_ms);
+        machine_replace(machine, load, head->index, head->cluster_ms);
     return RAFTD_EXIT_OK;
 }
 
 /* Bytes of a key or a value, whatever they are, in one line. */
-static void print_key(const struct cmd_item *item)
+static void print_key(FILE *out, const struct cmd_item *item)
 {
-    printf(" key=");
+    fprintf(out, " key=");
     for (unsigned i = 0; i < item->key_len; i++)
-        printf(item->key[i] > ' ' && item->key[i] < 0x7f && item->key[i] != '\\' ? "%c" : "\\x%02x",
-               item->key[i]);
+        fprintf(out,
+                item->key[i] > ' ' && item->key[i] < 0x7f && item->key[i] != '\\' ? "%c"
+                                                                                  : "\\x%02x",
+                item->key[i]);
 }
 
 /* Entries that are cut off the log: what the disk still has of them. */
 static void print_cut_off(void *ctx, uint64_t first, uint64_t last, const struct record *rec)
 {
     struct cmd cmd;
-    (void)ctx;
-    printf("entry.%" PRIu64, first);
+    FILE *out = ctx;
+    fprintf(out, "entry.%" PRIu64, first);
     if (last != first)
-        printf("-%" PRIu64, last);
+        fprintf(out, "-%" PRIu64, last);
     if (rec == NULL) {
-        puts("=lost");
+        fputs("=lost\n", out);
         return;
     }
-    printf("=readable term=%" PRIu64, rec->term);
+    fprintf(out, "=readable term=%" PRIu64, rec->term);
     if (rec->type == RECORD_COMMAND && cmd_decode(rec->data, rec->data_len, &cmd) == 0) {
         const uint8_t *at = cmd.items;
         for (unsigned i = 0; i < (unsigned)cmd.conditions + cmd.operations; i++) {
             struct cmd_item item = cmd_next(&at);
             if (i >= cmd.conditions)
-                print_key(&item);
+                print_key(out, &item);
         }
     }
-    puts("");
+    fputc('\n', out);
 }
 
-static int run_check(const char *dir)
+/* What recovery of a directory that is claimed would find. Returns an exit code. */
+static int look(const char *dir, const struct ident *id, struct wal_options *opts,
+                struct snapshot_head *head, struct snapshot_name *newest, struct wal_report *rep)
 {
-    struct ident id;
-    struct wal_report rep;
-    struct snapshot_name newest;
-    char other[WAL_MESSAGE_BYTES];
-    struct wal_options opts = datadir_claim(dir, NULL, &id, other);
-    static const char *const verdicts[] = {"clean", "torn", "corrupt"};
     struct starting s = {.stopped = stopped, .screen = isatty(STDERR_FILENO)};
-    opts.repair = true;
-    opts.cut_off = print_cut_off;
-    int code = read_snapshots(dir, id.name, &s, &opts, &newest, NULL);
+    int code = read_snapshots(dir, id->name, &s, opts, head, newest, NULL);
     if (code != RAFTD_EXIT_OK)
         return code;
-    int rc = wal_check(&disk_posix, dir, &opts, &rep);
+    int rc = wal_check(&disk_posix, dir, opts, rep);
     starting_done(&s);
     if (rc == -ECANCELED)
         end_by_signal();
-    code = say_recovered(dir, rc, &rep);
+    return say_recovered(dir, rc, rep);
+}
+
+/* Lines of NAME=VALUE, which it takes apart, as an object of JSON. */
+static void print_as_json(char *lines)
+{
+    struct json j = {.out = stdout};
+    json_open(&j, NULL, '{');
+    for (char *line; (line = strsep(&lines, "\n")) != NULL && *line != '\0';) {
+        const char *name = strsep(&line, "=");
+        json_text(&j, name, line);
+    }
+    json_close(&j, '}');
+    puts("");
+}
+
+static void print_found(FILE *out, const struct ident *id, const struct snapshot_name *newest,
+                        const struct wal_report *rep)
+{
+    static const char *const verdicts[] = {"clean", "torn", "corrupt"};
+    fprintf(out, "cluster=%s\nnodes=", id->name);
+    for (unsigned i = 0; i < id->n_voters; i++)
+        fprintf(out, "%s%u", i == 0 ? "" : ",", id->voters[i]);
+    fputc('\n', out);
+    members_print(out, &rep->members);
+    fprintf(out,
+            "node=%u\nverdict=%s\nsnapshot_index=%" PRIu64 "\nsnapshot_bytes=%" PRIu64
+            "\nterm=%" PRIu64 "\nvote=%u\nfirst_index=%" PRIu64 "\nlast_index=%" PRIu64
+            "\nlast_term=%" PRIu64 "\ncommit_index=%" PRIu64 "\nbatches=%" PRIu64
+            "\nsegments=%" PRIu64 "\ncut_bytes=%" PRIu64 "\ntail_dropped=%d\ndoubt=%d\n",
+            id->node_id, verdicts[rep->verdict], newest->index,
+            newest->index != 0 ? newest->size : 0, rep->term, rep->vote, rep->base_index + 1,
+            rep->last_index, rep->last_term, rep->commit, rep->batches, rep->segments,
+            rep->cut_bytes, rep->verdict == WAL_TORN, rep->doubt);
+}
+
+static int run_check(const char *dir, bool json)
+{
+    struct ident id;
+    struct wal_report rep;
+    struct snapshot_head head;
+    struct snapshot_name newest;
+    char other[WAL_MESSAGE_BYTES];
+    struct wal_options opts = datadir_claim(dir, NULL, &id, other);
+    char *lines = NULL;
+    size_t len;
+    FILE *out = json ? open_memstream(&lines, &len) : stdout;
+    if (out == NULL)
+        say_fatal(RAFTD_EXIT_INTERNAL, "out of memory");
+    opts.repair = true;
+    opts.cut_off = print_cut_off;
+    opts.cut_off_ctx = out;
+    int code = look(dir, &id, &opts, &head, &newest, &rep);
     if (code != RAFTD_EXIT_OK)
         return code;
     if (rep.verdict == WAL_CORRUPT)
         say_error("%s",
-                  id.n_voters > 1
+                  id.n_voters != 1
                       ? "a start does so, and the node is in doubt until the others mend it"
                       : "a start refuses to do so, for nobody else has what would be lost: see "
                         "\"Damaged disks\" in raftd(8)");
-    printf("cluster=%s\nnodes=", id.name);
-    for (unsigned i = 0; i < id.n_voters; i++)
-        printf("%s%u", i == 0 ? "" : ",", id.voters[i]);
-    puts("");
-    members_print(&rep.members);
-    printf("node=%u\nverdict=%s\nsnapshot_index=%" PRIu64 "\nsnapshot_bytes=%" PRIu64
-           "\nterm=%" PRIu64 "\nvote=%u\nfirst_index=%" PRIu64 "\nlast_index=%" PRIu64
-           "\nlast_term=%" PRIu64 "\ncommit_index=%" PRIu64 "\nbatches=%" PRIu64
-           "\nsegments=%" PRIu64 "\ncut_bytes=%" PRIu64 "\ntail_dropped=%d\ndoubt=%d\n",
-           id.node_id, verdicts[rep.verdict], newest.index, newest.index != 0 ? newest.size : 0,
-           rep.term, rep.vote, rep.base_index + 1, rep.last_index, rep.last_term, rep.commit,
-           rep.batches, rep.segments, rep.cut_bytes, rep.verdict == WAL_TORN, rep.doubt);
+    print_found(out, &id, &newest, &rep);
+    if (json && fclose(out) != 0)
+        say_fatal(RAFTD_EXIT_INTERNAL, "out of memory");
+    if (json)
+        print_as_json(lines);
     return printed(rep.verdict == WAL_CORRUPT ? RAFTD_EXIT_CORRUPT : RAFTD_EXIT_OK);
+}
+
+/* One of those that are left beside this node: its directory, or a file with what --check said of it. */
+static struct survivor look_at_other(const char *path, const struct conf *conf)
+{
+    struct survivor s;
+    struct stat st;
+    struct ident id;
+    struct wal_report rep;
+    struct snapshot_head head;
+    struct snapshot_name newest;
+    if (stat(path, &st) != 0 || !S_ISDIR(st.st_mode)) {
+        if (!survivor_read(&s, path, conf->name))
+            say_fatal(
+                RAFTD_EXIT_USAGE,
+                "%s is no data directory, nor what raftd --check printed of one of cluster %s",
+                path, conf->name);
+        return s;
+    }
+    char other[WAL_MESSAGE_BYTES];
+    struct wal_options opts = datadir_claim(path, NULL, &id, other);
+    opts.repair = true;
+    if (strcmp(id.name, conf->name) != 0)
+        say_fatal(RAFTD_EXIT_USAGE, "%s is of the cluster named %s", path, id.name);
+    int code = look(path, &id, &opts, &head, &newest, &rep);
+    if (code != RAFTD_EXIT_OK)
+        exit(code);
+    return survivor_of(path, &id, &rep);
+}
+
+static int go_on_alone(const struct conf *conf, const struct ident *id, struct wal_options *opts,
+                       const struct snapshot_head *head)
+{
+    struct wal_report rep;
+    struct wal *w;
+    opts->progress = NULL;
+    int code = say_recovered(conf->data_dir, wal_open(&w, &disk_posix, conf->data_dir, opts, &rep),
+                             &rep);
+    if (code != RAFTD_EXIT_OK)
+        return code;
+    survivor_go_on(conf, id, w, &rep, opts->base.index != 0 ? head->cluster_ms : 0);
+    wal_close(w);
+    say_info("node %u is the only member of cluster %s now: start it, and have others join it "
+             "(raftd --init --join on them, raftctl member add); the nodes of before are refused",
+             id->node_id, conf->name);
+    return RAFTD_EXIT_OK;
+}
+
+static int run_recover(const struct conf *conf, const struct options *o)
+{
+    struct survivor all[CONF_NODES_MAX];
+    unsigned n = 1 + o->n_others;
+    struct ident id;
+    struct wal_report rep;
+    struct snapshot_head head;
+    struct snapshot_name newest;
+    if (o->yes != NULL && strcmp(o->yes, conf->name) != 0)
+        say_fatal(RAFTD_EXIT_USAGE, "--yes %s: the cluster of this configuration is %s", o->yes,
+                  conf->name);
+    char other[WAL_MESSAGE_BYTES]; /* another list of nodes in the file does not matter here */
+    struct wal_options opts = datadir_claim(conf->data_dir, conf, &id, other);
+    opts.repair = true;
+    int code = look(conf->data_dir, &id, &opts, &head, &newest, &rep);
+    if (code != RAFTD_EXIT_OK)
+        return code;
+    all[0] = survivor_of(conf->data_dir, &id, &rep);
+    for (unsigned i = 1; i < n; i++)
+        all[i] = look_at_other(o->others[i - 1], conf);
+    unsigned best = survivor_best(all, n);
+    members_print(stdout, &rep.members);
+    for (unsigned i = 0; i < n; i++)
+        survivor_print(stdout, &all[i]);
+    printf("best=%u\n", all[best].node);
+    if (printed(RAFTD_EXIT_OK) != RAFTD_EXIT_OK)
+        return RAFTD_EXIT_INTERNAL;
+    if (best != 0)
+        say_fatal(RAFTD_EXIT_DATA_DIR,
+                  "node %u has more than this one: recover that one. Nothing was changed",
+                  all[best].node);
+    if (o->yes != NULL)
+        return go_on_alone(conf, &id, &opts, &head);
+    say_info("nothing was changed. If more than half of the voters are lost for good, and no other "
+             "node has more, --yes %s has node %u go on alone",
+             conf->name, id.node_id);
+    return RAFTD_EXIT_OK;
 }
 
 /* Reads the keys only to see whether they can be read; a key_file that is refused ends the process.
@@ -514,8 +685,10 @@ static int run_daemon(const struct conf *conf)
     if (code != RAFTD_EXIT_OK)
         return code;
     struct starting s = {.stopped = stopped, .loop = loop};
+    struct snapshot_head head;
     struct snapshot_name newest;
-    code = read_snapshots(conf->data_dir, conf->name, &s, &opts, &newest, loop_machine(loop));
+    code = read_snapshots(conf->data_dir, conf->name, &s, &opts, &head, &newest,
+                          loop_machine(loop));
     if (code == RAFTD_EXIT_OK && other[0] != '\0')
         code = find_members(conf->data_dir, &opts, other);
     if (code == RAFTD_EXIT_OK)
@@ -526,7 +699,8 @@ static int run_daemon(const struct conf *conf)
     }
     if (wal != NULL) {
         members_compare(&rep.members, conf);
-        code = loop_run(loop, wal, &rep, newest.index != 0 ? &newest : NULL, &ids, stopped);
+        code = loop_run(loop, wal, &rep, newest.index != 0 ? &newest : NULL, &ids, id.n_voters == 0,
+                        stopped);
         wal_close(wal);
     }
     loop_close(loop);
@@ -548,7 +722,7 @@ int main(int argc, char **argv)
     if (o.check_dir != NULL && stat(o.check_dir, &st) == 0 && S_ISREG(st.st_mode))
         return printed(restore_check(o.check_dir));
     if (o.check_dir != NULL)
-        return run_check(o.check_dir);
+        return run_check(o.check_dir, o.json);
     load_conf(&conf, &o);
     if (o.print && !o.test) {
         if (o.id != 0)
@@ -568,9 +742,11 @@ int main(int argc, char **argv)
     if (o.id == 0 && conf.id == 0)
         o.id = find_node(&conf, o.init);
     set_node(&conf, o.id);
-    init_random(!o.init);
+    init_random(!o.init && !o.recover);
+    if (o.recover)
+        return run_recover(&conf, &o);
     if (!o.init)
         return run_daemon(&conf);
-    datadir_init(&conf, o.backup);
+    datadir_init(&conf, o.backup, o.join);
     return RAFTD_EXIT_OK;
 }

@@ -78,7 +78,7 @@ int restore_check(const char *path)
         say_error("%s", s.message);
         return rc == -EBADMSG || rc == -ENOTSUP ? RAFTD_EXIT_CORRUPT : RAFTD_EXIT_DISK;
     }
-    members_print(&head.members);
+    members_print(stdout, &head.members);
     printf("snapshot_index=%" PRIu64 "\nsnapshot_bytes=%" PRIu64 "\nterm=%" PRIu64 "\nhash=",
            name.index, name.size, name.term);
     for (unsigned i = 0; i < sizeof name.hash; i++)

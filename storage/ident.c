@@ -192,7 +192,7 @@ static void encode(uint8_t b[BLOCK_BYTES], const struct ident *id,
                    const uint8_t secret[IDENT_KEY_BYTES])
 {
     size_t len = strlen(id->name);
-    assert(id->n_voters >= 1 && id->n_voters <= IDENT_VOTERS_MAX && len <= IDENT_NAME_MAX);
+    assert(id->n_voters <= IDENT_VOTERS_MAX && len <= IDENT_NAME_MAX);
     memset(b, 0, BLOCK_BYTES);
     put_u32(b + 4, IDENT_MAGIC);
     put_u16(b + 8, IDENT_VERSION);
@@ -231,8 +231,7 @@ static enum block decode(const uint8_t b[BLOCK_BYTES], struct ident *id, uint16_
     id->n_voters = get_u16(b + 12);
     id->created = get_u64(b + 16);
     memcpy(id->key, b + KEY_AT, sizeof id->key);
-    if (ident_storage_id(id) == 0 || id->n_voters < 1 || id->n_voters > IDENT_VOTERS_MAX ||
-        len > IDENT_NAME_MAX)
+    if (ident_storage_id(id) == 0 || id->n_voters > IDENT_VOTERS_MAX || len > IDENT_NAME_MAX)
         return DAMAGED;
     for (unsigned i = 0; i < id->n_voters; i++) {
         id->voters[i] = get_u16(b + VOTERS_AT + 2 * (size_t)i);
@@ -385,7 +384,7 @@ static int compare(const struct call *c, const char *path, const struct ident *h
     bool differ = lacking(added, want, has);
     differ = lacking(missing, has, want) || differ;
     (void)lacking(all, has, NULL);
-    return !differ
+    return !differ || has->n_voters == 0
                ? IDENT_OK
                : say(c, IDENT_OTHER_VOTERS,
                      "%s: was made for the nodes %s; new in the configuration: %s, missing there: "

@@ -399,6 +399,12 @@ void sessions_know(struct sessions *s, uint16_t peer, const uint8_t key[NOISE_KE
     memcpy(s->peers[place_of(s, peer)]->key, key, NOISE_KEY_BYTES);
 }
 
+void sessions_members(struct sessions *s, uint64_t cluster, uint64_t voters)
+{
+    s->cfg.members = cluster;
+    s->cfg.voters = voters;
+}
+
 void sessions_info(const struct sessions *s, uint16_t peer, struct session_info *out)
 {
     const struct session_peer *p = s->peers[place_of(s, peer)];

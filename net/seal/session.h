@@ -216,6 +216,9 @@ const uint8_t *sessions_peer_key(const struct sessions *s, uint16_t peer);
 /* From now on this is the peer's key (zeros: none is known), and the peer is told so. */
 void sessions_know(struct sessions *s, uint16_t peer, const uint8_t key[NOISE_KEY_BYTES]);
 
+/* For `about`, in handshakes from now on: the cluster's id and the digest of our list, 0 = none. */
+void sessions_members(struct sessions *s, uint64_t cluster, uint64_t voters);
+
 void sessions_info(const struct sessions *s, uint16_t peer, struct session_info *out);
 
 /* The ids of the live keys; 0 = there is none in that place. */

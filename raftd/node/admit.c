@@ -66,9 +66,36 @@ void admit_remove(struct admit *a, uint16_t peer)
     a->n_peers--;
 }
 
-uint64_t admit_voters_digest(const struct admit *a)
+void admit_follow(struct admit *a, const struct members_at *m)
 {
-    return a->voters_digest;
+    const struct member *self = members_find(&m->members, a->cfg->id);
+    bool same = a->by_log && a->followed == m->index; /* only peers came */
+    a->by_log = m->index != 0 || a->cfg->n_voters == 0;
+    a->followed = m->index;
+    if (!a->by_log)
+        return;
+    a->voters_digest = 0;
+    a->members = m->members.cluster_id;
+    if (self != NULL && (!member_has_key(self) || about_same_key(self->key, a->cfg->key)))
+        a->before_us = 0; /* ours is the directory that is meant */
+    for (unsigned i = 0; i < a->n_peers; i++) {
+        const struct member *e = members_find(&m->members, a->peers[i].id);
+        if (same && about_handle(a->peers[i].known) != 0)
+            continue;
+        memset(a->peers[i].known, 0, sizeof a->peers[i].known);
+        if (e != NULL)
+            memcpy(a->peers[i].known, e->key, sizeof e->key);
+    }
+}
+
+struct about admit_about(const struct admit *a, uint16_t peer)
+{
+    return (struct about){a->members, about_handle(admit_key(a, peer)), a->voters_digest};
+}
+
+static bool differ(uint64_t a, uint64_t b)
+{
+    return a != 0 && b != 0 && a != b;
 }
 
 const uint8_t *admit_key(const struct admit *a, uint16_t id)
@@ -91,7 +118,9 @@ enum admit_state admit_state(const struct admit *a, uint16_t peer)
     bool known = about_handle(p->known) != 0;
     if (about_handle(p->shown) == 0)
         return ADMIT_SILENT;
-    if (p->about.voters != a->voters_digest)
+    if (differ(p->about.cluster, a->members))
+        return ADMIT_OTHER_CLUSTER;
+    if (differ(p->about.voters, a->voters_digest))
         return ADMIT_OTHER_LIST;
     if (known && !about_same_key(p->known, p->shown))
         return ADMIT_OTHER_DISK;
@@ -105,6 +134,8 @@ enum admit_state admit_state(const struct admit *a, uint16_t peer)
 /* Our directory is new to a peer that counts: that holds from now on, and after a restart. */
 static void take_part_no_more(struct admit *a, uint64_t now, const struct about *about)
 {
+    if (a->by_log)
+        return; /* the members decide */
     if (a->before_us == 0)
         a->before_us = about->known;
     if (a->before_us_kept || a->before_us_asked || now < a->before_us_at)
@@ -125,6 +156,8 @@ void admit_heard(struct admit *a, uint64_t now, uint16_t peer, const uint8_t key
     p->about = *about;
     if (admit_state(a, peer) == ADMIT_NEW_DISK)
         take_part_no_more(a, now, about);
+    if (a->by_log && about_handle(p->known) == 0)
+        memcpy(p->known, key, sizeof p->known);
     if (admit_state(a, peer) != ADMIT_FIRST || about_handle(p->remembering) != 0 ||
         now < p->remember_at || a->asked == RAFT_PEERS_MAX)
         return;

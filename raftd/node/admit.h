@@ -24,6 +24,7 @@ enum admit_state {
     ADMIT_SILENT, /* it has told nothing of itself yet */
     ADMIT_FIRST,  /* it is heard for the first time: not before its key is on our disk */
     ADMIT_YES,
+    ADMIT_OTHER_CLUSTER, /* no: its members are those of another cluster, maybe of one that was recovered */
     ADMIT_OTHER_LIST, /* no: it counts majorities among other nodes */
     ADMIT_OTHER_DISK, /* no: under its id we know another data directory */
     ADMIT_NEW_DISK,   /* no: under our id it knows another data directory */
@@ -45,8 +46,11 @@ struct admitted {
 struct admit {
     const struct node_config *cfg;
     const struct node_io *io;
-    bool plain; /* no handshakes tell who we are: greetings do */
-    uint64_t voters_digest;
+    bool plain;             /* no handshakes tell who we are: greetings do */
+    bool by_log;            /* the members come from the log, not from our list */
+    uint64_t followed;      /* ... of that entry */
+    uint64_t members;       /* the id of their cluster; 0 = not known */
+    uint64_t voters_digest; /* of our list; 0: by_log */
     /* Handle of the key of the directory that a peer knew under our id before this one; 0 = none. Then
      * ours has forgotten what that one promised, and we take no part, whoever else may not know. */
     uint64_t before_us;
@@ -65,8 +69,12 @@ void admit_init(struct admit *a, const struct node_config *cfg, const struct nod
 void admit_add(struct admit *a, uint16_t peer);
 void admit_remove(struct admit *a, uint16_t peer);
 
-/* wire_voters_digest() of our list of nodes. */
-uint64_t admit_voters_digest(const struct admit *a);
+/* Another configuration is in force. From the first one on that is in the log, or if our directory has no
+ * list of nodes, members have the keys that it says, and whoever comes first if it says none. */
+void admit_follow(struct admit *a, const struct members_at *m);
+
+/* What is told of ourselves to that peer. */
+struct about admit_about(const struct admit *a, uint16_t peer);
 
 enum admit_state admit_state(const struct admit *a, uint16_t peer);
 

@@ -60,6 +60,7 @@ static enum drop judge(const struct envelope *e, uint16_t peer)
 {
     switch (admit_state(e->admit, peer)) {
     case ADMIT_YES: break;
+    case ADMIT_OTHER_CLUSTER:
     case ADMIT_OTHER_LIST: return DROP_LIST;
     case ADMIT_SILENT:
     case ADMIT_FIRST:
@@ -145,7 +146,7 @@ static size_t close_plain(const struct envelope *e, uint16_t to, uint8_t *buf, s
         .cluster = e->cluster,
         .from = e->cfg->id,
         .to = to,
-        .about = {0, about_handle(admit_key(e->admit, to)), admit_voters_digest(e->admit)},
+        .about = admit_about(e->admit, to),
     };
     memcpy(ends.key, e->cfg->key, sizeof ends.key);
     return plain_close(buf, payload_len, &ends);
@@ -221,6 +222,7 @@ void envelope_status(const struct envelope *e, uint16_t peer, struct status_peer
 {
     session_status(e, peer, s);
     switch (admit_state(e->admit, peer)) {
+    case ADMIT_OTHER_CLUSTER: s->session = STATUS_SESSION_OTHER_CLUSTER; break;
     case ADMIT_OTHER_LIST: s->session = STATUS_SESSION_OTHER_LIST; break;
     case ADMIT_OTHER_DISK: s->session = STATUS_SESSION_OTHER_DISK; break;
     case ADMIT_NEW_DISK: s->session = STATUS_SESSION_NEW_DISK; break;
@@ -251,6 +253,16 @@ void envelope_know(struct envelope *e, uint16_t peer)
         sessions_know(e->sessions, peer, admit_key(e->admit, peer));
 }
 
+void envelope_follow(struct envelope *e, const struct members_at *m)
+{
+    admit_follow(e->admit, m);
+    if (e->sessions == NULL)
+        return;
+    sessions_members(e->sessions, e->admit->members, e->admit->voters_digest);
+    for (unsigned i = 0; i < e->n_peers; i++)
+        envelope_know(e, e->peers[i].id);
+}
+
 bool envelope_init(struct envelope *e, const struct node_config *cfg, const struct node_io *io,
                    struct admit *admit, const struct session_keys *keys)
 {
@@ -259,7 +271,7 @@ bool envelope_init(struct envelope *e, const struct node_config *cfg, const stru
     struct session_config sc = {
         .cluster = e->cluster,
         .self = cfg->id,
-        .voters = admit_voters_digest(admit),
+        .voters = admit->voters_digest,
         .rekey_us = cfg->rekey_us,
         .random = io->random,
         .random_ctx = io->ctx,

@@ -65,6 +65,9 @@ uint64_t envelope_incarnation(const struct envelope *e, uint16_t peer);
 /* The peer's key has become known for good. */
 void envelope_know(struct envelope *e, uint16_t peer);
 
+/* Another configuration is in force, see admit_follow(). */
+void envelope_follow(struct envelope *e, const struct members_at *m);
+
 void envelope_status(const struct envelope *e, uint16_t peer, struct status_peer *s);
 void envelope_keys(const struct envelope *e, struct status *s);
 

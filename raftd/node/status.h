@@ -23,9 +23,10 @@ enum status_session {
     STATUS_SESSION_ESTABLISHED, /* sealed */
     STATUS_SESSION_WRONG_KEY,   /* the peer speaks, but with a key that is none of ours */
     /* The peer does not count, nor do we for it, whatever protects the datagrams: */
-    STATUS_SESSION_OTHER_LIST, /* it has another list of nodes */
-    STATUS_SESSION_OTHER_DISK, /* under its id we know another data directory */
-    STATUS_SESSION_NEW_DISK,   /* under our id it knows another data directory */
+    STATUS_SESSION_OTHER_CLUSTER, /* its members are those of another cluster */
+    STATUS_SESSION_OTHER_LIST,    /* it has another list of nodes */
+    STATUS_SESSION_OTHER_DISK,    /* under its id we know another data directory */
+    STATUS_SESSION_NEW_DISK,      /* under our id it knows another data directory */
     STATUS_SESSION_STAYS_OUT, /* under our id another peer knows, or knew, another data directory */
 };
 

@@ -13,9 +13,9 @@
 
 const char *status_session_name(enum status_session session)
 {
-    static const char *const names[STATUS_SESSIONS] = {"none",        "plain",     "handshake",
-                                                       "established", "wrong_key", "other_list",
-                                                       "other_disk",  "new_disk",  "stays_out"};
+    static const char *const names[STATUS_SESSIONS] = {
+        "none",          "plain",      "handshake",  "established", "wrong_key",
+        "other_cluster", "other_list", "other_disk", "new_disk",    "stays_out"};
     return names[session];
 }
 

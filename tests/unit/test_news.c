@@ -1,4 +1,4 @@
-// LINK: tests/lib/say_heard.c raftd/news.c raftd/base/lasting.c net/wire.c -lsodium
+// LINK: tests/lib/say_heard.c raftd/news.c raftd/core/member.c raftd/base/lasting.c net/wire.c -lsodium
 /* What people are told: each trouble once, and once more only when there is reason to. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -474,7 +474,7 @@ static void named_once(void (*look)(struct news *said, uint64_t index), uint64_t
 
 static void look_at_doubt(struct news *said, uint64_t index)
 {
-    news_raft(said, &(struct raft){.durable_index = 40, .doubt_index = index}, 1);
+    news_raft(said, &(struct raft){.members.n = 1, .durable_index = 40, .doubt_index = index}, 1);
 }
 
 static void test_own_loss(void **state)
@@ -489,7 +489,7 @@ static void test_own_damage(void **state)
 {
     (void)state;
     struct news said = {0};
-    struct raft r = {.damaged = true, .trail.last = 40};
+    struct raft r = {.members.n = 1, .damaged = true, .trail.last = 40};
     heard_forget();
     for (uint64_t s = 1; s <= 1300; s++) {
         r.doubt_index = s / 2; /* the leader names an entry: no other message */
@@ -526,7 +526,8 @@ static void test_loss_of_a_peer(void **state)
 {
     (void)state;
     struct news said = {.role = RAFT_LEADER};
-    struct raft r = {.role = RAFT_LEADER, .n_peers = 2, .peers = {{.id = 2}, {.id = 3}}};
+    struct raft r = {
+        .members.n = 1, .role = RAFT_LEADER, .n_peers = 2, .peers = {{.id = 2}, {.id = 3}}};
     heard_forget();
     r.peers[1].lost_index = 50;
     r.peers[1].probe_index = 40;
@@ -573,12 +574,49 @@ static void test_roles(void **state)
     };
     struct news said = {0};
     for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
-        struct raft r = {.role = steps[i].role, .term = steps[i].term, .leader = steps[i].leader};
+        struct raft r = {.members.n = 1,
+                         .role = steps[i].role,
+                         .term = steps[i].term,
+                         .leader = steps[i].leader};
         heard_forget();
         news_raft(&said, &r, 1);
         assert_int_equal(heard.good + heard.warned, steps[i].says != NULL);
         assert_string_equal(heard.line, steps[i].says != NULL ? steps[i].says : "");
     }
+}
+
+/* Of a node that waits to be added, is, and is removed after that. */
+static void test_standing(void **state)
+{
+    (void)state;
+    struct news said = {0};
+    struct raft r = {.cfg = {.id = 4, .incarnation = 9}};
+    uint64_t now = SEC;
+    heard_forget();
+    for (; now < 30 * SEC; now += SEC)
+        news_raft(&said, &r, now);
+    heard_is(0, 0, 1, "this node is no member yet: it waits until raftctl member add 4 ADDRESS");
+    /* It hears the log of the time before it was added. */
+    r.members = (struct raft_members){.n = 1, .m = {{.id = 1, .standing = RAFT_VOTER}}};
+    for (; now < 35 * SEC; now += SEC)
+        news_raft(&said, &r, now);
+    heard_is(0, 0, 1, "this node is no member yet");
+    r.members.m[r.members.n++] = (struct raft_member){.id = 4, .standing = RAFT_LEARNER};
+    news_raft(&said, &r, now);
+    heard_is(0, 0, 2, "this node is a member now");
+    for (; now < 90 * SEC; now += SEC)
+        news_raft(&said, &r, now);
+    heard_is(0, 0, 2, "this node is a member now");
+    r.members.m[1].incarnation = 8; /* another directory has its place */
+    for (; now < 120 * SEC; now += SEC)
+        news_raft(&said, &r, now);
+    heard_is(0, 1, 2, "this node is no member: it takes part in nothing");
+    r.members.m[1].incarnation = 9;
+    news_raft(&said, &r, now);
+    r.removed = 7; /* another node says so */
+    for (; now < 150 * SEC; now += SEC)
+        news_raft(&said, &r, now);
+    heard_is(0, 1, 2, "this node is no member"); /* not again so soon */
 }
 
 int main(void)
@@ -593,7 +631,7 @@ int main(void)
         cmocka_unit_test(test_own_loss),       cmocka_unit_test(test_own_damage),
         cmocka_unit_test(test_loss_of_a_peer), cmocka_unit_test(test_roles),
         cmocka_unit_test(test_differs),        cmocka_unit_test(test_who_is_needed),
-        cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_no_memory),      cmocka_unit_test(test_standing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
