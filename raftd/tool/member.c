@@ -15,8 +15,8 @@ const char member_usage[] = " add ID ADDRESS[,ADDRESS] [--learner]\n"
                             "         member set ID [address=ADDRESS[,ADDRESS]] [priority=N]";
 
 const char member_what[] =
-    "change the members of the cluster, at any node: add a box that was made\n"
-    "          with raftd --init --join (--learner: it gets the data and never\n"
+    "change the members of the cluster, at any node: add a box made with\n"
+    "          raftd --init --join (--learner: it gets the data and never\n"
     "          counts), take one out, take one back that has an empty disk, or\n"
     "          give one another address or priority (0: it never leads)";
 

@@ -154,6 +154,7 @@ stop 1
 expect 0 "$RAFTD" --check "$WORK/node1"
 [ "$(count <<<"$OUT")" -gt 8 ] || fail "--check says little: $OUT"
 while IFS='=' read -r name _; do
+    name=${name/#member.[0-9]*/member.N}
     sed -n '/^\.It Fl Fl check/,/^\.It Fl h/p' raftd/raftd.8 | grep -qwF -- "$name" ||
         fail "raftd(8) does not explain '$name' of --check"
 done <<<"$OUT"
