@@ -48,7 +48,8 @@ static void sync(void *ctx, uint16_t peer)
         (o->flow.term == r->term && !o->flow.tx.fell))
         return;
     o->ring.start = o->base = o->ring.end;
-    flow_begin(&o->flow, o->ways[i].path, r->term, r->cfg.boot + ++o->streams);
+    o->streams = (uint16_t)(o->streams + 1) != 0 ? (uint16_t)(o->streams + 1) : 1;
+    flow_begin(&o->flow, o->ways[i].path, r->term, r->cfg.boot + o->streams);
 }
 
 static enum flow_state out_state(const void *ctx, uint64_t now, uint16_t peer)
@@ -91,6 +92,12 @@ void relay_out_init(struct relay_out *o, const struct replica *r, size_t command
 void relay_out_free(struct relay_out *o)
 {
     ring_free(&o->ring);
+}
+
+uint16_t relay_out_stream(struct relay_out *o)
+{
+    sync(o, replica_raft(o->replica)->leader);
+    return o->streams;
 }
 
 bool relay_out_put(struct relay_out *o, const uint8_t *cmd, size_t len)

@@ -41,6 +41,10 @@ void relay_out_add(struct relay_out *o, uint16_t id, const struct path *path);
 /* It is there no more: what went to it is lost. */
 void relay_out_remove(struct relay_out *o, uint16_t id);
 
+/* The number of the present stream, never 0; 0: there was none yet. What was put into an earlier one may be
+ * lost. */
+uint16_t relay_out_stream(struct relay_out *o);
+
 /* Puts one command on the way to the leader. False: it must wait. */
 bool relay_out_put(struct relay_out *o, const uint8_t *cmd, size_t len);
 

@@ -157,10 +157,11 @@ void writes_send(struct writes *w, uint64_t now)
     const struct raft *r = replica_raft(w->replica);
     if (r->leader == 0)
         return;
-    if (w->sent_term != r->term) {
-        w->sent_term = r->term;
+    uint16_t stream = relay_out_stream(w->relay);
+    if (w->sent_term != r->term || (w->sent_stream != stream && w->sent_stream != 0))
         w->send_next = oldest(w);
-    }
+    w->sent_term = r->term;
+    w->sent_stream = stream;
     for (; w->send_next < w->next; w->send_next++) {
         struct request *req = find(w, w->send_next);
         if (req == NULL)

@@ -29,10 +29,11 @@ struct writes {
     struct request *done, **done_end; /* applied, but readers don't see it yet; first to last */
     unsigned n;
     size_t bytes;
-    uint64_t next;      /* number of the next one that comes */
-    uint64_t send_next; /* those below, as far as they are pending, are with the leader ... */
-    uint64_t sent_term; /* ... of this term */
-    uint64_t deadline;  /* none of the writes times out before */
+    uint64_t next;        /* number of the next one that comes */
+    uint64_t send_next;   /* those below, as far as they are pending, are with the leader ... */
+    uint64_t sent_term;   /* ... of this term, */
+    uint16_t sent_stream; /* or in this stream of relays; 0: in none yet */
+    uint64_t deadline;    /* none of the writes times out before */
 };
 
 /* Of a zeroed struct. The others outlive it. */

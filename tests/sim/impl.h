@@ -212,7 +212,6 @@ struct sim_node {
     unsigned backlog;
     unsigned spins; /* in a row, that its deadline had passed when it was named */
 
-    uint64_t went_in;                            /* term in which it was last removed */
     unsigned disks;                              /* it had before this one */
     uint64_t storage;                            /* number of its data directory, */
     struct noise_pair own;                       /* its keys, pair_of(storage), */

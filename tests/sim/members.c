@@ -115,14 +115,12 @@ static void another_standing(struct member *e)
     }
 }
 
-/* One node comes, goes, or becomes something else. Nobody comes back in the term in which it went: the leader
- * would not know the stream on which that node relays writes, and take none of them in that term. */
-static void change(struct sim *s, struct members *m, uint64_t term)
+/* One node comes, goes, or becomes something else. */
+static void change(struct sim *s, struct members *m)
 {
     uint16_t id = (uint16_t)(1 + sim_roll(s, RNG_FAULT, s->o.nodes));
     if (members_find(m, id) == NULL) {
-        if (s->m[id - 1u].went_in < term)
-            add(s, m, id);
+        add(s, m, id);
         return;
     }
     struct member *e = &m->m[members_find(m, id) - m->m];
@@ -134,7 +132,6 @@ static void change(struct sim *s, struct members *m, uint64_t term)
         size_t at = (size_t)(e - m->m);
         memmove(e, e + 1, (m->n - at - 1) * sizeof *e);
         m->n--;
-        s->m[id - 1u].went_in = term;
     } else if (how == 3) {
         e->standing = MEMBER_VOTER; /* a learner that has not caught up: refused */
     } else if (how == 4) {
@@ -155,7 +152,7 @@ void sim_fault_members(struct sim *s)
         if (!l->up || s->now < l->paused_until || node_raft(l->node)->role != RAFT_LEADER)
             continue;
         struct members m = replica_members(node_replica(l->node))->members;
-        change(s, &m, node_raft(l->node)->term);
+        change(s, &m);
         enum raft_refusal why = RAFT_REFUSED_MALFORMED;
         if (members_valid(&m))
             why = replica_change(node_parts(l->node).replica, sim_local(l, s->now), &m, false);

@@ -282,8 +282,8 @@ static void configure(struct sim *s, const struct sim_node *m, struct node_confi
         .rekey_us = s->o.rekey_us,
         .digest_every = s->o.digest_every,
         .seed = sim_roll(s, RNG_NODE, UINT64_MAX),
-        /* different in every life of every node, as 32 random bits nearly are */
-        .boot = (++s->boots ^ (uint32_t)s->o.seed << 20) & INT32_MAX,
+        /* different in every life of every node, and far apart, as random bits nearly are */
+        .boot = (++s->boots * UINT32_C(0x9e3779b1) ^ (uint32_t)s->o.seed << 20) & INT32_MAX,
     };
     if (nc->boot == 0)
         nc->boot = INT32_MAX;
