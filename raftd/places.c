@@ -10,7 +10,7 @@
 #include "raftd/base/num.h"
 #include "raftd/conf_addr.h"
 
-enum { CANDIDATES = MEMBER_ADDRS + 2 };
+enum { CANDIDATES = MEMBER_ADDRS + 3 };
 
 static struct place *find(struct places *ps, uint16_t id)
 {
@@ -74,25 +74,37 @@ bool places_here(struct places *ps, uint16_t id, const struct sockaddr *from, so
     return true;
 }
 
+/* With an address of numbers; NULL: it is not in the configuration file. */
+static const struct conf_node *in_file(const struct places *ps, uint16_t id)
+{
+    for (int i = 0; ps->file != NULL && i < ps->file->n_nodes; i++)
+        if (ps->file->nodes[i].id == id && ps->file->nodes[i].addr_len != 0)
+            return &ps->file->nodes[i];
+    return NULL;
+}
+
 /* The i-th address at which the peer may be; len 0: there is none. */
-static struct address candidate(const struct place *p, int family, unsigned i)
+static struct address candidate(const struct places *ps, const struct place *p, unsigned i)
 {
     struct address a = {.len = 0};
     if (i == 0)
         return p->here;
-    if (i > MEMBER_ADDRS)
+    if (i == MEMBER_ADDRS + 1)
         return p->before;
-    const struct conf_node *node = &p->named[i - 1];
-    if (node->addr_len == 0)
+    const struct conf_node *node = i <= MEMBER_ADDRS ? &p->named[i - 1] : in_file(ps, p->id);
+    if (node == NULL)
+        return a;
+    if (i <= MEMBER_ADDRS && node->addr_len == 0)
         return p->resolved[i - 1];
-    if (conf_addr_resolve(node, &a.sa) == 0 && a.sa.ss_family == family)
+    if (conf_addr_resolve(node, &a.sa) == 0 && a.sa.ss_family == ps->family)
         a.len = node->addr_len;
     return a;
 }
 
-static bool may_be_at(const struct place *p, const struct sockaddr *from)
+static bool may_be_at(const struct places *ps, const struct place *p, const struct sockaddr *from)
 {
-    bool at = same(&p->before, from);
+    const struct conf_node *node = in_file(ps, p->id);
+    bool at = same(&p->before, from) || (node != NULL && conf_addr_is(node, from));
     for (unsigned i = 0; i < MEMBER_ADDRS; i++)
         at = at || same(&p->resolved[i], from) ||
              (p->named[i].addr_len != 0 && conf_addr_is(&p->named[i], from));
@@ -105,7 +117,7 @@ uint16_t places_whose(const struct places *ps, const struct sockaddr *from)
         if (same(&ps->all[i].here, from))
             return ps->all[i].id;
     for (unsigned i = 0; i < ps->n; i++)
-        if (may_be_at(&ps->all[i], from))
+        if (may_be_at(ps, &ps->all[i], from))
             return ps->all[i].id;
     return 0;
 }
@@ -126,7 +138,7 @@ bool places_next(struct places *ps, uint64_t now_us, uint16_t id, struct address
     if (p->here.len != 0 && !is_deaf(p, now_us))
         return true;
     for (unsigned i = 0; i < CANDIDATES; i++) {
-        *to = candidate(p, ps->family, p->turn++ % CANDIDATES);
+        *to = candidate(ps, p, p->turn++ % CANDIDATES);
         if (to->len != 0)
             return true;
     }

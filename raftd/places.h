@@ -2,8 +2,9 @@
  *
  * A peer is where its newest authentic datagram came from: a box that gets another address goes on at once.
  * Until it was heard, and when it does not answer any more, it is looked for in turn at all addresses known:
- * there, at those of the configuration, and where it was seen before this process began. An address that
- * nobody has proved is never a place, but for who has none at all.
+ * there, at those that the members have in the log, where it was seen before this process began, and at the
+ * one in the configuration file: that is how all boxes can move at once. An address that nobody has proved is
+ * never a place, but for who has none at all.
  */
 #ifndef RAFTD_PLACES_H
 #define RAFTD_PLACES_H
@@ -45,7 +46,8 @@ struct place {
 
 /* All else zero: no peers. */
 struct places {
-    int family; /* of our socket: no other address is of use */
+    int family;              /* of our socket: no other address is of use */
+    const struct conf *file; /* NULL: none; outlives this */
     struct place all[RAFT_PEERS_MAX];
     unsigned n;
     bool moved; /* see places_text() */

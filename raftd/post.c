@@ -13,6 +13,7 @@ int post_open(struct post *p, const struct conf *conf)
     const struct conf_node *self = conf_self(conf);
     bool roams = conf->key_file[0] != '\0' && conf_addr_reach(self) != CONF_REACH_MACHINE;
     p->places.family = conf_family(conf);
+    p->places.file = conf;
     p->udp = udp_new(p->places.family);
     int rc = -errno;
     if (p->udp != NULL)
