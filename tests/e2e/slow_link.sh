@@ -9,10 +9,17 @@ limit 400
 
 hosts 3
 cluster 3 'election_timeout_ms = 5000'
-start 1
-start 2
+knows_all() { # its key is learnt when a node is first heard, and kept in an entry of the log
+    [ "$(ctl "$1" members | grep -cE ' [0-9a-f]{16} ')" = 3 ] && [ "$(ctl "$1" members | grep -cE ' 0{16} ')" = 0 ]
+}
+start_all
 wait_leader
-other=$(other_than "$LEADER")
+wait_for 20 "the keys of all nodes" knows_all "$LEADER"
+[ "$LEADER" != 3 ] || expect 0 ctl 3 --timeout 20 transfer 1
+wait_leader
+stop 3
+wait_leader
+other=$((3 - LEADER)) # of 1 and 2
 while [ "$(field "$LEADER" log_first_index)" = 1 ]; do
     expect 0 ctl "$LEADER" --timeout 60 bench -c 16 -n 9000 -v 2000 -k 2
     expect 0 ctl "$LEADER" --timeout 20 snapshot

@@ -33,7 +33,8 @@ enum { PEERS = 2, ROUNDS = 8 };
 
 struct world {
     struct node *node;
-    struct sessions *peers[PEERS]; /* by slot; NULL = plain */
+    struct sessions *peers[PEERS];            /* by slot; NULL = plain */
+    uint8_t keys[1 + PEERS][ABOUT_KEY_BYTES]; /* our own, and by slot */
     struct draws draws;
     uint64_t now;
     uint64_t seqs[4]; /* batches that the disk has to finish, in order */
@@ -124,10 +125,12 @@ static void datagram(struct world *w, uint8_t kind, uint8_t term, const uint8_t 
 {
     uint8_t buf[WIRE_HEAD_ROOM + WIRE_PREAMBLE_BYTES + 256 + WIRE_TAIL_ROOM];
     unsigned slot = kind & 1;
-    struct plain_ends ends = {wire_cluster_id("fuzz"),
-                              (uint16_t)(slot + 2),
-                              1,
-                              {slot + 2, 1, wire_voters_digest((const uint16_t[]){1, 2, 3}, 3)}};
+    struct plain_ends ends = {
+        .cluster = wire_cluster_id("fuzz"),
+        .from = (uint16_t)(slot + 2),
+        .to = 1,
+        .about = {0, about_handle(w->keys[0]), wire_voters_digest((const uint16_t[]){1, 2, 3}, 3)}};
+    memcpy(ends.key, w->keys[slot + 1], sizeof ends.key);
     size_t head = w->peers[slot] != NULL ? (size_t)SESSION_HEAD_BYTES : (size_t)PLAIN_HEAD_BYTES;
     bool bare = w->peers[slot] != NULL && (kind & 4) != 0;
     if (bare)
@@ -225,10 +228,15 @@ const char *__asan_default_options(void)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static bool registered;
+    static struct session_keys keys;
+    static uint8_t shown[1 + PEERS][ABOUT_KEY_BYTES];
     if (!registered) {
         rcu_thread_begin();
         if (sodium_init() < 0)
             abort();
+        keys = fuzz_keys(1);
+        for (unsigned i = 0; i <= PEERS; i++)
+            memcpy(shown[i], pair_of(i + 1).key, sizeof shown[i]);
     }
     registered = true;
     bool sealed = size > 0 && data[0] & 1;
@@ -245,10 +253,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         .seed = 1,
         .boot = 7,
     };
-    const struct session_keys keys = fuzz_keys(1);
-    memcpy(nc.key, keys.own.key, sizeof nc.key);
+    memcpy(w.keys, shown, sizeof w.keys);
+    memcpy(nc.key, w.keys[0], sizeof nc.key);
     for (uint16_t id = 1; id <= 3; id++)
-        memcpy(nc.known[id - 1], pair_of(id).key, sizeof nc.known[0]);
+        memcpy(nc.known[id - 1], w.keys[id - 1], sizeof nc.known[0]);
     struct node_io io = {.ctx = &w,
                          .send = on_send,
                          .persist = on_persist,

@@ -232,7 +232,8 @@ static void append_of_3(struct part *p, uint64_t prev, uint8_t type, const uint8
     m.probe.prev_term = raft_term_at(c, prev);
     part_receive(p, m);
     assert_true(c->epoch == prev + 1 && replica_hash(&p->r, prev, before, &ms));
-    memcpy(buf + RECORD_HEAD_BYTES, data, len);
+    if (len > 0)
+        memcpy(buf + RECORD_HEAD_BYTES, data, len);
     a.runs[0] = (struct raft_run){prev + 1, 2};
     a.bytes = record_seal(buf, prev + 1, 2, 0, type, before, (uint32_t)len);
     record_hash(buf, a.bytes, a.hash);

@@ -70,6 +70,24 @@ static bool goes_there(uint16_t id, const char *text)
     return false;
 }
 
+/* All boxes may have moved at once: then their addresses are in nobody's log, but in everybody's file. */
+static void test_file(void **state)
+{
+    (void)state;
+    static struct conf file;
+    start("192.0.2.2:7100", "");
+    assert_false(goes_there(2, "198.51.100.2:7100"));
+    assert_int_equal(whose("198.51.100.2:7100"), 0);
+    file.nodes[0].id = 2;
+    assert_null(conf_addr_parse(&file.nodes[0], "198.51.100.2:7100"));
+    file.n_nodes = 1;
+    ps.file = &file;
+    assert_true(goes_there(2, "198.51.100.2:7100") && goes_there(2, "192.0.2.2:7100"));
+    assert_int_equal(whose("198.51.100.2:7100"), 2);
+    assert_true(here(2, "192.0.2.2:7100"));
+    assert_false(goes_there(2, "198.51.100.2:7100"));
+}
+
 /* Replies go to where the peer was heard, and nowhere else, as long as it answers. */
 static void test_follows(void **state)
 {
@@ -195,6 +213,7 @@ static void test_longest_text(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_file),
         cmocka_unit_test(test_follows),
         cmocka_unit_test(test_looks_elsewhere),
         cmocka_unit_test(test_other_addresses),

@@ -17,7 +17,7 @@
 #include "raftd/base/rcu.h"
 #include "tests/sim/sim.h"
 
-enum { SECOND = 1000000, SEEDS = 3 };
+enum { SECOND = 1000000, SEEDS = 4 };
 
 static struct sim_totals live(struct sim_options *o)
 {
