@@ -396,7 +396,10 @@ const uint8_t *sessions_peer_key(const struct sessions *s, uint16_t peer)
 
 void sessions_know(struct sessions *s, uint16_t peer, const uint8_t key[NOISE_KEY_BYTES])
 {
-    memcpy(s->peers[place_of(s, peer)]->key, key, NOISE_KEY_BYTES);
+    struct session_peer *p = s->peers[place_of(s, peer)];
+    memcpy(p->key, key, NOISE_KEY_BYTES);
+    if (p->current.live && !about_same_key(key, p->current.who.key))
+        p->silent_at = 0; /* whoever made that session may be gone */
 }
 
 void sessions_members(struct sessions *s, uint64_t cluster, uint64_t voters)

@@ -213,7 +213,8 @@ struct about sessions_peer_about(const struct sessions *s, uint16_t peer);
 /* The public key of its data directory, which it proved to have the secret of; NULL = none yet. */
 const uint8_t *sessions_peer_key(const struct sessions *s, uint16_t peer);
 
-/* From now on this is the peer's key (zeros: none is known), and the peer is told so. */
+/* From now on this is the peer's key (zeros: none is known), and the peer is told so. If it is not the one of
+ * the session in use, a handshake begins. */
 void sessions_know(struct sessions *s, uint16_t peer, const uint8_t key[NOISE_KEY_BYTES]);
 
 /* For `about`, in handshakes from now on: the cluster's id and the digest of our list, 0 = none. */

@@ -55,7 +55,7 @@ void admit_add(struct admit *a, uint16_t peer)
     assert(a->n_peers < RAFT_PEERS_MAX);
     struct admitted *p = &a->peers[a->n_peers++];
     *p = (struct admitted){.id = peer};
-    for (unsigned i = 0; i < a->cfg->n_voters; i++)
+    for (unsigned i = 0; !a->by_log && i < a->cfg->n_voters; i++)
         if (a->cfg->voters[i] == peer)
             memcpy(p->known, a->cfg->known[i], sizeof p->known);
 }
@@ -75,11 +75,14 @@ void admit_follow(struct admit *a, const struct members_at *m)
     if (!a->by_log)
         return;
     a->voters_digest = 0;
-    a->members = m->members.cluster_id;
-    if (self != NULL && (!member_has_key(self) || about_same_key(self->key, a->cfg->key)))
+    /* Another key or none: maybe the log is still being copied to us, and this is one of the older ones. */
+    bool ours = self != NULL && about_same_key(self->key, a->cfg->key);
+    a->members = ours ? m->members.cluster_id : 0;
+    if (ours || (self != NULL && !member_has_key(self)))
         a->before_us = 0; /* ours is the directory that is meant */
     for (unsigned i = 0; i < a->n_peers; i++) {
         const struct member *e = members_find(&m->members, a->peers[i].id);
+        a->peers[i].named = e != NULL;
         if (same && about_handle(a->peers[i].known) != 0)
             continue;
         memset(a->peers[i].known, 0, sizeof a->peers[i].known);
@@ -156,7 +159,8 @@ void admit_heard(struct admit *a, uint64_t now, uint16_t peer, const uint8_t key
     p->about = *about;
     if (admit_state(a, peer) == ADMIT_NEW_DISK)
         take_part_no_more(a, now, about);
-    if (a->by_log && about_handle(p->known) == 0)
+    if (a->by_log && admit_state(a, peer) != ADMIT_OTHER_CLUSTER &&
+        (!p->named || about_handle(p->known) == 0))
         memcpy(p->known, key, sizeof p->known);
     if (admit_state(a, peer) != ADMIT_FIRST || about_handle(p->remembering) != 0 ||
         now < p->remember_at || a->asked == RAFT_PEERS_MAX)
@@ -180,7 +184,7 @@ void admit_remembered(struct admit *a, uint64_t now, uint16_t id,
     struct admitted *p = &a->peers[i];
     if (i == a->n_peers || !about_same_key(p->remembering, key))
         return; /* of a peer that had this id before */
-    if (done)
+    if (done && !a->by_log)
         memcpy(p->known, key, sizeof p->known);
     p->remember_at = now + REMEMBER_AGAIN_US;
     memset(p->remembering, 0, sizeof p->remembering);

@@ -33,6 +33,7 @@ enum admit_state {
 
 struct admitted {
     uint16_t id;
+    bool named; /* by the members in the log; else its key is the newest one that it shows */
     uint8_t shown[ABOUT_KEY_BYTES];       /* its key, as last shown; zeros = never */
     struct about about;                   /* as told with it */
     uint8_t known[ABOUT_KEY_BYTES];       /* its key, which is on our disk; zeros = none */
@@ -46,10 +47,10 @@ struct admitted {
 struct admit {
     const struct node_config *cfg;
     const struct node_io *io;
-    bool plain;             /* no handshakes tell who we are: greetings do */
-    bool by_log;            /* the members come from the log, not from our list */
-    uint64_t followed;      /* ... of that entry */
-    uint64_t members;       /* the id of their cluster; 0 = not known */
+    bool plain;        /* no handshakes tell who we are: greetings do */
+    bool by_log;       /* the members come from the log, not from our list */
+    uint64_t followed; /* ... of that entry */
+    uint64_t members;  /* the id of their cluster; 0 = not known, or they do not name our key */
     uint64_t voters_digest; /* of our list; 0: by_log */
     /* Handle of the key of the directory that a peer knew under our id before this one; 0 = none. Then
      * ours has forgotten what that one promised, and we take no part, whoever else may not know. */
@@ -65,7 +66,8 @@ struct admit {
 void admit_init(struct admit *a, const struct node_config *cfg, const struct node_io *io,
                 bool plain);
 
-/* A peer comes, about which nothing is known but what the configuration remembers; and it goes. */
+/* A peer comes, about which nothing is known but what the configuration remembers, as long as there are no
+ * members in the log; and it goes. */
 void admit_add(struct admit *a, uint16_t peer);
 void admit_remove(struct admit *a, uint16_t peer);
 

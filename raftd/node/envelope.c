@@ -113,14 +113,12 @@ enum drop envelope_open(struct envelope *e, uint64_t now, uint16_t from, uint8_t
     if (e->sessions == NULL)
         return open_plain(e, now, from, buf, len, payload, payload_len);
     enum drop st = sessions_open(e->sessions, from, now, buf, len, payload, payload_len);
-    const uint8_t *key = sessions_peer_key(e->sessions, from);
-    if ((st == DATAGRAM_STEP || st == DATAGRAM_DATA) && key != NULL) {
+    if (sessions_newest(e->sessions, from)) { /* any other one may be of a box that is gone */
         const struct about about = sessions_peer_about(e->sessions, from);
-        admit_heard(e->admit, now, from, key, &about);
+        admit_heard(e->admit, now, from, sessions_peer_key(e->sessions, from), &about);
+        if (e->io->here != NULL && admit_state(e->admit, from) != ADMIT_OTHER_DISK)
+            e->io->here(e->io->ctx, from);
     }
-    if (e->io->here != NULL && sessions_newest(e->sessions, from) &&
-        admit_state(e->admit, from) != ADMIT_OTHER_DISK)
-        e->io->here(e->io->ctx, from);
     if (st == DATAGRAM_STEP || st == DROP_STALE)
         shake(e, now, from); /* send now: the session keeps one answer only */
     if (st != DATAGRAM_DATA)

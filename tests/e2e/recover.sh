@@ -1,6 +1,6 @@
 #!/bin/bash
-# Two of three boxes are lost for good: the one that is left goes on alone, and the lost ones are refused when
-# they come back all the same.
+# Two of three boxes are lost for good: the one that is left goes on alone, the lost ones are refused when they
+# come back all the same, and new boxes make it three again.
 # shellcheck source=/dev/null
 . "$(dirname "$0")/../lib/cluster.sh"
 limit 180
@@ -59,4 +59,19 @@ sleep 1
 expect 0 ctl 1 put still yes
 expect 1 ctl 2 get --stale still
 [ "$(ctl 1 members | awk '$2 == "voter"' | wc -l)" = 1 ] || fail "node 1 has taken one in"
-finish "one of three went on alone, and the others are refused"
+stop 2
+stop 3
+
+# --- three again ----------------------------------------------------------------------------------
+for id in 2 3; do
+    mv "$WORK/node$id" "$WORK/node$id.burnt"
+    expect 0 "$RAFTD" --init --join -c "$CONF" -i "$id"
+    start "$id"
+    expect 0 ctl 1 --timeout 10 member add "$id" "$(node_addr "$id")"
+    wait_for 30 "node $id as a voter" is 1 "$id" voter
+done
+stop 1
+expect 0 ctl 3 --timeout 10 put three yes
+expect 0 ctl 2 get last
+[ "$OUT" = yes ] || fail "node 2 reads '$OUT'"
+finish "one of three went on alone, and made it three again"

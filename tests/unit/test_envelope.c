@@ -316,6 +316,35 @@ static void test_who_counts(void **state)
     }
 }
 
+/* The box under an id that is not bound to a key yet is gone, and another one comes: no handshake of
+ * the new one brings the key of the old one. */
+static void test_former_box(void **state)
+{
+    (void)state;
+    struct world *w = start_knowing(0);
+    struct sessions *s = peer(w, 1000);
+    uint8_t m[SESSION_HELLO_BYTES];
+    assert_false(counts(w, s));
+    assert_int_equal(w->remember, PEER);
+    remembered(w, PEER, false);
+    sessions_free(s);
+    w->remember = 0;
+    w->now += 2000000;
+    node_flush(w->node, w->now); /* its HELLO is lost */
+    w->n_sent = 0;
+    s = peer_with(w, 1001, PEER + 1, US, our_voters());
+    for (unsigned step = 0; step < 2; step++) {
+        assert_int_equal(hello(w, s, m), sizeof m);
+        deliver(w, m, sizeof m);
+        node_flush(w->node, w->now);
+        assert_int_equal(w->remember, 0);
+        (void)take(w, s);
+    }
+    assert_true(sessions_ready(s, US));
+    sessions_free(s);
+    stop(w);
+}
+
 /* Only what is fresh proves where the peer is; only the answer to what may be a copy goes to whoever sent it;
  * and one who has the cluster's key and another directory is not the peer. */
 static void test_where_it_is(void **state)
@@ -360,6 +389,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_hello_among_old_ones),
         cmocka_unit_test(test_who_counts),
+        cmocka_unit_test(test_former_box),
         cmocka_unit_test(test_where_it_is),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);

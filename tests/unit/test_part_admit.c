@@ -145,6 +145,63 @@ static void test_new_directory(void **state)
     assert_int_equal(admit_state(&a, 2), ADMIT_NONE);
 }
 
+/* Once members are in the log, nobody is bound to what was known before: an id without a key gets the one
+ * that is shown next, but none of a node of another cluster; and who is no member the newest one. */
+static void test_by_log(void **state)
+{
+    (void)state;
+    const struct key before = key_of(THEIRS, 0), theirs = key_of(THEIRS + 1, 0);
+    const struct key next = key_of(THEIRS + 2, 0), none = {{0}};
+    struct members_at at = {.index = 1, .members = {.cluster_id = 5, .n = 1, .m = {{.id = 1}}}};
+    at.members.m[0].key[0] = OURS + 1;
+    start(OURS, THEIRS);
+    admit_follow(&a, &at); /* an old entry: it names a box that was there before ours */
+    admit_heard(&a, 0, 2, before.bytes, &(struct about){6, 0, 0});
+    assert_int_equal(admit_state(&a, 2), ADMIT_YES);
+    assert_true(admit_about(&a, 2).cluster == 0);
+    at.members.m[0].key[0] = OURS;
+    start(OURS, THEIRS);
+    admit_remove(&a, 2);
+    admit_follow(&a, &at);
+    admit_add(&a, 2);
+    admit_follow(&a, &at);
+    assert_memory_equal(admit_key(&a, 2), none.bytes, sizeof none);
+    admit_heard(&a, 1, 2, before.bytes, &(struct about){5, 0, 0});
+    hear(2, theirs, 0);
+    assert_memory_equal(admit_key(&a, 2), theirs.bytes, sizeof theirs);
+    admit_remove(&a, 2);
+    at.index = 2;
+    at.members.m[at.members.n++].id = 2;
+    admit_follow(&a, &at);
+    admit_add(&a, 2);
+    admit_follow(&a, &at);
+    assert_memory_equal(admit_key(&a, 2), none.bytes, sizeof none);
+    admit_heard(&a, 3, 2, before.bytes, &(struct about){6, 0, 0});
+    assert_int_equal(admit_state(&a, 2), ADMIT_OTHER_CLUSTER);
+    assert_memory_equal(admit_key(&a, 2), none.bytes, sizeof none);
+    hear(4, theirs, 0);
+    assert_int_equal(admit_state(&a, 2), ADMIT_YES);
+    hear(5, next, 0);
+    assert_int_equal(admit_state(&a, 2), ADMIT_OTHER_DISK);
+    assert_memory_equal(admit_key(&a, 2), theirs.bytes, sizeof theirs);
+    assert_int_equal(asked.times, 0);
+}
+
+/* The first member's entry comes while a key is on its way to the disk: the members have the last word. */
+static void test_late_memory(void **state)
+{
+    (void)state;
+    const struct key theirs = key_of(THEIRS, 0), none = {{0}};
+    const struct members_at at = {
+        .index = 1, .members = {.cluster_id = 5, .n = 2, .m = {{.id = 1}, {.id = 2}}}};
+    start(OURS, 0);
+    hear(1, theirs, 0);
+    assert_int_equal(asked.times, 1);
+    admit_follow(&a, &at);
+    remembered(2, 2, theirs, true);
+    assert_memory_equal(admit_key(&a, 2), none.bytes, sizeof none);
+}
+
 /* Greetings go until both know each other, soon less often; with handshakes none do. */
 static void test_greetings(void **state)
 {
@@ -172,10 +229,9 @@ static void test_greetings(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_first),
-        cmocka_unit_test(test_others),
-        cmocka_unit_test(test_new_directory),
-        cmocka_unit_test(test_greetings),
+        cmocka_unit_test(test_first),         cmocka_unit_test(test_others),
+        cmocka_unit_test(test_new_directory), cmocka_unit_test(test_by_log),
+        cmocka_unit_test(test_late_memory),   cmocka_unit_test(test_greetings),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

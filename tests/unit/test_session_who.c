@@ -70,6 +70,19 @@ static void expect_node_1(struct seal_world *w)
     assert_int_equal(w->got[1][0], got + 1);
 }
 
+/* The key that is known is not the one of the session in use: whoever is there now is asked. */
+static void test_known_anew(void **state)
+{
+    (void)state;
+    struct seal_world *w = settled_pair();
+    uint8_t buf[SESSION_HELLO_BYTES];
+    const uint8_t none[NOISE_KEY_BYTES] = {0};
+    assert_int_equal(sessions_output(w->s[0], 2, w->now, buf, sizeof buf), 0);
+    sessions_know(w->s[0], 2, none);
+    assert_int_equal(sessions_output(w->s[0], 2, w->now, buf, sizeof buf), sizeof buf);
+    seal_world_free(w);
+}
+
 static void test_proved(void **state)
 {
     (void)state;
@@ -227,9 +240,9 @@ int main(void)
     if (sodium_init() < 0)
         return 1;
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_proved),          cmocka_unit_test(test_claim),
-        cmocka_unit_test(test_other_directory), cmocka_unit_test(test_other_answers),
-        cmocka_unit_test(test_withheld_ack),
+        cmocka_unit_test(test_proved),        cmocka_unit_test(test_known_anew),
+        cmocka_unit_test(test_claim),         cmocka_unit_test(test_other_directory),
+        cmocka_unit_test(test_other_answers), cmocka_unit_test(test_withheld_ack),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
