@@ -236,11 +236,13 @@ static bool fetch(struct diskio *d, struct job *j, struct diskio_done *done)
     return true;
 }
 
-/* False: there is no room for it. */
+/* False: there is no room for it, or the node is known by another key. */
 static bool remember(struct diskio *d, const struct job *j)
 {
     char err[WAL_MESSAGE_BYTES];
     int rc = peerids_add(d->cfg.disk, d->cfg.dir, j->ids, j->node_id, j->key, err, sizeof err);
+    if (rc == -EEXIST)
+        return false;
     if (rc != 0 && rc != -EDQUOT && !wal_refused(rc))
         refused_running(d->cfg.dir, rc, err);
     if (rc != 0 && lasting_is(&d->no_room, 0, clock_us()))

@@ -150,8 +150,12 @@ int peerids_add(const struct disk *d, const char *dir, struct peerids *ids, uint
     char path[WAL_PATH_MAX];
     struct peerids next = *ids;
     uint8_t old[PEERIDS_KEY_BYTES];
-    assert(!peerids_find(ids, node_id, old) && !all_zero(key, PEERIDS_KEY_BYTES));
+    assert(!all_zero(key, PEERIDS_KEY_BYTES));
     int rc = path_of(path, dir, err, err_size);
+    if (rc == 0 && peerids_find(ids, node_id, old))
+        return memcmp(old, key, sizeof old) == 0
+                   ? 0
+                   : segment_fail(err, err_size, -EEXIST, "add a node to", path);
     if (rc == 0 && ids->n == PEERIDS_MAX)
         rc = segment_fail(err, err_size, -ENOSPC, "add a node to", path);
     if (rc != 0)

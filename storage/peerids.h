@@ -44,9 +44,10 @@ struct peerids {
 int peerids_load(const struct disk *d, const char *dir, uint64_t storage_id, struct peerids *out,
                  char *err, size_t err_size);
 
-/* Adds a peer that is not known yet. With 0 the file is durable and *ids is what it holds; else *ids is as
- * before. After -ENOSPC, -EDQUOT, -EMFILE, -ENFILE and -ENOMEM nothing was changed, and the caller may try
- * again later; after any other failure nobody knows what the disk holds. `err` as for peerids_load(). */
+/* Adds a peer, unless it is known by this key already. With 0 the file is durable and *ids is what it holds;
+ * else *ids is as before. -EEXIST: it is known by another key, which stays. After that, -ENOSPC, -EDQUOT,
+ * -EMFILE, -ENFILE and -ENOMEM nothing was changed, and the caller may try again later; after any other
+ * failure nobody knows what the disk holds. `err` as for peerids_load(). */
 int peerids_add(const struct disk *d, const char *dir, struct peerids *ids, uint16_t node_id,
                 const uint8_t key[PEERIDS_KEY_BYTES], char *err, size_t err_size);
 

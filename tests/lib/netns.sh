@@ -42,10 +42,10 @@ on() { # HOST, or bridge
     nsenter --net="/run/netns/$(host_ns "$i")" "$@"
 }
 
-hosts_remove() { # PID: those of that process
+hosts_remove() { # PID: those of that process, unless another script is doing the same
     local ns
     for ns in /run/netns/raftd-"$1"-*; do
-        [ ! -e "$ns" ] || ip netns del "${ns##*/}"
+        [ ! -e "$ns" ] || ip netns del "${ns##*/}" 2>/dev/null || :
     done
 }
 

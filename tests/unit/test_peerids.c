@@ -77,6 +77,24 @@ static void what_was_added_stays(void **state)
     memdisk_free(m);
 }
 
+/* A peer that is heard once more is the same, and nothing is written; another key does not displace the
+ * first. */
+static void once_more(void **state)
+{
+    (void)state;
+    struct memdisk *m = new_disk();
+    struct peerids ids;
+    assert_int_equal(load(m, &ids), 0);
+    assert_int_equal(add(m, &ids, 1, 1001), 0);
+    uint64_t number = ids.number;
+    assert_int_equal(add(m, &ids, 1, 1001), 0);
+    assert_string_equal(err, "");
+    assert_int_equal(add(m, &ids, 1, 1002), -EEXIST);
+    assert_true(ids.number == number && ids.n == 1);
+    expect(m, 1);
+    memdisk_free(m);
+}
+
 /* The power fails in any call of an addition: what was there before stays, whole. */
 static void a_power_cut_at_any_call(void **state)
 {
@@ -156,9 +174,8 @@ static void the_list_has_an_end(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_was_added_stays),
-        cmocka_unit_test(a_power_cut_at_any_call),
-        cmocka_unit_test(damage),
+        cmocka_unit_test(what_was_added_stays),    cmocka_unit_test(once_more),
+        cmocka_unit_test(a_power_cut_at_any_call), cmocka_unit_test(damage),
         cmocka_unit_test(the_list_has_an_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
