@@ -465,19 +465,21 @@ static int run_check(const char *dir, bool json)
     opts.cut_off = print_cut_off;
     opts.cut_off_ctx = out;
     int code = look(dir, &id, &opts, &head, &newest, &rep);
-    if (code != RAFTD_EXIT_OK)
-        return code;
-    if (rep.verdict == WAL_CORRUPT)
+    if (code == RAFTD_EXIT_OK && rep.verdict == WAL_CORRUPT)
         say_error("%s",
                   id.n_voters != 1
                       ? "a start does so, and the node is in doubt until the others mend it"
                       : "a start refuses to do so, for nobody else has what would be lost: see "
                         "\"Damaged disks\" in raftd(8)");
-    print_found(out, &id, &newest, &rep);
+    if (code == RAFTD_EXIT_OK)
+        print_found(out, &id, &newest, &rep);
     if (json && fclose(out) != 0)
         say_fatal(RAFTD_EXIT_INTERNAL, "out of memory");
-    if (json)
+    if (json && code == RAFTD_EXIT_OK)
         print_as_json(lines);
+    free(lines);
+    if (code != RAFTD_EXIT_OK)
+        return code;
     return printed(rep.verdict == WAL_CORRUPT ? RAFTD_EXIT_CORRUPT : RAFTD_EXIT_OK);
 }
 
