@@ -143,12 +143,12 @@ static void test_looks_wait_once(void **state)
         else
             lag(g, done.what.peer);
     }
-    unsigned before = atomic_load(&looks);
+    unsigned before = atomic_load(&looks), batches = put_us == UINT64_MAX;
     assert_true(before >= 2);
-    for (int left = 2 + (put_us == UINT64_MAX); left > 0; left--)
+    for (unsigned left = 2 + batches; left > 0; left--)
         (void)wait_done(g);
     (void)usleep(50000);
-    assert_in_range(atomic_load(&looks) - before, 0, 1);
+    assert_in_range(atomic_load(&looks) - before, 0, 1 + batches); /* a batch that is under way looks, too */
     rig_free(g, 0);
 }
 
