@@ -148,7 +148,8 @@ static void test_looks_wait_once(void **state)
     for (unsigned left = 2 + batches; left > 0; left--)
         (void)wait_done(g);
     (void)usleep(50000);
-    assert_in_range(atomic_load(&looks) - before, 0, 1 + batches); /* a batch that is under way looks, too */
+    /* A batch that was under way looks, too. */
+    assert_in_range(atomic_load(&looks) - before, 0, 1 + batches);
     rig_free(g, 0);
 }
 
