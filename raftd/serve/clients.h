@@ -38,7 +38,8 @@ enum {
     /* Answers that one client has not read yet. While there are more, nothing is done for that client; the
      * last answer may exceed the limit. */
     CLIENTS_OUT_MAX_BYTES = 1 << 20,
-    /* Up to here a client needs no share of CLIENTS_OUT_ALL_BYTES: a small answer always passes. */
+    /* Up to here a client needs no share of CLIENTS_OUT_ALL_BYTES: a small answer always passes. While more
+     * wait than this and its share, nothing is done for it, for an answer without a body asks for none. */
     CLIENTS_OUT_OWN_BYTES = 1 << 15,
     CLIENTS_ROOM_US = 10 * 1000, /* how often a client that waits for a share asks for it */
 

@@ -25,7 +25,8 @@ void conn_hang_up(struct conn *conn)
 
 bool output_full(const struct conn *conn)
 {
-    return outq_pending(&conn->outq) >= CLIENTS_OUT_MAX_BYTES;
+    uint64_t most = max_u64(conn->out_bytes, CLIENTS_OUT_OWN_BYTES);
+    return outq_pending(&conn->outq) >= min_u64(most, CLIENTS_OUT_MAX_BYTES);
 }
 
 /* True if an answer with a body of so many bytes may be queued; takes what it needs of USERS_OUT_BYTES. */

@@ -13,7 +13,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "raftd/serve/clients.h"
+#include "raftd/serve/clients_impl.h"
 #include "raftd/state/kv.h"
 #include "raftd/serve/listener.h"
 #include "raftd/serve/proto.h"
@@ -310,6 +310,29 @@ static void test_memory(void **state)
     close(waits);
 }
 
+/* The same for answers without a body, which take no share. */
+static void test_small_answers(void **state)
+{
+    enum { MUTE = 30, ROUNDS = 200 };
+    struct one *o = *state;
+    int mute[MUTE];
+    for (unsigned i = 0; i < MUTE; i++)
+        mute[i] = come(o);
+    for (unsigned round = 0; round < ROUNDS; round++) {
+        for (unsigned i = 0; i < MUTE; i++)
+            if (o->clients->conns[i]->rest == NULL) /* what came before was served */
+                ask_often(mute[i], PROTO_GET, "none", 500);
+        iterate(o, 8);
+    }
+    for (unsigned i = 0; i < MUTE; i++) {
+        assert_in_range(o->clients->conns[i]->outq.cap, CLIENTS_OUT_OWN_BYTES,
+                        CLIENTS_OUT_OWN_BYTES + OUTQ_STEP_BYTES);
+        assert_true(all_answers(o, mute[i], 500) < 100000);
+        close(mute[i]);
+    }
+    iterate(o, 2);
+}
+
 /* Who comes, asks at once, and can't be kept: told so, whatever was asked, and nothing is held for it. */
 static void turned_away(struct one *o)
 {
@@ -352,6 +375,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_lists, setup, teardown),
         cmocka_unit_test_setup_teardown(test_order, setup, teardown),
         cmocka_unit_test_setup_teardown(test_memory, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_small_answers, setup, teardown),
         cmocka_unit_test_setup_teardown(test_last_resort, setup, teardown),
     };
     return world_run(tests, sizeof(tests) / sizeof(tests[0]));
