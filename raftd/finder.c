@@ -1,11 +1,13 @@
 /* finder.c: see finder.h. */
 #include "raftd/finder.h"
 
+#include <fcntl.h>
 #include <netdb.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "raftd/base/clock.h"
 
@@ -62,11 +64,11 @@ static struct address resolve(const char *name, int family)
 /* Not synced: it is a hint, and an old one or none does no harm. */
 static void keep(const struct finder *f, const char *text, size_t len)
 {
-    FILE *out = fopen(f->path_new, "we");
-    if (out == NULL)
+    int out = open(f->path_new, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (out < 0)
         return;
-    bool written = fwrite(text, 1, len, out) == len;
-    written = fclose(out) == 0 && written;
+    bool written = write(out, text, len) == (ssize_t)len;
+    written = close(out) == 0 && written;
     if (!written || rename(f->path_new, f->path) != 0)
         (void)remove(f->path_new);
 }

@@ -104,6 +104,9 @@ for i in 1 2 3; do
     [ "$OUT" = "from the beginning" ] || fail "node $i shows '$OUT'"
 done
 for i in 1 2 3; do stop "$i"; done
+# All that a node makes is for its user alone.
+open=$(find "$WORK"/node[123] \( -type f ! -perm 600 \) -o \( -type d ! -perm 700 \))
+[ -z "$open" ] || fail "others may look into: $open"
 
 # --- alone ------------------------------------------------------------------------------------------------
 cluster 1
