@@ -30,7 +30,7 @@ enum conf_reach conf_addr_reach(const struct conf_node *node);
 bool conf_addr_on_interface(const struct conf_node *node);
 
 /* True if a socket can be bound to the address now. Local routes and net.ipv4.ip_nonlocal_bind can make this
- * true where no interface has the address. */
+ * true where no interface has the address. Without a descriptor to try it: false, and errno says so. */
 bool conf_addr_bindable(const struct conf_node *node);
 
 /* True if this is the broadcast address of an interface of this machine, whose name goes to `name`. */

@@ -83,7 +83,11 @@ bool own_address_look(struct own_address *a, struct udp *udp, uint64_t now_us)
 {
     uint32_t before = a->interface;
     bool any = a->any, named = a->self->addr_len == 0;
-    a->missing = !named && !conf_addr_bindable(a->self) && !conf_addr_on_interface(a->self);
+    errno = 0;
+    bool bindable = named || conf_addr_bindable(a->self);
+    if (errno == EMFILE || errno == ENFILE) /* it may be there: nobody could look */
+        return false;
+    a->missing = !bindable && !conf_addr_on_interface(a->self);
     int rc = bind_now(a, udp, true, named || (a->missing && a->roams));
     a->missing = a->missing || rc < 0;
     if (!a->missing && lasting_over(&a->lasts, now_us) > 0)

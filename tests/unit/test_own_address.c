@@ -10,6 +10,7 @@
 #include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "raftd/conf_addr.h"
@@ -79,6 +80,33 @@ static void test_what_is_said(void **state)
     assert_int_equal(own_address_bind(&a, &here, AF_INET, false, u), 0);
     look(&a, u, &t, 10);
     heard_is(0, 4, 2, NULL);
+    udp_close(u);
+}
+
+/* Who has no descriptor to look with, knows nothing new. */
+static void test_without_descriptors(void **state)
+{
+    (void)state;
+    const struct conf_node none = node_at("198.51.100.77:17183"), here = node_at("127.0.0.1:17183");
+    struct own_address a;
+    struct rlimit all, no_more;
+    struct udp *u = udp_new(AF_INET);
+    if (all_bindable())
+        skip();
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &all), 0);
+    no_more = all;
+    no_more.rlim_cur = 0;
+    for (unsigned missing = 0; missing < 2; missing++) {
+        heard_forget();
+        assert_int_equal(own_address_bind(&a, missing ? &none : &here, AF_INET, true, u), 0);
+        (void)own_address_look(&a, u, SECOND);
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &no_more), 0);
+        bool anew = own_address_look(&a, u, 2 * SECOND);
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &all), 0);
+        assert_false(anew);
+        assert_int_equal(a.missing, missing);
+        heard_is(0, missing, 0, NULL);
+    }
     udp_close(u);
 }
 
@@ -177,6 +205,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_what_is_said),
+        cmocka_unit_test(test_without_descriptors),
         cmocka_unit_test(test_bound_before_it_is_there),
         cmocka_unit_test(test_an_interface_that_is_not_there),
         cmocka_unit_test(test_bound_anew),
