@@ -47,7 +47,7 @@ enum {
      * them take some 20 ms; lists get what is left over. */
     CLIENTS_TURN_WORK = 64,    /* in one connection's turn: a few dozen requests */
     CLIENTS_LISTS_WORK = 1024, /* for all lists in one iteration; one page may exceed it */
-    CLIENTS_STATUS_WORK = 16,  /* for a status of about a hundred lines */
+    CLIENTS_STATUS_BYTES = 64, /* of a status, printed in one unit */
     CLIENTS_WORK_BYTES = 4096, /* copied in one unit */
     CLIENTS_WORK_KEYS = 8,     /* listed in one unit */
 

@@ -116,9 +116,8 @@ enum blocked answer_status(struct conn *conn, uint64_t tag, unsigned flags)
 {
     enum blocked blocked = BLOCKED_NOT;
     char *text = NULL;
-    size_t len;
+    size_t len = 0;
     FILE *out = open_memstream(&text, &len);
-    conn->clients->work -= CLIENTS_STATUS_WORK;
     if (out != NULL) {
         rcu_enter();
         const struct status *s = rcu_get(conn->clients->shared->status);
@@ -133,6 +132,7 @@ enum blocked answer_status(struct conn *conn, uint64_t tag, unsigned flags)
     else
         answer(conn,
                &(struct proto_reply){.tag = tag, .body = (const uint8_t *)text, .body_len = len});
+    conn->clients->work -= (int)(len / CLIENTS_STATUS_BYTES);
     free(text);
     return blocked;
 }

@@ -176,6 +176,20 @@ static void test_turns(void **state)
     }
 }
 
+/* A status costs as much as is printed: one with many peers is all that fits into a turn. */
+static void test_long_status(void **state)
+{
+    struct one *o = *state;
+    int a = come(o);
+    o->f.status.n_peers = RAFT_PEERS_MAX;
+    ask_often(a, PROTO_STATUS, "", 40);
+    iterate(o, 2);
+    assert_int_equal(answers(a), 1);
+    assert_in_range(all_answers(o, a, 39), 38, 45);
+    close(a);
+    iterate(o, 2);
+}
+
 /* Many clients that want lists: an iteration has time for one or two of them, so others do not wait
  * for all. */
 static void test_lists(void **state)
@@ -372,6 +386,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_turns, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_long_status, setup, teardown),
         cmocka_unit_test_setup_teardown(test_lists, setup, teardown),
         cmocka_unit_test_setup_teardown(test_order, setup, teardown),
         cmocka_unit_test_setup_teardown(test_memory, setup, teardown),
