@@ -1,13 +1,13 @@
 /* change.c: how a leader changes the members (chapter 4). */
 #include "raftd/core/raft_impl.h"
 
-/* It counts, and was heard within the time after which a leader gives up if it hears no majority. */
+/* The peer counts, and was heard within the time after which a leader without a majority steps down. */
 static bool lives(const struct raft *r, raft_time now, const struct raft_peer *p)
 {
     return p->heard != 0 && now < p->heard + raft_lead_patience(r) && raft_peer_counts(r, p);
 }
 
-/* Section 4.2.1: rounds of catching up. In each the learner gets what the log held at its beginning. */
+/* Section 4.2.1: a round of catching up ends when the learner has what the log held at its beginning. */
 static void catch_up(struct raft *r, raft_time now)
 {
     for (unsigned i = 0; i < r->n_peers; i++) {
@@ -20,7 +20,7 @@ static void catch_up(struct raft *r, raft_time now)
     }
 }
 
-/* It has what the log held an election timeout ago, and is there. */
+/* The learner is there, and has what the log held an election timeout ago. */
 static bool caught_up(const struct raft *r, raft_time now, const struct raft_peer *p)
 {
     return p->caught_up && p->state == RAFT_PEER_REPLICATE && p->lost_index == 0 &&
@@ -28,7 +28,7 @@ static bool caught_up(const struct raft *r, raft_time now, const struct raft_pee
            (p->match_index >= p->round_target || now <= p->round_since + r->cfg.election_timeout);
 }
 
-/* What stands against a new voter. */
+/* Why this member can't be a voter now, RAFT_TAKEN if it can. */
 static enum raft_refusal refusal_of_voter(const struct raft *r, raft_time now,
                                           const struct raft_member *m)
 {
@@ -52,8 +52,8 @@ static bool majority_lives(const struct raft *r, raft_time now, const struct raf
     return living > raft_n_voters(m) / 2;
 }
 
-/* Those that stand are a majority: else the others could have longer logs, all of them, and nobody could ever
- * be elected. */
+/* The voters that stand for election are a majority. Else all the others could have longer logs, and nobody
+ * could ever be elected. */
 static bool majority_stands(const struct raft_members *m)
 {
     unsigned never = 0;
@@ -109,8 +109,8 @@ void raft_change_on_propose(struct raft *r, raft_time now, const struct raft_eve
         append(r, now, *ev->propose.members, edit);
 }
 
-/* One entry at a time: the caller is told of one. It has room for it: what is committed is on this disk, too,
- * and need not be kept in memory. */
+/* Promotes one learner at a time, since raft_edit tells of one. It waits until this disk has all that is
+ * committed: then the caller has room for the entry, because it need not keep those in memory. */
 static void promote(struct raft *r, raft_time now, struct raft_edit *edit)
 {
     if (r->commit_index > r->durable_index)
@@ -124,7 +124,7 @@ static void promote(struct raft *r, raft_time now, struct raft_edit *edit)
             continue;
         append(r, now, m, edit);
         edit->promoted = m.m[i].id;
-        raft_lead_commit(r); /* a majority is another one now */
+        raft_lead_commit(r); /* other voters, so perhaps another majority */
     }
 }
 

@@ -5,7 +5,9 @@
  *        ^                        |  ^                          |  |                     |
  *        |  leader, higher term   |  +------- timeout ----------+  | leader, higher term |
  *        +------------------------+--------------------------------+                     |
- *        +------------------- higher term, no majority heard, own disk stalls -----------+
+ *        +------- higher term, no majority heard, own disk stalls or full, removed ------+
+ *
+ * A follower to which the leader hands over (section 3.10) becomes candidate without PreVotes.
  *
  * PreVote (section 9.6) keeps a node that can't win from raising terms; stickiness (section 4.2.3)
  * keeps voters with a live leader from helping to depose it; the leader's check of its majority
@@ -16,13 +18,13 @@
  * a leader all the same,
  *  - a candidate whose vote is on its way to the disk goes on waiting: it blocks nobody;
  *  - timers start again when such a vote is on disk, the candidate's and its voters';
- *  - votes count as long as their term lasts, also when the candidate asks for PreVotes again; but only
+ *  - votes count as long as their term lasts, also when the candidate goes back to PreVotes; but only
  *    those for a candidacy of this process, and only until the term has a leader (`stood`);
- *  - without a leader timers are as long as the two writes, and spread over as much again, so that
+ *  - without a leader a timer is at least as long as the two writes, and at most twice that, so that
  *    one node can win before the others stand;
- *  - and as long as the votes of the last election took, if that is more. Two fast nodes that need the
- *    vote of a slow one would else ask it for PreVotes all the time, have both of them at the moment
- *    at which its write ends, and stand together again and again;
+ *  - and at least as long as the votes of the last election took. Two fast nodes that need the vote of a
+ *    slow one would else both get its PreVote at the moment at which its write ends, and stand together
+ *    each time;
  *  - a PreVote is not given while a batch is on its way: it would leave together with the votes of that
  *    batch, and make one node stand at the very moment at which they elect another.
  */
@@ -107,7 +109,7 @@ bool raft_election_heard_leader(struct raft *r, raft_time now, uint16_t from)
         r->leader = from;
         raft_try_reset(&r->read_try); /* reads that wait go to this leader now */
     }
-    r->stood = false; /* the term has its leader: votes that come now come too late */
+    r->stood = false; /* the term has its leader: votes from now on are too late */
     r->votes_took = 0;
     r->removed = 0;
     r->leader_heard = now;
@@ -131,21 +133,21 @@ raft_time raft_election_quorum_heard(const struct raft *r)
     return raft_majority(&r->members, heard_of, r);
 }
 
-/* Section 4.2.3: a server that hears from a current leader refuses to help another, and doesn't
- * take its term. A leader hears from itself as long as a majority hears from it. */
+/* Section 4.2.3: a server that hears a current leader refuses to help a candidate, and does not take its
+ * term. A leader counts itself as heard as long as a majority hears it. */
 static bool has_live_leader(const struct raft *r, raft_time now)
 {
     raft_time heard = r->role == RAFT_LEADER ? raft_election_quorum_heard(r) : r->leader_heard;
     return heard != 0 && now < heard + r->cfg.election_timeout;
 }
 
-/* The leader that this node hears, or this one itself, wants that candidate to lead in its place. */
+/* The leader that this node hears, which may be this node, wants that candidate to lead in its place. */
 static bool handed_by_ours(const struct raft *r, const struct raft_msg *m)
 {
     return m->vote_req.handed && !m->vote_req.pre && m->term == r->term + 1;
 }
 
-/* What vote_rsp.removed says to the sender. */
+/* The value of vote_rsp.removed for the sender. */
 static uint64_t removed_index(const struct raft *r, const struct raft_msg *req)
 {
     const struct raft_members *m = raft_members_committed(r);
@@ -179,7 +181,7 @@ bool raft_election_on_vote_req(struct raft *r, raft_time now, const struct raft_
     }
     if (has_live_leader(r, now) && !handed_by_ours(r, m)) {
         r->stats.votes_refused_by_lease++;
-        /* The sender of a higher term would not listen to anything else. */
+        /* A sender of a higher term takes nothing from this answer but its removal. */
         if (m->term != r->term && removed_index(r, m) == 0)
             return false;
         answer_vote(r, m, false);
@@ -188,19 +190,19 @@ bool raft_election_on_vote_req(struct raft *r, raft_time now, const struct raft_
     if (m->term > r->term)
         raft_election_step_down(r, now, m->term, RAFT_WHY_HIGHER_TERM);
 
-    /* Section 3.6.1: only a candidate whose log is at least as up-to-date can win. A node
-     * in doubt compares with what it once acknowledged, too: it votes as if it had lost nothing, so its
-     * vote elects nobody who lacks an entry that was committed with its copy. While it does not know what
-     * that was, nobody gets its vote. */
+    /* Section 3.6.1: only a candidate whose log is at least as up-to-date can win. A node in doubt compares
+     * with what it once acknowledged, too, as if it had lost nothing: so its vote elects nobody who lacks
+     * an entry that was committed with its copy. While it does not know what it acknowledged, nobody gets
+     * its vote. */
     uint64_t last_term = m->vote_req.last_term, last_index = m->vote_req.last_index;
     uint64_t own_last = r->trail.last;
     bool up_to_date = raft_knows(r) &&
                       raft_up_to_date(last_term, last_index, raft_term_at(r, own_last), own_last) &&
                       raft_up_to_date(last_term, last_index, r->doubt_term, r->doubt_index);
     if (pre) { /* section 9.6: an opinion; neither the vote nor the timer changes */
+        /* An answer that had to wait for a batch is not given: the sender asks again. */
         if (raft_hard_state_durable(r) || r->inflight_seq == 0)
-            answer_vote(r, m,
-                        up_to_date); /* else it would wait for the batch; the sender asks again */
+            answer_vote(r, m, up_to_date);
         return false;
     }
     /* Figure 3.1, RequestVote: votedFor is null or the candidate. */
@@ -210,8 +212,8 @@ bool raft_election_on_vote_req(struct raft *r, raft_time now, const struct raft_
         r->vote = m->from;
         if (r->role != RAFT_FOLLOWER) /* a pre-candidate of this term */
             raft_election_step_down(r, now, r->term, RAFT_WHY_SPLIT);
-        raft_election_reset_timer(
-            r, now); /* not for a repeated request: it could hold us back for ever */
+        /* Not for a repeated request, which could keep this node from standing for ever. */
+        raft_election_reset_timer(r, now);
     }
     answer_vote(r, m, granted);
     return false;
@@ -230,7 +232,7 @@ static void campaign(struct raft *r, raft_time now, enum raft_role role)
         r->tries++;
     }
     r->role = role;
-    r->leader = 0; /* else this node would go on refusing others in its favour */
+    r->leader = 0; /* else this node would go on refusing others in favour of that leader */
     r->no_room = false;
     r->campaign++;
     for (unsigned i = 0; i < r->n_peers; i++) {
@@ -268,7 +270,7 @@ bool raft_election_won(const struct raft *r)
     return r->stood && raft_hard_state_durable(r) && raft_majority(&r->members, vote_of, r) != 0;
 }
 
-/* Who has won goes on in raft_step(): it does not stand again. */
+/* Counts answers and PreVotes. A candidate that has won does not stand anew: raft_step() makes it leader. */
 static void count(struct raft *r, raft_time now)
 {
     if (r->role != RAFT_PRE_CANDIDATE && r->role != RAFT_CANDIDATE)
@@ -294,8 +296,8 @@ void raft_election_on_vote_rsp(struct raft *r, raft_time now, const struct raft_
     bool pre = m->vote_rsp.pre, granted = m->vote_rsp.granted;
     bool asked = r->role == (pre ? RAFT_PRE_CANDIDATE : RAFT_CANDIDATE) &&
                  m->vote_rsp.campaign == r->campaign;
-    /* An answer that the voter's disk held up. One for an earlier process, which stood in the same term
-     * and forgot it (it was damaged), may have been forgotten by the voter as well. */
+    /* The voter's disk may have delayed the answer. But a vote for an earlier process of this node, which
+     * stood in the same term and forgot it by damage, may have been forgotten by the voter as well. */
     bool late = r->stood && !pre && m->vote_rsp.campaign >> 32 == r->cfg.boot;
     if ((!asked && !late) || m->vote_rsp.vote_term != r->term + pre) {
         r->stats.stale_msgs++;
@@ -308,16 +310,16 @@ void raft_election_on_vote_rsp(struct raft *r, raft_time now, const struct raft_
         p->vote_granted = true;
     else
         p->vote_refused = true;
-    /* A refused PreVote is no last word: stickiness passes with time. It is asked for again, at
-     * first in this campaign, then in the next. */
+    /* A refused PreVote may be granted later, since stickiness passes with time. It is asked for once more:
+     * at first in the same campaign, later in the next one. */
     if (asked)
         p->vote_answered |= granted || !pre || r->tries > RAFT_EAGER_CAMPAIGNS;
     count(r, now);
 }
 
-/* A peer that is back may be the one that the majority lacked, so this node asks for votes eagerly again,
- * from its next question on (if all nodes asked at once they would split the vote). Peers that were there
- * all the time change nothing: a minority whose nodes hear each other stays quiet. */
+/* A peer that is back may be the one that the majority lacked, so this node is eager once more. It is so only
+ * from its next question on: if all nodes asked at once they would split the vote. Peers that were there all
+ * the time change nothing: a minority whose nodes hear each other stays quiet. */
 void raft_election_seen(struct raft *r, raft_time now, struct raft_peer *p)
 {
     if (now >= p->seen + RAFT_EAGER_CAMPAIGNS * r->cfg.election_timeout)
@@ -325,7 +327,7 @@ void raft_election_seen(struct raft *r, raft_time now, struct raft_peer *p)
     p->seen = now;
 }
 
-/* What the own log knows to be newer counts for more: the sender may have slept. */
+/* A committed configuration of our own that is newer counts for more: the sender's may be out of date. */
 void raft_election_removed(struct raft *r, raft_time now, uint64_t index)
 {
     if (r->role == RAFT_LEADER || index <= raft_members_committed(r)->index)
@@ -340,13 +342,13 @@ void raft_election_on_tick(struct raft *r, raft_time now)
     if (r->role == RAFT_LEADER || now < r->election_deadline)
         return;
     if (raft_in_doubt(r) || r->installing || r->drained || !raft_may_stand(r)) {
-        /* It does not stand. All it does is to forget the silent leader. */
+        /* It does not stand. It only forgets the silent leader. */
         raft_election_step_down(r, now, r->term, RAFT_WHY_NONE);
         raft_election_reset_timer(r, now);
         return;
     }
     if (r->role == RAFT_CANDIDATE && !raft_hard_state_durable(r)) {
-        raft_election_reset_timer(r, now); /* it has not asked for votes yet, see above */
+        raft_election_reset_timer(r, now); /* it waits for its own write, and blocks nobody */
         return;
     }
     if (raft_disk_full(r)) { /* there is no room for the no-op of a new leader */
@@ -354,7 +356,7 @@ void raft_election_on_tick(struct raft *r, raft_time now)
         return;
     }
     if (r->inflight_seq != 0 && now >= r->inflight_since + r->cfg.election_timeout) {
-        /* A candidate promises durable votes; this node's disk can't keep up. Let others stand. */
+        /* A candidate needs its disk at once, and this one does not keep up: others are to stand. */
         if (r->role != RAFT_FOLLOWER)
             raft_election_step_down(r, now, r->term, RAFT_WHY_DISK_STALL);
         raft_election_reset_timer(r, now);
@@ -370,7 +372,8 @@ void raft_election_on_tick(struct raft *r, raft_time now)
     count(r, now); /* a cluster of one needs no answers */
 }
 
-/* Section 3.10. A PreVote would be refused by those who hear the leader, and its next LEAD would end it. */
+/* Section 3.10. There is no PreVote: voters that hear the leader would refuse it, and the leader's next LEAD
+ * would end the campaign. */
 void raft_election_handed(struct raft *r, raft_time now)
 {
     r->why = RAFT_WHY_HANDED;
@@ -378,8 +381,8 @@ void raft_election_handed(struct raft *r, raft_time now)
     r->handed = true;
 }
 
-/* A silent leader is asked from half of the least timeout on: one lost heartbeat must cost neither
- * an election, nor this node's trust in the leader when another one stands (has_live_leader()). */
+/* A silent leader is asked from half of T on: one lost heartbeat must cost neither an election, nor this
+ * node's trust in the leader when another node stands (has_live_leader()). */
 static raft_time ping_due_at(const struct raft *r)
 {
     if (r->role != RAFT_FOLLOWER || r->leader == 0)
@@ -407,9 +410,9 @@ static void ask_vote(struct raft *r, raft_time now, struct raft_peer *p)
     m.vote_req.last_index = r->trail.last;
     m.vote_req.last_term = raft_term_at(r, r->trail.last);
     raft_try_sent(r, now, p, &p->vote_try);
-    /* A bad link loses one of four datagrams of an election, so requests are repeated. But a node that
-     * campaigns again and again, and hears nobody new, is cut off from all others or just from the
-     * leader: it asks only once or twice in each campaign. */
+    /* A bad link loses one of four datagrams of an election, so requests are repeated. But a node that has
+     * campaigned often, and hears nobody new, is cut off from all others or from the leader: it asks only
+     * once or twice in each campaign. */
     if (r->tries > RAFT_EAGER_CAMPAIGNS)
         p->vote_try.due = now + r->cfg.election_timeout;
     raft_emit(r, &m);

@@ -1,5 +1,5 @@
-/* follow.c: the follower's half of replication: what the leader says and sends, how far the own log is
- * known to be the leader's (`verified`), and what is acknowledged.
+/* follow.c: the follower's half of replication: what the leader says and sends, how far this node's log is
+ * known to equal the leader's (`verified`), and what is acknowledged.
  */
 #include "raftd/core/raft_impl.h"
 
@@ -71,7 +71,7 @@ static bool matches(const struct raft *r, uint64_t index, uint64_t term)
            (index <= r->trail.last && raft_term_at(r, index) == term);
 }
 
-/* The log is the leader's, on disk, at least up to that entry or beyond its term. */
+/* On this disk the log equals the leader's at least up to that entry, or beyond its term. */
 static bool holds(const struct raft *r, uint64_t term, uint64_t index)
 {
     uint64_t sure = raft_max(r->trail.base_index, raft_min(r->durable_index, r->verified));
@@ -80,10 +80,10 @@ static bool holds(const struct raft *r, uint64_t term, uint64_t index)
 
 /* The leader says that this node acknowledged entries that it does not have: the node is in doubt. The
  * leader's log has everything that was committed, so the doubt ends when this node has the leader's log
- * up to there. What it acknowledges meanwhile counts: it is on its disk.
+ * up to the last of them. What it acknowledges meanwhile counts, since it is on its disk.
  *
- * A damaged node may have acknowledged anything, until the leader names the entry that it needs to have:
- * then the doubt is the same. */
+ * A damaged node does not know what it acknowledged, until the leader names the entry that it needs to have.
+ * From then on its doubt is the same. */
 static void take_doubt(struct raft *r, const struct raft_msg *m)
 {
     uint64_t index = m->probe.acked_index, term = m->probe.acked_term;
@@ -135,7 +135,7 @@ void raft_follow_on_probe(struct raft *r, raft_time now, const struct raft_msg *
     if (!raft_election_heard_leader(r, now, m->from))
         return;
     take_doubt(r, m);
-    if (m->probe.probe > r->probe_seen) { /* a repeated one is only answered again */
+    if (m->probe.probe > r->probe_seen) { /* a repeated probe changes nothing, and is answered */
         r->probe_seen = m->probe.probe;
         r->refused_epoch = 0;
         r->epoch = match ? m->probe.probe : 0;
@@ -217,8 +217,8 @@ static void truncate(struct raft *r, uint64_t to, struct raft_edit *edit)
         r->truncate_pending = true;
         r->truncate_to = to;
     }
-    /* A batch in flight may contain entries that are dead now. New entries at the same indexes are not
-     * in it, and must not count as durable when that batch is. */
+    /* A batch in flight may contain entries that are dead now. New entries at the same indexes are not in
+     * it, and must not count as durable when the batch is. */
     r->written_last = raft_min(r->written_last, to);
     r->durable_index = raft_min(r->durable_index, to);
     if (r->members.index > to)
@@ -272,14 +272,14 @@ bool raft_install_begin(struct raft *r)
     return r->installing;
 }
 
-/* What is in a snapshot was committed, so every leader of this term and later ones has it (leader
- * completeness, figure 3.2), and whatever else this log has up to there is dead. */
+/* What is in a snapshot was committed, so the leaders of this term and of later ones have it (leader
+ * completeness, figure 3.2), and other entries that this log has up to there are dead. */
 void raft_follow_on_install(struct raft *r, const struct raft_event *ev, struct raft_edit *edit)
 {
     uint64_t index = ev->install.index, term = ev->install.term;
     r->installing = false;
     if (index <= r->commit_index)
-        return; /* it has failed, or the log was faster */
+        return; /* it has failed, or the log brought the same entries first */
     bool holds = index <= r->trail.last && raft_term_at(r, index) == term;
     if (r->role != RAFT_FOLLOWER || term == 0 || term > r->term ||
         (!holds && index <= r->verified)) {
@@ -288,7 +288,7 @@ void raft_follow_on_install(struct raft *r, const struct raft_event *ev, struct 
     }
     if (!holds) {
         raft_trail_reset(&r->trail, index, term);
-        /* Configurations that this log had are dead, too, whatever their indexes. */
+        /* The configurations that this log had are dead, too, whatever their indexes. */
         raft_members_reset(r, ev->install.members, edit);
         edit->reset = true;
         r->reset_pending = true;
@@ -298,7 +298,8 @@ void raft_follow_on_install(struct raft *r, const struct raft_event *ev, struct 
     }
     if (index > r->verified) {
         r->verified = index;
-        raft_refuse_stream(r); /* what it goes on with, the leader's log may lose at any time now */
+        /* The stream goes on with entries that the leader may drop from its log at any time. */
+        raft_refuse_stream(r);
     }
     raft_follow_commit(r, index);
     raft_ack_soon(r);

@@ -3,8 +3,8 @@
  */
 #include "raftd/core/raft_impl.h"
 
-/* Chapter 5: a peer that may have nothing behind an entry that the log no longer has needs a snapshot. Until
- * it has one it is asked for the base again with each heartbeat. */
+/* The peer is asked for prev_index next. If the log no longer has what follows that entry, the peer needs a
+ * snapshot (chapter 5), and each heartbeat asks it for the base of the log until it has one. */
 static void start_probe(struct raft *r, struct raft_peer *p, uint64_t prev_index)
 {
     p->epoch = 0;
@@ -14,14 +14,14 @@ static void start_probe(struct raft *r, struct raft_peer *p, uint64_t prev_index
     raft_try_reset(&p->probe_try);
 }
 
-/* The peer's stream starts anew: behind what it is known to have, or behind the base of the log. Only its
- * answer can tell whether it has that much. */
+/* Asks the peer for what it is known to have, or for the base of the log. Only its answer can tell whether it
+ * has that much. */
 static void restart_probe(struct raft *r, struct raft_peer *p)
 {
     start_probe(r, p, raft_max(p->match_index, r->trail.base_index));
 }
 
-/* A peer whose stream may still need what goes now is asked whether it has the new base. */
+/* A peer whose stream may still need what leaves the log now is asked whether it has the new base. */
 void raft_compact(struct raft *r, uint64_t index)
 {
     assert(index <= r->commit_index && index <= r->durable_index);
@@ -108,14 +108,15 @@ raft_time raft_lead_patience(const struct raft *r)
     return 2 * r->cfg.election_timeout;
 }
 
-/* When leadership ends unless something happens: no majority heard, or the own disk stalls. */
+/* When leadership ends unless a majority is heard. */
 static raft_time quorum_lost_at(const struct raft *r)
 {
     raft_time heard = raft_election_quorum_heard(r);
     return heard == RAFT_ALWAYS ? RAFT_NEVER : heard + raft_lead_patience(r);
 }
 
-/* A disk that always takes so long does not stall: to step down would not make it faster. */
+/* When leadership ends unless the batch in flight is done. A disk that is always slow does not stall: to step
+ * down would not make it faster. */
 static raft_time disk_stalled_at(const struct raft *r)
 {
     if (r->inflight_seq == 0)
@@ -152,14 +153,14 @@ uint64_t raft_lead_copy_of(const void *ctx, uint16_t id)
     return raft_peer_counts(r, p) ? p->match_index : 0;
 }
 
-/* What was counted as committed stays committed, even if a peer loses its copy later: whoever is elected
- * has the entry (raft.doubt_index), so no other can take its place. An entry that is not committed yet is
- * counted with the copies that exist now. */
+/* What was committed stays committed, even if a peer loses its copy later: whoever is elected has the entry
+ * (raft.doubt_index), so no other can take its place. An entry that is not committed yet is counted with the
+ * copies that exist now. */
 void raft_lead_commit(struct raft *r)
 {
     if (r->role != RAFT_LEADER)
         return;
-    for (;;) { /* what is committed may make another peer count */
+    for (;;) { /* a commit may make another peer count, and so lead to the next one */
         uint64_t index = raft_majority(&r->members, raft_lead_copy_of, r);
         /* Section 3.6.2 and figure 3.7: only entries of the own term are committed by counting. */
         if (index <= r->commit_index || raft_term_at(r, index) != r->term)
@@ -203,11 +204,11 @@ void raft_lead_on_ping(struct raft *r, raft_time now, const struct raft_msg *m)
     raft_emit(r, &lead);
 }
 
-/* The peer's log ends, or differs, before entry `known`, which it acknowledged: its disk has lost what
- * it had promised. A correct disk does not do that: acknowledged entries are durable, in this term they
- * are equal to ours, and committed ones stay for good. A late answer can't look like this either: it
- * names an older probe, and the present probe was made when the peer had acknowledged all entries up to
- * its index. From now on only what the peer's present process acknowledges counts. */
+/* The peer's log ends or differs before entry `known`, which it acknowledged: its disk has lost what it had
+ * promised. A correct disk can't look like this: acknowledged entries are durable, in this term they are
+ * equal to ours, and committed ones stay for good. Nor can a late answer: it names an older probe, and the
+ * present probe was made when the peer had acknowledged all entries up to its index. From now on only what
+ * the peer's present process acknowledges counts. */
 static void lost_acked(struct raft *r, struct raft_peer *p, uint64_t known, uint32_t boot)
 {
     if (p->lost_index == 0)
@@ -219,21 +220,19 @@ static void lost_acked(struct raft *r, struct raft_peer *p, uint64_t known, uint
 
 /* The peer's log was damaged: it does not know what it acknowledged, nor for whom it voted in which term.
  *
- * What it acknowledged is easy: whoever is elected without its vote has all that was committed. But the
- * vote that it forgot may have elected another leader, or be all that a candidate still needs, now or in a
- * while: its answer may be on the way. If the peer were counted here at the same time, both could be
- * right to think that they have a majority. That no other leader is there now, which a round would show,
- * is not enough.
+ * Its forgotten acknowledgements do no harm: whoever is elected without its vote has all that was committed.
+ * Its forgotten vote may. That vote may have elected another leader, or may be all that a candidate still
+ * needs, and the answer may be on its way. If the peer were counted here at the same time, both nodes could
+ * have a majority. To know that no other leader is there now, which a round would show, is not enough.
  *
- * So the peer counts for nothing until an entry is committed that was made after its answer came. A
- * majority without any such peer has that entry then, and so has whoever is elected with the vote of one
- * of them, which is anybody from now on. But no candidate for whom the damaged node can have voted has
- * it, or ever will as a candidate of that term: the entry was made later. So what the node forgot is worth
- * nothing any more, and as this leader has all that was committed before, nothing else is asked of the
- * node but to have that entry as well.
+ * So the peer counts for nothing until an entry is committed that was made after its answer came. A majority
+ * without any damaged peer has that entry then, so whoever is elected from now on must have it. But no
+ * candidate for whom the damaged node can have voted has it in that candidacy, because the entry was made
+ * later. So the forgotten vote can elect nobody. This leader has all that was committed before, so nothing
+ * more is asked of the damaged node than to have that entry.
  *
- * (A candidate may be damaged, too. Then it does not stand in that term any more, and if it comes to stand
- * in it again, votes for its earlier process do not count, see raft_election_on_vote_rsp().) */
+ * A candidate may be damaged, too. Then it stands in that term no more, or as another process, and votes for
+ * its earlier process do not count (raft_election_on_vote_rsp()). */
 static void heed_damage(struct raft *r, struct raft_peer *p, uint32_t boot)
 {
     if (p->damaged_boot == boot)
@@ -246,7 +245,7 @@ static void heed_damage(struct raft *r, struct raft_peer *p, uint32_t boot)
         restart_probe(r, p);
 }
 
-/* Any entry will do, and clients may send one soon, or another leader (section 3.10). */
+/* Any entry will do, so none is made while others are on their way to the disk, or during a hand-over. */
 void raft_lead_heal(struct raft *r, struct raft_edit *edit)
 {
     if (r->role != RAFT_LEADER || r->durable_index != r->trail.last || r->heir != 0)
@@ -282,8 +281,8 @@ void raft_lead_on_probe_ack(struct raft *r, const struct raft_msg *m)
         return;
     }
     if (m->probe_ack.match && hint > p->probe_index) {
-        /* It has more, from a snapshot perhaps. A stream from here on would send what it acknowledges
-         * already, and what is acknowledged everywhere leaves the log. */
+        /* It has more, from a snapshot perhaps. A stream from probe_index would need entries that the peer
+         * acknowledges already, and what is acknowledged everywhere leaves the log. */
         if (hint > r->trail.last || hint_term != raft_term_at(r, hint))
             r->stats.impossible_msgs++;
         else
@@ -327,9 +326,8 @@ void raft_lead_on_ack(struct raft *r, const struct raft_msg *m)
     }
     /* Acknowledgements come in any order, so the highest counts: what was true once in this term stays
      * true. For the log that holds only while the peer's process lives: the next one may find that the
-     * disk has lost entries, and a late answer of the former one must not bring them back. */
-    /* What a damaged process says of itself counts only in its answer to a probe: this one may be long gone,
-     * and the next one healed. */
+     * disk has lost entries, and a late answer of the former one must not bring them back. A process that
+     * says that it is damaged counts only if it answered a probe, since it may have ended long ago. */
     if (!m->ack.damaged || m->ack.boot == p->boot)
         p->round = raft_max(p->round, m->ack.round);
     p->unfit = m->ack.unfit;
@@ -340,15 +338,16 @@ void raft_lead_on_ack(struct raft *r, const struct raft_msg *m)
     }
     if (p->state == RAFT_PEER_SNAPSHOT && p->match_index >= r->trail.base_index)
         restart_probe(r, p);
-    bool name = m->ack.damaged && raft_peer_counts(r, p); /* the entry that it needs to have */
+    /* A probe names the entry that a damaged peer needs to have. */
+    bool name = m->ack.damaged && raft_peer_counts(r, p);
     if (p->state == RAFT_PEER_REPLICATE && m->ack.epoch == p->epoch &&
         (m->ack.need_probe || m->ack.boot != p->boot || name))
         restart_probe(r, p);
 }
 
-/* When the next LEAD to this peer is due as a heartbeat. A leader without a majority steps down after
- * raft_lead_patience(); from half of that time on it asks silent peers more often, because perhaps only
- * their answers were lost. */
+/* When the next LEAD to this peer is due as a heartbeat. A leader that hears no majority steps down after
+ * raft_lead_patience(). From half of that time on it asks silent peers more often, because perhaps only their
+ * answers were lost. */
 static raft_time lead_due_at(const struct raft *r, const struct raft_peer *p,
                              raft_time quorum_heard)
 {
@@ -378,8 +377,8 @@ static raft_time round_due_at(const struct raft *r, const struct raft_peer *p,
 }
 
 /* True if a LEAD of the round for reads has to go to this peer now. A peer that was silent for
- * raft_lead_patience() is not asked: a dead peer costs heartbeats, and not a datagram for each read.
- * Heartbeats carry a round as well, and whatever a peer says that is back makes the round due at once
+ * raft_lead_patience() is not asked, so that a dead peer costs heartbeats and not a datagram for each read.
+ * Heartbeats carry a round as well, and the first message of a peer that is back makes the round due at once
  * (heard() in step.c). */
 static bool ask_round(struct raft *r, raft_time now, struct raft_peer *p, enum raft_round round)
 {
@@ -412,7 +411,7 @@ void raft_lead_flush(struct raft *r, raft_time now)
             make_lead(r, now, p, true, &m);
             raft_emit(r, &m);
         }
-        /* The probe leaves with the heartbeat, in one datagram: the peer may be off for weeks. */
+        /* The probe leaves with the heartbeat, in one datagram, since the peer may be off for weeks. */
         if (now >= probe_due_at(p) || (beat && p->state != RAFT_PEER_REPLICATE)) {
             bool tell = p->lost_index != 0 && raft_peer_counts(r, p);
             uint64_t acked = tell ? raft_max(p->lost_index, p->probe_index) : 0;

@@ -26,9 +26,9 @@ struct raft_member {
     uint16_t id;      /* never 0 */
     uint8_t standing; /* enum raft_standing, never RAFT_NO_MEMBER */
     uint8_t priority; /* 0 = never stands for election */
-    /* Names the data directory, the same as long as that keeps what it promised: a node of the same id with
-     * an emptied disk is another one. The caller makes it of the directory's public key, and compares the
-     * whole key before it speaks of it. 0 = not known yet: whoever has this id. */
+    /* Names the data directory: a node of the same id with an emptied disk has another one. The caller makes
+     * it from the directory's public key, and compares whole keys before it gives the core one. 0 = not
+     * known yet: any node of this id. */
     uint64_t incarnation;
 };
 
@@ -41,25 +41,25 @@ struct raft_members {
 /* A configuration of voters with priority 1 and no incarnation. */
 struct raft_members raft_members_first(const uint16_t *ids, unsigned n);
 
-/* Ids are distinct, and there are 1 to RAFT_VOTERS_MAX voters, those that are joining included. */
+/* Ids are distinct, and there are 1 to RAFT_VOTERS_MAX voters, including those that are joining. */
 bool raft_members_valid(const struct raft_members *m);
 
 /* NULL if there is none of that id. */
 const struct raft_member *raft_member(const struct raft_members *m, uint16_t id);
 
-/* The node of that id and directory is a member, as far as the directories are known. */
+/* The node of that id and directory is a member. A member's directory that is not known yet may be any. */
 bool raft_is_member(const struct raft_members *m, uint16_t id, uint64_t incarnation);
 
 bool raft_is_voter(const struct raft_members *m, uint16_t id);
 
 unsigned raft_n_voters(const struct raft_members *m);
 
-/* How many voters go and come from one configuration to the next. A voter with another incarnation is another
- * one, but not if only now it gets to be known. */
+/* How many voters go and come from one configuration to the next. A voter with another incarnation goes and
+ * comes; one whose incarnation gets known does not. */
 unsigned raft_voters_differ(const struct raft_members *before, const struct raft_members *after);
 
-/* The largest value that a majority of the voters reaches, when `reached` says how far each one is. A
- * vote reaches 1, and none 0. */
+/* The largest value that a majority of the voters reaches. `reached` says how far each voter is: an index, a
+ * round, a time; or 1 for a vote and 0 for none. */
 uint64_t raft_majority(const struct raft_members *m,
                        uint64_t (*reached)(const void *ctx, uint16_t id), const void *ctx);
 

@@ -120,8 +120,8 @@ static bool voter_that_stands(const struct raft *r, const struct raft_members *m
            raft_is_member(members, r->cfg.id, r->cfg.incarnation);
 }
 
-/* Section 4.2.2: a node that is not in its newest configuration stands as long as that may not be committed,
- * because its log may be the only one that is good enough to lead. */
+/* Section 4.2.2: a node that is not in its newest configuration stands until it knows that one to be
+ * committed, because its log may be the only one that is good enough to lead. */
 bool raft_may_stand(const struct raft *r)
 {
     return r->removed == 0 &&

@@ -1,16 +1,16 @@
 /* peers.c: which configuration is in force, and which nodes have a place among the peers. */
 #include "raftd/core/raft_impl.h"
 
-/* So many election timeouts a peer stays that is no member: after its removal is committed, or after it last
- * led or asked for votes. */
+/* A peer that is no member stays for so many election timeouts after its removal is committed, or after it
+ * last led or asked for votes. */
 enum { STAY_TIMEOUTS = 4 };
 
 void raft_members_add(struct raft *r, const struct raft_members *m, struct raft_edit *edit)
 {
     r->members_before = r->members;
     r->members = *m;
-    /* The leader that made this entry had the one before committed, and it is the same one here: a log
-     * that has an entry of that leader has all that its log had before it. */
+    /* The leader that made this entry had committed the configuration before. A log that has an entry of
+     * that leader has all that the leader's log had before it, so it is the same configuration here. */
     r->leader_commit = raft_max(r->leader_commit, r->members_before.index);
     edit->members = true;
 }
@@ -32,7 +32,7 @@ static size_t without(struct raft_msg *list, size_t n, uint16_t to)
     return kept;
 }
 
-/* Free for another peer. What waits to be sent to this one is lost, as it could be on its way. */
+/* Frees the place. What waits to be sent to the peer is lost, as if it were lost on its way. */
 static void drop(struct raft *r, struct raft_peer *p)
 {
     unsigned reads = 0;
@@ -46,7 +46,7 @@ static void drop(struct raft *r, struct raft_peer *p)
     *p = (struct raft_peer){.generation = p->generation + 1};
 }
 
-/* Of the peers that are no members the one goes that has been silent for longest. */
+/* If no place is free, the peer that is no member and has been silent for longest goes. */
 static struct raft_peer *free_place(struct raft *r)
 {
     struct raft_peer *first = NULL;

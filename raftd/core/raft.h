@@ -38,29 +38,29 @@
  * write. Acknowledgements of entries (RAFT_MSG_ACK) are made after that event, so they are never
  * early. If a batch can't be made durable, the process must end: there is no event for that.
  *
- * But a batch may be refused because there is no room for it. RAFT_EV_REFUSED hands it back: the disk
- * is as it was before it, none of it is durable, and the `after` messages that waited for it are void
- * (they were promises; whoever wants one asks again). It is not the same batch that is tried again:
+ * But a batch may be refused because the disk has no room for it. RAFT_EV_REFUSED hands it back: the
+ * disk is as it was before the batch, none of it is durable, and the `after` messages that waited for it
+ * are void (they were promises; whoever wants one asks again). The same batch is not tried again:
  *
- *  - If entries were in it, the next one holds term and vote alone, if they are to be written (with a
+ *  - If entries were in it, the next batch holds term and vote alone, if they are to be written (with a
  *    pending truncation, so that the log on disk is always a beginning of the one in memory). Votes
  *    need little room, and a node whose disk is full should give them.
- *  - Entries are offered again after raft_config.full_retry; so is everything if term and vote were
- *    refused, too.
+ *  - Entries are offered again after raft_config.full_retry. If term and vote were refused, too, all
+ *    waits that long.
  *
- * A node that was refused does not stand for election until a batch of the refused kind is durable:
- * it could not write its no-op. A leader hands over to a peer that has room. If there is none it goes on,
- * since reads need no disk, until something is committed without its own copy: then others can lead and
- * write, and it steps down.
+ * A node whose batch was refused does not stand for election until a batch of the refused kind is
+ * durable: it could not write its no-op. A leader hands over to a peer that has room. If no peer has
+ * room the leader goes on, since reads need no disk, until something is committed without its own copy.
+ * Then others can lead and write, and it steps down.
  *
  * Entries
  * -------
- * Payload bytes never enter the core: it knows the log as a trail (trail.h), which may begin
- * anywhere: what is below its base is committed, and the same on all nodes that have it. Whenever
- * raft_step() changes the log it says so in `edit`, and the caller mirrors the change in its own
- * bytes before the next call: cut after edit.truncate_to, then append the entries
- * edit.append_first..append_last (those of the event, or a no-op: a new leader starts with one, and makes
- * one for a damaged peer if all else is on its disk).
+ * Payload bytes never enter the core. It knows the log as a trail (trail.h), which may begin anywhere:
+ * what is below its base is committed, and the same on all nodes that have it. Whenever raft_step()
+ * changes the log it says so in `edit`, and the caller mirrors the change in its own bytes before the
+ * next call: cut after edit.truncate_to, then append the entries edit.append_first..append_last. They
+ * are those of the event, or a no-op: a new leader starts with one, and makes one for a damaged peer if
+ * all else is on its disk.
  *
  * Replication. A leader's peer is in one of these states:
  *
@@ -72,23 +72,23 @@
  *            |                                                                              |
  *            +<-- the log begins later -------------- or, once the peer has the base, REPLICATE
  *
- * PROBE is AppendEntries' consistency check alone (figure 3.1), one message at a time, moved by
- * conflict hints. SNAPSHOT is PROBE at the base of the log for a peer that has shown that it lacks that
- * entry: the caller brings it a snapshot (chapter 5), and the probe goes on with the heartbeats until the
- * peer has the entry. In REPLICATE the caller streams the entries after base_index to the peer, in
- * any pieces, as often as needed, until they arrive: loss never changes the state. On the other
- * side the caller turns what has arrived without a gap into RAFT_EV_APPEND: the receiver's part of
- * AppendEntries.
+ * PROBE is AppendEntries' consistency check alone (figure 3.1), one message at a time. The answer to a
+ * conflict has a hint that says where to ask next. SNAPSHOT is PROBE at the base of the log for a peer
+ * that has shown that it lacks that entry: the caller brings it a snapshot (chapter 5), and the probe
+ * goes on with the heartbeats until the peer has the entry. In REPLICATE the caller streams the entries
+ * after base_index to the peer, in any pieces, as often as needed, until they arrive: loss never changes
+ * the state. On the other side the caller turns what has arrived without a gap into RAFT_EV_APPEND: the
+ * receiver's part of AppendEntries.
  * `epoch` names one such stream: it is the number of the probe that started it. Probe numbers only
  * grow within a leader's term, so late datagrams of an earlier stream are recognised.
  *
  * Snapshots (chapter 5). What the caller applied and has in a durable snapshot may leave the log:
- * raft_compact(). A snapshot that a follower got is made its own between raft_install_begin() and
- * RAFT_EV_INSTALL. If the log holds the snapshot's last entry, all that happens is that this one is known
- * to be committed. If not, the log is empty behind it from now on, and what this node says that it has on
- * disk is in the snapshot: so recovery must take a log that does not hold the newest snapshot's last entry
- * for empty behind that. The disk hears of it in a batch of its own (persist.reset), in the order of all
- * batches.
+ * raft_compact(). A snapshot that a follower got becomes its own state between raft_install_begin() and
+ * RAFT_EV_INSTALL. If the log holds the snapshot's last entry, that entry is known to be committed from
+ * then on, and nothing else changes. If not, the log is empty behind that entry, and what this node
+ * acknowledges is in the snapshot. So recovery must treat a log without the newest snapshot's last entry
+ * as empty behind that entry. The disk hears of it in a batch of its own (persist.reset), in the order
+ * of all batches.
  *
  * Reads (section 6.4). RAFT_EV_READ asks for a linearizable read; the answer comes in
  * raft_ready().read. A leader confirms its leadership by a round of LEAD/ACK that is first sent
@@ -96,34 +96,35 @@
  * used again. Reads on a follower are relayed (READ_REQ / READ_RSP) and retried by the core.
  *
  * Hand-over (section 3.10). RAFT_EV_TRANSFER asks the leader to give its role to a peer. From that step on
- * proposals are refused: what is to be proposed waits at the caller's, and goes to the next leader. As soon
- * as the peer has the whole log on its disk, it is told to stand (RAFT_MSG_TIMEOUT_NOW), and its voters help
- * it though they hear a leader. If it leads in time, all goes on there; if not, this leader goes on. So a
- * node that is drained hands over, and so does one whose disk is full.
+ * proposals are refused: the caller keeps them, and sends them to the next leader. As soon as the peer has
+ * the whole log on its disk it is told to stand (RAFT_MSG_TIMEOUT_NOW), and voters help it though they hear
+ * a leader. If the peer is not elected in time, this leader goes on. A node that is drained hands over, and
+ * so does one whose disk is full.
+ *
  * Members (chapter 4). The configuration is an entry of the log, and the newest one in the log is in force,
  * committed or not: for commits, votes, rounds and the check of the majority. The caller decodes these
- * entries, and says of what is restored, appended or installed which configurations are in it. A node knows
- * two of them, `members` and `members_before`, and needs no more: a leader adds one only when the one before
- * is committed, so whoever has an entry of the newest may take the one before for committed. A truncation can
- * take the newest away, and then the one before is in force again.
+ * entries, and tells which configurations are in what it restores, appends or installs. A node knows two of
+ * them, `members` and `members_before`, and needs no more: a leader adds one only when the one before is
+ * committed, so whoever has the newest knows that the one before is committed. A truncation can take the
+ * newest away, and then the one before is in force again.
  *
  *  - RAFT_EV_PROPOSE with `members` changes them: one voter at a time (section 4.1), refused with a reason
- *    when it is not safe. The entry is of this leader's term, after an entry of that term is committed: else
- *    two leaders could each have a majority of its own (the fault found in 2015 in section 4.1's algorithm).
+ *    when it is not safe. An entry of this leader's term must be committed before: else two leaders could
+ *    each have a majority of its own (the fault found in 2015 in section 4.1's algorithm).
  *  - A new node is a learner first: it gets the log and never counts. One that is RAFT_JOINING is made a
  *    voter by the leader itself, when it has caught up (section 4.2.1): raft_edit.promoted.
  *  - A leader that is no voter of the newest configuration leads on, without counting itself, until that
  *    is committed (section 4.2.2). Then it steps down.
- *  - Who leads or asks for votes is heard whether it is a member or not (section 4.1): it may be that the own
- *    configuration is an old one. For the same reason everybody gives votes, learners too. But a node whose
- *    configuration does not make it a voter does not stand.
- *  - A removed node gets the log a little longer, to hear of it. If it hears of nothing, asks for votes, and
- *    a node knows a committed configuration without it, newer than all that it knows itself, then it
- *    is told (vote_rsp.removed), and stands no more until it hears from a leader.
+ *  - Who leads or asks for votes is heard whether it is a member or not (section 4.1), because the
+ *    receiver's own configuration may be out of date. For the same reason everybody gives votes, learners
+ *    too. But a node whose configuration does not make it a voter does not stand.
+ *  - A removed node gets the log a little longer, so that it learns of its removal. If it missed that and
+ *    asks for votes, whoever knows a committed configuration without it says so (vote_rsp.removed). If the
+ *    node knows no newer one itself, it stands no more until it hears from a leader.
  *
  * A peer (struct raft_peer) is another node with which messages are exchanged: a member, or for a
- * while somebody else. Peers keep their place in `peers` as long as they are there; `generation` tells the
- * next one in the same place apart. raft_edit.members says when to look for those that came or went.
+ * while some other node. A peer keeps its place in `peers` as long as it is there; `generation` tells the
+ * next peer in the same place apart. raft_edit.members says when peers may have come or gone.
  *
  * Input
  * -----
@@ -149,10 +150,10 @@ typedef uint64_t raft_time;
 
 enum {
     RAFT_APPEND_RUNS_MAX = 16, /* changes of term in one RAFT_EV_APPEND: the caller splits there */
-    /* The other members, and a few that are none: a leader or a candidate that the own configuration does not
-     * know yet, a node that was removed. */
+    /* The other members, and a few that are none: a leader or a candidate that this node's configuration
+     * does not have yet, a node that was removed. */
     RAFT_PEERS_MAX = RAFT_MEMBERS_MAX - 1 + 3,
-    /* Per list. Eleven types, two of them also as PreVote; one of each kind per peer can wait. */
+    /* Messages in a list: of each peer one of each kind. There are eleven types, two also as PreVote. */
     RAFT_MSGS_MAX = 13 * RAFT_PEERS_MAX,
     /* Per asking node: one read in flight, one waiting. */
     RAFT_READS_MAX = 2 * (RAFT_PEERS_MAX + 1),
@@ -162,8 +163,7 @@ enum raft_role { RAFT_FOLLOWER, RAFT_PRE_CANDIDATE, RAFT_CANDIDATE, RAFT_LEADER 
 
 enum raft_peer_state { RAFT_PEER_PROBE, RAFT_PEER_REPLICATE, RAFT_PEER_SNAPSHOT };
 
-/* Why this node last started an election, or last gave up a role: for people, see
- * raft_why_name(). */
+/* Why this node last started an election or lost a role. raft_why_name() says it to people. */
 enum raft_why {
     RAFT_WHY_NONE,         /* nothing happened since start */
     RAFT_WHY_START,        /* first election timeout after start: no leader was heard */
@@ -172,18 +172,18 @@ enum raft_why {
     RAFT_WHY_HIGHER_TERM,  /* a message carried a higher term */
     RAFT_WHY_OTHER_LEADER, /* another node leads this term */
     RAFT_WHY_LOST_QUORUM,  /* leader: no majority was heard for two election timeouts */
-    RAFT_WHY_DISK_STALL,   /* leader, or it asked for votes: a batch is on its way for too long */
+    RAFT_WHY_DISK_STALL,   /* leader or candidate: a batch is in flight for too long */
     RAFT_WHY_DISK_FULL,    /* leader or candidate: its own disk has no room */
     RAFT_WHY_HANDED,       /* the lead was handed over: to this node, or by it */
     RAFT_WHY_REMOVED,      /* it is no voter any more */
     RAFT_WHY_COUNT,
 };
 
-/* What became of the last hand-over that this leader was asked for: for people, see
- * raft_transfer_name(). */
+/* What became of the last hand-over that this leader was asked for. raft_transfer_name() says it to
+ * people. */
 enum raft_transfer {
-    RAFT_TRANSFER_NONE, /* none was asked for since start */
-    RAFT_TRANSFER_RUNS,
+    RAFT_TRANSFER_NONE,      /* none was asked for since start */
+    RAFT_TRANSFER_RUNS,      /* under way */
     RAFT_TRANSFER_LEFT,      /* this node leads no more */
     RAFT_TRANSFER_NO_TARGET, /* not begun: no other voter could lead now, or it has not that id */
     RAFT_TRANSFER_SILENT,    /* not begun: the peer was not heard for an election timeout */
@@ -204,7 +204,7 @@ enum raft_refusal {
     RAFT_REFUSED_MALFORMED,  /* an id twice, or too many members */
     RAFT_REFUSED_LAST_VOTER, /* nobody would be left who counts */
     RAFT_REFUSED_TWO_VOTERS, /* more than one voter comes, goes, or has another directory */
-    RAFT_REFUSED_NO_LEARNER, /* it is to be a voter and is not yet a learner: its id is not known */
+    RAFT_REFUSED_NO_LEARNER, /* a new voter that is no learner yet */
     RAFT_REFUSED_BEHIND,     /* a learner that is to be a voter has not caught up yet: try again */
     /* These two can be forced. */
     RAFT_REFUSED_NO_STANDERS, /* half of the voters would have priority 0: it could be that nobody can lead */
@@ -229,7 +229,7 @@ struct raft_config {
     /* Random token of this process: peers learn from it that a node restarted and forgot its
      * streams. */
     uint32_t boot;
-    raft_time full_retry; /* what was refused for want of room is tried again after so long */
+    raft_time full_retry; /* a batch for which there was no room is tried again after so long */
 };
 
 /* What the disk holds at start. */
@@ -244,7 +244,7 @@ struct raft_restored {
     size_t n_runs;
     /* Known to be committed when the last batch was made: base_index <= commit <= last_index. */
     uint64_t commit;
-    bool damaged; /* the log was cut before damage, see raft.damaged */
+    bool damaged; /* recovery cut the log because of damage behind the cut, see raft.damaged */
     /* The newest configuration in the log or at its base, and the one before it if the newest one is above
      * `commit` (else not used). */
     struct raft_members members, members_before;
@@ -269,15 +269,14 @@ struct raft_msg {
     uint16_t from;
     uint16_t to;
     uint64_t term; /* the sender's current term */
-    /* Of the sender's data directory, as the receiver's caller found it out; not sent, and 0 in what the core
-     * gives out. */
+    /* The sender's data directory, filled in by the receiver's caller; 0 in messages that the core makes. */
     uint64_t incarnation;
     union {
         struct {
             bool pre; /* PreVote: changes nothing at the voter */
-            bool
-                handed; /* the leader of the term before has told it to stand: voters that hear that
-                          * leader help all the same (section 4.2.3) */
+            /* The leader of the term before has told it to stand: voters that hear that leader help
+             * all the same (section 4.2.3). */
+            bool handed;
             uint64_t campaign;   /* number of the sender's campaign, echoed by the answers */
             uint64_t vote_term;  /* term asked for: `term`, or term + 1 for PreVote */
             uint64_t last_index; /* of the candidate's log (section 3.6.1) */
@@ -288,8 +287,8 @@ struct raft_msg {
             bool granted;
             uint64_t campaign;
             uint64_t vote_term;
-            /* Index of a committed configuration in which the candidate is not. 0 = none is known. Whatever
-             * the terms are. */
+            /* Index of a committed configuration without the candidate, 0 = none is known. It holds
+             * whatever the terms are. */
             uint64_t removed;
         } vote_rsp;
         struct {
@@ -310,10 +309,10 @@ struct raft_msg {
             bool match;
             bool damaged;        /* see raft.damaged: what it said before counts no more */
             uint64_t prev_index; /* echoed */
-            uint64_t
-                hint_index;     /* no match: the highest index that may match; match: the log is the
-                                  * leader's at least up to here, prev_index or more ... */
-            uint64_t hint_term; /* ... and the sender's term there (0 with index 0) */
+            /* Match: the log equals the leader's at least up to here, which is prev_index or above. No
+             * match: the highest index that may match. */
+            uint64_t hint_index;
+            uint64_t hint_term; /* the sender's term at hint_index; 0 with index 0 */
         } probe_ack;
         struct {
             uint64_t round;
@@ -327,7 +326,7 @@ struct raft_msg {
             uint64_t durable; /* entries up to here are on disk and equal the leader's */
             uint32_t epoch;   /* of the stream that this answer is about */
             uint32_t boot;
-            bool need_probe; /* that stream is unknown here: probe again */
+            bool need_probe; /* that stream is unknown here: the leader is to probe */
             /* It would not lead now: it is in doubt, drained, without room, or installs a snapshot. */
             bool unfit;
             bool damaged; /* nothing else counts here, unless this process said so to a probe */
@@ -340,9 +339,10 @@ struct raft_msg {
             uint64_t index; /* ... may be served once this index, which is committed, is applied */
         } read_rsp;
         struct {
-            uint64_t
-                round; /* newest round that the leader has made: who has heard a later one, or ... */
-            uint64_t last_index; /* ... has another log, gets this too late */
+            /* The leader's newest round and last index. If the receiver has heard a later round or has
+             * another log, this message came too late. */
+            uint64_t round;
+            uint64_t last_index;
         } timeout_now;
         struct {
             uint16_t heir; /* who is to lead; 0 = the best */
@@ -359,7 +359,7 @@ enum raft_event_type {
     RAFT_EV_READ,      /* a linearizable read was asked for here */
     RAFT_EV_REFUSED,   /* batch `refused.seq`, the one in flight, was not written: no room */
     RAFT_EV_INSTALL, /* a snapshot is durable here, or what raft_install_begin() began has failed */
-    RAFT_EV_TRANSFER, /* the leader is asked to hand over; a follower passes it on, once */
+    RAFT_EV_TRANSFER, /* the leader is asked to hand over; a follower relays it once */
 };
 
 struct raft_event {
@@ -393,17 +393,15 @@ struct raft_event {
              * process (late answers to an earlier process are recognised), lower half grows. */
             uint64_t req;
         } read;
-        struct
-        { /* what the snapshot ends with: an entry that is committed; 0 and 0 = it has failed */
-            uint64_t index, term;
+        struct {
+            uint64_t index; /* the snapshot's last entry, which is committed; 0 = it has failed */
+            uint64_t term;  /* of that entry; 0 with index 0 */
             const struct raft_members *members; /* the newest configuration up to there */
         } install;
         struct {
-            uint16_t
-                from; /* void unless this one leads (it may have happened already); 0 = whoever */
-            uint16_t
-                heir; /* another voter; 0 = the best: that is there, fit, and has most of the log */
-            bool drain; /* from now on this node leads no more, see raft.drained */
+            uint16_t from; /* nothing happens if another node leads; 0 = whoever leads is asked */
+            uint16_t heir; /* another voter; 0 = of those that could lead, the one with most log */
+            bool drain;    /* from now on this node leads no more, see raft.drained */
         } transfer;
     };
 };
@@ -434,8 +432,8 @@ struct raft_persist {
     uint16_t vote;
     bool truncate; /* first: entries above truncate_to are dead */
     uint64_t truncate_to;
-    /* Nothing else but term and vote: the log is empty behind entry reset_to, which is of reset_term and
-     * in a snapshot on this disk. */
+    /* The log is empty behind entry reset_to, which is of reset_term and in a snapshot on this disk. Only
+     * term and vote can be in the same batch. */
     bool reset;
     uint64_t reset_to, reset_term;
     /* Then: entries first_index..last_index; 0 = none. The caller may lower last_index (not below
@@ -460,20 +458,21 @@ struct raft_ready {
 /* A message that is sent again until it is answered, after 1, 1, 1, 2, 4 ... times the peer's PTO,
  * at most each heartbeat. A lossy link costs a round trip or two, a dead peer no storm. */
 struct raft_try {
-    raft_time due; /* send it (again) then; 0 = now */
-    uint64_t sent; /* times in a row, without an answer */
+    raft_time due; /* when to send it; 0 = now */
+    uint64_t sent; /* how often it was sent since the last answer */
 };
 
 /* What this node knows of another node. Read-only outside the core. From `state` on, all but heard,
  * seen and vote_* have a meaning on a leader only. */
 struct raft_peer {
-    uint16_t id;          /* 0 = a free place: all else but the generation is 0, too */
-    uint8_t standing;     /* in raft.members: enum raft_standing */
-    uint32_t generation;  /* of this place: grows as peers come and go; each process starts anew */
-    uint64_t incarnation; /* what counts is said by this one; 0 = of a member: whoever has its id */
-    raft_time leaves_at;  /* no member: it goes then; 0 = member */
-    bool served;          /* leader: it gets the log */
-    /* Rounds of catching up (section 4.2.1): it is to have what the log held at `round_since`. */
+    uint16_t id;         /* 0 = a free place: all else but the generation is 0, too */
+    uint8_t standing;    /* in raft.members: enum raft_standing */
+    uint32_t generation; /* of this place: grows as peers come and go; each process starts anew */
+    /* Its data directory: messages from another one do not count. 0 = a member's, not known yet: any. */
+    uint64_t incarnation;
+    raft_time leaves_at; /* when its place gets free; 0 = a member, which stays */
+    bool served;         /* leader: it gets the log */
+    /* A round of catching up (section 4.2.1) ends when the peer has what the log held at `round_since`. */
     uint64_t round_target;
     raft_time round_since;
     bool caught_up; /* the last round took no longer than an election timeout */
@@ -485,10 +484,10 @@ struct raft_peer {
     /* Committed, and acknowledged by it to this process, in whatever term: it must keep these entries
      * for good. Invariant: <= commit_index. */
     uint64_t kept_index;
-    /* It acknowledged the entries up to here and has lost some of them, as its answer to a probe
-     * shows; each probe tells it. 0 = nothing is lost, or it has all of them again. Invariant: 0, or
-     * match_index < lost_index <= last_index. The same with sure_index of a damaged peer, once that is
-     * committed, and until the peer says that it knows. */
+    /* It acknowledged the entries up to here and has lost some of them, as its answer to a probe showed.
+     * Each probe tells the peer so. 0 = nothing is lost, or it has all of them again. Invariant: 0, or
+     * match_index < lost_index <= last_index. For a damaged peer it is sure_index, which probes name once
+     * that is committed, until the peer says that it knows. */
     uint64_t lost_index;
     /* Until this entry is committed the peer counts for nothing: it is damaged (raft.damaged), and the
      * entry was made after that was heard. 0 = it counts. Invariant: <= last_index + 1. */
@@ -502,14 +501,15 @@ struct raft_peer {
     struct raft_try probe_try;
     uint64_t round; /* highest round acknowledged in this term. Invariant: <= our round */
     struct raft_try round_try; /* LEADs for raft.read_round; RAFT_NEVER = not to a silent peer */
-    /* Newest message but requests for votes, at a leader of its own term only; 0 = never. */
+    /* When its newest message came, requests for votes excepted; a leader takes only those of its own
+     * term. 0 = never. */
     raft_time heard;
-    raft_time seen;      /* newest message of any kind; 0 = never */
-    bool unfit;          /* it would not lead, it said last */
+    raft_time seen;      /* when its newest message of any kind came; 0 = never */
+    bool unfit;          /* its newest ACK says that it would not lead */
     raft_time lead_sent; /* last LEAD to it; 0 = send now */
     struct raft_try vote_try;
     bool vote_answered; /* in this campaign it is asked no more */
-    bool pre_granted;   /* it would vote for us, it said in this campaign */
+    bool pre_granted;   /* it said in this campaign that it would vote for us */
     bool vote_granted;  /* it has voted for us in this term */
     bool vote_refused;  /* it has refused us its vote in this term */
 };
@@ -529,8 +529,8 @@ struct raft_stats {
     uint64_t stale_msgs;      /* of an older term, stream, campaign, probe or round: dropped */
     uint64_t impossible_msgs; /* contradict what a correct peer may say: dropped */
     uint64_t votes_refused_by_lease; /* a leader was heard within T (section 4.2.3) */
-    /* A disk was found to have lost entries that its node had acknowledged: by this leader, a peer's;
-     * by this follower, told by its leader, its own. */
+    /* A disk had lost entries that its node had acknowledged. A leader counts its peers' disks, a follower
+     * its own, when its leader says so. */
     uint64_t lost_acked;
 };
 
@@ -561,10 +561,11 @@ struct raft {
     raft_time disk_took[2]; /* by the last two batches, the newest first; 0 = none yet */
     uint64_t inflight_term;
     uint16_t inflight_vote;
-    bool inflight_truncate; /* what is left of it if it is refused: */
+    bool inflight_truncate; /* these say what it held, in case it is refused */
     bool inflight_entries;
+    bool inflight_reset;
     uint64_t inflight_base; /* durable_index when it was made */
-    /* Not to be tried before, 0 = not refused: entries, and anything at all. */
+    /* After a refusal entries, or anything at all, are not tried before these times; 0 = not refused. */
     raft_time entries_at;
     raft_time batch_at;
     raft_time yield_at; /* leader without room: when it steps down; RAFT_NEVER = it is needed */
@@ -574,12 +575,11 @@ struct raft {
     bool truncate_pending; /* Invariant: then written_last == truncate_to */
     uint64_t truncate_to;
     bool reset_pending; /* the disk must be told: the log is empty and begins behind base_index */
-    bool inflight_reset;
 
     /* Follower. */
     raft_time election_deadline;
     raft_time leader_heard; /* last sign of life of the current term's leader; 0 = none in it */
-    raft_time ping_sent;    /* since leader_heard; 0 = none */
+    raft_time ping_sent;    /* the last PING since leader_heard; 0 = none */
     uint64_t verified;      /* our log equals the leader's up to here (this term). <= last_index */
     uint64_t leader_commit; /* highest commit index heard; a fact of the cluster, never falls */
     uint32_t epoch;         /* of the leader's stream to us, 0 = none. Invariant: 0 or probe_seen */
@@ -587,46 +587,45 @@ struct raft {
     uint64_t round;         /* leader: last round made. follower: highest heard in this term */
     bool ack_due;
     raft_time ack_by;       /* RAFT_NEVER = no delayed acknowledgement pending */
-    uint32_t refused_epoch; /* != 0: say need_probe about this stream */
+    uint32_t refused_epoch; /* the ACK says need_probe about this stream; 0 = none */
     /* In doubt: the leader says that this node acknowledged all entries up to this one, and the disk
-     * has lost some of them. Until it holds them again, durable and verified, or what a later leader
-     * has in their place, it votes as if its log still ended here, and does not stand for election.
-     * Not durable: after a restart the leader says it again. 0 = not in doubt. */
+     * has lost some of them. Until it has them durable and verified, or what a later leader has in their
+     * place, it votes as if its log still ended here, and does not stand for election. Not durable: after
+     * a restart the leader says it again. 0 = not in doubt. */
     uint64_t doubt_index;
     uint64_t doubt_term; /* of that entry; 0 with index 0 */
     /* In doubt, and nobody knows what this node had acknowledged, or for whom it had voted: its log was
-     * damaged, and cut before the damage. Its leader names the entry that ends this (`doubt_index`, 0 until
-     * then: it votes for nobody); see lead.c. Durable, by the caller. */
+     * damaged, and cut before the damage. The leader names the entry that ends this (see heed_damage() in
+     * lead.c). Until then doubt_index is 0 and the node votes for nobody. The caller makes it durable. */
     bool damaged;
     /* It does not stand for election, and hands over what it leads, until the process ends. */
     bool drained;
     bool log_full; /* see raft_log_full() */
-    /* The leader has no room for entries, nor has a peer that could take its place: whoever takes new
-     * writes should refuse them. Of the present leader, this node or another. */
+    /* The present leader, this node or another, has no room for entries, nor has a peer that could take
+     * its place: whoever takes new writes should refuse them. */
     bool no_room;
     /* A snapshot of the leader's is being made ours: this node does not stand for election, as its log
      * is about to be another one. */
     bool installing;
 
     /* Candidate and pre-candidate. */
-    /* This process stands in this term, or did, and the term has had no leader yet, neither this node
-     * nor another: votes count. */
+    /* This process stands or stood in this term, and the term has had no leader yet: votes count. */
     bool stood;
-    bool handed; /* in this term, which the leader of the term before has told it to stand in */
-    raft_time stood_at; /* when that began; 0 = a majority has answered since, granted or not */
+    bool handed;        /* the leader of the term before told it to stand in this term */
+    raft_time stood_at; /* when it stood; 0 = a majority has answered since, granted or not */
     /* How long a majority took to answer in this node's last candidacy, its own write included; 0 = not
-     * known. Forgotten with the next leader. */
+     * known. The next leader resets it. */
     raft_time votes_took;
-    uint64_t campaign;
-    uint32_t tries; /* PreVote rounds since a leader was heard, or a peer that had been away */
+    uint64_t campaign; /* number of the newest campaign; the upper half is raft_config.boot */
+    uint32_t tries;    /* PreVote rounds since a leader was heard, or a peer that had been away */
 
     /* The newest configuration in the log: it is in force. Invariant: members.index <= last_index. */
     struct raft_members members;
     /* While that is not known to be committed: the one before, which is. Invariant: its index is lower, and
      * <= commit_index. */
     struct raft_members members_before;
-    /* A node said that a committed configuration, of this index, is without this node: it does not stand. 0
-     * = nobody did since a leader was heard. */
+    /* Index of a committed configuration without this node, of which another node told it: it does not
+     * stand. 0 = nobody did since a leader was heard. */
     uint64_t removed;
     struct raft_peer peers[RAFT_PEERS_MAX];
     unsigned n_peers; /* places in use, free ones among them */
@@ -638,18 +637,18 @@ struct raft {
     struct raft_read reads[RAFT_READS_MAX]; /* oldest first */
     unsigned n_reads;
     uint64_t read_round;      /* first round of the last LEADs to all peers for reads */
-    uint16_t heir;            /* hand-over: the peer that is to lead, 0 = none is under way ... */
-    raft_time heir_until;     /* ... it is given up then ... */
-    struct raft_try heir_try; /* ... and RAFT_MSG_TIMEOUT_NOW */
-    raft_time transfer_at;    /* not before, if nobody asks for it */
+    uint16_t heir;            /* the peer that the role is handed over to, 0 = none */
+    raft_time heir_until;     /* when the hand-over is given up */
+    struct raft_try heir_try; /* RAFT_MSG_TIMEOUT_NOW to the heir */
+    raft_time transfer_at;    /* no hand-over of the leader's own accord before this time */
     enum raft_transfer transfer;
-    uint64_t transfers; /* asked for since start; for who waits for one */
+    uint64_t transfers; /* asked for since start: who waits for one sees by it that it began */
 
     /* Reads asked for here. */
     uint64_t read_want;       /* newest req of RAFT_EV_READ */
     uint64_t read_done;       /* newest req answered */
     struct raft_try read_try; /* follower: READ_REQ */
-    bool read_ready;          /* an answer for the next raft_ready() */
+    bool read_ready;          /* raft_ready() has to give an answer */
     uint64_t read_ready_index;
 
     struct raft_msg now_msgs[RAFT_MSGS_MAX];
@@ -667,8 +666,8 @@ struct raft {
 void raft_init(struct raft *r, const struct raft_config *cfg, const struct raft_restored *s,
                struct raft_run *runs, size_t cap_runs, raft_time now);
 
-/* Takes one event. `edit` is always filled. Before it the caller makes sure, by raft_trail_move(), that
- * raft_trail_room() is RAFT_APPEND_RUNS_MAX or more. */
+/* Takes one event. `edit` is always filled. Before each call the caller makes sure, by raft_trail_move(),
+ * that raft_trail_room() is RAFT_APPEND_RUNS_MAX or more. */
 void raft_step(struct raft *r, raft_time now, const struct raft_event *ev, struct raft_edit *edit);
 
 /* Tells how long peers[peer] may take to answer before a message is sent to it again (probe timeout,
@@ -704,27 +703,28 @@ void raft_refuse_stream(struct raft *r);
 /* The entries up to this one leave the log: they are applied, durable, and in a durable snapshot. */
 void raft_compact(struct raft *r, uint64_t index);
 
-/* All of a snapshot is here and is going to be made ours; RAFT_EV_INSTALL follows. False: not now, since
- * this node does not follow a leader. */
+/* All of a snapshot is here and the caller wants to install it; RAFT_EV_INSTALL follows. False: not now,
+ * since this node does not follow a leader. */
 bool raft_install_begin(struct raft *r);
 
-/* The last batch with entries, or without, was refused and none like it is durable since. */
+/* A batch was refused, and none of its kind (with entries, or without) is durable since. */
 bool raft_disk_full(const struct raft *r);
 
-/* The caller's log has its most: it proposes nothing, until it says otherwise. */
+/* The caller says whether its log has reached its largest size. While it has, it proposes nothing, and a
+ * leader hands over to a peer that has room. */
 void raft_log_full(struct raft *r, bool full);
 
 /* This node has less than it promised: it does not stand for election. */
 bool raft_in_doubt(const struct raft *r);
 
-/* Leader: what that peer says counts, see sure_index. */
+/* Leader: what that peer says counts, see raft_peer.sure_index. */
 bool raft_peer_counts(const struct raft *r, const struct raft_peer *p);
 
 /* Term of the entry at index; 0 for index 0, for indexes below the trail's base and beyond the log. */
 uint64_t raft_term_at(const struct raft *r, uint64_t index);
 
-/* No correct peer can be in that term: messages that carry it are counted and dropped. What is on our
- * disk is what counts, so that each step upward costs a write. */
+/* No correct peer can be in that term: messages that carry it are counted and dropped. The bound is taken
+ * from the term on our disk, so that each step upward costs a write. */
 bool raft_term_absurd(const struct raft *r, uint64_t term);
 
 /* Position of id in r->peers, or -1. */
@@ -733,7 +733,8 @@ int raft_peer_slot(const struct raft *r, uint16_t id);
 /* The newest configuration that is known to be committed. */
 const struct raft_members *raft_members_committed(const struct raft *r);
 
-/* A proposal of these members, RAFT_TAKEN if it would be taken now. */
+/* Why a proposal of these members would be refused now, RAFT_TAKEN if it would not. `force` as in
+ * raft_event.propose. */
 enum raft_refusal raft_members_refusal(const struct raft *r, raft_time now,
                                        const struct raft_members *m, bool force);
 
@@ -746,7 +747,7 @@ const char *raft_role_name(enum raft_role role);
 /* "probe", "replicate", "snapshot" */
 const char *raft_peer_state_name(enum raft_peer_state state);
 
-/* A short phrase for people. */
+/* Short phrases for people. */
 const char *raft_why_name(enum raft_why why);
 const char *raft_transfer_name(enum raft_transfer transfer);
 const char *raft_refusal_name(enum raft_refusal refusal);

@@ -32,16 +32,17 @@
  * years. It keeps term + 1 from wrapping. */
 #define RAFT_TERM_MAX (UINT64_MAX / 2)
 
-/* Nor is a term believed that is so far above our own: even a node that was away for years is not so far
- * behind. Else one message could take all nodes to the last term, for ever. */
+/* A term that is so far above our own is not believed either: even a node that was away for years is not so
+ * far behind. Else one message could take all nodes to the last term, for ever. */
 #define RAFT_TERM_JUMP_MAX (UINT64_C(1) << 32)
 
-/* Campaigns in a row in which votes are asked for again and again: enough for 30 % loss. After that
- * a node is taken to be cut off, until it hears a peer that was away for as many election timeouts:
- * after a shorter absence it is still eager, and a peer that is there is rarely silent for so long. */
+/* Campaigns in a row in which requests for votes are repeated: enough for 30 % loss. After that a node is
+ * taken to be cut off, until it hears a peer that was silent for as many election timeouts: after a
+ * shorter silence it is still eager, and a peer that is there is rarely silent for so long. */
 enum { RAFT_EAGER_CAMPAIGNS = 4 };
 
-/* When this node heard from itself: not a time, but one can add to it. */
+/* Stands for the time at which a node last heard from itself. It is half of the range, so that adding a
+ * timeout to it does not wrap. */
 #define RAFT_ALWAYS (RAFT_NEVER / 2)
 
 static inline uint64_t raft_min(uint64_t a, uint64_t b)
@@ -65,17 +66,17 @@ static inline bool raft_up_to_date(uint64_t term, uint64_t index, uint64_t than_
 enum {
     /* Tries at the plain interval, before backoff: at 30 % loss enough for 87 of 100 questions. */
     RAFT_PLAIN_TRIES = 3,
-    /* Before a leader is given up, by a follower or by itself, it is asked without backoff, but not
-     * more often than this in an election timeout. The half of it that is left is enough for 996 of
-     * 1000 leaders at 30 % loss; it ends with an election, so a dead peer costs no storm. */
+    /* Before a follower gives up its leader, or a leader itself, it asks without backoff, but not more
+     * often than this in an election timeout. Half of the timeout is left for it: enough to keep 996 of
+     * 1000 leaders at 30 % loss. An election ends it, so a dead peer costs no storm. */
     RAFT_LAST_TRIES = 16,
 };
 
 enum {
     RAFT_ELECTION_WRITES = 2, /* in a row: the candidate's vote for itself, then its voters' */
-    /* A leader's disk stalls when a batch takes so many times what it took lately: times vary. */
+    /* A leader's disk stalls when a batch takes so many times what batches took lately: times vary. */
     RAFT_DISK_PATIENCE = 4,
-    /* A disk that takes longer hangs rather than works, and is waited for no longer than this one. */
+    /* Elections wait no longer for a disk: one that takes more than this hangs rather than works. */
     RAFT_DISK_SLOW_MAX_US = 3000000,
 };
 
@@ -98,7 +99,7 @@ static inline bool raft_hard_state_durable(const struct raft *r)
     return r->term == r->durable_term && r->vote == r->durable_vote;
 }
 
-/* It knows what it promised, or what is enough of it: see raft.damaged. */
+/* This node knows what it promised, or which entry makes up for it: see raft.damaged. */
 static inline bool raft_knows(const struct raft *r)
 {
     return !r->damaged || r->doubt_index != 0;
@@ -106,8 +107,8 @@ static inline bool raft_knows(const struct raft *r)
 
 /* msgs.c */
 
-/* What a batch takes these days, 0 if that is not known: the faster one of the last two, so that one
- * which hung once does not count. */
+/* What a batch takes these days, 0 if that is not known: the faster one of the last two, so that a single
+ * slow one does not count. */
 raft_time raft_disk_time(const struct raft *r);
 
 /* Its members let this node stand for election (section 4.2.2). */
@@ -118,32 +119,32 @@ bool raft_may_stand(const struct raft *r);
  * nothing that the new one does not, and so the lists are bounded. */
 void raft_emit(struct raft *r, struct raft_msg *m);
 
-/* It would not lead: ack.unfit. */
+/* This node would not lead, see ack.unfit. */
 bool raft_unfit(const struct raft *r);
 
-/* What waits for (term, vote) may leave if they are durable. */
+/* Moves what waits for (term, vote) to `now` if they are durable. */
 void raft_release(struct raft *r);
 
-/* The message goes to that peer now; says when it is due again. */
+/* The message goes to that peer now; sets when it is due again. */
 void raft_try_sent(const struct raft *r, raft_time now, const struct raft_peer *p,
                    struct raft_try *t);
 
 /* peers.c */
 
-/* The configuration m, an entry that the log has from now on, is in force. */
+/* The configuration m, which has become an entry of the log, is in force. */
 void raft_members_add(struct raft *r, const struct raft_members *m, struct raft_edit *edit);
 
-/* m, which is committed, is in force, and what is behind it is gone. */
+/* The configuration m, which is committed, is in force, and the log has no later one. */
 void raft_members_reset(struct raft *r, const struct raft_members *m, struct raft_edit *edit);
 
-/* All members are peers. Those that are members no more go later. */
+/* Makes peers of all members. Peers that are members no more go later. */
 void raft_peers_sync(struct raft *r);
 
-/* Somebody, member or not, leads or asks for votes. Its slot, or -1: there is no place for it. */
+/* A node, member or not, leads or asks for votes. Returns its slot, or -1 if there is no place for it. */
 int raft_peers_meet(struct raft *r, raft_time now, uint16_t id, uint64_t incarnation,
                     struct raft_edit *edit);
 
-/* Those whose removal is committed go after a while. */
+/* Peers whose removal is committed go after a while. */
 void raft_peers_settle(struct raft *r, raft_time now);
 void raft_peers_on_tick(struct raft *r, raft_time now, struct raft_edit *edit);
 raft_time raft_peers_deadline(const struct raft *r);
@@ -170,8 +171,8 @@ void raft_election_on_tick(struct raft *r, raft_time now);
 /* Its leader hands over: it stands at once, without asking first who would vote for it. */
 void raft_election_handed(struct raft *r, raft_time now);
 
-/* True if the request came to a leader from a peer in its own term, which does not hear it: then it is a
- * ping, too. */
+/* True if the request came to a leader from a peer in the leader's term. Such a peer does not hear the
+ * leader, so the request is a ping, too. */
 bool raft_election_on_vote_req(struct raft *r, raft_time now, const struct raft_msg *m);
 
 void raft_election_on_vote_rsp(struct raft *r, raft_time now, const struct raft_msg *m);
@@ -258,13 +259,13 @@ void raft_lead_commit(struct raft *r);
 /* New members get the log from now on. */
 void raft_lead_serve(struct raft *r, raft_time now);
 
-/* So long may a majority be silent before its leader steps down (section 6.2). */
+/* How long a majority may be silent before its leader steps down (section 6.2). */
 raft_time raft_lead_patience(const struct raft *r);
 
-/* It is no voter any more, and that is committed (section 4.2.2). */
+/* This node is no voter any more, and that is committed (section 4.2.2). */
 bool raft_lead_removed(const struct raft *r);
 
-/* How far that voter's disk holds the leader's log (for raft_majority()). */
+/* How far that voter's disk has the leader's log (for raft_majority()). */
 uint64_t raft_lead_copy_of(const void *ctx, uint16_t id);
 
 void raft_lead_flush(struct raft *r, raft_time now);

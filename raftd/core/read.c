@@ -24,8 +24,8 @@ static uint64_t confirmed_round(const struct raft *r)
     return raft_majority(&r->members, round_of, r);
 }
 
-/* A read arrived at the leader. Per asking node one read may be in flight (its round has left) and
- * one may wait: all that come meanwhile become one with the waiting read. */
+/* A read arrived at the leader. Of each asking node one read may be in flight (its round has left) and one
+ * may wait: reads that come meanwhile become part of the waiting one. */
 static void add_read(struct raft *r, uint16_t from, uint64_t req)
 {
     struct raft_read *newest = NULL;
@@ -106,8 +106,8 @@ void raft_read_settle(struct raft *r)
     unsigned kept = 0;
     for (unsigned i = 0; i < r->n_reads; i++) {
         const struct raft_read read = r->reads[i];
-        /* Not before the index is committed: term_first might be lost with this leader, and then
-         * the reader would wait for an index that may never come. */
+        /* The answer waits until the index is committed. The entry at term_first might be lost with this
+         * leader, and then the reader would wait for an index that may never come. */
         if (confirmed < read.need || r->commit_index < read.index) {
             r->reads[kept++] = read;
         } else if (read.from == r->cfg.id) {

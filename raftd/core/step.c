@@ -48,8 +48,9 @@ void raft_init(struct raft *r, const struct raft_config *cfg, const struct raft_
 
 /* -------------------------------------------------------------------------------------- step */
 
-/* Anybody may lead or ask for votes (section 4.1). All else is of interest only if a peer says it, out of the
- * directory that promised what counts, and to a leader only if it gets its log. */
+/* Slot of the sender, -1 if the message is not for us. Any node may lead or ask for votes (section 4.1). All
+ * else counts only from a peer, with the directory that the peer had before, and for a leader only if the
+ * peer gets the leader's log. */
 static int sender(struct raft *r, raft_time now, const struct raft_msg *m, struct raft_edit *edit)
 {
     if (m->from == 0 || m->from == r->cfg.id)
@@ -63,7 +64,7 @@ static int sender(struct raft *r, raft_time now, const struct raft_msg *m, struc
     return r->role == RAFT_LEADER && !p->served ? -1 : slot;
 }
 
-/* A message or stream data of another node, of the peer in that place. */
+/* Message or stream data came from the peer in that slot. False: it is dropped. */
 static bool accept_sender(struct raft *r, raft_time now, int slot, uint64_t term)
 {
     if (slot < 0 || raft_term_absurd(r, term)) {
@@ -88,8 +89,8 @@ static void heard(struct raft *r, raft_time now, uint16_t from, uint64_t term)
     p->heard = now;
 }
 
-/* The rule for terms (figure 3.1, rules for all servers). True if it is of the current term, which
- * it may have raised, and has still to be handled. */
+/* The rule for terms (figure 3.1, rules for all servers). A higher term is entered. True if the message is
+ * of the current term now, and still to be handled. */
 static bool accept_term(struct raft *r, raft_time now, uint16_t from, uint64_t term,
                         bool leader_speaks)
 {
@@ -157,13 +158,13 @@ static void on_persisted(struct raft *r, raft_time now, uint64_t seq)
     }
 }
 
-/* The disk is as it was before the batch. One at a time, so nothing else was under way. */
+/* The disk is as it was before the batch, since there is one batch at a time. */
 static void on_refused(struct raft *r, raft_time now, uint64_t seq)
 {
     assert(seq != 0 && seq == r->inflight_seq);
     r->inflight_seq = 0;
-    /* Dead entries are still on disk if the batch was to cut them, or if more died since it was made, unless
-     * the whole log is to go. */
+    /* Dead entries are still on disk if the batch was to cut them, or if more have died since it was made.
+     * They need no cut if the whole log is to go. */
     r->reset_pending |= r->inflight_reset;
     r->truncate_pending = !r->reset_pending &&
                           (r->inflight_truncate || r->durable_index < r->inflight_base);
@@ -176,9 +177,9 @@ static void on_refused(struct raft *r, raft_time now, uint64_t seq)
         raft_election_step_down(r, now, r->term, RAFT_WHY_DISK_FULL);
 }
 
-/* Something is committed without the copy of this leader, whose disk is full: a majority has room, and can
- * go on without it. Or it was removed (section 4.2.2). It steps down (raft_lead_on_tick()), but not in this
- * instant, so that its peers still hear what is committed. */
+/* Decides when a leader that others can do without steps down (raft_lead_on_tick()): its disk is full and
+ * something is committed without its copy, so a majority has room; or it was removed (section 4.2.2). Not at
+ * once, so that its peers still hear what is committed. */
 static void note_yield(struct raft *r, raft_time now)
 {
     bool full = raft_disk_full(r) && r->commit_index > r->durable_index;
@@ -189,7 +190,7 @@ static void note_yield(struct raft *r, raft_time now)
     }
     bool news = removed && r->yield_at == RAFT_NEVER;
     if (r->heir != 0)
-        r->yield_at = r->heir_until; /* an heir can be faster than an election */
+        r->yield_at = r->heir_until; /* a hand-over can be faster than an election */
     else if (r->yield_at == RAFT_NEVER)
         r->yield_at = now + 1;
     for (unsigned i = 0; i < r->n_peers && news; i++)
@@ -320,7 +321,7 @@ void raft_advance(struct raft *r, raft_time now, const struct raft_ready *rd)
         r->read_ready = false;
 }
 
-/* When what was refused is to be tried again. */
+/* When a batch that was refused is tried again. */
 static raft_time batch_deadline(const struct raft *r)
 {
     raft_time t = RAFT_NEVER;

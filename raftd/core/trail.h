@@ -1,10 +1,10 @@
-/* trail.h: what the core knows of the log: of which term each entry is. Payloads are the caller's.
+/* trail.h: what the core knows of the log: the term of each entry. Payloads are the caller's.
  *
  *     1 .. base_index        not here: committed long ago, and part of what the caller restored
  *     base_index + 1 .. last runs: for each term the first index
  *
- * The base is an entry as any other in comparisons: its index and term are known. What lies below it
- * has no term any more.
+ * In comparisons the base is an entry like any other, since its index and term are known. The terms of
+ * entries below it are not known.
  */
 #ifndef RAFT_TRAIL_H
 #define RAFT_TRAIL_H
@@ -32,7 +32,8 @@ struct raft_trail {
 /* Term of the entry at index. 0 = not known: index 0, below the base, or beyond the log. */
 uint64_t raft_trail_term(const struct raft_trail *t, uint64_t index);
 
-/* Highest index that is <= index and whose term may be <= term. Below the base any term may be. */
+/* Highest index that is <= index and whose term may be <= term. An entry below the base may be of any
+ * term. */
 uint64_t raft_trail_last_at_most(const struct raft_trail *t, uint64_t index, uint64_t term);
 
 /* Extends the log to `last` with entries of `term`, which is not below any other. Takes one place in
@@ -42,10 +43,11 @@ void raft_trail_append(struct raft_trail *t, uint64_t term, uint64_t last);
 /* Forgets the entries above `to`, which is not below the base. */
 void raft_trail_truncate(struct raft_trail *t, uint64_t to);
 
-/* Forgets the entries up to `to`, which is in the log: it begins behind that one from now on. */
+/* Forgets the entries up to `to`, which is in the log or is its base: the log begins behind it from now
+ * on. */
 void raft_trail_compact(struct raft_trail *t, uint64_t to);
 
-/* Forgets all entries: the log is empty behind this one. */
+/* Forgets all entries: the log is empty, and begins behind the entry of this index and term. */
 void raft_trail_reset(struct raft_trail *t, uint64_t index, uint64_t term);
 
 /* Free places for runs. */

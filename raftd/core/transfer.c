@@ -1,14 +1,14 @@
 /* transfer.c: a leader hands its role over to a peer, its heir (section 3.10).
  *
- * The leader takes no proposals, brings the heir's log up to the end of its own, and tells it to stand.
- * The log can't grow between these two steps: proposals are refused from the step on that makes the heir.
- * If the heir is not elected in time the leader goes on. A message to stand that comes later than that
- * does no harm: the heir has heard of a later round or got new entries by then, and drops it.
+ * The leader takes no proposals, brings the heir's log up to the end of its own, and tells the heir to stand.
+ * The log can't grow meanwhile, because proposals are refused from the step on that names the heir. If the
+ * heir is not elected in time the leader goes on. A message to stand that comes later than that does no
+ * harm: by then the heir has heard of a later round or got new entries, and drops it.
  */
 #include "raftd/core/raft_impl.h"
 
-/* The heir catches up, which is a write, and writes its vote; then we hear from it. Disks that are slow
- * get twice that. */
+/* How long a hand-over may take. The heir writes what it lacks, and then its vote; then we hear from it. Slow
+ * disks get twice the time of these writes. */
 static raft_time patience(const struct raft *r)
 {
     return raft_max(r->cfg.election_timeout, 2 * RAFT_ELECTION_WRITES * raft_disk_time(r));
@@ -40,7 +40,7 @@ static const struct raft_peer *best(const struct raft *r, raft_time now)
     return found;
 }
 
-/* The one that is under way goes on, whoever asks for another. */
+/* A hand-over that is under way goes on, whoever asks for another. */
 static void begin(struct raft *r, raft_time now, uint16_t heir)
 {
     if (heir == r->cfg.id || r->heir != 0)
@@ -109,11 +109,10 @@ void raft_transfer_on_tick(struct raft *r, raft_time now)
         return;
     r->transfer = has_all(r, p) ? RAFT_TRANSFER_UNANSWERED : RAFT_TRANSFER_BEHIND;
     r->heir = 0;
-    r->transfer_at = now + r->cfg.election_timeout; /* now clients have their turn */
+    r->transfer_at = now + r->cfg.election_timeout; /* until then clients' proposals are taken */
 }
 
-/* A leader that is drained or removed, or has no room for entries, is not waited for: who can lead takes
- * over. */
+/* A leader that is drained or removed, or has no room for entries, hands over to any peer that can lead. */
 void raft_transfer_settle(struct raft *r, raft_time now)
 {
     bool full = r->log_full || raft_disk_full(r);

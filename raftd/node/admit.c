@@ -7,9 +7,9 @@
 #include "raftd/base/num.h"
 
 enum {
-    REMEMBER_AGAIN_US = 1000000, /* after a disk that had no room */
-    GREET_US = 50000,            /* as a HELLO */
-    GREETS = 20,                 /* then less often: nobody listens, or it does not help */
+    REMEMBER_AGAIN_US = 1000000, /* a disk that had no room is asked again after so long */
+    GREET_US = 50000,            /* the same as between two HELLOs */
+    GREETS = 20,                 /* after so many the peer does not listen, and they get rarer */
     GREET_SELDOM_US = 1000000,
 };
 
@@ -75,11 +75,11 @@ void admit_follow(struct admit *a, const struct members_at *m)
     if (!a->by_log)
         return;
     a->voters_digest = 0;
-    /* Another key or none: maybe the log is still being copied to us, and this is one of the older ones. */
+    /* A configuration with another key may be an older one, of a log that is still being copied to us. */
     bool ours = self != NULL && about_same_key(self->key, a->cfg->key);
     a->members = ours ? m->members.cluster_id : 0;
     if (ours || (self != NULL && !member_has_key(self)))
-        a->before_us = 0; /* ours is the directory that is meant */
+        a->before_us = 0; /* the members mean our directory */
     for (unsigned i = 0; i < a->n_peers; i++) {
         const struct member *e = members_find(&m->members, a->peers[i].id);
         a->peers[i].named = e != NULL;
@@ -134,7 +134,7 @@ enum admit_state admit_state(const struct admit *a, uint16_t peer)
     return known ? ADMIT_YES : ADMIT_FIRST;
 }
 
-/* Our directory is new to a peer that counts: that holds from now on, and after a restart. */
+/* A peer that counts knows another directory under our id. That is remembered across restarts, too. */
 static void take_part_no_more(struct admit *a, uint64_t now, const struct about *about)
 {
     if (a->by_log)

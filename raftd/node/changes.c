@@ -7,7 +7,7 @@
 
 enum {
     AGAIN_US = 50000,  /* a wish is sent again if no answer came */
-    RETRY_US = 100000, /* it is asked anew after a refusal that passes */
+    RETRY_US = 100000, /* after a refusal that passes it is asked anew, after so long */
 };
 
 _Static_assert((int)RAFT_REFUSED_NO_MAJORITY < (int)MEMBER_VERDICTS_OWN &&
@@ -68,7 +68,7 @@ const char *changes_words(unsigned verdict)
                      : "the leader has a reason that is not known here; is it of another version?";
 }
 
-/* It would be another verdict in a moment. */
+/* The verdict may be another one in a moment, so the leader is asked anew. */
 static bool passes(unsigned verdict)
 {
     return verdict == RAFT_REFUSED_NO_LEADER || verdict == RAFT_REFUSED_HANDING ||
@@ -162,7 +162,7 @@ bool changes_fill_answer(struct changes *c, uint16_t peer, struct wire_changed *
     return false;
 }
 
-/* ---- of a client here ---- */
+/* ---- the wish of a client here ---- */
 
 static void finish(struct changes *c, enum result result, size_t body_len)
 {
@@ -234,7 +234,7 @@ void changes_answered(struct changes *c, uint16_t from, const struct wire_change
     }
 }
 
-/* Asks anew: of what was asked before it is certain that nothing comes. */
+/* Asks anew, under another number: it is certain that no entry comes of the last one. */
 static void retry(struct changes *c, uint64_t now, uint8_t verdict)
 {
     c->retried = verdict;
@@ -244,7 +244,7 @@ static void retry(struct changes *c, uint64_t now, uint8_t verdict)
     c->send_at = now + RETRY_US;
 }
 
-/* The leader has made an entry of it, or it was like that before. */
+/* The leader has made an entry of it, or the members were like that before. */
 static void await_commit(struct changes *c, uint64_t now)
 {
     const struct raft *r = replica_raft(c->replica);

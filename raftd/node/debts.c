@@ -18,7 +18,7 @@ bool debts_waits(const struct debts *d)
     return d->lead_due;
 }
 
-/* What was carried before the stream began again is no debt on this one. */
+/* A round of an earlier stream is no debt on this one. */
 static void follow_stream(struct debts *d)
 {
     if (d->term == d->log->flow.term && d->epoch == d->log->flow.id)
@@ -46,7 +46,7 @@ static bool owes(const struct debts *d, const struct raft_peer *rp)
            d->lead_round > rp->round;
 }
 
-/* Under load it owes something all the time, but not the same: then it is not asked. */
+/* Under load the peer owes something all the time, but not the same: then it is not asked. */
 void debts_note(struct debts *d, uint64_t now)
 {
     const struct raft_peer *rp = replica_peer(d->replica, d->peer);
@@ -65,7 +65,7 @@ void debts_note(struct debts *d, uint64_t now)
     d->debt = debt;
 }
 
-/* On a good link a slow disk is waited for as long as usual, before the first question. */
+/* On a good link the first question waits as long as the peer's disk usually takes. */
 uint64_t debts_ask_at(const struct debts *d)
 {
     const struct link *l = d->link;

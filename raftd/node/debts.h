@@ -1,6 +1,7 @@
-/* debts.h: what one peer owes a leader that no stream waits for. It has all bytes of the log but has not
- * said that its disk has them, or not that it heard the commit index its clients wait for. The answer
- * may be lost, so it is asked for on the clock of resends, not on that of heartbeats. */
+/* debts.h: answers that one peer owes its leader, and that no stream waits for. The peer has all bytes of
+ * the log but has not said that its disk has them; or it has not said that it heard the commit index that
+ * its clients wait for. The answer may be lost, so it is asked for on the timers of resends, which are
+ * shorter than those of heartbeats. */
 #ifndef RAFTD_DEBTS_H
 #define RAFTD_DEBTS_H
 
@@ -13,33 +14,35 @@ struct debts {
     const struct log_out *log;
     const struct link *link;
     uint16_t peer;
-    bool lead_due;       /* its clients wait for the commit index ... */
-    uint64_t lead_round; /* ... which this round carried: the peer owes us an ACK of it ... */
-    uint64_t term;       /* ... on this stream of the log */
+    bool lead_due;       /* its clients wait for the commit index, which is to be sent */
+    uint64_t lead_round; /* the LEAD with it: the peer owes us an ACK of this round */
+    uint64_t term;       /* with epoch: the stream of the log for which lead_round counts */
     uint32_t epoch;
-    uint64_t owed_at;   /* it owes us an answer since; 0 = owes none */
-    uint64_t asked_at;  /* since then, or was asked again then */
-    struct rtt settles; /* how long it takes to give one */
-    unsigned asks;      /* in a row, for backoff */
-    uint64_t debt;      /* changes with what it owes */
+    uint64_t owed_at;   /* since when it owes us an answer; 0 = it owes none */
+    uint64_t asked_at;  /* when it was asked last, or owed_at */
+    struct rtt settles; /* how long its answers take */
+    unsigned asks;      /* questions since owed_at, for backoff */
+    uint64_t debt;      /* another value when it owes something else */
 };
 
-/* The others outlive it. */
+/* All that is passed here outlives it. */
 void debts_init(struct debts *d, const struct replica *r, const struct log_out *log,
                 const struct link *link, uint16_t peer);
 
-/* Something of the peer's clients was applied: they wait for the commit index. */
+/* A write of the peer's clients was applied here: they wait until the peer hears of it. */
 void debts_wait(struct debts *d);
 bool debts_waits(const struct debts *d);
 
 /* This LEAD goes to the peer. */
 void debts_lead(struct debts *d, const struct raft_msg *m);
 
-/* All that is sent in this iteration was sent. */
+/* After all was sent to the peer in this iteration. */
 void debts_note(struct debts *d, uint64_t now);
 
-/* When the peer is to be asked; NEVER = it owes nothing. It was asked. */
+/* When the peer is to be asked; NEVER = it owes nothing. */
 uint64_t debts_ask_at(const struct debts *d);
+
+/* It is asked now. */
 void debts_asked(struct debts *d, uint64_t now);
 
 #endif

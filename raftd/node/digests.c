@@ -10,7 +10,7 @@ void digests_init(struct digests *d, const struct raft_members *m, uint16_t self
     digests_follow(d, m);
 }
 
-/* d->n: it is none of them. */
+/* Place of that node in d->nodes; d->n: it is none of them. */
 static unsigned place_of(const struct digests *d, uint16_t id)
 {
     unsigned i = 0;
@@ -68,7 +68,7 @@ static void judge(struct digests *d)
     }
 }
 
-/* What is known of a node that stays is kept. */
+/* Adds a node. If it was there before, what is known of it stays. */
 static void take_place(struct digests *d, const struct digests *old, uint16_t id, bool votes)
 {
     unsigned from = place_of(old, id), to = d->n++;
@@ -133,8 +133,9 @@ void digests_heard(struct digests *d, uint16_t from, const struct wire_digests *
     judge(d);
 }
 
-/* The row that this node must hear of: what it asked for; one that is disputed, and of which it has not
- * told; one in which it differs from us, so that it can judge itself; or the newest, until it has that. */
+/* The row that this node must hear of, in this order: the one that it asked for; a disputed one for which it
+ * has told us nothing; one in which it differs from us, so that it can judge itself; or the newest, until it
+ * has that. NULL: none. */
 static const struct digests_row *due(struct digests *d, unsigned to)
 {
     if (d->nodes[to].wanted != 0)

@@ -1,9 +1,9 @@
 /* digests.h: do all nodes have the same state? Pure.
  *
  * Whenever it has applied an entry whose index is a multiple of `every`, a node notes a digest of its state.
- * Nodes tell each other these digests beside what they say anyway (DIGESTS of net/wire.h): each its own, and
+ * In datagrams that go anyway nodes tell each other these digests (DIGESTS of net/wire.h): each its own, and
  * those that others told it. If two differ at one index, at least one of the nodes is broken: its memory, its
- * disk, or raftd itself. The log is not in question, so votes and copies of entries count as ever.
+ * disk, or raftd itself. The log is not in question, so votes and copies of entries go on counting.
  *
  * Who is wrong is counted among the voters of the newest configuration; others judge themselves by them:
  *
@@ -15,8 +15,8 @@
  * A node that is not right must not show its state. Where that is disputed, it may be right: it goes on as
  * soon as enough others have told.
  *
- * Only digests of indexes that this node has noted itself are kept. So of two nodes the one that comes to an
- * index later tells first, and the other one, which is asked, answers for that index.
+ * A node takes only digests of indexes that it has noted itself. So of two nodes, the one that comes to an
+ * index last tells first, and asks the other one for its digest.
  */
 #ifndef RAFTD_DIGESTS_H
 #define RAFTD_DIGESTS_H
@@ -25,12 +25,12 @@
 
 enum {
     DIGESTS_EVERY = 10000, /* entries */
-    DIGESTS_KEPT = 8,      /* indexes: a node may be so many times `every` later than others */
+    DIGESTS_KEPT = 8,      /* indexes, so that a node may lag by so many times `every` */
 };
 
 enum digests_verdict { DIGESTS_AGREE, DIGESTS_DISPUTED, DIGESTS_HOPELESS, DIGESTS_WRONG };
 
-/* One of those that are compared. */
+/* A node whose state is compared. */
 struct digests_node {
     uint16_t id;
     bool votes;
@@ -38,7 +38,7 @@ struct digests_node {
     uint64_t wanted; /* index for which it asked, 0 = none */
 };
 
-/* Of all of them, in their order. */
+/* The digests of all nodes as of one index, in the order of `nodes`. */
 struct digests_row {
     uint64_t index; /* 0: an empty row */
     bool has[WIRE_DIGESTS_MAX];
@@ -52,8 +52,8 @@ struct digests {
     struct digests_node nodes[WIRE_DIGESTS_MAX];
     struct digests_row rows[DIGESTS_KEPT];
     uint64_t newest;              /* index noted last, 0 = none */
-    enum digests_verdict verdict; /* of the worst row, for all to read ... */
-    uint64_t at;                  /* ... and the index of that one; 0 if all agree */
+    enum digests_verdict verdict; /* of the worst row; others may read it */
+    uint64_t at;                  /* the index of that row; 0 if all agree */
 };
 
 /* every: 0 = DIGESTS_EVERY. */
@@ -62,11 +62,13 @@ void digests_init(struct digests *d, const struct raft_members *m, uint16_t self
 /* These are the members from now on. */
 void digests_follow(struct digests *d, const struct raft_members *m);
 
-/* Is our state to be noted as of this entry? Then it is this. */
+/* Is a digest of our state to be noted as of this entry? */
 bool digests_wants(const struct digests *d, uint64_t index);
+
+/* Notes it. */
 void digests_note(struct digests *d, uint64_t index, const uint8_t digest[WIRE_DIGEST_BYTES]);
 
-/* A node told. */
+/* A node told us these. */
 void digests_heard(struct digests *d, uint16_t from, const struct wire_digests *told);
 
 /* What is to be told to this node in a datagram that leaves now; false: nothing. */

@@ -1,10 +1,9 @@
 /* entries.h: the newest part of the log as bytes in memory.
  *
- * Entry records (storage/record.h) exactly as they are on disk and on the wire, from index `first`
- * to `last`, in a ring: what waits for the disk, what streams to peers and what is applied comes
- * from here. Older entries are dropped from the front when room is needed and are then read from
- * disk. Positions (ring.h) grow along the log, so the distance of two positions is the number of
- * log bytes between two entries.
+ * Entry records (storage/record.h) exactly as they are on disk and on the wire, from index `first` to
+ * `last`, in a ring. Entries go from here to the disk, to peers and to the state. Older ones are dropped
+ * from the front when room is needed, and are then read from disk. Positions (ring.h) grow along the log,
+ * so the distance of two positions is the number of log bytes between two entries.
  */
 #ifndef RAFTD_ENTRIES_H
 #define RAFTD_ENTRIES_H
@@ -14,24 +13,24 @@
 
 #include "raftd/base/ring.h"
 
-/* Entries kept at a time: 256 KiB of positions. Smaller records than 64 bytes reach this before they
- * fill the ring of 2 MiB. A power of two. */
+/* Entries in memory at a time: 256 KiB of positions. Records of less than 64 bytes reach it before they fill
+ * the ring of 2 MiB. A power of two. */
 enum { ENTRIES_MAX = 1 << 15 };
 
-/* Position of the first byte cached after start: so high that the positions of all older entries,
- * which are only computed with, are not negative. */
+/* Position of the first byte after start: so high that the positions of all older entries, which are used in
+ * computations only, are not negative. */
 #define ENTRIES_ORIGIN (UINT64_C(1) << 62)
 
 struct entries {
     struct ring ring;
-    uint64_t first; /* index of the first entry kept; last + 1 when empty */
+    uint64_t first; /* index of the first entry in memory; last + 1 when there is none */
     uint64_t last;
-    /* Entry i, first <= i <= last, starts at pos[i % ENTRIES_MAX]. The rest is never touched, so that it
-     * takes no memory. */
+    /* Entry i, first <= i <= last, starts at pos[i % ENTRIES_MAX]. Places that were never used take no
+     * memory. */
     uint64_t *pos;
 };
 
-/* An empty cache after entry `last`. 0 or -errno. */
+/* Starts without entries, behind entry `last`. 0 or -errno. */
 int entries_init(struct entries *e, size_t ring_bytes, uint64_t last);
 void entries_free(struct entries *e);
 
@@ -54,7 +53,7 @@ void entries_push(struct entries *e, size_t size);
 /* Drops the entry at the front. */
 void entries_drop_first(struct entries *e);
 
-/* Forgets all; the next one is the one behind entry `last`. */
+/* Forgets all entries: the next one is the one behind `last`. */
 void entries_reset(struct entries *e, uint64_t last);
 
 /* Forgets all entries above i. */

@@ -96,7 +96,7 @@ static void shake(struct envelope *e, uint64_t now, uint16_t peer)
             e->io->send(e->io->ctx, peer, buf, len);
 }
 
-/* Has the peer another process than before? */
+/* Does the peer's session belong to another process than before? */
 static bool other_process(struct envelope *e, uint16_t peer)
 {
     uint64_t boot = sessions_peer_boot(e->sessions, peer);
@@ -113,7 +113,7 @@ enum drop envelope_open(struct envelope *e, uint64_t now, uint16_t from, uint8_t
     if (e->sessions == NULL)
         return open_plain(e, now, from, buf, len, payload, payload_len);
     enum drop st = sessions_open(e->sessions, from, now, buf, len, payload, payload_len);
-    if (sessions_newest(e->sessions, from)) { /* any other one may be of a box that is gone */
+    if (sessions_newest(e->sessions, from)) { /* an older session may be of a box that is gone */
         const struct about about = sessions_peer_about(e->sessions, from);
         admit_heard(e->admit, now, from, sessions_peer_key(e->sessions, from), &about);
         if (e->io->here != NULL && admit_state(e->admit, from) != ADMIT_OTHER_DISK)

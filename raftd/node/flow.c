@@ -73,7 +73,7 @@ bool flows_acked(struct flows *fs, uint64_t now, uint16_t peer, const struct wir
             continue;
         f->source->sync(f->ctx, peer);
         if (state(f, now, peer) == FLOW_NONE || s->id != f->id)
-            return true; /* of a stream of the past */
+            return true; /* it is about an earlier stream */
         if (!stream_tx_ack(&f->tx, now, s, stamp))
             return false;
         if (f->source->acked != NULL)

@@ -1,9 +1,9 @@
 /* flow.h: streams of bytes between this node and a peer, whatever they carry.
  *
- * A flow is one half of a stream (net/stream/stream.h) with a name: which stream it is, the term it
- * belongs to, and an id within that. What it carries comes from a source, or goes to a sink: a table of
- * functions and their ctx. Sending, acknowledgements, deadlines and status go by these tables alone, so
- * another stream is another table and another flow in the peers' struct flows, and nothing else.
+ * A flow is one end of a stream (net/stream/stream.h) with a name: which stream it is, the term it belongs
+ * to, and an id within that term. Its bytes come from a source or go to a sink, which is a table of functions
+ * and their ctx. Sending, acknowledgements, deadlines and status use these tables alone. So another stream
+ * takes one more table, and one more flow in the peers' struct flows, and nothing else.
  *
  * One flow goes out to a peer at a time: the first one that says so.
  */
@@ -37,7 +37,7 @@ size_t path_room(const struct path *p);
 
 enum flow_state {
     FLOW_NONE,  /* it does not go to this peer */
-    FLOW_RESTS, /* it does, but nothing is sent now: the peer is silent */
+    FLOW_RESTS, /* it goes to this peer, but nothing is sent now: the peer is silent */
     FLOW_GOES,
 };
 
@@ -77,13 +77,13 @@ enum flow_ride {
 struct flow_sink {
     enum wire_stream stream;
     bool of_leader; /* only the leader sends it: it shows that the leader lives */
-    /* Is this piece, of our term, one of the present stream? May begin another one. */
+    /* Is this piece, which is of our term, one of the present stream? The call may begin another stream. */
     bool (*takes)(void *ctx, uint16_t peer, const struct wire_data *d);
     /* A piece was put into rx. NULL: a SACK goes soon, and at once when something is missing. */
     void (*arrived)(void *ctx, enum stream_put how);
-    /* The flow comes from this peer now, so its SACKs go there. */
+    /* Does the flow come from this peer now? Then its SACKs go there. */
     bool (*lives)(const void *ctx, uint16_t peer);
-    /* Hands on what has arrived without a gap. */
+    /* Uses what has arrived without a gap. */
     void (*drain)(void *ctx, uint64_t now);
 };
 
@@ -94,11 +94,11 @@ struct flow_in {
     uint32_t id;
     struct stream_rx rx;
     unsigned unacked; /* datagrams since the last SACK, if the sink counts them */
-    uint64_t ack_by;  /* a SACK goes then at the latest; NEVER = only beside an ACK of the core */
-    uint64_t bad;     /* times that it contradicted what is known, not yet counted for the peer */
+    uint64_t ack_by;  /* when a SACK goes at the latest; NEVER = only beside an ACK of the core */
+    uint64_t bad;     /* contradictions since flows_take_bad() */
 };
 
-/* The flows of one peer. Those of others may be among them: flows that change their peer. */
+/* The flows of one peer. A flow that changes its peer is among those of several. */
 struct flows {
     struct flow_out *out[FLOWS_MAX];
     struct flow_in *in[FLOWS_MAX];
@@ -108,10 +108,10 @@ struct flows {
 void flows_add_out(struct flows *fs, struct flow_out *f);
 void flows_add_in(struct flows *fs, struct flow_in *f);
 
-/* What goes to this peer now, brought up to date; NULL: nothing. */
+/* Brings the flow up to date that goes to this peer now. NULL: none does. */
 struct flow_out *flows_sync(struct flows *fs, uint64_t now, uint16_t peer);
 
-/* What goes there, or rests, as of the last time; NULL: nothing. */
+/* The flow that goes to this peer or rests, as it was brought up to date last. NULL: none. */
 const struct flow_out *flows_current(const struct flows *fs, uint64_t now, uint16_t peer);
 
 /* A SACK of our term came from the peer in a datagram that echoes this stamp. False: it speaks of
@@ -127,15 +127,15 @@ bool flows_of_leader(const struct flows *fs, uint8_t stream);
 
 void flows_drain(struct flows *fs, uint64_t now);
 
-/* The next SACK that is to leave in this way, and *i is moved behind its flow; false: no more. Begin
- * with *i == 0. */
+/* Gives the next SACK that is to leave in this way, and moves *i behind its flow. False: there are no more.
+ * Begin with *i == 0. */
 bool flows_sack(struct flows *fs, uint64_t now, uint16_t peer, uint64_t term, enum flow_ride ride,
                 unsigned *i, struct wire_sack *s);
 
 /* When a piece or a SACK is due. */
 uint64_t flows_deadline(const struct flows *fs, uint64_t now, uint16_t peer, uint64_t term);
 
-/* How often what came contradicted what is known, since the last call. */
+/* How often bytes that came contradicted what is known, since the last call. */
 uint64_t flows_take_bad(struct flows *fs);
 
 #endif

@@ -10,20 +10,20 @@ static uint64_t written(const struct images *im)
     return im->start_bytes + replica_disk_bytes(im->replica);
 }
 
-/* Share of `most` that `part` is of `all`, without overflow. */
+/* The same share of `most` as `part` is of `all`. A product of two integers could overflow. */
 static uint64_t share(uint64_t most, uint64_t part, uint64_t all)
 {
     return all == 0 ? most : (uint64_t)((double)most * ((double)part / (double)all));
 }
 
-/* Where mark i is; behind the last one stands the present end. */
+/* Mark i. Behind the last one stands the present end of the log. */
 static void mark_at(const struct images *im, unsigned i, uint64_t *index, uint64_t *bytes)
 {
     *index = i < im->n_marks ? im->marks[i].index : replica_raft(im->replica)->written_last;
     *bytes = i < im->n_marks ? im->marks[i].bytes : written(im);
 }
 
-/* Bytes that had been written when the log ended with this entry. */
+/* How many bytes had been written when the log ended with this entry. */
 static uint64_t bytes_at(const struct images *im, uint64_t index)
 {
     unsigned i = im->n_marks;
@@ -51,7 +51,8 @@ static uint64_t index_at(const struct images *im, uint64_t at)
     return from + share(to - from, at - bytes, end - bytes);
 }
 
-/* Entries may have died, or all of the log have gone. If there are too many marks, every second one goes. */
+/* Adds a mark when enough was written since the last. Marks of entries that were cut go. If there are too
+ * many marks, every second one goes. */
 static void note(struct images *im)
 {
     uint64_t last = replica_raft(im->replica)->written_last;
@@ -114,7 +115,7 @@ uint64_t images_log_bytes(const struct images *im)
     return written(im) - bytes_at(im, replica_raft(im->replica)->trail.base_index);
 }
 
-/* The log is so long that it can't wait for anybody any more. */
+/* The log is so long that it is not kept for peers any more. */
 static bool near_limit(const struct images *im)
 {
     return im->cfg->log_max_bytes != 0 && images_log_bytes(im) > im->cfg->log_max_bytes / 2;
@@ -144,7 +145,7 @@ static void take(struct images *im, uint64_t now, uint64_t needed)
 {
     struct snapshot_head head = {0};
     uint64_t ms;
-    /* After a restart the last applied entry may not be in memory: the next one will be. */
+    /* After a restart the hash of the last applied entry may not be in memory. A later one's will be. */
     if (replica_hash(im->replica, replica_applied(im->replica), head.entry_hash, &ms))
         im->open = machine_freeze(im->machine);
     if (im->open == NULL) {
@@ -156,7 +157,7 @@ static void take(struct images *im, uint64_t now, uint64_t needed)
     im->io->image(im->io->ctx, &head, im->open, needed);
 }
 
-/* What of the log may go now. */
+/* The entry up to which the log may go now. */
 static uint64_t droppable(const struct images *im, uint64_t needed)
 {
     const struct raft *r = replica_raft(im->replica);
@@ -209,7 +210,8 @@ void images_done(struct images *im, uint64_t now, const struct snapshot_name *na
         im->outgrown = 0;
     else
         im->outgrown++;
-    /* A full log ends what took the memory, so the next one fits; but if not, no other comes at once. */
+    /* New writes made this image outgrow its memory. If the log is near its limit it takes none soon, so the
+     * next image fits and is taken at once; but only one. */
     uint64_t wait = (uint64_t)IMAGES_RETRY_US << min_u64(im->outgrown, IMAGES_DOUBLINGS);
     if (name == NULL)
         im->retry_at = im->outgrown == 1 && near_limit(im) ? now : now + wait;

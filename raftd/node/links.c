@@ -6,12 +6,15 @@
 #include "raftd/base/num.h"
 
 enum {
-    TELL_US = 2000000,       /* a row rides along with what is sent anyway after this long ... */
-    TELL_ALONE_US = 3000000, /* ... and goes alone after this: two followers say nothing else */
-    SOON_US = 1000000,       /* of a leader's silence, and of silence towards it: several ... */
-    SOON_HEARTBEATS = 6,     /* ... of these and of their answers lost in a row */
-    HEARD_US = STATUS_LINK_LASTS_MS *
-               1000, /* a peer silent for longer (three rows lost) is not heard */
+    TELL_US = 2000000, /* after so long a row goes in a datagram that goes anyway */
+    /* After so long it gets a datagram of its own: two followers have nothing else to tell each other. */
+    TELL_ALONE_US = 3000000,
+    /* Silence between a node and its leader shows after so long, and so many heartbeats: then several of
+     * them or of their answers were lost in a row. */
+    SOON_US = 1000000,
+    SOON_HEARTBEATS = 6,
+    /* A peer that is silent for longer, so that three rows are lost, is not heard. */
+    HEARD_US = STATUS_LINK_LASTS_MS * 1000,
 };
 
 _Static_assert((uint64_t)WIRE_AGE_MAX *WIRE_AGE_UNIT_US >= HEARD_US, "an age fits");
@@ -67,7 +70,7 @@ void links_remove(struct links *l, uint16_t peer)
     l->n_rows--;
 }
 
-/* What was told by rows of the old list is told again soon. */
+/* Rows of other members are void: their columns are other nodes'. New ones will come soon. */
 void links_follow(struct links *l)
 {
     const struct raft_members *m = members(l);
@@ -91,14 +94,14 @@ void links_watch(struct links *l, uint64_t now)
         return;
     l->led_by = r->leader;
     l->led_term = r->term;
-    /* A leader passes the rows on: what was told before there was one is of the past. */
+    /* A leader tells all rows to all: a new one needs ours at once, and we need its. */
     for (unsigned i = 0; i < l->n_rows; i++)
         if (r->role == RAFT_LEADER || l->rows[i].id == r->leader)
             l->rows[i].told_at = 0;
 }
 
-/* Every heartbeat of a leader is answered at once, and it sends them as long as its term lasts. So is,
- * without a disk, a question whether one would vote, and it is repeated as long as there is no leader. */
+/* The peer should have said something since: a leader sends heartbeats as long as its term lasts, and each is
+ * answered at once. A PreVote is answered at once, too, and asked for as long as there is no leader. */
 static bool owes_word(const struct links *l, uint64_t now, const struct link_row *row,
                       uint64_t heard)
 {
@@ -112,7 +115,7 @@ static bool owes_word(const struct links *l, uint64_t now, const struct link_row
     return now >= heard + most && l->led_by == row->id && l->led_term == r->term;
 }
 
-/* Silence shows that a peer is not heard only once it lasts longer than peers keep silent. */
+/* What we hear of the peer. Silence tells something only when it is longer than what peers keep in order. */
 static uint8_t heard_of(const struct links *l, uint64_t now, const struct link_row *row)
 {
     const struct link *link = row->link;
@@ -143,8 +146,8 @@ static int32_t permille(uint32_t loss)
     return (int32_t)((uint64_t)loss * 1000 / LINK_LOSS_FULL);
 }
 
-/* Loss is measured when something arrives. Where nothing does, all of it is lost, and that is known
- * by silence alone: ours, and what the peer tells of its own, maybe through the leader. */
+/* Loss is measured when something arrives. If nothing does, all is lost, which only silence shows: the peer's
+ * towards us, and ours towards the peer, as its row says, which may come through the leader. */
 void links_peer_status(const struct links *l, uint64_t now, uint16_t peer, struct status_peer *s)
 {
     const struct link_row *row = find(l, peer);
@@ -170,7 +173,7 @@ uint64_t links_due(const struct links *l, uint16_t peer)
     return find(l, peer)->told_at + TELL_ALONE_US;
 }
 
-/* Our row, and as leader also those that we were told: a follower hears no other follower's. */
+/* Our row, and as leader also those that we were told, because two followers may not hear each other. */
 bool links_fill(struct links *l, uint64_t now, uint16_t peer, struct wire_links *out)
 {
     struct link_row *to = find_mine(l, peer);
@@ -194,7 +197,7 @@ bool links_fill(struct links *l, uint64_t now, uint16_t peer, struct wire_links 
     return true;
 }
 
-/* A row of a peer, in percent, whatever it says. */
+/* Takes a peer's row. Whatever it says, it is in percent then. */
 static void take_row(struct link_row *row, uint64_t at, const uint8_t *heard, unsigned cols)
 {
     if (at < row->heard_at)

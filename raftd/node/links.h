@@ -1,5 +1,5 @@
-/* links.h: what nodes tell each other about their links when they have nothing else to say: who hears
- * whom, and how they are configured. For people; no rule depends on it. */
+/* links.h: what nodes tell each other from time to time about their links: who hears whom, and how they are
+ * configured. It is for people; no rule depends on it. */
 #ifndef RAFTD_LINKS_H
 #define RAFTD_LINKS_H
 
@@ -9,13 +9,13 @@
 #include "raftd/node/replica.h"
 #include "raftd/node/status.h"
 
-/* What one peer hears, as it told, or the leader for it. */
+/* What one peer hears, as it told us, or the leader told us of it. */
 struct link_row {
     uint16_t id;
-    const struct link *link; /* between it and us */
-    uint8_t heard[RAFT_MEMBERS_MAX];
-    uint64_t heard_at; /* 0 = never told */
-    uint64_t told_at;  /* when we told it what we hear */
+    const struct link *link;         /* between it and us */
+    uint8_t heard[RAFT_MEMBERS_MAX]; /* by column: loss in percent, or WIRE_NOT_* */
+    uint64_t heard_at;               /* 0 = never told */
+    uint64_t told_at;                /* when we told it what we hear */
     struct wire_settings settings;
 };
 
@@ -27,29 +27,30 @@ struct links {
     struct link_row rows[RAFT_PEERS_MAX];
     unsigned n_rows;
     uint16_t members;      /* part of a digest of the members' ids, see net/wire.h */
-    uint16_t led_by;       /* the last leader that we knew ... */
-    uint64_t led_term;     /* ... and its term; 0 = none */
-    uint64_t asking_since; /* we ask all whether they would vote for us; 0 = we do not */
+    uint16_t led_by;       /* the last leader that we knew; 0 = none */
+    uint64_t led_term;     /* its term */
+    uint64_t asking_since; /* since when we have been a pre-candidate; 0 = we are none */
 };
 
-/* The others outlive it. */
+/* All that is passed here outlives it. */
 void links_init(struct links *l, const struct node_config *cfg, const struct replica *r,
                 uint64_t now);
 void links_add(struct links *l, uint64_t now, uint16_t peer, const struct link *link);
 void links_remove(struct links *l, uint16_t peer);
 
-/* Other members, or the first ones. */
+/* The members may be other ones now. */
 void links_follow(struct links *l);
 
 /* Once per iteration. */
 void links_watch(struct links *l, uint64_t now);
 
-/* When this peer must be told in a datagram of its own. */
+/* When our rows go to this peer, if need be in a datagram of their own. */
 uint64_t links_due(const struct links *l, uint16_t peer);
 
-/* What it is told now; false: nothing, it was told lately. */
+/* Fills the rows that go to this peer now. False: they went there lately. */
 bool links_fill(struct links *l, uint64_t now, uint16_t peer, struct wire_links *out);
 
+/* Rows, or settings, came from a peer. */
 void links_take(struct links *l, uint64_t now, uint16_t from, const struct wire_links *in);
 void links_take_settings(struct links *l, uint16_t from, const struct wire_settings *in);
 

@@ -56,9 +56,9 @@ static bool lives(const void *ctx, uint16_t peer)
     return l->flow.id != 0 && peer == replica_raft(l->replica)->leader;
 }
 
-/* Does the record name the one before it, and is its cluster time not below that one's? That is the one
- * before it in the stream, and also our own one, as far as it is in memory, unless ours is of another term
- * and will be cut. */
+/* Does the record name the one before it, and is its cluster time not below that one's? The one before it is
+ * the last one collected. Our own record at that index must match as well, if it is in memory and not of a
+ * term that will be cut. */
 static bool chained(const struct log_in *l, const struct append *a, const struct record *rec)
 {
     uint8_t own[RECORD_HASH_BYTES];
@@ -74,7 +74,7 @@ static bool chained(const struct log_in *l, const struct append *a, const struct
            (memcmp(rec->prev, own, sizeof own) == 0 && rec->cluster_ms >= own_ms);
 }
 
-/* What is in the log is applied as it is: what can't be is not taken. */
+/* What is in the log must be applied as it is, so a record that can't be applied is not taken. */
 static bool sound(const struct record *rec)
 {
     struct cmd cmd;
@@ -86,7 +86,7 @@ static bool sound(const struct record *rec)
     }
 }
 
-/* The record at the front of p, if it is whole and may follow what was collected; *bad: it may not. */
+/* Gives the record at the front of p if it is whole and may follow what was collected. *bad: it may not. */
 static bool next_record(const struct log_in *l, const struct append *a, const uint8_t *p,
                         size_t len, struct record *rec, size_t *size, bool *bad)
 {

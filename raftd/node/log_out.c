@@ -9,8 +9,7 @@ static bool in_memory(const struct log_out *l, uint64_t off)
     return l->joined && off + l->delta >= replica_log(l->replica)->ring.start;
 }
 
-/* Remembers where the oldest byte that the peer lacks stands in the log, for the day when its entry
- * leaves memory. */
+/* Remembers where the oldest byte that the peer lacks is in the log, in case its entry leaves memory. */
 static void note_place(struct log_out *l)
 {
     const struct entries *e = replica_log(l->replica);
@@ -22,7 +21,7 @@ static void note_place(struct log_out *l)
     l->placed = true;
 }
 
-/* The entry has left memory: the stream goes on from disk, from that byte. */
+/* If that entry has left memory, the stream goes on from disk, from that byte. */
 static void follow_memory(struct log_out *l)
 {
     if (!l->placed || in_memory(l, l->flow.tx.una))
@@ -31,7 +30,7 @@ static void follow_memory(struct log_out *l)
     window_restart(&l->window, l->flow.tx.una, l->place);
 }
 
-/* Ties stream offsets to memory if entry `index`, which starts at offset `off`, is there. */
+/* Ties stream offsets to positions in memory, if entry `index`, which starts at offset `off`, is there. */
 static void try_join(struct log_out *l, uint64_t index, uint64_t off)
 {
     const struct entries *e = replica_log(l->replica);
@@ -42,9 +41,9 @@ static void try_join(struct log_out *l, uint64_t index, uint64_t off)
     note_place(l);
 }
 
-/* Reads on behind what was read for the peer, up to where memory begins. A leader truncates nothing: up
- * to durable_index the disk has the present entries; what follows there may be the old version of
- * entries that are still on their way to it. */
+/* Reads on behind what was read for the peer, up to where memory begins. A leader truncates nothing, so up to
+ * durable_index the disk has the present entries. Behind it the disk may have dead entries, until the present
+ * ones have taken their place. */
 static void read_ahead(struct log_out *l)
 {
     struct window *w = &l->window;
@@ -149,7 +148,7 @@ bool log_out_reads(const struct log_out *l)
 
 void log_out_free(struct log_out *l)
 {
-    l->window.fetching = false; /* the disk is through */
+    l->window.fetching = false; /* nothing is outstanding any more */
     window_free(&l->window);
 }
 
@@ -176,7 +175,7 @@ void log_out_fetched(struct log_out *l, uint64_t generation, size_t len, const s
     const struct raft *r = replica_raft(l->replica);
     if (l->flow.id != 0)
         follow_memory(l);
-    /* Who no longer leads may have cut its log since, before any flush. */
+    /* A node that leads no more may have cut its log since it asked. */
     if (r->role != RAFT_LEADER || l->flow.term != r->term)
         l->window.generation++;
     if (!window_fetched(&l->window, generation, len, next))

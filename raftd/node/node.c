@@ -27,10 +27,10 @@
 #include "raftd/state/kv.h"
 
 enum {
-    LATE_US = 20000,        /* this far behind its deadline, the process was stopped */
-    GUEST_US = 10000000,    /* who is no peer of the core is forgotten after so long a silence */
-    NO_MEMORY_US = 1000000, /* then it is tried again */
-    SEEN_TIMEOUTS = 4,      /* election timeouts; who was silent for longer may be gone */
+    LATE_US = 20000,        /* a process that is so far behind its deadline was stopped */
+    GUEST_US = 10000000,    /* a peer that the core does not know goes after so long a silence */
+    NO_MEMORY_US = 1000000, /* after so long a peer without memory is tried again */
+    SEEN_TIMEOUTS = 4,      /* election timeouts after which a silent node may be gone */
 };
 
 _Static_assert((int)NODE_ADDRS == (int)MEMBER_ADDRS &&
@@ -53,8 +53,8 @@ struct node {
     struct relay_out relay_out;
     struct peers peers;
     struct peer_ground ground;
-    uint64_t follow_at; /* look at the peers then, though the core's are the same; NEVER = not */
-    uint16_t no_memory; /* there was none for this peer; 0 = there was */
+    uint64_t follow_at; /* when to look at the peers though the core's are the same; NEVER = not */
+    uint16_t no_memory; /* id of a peer for which memory was short; 0 = none */
     struct admit admit;
     struct envelope envelope;
     struct links links;
@@ -69,20 +69,20 @@ struct node {
     struct raft_msg waiting[RAFT_MSGS_MAX]; /* messages that wait for batch waiting_seq */
     size_t n_waiting;
     uint64_t waiting_seq;
-    unsigned turn;   /* whose writes are proposed first: of peers in their order, then local ones */
-    bool unfinished; /* there is more to do at once: the flush leaves a rest */
-    uint64_t uncommitted_since; /* leader: entries wait and none was committed; 0 = not so */
+    unsigned turn;   /* whose writes are proposed first: a peer's place, or n for local ones */
+    bool unfinished; /* the flush left something that is to be done at once */
+    uint64_t uncommitted_since; /* leader: since when entries wait for a commit; 0 = none does */
     uint64_t commit_seen;       /* commit index at the last flush */
     bool tail_dropped;          /* recovery found the last write cut or damaged */
     uint64_t reads_from; /* local reads begin when this index is applied; 0 = not known yet */
     bool local_reads;    /* they have begun */
-    bool diverged;       /* the owner knows that our state is wrong */
+    bool diverged;       /* the owner was told that our state is wrong */
     uint64_t due;        /* the deadline as of the last flush */
-    uint64_t received;
-    uint64_t unknown; /* of these: from nobody's address */
+    uint64_t received;   /* datagrams */
+    uint64_t unknown;    /* datagrams that are of no peer */
 };
 
-/* Who the peer is by the newest configuration, and where. */
+/* Tells the peer and the owner what the newest configuration says of the peer. */
 static void introduce(struct node *n, uint16_t id)
 {
     const struct member *m = members_find(&replica_members(&n->replica)->members, id);
@@ -91,8 +91,8 @@ static void introduce(struct node *n, uint16_t id)
         n->io.peer_is(n->io.ctx, id, m);
 }
 
-/* Room for a peer and all that belongs to it. False: memory is short, or the disk still reads for those that
- * are gone. */
+/* Adds a peer and all that belongs to it. False: memory is short, or the disk still reads for peers that are
+ * gone. */
 static bool come(struct node *n, uint64_t now, uint16_t id)
 {
     if (!envelope_add(&n->envelope, now, id))
@@ -108,7 +108,7 @@ static bool come(struct node *n, uint64_t now, uint16_t id)
     return true;
 }
 
-/* What comes from the disk for it, or for it from the core, is of no use to the next peer of that id. */
+/* Removes a peer. Messages that wait for the disk go with it: they are not for the next peer of that id. */
 static void go(struct node *n, struct peer *p)
 {
     size_t kept = 0;
@@ -129,7 +129,7 @@ static uint64_t leaves_at(const struct peer *p)
     return (l->has_peer ? max_u64(p->since, l->peer_ts_at) : p->since) + GUEST_US;
 }
 
-/* Of the peers that the core does not know the one that was silent for longest. */
+/* Of the peers that the core does not know, the one that was silent for longest. */
 static struct peer *oldest_guest(const struct node *n)
 {
     struct peer *oldest = NULL;
@@ -141,7 +141,7 @@ static struct peer *oldest_guest(const struct node *n)
     return oldest;
 }
 
-/* It may speak to us; whether the core makes it its peer is the core's matter. NULL: no room. */
+/* Adds a peer that may speak to us; the core decides whether it becomes its peer, too. NULL: no room. */
 static struct peer *meet(struct node *n, uint64_t now, uint16_t id)
 {
     if (n->peers.n == RAFT_PEERS_MAX && oldest_guest(n) != NULL)
@@ -149,7 +149,8 @@ static struct peer *meet(struct node *n, uint64_t now, uint16_t id)
     return n->peers.n < RAFT_PEERS_MAX && come(n, now, id) ? peers_find(&n->peers, id) : NULL;
 }
 
-/* Is it gone from the core, or was another one there meanwhile? Or was it never there, and fell silent? */
+/* Did the core drop the peer, or put another one in its place? Or did the core never know it, and it fell
+ * silent? */
 static bool is_over(const struct node *n, uint64_t now, struct peer *p)
 {
     const struct raft_peer *rp = replica_peer(&n->replica, p->id);
@@ -168,8 +169,6 @@ static void follow(struct node *n, uint64_t now)
     if (replica_members_changed(&n->replica)) {
         links_follow(&n->links);
         envelope_follow(&n->envelope, replica_members(&n->replica));
-        for (unsigned i = 0; i < n->peers.n; i++)
-            introduce(n, n->peers.all[i]->id);
         digests_follow(&n->digests, &r->members);
         for (unsigned i = 0; i < n->peers.n; i++)
             introduce(n, n->peers.all[i]->id);
@@ -196,7 +195,7 @@ static void follow(struct node *n, uint64_t now)
         n->follow_at = min_u64(n->follow_at, leaves_at(guest));
 }
 
-/* For a change of members: who speaks under that id. */
+/* For a change of members: which directory speaks under that id, and whether it is there. */
 static struct member_seen seen(const void *ctx, uint64_t now, uint16_t id)
 {
     const struct node *n = ctx;
@@ -263,8 +262,8 @@ struct node *node_new(const struct node_config *cfg, const struct node_io *io,
     if (n == NULL)
         return NULL;
     n->cfg = *cfg;
-    /* Plain datagrams of a former process may come late, with stamps of another clock: their clock would
-     * make all present ones look late. And plain text can be forged anyway. */
+    /* Plain datagrams of an earlier process may come late, with stamps of another clock, and would make all
+     * present ones look late. Besides, plain text can be forged. */
     n->cfg.take_held |= keys == NULL;
     if (n->cfg.batch_bytes == 0)
         n->cfg.batch_bytes = NODE_BATCH_BYTES_MAX;
@@ -305,7 +304,7 @@ void node_set_keys(struct node *n, const struct session_keys *keys, uint64_t now
     envelope_set_keys(&n->envelope, keys, now);
 }
 
-/* Somebody who speaks to us first: maybe we do not know the members yet, or not the newest ones. */
+/* Meets a node that speaks to us first: maybe we do not know the newest members. NULL: it may not. */
 static struct peer *stranger(struct node *n, uint64_t now, const uint8_t *buf, size_t len)
 {
     uint16_t id = envelope_stranger(&n->envelope, buf, len);
@@ -357,8 +356,8 @@ uint64_t node_read(struct node *n, uint64_t now)
     return read;
 }
 
-/* What is shown before a restarted node has replayed what it knew, or a new one has heard what there
- * is to know, would be a past that nobody asked for, and keys would seem absent that are not. */
+/* Local reads wait until a restarted node has replayed what it knew, or a new one has what its leader had
+ * committed. Before that they would show an old state, and keys would seem to be absent. */
 static void open_local_reads(struct node *n)
 {
     if (n->reads_from == 0)
@@ -444,7 +443,7 @@ void node_snap_written(struct node *n, uint64_t now, bool done)
     snap_in_written(&n->snap_in, now, done);
 }
 
-/* Clients here whose writes are in the snapshot are told what became of them: it keeps the outcomes. */
+/* A snapshot keeps the outcomes of writes, so local clients whose writes are in it get their answers. */
 void node_snap_installed(struct node *n, uint64_t now, const struct snapshot_head *head,
                          struct image_load *state)
 {
@@ -494,8 +493,8 @@ void node_rxq_dropped(struct node *n)
         link_rxq_dropped(&n->peers.all[i]->path.link);
 }
 
-/* A leader that a majority hears stays, though it may commit nothing: disks hang, or a path does not
- * carry large datagrams. There is no better one; but people should know. */
+/* A leader that a majority hears stays, though it may commit nothing because disks hang or a path does not
+ * carry large datagrams. No other leader could do better, but people should know. */
 static void watch_commits(struct node *n, uint64_t now)
 {
     const struct raft *r = replica_raft(&n->replica);
@@ -518,7 +517,7 @@ static void take_writes(struct node *n, uint64_t now)
         snap_out_end(&n->peers.all[i]->snapshot);
     }
     if (n->digests.verdict != DIGESTS_AGREE)
-        return; /* what becomes of them would be worked out from a state that may be wrong */
+        return; /* their outcome would be worked out from a state that may be wrong */
     n->turn = (n->turn + 1) % sources;
     for (unsigned i = 0; i < sources; i++) {
         unsigned source = (n->turn + i) % sources;
@@ -575,7 +574,7 @@ static void apply(struct node *n, uint64_t now)
             send_to(&n->sender, now, n->peers.all[i]); /* its clients wait for the commit index */
 }
 
-/* As leader: what peers that are there can't do without. */
+/* The leader's log and snapshots that peers which are there still need. */
 static struct images_need needed(const struct node *n, uint64_t now)
 {
     struct images_need need = {UINT64_MAX, UINT64_MAX};
@@ -598,7 +597,7 @@ static struct images_need needed(const struct node *n, uint64_t now)
     return need;
 }
 
-/* What the core wants done. */
+/* Does what the core wants done. */
 static void do_ready(struct node *n, uint64_t now)
 {
     struct raft_ready rd;
@@ -617,7 +616,8 @@ static void do_ready(struct node *n, uint64_t now)
     replica_advance(&n->replica, now, &rd);
 }
 
-/* Where the states of nodes differ, one that may be wrong stands still, and one that is wrong ends. */
+/* Where the states of nodes differ, a node whose state may be wrong applies nothing more, and one whose state
+ * is wrong ends. */
 static bool state_is_right(struct node *n)
 {
     const struct digests *d = &n->digests;
@@ -628,7 +628,7 @@ static bool state_is_right(struct node *n)
     return d->verdict == DIGESTS_AGREE;
 }
 
-/* All that changes the state, or tells of it. */
+/* Does all that changes the state or shows it. */
 static void show(struct node *n, uint64_t now)
 {
     apply(n, now);
@@ -662,7 +662,7 @@ void node_flush(struct node *n, uint64_t now)
     n->due = node_deadline(n, now);
 }
 
-/* Of the flows and the small talk with one peer. */
+/* When something is due to this peer. */
 static uint64_t talk_deadline(const struct node *n, uint64_t now, const struct peer *p)
 {
     if (!envelope_ready(&n->envelope, p->id))
@@ -670,8 +670,8 @@ static uint64_t talk_deadline(const struct node *n, uint64_t now, const struct p
     uint64_t at = min_u64(peer_deadline(p, &n->replica, now), changes_due(&n->changes, p->id));
     if (replica_term_durable(&n->replica))
         at = min_u64(at, links_due(&n->links, p->id));
-    /* What is due but could not be sent waits for a disk read or an ACK, which will wake us; look
-     * again soon in case memory was short. */
+    /* What is due but could not be sent waits for a disk read or an ACK, which will wake us. If memory was
+     * short nothing would, so look again soon. */
     return at <= now ? now + NODE_ACK_DELAY_US : at;
 }
 

@@ -8,7 +8,7 @@
  *     node_change()     one wants to change the members     ->  answer
  *     node_read()       a reader wants a linearizable read  ->  reads_done
  *     node_persisted()  a batch is durable                  ->  persist
- *     node_no_room()    there was no room for it            ->  persist
+ *     node_no_room()    the disk had no room for a batch    ->  persist
  *     node_fetched()    old entries were read from disk     ->  fetch
  *     node_remembered() a peer's key is durable             ->  remember
  *     node_imaged()     a snapshot is written, or not       ->  image
@@ -41,8 +41,8 @@ struct replica;
 struct node;
 
 /* Starts a node from what recovery found: its newest snapshot (NULL: there is none), whose state is in
- * `machine` and published in `kv`, and the log, which reaches back to it. Both stay the caller's, and
- * outlive the node. `wal`, `newest` and `keys` are read, not kept; keys->own is the pair of cfg->key.
+ * `machine` and published in `kv`, and the log, which reaches back to it. kv and machine stay the caller's,
+ * and outlive the node. `wal`, `newest` and `keys` are read, not kept; keys->own is the pair of cfg->key.
  * Without keys (NULL) datagrams are plain. NULL when memory is short. */
 struct node *node_new(const struct node_config *cfg, const struct node_io *io,
                       const struct wal_report *wal, const struct snapshot_name *newest,
@@ -55,72 +55,74 @@ void node_set_keys(struct node *n, const struct session_keys *keys, uint64_t now
 /* Answers what is pending with RESULT_STOPPING and frees. */
 void node_free(struct node *n);
 
-/* Takes one datagram that came from the address of node `from` (0: from nobody's address). Hostile or
- * stale ones are counted and dropped. It is opened in place. False: it is no peer's, nor of one who may
- * become one: whoever knows the cluster's key may speak to this node. */
+/* Takes one datagram that came from the address of node `from` (0: an address of no node). It is opened in
+ * place. Hostile and stale ones are counted and dropped. False: its sender is no peer, and does not know
+ * the cluster's key, which is what makes one. */
 bool node_datagram(struct node *n, uint64_t now, uint16_t from, uint8_t *buf, size_t len);
 
-/* Takes over a write; it is answered later, or in this call when refused (BUSY). */
+/* Takes over a write; it is answered later, or in this call when it is refused. */
 void node_write(struct node *n, uint64_t now, struct request *req);
 
 /* Takes over a wish to change the members (REQUEST_CHANGE); it is answered later, or in this call. */
 void node_change(struct node *n, uint64_t now, struct request *req);
 
-/* What other nodes are to know of this one's disk. */
+/* The slow end of this node's fsync times, which its leader tells the other nodes. */
 void node_disk(struct node *n, uint64_t fsync_p99_us);
 
 /* Asks for a linearizable read; returns its number, see reads_done. */
 uint64_t node_read(struct node *n, uint64_t now);
 
-/* True when the state machine shows nothing older than what this node knew to be committed when it was
- * stopped, or, if it never knew anything, than the first that it heard of a leader; and as long as the state
- * is not one that differs from another node's and may be the wrong one. */
+/* Local reads may be served. They show nothing older than what this node knew to be committed when it was
+ * stopped or, if it knew nothing, than the first commit index that it heard. False as well while the state
+ * differs from another node's, since it may be the wrong one. */
 bool node_local_reads(const struct node *n);
 
-/* Before a clean stop: hands the disk what it does not know to be committed. */
+/* Before a clean stop: hands the disk the commit index if it does not have the newest one. */
 void node_stopping(struct node *n);
 
 /* Batch `seq` of persist is durable. */
 void node_persisted(struct node *n, uint64_t now, uint64_t seq);
 
-/* There was no room for batch `seq`, or part of it: the disk is as before it (wal_append()). While it
- * is so, new writes of clients here are refused. */
+/* The disk had no room for batch `seq`, and is as it was before it (wal_append()). Until a batch is
+ * written again, new writes of clients here are refused. */
 void node_no_room(struct node *n, uint64_t now, uint64_t seq);
 
-/* The fetch for `what` brought `len` bytes, up to `next` (0: the entries are gone meanwhile). */
+/* The fetch for `what` brought `len` bytes, up to `next`. 0 bytes: the log no longer has the entries. */
 void node_fetched(struct node *n, uint64_t now, struct node_fetch what, size_t len,
                   const struct wal_pos *next);
 
-/* What `remember` was given is durable (`done`), or the disk has no room for it. */
+/* The key that `remember` was given is durable (`done`), or the disk has no room for it. */
 void node_remembered(struct node *n, uint64_t now, uint16_t id, const uint8_t key[ABOUT_KEY_BYTES],
                      bool done);
 
 /* The image is a snapshot of that name; NULL: it was given up, or there is no room. */
 void node_imaged(struct node *n, uint64_t now, const struct snapshot_name *name);
 
-/* So many bytes of the snapshot were read; 0: it is not there any more, or can't be read now. */
+/* snap_read brought `len` bytes. 0: the snapshot is not there any more, or can't be read now. */
 void node_snap_read(struct node *n, uint64_t now, struct node_fetch what, size_t len);
 
-/* So many bytes of the snapshot are there. UINT64_MAX: no room to take it now. */
+/* snap_open found `have` bytes of the snapshot. UINT64_MAX: the disk has no room for it now. */
 void node_snap_have(struct node *n, uint64_t now, uint64_t have);
 
-/* The bytes are appended; false: there is no room. */
+/* The bytes of snap_write are appended; false: there is no room. */
 void node_snap_written(struct node *n, uint64_t now, bool done);
 
-/* It is a snapshot of this node now, with this head, and `state` is in it, which is the node's to free.
- * NULL, NULL: it was damaged, and is gone, or there was no room. */
+/* snap_install has made it a snapshot of this node, with this head. `state` is what is in it, the node's to
+ * free. NULL, NULL: it was damaged, and is gone, or there was no room. */
 void node_snap_installed(struct node *n, uint64_t now, const struct snapshot_head *head,
                          struct image_load *state);
 
-/* The leader is asked to hand over to `heir` (0: the best); unless `from` (0: whoever) leads no more. */
+/* The leader is asked to hand over to `heir` (0: the best one). Nothing happens if another node than `from`
+ * (0: any) leads. */
 void node_transfer(struct node *n, uint64_t now, uint16_t from, uint16_t heir);
 
-/* This node leads no more, until its process ends: it hands over first. Nothing of it is durable. */
+/* This node hands over and leads no more, until its process ends. The next process knows nothing of it. */
 void node_drain(struct node *n, uint64_t now);
 
-/* An image as soon as it can be had, however short the log is. */
+/* Asks for a snapshot as soon as one can be made, however short the log is. */
 void node_snapshot(struct node *n);
 
+/* Does what is due. To be called once per iteration, and at node_deadline() at the latest. */
 void node_flush(struct node *n, uint64_t now);
 uint64_t node_deadline(const struct node *n, uint64_t now);
 
@@ -133,14 +135,14 @@ void node_rxq_dropped(struct node *n);
 /* Fills everything but what the loop knows (fsync times, socket counters). */
 void node_status(const struct node *n, uint64_t now, struct status *s);
 
-/* The newest configuration in the log, which is in force, and whether that is known to be committed. n = 0:
- * this node knows of none. Until the next call of any function here. */
+/* The newest configuration in the log, which is in force, and whether it is known to be committed. n = 0:
+ * this node knows of none. Valid until the next call of any function here. */
 const struct members_at *node_members(const struct node *n, bool *committed);
 
 /* For messages, checks and tests. */
 const struct raft *node_raft(const struct node *n);
 
-/* For checks and tests alone: the parts of a node, which only it may change. */
+/* The parts of a node, for checks and tests alone: only the node may change them. */
 struct node_parts {
     struct node_config *cfg;
     struct catch_up *catch_up;

@@ -8,9 +8,10 @@
 #include "raftd/base/members.h"
 #include "raftd/base/num.h"
 
-enum { GENERATION_SHIFT = 32 }; /* below are those of one peer: one for each thing that is read */
+/* The lower half of a generation counts what is read for one peer. */
+enum { GENERATION_SHIFT = 32 };
 
-/* All relays together have one window. */
+/* The relays of all peers share one window. */
 static void share_window(const struct peers *ps, const struct peer_ground *g)
 {
     uint32_t own = g->cfg->relay_bytes;

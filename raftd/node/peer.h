@@ -16,31 +16,31 @@
 struct peer {
     uint16_t id;
     char addr[STATUS_ADDR_BYTES]; /* as configured, for status */
-    uint64_t since;
-    uint64_t generation; /* of it alone, for what is read from disk for it */
-    uint64_t core;       /* 1 + that of the core's peer (raft.h); 0 = the core does not know it */
+    uint64_t since;               /* when it came */
+    uint64_t generation; /* no other peer has it: names what is read from disk for this one */
+    uint64_t core; /* 1 + generation of the core's peer (raft.h); 0 = the core does not know it */
     struct path path;
-    struct flows flows; /* all that go between us, in the order in which they may go out */
+    struct flows flows; /* all between us and it, in the order in which they may go out */
     struct log_out log;
     struct snap_out snapshot;
     struct relay_in relay;
     struct debts debts;
-    uint64_t drops[DROP_COUNT]; /* datagrams that name it, or from its address */
+    uint64_t drops[DROP_COUNT]; /* datagrams that named it or came from its address */
     uint64_t resent_bytes;      /* of all streams to it */
     uint64_t resent_datagrams;
-    struct peer *next; /* of those that are gone */
+    struct peer *next; /* in peers.gone */
 };
 
 /* All of them, in the order in which they came. */
 struct peers {
     struct peer *all[RAFT_PEERS_MAX];
     unsigned n;
-    struct peer *gone; /* the disk still reads into the memory of these ... */
-    unsigned n_gone;   /* ... and all together are RAFT_PEERS_MAX at most */
-    uint64_t came;     /* so far */
+    struct peer *gone; /* removed, but the disk still reads into their memory */
+    unsigned n_gone;   /* n + n_gone <= RAFT_PEERS_MAX */
+    uint64_t came;     /* how many have come since start */
 };
 
-/* What the flows of all peers stand on. */
+/* What the flows of all peers use. */
 struct peer_ground {
     const struct node_config *cfg;
     const struct node_io *io;
@@ -51,31 +51,31 @@ struct peer_ground {
     struct snap_in *snap_in;
     struct relay_out *relay_out;
     uint32_t envelope_bytes;
-    uint32_t rx_window; /* of all that relay to us, together */
+    uint32_t rx_window; /* of all peers that relay to us, together */
 };
 
 /* Another peer. NULL: memory is short. */
 struct peer *peers_add(struct peers *ps, const struct peer_ground *g, uint64_t now, uint16_t id);
 
-/* What the newest configuration says of it; NULL: nothing. */
+/* m is what the newest configuration says of the peer; NULL: nothing. */
 void peer_named(struct peer *p, const struct member *m);
 
-/* It is gone, and its memory as soon as the disk is through with it. */
+/* Removes the peer. Its memory is freed as soon as no read from disk for it is outstanding. */
 void peers_remove(struct peers *ps, const struct peer_ground *g, struct peer *p);
 
-/* The disk is through with all. */
+/* Frees all. No read from disk may be outstanding. */
 void peers_free(struct peers *ps);
 
 /* NULL: there is none. */
 struct peer *peers_find(const struct peers *ps, uint16_t id);
 
-/* For whom that was read, even if it is gone; NULL: for none of them. */
+/* The peer for which that was read, even if it was removed; NULL: its memory is gone, too. */
 struct peer *peers_asked(const struct peers *ps, struct node_fetch what);
 
-/* After an answer of the disk: frees those that are gone and wait for nothing. */
+/* After an answer of the disk: frees removed peers that wait for no other one. */
 void peers_bury(struct peers *ps);
 
-/* When something is due to the peer on its streams, as leader also an answer of it. */
+/* When something is due to the peer on its streams or, by a leader, is to be asked of it. */
 uint64_t peer_deadline(const struct peer *p, const struct replica *r, uint64_t now);
 
 /* Fills all but what links and envelope know. */

@@ -14,7 +14,7 @@ uint64_t reads_number(struct reads *r)
 
 void reads_add(struct reads *r, uint64_t read, uint64_t index)
 {
-    if (r->n == READS_MAX) /* the newest stands for all that come until it is served */
+    if (r->n == READS_MAX) /* the last place stands for all that come until it is served */
         r->n--;
     r->waiting[r->n++] = (struct confirmed_read){read, index};
 }

@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { READS_MAX = 64 }; /* reads that wait at a time; in a full queue the newest stands for more */
+enum { READS_MAX = 64 }; /* reads that wait; in a full queue the newest stands for several */
 
 struct confirmed_read {
     uint64_t read;  /* number of the read */
@@ -14,9 +14,9 @@ struct confirmed_read {
 
 /* Only reads.c looks inside. */
 struct reads {
-    uint64_t next; /* number given last */
+    uint64_t next; /* the number given last */
     struct confirmed_read waiting[READS_MAX];
-    unsigned n; /* of them */
+    unsigned n; /* of waiting */
 };
 
 /* `boot` is the random token of this process, and the upper half of all its numbers. */
@@ -28,7 +28,7 @@ uint64_t reads_number(struct reads *r);
 /* All reads up to `read` may be served once this index is applied. */
 void reads_add(struct reads *r, uint64_t read, uint64_t index);
 
-/* The newest of those that may be served now and could not before; 0: none. */
+/* The newest read that may be served now and could not before; 0: none. */
 uint64_t reads_served(struct reads *r, uint64_t applied);
 
 #endif

@@ -3,17 +3,17 @@
 #include "raftd/base/num.h"
 
 enum {
-    LIFE_US = 1000000, /* a leader's datagram of up to two election timeouts, or of this age, shows
-                          that it lives: queues on a bad link keep some as long */
+    /* A leader's datagram that is no older than this, or than two election timeouts, shows that the leader
+     * lives. Queues on a bad link keep datagrams for about as long. */
+    LIFE_US = 1000000,
 };
 
-/* How old a datagram may be that shows us that its sender, the leader, lives. */
 static uint64_t life_us(const struct receiver *r)
 {
     return max_u64(2 * r->cfg->election_timeout_us, LIFE_US);
 }
 
-/* What only a living leader may say: the core takes it for a sign of life. */
+/* Does the core take it for a sign of life of its leader? */
 static bool shows_life(const struct peer *p, const struct wire_frame *f)
 {
     if (f->kind == WIRE_FRAME_DATA)
@@ -30,7 +30,7 @@ static void take_message(const struct receiver *r, uint64_t now, struct raft_msg
         log_in_probe(r->log_in, m);
 }
 
-/* What a peer has of a stream that we send. Those of other terms are past. */
+/* A SACK of another term is about a stream that has ended. */
 static void take_sack(const struct receiver *r, uint64_t now, struct peer *p,
                       const struct wire_header *h, const struct wire_sack *s)
 {
@@ -68,7 +68,7 @@ static void take_frame(const struct receiver *r, uint64_t now, struct peer *p,
     }
 }
 
-/* The payload of an opened datagram: a reason to drop it, or DATAGRAM_DATA. */
+/* Takes the payload of an opened datagram. DATAGRAM_DATA, or the reason why some or all of it is dropped. */
 static enum drop take_payload(const struct receiver *r, uint64_t now, struct peer *p,
                               const uint8_t *payload, size_t len)
 {
@@ -77,7 +77,7 @@ static enum drop take_payload(const struct receiver *r, uint64_t now, struct pee
     if (!wire_check(payload, len, &h))
         return DROP_MALFORMED;
     if (raft_term_absurd(replica_raft(r->replica), h.term))
-        return DROP_TERM; /* the core drops its messages; here we know whose */
+        return DROP_TERM; /* the core would drop it as well, but not count it for the peer */
     if (!r->cfg->take_held && link_held_back(link, now, &h, life_us(r)))
         return DROP_HELD;
     bool late = !r->cfg->take_held && link_is_late(link, now, &h, life_us(r)), dropped = false;

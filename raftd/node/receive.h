@@ -10,7 +10,7 @@
 #include "raftd/node/peer.h"
 #include "raftd/node/vitals.h"
 
-/* What takes what comes; all of it outlives this. */
+/* The parts of the node that take something; all of them outlive this. */
 struct receiver {
     const struct node_config *cfg;
     struct replica *replica;
@@ -23,7 +23,7 @@ struct receiver {
     struct vitals *vitals;
 };
 
-/* A datagram of this peer, opened in place. What is dropped of it is counted there. */
+/* Takes a datagram of this peer, which is opened in place. What is dropped is counted in p->drops. */
 void receive(const struct receiver *r, uint64_t now, struct peer *p, uint8_t *buf, size_t len);
 
 #endif

@@ -38,7 +38,7 @@ void relay_out_remove(struct relay_out *o, uint16_t id)
     o->ways[i] = o->ways[--o->n_ways];
 }
 
-/* The stream starts afresh with each leader, and when the leader has less of it than it had. */
+/* Begins another stream with each leader, and when the leader has lost what it had of the present one. */
 static void sync(void *ctx, uint16_t peer)
 {
     struct relay_out *o = ctx;
@@ -127,13 +127,13 @@ static size_t usual_cap(const struct relay_in *x)
     return 2 * (size_t)max_u64(x->window, HEAD_BYTES);
 }
 
-/* Is it a stream of this process? Late datagrams of an earlier one carry another token. */
+/* Is it a stream of the process with this boot token? */
 static bool of_process(uint32_t id, uint32_t boot)
 {
     return id - boot <= UINT16_MAX;
 }
 
-/* The boot token of a peer that answered our probe names its streams in this term. The newest one counts. */
+/* Begins the stream `id` if it is the newest one of the peer's process that answered our probe. */
 static void adopt(struct relay_in *x, uint32_t id)
 {
     const struct raft *r = replica_raft(x->replica);
@@ -146,7 +146,7 @@ static void adopt(struct relay_in *x, uint32_t id)
     x->window = x->share;
     uint8_t *buf = malloc(usual_cap(x));
     if (buf == NULL)
-        return; /* its relays are lost, and sent again, until there is memory */
+        return; /* until there is memory its relays are dropped, and it repeats them */
     free(x->buf);
     x->buf = buf;
     x->flow.term = r->term;
@@ -178,8 +178,8 @@ static bool lives(const void *ctx, uint16_t peer)
     return present(ctx);
 }
 
-/* Memory for a command of so many bytes with its length, and for a window behind it. False: there is
- * none now. */
+/* Makes the buffer fit for a command of so many bytes, its length included, and a window behind it. False:
+ * there is no memory for the command now. */
 static bool fit(struct relay_in *x, size_t size)
 {
     size_t cap = size > x->window ? size + x->window : usual_cap(x);
@@ -195,11 +195,11 @@ static bool fit(struct relay_in *x, size_t size)
     return true;
 }
 
-/* Of the command at the front of a peer's stream. */
+/* What became of the command at the front of a peer's stream. */
 enum taken { TAKEN, NOT_HERE, MUST_WAIT };
 
-/* Proposes one command. A peer speaks for its own clients alone: another one's commands are told apart
- * by numbers that it can't know. */
+/* Proposes one command. A peer may relay only commands of its own clients: it can't know the numbers by which
+ * those of other nodes are told apart. */
 static enum taken take(struct relay_in *x, uint64_t now, const uint8_t *bytes, size_t len)
 {
     struct cmd cmd;
@@ -209,14 +209,13 @@ static enum taken take(struct relay_in *x, uint64_t now, const uint8_t *bytes, s
     return TAKEN;
 }
 
-/* Takes the command at the front. */
 static enum taken take_next(struct relay_in *x, uint64_t now)
 {
     const uint8_t *bytes;
     size_t len, size = HEAD_BYTES;
     stream_rx_ready(&x->flow.rx, &bytes, &len);
     if (len >= HEAD_BYTES && get_u32(bytes) > CMD_MAX_BYTES) {
-        x->flow.bad++; /* a bug over there; its stream stays shut in this term */
+        x->flow.bad++; /* the peer has a bug: its stream stays shut in this term */
         x->shut = true;
         return NOT_HERE;
     }

@@ -10,8 +10,9 @@
 #include "storage/batch.h"
 
 enum {
-    RING_MIN_BYTES = 1 << 21, /* of entries in memory: holds the largest record, whatever
-                                 max_value_bytes says now; thousands of small ones */
+    /* Of entries in memory: room for the largest record there may be, whatever max_value_bytes says now,
+     * or for thousands of small ones. */
+    RING_MIN_BYTES = 1 << 21,
 };
 
 _Static_assert((int)MEMBERS_MAX == (int)RAFT_MEMBERS_MAX &&
@@ -35,7 +36,7 @@ struct members_at replica_first_members(const struct node_config *cfg)
     return first;
 }
 
-/* What the core knows of them. */
+/* The same configuration as the core has it. */
 static struct raft_members core_members(const struct members_at *of)
 {
     struct raft_members m = {.index = of->index, .n = of->members.n};
@@ -158,7 +159,7 @@ uint16_t replica_data_limit(const struct replica *r)
     return (uint16_t)(r->cfg->max_data_bytes / CMD_LIMIT_BYTES);
 }
 
-/* Leader: cluster time goes on from the last record of the log that it began with, by its own clock. */
+/* Leader: by its own clock cluster time goes on from the last record that it began with. */
 static uint64_t cluster_ms(const struct replica *r, uint64_t now)
 {
     return min_u64(r->lead_ms + (now - r->lead_at) / 1000, RECORD_CLUSTER_MS_MAX);
@@ -168,9 +169,9 @@ static void append_new(struct replica *r, uint64_t now, uint64_t index, uint8_t 
                        const uint8_t *data, size_t len)
 {
     size_t size = record_size((uint32_t)len);
-    /* Proposals checked it. For a new leader's no-op there is room in the fullest cache: the batch that
-     * made its vote durable brought at least one entry to the disk if any was still missing there, and
-     * as a candidate it took no more. That one, at least as large as a no-op, may go. Later ones come when
+    /* Proposals made sure of it. For a new leader's no-op the fullest memory has room: the batch that made
+     * its vote durable brought at least one entry to the disk if any was missing there, and as a candidate
+     * it took no more. So that entry, which is no smaller than a no-op, may go. Later no-ops are made when
      * all entries are on the disk. */
     bool room = replica_make_room(r, size, 1);
     assert(room);
@@ -187,7 +188,7 @@ static void append_new(struct replica *r, uint64_t now, uint64_t index, uint8_t 
     r->last_ms = record_cluster_ms(rec);
 }
 
-/* The core's memory for runs grows with changes of term, a few bytes each. */
+/* The core's memory for runs grows with the number of terms in the log, by a few bytes each. */
 static void keep_runs_free(struct replica *r)
 {
     if (raft_trail_room(&r->raft.trail) >= RAFT_APPEND_RUNS_MAX)
@@ -208,7 +209,7 @@ static void append_members(struct replica *r, uint64_t now, uint64_t index, cons
     members_log_add(&r->members, index, m);
 }
 
-/* The leader has made a voter of a learner. */
+/* The core has promoted a learner: the entry for it. */
 static void append_promotion(struct replica *r, uint64_t now, const struct raft_edit *edit)
 {
     struct members m = replica_members(r)->members;
@@ -218,8 +219,9 @@ static void append_promotion(struct replica *r, uint64_t now, const struct raft_
     append_members(r, now, edit->append_first, &m);
 }
 
-/* What the core does to the log by itself is done to the bytes at once: a truncation (the hash of the
- * new last record comes with the record that replaces the truncated one), a no-op, a promotion. */
+/* One event into the core. What it does to the log by itself is done to the bytes at once: a truncation, a
+ * no-op, a promotion. After a truncation the hash of the last record comes with the records that take the
+ * place of those that were cut. */
 static void step(struct replica *r, uint64_t now, const struct raft_event *ev,
                  struct raft_edit *edit)
 {
@@ -288,7 +290,8 @@ void replica_refuse_stream(struct replica *r)
     raft_refuse_stream(&r->raft);
 }
 
-/* Room for a proposal; it also leaves the older half for peers that are a little behind. */
+/* Makes room for a proposal. Entries that are not committed get half of the memory, so that the other half is
+ * left to peers that lag a little. */
 static bool has_room(struct replica *r, size_t size)
 {
     uint64_t uncommitted = 0;
@@ -315,8 +318,7 @@ bool replica_propose(struct replica *r, uint64_t now, const uint8_t *cmd, size_t
     return true;
 }
 
-/* The core may promote a learner in the same step: that entry is not behind this one, for this one is not
- * committed. */
+/* The core never promotes a learner in the step that takes this change, since it waits for its commit. */
 enum raft_refusal replica_change(struct replica *r, uint64_t now, const struct members *m,
                                  bool force)
 {
@@ -354,7 +356,7 @@ bool replica_hash(const struct replica *r, uint64_t index, uint8_t hash[RECORD_H
     return true;
 }
 
-/* Copies the records from `from` on behind our log; the ones before are there. */
+/* Copies the records from index `from` on behind our log, which has the ones before. */
 static void copy_records(struct replica *r, const uint8_t *p, const struct append *a, uint64_t from)
 {
     uint64_t index = a->first;
@@ -399,8 +401,8 @@ void replica_append(struct replica *r, uint64_t now, const uint8_t *p, const str
     assert(r->log.last == r->raft.trail.last);
 }
 
-/* The hash of the record at `last`, the last one or one before an entry that is not written yet: that
- * is in memory (invariant 2), and names the one before it. */
+/* The hash of the record at `last`. If that is not the last record, the one behind it is not on disk yet: so
+ * it is in memory (invariant 2), and has the hash of the one before it. */
 static void hash_at(const struct replica *r, uint64_t last, uint8_t hash[RECORD_HASH_BYTES])
 {
     size_t size;
@@ -424,7 +426,7 @@ void replica_persist(struct replica *r, struct raft_persist *p)
         .truncate_to = p->reset ? p->reset_to : p->truncate_to,
         .reset = p->reset,
     };
-    /* Without entries: the log as the disk has it, since those that are not there wait for room. */
+    /* A batch without entries names the log as the disk has it: entries that are not there wait for room. */
     uint64_t last = r->raft.written_last;
     if (p->first_index != 0) {
         uint64_t from = entries_pos(&r->log, p->first_index);
@@ -463,7 +465,7 @@ void replica_persisted(struct replica *r, uint64_t now, uint64_t seq)
 
 void replica_no_room(struct replica *r, uint64_t now, uint64_t seq)
 {
-    r->disk_commit = 0; /* less than was handed over: a later batch says it again */
+    r->disk_commit = 0; /* the disk did not take the commit index: a later batch brings it */
     if (seq == 0)
         r->sealing = false;
     else
@@ -471,8 +473,8 @@ void replica_no_room(struct replica *r, uint64_t now, uint64_t seq)
                      &(struct raft_event){.type = RAFT_EV_REFUSED, .refused = {.seq = seq}});
 }
 
-/* NODE_SEAL_US after the last write one empty batch proves that write durable to a later recovery, and
- * tells it what was committed by then; after it an idle node writes nothing. */
+/* NODE_SEAL_US after the last write one empty batch proves that write durable to a later recovery, and tells
+ * it what was committed by then. After that batch an idle node writes nothing. */
 static void seal(struct replica *r)
 {
     struct wal_batch b = {
@@ -500,15 +502,15 @@ void replica_seal(struct replica *r, uint64_t now)
             r->seal_at = NEVER; /* the batch in flight, or the next one, proves the same */
     } else if (r->seal_at == NEVER && free_disk && !r->sealing &&
                r->raft.commit_index > r->disk_commit) {
-        r->seal_at = now + NODE_SEAL_US; /* learnt after the last batch, which it is not in */
+        r->seal_at = now + NODE_SEAL_US; /* the last batch was made before this commit index */
     }
 }
 
 void replica_stopping(struct replica *r)
 {
     const struct raft *c = &r->raft;
-    /* Since the last flush there may be entries that are not on their way to the disk yet: an idle
-     * batch would name them, without them before it. */
+    /* An idle batch names the last entry, so all entries must be written before it; some may have come
+     * since the last flush. */
     bool all_written = c->inflight_seq == 0 && c->written_last == c->trail.last &&
                        !c->truncate_pending && !c->reset_pending && c->durable_term == c->term &&
                        c->durable_vote == c->vote;
@@ -554,12 +556,12 @@ bool replica_install(struct replica *r, uint64_t now, const struct snapshot_head
     return true;
 }
 
-/* Committed entries on our disk stay what they are, whatever happens until they are used. */
+/* Reads entries that are committed and on our disk: these can't change before they are used. */
 static void fetch_backlog(struct replica *r, uint64_t from)
 {
     struct backlog *b = &r->backlog;
     if (b->buf == NULL && (b->buf = malloc(RECORD_MAX_BYTES)) == NULL)
-        return; /* short of memory: asked again at the next flush */
+        return; /* memory is short: the next flush tries again */
     uint64_t last = min_u64(r->raft.commit_index, r->raft.durable_index);
     b->len = b->off = 0;
     b->next = from;
@@ -574,7 +576,7 @@ void replica_fetched(struct replica *r, size_t len)
     r->backlog.len = len;
 }
 
-/* The record from memory, or from what was read from disk. */
+/* Finds the record in memory, or in what was read from disk. False: it has to be read first. */
 static bool find_next(struct replica *r, uint64_t i, struct record *rec)
 {
     struct backlog *b = &r->backlog;
@@ -605,7 +607,7 @@ bool replica_next(struct replica *r, struct record *rec)
 {
     struct backlog *b = &r->backlog;
     if (b->buf != NULL && !b->fetching && r->applied + 1 >= r->log.first) {
-        free(b->buf); /* caught up: only needed after a restart */
+        free(b->buf); /* the rest is in memory: this is needed only after a restart */
         *b = (struct backlog){0};
     }
     if (r->applied == r->raft.commit_index || !find_next(r, r->applied + 1, rec))

@@ -1,5 +1,5 @@
-/* replica.h: Raft and its log in one: the core, the newest entries as bytes, the hash of the last one,
- * batches for the disk, and the committed entries in order.
+/* replica.h: Raft and its log: the core, the newest entries as bytes, the hash of the last one, batches for
+ * the disk, and the committed entries in order.
  *
  * Invariants, checked where they could break:
  *  1. The bytes in memory end with the core's last entry after each call.
@@ -15,7 +15,7 @@
 #include "storage/record.h"
 #include "storage/snapshot.h"
 
-/* Committed entries that are no longer in memory, read from disk to be applied: after a restart. */
+/* Committed entries that are not in memory, read from disk to be applied: after a restart. */
 struct backlog {
     uint8_t *buf; /* RECORD_MAX_BYTES: whole records; NULL until first needed */
     size_t len;
@@ -32,13 +32,14 @@ struct replica {
     struct raft raft;
     struct raft_run *runs; /* the core's memory */
     struct entries log;
-    uint8_t head[RECORD_HASH_BYTES]; /* hash of the last record ... */
-    uint64_t last_ms;                /* ... and its cluster time */
-    uint64_t lead_ms, lead_at;  /* leader: cluster time when it began to lead, and when that was */
-    struct members_log members; /* the core's, and what they say else */
+    uint8_t head[RECORD_HASH_BYTES]; /* hash of the last record */
+    uint64_t last_ms;                /* cluster time of the last record */
+    uint64_t lead_ms, lead_at; /* leader: cluster time when it began to lead, and when that was */
+    struct members_log
+        members; /* the configurations that the core knows, with addresses and keys */
     uint64_t applied;
     bool members_changed;
-    struct members_at applied_members; /* the newest configuration up to there */
+    struct members_at applied_members; /* the newest configuration up to `applied` */
     struct backlog backlog;
     uint64_t seal_at;     /* when to write the idle batch, NEVER = not needed */
     bool sealing;         /* that batch is on its way */
@@ -46,8 +47,8 @@ struct replica {
     uint64_t disk_commit; /* commit index of the last batch that was handed to the disk, or less */
 };
 
-/* Starts from what recovery found. The entries up to `applied` are in the state, the last of them with that
- * cluster time. cfg and io outlive it. False: memory is short; replica_free() all the same. */
+/* Starts from what recovery found. The entries up to `applied` are in the state, whose cluster time is
+ * applied_ms. cfg and io outlive the replica. False: memory is short; replica_free() is due all the same. */
 bool replica_init(struct replica *r, const struct node_config *cfg, const struct node_io *io,
                   const struct wal_report *wal, uint64_t applied, uint64_t applied_ms,
                   uint64_t now);
@@ -75,16 +76,16 @@ static inline uint64_t replica_applied(const struct replica *r)
     return r->applied;
 }
 
-/* What the first configuration is: that of the nodes that count from the beginning. */
+/* The first configuration, which is no entry of the log: the voters of *cfg. */
 struct members_at replica_first_members(const struct node_config *cfg);
 
-/* The newest configuration in the log; it is in force. n = 0: none is known. */
+/* The newest configuration in the log, which is in force. n = 0: none is known. */
 static inline const struct members_at *replica_members(const struct replica *r)
 {
     return members_log_newest(&r->members, 0);
 }
 
-/* The newest one up to the last entry that replica_next() gave. */
+/* The newest configuration up to the last entry that replica_next() gave. */
 static inline const struct members_at *replica_applied_members(const struct replica *r)
 {
     return &r->applied_members;
@@ -96,23 +97,23 @@ static inline uint64_t replica_disk_bytes(const struct replica *r)
     return r->disk_bytes;
 }
 
-/* No new write is taken: the log's files have their most, or the disk has no room. */
+/* No new write is taken: the log's files have reached their limit, or the disk has no room. */
 bool replica_full(const struct replica *r);
 void replica_set_log_full(struct replica *r, bool full);
 
-/* What the core knows of another node; all zeros: it does not know it. */
+/* The core's peer of that id; all zeros: it has none. */
 const struct raft_peer *replica_peer(const struct replica *r, uint16_t id);
 
-/* Since the last call: another configuration is in force, or the core's peers have come or gone. */
+/* True if since the last call another configuration got in force, or peers of the core came or went. */
 bool replica_members_changed(struct replica *r);
 
-/* No message of ours may name a term that is not on our disk. */
+/* Our term is on our disk. Before, no message of ours may name it. */
 bool replica_term_durable(const struct replica *r);
 
-/* One event into the core, but for proposals and appended entries. */
+/* Gives the core one event. Proposals and appended entries have functions of their own. */
 void replica_step(struct replica *r, uint64_t now, const struct raft_event *ev);
 
-/* As the functions of the core. */
+/* The same as the core's functions, with peers by id. */
 void replica_ready(struct replica *r, uint64_t now, struct raft_ready *rd);
 void replica_advance(struct replica *r, uint64_t now, const struct raft_ready *rd);
 void replica_lead(struct replica *r, uint64_t now, uint16_t peer, struct raft_msg *m);
@@ -120,7 +121,7 @@ void replica_pto(struct replica *r, uint16_t peer, uint64_t pto_us);
 void replica_ack_soon(struct replica *r);
 void replica_refuse_stream(struct replica *r);
 
-/* Leader: appends one command to the log. False: it must wait for commits or for the disk. */
+/* Leader: appends one command to the log. False: the command must wait for commits or for the disk. */
 bool replica_propose(struct replica *r, uint64_t now, const uint8_t *cmd, size_t len);
 
 /* Leader: appends another configuration, if the core finds it safe. `force` as the core's. */
@@ -130,8 +131,8 @@ enum raft_refusal replica_change(struct replica *r, uint64_t now, const struct m
 /* max_data_bytes as commands have it (cmd.h). */
 uint16_t replica_data_limit(const struct replica *r);
 
-/* Follower. Drops old entries from memory until `count` records of `size` bytes in all fit. Only what
- * is on our own disk may go; false when that is not enough. */
+/* Drops old entries from memory until `count` records of `size` bytes in all fit. Only entries that are
+ * on our own disk may go; false when that is not enough. */
 bool replica_make_room(struct replica *r, size_t size, unsigned count);
 
 /* Hash and cluster time of our own record `index`; false: it is not in memory. Index 0: zeros. */
@@ -144,43 +145,43 @@ struct append {
     struct raft_run runs[RAFT_APPEND_RUNS_MAX];
     size_t n_runs;
     size_t bytes;                    /* of all of them */
-    uint8_t hash[RECORD_HASH_BYTES]; /* of the last one ... */
-    uint64_t last_ms;                /* ... and its cluster time */
+    uint8_t hash[RECORD_HASH_BYTES]; /* of the last one */
+    uint64_t last_ms;                /* cluster time of the last one */
     struct record members;           /* the one configuration among them; index 0: there is none */
 };
 
-/* Follower: AppendEntries (figure 3.1). The records are at p; there is room for them, and they were
- * judged. */
+/* Follower: AppendEntries (figure 3.1). The records are at p. The caller has checked them and made room for
+ * them. */
 void replica_append(struct replica *r, uint64_t now, const uint8_t *p, const struct append *a);
 
 /* Hands the core's batch to the disk, cut to a size that the disk finishes soon. */
 void replica_persist(struct replica *r, struct raft_persist *p);
 
-/* Batch `seq` is durable, or found no room. 0: the idle one. */
+/* Batch `seq` is durable, or found no room. 0: an idle batch. */
 void replica_persisted(struct replica *r, uint64_t now, uint64_t seq);
 void replica_no_room(struct replica *r, uint64_t now, uint64_t seq);
 
 /* Once per iteration: writes the idle batch if it is time. */
 void replica_seal(struct replica *r, uint64_t now);
 
-/* Before a clean stop: hands the disk what it does not know to be committed. */
+/* Before a clean stop: hands the disk the commit index if it does not have the newest one. */
 void replica_stopping(struct replica *r);
 
 /* The entries up to this one, which is applied and in a snapshot, leave the log. */
 void replica_compact(struct replica *r, uint64_t index);
 
-/* As the core's. */
+/* See raft_install_begin(). */
 bool replica_install_begin(struct replica *r);
 
-/* A snapshot of a leader's is durable here; NULL: it came to nothing. True: all up to its last entry counts
- * as applied, and the log goes on from there: its state is to take the place of ours. */
+/* A leader's snapshot is durable here; NULL: it came to nothing. True: its state is to take the place of
+ * ours. All entries up to its last one count as applied, and the log is empty behind them. */
 bool replica_install(struct replica *r, uint64_t now, const struct snapshot_head *head);
 
 /* The next committed entry, which then counts as applied. False: there is none, or it has to be read
  * from disk first. `rec` points into memory that the next call to any function here may change. */
 bool replica_next(struct replica *r, struct record *rec);
 
-/* The entries that were fetched to be applied are here: `len` bytes, 0 = none of them. */
+/* The fetch of entries to be applied brought `len` bytes. */
 void replica_fetched(struct replica *r, size_t len);
 
 /* When replica_step() wants a tick or replica_seal() has something to do. */

@@ -9,7 +9,7 @@ static bool complete(const struct members *m)
     return m->cluster_id != 0 && keys == m->n;
 }
 
-/* It could be proposed now. */
+/* A configuration could be proposed now. */
 static bool open_for_changes(const struct raft *r)
 {
     return r->role == RAFT_LEADER && r->commit_index >= r->term_first &&
@@ -31,6 +31,6 @@ void roster_complete(struct replica *r, uint64_t now, const struct admit *a,
             memcpy(m.m[i].key, admit_key(a, m.m[i].id), sizeof m.m[i].key);
             news = true;
         }
-    if (news) /* nobody comes or goes: if it is refused, the next time will do */
+    if (news) /* no member comes or goes, so it is not urgent: if it is refused, the next time will do */
         (void)replica_change(r, now, &m, true);
 }

@@ -1,7 +1,7 @@
 /* roster.h: how the leader completes the members. Nodes of a new cluster know each other by id and address
- * only. So the first configuration in the log has what was found out since: a random id of the cluster,
- * and of each member the public key of the directory that was met under its id. Whoever was not met yet has
- * no key there, and gets one with a later configuration: it is the same member.
+ * only. The first configuration in the log adds a random id of the cluster and, for each member that was met,
+ * the public key of the directory that was met under its id. The other members get their keys by later
+ * configurations.
  */
 #ifndef RAFTD_ROSTER_H
 #define RAFTD_ROSTER_H

@@ -21,7 +21,7 @@ struct out {
     bool open;
     bool lead; /* a LEAD went to the peer */
     bool done; /* all is sent */
-    /* The last field: it is not set to zero. The payload stands behind the room. */
+    /* WIRE_HEAD_ROOM bytes, and the payload behind them. The last field, because it is not zeroed. */
     uint8_t buf[WIRE_HEAD_ROOM + WIRE_DATAGRAM_MAX];
 };
 
@@ -107,8 +107,8 @@ static void out_lead(struct out *o, bool ack_now)
     out_msg(o, &m);
 }
 
-/* Bytes of the flow that fit into one more piece: of the datagram under construction or, where only a
- * crumb is left, of the next one. */
+/* Bytes of the flow that fit into one more piece: in the datagram under construction or, if less than a crumb
+ * is left there, in the next one. */
 static size_t piece_room(const struct out *o)
 {
     size_t lead = o->flow->source->after_lead && !o->lead ? wire_frame_bytes(WIRE_LEAD) : 0;
@@ -118,14 +118,14 @@ static size_t piece_room(const struct out *o)
     return room - lead;
 }
 
-/* Least size of the datagram in which a piece of that length left: a LEAD may have stood before it. */
+/* Least size of a datagram in which a piece of that length left. A LEAD may have made it larger. */
 static uint32_t piece_datagram(const struct out *o, size_t piece)
 {
     const struct path *path = &o->p->path;
     return (uint32_t)(piece + mtu_size(&path->mtu) - path_room(path));
 }
 
-/* What arrived of the flow shows how large datagrams to the peer may be; and the flow is told. */
+/* Learns from pieces that arrived how large datagrams to the peer may be, and tells the flow. */
 static void follow_mtu(const struct out *o)
 {
     struct mtu *m = &o->p->path.mtu;
@@ -139,7 +139,7 @@ static void follow_mtu(const struct out *o)
         cwnd_mss(&tx->cwnd, room);
 }
 
-/* A timer has run out: what is missing may be too large for the path. */
+/* A timer has run out, perhaps because the missing piece was too large for the path. */
 static void timed_out(const struct out *o)
 {
     struct mtu *m = &o->p->path.mtu;
@@ -149,7 +149,8 @@ static void timed_out(const struct out *o)
         mtu_timeout(m, o->now, (uint32_t)min_u64(most, mtu_size(m)));
 }
 
-/* What the timer asks for first must be in memory: a disk that takes its time is no silent peer. */
+/* The bytes that a timer would send are in memory. Else it must not run out: the peer is not silent if
+ * our own disk is slow. */
 static bool out_at_hand(const struct out *o)
 {
     const struct flow_out *f = o->flow;
@@ -170,7 +171,7 @@ static bool out_piece(struct out *o)
         .stream = (uint8_t)f->source->stream, .id = f->id, .off = piece.off, .again = piece.again};
     d.bytes = f->source->at(f->ctx, piece.off, &have);
     if (d.bytes == NULL)
-        return false; /* not at hand now */
+        return false; /* it has to be read from disk first */
     if (f->source->after_lead && !o->lead)
         out_lead(o, false); /* commit index and a round ride along with the first piece */
     out_open(o, term_of(o));
@@ -204,7 +205,7 @@ static void flow_ends(struct out *o)
         timed_out(o);
 }
 
-/* What has arrived of the peer's flows, as far as it is to be told now. */
+/* Tells the peer what has arrived of its flows, where that is due. */
 static void out_sacks(struct out *o, uint64_t term, enum flow_ride ride)
 {
     struct wire_sack s;
@@ -213,7 +214,7 @@ static void out_sacks(struct out *o, uint64_t term, enum flow_ride ride)
         out_sack(o, term, &s);
 }
 
-/* What a leader says beside the messages of the core. */
+/* What a leader sends beside the core's messages and the flows. */
 static void out_leader(struct out *o)
 {
     struct debts *d = &o->p->debts;
@@ -229,7 +230,7 @@ static void out_leader(struct out *o)
     out_lead(o, true);
 }
 
-/* Digests of states have no datagram of their own, but for the last word of a node that ends. */
+/* Digests of states ride in datagrams that go anyway. Only a node that is about to end makes one for them. */
 static void out_digests(struct out *o)
 {
     struct wire_digests d;
@@ -240,7 +241,7 @@ static void out_digests(struct out *o)
     (void)wire_put_digests(&o->w, &d); /* no room: the next time */
 }
 
-/* A wish of a client here, or the answer to one of there. */
+/* A local client's wish to change the members, or the answer to one of the peer's clients. */
 static void out_change(struct out *o)
 {
     struct wire_change c;
@@ -275,7 +276,7 @@ static void out_vitals(struct out *o)
     }
 }
 
-/* What is neither urgent nor needed. */
+/* What people want to know: links, settings, vitals. It is not urgent, and may get lost. */
 static void out_extras(struct out *o)
 {
     struct links *links = o->s->links;
@@ -286,14 +287,14 @@ static void out_extras(struct out *o)
     out_open(o, term_of(o));
     if (!wire_put_links(&o->w, &l)) {
         out_next(o, term_of(o));
-        (void)wire_put_links(&o->w, &l); /* too small a datagram for so many: untold */
+        (void)wire_put_links(&o->w, &l); /* not told if datagrams are too small for so many */
     }
     const struct wire_settings s = links_settings(links);
     (void)wire_put_settings(&o->w, &s); /* no room: the next time */
     out_vitals(o);
 }
 
-/* What is not a stream: it waits for no window. */
+/* All that is not a stream, and so waits for no window. */
 static void out_control(struct out *o, const struct raft_msg *msgs, size_t n_msgs)
 {
     for (size_t i = 0; i < n_msgs; i++) {
@@ -334,7 +335,7 @@ static void send_some(const struct sender *s, uint64_t now, struct peer *const *
     unsigned count = 0;
     for (unsigned i = 0; i < n; i++) {
         if (!envelope_ready(s->envelope, peers[i]->id))
-            continue; /* all of it is tried again on its own clock, as if it were lost */
+            continue; /* each part of it is sent again on its own timer, as if it were lost */
         struct out *o = &outs[count++];
         memset(o, 0, offsetof(struct out, buf));
         o->s = s;

@@ -1,4 +1,4 @@
-/* send.h: all datagrams out, but for those of handshakes. */
+/* send.h: makes all datagrams but those of handshakes. */
 #ifndef RAFTD_SEND_H
 #define RAFTD_SEND_H
 
@@ -9,7 +9,7 @@
 #include "raftd/node/peer.h"
 #include "raftd/node/vitals.h"
 
-/* What is sent from; all of it outlives this. */
+/* The parts of the node that have something to send; all of them outlive this. */
 struct sender {
     struct replica *replica;
     struct envelope *envelope;
@@ -20,10 +20,10 @@ struct sender {
     const struct peers *peers;
 };
 
-/* All that is due to any peer, and these messages. */
+/* Sends all that is due to any peer, and these messages. */
 void send_all(const struct sender *s, uint64_t now, const struct raft_msg *msgs, size_t n_msgs);
 
-/* All that is due to one peer. */
+/* Sends all that is due to one peer. */
 void send_to(const struct sender *s, uint64_t now, struct peer *p);
 
 #endif

@@ -29,7 +29,7 @@ static void stop(struct snap_in *s)
     s->flow.ack_by = NEVER;
 }
 
-/* It can't be taken: whatever the reason, each try costs the leader, the path and the disk. */
+/* The snapshot can't be taken. The next try waits, since each costs the leader, the path and the disk. */
 static void give_up(struct snap_in *s, uint64_t now)
 {
     stop(s);
@@ -38,7 +38,7 @@ static void give_up(struct snap_in *s, uint64_t now)
     s->n_failed++;
 }
 
-/* Memory is had before the disk is asked, so that nothing is in the way later. */
+/* Memory is allocated before the disk is asked, so that nothing can fail later. */
 void snap_in_offer(struct snap_in *s, uint64_t now, uint16_t from, const struct wire_offer *o)
 {
     const struct raft *r = replica_raft(s->replica);
@@ -92,7 +92,7 @@ static bool lives(const void *ctx, uint16_t peer)
     return s->stage == SNAP_TAKES && replica_raft(s->replica)->leader == peer;
 }
 
-/* All of it is on disk: it is made ours as soon as this node follows a leader. */
+/* All of it is on disk. It becomes ours as soon as this node follows a leader. */
 static void install(struct snap_in *s)
 {
     if (!replica_install_begin(s->replica))
@@ -111,7 +111,7 @@ static void drain(void *ctx, uint64_t now)
     if (s->stage != SNAP_TAKES || s->writing != 0)
         return;
     if (s->name.index <= replica_raft(s->replica)->commit_index) {
-        stop(s); /* the log was faster */
+        stop(s); /* the log brought the same entries first */
     } else if (s->written == s->name.size) {
         install(s);
     } else if (stream_rx_ready(&s->flow.rx, &p, &len)) {
@@ -123,7 +123,7 @@ static void drain(void *ctx, uint64_t now)
     }
 }
 
-/* What the disk has makes room, of which the leader is told. */
+/* Bytes that the disk has make room in the window, and the leader is told of it. */
 void snap_in_written(struct snap_in *s, uint64_t now, bool done)
 {
     assert(s->stage == SNAP_TAKES && s->writing != 0);

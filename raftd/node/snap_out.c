@@ -7,16 +7,16 @@
 
 _Static_assert((int)WIRE_HASH_BYTES == (int)SNAPSHOT_HASH_BYTES, "a snapshot is named by it");
 
-/* Too much silence in answer to what is sent: the peer may have dropped what it had. And a peer that has all
- * of it, and does not make it its own, found it damaged. */
+/* The stream must begin anew. Either the peer answers nothing that is sent, so it may have dropped what
+ * it had; or it had all of it and still needs it, so it found it damaged. */
 static bool over(const struct snap_out *s)
 {
     const struct stream_tx *tx = &s->flow.tx;
     return tx->heard && (tx->una == tx->end || tx->timeouts >= STREAM_DEAF_TIMEOUTS);
 }
 
-/* Each stream has an id of its own, even if it brings the same snapshot to the same process again: that may
- * have less of it than it said in the stream before, and those answers may still be on their way. */
+/* Each stream has an id of its own, even with the same snapshot to the same process. The peer may have
+ * less of it than it said in the last stream, and answers to that one may still be on their way. */
 static void begin(struct snap_out *s, uint64_t term, uint32_t boot)
 {
     if (++s->last_id == 0)
@@ -27,7 +27,7 @@ static void begin(struct snap_out *s, uint64_t term, uint32_t boot)
     window_restart(&s->window, 0, (struct wal_pos){0});
 }
 
-/* Reads on behind what was read for the peer, as soon as it has said where that begins. */
+/* Reads on behind what was read for the peer, as soon as the peer has said where it needs to begin. */
 static void read_ahead(struct snap_out *s)
 {
     struct window *w = &s->window;
@@ -40,8 +40,8 @@ static void read_ahead(struct snap_out *s)
     want = (size_t)min_u64(want, s->name.size - w->end);
     if (want == 0)
         return;
-    size_t least = (size_t)min_u64(want,
-                                   WINDOW_FETCH_BYTES / SNAP_COST); /* what old entries ask for */
+    /* At least what the log's flow asks for. */
+    size_t least = (size_t)min_u64(want, WINDOW_FETCH_BYTES / SNAP_COST);
     want = catch_up_take(s->catch_up, SNAP_COST * want, SNAP_COST * least) / SNAP_COST;
     uint8_t *to = want > 0 ? window_fetch(w, &want) : NULL;
     if (to != NULL)
@@ -62,7 +62,7 @@ static void sync(void *ctx, uint16_t peer)
     if (fresh)
         s->name = s->images->newest;
     bool another = fresh || s->flow.id == 0 || s->flow.term != r->term || s->boot != rp->boot;
-    if (another) /* else the peer may still be writing what it has: it answers each offer at once */
+    if (another) /* else it is offered on its timer, since the peer may still be writing what it has */
         s->offered_at = 0;
     if (another || over(s))
         begin(s, r->term, rp->boot);
@@ -102,7 +102,7 @@ void snap_out_init(struct snap_out *s, const struct replica *r, const struct nod
                            .catch_up = c,
                            .images = images,
                            .peer = peer,
-                           .last_id = (uint32_t)(generation >> 16)}; /* not of a peer before */
+                           .last_id = (uint32_t)(generation >> 16)}; /* no earlier peer's */
     s->flow.ctx = s;
     window_init(&s->window, generation);
 }
@@ -114,7 +114,7 @@ bool snap_out_reads(const struct snap_out *s)
 
 void snap_out_free(struct snap_out *s)
 {
-    s->window.fetching = false; /* the disk is through */
+    s->window.fetching = false; /* nothing is outstanding any more */
     window_free(&s->window);
 }
 
@@ -155,6 +155,6 @@ void snap_out_read(struct snap_out *s, uint64_t generation, size_t len)
 {
     if (!window_fetched(&s->window, generation, len, &(struct wal_pos){0}) || len != 0)
         return;
-    s->flow.id = 0; /* gone, or not to be read now: begin again, with the newest one */
+    s->flow.id = 0; /* it is gone or can't be read now: begin anew, with the newest snapshot */
     s->name.index = 0;
 }

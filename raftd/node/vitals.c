@@ -8,7 +8,7 @@
 
 enum {
     WATCH_US = 500000,
-    LASTS_US = STATUS_LINK_LASTS_MS * 1000, /* what a leader told longer ago is of the past */
+    LASTS_US = STATUS_LINK_LASTS_MS * 1000, /* what a leader told longer ago is not shown */
 };
 
 void vitals_init(struct vitals *v, const struct replica *r, const struct envelope *e,
@@ -31,7 +31,7 @@ static const struct vital *find(const struct vitals *v, uint16_t id)
     return NULL;
 }
 
-/* A row for that member. Those of nodes that are none any more give way. */
+/* A row for that member. Rows of nodes that are no members any more give way. NULL: there is no place. */
 static struct vital *row_of(struct vitals *v, uint16_t id)
 {
     const struct vital *has = find(v, id);
@@ -50,8 +50,8 @@ static bool leads(const struct vitals *v)
     return replica_raft(v->replica)->role == RAFT_LEADER;
 }
 
-/* About how many bytes of the log lie behind that entry. Of those that are not in memory only the number is
- * known. */
+/* About how many bytes of the log lie behind that entry. Entries that are not in memory are taken to be as
+ * large as the others. */
 static uint64_t log_behind(const struct entries *e, uint64_t index)
 {
     uint64_t kept = e->ring.end - e->ring.start, n = e->last + 1 - e->first;
@@ -62,7 +62,7 @@ static uint64_t log_behind(const struct entries *e, uint64_t index)
     return kept + (e->first - index - 1) * (n > 0 ? kept / n : RECORD_HEAD_BYTES);
 }
 
-/* What the peer lacks, about. */
+/* About how many bytes the peer lacks. */
 static uint64_t lag_bytes(const struct vitals *v, uint16_t id)
 {
     const struct raft_peer *rp = replica_peer(v->replica, id);
@@ -108,7 +108,7 @@ static uint32_t ms_since(uint64_t now, uint64_t then)
                      : (uint32_t)min_u64((now - min_u64(now, then)) / 1000, UINT32_MAX - 1);
 }
 
-/* What this node sees of another one, and as leader knows of its log. */
+/* A row of another node: what it told of itself, what we see of it, and as leader what it has of the log. */
 static struct wire_vitals seen(const struct vitals *v, uint64_t now, uint16_t id)
 {
     static const struct vital none;
@@ -175,7 +175,7 @@ void vitals_take(struct vitals *v, uint64_t now, uint16_t from, const struct wir
         row->self_at = now > age ? now - age : 1;
 }
 
-/* The leader's rows are what is shown, if they are new enough. NULL: they are not, or we lead. */
+/* The leader's rows are shown if they are new enough: then its own one. NULL: they are not, or we lead. */
 static const struct vital *of_leader(const struct vitals *v, uint64_t now)
 {
     const struct raft *r = replica_raft(v->replica);
@@ -183,7 +183,7 @@ static const struct vital *of_leader(const struct vitals *v, uint64_t now)
     return row != NULL && row->led_at != 0 && now <= row->led_at + LASTS_US ? row : NULL;
 }
 
-/* What is known of a member as of `at`. */
+/* The row of a member as of `at`; led: as the leader told it. */
 static struct wire_vitals known(const struct vitals *v, uint64_t at, uint16_t id, bool led)
 {
     const struct vital *row = find(v, id);

@@ -1,5 +1,5 @@
-/* vitals.h: how each member is: what it tells of itself, and what the leader sees of it. It goes with what
- * nodes tell each other about their links. For people; no rule depends on it. */
+/* vitals.h: how each member is: what it tells of itself, and what the leader sees of it. It goes with the
+ * reports about links (links.h). It is for people; no rule depends on it. */
 #ifndef RAFTD_VITALS_H
 #define RAFTD_VITALS_H
 
@@ -11,10 +11,10 @@
 
 struct vital {
     uint16_t id;      /* 0 = a free row */
-    uint64_t self_at; /* when what it tells of itself was true; 0 = never */
+    uint64_t self_at; /* when it said what we know from it; 0 = never */
     uint64_t led_at;  /* when its leader told of it; 0 = never */
     struct wire_vitals w;
-    /* As leader: since when it has had to catch up, and with how much. */
+    /* As leader: the most that it lacked since it had all, and when that was. */
     uint64_t most_bytes, most_at;
 };
 
@@ -29,21 +29,21 @@ struct vitals {
     struct vital rows[RAFT_PEERS_MAX];
 };
 
-/* The others outlive it. */
+/* All that is passed here outlives it. */
 void vitals_init(struct vitals *v, const struct replica *r, const struct envelope *e,
                  const struct peers *ps, uint64_t now);
 
-/* What the owner knows of the disk. */
+/* See node_disk(). */
 void vitals_disk(struct vitals *v, uint64_t fsync_p99_us);
 
 /* Once per iteration. */
 void vitals_watch(struct vitals *v, uint64_t now);
 
-/* The next row for another node: of ourselves, and as leader of all members. Begin with *i == 0; false: no
- * more. */
+/* Gives the next row for another node: first our own, then as leader those of all members. Begin with *i
+ * == 0. False: there are no more. */
 bool vitals_tell(const struct vitals *v, uint64_t now, unsigned *i, struct wire_vitals *w);
 
-/* What came from a peer. */
+/* A row came from a peer. */
 void vitals_take(struct vitals *v, uint64_t now, uint16_t from, const struct wire_vitals *w);
 
 /* Fills the table of members. */

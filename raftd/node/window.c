@@ -29,7 +29,7 @@ size_t window_wants(struct window *w, uint64_t una)
 {
     if (w->fetching)
         return 0;
-    /* It may be beyond `end`, when what was sent from memory has left that since. */
+    /* `una` may be beyond `end`: bytes that were sent from memory may have left it since. */
     w->start = min_u64(una, w->end);
     size_t room = (size_t)(w->start + WINDOW_BYTES - w->end);
     return room >= WINDOW_FETCH_BYTES ? room : 0;
@@ -39,7 +39,7 @@ uint8_t *window_fetch(struct window *w, size_t *len)
 {
     size_t at = (size_t)(w->end % WINDOW_BYTES);
     if (w->buf == NULL && (w->buf = malloc(WINDOW_BYTES)) == NULL)
-        return NULL; /* asked again at the next flush */
+        return NULL; /* the next flush tries again */
     w->fetching = true;
     w->asked = w->generation;
     *len = (size_t)min_u64(*len, WINDOW_BYTES - at);
@@ -49,7 +49,7 @@ uint8_t *window_fetch(struct window *w, size_t *len)
 bool window_fetched(struct window *w, uint64_t generation, size_t len, const struct wal_pos *next)
 {
     if (!w->fetching || generation != w->asked)
-        return false; /* of a peer that had this id before */
+        return false; /* it was for an earlier peer with this id */
     w->fetching = false;
     if (generation != w->generation)
         return false;

@@ -65,7 +65,7 @@ static void finish(struct writes *w, struct request *req, enum result result)
     answer(w, req, result);
 }
 
-/* Values are limited one by one; the whole command, so that it fits where one with one such value does. */
+/* Each value is limited, and so is the whole command: a command with one such value must be the largest. */
 static bool too_large(const struct writes *w, const struct cmd *cmd, size_t len)
 {
     const uint8_t *at = cmd->items;
@@ -75,7 +75,7 @@ static bool too_large(const struct writes *w, const struct cmd *cmd, size_t len)
     return len > (size_t)CMD_BESIDE_BYTES + w->cfg->max_value_bytes;
 }
 
-/* This node's disk is full, or that of the leader, which finds nobody with room to take its place. */
+/* This node's disk is full, or the leader's is and no other node with room can take its place. */
 static bool no_room(const struct raft *r)
 {
     return raft_disk_full(r) || (r->no_room && r->role != RAFT_LEADER);
@@ -120,16 +120,16 @@ void writes_add(struct writes *w, uint64_t now, struct request *req)
         w->deadline = req->deadline_us > now ? req->deadline_us : now;
 }
 
-/* There is no room for what it would store, by all that is committed as far as we know: so it need not
- * enter the log. Only of a write of which there is no copy that may yet find room. If the data change before
- * its entry is applied, the state machine decides. */
+/* By all that is known to be committed, there is no room for what the write would store: so it need not enter
+ * the log. False if a copy was sent before, since that one may still find room. If the data change before an
+ * entry is applied, the state machine decides. */
 static bool is_full_for(const struct writes *w, const struct request *req)
 {
     return !req->sent && replica_applied(w->replica) == replica_raft(w->replica)->commit_index &&
            machine_is_full_for(w->machine, req->cmd, req->cmd_len, replica_data_limit(w->replica));
 }
 
-/* Sends one write on its way. False when it must wait. */
+/* Proposes or relays one write. False when it must wait. */
 static bool send(struct writes *w, uint64_t now, struct request *req)
 {
     const struct raft *r = replica_raft(w->replica);
@@ -194,8 +194,9 @@ bool writes_applied(struct writes *w, const struct applied *a)
     if (req == NULL)
         return false; /* of an earlier process, or a copy, or its client was told "unknown" meanwhile */
     if (a->outcome == MACHINE_ENDED) {
-        /* An earlier process is the current one, and the writes sent so far did not know it.
-         * They are sent again, once each: that an older copy is refused, too, is no reason for another. */
+        /* To the state machine another process of this node is the newest one, because the writes sent so
+         * far did not name it as their predecessor. They are sent again, once each: that an older copy is
+         * refused as well is no reason for another one. */
         bool newest = a->predecessor == req->predecessor && a->number < w->send_next;
         if (newest)
             w->send_next = a->number;

@@ -4,10 +4,10 @@
  * this process, whose name is random. The leader's origin is treated like any other. The origin learns
  * the outcome by applying its own write: no reply travels.
  *
- * Writes leave for the leader in the order of their numbers. When there is another leader, all that are
- * not answered leave again, since what the last one had of them may be lost. Whatever comes of the copies,
- * the state machine applies one of them (raftd/state/origins.h). It counts on this: number n is given only
- * when number n - NODE_WRITES_MAX is answered.
+ * Writes leave for the leader in the order of their numbers. When there is another leader, all writes without
+ * an answer leave again, since the copies that the last leader had may be lost. If several copies reach the
+ * log, the state machine applies one of them (raftd/state/origins.h). It counts on this: number n is given
+ * only when number n - NODE_WRITES_MAX is answered.
  */
 #ifndef RAFTD_WRITES_H
 #define RAFTD_WRITES_H
@@ -27,16 +27,16 @@ struct writes {
     uint64_t process;                         /* random name of this process, see origins.h */
     struct request *pending[NODE_WRITES_MAX]; /* at number % NODE_WRITES_MAX */
     struct request *done, **done_end; /* applied, but readers don't see it yet; first to last */
-    unsigned n;
-    size_t bytes;
-    uint64_t next;        /* number of the next one that comes */
-    uint64_t send_next;   /* those below, as far as they are pending, are with the leader ... */
-    uint64_t sent_term;   /* ... of this term, */
-    uint16_t sent_stream; /* or in this stream of relays; 0: in none yet */
-    uint64_t deadline;    /* none of the writes times out before */
+    unsigned n;                       /* pending */
+    size_t bytes;                     /* pending */
+    uint64_t next;                    /* number of the next write that comes */
+    uint64_t send_next;   /* pending writes below it were sent to the leader of sent_term */
+    uint64_t sent_term;   /* 0: all are to be sent again */
+    uint16_t sent_stream; /* the stream of relays that they were sent in; 0: in none yet */
+    uint64_t deadline;    /* no write times out before it */
 };
 
-/* Of a zeroed struct. The others outlive it. */
+/* *w is zeroed. All that is passed here outlives it. */
 void writes_init(struct writes *w, const struct node_config *cfg, const struct node_io *io,
                  struct replica *r, struct relay_out *relay, struct machine *machine);
 
@@ -46,20 +46,20 @@ void writes_add(struct writes *w, uint64_t now, struct request *req);
 /* Sends the writes that the present leader does not have, in order, as far as there is room. */
 void writes_send(struct writes *w, uint64_t now);
 
-/* A write of this node, of whatever process, was applied. True: writes are to be sent again. */
+/* A write of this node, perhaps of an earlier process, was applied. True: writes are to be sent again. */
 bool writes_applied(struct writes *w, const struct applied *a);
 
-/* The state of a snapshot took the place of ours: what it knows of our writes is their outcome. The others
+/* A snapshot's state took the place of ours: it has the outcomes of writes that were applied. The other ones
  * are sent again. */
 void writes_installed(struct writes *w);
 
-/* Readers can see what was applied: those who asked for it are told. */
+/* Readers can see what was applied, so clients get their answers. */
 void writes_published(struct writes *w);
 
-/* Answers the writes whose time is up: "no leader" if nothing has left this node, else unknown. */
+/* Answers the writes whose time is up: RESULT_UNKNOWN if they have left this node, else why they have not. */
 void writes_expire(struct writes *w, uint64_t now);
 
-/* Answers all: the daemon stops. */
+/* The daemon stops: answers all with RESULT_STOPPING. */
 void writes_stop(struct writes *w);
 
 unsigned writes_pending(const struct writes *w);
