@@ -3,8 +3,9 @@
  *
  *     0  u64  cluster    random id that the cluster was given with its first members; 0 = not known yet
  *     8  u64  known      handle of the receiver's key, as the sender knows it; 0 = it knows none
- *    16  u64  voters     wire_voters_digest() of the nodes that the sender was made for; 0 = its members
- *                        come from the log
+ *    16  u64  voters     wire_voters_digest() of the nodes that the sender was made for. If `cluster` is not
+ *                        0: the index of its newest members in its log, which name its key. 0 = its
+ *                        members come from the log, and do not name its key
  *
  * Who the sender is, its key says: the public key of its data directory.
  */

@@ -46,7 +46,7 @@ void admit_init(struct admit *a, const struct node_config *cfg, const struct nod
         if (cfg->voters[i] == cfg->id && about_handle(cfg->known[i]) != about_handle(cfg->key))
             a->before_us = about_handle(cfg->known[i]);
     }
-    a->voters_digest = wire_voters_digest(ids, cfg->n_voters);
+    a->voters = wire_voters_digest(ids, cfg->n_voters);
     a->before_us_kept = a->before_us != 0;
 }
 
@@ -74,10 +74,10 @@ void admit_follow(struct admit *a, const struct members_at *m)
     a->followed = m->index;
     if (!a->by_log)
         return;
-    a->voters_digest = 0;
     /* A configuration with another key may be an older one, of a log that is still being copied to us. */
     bool ours = self != NULL && about_same_key(self->key, a->cfg->key);
     a->members = ours ? m->members.cluster_id : 0;
+    a->voters = a->members != 0 ? m->index : 0;
     if (ours || (self != NULL && !member_has_key(self)))
         a->before_us = 0; /* the members mean our directory */
     for (unsigned i = 0; i < a->n_peers; i++) {
@@ -93,12 +93,25 @@ void admit_follow(struct admit *a, const struct members_at *m)
 
 struct about admit_about(const struct admit *a, uint16_t peer)
 {
-    return (struct about){a->members, about_handle(admit_key(a, peer)), a->voters_digest};
+    return (struct about){a->members, about_handle(admit_key(a, peer)), a->voters};
 }
 
 static bool differ(uint64_t a, uint64_t b)
 {
     return a != 0 && b != 0 && a != b;
+}
+
+/* The peer is named by members that are newer than ours: it is who it says, though ours name another. */
+static bool is_ahead(const struct admit *a, const struct admitted *p)
+{
+    return a->by_log && p->about.cluster != 0 && p->about.voters > a->followed;
+}
+
+/* We are named by members that are newer than the peer's: it will see. */
+static bool is_behind(const struct admit *a, const struct admitted *p)
+{
+    bool by_log = p->about.cluster != 0 || p->about.voters == 0;
+    return a->members != 0 && by_log && p->about.voters < a->followed;
 }
 
 const uint8_t *admit_key(const struct admit *a, uint16_t id)
@@ -107,7 +120,9 @@ const uint8_t *admit_key(const struct admit *a, uint16_t id)
     unsigned i = place_of(a, id);
     if (id == a->cfg->id)
         return a->cfg->key;
-    return i < a->n_peers ? a->peers[i].known : none;
+    if (i == a->n_peers)
+        return none;
+    return is_ahead(a, &a->peers[i]) ? a->peers[i].shown : a->peers[i].known;
 }
 
 const uint8_t *admit_shown(const struct admit *a, uint16_t peer)
@@ -123,11 +138,11 @@ enum admit_state admit_state(const struct admit *a, uint16_t peer)
         return ADMIT_SILENT;
     if (differ(p->about.cluster, a->members))
         return ADMIT_OTHER_CLUSTER;
-    if (differ(p->about.voters, a->voters_digest))
+    if (!a->by_log && p->about.cluster == 0 && differ(p->about.voters, a->voters))
         return ADMIT_OTHER_LIST;
-    if (known && !about_same_key(p->known, p->shown))
+    if (known && !about_same_key(p->known, p->shown) && !is_ahead(a, p))
         return ADMIT_OTHER_DISK;
-    if (p->about.known != 0 && p->about.known != about_handle(a->cfg->key))
+    if (differ(p->about.known, about_handle(a->cfg->key)) && !is_behind(a, p))
         return ADMIT_NEW_DISK;
     if (a->before_us != 0)
         return ADMIT_NONE;

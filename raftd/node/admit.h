@@ -9,6 +9,11 @@
  * And a node that hears from a peer that its own directory is new takes no part at all, for good. A third
  * node may never have met the earlier directory: in a majority of those two, what it acknowledged could be
  * lost.
+ *
+ * The members in our own log may be those of long ago, and newer ones still to come, perhaps from a node
+ * whose directory they name for the first time. So a peer is listened to that says that newer members than
+ * ours name it, under the key that it shows. Its vote and its copies are not those of the member that we
+ * know: the core judges that by the key.
  */
 #ifndef RAFTD_ADMIT_H
 #define RAFTD_ADMIT_H
@@ -49,7 +54,7 @@ struct admit {
     bool by_log;       /* the members come from the log, not from our list */
     uint64_t followed; /* by_log: index of their entry */
     uint64_t members;  /* the id of their cluster; 0 = not known, or they do not name our key */
-    uint64_t voters_digest; /* of our list; 0: by_log */
+    uint64_t voters;   /* of struct about: digest of our list; by_log: index of the members, or 0 */
     /* Handle of the key of an earlier directory that a peer knows under our id; 0 = none. Ours has forgotten
      * what that one promised, so we take no part, even if others do not know it. */
     uint64_t before_us;

@@ -256,7 +256,7 @@ void envelope_follow(struct envelope *e, const struct members_at *m)
     admit_follow(e->admit, m);
     if (e->sessions == NULL)
         return;
-    sessions_members(e->sessions, e->admit->members, e->admit->voters_digest);
+    sessions_members(e->sessions, e->admit->members, e->admit->voters);
     for (unsigned i = 0; i < e->n_peers; i++)
         envelope_know(e, e->peers[i].id);
 }
@@ -269,7 +269,7 @@ bool envelope_init(struct envelope *e, const struct node_config *cfg, const stru
     struct session_config sc = {
         .cluster = e->cluster,
         .self = cfg->id,
-        .voters = admit->voters_digest,
+        .voters = admit->voters,
         .rekey_us = cfg->rekey_us,
         .random = io->random,
         .random_ctx = io->ctx,

@@ -187,6 +187,60 @@ static void test_by_log(void **state)
     assert_int_equal(asked.times, 0);
 }
 
+/* Members of long ago name a box that is gone. Who says that newer ones name him is listened to, but under
+ * the key that he shows; who says so of older ones is not. And one who lags may know us as we were before. */
+static void test_newer_members(void **state)
+{
+    (void)state;
+    const struct key old = key_of(THEIRS, 0), new = key_of(THEIRS + 1, 0);
+    struct members_at at = {.index = 10,
+                            .members = {.cluster_id = 5, .n = 2, .m = {{.id = 1}, {.id = 2}}}};
+    memcpy(at.members.m[1].key, old.bytes, sizeof old);
+    start(OURS, 0);
+    at.members.m[0].key[0] = OURS;
+    admit_follow(&a, &at);
+    assert_true(admit_about(&a, 2).cluster == 5 && admit_about(&a, 2).voters == 10);
+    for (uint64_t theirs = 9; theirs <= 10; theirs++) {
+        admit_heard(&a, 1, 2, new.bytes, &(struct about){5, OURS, theirs});
+        assert_int_equal(admit_state(&a, 2), ADMIT_OTHER_DISK);
+        assert_memory_equal(admit_key(&a, 2), old.bytes, sizeof old);
+    }
+    admit_heard(&a, 1, 2, new.bytes, &(struct about){0, OURS, voters}); /* its own list, no log */
+    assert_int_equal(admit_state(&a, 2), ADMIT_OTHER_DISK);
+    admit_heard(&a, 1, 2, new.bytes, &(struct about){6, OURS, 11});
+    assert_int_equal(admit_state(&a, 2), ADMIT_OTHER_CLUSTER);
+    admit_heard(&a, 2, 2, new.bytes, &(struct about){5, OURS, 11});
+    assert_int_equal(admit_state(&a, 2), ADMIT_YES);
+    assert_memory_equal(admit_key(&a, 2), new.bytes, sizeof new);
+    assert_true(admit_about(&a, 2).known == THEIRS + 1);
+    admit_heard(&a, 3, 2, old.bytes, &(struct about){5, OURS, 8});
+    assert_int_equal(admit_state(&a, 2), ADMIT_YES);
+    assert_memory_equal(admit_key(&a, 2), old.bytes, sizeof old);
+    /* It knew a directory that we had before. */
+    admit_heard(&a, 4, 2, old.bytes, &(struct about){5, OURS - 1, 9});
+    assert_int_equal(admit_state(&a, 2), ADMIT_YES);
+    admit_heard(&a, 4, 2, old.bytes, &(struct about){0, OURS - 1, 0});
+    assert_int_equal(admit_state(&a, 2), ADMIT_YES);
+    admit_heard(&a, 4, 2, old.bytes, &(struct about){0, OURS - 1, voters});
+    assert_int_equal(admit_state(&a, 2), ADMIT_NEW_DISK);
+    admit_heard(&a, 4, 2, old.bytes, &(struct about){5, OURS - 1, 10});
+    assert_int_equal(admit_state(&a, 2), ADMIT_NEW_DISK);
+    /* Members that do not name us, as those do that a box reads that has just come. */
+    at.members.m[0].key[0] = OURS - 1;
+    at.index = 3;
+    admit_follow(&a, &at);
+    assert_true(admit_about(&a, 2).cluster == 0 && admit_about(&a, 2).voters == 0);
+    admit_heard(&a, 5, 2, new.bytes, &(struct about){5, OURS, 4});
+    assert_int_equal(admit_state(&a, 2), ADMIT_YES);
+    admit_heard(&a, 5, 2, new.bytes, &(struct about){5, OURS - 1, 2});
+    assert_int_equal(admit_state(&a, 2), ADMIT_OTHER_DISK);
+    /* Without members in our log the disk that we remember is the one. */
+    start(OURS, THEIRS);
+    admit_heard(&a, 1, 2, new.bytes, &(struct about){5, OURS, 4});
+    assert_int_equal(admit_state(&a, 2), ADMIT_OTHER_DISK);
+    assert_memory_equal(admit_key(&a, 2), old.bytes, sizeof old);
+}
+
 /* The first member's entry comes while a key is on its way to the disk: the members have the last word. */
 static void test_late_memory(void **state)
 {
@@ -231,7 +285,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_first),         cmocka_unit_test(test_others),
         cmocka_unit_test(test_new_directory), cmocka_unit_test(test_by_log),
-        cmocka_unit_test(test_late_memory),   cmocka_unit_test(test_greetings),
+
+        cmocka_unit_test(test_newer_members), cmocka_unit_test(test_late_memory),
+        cmocka_unit_test(test_greetings),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
