@@ -465,6 +465,10 @@ void sim_on_answer(void *ctx, struct request *req)
 {
     struct sim_node *m = ctx;
     struct sim *s = m->sim;
+    if (req->kind == REQUEST_CHANGE) {
+        sim_on_changed(s, m, req);
+        return;
+    }
     uint32_t number = (uint32_t)req->client_tag;
     struct op *o = &s->ops[number];
     assert(o->state == OP_OPEN);

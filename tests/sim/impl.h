@@ -5,6 +5,7 @@
 #include <inttypes.h>
 
 #include "net/wire.h"
+#include "raftd/base/member_change.h"
 #include "raftd/state/cmd.h"
 #include "raftd/state/kv.h"
 #include "raftd/state/machine.h"
@@ -290,6 +291,7 @@ enum note_kind {
     NOTE_FULL,
     NOTE_HANDOVER,
     NOTE_MEMBERS,
+    NOTE_WISH,
 };
 
 struct note {
@@ -360,9 +362,10 @@ struct sim {
     struct linear *linear;
     uint8_t *row; /* of values */
     struct current current[NODES];
-    bool closed;   /* clients ask nothing new */
-    uint64_t seen; /* highest index that a client has seen an effect of */
-    uint32_t *ids; /* operations by (node, request number): open addressing */
+    bool closed;     /* clients ask nothing new */
+    uint64_t seen;   /* highest index that a client has seen an effect of */
+    unsigned wishes; /* to change the members, not answered yet */
+    uint32_t *ids;   /* operations by (node, request number): open addressing */
     size_t n_ids, cap_ids;
     uint32_t boots;
 
@@ -485,7 +488,18 @@ struct entry *sim_relied_on(const struct sim *s, const struct raft *leader, unsi
 /* Nodes whose disk is not what it was. */
 unsigned sim_unsound(const struct sim *s);
 
+/* operator.c */
+/* Somebody has some node change the members. */
+void sim_operator(struct sim *s);
+/* When all is well: everybody who is there becomes a member with the disk that he has. */
+void sim_take_all_back(struct sim *s);
+void sim_on_changed(struct sim *s, struct sim_node *m, struct request *req);
+/* Where a node is, as the members say it. */
+void sim_address(unsigned node, char text[MEMBER_ADDR_BYTES]);
+
 /* members.c */
+/* That member speaks from the disk that it has now. */
+bool sim_same_disk(const struct sim *s, const struct member *e);
 /* The entry that is the configuration in force with a log that ends there. */
 const struct entry *sim_conf(const struct entry *tip);
 /* Among these the node counts, with that disk. */
@@ -495,6 +509,9 @@ void sim_check_members(struct sim *s, struct entry *e);
 /* That is in force with a log that ends with e. */
 bool sim_same_members(const struct entry *e, const struct members_at *m);
 void sim_fault_members(struct sim *s);
+uint8_t sim_any_priority(struct sim *s);
+/* Of the voters without that one a minority has lost its disk, as far as any node knows them. */
+bool sim_bears_without(const struct sim *s, uint16_t id);
 /* The node loses its disk for good. False: not now, too many have. */
 bool sim_lose_disk(struct sim *s, struct sim_node *m);
 /* Nobody waits for nodes that are not members. */

@@ -6,7 +6,9 @@
  * elections and commits are of majorities of those that count, on the disks that count, is in check.c.
  *
  * A node may lose its disk for good as long as a minority of the voters has, in every configuration that is
- * in force on some node, or could be again.
+ * in force on some node, or could be again. What the members are changed to must bear the disks that are lost
+ * by then, too; and where disks are lost every voter may lead: else the one that has what was acknowledged
+ * could be one that never stands.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -22,8 +24,7 @@ const struct entry *sim_conf(const struct entry *tip)
     return tip;
 }
 
-/* That member speaks from the disk that it has now. */
-static bool same_disk(const struct sim *s, const struct member *e)
+bool sim_same_disk(const struct sim *s, const struct member *e)
 {
     uint64_t disk = member_incarnation(e);
     return disk == 0 || disk == sim_disk_of(&s->m[e->id - 1u]);
@@ -69,7 +70,7 @@ void sim_check_members(struct sim *s, struct entry *e)
     for (unsigned i = 0; i < is->n; i++) {
         const struct member *v = &is->m[i];
         if (v->standing != MEMBER_VOTER || same_voter(v, members_find(was, v->id)) ||
-            !same_disk(s, v))
+            !sim_same_disk(s, v))
             continue;
         const struct sim_node *m = &s->m[v->id - 1u];
         struct entry *had = sim_tip(&m->hard, m->snap), *must = a_moment_before(s, e);
@@ -94,13 +95,36 @@ bool sim_same_members(const struct entry *e, const struct members_at *m)
 
 /* ---- changes ---- */
 
+uint8_t sim_any_priority(struct sim *s)
+{
+    uint64_t any = sim_roll(s, RNG_FAULT, 4);
+    return (uint8_t)(any == 0 && s->o.rate[SIM_WIPE] != 0 ? 1 : any);
+}
+
+/* Of those voters a minority has lost its disk. `also`: if this node has, too; NULL: nobody. */
+static bool bears(const struct sim *s, const struct members *conf, const struct sim_node *also)
+{
+    unsigned n = 0, lost = 0;
+    for (unsigned i = 0; i < conf->n; i++) {
+        const struct member *e = &conf->m[i];
+        if (e->standing != MEMBER_VOTER)
+            continue;
+        bool self = also != NULL && e->id == also->at + 1;
+        if (self && !member_has_key(e))
+            return false; /* whoever has that id would be taken for it */
+        n++;
+        lost += self || !sim_same_disk(s, e);
+    }
+    return 2 * lost < n;
+}
+
 static void add(struct sim *s, struct members *m, uint16_t id)
 {
-    struct member e = {.id = id, .priority = sim_roll(s, RNG_FAULT, 8) != 0};
+    struct member e = {.id = id, .priority = sim_any_priority(s)};
     unsigned at = m->n++;
     e.standing = sim_roll(s, RNG_FAULT, 4) == 0 ? MEMBER_LEARNER : MEMBER_JOINING;
     memcpy(e.key, s->m[id - 1u].own.key, sizeof e.key);
-    (void)snprintf(e.addr[0], sizeof e.addr[0], "node%u", id);
+    sim_address(id - 1u, e.addr[0]);
     for (; at > 0 && m->m[at - 1].id > id; at--)
         m->m[at] = m->m[at - 1];
     m->m[at] = e;
@@ -125,7 +149,7 @@ static void change(struct sim *s, struct members *m)
     }
     struct member *e = &m->m[members_find(m, id) - m->m];
     uint64_t how = sim_roll(s, RNG_FAULT, 6);
-    if (!same_disk(s, e)) {
+    if (!sim_same_disk(s, e)) {
         memcpy(e->key, s->m[id - 1u].own.key, sizeof e->key);
         e->standing = MEMBER_JOINING;
     } else if (how < 3) {
@@ -135,7 +159,7 @@ static void change(struct sim *s, struct members *m)
     } else if (how == 3) {
         e->standing = MEMBER_VOTER; /* a learner that has not caught up: refused */
     } else if (how == 4) {
-        e->priority = (uint8_t)sim_roll(s, RNG_FAULT, 3);
+        e->priority = sim_any_priority(s);
     } else {
         another_standing(e);
     }
@@ -146,6 +170,10 @@ void sim_fault_members(struct sim *s)
     if (s->calm)
         return;
     sim_post(s, s->now + 1 + sim_roll(s, RNG_FAULT, 2 * s->o.members_us), EV_MEMBERS, 0);
+    if (sim_roll(s, RNG_FAULT, 2) == 0) {
+        sim_operator(s);
+        return;
+    }
     unsigned from = (unsigned)sim_roll(s, RNG_FAULT, s->o.nodes);
     for (unsigned i = 0; i < s->o.nodes; i++) {
         struct sim_node *l = &s->m[(from + i) % s->o.nodes];
@@ -154,7 +182,7 @@ void sim_fault_members(struct sim *s)
         struct members m = replica_members(node_replica(l->node))->members;
         change(s, &m);
         enum raft_refusal why = RAFT_REFUSED_MALFORMED;
-        if (members_valid(&m))
+        if (!members_valid(&m) || bears(s, &m, NULL))
             why = replica_change(node_parts(l->node).replica, sim_local(l, s->now), &m, false);
         sim_note(s, NOTE_MEMBERS, l->at, why, 0, 0);
         s->t.changes += why == RAFT_TAKEN;
@@ -165,22 +193,6 @@ void sim_fault_members(struct sim *s)
 
 /* ---- disks that are lost ---- */
 
-/* Of the voters of that configuration a minority has lost its disk, if this node has. */
-static bool bears(const struct sim *s, const struct members *conf, const struct sim_node *m)
-{
-    unsigned n = 0, lost = 0;
-    for (unsigned i = 0; i < conf->n; i++) {
-        const struct member *e = &conf->m[i];
-        if (e->standing != MEMBER_VOTER)
-            continue;
-        if (e->id == m->at + 1 && !member_has_key(e))
-            return false; /* whoever has that id would be taken for it */
-        n++;
-        lost += e->id == m->at + 1 || !same_disk(s, e);
-    }
-    return 2 * lost < n;
-}
-
 /* With a log that ends there, and if its newest configuration falls. */
 static bool log_bears(const struct sim *s, const struct entry *tip, const struct sim_node *m)
 {
@@ -189,8 +201,23 @@ static bool log_bears(const struct sim *s, const struct entry *tip, const struct
            (conf->index == 0 || bears(s, sim_conf(conf->prev)->members, m));
 }
 
+bool sim_bears_without(const struct sim *s, uint16_t id)
+{
+    for (unsigned i = 0; i < s->o.nodes; i++) {
+        struct members m = sim_conf(s->m[i].tip)->members[0];
+        for (unsigned k = 0; k < m.n; k++)
+            if (m.m[k].id == id)
+                m.m[k].standing = MEMBER_LEARNER;
+        if (!bears(s, &m, NULL))
+            return false;
+    }
+    return true;
+}
+
 bool sim_lose_disk(struct sim *s, struct sim_node *m)
 {
+    if (s->wishes > 0)
+        return false; /* nobody knows what they will make of the members */
     for (unsigned i = 0; i < s->o.nodes; i++) {
         const struct sim_node *k = &s->m[i];
         bool may = log_bears(s, sim_tip(&k->hard, k->snap), m);
@@ -214,6 +241,6 @@ void sim_members_outside(struct sim *s)
     const struct members *conf = sim_conf(s->m[leader].tip)->members;
     for (unsigned i = 0; i < s->o.nodes; i++) {
         const struct member *e = members_find(conf, (uint16_t)(i + 1));
-        s->m[i].outside = e == NULL || !same_disk(s, e);
+        s->m[i].outside = e == NULL || !sim_same_disk(s, e);
     }
 }

@@ -31,8 +31,9 @@ static void frames_text(FILE *f, uint64_t frames)
 
 static void event_text(FILE *f, const struct note *n)
 {
-    static const char *const results[] = {"ok",        "no key", "no leader", "unknown",
-                                          "too large", "busy",   "bad",       "stopping"};
+    static const char *const results[] = {
+        "ok",       "no key",  "no leader", "unknown", "too large", "busy",    "bad",
+        "stopping", "not yet", "full",      "refused", "disk full", "log full"};
     static const char *const steps[] = {"snapshot read from", "snapshot begins at",
                                         "snapshot written from", "snapshot installed:"};
     static const char *const ops[] = {"put", "delete", "get", "list"};
@@ -78,6 +79,10 @@ static void event_text(FILE *f, const struct note *n)
         break;
     case NOTE_HEAL: fprintf(f, "network heals"); break;
     case NOTE_MEMBERS: fprintf(f, "members: %s", raft_refusal_name((enum raft_refusal)n->a)); break;
+    case NOTE_WISH:
+        fprintf(f, "members: wish for node %" PRIu64 " %s, entry %" PRIu64, n->a, results[n->b],
+                n->c);
+        break;
     case NOTE_PHASE: fprintf(f, "PHASE %" PRIu64, n->a); break;
     case NOTE_FULL: fprintf(f, "disk: no room for batch %" PRIu64, n->a); break;
     case NOTE_HANDOVER:
@@ -160,6 +165,12 @@ void sim_print(const struct sim *s, FILE *f)
         line(s, f, &s->notes[i % NOTES]);
     for (unsigned i = 0; i < s->o.nodes; i++)
         print_node(s, &s->m[i], f);
+    const struct members *conf = sim_conf(s->committed[s->n_committed])->members;
+    static const char *const standings[] = {"", "voter", "learner", "joining"};
+    for (unsigned i = 0; s->o.members_us != 0 && i < conf->n; i++)
+        fprintf(f, "member %u: %s, disk %" PRIu64 ", there is %" PRIu64 "\n", conf->m[i].id,
+                standings[conf->m[i].standing], member_incarnation(&conf->m[i]) & 0xffff,
+                sim_disk_of(&s->m[conf->m[i].id - 1u]) & 0xffff);
     fprintf(f, "%u operations pending, %" PRIu64 " entries committed\n", sim_pending(s),
             s->n_committed);
 }

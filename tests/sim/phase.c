@@ -9,6 +9,7 @@ enum {
      * longest timeout of a request, and a log to be streamed to a node that missed all of it. */
     LEADER_TIMEOUTS = 100,
     EQUAL_TIMEOUTS = 200,
+    WISHES_TIMEOUTS = 25,
     READ_TIMEOUTS = 20, /* a round trip to a majority, some of it lost */
     /* And writes of the slowest disk, if they are slow for good: elections of two writes each, of
      * which two in three may fail; then a request waits for two, and those who lag for some more. */
@@ -224,6 +225,10 @@ void sim_live(struct sim *s)
     wake_paused(s);
     s->t.elected_us = wait_for(s, LEADER_TIMEOUTS * t + slow_writes(s, LEADER_WRITES), false,
                                "no-leader", "no leader");
+    if (s->o.members_us != 0) {
+        sim_run(s, WISHES_TIMEOUTS * t); /* those under way end */
+        sim_members_outside(s);
+    }
     wait_for_room(s);
     uint64_t acked = s->t.acked + s->t.full, reads = s->t.reads;
     uint64_t most = EQUAL_TIMEOUTS * t + slow_writes(s, EQUAL_WRITES);
@@ -239,6 +244,10 @@ void sim_live(struct sim *s)
                                  "not everything is answered and equal");
     if (s->t.acked + s->t.full < acked + up || s->t.reads < reads + up)
         sim_broken(s, "not-answered", "a healthy majority did not serve all requests");
+    if (s->o.members_us != 0) {
+        sim_take_all_back(s);
+        (void)wait_for(s, most, true, "not-equal", "not all that are back are equal");
+    }
     sim_check_final(s);
     read_when_quiet(s);
     idle(s);

@@ -213,6 +213,7 @@ static void add(struct sum *sum, const struct sim_totals *t)
     s->leaders += t->leaders;
     s->handovers += t->handovers;
     s->changes += t->changes;
+    s->wishes += t->wishes;
     s->promotions += t->promotions;
     s->committed += t->committed;
     s->histories += t->histories;
@@ -238,8 +239,9 @@ static void print_stats(const struct sum *sum)
     printf("  %" PRIu64 " starts of nodes, %" PRIu64 " leaders, %" PRIu64
            " of them by a hand-over, %" PRIu64 " entries committed\n",
            t->boots, t->leaders, t->handovers, t->committed);
-    printf("  %" PRIu64 " changes of the members were taken, %" PRIu64 " learners became voters\n",
-           t->changes, t->promotions);
+    printf("  %" PRIu64 " changes of the members were taken, %" PRIu64
+           " wishes of operators done, %" PRIu64 " learners became voters\n",
+           t->changes, t->wishes, t->promotions);
     printf("  %" PRIu64 " batches written, %" PRIu64 " disks recovered on a copy\n", t->batches,
            t->closures);
     printf("  %" PRIu64 " snapshots written, %" PRIu64 " logs shortened, %" PRIu64

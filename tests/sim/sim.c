@@ -264,10 +264,11 @@ void sim_run(struct sim *s, uint64_t us)
 
 static void configure(struct sim *s, const struct sim_node *m, struct node_config *nc)
 {
+    bool joins = s->o.members_us != 0 && m->disks > 0; /* a new disk, that has no members on it */
     *nc = (struct node_config){
         .cluster = "sim",
         .id = (uint16_t)(m->at + 1),
-        .n_voters = s->o.nodes,
+        .n_voters = joins ? 0 : s->o.nodes,
         .election_timeout_us = s->o.election_timeout_us,
         .max_value_bytes = s->o.max_value_bytes,
         .max_data_bytes = s->o.max_data_bytes,
@@ -291,7 +292,7 @@ static void configure(struct sim *s, const struct sim_node *m, struct node_confi
     for (unsigned i = 0; i < s->o.nodes; i++) {
         nc->voters[i] = (uint16_t)(i + 1);
         memcpy(nc->known[i], m->peers_known[i], sizeof nc->known[i]);
-        (void)snprintf(nc->addrs[i][0], sizeof nc->addrs[i][0], "node%u", i + 1);
+        sim_address(i, nc->addrs[i][0]);
     }
 }
 

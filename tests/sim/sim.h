@@ -16,7 +16,7 @@
  *   check.c  the cluster's history, invariants   fault.c    when which fault happens
  *   plan.c   profiles; what a seed draws         phase.c    the two phases
  *   note.c   trace                               amnesia.c  disks that forget
- *   members.c  who is a member changes
+ *   members.c  who is a member changes       operator.c  by hand
  *   linear.c is a history linearizable?          raftsim*.c the program around it
  */
 #ifndef TESTS_SIM_H
@@ -123,6 +123,7 @@ struct sim_totals {
     uint64_t handovers; /* leaders that were handed the lead */
     uint64_t changes,
         promotions;  /* of members that were asked for and taken; learners made voters */
+    uint64_t wishes; /* ... and wishes of operators that were done */
     uint64_t copies; /* committed entries of a write that was committed already ... */
     uint64_t ended;  /* ... and of a process that was not current */
     uint64_t snapshots, drops, installs; /* written, of logs, that took the place of a state */
