@@ -86,8 +86,8 @@ void datadir_init(const struct conf *conf, const char *backup, bool join)
 
 /* ---- at each start ---- */
 
-/* What we make is for our user alone. The mode of a directory that was there before is somebody's choice,
- * so it is only told of. */
+/* Files that we make are for our user alone. But the mode of a directory that was there before is a person's
+ * choice, so there is only a message about it. */
 static void look_at_mode(const char *dir)
 {
     struct stat st;

@@ -1,6 +1,6 @@
-/* datadir.h: the data directory as an operator meets it. It is made once and claimed at each start; where
- * it is refused, the message says what to do. ident.h has the rules. All functions end the process when
- * the directory is refused.
+/* datadir.h: the data directory as an operator meets it. It is made once and claimed at each start. All
+ * functions end the process when the directory is refused, with a message that says what to do. ident.h
+ * has the rules.
  */
 #ifndef RAFTD_DATADIR_H
 #define RAFTD_DATADIR_H
@@ -13,15 +13,16 @@
 #include "storage/wal.h"
 
 /* Makes conf->data_dir and this node's identity in it. Root does it as the user whom the directory, or
- * the nearest one above it that exists, belongs to: the daemon will run as that user. `backup` is the file
- * with the state that it begins with (restore.h); NULL: it begins empty. */
+ * the nearest one above it that exists, belongs to: the daemon will run as that user. `backup` is the
+ * file with the state that the node begins with (restore.h); NULL: it begins empty. join: the directory
+ * gets no list of nodes, because the node will be added to others. */
 void datadir_init(const struct conf *conf, const char *backup, bool join);
 
 /* Locks the directory until the process ends, and reads its identity, which must be the one in `conf`
  * (NULL: any will do). With a `conf` the directory will be written to: this user must have the right to,
- * and root is refused if the directory is another user's. If only the list of nodes is another one, `other`
- * says so, else it is empty: that counts unless members are in the log. Returns the options for
- * wal_open(). */
+ * and root is refused if the directory is another user's. If only the list of nodes is another one,
+ * `other` says so, else it is empty; it matters as long as no members are in the log. Returns the options
+ * for wal_open(). */
 struct wal_options datadir_claim(const char *dir, const struct conf *conf, struct ident *found,
                                  char other[WAL_MESSAGE_BYTES]);
 

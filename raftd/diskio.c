@@ -27,7 +27,7 @@ enum {
     ONE_EACH = 6, /* doubt that is over, log to drop, look, spare, snapshot from a peer, image */
     QUEUE = DISKIO_BATCHES + 2 * DISKIO_FETCHES + DISKIO_PEERS + ONE_EACH,
     LOOK_US = 200000,      /* a node whose disk was full must find room within two seconds */
-    SPARE_AGAIN_MS = 1000, /* each try fills what room there is, and empties it again */
+    SPARE_AGAIN_MS = 1000, /* each try may fill and empty the last blocks */
     FETCH_AGAIN_MS = 200,  /* a peer, or the state machine, waits for it */
 };
 
@@ -36,7 +36,7 @@ struct job {
     struct peerids *ids; /* DISKIO_REMEMBER: node_id is added to them */
     uint16_t node_id;
     uint8_t key[PEERIDS_KEY_BYTES];
-    uint64_t not_before_us; /* it was refused; batches never wait */
+    uint64_t not_before_us; /* after a refusal it waits until then; batches never wait */
     uint64_t seq;
     struct wal_batch batch; /* its bytes lie in diskio.bytes */
     struct node_fetch what;
@@ -52,7 +52,7 @@ struct job {
 
 struct worker {
     struct diskio *d;
-    enum diskio_kind first, last; /* what it does */
+    enum diskio_kind first, last; /* the kinds of jobs that it does */
     pthread_t thread;
     pthread_cond_t work;
 };
@@ -65,9 +65,9 @@ struct diskio {
     uint8_t *bytes; /* of the one batch with entries that is outstanding */
     struct worker workers[WORKERS];
     struct imager *imager;
-    atomic_bool nudged; /* the snapshots' thread has to look under the lock again, ... */
-    int nudge_fd;       /* ... also when it rests between two pieces of an image; ... */
-    int says;           /* ... that told it this */
+    atomic_bool nudged; /* the snapshots' thread has to look under the lock once more */
+    int nudge_fd;       /* wakes it when it rests between two pieces of an image */
+    int says;           /* what between() told it last */
     struct snapshot_head image_head, install_head; /* of the present jobs, as are the names */
     struct snapshot_name image_name, open_name;
 
@@ -81,17 +81,18 @@ struct diskio {
     unsigned done_head, n_done;
     uint64_t spare_wanted; /* segment number, 0 = none; its job is there until it is made */
     uint64_t spare_made;
-    uint64_t keep_from;         /* entries before it may go; 0 = they went */
-    bool image_stop;            /* the image is to be given up ... */
-    bool image_hurry;           /* ... or ended as soon as can be */
+    uint64_t keep_from;         /* entries before it may go; 0 = no such job is queued */
+    bool image_stop;            /* the image is to be given up */
+    bool image_hurry;           /* the image is to be ended as soon as can be */
     struct durations durations; /* of batches: write and sync */
-    bool looks;                 /* that job is there */
+    bool looks;                 /* a DISKIO_LOOK is queued */
     uint64_t looked_us, free_bytes;
     struct wal_stats wal_stats;
     uint64_t snapshot_us, images_given_up; /* as in struct status */
 
-    struct lasting no_room; /* for entries, or for anything: the log thread's, as are these */
-    bool no_room_entries;
+    /* The log thread's: states of which there are messages. */
+    struct lasting no_room;
+    bool no_room_entries; /* there is none for entries; votes may find some */
     struct lasting no_read;
     struct lasting slow;
     struct lasting no_snapshot; /* the snapshots' thread's */
@@ -100,7 +101,7 @@ struct diskio {
 static struct timespec in_ms(uint64_t ms)
 {
     struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t); /* that of the conditions */
+    clock_gettime(CLOCK_MONOTONIC, &t); /* as the conditions are set up */
     t.tv_sec += (time_t)(ms / 1000);
     t.tv_nsec += (long)(ms % 1000 * 1000000);
     if (t.tv_nsec >= 1000000000) {
@@ -110,7 +111,7 @@ static struct timespec in_ms(uint64_t ms)
     return t;
 }
 
-/* A vote that finds its reserve is no sign of room for entries. */
+/* A batch was written, so there is room. But a vote that finds its reserve is no sign of room for entries. */
 static void say_room(struct diskio *d, const struct wal_batch *b)
 {
     if (d->no_room_entries && b->first_index == 0)
@@ -121,7 +122,7 @@ static void say_room(struct diskio *d, const struct wal_batch *b)
         say_info("the log has room again, after %" PRIu64 " s", lasted_s);
 }
 
-/* After a batch that took so long. */
+/* After a batch: how long did it take? */
 static void measure(struct diskio *d, uint64_t now, uint64_t took)
 {
     pthread_mutex_lock(&d->lock);
@@ -148,8 +149,8 @@ static void say_full(struct diskio *d, int rc, const char *error)
         refused_for_now(rc, error, "new writes are refused here until there is room");
 }
 
-/* How much room there is, and that the log is still where it was: files that lost their names can be
- * written on, and what they acknowledge would be lost. */
+/* Looks how much room there is, and whether the log is still where it was: files that lost their names could
+ * still be written, and what they acknowledge would be lost. */
 static void look(struct diskio *d)
 {
     char log[WAL_PATH_MAX], what[WAL_MESSAGE_BYTES];
@@ -179,7 +180,7 @@ static bool look_for_status(struct diskio *d)
     return true;
 }
 
-/* A disk that is nearly full is left to what needs little: votes, terms, seals. */
+/* On a disk that is nearly full the last room is for what needs little: votes, terms, idle batches. */
 static bool nearly_full(struct diskio *d)
 {
     char what[WAL_MESSAGE_BYTES];
@@ -195,7 +196,7 @@ static bool nearly_full(struct diskio *d)
     return true;
 }
 
-/* False: there is no room for it. */
+/* False: there is no room for the batch. */
 static bool append(struct diskio *d, const struct job *j)
 {
     const struct wal_batch *b = &j->batch;
@@ -216,7 +217,7 @@ static bool append(struct diskio *d, const struct job *j)
     return true;
 }
 
-/* False: it is to be tried again later. */
+/* False: the read is to be tried again later. */
 static bool fetch(struct diskio *d, struct job *j, struct diskio_done *done)
 {
     ssize_t n = wal_read(d->cfg.wal, &j->pos, j->last, j->buf, j->len);
@@ -236,7 +237,7 @@ static bool fetch(struct diskio *d, struct job *j, struct diskio_done *done)
     return true;
 }
 
-/* False: there is no room for it, or the node is known by another key. */
+/* False: there is no room for the key, or the node is known by another one. */
 static bool remember(struct diskio *d, const struct job *j)
 {
     char err[WAL_MESSAGE_BYTES];
@@ -266,7 +267,7 @@ static void put_job(struct diskio *d, const struct job *j)
     d->jobs[d->n_jobs++] = *j;
 }
 
-/* A file at a time, so that a batch that comes meanwhile waits for no more than one. */
+/* Files are dropped one at a time, so that a batch that comes meanwhile waits for no more than one. */
 static void go_on_dropping(struct diskio *d)
 {
     if (!wal_drops(d->cfg.wal))
@@ -296,8 +297,8 @@ static bool drop_log(struct diskio *d)
     return true;
 }
 
-/* What the snapshots' thread did last. False: it is given up, or there is no room. That there is room again
- * is shown by a whole snapshot alone: on a full disk a part of one can still be opened. */
+/* After a job of the snapshots' thread that gave rc. False: it was given up, or there is no room. Only a
+ * whole snapshot shows that there is room again: on a full disk a part of one can still be opened. */
 static bool snapshot_done(struct diskio *d, enum diskio_kind kind, int rc)
 {
     bool whole = rc == 0 && (kind == DISKIO_SNAP_INSTALL || kind == DISKIO_IMAGE);
@@ -322,7 +323,7 @@ static bool snapshot_done(struct diskio *d, enum diskio_kind kind, int rc)
     return false;
 }
 
-/* A snapshot that is gone, that the disk can't read, or for which there is no descriptor, has no bytes. */
+/* A snapshot that is gone, that the disk can't read, or for which there is no descriptor gives no bytes. */
 static bool snap_read(struct diskio *d, const struct job *j, struct diskio_done *done)
 {
     ssize_t n = imager_read(d->imager, j->index, j->at, j->buf, j->len);
@@ -343,7 +344,7 @@ static bool write_image(struct diskio *d, const struct job *j, struct diskio_don
     return snapshot_done(d, DISKIO_IMAGE, rc);
 }
 
-/* After a batch: has the next segment made. */
+/* After a batch: asks for the next segment, if the log wants one. */
 static void want_spare(struct diskio *d)
 {
     uint64_t number;
@@ -364,7 +365,7 @@ static void want_spare(struct diskio *d)
     pthread_mutex_unlock(&d->lock);
 }
 
-/* False: there is no room for it. A batch that needs it says so. */
+/* False: there is no room for a segment. A batch that needs it will say so. */
 static bool make_spare(struct diskio *d)
 {
     char err[WAL_MESSAGE_BYTES];
@@ -389,8 +390,8 @@ static bool make_spare(struct diskio *d)
     return true;
 }
 
-/* Takes out the most urgent job that need not wait, so that no batch waits behind one that does; before
- * the end batches alone, nobody wants anything else any more. */
+/* Takes out the most urgent job that need not wait, so that no batch waits behind one that does. *later:
+ * there are jobs that wait. At the end only batches are done, since nobody wants the others any more. */
 static bool take_job(struct worker *w, struct job *j, bool *later)
 {
     struct diskio *d = w->d;
@@ -431,7 +432,7 @@ static bool wait_job(struct worker *w, struct job *j)
     return true;
 }
 
-/* False: it is to be tried again after *again_ms, or if that is 0, is handed back as refused. */
+/* False: the job is to be tried again after *again_ms or, if that is 0, is handed back as refused. */
 static bool do_job(struct diskio *d, struct job *j, struct diskio_done *done, uint64_t *again_ms)
 {
     *again_ms = 0;
@@ -565,7 +566,7 @@ static void *work(void *arg)
     return NULL;
 }
 
-/* All threads end, or have done so by `until`; returns how many there are still. */
+/* Ends the threads. Returns how many of them have not ended within that time. */
 static unsigned stop_workers(struct diskio *d, unsigned running, uint64_t within_ms)
 {
     struct timespec until = in_ms(within_ms);
@@ -662,8 +663,8 @@ static void queue(struct diskio *d, const struct job *j)
     pthread_mutex_unlock(&d->lock);
     if (w == IMAGER)
         nudge(d);
-    pthread_cond_signal(
-        &d->workers[w].work); /* not sooner: it would wake up only to wait for the lock */
+    /* After the unlock, so that the thread does not wake up only to wait for the lock. */
+    pthread_cond_signal(&d->workers[w].work);
 }
 
 void diskio_persist(struct diskio *d, uint64_t seq, const struct wal_batch *b)
@@ -759,7 +760,7 @@ void diskio_snap_write(struct diskio *d, uint64_t off, const uint8_t *buf, size_
 
 void diskio_snap_install(struct diskio *d)
 {
-    diskio_image_end(d, false); /* of a state that is no more */
+    diskio_image_end(d, false); /* it is of a state that goes now */
     queue(d, &(struct job){.kind = DISKIO_SNAP_INSTALL});
 }
 

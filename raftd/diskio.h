@@ -1,7 +1,7 @@
 /* diskio.h: the disk off the loop: one thread that owns the wal, one that prepares the next segment file
  * ahead of need, and one for snapshots (imager.h). Jobs wait in one list, and each thread does those of
  * its kinds: the more urgent kind first, the older job first within a kind. Any failure ends the process
- * here (refused_running()): after a failed write or sync nobody knows what the medium holds.
+ * here (refused_running()): after a failed write or sync nobody knows what is on the medium.
  *
  * A full disk is no failure, nor is a lack of file descriptors or memory: the batch is handed back,
  * and others may go on. A read of the log that can't be done for such a reason is tried again, while
@@ -21,7 +21,7 @@
 #include "storage/wal.h"
 
 enum {
-    DISKIO_BATCHES = 2,                  /* one of the core behind a seal, see node_io.persist */
+    DISKIO_BATCHES = 2,                  /* one of the core behind an idle one: node_io.persist */
     DISKIO_PEERS = RAFT_PEERS_MAX + 1,   /* one key to remember of each, and of this node */
     DISKIO_FETCHES = RAFT_PEERS_MAX + 1, /* one for each peer, and one for this node */
     DISKIO_STOP_S = 10,                  /* three writes of a disk that takes 3 s for each */
@@ -29,18 +29,18 @@ enum {
 
 struct diskio;
 
-/* The urgent ones first: clients wait for a batch, a peer that lags for a fetch. When two peers lag there is
- * always a fetch, and the log has to become shorter all the same. */
+/* The urgent ones first: clients wait for a batch, a peer that lags for a fetch. A drop comes before fetches,
+ * because there is always a fetch while two peers lag, and the log has to become shorter all the same. */
 enum diskio_kind {
     DISKIO_BATCH,
     DISKIO_REMEMBER,
-    DISKIO_HEALED, /* nobody is told of this one, ... */
-    DISKIO_DROP,   /* ... of this, ... */
+    DISKIO_HEALED, /* the node is not in doubt any more; diskio_done() gives no answer */
+    DISKIO_DROP,   /* no answer */
     DISKIO_FETCH,
-    DISKIO_LOOK,  /* ... nor of this, how much room there is, ... */
-    DISKIO_SPARE, /* ... nor of this, for the thread that makes segments */
-    /* For the thread for snapshots. An image takes long: what comes before it here is done between its
-     * pieces, and an install ends it. */
+    DISKIO_LOOK,  /* how much room there is; no answer */
+    DISKIO_SPARE, /* for the thread that makes segments; no answer */
+    /* For the thread for snapshots. An image takes long, so the other kinds are done between its pieces,
+     * and an install ends it. */
     DISKIO_SNAP_READ,
     DISKIO_SNAP_OPEN,
     DISKIO_SNAP_WRITE,
@@ -57,28 +57,28 @@ struct diskio_config {
     uint64_t storage_id, cluster; /* as in struct snapshots */
     bool damaged;                 /* as diskio_doubt(), at the start */
     uint64_t min_free_bytes; /* with less on the file system batches with entries are refused */
-    uint64_t long_us; /* a batch that takes longer is a stall; when they are many, it is said */
+    uint64_t long_us;        /* a batch that takes longer is a stall; of many there is a message */
     void (*wake)(void *ctx); /* called from a thread whenever something is done */
     void *ctx;
 };
 
-/* A finished job. What it points to is there until the next job of its kind is queued. */
+/* A finished job. What it points to is valid until the next job of its kind is queued. */
 struct diskio_done {
     enum diskio_kind kind;
     bool refused;           /* there was no room for it, or it was given up: nothing of it counts */
     uint64_t seq;           /* of a batch */
     struct node_fetch what; /* of a fetch, or of a read of a snapshot */
-    size_t len;             /* bytes fetched or read; 0: that snapshot can't be read ... */
-    struct wal_pos next;    /* ... and the place behind what was fetched */
-    uint16_t node_id;       /* to remember */
+    size_t len;             /* bytes fetched or read; 0: that snapshot can't be read */
+    struct wal_pos next;    /* of a fetch: the place behind the bytes */
+    uint16_t node_id;       /* the node that was to be remembered */
     uint8_t key[PEERIDS_KEY_BYTES];
     uint64_t have;                    /* of the snapshot that was opened */
-    const struct snapshot_head *head; /* of the one that is installed ... */
-    struct image_load *load;          /* ... and its state: the caller's to free */
-    const struct snapshot_name *name; /* of the image that is written */
+    const struct snapshot_head *head; /* of the snapshot that is installed */
+    struct image_load *load;          /* its state, the caller's to free */
+    const struct snapshot_name *name; /* of the snapshot that the image became */
 };
 
-/* NULL when short of memory or threads. */
+/* NULL when memory or threads are short. */
 struct diskio *diskio_start(const struct diskio_config *cfg);
 
 /* Waits for the job in work and for batches, drops reads behind it, ends the threads. False if the
@@ -98,7 +98,7 @@ void diskio_fetch(struct diskio *d, struct node_fetch what, const struct wal_pos
 void diskio_remember(struct diskio *d, struct peerids *ids, uint16_t node_id,
                      const uint8_t key[PEERIDS_KEY_BYTES]);
 
-/* Queue what node_io says under these names. */
+/* Queue the jobs that node_io describes under these names. */
 void diskio_image(struct diskio *d, const struct snapshot_head *head, struct image *image,
                   uint64_t needed);
 void diskio_image_end(struct diskio *d, bool whole);
@@ -109,14 +109,14 @@ void diskio_snap_open(struct diskio *d, const struct snapshot_name *name);
 void diskio_snap_write(struct diskio *d, uint64_t off, const uint8_t *buf, size_t len);
 void diskio_snap_install(struct diskio *d);
 
-/* Whether the node is in doubt by damage (raft.damaged). When it is no more, what says so goes from the disk
- * (storage/doubt.h). */
+/* Says whether the node is in doubt by damage (raft.damaged). When it is no more, the mark of it is
+ * removed from the disk (storage/doubt.h). */
 void diskio_doubt(struct diskio *d, bool damaged);
 
 /* Takes the next finished job; false when there is none. */
 bool diskio_done(struct diskio *d, struct diskio_done *done);
 
-/* What it knows goes into a status that has just been filled. */
+/* Fills what is known of the disk into a status. */
 void diskio_status(struct diskio *d, struct status *s);
 
 #endif

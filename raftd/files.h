@@ -6,8 +6,9 @@
 struct shared;
 
 enum {
-    FILES_OWN = 32, /* standard streams, lock, log and its directories, sockets, event loop, timers,
-                              keys and a message to the service manager; 20 were seen */
+    /* Standard streams, lock, log and its directories, sockets, event loop, timers, keys and a message to the
+     * service manager; 20 were seen. */
+    FILES_OWN = 32,
     FILES_PER_READER = 4,  /* its event loop, and a connection that is being turned away */
     FILES_CLIENTS_MIN = 8, /* connections that a node must have room for */
 };

@@ -25,11 +25,11 @@ struct finder {
     pthread_cond_t work;
     pthread_mutex_t lock; /* all below */
     bool stop;
-    bool left;            /* one of the two is through with it: the other one frees it */
-    bool asked, answered; /* there is a question; and its answer */
+    bool left;            /* the thread or the loop is done with it: the other one frees it */
+    bool asked, answered; /* there is a question; there is an answer to it */
     struct question question;
     struct address answer;
-    char text[PLACES_TEXT_MAX_BYTES]; /* to be kept */
+    char text[PLACES_TEXT_MAX_BYTES]; /* to be written */
     size_t text_len;                  /* 0 = nothing */
 };
 
@@ -54,14 +54,14 @@ static struct address resolve(const char *name, int family)
     struct addrinfo hints = {.ai_family = family, .ai_socktype = SOCK_DGRAM}, *found = NULL;
     memcpy(host, name, (size_t)(colon - name));
     if (getaddrinfo(host, colon + 1, &hints, &found) != 0)
-        return a; /* asked again later */
+        return a; /* places asks for it once more later */
     a.len = found->ai_addrlen;
     memcpy(&a.sa, found->ai_addr, a.len);
     freeaddrinfo(found);
     return a;
 }
 
-/* Not synced: it is a hint, and an old one or none does no harm. */
+/* Writes the hint. It is not synced, since an old one or none does no harm. */
 static void keep(const struct finder *f, const char *text, size_t len)
 {
     int out = open(f->path_new, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);

@@ -13,35 +13,36 @@
 #include "raftd/base/num.h"
 
 enum {
-    /* A snapshot that fills the disk, or cannot be read back, has worn it for nothing. */
+    /* When the next image is tried after one that filled the disk, or could not be read back: each such image
+     * wears the disk for nothing. */
     FULL_AGAIN_US = 600 * 1000 * 1000,
     DAMAGED_AGAIN_US = 60 * 1000 * 1000,
     IMAGE_ROOM_BYTES = 1 << 19, /* so much more room is a reason to try sooner */
 };
 
 struct imager {
-    struct snapshots images; /* for what is written here ... */
-    struct snapshots peers;  /* ... and for what peers take and bring between its pieces */
+    struct snapshots images; /* for the images that are written here */
+    struct snapshots peers;  /* for those that peers take and bring between the pieces */
     const char *error;       /* the message of one of them */
     int (*between)(void *ctx, uint64_t until_us);
     void *ctx;
-    uint64_t done, done_us; /* of the present image: bytes, and when they were, ... */
-    uint64_t done_used_us;  /* ... and what this thread had used of processors then */
-    struct snapshot_part *part;
-    struct snapshot_name part_name; /* of the snapshot that it is of */
-    int fd;                         /* of the snapshot that was read last, -1 = none */
+    uint64_t done, done_us;     /* bytes of the present image that are done, and when they were */
+    uint64_t done_used_us;      /* processor time of this thread then */
+    struct snapshot_part *part; /* of the snapshot that a peer brings, NULL = none */
+    struct snapshot_name part_name;
+    int fd; /* of the snapshot that was read last, -1 = none */
     uint64_t fd_index;
     bool fd_used;         /* since the last image */
-    uint64_t image_at_us; /* no image before that, ... */
-    int64_t image_room;   /* ... unless there is so much room */
+    uint64_t image_at_us; /* no image is written before, unless there is image_room */
+    int64_t image_room;   /* bytes */
 };
 
-/* After a piece of an image: others first, and no faster than the rate, nor with more than its part of a
- * processor. */
+/* After a piece of an image: lets others go first, and waits so that the image goes no faster than the
+ * rate, and takes no more than its part of a processor. */
 static int pace(void *ctx, uint64_t done, uint64_t all)
 {
     struct imager *m = ctx;
-    uint64_t bytes = done > m->done ? done - m->done : done; /* reading back begins at 0 again */
+    uint64_t bytes = done > m->done ? done - m->done : done; /* to read it back begins at 0 */
     if (all != 0)
         bytes /= 4;
     uint64_t due_us = m->done_us + bytes * 1000000 / IMAGER_BYTES_PER_S;
@@ -93,9 +94,10 @@ void imager_free(struct imager *m)
 void imager_yield(void)
 {
     enum { IOPRIO_WHO_PROCESS = 1, IOPRIO_LOWEST = 2 << 13 | 7 };
-    /* Of this thread alone. Not the class "idle": the log's syncs may wait for the file system's journal,
-     * and that for a write of ours which would then wait for everybody. No nice value: a thread without
-     * privileges can't take it back when everybody waits for the image. Refused: it goes on as it is. */
+    /* This changes this thread alone. Not the class "idle": the log's syncs may wait for the file
+     * system's journal, which may wait for a write of ours, which then would wait for all others. No nice
+     * value either: a thread without privileges can't take it back when all wait for the image. It may be
+     * refused. */
     (void)syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, IOPRIO_LOWEST);
 }
 
@@ -120,12 +122,13 @@ int imager_write(struct imager *m, const struct snapshot_head *head, struct imag
     uint64_t wait_us = rc == -ENOSPC ? FULL_AGAIN_US : rc == -EBADMSG ? DAMAGED_AGAIN_US : 0;
     m->image_at_us = clock_us() + wait_us;
     m->image_room = rc == -ENOSPC ? room + IMAGE_ROOM_BYTES : INT64_MAX;
-    m->error = m->images.message; /* not that of what was done between its pieces */
-    if (rc == 0 && m->part != NULL && m->part_name.index <= name->index) { /* the log was faster */
+    m->error = m->images.message; /* work between the pieces may have set another one */
+    /* A part of an older snapshot is of no use: the log brought the same entries first. */
+    if (rc == 0 && m->part != NULL && m->part_name.index <= name->index) {
         snapshot_part_drop(m->part);
         m->part = NULL;
     }
-    if (!m->fd_used) /* it can hold the bytes of a file that was removed */
+    if (!m->fd_used) /* it may keep the bytes of a file that was removed on the disk */
         close_read(m);
     m->fd_used = false;
     return rc == 0 ? snapshot_tidy(&m->images, needed) : rc;
@@ -166,7 +169,8 @@ int imager_append(struct imager *m, uint64_t offset, const uint8_t *bytes, size_
 {
     m->error = m->peers.message;
     int rc = m->part != NULL ? snapshot_part_append(m->part, offset, bytes, len) : -EINVAL;
-    if (rc != 0 && !wal_refused(rc)) /* else it stays open: to find its end all of it is read */
+    if (rc != 0 &&
+        !wal_refused(rc)) /* else it stays open: to find its end costs a read of all of it */
         close_part(m);
     return rc;
 }
@@ -192,7 +196,7 @@ int imager_install(struct imager *m, struct snapshot_head *head, struct image_lo
     else
         snapshot_part_close(m->part);
     m->part = NULL;
-    if (rc == 0) { /* a node may be brought many and write none in between */
+    if (rc == 0) { /* tidied here as well: peers may bring many while this node writes none */
         rc = snapshot_tidy(&m->peers, head->index);
         if (rc == 0 || wal_refused(rc)) /* else the next one does it */
             return 0;
@@ -207,7 +211,7 @@ const char *imager_error(const struct imager *m)
     return m->error;
 }
 
-/* Of the file `path`, or if that is NULL of the directory's snapshot `index`. */
+/* Loads the file `path` or, if that is NULL, the directory's snapshot `index`. */
 static int load_from(struct snapshots *s, const char *path, uint64_t index,
                      struct snapshot_head *head, struct snapshot_name *name,
                      struct image_load **load)

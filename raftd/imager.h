@@ -1,6 +1,6 @@
-/* imager.h: what the daemon does with snapshot files while it runs: it writes them from images, gives them
- * to peers and takes them from peers. All of it is for one thread, which leaves disk and processor to
- * others as far as it can; but for imager_load(), which needs no thread.
+/* imager.h: what the daemon does with snapshot files while it runs: it writes them from images, gives them to
+ * peers and takes them from peers. A struct imager is used by one thread, which leaves disk and processor to
+ * others where it can.
  *
  * Results are those of snapshot.h; imager_error() says what failed last.
  */
@@ -15,44 +15,45 @@
 #include "storage/snapshot.h"
 
 enum {
-    /* A slow card writes little more than this, and faster ones have the rest for the log. What is read
-     * back may come four times as fast. */
+    /* A slow card writes little more than this, and on a faster one the rest is left to the log. An image is
+     * read back four times as fast. */
     IMAGER_BYTES_PER_S = 16 << 20,
     IMAGER_CPU_PART = 4, /* an image takes no more than one of so many parts of a processor */
 };
 
 struct imager;
 
-/* between(ctx, until_us) is called after each piece of an image, and returns at that time of clock_us():
- * other work need not wait for the whole, nor for a piece whose time has not come. Less than 0, at once: the
- * image is given up with that; more, at once: it goes on as fast as it can. NULL: nobody else wants the disk,
- * it goes on so.
- * where->pace is for what peers bring. What `where` points to is borrowed. NULL: no memory. */
+/* between(ctx, until_us) is called after each piece of an image, does other work, and returns 0 at that
+ * time of clock_us(), so that others wait neither for the whole image nor for the next piece. It may
+ * return at once: less than 0 gives up the image, which fails with that; more than 0 lets it go on as
+ * fast as it can. between NULL: nobody else wants the disk, and all images go on like that. where->pace
+ * is for snapshots that peers bring. What `where` points to is borrowed. NULL: memory is short. */
 struct imager *imager_new(const struct snapshots *where,
                           int (*between)(void *ctx, uint64_t until_us), void *ctx);
 void imager_free(struct imager *m); /* NULL: nothing */
 
-/* The calling thread's disk requests come after those of others from now on. */
+/* From now on the calling thread's disk requests come after those of other threads. */
 void imager_yield(void);
 
-/* Writes the image, and removes what is older and not kept, but not the snapshot of index `needed`.
- * -ECANCELED at once if the last one filled the disk or could not be read back: this one would, too. */
+/* Writes the image as a snapshot, and removes older ones that are not kept, but not the one of index
+ * `needed`. For a while after an image that filled the disk, or could not be read back, the result is
+ * -ECANCELED at once: the next image would fail in the same way. */
 int imager_write(struct imager *m, const struct snapshot_head *head, struct image *image,
                  uint64_t needed, struct snapshot_name *name);
 
-/* As snapshot_read(), of the snapshot with that index. */
+/* Like snapshot_read(), of the snapshot with that index. */
 ssize_t imager_read(struct imager *m, uint64_t index, uint64_t offset, uint8_t *buf, size_t len);
 
-/* Of the snapshot that a peer brings, see snapshot_part_open(): imager_install() makes it one of ours,
- * removes what is older and not kept, and loads its state, the caller's to free. Not while an image is
- * written. Whatever fails, the next is imager_open(). */
+/* The snapshot that a peer brings, see snapshot_part_open(). imager_install() makes it one of ours,
+ * removes older ones that are not kept, and loads its state, which is the caller's to free; not while an
+ * image is written. After any failure the next call is imager_open(). */
 int imager_open(struct imager *m, const struct snapshot_name *name, uint64_t *have);
 int imager_append(struct imager *m, uint64_t offset, const uint8_t *bytes, size_t len);
 int imager_install(struct imager *m, struct snapshot_head *head, struct image_load **load);
 
 const char *imager_error(const struct imager *m);
 
-/* As snapshot_load() and snapshot_load_file(), with the state in *load. */
+/* Like snapshot_load() and snapshot_load_file(), with the state in *load. */
 int imager_load(struct snapshots *s, uint64_t index, struct snapshot_head *head,
                 struct snapshot_name *name, struct image_load **load);
 int imager_load_file(struct snapshots *s, const char *path, struct snapshot_head *head,

@@ -67,7 +67,7 @@ static void fetch_add(struct loop *l, struct request *req)
         fetch_begin(l);
 }
 
-/* The first of them is read, or it is as `result` says. */
+/* Answers the first of the fetches. */
 static void fetch_end(struct loop *l, enum result result, size_t len)
 {
     struct request *req = l->fetches;
@@ -103,7 +103,7 @@ static void on_udp(struct ev_loop *ev, ev_io *w, int revents)
     (void)udp_receive(l->post.udp, on_datagram, l);
 }
 
-/* What is due is done in on_prepare(). */
+/* The alarm only wakes the loop: on_prepare() does what is due. */
 static void on_alarm(struct ev_loop *ev, ev_io *w, int revents)
 {
     (void)ev;
@@ -138,7 +138,7 @@ static void disk_did(struct loop *l, uint64_t now, const struct diskio_done *don
         node_snap_installed(n, now, done->refused ? NULL : done->head, done->load);
         break;
     case DISKIO_IMAGE: node_imaged(n, now, done->refused ? NULL : done->name); break;
-    default: break; /* nobody is told */
+    default: break; /* nobody waits for it */
     }
 }
 
@@ -152,7 +152,7 @@ static void on_disk(struct ev_loop *ev, ev_async *w, int revents)
         disk_did(l, loop_now(l), &done);
 }
 
-/* The socket has another descriptor, under the same number. */
+/* The descriptor names another socket now, so the kernel has to be asked to poll that one. */
 static void poll_anew(struct loop *l)
 {
     ev_io_stop(l->ev, &l->udp_io);
@@ -183,7 +183,7 @@ static void take_reads(struct loop *l)
         m->seen = want;
         if (read == 0)
             read = node_read(l->node, loop_now(l));
-        if (m->n == MARKS) /* many rounds without an answer: the newest stands for the last two */
+        if (m->n == MARKS) /* many rounds without an answer: the last mark stands for both */
             m->n--;
         m->marks[m->n++] = (struct mark){read, want};
     }
@@ -224,7 +224,7 @@ static void on_stop(struct ev_loop *ev, ev_signal *w, int revents)
         ev_break(ev, EVBREAK_ALL);
 }
 
-/* The client socket, if it has been removed; and whoever accepts there is told. */
+/* Makes the client socket anew if its file was removed, and tells the readers, which accept there. */
 static void renew_listener(struct loop *l)
 {
     char err[CONF_ERR_SIZE];
@@ -267,8 +267,8 @@ static void on_reload(struct ev_loop *ev, ev_signal *w, int revents)
 /* ---- once per iteration ----------------------------------------------------------------- */
 
 /* libev's own timers count whole milliseconds (as epoll does), too coarse for a resend after two. An
- * alarm that comes before it is needed is left as it is: it wakes us for nothing, but is seldom set
- * anew. */
+ * alarm that comes too soon is left as it is: it wakes us once for nothing, and to set it anew would cost
+ * a call each time. */
 static void set_alarm(struct loop *l)
 {
     uint64_t now = loop_now(l);
@@ -286,7 +286,8 @@ static void set_alarm(struct loop *l)
     (void)rc;
 }
 
-/* Of the flushes since the last iteration: they may have been in the middle of the node's work. */
+/* Tells the node what the kernel refused to send since the last iteration. The refusal may have come in the
+ * middle of the node's work, which must not be called back. */
 static void tell_refused(struct loop *l)
 {
     struct sockaddr_storage to;
@@ -398,8 +399,8 @@ static struct node *make_node(struct loop *l, const struct wal_report *report,
         memcpy(nc.addrs[i][1], conf->nodes[i].second_text, sizeof nc.addrs[i][1]);
     }
     randombytes_buf(&nc.seed, sizeof nc.seed);
-    nc.boot = randombytes_uniform(0x7fffffff) +
-              1; /* the upper half of numbers that must not wrap */
+    /* Not 0, and with room above: it is the upper half of numbers that must not wrap. */
+    nc.boot = randombytes_uniform(0x7fffffff) + 1;
     const struct node_io io = loop_node_io(l);
     return node_new(&nc, &io, report, newest, l->sealed ? keys : NULL, l->shared->kv, l->machine,
                     clock_us());
@@ -428,7 +429,7 @@ static void say_started(const struct conf *conf, const struct wal_report *report
              sealed ? "sealed" : "plain text", report->term, report->last_index, conf->socket);
 }
 
-/* libev cannot go on; it would abort. */
+/* libev can't go on, and would abort without a message. */
 static void on_syserr(const char *what)
 {
     say_fatal(RAFTD_EXIT_INTERNAL, "%s: %s", what, strerror(errno));
@@ -566,7 +567,7 @@ err_disk:
     while (l->fetches != NULL)
         fetch_end(l, RESULT_STOPPING, 0);
 err_node:
-    node_free(l->node); /* answers what is pending; the clients of loop_close() pass it on */
+    node_free(l->node); /* answers what is pending, and loop_close() still passes that to clients */
     return rc;
 }
 

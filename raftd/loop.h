@@ -12,27 +12,27 @@
 struct loop;
 struct machine;
 
-/* Takes what only one daemon can have: this node's UDP port and its client socket. The caller does so
+/* Opens what only one daemon can have: this node's UDP port and its client socket. The caller does so
  * before it changes the log; what peers and clients send until loop_run() waits in the kernel. `conf`
- * outlives the loop. Returns an exit code (exits.h). If it is not 0, the reason has been said, nothing
- * is left open and *out is NULL. */
+ * outlives the loop. Returns an exit code (exits.h). If it is not 0, the reason has been said, nothing is
+ * left open and *out is NULL. */
 int loop_open(struct loop **out, const struct conf *conf);
 
-/* Before loop_run(): tells clients what the start is at. Those that wait are turned away with
- * RESULT_NOT_YET, or, behind loop_serve(), served as far as can be. */
+/* Before loop_run(): `what` tells clients how far the start is. Clients that wait are turned away with
+ * RESULT_NOT_YET or, after loop_serve(), get status and local reads. */
 void loop_starting(struct loop *l, const char *what);
 
-/* Before loop_run(), when there is a snapshot in the machine, or none on the disk: clients have status and
- * local reads from now on, marked as recovering. Returns as loop_open(). */
+/* Before loop_run(), when a snapshot is in the machine, or the disk has none: clients have status and local
+ * reads from now on, marked as recovering. Returns as loop_open() does. */
 int loop_serve(struct loop *l);
 
-/* Empty; a snapshot may be put there before loop_run(). */
+/* The state, which is empty at first. A snapshot may be loaded there before loop_run(). */
 struct machine *loop_machine(struct loop *l);
 
 /* Runs node conf->self on the snapshot in the machine (NULL: none) and the recovered log until SIGTERM or
  * SIGINT, which it handles from now on; stopped() says whether one came before. To be called once. `ids`
- * are kept beside the node's identity. joins: its directory has no list of nodes. `w` stays the caller's.
- * Returns as loop_open(). */
+ * is the list of keys beside the node's identity. joins: its directory has no list of nodes. `w` and
+ * `ids` stay the caller's. Returns as loop_open() does. */
 int loop_run(struct loop *l, struct wal *w, const struct wal_report *report,
              const struct snapshot_name *newest, struct peerids *ids, bool joins,
              bool (*stopped)(void));

@@ -1,5 +1,5 @@
-/* loop_impl.h: what the two files of the loop share: loop.c has its events and its life, loop_node.c what the
- * node asks of it. Internal to the loop. */
+/* loop_impl.h: what the two files of the loop share, and nobody else sees. loop.c has its events and its
+ * life, loop_node.c what the node asks of it. */
 #ifndef RAFTD_LOOP_IMPL_H
 #define RAFTD_LOOP_IMPL_H
 
@@ -17,10 +17,10 @@
 #include "raftd/stopping.h"
 
 enum {
-    MARKS = 64, /* rounds of reads on their way, per reader; beyond they merge */
+    MARKS = 64, /* rounds of reads on their way, per reader; more of them are merged */
 };
 
-/* Reads of a reader up to read_want `want` are covered by node read `read`. */
+/* When the node's read `read` is done, the reader's reads up to read_want == `want` are. */
 struct mark {
     uint64_t read;
     uint64_t want;
@@ -41,16 +41,16 @@ struct loop {
     struct node *node;
     struct diskio *disk;
     struct shared *shared;
-    struct readers *readers; /* NULL with readers = 0 ... */
-    struct clients *clients; /* ... and then this one */
+    struct readers *readers; /* threads that serve clients; NULL with readers = 0 */
+    struct clients *clients; /* clients that the loop serves itself; NULL else */
     struct listener listener;
     struct reader_marks marks[READERS_MAX];
 
     bool sealed;         /* datagrams are, with the keys of key_file */
-    uint64_t now;        /* 0 = not read in this iteration */
-    uint64_t longest_us; /* turn since start, from `now` to the next poll */
-    uint64_t used_us;    /* by this thread, at the end of the last turn ... */
-    uint64_t most_us;    /* ... and by one turn at most */
+    uint64_t now;        /* 0 = the clock was not read in this iteration */
+    uint64_t longest_us; /* the longest iteration since start, from `now` to the next poll */
+    uint64_t used_us;    /* processor time of this thread at the end of the last iteration */
+    uint64_t most_us;    /* the most that one iteration has used */
     uint64_t deadline;   /* the node's, as of the last flush */
 
     struct stopping stopping;
@@ -58,8 +58,8 @@ struct loop {
     int alarm_fd;
     uint64_t rxq_drops; /* as last told to the node */
     struct publisher publisher;
-    struct peerids *ids;                    /* the disk's, as soon as that works */
-    struct request *fetches, **fetches_end; /* of clients that read a snapshot; one at a time */
+    struct peerids *ids;                    /* the log thread's, as soon as that runs */
+    struct request *fetches, **fetches_end; /* of clients; the first one is being read */
 
     ev_io udp_io, alarm_io;
     ev_async disk_async, request_async;
@@ -75,7 +75,7 @@ static inline uint64_t loop_now(struct loop *l)
     return l->now;
 }
 
-/* loop_node.c: how the node's calls are answered; and one of them: a client's request is done. */
+/* The calls that the node makes, and one of them by itself: a client's request is done. */
 struct node_io loop_node_io(struct loop *l);
 void loop_answer(void *ctx, struct request *req);
 

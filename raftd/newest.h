@@ -7,10 +7,10 @@
 #include "raftd/state/image.h"
 #include "storage/snapshot.h"
 
-/* Reads the snapshots, the newest first, until one is whole: 0, and its head and name; name->index is 0
- * when there is none. *load: its state, the caller's to free; NULL: the snapshots are only verified, and
- * damaged ones stay where they are. Damaged ones are named in messages. -errno of snapshot_load() else,
- * with the reason in s->message. */
+/* Reads the snapshots, the newest first, until one is whole. Returns 0 and gives its head and its name,
+ * whose index is 0 when there is none; else -errno of snapshot_load(), with the reason in s->message.
+ * *load gets the state, which is the caller's to free. Damaged snapshots are named in messages, and put
+ * aside. load NULL: the snapshots are only verified, and damaged ones stay where they are. */
 int newest_read(struct snapshots *s, struct snapshot_head *head, struct snapshot_name *name,
                 struct image_load **load);
 

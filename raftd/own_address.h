@@ -16,8 +16,8 @@
 #include "raftd/conf.h"
 
 enum {
-    OWN_ADDRESS_LOOK_MS = 500,    /* how often own_address_look() is called ... */
-    OWN_ADDRESS_SOON_US = 100000, /* ... and so soon again when datagrams can't be sent */
+    OWN_ADDRESS_LOOK_MS = 500,    /* how often own_address_look() is called */
+    OWN_ADDRESS_SOON_US = 100000, /* the same while datagrams can't be sent */
 };
 
 struct own_address {

@@ -68,13 +68,13 @@ bool places_here(struct places *ps, uint16_t id, const struct sockaddr *from, so
         return false;
     p->unanswered = 0;
     if (p->here.len == len && memcmp(&p->here.sa, from, len) == 0)
-        return false; /* on the same interface, too */
+        return false; /* memcmp compares interfaces of link-local addresses, too */
     p->here = address_of(from, len);
     ps->moved = true;
     return true;
 }
 
-/* With an address of numbers; NULL: it is not in the configuration file. */
+/* The node's line in the configuration file; NULL: it has none, or one with a name for an address. */
 static const struct conf_node *in_file(const struct places *ps, uint16_t id)
 {
     for (int i = 0; ps->file != NULL && i < ps->file->n_nodes; i++)
@@ -173,7 +173,7 @@ void places_resolved(struct places *ps, uint16_t id, unsigned which, const char 
         p->resolved[which] = *a;
 }
 
-/* --- what the next process may want to know ---------------------------------------------------- */
+/* --- a hint for the next process ----------------------------------------------------------------- */
 
 size_t places_text(struct places *ps, char text[PLACES_TEXT_MAX_BYTES])
 {

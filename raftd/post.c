@@ -42,7 +42,7 @@ uint16_t post_take(struct post *p, const struct sockaddr *from, socklen_t len)
 void post_taken(struct post *p, uint16_t whose)
 {
     if (!p->sealed && whose != 0)
-        post_here(p, whose); /* one of its two addresses */
+        post_here(p, whose); /* plain text: it is at that one of its configured addresses */
     p->from = NULL;
 }
 
@@ -63,8 +63,8 @@ void post_here(struct post *p, uint16_t peer)
     (void)places_here(&p->places, peer, p->from, p->from_len);
 }
 
-/* Plain text proves nothing: who is no member is where his first datagram came from, all others are where
- * the configuration says. */
+/* Plain text proves nothing: members are where the configuration says, and another node is where its first
+ * datagram came from. */
 void post_peer_is(struct post *p, uint16_t id, const struct member *m)
 {
     places_set(&p->places, id, m);
@@ -78,7 +78,7 @@ bool post_look(struct post *p, uint64_t now_us)
     return own_address_look(&p->own, p->udp, now_us);
 }
 
-/* What can't be sent may be so because our address has gone. */
+/* That datagrams can't be sent may be because our address has gone. */
 bool post_look_soon(struct post *p, uint64_t now_us)
 {
     uint64_t lost = udp_counters(p->udp)->lost;

@@ -14,32 +14,33 @@ struct post {
     struct places places;
     struct finder *finder;
     bool sealed;                 /* datagrams prove who sent them */
-    const struct sockaddr *from; /* of the datagram that is being taken; NULL = none is */
+    const struct sockaddr *from; /* where the present datagram came from; NULL = there is none */
     socklen_t from_len;
     uint64_t lost;      /* datagrams that could not be sent, as last seen */
-    uint64_t looked_at; /* whether our own address is there */
+    uint64_t looked_at; /* when it was last looked for our own address */
 };
 
 /* Opens the socket. 0, or the reason has been said. */
 int post_open(struct post *p, const struct conf *conf);
 
-/* Once the node has its peers: tells where they were seen before, and starts the finder. False: no memory or
- * no thread. */
+/* Once the node has its peers: recalls where they were seen before, and starts the finder. False: memory or
+ * threads are short. */
 bool post_start(struct post *p, const struct conf *conf);
 
-/* A datagram is being taken: it comes from the address of this node, 0: nobody's. Then it has been taken, as
- * one of that node; 0: it was refused. */
+/* Before a datagram is given to the node. Returns the node to whose address `from` belongs; 0: nobody's. */
 uint16_t post_take(struct post *p, const struct sockaddr *from, socklen_t len);
+
+/* After that. whose: the node that post_take() gave; 0: the datagram was refused. */
 void post_taken(struct post *p, uint16_t whose);
 
-/* As the calls in struct node_io. */
+/* The calls of struct node_io. */
 void post_send(struct post *p, uint64_t now_us, uint16_t to, const uint8_t *buf, size_t len);
 void post_reply(struct post *p, const uint8_t *buf, size_t len);
 void post_here(struct post *p, uint16_t peer);
 void post_peer_is(struct post *p, uint16_t id, const struct member *m);
 
-/* Looks whether our own address is there, or only if something could not be sent. True: the socket's
- * descriptor names another socket, see udp_bind(). */
+/* Looks whether our own address is there; post_look_soon() does it only if a datagram could not be sent.
+ * True: the descriptor names another socket now, see udp_bind(). */
 bool post_look(struct post *p, uint64_t now_us);
 bool post_look_soon(struct post *p, uint64_t now_us);
 

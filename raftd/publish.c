@@ -10,9 +10,8 @@
 #include "raftd/state/kv.h"
 
 enum {
-    STATUS_INTERVAL_US =
-        2000, /* between two statuses at least, so that a busy loop has time for its work */
-    STATUS_IDLE_US = 100000, /* the same when only counters and ages have changed */
+    STATUS_INTERVAL_US = 2000, /* least time between two statuses, so that a busy loop can work */
+    STATUS_IDLE_US = 100000,   /* the same when only counters and ages have changed */
 };
 
 static void fill_status(struct publisher *p, const struct publish_from *from, uint64_t now_us,
@@ -46,7 +45,7 @@ bool publish_start(struct shared *shared, const struct conf *conf, const char *w
     return true;
 }
 
-/* How old the published status may become: 0 if what it says first is not true any more. */
+/* How old the published status may become: 0 if its first lines are not true any more. */
 static uint64_t status_lasts(const struct status *old, const struct raft *r)
 {
     if (old == NULL || old->role != r->role || old->term != r->term || old->leader != r->leader ||

@@ -25,7 +25,7 @@ struct survivor survivor_of(const char *path, const struct ident *id, const stru
                              .doubt = rep->doubt};
 }
 
-/* What stands behind NAME= of a line, or behind "NAME": " of JSON. NULL: nothing does. */
+/* The text behind NAME= of a line, or behind "NAME": " of JSON. NULL: there is none. */
 static const char *value_of(const char *text, const char *name)
 {
     size_t len = strlen(name);
@@ -150,7 +150,7 @@ void survivor_go_on(const struct conf *conf, const struct ident *id, struct wal 
     record_hash(buf, size, b.head);
     if (wal_append(w, &b) != 0)
         say_fatal(RAFTD_EXIT_DISK, "%s", wal_error(w));
-    /* What it may have promised to the lost ones binds it no more. */
+    /* A promise to the lost nodes, which it may have forgotten, does not bind it any more. */
     if (doubt_clear(&disk_posix, conf->data_dir, err, sizeof err) != 0)
         say_fatal(RAFTD_EXIT_DISK, "%s", err);
 }

@@ -1,6 +1,6 @@
-/* survive.h: more than half of the voters are lost for good, and a node that is left goes on alone
- * (raftd --recover). It becomes the only member of a cluster with the same data and another random id, so
- * the lost ones, should they return, are refused and named instead of going on beside it. */
+/* survive.h: more than half of the voters are lost for good, and one of the nodes that are left goes on
+ * alone (raftd --recover). It becomes the only member of a cluster with the same data and another random
+ * id. So if the lost ones return, they are refused and named, instead of going on beside it. */
 #ifndef RAFTD_SURVIVE_H
 #define RAFTD_SURVIVE_H
 
@@ -13,9 +13,9 @@
 #include "storage/ident.h"
 #include "storage/wal.h"
 
-/* What one of those that are left has. */
+/* One of the nodes that are left. */
 struct survivor {
-    const char *path; /* directory, or file with what raftd --check printed */
+    const char *path; /* data directory, or file with the output of raftd --check */
     uint16_t node;
     uint64_t last_index, last_term, commit;
     bool doubt; /* its log was damaged: it may have less than it had acknowledged */
@@ -23,23 +23,23 @@ struct survivor {
 
 struct survivor survivor_of(const char *path, const struct ident *id, const struct wal_report *rep);
 
-/* Of the output of raftd --check, lines or JSON. False: it is none of that cluster, or can't be read. */
+/* Reads the output of raftd --check, lines or JSON. False: it is of another cluster, or can't be read. */
 bool survivor_read(struct survivor *s, const char *path, const char *cluster);
 
-/* Which of them has most: that has all that a majority acknowledged, if any of them has. By the rule of
- * votes (dissertation 3.6.1); of two that are equal the first. */
+/* The place of the one with most, by the rule of votes (dissertation 3.6.1); of equal ones the first. It
+ * has all that a majority acknowledged, if any of them has. */
 unsigned survivor_best(const struct survivor *s, unsigned n);
 
-/* Says what it has, a line of it, with how long ago it was written last: -1 = not known. */
+/* Prints a line about it. age_s is how long ago its log was written last, in seconds; -1 = not known. */
 void survivor_print(FILE *out, const struct survivor *s);
 
-/* This node alone, with its key, and the address that the cluster knew or else that of the configuration,
- * under another id of the cluster. */
+/* The members that are this node alone, with its key, the address that the cluster knew or else the one
+ * in the configuration, and another id of the cluster. */
 struct members survivor_alone(const struct conf *conf, const struct ident *id,
                               const struct members *before);
 
-/* Appends the configuration of this node alone to its log, which recovery has just opened, and takes all of
- * the log for committed. Ends the process when that fails. */
+/* Appends these members to the node's log, which recovery has just opened, and takes all of the log for
+ * committed. Ends the process when that fails. */
 void survivor_go_on(const struct conf *conf, const struct ident *id, struct wal *w,
                     const struct wal_report *rep, uint64_t cluster_ms);
 

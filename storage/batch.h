@@ -103,20 +103,20 @@ void batch_encode(uint8_t buf[BATCH_HEAD_BYTES], const struct batch_head *h);
  * Says nothing about payload, salt, order. */
 bool batch_decode(const uint8_t buf[BATCH_HEAD_BYTES], struct batch_head *h);
 
-/* Where these two stand in a head, valid or not. */
+/* The salt, and the hash of the batch before, of a head that need not be valid. */
 uint64_t batch_salt(const uint8_t buf[BATCH_HEAD_BYTES]);
 const uint8_t *batch_prev(const uint8_t buf[BATCH_HEAD_BYTES]);
 
-/* Fills a block, or `len` bytes of one, with what no head is, and what shows the salt if there is room. */
+/* Fills a block, or `len` bytes of one, so that it is no valid head but has this salt, if there is room. */
 void batch_spoil(uint8_t *buf, size_t len, uint64_t salt);
 
 /* The name of a batch, from its encoded head. */
 void batch_hash(const uint8_t buf[BATCH_HEAD_BYTES], uint8_t out[BATCH_HASH_BYTES]);
 
-/* False when this never was the head of a segment, nor the parts of two of them. */
+/* True if the block is the head of a segment, perhaps a damaged one. */
 bool segment_has_magic(const uint8_t buf[BATCH_BLOCK_BYTES]);
 
-/* Version of the format of a whole head of this or another version, 0 if it is none. */
+/* The format version of a whole head, this one's or another; 0 if it is no head. */
 uint16_t segment_version(const uint8_t buf[BATCH_BLOCK_BYTES]);
 
 void segment_encode(uint8_t buf[BATCH_BLOCK_BYTES], const struct segment_head *h);
@@ -130,8 +130,8 @@ bool segment_size_ok(uint64_t bytes);
 /* Offset of the block kept for the seal: no batch reaches beyond it. */
 uint32_t segment_seal_at(uint32_t segment_bytes);
 
-/* No batch with entries reaches beyond this offset: what follows, 64 KiB of a full-size segment, is
- * for terms and votes when the disk is full. */
+/* No batch with entries reaches beyond this offset. The rest, 64 KiB of a full-size segment, is for terms and
+ * votes when the disk is full. */
 uint32_t segment_entries_end(uint32_t segment_bytes);
 
 #endif

@@ -108,7 +108,7 @@ int scan_close(struct scan *s)
     return rc == 0 ? 0 : scan_failed(s, rc, "close");
 }
 
-/* Those blocks of [at, at + len) that can be read, and something in the place of the others. */
+/* Reads the blocks of [at, at + len) one by one; those that the disk can't read come spoiled. */
 static ssize_t read_blocks(struct scan *s, uint8_t *to, uint32_t at, uint32_t len)
 {
     ssize_t n = 0;
@@ -157,8 +157,7 @@ int scan_wrong_size(struct scan *s, size_t i)
                      s->path, seen->size);
 }
 
-/* A file gets its name at full size and never changes it, so any other size is damage. One that was cut
- * keeps its head until it is too short to be a segment at all. */
+/* A file gets its name when it has its full size, and keeps that size, so any other size is damage. */
 static void check_size(struct segment_seen *seen, int64_t size)
 {
     seen->size = size;
@@ -186,8 +185,8 @@ int scan_find(struct scan *s, const struct segment_seen *seen, const uint64_t *s
     return 0;
 }
 
-/* The head in the window is none of this number: a file that waits to be used, or one that lost its
- * head. The first batch of a segment names the one before, as the salt does. */
+/* The file has no head of its number: it waits to be used, or its head is damaged. In the second case its
+ * first batch is there: its salt is made of this number and of the hash of the batch before. */
 static int look_behind_head(struct scan *s, struct segment_seen *seen)
 {
     struct batch_head h;

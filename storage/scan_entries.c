@@ -8,7 +8,7 @@
 #include "raftd/base/num.h"
 #include "storage/record.h"
 
-/* One more of the *n runs of a batch, which stand behind those of the log until all of it is right. */
+/* Adds one of the *n runs of a batch. They stand behind those of the log until all of the batch is right. */
 static int runs_push(struct scan *s, size_t *n, uint64_t index, uint64_t term)
 {
     struct recovery *r = s->r;
@@ -24,15 +24,15 @@ static int runs_push(struct scan *s, size_t *n, uint64_t index, uint64_t term)
     return 0;
 }
 
-/* Its data say what they have to. */
+/* Can the record be applied? */
 static bool sound(const struct record *rec)
 {
     struct members m;
     return rec->type != RECORD_MEMBERS || members_decode(rec->data, rec->data_len, &m);
 }
 
-/* The configurations among the entries of a batch that was found right. What is committed, the one at the
- * snapshot's end or before it, stays whatever happened to the log on its way there. */
+/* Takes the configurations among the entries of a batch that is right. A truncation can't take the one
+ * that the snapshot has, which is committed. */
 static void take_members(struct scan *s, const struct batch_head *h, const uint8_t *p)
 {
     uint64_t base = s->options->base.members.index;
@@ -48,8 +48,8 @@ static void take_members(struct scan *s, const struct batch_head *h, const uint8
     }
 }
 
-/* The records inside a batch whose checksums are right. A contradiction here was written so: it is
- * never a cut write. */
+/* Takes the records of a batch whose checksums are right. So a contradiction between them is no cut write: it
+ * was written so. */
 int scan_entries(struct scan *s, const struct batch_head *h, uint32_t at)
 {
     const uint8_t *p = s->buf + at + BATCH_HEAD_BYTES;

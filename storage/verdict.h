@@ -1,15 +1,16 @@
 /* verdict.h: where a log ends, decided from a table. Internal to storage.
  *
- * The question at the first block that is not the next batch: was it never acknowledged (a write
- * cut by a crash: TORN, drop it), or was it durable and is damaged now (CORRUPT: stop)? Since no
- * byte of batch N + 1 is written before batch N is durable, anything valid behind the block proves
- * that it was durable. So recovery looks ahead before it judges. With nothing behind it, both are
- * possible: TORN is assumed, and where that is wrong the leader tells (core/raft.h). Protocol-aware
- * recovery: Alagappan et al., FAST 2018.
+ * The question at the first block that is not the next batch: is it a write that was cut by a crash, and
+ * was never acknowledged (TORN: drop it), or was it durable, and is damaged now (CORRUPT)? Since no byte
+ * of batch N + 1 is written before batch N is durable, anything valid behind the block proves that it was
+ * durable. So recovery looks ahead before it judges. With nothing behind it, both are possible: TORN is
+ * assumed, and if that is wrong the leader says so (core/raft.h). Protocol-aware recovery: Alagappan et
+ * al., FAST 2018.
  *
- * In a recycled file the log ends where blocks of older segments begin. They have another salt, and
- * the middle of an old batch has none, so a block without a sign of this segment is as good as zero
- * there. What that hides is a cut write whose first sector never came, which nobody acknowledged.
+ * In a recycled file the log ends where blocks of older segments begin. They have another salt, and the
+ * middle of an older batch has none, so there a block without a sign of this segment counts as zero. The
+ * only thing that this can hide is a cut write whose first sector never came, and which nobody
+ * acknowledged.
  */
 #ifndef STORAGE_VERDICT_H
 #define STORAGE_VERDICT_H
@@ -37,11 +38,11 @@ struct verdict_facts {
     uint8_t seal;  /* YES, NO: the last block seals the segment right behind the last good batch */
     uint8_t block; /* AT_* */
     uint8_t payload;  /* YES, NO: the payload's checksum is right (with AT_HEAD) */
-    uint8_t seq;      /* SEQ_*: against the one expected (with AT_HEAD) */
+    uint8_t seq;      /* SEQ_*: compared with the expected one (with AT_HEAD) */
     uint8_t chained;  /* YES, NO: names the last good batch as the one before (with AT_HEAD) */
-    uint8_t later;    /* YES, NO: a valid head with a later seq stands behind in this segment */
-    uint8_t last;     /* YES, NO: no segment in use behind this one */
-    uint8_t rest;     /* AT_ZERO, AT_STRANGE, AT_MARKED: the most telling of the blocks behind */
+    uint8_t later;    /* YES, NO: behind it in this segment is a valid head with a later seq */
+    uint8_t last;     /* YES, NO: no segment behind this one is in use */
+    uint8_t rest;     /* AT_ZERO, AT_STRANGE, AT_MARKED: the most telling of the blocks behind it */
     uint8_t recycled; /* YES, NO: older segments left their blocks in this file */
 };
 
@@ -49,7 +50,7 @@ enum verdict {
     VERDICT_ACCEPT,  /* the next batch */
     VERDICT_SEALED,  /* end of the segment, go on in the next */
     VERDICT_CLEAN,   /* end of the log */
-    VERDICT_TORN,    /* end of the log, what stands here is taken for a write that was cut */
+    VERDICT_TORN,    /* end of the log; the block is taken for a write that was cut */
     VERDICT_CORRUPT, /* refuse */
 };
 

@@ -120,8 +120,8 @@ struct session_config {
     uint64_t cluster;  /* wire_cluster_id() */
     uint16_t self;     /* node id */
     uint64_t boot;     /* random for each process, never 0 */
-    uint64_t members;  /* for `about`: the cluster's id, */
-    uint64_t voters;   /* and the voters */
+    uint64_t members;  /* for `about`: the cluster's id in the members */
+    uint64_t voters;   /* for `about`: the digest of the voters */
     uint64_t rekey_us; /* age at which a session is replaced; 0 = an hour */
     void (*random)(void *ctx, void *buf, size_t len); /* unpredictable bytes; never fails */
     void *random_ctx;
@@ -129,10 +129,10 @@ struct session_config {
 
 struct sessions;
 
-/* Without peers. NULL: no memory. */
+/* Starts without peers. NULL: memory is short. */
 struct sessions *sessions_new(const struct session_config *cfg, const struct session_keys *keys);
 
-/* Starts a handshake with this peer; there are at most SESSION_PEERS_MAX. False: no memory. */
+/* Starts a handshake with this peer; there are at most SESSION_PEERS_MAX. False: memory is short. */
 bool sessions_add_peer(struct sessions *s, uint16_t peer, uint64_t now_us);
 
 /* Its sessions end, and nothing of them is left. */
@@ -145,11 +145,11 @@ void sessions_free(struct sessions *s);
  * once. If key[0] is another one than before, a handshake with every peer starts under it. */
 void sessions_set_keys(struct sessions *s, const struct session_keys *keys, uint64_t now_us);
 
-/* Which peer's datagram this is by its head, which is not proved by that; 0 = none. */
+/* The peer whose datagram this is by its head, which proves nothing; 0 = it is no peer's. */
 uint16_t sessions_whose(const struct sessions *s, const uint8_t *buf, size_t len);
 
-/* Which node's first HELLO this is, under one of our keys: whoever made it was in the cluster, at some
- * time. It may be a copy. 0 = it is none. */
+/* The node whose first HELLO this is, under one of our keys; 0 = it is none. The node that made it was in the
+ * cluster at some time, but it may be a copy. */
 uint16_t sessions_stranger(const struct sessions *s, const uint8_t *buf, size_t len);
 
 /* Judges a datagram of this peer (or one from its address), and decrypts it in place. On DATAGRAM_DATA
@@ -157,8 +157,7 @@ uint16_t sessions_stranger(const struct sessions *s, const uint8_t *buf, size_t 
 enum drop sessions_open(struct sessions *s, uint16_t peer, uint64_t now_us, uint8_t *buf,
                         size_t len, uint8_t **payload, size_t *payload_len);
 
-/* Was the datagram that was opened last for this peer the newest that it ever sent, as far as is known? No
- * copy is. */
+/* Was the last datagram that was opened for this peer the newest that is known of it? A copy never is. */
 bool sessions_newest(const struct sessions *s, uint16_t peer);
 
 /* True if sessions_seal() would seal for this peer. */
@@ -174,8 +173,9 @@ size_t sessions_seal(struct sessions *s, uint16_t peer, uint64_t now_us, uint8_t
 size_t sessions_output(struct sessions *s, uint16_t peer, uint64_t now_us, uint8_t *buf,
                        size_t cap);
 
-/* Does this, of sessions_output(), go to where the datagram came from that was opened last? It answers a
- * HELLO, which may be a copy, or anybody's claim: that is no proof of where the peer is. */
+/* True if this datagram of sessions_output() goes to where the last opened datagram came from, and not to
+ * where the peer is: it answers a HELLO, which may be a copy or a lie, and so is no proof of where the
+ * peer is. */
 bool sessions_is_reply(const uint8_t *buf);
 
 /* When sessions_output() has something to do for any peer; 0 = at once. */
@@ -191,15 +191,16 @@ enum session_state {
 
 struct session_info {
     enum session_state state;
-    uint64_t since_us; /* established: its birth; wrong key: when that became clear; else when the
-                            handshake began */
-    uint64_t
-        overdue_us;  /* when the session in use is twice as old as any should become; NEVER = there
-                            is none. It stays in use: whoever drops HELLOs shall not cut the link */
-    uint32_t key_id; /* of the cluster's key that made it, see sessions_key_id(); 0 = none */
-    bool initiator;  /* our HELLO made the session in use */
-    uint64_t opened; /* datagrams, empty ones included */
-    uint64_t handshakes; /* that ended with a session */
+    /* Established: when the session was made. Wrong key: when that became clear. Else when the handshake
+     * began. */
+    uint64_t since_us;
+    /* When the session in use is twice as old as any should become; NEVER = there is none. It stays in
+     * use even then, so that an attacker who drops HELLOs can't cut the link. */
+    uint64_t overdue_us;
+    uint32_t key_id;     /* of the cluster's key that made it, see sessions_key_id(); 0 = none */
+    bool initiator;      /* our HELLO made the session in use */
+    uint64_t opened;     /* datagrams, empty ones included */
+    uint64_t handshakes; /* those that ended with a session */
     uint64_t exchanges;  /* Diffie-Hellman operations done for this peer's datagrams */
     uint64_t hellos;     /* sent */
 };
@@ -207,14 +208,14 @@ struct session_info {
 /* Boot id of the peer's process that the sessions are with; 0 = none yet. */
 uint64_t sessions_peer_boot(const struct sessions *s, uint16_t peer);
 
-/* What that process told of itself in the newest handshake; zeros = none yet. */
+/* What that process told us of itself in the newest handshake; zeros = nothing yet. */
 struct about sessions_peer_about(const struct sessions *s, uint16_t peer);
 
 /* The public key of its data directory, which it proved to have the secret of; NULL = none yet. */
 const uint8_t *sessions_peer_key(const struct sessions *s, uint16_t peer);
 
-/* From now on this is the peer's key (zeros: none is known), and the peer is told so. If it is not the one of
- * the session in use, a handshake begins. */
+/* From now on this is the peer's key (zeros: none is known), and our handshakes tell the peer so. If it
+ * is not the key of the session in use, a handshake begins. */
 void sessions_know(struct sessions *s, uint16_t peer, const uint8_t key[NOISE_KEY_BYTES]);
 
 /* For `about`, in handshakes from now on: the cluster's id and the digest of our list, 0 = none. */

@@ -14,21 +14,21 @@ enum {
     RESEND_EVEN = 3,   /* intervals before they double */
     RESEND_MAX_US = 1000000,
     JITTER_PERCENT = 20, /* so that nodes that start together don't stay together */
-    FORWARD_US = 100000, /* between HELLOs that datagrams make us send */
-    /* A HELLO may have an old challenge if it has had no answer for so long, or for twice the time that
-     * the challenge took to come. */
+    FORWARD_US = 100000, /* least time between two HELLOs that datagrams make us send */
+    /* The challenge in a HELLO may be void if there was no answer for so long, or for twice the time that the
+     * challenge took to come. */
     CHALLENGE_US = 1000000,
     FIRST_KEY_TRIES = 2, /* HELLOs under key[0] before key[1] is tried in turn */
-    /* As many before that while a session does its work: 6 s. Loss must not bring back the key that is
-     * about to be removed. */
+    /* The same while there is a working session: 6 s. Loss must not bring back a key that is about to be
+     * removed. */
     FIRST_KEY_WISHES = 12,
     PAYLOAD = 40, /* boot, index, 0, about */
     /* HELLOs of a peer that are answered with a CHALLENGE within JUDGE_US. At some 3 us each they take 3 % of
      * the processor at most; and 10 Mbit/s bring no more of them, so an honest one is not missed. */
     JUDGE_MAX = 1000,
     JUDGE_US = 100000,
-    REPEAT_US =
-        20000, /* until a HELLO is answered once more: honest nodes repeat it after twice that */
+    /* After so long a HELLO is answered once more; honest nodes repeat it after twice that. */
+    REPEAT_US = 20000,
     AT_E = SESSION_HEAD_BYTES,
     AT_ABOUT = 16, /* in the payload */
     AT_MAC = SESSION_HEAD_BYTES + NOISE_EXTRA_BYTES + PAYLOAD,
@@ -105,12 +105,12 @@ static uint32_t new_index(struct sessions *s)
         if (!uses(s->peers[i], index))
             continue;
         index++;
-        i = UINT_MAX; /* look at all of them again */
+        i = UINT_MAX; /* look at all of them once more */
     }
     return index;
 }
 
-/* What we say of ourselves in both messages. */
+/* What we tell of ourselves in HELLO and HELLO_ACK. */
 static void make_payload(const struct sessions *s, const struct session_peer *p, uint32_t index,
                          uint8_t payload[PAYLOAD])
 {
@@ -121,7 +121,7 @@ static void make_payload(const struct sessions *s, const struct session_peer *p,
     put_about(payload + AT_ABOUT, &about);
 }
 
-/* Who wrote this payload; false if no raftd can have. */
+/* Reads who wrote this payload. False: no raftd can have written it. */
 static bool read_who(const struct noise *n, const uint8_t payload[PAYLOAD], struct session_who *who)
 {
     *who = (struct session_who){.boot = get_u64(payload), .about = get_about(payload + AT_ABOUT)};
@@ -261,7 +261,7 @@ static enum drop accept(struct sessions *s, struct session_peer *p, uint64_t now
     return DATAGRAM_STEP;
 }
 
-/* The key that a HELLO with this challenge was made under; SESSION_KEYS = none. */
+/* The key under which a HELLO with this challenge was made; SESSION_KEYS = none. */
 static unsigned key_of_hello(const struct sessions *s, const uint8_t *challenge, const uint8_t *buf)
 {
     unsigned key = 0;
@@ -352,7 +352,7 @@ enum drop session_take_hello(struct sessions *s, struct session_peer *p, uint64_
     return DATAGRAM_STEP;
 }
 
-/* The HELLO of ours that this HELLO_ACK answers; SESSION_KEYS = none. */
+/* The key of our HELLO that this HELLO_ACK answers; SESSION_KEYS = none. */
 static unsigned answered_by_ack(const struct sessions *s, const struct session_peer *p,
                                 const uint8_t *buf)
 {

@@ -1,6 +1,6 @@
-/* session_impl.h: what the three files of sessions share: session.c has the calls and the data,
- * session_peer.c decides which session is used when, and session_hello.c has the messages of a handshake.
- * Internal to net/seal. */
+/* session_impl.h: what the three files of sessions share, and nobody else sees. session.c has the calls
+ * and the data, session_peer.c decides which session is used when, and session_hello.c has the messages
+ * of a handshake. */
 #ifndef SESSION_IMPL_H
 #define SESSION_IMPL_H
 
@@ -78,10 +78,9 @@ struct session_recent {
 
 struct session_peer {
     uint16_t id;
-    struct session_who
-        who; /* that was proved last. Invariant: `current` and `prev` are with it, but for
-                               what it tells of itself */
-    uint8_t key[NOISE_KEY_BYTES]; /* that is known for the peer; zeros = none */
+    /* Who was proved last. Invariant: `current` and `prev` are with the same process and key. */
+    struct session_who who;
+    uint8_t key[NOISE_KEY_BYTES]; /* the key that is known for the peer; zeros = none */
     struct session current;
     struct session prev;
     struct session next;
@@ -96,7 +95,7 @@ struct session_peer {
     uint64_t begun_us;
     uint64_t hello_at;      /* when the next copy leaves, if one is pending */
     uint64_t hello_free_at; /* nothing makes a HELLO leave before this */
-    uint64_t hold_until; /* until then the peer's handshake may be under way, and we begin none */
+    uint64_t hold_until;    /* until then the peer's handshake may be under way, so we begin none */
     struct session_attempt attempts[SESSION_KEYS];
     uint8_t known[SESSION_CHALLENGE_BYTES]; /* the peer's challenge; zeros = unknown */
     uint64_t patience_us;                   /* how long HELLOs with that challenge are repeated */
@@ -111,11 +110,11 @@ struct session_peer {
     bool answer_due;
     uint8_t answer[SESSION_HELLO_BYTES];          /* CHALLENGE */
     struct session_recent recent[SESSION_RECENT]; /* by the first byte of e */
-    unsigned judged;                              /* HELLOs met with a CHALLENGE ... */
-    uint64_t judged_since;                        /* ... since then */
-    uint64_t proved_us;  /* when the peer last showed one of our keys, or our start */
-    unsigned strange;    /* HELLOs under none of our keys since then */
-    uint64_t strange_at; /* the next one of these is not looked at before this */
+    unsigned judged;                              /* HELLOs met with a CHALLENGE in this interval */
+    uint64_t judged_since;                        /* when the interval began */
+    uint64_t proved_us;  /* when the peer last showed one of our keys, or when we started */
+    unsigned strange;    /* HELLOs under none of our keys since proved_us */
+    uint64_t strange_at; /* the next such HELLO is not looked at before this */
     bool wrong_key;      /* see SESSION_STATE_WRONG_KEY */
     uint64_t wrong_us;   /* when that became clear */
 
@@ -123,9 +122,9 @@ struct session_peer {
     unsigned confirms;      /* empty datagrams left to send until the peer is heard */
     uint64_t confirm_at;    /* when the next one leaves */
     bool echo_due;          /* an empty one came from the peer, and one is due in answer */
-    uint64_t heard_us;      /* when something came on `current`, or when that began */
-    unsigned unanswered;    /* datagrams sealed since then */
-    uint64_t unanswered_us; /* when the first of them was */
+    uint64_t heard_us;      /* when something came on `current` last, or when that began */
+    unsigned unanswered;    /* datagrams sealed since heard_us */
+    uint64_t unanswered_us; /* when the first of them was sealed */
     uint64_t silent_at;     /* when the peer counts as silent, and a handshake begins */
     uint64_t retire_at;     /* when `prev` ends */
 
@@ -149,7 +148,7 @@ void session_head(const struct sessions *s, const struct session_peer *p, enum s
                   uint8_t *buf);
 /* Is it a HELLO that knows no challenge, under one of our keys? */
 bool session_hello_is_ours(const struct sessions *s, const uint8_t *buf);
-/* The HELLO that is due, into buf. */
+/* Writes the HELLO that is due to buf. */
 void session_send_hello(struct sessions *s, struct session_peer *p, uint64_t now_us, uint8_t *buf);
 enum drop session_take_hello(struct sessions *s, struct session_peer *p, uint64_t now_us,
                              const uint8_t *buf);
@@ -164,10 +163,10 @@ void session_end(struct session *x);
 void session_drop_handshake(struct session_peer *p);
 /* Wipes our HELLOs that are too old to be answered. */
 void session_expire(struct session_peer *p, uint64_t now_us);
-/* The peer has another key than the one that is known for it, and that one is here: it is somebody else. */
+/* This is not the key that is known for the peer, and the peer with that key is heard: it is another node. */
 bool session_stranger(const struct session_peer *p, const uint8_t key[NOISE_KEY_BYTES],
                       uint64_t now_us);
-/* The peer proved to be that one: sessions with another process or directory end. */
+/* The peer proved to be *who: sessions with another process or directory end. */
 void session_proved(struct session_peer *p, const struct session_who *who);
 /* A session came into being: by the peer's HELLO, or by our HELLO and its answer. *x is moved. */
 void session_accepted(struct sessions *s, struct session_peer *p, uint64_t now_us,

@@ -7,15 +7,15 @@
  *   2 u8  operations    how many, 1..CMD_OPERATIONS_MAX
  *   3 u8  0
  *   4 u16 origin        node whose client asked
- *   6 u16 limit         of all data, in units of CMD_LIMIT_BYTES, as the leader says who takes the
- *                       command into its log; 0: none, and on the way to a leader
+ *   6 u16 limit         of all data, in units of CMD_LIMIT_BYTES: that of the leader who takes the
+ *                       command into its log; 0: none, or the command is on its way to a leader
  *   8 u64 process       random name of the origin's process
  *  16 u64 predecessor   process of this origin that the state knew when the command was sent (origins.h);
  *                       0: none
  *  24 u64 number        of the command in its process, from 1
- *  32     with CMD_HAS_TOKEN: u64 random, u64 log index at its birth. They name a client's request, so
- *         that it can be repeated through any node
- *         with CMD_HAS_CONNECTION: u64 connection. With origin and process it names a holder
+ *  32     with CMD_HAS_TOKEN: u64 random, u64 log index when it was made. They name a client's request,
+ *         so that the client can repeat it through any node
+ *         with CMD_HAS_CONNECTION: u64 connection. With origin and process it names the holder of a key
  *         the conditions, then the operations, each:
  *           0 u8  kind          enum cmd_kind
  *           1 u8  0
@@ -23,7 +23,7 @@
  *           4 u32 value length  as the kind says
  *           8 key, then value
  *
- * Little-endian. There is one encoding of a command: what decodes encodes to the same bytes.
+ * Little-endian. A command has one encoding only: a decoded command encodes to the same bytes.
  */
 #ifndef RAFTD_CMD_H
 #define RAFTD_CMD_H
@@ -39,14 +39,14 @@ enum {
     CMD_VALUE_MAX_BYTES = 1 << 20, /* upper limit of max_value_bytes: one value is one log entry */
     CMD_BESIDE_BYTES = 1024, /* beside one largest value: the head, its key, a condition on it */
     CMD_MAX_BYTES = CMD_VALUE_MAX_BYTES + CMD_BESIDE_BYTES,
-    CMD_CONDITIONS_MAX = 64, /* each costs every node a look-up while its loop waits */
+    CMD_CONDITIONS_MAX = 64, /* each costs every node a look-up, and its loop waits for that */
     CMD_OPERATIONS_MAX = 64, /* likewise; each is compared with those before it: 2016 comparisons */
-    CMD_ONE_BYTES = CMD_HEAD_BYTES +
-                    CMD_ITEM_BYTES, /* before the key of a command of one operation */
-    CMD_NUMBER_BYTES = 8,           /* value of a kind that takes a number */
+    /* Bytes before the key of a command of one operation. */
+    CMD_ONE_BYTES = CMD_HEAD_BYTES + CMD_ITEM_BYTES,
+    CMD_NUMBER_BYTES = 8, /* value of a kind that takes a number */
 };
 
-/* Milliseconds: no time to live is longer. As many as cluster time has, 8900 years. */
+/* No time to live is longer, in milliseconds: the range of cluster time, 8900 years. */
 #define CMD_TTL_MAX_MS ((UINT64_C(1) << 48) - 1)
 
 enum cmd_flags {
@@ -64,8 +64,7 @@ enum cmd_kind {
     /* Operations. */
     CMD_PUT = 16,    /* the new value; the key then has no expiry */
     CMD_DELETE = 17, /* no value */
-    CMD_ADD =
-        18, /* a signed number, added to the decimal one that the value is; no key counts as 0 */
+    CMD_ADD = 18,    /* a signed number, added to the decimal number in the value; no key: to 0 */
     CMD_EXPIRE = 19, /* a number: milliseconds from the entry's cluster time on; 0: never */
     CMD_READ = 20,   /* no value */
 };
@@ -76,7 +75,8 @@ struct cmd_item {
     uint16_t key_len;
     uint32_t value_len;
     const uint8_t *key;
-    const uint8_t *value; /* NULL to encode: room is left for it, and the caller fills it in */
+    const uint8_t
+        *value; /* NULL in cmd_encode(): room is left for it, and the caller fills it in */
 };
 
 struct cmd {
@@ -84,7 +84,7 @@ struct cmd {
     uint8_t conditions, operations;
     uint16_t origin, limit;
     uint64_t process, predecessor, number;
-    uint64_t token[2];    /* random, birth; with CMD_HAS_TOKEN */
+    uint64_t token[2];    /* random, log index; with CMD_HAS_TOKEN */
     uint64_t connection;  /* with CMD_HAS_CONNECTION */
     const uint8_t *items; /* of a decoded command: for cmd_next() */
 };
@@ -96,19 +96,19 @@ size_t cmd_size(const struct cmd *c, const struct cmd_item *items);
  * size. The command must be one that cmd_decode() takes: asserted. */
 size_t cmd_encode(uint8_t *buf, const struct cmd *c, const struct cmd_item *items);
 
-/* The same for one operation, of no sender yet: CMD_ONE_BYTES, key and value. */
+/* The same for one operation without a sender: CMD_ONE_BYTES, key and value. */
 size_t cmd_encode_one(uint8_t *buf, const struct cmd_item *operation);
 
 /* 0, or -1 when buf is not exactly one well-formed command. `c` points into buf. */
 int cmd_decode(const uint8_t *buf, size_t len, struct cmd *c);
 
-/* The item at *at, a place in a decoded command, which begins at c->items; *at then is the next one. */
+/* Returns the item at *at in a decoded command, and moves *at to the next one. Begin at c->items. */
 struct cmd_item cmd_next(const uint8_t **at);
 
 /* The value of an item that is a number. */
 uint64_t cmd_number(const struct cmd_item *item);
 
-/* These write who sends it, or the limit, into an encoded command. */
+/* These write the sender, its predecessor, or the limit into an encoded command. */
 void cmd_stamp(uint8_t *buf, uint16_t origin, uint64_t process, uint64_t number);
 void cmd_stamp_predecessor(uint8_t *buf, uint64_t predecessor);
 void cmd_stamp_limit(uint8_t *buf, uint16_t limit);

@@ -17,8 +17,8 @@
 struct origin {
     uint16_t id;
     uint64_t process;
-    uint64_t newest;               /* number: the window is newest - ORIGIN_WINDOW + 1 .. newest */
-    uint64_t index[ORIGIN_WINDOW]; /* at number % ORIGIN_WINDOW; 0: not applied */
+    uint64_t newest;               /* the window is newest - ORIGIN_WINDOW + 1 .. newest */
+    uint64_t index[ORIGIN_WINDOW]; /* of number n at n % ORIGIN_WINDOW; 0: not applied */
     uint8_t outcome[ORIGIN_WINDOW];
 };
 
@@ -107,7 +107,7 @@ static struct origin *add(struct origins *o, uint16_t id)
     return g;
 }
 
-/* What leaves the window is forgotten. */
+/* Numbers that leave the window are forgotten. */
 static void move_window(struct origin *g, uint64_t newest)
 {
     if (newest - g->newest >= ORIGIN_WINDOW)
@@ -146,7 +146,7 @@ uint64_t origins_current(const struct origins *o, uint16_t origin)
 
 /* ---- as bytes ---------------------------------------------------------------------------- */
 
-/* Numbers that the window can have: it does not reach below 1. */
+/* How many numbers the window has: it does not reach below 1. */
 static unsigned window_of(uint64_t newest)
 {
     return newest < ORIGIN_WINDOW ? (unsigned)newest : (unsigned)ORIGIN_WINDOW;
@@ -198,10 +198,10 @@ void origins_encode(const struct origins *o, uint8_t *buf)
     assert((size_t)(p - buf) == origins_size(o));
 }
 
-/* The kept numbers of one origin: the newest one first, then downwards. */
+/* Reads the kept numbers of one origin: the newest one first, then downwards. */
 static bool get_kept(struct origin *g, const uint8_t *p, unsigned count)
 {
-    unsigned next = 0; /* the least distance that the next one may have */
+    unsigned next = 0; /* the least distance from the newest that the next number may have */
     for (unsigned i = 0; i < count; i++, p += ORIGIN_KEPT_BYTES) {
         unsigned back = get_u16(p);
         if (back < next || (i == 0 && back != 0) || back >= window_of(g->newest) || p[3] != 0 ||
@@ -214,7 +214,7 @@ static bool get_kept(struct origin *g, const uint8_t *p, unsigned count)
     return true;
 }
 
-/* One origin at p, of `left` bytes; `above`: its id must be higher. 0: it is none; else its size. */
+/* Size of the origin at p, which has `left` bytes; 0: it is malformed. Its id must be above `above`. */
 static size_t check_origin(const uint8_t *p, size_t left, uint16_t above)
 {
     if (left < ORIGIN_HEAD_BYTES)

@@ -1,4 +1,4 @@
-/* origins.h: which commands have been applied, so that none is applied twice.
+/* origins.h: the commands that have been applied, so that none is applied twice.
  *
  * An origin is a node whose clients write. Its process numbers its commands from 1 and may send each as
  * often as it likes, to any leader: copies come in any order and at any time. The state keeps, per
@@ -13,11 +13,10 @@
  *
  * Which process counts: a process becomes current by its first command that names the current one as
  * predecessor. Commands of any other process are refused. So a late command of an ended process, which
- * names a predecessor from before, can't displace the living one. No process becomes current a second
- * time: for that its command would have to name the process before it, which it had seen as current
- * before its own time; that one would have become current a second time before it, and so on back to
- * the first process, which named none. A living process whose command is refused learns the current
- * one by applying its own command, and sends it again with that predecessor.
+ * names an earlier predecessor, can't displace the living one. No process becomes current a second time.
+ * For that the process before it, which it names, would have to be current a second time first, and so on
+ * back to the first process, which named none. A living process whose command is refused learns the
+ * current one by applying its own command, and sends it again with that predecessor.
  */
 #ifndef RAFTD_ORIGINS_H
 #define RAFTD_ORIGINS_H
@@ -27,8 +26,8 @@
 #include <stdint.h>
 
 enum {
-    ORIGIN_WINDOW = 4096, /* 36 KiB per origin: what a process may have under way */
-    ORIGINS_MAX = 32, /* more than a cluster has nodes (9); bounds memory, and a snapshot's part */
+    ORIGIN_WINDOW = 4096, /* commands that a process may have under way; 36 KiB per origin */
+    ORIGINS_MAX = 32,     /* twice as many as there may be members; bounds memory and snapshots */
     ORIGINS_HEAD_BYTES = 4,
     ORIGIN_HEAD_BYTES = 24,
     ORIGIN_KEPT_BYTES = 12,
@@ -37,7 +36,7 @@ enum {
     ORIGINS_DIGEST_BYTES = 16,
 };
 
-/* What is kept of a command: `outcome` is the caller's, below 256. */
+/* What is kept of a command. The outcome is a number of the caller's. */
 struct kept {
     uint64_t index; /* of its log entry, never 0 */
     uint8_t outcome;
@@ -52,37 +51,38 @@ struct sender {
 enum origin_says {
     ORIGIN_NEW,      /* to be applied, and kept with origins_keep() */
     ORIGIN_REPEATED, /* was applied already */
-    ORIGIN_PASSED,   /* below the window: was applied or never will be */
-    ORIGIN_ENDED,    /* of a process that is not the current one, nor succeeds it */
-    ORIGIN_CROWD,    /* one origin too many */
+    ORIGIN_PASSED,   /* below the window: it was applied or never will be */
+    ORIGIN_ENDED,    /* of a process that is not the current one, nor follows it */
+    ORIGIN_CROWD,    /* of an origin for which there is no place */
     ORIGIN_NOBODY,   /* names no origin, process or number */
 };
 
 struct origins;
 
-/* Knows nobody; NULL without memory. */
+/* Without any origin at first. NULL: memory is short. */
 struct origins *origins_new(void);
 void origins_free(struct origins *o);
 
-/* NULL without memory. */
+/* NULL: memory is short. */
 struct origins *origins_copy(const struct origins *o);
 
-/* What is to be done with a command. *first is what was kept of it, with ORIGIN_REPEATED. */
+/* What is to be done with a command. ORIGIN_REPEATED: *first is what was kept of it. */
 enum origin_says origins_look(const struct origins *o, const struct sender *s, struct kept *first);
 
-/* A command that is ORIGIN_NEW has had this outcome. False: no memory, nothing changed. */
+/* A command that is ORIGIN_NEW has had this outcome. False: memory is short, nothing changed. */
 bool origins_keep(struct origins *o, const struct sender *s, struct kept kept);
 
 /* The current process of an origin; 0: none. */
 uint64_t origins_current(const struct origins *o, uint16_t origin);
 
-/* For snapshots: as bytes, equal bytes exactly for equal windows. The buffer holds origins_size(). */
+/* All of it as bytes, for snapshots. Equal windows give equal bytes. The buffer has origins_size() bytes. */
 size_t origins_size(const struct origins *o);
 void origins_encode(const struct origins *o, uint8_t *buf);
-/* NULL: these bytes are none, or no memory (*bad tells them apart). */
+
+/* NULL: the bytes are malformed (*bad), or memory is short. */
 struct origins *origins_decode(const uint8_t *buf, size_t len, bool *bad);
 
-/* Hash of what origins_encode() gives, 128 bits. False: no memory. */
+/* Hash of what origins_encode() gives, 128 bits. False: memory is short. */
 bool origins_digest(const struct origins *o, uint8_t out[ORIGINS_DIGEST_BYTES]);
 
 #endif

@@ -1,4 +1,5 @@
-/* siphash.h: SipHash-1-3 with a result of 128 bits. The SipHash-2-4 of libsodium takes twice as long. */
+/* siphash.h: SipHash-1-3 with a result of 128 bits. libsodium has only SipHash-2-4, which takes twice as
+ * long. */
 #ifndef RAFTD_SIPHASH_H
 #define RAFTD_SIPHASH_H
 
