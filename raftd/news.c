@@ -61,9 +61,11 @@ static bool is_loss(struct news_lost *said, uint64_t index, uint64_t now_us)
 {
     bool worse = index > said->index;
     said->index = index;
+    said->told = said->told && index != 0;
     if (!worse || (said->said_us != 0 && now_us - said->said_us < NEWS_LOST_US))
         return false;
     said->said_us = now_us;
+    said->told = true;
     return true;
 }
 
@@ -74,7 +76,7 @@ static bool is_loss(struct news_lost *said, uint64_t index, uint64_t now_us)
 static void say_own_loss(struct news_lost *said, const struct raft *r, uint64_t now_us)
 {
     uint64_t lost = r->damaged ? 0 : r->doubt_index;
-    bool over = said->index != 0 && r->doubt_index == 0;
+    bool over = said->told && r->doubt_index == 0;
     if (is_loss(said, lost, now_us))
         say_error("this node acknowledged entries up to %" PRIu64 " and has only %" PRIu64 ": " HOW
                   ". It is in doubt until it has them again: it does not stand for "
@@ -104,14 +106,20 @@ static void say_own_damage(struct news *said, const struct raft *r, uint64_t now
 /* Only a leader knows what a peer has lost. */
 static void say_loss(struct news_lost *said, const struct raft_peer *p, bool leads, uint64_t now_us)
 {
-    bool over = leads && said->index != 0 && p->lost_index == 0;
-    if (is_loss(said, leads ? p->lost_index : 0, now_us))
+    bool over = leads && said->told && p->lost_index == 0;
+    bool lost = is_loss(said, leads ? p->lost_index : 0, now_us);
+    if (lost && p->damaged_boot != 0 && p->damaged_boot == p->boot)
+        say_error(
+            "the log of node %u was damaged, as that node says: it does not count until it has "
+            "all that was committed, and gets it from here",
+            p->id);
+    else if (lost)
         say_error("node %u acknowledged entries up to %" PRIu64 " and has only %" PRIu64 ": " HOW
                   ". It gets them again; until then it does not stand for leader, and "
                   "what was committed with its copy is on fewer disks",
                   p->id, p->lost_index, p->probe_index);
     if (over)
-        say_info("node %u has again what it had acknowledged", p->id);
+        say_info("node %u has again what its disk had lost", p->id);
 }
 
 /* A node that has nobody to hand over to tries again and again: said once. */

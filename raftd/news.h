@@ -43,6 +43,7 @@ struct news_count {
 struct news_lost {
     uint64_t index;   /* up to which a disk has lost entries, as last seen; 0 = nothing */
     uint64_t said_us; /* newest message about a loss; 0 = none */
+    bool told;        /* people were told of it since it began */
 };
 
 struct news_peer {

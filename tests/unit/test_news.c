@@ -551,6 +551,15 @@ static void test_loss_of_a_peer(void **state)
         news_raft(&said, &r, 1 + i * NEWS_LOST_US / 4);
     }
     assert_int_equal(heard.errors, 2 + 4);
+    assert_int_equal(heard.good, 1 + 4); /* and the end of what people were told of */
+    /* What a damaged node had acknowledged nobody knows. */
+    r.peers[1].lost_index = 51;
+    r.peers[1].boot = r.peers[1].damaged_boot = 7;
+    news_raft(&said, &r, 100 * NEWS_LOST_US);
+    heard_is(2 + 5, 0, 1 + 4, "the log of node 3 was damaged, as that node says");
+    r.peers[1].lost_index = 0;
+    news_raft(&said, &r, 100 * NEWS_LOST_US);
+    heard_is(2 + 5, 0, 1 + 5, "node 3 has again");
 }
 
 static void test_roles(void **state)
