@@ -18,6 +18,11 @@ enum {
     DATA_LOW_PERCENT = 75,  /* and again only after the data were below this */
 };
 
+static const char *where(const struct status_peer *p)
+{
+    return p->addr[0] != '\0' ? p->addr : "no member";
+}
+
 /* What was said of a peer. If peers have come and gone, a new one takes the place of the first. */
 static struct news_peer *peer_of(struct news *said, uint16_t id)
 {
@@ -250,7 +255,7 @@ static void say_trouble(struct news_peer *said, const struct status *s, struct s
             (void)lasting_over(&said->trouble[t], now_us);
         if (t != now || !lasting_is(&said->trouble[t], lasts_us, now_us))
             continue;
-        (troubles[t].error ? say_error : say_warn)("node %u (%s) %s", p->id, p->addr,
+        (troubles[t].error ? say_error : say_warn)("node %u (%s) %s", p->id, where(p),
                                                    troubles[t].words);
         if (!said->told)
             said->told_us = now_us;
@@ -259,10 +264,10 @@ static void say_trouble(struct news_peer *said, const struct status *s, struct s
     /* A handshake alone is not enough, for it may end in the same trouble: the peer must be heard. */
     if (said->told && now == 0 && p->heard_us > said->told_us) {
         said->told = false;
-        say_info("node %u (%s) is heard again", p->id, p->addr);
+        say_info("node %u (%s) is heard again", p->id, where(p));
     }
     if (p->session != said->session)
-        say_debug("node %u (%s): session %s", p->id, p->addr, status_session_name(p->session));
+        say_debug("node %u (%s): session %s", p->id, where(p), status_session_name(p->session));
     said->session = p->session;
 }
 
@@ -277,7 +282,7 @@ static void say_overdue(struct news_peer *said, const struct status_peer *p, uin
         say_warn("node %u (%s): the session's keys are %" PRIu64 " min old and are not replaced, "
                  "for handshakes do not come through although data does: what drops them on the "
                  "way? Going on with these keys",
-                 p->id, p->addr, (now_us - p->session_us) / 60000000);
+                 p->id, where(p), (now_us - p->session_us) / 60000000);
 }
 
 /* Nothing stops for this: each node obeys its own settings. */
@@ -293,7 +298,7 @@ static void say_settings(struct news_peer *said, const struct status *s,
             say_warn("%s is %" PRIu64 " at node %u (%s) and %" PRIu64
                      " here: it should be the same "
                      "on all nodes, write it into both files",
-                     name, its, p->id, p->addr, ours);
+                     name, its, p->id, where(p), ours);
     }
 }
 
@@ -304,11 +309,11 @@ static void say_narrow(struct news_peer *said, const struct status_peer *p, uint
         say_warn("node %u (%s): datagrams of %" PRIu32 " bytes do not get through, %s%" PRIu32
                  "%s. Going on with those; larger ones are tried again now and then. Look for "
                  "a tunnel on the way, or for a device with a small MTU",
-                 p->id, p->addr, p->datagram_usual,
+                 p->id, where(p), p->datagram_usual,
                  p->datagram_carried ? "those of " : "and none of ", p->datagram_bytes,
                  p->datagram_carried ? " do" : " has yet");
     if (!narrow && lasting_over(&said->narrow, now_us) > 0)
-        say_info("node %u (%s): datagrams of %" PRIu32 " bytes get through again", p->id, p->addr,
+        say_info("node %u (%s): datagrams of %" PRIu32 " bytes get through again", p->id, where(p),
                  p->datagram_usual);
 }
 

@@ -127,6 +127,24 @@ static void test_troubles(void **state)
     }
 }
 
+/* The members in the log say where a node is looked for. */
+static void test_no_member(void **state)
+{
+    (void)state;
+    struct news said = {0};
+    struct status s = two_peers();
+    uint64_t now = 20 * MIN;
+    s.start_us = now;
+    s.leader = 1;
+    s.peers[0].heard_us = UINT64_MAX / 2;
+    s.peers[1].session = STATUS_SESSION_OTHER_CLUSTER;
+    s.peers[1].addr[0] = '\0';
+    heard_forget();
+    for (unsigned sec = 0; sec < 20; sec++)
+        pass(&said, &s, &now, SEC);
+    heard_is(1, 0, 0, "node 3 (no member) is of another cluster");
+}
+
 /* Who stays out was told so when it learnt it: status shows it, and no message comes. */
 static void test_stays_out(void **state)
 {
@@ -631,16 +649,17 @@ static void test_standing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_troubles),       cmocka_unit_test(test_stays_out),
-        cmocka_unit_test(test_flapping),       cmocka_unit_test(test_no_leader),
-        cmocka_unit_test(test_send_fails),     cmocka_unit_test(test_strangers),
-        cmocka_unit_test(test_settings),       cmocka_unit_test(test_overdue),
-        cmocka_unit_test(test_away),           cmocka_unit_test(test_narrow),
-        cmocka_unit_test(test_commits),        cmocka_unit_test(test_data),
-        cmocka_unit_test(test_own_loss),       cmocka_unit_test(test_own_damage),
-        cmocka_unit_test(test_loss_of_a_peer), cmocka_unit_test(test_roles),
-        cmocka_unit_test(test_differs),        cmocka_unit_test(test_who_is_needed),
-        cmocka_unit_test(test_no_memory),      cmocka_unit_test(test_standing),
+        cmocka_unit_test(test_troubles),      cmocka_unit_test(test_no_member),
+        cmocka_unit_test(test_stays_out),     cmocka_unit_test(test_flapping),
+        cmocka_unit_test(test_no_leader),     cmocka_unit_test(test_send_fails),
+        cmocka_unit_test(test_strangers),     cmocka_unit_test(test_settings),
+        cmocka_unit_test(test_overdue),       cmocka_unit_test(test_away),
+        cmocka_unit_test(test_narrow),        cmocka_unit_test(test_commits),
+        cmocka_unit_test(test_data),          cmocka_unit_test(test_own_loss),
+        cmocka_unit_test(test_own_damage),    cmocka_unit_test(test_loss_of_a_peer),
+        cmocka_unit_test(test_roles),         cmocka_unit_test(test_differs),
+        cmocka_unit_test(test_who_is_needed), cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_standing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
