@@ -7,7 +7,7 @@
 #include "raftd/base/say.h"
 #include "raftd/tool/raftctl.h"
 
-enum { LOOK_MS = 10 };
+enum { LOOK_MS = 10, ASK_MS = 200 };
 
 static int ask(const struct tool *t, struct proto_request r)
 {
@@ -42,31 +42,36 @@ static int find_leader(const struct tool *t, struct status *s, uint64_t *waited_
     return code;
 }
 
-static int transfer(const struct tool *t, uint64_t heir)
+/* Asks again and again: a question to another node is one datagram, and an heir may be silent, lag, or lose
+ * its election for a moment. (A leader that has given one up leaves its clients time before the next.) */
+static int transfer(const struct tool *t, uint16_t heir)
 {
     uint8_t key[PROTO_TRANSFER_KEY_BYTES];
-    uint64_t waited_ms = 0;
+    const struct proto_request request = {.op = PROTO_TRANSFER, .key = key, .key_len = sizeof key};
+    uint64_t waited_ms = 0, ask_at = 0;
     struct status was, is;
     int code = find_leader(t, &was, &waited_ms);
-    if (code != RAFTCTL_EXIT_OK || was.leader == heir)
-        return code;
-    put_u16(key, was.leader);
-    put_u16(key + 2, (uint16_t)heir);
-    code = ask(t, (struct proto_request){.op = PROTO_TRANSFER, .key = key, .key_len = sizeof key});
-    for (is = was; code == RAFTCTL_EXIT_OK && (is.leader == 0 || is.leader == was.leader);
-         code = tool_status(t, &is)) {
-        bool over = is.transfers != was.transfers && is.transfer != RAFT_TRANSFER_RUNS &&
-                    is.transfer != RAFT_TRANSFER_LEFT;
-        if (!over && wait_a_little(t, &waited_ms))
+    put_u16(key + 2, heir);
+    for (is = was; code == RAFTCTL_EXIT_OK; code = tool_status(t, &is)) {
+        if (heir != 0 ? is.leader == heir : is.leader != 0 && is.leader != was.leader)
+            break;
+        if (is.leader != 0 && waited_ms >= ask_at) {
+            put_u16(key, is.leader);
+            ask_at = waited_ms + ASK_MS;
+            if ((code = ask(t, request)) != RAFTCTL_EXIT_OK)
+                break;
             continue;
-        say_error("node %u still leads: %s", was.leader,
-                  over ? raft_transfer_name(is.transfer)
-                       : "raftctl status there says why (transfer)");
-        return RAFTCTL_EXIT_BUSY;
-    }
-    if (code == RAFTCTL_EXIT_OK && heir != 0 && is.leader != heir) {
-        say_error("node %u leads now", is.leader);
+        }
+        bool failed = is.transfers != was.transfers && is.transfer > RAFT_TRANSFER_LEFT;
+        bool hopeless = failed && (is.transfer == RAFT_TRANSFER_UNFIT ||
+                                   (is.transfer == RAFT_TRANSFER_NO_TARGET && heir != 0));
+        if (!hopeless && wait_a_little(t, &waited_ms))
+            continue;
+        say_error("node %u still leads: %s", is.leader,
+                  failed ? raft_transfer_name(is.transfer)
+                         : "raftctl status there says why (transfer)");
         code = RAFTCTL_EXIT_BUSY;
+        break;
     }
     return code;
 }
@@ -77,7 +82,7 @@ void run_transfer(struct tool *t, const struct args *a)
     const char *at = a->n_words > 0 ? a->words[0] : "";
     if (*at != '\0' && (!num_take(&at, 10, UINT16_MAX, &heir) || *at != '\0' || heir == 0))
         say_fatal(RAFTCTL_EXIT_USAGE, "%s is no node's id", a->words[0]);
-    tool_end(t, transfer(t, heir));
+    tool_end(t, transfer(t, (uint16_t)heir));
 }
 
 void run_drain(struct tool *t, const struct args *a)

@@ -15,6 +15,13 @@ knows_all() { # its key is learnt when a node is first heard, and kept in an ent
 start_all
 wait_leader
 wait_for 20 "the keys of all nodes" knows_all "$LEADER"
+# A question that is lost is asked again.
+other=$((LEADER % 3 + 1))
+cut_from "$other" "$LEADER"
+{ sleep 1; heal; } &
+expect 0 ctl "$other" --timeout 20 transfer "$other"
+wait $!
+wait_leader
 [ "$LEADER" != 3 ] || expect 0 ctl 3 --timeout 20 transfer 1
 wait_leader
 stop 3
