@@ -1,33 +1,6 @@
 /* change.c: how a leader changes the members (chapter 4). */
 #include "raftd/core/raft_impl.h"
 
-/* The peer counts, and was heard within the time after which a leader without a majority steps down. */
-static bool lives(const struct raft *r, raft_time now, const struct raft_peer *p)
-{
-    return p->heard != 0 && now < p->heard + raft_lead_patience(r) && raft_peer_counts(r, p);
-}
-
-/* Section 4.2.1: a round of catching up ends when the learner has what the log held at its beginning. */
-static void catch_up(struct raft *r, raft_time now)
-{
-    for (unsigned i = 0; i < r->n_peers; i++) {
-        struct raft_peer *p = &r->peers[i];
-        if (p->standing < RAFT_LEARNER || p->match_index < p->round_target)
-            continue;
-        p->caught_up = now - p->round_since <= r->cfg.election_timeout;
-        p->round_since = now;
-        p->round_target = r->trail.last;
-    }
-}
-
-/* The learner is there, and has what the log held an election timeout ago. */
-static bool caught_up(const struct raft *r, raft_time now, const struct raft_peer *p)
-{
-    return p->caught_up && p->state == RAFT_PEER_REPLICATE && p->lost_index == 0 &&
-           lives(r, now, p) &&
-           (p->match_index >= p->round_target || now <= p->round_since + r->cfg.election_timeout);
-}
-
 /* Why this member can't be a voter now, RAFT_TAKEN if it can. */
 static enum raft_refusal refusal_of_voter(const struct raft *r, raft_time now,
                                           const struct raft_member *m)
@@ -36,8 +9,8 @@ static enum raft_refusal refusal_of_voter(const struct raft *r, raft_time now,
         return RAFT_REFUSED_NO_LEARNER;
     if (m->id == r->cfg.id || raft_is_voter(&r->members, m->id))
         return RAFT_TAKEN;
-    return caught_up(r, now, &r->peers[raft_peer_slot(r, m->id)]) ? RAFT_TAKEN
-                                                                  : RAFT_REFUSED_BEHIND;
+    return raft_lead_caught_up(r, now, &r->peers[raft_peer_slot(r, m->id)]) ? RAFT_TAKEN
+                                                                            : RAFT_REFUSED_BEHIND;
 }
 
 static bool majority_lives(const struct raft *r, raft_time now, const struct raft_members *m)
@@ -47,7 +20,8 @@ static bool majority_lives(const struct raft *r, raft_time now, const struct raf
         if (m->m[i].standing != RAFT_VOTER)
             continue;
         int slot = raft_peer_slot(r, m->m[i].id);
-        living += m->m[i].id == r->cfg.id || (slot >= 0 && lives(r, now, &r->peers[slot]));
+        living += m->m[i].id == r->cfg.id ||
+                  (slot >= 0 && raft_lead_hears(r, now, &r->peers[slot]));
     }
     return living > raft_n_voters(m) / 2;
 }
@@ -132,6 +106,6 @@ void raft_change_settle(struct raft *r, raft_time now, struct raft_edit *edit)
 {
     if (r->role != RAFT_LEADER)
         return;
-    catch_up(r, now);
+    raft_lead_rounds(r, now);
     promote(r, now, edit);
 }

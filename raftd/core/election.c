@@ -322,8 +322,10 @@ void raft_election_on_vote_rsp(struct raft *r, raft_time now, const struct raft_
  * the time change nothing: a minority whose nodes hear each other stays quiet. */
 void raft_election_seen(struct raft *r, raft_time now, struct raft_peer *p)
 {
-    if (now >= p->seen + RAFT_EAGER_CAMPAIGNS * r->cfg.election_timeout)
+    if (now >= raft_lost_at(r, p)) {
         r->tries = 0;
+        raft_restless(r, now, RAFT_WAITS_PEER);
+    }
     p->seen = now;
 }
 

@@ -65,6 +65,7 @@ void raft_lead_start(struct raft *r, raft_time now, struct raft_edit *edit)
     r->stood = false; /* a term is led once: its numbers of rounds and probes must not repeat */
     r->leader = r->cfg.id;
     r->lead_since = now;
+    raft_restless(r, now, RAFT_WAITS_NEW);
     r->tries = 0;
     r->votes_took = 0;
     r->next_probe = 1;
@@ -172,6 +173,32 @@ void raft_lead_commit(struct raft *r)
         struct raft_peer *p = &r->peers[i];
         p->kept_index = raft_max(p->kept_index, raft_min(p->match_index, r->commit_index));
     }
+}
+
+bool raft_lead_hears(const struct raft *r, raft_time now, const struct raft_peer *p)
+{
+    return p->heard != 0 && now < p->heard + raft_lead_patience(r) && raft_peer_counts(r, p);
+}
+
+void raft_lead_rounds(struct raft *r, raft_time now)
+{
+    for (unsigned i = 0; i < r->n_peers; i++) {
+        struct raft_peer *p = &r->peers[i];
+        if (!p->served || p->match_index < p->round_target)
+            continue;
+        p->caught_up = now - p->round_since <= r->cfg.election_timeout;
+        if (!p->caught_up && p->standing == RAFT_VOTER)
+            raft_restless(r, now, RAFT_WAITS_LAG);
+        p->round_since = now;
+        p->round_target = r->trail.last;
+    }
+}
+
+bool raft_lead_caught_up(const struct raft *r, raft_time now, const struct raft_peer *p)
+{
+    return p->caught_up && p->state == RAFT_PEER_REPLICATE && p->lost_index == 0 &&
+           raft_lead_hears(r, now, p) &&
+           (p->match_index >= p->round_target || now <= p->round_since + r->cfg.election_timeout);
 }
 
 static void make_lead(struct raft *r, raft_time now, struct raft_peer *p, bool ack_now,

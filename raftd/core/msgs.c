@@ -128,10 +128,33 @@ bool raft_may_stand(const struct raft *r)
            (voter_that_stands(r, &r->members) || voter_that_stands(r, raft_members_committed(r)));
 }
 
+/* Why its members do not let this node stand. */
+static enum raft_stand stand_of(const struct raft *r)
+{
+    const struct raft_member *m = raft_member(&r->members, r->cfg.id);
+    if (r->members.n == 0)
+        return RAFT_STAND_UNTOLD;
+    if (m == NULL || r->removed != 0)
+        return RAFT_STAND_NO_MEMBER;
+    if (!raft_is_member(&r->members, r->cfg.id, r->cfg.incarnation))
+        return RAFT_STAND_OTHER;
+    return m->standing == RAFT_VOTER ? RAFT_STAND_PRIORITY_0 : RAFT_STAND_LEARNER;
+}
+
+enum raft_stand raft_stand(const struct raft *r)
+{
+    return !raft_may_stand(r)  ? stand_of(r)
+           : raft_in_doubt(r)  ? RAFT_STAND_DOUBT
+           : r->installing     ? RAFT_STAND_INSTALLS
+           : r->drained        ? RAFT_STAND_DRAINED
+           : raft_disk_full(r) ? RAFT_STAND_DISK_FULL
+           : r->log_full       ? RAFT_STAND_LOG_FULL
+                               : RAFT_STANDS;
+}
+
 bool raft_unfit(const struct raft *r)
 {
-    return raft_in_doubt(r) || r->installing || r->drained || r->log_full || raft_disk_full(r) ||
-           !raft_may_stand(r);
+    return raft_stand(r) != RAFT_STANDS;
 }
 
 bool raft_term_absurd(const struct raft *r, uint64_t term)

@@ -99,7 +99,10 @@
  * proposals are refused: the caller keeps them, and sends them to the next leader. As soon as the peer has
  * the whole log on its disk it is told to stand (RAFT_MSG_TIMEOUT_NOW), and voters help it though they hear
  * a leader. If the peer is not elected in time, this leader goes on. A node that is drained hands over, and
- * so does one whose disk is full.
+ * so does one whose disk is full. So does a leader that is outranked, when all has been calm for ten seconds:
+ * a voter of higher priority has caught up. What is not calm is in enum raft_waits. After each such hand-over
+ * the next one of this process needs twice as much calm, up to 640 seconds, until there was none for 1280
+ * seconds: a hand-over that does not last is rare.
  *
  * Members (chapter 4). The configuration is an entry of the log, and the newest one in the log is in force,
  * committed or not: for commits, votes, rounds and the check of the majority. The caller decodes these
@@ -191,6 +194,35 @@ enum raft_transfer {
     RAFT_TRANSFER_BEHIND, /* not begun, or given up: the peer did not have the whole log in time */
     RAFT_TRANSFER_UNANSWERED, /* given up: the peer had it, and was not elected in time */
     RAFT_TRANSFER_COUNT,
+};
+
+/* Why a node does not stand for election, or does not take a lead that is handed over to it. */
+enum raft_stand {
+    RAFT_STAND_UNTOLD, /* no members are known here: the node waits for a leader's log */
+    RAFT_STANDS,
+    RAFT_STAND_NO_MEMBER,  /* it is none, or it was told that it is none any more */
+    RAFT_STAND_OTHER,      /* the member of its id has another data directory */
+    RAFT_STAND_LEARNER,    /* it gets the log, and is no voter (yet) */
+    RAFT_STAND_PRIORITY_0, /* it votes and stores, and never leads */
+    RAFT_STAND_DOUBT,      /* it has less than it promised: raft_in_doubt() */
+    RAFT_STAND_INSTALLS,   /* a snapshot of the leader's is being made its own */
+    RAFT_STAND_DRAINED,
+    RAFT_STAND_DISK_FULL,
+    RAFT_STAND_LOG_FULL, /* this one stands, but takes no lead that is handed over */
+};
+
+/* Why a leader does not hand over to the voter of higher priority, raft.outranked_by. */
+enum raft_waits {
+    RAFT_WAITS_NONE,
+    RAFT_WAITS_ABLE, /* that one is silent, lags behind, or says that it would not lead */
+    /* All must have been calm for ten seconds, and was not: */
+    RAFT_WAITS_NEW,     /* the leader is new */
+    RAFT_WAITS_PEER,    /* a peer fell silent, or is back */
+    RAFT_WAITS_LAG,     /* a voter took longer than an election timeout to catch up */
+    RAFT_WAITS_DISK,    /* the leader's disk stalled */
+    RAFT_WAITS_GAVE_UP, /* a hand-over failed */
+    /* After each such hand-over in the last twenty minutes it must be calm for twice as long. */
+    RAFT_WAITS_AGAIN,
 };
 
 /* Why a proposal was refused. */
@@ -640,9 +672,16 @@ struct raft {
     uint16_t heir;            /* the peer that the role is handed over to, 0 = none */
     raft_time heir_until;     /* when the hand-over is given up */
     struct raft_try heir_try; /* RAFT_MSG_TIMEOUT_NOW to the heir */
-    raft_time transfer_at;    /* no hand-over of the leader's own accord before this time */
+    raft_time transfer_at;    /* no hand-over begins before this time */
     enum raft_transfer transfer;
     uint64_t transfers; /* asked for since start: who waits for one sees by it that it began */
+    uint16_t
+        outranked_by; /* a voter of higher priority, if possible one that could lead; 0 = none */
+    enum raft_waits waits;    /* why it does not lead. Invariant: NONE if there is none */
+    enum raft_waits restless; /* the newest reason to wait, and when it was */
+    raft_time restless_at;
+    raft_time yielded_at;  /* last hand-over for the sake of priority, 0 = never */
+    raft_time calm_needed; /* how much calm the next one needs, see RAFT_WAITS_AGAIN */
 
     /* Reads asked for here. */
     uint64_t read_want;       /* newest req of RAFT_EV_READ */
@@ -717,6 +756,9 @@ void raft_log_full(struct raft *r, bool full);
 /* This node has less than it promised: it does not stand for election. */
 bool raft_in_doubt(const struct raft *r);
 
+/* Whether this node would stand for election, and why not. */
+enum raft_stand raft_stand(const struct raft *r);
+
 /* Leader: what that peer says counts, see raft_peer.sure_index. */
 bool raft_peer_counts(const struct raft *r, const struct raft_peer *p);
 
@@ -750,6 +792,8 @@ const char *raft_peer_state_name(enum raft_peer_state state);
 /* Short phrases for people. */
 const char *raft_why_name(enum raft_why why);
 const char *raft_transfer_name(enum raft_transfer transfer);
+const char *raft_stand_name(enum raft_stand stand);
+const char *raft_waits_name(enum raft_waits waits);
 const char *raft_refusal_name(enum raft_refusal refusal);
 
 #endif

@@ -76,6 +76,10 @@ enum {
     RAFT_ELECTION_WRITES = 2, /* in a row: the candidate's vote for itself, then its voters' */
     /* A leader's disk stalls when a batch takes so many times what batches took lately: times vary. */
     RAFT_DISK_PATIENCE = 4,
+    /* All is calm for so long before the lead goes to a voter of higher priority, and for up to so long if
+     * earlier hand-overs of this kind did not last. */
+    RAFT_CALM_US = 10000000,
+    RAFT_CALM_MAX_US = 64 * RAFT_CALM_US,
     /* Elections wait no longer for a disk: one that takes more than this hangs rather than works. */
     RAFT_DISK_SLOW_MAX_US = 3000000,
 };
@@ -90,6 +94,19 @@ static inline void raft_try_reset(struct raft_try *t)
 static inline raft_time raft_last_tries(const struct raft *r, const struct raft_peer *p)
 {
     return raft_max(p->pto, r->cfg.election_timeout / RAFT_LAST_TRIES);
+}
+
+/* When a peer that stays silent is taken to be away. */
+static inline raft_time raft_lost_at(const struct raft *r, const struct raft_peer *p)
+{
+    return p->seen + RAFT_EAGER_CAMPAIGNS * r->cfg.election_timeout;
+}
+
+/* Something happened after which the lead is not given away for the sake of priority, for a while. */
+static inline void raft_restless(struct raft *r, raft_time now, enum raft_waits what)
+{
+    r->restless_at = now;
+    r->restless = what;
 }
 
 /* What is promised by (term, vote) is on disk (figure 3.1: "Updated on stable storage before
@@ -252,6 +269,15 @@ void raft_lead_on_ack(struct raft *r, const struct raft_msg *m);
 
 /* Makes the entry that a damaged peer waits for, if nobody else does. */
 void raft_lead_heal(struct raft *r, struct raft_edit *edit);
+
+/* Section 4.2.1: rounds of catching up. In each a peer gets what the log held at its beginning. */
+void raft_lead_rounds(struct raft *r, raft_time now);
+
+/* It has what the log held an election timeout ago, and is there. */
+bool raft_lead_caught_up(const struct raft *r, raft_time now, const struct raft_peer *p);
+
+/* It counts, and was heard within the time after which a leader gives up if it hears no majority. */
+bool raft_lead_hears(const struct raft *r, raft_time now, const struct raft_peer *p);
 
 /* Commits what a majority has on disk. */
 void raft_lead_commit(struct raft *r);

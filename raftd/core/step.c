@@ -143,8 +143,11 @@ static void on_persisted(struct raft *r, raft_time now, uint64_t seq)
     assert(seq != 0 && seq == r->inflight_seq);
     bool hard_state_news = !raft_hard_state_durable(r);
     r->inflight_seq = 0;
+    raft_time took = raft_max(now - r->inflight_since, 1);
+    if (took > raft_max(r->cfg.election_timeout, RAFT_DISK_PATIENCE * raft_disk_time(r)))
+        raft_restless(r, now, RAFT_WAITS_DISK);
     r->disk_took[1] = r->disk_took[0];
-    r->disk_took[0] = raft_max(now - r->inflight_since, 1);
+    r->disk_took[0] = took;
     r->durable_term = r->inflight_term;
     r->durable_vote = r->inflight_vote;
     r->batch_at = 0;
@@ -361,6 +364,39 @@ const char *raft_peer_state_name(enum raft_peer_state state)
     case RAFT_PEER_PROBE: return "probe";
     case RAFT_PEER_REPLICATE: return "replicate";
     case RAFT_PEER_SNAPSHOT: return "snapshot";
+    }
+    return "?";
+}
+
+const char *raft_stand_name(enum raft_stand stand)
+{
+    switch (stand) {
+    case RAFT_STANDS: return "stands";
+    case RAFT_STAND_UNTOLD: return "no members are known here yet";
+    case RAFT_STAND_NO_MEMBER: return "no member";
+    case RAFT_STAND_OTHER: return "the member of this id has another data directory";
+    case RAFT_STAND_LEARNER: return "learner";
+    case RAFT_STAND_PRIORITY_0: return "priority 0";
+    case RAFT_STAND_DOUBT: return "in doubt";
+    case RAFT_STAND_INSTALLS: return "a snapshot is being installed";
+    case RAFT_STAND_DRAINED: return "drained";
+    case RAFT_STAND_DISK_FULL: return "the disk is full";
+    case RAFT_STAND_LOG_FULL: return "the log is full";
+    }
+    return "?";
+}
+
+const char *raft_waits_name(enum raft_waits waits)
+{
+    switch (waits) {
+    case RAFT_WAITS_NONE: return "nothing";
+    case RAFT_WAITS_ABLE: return "that node can't lead now";
+    case RAFT_WAITS_NEW: return "the leader is new";
+    case RAFT_WAITS_PEER: return "a node was lost or came back";
+    case RAFT_WAITS_LAG: return "a voter lagged behind";
+    case RAFT_WAITS_DISK: return "the leader's disk stalled";
+    case RAFT_WAITS_GAVE_UP: return "a hand-over failed";
+    case RAFT_WAITS_AGAIN: return "such a hand-over did not last";
     }
     return "?";
 }

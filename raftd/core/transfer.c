@@ -25,25 +25,45 @@ static enum raft_transfer judge(const struct raft *r, raft_time now, const struc
     return p->state == RAFT_PEER_SNAPSHOT ? RAFT_TRANSFER_BEHIND : RAFT_TRANSFER_RUNS;
 }
 
-/* The peer that can take over soonest; NULL: none. */
+static unsigned priority_of(const struct raft *r, uint16_t id)
+{
+    const struct raft_member *m = raft_member(&r->members, id);
+    return m != NULL && m->standing == RAFT_VOTER ? m->priority : 0;
+}
+
+static unsigned rank(const struct raft *r, raft_time now, const struct raft_peer *p)
+{
+    return raft_lead_caught_up(r, now, p) ? priority_of(r, p->id) : 0;
+}
+
+static bool better(const struct raft *r, raft_time now, const struct raft_peer *a,
+                   const struct raft_peer *b)
+{
+    unsigned rank_a = rank(r, now, a), rank_b = rank(r, now, b);
+    if (rank_a != rank_b)
+        return rank_a > rank_b;
+    return a->match_index > b->match_index ||
+           (a->match_index == b->match_index && a->heard > b->heard);
+}
+
+/* Of those that have caught up the one of the highest priority, else the peer that can take over soonest.
+ * NULL: none. */
 static const struct raft_peer *best(const struct raft *r, raft_time now)
 {
     const struct raft_peer *found = NULL;
     for (unsigned i = 0; i < r->n_peers; i++) {
         const struct raft_peer *p = &r->peers[i];
-        if (judge(r, now, p) != RAFT_TRANSFER_RUNS)
-            continue;
-        if (found == NULL || p->match_index > found->match_index ||
-            (p->match_index == found->match_index && p->heard > found->heard))
+        if (judge(r, now, p) == RAFT_TRANSFER_RUNS && (found == NULL || better(r, now, p, found)))
             found = p;
     }
     return found;
 }
 
-/* A hand-over that is under way goes on, whoever asks for another. */
+/* A hand-over that is under way goes on, whoever asks for another. Just after a failure none begins: clients'
+ * proposals are taken for a while, and who wants a hand-over asks again. */
 static void begin(struct raft *r, raft_time now, uint16_t heir)
 {
-    if (heir == r->cfg.id || r->heir != 0)
+    if (heir == r->cfg.id || r->heir != 0 || now < r->transfer_at)
         return;
     int slot = raft_peer_slot(r, heir);
     const struct raft_peer *p = heir == 0 ? best(r, now) : slot >= 0 ? &r->peers[slot] : NULL;
@@ -109,19 +129,81 @@ void raft_transfer_on_tick(struct raft *r, raft_time now)
         return;
     r->transfer = has_all(r, p) ? RAFT_TRANSFER_UNANSWERED : RAFT_TRANSFER_BEHIND;
     r->heir = 0;
-    r->transfer_at = now + r->cfg.election_timeout; /* until then clients' proposals are taken */
+    r->transfer_at = now + r->cfg.election_timeout;
+    raft_restless(r, now, RAFT_WAITS_GAVE_UP);
+}
+
+/* Of higher priority than this leader; 0 = none. (Who leads without being a voter soon hands over anyway.) */
+static uint16_t highest(const struct raft *r)
+{
+    unsigned most = priority_of(r, r->cfg.id);
+    uint16_t id = 0;
+    for (unsigned i = 0; i < r->members.n && raft_is_voter(&r->members, r->cfg.id); i++) {
+        const struct raft_member *m = &r->members.m[i];
+        if (m->standing == RAFT_VOTER && m->priority > most) {
+            most = m->priority;
+            id = m->id;
+        }
+    }
+    return id;
+}
+
+static raft_time calm_needed(const struct raft *r, raft_time now)
+{
+    bool lately = r->yielded_at != 0 && now < r->yielded_at + 2 * (raft_time)RAFT_CALM_MAX_US;
+    return lately ? r->calm_needed : RAFT_CALM_US;
+}
+
+/* Why the lead stays here although another voter could have it. A peer that is away is a reason only when
+ * that is new: else one dead box would keep the others from their places. */
+static enum raft_waits restless(const struct raft *r, raft_time now)
+{
+    raft_time since = r->restless_at;
+    enum raft_waits why = r->restless;
+    for (unsigned i = 0; i < r->n_peers; i++) {
+        raft_time lost = raft_lost_at(r, &r->peers[i]);
+        if (r->peers[i].standing == RAFT_NO_MEMBER || lost > now || lost <= since)
+            continue;
+        since = lost;
+        why = RAFT_WAITS_PEER;
+    }
+    if (now < since + RAFT_CALM_US)
+        return why;
+    return now < since + calm_needed(r, now) ? RAFT_WAITS_AGAIN : RAFT_WAITS_NONE;
+}
+
+/* Who is outranked by a voter that could lead hands over to it. */
+static void heed_priority(struct raft *r, raft_time now)
+{
+    r->waits = RAFT_WAITS_NONE;
+    r->outranked_by = r->role == RAFT_LEADER && r->heir == 0 ? highest(r) : 0;
+    if (r->outranked_by == 0)
+        return;
+    const struct raft_peer *p = best(r, now);
+    if (p == NULL || rank(r, now, p) <= priority_of(r, r->cfg.id)) {
+        r->waits = RAFT_WAITS_ABLE;
+        return;
+    }
+    r->outranked_by = p->id;
+    r->waits = restless(r, now);
+    if (r->waits != RAFT_WAITS_NONE)
+        return;
+    r->calm_needed = raft_min(2 * calm_needed(r, now), RAFT_CALM_MAX_US);
+    r->yielded_at = now;
+    begin(r, now, p->id);
 }
 
 /* A leader that is drained or removed, or has no room for entries, hands over to any peer that can lead. */
 void raft_transfer_settle(struct raft *r, raft_time now)
 {
     bool full = r->log_full || raft_disk_full(r);
+    heed_priority(r, now);
     if (r->role != RAFT_LEADER)
         return;
     bool goes = full || r->drained || raft_lead_removed(r);
     const struct raft_peer *p = goes ? best(r, now) : NULL;
     r->no_room = full && r->heir == 0 && p == NULL;
-    if (p != NULL && now >= r->transfer_at)
+    if (p != NULL)
         begin(r, now, p->id);
 }
 

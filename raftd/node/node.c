@@ -709,49 +709,24 @@ static void peers_status(const struct node *n, uint64_t now, struct status *s)
 
 void node_status(const struct node *n, uint64_t now, struct status *s)
 {
-    const struct raft *r = replica_raft(&n->replica);
     s->now_us = now;
     s->start_us = n->start_us;
     memcpy(s->cluster, n->cfg.cluster, sizeof s->cluster);
     s->id = n->cfg.id;
-    const struct raft_member *own = raft_member(&r->members, n->cfg.id);
-    s->standing = own != NULL ? (enum raft_standing)own->standing : RAFT_NO_MEMBER;
-    s->role = r->role;
-    s->term = r->term;
-    s->leader = r->leader;
-    s->vote = r->vote;
     s->election_timeout_ms = (uint32_t)(n->cfg.election_timeout_us / 1000);
     s->max_value_bytes = n->cfg.max_value_bytes;
-    s->commit_index = r->commit_index;
-    s->applied_index = replica_applied(&n->replica);
-    s->last_index = r->trail.last;
-    s->durable_index = r->durable_index;
-    s->doubt_index = r->doubt_index;
-    s->doubt = r->damaged            ? STATUS_DOUBT_DAMAGED
-               : r->doubt_index != 0 ? STATUS_DOUBT_ACKNOWLEDGED
-                                     : STATUS_DOUBT_NONE;
-    s->why = r->why;
-    s->heir = r->heir;
-    s->transfer = r->transfer;
-    s->transfers = r->transfers;
-    s->drained = r->drained;
-    s->no_room = r->no_room;
-    s->raft = r->stats;
+    replica_status(&n->replica, now, s);
     s->keys = kv_count(n->kv);
     s->data_bytes = kv_bytes(n->kv);
     s->max_data_bytes = n->cfg.max_data_bytes;
     s->pending_writes = writes_pending(&n->writes);
-    s->disk_full = raft_disk_full(r);
-    s->log_full = r->log_full;
     s->log_max_bytes = n->cfg.log_max_bytes;
     s->local_reads = node_local_reads(n);
     s->differs_index = n->digests.at;
-    s->log_first_index = r->trail.base_index + 1;
     images_status(&n->images, s);
     snap_in_status(&n->snap_in, s);
     s->tail_dropped = n->tail_dropped;
     s->uncommitted_us = n->uncommitted_since != 0 ? now - n->uncommitted_since : 0;
-    s->disk_pending_us = r->inflight_seq != 0 ? now - r->inflight_since : 0;
     s->datagrams_received = n->received;
     s->datagrams_sent = 0;
     memset(s->drops, 0, sizeof s->drops);

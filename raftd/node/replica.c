@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "raftd/base/num.h"
+#include "raftd/node/status.h"
 #include "raftd/state/cmd.h"
 #include "storage/batch.h"
 
@@ -620,6 +621,40 @@ bool replica_next(struct replica *r, struct record *rec)
     }
     r->applied++;
     return true;
+}
+
+void replica_status(const struct replica *replica, uint64_t now, struct status *s)
+{
+    const struct raft *r = &replica->raft;
+    const struct raft_member *own = raft_member(&r->members, r->cfg.id);
+    s->standing = own != NULL ? (enum raft_standing)own->standing : RAFT_NO_MEMBER;
+    s->own_standing = raft_stand(r);
+    s->members_committed = r->members.index <= r->commit_index;
+    s->role = r->role;
+    s->term = r->term;
+    s->leader = r->leader;
+    s->vote = r->vote;
+    s->commit_index = r->commit_index;
+    s->applied_index = replica->applied;
+    s->last_index = r->trail.last;
+    s->durable_index = r->durable_index;
+    s->log_first_index = r->trail.base_index + 1;
+    s->doubt_index = r->doubt_index;
+    s->doubt = r->damaged            ? STATUS_DOUBT_DAMAGED
+               : r->doubt_index != 0 ? STATUS_DOUBT_ACKNOWLEDGED
+                                     : STATUS_DOUBT_NONE;
+    s->why = r->why;
+    s->heir = r->heir;
+    s->transfer = r->transfer;
+    s->transfers = r->transfers;
+    s->drained = r->drained;
+    s->outranked_by = r->outranked_by;
+    s->waits = r->waits;
+    s->no_room = r->no_room;
+    s->raft = r->stats;
+    s->disk_full = raft_disk_full(r);
+    s->log_full = r->log_full;
+    s->disk_pending_us = r->inflight_seq != 0 ? now - r->inflight_since : 0;
 }
 
 uint64_t replica_deadline(const struct replica *r)

@@ -184,6 +184,9 @@ bool replica_next(struct replica *r, struct record *rec);
 /* The fetch of entries to be applied brought `len` bytes. */
 void replica_fetched(struct replica *r, size_t len);
 
+struct status;
+void replica_status(const struct replica *r, uint64_t now, struct status *s);
+
 /* When replica_step() wants a tick or replica_seal() has something to do. */
 uint64_t replica_deadline(const struct replica *r);
 

@@ -120,6 +120,8 @@ struct status {
     char cluster[65];
     uint16_t id;
     enum raft_standing standing; /* in the newest configuration */
+    enum raft_stand own_standing;
+    uint8_t members_committed; /* 1: the newest configuration is, as far as this node knows */
     enum raft_role role;
     uint64_t term;
     uint16_t leader; /* 0 = none known */
@@ -139,6 +141,8 @@ struct status {
     enum raft_transfer transfer;
     uint64_t transfers;
     uint8_t drained, no_room;
+    uint16_t outranked_by;
+    enum raft_waits waits;
     struct raft_stats raft;
     uint32_t key_id, next_key_id; /* of the live keys, as session_key_id; 0 = none */
     struct status_peer peers[RAFT_PEERS_MAX];

@@ -42,6 +42,8 @@ enum show {
     ROLE,   /* this and what follows: the name of an enumerator */
     WHY,
     TRANSFER,
+    STAND,
+    WAITS,
     STATE,
     SESSION,
     DOUBT,
@@ -74,6 +76,9 @@ static const struct field node_fields[] = {
     {"leader_before", OF_NODE(leader_before), ID, ALWAYS},
     {"leader_changes_hour", OF_NODE(leader_changes_hour), NUMBER, ALWAYS},
     {"vote", OF_NODE(vote), ID, ALWAYS},
+    {"own_standing", OF_NODE(own_standing), STAND, ALWAYS},
+    {"members_index", OF_NODE(members_index), NUMBER, ALWAYS},
+    {"members_committed", OF_NODE(members_committed), NUMBER, ALWAYS},
     {"commit_index", OF_NODE(commit_index), NUMBER, ALWAYS},
     {"applied_index", OF_NODE(applied_index), NUMBER, ALWAYS},
     {"last_index", OF_NODE(last_index), NUMBER, ALWAYS},
@@ -91,6 +96,8 @@ static const struct field node_fields[] = {
     {"transfer_to", OF_NODE(heir), ID, UNLESS_0},
     {"transfers", OF_NODE(transfers), NUMBER, ALWAYS},
     {"drained", OF_NODE(drained), NUMBER, ALWAYS},
+    {"outranked_by", OF_NODE(outranked_by), ID, UNLESS_0},
+    {"outranked_waits", OF_NODE(waits), WAITS, UNLESS_0},
     {"leader_no_room", OF_NODE(no_room), NUMBER, ALWAYS},
     {"campaigns", OF_NODE(raft.campaigns), NUMBER, ALWAYS},
     {"elections", OF_NODE(raft.elections), NUMBER, ALWAYS},
@@ -325,6 +332,8 @@ static void put_field(struct sink *k, const struct field *f, const void *base)
     case ROLE: put(k, f->name, "%s", raft_role_name((enum raft_role)v)); break;
     case WHY: put(k, f->name, "%s", raft_why_name((enum raft_why)v)); break;
     case TRANSFER: put(k, f->name, "%s", raft_transfer_name((enum raft_transfer)v)); break;
+    case STAND: put(k, f->name, "%s", raft_stand_name((enum raft_stand)v)); break;
+    case WAITS: put(k, f->name, "%s", raft_waits_name((enum raft_waits)v)); break;
     case STATE: put(k, f->name, "%s", raft_peer_state_name((enum raft_peer_state)v)); break;
     case DOUBT: put(k, f->name, v == STATUS_DOUBT_DAMAGED ? "damaged" : "acknowledged"); break;
     case SESSION: put(k, f->name, "%s", session_name(v)); break;

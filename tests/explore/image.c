@@ -4,7 +4,7 @@
 #include <string.h>
 
 /* A change of these structs must be thought about here: does the new field belong in the image? */
-_Static_assert(offsetof(struct raft, now_msgs) == 6688 && sizeof(struct raft_peer) == 240 &&
+_Static_assert(offsetof(struct raft, now_msgs) == 6728 && sizeof(struct raft_peer) == 240 &&
                    sizeof(struct raft_msg) == 72,
                "struct raft has changed: image.c must follow");
 
@@ -314,6 +314,8 @@ void w_forgotten(struct raft *r)
         r->heir_try = tried(false);
     r->transfer = r->heir != 0 ? RAFT_TRANSFER_RUNS : RAFT_TRANSFER_NONE;
     r->transfer_at = r->transfers = 0; /* one can follow another at once */
+    r->restless_at = 0;                /* all have the same priority */
+    r->restless = RAFT_WAITS_NONE;
     r->why = RAFT_WHY_NONE;
     r->tries = 0;
     r->next_seq = r->inflight_seq != 0 ? 2 : 1;

@@ -42,6 +42,16 @@ const char *raft_peer_state_name(enum raft_peer_state state)
     return "probe";
 }
 
+const char *raft_stand_name(enum raft_stand stand)
+{
+    return stand == RAFT_STAND_DRAINED ? "drained" : "stands";
+}
+
+const char *raft_waits_name(enum raft_waits waits)
+{
+    return waits == RAFT_WAITS_NEW ? "the leader is new" : "nothing";
+}
+
 const char *raft_transfer_name(enum raft_transfer transfer)
 {
     return transfer == RAFT_TRANSFER_NONE ? "none" : "a reason of some thirty bytes";

@@ -18,8 +18,9 @@ enum {
     SETTLE_WRITES = 3,
     /* A node whose disk was full has noticed that there is room, or has made some by another snapshot. */
     ROOM_US = 8000000,
-    DISK_ROOM_US = 2000000, /* of a disk alone */
-    SETTLE_US = 3000000,    /* the seal of the last batch is written in this time */
+    DISK_ROOM_US = 2000000,  /* of a disk alone */
+    SETTLE_US = 3000000,     /* the seal of the last batch is written in this time */
+    PRIORITY_US = 100000000, /* ten seconds, and longer if it had the lead before, and lost it */
     IDLE_US = 10000000,
     /* Per second and other node of the cluster: heartbeats each T/3 with answers, or probes of a
      * dead node each T/8, and some more. */
@@ -136,12 +137,28 @@ static void wait_for_room(struct sim *s)
         }
 }
 
+static bool outranked(const struct sim *s)
+{
+    int leader = sim_leader(s);
+    const struct raft *r = leader < 0 ? NULL : node_raft(s->m[leader].node);
+    return r == NULL || r->heir != 0 || (r->outranked_by != 0 && r->waits != RAFT_WAITS_ABLE);
+}
+
+/* A voter of higher priority that could lead is handed the lead. */
+static void wait_for_priority(struct sim *s)
+{
+    for (uint64_t end = s->now + PRIORITY_US; outranked(s); sim_run(s, STEP_US))
+        if (s->now > end)
+            sim_broken(s, "outranked", "a voter of higher priority does not get the lead");
+}
+
 static void idle(struct sim *s)
 {
     uint64_t terms[NODES], batches[NODES], datagrams;
     uint64_t settle = SETTLE_US + slow_writes(s, SETTLE_WRITES);
     sim_run(s, settle);
     wait_for_room(s); /* the last seal can fill a log: then its leader hands over */
+    wait_for_priority(s);
     sim_run(s, settle);
     int leader = sim_leader(s);
     for (unsigned i = 0; i < s->o.nodes; i++)

@@ -24,6 +24,16 @@ const char *status_session_name(enum status_session session)
     return "";
 }
 
+const char *raft_stand_name(enum raft_stand stand)
+{
+    return stand == RAFT_STAND_DRAINED ? "drained" : "stands";
+}
+
+const char *raft_waits_name(enum raft_waits waits)
+{
+    return waits == RAFT_WAITS_NEW ? "the leader is new" : "nothing";
+}
+
 const char *raft_transfer_name(enum raft_transfer transfer)
 {
     (void)transfer;

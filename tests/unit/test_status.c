@@ -22,6 +22,16 @@ const char *raft_peer_state_name(enum raft_peer_state state)
     return state == RAFT_PEER_REPLICATE ? "replicate" : "probe";
 }
 
+const char *raft_stand_name(enum raft_stand stand)
+{
+    return stand == RAFT_STAND_DRAINED ? "drained" : "stands";
+}
+
+const char *raft_waits_name(enum raft_waits waits)
+{
+    return waits == RAFT_WAITS_NEW ? "the leader is new" : "nothing";
+}
+
 const char *raft_transfer_name(enum raft_transfer transfer)
 {
     return transfer == RAFT_TRANSFER_NONE ? "none" : "a reason of some thirty bytes";
@@ -58,6 +68,11 @@ static void fill(struct status *s)
     s->role = RAFT_LEADER;
     s->term = 7;
     s->commit_index = UINT64_MAX;
+    s->own_standing = RAFT_STAND_DRAINED;
+    s->members_index = 9;
+    s->members_committed = 1;
+    s->outranked_by = 4;
+    s->waits = RAFT_WAITS_NEW;
     s->n_peers = 2;
     s->peers[0] = (struct status_peer){.id = 1, .addr = "192.0.2.1:7100", .match_index = 41};
     s->peers[0].lost_index = 43;
@@ -134,6 +149,11 @@ static const char *const lines[] = {
     "transfer_to=3\n",
     "transfers=4\n",
     "drained=1\n",
+    "outranked_by=4\n",
+    "outranked_waits=the leader is new\n",
+    "own_standing=drained\n",
+    "members_index=9\n",
+    "members_committed=1\n",
     "leader_no_room=1\n",
     "uptime_s=70\n",
     "age_ms=10000\n",
@@ -243,7 +263,8 @@ static void test_json(void **state)
     static const char *const parts[] = {
         "{\"id\":2,\"cluster\":\"demo\",\"role\":\"leader\",\"term\":\"7\",\"leader\":2,",
         ",\"leader_before\":1,",
-        ",\"vote\":0,\"commit_index\":\"18446744073709551615\",",
+        ",\"own_standing\":\"drained\",\"members_index\":\"9\",\"members_committed\":\"1\","
+        "\"commit_index\":\"18446744073709551615\",",
         ",\"advice\":\"the file system of data_dir is full: make room\","
         "\"drop\":{\"short\":\"0\",\"long\":\"0\",",
         "\"disk\":\"0\"},\"peers\":[{\"id\":1,\"addr\":\"192.0.2.1:7100\",\"state\":\"replicate\",",
