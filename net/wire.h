@@ -42,8 +42,6 @@
  *   31 LINKS 4+r(2+c)                         u8 r | u8 c | u16 members | r x { u16 id
  *                                             | c x u8 heard } | then maybe r x u8 age
  *   33 SETTINGS 8n                           n x u64, in the order of enum wire_setting
- *   35 DIGESTS 12+18n    1 ask                u64 index | u8 n | 0 (3 bytes)
- *                                             | n <= 17 x { u16 id | 16 bytes digest }
  *   37 TIMEOUT_NOW 16                         u64 round | u64 last_index
  *   39 TRANSFER   4                           u16 heir | u16 0
  *   3B VITALS    52                           u64 match | u64 lag | u64 lag_most | u32 age
@@ -52,6 +50,8 @@
  *   3D CHANGE   8+c                           u64 number | c bytes of member_change.h
  *   41 CHANGED   28                           u64 number | u64 index | u64 term | u8 verdict
  *                                             | 0 (3 bytes)
+ *   43 DIGESTS 12+18n    1 ask                u64 index | u8 n | 0 (3 bytes)
+ *                                             | n <= 17 x { u16 id | 16 bytes digest }
  *   C0 READ_REQ   8                           u64 req
  *   C1 READ_RSP  16                           u64 req | u64 index
  *
@@ -84,7 +84,8 @@
  * number. So both may be repeated.
  *
  * DIGESTS: those of the states of some nodes as of entry `index`, as far as the sender knows them: equal,
- * or one of these nodes is broken. ask: the sender has not yet seen that its own is known.
+ * or one of these nodes is broken. None: the sender can't tell any more. ask: the sender has not yet seen
+ * that its own is known.
  */
 #ifndef WIRE_H
 #define WIRE_H
@@ -120,12 +121,12 @@ enum wire_type {
     WIRE_PING = 0x30,
     WIRE_LINKS = 0x31,
     WIRE_SETTINGS = 0x33,
-    WIRE_DIGESTS = 0x35,
     WIRE_TIMEOUT_NOW = 0x37,
     WIRE_TRANSFER = 0x39,
     WIRE_VITALS = 0x3B,
     WIRE_CHANGE = 0x3D,
     WIRE_CHANGED = 0x41,
+    WIRE_DIGESTS = 0x43,
     WIRE_LEAD = 0x81,
     WIRE_ACK = 0x82,
     WIRE_PROBE = 0x83,

@@ -117,7 +117,7 @@ int imager_write(struct imager *m, const struct snapshot_head *head, struct imag
     m->done_us = clock_us();
     m->done_used_us = clock_used_us();
     struct snapshot_head h = *head;
-    image_digest(image, h.digest);
+    memcpy(h.digest, image_digest(image), sizeof h.digest);
     int rc = snapshot_write(&m->images, &h, &source, name);
     uint64_t wait_us = rc == -ENOSPC ? FULL_AGAIN_US : rc == -EBADMSG ? DAMAGED_AGAIN_US : 0;
     m->image_at_us = clock_us() + wait_us;

@@ -5,7 +5,7 @@
  *   head      4096 bytes:
  *               0  4 crc32c of bytes 4 .. 4095, the storage id taken as zero
  *               4  4 magic "RSN1"
- *               8  2 version, 3
+ *               8  2 version, 4
  *              10  2 length of the configuration
  *              12  4 zero
  *              16  8 storage id of the directory, zero on its way elsewhere
@@ -46,7 +46,7 @@
 #include "storage/wal.h"
 
 enum {
-    SNAPSHOT_VERSION = 3,
+    SNAPSHOT_VERSION = 4,
     SNAPSHOT_CHUNK_MAX_BYTES =
         1 << 16, /* what a damaged length can cost, and one write to the disk */
     SNAPSHOT_HASH_BYTES = 32,

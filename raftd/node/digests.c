@@ -19,9 +19,30 @@ static unsigned place_of(const struct digests *d, uint16_t id)
     return i;
 }
 
-static struct digests_row *slot(struct digests *d, uint64_t index)
+/* Of this entry. NULL: there is none. */
+static struct digests_row *find(struct digests *d, uint64_t index)
 {
-    return &d->rows[index / d->every % DIGESTS_KEPT];
+    for (unsigned i = 0; i < DIGESTS_KEPT; i++)
+        if (d->rows[i].index == index)
+            return &d->rows[i];
+    return NULL;
+}
+
+/* A row of an entry whose digest we still have, in place of the oldest one. NULL: it is older than all, or we
+ * do not have its digest. */
+static struct digests_row *add(struct digests *d, uint64_t index)
+{
+    const struct digests_own *own = &d->own[index % DIGESTS_OWN];
+    struct digests_row *r = &d->rows[0];
+    for (unsigned i = 1; i < DIGESTS_KEPT; i++)
+        if (d->rows[i].index < r->index)
+            r = &d->rows[i];
+    if (own->index != index || index <= r->index)
+        return NULL;
+    *r = (struct digests_row){.index = index};
+    r->has[d->self] = true;
+    memcpy(r->of[d->self], own->digest, WIRE_DIGEST_BYTES);
+    return r;
 }
 
 static bool same(const struct digests_row *r, unsigned a, unsigned b)
@@ -77,6 +98,7 @@ static void take_place(struct digests *d, const struct digests *old, uint16_t id
     d->voters += votes;
     for (unsigned i = 0; i < DIGESTS_KEPT; i++) {
         d->rows[i].has[to] = from < old->n && old->rows[i].has[from];
+        d->rows[i].told[to] = from < old->n && old->rows[i].told[from];
         if (d->rows[i].has[to])
             memcpy(d->rows[i].of[to], old->rows[i].of[from], WIRE_DIGEST_BYTES);
     }
@@ -95,36 +117,41 @@ void digests_follow(struct digests *d, const struct raft_members *m)
     judge(d);
 }
 
-bool digests_wants(const struct digests *d, uint64_t index)
+void digests_note(struct digests *d, uint64_t index, const uint8_t digest[WIRE_DIGEST_BYTES],
+                  bool snapshot)
 {
-    return index % d->every == 0;
-}
-
-void digests_note(struct digests *d, uint64_t index, const uint8_t digest[WIRE_DIGEST_BYTES])
-{
-    assert(digests_wants(d, index) && index > d->newest);
-    struct digests_row *r = slot(d, index);
-    *r = (struct digests_row){.index = index};
-    r->has[d->self] = true;
-    memcpy(r->of[d->self], digest, WIRE_DIGEST_BYTES);
-    d->newest = index;
+    struct digests_own *own = &d->own[index % DIGESTS_OWN];
+    own->index = d->newest = index;
+    memcpy(own->digest, digest, WIRE_DIGEST_BYTES);
+    bool compared = snapshot || index % d->every == 0 || index == d->awaited;
+    if (!compared || index == 0 || find(d, index) != NULL)
+        return;
+    (void)add(d, index);
     judge(d);
 }
 
 void digests_heard(struct digests *d, uint16_t from, const struct wire_digests *told)
 {
-    struct digests_row *r = slot(d, told->index);
     unsigned teller = place_of(d, from);
-    if (teller == d->n || told->index == 0 || r->index != told->index)
+    if (teller == d->n || told->index == 0)
         return;
+    if (told->index > d->newest) {
+        if (d->awaited <= d->newest || told->index < d->awaited)
+            d->awaited = told->index;
+        return; /* it will be told again */
+    }
+    struct digests_row *r = find(d, told->index);
+    if (r == NULL)
+        r = add(d, told->index);
     if (told->ask)
         d->nodes[teller].wanted = told->index;
+    if (r == NULL)
+        return;
+    r->told[teller] |= told->n == 0;
     for (unsigned i = 0; i < told->n; i++) {
         unsigned of = place_of(d, told->id[i]);
         if (of == d->self) {
-            if (memcmp(r->of[of], told->digest[i], WIRE_DIGEST_BYTES) == 0 &&
-                told->index > d->nodes[teller].known)
-                d->nodes[teller].known = told->index;
+            r->told[teller] |= memcmp(r->of[of], told->digest[i], WIRE_DIGEST_BYTES) == 0;
         } else if (of < d->n && (of == teller || !r->has[of])) {
             r->has[of] = true; /* of others the teller may know what is past */
             memcpy(r->of[of], told->digest[i], WIRE_DIGEST_BYTES);
@@ -133,31 +160,37 @@ void digests_heard(struct digests *d, uint16_t from, const struct wire_digests *
     judge(d);
 }
 
-/* The row that this node must hear of, in this order: the one that it asked for; a disputed one for which it
- * has told us nothing; one in which it differs from us, so that it can judge itself; or the newest, until it
- * has that. NULL: none. */
+/* The row that this node must hear of, in this order: a disputed one for which it has told us nothing; one in
+ * which it differs from us, so that it can judge itself; or the oldest that it may not have. NULL: none. */
 static const struct digests_row *due(struct digests *d, unsigned to)
 {
-    if (d->nodes[to].wanted != 0)
-        return slot(d, d->nodes[to].wanted);
-    if (d->verdict != DIGESTS_AGREE && !slot(d, d->at)->has[to])
-        return slot(d, d->at);
-    for (unsigned i = 0; i < DIGESTS_KEPT; i++)
-        if (d->rows[i].has[to] && !same(&d->rows[i], to, d->self))
-            return &d->rows[i];
-    return d->nodes[to].known < d->newest ? slot(d, d->newest) : NULL;
+    const struct digests_row *r = d->verdict != DIGESTS_AGREE ? find(d, d->at) : NULL,
+                             *oldest = NULL;
+    if (r != NULL && !r->has[to])
+        return r;
+    for (unsigned i = 0; i < DIGESTS_KEPT; i++) {
+        r = &d->rows[i];
+        if (r->has[to] && !same(r, to, d->self))
+            return r;
+        if (r->index != 0 && !r->told[to] && (oldest == NULL || r->index < oldest->index))
+            oldest = r;
+    }
+    return oldest;
 }
 
 bool digests_tell(struct digests *d, uint16_t to, struct wire_digests *out)
 {
     unsigned place = place_of(d, to);
-    const struct digests_row *r = place < d->n ? due(d, place) : NULL;
-    if (r == NULL)
+    if (place == d->n)
         return false;
-    *out = (struct wire_digests){.index = r->index};
-    out->ask = d->nodes[place].known < r->index || d->verdict != DIGESTS_AGREE;
+    uint64_t wanted = d->nodes[place].wanted;
+    const struct digests_row *r = wanted != 0 ? find(d, wanted) : due(d, place);
+    if (r == NULL && wanted == 0)
+        return false;
+    *out = (struct wire_digests){.index = r != NULL ? r->index : wanted};
+    out->ask = r != NULL && (!r->told[place] || d->verdict != DIGESTS_AGREE);
     d->nodes[place].wanted = 0;
-    for (unsigned i = 0; i < d->n; i++) {
+    for (unsigned i = 0; r != NULL && i < d->n; i++) {
         if (!r->has[i])
             continue;
         out->id[out->n] = d->nodes[i].id;

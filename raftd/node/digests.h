@@ -1,9 +1,16 @@
 /* digests.h: do all nodes have the same state? Pure.
  *
- * Whenever it has applied an entry whose index is a multiple of `every`, a node notes a digest of its state.
- * In datagrams that go anyway nodes tell each other these digests (DIGESTS of net/wire.h): each its own, and
- * those that others told it. If two differ at one index, at least one of the nodes is broken: its memory, its
- * disk, or raftd itself. The log is not in question, so votes and copies of entries go on counting.
+ * In datagrams that go anyway nodes tell each other digests of their states as of one entry (DIGESTS of
+ * net/wire.h): each its own, and those that others told it. If two differ, at least one of the nodes is
+ * broken: its memory, its disk, or raftd itself. The log is not in question, so votes and copies of entries
+ * go on counting.
+ *
+ * Two kinds of entries are compared: those whose index is a multiple of `every`, and those of which a node
+ * has a snapshot: one that it wrote, took from a peer or started from. Each node chooses when to write one,
+ * and does not wait for peers, which may be away. So the others must know their digest of whatever entry
+ * they are told of. A digest follows every change and is cheap to copy: each node keeps its own of the newest
+ * DIGESTS_OWN entries, and that of a later entry which it was told of when it comes to it. Only a node that
+ * has long passed the entry, or began with a later snapshot, can't tell, and says so.
  *
  * Who is wrong is counted among the voters of the newest configuration; others judge themselves by them:
  *
@@ -15,8 +22,8 @@
  * A node that is not right must not show its state. Where that is disputed, it may be right: it goes on as
  * soon as enough others have told.
  *
- * A node takes only digests of indexes that it has noted itself. So of two nodes, the one that comes to an
- * index last tells first, and asks the other one for its digest.
+ * A node takes only digests of entries that it has applied itself. So of two nodes, the one that comes to an
+ * entry last tells first, or is told again, and asks the other one for its digest.
  */
 #ifndef RAFTD_DIGESTS_H
 #define RAFTD_DIGESTS_H
@@ -25,7 +32,8 @@
 
 enum {
     DIGESTS_EVERY = 10000, /* entries */
-    DIGESTS_KEPT = 8,      /* indexes, so that a node may lag by so many times `every` */
+    DIGESTS_KEPT = 16,     /* entries that are compared: a node may be so many later than others */
+    DIGESTS_OWN = 1024,    /* entries: more than are applied while a datagram travels, 24 KB */
 };
 
 enum digests_verdict { DIGESTS_AGREE, DIGESTS_DISPUTED, DIGESTS_HOPELESS, DIGESTS_WRONG };
@@ -34,14 +42,20 @@ enum digests_verdict { DIGESTS_AGREE, DIGESTS_DISPUTED, DIGESTS_HOPELESS, DIGEST
 struct digests_node {
     uint16_t id;
     bool votes;
-    uint64_t known;  /* newest index for which it has our digest */
     uint64_t wanted; /* index for which it asked, 0 = none */
+};
+
+/* Of this node alone. */
+struct digests_own {
+    uint64_t index;
+    uint8_t digest[WIRE_DIGEST_BYTES];
 };
 
 /* The digests of all nodes as of one index, in the order of `nodes`. */
 struct digests_row {
     uint64_t index; /* 0: an empty row */
     bool has[WIRE_DIGESTS_MAX];
+    bool told[WIRE_DIGESTS_MAX]; /* it has our digest, or can't compare */
     uint8_t of[WIRE_DIGESTS_MAX][WIRE_DIGEST_BYTES];
 };
 
@@ -51,7 +65,9 @@ struct digests {
     unsigned self, voters;
     struct digests_node nodes[WIRE_DIGESTS_MAX];
     struct digests_row rows[DIGESTS_KEPT];
-    uint64_t newest;              /* index noted last, 0 = none */
+    struct digests_own own[DIGESTS_OWN]; /* at index % DIGESTS_OWN */
+    uint64_t newest;                     /* index noted last, 0 = none */
+    uint64_t awaited;             /* index that was told and is to be compared when it comes */
     enum digests_verdict verdict; /* of the worst row; others may read it */
     uint64_t at;                  /* the index of that row; 0 if all agree */
 };
@@ -62,11 +78,10 @@ void digests_init(struct digests *d, const struct raft_members *m, uint16_t self
 /* These are the members from now on. */
 void digests_follow(struct digests *d, const struct raft_members *m);
 
-/* Is a digest of our state to be noted as of this entry? */
-bool digests_wants(const struct digests *d, uint64_t index);
-
-/* Notes it. */
-void digests_note(struct digests *d, uint64_t index, const uint8_t digest[WIRE_DIGEST_BYTES]);
+/* Our state as of this entry, which was applied last, has this digest. snapshot: there is one of it, so it is
+ * to be compared. */
+void digests_note(struct digests *d, uint64_t index, const uint8_t digest[WIRE_DIGEST_BYTES],
+                  bool snapshot);
 
 /* A node told us these. */
 void digests_heard(struct digests *d, uint16_t from, const struct wire_digests *told);

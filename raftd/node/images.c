@@ -141,7 +141,7 @@ static void fill_head(const struct images *im, struct snapshot_head *h)
         h->members = *replica_applied_members(im->replica);
 }
 
-static void take(struct images *im, uint64_t now, uint64_t needed)
+static bool take(struct images *im, uint64_t now, uint64_t needed)
 {
     struct snapshot_head head = {0};
     uint64_t ms;
@@ -150,11 +150,12 @@ static void take(struct images *im, uint64_t now, uint64_t needed)
         im->open = machine_freeze(im->machine);
     if (im->open == NULL) {
         im->retry_at = now + NODE_SEAL_US;
-        return;
+        return false;
     }
     im->asked = im->lost = false;
     fill_head(im, &head);
     im->io->image(im->io->ctx, &head, im->open, needed);
+    return true;
 }
 
 /* The entry up to which the log may go now. */
@@ -180,11 +181,11 @@ static void drop(struct images *im, uint64_t needed)
     im->io->drop_log(im->io->ctx, to + 1);
 }
 
-void images_step(struct images *im, uint64_t now, struct images_need need)
+bool images_step(struct images *im, uint64_t now, struct images_need need)
 {
     note(im);
-    if (wanted(im) && now >= im->retry_at)
-        take(im, now, need.snapshot != UINT64_MAX ? need.snapshot : 0);
+    bool taken = wanted(im) && now >= im->retry_at &&
+                 take(im, now, need.snapshot != UINT64_MAX ? need.snapshot : 0);
     uint64_t kept = machine_kept_bytes(im->machine), kept_max = machine_kept_max_bytes(im->machine);
     if (im->open != NULL && !im->stopping && kept > kept_max) {
         im->stopping = true;
@@ -197,6 +198,7 @@ void images_step(struct images *im, uint64_t now, struct images_need need)
         drop(im, need.log);
     uint64_t most = im->cfg->log_max_bytes;
     replica_set_log_full(im->replica, most != 0 && images_log_bytes(im) > most);
+    return taken;
 }
 
 void images_done(struct images *im, uint64_t now, const struct snapshot_name *name)

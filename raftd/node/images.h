@@ -71,8 +71,8 @@ struct images_need {
     uint64_t log;      /* the log behind this entry */
 };
 
-/* Once per iteration, when all that is applied is published. */
-void images_step(struct images *im, uint64_t now, struct images_need need);
+/* Once per iteration, when all that is applied is published. True: an image of that was taken. */
+bool images_step(struct images *im, uint64_t now, struct images_need need);
 
 /* The open image is a snapshot of that name; NULL: it came to nothing. */
 void images_done(struct images *im, uint64_t now, const struct snapshot_name *name);

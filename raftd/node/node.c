@@ -209,6 +209,13 @@ static struct member_seen seen(const void *ctx, uint64_t now, uint16_t id)
     return s;
 }
 
+static void note_digest(struct node *n, bool snapshot)
+{
+    uint8_t digest[MACHINE_DIGEST_BYTES];
+    machine_digest(n->machine, digest);
+    digests_note(&n->digests, machine_applied(n->machine), digest, snapshot);
+}
+
 static bool start(struct node *n, const struct wal_report *wal, const struct snapshot_name *newest,
                   const struct session_keys *keys)
 {
@@ -248,6 +255,7 @@ static bool start(struct node *n, const struct wal_report *wal, const struct sna
     if (!memory)
         return false;
     digests_init(&n->digests, &replica_raft(&n->replica)->members, cfg->id, cfg->digest_every);
+    note_digest(n, true);
     links_follow(&n->links);
     follow(n, n->start_us);
     return n->no_memory == 0;
@@ -451,6 +459,7 @@ void node_snap_installed(struct node *n, uint64_t now, const struct snapshot_hea
     if (replica_install(&n->replica, now, head)) {
         assert(head != NULL);
         machine_replace(n->machine, state, head->index, head->cluster_ms);
+        note_digest(n, true);
         writes_installed(&n->writes);
         writes_published(&n->writes);
     } else if (state != NULL) {
@@ -544,14 +553,6 @@ static void apply_one(struct node *n, const struct record *rec)
         debts_wait(&p->debts);
 }
 
-static void note_digest(struct node *n, uint64_t index)
-{
-    uint8_t digest[MACHINE_DIGEST_BYTES];
-    if (!machine_digest(n->machine, digest))
-        node_out_of_memory(&n->io, "the state can't be compared");
-    digests_note(&n->digests, index, digest);
-}
-
 /* Applies what is committed (figure 3.1, "All servers"), or the next part of it. */
 static void apply(struct node *n, uint64_t now)
 {
@@ -559,8 +560,7 @@ static void apply(struct node *n, uint64_t now)
     unsigned count = 0;
     while (count < NODE_APPLY_MAX && replica_next(&n->replica, &rec)) {
         apply_one(n, &rec);
-        if (digests_wants(&n->digests, rec.index))
-            note_digest(n, rec.index);
+        note_digest(n, false);
         count++;
     }
     if (count == 0)
@@ -632,7 +632,8 @@ static bool state_is_right(struct node *n)
 static void show(struct node *n, uint64_t now)
 {
     apply(n, now);
-    images_step(&n->images, now, needed(n, now));
+    if (images_step(&n->images, now, needed(n, now)))
+        note_digest(n, true);
     n->unfinished |= machine_tidy(n->machine);
     open_local_reads(n);
     uint64_t read = reads_served(&n->reads, replica_applied(&n->replica));

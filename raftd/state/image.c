@@ -3,7 +3,6 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <sodium/crypto_generichash.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,14 +21,11 @@ enum {
 
 _Static_assert((int)OBJECT_MAX_BYTES <= (int)ORIGINS_BYTES_MAX, "one buffer takes either");
 
-void image_digest_of(const struct kv_view *v, const uint8_t origins[IMAGE_DIGEST_BYTES],
+void image_digest_of(const struct kv_view *v, const struct origins *origins,
                      uint8_t out[IMAGE_DIGEST_BYTES])
 {
-    uint8_t both[16 + IMAGE_DIGEST_BYTES];
-    put_u64(both, v->digest[0]);
-    put_u64(both + 8, v->digest[1]);
-    memcpy(both + 16, origins, IMAGE_DIGEST_BYTES);
-    crypto_generichash(out, IMAGE_DIGEST_BYTES, both, sizeof both, NULL, 0);
+    put_u64(out, v->digest[0] + origins_digest(origins)[0]);
+    put_u64(out + 8, v->digest[1] + origins_digest(origins)[1]);
 }
 
 /* ---- from a state ------------------------------------------------------------------------ */
@@ -42,6 +38,7 @@ struct image {
     const struct kv_object *object; /* that comes next, NULL at the end ... */
     size_t object_at;               /* ... and how many bytes of it were given */
     bool begun;
+    uint8_t digest[IMAGE_DIGEST_BYTES];
     uint8_t chunk[IMAGE_CHUNK_MAX_BYTES];
     uint8_t origins[];
 };
@@ -62,6 +59,7 @@ struct image *image_new(struct kv *kv, const struct origins *origins)
     image->origins_at = 0;
     image->origins_len = len;
     image->begun = false;
+    image_digest_of(kv_image_view(image->kv), origins, image->digest);
     return image;
 }
 
@@ -91,12 +89,9 @@ uint64_t image_cluster_ms(const struct image *image)
     return kv_image_view(image->kv)->cluster_ms;
 }
 
-void image_digest(struct image *image, uint8_t out[IMAGE_DIGEST_BYTES])
+const uint8_t *image_digest(const struct image *image)
 {
-    uint8_t origins[IMAGE_DIGEST_BYTES];
-    encode(image);
-    crypto_generichash(origins, sizeof origins, image->origins, image->origins_len, NULL, 0);
-    image_digest_of(kv_image_view(image->kv), origins, out);
+    return image->digest;
 }
 
 static void object_head(uint8_t p[OBJECT_HEAD_BYTES], const struct kv_object *o)
@@ -287,15 +282,13 @@ int image_load_chunk(struct image_load *l, uint16_t section, const uint8_t *byte
 
 int image_load_done(struct image_load *l, const uint8_t digest[IMAGE_DIGEST_BYTES])
 {
-    uint8_t origins[IMAGE_DIGEST_BYTES], got[IMAGE_DIGEST_BYTES];
+    uint8_t got[IMAGE_DIGEST_BYTES];
     int rc = end_section(l);
     if (rc != 0)
         return rc;
     if (l->origins == NULL)
         return -EBADMSG;
-    if (!origins_digest(l->origins, origins))
-        return -ENOMEM;
-    image_digest_of(kv_written(l->kv), origins, got);
+    image_digest_of(kv_written(l->kv), l->origins, got);
     return memcmp(got, digest, sizeof got) == 0 ? 0 : -EBADMSG;
 }
 

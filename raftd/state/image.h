@@ -46,8 +46,8 @@ void image_free(struct image *image, struct kv *kv);
 uint64_t image_index(const struct image *image);
 uint64_t image_cluster_ms(const struct image *image);
 
-/* Names the state, as machine_digest() does. For the thread that reads the image. */
-void image_digest(struct image *image, uint8_t out[IMAGE_DIGEST_BYTES]);
+/* IMAGE_DIGEST_BYTES that name the state, as machine_digest() does. */
+const uint8_t *image_digest(const struct image *image);
 
 /* The next chunk, valid until the next call: 1; 0 at the end. An image is read once. */
 int image_next(struct image *image, uint16_t *section, const uint8_t **bytes, size_t *len);
@@ -70,8 +70,8 @@ int image_load_done(struct image_load *load, const uint8_t digest[IMAGE_DIGEST_B
 /* Hands over what is in a load that is done, and frees it. For machine_replace(). */
 struct origins *image_load_take(struct image_load *load, struct kv **kv);
 
-/* The digest of a state: of its keys and of its origins' digest. */
-void image_digest_of(const struct kv_view *keys, const uint8_t origins[IMAGE_DIGEST_BYTES],
+/* The digest of a state: of its keys and its origins. */
+void image_digest_of(const struct kv_view *keys, const struct origins *origins,
                      uint8_t out[IMAGE_DIGEST_BYTES]);
 
 #endif

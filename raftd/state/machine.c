@@ -388,13 +388,9 @@ bool machine_tidy(struct machine *m)
     return kv_tidy(m->kv);
 }
 
-bool machine_digest(const struct machine *m, uint8_t out[MACHINE_DIGEST_BYTES])
+void machine_digest(const struct machine *m, uint8_t out[MACHINE_DIGEST_BYTES])
 {
-    uint8_t origins[MACHINE_DIGEST_BYTES];
-    if (!origins_digest(m->origins, origins))
-        return false;
-    image_digest_of(kv_written(m->kv), origins, out);
-    return true;
+    image_digest_of(kv_written(m->kv), m->origins, out);
 }
 
 uint64_t machine_process(const struct machine *m, uint16_t origin)

@@ -119,8 +119,9 @@ void machine_discard(struct machine *m, struct image_load *load);
 /* As kv_tidy(): frees a part of what was replaced, discarded or in an image. True: there is more. */
 bool machine_tidy(struct machine *m);
 
-/* A digest of the whole state. If two nodes differ in it at one index, one is broken. False: no memory. */
-bool machine_digest(const struct machine *m, uint8_t out[MACHINE_DIGEST_BYTES]);
+/* A digest of the whole state as of the last entry applied, which follows every change. If two nodes differ
+ * in it at one index, one is broken. */
+void machine_digest(const struct machine *m, uint8_t out[MACHINE_DIGEST_BYTES]);
 
 /* For an origin: its current process, 0 if none; and what became of a command of it that has been
  * applied, if that is still known (as of a repeated one). */

@@ -8,11 +8,12 @@
 #include "raftd/state/origins.h"
 
 #include <assert.h>
-#include <sodium/crypto_generichash.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "raftd/base/bytes.h"
+#include "raftd/base/num.h"
+#include "raftd/state/siphash.h"
 
 struct origin {
     uint16_t id;
@@ -25,6 +26,7 @@ struct origin {
 struct origins {
     unsigned n;
     struct origin *at[ORIGINS_MAX]; /* by ascending id */
+    uint64_t digest[2];             /* sum of the hashes of all numbers that are kept */
 };
 
 struct origins *origins_new(void)
@@ -53,6 +55,8 @@ struct origins *origins_copy(const struct origins *o)
         *g = *o->at[i];
         copy->at[copy->n++] = g;
     }
+    if (copy != NULL)
+        memcpy(copy->digest, o->digest, sizeof copy->digest);
     return copy;
 }
 
@@ -107,15 +111,32 @@ static struct origin *add(struct origins *o, uint16_t id)
     return g;
 }
 
-/* Numbers that leave the window are forgotten. */
-static void move_window(struct origin *g, uint64_t newest)
+/* Counts a number, if it is kept, in (`times` is 1) or out (-1). The newest one is always kept, so it needs
+ * no hash of its own. */
+static void count(struct origins *o, const struct origin *g, uint64_t number, int times)
 {
-    if (newest - g->newest >= ORIGIN_WINDOW)
-        memset(g->index, 0, sizeof g->index);
-    else
-        while (g->newest < newest)
-            g->index[++g->newest % ORIGIN_WINDOW] = 0;
-    g->newest = newest;
+    unsigned i = number % ORIGIN_WINDOW;
+    if (g->index[i] == 0)
+        return;
+    const uint64_t key[] = {g->process, g->index[i]};
+    uint8_t bytes[11];
+    put_u64(bytes, number);
+    put_u16(bytes + 8, g->id);
+    bytes[10] = g->outcome[i];
+    uint64_t hash[2];
+    siphash128(hash, bytes, sizeof bytes, key);
+    o->digest[0] += (uint64_t)times * hash[0];
+    o->digest[1] += (uint64_t)times * hash[1];
+}
+
+/* Moves the window up by so many numbers. Those that leave it are forgotten. */
+static void move_window(struct origins *o, struct origin *g, uint64_t by)
+{
+    for (uint64_t k = 1; k <= min_u64(by, ORIGIN_WINDOW); k++) {
+        count(o, g, g->newest + k - ORIGIN_WINDOW, -1);
+        g->index[(g->newest + k) % ORIGIN_WINDOW] = 0;
+    }
+    g->newest += by;
 }
 
 bool origins_keep(struct origins *o, const struct sender *s, struct kept kept)
@@ -125,16 +146,17 @@ bool origins_keep(struct origins *o, const struct sender *s, struct kept kept)
         return false;
     if (g->process != s->process) {
         assert(g->process == s->predecessor);
+        move_window(o, g, ORIGIN_WINDOW);
         g->process = s->process;
         g->newest = 0;
-        memset(g->index, 0, sizeof g->index);
     }
     if (s->number > g->newest)
-        move_window(g, s->number);
+        move_window(o, g, s->number - g->newest);
     unsigned i = s->number % ORIGIN_WINDOW;
     assert(kept.index != 0 && g->index[i] == 0 && g->newest - s->number < ORIGIN_WINDOW);
     g->index[i] = kept.index;
     g->outcome[i] = kept.outcome;
+    count(o, g, s->number, 1);
     return true;
 }
 
@@ -199,16 +221,17 @@ void origins_encode(const struct origins *o, uint8_t *buf)
 }
 
 /* Reads the kept numbers of one origin: the newest one first, then downwards. */
-static bool get_kept(struct origin *g, const uint8_t *p, unsigned count)
+static bool get_kept(struct origins *o, struct origin *g, const uint8_t *p, unsigned n)
 {
     unsigned next = 0; /* the least distance from the newest that the next number may have */
-    for (unsigned i = 0; i < count; i++, p += ORIGIN_KEPT_BYTES) {
+    for (unsigned i = 0; i < n; i++, p += ORIGIN_KEPT_BYTES) {
         unsigned back = get_u16(p);
         if (back < next || (i == 0 && back != 0) || back >= window_of(g->newest) || p[3] != 0 ||
             get_u64(p + 4) == 0)
             return false;
         g->outcome[(g->newest - back) % ORIGIN_WINDOW] = p[2];
         g->index[(g->newest - back) % ORIGIN_WINDOW] = get_u64(p + 4);
+        count(o, g, g->newest - back, 1);
         next = back + 1;
     }
     return true;
@@ -243,7 +266,7 @@ struct origins *origins_decode(const uint8_t *buf, size_t len, bool *bad)
             break;
         g->process = get_u64(p + 8);
         g->newest = get_u64(p + 16);
-        *bad = !get_kept(g, p + ORIGIN_HEAD_BYTES, get_u16(p + 2));
+        *bad = !get_kept(o, g, p + ORIGIN_HEAD_BYTES, get_u16(p + 2));
         if (*bad)
             break;
         above = g->id;
@@ -256,16 +279,7 @@ struct origins *origins_decode(const uint8_t *buf, size_t len, bool *bad)
     return NULL;
 }
 
-bool origins_digest(const struct origins *o, uint8_t out[ORIGINS_DIGEST_BYTES])
+const uint64_t *origins_digest(const struct origins *o)
 {
-    size_t size = origins_size(o);
-    uint8_t *buf = malloc(size);
-    if (buf == NULL)
-        return false;
-    origins_encode(o, buf);
-    int rc = crypto_generichash(out, ORIGINS_DIGEST_BYTES, buf, size, NULL, 0);
-    assert(rc == 0);
-    (void)rc;
-    free(buf);
-    return true;
+    return o->digest;
 }

@@ -33,7 +33,6 @@ enum {
     ORIGIN_KEPT_BYTES = 12,
     ORIGINS_BYTES_MAX = ORIGINS_HEAD_BYTES +
                         ORIGINS_MAX * (ORIGIN_HEAD_BYTES + ORIGIN_WINDOW * ORIGIN_KEPT_BYTES),
-    ORIGINS_DIGEST_BYTES = 16,
 };
 
 /* What is kept of a command. The outcome is a number of the caller's. */
@@ -82,7 +81,7 @@ void origins_encode(const struct origins *o, uint8_t *buf);
 /* NULL: the bytes are malformed (*bad), or memory is short. */
 struct origins *origins_decode(const uint8_t *buf, size_t len, bool *bad);
 
-/* Hash of what origins_encode() gives, 128 bits. False: memory is short. */
-bool origins_digest(const struct origins *o, uint8_t out[ORIGINS_DIGEST_BYTES]);
+/* Two numbers that follow every change, and depend on all that origins_encode() gives. */
+const uint64_t *origins_digest(const struct origins *o);
 
 #endif

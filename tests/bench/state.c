@@ -346,8 +346,7 @@ static void turn_image(struct machine *m, struct turns *t)
     machine_thaw(m, image);
     most(&t->thaw, thread_us() - start);
     start = thread_us();
-    if (!machine_digest(m, digest))
-        abort();
+    machine_digest(m, digest);
     most(&t->digest, thread_us() - start);
 }
 
@@ -361,7 +360,7 @@ static struct image_load *load_of(struct machine *m)
     struct image_load *load = image_load_new();
     if (image == NULL || load == NULL)
         abort();
-    image_digest(image, digest);
+    memcpy(digest, image_digest(image), sizeof digest);
     while (image_next(image, &section, &bytes, &len) == 1)
         if (image_load_chunk(load, section, bytes, len) != 0)
             abort();

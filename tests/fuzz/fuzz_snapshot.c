@@ -114,7 +114,7 @@ static void write_state(struct snapshots *s, struct machine *m, struct snapshot_
         .members = {
             .index = 1,
             .members = {.n = 1, .m = {{.id = 3, .standing = MEMBER_VOTER, .addr = {"a:1"}}}}}};
-    image_digest(image, head.digest);
+    memcpy(head.digest, image_digest(image), sizeof head.digest);
     must(snapshot_write(s, &head, &(struct snapshot_source){next, image}, name) == 0);
     machine_thaw(m, image);
 }
@@ -268,7 +268,8 @@ static void judge(struct snapshots *s, struct image_load *l, const struct snapsh
     uint64_t n = 0;
     const struct kv_object *before = NULL;
     machine_replace(m, l, head->index, head->cluster_ms);
-    must(machine_digest(m, digest) && memcmp(digest, head->digest, sizeof digest) == 0);
+    machine_digest(m, digest);
+    must(memcmp(digest, head->digest, sizeof digest) == 0);
     for (const struct kv_object *o = kv_first(kv_view(kv), &all, &c); o != NULL; n++) {
         must(before == NULL ||
              tree_compare(kv_key(before), before->key_len, kv_key(o), o->key_len) < 0);

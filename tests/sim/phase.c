@@ -212,7 +212,7 @@ void sim_check_final(struct sim *s)
         if (m->outside)
             continue;
         uint8_t *digest = seen == NULL ? first : other;
-        sim_must(machine_digest(node_parts(m->node).machine, digest) ? digest : NULL);
+        machine_digest(node_parts(m->node).machine, digest);
         if (seen != NULL && memcmp(first, other, sizeof first) != 0)
             sim_broken(s, "digest", "nodes %u and %u differ", seen->at + 1, m->at + 1);
         seen = m;

@@ -260,7 +260,7 @@ static bool image_job(struct sim *s, struct sim_node *m, const struct job *j)
     name = (struct snapshot_name){.index = m->image_head.index, .term = m->image_head.term};
     m->snap_maybe = check_head(s, m, &m->image_head, &name);
     arm(s, m);
-    image_digest(m->image_open, m->image_head.digest);
+    memcpy(m->image_head.digest, image_digest(m->image_open), sizeof m->image_head.digest);
     int rc = snapshot_write(&sn, &m->image_head, &source, &got), tidy = 0;
     if (rc == 0) {
         has_snapshot(m, m->snap_maybe);

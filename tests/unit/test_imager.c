@@ -195,7 +195,7 @@ static void loads_as(struct box *b, uint64_t index, const uint8_t digest[MACHINE
 
 static void digest_of(const struct box *b, uint8_t digest[MACHINE_DIGEST_BYTES])
 {
-    assert_true(machine_digest(b->machine, digest));
+    machine_digest(b->machine, digest);
 }
 
 /* ---- tests ---- */

@@ -562,7 +562,8 @@ static void test_many(void **state)
             (void)apply(v);
         }
         uint8_t a[MACHINE_DIGEST_BYTES], b[MACHINE_DIGEST_BYTES];
-        assert_true(machine_digest(w->m, a) && machine_digest(v->m, b));
+        machine_digest(w->m, a);
+        machine_digest(v->m, b);
         assert_memory_equal(a, b, sizeof a);
     }
     assert_true(kv_count(w->kv) > 10);

@@ -66,7 +66,7 @@ static void test_verdicts(void **state)
         for (unsigned self = 0; self < n; self++) { /* whichever place is ours */
             struct digests d;
             start(&d, n, IDS[self], EVERY);
-            digests_note(&d, 2 * EVERY, digest(cases[i].digests[0]));
+            digests_note(&d, 2 * EVERY, digest(cases[i].digests[0]), false);
             for (unsigned k = 1; k < n; k++) {
                 uint16_t id = IDS[(self + k) % n];
                 struct wire_digests w = own(id, 2 * EVERY, cases[i].digests[k]);
@@ -84,9 +84,16 @@ static void test_which_entries(void **state)
 {
     (void)state;
     struct digests d;
+    struct wire_digests w;
     start(&d, NODES, IDS[0], 0);
-    assert_true(digests_wants(&d, DIGESTS_EVERY) && digests_wants(&d, 7 * DIGESTS_EVERY));
-    assert_false(digests_wants(&d, 1) || digests_wants(&d, DIGESTS_EVERY + 1));
+    digests_note(&d, 0, digest('A'), true); /* an empty state is the same everywhere */
+    digests_note(&d, DIGESTS_EVERY - 1, digest('A'), false);
+    assert_false(digests_tell(&d, IDS[1], &w));
+    digests_note(&d, DIGESTS_EVERY, digest('A'), false);
+    assert_true(digests_tell(&d, IDS[1], &w) && w.index == DIGESTS_EVERY);
+    start(&d, NODES, IDS[0], 0);
+    digests_note(&d, 7, digest('A'), true);
+    assert_true(digests_tell(&d, IDS[1], &w) && w.index == 7);
 }
 
 /* Each tells all that it has to tell to those that it talks with, both ways; some of it is lost. Returns
@@ -116,7 +123,7 @@ static bool go_on(struct digests *d, uint64_t *at, bool broken)
     if (*at == (DIGESTS_KEPT - 1) * EVERY || d->verdict != DIGESTS_AGREE)
         return false;
     *at += EVERY;
-    digests_note(d, *at, digest(broken && *at > EVERY ? 'B' : 'A'));
+    digests_note(d, *at, digest(broken && *at > EVERY ? 'B' : 'A'), false);
     return true;
 }
 
@@ -161,13 +168,78 @@ static void test_talk(void **state)
     }
 }
 
+/* A node applies entries up to this one, one by one. A broken one is wrong from the second on. */
+static void apply_to(struct digests *d, uint64_t *at, uint64_t to, bool broken)
+{
+    while (*at < to && d->verdict == DIGESTS_AGREE) {
+        ++*at;
+        digests_note(d, *at, digest(broken && *at > 1 ? 'B' : 'A'), false);
+    }
+}
+
+/* Each node in turn has a snapshot of an entry that is no multiple, when the others have yet to apply it,
+ * are at it, or have passed it. All are compared as of it, and talk no longer than is needed. */
+static void test_snapshot(void **state)
+{
+    (void)state;
+    uint64_t seed = 2;
+    for (unsigned run = 0; run < 3 * 4 * 3 * 3; run++) {
+        unsigned taker = run % 3, broken = run / 3 % 4, leader = run / 12 % 3;
+        uint64_t others = 3 + run / 36 * 2, at[NODES] = {0};
+        struct digests d[NODES];
+        for (unsigned i = 0; i < NODES; i++) {
+            start(&d[i], NODES, IDS[i], 1000);
+            apply_to(&d[i], &at[i], i == taker ? 5 : others, i == broken);
+        }
+        digests_note(&d[taker], 5, digest(taker == broken ? 'B' : 'A'), true);
+        for (unsigned k = 0; k < 40; k++) {
+            (void)talk(d, leader, 30, &seed);
+            for (unsigned i = 0; k > 5 && i < NODES; i++)
+                apply_to(&d[i], &at[i], 8, i == broken);
+        }
+        if (broken == leader) {
+            assert_int_equal(d[leader].verdict, DIGESTS_WRONG);
+            leader = (leader + 1) % NODES;
+            for (unsigned k = 0; k < 40; k++)
+                (void)talk(d, leader, 30, &seed);
+        }
+        for (unsigned i = 0; i < NODES; i++)
+            assert_int_equal(d[i].verdict, i == broken ? DIGESTS_WRONG : DIGESTS_AGREE);
+        if (broken == NODES)
+            assert_int_equal(talk(d, leader, 0, &seed), 0);
+    }
+}
+
+/* A node that has long passed the entry, or never applied it, says so; but not if it was told before. */
+static void test_passed(void **state)
+{
+    (void)state;
+    for (unsigned run = 0; run < 3; run++) {
+        struct digests d[NODES];
+        uint64_t at[NODES] = {0}, seed = 3;
+        struct wire_digests w = own(IDS[2], 5, 'A');
+        for (unsigned i = 0; i < NODES; i++)
+            start(&d[i], NODES, IDS[i], 100000);
+        if (run == 2)
+            digests_heard(&d[1], IDS[2], &w);
+        apply_to(&d[1], &at[1], 5 + (run == 1 ? DIGESTS_OWN - 1 : DIGESTS_OWN), false);
+        digests_note(&d[0], 5, digest('B'), true);
+        digests_note(&d[2], 9, digest('A'), true); /* from a snapshot on */
+        for (unsigned k = 0; k < 5; k++)
+            (void)talk(d, 0, 0, &seed);
+        assert_int_equal(d[0].verdict, run == 0 ? DIGESTS_AGREE : DIGESTS_DISPUTED);
+        if (run == 0)
+            assert_true(d[0].rows[0].told[1] && d[0].rows[0].told[2]);
+    }
+}
+
 /* Another process of a node made its state anew. */
 static void test_another_process(void **state)
 {
     (void)state;
     struct digests d;
     start(&d, NODES, IDS[0], EVERY);
-    digests_note(&d, EVERY, digest('A'));
+    digests_note(&d, EVERY, digest('A'), false);
     struct wire_digests w = own(IDS[1], EVERY, 'B');
     digests_heard(&d, IDS[1], &w);
     assert_int_equal(d.verdict, DIGESTS_DISPUTED);
@@ -184,9 +256,10 @@ static void test_strange(void **state)
 {
     (void)state;
     struct digests d, before;
+    memset(&d, 0, sizeof d);
     start(&d, NODES, IDS[0], EVERY);
     for (uint64_t i = 1; i <= DIGESTS_KEPT + 1; i++)
-        digests_note(&d, i * EVERY, digest('A'));
+        digests_note(&d, i * EVERY, digest('A'), false);
     memcpy(&before, &d, sizeof d);
     const uint64_t strange[] = {
         0, 1, EVERY, EVERY + 1, EVERY * (DIGESTS_KEPT + 2), UINT64_MAX, UINT64_MAX / EVERY * EVERY};
@@ -194,8 +267,11 @@ static void test_strange(void **state)
         struct wire_digests w = own(IDS[1], strange[i], 'B');
         w.ask = true;
         digests_heard(&d, IDS[1], &w);
-        assert_memory_equal(&d, &before, sizeof d);
+        assert_memory_equal(d.rows, before.rows, sizeof d.rows);
+        bool passed = strange[i] != 0 && strange[i] <= (DIGESTS_KEPT + 1) * EVERY;
+        assert_int_equal(digests_tell(&d, IDS[1], &w) && w.n == 0 && !w.ask, passed);
     }
+    memcpy(&before, &d, sizeof d);
     struct wire_digests w = own(IDS[0], 2 * EVERY, 'B'); /* we know better */
     digests_heard(&d, IDS[1], &w);
     assert_memory_equal(&d, &before, sizeof d);
@@ -217,7 +293,7 @@ static void test_members_change(void **state)
     struct wire_digests w = own(IDS[3], EVERY, 'B');
     m.m[3].standing = RAFT_LEARNER;
     digests_init(&d, &m, IDS[0], EVERY);
-    digests_note(&d, EVERY, digest('A'));
+    digests_note(&d, EVERY, digest('A'), false);
     digests_heard(&d, IDS[3], &w);
     assert_int_equal(d.verdict, DIGESTS_AGREE);
     assert_true(digests_tell(&d, IDS[3], &w) && w.index == EVERY); /* so that it can judge itself */
@@ -232,7 +308,7 @@ static void test_members_change(void **state)
 
     m.m[3].standing = RAFT_LEARNER;
     digests_init(&d, &m, IDS[3], EVERY);
-    digests_note(&d, EVERY, digest('B'));
+    digests_note(&d, EVERY, digest('B'), false);
     for (unsigned i = 0; i < 2; i++) {
         w = own(IDS[i], EVERY, 'A');
         digests_heard(&d, IDS[i], &w);
@@ -248,7 +324,7 @@ static void test_no_members(void **state)
     (void)state;
     struct digests d;
     digests_init(&d, &(struct raft_members){0}, IDS[0], EVERY);
-    digests_note(&d, EVERY, digest('A'));
+    digests_note(&d, EVERY, digest('A'), false);
     assert_int_equal(d.verdict, DIGESTS_AGREE);
 }
 
@@ -258,7 +334,8 @@ int main(void)
         cmocka_unit_test(test_verdicts),   cmocka_unit_test(test_which_entries),
         cmocka_unit_test(test_talk),       cmocka_unit_test(test_another_process),
         cmocka_unit_test(test_strange),    cmocka_unit_test(test_members_change),
-        cmocka_unit_test(test_no_members),
+        cmocka_unit_test(test_no_members), cmocka_unit_test(test_snapshot),
+        cmocka_unit_test(test_passed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

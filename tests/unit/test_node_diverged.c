@@ -9,6 +9,7 @@
 
 #include "raftd/base/rcu.h"
 #include "tests/lib/node_calm.h"
+#include "tests/sim/impl.h"
 
 enum { EVERY = 50 };
 
@@ -97,6 +98,29 @@ static void test_third_is_down(void **state)
     }
 }
 
+/* A few writes, and any node has a snapshot: the others compare themselves with it. */
+static void test_at_a_snapshot(void **state)
+{
+    (void)state;
+    for (unsigned run = 0; run < 9; run++) {
+        struct sim_options o = calm(3, 50 + run);
+        struct sim *s = led(o);
+        unsigned leader = (unsigned)sim_leader(s), bad = (leader + run % 3) % 3,
+                 other = (bad + 1) % 3;
+        assert_int_equal(put(s, other, 10), 10);
+        sim_spoil(s, bad);
+        assert_int_equal(put(s, other, 5), 5);
+        assert_int_equal(sim_diverged(s, bad), 0);
+        node_snapshot(s->m[run / 3].node);
+        sim_run(s, 3 * SECOND);
+        for (unsigned i = 0; i < 3; i++)
+            assert_int_equal(sim_diverged(s, i), i == bad ? 1 : 0);
+        run_until_leader(s);
+        assert_int_equal(put(s, other, 5), 5);
+        sim_free(s);
+    }
+}
+
 int main(void)
 {
     rcu_thread_begin();
@@ -104,6 +128,7 @@ int main(void)
         cmocka_unit_test(test_one_of_three),
         cmocka_unit_test(test_no_majority),
         cmocka_unit_test(test_third_is_down),
+        cmocka_unit_test(test_at_a_snapshot),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     rcu_thread_end();
