@@ -385,85 +385,61 @@ ssize_t snapshot_read(const struct disk *d, int fd, uint64_t offset, uint8_t *bu
 /* ---- names ---- */
 
 struct listing {
-    uint64_t *indexes;
+    const char *suffix;
+    uint64_t *numbers;
     unsigned n;
 };
-
-/* The number of a name with that suffix; false: it is none. */
-static bool number_of(const char *name, const char *suffix, uint64_t *number)
-{
-    const char *at = name;
-    return num_take(&at, 16, UINT64_MAX, number) && at == name + NAME_DIGITS &&
-           strcmp(at, suffix) == 0;
-}
 
 static int list_one(void *arg, const char *name)
 {
     struct listing *l = arg;
-    uint64_t index;
-    if (!number_of(name, SUFFIX, &index))
+    const char *suffix = name;
+    uint64_t number;
+    if (!num_take(&suffix, 16, UINT64_MAX, &number) || suffix != name + NAME_DIGITS ||
+        strcmp(suffix, l->suffix) != 0)
         return 0;
     unsigned at = l->n;
-    while (at > 0 && l->indexes[at - 1] < index)
+    while (at > 0 && l->numbers[at - 1] < number)
         at--;
     if (at == SNAPSHOT_LIST_MAX)
         return 0;
     l->n += l->n < SNAPSHOT_LIST_MAX;
-    memmove(l->indexes + at + 1, l->indexes + at, (l->n - at - 1) * sizeof *l->indexes);
-    l->indexes[at] = index;
+    memmove(l->numbers + at + 1, l->numbers + at, (l->n - at - 1) * sizeof *l->numbers);
+    l->numbers[at] = number;
     return 0;
 }
 
-static int list_dir(struct snapshots *s, disk_each *each, void *arg)
+/* The highest numbers of names with that suffix, in descending order. */
+static int list(struct snapshots *s, const char *suffix, uint64_t numbers[SNAPSHOT_LIST_MAX],
+                unsigned *n)
 {
+    struct listing l = {.suffix = suffix, .numbers = numbers};
     path_text dir;
     int rc = path_of(s, dir, 0, NULL);
+    *n = 0;
     if (rc != 0)
         return rc;
-    rc = s->disk->list(s->disk->ctx, dir, each, arg);
+    rc = s->disk->list(s->disk->ctx, dir, list_one, &l);
+    *n = l.n;
     return rc == 0 || rc == -ENOENT ? 0 : fail(s, rc, "list", dir);
 }
 
 int snapshot_list(struct snapshots *s, uint64_t indexes[SNAPSHOT_LIST_MAX], unsigned *n)
 {
-    struct listing l = {.indexes = indexes};
-    int rc = list_dir(s, list_one, &l);
-    *n = l.n;
-    return rc;
-}
-
-/* A name with that suffix, and another number. */
-struct other {
-    const char *suffix;
-    uint64_t number, found;
-    bool any;
-};
-
-static int find_other(void *arg, const char *name)
-{
-    struct other *o = arg;
-    uint64_t number;
-    if (number_of(name, o->suffix, &number) && number != o->number) {
-        o->found = number;
-        o->any = true;
-    }
-    return 0;
+    return list(s, SUFFIX, indexes, n);
 }
 
 /* Of a kind of which there is one at a time, removes all others. */
 static int remove_others(struct snapshots *s, const char *suffix, uint64_t number)
 {
     path_text path;
-    struct other o = {.suffix = suffix, .number = number};
-    do {
-        o.any = false;
-        int rc = list_dir(s, find_other, &o);
-        if (rc == 0 && o.any && (rc = path_of(s, path, o.found, suffix)) == 0)
+    uint64_t numbers[SNAPSHOT_LIST_MAX];
+    unsigned n;
+    int rc = list(s, suffix, numbers, &n);
+    for (unsigned i = 0; rc == 0 && i < n; i++)
+        if (numbers[i] != number && (rc = path_of(s, path, numbers[i], suffix)) == 0)
             rc = unlink_if(s, path);
-        if (rc != 0)
-            return rc;
-    } while (o.any);
-    return 0;
+    return rc;
 }
 
 int snapshot_tidy(struct snapshots *s, uint64_t needed)
@@ -642,13 +618,24 @@ struct snapshot_part {
     path_text path;
 };
 
-/* How many bytes are good. A loss of power leaves any bytes behind those that were synced, and no
- * later ones were written then: each chunk has a checksum. */
+/* Does the file end within the chunk that could not be read? */
+static bool ends_within(const struct reading *r)
+{
+    uint64_t rest = r->size - r->at;
+    uint64_t len = rest < CHUNK_HEAD_BYTES ? 1 : get_u32(r->buf + 4);
+    return len > 0 && len <= SNAPSHOT_CHUNK_MAX_BYTES && rest < CHUNK_HEAD_BYTES + len;
+}
+
+/* How many bytes are good, as far as can be told: each chunk has a checksum. One that has come in part
+ * counts, since a process that was killed has lost nothing. But a loss of power leaves any bytes behind those
+ * that were synced: then that chunk is found damaged when all is there, and is fetched again with what
+ * follows. */
 static int find_end(struct snapshot_part *p)
 {
     struct reading r;
     struct snapshot_head head;
     int rc = sync_file(p->s, p->fd, p->path);
+    p->have = 0;
     if (rc != 0)
         return rc;
     if ((rc = begin(&r, p->s, p->fd, p->path)) == 0 && (rc = read_head(&r, &head)) == 0) {
@@ -656,6 +643,8 @@ static int find_end(struct snapshot_part *p)
             p->have = r.at;
         } while ((rc = pace(p->s, r.at, r.size)) == 0 && (rc = read_chunk(&r)) == 1);
         p->have = rc == 0 ? r.at : p->have;
+        if (rc == -EBADMSG && r.size < p->name.size && ends_within(&r))
+            p->have = r.size;
     }
     free(r.buf);
     p->have = p->synced = min_u64(p->have, p->name.size);
@@ -765,13 +754,16 @@ static int settle(struct snapshot_part *p, const struct snapshot_head *head)
 int snapshot_part_finish(struct snapshot_part *p, const struct snapshot_sink *sink,
                          struct snapshot_head *head)
 {
-    int rc = p->have == p->name.size ? verify_part(p, sink, head)
-                                     : say(p->s, -EBADMSG, "%s: is not whole", p->path);
+    bool whole = p->have == p->name.size;
+    int rc = whole ? verify_part(p, sink, head) : say(p->s, -EBADMSG, "%s: is not whole", p->path);
     if (rc == 0) {
         head->storage_id = p->s->storage_id;
         rc = settle(p, head);
     }
-    if (rc == 1 || rc == -EBADMSG)
+    bool useless = rc == 1 || rc == -EBADMSG;
+    if (rc == -EBADMSG && whole)
+        useless = find_end(p) != 0 || p->have <= HEAD_BYTES || p->have == p->name.size;
+    if (useless)
         snapshot_part_drop(p);
     else
         snapshot_part_close(p);

@@ -154,8 +154,8 @@ int snapshot_part_append(struct snapshot_part *p, uint64_t offset, const uint8_t
                          size_t len);
 
 /* All bytes are there: verifies them, on the medium, against the name, and makes them a snapshot of this
- * directory; *head is that of it. Frees the part in any case. Its bytes are gone after -EBADMSG, and have to
- * be fetched again; after another error they stay. */
+ * directory; *head is that of it. Frees the part in any case. After -EBADMSG its bytes have to be fetched
+ * again, from the damage on if that can be told; after another error they stay. */
 int snapshot_part_finish(struct snapshot_part *p, const struct snapshot_sink *sink,
                          struct snapshot_head *head);
 

@@ -1,6 +1,7 @@
 #!/bin/bash
 # A node that needs a snapshot is behind 20 kbit/s that lose a fifth of all datagrams: the snapshot arrives,
-# also when the leader changes meanwhile, and never starts over; then the node follows.
+# also when the leader changes meanwhile and when the node is killed, and never starts over; then the node
+# follows.
 # shellcheck source=/dev/null
 . "$(dirname "$0")/../lib/cluster.sh"
 # shellcheck source=/dev/null
@@ -43,7 +44,7 @@ size=$(field "$LEADER" snapshot_bytes)
 
 link_rate 3 20kbit
 loss 200
-have=0 changed=0
+have=0 changed=0 killed=0
 begin=$(now_ms)
 start 3
 until [ "$(field 3 snapshot_index)" -ge "$last" ]; do
@@ -55,11 +56,20 @@ until [ "$(field 3 snapshot_index)" -ge "$last" ]; do
         expect 0 ctl "$other" --timeout 20 transfer "$other"
         changed=$have
     fi
+    if [ "$killed" = 0 ] && [ "$have" -gt $((size * 2 / 3)) ]; then
+        crash 3
+        start 3
+        killed=$have
+        until { read -r now && read -r all; } < <(field 3 install_bytes install_of_bytes) && [ "$all" != 0 ]; do
+            [ $(($(now_ms) - begin)) -lt 200000 ] || fail "it is not fetched any more"
+            sleep 0.1
+        done
+    fi
     [ $(($(now_ms) - begin)) -lt 200000 ] || fail "after 200 s there are $have of $size bytes"
     sleep 0.2
 done
-[ "$changed" -gt 0 ] || fail "it came at once"
+[ "$changed" -gt 0 ] && [ "$killed" -gt 0 ] || fail "it came at once"
 took_ms=$(($(now_ms) - begin))
 expect 0 ctl 2 --timeout 20 put after that
 same_keys
-finish "$size bytes in $took_ms ms; the bytes alone need $((size * 8 / 20)) ms"
+finish "$size bytes in $took_ms ms, killed at $killed; the bytes alone need $((size * 8 / 20)) ms"
