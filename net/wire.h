@@ -97,7 +97,7 @@
 #include "raftd/core/raft.h"
 
 enum {
-    WIRE_VERSION_NOW = 6,
+    WIRE_VERSION_NOW = 7,
     WIRE_DATAGRAM_BASE = 1200, /* passes nearly every path without fragments */
     WIRE_DATAGRAM_MAX = 1452,  /* what Ethernet carries of UDP over IPv6 */
     WIRE_HEAD_ROOM = 80,       /* of the longest envelope, before the payload ... */

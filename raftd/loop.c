@@ -303,7 +303,7 @@ static void on_prepare(struct ev_loop *ev, ev_prepare *w, int revents)
 {
     (void)revents;
     struct loop *l = w->data;
-    const struct publish_from from = {l->node,   l->disk,       l->post.udp,
+    const struct publish_from from = {l->node,   l->disk,       &l->post,
                                       l->shared, l->longest_us, l->most_us};
     if (loop_now(l) >= l->deadline)
         for (int i = 0; i < DRAIN_ROUNDS && udp_receive(l->post.udp, on_datagram, l) > 0; i++)
@@ -538,7 +538,7 @@ int loop_run(struct loop *l, struct wal *w, const struct wal_report *report,
         say_error("cannot start the log thread");
         goto err_node;
     }
-    publish(&l->publisher, &(struct publish_from){l->node, l->disk, l->post.udp, l->shared, 0, 0},
+    publish(&l->publisher, &(struct publish_from){l->node, l->disk, &l->post, l->shared, 0, 0},
             loop_now(l));
     stopping_init(&l->stopping, l->node, l->shared, &l->listener,
                   (uint64_t)conf->election_timeout_ms * 1000);

@@ -197,6 +197,15 @@ static const struct {
                                  "than lose a write, until the old one is back; raftd(8) says what "
                                  "to do",
                                  true},
+    [STATUS_SESSION_CLONED] =
+        {"is more than one living box, with copies of one data directory: none of them counts "
+         "until one has been alone for 30 s. Stop the copies: a box needs a directory of its own, "
+         "made by raftd --init --join, and an id of its own",
+         true},
+    [STATUS_SESSION_OWN_CLONE] =
+        {"hears another living box with a copy of this node's data directory: neither counts there "
+         "until one has been alone for 30 s. peer.N.at of its status says where both are; stop one",
+         true},
     [STATUS_SESSION_STAYS_OUT] = {"is not counted by this node, whose data directory is new under "
                                   "an old id",
                                   true},
@@ -255,7 +264,8 @@ static void say_trouble(struct news_peer *said, const struct status *s, struct s
             (void)lasting_over(&said->trouble[t], now_us);
         if (t != now || !lasting_is(&said->trouble[t], lasts_us, now_us))
             continue;
-        (troubles[t].error ? say_error : say_warn)("node %u (%s) %s", p->id, where(p),
+        (troubles[t].error ? say_error : say_warn)("node %u (%s) %s", p->id,
+                                                   t == STATUS_SESSION_CLONED ? p->at : where(p),
                                                    troubles[t].words);
         if (!said->told)
             said->told_us = now_us;

@@ -69,6 +69,7 @@ bool places_here(struct places *ps, uint16_t id, const struct sockaddr *from, so
     p->unanswered = 0;
     if (p->here.len == len && memcmp(&p->here.sa, from, len) == 0)
         return false; /* memcmp compares interfaces of link-local addresses, too */
+    p->left = p->here;
     p->here = address_of(from, len);
     ps->moved = true;
     return true;
@@ -101,14 +102,21 @@ static struct address candidate(const struct places *ps, const struct place *p, 
     return a;
 }
 
+/* It is one of the member's addresses. */
+static bool is_named(const struct place *p, const struct sockaddr *from)
+{
+    bool named = false;
+    for (unsigned i = 0; i < MEMBER_ADDRS; i++)
+        named = named || same(&p->resolved[i], from) ||
+                (p->named[i].addr_len != 0 && conf_addr_is(&p->named[i], from));
+    return named;
+}
+
 static bool may_be_at(const struct places *ps, const struct place *p, const struct sockaddr *from)
 {
     const struct conf_node *node = in_file(ps, p->id);
-    bool at = same(&p->before, from) || (node != NULL && conf_addr_is(node, from));
-    for (unsigned i = 0; i < MEMBER_ADDRS; i++)
-        at = at || same(&p->resolved[i], from) ||
-             (p->named[i].addr_len != 0 && conf_addr_is(&p->named[i], from));
-    return at;
+    return is_named(p, from) || same(&p->before, from) ||
+           (node != NULL && conf_addr_is(node, from));
 }
 
 uint16_t places_whose(const struct places *ps, const struct sockaddr *from)
@@ -173,7 +181,35 @@ void places_resolved(struct places *ps, uint16_t id, unsigned which, const char 
         p->resolved[which] = *a;
 }
 
-/* --- a hint for the next process ----------------------------------------------------------------- */
+/* --- what people and the next process may want to know ----------------------------------------- */
+
+/* As "a.b.c.d:port" or "[v6]:port". Returns the length, 0: there is no address. */
+static size_t print(const struct address *a, char *out, size_t size)
+{
+    char host[64], port[8];
+    bool v6 = a->sa.ss_family == AF_INET6;
+    if (a->len == 0 || getnameinfo((const struct sockaddr *)&a->sa, a->len, host, sizeof host, port,
+                                   sizeof port, NI_NUMERICHOST | NI_NUMERICSERV) != 0)
+        return 0;
+    int n = snprintf(out, size, "%s%s%s:%s", v6 ? "[" : "", host, v6 ? "]" : "", port);
+    assert(n > 0 && (size_t)n < size);
+    return (size_t)n;
+}
+
+void places_tell(const struct places *ps, uint16_t id, bool cloned, char text[PLACES_TELL_BYTES])
+{
+    text[0] = '\0';
+    for (unsigned i = 0; i < ps->n; i++) {
+        const struct place *p = &ps->all[i];
+        if (p->id != id || (!cloned && is_named(p, (const struct sockaddr *)&p->here.sa)))
+            continue;
+        size_t len = print(&p->here, text, PLACES_TELL_BYTES);
+        if (cloned && p->left.len != 0 && len != 0) {
+            memcpy(text + len, ",", sizeof ",");
+            (void)print(&p->left, text + len + 1, PLACES_TELL_BYTES - len - 1);
+        }
+    }
+}
 
 size_t places_text(struct places *ps, char text[PLACES_TEXT_MAX_BYTES])
 {
@@ -183,14 +219,11 @@ size_t places_text(struct places *ps, char text[PLACES_TEXT_MAX_BYTES])
     ps->moved = false;
     for (unsigned i = 0; i < ps->n; i++) {
         const struct place *p = &ps->all[i];
-        char host[64], port[8];
         const struct address *a = p->here.len != 0 ? &p->here : &p->before;
-        if (a->len == 0 || getnameinfo((const struct sockaddr *)&a->sa, a->len, host, sizeof host,
-                                       port, sizeof port, NI_NUMERICHOST | NI_NUMERICSERV) != 0)
+        char addr[PLACES_TELL_BYTES];
+        if (print(a, addr, sizeof addr) == 0)
             continue;
-        bool v6 = a->sa.ss_family == AF_INET6;
-        int n = snprintf(text + len, PLACES_TEXT_MAX_BYTES - len, "%u %s%s%s:%s\n", p->id,
-                         v6 ? "[" : "", host, v6 ? "]" : "", port);
+        int n = snprintf(text + len, PLACES_TEXT_MAX_BYTES - len, "%u %s\n", p->id, addr);
         assert(n > 0 && (size_t)n < PLACES_TEXT_MAX_BYTES - len);
         len += (size_t)n;
     }

@@ -23,6 +23,7 @@ enum {
     PLACES_DEAF = 8,
     PLACES_DEAF_US = 1000000,
     PLACES_RESOLVE_US = 5000000, /* a name is resolved so often while its node is not heard */
+    PLACES_TELL_BYTES = 130,     /* of two addresses as numbers, as STATUS_ADDR_BYTES */
     PLACES_TEXT_MAX_BYTES = RAFT_PEERS_MAX * (CONF_ADDR_SIZE + 8),
 };
 
@@ -39,6 +40,7 @@ struct place {
     struct address resolved[MEMBER_ADDRS]; /* the addresses of names */
     uint64_t asked_at[MEMBER_ADDRS];       /* when the name was last to be resolved; 0 = never */
     struct address here;                   /* where it is */
+    struct address left;                   /* where it was before that */
     struct address before;                 /* where an earlier process of this node saw it */
     unsigned unanswered;                   /* datagrams to it since it was heard */
     uint64_t unanswered_at;                /* when the first of them left */
@@ -62,6 +64,9 @@ void places_remove(struct places *ps, uint16_t id);
 
 /* The peer has proved that it is at that address. True: it was somewhere else before. */
 bool places_here(struct places *ps, uint16_t id, const struct sockaddr *from, socklen_t len);
+
+/* Writes where the peer is if that is none of its addresses, else "". Of a cloned one: where both are. */
+void places_tell(const struct places *ps, uint16_t id, bool cloned, char text[PLACES_TELL_BYTES]);
 
 /* Who is said to be at this address, proved or not; 0: nobody. */
 uint16_t places_whose(const struct places *ps, const struct sockaddr *from);

@@ -72,6 +72,18 @@ void post_peer_is(struct post *p, uint16_t id, const struct member *m)
         post_here(p, id);
 }
 
+void post_status(const struct post *p, struct status *s)
+{
+    s->udp = *udp_counters(p->udp);
+    for (unsigned i = 0; i < s->n_peers; i++) {
+        struct status_peer *sp = &s->peers[i];
+        places_tell(&p->places, sp->id, sp->session == STATUS_SESSION_CLONED, sp->at);
+        for (unsigned k = 0; k < s->n_members; k++)
+            if (s->members[k].id == sp->id)
+                memcpy(s->members[k].at, sp->at, sizeof sp->at);
+    }
+}
+
 bool post_look(struct post *p, uint64_t now_us)
 {
     p->looked_at = now_us;

@@ -3,6 +3,7 @@
 #define RAFTD_POST_H
 
 #include "net/udp.h"
+#include "raftd/node/status.h"
 #include "raftd/finder.h"
 #include "raftd/own_address.h"
 #include "raftd/places.h"
@@ -38,6 +39,9 @@ void post_send(struct post *p, uint64_t now_us, uint16_t to, const uint8_t *buf,
 void post_reply(struct post *p, const uint8_t *buf, size_t len);
 void post_here(struct post *p, uint16_t peer);
 void post_peer_is(struct post *p, uint16_t id, const struct member *m);
+
+/* Fills the counters of the socket, and where the peers are. */
+void post_status(const struct post *p, struct status *s);
 
 /* Looks whether our own address is there; post_look_soon() does it only if a datagram could not be sent.
  * True: the descriptor names another socket now, see udp_bind(). */

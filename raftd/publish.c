@@ -21,7 +21,7 @@ static void fill_status(struct publisher *p, const struct publish_from *from, ui
     diskio_status(from->disk, s);
     node_disk(from->node, s->fsync_p99_us);
     leaders_status(&p->leaders, s);
-    s->udp = *udp_counters(from->udp);
+    post_status(from->post, s);
     s->loop_max_us = from->loop_max_us;
     if (!s->local_reads && atomic_load_explicit(&from->shared->old_reads, memory_order_relaxed))
         (void)snprintf(s->recovering, sizeof s->recovering, "applying the log");

@@ -6,12 +6,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "net/udp.h"
 #include "raftd/conf.h"
 #include "raftd/diskio.h"
 #include "raftd/leaders.h"
 #include "raftd/node/node.h"
 #include "raftd/news.h"
+#include "raftd/post.h"
 #include "raftd/serve/shared.h"
 
 /* Zeroed memory: nothing was published or said yet. */
@@ -26,7 +26,7 @@ struct publisher {
 struct publish_from {
     struct node *node;
     struct diskio *disk;
-    struct udp *udp;
+    const struct post *post;
     struct shared *shared;    /* where the status goes to */
     uint64_t loop_max_us;     /* the longest iteration of the loop so far ... */
     uint64_t loop_max_cpu_us; /* ... and the most that one has used of a processor */

@@ -240,6 +240,7 @@ static enum drop open_data(struct sessions *s, struct session_peer *p, uint64_t 
     p->opened++;
     bool empty = len == SESSION_EXTRA_BYTES;
     session_heard(p, x, empty, now_us);
+    p->who.cloned = p->who.cloned && (empty || !p->newest);
     if (empty)
         return DATAGRAM_STEP;
     *payload = body;
@@ -392,6 +393,16 @@ const uint8_t *sessions_peer_key(const struct sessions *s, uint16_t peer)
 {
     const struct session_who *who = &s->peers[place_of(s, peer)]->who;
     return who->boot != 0 ? who->key : NULL;
+}
+
+void sessions_cloned(struct sessions *s, uint16_t peer, bool cloned)
+{
+    s->peers[place_of(s, peer)]->cloned = cloned;
+}
+
+bool sessions_we_are_cloned(const struct sessions *s, uint16_t peer)
+{
+    return s->peers[place_of(s, peer)]->who.cloned;
 }
 
 void sessions_know(struct sessions *s, uint16_t peer, const uint8_t key[NOISE_KEY_BYTES])

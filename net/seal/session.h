@@ -19,7 +19,8 @@
  *   HELLO      168   Noise's first message (noise.h); its prologue is "raftd3" and the 16 bytes above;
  *                    and a keyed BLAKE2b of the receiver's challenge[16] (zeros: unknown) and
  *                    bytes 0..151
- *    16 e[32]  48 sealed s[32], tag[16]  96 sealed {u64 boot, u32 index, u32 0, about[24]}, tag[16]
+ *    16 e[32]  48 sealed s[32], tag[16]
+ *    96 sealed {u64 boot, u32 index, u32 cloned, about[24]}, tag[16]
  *   152 mac[16]
  *   HELLO_ACK  168   Noise's second message, and a keyed BLAKE2b of HELLO's e and bytes 0..151;
  *                    laid out as HELLO is
@@ -30,8 +31,8 @@
  *   cluster's key.
  *
  *   s: the public key of the sender's data directory. index: chosen by the node that is to receive DATA
- *   under it. boot: random for each process. about: see about.h. Whether such a peer counts is for the
- *   caller to say.
+ *   under it. boot: random for each process. cloned: 1 = the sender hears several boxes with the
+ *   receiver's key. about: see about.h. Whether such a peer counts is for the caller to say.
  *
  * A handshake:      initiator                               responder
  *                   HELLO (challenge unknown: zeros)   ->   is it of our cluster and key?
@@ -217,6 +218,12 @@ const uint8_t *sessions_peer_key(const struct sessions *s, uint16_t peer);
 /* From now on this is the peer's key (zeros: none is known), and our handshakes tell the peer so. If it
  * is not the key of the session in use, a handshake begins. */
 void sessions_know(struct sessions *s, uint16_t peer, const uint8_t key[NOISE_KEY_BYTES]);
+
+/* Handshakes tell the peer whether several boxes speak with its key. Such a node must be sent no data. */
+void sessions_cloned(struct sessions *s, uint16_t peer, bool cloned);
+
+/* The peer hears several boxes with our key: it has told so and sent no data since. */
+bool sessions_we_are_cloned(const struct sessions *s, uint16_t peer);
 
 /* For `about`, in handshakes from now on: the cluster's id and the digest of our list, 0 = none. */
 void sessions_members(struct sessions *s, uint64_t cluster, uint64_t voters);

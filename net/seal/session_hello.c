@@ -22,7 +22,7 @@ enum {
     /* The same while there is a working session: 6 s. Loss must not bring back a key that is about to be
      * removed. */
     FIRST_KEY_WISHES = 12,
-    PAYLOAD = 40, /* boot, index, 0, about */
+    PAYLOAD = 40, /* boot, index, cloned, about */
     /* HELLOs of a peer that are answered with a CHALLENGE within JUDGE_US. At some 3 us each they take 3 % of
      * the processor at most; and 10 Mbit/s bring no more of them, so an honest one is not missed. */
     JUDGE_MAX = 1000,
@@ -117,14 +117,16 @@ static void make_payload(const struct sessions *s, const struct session_peer *p,
     const struct about about = {s->cfg.members, about_handle(p->key), s->cfg.voters};
     put_u64(payload, s->cfg.boot);
     put_u32(payload + 8, index);
-    put_u32(payload + 12, 0);
+    put_u32(payload + 12, p->cloned);
     put_about(payload + AT_ABOUT, &about);
 }
 
 /* Reads who wrote this payload. False: no raftd can have written it. */
 static bool read_who(const struct noise *n, const uint8_t payload[PAYLOAD], struct session_who *who)
 {
-    *who = (struct session_who){.boot = get_u64(payload), .about = get_about(payload + AT_ABOUT)};
+    *who = (struct session_who){.boot = get_u64(payload),
+                                .about = get_about(payload + AT_ABOUT),
+                                .cloned = get_u32(payload + 12) != 0};
     memcpy(who->key, n->rs, sizeof who->key);
     return who->boot != 0 && about_handle(who->key) != 0;
 }

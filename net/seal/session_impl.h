@@ -41,6 +41,7 @@ struct session_who {
     uint64_t boot; /* 0 = unknown */
     uint8_t key[NOISE_KEY_BYTES];
     struct about about; /* what it told of itself */
+    bool cloned;        /* it told that it hears several boxes with our key */
 };
 
 struct session {
@@ -81,6 +82,7 @@ struct session_peer {
     /* Who was proved last. Invariant: `current` and `prev` are with the same process and key. */
     struct session_who who;
     uint8_t key[NOISE_KEY_BYTES]; /* the key that is known for the peer; zeros = none */
+    bool cloned;                  /* several boxes speak with it */
     struct session current;
     struct session prev;
     struct session next;

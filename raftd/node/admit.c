@@ -146,6 +146,8 @@ enum admit_state admit_state(const struct admit *a, uint16_t peer)
         return ADMIT_NEW_DISK;
     if (a->before_us != 0)
         return ADMIT_NONE;
+    if (p->cloned_at != 0)
+        return ADMIT_CLONED;
     return known ? ADMIT_YES : ADMIT_FIRST;
 }
 
@@ -170,6 +172,10 @@ void admit_heard(struct admit *a, uint64_t now, uint16_t peer, const uint8_t key
     struct admitted *p = find_mine(a, peer);
     if (!about_same_key(p->shown, key) || p->about.known != about->known)
         p->greets = 0;
+    if (!about_same_key(p->shown, key)) {
+        p->boot = p->cloned_at = 0;
+        memset(p->former, 0, sizeof p->former);
+    }
     memcpy(p->shown, key, sizeof p->shown);
     p->about = *about;
     if (admit_state(a, peer) == ADMIT_NEW_DISK)
@@ -183,6 +189,23 @@ void admit_heard(struct admit *a, uint64_t now, uint16_t peer, const uint8_t key
     a->asked++;
     memcpy(p->remembering, key, sizeof p->remembering);
     a->io->remember(a->io->ctx, peer, key);
+}
+
+void admit_process(struct admit *a, uint64_t now, uint16_t peer, uint64_t boot)
+{
+    struct admitted *p = find_mine(a, peer);
+    if (boot == p->boot && now - p->cloned_at >= ADMIT_ALONE_US)
+        p->cloned_at = 0;
+    if (boot == p->boot)
+        return;
+    unsigned i = 0;
+    while (i < ADMIT_FORMER - 1 && p->former[i] != boot)
+        i++;
+    if (p->former[i] == boot)
+        p->cloned_at = now;
+    memmove(p->former + 1, p->former, i * sizeof p->former[0]);
+    p->former[0] = p->boot;
+    p->boot = boot;
 }
 
 void admit_remembered(struct admit *a, uint64_t now, uint16_t id,

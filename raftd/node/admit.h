@@ -14,6 +14,10 @@
  * whose directory they name for the first time. So a peer is listened to that says that newer members than
  * ours name it, under the key that it shows. Its vote and its copies are not those of the member that we
  * know: the core judges that by the key.
+ *
+ * A copy of a directory has the same key. But a process that ended never comes back: one that is heard again
+ * after another one with this key is proof of two boxes that live. Neither counts until one was alone for so
+ * long that the other one would have been heard.
  */
 #ifndef RAFTD_ADMIT_H
 #define RAFTD_ADMIT_H
@@ -21,6 +25,12 @@
 #include "net/about.h"
 #include "raftd/base/members.h"
 #include "raftd/node/io.h"
+
+enum {
+    /* Who gets no answer makes a handshake after eight datagrams: at most 3 s are between two of them. */
+    ADMIT_ALONE_US = 30000000,
+    ADMIT_FORMER = 4, /* processes of a peer that are remembered */
+};
 
 /* Does a peer count? */
 enum admit_state {
@@ -31,14 +41,18 @@ enum admit_state {
     ADMIT_OTHER_LIST,    /* no: it counts majorities among other nodes */
     ADMIT_OTHER_DISK,    /* no: under its id we know another data directory */
     ADMIT_NEW_DISK,      /* no: under our id it knows another data directory */
-    ADMIT_NONE, /* no: some peer has told us that our directory is new, so nobody counts for us */
+    ADMIT_NONE,   /* no: some peer has told us that our directory is new, so nobody counts for us */
+    ADMIT_CLONED, /* no: it is several boxes with copies of one directory */
 };
 
 struct admitted {
     uint16_t id;
     bool named; /* by the members in the log; else its key is the newest one that it shows */
-    uint8_t shown[ABOUT_KEY_BYTES];       /* its key, as last shown; zeros = never */
-    struct about about;                   /* as told with it */
+    uint8_t shown[ABOUT_KEY_BYTES]; /* its key, as last shown; zeros = never */
+    struct about about;             /* as told with it */
+    uint64_t boot;                  /* of the process that has shown it; 0 = not told ... */
+    uint64_t former[ADMIT_FORMER];  /* ... and of those before, the newest first */
+    uint64_t cloned_at; /* when one of those last came back; 0 = the present one was alone since */
     uint8_t known[ABOUT_KEY_BYTES];       /* its key, which is on our disk; zeros = none */
     uint8_t remembering[ABOUT_KEY_BYTES]; /* its key, on the way to our disk; zeros = none */
     uint64_t remember_at;                 /* our disk is not asked before */
@@ -93,6 +107,9 @@ const uint8_t *admit_shown(const struct admit *a, uint16_t peer);
 /* The peer has shown this key, and told us *about of itself. */
 void admit_heard(struct admit *a, uint64_t now, uint16_t peer, const uint8_t key[ABOUT_KEY_BYTES],
                  const struct about *about);
+
+/* This process of the peer has proved the key that was shown last. */
+void admit_process(struct admit *a, uint64_t now, uint16_t peer, uint64_t boot);
 
 /* node_remembered(). It may be of a peer that is there no more. */
 void admit_remembered(struct admit *a, uint64_t now, uint16_t id,

@@ -66,6 +66,7 @@ static enum drop judge(const struct envelope *e, uint16_t peer)
     case ADMIT_FIRST:
     case ADMIT_OTHER_DISK:
     case ADMIT_NONE:
+    case ADMIT_CLONED:
     case ADMIT_NEW_DISK: return DROP_DISK;
     }
     return DATAGRAM_DATA;
@@ -116,6 +117,8 @@ enum drop envelope_open(struct envelope *e, uint64_t now, uint16_t from, uint8_t
     if (sessions_newest(e->sessions, from)) { /* an older session may be of a box that is gone */
         const struct about about = sessions_peer_about(e->sessions, from);
         admit_heard(e->admit, now, from, sessions_peer_key(e->sessions, from), &about);
+        admit_process(e->admit, now, from, sessions_peer_boot(e->sessions, from));
+        sessions_cloned(e->sessions, from, admit_state(e->admit, from) == ADMIT_CLONED);
         if (e->io->here != NULL && admit_state(e->admit, from) != ADMIT_OTHER_DISK)
             e->io->here(e->io->ctx, from);
     }
@@ -225,9 +228,12 @@ void envelope_status(const struct envelope *e, uint16_t peer, struct status_peer
     case ADMIT_OTHER_DISK: s->session = STATUS_SESSION_OTHER_DISK; break;
     case ADMIT_NEW_DISK: s->session = STATUS_SESSION_NEW_DISK; break;
     case ADMIT_NONE: s->session = STATUS_SESSION_STAYS_OUT; break;
+    case ADMIT_CLONED: s->session = STATUS_SESSION_CLONED; break;
     case ADMIT_SILENT:
     case ADMIT_FIRST:
-    case ADMIT_YES: break;
+    case ADMIT_YES:
+        if (e->sessions != NULL && sessions_we_are_cloned(e->sessions, peer))
+            s->session = STATUS_SESSION_OWN_CLONE;
     }
 }
 

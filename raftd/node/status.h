@@ -28,9 +28,11 @@ enum status_session {
     STATUS_SESSION_OTHER_DISK,    /* under its id we know another data directory */
     STATUS_SESSION_NEW_DISK,      /* under our id it knows another data directory */
     STATUS_SESSION_STAYS_OUT, /* under our id another peer knows, or knew, another data directory */
+    STATUS_SESSION_CLONED,    /* it is several boxes with copies of one data directory */
+    STATUS_SESSION_OWN_CLONE, /* it hears another box with a copy of ours */
 };
 
-enum { STATUS_SESSIONS = STATUS_SESSION_STAYS_OUT + 1 };
+enum { STATUS_SESSIONS = STATUS_SESSION_OWN_CLONE + 1 };
 
 const char *status_session_name(enum status_session session); /* "none", "plain", ... */
 
@@ -49,9 +51,12 @@ enum { STATUS_LOSS_UNKNOWN = -1 }; /* in loss_*: nothing was measured, or nobody
 struct status_peer {
     uint16_t id;
     char addr[STATUS_ADDR_BYTES]; /* as configured: one or two */
-    enum raft_standing standing;  /* in the newest configuration */
-    enum raft_peer_state state;   /* meaningful on a leader */
-    uint64_t match_index;         /* meaningful on a leader */
+    /* Where it is, if that is at none of them; of a cloned one where both are. Filled by who knows: "" = not
+     * so, or it was not heard. */
+    char at[STATUS_ADDR_BYTES];
+    enum raft_standing standing; /* in the newest configuration */
+    enum raft_peer_state state;  /* meaningful on a leader */
+    uint64_t match_index;        /* meaningful on a leader */
     uint64_t lost_index; /* on a leader: it acknowledged entries up to here and lost some, 0 = no */
     uint64_t heard_us;   /* last datagram accepted from it, 0 = never */
     enum status_session session;
@@ -105,6 +110,7 @@ struct status_member {
     const char *role;                  /* "leader", or NULL */
     uint64_t incarnation;              /* first bytes of its key in their order, 0 = not known */
     char addr[2 * MEMBER_ADDR_BYTES];  /* one, or two with a comma between */
+    char at[STATUS_ADDR_BYTES];        /* as status_peer.at, as this node sees it */
     uint8_t session;                   /* enum status_session; STATUS_SESSIONS: it is who tells */
     uint64_t heard_us;                 /* 0 = never */
     uint64_t match_index;              /* this and what follows is known if the leader tells */

@@ -14,8 +14,8 @@
 const char *status_session_name(enum status_session session)
 {
     static const char *const names[STATUS_SESSIONS] = {
-        "none",          "plain",      "handshake",  "established", "wrong_key",
-        "other_cluster", "other_list", "other_disk", "new_disk",    "stays_out"};
+        "none",       "plain",      "handshake", "established", "wrong_key", "other_cluster",
+        "other_list", "other_disk", "new_disk",  "stays_out",   "cloned",    "own_clone"};
     return names[session];
 }
 
@@ -150,6 +150,7 @@ static const struct field node_fields[] = {
 
 static const struct field peer_fields[] = {
     {"addr", OF_PEER(addr), TEXT, ALWAYS},
+    {"at", OF_PEER(at), TEXT, UNLESS_0},
     {"state", OF_PEER(state), STATE, ON_LEADER},
     {"match_index", OF_PEER(match_index), NUMBER, ON_LEADER},
     {"lost_index", OF_PEER(lost_index), NUMBER, ON_LEADER | UNLESS_0},
@@ -185,6 +186,7 @@ static const struct field member_fields[] = {
     {"role", OF_MEMBER(role), WORDS, UNLESS_0},
     {"priority", OF_MEMBER(priority), NUMBER, ALWAYS},
     {"address", OF_MEMBER(addr), TEXT, ALWAYS},
+    {"at", OF_MEMBER(at), TEXT, UNLESS_0},
     {"incarnation", OF_MEMBER(incarnation), HANDLE, UNLESS_0},
     {"session", OF_MEMBER(session), SESSION, ALWAYS},
     {"heard_ms", OF_MEMBER(heard_us), AGE_MS, ALWAYS},
@@ -531,6 +533,8 @@ static void set_field(const struct field *fields, size_t n, void *base, const ch
     void *at = (char *)base + f->at;
     if (f->show == WORDS)
         *(const char **)at = value;
+    if (f->show == TEXT)
+        (void)snprintf(at, f->size, "%s", value);
     if (f->show == TRANSFER)
         while (v < RAFT_TRANSFER_COUNT &&
                strcmp(value, raft_transfer_name((enum raft_transfer)v)) != 0)

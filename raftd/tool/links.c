@@ -10,12 +10,12 @@
 
 enum { LOSS_WORTH_WORDS = 5 /* percent; less is usual on radio links */ };
 
-/* What the daemon says of that node, which keeps it apart; NULL: nothing. */
-static const char *trouble_of(const struct status *s, uint16_t id)
+/* That node, of which the daemon says what keeps it apart; NULL: nothing does. */
+static const struct status_peer *trouble_of(const struct status *s, uint16_t id)
 {
     for (unsigned i = 0; i < s->n_peers; i++)
-        if (s->peers[i].id == id)
-            return s->peers[i].trouble;
+        if (s->peers[i].id == id && s->peers[i].trouble != NULL)
+            return &s->peers[i];
     return NULL;
 }
 
@@ -53,16 +53,17 @@ static bool unheard(const struct status *s, unsigned k)
 static void tell_node(const struct status *s, unsigned i, FILE *out)
 {
     bool unknown = whole_row(s, i, STATUS_LINK_UNKNOWN);
-    const char *trouble = trouble_of(s, s->links[i].id);
+    const struct status_peer *apart = trouble_of(s, s->links[i].id);
     if (deaf(s, i))
         fprintf(out, "node %u hears nobody\n", s->links[i].id);
     if (unheard(s, i))
         fprintf(out, "nobody hears node %u%s\n", s->links[i].id,
-                unknown && trouble == NULL ? ": is it down, or cut off?" : "");
+                unknown && apart == NULL ? ": is it down, or cut off?" : "");
     else if (unknown)
         fprintf(out, "it is not known whom node %u hears\n", s->links[i].id);
-    if (trouble != NULL)
-        fprintf(out, "node %u %s\n", s->links[i].id, trouble);
+    if (apart != NULL)
+        fprintf(out, "node %u%s%s%s %s\n", apart->id, apart->at[0] != '\0' ? " (" : "", apart->at,
+                apart->at[0] != '\0' ? ")" : "", apart->trouble);
 }
 
 static void tell_pair(const struct status *s, unsigned i, unsigned k, FILE *out)

@@ -33,6 +33,9 @@ note "$OUT"
 [[ " $OUT " == *" failed=0 unknown=0 "* ]] || fail "requests failed"
 stall=${OUT##*stall_ms=}
 [ "${stall%% *}" -le 1000 ] || fail "no write for ${stall%% *} ms"
+at=$(field "$third" "peer.$follower.at")
+[ "$at" = "10.77.0.$((follower + 40)):$HOST_PORT" ] || fail "node $follower is reached at '$at'"
+[ "$(field "$follower" "peer.$third.at")" = "" ] || fail "node $third has not moved"
 says_of "$follower" 'has lost the address of this node, .*: listening at all that it has' ||
     fail "nothing said of the address that is missing"
 

@@ -86,6 +86,9 @@ static void test_troubles(void **state)
         {STATUS_SESSION_OTHER_DISK, DROP_COUNT, "node 3 (192.0.2.3:7101) comes with another data",
          true},
         {STATUS_SESSION_NEW_DISK, DROP_COUNT, "node 3 (192.0.2.3:7101) knows another data", true},
+        {STATUS_SESSION_CLONED, DROP_COUNT, "node 3 (A,B) is more than one living box", true},
+        {STATUS_SESSION_OWN_CLONE, DROP_COUNT, "node 3 (192.0.2.3:7101) hears another living box",
+         true},
         {STATUS_SESSION_PLAIN, DROP_CLUSTER, "node 3 (192.0.2.3:7101) is of another cluster",
          false},
         {STATUS_SESSION_HANDSHAKE, DROP_VERSION, "node 3 (192.0.2.3:7101) speaks another version",
@@ -105,6 +108,7 @@ static void test_troubles(void **state)
         s.leader = 1;
         s.peers[0].heard_us = UINT64_MAX / 2;
         s.peers[1].session = TABLE[i].session;
+        memcpy(s.peers[1].at, "A,B", sizeof "A,B");
         heard_forget();
         bool told = false;
         for (unsigned sec = 0; sec < 700; sec++) {

@@ -256,6 +256,52 @@ static void test_late_memory(void **state)
     assert_memory_equal(admit_key(&a, 2), none.bytes, sizeof none);
 }
 
+/* Node 2 is heard: the process of this number. */
+static enum admit_state process(uint64_t now, uint64_t boot)
+{
+    hear(now, key_of(THEIRS, 0), OURS);
+    admit_process(&a, now, 2, boot);
+    return admit_state(&a, 2);
+}
+
+/* A process that ended never comes back, so one that does is another box with the same directory. */
+static void test_cloned(void **state)
+{
+    (void)state;
+    const uint64_t t = SECOND, alone = ADMIT_ALONE_US;
+    const struct {
+        uint64_t at, boot;
+        enum admit_state is;
+    } TABLE[] = {
+        {t, 70, ADMIT_YES},
+        {t + 1, 71, ADMIT_YES}, /* restarts, in a row */
+        {t + 2, 72, ADMIT_YES},
+        {t + 3, 72, ADMIT_YES},
+        {t + 4, 71, ADMIT_CLONED}, /* and one that did not end */
+        {t + 5, 71, ADMIT_CLONED},
+        {t + 6, 72, ADMIT_CLONED},
+        {t + 5 + alone, 72, ADMIT_CLONED},
+        {t + 6 + alone, 72, ADMIT_YES},
+        {t + 7 + alone, 72, ADMIT_YES},
+        {t + 8 + alone, 71, ADMIT_CLONED}, /* it was only cut off */
+        {t + 9 + alone, 73, ADMIT_CLONED}, /* another start does not make two boxes one */
+        {t + 7 + 2 * alone, 73, ADMIT_CLONED},
+        {t + 8 + 2 * alone, 73, ADMIT_YES},
+        {t + 9 + 2 * alone, 70, ADMIT_CLONED}, /* three boxes */
+    };
+    start(OURS, THEIRS);
+    for (unsigned i = 0; i < sizeof TABLE / sizeof TABLE[0]; i++)
+        if (process(TABLE[i].at, TABLE[i].boot) != TABLE[i].is)
+            fail_msg("row %u", i);
+    /* A box with another directory and one with the right one in turn are no clones. */
+    start(OURS, THEIRS);
+    assert_int_equal(process(t, 80), ADMIT_YES);
+    hear(t, key_of(THEIRS + 1, 0), OURS);
+    admit_process(&a, t, 2, 81);
+    assert_int_equal(admit_state(&a, 2), ADMIT_OTHER_DISK);
+    assert_int_equal(process(t, 80), ADMIT_YES);
+}
+
 /* Greetings go until both know each other, soon less often; with handshakes none do. */
 static void test_greetings(void **state)
 {
@@ -285,9 +331,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_first),         cmocka_unit_test(test_others),
         cmocka_unit_test(test_new_directory), cmocka_unit_test(test_by_log),
-
         cmocka_unit_test(test_newer_members), cmocka_unit_test(test_late_memory),
-        cmocka_unit_test(test_greetings),
+        cmocka_unit_test(test_greetings),     cmocka_unit_test(test_cloned),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

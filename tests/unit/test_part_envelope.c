@@ -26,8 +26,14 @@ struct end {
     size_t len; /* of the newest that was sent; 0 = it is taken */
 };
 
-static struct end ends[2]; /* nodes 1 and 2 */
+static struct end ends[3]; /* nodes 1 and 2, and a copy of node 2 */
+static bool copied;        /* the copy is node 2 now */
 static uint64_t now;
+
+static struct end *end_of(unsigned id)
+{
+    return &ends[id == 2 && copied ? 2 : id - 1];
+}
 
 static void on_send(void *ctx, uint16_t to, const uint8_t *buf, size_t len)
 {
@@ -68,7 +74,7 @@ static void begin(struct end *n, uint16_t id, const char *cluster, const struct 
 /* What node 1 or 2 makes of the newest datagram of the other. */
 static enum drop take(unsigned id, bool *another)
 {
-    struct end *to = &ends[id - 1], *from = &ends[2 - id];
+    struct end *to = end_of(id), *from = end_of(3 - id);
     uint8_t *payload, buf[WIRE_DATAGRAM_MAX];
     size_t len = from->len;
     assert_true(len > 0);
@@ -87,8 +93,8 @@ static void send_text(unsigned id)
 {
     uint8_t buf[WIRE_HEAD_ROOM + TEXT + WIRE_TAIL_ROOM];
     memset(buf + WIRE_HEAD_ROOM, 7, TEXT);
-    envelope_send(&ends[id - 1].e, now, (uint16_t)(3 - id), buf, TEXT);
-    assert_int_equal(ends[id - 1].len, TEXT + envelope_bytes(&ends[id - 1].e));
+    envelope_send(&end_of(id)->e, now, (uint16_t)(3 - id), buf, TEXT);
+    assert_int_equal(end_of(id)->len, TEXT + envelope_bytes(&end_of(id)->e));
 }
 
 static void stop(void)
@@ -193,12 +199,77 @@ static void test_sealed(void **state)
     stop();
 }
 
+/* Node 2, or its copy, says something for a while. What node 1 made of the last of it. */
+static enum drop speak(bool by_copy)
+{
+    enum drop last = DROP_COUNT;
+    bool another;
+    copied = by_copy;
+    ends[0].len = end_of(2)->len = 0;
+    for (unsigned i = 0; i < 60; i++, now += 50000) {
+        for (unsigned id = 1; id <= 2; id++) {
+            envelope_shake(&end_of(id)->e, now);
+            if (end_of(id)->len > 0)
+                (void)take(3 - id, &another);
+            if (end_of(3 - id)->len > 0)
+                (void)take(id, &another); /* an answer */
+        }
+        if (!envelope_ready(&end_of(2)->e, 1))
+            continue;
+        send_text(2);
+        last = take(1, &another);
+    }
+    return last;
+}
+
+static enum status_session shows(const struct end *at, uint16_t peer)
+{
+    struct status_peer s = {0};
+    envelope_status(&at->e, peer, &s);
+    return s.session;
+}
+
+/* Two boxes with one directory: neither counts, and both learn it, until one has been alone. */
+static void test_cloned(void **state)
+{
+    (void)state;
+    struct session_keys keys[2] = {{.has = {true}, .own = pair_of(1)},
+                                   {.has = {true}, .own = pair_of(2)}};
+    bool another;
+    now = 1000000;
+    begin(&ends[0], 1, "home", &keys[0]);
+    begin(&ends[1], 2, "home", &keys[1]);
+    begin(&ends[2], 2, "home", &keys[1]);
+    assert_int_equal(speak(false), DATAGRAM_DATA);
+    assert_int_equal(speak(true), DATAGRAM_DATA); /* as if it had restarted */
+    assert_int_equal(speak(false), DROP_DISK);
+    assert_int_equal(shows(&ends[0], 2), STATUS_SESSION_CLONED);
+    assert_false(envelope_ready(&ends[0].e, 2));
+    assert_int_equal(speak(true), DROP_DISK);
+    assert_int_equal(speak(false), DROP_DISK);
+    assert_int_equal(shows(&ends[1], 1), STATUS_SESSION_OWN_CLONE);
+    assert_int_equal(shows(&ends[2], 1), STATUS_SESSION_OWN_CLONE);
+    for (uint64_t end = now + ADMIT_ALONE_US - 6000000; now < end;)
+        assert_int_equal(speak(false), DROP_DISK);
+    for (; !envelope_ready(&ends[0].e, 2); now += 50000) {
+        send_text(2);
+        (void)take(1, &another);
+    }
+    assert_int_equal(shows(&ends[1], 1), STATUS_SESSION_OWN_CLONE);
+    send_text(1); /* so it counts there */
+    assert_int_equal(take(2, &another), DATAGRAM_DATA);
+    assert_int_equal(shows(&ends[1], 1), STATUS_SESSION_ESTABLISHED);
+    envelope_free(&ends[2].e);
+    stop();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_plain),
         cmocka_unit_test(test_judged),
         cmocka_unit_test(test_sealed),
+        cmocka_unit_test(test_cloned),
     };
     return sodium_init() < 0 ? 1 : cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -196,6 +196,31 @@ static void test_kept(void **state)
     assert_string_equal(next(2), "192.0.2.2:7100");
 }
 
+static const char *tell(bool cloned)
+{
+    static char text[PLACES_TELL_BYTES];
+    places_tell(&ps, 2, cloned, text);
+    return text;
+}
+
+/* People are told where a peer is that is at none of its addresses; of a cloned one, where both are. */
+static void test_told(void **state)
+{
+    (void)state;
+    const struct address box = at("192.0.2.50:7100");
+    start("192.0.2.2:7100", "box:7100");
+    assert_string_equal(tell(false), "");
+    (void)here(2, "192.0.2.2:7100");
+    assert_string_equal(tell(false), "");
+    assert_string_equal(tell(true), "192.0.2.2:7100");
+    (void)here(2, "192.0.2.50:7100");
+    assert_string_equal(tell(false), "192.0.2.50:7100");
+    assert_string_equal(tell(true), "192.0.2.50:7100,192.0.2.2:7100");
+    places_resolved(&ps, 2, 1, "box:7100", &box);
+    assert_string_equal(tell(false), "");
+    places_tell(&ps, 3, true, (char[PLACES_TELL_BYTES]){"x"});
+}
+
 /* All peers with the longest addresses fit. */
 static void test_longest_text(void **state)
 {
@@ -219,6 +244,7 @@ int main(void)
         cmocka_unit_test(test_other_addresses),
         cmocka_unit_test(test_names),
         cmocka_unit_test(test_kept),
+        cmocka_unit_test(test_told),
         cmocka_unit_test(test_longest_text),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -465,6 +465,7 @@ static void fill_members(struct status *s)
     s->members[1] = (struct status_member){.id = 3,
                                            .standing = MEMBER_LEARNER,
                                            .addr = "192.0.2.3:7100,box3:7100",
+                                           .at = "192.0.2.9:7100",
                                            .session = STATUS_SESSION_ESTABLISHED,
                                            .heard_us = 98 * 1000000,
                                            .match_index = 10,
@@ -480,16 +481,20 @@ static void fill_members(struct status *s)
 static void test_members_table(void **state)
 {
     static const char *const rows[] = {
-        "id   standing  role    priority  address                   incarnation       session      "
+        "id   standing  role    priority  address                   at              incarnation    "
+        "   session      "
         "heard_ms  match_index  lag  lag_bytes  of_bytes  percent  eta_s  version  fsync_p99_us  "
         "uptime_s\n",
-        "1    voter     leader  1         192.0.2.1:7100            00000000000000ab  -            "
+        "1    voter     leader  1         192.0.2.1:7100            -               "
+        "00000000000000ab  -            "
         "1000      20           0    0          0         100      0      1.2.3    800           "
         "5\n",
-        "3    learner   -       0         192.0.2.3:7100,box3:7100  -                 established  "
+        "3    learner   -       0         192.0.2.3:7100,box3:7100  192.0.2.9:7100  -              "
+        "   established  "
         "2000      10           10   250        1000      75       3      -        -             "
         "0\n",
-        "999  joining   -       0                                   -                 none         "
+        "999  joining   -       0                                   -               -              "
+        "   none         "
         "-         0            0    0          0         0        -1     -        -             "
         "0\n",
         "as node 1, which leads, told 1000 ms ago; members of entry 17\n",
