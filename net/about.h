@@ -1,7 +1,8 @@
 /* about.h: what a node tells a peer of itself, so that only those count each other that belong to one
  * cluster: 24 bytes, in every handshake (session.h) and every plain datagram (plain.h).
  *
- *     0  u64  cluster    random id that the cluster was given with its first members; 0 = not known yet
+ *     0  u64  cluster    random id that the cluster was given with its first members; 0 = not known yet,
+ *                        or not for good
  *     8  u64  known      handle of the receiver's key, as the sender knows it; 0 = it knows none
  *    16  u64  voters     wire_voters_digest() of the nodes that the sender was made for. If `cluster` is not
  *                        0: the index of its newest members in its log, which name its key. 0 = its

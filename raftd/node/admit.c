@@ -66,7 +66,7 @@ void admit_remove(struct admit *a, uint16_t peer)
     a->n_peers--;
 }
 
-void admit_follow(struct admit *a, const struct members_at *m)
+void admit_follow(struct admit *a, const struct members_at *m, bool settled)
 {
     const struct member *self = members_find(&m->members, a->cfg->id);
     bool same = a->by_log && a->followed == m->index; /* only peers came */
@@ -76,7 +76,7 @@ void admit_follow(struct admit *a, const struct members_at *m)
         return;
     /* A configuration with another key may be an older one, of a log that is still being copied to us. */
     bool ours = self != NULL && about_same_key(self->key, a->cfg->key);
-    a->members = ours ? m->members.cluster_id : 0;
+    a->members = ours && settled ? m->members.cluster_id : 0;
     a->voters = a->members != 0 ? m->index : 0;
     if (ours || (self != NULL && !member_has_key(self)))
         a->before_us = 0; /* the members mean our directory */

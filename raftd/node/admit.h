@@ -90,8 +90,10 @@ void admit_add(struct admit *a, uint16_t peer);
 void admit_remove(struct admit *a, uint16_t peer);
 
 /* Another configuration is in force. If it is in the log, or our directory has no list of nodes, members have
- * the keys that it gives. A member without a key there has the first one that is heard. */
-void admit_follow(struct admit *a, const struct members_at *m);
+ * the keys that it gives. A member without a key there has the first one that is heard.
+ * settled: the id of its cluster is for good, see replica_settled(). Only then do we hold it against
+ * others that theirs is another one. */
+void admit_follow(struct admit *a, const struct members_at *m, bool settled);
 
 /* What we tell that peer of ourselves. */
 struct about admit_about(const struct admit *a, uint16_t peer);

@@ -257,9 +257,9 @@ void envelope_know(struct envelope *e, uint16_t peer)
         sessions_know(e->sessions, peer, admit_key(e->admit, peer));
 }
 
-void envelope_follow(struct envelope *e, const struct members_at *m)
+void envelope_follow(struct envelope *e, const struct members_at *m, bool settled)
 {
-    admit_follow(e->admit, m);
+    admit_follow(e->admit, m, settled);
     if (e->sessions == NULL)
         return;
     sessions_members(e->sessions, e->admit->members, e->admit->voters);

@@ -68,7 +68,7 @@ uint64_t envelope_incarnation(const struct envelope *e, uint16_t peer);
 void envelope_know(struct envelope *e, uint16_t peer);
 
 /* Another configuration is in force, see admit_follow(). */
-void envelope_follow(struct envelope *e, const struct members_at *m);
+void envelope_follow(struct envelope *e, const struct members_at *m, bool settled);
 
 /* Fills what is known of the peer's session, and the ids of our keys. */
 void envelope_status(const struct envelope *e, uint16_t peer, struct status_peer *s);

@@ -103,7 +103,7 @@ static bool come(struct node *n, uint64_t now, uint16_t id)
         return false;
     }
     links_add(&n->links, now, id, &p->path.link);
-    envelope_follow(&n->envelope, replica_members(&n->replica));
+    envelope_follow(&n->envelope, replica_members(&n->replica), replica_settled(&n->replica));
     introduce(n, id);
     return true;
 }
@@ -168,7 +168,7 @@ static void follow(struct node *n, uint64_t now)
     const struct raft *r = replica_raft(&n->replica);
     if (replica_members_changed(&n->replica)) {
         links_follow(&n->links);
-        envelope_follow(&n->envelope, replica_members(&n->replica));
+        envelope_follow(&n->envelope, replica_members(&n->replica), replica_settled(&n->replica));
         digests_follow(&n->digests, &r->members);
         for (unsigned i = 0; i < n->peers.n; i++)
             introduce(n, n->peers.all[i]->id);

@@ -252,8 +252,9 @@ void replica_step(struct replica *r, uint64_t now, const struct raft_event *ev)
 
 bool replica_members_changed(struct replica *r)
 {
-    bool changed = r->members_changed;
+    bool changed = r->members_changed || r->settled != replica_settled(r);
     r->members_changed = false;
+    r->settled = replica_settled(r);
     return changed;
 }
 

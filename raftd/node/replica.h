@@ -39,6 +39,7 @@ struct replica {
         members; /* the configurations that the core knows, with addresses and keys */
     uint64_t applied;
     bool members_changed;
+    bool settled; /* replica_settled(), as replica_members_changed() has told */
     struct members_at applied_members; /* the newest configuration up to `applied` */
     struct backlog backlog;
     uint64_t seal_at;     /* when to write the idle batch, NEVER = not needed */
@@ -85,6 +86,15 @@ static inline const struct members_at *replica_members(const struct replica *r)
     return members_log_newest(&r->members, 0);
 }
 
+/* The newest configuration's cluster has this id for good. The first leader draws the id, and if its entry is
+ * never committed, the next leader draws another one: until it is committed, the id says nothing. But an id
+ * that replaces another one was made by a recovery, which keeps out whoever has the other one at once. */
+static inline bool replica_settled(const struct replica *r)
+{
+    return replica_members(r)->index <= r->raft.commit_index ||
+           members_log_newest(&r->members, 1)->members.cluster_id != 0;
+}
+
 /* The newest configuration up to the last entry that replica_next() gave. */
 static inline const struct members_at *replica_applied_members(const struct replica *r)
 {
@@ -104,7 +114,8 @@ void replica_set_log_full(struct replica *r, bool full);
 /* The core's peer of that id; all zeros: it has none. */
 const struct raft_peer *replica_peer(const struct replica *r, uint16_t id);
 
-/* True if since the last call another configuration got in force, or peers of the core came or went. */
+/* True if since the last call another configuration got in force, its cluster's id settled, or peers of the
+ * core came or went. */
 bool replica_members_changed(struct replica *r);
 
 /* Our term is on our disk. Before, no message of ours may name it. */

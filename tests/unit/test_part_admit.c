@@ -155,16 +155,16 @@ static void test_by_log(void **state)
     struct members_at at = {.index = 1, .members = {.cluster_id = 5, .n = 1, .m = {{.id = 1}}}};
     at.members.m[0].key[0] = OURS + 1;
     start(OURS, THEIRS);
-    admit_follow(&a, &at); /* an old entry: it names a box that was there before ours */
+    admit_follow(&a, &at, true); /* an old entry: it names a box that was there before ours */
     admit_heard(&a, 0, 2, before.bytes, &(struct about){6, 0, 0});
     assert_int_equal(admit_state(&a, 2), ADMIT_YES);
     assert_true(admit_about(&a, 2).cluster == 0);
     at.members.m[0].key[0] = OURS;
     start(OURS, THEIRS);
     admit_remove(&a, 2);
-    admit_follow(&a, &at);
+    admit_follow(&a, &at, true);
     admit_add(&a, 2);
-    admit_follow(&a, &at);
+    admit_follow(&a, &at, true);
     assert_memory_equal(admit_key(&a, 2), none.bytes, sizeof none);
     admit_heard(&a, 1, 2, before.bytes, &(struct about){5, 0, 0});
     hear(2, theirs, 0);
@@ -172,10 +172,21 @@ static void test_by_log(void **state)
     admit_remove(&a, 2);
     at.index = 2;
     at.members.m[at.members.n++].id = 2;
-    admit_follow(&a, &at);
+    admit_follow(&a, &at, true);
     admit_add(&a, 2);
-    admit_follow(&a, &at);
+    admit_follow(&a, &at, true);
     assert_memory_equal(admit_key(&a, 2), none.bytes, sizeof none);
+    admit_heard(&a, 3, 2, before.bytes, &(struct about){6, 0, 0});
+    assert_int_equal(admit_state(&a, 2), ADMIT_OTHER_CLUSTER);
+    admit_follow(&a, &at,
+                 false); /* the id that we have may be one that nobody else will ever have */
+    admit_heard(&a, 3, 2, before.bytes, &(struct about){6, 0, 0});
+    assert_int_equal(admit_state(&a, 2), ADMIT_YES);
+    assert_true(admit_about(&a, 2).cluster == 0);
+    admit_remove(&a, 2);
+    admit_follow(&a, &at, true);
+    admit_add(&a, 2);
+    admit_follow(&a, &at, true);
     admit_heard(&a, 3, 2, before.bytes, &(struct about){6, 0, 0});
     assert_int_equal(admit_state(&a, 2), ADMIT_OTHER_CLUSTER);
     assert_memory_equal(admit_key(&a, 2), none.bytes, sizeof none);
@@ -198,7 +209,7 @@ static void test_newer_members(void **state)
     memcpy(at.members.m[1].key, old.bytes, sizeof old);
     start(OURS, 0);
     at.members.m[0].key[0] = OURS;
-    admit_follow(&a, &at);
+    admit_follow(&a, &at, true);
     assert_true(admit_about(&a, 2).cluster == 5 && admit_about(&a, 2).voters == 10);
     for (uint64_t theirs = 9; theirs <= 10; theirs++) {
         admit_heard(&a, 1, 2, new.bytes, &(struct about){5, OURS, theirs});
@@ -228,7 +239,7 @@ static void test_newer_members(void **state)
     /* Members that do not name us, as those do that a box reads that has just come. */
     at.members.m[0].key[0] = OURS - 1;
     at.index = 3;
-    admit_follow(&a, &at);
+    admit_follow(&a, &at, true);
     assert_true(admit_about(&a, 2).cluster == 0 && admit_about(&a, 2).voters == 0);
     admit_heard(&a, 5, 2, new.bytes, &(struct about){5, OURS, 4});
     assert_int_equal(admit_state(&a, 2), ADMIT_YES);
@@ -251,7 +262,7 @@ static void test_late_memory(void **state)
     start(OURS, 0);
     hear(1, theirs, 0);
     assert_int_equal(asked.times, 1);
-    admit_follow(&a, &at);
+    admit_follow(&a, &at, true);
     remembered(2, 2, theirs, true);
     assert_memory_equal(admit_key(&a, 2), none.bytes, sizeof none);
 }

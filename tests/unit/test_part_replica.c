@@ -206,10 +206,12 @@ static void test_members(void **state)
     assert_memory_equal(&replica_members(&p.r)->members, &m, sizeof m);
     assert_true(p.batch.first_index == 2 && p.batch.last_index == 2);
     assert_false(replica_next(&p.r, &rec));
+    assert_false(replica_settled(&p.r)); /* the next leader may draw another id */
     m.cluster_id++;
     assert_int_equal(replica_change(&p.r, p.now, &m, true), RAFT_REFUSED_UNDER_WAY);
     part_ack(&p, 2, 2, 0);
     members_are(&p, 2, 0);
+    assert_true(replica_settled(&p.r));
     assert_true(replica_next(&p.r, &rec) && rec.index == 2 && rec.type == RECORD_MEMBERS);
     assert_true(members_decode(rec.data, rec.data_len, &got) && got.cluster_id == 77);
     members_are(&p, 2, 2);
@@ -306,6 +308,8 @@ static void test_members_found(void **state)
     members_are(&p, 8, 2);
     assert_int_equal(replica_raft(&p.r)->commit_index, 5); /* else there were no entry 8 */
     assert_int_equal(replica_raft(&p.r)->members_before.index, 5);
+    /* Not committed, but made by a recovery: the id is in force. */
+    assert_true(replica_settled(&p.r));
     part_stop(&p);
 }
 
