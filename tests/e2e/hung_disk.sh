@@ -3,7 +3,7 @@
 # answers status and reads, and the cluster goes on without it, whether it was the leader or not.
 # shellcheck source=/dev/null
 . "$(dirname "$0")/../lib/cluster.sh"
-limit 150
+limit 300
 # Sanitizers look for leaks at exit, which they can not do while being traced.
 export ASAN_OPTIONS=${ASAN_OPTIONS:+$ASAN_OPTIONS:}detect_leaks=0
 
@@ -27,7 +27,7 @@ hang() { # node i's disk, while the others and the clients go on
     [ "$longest" -gt 1000 ] || fail "the disk did not hang"
     expect 0 ctl "$(other_than "$i")" --timeout 20 get "x"
     [ "$OUT" = "hung-$i-20" ] || fail "read '$OUT'"
-    [ $(($(now_ms) - start)) -lt 20000 ] || fail "the cluster waited for the hung disk"
+    [ $(($(now_ms) - start)) -lt 60000 ] || fail "the cluster waited for the hung disk" # that takes 120 s
     strace_detach
     wait_for 40 "recovery of node $i" converged
 }
