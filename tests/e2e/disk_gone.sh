@@ -102,6 +102,7 @@ grep -q 'a snapshot of this node is damaged' "$WORK/node$victim.log" || ls "$WOR
 backups() {
     local term
     term=$(field "$victim" term)
+    rm -f "$WORK/backup" "$WORK/backup2"
     expect 0 ctl "$victim" --timeout 20 backup "$WORK/backup"
     rm -r "$WORK/node$victim/snap"
     expect 0 ctl "$victim" --timeout 20 backup "$WORK/backup2"
