@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "raftd/base/bytes.h"
+#include "raftd/base/num.h"
 
 enum {
     /* Offsets in the preamble. */
@@ -480,7 +481,7 @@ size_t wire_room(const struct wire_writer *w)
 
 size_t wire_put_data(struct wire_writer *w, const struct wire_data *d)
 {
-    size_t room = wire_room(w), n = d->len < room ? d->len : room;
+    size_t room = wire_room(w), n = (size_t)min_u64(d->len, room);
     if (n == 0)
         return 0;
     uint8_t *b = put_frame(w, layout_of(WIRE_FRAME_DATA, 0), d, n);

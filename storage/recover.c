@@ -651,7 +651,7 @@ static void report_doubt(struct scan *s)
         return;
     if (d->term > rep->term || (d->term == rep->term && rep->vote == 0))
         rep->vote = d->vote;
-    rep->term = d->term > rep->term ? d->term : rep->term;
+    rep->term = max_u64(d->term, rep->term);
     rep->bad_first_index = d->first_lost;
     rep->bad_last_index = d->last_lost;
     if (!s->r->damaged)
@@ -682,7 +682,7 @@ static void fill_report(struct scan *s, int rc)
     rep->base_term = f->base_term;
     rep->last_index = f->last_index;
     rep->last_term = f->last_term;
-    rep->commit = f->commit > base->index ? f->commit : base->index;
+    rep->commit = max_u64(f->commit, base->index);
     memcpy(rep->head, f->head, sizeof rep->head);
     if (rc == 0 && s->damage[0] != '\0')
         add_message(

@@ -26,7 +26,7 @@ static int tell(struct scan *s, const struct segment_seen *seen, uint32_t at,
 {
     const struct wal_options *o = s->options;
     uint32_t from = at + BATCH_HEAD_BYTES;
-    size_t left = h->payload_len < seen->bytes - from ? h->payload_len : seen->bytes - from, size;
+    size_t left = (size_t)min_u64(h->payload_len, seen->bytes - from), size;
     struct record rec;
     if (o->cut_off == NULL || h->first_index == 0 || h->last_index < s->lacks)
         return 0;

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "raftd/base/num.h"
 #include "storage/zero.h"
 
 int scan_corrupt(struct scan *s, const char *format, ...)
@@ -114,7 +115,7 @@ static ssize_t read_blocks(struct scan *s, uint8_t *to, uint32_t at, uint32_t le
     ssize_t n = 0;
     for (uint32_t from = at; n >= 0 && from < at + len; from += (uint32_t)n) {
         uint32_t left = at + len - from, block = BATCH_BLOCK_BYTES - from % BATCH_BLOCK_BYTES;
-        block = block < left ? block : left;
+        block = (uint32_t)min_u64(block, left);
         n = s->d->pread(s->d->ctx, s->fd, to + (from - at), block, from);
         if (n == -EIO) {
             batch_spoil(to + (from - at), block, s->salt);
@@ -173,7 +174,7 @@ int scan_find(struct scan *s, const struct segment_seen *seen, const uint64_t *s
     struct batch_head h;
     *found = false;
     for (uint32_t at = BATCH_BLOCK_BYTES; at < seen->bytes;) {
-        uint32_t n = seen->bytes - at < SCAN_READ_BYTES ? seen->bytes - at : SCAN_READ_BYTES;
+        uint32_t n = (uint32_t)min_u64(seen->bytes - at, SCAN_READ_BYTES);
         int rc = scan_read(s, s->window, at, n);
         if (rc != 0)
             return rc;

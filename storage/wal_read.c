@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "raftd/base/bytes.h"
+#include "raftd/base/num.h"
 #include "storage/crc32c.h"
 #include "storage/record.h"
 #include "storage/segment.h"
@@ -131,7 +132,7 @@ static int skip_records(struct reader *r, uint32_t end)
             return damaged(r, "a record's length");
         if (r->record_at < from || r->record_at + RECORD_HEAD_BYTES > from + have) {
             from = r->record_at;
-            have = end - from < sizeof chunk ? end - from : (uint32_t)sizeof chunk;
+            have = (uint32_t)min_u64(end - from, sizeof chunk);
             int rc = read_bytes(r, chunk, have, from);
             if (rc != 0)
                 return rc;
@@ -166,7 +167,7 @@ static int check_whole(struct reader *r, const uint8_t head[RECORD_HEAD_BYTES], 
     uint8_t chunk[4 * BATCH_BLOCK_BYTES];
     uint32_t crc = 0;
     for (size_t at = sizeof crc, len; at < size; at += len) {
-        len = size - at < sizeof chunk ? size - at : sizeof chunk;
+        len = (size_t)min_u64(size - at, sizeof chunk);
         int rc = read_bytes(r, chunk, len, r->record_at + (uint32_t)at);
         if (rc != 0)
             return rc;
@@ -190,7 +191,7 @@ static int read_part(struct reader *r, uint32_t end)
         rc = check_whole(r, head, size);
     if (rc != 0)
         return rc;
-    size_t len = size - r->skip < r->cap - r->got ? size - r->skip : r->cap - r->got;
+    size_t len = (size_t)min_u64(size - r->skip, r->cap - r->got);
     rc = read_bytes(r, r->buf + r->got, len, r->record_at + r->skip);
     if (rc != 0)
         return rc;
@@ -219,7 +220,7 @@ static int read_records(struct reader *r, uint64_t live_to)
         rc = read_part(r, end);
     if (rc != 0)
         return rc;
-    size_t len = r->cap - r->got < end - r->record_at ? r->cap - r->got : end - r->record_at;
+    size_t len = (size_t)min_u64(r->cap - r->got, end - r->record_at);
     rc = read_bytes(r, r->buf + r->got, len, r->record_at);
     if (rc != 0)
         return rc;

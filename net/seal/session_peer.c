@@ -69,7 +69,7 @@ static void begin(struct session_peer *p, bool doubt, uint64_t now_us)
     p->pending = true;
     p->doubt = doubt;
     p->begun_us = now_us;
-    p->hello_at = now_us > p->hello_free_at ? now_us : p->hello_free_at;
+    p->hello_at = max_u64(now_us, p->hello_free_at);
 }
 
 static bool same_process(const struct session_who *a, const struct session_who *b)
@@ -234,9 +234,7 @@ void session_lost(struct sessions *s, struct session_peer *p, uint64_t now_us)
             return;
         begin(p, true, now_us);
     }
-    uint64_t at = now_us > p->hello_free_at ? now_us : p->hello_free_at;
-    if (at < p->hello_at)
-        p->hello_at = at;
+    p->hello_at = min_u64(p->hello_at, max_u64(now_us, p->hello_free_at));
 }
 
 void session_spoke(struct session_peer *p, uint64_t now_us)
@@ -276,7 +274,7 @@ static uint64_t begin_at(const struct sessions *s, const struct session_peer *p)
     uint64_t at = rekey_at(s, p);
     if (p->current.live && p->silent_at < at)
         at = p->silent_at;
-    return at > p->hold_until ? at : p->hold_until;
+    return max_u64(at, p->hold_until);
 }
 
 void session_tick(struct sessions *s, struct session_peer *p, uint64_t now_us)

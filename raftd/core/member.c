@@ -1,17 +1,7 @@
 /* member.c: see member.h. */
 #include "raftd/core/member.h"
 
-#include <assert.h>
 #include <stddef.h>
-
-struct raft_members raft_members_first(const uint16_t *ids, unsigned n)
-{
-    struct raft_members m = {.n = n};
-    assert(n <= RAFT_MEMBERS_MAX);
-    for (unsigned i = 0; i < n; i++)
-        m.m[i] = (struct raft_member){.id = ids[i], .standing = RAFT_VOTER, .priority = 1};
-    return m;
-}
 
 bool raft_members_valid(const struct raft_members *m)
 {

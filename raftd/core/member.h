@@ -38,9 +38,6 @@ struct raft_members {
     struct raft_member m[RAFT_MEMBERS_MAX];
 };
 
-/* A configuration of voters with priority 1 and no incarnation. */
-struct raft_members raft_members_first(const uint16_t *ids, unsigned n);
-
 /* Ids are distinct, and there are 1 to RAFT_VOTERS_MAX voters, including those that are joining. */
 bool raft_members_valid(const struct raft_members *m);
 

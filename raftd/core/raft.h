@@ -794,6 +794,5 @@ const char *raft_why_name(enum raft_why why);
 const char *raft_transfer_name(enum raft_transfer transfer);
 const char *raft_stand_name(enum raft_stand stand);
 const char *raft_waits_name(enum raft_waits waits);
-const char *raft_refusal_name(enum raft_refusal refusal);
 
 #endif

@@ -401,26 +401,6 @@ const char *raft_waits_name(enum raft_waits waits)
     return "?";
 }
 
-const char *raft_refusal_name(enum raft_refusal refusal)
-{
-    switch (refusal) {
-    case RAFT_TAKEN: return "taken";
-    case RAFT_REFUSED_NO_LEADER: return "this node does not lead";
-    case RAFT_REFUSED_HANDING: return "the leader hands its role over";
-    case RAFT_REFUSED_TOO_EARLY: return "the leader is new and has committed nothing yet";
-    case RAFT_REFUSED_UNDER_WAY: return "the last change of members is not committed yet";
-    case RAFT_REFUSED_NO_ROOM: return "too much waits to be committed";
-    case RAFT_REFUSED_MALFORMED: return "an id is there twice, or there are too many members";
-    case RAFT_REFUSED_LAST_VOTER: return "no voter would be left";
-    case RAFT_REFUSED_TWO_VOTERS: return "more than one voter would change";
-    case RAFT_REFUSED_NO_LEARNER: return "a new voter must be a learner before";
-    case RAFT_REFUSED_BEHIND: return "the learner has not caught up yet";
-    case RAFT_REFUSED_NO_STANDERS: return "too many voters would have priority 0";
-    case RAFT_REFUSED_NO_MAJORITY: return "no majority of the voters would be there";
-    }
-    return "?";
-}
-
 const char *raft_why_name(enum raft_why why)
 {
     switch (why) {

@@ -3,6 +3,8 @@
 #include <assert.h>
 #include <string.h>
 
+#include "raftd/base/num.h"
+
 void digests_init(struct digests *d, const struct raft_members *m, uint16_t self, uint64_t every)
 {
     *d = (struct digests){.every = every != 0 ? every : DIGESTS_EVERY, .n = 1};
@@ -65,7 +67,7 @@ static enum digests_verdict judge_row(const struct digests *d, const struct dige
     for (unsigned i = 0; i < d->n; i++) {
         unsigned equal = r->has[i] ? count(d, r, i) : 0;
         known += d->nodes[i].votes && r->has[i];
-        most = equal > most ? equal : most;
+        most = (unsigned)max_u64(most, equal);
     }
     unsigned ours = count(d, r, d->self);
     if (ours == known || ours >= majority)

@@ -742,13 +742,6 @@ const struct raft *node_raft(const struct node *n)
     return replica_raft(&n->replica);
 }
 
-const struct members_at *node_members(const struct node *n, bool *committed)
-{
-    *committed = replica_raft(&n->replica)->members.index <=
-                 replica_raft(&n->replica)->commit_index;
-    return replica_members(&n->replica);
-}
-
 const struct replica *node_replica(const struct node *n)
 {
     return &n->replica;

@@ -135,10 +135,6 @@ void node_rxq_dropped(struct node *n);
 /* Fills everything but what the loop knows (fsync times, socket counters). */
 void node_status(const struct node *n, uint64_t now, struct status *s);
 
-/* The newest configuration in the log, which is in force, and whether it is known to be committed. n = 0:
- * this node knows of none. Valid until the next call of any function here. */
-const struct members_at *node_members(const struct node *n, bool *committed);
-
 /* For messages, checks and tests. */
 const struct raft *node_raft(const struct node *n);
 

@@ -63,40 +63,31 @@ static void out_next(struct out *o, uint64_t term)
     out_open(o, term);
 }
 
+/* Puts a frame into the datagram under construction or, if that has no room, into the next one. */
+#define OUT_PUT(o, term, put, frame)                                                               \
+    do {                                                                                           \
+        out_open(o, term);                                                                         \
+        if (!put(&(o)->w, frame)) {                                                                \
+            out_next(o, term);                                                                     \
+            bool fits = put(&(o)->w, frame);                                                       \
+            assert(fits);                                                                          \
+        }                                                                                          \
+    } while (0)
+
 static void out_msg(struct out *o, const struct raft_msg *m)
 {
-    out_open(o, m->term);
-    if (!wire_put_msg(&o->w, m)) {
-        out_next(o, m->term);
-        bool fits = wire_put_msg(&o->w, m);
-        assert(fits);
-    }
+    OUT_PUT(o, m->term, wire_put_msg, m);
     if (m->type != RAFT_MSG_LEAD)
         return;
     o->lead = true;
     debts_lead(&o->p->debts, m);
 }
 
-static void out_sack(struct out *o, uint64_t term, const struct wire_sack *s)
-{
-    out_open(o, term);
-    if (!wire_put_sack(&o->w, s)) {
-        out_next(o, term);
-        bool fits = wire_put_sack(&o->w, s);
-        assert(fits);
-    }
-}
-
 static void out_offer(struct out *o)
 {
     struct wire_offer offer;
     snap_out_offer(&o->p->snapshot, o->now, &offer);
-    out_open(o, term_of(o));
-    if (!wire_put_offer(&o->w, &offer)) {
-        out_next(o, term_of(o));
-        bool fits = wire_put_offer(&o->w, &offer);
-        assert(fits);
-    }
+    OUT_PUT(o, term_of(o), wire_put_offer, &offer);
 }
 
 static void out_lead(struct out *o, bool ack_now)
@@ -211,7 +202,7 @@ static void out_sacks(struct out *o, uint64_t term, enum flow_ride ride)
     struct wire_sack s;
     unsigned i = 0;
     while (flows_sack(&o->p->flows, o->now, o->p->id, term, ride, &i, &s))
-        out_sack(o, term, &s);
+        OUT_PUT(o, term, wire_put_sack, &s);
 }
 
 /* What a leader sends beside the core's messages and the flows. */
@@ -246,22 +237,10 @@ static void out_change(struct out *o)
 {
     struct wire_change c;
     struct wire_changed answer;
-    if (changes_fill(o->s->changes, o->now, o->p->id, &c)) {
-        out_open(o, term_of(o));
-        if (!wire_put_change(&o->w, &c)) {
-            out_next(o, term_of(o));
-            bool fits = wire_put_change(&o->w, &c);
-            assert(fits);
-        }
-    }
-    if (changes_fill_answer(o->s->changes, o->p->id, &answer)) {
-        out_open(o, term_of(o));
-        if (!wire_put_changed(&o->w, &answer)) {
-            out_next(o, term_of(o));
-            bool fits = wire_put_changed(&o->w, &answer);
-            assert(fits);
-        }
-    }
+    if (changes_fill(o->s->changes, o->now, o->p->id, &c))
+        OUT_PUT(o, term_of(o), wire_put_change, &c);
+    if (changes_fill_answer(o->s->changes, o->p->id, &answer))
+        OUT_PUT(o, term_of(o), wire_put_changed, &answer);
 }
 
 static void out_vitals(struct out *o)

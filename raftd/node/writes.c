@@ -116,8 +116,7 @@ void writes_add(struct writes *w, uint64_t now, struct request *req)
     *place_of(w, number) = req;
     w->n++;
     w->bytes += req->cmd_len;
-    if (req->deadline_us < w->deadline)
-        w->deadline = req->deadline_us > now ? req->deadline_us : now;
+    w->deadline = min_u64(w->deadline, max_u64(req->deadline_us, now));
 }
 
 /* By all that is known to be committed, there is no room for what the write would store: so it need not enter
@@ -250,8 +249,8 @@ void writes_expire(struct writes *w, uint64_t now)
         left--;
         if (req->deadline_us <= now)
             finish(w, req, req->sent ? RESULT_UNKNOWN : why);
-        else if (req->deadline_us < w->deadline)
-            w->deadline = req->deadline_us;
+        else
+            w->deadline = min_u64(w->deadline, req->deadline_us);
     }
 }
 

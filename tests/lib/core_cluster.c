@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/lib/core_members.h"
+
 /* ------------------------------------------------------------------------------------- chance */
 
 uint64_t cl_random(struct cl *c)
@@ -594,7 +596,7 @@ struct cl *cl_new(unsigned n, unsigned voters, uint64_t seed)
         c->nodes[i].first = i < voters;
         c->nodes[i].incarnation = CL_INCARNATION;
     }
-    c->ghost.members[0] = raft_members_first(ids, voters);
+    c->ghost.members[0] = members_of_voters(ids, voters);
     for (unsigned i = 0; i < voters; i++)
         c->ghost.members[0].m[i].incarnation = CL_INCARNATION;
     c->cfg = (struct raft_config){.election_timeout = 150000};

@@ -13,6 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/lib/core_members.h"
+
 enum { T = 150000, RUNS = 64 };
 
 struct node {
@@ -33,7 +35,7 @@ static inline void start(struct node *t, unsigned n, uint64_t term, uint64_t las
         .term = term, .last_index = last, .runs = &run, .n_runs = last > 0 ? 1 : 0};
     for (unsigned i = 0; i < n; i++)
         ids[i] = (uint16_t)(i + 1);
-    s.members = raft_members_first(ids, n);
+    s.members = members_of_voters(ids, n);
     cfg.heartbeat = T / 3;
     cfg.retry = T / 8;
     cfg.ack_delay = 5000;

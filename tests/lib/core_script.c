@@ -219,6 +219,26 @@ static struct raft_members members_of(const struct script *s, unsigned from)
     return m;
 }
 
+static const char *refusal_name(enum raft_refusal refusal)
+{
+    switch (refusal) {
+    case RAFT_TAKEN: return "taken";
+    case RAFT_REFUSED_NO_LEADER: return "this node does not lead";
+    case RAFT_REFUSED_HANDING: return "the leader hands its role over";
+    case RAFT_REFUSED_TOO_EARLY: return "the leader is new and has committed nothing yet";
+    case RAFT_REFUSED_UNDER_WAY: return "the last change of members is not committed yet";
+    case RAFT_REFUSED_NO_ROOM: return "too much waits to be committed";
+    case RAFT_REFUSED_MALFORMED: return "an id is there twice, or there are too many members";
+    case RAFT_REFUSED_LAST_VOTER: return "no voter would be left";
+    case RAFT_REFUSED_TWO_VOTERS: return "more than one voter would change";
+    case RAFT_REFUSED_NO_LEARNER: return "a new voter must be a learner before";
+    case RAFT_REFUSED_BEHIND: return "the learner has not caught up yet";
+    case RAFT_REFUSED_NO_STANDERS: return "too many voters would have priority 0";
+    case RAFT_REFUSED_NO_MAJORITY: return "no majority of the voters would be there";
+    }
+    return "?";
+}
+
 static void do_members(struct script *s)
 {
     unsigned i = node_of(s, arg(s, 1));
@@ -228,7 +248,7 @@ static void do_members(struct script *s)
     bool force = strcmp(s->word[s->n_words - 1], "force") == 0;
     enum raft_refusal refusal = cl_change(s->c, i, &m, force);
     if (refusal != RAFT_TAKEN)
-        fprintf(s->out, "refused: %s\n", raft_refusal_name(refusal));
+        fprintf(s->out, "refused: %s\n", refusal_name(refusal));
     cl_run_until(s->c, s->c->now);
 }
 

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "raftd/node/changes.h"
 #include "raftd/serve/status_text.h"
 #include "tests/sim/impl.h"
 
@@ -78,7 +79,9 @@ static void event_text(FILE *f, const struct note *n)
                 n->b ? " cut" : "");
         break;
     case NOTE_HEAL: fprintf(f, "network heals"); break;
-    case NOTE_MEMBERS: fprintf(f, "members: %s", raft_refusal_name((enum raft_refusal)n->a)); break;
+    case NOTE_MEMBERS:
+        fprintf(f, "members: %s", n->a == RAFT_TAKEN ? "taken" : changes_words((unsigned)n->a));
+        break;
     case NOTE_WISH:
         fprintf(f, "members: wish for node %" PRIu64 " %s, entry %" PRIu64, n->a, results[n->b],
                 n->c);

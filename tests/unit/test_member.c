@@ -7,6 +7,8 @@
 #include <stddef.h>
 #include <cmocka.h>
 
+#include "tests/lib/core_members.h"
+
 /* Value of voter id: values[id]. */
 static uint64_t value_of(const void *ctx, uint16_t id)
 {
@@ -19,7 +21,7 @@ static struct raft_members first(unsigned n)
     uint16_t ids[RAFT_VOTERS_MAX];
     for (unsigned i = 0; i < n; i++)
         ids[i] = (uint16_t)(n - i); /* their order means nothing */
-    return raft_members_first(ids, n);
+    return members_of_voters(ids, n);
 }
 
 /* By definition: the largest value so that more than half of the voters have as much. */

@@ -9,6 +9,8 @@
 
 #include <cmocka.h>
 
+#include "tests/lib/core_members.h"
+
 enum { EVERY = 10, NODES = 3 };
 
 static const uint16_t IDS[RAFT_VOTERS_MAX] = {1, 2, 5, 7, 300, 301, 302, 303, 65535};
@@ -22,7 +24,7 @@ static uint64_t rnd(uint64_t *seed)
 
 static void start(struct digests *d, unsigned n, uint16_t self, uint64_t every)
 {
-    struct raft_members m = raft_members_first(IDS, n);
+    struct raft_members m = members_of_voters(IDS, n);
     digests_init(d, &m, self, every);
 }
 
@@ -289,7 +291,7 @@ static void test_members_change(void **state)
 {
     (void)state;
     struct digests d;
-    struct raft_members m = raft_members_first(IDS, 4);
+    struct raft_members m = members_of_voters(IDS, 4);
     struct wire_digests w = own(IDS[3], EVERY, 'B');
     m.m[3].standing = RAFT_LEARNER;
     digests_init(&d, &m, IDS[0], EVERY);
@@ -300,7 +302,7 @@ static void test_members_change(void **state)
     m.m[3].standing = RAFT_VOTER;
     digests_follow(&d, &m);
     assert_int_equal(d.verdict, DIGESTS_DISPUTED);
-    struct raft_members removed = raft_members_first(IDS, 3);
+    struct raft_members removed = members_of_voters(IDS, 3);
     digests_follow(&d, &removed);
     assert_int_equal(d.verdict, DIGESTS_AGREE);
     digests_follow(&d, &m); /* what it told before is forgotten */

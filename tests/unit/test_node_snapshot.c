@@ -70,15 +70,14 @@ static bool caught_up(const struct world *w)
 static void check_members(struct world *w, unsigned at)
 {
     struct wal_base base;
-    bool committed;
-    struct members_at m = *node_members(w->s->m[at].node, &committed);
-    assert_true(m.index > 0 && committed);
+    struct members_at m = *replica_members(node_replica(w->s->m[at].node));
+    assert_true(m.index > 0 && m.index <= sim_raft(w->s, at)->commit_index);
     assert_true(m.index < sim_raft(w->s, at)->trail.base_index);
     assert_int_equal(sim_snap_base(w->s->m[at].disk, &base), 0);
     assert_memory_equal(&base.members, &m, sizeof m);
     sim_crash(w->s, at);
     sim_restart(w->s, at);
-    assert_memory_equal(node_members(w->s->m[at].node, &committed), &m, sizeof m);
+    assert_memory_equal(replica_members(node_replica(w->s->m[at].node)), &m, sizeof m);
 }
 
 /* The log stays within the last snapshot and a few segments, and what is read of it is there. */
