@@ -48,6 +48,8 @@ static const struct conf_key conf_keys[] = {
      offsetof(struct conf, max_data_bytes), "all keys and values, with 64 bytes for each key"},
     {"cluster", "max_datagram_bytes", CONF_U32, 512, 1452, "1200",
      offsetof(struct conf, max_datagram_bytes), "largest datagram, as UDP payload"},
+    {"cluster", "auto_replace_s", CONF_U32, 0, 31536000, "0", offsetof(struct conf, auto_replace_s),
+     "a new directory under the id of a node that was silent for so long is taken in; 0: never"},
     {"node", "id", CONF_U32, 1, CONF_ID_MAX, "", offsetof(struct conf, id),
      "which of the nodes this is; without it the local address decides"},
     {"node", "data_dir", CONF_PATH, 1, CONF_DATA_DIR_SIZE - 1, "/var/lib/raftd",

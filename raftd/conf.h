@@ -47,6 +47,7 @@ struct conf {
     char name[CONF_NAME_MAX + 1];
     struct conf_node nodes[CONF_NODES_MAX]; /* sorted by id */
     int n_nodes;                            /* 1 to CONF_NODES_MAX */
+    uint32_t auto_replace_s;                /* a silent member is replaced by itself; 0 = never */
     uint32_t election_timeout_ms;           /* T; the timeout is random in [T, 2T] */
     uint32_t max_value_bytes;
     uint32_t max_data_bytes;     /* of all keys and values, as kv.h counts them */

@@ -157,8 +157,23 @@ static void say_standing(struct news *said, const struct raft *r, uint64_t now_u
         (void)lasting_over(&said->out, now_us);
 }
 
+/* Of this node itself say_standing() tells. */
+static void say_directories(struct news *said, const struct raft *r)
+{
+    for (unsigned i = 0; i < r->members.n; i++) {
+        const struct raft_member *m = &r->members.m[i];
+        uint64_t *was = &peer_of(said, m->id)->incarnation;
+        if (*was != 0 && m->incarnation != 0 && *was != m->incarnation && m->id != r->cfg.id)
+            say_info("node %u is another data directory from now on: it gets the data, and the one "
+                     "before counts no more",
+                     m->id);
+        *was = m->incarnation != 0 ? m->incarnation : *was;
+    }
+}
+
 void news_raft(struct news *said, const struct raft *r, uint64_t now_us)
 {
+    say_directories(said, r);
     say_handover(said, r);
     say_own_loss(&said->own, r, now_us);
     say_own_damage(said, r, now_us);

@@ -47,7 +47,8 @@ struct news_lost {
 };
 
 struct news_peer {
-    uint16_t id; /* 0: a free place */
+    uint16_t id;          /* 0: a free place */
+    uint64_t incarnation; /* of its directory, as last seen among the members; 0 = not yet */
     struct news_lost lost;
     enum status_session session; /* as last seen */
     struct lasting trouble[NEWS_TROUBLES];

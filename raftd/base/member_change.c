@@ -88,18 +88,18 @@ static enum member_verdict remove_one(struct members *m, struct member *of)
 static enum member_verdict replace(const struct members *m, const struct member_seen *seen,
                                    struct member *of)
 {
-    bool same = memcmp(seen->key, of->key, sizeof of->key) == 0;
+    static const uint8_t nobody[MEMBER_KEY_BYTES];
+    bool other = memcmp(seen->key, of->key, sizeof of->key) != 0 &&
+                 memcmp(seen->key, nobody, sizeof nobody) != 0;
     if (is_last_voter(m, of))
         return MEMBER_ONLY_COPY;
-    if (same && member_has_key(of) && seen->lately)
-        return MEMBER_SAME_DIRECTORY;
+    if (!other && !member_has_key(of))
+        return MEMBER_AS_IT_IS; /* whoever comes first is expected already */
+    if (!other)
+        return seen->lately ? MEMBER_SAME_DIRECTORY : MEMBER_NOT_THERE;
     if (of->standing == MEMBER_VOTER)
         of->standing = MEMBER_JOINING;
-    else if (same)
-        return MEMBER_AS_IT_IS;
-    memset(of->key, 0, sizeof of->key); /* whoever comes first, if nobody has come yet */
-    if (!same)
-        memcpy(of->key, seen->key, sizeof of->key);
+    memcpy(of->key, seen->key, sizeof of->key);
     return MEMBER_TAKEN;
 }
 

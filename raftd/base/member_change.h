@@ -58,13 +58,15 @@ enum member_verdict {
     MEMBER_ONLY_COPY,      /* replace: there is no other voter that has the data */
     MEMBER_SAME_DIRECTORY, /* replace: the member is there, with the directory that counts */
     MEMBER_NONE_YET,       /* the cluster has no members in its log yet */
+    MEMBER_NOT_THERE,      /* replace: nobody has come with another directory */
     MEMBER_VERDICTS,
 };
 
 /* The data directory that speaks under an id now, as its session proves it. */
 struct member_seen {
     uint8_t key[MEMBER_KEY_BYTES]; /* zeros: nobody has spoken */
-    bool lately;                   /* within the time after which a node counts as silent */
+    bool lately;                   /* the directory that counts was heard just now ... */
+    uint64_t silent_us;            /* ... or not for so long */
 };
 
 /* Applies the change to the members `now`, which are valid. MEMBER_TAKEN: *out is the new value, which is

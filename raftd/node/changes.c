@@ -8,6 +8,7 @@
 enum {
     AGAIN_US = 50000,  /* a wish is sent again if no answer came */
     RETRY_US = 100000, /* after a refusal that passes it is asked anew, after so long */
+    LOOK_US = 1000000, /* between two looks for a member that is to be replaced */
 };
 
 _Static_assert((int)RAFT_REFUSED_NO_MAJORITY < (int)MEMBER_VERDICTS_OWN &&
@@ -59,8 +60,14 @@ const char *changes_words(unsigned verdict)
             "it is the only voter, so nobody else has the data for sure; if they are "
             "lost, begin anew from a backup with raftd --init --restore",
         [MEMBER_SAME_DIRECTORY] =
-            "it is there with the data directory that counts, so nothing is to "
-            "be replaced; for an empty disk, stop it and use raftd --init first",
+            "it is there, or was a moment ago, with the data directory that counts, so nothing is "
+            "to "
+            "be replaced; for an empty disk, stop it, use raftd --init --join, and start it first",
+        [MEMBER_NOT_THERE] =
+            "nobody has come under that id with another data directory yet, which takes ten "
+            "seconds "
+            "after the one before was last heard; make it with raftd --init --join, start it, and "
+            "try again",
         [MEMBER_NONE_YET] = "the cluster has not written down its first members yet" TRY_AGAIN,
     };
     const char *w = verdict < MEMBER_VERDICTS ? words[verdict] : NULL;
@@ -73,17 +80,19 @@ static bool passes(unsigned verdict)
 {
     return verdict == RAFT_REFUSED_NO_LEADER || verdict == RAFT_REFUSED_HANDING ||
            verdict == RAFT_REFUSED_TOO_EARLY || verdict == RAFT_REFUSED_UNDER_WAY ||
-           verdict == RAFT_REFUSED_NO_ROOM || verdict == MEMBER_NONE_YET;
+           verdict == RAFT_REFUSED_NO_ROOM || verdict == MEMBER_NONE_YET ||
+           verdict == MEMBER_NOT_THERE;
 }
 
-void changes_init(struct changes *c, const struct node_io *io, struct replica *r, uint32_t boot,
-                  changes_seen *seen, const void *seen_ctx)
+void changes_init(struct changes *c, const struct node_config *cfg, const struct node_io *io,
+                  struct replica *r, changes_seen *seen, const void *seen_ctx)
 {
     *c = (struct changes){.io = io,
                           .replica = r,
+                          .auto_replace_us = cfg->auto_replace_us,
                           .seen = seen,
                           .seen_ctx = seen_ctx,
-                          .number = (uint64_t)boot << 32,
+                          .number = (uint64_t)cfg->boot << 32,
                           .send_at = NEVER};
 }
 
@@ -108,6 +117,29 @@ static struct wire_changed judge(struct changes *c, uint64_t now, uint64_t numbe
     answer.index = r->members.index;
     answer.term = raft_term_at(r, answer.index);
     return answer;
+}
+
+/* A member that comes with another directory, and was silent with the one that counts, is taken back without
+ * being asked for, if all others are there. */
+static void replace_by_itself(struct changes *c, uint64_t now)
+{
+    const struct raft *r = replica_raft(c->replica);
+    const struct members *m = &replica_members(c->replica)->members;
+    struct member_change change = {.op = MEMBER_REPLACE};
+    unsigned away = 0;
+    if (c->auto_replace_us == 0 || r->role != RAFT_LEADER || now < c->look_at)
+        return;
+    c->look_at = now + LOOK_US;
+    for (unsigned i = 0; i < m->n; i++) {
+        struct member_seen seen = c->seen(c->seen_ctx, now, m->m[i].id);
+        if (m->m[i].id == r->cfg.id || seen.lately)
+            continue;
+        away++;
+        if (seen.silent_us >= c->auto_replace_us)
+            change.id = m->m[i].id;
+    }
+    if (away == 1 && change.id != 0)
+        (void)judge(c, now, 0, &change);
 }
 
 static struct heard_change *heard_of(struct changes *c, uint16_t from)
@@ -284,6 +316,7 @@ static void expire(struct changes *c)
 void changes_step(struct changes *c, uint64_t now)
 {
     const struct raft *r = replica_raft(c->replica);
+    replace_by_itself(c, now);
     if (c->req != NULL && is_to(c, r->cfg.id) && now >= c->send_at)
         ask_ourselves(c, now);
     if (c->req == NULL)

@@ -22,6 +22,8 @@ struct changes {
     struct replica *replica;
     changes_seen *seen;
     const void *seen_ctx;
+    uint64_t auto_replace_us; /* as leader: 0 = no member is replaced without being asked for */
+    uint64_t look_at;         /* when one is looked for again */
     /* The wish of a client here. */
     struct request *req; /* NULL: none */
     uint64_t number;     /* of the present wish, or of the last one */
@@ -41,8 +43,8 @@ struct changes {
 };
 
 /* All that is passed here outlives it. */
-void changes_init(struct changes *c, const struct node_io *io, struct replica *r, uint32_t boot,
-                  changes_seen *seen, const void *seen_ctx);
+void changes_init(struct changes *c, const struct node_config *cfg, const struct node_io *io,
+                  struct replica *r, changes_seen *seen, const void *seen_ctx);
 
 /* Takes over a request of kind REQUEST_CHANGE. */
 void changes_ask(struct changes *c, uint64_t now, struct request *req);

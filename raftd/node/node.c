@@ -206,6 +206,7 @@ static struct member_seen seen(const void *ctx, uint64_t now, uint16_t id)
     memcpy(s.key, admit_shown(&n->admit, id), sizeof s.key);
     const struct link *l = &p->path.link;
     s.lately = l->has_peer && now < l->peer_ts_at + SEEN_TIMEOUTS * n->cfg.election_timeout_us;
+    s.silent_us = now - (l->has_peer ? max_u64(p->since, l->peer_ts_at) : p->since);
     return s;
 }
 
@@ -228,7 +229,7 @@ static bool start(struct node *n, const struct wal_report *wal, const struct sna
     links_init(&n->links, cfg, &n->replica, n->start_us);
     reads_begin(&n->reads, cfg->boot);
     writes_init(&n->writes, cfg, &n->io, &n->replica, &n->relay_out, n->machine);
-    changes_init(&n->changes, &n->io, &n->replica, cfg->boot, seen, n);
+    changes_init(&n->changes, cfg, &n->io, &n->replica, seen, n);
     vitals_init(&n->vitals, &n->replica, &n->envelope, &n->peers, n->start_us);
     n->sender = (struct sender){&n->replica, &n->envelope, &n->links, &n->digests,
                                 &n->changes, &n->vitals,   &n->peers};

@@ -21,11 +21,6 @@ clone_stop() {
 }
 says_of() { grep -q -- "$2" "$WORK/node$1.log"; }
 session_is() { [ "$(field "$1" "peer.$2.session")" = "$3" ]; }
-of() { # NODE ID COLUMN: what the table at NODE says of member ID.
-    ctl "$1" members | awk -v id="$2" -v column="$3" '
-        NR == 1 { for (i = 1; i <= NF; i++) if ($i == column) at = i }
-        $1 == id { print $at }'
-}
 
 # copied ID: node ID and a copy of it run until each other node has named both; two are left to serve.
 copied() {
@@ -60,7 +55,7 @@ lost=$(other_than "$LEADER")
 other=$((6 - LEADER - lost))
 copied "$lost"
 expect 0 ctl "$LEADER" --timeout 10 put k 2 # the other two are a majority
-[ "$(of "$other" "$lost" session)" = cloned ] || fail "members say: $(ctl "$other" members)"
+[ "$(member_has "$other" "$lost" session)" = cloned ] || fail "members say: $(ctl "$other" members)"
 # Neither of the two helps one node alone to commit anything.
 pause "$other"
 expect 5 ctl "$LEADER" --timeout 5 put k 3
@@ -85,7 +80,7 @@ crash "$led"
 wait_for 60 "the copy of node $led, alone" session_is "$LEADER" "$led" established
 at=$(field "$LEADER" "peer.$led.at")
 [ "$at" = "10.77.0.4:$HOST_PORT" ] || fail "node $led is at '$at'"
-[ "$(of "$LEADER" "$led" at)" = "$at" ] || fail "members say: $(ctl "$LEADER" members)"
+[ "$(member_has "$LEADER" "$led" at)" = "$at" ] || fail "members say: $(ctl "$LEADER" members)"
 crash "$(other_than "$LEADER")"
 expect 0 ctl "$LEADER" --timeout 20 put k 6
 clone_stop

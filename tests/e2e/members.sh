@@ -6,35 +6,17 @@
 limit 240
 KEYED=1
 
-# join ID PORT: a directory without members, and its daemon, whose file has no other node.
-join() {
-    conf_write "$WORK/join.$1" "$NAME" 0 ""
-    sed -i "s/^\[node\]/node.$1 = 127.0.0.1:$2\n[node]/" "$WORK/join.$1"
-    cp -p "$WORK/key" "$WORK/key.$1"
-    expect 0 "$RAFTD" --init --join -c "$WORK/join.$1" -i "$1"
-    CONF=$WORK/join.$1 launch "$1"
-    wait_for 30 "answer of node $1" answers "$1"
-}
-
-# of NODE ID COLUMN: what the table at NODE says of member ID.
-of() {
-    ctl "$1" members | awk -v id="$2" -v column="$3" '
-        NR == 1 { for (i = 1; i <= NF; i++) if ($i == column) at = i }
-        $1 == id { print $at }'
-}
-
 near() { # NODE ID: member ID lacks little at a moment, while clients write
     local lag
-    lag=$(of "$1" "$2" lag)
+    lag=$(member_has "$1" "$2" lag)
     [[ "$lag" =~ ^[0-9]+$ ]] && [ "$lag" -lt 50 ]
 }
-is() { [ "$(of "$1" "$2" "$3")" = "$4" ]; } # NODE ID COLUMN VALUE
 
 cluster 3
 ports=$BASE_PORT
 start_all
 wait_leader
-wait_for 10 "first members in the log" is 1 3 standing voter
+wait_for 10 "first members in the log" member_is 1 3 standing voter
 
 # --- three become five ----------------------------------------------------------------------------
 history_start -m -c 2 -k 20 -t 8000
@@ -44,8 +26,8 @@ for id in 4 5; do
     [ "$(field "$id" role)" = follower ] || fail "node $id does not wait"
     expect 0 ctl $((id - 3)) member add "$id" "127.0.0.1:$BASE_PORT"
     says "node $id gets the data now and then becomes a voter"
-    wait_for 30 "node $id as a voter" is 2 "$id" standing voter
-    wait_for 10 "key of node $id" is 3 "$id" session established
+    wait_for 30 "node $id as a voter" member_is 2 "$id" standing voter
+    wait_for 10 "key of node $id" member_is 3 "$id" session established
 done
 expect 0 ctl 5 put five yes
 expect 0 ctl 1 get five
@@ -75,12 +57,12 @@ expect 0 ctl 3 --timeout 10 put three yes
 # --- a box with an empty disk ---------------------------------------------------------------------
 free_ports 1
 crash 5
-port=$(of 3 5 address)
+port=$(member_has 3 5 address)
 mv "$WORK/node5" "$WORK/node5.lost"
 join 5 "${port##*:}"
-wait_for 20 "node 5 told apart" is 3 5 session other_disk
+wait_for 20 "node 5 told apart" member_is 3 5 session other_disk
 expect 0 ctl 3 --timeout 10 member replace 5
-wait_for 30 "node 5 as a voter again" is 4 5 standing voter
+wait_for 30 "node 5 as a voter again" member_is 4 5 standing voter
 crash 4
 expect 0 ctl 5 --timeout 10 put replaced yes # it counts: the two are all that are left
 expect 0 ctl 5 get five
@@ -90,9 +72,9 @@ CONF=$WORK/join.4 start 4
 # --- mistakes -------------------------------------------------------------------------------------
 expect 11 ctl 3 --timeout 10 member add 4 127.0.0.1:9
 says "it is a member already; to move it use member set, .* empty disk use member replace"
-expect 11 ctl 3 member add 6 "$(of 3 4 address)"
+expect 11 ctl 3 member add 6 "$(member_has 3 4 address)"
 says "another member has that address; 'raftctl members' says which"
-wait_for 20 "node 4, heard" is 3 4 lag 0
+wait_for 20 "node 4, heard" member_is 3 4 lag 0
 expect 11 ctl 3 member replace 4
 says "it is there with the data directory that counts"
 expect 0 ctl 3 member set 4 priority=0

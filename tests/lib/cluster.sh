@@ -288,6 +288,25 @@ up_nodes() {
     done
 }
 
+# join ID PORT: a directory without members, and its daemon, whose file $WORK/join.ID has no other node.
+join() {
+    conf_write "$WORK/join.$1" "$NAME" 0 ""
+    sed -i "s/^\[node\]/node.$1 = 127.0.0.1:$2\n[node]/" "$WORK/join.$1"
+    [ -e "$WORK/key.$1" ] || cp -p "$WORK/key" "$WORK/key.$1"
+    expect 0 "$RAFTD" --init --join -c "$WORK/join.$1" -i "$1"
+    CONF=$WORK/join.$1 launch "$1"
+    wait_for 30 "answer of node $1" answers "$1"
+}
+
+# member_has NODE ID COLUMN: what the table of members at NODE says of member ID.
+member_has() {
+    ctl "$1" members | awk -v id="$2" -v column="$3" '
+        NR == 1 { for (i = 1; i <= NF; i++) if ($i == column) at = i }
+        $1 == id { print $at }'
+}
+
+member_is() { [ "$(member_has "$1" "$2" "$3")" = "$4" ]; } # NODE ID COLUMN VALUE
+
 # Any node that is up, but not those named.
 other_than() {
     local i

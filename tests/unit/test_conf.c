@@ -275,7 +275,7 @@ static const struct bad bad_texts[] = {
     /* keys */
     {"[cluster]\nnodes.1 = 1\n", "f:2: [cluster] nodes.1: unknown key; allowed: node.N, name, "
                                  "election_timeout_ms, max_value_bytes, max_data_bytes, "
-                                 "max_datagram_bytes"},
+                                 "max_datagram_bytes, auto_replace_s"},
     {"[node]\nname = x\n",
      "f:2: [node] name: unknown key; allowed: id, data_dir, socket, "
      "socket_mode, key_file, next_key_file, readers, log_max_bytes, disk_min_free, log_level"},

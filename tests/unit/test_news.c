@@ -658,6 +658,13 @@ static void test_standing(void **state)
     for (; now < 150 * SEC; now += SEC)
         news_raft(&said, &r, now);
     heard_is(0, 1, 2, "this node is no member"); /* not again so soon */
+    r.members.m[0].incarnation = 5;              /* it is known now */
+    news_raft(&said, &r, now);
+    heard_is(0, 1, 2, "this node is no member");
+    r.members.m[0].incarnation = 6;
+    for (unsigned i = 0; i < 3; i++)
+        news_raft(&said, &r, now);
+    heard_is(0, 1, 3, "node 1 is another data directory from now on");
 }
 
 int main(void)

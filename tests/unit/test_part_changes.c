@@ -7,19 +7,21 @@
 
 static struct part p;
 static struct changes c;
-static struct member_seen whom;
+static struct member_seen whom; /* who speaks as node 3, */
+static bool there;              /* and all others do */
+static uint8_t third_key;
 
 static struct member_seen who(const void *ctx, uint64_t now, uint16_t id)
 {
-    (void)ctx, (void)now, (void)id;
-    return whom;
+    (void)ctx, (void)now;
+    return id == 3 ? whom : (struct member_seen){.lately = there};
 }
 
 static void start(void)
 {
     part_start(&p);
     memset(&whom, 0, sizeof whom);
-    changes_init(&c, &p.io, &p.r, p.cfg.boot, who, NULL);
+    changes_init(&c, &p.cfg, &p.io, &p.r, who, NULL);
 }
 
 static void stop(void)
@@ -77,6 +79,7 @@ static void lead(void)
         m.m[i] = (struct member){.id = (uint16_t)(i + 1), .standing = MEMBER_VOTER, .priority = 1};
         m.m[i].addr[0][0] = 'a';
     }
+    m.m[2].key[0] = third_key;
     part_lead(&p);
     part_match(&p, 2);
     part_ack(&p, 2, last(), 0);
@@ -308,6 +311,57 @@ static void test_one_at_a_time(void **state)
     stop();
 }
 
+/* Is node 3 replaced now, at the next look? */
+static bool replaced(void)
+{
+    uint64_t before = last();
+    p.now += S;
+    part_ack(&p, 2, before, 0);
+    step();
+    return last() != before;
+}
+
+/* A member with another directory, whose old one was silent for long, is taken back when all others are
+ * there: by the leader, once, and only if that is wanted. */
+static void test_by_itself(void **state)
+{
+    (void)state;
+    third_key = 30;
+    start();
+    p.cfg.auto_replace_us = 60 * (uint64_t)S;
+    changes_init(&c, &p.cfg, &p.io, &p.r, who, NULL);
+    there = true;
+    whom.silent_us = 60 * (uint64_t)S;
+    whom.key[0] = 31;
+    assert_false(replaced()); /* it does not lead */
+    lead();
+    whom.silent_us--;
+    assert_false(replaced());
+    whom.silent_us++;
+    there = false;
+    assert_false(replaced());
+    there = true;
+    whom.key[0] = 30;
+    assert_false(replaced()); /* nobody else has come */
+    whom.key[0] = 31;
+    whom.lately = true;
+    assert_false(replaced());
+    whom.lately = false;
+    assert_true(replaced());
+    const struct member *m = members_find(&replica_members(&p.r)->members, 3);
+    assert_true(m->standing == MEMBER_JOINING && m->key[0] == 31);
+    assert_false(replaced());
+    stop();
+    start();
+    lead();
+    there = true;
+    whom.silent_us = UINT64_MAX;
+    whom.key[0] = 31;
+    assert_false(replaced()); /* not wanted */
+    third_key = 0;
+    stop();
+}
+
 /* Each refusal has a sentence of its own, which fits. */
 static void test_words(void **state)
 {
@@ -330,6 +384,7 @@ int main(void)
         cmocka_unit_test(test_over_a_leader),     cmocka_unit_test(test_the_leader_is_gone),
         cmocka_unit_test(test_the_entry_is_lost), cmocka_unit_test(test_repeated),
         cmocka_unit_test(test_one_at_a_time),     cmocka_unit_test(test_words),
+        cmocka_unit_test(test_by_itself),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
