@@ -368,8 +368,8 @@ static void test_session_is_shown(void **state)
     assert_int_equal(shown(w.s, w.b, w.leader).session_key_id, first.session_key_id);
     struct status st = status_of(w.s, w.leader);
     assert_in_range(st.now_us - first.heard_us, 0, 60 * MS);
-    char addr[16];
-    (void)snprintf(addr, sizeof addr, "node%u", w.b + 1);
+    char addr[24];
+    (void)snprintf(addr, sizeof addr, "10.0.0.%u:7000", w.b + 1);
     assert_string_equal(first.addr, addr);
 
     sim_crash(w.s, w.b);
