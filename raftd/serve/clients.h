@@ -40,7 +40,7 @@ enum {
     CLIENTS_OUT_MAX_BYTES = 1 << 20,
     /* Up to here a client needs no share of CLIENTS_OUT_ALL_BYTES: a small answer always passes. While more
      * wait than this and its share, nothing is done for it, for an answer without a body asks for none. */
-    CLIENTS_OUT_OWN_BYTES = 1 << 15,
+    CLIENTS_OUT_OWN_BYTES = 1 << 14,
     CLIENTS_ROOM_US = 10 * 1000, /* how often a client that waits for a share asks for it */
 
     /* A unit of work takes about a microsecond. Every connection gets one turn in each iteration, so 256 of
