@@ -358,7 +358,7 @@ static void init_watchers(struct loop *l)
     ev_signal_init(&l->term_signal, on_stop, SIGTERM);
     ev_signal_init(&l->int_signal, on_stop, SIGINT);
     ev_signal_init(&l->hup_signal, on_reload, SIGHUP);
-    ev_timer_init(&l->look, on_look, 0, OWN_ADDRESS_LOOK_MS / 1000.0);
+    ev_timer_init(&l->look, on_look, 0, (double)OWN_ADDRESS_LOOK_MS / 1000);
     ev_prepare_init(&l->prepare, on_prepare);
     ev_set_priority(&l->prepare, EV_MINPRI); /* after all other prepare watchers */
     l->udp_io.data = l->alarm_io.data = l->disk_async.data = l->request_async.data = l;
