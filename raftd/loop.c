@@ -310,7 +310,11 @@ static void on_prepare(struct ev_loop *ev, ev_prepare *w, int revents)
             continue;
     tell_refused(l);
     node_flush(l->node, loop_now(l));
-    atomic_store_explicit(&l->shared->local_reads, node_local_reads(l->node), memory_order_release);
+    bool reads = node_local_reads(l->node);
+    if (reads) /* first: while a node comes to be in doubt one of the two holds */
+        atomic_store_explicit(&l->shared->old_reads, true, memory_order_release);
+    atomic_store_explicit(&l->shared->local_reads, reads && !raft_in_doubt(node_raft(l->node)),
+                          memory_order_release);
     udp_flush(l->post.udp);
     if (post_look_soon(&l->post, loop_now(l)))
         poll_anew(l);
@@ -412,7 +416,6 @@ int loop_serve(struct loop *l)
     const struct conf *conf = l->conf;
     int rc = publish_start(l->shared, conf, "the daemon is starting") ? 0 : -ENOMEM;
     atomic_store(&l->shared->starting, true);
-    atomic_store(&l->shared->old_reads, kv_view(l->shared->kv)->index != 0);
     if (rc == 0 && conf->readers > 0)
         rc = readers_start(&l->readers, l->shared, l->listener.fd, conf->readers);
     else if (rc == 0 && (l->clients = clients_new(l->ev, l->shared, 0, l->listener.fd)) == NULL)
@@ -487,9 +490,8 @@ fail:
 
 void loop_starting(struct loop *l, const char *what)
 {
-    if (l->readers == NULL && l->clients == NULL)
-        clients_turn_away(l->listener.fd, what);
-    else if (publish_start(l->shared, l->conf, what) && l->clients != NULL)
+    atomic_store(&l->shared->old_reads, kv_view(l->shared->kv)->index != 0);
+    if (publish_start(l->shared, l->conf, what) && l->clients != NULL)
         ev_run(l->ev, EVRUN_NOWAIT);
 }
 

@@ -18,13 +18,13 @@ struct machine;
  * left open and *out is NULL. */
 int loop_open(struct loop **out, const struct conf *conf);
 
-/* Before loop_run(): `what` tells clients how far the start is. Clients that wait are turned away with
- * RESULT_NOT_YET or, after loop_serve(), get status and local reads. */
-void loop_starting(struct loop *l, const char *what);
-
-/* Before loop_run(), when a snapshot is in the machine, or the disk has none: clients have status and local
- * reads from now on, marked as recovering. Returns as loop_open() does. */
+/* Before anything is read: clients have status from now on, and RESULT_NOT_YET to all else. Returns
+ * as loop_open() does. */
 int loop_serve(struct loop *l);
+
+/* Between loop_serve() and loop_run(): `what` tells clients how far the start is. If a snapshot is in the
+ * machine they have local reads from now on, marked as recovering. */
+void loop_starting(struct loop *l, const char *what);
 
 /* The state, which is empty at first. A snapshot may be loaded there before loop_run(). */
 struct machine *loop_machine(struct loop *l);

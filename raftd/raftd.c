@@ -690,13 +690,14 @@ static int run_daemon(const struct conf *conf)
     struct starting s = {.stopped = stopped, .loop = loop};
     struct snapshot_head head;
     struct snapshot_name newest;
-    code = read_snapshots(conf->data_dir, conf->name, &s, &opts, &head, &newest,
-                          loop_machine(loop));
+    code = loop_serve(loop);
+    if (code == RAFTD_EXIT_OK)
+        code = read_snapshots(conf->data_dir, conf->name, &s, &opts, &head, &newest,
+                              loop_machine(loop));
     if (code == RAFTD_EXIT_OK && other[0] != '\0')
         code = find_members(conf->data_dir, &opts, other);
-    if (code == RAFTD_EXIT_OK)
-        code = loop_serve(loop);
     if (code == RAFTD_EXIT_OK) {
+        loop_starting(loop, "the daemon is starting");
         rc = wal_open(&wal, &disk_posix, conf->data_dir, &opts, &rep);
         code = rc == -ECANCELED ? say_stopped() : say_recovered(conf->data_dir, rc, &rep);
     }

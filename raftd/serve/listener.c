@@ -174,10 +174,3 @@ void turn_away(int fd, enum result result, const char *why)
     (void)send(fd, buf, len, MSG_DONTWAIT | MSG_NOSIGNAL); /* the socket is empty, so it fits */
     close_gently(fd);
 }
-
-void clients_turn_away(int listen_fd, const char *why)
-{
-    int fd;
-    while ((fd = accept4(listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0)
-        turn_away(fd, RESULT_NOT_YET, why);
-}

@@ -49,8 +49,4 @@ void close_gently(int fd);
 /* Tells a client that is not served why, in a few words for people, and closes the connection. */
 void turn_away(int fd, enum result result, const char *why);
 
-/* Turns away all clients that wait for the listening socket, with RESULT_NOT_YET: the daemon is not ready to
- * serve. */
-void clients_turn_away(int listen_fd, const char *why);
-
 #endif

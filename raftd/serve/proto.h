@@ -78,11 +78,10 @@ enum {
     PROTO_JSON = 2,    /* request for status: as JSON */
     PROTO_MEMBERS = 4, /* request for status: of all members, in place of this node */
 
-    PROTO_MORE = 1,    /* answer: its body goes on in the next packet */
-    PROTO_PARTIAL = 2, /* answer to list: more keys follow the last one */
-    PROTO_RECOVERING =
-        4, /* answer to a read with PROTO_STALE: from a snapshot, and older than what the
-                             node knew before it started */
+    PROTO_MORE = 1,       /* answer: its body goes on in the next packet */
+    PROTO_PARTIAL = 2,    /* answer to list: more keys follow the last one */
+    PROTO_RECOVERING = 4, /* answer to a read with PROTO_STALE: it may be older than what the node
+                             knew before it started, or lost: see shared.local_reads */
 
     PROTO_FETCH_KEY_BYTES = 16,
     PROTO_TRANSFER_KEY_BYTES = 4,

@@ -39,10 +39,10 @@ struct shared {
     struct kv *kv;
     struct status *status; /* RCU pointer; never NULL once readers run */
     uint32_t max_value_bytes;
-    /* The loop sets this for good when kv has all that this node knew before it started. Until then reads
-     * that no leader confirms are answered with RESULT_NOT_YET, ... */
+    /* kv has all that this node knew before it started, and the node is not in doubt. Else reads that no
+     * leader confirms are answered with RESULT_NOT_YET, ... */
     _Atomic bool local_reads;
-    _Atomic bool old_reads; /* ... or, if kv has the state of a snapshot, with PROTO_RECOVERING */
+    _Atomic bool old_reads; /* ... or, if kv has a state to show, with PROTO_RECOVERING */
     _Atomic bool starting;  /* nothing else but status is served: status.recovering says why */
     /* By clients; the loop takes them back. */
     _Atomic bool snapshot_asked, drain_asked;

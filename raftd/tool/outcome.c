@@ -173,8 +173,7 @@ int tool_try(const struct tool *t, const struct proto_request *r, struct ctl_ans
     if (a->head.result != RESULT_NO_KEY || r->op != PROTO_FETCH)
         code = a->head.result != RESULT_OK ? say_result(a, t, unknown) : RAFTCTL_EXIT_OK;
     if ((a->head.flags & PROTO_RECOVERING) != 0)
-        say_warn("this node is recovering: what it shows is of a snapshot, and older than what it "
-                 "knew before it started");
+        say_warn("this node is recovering: what it shows may be older than what it knew before");
     if (code != RAFTCTL_EXIT_OK)
         ctl_answer_free(a);
     return code;

@@ -34,6 +34,8 @@ old_reads() {
     [ "$OUT" = value ] || fail "it shows '$OUT'"
 }
 
+early_status() { [[ $(ctl 1 status 2>/dev/null) == *"recovering=the daemon is starting: reading the snapshot: "* ]]; }
+
 # Longer than a packet, while nothing is taken.
 early_parts() {
     local code=0
@@ -79,7 +81,7 @@ wait_for 10 "client socket" test -S "$WORK/node1.sock"
 ends INT "${PID[1]}"
 
 # --- with a snapshot ----------------------------------------------------------------------------------
-# Its state is shown from the moment on at which it is read, and marked as what it is.
+# While it is read there is status alone. Its state is shown as soon as it is read, and marked as what it is.
 ON[1]=
 start 1
 wait_leader
@@ -90,6 +92,9 @@ for readers in 1 0; do
     printf 'readers = %d\n' "$readers" >>"$CONF"
     ON[1]=$SLOW
     launch 1
+    wait_for 20 "status" early_status
+    expect 10 ctl 1 get --stale name
+    says 'starting: reading the snapshot: .*nothing was done'
     wait_for 20 "local reads" old_reads
     says 'this node is recovering'
     expect 0 ctl 1 list --stale --keys

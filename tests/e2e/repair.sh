@@ -102,6 +102,11 @@ done
 for i in 1 2 3; do
     expect 0 ctl "$i" get --stale kept
     [ "$OUT" = "from the beginning" ] || fail "node $i shows '$OUT'"
+    if [ "$i" != 3 ]; then # what is shown in doubt is marked
+        says 'this node is recovering'
+    elif grep -q recovering "$WORK/stderr"; then
+        fail "node 3 is not in doubt, and says that it is recovering"
+    fi
 done
 for i in 1 2 3; do stop "$i"; done
 # All that a node makes is for its user alone.

@@ -68,31 +68,6 @@ static void test_operations(void **state)
     close(fd);
 }
 
-/* One that does not serve at all yet has an answer for all who come, whether or not they have asked. */
-static void test_turned_away(void **state)
-{
-    (void)state;
-    char err[256];
-    struct fake *g = calloc(1, sizeof(*g));
-    assert_non_null(g);
-    (void)snprintf(g->path, sizeof(g->path), "/tmp/raftd-test-%d-early.sock", (int)getpid());
-    struct listener l;
-    assert_int_equal(listener_open(&l, g->path, 0600, err, sizeof(err)), 0);
-    for (int round = 0; round < 20; round++) {
-        int early = dial(g), silent = dial(g);
-        for (uint64_t i = 1; i <= 20; i++)
-            ask(early, PROTO_PUT, 0, i, "a", "one");
-        clients_turn_away(l.fd, "it reads its log");
-        expect(early, 0, RESULT_NOT_YET, "it reads its log");
-        expect_closed(early);
-        expect(silent, 0, RESULT_NOT_YET, "it reads its log");
-        expect_closed(silent);
-    }
-    listener_close(&l);
-    assert_int_equal(access(g->path, F_OK), -1);
-    free(g);
-}
-
 /* A daemon that has just started tells those who ask without a leader to come again. */
 static void test_local_reads_of_a_start(void **state)
 {
@@ -500,7 +475,6 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_operations, world_setup, world_teardown),
-        cmocka_unit_test(test_turned_away),
         cmocka_unit_test_setup_teardown(test_local_reads_of_a_start, world_setup, world_teardown),
         cmocka_unit_test_setup_teardown(test_starting, world_setup, world_teardown),
         cmocka_unit_test_setup_teardown(test_limits, world_setup, world_teardown),
