@@ -343,13 +343,19 @@ static int read_blocks(const struct call *c, const char *path, uint8_t blocks[CO
         return say(c, IDENT_MISSING, "%s: there is no identity of a node", path);
     if (fd < 0)
         return failed(c, fd, "open", path);
-    ssize_t n = d->pread(d->ctx, fd, blocks, COPIES * BLOCK_BYTES, 0);
-    if (n >= 0 && n < COPIES * BLOCK_BYTES) /* the file was cut: a part of a copy does not count */
-        memset(blocks + (n < BLOCK_BYTES ? 0 : BLOCK_BYTES), 0, BLOCK_BYTES);
+    int rc = IDENT_OK;
+    unsigned unreadable = 0;
+    for (unsigned i = 0; rc == IDENT_OK && i < COPIES; i++) {
+        size_t at = (size_t)i * BLOCK_BYTES;
+        ssize_t n = d->pread(d->ctx, fd, blocks + at, BLOCK_BYTES, at);
+        if (n < 0 && (n != -EIO || ++unreadable == COPIES))
+            rc = failed(c, (int)n, "read", path);
+        else if (n <
+                 BLOCK_BYTES) /* a part of a copy does not count, nor does one that can't be read */
+            memset(blocks + at, 0, BLOCK_BYTES);
+    }
     int closed = d->close(d->ctx, fd);
-    if (n < 0)
-        return failed(c, (int)n, "read", path);
-    return closed == 0 ? IDENT_OK : failed(c, closed, "close", path);
+    return rc == IDENT_OK && closed != 0 ? failed(c, closed, "close", path) : rc;
 }
 
 /* The ids in `a` that `b` (NULL: nothing) lacks, as "1, 2" or "none"; true if there are any. */

@@ -56,7 +56,27 @@ mended() { [ "$(field "$victim" doubt)" = 0 ]; }
 wait_for 30 "node $victim to be mended" mended
 writers_stop
 
-# --- a medium that is written, but can't be read --------------------------------------------------------
+# --- a medium that is written, but can't be read ------------------------------------------------------
+# Of the identity there are two copies.
+wait_leader
+victim=$(other_than "$LEADER" "$victim")
+stop "$victim"
+unreadable() { # WHEN: the reads of the identity that fail at the next start
+    # shellcheck disable=SC2004,SC2034 # ON is cluster.sh's
+    ON[$victim]="strace -D -qq -o $WORK/strace.start -P $WORK/node$victim/ident -e trace=pread64 -e inject=pread64:error=EIO:when=$1"
+}
+unreadable 1+2
+start "$victim"
+grep -q 'ident: copy 1 is damaged, the other one is used' "$WORK/node$victim.log" ||
+    fail "no word of a copy that can't be read: $(cat "$WORK/node$victim.log")"
+stop "$victim"
+unreadable 1+
+launch "$victim"
+ends_with_74 'read .*/ident: Input/output error'
+# shellcheck disable=SC2004,SC2034
+ON[$victim]=
+start "$victim"
+
 # At a start what can't be read is damage, and the others mend it.
 wait_leader
 victim=$(other_than "$LEADER" "$victim")

@@ -467,13 +467,19 @@ history_stop() {
 
 # --- strace: faults in the middle of a running daemon ---------------------------------------------
 
-# strace_attach NODE EXPRESSION...: as strace -e EXPRESSION, attached to a running node.
+# strace_attach NODE EXPRESSION...: as strace -e EXPRESSION, attached to a running node; of a /PATH: as strace -P.
 STRACE=
 strace_attach() {
     local pid=${PID[$1]} args=()
     command -v strace >/dev/null || skip "no strace"
     shift
-    while [ $# -gt 0 ]; do args+=(-e "$1") && shift; done
+    while [ $# -gt 0 ]; do
+        case $1 in
+        /*) args+=(-P "$1") ;;
+        *) args+=(-e "$1") ;;
+        esac
+        shift
+    done
     strace -f -qq -o "$WORK/strace.$pid" "${args[@]}" -p "$pid" 2>"$WORK/strace.log" &
     STRACE=$!
     HELPERS+=("$STRACE")

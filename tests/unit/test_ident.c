@@ -450,6 +450,40 @@ static void a_refused_permission_is_no_failure(void **state)
     }
 }
 
+/* A copy that the disk can't read is as one that is damaged; without the other one the disk is to blame. */
+static struct {
+    const struct disk *real;
+    unsigned bad; /* bit i: copy i can't be read */
+} medium;
+
+static ssize_t bad_pread(void *ctx, int fd, void *buf, size_t len, uint64_t offset)
+{
+    return (medium.bad >> offset / 4096 & 1) != 0 ? -EIO
+                                                  : medium.real->pread(ctx, fd, buf, len, offset);
+}
+
+static void a_copy_that_cannot_be_read(void **state)
+{
+    struct memdisk *m = memdisk_new(1);
+    struct ident id;
+    uint8_t got[IDENT_KEY_BYTES];
+
+    (void)state;
+    assert_int_equal(first_start(m), IDENT_OK);
+    medium.real = memdisk_disk(m);
+    struct disk d = *medium.real;
+    d.pread = bad_pread;
+    for (medium.bad = 0; medium.bad < 4; medium.bad++) {
+        int want = medium.bad == 3 ? -EIO : IDENT_OK;
+        assert_int_equal(ident_load(&d, "/d", &me, &id, err, sizeof err), want);
+        if (medium.bad == 1 || medium.bad == 2)
+            assert_non_null(
+                strstr(err, medium.bad == 1 ? "copy 1 is damaged" : "copy 2 is damaged"));
+        assert_int_equal(ident_secret(&d, "/d", got, err, sizeof err), want);
+    }
+    memdisk_free(m);
+}
+
 static void a_path_too_long_is_refused(void **state)
 {
     struct memdisk *m = memdisk_new(1);
@@ -486,6 +520,7 @@ int main(void)
         cmocka_unit_test(a_first_start_cut_anywhere_can_be_repeated),
         cmocka_unit_test(missing_parents_are_made_and_durable),
         cmocka_unit_test(a_refused_permission_is_no_failure),
+        cmocka_unit_test(a_copy_that_cannot_be_read),
         cmocka_unit_test(a_path_too_long_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
