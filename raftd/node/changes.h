@@ -16,7 +16,7 @@
 /* The data directory that speaks under that id now. */
 typedef struct member_seen changes_seen(const void *ctx, uint64_t now, uint16_t id);
 
-/* Only changes.c looks inside. */
+/* Only changes.c looks inside; the answer is also looked at by its test. */
 struct changes {
     const struct node_io *io;
     struct replica *replica;

@@ -559,17 +559,20 @@ static void apply(struct node *n, uint64_t now)
 {
     struct record rec;
     unsigned count = 0;
-    while (count < NODE_APPLY_MAX && replica_next(&n->replica, &rec)) {
+    size_t bytes = 0;
+    while (count < NODE_APPLY_MAX && bytes < NODE_APPLY_BYTES_MAX &&
+           replica_next(&n->replica, &rec)) {
         apply_one(n, &rec);
         note_digest(n, false);
         count++;
+        bytes += rec.data_len;
     }
     if (count == 0)
         return;
     if (!machine_publish(n->machine))
         node_out_of_memory(&n->io, "committed entries can't be shown");
     writes_published(&n->writes);
-    n->unfinished |= count == NODE_APPLY_MAX;
+    n->unfinished |= count == NODE_APPLY_MAX || bytes >= NODE_APPLY_BYTES_MAX;
     for (unsigned i = 0; i < n->peers.n; i++)
         if (debts_waits(&n->peers.all[i]->debts))
             send_to(&n->sender, now, n->peers.all[i]); /* its clients wait for the commit index */

@@ -47,7 +47,7 @@ void tape_seal(struct tape *t, uint64_t term, uint8_t type, size_t data_len)
 
 void tape_puts(struct tape *t, uint64_t last, uint64_t term, char fill, size_t len)
 {
-    uint8_t value[2048];
+    uint8_t value[4096];
     assert_true(len <= sizeof value);
     memset(value, fill, len);
     while (t->last < last) {
