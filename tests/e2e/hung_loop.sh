@@ -24,12 +24,15 @@ hang_main() {
     wait_for 10 "strace at the main thread" main_is_traced "$pid"
 }
 
+# A machine that has other work may stand still for a second or two, but not each time.
+SLOW=0
 at_once() { # COMMAND...: exit 0 within a second
     local start
     start=$(now_ms)
     expect 0 "$@"
     local took=$(($(now_ms) - start))
-    [ "$took" -lt 1000 ] || fail "took $took ms: ${*:0:12}"
+    [ "$took" -lt 1000 ] || SLOW=$((SLOW + 1))
+    [ "$SLOW" -le 3 ] || fail "took $took ms, the fourth of more than a second: ${*:0:12}"
     [ "$took" -le "$slowest" ] || slowest=$took
 }
 

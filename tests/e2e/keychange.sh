@@ -8,16 +8,20 @@
 limit 120
 
 hosts 3
-cluster 3
+cluster 3 'election_timeout_ms = 1000' # a busy test machine must not cause elections of its own
 start_all
 wait_leader
 term=$LEADER_TERM
 loss 50
 
+reloads() { grep -cE 'keys? read again' "$WORK/node$1.log" || :; }
+reloaded() { [ "$(reloads "$1")" -gt "$2" ]; }
 reload() {
+    local was
     expect 0 "$RAFTD" -n -c "$CONF" -i "$1"
+    was=$(reloads "$1")
     kill -HUP "${PID[$1]}"
-    sleep 0.7
+    wait_for 10 "reload of node $1" reloaded "$1" "$was"
 }
 
 # The ids of the keys that the sessions between all nodes are made with: one word if there is one.
@@ -45,6 +49,11 @@ have_ids() {
     done | sort -u
 }
 
+all_have() { # PATTERN
+    HAVE=$(have_ids)
+    [[ "$HAVE" =~ $1 ]]
+}
+
 wait_for 10 "one key" one_key_but ""
 old=$(key_ids)
 [ "$(have_ids)" = "$old" ] || fail "sessions use key $old, the nodes say they have $(have_ids)"
@@ -56,9 +65,8 @@ for round in 1 2; do # twice: the second time the files are there already
         cp -p "$WORK/new" "$WORK/key.$i.next"
         reload "$i"
     done
-    have=$(have_ids)
-    [[ "$have" =~ ^"$old"[0-9a-f]{8}\ $ ]] || fail "next key on all nodes: not so: $have"
-    new=${have#"$old"}
+    wait_for 10 "next key on all nodes" all_have "^${old}[0-9a-f]{8} \$"
+    new=${HAVE#"$old"}
     for i in 3 1 2; do
         cp -p "$WORK/key.$i" "$WORK/swap"
         mv "$WORK/key.$i.next" "$WORK/key.$i"
@@ -66,13 +74,13 @@ for round in 1 2; do # twice: the second time the files are there already
         reload "$i"
     done
     wait_for 10 "new key on all sessions" one_key_but "$old"
-    [ "$(have_ids)" = "$new$old" ] || fail "keys exchanged: not so: $(have_ids)"
+    wait_for 10 "exchanged keys on all nodes" all_have "^$new$old\$"
     for i in 1 2 3; do
         rm "$WORK/key.$i.next"
         reload "$i"
     done
     wait_for 10 "sessions with the new key" one_key_but "$old"
-    [ "$(have_ids)" = "$new" ] || fail "old key gone: not so: $(have_ids)"
+    wait_for 10 "nodes without the old key" all_have "^$new\$"
     grep -q "live key read again: ${new% }" "$WORK/node2.log" || fail "node 2 does not name its key"
     note "key $round: $old-> $(key_ids)"
     old=$(key_ids)
@@ -104,9 +112,7 @@ grep -q 'warning: .*key\.3\.next: it holds no key.*starting with key_file alone'
     fail "node 3 does not say that its next key is broken"
 wait_for 20 "session of node 3 without a next key" one_key_but ""
 kill -HUP "${PID[3]}"
-sleep 0.7
-grep -q 'error: .*key\.3\.next: it holds no key.*as they were' "$WORK/node3.log" ||
-    fail "node 3 took a broken key"
+wait_for 10 "refusal of a broken key" grep -q 'error: .*key\.3\.next: it holds no key.*as they were' "$WORK/node3.log"
 stop 3
 mv "$WORK/key.3" "$WORK/away"
 install -m 600 /dev/null "$WORK/key.3"

@@ -4,6 +4,7 @@
 # shellcheck source=/dev/null
 . "$(dirname "$0")/../lib/cluster.sh"
 limit 240
+# shellcheck disable=SC2034 # of cluster.sh
 KEYED=1
 
 near() { # NODE ID: member ID lacks little at a moment, while clients write
@@ -13,7 +14,6 @@ near() { # NODE ID: member ID lacks little at a moment, while clients write
 }
 
 cluster 3
-ports=$BASE_PORT
 start_all
 wait_leader
 wait_for 10 "first members in the log" member_is 1 3 standing voter

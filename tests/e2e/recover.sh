@@ -4,6 +4,7 @@
 # shellcheck source=/dev/null
 . "$(dirname "$0")/../lib/cluster.sh"
 limit 180
+# shellcheck disable=SC2034 # of cluster.sh
 KEYED=1
 
 recover() { "$RAFTD" --recover -c "$CONF" "$@"; }

@@ -44,18 +44,19 @@ unseen "after the start" "$WORK/key" 1
 expect 0 ctl "$LEADER" --timeout 10 bench -c 64 -n 5000
 unseen "under load" "$WORK/key" 1
 key_make "$WORK/new"
+says_keys() { grep -q "$2 read again" "$WORK/node$1.log"; }
 for i in 1 2 3; do
     cp -p "$WORK/new" "$WORK/next.$i"
     kill -HUP "${PID[$i]}"
 done
-sleep 1
+for i in 1 2 3; do wait_for 10 "two keys of node $i" says_keys "$i" '2 live keys'; done
 unseen "a next key" "$WORK/new" 1
 unseen "a next key, the first one" "$WORK/key" 1
 for i in 1 2 3; do
     mv "$WORK/next.$i" "$WORK/key.$i"
     kill -HUP "${PID[$i]}"
 done
-sleep 1
+for i in 1 2 3; do wait_for 10 "one key of node $i" says_keys "$i" '1 live key'; done
 unseen "the next key alone" "$WORK/new" 1
 unseen "the first one, which is gone" "$WORK/key" 0
 expect 0 ctl "$LEADER" --timeout 10 put "still" "here"

@@ -23,7 +23,7 @@ cut_from "$other" "$LEADER"
 expect 0 ctl "$other" --timeout 20 transfer "$other"
 wait $!
 wait_leader
-[ "$LEADER" != 3 ] || expect 0 ctl 3 --timeout 20 transfer 1
+[ "$LEADER" != 3 ] || wait_for 60 "hand-over to node 1" ctl 3 --timeout 20 transfer 1
 wait_leader
 stop 3
 for i in 1 2; do # a leader keeps the log for those that it has heard
@@ -53,7 +53,7 @@ until [ "$(field 3 snapshot_index)" -ge "$last" ]; do
     [ "$now" -ge "$have" ] || fail "of $size bytes there were $have, and then $now"
     have=$now
     if [ "$changed" = 0 ] && [ "$have" -gt $((size / 3)) ]; then
-        expect 0 ctl "$other" --timeout 20 transfer "$other"
+        wait_for 60 "hand-over to node $other" ctl "$other" --timeout 20 transfer "$other"
         changed=$have
     fi
     if [ "$killed" = 0 ] && [ "$have" -gt $((size * 2 / 3)) ]; then
@@ -68,8 +68,8 @@ until [ "$(field 3 snapshot_index)" -ge "$last" ]; do
     [ $(($(now_ms) - begin)) -lt 200000 ] || fail "after 200 s there are $have of $size bytes"
     sleep 0.2
 done
-[ "$changed" -gt 0 ] && [ "$killed" -gt 0 ] || fail "it came at once"
+{ [ "$changed" -gt 0 ] && [ "$killed" -gt 0 ]; } || fail "it came at once"
 took_ms=$(($(now_ms) - begin))
-expect 0 ctl 2 --timeout 20 put after that
+expect 0 ctl 2 --timeout 60 put after that
 same_keys
 finish "$size bytes in $took_ms ms, killed at $killed; the bytes alone need $((size * 8 / 20)) ms"

@@ -31,7 +31,7 @@ dd bs=65536 count=64 iflag=nonblock <&7 >/dev/null 2>&1 || :
 kill -HUP "${PID[$LEADER]}"
 heard() { # a line of what it reads from now on
     local line
-    while read -r -t 1 line <&7; do
+    while read -r -t 10 line <&7; do
         [[ $line != *'messages were lost: the reader of standard error had stopped'* ]] || return 0
     done
     return 1

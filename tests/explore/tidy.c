@@ -61,7 +61,7 @@ static void blunt_acks(const struct bounds *b, struct world *w)
             (m->f[0] == p->probe && (p->state != RAFT_PEER_REPLICATE || lost)))
             continue;
         m->f[0] = 0;
-        m->f[3] = m->f[2] <= p->match ? 0 : w_byte(m->f[3] >> 1 << 1);
+        m->f[3] = m->f[2] <= p->match ? 0 : w_byte((uint64_t)(m->f[3] >> 1 << 1));
     }
 }
 
