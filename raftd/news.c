@@ -234,7 +234,7 @@ static const struct {
                             "both boxes",
                             false},
     [NEWS_UNHEARD] = {"was not heard since the start: is it down or cut off, does a firewall drop "
-                      "UDP, or is its address another one?",
+                      "UDP, or is its address another one, or its key?",
                       false},
     [NEWS_SILENT] = {"is not heard any more: is it down, or cut off?", false},
 };
@@ -342,6 +342,21 @@ static void say_narrow(struct news_peer *said, const struct status_peer *p, uint
                  p->datagram_usual);
 }
 
+/* Whoever has another data directory is refused while the one that counts is heard. */
+static void say_second_box(struct news_peer *said, const struct status_peer *p, uint64_t now_us)
+{
+    bool comes = grows(&said->disk, p->drops[DROP_DISK], now_us) &&
+                 p->session == STATUS_SESSION_ESTABLISHED;
+    if (comes && lasting_is(&said->second_box, NEWS_LASTS_US, now_us))
+        say_error("node %u (%s) is there, and another box comes under its id, with another data "
+                  "directory, and is refused: give that one an id of its own, with raftd --init "
+                  "--join in an empty directory and raftctl member add; or, if it is to take the "
+                  "place of the first one, stop that, and use raftctl member replace",
+                  p->id, where(p));
+    if (!comes)
+        (void)lasting_over(&said->second_box, now_us);
+}
+
 /* --- of the cluster --------------------------------------------------------------------------- */
 
 static void say_leader(struct news *said, const struct status *s, uint64_t now_us)
@@ -354,7 +369,8 @@ static void say_leader(struct news *said, const struct status *s, uint64_t now_u
         voters += voter;
         heard += voter && p->heard_us != 0 && now_us < p->heard_us + NEWS_SILENT_US;
     }
-    if (none && !said->waits && lasting_is(&said->no_leader, NEWS_LASTS_US, now_us))
+    if (none && !said->waits && !said->out.told &&
+        lasting_is(&said->no_leader, NEWS_LASTS_US, now_us))
         say_warn("no leader for %" PRIu64 " s: writes and linearizable reads wait. %u of %u nodes "
                  "are here, %u are needed",
                  (now_us - said->no_leader.since_us) / 1000000, heard, voters, voters / 2 + 1);
@@ -452,6 +468,7 @@ void news_status(struct news *said, struct status *s, uint64_t now_us)
         say_overdue(p, &s->peers[i], now_us);
         say_settings(p, s, &s->peers[i], now_us);
         say_narrow(p, &s->peers[i], now_us);
+        say_second_box(p, &s->peers[i], now_us);
     }
     say_leader(said, s, now_us);
     say_memory(said, s, now_us);
@@ -478,7 +495,12 @@ static void print_addr(char *out, size_t size, const struct sockaddr *a)
 void news_stranger(struct news *said, uint64_t cluster_id, const uint8_t *buf, size_t len,
                    const struct sockaddr *from, uint64_t now_us)
 {
-    enum { AT_FROM = 2, AT_CLUSTER = 8, HEAD_BYTES = 16 }; /* of both envelopes, see wire.h */
+    enum {
+        KIND = 0x0F,
+        AT_FROM = 2,
+        AT_CLUSTER = 8,
+        HEAD_BYTES = 16
+    }; /* of both envelopes, see wire.h */
     char addr[sizeof said->stranger_addr];
     if (len < HEAD_BYTES || get_u64(buf + AT_CLUSTER) != cluster_id)
         return;
@@ -491,9 +513,11 @@ void news_stranger(struct news *said, uint64_t cluster_id, const uint8_t *buf, s
     }
     said->stranger_us = now_us;
     if (lasting_is(&said->stranger, NEWS_LASTS_US, now_us))
-        say_warn(
-            "what says to be node %u of this cluster comes from %s, which is no node's address "
-            "in [cluster], and is dropped: does something change addresses or ports on the "
-            "way, or has that box another address?",
-            get_u16(buf + AT_FROM), addr);
+        say_warn("what says to be node %u of this cluster comes from %s, and is dropped: %s",
+                 get_u16(buf + AT_FROM), addr,
+                 (buf[0] & KIND) == 0 ? "that is no node's address in [cluster]. Does something "
+                                        "change addresses or ports on the way, or has that box "
+                                        "another address?"
+                                      : "it is sealed with another key than ours. Compare key_file "
+                                        "and next_key_file on both boxes");
 }

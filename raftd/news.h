@@ -53,10 +53,10 @@ struct news_peer {
     enum status_session session; /* as last seen */
     struct lasting trouble[NEWS_TROUBLES];
     struct lasting setting[WIRE_SETTING_COUNT]; /* that it differs from ours */
-    struct lasting overdue, narrow;
-    bool told;                                /* some trouble was told of, and its end was not */
-    uint64_t told_us;                         /* when that trouble was told of first */
-    struct news_count cluster, kind, version; /* datagrams dropped for these reasons */
+    struct lasting overdue, narrow, second_box;
+    bool told;        /* some trouble was told of, and its end was not */
+    uint64_t told_us; /* when that trouble was told of first */
+    struct news_count disk, cluster, kind, version; /* datagrams dropped for these reasons */
 };
 
 /* Zeroed memory: nothing was said yet. */

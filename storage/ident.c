@@ -145,10 +145,12 @@ static int lock_one(const struct call *c, const char *path, enum disk_open how, 
         *fd = got;
         return IDENT_OK;
     }
-    int result = rc == -EWOULDBLOCK
-                     ? say(c, IDENT_LOCKED, "%s: is in use by another process (it holds %s)",
-                           c->dir, path)
-                     : failed(c, rc, "flock", path);
+    int result =
+        rc == -EWOULDBLOCK
+            ? say(c, IDENT_LOCKED,
+                  "%s: is in use by another process (it holds %s): is raftd running here already?",
+                  c->dir, path)
+            : failed(c, rc, "flock", path);
     int closed = d->close(d->ctx, got);
     return closed == 0 ? result : failed(c, closed, "close", path);
 }
@@ -306,8 +308,11 @@ int ident_none(const struct disk *d, const char *dir, char *err, size_t err_size
     if ((rc = d->list(d->ctx, dir, each_name, &l)) != 0)
         return failed(&c, rc, "list", dir);
     if (l.other || (l.log && !l.tmp))
-        return say(&c, IDENT_NOT_EMPTY, "%s: is not empty (it holds %s), nothing was created", dir,
-                   l.other ? l.name : "a log");
+        return say(&c, IDENT_NOT_EMPTY,
+                   "%s: is not empty (it holds %s), nothing was created. The node that is there is "
+                   "started "
+                   "without --init; another one needs an empty directory",
+                   dir, l.other ? l.name : "a log");
     return IDENT_OK;
 }
 

@@ -74,7 +74,9 @@ void admit_follow(struct admit *a, const struct members_at *m, bool settled)
     a->followed = m->index;
     if (!a->by_log)
         return;
-    /* A configuration with another key may be an older one, of a log that is still being copied to us. */
+    /* A configuration without our key may be an older one, of a log that is still being copied to us, and
+     * of before a recovery, which gave the cluster another id. So until our key is there we tell no id, and
+     * refuse nobody for his. */
     bool ours = self != NULL && about_same_key(self->key, a->cfg->key);
     a->members = ours && settled ? m->members.cluster_id : 0;
     a->voters = a->members != 0 ? m->index : 0;

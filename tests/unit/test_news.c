@@ -310,9 +310,31 @@ static void test_settings(void **state)
     assert_int_equal(heard.good, 1);
 }
 
-static void stranger(struct news *said, uint16_t id, uint32_t ip, uint16_t port, uint64_t now)
+/* Another box under the id of one that is there: said once, if it lasts. */
+static void test_second_box(void **state)
 {
-    uint8_t buf[16] = {0x22};
+    (void)state;
+    struct news said = {0};
+    struct status s = two_peers();
+    uint64_t now = 20 * MIN;
+    s.leader = 1;
+    s.peers[0].heard_us = s.peers[1].heard_us = UINT64_MAX / 2;
+    heard_forget();
+    s.peers[1].drops[DROP_DISK]++;
+    pass(&said, &s, &now, 60 * SEC);
+    heard_is(0, 0, 0, "");
+    for (unsigned i = 0; i < 30; i++) {
+        s.peers[1].drops[DROP_DISK]++;
+        pass(&said, &s, &now, SEC);
+    }
+    heard_is(1, 0, 0, "node 3 (192.0.2.3:7101) is there, and another box comes under its id");
+    assert_null(s.peers[1].trouble);
+}
+
+static void stranger(struct news *said, uint8_t kind, uint16_t id, uint32_t ip, uint16_t port,
+                     uint64_t now)
+{
+    uint8_t buf[16] = {(uint8_t)(0x20 | kind)};
     struct sockaddr_in from = {.sin_family = AF_INET, .sin_port = htons(port)};
     from.sin_addr.s_addr = htonl(ip);
     put_u16(buf + 2, id);
@@ -330,12 +352,17 @@ static void test_strangers(void **state)
     uint64_t now = 20 * MIN;
     heard_forget();
     for (unsigned sec = 0; sec < 1200; sec++, now += SEC) {
-        stranger(&said, 3, 0xC0000209, 4711, now);
+        stranger(&said, 0, 3, 0xC0000209, 4711, now);
         for (unsigned i = 0; i < 20; i++)
-            stranger(&said, 2, 0xC6336400 + i, (uint16_t)(sec + 1), now);
+            stranger(&said, 0, 2, 0xC6336400 + i, (uint16_t)(sec + 1), now);
     }
     assert_int_equal(heard.warned, 2);
-    assert_non_null(strstr(heard.line, "node 3 of this cluster comes from 192.0.2.9:4711"));
+    assert_non_null(strstr(heard.line, "node 3 of this cluster comes from 192.0.2.9:4711, and is "
+                                       "dropped: that is no node's address"));
+    for (unsigned sec = 0; sec < 600; sec++, now += SEC)
+        stranger(&said, 2, 3, 0xC0000209, 4711, now);
+    assert_int_equal(heard.warned, 3);
+    assert_non_null(strstr(heard.line, "sealed with another key than ours. Compare key_file"));
 }
 
 static void say_at(struct news *said, struct status *s, uint64_t now)
@@ -680,7 +707,7 @@ int main(void)
         cmocka_unit_test(test_own_damage),    cmocka_unit_test(test_loss_of_a_peer),
         cmocka_unit_test(test_roles),         cmocka_unit_test(test_differs),
         cmocka_unit_test(test_who_is_needed), cmocka_unit_test(test_no_memory),
-        cmocka_unit_test(test_standing),
+        cmocka_unit_test(test_standing),      cmocka_unit_test(test_second_box),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
