@@ -103,6 +103,32 @@ static int in_from(uint16_t peer)
     return s.loss_in_permille;
 }
 
+/* Rows that were told for other members are void: their columns are other nodes'. */
+static void test_other_members(void **state)
+{
+    (void)state;
+    struct wire_links out = {0}, row = {.rows = 1, .cols = 3, .id = {3}, .heard = {{7, 20, 0}}};
+    start();
+    row.members = (uint16_t)wire_voters_digest(p.cfg.voters, 3);
+    part_lead(&p);
+    part_match(&p, 2);
+    part_ack(&p, 2, 1, 0);
+    links_watch(&l, p.now);
+    links_take(&l, p.now, 3, &row);
+    struct members m = replica_members(&p.r)->members;
+    m.m[m.n++] = (struct member){
+        .id = 4, .standing = MEMBER_JOINING, .priority = 1, .addr = {"10.0.0.4:7000"}};
+    links_follow(&l); /* nothing has changed */
+    assert_true(links_fill(&l, p.now, 2, &out));
+    assert_true(out.rows == 2 && out.cols == 3);
+    assert_int_equal(replica_change(&p.r, p.now, &m, true), RAFT_TAKEN);
+    links_follow(&l);
+    p.now += 3 * S;
+    assert_true(links_fill(&l, p.now, 2, &out));
+    assert_true(out.rows == 1 && out.cols == 4);
+    part_stop(&p);
+}
+
 /* Silence is loss once it lasts: at a leader after six heartbeats and a second, else after ten. */
 static void test_silence(void **state)
 {
@@ -144,9 +170,8 @@ static void test_settings(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_told),
-        cmocka_unit_test(test_taken),
-        cmocka_unit_test(test_silence),
+        cmocka_unit_test(test_told),          cmocka_unit_test(test_taken),
+        cmocka_unit_test(test_other_members), cmocka_unit_test(test_silence),
         cmocka_unit_test(test_settings),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

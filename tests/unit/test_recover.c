@@ -17,6 +17,7 @@
 #include "storage/record.h"
 #include "storage/verdict.h"
 #include "tests/lib/disk_past.h"
+#include "tests/lib/record_members.h"
 
 enum { BLOCK = BATCH_BLOCK_BYTES };
 
@@ -576,6 +577,32 @@ static void recovery_is_idempotent_and_check_changes_nothing(void **state)
     }
 }
 
+/* Behind two batches without entries and entries 1 and 2 of term 2: a batch that is right but for what is in
+ * its one record. */
+static void append_record(struct rig *g, uint8_t *rec, size_t size, bool wrong_head)
+{
+    const struct model *m = &g->after[g->n];
+    struct wal_batch b = {.term = m->term,
+                          .vote = m->vote,
+                          .first_index = 3,
+                          .last_index = 3,
+                          .last_term = 2,
+                          .bytes = {{rec, size}},
+                          .bytes_n = 1};
+    record_hash(rec, size, b.head);
+    b.head[0] ^= wrong_head ? 1 : 0;
+    assert_int_equal(wal_append(g->w, &b), 0);
+}
+
+static struct rig *rig_with_two_entries(void)
+{
+    struct rig *g = rig_new();
+    put(g, 0, 0, false);
+    put(g, 0, 0, false);
+    put(g, 2, 40, false);
+    return g;
+}
+
 /* A whole batch with wrong records was written so, by a bug: never taken for a cut write. */
 static void records_that_do_not_continue_the_log_are_refused(void **state)
 {
@@ -587,28 +614,57 @@ static void records_that_do_not_continue_the_log_are_refused(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        struct rig *g = rig_new();
-        put(g, 0, 0, false);
-        put(g, 0, 0, false);
-        put(g, 2, 40, false); /* entries 1 and 2 of term 2 */
-        const struct model *m = &g->after[g->n];
+        struct rig *g = rig_with_two_entries();
         uint8_t rec[64], prev[WAL_HASH_BYTES];
-        memcpy(prev, m->e[2].hash, sizeof prev);
+        memcpy(prev, g->after[g->n].e[2].hash, sizeof prev);
         prev[0] ^= cases[i].wrong_prev ? 1 : 0;
         size_t size = record_seal(rec, cases[i].index, cases[i].term, 0, RECORD_NOOP, prev, 0);
-        struct wal_batch b = {.term = m->term,
-                              .vote = m->vote,
-                              .first_index = 3,
-                              .last_index = 3,
-                              .last_term = 2,
-                              .bytes = {{rec, size}},
-                              .bytes_n = 1};
-        record_hash(rec, size, b.head);
-        b.head[0] ^= cases[i].wrong_head ? 1 : 0;
-        assert_int_equal(wal_append(g->w, &b), 0);
+        append_record(g, rec, size, cases[i].wrong_head);
         must_be_corrupt(g, "record", i);
         assert_non_null(strstr(g->rep.message, "the batch at offset"));
         rig_free(g);
+    }
+}
+
+/* The log ends with an entry of members, of these bytes. */
+static struct rig *rig_with_members(const uint8_t *data, size_t len)
+{
+    struct rig *g = rig_with_two_entries();
+    uint8_t rec[RECORD_HEAD_BYTES + MEMBERS_BYTES_MAX + 8];
+    memcpy(rec + RECORD_HEAD_BYTES, data, len);
+    size_t size = record_seal(rec, 3, 2, 0, RECORD_MEMBERS, g->after[g->n].e[2].hash,
+                              (uint32_t)len);
+    append_record(g, rec, size, false);
+    return g;
+}
+
+static void must_be_no_members(const uint8_t *data, size_t len, const char *what, size_t at)
+{
+    struct rig *g = rig_with_members(data, len);
+    must_be_corrupt(g, what, at);
+    assert_non_null(strstr(g->rep.message, "entry 3 in the batch at offset"));
+    rig_free(g);
+}
+
+/* Checksums that are right around members that are none: of another length, and with any field wrong. */
+static void members_that_are_none_are_refused(void **state)
+{
+    uint8_t data[MEMBERS_BYTES_MAX + 8] = {0}, bad[sizeof data];
+
+    (void)state;
+    size_t len = members_encode(&members_sample, data);
+    struct rig *g = rig_with_members(data, len);
+    assert_int_equal(check(g), 0);
+    assert_true(g->rep.members.index == 3 && g->rep.members.members.n == 2);
+    rig_free(g);
+    for (size_t n = 0; n <= len + 8; n++)
+        if (n != len)
+            must_be_no_members(data, n, "length", n);
+    for (size_t i = 0; i < MEMBERS_WRONG; i++) {
+        memcpy(bad, data, len);
+        assert_int_not_equal(bad[members_wrong[i].at], members_wrong[i].value);
+        bad[members_wrong[i].at] = members_wrong[i].value;
+        must_be_no_members(bad, len, "field", i);
     }
 }
 
@@ -631,6 +687,7 @@ int main(void)
         cmocka_unit_test(half_made_segments_are_removed_and_strange_names_left_alone),
         cmocka_unit_test(recovery_is_idempotent_and_check_changes_nothing),
         cmocka_unit_test(records_that_do_not_continue_the_log_are_refused),
+        cmocka_unit_test(members_that_are_none_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
