@@ -422,7 +422,8 @@ void sim_check_hard(struct sim *s, struct sim_node *m, const struct hard *now)
     if (now->vote == 0)
         return;
     uint16_t *vote = &sim_term(s, now->term)->votes[m->at];
-    if (*vote != 0 && *vote != now->vote)
+    uint64_t disk = sim_term(s, now->term)->disks[m->at];
+    if (*vote != 0 && *vote != now->vote && disk == sim_disk_of(m))
         sim_broken(s, "two-votes", "node %u voted twice in term %" PRIu64, m->at + 1, now->term);
     *vote = now->vote;
     sim_term(s, now->term)->disks[m->at] = sim_disk_of(m);

@@ -70,19 +70,61 @@ uint64_t sim_disk_of(const struct sim_node *m)
     return get_u64(m->own.key);
 }
 
-void sim_another_disk(struct sim *s, struct sim_node *m)
+static struct old_disk *take_out(struct sim *s, struct sim_node *m)
 {
+    struct old_disk *o = sim_must(malloc(sizeof *o));
     sim_stop_node(s, m, STOP_KILL);
-    memdisk_free(m->disk);
+    sim_disk_heal(s, m);
+    *o = (struct old_disk){m->disk, m->storage, m->own,  {{0}},        m->hard,
+                           {{0}},   m->n_maybe, m->snap, m->snap_maybe};
+    memcpy(o->peers_known, m->peers_known, sizeof o->peers_known);
+    memcpy(o->maybe, m->maybe, sizeof o->maybe);
     m->gone = sim_tip(&m->hard, m->snap);
     m->lost_boot = m->boot;
+    return o;
+}
+
+static void drop_old(struct sim_node *m)
+{
+    if (m->old != NULL)
+        memdisk_free(m->old->disk);
+    free(m->old);
+    m->old = NULL;
+}
+
+void sim_another_disk(struct sim *s, struct sim_node *m)
+{
+    struct old_disk *o = take_out(s, m);
+    drop_old(m);
+    m->old = o;
     m->disks++;
     sim_disk_new(s, m);
     memset(m->peers_known, 0, sizeof m->peers_known);
     m->hard = (struct hard){.tip = &s->root};
     m->n_maybe = 0;
-    m->full = m->fail_boot = false;
-    m->fail_in = 0;
+}
+
+void sim_old_disk(struct sim *s, struct sim_node *m)
+{
+    struct old_disk *o = m->old;
+    m->old = take_out(s, m);
+    m->disk = o->disk;
+    m->storage = o->storage;
+    m->own = o->own;
+    memcpy(m->peers_known, o->peers_known, sizeof m->peers_known);
+    m->hard = o->hard;
+    memcpy(m->maybe, o->maybe, sizeof m->maybe);
+    m->n_maybe = o->n_maybe;
+    m->snap = o->snap;
+    m->snap_maybe = o->snap_maybe;
+    m->n_was = 0;
+    free(o);
+}
+
+void sim_disk_free(struct sim_node *m)
+{
+    memdisk_free(m->disk);
+    drop_old(m);
 }
 
 /* ---- jobs ---- */

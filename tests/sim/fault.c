@@ -193,6 +193,12 @@ static bool happen(struct sim *s, enum sim_fault f, struct sim_node *m)
             return false;
         sim_boot_later(s, m, absence(s));
         break;
+    case SIM_MOVE:
+        if (!sim_move(s, m))
+            return false;
+        if (sim_roll(s, RNG_FAULT, 2) == 0)
+            crash(s, m, false);
+        break;
     case SIM_AMNESIA: sim_fault_forget(s, m, false); return false; /* counted when it happens */
     default: sim_partition(s, f); break;
     }

@@ -24,6 +24,8 @@
 #include "tests/lib/pair.h"
 #include "tests/sim/sim.h"
 
+struct places; /* raftd/places.h */
+
 enum {
     NODES = RAFT_VOTERS_MAX,
     DIR_ID = 77,
@@ -182,6 +184,17 @@ struct job { /* of a disk */
     size_t own_cap;
 };
 
+/* A data directory that lies about, with what its node knew of it. */
+struct old_disk {
+    struct memdisk *disk; /* NULL: there is none */
+    uint64_t storage;
+    struct noise_pair own;
+    uint8_t peers_known[NODES][ABOUT_KEY_BYTES];
+    struct hard hard, maybe[MAYBES];
+    unsigned n_maybe;
+    struct entry *snap, *snap_maybe;
+};
+
 struct sim_node {
     struct sim *sim;
     unsigned at;
@@ -207,12 +220,17 @@ struct sim_node {
     uint64_t generation;
     uint64_t wake_at; /* virtual time of the event that is posted, 0 = none */
 
+    unsigned host;        /* where the box is ... */
+    struct places *where; /* ... and where it looks for others; NULL: nobody moves */
+    unsigned heard_host;  /* of the datagram that is being taken */
+
     uint64_t clock_offset;
     int64_t clock_ppm;
     uint64_t paused_until;
     unsigned backlog;
     unsigned spins; /* in a row, that its deadline had passed when it was named */
 
+    struct old_disk *old;                        /* the one before, if it is kept */
     unsigned disks;                              /* it had before this one */
     uint64_t storage;                            /* number of its data directory, */
     struct noise_pair own;                       /* its keys, pair_of(storage), */
@@ -352,6 +370,7 @@ struct sim {
     uint64_t lose; /* pattern of the next losses, see sim_lose() */
     uint64_t flap_until;
     uint64_t net_generation;
+    unsigned hosts; /* that there were so far */
 
     /* clients */
     struct op *ops;
@@ -411,6 +430,8 @@ void *sim_must(void *p);
 void sim_on_send(void *ctx, uint16_t to_id, const uint8_t *buf, size_t len);
 void sim_on_random(void *ctx, void *buf, size_t len);
 void sim_on_spy(void *ctx, uint16_t to, uint8_t *payload, size_t len);
+/* A datagram leaves the box for that one; s->o.nodes: for nobody. */
+void sim_launch(struct sim_node *m, unsigned to, const uint8_t *buf, size_t len);
 void sim_datagram(struct sim *s, struct sim_node *m, struct event *e);
 void sim_partition(struct sim *s, enum sim_fault f);
 void sim_net_heal(struct sim *s);
@@ -419,6 +440,7 @@ bool sim_is_cut(const struct sim *s);
 
 /* disk.c */
 void sim_disk_new(struct sim *s, struct sim_node *m);
+void sim_disk_free(struct sim_node *m);
 void sim_on_persist(void *ctx, uint64_t seq, const struct wal_batch *b);
 void sim_on_fetch(void *ctx, struct node_fetch what, const struct wal_pos *from, uint64_t last,
                   uint8_t *buf, size_t cap);
@@ -427,6 +449,8 @@ void sim_disk_done(struct sim *s, struct sim_node *m);
 bool sim_wipe(struct sim *s, struct sim_node *m);
 /* The node is stopped, and finds an empty disk when it starts. */
 void sim_another_disk(struct sim *s, struct sim_node *m);
+/* The node is stopped, and finds the disk that it had before this one; that one is kept. */
+void sim_old_disk(struct sim *s, struct sim_node *m);
 /* How the core names the disk that the node has now. */
 uint64_t sim_disk_of(const struct sim_node *m);
 void sim_on_remember(void *ctx, uint16_t id, const uint8_t key[ABOUT_KEY_BYTES]);
@@ -494,8 +518,20 @@ void sim_operator(struct sim *s);
 /* When all is well: everybody who is there becomes a member with the disk that he has. */
 void sim_take_all_back(struct sim *s);
 void sim_on_changed(struct sim *s, struct sim_node *m, struct request *req);
-/* Where a node is, as the members say it. */
-void sim_address(unsigned node, char text[MEMBER_ADDR_BYTES]);
+
+/* where.c */
+/* Where the box is. */
+void sim_address(const struct sim *s, unsigned node, char text[MEMBER_ADDR_BYTES]);
+/* A process starts: it knows nobody's address, and gets what it asks of its owner for that. */
+void sim_where_start(struct sim_node *m, struct node_io *io);
+/* Who is there; s->o.nodes: nobody. */
+unsigned sim_at_host(const struct sim *s, unsigned host);
+/* Whom a datagram to that node reaches; s->o.nodes: nobody. */
+unsigned sim_whereto(struct sim_node *m, uint16_t id);
+/* Whose address that is for this node; 0: nobody's. A datagram from there is about to be taken. */
+uint16_t sim_whence(struct sim_node *m, unsigned from, unsigned host);
+/* The box gets another address. False: not now. */
+bool sim_move(struct sim *s, struct sim_node *m);
 
 /* members.c */
 /* That member speaks from the disk that it has now. */

@@ -5,10 +5,10 @@
  * holds what the log held a moment ago; and a snapshot has the configuration that its state had. That
  * elections and commits are of majorities of those that count, on the disks that count, is in check.c.
  *
- * A node may lose its disk for good as long as a minority of the voters has, in every configuration that is
- * in force on some node, or could be again. What the members are changed to must bear the disks that are lost
- * by then, too; and where disks are lost every voter may lead: else the one that has what was acknowledged
- * could be one that never stands.
+ * A node may lose its disk, for good or until somebody puts it in again, as long as a minority of the voters
+ * has, in every configuration that is in force on some node, or could be again. What the members are changed
+ * to must bear the disks that are lost by then, too; and where disks are lost every voter may lead: else the
+ * one that has what was acknowledged could be one that never stands.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -124,7 +124,7 @@ static void add(struct sim *s, struct members *m, uint16_t id)
     unsigned at = m->n++;
     e.standing = sim_roll(s, RNG_FAULT, 4) == 0 ? MEMBER_LEARNER : MEMBER_JOINING;
     memcpy(e.key, s->m[id - 1u].own.key, sizeof e.key);
-    sim_address(id - 1u, e.addr[0]);
+    sim_address(s, id - 1u, e.addr[0]);
     for (; at > 0 && m->m[at - 1].id > id; at--)
         m->m[at] = m->m[at - 1];
     m->m[at] = e;
@@ -227,7 +227,10 @@ bool sim_lose_disk(struct sim *s, struct sim_node *m)
         if (!may)
             return false;
     }
-    sim_another_disk(s, m);
+    if (m->old != NULL && sim_roll(s, RNG_FAULT, 2) == 0)
+        sim_old_disk(s, m);
+    else
+        sim_another_disk(s, m);
     return true;
 }
 
@@ -241,6 +244,9 @@ void sim_members_outside(struct sim *s)
     const struct members *conf = sim_conf(s->m[leader].tip)->members;
     for (unsigned i = 0; i < s->o.nodes; i++) {
         const struct member *e = members_find(conf, (uint16_t)(i + 1));
-        s->m[i].outside = e == NULL || !sim_same_disk(s, e);
+        char text[MEMBER_ADDR_BYTES];
+        sim_address(s, i, text);
+        bool lost = e != NULL && strcmp(text, e->addr[0]) != 0 && s->m[i].tip->index == 0;
+        s->m[i].outside = e == NULL || !sim_same_disk(s, e) || lost; /* neither knows where */
     }
 }

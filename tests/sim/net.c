@@ -100,6 +100,7 @@ static struct event *fly(struct sim *s, unsigned from, unsigned to, const uint8_
 {
     struct event *e = sim_post(s, s->now + us, EV_DATAGRAM, to);
     e->from = from;
+    e->extra = s->m[from].host;
     e->len = len;
     e->frames = frames;
     memcpy(e->bytes, buf, len);
@@ -144,10 +145,13 @@ static void replay(struct sim *s)
 
 void sim_on_send(void *ctx, uint16_t to_id, const uint8_t *buf, size_t len)
 {
-    struct sim_node *m = ctx;
+    sim_launch(ctx, sim_whereto(ctx, to_id), buf, len);
+}
+
+void sim_launch(struct sim_node *m, unsigned to, const uint8_t *buf, size_t len)
+{
     struct sim *s = m->sim;
     const uint32_t *rate = s->o.rate;
-    unsigned to = to_id - 1u;
     unsigned frames = m->frames;
     m->frames = 0; /* else a handshake's next */
     size_t most = s->o.datagram_bytes != 0 ? s->o.datagram_bytes : WIRE_DATAGRAM_BASE;
@@ -157,6 +161,8 @@ void sim_on_send(void *ctx, uint16_t to_id, const uint8_t *buf, size_t len)
     s->t.bytes += len;
     sim_mix(s, get_u64(buf + len - 8)); /* differs with all before it when sealed */
     sim_mix(s, len);
+    if (to == s->o.nodes)
+        return;
     if (rate[SIM_REPLAY] != 0 && !s->calm) {
         record(s, m->at, to, buf, len, frames);
         if (sim_chance(s, RNG_NET, rate[SIM_REPLAY]))
@@ -204,7 +210,8 @@ void sim_on_send(void *ctx, uint16_t to_id, const uint8_t *buf, size_t len)
 void sim_datagram(struct sim *s, struct sim_node *m, struct event *e)
 {
     sim_note(s, NOTE_DATAGRAM, m->at, e->from + 1, e->frames, e->len);
-    node_datagram(m->node, sim_local(m, s->now), (uint16_t)(e->from + 1), e->bytes, e->len);
+    uint16_t whose = sim_whence(m, e->from, (unsigned)e->extra);
+    node_datagram(m->node, sim_local(m, s->now), whose, e->bytes, e->len);
     sim_touch(s, m);
 }
 

@@ -13,11 +13,6 @@ enum {
     BACK_US = 2000000,      /* and a session of a box that comes anew */
 };
 
-void sim_address(unsigned node, char text[MEMBER_ADDR_BYTES])
-{
-    (void)snprintf(text, MEMBER_ADDR_BYTES, "10.0.0.%u:7000", node + 1);
-}
-
 static void ask(struct sim *s, struct sim_node *m, const struct member_change *change)
 {
     struct request *req = sim_must(calloc(1, sizeof *req + REQUEST_WORDS_BYTES));
@@ -56,12 +51,12 @@ void sim_operator(struct sim *s)
                                    .id = (uint16_t)(1 + sim_roll(s, RNG_FAULT, s->o.nodes)),
                                    .priority = sim_any_priority(s)};
     uint64_t how = sim_roll(s, RNG_FAULT, 4);
-    if (change.op == MEMBER_ADD)
-        sim_address(change.id - 1u, change.addr[0]);
+    if (change.op == MEMBER_ADD || change.op == MEMBER_SET)
+        sim_address(s, change.id - 1u, change.addr[0]);
     if (change.op == MEMBER_ADD && how == 0)
         change.flags = MEMBER_CHANGE_LEARNER;
     if (change.op == MEMBER_SET)
-        change.flags = MEMBER_CHANGE_PRIORITY;
+        change.flags = how < 2 ? MEMBER_CHANGE_PRIORITY : MEMBER_CHANGE_ADDRESS;
     bool less = change.op == MEMBER_REMOVE || change.op == MEMBER_REPLACE;
     if (m->up && s->now >= m->paused_until && (!less || sim_bears_without(s, change.id)))
         ask(s, m, &change);
@@ -81,14 +76,19 @@ static bool wants(const struct sim *s, const struct members *conf, const struct 
             return true;
         }
     *change = (struct member_change){.op = MEMBER_ADD, .id = (uint16_t)(m->at + 1)};
-    sim_address(m->at, change->addr[0]);
+    sim_address(s, m->at, change->addr[0]);
     if (!m->up)
         return false;
     if (e == NULL)
         return true;
-    bool same = sim_same_disk(s, e);
-    *change = (struct member_change){.op = same ? 0 : MEMBER_REPLACE, .id = e->id};
-    return !same || e->standing == MEMBER_JOINING;
+    change->op = 0;
+    if (strcmp(e->addr[0], change->addr[0]) != 0) {
+        change->op = MEMBER_SET;
+        change->flags = MEMBER_CHANGE_ADDRESS;
+    } else if (!sim_same_disk(s, e)) {
+        change->op = MEMBER_REPLACE;
+    }
+    return change->op != 0 || e->standing == MEMBER_JOINING;
 }
 
 void sim_take_all_back(struct sim *s)

@@ -139,7 +139,8 @@ static const struct profile profiles[] = {
       [SIM_SMALL] = YES,
       [FULL_DISKS] = YES}},
     {"members",
-     "nodes come and go, as members and as processes, and come with empty disks",
+     "nodes come and go, as members and as processes, and come with empty disks, at other "
+     "addresses",
      {[SIM_LOSS] = 200000,
       [SIM_DUP] = 50000,
       [SIM_DELAY] = 50000,
@@ -152,7 +153,8 @@ static const struct profile profiles[] = {
       [SIM_CUTALL] = 50,
       [SIM_PAUSE] = 300,
       [SIM_STALL] = 200,
-      [SIM_WIPE] = 1500,
+      [SIM_WIPE] = 4000,
+      [SIM_MOVE] = 1500,
       [SIM_SMALL] = YES,
       [MEMBERS] = YES}},
     {"amnesia",
@@ -252,7 +254,7 @@ void sim_plan(struct sim_options *o, unsigned profile, uint64_t seed, unsigned n
     o->nodes = nodes != 0 ? nodes : (unsigned)PICK(&rng, 1, 2, 3, 3, 3, 3, 4, 5, 5, 7);
     for (unsigned f = 0; f < SIM_FAULT_COUNT; f++) {
         uint64_t own = ~rng; /* came late: what seeds drew before, they still draw */
-        uint64_t part = PICK(f == SIM_AMNESIA ? &own : &rng, 0, 0, 2, 5, 10);
+        uint64_t part = PICK(f == SIM_AMNESIA || f == SIM_MOVE ? &own : &rng, 0, 0, 2, 5, 10);
         if (p->rate[f] == YES)
             o->rate[f] = part != 0;
         else
@@ -275,6 +277,8 @@ void sim_plan(struct sim_options *o, unsigned profile, uint64_t seed, unsigned n
     if (o->batch_bytes == 0 || o->batch_bytes > batch)
         o->batch_bytes = batch < NODE_BATCH_BYTES_MAX ? batch : 0;
     o->plain = next(&rng, 4) == 0;
+    if (o->plain) /* proves nothing, so nobody moves */
+        o->rate[SIM_MOVE] = 0;
     o->digest_every = 20;
     o->rekey_us = PICK(&rng, 0, 0, 500 * MS, 5000 * MS);
     o->ppm_max = o->rate[SIM_CLOCK] ? 10000 : 0;

@@ -264,7 +264,8 @@ void sim_run(struct sim *s, uint64_t us)
 
 static void configure(struct sim *s, const struct sim_node *m, struct node_config *nc)
 {
-    bool joins = s->o.members_us != 0 && m->disks > 0; /* a new disk, that has no members on it */
+    bool joins = s->o.members_us != 0 &&
+                 m->storage > NODES; /* a new disk, that has no members on it */
     *nc = (struct node_config){
         .cluster = "sim",
         .id = (uint16_t)(m->at + 1),
@@ -292,7 +293,7 @@ static void configure(struct sim *s, const struct sim_node *m, struct node_confi
     for (unsigned i = 0; i < s->o.nodes; i++) {
         nc->voters[i] = (uint16_t)(i + 1);
         memcpy(nc->known[i], m->peers_known[i], sizeof nc->known[i]);
-        sim_address(i, nc->addrs[i][0]);
+        sim_address(s, i, nc->addrs[i][0]);
     }
 }
 
@@ -355,6 +356,7 @@ void sim_boot(struct sim *s, struct sim_node *m)
     configure(s, m, &nc);
     struct node_io io = calls;
     io.ctx = m;
+    sim_where_start(m, &io);
     m->generation++;
     m->wake_at = m->paused_until = 0;
     m->backlog = m->spins = 0;
@@ -431,6 +433,7 @@ struct sim *sim_new(const struct sim_options *o)
         struct sim_node *m = &s->m[i];
         m->sim = s;
         m->at = i;
+        m->host = s->hosts++;
         m->clock_offset = sim_between(s, RNG_NODE, 1000, UINT64_C(1) << 40);
         if (o->ppm_max > 0)
             m->clock_ppm = (int64_t)sim_between(s, RNG_NODE, 0, 2 * (uint64_t)o->ppm_max) -
@@ -452,8 +455,9 @@ void sim_free(struct sim *s)
         for (unsigned j = 0; j < JOBS; j++)
             free(m->jobs[j].own);
         free(m->was);
+        free(m->where);
         kv_free(m->kv);
-        memdisk_free(m->disk);
+        sim_disk_free(m);
         if (m->image != NULL)
             memdisk_free(m->image);
     }

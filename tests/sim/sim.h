@@ -17,6 +17,7 @@
  *   plan.c   profiles; what a seed draws         phase.c    the two phases
  *   note.c   trace                               amnesia.c  disks that forget
  *   members.c  who is a member changes       operator.c  by hand
+ *   where.c  addresses of boxes
  *   linear.c is a history linearizable?          raftsim*.c the program around it
  */
 #ifndef TESTS_SIM_H
@@ -54,6 +55,7 @@
     X(EIO, "eio")             /* a disk operation fails: the process must end */                   \
     X(ROT, "rot")             /* durable bytes of a minority of nodes change */                    \
     X(WIPE, "wipe")           /* nodes of a minority get empty disks, under their old ids */       \
+    X(MOVE, "move")           /* a box gets another address */                                     \
     X(AMNESIA, "amnesia")     /* disks of a minority of followers are those of an earlier time */  \
     X(CLOCK, "clock")         /* clocks up to 1 % fast or slow (nodes know no wall clock) */       \
     X(SMALL, "small")         /* small segments, batches, caches, datagrams, fetches */            \
