@@ -95,7 +95,10 @@ void admit_follow(struct admit *a, const struct members_at *m, bool settled)
 
 struct about admit_about(const struct admit *a, uint16_t peer)
 {
-    return (struct about){a->members, about_handle(admit_key(a, peer)), a->voters};
+    const struct admitted *p = find(a, peer);
+    /* A process that has not heard the peer yet says so: then it is greeted. */
+    bool silent = a->plain && about_handle(p->shown) == 0;
+    return (struct about){a->members, silent ? 0 : about_handle(admit_key(a, peer)), a->voters};
 }
 
 static bool differ(uint64_t a, uint64_t b)
@@ -230,11 +233,13 @@ void admit_remembered(struct admit *a, uint64_t now, uint16_t id,
     memset(p->remembering, 0, sizeof p->remembering);
 }
 
-/* Without handshakes: until both count each other, greetings tell who we are. */
+/* Without handshakes: until both count each other, and both know that, greetings tell who we are. Else a
+ * process that is started again would be deaf to a peer until that has something to tell it. */
 uint64_t admit_greet_at(const struct admit *a, uint16_t peer)
 {
     const struct admitted *p = find(a, peer);
-    bool known = admit_state(a, peer) == ADMIT_YES && p->about.known == about_handle(a->cfg->key);
+    bool known = admit_state(a, peer) == ADMIT_YES && p->about.known == about_handle(a->cfg->key) &&
+                 p->told == admit_about(a, peer).known;
     return a->plain && !known ? p->greet_at : NEVER;
 }
 
@@ -243,4 +248,5 @@ void admit_greeted(struct admit *a, uint64_t now, uint16_t peer)
     struct admitted *p = find_mine(a, peer);
     p->greet_at = now + (p->greets < GREETS ? GREET_US : GREET_SELDOM_US);
     p->greets += p->greets < GREETS;
+    p->told = admit_about(a, peer).known;
 }

@@ -57,6 +57,7 @@ struct admitted {
     uint8_t remembering[ABOUT_KEY_BYTES]; /* its key, on the way to our disk; zeros = none */
     uint64_t remember_at;                 /* our disk is not asked before */
     uint64_t greet_at;                    /* plain: when the next greeting goes */
+    uint64_t told;                        /* plain: about.known of the last one */
     unsigned greets;                      /* plain: how many have gone in vain */
 };
 

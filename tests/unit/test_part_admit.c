@@ -337,6 +337,25 @@ static void test_greetings(void **state)
     assert_true(admit_greet_at(&a, 2) == RAFT_NEVER);
 }
 
+/* A process is started again: the other one, which has nothing else to tell it, answers, and both stop. */
+static void test_started_again(void **state)
+{
+    (void)state;
+    start(OURS, THEIRS);
+    assert_true(admit_about(&a, 2).known == 0); /* we have started */
+    admit_greeted(&a, SECOND, 2);
+    hear(SECOND, key_of(THEIRS, 0), OURS);
+    assert_true(admit_about(&a, 2).known == THEIRS);
+    assert_true(admit_greet_at(&a, 2) < 2 * SECOND);
+    admit_greeted(&a, 2 * SECOND, 2);
+    assert_true(admit_greet_at(&a, 2) == RAFT_NEVER);
+    hear(9 * SECOND, key_of(THEIRS, 0), 0); /* it has started */
+    assert_true(admit_greet_at(&a, 2) < 9 * SECOND);
+    admit_greeted(&a, 9 * SECOND, 2);
+    hear(9 * SECOND, key_of(THEIRS, 0), OURS);
+    assert_true(admit_greet_at(&a, 2) == RAFT_NEVER);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -344,6 +363,7 @@ int main(void)
         cmocka_unit_test(test_new_directory), cmocka_unit_test(test_by_log),
         cmocka_unit_test(test_newer_members), cmocka_unit_test(test_late_memory),
         cmocka_unit_test(test_greetings),     cmocka_unit_test(test_cloned),
+        cmocka_unit_test(test_started_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -151,6 +151,8 @@ static void test_judged(void **state)
         ends[1].cfg.known[0][0] = 11;
         admit_init(&ends[1].admit, &ends[1].cfg, &ends[1].io, true);
         admit_add(&ends[1].admit, 1);
+        envelope_shake(&ends[1].e, now);
+        assert_int_equal(take(1, &another), DATAGRAM_STEP);
         send_text(1);
         assert_int_equal(take(2, &another), table[i].drop);
         struct status_peer s = {0};
