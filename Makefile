@@ -103,7 +103,7 @@ UNITS := $(basename $(notdir $(wildcard tests/unit/test_*.c)))
 BENCHES := $(basename $(notdir $(wildcard tests/bench/*.c)))
 E2E_TOOLS := $(basename $(notdir $(wildcard tests/e2e/*.c)))
 FUZZERS := $(basename $(notdir $(wildcard tests/fuzz/fuzz_*.c)))
-SCRIPTS := .ci/run tests/check tests/cov tests/cross tests/house $(wildcard tests/demo tests/bench/bench tests/bench/bench-loss tests/bench/flood tests/bench/disk tests/bench/wear tests/bench/slow-link tests/mutants/put tests/mutants/run tests/*/*.sh)
+SCRIPTS := .ci/run tests/check tests/cov tests/cross tests/house $(wildcard tests/demo tests/bench/bench tests/bench/bench-loss tests/bench/flood tests/bench/disk tests/bench/wear tests/bench/slow-link tests/bench/members tests/mutants/put tests/mutants/run tests/*/*.sh)
 
 DAEMON_LIBS := -lev -lurcu-memb -lurcu-cds -lurcu-common -lsodium
 
@@ -255,6 +255,10 @@ bench-flood: deps-if-missing all benches
 bench-disk: deps-if-missing all
 	@tests/bench/disk
 
+# Restarts, hand-overs, nodes that come and move; root for the last. PARTS="rolling transfer": only these.
+bench-members: deps-if-missing all e2e-tools
+	@tests/bench/members
+
 # --- house-keeping -------------------------------------------------------------------------------
 # ctunullpointer: it does not see that a function which was called for a null pointer never returns.
 lint:
@@ -339,6 +343,7 @@ help:
 	@echo 'make bench-loss the same on links that lose datagrams (root); LOSS, SECS'
 	@echo 'make bench-flood puts while somebody without the key floods the leader (root)'
 	@echo 'make bench-disk restarts, disk use, and what snapshots cost'
+	@echo 'make bench-members rolling restarts, hand-overs, a node more, a node that moves (root)'
 	@echo 'make lint       clang-format, clang-tidy, cppcheck, shellcheck'
 	@echo 'make fmt        format all C files'
 	@echo 'make deps-build install the Debian packages that building needs'
@@ -355,5 +360,5 @@ print-%:
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: all objects units fuzzers benches e2e-tools check check-long cov soak explore mutants fuzz demo run cross bench bench-state bench-loss bench-flood bench-disk lint fmt install tar uninstall \
+.PHONY: all objects units fuzzers benches e2e-tools check check-long cov soak explore mutants fuzz demo run cross bench bench-state bench-loss bench-flood bench-disk bench-members lint fmt install tar uninstall \
   clean deps deps-build unit-objects help
