@@ -74,7 +74,10 @@ void publish(struct publisher *p, const struct publish_from *from, uint64_t now_
     fill_status(p, from, now_us, &box->status);
     news_status(&p->news, &box->status, now_us);
     p->published_us = now_us;
+    bool news = status_left_out(&box->status) && !status_left_out(from->shared->status);
     shared_publish(from->shared, box);
+    for (unsigned i = 0; news && i < from->shared->n_readers; i++)
+        from->shared->readers[i].wake(from->shared->readers[i].wake_ctx);
 }
 
 uint64_t publisher_at(const struct publisher *p)

@@ -197,6 +197,12 @@ struct status {
     uint8_t members_led;    /* that one leads */
 };
 
+/* It is no member, and hears no leader: no request that needs one will ever be answered here. */
+static inline bool status_left_out(const struct status *s)
+{
+    return s->own_standing == RAFT_STAND_NO_MEMBER && s->leader == 0;
+}
+
 /* The longest of both forms, of RAFT_PEERS_MAX peers. */
 enum { STATUS_PRINT_MAX_BYTES = 65536 };
 

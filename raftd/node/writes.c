@@ -81,6 +81,12 @@ static bool no_room(const struct raft *r)
     return raft_disk_full(r) || (r->no_room && r->role != RAFT_LEADER);
 }
 
+/* See status_left_out(). */
+static bool left_out(const struct raft *r)
+{
+    return r->leader == 0 && raft_stand(r) == RAFT_STAND_NO_MEMBER;
+}
+
 void writes_add(struct writes *w, uint64_t now, struct request *req)
 {
     struct cmd cmd;
@@ -101,6 +107,10 @@ void writes_add(struct writes *w, uint64_t now, struct request *req)
     }
     if (replica_raft(w->replica)->log_full) {
         answer(w, req, RESULT_LOG_FULL);
+        return;
+    }
+    if (left_out(replica_raft(w->replica))) {
+        answer(w, req, RESULT_NO_LEADER);
         return;
     }
     uint64_t number = w->next;
@@ -235,10 +245,11 @@ void writes_published(struct writes *w)
 
 void writes_expire(struct writes *w, uint64_t now)
 {
-    if (now < w->deadline)
+    const struct raft *r = replica_raft(w->replica);
+    bool out = left_out(r);
+    if (now < w->deadline && !(out && w->n > 0))
         return;
     w->deadline = NEVER;
-    const struct raft *r = replica_raft(w->replica);
     enum result why = no_room(r)       ? RESULT_DISK_FULL
                       : r->leader != 0 ? RESULT_BUSY
                                        : RESULT_NO_LEADER;
@@ -247,7 +258,7 @@ void writes_expire(struct writes *w, uint64_t now)
         if (req == NULL)
             continue;
         left--;
-        if (req->deadline_us <= now)
+        if (req->deadline_us <= now || (out && !req->sent))
             finish(w, req, req->sent ? RESULT_UNKNOWN : why);
         else
             w->deadline = min_u64(w->deadline, req->deadline_us);

@@ -55,6 +55,8 @@ static void on_wake(struct ev_loop *loop, ev_async *w, int events)
     begin_to_end(w->data);
     writes_take_answers(w->data);
     turns_run(w->data);
+    if (clients_left_out(w->data))
+        reads_expire(w->data, NEVER, NULL, RESULT_NO_LEADER);
 }
 
 static void on_more(struct ev_loop *loop, ev_async *w, int events)

@@ -135,6 +135,8 @@ void read_serve(struct conn *conn);
 struct conn *read_confirmed(struct clients *c);
 /* Tells all who wait for reads that the daemon stops. */
 void reads_stop(struct clients *c);
+/* See status_left_out(). */
+bool clients_left_out(const struct clients *c);
 /* Answers the reads whose time is up by `now`. Reads of `gone`, a connection that goes away, are dropped. */
 void reads_expire(struct clients *c, uint64_t now, const struct conn *gone, enum result result);
 /* Passes on the answers to writes that have come from the main loop. */

@@ -57,6 +57,14 @@ static void park(struct conn *conn, const struct proto_request *w)
     cds_list_add_tail(&r->link, &c->parked);
 }
 
+bool clients_left_out(const struct clients *c)
+{
+    rcu_enter();
+    bool out = status_left_out(rcu_get(c->shared->status));
+    rcu_leave();
+    return out;
+}
+
 static enum blocked on_read(struct conn *conn, const struct proto_request *rq)
 {
     if (rq->key_len > CMD_KEY_MAX_BYTES || rq->part_len > CMD_KEY_MAX_BYTES)
@@ -69,6 +77,8 @@ static enum blocked on_read(struct conn *conn, const struct proto_request *rq)
         return answer_read(conn, rq);
     else if (conn->ops >= CLIENTS_CONN_OPS_MAX)
         answer_result(conn, rq->tag, RESULT_BUSY, 0);
+    else if (clients_left_out(conn->clients))
+        answer_result(conn, rq->tag, RESULT_NO_LEADER, 0);
     else
         park(conn, rq);
     return BLOCKED_NOT;

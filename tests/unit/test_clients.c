@@ -289,6 +289,21 @@ static void test_no_leader(void **state)
     world_set(f, &f->no_leader, true);
     send_packet(fd, &get);
     expect(fd, 3, RESULT_DISK_FULL, "");
+    /* This node is a member no more: no read waits. */
+    static struct status out;
+    out = f->status;
+    out.own_standing = RAFT_STAND_NO_MEMBER;
+    out.leader = 0;
+    start = clock_us();
+    get.timeout_ms = 60000;
+    send_packet(fd, &get);
+    (void)rcu_swap(f->shared.status, &out);
+    f->shared.readers[0].wake(f->shared.readers[0].wake_ctx);
+    expect(fd, 3, RESULT_NO_LEADER, "");
+    send_packet(fd, &get);
+    expect(fd, 3, RESULT_NO_LEADER, "");
+    assert_true(clock_us() - start < 60 * 1000000);
+    get.timeout_ms = 100;
     (void)rcu_swap(f->shared.status, before);
     /* A client that leaves with reads and writes under way. */
     world_set(f, &f->no_leader, true);

@@ -161,6 +161,22 @@ static void test_expire(void **state)
     stop();
 }
 
+/* A node that was removed lets its clients go elsewhere at once. */
+static void test_left_out(void **state)
+{
+    (void)state;
+    start();
+    struct request *kept = add(SMALL);
+    part_receive(&p, (struct raft_msg){.type = RAFT_MSG_VOTE_RSP,
+                                       .from = 2,
+                                       .term = replica_raft(&p.r)->term,
+                                       .vote_rsp.removed = 5});
+    writes_expire(&w, p.now);
+    answered(kept, RESULT_NO_LEADER);
+    answered(add(SMALL), RESULT_NO_LEADER);
+    stop();
+}
+
 /* To another leader all leave again that are not answered. */
 static void test_other_leader(void **state)
 {
@@ -214,9 +230,9 @@ static void test_former_process(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_refused),        cmocka_unit_test(test_leader),
-        cmocka_unit_test(test_expire),         cmocka_unit_test(test_other_leader),
-        cmocka_unit_test(test_former_process),
+        cmocka_unit_test(test_refused),  cmocka_unit_test(test_leader),
+        cmocka_unit_test(test_expire),   cmocka_unit_test(test_other_leader),
+        cmocka_unit_test(test_left_out), cmocka_unit_test(test_former_process),
     };
     rcu_thread_begin();
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
