@@ -197,8 +197,20 @@ $(B)/explore: $(call objs,$(wildcard tests/explore/*.c raftd/core/*.c))
 # Tools of the benchmarks (the floor, the floods): every tests/bench/*.c is one program.
 benches: $(BENCHES:%=$(B)/bench/%)
 
+# The same daemon that says another version.
+NEXT := raftd/node/vitals.c raftd/raftd.c
+$(O)/next/%.o: %.c Makefile
+	$(say) CC $@
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) $(GNU) -DRAFTD_MINOR=2 -MMD -MP -c -o $@ $<
+
+$(B)/e2e/raftd-next: $(call objs,$(filter-out $(NEXT),$(DAEMON_SRCS))) $(NEXT:%.c=$(O)/next/%.o)
+	$(say) LINK $@
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(DAEMON_LIBS) $(ATOMIC_LIB)
+
 # Programs that the end-to-end scripts need: every tests/e2e/*.c is one.
-e2e-tools: $(E2E_TOOLS:%=$(B)/e2e/%)
+e2e-tools: $(E2E_TOOLS:%=$(B)/e2e/%) $(B)/e2e/raftd-next
 
 check: deps-if-missing
 	@tests/check $(NAME)
