@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "raftd/base/clock.h"
+#include "raftd/base/num.h"
 #include "raftd/base/rcu.h"
 #include "raftd/diskio.h"
 #include "raftd/imager.h"
@@ -581,7 +582,7 @@ static void test_between(void **state)
         image = begin(b, 0);
         diskio_image_end(b->io, true);
         (void)end(b, image);
-        least = clock_us() - start < least ? clock_us() - start : least;
+        least = min_u64(least, clock_us() - start);
     }
     assert_true(least < took / 2);
 
@@ -593,13 +594,17 @@ static void test_between(void **state)
     machine_thaw(b->machine, image);
     assert_false(is_there(b, b->index, ".snap") || is_there(b, 0, ".tmp"));
 
-    start = clock_us();
-    image = begin(b, 0);
-    (void)usleep(20000);
-    box_stop(b);
-    assert_true(clock_us() - start < took / 2);
-    machine_thaw(b->machine, image);
-    box_start(b);
+    least = took; /* nor does a stop wait for it */
+    for (int i = 0; i < 3 && least > took / 2; i++) {
+        start = clock_us();
+        image = begin(b, 0);
+        (void)usleep(20000);
+        box_stop(b);
+        least = min_u64(least, clock_us() - start);
+        machine_thaw(b->machine, image);
+        box_start(b);
+    }
+    assert_true(least < took / 2);
     (void)take(b);
     assert_true(is_there(b, b->index, ".snap"));
     box_free(b);
