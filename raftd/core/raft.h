@@ -215,7 +215,7 @@ enum raft_stand {
 enum raft_waits {
     RAFT_WAITS_NONE,
     RAFT_WAITS_ABLE, /* that one is silent, lags behind, or says that it would not lead */
-    /* All must have been calm for ten seconds, and was not: */
+    /* The others say what was not calm in the last ten seconds. */
     RAFT_WAITS_NEW,     /* the leader is new */
     RAFT_WAITS_PEER,    /* a peer fell silent, or is back */
     RAFT_WAITS_LAG,     /* a voter took longer than an election timeout to catch up */
@@ -676,12 +676,12 @@ struct raft {
     enum raft_transfer transfer;
     uint64_t transfers; /* asked for since start: who waits for one sees by it that it began */
     uint16_t
-        outranked_by; /* a voter of higher priority, if possible one that could lead; 0 = none */
-    enum raft_waits waits;    /* why it does not lead. Invariant: NONE if there is none */
-    enum raft_waits restless; /* the newest reason to wait, and when it was */
-    raft_time restless_at;
-    raft_time yielded_at;  /* last hand-over for the sake of priority, 0 = never */
-    raft_time calm_needed; /* how much calm the next one needs, see RAFT_WAITS_AGAIN */
+        outranked_by; /* a voter of higher priority, one that could lead if any could; 0 = none */
+    enum raft_waits waits; /* why that voter does not lead. Invariant: NONE if outranked_by is 0 */
+    enum raft_waits restless; /* the newest reason to wait */
+    raft_time restless_at;    /* when it was */
+    raft_time yielded_at;     /* last hand-over for the sake of priority, 0 = never */
+    raft_time calm_needed;    /* how much calm the next one needs, see RAFT_WAITS_AGAIN */
 
     /* Reads asked for here. */
     uint64_t read_want;       /* newest req of RAFT_EV_READ */

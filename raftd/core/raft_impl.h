@@ -76,8 +76,8 @@ enum {
     RAFT_ELECTION_WRITES = 2, /* in a row: the candidate's vote for itself, then its voters' */
     /* A leader's disk stalls when a batch takes so many times what batches took lately: times vary. */
     RAFT_DISK_PATIENCE = 4,
-    /* All is calm for so long before the lead goes to a voter of higher priority, and for up to so long if
-     * earlier hand-overs of this kind did not last. */
+    /* All must be calm for so long before the lead goes to a voter of higher priority. If earlier
+     * hand-overs of this kind did not last it must be calm for longer, up to the second time. */
     RAFT_CALM_US = 10000000,
     RAFT_CALM_MAX_US = 64 * RAFT_CALM_US,
     /* Elections wait no longer for a disk: one that takes more than this hangs rather than works. */
@@ -270,13 +270,13 @@ void raft_lead_on_ack(struct raft *r, const struct raft_msg *m);
 /* Makes the entry that a damaged peer waits for, if nobody else does. */
 void raft_lead_heal(struct raft *r, struct raft_edit *edit);
 
-/* Section 4.2.1: rounds of catching up. In each a peer gets what the log held at its beginning. */
+/* Section 4.2.1: a round of catching up ends when the peer has what the log held at its beginning. */
 void raft_lead_rounds(struct raft *r, raft_time now);
 
-/* It has what the log held an election timeout ago, and is there. */
+/* The peer is there, and has what the log held an election timeout ago. */
 bool raft_lead_caught_up(const struct raft *r, raft_time now, const struct raft_peer *p);
 
-/* It counts, and was heard within the time after which a leader gives up if it hears no majority. */
+/* The peer counts, and was heard within the time after which a leader without a majority steps down. */
 bool raft_lead_hears(const struct raft *r, raft_time now, const struct raft_peer *p);
 
 /* Commits what a majority has on disk. */

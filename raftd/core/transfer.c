@@ -46,8 +46,8 @@ static bool better(const struct raft *r, raft_time now, const struct raft_peer *
            (a->match_index == b->match_index && a->heard > b->heard);
 }
 
-/* Of those that have caught up the one of the highest priority, else the peer that can take over soonest.
- * NULL: none. */
+/* The peer of the highest priority among those that have caught up. If none has, the one that can take over
+ * soonest. NULL: no peer can. */
 static const struct raft_peer *best(const struct raft *r, raft_time now)
 {
     const struct raft_peer *found = NULL;
@@ -133,7 +133,7 @@ void raft_transfer_on_tick(struct raft *r, raft_time now)
     raft_restless(r, now, RAFT_WAITS_GAVE_UP);
 }
 
-/* Of higher priority than this leader; 0 = none. (Who leads without being a voter soon hands over anyway.) */
+/* The voter that outranks this leader; 0 = none. A leader that is no voter hands over soon anyway. */
 static uint16_t highest(const struct raft *r)
 {
     unsigned most = priority_of(r, r->cfg.id);
@@ -172,7 +172,7 @@ static enum raft_waits restless(const struct raft *r, raft_time now)
     return now < since + calm_needed(r, now) ? RAFT_WAITS_AGAIN : RAFT_WAITS_NONE;
 }
 
-/* Who is outranked by a voter that could lead hands over to it. */
+/* A leader that is outranked by a voter that could lead hands over to it. */
 static void heed_priority(struct raft *r, raft_time now)
 {
     r->waits = RAFT_WAITS_NONE;

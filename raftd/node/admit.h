@@ -48,11 +48,11 @@ enum admit_state {
 struct admitted {
     uint16_t id;
     bool named; /* by the members in the log; else its key is the newest one that it shows */
-    uint8_t shown[ABOUT_KEY_BYTES]; /* its key, as last shown; zeros = never */
-    struct about about;             /* as told with it */
-    uint64_t boot;                  /* of the process that has shown it; 0 = not told ... */
-    uint64_t former[ADMIT_FORMER];  /* ... and of those before, the newest first */
-    uint64_t cloned_at; /* when one of those last came back; 0 = the present one was alone since */
+    uint8_t shown[ABOUT_KEY_BYTES];       /* its key, as last shown; zeros = never */
+    struct about about;                   /* as told with it */
+    uint64_t boot;                        /* of the process that has shown it; 0 = not told */
+    uint64_t former[ADMIT_FORMER];        /* boot tokens of earlier processes, the newest first */
+    uint64_t cloned_at;                   /* when an earlier process last came back; 0 = none has */
     uint8_t known[ABOUT_KEY_BYTES];       /* its key, which is on our disk; zeros = none */
     uint8_t remembering[ABOUT_KEY_BYTES]; /* its key, on the way to our disk; zeros = none */
     uint64_t remember_at;                 /* our disk is not asked before */

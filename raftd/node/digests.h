@@ -45,7 +45,7 @@ struct digests_node {
     uint64_t wanted; /* index for which it asked, 0 = none */
 };
 
-/* Of this node alone. */
+/* A digest of this node's own state. */
 struct digests_own {
     uint64_t index;
     uint8_t digest[WIRE_DIGEST_BYTES];
@@ -67,9 +67,9 @@ struct digests {
     struct digests_row rows[DIGESTS_KEPT];
     struct digests_own own[DIGESTS_OWN]; /* at index % DIGESTS_OWN */
     uint64_t newest;                     /* index noted last, 0 = none */
-    uint64_t awaited;             /* index that was told and is to be compared when it comes */
-    enum digests_verdict verdict; /* of the worst row; others may read it */
-    uint64_t at;                  /* the index of that row; 0 if all agree */
+    uint64_t awaited;                    /* lowest index ahead of ours that a node told us of */
+    enum digests_verdict verdict;        /* of the worst row; others may read it */
+    uint64_t at;                         /* the index of that row; 0 if all agree */
 };
 
 /* every: 0 = DIGESTS_EVERY. */
@@ -78,8 +78,8 @@ void digests_init(struct digests *d, const struct raft_members *m, uint16_t self
 /* These are the members from now on. */
 void digests_follow(struct digests *d, const struct raft_members *m);
 
-/* Our state as of this entry, which was applied last, has this digest. snapshot: there is one of it, so it is
- * to be compared. */
+/* The digest of our state as of this entry, which was applied last. snapshot: a snapshot was taken of it,
+ * so the digest is compared with other nodes' ones. */
 void digests_note(struct digests *d, uint64_t index, const uint8_t digest[WIRE_DIGEST_BYTES],
                   bool snapshot);
 

@@ -42,8 +42,9 @@ static int find_leader(const struct tool *t, struct status *s, uint64_t *waited_
     return code;
 }
 
-/* Asks again and again: a question to another node is one datagram, and an heir may be silent, lag, or lose
- * its election for a moment. (A leader that has given one up leaves its clients time before the next.) */
+/* Repeats the question until the heir leads: to another node it is one datagram, and an heir may be
+ * silent, lag, or lose its election for a moment. A leader that has given up a hand-over takes clients'
+ * writes for a while before it begins the next. */
 static int transfer(const struct tool *t, uint16_t heir)
 {
     uint8_t key[PROTO_TRANSFER_KEY_BYTES];
