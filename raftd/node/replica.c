@@ -206,7 +206,8 @@ static void keep_runs_free(struct replica *r)
 static void append_members(struct replica *r, uint64_t now, uint64_t index, const struct members *m)
 {
     uint8_t buf[MEMBERS_BYTES_MAX];
-    append_new(r, now, index, RECORD_MEMBERS, buf, members_encode(m, buf));
+    size_t len = members_encode(m, buf);
+    append_new(r, now, index, RECORD_MEMBERS, buf, len);
     members_log_add(&r->members, index, m);
 }
 

@@ -34,15 +34,18 @@ static const struct vital *find(const struct vitals *v, uint16_t id)
 /* A row for that member. Rows of nodes that are no members any more give way. NULL: there is no place. */
 static struct vital *row_of(struct vitals *v, uint16_t id)
 {
-    const struct vital *has = find(v, id);
-    for (unsigned i = 0; has == NULL && i < RAFT_PEERS_MAX; i++) {
+    for (unsigned i = 0; i < RAFT_PEERS_MAX; i++) {
+        if (v->rows[i].id == id)
+            return &v->rows[i];
+    }
+    for (unsigned i = 0; i < RAFT_PEERS_MAX; i++) {
         struct vital *row = &v->rows[i];
         if (row->id != 0 && members_find(&replica_members(v->replica)->members, row->id) != NULL)
             continue;
         *row = (struct vital){.id = id};
-        has = row;
+        return row;
     }
-    return has != NULL ? &v->rows[has - v->rows] : NULL;
+    return NULL;
 }
 
 static bool leads(const struct vitals *v)

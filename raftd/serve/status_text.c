@@ -485,10 +485,8 @@ static void put_members(struct sink *k, const struct status *s)
 /* Each column as wide as its widest value. */
 static void put_table(struct sink *k, const struct status *s)
 {
-    struct columns columns = {0};
-    k->columns = &columns;
     for (int pass = 0; pass < 2; pass++) {
-        columns.print = pass == 1;
+        k->columns->print = pass == 1;
         for (unsigned f = 0; f < MEMBER_FIELDS; f++)
             put(k, NULL, "%s", member_fields[f].name);
         put_members(k, s);
@@ -500,8 +498,12 @@ static void put_table(struct sink *k, const struct status *s)
 
 void status_print_members(FILE *out, const struct status *s, uint64_t now_us, bool json)
 {
-    struct sink k = {
-        .json = {.out = out}, .text = !json, .leader = s->members_led, .now_us = now_us};
+    struct columns columns = {0};
+    struct sink k = {.json = {.out = out},
+                     .text = !json,
+                     .columns = json ? NULL : &columns,
+                     .leader = s->members_led,
+                     .now_us = now_us};
     if (!json) {
         put_table(&k, s);
         return;

@@ -20,7 +20,7 @@ const char member_what[] =
     "          counts), take one out, take one back that has an empty disk, or\n"
     "          give one another address or priority (0: it never leads)";
 
-static const struct {
+static const struct op {
     const char *name;
     enum member_op op;
     int words_min, words_max; /* behind the name */
@@ -68,22 +68,26 @@ static void take_field(struct member_change *c, const char *word)
     }
 }
 
+static const struct op *op_of(const char *word)
+{
+    for (size_t i = 0; i < sizeof ops / sizeof ops[0]; i++)
+        if (strcmp(ops[i].name, word) == 0)
+            return &ops[i];
+    say_fatal(RAFTCTL_EXIT_USAGE, "member %s: it is add, remove, replace or set", word);
+}
+
 static struct member_change parse(const struct args *a)
 {
     uint64_t id;
-    size_t i = 0, n = sizeof ops / sizeof ops[0];
     struct member_change c = {0};
-    while (i < n && strcmp(ops[i].name, a->words[0]) != 0)
-        i++;
-    if (i == n)
-        say_fatal(RAFTCTL_EXIT_USAGE, "member %s: it is add, remove, replace or set", a->words[0]);
+    const struct op *op = op_of(a->words[0]);
     int words = a->n_words - 1;
-    if (words < ops[i].words_min || words > ops[i].words_max || (a->flags & ~ops[i].flags) != 0)
+    if (words < op->words_min || words > op->words_max || (a->flags & ~op->flags) != 0)
         say_fatal(RAFTCTL_EXIT_USAGE, "member %s: wrong usage; raftctl member --help shows it",
-                  ops[i].name);
+                  op->name);
     if (!num_parse(a->words[1], 1, MEMBER_ID_MAX, &id))
         say_fatal(RAFTCTL_EXIT_USAGE, "%s is no id of a node: 1 to %d", a->words[1], MEMBER_ID_MAX);
-    c.op = (uint8_t)ops[i].op;
+    c.op = (uint8_t)op->op;
     c.id = (uint16_t)id;
     c.flags |= (a->flags & ARG_LEARNER) != 0 ? MEMBER_CHANGE_LEARNER : 0;
     c.flags |= (a->flags & ARG_FORCE) != 0 ? MEMBER_CHANGE_FORCE : 0;
