@@ -406,9 +406,11 @@ static int look(const char *dir, const struct ident *id, struct wal_options *opt
 {
     struct starting s = {.stopped = stopped, .screen = isatty(STDERR_FILENO)};
     int code = read_snapshots(dir, id->name, &s, opts, head, newest, NULL);
+    int rc = code == RAFTD_EXIT_OK ? wal_check(&disk_posix, dir, opts, rep) : 0;
+    opts->progress = NULL;
+    opts->progress_ctx = NULL;
     if (code != RAFTD_EXIT_OK)
         return code;
-    int rc = wal_check(&disk_posix, dir, opts, rep);
     starting_done(&s);
     if (rc == -ECANCELED)
         end_by_signal();
@@ -516,7 +518,6 @@ static int go_on_alone(const struct conf *conf, const struct ident *id, struct w
 {
     struct wal_report rep;
     struct wal *w;
-    opts->progress = NULL;
     int code = say_recovered(conf->data_dir, wal_open(&w, &disk_posix, conf->data_dir, opts, &rep),
                              &rep);
     if (code != RAFTD_EXIT_OK)
