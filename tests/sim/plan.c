@@ -154,7 +154,7 @@ static const struct profile profiles[] = {
       [SIM_PAUSE] = 300,
       [SIM_STALL] = 200,
       [SIM_WIPE] = 4000,
-      [SIM_MOVE] = 1500,
+      [SIM_MOVE] = 4000,
       [SIM_SMALL] = YES,
       [MEMBERS] = YES}},
     {"amnesia",
