@@ -663,6 +663,17 @@ static int find_members(const char *dir, const struct wal_options *opts, const c
     return RAFTD_EXIT_DATA_DIR;
 }
 
+/* What of a log is damaged is put aside first, which takes room. */
+static int open_log(struct wal **wal, const char *dir, const struct wal_options *opts,
+                    struct starting *s, struct wal_report *rep)
+{
+    int rc;
+    do
+        rc = wal_open(wal, &disk_posix, dir, opts, rep);
+    while (rc == -ENOSPC && starting_waits(s, rep->message));
+    return rc == -ENOSPC ? -ECANCELED : rc;
+}
+
 static int run_daemon(const struct conf *conf)
 {
     struct ident id;
@@ -699,7 +710,7 @@ static int run_daemon(const struct conf *conf)
         code = find_members(conf->data_dir, &opts, other);
     if (code == RAFTD_EXIT_OK) {
         loop_starting(loop, "the daemon is starting");
-        rc = wal_open(&wal, &disk_posix, conf->data_dir, &opts, &rep);
+        rc = open_log(&wal, conf->data_dir, &opts, &s, &rep);
         code = rc == -ECANCELED ? say_stopped() : say_recovered(conf->data_dir, rc, &rep);
     }
     if (wal != NULL) {

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <time.h>
 
 #include "raftd/base/clock.h"
 #include "raftd/base/notify.h"
@@ -64,6 +65,21 @@ bool starting_progress(void *ctx, uint64_t done, uint64_t all)
 int starting_pace(void *ctx, uint64_t done, uint64_t all)
 {
     return go_on(ctx, done / MB, all / MB) ? 0 : -ECANCELED;
+}
+
+bool starting_waits(struct starting *s, const char *why)
+{
+    const struct timespec pause = {.tv_nsec = STARTING_LOOK_MS * 1000000};
+    if (lasting_is(&s->no_room, 0, clock_us()))
+        say_warn("%s; the start waits for room", why);
+    for (unsigned i = 0; i < STARTING_AGAIN_MS / STARTING_LOOK_MS; i++) {
+        if (s->stopped())
+            return false;
+        loop_starting(s->loop, "the daemon is starting: its disk is full");
+        (void)nanosleep(&pause, NULL);
+    }
+    s->began_us = 0; /* what reads all of it once more is no news */
+    return true;
 }
 
 void starting_done(const struct starting *s)

@@ -34,7 +34,7 @@ small_disk() { # NODE MEGABYTES
     "$RAFTD" --init -c "$CONF" -i "$1" >>"$WORK/node$1.log" 2>&1 || fail "raftd --init: exit $?"
 }
 
-grow() { mount -o "remount,size=64m" "$WORK/node$1"; }
+grow() { mount -o "remount,size=${2:-64}m" "$WORK/node$1"; }
 
 is_full() { [ "$(field "$1" disk_full)" = 1 ]; }
 has_room() { [ "$(field "$1" disk_full)" = 0 ]; }
@@ -159,5 +159,25 @@ for i in 1 2; do # once, and again for each process and each time
     [ "$(grep -c 'disk is full' "$WORK/node$i.log")" -le 3 ] || fail "node $i says too often that its disk is full"
 done
 ! grep -Eq 'error' "$WORK"/node?.log || fail "a node has seen an error: $(grep error "$WORK"/node?.log)"
+
+# What is damaged is put aside, which takes room. Until there is some such a start shows what is in its
+# snapshot, and then it goes on by itself.
+expect 0 ctl 2 --timeout 20 snapshot
+for _ in {1..60}; do write 3; done
+wait_converged
+stop 2
+segment=$(find "$WORK/node2/log" -name '*.seg' -size +1M | sort | tail -n 3 | head -n 1) # the last one is made ahead
+dd if=/dev/urandom of="$segment" bs=4096 seek=300 count=1 conv=notrunc status=none
+dd if=/dev/zero of="$WORK/node2/log/fill" bs=4096 status=none 2>/dev/null || :
+launch 2
+wait_for 20 "word of what it waits for" grep -q 'No space left on device; the start waits for room' "$WORK/node2.log"
+wait_for 20 "what is in the snapshot" ctl 2 get --stale key-1
+expect 10 ctl 2 put nothing now
+sleep 3
+grow 2 128
+wait_for 30 "end of the start" answers 2
+grep -q 'this node is in doubt' "$WORK/node2.log" || fail "nothing was damaged"
+same_keys
+[ "$(grep -c 'the start waits for room' "$WORK/node2.log")" = 1 ] || fail "it is said more than once"
 finish "$(count "$WORK/acked") writes acknowledged, $(count "$WORK/refused") refused," \
     "$(count "$WORK/unknown.fill") unknown; none lost, no restart needed"
