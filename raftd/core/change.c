@@ -84,13 +84,16 @@ void raft_change_on_propose(struct raft *r, raft_time now, const struct raft_eve
 }
 
 /* Promotes one learner at a time, since raft_edit tells of one. It waits until this disk has all that is
- * committed: then the caller has room for the entry, because it need not keep those in memory. */
+ * committed: then the caller has room for the entry, because it need not keep those in memory. A learner
+ * whose directory the members do not name yet waits, too: another directory under its id could not be told
+ * from the one that has caught up. */
 static void promote(struct raft *r, raft_time now, struct raft_edit *edit)
 {
     if (r->commit_index > r->durable_index)
         return;
     for (unsigned i = 0; i < r->members.n && edit->append_first == 0; i++) {
-        if (r->members.m[i].standing != RAFT_JOINING || r->members.m[i].id == r->cfg.id)
+        const struct raft_member *old = &r->members.m[i];
+        if (old->standing != RAFT_JOINING || old->id == r->cfg.id || old->incarnation == 0)
             continue;
         struct raft_members m = r->members;
         m.m[i].standing = RAFT_VOTER;
