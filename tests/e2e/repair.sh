@@ -21,7 +21,10 @@ damage() { # NODE KIND
     middle) spoil "$first" $((300 * 4096 + 50)) ;;
     head) spoil "$(segments "$1" | sed -n 2p)" 20 ;;
     seal) spoil "$first" $((4194304 - 4096)) ;;
-    hole) rm "$(segments "$1" | sed -n 2p)" ;;
+    hole) # nor is there a snapshot that has what was there
+        rm "$(segments "$1" | sed -n 2p)"
+        rm -f "$WORK/node$1/snap"/*.snap
+        ;;
     snapshot)
         for newest in "$WORK/node$1/snap"/*.snap; do spoil "$newest" 4200; done
         ;;
