@@ -158,15 +158,16 @@ GROUP_replica := $(addprefix raftd/node/,replica.c entries.c io.c) $(addprefix s
 # The disk threads.
 GROUP_diskio := $(addprefix raftd/,diskio.c disk_name.c durations.c imager.c refused.c base/clock.c base/lasting.c base/say.c) \
   $(GROUP_storage) $(GROUP_state)
+WRAP_RCU := -Wl,--wrap=urcu_memb_call_rcu,--wrap=urcu_memb_barrier
 # A cluster in one process.
 GROUP_sim := $(filter-out $(RAFTSIM),$(call room,tests/sim)) $(GROUP_node) $(GROUP_storage) tests/lib/disk_memory.c \
-  raftd/serve/status_text.c raftd/places.c raftd/conf_addr.c
+  raftd/serve/status_text.c raftd/places.c raftd/conf_addr.c $(WRAP_RCU)
 # What serves local clients.
 GROUP_clients := $(call room,raftd/serve) $(GROUP_state) raftd/base/clock.c -lev
 # What makes fuzz targets fast: curve points that are remembered, and RCU without its thread.
 GROUP_x25519 := tests/lib/seal_x25519.c \
   -Wl,--wrap=crypto_scalarmult,--wrap=crypto_scalarmult_base,--wrap=sodium_malloc,--wrap=sodium_free
-GROUP_rcu_alone := tests/lib/node_rcu.c -Wl,--wrap=urcu_memb_call_rcu,--wrap=urcu_memb_barrier
+GROUP_rcu_alone := tests/lib/node_rcu.c $(WRAP_RCU)
 link_line = $(foreach w,$(shell sed -n '1s,^// LINK:,,p' $(1)),$(if $(filter @%,$(w)),$(GROUP_$(w:@%=%)),$(w)))
 
 # $(1): directory (unit, fuzz, bench), $(2): name, $(3): words of its LINK line, $(4): more link flags
