@@ -356,7 +356,7 @@ help:
 	@echo 'make bench-loss the same on links that lose datagrams (root); LOSS, SECS'
 	@echo 'make bench-flood puts while somebody without the key floods the leader (root)'
 	@echo 'make bench-disk restarts, disk use, and what snapshots cost'
-	@echo 'make bench-members rolling restarts, hand-overs, a node more, a node that moves (root)'
+	@echo 'make bench-members boxes that restart, come, go and move (root)'
 	@echo 'make lint       clang-format, clang-tidy, cppcheck, shellcheck'
 	@echo 'make fmt        format all C files'
 	@echo 'make deps-build install the Debian packages that building needs'
