@@ -552,8 +552,14 @@ static int run_recover(const struct conf *conf, const struct options *o)
         all[i] = look_at_other(o->others[i - 1], conf);
     unsigned best = survivor_best(all, n);
     members_print(stdout, &rep.members);
-    for (unsigned i = 0; i < n; i++)
+    for (unsigned i = 0; i < n; i++) {
         survivor_print(stdout, &all[i]);
+        if (survivors_differ(&all[0], &all[i]))
+            say_warn(
+                "%s is of another cluster of this name, that of before or after a recovery, and "
+                "is not compared: if it is the later one, do not go on from this one",
+                all[i].path);
+    }
     printf("best=%u\n", all[best].node);
     if (printed(RAFTD_EXIT_OK) != RAFTD_EXIT_OK)
         return RAFTD_EXIT_INTERNAL;

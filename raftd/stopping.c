@@ -19,7 +19,10 @@ bool stopping_begin(struct stopping *s, uint64_t now)
     if (s->until != NEVER)
         return true;
     node_drain(s->node, now);
-    s->until = now + (node_raft(s->node)->heir != 0 ? s->patience_us : 0);
+    const struct raft *r = node_raft(s->node);
+    /* Just after a hand-over that failed the next one begins a little later. */
+    bool hands = r->heir != 0 || (r->role == RAFT_LEADER && now < r->transfer_at);
+    s->until = now + (hands ? s->patience_us : 0);
     return false;
 }
 

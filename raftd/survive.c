@@ -17,12 +17,14 @@
 
 struct survivor survivor_of(const char *path, const struct ident *id, const struct wal_report *rep)
 {
-    return (struct survivor){.path = path,
-                             .node = id->node_id,
-                             .last_index = rep->last_index,
-                             .last_term = rep->last_term,
-                             .commit = rep->commit,
-                             .doubt = rep->doubt};
+    return (struct survivor){
+        .path = path,
+        .node = id->node_id,
+        .last_index = rep->last_index,
+        .last_term = rep->last_term,
+        .commit = rep->commit,
+        .cluster = rep->members.index <= rep->commit ? rep->members.members.cluster_id : 0,
+        .doubt = rep->doubt};
 }
 
 /* The text behind NAME= of a line, or behind "NAME": " of JSON. NULL: there is none. */
@@ -51,6 +53,15 @@ static bool is_of(const char *text, const char *cluster)
            (value[len] == '\n' || value[len] == '"');
 }
 
+static uint64_t cluster_in(const char *text, uint64_t commit)
+{
+    const char *value = value_of(text, "cluster_id");
+    uint64_t id = 0, members_index;
+    if (value != NULL && number(text, "members_index", &members_index) && members_index <= commit)
+        (void)num_take(&value, 16, UINT64_MAX, &id);
+    return id;
+}
+
 bool survivor_read(struct survivor *s, const char *path, const char *cluster)
 {
     enum { MOST_BYTES = 1 << 20 };
@@ -65,6 +76,7 @@ bool survivor_read(struct survivor *s, const char *path, const char *cluster)
                 number(text, "commit_index", &s->commit) && number(text, "doubt", &doubt);
     s->node = (uint16_t)node;
     s->doubt = doubt != 0;
+    s->cluster = good ? cluster_in(text, s->commit) : 0;
     if (f != NULL)
         (void)fclose(f);
     free(text);
@@ -77,11 +89,16 @@ static bool has_more(const struct survivor *a, const struct survivor *b)
                                         : a->last_index > b->last_index;
 }
 
+bool survivors_differ(const struct survivor *a, const struct survivor *b)
+{
+    return a->cluster != 0 && b->cluster != 0 && a->cluster != b->cluster;
+}
+
 unsigned survivor_best(const struct survivor *s, unsigned n)
 {
     unsigned best = 0;
     for (unsigned i = 1; i < n; i++)
-        best = has_more(&s[i], &s[best]) ? i : best;
+        best = !survivors_differ(&s[0], &s[i]) && has_more(&s[i], &s[best]) ? i : best;
     return best;
 }
 
@@ -108,8 +125,9 @@ void survivor_print(FILE *out, const struct survivor *s)
 {
     fprintf(out,
             "node=%u last_term=%" PRIu64 " last_index=%" PRIu64 " commit_index=%" PRIu64
-            " doubt=%d age_s=%" PRId64 " path=%s\n",
-            s->node, s->last_term, s->last_index, s->commit, s->doubt, age(s->path), s->path);
+            " cluster_id=%016" PRIx64 " doubt=%d age_s=%" PRId64 " path=%s\n",
+            s->node, s->last_term, s->last_index, s->commit, s->cluster, s->doubt, age(s->path),
+            s->path);
 }
 
 struct members survivor_alone(const struct conf *conf, const struct ident *id,

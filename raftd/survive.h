@@ -18,6 +18,9 @@ struct survivor {
     const char *path; /* data directory, or file with the output of raftd --check */
     uint16_t node;
     uint64_t last_index, last_term, commit;
+    /* The random id of its cluster; 0 = not known. Members that are not committed do not tell it: theirs
+     * may be an id that came to nothing, see replica_settled(). */
+    uint64_t cluster;
     bool doubt; /* its log was damaged: it may have less than it had acknowledged */
 };
 
@@ -26,8 +29,12 @@ struct survivor survivor_of(const char *path, const struct ident *id, const stru
 /* Reads the output of raftd --check, lines or JSON. False: it is of another cluster, or can't be read. */
 bool survivor_read(struct survivor *s, const char *path, const char *cluster);
 
+/* One is of the time before a recovery and the other of the time after it, or they are of two recoveries.
+ * Which is the later one nobody can tell from their logs. */
+bool survivors_differ(const struct survivor *a, const struct survivor *b);
+
 /* The place of the one with most, by the rule of votes (dissertation 3.6.1); of equal ones the first. It
- * has all that a majority acknowledged, if any of them has. */
+ * has all that a majority acknowledged, if any of them has. Whoever differs from the first is left out. */
 unsigned survivor_best(const struct survivor *s, unsigned n);
 
 /* Prints a line about it. age_s is how long ago its log was written last, in seconds; -1 = not known. */

@@ -109,7 +109,8 @@ static bool differ(uint64_t a, uint64_t b)
 /* The peer is named by members that are newer than ours: it is who it says, though ours name another. */
 static bool is_ahead(const struct admit *a, const struct admitted *p)
 {
-    return a->by_log && p->about.cluster != 0 && p->about.voters > a->followed;
+    return a->by_log && p->about.cluster != 0 && !differ(p->about.cluster, a->members) &&
+           p->about.voters > a->followed;
 }
 
 /* We are named by members that are newer than the peer's: it will see. */

@@ -106,7 +106,9 @@ static struct wire_changed judge(struct changes *c, uint64_t now, uint64_t numbe
     struct members out;
     if (r->members.index == 0)
         return answer;
-    struct member_seen seen = c->seen(c->seen_ctx, now, change->id);
+    struct member_seen seen = {.lately = true}; /* we are here */
+    if (change->id != r->cfg.id)
+        seen = c->seen(c->seen_ctx, now, change->id);
     answer.verdict = (uint8_t)members_change(&replica_members(c->replica)->members, change, &seen,
                                              &out);
     if (answer.verdict == MEMBER_TAKEN)

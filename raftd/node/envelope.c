@@ -118,8 +118,9 @@ enum drop envelope_open(struct envelope *e, uint64_t now, uint16_t from, uint8_t
         const struct about about = sessions_peer_about(e->sessions, from);
         admit_heard(e->admit, now, from, sessions_peer_key(e->sessions, from), &about);
         admit_process(e->admit, now, from, sessions_peer_boot(e->sessions, from));
-        sessions_cloned(e->sessions, from, admit_state(e->admit, from) == ADMIT_CLONED);
-        if (e->io->here != NULL && admit_state(e->admit, from) != ADMIT_OTHER_DISK)
+        enum admit_state is = admit_state(e->admit, from);
+        sessions_cloned(e->sessions, from, is == ADMIT_CLONED);
+        if (e->io->here != NULL && is != ADMIT_OTHER_DISK && is != ADMIT_OTHER_CLUSTER)
             e->io->here(e->io->ctx, from);
     }
     if (st == DATAGRAM_STEP || st == DROP_STALE)

@@ -72,6 +72,8 @@ for id in 2 3; do
     wait_for 30 "node $id as a voter" is 1 "$id" voter
 done
 stop 1
+expect 0 recover -i 1 "$WORK/report"
+says "report is of another cluster of this name"
 expect 0 ctl 3 --timeout 10 put three yes
 expect 0 ctl 2 get last
 [ "$OUT" = yes ] || fail "node 2 reads '$OUT'"

@@ -9,7 +9,7 @@ static struct part p;
 static struct changes c;
 static struct member_seen whom; /* who speaks as node 3, */
 static bool there;              /* and all others do */
-static uint8_t third_key;
+static uint8_t first_key, third_key;
 
 static struct member_seen who(const void *ctx, uint64_t now, uint16_t id)
 {
@@ -79,6 +79,7 @@ static void lead(void)
         m.m[i] = (struct member){.id = (uint16_t)(i + 1), .standing = MEMBER_VOTER, .priority = 1};
         m.m[i].addr[0][0] = 'a';
     }
+    m.m[0].key[0] = first_key;
     m.m[2].key[0] = third_key;
     part_lead(&p);
     part_match(&p, 2);
@@ -311,6 +312,22 @@ static void test_one_at_a_time(void **state)
     stop();
 }
 
+/* Nobody else can have come under the leader's own id: that is said at once. */
+static void test_replace_the_leader(void **state)
+{
+    (void)state;
+    const struct member_change change = {.op = MEMBER_REPLACE, .id = 1};
+    first_key = 10;
+    start();
+    lead();
+    there = false;
+    ask(&change);
+    step();
+    is_answered(RESULT_REFUSED, changes_words(MEMBER_SAME_DIRECTORY));
+    first_key = 0;
+    stop();
+}
+
 /* Is node 3 replaced now, at the next look? */
 static bool replaced(void)
 {
@@ -384,7 +401,7 @@ int main(void)
         cmocka_unit_test(test_over_a_leader),     cmocka_unit_test(test_the_leader_is_gone),
         cmocka_unit_test(test_the_entry_is_lost), cmocka_unit_test(test_repeated),
         cmocka_unit_test(test_one_at_a_time),     cmocka_unit_test(test_words),
-        cmocka_unit_test(test_by_itself),
+        cmocka_unit_test(test_by_itself),         cmocka_unit_test(test_replace_the_leader),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

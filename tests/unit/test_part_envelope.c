@@ -265,13 +265,46 @@ static void test_cloned(void **state)
     stop();
 }
 
+static unsigned moves;
+
+static void on_here(void *ctx, uint16_t from)
+{
+    (void)ctx, (void)from;
+    moves++;
+}
+
+/* A box of another cluster does not tell where the one is that we know under its id. */
+static void test_place(void **state)
+{
+    (void)state;
+    struct session_keys keys[2] = {{.has = {true}, .own = pair_of(1)},
+                                   {.has = {true}, .own = pair_of(2)}};
+    struct members_at at = {.index = 1,
+                            .members = {.cluster_id = 5, .n = 2, .m = {{.id = 1}, {.id = 2}}}};
+    for (unsigned i = 0; i < 2; i++)
+        memcpy(at.members.m[i].key, keys[i].own.key, MEMBER_KEY_BYTES);
+    for (unsigned other = 0; other < 2; other++) {
+        now = 1000000;
+        moves = 0;
+        for (uint16_t id = 1; id <= 2; id++) {
+            begin(&ends[id - 1], id, "home", &keys[id - 1]);
+            at.members.cluster_id = id == 2 && other ? 6 : 5;
+            envelope_follow(&ends[id - 1].e, &at, true);
+        }
+        ends[0].io.here = on_here;
+        assert_int_equal(speak(false), other ? DROP_COUNT : DATAGRAM_DATA);
+        assert_int_equal(shows(&ends[0], 2),
+                         other ? STATUS_SESSION_OTHER_CLUSTER : STATUS_SESSION_ESTABLISHED);
+        assert_int_equal(moves != 0, !other);
+        stop();
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_plain),
-        cmocka_unit_test(test_judged),
-        cmocka_unit_test(test_sealed),
-        cmocka_unit_test(test_cloned),
+        cmocka_unit_test(test_plain),  cmocka_unit_test(test_judged), cmocka_unit_test(test_sealed),
+        cmocka_unit_test(test_cloned), cmocka_unit_test(test_place),
     };
     return sodium_init() < 0 ? 1 : cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -75,6 +75,33 @@ static void test_best(void **state)
     assert_int_equal(survivor_best(s, 4), 2);
 }
 
+/* The log of before a recovery may go on beside the one of after it, with higher terms, and is not better. */
+static void test_another_cluster(void **state)
+{
+    (void)state;
+    struct survivor s[] = {
+        {.cluster = 7, .last_term = 3}, {.cluster = 6, .last_term = 9},
+        {.cluster = 0, .last_term = 4}, /* it has no members yet */
+        {.cluster = 7, .last_term = 5}, {.cluster = 0xffffffff00000007, .last_term = 9},
+    };
+    const unsigned best[] = {0, 0, 2, 3, 3};
+    for (unsigned n = 1; n <= 5; n++)
+        assert_int_equal(survivor_best(s, n), best[n - 1]);
+    assert_true(survivors_differ(&s[0], &s[1]) && !survivors_differ(&s[0], &s[2]));
+    assert_true(
+        reads(s, "cluster=demo\nmembers_index=16\ncluster_id=00000000000000ab\nnode=2\n" REST));
+    assert_true(s[0].cluster == 0xab);
+    assert_true(
+        reads(s, "cluster=demo\nmembers_index=17\ncluster_id=00000000000000ab\nnode=2\n" REST));
+    assert_true(s[0].cluster == 0); /* the next leader may give another one */
+    assert_true(reads(s, "cluster=demo\nmembers_index=0\nnode=2\n" REST) && s[0].cluster == 0);
+    struct ident id = {.node_id = 2};
+    struct wal_report rep = {.commit = 16, .members = {.index = 16, .members.cluster_id = 77}};
+    assert_true(survivor_of("", &id, &rep).cluster == 77);
+    rep.members.index++;
+    assert_true(survivor_of("", &id, &rep).cluster == 0);
+}
+
 /* Only this node is left of the members, under another id of the cluster. */
 static void test_alone(void **state)
 {
@@ -102,9 +129,8 @@ static void test_alone(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_read),
-        cmocka_unit_test(test_no_report),
-        cmocka_unit_test(test_best),
+        cmocka_unit_test(test_read),  cmocka_unit_test(test_no_report),
+        cmocka_unit_test(test_best),  cmocka_unit_test(test_another_cluster),
         cmocka_unit_test(test_alone),
     };
     int fd = mkstemp(path);
