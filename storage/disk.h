@@ -56,6 +56,16 @@ struct disk {
     int64_t (*room)(void *ctx, const char *path);
 };
 
+/* Bytes to be written: an iovec has no const. */
+static inline struct iovec disk_bytes(const void *bytes, size_t len)
+{
+    union {
+        const void *in;
+        void *out;
+    } p = {.in = bytes};
+    return (struct iovec){.iov_base = p.out, .iov_len = len};
+}
+
 /* The operating system's own calls; ctx is unused. Safe from any thread. */
 extern const struct disk disk_posix;
 

@@ -52,13 +52,9 @@ bool segment_disk_full(int rc)
  * change no metadata, so each of them is one write and one flush. */
 static int write_zeros(const struct disk *d, int fd, uint32_t segment_bytes)
 {
-    union {
-        const uint8_t *in;
-        void *out;
-    } zeros = {.in = zero_block}; /* an iovec has no const */
     struct iovec iov[ZERO_IOVS];
     for (int i = 0; i < ZERO_IOVS; i++)
-        iov[i] = (struct iovec){.iov_base = zeros.out, .iov_len = BATCH_BLOCK_BYTES};
+        iov[i] = disk_bytes(zero_block, BATCH_BLOCK_BYTES);
     for (uint32_t at = 0; at < segment_bytes;) {
         uint32_t blocks = (segment_bytes - at) / BATCH_BLOCK_BYTES;
         if (blocks > ZERO_IOVS)

@@ -46,10 +46,8 @@ static int fail(struct snapshots *s, int rc, const char *call, const char *path)
     return segment_fail(s->message, sizeof s->message, rc, call, path);
 }
 
-static int say(struct snapshots *s, int rc, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
-
-static int say(struct snapshots *s, int rc, const char *format, ...)
+__attribute__((format(printf, 3, 4))) static int say(struct snapshots *s, int rc,
+                                                     const char *format, ...)
 {
     va_list args;
     va_start(args, format);
@@ -247,6 +245,7 @@ static int read_chunk(struct reading *r)
     uint16_t section = get_u16(r->buf + 8);
     if (section == 0 || section < r->section || get_u16(r->buf + 10) != 0)
         return damaged(r, "a chunk is of no section, or of one that had to come before");
+    r->section = section;
     if (section == LAST_SECTION) {
         uint8_t hash[SNAPSHOT_HASH_BYTES];
         crypto_generichash_final(&r->hash, hash, sizeof hash);
@@ -256,7 +255,6 @@ static int read_chunk(struct reading *r)
         crypto_generichash_update(&r->hash, r->buf, CHUNK_HEAD_BYTES + len);
     }
     r->at += CHUNK_HEAD_BYTES + len;
-    r->section = section;
     r->len = len;
     return section != LAST_SECTION;
 }
@@ -512,12 +510,7 @@ struct writing {
 static int write_chunk(struct writing *w, uint16_t section, const uint8_t *bytes, size_t len)
 {
     uint8_t head[CHUNK_HEAD_BYTES];
-    union {
-        const uint8_t *in;
-        void *out;
-    } chunk = {.in = bytes}; /* an iovec has no const */
-    const struct iovec iov[] = {{.iov_base = head, .iov_len = sizeof head},
-                                {.iov_base = chunk.out, .iov_len = len}};
+    const struct iovec iov[] = {disk_bytes(head, sizeof head), disk_bytes(bytes, len)};
     assert(section >= 1 && len >= 1 && len <= SNAPSHOT_CHUNK_MAX_BYTES);
     put_u32(head + 4, (uint32_t)len);
     put_u16(head + 8, section);
@@ -614,6 +607,7 @@ struct snapshot_part {
     struct snapshots *s;
     struct snapshot_name name;
     uint64_t have, synced;
+    uint64_t tail; /* where the chunk begins that was there in part and must be checked; 0: none */
     int fd;
     path_text path;
 };
@@ -628,8 +622,7 @@ static bool ends_within(const struct reading *r)
 
 /* How many bytes are good, as far as can be told: each chunk has a checksum. One that has come in part
  * counts, since a process that was killed has lost nothing. But a loss of power leaves any bytes behind those
- * that were synced: then that chunk is found damaged when all is there, and is fetched again with what
- * follows. */
+ * that were synced: so that chunk is checked as soon as it is whole, before much is fetched behind it. */
 static int find_end(struct snapshot_part *p)
 {
     struct reading r;
@@ -643,8 +636,12 @@ static int find_end(struct snapshot_part *p)
             p->have = r.at;
         } while ((rc = pace(p->s, r.at, r.size)) == 0 && (rc = read_chunk(&r)) == 1);
         p->have = rc == 0 ? r.at : p->have;
-        if (rc == -EBADMSG && r.size < p->name.size && ends_within(&r))
+        if (rc == -EBADMSG && r.section == LAST_SECTION)
+            p->have = 0; /* one of the chunks is another one, and nobody can tell which */
+        else if (rc == -EBADMSG && r.size < p->name.size && ends_within(&r)) {
+            p->tail = r.at;
             p->have = r.size;
+        }
     }
     free(r.buf);
     p->have = p->synced = min_u64(p->have, p->name.size);
@@ -696,17 +693,32 @@ uint64_t snapshot_part_have(const struct snapshot_part *p)
     return p->have;
 }
 
+/* More bytes have come, and the chunk of p->tail may be whole. It is checked once: if the sender has it
+ * damaged, it would come for ever. */
+static int check_tail(struct snapshot_part *p)
+{
+    struct reading r;
+    int rc = begin(&r, p->s, p->fd, p->path);
+    if (rc == 0) {
+        r.at = p->tail;
+        rc = read_chunk(&r);
+        bool partly = rc == -EBADMSG && ends_within(&r);
+        if (partly || rc == 1 || r.section == LAST_SECTION) /* the hash is not looked at here */
+            rc = 0;
+        p->have = rc == -EBADMSG ? p->tail : p->have;
+        p->tail = partly ? p->tail : 0;
+    }
+    free(r.buf);
+    return rc;
+}
+
 int snapshot_part_append(struct snapshot_part *p, uint64_t offset, const uint8_t *bytes, size_t len)
 {
-    union {
-        const uint8_t *in;
-        void *out;
-    } piece = {.in = bytes};
-    struct iovec iov = {.iov_base = piece.out, .iov_len = len};
+    struct iovec iov = disk_bytes(bytes, len);
     if (offset != p->have || len > p->name.size - p->have)
         return fail(p->s, -EINVAL, "append to", p->path);
     int rc = len > 0 ? write_at(p->s, p->fd, p->path, &iov, 1, offset) : 0;
-    if (rc != 0)
+    if (rc != 0 || (p->tail != 0 && (rc = check_tail(p)) != 0))
         return rc;
     p->have += len;
     if (p->have - p->synced < SYNC_BYTES)

@@ -149,7 +149,8 @@ int snapshot_part_open(struct snapshot_part **out, struct snapshots *s,
 uint64_t snapshot_part_have(const struct snapshot_part *p);
 
 /* The next bytes, behind those that it has. -EINVAL: they do not belong there. When it is refused the part
- * is as before. */
+ * is as before. -EBADMSG: what was there at snapshot_part_open() ended with damaged bytes, and the part ends
+ * before their chunk now. */
 int snapshot_part_append(struct snapshot_part *p, uint64_t offset, const uint8_t *bytes,
                          size_t len);
 

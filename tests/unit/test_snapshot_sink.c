@@ -1,6 +1,6 @@
 // LINK: @storage tests/lib/disk_memory.c
 /* test_snapshot_sink.c: a whole snapshot whose state is refused is not loaded, and the message says why. What
- * is written of a long one is synced in pieces. */
+ * is written of a long one is synced in pieces. What is damaged at the end of a part costs one chunk. */
 #include "storage/snapshot.h"
 
 #include <errno.h>
@@ -126,11 +126,54 @@ static void what_is_written_is_synced_in_pieces(void **state)
     memdisk_free(m);
 }
 
+/* ---- parts ---- */
+
+/* Any bytes that a loss of power left at the end are noticed when their chunk is whole: no more is fetched
+ * behind them. If the chunk comes damaged once more, that is the sender's. */
+static void a_bad_end_costs_one_chunk(void **state)
+{
+    (void)state;
+    enum { CHUNK = 12 + SNAPSHOT_CHUNK_MAX_BYTES, GOOD = 4096 + 3 * CHUNK, BAD = GOOD + 100 };
+    static uint8_t buf[4 << 20];
+    struct memdisk *m = memdisk_new(1);
+    const struct disk *d = memdisk_disk(m);
+    struct snapshots from = {.disk = d, .dir = "/d", .storage_id = 7, .cluster = 5};
+    struct snapshots s = {.disk = d, .dir = "/e", .storage_id = 8, .cluster = 5};
+    struct snapshot_head head = {.index = 3, .term = 1};
+    struct snapshot_name name;
+    unsigned n = 0;
+    assert_int_equal(d->mkdir(d->ctx, "/d") + d->mkdir(d->ctx, "/e"), 0);
+    assert_int_equal(
+        snapshot_write(&from, &head, &(struct snapshot_source){next_of_many, &n}, &name), 0);
+    assert_int_equal(snapshot_read(d, snapshot_open(&from, 3), 0, buf, sizeof buf), name.size);
+    for (uint8_t again = 0; again < 2; again++) {
+        struct snapshot_part *p;
+        uint64_t have;
+        int rc = 0;
+        buf[BAD] = 1; /* all bytes are zero */
+        assert_int_equal(snapshot_part_open(&p, &s, &name, &have), 0);
+        assert_int_equal(snapshot_part_append(p, 0, buf, GOOD), 0);
+        assert_int_equal(snapshot_part_append(p, GOOD, buf + GOOD, 5000), 0);
+        snapshot_part_close(p);
+        buf[BAD] = again;
+        assert_int_equal(snapshot_part_open(&p, &s, &name, &have), 0);
+        assert_int_equal(have, GOOD + 5000);
+        for (; (rc = snapshot_part_append(p, have, buf + have, 1000)) == 0; have += 1000)
+            assert_true(have < GOOD + CHUNK);
+        assert_true(rc == -EBADMSG && have < GOOD + CHUNK && have + 1000 >= GOOD + CHUNK);
+        assert_int_equal(snapshot_part_have(p), GOOD);
+        assert_int_equal(snapshot_part_append(p, GOOD, buf + GOOD, name.size - GOOD), 0);
+        assert_int_equal(snapshot_part_finish(p, NULL, &head), again ? -EBADMSG : 0);
+    }
+    memdisk_free(m);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_sink_can_refuse),
         cmocka_unit_test(what_is_written_is_synced_in_pieces),
+        cmocka_unit_test(a_bad_end_costs_one_chunk),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
