@@ -46,7 +46,8 @@ static bool go_on(struct starting *s, uint64_t done, uint64_t all)
     }
     (void)snprintf(reading, sizeof reading, "reading the %s: %" PRIu64 " of %" PRIu64 " MB",
                    s->snapshot ? "snapshot" : "log", done, all);
-    uint64_t every_s = s->screen ? STARTING_SCREEN_S : STARTING_MESSAGE_S;
+    bool soon = s->screen || s->said_us == s->began_us; /* nobody has heard of it yet */
+    uint64_t every_s = soon ? STARTING_SCREEN_S : STARTING_MESSAGE_S;
     if (s->said_us == 0 || now - s->said_us >= every_s * 1000000)
         tell(s, now, reading);
     if (s->loop != NULL && now - s->looked_us >= STARTING_LOOK_MS * 1000) {

@@ -12,7 +12,7 @@ struct loop;
 
 enum {
     STARTING_MESSAGE_S = 5, /* between two messages */
-    STARTING_SCREEN_S = 1,  /* between two changes of a line on a screen */
+    STARTING_SCREEN_S = 1, /* between two changes of a line on a screen, and to the first message */
     /* How much more time each message asks the service manager for: a card may retry one read for half a
      * minute. */
     STARTING_EXTEND_S = 90,
