@@ -188,6 +188,7 @@ static enum result result_of(enum outcome outcome)
     case MACHINE_DONE: return RESULT_OK;
     case MACHINE_NO_KEY: return RESULT_NO_KEY;
     case MACHINE_FULL: return RESULT_FULL;
+    case MACHINE_CROWD: return RESULT_CROWD;
     case MACHINE_CONDITION:
     case MACHINE_NOT_NUMBER:
     case MACHINE_OVERFLOW: return RESULT_REFUSED;

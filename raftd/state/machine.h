@@ -47,8 +47,9 @@ enum outcome {
     MACHINE_NOT_NUMBER = 5, /* add: the value is no number */
     MACHINE_OVERFLOW = 6,   /* add: the sum has no room */
     /* Nor was anything decided. A copy of the command may have been applied, or not: */
-    MACHINE_ENDED = 7,    /* its process is not the current one of its origin */
-    MACHINE_CANT_TELL = 8 /* it is too old for its window, or there is no room for one */
+    MACHINE_ENDED = 7,     /* its process is not the current one of its origin */
+    MACHINE_CANT_TELL = 8, /* it is too old for its window */
+    MACHINE_CROWD = 9, /* no node with that id can write any more; no copy was or will be applied */
 };
 
 struct applied {

@@ -17,6 +17,9 @@
  * For that the process before it, which it names, would have to be current a second time first, and so on
  * back to the first process, which named none. A living process whose command is refused learns the
  * current one by applying its own command, and sends it again with that predecessor.
+ *
+ * No origin is ever forgotten, also not when its node is no member any more: else a late copy of a command of
+ * its first process, which names no predecessor, would be applied a second time.
  */
 #ifndef RAFTD_ORIGINS_H
 #define RAFTD_ORIGINS_H

@@ -57,9 +57,13 @@ static const struct {
                          "the log of this node has reached log_max_bytes and waits for a snapshot "
                          "(see images_given_up and disk_free in raftctl status): nothing was done; "
                          "try again"},
+    [RESULT_CROWD] = {"crowd", RAFTCTL_EXIT_REFUSED,
+                      "as many other node ids as the cluster can remember have written, so this "
+                      "node takes no writes (raftd(8), Members): nothing was done; ask another "
+                      "node"},
 };
 
-_Static_assert((int)RESULT_LAST == (int)RESULT_LOG_FULL, "each result has its row");
+_Static_assert((int)RESULT_LAST == (int)RESULT_CROWD, "each result has its row");
 
 const char *result_name(enum result result)
 {

@@ -14,6 +14,7 @@
 #include "raftd/state/cmd.h"
 #include "raftd/state/kv.h"
 #include "raftd/state/machine.h"
+#include "raftd/state/origins.h"
 
 enum { ORIGIN = 3, PROCESS = 70, ITEMS = CMD_CONDITIONS_MAX + CMD_OPERATIONS_MAX };
 
@@ -538,6 +539,25 @@ static void test_not_told(void **state)
     world_free(w);
 }
 
+/* An id too many is told from what perhaps was done. */
+static void test_crowd(void **state)
+{
+    (void)state;
+    struct world *w = world_new();
+    put(w, "a", "1");
+    for (uint16_t more = 1; more <= ORIGINS_MAX; more++) {
+        start(w);
+        w->c.origin = ORIGIN + more;
+        w->c.predecessor = 0;
+        with_value(w, CMD_PUT, "a", "2");
+        if (more < ORIGINS_MAX)
+            done(w, MACHINE_DONE);
+        else
+            fails(w, MACHINE_CROWD, 0);
+    }
+    world_free(w);
+}
+
 /* Many keys in one transaction; and two machines that apply the same entries are equal. */
 static void test_many(void **state)
 {
@@ -579,7 +599,7 @@ int main(void)
         cmocka_unit_test(test_add),          cmocka_unit_test(test_expiry),
         cmocka_unit_test(test_cluster_time), cmocka_unit_test(test_limit),
         cmocka_unit_test(test_repeated),     cmocka_unit_test(test_not_told),
-        cmocka_unit_test(test_many),
+        cmocka_unit_test(test_crowd),        cmocka_unit_test(test_many),
     };
     rcu_thread_begin();
     int failed = cmocka_run_group_tests(tests, NULL, NULL);

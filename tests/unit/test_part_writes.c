@@ -111,7 +111,7 @@ static void test_leader(void **state)
 {
     (void)state;
     start();
-    struct request *one = add(SMALL), *two = add(SMALL);
+    struct request *one = add(SMALL), *two = add(SMALL), *three;
     writes_send(&w, p.now);
     assert_false(one->sent); /* there is no leader */
     part_lead(&p);
@@ -133,6 +133,11 @@ static void test_leader(void **state)
     applied(two, MACHINE_FULL, last + 2);
     writes_published(&w);
     answered(two, RESULT_FULL);
+    three = add(SMALL);
+    writes_send(&w, p.now);
+    applied(three, MACHINE_CROWD, 0);
+    writes_published(&w);
+    answered(three, RESULT_CROWD);
     stop();
 }
 
