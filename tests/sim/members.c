@@ -110,8 +110,8 @@ static bool bears(const struct sim *s, const struct members *conf, const struct 
         if (e->standing != MEMBER_VOTER)
             continue;
         bool self = also != NULL && e->id == also->at + 1;
-        if (self && !member_has_key(e))
-            return false; /* whoever has that id would be taken for it */
+        if (self && conf->cluster_id == 0)
+            return false; /* no members are in the log: it would come to join, and nobody could take it */
         n++;
         lost += self || !sim_same_disk(s, e);
     }
