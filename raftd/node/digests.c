@@ -77,18 +77,31 @@ static enum digests_verdict judge_row(const struct digests *d, const struct dige
     return most + (d->voters - known) < majority ? DIGESTS_HOPELESS : DIGESTS_DISPUTED;
 }
 
+/* The newest entry as of which a majority has our digest; 0 = none. */
+static uint64_t right_at(const struct digests *d)
+{
+    uint64_t index = 0;
+    for (unsigned i = 0; i < DIGESTS_KEPT; i++)
+        if (count(d, &d->rows[i], d->self) > d->voters / 2)
+            index = max_u64(index, d->rows[i].index);
+    return index;
+}
+
 static void judge(struct digests *d)
 {
+    uint64_t right = right_at(d);
     d->verdict = DIGESTS_AGREE;
     d->at = 0;
     for (unsigned i = 0; i < DIGESTS_KEPT; i++) {
         const struct digests_row *r = &d->rows[i];
-        enum digests_verdict v = r->index != 0 ? judge_row(d, r) : DIGESTS_AGREE;
+        enum digests_verdict v = r->index > right ? judge_row(d, r) : DIGESTS_AGREE;
         if (v <= d->verdict)
             continue;
         d->verdict = v;
         d->at = r->index;
     }
+    if (d->verdict == DIGESTS_DISPUTED && find(d, d->newest) == NULL)
+        (void)add(d, d->newest);
 }
 
 /* Adds a node. If it was there before, what is known of it stays. */
@@ -162,13 +175,13 @@ void digests_heard(struct digests *d, uint16_t from, const struct wire_digests *
     judge(d);
 }
 
-/* The row that this node must hear of, in this order: a disputed one for which it has told us nothing; one in
+/* The row that this node must hear of, in this order: a disputed one of which it has said nothing; one in
  * which it differs from us, so that it can judge itself; or the oldest that it may not have. NULL: none. */
 static const struct digests_row *due(struct digests *d, unsigned to)
 {
     const struct digests_row *r = d->verdict != DIGESTS_AGREE ? find(d, d->at) : NULL,
                              *oldest = NULL;
-    if (r != NULL && !r->has[to])
+    if (r != NULL && !r->has[to] && !r->told[to])
         return r;
     for (unsigned i = 0; i < DIGESTS_KEPT; i++) {
         r = &d->rows[i];

@@ -19,6 +19,10 @@
  *   neither can come about, whatever others will tell       nobody knows who is right: HOPELESS
  *   else                                                    some have not told yet: DISPUTED
  *
+ * Entries before the newest one as of which a majority has our digest are not judged: each state is made of
+ * the one before, so who is right there was right before, or is right again. Who can't tell of an entry may
+ * never do so; so a disputed node has its newest entry compared, too, which the others still know.
+ *
  * A node that is not right must not show its state. Where that is disputed, it may be right: it goes on as
  * soon as enough others have told.
  *

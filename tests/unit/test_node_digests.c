@@ -212,7 +212,8 @@ static void test_snapshot(void **state)
     }
 }
 
-/* A node that has long passed the entry, or never applied it, says so; but not if it was told before. */
+/* A node that has long passed the entry, or never applied it, says so; but not if it was told before. Who is
+ * right goes on when a later entry shows it. */
 static void test_passed(void **state)
 {
     (void)state;
@@ -226,12 +227,19 @@ static void test_passed(void **state)
             digests_heard(&d[1], IDS[2], &w);
         apply_to(&d[1], &at[1], 5 + (run == 1 ? DIGESTS_OWN - 1 : DIGESTS_OWN), false);
         digests_note(&d[0], 5, digest('B'), true);
-        digests_note(&d[2], 9, digest('A'), true); /* from a snapshot on */
+        digests_note(&d[2], 9, digest('A'), run != 2); /* it began with a later snapshot */
         for (unsigned k = 0; k < 5; k++)
             (void)talk(d, 0, 0, &seed);
         assert_int_equal(d[0].verdict, run == 0 ? DIGESTS_AGREE : DIGESTS_DISPUTED);
         if (run == 0)
             assert_true(d[0].rows[0].told[1] && d[0].rows[0].told[2]);
+        assert_int_equal(d[1].verdict, run == 0 ? DIGESTS_AGREE : DIGESTS_DISPUTED);
+        at[2] = 9;
+        apply_to(&d[2], &at[2], at[1] + 1, false);
+        for (unsigned k = 0; k < 5; k++)
+            (void)talk(d, 1, 0, &seed);
+        assert_int_equal(d[1].verdict, DIGESTS_AGREE);
+        assert_int_equal(d[2].verdict, DIGESTS_AGREE);
     }
 }
 

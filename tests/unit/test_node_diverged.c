@@ -121,14 +121,46 @@ static void test_at_a_snapshot(void **state)
     }
 }
 
+/* A node that was away is wrong as of an entry of which the leader still knows, and the other one does not: a
+ * later entry shows that these two are right, and they go on. */
+static void test_third_cannot_tell(void **state)
+{
+    (void)state;
+    struct sim *s = led(calm(3, 70));
+    unsigned leader = (unsigned)sim_leader(s), bad = (leader + 1) % 3, other = (leader + 2) % 3;
+    assert_int_equal(put(s, leader, 10), 10);
+    sim_spoil(s, bad);
+    assert_int_equal(put(s, leader, 5), 5);
+    sim_cut(s, leader, bad, true);
+    sim_cut(s, bad, leader, true);
+    sim_cut(s, other, bad, true);
+    sim_cut(s, bad, other, true);
+    node_snapshot(s->m[bad].node);
+    assert_int_equal(put(s, leader, 20), 20);
+    node_snapshot(s->m[other].node);
+    sim_run(s, SECOND);
+    sim_crash(s, other);
+    sim_restart(s, other);
+    sim_run(s, SECOND);
+    assert_int_equal(sim_leader(s), leader);
+    sim_cut(s, leader, bad, false);
+    sim_cut(s, bad, leader, false);
+    sim_run(s, SECOND);
+    run_until_leader(s);
+    assert_int_equal(put(s, leader, 5), 5);
+    assert_int_equal(put(s, other, 5), 5);
+    assert_int_equal(sim_diverged(s, leader), 0);
+    assert_int_equal(sim_diverged(s, other), 0);
+    sim_free(s);
+}
+
 int main(void)
 {
     rcu_thread_begin();
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_one_of_three),
-        cmocka_unit_test(test_no_majority),
-        cmocka_unit_test(test_third_is_down),
-        cmocka_unit_test(test_at_a_snapshot),
+        cmocka_unit_test(test_one_of_three),      cmocka_unit_test(test_no_majority),
+        cmocka_unit_test(test_third_is_down),     cmocka_unit_test(test_at_a_snapshot),
+        cmocka_unit_test(test_third_cannot_tell),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     rcu_thread_end();
