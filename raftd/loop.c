@@ -325,7 +325,7 @@ static void on_prepare(struct ev_loop *ev, ev_prepare *w, int revents)
         l->shared->readers[i].wake(l->shared->readers[i].wake_ctx);
     }
     publish(&l->publisher, &from, loop_now(l));
-    if (l->shared->status->differs_index != 0) /* the snapshot may be what is wrong */
+    if (node_raft(l->node)->differs) /* the snapshot may be what is wrong */
         atomic_store_explicit(&l->shared->old_reads, false, memory_order_relaxed);
     if (stopping_step(&l->stopping, loop_now(l)))
         ev_break(ev, EVBREAK_ALL);

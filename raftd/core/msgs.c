@@ -98,6 +98,11 @@ void raft_log_full(struct raft *r, bool full)
     r->log_full = full;
 }
 
+void raft_differs(struct raft *r, bool differs)
+{
+    r->differs = differs;
+}
+
 bool raft_in_doubt(const struct raft *r)
 {
     return r->damaged || r->doubt_index != 0;
@@ -151,6 +156,7 @@ enum raft_stand raft_stand(const struct raft *r)
            : r->drained        ? RAFT_STAND_DRAINED
            : raft_disk_full(r) ? RAFT_STAND_DISK_FULL
            : r->log_full       ? RAFT_STAND_LOG_FULL
+           : r->differs        ? RAFT_STAND_DIFFERS
                                : RAFT_STANDS;
 }
 

@@ -99,10 +99,10 @@
  * proposals are refused: the caller keeps them, and sends them to the next leader. As soon as the peer has
  * the whole log on its disk it is told to stand (RAFT_MSG_TIMEOUT_NOW), and voters help it though they hear
  * a leader. If the peer is not elected in time, this leader goes on. A node that is drained hands over, and
- * so does one whose disk is full. So does a leader that is outranked, when all has been calm for ten seconds:
- * a voter of higher priority has caught up. What is not calm is in enum raft_waits. After each such hand-over
- * the next one of this process needs twice as much calm, up to 640 seconds, until there was none for 1280
- * seconds: a hand-over that does not last is rare.
+ * so does one whose disk is full or whose state may be wrong. So does one that is outranked, when all has
+ * been calm for ten seconds: a voter of higher priority has caught up. What is not calm is in enum
+ * raft_waits. After each such hand-over the next one of this process needs twice as much calm, up to 640
+ * seconds, until there was none for 1280 seconds: a hand-over that does not last is rare.
  *
  * Members (chapter 4). The configuration is an entry of the log, and the newest one in the log is in force,
  * committed or not: for commits, votes, rounds and the check of the majority. The caller decodes these
@@ -209,6 +209,7 @@ enum raft_stand {
     RAFT_STAND_DRAINED,
     RAFT_STAND_DISK_FULL,
     RAFT_STAND_LOG_FULL, /* this one stands, but takes no lead that is handed over */
+    RAFT_STAND_DIFFERS,  /* so does this one: raft_differs() */
 };
 
 /* Why a leader does not hand over to the voter of higher priority, raft.outranked_by. */
@@ -632,7 +633,7 @@ struct raft {
     bool damaged;
     /* It does not stand for election, and hands over what it leads, until the process ends. */
     bool drained;
-    bool log_full; /* see raft_log_full() */
+    bool log_full, differs; /* see raft_log_full(), raft_differs() */
     /* The present leader, this node or another, has no room for entries, nor has a peer that could take
      * its place: whoever takes new writes should refuse them. */
     bool no_room;
@@ -749,9 +750,10 @@ bool raft_install_begin(struct raft *r);
 /* A batch was refused, and none of its kind (with entries, or without) is durable since. */
 bool raft_disk_full(const struct raft *r);
 
-/* The caller says whether its log has reached its largest size. While it has, it proposes nothing, and a
- * leader hands over to a peer that has room. */
+/* The caller says whether its log has reached its largest size, and whether its state may be wrong. While one
+ * of them is so it proposes nothing, and a leader hands over to a peer of which neither is so. */
 void raft_log_full(struct raft *r, bool full);
+void raft_differs(struct raft *r, bool differs);
 
 /* This node has less than it promised: it does not stand for election. */
 bool raft_in_doubt(const struct raft *r);

@@ -390,6 +390,7 @@ const char *raft_stand_name(enum raft_stand stand)
     case RAFT_STAND_DRAINED: return "drained";
     case RAFT_STAND_DISK_FULL: return "the disk is full";
     case RAFT_STAND_LOG_FULL: return "the log is full";
+    case RAFT_STAND_DIFFERS: return "its state differs";
     }
     return "?";
 }

@@ -193,14 +193,15 @@ static void heed_priority(struct raft *r, raft_time now)
     begin(r, now, p->id);
 }
 
-/* A leader that is drained or removed, or has no room for entries, hands over to any peer that can lead. */
+/* A leader that is drained or removed, has no room for entries, or may have a wrong state, hands over to any
+ * peer that can lead. */
 void raft_transfer_settle(struct raft *r, raft_time now)
 {
     bool full = r->log_full || raft_disk_full(r);
     heed_priority(r, now);
     if (r->role != RAFT_LEADER)
         return;
-    bool goes = full || r->drained || raft_lead_removed(r);
+    bool goes = full || r->differs || r->drained || raft_lead_removed(r);
     const struct raft_peer *p = goes ? best(r, now) : NULL;
     r->no_room = full && r->heir == 0 && p == NULL;
     if (p != NULL)

@@ -37,7 +37,7 @@ size_t path_room(const struct path *p);
 
 enum flow_state {
     FLOW_NONE,  /* it does not go to this peer */
-    FLOW_RESTS, /* it goes to this peer, but nothing is sent now: the peer is silent */
+    FLOW_RESTS, /* it goes to this peer, but nothing is sent now */
     FLOW_GOES,
 };
 

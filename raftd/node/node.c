@@ -629,6 +629,7 @@ static bool state_is_right(struct node *n)
         n->diverged = true;
         n->io.diverged(n->io.ctx, d->at, d->verdict == DIGESTS_WRONG);
     }
+    replica_set_differs(&n->replica, d->verdict != DIGESTS_AGREE);
     return d->verdict == DIGESTS_AGREE;
 }
 

@@ -139,6 +139,11 @@ void replica_set_log_full(struct replica *r, bool full)
     raft_log_full(&r->raft, full);
 }
 
+void replica_set_differs(struct replica *r, bool differs)
+{
+    raft_differs(&r->raft, differs);
+}
+
 bool replica_term_durable(const struct replica *r)
 {
     return r->raft.durable_term == r->raft.term;

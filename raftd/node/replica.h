@@ -111,6 +111,9 @@ static inline uint64_t replica_disk_bytes(const struct replica *r)
 bool replica_full(const struct replica *r);
 void replica_set_log_full(struct replica *r, bool full);
 
+/* The state may be wrong. */
+void replica_set_differs(struct replica *r, bool differs);
+
 /* The core's peer of that id; all zeros: it has none. */
 const struct raft_peer *replica_peer(const struct replica *r, uint16_t id);
 

@@ -75,7 +75,8 @@ static enum flow_state state(const void *ctx, uint64_t now, uint16_t peer)
     const struct raft *r = replica_raft(s->replica);
     if (r->role != RAFT_LEADER || s->flow.id == 0)
         return FLOW_NONE;
-    return log_silent(r, replica_peer(s->replica, peer), now) ? FLOW_RESTS : FLOW_GOES;
+    bool rests = r->differs || log_silent(r, replica_peer(s->replica, peer), now);
+    return rests ? FLOW_RESTS : FLOW_GOES;
 }
 
 static const uint8_t *at(const void *ctx, uint64_t off, size_t *len)

@@ -1,7 +1,8 @@
 /* snap_out.h: a snapshot as a flow to one peer that needs what the log no longer has (chapter 5).
  *
  * It is offered by name until the peer says how much it has of it, and then sent from there on. The peer gets
- * the same snapshot to its end even if there are newer ones, as long as the log goes on from it.
+ * the same snapshot to its end even if there are newer ones, as long as the log goes on from it. While our
+ * state may be wrong nothing is sent: the peer would have it, too, and count as one more that is right.
  */
 #ifndef RAFTD_SNAP_OUT_H
 #define RAFTD_SNAP_OUT_H

@@ -307,6 +307,8 @@ static void do_node(struct script *s)
         } else if (strcmp(verb, "full") == 0 || strcmp(verb, "room") == 0) {
             node->full = strcmp(verb, "full") == 0;
             node->no_room = node->full && s->n_words > 2;
+        } else if (strcmp(verb, "differs") == 0) {
+            raft_differs(&node->r, true);
         } else if (strcmp(verb, "resume") == 0) {
             node->stalled = false;
             node->batch.done_at = c->now;
@@ -347,7 +349,7 @@ static void command(struct script *s)
         {"compact", do_node},  {"fetched", do_node}, {"install", do_node},  {"pto", do_node},
         {"lose", do_lose},     {"damage", do_lose},  {"full", do_node},     {"room", do_node},
         {"transfer", do_node}, {"drain", do_node},   {"wipe", do_node},     {"members", do_members},
-        {"who", do_who},
+        {"who", do_who},       {"differs", do_node},
     };
     const char *verb = arg(s, 0);
     if (strcmp(verb, "cluster") == 0) {

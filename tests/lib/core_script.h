@@ -32,6 +32,7 @@
  *   replay A>B KIND        deliver the last packet of this kind once more
  *   stall|finish|resume ID the disk finishes nothing more | just the batch in flight | all again
  *   full ID [all] | room ID    the disk refuses batches with entries (all: any batch) | has room again
+ *   differs ID             the state of node ID may be wrong
  *   compact ID N           the log of node ID begins behind entry N, or what it may forget
  *   fetched ID N           node ID has its leader's snapshot up to entry N, and begins to install it
  *   install ID [failed]    that is done

@@ -179,6 +179,30 @@ static void test_disk_of_receiver_hangs(void **state)
     sim_free(w.s);
 }
 
+/* A leader whose state may be wrong gives it to nobody. */
+static void test_disputed_is_not_given(void **state)
+{
+    (void)state;
+    struct world w = cluster(8, 0);
+    sim_crash(w.s, w.away);
+    puts_of(&w, 300, 2 * MS);
+    assert_true(sim_raft(w.s, w.leader)->trail.base_index > 1);
+    sim_spoil(w.s, w.other);
+    puts_of(&w, 1, MS);
+    node_snapshot(w.s->m[w.leader].node);
+    sim_run(w.s, SECOND);
+    assert_true(sim_raft(w.s, w.leader)->differs);
+    sim_restart(w.s, w.away);
+    sim_run(w.s, 5 * SECOND);
+    assert_int_equal(sim_leader(w.s), w.leader);
+    assert_int_equal(w.s->t.installs, 0);
+    sim_crash(w.s, w.other); /* its memory was wrong, not its disk */
+    sim_restart(w.s, w.other);
+    converge(w.s);
+    assert_int_equal(w.s->t.installs, 1);
+    sim_free(w.s);
+}
+
 /* When a snapshot is offered anew, what the peer said of it before counts no more, however late it
  * comes: it may have less of it by now. */
 static void test_late_answer(void **state)
@@ -398,6 +422,7 @@ int main(void)
         cmocka_unit_test(test_resumes),
         cmocka_unit_test(test_disk_of_receiver_hangs),
         cmocka_unit_test(test_late_answer),
+        cmocka_unit_test(test_disputed_is_not_given),
         cmocka_unit_test(test_log_max),
         cmocka_unit_test(test_images_outgrow),
         cmocka_unit_test(test_same_again),
