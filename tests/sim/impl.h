@@ -272,7 +272,7 @@ struct sim_node {
     struct snapshots places;
     struct snapshot_part *part;
     struct snapshot_name part_name;
-    bool part_bad;   /* other bytes were kept than came */
+    bool part_bad;   /* it may have other bytes than came */
     bool part_never; /* by hand: it is always so */
 
     struct memdisk *image; /* a copy of its disk of some time ago, NULL = none */

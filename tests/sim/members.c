@@ -101,19 +101,21 @@ uint8_t sim_any_priority(struct sim *s)
     return (uint8_t)(any == 0 && s->o.rate[SIM_WIPE] != 0 ? 1 : any);
 }
 
-/* Of those voters a minority has lost its disk. `also`: if this node has, too; NULL: nobody. */
+/* Of those voters a minority has lost its disk, also when those that are joining have become voters: their
+ * leader may not know of the loss. `also`: if this node has, too; NULL: nobody. */
 static bool bears(const struct sim *s, const struct members *conf, const struct sim_node *also)
 {
     unsigned n = 0, lost = 0;
     for (unsigned i = 0; i < conf->n; i++) {
         const struct member *e = &conf->m[i];
-        if (e->standing != MEMBER_VOTER)
-            continue;
         bool self = also != NULL && e->id == also->at + 1;
+        bool gone = self || !sim_same_disk(s, e);
+        if (e->standing == MEMBER_LEARNER || (e->standing == MEMBER_JOINING && !gone))
+            continue;
         if (self && conf->cluster_id == 0)
             return false; /* no members are in the log: it would come to join, and nobody could take it */
         n++;
-        lost += self || !sim_same_disk(s, e);
+        lost += gone;
     }
     return 2 * lost < n;
 }

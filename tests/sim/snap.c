@@ -321,8 +321,8 @@ static bool open_job(struct sim *s, struct sim_node *m)
         m->part = NULL;
     if (!survived(s, m, rc, m->places.message))
         return false;
-    if (rc == 0 && have == 0)
-        m->part_bad = false;
+    if (rc == 0)
+        m->part_bad = have > 0; /* a power failure may have left anything at its end */
     if (rc == 0 && have > 0)
         s->t.resumed++;
     sim_note(s, NOTE_SNAP, m->at, 1, have, 0);
