@@ -33,14 +33,6 @@ bool raft_is_member(const struct raft_members *m, uint16_t id, uint64_t incarnat
     return member != NULL && (member->incarnation == 0 || member->incarnation == incarnation);
 }
 
-bool raft_is_named(const struct raft_members *m, uint64_t commit, uint16_t id, uint64_t incarnation)
-{
-    const struct raft_member *member = raft_member(m, id);
-    bool any = m->index == 0 || m->index > commit;
-    return member != NULL &&
-           (member->incarnation == incarnation || (member->incarnation == 0 && any));
-}
-
 bool raft_is_voter(const struct raft_members *m, uint16_t id)
 {
     const struct raft_member *member = raft_member(m, id);

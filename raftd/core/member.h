@@ -47,13 +47,6 @@ const struct raft_member *raft_member(const struct raft_members *m, uint16_t id)
 /* The node of that id and directory is a member. A member's directory that is not known yet may be any. */
 bool raft_is_member(const struct raft_members *m, uint16_t id, uint64_t incarnation);
 
-/* It is a member, and its word counts. If members that are committed do not name its directory, it does not:
- * another one under its id could not be told from the one that gave its word. Members that are not in the log
- * (index 0) are those whose directories the caller knows. What is not committed yet needs all there are,
- * for the leader can name nobody before. commit: what is known of that. */
-bool raft_is_named(const struct raft_members *m, uint64_t commit, uint16_t id,
-                   uint64_t incarnation);
-
 bool raft_is_voter(const struct raft_members *m, uint16_t id);
 
 unsigned raft_n_voters(const struct raft_members *m);

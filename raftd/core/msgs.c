@@ -122,7 +122,7 @@ static bool voter_that_stands(const struct raft *r, const struct raft_members *m
 {
     const struct raft_member *m = raft_member(members, r->cfg.id);
     return m != NULL && m->standing == RAFT_VOTER && m->priority != 0 &&
-           raft_is_named(members, r->commit_index, r->cfg.id, r->cfg.incarnation);
+           raft_is_member(members, r->cfg.id, r->cfg.incarnation);
 }
 
 /* Section 4.2.2: a node that is not in its newest configuration stands until it knows that one to be
@@ -143,8 +143,6 @@ static enum raft_stand stand_of(const struct raft *r)
         return RAFT_STAND_NO_MEMBER;
     if (!raft_is_member(&r->members, r->cfg.id, r->cfg.incarnation))
         return RAFT_STAND_OTHER;
-    if (!raft_is_named(&r->members, r->commit_index, r->cfg.id, r->cfg.incarnation))
-        return RAFT_STAND_UNTOLD;
     return m->standing == RAFT_VOTER ? RAFT_STAND_PRIORITY_0 : RAFT_STAND_LEARNER;
 }
 

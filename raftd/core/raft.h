@@ -198,7 +198,7 @@ enum raft_transfer {
 
 /* Why a node does not stand for election, or does not take a lead that is handed over to it. */
 enum raft_stand {
-    RAFT_STAND_UNTOLD, /* no members are known, or none with its directory: it waits for a leader's log */
+    RAFT_STAND_UNTOLD, /* no members are known here: the node waits for a leader's log */
     RAFT_STANDS,
     RAFT_STAND_NO_MEMBER,  /* it is none, or it was told that it is none any more */
     RAFT_STAND_OTHER,      /* the member of its id has another data directory */

@@ -48,14 +48,6 @@ void raft_init(struct raft *r, const struct raft_config *cfg, const struct raft_
 
 /* -------------------------------------------------------------------------------------- step */
 
-/* It speaks out of the directory that counts. */
-static bool is_known(const struct raft *r, const struct raft_peer *p, uint64_t incarnation)
-{
-    if (p->standing != RAFT_NO_MEMBER)
-        return raft_is_named(&r->members, r->commit_index, p->id, incarnation);
-    return p->incarnation == 0 || p->incarnation == incarnation;
-}
-
 /* Slot of the sender, -1 if the message is not for us. Any node may lead or ask for votes (section 4.1). All
  * else counts only from a peer, with the directory that the peer had before, and for a leader only if the
  * peer gets the leader's log. */
@@ -67,7 +59,7 @@ static int sender(struct raft *r, raft_time now, const struct raft_msg *m, struc
         return raft_peers_meet(r, now, m->from, m->incarnation, edit);
     int slot = raft_peer_slot(r, m->from);
     const struct raft_peer *p = slot >= 0 ? &r->peers[slot] : NULL;
-    if (p == NULL || !is_known(r, p, m->incarnation))
+    if (p == NULL || (p->incarnation != 0 && p->incarnation != m->incarnation))
         return -1;
     return r->role == RAFT_LEADER && !p->served ? -1 : slot;
 }

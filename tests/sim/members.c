@@ -112,8 +112,8 @@ static bool bears(const struct sim *s, const struct members *conf, const struct 
         bool gone = self || !sim_same_disk(s, e);
         if (e->standing == MEMBER_LEARNER || (e->standing == MEMBER_JOINING && !gone))
             continue;
-        if (self && conf->cluster_id == 0)
-            return false; /* no members are in the log: it would come to join, and nobody could take it */
+        if (self && !member_has_key(e))
+            return false; /* whoever has that id would be taken for it */
         n++;
         lost += gone;
     }
