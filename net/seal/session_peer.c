@@ -57,6 +57,8 @@ void session_expire(struct session_peer *p, uint64_t now_us)
         struct session_attempt *a = &p->attempts[key];
         if (!a->live || now_us - a->made_us < ATTEMPT_US)
             continue;
+        if (a->challenged) /* it may be void, and a HELLO made anew would be patient with it again */
+            sodium_memzero(p->known, sizeof p->known);
         sodium_memzero(a, sizeof *a);
         if (p->prefer == key)
             p->prefer = SESSION_KEYS;

@@ -13,7 +13,7 @@
 #include "tests/lib/pair.h"
 #include "tests/lib/seal_world.h"
 
-enum { MS = 1000, OPS_MAX = 200, RECORD_MAX = 2000, HEAL_STEPS = 200, REKEY_US = 3000000 };
+enum { MS = 1000, OPS_MAX = 200, RECORD_MAX = 2000, HEAL_STEPS = 300, REKEY_US = 3000000 };
 enum { AFTER_STEPS = 4, AFTER_US = 3000000 }; /* a former session lasts 10 s */
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -474,6 +474,30 @@ static void test_forgotten_challenge(void **state)
     seal_world_free(w);
 }
 
+/* A challenge comes after most of the life of the HELLO that it answers, and the peer has forgotten it by
+ * then. Only so long as one more HELLO lives is it believed. */
+static void test_late_forgotten_challenge(void **state)
+{
+    (void)state;
+    struct seal_world *w = seal_world_new(2, 33, 0);
+    w->lose_kind[1][0] = SESSION_KIND_HELLO;
+    w->hold[1][0] = SESSION_KIND_CHALLENGE;
+    seal_start(w, 0);
+    seal_start(w, 1);
+    seal_run(w, w->now + 8 * (uint64_t)S);
+    assert_true(w->n_held > 0);
+    struct seal_datagram late = w->held[w->n_held - 1];
+    seal_stop(w, 1);
+    w->n_queue = 0;
+    seal_start(w, 1);
+    w->hold[1][0] = 0;
+    assert_int_equal(seal_deliver(w, 1, 0, late.buf, late.len), DATAGRAM_STEP);
+    uint64_t begun = w->now;
+    assert_in_range(seal_run_until(w, begun + 40 * (uint64_t)S, seal_settled) - begun, 9 * S,
+                    12 * S);
+    seal_world_free(w);
+}
+
 /* A HELLO of the right form and no key, as if it came from node 0. */
 static void strange_hello(struct seal_world *w, uint64_t *seed)
 {
@@ -748,6 +772,7 @@ int main(void)
         cmocka_unit_test(test_start_in_flood),
         cmocka_unit_test(test_hello_budget),
         cmocka_unit_test(test_forgotten_challenge),
+        cmocka_unit_test(test_late_forgotten_challenge),
         cmocka_unit_test(test_hello_junk),
         cmocka_unit_test(test_strange_hellos),
         cmocka_unit_test(test_strange_on_bad_link),
