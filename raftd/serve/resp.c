@@ -251,22 +251,21 @@ bool resp_number(const struct resp_arg *arg, int64_t *out)
 
 enum { FIRST_BYTES = 256 }; /* what a queue of answers begins with */
 
-/* Room for n more bytes, which count as written. NULL: there is none, and `out` says why. */
+/* Room for n more bytes, which count as written. NULL: there is none, and they are lost. */
 static uint8_t *grow(struct resp_out *out, size_t n)
 {
-    if (out->over || out->no_memory)
-        return NULL;
-    if (n > out->most || out->len > out->most - n) {
-        out->over = true;
+    if (out->lost > 0 || n > out->most || out->len > out->most - n) {
+        out->lost += n;
         return NULL;
     }
     if (out->cap - out->len < n) {
         size_t cap = out->cap > 0 ? out->cap : FIRST_BYTES;
         while (cap - out->len < n)
-            cap *= 2;
+            cap += cap < RESP_STEP_BYTES ? cap : RESP_STEP_BYTES;
         uint8_t *buf = realloc(out->buf, cap);
         if (buf == NULL) {
             out->no_memory = true;
+            out->lost += n;
             return NULL;
         }
         out->buf = buf;

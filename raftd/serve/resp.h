@@ -15,6 +15,9 @@
 #include <stdint.h>
 
 enum {
+    RESP_STEP_BYTES =
+        1 << 16, /* answers have at most so much memory that they do not need, or as much as
+                                  they need */
     RESP_ARGS_MAX = 1024,        /* of a command that is served: 1023 keys of MGET */
     RESP_LINE_MAX_BYTES = 16384, /* of an inline command, which people type */
     RESP_HEAD_MAX_BYTES = 32,    /* of a line that has a count or a length */
@@ -73,8 +76,8 @@ bool resp_number(const struct resp_arg *arg, int64_t *out);
 /* ---- answers go out ---------------------------------------------------------------------------- */
 
 /* Bytes that wait for the client. They grow by themselves up to `most`. When that is too little, or there is
- * no memory, the flag is set and nothing more is written: the owner goes back to the length that it
- * remembers and answers something short, or gives up. */
+ * no memory, nothing more is written, and what is lost is counted: the owner goes back to the length that it
+ * remembers and finds more room, answers something short, or gives up. */
 struct resp_out {
     uint8_t *buf;    /* of malloc(); the owner frees it */
     size_t len, cap; /* bytes that are written, and that there is room for */
@@ -82,7 +85,7 @@ struct resp_out {
     unsigned
         looked; /* keys that were looked at beside those that the answer names: for the budget */
     uint8_t version; /* 2 or 3 */
-    bool over;       /* the answer is larger than `most` */
+    size_t lost;     /* bytes that were not written; the owner sets it back to 0 */
     bool no_memory;
 };
 
