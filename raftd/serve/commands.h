@@ -18,11 +18,11 @@
 
 #include "raftd/serve/resp.h"
 #include "raftd/state/cmd.h"
+#include "raftd/state/machine.h"
 
 struct command;
 struct cursors;
 struct kv_view;
-struct results;
 struct shared;
 
 enum {
@@ -43,7 +43,6 @@ struct sight {
     const struct kv_view *view;
     uint64_t cluster_ms;     /* as this node knows it now: not before that of the view */
     struct cursors *cursors; /* of SCAN */
-    uint16_t leader;         /* as far as known, 0 = none */
     bool whole; /* false: it may be older than what the node knew before it started, or lost */
 };
 
@@ -55,15 +54,22 @@ struct cmd_build {
     unsigned numbers;
     uint8_t number[CMD_CONDITIONS_MAX + CMD_OPERATIONS_MAX][CMD_NUMBER_BYTES];
     uint32_t max_value_bytes; /* set by the caller: values over it are refused */
-    uint32_t shape; /* build: what `tell` has to know beside the results, as the command likes */
+    const char *error;        /* why the first item that found no room is not there */
+    uint32_t shape; /* build: what `tell` has to know beside what was told, as the command likes */
 };
 
-/* What the state made of one command. */
+/* What the state made of one command: of one that was done, or of one with conditions of its own that did not
+ * hold. */
 struct tale {
-    uint32_t shape;      /* as build left it */
-    unsigned first;      /* its first operation among those of the transaction ... */
-    unsigned operations; /* ... and how many are its own */
-    const struct results *results;
+    uint32_t shape; /* as build left it */
+    enum outcome outcome;
+    unsigned at;                /* which condition did not hold */
+    uint64_t revision;          /* index of the entry */
+    uint64_t cluster_ms;        /* as of the entry */
+    const struct told *told;    /* of the command's own operations, guards included */
+    unsigned n;                 /* how many these are */
+    const uint8_t *transaction; /* all of it, as it was sent (cmd.h) */
+    uint32_t transaction_len;
 };
 
 /* What a connection is to the LOCAL commands; the engine's struct conn has one inside. */
@@ -80,53 +86,20 @@ struct talker {
 
 /* What LOCAL commands ask of the engine; one table for all connections. */
 struct talker_calls {
-    /* True if these are right; then t->authenticated is set. */
-    bool (*auth)(struct talker *t, const struct resp_arg *user, const struct resp_arg *password);
-    bool (*needs_auth)(const struct talker *t); /* a password is set for this way in */
+    /* NULL: these are right, and t->authenticated is set; else an error. */
+    const char *(*auth)(struct talker *t, const struct resp_arg *user,
+                        const struct resp_arg *password);
     /* One line for each connection, as CLIENT LIST has them, as one bulk or verbatim text. */
     void (*list)(struct talker *t, struct resp_out *out);
-    /* Ends MULTI, WATCH and subscriptions: as a new connection, but authenticated as it was not yet. */
+    /* Ends MULTI, WATCH and subscriptions, and forgets who was authenticated: as on a new connection. */
     void (*reset)(struct talker *t);
 };
 
 enum command_kind { COMMAND_LOCAL, COMMAND_READ, COMMAND_WRITE, COMMAND_ENGINE };
 
-/* What the engine serves itself; it has a function for each. */
-enum engine_command {
-    ENGINE_NONE,
-    ENGINE_MULTI,
-    ENGINE_EXEC,
-    ENGINE_DISCARD,
-    ENGINE_WATCH,
-    ENGINE_UNWATCH,
-    ENGINE_SUBSCRIBE,
-    ENGINE_PSUBSCRIBE,
-    ENGINE_UNSUBSCRIBE,
-    ENGINE_PUNSUBSCRIBE,
-    ENGINE_RAFT_STATUS,
-    ENGINE_RAFT_LINKS,
-    ENGINE_RAFT_MEMBER,
-    ENGINE_RAFT_TRANSFER,
-    ENGINE_RAFT_DRAIN,
-    ENGINE_RAFT_SNAPSHOT,
-    ENGINE_RAFT_FETCH,
-    ENGINE_RAFT_TIMEOUT,
-    ENGINE_RAFT_TOKEN,
-    ENGINE_RAFT_ONCE,
-    ENGINE_RAFT_OUTCOME,
-    ENGINE_RAFT_TXN,
-    ENGINE_RAFT_WATCH,
-    ENGINE_RAFT_LOCK,
-    ENGINE_RAFT_UNLOCK,
-    ENGINE_RAFT_HELD,
-    ENGINE_RAFT_HOLDER,
-    ENGINE_RAFT_PUBLISH,
-    ENGINE_COMMANDS,
-};
-
 enum command_flags {
-    COMMAND_FAST = 1,        /* costs little, whatever the state holds */
-    COMMAND_ALWAYS = 2,      /* served to guests, and while the node starts */
+    COMMAND_FAST = 1,  /* costs little, whatever the state holds */
+    COMMAND_GUEST = 2, /* served to guests, too; and, as all that is LOCAL, while the node starts */
     COMMAND_NO_AUTH = 4,     /* served before AUTH */
     COMMAND_NO_MULTI = 8,    /* refused after MULTI */
     COMMAND_NOT_QUEUED = 16, /* after MULTI done at once: EXEC, DISCARD ... */
@@ -139,11 +112,11 @@ struct command {
     const char *name; /* in small letters, as "raft.get" */
     int arity;        /* arguments with the name; below 0: at least so many */
     unsigned flags;   /* enum command_flags */
-    int first_key, last_key,
-        step; /* places in argv; last_key < 0 counts from the end; 0, 0, 0: no keys */
+    /* Places in argv, every `step`th of them from the first to the last one, which counts from the end if it
+     * is below 0; all 0: there are none. */
+    int first_key, last_key, step;
     enum command_kind kind;
-    const char
-        *group; /* "string", "generic", "connection", "transactions", "pubsub", "server", "raft" */
+    const char *group;   /* "string", "generic", "connection", "server", "raft" ... */
     const char *syntax;  /* of the arguments, "key value [NX | XX]" */
     const char *summary; /* one sentence */
 
@@ -158,17 +131,13 @@ struct command {
      * arguments. After one, `b` is of no use any more. */
     const char *(*build)(const struct call *call, struct cmd_build *b);
     void (*tell)(const struct tale *tale, struct resp_out *out);
-    enum engine_command engine; /* ENGINE */
 };
 
 /* The command of that name, in whatever letters. NULL: there is none. */
 const struct command *command_find(const struct resp_arg *name);
 
-/* NULL: the call has as many arguments as its command takes, and passes its check. */
+/* NULL: the call has as many arguments as its command takes, keys where keys are, and passes its check; else
+ * an error. */
 const char *command_check(const struct call *call);
-
-/* Keys of at most CMD_KEY_MAX_BYTES and not empty, where the command's row says that keys are. False: one is
- * not. */
-bool command_keys_fit(const struct call *call);
 
 #endif
