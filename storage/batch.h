@@ -44,7 +44,7 @@
 #include <stdint.h>
 
 enum {
-    BATCH_FORMAT_VERSION = 4, /* of heads, and of the records in batches */
+    BATCH_FORMAT_VERSION = 5, /* of heads, and of the records in batches */
     BATCH_BLOCK_BYTES = 4096, /* file system blocks: an append never rewrites one with older data */
     BATCH_HEAD_BYTES = 128,
     BATCH_HASH_BYTES = 16,

@@ -46,7 +46,7 @@
 #include "storage/wal.h"
 
 enum {
-    SNAPSHOT_VERSION = 4,
+    SNAPSHOT_VERSION = 5,
     SNAPSHOT_CHUNK_MAX_BYTES =
         1 << 16, /* what a damaged length can cost, and one write to the disk */
     SNAPSHOT_HASH_BYTES = 32,

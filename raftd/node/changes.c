@@ -218,7 +218,7 @@ static void refuse(struct changes *c, unsigned verdict)
 
 void changes_ask(struct changes *c, uint64_t now, struct request *req)
 {
-    req->revision = 0;
+    req->results.revision = 0;
     if (c->req != NULL) {
         req->body_len = 0;
         req->result = RESULT_BUSY;
@@ -290,7 +290,7 @@ static void await_commit(struct changes *c, uint64_t now)
     } else if (raft_term_at(r, a->index) != a->term) {
         retry(c, now, RAFT_REFUSED_NO_LEADER); /* a new leader's entry took its place */
     } else {
-        c->req->revision = a->index;
+        c->req->results.revision = a->index;
         finish(c, RESULT_OK, 0);
     }
 }

@@ -538,14 +538,24 @@ static void take_writes(struct node *n, uint64_t now)
     }
 }
 
+/* As machine_listener.hear(). */
+static void told(void *ctx, const struct applied *a, const struct told *told, unsigned operations)
+{
+    struct node *n = ctx;
+    if (a->origin == n->cfg.id)
+        writes_told(&n->writes, a, told, operations);
+}
+
 static void apply_one(struct node *n, const struct record *rec)
 {
+    const struct machine_listener listener = {told, n};
     struct applied a;
     if (rec->type != RECORD_COMMAND) {
         machine_pass(n->machine, rec->index, rec->cluster_ms);
         return;
     }
-    if (!machine_apply(n->machine, rec->index, rec->cluster_ms, rec->data, rec->data_len, NULL, &a))
+    if (!machine_apply(n->machine, rec->index, rec->cluster_ms, rec->data, rec->data_len, &listener,
+                       &a))
         node_out_of_memory(&n->io, "a committed entry can't be applied");
     struct peer *p = peers_find(&n->peers, a.origin);
     if (a.origin == n->cfg.id)

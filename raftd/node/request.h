@@ -11,7 +11,7 @@
 #include <stdint.h>
 #include <urcu/wfcqueue.h>
 
-#include "raftd/state/machine.h"
+#include "raftd/state/results.h"
 
 /* Answers to clients; the numbers are on the client socket (proto.h) and never change. */
 enum result {
@@ -26,7 +26,7 @@ enum result {
     RESULT_STOPPING = 7,  /* the daemon is shutting down; as UNKNOWN for a write */
     RESULT_NOT_YET = 8,   /* the daemon has just started and can't tell yet; nothing was done */
     RESULT_FULL = 9,      /* no room for more data (max_data_bytes); nothing was done */
-    /* The state did not allow it (`outcome` says why), or the leader refused a change of members; nothing
+    /* The state did not allow it (`results` says why), or the leader refused a change of members; nothing
      * was done. */
     RESULT_REFUSED = 10,
     RESULT_DISK_FULL = 11, /* the disk of this node has no room; nothing was done */
@@ -69,8 +69,9 @@ struct request {
 
     /* The answer. */
     enum result result;
-    enum outcome outcome; /* of the state machine; 0: it was not applied */
-    uint64_t revision;    /* log index of the write */
+    /* What the state machine says of a write; of a change of members only the revision counts. Who made the
+     * request calls results_free() before it frees it. */
+    struct results results;
 
     uint32_t body_len; /* bytes of cmd that are the wish, and in the answer its body */
     uint32_t cmd_len;  /* bytes of cmd */

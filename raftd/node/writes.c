@@ -90,8 +90,7 @@ static bool left_out(const struct raft *r)
 void writes_add(struct writes *w, uint64_t now, struct request *req)
 {
     struct cmd cmd;
-    req->revision = 0;
-    req->outcome = 0;
+    req->results = (struct results){0};
     req->sent = false;
     if (cmd_decode(req->cmd, req->cmd_len, &cmd) < 0) {
         answer(w, req, RESULT_BAD);
@@ -185,24 +184,41 @@ void writes_send(struct writes *w, uint64_t now)
 static enum result result_of(enum outcome outcome)
 {
     switch (outcome) {
-    case MACHINE_DONE: return RESULT_OK;
+    case MACHINE_DONE:
+    case MACHINE_SKIPPED: return RESULT_OK;
     case MACHINE_NO_KEY: return RESULT_NO_KEY;
     case MACHINE_FULL: return RESULT_FULL;
     case MACHINE_CROWD: return RESULT_CROWD;
     case MACHINE_CONDITION:
+    case MACHINE_TOO_MUCH:
     case MACHINE_NOT_NUMBER:
     case MACHINE_OVERFLOW: return RESULT_REFUSED;
     case MACHINE_ENDED:
-    case MACHINE_CANT_TELL: return RESULT_UNKNOWN;
+    case MACHINE_CANT_TELL:
+    case MACHINE_TOO_OLD: return RESULT_UNKNOWN;
     }
     abort();
 }
 
+/* The pending write of this sender, or NULL: it is of an earlier process, or a copy, or its client was told
+ * "unknown" meanwhile. */
+static struct request *of_sender(struct writes *w, const struct applied *a)
+{
+    return a->process == w->process ? find(w, a->number) : NULL;
+}
+
+void writes_told(struct writes *w, const struct applied *a, const struct told *told, unsigned n)
+{
+    struct request *req = of_sender(w, a);
+    if (req != NULL)
+        results_keep(&req->results, told, n);
+}
+
 bool writes_applied(struct writes *w, const struct applied *a)
 {
-    struct request *req = a->process == w->process ? find(w, a->number) : NULL;
+    struct request *req = of_sender(w, a);
     if (req == NULL)
-        return false; /* of an earlier process, or a copy, or its client was told "unknown" meanwhile */
+        return false;
     if (a->outcome == MACHINE_ENDED) {
         /* To the state machine another process of this node is the newest one, because the writes sent so
          * far did not name it as their predecessor. They are sent again, once each: that an older copy is
@@ -212,8 +228,11 @@ bool writes_applied(struct writes *w, const struct applied *a)
             w->send_next = a->number;
         return newest;
     }
-    req->outcome = a->outcome;
-    req->revision = a->revision;
+    req->results.outcome = a->outcome;
+    req->results.repeated = a->repeated;
+    req->results.at = a->at;
+    req->results.revision = a->revision;
+    req->results.cluster_ms = machine_cluster_ms(w->machine);
     forget(w, req);
     req->next = NULL;
     *w->done_end = req;
@@ -239,7 +258,7 @@ void writes_published(struct writes *w)
     w->done_end = &w->done;
     while (req != NULL) {
         struct request *next = req->next;
-        answer(w, req, result_of(req->outcome));
+        answer(w, req, result_of(req->results.outcome));
         req = next;
     }
 }

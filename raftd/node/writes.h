@@ -46,6 +46,10 @@ void writes_add(struct writes *w, uint64_t now, struct request *req);
 /* Sends the writes that the present leader does not have, in order, as far as there is room. */
 void writes_send(struct writes *w, uint64_t now);
 
+/* What the operations of a write of this node tell: it is kept if a client waits for it. Comes right before
+ * writes_applied(). */
+void writes_told(struct writes *w, const struct applied *a, const struct told *told, unsigned n);
+
 /* A write of this node, perhaps of an earlier process, was applied. True: writes are to be sent again. */
 bool writes_applied(struct writes *w, const struct applied *a);
 

@@ -361,10 +361,11 @@ void writes_take_answers(struct clients *c)
             conn->ops--;
             answer_body(conn, &(struct proto_reply){.result = req->result,
                                                     .tag = req->client_tag,
-                                                    .modify_revision = req->revision,
+                                                    .modify_revision = req->results.revision,
                                                     .body = req->cmd,
                                                     .body_len = req->body_len});
         }
+        results_free(&req->results);
         free(req);
     }
 }

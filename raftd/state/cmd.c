@@ -17,11 +17,11 @@ enum {
     AT_PROCESS = 8,
     AT_PREDECESSOR = 16,
     AT_NUMBER = 24,
-    TOKEN_BYTES = 16,
+    TOKEN_BYTES = CMD_TOKEN_BYTES + 8,
     CONNECTION_BYTES = 8,
     /* Of an item. */
     AT_KIND = 0,
-    AT_ITEM_ZERO = 1,
+    AT_GUARDS = 1,
     AT_KEY_LEN = 2,
     AT_VALUE_LEN = 4,
 };
@@ -33,7 +33,7 @@ static bool is_condition(uint8_t kind)
 
 static bool is_operation(uint8_t kind)
 {
-    return kind >= CMD_PUT && kind <= CMD_READ;
+    return kind >= CMD_PUT && kind <= CMD_PUT_KEEP;
 }
 
 /* Bytes of head and of what the flags add to it. */
@@ -47,7 +47,8 @@ static bool value_fits_kind(const struct cmd_item *it)
 {
     switch ((enum cmd_kind)it->kind) {
     case CMD_IF_VALUE:
-    case CMD_PUT: return it->value_len <= CMD_VALUE_MAX_BYTES;
+    case CMD_PUT:
+    case CMD_PUT_KEEP: return it->value_len <= CMD_VALUE_MAX_BYTES;
     case CMD_IF_REVISION:
     case CMD_ADD: return it->value_len == CMD_NUMBER_BYTES;
     case CMD_EXPIRE: return it->value_len == CMD_NUMBER_BYTES && cmd_number(it) <= CMD_TTL_MAX_MS;
@@ -70,7 +71,7 @@ size_t cmd_size(const struct cmd *c, const struct cmd_item *items)
 static uint8_t *put_item(uint8_t *p, const struct cmd_item *it)
 {
     p[AT_KIND] = it->kind;
-    p[AT_ITEM_ZERO] = 0;
+    p[AT_GUARDS] = it->guards;
     put_u16(p + AT_KEY_LEN, it->key_len);
     put_u32(p + AT_VALUE_LEN, it->value_len);
     memcpy(p + CMD_ITEM_BYTES, it->key, it->key_len);
@@ -91,8 +92,8 @@ size_t cmd_encode(uint8_t *buf, const struct cmd *c, const struct cmd_item *item
     cmd_stamp_limit(buf, c->limit);
     uint8_t *p = buf + CMD_HEAD_BYTES;
     if ((c->flags & CMD_HAS_TOKEN) != 0) {
-        put_u64(p, c->token[0]);
-        put_u64(p + 8, c->token[1]);
+        memcpy(p, c->token.random, CMD_TOKEN_BYTES);
+        put_u64(p + CMD_TOKEN_BYTES, c->token.index);
         p += TOKEN_BYTES;
     }
     if ((c->flags & CMD_HAS_CONNECTION) != 0) {
@@ -119,6 +120,7 @@ struct cmd_item cmd_next(const uint8_t **at)
     const uint8_t *p = *at;
     struct cmd_item it = {
         .kind = p[AT_KIND],
+        .guards = p[AT_GUARDS],
         .key_len = get_u16(p + AT_KEY_LEN),
         .value_len = get_u32(p + AT_VALUE_LEN),
         .key = p + CMD_ITEM_BYTES,
@@ -133,11 +135,19 @@ uint64_t cmd_number(const struct cmd_item *item)
     return get_u64(item->value);
 }
 
-/* Steps over one item of the kinds that `known` takes, if it is whole and makes sense. */
-static bool check_item(const uint8_t **at, const uint8_t *end, bool (*known)(uint8_t))
+/* `after`: how many operations come after the item; of a condition proper, which is none of them, -1. */
+static bool may_stand(const struct cmd_item *it, int after)
+{
+    if (!is_condition(it->kind))
+        return after >= 0 && is_operation(it->kind) && it->guards == 0;
+    return after < 0 ? it->guards == 0 : it->guards >= 1 && it->guards <= after;
+}
+
+/* Steps over one item, if it is whole and makes sense. */
+static bool check_item(const uint8_t **at, const uint8_t *end, int after)
 {
     const uint8_t *p = *at;
-    if ((size_t)(end - p) < CMD_ITEM_BYTES || p[AT_ITEM_ZERO] != 0 || !known(p[AT_KIND]))
+    if ((size_t)(end - p) < CMD_ITEM_BYTES)
         return false;
     size_t left = (size_t)(end - p) - CMD_ITEM_BYTES;
     uint16_t key_len = get_u16(p + AT_KEY_LEN);
@@ -145,7 +155,7 @@ static bool check_item(const uint8_t **at, const uint8_t *end, bool (*known)(uin
         get_u32(p + AT_VALUE_LEN) > left - key_len)
         return false;
     struct cmd_item it = cmd_next(at);
-    return value_fits_kind(&it);
+    return may_stand(&it, after) && value_fits_kind(&it);
 }
 
 int cmd_decode(const uint8_t *buf, size_t len, struct cmd *c)
@@ -168,8 +178,8 @@ int cmd_decode(const uint8_t *buf, size_t len, struct cmd *c)
     };
     const uint8_t *p = buf + CMD_HEAD_BYTES;
     if ((c->flags & CMD_HAS_TOKEN) != 0) {
-        c->token[0] = get_u64(p);
-        c->token[1] = get_u64(p + 8);
+        memcpy(c->token.random, p, CMD_TOKEN_BYTES);
+        c->token.index = get_u64(p + CMD_TOKEN_BYTES);
         p += TOKEN_BYTES;
     }
     if ((c->flags & CMD_HAS_CONNECTION) != 0) {
@@ -178,10 +188,10 @@ int cmd_decode(const uint8_t *buf, size_t len, struct cmd *c)
     }
     c->items = p;
     for (unsigned i = 0; i < c->conditions; i++)
-        if (!check_item(&p, buf + len, is_condition))
+        if (!check_item(&p, buf + len, -1))
             return -1;
-    for (unsigned i = 0; i < c->operations; i++)
-        if (!check_item(&p, buf + len, is_operation))
+    for (int after = c->operations - 1; after >= 0; after--)
+        if (!check_item(&p, buf + len, after))
             return -1;
     return p == buf + len ? 0 : -1;
 }

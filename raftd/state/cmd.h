@@ -1,6 +1,7 @@
 /* cmd.h: a command of the state machine as bytes: the data of a RECORD_COMMAND entry.
  *
- * A command is a transaction: conditions, then operations, all of them or none.
+ * A command is a transaction: conditions, then operations, all of them or none. Among the operations may
+ * stand guards: conditions that decide only whether the operations right after them are done.
  *
  *   0 u8  flags         CMD_HAS_TOKEN, CMD_HAS_CONNECTION
  *   1 u8  conditions    how many, 0..CMD_CONDITIONS_MAX
@@ -13,12 +14,13 @@
  *  16 u64 predecessor   process of this origin that the state knew when the command was sent (origins.h);
  *                       0: none
  *  24 u64 number        of the command in its process, from 1
- *  32     with CMD_HAS_TOKEN: u64 random, u64 log index when it was made. They name a client's request,
- *         so that the client can repeat it through any node
+ *  32     with CMD_HAS_TOKEN: 16 random bytes, u64 log index when it was made. They name a client's
+ *         request, so that the client can repeat it through any node
  *         with CMD_HAS_CONNECTION: u64 connection. With origin and process it names the holder of a key
  *         the conditions, then the operations, each:
  *           0 u8  kind          enum cmd_kind
- *           1 u8  0
+ *           1 u8  of a guard: how many operations after it it guards, other guards included,
+ *                 1..; else 0
  *           2 u16 key length    1..CMD_KEY_MAX_BYTES
  *           4 u32 value length  as the kind says
  *           8 key, then value
@@ -39,8 +41,10 @@ enum {
     CMD_VALUE_MAX_BYTES = 1 << 20, /* upper limit of max_value_bytes: one value is one log entry */
     CMD_BESIDE_BYTES = 1024, /* beside one largest value: the head, its key, a condition on it */
     CMD_MAX_BYTES = CMD_VALUE_MAX_BYTES + CMD_BESIDE_BYTES,
-    CMD_CONDITIONS_MAX = 64, /* each costs every node a look-up, and its loop waits for that */
-    CMD_OPERATIONS_MAX = 64, /* likewise; each is compared with those before it: 2016 comparisons */
+    CMD_CONDITIONS_MAX = 128, /* each costs every node a look-up, and its loop waits for that */
+    CMD_OPERATIONS_MAX =
+        128,              /* likewise; each is compared with those before it: 8128 comparisons */
+    CMD_TOKEN_BYTES = 16, /* random: nobody guesses another client's */
     /* Bytes before the key of a command of one operation. */
     CMD_ONE_BYTES = CMD_HEAD_BYTES + CMD_ITEM_BYTES,
     CMD_NUMBER_BYTES = 8, /* value of a kind that takes a number */
@@ -56,22 +60,31 @@ enum cmd_flags {
 };
 
 enum cmd_kind {
-    /* Conditions. */
+    /* Conditions and guards. */
     CMD_IF_ABSENT = 1,   /* no value: there is no such key */
     CMD_IF_PRESENT = 2,  /* no value: there is such a key */
     CMD_IF_VALUE = 3,    /* the key has exactly this value */
     CMD_IF_REVISION = 4, /* a number: the key's modify revision */
     /* Operations. */
-    CMD_PUT = 16,    /* the new value; the key then has no expiry */
-    CMD_DELETE = 17, /* no value */
-    CMD_ADD = 18,    /* a signed number, added to the decimal number in the value; no key: to 0 */
-    CMD_EXPIRE = 19, /* a number: milliseconds from the entry's cluster time on; 0: never */
-    CMD_READ = 20,   /* no value */
+    CMD_PUT = 16,      /* the new value; the key then has no expiry */
+    CMD_DELETE = 17,   /* no value */
+    CMD_ADD = 18,      /* a signed number, added to the decimal number in the value; no key: to 0 */
+    CMD_EXPIRE = 19,   /* a number: milliseconds from the entry's cluster time on; 0: never */
+    CMD_READ = 20,     /* no value */
+    CMD_PUT_KEEP = 21, /* the new value; the key keeps its expiry */
+    /* 5 (a condition), 24 to 26 and 32 to 34 (operations) are reserved: they are refused. */
 };
 
-/* A condition or an operation. Key and value are borrowed. */
+/* Names a request of a client. */
+struct cmd_token {
+    uint8_t random[CMD_TOKEN_BYTES];
+    uint64_t index; /* of the log, when it was made: no entry up to it is of this request */
+};
+
+/* A condition, a guard or an operation. Key and value are borrowed. */
 struct cmd_item {
-    uint8_t kind; /* enum cmd_kind */
+    uint8_t kind;   /* enum cmd_kind */
+    uint8_t guards; /* of a guard: how many operations; else 0 */
     uint16_t key_len;
     uint32_t value_len;
     const uint8_t *key;
@@ -84,9 +97,9 @@ struct cmd {
     uint8_t conditions, operations;
     uint16_t origin, limit;
     uint64_t process, predecessor, number;
-    uint64_t token[2];    /* random, log index; with CMD_HAS_TOKEN */
-    uint64_t connection;  /* with CMD_HAS_CONNECTION */
-    const uint8_t *items; /* of a decoded command: for cmd_next() */
+    struct cmd_token token; /* with CMD_HAS_TOKEN */
+    uint64_t connection;    /* with CMD_HAS_CONNECTION */
+    const uint8_t *items;   /* of a decoded command: for cmd_next() */
 };
 
 /* Bytes of a command with these items (conditions, then operations). */

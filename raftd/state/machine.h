@@ -8,12 +8,14 @@
  * state as the operations before it leave it. If a condition does not hold or an operation can't be done,
  * nothing is changed. The revision of every key that it changes becomes the entry's index.
  *
- *   put      stores the value; the key then has no expiry
+ *   put      stores the value; the key then has no expiry, or with CMD_PUT_KEEP its own
  *   delete   takes the key away; that there is none is no failure, but is told (MACHINE_NO_KEY)
  *   add      MACHINE_NOT_NUMBER if the value is not a decimal number as add itself writes it,
  *            MACHINE_OVERFLOW if the sum is not between INT64_MIN and INT64_MAX; keeps the expiry
  *   expire   sets or clears the expiry; without the key as delete
  *   read     tells the value; without the key as delete
+ *
+ * A guard that does not hold is no failure: the operations that it guards, also guards, are skipped.
  *
  * The limit of all data (of the entry, see cmd.h) is compared with what the whole transaction leaves.
  * What shrinks the data or leaves their size as it is always passes, also beyond the limit.
@@ -30,7 +32,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { MACHINE_DIGEST_BYTES = 16 };
+enum {
+    MACHINE_DIGEST_BYTES = 16,
+    /* Of values that one command may read: half of what all writes of a node may take. A small command could
+     * else make its node copy 128 of the largest values at once. */
+    MACHINE_TELL_MAX_BYTES = 4 << 20,
+};
 
 struct image;
 struct image_load;
@@ -41,15 +48,20 @@ struct machine;
 enum outcome {
     MACHINE_DONE = 1,
     MACHINE_NO_KEY = 2, /* done, but for an operation that found no key */
+    MACHINE_SKIPPED =
+        10, /* done, but for operations whose guard does not hold; some may lack keys, too */
     /* Nothing was changed: */
     MACHINE_CONDITION = 3,  /* a condition does not hold */
     MACHINE_FULL = 4,       /* the data would grow beyond the limit */
     MACHINE_NOT_NUMBER = 5, /* add: the value is no number */
     MACHINE_OVERFLOW = 6,   /* add: the sum has no room */
+    MACHINE_TOO_MUCH = 12,  /* it would tell values of more than MACHINE_TELL_MAX_BYTES */
     /* Nor was anything decided. A copy of the command may have been applied, or not: */
     MACHINE_ENDED = 7,     /* its process is not the current one of its origin */
     MACHINE_CANT_TELL = 8, /* it is too old for its window */
+    MACHINE_TOO_OLD = 11,  /* its token is too old: see outcomes.h */
     MACHINE_CROWD = 9, /* no node with that id can write any more; no copy was or will be applied */
+    /* 16 to 19 are reserved. */
 };
 
 struct applied {
@@ -62,19 +74,26 @@ struct applied {
     uint64_t process, predecessor, number;
 };
 
+/* Whether a command with this outcome was done. Of none it is known whether an earlier copy was. */
+static inline bool outcome_is_done(enum outcome outcome)
+{
+    return outcome == MACHINE_DONE || outcome == MACHINE_NO_KEY || outcome == MACHINE_SKIPPED;
+}
+
 /* What one operation did. */
 struct told {
-    unsigned operation;       /* from 0 */
-    enum outcome outcome;     /* MACHINE_DONE or MACHINE_NO_KEY */
-    uint64_t modify_revision; /* of the key after it; 0: there is none */
-    const uint8_t *value;     /* read, add: the value, else NULL; valid during the call */
+    /* MACHINE_DONE, MACHINE_NO_KEY or MACHINE_SKIPPED; of a guard that does not hold MACHINE_CONDITION */
+    enum outcome outcome;
+    uint64_t modify_revision;  /* of the key after it; 0: there is none */
+    uint64_t expiry_before_ms; /* of the key before it, as cluster time; 0: none, or no key */
+    const uint8_t *value;      /* read, add: the value, else NULL; valid during the call */
     uint32_t value_len;
 };
 
-/* Whom to tell what the operations did: once for each, in order, before anything is changed, and only if
- * all of it is going to be. */
+/* Whom to tell what the operations did: one for each, guards included, in order; before anything is changed,
+ * and only if all of it is going to be. */
 struct machine_listener {
-    void (*hear)(void *ctx, const struct told *told);
+    void (*hear)(void *ctx, const struct applied *a, const struct told *told, unsigned n);
     void *ctx;
 };
 

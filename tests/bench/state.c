@@ -308,7 +308,7 @@ static void apply(struct machine *m, const struct key *k)
     static const uint8_t value[VALUE_BYTES];
     static uint8_t buf[CMD_MAX_BYTES];
     uint64_t index = machine_applied(m) + 1;
-    struct cmd_item it = {CMD_PUT, k->len, VALUE_BYTES, (const uint8_t *)k->text, value};
+    struct cmd_item it = {CMD_PUT, 0, k->len, VALUE_BYTES, (const uint8_t *)k->text, value};
     struct cmd c = {.operations = 1,
                     .origin = (uint16_t)(index % ORIGINS + 1),
                     .process = 1,

@@ -235,6 +235,7 @@ static void on_answer(void *ctx, struct request *req)
 {
     struct world *w = ctx;
     w->wrote_bytes -= sizeof *req + req->cmd_len;
+    results_free(&req->results);
     free(req);
 }
 

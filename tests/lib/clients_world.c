@@ -80,7 +80,7 @@ static void answer_write(struct fake *f, struct request *q)
     cmd_stamp(q->cmd, 1, 1, ++f->index);
     assert_true(machine_apply(f->machine, f->index, 0, q->cmd, q->cmd_len, NULL, &applied));
     q->result = applied.outcome == MACHINE_NO_KEY ? RESULT_NO_KEY : RESULT_OK;
-    q->revision = f->index;
+    q->results.revision = f->index;
     assert_true(machine_publish(f->machine));
     struct shared_reader *r = &f->shared.readers[q->reader];
     rcu_queue_push(&r->answers_head, &r->answers_tail, &q->link);

@@ -157,6 +157,7 @@ static void io_answer(void *ctx, struct request *req)
 {
     struct world *w = ctx;
     w->answered++;
+    results_free(&req->results);
     free(req);
 }
 

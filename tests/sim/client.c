@@ -424,16 +424,16 @@ static void acked(struct sim *s, struct sim_node *m, const struct request *req)
     uint32_t number = (uint32_t)req->client_tag;
     struct op *o = &s->ops[number];
     sim_follow(s, m); /* in the middle of a step: it may have committed just now */
-    if (req->revision == 0 || o->committed != req->revision)
+    if (req->results.revision == 0 || o->committed != req->results.revision)
         sim_broken(s, "acked", "node %u acknowledges a write at %" PRIu64 ", committed at %" PRIu64,
-                   m->at + 1, req->revision, o->committed);
+                   m->at + 1, req->results.revision, o->committed);
     if ((req->result == RESULT_NO_KEY) != (o->kind == OP_DELETE && o->absent))
         sim_broken(s, "acked-absent", "node %u: a deletion has the wrong result", m->at + 1);
     if (o->full)
         sim_broken(s, "acked-full", "node %u acknowledges a write for which there is no room",
                    m->at + 1);
     rcu_enter();
-    if (kv_view(m->kv)->index < req->revision)
+    if (kv_view(m->kv)->index < req->results.revision)
         sim_broken(s, "acked-unseen", "node %u acknowledges a write that it doesn't show yet",
                    m->at + 1);
     rcu_leave();
@@ -451,11 +451,11 @@ static void full(struct sim *s, struct sim_node *m, const struct request *req)
 {
     struct op *o = &s->ops[(uint32_t)req->client_tag];
     sim_follow(s, m);
-    if (s->o.max_data_bytes == 0 || o->kind != OP_PUT || o->committed != req->revision ||
-        (req->revision != 0 && !o->full))
+    if (s->o.max_data_bytes == 0 || o->kind != OP_PUT || o->committed != req->results.revision ||
+        (req->results.revision != 0 && !o->full))
         sim_broken(s, "full",
                    "node %u has no room for a write at %" PRIu64 ", committed at %" PRIu64,
-                   m->at + 1, req->revision, o->committed);
+                   m->at + 1, req->results.revision, o->committed);
     o->refused = true;
     s->t.full++;
     history_fails(s, o);
@@ -472,7 +472,7 @@ void sim_on_answer(void *ctx, struct request *req)
     uint32_t number = (uint32_t)req->client_tag;
     struct op *o = &s->ops[number];
     assert(o->state == OP_OPEN);
-    sim_note(s, NOTE_ANSWER, m->at, number, req->result, req->revision);
+    sim_note(s, NOTE_ANSWER, m->at, number, req->result, req->results.revision);
     m->pending--;
     switch (req->result) {
     case RESULT_OK:
@@ -500,6 +500,7 @@ void sim_on_answer(void *ctx, struct request *req)
     case RESULT_REFUSED:
     case RESULT_BAD: sim_broken(s, "bad", "node %u calls a good request bad", m->at + 1);
     }
+    results_free(&req->results);
     free(req);
     ended(s, number, OP_DONE);
 }

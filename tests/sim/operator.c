@@ -29,12 +29,13 @@ static void ask(struct sim *s, struct sim_node *m, const struct member_change *c
 /* What a node says to be done is in the log of all, for good. */
 void sim_on_changed(struct sim *s, struct sim_node *m, struct request *req)
 {
-    sim_note(s, NOTE_WISH, m->at, req->client_tag, req->result, req->revision);
+    sim_note(s, NOTE_WISH, m->at, req->client_tag, req->result, req->results.revision);
     sim_follow(s, m); /* in the middle of a step: it may have committed just now */
     bool done = req->result == RESULT_OK;
-    if (done && (req->revision > s->n_committed || s->committed[req->revision]->members == NULL))
+    if (done && (req->results.revision > s->n_committed ||
+                 s->committed[req->results.revision]->members == NULL))
         sim_broken(s, "wish", "node %u says that entry %" PRIu64 " has changed the members",
-                   m->at + 1, req->revision);
+                   m->at + 1, req->results.revision);
     if (req->result == RESULT_REFUSED && req->body_len == 0)
         sim_broken(s, "wish", "node %u refuses a change and does not say why", m->at + 1);
     s->t.wishes += done;

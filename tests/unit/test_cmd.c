@@ -39,9 +39,17 @@ static struct cmd_item item(uint8_t kind, const char *key, const void *value, ui
                              .value = value};
 }
 
+static struct cmd_item guard(uint8_t kind, uint8_t guards)
+{
+    struct cmd_item it = item(kind, "g", NULL, 0);
+    it.guards = guards;
+    return it;
+}
+
 static void same_item(const struct cmd_item *a, const struct cmd_item *b)
 {
     assert_int_equal(a->kind, b->kind);
+    assert_int_equal(a->guards, b->guards);
     assert_int_equal(a->key_len, b->key_len);
     assert_int_equal(a->value_len, b->value_len);
     assert_memory_equal(a->key, b->key, a->key_len);
@@ -64,7 +72,7 @@ static void round_trip(struct cmd c, const struct cmd_item *items)
     assert_int_equal(d.origin, c.origin);
     assert_int_equal(d.limit, c.limit);
     assert_true(d.process == c.process && d.predecessor == c.predecessor && d.number == c.number);
-    assert_true(d.token[0] == c.token[0] && d.token[1] == c.token[1]);
+    assert_true(memcmp(&d.token, &c.token, sizeof d.token) == 0);
     assert_true(d.connection == c.connection);
     const uint8_t *at = d.items;
     for (unsigned i = 0; i < (unsigned)c.conditions + c.operations; i++) {
@@ -79,14 +87,23 @@ static void test_all_kinds(void **state)
 {
     (void)state;
     const struct cmd_item items[] = {
-        item(CMD_IF_ABSENT, "a", NULL, 0),     item(CMD_IF_PRESENT, "b", NULL, 0),
-        item(CMD_IF_VALUE, "c", "v", 1),       item(CMD_IF_VALUE, "c", "", 0),
-        item(CMD_IF_REVISION, "d", number, 8), item(CMD_PUT, "e", "value", 5),
-        item(CMD_DELETE, "f", NULL, 0),        item(CMD_ADD, "g", number, 8),
-        item(CMD_EXPIRE, "h", number, 8),      item(CMD_READ, "i", NULL, 0),
+        item(CMD_IF_ABSENT, "a", NULL, 0),
+        item(CMD_IF_PRESENT, "b", NULL, 0),
+        item(CMD_IF_VALUE, "c", "v", 1),
+        item(CMD_IF_VALUE, "c", "", 0),
+        item(CMD_IF_REVISION, "d", number, 8),
+        item(CMD_PUT, "e", "value", 5),
+        item(CMD_DELETE, "f", NULL, 0),
+        item(CMD_ADD, "g", number, 8),
+        item(CMD_EXPIRE, "h", number, 8),
+        item(CMD_READ, "i", NULL, 0),
+        guard(CMD_IF_ABSENT, 3),
+        guard(CMD_IF_PRESENT, 1),
+        item(CMD_PUT_KEEP, "j", "value", 5),
+        item(CMD_READ, "k", NULL, 0),
     };
     struct cmd c = {.conditions = 5,
-                    .operations = 5,
+                    .operations = 9,
                     .origin = 0x1234,
                     .limit = 0x0506,
                     .process = 0x1122334455667788,
@@ -94,14 +111,13 @@ static void test_all_kinds(void **state)
                     .number = UINT64_MAX};
     round_trip(c, items);
     c.flags = CMD_HAS_TOKEN;
-    c.token[0] = 77;
-    c.token[1] = 88;
+    c.token = (struct cmd_token){"sixteen letters.", 88};
     round_trip(c, items);
     c.flags = CMD_HAS_TOKEN | CMD_HAS_CONNECTION;
     c.connection = 99;
     round_trip(c, items);
     c.flags = CMD_HAS_CONNECTION;
-    c.token[0] = c.token[1] = 0;
+    c.token = (struct cmd_token){{0}, 0};
     round_trip(c, items);
 }
 
@@ -115,7 +131,7 @@ static void test_limits(void **state)
         items[CMD_CONDITIONS_MAX + i] = item(CMD_READ, "k", NULL, 0);
     struct cmd c = {.conditions = CMD_CONDITIONS_MAX, .operations = CMD_OPERATIONS_MAX};
     round_trip(c, items);
-    uint8_t buf[CMD_HEAD_BYTES + 200 * (CMD_ITEM_BYTES + 1)];
+    uint8_t buf[CMD_HEAD_BYTES + 300 * (CMD_ITEM_BYTES + 1)];
     size_t size = cmd_encode(buf, &c, items);
     buf[1]++; /* an operation more that is taken for a condition, and one condition too many */
     assert_int_equal(decodes(buf, size), -1);
@@ -134,16 +150,16 @@ static void test_large(void **state)
     static uint8_t value[CMD_VALUE_MAX_BYTES];
     static uint8_t key[CMD_BESIDE_BYTES];
     struct cmd_item items[3] = {
-        {CMD_IF_PRESENT, CMD_KEY_MAX_BYTES, 0, key, NULL},
-        {CMD_PUT, CMD_KEY_MAX_BYTES, CMD_VALUE_MAX_BYTES, key, value},
-        {CMD_DELETE, CMD_KEY_MAX_BYTES, 0, key, NULL},
+        {CMD_IF_PRESENT, 0, CMD_KEY_MAX_BYTES, 0, key, NULL},
+        {CMD_PUT, 0, CMD_KEY_MAX_BYTES, CMD_VALUE_MAX_BYTES, key, value},
+        {CMD_DELETE, 0, CMD_KEY_MAX_BYTES, 0, key, NULL},
     };
     struct cmd c = {.conditions = 1, .operations = 2, .flags = CMD_FLAGS_KNOWN};
     round_trip(c, items);
     uint8_t *buf = calloc(1, CMD_MAX_BYTES + 2);
     assert_non_null(buf);
     size_t size = cmd_encode(buf, &c, items);
-    put_u32(buf + CMD_HEAD_BYTES + 24 + CMD_ITEM_BYTES + CMD_KEY_MAX_BYTES + 4,
+    put_u32(buf + CMD_HEAD_BYTES + 32 + CMD_ITEM_BYTES + CMD_KEY_MAX_BYTES + 4,
             CMD_VALUE_MAX_BYTES + 1);
     assert_int_equal(decodes(buf, size), -1);
     /* All of it has a limit too. */
@@ -224,7 +240,7 @@ static void test_refused(void **state)
         {CMD_PUT, 8, ITEM, CMD_IF_VALUE},
         {CMD_PUT, 8, ITEM, CMD_IF_REVISION + 1},
         {CMD_PUT, 8, ITEM, CMD_READ},
-        {CMD_PUT, 8, ITEM, CMD_READ + 1},
+        {CMD_PUT, 8, ITEM, CMD_PUT_KEEP + 1},
         {CMD_PUT, 8, ITEM + 1, 1},
         {CMD_PUT, 8, ITEM + 2, 0},
         {CMD_PUT, 8, ITEM + 2, 4},
@@ -246,11 +262,40 @@ static void test_refused(void **state)
         assert_int_equal(decodes(buf, len), -1);
     }
     uint8_t key[CMD_KEY_MAX_BYTES + 1] = {0}, buf[CMD_ONE_BYTES + sizeof key];
-    struct cmd_item longest = {CMD_DELETE, CMD_KEY_MAX_BYTES, 0, key, NULL};
+    struct cmd_item longest = {CMD_DELETE, 0, CMD_KEY_MAX_BYTES, 0, key, NULL};
     assert_int_equal(decodes(buf, cmd_encode_one(buf, &longest)), 0);
     buf[CMD_ONE_BYTES + CMD_KEY_MAX_BYTES] = 0;
     put_u16(buf + ITEM + 2, CMD_KEY_MAX_BYTES + 1);
     assert_int_equal(decodes(buf, sizeof buf), -1);
+}
+
+/* A guard guards at least one operation, and none beyond the last. Nothing else guards. */
+static void test_guards(void **state)
+{
+    (void)state;
+    enum { ITEM = CMD_HEAD_BYTES, NEXT = CMD_ITEM_BYTES + 1 };
+    const struct cmd_item items[] = {item(CMD_IF_ABSENT, "k", NULL, 0), guard(CMD_IF_ABSENT, 2),
+                                     guard(CMD_IF_PRESENT, 1), item(CMD_DELETE, "k", NULL, 0)};
+    struct cmd c = {.conditions = 1, .operations = 3};
+    static const struct {
+        size_t at;
+        uint8_t value;
+    } bad[] = {
+        {ITEM + 1, 1}, /* of a condition proper */
+        {ITEM + NEXT + 1, 0},
+        {ITEM + NEXT + 1, 3},
+        {ITEM + 2 * NEXT + 1, 0},
+        {ITEM + 2 * NEXT + 1, 2},
+        {ITEM + 3 * NEXT + 1, 1}, /* of an operation */
+        {ITEM + 3 * NEXT, CMD_IF_ABSENT},
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        uint8_t buf[128];
+        size_t len = cmd_encode(buf, &c, items);
+        assert_int_equal(decodes(buf, len), 0);
+        buf[bad[i].at] = bad[i].value;
+        assert_int_equal(decodes(buf, len), -1);
+    }
 }
 
 int main(void)
@@ -259,7 +304,7 @@ int main(void)
         cmocka_unit_test(test_all_kinds), cmocka_unit_test(test_limits),
         cmocka_unit_test(test_large),     cmocka_unit_test(test_bytes),
         cmocka_unit_test(test_later),     cmocka_unit_test(test_truncation),
-        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_refused),   cmocka_unit_test(test_guards),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

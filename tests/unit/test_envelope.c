@@ -68,6 +68,7 @@ static void on_fetch(void *ctx, struct node_fetch what, const struct wal_pos *fr
 static void on_answer(void *ctx, struct request *req)
 {
     (void)ctx;
+    results_free(&req->results);
     free(req);
 }
 

@@ -63,7 +63,7 @@ static void apply(struct world *w, uint8_t kind, const void *key, size_t key_len
                   size_t value_len)
 {
     static uint8_t buf[CMD_MAX_BYTES];
-    struct cmd_item it = {kind, (uint16_t)key_len, (uint32_t)value_len, key, value};
+    struct cmd_item it = {kind, 0, (uint16_t)key_len, (uint32_t)value_len, key, value};
     uint16_t origin = (uint16_t)(1 + w->index % 2);
     uint64_t process = machine_process(w->m, origin);
     struct cmd c = {.operations = 1,

@@ -116,7 +116,7 @@ static void put(struct box *b, unsigned key, uint32_t value_len)
     static uint8_t buf[CMD_MAX_BYTES], value[VALUE_BYTES];
     uint8_t name = (uint8_t)key;
     memset(value, (int)b->index, sizeof value);
-    struct cmd_item it = {CMD_PUT, 1, value_len, &name, value};
+    struct cmd_item it = {CMD_PUT, 0, 1, value_len, &name, value};
     uint64_t process = machine_process(b->machine, 1);
     struct cmd c = {.operations = 1,
                     .origin = 1,

@@ -91,16 +91,26 @@ static void with_number(struct world *w, uint8_t kind, const char *key, uint64_t
     it->value_len = CMD_NUMBER_BYTES;
 }
 
-static void hear(void *ctx, const struct told *told)
+static void hear(void *ctx, const struct applied *a, const struct told *told, unsigned n)
 {
     struct world *w = ctx;
-    assert_int_equal(told->operation, w->n_told);
-    w->told[w->n_told] = *told;
-    w->values[w->n_told][0] = '\0';
-    if (told->value != NULL)
-        snprintf(w->values[w->n_told], sizeof w->values[0], "%.*s", (int)told->value_len,
-                 (const char *)told->value);
-    w->n_told++;
+    assert_true(w->n_told == 0 && a->number == w->c.number && outcome_is_done(a->outcome));
+    for (unsigned i = 0; i < n; i++) {
+        w->told[i] = told[i];
+        w->values[i][0] = '\0';
+        if (told[i].value != NULL)
+            snprintf(w->values[i], sizeof w->values[0], "%.*s", (int)told[i].value_len,
+                     (const char *)told[i].value);
+    }
+    w->n_told = n;
+}
+
+/* The item that was added last is a guard of the next n operations. */
+static void guards(struct world *w, uint8_t n)
+{
+    w->items[w->c.conditions + w->c.operations - 1].guards = n;
+    w->c.conditions--;
+    w->c.operations++;
 }
 
 /* Applies it (again), as the next entry. */
@@ -130,8 +140,7 @@ static void done(struct world *w, enum outcome outcome)
     assert_false(a.repeated);
     if (outcome < MACHINE_ENDED)
         assert_true(a.revision == w->index);
-    bool ok = outcome == MACHINE_DONE || outcome == MACHINE_NO_KEY;
-    assert_int_equal(w->n_told, ok ? w->c.operations : 0);
+    assert_int_equal(w->n_told, outcome_is_done(outcome) ? w->c.operations : 0);
 }
 
 /* Nothing was done: this condition or operation is why. */
@@ -558,6 +567,153 @@ static void test_crowd(void **state)
     world_free(w);
 }
 
+/* A guard sees what the operations before it did. What it guards is done or not; what follows is done. */
+static void test_guards(void **state)
+{
+    (void)state;
+    struct world *w = world_new();
+    start(w);
+    with(w, CMD_IF_ABSENT, "a");
+    guards(w, 2);
+    with_value(w, CMD_PUT, "a", "one");
+    with_number(w, CMD_EXPIRE, "a", 70);
+    with_value(w, CMD_IF_VALUE, "a", "one");
+    guards(w, 1);
+    with_value(w, CMD_PUT, "b", "seen");
+    with(w, CMD_IF_ABSENT, "a");
+    guards(w, 1);
+    with_value(w, CMD_PUT, "a", "two");
+    with_value(w, CMD_PUT, "c", "after");
+    done(w, MACHINE_SKIPPED);
+    expect(w, "a", "one", 1, 1, 70);
+    expect(w, "b", "seen", 1, 1, 0);
+    expect(w, "c", "after", 1, 1, 0);
+    told(w, 0, MACHINE_DONE, 0, NULL);
+    told(w, 1, MACHINE_DONE, 1, NULL);
+    told(w, 3, MACHINE_DONE, 1, NULL);
+    told(w, 4, MACHINE_DONE, 1, NULL);
+    told(w, 5, MACHINE_CONDITION, 1, NULL);
+    told(w, 6, MACHINE_SKIPPED, 0, NULL);
+    told(w, 7, MACHINE_DONE, 1, NULL);
+    start(w); /* all hold */
+    with(w, CMD_IF_PRESENT, "a");
+    guards(w, 1);
+    with(w, CMD_DELETE, "a");
+    with(w, CMD_DELETE, "none");
+    done(w, MACHINE_NO_KEY);
+    start(w); /* what is skipped outweighs what finds no key */
+    with_number(w, CMD_IF_REVISION, "b", 2);
+    guards(w, 1);
+    with(w, CMD_DELETE, "b");
+    with(w, CMD_DELETE, "none");
+    done(w, MACHINE_SKIPPED);
+    expect(w, "b", "seen", 1, 1, 0);
+    start(w); /* a condition proper stops all, and is no guard */
+    with(w, CMD_IF_PRESENT, "none");
+    with_value(w, CMD_PUT, "b", "x");
+    fails(w, MACHINE_CONDITION, 0);
+    world_free(w);
+}
+
+/* Guards of one another: all of the keys or none. A guard that is skipped guards nothing. */
+static void test_guarded_guards(void **state)
+{
+    (void)state;
+    struct world *w = world_new();
+    for (unsigned round = 0; round < 2; round++) {
+        start(w);
+        with(w, CMD_IF_ABSENT, round == 0 ? "a" : "c");
+        guards(w, 3);
+        with(w, CMD_IF_ABSENT, "b");
+        guards(w, 2);
+        with_value(w, CMD_PUT, round == 0 ? "a" : "c", "1");
+        with_value(w, CMD_PUT, "b", "1");
+        done(w, round == 0 ? MACHINE_DONE : MACHINE_SKIPPED);
+    }
+    expect(w, "a", "1", 1, 1, 0);
+    expect(w, "c", NULL, 0, 0, 0);
+    start(
+        w); /* the outer one fails; the inner one, skipped, reaches beyond it and must not count */
+    with(w, CMD_IF_ABSENT, "a");
+    guards(w, 1);
+    with(w, CMD_IF_ABSENT, "a");
+    guards(w, 1);
+    with_value(w, CMD_PUT, "d", "1");
+    done(w, MACHINE_SKIPPED);
+    expect(w, "d", "1", 3, 3, 0);
+    start(w); /* something that can't be done is a failure only if it is not skipped */
+    with(w, CMD_IF_ABSENT, "d");
+    guards(w, 1);
+    with_number(w, CMD_ADD, "x", UINT64_C(1) << 63);
+    with_value(w, CMD_PUT, "word", "word");
+    with(w, CMD_IF_PRESENT, "d");
+    guards(w, 1);
+    with_number(w, CMD_ADD, "word", 1);
+    fails(w, MACHINE_NOT_NUMBER, 4);
+    world_free(w);
+}
+
+/* What is read is told as it is at that place: before a later operation replaces or deletes it. */
+static void test_read_before(void **state)
+{
+    (void)state;
+    struct world *w = world_new();
+    w->ms = 1000;
+    start(w);
+    with_value(w, CMD_PUT, "k", "old");
+    with_number(w, CMD_EXPIRE, "k", 500);
+    done(w, MACHINE_DONE);
+    start(w);
+    with(w, CMD_READ, "k");
+    with_value(w, CMD_PUT_KEEP, "k", "new");
+    with(w, CMD_READ, "k");
+    with(w, CMD_DELETE, "k");
+    with(w, CMD_READ, "k");
+    with_value(w, CMD_PUT_KEEP, "k", "newest");
+    done(w, MACHINE_NO_KEY);
+    told(w, 0, MACHINE_DONE, 1, "old");
+    told(w, 2, MACHINE_DONE, 2, "new");
+    told(w, 4, MACHINE_NO_KEY, 0, NULL);
+    assert_true(w->told[0].expiry_before_ms == 1500 && w->told[1].expiry_before_ms == 1500);
+    assert_true(w->told[3].expiry_before_ms == 1500 && w->told[4].expiry_before_ms == 0);
+    expect(w, "k", "newest", 2, 2, 0);
+    world_free(w);
+}
+
+/* Puts a value that long. */
+static void put_long(struct world *w, const char *key, uint8_t *value, uint32_t len)
+{
+    start(w);
+    struct cmd_item *it = next_item(w, CMD_PUT, key);
+    it->value = value;
+    it->value_len = len;
+    done(w, MACHINE_DONE);
+}
+
+/* A small command can't make its node copy without bound. */
+static void test_too_much(void **state)
+{
+    (void)state;
+    enum { TIMES = MACHINE_TELL_MAX_BYTES / CMD_VALUE_MAX_BYTES };
+    struct world *w = world_new();
+    uint8_t *value = calloc(1, CMD_VALUE_MAX_BYTES);
+    assert_non_null(value);
+    put_long(w, "large", value, CMD_VALUE_MAX_BYTES);
+    put(w, "small", "1");
+    start(w);
+    for (unsigned i = 0; i < TIMES; i++)
+        with(w, CMD_READ, "large");
+    done(w, MACHINE_DONE);
+    start(w);
+    with_value(w, CMD_PUT, "small", "2");
+    with(w, CMD_READ, "small");
+    for (unsigned i = 0; i < TIMES; i++)
+        with(w, CMD_READ, "large");
+    fails(w, MACHINE_TOO_MUCH, TIMES + 1);
+    free(value);
+    world_free(w);
+}
+
 /* Many keys in one transaction; and two machines that apply the same entries are equal. */
 static void test_many(void **state)
 {
@@ -594,12 +750,22 @@ static void test_many(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_put_delete),   cmocka_unit_test(test_conditions),
-        cmocka_unit_test(test_order),        cmocka_unit_test(test_all_or_nothing),
-        cmocka_unit_test(test_add),          cmocka_unit_test(test_expiry),
-        cmocka_unit_test(test_cluster_time), cmocka_unit_test(test_limit),
-        cmocka_unit_test(test_repeated),     cmocka_unit_test(test_not_told),
-        cmocka_unit_test(test_crowd),        cmocka_unit_test(test_many),
+        cmocka_unit_test(test_put_delete),
+        cmocka_unit_test(test_conditions),
+        cmocka_unit_test(test_order),
+        cmocka_unit_test(test_all_or_nothing),
+        cmocka_unit_test(test_add),
+        cmocka_unit_test(test_expiry),
+        cmocka_unit_test(test_cluster_time),
+        cmocka_unit_test(test_limit),
+        cmocka_unit_test(test_repeated),
+        cmocka_unit_test(test_not_told),
+        cmocka_unit_test(test_crowd),
+        cmocka_unit_test(test_guards),
+        cmocka_unit_test(test_guarded_guards),
+        cmocka_unit_test(test_read_before),
+        cmocka_unit_test(test_too_much),
+        cmocka_unit_test(test_many),
     };
     rcu_thread_begin();
     int failed = cmocka_run_group_tests(tests, NULL, NULL);

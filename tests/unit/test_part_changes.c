@@ -102,7 +102,7 @@ static void test_the_leader_itself(void **state)
     part_ack(&p, 2, last(), 0);
     step();
     is_answered(RESULT_OK, "");
-    assert_true(made.req.revision == last());
+    assert_true(made.req.results.revision == last());
     stop();
 }
 
@@ -123,7 +123,7 @@ static void test_refused(void **state)
     ask(&change);
     step();
     is_answered(RESULT_OK, "");
-    assert_true(last() == before && made.req.revision == replica_raft(&p.r)->members.index);
+    assert_true(last() == before && made.req.results.revision == replica_raft(&p.r)->members.index);
     stop();
 }
 

@@ -8,6 +8,7 @@
 #include "raftd/state/kv.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 enum { SMALL = 10, NO_ANSWER = 99 };
 
@@ -63,6 +64,7 @@ static void answered(struct request *req, enum result result)
 {
     assert_ptr_equal(p.answered, req);
     assert_int_equal(req->result, result);
+    results_free(&req->results);
     free(req);
 }
 
@@ -128,7 +130,7 @@ static void test_leader(void **state)
     applied(one, MACHINE_DONE, last + 1); /* a copy */
     assert_int_equal(p.answers, 0);
     writes_published(&w);
-    assert_int_equal(one->revision, last + 1);
+    assert_int_equal(one->results.revision, last + 1);
     answered(one, RESULT_OK);
     applied(two, MACHINE_FULL, last + 2);
     writes_published(&w);
@@ -232,12 +234,50 @@ static void test_former_process(void **state)
     stop();
 }
 
+/* The client of a write gets copies of what its operations told, and nobody else does. */
+static void test_told(void **state)
+{
+    (void)state;
+    start();
+    struct request *one = add(SMALL), *two = add(SMALL);
+    char value[] = "value";
+    struct told told[] = {{.outcome = MACHINE_NO_KEY},
+                          {.outcome = MACHINE_DONE,
+                           .modify_revision = 7,
+                           .value = (const uint8_t *)value,
+                           .value_len = 5},
+                          {.outcome = MACHINE_DONE, .value = (const uint8_t *)value}};
+    struct applied a = {.origin = 1, .process = one->process + 1, .number = one->number};
+    writes_told(&w, &a, told, 3); /* of an earlier process */
+    a.process = one->process;
+    a.number = two->number + 1; /* its client has gone */
+    writes_told(&w, &a, told, 3);
+    assert_true(one->results.n == 0 && two->results.n == 0);
+    a.number = two->number;
+    writes_told(&w, &a, told, 3);
+    memset(value, 'x', sizeof value);
+    applied(two, MACHINE_NO_KEY, 9);
+    applied(one, MACHINE_DONE, 10);
+    writes_published(&w);
+    const struct results *r = &two->results;
+    assert_true(r->outcome == MACHINE_NO_KEY && !r->repeated && r->revision == 9 && r->n == 3);
+    assert_true(r->told[0].value == NULL && r->told[1].modify_revision == 7);
+    assert_true(r->told[1].value_len == 5 && memcmp(r->told[1].value, "value", 5) == 0);
+    assert_true(r->told[2].value != NULL && r->told[2].value_len == 0);
+    assert_true(one->results.outcome == MACHINE_DONE && one->results.told == NULL);
+    results_free(&two->results);
+    free(two);
+    answered(one, RESULT_OK);
+    stop();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_refused),  cmocka_unit_test(test_leader),
         cmocka_unit_test(test_expire),   cmocka_unit_test(test_other_leader),
         cmocka_unit_test(test_left_out), cmocka_unit_test(test_former_process),
+        cmocka_unit_test(test_told),
     };
     rcu_thread_begin();
     int failed = cmocka_run_group_tests(tests, NULL, NULL);

@@ -394,8 +394,8 @@ static void what_is_none_of_ours(void **state)
         const char *says;
     } cases[] = {
         {4, 4, 0x314e5353, -EBADMSG, "this is no snapshot"},
-        {8, 2, SNAPSHOT_VERSION - 1, -ENOTSUP, "has format 3, this raftd knows format 4 alone"},
-        {8, 2, SNAPSHOT_VERSION + 1, -ENOTSUP, "has format 5, this raftd knows format 4 alone"},
+        {8, 2, SNAPSHOT_VERSION - 1, -ENOTSUP, "has format 4, this raftd knows format 5 alone"},
+        {8, 2, SNAPSHOT_VERSION + 1, -ENOTSUP, "has format 6, this raftd knows format 5 alone"},
         {10, 2, 0, -EBADMSG, "the head contradicts itself"},
         {10, 2, 47, -EBADMSG, "the head contradicts itself"}, /* of the members, 48 bytes */
         {10, 2, MEMBERS_BYTES_MAX + 1, -EBADMSG, "the head contradicts itself"},

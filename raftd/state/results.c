@@ -1,0 +1,33 @@
+/* results.c: see results.h. */
+#include "raftd/state/results.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+void results_keep(struct results *r, const struct told *told, unsigned n)
+{
+    size_t size = n * sizeof *told;
+    for (unsigned i = 0; i < n; i++)
+        size += told[i].value_len;
+    struct told *copy = malloc(size);
+    if (copy == NULL)
+        return;
+    uint8_t *value = (uint8_t *)(copy + n);
+    for (unsigned i = 0; i < n; i++) {
+        copy[i] = told[i];
+        if (told[i].value == NULL)
+            continue;
+        copy[i].value = value;
+        memcpy(value, told[i].value, told[i].value_len);
+        value += told[i].value_len;
+    }
+    r->told = copy;
+    r->n = n;
+}
+
+void results_free(struct results *r)
+{
+    free(r->told);
+    r->told = NULL;
+    r->n = 0;
+}
