@@ -98,6 +98,7 @@ void sim_another_disk(struct sim *s, struct sim_node *m)
     drop_old(m);
     m->old = o;
     m->disks++;
+    m->disk_at = s->now;
     sim_disk_new(s, m);
     memset(m->peers_known, 0, sizeof m->peers_known);
     m->hard = (struct hard){.tip = &s->root};
@@ -108,6 +109,7 @@ void sim_old_disk(struct sim *s, struct sim_node *m)
 {
     struct old_disk *o = m->old;
     m->old = take_out(s, m);
+    m->disk_at = s->now;
     m->disk = o->disk;
     m->storage = o->storage;
     m->own = o->own;

@@ -232,6 +232,7 @@ struct sim_node {
 
     struct old_disk *old;                        /* the one before, if it is kept */
     unsigned disks;                              /* it had before this one */
+    uint64_t disk_at;                            /* when it got this one */
     uint64_t storage;                            /* number of its data directory, */
     struct noise_pair own;                       /* its keys, pair_of(storage), */
     uint8_t peers_known[NODES][ABOUT_KEY_BYTES]; /* and what is kept there of the others' */
@@ -546,8 +547,9 @@ void sim_check_members(struct sim *s, struct entry *e);
 bool sim_same_members(const struct entry *e, const struct members_at *m);
 void sim_fault_members(struct sim *s);
 uint8_t sim_any_priority(struct sim *s);
-/* Of the voters without that one a minority has lost its disk, as far as any node knows them. */
-bool sim_bears_without(const struct sim *s, uint16_t id);
+/* When that change is made, only a minority of the voters has lost its disk, as far as any node
+ * knows them. */
+bool sim_bears_change(const struct sim *s, const struct member_change *change);
 /* The node loses its disk for good. False: not now, too many have. */
 bool sim_lose_disk(struct sim *s, struct sim_node *m);
 /* Nobody waits for nodes that are not members. */

@@ -15,7 +15,10 @@
 
 #include "tests/sim/impl.h"
 
-enum { MOMENT_TIMEOUTS = 4 /* in which a learner has to keep up, and some more */ };
+enum {
+    MOMENT_TIMEOUTS = 4,         /* in which a learner has to keep up, and some more */
+    DISK_FORGOTTEN_US = 5000000, /* no datagram takes so long */
+};
 
 const struct entry *sim_conf(const struct entry *tip)
 {
@@ -203,13 +206,21 @@ static bool log_bears(const struct sim *s, const struct entry *tip, const struct
            (conf->index == 0 || bears(s, sim_conf(conf->prev)->members, m));
 }
 
-bool sim_bears_without(const struct sim *s, uint16_t id)
+bool sim_bears_change(const struct sim *s, const struct member_change *change)
 {
+    bool less = change->op == MEMBER_REMOVE || change->op == MEMBER_REPLACE;
+    if (!less && change->op != MEMBER_ADD)
+        return true;
+    const struct sim_node *box = &s->m[change->id - 1u];
+    bool fresh = box->disks > 0 && s->now < box->disk_at + DISK_FORGOTTEN_US;
     for (unsigned i = 0; i < s->o.nodes; i++) {
         struct members m = sim_conf(s->m[i].tip)->members[0];
+        bool new = members_find(&m, change->id) == NULL;
         for (unsigned k = 0; k < m.n; k++)
-            if (m.m[k].id == id)
-                m.m[k].standing = MEMBER_LEARNER;
+            if (m.m[k].id == change->id && (less || m.m[k].standing == MEMBER_LEARNER))
+                m.m[k].standing = less ? MEMBER_LEARNER : MEMBER_JOINING;
+        if (!less && new &&fresh) /* what its former disk said may still come, and name that one */
+            m.m[m.n++] = (struct member){.id = change->id, .standing = MEMBER_VOTER, .key = {1}};
         if (!bears(s, &m, NULL))
             return false;
     }
@@ -238,6 +249,15 @@ bool sim_lose_disk(struct sim *s, struct sim_node *m)
 
 /* ---- when all is quiet ---- */
 
+/* The log of this node says where that other one is now. */
+static bool knows_where(const struct sim *s, const struct sim_node *m, unsigned other)
+{
+    const struct member *e = members_find(sim_conf(m->tip)->members, (uint16_t)(other + 1));
+    char text[MEMBER_ADDR_BYTES];
+    sim_address(s, other, text);
+    return e != NULL && strcmp(text, e->addr[0]) == 0;
+}
+
 void sim_members_outside(struct sim *s)
 {
     int leader = sim_leader(s);
@@ -246,9 +266,8 @@ void sim_members_outside(struct sim *s)
     const struct members *conf = sim_conf(s->m[leader].tip)->members;
     for (unsigned i = 0; i < s->o.nodes; i++) {
         const struct member *e = members_find(conf, (uint16_t)(i + 1));
-        char text[MEMBER_ADDR_BYTES];
-        sim_address(s, i, text);
-        bool lost = e != NULL && strcmp(text, e->addr[0]) != 0 && s->m[i].tip->index == 0;
-        s->m[i].outside = e == NULL || !sim_same_disk(s, e) || lost; /* neither knows where */
+        bool met = (int)i == leader || knows_where(s, &s->m[leader], i) ||
+                   knows_where(s, &s->m[i], (unsigned)leader);
+        s->m[i].outside = e == NULL || !sim_same_disk(s, e) || !met;
     }
 }

@@ -58,8 +58,7 @@ void sim_operator(struct sim *s)
         change.flags = MEMBER_CHANGE_LEARNER;
     if (change.op == MEMBER_SET)
         change.flags = how < 2 ? MEMBER_CHANGE_PRIORITY : MEMBER_CHANGE_ADDRESS;
-    bool less = change.op == MEMBER_REMOVE || change.op == MEMBER_REPLACE;
-    if (m->up && s->now >= m->paused_until && (!less || sim_bears_without(s, change.id)))
+    if (m->up && s->now >= m->paused_until && sim_bears_change(s, &change))
         ask(s, m, &change);
 }
 
