@@ -41,9 +41,10 @@ struct kv_image {
 
 struct kv {
     struct published *published; /* RCU pointer */
-    struct kv_view now;          /* what will be published next, less its root */
+    struct kv_view now;          /* what will be published next, less its root and history */
     struct tree_node *root;
     struct tree_memory memory;
+    struct history history;
     struct kv_image *image;         /* the open one, or NULL */
     struct cds_wfcq_head left_head; /* what nobody looks at any more, ... */
     struct cds_wfcq_tail left_tail;
@@ -77,7 +78,7 @@ uint64_t kv_holder(const struct kv_object *o)
 static struct kv_object *object_new(const struct kv *kv, const struct kv_content *c)
 {
     struct attributes a = {c->expiry_ms, c->holder};
-    uint16_t lead_len = a.expiry_ms != 0 || a.holder != 0 ? sizeof a : 0;
+    uint8_t lead_len = a.expiry_ms != 0 || a.holder != 0 ? sizeof a : 0;
     struct kv_object *o = malloc(sizeof *o + lead_len + c->key_len + c->value_len);
     if (o == NULL)
         return NULL;
@@ -87,6 +88,7 @@ static struct kv_object *object_new(const struct kv *kv, const struct kv_content
     o->value_len = c->value_len;
     o->key_len = c->key_len;
     o->lead_len = lead_len;
+    o->told = TREE_UNTOLD;
     memcpy(o->bytes, &a, lead_len);
     memcpy(o->bytes + lead_len, c->key, c->key_len);
     if (c->value_len > 0)
@@ -124,12 +126,14 @@ struct kv *kv_new(void)
     if (kv == NULL)
         return NULL;
     kv->memory.batch = 1;
+    history_init(&kv->history, 1);
     cds_wfcq_init(&kv->left_head, &kv->left_tail);
     kv->published = calloc(1, sizeof *kv->published);
     if (kv->published == NULL) {
         free(kv);
         return NULL;
     }
+    kv->published->view.history = kv->history.written;
     return kv;
 }
 
@@ -138,6 +142,7 @@ void kv_free(struct kv *kv)
     if (kv == NULL)
         return;
     assert(kv->image == NULL);
+    history_clear(&kv->history, &kv->memory, 0);
     tree_clear(&kv->memory, &kv->root);
     (void)tree_free(&kv->memory.garbage, SIZE_MAX);
     free(kv->published);
@@ -183,8 +188,25 @@ enum kv_outcome kv_delete(struct kv *kv, const uint8_t *key, size_t len)
     return KV_DONE;
 }
 
+bool kv_tell(struct kv *kv, uint64_t index, enum history_kind kind, uint32_t operations,
+             const uint8_t *key, size_t len)
+{
+    struct kv_object *o = tree_find(kv->root, key, len);
+    bool there = kind == HISTORY_PUT;
+    assert(there == (o != NULL));
+    if (!there)
+        o = object_new(kv, &(struct kv_content){
+                               .key = key, .key_len = (uint16_t)len, .modify_revision = index});
+    assert(o == NULL || o->modify_revision == index);
+    bool told = o != NULL && history_add(&kv->history, &kv->memory, o, operations, kind);
+    if (!told && !there)
+        free(o);
+    return told;
+}
+
 void kv_clear(struct kv *kv)
 {
+    history_clear(&kv->history, &kv->memory, 1);
     tree_clear(&kv->memory, &kv->root);
     kv->now = (struct kv_view){0};
 }
@@ -255,6 +277,7 @@ static void show(struct kv *kv, struct published *p, uint64_t index, uint64_t cl
     kv->now.cluster_ms = cluster_ms;
     p->view = kv->now;
     p->view.root = kv->root;
+    p->view.history = kv->history.written;
     struct published *before = rcu_swap(kv->published, p);
     leave_later(kv, &before->left, kv->memory.garbage, map);
     kv->memory.garbage = NULL;
@@ -280,7 +303,8 @@ static bool all_published(const struct kv *kv)
 void kv_replace(struct kv *kv, struct kv *by, uint64_t index, uint64_t cluster_ms)
 {
     struct tree_node *map = kv->root;
-    assert(all_published(kv) && by->memory.batch == 1);
+    assert(all_published(kv) && by->memory.batch == 1 && by->history.written.end == 0);
+    history_clear(&kv->history, &kv->memory, index + 1); /* first, for the image is open yet */
     if (kv->memory.frozen != 0) { /* the image needs it, and nothing of what comes now */
         kv->image->left.map = map;
         kv->memory.kept_bytes += kv->now.bytes;

@@ -3,7 +3,8 @@
  * One thread writes: it applies the committed entries in order, and publishes what came of a batch of
  * them as one view. Nobody else sees anything before. Any number of threads read views, without locks;
  * a view and all that it holds never change, and are freed when all readers have left and, if an image
- * of it is open, when that is closed.
+ * of it is open, when that is closed. A view also has the newest changes (history.h): those of entries up
+ * to its index.
  *
  * Every thread here has called rcu_thread_begin(). Memory refused to the writer ends the process: a state
  * machine that skips a committed entry is no longer the cluster's.
@@ -16,6 +17,7 @@
 #include <stdint.h>
 
 #include "raftd/base/rcu.h"
+#include "raftd/state/history.h"
 #include "raftd/state/tree.h"
 
 enum {
@@ -61,7 +63,12 @@ const struct kv_object *kv_find(const struct kv *kv, const uint8_t *key, size_t 
 enum kv_outcome kv_put(struct kv *kv, const struct kv_content *c);
 enum kv_outcome kv_delete(struct kv *kv, const uint8_t *key, size_t len);
 
-/* Deletes all keys; the next index and cluster time may be any. */
+/* Adds to the history what entry `index` made of a key: it was put or, if there is no such key now, deleted
+ * or expired. Once per entry and key. `operations`: see history.h. False: no memory. */
+bool kv_tell(struct kv *kv, uint64_t index, enum history_kind kind, uint32_t operations,
+             const uint8_t *key, size_t len);
+
+/* Deletes all keys, and the history; the next index and cluster time may be any. */
 void kv_clear(struct kv *kv);
 
 struct kv_view;
@@ -81,8 +88,9 @@ uint64_t kv_cost(size_t key_len, size_t value_len);
  * memory, and nothing is published yet. */
 bool kv_publish(struct kv *kv, uint64_t index, uint64_t cluster_ms);
 
-/* Publishes all that was written to `by` in one step, in place of all that is in kv. Before, nothing of `by`
- * was published, and all of kv was. The index and cluster time may be any. Needs no memory; frees `by`. */
+/* Publishes all that was written to `by` in one step, in place of all that is in kv, with an empty history.
+ * Before, nothing of `by` was published or told, and all of kv was published. The index and cluster time may
+ * be any. Needs no memory; frees `by`. */
 void kv_replace(struct kv *kv, struct kv *by, uint64_t index, uint64_t cluster_ms);
 
 /* Frees `other`, of which nothing was published: what is in it goes as kv_tidy() comes to it. */
@@ -103,6 +111,7 @@ struct kv_view {
      * of memory, makes two nodes differ at one index, their sums differ, but for one chance in 2^128. It is
      * no proof against somebody who chooses keys and values. */
     uint64_t digest[2];
+    struct history_view history; /* of an image: not to be used */
 };
 
 /* The newest one. In a read-side section; it is valid until that ends. */

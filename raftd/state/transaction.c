@@ -148,10 +148,12 @@ static enum outcome step(struct transaction *t, unsigned i, const struct cmd_ite
     struct change *c = touch(t, it);
     uint64_t expiry_before_ms = c->now.expiry_ms;
     enum outcome one;
-    if (is_condition(it))
+    if (is_condition(it)) {
         one = holds(c, it) ? MACHINE_DONE : MACHINE_CONDITION;
-    else
+    } else {
         one = operate(t, c, it, t->digits[i]);
+        c->operations |= UINT32_C(1) << (it->kind - CMD_PUT);
+    }
     bool tells = c->exists && (it->kind == CMD_READ || it->kind == CMD_ADD);
     t->told[i] = (struct told){
         .outcome = one,
@@ -234,11 +236,13 @@ bool transaction_carry_out(const struct transaction *t, struct kv *kv)
 {
     for (unsigned i = 0; i < t->n; i++) {
         const struct change *c = &t->changes[i];
-        if (!c->written)
+        const struct kv_content *k = &c->now;
+        if (!c->written || (!c->exists && c->before == 0))
             continue;
-        if (c->exists && kv_put(kv, &c->now) != KV_DONE)
+        if (c->exists ? kv_put(kv, k) != KV_DONE : kv_delete(kv, k->key, k->key_len) != KV_DONE)
             return false;
-        if (!c->exists && c->before != 0 && kv_delete(kv, c->now.key, c->now.key_len) != KV_DONE)
+        if (!kv_tell(kv, t->index, c->exists ? HISTORY_PUT : HISTORY_DELETED, c->operations, k->key,
+                     k->key_len))
             return false;
     }
     return true;

@@ -15,9 +15,10 @@ enum { TRANSACTION_DIGITS_MAX = 20 }; /* of INT64_MIN, with its sign */
 /* A key as the operations so far leave it. The bytes are borrowed from the command or from the state. */
 struct change {
     struct kv_content now;
-    bool exists;     /* with `now` */
-    bool written;    /* it differs from what is in the state ... */
-    uint64_t before; /* ... where it counts so many bytes; 0: it is not there */
+    bool exists;         /* with `now` */
+    bool written;        /* it differs from what is in the state ... */
+    uint64_t before;     /* ... where it counts so many bytes; 0: it is not there */
+    uint32_t operations; /* those on it, as the history has them */
 };
 
 /* 30 KiB: whoever has one clears it once, not for each command. */

@@ -55,23 +55,46 @@ static void place(struct tree_node *t, unsigned i, struct kv_object *o)
 
 /* ---- memory ---- */
 
-static void retire(struct tree_memory *m, struct tree_block *block, size_t size)
+/* Whether the open image needs it. If so, it is counted. */
+static bool keep_for_image(struct tree_memory *m, const struct tree_block *block, size_t size)
+{
+    bool needed = block->batch <= m->frozen;
+    m->kept_bytes += needed ? size : 0;
+    return needed;
+}
+
+static void put_away(struct tree_memory *m, struct tree_block *block, bool keep)
 {
     if (block->batch == m->batch) {
         free(block);
         return;
     }
-    bool keep = block->batch <= m->frozen;
     struct tree_block **list = keep ? &m->kept : &m->garbage;
-    m->kept_bytes += keep ? size : 0;
     m->retired++;
     block->next = *list;
     *list = block;
 }
 
+void tree_retire_block(struct tree_memory *m, struct tree_block *block)
+{
+    put_away(m, block, false);
+}
+
 void tree_retire(struct tree_memory *m, struct kv_object *o)
 {
-    retire(m, &o->block, sizeof *o + o->lead_len + o->key_len + o->value_len);
+    bool keep = keep_for_image(m, &o->block, sizeof *o + o->lead_len + o->key_len + o->value_len);
+    if (o->told == TREE_UNTOLD)
+        put_away(m, &o->block, keep);
+    else
+        o->told = keep ? TREE_TOLD_KEPT : TREE_TOLD_GONE;
+}
+
+void tree_untell(struct tree_memory *m, struct kv_object *o)
+{
+    uint8_t told = o->told;
+    o->told = TREE_UNTOLD;
+    if (told != TREE_TOLD) /* an image that was closed meanwhile needs it no more */
+        put_away(m, &o->block, told == TREE_TOLD_KEPT && o->block.batch <= m->frozen);
 }
 
 static size_t node_size(bool leaf)
@@ -81,7 +104,7 @@ static size_t node_size(bool leaf)
 
 static void retire_node(struct tree_memory *m, struct tree_node *t)
 {
-    retire(m, &t->block, node_size(t->leaf));
+    put_away(m, &t->block, keep_for_image(m, &t->block, node_size(t->leaf)));
 }
 
 size_t tree_free(struct tree_block **list, size_t n)

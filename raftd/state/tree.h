@@ -31,6 +31,14 @@ struct tree_block {
     };
 };
 
+/* Whether a change of the history (history.h) names an object. If so, the object stays. */
+enum tree_told {
+    TREE_UNTOLD,
+    TREE_TOLD,      /* and the map has it */
+    TREE_TOLD_GONE, /* and the map does not have it any more ... */
+    TREE_TOLD_KEPT, /* ... but the image that was open then has it */
+};
+
 /* One key as it is, or was. */
 struct kv_object {
     struct tree_block block;
@@ -39,8 +47,9 @@ struct kv_object {
     uint64_t modify_revision; /* index of the log entry that wrote this object */
     uint32_t value_len;
     uint16_t key_len;
-    uint16_t lead_len; /* bytes before the key, see kv.h */
-    uint8_t bytes[];   /* those, the key, the value */
+    uint8_t lead_len; /* bytes before the key, see kv.h */
+    uint8_t told;     /* enum tree_told; only the writer looks at it */
+    uint8_t bytes[];  /* the lead, the key, the value */
 };
 
 static inline const uint8_t *kv_key(const struct kv_object *o)
@@ -76,8 +85,15 @@ struct tree_memory {
     uint64_t retired;           /* blocks that went to either list */
 };
 
-/* Puts an object that a map does not hold any more on a list, or frees it. */
+/* Puts an object that a map does not hold any more on a list, or frees it. If a change names it, that is left
+ * to tree_untell(). */
 void tree_retire(struct tree_memory *m, struct kv_object *o);
+
+/* No change names the object any more. */
+void tree_untell(struct tree_memory *m, struct kv_object *o);
+
+/* Likewise puts anything else away that was made in block->batch, and that no image needs. */
+void tree_retire_block(struct tree_memory *m, struct tree_block *block);
 
 /* Frees the first blocks of a list, at most n; returns how many more might have been freed. */
 size_t tree_free(struct tree_block **list, size_t n);

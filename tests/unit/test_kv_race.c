@@ -1,6 +1,6 @@
 // LINK: @state TSAN
-/* test_kv_race.c: reader threads look up and list, and one reads images, while one thread applies. Built
- * for ThreadSanitizer; in other builds it still checks that each sees one moment. */
+/* test_kv_race.c: reader threads look up, list and follow the changes, and one reads images, while one thread
+ * applies. Built for ThreadSanitizer; in other builds it still checks that each sees one moment. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -56,10 +56,28 @@ static void check_view(const struct kv_view *v)
         abort();
 }
 
+/* What changed since the view before, up to this one's index: an entry each. */
+static void check_history(const struct kv_view *view, struct history_cursor *c, uint64_t *next)
+{
+    const struct history_view *v = &view->history;
+    const struct history_change *h;
+    if (history_missed(v, c) && !history_seek(v, *next = v->whole_from, c))
+        abort();
+    for (; (h = history_next(v, c)) != NULL; ++*next) {
+        if (h->object->modify_revision != *next)
+            abort();
+        if (h->kind == HISTORY_PUT)
+            check_object(h->object, view->index);
+    }
+    if (*next != view->index + 1)
+        abort();
+}
+
 static void *reader(void *arg)
 {
     struct test *t = arg;
-    uint64_t seen = 0, last = 0;
+    uint64_t seen = 0, last = 0, next = 1;
+    struct history_cursor c = {0};
     rcu_thread_begin();
     while (!atomic_load(&t->stop)) {
         rcu_enter();
@@ -68,6 +86,7 @@ static void *reader(void *arg)
             abort();
         last = v->index;
         check_view(v);
+        check_history(v, &c, &next);
         seen += v->count;
         rcu_leave();
     }
@@ -141,6 +160,7 @@ static void test_readers_and_writer(void **state)
                                                     .modify_revision = index});
         else
             (void)kv_delete(t.kv, &key, 1);
+        assert_true(kv_tell(t.kv, index, put ? HISTORY_PUT : HISTORY_DELETED, 0, &key, 1));
         put_at = put ? index : put_at;
         if (random % 4 == 0)
             continue; /* batches of some */
