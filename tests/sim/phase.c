@@ -116,25 +116,29 @@ static uint64_t wait_for(struct sim *s, uint64_t most_us, bool converged, const 
     return s->now - start;
 }
 
-static bool leader_full(const struct sim_node *m)
+/* The number of a node that refuses writes since it or its leader has no room; 0: there is none. */
+static unsigned without_room(const struct sim *s)
 {
-    const struct raft *r = node_raft(m->node);
-    return r->role != RAFT_LEADER && r->no_room;
+    for (unsigned i = 0; i < s->o.nodes; i++) {
+        const struct sim_node *m = &s->m[i];
+        if (!m->up || m->outside)
+            continue;
+        const struct raft *r = node_raft(m->node);
+        if (replica_full(node_replica(m->node)) || (r->role != RAFT_LEADER && r->no_room))
+            return i + 1;
+    }
+    return 0;
 }
 
-/* Until then it refuses writes, or its leader does. One that has just started looks at its log first. */
+/* One that has just started looks at its log first. */
 static void wait_for_room(struct sim *s)
 {
     sim_run(s, STEP_US);
     uint64_t end = s->now + (s->o.log_max_bytes != 0 ? ROOM_US : DISK_ROOM_US);
-    for (unsigned i = 0; i < s->o.nodes; i++)
-        while (s->m[i].up && !s->m[i].outside &&
-               (replica_full(node_replica(s->m[i].node)) || leader_full(&s->m[i]))) {
-            if (s->now > end)
-                sim_broken(s, "no-room", "node %u does not see that its disk or its log has room",
-                           i + 1);
-            sim_run(s, STEP_US);
-        }
+    for (unsigned node; (node = without_room(s)) != 0; sim_run(s, STEP_US))
+        if (s->now > end)
+            sim_broken(s, "no-room", "node %u does not see that its disk or its log has room",
+                       node);
 }
 
 static bool outranked(const struct sim *s)
