@@ -52,6 +52,7 @@ enum { PART_OFFSET = 0xFFF, PART_BYTES_SHIFT = 12 }; /* 0 bytes: a flag, which i
 #define DIGESTS(member)   PART(struct wire_digests, member)
 #define VITALS(member)    PART(struct wire_vitals, member)
 #define CHANGED(member)   PART(struct wire_changed, member)
+#define LEASE(member)     PART(struct wire_lease, member)
 #define FRAME(type, kind, what, ...)                                                               \
     WIRE_##type, WIRE_FRAME_##kind, what,                                                          \
     {                                                                                              \
@@ -92,6 +93,8 @@ static const struct layout LAYOUTS[] = {
     {FRAME(CHANGE, CHANGE, 0, PART(struct wire_change, number))},
     {FRAME(CHANGED, CHANGED, 0, CHANGED(number), CHANGED(index), CHANGED(term), CHANGED(verdict),
            ZERO(3))},
+    {FRAME(LEASE, LEASE, 0, LEASE(process), LEASE(stamp), LEASE(index),
+           FLAG(struct wire_lease, renewed))},
     {FRAME(READ_REQ, MSG, RAFT_MSG_READ_REQ, MSG(read_req.req))},
     {FRAME(READ_RSP, MSG, RAFT_MSG_READ_RSP, MSG(read_rsp.req), MSG(read_rsp.index))},
 };
@@ -309,7 +312,8 @@ static void get_body(const struct wire_reader *r, const struct raw_frame *raw, s
         f->change.len = raw->rest_len;
         break;
     case WIRE_FRAME_VITALS:
-    case WIRE_FRAME_CHANGED: break;
+    case WIRE_FRAME_CHANGED:
+    case WIRE_FRAME_LEASE: break;
     }
 }
 
@@ -463,12 +467,18 @@ bool wire_put_changed(struct wire_writer *w, const struct wire_changed *c)
     return put_frame(w, layout_of(WIRE_FRAME_CHANGED, 0), c, 0) != NULL;
 }
 
+bool wire_put_lease(struct wire_writer *w, const struct wire_lease *l)
+{
+    return put_frame(w, layout_of(WIRE_FRAME_LEASE, 0), l, 0) != NULL;
+}
+
 const char *wire_setting_name(enum wire_setting setting)
 {
     static const char *const names[WIRE_SETTING_COUNT] = {
         [WIRE_MAX_VALUE_BYTES] = "max_value_bytes",
         [WIRE_ELECTION_TIMEOUT_MS] = "election_timeout_ms",
         [WIRE_MAX_DATA_BYTES] = "max_data_bytes",
+        [WIRE_LEASE_MS] = "lease_ms",
     };
     return names[setting];
 }

@@ -52,6 +52,7 @@
  *                                             | 0 (3 bytes)
  *   43 DIGESTS 12+18n    1 ask                u64 index | u8 n | 0 (3 bytes)
  *                                             | n <= 17 x { u16 id | 16 bytes digest }
+ *   45 LEASE     24   1 renewed               u64 process | u64 stamp | u64 index
  *   C0 READ_REQ   8                           u64 req
  *   C1 READ_RSP  16                           u64 req | u64 index
  *
@@ -86,6 +87,9 @@
  * DIGESTS: those of the states of some nodes as of entry `index`, as far as the sender knows them: equal,
  * or one of these nodes is broken. None: the sender can't tell any more. ask: the sender has not yet seen
  * that its own is known.
+ *
+ * LEASE: a node's process asks its leader to believe it alive; renewed: the leader does, see
+ * raftd/node/lease.h. Both ride with LEADs and ACKs.
  */
 #ifndef WIRE_H
 #define WIRE_H
@@ -97,7 +101,7 @@
 #include "raftd/core/raft.h"
 
 enum {
-    WIRE_VERSION_NOW = 7,
+    WIRE_VERSION_NOW = 8,
     WIRE_DATAGRAM_BASE = 1200, /* passes nearly every path without fragments */
     WIRE_DATAGRAM_MAX = 1452,  /* what Ethernet carries of UDP over IPv6 */
     WIRE_HEAD_ROOM = 80,       /* of the longest envelope, before the payload ... */
@@ -127,6 +131,7 @@ enum wire_type {
     WIRE_CHANGE = 0x3D,
     WIRE_CHANGED = 0x41,
     WIRE_DIGESTS = 0x43,
+    WIRE_LEASE = 0x45,
     WIRE_LEAD = 0x81,
     WIRE_ACK = 0x82,
     WIRE_PROBE = 0x83,
@@ -211,6 +216,7 @@ enum wire_setting {
     WIRE_MAX_VALUE_BYTES,
     WIRE_ELECTION_TIMEOUT_MS,
     WIRE_MAX_DATA_BYTES,
+    WIRE_LEASE_MS,
     WIRE_SETTING_COUNT,
 };
 
@@ -241,6 +247,13 @@ struct wire_vitals {
     uint32_t rate;           /* bytes of it in a second since then */
 };
 
+struct wire_lease {
+    uint64_t process; /* of the node that asks; random */
+    uint64_t stamp;   /* its clock when it asked, us; echoed */
+    uint64_t index;   /* of an answer: it counts when the log is applied up to here */
+    bool renewed;     /* an answer; else a question */
+};
+
 /* A wish to change the members. */
 struct wire_change {
     uint64_t number;      /* the asking process has not used it before */
@@ -265,6 +278,7 @@ enum wire_frame_kind {
     WIRE_FRAME_VITALS,
     WIRE_FRAME_CHANGE,
     WIRE_FRAME_CHANGED,
+    WIRE_FRAME_LEASE,
 };
 
 struct wire_frame {
@@ -280,6 +294,7 @@ struct wire_frame {
         struct wire_vitals vitals;
         struct wire_change change;
         struct wire_changed changed;
+        struct wire_lease lease;
     };
 };
 
@@ -326,6 +341,7 @@ bool wire_put_digests(struct wire_writer *w, const struct wire_digests *d);
 bool wire_put_vitals(struct wire_writer *w, const struct wire_vitals *v);
 bool wire_put_change(struct wire_writer *w, const struct wire_change *c);
 bool wire_put_changed(struct wire_writer *w, const struct wire_changed *c);
+bool wire_put_lease(struct wire_writer *w, const struct wire_lease *l);
 
 /* Bytes of a frame of this type: its head and the fixed part of its body. */
 size_t wire_frame_bytes(enum wire_type type);

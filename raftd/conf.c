@@ -42,6 +42,8 @@ static const struct conf_key conf_keys[] = {
      "nodes of another cluster are not listened to"},
     {"cluster", "election_timeout_ms", CONF_U32, 50, 60000, "150",
      offsetof(struct conf, election_timeout_ms), "silence of T to 2T starts an election"},
+    {"cluster", "lease_ms", CONF_U32, 1000, 3600000, "10000", offsetof(struct conf, lease_ms),
+     "a node that was silent for a little longer loses its locks"},
     {"cluster", "max_value_bytes", CONF_U32, 1024, 1048576, "65536",
      offsetof(struct conf, max_value_bytes), "largest value of a key"},
     {"cluster", "max_data_bytes", CONF_U32, 1048576, 1048576000, "67108864",
@@ -73,6 +75,9 @@ static const struct conf_key conf_keys[] = {
 };
 
 enum { CONF_N_KEYS = sizeof conf_keys / sizeof conf_keys[0] };
+
+/* Election timeouts until a new leader can renew a lease: its election takes two or three as a rule. */
+enum { LEASE_TIMEOUTS = 4 };
 
 static const char *const level_words[] = {
     [SAY_DEBUG] = "debug", [SAY_INFO] = "info", [SAY_WARN] = "warn", [SAY_ERROR] = "error"};
@@ -620,7 +625,7 @@ int conf_set_node(struct conf *conf, uint16_t id, char *err, size_t errlen)
 
 const char *conf_warning(const struct conf *conf, unsigned n)
 {
-    const char *all[2];
+    const char *all[3];
     unsigned count = 0;
     if (conf->n_nodes % 2 == 0)
         all[count++] = "an even number of nodes survives no more failures than one node less";
@@ -628,6 +633,9 @@ const char *conf_warning(const struct conf *conf, unsigned n)
         all[count++] =
             "a value of max_value_bytes does not fit max_data_bytes, which counts its key, "
             "too, and 64 bytes for it: raise max_data_bytes, or lower max_value_bytes";
+    if (conf->lease_ms / LEASE_TIMEOUTS < conf->election_timeout_ms)
+        all[count++] = "lease_ms is less than four times election_timeout_ms: locks may be lost "
+                       "whenever the leader is";
     return n < count ? all[n] : NULL;
 }
 

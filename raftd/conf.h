@@ -49,6 +49,7 @@ struct conf {
     int n_nodes;                            /* 1 to CONF_NODES_MAX */
     uint32_t auto_replace_s;                /* a silent member is replaced by itself; 0 = never */
     uint32_t election_timeout_ms;           /* T; the timeout is random in [T, 2T] */
+    uint32_t lease_ms; /* a node whose leader does not answer for so long loses its locks */
     uint32_t max_value_bytes;
     uint32_t max_data_bytes;     /* of all keys and values, as kv.h counts them */
     uint32_t max_datagram_bytes; /* UDP payload */

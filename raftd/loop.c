@@ -310,6 +310,8 @@ static void on_prepare(struct ev_loop *ev, ev_prepare *w, int revents)
             continue;
     tell_refused(l);
     node_flush(l->node, loop_now(l));
+    atomic_store_explicit(&l->shared->lease_until_us, node_lease_until(l->node),
+                          memory_order_release);
     bool reads = node_local_reads(l->node);
     if (reads) /* first: while a node comes to be in doubt one of the two holds */
         atomic_store_explicit(&l->shared->old_reads, true, memory_order_release);
@@ -388,6 +390,7 @@ static struct node *make_node(struct loop *l, const struct wal_report *report,
         .id = conf_self(conf)->id,
         .n_voters = joins ? 0 : (unsigned)conf->n_nodes,
         .election_timeout_us = (uint64_t)conf->election_timeout_ms * 1000,
+        .lease_us = (uint64_t)conf->lease_ms * 1000,
         .auto_replace_us = (uint64_t)conf->auto_replace_s * 1000000,
         .max_value_bytes = conf->max_value_bytes,
         .max_data_bytes = conf->max_data_bytes,

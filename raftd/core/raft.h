@@ -764,6 +764,9 @@ enum raft_stand raft_stand(const struct raft *r);
 /* Leader: what that peer says counts, see raft_peer.sure_index. */
 bool raft_peer_counts(const struct raft *r, const struct raft_peer *p);
 
+/* Leader: the newest round that a majority answered. No later leader was elected before that round began. */
+uint64_t raft_confirmed_round(const struct raft *r);
+
 /* Term of the entry at index; 0 for index 0, for indexes below the trail's base and beyond the log. */
 uint64_t raft_term_at(const struct raft *r, uint64_t index);
 
@@ -785,13 +788,9 @@ enum raft_refusal raft_members_refusal(const struct raft *r, raft_time now,
 /* All invariants of one node as code. NULL, or a static sentence naming the broken one. */
 const char *raft_check(const struct raft *r);
 
-/* "follower", "pre-candidate", "candidate", "leader" */
+/* Words and short phrases for people. */
 const char *raft_role_name(enum raft_role role);
-
-/* "probe", "replicate", "snapshot" */
 const char *raft_peer_state_name(enum raft_peer_state state);
-
-/* Short phrases for people. */
 const char *raft_why_name(enum raft_why why);
 const char *raft_transfer_name(enum raft_transfer transfer);
 const char *raft_stand_name(enum raft_stand stand);

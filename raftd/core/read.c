@@ -19,7 +19,7 @@ static uint64_t round_of(const void *ctx, uint16_t id)
     return raft_peer_counts(r, p) ? p->round : 0;
 }
 
-static uint64_t confirmed_round(const struct raft *r)
+uint64_t raft_confirmed_round(const struct raft *r)
 {
     return raft_majority(&r->members, round_of, r);
 }
@@ -102,7 +102,7 @@ void raft_read_settle(struct raft *r)
 {
     if (r->role != RAFT_LEADER || r->n_reads == 0)
         return;
-    uint64_t confirmed = confirmed_round(r);
+    uint64_t confirmed = raft_confirmed_round(r);
     unsigned kept = 0;
     for (unsigned i = 0; i < r->n_reads; i++) {
         const struct raft_read read = r->reads[i];
@@ -125,7 +125,7 @@ void raft_read_settle(struct raft *r)
 /* Lowest round that some read still needs, UINT64_MAX if none does. */
 static uint64_t needed_round(const struct raft *r)
 {
-    uint64_t confirmed = r->n_reads == 0 ? 0 : confirmed_round(r);
+    uint64_t confirmed = r->n_reads == 0 ? 0 : raft_confirmed_round(r);
     uint64_t low = UINT64_MAX;
     for (unsigned i = 0; i < r->n_reads; i++) {
         if (r->reads[i].need > confirmed)

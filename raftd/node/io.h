@@ -137,6 +137,7 @@ struct node_config {
     /* Key of voters[i], as remembered; zeros = none. Of this node: of the directory that it had before. */
     uint8_t known[RAFT_VOTERS_MAX][ABOUT_KEY_BYTES];
     uint64_t election_timeout_us;
+    uint64_t lease_us;        /* see lease.h; 0 = LEASE_DEFAULT_US */
     uint64_t auto_replace_us; /* a member that was silent for so long is replaced; 0 = never */
     uint32_t max_value_bytes;
     /* Of all keys and values. The leader's limit counts on all nodes. CMD_LIMIT_BYTES or more, 0 = no

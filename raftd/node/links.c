@@ -231,8 +231,18 @@ struct wire_settings links_settings(const struct links *l)
         .n = WIRE_SETTING_COUNT,
         .value = {[WIRE_MAX_VALUE_BYTES] = l->cfg->max_value_bytes,
                   [WIRE_ELECTION_TIMEOUT_MS] = l->cfg->election_timeout_us / 1000,
-                  [WIRE_MAX_DATA_BYTES] = l->cfg->max_data_bytes},
+                  [WIRE_MAX_DATA_BYTES] = l->cfg->max_data_bytes,
+                  [WIRE_LEASE_MS] = l->cfg->lease_us / 1000},
     };
+}
+
+uint64_t links_least(const struct links *l, enum wire_setting setting)
+{
+    uint64_t least = links_settings(l).value[setting];
+    for (unsigned i = 0; i < l->n_rows; i++)
+        if (l->rows[i].settings.n > (unsigned)setting)
+            least = min_u64(least, l->rows[i].settings.value[setting]);
+    return least;
 }
 
 void links_status(const struct links *l, uint64_t now, struct status *s)

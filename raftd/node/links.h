@@ -57,6 +57,9 @@ void links_take_settings(struct links *l, uint16_t from, const struct wire_setti
 /* What we tell of our configuration. */
 struct wire_settings links_settings(const struct links *l);
 
+/* The least value of a setting that we or a peer have. */
+uint64_t links_least(const struct links *l, enum wire_setting setting);
+
 /* Fills loss and settings of a peer. */
 void links_peer_status(const struct links *l, uint64_t now, uint16_t peer, struct status_peer *s);
 

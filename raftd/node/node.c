@@ -12,6 +12,7 @@
 #include "raftd/node/changes.h"
 #include "raftd/node/digests.h"
 #include "raftd/node/envelope.h"
+#include "raftd/node/lease.h"
 #include "raftd/node/links.h"
 #include "raftd/node/log_in.h"
 #include "raftd/node/peer.h"
@@ -62,6 +63,7 @@ struct node {
     struct reads reads;
     struct writes writes;
     struct changes changes;
+    struct lease lease;
     struct vitals vitals;
     struct sender sender;
     struct receiver receiver;
@@ -231,10 +233,11 @@ static bool start(struct node *n, const struct wal_report *wal, const struct sna
     writes_init(&n->writes, cfg, &n->io, &n->replica, &n->relay_out, n->machine);
     changes_init(&n->changes, cfg, &n->io, &n->replica, seen, n);
     vitals_init(&n->vitals, &n->replica, &n->envelope, &n->peers, n->start_us);
-    n->sender = (struct sender){&n->replica, &n->envelope, &n->links, &n->digests,
-                                &n->changes, &n->vitals,   &n->peers};
+    lease_init(&n->lease, replica_raft(&n->replica), writes_process(&n->writes), cfg->lease_us);
+    n->sender = (struct sender){&n->replica, &n->envelope, &n->links,  &n->digests,
+                                &n->changes, &n->lease,    &n->vitals, &n->peers};
     n->receiver = (struct receiver){cfg,        &n->replica, &n->envelope, &n->links, &n->digests,
-                                    &n->log_in, &n->snap_in, &n->changes,  &n->vitals};
+                                    &n->log_in, &n->snap_in, &n->changes,  &n->lease, &n->vitals};
     bool memory = replica_init(&n->replica, cfg, &n->io, wal, machine_applied(n->machine),
                                machine_cluster_ms(n->machine), n->start_us);
     images_init(&n->images, cfg, &n->io, &n->replica, n->machine, wal, newest);
@@ -276,6 +279,8 @@ struct node *node_new(const struct node_config *cfg, const struct node_io *io,
     n->cfg.take_held |= keys == NULL;
     if (n->cfg.batch_bytes == 0)
         n->cfg.batch_bytes = NODE_BATCH_BYTES_MAX;
+    if (n->cfg.lease_us == 0)
+        n->cfg.lease_us = LEASE_DEFAULT_US;
     if (n->cfg.datagram_bytes == 0)
         n->cfg.datagram_bytes = WIRE_DATAGRAM_BASE;
     assert(n->cfg.datagram_bytes <= WIRE_DATAGRAM_MAX);
@@ -378,6 +383,12 @@ static void open_local_reads(struct node *n)
 bool node_local_reads(const struct node *n)
 {
     return n->local_reads && n->digests.verdict == DIGESTS_AGREE;
+}
+
+uint64_t node_lease_until(const struct node *n)
+{
+    uint64_t shortest_us = links_least(&n->links, WIRE_LEASE_MS) * 1000;
+    return node_local_reads(n) ? lease_until(&n->lease, shortest_us) : 0;
 }
 
 void node_stopping(struct node *n)
@@ -674,6 +685,7 @@ void node_flush(struct node *n, uint64_t now)
     watch_commits(n, now);
     if (state_is_right(n))
         show(n, now);
+    lease_step(&n->lease, now, replica_applied(&n->replica));
     replica_seal(&n->replica, now);
     n->due = node_deadline(n, now);
 }
@@ -736,6 +748,8 @@ void node_status(const struct node *n, uint64_t now, struct status *s)
     s->data_bytes = kv_bytes(n->kv);
     s->max_data_bytes = n->cfg.max_data_bytes;
     s->pending_writes = writes_pending(&n->writes);
+    s->lease_ms = (uint32_t)(n->cfg.lease_us / 1000);
+    s->lease_left_us = max_u64(node_lease_until(n), now) - now;
     s->log_max_bytes = n->cfg.log_max_bytes;
     s->local_reads = node_local_reads(n);
     s->differs_index = n->digests.at;
@@ -775,6 +789,7 @@ struct node_parts node_parts(struct node *n)
         .images = &n->images,
         .log_in = &n->log_in,
         .relay_out = &n->relay_out,
+        .lease = &n->lease,
         .links = &n->links,
         .writes = &n->writes,
         .replica = &n->replica,

@@ -77,6 +77,10 @@ uint64_t node_read(struct node *n, uint64_t now);
  * differs from another node's, since it may be the wrong one. */
 bool node_local_reads(const struct node *n);
 
+/* What the state says that clients of this node hold they do hold until then, by this node's clock; 0: they
+ * do not. See lease.h for when the clock is to be read. */
+uint64_t node_lease_until(const struct node *n);
+
 /* Before a clean stop: hands the disk the commit index if it does not have the newest one. */
 void node_stopping(struct node *n);
 
@@ -145,6 +149,7 @@ struct node_parts {
     struct images *images;
     struct log_in *log_in;
     struct relay_out *relay_out;
+    struct lease *lease;
     struct links *links;
     struct writes *writes;
     struct replica *replica;

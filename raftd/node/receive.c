@@ -13,9 +13,11 @@ static uint64_t life_us(const struct receiver *r)
     return max_u64(2 * r->cfg->election_timeout_us, LIFE_US);
 }
 
-/* Does the core take it for a sign of life of its leader? */
+/* Do we take it for a sign of life: the core for one of its leader, or the leader for one of a process? */
 static bool shows_life(const struct peer *p, const struct wire_frame *f)
 {
+    if (f->kind == WIRE_FRAME_LEASE)
+        return !f->lease.renewed;
     if (f->kind == WIRE_FRAME_DATA)
         return flows_of_leader(&p->flows, f->data.stream);
     return f->kind == WIRE_FRAME_MSG &&
@@ -37,6 +39,15 @@ static void take_sack(const struct receiver *r, uint64_t now, struct peer *p,
     if (h->term == replica_raft(r->replica)->term &&
         !flows_acked(&p->flows, now, p->id, s, link_echoed(&p->path.link, h)))
         p->drops[DROP_STREAM]++;
+}
+
+static void take_lease(const struct receiver *r, uint64_t now, const struct peer *p,
+                       const struct wire_header *h, const struct wire_lease *w)
+{
+    if (w->renewed)
+        lease_renewed(r->lease, w);
+    else if (h->term == replica_raft(r->replica)->term)
+        lease_asked(r->lease, now, p->id, envelope_incarnation(r->envelope, p->id), w);
 }
 
 static void take_frame(const struct receiver *r, uint64_t now, struct peer *p,
@@ -64,6 +75,7 @@ static void take_frame(const struct receiver *r, uint64_t now, struct peer *p,
         if (h->term == replica_raft(r->replica)->term)
             changes_answered(r->changes, p->id, &f->changed);
         break;
+    case WIRE_FRAME_LEASE: take_lease(r, now, p, h, &f->lease); break;
     case WIRE_FRAME_DIGESTS: digests_heard(r->digests, p->id, &f->digests); break;
     }
 }

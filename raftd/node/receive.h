@@ -5,6 +5,7 @@
 #include "raftd/node/changes.h"
 #include "raftd/node/digests.h"
 #include "raftd/node/envelope.h"
+#include "raftd/node/lease.h"
 #include "raftd/node/links.h"
 #include "raftd/node/log_in.h"
 #include "raftd/node/peer.h"
@@ -20,6 +21,7 @@ struct receiver {
     struct log_in *log_in;
     struct snap_in *snap_in;
     struct changes *changes;
+    struct lease *lease;
     struct vitals *vitals;
 };
 

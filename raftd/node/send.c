@@ -74,9 +74,19 @@ static void out_next(struct out *o, uint64_t term)
         }                                                                                          \
     } while (0)
 
+/* Leases are renewed with LEADs and ACKs, which go all the time. */
+static void out_lease(struct out *o)
+{
+    struct wire_lease w;
+    if (lease_tell(o->s->lease, o->now, o->p->id, &w) && wire_put_lease(&o->w, &w))
+        lease_told(o->s->lease, o->p->id, &w);
+}
+
 static void out_msg(struct out *o, const struct raft_msg *m)
 {
     OUT_PUT(o, m->term, wire_put_msg, m);
+    if (m->type == RAFT_MSG_LEAD || m->type == RAFT_MSG_ACK)
+        out_lease(o);
     if (m->type != RAFT_MSG_LEAD)
         return;
     o->lead = true;

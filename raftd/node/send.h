@@ -5,6 +5,7 @@
 #include "raftd/node/changes.h"
 #include "raftd/node/digests.h"
 #include "raftd/node/envelope.h"
+#include "raftd/node/lease.h"
 #include "raftd/node/links.h"
 #include "raftd/node/peer.h"
 #include "raftd/node/vitals.h"
@@ -16,6 +17,7 @@ struct sender {
     struct links *links;
     struct digests *digests;
     struct changes *changes;
+    struct lease *lease;
     const struct vitals *vitals;
     const struct peers *peers;
 };

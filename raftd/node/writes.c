@@ -24,6 +24,11 @@ void writes_init(struct writes *w, const struct node_config *cfg, const struct n
     w->deadline = NEVER;
 }
 
+uint64_t writes_process(const struct writes *w)
+{
+    return w->process;
+}
+
 unsigned writes_pending(const struct writes *w)
 {
     return w->n;

@@ -66,6 +66,9 @@ void writes_expire(struct writes *w, uint64_t now);
 /* The daemon stops: answers all with RESULT_STOPPING. */
 void writes_stop(struct writes *w);
 
+/* The random name of this process. */
+uint64_t writes_process(const struct writes *w);
+
 unsigned writes_pending(const struct writes *w);
 uint64_t writes_deadline(const struct writes *w);
 

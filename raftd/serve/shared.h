@@ -43,7 +43,10 @@ struct shared {
      * leader confirms are answered with RESULT_NOT_YET, ... */
     _Atomic bool local_reads;
     _Atomic bool old_reads; /* ... or, if kv has a state to show, with PROTO_RECOVERING */
-    _Atomic bool starting;  /* nothing else but status is served: status.recovering says why */
+    /* Until when this node's clients hold what kv says that they hold, see raftd/node/lease.h; 0: they do
+     * not. To be read before kv is, and to be compared with the clock after that. */
+    _Atomic uint64_t lease_until_us;
+    _Atomic bool starting; /* nothing else but status is served: status.recovering says why */
     /* By clients; the loop takes them back. */
     _Atomic bool snapshot_asked, drain_asked;
     _Atomic uint32_t transfer_asked; /* leader << 16 | heir; 0 = nobody has */

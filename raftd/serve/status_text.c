@@ -108,6 +108,8 @@ static const struct field node_fields[] = {
     {"impossible_messages", OF_NODE(raft.impossible_msgs), NUMBER, ALWAYS},
     {"election_timeout_ms", OF_NODE(election_timeout_ms), NUMBER, ALWAYS},
     {"max_value_bytes", OF_NODE(max_value_bytes), NUMBER, ALWAYS},
+    {"lease_ms", OF_NODE(lease_ms), NUMBER, ALWAYS},
+    {"lease_left_ms", OF_NODE(lease_left_us), MS, ALWAYS},
     {"uptime_s", OF_NODE(start_us), AGE_S, ALWAYS},
     {"age_ms", OF_NODE(now_us), AGE_MS, ALWAYS},
     {"fsync_count", OF_NODE(fsyncs), NUMBER, ALWAYS},

@@ -493,10 +493,19 @@ static void put_unknown(struct wire_writer *out, size_t len)
     out->len += WIRE_FRAME_BYTES + len;
 }
 
+static void put_lease(struct world *w, struct wire_writer *out)
+{
+    struct wire_lease l = {.renewed = take(w) & 1,
+                           .process = edge(w, writes_process(node_parts(w->node).writes)),
+                           .stamp = edge(w, w->now),
+                           .index = edge(w, node_raft(w->node)->trail.last)};
+    (void)wire_put_lease(out, &l);
+}
+
 static void put_frame(struct world *w, unsigned slot, struct wire_writer *out)
 {
     struct liar *p = &w->liars[slot];
-    unsigned type = take(w) % 17;
+    unsigned type = take(w) % 18;
     switch (type) {
     case 0: put_msg(w, slot, RAFT_MSG_LEAD, out); break;
     case 1: put_msg(w, slot, RAFT_MSG_PROBE, out); break;
@@ -514,6 +523,7 @@ static void put_frame(struct world *w, unsigned slot, struct wire_writer *out)
     case 13: put_settings(w, out); break;
     case 14: put_relay(w, p, BOOT + slot, out); break;
     case 15: put_msg(w, slot, RAFT_MSG_TRANSFER, out); break;
+    case 16: put_lease(w, out); break;
     default: put_unknown(out, take(w) & ~3u); break;
     }
 }

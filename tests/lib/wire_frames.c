@@ -157,11 +157,22 @@ const struct golden GOLDEN[GOLDEN_FRAMES] = {
     {.f.kind = WIRE_FRAME_SETTINGS,
      .f.settings = {WIRE_SETTING_COUNT,
                     {UINT64_C(0x0102030405060708), UINT64_C(0x1112131415161718),
-                     UINT64_C(0x2122232425262728)}},
-     .hex = "33001800"
+                     UINT64_C(0x2122232425262728), UINT64_C(0x3132333435363738)}},
+     .hex = "33002000"
             "0807060504030201"
             "1817161514131211"
-            "2827262524232221"},
+            "2827262524232221"
+            "3837363534333231"},
+    {.f.kind = WIRE_FRAME_LEASE,
+     .f.lease = {.renewed = true,
+                 .process = UINT64_C(0x2122232425262728),
+                 .stamp = UINT64_C(0x3132333435363738),
+                 .index = UINT64_C(0x4142434445464748)},
+     .flags = 1,
+     .hex = "45011800"
+            "2827262524232221"
+            "3837363534333231"
+            "4847464544434241"},
     {.f.kind = WIRE_FRAME_DIGESTS,
      .f.digests = {.index = UINT64_C(0x2122232425262728),
                    .ask = true,
@@ -318,6 +329,7 @@ bool frame_put(struct wire_writer *w, const struct wire_frame *f)
     case WIRE_FRAME_VITALS: return wire_put_vitals(w, &f->vitals);
     case WIRE_FRAME_CHANGE: return wire_put_change(w, &f->change);
     case WIRE_FRAME_CHANGED: return wire_put_changed(w, &f->changed);
+    case WIRE_FRAME_LEASE: return wire_put_lease(w, &f->lease);
     }
     return false;
 }
@@ -345,6 +357,7 @@ bool frame_same(const struct wire_frame *a, const struct wire_frame *b)
         return a->change.number == b->change.number && a->change.len == b->change.len &&
                memcmp(a->change.bytes, b->change.bytes, a->change.len) == 0;
     case WIRE_FRAME_CHANGED: return memcmp(&a->changed, &b->changed, sizeof a->changed) == 0;
+    case WIRE_FRAME_LEASE: return memcmp(&a->lease, &b->lease, sizeof a->lease) == 0;
     }
     return false;
 }

@@ -11,7 +11,7 @@
 enum {
     FRAMES_FROM = 0x0123, /* both bytes of an id are in use */
     FRAMES_TO = 0xFEDC,
-    GOLDEN_FRAMES = 21,
+    GOLDEN_FRAMES = 22,
 };
 
 #define FRAMES_TERM UINT64_C(0x0708090a0b0c0d0e)

@@ -77,6 +77,7 @@ void sim_on_spy(void *ctx, uint16_t to, uint8_t *payload, size_t len)
         case WIRE_FRAME_VITALS:
         case WIRE_FRAME_CHANGE:
         case WIRE_FRAME_CHANGED:
+        case WIRE_FRAME_LEASE:
         case WIRE_FRAME_DIGESTS: break;
         }
     }

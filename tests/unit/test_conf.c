@@ -60,6 +60,7 @@ static void test_defaults(void **state)
     struct conf conf;
     parse_ok(&conf, "[cluster]\nname=x\nnode.7=127.0.0.1:1\n");
     assert_int_equal(conf.election_timeout_ms, 150);
+    assert_int_equal(conf.lease_ms, 10000);
     assert_int_equal(conf.max_value_bytes, 65536);
     assert_int_equal(conf.max_data_bytes, 64 << 20);
     assert_int_equal(conf.disk_min_free, 8 << 20);
@@ -274,7 +275,7 @@ static const struct bad bad_texts[] = {
     {"[cluster] name = x\n", "f:1: [cluster] name = x: " SECTIONS_ALLOWED},
     /* keys */
     {"[cluster]\nnodes.1 = 1\n", "f:2: [cluster] nodes.1: unknown key; allowed: node.N, name, "
-                                 "election_timeout_ms, max_value_bytes, max_data_bytes, "
+                                 "election_timeout_ms, lease_ms, max_value_bytes, max_data_bytes, "
                                  "max_datagram_bytes, auto_replace_s"},
     {"[node]\nname = x\n",
      "f:2: [node] name: unknown key; allowed: id, data_dir, socket, "
@@ -372,6 +373,8 @@ static const struct bad bad_texts[] = {
                 "allowed: a number from 50 to "
                 "60000"),
     BAD_CLUSTER("election_timeout_ms", "", "allowed: a number from 50 to 60000"),
+    BAD_CLUSTER("lease_ms", "999", "allowed: a number from 1000 to 3600000"),
+    BAD_CLUSTER("lease_ms", "3600001", "allowed: a number from 1000 to 3600000"),
     BAD_CLUSTER("max_value_bytes", "1023", "allowed: a number from 1024 to 1048576"),
     BAD_CLUSTER("max_value_bytes", "1048577", "allowed: a number from 1024 to 1048576"),
     BAD_CLUSTER("max_data_bytes", "1048575", "allowed: a number from 1048576 to 1048576000"),
@@ -456,6 +459,8 @@ static void test_limits_are_inclusive(void **state)
     static const char *const texts[] = {
         CLUSTER "election_timeout_ms = 50\nmax_value_bytes = 1024\n",
         CLUSTER "election_timeout_ms = 60000\nmax_value_bytes = 1048576\n",
+        CLUSTER "lease_ms = 1000\n",
+        CLUSTER "lease_ms = 3600000\n",
         CLUSTER "max_datagram_bytes = 512\n",
         CLUSTER "max_datagram_bytes = 1452\n[node]\nkey_file = /k\n",
         CLUSTER "[node]\nreaders = 0\nsocket_mode = 600\nlog_level = debug\n",
@@ -518,7 +523,8 @@ static void test_round_trip(void **state)
     /* every key away from its default */
     parse_ok(&conf, "[cluster]\nname = a!=~[x]:1\nnode.9 = [2001:db8::1]:1\nnode.4 = "
                     "[2001:db8::2]:65535, box:1\n"
-                    "election_timeout_ms = 2000\nmax_value_bytes = 4096\nmax_data_bytes = 2000000\n"
+                    "election_timeout_ms = 2000\nlease_ms = 20000\nmax_value_bytes = "
+                    "4096\nmax_data_bytes = 2000000\n"
                     "max_datagram_bytes = 1400\n[node]\nid = 9\n"
                     "key_file = /k/{id}\nnext_key_file = /n/{id}/{id}\n"
                     "data_dir = /some dir/{id}/{id}x\nsocket = /s{id}=1: [y]\nsocket_mode = 0600\n"
@@ -650,6 +656,11 @@ static void test_warning(void **state)
     parse_ok(&conf, CLUSTER "node.4 = 127.0.0.1:7104\n");
     assert_non_null(conf_warning(&conf, 0));
     assert_null(conf_warning(&conf, 1));
+    /* A lease outlasts the search for a leader, or just does not. */
+    parse_ok(&conf, CLUSTER "election_timeout_ms = 2500\n");
+    assert_null(conf_warning(&conf, 0));
+    parse_ok(&conf, CLUSTER "election_timeout_ms = 2501\n");
+    assert_non_null(strstr(conf_warning(&conf, 0), "lease_ms is less than four times"));
     /* The largest value with the longest key fits, or just does not. */
     parse_ok(&conf, CLUSTER "max_value_bytes = 1048256\nmax_data_bytes = 1048576\n");
     assert_null(conf_warning(&conf, 0));

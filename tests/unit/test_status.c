@@ -104,6 +104,8 @@ static void fill(struct status *s)
     s->leader_changes_hour = 2;
     s->election_timeout_ms = 150;
     s->max_value_bytes = 65536;
+    s->lease_ms = 10000;
+    s->lease_left_us = 9700000;
     s->log_bytes = 8388608;
     s->log_max_bytes = 67108864;
     s->installs_failed = 3;
@@ -181,6 +183,8 @@ static const char *const lines[] = {
     "leader_changes_hour=2\n",
     "election_timeout_ms=150\n",
     "max_value_bytes=65536\n",
+    "lease_ms=10000\n",
+    "lease_left_ms=9700\n",
     "log_bytes=8388608\n",
     "log_max_bytes=67108864\nlog_full=0\nlog_first_index=41\n",
     "snapshot_index=60\nsnapshot_bytes=5000\nimage=0\n",

@@ -203,6 +203,12 @@ static void random_frame(struct wire_frame *f, size_t type, uint64_t term, uint6
         f->changed.term = rnd_u64(s);
         f->changed.verdict = (uint8_t)rnd(s);
         break;
+    case WIRE_FRAME_LEASE:
+        f->lease.renewed = rnd_bool(s);
+        f->lease.process = rnd_u64(s);
+        f->lease.stamp = rnd_u64(s);
+        f->lease.index = rnd_u64(s);
+        break;
     }
 }
 
