@@ -54,7 +54,8 @@ struct cmd_build {
     unsigned numbers;
     uint8_t number[CMD_CONDITIONS_MAX + CMD_OPERATIONS_MAX][CMD_NUMBER_BYTES];
     uint32_t max_value_bytes; /* set by the caller: values over it are refused */
-    const char *error;        /* why the first item that found no room is not there */
+    const char *error;        /* why the first item that could not be added was not */
+    char error_text[96];
     uint32_t shape; /* build: what `tell` has to know beside what was told, as the command likes */
 };
 
@@ -109,16 +110,16 @@ enum command_flags {
 };
 
 struct command {
-    const char *name; /* in small letters, as "raft.get" */
-    int arity;        /* arguments with the name; below 0: at least so many */
-    unsigned flags;   /* enum command_flags */
+    const char *name;    /* in small letters, as "raft.get" */
+    const char *syntax;  /* of the arguments, "key value [NX | XX]" */
+    const char *summary; /* one sentence */
+    const char *group;   /* "string", "generic", "connection", "server", "raft" ... */
+    enum command_kind kind;
+    int arity;      /* arguments with the name; below 0: at least so many */
+    unsigned flags; /* enum command_flags */
     /* Places in argv, every `step`th of them from the first to the last one, which counts from the end if it
      * is below 0; all 0: there are none. */
     int first_key, last_key, step;
-    enum command_kind kind;
-    const char *group;   /* "string", "generic", "connection", "server", "raft" ... */
-    const char *syntax;  /* of the arguments, "key value [NX | XX]" */
-    const char *summary; /* one sentence */
 
     /* Looks at a call before anything else is done with it. NULL: it is good; else an error, as resp_error()
      * takes it. The pointer may be NULL. */
@@ -139,5 +140,8 @@ const struct command *command_find(const struct resp_arg *name);
 /* NULL: the call has as many arguments as its command takes, keys where keys are, and passes its check; else
  * an error. */
 const char *command_check(const struct call *call);
+
+/* Of RAFT.ONCE: fills in which write it is about, and its token. NULL: both are good; else an error. */
+const char *command_once(const struct call *call, struct call *inner, struct cmd_token *token);
 
 #endif
