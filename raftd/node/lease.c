@@ -101,9 +101,9 @@ static bool answer(const struct lease *l, uint16_t to, struct wire_lease *w)
     return false;
 }
 
-static bool question_due(const struct lease *l, uint64_t now)
+static uint64_t question_at(const struct lease *l)
 {
-    return l->asked == 0 || now >= l->asked + l->lease_us / LEASE_ASKS;
+    return l->asked != 0 ? l->asked + l->lease_us / LEASE_ASKS : 0;
 }
 
 bool lease_tell(const struct lease *l, uint64_t now, uint16_t to, struct wire_lease *w)
@@ -111,7 +111,7 @@ bool lease_tell(const struct lease *l, uint64_t now, uint16_t to, struct wire_le
     if (l->raft->role == RAFT_LEADER)
         return answer(l, to, w);
     *w = (struct wire_lease){.process = l->process, .stamp = now};
-    return to == l->raft->leader && question_due(l, now);
+    return to == l->raft->leader && now >= question_at(l);
 }
 
 void lease_told(struct lease *l, uint16_t to, const struct wire_lease *w)
@@ -138,7 +138,7 @@ static void ask_self(struct lease *l, uint64_t now)
 {
     const struct raft_config *cfg = &l->raft->cfg;
     struct wire_lease w = {.process = l->process, .stamp = now};
-    if (question_due(l, now)) {
+    if (now >= question_at(l)) {
         lease_told(l, cfg->id, &w);
         lease_asked(l, now, cfg->id, cfg->incarnation, &w);
     }
@@ -169,6 +169,11 @@ void lease_step(struct lease *l, uint64_t now, uint64_t applied)
         return;
     l->counted = l->stamp;
     l->stamp = 0;
+}
+
+uint64_t lease_deadline(const struct lease *l)
+{
+    return l->raft->role == RAFT_LEADER ? question_at(l) : NEVER;
 }
 
 uint64_t lease_until(const struct lease *l, uint64_t shortest_us)

@@ -103,8 +103,10 @@ void lease_asked(struct lease *l, uint64_t now, uint16_t from, uint64_t incarnat
 /* An answer came, from whatever leader: what it says stays true. */
 void lease_renewed(struct lease *l, const struct wire_lease *w);
 
-/* Once per iteration, after readers were shown the log up to `applied`. */
+/* Once per iteration, after readers were shown the log up to `applied`. A leader may have no peers whose
+ * datagrams wake it. */
 void lease_step(struct lease *l, uint64_t now, uint64_t applied);
+uint64_t lease_deadline(const struct lease *l);
 
 /* By our clock our clients hold what the state says until then; 0: they hold nothing. shortest_us: of all
  * leases that nodes are configured with, in case they differ. */

@@ -709,7 +709,7 @@ uint64_t node_deadline(const struct node *n, uint64_t now)
         return now;
     uint64_t at = min_u64(replica_deadline(&n->replica), writes_deadline(&n->writes));
     at = min_u64(at, min_u64(envelope_deadline(&n->envelope), n->follow_at));
-    at = min_u64(at, changes_deadline(&n->changes));
+    at = min_u64(at, min_u64(changes_deadline(&n->changes), lease_deadline(&n->lease)));
     at = min_u64(at, max_u64(images_deadline(&n->images), now + 1));
     if (replica_raft(&n->replica)->role == RAFT_LEADER)
         at = min_u64(at, catch_up_deadline(&n->catch_up));

@@ -10,6 +10,7 @@
 #include "raftd/state/kv.h"
 #include "raftd/state/machine.h"
 #include "raftd/state/origins.h"
+#include "raftd/node/lease.h"
 #include "raftd/node/log_in.h"
 #include "raftd/node/node.h"
 #include "raftd/node/peer.h"
