@@ -36,8 +36,8 @@ struct channels {
 
 void channels_init(struct channels *c);
 
-/* Whether there can be such a channel, or one of that pattern. NULL: yes; else an error, as resp_error() takes
- * it. */
+/* Whether there can be such a channel, or one of that pattern. NULL: yes; else an error, as resp_error()
+ * takes it. */
 const char *channels_check(const struct resp_arg *name, bool pattern);
 
 /* Subscribes to what channels_check() found good, from the change with that number on. What is subscribed to

@@ -176,6 +176,25 @@ void sim_model_take(struct sim *s, const struct entry *e)
         k->v = sim_must(realloc(k->v, k->cap * sizeof *k->v));
     }
     k->v[k->n++] = v;
+    sim_watch_made(s, e->index, o->key, v.op);
+}
+
+bool sim_key_begins(const struct sim *s, uint32_t key, const char *prefix)
+{
+    uint8_t name[KEY_BYTES];
+    size_t len = strlen(prefix);
+    return key_name(s, key, name) >= len && memcmp(name, prefix, len) == 0;
+}
+
+bool sim_is_change(const struct sim *s, const struct change_made *c, const struct history_change *h)
+{
+    const struct kv_object *o = h->object;
+    uint8_t name[KEY_BYTES];
+    size_t len = key_name(s, c->key, name);
+    if (o->modify_revision != c->index || o->key_len != len || memcmp(kv_key(o), name, len) != 0)
+        return false;
+    return c->op == NO_OP ? h->kind == HISTORY_DELETED
+                          : h->kind == HISTORY_PUT && value_is(s, c->op, kv_value(o), o->value_len);
 }
 
 /* That object is that version, or both are nothing. */
@@ -574,6 +593,7 @@ void sim_clients_free(struct sim *s)
     for (uint32_t i = 0; i < s->n_keys; i++)
         free(s->keys[i].v);
     free(s->keys);
+    free(s->made);
     free(s->ops);
     free(s->clients);
     free(s->ids);

@@ -17,6 +17,7 @@
 #include "raftd/node/relay.h"
 #include "raftd/node/replica.h"
 #include "raftd/node/writes.h"
+#include "raftd/serve/watch.h"
 #include "raftd/state/image.h"
 #include "storage/snapshot.h"
 #include "storage/wal.h"
@@ -38,6 +39,7 @@ enum {
     SPINS_MAX = 1000,
     BACKLOG = 400, /* datagrams that a paused process' socket holds */
     TAPE = 1024,   /* datagrams recorded for replays */
+    WATCHERS = 4,  /* programs on each box that watch keys */
 };
 
 #define DIR   "/d"
@@ -151,6 +153,21 @@ struct current {
 struct key {
     struct version *v;
     unsigned n, cap;
+};
+
+/* What a committed entry made of a key. */
+struct change_made {
+    uint64_t index;
+    uint32_t key, op; /* NO_OP = deleted */
+};
+
+/* A program that watches keys through its node. */
+struct watcher {
+    struct watch watch;
+    uint64_t generation; /* of the node that it is connected to; another one: it is not */
+    uint64_t from;       /* all changes of entries before it were told; 0 = it begins */
+    size_t next;         /* number of the first change that may be told next */
+    uint32_t random;
 };
 
 /* ---- nodes ---- */
@@ -282,6 +299,9 @@ struct sim_node {
     struct entry *image_snap;
     struct entry *lost; /* it acknowledged all up to here, and lost some of it; NULL = it has all */
     uint32_t lost_boot; /* process that did */
+    struct watcher watchers[WATCHERS];
+    uint64_t
+        history_from;   /* the first entry that this process applied behind its newest snapshot */
     struct entry *gone; /* a disk that is no more held all up to here */
     uint32_t boot;      /* the process that is, or was last */
     bool doubted;       /* since then it was told */
@@ -381,6 +401,8 @@ struct sim {
     struct key *keys;
     uint32_t n_keys, cap_keys;
     struct linear *linear;
+    struct change_made *made; /* all that were committed */
+    size_t n_made, cap_made;
     uint8_t *row; /* of values */
     struct current current[NODES];
     bool closed;     /* clients ask nothing new */
@@ -588,6 +610,17 @@ void sim_check_state(struct sim *s, struct sim_node *m);
 uint32_t sim_ask(struct sim *s, unsigned client, unsigned node, enum op_kind kind, uint32_t key,
                  uint32_t len, uint64_t timeout_us);
 void sim_local_read(struct sim *s, struct sim_node *m);
+
+/* That key begins so; that is how a node tells this change. */
+bool sim_key_begins(const struct sim *s, uint32_t key, const char *prefix);
+bool sim_is_change(const struct sim *s, const struct change_made *c,
+                   const struct history_change *h);
+
+/* watch.c */
+/* The newest committed entry made this of a key. */
+void sim_watch_made(struct sim *s, uint64_t index, uint32_t key, uint32_t op);
+/* Those who watch at that node get news, if it has some. */
+void sim_watch(struct sim *s, struct sim_node *m);
 
 /* fault.c */
 void sim_fault_init(struct sim *s);

@@ -209,6 +209,8 @@ static void add(struct sum *sum, const struct sim_totals *t)
     s->reads += t->reads;
     s->lists += t->lists;
     s->local_reads += t->local_reads;
+    s->told += t->told;
+    s->compacted += t->compacted;
     s->boots += t->boots;
     s->leaders += t->leaders;
     s->handovers += t->handovers;
@@ -259,6 +261,8 @@ static void print_stats(const struct sum *sum)
     printf("  reads: %" PRIu64 " linearizable (%" PRIu64 " lists), %" PRIu64 " local; %" PRIu64
            " operations in checked histories\n",
            t->reads, t->lists, t->local_reads, t->histories);
+    printf("  watches: told %" PRIu64 " changes, and %" PRIu64 " times that some were forgotten\n",
+           t->told, t->compacted);
     printf("  healed: leader after at most %.1f s, all equal after %.1f s, then at most %" PRIu64
            " datagrams/s\n",
            (double)sum->elected_max_us / 1e6, (double)sum->converged_max_us / 1e6, sum->idle_max);

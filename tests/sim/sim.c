@@ -363,6 +363,7 @@ void sim_boot(struct sim *s, struct sim_node *m)
     m->job_head = m->n_jobs = 0;
     m->n_reads = 0;
     m->lead_term = m->applied = 0;
+    m->history_from = newest.index + 1;
     m->known = rep.commit;
     m->committed = &s->root;
     m->durable = rep.last_index;

@@ -130,9 +130,11 @@ struct sim_totals {
     uint64_t ended;  /* ... and of a process that was not current */
     uint64_t snapshots, drops, installs; /* written, of logs, that took the place of a state */
     uint64_t resumed;                    /* fetches of snapshots that went on where they were */
-    uint64_t doubts;  /* nodes that were told that they had lost something, and have it again */
-    uint64_t damaged; /* nodes that started in doubt, with less than they had ... */
-    uint64_t healed;  /* ... and those that were healed */
+    uint64_t told;                       /* changes, to those who watch */
+    uint64_t compacted; /* times that some of these wanted more than was remembered */
+    uint64_t doubts;    /* nodes that were told that they had lost something, and have it again */
+    uint64_t damaged;   /* nodes that started in doubt, with less than they had ... */
+    uint64_t healed;    /* ... and those that were healed */
     uint64_t faults[SIM_FAULT_COUNT]; /* how often each really happened */
     uint64_t elected_us;              /* liveness: until there was a leader ... */
     uint64_t converged_us;            /* ... and until all was answered and equal */

@@ -375,7 +375,10 @@ static bool install_job(struct sim *s, struct sim_node *m)
     m->snap_maybe = NULL;
     node_snap_installed(m->node, sim_local(m, s->now), rc == 0 ? &head : NULL,
                         rc == 0 ? load : NULL);
-    s->t.installs += node_raft(m->node)->trail.base_index != before;
+    if (node_raft(m->node)->trail.base_index != before) {
+        s->t.installs++;
+        m->history_from = head.index + 1;
+    }
     sim_check_state(s, m);
     return true;
 }
