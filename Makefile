@@ -94,7 +94,7 @@ TEST_CFLAGS = -Wno-missing-prototypes $(NARROW)
 # --- sources -------------------------------------------------------------------------------------
 SRCS := $(sort $(shell find raftd net storage -name '*.c'))
 CTL_ONLY := $(sort $(wildcard raftd/tool/*.c))
-CTL_SRCS := $(CTL_ONLY) $(wildcard raftd/base/*.c) raftd/serve/proto.c raftd/serve/outq.c raftd/serve/status_text.c \
+CTL_SRCS := $(CTL_ONLY) $(wildcard raftd/base/*.c) raftd/serve/status_text.c \
   $(wildcard raftd/core/*.c) raftd/conf.c raftd/conf_addr.c raftd/keyfile.c
 DAEMON_SRCS := $(filter-out $(CTL_ONLY),$(SRCS))
 HEADERS := $(sort $(shell find raftd net storage tests -name '*.h'))
@@ -118,7 +118,7 @@ $(B)/raftd: $(call objs,$(DAEMON_SRCS))
 
 $(B)/raftctl: $(call objs,$(CTL_SRCS))
 	$(say) LINK $@
-	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ -lsodium $(ATOMIC_LIB)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ -lhiredis -lsodium $(ATOMIC_LIB)
 
 objects: $(call objs,$(SRCS))
 unit-objects: $(UNITS:%=$(O)/tests/unit/%.o)
@@ -320,7 +320,7 @@ uninstall:
 clean:
 	rm -rf build
 
-BUILD_PACKAGES := gcc make libc6-dev libev-dev liburcu-dev libsodium-dev
+BUILD_PACKAGES := gcc make libc6-dev libev-dev liburcu-dev libsodium-dev libhiredis-dev
 TEST_PACKAGES := libcmocka-dev patch gcovr clang libclang-rt-dev llvm clang-format clang-tidy cppcheck valgrind \
   strace iproute2 nftables mandoc musl-tools binutils
 # What is missing is installed: by root, or by sudo, which must not ask for a password where nobody can

@@ -29,6 +29,11 @@ enum raftctl_exit {
     RAFTCTL_EXIT_INTERNAL = 9,    /* the answer made no sense, no memory, or output failed */
     RAFTCTL_EXIT_NOT_YET = 10,    /* the daemon has just started; nothing was done */
     RAFTCTL_EXIT_REFUSED = 11,    /* the leader did not change the members, and says why */
+    RAFTCTL_EXIT_NOT_MET = 12,    /* a condition of the write does not hold; nothing was done */
+    RAFTCTL_EXIT_NOT_HELD = 13,   /* a lock is not held with that fence; nothing was done */
+    RAFTCTL_EXIT_COMPACTED = 14,  /* changes of so long ago are not remembered */
+    RAFTCTL_EXIT_LAGGED = 15,     /* changes came faster than they were taken: some are missing */
+    RAFTCTL_EXIT_CANT_TELL = 16,  /* nobody knows any more what became of a write */
 };
 
 #endif

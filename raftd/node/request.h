@@ -13,7 +13,7 @@
 
 #include "raftd/state/results.h"
 
-/* Answers to clients; the numbers are on the client socket (proto.h) and never change. */
+/* What becomes of a request of a client. */
 enum result {
     RESULT_OK = 0,
     RESULT_NO_KEY = 1,    /* get, delete: no such key */

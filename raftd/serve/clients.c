@@ -53,10 +53,11 @@ static void on_wake(struct ev_loop *loop, ev_async *w, int events)
     (void)events;
     listen_again(w->data);
     begin_to_end(w->data);
-    writes_take_answers(w->data);
-    turns_run(w->data);
+    requests_take_answers(w->data);
+    reads_confirm(w->data);
     if (clients_left_out(w->data))
-        reads_expire(w->data, NEVER, NULL, RESULT_NO_LEADER);
+        reads_expire(w->data, NEVER, RESULT_NO_LEADER);
+    turns_run(w->data);
 }
 
 static void on_more(struct ev_loop *loop, ev_async *w, int events)
@@ -84,7 +85,7 @@ static void on_timer(struct ev_loop *loop, ev_timer *w, int events)
     struct clients *c = w->data;
     uint64_t now = clock_us();
     c->timer_us = c->armed_us = NEVER;
-    reads_expire(c, now, NULL, why_late(c));
+    reads_expire(c, now, why_late(c));
     turns_retry(c);
     if (c->accept_us <= now) {
         c->accept_us = NEVER;
@@ -167,7 +168,7 @@ struct clients *clients_new(struct ev_loop *loop, struct shared *shared, unsigne
     struct clients *c = malloc(sizeof *c);
     if (c == NULL)
         return NULL;
-    memset(c, 0, offsetof(struct clients, packet));
+    memset(c, 0, offsetof(struct clients, argv));
     c->loop = loop;
     c->shared = shared;
     c->me = &shared->readers[reader];
@@ -198,9 +199,9 @@ void clients_free(struct clients *c)
 {
     if (c == NULL)
         return;
-    writes_take_answers(c);
-    turns_run(c);
-    reads_stop(c);
+    requests_take_answers(c);
+    reads_confirm(c);
+    queues_stop(c);
     flush(c);
     for (unsigned i = 0; i < CLIENTS_SLOTS; i++)
         if (c->conns[i] != NULL)

@@ -1,4 +1,4 @@
-/* clients.h: serves local clients (proto.h) on one event loop: a reader thread's, or the main loop
+/* clients.h: serves local clients (resp.h, commands.h) on one event loop: a reader thread's, or the main loop
  * when there are no reader threads.
  *
  * Local reads, lists and status are answered here at once from RCU-protected state, whatever the
@@ -16,25 +16,37 @@
 
 #include <ev.h>
 
+#include "raftd/serve/resp.h"
 #include "raftd/serve/shared.h"
+#include "raftd/state/cmd.h"
 
 enum {
     CLIENTS_CONNS_MAX = 256, /* connections of one instance */
     CLIENTS_GUESTS_MAX = 16, /* guests are connections of one instance beyond the limit of all
                                 instances: they get RESULT_BUSY, or the status if they ask for it */
     CLIENTS_GUEST_US = 1000 * 1000, /* how long a guest may stay */
-    CLIENTS_ACCEPT_MAX = 16,     /* connections taken in one iteration, so that others get a turn */
-    CLIENTS_CONN_OPS_MAX = 2048, /* unanswered requests of one connection: enough for a pipeline
-                                    over a slow link, then RESULT_BUSY */
+    CLIENTS_ACCEPT_MAX = 16, /* connections taken in one iteration, so that others get a turn */
+    CLIENTS_CONN_OPS_MAX =
+        2048, /* commands of one connection that wait for their answers: enough for a
+                                    pipeline over a slow link; then nothing more is taken */
     /* Limits of all instances together. */
-    CLIENTS_READS_MAX = 16384, /* reads that wait, about 0.4 KiB each */
+    CLIENTS_READS_MAX = 16384, /* reads that wait, about 0.5 KiB each, beside the next but one */
     CLIENTS_WRITES_MAX = 4096, /* writes without an answer: as many as the node takes */
     CLIENTS_WRITES_MAX_BYTES = 8 << 20,
-    CLIENTS_PARTS_MAX_BYTES = 16 << 20, /* values that are arriving in parts */
+    CLIENTS_PARTS_MAX_BYTES = 16 << 20, /* long commands that are coming in or wait */
 
-    /* A connection ends when the next part of a value does not come within this time. */
-    CLIENTS_PART_IDLE_US = 10 * 1000 * 1000,
-    CLIENTS_OUT_ALL_BYTES = 16 << 20, /* answers that no client has read yet, of all clients */
+    CLIENTS_RECEIVE_BYTES =
+        32768, /* received at a time; and of a command that is coming in a connection
+                                      may have so much without a share of the number above */
+    /* A command and what RESP puts around its arguments. */
+    CLIENTS_COMMAND_MAX_BYTES = CMD_MAX_BYTES + RESP_ARGS_MAX * RESP_HEAD_MAX_BYTES,
+    /* A connection ends when a command does not come whole within this time. */
+    CLIENTS_PART_US = 10 * 1000 * 1000,
+    CLIENTS_TIMEOUT_MS = 5000, /* of a command, if its connection sets no other */
+    CLIENTS_TIMEOUT_MAX_MS = 3600 * 1000,
+    CLIENTS_FETCH_BYTES = 32768,        /* of a snapshot, in one answer */
+    CLIENTS_ANSWER_MAX_BYTES = 4 << 20, /* one answer: a quarter of CLIENTS_OUT_ALL_BYTES */
+    CLIENTS_OUT_ALL_BYTES = 16 << 20,   /* answers that no client has read yet, of all clients */
     /* Answers that one client has not read yet. While there are more, nothing is done for that client; the
      * last answer may exceed the limit. */
     CLIENTS_OUT_MAX_BYTES = 1 << 20,
@@ -45,11 +57,11 @@ enum {
 
     /* A unit of work takes about a microsecond. Every connection gets one turn in each iteration, so 256 of
      * them take some 20 ms; lists get what is left over. */
-    CLIENTS_TURN_WORK = 64,    /* in one connection's turn: a few dozen requests */
-    CLIENTS_LISTS_WORK = 1024, /* for all lists in one iteration; one page may exceed it */
-    CLIENTS_STATUS_BYTES = 64, /* of a status, printed in one unit */
-    CLIENTS_WORK_BYTES = 4096, /* copied in one unit */
-    CLIENTS_WORK_KEYS = 8,     /* listed in one unit */
+    CLIENTS_TURN_WORK = 64,         /* in one connection's turn: a few dozen requests */
+    CLIENTS_LISTS_WORK = 1024,      /* for all lists in one iteration; one page may exceed it */
+    CLIENTS_STATUS_BYTES = 64,      /* of a status, printed in one unit */
+    CLIENTS_WORK_BYTES = 4096,      /* copied in one unit */
+    CLIENTS_WORK_LIST_BYTES = 1024, /* of an answer that lists keys, in one unit */
 
     CLIENTS_STALL_US = 10 * 1000 * 1000, /* a client that takes no answer for so long is dropped */
     CLIENTS_RETRY_US = 1000 * 1000, /* until accept is tried again when no descriptor was left */

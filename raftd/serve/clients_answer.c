@@ -1,14 +1,19 @@
 /* clients_answer.c: see clients_impl.h. */
-#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "raftd/serve/clients_impl.h"
-#include "raftd/base/clock.h"
-#include "raftd/state/kv.h"
 #include "raftd/base/rcu.h"
-#include "raftd/serve/status_text.h"
+
+enum {
+    SMALL_BYTES =
+        512, /* an answer of so few needs no share: nothing is asked of who does not take them */
+    OUT_KEEP_BYTES = 32768, /* an empty buffer larger than this gives its memory back */
+    WORK_LOOKED = 8,        /* keys that are looked at in one unit of work */
+};
 
 void conn_mark_dirty(struct conn *conn)
 {
@@ -23,19 +28,33 @@ void conn_hang_up(struct conn *conn)
     conn_mark_dirty(conn);
 }
 
+size_t output_pending(const struct conn *conn)
+{
+    return conn->answers.len - conn->sent;
+}
+
 bool output_full(const struct conn *conn)
 {
     uint64_t most = max_u64(conn->out_bytes, CLIENTS_OUT_OWN_BYTES);
-    return outq_pending(&conn->outq) >= min_u64(most, CLIENTS_OUT_MAX_BYTES);
+    return output_pending(conn) >= min_u64(most, CLIENTS_OUT_MAX_BYTES);
 }
 
-/* True if an answer with a body of so many bytes may be queued; takes what it needs of USERS_OUT_BYTES. */
+/* How many bytes may be added with the share that is taken. The memory of the buffer grows in steps, so one
+ * step is not for bytes. */
+static size_t free_room(const struct conn *conn)
+{
+    size_t most = CLIENTS_OUT_OWN_BYTES;
+    if (conn->out_bytes > most + RESP_STEP_BYTES)
+        most = conn->out_bytes - RESP_STEP_BYTES;
+    return most > output_pending(conn) ? most - output_pending(conn) : 0;
+}
+
+/* True if so many bytes may be added; takes what they need of USERS_OUT_BYTES. */
 static bool room(struct conn *conn, size_t len)
 {
-    /* The memory of the queue grows in steps, and each packet needs a few bytes more than it has. */
-    size_t need = outq_pending(&conn->outq) + len + len / 512 + OUTQ_STEP_BYTES;
-    if (need <= CLIENTS_OUT_OWN_BYTES + OUTQ_STEP_BYTES || need <= conn->out_bytes)
+    if (len <= free_room(conn))
         return true;
+    size_t need = output_pending(conn) + len + RESP_STEP_BYTES;
     if (conn->user == NULL || !users_take(&conn->clients->shared->users, conn->user,
                                           USERS_OUT_BYTES, need - conn->out_bytes))
         return false;
@@ -45,193 +64,152 @@ static bool room(struct conn *conn, size_t len)
 
 void output_give(struct conn *conn)
 {
-    size_t need = conn->outq.cap > CLIENTS_OUT_OWN_BYTES ? conn->outq.cap : 0;
+    size_t cap = conn->answers.cap, need = cap > CLIENTS_OUT_OWN_BYTES ? cap : 0;
     if (conn->out_bytes <= need)
         return;
     users_give(&conn->clients->shared->users, conn->user, USERS_OUT_BYTES, conn->out_bytes - need);
     conn->out_bytes = need;
 }
 
-/* Queues a whole answer, in as many packets as it needs. */
-static void answer(struct conn *conn, const struct proto_reply *whole)
+enum output_state output_send(struct conn *conn)
 {
-    conn->clients->work -= (int)(whole->body_len / CLIENTS_WORK_BYTES);
-    struct proto_reply r = *whole;
-    size_t left = whole->body_len;
-    rcu_enter();
-    r.leader = rcu_get(conn->clients->shared->status)->leader;
-    rcu_leave();
-    do {
-        r.body_len = left < PROTO_REPLY_BODY_MAX_BYTES ? left : PROTO_REPLY_BODY_MAX_BYTES;
-        left -= r.body_len;
-        r.flags = (uint8_t)(whole->flags | (left > 0 ? PROTO_MORE : 0));
-        uint8_t *p = outq_add(&conn->outq, PROTO_REPLY_HEAD_BYTES + r.body_len);
-        if (p == NULL) {
-            conn_hang_up(conn);
-            return;
-        }
-        (void)proto_reply_encode(p, &r);
-        if (r.body_len > 0)
-            r.body += r.body_len;
-    } while (left > 0);
+    struct resp_out *out = &conn->answers;
+    while (conn->sent < out->len) {
+        ssize_t n = send(conn->in.fd, out->buf + conn->sent, output_pending(conn),
+                         MSG_DONTWAIT | MSG_NOSIGNAL);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0 && (errno == EAGAIN || errno == ENOBUFS || errno == ENOMEM))
+            return OUTPUT_BLOCKED;
+        if (n < 0)
+            return OUTPUT_BROKEN;
+        conn->sent += (size_t)n;
+    }
+    if (out->cap > OUT_KEEP_BYTES) {
+        free(out->buf);
+        out->buf = NULL;
+        out->cap = 0;
+    }
+    out->len = conn->sent = 0;
+    return OUTPUT_EMPTY;
+}
+
+/* Moves what waits to the front of the buffer if more is sent than waits, so each byte moves once. */
+static void close_up(struct conn *conn)
+{
+    struct resp_out *out = &conn->answers;
+    if (conn->sent <= output_pending(conn))
+        return;
+    memmove(out->buf, out->buf + conn->sent, output_pending(conn));
+    out->len -= conn->sent;
+    conn->sent = 0;
+}
+
+const char *result_text(struct clients *c, enum result result, bool write)
+{
+    const struct shared *s = c->shared;
+    switch (result) {
+    case RESULT_NO_LEADER:
+        return "NOLEADER nothing was done: no leader was found in time, or none that can commit";
+    case RESULT_UNKNOWN:
+        return "UNKNOWN the time ran out after the command left for a leader: it may or may not be "
+               "done";
+    case RESULT_STOPPING:
+        return write ? "UNKNOWN this node stops: the command may or may not be done"
+                     : "NOLEADER nothing was done: this node stops";
+    case RESULT_TOO_LARGE:
+        (void)snprintf(c->why, sizeof c->why,
+                       "TOOBIG a value has at most %" PRIu32
+                       " bytes here (max_value_bytes), a key %d, and a command not much more",
+                       s->max_value_bytes, CMD_KEY_MAX_BYTES);
+        return c->why;
+    case RESULT_BUSY: return "BUSY nothing was done: too much is under way on this node";
+    case RESULT_NOT_YET:
+        if (!atomic_load_explicit(&s->starting, memory_order_acquire))
+            return "NOTYET this node has no state of its own to show yet, and no leader was asked";
+        rcu_enter();
+        (void)snprintf(c->why, sizeof c->why, "LOADING %s", rcu_get(s->status)->recovering);
+        rcu_leave();
+        return c->why;
+    case RESULT_FULL: return "FULL nothing was done: the data have reached max_data_bytes";
+    case RESULT_DISK_FULL: return "DISKFULL nothing was done: the disk of this node is full";
+    case RESULT_LOG_FULL:
+        return "LOGFULL nothing was done: the log of this node has reached log_max_bytes";
+    case RESULT_CROWD:
+        return "CROWD nothing was done: too many other nodes have written to this cluster";
+    case RESULT_REFUSED: return "REFUSED nothing was done: the state did not allow it";
+    case RESULT_OK:
+    case RESULT_NO_KEY:
+    case RESULT_BAD: break;
+    }
+    return "ERR the command makes no sense";
+}
+
+/* A short answer always passes. */
+static struct resp_out *begin_short(struct conn *conn)
+{
+    close_up(conn);
+    conn->answers.most = SIZE_MAX;
+    return &conn->answers;
+}
+
+static void end_short(struct conn *conn)
+{
+    if (conn->answers.no_memory)
+        conn_hang_up(conn);
     conn_mark_dirty(conn);
 }
 
-void answer_result(struct conn *conn, uint64_t tag, enum result result, uint64_t revision)
+void answer_error(struct conn *conn, const char *error)
 {
-    answer(conn, &(struct proto_reply){.result = result, .tag = tag, .modify_revision = revision});
+    resp_error(begin_short(conn), "%s", error);
+    end_short(conn);
 }
 
-void answer_not_yet(struct conn *conn, uint64_t tag)
+void answer_ok(struct conn *conn)
 {
-    const struct shared *s = conn->clients->shared;
-    char why[STATUS_RECOVERING_BYTES] = "";
-    rcu_enter();
-    if (atomic_load_explicit(&s->starting, memory_order_acquire))
-        memcpy(why, rcu_get(s->status)->recovering, sizeof why);
-    rcu_leave();
-    answer(conn, &(struct proto_reply){.result = RESULT_NOT_YET,
-                                       .tag = tag,
-                                       .body = (const uint8_t *)why,
-                                       .body_len = strnlen(why, sizeof why)});
+    resp_simple(begin_short(conn), "OK");
+    end_short(conn);
 }
 
-/* Of an answer to this read. To be asked before the state is looked at, which may be newer then. */
-static uint8_t age_flag(const struct conn *conn, const struct proto_request *w)
+void answer_queued(struct conn *conn)
 {
-    bool whole = (w->flags & PROTO_STALE) == 0 ||
-                 atomic_load_explicit(&conn->clients->shared->local_reads, memory_order_acquire);
-    return whole ? 0 : PROTO_RECOVERING;
+    resp_simple(begin_short(conn), "QUEUED");
+    end_short(conn);
 }
 
-void answer_body(struct conn *conn, const struct proto_reply *whole)
+void answer_null_array(struct conn *conn)
 {
-    if (whole->body_len == 0 || room(conn, whole->body_len))
-        answer(conn, whole);
-    else
-        answer_result(conn, whole->tag, RESULT_BUSY, 0);
+    resp_null_array(begin_short(conn));
+    end_short(conn);
 }
 
-enum blocked answer_status(struct conn *conn, uint64_t tag, unsigned flags)
+enum blocked answer(struct conn *conn, void (*say)(const void *what, struct resp_out *out),
+                    const void *what)
 {
-    enum blocked blocked = BLOCKED_NOT;
-    char *text = NULL;
-    size_t len = 0;
-    FILE *out = open_memstream(&text, &len);
-    if (out != NULL) {
-        rcu_enter();
-        const struct status *s = rcu_get(conn->clients->shared->status);
-        ((flags & PROTO_MEMBERS) != 0 ? status_print_members : status_print)(
-            out, s, clock_us(), (flags & PROTO_JSON) != 0);
-        rcu_leave();
+    struct resp_out *out = &conn->answers;
+    close_up(conn);
+    size_t before = out->len;
+    out->most = before + (size_t)max_u64(free_room(conn), SMALL_BYTES);
+    out->looked = 0;
+    say(what, out);
+    if (out->lost > 0) {
+        size_t need = out->len + out->lost - before;
+        out->len = before;
+        out->lost = 0;
+        if (need > CLIENTS_ANSWER_MAX_BYTES) {
+            answer_error(conn, "TOOBIG the answer would be: ask for less at a time");
+            return BLOCKED_NOT;
+        }
+        if (!room(conn, need))
+            return BLOCKED_ROOM;
+        out->most = before + need;
+        say(what, out);
     }
-    if (out == NULL || fclose(out) != 0) /* no memory */
-        answer_result(conn, tag, RESULT_BUSY, 0);
-    else if (!room(conn, len))
-        blocked = BLOCKED_ROOM;
-    else
-        answer(conn,
-               &(struct proto_reply){.tag = tag, .body = (const uint8_t *)text, .body_len = len});
-    conn->clients->work -= (int)(len / CLIENTS_STATUS_BYTES);
-    free(text);
-    return blocked;
-}
-
-static enum blocked answer_get(struct conn *conn, const struct proto_request *w)
-{
-    enum blocked blocked = BLOCKED_NOT;
-    uint8_t age = age_flag(conn, w);
-    rcu_enter();
-    const struct kv_object *o = kv_get(kv_view(conn->clients->shared->kv), w->key, w->key_len);
-    if (o == NULL)
-        answer(conn, &(struct proto_reply){.result = RESULT_NO_KEY, .flags = age, .tag = w->tag});
-    else if (!room(conn, o->value_len))
-        blocked = BLOCKED_ROOM;
-    else
-        answer(conn, &(struct proto_reply){.flags = age,
-                                           .tag = w->tag,
-                                           .create_revision = o->create_revision,
-                                           .modify_revision = o->modify_revision,
-                                           .body = kv_value(o),
-                                           .body_len = o->value_len});
-    rcu_leave();
-    return blocked;
-}
-
-/* A page of a list. */
-struct page {
-    uint8_t *bytes;
-    size_t len;
-    unsigned keys;
-    bool more;      /* keys follow that are not in the page */
-    uint64_t index; /* of the state that the page shows */
-};
-
-static size_t item_bytes(const struct kv_object *o)
-{
-    return (size_t)PROTO_ITEM_HEAD_BYTES + o->key_len + o->value_len;
-}
-
-/* Collects a page from o on, of at most `most` bytes or of one key. */
-static void collect(struct page *p, const struct kv_object *o, struct kv_cursor *cursor,
-                    size_t most)
-{
-    for (; o != NULL && (p->keys == 0 || p->len + item_bytes(o) <= most); o = kv_next(cursor)) {
-        p->len += proto_item_encode(p->bytes + p->len, &(struct proto_item){
-                                                           .key_len = o->key_len,
-                                                           .value_len = o->value_len,
-                                                           .create_revision = o->create_revision,
-                                                           .modify_revision = o->modify_revision,
-                                                           .key = kv_key(o),
-                                                           .value = kv_value(o),
-                                                       });
-        p->keys++;
-    }
-    p->more = o != NULL;
-}
-
-static enum blocked answer_list(struct conn *conn, const struct proto_request *w)
-{
-    struct clients *c = conn->clients;
-    struct kv_range range = {w->key, w->key_len, w->part, w->part_len};
-    struct kv_cursor cursor;
-    struct page page = {0};
-    size_t most = PROTO_LIST_PAGE_BYTES;
-    uint8_t age = age_flag(conn, w);
-    if (c->list_work <= 0)
-        return BLOCKED_LIST;
-    if (!room(conn, most)) /* a small page always finds room, if its first key does */
-        most = CLIENTS_OUT_OWN_BYTES / 2;
-    rcu_enter();
-    const struct kv_view *view = kv_view(c->shared->kv);
-    const struct kv_object *o = kv_first(view, &range, &cursor);
-    size_t size = o != NULL ? (size_t)max_u64(item_bytes(o), most) : 1;
-    bool fits = o == NULL || room(conn, size);
-    if (fits)
-        page.bytes = malloc(size);
-    if (page.bytes != NULL)
-        collect(&page, o, &cursor, most);
-    page.index = view->index;
-    rcu_leave();
-    if (!fits)
-        return BLOCKED_ROOM;
-    if (page.bytes != NULL)
-        answer(conn,
-               &(struct proto_reply){.flags = (uint8_t)(age | (page.more ? PROTO_PARTIAL : 0)),
-                                     .tag = w->tag,
-                                     .modify_revision = page.index,
-                                     .body = page.bytes,
-                                     .body_len = page.len});
-    else
-        answer_result(conn, w->tag, RESULT_BUSY, 0);
-    int work = 1 + (int)(page.keys / CLIENTS_WORK_KEYS + page.len / CLIENTS_WORK_BYTES);
-    c->work -= work;
-    c->list_work -= work;
-    free(page.bytes);
+    conn->clients->work -= (int)((out->len - before) / CLIENTS_WORK_BYTES +
+                                 out->looked / WORK_LOOKED);
+    if (out->no_memory || out->lost > 0)
+        conn_hang_up(conn);
+    conn_mark_dirty(conn);
     return BLOCKED_NOT;
-}
-
-enum blocked answer_read(struct conn *conn, const struct proto_request *w)
-{
-    return w->op == PROTO_GET ? answer_get(conn, w) : answer_list(conn, w);
 }

@@ -25,14 +25,16 @@ static void leave(struct clients *c, struct user *user)
 void conn_close(struct conn *conn)
 {
     struct clients *c = conn->clients;
-    requests_drop(conn);
+    queue_drop(conn);
+    multi_end(conn);
     ev_io_stop(c->loop, &conn->in);
     ev_io_stop(c->loop, &conn->out);
     close_gently(conn->in.fd);
-    outq_free(&conn->outq);
+    free(conn->answers.buf);
+    conn->answers.cap = 0;
     output_give(conn);
+    rest_free(conn);
     cds_list_del(&conn->turn);
-    free(conn->rest);
     c->conns[conn->slot] = NULL;
     if (conn->user != NULL) {
         c->n_conns--;
@@ -43,52 +45,72 @@ void conn_close(struct conn *conn)
     free(conn);
 }
 
+/* While a command is coming in, it has to come on. */
+static void watch_part(struct conn *conn)
+{
+    bool begun = conn->unfinished && (conn->rest != NULL || conn->come.left > 0);
+    if (!begun || !turn_receives(conn)) {
+        conn->part_us = NEVER;
+    } else if (conn->part_us == NEVER) {
+        conn->part_us = clock_us() + CLIENTS_PART_US;
+        clients_due_at(conn->clients, conn->part_us);
+    }
+}
+
 /* Sends what waits, and reads more of the client only if it takes its answers. */
 void conn_flush(struct conn *conn)
 {
     struct clients *c = conn->clients;
-    size_t before = outq_pending(&conn->outq);
-    enum outq_state state = outq_flush(&conn->outq, conn->in.fd);
-    bool done = conn->ended && conn->ops == 0 && (state == OUTQ_EMPTY || conn->user == NULL);
-    if (state == OUTQ_BROKEN || conn->hangup || done) {
+    if (conn->ended && conn->ops == 0 && conn->last_word != NULL) {
+        answer_error(conn, conn->last_word);
+        conn->last_word = NULL;
+        cds_list_del_init(&conn->dirty);
+    }
+    size_t before = output_pending(conn);
+    enum output_state state = output_send(conn);
+    bool done = conn->ended && conn->ops == 0 && (state == OUTPUT_EMPTY || conn->user == NULL);
+    if (state == OUTPUT_BROKEN || conn->hangup || done) {
         conn_close(conn);
         return;
     }
-    if (state == OUTQ_EMPTY) {
+    if (state == OUTPUT_EMPTY) {
         conn->stalled_us = NEVER;
     } else {
-        if (conn->stalled_us == NEVER || outq_pending(&conn->outq) < before)
+        if (conn->stalled_us == NEVER || output_pending(conn) < before)
             conn->stalled_us = clock_us();
         clients_due_at(c, conn->stalled_us + CLIENTS_STALL_US);
     }
     output_give(conn);
     bool full = output_full(conn);
-    bool waits = !cds_list_empty(&conn->ready) || conn->rest != NULL;
-    if (waits && !full)
+    if (!full && turn_wanted(conn))
         turn_wait(conn);
-    if (state == OUTQ_BLOCKED)
+    if (state == OUTPUT_BLOCKED)
         ev_io_start(c->loop, &conn->out);
     else
         ev_io_stop(c->loop, &conn->out);
-    if (full || waits || conn->ended)
+    watch_part(conn);
+    if (full || !turn_receives(conn)) {
         ev_io_stop(c->loop, &conn->in);
-    else if (!ev_is_active(&conn->in))
+        clients_due_at(c, clock_us() + CLIENTS_LEFT_US); /* it may leave unseen */
+    } else {
         ev_io_start(c->loop, &conn->in);
+    }
 }
 
 uint64_t conn_due(struct conn *conn, uint64_t now)
 {
-    uint64_t stalled = NEVER, part = NEVER;
+    uint64_t stalled = NEVER;
+    bool deaf = !ev_is_active(&conn->in);
     if (conn->stalled_us != NEVER)
         stalled = conn->stalled_us + CLIENTS_STALL_US;
-    if (conn->part_left > 0)
-        part = min_u64(conn->part_at_us + CLIENTS_PART_IDLE_US, conn->part_deadline_us);
-    if (stalled <= now || (conn->ended && !conn_is_there(conn)))
+    if (stalled <= now || (deaf && !conn_is_there(conn)))
         conn_hang_up(conn);
-    else if (!conn->ended && (part <= now || conn->guest_us <= now))
-        conn_refuse(conn, RESULT_BUSY);
-    uint64_t left = conn->ended ? now + CLIENTS_LEFT_US : conn->guest_us;
-    return min_u64(min_u64(left, stalled), part);
+    else if (!conn->ended && conn->part_us <= now)
+        conn_refuse(conn, "ERR the command did not come on: its connection ends");
+    else if (!conn->ended && conn->guest_us <= now)
+        conn_refuse(conn, result_text(conn->clients, RESULT_BUSY, false));
+    uint64_t left = deaf || conn->ended ? now + CLIENTS_LEFT_US : conn->guest_us;
+    return min_u64(min_u64(left, stalled), conn->part_us);
 }
 
 /* Turns away the guest that has been here longest. */
@@ -102,7 +124,7 @@ static void send_guest_away(struct clients *c)
             oldest = conn;
     }
     if (oldest != NULL)
-        conn_refuse(oldest, RESULT_BUSY);
+        conn_refuse(oldest, result_text(c, RESULT_BUSY, false));
 }
 
 /* The kernel refuses what the client sends, and gives us what it has before it says that this is the end: so
@@ -120,7 +142,7 @@ static void conn_new(struct clients *c, int fd, struct user *user)
     if (user != NULL || c->n_guests < c->shared->n_guests)
         conn = calloc(1, sizeof *conn);
     if (conn == NULL) {
-        turn_away(fd, RESULT_BUSY, "");
+        turn_away(fd, result_text(c, RESULT_BUSY, false));
         if (user != NULL)
             leave(c, user);
         return;
@@ -139,10 +161,19 @@ static void conn_new(struct clients *c, int fd, struct user *user)
         clients_due_at(c, conn->guest_us);
     }
     conn->generation = ++c->generation;
-    conn->stalled_us = NEVER;
-    CDS_INIT_LIST_HEAD(&conn->ready);
-    CDS_INIT_LIST_HEAD(&conn->turn);
-    CDS_INIT_LIST_HEAD(&conn->dirty);
+    conn->talker = (struct talker){.calls = &clients_talker_calls,
+                                   .shared = c->shared,
+                                   .id = conn->generation * READERS_MAX + c->reader,
+                                   .authenticated = true};
+    conn->timeout_ms = CLIENTS_TIMEOUT_MS;
+    conn->answers.version = 2;
+    conn->come.arg_max_bytes = c->shared->max_value_bytes;
+    conn->come.args_max_bytes = CMD_MAX_BYTES;
+    conn->stalled_us = conn->part_us = NEVER;
+    struct cds_list_head *const lists[] = {&conn->pending, &conn->calls, &conn->watched,
+                                           &conn->turn, &conn->dirty};
+    for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++)
+        CDS_INIT_LIST_HEAD(lists[i]);
     ev_io_init(&conn->in, turn_on_readable, fd, EV_READ);
     ev_io_init(&conn->out, on_writable, fd, EV_WRITE);
     conn->in.data = conn->out.data = conn;

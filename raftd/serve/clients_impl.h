@@ -1,13 +1,19 @@
 /* clients_impl.h: the inside of an instance of clients.h, shared by the clients*.c only.
  *
- * One iteration of the loop: packets are received and handled, answers that the main loop sent are
- * taken, and all of that only fills output queues. Then flush(), which runs before the loop blocks,
- * announces new reads, wakes the main loop once, sends all answers and closes what is to be closed.
- * So no connection disappears under a function that works on it.
+ * One iteration of the loop: bytes are received and their commands served, answers that the main loop sent
+ * are taken, and all of that only fills output. Then flush(), which runs before the loop blocks, announces
+ * new reads, wakes the main loop once, sends all answers and closes what is to be closed. So no connection
+ * disappears under a function that works on it.
  *
  * A connection has turns, each of a bounded amount of work. What it asks for beyond that waits unread in
- * its socket, as the rest of a packet, or as reads that are ready; and the connection waits for another turn
- * in the next iteration. Lists cost most, so they wait in a queue of their own, behind everything else.
+ * its socket, as the rest of what was received, or as commands that can be answered; and the connection waits
+ * for another turn in the next iteration. What looks at many keys costs most, so it waits in a queue of its
+ * own, behind everything else.
+ *
+ * Answers have the order of the commands. A read or a write that can't be answered at once waits in the
+ * connection's queue. A read is looked at when it is first there, so it sees all writes before it; a write
+ * goes to the main loop when no read is before it, so that none of them sees it. What is neither, or gets an
+ * error at once, is not taken before the queue is empty.
  */
 #ifndef RAFTD_CLIENTS_IMPL_H
 #define RAFTD_CLIENTS_IMPL_H
@@ -17,56 +23,106 @@
 #include <urcu/list.h>
 
 #include "raftd/base/num.h"
+#include "raftd/node/request.h"
 #include "raftd/serve/clients.h"
-#include "raftd/serve/outq.h"
-#include "raftd/serve/proto.h"
+#include "raftd/serve/commands.h"
+#include "raftd/serve/resp.h"
 
-/* Guests that were told to go stay until the end of the iteration, beside those that came in it. */
-enum { CLIENTS_SLOTS = CLIENTS_CONNS_MAX + CLIENTS_GUESTS_MAX + CLIENTS_ACCEPT_MAX };
+enum {
+    /* Guests that were told to go stay until the end of the iteration, beside those that came in it. */
+    CLIENTS_SLOTS = CLIENTS_CONNS_MAX + CLIENTS_GUESTS_MAX + CLIENTS_ACCEPT_MAX,
+    CLIENTS_WHY_BYTES = 300, /* an error that is made when it is told */
+};
 
-/* A read (get or list) that waits: `link` is in clients.parked or in conn.ready. */
-struct read {
+/* A call that is kept with its arguments, or without them if only its answer is still to be told. */
+struct kept {
     struct cds_list_head link;
+    struct call call; /* argc 0: without them */
+    struct tale tale; /* of a transaction: its shape, and `n` operations of its own ... */
+    unsigned first;   /* ... from this one on */
+    size_t bytes;     /* of USERS_PART_BYTES */
+    struct resp_arg argv[];
+};
+
+enum pending_state {
+    PENDING_TICKET, /* a read, until the main loop says that it may be served */
+    PENDING_HELD,   /* a write, until the reads before it are answered */
+    PENDING_LOOP,   /* the main loop has it */
+    PENDING_READY,  /* it can be answered as soon as it is the first */
+};
+
+/* What waits for its answer. */
+struct pending {
+    struct cds_list_head link;   /* in conn.pending */
+    struct cds_list_head parked; /* PENDING_TICKET: in clients.parked; else empty */
     struct conn *conn;
-    uint64_t ticket; /* may be served when read_done reaches it */
-    uint64_t deadline_us;
-    struct proto_request want; /* key and part point into bytes */
-    uint8_t bytes[];
+    enum pending_state state;
+    bool local;           /* a read that asks no leader */
+    bool exec;            /* the answer is an array with those of all calls */
+    enum result refused;  /* RESULT_OK, or why nothing was done */
+    uint64_t ticket;      /* of a read: may be served when read_done reaches it */
+    uint64_t deadline_us; /* of a read */
+    struct request *req;  /* what the main loop does; NULL: a read, or the main loop has it */
+    struct cds_list_head calls;
+    struct cds_list_head watched; /* of EXEC without writes: keys that must be as they were */
 };
 
 enum blocked {
     BLOCKED_NOT,
-    BLOCKED_LIST, /* a list, which waits for the turn of lists */
-    BLOCKED_ROOM, /* a long answer, which waits for its share of CLIENTS_OUT_ALL_BYTES */
+    BLOCKED_LIST,  /* what looks at many keys waits for the turn of those */
+    BLOCKED_ROOM,  /* a long answer waits for its share of CLIENTS_OUT_ALL_BYTES */
+    BLOCKED_ORDER, /* what is not queued waits until the queue is empty */
+};
+
+/* A key of WATCH. */
+struct watched {
+    struct cds_list_head link;
+    uint64_t revision; /* 0: there was no such key */
+    uint16_t len;
+    uint8_t key[];
 };
 
 struct conn {
     ev_io in;
     ev_io out; /* active while the socket is full */
     struct clients *clients;
-    uint32_t slot;              /* place in clients.conns */
-    uint64_t generation;        /* no other connection of this instance has had it */
-    unsigned ops;               /* requests without an answer */
-    struct cds_list_head ready; /* reads that may be served */
-    struct outq outq;
-    size_t out_bytes; /* of USERS_OUT_BYTES, taken for outq */
-    uint8_t *rest;    /* requests that were received and not taken: from rest_at to rest_len */
-    size_t rest_at, rest_len;
+    uint32_t slot;       /* place in clients.conns */
+    uint64_t generation; /* no other connection of this instance has had it */
+    struct talker talker;
+    uint32_t timeout_ms; /* of each command, see RAFT.TIMEOUT */
+
+    struct cds_list_head pending; /* the queue, first come first */
+    unsigned ops;                 /* how many */
+    unsigned reads;               /* how many of them are reads */
+
+    struct resp_out answers; /* bytes that the client has not taken, behind `sent` others */
+    size_t sent;
+    size_t out_bytes; /* of USERS_OUT_BYTES, taken for them */
+
+    struct resp_in come;
+    uint8_t *rest; /* what was received and not taken: from rest_at to rest_len; or NULL */
+    size_t rest_at, rest_len, rest_cap;
+    size_t in_bytes;  /* of USERS_PART_BYTES, taken for it */
+    bool unfinished;  /* a command has begun to come, and more is needed for it */
+    bool busy;        /* that command is passed over, for there is no room for it */
+    uint64_t part_us; /* until when it may come, NEVER = nothing has begun */
+
     struct cds_list_head turn;  /* in turns, lists or starved of struct clients; empty: in none */
-    enum blocked blocked;       /* what its next request waits for */
+    enum blocked blocked;       /* what its next command or answer waits for */
     uint64_t stalled_us;        /* since when the client takes no answer, NEVER = it does */
     struct user *user;          /* who the client is; NULL: over the limit, see guest_us */
     uint64_t guest_us;          /* when a guest has to go, NEVER = it is no guest */
     struct cds_list_head dirty; /* in clients.dirty if flush() has to look at it; else empty */
-    bool ended;  /* nothing more is taken from the client; close when it has all its answers */
-    bool hangup; /* close after a last try to send */
+    bool ended; /* nothing more is taken from the client; close when it has all its answers */
+    const char *last_word; /* an error that it then gets, or NULL */
+    bool hangup;           /* close after a last try to send */
 
-    /* A value that arrives in parts. */
-    struct request *part;      /* NULL while part_left counts bytes of a value that was refused */
-    uint32_t part_left;        /* bytes still to come; 0: no value is arriving */
-    uint64_t part_tag;         /* of the request */
-    uint64_t part_deadline_us; /* of the whole value */
-    uint64_t part_at_us;       /* when the newest part came */
+    /* MULTI and WATCH. */
+    bool multi;
+    bool spoilt; /* a command was refused, so EXEC does nothing */
+    unsigned n_calls, n_watched;
+    struct cds_list_head calls;   /* struct kept */
+    struct cds_list_head watched; /* struct watched */
 };
 
 struct clients {
@@ -92,13 +148,17 @@ struct clients {
     /* First in, first out. */
     struct cds_list_head parked;  /* linearizable reads, and so in order of their tickets */
     struct cds_list_head turns;   /* connections that wait for a turn */
-    struct cds_list_head lists;   /* connections that wait for a turn of lists */
+    struct cds_list_head lists;   /* connections that wait for a turn of what looks at many keys */
     struct cds_list_head starved; /* connections that wait for room for their answer */
     struct cds_list_head dirty;   /* connections that flush() has to look at */
     int work;                     /* units left in the present turn */
     int list_work; /* units left in the present turn of lists; 0: it is no such turn */
     struct conn *conns[CLIENTS_SLOTS];
-    uint8_t packet[PROTO_PACKET_MAX_BYTES];
+    /* Room for one command at a time; nothing in it outlasts that. */
+    struct resp_arg argv[RESP_ARGS_MAX];
+    struct cmd_build build;
+    char why[CLIENTS_WHY_BYTES];
+    uint8_t received[CLIENTS_RECEIVE_BYTES];
 };
 
 /* Has the timer run out at t_us at the latest. */
@@ -112,55 +172,117 @@ static inline void clients_due_at(struct clients *c, uint64_t t_us)
 /* clients_answer.c: what clients are told */
 void conn_mark_dirty(struct conn *conn);
 void conn_hang_up(struct conn *conn);
+/* Bytes that wait for the client. */
+size_t output_pending(const struct conn *conn);
 bool output_full(const struct conn *conn);
-void answer_result(struct conn *conn, uint64_t tag, enum result result, uint64_t revision);
-void answer_not_yet(struct conn *conn,
-                    uint64_t tag); /* with why, if the daemon is still starting */
-/* Sends that answer, or RESULT_BUSY if there is no room for its body. */
-void answer_body(struct conn *conn, const struct proto_reply *whole);
-/* These two answer and return BLOCKED_NOT, or say what the answer has to wait for. */
-enum blocked answer_status(struct conn *conn, uint64_t tag, unsigned flags);
-enum blocked answer_read(struct conn *conn, const struct proto_request *w);
+enum output_state {
+    OUTPUT_EMPTY,
+    OUTPUT_BLOCKED, /* the socket is full */
+    OUTPUT_BROKEN,  /* the other side is gone: nothing will ever leave */
+};
+/* Sends what the socket takes now. */
+enum output_state output_send(struct conn *conn);
 /* Gives back what was taken of USERS_OUT_BYTES and is not needed for what is left. */
 void output_give(struct conn *conn);
+/* The error for a result; `c` may be asked for room to write it. `write`: of something that may have left. */
+const char *result_text(struct clients *c, enum result result, bool write);
+/* Tells an error, or something as short. */
+void answer_error(struct conn *conn, const char *error);
+void answer_ok(struct conn *conn);
+void answer_queued(struct conn *conn);
+void answer_null_array(struct conn *conn);
+/* Has `say` write an answer. If it is longer than there is room for, it is called again when there is. */
+enum blocked answer(struct conn *conn, void (*say)(const void *what, struct resp_out *out),
+                    const void *what);
 
-/* clients_request.c: what clients ask for */
-/* Takes the first request of buf. Returns its size; 0: it has to wait, see conn->blocked. When the connection
- * has ended, the result does not matter. */
-size_t request_take(struct conn *conn, const uint8_t *buf, size_t len);
-/* Serves the first read of conn->ready. */
-void read_serve(struct conn *conn);
-/* Moves the next read that the main loop has confirmed to its connection, and returns that connection. NULL:
- * there is no such read. */
-struct conn *read_confirmed(struct clients *c);
-/* Tells all who wait for reads that the daemon stops. */
-void reads_stop(struct clients *c);
-/* See status_left_out(). */
-bool clients_left_out(const struct clients *c);
-/* Answers the reads whose time is up by `now`. Reads of `gone`, a connection that goes away, are dropped. */
-void reads_expire(struct clients *c, uint64_t now, const struct conn *gone, enum result result);
-/* Passes on the answers to writes that have come from the main loop. */
-void writes_take_answers(struct clients *c);
-/* Nothing more is taken from the client. */
-void conn_end(struct conn *conn);
-/* Tells the client that nothing more is taken from it, and why. */
-void conn_refuse(struct conn *conn, enum result result);
-/* Drops the requests without an answer of a connection that goes away. */
-void requests_drop(struct conn *conn);
-
-/* clients_turn.c: who is served when */
+/* clients_queue.c: what waits for an answer */
 /* The connection waits for a turn; conn->blocked says for which. */
 void turn_wait(struct conn *conn);
-/* Gives a turn to all connections that wait for one or whose reads were confirmed. */
+/* The instance's room for a transaction, empty. */
+struct cmd_build *build_begin(struct conn *conn);
+/* A copy of the call, with its arguments or without. NULL: no room for it. */
+struct kept *kept_new(struct conn *conn, const struct call *call, bool with_arguments);
+/* Frees all in the list. */
+void kept_free(struct conn *conn, struct cds_list_head *calls);
+void watched_free(struct cds_list_head *keys);
+/* A local read that need not wait for others. */
+enum blocked read_now(struct conn *conn, const struct call *call);
+/* These queue something, and take what is in `calls`. RESULT_OK, or why not, and then `calls` is as before. A
+ * read with `exec` takes what the connection watches, too. */
+enum result queue_read(struct conn *conn, struct cds_list_head *calls, bool exec);
+enum result queue_write(struct conn *conn, struct cds_list_head *calls, bool exec,
+                        const struct cmd_build *b);
+/* Something else that the main loop does, with `len` bytes of room in its request. NULL: no room for it. The
+ * caller fills it in and queues it. */
+struct request *request_new(struct conn *conn, enum request_kind kind, uint32_t len);
+enum result queue_request(struct conn *conn, struct request *req, struct cds_list_head *calls,
+                          bool exec);
+/* The first in the queue can be answered. */
+bool queue_ready(const struct conn *conn);
+/* Answers it, or sets conn->blocked. */
+void queue_serve(struct conn *conn);
+/* Gives a turn to connections whose reads the main loop has confirmed. */
+void reads_confirm(struct clients *c);
+/* Refuses the reads whose time is up by `now`. */
+void reads_expire(struct clients *c, uint64_t now, enum result result);
+/* Passes on the answers that have come from the main loop. */
+void requests_take_answers(struct clients *c);
+/* The daemon stops: nothing waits any more. */
+void queues_stop(struct clients *c);
+/* Drops what waits of a connection that goes away. */
+void queue_drop(struct conn *conn);
+/* See status_left_out(). */
+bool clients_left_out(const struct clients *c);
+
+/* clients_multi.c: MULTI and WATCH */
+enum blocked multi_begin(struct conn *conn, const struct call *call);
+enum blocked multi_exec(struct conn *conn, const struct call *call);
+enum blocked multi_discard(struct conn *conn, const struct call *call);
+enum blocked multi_watch(struct conn *conn, const struct call *call);
+enum blocked multi_unwatch(struct conn *conn, const struct call *call);
+/* Keeps a call for EXEC. */
+void multi_add(struct conn *conn, const struct call *call);
+/* Ends MULTI and WATCH. */
+void multi_end(struct conn *conn);
+
+/* clients_own.c: what the engine does itself */
+enum blocked own_status(struct conn *conn, const struct call *call);
+enum blocked own_links(struct conn *conn, const struct call *call);
+enum blocked own_member(struct conn *conn, const struct call *call);
+enum blocked own_fetch(struct conn *conn, const struct call *call);
+enum blocked own_snapshot(struct conn *conn, const struct call *call);
+enum blocked own_transfer(struct conn *conn, const struct call *call);
+enum blocked own_drain(struct conn *conn, const struct call *call);
+enum blocked own_timeout(struct conn *conn, const struct call *call);
+
+/* clients_call.c: which command goes where */
+extern const struct talker_calls clients_talker_calls;
+/* Serves the call or queues it; or says what it has to wait for, and then it is to be taken again. */
+enum blocked call_take(struct conn *conn, struct call *call);
+/* The same for a command that was too big. */
+enum blocked call_too_big(struct conn *conn);
+/* Nothing more is taken from the client. */
+void conn_end(struct conn *conn);
+/* Nothing more is taken from the client, and it is told why when it has all its answers. */
+void conn_refuse(struct conn *conn, const char *error);
+
+/* clients_turn.c: who is served when */
+/* Gives a turn to all connections that wait for one. */
 void turns_run(struct clients *c);
 /* Gives a turn to some that wait for a turn of lists. */
 void turns_run_lists(struct clients *c);
 /* Connections that wait for room get another turn. */
 void turns_retry(struct clients *c);
+/* Something that was received waits for a turn. */
+bool turn_wanted(const struct conn *conn);
+/* More may be received. */
+bool turn_receives(const struct conn *conn);
 /* True if the client could read answers: it may have closed its sending side, and no more. */
 bool conn_is_there(const struct conn *conn);
 /* Something came from the client. */
 void turn_on_readable(struct ev_loop *loop, ev_io *w, int events);
+/* Forgets what was received. */
+void rest_free(struct conn *conn);
 
 /* clients_conn.c: connections */
 /* Does what is due by now; returns when it is to be looked at again. */

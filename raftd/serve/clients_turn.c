@@ -1,5 +1,4 @@
 /* clients_turn.c: see clients_impl.h. */
-#include <assert.h>
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -9,6 +8,8 @@
 #include "raftd/base/clock.h"
 #include "raftd/base/rcu.h"
 
+enum { REST_BYTES = 4096 }; /* at least so much room for the rest of a command */
+
 static struct conn *pop(struct cds_list_head *queue)
 {
     struct conn *conn = rcu_container(queue->next, struct conn, turn);
@@ -16,53 +17,131 @@ static struct conn *pop(struct cds_list_head *queue)
     return conn;
 }
 
-void turn_wait(struct conn *conn)
-{
-    struct clients *c = conn->clients;
-    struct cds_list_head *queue = &c->turns;
-    if (!cds_list_empty(&conn->turn))
-        return;
-    if (conn->blocked == BLOCKED_LIST)
-        queue = &c->lists;
-    if (conn->blocked == BLOCKED_ROOM) {
-        queue = &c->starved;
-        clients_due_at(c, clock_us() + CLIENTS_ROOM_US);
-    }
-    cds_list_add_tail(&conn->turn, queue);
-}
-
 static bool goes_on(const struct conn *conn)
 {
-    return conn->clients->work > 0 && conn->blocked == BLOCKED_NOT && !conn->hangup &&
-           !output_full(conn);
+    return conn->clients->work > 0 && conn->blocked != BLOCKED_LIST &&
+           conn->blocked != BLOCKED_ROOM && !conn->hangup && !output_full(conn);
 }
 
-/* Takes requests from buf as long as the turn lasts. Returns how many bytes they had. */
-static size_t take(struct conn *conn, const uint8_t *buf, size_t len)
+/* More commands may be taken. */
+static bool takes(const struct conn *conn)
 {
-    size_t at = 0;
-    while (at < len && !conn->ended && goes_on(conn))
-        at += request_take(conn, buf + at, len - at);
-    return conn->ended ? len : at;
+    return !conn->ended && conn->ops < CLIENTS_CONN_OPS_MAX &&
+           !(conn->blocked == BLOCKED_ORDER && conn->ops > 0);
 }
 
-static void rest_free(struct conn *conn)
+bool turn_wanted(const struct conn *conn)
+{
+    return queue_ready(conn) || (conn->rest != NULL && !conn->unfinished && takes(conn));
+}
+
+bool turn_receives(const struct conn *conn)
+{
+    return takes(conn) && (conn->rest == NULL || conn->unfinished);
+}
+
+/* --- what was received -------------------------------------------------------------------------- */
+
+/* Takes a share for so many bytes of memory, or gives back what is over it. */
+static bool in_share(struct conn *conn, size_t bytes)
+{
+    struct users *users = &conn->clients->shared->users;
+    size_t need = bytes > CLIENTS_RECEIVE_BYTES ? bytes : 0;
+    if (need > conn->in_bytes) {
+        if (conn->user == NULL || !conn->talker.authenticated ||
+            !users_take(users, conn->user, USERS_PART_BYTES, need - conn->in_bytes))
+            return false;
+    } else if (need < conn->in_bytes) {
+        users_give(users, conn->user, USERS_PART_BYTES, conn->in_bytes - need);
+    }
+    conn->in_bytes = need;
+    return true;
+}
+
+void rest_free(struct conn *conn)
 {
     free(conn->rest);
     conn->rest = NULL;
+    conn->rest_at = conn->rest_len = conn->rest_cap = 0;
+    (void)in_share(conn, 0);
 }
 
-/* Keeps the requests that the turn was too short for. */
+/* Takes commands from buf as long as the turn lasts. Returns how many bytes they had. */
+static size_t take(struct conn *conn, const uint8_t *buf, size_t len)
+{
+    struct clients *c = conn->clients;
+    size_t at = 0;
+    while (goes_on(conn) && takes(conn)) {
+        struct resp_in before = conn->come;
+        enum resp_came came = resp_take(&conn->come, buf + at, len - at, c->argv);
+        conn->unfinished = came == RESP_MORE;
+        conn->blocked = BLOCKED_NOT;
+        if (came == RESP_BAD)
+            conn_refuse(conn, conn->come.error);
+        else if (came == RESP_TOO_BIG)
+            conn->blocked = call_too_big(conn);
+        else if (came == RESP_CALL && conn->come.argc > 0)
+            conn->blocked = call_take(conn, &(struct call){NULL, conn->come.argc, c->argv});
+        if (conn->blocked != BLOCKED_NOT) {
+            conn->come = before;
+            return at;
+        }
+        at += conn->come.used;
+        if (conn->ended)
+            return len;
+        if (came == RESP_MORE)
+            return at;
+        conn->part_us = NEVER;
+        c->work--;
+    }
+    return at;
+}
+
+/* Keeps what the turn was too short for, and the beginning of a command. */
 static void keep(struct conn *conn, const uint8_t *buf, size_t len)
 {
-    conn->rest = malloc(len);
+    conn->rest_cap = len > REST_BYTES ? len : REST_BYTES;
+    conn->rest = malloc(conn->rest_cap);
     if (conn->rest == NULL) {
-        conn_refuse(conn, RESULT_BUSY);
+        conn_refuse(conn, result_text(conn->clients, RESULT_BUSY, false));
         return;
     }
     memcpy(conn->rest, buf, len);
     conn->rest_at = 0;
     conn->rest_len = len;
+}
+
+/* Takes from the rest. */
+static void take_rest(struct conn *conn)
+{
+    conn->rest_at += take(conn, conn->rest + conn->rest_at, conn->rest_len - conn->rest_at);
+    if (conn->ended || conn->rest_at == conn->rest_len)
+        rest_free(conn);
+}
+
+/* Makes room for more of the command that has begun. False: there is none. */
+static bool rest_grow(struct conn *conn)
+{
+    size_t len = conn->rest_len - conn->rest_at, want = conn->come.want;
+    memmove(conn->rest, conn->rest + conn->rest_at, len);
+    conn->rest_at = 0;
+    conn->rest_len = len;
+    if (want <= conn->rest_cap && len < conn->rest_cap)
+        return true;
+    /* The end of what is known to come, or for many small arguments twice as much as before. */
+    size_t cap = (size_t)min_u64(2 * conn->rest_cap, CLIENTS_COMMAND_MAX_BYTES);
+    if (cap < want)
+        cap = want;
+    if (!in_share(conn, cap))
+        return false;
+    uint8_t *rest = realloc(conn->rest, cap);
+    if (rest == NULL) {
+        (void)in_share(conn, conn->rest_cap);
+        return false;
+    }
+    conn->rest = rest;
+    conn->rest_cap = cap;
+    return true;
 }
 
 bool conn_is_there(const struct conn *conn)
@@ -78,48 +157,68 @@ static void on_end(struct conn *conn)
         conn_hang_up(conn);
         return;
     }
-    if (conn->part_left > 0)
-        answer_result(conn, conn->part_tag, conn->clients->ends ? RESULT_BUSY : RESULT_BAD, 0);
+    if (conn->rest != NULL || conn->come.left > 0 || conn->come.skip > 0)
+        conn->last_word = conn->clients->ends
+                              ? "BUSY nothing was done: this node stops"
+                              : "ERR the connection was closed in the middle of a command";
+    rest_free(conn);
     conn_end(conn);
 }
 
-/* Receives a packet and takes its requests. False when there is none. */
-static bool receive(struct conn *conn)
+/* Receives what is there, up to a buffer, and takes its commands. */
+static void receive(struct conn *conn)
 {
     struct clients *c = conn->clients;
-    ssize_t n = recv(conn->in.fd, c->packet, sizeof c->packet, MSG_DONTWAIT | MSG_TRUNC);
-    if (n < 0) {
-        if (errno != EAGAIN && errno != EINTR)
-            conn_hang_up(conn);
-        return false;
+    uint8_t *buf = c->received;
+    size_t room = sizeof c->received;
+    if (conn->rest != NULL) {
+        if (!rest_grow(conn)) {
+            /* Nothing of it is kept, and it is refused when it has gone by. */
+            conn->come.skips = conn->busy = true;
+            take_rest(conn);
+            return;
+        }
+        buf = conn->rest + conn->rest_len;
+        room = conn->rest_cap - conn->rest_len;
     }
+    ssize_t n = recv(conn->in.fd, buf, room, MSG_DONTWAIT);
+    if (n < 0 && errno != EAGAIN && errno != EINTR)
+        conn_hang_up(conn);
+    if (n < 0)
+        return;
     size_t len = (size_t)n;
-    c->work -= 1 + (int)(len / CLIENTS_WORK_BYTES);
+    conn->unfinished = false; /* as far as we know */
+    c->work -= (int)(len / CLIENTS_WORK_BYTES);
     if (len == 0) {
         on_end(conn);
-    } else if (len > sizeof c->packet) {
-        conn_refuse(conn, RESULT_BAD);
+    } else if (conn->rest != NULL) {
+        conn->rest_len += len;
+        take_rest(conn);
     } else {
-        size_t taken = take(conn, c->packet, len);
+        size_t taken = take(conn, buf, len);
         if (taken < len && !conn->hangup)
-            keep(conn, c->packet + taken, len - taken);
+            keep(conn, buf + taken, len - taken);
     }
-    return true;
 }
 
-static void turn(struct conn *conn)
+/* --- turns -------------------------------------------------------------------------------------- */
+
+/* What else waits in the socket makes it readable in the next iteration. */
+static void turn(struct conn *conn, bool readable)
 {
     struct clients *c = conn->clients;
     c->work = CLIENTS_TURN_WORK;
-    conn->blocked = BLOCKED_NOT;
+    if (conn->blocked != BLOCKED_ORDER)
+        conn->blocked = BLOCKED_NOT;
     while (goes_on(conn)) {
-        if (!cds_list_empty(&conn->ready)) {
-            read_serve(conn);
-        } else if (conn->rest != NULL && !conn->ended) {
-            conn->rest_at += take(conn, conn->rest + conn->rest_at, conn->rest_len - conn->rest_at);
-            if (conn->ended || conn->rest_at == conn->rest_len)
-                rest_free(conn);
-        } else if (conn->ended || !receive(conn)) {
+        if (queue_ready(conn)) {
+            queue_serve(conn);
+        } else if (turn_wanted(conn)) {
+            take_rest(conn);
+        } else if (readable && turn_receives(conn)) {
+            readable = false;
+            receive(conn);
+        } else {
             break;
         }
     }
@@ -128,19 +227,17 @@ static void turn(struct conn *conn)
 
 void turns_run(struct clients *c)
 {
-    struct conn *conn;
-    while ((conn = read_confirmed(c)) != NULL)
-        turn_wait(conn);
+    reads_confirm(c);
     /* It ends: a connection that needs another turn waits for conn_flush(), and so for the next iteration. */
     while (!cds_list_empty(&c->turns))
-        turn(pop(&c->turns));
+        turn(pop(&c->turns), false);
 }
 
 void turns_run_lists(struct clients *c)
 {
     c->list_work = CLIENTS_LISTS_WORK;
     while (!cds_list_empty(&c->lists) && c->list_work > 0)
-        turn(pop(&c->lists));
+        turn(pop(&c->lists), false);
     c->list_work = 0;
 }
 
@@ -157,5 +254,5 @@ void turn_on_readable(struct ev_loop *loop, ev_io *w, int events)
 {
     (void)loop;
     (void)events;
-    turn(w->data);
+    turn(w->data, true);
 }

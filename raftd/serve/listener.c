@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -21,7 +22,7 @@ static int fail(char *err, size_t err_size, const char *path, const char *what, 
 
 static int new_socket(void)
 {
-    return socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    return socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 }
 
 /* Makes sure that the path is free. 0, or -1 with err. */
@@ -164,13 +165,11 @@ void close_gently(int fd)
     (void)close(fd); /* whether it fails does not matter to anybody */
 }
 
-void turn_away(int fd, enum result result, const char *why)
+void turn_away(int fd, const char *why)
 {
-    uint8_t buf[PROTO_REPLY_HEAD_BYTES + TURN_AWAY_MAX_BYTES];
-    size_t len = proto_reply_encode(
-        buf, &(struct proto_reply){.result = result,
-                                   .body = (const uint8_t *)why,
-                                   .body_len = strnlen(why, TURN_AWAY_MAX_BYTES)});
-    (void)send(fd, buf, len, MSG_DONTWAIT | MSG_NOSIGNAL); /* the socket is empty, so it fits */
+    char line[TURN_AWAY_MAX_BYTES];
+    int len = snprintf(line, sizeof line, "-%s\r\n", why);
+    if (len > 0 && (size_t)len < sizeof line)
+        (void)send(fd, line, (size_t)len, MSG_DONTWAIT | MSG_NOSIGNAL); /* the socket is empty */
     close_gently(fd);
 }

@@ -11,8 +11,6 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-#include "raftd/serve/proto.h"
-
 enum { LISTENER_BACKLOG = 128 }; /* connections that wait for accept */
 
 struct listener {
@@ -46,7 +44,8 @@ void listener_close(struct listener *l);
  * would give the client an error in their place. */
 void close_gently(int fd);
 
-/* Tells a client that is not served why, in a few words for people, and closes the connection. */
-void turn_away(int fd, enum result result, const char *why);
+/* Tells a client that is not served why, which is an error of RESP without its mark and end, and closes the
+ * connection. */
+void turn_away(int fd, const char *why);
 
 #endif

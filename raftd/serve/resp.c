@@ -42,7 +42,7 @@ static enum resp_came more(struct resp_in *in, size_t want)
  * none. */
 static int head_line(const struct resp_in *in, const uint8_t *buf, size_t len)
 {
-    size_t there = min_u64(len - in->at, RESP_HEAD_MAX_BYTES);
+    size_t there = (size_t)min_u64(len - in->at, RESP_HEAD_MAX_BYTES);
     const uint8_t *end = memchr(buf + in->at, '\n', there);
     if (end == NULL)
         return there == RESP_HEAD_MAX_BYTES ? -2 : -1;

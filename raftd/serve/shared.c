@@ -1,19 +1,26 @@
 /* shared.c: see shared.h. */
 #include "raftd/serve/shared.h"
 
+#include <sodium.h>
 #include <stdlib.h>
 
+#include "raftd/serve/cursors.h"
 #include "raftd/state/kv.h"
 #include "raftd/node/request.h"
 
 struct shared *shared_new(uint32_t max_value_bytes, unsigned readers, void (*wake_loop)(void *ctx),
                           void *ctx)
 {
+    uint64_t random;
     struct shared *s = calloc(1, sizeof *s);
     if (s == NULL)
         return NULL;
     s->kv = kv_new();
-    if (s->kv == NULL) {
+    randombytes_buf(&random, sizeof random);
+    s->cursors = cursors_new(random);
+    if (s->kv == NULL || s->cursors == NULL) {
+        kv_free(s->kv);
+        cursors_free(s->cursors);
         free(s);
         return NULL;
     }
@@ -50,5 +57,6 @@ void shared_free(struct shared *s)
         rcu_free_later(&rcu_container(s->status, struct status_box, status)->rcu, free_status);
     rcu_wait_freed();
     kv_free(s->kv);
+    cursors_free(s->cursors);
     free(s);
 }

@@ -20,6 +20,7 @@
 #include "raftd/node/status.h"
 #include "raftd/serve/users.h"
 
+struct cursors;
 struct kv;
 
 enum { READERS_MAX = 8 }; /* more threads than any edge box has cores */
@@ -37,12 +38,13 @@ struct shared_reader {
 
 struct shared {
     struct kv *kv;
-    struct status *status; /* RCU pointer; never NULL once readers run */
+    struct cursors *cursors; /* of scans */
+    struct status *status;   /* RCU pointer; never NULL once readers run */
     uint32_t max_value_bytes;
     /* kv has all that this node knew before it started, and the node is not in doubt. Else reads that no
      * leader confirms are answered with RESULT_NOT_YET, ... */
     _Atomic bool local_reads;
-    _Atomic bool old_reads; /* ... or, if kv has a state to show, with PROTO_RECOVERING */
+    _Atomic bool old_reads; /* ... or, if kv has a state to show, with a mark that says so */
     /* Until when this node's clients hold what kv says that they hold, see raftd/node/lease.h; 0: they do
      * not. To be read before kv is, and to be compared with the clock after that. */
     _Atomic uint64_t lease_until_us;

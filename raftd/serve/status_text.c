@@ -442,11 +442,21 @@ static void put_advice(struct sink *k, const struct status *s)
     put(k, "advice", "%s", all[0] != '\0' ? all + 2 : "none");
 }
 
+static void put_links(struct sink *k, const struct status *s)
+{
+    unsigned n = s->n_links < RAFT_MEMBERS_MAX ? s->n_links : RAFT_MEMBERS_MAX;
+    if (n <= 1)
+        return;
+    size_t before = enter(k, "link");
+    for (unsigned i = 0; i < n; i++)
+        put_link(k, s, n, i);
+    leave(k, before);
+}
+
 void status_print(FILE *out, const struct status *s, uint64_t now_us, bool json)
 {
     struct sink k = {
         .json = {.out = out}, .text = !json, .leader = s->role == RAFT_LEADER, .now_us = now_us};
-    unsigned n = s->n_links < RAFT_MEMBERS_MAX ? s->n_links : RAFT_MEMBERS_MAX;
     if (json)
         json_open(&k.json, NULL, '{');
     for (size_t i = 0; i < NODE_FIELDS; i++)
@@ -459,16 +469,17 @@ void status_print(FILE *out, const struct status *s, uint64_t now_us, bool json)
         put_peer(&k, &s->peers[i]);
     if (json)
         json_close(&k.json, ']');
-    if (n > 1) {
-        size_t before = enter(&k, "link");
-        for (unsigned i = 0; i < n; i++)
-            put_link(&k, s, n, i);
-        leave(&k, before);
-    }
+    put_links(&k, s);
     if (json) {
         json_close(&k.json, '}');
         fputc('\n', out);
     }
+}
+
+void status_print_links(FILE *out, const struct status *s, uint64_t now_us)
+{
+    struct sink k = {.json = {.out = out}, .text = true, .now_us = now_us};
+    put_links(&k, s);
 }
 
 static void put_members(struct sink *k, const struct status *s)

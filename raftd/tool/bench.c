@@ -1,8 +1,8 @@
 /* bench.c: keeps a number of requests under way at the local daemon and measures them.
  *
  * The requests are spread over a few connections and travel in batches, so that the generator costs
- * little of the CPU that it shares with what it measures. Every request outstanding has a slot; its
- * tag is the slot's number.
+ * little of the CPU that it shares with what it measures. Answers come in the order of the requests, so a
+ * connection remembers in a ring when each of those under way was made.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -29,7 +29,7 @@ enum {
     KEY_PREFIX_BYTES = 6,      /* "bench/", then */
     KEY_BYTES = 14,            /* eight digits */
     BATCH_BYTES = 24 * 1024,   /* of requests that are made before they are sent */
-    RESULTS = RESULT_LAST + 1,
+    RECEIVE_BYTES = 1 << 16,
     LATENCIES_FIRST = 1 << 16, /* room for so many at first */
     POLL_MS = 200,
     NS_PER_UNIT = 100, /* of a recorded latency: 32 bits hold seven minutes */
@@ -50,9 +50,14 @@ struct options {
 
 struct conn {
     int fd;
-    unsigned n_free; /* slots that are not under way */
-    uint32_t *free_slots;
-    struct outq out; /* requests that the socket has not taken yet */
+    redisReader *reader;
+    unsigned share;      /* requests that it may have under way, */
+    unsigned under_way;  /* and has */
+    unsigned oldest;     /* place of the oldest of them in the ring */
+    uint64_t *start_ns;  /* the ring, of `share` places */
+    unsigned greetings;  /* answers to come that are not measured */
+    char *out;           /* requests that the socket has not taken yet; they fit */
+    size_t at, end, cap; /* of out */
 };
 
 /* One run of `ops` operations. */
@@ -61,7 +66,7 @@ struct run {
     struct options o;
     bool read;
     uint64_t sent, done, missing; /* missing: get found no key */
-    uint64_t errors[RESULTS];
+    uint64_t errors[TOOL_ERRORS];
     uint64_t random;
     bool tell; /* show progress */
     uint64_t began_ns, ended_ns, heard_ns, told_ns;
@@ -70,11 +75,11 @@ struct run {
     bool measured;
     uint32_t *latencies; /* of the operations that went well */
     uint64_t n_latencies, cap_latencies;
-    uint64_t *start_ns; /* per slot */
     struct conn conns[CONNS_MAX];
     unsigned n_conns;
-    uint8_t packet[PROTO_PACKET_MAX_BYTES]; /* of answers */
-    uint8_t value[VALUE_MAX_BYTES];
+    char *request; /* of one operation; its key is patched in */
+    size_t request_len, key_at;
+    char came[RECEIVE_BYTES]; /* of answers */
 };
 
 static uint64_t next_random(struct run *r)
@@ -97,26 +102,73 @@ static void *must(void *p)
     return p;
 }
 
-static struct run *run_new(const struct tool *t, const struct options *o)
+/* Makes the request that all others are copies of. */
+static void make_request(struct run *r)
+{
+    struct ctl_words w = {0};
+    size_t len = (size_t)r->o.value_bytes;
+    char *value = must(malloc(len + 1));
+    for (size_t i = 0; i < len; i++)
+        value[i] = (char)('a' + next_random(r) % 26);
+    ctl_add_text(&w, r->read ? "GET" : "SET");
+    ctl_add(&w, "bench/00000000", KEY_BYTES);
+    if (!r->read)
+        ctl_add(&w, value, len);
+    r->request_len = ctl_format(&w, &r->request);
+    if (r->request_len == 0)
+        out_of_memory();
+    const char *key = memmem(r->request, r->request_len, w.at[1], KEY_BYTES);
+    r->key_at = (size_t)(key - r->request);
+    free(value);
+}
+
+/* Adds what is said once on each connection. */
+static void greet(struct conn *c, const char *word, const char *value)
+{
+    struct ctl_words w = {0};
+    char *text;
+    ctl_add_text(&w, word);
+    if (value != NULL)
+        ctl_add_text(&w, value);
+    size_t len = ctl_format(&w, &text);
+    if (len == 0)
+        out_of_memory();
+    memcpy(c->out + c->end, text, len); /* it is short, and the first */
+    c->end += len;
+    c->greetings++;
+    redisFreeCommand(text);
+}
+
+static void open_conn(struct run *r, struct conn *c, unsigned share)
+{
+    char ms[sizeof "4294967295"];
+    (void)snprintf(ms, sizeof ms, "%" PRIu32, r->tool->timeout_ms);
+    c->fd = ctl_connect(r->tool->socket);
+    if (c->fd < 0)
+        exit(say_not_running(r->tool));
+    c->share = share;
+    c->reader = must(redisReaderCreate());
+    c->start_ns = must(calloc(share, sizeof *c->start_ns));
+    c->cap = BATCH_BYTES + r->request_len;
+    c->out = must(malloc(c->cap));
+    greet(c, "RAFT.TIMEOUT", ms);
+    if (r->o.stale)
+        greet(c, "READONLY", NULL);
+}
+
+static struct run *run_new(const struct tool *t, const struct options *o, bool read)
 {
     struct run *r = must(calloc(1, sizeof *r));
+    unsigned clients = (unsigned)o->clients;
     r->tool = t;
     r->o = *o;
+    r->read = read;
     r->tell = isatty(STDERR_FILENO);
-    r->start_ns = must(calloc((size_t)o->clients, sizeof *r->start_ns));
     r->random = ctl_now_ns() | 1;
-    for (size_t i = 0; i < o->value_bytes; i++)
-        r->value[i] = (uint8_t)('a' + next_random(r) % 26);
-    r->n_conns = o->clients < CONNS_MAX ? (unsigned)o->clients : CONNS_MAX;
-    for (unsigned c = 0; c < r->n_conns; c++) {
-        struct conn *conn = &r->conns[c];
-        conn->fd = ctl_connect(t->socket);
-        if (conn->fd < 0)
-            exit(say_not_running(t));
-        conn->free_slots = must(calloc((size_t)o->clients, sizeof *conn->free_slots));
-        for (uint64_t slot = c; slot < o->clients; slot += r->n_conns)
-            conn->free_slots[conn->n_free++] = (uint32_t)slot;
-    }
+    make_request(r);
+    r->n_conns = clients < CONNS_MAX ? clients : CONNS_MAX;
+    for (unsigned c = 0; c < r->n_conns; c++)
+        open_conn(r, &r->conns[c], (clients + r->n_conns - 1 - c) / r->n_conns);
     return r;
 }
 
@@ -124,49 +176,53 @@ static void run_free(struct run *r)
 {
     for (unsigned c = 0; c < r->n_conns; c++) {
         close(r->conns[c].fd);
-        free(r->conns[c].free_slots);
-        outq_free(&r->conns[c].out);
+        redisReaderFree(r->conns[c].reader);
+        free(r->conns[c].start_ns);
+        free(r->conns[c].out);
     }
+    redisFreeCommand(r->request);
     free(r->latencies);
-    free(r->start_ns);
     free(r);
 }
 
-static void make_request(struct run *r, struct outq *out, uint64_t number, uint32_t slot)
+static void add_request(struct run *r, struct conn *c, uint64_t number)
 {
-    uint8_t key[KEY_BYTES] = {'b', 'e', 'n', 'c', 'h', '/'};
+    char *to = c->out + c->end;
     uint64_t k = (r->read ? next_random(r) : number) % r->o.keys;
-    for (int i = KEY_BYTES - 1; i >= KEY_PREFIX_BYTES; i--, k /= 10)
-        key[i] = (uint8_t)('0' + k % 10);
-    uint32_t len = r->read ? 0 : (uint32_t)r->o.value_bytes;
-    if (!ctl_queue(out, &(struct proto_request){
-                            .op = r->read ? PROTO_GET : PROTO_PUT,
-                            .flags = r->read && r->o.stale ? PROTO_STALE : 0,
-                            .timeout_ms = r->tool->timeout_ms,
-                            .tag = slot,
-                            .key = key,
-                            .key_len = KEY_BYTES,
-                            .value_len = len,
-                            .part = r->value,
-                            .part_len = len,
-                        }))
-        out_of_memory();
+    memcpy(to, r->request, r->request_len);
+    for (size_t i = r->key_at + KEY_BYTES - 1; i >= r->key_at + KEY_PREFIX_BYTES; i--, k /= 10)
+        to[i] = (char)('0' + k % 10);
+    c->end += r->request_len;
 }
 
-/* Sends as many requests as there are free slots, operations left, and room in the socket. */
-static int send_requests(struct run *r, struct conn *conn)
+/* Sends what waits. False: the socket is full for now, or *broken. */
+static bool flush(struct conn *c, bool *broken)
 {
-    enum outq_state state;
-    while ((state = outq_flush(&conn->out, conn->fd)) == OUTQ_EMPTY && conn->n_free > 0 &&
-           r->sent < r->o.ops) {
+    while (c->at < c->end) {
+        ssize_t n = send(c->fd, c->out + c->at, c->end - c->at, MSG_NOSIGNAL);
+        if (n < 0 && errno == EINTR)
+            continue;
+        *broken = n < 0 && errno != EAGAIN;
+        if (n < 0)
+            return false;
+        c->at += (size_t)n;
+    }
+    c->at = c->end = 0;
+    return true;
+}
+
+/* Sends as many requests as this connection may have under way, and the socket takes. */
+static int send_requests(struct run *r, struct conn *c)
+{
+    bool broken = false;
+    while (flush(c, &broken) && c->under_way < c->share && r->sent < r->o.ops) {
         uint64_t now = ctl_now_ns();
-        while (outq_pending(&conn->out) < BATCH_BYTES && conn->n_free > 0 && r->sent < r->o.ops) {
-            uint32_t slot = conn->free_slots[--conn->n_free];
-            r->start_ns[slot] = now;
-            make_request(r, &conn->out, r->sent++, slot);
+        while (c->end < BATCH_BYTES && c->under_way < c->share && r->sent < r->o.ops) {
+            c->start_ns[(c->oldest + c->under_way++) % c->share] = now;
+            add_request(r, c, r->sent++);
         }
     }
-    return state == OUTQ_BROKEN ? -1 : 0;
+    return broken ? -1 : 0;
 }
 
 static void note_latency(struct run *r, uint64_t began_ns, uint64_t now)
@@ -196,39 +252,46 @@ static void note_turn(struct run *r, uint64_t now)
     r->awake_ns = now;
 }
 
-static int take_answer(struct run *r, struct conn *conn, const struct proto_reply *reply,
-                       uint64_t now)
+static int take_answer(struct run *r, struct conn *c, const redisReply *reply, uint64_t now)
 {
-    if (reply->flags & PROTO_MORE)
-        return 0;
-    if (reply->tag >= r->o.clients || conn->n_free >= r->o.clients)
-        return -1;
-    conn->free_slots[conn->n_free++] = (uint32_t)reply->tag;
-    r->done++;
-    if (reply->result == RESULT_NO_KEY)
-        r->missing++;
-    else if (reply->result != RESULT_OK)
-        r->errors[reply->result]++;
-    if (reply->result == RESULT_OK || reply->result == RESULT_NO_KEY) {
-        note_good(r, now);
-        if (r->measured)
-            note_latency(r, r->start_ns[reply->tag], now);
+    const char *text;
+    bool error = reply->type == REDIS_REPLY_ERROR;
+    if (c->greetings > 0) {
+        c->greetings--;
+        return error ? -1 : 0;
     }
+    if (c->under_way == 0)
+        return -1;
+    uint64_t began_ns = c->start_ns[c->oldest];
+    c->oldest = (c->oldest + 1) % c->share;
+    c->under_way--;
+    r->done++;
+    r->missing += reply->type == REDIS_REPLY_NIL;
+    if (error) {
+        r->errors[tool_error_of(reply, &text)]++;
+        return 0;
+    }
+    note_good(r, now);
+    if (r->measured)
+        note_latency(r, began_ns, now);
     return 0;
 }
 
-static int receive(struct run *r, struct conn *conn)
+/* Takes the answers that have come. */
+static int receive(struct run *r, struct conn *c)
 {
     ssize_t n;
-    while ((n = recv(conn->fd, r->packet, sizeof r->packet, MSG_DONTWAIT)) > 0) {
-        uint64_t now = ctl_now_ns();
-        r->heard_ns = now;
-        struct proto_reply reply;
-        for (size_t at = 0, size; at < (size_t)n; at += size) {
-            size = proto_reply_decode(r->packet + at, (size_t)n - at, &reply);
-            if (size == 0 || take_answer(r, conn, &reply, now) != 0)
-                return -1;
+    while ((n = recv(c->fd, r->came, sizeof r->came, 0)) > 0) {
+        void *reply = NULL;
+        r->heard_ns = ctl_now_ns();
+        int rc = redisReaderFeed(c->reader, r->came, (size_t)n);
+        while (rc == REDIS_OK && (rc = redisReaderGetReply(c->reader, &reply)) == REDIS_OK &&
+               reply != NULL) {
+            rc = take_answer(r, c, reply, r->heard_ns) == 0 ? REDIS_OK : REDIS_ERR;
+            freeReplyObject(reply);
         }
+        if (rc != REDIS_OK)
+            return -1;
     }
     return n < 0 && (errno == EAGAIN || errno == EINTR) ? 0 : -1;
 }
@@ -236,7 +299,7 @@ static int receive(struct run *r, struct conn *conn)
 static uint64_t count_errors(const struct run *r)
 {
     uint64_t n = 0;
-    for (int i = 0; i < RESULTS; i++)
+    for (unsigned i = 0; i < TOOL_ERRORS; i++)
         n += r->errors[i];
     return n;
 }
@@ -261,7 +324,7 @@ static int run_all(struct run *r, const char *what)
         struct pollfd p[CONNS_MAX];
         for (unsigned c = 0; c < r->n_conns && rc == 0; c++) {
             rc = send_requests(r, &r->conns[c]);
-            short events = outq_pending(&r->conns[c].out) > 0 ? POLLIN | POLLOUT : POLLIN;
+            short events = r->conns[c].end > 0 ? POLLIN | POLLOUT : POLLIN;
             p[c] = (struct pollfd){.fd = r->conns[c].fd, .events = events};
         }
         int n = rc == 0 ? poll(p, r->n_conns, POLL_MS) : 0;
@@ -290,9 +353,9 @@ static int run_all(struct run *r, const char *what)
 /* Exit code of the first kind of error that happened. */
 static int exit_of_errors(const struct run *r)
 {
-    for (int i = 0; i < RESULTS; i++)
+    for (unsigned i = 0; i < TOOL_ERRORS; i++)
         if (r->errors[i] > 0)
-            return exit_of_result((enum result)i, !r->read);
+            return tool_errors[i].exit;
     return RAFTCTL_EXIT_OK;
 }
 
@@ -328,9 +391,9 @@ static void report_json(const struct run *r, const char *const *names, const dou
     json_number(&j, "ops", r->done);
     json_number(&j, "missing", r->missing);
     json_open(&j, "errors", '{');
-    for (int i = 0; i < RESULTS; i++)
+    for (unsigned i = 0; i < TOOL_ERRORS; i++)
         if (r->errors[i] > 0)
-            json_number(&j, result_name((enum result)i), r->errors[i]);
+            json_number(&j, tool_errors[i].name, r->errors[i]);
     json_close(&j, '}');
     for (int i = 0; i < REALS; i++)
         json_real(&j, names[i], reals[i]);
@@ -343,9 +406,9 @@ static void report_text(const struct run *r, const char *const *names, const dou
     FILE *out = r->tool->out.file;
     fprintf(out, "ops=%" PRIu64 "\nerrors=%" PRIu64 "\nmissing=%" PRIu64 "\n", r->done,
             count_errors(r), r->missing);
-    for (int i = 0; i < RESULTS; i++)
+    for (unsigned i = 0; i < TOOL_ERRORS; i++)
         if (r->errors[i] > 0)
-            fprintf(out, "error.%s=%" PRIu64 "\n", result_name((enum result)i), r->errors[i]);
+            fprintf(out, "error.%s=%" PRIu64 "\n", tool_errors[i].name, r->errors[i]);
     for (int i = 0; i < REALS; i++)
         fprintf(out, "%s=%.3f\n", names[i], reals[i]);
 }
@@ -429,7 +492,7 @@ static int prefill(const struct tool *t, const struct options *o)
     fill.ops = o->keys;
     fill.seconds = 0;
     fill.clients = max_u64(fill.clients, PREFILL_CLIENTS_MIN);
-    struct run *r = run_new(t, &fill);
+    struct run *r = run_new(t, &fill, false);
     int code = run_all(r, "filling");
     if (code == RAFTCTL_EXIT_OK && (code = exit_of_errors(r)) != RAFTCTL_EXIT_OK)
         say_error("filling: %" PRIu64 " of %" PRIu64 " writes failed", count_errors(r), r->done);
@@ -443,8 +506,7 @@ void run_bench(struct tool *t, const struct args *a)
     int code = o.read ? prefill(t, &o) : RAFTCTL_EXIT_OK;
     if (code != RAFTCTL_EXIT_OK)
         tool_end(t, code);
-    struct run *r = run_new(t, &o);
-    r->read = o.read;
+    struct run *r = run_new(t, &o, o.read);
     r->measured = true;
     code = run_all(r, o.read ? "get" : "put");
     report(r);

@@ -1,22 +1,33 @@
 /* handover.c: asks for another leader, and waits for it. */
+#include <stdio.h>
 #include <time.h>
 
-#include "raftd/base/bytes.h"
 #include "raftd/base/exits.h"
 #include "raftd/base/num.h"
 #include "raftd/base/say.h"
 #include "raftd/tool/raftctl.h"
 
-enum { LOOK_MS = 10, ASK_MS = 200 };
+enum { LOOK_MS = 10, ASK_MS = 200, ID_SIZE = sizeof "65535" };
 
-static int ask(const struct tool *t, struct proto_request r)
+static int ask(const struct tool *t, const struct question *q)
 {
-    struct ctl_answer a;
-    r.timeout_ms = t->timeout_ms;
-    int code = tool_try(t, &r, &a);
-    if (code == RAFTCTL_EXIT_OK)
-        ctl_answer_free(&a);
+    redisReply *a;
+    int code = tool_try(t, q, &a);
+    freeReplyObject(a);
     return code;
+}
+
+/* Asks that node `from`, if it leads, hands over to `heir`; 0: the best. */
+static int ask_transfer(const struct tool *t, uint16_t from, uint16_t heir)
+{
+    char leader[ID_SIZE], to[ID_SIZE];
+    struct question q = {.asked = LOOKS};
+    (void)snprintf(leader, sizeof leader, "%u", from);
+    (void)snprintf(to, sizeof to, "%u", heir);
+    ctl_add_text(&q.words, "RAFT.TRANSFER");
+    ctl_add_text(&q.words, leader);
+    ctl_add_text(&q.words, to);
+    return ask(t, &q);
 }
 
 /* False when there is no time left. */
@@ -47,19 +58,15 @@ static int find_leader(const struct tool *t, struct status *s, uint64_t *waited_
  * writes for a while before it begins the next. */
 static int transfer(const struct tool *t, uint16_t heir)
 {
-    uint8_t key[PROTO_TRANSFER_KEY_BYTES];
-    const struct proto_request request = {.op = PROTO_TRANSFER, .key = key, .key_len = sizeof key};
     uint64_t waited_ms = 0, ask_at = 0;
     struct status was, is;
     int code = find_leader(t, &was, &waited_ms);
-    put_u16(key + 2, heir);
     for (is = was; code == RAFTCTL_EXIT_OK; code = tool_status(t, &is)) {
         if (heir != 0 ? is.leader == heir : is.leader != 0 && is.leader != was.leader)
             break;
         if (is.leader != 0 && waited_ms >= ask_at) {
-            put_u16(key, is.leader);
             ask_at = waited_ms + ASK_MS;
-            if ((code = ask(t, request)) != RAFTCTL_EXIT_OK)
+            if ((code = ask_transfer(t, is.leader, heir)) != RAFTCTL_EXIT_OK)
                 break;
             continue;
         }
@@ -91,7 +98,9 @@ void run_drain(struct tool *t, const struct args *a)
     uint64_t waited_ms = 0;
     struct status is;
     (void)a;
-    int code = ask(t, (struct proto_request){.op = PROTO_DRAIN, .key = (const uint8_t *)""});
+    struct question q = {.asked = LOOKS};
+    ctl_add_text(&q.words, "RAFT.DRAIN");
+    int code = ask(t, &q);
     while (code == RAFTCTL_EXIT_OK && (code = tool_status(t, &is)) == RAFTCTL_EXIT_OK) {
         if (is.drained != 0 && is.leader != is.id)
             break;

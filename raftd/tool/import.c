@@ -165,7 +165,7 @@ static bool take_member(struct text *t, struct json_member members[2])
     return true;
 }
 
-bool import_line(char *line, size_t len, struct proto_item *item)
+bool import_line(char *line, size_t len, struct item *item)
 {
     struct text t = {line, line + len};
     struct json_member members[] = {{.name = "key"}, {.name = "value"}};
@@ -178,10 +178,10 @@ bool import_line(char *line, size_t len, struct proto_item *item)
         members[0].len < 1 || members[0].len > CMD_KEY_MAX_BYTES ||
         members[1].len > CMD_VALUE_MAX_BYTES)
         return false;
-    *item = (struct proto_item){.key = members[0].bytes,
-                                .key_len = (uint16_t)members[0].len,
-                                .value = members[1].bytes,
-                                .value_len = (uint32_t)members[1].len};
+    *item = (struct item){.key = members[0].bytes,
+                          .key_len = members[0].len,
+                          .value = members[1].bytes,
+                          .value_len = members[1].len};
     return true;
 }
 
@@ -230,25 +230,20 @@ void run_import(struct tool *t, const struct args *a)
     if (l.buf == NULL)
         say_fatal(RAFTCTL_EXIT_INTERNAL, "out of memory");
     while (code == RAFTCTL_EXIT_OK && next_line(&l, &line, &len)) {
-        struct proto_item item;
-        struct ctl_answer answer;
+        struct item item;
+        redisReply *answer;
         if (!import_line(line, len, &item)) {
             say_error("this is no line of an export: an object with a key and a value");
             code = RAFTCTL_EXIT_USAGE;
             break;
         }
-        const struct proto_request r = {.op = PROTO_PUT,
-                                        .timeout_ms = t->timeout_ms,
-                                        .key = item.key,
-                                        .key_len = item.key_len,
-                                        .part = item.value,
-                                        .part_len = item.value_len,
-                                        .value_len = item.value_len};
-        code = tool_try(t, &r, &answer);
-        if (code == RAFTCTL_EXIT_OK) {
-            ctl_answer_free(&answer);
-            done++;
-        }
+        struct question q = {.asked = WRITES};
+        ctl_add_text(&q.words, "SET");
+        ctl_add(&q.words, item.key, item.key_len);
+        ctl_add(&q.words, item.value, item.value_len);
+        code = tool_try(t, &q, &answer);
+        done += code == RAFTCTL_EXIT_OK;
+        freeReplyObject(answer);
     }
     free(l.buf);
     if (code != RAFTCTL_EXIT_OK)

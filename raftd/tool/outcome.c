@@ -1,7 +1,6 @@
-/* outcome.c: a request, and what became of it: in words on standard error, and as an exit code. */
+/* outcome.c: a question, and what became of it: in words on standard error, and as an exit code. */
 #include <errno.h>
 #include <grp.h>
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -12,92 +11,93 @@
 #include "raftd/state/cmd.h"
 #include "raftd/tool/raftctl.h"
 
-/* What to say when nobody knows what became of a request; NULL: it changes nothing. */
-static const char *unknown_words(const struct proto_request *r)
+/* What to say when nobody knows what became of a question; NULL: it changes nothing. */
+static const char *unknown_words(enum asked asked)
 {
-    if (r->op == PROTO_MEMBER)
+    if (asked == CHANGES)
         return "OUTCOME UNKNOWN: the change may or may not come; 'raftctl members' shows it";
-    if (r->op == PROTO_PUT || r->op == PROTO_DELETE)
+    if (asked == WRITES)
         return "OUTCOME UNKNOWN: the write may or may not have happened; read the key to find out";
     return NULL;
 }
 
-static const struct {
-    const char *name;
-    enum raftctl_exit exit;
-    const char *words; /* what happened, and what to do */
-} results[RESULT_LAST + 1] = {
-    [RESULT_OK] = {"ok", RAFTCTL_EXIT_OK, ""},
-    [RESULT_NO_KEY] = {"no_key", RAFTCTL_EXIT_NO_KEY, "no such key"},
-    [RESULT_NO_LEADER] = {"no_leader", RAFTCTL_EXIT_NO_LEADER,
-                          "no leader, or none that can commit, in time: nothing was done; try "
-                          "again. 'raftctl links' says who hears whom"},
-    [RESULT_UNKNOWN] = {"unknown", RAFTCTL_EXIT_UNKNOWN, "no answer in time"},
-    [RESULT_TOO_LARGE] = {"too_large", RAFTCTL_EXIT_TOO_LARGE, "too large: nothing was done"},
-    [RESULT_BUSY] = {"busy", RAFTCTL_EXIT_BUSY,
-                     "this node takes no more now (too much under way, or too many clients): "
-                     "nothing was done; try again"},
-    [RESULT_BAD] = {"bad", RAFTCTL_EXIT_INTERNAL,
-                    "the daemon did not understand: is it of another version?"},
-    [RESULT_STOPPING] = {"stopping", RAFTCTL_EXIT_LOST, "the daemon is stopping: no answer"},
-    [RESULT_NOT_YET] = {"not_yet", RAFTCTL_EXIT_NOT_YET,
-                        "not yet: this node has just started; it has not come back to what it knew "
-                        "before, or has never heard from a leader; try again, or ask without "
-                        "--stale. If it lasts, 'raftctl links' says whom it hears and who does not "
-                        "count it; or its state is disputed (differs_index in 'raftctl status')"},
-    [RESULT_FULL] = {"full", RAFTCTL_EXIT_BUSY,
-                     "the data are full: max_data_bytes is reached (see raftctl status): nothing "
-                     "was done; delete something, or raise it on all nodes"},
-    [RESULT_REFUSED] = {"refused", RAFTCTL_EXIT_REFUSED,
-                        "the leader does not allow it: nothing was done"},
-    [RESULT_DISK_FULL] = {"disk_full", RAFTCTL_EXIT_BUSY,
-                          "the disk of this node is full (disk_free and disk_min_free of raftctl "
-                          "status): nothing was done; make room, then it goes on by itself"},
-    [RESULT_LOG_FULL] = {"log_full", RAFTCTL_EXIT_BUSY,
-                         "the log of this node has reached log_max_bytes and waits for a snapshot "
-                         "(see images_given_up and disk_free in raftctl status): nothing was done; "
-                         "try again"},
-    [RESULT_CROWD] = {"crowd", RAFTCTL_EXIT_REFUSED,
-                      "as many other node ids as the cluster can remember have written, so this "
-                      "node takes no writes (raftd(8), Members): nothing was done; ask another "
-                      "node"},
+const struct tool_error tool_errors[TOOL_ERRORS] = {
+    {"NOLEADER", "no_leader", RAFTCTL_EXIT_NO_LEADER,
+     "no leader, or none that can commit, in time: nothing was done; try again. 'raftctl links' "
+     "says "
+     "who hears whom"},
+    {"UNKNOWN", "unknown", RAFTCTL_EXIT_UNKNOWN, "no answer in time"},
+    {"TOOBIG", "too_large", RAFTCTL_EXIT_TOO_LARGE, "too large: %s; nothing was done"},
+    {"BUSY", "busy", RAFTCTL_EXIT_BUSY,
+     "this node takes no more now (too much under way, or too many clients): nothing was done; try "
+     "again"},
+    {"LOADING", "not_yet", RAFTCTL_EXIT_NOT_YET, "not yet: %s: nothing was done; try again"},
+    {"NOTYET", "not_yet", RAFTCTL_EXIT_NOT_YET,
+     "not yet: this node has just started; it has not come back to what it knew before, or has "
+     "never heard from a leader; try again, or ask without --stale. If it lasts, 'raftctl links' "
+     "says whom it hears and who does not count it; or its state is disputed (differs_index in "
+     "'raftctl status')"},
+    {"FULL", "full", RAFTCTL_EXIT_BUSY,
+     "the data are full: max_data_bytes is reached (see raftctl status): nothing was done; delete "
+     "something, or raise it on all nodes"},
+    {"DISKFULL", "disk_full", RAFTCTL_EXIT_BUSY,
+     "the disk of this node is full (disk_free and disk_min_free of raftctl status): nothing was "
+     "done; make room, then it goes on by itself"},
+    {"LOGFULL", "log_full", RAFTCTL_EXIT_BUSY,
+     "the log of this node has reached log_max_bytes and waits for a snapshot (see images_given_up "
+     "and disk_free in raftctl status): nothing was done; try again"},
+    {"REFUSED", "refused", RAFTCTL_EXIT_REFUSED, "nothing was done: %s"},
+    {"CROWD", "crowd", RAFTCTL_EXIT_REFUSED,
+     "as many other node ids as the cluster can remember have written, so this node takes no "
+     "writes "
+     "(raftd(8), Members): nothing was done; ask another node"},
+    {"NOTHELD", "not_held", RAFTCTL_EXIT_NOT_HELD,
+     "the lock is not held, or by somebody else: nothing was done"},
+    {"COMPACTED", "compacted", RAFTCTL_EXIT_COMPACTED,
+     "this node does not remember changes of so long ago: %s"},
+    {"LAGGED", "lagged", RAFTCTL_EXIT_LAGGED, "the changes came faster than they were taken: %s"},
+    {"CANTTELL", "cant_tell", RAFTCTL_EXIT_CANT_TELL,
+     "nobody can tell any more what became of it: too many writes have come since"},
+    {"NOAUTH", "no_auth", RAFTCTL_EXIT_NOT_RUNNING, "the daemon asks for a password: %s"},
+    {"NOPERM", "no_auth", RAFTCTL_EXIT_NOT_RUNNING, "%s"},
+    {"", "bad", RAFTCTL_EXIT_INTERNAL,
+     "the daemon did not understand: is it of another version? It says: %s"},
 };
 
-_Static_assert((int)RESULT_LAST == (int)RESULT_CROWD, "each result has its row");
-
-const char *result_name(enum result result)
+unsigned tool_error_of(const redisReply *error, const char **text)
 {
-    return results[result].name;
+    size_t len = strcspn(error->str, " ");
+    unsigned i = 0;
+    while (i < TOOL_ERRORS - 1 && (strlen(tool_errors[i].prefix) != len ||
+                                   memcmp(tool_errors[i].prefix, error->str, len) != 0))
+        i++;
+    *text = error->str + (i < TOOL_ERRORS - 1 ? len + strspn(error->str + len, " ") : 0);
+    return i;
 }
 
-int exit_of_result(enum result result, bool write)
+/* Says `words`, with `text` in the place of %s in it. */
+static void say_with(const char *words, const char *text)
 {
-    return write && result == RESULT_STOPPING ? RAFTCTL_EXIT_UNKNOWN : (int)results[result].exit;
+    const char *hole = strstr(words, "%s");
+    if (hole != NULL)
+        say_error("%.*s%s%s", (int)(hole - words), words, text, hole + 2);
+    else
+        say_error("%s", words);
 }
 
-/* Says what an answer that is not RESULT_OK means. Returns an exit code. */
-static int say_result(const struct ctl_answer *a, const struct tool *t, const char *unknown)
+/* Says what an error means. Returns an exit code. */
+static int say_answer(const redisReply *error, const struct tool *t, const char *unknown)
 {
     double seconds = t->timeout_ms / 1000.0;
-    /* With a body, the daemon does not serve at all yet, and says why. */
-    if (a->head.result == RESULT_NOT_YET && a->len > 0)
-        say_error("not yet: %.*s: nothing was done; try again", (int)a->len, (const char *)a->body);
-    else if (a->head.result == RESULT_TOO_LARGE && a->head.modify_revision > 0)
-        say_error("too large: a value has at most %" PRIu64
-                  " bytes here (max_value_bytes); nothing "
-                  "was done",
-                  a->head.modify_revision);
-    else if (a->head.result == RESULT_REFUSED && a->len > 0)
-        say_error("nothing was done: %.*s", (int)a->len, (const char *)a->body);
-    else if (a->head.result == RESULT_STOPPING && unknown != NULL)
-        say_error("the daemon is stopping: %s", unknown);
-    else if (a->head.result == RESULT_UNKNOWN && unknown != NULL)
+    const char *text;
+    const struct tool_error *e = &tool_errors[tool_error_of(error, &text)];
+    if (e->exit == RAFTCTL_EXIT_UNKNOWN && unknown != NULL)
         say_error("after %g s: no answer in time: %s", seconds, unknown);
-    else if (a->head.result == RESULT_NO_LEADER)
-        say_error("after %g s: %s", seconds, results[a->head.result].words);
+    else if (e->exit == RAFTCTL_EXIT_NO_LEADER)
+        say_error("after %g s: %s", seconds, e->words);
     else
-        say_error("%s", results[a->head.result].words);
-    return exit_of_result(a->head.result, unknown != NULL);
+        say_with(e->words, text);
+    return e->exit;
 }
 
 int say_not_running(const struct tool *t)
@@ -153,53 +153,61 @@ _Noreturn void tool_end(struct tool *t, int code)
     exit(code);
 }
 
-struct proto_request request(const struct tool *t, enum proto_op op, const char *key)
+void add_key(struct ctl_words *w, const char *key)
 {
-    size_t len = key != NULL ? strlen(key) : 0;
-    if (key != NULL && len == 0 && op != PROTO_LIST)
+    size_t len = strlen(key);
+    if (len == 0)
         say_fatal(RAFTCTL_EXIT_USAGE, "a key has at least one byte");
     if (len > CMD_KEY_MAX_BYTES)
         say_fatal(RAFTCTL_EXIT_TOO_LARGE, "a key has at most %d bytes, this one has %zu",
                   CMD_KEY_MAX_BYTES, len);
-    return (struct proto_request){.op = (uint8_t)op,
-                                  .timeout_ms = t->timeout_ms,
-                                  .key = (const uint8_t *)(key != NULL ? key : ""),
-                                  .key_len = (uint16_t)len};
+    ctl_add(w, key, len);
 }
 
-int tool_try(const struct tool *t, const struct proto_request *r, struct ctl_answer *a)
+int tool_try(const struct tool *t, const struct question *q, redisReply **a)
 {
-    const char *unknown = unknown_words(r);
-    enum ctl_outcome outcome = ctl_call(t->socket, r, a);
+    const char *unknown = unknown_words(q->asked);
+    const struct ctl_call call = {.path = t->socket,
+                                  .timeout_ms = t->timeout_ms,
+                                  .at_once = q->asked == LOOKS,
+                                  .local = q->asked == PEEKS};
+    enum ctl_outcome outcome = ctl_call(&call, &q->words, a);
     if (outcome != CTL_ANSWERED)
         return say_outcome(outcome, t, unknown);
-    int code = RAFTCTL_EXIT_NO_KEY; /* of a part of a snapshot: the caller says what that means */
-    if (a->head.result != RESULT_NO_KEY || r->op != PROTO_FETCH)
-        code = a->head.result != RESULT_OK ? say_result(a, t, unknown) : RAFTCTL_EXIT_OK;
-    if ((a->head.flags & PROTO_RECOVERING) != 0)
-        say_warn("this node is recovering: what it shows may be older than what it knew before");
-    if (code != RAFTCTL_EXIT_OK)
-        ctl_answer_free(a);
+    if ((*a)->type != REDIS_REPLY_ERROR)
+        return RAFTCTL_EXIT_OK;
+    int code = say_answer(*a, t, unknown);
+    freeReplyObject(*a);
+    *a = NULL;
     return code;
 }
 
-void tool_call(struct tool *t, const struct proto_request *r, struct ctl_answer *a)
+redisReply *tool_call(struct tool *t, const struct question *q)
 {
-    int code = tool_try(t, r, a);
+    redisReply *a;
+    int code = tool_try(t, q, &a);
     if (code != RAFTCTL_EXIT_OK)
         tool_end(t, code);
+    return a;
+}
+
+void must_be(const redisReply *a, int type, size_t elements)
+{
+    if (a->type != type || (type == REDIS_REPLY_ARRAY && a->elements < elements))
+        say_fatal(RAFTCTL_EXIT_INTERNAL, "the daemon's answer makes no sense");
 }
 
 int tool_status(const struct tool *t, struct status *s)
 {
-    struct proto_request r = request(t, PROTO_STATUS, NULL);
-    struct ctl_answer a;
-    int code = tool_try(t, &r, &a);
+    const struct question q = {LOOKS, {1, {"RAFT.STATUS"}, {strlen("RAFT.STATUS")}}};
+    redisReply *a;
+    int code = tool_try(t, &q, &a);
     if (code != RAFTCTL_EXIT_OK)
         return code;
-    status_read(s, a.len > 0 ? (char *)a.body : NULL);
+    must_be(a, REDIS_REPLY_STRING, 0);
+    status_read(s, a->str);
     for (unsigned i = 0; i < s->n_peers; i++)
         s->peers[i].trouble = NULL; /* it goes with the answer */
-    ctl_answer_free(&a);
+    freeReplyObject(a);
     return code;
 }

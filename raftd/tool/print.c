@@ -58,12 +58,12 @@ static void put_bytes(struct json *j, const char *name, const char *name_base64,
         json_base64(j, name_base64, bytes, len);
 }
 
-void print_item_json(FILE *out, const struct proto_item *item, bool with_value)
+void print_item_json(FILE *out, const struct item *item)
 {
     struct json j = {.out = out, .compact = true};
     json_open(&j, NULL, '{');
     put_bytes(&j, "key", "key_base64", item->key, item->key_len);
-    if (with_value)
+    if (item->value != NULL)
         put_bytes(&j, "value", "value_base64", item->value, item->value_len);
     json_u64(&j, "create_revision", item->create_revision);
     json_u64(&j, "modify_revision", item->modify_revision);

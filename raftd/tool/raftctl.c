@@ -1,12 +1,10 @@
 /* raftctl.c: reads and writes the values of a cluster through the daemon on this box. */
 #include <errno.h>
 #include <getopt.h>
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "raftd/state/cmd.h"
 #include "raftd/base/exits.h"
 #include "raftd/base/num.h"
 #include "raftd/tool/raftctl.h"
@@ -52,15 +50,6 @@ struct command {
         OWN_OPTIONS, /* it reads itself what stands behind its name */
     } how;
 };
-
-static void run_put(struct tool *t, const struct args *a);
-static void run_get(struct tool *t, const struct args *a);
-static void run_del(struct tool *t, const struct args *a);
-static void run_list(struct tool *t, const struct args *a);
-static void run_export(struct tool *t, const struct args *a);
-static void run_status(struct tool *t, const struct args *a);
-static void run_links(struct tool *t, const struct args *a);
-static void run_members(struct tool *t, const struct args *a);
 
 static const struct command commands[] = {
     {"put", " KEY VALUE", "set KEY; VALUE - is read from standard input", run_put, 2, 2, 0,
@@ -141,182 +130,6 @@ static void print_usage(FILE *out)
           "  lost during a read, 9 internal or output failed, 10 not yet (just started),\n"
           "  11 the leader refused it\n",
           out);
-}
-
-/* --- commands --------------------------------------------------------------------------------- */
-
-/* Reads all of standard input, but no more than one byte above the limit of values, which is enough to refuse
- * it. An empty input is refused here: it is seldom meant, and often all that a failed command has put into a
- * pipe. */
-static uint8_t *read_stdin(size_t *len)
-{
-    uint8_t *buf = malloc(CMD_VALUE_MAX_BYTES + 1);
-    if (buf == NULL)
-        say_fatal(RAFTCTL_EXIT_INTERNAL, "out of memory");
-    ssize_t n = patient_read(STDIN_FILENO, buf, CMD_VALUE_MAX_BYTES + 1);
-    if (n < 0)
-        say_fatal(RAFTCTL_EXIT_USAGE, "standard input: %s; nothing was done", strerror(errno));
-    if (n == 0)
-        say_fatal(RAFTCTL_EXIT_USAGE,
-                  "standard input is empty: nothing was done (an empty value is "
-                  "stored by put KEY '')");
-    *len = (size_t)n;
-    return buf;
-}
-
-static void write_key(struct tool *t, const struct proto_request *r)
-{
-    struct ctl_answer a;
-    tool_call(t, r, &a);
-    ctl_answer_free(&a);
-}
-
-static void run_put(struct tool *t, const struct args *args)
-{
-    struct proto_request r = request(t, PROTO_PUT, args->words[0]);
-    const char *value = args->words[1];
-    size_t len = strlen(value);
-    uint8_t *input = strcmp(value, "-") == 0 ? read_stdin(&len) : NULL;
-    if (len > CMD_VALUE_MAX_BYTES)
-        say_fatal(RAFTCTL_EXIT_TOO_LARGE, "no value may have more than %d bytes; nothing was done",
-                  CMD_VALUE_MAX_BYTES);
-    r.part = input != NULL ? input : (const uint8_t *)value;
-    r.part_len = r.value_len = (uint32_t)len;
-    write_key(t, &r);
-    free(input);
-}
-
-static void run_del(struct tool *t, const struct args *args)
-{
-    struct proto_request r = request(t, PROTO_DELETE, args->words[0]);
-    write_key(t, &r);
-}
-
-static void run_get(struct tool *t, const struct args *args)
-{
-    FILE *out = t->out.file;
-    struct proto_request r = request(t, PROTO_GET, args->words[0]);
-    r.flags = args->flags & ARG_STALE ? PROTO_STALE : 0;
-    struct ctl_answer a;
-    tool_call(t, &r, &a);
-    struct proto_item item = {.key = r.key,
-                              .key_len = r.key_len,
-                              .value = a.body != NULL ? a.body : r.key,
-                              .value_len = (uint32_t)a.len,
-                              .create_revision = a.head.create_revision,
-                              .modify_revision = a.head.modify_revision};
-    if (args->flags & ARG_JSON)
-        print_item_json(out, &item, true);
-    else if (a.len > 0)
-        fwrite(a.body, 1, a.len, out);
-    if (!(args->flags & ARG_RAW))
-        fputc('\n', out);
-    ctl_answer_free(&a);
-}
-
-/* Prints a page. Its last key goes to `last`, of CMD_KEY_MAX_BYTES. False if the page makes no sense. */
-static bool print_page(FILE *out, const struct ctl_answer *a, const struct args *f, bool first,
-                       uint8_t *last, uint32_t *last_len)
-{
-    struct proto_item item;
-    for (size_t at = 0, n; at < a->len; at += n, first = false) {
-        n = proto_item_decode(a->body + at, a->len - at, &item);
-        if (n == 0 || item.key_len > CMD_KEY_MAX_BYTES)
-            return false;
-        memcpy(last, item.key, item.key_len);
-        *last_len = item.key_len;
-        if (f->flags & ARG_JSON) {
-            const char *before = first ? "\n" : ",\n";
-            fputs(f->flags & ARG_LINES ? "" : before, out);
-            print_item_json(out, &item, !(f->flags & ARG_KEYS));
-            fputs(f->flags & ARG_LINES ? "\n" : "", out);
-            continue;
-        }
-        print_escaped(out, item.key, item.key_len, f->flags & ARG_KEYS ? '\0' : '=');
-        if (!(f->flags & ARG_KEYS)) {
-            fputc('=', out);
-            print_escaped(out, item.value, item.value_len, '\0');
-        }
-        fputc('\n', out);
-    }
-    return true;
-}
-
-static void run_list(struct tool *t, const struct args *args)
-{
-    FILE *out = t->out.file;
-    struct proto_request r = request(t, PROTO_LIST, args->n_words > 0 ? args->words[0] : NULL);
-    uint8_t last[CMD_KEY_MAX_BYTES];
-    uint64_t first_index = 0, last_index = 0;
-    bool more = true, good = true, array = (args->flags & (ARG_JSON | ARG_LINES)) == ARG_JSON;
-    r.flags = args->flags & ARG_STALE ? PROTO_STALE : 0;
-    r.part = last;
-    for (bool first = true; more && good; first = false) {
-        struct ctl_answer a;
-        tool_call(t, &r, &a);
-        if (array && first)
-            fputc('[', out);
-        if (first)
-            first_index = a.head.modify_revision;
-        more = a.head.flags & PROTO_PARTIAL && a.len > 0;
-        good = print_page(out, &a, args, first, last, &r.part_len);
-        r.value_len = r.part_len;
-        last_index = a.head.modify_revision;
-        ctl_answer_free(&a);
-    }
-    if (args->flags & ARG_LINES && last_index != first_index)
-        say_warn("something was written meanwhile: what is printed is as of indexes %" PRIu64
-                 " to %" PRIu64,
-                 first_index, last_index);
-    if (array)
-        fputs("\n]\n", out);
-    if (!good) {
-        say_error("the daemon's list makes no sense");
-        tool_end(t, RAFTCTL_EXIT_INTERNAL);
-    }
-}
-
-static void run_export(struct tool *t, const struct args *args)
-{
-    struct args lines = *args;
-    lines.flags |= ARG_JSON | ARG_LINES;
-    run_list(t, &lines);
-}
-
-static void ask_status(struct tool *t, uint8_t flags, struct ctl_answer *a)
-{
-    struct proto_request r = request(t, PROTO_STATUS, NULL);
-    r.flags = flags;
-    tool_call(t, &r, a);
-    if (a->len == 0)
-        say_fatal(RAFTCTL_EXIT_INTERNAL, "the daemon's answer makes no sense");
-}
-
-static void print_status(struct tool *t, const struct args *args, uint8_t what)
-{
-    struct ctl_answer a;
-    ask_status(t, args->flags & ARG_JSON ? what | PROTO_JSON : what, &a);
-    fwrite(a.body, 1, a.len, t->out.file);
-    ctl_answer_free(&a);
-}
-
-static void run_status(struct tool *t, const struct args *args)
-{
-    print_status(t, args, 0);
-}
-
-static void run_members(struct tool *t, const struct args *args)
-{
-    print_status(t, args, PROTO_MEMBERS);
-}
-
-static void run_links(struct tool *t, const struct args *args)
-{
-    struct ctl_answer a;
-    ask_status(t, 0, &a);
-    if (!print_links(t->out.file, (char *)a.body, (args->flags & ARG_JSON) != 0))
-        say_fatal(RAFTCTL_EXIT_INTERNAL, "out of memory");
-    ctl_answer_free(&a);
 }
 
 /* --- start ------------------------------------------------------------------------------------ */
@@ -424,9 +237,9 @@ static void take_option(struct tool *t, struct line *l, int c, const char *value
             say_fatal(RAFTCTL_EXIT_USAGE, "-i %s: an id is 1 to %d", value, CONF_ID_MAX);
         break;
     case OPT_TIMEOUT:
-        if (!num_parse_thousandths(value, 1, PROTO_TIMEOUT_MAX_MS, &timeout_ms))
+        if (!num_parse_thousandths(value, 1, CTL_TIMEOUT_MAX_MS, &timeout_ms))
             say_fatal(RAFTCTL_EXIT_USAGE, "--timeout %s: seconds, 0.001 to %d", value,
-                      PROTO_TIMEOUT_MAX_MS / 1000);
+                      CTL_TIMEOUT_MAX_MS / 1000);
         t->timeout_ms = (uint32_t)timeout_ms;
         break;
     case 'h': l->help = true; break;

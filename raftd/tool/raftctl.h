@@ -23,15 +23,15 @@ struct tool {
     struct output out;
 };
 
-/* Options without a value. */
+/* The options of commands, as bits of args.flags. */
 enum {
-    ARG_STALE = 1,
-    ARG_RAW = 2,
-    ARG_KEYS = 4,
-    ARG_JSON = 8,
-    ARG_LINES = 16,
-    ARG_LEARNER = 32,
-    ARG_FORCE = 64,
+    ARG_STALE = 1 << 0,
+    ARG_RAW = 1 << 1,
+    ARG_KEYS = 1 << 2,
+    ARG_JSON = 1 << 3,
+    ARG_LINES = 1 << 4,
+    ARG_LEARNER = 1 << 5,
+    ARG_FORCE = 1 << 6,
 };
 
 /* What stands behind the name of a command. */
@@ -44,39 +44,87 @@ struct args {
     char **argv;
 };
 
-/* outcome.c */
+/* outcome.c: what is asked, and what became of it */
 
-/* A request without a value; `key` (NULL: none) outlives it. Ends the process for a bad key. */
-struct proto_request request(const struct tool *t, enum proto_op op, const char *key);
+enum asked {
+    LOOKS, /* at this node, which answers at once */
+    READS, /* through the leader */
+    PEEKS, /* reads what this node has */
+    WRITES,
+    CHANGES, /* the members */
+};
+
+/* The words are borrowed. */
+struct question {
+    enum asked asked;
+    struct ctl_words words;
+};
+
+/* What an error that the daemon answers means. */
+struct tool_error {
+    const char *prefix; /* its first word */
+    const char *name;   /* in what `bench` prints */
+    int exit;           /* exits.h */
+    const char
+        *words; /* what happened, and what to do; the daemon's own words go to %s, if it has that */
+};
+
+enum { TOOL_ERRORS = 18 };
+extern const struct tool_error tool_errors[TOOL_ERRORS];
+
+/* Which row is that error's; the last one is for errors that have none. *text: what stands behind the
+ * prefix. */
+unsigned tool_error_of(const redisReply *error, const char **text);
 
 /* Ends the process with that code (exits.h), or with another one if what was printed could not be written. */
 _Noreturn void tool_end(struct tool *t, int code);
 
-/* Asks the daemon; on anything but RESULT_OK says on standard error what happened and what to do.
- * Returns an exit code (exits.h). */
-int tool_try(const struct tool *t, const struct proto_request *r, struct ctl_answer *a);
-/* The same, but on anything but RESULT_OK it ends the process with that code. */
-void tool_call(struct tool *t, const struct proto_request *r, struct ctl_answer *a);
+/* Adds a key to a command; ends the process if it is none. */
+void add_key(struct ctl_words *w, const char *key);
 
-/* The same for a status; the peers in it have no texts. */
+/* Asks the daemon. On an error it says on standard error what happened and what to do, and *a is NULL; else
+ * *a is to be freed. Returns an exit code (exits.h). */
+int tool_try(const struct tool *t, const struct question *q, redisReply **a);
+/* The same, but on an error it ends the process with that code. */
+redisReply *tool_call(struct tool *t, const struct question *q);
+/* Ends the process unless the answer is of that type, and if it is an array, of so many elements at least. */
+void must_be(const redisReply *a, int type, size_t elements);
+
+/* Asks for a status; the peers in it have no texts. */
 int tool_status(const struct tool *t, struct status *s);
 
 /* Says why nobody could connect to t->socket (errno). Returns the exit code. */
 int say_not_running(const struct tool *t);
 
-/* A word for a result, and its exit code, which is another one for a write in some cases. */
-const char *result_name(enum result result);
-int exit_of_result(enum result result, bool write);
-
 /* print.c: answers on standard output. */
 
 /* Prints bytes; control characters, backslash, `also` (0 = none) and what is not UTF-8 become \xNN. */
 void print_escaped(FILE *out, const uint8_t *bytes, size_t len, char also);
-/* Prints a key, and with_value its value, as a JSON object. */
-void print_item_json(FILE *out, const struct proto_item *item, bool with_value);
+
+/* A key and what belongs to it; borrowed. */
+struct item {
+    const uint8_t *key, *value; /* value NULL: it was not asked for */
+    size_t key_len, value_len;
+    uint64_t create_revision, modify_revision;
+};
+
+/* Prints it as a JSON object. */
+void print_item_json(FILE *out, const struct item *item);
 
 /* links.c: prints who hears whom, from the text of a status, which it takes apart. False without memory. */
 bool print_links(FILE *out, char *text, bool json);
+
+/* values.c */
+void run_put(struct tool *t, const struct args *a);
+void run_get(struct tool *t, const struct args *a);
+void run_del(struct tool *t, const struct args *a);
+void run_list(struct tool *t, const struct args *a);
+void run_export(struct tool *t, const struct args *a);
+
+/* look.c */
+void run_status(struct tool *t, const struct args *a);
+void run_links(struct tool *t, const struct args *a);
+void run_members(struct tool *t, const struct args *a);
 
 /* bench.c */
 void run_bench(struct tool *t, const struct args *a);
@@ -85,7 +133,7 @@ extern const char bench_usage[], bench_what[];
 /* import.c */
 void run_import(struct tool *t, const struct args *a);
 /* Decodes a line of an export where it stands: *item gets its key and value. False: it is no such line. */
-bool import_line(char *line, size_t len, struct proto_item *item);
+bool import_line(char *line, size_t len, struct item *item);
 
 /* snapshot.c */
 void run_snapshot(struct tool *t, const struct args *a);

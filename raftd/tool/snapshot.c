@@ -8,7 +8,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "raftd/base/bytes.h"
 #include "raftd/base/exits.h"
 #include "raftd/base/num.h"
 #include "raftd/base/say.h"
@@ -16,22 +15,24 @@
 
 enum {
     LOOK_MS = 50,
-    HASH_BYTES = 32, /* at the end of a snapshot, see proto.h ... */
-    LAST_BYTES = 44, /* ... in a chunk of so many */
+    HASH_BYTES = 32, /* at the end of a snapshot, BLAKE2b-256 of all before ... */
+    LAST_BYTES = 44, /* ... its last chunk, which has so many */
+    NUMBER_SIZE = sizeof "18446744073709551615",
 };
 
 /* Has the daemon write a snapshot of what is applied now, or later. *s then names it. */
 static int take(const struct tool *t, struct status *s)
 {
-    const struct proto_request ask = request(t, PROTO_SNAPSHOT, NULL);
+    const struct question ask = {LOOKS, {1, {"RAFT.SNAPSHOT"}, {strlen("RAFT.SNAPSHOT")}}};
     const struct timespec pause = {.tv_nsec = LOOK_MS * 1000000L};
     struct status first;
-    struct ctl_answer answer;
+    redisReply *answer = NULL;
     uint64_t waited_ms = 0;
     int code = tool_status(t, &first);
     *s = first;
-    if (code == RAFTCTL_EXIT_OK && (code = tool_try(t, &ask, &answer)) == RAFTCTL_EXIT_OK)
-        ctl_answer_free(&answer);
+    if (code == RAFTCTL_EXIT_OK)
+        code = tool_try(t, &ask, &answer);
+    freeReplyObject(answer);
     /* A snapshot that is being written already may be of an earlier index, and does not count then. */
     while (code == RAFTCTL_EXIT_OK && s->snapshot_index < first.applied_index) {
         if (s->images_given_up > first.images_given_up ||
@@ -61,12 +62,12 @@ void run_snapshot(struct tool *t, const struct args *a)
 /* Waits until this node has applied what was acknowledged anywhere before: a linearizable read does. */
 static int catch_up(const struct tool *t)
 {
-    const struct proto_request r = request(t, PROTO_LIST,
-                                           "\xff\xff\xff\xff"); /* few keys, or none */
-    struct ctl_answer a;
-    int code = tool_try(t, &r, &a);
-    if (code == RAFTCTL_EXIT_OK)
-        ctl_answer_free(&a);
+    struct question q = {.asked = READS};
+    redisReply *a;
+    ctl_add_text(&q.words, "EXISTS");
+    ctl_add_text(&q.words, "x"); /* it does not matter which key */
+    int code = tool_try(t, &q, &a);
+    freeReplyObject(a);
     return code;
 }
 
@@ -100,30 +101,42 @@ static bool sum_right(struct sum *sum)
     return sum->at == sum->size && memcmp(hash, sum->hash, sizeof hash) == 0;
 }
 
+/* Adds a part of the snapshot to fd. */
+static int keep(int fd, const char *path, const redisReply *part, struct sum *sum)
+{
+    if (part->len > 0 && patient_write(fd, part->str, part->len) == 0) {
+        sum_add(sum, (const uint8_t *)part->str, part->len);
+        return RAFTCTL_EXIT_OK;
+    }
+    say_error("%s: %s", path, part->len > 0 ? strerror(errno) : "the daemon sent nothing");
+    return RAFTCTL_EXIT_INTERNAL;
+}
+
 /* Copies the snapshot to fd. RAFTCTL_EXIT_NO_KEY: it is not there any more, nothing was said, and so much of
  * it was copied as the sum knows. */
 static int copy(const struct tool *t, const struct status *s, int fd, const char *path,
                 struct sum *sum)
 {
-    uint8_t key[PROTO_FETCH_KEY_BYTES];
-    const struct proto_request r = {
-        .op = PROTO_FETCH, .timeout_ms = t->timeout_ms, .key = key, .key_len = sizeof key};
-    struct ctl_answer a;
-    put_u64(key, s->snapshot_index);
+    char index[NUMBER_SIZE], at[NUMBER_SIZE];
+    redisReply *a;
+    (void)snprintf(index, sizeof index, "%" PRIu64, s->snapshot_index);
     sum_begin(sum, s->snapshot_bytes);
     while (sum->at < s->snapshot_bytes) {
-        put_u64(key + 8, sum->at);
-        int code = tool_try(t, &r, &a);
+        struct question q = {.asked = READS};
+        (void)snprintf(at, sizeof at, "%" PRIu64, sum->at);
+        ctl_add_text(&q.words, "RAFT.FETCH");
+        ctl_add_text(&q.words, index);
+        ctl_add_text(&q.words, at);
+        int code = tool_try(t, &q, &a);
+        if (code == RAFTCTL_EXIT_OK && a->type == REDIS_REPLY_NIL)
+            code = RAFTCTL_EXIT_NO_KEY;
+        if (code == RAFTCTL_EXIT_OK) {
+            must_be(a, REDIS_REPLY_STRING, 0);
+            code = keep(fd, path, a, sum);
+        }
+        freeReplyObject(a);
         if (code != RAFTCTL_EXIT_OK)
             return code;
-        int rc = patient_write(fd, a.body, a.len);
-        int error = errno;
-        sum_add(sum, a.body, a.len);
-        ctl_answer_free(&a);
-        if (rc < 0) {
-            say_error("%s: %s", path, strerror(error));
-            return RAFTCTL_EXIT_INTERNAL;
-        }
     }
     if (sum_right(sum))
         return RAFTCTL_EXIT_OK;

@@ -1,12 +1,13 @@
-// LINK: raftd/serve/proto.c
+// LINK: raftd/tool/client.c -lhiredis
 /* crowd.c: local clients as nobody wants them.
  *
  *     crowd SOCKET hold N           N connections that say nothing, until killed
  *     crowd SOCKET half OP KEY [VALUE]
- *                                   one request, then shutdown(SHUT_WR): exit code is the result of
- *                                   the answer (request.h), 100: none came
- *     crowd SOCKET lists N [PREFIX] N lists of this node's state in as few packets as will hold them,
- *                                   answers are not read, until killed
+ *                                   one command (get, put, del, list, status), then
+ *                                   shutdown(SHUT_WR): exit code 0: done, 1: no such key, 2: an
+ *                                   error, 100: no answer came
+ *     crowd SOCKET lists N [PREFIX] N lists of this node's state on one connection, whose answers are
+ *                                   not read, until killed
  *     crowd SOCKET mute N KEY       N connections that ask for KEY and read nothing, until killed
  *     crowd SOCKET begin N BYTES    N connections that begin to put a value and stop, until killed
  *
@@ -17,14 +18,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
-#include "raftd/serve/proto.h"
+#include "raftd/tool/client.h"
 
 enum { TIMEOUT_MS = 5000, CONNS_MAX = 4096, GETS = 64, NO_ANSWER = 100 };
-
-static uint8_t packet[PROTO_PACKET_MAX_BYTES];
 
 static _Noreturn void die(const char *what)
 {
@@ -34,35 +32,19 @@ static _Noreturn void die(const char *what)
 
 static int dial(const char *path)
 {
-    struct sockaddr_un addr = {.sun_family = AF_UNIX};
-    if (strlen(path) >= sizeof(addr.sun_path))
-        die("path");
-    memcpy(addr.sun_path, path, strlen(path) + 1);
-    for (;;) {
-        int fd = socket(AF_UNIX, SOCK_SEQPACKET, 0);
-        if (fd < 0)
-            die("socket");
-        if (connect(fd, (const struct sockaddr *)&addr, sizeof(addr)) == 0)
-            return fd;
+    int fd;
+    while ((fd = ctl_connect(path)) < 0) {
         if (errno != EAGAIN)
             die("connect");
-        close(fd);
         usleep(1000);
     }
+    return fd;
 }
 
-static struct proto_request request(uint8_t op, const char *key)
+/* What the socket does not take at once is not sent. */
+static void send_some(int fd, const char *bytes, size_t len)
 {
-    return (struct proto_request){.op = op,
-                                  .timeout_ms = TIMEOUT_MS,
-                                  .tag = 1,
-                                  .key = (const uint8_t *)key,
-                                  .key_len = (uint16_t)strlen(key)};
-}
-
-static void send_all(int fd, size_t len, int flags)
-{
-    if (send(fd, packet, len, MSG_NOSIGNAL | flags) < 0 && errno != EAGAIN && errno != EPIPE)
+    if (send(fd, bytes, len, MSG_NOSIGNAL) < 0 && errno != EAGAIN && errno != EPIPE)
         die("send");
 }
 
@@ -74,41 +56,59 @@ static _Noreturn void stay(void)
         pause();
 }
 
-static int half(const char *path, const char *op_name, const char *key, const char *value)
+static void print_reply(const redisReply *r)
 {
-    static const char *const names[] = {[PROTO_GET] = "get",
-                                        [PROTO_PUT] = "put",
-                                        [PROTO_DELETE] = "del",
-                                        [PROTO_LIST] = "list",
-                                        [PROTO_STATUS] = "status"};
-    uint8_t op = PROTO_GET;
-    while (op < PROTO_STATUS && strcmp(names[op], op_name) != 0)
-        op++;
-    struct proto_request r = request(op, key);
-    r.part = (const uint8_t *)value;
-    r.part_len = r.value_len = (uint32_t)strlen(value);
-    int fd = dial(path);
-    send_all(fd, proto_request_encode(packet, &r), 0);
-    shutdown(fd, SHUT_WR);
-    ssize_t n = recv(fd, packet, sizeof(packet), 0);
-    struct proto_reply reply;
-    if (n <= 0 || proto_reply_decode(packet, (size_t)n, &reply) == 0)
-        return NO_ANSWER;
-    printf("%.*s\n", (int)reply.body_len, (const char *)reply.body);
-    return (int)reply.result;
+    if (r->str != NULL)
+        printf("%.*s\n", (int)r->len, r->str);
+    for (size_t i = 0; r->type == REDIS_REPLY_ARRAY && i < r->elements; i++)
+        print_reply(r->element[i]);
 }
 
-/* `n` times the same on one connection. */
-static void ask_many(int fd, const struct proto_request *r, unsigned n)
+static int half(const char *path, const char *what, const char *key, const char *value)
 {
-    size_t len = 0;
-    while (n-- > 0) {
-        len += proto_request_encode(packet + len, r);
-        if (n == 0 || sizeof(packet) - len < (size_t)PROTO_REQUEST_HEAD_BYTES + r->key_len) {
-            send_all(fd, len, MSG_DONTWAIT);
-            len = 0;
-        }
-    }
+    static const struct {
+        const char *name, *command;
+        int words;
+    } ops[] = {{"get", "GET", 2},
+               {"put", "SET", 3},
+               {"del", "DEL", 2},
+               {"list", "RAFT.LIST", 2},
+               {"status", "RAFT.STATUS", 1}};
+    uint64_t deadline_ns = ctl_now_ns() + TIMEOUT_MS * 1000000ULL;
+    struct ctl c;
+    redisReply *r;
+    size_t op = 0;
+    while (op + 1 < sizeof ops / sizeof ops[0] && strcmp(ops[op].name, what) != 0)
+        op++;
+    const struct ctl_words w = {ops[op].words,
+                                {ops[op].command, key, value},
+                                {strlen(ops[op].command), strlen(key), strlen(value)}};
+    if (ctl_open(&c, path, deadline_ns) != CTL_ANSWERED)
+        die("connect");
+    (void)ctl_send(&c, &w, deadline_ns);
+    shutdown(c.fd, SHUT_WR);
+    if (ctl_receive(&c, &r, deadline_ns) != CTL_ANSWERED)
+        return NO_ANSWER;
+    print_reply(r);
+    bool none = r->type == REDIS_REPLY_NIL || (r->type == REDIS_REPLY_INTEGER && r->integer == 0);
+    return r->type == REDIS_REPLY_ERROR ? 2 : none ? 1 : 0;
+}
+
+/* `n` times the same of this node's own state on one connection. */
+static void ask_many(int fd, const char *command, const char *key, unsigned n)
+{
+    const struct ctl_words w = {2, {command, key}, {strlen(command), strlen(key)}};
+    char *text;
+    size_t len = ctl_format(&w, &text);
+    char *all = malloc(n * len + 1);
+    if (len == 0 || all == NULL)
+        die("memory");
+    for (unsigned i = 0; i < n; i++)
+        memcpy(all + i * len, text, len);
+    send_some(fd, "READONLY\r\n", strlen("READONLY\r\n"));
+    send_some(fd, all, n * len);
+    free(all);
+    redisFreeCommand(text);
 }
 
 int main(int argc, char **argv)
@@ -121,22 +121,19 @@ int main(int argc, char **argv)
     if (strcmp(what, "half") == 0)
         return half(path, argv[3], arg, argc > 5 ? argv[5] : "");
     unsigned n = (unsigned)atoi(argv[3]);
-    struct proto_request r = request(PROTO_LIST, arg);
-    r.flags = PROTO_STALE;
     if (strcmp(what, "lists") == 0) {
-        ask_many(dial(path), &r, n);
+        ask_many(dial(path), "RAFT.LIST", arg, n);
         stay();
     }
     for (unsigned i = 0; i < n && i < CONNS_MAX; i++) {
+        char begun[64];
         int fd = dial(path);
         if (strcmp(what, "mute") == 0) {
-            r.op = PROTO_GET;
-            ask_many(fd, &r, GETS);
+            ask_many(fd, "GET", arg, GETS);
         } else if (strcmp(what, "begin") == 0) {
-            r = request(PROTO_PUT, "begun");
-            r.timeout_ms = PROTO_TIMEOUT_MAX_MS;
-            r.value_len = (uint32_t)atoi(arg);
-            send_all(fd, proto_request_encode(packet, &r), 0);
+            (void)snprintf(begun, sizeof begun, "*3\r\n$3\r\nSET\r\n$5\r\nbegun\r\n$%d\r\nx",
+                           atoi(arg));
+            send_some(fd, begun, strlen(begun));
         }
     }
     stay();

@@ -1,4 +1,4 @@
-// LINK: raftd/tool/client.c raftd/serve/outq.c raftd/serve/proto.c tests/sim/linear.c tests/sim/linear_search.c -lpthread
+// LINK: raftd/tool/client.c tests/sim/linear.c tests/sim/linear_search.c -lhiredis -lpthread
 /* history.c: clients of a running cluster whose history is judged: is it linearizable?
  *
  *     history [-m] [-c CLIENTS] [-k KEYS] [-t TIMEOUT_MS] SOCKET...
@@ -95,66 +95,67 @@ static uint64_t next_random(struct client *c)
 
 /* --- one request ------------------------------------------------------------------------------ */
 
-static void note_get(struct record *r, const struct ctl_answer *a)
+static void note_get(struct record *r, const redisReply *a)
 {
-    char text[24] = {0};
-    if (a->head.result == RESULT_NO_KEY) {
+    if (a->type == REDIS_REPLY_NIL) {
         r->result = LINEAR_ABSENT;
         return;
     }
-    if (a->len >= sizeof(text)) {
-        fprintf(stderr, "a value of %zu bytes that nobody wrote\n", a->len);
-        exit(1);
-    }
-    memcpy(text, a->body, a->len);
     r->result = LINEAR_FOUND;
-    r->value = strtoull(text, NULL, 10);
+    r->value = strtoull(a->str, NULL, 10);
+}
+
+static bool begins(const redisReply *a, const char *word)
+{
+    size_t len = strlen(word);
+    return strncmp(a->str, word, len) == 0 && (a->str[len] == ' ' || a->str[len] == '\0');
 }
 
 /* What the client knows after this answer. Only a certain refusal is a failure of a write. */
-static enum fate judge(struct record *r, enum ctl_outcome outcome, const struct ctl_answer *a)
+static enum fate judge(struct record *r, enum ctl_outcome outcome, const redisReply *a)
 {
-    if (outcome == CTL_NONSENSE) {
+    static const int types[] = {[LINEAR_PUT] = REDIS_REPLY_STATUS,
+                                [LINEAR_GET] = REDIS_REPLY_STRING,
+                                [LINEAR_DELETE] = REDIS_REPLY_INTEGER};
+    bool told = outcome == CTL_ANSWERED;
+    bool error = told && a->type == REDIS_REPLY_ERROR;
+    bool nil = told && a->type == REDIS_REPLY_NIL && r->kind == LINEAR_GET;
+    if (outcome == CTL_NONSENSE || (told && !error && !nil && a->type != types[r->kind])) {
         fprintf(stderr, "an answer that makes no sense\n");
         exit(1);
     }
     if (outcome == CTL_NOT_RUNNING || outcome == CTL_NOT_TAKEN)
         return FAILED;
-    if (outcome == CTL_ANSWERED && (a->head.result == RESULT_OK ||
-                                    (a->head.result == RESULT_NO_KEY && r->kind != LINEAR_PUT))) {
+    if (told && !error) {
         r->result = LINEAR_DONE;
         if (r->kind == LINEAR_GET)
             note_get(r, a);
         if (r->kind == LINEAR_DELETE)
-            r->result = a->head.result == RESULT_OK ? LINEAR_FOUND : LINEAR_ABSENT;
+            r->result = a->integer > 0 ? LINEAR_FOUND : LINEAR_ABSENT;
         return RETURNED;
     }
-    bool refused = outcome == CTL_ANSWERED &&
-                   (a->head.result == RESULT_NO_LEADER || a->head.result == RESULT_BUSY ||
-                    a->head.result == RESULT_NOT_YET);
+    bool refused = error && (begins(a, "NOLEADER") || begins(a, "BUSY") || begins(a, "NOTYET") ||
+                             begins(a, "LOADING"));
     return refused || r->kind == LINEAR_GET ? FAILED : UNKNOWN;
 }
 
 static enum fate ask(struct client *c, struct record *r, uint32_t timeout_ms)
 {
-    static const uint8_t ops[] = {
-        [LINEAR_PUT] = PROTO_PUT, [LINEAR_GET] = PROTO_GET, [LINEAR_DELETE] = PROTO_DELETE};
+    static const char *const ops[] = {
+        [LINEAR_PUT] = "SET", [LINEAR_GET] = "GET", [LINEAR_DELETE] = "DEL"};
     char name[NAME_BYTES], value[24];
-    int name_len = snprintf(name, sizeof(name), "h%" PRIu32, r->key);
-    int value_len = snprintf(value, sizeof(value), "%" PRIu64, r->value);
-    uint32_t len = r->kind == LINEAR_PUT ? (uint32_t)value_len : 0;
-    struct ctl_answer a;
-    enum ctl_outcome outcome = ctl_call(c->plan->sockets[c->socket],
-                                        &(struct proto_request){.op = ops[r->kind],
-                                                                .timeout_ms = timeout_ms,
-                                                                .key = (const uint8_t *)name,
-                                                                .key_len = (uint16_t)name_len,
-                                                                .part = (const uint8_t *)value,
-                                                                .part_len = len,
-                                                                .value_len = len},
-                                        &a);
-    enum fate fate = judge(r, outcome, &a);
-    ctl_answer_free(&a);
+    struct ctl_words w = {0};
+    redisReply *a;
+    (void)snprintf(name, sizeof(name), "h%" PRIu32, r->key);
+    (void)snprintf(value, sizeof(value), "%" PRIu64, r->value);
+    ctl_add_text(&w, ops[r->kind]);
+    ctl_add_text(&w, name);
+    if (r->kind == LINEAR_PUT)
+        ctl_add_text(&w, value);
+    const struct ctl_call call = {.path = c->plan->sockets[c->socket], .timeout_ms = timeout_ms};
+    enum ctl_outcome outcome = ctl_call(&call, &w, &a);
+    enum fate fate = judge(r, outcome, a);
+    freeReplyObject(a);
     return fate;
 }
 

@@ -21,9 +21,10 @@
 
 #include "raftd/serve/clients.h"
 #include "raftd/base/clock.h"
+#include "raftd/base/member_change.h"
 #include "raftd/state/cmd.h"
 #include "raftd/state/kv.h"
-#include "raftd/serve/proto.h"
+#include "raftd/serve/cursors.h"
 #include "raftd/base/rcu.h"
 #include "raftd/serve/listener.h"
 #include "raftd/serve/readers.h"
@@ -74,15 +75,54 @@ static void wake_loop(void *ctx)
     pthread_mutex_unlock(&f->lock);
 }
 
-static void answer_write(struct fake *f, struct request *q)
+/* Tells what was asked for. */
+static void answer_other(struct request *q)
+{
+    struct member_change c;
+    char text[200];
+    q->result = RESULT_OK;
+    if (q->kind == REQUEST_FETCH) {
+        q->result = q->snapshot == 4 ? RESULT_NO_KEY : RESULT_OK;
+        snprintf(text, sizeof text, "part of %d at %d", (int)q->snapshot, (int)q->offset);
+    } else {
+        q->result = RESULT_REFUSED;
+        assert_true(member_change_decode(q->cmd, q->body_len, &c));
+        snprintf(text, sizeof text, "%u %u %u %u %s %s", c.op, c.flags, c.id, c.priority, c.addr[0],
+                 c.addr[1]);
+    }
+    q->body_len = (uint32_t)strlen(text);
+    memcpy(q->cmd, text, q->body_len);
+}
+
+static void keep_told(void *ctx, const struct applied *a, const struct told *told, unsigned n)
+{
+    struct request *q = ctx;
+    (void)a;
+    results_keep(&q->results, told, n);
+}
+
+static void apply_write(struct fake *f, struct request *q)
 {
     struct applied applied;
+    const struct machine_listener listener = {keep_told, q};
     cmd_stamp(q->cmd, 1, 1, ++f->index);
-    assert_true(machine_apply(f->machine, f->index, 0, q->cmd, q->cmd_len, NULL, &applied));
-    q->result = applied.outcome == MACHINE_NO_KEY ? RESULT_NO_KEY : RESULT_OK;
-    q->results.revision = f->index;
+    assert_true(machine_apply(f->machine, f->index, 0, q->cmd, q->cmd_len, &listener, &applied));
     assert_true(machine_publish(f->machine));
+    q->result = RESULT_REFUSED;
+    if (outcome_is_done(applied.outcome))
+        q->result = applied.outcome == MACHINE_NO_KEY ? RESULT_NO_KEY : RESULT_OK;
+    q->results.outcome = applied.outcome;
+    q->results.at = applied.at;
+    q->results.revision = f->index;
+}
+
+static void answer_one(struct fake *f, struct request *q)
+{
     struct shared_reader *r = &f->shared.readers[q->reader];
+    if (q->kind == REQUEST_WRITE)
+        apply_write(f, q);
+    else
+        answer_other(q);
     rcu_queue_push(&r->answers_head, &r->answers_tail, &q->link);
 }
 
@@ -106,7 +146,7 @@ static void *fake_main(void *arg)
             struct request *q = rcu_container(kept, struct request, link);
             kept = kept->next;
             f->held--;
-            answer_write(f, q);
+            answer_one(f, q);
         }
         for (unsigned i = 0; i < READERS; i++) {
             struct shared_reader *r = &f->shared.readers[i];
@@ -142,6 +182,8 @@ void world_share(struct fake *f, unsigned n_readers)
     f->status = (struct status){.id = 1, .leader = 3};
     s->kv = kv_new();
     assert_non_null(s->kv);
+    s->cursors = cursors_new(1);
+    assert_non_null(s->cursors);
     s->status = &f->status;
     s->max_value_bytes = VALUE_MAX;
     s->local_reads = true;
@@ -160,6 +202,7 @@ void world_share(struct fake *f, unsigned n_readers)
 void world_unshare(struct fake *f)
 {
     kv_free(f->shared.kv);
+    cursors_free(f->shared.cursors);
     pthread_mutex_destroy(&f->lock);
     pthread_cond_destroy(&f->cond);
     close(f->listener.fd);
@@ -210,17 +253,17 @@ int world_run(const struct CMUnitTest *tests, size_t n)
 
 /* --- a client ------------------------------------------------------------------------------------- */
 
-/* What was received on each descriptor and not yet heard: answers share packets. */
+/* What was received on each descriptor and not yet heard. */
 static struct {
-    uint8_t buf[PROTO_PACKET_MAX_BYTES];
-    size_t at, len;
+    uint8_t *buf;
+    size_t at, len, cap;
 } inbox[FDS];
 
 int dial(const struct fake *f)
 {
     struct sockaddr_un addr = {.sun_family = AF_UNIX};
     snprintf(addr.sun_path, sizeof(addr.sun_path), "%s", f->path);
-    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     assert_true(fd >= 0);
     assert_int_equal(connect(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
     assert_true(fd < FDS);
@@ -228,107 +271,178 @@ int dial(const struct fake *f)
     return fd;
 }
 
-void send_packet(int fd, const struct proto_request *r)
+void send_bytes(int fd, const void *bytes, size_t len)
 {
-    static uint8_t buf[PROTO_PACKET_MAX_BYTES];
-    size_t len = proto_request_encode(buf, r);
-    assert_int_equal(send(fd, buf, len, MSG_NOSIGNAL), len);
+    for (size_t done = 0; done < len;) {
+        ssize_t n = send(fd, (const uint8_t *)bytes + done, len - done, MSG_NOSIGNAL);
+        assert_true(n > 0);
+        done += (size_t)n;
+    }
 }
 
-void ask(int fd, uint8_t op, uint8_t flags, uint64_t tag, const char *key, const char *value)
+void send_text(int fd, const char *text)
 {
-    send_packet(fd, &(struct proto_request){.op = op,
-                                            .flags = flags,
-                                            .tag = tag,
-                                            .timeout_ms = TIMEOUT_MS,
-                                            .key = (const uint8_t *)key,
-                                            .key_len = (uint16_t)strlen(key),
-                                            .part = (const uint8_t *)value,
-                                            .part_len = (uint32_t)strlen(value),
-                                            .value_len = (uint32_t)strlen(value)});
+    send_bytes(fd, text, strlen(text));
 }
 
-static bool fill_inbox(int fd)
+void ask(int fd, const char *format, ...)
 {
-    struct pollfd p = {.fd = fd, .events = POLLIN};
-    assert_int_equal(poll(&p, 1, TIMEOUT_MS), 1);
-    ssize_t n = recv(fd, inbox[fd].buf, sizeof(inbox[fd].buf), 0);
-    inbox[fd].at = 0;
-    inbox[fd].len = n > 0 ? (size_t)n : 0;
+    char line[1024];
+    va_list args;
+    va_start(args, format);
+    int n = vsnprintf(line, sizeof(line) - 1, format, args);
+    va_end(args);
+    assert_in_range(n, 1, sizeof(line) - 2);
+    line[n] = '\n';
+    send_bytes(fd, line, (size_t)n + 1);
+}
+
+int try_ask(int fd, const char *line)
+{
+    char bytes[64];
+    int n = snprintf(bytes, sizeof(bytes), "%s\n", line);
+    return send(fd, bytes, (size_t)n, MSG_NOSIGNAL) == n ? 0 : -1;
+}
+
+void put_long(int fd, const char *key, const uint8_t *value, uint32_t len)
+{
+    char head[128];
+    int n = snprintf(head, sizeof(head), "*3\r\n$3\r\nSET\r\n$%zu\r\n%s\r\n$%u\r\n", strlen(key),
+                     key, len);
+    send_bytes(fd, head, (size_t)n);
+    send_bytes(fd, value, len);
+    send_bytes(fd, "\r\n", 2);
+}
+
+static void add(struct reply *r, const void *bytes, size_t len)
+{
+    if (r == NULL)
+        return;
+    r->text = realloc(r->text, r->len + len + 1);
+    assert_non_null(r->text);
+    memcpy(r->text + r->len, bytes, len);
+    r->len += len;
+    r->text[r->len] = '\0';
+}
+
+/* Reads one value at buf into r, if that is not NULL. Its size; 0: it is not all there. */
+static size_t value_at(const uint8_t *buf, size_t len, struct reply *r)
+{
+    const uint8_t *end = memchr(buf, '\n', len);
+    if (end == NULL)
+        return 0;
+    size_t at = (size_t)(end - buf) + 1;
+    assert_true(at >= 3 && buf[at - 2] == '\r');
+    long n = strtol((const char *)buf + 1, NULL, 10);
+    if (strchr("*%~>", buf[0]) != NULL) {
+        n *= buf[0] == '%' ? 2 : 1;
+        add(r, n < 0 ? "nil" : "[", n < 0 ? 3 : 1);
+        for (long i = 0; i < n; i++) {
+            size_t size = at < len ? value_at(buf + at, len - at, NULL) : 0;
+            if (size == 0)
+                return 0;
+            if (i > 0)
+                add(r, " ", 1);
+            if (r != NULL)
+                (void)value_at(buf + at, size, r);
+            at += size;
+        }
+        if (n >= 0)
+            add(r, "]", 1);
+        return at;
+    }
+    if (strchr("$=", buf[0]) == NULL) {
+        assert_non_null(strchr("+-:_", buf[0]));
+        add(r, buf[0] == '_' ? (const uint8_t *)"nil" : buf + (buf[0] == '-' ? 0 : 1),
+            buf[0] == '_' ? 3 : at - (buf[0] == '-' ? 2 : 3));
+        return at;
+    }
+    if (n < 0) {
+        add(r, "nil", 3);
+        return at;
+    }
+    if (len - at < (size_t)n + 2)
+        return 0;
+    assert_memory_equal(buf + at + n, "\r\n", 2);
+    add(r, buf + at, (size_t)n);
+    return at + (size_t)n + 2;
+}
+
+/* False at the end of the connection. */
+static bool fill_inbox(int fd, int flags)
+{
+    if (inbox[fd].at > 0 && inbox[fd].at == inbox[fd].len)
+        inbox[fd].at = inbox[fd].len = 0;
+    if (inbox[fd].cap - inbox[fd].len < 65536) {
+        inbox[fd].cap = 2 * inbox[fd].cap + 65536;
+        inbox[fd].buf = realloc(inbox[fd].buf, inbox[fd].cap);
+        assert_non_null(inbox[fd].buf);
+    }
+    ssize_t n = recv(fd, inbox[fd].buf + inbox[fd].len, inbox[fd].cap - inbox[fd].len, flags);
+    inbox[fd].len += n > 0 ? (size_t)n : 0;
     return n > 0;
 }
 
-/* 0, or -1 when the connection is closed. */
+/* Takes a whole answer of those that were received. */
+static bool take(int fd, struct reply *r)
+{
+    size_t len = inbox[fd].len - inbox[fd].at;
+    size_t size = len > 0 ? value_at(inbox[fd].buf + inbox[fd].at, len, NULL) : 0;
+    if (size == 0)
+        return false;
+    if (r != NULL) {
+        *r = (struct reply){0};
+        add(r, "", 0);
+        (void)value_at(inbox[fd].buf + inbox[fd].at, size, r);
+    }
+    inbox[fd].at += size;
+    return true;
+}
+
 int hear(int fd, struct reply *r)
 {
-    *r = (struct reply){.body = calloc(1, 1)};
-    do {
-        if (inbox[fd].at == inbox[fd].len && !fill_inbox(fd)) {
-            free(r->body);
+    while (!take(fd, r)) {
+        struct pollfd p = {.fd = fd, .events = POLLIN};
+        assert_int_equal(poll(&p, 1, TIMEOUT_MS), 1);
+        if (!fill_inbox(fd, 0)) {
+            assert_int_equal(inbox[fd].at, inbox[fd].len);
             return -1;
         }
-        size_t size = proto_reply_decode(inbox[fd].buf + inbox[fd].at, inbox[fd].len - inbox[fd].at,
-                                         &r->head);
-        assert_true(size > 0);
-        inbox[fd].at += size;
-        r->body = realloc(r->body, r->len + r->head.body_len + 1);
-        assert_non_null(r->body);
-        memcpy(r->body + r->len, r->head.body, r->head.body_len);
-        r->len += r->head.body_len;
-        r->body[r->len] = '\0';
-    } while (r->head.flags & PROTO_MORE);
+    }
     return 0;
 }
 
-void expect(int fd, uint64_t tag, enum result result, const char *body)
+bool heard(int fd, struct reply *r)
+{
+    if (take(fd, r))
+        return true;
+    while (fill_inbox(fd, MSG_DONTWAIT))
+        continue;
+    return take(fd, r);
+}
+
+void expect(int fd, const char *text)
 {
     struct reply r;
     assert_int_equal(hear(fd, &r), 0);
-    assert_int_equal(r.head.tag, tag);
-    assert_int_equal(r.head.result, result);
-    if (body)
-        assert_string_equal((const char *)r.body, body);
-    free(r.body);
+    assert_string_equal(r.text, text);
+    free(r.text);
+}
+
+void expect_part(int fd, const char *part)
+{
+    struct reply r;
+    assert_int_equal(hear(fd, &r), 0);
+    if (strstr(r.text, part) == NULL)
+        fail_msg("%s: not in %.200s", part, r.text);
+    free(r.text);
 }
 
 void expect_closed(int fd)
 {
     struct reply r;
-    while (hear(fd, &r) == 0)
-        free(r.body);
+    assert_int_equal(hear(fd, &r), -1);
     close(fd);
-}
-
-void put_long(int fd, uint64_t tag, const char *key, const uint8_t *value, uint32_t len)
-{
-    uint32_t at = 1000;
-    send_packet(fd, &(struct proto_request){.op = PROTO_PUT,
-                                            .tag = tag,
-                                            .timeout_ms = TIMEOUT_MS,
-                                            .key = (const uint8_t *)key,
-                                            .key_len = (uint16_t)strlen(key),
-                                            .part = value,
-                                            .part_len = at,
-                                            .value_len = len});
-    while (at < len) {
-        uint32_t n = len - at < 30000 ? len - at : 30000;
-        send_packet(fd, &(struct proto_request){
-                            .op = PROTO_PART, .tag = tag, .part = value + at, .part_len = n});
-        at += n;
-    }
-}
-
-/* Sends one small request; -1 when the daemon takes none. */
-int try_ask(int fd, uint8_t op)
-{
-    uint8_t buf[64];
-    size_t len = proto_request_encode(
-        buf, &(struct proto_request){.op = op,
-                                     .tag = 7,
-                                     .timeout_ms = TIMEOUT_MS,
-                                     .key = (const uint8_t *)"k",
-                                     .key_len = op == PROTO_STATUS ? 0 : 1});
-    return send(fd, buf, len, MSG_NOSIGNAL) == (ssize_t)len ? 0 : -1;
 }
 
 void sleep_ms(unsigned ms)

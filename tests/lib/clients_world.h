@@ -13,7 +13,6 @@
 
 #include "raftd/serve/clients.h"
 #include "raftd/serve/listener.h"
-#include "raftd/serve/proto.h"
 #include "raftd/serve/readers.h"
 
 enum { VALUE_MAX = 1 << 20, TIMEOUT_MS = 20000, READERS = 2, FDS = 2048 };
@@ -35,10 +34,9 @@ struct fake {
     struct status status;
 };
 
-/* A whole answer, its body joined. */
+/* An answer as text: of an array "[a b [c d]]", "nil" for what is not there, and an error with its minus. */
 struct reply {
-    struct proto_reply head;
-    uint8_t *body; /* malloc, with a zero byte behind it */
+    char *text; /* malloc, with a zero byte behind it */
     size_t len;
 };
 
@@ -52,18 +50,23 @@ int world_teardown(void **state);
 /* All tests, in a process that may have FDS files. */
 int world_run(const struct CMUnitTest *tests, size_t n);
 int dial(const struct fake *f);
-void send_packet(int fd, const struct proto_request *r);
-/* Timeout TIMEOUT_MS. */
-void ask(int fd, uint8_t op, uint8_t flags, uint64_t tag, const char *key, const char *value);
-/* 0, or -1 when the connection is closed. */
+void send_bytes(int fd, const void *bytes, size_t len);
+void send_text(int fd, const char *text);
+/* Sends a line of words. */
+void ask(int fd, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* The same; -1 when the daemon takes none. */
+int try_ask(int fd, const char *line);
+/* SET with a value of any bytes. */
+void put_long(int fd, const char *key, const uint8_t *value, uint32_t len);
+/* The next answer: 0, or -1 when the connection is closed. */
 int hear(int fd, struct reply *r);
-void expect(int fd, uint64_t tag, enum result result, const char *body);
-/* Hears what comes until the end, and closes. */
+/* The same if it is there by now; `r` may be NULL. */
+bool heard(int fd, struct reply *r);
+void expect(int fd, const char *text);
+/* The answer has this in it. */
+void expect_part(int fd, const char *part);
+/* No answer comes any more, but the end; closes. */
 void expect_closed(int fd);
-/* In parts. */
-void put_long(int fd, uint64_t tag, const char *key, const uint8_t *value, uint32_t len);
-/* Sends one small request with tag 7; -1 when the daemon takes none. */
-int try_ask(int fd, uint8_t op);
 void sleep_ms(unsigned ms);
 
 #endif

@@ -21,7 +21,6 @@
 #include "raftd/serve/clients.h"
 #include "raftd/base/clock.h"
 #include "raftd/state/kv.h"
-#include "raftd/serve/proto.h"
 #include "raftd/base/rcu.h"
 #include "raftd/serve/readers.h"
 #include "raftd/node/request.h"
@@ -35,26 +34,26 @@ static void test_many_connections(void **state)
     int fds[N], late[LATE];
     for (int i = 0; i < N; i++) {
         fds[i] = dial(f);
-        assert_int_equal(try_ask(fds[i], PROTO_GET), 0);
-        expect(fds[i], 7, RESULT_NO_KEY, "");
+        ask(fds[i], "GET k");
+        expect(fds[i], "nil");
     }
     for (unsigned i = 0; i < LATE; i++) {
-        static const uint8_t ops[] = {PROTO_GET, PROTO_PUT, PROTO_LIST, PROTO_DELETE};
+        static const char *const lines[] = {"GET k", "SET k v", "RAFT.LIST ''", "NONE"};
         late[i] = dial(f);
-        (void)try_ask(late[i], ops[i % 4]); /* may come too late, but the answer does not */
-        expect(late[i], 0, RESULT_BUSY, "");
+        (void)try_ask(late[i], lines[i % 4]); /* may come too late, but the answer does not */
+        expect_part(late[i], "-BUSY ");
         expect_closed(late[i]);
     }
     int fd = dial(f); /* what happens can be seen from outside */
-    assert_int_equal(try_ask(fd, PROTO_STATUS), 0);
-    expect(fd, 7, RESULT_OK, NULL);
-    assert_int_equal(try_ask(fd, PROTO_PUT), 0);
-    expect(fd, 0, RESULT_BUSY, "");
+    ask(fd, "RAFT.STATUS");
+    expect_part(fd, "id=1\n");
+    ask(fd, "SET k v");
+    expect_part(fd, "-BUSY ");
     expect_closed(fd);
     for (unsigned i = 0; i < LATE; i++) /* more than there are places for guests, all silent */
         late[i] = dial(f);
     for (unsigned i = 0; i < LATE; i++) {
-        expect(late[i], 0, RESULT_BUSY, "");
+        expect_part(late[i], "-BUSY ");
         expect_closed(late[i]);
     }
     for (int i = 0; i < N; i++)
@@ -62,11 +61,12 @@ static void test_many_connections(void **state)
     for (int tries = 0;; tries++) { /* as soon as the closes have been noticed */
         struct reply r;
         fd = dial(f);
-        assert_int_equal(try_ask(fd, PROTO_GET), 0);
+        (void)try_ask(fd, "GET k");
         assert_int_equal(hear(fd, &r), 0);
-        free(r.body);
+        bool served = strcmp(r.text, "nil") == 0;
+        free(r.text);
         close(fd);
-        if (r.head.result == RESULT_NO_KEY)
+        if (served)
             break;
         assert_true(tries < 1000);
         sleep_ms(1);
@@ -76,15 +76,15 @@ static void test_many_connections(void **state)
 /* A client that has closed its sending side gets all its answers, then the end. */
 static void test_half_close(void **state)
 {
-    static const uint8_t ops[] = {PROTO_GET, PROTO_PUT, PROTO_LIST, PROTO_DELETE, PROTO_STATUS};
-    enum { N = sizeof(ops) };
+    static const char *const lines[] = {"GET k", "SET k v", "RAFT.LIST ''", "DEL k", "RAFT.STATUS"};
+    enum { N = sizeof(lines) / sizeof(lines[0]) };
     struct fake *f = *state;
     int fd;
     for (unsigned i = 0; i < N; i++) { /* alone */
         fd = dial(f);
-        ask(fd, ops[i], 0, i, ops[i] == PROTO_STATUS || ops[i] == PROTO_LIST ? "" : "k", "");
+        ask(fd, "%s", lines[i]);
         shutdown(fd, SHUT_WR);
-        expect(fd, i, ops[i] == PROTO_GET ? RESULT_NO_KEY : RESULT_OK, NULL);
+        expect_part(fd, i == 0 ? "nil" : i == 1 ? "OK" : i == 3 ? "1" : "");
         expect_closed(fd);
     }
     world_set(f, &f->hold, true); /* behind others, while nothing is answered yet */
@@ -92,71 +92,66 @@ static void test_half_close(void **state)
     fd = dial(f);
     int gone = dial(f), part = dial(f);
     for (unsigned i = 0; i < 40; i++) {
-        ask(fd, ops[i % 4], 0, i, i % 4 == 2 ? "" : "k", "");
-        ask(gone, ops[i % 4], 0, i, i % 4 == 2 ? "" : "k", "");
+        ask(fd, "%s", lines[i % N]);
+        ask(gone, "%s", lines[i % N]);
     }
     shutdown(fd, SHUT_WR);
     shutdown(gone, SHUT_WR);
-    /* A value of which the rest will never come: nothing was done. */
-    send_packet(part, &(struct proto_request){.op = PROTO_PUT,
-                                              .tag = 5,
-                                              .timeout_ms = TIMEOUT_MS,
-                                              .key = (const uint8_t *)"part",
-                                              .key_len = 4,
-                                              .value_len = 10});
+    /* A command of which the rest will never come: nothing was done. */
+    send_text(part, "*3\r\n$3\r\nSET\r\n$4\r\npart\r\n$10\r\n");
     shutdown(part, SHUT_WR);
-    expect(part, 5, RESULT_BAD, "");
+    expect_part(part, "-ERR the connection was closed");
     expect_closed(part);
     close(gone);
     sleep_ms(50);
     world_set(f, &f->hold, false);
     world_set(f, &f->no_leader, false);
-    bool answered[40] = {false};
-    for (unsigned i = 0; i < 40; i++) {
-        struct reply r;
-        assert_int_equal(hear(fd, &r), 0);
-        assert_true(r.head.tag < 40 && !answered[r.head.tag]);
-        answered[r.head.tag] = true;
-        free(r.body);
-    }
+    for (unsigned i = 0; i < 40; i++)
+        expect_part(fd, i % N == 1 ? "OK" : "");
     expect_closed(fd);
 }
 
-/* Who has asked its last and then leaves altogether holds nothing up for long. */
+/* Who has asked its last and then leaves altogether holds nothing up for long, whether we read of it or
+ * wait until its queue is empty. */
 static void test_left(void **state)
 {
     struct fake *f = *state;
-    world_set(f, &f->no_leader, true);
-    int fd = dial(f);
-    ask(fd, PROTO_GET, 0, 1, "k", "");
-    shutdown(fd, SHUT_WR);
-    sleep_ms(50);
-    assert_int_equal(f->shared.users.used[USERS_READS], 1);
-    close(fd);
-    for (unsigned tries = 0; f->shared.users.used[USERS_READS] > 0; tries++) {
-        assert_true(tries < 500);
-        sleep_ms(10);
+    for (unsigned i = 0; i < 2; i++) {
+        world_set(f, &f->no_leader, true);
+        int fd = dial(f);
+        ask(fd, i == 0 ? "GET k" : "GET k\nPING");
+        if (i == 0)
+            shutdown(fd, SHUT_WR);
+        while (f->shared.users.used[USERS_READS] == 0)
+            sleep_ms(1);
+        sleep_ms(50);
+        close(fd);
+        for (unsigned tries = 0; f->shared.users.used[USERS_READS] > 0; tries++) {
+            assert_true(tries < 1000);
+            sleep_ms(10);
+        }
+        assert_int_equal(f->shared.users.used[USERS_CONNS], 0);
+        world_set(f, &f->no_leader, false);
     }
-    assert_int_equal(f->shared.users.used[USERS_CONNS], 0);
-    world_set(f, &f->no_leader, false);
 }
 
-/* Garbage behind requests that are under way: these are answered all the same. */
+/* Garbage behind commands that are under way: these are answered all the same. */
 static void test_refused_later(void **state)
 {
     struct fake *f = *state;
     world_set(f, &f->hold, true);
     int fd = dial(f);
-    ask(fd, PROTO_PUT, 0, 1, "k", "v");
-    assert_int_equal(send(fd, "garbage", 7, MSG_NOSIGNAL), 7);
-    expect(fd, 0, RESULT_BAD, "");
-    assert_int_equal(try_ask(fd, PROTO_GET), -1);
+    ask(fd, "SET k v");
+    send_text(fd, "*1\r\ngarbage\r\n");
+    while (try_ask(fd, "GET k") == 0) /* nothing more is taken */
+        sleep_ms(1);
     world_set(f, &f->hold, false);
-    expect(fd, 1, RESULT_OK, "");
+    expect(fd, "OK");
+    expect_part(fd, "-ERR Protocol error");
     expect_closed(fd);
 }
 
-/* The daemon stops while a read waits for a leader, and with requests that nobody has looked at: who asked
+/* The daemon stops while reads wait for a leader, and with commands that nobody has looked at: who asked
  * is told so, or sees the end, but never an error in place of an answer. */
 static void test_stop(void **unused)
 {
@@ -164,19 +159,23 @@ static void test_stop(void **unused)
     void *state = NULL;
     assert_int_equal(world_setup(&state), 0);
     struct fake *f = state;
-    int reads = dial(f), writes = dial(f);
+    int reads = dial(f), writes = dial(f), local = dial(f);
     world_set(f, &f->no_leader, true);
-    ask(writes, PROTO_PUT, 0, 1, "k", "v");
-    ask(reads, PROTO_GET, 0, 2, "k", "");
-    expect(writes, 1, RESULT_OK, "");
+    ask(writes, "SET k v");
+    ask(reads, "GET k");
+    ask(reads, "SET k w"); /* held until the read is answered */
+    ask(reads, "RAFT.STATUS");
+    expect(writes, "OK");
     while (f->shared.users.used[USERS_READS] == 0)
         sleep_ms(1);
-    ask(reads, PROTO_STATUS, 0, 3, "", "");
-    expect(reads, 3, RESULT_OK, NULL);
+    ask(local, "RAFT.STATUS");
+    expect_part(local, "id=1\n");
     assert_int_equal(world_teardown(&state), 0);
-    expect(reads, 2, RESULT_STOPPING, "");
+    expect_part(reads, "-NOLEADER ");
+    expect_part(reads, "-NOLEADER ");
     expect_closed(reads);
     expect_closed(writes);
+    expect_closed(local);
 }
 
 /* A user of no privilege has its share and no more, and all such users leave something over. */
@@ -188,7 +187,7 @@ static void test_users(void **state)
     for (unsigned i = 0; i < USERS_WHAT; i++)
         u.limit[i] = 64;
     int pair[2];
-    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair), 0);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
     struct user *own = users_enter(&u, pair[0]);
     assert_non_null(own);
     assert_true(own->trusted);

@@ -16,11 +16,10 @@
 #include "raftd/serve/clients_impl.h"
 #include "raftd/state/kv.h"
 #include "raftd/serve/listener.h"
-#include "raftd/serve/proto.h"
 #include "raftd/base/rcu.h"
 #include "tests/lib/clients_world.h"
 
-enum { KEYS = 6000, KEY_VALUE_BYTES = 200, BIG_BYTES = 60000 };
+enum { KEYS = 6000, KEY_VALUE_BYTES = 200, BIG_BYTES = 60000, PAGE_BYTES = 1 << 20 };
 
 static bool no_memory;
 
@@ -87,46 +86,37 @@ static void iterate(struct one *o, unsigned n)
         ev_run(o->loop, EVRUN_NOWAIT);
 }
 
+/* A connection whose reads are local. */
 static int come(struct one *o)
 {
     int fd = dial(&o->f);
-    iterate(o, 1);
+    ask(fd, "READONLY");
+    for (unsigned i = 0; i < 5; i++)
+        iterate(o, 1);
+    expect(fd, "OK");
     return fd;
 }
 
-/* As many packets as are needed for n times the same. */
-static void ask_often(int fd, uint8_t op, const char *key, unsigned n)
+/* n times the same, as much of it as the socket takes. */
+static void ask_often(int fd, const char *line, unsigned n)
 {
-    static uint8_t packet[PROTO_PACKET_MAX_BYTES];
-    size_t len = 0;
+    static char bytes[1 << 17];
+    size_t len = strlen(line);
+    assert_true((len + 1) * n <= sizeof(bytes));
     for (unsigned i = 0; i < n; i++) {
-        len += proto_request_encode(
-            packet + len, &(struct proto_request){.op = op,
-                                                  .flags = op == PROTO_STATUS ? 0 : PROTO_STALE,
-                                                  .tag = i,
-                                                  .key = (const uint8_t *)key,
-                                                  .key_len = (uint16_t)strlen(key)});
-        if (i + 1 == n || sizeof(packet) - len < 64) {
-            assert_int_equal(send(fd, packet, len, MSG_NOSIGNAL | MSG_DONTWAIT), len);
-            len = 0;
-        }
+        memcpy(bytes + (len + 1) * i, line, len);
+        bytes[(len + 1) * i + len] = '\n';
     }
+    ssize_t sent = send(fd, bytes, (len + 1) * n, MSG_NOSIGNAL | MSG_DONTWAIT);
+    assert_int_equal(sent, (len + 1) * n);
 }
 
 /* Whole answers that have come. */
 static unsigned answers(int fd)
 {
-    static uint8_t packet[PROTO_PACKET_MAX_BYTES];
     unsigned n = 0;
-    ssize_t len;
-    while ((len = recv(fd, packet, sizeof(packet), MSG_DONTWAIT)) > 0) {
-        struct proto_reply r;
-        for (size_t at = 0, size; at < (size_t)len; at += size) {
-            size = proto_reply_decode(packet + at, (size_t)len - at, &r);
-            assert_true(size > 0);
-            n += !(r.flags & PROTO_MORE);
-        }
-    }
+    while (heard(fd, NULL))
+        n++;
     return n;
 }
 
@@ -147,21 +137,20 @@ static unsigned all_answers(struct one *o, int fd, unsigned n)
 static void test_turns(void **state)
 {
     static const struct {
-        uint8_t op;
-        const char *key;
+        const char *line;
         unsigned n;
     } floods[] = {
-        {PROTO_GET, "none", 5000},    {PROTO_GET, "key00001", 5000}, {PROTO_GET, "big", 300},
-        {PROTO_STATUS, "", 1300},     {PROTO_LIST, "\xfe", 1300},    {PROTO_LIST, "", 50},
-        {PROTO_LIST, "key0123", 500},
+        {"GET none", 5000},         {"GET key00001", 5000},   {"GET big", 300},
+        {"RAFT.STATUS", 1300},      {"RAFT.LIST none", 1300}, {"RAFT.LIST ''", 50},
+        {"RAFT.LIST key0123", 500},
     };
     struct one *o = *state;
     for (unsigned i = 0; i < sizeof(floods) / sizeof(floods[0]); i++) {
         int a = come(o), b = come(o), c = come(o);
-        ask_often(a, floods[i].op, floods[i].key, floods[i].n);
-        ask_often(b, PROTO_STATUS, "", 1);
-        ask_often(b, PROTO_GET, "big", 1);
-        ask_often(c, PROTO_LIST, "", 1);
+        ask_often(a, floods[i].line, floods[i].n);
+        ask_often(b, "RAFT.STATUS", 1);
+        ask_often(b, "GET big", 1);
+        ask_often(c, "RAFT.LIST ''", 1);
         iterate(o, 2);
         unsigned first = answers(a);
         assert_int_equal(answers(b), 2);
@@ -182,7 +171,7 @@ static void test_long_status(void **state)
     struct one *o = *state;
     int a = come(o);
     o->f.status.n_peers = RAFT_PEERS_MAX;
-    ask_often(a, PROTO_STATUS, "", 40);
+    ask_often(a, "RAFT.STATUS", 40);
     iterate(o, 2);
     assert_int_equal(answers(a), 1);
     assert_in_range(all_answers(o, a, 39), 38, 45);
@@ -201,8 +190,8 @@ static void test_lists(void **state)
     for (unsigned i = 0; i < N; i++)
         fds[i] = come(o);
     for (unsigned i = 0; i < N; i++)
-        ask_often(fds[i], PROTO_LIST, "", 1);
-    ask_often(b, PROTO_STATUS, "", 1);
+        ask_often(fds[i], "RAFT.LIST ''", 1);
+    ask_often(b, "RAFT.STATUS", 1);
     iterate(o, 3);
     assert_int_equal(answers(b), 1);
     for (unsigned i = 0; i < N; i++) {
@@ -218,61 +207,46 @@ static void test_lists(void **state)
     iterate(o, 2);
 }
 
-/* A client's own requests keep their order, in the same packet and across turns. */
+/* A client's own commands are answered in order, of whatever kind and across turns. */
 static void test_order(void **state)
 {
     struct one *o = *state;
+    static const char *const lines[] = {"GET key00001", "RAFT.LIST key0000", "PING order"};
     int fd = come(o);
-    uint8_t packet[PROTO_PACKET_MAX_BYTES];
-    for (unsigned round = 0; round < 3; round++) {
-        size_t len = 0;
-        for (unsigned i = 0; i < 600; i++) {
-            static const uint8_t ops[] = {PROTO_GET, PROTO_LIST, PROTO_STATUS};
-            len += proto_request_encode(
-                packet + len, &(struct proto_request){.op = ops[i % 3],
-                                                      .flags = i % 3 == 2 ? 0 : PROTO_STALE,
-                                                      .tag = round * 600 + i,
-                                                      .key = (const uint8_t *)"key00",
-                                                      .key_len = i % 3 == 2 ? 0 : 5});
-        }
-        assert_int_equal(send(fd, packet, len, MSG_NOSIGNAL), len);
-    }
+    char bytes[300 * 64];
+    size_t len = 0;
+    for (unsigned i = 0; i < 900; i++)
+        len += (size_t)snprintf(bytes + len, sizeof(bytes) - len, "%s\n", lines[i % 3]);
+    send_bytes(fd, bytes, len);
     shutdown(fd, SHUT_WR);
-    unsigned next = 0;
-    bool open = true;
-    for (unsigned rounds = 0; open; rounds++) {
-        ssize_t len = recv(fd, packet, sizeof(packet), MSG_DONTWAIT);
-        open = len != 0;
-        struct proto_reply r;
-        for (size_t at = 0; len > 0 && at < (size_t)len;) {
-            at += proto_reply_decode(packet + at, (size_t)len - at, &r);
-            assert_int_equal(r.tag, next);
-            next += !(r.flags & PROTO_MORE);
+    struct reply r;
+    for (unsigned next = 0, rounds = 0; next < 900; rounds++) {
+        while (heard(fd, &r)) {
+            assert_true(next % 3 != 0 || r.len == KEY_VALUE_BYTES);
+            assert_true(next % 3 != 1 || r.text[0] == '[');
+            assert_true(next % 3 != 2 || strcmp(r.text, "order") == 0);
+            free(r.text);
+            next++;
         }
         assert_true(rounds < 100000);
         iterate(o, 1);
     }
-    assert_int_equal(next, 1800);
-    close(fd);
+    iterate(o, 2);
+    expect_closed(fd);
 }
 
 /* A page of a list, and whether it says that more follows. */
 static size_t page(struct one *o, int fd, bool *partial)
 {
-    static uint8_t packet[PROTO_PACKET_MAX_BYTES];
-    struct proto_reply r = {.flags = PROTO_MORE};
-    size_t bytes = 0;
-    ask_often(fd, PROTO_LIST, "key", 1);
-    for (unsigned rounds = 0; r.flags & PROTO_MORE; rounds++) {
-        ssize_t len = recv(fd, packet, sizeof(packet), MSG_DONTWAIT);
-        for (size_t at = 0; len > 0 && at < (size_t)len; bytes += r.body_len)
-            at += proto_reply_decode(packet + at, (size_t)len - at, &r);
+    struct reply r;
+    ask_often(fd, "RAFT.LIST key", 1);
+    for (unsigned rounds = 0; !heard(fd, &r); rounds++) {
         assert_true(rounds < 1000);
         iterate(o, 1);
     }
-    assert_int_equal(r.result, RESULT_OK);
-    *partial = r.flags & PROTO_PARTIAL;
-    return bytes;
+    *partial = strstr(r.text, " 1 whole ") != NULL;
+    free(r.text);
+    return r.len;
 }
 
 /* Many clients that read nothing have one bound together; and small answers pass all the same. */
@@ -286,19 +260,17 @@ static void test_memory(void **state)
     int b = come(o);
     for (unsigned i = 0; i < MUTE; i++) {
         mute[i] = come(o);
-        ask_often(mute[i], i % 2 ? PROTO_GET : PROTO_LIST, i % 2 ? "big" : "", 100);
+        ask_often(mute[i], i % 2 ? "GET big" : "RAFT.LIST ''", i % 2 ? 100 : 20);
         iterate(o, 3);
     }
     assert_true(u->used[USERS_OUT_BYTES] <= CLIENTS_OUT_ALL_BYTES);
     assert_true(u->used[USERS_OUT_BYTES] > CLIENTS_OUT_ALL_BYTES - (2 << 20));
-    ask_often(b, PROTO_STATUS, "", 1);
-    ask_often(b, PROTO_GET, "key00001", 1);
+    ask_often(b, "RAFT.STATUS", 1);
+    ask_often(b, "GET key00001", 1);
     iterate(o, 2);
     assert_int_equal(answers(b), 2);
-    assert_in_range(page(o, b, &partial), 1000, CLIENTS_OUT_OWN_BYTES);
-    assert_true(partial);
     int waits = come(o); /* a long one waits until somebody goes */
-    ask_often(waits, PROTO_GET, "big", 1);
+    ask_often(waits, "GET big", 1);
     iterate(o, 5);
     assert_int_equal(answers(waits), 0);
     for (unsigned i = 6; i < MUTE; i++) {
@@ -313,12 +285,12 @@ static void test_memory(void **state)
     }
     assert_int_equal(got, 1);
     for (unsigned i = 0; i < 6; i++) { /* those that begin to read get all */
-        (void)all_answers(o, mute[i], 100);
+        (void)all_answers(o, mute[i], i % 2 ? 100 : 20);
         close(mute[i]);
         iterate(o, 2);
     }
     assert_int_equal(u->used[USERS_OUT_BYTES], 0);
-    assert_in_range(page(o, b, &partial), PROTO_LIST_PAGE_BYTES / 2, PROTO_LIST_PAGE_BYTES);
+    assert_in_range(page(o, b, &partial), PAGE_BYTES / 2, PAGE_BYTES);
     assert_true(partial);
     close(b);
     close(waits);
@@ -335,11 +307,11 @@ static void test_small_answers(void **state)
     for (unsigned round = 0; round < ROUNDS; round++) {
         for (unsigned i = 0; i < MUTE; i++)
             if (o->clients->conns[i]->rest == NULL) /* what came before was served */
-                ask_often(mute[i], PROTO_GET, "none", 500);
+                ask_often(mute[i], "GET none", 500);
         iterate(o, 8);
     }
     for (unsigned i = 0; i < MUTE; i++) {
-        assert_in_range(o->clients->conns[i]->outq.cap, CLIENTS_OUT_OWN_BYTES,
+        assert_in_range(o->clients->conns[i]->answers.cap, CLIENTS_OUT_OWN_BYTES,
                         2 * CLIENTS_OUT_OWN_BYTES);
         assert_true(all_answers(o, mute[i], 500) < 100000);
         close(mute[i]);
@@ -352,9 +324,9 @@ static void turned_away(struct one *o)
 {
     size_t before = o->f.shared.users.used[USERS_CONNS];
     int fd = dial(&o->f);
-    assert_int_equal(try_ask(fd, PROTO_STATUS), 0);
+    assert_int_equal(try_ask(fd, "RAFT.STATUS"), 0);
     iterate(o, 1);
-    expect(fd, 0, RESULT_BUSY, "");
+    expect_part(fd, "-BUSY ");
     expect_closed(fd);
     assert_int_equal(o->f.shared.users.used[USERS_CONNS], before);
 }
@@ -376,9 +348,42 @@ static void test_last_resort(void **state)
     turned_away(o);
     no_memory = false;
     fd = come(o);
-    ask_often(fd, PROTO_GET, "key00001", 1);
+    ask_often(fd, "GET key00001", 1);
     (void)all_answers(o, fd, 1);
     close(fd);
+    iterate(o, 2);
+}
+
+/* A command that does not come on gives its room back, and its connection ends; where nothing is begun,
+ * nothing is late. */
+static void test_unfinished(void **state)
+{
+    struct one *o = *state;
+    static const char *const begun[] = {"*3\r\n$3\r\nSET\r\n$1\r\na\r\n$100000\r\nv", "*1\r\n",
+                                        "GE"};
+    int idle = come(o);
+    for (unsigned i = 0; i < sizeof(begun) / sizeof(begun[0]); i++) {
+        int fd = come(o);
+        struct conn *conn = o->clients->conns[1];
+        assert_int_equal(conn->part_us, NEVER);
+        send_text(fd, begun[i]);
+        iterate(o, 1);
+        if (i == 0)
+            send_text(fd, "v");
+        iterate(o, 2);
+        assert_true(conn->part_us != NEVER);
+        assert_int_equal(o->f.shared.users.used[USERS_PART_BYTES] > 100000, i == 0);
+        conn->part_us = 1; /* the time is over */
+        o->clients->timer_us = 1;
+        iterate(o, 5);
+        expect_part(fd, "-ERR the command did not come on");
+        expect_closed(fd);
+        assert_int_equal(o->f.shared.users.used[USERS_PART_BYTES], 0);
+    }
+    ask(idle, "PING");
+    iterate(o, 2);
+    expect(idle, "PONG");
+    close(idle);
     iterate(o, 2);
 }
 
@@ -392,6 +397,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_memory, setup, teardown),
         cmocka_unit_test_setup_teardown(test_small_answers, setup, teardown),
         cmocka_unit_test_setup_teardown(test_last_resort, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_unfinished, setup, teardown),
     };
     return world_run(tests, sizeof(tests) / sizeof(tests[0]));
 }

@@ -1,4 +1,4 @@
-// LINK: raftd/tool/import.c raftd/tool/print.c raftd/tool/stdio.c raftd/base/json.c raftd/serve/proto.c tests/lib/say_heard.c
+// LINK: raftd/tool/import.c raftd/tool/print.c raftd/tool/stdio.c raftd/tool/client.c raftd/base/json.c tests/lib/say_heard.c -lhiredis
 /* test_raftctl_import.c: what an export prints comes back byte for byte; other lines are refused. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -22,12 +22,13 @@ enum { CALLS_MAX = 4 };
 static unsigned calls, fail_at;
 static char put_keys[CALLS_MAX][8];
 
-int tool_try(const struct tool *t, const struct proto_request *r, struct ctl_answer *a)
+int tool_try(const struct tool *t, const struct question *q, redisReply **a)
 {
     (void)t;
-    assert_true(calls < CALLS_MAX && r->op == PROTO_PUT && r->part_len == r->value_len);
-    memcpy(put_keys[calls++], r->key, r->key_len);
-    *a = (struct ctl_answer){0};
+    assert_true(calls < CALLS_MAX && q->asked == WRITES && q->words.n == 3);
+    assert_memory_equal(q->words.at[0], "SET", 3);
+    memcpy(put_keys[calls++], q->words.at[1], q->words.len[1]);
+    *a = NULL;
     return calls == fail_at ? RAFTCTL_EXIT_UNKNOWN : RAFTCTL_EXIT_OK;
 }
 
@@ -37,11 +38,6 @@ _Noreturn void tool_end(struct tool *t, int code)
 {
     (void)t;
     longjmp(ended, 1 + code);
-}
-
-void ctl_answer_free(struct ctl_answer *a)
-{
-    (void)a;
 }
 
 void say_fatal(int code, const char *fmt, ...)
@@ -55,7 +51,7 @@ void say_fatal(int code, const char *fmt, ...)
 static bool line_is(const char *line, size_t len, const void *key, size_t key_len,
                     const void *value, size_t value_len)
 {
-    struct proto_item item;
+    struct item item;
     char *copy = malloc(len > 0 ? len : 1);
     assert_non_null(copy);
     memcpy(copy, line, len);
@@ -76,8 +72,13 @@ static void round_trip(const uint8_t *key, size_t key_len, const uint8_t *value,
     size_t size;
     FILE *out = open_memstream(&text, &size);
     assert_non_null(out);
-    const struct proto_item item = {(uint16_t)key_len, (uint32_t)value_len, 3, 4, key, value};
-    print_item_json(out, &item, true);
+    const struct item item = {.key = key,
+                              .value = value,
+                              .key_len = key_len,
+                              .value_len = value_len,
+                              .create_revision = 3,
+                              .modify_revision = 4};
+    print_item_json(out, &item);
     assert_int_equal(fclose(out), 0);
     assert_null(memchr(text, '\n', size));
     assert_true(line_is(text, size, key, key_len, value, value_len));

@@ -1,0 +1,210 @@
+/* clients_call.c: see clients_impl.h. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "raftd/base/clock.h"
+#include "raftd/base/rcu.h"
+#include "raftd/serve/clients_impl.h"
+
+/* What the engine serves itself: each returns what the call waits for, as call_take(). */
+static const struct {
+    const char *name;
+    enum blocked (*enter)(struct conn *conn, const struct call *call);
+} own[] = {
+    {"multi", multi_begin},          {"exec", multi_exec},
+    {"discard", multi_discard},      {"watch", multi_watch},
+    {"unwatch", multi_unwatch},      {"raft.status", own_status},
+    {"raft.links", own_links},       {"raft.member", own_member},
+    {"raft.transfer", own_transfer}, {"raft.drain", own_drain},
+    {"raft.snapshot", own_snapshot}, {"raft.fetch", own_fetch},
+    {"raft.timeout", own_timeout},
+};
+
+static enum blocked enter(struct conn *conn, const struct call *call)
+{
+    for (size_t i = 0; i < sizeof own / sizeof own[0]; i++)
+        if (strcmp(own[i].name, call->command->name) == 0)
+            return own[i].enter(conn, call);
+    answer_error(conn, "ERR this command is not served");
+    return BLOCKED_NOT;
+}
+
+void conn_end(struct conn *conn)
+{
+    if (conn->user == NULL && !conn->ended)
+        conn->clients->n_guests--;
+    conn->ended = true;
+    ev_io_stop(conn->clients->loop, &conn->in);
+    clients_due_at(conn->clients, clock_us() + CLIENTS_LEFT_US);
+    conn_mark_dirty(conn);
+}
+
+void conn_refuse(struct conn *conn, const char *error)
+{
+    conn->last_word = error;
+    conn_end(conn);
+    (void)shutdown(conn->in.fd, SHUT_RD); /* what the client sends from now on fails at once */
+}
+
+static bool is_queued(const struct call *call)
+{
+    return call->command->kind == COMMAND_READ || call->command->kind == COMMAND_WRITE;
+}
+
+/* Why the call is not served; NULL: it is. */
+static const char *objection(struct conn *conn, const struct call *call)
+{
+    const struct command *command = call->command;
+    struct clients *c = conn->clients;
+    if (command == NULL) {
+        (void)snprintf(c->why, sizeof c->why, "ERR unknown command '%.*s'",
+                       (int)min_u64(call->argv[0].len, 128), (const char *)call->argv[0].p);
+        return c->why;
+    }
+    unsigned flags = command->flags;
+    bool always = (flags & COMMAND_GUEST) != 0 || command->kind == COMMAND_LOCAL ||
+                  (command->kind == COMMAND_READ && conn->talker.local_reads);
+    if (!conn->talker.authenticated && (flags & COMMAND_NO_AUTH) == 0)
+        return "NOAUTH Authentication required.";
+    const char *error = command_check(call);
+    if (error != NULL)
+        return error;
+    if (conn->multi && (flags & COMMAND_NO_MULTI) != 0)
+        return "ERR this command is not allowed inside MULTI";
+    if (!always && atomic_load_explicit(&c->shared->starting, memory_order_acquire))
+        return result_text(c, RESULT_NOT_YET, false);
+    return NULL;
+}
+
+struct local {
+    struct conn *conn;
+    const struct call *call;
+};
+
+static void say_local(const void *what, struct resp_out *out)
+{
+    const struct local *l = what;
+    l->call->command->run(&l->conn->talker, l->call, out);
+}
+
+/* Queues a read or a write. */
+static enum blocked queue(struct conn *conn, const struct call *call)
+{
+    struct cmd_build *b = build_begin(conn);
+    bool read = call->command->kind == COMMAND_READ;
+    const char *error = NULL;
+    enum result result = RESULT_BUSY;
+    struct cds_list_head calls;
+    CDS_INIT_LIST_HEAD(&calls);
+    if (conn->ops == 0 && read && conn->talker.local_reads)
+        return read_now(conn, call);
+    if (!read)
+        error = call->command->build(call, b);
+    struct kept *k = error == NULL ? kept_new(conn, call, read) : NULL;
+    if (k != NULL) {
+        k->tale = (struct tale){.shape = b->shape, .n = b->operations};
+        cds_list_add_tail(&k->link, &calls);
+        result = read ? queue_read(conn, &calls, false) : queue_write(conn, &calls, false, b);
+        kept_free(conn, &calls);
+    }
+    if (result == RESULT_OK)
+        return BLOCKED_NOT;
+    if (conn->ops > 0)
+        return BLOCKED_ORDER;
+    answer_error(conn, error != NULL ? error : result_text(conn->clients, result, false));
+    return BLOCKED_NOT;
+}
+
+enum blocked call_take(struct conn *conn, struct call *call)
+{
+    call->command = command_find(&call->argv[0]);
+    const char *error = objection(conn, call);
+    if (conn->user == NULL && (error != NULL || (call->command->flags & COMMAND_GUEST) == 0)) {
+        conn_refuse(conn, result_text(conn->clients, RESULT_BUSY, false));
+        return BLOCKED_NOT;
+    }
+    if (conn->ops > 0 && (error != NULL || conn->multi || !is_queued(call)))
+        return BLOCKED_ORDER;
+    if (error != NULL) {
+        conn->spoilt |= conn->multi;
+        answer_error(conn, error);
+        return BLOCKED_NOT;
+    }
+    if (conn->multi && (call->command->flags & COMMAND_NOT_QUEUED) == 0) {
+        multi_add(conn, call);
+        return BLOCKED_NOT;
+    }
+    if (is_queued(call))
+        return queue(conn, call);
+    if (call->command->kind == COMMAND_ENGINE)
+        return enter(conn, call);
+    enum blocked blocked = answer(conn, say_local, &(struct local){conn, call});
+    if (conn->talker.leaves && blocked == BLOCKED_NOT)
+        conn_end(conn);
+    return blocked;
+}
+
+enum blocked call_too_big(struct conn *conn)
+{
+    const char *error = result_text(conn->clients, conn->busy ? RESULT_BUSY : RESULT_TOO_LARGE,
+                                    false);
+    if (conn->user == NULL) {
+        conn_refuse(conn, result_text(conn->clients, RESULT_BUSY, false));
+        return BLOCKED_NOT;
+    }
+    if (conn->ops > 0)
+        return BLOCKED_ORDER;
+    conn->busy = false;
+    conn->spoilt |= conn->multi;
+    answer_error(conn, error);
+    return BLOCKED_NOT;
+}
+
+/* --- what LOCAL commands ask of the connection -------------------------------------------------- */
+
+static struct conn *conn_of(struct talker *t)
+{
+    return rcu_container(t, struct conn, talker);
+}
+
+static const char *auth(struct talker *t, const struct resp_arg *user,
+                        const struct resp_arg *password)
+{
+    (void)user;
+    (void)password;
+    return t->authenticated ? "ERR no password is set for this socket" : "WRONGPASS";
+}
+
+/* Those of this thread. */
+static void list(struct talker *t, struct resp_out *out)
+{
+    const struct clients *c = conn_of(t)->clients;
+    char *text = NULL;
+    size_t len = 0;
+    FILE *f = open_memstream(&text, &len);
+    for (unsigned i = 0; f != NULL && i < CLIENTS_SLOTS; i++) {
+        const struct conn *conn = c->conns[i];
+        if (conn != NULL)
+            fprintf(f,
+                    "id=%" PRIu64 " fd=%d name=%s db=0 multi=%d watch=%u qbuf=%zu omem=%zu "
+                    "resp=%u lib-name=%s lib-ver=%s\n",
+                    conn->talker.id, conn->in.fd, conn->talker.name,
+                    conn->multi ? (int)conn->n_calls : -1, conn->n_watched, conn->rest_cap,
+                    conn->answers.cap, conn->answers.version, conn->talker.lib_name,
+                    conn->talker.lib_version);
+    }
+    if (f == NULL || fclose(f) != 0)
+        resp_error(out, "BUSY no memory for the list");
+    else
+        resp_verbatim(out, text, len);
+    free(text);
+}
+
+static void reset(struct talker *t)
+{
+    multi_end(conn_of(t));
+}
+
+const struct talker_calls clients_talker_calls = {.auth = auth, .list = list, .reset = reset};
