@@ -290,12 +290,13 @@ fmt:
 
 install: all
 	$(INSTALL) -d $(DESTDIR)$(SBINDIR) $(DESTDIR)$(BINDIR) $(DESTDIR)$(MANDIR)/man1 \
-	  $(DESTDIR)$(MANDIR)/man5 $(DESTDIR)$(MANDIR)/man8 $(DESTDIR)$(SYSCONFDIR)/raftd \
+	  $(DESTDIR)$(MANDIR)/man5 $(DESTDIR)$(MANDIR)/man7 $(DESTDIR)$(MANDIR)/man8 $(DESTDIR)$(SYSCONFDIR)/raftd \
 	  $(DESTDIR)$(UNITDIR)
 	$(INSTALL) -s --strip-program=$(STRIP) -m 755 $(B)/raftd $(DESTDIR)$(SBINDIR)/raftd
 	$(INSTALL) -s --strip-program=$(STRIP) -m 755 $(B)/raftctl $(DESTDIR)$(BINDIR)/raftctl
 	$(INSTALL) -m 644 raftd/raftctl.1 $(DESTDIR)$(MANDIR)/man1/raftctl.1
 	$(INSTALL) -m 644 raftd/raftd.conf.5 $(DESTDIR)$(MANDIR)/man5/raftd.conf.5
+	$(INSTALL) -m 644 raftd/raftd-redis.7 $(DESTDIR)$(MANDIR)/man7/raftd-redis.7
 	$(INSTALL) -m 644 raftd/raftd.8 $(DESTDIR)$(MANDIR)/man8/raftd.8
 	sed 's|@SBINDIR@|$(SBINDIR)|' raftd/raftd.service >$(DESTDIR)$(UNITDIR)/raftd.service
 	chmod 644 $(DESTDIR)$(UNITDIR)/raftd.service
@@ -315,7 +316,7 @@ tar: all
 uninstall:
 	rm -f $(DESTDIR)$(SBINDIR)/raftd $(DESTDIR)$(BINDIR)/raftctl \
 	  $(DESTDIR)$(MANDIR)/man1/raftctl.1 $(DESTDIR)$(MANDIR)/man5/raftd.conf.5 \
-	  $(DESTDIR)$(MANDIR)/man8/raftd.8 $(DESTDIR)$(UNITDIR)/raftd.service
+	  $(DESTDIR)$(MANDIR)/man7/raftd-redis.7 $(DESTDIR)$(MANDIR)/man8/raftd.8 $(DESTDIR)$(UNITDIR)/raftd.service
 
 clean:
 	rm -rf build
