@@ -23,6 +23,7 @@
 #include "raftd/base/bytes.h"
 #include "raftd/base/rcu.h"
 #include "raftd/node/node.h"
+#include "raftd/node/writes.h"
 #include "raftd/state/cmd.h"
 #include "raftd/state/kv.h"
 #include "raftd/state/machine.h"

@@ -14,6 +14,7 @@
  *   leader completeness what the leader of a term committed is in the log of every later one
  *   state machine       committed entries never change; what is applied, client.c compares
  *   local reads         begin where the node was when it stopped, or a new one first heard of
+ *   leases              nobody frees what a node believes to hold: lease.c
  *   hard state          durable term never falls, one durable vote per term, over all lives
  */
 #include <assert.h>
@@ -276,6 +277,7 @@ static void check_leader(struct sim *s, struct sim_node *m)
     if (m->lead_term == r->term)
         return;
     m->lead_term = r->term;
+    m->lead_at = s->now;
     s->t.leaders++;
     s->t.handovers += r->why == RAFT_WHY_HANDED;
     if (t->leader != 0)
@@ -397,6 +399,7 @@ void sim_check(struct sim *s, struct sim_node *m)
                    m->at + 1, m->known, m->applied,
                    node_local_reads(m->node) ? "serves" : "refuses");
     sim_check_lost(s, m);
+    sim_check_leases(s, m);
     if (m->wiped && r->role == RAFT_LEADER && !sim_counts(&r->members, m->at, sim_disk_of(m)))
         sim_broken(s, "wiped-leads", "node %u leads with an empty disk", m->at + 1);
     sim_watch(s, m);

@@ -269,6 +269,9 @@ struct sim_node {
     struct entry *tip;         /* of its log in memory */
     struct entry *committed;   /* last one that was checked */
     uint64_t lead_term;        /* led it at the last check, 0 = did not lead */
+    uint64_t lead_at;          /* since then, virtual time */
+    uint64_t former;           /* its process before this one, 0 = none ... */
+    uint64_t former_end;       /* ... and when that ended, virtual time */
     uint64_t durable;          /* durable_index at the last check */
     uint64_t applied;          /* likewise */
     uint64_t known;            /* committed at its start, or the first it heard of; 0 = none */
@@ -592,6 +595,14 @@ void sim_check_hard(struct sim *s, struct sim_node *m, const struct hard *now);
 unsigned sim_majority(const struct sim *s);
 void sim_broken(struct sim *s, const char *kind, const char *fmt, ...)
     __attribute__((format(printf, 3, 4), noreturn));
+
+/* lease.c */
+/* After a step of a node, which may lead. */
+void sim_check_leases(struct sim *s, const struct sim_node *leader);
+/* The node's process is about to end. */
+void sim_lease_ends(struct sim *s, struct sim_node *m);
+/* All has been well for a while. */
+void sim_check_leases_live(struct sim *s);
 
 /* client.c */
 void sim_clients_init(struct sim *s);

@@ -186,6 +186,7 @@ static void idle(struct sim *s)
             sim_broken(s, "idle-disk", "node %u was idle and wrote %" PRIu64 " batches", i + 1,
                        m->batches - batches[i]);
     }
+    sim_check_leases_live(s);
     if (sim_leader(s) != leader)
         sim_broken(s, "idle-leader", "the leader changed while all was well");
     s->t.idle_datagrams = (s->t.datagrams - datagrams) * 1000000 / IDLE_US;

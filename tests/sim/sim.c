@@ -271,6 +271,7 @@ static void configure(struct sim *s, const struct sim_node *m, struct node_confi
         .id = (uint16_t)(m->at + 1),
         .n_voters = joins ? 0 : s->o.nodes,
         .election_timeout_us = s->o.election_timeout_us,
+        .lease_us = s->o.lease_us,
         .max_value_bytes = s->o.max_value_bytes,
         .max_data_bytes = s->o.max_data_bytes,
         .batch_bytes = s->o.batch_bytes,
@@ -392,6 +393,7 @@ void sim_stop_node(struct sim *s, struct sim_node *m, enum sim_stop how)
         m->up = m->dirty = false;
         m->generation++;
         sim_clients_lost(s, m);
+        sim_lease_ends(s, m);
         node_free(m->node);
         machine_free(m->machine);
         sim_snap_stop(m);

@@ -17,7 +17,7 @@
  *   plan.c   profiles; what a seed draws         phase.c    the two phases
  *   note.c   trace                               amnesia.c  disks that forget
  *   members.c  who is a member changes       operator.c  by hand
- *   where.c  addresses of boxes
+ *   where.c  addresses of boxes               lease.c   who may believe that he holds a lock
  *   linear.c is a history linearizable?          raftsim*.c the program around it
  */
 #ifndef TESTS_SIM_H
@@ -78,6 +78,7 @@ struct sim_options {
     uint64_t slow_us[RAFT_VOTERS_MAX];
     uint64_t quantum_us; /* datagrams and disks finish at multiples of it */
     uint64_t election_timeout_us;
+    uint64_t lease_us; /* of node_config, 0 = default */
 
     uint32_t max_value_bytes;
     uint32_t max_data_bytes; /* of node_config, 0 = no limit */
@@ -135,6 +136,7 @@ struct sim_totals {
     uint64_t doubts;    /* nodes that were told that they had lost something, and have it again */
     uint64_t damaged;   /* nodes that started in doubt, with less than they had ... */
     uint64_t healed;    /* ... and those that were healed */
+    uint64_t overs;     /* steps of a leader that would free what a living process held */
     uint64_t faults[SIM_FAULT_COUNT]; /* how often each really happened */
     uint64_t elected_us;              /* liveness: until there was a leader ... */
     uint64_t converged_us;            /* ... and until all was answered and equal */
