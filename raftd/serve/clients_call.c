@@ -89,25 +89,33 @@ static void say_local(const void *what, struct resp_out *out)
     l->call->command->run(&l->conn->talker, l->call, out);
 }
 
+/* Queues a read. */
+static enum result queue_one(struct conn *conn, const struct call *call)
+{
+    struct cds_list_head calls;
+    CDS_INIT_LIST_HEAD(&calls);
+    struct kept_call *k = kept_new(conn, call);
+    if (k == NULL)
+        return RESULT_BUSY;
+    cds_list_add_tail(&k->link, &calls);
+    enum result result = queue_read(conn, &calls, false);
+    kept_free(conn, &calls);
+    return result;
+}
+
 /* Queues a read or a write. */
 static enum blocked queue(struct conn *conn, const struct call *call)
 {
-    struct cmd_build *b = build_begin(conn);
-    bool read = call->command->kind == COMMAND_READ;
     const char *error = NULL;
-    enum result result = RESULT_BUSY;
-    struct cds_list_head calls;
-    CDS_INIT_LIST_HEAD(&calls);
-    if (conn->ops == 0 && read && conn->talker.local_reads)
-        return read_now(conn, call);
-    if (!read)
+    enum result result;
+    if (call->command->kind == COMMAND_READ) {
+        if (conn->ops == 0 && conn->talker.local_reads)
+            return read_now(conn, call);
+        result = queue_one(conn, call);
+    } else {
+        struct cmd_build *b = build_begin(conn);
         error = call->command->build(call, b);
-    struct kept *k = error == NULL ? kept_new(conn, call, read) : NULL;
-    if (k != NULL) {
-        k->tale = (struct tale){.shape = b->shape, .n = b->operations};
-        cds_list_add_tail(&k->link, &calls);
-        result = read ? queue_read(conn, &calls, false) : queue_write(conn, &calls, false, b);
-        kept_free(conn, &calls);
+        result = error == NULL ? queue_write(conn, call->command, NULL, b) : RESULT_BAD;
     }
     if (result == RESULT_OK)
         return BLOCKED_NOT;

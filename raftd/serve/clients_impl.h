@@ -34,14 +34,14 @@ enum {
     CLIENTS_WHY_BYTES = 300, /* an error that is made when it is told */
 };
 
-/* A call that is kept with its arguments, or without them if only its answer is still to be told. */
-struct kept {
+/* A call that is kept, with its arguments; without them in struct pending, if only its answer is still to be
+ * told. */
+struct kept_call {
     struct cds_list_head link;
-    struct call call; /* argc 0: without them */
+    struct call call;
     struct tale tale; /* of a transaction: its shape, and `n` operations of its own ... */
     unsigned first;   /* ... from this one on */
     size_t bytes;     /* of USERS_PART_BYTES */
-    struct resp_arg argv[];
 };
 
 enum pending_state {
@@ -57,14 +57,15 @@ struct pending {
     struct cds_list_head parked; /* PENDING_TICKET: in clients.parked; else empty */
     struct conn *conn;
     enum pending_state state;
-    bool local;           /* a read that asks no leader */
-    bool exec;            /* the answer is an array with those of all calls */
-    enum result refused;  /* RESULT_OK, or why nothing was done */
-    uint64_t ticket;      /* of a read: may be served when read_done reaches it */
-    uint64_t deadline_us; /* of a read */
-    struct request *req;  /* what the main loop does; NULL: a read, or the main loop has it */
-    struct cds_list_head calls;
+    bool local;                 /* a read that asks no leader */
+    bool exec;                  /* the answer is an array with those of all calls */
+    enum result refused;        /* RESULT_OK, or why nothing was done */
+    uint64_t ticket;            /* of a read: may be served when read_done reaches it */
+    uint64_t deadline_us;       /* of a read */
+    struct request *req;        /* what the main loop does; NULL: a read, or the main loop has it */
+    struct cds_list_head calls; /* struct kept_call, `only` may be one */
     struct cds_list_head watched; /* of EXEC without writes: keys that must be as they were */
+    struct kept_call only;
 };
 
 enum blocked {
@@ -121,7 +122,7 @@ struct conn {
     bool multi;
     bool spoilt; /* a command was refused, so EXEC does nothing */
     unsigned n_calls, n_watched;
-    struct cds_list_head calls;   /* struct kept */
+    struct cds_list_head calls;   /* struct kept_call */
     struct cds_list_head watched; /* struct watched */
 };
 
@@ -200,23 +201,25 @@ enum blocked answer(struct conn *conn, void (*say)(const void *what, struct resp
 void turn_wait(struct conn *conn);
 /* The instance's room for a transaction, empty. */
 struct cmd_build *build_begin(struct conn *conn);
-/* A copy of the call, with its arguments or without. NULL: no room for it. */
-struct kept *kept_new(struct conn *conn, const struct call *call, bool with_arguments);
+/* A copy of the call. NULL: no room for it. */
+struct kept_call *kept_new(struct conn *conn, const struct call *call);
 /* Frees all in the list. */
 void kept_free(struct conn *conn, struct cds_list_head *calls);
 void watched_free(struct cds_list_head *keys);
 /* A local read that need not wait for others. */
 enum blocked read_now(struct conn *conn, const struct call *call);
-/* These queue something, and take what is in `calls`. RESULT_OK, or why not, and then `calls` is as before. A
- * read with `exec` takes what the connection watches, too. */
+/* These queue something. RESULT_OK, or why not. They take what is in `calls`, but not if they fail. */
+/* `exec`: the calls are those of EXEC, and what the connection watches is taken, too. */
 enum result queue_read(struct conn *conn, struct cds_list_head *calls, bool exec);
-enum result queue_write(struct conn *conn, struct cds_list_head *calls, bool exec,
+/* A transaction as it was built: of one call, whose command `only` tells the answer; or, if `only` is NULL,
+ * of those of EXEC. */
+enum result queue_write(struct conn *conn, const struct command *only, struct cds_list_head *calls,
                         const struct cmd_build *b);
 /* Something else that the main loop does, with `len` bytes of room in its request. NULL: no room for it. The
- * caller fills it in and queues it. */
+ * caller fills it in and queues it, with NULL for the last two. */
 struct request *request_new(struct conn *conn, enum request_kind kind, uint32_t len);
-enum result queue_request(struct conn *conn, struct request *req, struct cds_list_head *calls,
-                          bool exec);
+enum result queue_request(struct conn *conn, struct request *req, const struct kept_call *only,
+                          struct cds_list_head *calls);
 /* The first in the queue can be answered. */
 bool queue_ready(const struct conn *conn);
 /* Answers it, or sets conn->blocked. */

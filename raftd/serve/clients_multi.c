@@ -115,7 +115,7 @@ static const char *objection(struct conn *conn, const struct call *call)
 void multi_add(struct conn *conn, const struct call *call)
 {
     const char *error = objection(conn, call);
-    struct kept *k = error == NULL ? kept_new(conn, call, true) : NULL;
+    struct kept_call *k = error == NULL ? kept_new(conn, call) : NULL;
     if (k == NULL) {
         conn->spoilt = true;
         answer_error(conn, error != NULL ? error : result_text(conn->clients, RESULT_BUSY, false));
@@ -151,7 +151,7 @@ static const char *build(struct conn *conn)
     add_conditions(conn, b);
     cds_list_for_each(at, &conn->calls)
     {
-        struct kept *k = rcu_container(at, struct kept, link);
+        struct kept_call *k = rcu_container(at, struct kept_call, link);
         const struct command *command = k->call.command;
         if (command->kind == COMMAND_LOCAL)
             continue;
@@ -172,7 +172,7 @@ static bool any(const struct conn *conn, enum command_kind kind)
     struct cds_list_head *at;
     cds_list_for_each(at, &conn->calls)
     {
-        if (rcu_container(at, struct kept, link)->call.command->kind == kind)
+        if (rcu_container(at, struct kept_call, link)->call.command->kind == kind)
             return true;
     }
     return false;
@@ -190,7 +190,7 @@ enum blocked multi_exec(struct conn *conn, const struct call *call)
     else if (!any(conn, COMMAND_WRITE))
         result = queue_read(conn, &conn->calls, true);
     else if ((error = build(conn)) == NULL)
-        result = queue_write(conn, &conn->calls, true, &conn->clients->build);
+        result = queue_write(conn, NULL, &conn->calls, &conn->clients->build);
     if (result != RESULT_OK)
         error = result_text(conn->clients, result, false);
     if (error != NULL)

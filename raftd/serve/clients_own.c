@@ -155,9 +155,7 @@ static bool take_change(const struct call *call, struct member_change *c)
 /* Has the main loop do it, and tells its answer. */
 static void hand_over(struct conn *conn, struct request *req)
 {
-    struct cds_list_head none;
-    CDS_INIT_LIST_HEAD(&none);
-    if (req == NULL || queue_request(conn, req, &none, false) != RESULT_OK)
+    if (req == NULL || queue_request(conn, req, NULL, NULL) != RESULT_OK)
         answer_error(conn, result_text(conn->clients, RESULT_BUSY, false));
 }
 

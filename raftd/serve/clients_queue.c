@@ -39,28 +39,28 @@ struct cmd_build *build_begin(struct conn *conn)
     return b;
 }
 
-struct kept *kept_new(struct conn *conn, const struct call *call, bool with_arguments)
+struct kept_call *kept_new(struct conn *conn, const struct call *call)
 {
     struct users *users = &conn->clients->shared->users;
-    unsigned argc = with_arguments ? call->argc : 0;
-    size_t size = argc * sizeof *call->argv, share = 0;
-    for (unsigned i = 0; i < argc; i++)
+    size_t size = call->argc * sizeof *call->argv, share = 0;
+    for (unsigned i = 0; i < call->argc; i++)
         size += call->argv[i].len;
     if (size > KEPT_OWN_BYTES) {
         share = size;
         if (!users_take(users, conn->user, USERS_PART_BYTES, share))
             return NULL;
     }
-    struct kept *k = malloc(sizeof *k + size);
+    struct kept_call *k = malloc(sizeof *k + size);
     if (k == NULL) {
         if (share > 0)
             users_give(users, conn->user, USERS_PART_BYTES, share);
         return NULL;
     }
-    *k = (struct kept){.call = {call->command, argc, k->argv}, .bytes = share};
-    uint8_t *to = (uint8_t *)&k->argv[argc];
-    for (unsigned i = 0; i < argc; i++) {
-        k->argv[i] = (struct resp_arg){to, call->argv[i].len};
+    struct resp_arg *argv = (struct resp_arg *)(k + 1);
+    *k = (struct kept_call){.call = {call->command, call->argc, argv}, .bytes = share};
+    uint8_t *to = (uint8_t *)&argv[call->argc];
+    for (unsigned i = 0; i < call->argc; i++) {
+        argv[i] = (struct resp_arg){to, call->argv[i].len};
         memcpy(to, call->argv[i].p, call->argv[i].len);
         to += call->argv[i].len;
     }
@@ -70,11 +70,12 @@ struct kept *kept_new(struct conn *conn, const struct call *call, bool with_argu
 void kept_free(struct conn *conn, struct cds_list_head *calls)
 {
     while (!cds_list_empty(calls)) {
-        struct kept *k = rcu_container(calls->next, struct kept, link);
+        struct kept_call *k = rcu_container(calls->next, struct kept_call, link);
         if (k->bytes > 0)
             users_give(&conn->clients->shared->users, conn->user, USERS_PART_BYTES, k->bytes);
         cds_list_del(&k->link);
-        free(k);
+        if (k->call.argc > 0) /* else it is inside of a struct pending */
+            free(k);
     }
 }
 
@@ -99,8 +100,10 @@ static struct pending *pending_new(struct conn *conn, struct cds_list_head *call
     CDS_INIT_LIST_HEAD(&p->parked);
     CDS_INIT_LIST_HEAD(&p->calls);
     CDS_INIT_LIST_HEAD(&p->watched);
-    cds_list_splice(calls, &p->calls);
-    CDS_INIT_LIST_HEAD(calls);
+    if (calls != NULL) {
+        cds_list_splice(calls, &p->calls);
+        CDS_INIT_LIST_HEAD(calls);
+    }
     cds_list_add_tail(&p->link, &conn->pending);
     conn->ops++;
     return p;
@@ -265,13 +268,17 @@ static void submit(struct pending *p)
     p->conn->clients->wake_loop = true;
 }
 
-enum result queue_request(struct conn *conn, struct request *req, struct cds_list_head *calls,
-                          bool exec)
+enum result queue_request(struct conn *conn, struct request *req, const struct kept_call *only,
+                          struct cds_list_head *calls)
 {
-    struct pending *p = pending_new(conn, calls, exec);
+    struct pending *p = pending_new(conn, calls, only == NULL);
     if (p == NULL) {
         request_free(conn->clients, req);
         return RESULT_BUSY;
+    }
+    if (only != NULL) {
+        p->only = *only;
+        cds_list_add_tail(&p->only.link, &p->calls);
     }
     p->req = req;
     req->client_tag = (uintptr_t)p;
@@ -281,9 +288,11 @@ enum result queue_request(struct conn *conn, struct request *req, struct cds_lis
     return RESULT_OK;
 }
 
-enum result queue_write(struct conn *conn, struct cds_list_head *calls, bool exec,
+enum result queue_write(struct conn *conn, const struct command *only, struct cds_list_head *calls,
                         const struct cmd_build *b)
 {
+    const struct kept_call one = {.call = {.command = only},
+                                  .tale = {.shape = b->shape, .n = b->operations}};
     struct cmd_item items[CMD_CONDITIONS_MAX + CMD_OPERATIONS_MAX];
     struct cmd cmd = {.conditions = (uint8_t)b->conditions, .operations = (uint8_t)b->operations};
     const struct cmd_item *all = b->operation;
@@ -299,7 +308,7 @@ enum result queue_write(struct conn *conn, struct cds_list_head *calls, bool exe
     if (req == NULL)
         return RESULT_BUSY;
     (void)cmd_encode(req->cmd, &cmd, all);
-    return queue_request(conn, req, calls, exec);
+    return queue_request(conn, req, only != NULL ? &one : NULL, calls);
 }
 
 /* The first in the queue was a read: behind it all writes were held, up to the next read. */
@@ -353,7 +362,7 @@ static void show(const struct saying *s, const struct call *call, struct resp_ou
         command->show(&s->sight, call, out);
 }
 
-static void tell(const struct saying *s, const struct kept *k, struct resp_out *out)
+static void tell(const struct saying *s, const struct kept_call *k, struct resp_out *out)
 {
     const struct request *req = s->p->req;
     struct tale tale = k->tale;
@@ -403,7 +412,7 @@ static void say_calls(const void *what, struct resp_out *out)
         resp_array(out, n);
     cds_list_for_each(at, &p->calls)
     {
-        const struct kept *k = rcu_container(at, struct kept, link);
+        const struct kept_call *k = rcu_container(at, struct kept_call, link);
         if (p->req == NULL)
             show(s, &k->call, out);
         else
@@ -419,7 +428,7 @@ static bool any_scans(const struct saying *s)
         return (s->call->command->flags & COMMAND_SCANS) != 0;
     cds_list_for_each(at, &s->p->calls)
     {
-        if ((rcu_container(at, struct kept, link)->call.command->flags & COMMAND_SCANS) != 0)
+        if ((rcu_container(at, struct kept_call, link)->call.command->flags & COMMAND_SCANS) != 0)
             return true;
     }
     return false;
@@ -430,7 +439,7 @@ static bool says_how_old(const struct saying *s)
 {
     const struct call *call = s->call;
     if (call == NULL && !s->p->exec)
-        call = &rcu_container(s->p->calls.next, struct kept, link)->call;
+        call = &rcu_container(s->p->calls.next, struct kept_call, link)->call;
     return call != NULL && strncmp(call->command->name, "raft.", strlen("raft.")) == 0;
 }
 
