@@ -104,6 +104,7 @@ bool channels_add(struct channels *c, const struct resp_arg *name, bool pattern,
     memcpy(h->name, name->p, name->len);
     cds_list_add_tail(&h->link, &c->all);
     c->n++;
+    c->bytes += sizeof *h + h->len;
     return true;
 }
 
@@ -111,6 +112,7 @@ static void drop(struct channels *c, struct channel *h)
 {
     cds_list_del(&h->link);
     c->n--;
+    c->bytes -= sizeof *h + h->len;
     free(h);
 }
 

@@ -31,7 +31,7 @@ enum { CHANNELS_MAX = 64 };
 struct channels {
     struct cds_list_head all; /* struct channel, in the order of subscription */
     unsigned n;
-    unsigned names; /* how many of them are no patterns */
+    size_t bytes; /* of memory that they take */
 };
 
 void channels_init(struct channels *c);

@@ -57,6 +57,7 @@ static void on_wake(struct ev_loop *loop, ev_async *w, int events)
     reads_confirm(w->data);
     if (clients_left_out(w->data))
         reads_expire(w->data, NEVER, RESULT_NO_LEADER);
+    watches_wake(w->data);
     turns_run(w->data);
 }
 
@@ -176,8 +177,8 @@ struct clients *clients_new(struct ev_loop *loop, struct shared *shared, unsigne
     c->listens = atomic_load_explicit(&shared->listens, memory_order_relaxed);
     c->timer_us = c->armed_us = c->accept_us = NEVER;
     c->ticket = atomic_load_explicit(&c->me->read_want, memory_order_relaxed);
-    struct cds_list_head *const lists[] = {&c->parked, &c->turns, &c->lists, &c->starved,
-                                           &c->dirty};
+    struct cds_list_head *const lists[] = {&c->parked,  &c->turns, &c->lists,
+                                           &c->starved, &c->dirty, &c->watching};
     for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++)
         CDS_INIT_LIST_HEAD(lists[i]);
     ev_io_init(&c->accept, conn_accept, listen_fd, EV_READ);

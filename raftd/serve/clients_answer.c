@@ -184,6 +184,20 @@ void answer_null_array(struct conn *conn)
     end_short(conn);
 }
 
+void answer_subscribed(struct conn *conn, const char *what, const struct resp_arg *channel,
+                       unsigned n)
+{
+    struct resp_out *out = begin_short(conn);
+    resp_push(out, 3);
+    resp_text(out, what);
+    if (channel != NULL)
+        resp_bulk(out, channel->p, channel->len);
+    else
+        resp_null(out);
+    resp_int(out, n);
+    end_short(conn);
+}
+
 enum blocked answer(struct conn *conn, void (*say)(const void *what, struct resp_out *out),
                     const void *what)
 {

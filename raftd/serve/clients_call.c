@@ -13,13 +13,24 @@ static const struct {
     const char *name;
     enum blocked (*enter)(struct conn *conn, const struct call *call);
 } own[] = {
-    {"multi", multi_begin},          {"exec", multi_exec},
-    {"discard", multi_discard},      {"watch", multi_watch},
-    {"unwatch", multi_unwatch},      {"raft.status", own_status},
-    {"raft.links", own_links},       {"raft.member", own_member},
-    {"raft.transfer", own_transfer}, {"raft.drain", own_drain},
-    {"raft.snapshot", own_snapshot}, {"raft.fetch", own_fetch},
+    {"multi", multi_begin},
+    {"exec", multi_exec},
+    {"discard", multi_discard},
+    {"watch", multi_watch},
+    {"unwatch", multi_unwatch},
+    {"raft.status", own_status},
+    {"raft.links", own_links},
+    {"raft.member", own_member},
+    {"raft.transfer", own_transfer},
+    {"raft.drain", own_drain},
+    {"raft.snapshot", own_snapshot},
+    {"raft.fetch", own_fetch},
     {"raft.timeout", own_timeout},
+    {"raft.watch", watch_start},
+    {"subscribe", watch_subscribe},
+    {"psubscribe", watch_subscribe},
+    {"unsubscribe", watch_unsubscribe},
+    {"punsubscribe", watch_unsubscribe},
 };
 
 static enum blocked enter(struct conn *conn, const struct call *call)
@@ -71,6 +82,9 @@ static const char *objection(struct conn *conn, const struct call *call)
     const char *error = command_check(call);
     if (error != NULL)
         return error;
+    if (conn->talker.watches && conn->answers.version == 2 && (flags & COMMAND_SUBSCRIBED) == 0)
+        return "ERR in RESP2, a connection that watches or has subscribed takes only SUBSCRIBE, "
+               "PSUBSCRIBE, UNSUBSCRIBE, PUNSUBSCRIBE, PING, RESET, QUIT";
     if (conn->multi && (flags & COMMAND_NO_MULTI) != 0)
         return "ERR this command is not allowed inside MULTI";
     if (!always && atomic_load_explicit(&c->shared->starting, memory_order_acquire))
@@ -213,6 +227,7 @@ static void list(struct talker *t, struct resp_out *out)
 static void reset(struct talker *t)
 {
     multi_end(conn_of(t));
+    watch_end(conn_of(t));
 }
 
 const struct talker_calls clients_talker_calls = {.auth = auth, .list = list, .reset = reset};

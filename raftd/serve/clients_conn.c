@@ -27,6 +27,7 @@ void conn_close(struct conn *conn)
     struct clients *c = conn->clients;
     queue_drop(conn);
     multi_end(conn);
+    watch_end(conn);
     ev_io_stop(c->loop, &conn->in);
     ev_io_stop(c->loop, &conn->out);
     close_gently(conn->in.fd);
@@ -82,7 +83,7 @@ void conn_flush(struct conn *conn)
     }
     output_give(conn);
     bool full = output_full(conn);
-    if (!full && turn_wanted(conn))
+    if (!full && (turn_wanted(conn) || watch_wanted(conn)))
         turn_wait(conn);
     if (state == OUTPUT_BLOCKED)
         ev_io_start(c->loop, &conn->out);

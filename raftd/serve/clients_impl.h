@@ -27,6 +27,7 @@
 #include "raftd/serve/clients.h"
 #include "raftd/serve/commands.h"
 #include "raftd/serve/resp.h"
+#include "raftd/serve/watch.h"
 
 enum {
     /* Guests that were told to go stay until the end of the iteration, beside those that came in it. */
@@ -124,6 +125,8 @@ struct conn {
     unsigned n_calls, n_watched;
     struct cds_list_head calls;   /* struct kept_call */
     struct cds_list_head watched; /* struct watched */
+
+    struct watching *watching; /* clients_watch.c's; NULL: it is told of no changes */
 };
 
 struct clients {
@@ -143,16 +146,18 @@ struct clients {
     uint64_t accept_us;  /* until when nothing is accepted, NEVER = connections are */
     uint64_t generation; /* of the newest connection */
     uint64_t ticket;     /* newest given to a read */
+    uint64_t shown;      /* shared->shown, when those who watch were last given a turn */
     bool wake_loop;      /* flush() has to wake the main loop */
     unsigned n_conns;    /* without guests */
     unsigned n_guests;   /* without those that were told to go */
     /* First in, first out. */
-    struct cds_list_head parked;  /* linearizable reads, and so in order of their tickets */
-    struct cds_list_head turns;   /* connections that wait for a turn */
-    struct cds_list_head lists;   /* connections that wait for a turn of what looks at many keys */
-    struct cds_list_head starved; /* connections that wait for room for their answer */
-    struct cds_list_head dirty;   /* connections that flush() has to look at */
-    int work;                     /* units left in the present turn */
+    struct cds_list_head parked;   /* linearizable reads, and so in order of their tickets */
+    struct cds_list_head turns;    /* connections that wait for a turn */
+    struct cds_list_head lists;    /* connections that wait for a turn of what looks at many keys */
+    struct cds_list_head starved;  /* connections that wait for room for their answer */
+    struct cds_list_head dirty;    /* connections that flush() has to look at */
+    struct cds_list_head watching; /* connections that are told of changes */
+    int work;                      /* units left in the present turn */
     int list_work; /* units left in the present turn of lists; 0: it is no such turn */
     struct conn *conns[CLIENTS_SLOTS];
     /* Room for one command at a time; nothing in it outlasts that. */
@@ -192,6 +197,9 @@ void answer_error(struct conn *conn, const char *error);
 void answer_ok(struct conn *conn);
 void answer_queued(struct conn *conn);
 void answer_null_array(struct conn *conn);
+/* What SUBSCRIBE and the like say of one channel, NULL: of none; then there are n. */
+void answer_subscribed(struct conn *conn, const char *what, const struct resp_arg *channel,
+                       unsigned n);
 /* Has `say` write an answer. If it is longer than there is room for, it is called again when there is. */
 enum blocked answer(struct conn *conn, void (*say)(const void *what, struct resp_out *out),
                     const void *what);
@@ -257,6 +265,19 @@ enum blocked own_snapshot(struct conn *conn, const struct call *call);
 enum blocked own_transfer(struct conn *conn, const struct call *call);
 enum blocked own_drain(struct conn *conn, const struct call *call);
 enum blocked own_timeout(struct conn *conn, const struct call *call);
+
+/* clients_watch.c: who is told of changes */
+enum blocked watch_start(struct conn *conn, const struct call *call);
+enum blocked watch_subscribe(struct conn *conn, const struct call *call);
+enum blocked watch_unsubscribe(struct conn *conn, const struct call *call);
+/* Ends what the connection watches, if it does. */
+void watch_end(struct conn *conn);
+/* Gives a turn to all that watch, if there may be news for them. */
+void watches_wake(struct clients *c);
+/* There may be news for this one. */
+bool watch_wanted(const struct conn *conn);
+/* Tells some, or sets conn->blocked. NULL, or an error with which the connection ends. */
+const char *watch_serve(struct conn *conn);
 
 /* clients_call.c: which command goes where */
 extern const struct talker_calls clients_talker_calls;

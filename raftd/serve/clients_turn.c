@@ -203,6 +203,13 @@ static void receive(struct conn *conn)
 
 /* --- turns -------------------------------------------------------------------------------------- */
 
+static void tell_news(struct conn *conn)
+{
+    const char *error = watch_serve(conn);
+    if (error != NULL)
+        conn_refuse(conn, error);
+}
+
 /* What else waits in the socket makes it readable in the next iteration. */
 static void turn(struct conn *conn, bool readable)
 {
@@ -218,6 +225,8 @@ static void turn(struct conn *conn, bool readable)
         } else if (readable && turn_receives(conn)) {
             readable = false;
             receive(conn);
+        } else if (watch_wanted(conn)) {
+            tell_news(conn);
         } else {
             break;
         }

@@ -82,6 +82,7 @@ struct talker {
     char lib_name[TALKER_LIB_BYTES], lib_version[TALKER_LIB_BYTES];
     bool authenticated; /* or nothing is asked for */
     bool local_reads;   /* READONLY */
+    bool watches;       /* it is told of changes, so RESP2's PING is answered as a message is */
     bool leaves;        /* the connection ends after this answer */
 };
 

@@ -158,11 +158,19 @@ void run_client(struct talker *t, const struct call *call, struct resp_out *out)
 
 void run_ping(struct talker *t, const struct call *call, struct resp_out *out)
 {
-    (void)t;
-    if (call->argc > 2)
+    bool message = t->watches && out->version == 2;
+    if (call->argc > 2) {
         resp_error(out, "ERR wrong number of arguments for 'ping' command");
-    else if (call->argc == 2)
+        return;
+    }
+    if (message) {
+        resp_array(out, 2);
+        resp_text(out, "pong");
+    }
+    if (call->argc == 2)
         resp_bulk(out, call->argv[1].p, call->argv[1].len);
+    else if (message)
+        resp_text(out, "");
     else
         resp_simple(out, "PONG");
 }

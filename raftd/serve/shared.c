@@ -48,6 +48,18 @@ void shared_publish(struct shared *s, struct status_box *box)
         rcu_free_later(&rcu_container(before, struct status_box, status)->rcu, free_status);
 }
 
+/* Both numbers are written before the other one is read: so this thread sees who watches, or a reader that
+ * begins to sees what is shown. */
+void shared_show(struct shared *s, uint64_t index)
+{
+    if (index == atomic_load_explicit(&s->shown, memory_order_relaxed))
+        return;
+    atomic_store(&s->shown, index);
+    for (unsigned i = 0; i < s->n_readers; i++)
+        if (atomic_load(&s->readers[i].watchers) > 0)
+            s->readers[i].wake(s->readers[i].wake_ctx);
+}
+
 void shared_free(struct shared *s)
 {
     struct cds_wfcq_node *q; /* a request, whose client is disconnected */

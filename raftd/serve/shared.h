@@ -28,6 +28,7 @@ enum { READERS_MAX = 8 }; /* more threads than any edge box has cores */
 struct shared_reader {
     _Atomic uint64_t read_want; /* written by the reader */
     _Atomic uint64_t read_done; /* written by the loop */
+    _Atomic unsigned watchers;  /* clients that want to know what is published; likewise */
     _Atomic bool ended;         /* by the reader: shared.ends, and it has no client any more */
     struct cds_wfcq_head answers_head;
     struct cds_wfcq_tail answers_tail;
@@ -58,6 +59,7 @@ struct shared {
     struct cds_wfcq_tail requests_tail;
     void (*wake_loop)(void *ctx);
     void *wake_loop_ctx;
+    _Atomic uint64_t shown;   /* index of the newest view of kv, see shared_show() */
     _Atomic unsigned listens; /* times that the listening socket was made again */
     struct users users;
     unsigned n_guests;  /* how many guests one reader may have, see clients.h */
@@ -79,6 +81,10 @@ struct shared *shared_new(uint32_t max_value_bytes, unsigned readers, void (*wak
 /* Publishes a status in the place of the present one. `box` was made by malloc() and is not the caller's any
  * more. To be called by the loop's thread. */
 void shared_publish(struct shared *s, struct status_box *box);
+
+/* Wakes the readers some of whose clients watch, if this is the index of a new view. To be called by the
+ * loop's thread, after it has published. */
+void shared_show(struct shared *s, uint64_t index);
 
 /* Frees all, with requests that came too late. The loop and the readers have ended. */
 void shared_free(struct shared *s);

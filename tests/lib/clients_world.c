@@ -108,6 +108,7 @@ static void apply_write(struct fake *f, struct request *q)
     cmd_stamp(q->cmd, 1, 1, ++f->index);
     assert_true(machine_apply(f->machine, f->index, 0, q->cmd, q->cmd_len, &listener, &applied));
     assert_true(machine_publish(f->machine));
+    shared_show(&f->shared, f->index);
     q->result = RESULT_REFUSED;
     if (outcome_is_done(applied.outcome))
         q->result = applied.outcome == MACHINE_NO_KEY ? RESULT_NO_KEY : RESULT_OK;

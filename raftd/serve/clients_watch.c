@@ -1,0 +1,246 @@
+/* clients_watch.c: see clients_impl.h. Connections that are told of changes: RAFT.WATCH, SUBSCRIBE and the
+ * like. What they are told, and when a watch ends, is watch.h's. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "raftd/base/rcu.h"
+#include "raftd/serve/clients_impl.h"
+#include "raftd/state/kv.h"
+
+/* What a connection watches. */
+struct watching {
+    struct cds_list_head link; /* in clients.watching */
+    struct conn *conn;
+    struct watch watch;
+    bool news;    /* there may be some */
+    size_t bytes; /* of USERS_PART_BYTES, taken for the channels */
+    char why[CLIENTS_WHY_BYTES];
+};
+
+/* The channels may take so many bytes. */
+static bool in_share(struct watching *w, size_t bytes)
+{
+    struct users *users = &w->conn->clients->shared->users;
+    if (bytes > w->bytes && !users_take(users, w->conn->user, USERS_PART_BYTES, bytes - w->bytes))
+        return false;
+    if (bytes < w->bytes)
+        users_give(users, w->conn->user, USERS_PART_BYTES, w->bytes - bytes);
+    w->bytes = bytes;
+    return true;
+}
+
+void watch_end(struct conn *conn)
+{
+    struct watching *w = conn->watching;
+    if (w == NULL)
+        return;
+    channels_clear(&w->watch.channels);
+    (void)in_share(w, 0);
+    cds_list_del(&w->link);
+    atomic_fetch_sub(&conn->clients->me->watchers, 1);
+    conn->watching = NULL;
+    conn->talker.watches = false;
+    free(w);
+}
+
+/* From now on this thread is woken when something is published. The next view that it gets is not older than
+ * what was published without waking it. */
+static struct watching *watching_new(struct conn *conn)
+{
+    struct clients *c = conn->clients;
+    struct watching *w = calloc(1, sizeof *w);
+    if (w == NULL) {
+        answer_error(conn, result_text(c, RESULT_BUSY, false));
+        return NULL;
+    }
+    w->conn = conn;
+    w->news = true;
+    cds_list_add_tail(&w->link, &c->watching);
+    conn->watching = w;
+    conn->talker.watches = true;
+    atomic_fetch_add(&c->me->watchers, 1);
+    (void)atomic_load(&c->shared->shown);
+    return w;
+}
+
+/* NULL: a watch can begin now. */
+static const char *hindrance(const struct conn *conn)
+{
+    if (conn->watching != NULL)
+        return "ERR this connection watches already: RESET ends that";
+    if (!atomic_load_explicit(&conn->clients->shared->local_reads, memory_order_acquire))
+        return result_text(conn->clients, RESULT_NOT_YET, false);
+    return NULL;
+}
+
+static enum blocked refuse(struct conn *conn, const char *error)
+{
+    answer_error(conn, error);
+    return BLOCKED_NOT;
+}
+
+/* ---- RAFT.WATCH ---- */
+
+static void say_from(const void *what, struct resp_out *out)
+{
+    const struct watching *w = what;
+    resp_int(out, (int64_t)w->watch.from);
+}
+
+enum blocked watch_start(struct conn *conn, const struct call *call)
+{
+    const struct resp_arg *prefix = &call->argv[1];
+    struct clients *c = conn->clients;
+    const char *error = hindrance(conn);
+    int64_t from = 0;
+    if (call->argc != 2 && (call->argc != 4 || !resp_is(&call->argv[2], "from") ||
+                            !resp_number(&call->argv[3], &from) || from < 1))
+        return refuse(conn, "ERR syntax error: prefix [FROM revision]");
+    if (prefix->len > CMD_KEY_MAX_BYTES)
+        return refuse(conn, "ERR no key is as long as this prefix");
+    struct watching *w = error == NULL ? watching_new(conn) : NULL;
+    if (w == NULL)
+        return error != NULL ? refuse(conn, error) : BLOCKED_NOT;
+    rcu_enter();
+    const struct kv_view *view = kv_view(c->shared->kv);
+    bool begun = watch_begin(&w->watch, view, prefix, (uint64_t)from);
+    uint64_t whole_from = view->history.whole_from;
+    rcu_leave();
+    enum blocked blocked = begun ? answer(conn, say_from, w) : BLOCKED_NOT;
+    if (!begun || blocked != BLOCKED_NOT)
+        watch_end(conn);
+    if (begun)
+        return blocked;
+    (void)snprintf(c->why, sizeof c->why,
+                   "COMPACTED %" PRIu64
+                   " is the first revision that can be watched from: list, and "
+                   "go on behind the index of that",
+                   whole_from);
+    return refuse(conn, c->why);
+}
+
+/* ---- channels ---- */
+
+static bool is_pattern(const struct call *call)
+{
+    return call->command->name[0] == 'p';
+}
+
+static const char *subscribe(struct watching *w, const struct call *call, uint64_t number)
+{
+    struct channels *c = &w->watch.channels;
+    for (unsigned i = 1; i < call->argc; i++) {
+        const struct resp_arg *name = &call->argv[i];
+        if (!channels_add(c, name, is_pattern(call), number))
+            return "ERR this connection has subscribed to as much as it can";
+        if (!in_share(w, c->bytes)) {
+            channels_remove(c, name, is_pattern(call));
+            return result_text(w->conn->clients, RESULT_BUSY, false);
+        }
+        answer_subscribed(w->conn, call->command->name, name, c->n);
+    }
+    return NULL;
+}
+
+/* All names are looked at before anything is done. */
+enum blocked watch_subscribe(struct conn *conn, const struct call *call)
+{
+    struct watching *w = conn->watching;
+    bool begins = w == NULL || w->watch.streams;
+    const char *error = begins ? hindrance(conn) : NULL;
+    for (unsigned i = 1; i < call->argc && error == NULL; i++)
+        error = channels_check(&call->argv[i], is_pattern(call));
+    if (error != NULL)
+        return refuse(conn, error);
+    if (begins)
+        w = watching_new(conn);
+    if (w == NULL)
+        return BLOCKED_NOT;
+    rcu_enter();
+    const struct kv_view *view = kv_view(conn->clients->shared->kv);
+    if (begins)
+        watch_begin_channels(&w->watch, view);
+    uint64_t number = view->history.end;
+    rcu_leave();
+    error = subscribe(w, call, number);
+    if (w->watch.channels.n == 0)
+        watch_end(conn);
+    return error != NULL ? refuse(conn, error) : BLOCKED_NOT;
+}
+
+enum blocked watch_unsubscribe(struct conn *conn, const struct call *call)
+{
+    struct watching *w = conn->watching;
+    struct channels none, *c = w != NULL && !w->watch.streams ? &w->watch.channels : &none;
+    bool pattern = is_pattern(call);
+    struct resp_arg name;
+    channels_init(&none);
+    for (unsigned i = 1; i < call->argc; i++) {
+        channels_remove(c, &call->argv[i], pattern);
+        answer_subscribed(conn, call->command->name, &call->argv[i], c->n);
+    }
+    if (call->argc == 1 && !channels_first(c, pattern, &name))
+        answer_subscribed(conn, call->command->name, NULL, c->n);
+    while (call->argc == 1 && channels_first(c, pattern, &name)) {
+        answer_subscribed(conn, call->command->name, &name, c->n - 1);
+        channels_remove(c, &name, pattern);
+    }
+    if (c != &none)
+        (void)in_share(w, c->bytes);
+    if (c != &none && c->n == 0)
+        watch_end(conn);
+    return BLOCKED_NOT;
+}
+
+/* ---- telling ---- */
+
+void watches_wake(struct clients *c)
+{
+    struct watching *w;
+    uint64_t shown = atomic_load_explicit(&c->shared->shown, memory_order_acquire);
+    if (shown == c->shown)
+        return;
+    c->shown = shown;
+    cds_list_for_each_entry(w, &c->watching, link)
+    {
+        w->news = true;
+        turn_wait(w->conn);
+    }
+}
+
+bool watch_wanted(const struct conn *conn)
+{
+    return conn->watching != NULL && conn->watching->news && !conn->ended;
+}
+
+const char *watch_serve(struct conn *conn)
+{
+    struct watching *w = conn->watching;
+    struct watch_news news;
+    enum watch_look found = WATCH_TELL;
+    enum blocked blocked = BLOCKED_NOT;
+    rcu_enter();
+    const struct kv_view *view = kv_view(conn->clients->shared->kv);
+    while (found == WATCH_TELL && blocked == BLOCKED_NOT && !output_full(conn) && !conn->hangup) {
+        found = watch_look(&w->watch, view, &conn->clients->work, &news);
+        if (found != WATCH_TELL)
+            break;
+        blocked = answer(conn, watch_say, &news);
+        if (blocked == BLOCKED_NOT)
+            watch_pass(&w->watch, &news);
+    }
+    if (blocked != BLOCKED_NOT)
+        conn->blocked = blocked;
+    uint64_t whole_from = view->history.whole_from;
+    rcu_leave();
+    w->news = found != WATCH_DONE;
+    if (found != WATCH_MISSED)
+        return NULL;
+    (void)snprintf(w->why, sizeof w->why,
+                   "LAGGED %" PRIu64 " is the first revision that can be watched from, and not all "
+                   "before it was told: list, and go on behind the index of that",
+                   whole_from);
+    return w->why;
+}

@@ -1,0 +1,261 @@
+// LINK: @clients tests/lib/clients_world.c TSAN
+/* test_clients_watch.c: clients that are told of changes: RAFT.WATCH, SUBSCRIBE and the like. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "raftd/serve/channels.h"
+#include "raftd/serve/clients.h"
+#include "raftd/state/history.h"
+#include "tests/lib/clients_world.h"
+
+static void set(int fd, const char *key, const char *value)
+{
+    ask(fd, "SET %s %s", key, value);
+    expect(fd, "OK");
+}
+
+/* The clients of all readers that watch, soon. */
+static void expect_watchers(const struct fake *f, unsigned n)
+{
+    for (unsigned ms = 0; ms < TIMEOUT_MS; ms++) {
+        unsigned now = 0;
+        for (unsigned i = 0; i < READERS; i++)
+            now += f->shared.readers[i].watchers;
+        if (now == n)
+            return;
+        sleep_ms(1);
+    }
+    fail_msg("there are not %u watchers", n);
+}
+
+/* What is asked, or with "!" what another client does; and what the client is told then. */
+static void test_answers(void **state)
+{
+    static const struct {
+        const char *asked, *answers[6];
+    } rows[] = {
+        {"RAFT.WATCH a FROM", {"-ERR syntax error"}},
+        {"RAFT.WATCH a TO 5", {"-ERR syntax error"}},
+        {"RAFT.WATCH a FROM 0", {"-ERR syntax error"}},
+        {"RAFT.WATCH a FROM -1", {"-ERR syntax error"}},
+        {"SUBSCRIBE news", {"-ERR there are channels"}},
+        {"SUBSCRIBE __keyspace@0__:a news", {"-ERR there are channels"}},
+        {"PSUBSCRIBE news*", {"-ERR there are channels"}},
+        {"PUBLISH a b", {"-ERR unknown command"}},
+        {"UNSUBSCRIBE", {"[unsubscribe nil 0]"}},
+        {"PUNSUBSCRIBE a", {"[punsubscribe a 0]"}},
+        {"PING", {"PONG"}},
+        {"RAFT.WATCH a FROM 1", {"1"}},
+        {"!SET a x", {"[change 1 put a x 0]"}},
+        {"!SET b y", {NULL}},
+        {"!DEL a", {"[change 3 del a nil 0]"}},
+        {"RAFT.WATCH b", {"-ERR in RESP2"}},
+        {"GET a", {"-ERR in RESP2"}},
+        {"SUBSCRIBE __keyspace@0__:a", {"-ERR this connection watches"}},
+        {"UNSUBSCRIBE", {"[unsubscribe nil 0]"}},
+        {"!SET a z", {"[change 4 put a z 0]"}},
+        {"PING", {"[pong ]"}},
+        {"PING you", {"[pong you]"}},
+        {"RESET", {"RESET"}},
+        {"!SET a zz", {NULL}},
+        {"GET a", {"zz"}},
+        {"RAFT.WATCH '' FROM 4", {"4", "[change 4 put a z 0]", "[change 5 put a zz 0]"}},
+        {"RESET", {"RESET"}},
+        {"SUBSCRIBE __keyspace@0__:a __keyevent@0__:del __keyspace@0__:a",
+         {"[subscribe __keyspace@0__:a 1]", "[subscribe __keyevent@0__:del 2]",
+          "[subscribe __keyspace@0__:a 2]"}},
+        {"RAFT.WATCH a", {"-ERR in RESP2"}},
+        {"!SET a 1", {"[message __keyspace@0__:a set]"}},
+        {"PSUBSCRIBE *:a", {"[psubscribe *:a 3]"}},
+        {"!DEL a",
+         {"[message __keyspace@0__:a del]", "[pmessage *:a __keyspace@0__:a del]",
+          "[message __keyevent@0__:del a]"}},
+        {"UNSUBSCRIBE __keyspace@0__:a", {"[unsubscribe __keyspace@0__:a 2]"}},
+        {"UNSUBSCRIBE", {"[unsubscribe __keyevent@0__:del 1]"}},
+        {"GET a", {"-ERR in RESP2"}},
+        {"PUNSUBSCRIBE", {"[punsubscribe *:a 0]"}},
+        {"GET a", {"nil"}},
+        {"HELLO 3", {""}},
+        {"RAFT.WATCH a", {"8"}},
+        {"GET a", {"nil"}},
+        {"RAFT.WATCH a", {"-ERR this connection watches"}},
+        {"!SET a 3", {"[change 8 put a 3 0]"}},
+    };
+    struct fake *f = *state;
+    int fd = dial(f), other = dial(f);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        bool others = rows[i].asked[0] == '!';
+        bool set_one = strncmp(rows[i].asked, "!SET", 4) == 0;
+        ask(others ? other : fd, "%s", rows[i].asked + others);
+        if (others)
+            expect(other, set_one ? "OK" : "1");
+        for (unsigned k = 0; k < 6 && rows[i].answers[k] != NULL; k++)
+            if (rows[i].answers[k][0] == '-' || rows[i].answers[k][0] == '\0')
+                expect_part(fd, rows[i].answers[k]);
+            else
+                expect(fd, rows[i].answers[k]);
+    }
+    sleep_ms(20);
+    assert_false(heard(fd, NULL));
+    expect_watchers(f, 1);
+    close(fd);
+    close(other);
+    expect_watchers(f, 0);
+}
+
+/* Many clients, of all threads, hear of each change. */
+static void test_many(void **state)
+{
+    enum { N = 300, CHANGES = 20 };
+    struct fake *f = *state;
+    int fds[N], other = dial(f);
+    char text[64];
+    for (unsigned i = 0; i < N; i++) {
+        fds[i] = dial(f);
+        ask(fds[i], "RAFT.WATCH k%u", i % 10);
+        expect(fds[i], "1");
+    }
+    for (unsigned k = 0; k < CHANGES; k++) {
+        snprintf(text, sizeof text, "k%u", k % 10);
+        set(other, text, "v");
+    }
+    for (unsigned i = 0; i < N; i++)
+        for (unsigned k = i % 10; k < CHANGES; k += 10) {
+            snprintf(text, sizeof text, "[change %u put k%u v 0]", k + 1, k % 10);
+            expect(fds[i], text);
+        }
+    for (unsigned i = 0; i < N; i++)
+        close(fds[i]);
+    close(other);
+    expect_watchers(f, 0);
+}
+
+/* Who does not read is told all that there was room for, then that it missed something, and that is the end.
+ * Others do not notice. What is forgotten can't be asked for. */
+static void test_lagged(void **state)
+{
+    enum { BYTES = 60000, CHANGES = 330 }; /* more than HISTORY_BYTES_MAX and all buffers */
+    struct fake *f = *state;
+    int slow = dial(f), quick = dial(f), other = dial(f);
+    uint8_t *value = calloc(1, BYTES);
+    struct reply r = {0};
+    unsigned told = 0;
+    char text[64];
+    assert_non_null(value);
+    ask(slow, "RAFT.WATCH big");
+    expect(slow, "1");
+    ask(quick, "PSUBSCRIBE __keyspace@0__:*");
+    expect_part(quick, "psubscribe");
+    for (unsigned i = 0; i < CHANGES; i++) {
+        put_long(other, "big", value, BYTES);
+        expect(other, "OK");
+        expect(quick, "[pmessage __keyspace@0__:* __keyspace@0__:big set]");
+    }
+    for (;;) {
+        assert_int_equal(hear(slow, &r), 0);
+        if (r.text[0] == '-')
+            break;
+        int n = snprintf(text, sizeof text, "[change %u put big ", ++told);
+        assert_memory_equal(r.text, text, (size_t)n);
+        free(r.text);
+        r = (struct reply){0};
+    }
+    assert_true(told > 0 && told < CHANGES - HISTORY_BYTES_MAX / (BYTES + 1000));
+    assert_memory_equal(r.text, "-LAGGED ", 8);
+    unsigned long first = strtoul(r.text + 8, NULL, 10);
+    assert_true(first > told + 1);
+    free(r.text);
+    expect_closed(slow);
+    ask(other, "RAFT.WATCH a FROM %lu", first - 1);
+    snprintf(text, sizeof text, "-COMPACTED %lu ", first);
+    expect_part(other, text);
+    ask(other, "RAFT.WATCH a FROM %lu", first);
+    snprintf(text, sizeof text, "%lu", first);
+    expect(other, text);
+    close(other);
+    close(quick);
+    free(value);
+    expect_watchers(f, 0);
+}
+
+/* A long past is told in turns, and another client is served between them. */
+static void test_turns(void **state)
+{
+    enum { CHANGES = 3000 };
+    struct fake *f = *state;
+    int watcher = dial(f), other = dial(f);
+    char text[64];
+    for (unsigned i = 0; i < CHANGES; i++)
+        ask(other, "SET k%u v", i);
+    for (unsigned i = 0; i < CHANGES; i++)
+        expect(other, "OK");
+    ask(watcher, "RAFT.WATCH '' FROM 1");
+    expect(watcher, "1");
+    for (unsigned i = 0; i < CHANGES; i++) {
+        snprintf(text, sizeof text, "[change %u put k", i + 1);
+        expect_part(watcher, text);
+    }
+    ask(watcher, "PING");
+    expect(watcher, "[pong ]");
+    close(watcher);
+    close(other);
+    expect_watchers(f, 0);
+}
+
+/* While the state may be older than what the node knew, nobody can begin. */
+static void test_not_yet(void **state)
+{
+    struct fake *f = *state;
+    int fd = dial(f);
+    f->shared.local_reads = false;
+    ask(fd, "RAFT.WATCH a");
+    expect_part(fd, "-NOTYET ");
+    ask(fd, "SUBSCRIBE __keyspace@0__:a");
+    expect_part(fd, "-NOTYET ");
+    f->shared.local_reads = true;
+    ask(fd, "RAFT.WATCH a");
+    expect(fd, "1");
+    close(fd);
+    expect_watchers(f, 0);
+}
+
+/* There is a limit, and what one connection may not have does no harm to what it has. */
+static void test_channel_limit(void **state)
+{
+    struct fake *f = *state;
+    int fd = dial(f);
+    char text[64];
+    for (unsigned i = 1; i <= CHANNELS_MAX; i++) {
+        ask(fd, "SUBSCRIBE __keyspace@0__:%u", i);
+        snprintf(text, sizeof text, "[subscribe __keyspace@0__:%u %u]", i, i);
+        expect(fd, text);
+    }
+    ask(fd, "SUBSCRIBE __keyspace@0__:more");
+    expect_part(fd, "-ERR this connection has subscribed");
+    assert_true(f->shared.users.used[USERS_PART_BYTES] > 0);
+    close(fd);
+    expect_watchers(f, 0);
+    assert_int_equal(f->shared.users.used[USERS_PART_BYTES], 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_answers, world_setup, world_teardown),
+        cmocka_unit_test_setup_teardown(test_many, world_setup, world_teardown),
+        cmocka_unit_test_setup_teardown(test_lagged, world_setup, world_teardown),
+        cmocka_unit_test_setup_teardown(test_turns, world_setup, world_teardown),
+        cmocka_unit_test_setup_teardown(test_not_yet, world_setup, world_teardown),
+        cmocka_unit_test_setup_teardown(test_channel_limit, world_setup, world_teardown),
+    };
+    return world_run(tests, sizeof tests / sizeof tests[0]);
+}
