@@ -190,14 +190,18 @@ static enum result result_of(enum outcome outcome)
 {
     switch (outcome) {
     case MACHINE_DONE:
-    case MACHINE_SKIPPED: return RESULT_OK;
+    case MACHINE_SKIPPED:
+    case MACHINE_WAITS: return RESULT_OK;
     case MACHINE_NO_KEY: return RESULT_NO_KEY;
     case MACHINE_FULL: return RESULT_FULL;
     case MACHINE_CROWD: return RESULT_CROWD;
     case MACHINE_CONDITION:
     case MACHINE_TOO_MUCH:
     case MACHINE_NOT_NUMBER:
-    case MACHINE_OVERFLOW: return RESULT_REFUSED;
+    case MACHINE_OVERFLOW:
+    case MACHINE_TAKEN:
+    case MACHINE_NOT_HELD:
+    case MACHINE_LOCKS_FULL: return RESULT_REFUSED;
     case MACHINE_ENDED:
     case MACHINE_CANT_TELL:
     case MACHINE_TOO_OLD: return RESULT_UNKNOWN;

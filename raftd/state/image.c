@@ -9,63 +9,72 @@
 #include "raftd/base/bytes.h"
 #include "raftd/base/num.h"
 #include "raftd/state/cmd.h"
+#include "raftd/state/holders.h"
 #include "raftd/state/kv.h"
 #include "raftd/state/origins.h"
 
 enum {
     SECTION_ORIGINS = 1,
-    SECTION_OBJECTS = 2,
+    SECTION_KEYS = 2,
+    SECTION_CLAIMS = 4,
     OBJECT_HEAD_BYTES = 40,
     OBJECT_MAX_BYTES = OBJECT_HEAD_BYTES + CMD_KEY_MAX_BYTES + CMD_VALUE_MAX_BYTES,
 };
 
 _Static_assert((int)OBJECT_MAX_BYTES <= (int)ORIGINS_BYTES_MAX, "one buffer takes either");
+_Static_assert((int)HOLDERS_ROW_MAX_BYTES >= (int)CMD_KEY_MAX_BYTES, "one buffer takes either");
 
-void image_digest_of(const struct kv_view *v, const struct origins *origins,
-                     uint8_t out[IMAGE_DIGEST_BYTES])
+/* The halves of the claims' digest change places, so that no claim counts as a key. */
+void image_digest_of(const struct state_parts *parts, uint8_t out[IMAGE_DIGEST_BYTES])
 {
-    put_u64(out, v->digest[0] + origins_digest(origins)[0]);
-    put_u64(out + 8, v->digest[1] + origins_digest(origins)[1]);
+    const struct kv_view keys = kv_draft(parts->keys), claims = kv_draft(parts->claims);
+    const uint64_t *origins = origins_digest(parts->origins);
+    put_u64(out, keys.digest[0] + claims.digest[1] + origins[0]);
+    put_u64(out + 8, keys.digest[1] + claims.digest[0] + origins[1]);
 }
 
 /* ---- from a state ------------------------------------------------------------------------ */
 
 struct image {
-    struct kv_image *kv;
+    struct kv_image *keys, *claims;
     struct origins *copy;           /* of them, until they are encoded */
     size_t origins_at, origins_len; /* bytes of them: given so far, all */
+    uint16_t section;               /* present one; 0: not begun */
     struct kv_cursor cursor;
-    const struct kv_object *object; /* that comes next, NULL at the end ... */
+    const struct kv_object *object; /* of the section that comes next, NULL at the end ... */
     size_t object_at;               /* ... and how many bytes of it were given */
-    bool begun;
     uint8_t digest[IMAGE_DIGEST_BYTES];
     uint8_t chunk[IMAGE_CHUNK_MAX_BYTES];
     uint8_t origins[];
 };
 
-struct image *image_new(struct kv *kv, const struct origins *origins)
+struct image *image_new(const struct state_parts *parts)
 {
-    size_t len = origins_size(origins);
+    size_t len = origins_size(parts->origins);
     struct image *image = malloc(sizeof *image + len);
     if (image == NULL)
         return NULL;
-    image->copy = origins_copy(origins);
-    image->kv = image->copy != NULL ? kv_freeze(kv) : NULL;
-    if (image->kv == NULL) {
+    image->copy = origins_copy(parts->origins);
+    image->keys = image->copy != NULL ? kv_freeze(parts->keys) : NULL;
+    image->claims = image->keys != NULL ? kv_freeze(parts->claims) : NULL;
+    if (image->claims == NULL) {
+        if (image->keys != NULL)
+            kv_thaw(parts->keys, image->keys);
         origins_free(image->copy);
         free(image);
         return NULL;
     }
     image->origins_at = 0;
     image->origins_len = len;
-    image->begun = false;
-    image_digest_of(kv_image_view(image->kv), origins, image->digest);
+    image->section = 0;
+    image_digest_of(parts, image->digest);
     return image;
 }
 
-void image_free(struct image *image, struct kv *kv)
+void image_free(struct image *image, const struct state_parts *parts)
 {
-    kv_thaw(kv, image->kv);
+    kv_thaw(parts->keys, image->keys);
+    kv_thaw(parts->claims, image->claims);
     origins_free(image->copy);
     free(image);
 }
@@ -81,12 +90,12 @@ static void encode(struct image *image)
 
 uint64_t image_index(const struct image *image)
 {
-    return kv_image_view(image->kv)->index;
+    return kv_image_view(image->keys)->index;
 }
 
 uint64_t image_cluster_ms(const struct image *image)
 {
-    return kv_image_view(image->kv)->cluster_ms;
+    return kv_image_view(image->keys)->cluster_ms;
 }
 
 const uint8_t *image_digest(const struct image *image)
@@ -105,6 +114,22 @@ static void object_head(uint8_t p[OBJECT_HEAD_BYTES], const struct kv_object *o)
     put_u16(p + 38, 0);
 }
 
+/* The object that comes next, `o`, unless it is not for images: those are the last ones. */
+static void step_to(struct image *image, const struct kv_object *o)
+{
+    bool in = image->section != SECTION_CLAIMS || o == NULL ||
+              holders_in_image(kv_key(o), o->key_len);
+    image->object = in ? o : NULL;
+    image->object_at = 0;
+}
+
+static void begin_section(struct image *image, uint16_t section, const struct kv_image *objects)
+{
+    const struct kv_range all = {0};
+    image->section = section;
+    step_to(image, kv_first(kv_image_view(objects), &all, &image->cursor));
+}
+
 /* Puts what comes next of the present object, as much as fits; a head is not cut. Returns how much. */
 static size_t put_object(struct image *image, uint8_t *to, size_t room)
 {
@@ -118,10 +143,8 @@ static size_t put_object(struct image *image, uint8_t *to, size_t room)
     size_t n = (size_t)min_u64(body - image->object_at, room - head);
     memcpy(to + head, kv_key(o) + image->object_at, n);
     image->object_at += n;
-    if (image->object_at == body) {
-        image->object = kv_next(&image->cursor);
-        image->object_at = 0;
-    }
+    if (image->object_at == body)
+        step_to(image, kv_next(&image->cursor));
     return head + n;
 }
 
@@ -137,13 +160,11 @@ int image_next(struct image *image, uint16_t *section, const uint8_t **bytes, si
         image->origins_at += *len;
         return 1;
     }
-    if (!image->begun) {
-        const struct kv_range all = {0};
-        image->object = kv_first(kv_image_view(image->kv), &all, &image->cursor);
-        image->object_at = 0;
-        image->begun = true;
-    }
-    *section = SECTION_OBJECTS;
+    if (image->section == 0)
+        begin_section(image, SECTION_KEYS, image->keys);
+    if (image->section == SECTION_KEYS && image->object == NULL)
+        begin_section(image, SECTION_CLAIMS, image->claims);
+    *section = image->section;
     *len = 0;
     for (size_t n = 1; image->object != NULL && n > 0; *len += n)
         n = put_object(image, image->chunk + *len, sizeof image->chunk - *len);
@@ -153,10 +174,10 @@ int image_next(struct image *image, uint16_t *section, const uint8_t **bytes, si
 /* ---- to a state -------------------------------------------------------------------------- */
 
 struct image_load {
-    struct kv *kv;
-    struct origins *origins;
-    uint16_t section, key_len; /* present section; length of the last key */
-    uint8_t key[CMD_KEY_MAX_BYTES];
+    struct state_parts parts;
+    uint64_t held;             /* keys that go with a holder, and whose claim has not come yet */
+    uint16_t section, key_len; /* present section; length of its last key */
+    uint8_t key[HOLDERS_ROW_MAX_BYTES];
     size_t have;                    /* bytes of the section, or of an object, in buf */
     uint8_t buf[ORIGINS_BYTES_MAX]; /* what is not used is never touched: it costs nothing */
 };
@@ -166,23 +187,23 @@ struct image_load *image_load_new(void)
     struct image_load *l = malloc(sizeof *l);
     if (l == NULL)
         return NULL;
-    l->kv = kv_new();
-    if (l->kv == NULL) {
-        free(l);
-        return NULL;
-    }
-    l->origins = NULL;
+    l->parts = (struct state_parts){.keys = kv_new(), .claims = kv_new()};
+    l->held = 0;
     l->section = l->key_len = 0;
     l->have = 0;
-    return l;
+    if (l->parts.keys != NULL && l->parts.claims != NULL)
+        return l;
+    image_load_free(l);
+    return NULL;
 }
 
 void image_load_free(struct image_load *l)
 {
     if (l == NULL)
         return;
-    kv_free(l->kv);
-    origins_free(l->origins);
+    kv_free(l->parts.keys);
+    kv_free(l->parts.claims);
+    origins_free(l->parts.origins);
     free(l);
 }
 
@@ -194,9 +215,31 @@ static size_t object_size(const struct image_load *l)
     uint64_t create = get_u64(l->buf), modify = get_u64(l->buf + 8);
     uint32_t value_len = get_u32(l->buf + 32);
     uint16_t key_len = get_u16(l->buf + 36);
-    bool ok = create >= 1 && modify >= create && key_len >= 1 && key_len <= CMD_KEY_MAX_BYTES &&
+    size_t key_max = l->section == SECTION_KEYS ? CMD_KEY_MAX_BYTES : sizeof l->key;
+    bool ok = create >= 1 && modify >= create && key_len >= 1 && key_len <= key_max &&
               value_len <= CMD_VALUE_MAX_BYTES && get_u16(l->buf + 38) == 0;
     return ok ? OBJECT_HEAD_BYTES + (size_t)key_len + value_len : 0;
+}
+
+static int load_key(struct image_load *l, const struct kv_content *o)
+{
+    if (o->holder > UINT16_MAX)
+        return -EBADMSG;
+    l->held += o->holder != 0;
+    return kv_put(l->parts.keys, o) == KV_DONE ? 0 : -ENOMEM;
+}
+
+static int load_claim(struct image_load *l, const struct kv_content *o)
+{
+    struct claim c;
+    int rc = holders_load(l->parts.claims, o, &c);
+    if (rc != 0 || c.kind != CLAIM_KEY)
+        return rc;
+    const struct kv_object *key = kv_find(l->parts.keys, c.name, c.name_len);
+    if (key == NULL || kv_holder(key) != c.holder.origin)
+        return -EBADMSG;
+    l->held--;
+    return 0;
 }
 
 static int load_object(struct image_load *l)
@@ -217,7 +260,7 @@ static int load_object(struct image_load *l)
     memcpy(l->key, key, c.key_len);
     l->key_len = c.key_len;
     l->have = 0;
-    return kv_put(l->kv, &c) == KV_DONE ? 0 : -ENOMEM;
+    return l->section == SECTION_KEYS ? load_key(l, &c) : load_claim(l, &c);
 }
 
 static int load_objects(struct image_load *l, const uint8_t *bytes, size_t len)
@@ -243,9 +286,9 @@ static int load_objects(struct image_load *l, const uint8_t *bytes, size_t len)
 static int load_origins(struct image_load *l)
 {
     bool bad;
-    l->origins = origins_decode(l->buf, l->have, &bad);
+    l->parts.origins = origins_decode(l->buf, l->have, &bad);
     l->have = 0;
-    if (l->origins == NULL)
+    if (l->parts.origins == NULL)
         return bad ? -EBADMSG : -ENOMEM;
     return 0;
 }
@@ -267,6 +310,7 @@ int image_load_chunk(struct image_load *l, uint16_t section, const uint8_t *byte
         if (rc != 0)
             return rc;
         l->section = section;
+        l->key_len = 0;
     }
     switch (section) {
     case SECTION_ORIGINS:
@@ -275,7 +319,8 @@ int image_load_chunk(struct image_load *l, uint16_t section, const uint8_t *byte
         memcpy(l->buf + l->have, bytes, len);
         l->have += len;
         return 0;
-    case SECTION_OBJECTS: return load_objects(l, bytes, len);
+    case SECTION_KEYS:
+    case SECTION_CLAIMS: return load_objects(l, bytes, len);
     default: return (section & IMAGE_OPTIONAL) != 0 ? 0 : -ENOTSUP;
     }
 }
@@ -286,16 +331,15 @@ int image_load_done(struct image_load *l, const uint8_t digest[IMAGE_DIGEST_BYTE
     int rc = end_section(l);
     if (rc != 0)
         return rc;
-    if (l->origins == NULL)
+    if (l->parts.origins == NULL || l->held != 0)
         return -EBADMSG;
-    image_digest_of(kv_written(l->kv), l->origins, got);
+    image_digest_of(&l->parts, got);
     return memcmp(got, digest, sizeof got) == 0 ? 0 : -EBADMSG;
 }
 
-struct origins *image_load_take(struct image_load *l, struct kv **kv)
+struct state_parts image_load_take(struct image_load *l)
 {
-    struct origins *origins = l->origins;
-    *kv = l->kv;
+    struct state_parts parts = l->parts;
     free(l);
-    return origins;
+    return parts;
 }

@@ -8,6 +8,7 @@
  *                 0 u64 create revision   8 u64 modify revision   16 u64 expiry   24 u64 holder
  *                32 u32 value length     36 u16 key length        38 u16 0
  *                40 key, then value
+ *   section 4   likewise, the claims of holders (holders.h); only if there are any
  *
  * A reader refuses a section that it does not know, unless its number has IMAGE_OPTIONAL in it.
  *
@@ -29,19 +30,25 @@ enum {
 };
 
 struct kv;
-struct kv_view;
 struct origins;
 struct image;
 struct image_load;
 
-/* An image of what was last published in kv, and of the origins as they are now; both as of one index. NULL:
- * an image is open already, or no memory. Costs a copy of the windows, and later the memory of what the
- * writer replaces in kv (kv_kept_bytes()). For machine_freeze(). */
-struct image *image_new(struct kv *kv, const struct origins *origins);
+/* What a state consists of. */
+struct state_parts {
+    struct kv *keys;
+    struct kv *claims; /* holders.h */
+    struct origins *origins;
+};
 
-/* To be called when nobody reads it any more and all that was written to kv is published. For
+/* An image of what was last published of keys and claims, and of the origins as they are now; all as of one
+ * index. NULL: an image is open already, or no memory. Costs a copy of the windows, and later the memory of
+ * what the writer replaces (kv_kept_bytes()). For machine_freeze(). */
+struct image *image_new(const struct state_parts *parts);
+
+/* To be called when nobody reads it any more and all that was written to the parts is published. For
  * machine_thaw(). */
-void image_free(struct image *image, struct kv *kv);
+void image_free(struct image *image, const struct state_parts *parts);
 
 uint64_t image_index(const struct image *image);
 uint64_t image_cluster_ms(const struct image *image);
@@ -68,10 +75,9 @@ int image_load_chunk(struct image_load *load, uint16_t section, const uint8_t *b
 int image_load_done(struct image_load *load, const uint8_t digest[IMAGE_DIGEST_BYTES]);
 
 /* Hands over what is in a load that is done, and frees it. For machine_replace(). */
-struct origins *image_load_take(struct image_load *load, struct kv **kv);
+struct state_parts image_load_take(struct image_load *load);
 
-/* The digest of a state: of its keys and its origins. */
-void image_digest_of(const struct kv_view *keys, const struct origins *origins,
-                     uint8_t out[IMAGE_DIGEST_BYTES]);
+/* The digest of a state, of all its parts. */
+void image_digest_of(const struct state_parts *parts, uint8_t out[IMAGE_DIGEST_BYTES]);
 
 #endif

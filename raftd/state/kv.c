@@ -221,9 +221,11 @@ uint64_t kv_bytes(const struct kv *kv)
     return kv->now.bytes;
 }
 
-const struct kv_view *kv_written(const struct kv *kv)
+struct kv_view kv_draft(const struct kv *kv)
 {
-    return &kv->now;
+    struct kv_view v = kv->now;
+    v.root = kv->root;
+    return v;
 }
 
 /* Nobody looks at it any more. */
@@ -295,7 +297,7 @@ bool kv_publish(struct kv *kv, uint64_t index, uint64_t cluster_ms)
     return true;
 }
 
-static bool all_published(const struct kv *kv)
+bool kv_all_published(const struct kv *kv)
 {
     return kv->root == kv->published->view.root;
 }
@@ -303,7 +305,7 @@ static bool all_published(const struct kv *kv)
 void kv_replace(struct kv *kv, struct kv *by, uint64_t index, uint64_t cluster_ms)
 {
     struct tree_node *map = kv->root;
-    assert(all_published(kv) && by->memory.batch == 1 && by->history.written.end == 0);
+    assert(kv_all_published(kv) && by->memory.batch == 1 && by->history.written.end == 0);
     history_clear(&kv->history, &kv->memory, index + 1); /* first, for the image is open yet */
     if (kv->memory.frozen != 0) { /* the image needs it, and nothing of what comes now */
         kv->image->left.map = map;
@@ -369,7 +371,7 @@ const struct kv_object *kv_next(struct kv_cursor *c)
 
 struct kv_image *kv_freeze(struct kv *kv)
 {
-    assert(all_published(kv));
+    assert(kv_all_published(kv));
     if (kv->image != NULL || (kv->image = malloc(sizeof *kv->image)) == NULL)
         return NULL;
     kv->image->view = kv->published->view;
@@ -390,7 +392,8 @@ const struct kv_view *kv_image_view(const struct kv_image *image)
 
 void kv_thaw(struct kv *kv, struct kv_image *image)
 {
-    assert(image == kv->image && all_published(kv)); /* else readers may still get what is kept */
+    assert(image == kv->image &&
+           kv_all_published(kv)); /* else readers may still get what is kept */
     leave_later(kv, &image->left, kv->memory.kept, image->left.map);
     kv->memory.kept = NULL;
     kv->memory.kept_bytes = 0;

@@ -77,9 +77,9 @@ struct kv_view;
 uint64_t kv_count(const struct kv *kv);
 uint64_t kv_bytes(const struct kv *kv);
 
-/* As a view, of what is written and not published yet; its index and time may be older, and it has no
- * root. */
-const struct kv_view *kv_written(const struct kv *kv);
+/* All that is written, also what is not published yet, as a view for the writer alone: valid until it writes
+ * or publishes something. Its index and time are those of what is published. */
+struct kv_view kv_draft(const struct kv *kv);
 
 /* What a key counts. */
 uint64_t kv_cost(size_t key_len, size_t value_len);
@@ -87,6 +87,9 @@ uint64_t kv_cost(size_t key_len, size_t value_len);
 /* Publishes all that was written in one step, as of this index and cluster time, which never fall. False: no
  * memory, and nothing is published yet. */
 bool kv_publish(struct kv *kv, uint64_t index, uint64_t cluster_ms);
+
+/* Nothing is written that is not published, too. */
+bool kv_all_published(const struct kv *kv);
 
 /* Publishes all that was written to `by` in one step, in place of all that is in kv, with an empty history.
  * Before, nothing of `by` was published or told, and all of kv was published. The index and cluster time may

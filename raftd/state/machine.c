@@ -17,6 +17,7 @@ enum {
 
 struct machine {
     struct kv *kv;
+    struct kv *claims; /* holders.h */
     struct origins *origins;
     uint64_t index, cluster_ms;     /* of the last entry applied */
     struct transaction transaction; /* of one call */
@@ -28,20 +29,26 @@ struct machine *machine_new(struct kv *kv)
     if (m == NULL)
         return NULL;
     m->kv = kv;
+    m->claims = kv_new();
     m->origins = origins_new();
-    if (m->origins == NULL) {
-        free(m);
-        return NULL;
-    }
-    return m;
+    if (m->claims != NULL && m->origins != NULL)
+        return m;
+    machine_free(m);
+    return NULL;
 }
 
 void machine_free(struct machine *m)
 {
     if (m == NULL)
         return;
+    kv_free(m->claims);
     origins_free(m->origins);
     free(m);
+}
+
+static struct state_parts parts_of(const struct machine *m)
+{
+    return (struct state_parts){.keys = m->kv, .claims = m->claims, .origins = m->origins};
 }
 
 /* Applies a command that was not applied before. */
@@ -96,7 +103,14 @@ bool machine_apply(struct machine *m, uint64_t index, uint64_t cluster_ms, const
 
 bool machine_publish(struct machine *m)
 {
-    return kv_publish(m->kv, m->index, m->cluster_ms);
+    /* Claims change rarely. They come first: who sees the keys of an index sees its claims, too. */
+    return (kv_all_published(m->claims) || kv_publish(m->claims, m->index, m->cluster_ms)) &&
+           kv_publish(m->kv, m->index, m->cluster_ms);
+}
+
+const struct kv *machine_claims(const struct machine *m)
+{
+    return m->claims;
 }
 
 uint64_t machine_applied(const struct machine *m)
@@ -128,18 +142,20 @@ bool machine_is_full_for(struct machine *m, const uint8_t *cmd, size_t len, uint
 
 struct image *machine_freeze(struct machine *m)
 {
-    assert(kv_written(m->kv)->index == m->index); /* the origins are as of that one */
-    return image_new(m->kv, m->origins);
+    const struct state_parts parts = parts_of(m);
+    assert(kv_draft(m->kv).index == m->index); /* the origins are as of that one */
+    return image_new(&parts);
 }
 
 void machine_thaw(struct machine *m, struct image *image)
 {
-    image_free(image, m->kv);
+    const struct state_parts parts = parts_of(m);
+    image_free(image, &parts);
 }
 
 uint64_t machine_kept_bytes(const struct machine *m)
 {
-    return kv_kept_bytes(m->kv);
+    return kv_kept_bytes(m->kv) + kv_kept_bytes(m->claims);
 }
 
 uint64_t machine_kept_max_bytes(const struct machine *m)
@@ -150,29 +166,33 @@ uint64_t machine_kept_max_bytes(const struct machine *m)
 void machine_replace(struct machine *m, struct image_load *load, uint64_t index,
                      uint64_t cluster_ms)
 {
-    struct kv *kv;
+    const struct state_parts parts = image_load_take(load);
     origins_free(m->origins);
-    m->origins = image_load_take(load, &kv);
+    m->origins = parts.origins;
     m->index = index;
     m->cluster_ms = cluster_ms;
-    kv_replace(m->kv, kv, index, cluster_ms);
+    kv_replace(m->claims, parts.claims, index, cluster_ms);
+    kv_replace(m->kv, parts.keys, index, cluster_ms);
 }
 
 void machine_discard(struct machine *m, struct image_load *load)
 {
-    struct kv *kv;
-    origins_free(image_load_take(load, &kv));
-    kv_discard(m->kv, kv);
+    const struct state_parts parts = image_load_take(load);
+    origins_free(parts.origins);
+    kv_discard(m->kv, parts.keys);
+    kv_discard(m->claims, parts.claims);
 }
 
 bool machine_tidy(struct machine *m)
 {
-    return kv_tidy(m->kv);
+    bool more = kv_tidy(m->claims);
+    return kv_tidy(m->kv) || more;
 }
 
 void machine_digest(const struct machine *m, uint8_t out[MACHINE_DIGEST_BYTES])
 {
-    image_digest_of(kv_written(m->kv), m->origins, out);
+    const struct state_parts parts = parts_of(m);
+    image_digest_of(&parts, out);
 }
 
 uint64_t machine_process(const struct machine *m, uint16_t origin)

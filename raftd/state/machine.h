@@ -50,18 +50,21 @@ enum outcome {
     MACHINE_NO_KEY = 2, /* done, but for an operation that found no key */
     MACHINE_SKIPPED =
         10, /* done, but for operations whose guard does not hold; some may lack keys, too */
+    MACHINE_WAITS = 16, /* lock: done, by a place in its queue: another one holds it */
     /* Nothing was changed: */
     MACHINE_CONDITION = 3,  /* a condition does not hold */
     MACHINE_FULL = 4,       /* the data would grow beyond the limit */
     MACHINE_NOT_NUMBER = 5, /* add: the value is no number */
     MACHINE_OVERFLOW = 6,   /* add: the sum has no room */
     MACHINE_TOO_MUCH = 12,  /* it would tell values of more than MACHINE_TELL_MAX_BYTES */
+    MACHINE_TAKEN = 17, /* lock: another one holds it, and the caller wants no place in its queue */
+    MACHINE_NOT_HELD = 18,   /* unlock: the caller has no such fence, or place */
+    MACHINE_LOCKS_FULL = 19, /* there is no room for more claims (holders.h), or in this queue */
     /* Nor was anything decided. A copy of the command may have been applied, or not: */
     MACHINE_ENDED = 7,     /* its process is not the current one of its origin */
     MACHINE_CANT_TELL = 8, /* it is too old for its window */
     MACHINE_TOO_OLD = 11,  /* its token is too old: see outcomes.h */
     MACHINE_CROWD = 9, /* no node with that id can write any more; no copy was or will be applied */
-    /* 16 to 19 are reserved. */
 };
 
 struct applied {
@@ -111,6 +114,9 @@ void machine_pass(struct machine *m, uint64_t index, uint64_t cluster_ms);
 
 /* Publishes all that was applied. False: no memory. */
 bool machine_publish(struct machine *m);
+
+/* Who holds what (holders.h). Its newest view is at least as new as that of the keys. */
+const struct kv *machine_claims(const struct machine *m);
 
 /* Index of the last entry applied; the cluster time as of it. */
 uint64_t machine_applied(const struct machine *m);

@@ -520,25 +520,29 @@ static void test_what_is_none(void **state)
     world_free(&w);
 }
 
-/* Both halves of the keys' digest are in that of the state, and so is that of the origins. */
+/* Both halves of the state's digest follow each of its parts, and what is a key is no claim. */
 static void test_digest_has_all(void **state)
 {
     (void)state;
-    const struct kv_view views[] = {{.digest = {1, 1}}, {.digest = {2, 1}}, {.digest = {1, 2}}};
+    const struct kv_content c = {
+        .key = (const uint8_t *)"k", .key_len = 1, .create_revision = 1, .modify_revision = 1};
     const struct sender s = {.origin = 1, .process = 2, .number = 3};
-    struct origins *origins = origins_new();
-    uint8_t first[IMAGE_DIGEST_BYTES], d[IMAGE_DIGEST_BYTES];
-    assert_non_null(origins);
-    image_digest_of(&views[0], origins, first);
-    for (unsigned i = 1; i < 3; i++) {
-        image_digest_of(&views[i], origins, d);
-        assert_memory_not_equal(d, first, sizeof d);
-    }
-    assert_true(origins_keep(origins, &s, (struct kept){4, 5}));
-    image_digest_of(&views[0], origins, d);
-    for (unsigned half = 0; half < 16; half += 8)
-        assert_memory_not_equal(d + half, first + half, 8);
-    origins_free(origins);
+    struct state_parts parts = {.keys = kv_new(), .claims = kv_new(), .origins = origins_new()};
+    uint8_t d[4][IMAGE_DIGEST_BYTES];
+    image_digest_of(&parts, d[0]);
+    assert_int_equal(kv_put(parts.keys, &c), KV_DONE);
+    image_digest_of(&parts, d[1]);
+    kv_clear(parts.keys);
+    assert_int_equal(kv_put(parts.claims, &c), KV_DONE);
+    image_digest_of(&parts, d[2]);
+    assert_true(origins_keep(parts.origins, &s, (struct kept){4, 5}));
+    image_digest_of(&parts, d[3]);
+    for (unsigned i = 0; i < 4 * 4; i++)
+        for (unsigned half = 0; half < 16 && i / 4 != i % 4; half += 8)
+            assert_memory_not_equal(d[i / 4] + half, d[i % 4] + half, 8);
+    kv_free(parts.keys);
+    kv_free(parts.claims);
+    origins_free(parts.origins);
 }
 
 int main(void)
