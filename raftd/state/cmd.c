@@ -2,7 +2,6 @@
 #include "raftd/state/cmd.h"
 
 #include <assert.h>
-#include <stdbool.h>
 #include <string.h>
 
 #include "raftd/base/bytes.h"
@@ -28,12 +27,29 @@ enum {
 
 static bool is_condition(uint8_t kind)
 {
-    return kind >= CMD_IF_ABSENT && kind <= CMD_IF_REVISION;
+    return kind >= CMD_IF_ABSENT && kind <= CMD_IF_HELD;
 }
 
 static bool is_operation(uint8_t kind)
 {
-    return kind >= CMD_PUT && kind <= CMD_PUT_KEEP;
+    return (kind >= CMD_PUT && kind <= CMD_PUT_KEEP) ||
+           (kind >= CMD_LOCK && kind <= CMD_PUT_HELD) || kind == CMD_FREE ||
+           kind == CMD_FREE_CONNECTION;
+}
+
+static bool is_housekeeping(uint8_t kind)
+{
+    return kind == CMD_FREE;
+}
+
+static bool needs_connection(uint8_t kind)
+{
+    return kind >= CMD_LOCK && kind <= CMD_PUT_HELD;
+}
+
+static bool stands_alone(uint8_t kind)
+{
+    return kind == CMD_LOCK || kind == CMD_UNLOCK || kind == CMD_FREE_CONNECTION;
 }
 
 /* Bytes of head and of what the flags add to it. */
@@ -48,10 +64,18 @@ static bool value_fits_kind(const struct cmd_item *it)
     switch ((enum cmd_kind)it->kind) {
     case CMD_IF_VALUE:
     case CMD_PUT:
-    case CMD_PUT_KEEP: return it->value_len <= CMD_VALUE_MAX_BYTES;
+    case CMD_PUT_KEEP:
+    case CMD_PUT_HELD: return it->value_len <= CMD_VALUE_MAX_BYTES;
     case CMD_IF_REVISION:
+    case CMD_IF_HELD:
+    case CMD_UNLOCK:
     case CMD_ADD: return it->value_len == CMD_NUMBER_BYTES;
     case CMD_EXPIRE: return it->value_len == CMD_NUMBER_BYTES && cmd_number(it) <= CMD_TTL_MAX_MS;
+    case CMD_LOCK:
+        return it->value_len >= 1 && it->value_len <= 1 + CMD_WORD_MAX_BYTES &&
+               it->value[0] <= CMD_LOCK_TRIES;
+    case CMD_FREE: return it->key_len == CMD_PROCESS_BYTES && it->value_len == 0;
+    case CMD_FREE_CONNECTION: return it->key_len == CMD_CONNECTION_BYTES && it->value_len == 0;
     case CMD_IF_ABSENT:
     case CMD_IF_PRESENT:
     case CMD_DELETE:
@@ -158,6 +182,25 @@ static bool check_item(const uint8_t **at, const uint8_t *end, int after)
     return may_stand(&it, after) && value_fits_kind(&it);
 }
 
+bool cmd_is_housekeeping(const struct cmd *c)
+{
+    return c->conditions == 0 && is_housekeeping(c->items[AT_KIND]);
+}
+
+static bool has_no_sender(const struct cmd *c)
+{
+    return c->flags == 0 && c->conditions == 0 && c->operations == 1 && c->origin == 0 &&
+           c->process == 0 && c->predecessor == 0 && c->number == 0;
+}
+
+/* An operation of this kind may stand in such a command. */
+static bool fits_command(const struct cmd *c, uint8_t kind)
+{
+    return (!is_housekeeping(kind) || has_no_sender(c)) &&
+           (!needs_connection(kind) || (c->flags & CMD_HAS_CONNECTION) != 0) &&
+           (!stands_alone(kind) || c->operations == 1);
+}
+
 int cmd_decode(const uint8_t *buf, size_t len, struct cmd *c)
 {
     if (len < CMD_HEAD_BYTES || len > CMD_MAX_BYTES)
@@ -190,9 +233,11 @@ int cmd_decode(const uint8_t *buf, size_t len, struct cmd *c)
     for (unsigned i = 0; i < c->conditions; i++)
         if (!check_item(&p, buf + len, -1))
             return -1;
-    for (int after = c->operations - 1; after >= 0; after--)
-        if (!check_item(&p, buf + len, after))
+    for (int after = c->operations - 1; after >= 0; after--) {
+        const uint8_t *item = p;
+        if (!check_item(&p, buf + len, after) || !fits_command(c, item[AT_KIND]))
             return -1;
+    }
     return p == buf + len ? 0 : -1;
 }
 

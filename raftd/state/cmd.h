@@ -25,11 +25,16 @@
  *           4 u32 value length  as the kind says
  *           8 key, then value
  *
+ * Some kinds stand for themselves: the command has one operation. Housekeeping is what a leader does by
+ * itself: one operation, without conditions, flags or a sender (origin, process, predecessor, number are 0).
+ * It may be repeated, so it needs no number.
+ *
  * Little-endian. A command has one encoding only: a decoded command encodes to the same bytes.
  */
 #ifndef RAFTD_CMD_H
 #define RAFTD_CMD_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -47,7 +52,10 @@ enum {
     CMD_TOKEN_BYTES = 16, /* random: nobody guesses another client's */
     /* Bytes before the key of a command of one operation. */
     CMD_ONE_BYTES = CMD_HEAD_BYTES + CMD_ITEM_BYTES,
-    CMD_NUMBER_BYTES = 8, /* value of a kind that takes a number */
+    CMD_NUMBER_BYTES = 8,     /* value of a kind that takes a number */
+    CMD_PROCESS_BYTES = 10,   /* key that names a process: u16 origin, u64 process */
+    CMD_CONNECTION_BYTES = 8, /* key that names a connection of the command's process */
+    CMD_WORD_MAX_BYTES = 256, /* of what a holder says about itself, as its address; as a key */
 };
 
 /* No time to live is longer, in milliseconds: the range of cluster time, 8900 years. */
@@ -65,6 +73,7 @@ enum cmd_kind {
     CMD_IF_PRESENT = 2,  /* no value: there is such a key */
     CMD_IF_VALUE = 3,    /* the key has exactly this value */
     CMD_IF_REVISION = 4, /* a number: the key's modify revision */
+    CMD_IF_HELD = 5,     /* a number: the fence of who holds the lock; the key is its name */
     /* Operations. */
     CMD_PUT = 16,      /* the new value; the key then has no expiry */
     CMD_DELETE = 17,   /* no value */
@@ -72,8 +81,20 @@ enum cmd_kind {
     CMD_EXPIRE = 19,   /* a number: milliseconds from the entry's cluster time on; 0: never */
     CMD_READ = 20,     /* no value */
     CMD_PUT_KEEP = 21, /* the new value; the key keeps its expiry */
-    /* 5 (a condition), 24 to 26 and 32 to 34 (operations) are reserved: they are refused. */
+    /* For these three the command has a connection, which is the holder (holders.h). The first two stand for
+     * themselves; their key is the name of a lock. */
+    CMD_LOCK = 24,   /* u8 CMD_LOCK_TRIES or 0, then the holder's word, up to CMD_WORD_MAX_BYTES */
+    CMD_UNLOCK = 25, /* a number: the fence; 0: gives up whatever it has, or waits for */
+    CMD_PUT_HELD = 26, /* as CMD_PUT; the key ends with its holder */
+    /* Stands for itself, too. The key is CMD_CONNECTION_BYTES, no value: all ends that this connection of the
+     * command's process has. */
+    CMD_FREE_CONNECTION = 34,
+    /* Housekeeping. */
+    CMD_FREE = 33, /* the key is CMD_PROCESS_BYTES, no value: all ends that this process has */
+    /* 32 is reserved: it is refused. */
 };
+
+enum { CMD_LOCK_TRIES = 1 }; /* who does not get the lock at once wants no place in its queue */
 
 /* Names a request of a client. */
 struct cmd_token {
@@ -114,6 +135,9 @@ size_t cmd_encode_one(uint8_t *buf, const struct cmd_item *operation);
 
 /* 0, or -1 when buf is not exactly one well-formed command. `c` points into buf. */
 int cmd_decode(const uint8_t *buf, size_t len, struct cmd *c);
+
+/* A decoded command is housekeeping. */
+bool cmd_is_housekeeping(const struct cmd *c);
 
 /* Returns the item at *at in a decoded command, and moves *at to the next one. Begin at c->items. */
 struct cmd_item cmd_next(const uint8_t **at);

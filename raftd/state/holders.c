@@ -269,8 +269,8 @@ static bool put_claim(struct kv *claims, const struct claim *c)
 {
     struct row r = c->kind == CLAIM_LOCK ? row_of_place(c->name, c->name_len, c->place)
                                          : row_of_name(CLAIM_KEY, c->name, c->name_len);
-    uint8_t value[HOLDER_BYTES + HOLDERS_WORD_MAX_BYTES];
-    assert(c->word_len <= HOLDERS_WORD_MAX_BYTES);
+    uint8_t value[HOLDER_BYTES + CMD_WORD_MAX_BYTES];
+    assert(c->word_len <= CMD_WORD_MAX_BYTES);
     put_holder(value, &c->holder);
     if (c->word_len > 0)
         memcpy(value + HOLDER_BYTES, c->word, c->word_len);
@@ -402,8 +402,7 @@ static bool is_claim(const struct kv_content *o)
         return false;
     switch (o->key[0]) {
     case CLAIM_LOCK:
-        return word_len <= HOLDERS_WORD_MAX_BYTES &&
-               o->key_len == NAME_AT + name_len + PLACE_BYTES &&
+        return word_len <= CMD_WORD_MAX_BYTES && o->key_len == NAME_AT + name_len + PLACE_BYTES &&
                get_big(o->key + NAME_AT + name_len, PLACE_BYTES) == o->create_revision;
     case CLAIM_KEY:
         return word_len == 0 && o->key_len == NAME_AT + name_len &&

@@ -33,7 +33,6 @@
 #include "raftd/state/machine.h"
 
 enum {
-    HOLDERS_WORD_MAX_BYTES = 256, /* of what a holder says about itself, as its address; as a key */
     /* In the queue for one lock: whoever comes has them counted. */
     HOLDERS_WAITERS_MAX = 1024,
     /* Of all claims, as kv_bytes() counts: some 30 000, in the memory of every node. */

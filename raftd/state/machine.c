@@ -6,6 +6,9 @@
 #include <string.h>
 
 #include "raftd/base/num.h"
+#include "raftd/base/bytes.h"
+#include "raftd/state/history.h"
+#include "raftd/state/holders.h"
 #include "raftd/state/image.h"
 #include "raftd/state/kv.h"
 #include "raftd/state/origins.h"
@@ -51,17 +54,89 @@ static struct state_parts parts_of(const struct machine *m)
     return (struct state_parts){.keys = m->kv, .claims = m->claims, .origins = m->origins};
 }
 
+/* Some claim of a process, or of one connection of it. */
+static bool find_claim(const struct machine *m, const struct holder *h, uint8_t kind,
+                       struct claim *c)
+{
+    const struct kv_view v = kv_draft(m->claims);
+    return kind == CMD_FREE ? holders_of_process(&v, h->origin, h->process, c)
+                            : holders_of_connection(&v, h, c);
+}
+
+/* Ends claims, HOLDERS_FREE_MAX at most, by a command of this kind. The keys among them go. False: no
+ * memory. */
+static bool end_claims(struct machine *m, const struct holder *h, uint8_t kind)
+{
+    struct claim c;
+    for (unsigned n = 0; n < HOLDERS_FREE_MAX && find_claim(m, h, kind, &c); n++) {
+        bool is_key = c.kind == CLAIM_KEY;
+        if (is_key && (kv_delete(m->kv, c.name, c.name_len) != KV_DONE ||
+                       !kv_tell(m->kv, m->index, HISTORY_DELETED, UINT32_C(1) << (kind - CMD_PUT),
+                                c.name, c.name_len)))
+            return false;
+        if (!holders_end(m->claims, &c, m->index))
+            return false;
+    }
+    return true;
+}
+
+static struct cmd_item first_operation(const struct cmd *c)
+{
+    const uint8_t *at = c->items;
+    for (unsigned i = 0; i < c->conditions; i++)
+        (void)cmd_next(&at);
+    return cmd_next(&at);
+}
+
+static bool take_lock(struct machine *m, const struct cmd_item *it, enum outcome *outcome,
+                      uint64_t *number)
+{
+    const struct lock_wish w = {.holder = m->transaction.holder,
+                                .name = it->key,
+                                .name_len = it->key_len,
+                                .word = it->value + 1,
+                                .word_len = it->value_len - 1,
+                                .tries = it->value[0] == CMD_LOCK_TRIES};
+    return holders_take(m->claims, &w, m->index, outcome, number);
+}
+
+/* Does the operation of a command that stands for itself, if it is one of those; all its conditions hold.
+ * False: no memory. */
+static bool change_claims(struct machine *m, const struct cmd *c, enum outcome *outcome)
+{
+    struct cmd_item it = first_operation(c);
+    struct told *told = &m->transaction.told[0];
+    struct holder h = m->transaction.holder;
+    uint64_t number = 0;
+    bool ok;
+    switch (it.kind) {
+    case CMD_LOCK: ok = take_lock(m, &it, outcome, &number); break;
+    case CMD_UNLOCK:
+        ok = holders_give(m->claims, &h, it.key, it.key_len, cmd_number(&it), m->index, outcome);
+        break;
+    case CMD_FREE_CONNECTION:
+        h.connection = get_u64(it.key);
+        ok = end_claims(m, &h, it.kind);
+        break;
+    default: return true;
+    }
+    *told = (struct told){.outcome = *outcome, .modify_revision = number};
+    return ok;
+}
+
 /* Applies a command that was not applied before. */
 static bool apply_new(struct machine *m, const struct cmd *c, const struct sender *s,
                       const struct machine_listener *listener, struct applied *a)
 {
     struct transaction *t = &m->transaction;
-    a->outcome = transaction_work_out(t, m->kv, c, m->index, m->cluster_ms, &a->at);
+    a->outcome = transaction_work_out(t, m->kv, m->claims, c, m->index, m->cluster_ms, &a->at);
     a->revision = m->index;
+    if (outcome_is_done(a->outcome) && !change_claims(m, c, &a->outcome))
+        return false;
     if (outcome_is_done(a->outcome)) {
         if (listener != NULL)
             listener->hear(listener->ctx, a, t->told, c->operations);
-        if (!transaction_carry_out(t, m->kv))
+        if (!transaction_carry_out(t, m->kv, m->claims))
             return false;
     }
     return origins_keep(m->origins, s, (struct kept){m->index, (uint8_t)a->outcome});
@@ -82,6 +157,12 @@ bool machine_apply(struct machine *m, uint64_t index, uint64_t cluster_ms, const
     assert(rc == 0); /* checked before it entered any log */
     (void)rc;
     machine_pass(m, index, cluster_ms);
+    if (cmd_is_housekeeping(&c)) {
+        const struct cmd_item it = first_operation(&c);
+        const struct holder h = {.origin = get_u16(it.key), .process = get_u64(it.key + 2)};
+        *applied = (struct applied){.outcome = MACHINE_DONE, .revision = index};
+        return end_claims(m, &h, it.kind);
+    }
     struct sender s = {c.origin, c.process, c.predecessor, c.number};
     struct kept first;
     *applied = (struct applied){
@@ -134,8 +215,8 @@ bool machine_is_full_for(struct machine *m, const uint8_t *cmd, size_t len, uint
     assert(rc == 0);
     (void)rc;
     c.limit = limit;
-    return transaction_work_out(&m->transaction, m->kv, &c, m->index + 1, m->cluster_ms, &failed) ==
-           MACHINE_FULL;
+    return transaction_work_out(&m->transaction, m->kv, m->claims, &c, m->index + 1, m->cluster_ms,
+                                &failed) == MACHINE_FULL;
 }
 
 /* ---- images ------------------------------------------------------------------------------ */

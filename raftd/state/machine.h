@@ -14,6 +14,12 @@
  *            MACHINE_OVERFLOW if the sum is not between INT64_MIN and INT64_MAX; keeps the expiry
  *   expire   sets or clears the expiry; without the key as delete
  *   read     tells the value; without the key as delete
+ *   put held as put; MACHINE_LOCKS_FULL. The key goes with the holder, until it is put, deleted or put held
+ *            again by anybody
+ *   lock     MACHINE_DONE or MACHINE_WAITS, MACHINE_TAKEN, MACHINE_LOCKS_FULL; see holders_take()
+ *   unlock   MACHINE_NOT_HELD; see holders_give()
+ *   free     ends the claims of a process or a connection, and the keys among them: HOLDERS_FREE_MAX at
+ *            most, so whoever wants them all to end looks what is left
  *
  * A guard that does not hold is no failure: the operations that it guards, also guards, are skipped.
  *
@@ -80,7 +86,8 @@ struct applied {
 /* Whether a command with this outcome was done. Of none it is known whether an earlier copy was. */
 static inline bool outcome_is_done(enum outcome outcome)
 {
-    return outcome == MACHINE_DONE || outcome == MACHINE_NO_KEY || outcome == MACHINE_SKIPPED;
+    return outcome == MACHINE_DONE || outcome == MACHINE_NO_KEY || outcome == MACHINE_SKIPPED ||
+           outcome == MACHINE_WAITS;
 }
 
 /* What one operation did. */

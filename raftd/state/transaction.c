@@ -18,6 +18,7 @@ static struct change as_it_is(const struct kv *kv, const struct cmd_item *it)
     c.now.modify_revision = o->modify_revision;
     c.now.expiry_ms = kv_expiry_ms(o);
     c.now.holder = kv_holder(o);
+    c.held = c.now.holder != 0;
     c.before = kv_cost(o->key_len, o->value_len);
     return c;
 }
@@ -40,9 +41,17 @@ static bool is_condition(const struct cmd_item *it)
     return it->kind < CMD_PUT;
 }
 
-static bool holds(const struct change *c, const struct cmd_item *it)
+static bool is_held(const struct kv *claims, const struct cmd_item *it)
+{
+    const struct kv_view v = kv_draft(claims);
+    struct claim c;
+    return holders_lock(&v, it->key, it->key_len, &c) && c.fence == cmd_number(it);
+}
+
+static bool holds(const struct transaction *t, const struct change *c, const struct cmd_item *it)
 {
     switch (it->kind) {
+    case CMD_IF_HELD: return is_held(t->claims, it);
     case CMD_IF_ABSENT: return !c->exists;
     case CMD_IF_PRESENT: return c->exists;
     case CMD_IF_VALUE:
@@ -65,6 +74,16 @@ static void write(const struct transaction *t, struct change *c, const uint8_t *
     c->now.value = value;
     c->now.value_len = value_len;
     c->exists = c->written = true;
+}
+
+/* `holder`: 0: nobody. */
+static void put(const struct transaction *t, struct change *c, const struct cmd_item *it,
+                uint16_t holder)
+{
+    write(t, c, it->value, it->value_len);
+    c->now.expiry_ms = 0;
+    c->now.holder = holder;
+    c->given = holder != 0;
 }
 
 /* The decimal number that p is: no sign but a minus, no zeros in front. */
@@ -117,12 +136,16 @@ static enum outcome operate(const struct transaction *t, struct change *c,
 {
     uint64_t ttl_ms;
     switch (it->kind) {
-    case CMD_PUT:
-    case CMD_PUT_KEEP:
-        write(t, c, it->value, it->value_len);
-        if (it->kind == CMD_PUT)
-            c->now.expiry_ms = 0;
+    case CMD_PUT_HELD:
+        if (!holders_have_room(t->claims, t->n))
+            return MACHINE_LOCKS_FULL;
+        put(t, c, it, t->holder.origin);
         return MACHINE_DONE;
+    case CMD_PUT: put(t, c, it, 0); return MACHINE_DONE;
+    case CMD_PUT_KEEP: write(t, c, it->value, it->value_len); return MACHINE_DONE;
+    case CMD_LOCK:
+    case CMD_UNLOCK:
+    case CMD_FREE_CONNECTION: return MACHINE_DONE; /* no key: the machine does them */
     case CMD_ADD: return add(t, c, (int64_t)cmd_number(it), digits);
     }
     if (!c->exists)
@@ -130,7 +153,7 @@ static enum outcome operate(const struct transaction *t, struct change *c,
     switch (it->kind) {
     case CMD_DELETE:
         c->now = (struct kv_content){.key = it->key, .key_len = it->key_len};
-        c->exists = false;
+        c->exists = c->given = false;
         c->written = true;
         return MACHINE_DONE;
     case CMD_EXPIRE:
@@ -149,7 +172,7 @@ static enum outcome step(struct transaction *t, unsigned i, const struct cmd_ite
     uint64_t expiry_before_ms = c->now.expiry_ms;
     enum outcome one;
     if (is_condition(it)) {
-        one = holds(c, it) ? MACHINE_DONE : MACHINE_CONDITION;
+        one = holds(t, c, it) ? MACHINE_DONE : MACHINE_CONDITION;
     } else {
         one = operate(t, c, it, t->digits[i]);
         c->operations |= UINT32_C(1) << (it->kind - CMD_PUT);
@@ -207,11 +230,14 @@ static bool is_full(const struct transaction *t, uint16_t limit)
            kv_bytes(t->kv) + (more - less) > (uint64_t)limit * CMD_LIMIT_BYTES;
 }
 
-enum outcome transaction_work_out(struct transaction *t, const struct kv *kv, const struct cmd *c,
-                                  uint64_t index, uint64_t cluster_ms, unsigned *failed)
+enum outcome transaction_work_out(struct transaction *t, const struct kv *kv,
+                                  const struct kv *claims, const struct cmd *c, uint64_t index,
+                                  uint64_t cluster_ms, unsigned *failed)
 {
     const uint8_t *at = c->items;
     t->kv = kv;
+    t->claims = claims;
+    t->holder = (struct holder){c->origin, c->process, c->connection};
     t->index = index;
     t->cluster_ms = cluster_ms;
     t->tells_bytes = 0;
@@ -220,7 +246,7 @@ enum outcome transaction_work_out(struct transaction *t, const struct kv *kv, co
         struct cmd_item it = cmd_next(&at);
         struct change now = as_it_is(kv, &it);
         *failed = i;
-        if (!holds(&now, &it))
+        if (!holds(t, &now, &it))
             return MACHINE_CONDITION;
     }
     enum outcome all = operate_all(t, c, at, failed);
@@ -232,13 +258,24 @@ enum outcome transaction_work_out(struct transaction *t, const struct kv *kv, co
     return all;
 }
 
-bool transaction_carry_out(const struct transaction *t, struct kv *kv)
+/* Whom the key goes with. False: no memory. */
+static bool settle_claim(const struct transaction *t, const struct change *c, struct kv *claims)
+{
+    const struct kv_content *k = &c->now;
+    bool ends = c->held && (c->given || k->holder == 0);
+    return (!ends || holders_drop_key(claims, k->key, k->key_len)) &&
+           (!c->given || holders_keep_key(claims, &t->holder, k->key, k->key_len, t->index));
+}
+
+bool transaction_carry_out(const struct transaction *t, struct kv *kv, struct kv *claims)
 {
     for (unsigned i = 0; i < t->n; i++) {
         const struct change *c = &t->changes[i];
         const struct kv_content *k = &c->now;
         if (!c->written || (!c->exists && c->before == 0))
             continue;
+        if (!settle_claim(t, c, claims))
+            return false;
         if (c->exists ? kv_put(kv, k) != KV_DONE : kv_delete(kv, k->key, k->key_len) != KV_DONE)
             return false;
         if (!kv_tell(kv, t->index, c->exists ? HISTORY_PUT : HISTORY_DELETED, c->operations, k->key,

@@ -298,6 +298,73 @@ static void test_guards(void **state)
     }
 }
 
+/* What must stand beside what, of the commands of holders. */
+static void test_held(void **state)
+{
+    (void)state;
+    static const uint8_t word[2 + CMD_WORD_MAX_BYTES] = {CMD_LOCK_TRIES}, wrong[] = {2};
+    static const struct {
+        struct cmd_item item;
+        uint8_t flags, operations;
+        uint64_t process;
+        int rc;
+    } rows[] = {
+        {{CMD_LOCK, 0, 1, 1, number, word}, CMD_HAS_CONNECTION, 1, 7, 0},
+        {{CMD_LOCK, 0, 1, 1 + CMD_WORD_MAX_BYTES, number, word}, CMD_HAS_CONNECTION, 1, 7, 0},
+        {{CMD_LOCK, 0, 1, 2 + CMD_WORD_MAX_BYTES, number, word}, CMD_HAS_CONNECTION, 1, 7, -1},
+        {{CMD_LOCK, 0, 1, 0, number, word}, CMD_HAS_CONNECTION, 1, 7, -1},
+        {{CMD_LOCK, 0, 1, 1, number, wrong}, CMD_HAS_CONNECTION, 1, 7, -1},
+        {{CMD_LOCK, 0, 1, 1, number, word}, 0, 1, 7, -1},
+        {{CMD_LOCK, 0, 1, 1, number, word}, CMD_HAS_CONNECTION, 2, 7, -1},
+        {{CMD_UNLOCK, 0, 1, 8, number, number}, CMD_HAS_CONNECTION, 1, 7, 0},
+        {{CMD_UNLOCK, 0, 1, 7, number, number}, CMD_HAS_CONNECTION, 1, 7, -1},
+        {{CMD_UNLOCK, 0, 1, 8, number, number}, 0, 1, 7, -1},
+        {{CMD_UNLOCK, 0, 1, 8, number, number}, CMD_HAS_CONNECTION, 2, 7, -1},
+        {{CMD_PUT_HELD, 0, 1, 8, number, number}, CMD_HAS_CONNECTION, 2, 7, 0},
+        {{CMD_PUT_HELD, 0, 1, 8, number, number}, 0, 1, 7, -1},
+        {{CMD_FREE_CONNECTION, 0, CMD_CONNECTION_BYTES, 0, number, NULL}, 0, 1, 7, 0},
+        {{CMD_FREE_CONNECTION, 0, CMD_CONNECTION_BYTES, 0, number, NULL}, 0, 2, 7, -1},
+        {{CMD_FREE_CONNECTION, 0, CMD_CONNECTION_BYTES, 1, number, number}, 0, 1, 7, -1},
+        {{CMD_FREE_CONNECTION, 0, CMD_CONNECTION_BYTES - 1, 0, number, NULL}, 0, 1, 7, -1},
+        {{CMD_FREE, 0, CMD_PROCESS_BYTES, 0, word, NULL}, 0, 1, 0, 0},
+        {{CMD_FREE, 0, CMD_PROCESS_BYTES, 0, word, NULL},
+         0,
+         1,
+         7,
+         -1}, /* nobody's but a leader's */
+        {{CMD_FREE, 0, CMD_PROCESS_BYTES, 0, word, NULL}, CMD_HAS_CONNECTION, 1, 0, -1},
+        {{CMD_FREE, 0, CMD_PROCESS_BYTES, 0, word, NULL}, 0, 2, 0, -1},
+        {{CMD_FREE, 0, CMD_PROCESS_BYTES + 1, 0, word, NULL}, 0, 1, 0, -1},
+        {{CMD_FREE, 0, CMD_PROCESS_BYTES, 1, word, word}, 0, 1, 0, -1},
+        {{CMD_IF_HELD, 1, 1, 8, number, number}, 0, 2, 7, 0},
+        {{CMD_IF_HELD, 1, 1, 7, number, number}, 0, 2, 7, -1},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        uint8_t buf[1024] = {0}, *p = buf + CMD_HEAD_BYTES;
+        const struct cmd_item *it = &rows[i].item;
+        buf[0] = rows[i].flags;
+        buf[2] = rows[i].operations;
+        put_u64(buf + 8, rows[i].process);
+        p += (rows[i].flags & CMD_HAS_CONNECTION) != 0 ? 8 : 0;
+        *p = it->kind;
+        p[1] = it->guards;
+        put_u16(p + 2, it->key_len);
+        put_u32(p + 4, it->value_len);
+        memcpy(p + CMD_ITEM_BYTES, it->key, it->key_len);
+        p += CMD_ITEM_BYTES + it->key_len;
+        if (it->value_len > 0)
+            memcpy(p, it->value, it->value_len);
+        p += it->value_len;
+        if (rows[i].operations == 2) { /* and a read */
+            *p = CMD_READ;
+            p[2] = 1;
+            p += CMD_ITEM_BYTES + 1;
+        }
+        if (decodes(buf, (size_t)(p - buf)) != rows[i].rc)
+            fail_msg("row %zu", i + 1);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -305,6 +372,7 @@ int main(void)
         cmocka_unit_test(test_large),     cmocka_unit_test(test_bytes),
         cmocka_unit_test(test_later),     cmocka_unit_test(test_truncation),
         cmocka_unit_test(test_refused),   cmocka_unit_test(test_guards),
+        cmocka_unit_test(test_held),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
