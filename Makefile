@@ -323,7 +323,7 @@ clean:
 
 BUILD_PACKAGES := gcc make libc6-dev libev-dev liburcu-dev libsodium-dev libhiredis-dev
 TEST_PACKAGES := libcmocka-dev patch gcovr clang libclang-rt-dev llvm clang-format clang-tidy cppcheck valgrind \
-  strace iproute2 nftables mandoc musl-tools binutils
+  strace iproute2 nftables mandoc musl-tools binutils redis-tools python3-redis lua-redis lua5.1 node-redis netcat-openbsd
 # What is missing is installed: by root, or by sudo, which must not ask for a password where nobody can
 # type it. DEPS=0: it is only named.
 deps-build: PACKAGES := $(BUILD_PACKAGES)

@@ -308,11 +308,11 @@ static void test_transactions(void **state)
 {
     struct fake *f = *state;
     int fd = dial(f), other = dial(f);
-    send_text(fd, "MULTI\nSET a 1\nGET a\nSET b 2\nPING\nEXEC\n");
-    static const char *const queued[] = {"OK", "QUEUED", "QUEUED", "QUEUED", "QUEUED"};
-    for (unsigned i = 0; i < 5; i++)
+    send_text(fd, "MULTI\nGET a\nSET a 1\nGET a\nSET b 2\nPING\nEXEC\n");
+    static const char *const queued[] = {"OK", "QUEUED", "QUEUED", "QUEUED", "QUEUED", "QUEUED"};
+    for (unsigned i = 0; i < 6; i++)
         expect(fd, queued[i]);
-    expect(fd, "[OK 1 OK PONG]");
+    expect(fd, "[nil OK 1 OK PONG]"); /* each as it was in its place */
     assert_int_equal(f->index, 1);
     for (unsigned changed = 0; changed < 4;
          changed++) { /* by nobody, by somebody, by ourselves ... */
