@@ -90,7 +90,7 @@ enum watch_look watch_look(struct watch *w, const struct kv_view *view, int *wor
 
 void watch_say(const void *what, struct resp_out *out)
 {
-    static const char *const kinds[] = {"put", "del", "expired"};
+    static const char *const kinds[] = {"put", "del", "expire"};
     const struct watch_news *n = what;
     const struct kv_object *o = n->change->object;
     unsigned steps = 0;

@@ -6,7 +6,7 @@
  *
  * A change that RAFT.WATCH tells is a push (in RESP2 an array) of six values:
  *
- *   "change"   revision   "put", "del" or "expired"   key   value, or nil   1 or 0
+ *   "change"   revision   "put", "del" or "expire"   key   value, or nil   1 or 0
  *
  * The last one is 1 if more changes of the same revision follow: an entry of the log may change several keys.
  *

@@ -100,12 +100,12 @@ static void test_prefix(void **state)
          "*6 $6 change :7 $3 put $2 ab $1 6 :0 "},
         {"", 2, 3,
          ">6 $6 change :2 $3 put $2 ab $1 2 :1 >6 $6 change :2 $3 put $1 b $1 3 :1 "
-         ">6 $6 change :2 $3 put $2 ac $1 4 :0 >6 $6 change :4 $7 expired $1 a _ :0 "
+         ">6 $6 change :2 $3 put $2 ac $1 4 :0 >6 $6 change :4 $6 expire $1 a _ :0 "
          ">6 $6 change :5 $3 del $2 ab _ :0 ",
          ">6 $6 change :7 $3 put $2 ab $1 6 :0 "},
         {"a", 1, 3,
          ">6 $6 change :1 $3 put $1 a $1 1 :0 >6 $6 change :2 $3 put $2 ab $1 2 :1 "
-         ">6 $6 change :2 $3 put $2 ac $1 4 :0 >6 $6 change :4 $7 expired $1 a _ :0 "
+         ">6 $6 change :2 $3 put $2 ac $1 4 :0 >6 $6 change :4 $6 expire $1 a _ :0 "
          ">6 $6 change :5 $3 del $2 ab _ :0 ",
          ">6 $6 change :7 $3 put $2 ab $1 6 :0 "},
         {"", 5, 3, ">6 $6 change :5 $3 del $2 ab _ :0 ", ">6 $6 change :7 $3 put $2 ab $1 6 :0 "},
