@@ -83,11 +83,20 @@ const char *channels_check(const struct resp_arg *name, bool pattern)
     return NULL;
 }
 
+static struct channel *channel_at(struct cds_list_head *at)
+{
+    return rcu_container(at, struct channel, link);
+}
+
 static struct channel *find(const struct channels *c, const struct resp_arg *name, bool pattern)
 {
-    struct channel *h;
-    cds_list_for_each_entry(h, &c->all, link) if (h->pattern == pattern && h->len == name->len &&
-                                                  memcmp(h->name, name->p, h->len) == 0) return h;
+    struct cds_list_head *at;
+    cds_list_for_each(at, &c->all)
+    {
+        struct channel *h = channel_at(at);
+        if (h->pattern == pattern && h->len == name->len && memcmp(h->name, name->p, h->len) == 0)
+            return h;
+    }
     return NULL;
 }
 
@@ -131,9 +140,12 @@ void channels_clear(struct channels *c)
 
 bool channels_first(const struct channels *c, bool pattern, struct resp_arg *name)
 {
-    struct channel *h;
-    cds_list_for_each_entry(h, &c->all, link) if (h->pattern == pattern)
+    struct cds_list_head *at;
+    cds_list_for_each(at, &c->all)
     {
+        const struct channel *h = channel_at(at);
+        if (h->pattern != pattern)
+            continue;
         *name = (struct resp_arg){h->name, h->len};
         return true;
     }
@@ -168,12 +180,13 @@ static unsigned tell(const struct channels *c, uint64_t number, const char *pref
 {
     uint8_t name[NAME_MAX_BYTES];
     struct resp_arg channel = {name, PREFIX_BYTES + what->len};
-    struct channel *h;
+    struct cds_list_head *at;
     unsigned n = 0;
     memcpy(name, prefix, PREFIX_BYTES);
     memcpy(name + PREFIX_BYTES, what->p, what->len);
-    cds_list_for_each_entry(h, &c->all, link)
+    cds_list_for_each(at, &c->all)
     {
+        const struct channel *h = channel_at(at);
         if (number < h->from || !hears(h, &channel, steps))
             continue;
         n++;

@@ -198,13 +198,14 @@ enum blocked watch_unsubscribe(struct conn *conn, const struct call *call)
 
 void watches_wake(struct clients *c)
 {
-    struct watching *w;
+    struct cds_list_head *at;
     uint64_t shown = atomic_load_explicit(&c->shared->shown, memory_order_acquire);
     if (shown == c->shown)
         return;
     c->shown = shown;
-    cds_list_for_each_entry(w, &c->watching, link)
+    cds_list_for_each(at, &c->watching)
     {
+        struct watching *w = rcu_container(at, struct watching, link);
         w->news = true;
         turn_wait(w->conn);
     }
