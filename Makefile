@@ -157,7 +157,7 @@ GROUP_state := $(call room,raftd/state) $(GROUP_base) -lsodium $(RCU_LIBS)
 GROUP_node := $(call room,raftd/node) $(GROUP_core) $(GROUP_net) $(GROUP_stream) $(GROUP_seal) $(GROUP_state) \
   storage/crc32c.c storage/record.c storage/batch.c
 # A log and its entries in memory: what the parts of a node stand on.
-GROUP_replica := $(addprefix raftd/node/,replica.c entries.c io.c) $(addprefix storage/,batch.c record.c crc32c.c) \
+GROUP_replica := $(addprefix raftd/node/,replica.c cluster_time.c entries.c io.c) $(addprefix storage/,batch.c record.c crc32c.c) \
   raftd/state/cmd.c $(GROUP_core) $(GROUP_net)
 # The disk threads.
 GROUP_diskio := $(addprefix raftd/,diskio.c disk_name.c durations.c imager.c refused.c base/clock.c base/lasting.c base/say.c) \

@@ -11,8 +11,8 @@
  *       32   16  prev: BLAKE2b-128 of the whole record at index - 1; zeros for index 1
  *       48    -  data, zero-padded to a multiple of 8
  *
- * Cluster time is the clock of the leader that made the record. Each leader sets its clock to go on from the
- * last record, so cluster time never falls along a log. It is no time of day.
+ * Cluster time is the clock of the leader that made the record. It goes on from that of the leader who made
+ * the record before, and never falls along a log (raftd/node/cluster_time.h). It is no time of day.
  *
  * Little-endian. Since every record carries the hash of the one before, the hash of a log's last
  * record names the whole log up to there: the Log Matching Property (dissertation 3.5) becomes a

@@ -348,11 +348,11 @@ struct raft_msg {
             uint64_t hint_term; /* the sender's term at hint_index; 0 with index 0 */
         } probe_ack;
         struct {
-            uint64_t round;
-            uint64_t commit;
-            uint32_t epoch; /* of the stream to this peer; 0 = none (probing) */
-            bool ack_now;   /* answer at once: do not wait for the disk */
-            bool no_room;   /* see raft.no_room */
+            uint64_t round, commit;
+            uint64_t cluster_ms; /* the caller's: the core makes it 0, and does not look at it */
+            uint32_t epoch;      /* of the stream to this peer; 0 = none (probing) */
+            bool ack_now;        /* answer at once: do not wait for the disk */
+            bool no_room;        /* see raft.no_room */
         } lead;
         struct {
             uint64_t round;   /* highest round received from this leader in this term */

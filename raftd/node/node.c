@@ -12,6 +12,7 @@
 #include "raftd/node/changes.h"
 #include "raftd/node/digests.h"
 #include "raftd/node/envelope.h"
+#include "raftd/node/keeper.h"
 #include "raftd/node/lease.h"
 #include "raftd/node/links.h"
 #include "raftd/node/log_in.h"
@@ -62,6 +63,7 @@ struct node {
     struct digests digests;
     struct reads reads;
     struct writes writes;
+    struct keeper keeper;
     struct changes changes;
     struct lease lease;
     struct vitals vitals;
@@ -231,6 +233,7 @@ static bool start(struct node *n, const struct wal_report *wal, const struct sna
     links_init(&n->links, cfg, &n->replica, n->start_us);
     reads_begin(&n->reads, cfg->boot);
     writes_init(&n->writes, cfg, &n->io, &n->replica, &n->relay_out, n->machine);
+    keeper_init(&n->keeper, &n->replica, n->machine);
     changes_init(&n->changes, cfg, &n->io, &n->replica, seen, n);
     vitals_init(&n->vitals, &n->replica, &n->envelope, &n->peers, n->start_us);
     lease_init(&n->lease, replica_raft(&n->replica), writes_process(&n->writes), cfg->lease_us);
@@ -547,6 +550,7 @@ static void take_writes(struct node *n, uint64_t now)
         else
             relay_in_drain(&n->peers.all[source]->relay, now);
     }
+    keeper_step(&n->keeper, now);
 }
 
 /* As machine_listener.hear(). */
@@ -557,13 +561,14 @@ static void told(void *ctx, const struct applied *a, const struct told *told, un
         writes_told(&n->writes, a, told, operations);
 }
 
-static void apply_one(struct node *n, const struct record *rec)
+/* Returns how many keys it ended. */
+static unsigned apply_one(struct node *n, const struct record *rec)
 {
     const struct machine_listener listener = {told, n};
     struct applied a;
     if (rec->type != RECORD_COMMAND) {
         machine_pass(n->machine, rec->index, rec->cluster_ms);
-        return;
+        return 0;
     }
     if (!machine_apply(n->machine, rec->index, rec->cluster_ms, rec->data, rec->data_len, &listener,
                        &a))
@@ -573,6 +578,7 @@ static void apply_one(struct node *n, const struct record *rec)
         n->unfinished |= writes_applied(&n->writes, &a);
     else if (p != NULL && replica_raft(&n->replica)->role == RAFT_LEADER)
         debts_wait(&p->debts);
+    return a.ended;
 }
 
 /* Applies what is committed (figure 3.1, "All servers"), or the next part of it. */
@@ -583,9 +589,8 @@ static void apply(struct node *n, uint64_t now)
     size_t bytes = 0;
     while (count < NODE_APPLY_MAX && bytes < NODE_APPLY_BYTES_MAX &&
            replica_next(&n->replica, &rec)) {
-        apply_one(n, &rec);
+        count += 1 + apply_one(n, &rec);
         note_digest(n, false);
-        count++;
         bytes += rec.data_len;
     }
     if (count == 0)
@@ -593,33 +598,10 @@ static void apply(struct node *n, uint64_t now)
     if (!machine_publish(n->machine))
         node_out_of_memory(&n->io, "committed entries can't be shown");
     writes_published(&n->writes);
-    n->unfinished |= count == NODE_APPLY_MAX || bytes >= NODE_APPLY_BYTES_MAX;
+    n->unfinished |= count >= NODE_APPLY_MAX || bytes >= NODE_APPLY_BYTES_MAX;
     for (unsigned i = 0; i < n->peers.n; i++)
         if (debts_waits(&n->peers.all[i]->debts))
             send_to(&n->sender, now, n->peers.all[i]); /* its clients wait for the commit index */
-}
-
-/* The leader's log and snapshots that peers which are there still need. */
-static struct images_need needed(const struct node *n, uint64_t now)
-{
-    struct images_need need = {UINT64_MAX, UINT64_MAX};
-    const struct raft *r = replica_raft(&n->replica);
-    for (unsigned i = 0; r->role == RAFT_LEADER && i < n->peers.n; i++) {
-        const struct peer *p = n->peers.all[i];
-        const struct raft_peer *rp = replica_peer(&n->replica, p->id);
-        uint64_t has = rp->state == RAFT_PEER_PROBE ? rp->probe_index
-                                                    : max_u64(rp->match_index, rp->base_index);
-        if (log_silent(r, rp, now))
-            continue;
-        if (rp->state == RAFT_PEER_SNAPSHOT) {
-            has = snap_out_taken(&p->snapshot, now);
-            if (has == 0)
-                continue;
-            need.snapshot = min_u64(need.snapshot, has);
-        }
-        need.log = min_u64(need.log, has);
-    }
-    return need;
 }
 
 /* Does what the core wants done. */
@@ -658,7 +640,7 @@ static bool state_is_right(struct node *n)
 static void show(struct node *n, uint64_t now)
 {
     apply(n, now);
-    if (images_step(&n->images, now, needed(n, now)))
+    if (images_step(&n->images, now, peers_need(&n->peers, &n->replica, now)))
         note_digest(n, true);
     n->unfinished |= machine_tidy(n->machine);
     open_local_reads(n);
@@ -710,6 +692,8 @@ uint64_t node_deadline(const struct node *n, uint64_t now)
     uint64_t at = min_u64(replica_deadline(&n->replica), writes_deadline(&n->writes));
     at = min_u64(at, min_u64(envelope_deadline(&n->envelope), n->follow_at));
     at = min_u64(at, min_u64(changes_deadline(&n->changes), lease_deadline(&n->lease)));
+    if (n->digests.verdict == DIGESTS_AGREE)
+        at = min_u64(at, keeper_deadline(&n->keeper, now));
     at = min_u64(at, max_u64(images_deadline(&n->images), now + 1));
     if (replica_raft(&n->replica)->role == RAFT_LEADER)
         at = min_u64(at, catch_up_deadline(&n->catch_up));

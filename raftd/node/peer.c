@@ -134,6 +134,28 @@ uint64_t peer_deadline(const struct peer *p, const struct replica *r, uint64_t n
     return at;
 }
 
+struct images_need peers_need(const struct peers *ps, const struct replica *replica, uint64_t now)
+{
+    struct images_need need = {UINT64_MAX, UINT64_MAX};
+    const struct raft *r = replica_raft(replica);
+    for (unsigned i = 0; r->role == RAFT_LEADER && i < ps->n; i++) {
+        const struct peer *p = ps->all[i];
+        const struct raft_peer *rp = replica_peer(replica, p->id);
+        uint64_t has = rp->state == RAFT_PEER_PROBE ? rp->probe_index
+                                                    : max_u64(rp->match_index, rp->base_index);
+        if (log_silent(r, rp, now))
+            continue;
+        if (rp->state == RAFT_PEER_SNAPSHOT) {
+            has = snap_out_taken(&p->snapshot, now);
+            if (has == 0)
+                continue;
+            need.snapshot = min_u64(need.snapshot, has);
+        }
+        need.log = min_u64(need.log, has);
+    }
+    return need;
+}
+
 void peer_status(const struct peer *p, const struct replica *r, uint64_t now, struct status_peer *s)
 {
     const struct raft_peer *rp = replica_peer(r, p->id);

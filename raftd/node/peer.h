@@ -6,6 +6,7 @@
 #include "net/drop.h"
 #include "raftd/node/debts.h"
 #include "raftd/node/flow.h"
+#include "raftd/node/images.h"
 #include "raftd/node/log_in.h"
 #include "raftd/node/log_out.h"
 #include "raftd/node/relay.h"
@@ -77,6 +78,9 @@ void peers_bury(struct peers *ps);
 
 /* When something is due to the peer on its streams or, by a leader, is to be asked of it. */
 uint64_t peer_deadline(const struct peer *p, const struct replica *r, uint64_t now);
+
+/* The leader's log and snapshots that peers which are there still need. */
+struct images_need peers_need(const struct peers *ps, const struct replica *replica, uint64_t now);
 
 /* Fills all but what links and envelope know. */
 void peer_status(const struct peer *p, const struct replica *r, uint64_t now,

@@ -112,7 +112,10 @@ bool replica_init(struct replica *r, const struct node_config *cfg, const struct
     if (cfg->cache_bytes != 0)
         ring = cfg->cache_bytes;
     restore_members(r, wal);
-    return entries_init(&r->log, ring, wal->last_index) >= 0 && start_core(r, wal, applied, now);
+    if (entries_init(&r->log, ring, wal->last_index) < 0 || !start_core(r, wal, applied, now))
+        return false;
+    r->time = (struct cluster_time){raft_term_at(&r->raft, wal->last_index), r->last_ms, now};
+    return true;
 }
 
 void replica_free(struct replica *r)
@@ -165,12 +168,6 @@ uint16_t replica_data_limit(const struct replica *r)
     return (uint16_t)(r->cfg->max_data_bytes / CMD_LIMIT_BYTES);
 }
 
-/* Leader: by its own clock cluster time goes on from the last record that it began with. */
-static uint64_t cluster_ms(const struct replica *r, uint64_t now)
-{
-    return min_u64(r->lead_ms + (now - r->lead_at) / 1000, RECORD_CLUSTER_MS_MAX);
-}
-
 static void append_new(struct replica *r, uint64_t now, uint64_t index, uint8_t type,
                        const uint8_t *data, size_t len)
 {
@@ -188,10 +185,12 @@ static void append_new(struct replica *r, uint64_t now, uint64_t index, uint8_t 
         memcpy(rec + RECORD_HEAD_BYTES, data, len);
     if (type == RECORD_COMMAND)
         cmd_stamp_limit(rec + RECORD_HEAD_BYTES, replica_data_limit(r));
-    record_seal(rec, index, r->raft.term, cluster_ms(r, now), type, r->head, (uint32_t)len);
+    uint64_t ms = cluster_time_ms(&r->time, now);
+    assert(ms >= r->last_ms);
+    record_seal(rec, index, r->raft.term, ms, type, r->head, (uint32_t)len);
     entries_push(&r->log, size);
     record_hash(rec, size, r->head);
-    r->last_ms = record_cluster_ms(rec);
+    r->last_ms = ms;
 }
 
 /* The core's memory for runs grows with the number of terms in the log, by a few bytes each. */
@@ -239,10 +238,8 @@ static void step(struct replica *r, uint64_t now, const struct raft_event *ev,
         entries_truncate(&r->log, edit->truncate_to);
         members_log_cut(&r->members, edit->truncate_to);
     }
-    if (edit->noop && edit->append_first == r->raft.term_first) {
-        r->lead_ms = r->last_ms;
-        r->lead_at = now;
-    }
+    if (edit->noop && edit->append_first == r->raft.term_first)
+        cluster_time_lead(&r->time, r->raft.term);
     if (edit->noop)
         append_new(r, now, edit->append_first, RECORD_NOOP, NULL, 0);
     if (edit->promoted != 0)
@@ -254,6 +251,9 @@ void replica_step(struct replica *r, uint64_t now, const struct raft_event *ev)
     struct raft_edit edit;
     assert(ev->type != RAFT_EV_PROPOSE && ev->type != RAFT_EV_APPEND);
     step(r, now, ev, &edit);
+    if (ev->type == RAFT_EV_MESSAGE && ev->msg->type == RAFT_MSG_LEAD &&
+        ev->msg->term == r->raft.term && ev->msg->from == r->raft.leader)
+        cluster_time_heard(&r->time, now, ev->msg->term, ev->msg->lead.cluster_ms);
 }
 
 bool replica_members_changed(struct replica *r)
@@ -279,6 +279,12 @@ void replica_lead(struct replica *r, uint64_t now, uint16_t peer, struct raft_ms
     int slot = raft_peer_slot(&r->raft, peer);
     assert(slot >= 0);
     raft_lead(&r->raft, now, (unsigned)slot, m);
+}
+
+void replica_tell_time(const struct replica *r, uint64_t now, struct raft_msg *m)
+{
+    if (m->type == RAFT_MSG_LEAD && r->raft.role == RAFT_LEADER && m->term == r->raft.term)
+        m->lead.cluster_ms = cluster_time_ms(&r->time, now);
 }
 
 void replica_pto(struct replica *r, uint16_t peer, uint64_t pto_us)
@@ -402,8 +408,10 @@ void replica_append(struct replica *r, uint64_t now, const uint8_t *p, const str
     }
     struct raft_edit edit;
     step(r, now, &ev, &edit);
-    if (edit.append_first != 0)
+    if (edit.append_first != 0) {
         copy_records(r, p, a, edit.append_first);
+        cluster_time_entry(&r->time, now, raft_term_at(&r->raft, a->last), a->last_ms);
+    }
     if (edit.append_first != 0 && at.index >= edit.append_first)
         members_log_add(&r->members, at.index, &at.members);
     assert(r->log.last == r->raft.trail.last);
@@ -560,6 +568,7 @@ bool replica_install(struct replica *r, uint64_t now, const struct snapshot_head
     entries_reset(&r->log, head->index);
     memcpy(r->head, head->entry_hash, sizeof r->head);
     r->last_ms = head->cluster_ms;
+    r->time = (struct cluster_time){head->term, head->cluster_ms, now};
     r->applied = head->index;
     return true;
 }

@@ -10,6 +10,7 @@
 #define RAFTD_REPLICA_H
 
 #include "raftd/core/raft.h"
+#include "raftd/node/cluster_time.h"
 #include "raftd/node/entries.h"
 #include "raftd/node/io.h"
 #include "storage/record.h"
@@ -34,7 +35,7 @@ struct replica {
     struct entries log;
     uint8_t head[RECORD_HASH_BYTES]; /* hash of the last record */
     uint64_t last_ms;                /* cluster time of the last record */
-    uint64_t lead_ms, lead_at; /* leader: cluster time when it began to lead, and when that was */
+    struct cluster_time time;
     struct members_log
         members; /* the configurations that the core knows, with addresses and keys */
     uint64_t applied;
@@ -69,6 +70,12 @@ static inline const struct entries *replica_log(const struct replica *r)
 static inline const uint8_t *replica_head(const struct replica *r)
 {
     return r->head;
+}
+
+/* Cluster time as it is known here. */
+static inline const struct cluster_time *replica_time(const struct replica *r)
+{
+    return &r->time;
 }
 
 /* The last entry that replica_next() gave. */
@@ -131,6 +138,10 @@ void replica_step(struct replica *r, uint64_t now, const struct raft_event *ev);
 void replica_ready(struct replica *r, uint64_t now, struct raft_ready *rd);
 void replica_advance(struct replica *r, uint64_t now, const struct raft_ready *rd);
 void replica_lead(struct replica *r, uint64_t now, uint16_t peer, struct raft_msg *m);
+
+/* Of a message that leaves now: a LEAD tells the cluster time of this leader, unless it leads no more. */
+void replica_tell_time(const struct replica *r, uint64_t now, struct raft_msg *m);
+
 void replica_pto(struct replica *r, uint16_t peer, uint64_t pto_us);
 void replica_ack_soon(struct replica *r);
 void replica_refuse_stream(struct replica *r);

@@ -84,7 +84,9 @@ static void out_lease(struct out *o)
 
 static void out_msg(struct out *o, const struct raft_msg *m)
 {
-    OUT_PUT(o, m->term, wire_put_msg, m);
+    struct raft_msg told = *m;
+    replica_tell_time(o->s->replica, o->now, &told);
+    OUT_PUT(o, m->term, wire_put_msg, &told);
     if (m->type == RAFT_MSG_LEAD || m->type == RAFT_MSG_ACK)
         out_lease(o);
     if (m->type != RAFT_MSG_LEAD)

@@ -97,7 +97,7 @@ void writes_add(struct writes *w, uint64_t now, struct request *req)
     struct cmd cmd;
     req->results = (struct results){0};
     req->sent = false;
-    if (cmd_decode(req->cmd, req->cmd_len, &cmd) < 0) {
+    if (cmd_decode(req->cmd, req->cmd_len, &cmd) < 0 || cmd_is_housekeeping(&cmd)) {
         answer(w, req, RESULT_BAD);
         return;
     }

@@ -33,13 +33,13 @@ static bool is_condition(uint8_t kind)
 static bool is_operation(uint8_t kind)
 {
     return (kind >= CMD_PUT && kind <= CMD_PUT_KEEP) ||
-           (kind >= CMD_LOCK && kind <= CMD_PUT_HELD) || kind == CMD_FREE ||
+           (kind >= CMD_LOCK && kind <= CMD_PUT_HELD) || kind == CMD_END_DUE || kind == CMD_FREE ||
            kind == CMD_FREE_CONNECTION;
 }
 
 static bool is_housekeeping(uint8_t kind)
 {
-    return kind == CMD_FREE;
+    return kind == CMD_END_DUE || kind == CMD_FREE;
 }
 
 static bool needs_connection(uint8_t kind)
@@ -79,7 +79,8 @@ static bool value_fits_kind(const struct cmd_item *it)
     case CMD_IF_ABSENT:
     case CMD_IF_PRESENT:
     case CMD_DELETE:
-    case CMD_READ: return it->value_len == 0;
+    case CMD_READ:
+    case CMD_END_DUE: return it->value_len == 0;
     }
     return false;
 }
@@ -98,7 +99,8 @@ static uint8_t *put_item(uint8_t *p, const struct cmd_item *it)
     p[AT_GUARDS] = it->guards;
     put_u16(p + AT_KEY_LEN, it->key_len);
     put_u32(p + AT_VALUE_LEN, it->value_len);
-    memcpy(p + CMD_ITEM_BYTES, it->key, it->key_len);
+    if (it->key_len > 0)
+        memcpy(p + CMD_ITEM_BYTES, it->key, it->key_len);
     p += CMD_ITEM_BYTES + it->key_len;
     if (it->value != NULL && it->value_len > 0)
         memcpy(p, it->value, it->value_len);
@@ -175,8 +177,8 @@ static bool check_item(const uint8_t **at, const uint8_t *end, int after)
         return false;
     size_t left = (size_t)(end - p) - CMD_ITEM_BYTES;
     uint16_t key_len = get_u16(p + AT_KEY_LEN);
-    if (key_len < 1 || key_len > CMD_KEY_MAX_BYTES || key_len > left ||
-        get_u32(p + AT_VALUE_LEN) > left - key_len)
+    if ((key_len < 1) != (p[AT_KIND] == CMD_END_DUE) || key_len > CMD_KEY_MAX_BYTES ||
+        key_len > left || get_u32(p + AT_VALUE_LEN) > left - key_len)
         return false;
     struct cmd_item it = cmd_next(at);
     return may_stand(&it, after) && value_fits_kind(&it);

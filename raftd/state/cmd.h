@@ -21,7 +21,7 @@
  *           0 u8  kind          enum cmd_kind
  *           1 u8  of a guard: how many operations after it it guards, other guards included,
  *                 1..; else 0
- *           2 u16 key length    1..CMD_KEY_MAX_BYTES
+ *           2 u16 key length    1..CMD_KEY_MAX_BYTES; 0: of CMD_END_DUE, and only of that
  *           4 u32 value length  as the kind says
  *           8 key, then value
  *
@@ -90,8 +90,9 @@ enum cmd_kind {
      * command's process has. */
     CMD_FREE_CONNECTION = 34,
     /* Housekeeping. */
+    CMD_END_DUE =
+        32,        /* no key, no value: the keys end whose expiry is not after the cluster time */
     CMD_FREE = 33, /* the key is CMD_PROCESS_BYTES, no value: all ends that this process has */
-    /* 32 is reserved: it is refused. */
 };
 
 enum { CMD_LOCK_TRIES = 1 }; /* who does not get the lock at once wants no place in its queue */

@@ -5,18 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "raftd/state/due.h"
 #include "raftd/state/siphash.h"
 
 /* An odd factor. Small numbers that differ then differ in their upper bits, too. */
 #define SPREAD UINT64_C(0x9e3779b97f4a7c15)
 
 enum { TIDY_BLOCKS = 1000 }; /* freed at a time: some 100 us on a small board */
-
-/* What an object has in front of its key if either is not 0. */
-struct attributes {
-    uint64_t expiry_ms;
-    uint64_t holder;
-};
 
 /* What is to be freed when nobody looks at it any more. The writer does that, a piece at a time: if another
  * thread did, its free() and our malloc() would wait for each other. */
@@ -43,6 +38,7 @@ struct kv {
     struct published *published; /* RCU pointer */
     struct kv_view now;          /* what will be published next, less its root and history */
     struct tree_node *root;
+    struct due due; /* of the objects in it */
     struct tree_memory memory;
     struct history history;
     struct kv_image *image;         /* the open one, or NULL */
@@ -59,26 +55,26 @@ uint64_t kv_cost(size_t key_len, size_t value_len)
     return KV_KEY_BYTES + (uint64_t)key_len + value_len;
 }
 
-static const struct attributes *attributes(const struct kv_object *o)
+static const struct kv_lead *lead(const struct kv_object *o)
 {
-    static const struct attributes none;
-    return o->lead_len == 0 ? &none : (const struct attributes *)(const void *)o->bytes;
+    static const struct kv_lead none;
+    return o->lead_len == 0 ? &none : (const struct kv_lead *)(const void *)o->bytes;
 }
 
 uint64_t kv_expiry_ms(const struct kv_object *o)
 {
-    return attributes(o)->expiry_ms;
+    return lead(o)->expiry_ms;
 }
 
 uint64_t kv_holder(const struct kv_object *o)
 {
-    return attributes(o)->holder;
+    return lead(o)->holder;
 }
 
 static struct kv_object *object_new(const struct kv *kv, const struct kv_content *c)
 {
-    struct attributes a = {c->expiry_ms, c->holder};
-    uint8_t lead_len = a.expiry_ms != 0 || a.holder != 0 ? sizeof a : 0;
+    struct kv_lead l = {c->expiry_ms, c->holder, 0};
+    uint8_t lead_len = l.expiry_ms != 0 || l.holder != 0 ? sizeof l : 0;
     struct kv_object *o = malloc(sizeof *o + lead_len + c->key_len + c->value_len);
     if (o == NULL)
         return NULL;
@@ -89,7 +85,7 @@ static struct kv_object *object_new(const struct kv *kv, const struct kv_content
     o->key_len = c->key_len;
     o->lead_len = lead_len;
     o->told = TREE_UNTOLD;
-    memcpy(o->bytes, &a, lead_len);
+    memcpy(o->bytes, &l, lead_len);
     memcpy(o->bytes + lead_len, c->key, c->key_len);
     if (c->value_len > 0)
         memcpy(o->bytes + lead_len + c->key_len, c->value, c->value_len);
@@ -116,6 +112,7 @@ static void count(struct kv_view *v, const struct kv_object *o, int times)
     v->digest[1] += factor * hash[1];
     v->bytes += factor * kv_cost(o->key_len, o->value_len);
     v->count += factor;
+    v->expiring += kv_expiry_ms(o) != 0 ? factor : 0;
 }
 
 /* ---- writing ---- */
@@ -145,6 +142,7 @@ void kv_free(struct kv *kv)
     history_clear(&kv->history, &kv->memory, 0);
     tree_clear(&kv->memory, &kv->root);
     (void)tree_free(&kv->memory.garbage, SIZE_MAX);
+    free(kv->due.at);
     free(kv->published);
     rcu_wait_freed();
     while (kv_tidy(kv))
@@ -158,8 +156,15 @@ const struct kv_object *kv_find(const struct kv *kv, const uint8_t *key, size_t 
     return tree_find(kv->root, key, len);
 }
 
+const struct kv_object *kv_first_due(const struct kv *kv)
+{
+    return due_first(&kv->due);
+}
+
 enum kv_outcome kv_put(struct kv *kv, const struct kv_content *c)
 {
+    if (c->expiry_ms != 0 && !due_reserve(&kv->due))
+        return KV_NO_MEMORY;
     struct kv_object *o = object_new(kv, c), *old;
     if (o == NULL)
         return KV_NO_MEMORY;
@@ -169,21 +174,31 @@ enum kv_outcome kv_put(struct kv *kv, const struct kv_content *c)
     }
     if (old != NULL) {
         count(&kv->now, old, -1);
+        if (kv_expiry_ms(old) != 0)
+            due_remove(&kv->due, old);
         tree_retire(&kv->memory, old);
     }
     count(&kv->now, o, 1);
+    if (c->expiry_ms != 0)
+        due_add(&kv->due, o);
     return KV_DONE;
 }
 
 enum kv_outcome kv_delete(struct kv *kv, const uint8_t *key, size_t len)
 {
-    const struct kv_object *old = kv_find(kv, key, len);
+    struct kv_object *old = tree_find(kv->root, key, len);
     struct kv_view after = kv->now;
     if (old == NULL)
         return KV_NO_KEY;
+    bool expires = kv_expiry_ms(old) != 0;
     count(&after, old, -1);
-    if (!tree_delete(&kv->memory, &kv->root, key, len))
+    if (expires)
+        due_remove(&kv->due, old);
+    if (!tree_delete(&kv->memory, &kv->root, key, len)) {
+        if (expires)
+            due_add(&kv->due, old);
         return KV_NO_MEMORY;
+    }
     kv->now = after;
     return KV_DONE;
 }
@@ -208,6 +223,7 @@ void kv_clear(struct kv *kv)
 {
     history_clear(&kv->history, &kv->memory, 1);
     tree_clear(&kv->memory, &kv->root);
+    kv->due.n = 0;
     kv->now = (struct kv_view){0};
 }
 
@@ -315,6 +331,8 @@ void kv_replace(struct kv *kv, struct kv *by, uint64_t index, uint64_t cluster_m
     }
     kv->root = by->root;
     kv->now = by->now;
+    free(kv->due.at);
+    kv->due = by->due;
     show(kv, by->published, index, cluster_ms, map);
     free(by);
 }
@@ -327,6 +345,7 @@ void kv_discard(struct kv *kv, struct kv *other)
     if (l->map != NULL)
         l->map->block.next = NULL;
     leave(l);
+    free(other->due.at);
     free(other);
 }
 

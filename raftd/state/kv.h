@@ -22,8 +22,9 @@
 
 enum {
     /* Counted for each key beside its bytes and its value's: about what it costs. The head of the object is
-     * 32 bytes, its place in a node 13 (full) to 27 (half full), what malloc() adds about 12. What is
-     * replaced while an image is open is not counted: at most as much again. */
+     * 32 bytes, its place in a node 13 (full) to 27 (half full), what malloc() adds about 12. Not
+     * counted are some 40 bytes more for a key that has an expiry. Nor is what is replaced while an image is
+     * open: at most as much again. */
     KV_KEY_BYTES = 64,
 };
 
@@ -59,9 +60,14 @@ struct kv_content {
  * published. */
 const struct kv_object *kv_find(const struct kv *kv, const uint8_t *key, size_t len);
 
-/* The content may be of the object that it replaces. KV_DONE or KV_NO_MEMORY; kv_delete() also KV_NO_KEY. */
+/* Content and key may be of the object that they replace or delete. KV_DONE or KV_NO_MEMORY; kv_delete() also
+ * KV_NO_KEY. */
 enum kv_outcome kv_put(struct kv *kv, const struct kv_content *c);
 enum kv_outcome kv_delete(struct kv *kv, const uint8_t *key, size_t len);
+
+/* Of the keys as they are for the writer, the one whose expiry comes first (of several, the first by key), as
+ * kv_find(). NULL: none has an expiry. */
+const struct kv_object *kv_first_due(const struct kv *kv);
 
 /* Adds to the history what entry `index` made of a key: it was put or, if there is no such key now, deleted
  * or expired. Once per entry and key. `operations`: see history.h. False: no memory. */
@@ -110,6 +116,7 @@ struct kv_view {
     uint64_t index;               /* of the last log entry in it */
     uint64_t cluster_ms;          /* as that entry has it */
     uint64_t count, bytes;        /* as kv_count(), kv_bytes() */
+    uint64_t expiring;            /* keys that have an expiry */
     /* The sums of both halves of all objects' hashes, so the order of writes does not matter. If a fault, as
      * of memory, makes two nodes differ at one index, their sums differ, but for one chance in 2^128. It is
      * no proof against somebody who chooses keys and values. */

@@ -80,6 +80,23 @@ static bool end_claims(struct machine *m, const struct holder *h, uint8_t kind)
     return true;
 }
 
+/* Ends keys in the order of their expiry. False: no memory. */
+static bool end_due(struct machine *m, struct applied *a)
+{
+    uint8_t key[CMD_KEY_MAX_BYTES];
+    const struct kv_object *o;
+    for (; a->ended < MACHINE_ENDS_MAX && (o = kv_first_due(m->kv)) != NULL &&
+           kv_expiry_ms(o) <= m->cluster_ms;
+         a->ended++) {
+        uint16_t len = o->key_len;
+        memcpy(key, kv_key(o), len);
+        if (kv_delete(m->kv, key, len) != KV_DONE ||
+            !kv_tell(m->kv, m->index, HISTORY_EXPIRED, 1U << (CMD_END_DUE - CMD_PUT), key, len))
+            return false;
+    }
+    return true;
+}
+
 static struct cmd_item first_operation(const struct cmd *c)
 {
     const uint8_t *at = c->items;
@@ -158,9 +175,11 @@ bool machine_apply(struct machine *m, uint64_t index, uint64_t cluster_ms, const
     (void)rc;
     machine_pass(m, index, cluster_ms);
     if (cmd_is_housekeeping(&c)) {
-        const struct cmd_item it = first_operation(&c);
-        const struct holder h = {.origin = get_u16(it.key), .process = get_u64(it.key + 2)};
         *applied = (struct applied){.outcome = MACHINE_DONE, .revision = index};
+        const struct cmd_item it = first_operation(&c);
+        if (it.kind == CMD_END_DUE)
+            return end_due(m, applied);
+        const struct holder h = {.origin = get_u16(it.key), .process = get_u64(it.key + 2)};
         return end_claims(m, &h, it.kind);
     }
     struct sender s = {c.origin, c.process, c.predecessor, c.number};
@@ -202,6 +221,12 @@ uint64_t machine_applied(const struct machine *m)
 uint64_t machine_cluster_ms(const struct machine *m)
 {
     return m->cluster_ms;
+}
+
+uint64_t machine_next_expiry(const struct machine *m)
+{
+    const struct kv_object *o = kv_first_due(m->kv);
+    return o != NULL ? kv_expiry_ms(o) : UINT64_MAX;
 }
 
 bool machine_is_full_for(struct machine *m, const uint8_t *cmd, size_t len, uint16_t limit)

@@ -26,7 +26,9 @@
  * The limit of all data (of the entry, see cmd.h) is compared with what the whole transaction leaves.
  * What shrinks the data or leaves their size as it is always passes, also beyond the limit.
  *
- * Cluster time: milliseconds of the leaders' clocks, stamped into entries. It never falls.
+ * Cluster time: milliseconds of the leaders' clocks, stamped into entries. It never falls. A key is there
+ * until an entry takes it away, whatever its expiry says: what ends it is CMD_END_DUE, which looks at the
+ * cluster time of its own entry.
  *
  * All calls are made by one thread. Memory refused ends the process: a state machine that skips a
  * committed entry is no longer the cluster's.
@@ -43,6 +45,8 @@ enum {
     /* Of values that one command may read: half of what all writes of a node may take. A small command could
      * else make its node copy 128 of the largest values at once. */
     MACHINE_TELL_MAX_BYTES = 4 << 20,
+    MACHINE_ENDS_MAX =
+        256, /* keys that one CMD_END_DUE ends: the loop waits a millisecond for it */
 };
 
 struct image;
@@ -79,7 +83,8 @@ struct applied {
     uint64_t revision; /* ... and so is this, the index of its entry */
     unsigned at;       /* which condition, or which operation, failed, each counted from 0; of a
                           repeated one it is not known: 0 */
-    uint16_t origin;   /* who sent it */
+    uint16_t origin;   /* who sent it; 0: it is housekeeping (cmd.h) */
+    unsigned ended;    /* keys that were due */
     uint64_t process, predecessor, number;
 };
 
@@ -128,6 +133,9 @@ const struct kv *machine_claims(const struct machine *m);
 /* Index of the last entry applied; the cluster time as of it. */
 uint64_t machine_applied(const struct machine *m);
 uint64_t machine_cluster_ms(const struct machine *m);
+
+/* The earliest expiry of all keys, cluster time; UINT64_MAX: none has one. */
+uint64_t machine_next_expiry(const struct machine *m);
 
 /* A well-formed command, applied now, would be MACHINE_FULL. */
 bool machine_is_full_for(struct machine *m, const uint8_t *cmd, size_t len, uint16_t limit);

@@ -10,13 +10,15 @@ const struct golden GOLDEN[GOLDEN_FRAMES] = {
     {.f.msg = {.type = RAFT_MSG_LEAD,
                .lead = {.round = UINT64_C(0x2122232425262728),
                         .commit = UINT64_C(0x3132333435363738),
+                        .cluster_ms = UINT64_C(0x5152535455565758),
                         .epoch = 0x41424344,
                         .ack_now = true,
                         .no_room = true}},
      .flags = 3,
-     .hex = "81031400"
+     .hex = "81031c00"
             "2827262524232221"
             "3837363534333231"
+            "5857565554535251"
             "44434241"},
     {.f.msg = {.type = RAFT_MSG_ACK,
                .ack = {.round = UINT64_C(0x2122232425262728),

@@ -365,6 +365,34 @@ static void test_held(void **state)
     }
 }
 
+/* A leader's housekeeping: alone, without a key, and of nobody. */
+static void test_housekeeping(void **state)
+{
+    (void)state;
+    static const uint8_t zeros_at[] = {
+        0, 1, 4, 8, 16, 24, 31, CMD_HEAD_BYTES + 1, CMD_HEAD_BYTES + 2, CMD_HEAD_BYTES + 4};
+    struct cmd_item end[] = {{.kind = CMD_END_DUE}, {.kind = CMD_END_DUE}};
+    struct cmd c = {.operations = 1}, d;
+    uint8_t buf[CMD_ONE_BYTES + 2 * CMD_ITEM_BYTES];
+    round_trip(c, end);
+    size_t len = cmd_encode(buf, &c, end);
+    assert_int_equal(len, CMD_ONE_BYTES);
+    assert_true(cmd_decode(buf, len, &d) == 0 && cmd_is_housekeeping(&d));
+    cmd_stamp_limit(buf, 7);
+    assert_int_equal(decodes(buf, len), 0);
+    for (unsigned i = 0; i < sizeof zeros_at; i++) {
+        buf[zeros_at[i]] = 1;
+        assert_int_equal(decodes(buf, len), -1);
+        buf[zeros_at[i]] = 0;
+    }
+    memcpy(buf + len, buf + CMD_HEAD_BYTES, CMD_ITEM_BYTES);
+    buf[2] = 2;
+    assert_int_equal(decodes(buf, len + CMD_ITEM_BYTES), -1);
+    struct cmd_item put = item(CMD_PUT, "a", "", 0);
+    (void)cmd_encode_one(buf, &put);
+    assert_true(cmd_decode(buf, CMD_ONE_BYTES + 1, &d) == 0 && !cmd_is_housekeeping(&d));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -372,7 +400,7 @@ int main(void)
         cmocka_unit_test(test_large),     cmocka_unit_test(test_bytes),
         cmocka_unit_test(test_later),     cmocka_unit_test(test_truncation),
         cmocka_unit_test(test_refused),   cmocka_unit_test(test_guards),
-        cmocka_unit_test(test_held),
+        cmocka_unit_test(test_held),      cmocka_unit_test(test_housekeeping),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -528,6 +528,73 @@ static void test_refused(void **state)
     kv_free(kv);
 }
 
+/* ---- expiry ---- */
+
+enum { EXPIRY_KEYS = 200, EXPIRY_ROUNDS = 6000 };
+
+/* The first by (expiry, key) is known at any time, whatever is put, replaced and deleted, and whenever memory
+ * is refused. */
+static void test_expiry(void **state)
+{
+    (void)state;
+    struct kv *kv = kv_new();
+    uint64_t expiry[EXPIRY_KEYS] = {0}; /* 0: none, or no such key */
+    uint32_t random = 1;
+    unsigned refused = 0, most = 0;
+    for (uint64_t index = 1; index <= EXPIRY_ROUNDS; index++) {
+        random = random * 1664525 + 1013904223;
+        unsigned i = (random >> 8) % EXPIRY_KEYS;
+        uint8_t key = (uint8_t)i;
+        uint64_t ms = random >> 28 == 0 ? 0 : 1 + (random >> 20) % 50;
+        struct kv_content c = {.key = &key,
+                               .key_len = 1,
+                               .expiry_ms = ms,
+                               .create_revision = 1,
+                               .modify_revision = index};
+        refused_in = (unsigned)(index % 5);
+        enum kv_outcome outcome = index % 3 == 0 ? kv_delete(kv, &key, 1) : kv_put(kv, &c);
+        refused_in = 0;
+        if (outcome == KV_NO_MEMORY)
+            refused++;
+        else
+            expiry[i] = index % 3 == 0 ? 0 : ms;
+        unsigned first = 0, count = 0;
+        for (unsigned j = 0; j < EXPIRY_KEYS; j++) {
+            count += expiry[j] != 0;
+            if (expiry[j] != 0 && (expiry[first] == 0 || expiry[j] < expiry[first]))
+                first = j;
+        }
+        const struct kv_object *o = kv_first_due(kv);
+        assert_true((o == NULL) == (count == 0) && kv_draft(kv).expiring == count);
+        if (o != NULL)
+            assert_true(kv_expiry_ms(o) == expiry[first] && *kv_key(o) == first);
+        most = count > most ? count : most;
+        if (index % 7 == 0)
+            publish(kv);
+        if (index == EXPIRY_ROUNDS / 2) {
+            kv_clear(kv);
+            memset(expiry, 0, sizeof expiry);
+            assert_true(kv_first_due(kv) == NULL && kv_draft(kv).expiring == 0);
+            assert_true(kv_publish(kv, index, 0));
+        }
+    }
+    assert_true(refused > 500 && most > 100);
+    publish(kv);
+    struct kv *by = kv_new(); /* what takes its place has its own */
+    assert_int_equal(kv_put(by, &(struct kv_content){.key = (const uint8_t *)"k",
+                                                     .key_len = 1,
+                                                     .expiry_ms = 99,
+                                                     .create_revision = 1,
+                                                     .modify_revision = 1}),
+                     KV_DONE);
+    kv_replace(kv, by, 1, 1);
+    assert_true(kv_expiry_ms(kv_first_due(kv)) == 99 && kv_draft(kv).expiring == 1);
+    const struct kv_object *o = kv_first_due(kv);
+    assert_int_equal(kv_delete(kv, kv_key(o), o->key_len), KV_DONE);
+    assert_null(kv_first_due(kv));
+    kv_free(kv);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -536,7 +603,7 @@ int main(void)
         cmocka_unit_test(test_digest),    cmocka_unit_test(test_digest_differs),
         cmocka_unit_test(test_views),     cmocka_unit_test(test_image),
         cmocka_unit_test(test_tidy),      cmocka_unit_test(test_tidy_keeps_up),
-        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_refused),   cmocka_unit_test(test_expiry),
     };
     rcu_thread_begin();
     scratch = kv_new();

@@ -93,6 +93,11 @@ static void test_refused(void **state)
     req->cmd_len = 10;
     writes_add(&w, p.now, req);
     answered(req, RESULT_BAD);
+    req = calloc(1, sizeof *req + CMD_ONE_BYTES);
+    assert_non_null(req);
+    req->cmd_len = (uint32_t)cmd_encode_one(req->cmd, &(struct cmd_item){.kind = CMD_END_DUE});
+    writes_add(&w, p.now, req);
+    answered(req, RESULT_BAD); /* only a leader does that, by itself */
     struct request *all[NODE_WRITES_MAX];
     for (unsigned i = 0; i < NODE_WRITES_MAX; i++)
         all[i] = add(SMALL);

@@ -78,6 +78,7 @@ static void random_msg(struct raft_msg *m, uint64_t *s)
     case RAFT_MSG_LEAD:
         m->lead.round = rnd_u64(s);
         m->lead.commit = rnd_u64(s);
+        m->lead.cluster_ms = rnd_u64(s);
         m->lead.epoch = rnd_u32(s);
         m->lead.ack_now = rnd_bool(s);
         m->lead.no_room = rnd_bool(s);
@@ -547,7 +548,7 @@ static void test_heartbeat_is_short(void **state)
     struct wire_writer w;
     wire_begin(&w, buf, sizeof buf, FRAMES_TERM);
     assert_true(wire_put_msg(&w, &lead));
-    assert_int_equal(wire_end(&w, &FRAMES_HEADER), 48);
+    assert_int_equal(wire_end(&w, &FRAMES_HEADER), 56);
     wire_begin(&w, buf, sizeof buf, FRAMES_TERM);
     assert_true(wire_put_msg(&w, &ack) && wire_put_sack(&w, &s));
     assert_int_equal(wire_end(&w, &FRAMES_HEADER), 76);

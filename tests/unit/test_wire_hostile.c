@@ -162,7 +162,7 @@ static void test_lies_about_lengths(void **state)
     const struct {
         uint8_t type;
         unsigned fixed;
-    } known[] = {{0x30, 0},  {0x31, 4},  {0x43, 12}, {0x3F, 0},  {0x81, 20},
+    } known[] = {{0x30, 0},  {0x31, 4},  {0x43, 12}, {0x3F, 0},  {0x81, 28},
                  {0x82, 24}, {0x83, 40}, {0x84, 32}, {0x85, 20}, {0x92, 16},
                  {0xA0, 32}, {0xA1, 24}, {0xC0, 8},  {0xC1, 16}, {0x00, 0} /* unknown, optional */};
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
