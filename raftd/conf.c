@@ -24,6 +24,7 @@ enum conf_type {
     CONF_LEVEL, /* a word of level_words */
     CONF_NAME,  /* printable, no blank; max = bytes */
     CONF_PATH,  /* absolute; may hold {id} and blanks; max = bytes */
+    CONF_LOCAL, /* "127.0.0.1:port" or another address of this machine alone; max = bytes */
 };
 
 struct conf_key {
@@ -60,6 +61,10 @@ static const struct conf_key conf_keys[] = {
      offsetof(struct conf, socket), "where raftctl and local programs connect"},
     {"node", "socket_mode", CONF_OCTAL, 0600, 0777, "0660", offsetof(struct conf, socket_mode),
      "who may connect: permission bits of the socket"},
+    {"node", "listen", CONF_LOCAL, 1, CONF_ADDR_SIZE - 1, "", offsetof(struct conf, listen),
+     "a loopback address where clients connect by TCP, too"},
+    {"node", "password_file", CONF_PATH, 1, CONF_DATA_DIR_SIZE - 1, "",
+     offsetof(struct conf, password_file), "what they must know, made with raftctl keygen"},
     {"node", "key_file", CONF_PATH, 1, CONF_DATA_DIR_SIZE - 1, "", offsetof(struct conf, key_file),
      "the cluster's secret, made with raftctl keygen"},
     {"node", "next_key_file", CONF_PATH, 1, CONF_NEXT_KEY_SIZE - 1, "",
@@ -139,6 +144,10 @@ static int fail_value(const struct conf_source *src, const struct conf_key *key,
             "an absolute path of 1 to %u bytes, no quotes, '#', ';', and no braces but {id}",
             key->max);
         break;
+    case CONF_LOCAL:
+        (void)snprintf(allowed, sizeof allowed,
+                       "an address of this machine alone: 127.0.0.1:PORT or [::1]:PORT");
+        break;
     }
     return fail(src, "[%s] %s: '%s' is wrong; allowed: %s", key->section, key->key, value, allowed);
 }
@@ -172,6 +181,15 @@ static bool text_ok(const struct conf_key *key, const char *value)
     return true;
 }
 
+/* There is no way to have clients from a network: what they say would be open to it. */
+static bool local_ok(const char *value)
+{
+    struct conf_node node;
+    memset(&node, 0, sizeof node);
+    return conf_addr_parse(&node, value) == NULL && node.addr_len > 0 &&
+           conf_addr_reach(&node) == CONF_REACH_MACHINE;
+}
+
 /* Writes the value into its field. False if it is not allowed; then nothing is written. */
 static bool set_field(struct conf *conf, const struct conf_key *key, const char *value)
 {
@@ -197,7 +215,8 @@ static bool set_field(struct conf *conf, const struct conf_key *key, const char 
         return false;
     case CONF_NAME:
     case CONF_PATH:
-        if (!text_ok(key, value))
+    case CONF_LOCAL:
+        if (key->type == CONF_LOCAL ? !local_ok(value) : !text_ok(key, value))
             return false;
         memset(field, 0, (size_t)key->max + 1);
         memcpy(field, value, strlen(value));
@@ -474,6 +493,18 @@ static int check_keys(const struct conf *conf, const struct conf_source *src)
     return 0;
 }
 
+static int check_password(const struct conf *conf, const struct conf_source *src)
+{
+    if ((conf->listen[0] != '\0') == (conf->password_file[0] != '\0'))
+        return 0;
+    if (conf->listen[0] == '\0')
+        return fail(src, "[node] password_file: given without listen; allowed: both or none");
+    return fail(src,
+                "[node] password_file: missing, and with listen every user of this machine may "
+                "connect. Make a password with (umask 077; raftctl keygen >FILE), and set "
+                "password_file = FILE");
+}
+
 static int check_id(const struct conf *conf, uint32_t id, const struct conf_source *src)
 {
     if (conf_find(conf, (uint16_t)id) != NULL)
@@ -514,7 +545,9 @@ int conf_parse(struct conf *conf, const char *text, const char *filename, char *
     if (conf->id != 0 && check_id(conf, conf->id, &p.src) != 0)
         return -1;
     default_next_key(conf);
-    return check_reach(conf, &p.src) != 0 ? -1 : check_keys(conf, &p.src);
+    if (check_password(conf, &p.src) != 0 || check_reach(conf, &p.src) != 0)
+        return -1;
+    return check_keys(conf, &p.src);
 }
 
 int conf_load(struct conf *conf, const char *path, char *err, size_t errlen)

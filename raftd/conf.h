@@ -54,10 +54,12 @@ struct conf {
     uint32_t max_data_bytes;     /* of all keys and values, as kv.h counts them */
     uint32_t max_datagram_bytes; /* UDP payload */
     /* [node]: this box */
-    uint32_t id;                            /* 0: not given */
-    char data_dir[CONF_DATA_DIR_SIZE];      /* may hold "{id}" until conf_set_node */
-    char socket[CONF_SOCKET_SIZE];          /* as data_dir */
-    uint32_t socket_mode;                   /* permission bits */
+    uint32_t id;                       /* 0: not given */
+    char data_dir[CONF_DATA_DIR_SIZE]; /* may hold "{id}" until conf_set_node */
+    char socket[CONF_SOCKET_SIZE];     /* as data_dir */
+    uint32_t socket_mode;              /* permission bits */
+    char listen[CONF_ADDR_SIZE];       /* loopback address and port for clients, too; "": none */
+    char password_file[CONF_DATA_DIR_SIZE]; /* what clients there must know; "" if listen is */
     char key_file[CONF_DATA_DIR_SIZE];      /* with the cluster's key, "": none; else as data_dir */
     char next_key_file[CONF_NEXT_KEY_SIZE]; /* with a second key; "" only if key_file is "" */
     uint32_t readers;                       /* reader threads; 0: the loop answers reads */

@@ -73,15 +73,21 @@ const char *keyfile_parse(const char *text, size_t len, uint8_t key[KEYFILE_KEY_
     return wrong;
 }
 
-size_t keyfile_format(const uint8_t key[KEYFILE_KEY_BYTES], char text[KEYFILE_TEXT_SIZE])
+static void write_hex(const uint8_t key[KEYFILE_KEY_BYTES], char *text)
 {
     static const char digits[] = "0123456789abcdef";
+    for (size_t i = 0; i < KEYFILE_KEY_BYTES; i++) {
+        text[2 * i] = digits[key[i] >> 4];
+        text[2 * i + 1] = digits[key[i] & 15];
+    }
+}
+
+size_t keyfile_format(const uint8_t key[KEYFILE_KEY_BYTES], char text[KEYFILE_TEXT_SIZE])
+{
     size_t len = sizeof head - 1;
     memcpy(text, head, len);
-    for (size_t i = 0; i < KEYFILE_KEY_BYTES; i++) {
-        text[len++] = digits[key[i] >> 4];
-        text[len++] = digits[key[i] & 15];
-    }
+    write_hex(key, text + len);
+    len += (size_t)2 * KEYFILE_KEY_BYTES;
     text[len++] = '\n';
     text[len] = '\0';
     return len;
@@ -276,4 +282,17 @@ int keyfile_load_keys(const struct conf *conf, struct session_keys *keys, char *
     }
     explicit_bzero(found, sizeof found);
     return n;
+}
+
+int keyfile_load_password(const struct conf *conf, char digits[2 * KEYFILE_KEY_BYTES], char *err,
+                          size_t errlen)
+{
+    uint8_t key[KEYFILE_KEY_BYTES];
+    if (conf->password_file[0] == '\0')
+        return 0;
+    if (keyfile_load(conf->password_file, key, err, errlen) != KEYFILE_OK)
+        return -1;
+    write_hex(key, digits);
+    explicit_bzero(key, sizeof key);
+    return 0;
 }

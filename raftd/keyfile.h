@@ -47,6 +47,11 @@ int keyfile_load_all(const struct conf *conf, uint8_t keys[KEYFILE_KEYS_MAX][KEY
 /* The same, as sessions have them. */
 int keyfile_load_keys(const struct conf *conf, struct session_keys *keys, char *err, size_t errlen);
 
+/* Writes the digits of the key in password_file of conf to `digits`, without a zero. 0, or -1 with err. Does
+ * nothing if there is no such file configured. */
+int keyfile_load_password(const struct conf *conf, char digits[2 * KEYFILE_KEY_BYTES], char *err,
+                          size_t errlen);
+
 /* Finds the one key in a text of len bytes. Returns NULL, or what is wrong with the text (static); then
  * key is all zero. */
 const char *keyfile_parse(const char *text, size_t len, uint8_t key[KEYFILE_KEY_BYTES]);

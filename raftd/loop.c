@@ -28,6 +28,7 @@
 #include "raftd/loop_impl.h"
 #include "raftd/base/num.h"
 #include "raftd/files.h"
+#include "raftd/conf_addr.h"
 #include "raftd/keyfile.h"
 #include "raftd/state/cmd.h"
 #include "raftd/base/notify.h"
@@ -455,6 +456,21 @@ static void *ev_memory(void *p, long size)
     return p;
 }
 
+/* Opens the sockets of clients. */
+static bool listen_all(struct loop *l, char *err, size_t errlen)
+{
+    const struct conf *conf = l->conf;
+    struct conf_node local;
+    if (listener_open(&l->listener, conf->socket, (mode_t)conf->socket_mode, err, errlen) != 0)
+        return false;
+    if (conf->listen[0] == '\0')
+        return true;
+    memset(&local, 0, sizeof local);
+    (void)conf_addr_parse(&local, conf->listen); /* it was valid before */
+    return listener_open_tcp(&l->listener, conf->listen, (const struct sockaddr *)&local.addr,
+                             local.addr_len, err, errlen) == 0;
+}
+
 int loop_open(struct loop **out, const struct conf *conf)
 {
     char err[CONF_ERR_SIZE];
@@ -464,12 +480,11 @@ int loop_open(struct loop **out, const struct conf *conf)
         return RAFTD_EXIT_INTERNAL;
     }
     l->conf = conf;
-    l->listener.fd = l->alarm_fd = -1;
+    l->listener.fd = l->listener.tcp = l->alarm_fd = -1;
     rcu_thread_begin();
     if (post_open(&l->post, conf) != 0)
         goto fail;
-    if (listener_open(&l->listener, conf->socket, (mode_t)conf->socket_mode, err, sizeof err) !=
-        0) {
+    if (!listen_all(l, err, sizeof err)) {
         say_error("%s", err);
         goto fail;
     }
@@ -479,6 +494,11 @@ int loop_open(struct loop **out, const struct conf *conf)
     l->shared = l->ev != NULL ? shared_new(conf->max_value_bytes, conf->readers, wake_loop, l)
                               : NULL;
     if (l->shared != NULL) {
+        l->shared->tcp_fd = l->listener.tcp;
+        if (keyfile_load_password(conf, l->shared->password, err, sizeof err) != 0) {
+            say_error("%s", err);
+            goto fail;
+        }
         files_limit_clients(l->shared, conf->readers);
         l->machine = machine_new(l->shared->kv);
     }

@@ -580,10 +580,15 @@ static int run_recover(const struct conf *conf, const struct options *o)
 static void check_keys(const struct conf *conf, char *err, size_t errlen)
 {
     uint8_t keys[KEYFILE_KEYS_MAX][KEYFILE_KEY_BYTES];
-    int rc = conf->key_file[0] != '\0' ? nodump() : 0;
+    bool secret = conf->key_file[0] != '\0' || conf->password_file[0] != '\0';
+    int rc = secret ? nodump() : 0;
     if (rc < 0)
         say_fatal(RAFTD_EXIT_INTERNAL, "cannot keep the keys out of core dumps: %s", strerror(-rc));
-    int n = keyfile_load_all(conf, keys, err, errlen);
+    char password[2 * KEYFILE_KEY_BYTES];
+    int n = keyfile_load_password(conf, password, err, errlen);
+    sodium_memzero(password, sizeof password);
+    if (n == 0)
+        n = keyfile_load_all(conf, keys, err, errlen);
     sodium_memzero(keys, sizeof keys);
     if (n < 0)
         say_fatal(RAFTD_EXIT_USAGE, "%s", err);
@@ -602,14 +607,15 @@ static void test_keys(const struct conf *conf, uint16_t id)
     char err[CONF_ERR_SIZE + KEYFILE_ERR_SIZE];
     struct conf known = *conf;
     struct stat st;
-    if (conf->key_file[0] == '\0')
+    const char *file = conf->key_file[0] != '\0' ? known.key_file : known.password_file;
+    if (*file == '\0')
         return;
     if (conf_set_node(&known, id, err, sizeof err) < 0) {
         say_info("the key files were not looked at: this machine is none of the nodes, or several; "
                  "-i says which");
         return;
     }
-    if (geteuid() != 0 || stat(known.key_file, &st) != 0) {
+    if (geteuid() != 0 || stat(file, &st) != 0) {
         check_keys(&known, err, sizeof err);
     } else {
         become(st.st_uid, st.st_gid);
@@ -620,7 +626,7 @@ static void test_keys(const struct conf *conf, uint16_t id)
             say_info(
                 "%s can be read by root alone: a raftd that runs as another user, as the unit's "
                 "does, needs chown USER",
-                known.key_file);
+                file);
     }
     if (err[0] != '\0')
         say_fatal(RAFTD_EXIT_USAGE, "%s", err);

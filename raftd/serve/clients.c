@@ -38,7 +38,7 @@ static void begin_to_end(struct clients *c)
 static void note_end(struct clients *c)
 {
     unsigned i = 0;
-    if (!c->ends || ev_is_active(&c->accept))
+    if (!c->ends || ev_is_active(&c->accept) || ev_is_active(&c->accept_tcp))
         return;
     while (i < CLIENTS_SLOTS && c->conns[i] == NULL)
         i++;
@@ -82,6 +82,7 @@ static enum result why_late(const struct clients *c)
 
 static void on_timer(struct ev_loop *loop, ev_timer *w, int events)
 {
+    (void)loop;
     (void)events;
     struct clients *c = w->data;
     uint64_t now = clock_us();
@@ -90,7 +91,7 @@ static void on_timer(struct ev_loop *loop, ev_timer *w, int events)
     turns_retry(c);
     if (c->accept_us <= now) {
         c->accept_us = NEVER;
-        ev_io_start(loop, &c->accept);
+        accept_start(c);
     }
     clients_due_at(c, c->accept_us);
     for (unsigned i = 0; i < CLIENTS_SLOTS; i++)
@@ -182,12 +183,14 @@ struct clients *clients_new(struct ev_loop *loop, struct shared *shared, unsigne
     for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++)
         CDS_INIT_LIST_HEAD(lists[i]);
     ev_io_init(&c->accept, conn_accept, listen_fd, EV_READ);
+    ev_io_init(&c->accept_tcp, conn_accept, shared->tcp_fd, EV_READ);
     ev_async_init(&c->wake, on_wake);
     ev_async_init(&c->more, on_more);
     ev_prepare_init(&c->prepare, on_prepare);
     ev_timer_init(&c->timer, on_timer, 0., 0.);
-    c->accept.data = c->wake.data = c->more.data = c->prepare.data = c->timer.data = c;
-    ev_io_start(loop, &c->accept);
+    c->accept.data = c->accept_tcp.data = c->wake.data = c->more.data = c->prepare.data =
+        c->timer.data = c;
+    accept_start(c);
     ev_async_start(loop, &c->wake);
     ev_async_start(loop, &c->more);
     ev_prepare_start(loop, &c->prepare);
@@ -207,7 +210,7 @@ void clients_free(struct clients *c)
     for (unsigned i = 0; i < CLIENTS_SLOTS; i++)
         if (c->conns[i] != NULL)
             conn_close(c->conns[i]);
-    ev_io_stop(c->loop, &c->accept);
+    accept_stop(c);
     ev_async_stop(c->loop, &c->wake);
     ev_async_stop(c->loop, &c->more);
     ev_prepare_stop(c->loop, &c->prepare);

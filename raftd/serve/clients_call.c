@@ -1,5 +1,6 @@
 /* clients_call.c: see clients_impl.h. */
 #include <inttypes.h>
+#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -194,9 +195,14 @@ static struct conn *conn_of(struct talker *t)
 static const char *auth(struct talker *t, const struct resp_arg *user,
                         const struct resp_arg *password)
 {
-    (void)user;
-    (void)password;
-    return t->authenticated ? "ERR no password is set for this socket" : "WRONGPASS";
+    const struct shared *s = t->shared;
+    if (s->tcp_fd < 0)
+        return "ERR AUTH is for clients that come by TCP, and none may (listen in raftd.conf)";
+    if ((user != NULL && !resp_is(user, "default")) || password->len != sizeof s->password ||
+        sodium_memcmp(password->p, s->password, sizeof s->password) != 0)
+        return "WRONGPASS the password is not the one of password_file";
+    t->authenticated = true;
+    return NULL;
 }
 
 /* Those of this thread. */
@@ -226,8 +232,10 @@ static void list(struct talker *t, struct resp_out *out)
 
 static void reset(struct talker *t)
 {
-    multi_end(conn_of(t));
-    watch_end(conn_of(t));
+    struct conn *conn = conn_of(t);
+    multi_end(conn);
+    watch_end(conn);
+    t->authenticated = !conn->tcp;
 }
 
 const struct talker_calls clients_talker_calls = {.auth = auth, .list = list, .reset = reset};

@@ -1,5 +1,7 @@
 /* clients_conn.c: see clients_impl.h. */
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -14,12 +16,25 @@ static void on_writable(struct ev_loop *loop, ev_io *w, int events)
     conn_mark_dirty(w->data);
 }
 
+void accept_start(struct clients *c)
+{
+    ev_io_start(c->loop, &c->accept);
+    if (c->accept_tcp.fd >= 0)
+        ev_io_start(c->loop, &c->accept_tcp);
+}
+
+void accept_stop(struct clients *c)
+{
+    ev_io_stop(c->loop, &c->accept);
+    ev_io_stop(c->loop, &c->accept_tcp);
+}
+
 /* A connection of this user ends, so another one may be accepted. */
 static void leave(struct clients *c, struct user *user)
 {
     users_give(&c->shared->users, user, USERS_CONNS, 1);
     if (c->accept_us == NEVER)
-        ev_io_start(c->loop, &c->accept);
+        accept_start(c);
 }
 
 void conn_close(struct conn *conn)
@@ -135,7 +150,7 @@ void conn_last_orders(struct conn *conn)
     (void)shutdown(conn->in.fd, SHUT_RD);
 }
 
-static void conn_new(struct clients *c, int fd, struct user *user)
+static void conn_new(struct clients *c, int fd, struct user *user, bool tcp)
 {
     struct conn *conn = NULL;
     if (user == NULL && c->n_guests >= c->shared->n_guests)
@@ -165,7 +180,8 @@ static void conn_new(struct clients *c, int fd, struct user *user)
     conn->talker = (struct talker){.calls = &clients_talker_calls,
                                    .shared = c->shared,
                                    .id = conn->generation * READERS_MAX + c->reader,
-                                   .authenticated = true};
+                                   .authenticated = !tcp};
+    conn->tcp = tcp;
     conn->timeout_ms = CLIENTS_TIMEOUT_MS;
     conn->answers.version = 2;
     conn->come.arg_max_bytes = c->shared->max_value_bytes;
@@ -175,6 +191,9 @@ static void conn_new(struct clients *c, int fd, struct user *user)
                                            &conn->turn, &conn->dirty};
     for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++)
         CDS_INIT_LIST_HEAD(lists[i]);
+    const int on = 1;
+    if (tcp) /* what is sent is whole */
+        (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     ev_io_init(&conn->in, turn_on_readable, fd, EV_READ);
     ev_io_init(&conn->out, on_writable, fd, EV_WRITE);
     conn->in.data = conn->out.data = conn;
@@ -192,18 +211,18 @@ void conn_accept(struct ev_loop *loop, ev_io *w, int events)
         /* This instance is full, and another one has room. When all are full, this one accepts on, to turn
          * clients away. */
         if (c->n_conns == CLIENTS_CONNS_MAX && users_room(users, USERS_CONNS)) {
-            ev_io_stop(loop, w);
+            accept_stop(c);
             return;
         }
         int fd = accept4(w->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0) {
-            conn_new(c, fd, users_enter(users, fd));
+            conn_new(c, fd, users_enter(users, fd), w == &c->accept_tcp);
         } else if (errno != EINTR && errno != ECONNABORTED) {
             if (c->ends) {
                 ev_io_stop(loop, w); /* that was the last client */
             } else if (errno != EAGAIN) {
                 /* No descriptors or memory: try again when some were given back. */
-                ev_io_stop(loop, w);
+                accept_stop(c);
                 c->accept_us = clock_us() + CLIENTS_RETRY_US;
                 clients_due_at(c, c->accept_us);
             }

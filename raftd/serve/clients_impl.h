@@ -91,6 +91,7 @@ struct conn {
     uint32_t slot;       /* place in clients.conns */
     uint64_t generation; /* no other connection of this instance has had it */
     struct talker talker;
+    bool tcp;            /* it came by TCP, and has to tell the password first */
     uint32_t timeout_ms; /* of each command, see RAFT.TIMEOUT */
 
     struct cds_list_head pending; /* the queue, first come first */
@@ -134,7 +135,7 @@ struct clients {
     struct shared *shared;
     struct shared_reader *me; /* this instance in `shared` */
     unsigned reader;          /* its number */
-    ev_io accept;
+    ev_io accept, accept_tcp;
     unsigned listens; /* shared->listens when `accept` was started */
     bool ends;        /* as shared->ends */
     ev_async wake;
@@ -313,6 +314,9 @@ void rest_free(struct conn *conn);
 uint64_t conn_due(struct conn *conn, uint64_t now);
 void conn_flush(struct conn *conn);
 void conn_close(struct conn *conn);
+/* Accepts clients, or does so no more, for now or for ever. */
+void accept_start(struct clients *c);
+void accept_stop(struct clients *c);
 void conn_accept(struct ev_loop *loop, ev_io *w, int events);
 /* What the client has sent is served, and what it sends from now on is not sent. */
 void conn_last_orders(struct conn *conn);

@@ -118,9 +118,25 @@ static bool ours(const struct listener *l)
 
 int listener_open(struct listener *l, const char *path, mode_t mode, char *err, size_t err_size)
 {
-    *l = (struct listener){.path = path, .mode = mode};
+    *l = (struct listener){.tcp = -1, .path = path, .mode = mode};
     l->fd = make(l, err, err_size);
     return l->fd >= 0 ? 0 : -1;
+}
+
+int listener_open_tcp(struct listener *l, const char *name, const struct sockaddr *addr,
+                      socklen_t len, char *err, size_t err_size)
+{
+    const int on = 1;
+    int fd = socket(addr->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0 &&
+        bind(fd, addr, len) == 0 && listen(fd, LISTENER_BACKLOG) == 0) {
+        l->tcp = fd;
+        return 0;
+    }
+    int error = errno;
+    if (fd >= 0)
+        (void)close(fd);
+    return fail(err, err_size, name, "cannot listen there", error);
 }
 
 int listener_renew(struct listener *l, char *err, size_t err_size)
@@ -146,6 +162,8 @@ void listener_end(const struct listener *l)
 {
     listener_unlink(l);
     (void)shutdown(l->fd, SHUT_RD);
+    if (l->tcp >= 0)
+        (void)shutdown(l->tcp, SHUT_RD);
 }
 
 void listener_close(struct listener *l)
@@ -153,7 +171,9 @@ void listener_close(struct listener *l)
     listener_unlink(l);
     if (l->fd >= 0)
         (void)close(l->fd);
-    l->fd = -1;
+    if (l->tcp >= 0)
+        (void)close(l->tcp);
+    l->fd = l->tcp = -1;
 }
 
 void close_gently(int fd)

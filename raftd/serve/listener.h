@@ -9,12 +9,14 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/socket.h>
 #include <sys/types.h>
 
 enum { LISTENER_BACKLOG = 128 }; /* connections that wait for accept */
 
 struct listener {
-    int fd; /* non-blocking, close-on-exec; -1: none */
+    int tcp; /* the same for TCP */
+    int fd;  /* non-blocking, close-on-exec; -1: none */
     const char *path;
     mode_t mode; /* permission bits */
     dev_t dev;   /* this and ino name the file that we made */
@@ -25,6 +27,10 @@ struct listener {
  * Removes a socket that a dead daemon left there. `path` outlives `l`. Returns 0, or -1 with one line in err:
  * a daemon answers there, something else has that name, there is no such directory, or no right to it. */
 int listener_open(struct listener *l, const char *path, mode_t mode, char *err, size_t err_size);
+
+/* Has clients come by TCP to this address, too; `name` is its text. Returns 0, or -1 with one line in err. */
+int listener_open_tcp(struct listener *l, const char *name, const struct sockaddr *addr,
+                      socklen_t len, char *err, size_t err_size);
 
 /* Makes the socket again if the file is gone or is not ours. Returns 0 if it is there; 1 if it was made
  * again, with the same descriptor, which must be polled anew; -1 with a line in err if that failed,
@@ -37,7 +43,7 @@ void listener_unlink(const struct listener *l);
 /* Removes the file if it is ours, and nobody can connect any more; whoever has can still be accepted. */
 void listener_end(const struct listener *l);
 
-/* Removes the file if it is ours, and closes the descriptor. */
+/* Removes the file if it is ours, and closes the descriptors. */
 void listener_close(struct listener *l);
 
 /* Closes a connection so that the client can still read the answers in it. With requests unread, the kernel

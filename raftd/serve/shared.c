@@ -24,6 +24,7 @@ struct shared *shared_new(uint32_t max_value_bytes, unsigned readers, void (*wak
         free(s);
         return NULL;
     }
+    s->tcp_fd = -1;
     s->max_value_bytes = max_value_bytes;
     cds_wfcq_init(&s->requests_head, &s->requests_tail);
     s->wake_loop = wake_loop;

@@ -23,6 +23,10 @@
 struct cursors;
 struct kv;
 
+enum {
+    SHARED_PASSWORD_BYTES = 64, /* the digits of a key as raftctl keygen makes it; no zero behind */
+};
+
 enum { READERS_MAX = 8 }; /* more threads than any edge box has cores */
 
 struct shared_reader {
@@ -59,7 +63,10 @@ struct shared {
     struct cds_wfcq_tail requests_tail;
     void (*wake_loop)(void *ctx);
     void *wake_loop_ctx;
-    _Atomic uint64_t shown;   /* index of the newest view of kv, see shared_show() */
+    _Atomic uint64_t shown; /* index of the newest view of kv, see shared_show() */
+    /* Where clients come by TCP, -1: nowhere; and what they must know. Set before readers run. */
+    int tcp_fd;
+    char password[SHARED_PASSWORD_BYTES];
     _Atomic unsigned listens; /* times that the listening socket was made again */
     struct users users;
     unsigned n_guests;  /* how many guests one reader may have, see clients.h */

@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include <errno.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -65,6 +66,8 @@ const char *raft_why_name(enum raft_why why)
 }
 
 /* --- the thread that plays the loop --------------------------------------------------------------- */
+
+bool world_tcp;
 
 static void wake_loop(void *ctx)
 {
@@ -186,6 +189,15 @@ void world_share(struct fake *f, unsigned n_readers)
     s->cursors = cursors_new(1);
     assert_non_null(s->cursors);
     s->status = &f->status;
+    s->tcp_fd = -1;
+    if (world_tcp) {
+        struct sockaddr_in any = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+        assert_int_equal(listener_open_tcp(&f->listener, "x", (struct sockaddr *)&any, sizeof(any),
+                                           err, sizeof(err)),
+                         0);
+        s->tcp_fd = f->listener.tcp;
+        memset(s->password, '7', sizeof(s->password));
+    }
     s->max_value_bytes = VALUE_MAX;
     s->local_reads = true;
     s->n_readers = n_readers;
@@ -206,8 +218,7 @@ void world_unshare(struct fake *f)
     cursors_free(f->shared.cursors);
     pthread_mutex_destroy(&f->lock);
     pthread_cond_destroy(&f->cond);
-    close(f->listener.fd);
-    unlink(f->path);
+    listener_close(&f->listener);
 }
 
 int world_setup(void **state)
@@ -259,6 +270,18 @@ static struct {
     uint8_t *buf;
     size_t at, len, cap;
 } inbox[FDS];
+
+int dial_tcp(const struct fake *f)
+{
+    struct sockaddr_in addr;
+    socklen_t len = sizeof(addr);
+    assert_int_equal(getsockname(f->listener.tcp, (struct sockaddr *)&addr, &len), 0);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_in_range(fd, 0, FDS - 1);
+    assert_int_equal(connect(fd, (struct sockaddr *)&addr, len), 0);
+    inbox[fd].at = inbox[fd].len = 0;
+    return fd;
+}
 
 int dial(const struct fake *f)
 {
@@ -380,6 +403,7 @@ static bool fill_inbox(int fd, int flags)
         assert_non_null(inbox[fd].buf);
     }
     ssize_t n = recv(fd, inbox[fd].buf + inbox[fd].len, inbox[fd].cap - inbox[fd].len, flags);
+    assert_true(n >= 0 || errno == EAGAIN); /* the end, but never an error in place of an answer */
     inbox[fd].len += n > 0 ? (size_t)n : 0;
     return n > 0;
 }

@@ -49,7 +49,10 @@ int world_setup(void **state);
 int world_teardown(void **state);
 /* All tests, in a process that may have FDS files. */
 int world_run(const struct CMUnitTest *tests, size_t n);
+/* The next world has clients by TCP, too; the password is 7777... */
+extern bool world_tcp;
 int dial(const struct fake *f);
+int dial_tcp(const struct fake *f);
 void send_bytes(int fd, const void *bytes, size_t len);
 void send_text(int fd, const char *text);
 /* Sends a line of words. */

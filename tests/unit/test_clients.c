@@ -550,10 +550,10 @@ static void test_slow_reader(void **state)
     put_long(fd, "big", value, 100000);
     expect(fd, "OK");
     free(value);
-    for (unsigned i = 0; i < N; i++) {
-        ask(fd, i & 1 ? "READONLY" : "READWRITE");
-        ask(fd, "GET big");
-    }
+    static char lines[N * 32];
+    for (unsigned i = 0; i < N; i++)
+        strcat(lines, i & 1 ? "READONLY\nGET big\n" : "READWRITE\nGET big\n");
+    send_text(fd, lines);
     ask(other, "READONLY");
     expect(other, "OK");
     for (unsigned i = 0; i < 2000; i++) {

@@ -178,6 +178,82 @@ static void test_stop(void **unused)
     expect_closed(local);
 }
 
+/* Who comes by TCP is nobody before it has told the password, and then has no privilege. */
+static void test_tcp(void **unused)
+{
+    (void)unused;
+    void *state = NULL;
+    world_tcp = true;
+    assert_int_equal(world_setup(&state), 0);
+    world_tcp = false;
+    struct fake *f = state;
+    char password[SHARED_PASSWORD_BYTES + 1] = "";
+    memset(password, '7', sizeof(password) - 1);
+    int fd = dial_tcp(f), local = dial(f);
+    static const char *const closed[] = {"PING",  "GET k",       "SET k v",     "RAFT.STATUS",
+                                         "MULTI", "CLIENT LIST", "INFO server", "COMMAND COUNT"};
+    for (unsigned i = 0; i < sizeof(closed) / sizeof(closed[0]); i++) {
+        ask(fd, "%s", closed[i]);
+        expect_part(fd, "-NOAUTH ");
+    }
+    ask(fd, "HELLO 3");
+    expect_part(fd, "-NOAUTH ");
+    ask(fd, "AUTH %.63s", password);
+    expect_part(fd, "-WRONGPASS ");
+    ask(fd, "AUTH %.63s8", password);
+    expect_part(fd, "-WRONGPASS ");
+    ask(fd, "AUTH somebody %s", password);
+    expect_part(fd, "-WRONGPASS ");
+    ask(fd, "GET k");
+    expect_part(fd, "-NOAUTH ");
+    ask(fd, "HELLO 3 AUTH default %s", password);
+    expect_part(fd, "proto 3");
+    ask(fd, "SET k v");
+    expect(fd, "OK");
+    ask(fd, "RESET");
+    expect(fd, "RESET");
+    ask(fd, "GET k");
+    expect_part(fd, "-NOAUTH ");
+    ask(fd, "AUTH %s", password);
+    expect(fd, "OK");
+    ask(fd, "GET k");
+    expect(fd, "v");
+    ask(local, "GET k"); /* who comes by the file needs none */
+    expect(local, "v");
+    ask(local, "RESET");
+    expect(local, "RESET");
+    ask(local, "GET k");
+    expect(local, "v");
+    unsigned own = 0;
+    for (unsigned i = 0; i < 2; i++)
+        own += (unsigned)f->shared.users.user[i].used[USERS_CONNS];
+    assert_int_equal(own, 1);
+    assert_int_equal(f->shared.users.used[USERS_CONNS], 2);
+    close(fd);
+    close(local);
+    assert_int_equal(world_teardown(&state), 0);
+}
+
+/* Before AUTH nobody takes memory of the others. */
+static void test_tcp_memory(void **unused)
+{
+    (void)unused;
+    static const uint8_t value[100000];
+    void *state = NULL;
+    world_tcp = true;
+    assert_int_equal(world_setup(&state), 0);
+    world_tcp = false;
+    struct fake *f = state;
+    int fd = dial_tcp(f);
+    put_long(fd, "k", value, sizeof(value) - 10000);
+    send_bytes(fd, "", 0);
+    expect_part(fd, "-BUSY ");
+    ask(fd, "QUIT");
+    expect(fd, "OK");
+    expect_closed(fd);
+    assert_int_equal(world_teardown(&state), 0);
+}
+
 /* A user of no privilege has its share and no more, and all such users leave something over. */
 static void test_users(void **state)
 {
@@ -218,6 +294,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_left, world_setup, world_teardown),
         cmocka_unit_test_setup_teardown(test_refused_later, world_setup, world_teardown),
         cmocka_unit_test(test_stop),
+        cmocka_unit_test(test_tcp),
+        cmocka_unit_test(test_tcp_memory),
         cmocka_unit_test(test_users),
     };
     return world_run(tests, sizeof(tests) / sizeof(tests[0]));

@@ -245,7 +245,8 @@ struct bad {
         CLUSTER "[node]\n" key " = " value "\n",                                                   \
             "f:7: [node] " key ": '" value "' is wrong; " allowed                                  \
     }
-#define NAME_ALLOWED "allowed: 1 to 64 printable ASCII characters, no blanks, quotes, '#', ';'"
+#define NAME_ALLOWED   "allowed: 1 to 64 printable ASCII characters, no blanks, quotes, '#', ';'"
+#define LISTEN_ALLOWED "allowed: an address of this machine alone: 127.0.0.1:PORT or [::1]:PORT"
 #define DIR_ALLOWED                                                                                \
     "allowed: an absolute path of 1 to 159 bytes, no quotes, '#', ';', and no braces but {id}"
 #define SECTIONS_ALLOWED "unknown section; allowed: [cluster] or [node], alone in its line"
@@ -279,10 +280,11 @@ static const struct bad bad_texts[] = {
                                  "max_datagram_bytes, auto_replace_s"},
     {"[node]\nname = x\n",
      "f:2: [node] name: unknown key; allowed: id, data_dir, socket, "
-     "socket_mode, key_file, next_key_file, readers, log_max_bytes, disk_min_free, log_level"},
+     "socket_mode, listen, password_file, key_file, next_key_file, readers, log_max_bytes, "
+     "disk_min_free, log_level"},
     {"[node]\nnode.1 = 127.0.0.1:1\n",
-     "f:2: [node] node.1: unknown key; allowed: id, data_dir, socket, socket_mode, key_file, "
-     "next_key_file, readers, log_max_bytes, disk_min_free, log_level"},
+     "f:2: [node] node.1: unknown key; allowed: id, data_dir, socket, socket_mode, listen, "
+     "password_file, key_file, next_key_file, readers, log_max_bytes, disk_min_free, log_level"},
     {"[cluster]\nname = x\nname = x\n", "f:3: [cluster] name: given twice; allowed: once"},
     {"[node]\nid = 1\n[cluster]\n[node]\nid = 1\n", "f:5: [node] id: given twice; allowed: once"},
     /* nodes */
@@ -404,6 +406,21 @@ static const struct bad bad_texts[] = {
     BAD("key_file", "", DIR_ALLOWED),
     BAD("next_key_file", "/x;y",
         "allowed: an absolute path of 1 to 164 bytes, no quotes, '#', ';', and no braces but {id}"),
+    BAD("listen", "0.0.0.0:6379", LISTEN_ALLOWED),
+    BAD("listen", "192.0.2.1:6379", LISTEN_ALLOWED),
+    BAD("listen", "[::]:6379", LISTEN_ALLOWED),
+    BAD("listen", "[fe80::1%lo]:6379", LISTEN_ALLOWED),
+    BAD("listen", "localhost:6379", LISTEN_ALLOWED), /* a name may come to mean anything */
+    BAD("listen", "127.0.0.1", LISTEN_ALLOWED),
+    BAD("listen", "127.0.0.1:0", LISTEN_ALLOWED),
+    BAD("listen", "6379", LISTEN_ALLOWED),
+    BAD("listen", "127.0.0.1:1,127.0.0.1:2", LISTEN_ALLOWED),
+    {CLUSTER "[node]\nlisten = 127.0.0.1:6379\n",
+     "f: [node] password_file: missing, and with listen every user of this machine may connect. "
+     "Make "
+     "a password with (umask 077; raftctl keygen >FILE), and set password_file = FILE"},
+    {CLUSTER "[node]\npassword_file = /p\n",
+     "f: [node] password_file: given without listen; allowed: both or none"},
     {CLUSTER "[node]\nnext_key_file = /k\n", "f: [node] next_key_file: given without key_file; "
                                              "allowed: both, or key_file alone"},
     BAD("socket", "/" HUNDRED "123456/",
@@ -463,6 +480,8 @@ static void test_limits_are_inclusive(void **state)
         CLUSTER "lease_ms = 3600000\n",
         CLUSTER "max_datagram_bytes = 512\n",
         CLUSTER "max_datagram_bytes = 1452\n[node]\nkey_file = /k\n",
+        CLUSTER "[node]\nlisten = 127.0.0.1:1\npassword_file = /p{id}\n",
+        CLUSTER "[node]\nlisten = [::1]:65535\npassword_file = /p\n",
         CLUSTER "[node]\nreaders = 0\nsocket_mode = 600\nlog_level = debug\n",
         CLUSTER "[node]\nreaders = 8\nsocket_mode = 0777\nlog_level = error\n",
         CLUSTER "[node]\nsocket = /" HUNDRED "12345/\n",
