@@ -12,6 +12,7 @@
 #include "raftd/node/changes.h"
 #include "raftd/node/digests.h"
 #include "raftd/node/envelope.h"
+#include "raftd/node/frees.h"
 #include "raftd/node/keeper.h"
 #include "raftd/node/lease.h"
 #include "raftd/node/links.h"
@@ -66,6 +67,7 @@ struct node {
     struct keeper keeper;
     struct changes changes;
     struct lease lease;
+    struct frees frees;
     struct vitals vitals;
     struct sender sender;
     struct receiver receiver;
@@ -237,6 +239,7 @@ static bool start(struct node *n, const struct wal_report *wal, const struct sna
     changes_init(&n->changes, cfg, &n->io, &n->replica, seen, n);
     vitals_init(&n->vitals, &n->replica, &n->envelope, &n->peers, n->start_us);
     lease_init(&n->lease, replica_raft(&n->replica), writes_process(&n->writes), cfg->lease_us);
+    frees_init(&n->frees, &n->keeper, &n->lease, n->machine);
     n->sender = (struct sender){&n->replica, &n->envelope, &n->links,  &n->digests,
                                 &n->changes, &n->lease,    &n->vitals, &n->peers};
     n->receiver = (struct receiver){cfg,        &n->replica, &n->envelope, &n->links, &n->digests,

@@ -14,7 +14,7 @@
  *   leader completeness what the leader of a term committed is in the log of every later one
  *   state machine       committed entries never change; what is applied, client.c compares
  *   local reads         begin where the node was when it stopped, or a new one first heard of
- *   leases              nobody frees what a node believes to hold: lease.c
+ *   leases              nobody gets what another one believes to hold: lease.c
  *   hard state          durable term never falls, one durable vote per term, over all lives
  */
 #include <assert.h>
@@ -277,7 +277,6 @@ static void check_leader(struct sim *s, struct sim_node *m)
     if (m->lead_term == r->term)
         return;
     m->lead_term = r->term;
-    m->lead_at = s->now;
     s->t.leaders++;
     s->t.handovers += r->why == RAFT_WHY_HANDED;
     if (t->leader != 0)

@@ -89,6 +89,10 @@ uint32_t sim_op_of(struct sim *s, const struct record *rec, struct sender *sende
     uint8_t name[KEY_BYTES];
     if (cmd_decode(rec->data, rec->data_len, &c) < 0)
         sim_broken(s, "command", "entry %" PRIu64 " is no command", rec->index);
+    *sender = (struct sender){c.origin, c.process, c.predecessor, c.number};
+    s->t.frees += cmd_is_housekeeping(&c);
+    if (cmd_is_housekeeping(&c) || (c.flags & CMD_HAS_CONNECTION) != 0)
+        return NO_OP;
     uint32_t op = s->cap_ids == 0 || c.origin == 0
                       ? NO_OP
                       : s->ids[id_slot(s, c.origin - 1u, id_of(c.process, c.number))];
@@ -98,7 +102,6 @@ uint32_t sim_op_of(struct sim *s, const struct record *rec, struct sender *sende
     const struct op *o = &s->ops[op];
     const uint8_t *at = c.items;
     struct cmd_item it = cmd_next(&at);
-    *sender = (struct sender){c.origin, c.process, c.predecessor, c.number};
     if (c.conditions != 0 || c.operations != 1 || it.key_len != key_name(s, o->key, name) ||
         memcmp(it.key, name, it.key_len) != 0 ||
         it.kind != (o->kind == OP_PUT ? CMD_PUT : CMD_DELETE) ||
@@ -145,8 +148,18 @@ static bool takes(struct sim *s, const struct entry *e)
     return s->ops[e->op].committed == 0;
 }
 
+/* A program's command: all that the model takes of it is whose it is. */
+static void program_takes(struct sim *s, const struct entry *e)
+{
+    struct current *c = e->sender.origin != 0 ? &s->current[e->sender.origin - 1] : NULL;
+    if (c != NULL && c->process != e->sender.process && c->process == e->sender.predecessor)
+        *c = (struct current){e->sender.process, 0};
+}
+
 void sim_model_take(struct sim *s, const struct entry *e)
 {
+    if (e->op == NO_OP)
+        program_takes(s, e);
     if (e->op == NO_OP || !takes(s, e))
         return;
     struct op *o = &s->ops[e->op];
@@ -486,6 +499,10 @@ void sim_on_answer(void *ctx, struct request *req)
     struct sim *s = m->sim;
     if (req->kind == REQUEST_CHANGE) {
         sim_on_changed(s, m, req);
+        return;
+    }
+    if (req->client_tag == PROGRAM_TAG) {
+        sim_program_answered(m, req);
         return;
     }
     uint32_t number = (uint32_t)req->client_tag;

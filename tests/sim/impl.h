@@ -45,6 +45,8 @@ enum {
 #define DIR   "/d"
 #define NO_OP UINT32_MAX /* no operation */
 
+#define PROGRAM_TAG UINT64_MAX /* of requests of programs that want the lock */
+
 /* ---- the heap ---- */
 
 enum event_kind {
@@ -266,18 +268,17 @@ struct sim_node {
     uint32_t reads[READS]; /* operations, by read number */
     unsigned n_reads;
 
-    struct entry *tip;         /* of its log in memory */
-    struct entry *committed;   /* last one that was checked */
-    uint64_t lead_term;        /* led it at the last check, 0 = did not lead */
-    uint64_t lead_at;          /* since then, virtual time */
-    uint64_t former;           /* its process before this one, 0 = none ... */
-    uint64_t former_end;       /* ... and when that ended, virtual time */
-    uint64_t durable;          /* durable_index at the last check */
-    uint64_t applied;          /* likewise */
-    uint64_t known;            /* committed at its start, or the first it heard of; 0 = none */
-    struct hard hard;          /* on its disk */
-    uint64_t batches;          /* written */
-    bool unsealed;             /* the last of this process was no idle one */
+    struct entry *tip;       /* of its log in memory */
+    struct entry *committed; /* last one that was checked */
+    uint64_t lead_term;      /* led it at the last check, 0 = did not lead */
+    bool asks, gives;        /* its program: waits for an answer; has begun to give the lock back */
+    uint64_t acts_at;        /* then it does the next thing */
+    uint64_t durable;        /* durable_index at the last check */
+    uint64_t applied;        /* likewise */
+    uint64_t known;          /* committed at its start, or the first it heard of; 0 = none */
+    struct hard hard;        /* on its disk */
+    uint64_t batches;        /* written */
+    bool unsealed;           /* the last of this process was no idle one */
     struct hard maybe[MAYBES]; /* ... with a batch that was under way when the node died, or ... */
     unsigned n_maybe;          /* ... with one that was refused since the last one was durable */
     struct hard *was;          /* what this disk held after each batch, and was found at a start */
@@ -370,6 +371,7 @@ enum stream_rng {
     RNG_KEYS,
     RNGS,
     RNG_HANDOVER = RNGS,
+    RNG_LOCK,
     RNGS_ALL
 };
 
@@ -597,12 +599,12 @@ void sim_broken(struct sim *s, const char *kind, const char *fmt, ...)
     __attribute__((format(printf, 3, 4), noreturn));
 
 /* lease.c */
-/* After a step of a node, which may lead. */
-void sim_check_leases(struct sim *s, const struct sim_node *leader);
-/* The node's process is about to end. */
-void sim_lease_ends(struct sim *s, struct sim_node *m);
-/* All has been well for a while. */
-void sim_check_leases_live(struct sim *s);
+/* After a step of a node. */
+void sim_check_leases(struct sim *s, struct sim_node *m);
+void sim_program_answered(struct sim_node *m, struct request *req);
+/* All is well, and the programs want nothing more. */
+void sim_wait_freed(struct sim *s);
+void sim_check_all_leased(struct sim *s);
 
 /* client.c */
 void sim_clients_init(struct sim *s);

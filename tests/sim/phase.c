@@ -186,7 +186,7 @@ static void idle(struct sim *s)
             sim_broken(s, "idle-disk", "node %u was idle and wrote %" PRIu64 " batches", i + 1,
                        m->batches - batches[i]);
     }
-    sim_check_leases_live(s);
+    sim_check_all_leased(s);
     if (sim_leader(s) != leader)
         sim_broken(s, "idle-leader", "the leader changed while all was well");
     s->t.idle_datagrams = (s->t.datagrams - datagrams) * 1000000 / IDLE_US;
@@ -270,6 +270,8 @@ void sim_live(struct sim *s)
         sim_take_all_back(s);
         (void)wait_for(s, most, true, "not-equal", "not all that are back are equal");
     }
+    sim_wait_freed(s);
+    (void)wait_for(s, most, true, "not-equal", "not everything that was freed is equal");
     sim_check_final(s);
     read_when_quiet(s);
     idle(s);

@@ -290,6 +290,7 @@ void sim_plan(struct sim_options *o, unsigned profile, uint64_t seed, unsigned n
     o->time_us = 20 * (uint64_t)SECOND;
     o->take_held = next(&rng, 2) == 0; /* the core must bear it, too */
     uint64_t own = ~rng, other = ~seed, third = ~(seed + 1);
+    o->locks = PICK(&third, 0, 1) != 0;
     o->lease_us = PICK(&third, 8, 8, 20, 60) * o->election_timeout_us;
     o->handover_us = PICK(&other, 0, 0, 300, 3000, 3000) * MS;
     o->image_us = PICK(&own, 0, 0, 500, 3000) * MS;

@@ -211,6 +211,9 @@ static void add(struct sum *sum, const struct sim_totals *t)
     s->local_reads += t->local_reads;
     s->told += t->told;
     s->compacted += t->compacted;
+    s->held += t->held;
+    s->frees += t->frees;
+    s->overs += t->overs;
     s->boots += t->boots;
     s->leaders += t->leaders;
     s->handovers += t->handovers;
@@ -263,6 +266,9 @@ static void print_stats(const struct sum *sum)
            t->reads, t->lists, t->local_reads, t->histories);
     printf("  watches: told %" PRIu64 " changes, and %" PRIu64 " times that some were forgotten\n",
            t->told, t->compacted);
+    printf("  locks: held in %" PRIu64 " steps, %" PRIu64
+           " processes freed, living ones over in %" PRIu64 " steps\n",
+           t->held, t->frees, t->overs);
     printf("  healed: leader after at most %.1f s, all equal after %.1f s, then at most %" PRIu64
            " datagrams/s\n",
            (double)sum->elected_max_us / 1e6, (double)sum->converged_max_us / 1e6, sum->idle_max);

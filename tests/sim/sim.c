@@ -364,6 +364,7 @@ void sim_boot(struct sim *s, struct sim_node *m)
     m->job_head = m->n_jobs = 0;
     m->n_reads = 0;
     m->lead_term = m->applied = 0;
+    m->asks = m->gives = false;
     m->history_from = newest.index + 1;
     m->known = rep.commit;
     m->committed = &s->root;
@@ -393,7 +394,6 @@ void sim_stop_node(struct sim *s, struct sim_node *m, enum sim_stop how)
         m->up = m->dirty = false;
         m->generation++;
         sim_clients_lost(s, m);
-        sim_lease_ends(s, m);
         node_free(m->node);
         machine_free(m->machine);
         sim_snap_stop(m);
@@ -429,6 +429,7 @@ struct sim *sim_new(const struct sim_options *o)
     for (unsigned i = 0; i < RNGS; i++)
         s->rng[i] = sim_roll(s, (enum stream_rng)i, UINT64_MAX);
     s->rng[RNG_HANDOVER] = ~o->seed; /* came late, as in plan.c */
+    s->rng[RNG_LOCK] = ~(o->seed + 1);
     s->now = 1000000;
     sim_check_init(s);
     sim_clients_init(s);

@@ -79,6 +79,7 @@ struct sim_options {
     uint64_t quantum_us; /* datagrams and disks finish at multiples of it */
     uint64_t election_timeout_us;
     uint64_t lease_us; /* of node_config, 0 = default */
+    bool locks;        /* a program at each node wants a lock */
 
     uint32_t max_value_bytes;
     uint32_t max_data_bytes; /* of node_config, 0 = no limit */
@@ -136,6 +137,8 @@ struct sim_totals {
     uint64_t doubts;    /* nodes that were told that they had lost something, and have it again */
     uint64_t damaged;   /* nodes that started in doubt, with less than they had ... */
     uint64_t healed;    /* ... and those that were healed */
+    uint64_t frees;     /* entries by which leaders freed what a process held */
+    uint64_t held;      /* steps of a node whose program believed that it held the lock */
     uint64_t overs;     /* steps of a leader that would free what a living process held */
     uint64_t faults[SIM_FAULT_COUNT]; /* how often each really happened */
     uint64_t elected_us;              /* liveness: until there was a leader ... */
