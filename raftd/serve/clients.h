@@ -26,18 +26,19 @@ enum {
                                 instances: they get RESULT_BUSY, or the status if they ask for it */
     CLIENTS_GUEST_US = 1000 * 1000, /* how long a guest may stay */
     CLIENTS_ACCEPT_MAX = 16, /* connections taken in one iteration, so that others get a turn */
-    CLIENTS_CONN_OPS_MAX =
-        2048, /* commands of one connection that wait for their answers: enough for a
-                                    pipeline over a slow link; then nothing more is taken */
+    /* Commands of one connection that wait for their answers: enough for a pipeline over a slow link. Then
+     * nothing more is taken. */
+    CLIENTS_CONN_OPS_MAX = 2048,
     /* Limits of all instances together. */
-    CLIENTS_READS_MAX = 16384, /* reads that wait, about 0.5 KiB each, beside the next but one */
+    CLIENTS_READS_MAX =
+        16384, /* reads that wait, about 0.5 KiB each, and what is long of them below */
     CLIENTS_WRITES_MAX = 4096, /* writes without an answer: as many as the node takes */
     CLIENTS_WRITES_MAX_BYTES = 8 << 20,
     CLIENTS_PARTS_MAX_BYTES = 16 << 20, /* long commands that are coming in or wait */
 
-    CLIENTS_RECEIVE_BYTES =
-        32768, /* received at a time; and of a command that is coming in a connection
-                                      may have so much without a share of the number above */
+    /* Received at a time. Of a command that is coming in, a connection may have so much without a share of
+     * the number above. */
+    CLIENTS_RECEIVE_BYTES = 32768,
     /* A command and what RESP puts around its arguments. */
     CLIENTS_COMMAND_MAX_BYTES = CMD_MAX_BYTES + RESP_ARGS_MAX * RESP_HEAD_MAX_BYTES,
     /* A connection ends when a command does not come whole within this time. */

@@ -9,8 +9,8 @@
 #include "raftd/base/rcu.h"
 
 enum {
-    SMALL_BYTES =
-        512, /* an answer of so few needs no share: nothing is asked of who does not take them */
+    /* An answer of so few needs no share: nothing is asked of who does not take them. */
+    SMALL_BYTES = 512,
     OUT_KEEP_BYTES = 32768, /* an empty buffer larger than this gives its memory back */
     WORK_LOOKED = 8,        /* keys that are looked at in one unit of work */
 };

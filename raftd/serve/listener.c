@@ -136,7 +136,10 @@ int listener_open_tcp(struct listener *l, const char *name, const struct sockadd
     int error = errno;
     if (fd >= 0)
         (void)close(fd);
-    return fail(err, err_size, name, "cannot listen there", error);
+    return fail(err, err_size, name,
+                error == EPERM ? "cannot listen there (systemd: SocketBindAllow= of the unit)"
+                               : "cannot listen there",
+                error);
 }
 
 int listener_renew(struct listener *l, char *err, size_t err_size)

@@ -18,7 +18,7 @@ enum users_what {
     USERS_READS,       /* reads that wait for the leader's word, or for room for their answer */
     USERS_WRITES,      /* writes without an answer */
     USERS_WRITE_BYTES, /* bytes of such writes */
-    USERS_PART_BYTES,  /* bytes of values that are arriving in parts */
+    USERS_PART_BYTES,  /* bytes of long commands that are coming in, or wait */
     USERS_OUT_BYTES,   /* bytes of answers that nobody has read yet */
     USERS_WHAT,
 };
