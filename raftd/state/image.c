@@ -12,10 +12,12 @@
 #include "raftd/state/holders.h"
 #include "raftd/state/kv.h"
 #include "raftd/state/origins.h"
+#include "raftd/state/outcomes.h"
 
 enum {
     SECTION_ORIGINS = 1,
     SECTION_KEYS = 2,
+    SECTION_OUTCOMES = 3,
     SECTION_CLAIMS = 4,
     OBJECT_HEAD_BYTES = 40,
     OBJECT_MAX_BYTES = OBJECT_HEAD_BYTES + CMD_KEY_MAX_BYTES + CMD_VALUE_MAX_BYTES,
@@ -29,8 +31,9 @@ void image_digest_of(const struct state_parts *parts, uint8_t out[IMAGE_DIGEST_B
 {
     const struct kv_view keys = kv_draft(parts->keys), claims = kv_draft(parts->claims);
     const uint64_t *origins = origins_digest(parts->origins);
-    put_u64(out, keys.digest[0] + claims.digest[1] + origins[0]);
-    put_u64(out + 8, keys.digest[1] + claims.digest[0] + origins[1]);
+    const uint64_t *outcomes = outcomes_digest(parts->outcomes);
+    put_u64(out, keys.digest[0] + claims.digest[1] + origins[0] + outcomes[0]);
+    put_u64(out + 8, keys.digest[1] + claims.digest[0] + origins[1] + outcomes[1]);
 }
 
 /* ---- from a state ------------------------------------------------------------------------ */
@@ -43,6 +46,7 @@ struct image {
     struct kv_cursor cursor;
     const struct kv_object *object; /* of the section that comes next, NULL at the end ... */
     size_t object_at;               /* ... and how many bytes of it were given */
+    uint64_t outcome;               /* number of the row that comes next */
     uint8_t digest[IMAGE_DIGEST_BYTES];
     uint8_t chunk[IMAGE_CHUNK_MAX_BYTES];
     uint8_t origins[];
@@ -67,12 +71,15 @@ struct image *image_new(const struct state_parts *parts)
     image->origins_at = 0;
     image->origins_len = len;
     image->section = 0;
+    outcomes_freeze(parts->outcomes);
+    image->outcome = kv_image_view(image->keys)->outcomes.begin;
     image_digest_of(parts, image->digest);
     return image;
 }
 
 void image_free(struct image *image, const struct state_parts *parts)
 {
+    outcomes_thaw(parts->outcomes);
     kv_thaw(parts->keys, image->keys);
     kv_thaw(parts->claims, image->claims);
     origins_free(image->copy);
@@ -148,6 +155,14 @@ static size_t put_object(struct image *image, uint8_t *to, size_t room)
     return head + n;
 }
 
+/* Puts what comes next of the rows of tokens. Returns how many bytes. */
+static size_t put_outcomes(struct image *image, uint8_t *to, size_t room)
+{
+    size_t n = outcomes_encode(&kv_image_view(image->keys)->outcomes, image->outcome, to, room);
+    image->outcome += n;
+    return n * OUTCOME_BYTES;
+}
+
 int image_next(struct image *image, uint16_t *section, const uint8_t **bytes, size_t *len)
 {
     size_t left = image->origins_len - image->origins_at;
@@ -163,9 +178,16 @@ int image_next(struct image *image, uint16_t *section, const uint8_t **bytes, si
     if (image->section == 0)
         begin_section(image, SECTION_KEYS, image->keys);
     if (image->section == SECTION_KEYS && image->object == NULL)
-        begin_section(image, SECTION_CLAIMS, image->claims);
+        image->section = SECTION_OUTCOMES;
     *section = image->section;
     *len = 0;
+    if (image->section == SECTION_OUTCOMES) {
+        *len = put_outcomes(image, image->chunk, sizeof image->chunk);
+        if (*len > 0)
+            return 1;
+        begin_section(image, SECTION_CLAIMS, image->claims);
+        *section = image->section;
+    }
     for (size_t n = 1; image->object != NULL && n > 0; *len += n)
         n = put_object(image, image->chunk + *len, sizeof image->chunk - *len);
     return *len > 0;
@@ -187,11 +209,12 @@ struct image_load *image_load_new(void)
     struct image_load *l = malloc(sizeof *l);
     if (l == NULL)
         return NULL;
-    l->parts = (struct state_parts){.keys = kv_new(), .claims = kv_new()};
+    l->parts = (struct state_parts){
+        .keys = kv_new(), .claims = kv_new(), .outcomes = outcomes_new()};
     l->held = 0;
     l->section = l->key_len = 0;
     l->have = 0;
-    if (l->parts.keys != NULL && l->parts.claims != NULL)
+    if (l->parts.keys != NULL && l->parts.claims != NULL && l->parts.outcomes != NULL)
         return l;
     image_load_free(l);
     return NULL;
@@ -204,6 +227,7 @@ void image_load_free(struct image_load *l)
     kv_free(l->parts.keys);
     kv_free(l->parts.claims);
     origins_free(l->parts.origins);
+    outcomes_free(l->parts.outcomes);
     free(l);
 }
 
@@ -293,12 +317,30 @@ static int load_origins(struct image_load *l)
     return 0;
 }
 
+static int load_outcomes(struct image_load *l, const uint8_t *bytes, size_t len)
+{
+    while (len > 0) {
+        size_t n = (size_t)min_u64(OUTCOME_BYTES - l->have, len);
+        memcpy(l->buf + l->have, bytes, n);
+        l->have += n;
+        bytes += n;
+        len -= n;
+        bool bad;
+        if (l->have < OUTCOME_BYTES)
+            return 0;
+        if (!outcomes_decode(l->parts.outcomes, l->buf, &bad))
+            return bad ? -EBADMSG : -ENOMEM;
+        l->have = 0;
+    }
+    return 0;
+}
+
 /* There is no more of the present section. */
 static int end_section(struct image_load *l)
 {
     if (l->section == SECTION_ORIGINS)
         return load_origins(l);
-    return l->have == 0 ? 0 : -EBADMSG; /* an object is cut */
+    return l->have == 0 ? 0 : -EBADMSG; /* an object or a row is cut */
 }
 
 int image_load_chunk(struct image_load *l, uint16_t section, const uint8_t *bytes, size_t len)
@@ -319,6 +361,7 @@ int image_load_chunk(struct image_load *l, uint16_t section, const uint8_t *byte
         memcpy(l->buf + l->have, bytes, len);
         l->have += len;
         return 0;
+    case SECTION_OUTCOMES: return load_outcomes(l, bytes, len);
     case SECTION_KEYS:
     case SECTION_CLAIMS: return load_objects(l, bytes, len);
     default: return (section & IMAGE_OPTIONAL) != 0 ? 0 : -ENOTSUP;

@@ -8,7 +8,8 @@
  *                 0 u64 create revision   8 u64 modify revision   16 u64 expiry   24 u64 holder
  *                32 u32 value length     36 u16 key length        38 u16 0
  *                40 key, then value
- *   section 4   likewise, the claims of holders (holders.h); only if there are any
+ *   section 3   what became of the newest requests with tokens, see outcomes.c
+ *   section 4   as section 2, the claims of holders (holders.h); only if there are any
  *
  * A reader refuses a section that it does not know, unless its number has IMAGE_OPTIONAL in it.
  *
@@ -31,6 +32,7 @@ enum {
 
 struct kv;
 struct origins;
+struct outcomes;
 struct image;
 struct image_load;
 
@@ -39,6 +41,7 @@ struct state_parts {
     struct kv *keys;
     struct kv *claims; /* holders.h */
     struct origins *origins;
+    struct outcomes *outcomes;
 };
 
 /* An image of what was last published of keys and claims, and of the origins as they are now; all as of one

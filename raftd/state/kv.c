@@ -227,6 +227,11 @@ void kv_clear(struct kv *kv)
     kv->now = (struct kv_view){0};
 }
 
+void kv_set_outcomes(struct kv *kv, const struct outcomes_view *outcomes)
+{
+    kv->now.outcomes = *outcomes;
+}
+
 uint64_t kv_count(const struct kv *kv)
 {
     return kv->now.count;

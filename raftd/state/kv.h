@@ -18,6 +18,7 @@
 
 #include "raftd/base/rcu.h"
 #include "raftd/state/history.h"
+#include "raftd/state/outcomes.h"
 #include "raftd/state/tree.h"
 
 enum {
@@ -90,6 +91,9 @@ struct kv_view kv_draft(const struct kv *kv);
 /* What a key counts. */
 uint64_t kv_cost(size_t key_len, size_t value_len);
 
+/* What is published next has these outcomes. */
+void kv_set_outcomes(struct kv *kv, const struct outcomes_view *outcomes);
+
 /* Publishes all that was written in one step, as of this index and cluster time, which never fall. False: no
  * memory, and nothing is published yet. */
 bool kv_publish(struct kv *kv, uint64_t index, uint64_t cluster_ms);
@@ -121,7 +125,8 @@ struct kv_view {
      * of memory, makes two nodes differ at one index, their sums differ, but for one chance in 2^128. It is
      * no proof against somebody who chooses keys and values. */
     uint64_t digest[2];
-    struct history_view history; /* of an image: not to be used */
+    struct history_view history;   /* of an image: not to be used */
+    struct outcomes_view outcomes; /* of requests with tokens, as of the same index */
 };
 
 /* The newest one. In a read-side section; it is valid until that ends. */

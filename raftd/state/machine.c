@@ -12,6 +12,7 @@
 #include "raftd/state/image.h"
 #include "raftd/state/kv.h"
 #include "raftd/state/origins.h"
+#include "raftd/state/outcomes.h"
 #include "raftd/state/transaction.h"
 
 enum {
@@ -22,6 +23,7 @@ struct machine {
     struct kv *kv;
     struct kv *claims; /* holders.h */
     struct origins *origins;
+    struct outcomes *outcomes;
     uint64_t index, cluster_ms;     /* of the last entry applied */
     struct transaction transaction; /* of one call */
 };
@@ -34,7 +36,8 @@ struct machine *machine_new(struct kv *kv)
     m->kv = kv;
     m->claims = kv_new();
     m->origins = origins_new();
-    if (m->claims != NULL && m->origins != NULL)
+    m->outcomes = outcomes_new();
+    if (m->claims != NULL && m->origins != NULL && m->outcomes != NULL)
         return m;
     machine_free(m);
     return NULL;
@@ -46,12 +49,14 @@ void machine_free(struct machine *m)
         return;
     kv_free(m->claims);
     origins_free(m->origins);
+    outcomes_free(m->outcomes);
     free(m);
 }
 
 static struct state_parts parts_of(const struct machine *m)
 {
-    return (struct state_parts){.keys = m->kv, .claims = m->claims, .origins = m->origins};
+    return (struct state_parts){
+        .keys = m->kv, .claims = m->claims, .origins = m->origins, .outcomes = m->outcomes};
 }
 
 /* Some claim of a process, or of one connection of it. */
@@ -141,8 +146,23 @@ static bool change_claims(struct machine *m, const struct cmd *c, enum outcome *
     return ok;
 }
 
-/* Applies a command that was not applied before. */
-static bool apply_new(struct machine *m, const struct cmd *c, const struct sender *s,
+/* A command whose token says that it is not to be done: another one with this token was, or may have been. */
+static bool refused_by_token(const struct machine *m, const struct cmd *c, struct applied *a)
+{
+    struct kept first = {m->index, MACHINE_TOO_OLD};
+    if ((c->flags & CMD_HAS_TOKEN) == 0)
+        return false;
+    enum outcomes_say says = outcomes_look(m->outcomes, &c->token, m->index, &first);
+    if (says == OUTCOME_NEW)
+        return false;
+    a->repeated = says == OUTCOME_KNOWN;
+    a->outcome = first.outcome;
+    a->revision = first.index;
+    return true;
+}
+
+/* Does it. False: no memory. */
+static bool carry_out(struct machine *m, const struct cmd *c,
                       const struct machine_listener *listener, struct applied *a)
 {
     struct transaction *t = &m->transaction;
@@ -156,7 +176,17 @@ static bool apply_new(struct machine *m, const struct cmd *c, const struct sende
         if (!transaction_carry_out(t, m->kv, m->claims))
             return false;
     }
-    return origins_keep(m->origins, s, (struct kept){m->index, (uint8_t)a->outcome});
+    struct kept kept = {m->index, (uint8_t)a->outcome};
+    return (c->flags & CMD_HAS_TOKEN) == 0 || outcomes_keep(m->outcomes, &c->token, kept);
+}
+
+/* Applies a command that was not applied before. */
+static bool apply_new(struct machine *m, const struct cmd *c, const struct sender *s,
+                      const struct machine_listener *listener, struct applied *a)
+{
+    if (!refused_by_token(m, c, a) && !carry_out(m, c, listener, a))
+        return false;
+    return origins_keep(m->origins, s, (struct kept){a->revision, (uint8_t)a->outcome});
 }
 
 void machine_pass(struct machine *m, uint64_t index, uint64_t cluster_ms)
@@ -203,9 +233,14 @@ bool machine_apply(struct machine *m, uint64_t index, uint64_t cluster_ms, const
 
 bool machine_publish(struct machine *m)
 {
+    const struct outcomes_view outcomes = outcomes_view(m->outcomes);
+    kv_set_outcomes(m->kv, &outcomes);
     /* Claims change rarely. They come first: who sees the keys of an index sees its claims, too. */
-    return (kv_all_published(m->claims) || kv_publish(m->claims, m->index, m->cluster_ms)) &&
-           kv_publish(m->kv, m->index, m->cluster_ms);
+    if (!(kv_all_published(m->claims) || kv_publish(m->claims, m->index, m->cluster_ms)) ||
+        !kv_publish(m->kv, m->index, m->cluster_ms))
+        return false;
+    outcomes_published(m->outcomes);
+    return true;
 }
 
 const struct kv *machine_claims(const struct machine *m)
@@ -240,6 +275,8 @@ bool machine_is_full_for(struct machine *m, const uint8_t *cmd, size_t len, uint
     assert(rc == 0);
     (void)rc;
     c.limit = limit;
+    if ((c.flags & CMD_HAS_TOKEN) != 0)
+        return false; /* a copy may be under way from another node */
     return transaction_work_out(&m->transaction, m->kv, m->claims, &c, m->index + 1, m->cluster_ms,
                                 &failed) == MACHINE_FULL;
 }
@@ -277,14 +314,19 @@ void machine_replace(struct machine *m, struct image_load *load, uint64_t index,
     m->origins = parts.origins;
     m->index = index;
     m->cluster_ms = cluster_ms;
+    outcomes_replace(m->outcomes, parts.outcomes);
+    const struct outcomes_view outcomes = outcomes_view(m->outcomes);
+    kv_set_outcomes(parts.keys, &outcomes);
     kv_replace(m->claims, parts.claims, index, cluster_ms);
     kv_replace(m->kv, parts.keys, index, cluster_ms);
+    outcomes_published(m->outcomes);
 }
 
 void machine_discard(struct machine *m, struct image_load *load)
 {
     const struct state_parts parts = image_load_take(load);
     origins_free(parts.origins);
+    outcomes_free(parts.outcomes);
     kv_discard(m->kv, parts.keys);
     kv_discard(m->claims, parts.claims);
 }

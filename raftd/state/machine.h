@@ -2,7 +2,8 @@
  *
  * What it does depends on the entries alone, so it is the same on all nodes, whatever their
  * configurations and clocks say. The state is the keys (kv.h), and what became of the newest commands of each
- * origin (origins.h), by which a command that comes again is not applied again.
+ * origin (origins.h) and of the newest requests with tokens (outcomes.h). By these, a command that comes
+ * again is not applied again.
  *
  * A command is a transaction (cmd.h). Its conditions and operations are looked at in order, each on the
  * state as the operations before it leave it. If a condition does not hold or an operation can't be done,
@@ -73,7 +74,8 @@ enum outcome {
     /* Nor was anything decided. A copy of the command may have been applied, or not: */
     MACHINE_ENDED = 7,     /* its process is not the current one of its origin */
     MACHINE_CANT_TELL = 8, /* it is too old for its window */
-    MACHINE_TOO_OLD = 11,  /* its token is too old: see outcomes.h */
+    MACHINE_TOO_OLD =
+        11, /* its token is, so a request with that one may have been done (outcomes.h) */
     MACHINE_CROWD = 9, /* no node with that id can write any more; no copy was or will be applied */
 };
 
@@ -137,7 +139,8 @@ uint64_t machine_cluster_ms(const struct machine *m);
 /* The earliest expiry of all keys, cluster time; UINT64_MAX: none has one. */
 uint64_t machine_next_expiry(const struct machine *m);
 
-/* A well-formed command, applied now, would be MACHINE_FULL. */
+/* A well-formed command, applied now, would be MACHINE_FULL, and no copy of it can be under way elsewhere: it
+ * has no token. */
 bool machine_is_full_for(struct machine *m, const uint8_t *cmd, size_t len, uint16_t limit);
 
 /* Keeps the state as it is now, all of it published, until machine_thaw(): see image.h. NULL: there is an

@@ -28,6 +28,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "raftd/state/kept.h"
+
 enum {
     ORIGIN_WINDOW = 4096, /* commands that a process may have under way; 36 KiB per origin */
     ORIGINS_MAX = 32,     /* twice as many as there may be members; bounds memory and snapshots */
@@ -36,12 +38,6 @@ enum {
     ORIGIN_KEPT_BYTES = 12,
     ORIGINS_BYTES_MAX = ORIGINS_HEAD_BYTES +
                         ORIGINS_MAX * (ORIGIN_HEAD_BYTES + ORIGIN_WINDOW * ORIGIN_KEPT_BYTES),
-};
-
-/* What is kept of a command. The outcome is a number of the caller's. */
-struct kept {
-    uint64_t index; /* of its log entry, never 0 */
-    uint8_t outcome;
 };
 
 /* Who sends a command, see cmd.h. */

@@ -71,6 +71,11 @@ static void apply(struct world *w, uint8_t kind, const void *key, size_t key_len
                     .process = process != 0 ? process : 100U + origin,
                     .predecessor = process,
                     .number = ++w->number};
+    if (w->number % 3 == 0) {
+        c.flags = CMD_HAS_TOKEN;
+        put_u64(c.token.random, w->number);
+        c.token.index = w->index;
+    }
     struct applied a;
     size_t size = cmd_encode(buf, &c, &it);
     w->index++;
@@ -378,7 +383,7 @@ static void test_windows(void **state)
     world_free(&b);
 }
 
-/* Of two small objects and a window: any bit changed, any byte missing. */
+/* Of small objects, a window and a token: any bit changed, any byte missing. */
 static void test_hostile(void **state)
 {
     (void)state;
@@ -386,9 +391,10 @@ static void test_hostile(void **state)
     struct row r;
     put(&w, "a", "one");
     put(&w, "b", "");
+    put(&w, "b", "");
     assert_true(machine_publish(w.m));
     take_row(&r, &w);
-    assert_int_equal(r.n, 2);
+    assert_int_equal(r.n, 3);
     for (unsigned i = 0; i < r.n; i++) {
         for (size_t at = 0; at < r.chunks[i].len; at++)
             for (unsigned bit = 0; bit < 8; bit++) {
@@ -527,8 +533,9 @@ static void test_digest_has_all(void **state)
     const struct kv_content c = {
         .key = (const uint8_t *)"k", .key_len = 1, .create_revision = 1, .modify_revision = 1};
     const struct sender s = {.origin = 1, .process = 2, .number = 3};
-    struct state_parts parts = {.keys = kv_new(), .claims = kv_new(), .origins = origins_new()};
-    uint8_t d[4][IMAGE_DIGEST_BYTES];
+    const struct cmd_token token = {"sixteen letters.", 3};
+    struct state_parts parts = {kv_new(), kv_new(), origins_new(), outcomes_new()};
+    uint8_t d[5][IMAGE_DIGEST_BYTES];
     image_digest_of(&parts, d[0]);
     assert_int_equal(kv_put(parts.keys, &c), KV_DONE);
     image_digest_of(&parts, d[1]);
@@ -537,12 +544,15 @@ static void test_digest_has_all(void **state)
     image_digest_of(&parts, d[2]);
     assert_true(origins_keep(parts.origins, &s, (struct kept){4, 5}));
     image_digest_of(&parts, d[3]);
-    for (unsigned i = 0; i < 4 * 4; i++)
-        for (unsigned half = 0; half < 16 && i / 4 != i % 4; half += 8)
-            assert_memory_not_equal(d[i / 4] + half, d[i % 4] + half, 8);
+    assert_true(outcomes_keep(parts.outcomes, &token, (struct kept){4, 5}));
+    image_digest_of(&parts, d[4]);
+    for (unsigned i = 0; i < 5 * 5; i++)
+        for (unsigned half = 0; half < 16 && i / 5 != i % 5; half += 8)
+            assert_memory_not_equal(d[i / 5] + half, d[i % 5] + half, 8);
     kv_free(parts.keys);
     kv_free(parts.claims);
     origins_free(parts.origins);
+    outcomes_free(parts.outcomes);
 }
 
 int main(void)
