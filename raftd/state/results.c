@@ -7,6 +7,12 @@
 void results_keep(struct results *r, const struct told *told, unsigned n)
 {
     size_t size = n * sizeof *told;
+    if (n == 1 && told->value == NULL) {
+        r->only = *told;
+        r->told = &r->only;
+        r->n = 1;
+        return;
+    }
     for (unsigned i = 0; i < n; i++)
         size += told[i].value_len;
     struct told *copy = malloc(size);
@@ -27,7 +33,8 @@ void results_keep(struct results *r, const struct told *told, unsigned n)
 
 void results_free(struct results *r)
 {
-    free(r->told);
+    if (r->told != &r->only)
+        free(r->told);
     r->told = NULL;
     r->n = 0;
 }
