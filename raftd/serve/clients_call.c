@@ -9,6 +9,8 @@
 #include "raftd/base/rcu.h"
 #include "raftd/serve/clients_impl.h"
 
+static enum blocked once(struct conn *conn, const struct call *call);
+
 /* What the engine serves itself: each returns what the call waits for, as call_take(). */
 static const struct {
     const char *name;
@@ -27,6 +29,7 @@ static const struct {
     {"raft.snapshot", own_snapshot},
     {"raft.fetch", own_fetch},
     {"raft.timeout", own_timeout},
+    {"raft.once", once},
     {"raft.watch", watch_start},
     {"subscribe", watch_subscribe},
     {"psubscribe", watch_subscribe},
@@ -119,7 +122,7 @@ static enum result queue_one(struct conn *conn, const struct call *call)
 }
 
 /* Queues a read or a write. */
-static enum blocked queue(struct conn *conn, const struct call *call)
+static enum blocked queue(struct conn *conn, const struct call *call, const struct cmd_token *token)
 {
     const char *error = NULL;
     enum result result;
@@ -129,6 +132,7 @@ static enum blocked queue(struct conn *conn, const struct call *call)
         result = queue_one(conn, call);
     } else {
         struct cmd_build *b = build_begin(conn);
+        b->token = token;
         error = call->command->build(call, b);
         result = error == NULL ? queue_write(conn, call->command, NULL, b) : RESULT_BAD;
     }
@@ -137,6 +141,17 @@ static enum blocked queue(struct conn *conn, const struct call *call)
     if (conn->ops > 0)
         return BLOCKED_ORDER;
     answer_error(conn, error != NULL ? error : result_text(conn->clients, result, false));
+    return BLOCKED_NOT;
+}
+
+static enum blocked once(struct conn *conn, const struct call *call)
+{
+    struct call inner;
+    struct cmd_token token;
+    const char *error = command_once(call, &inner, &token);
+    if (error == NULL)
+        return queue(conn, &inner, &token);
+    answer_error(conn, error);
     return BLOCKED_NOT;
 }
 
@@ -160,7 +175,7 @@ enum blocked call_take(struct conn *conn, struct call *call)
         return BLOCKED_NOT;
     }
     if (is_queued(call))
-        return queue(conn, call);
+        return queue(conn, call, NULL);
     if (call->command->kind == COMMAND_ENGINE)
         return enter(conn, call);
     enum blocked blocked = answer(conn, say_local, &(struct local){conn, call});

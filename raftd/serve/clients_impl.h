@@ -60,6 +60,7 @@ struct pending {
     enum pending_state state;
     bool local;                 /* a read that asks no leader */
     bool exec;                  /* the answer is an array with those of all calls */
+    bool once;                  /* it is an array around that of the call, see say_once() */
     enum result refused;        /* RESULT_OK, or why nothing was done */
     uint64_t ticket;            /* of a read: may be served when read_done reaches it */
     uint64_t deadline_us;       /* of a read */

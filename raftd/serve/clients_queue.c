@@ -35,6 +35,7 @@ struct cmd_build *build_begin(struct conn *conn)
     struct cmd_build *b = &conn->clients->build;
     b->conditions = b->operations = b->numbers = b->shape = 0;
     b->error = NULL;
+    b->token = NULL;
     b->max_value_bytes = conn->clients->shared->max_value_bytes;
     return b;
 }
@@ -296,6 +297,10 @@ enum result queue_write(struct conn *conn, const struct command *only, struct cd
     struct cmd_item items[CMD_CONDITIONS_MAX + CMD_OPERATIONS_MAX];
     struct cmd cmd = {.conditions = (uint8_t)b->conditions, .operations = (uint8_t)b->operations};
     const struct cmd_item *all = b->operation;
+    if (b->token != NULL) {
+        cmd.flags = CMD_HAS_TOKEN;
+        cmd.token = *b->token;
+    }
     if (b->conditions > 0) {
         memcpy(items, b->condition, b->conditions * sizeof *items);
         memcpy(items + b->conditions, b->operation, b->operations * sizeof *items);
@@ -308,7 +313,10 @@ enum result queue_write(struct conn *conn, const struct command *only, struct cd
     if (req == NULL)
         return RESULT_BUSY;
     (void)cmd_encode(req->cmd, &cmd, all);
-    return queue_request(conn, req, only != NULL ? &one : NULL, calls);
+    enum result result = queue_request(conn, req, only != NULL ? &one : NULL, calls);
+    if (result == RESULT_OK)
+        rcu_container(conn->pending.prev, struct pending, link)->once = b->token != NULL;
+    return result;
 }
 
 /* The first in the queue was a read: behind it all writes were held, up to the next read. */
@@ -393,6 +401,21 @@ static bool as_watched(const struct saying *s)
     return true;
 }
 
+/* The revision, 0 if nothing was done; whether that was earlier; and the answer, nil if it is not known
+ * any more. */
+static void say_once(const struct saying *s, struct resp_out *out)
+{
+    const struct results *r = &s->p->req->results;
+    bool done = s->p->refused == RESULT_OK;
+    resp_array(out, 3);
+    resp_int(out, done ? (int64_t)r->revision : 0);
+    resp_int(out, r->repeated);
+    if (r->repeated || (done && r->told == NULL))
+        resp_null(out);
+    else
+        tell(s, rcu_container(s->p->calls.next, struct kept_call, link), out);
+}
+
 static void say_calls(const void *what, struct resp_out *out)
 {
     const struct saying *s = what;
@@ -401,6 +424,10 @@ static void say_calls(const void *what, struct resp_out *out)
     size_t n = 0;
     if (s->call != NULL) {
         show(s, s->call, out);
+        return;
+    }
+    if (p->once) {
+        say_once(s, out);
         return;
     }
     if (p->exec && p->req == NULL && !as_watched(s)) {
@@ -512,6 +539,8 @@ static enum blocked answer_request(const struct pending *p)
         error = conn->clients->why;
     } else if (p->refused == RESULT_REFUSED) {
         error = refusal_text(req);
+    } else if (req->results.outcome == MACHINE_TOO_OLD) {
+        error = "CANTTELL this write may have been done or not: its token is too old";
     } else if (p->refused != RESULT_OK) {
         error = result_text(conn->clients, p->refused, true);
     }

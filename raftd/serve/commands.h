@@ -53,8 +53,9 @@ struct cmd_build {
     struct cmd_item operation[CMD_OPERATIONS_MAX];
     unsigned numbers;
     uint8_t number[CMD_CONDITIONS_MAX + CMD_OPERATIONS_MAX][CMD_NUMBER_BYTES];
-    uint32_t max_value_bytes; /* set by the caller: values over it are refused */
-    const char *error;        /* why the first item that could not be added was not */
+    const struct cmd_token *token; /* the caller's: the transaction has it; NULL: none */
+    uint32_t max_value_bytes;      /* set by the caller: values over it are refused */
+    const char *error;             /* why the first item that could not be added was not */
     char error_text[96];
     uint32_t shape; /* build: what `tell` has to know beside what was told, as the command likes */
 };

@@ -19,6 +19,8 @@ void show_keys(const struct sight *s, const struct call *call, struct resp_out *
 const char *check_scan(const struct call *call);
 void show_scan(const struct sight *s, const struct call *call, struct resp_out *out);
 void show_raft_get(const struct sight *s, const struct call *call, struct resp_out *out);
+const char *check_token(const struct call *call);
+void show_raft_outcome(const struct sight *s, const struct call *call, struct resp_out *out);
 const char *check_raft_list(const struct call *call);
 void show_raft_list(const struct sight *s, const struct call *call, struct resp_out *out);
 

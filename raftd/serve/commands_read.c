@@ -6,7 +6,9 @@
 #include "raftd/serve/commands_impl.h"
 #include "raftd/serve/cursors.h"
 #include "raftd/serve/glob.h"
+#include "raftd/serve/token.h"
 #include "raftd/state/kv.h"
+#include "raftd/state/machine.h"
 
 enum {
     SCAN_KEYS = 10,       /* a page without COUNT, as everywhere */
@@ -260,6 +262,45 @@ void show_raft_get(const struct sight *s, const struct call *call, struct resp_o
     resp_int(out, (int64_t)o->modify_revision);
     resp_int(out, ttl_ms(s, o));
     mark(s, out);
+}
+
+static const char *outcome_word(enum outcome outcome)
+{
+    switch (outcome) {
+    case MACHINE_DONE: return "done";
+    case MACHINE_NO_KEY: return "no_key";
+    case MACHINE_SKIPPED: return "skipped";
+    case MACHINE_CONDITION: return "condition";
+    case MACHINE_FULL: return "full";
+    case MACHINE_NOT_NUMBER: return "not_a_number";
+    case MACHINE_OVERFLOW: return "overflow";
+    default: return "refused";
+    }
+}
+
+const char *check_token(const struct call *call)
+{
+    struct cmd_token token;
+    return token_read(&call->argv[1], &token) ? NULL
+                                              : "ERR this is no token: RAFT.TOKEN makes them";
+}
+
+/* What became of the first entry with that token, and its revision, 0 if nothing was done. */
+void show_raft_outcome(const struct sight *s, const struct call *call, struct resp_out *out)
+{
+    struct cmd_token token;
+    struct kept first;
+    (void)token_read(&call->argv[1], &token);
+    switch (outcomes_find(&s->view->outcomes, &token, s->view->index + 1, &first)) {
+    case OUTCOME_NEW: resp_null(out); break;
+    case OUTCOME_TOO_OLD:
+        resp_error(out, "CANTTELL this write may have been done or not: its token is too old");
+        break;
+    case OUTCOME_KNOWN:
+        resp_array(out, 2);
+        resp_text(out, outcome_word((enum outcome)first.outcome));
+        resp_int(out, outcome_is_done((enum outcome)first.outcome) ? (int64_t)first.index : 0);
+    }
 }
 
 struct list {

@@ -112,12 +112,13 @@ static void apply_write(struct fake *f, struct request *q)
     assert_true(machine_apply(f->machine, f->index, 0, q->cmd, q->cmd_len, &listener, &applied));
     assert_true(machine_publish(f->machine));
     shared_show(&f->shared, f->index);
-    q->result = RESULT_REFUSED;
+    q->result = applied.outcome == MACHINE_TOO_OLD ? RESULT_UNKNOWN : RESULT_REFUSED;
     if (outcome_is_done(applied.outcome))
         q->result = applied.outcome == MACHINE_NO_KEY ? RESULT_NO_KEY : RESULT_OK;
     q->results.outcome = applied.outcome;
     q->results.at = applied.at;
-    q->results.revision = f->index;
+    q->results.repeated = applied.repeated;
+    q->results.revision = applied.repeated ? applied.revision : f->index;
 }
 
 static void answer_one(struct fake *f, struct request *q)
