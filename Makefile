@@ -19,6 +19,8 @@ BINDIR ?= $(PREFIX)/bin
 SBINDIR ?= $(PREFIX)/sbin
 MANDIR ?= $(PREFIX)/share/man
 SYSCONFDIR ?= /etc
+BASH_COMPLETION ?= $(PREFIX)/share/bash-completion/completions/raftctl
+ZSH_COMPLETION ?= $(PREFIX)/share/zsh/site-functions/_raftctl
 # Not /lib, which is a link since Debian 12: a staging tree with a directory there would replace it.
 UNITDIR ?= /usr/lib/systemd/system
 INSTALL ?= install
@@ -103,7 +105,7 @@ UNITS := $(basename $(notdir $(wildcard tests/unit/test_*.c)))
 BENCHES := $(basename $(notdir $(wildcard tests/bench/*.c)))
 E2E_TOOLS := $(basename $(notdir $(wildcard tests/e2e/*.c)))
 FUZZERS := $(basename $(notdir $(wildcard tests/fuzz/fuzz_*.c)))
-SCRIPTS := .ci/run tests/check tests/cov tests/cross tests/house $(wildcard tests/demo tests/bench/bench tests/bench/bench-loss tests/bench/flood tests/bench/disk tests/bench/wear tests/bench/slow-link tests/bench/members tests/mutants/put tests/mutants/run tests/*/*.sh)
+SCRIPTS := .ci/run tests/check tests/cov tests/cross tests/house $(wildcard raftd/raftctl.bash tests/demo tests/bench/bench tests/bench/bench-loss tests/bench/flood tests/bench/disk tests/bench/wear tests/bench/slow-link tests/bench/members tests/mutants/put tests/mutants/run tests/*/*.sh)
 
 DAEMON_LIBS := -lev -lurcu-memb -lurcu-cds -lurcu-common -lsodium
 
@@ -291,13 +293,15 @@ fmt:
 install: all
 	$(INSTALL) -d $(DESTDIR)$(SBINDIR) $(DESTDIR)$(BINDIR) $(DESTDIR)$(MANDIR)/man1 \
 	  $(DESTDIR)$(MANDIR)/man5 $(DESTDIR)$(MANDIR)/man7 $(DESTDIR)$(MANDIR)/man8 $(DESTDIR)$(SYSCONFDIR)/raftd \
-	  $(DESTDIR)$(UNITDIR)
+	  $(DESTDIR)$(UNITDIR) $(dir $(DESTDIR)$(BASH_COMPLETION) $(DESTDIR)$(ZSH_COMPLETION))
 	$(INSTALL) -s --strip-program=$(STRIP) -m 755 $(B)/raftd $(DESTDIR)$(SBINDIR)/raftd
 	$(INSTALL) -s --strip-program=$(STRIP) -m 755 $(B)/raftctl $(DESTDIR)$(BINDIR)/raftctl
 	$(INSTALL) -m 644 raftd/raftctl.1 $(DESTDIR)$(MANDIR)/man1/raftctl.1
 	$(INSTALL) -m 644 raftd/raftd.conf.5 $(DESTDIR)$(MANDIR)/man5/raftd.conf.5
 	$(INSTALL) -m 644 raftd/raftd-redis.7 $(DESTDIR)$(MANDIR)/man7/raftd-redis.7
 	$(INSTALL) -m 644 raftd/raftd.8 $(DESTDIR)$(MANDIR)/man8/raftd.8
+	$(INSTALL) -m 644 raftd/raftctl.bash $(DESTDIR)$(BASH_COMPLETION)
+	$(INSTALL) -m 644 raftd/raftctl.zsh $(DESTDIR)$(ZSH_COMPLETION)
 	sed 's|@SBINDIR@|$(SBINDIR)|' raftd/raftd.service >$(DESTDIR)$(UNITDIR)/raftd.service
 	chmod 644 $(DESTDIR)$(UNITDIR)/raftd.service
 	[ -e $(DESTDIR)$(SYSCONFDIR)/raftd/raftd.conf ] || \
@@ -316,14 +320,15 @@ tar: all
 uninstall:
 	rm -f $(DESTDIR)$(SBINDIR)/raftd $(DESTDIR)$(BINDIR)/raftctl \
 	  $(DESTDIR)$(MANDIR)/man1/raftctl.1 $(DESTDIR)$(MANDIR)/man5/raftd.conf.5 \
-	  $(DESTDIR)$(MANDIR)/man7/raftd-redis.7 $(DESTDIR)$(MANDIR)/man8/raftd.8 $(DESTDIR)$(UNITDIR)/raftd.service
+	  $(DESTDIR)$(MANDIR)/man7/raftd-redis.7 $(DESTDIR)$(MANDIR)/man8/raftd.8 $(DESTDIR)$(UNITDIR)/raftd.service \
+	  $(DESTDIR)$(BASH_COMPLETION) $(DESTDIR)$(ZSH_COMPLETION)
 
 clean:
 	rm -rf build
 
 BUILD_PACKAGES := gcc make libc6-dev libev-dev liburcu-dev libsodium-dev libhiredis-dev
 TEST_PACKAGES := libcmocka-dev patch gcovr clang libclang-rt-dev llvm clang-format clang-tidy cppcheck valgrind \
-  strace iproute2 nftables mandoc musl-tools binutils redis-tools python3-redis lua-redis lua5.1 node-redis netcat-openbsd
+  strace iproute2 nftables mandoc musl-tools binutils redis-tools python3-redis lua-redis lua5.1 node-redis netcat-openbsd zsh
 # What is missing is installed: by root, or by sudo, which must not ask for a password where nobody can
 # type it. DEPS=0: it is only named.
 deps-build: PACKAGES := $(BUILD_PACKAGES)

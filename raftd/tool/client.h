@@ -14,7 +14,7 @@ enum {
     CTL_GRACE_MS = 1000,
     CTL_TIMEOUT_MAX_MS = 3600 * 1000, /* the daemon takes no longer one */
     CTL_WORDS_MAX = 1024,             /* nor a command of more words */
-    CTL_REPLY_MAX_BYTES = 64 << 20,   /* a page of a list and its last item are far below */
+    CTL_REPLY_MAX_BYTES = 16 << 20,   /* the daemon gives no answer of more than a quarter of it */
 };
 
 enum ctl_outcome {

@@ -87,9 +87,9 @@ static int transfer(const struct tool *t, uint16_t heir)
 void run_transfer(struct tool *t, const struct args *a)
 {
     uint64_t heir = 0;
-    const char *at = a->n_words > 0 ? a->words[0] : "";
+    const char *at = a->n_words > 0 ? a->words[0].at : "";
     if (*at != '\0' && (!num_take(&at, 10, UINT16_MAX, &heir) || *at != '\0' || heir == 0))
-        say_fatal(RAFTCTL_EXIT_USAGE, "%s is no node's id", a->words[0]);
+        say_fatal(RAFTCTL_EXIT_USAGE, "%s is no node's id", a->words[0].at);
     tool_end(t, transfer(t, (uint16_t)heir));
 }
 

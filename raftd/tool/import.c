@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "raftd/base/exits.h"
+#include "raftd/base/num.h"
 #include "raftd/base/say.h"
 #include "raftd/state/cmd.h"
 #include "raftd/tool/raftctl.h"
@@ -138,8 +139,10 @@ struct json_member {
     size_t len;
 };
 
-/* Takes one member of the object: the key, the value, or one that does not matter. */
-static bool take_member(struct text *t, struct json_member members[2])
+enum { KEY, VALUE, TTL, MEMBERS };
+
+/* Takes one member of the object: the key, the value, its time, or one that does not matter. */
+static bool take_member(struct text *t, struct json_member members[MEMBERS])
 {
     uint8_t *name, *bytes;
     size_t name_len, len;
@@ -150,7 +153,7 @@ static bool take_member(struct text *t, struct json_member members[2])
         return pass_word(t);
     if (!take_string(t, &bytes, &len))
         return false;
-    for (unsigned i = 0; i < 2; i++) {
+    for (unsigned i = 0; i < MEMBERS; i++) {
         static const char base64[] = "_base64";
         size_t n = strlen(members[i].name);
         bool coded = name_len == n + sizeof base64 - 1 &&
@@ -165,24 +168,37 @@ static bool take_member(struct text *t, struct json_member members[2])
     return true;
 }
 
+/* The milliseconds that a member says; -1 if it is not there. */
+static bool take_ttl(const struct json_member *m, int64_t *ttl_ms)
+{
+    uint64_t n;
+    *ttl_ms = -1;
+    if (m->bytes == NULL)
+        return true;
+    m->bytes[m->len] = '\0'; /* in the place of its quote */
+    if (!num_parse((const char *)m->bytes, 0, CMD_TTL_MAX_MS, &n))
+        return false;
+    *ttl_ms = (int64_t)n;
+    return true;
+}
+
 bool import_line(char *line, size_t len, struct item *item)
 {
     struct text t = {line, line + len};
-    struct json_member members[] = {{.name = "key"}, {.name = "value"}};
+    struct json_member members[MEMBERS] = {
+        [KEY] = {.name = "key"}, [VALUE] = {.name = "value"}, [TTL] = {.name = "ttl_ms"}};
+    const struct json_member *key = &members[KEY], *value = &members[VALUE];
     bool ok = take(&t, '{') && take_member(&t, members);
     while (ok && take(&t, ','))
         ok = take_member(&t, members);
     ok = ok && take(&t, '}');
     pass_blanks(&t);
-    if (!ok || t.at != t.end || members[0].bytes == NULL || members[1].bytes == NULL ||
-        members[0].len < 1 || members[0].len > CMD_KEY_MAX_BYTES ||
-        members[1].len > CMD_VALUE_MAX_BYTES)
+    if (!ok || t.at != t.end || key->bytes == NULL || value->bytes == NULL || key->len < 1 ||
+        key->len > CMD_KEY_MAX_BYTES || value->len > CMD_VALUE_MAX_BYTES)
         return false;
-    *item = (struct item){.key = members[0].bytes,
-                          .key_len = members[0].len,
-                          .value = members[1].bytes,
-                          .value_len = members[1].len};
-    return true;
+    *item = (struct item){
+        .key = key->bytes, .key_len = key->len, .value = value->bytes, .value_len = value->len};
+    return take_ttl(&members[TTL], &item->ttl_ms);
 }
 
 /* ---- all of them ---- */
@@ -219,6 +235,25 @@ static bool next_line(struct lines *l, char **line, size_t *len)
     }
 }
 
+static int put_item(const struct tool *t, const struct item *item)
+{
+    struct ctl_words w = {0};
+    char ms[sizeof "18446744073709551615"];
+    redisReply *answer;
+    ctl_add_text(&w, "SET");
+    ctl_add(&w, item->key, item->key_len);
+    ctl_add(&w, item->value, item->value_len);
+    if (item->ttl_ms >= 0) {
+        /* What was about to end is not to stay for ever; 0 is no time that can be set. */
+        (void)snprintf(ms, sizeof ms, "%" PRId64, item->ttl_ms > 0 ? item->ttl_ms : 1);
+        ctl_add_text(&w, "PX");
+        ctl_add_text(&w, ms);
+    }
+    int code = write_try(t, &w, &answer);
+    freeReplyObject(answer);
+    return code;
+}
+
 void run_import(struct tool *t, const struct args *a)
 {
     struct lines l = {.buf = calloc(1, LINE_MAX_BYTES)};
@@ -231,19 +266,13 @@ void run_import(struct tool *t, const struct args *a)
         say_fatal(RAFTCTL_EXIT_INTERNAL, "out of memory");
     while (code == RAFTCTL_EXIT_OK && next_line(&l, &line, &len)) {
         struct item item;
-        redisReply *answer;
         if (!import_line(line, len, &item)) {
             say_error("this is no line of an export: an object with a key and a value");
             code = RAFTCTL_EXIT_USAGE;
             break;
         }
-        struct question q = {.asked = WRITES};
-        ctl_add_text(&q.words, "SET");
-        ctl_add(&q.words, item.key, item.key_len);
-        ctl_add(&q.words, item.value, item.value_len);
-        code = tool_try(t, &q, &answer);
+        code = put_item(t, &item);
         done += code == RAFTCTL_EXIT_OK;
-        freeReplyObject(answer);
     }
     free(l.buf);
     if (code != RAFTCTL_EXIT_OK)

@@ -2,8 +2,11 @@
 #include <string.h>
 
 #include "raftd/base/exits.h"
+#include "raftd/base/num.h"
 #include "raftd/base/say.h"
 #include "raftd/tool/raftctl.h"
+
+enum { LATE_MS = 200 }; /* the daemon renews its status twice as often, and at each heartbeat */
 
 static redisReply *ask_status(struct tool *t, const char *of, bool json)
 {
@@ -41,4 +44,55 @@ void run_links(struct tool *t, const struct args *args)
     if (!print_links(t->out.file, a->str, (args->flags & ARG_JSON) != 0))
         say_fatal(RAFTCTL_EXIT_INTERNAL, "out of memory");
     freeReplyObject(a);
+}
+
+/* --- is it so --------------------------------------------------------------------------------- */
+
+/* What this node last knew of itself is not enough if its main loop hangs: another may lead meanwhile. */
+void run_is_leader(struct tool *t, const struct args *args)
+{
+    static const char age[] = "\nage_ms=";
+    struct status s;
+    uint64_t age_ms = UINT64_MAX;
+    redisReply *a = ask_status(t, NULL, false);
+    const char *at = strstr(a->str, age);
+    (void)args;
+    if (at != NULL && (at += sizeof age - 1, !num_take(&at, 10, UINT64_MAX, &age_ms)))
+        age_ms = UINT64_MAX;
+    status_read(&s, a->str);
+    bool leads = s.leader != 0 && s.leader == s.id && age_ms < s.election_timeout_ms + LATE_MS;
+    freeReplyObject(a);
+    tool_end(t, leads ? RAFTCTL_EXIT_OK : RAFTCTL_EXIT_NO_KEY);
+}
+
+/* Waits for the answer to a read through the leader: then there is one that a majority follows, and this
+ * node has all that was committed before. */
+int wait_for_read(const struct tool *t)
+{
+    struct question q = {.asked = READS};
+    redisReply *a;
+    ctl_add_text(&q.words, "EXISTS");
+    ctl_add_text(&q.words, "x"); /* it does not matter which key */
+    int code = tool_try(t, &q, &a);
+    freeReplyObject(a);
+    return code;
+}
+
+void run_outcome(struct tool *t, const struct args *args)
+{
+    struct question q = {.asked = READS};
+    ctl_add_text(&q.words, "RAFT.OUTCOME");
+    ctl_add(&q.words, args->words[0].at, args->words[0].len);
+    redisReply *a = tool_call(t, &q);
+    if (a->type == REDIS_REPLY_NIL) {
+        fputs("outcome=none\n", t->out.file);
+        say_info("no copy of that write has arrived so far");
+        tool_end(t, RAFTCTL_EXIT_NO_KEY);
+    }
+    must_be(a, REDIS_REPLY_ARRAY, 2);
+    const char *word = a->element[0]->str != NULL ? a->element[0]->str : "";
+    bool done = strcmp(word, "done") == 0 || strcmp(word, "no_key") == 0;
+    fprintf(t->out.file, "outcome=%s\nrevision=%lld\n", word, a->element[1]->integer);
+    freeReplyObject(a);
+    tool_end(t, done ? RAFTCTL_EXIT_OK : RAFTCTL_EXIT_NOT_MET);
 }

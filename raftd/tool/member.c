@@ -83,20 +83,21 @@ static const struct op *op_of(const char *word)
 static void make_question(struct question *q, const struct args *a)
 {
     uint64_t id;
-    const struct op *op = op_of(a->words[0]);
+    const struct op *op = op_of(a->words[0].at);
     int words = a->n_words - 1;
     if (words < op->words_min || words > op->words_max || (a->flags & ~op->flags) != 0)
         say_fatal(RAFTCTL_EXIT_USAGE, "member %s: wrong usage; raftctl member --help shows it",
                   op->name);
-    if (!num_parse(a->words[1], 1, MEMBER_ID_MAX, &id))
-        say_fatal(RAFTCTL_EXIT_USAGE, "%s is no id of a node: 1 to %d", a->words[1], MEMBER_ID_MAX);
+    if (!num_parse(a->words[1].at, 1, MEMBER_ID_MAX, &id))
+        say_fatal(RAFTCTL_EXIT_USAGE, "%s is no id of a node: 1 to %d", a->words[1].at,
+                  MEMBER_ID_MAX);
     ctl_add_text(&q->words, "RAFT.MEMBER");
     ctl_add_text(&q->words, op->name);
-    ctl_add_text(&q->words, a->words[1]);
+    ctl_add_text(&q->words, a->words[1].at);
     if (strcmp(op->name, "add") == 0)
-        add_addresses(&q->words, a->words[2]);
+        add_addresses(&q->words, a->words[2].at);
     for (int k = 2; strcmp(op->name, "set") == 0 && k < a->n_words; k++)
-        add_field(&q->words, a->words[k]);
+        add_field(&q->words, a->words[k].at);
     if ((a->flags & ARG_LEARNER) != 0)
         ctl_add_text(&q->words, "LEARNER");
     if ((a->flags & ARG_FORCE) != 0)
@@ -108,7 +109,8 @@ void run_member(struct tool *t, const struct args *a)
     struct question q = {.asked = CHANGES};
     make_question(&q, a);
     freeReplyObject(tool_call(t, &q));
-    if (strcmp(a->words[0], "add") == 0 || strcmp(a->words[0], "replace") == 0)
-        say_info("node %s gets the data now%s; 'raftctl members' shows how far it is", a->words[1],
+    if (strcmp(a->words[0].at, "add") == 0 || strcmp(a->words[0].at, "replace") == 0)
+        say_info("node %s gets the data now%s; 'raftctl members' shows how far it is",
+                 a->words[1].at,
                  (a->flags & ARG_LEARNER) != 0 ? "" : " and then becomes a voter by itself");
 }

@@ -21,11 +21,10 @@ static const char *unknown_words(enum asked asked)
     return NULL;
 }
 
-const struct tool_error tool_errors[TOOL_ERRORS] = {
+const struct tool_error tool_errors[] = {
     {"NOLEADER", "no_leader", RAFTCTL_EXIT_NO_LEADER,
-     "no leader, or none that can commit, in time: nothing was done; try again. 'raftctl links' "
-     "says "
-     "who hears whom"},
+     "no leader, or none that can commit, in time: nothing was done; try again. "
+     "'raftctl links' says who hears whom"},
     {"UNKNOWN", "unknown", RAFTCTL_EXIT_UNKNOWN, "no answer in time"},
     {"TOOBIG", "too_large", RAFTCTL_EXIT_TOO_LARGE, "too large: %s; nothing was done"},
     {"BUSY", "busy", RAFTCTL_EXIT_BUSY,
@@ -49,8 +48,7 @@ const struct tool_error tool_errors[TOOL_ERRORS] = {
     {"REFUSED", "refused", RAFTCTL_EXIT_REFUSED, "nothing was done: %s"},
     {"CROWD", "crowd", RAFTCTL_EXIT_REFUSED,
      "as many other node ids as the cluster can remember have written, so this node takes no "
-     "writes "
-     "(raftd(8), Members): nothing was done; ask another node"},
+     "writes (raftd(8), Members): nothing was done; ask another node"},
     {"NOTHELD", "not_held", RAFTCTL_EXIT_NOT_HELD,
      "the lock is not held, or by somebody else: nothing was done"},
     {"COMPACTED", "compacted", RAFTCTL_EXIT_COMPACTED,
@@ -58,27 +56,37 @@ const struct tool_error tool_errors[TOOL_ERRORS] = {
     {"LAGGED", "lagged", RAFTCTL_EXIT_LAGGED, "the changes came faster than they were taken: %s"},
     {"CANTTELL", "cant_tell", RAFTCTL_EXIT_CANT_TELL,
      "nobody can tell any more what became of it: too many writes have come since"},
-    {"NOAUTH", "no_auth", RAFTCTL_EXIT_NOT_RUNNING, "the daemon asks for a password: %s"},
-    {"NOPERM", "no_auth", RAFTCTL_EXIT_NOT_RUNNING, "%s"},
+    {"ERR value", "not_a_number", RAFTCTL_EXIT_NOT_MET, "nothing was done: the value %s"},
+    {"ERR increment", "overflow", RAFTCTL_EXIT_NOT_MET, "nothing was done: the increment %s"},
     {"", "bad", RAFTCTL_EXIT_INTERNAL,
      "the daemon did not understand: is it of another version? It says: %s"},
 };
 
+_Static_assert(sizeof tool_errors / sizeof tool_errors[0] == TOOL_ERRORS, "each row is counted");
+
 unsigned tool_error_of(const redisReply *error, const char **text)
 {
-    size_t len = strcspn(error->str, " ");
-    unsigned i = 0;
-    while (i < TOOL_ERRORS - 1 && (strlen(tool_errors[i].prefix) != len ||
-                                   memcmp(tool_errors[i].prefix, error->str, len) != 0))
-        i++;
-    *text = error->str + (i < TOOL_ERRORS - 1 ? len + strspn(error->str + len, " ") : 0);
-    return i;
+    for (unsigned i = 0;; i++) {
+        size_t len = strlen(tool_errors[i].prefix);
+        *text = error->str + len;
+        if (strncmp(error->str, tool_errors[i].prefix, len) != 0)
+            continue;
+        if (i == TOOL_ERRORS - 1 || **text == '\0')
+            return i;
+        if (**text == ' ') {
+            (*text)++;
+            return i;
+        }
+    }
 }
 
 /* Says `words`, with `text` in the place of %s in it. */
 static void say_with(const char *words, const char *text)
 {
+    static const char nothing[] = "nothing was done: "; /* we say that, too */
     const char *hole = strstr(words, "%s");
+    if (strncmp(text, nothing, sizeof nothing - 1) == 0)
+        text += sizeof nothing - 1;
     if (hole != NULL)
         say_error("%.*s%s%s", (int)(hole - words), words, text, hole + 2);
     else
@@ -153,9 +161,8 @@ _Noreturn void tool_end(struct tool *t, int code)
     exit(code);
 }
 
-void add_key(struct ctl_words *w, const char *key)
+void add_key(struct ctl_words *w, const char *key, size_t len)
 {
-    size_t len = strlen(key);
     if (len == 0)
         say_fatal(RAFTCTL_EXIT_USAGE, "a key has at least one byte");
     if (len > CMD_KEY_MAX_BYTES)
@@ -164,22 +171,26 @@ void add_key(struct ctl_words *w, const char *key)
     ctl_add(w, key, len);
 }
 
+int say_trouble(const struct tool *t, enum asked asked, enum ctl_outcome outcome, redisReply **a)
+{
+    const char *unknown = unknown_words(asked);
+    int code = outcome == CTL_ANSWERED ? say_answer(*a, t, unknown)
+                                       : say_outcome(outcome, t, unknown);
+    freeReplyObject(*a);
+    *a = NULL;
+    return code;
+}
+
 int tool_try(const struct tool *t, const struct question *q, redisReply **a)
 {
-    const char *unknown = unknown_words(q->asked);
     const struct ctl_call call = {.path = t->socket,
                                   .timeout_ms = t->timeout_ms,
                                   .at_once = q->asked == LOOKS,
                                   .local = q->asked == PEEKS};
     enum ctl_outcome outcome = ctl_call(&call, &q->words, a);
-    if (outcome != CTL_ANSWERED)
-        return say_outcome(outcome, t, unknown);
-    if ((*a)->type != REDIS_REPLY_ERROR)
+    if (outcome == CTL_ANSWERED && (*a)->type != REDIS_REPLY_ERROR)
         return RAFTCTL_EXIT_OK;
-    int code = say_answer(*a, t, unknown);
-    freeReplyObject(*a);
-    *a = NULL;
-    return code;
+    return say_trouble(t, q->asked, outcome, a);
 }
 
 redisReply *tool_call(struct tool *t, const struct question *q)

@@ -1,4 +1,6 @@
 /* print.c: keys and values as text and as JSON. */
+#include <string.h>
+
 #include "raftd/base/json.h"
 #include "raftd/tool/raftctl.h"
 
@@ -45,6 +47,33 @@ void print_escaped(FILE *out, const uint8_t *bytes, size_t len, char also)
     }
 }
 
+static int digit_of(char c)
+{
+    static const char digits[] = "0123456789abcdef0123456789ABCDEF";
+    const char *d = c != '\0' ? strchr(digits, c) : NULL;
+    return d != NULL ? (int)((d - digits) & 15) : -1;
+}
+
+bool undo_escapes(char *text, size_t *len)
+{
+    size_t out = 0;
+    for (size_t i = 0; i < *len; out++) {
+        if (text[i] != '\\') {
+            text[out] = text[i++];
+            continue;
+        }
+        int high = *len - i >= 4 && text[i + 1] == 'x' ? digit_of(text[i + 2]) : -1;
+        int low = high >= 0 ? digit_of(text[i + 3]) : -1;
+        if (low < 0)
+            return false;
+        text[out] = (char)(high << 4 | low);
+        i += 4;
+    }
+    text[out] = '\0';
+    *len = out;
+    return true;
+}
+
 /* Writes bytes as a string called `name`, or in base64 as `name_base64` if they are not UTF-8. */
 static void put_bytes(struct json *j, const char *name, const char *name_base64,
                       const uint8_t *bytes, size_t len)
@@ -58,14 +87,21 @@ static void put_bytes(struct json *j, const char *name, const char *name_base64,
         json_base64(j, name_base64, bytes, len);
 }
 
+void json_key(struct json *j, const struct item *item)
+{
+    put_bytes(j, "key", "key_base64", item->key, item->key_len);
+    if (item->value != NULL)
+        put_bytes(j, "value", "value_base64", item->value, item->value_len);
+}
+
 void print_item_json(FILE *out, const struct item *item)
 {
     struct json j = {.out = out, .compact = true};
     json_open(&j, NULL, '{');
-    put_bytes(&j, "key", "key_base64", item->key, item->key_len);
-    if (item->value != NULL)
-        put_bytes(&j, "value", "value_base64", item->value, item->value_len);
+    json_key(&j, item);
     json_u64(&j, "create_revision", item->create_revision);
     json_u64(&j, "modify_revision", item->modify_revision);
+    if (item->ttl_ms >= 0)
+        json_u64(&j, "ttl_ms", (uint64_t)item->ttl_ms);
     json_close(&j, '}');
 }

@@ -20,6 +20,9 @@ enum { TIMEOUT_DEFAULT_MS = 5000 };
 /* Options without a letter. An option of a command is OPT_FLAGS plus one of ARG_*. */
 enum { OPT_TIMEOUT = 256, OPT_VERSION, OPT_FLAGS };
 
+/* Letters of options, beside what stands in `options` for the same. */
+static const char letters[] = "-hc:i:s:m";
+
 static const struct option options[] = {
     {"conf", required_argument, NULL, 'c'},
     {"id", required_argument, NULL, 'i'},
@@ -33,6 +36,14 @@ static const struct option options[] = {
     {"json", no_argument, NULL, OPT_FLAGS + ARG_JSON},
     {"learner", no_argument, NULL, OPT_FLAGS + ARG_LEARNER},
     {"force", no_argument, NULL, OPT_FLAGS + ARG_FORCE},
+    {"meta", no_argument, NULL, OPT_FLAGS + ARG_META},
+    {"values", no_argument, NULL, OPT_FLAGS + ARG_VALUES},
+    {"long", no_argument, NULL, OPT_FLAGS + ARG_LONG},
+    {"escaped", no_argument, NULL, OPT_FLAGS + ARG_ESCAPED},
+    {"prefix", no_argument, NULL, OPT_FLAGS + ARG_PREFIX},
+    {"if-absent", no_argument, NULL, OPT_FLAGS + ARG_IF_ABSENT},
+    {"if-value", required_argument, NULL, OPT_FLAGS + ARG_IF_VALUE},
+    {"if-rev", required_argument, NULL, OPT_FLAGS + ARG_IF_REV},
     {NULL, 0, NULL, 0},
 };
 
@@ -45,26 +56,45 @@ struct command {
     unsigned flags;           /* those of ARG_* that it has */
     enum {
         PLAIN,
-        ALONE,       /* it asks no daemon, so it needs neither socket nor configuration */
-        LAST_AS_IS,  /* its last argument may be anything, even what looks like an option */
-        OWN_OPTIONS, /* it reads itself what stands behind its name */
+        ALONE,          /* it asks no daemon, so it needs neither socket nor configuration */
+        LAST_AS_IS,     /* its last argument may be anything, even what looks like an option */
+        OWN_OPTIONS,    /* it reads itself what stands behind its name */
+        THEN_A_COMMAND, /* behind -- stands the line of a program that it runs */
     } how;
 };
 
 static const struct command commands[] = {
-    {"put", " KEY VALUE", "set KEY; VALUE - is read from standard input", run_put, 2, 2, 0,
-     LAST_AS_IS},
-    {"get", " [--stale] [--raw | --json] KEY", "print its value and a newline (--raw: without it)",
-     run_get, 1, 1, ARG_STALE | ARG_RAW | ARG_JSON, PLAIN},
-    {"del", " KEY", "delete KEY", run_del, 1, 1, 0, PLAIN},
-    {"list", " [--stale] [--keys] [--json] [PREFIX]",
-     "print KEY=VALUE of all keys with PREFIX, sorted", run_list, 0, 1,
-     ARG_STALE | ARG_KEYS | ARG_JSON, PLAIN},
+    {"put", " KEY VALUE [--if-absent | --if-value V | --if-rev N]",
+     "set KEY, if it is absent, has that value, or was written last as that\n"
+     "          revision; VALUE - is read from standard input",
+     run_put, 2, 2, ARG_IF_ABSENT | ARG_IF_VALUE | ARG_IF_REV | ARG_ESCAPED, LAST_AS_IS},
+    {"get", " [--stale] [-m] [--raw | --json] KEY",
+     "print its value and a newline (--raw: without it; -m: with its\n"
+     "          revisions and what is left of its time)",
+     run_get, 1, 1, ARG_STALE | ARG_META | ARG_RAW | ARG_JSON | ARG_ESCAPED, PLAIN},
+    {"del", " KEY | --prefix PREFIX", "delete KEY, or all keys with PREFIX", run_del, 1, 1,
+     ARG_PREFIX | ARG_ESCAPED, PLAIN},
+    {"incr", " KEY [N]", "add N, or 1, to the number that KEY holds, and print the sum", run_incr,
+     1, 2, ARG_ESCAPED, LAST_AS_IS},
+    {"expire", " KEY SECONDS|never", "have KEY deleted when that time is over", run_expire, 2, 2,
+     ARG_ESCAPED, PLAIN},
+    {"ttl", " [--stale] KEY", "print in how many seconds KEY expires, or never", run_ttl, 1, 1,
+     ARG_STALE | ARG_ESCAPED, PLAIN},
+    {"list", " [--stale] [--keys | --values] [--long] [--json] [PREFIX]",
+     "print KEY=VALUE of all keys with PREFIX, sorted (--long: behind their\n"
+     "          create and modify revision and the ms until they expire)",
+     run_list, 0, 1, ARG_STALE | ARG_KEYS | ARG_VALUES | ARG_LONG | ARG_JSON | ARG_ESCAPED, PLAIN},
+    {"txn", " [--json]", txn_what, run_txn, 0, 0, ARG_JSON, PLAIN},
+    {"outcome", " TOKEN", "print what became of a write that ended with exit code 5", run_outcome,
+     1, 1, 0, PLAIN},
     {"export", " [PREFIX]", "print all keys with PREFIX and their values as lines of JSON",
      run_export, 0, 1, 0, PLAIN},
     {"import", "", "put the keys of an export, which is read from standard input", run_import, 0, 0,
      0, PLAIN},
     {"status", " [--json]", "print the state of this node", run_status, 0, 0, ARG_JSON, PLAIN},
+    {"is-leader", "", "exit with 0 if this node leads, else with 1; asks no other node",
+     run_is_leader, 0, 0, 0, PLAIN},
+    {"wait", wait_usage, wait_what, run_wait, 1, 1, 0, PLAIN},
     {"links", " [--json]", "print which node hears which, as this node knows it", run_links, 0, 0,
      ARG_JSON, PLAIN},
     {"members", " [--json]",
@@ -124,11 +154,13 @@ static void print_usage(FILE *out)
     for (size_t i = 0; i < COMMANDS; i++)
         print_command(out, "  ", &commands[i]);
     fputs("\n--stale answers at once from this node's own state, which may be old.\n"
+          "--escaped: \\xHH in keys and values is a byte, as list prints it.\n"
           "exit codes: 0 done, 1 no such key, 2 usage, configuration or empty input,\n"
           "  3 daemon not running or not for you, 4 no leader that can commit,\n"
           "  5 outcome of the write unknown, 6 too large, 7 busy or full, 8 connection\n"
           "  lost during a read, 9 internal or output failed, 10 not yet (just started),\n"
-          "  11 the leader refused it\n",
+          "  11 the leader refused it, 12 a condition does not hold, 13 lock not held,\n"
+          "  14 changes not remembered, 15 changes missed, 16 outcome forgotten\n",
           out);
 }
 
@@ -214,7 +246,7 @@ struct line {
 };
 
 /* The next word that is no option: the command's name, or an argument of it. */
-static void take_word(struct line *l, const char *word)
+static void take_word(struct line *l, char *word)
 {
     if (l->command == NULL && !l->help && strcmp(word, "help") == 0)
         l->help = true;
@@ -223,10 +255,18 @@ static void take_word(struct line *l, const char *word)
     else if (l->args.n_words == l->command->words_max)
         refuse(l->command, "too many arguments");
     else
-        l->args.words[l->args.n_words++] = word;
+        l->args.words[l->args.n_words++] = (struct word){word, strlen(word)};
 }
 
-static void take_option(struct tool *t, struct line *l, int c, const char *value)
+static void take_flag(struct args *a, unsigned flag, char *value)
+{
+    a->flags |= flag;
+    for (unsigned v = 0; value != NULL && v < VALUES; v++)
+        if (flag == 1U << v)
+            a->values[v] = (struct word){value, strlen(value)};
+}
+
+static void take_option(struct tool *t, struct line *l, int c, char *value)
 {
     uint64_t timeout_ms;
     switch (c) {
@@ -244,10 +284,11 @@ static void take_option(struct tool *t, struct line *l, int c, const char *value
         break;
     case 'h': l->help = true; break;
     case OPT_VERSION: l->version = true; break;
+    case 'm': take_flag(&l->args, ARG_META, NULL); break;
     default:
         if (c < OPT_FLAGS)
             exit(RAFTCTL_EXIT_USAGE); /* getopt has said it */
-        l->args.flags |= (unsigned)(c - OPT_FLAGS);
+        take_flag(&l->args, (unsigned)(c - OPT_FLAGS), value);
     }
 }
 
@@ -263,7 +304,7 @@ static void leave_rest(struct line *l, int argc, char **argv)
 static void parse_line(struct tool *t, struct line *l, int argc, char **argv)
 {
     int c;
-    while ((c = getopt_long(argc, argv, "-hc:i:s:", options, NULL)) != -1) {
+    while ((c = getopt_long(argc, argv, letters, options, NULL)) != -1) {
         if (c != 1) { /* 1: no option */
             take_option(t, l, c, optarg);
             continue;
@@ -278,8 +319,19 @@ static void parse_line(struct tool *t, struct line *l, int argc, char **argv)
             l->args.n_words == l->command->words_max - 1)
             take_word(l, argv[optind++]);
     }
+    if (l->command != NULL && l->command->how == THEN_A_COMMAND) {
+        l->args.argc = argc - optind;
+        l->args.argv = argv + optind;
+        return;
+    }
     while (optind < argc)
         take_word(l, argv[optind++]);
+}
+
+static void undo_word(const struct command *c, struct word *w)
+{
+    if (w->at != NULL && !undo_escapes(w->at, &w->len))
+        refuse(c, "--escaped: a backslash is written \\x5c, and other bytes likewise");
 }
 
 /* Refuses options of other commands, and missing arguments. */
@@ -291,13 +343,15 @@ static void check_line(const struct line *l)
         if (o->val > OPT_FLAGS && (a->flags & ~c->flags & (unsigned)(o->val - OPT_FLAGS)) != 0)
             say_fatal(RAFTCTL_EXIT_USAGE, "%s: --%s is not for it; usage: raftctl %s%s", c->name,
                       o->name, c->name, c->usage);
-    if (a->flags & ARG_RAW && a->flags & ARG_JSON)
-        refuse(c, "--raw and --json exclude each other");
+    if (a->flags & ARG_RAW && a->flags & (ARG_JSON | ARG_META))
+        refuse(c, "--raw and other forms exclude each other");
+    if (a->flags & ARG_KEYS && a->flags & ARG_VALUES)
+        refuse(c, "--keys and --values exclude each other");
     if (a->n_words < c->words_min)
         refuse(c, "too few arguments");
 }
 
-static void run_line(struct tool *t, const struct line *l)
+static void run_line(struct tool *t, struct line *l)
 {
     FILE *out = t->out.file;
     if (l->version)
@@ -313,6 +367,10 @@ static void run_line(struct tool *t, const struct line *l)
         exit(RAFTCTL_EXIT_USAGE);
     }
     check_line(l);
+    for (int i = 0; l->args.flags & ARG_ESCAPED && i < l->args.n_words; i++)
+        undo_word(l->command, &l->args.words[i]);
+    for (int i = 0; l->args.flags & ARG_ESCAPED && i < VALUES; i++)
+        undo_word(l->command, &l->args.values[i]);
     if (l->command->how != ALONE)
         find_socket(t, l->conf, l->socket, l->id);
     l->command->run(t, &l->args);

@@ -23,24 +23,41 @@ struct tool {
     struct output out;
 };
 
-/* The options of commands, as bits of args.flags. */
+/* The options of commands, as bits of args.flags. The first ones have a value, args.values[VALUE_*]. */
+enum { VALUE_IF_VALUE, VALUE_IF_REV, VALUES };
 enum {
-    ARG_STALE = 1 << 0,
-    ARG_RAW = 1 << 1,
-    ARG_KEYS = 1 << 2,
-    ARG_JSON = 1 << 3,
-    ARG_LINES = 1 << 4,
-    ARG_LEARNER = 1 << 5,
-    ARG_FORCE = 1 << 6,
+    ARG_IF_VALUE = 1 << VALUE_IF_VALUE,
+    ARG_IF_REV = 1 << VALUE_IF_REV,
+    ARG_STALE = 1 << 8,
+    ARG_RAW = 1 << 9,
+    ARG_KEYS = 1 << 10,
+    ARG_JSON = 1 << 11,
+    ARG_LINES = 1 << 12,
+    ARG_LEARNER = 1 << 13,
+    ARG_FORCE = 1 << 14,
+    ARG_META = 1 << 15,
+    ARG_VALUES = 1 << 16,
+    ARG_LONG = 1 << 17,
+    ARG_ESCAPED = 1 << 18,
+    ARG_PREFIX = 1 << 19,
+    ARG_IF_ABSENT = 1 << 20,
 };
 
-/* What stands behind the name of a command. */
+/* Bytes of the command line; a zero stands behind them. */
+struct word {
+    char *at;
+    size_t len;
+};
+
+/* What stands behind the name of a command. With ARG_ESCAPED, escapes in it are undone already. */
 enum { WORDS_MAX = 4 };
 struct args {
     unsigned flags; /* ARG_*, ored */
-    const char *words[WORDS_MAX];
+    struct word words[WORDS_MAX], values[VALUES];
     int n_words;
-    int argc; /* for a command that reads its own options: the line from its name on */
+    /* For a command that reads its own options, the line from its name on; for one that runs another
+     * program, that one's line. */
+    int argc;
     char **argv;
 };
 
@@ -65,12 +82,11 @@ struct tool_error {
     const char *prefix; /* its first word */
     const char *name;   /* in what `bench` prints */
     int exit;           /* exits.h */
-    const char
-        *words; /* what happened, and what to do; the daemon's own words go to %s, if it has that */
+    const char *words;  /* what happened, and what to do; %s: what the daemon said */
 };
 
 enum { TOOL_ERRORS = 18 };
-extern const struct tool_error tool_errors[TOOL_ERRORS];
+extern const struct tool_error tool_errors[];
 
 /* Which row is that error's; the last one is for errors that have none. *text: what stands behind the
  * prefix. */
@@ -80,10 +96,10 @@ unsigned tool_error_of(const redisReply *error, const char **text);
 _Noreturn void tool_end(struct tool *t, int code);
 
 /* Adds a key to a command; ends the process if it is none. */
-void add_key(struct ctl_words *w, const char *key);
+void add_key(struct ctl_words *w, const char *key, size_t len);
 
-/* Asks the daemon. On an error it says on standard error what happened and what to do, and *a is NULL; else
- * *a is to be freed. Returns an exit code (exits.h). */
+/* Asks the daemon. On an error it says on standard error what happened and what to do, and *a is NULL;
+ * else *a is to be freed. Returns an exit code (exits.h). */
 int tool_try(const struct tool *t, const struct question *q, redisReply **a);
 /* The same, but on an error it ends the process with that code. */
 redisReply *tool_call(struct tool *t, const struct question *q);
@@ -93,21 +109,47 @@ void must_be(const redisReply *a, int type, size_t elements);
 /* Asks for a status; the peers in it have no texts. */
 int tool_status(const struct tool *t, struct status *s);
 
+/* Says what became of a question that has no answer, or an error (*a, which is freed). Returns an exit
+ * code. */
+int say_trouble(const struct tool *t, enum asked asked, enum ctl_outcome outcome, redisReply **a);
+
 /* Says why nobody could connect to t->socket (errno). Returns the exit code. */
 int say_not_running(const struct tool *t);
+
+/* write.c */
+
+/* Has the daemon do a command that writes, once. The answer *a, to be freed, is an array: the revision;
+ * whether a copy before had done it; the command's own answer, nil if that is not known any more. On an
+ * error it says what happened, and *a is NULL. Returns an exit code. */
+int write_try(const struct tool *t, const struct ctl_words *command, redisReply **a);
+/* The same, but on an error it ends the process with that code. */
+redisReply *write_call(struct tool *t, const struct ctl_words *command);
+
+/* Of the answer to a RAFT.TXN: whether it was done, or a condition did not hold (which one, from 0:
+ * txn_unmet(); -1: that is not known any more); and what its operation number i told, NULL if that is not
+ * known any more. */
+bool txn_done(const redisReply *a);
+long long txn_unmet(const redisReply *a);
+const redisReply *txn_result(const redisReply *a, size_t i);
 
 /* print.c: answers on standard output. */
 
 /* Prints bytes; control characters, backslash, `also` (0 = none) and what is not UTF-8 become \xNN. */
 void print_escaped(FILE *out, const uint8_t *bytes, size_t len, char also);
+/* Undoes that where it stands: \xHH becomes a byte. False: a backslash stands for nothing. */
+bool undo_escapes(char *text, size_t *len);
 
 /* A key and what belongs to it; borrowed. */
 struct item {
     const uint8_t *key, *value; /* value NULL: it was not asked for */
     size_t key_len, value_len;
     uint64_t create_revision, modify_revision;
+    int64_t ttl_ms; /* -1: it stays */
 };
 
+/* Adds its key and its value to a JSON object. */
+struct json;
+void json_key(struct json *j, const struct item *item);
 /* Prints it as a JSON object. */
 void print_item_json(FILE *out, const struct item *item);
 
@@ -120,11 +162,29 @@ void run_get(struct tool *t, const struct args *a);
 void run_del(struct tool *t, const struct args *a);
 void run_list(struct tool *t, const struct args *a);
 void run_export(struct tool *t, const struct args *a);
+void run_incr(struct tool *t, const struct args *a);
+void run_expire(struct tool *t, const struct args *a);
+void run_ttl(struct tool *t, const struct args *a);
+
+/* txn.c */
+/* True if that is a number that can be added: decimal, maybe negative, of 64 bits. */
+bool is_addend(const char *text);
+void run_txn(struct tool *t, const struct args *a);
+extern const char txn_what[];
 
 /* look.c */
 void run_status(struct tool *t, const struct args *a);
 void run_links(struct tool *t, const struct args *a);
 void run_members(struct tool *t, const struct args *a);
+void run_is_leader(struct tool *t, const struct args *a);
+void run_outcome(struct tool *t, const struct args *a);
+/* Asks through the leader for something that does not matter, which takes until there is one and this node
+ * has all that was committed before. Returns an exit code; on failure it has said why. */
+int wait_for_read(const struct tool *t);
+
+/* wait.c */
+void run_wait(struct tool *t, const struct args *a);
+extern const char wait_usage[], wait_what[];
 
 /* bench.c */
 void run_bench(struct tool *t, const struct args *a);

@@ -59,18 +59,6 @@ void run_snapshot(struct tool *t, const struct args *a)
     tool_end(t, code);
 }
 
-/* Waits until this node has applied what was acknowledged anywhere before: a linearizable read does. */
-static int catch_up(const struct tool *t)
-{
-    struct question q = {.asked = READS};
-    redisReply *a;
-    ctl_add_text(&q.words, "EXISTS");
-    ctl_add_text(&q.words, "x"); /* it does not matter which key */
-    int code = tool_try(t, &q, &a);
-    freeReplyObject(a);
-    return code;
-}
-
 /* What a backup ends with is the hash of all that stands before the last chunk. */
 struct sum {
     crypto_generichash_state state; /* first, for its alignment */
@@ -195,7 +183,7 @@ static void print_hash(char text[2 * HASH_BYTES + 1], const struct sum *sum)
 
 void run_backup(struct tool *t, const struct args *a)
 {
-    const char *path = a->words[0];
+    const char *path = a->words[0].at;
     bool out = strcmp(path, "-") == 0;
     char hash[2 * HASH_BYTES + 1];
     struct status s;
@@ -205,7 +193,7 @@ void run_backup(struct tool *t, const struct args *a)
         say_error("%s: %s", path, strerror(errno));
         tool_end(t, RAFTCTL_EXIT_USAGE);
     }
-    int code = catch_up(t);
+    int code = wait_for_read(t); /* then all is here that was acknowledged anywhere */
     if (code == RAFTCTL_EXIT_OK)
         code = take_and_copy(t, fd, out ? "standard output" : path, &s, &sum);
     if (code == RAFTCTL_EXIT_OK && !out)

@@ -1,4 +1,4 @@
-/* values.c: keys and their values: put, get, del, list, export. */
+/* values.c: keys and their values, one at a time or as lists. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -6,61 +6,15 @@
 #include <unistd.h>
 
 #include "raftd/base/exits.h"
+#include "raftd/base/num.h"
 #include "raftd/base/say.h"
 #include "raftd/state/cmd.h"
 #include "raftd/tool/raftctl.h"
-
-/* Reads all of standard input, but no more than one byte above the limit of values, which is enough to refuse
- * it. An empty input is refused here: it is seldom meant, and often all that a failed command has put into a
- * pipe. */
-static uint8_t *read_stdin(size_t *len)
-{
-    uint8_t *buf = malloc(CMD_VALUE_MAX_BYTES + 1);
-    if (buf == NULL)
-        say_fatal(RAFTCTL_EXIT_INTERNAL, "out of memory");
-    ssize_t n = patient_read(STDIN_FILENO, buf, CMD_VALUE_MAX_BYTES + 1);
-    if (n < 0)
-        say_fatal(RAFTCTL_EXIT_USAGE, "standard input: %s; nothing was done", strerror(errno));
-    if (n == 0)
-        say_fatal(RAFTCTL_EXIT_USAGE,
-                  "standard input is empty: nothing was done (an empty value is "
-                  "stored by put KEY '')");
-    *len = (size_t)n;
-    return buf;
-}
-
-void run_put(struct tool *t, const struct args *args)
-{
-    struct question q = {.asked = WRITES};
-    const char *value = args->words[1];
-    size_t len = strlen(value);
-    ctl_add_text(&q.words, "SET");
-    add_key(&q.words, args->words[0]);
-    uint8_t *input = strcmp(value, "-") == 0 ? read_stdin(&len) : NULL;
-    if (len > CMD_VALUE_MAX_BYTES)
-        say_fatal(RAFTCTL_EXIT_TOO_LARGE, "no value may have more than %d bytes; nothing was done",
-                  CMD_VALUE_MAX_BYTES);
-    ctl_add(&q.words, input != NULL ? input : (const uint8_t *)value, len);
-    freeReplyObject(tool_call(t, &q));
-    free(input);
-}
 
 static _Noreturn void end_without_key(struct tool *t)
 {
     say_error("no such key");
     tool_end(t, RAFTCTL_EXIT_NO_KEY);
-}
-
-void run_del(struct tool *t, const struct args *args)
-{
-    struct question q = {.asked = WRITES};
-    ctl_add_text(&q.words, "DEL");
-    add_key(&q.words, args->words[0]);
-    redisReply *a = tool_call(t, &q);
-    must_be(a, REDIS_REPLY_INTEGER, 0);
-    if (a->integer == 0)
-        end_without_key(t);
-    freeReplyObject(a);
 }
 
 /* Says it if what is shown is old. */
@@ -77,30 +31,62 @@ static uint64_t number_of(const redisReply *a)
     return (uint64_t)a->integer;
 }
 
+static void print_times(FILE *out, const struct item *item)
+{
+    fprintf(out, "create_revision=%" PRIu64 "\nmodify_revision=%" PRIu64 "\nttl_ms=%" PRId64 "\n",
+            item->create_revision, item->modify_revision, item->ttl_ms);
+}
+
+/* Asks for a key; *a, to be freed, is the answer that *item borrows from. */
+static void get(struct tool *t, const struct args *args, struct item *item, redisReply **a)
+{
+    struct question q = {.asked = args->flags & ARG_STALE ? PEEKS : READS};
+    ctl_add_text(&q.words, "RAFT.GET");
+    add_key(&q.words, args->words[0].at, args->words[0].len);
+    *a = tool_call(t, &q);
+    if ((*a)->type == REDIS_REPLY_NIL)
+        end_without_key(t);
+    must_be(*a, REDIS_REPLY_ARRAY, 5);
+    must_be((*a)->element[0], REDIS_REPLY_STRING, 0);
+    heed_mark((*a)->element[4]);
+    *item = (struct item){.key = (const uint8_t *)args->words[0].at,
+                          .key_len = args->words[0].len,
+                          .value = (const uint8_t *)(*a)->element[0]->str,
+                          .value_len = (*a)->element[0]->len,
+                          .create_revision = number_of((*a)->element[1]),
+                          .modify_revision = number_of((*a)->element[2]),
+                          .ttl_ms = (int64_t)number_of((*a)->element[3])};
+}
+
 void run_get(struct tool *t, const struct args *args)
 {
     FILE *out = t->out.file;
-    struct question q = {.asked = args->flags & ARG_STALE ? PEEKS : READS};
-    ctl_add_text(&q.words, "RAFT.GET");
-    add_key(&q.words, args->words[0]);
-    redisReply *a = tool_call(t, &q);
-    if (a->type == REDIS_REPLY_NIL)
-        end_without_key(t);
-    must_be(a, REDIS_REPLY_ARRAY, 5);
-    must_be(a->element[0], REDIS_REPLY_STRING, 0);
-    heed_mark(a->element[4]);
-    const struct item item = {.key = (const uint8_t *)q.words.at[1],
-                              .key_len = q.words.len[1],
-                              .value = (const uint8_t *)a->element[0]->str,
-                              .value_len = a->element[0]->len,
-                              .create_revision = number_of(a->element[1]),
-                              .modify_revision = number_of(a->element[2])};
-    if (args->flags & ARG_JSON)
+    struct item item;
+    redisReply *a;
+    get(t, args, &item, &a);
+    if (args->flags & ARG_JSON) {
         print_item_json(out, &item);
-    else if (item.value_len > 0)
+    } else if (args->flags & ARG_META) {
+        print_times(out, &item);
+        fputs("value=", out);
+        print_escaped(out, item.value, item.value_len, '\0');
+    } else if (item.value_len > 0) {
         fwrite(item.value, 1, item.value_len, out);
+    }
     if (!(args->flags & ARG_RAW))
         fputc('\n', out);
+    freeReplyObject(a);
+}
+
+void run_ttl(struct tool *t, const struct args *args)
+{
+    struct item item;
+    redisReply *a;
+    get(t, args, &item, &a);
+    if (item.ttl_ms < 0)
+        fputs("never\n", t->out.file);
+    else
+        fprintf(t->out.file, "%" PRId64 ".%03" PRId64 "\n", item.ttl_ms / 1000, item.ttl_ms % 1000);
     freeReplyObject(a);
 }
 
@@ -111,7 +97,8 @@ static void take_item(const redisReply *a, struct item *item)
     *item = (struct item){.key = (const uint8_t *)a->element[0]->str,
                           .key_len = a->element[0]->len,
                           .create_revision = number_of(a->element[2]),
-                          .modify_revision = number_of(a->element[3])};
+                          .modify_revision = number_of(a->element[3]),
+                          .ttl_ms = (int64_t)number_of(a->element[4])};
     if (a->element[1]->type == REDIS_REPLY_NIL)
         return;
     must_be(a->element[1], REDIS_REPLY_STRING, 0);
@@ -128,11 +115,15 @@ static void print_item(FILE *out, const struct item *item, const struct args *f,
         fputs(f->flags & ARG_LINES ? "\n" : "", out);
         return;
     }
-    print_escaped(out, item->key, item->key_len, f->flags & ARG_KEYS ? '\0' : '=');
-    if (!(f->flags & ARG_KEYS)) {
+    if (f->flags & ARG_LONG)
+        fprintf(out, "%" PRIu64 " %" PRIu64 " %" PRId64 " ", item->create_revision,
+                item->modify_revision, item->ttl_ms);
+    if (!(f->flags & ARG_VALUES))
+        print_escaped(out, item->key, item->key_len, f->flags & ARG_KEYS ? '\0' : '=');
+    if (!(f->flags & (ARG_KEYS | ARG_VALUES)))
         fputc('=', out);
+    if (!(f->flags & ARG_KEYS))
         print_escaped(out, item->value, item->value_len, '\0');
-    }
     fputc('\n', out);
 }
 
@@ -147,13 +138,13 @@ struct pages {
 
 static void pages_begin(struct pages *p, const struct args *args)
 {
-    const char *prefix = args->n_words > 0 ? args->words[0] : "";
+    const struct word *prefix = &args->words[0]; /* without a word, of no bytes */
     *p = (struct pages){.q = {.asked = args->flags & ARG_STALE ? PEEKS : READS}, .more = true};
     ctl_add_text(&p->q.words, "RAFT.LIST");
-    if (prefix[0] != '\0')
-        add_key(&p->q.words, prefix);
+    if (prefix->len > 0)
+        add_key(&p->q.words, prefix->at, prefix->len);
     else
-        ctl_add_text(&p->q.words, "");
+        ctl_add_text(&p->q.words, ""); /* all keys */
     p->keys = (args->flags & ARG_KEYS) != 0;
 }
 
@@ -211,4 +202,176 @@ void run_export(struct tool *t, const struct args *args)
     struct args lines = *args;
     lines.flags |= ARG_JSON | ARG_LINES;
     run_list(t, &lines);
+}
+
+/* --- writes --- */
+
+/* Reads all of standard input, but no more than one byte above the limit of values, which is enough to refuse
+ * it. An empty input is refused here: it is seldom meant, and often all that a failed command has put into a
+ * pipe. */
+static uint8_t *read_stdin(size_t *len)
+{
+    uint8_t *buf = malloc(CMD_VALUE_MAX_BYTES + 1);
+    if (buf == NULL)
+        say_fatal(RAFTCTL_EXIT_INTERNAL, "out of memory");
+    ssize_t n = patient_read(STDIN_FILENO, buf, CMD_VALUE_MAX_BYTES + 1);
+    if (n < 0)
+        say_fatal(RAFTCTL_EXIT_USAGE, "standard input: %s; nothing was done", strerror(errno));
+    if (n == 0)
+        say_fatal(RAFTCTL_EXIT_USAGE,
+                  "standard input is empty: nothing was done (an empty value is "
+                  "stored by put KEY '')");
+    *len = (size_t)n;
+    return buf;
+}
+
+static void add_word(struct ctl_words *w, const struct word *word)
+{
+    ctl_add(w, word->at, word->len);
+}
+
+static void add_condition(struct ctl_words *w, const char *condition, const struct word *key)
+{
+    ctl_add_text(w, "IF");
+    ctl_add_text(w, condition);
+    add_key(w, key->at, key->len);
+}
+
+/* Adds the condition of a put, if it has one. */
+static void add_conditions(struct ctl_words *w, const struct args *args)
+{
+    unsigned asked = args->flags & (ARG_IF_ABSENT | ARG_IF_VALUE | ARG_IF_REV);
+    uint64_t revision;
+    if ((asked & (asked - 1)) != 0)
+        say_fatal(RAFTCTL_EXIT_USAGE, "put takes one condition; raftctl txn takes many");
+    if (asked & ARG_IF_ABSENT)
+        add_condition(w, "ABSENT", &args->words[0]);
+    if (asked & ARG_IF_VALUE) {
+        add_condition(w, "VALUE", &args->words[0]);
+        add_word(w, &args->values[VALUE_IF_VALUE]);
+    }
+    if (asked & ARG_IF_REV) {
+        const struct word *word = &args->values[VALUE_IF_REV];
+        if (!num_parse(word->at, 1, INT64_MAX, &revision))
+            say_fatal(RAFTCTL_EXIT_USAGE, "--if-rev %s: a revision is a number", word->at);
+        add_condition(w, "REV", &args->words[0]);
+        add_word(w, word);
+    }
+}
+
+void run_put(struct tool *t, const struct args *args)
+{
+    struct ctl_words w = {0};
+    struct word value = args->words[1];
+    uint8_t *input = strcmp(value.at, "-") == 0 ? read_stdin(&value.len) : NULL;
+    if (value.len > CMD_VALUE_MAX_BYTES)
+        say_fatal(RAFTCTL_EXIT_TOO_LARGE, "no value may have more than %d bytes; nothing was done",
+                  CMD_VALUE_MAX_BYTES);
+    ctl_add_text(&w, "RAFT.TXN");
+    add_conditions(&w, args);
+    ctl_add_text(&w, "PUT");
+    add_key(&w, args->words[0].at, args->words[0].len);
+    ctl_add(&w, input != NULL ? input : (const uint8_t *)value.at, value.len);
+    redisReply *a = write_call(t, &w);
+    free(input);
+    bool done = txn_done(a);
+    freeReplyObject(a);
+    if (done)
+        return;
+    say_error("the key is not as the condition says: nothing was done");
+    tool_end(t, RAFTCTL_EXIT_NOT_MET);
+}
+
+/* Deletes keys of which a page told, so many at a time as a transaction takes. Returns how many there
+ * were. */
+static uint64_t delete_page(struct tool *t, const redisReply *items)
+{
+    for (size_t i = 0; i < items->elements;) {
+        struct ctl_words w = {0};
+        ctl_add_text(&w, "RAFT.TXN");
+        for (unsigned n = 0; n < CMD_OPERATIONS_MAX && i < items->elements; n++, i++) {
+            struct item item;
+            take_item(items->element[i], &item);
+            ctl_add_text(&w, "DEL");
+            ctl_add(&w, item.key, item.key_len);
+        }
+        freeReplyObject(write_call(t, &w));
+    }
+    return items->elements;
+}
+
+static void delete_all(struct tool *t, const struct args *args)
+{
+    struct pages p;
+    uint64_t keys = 0;
+    struct args list = *args;
+    list.flags |= ARG_KEYS;
+    if (args->words[0].len == 0)
+        say_fatal(RAFTCTL_EXIT_USAGE, "del --prefix '' would delete all keys: name a prefix");
+    pages_begin(&p, &list);
+    while (p.more)
+        keys += delete_page(t, pages_next(t, &p));
+    freeReplyObject(p.page);
+    fprintf(t->out.file, "keys=%" PRIu64 "\n", keys);
+}
+
+void run_del(struct tool *t, const struct args *args)
+{
+    struct ctl_words w = {0};
+    if (args->flags & ARG_PREFIX) {
+        delete_all(t, args);
+        return;
+    }
+    ctl_add_text(&w, "RAFT.TXN");
+    add_condition(&w, "PRESENT", &args->words[0]);
+    ctl_add_text(&w, "DEL");
+    add_word(&w, &args->words[0]);
+    redisReply *a = write_call(t, &w);
+    if (!txn_done(a))
+        end_without_key(t);
+    freeReplyObject(a);
+}
+
+void run_incr(struct tool *t, const struct args *args)
+{
+    struct ctl_words w = {0};
+    const char *n = args->n_words > 1 ? args->words[1].at : "1";
+    if (!is_addend(n))
+        say_fatal(RAFTCTL_EXIT_USAGE, "incr %s: what is added is a whole number", n);
+    ctl_add_text(&w, "RAFT.TXN");
+    ctl_add_text(&w, "INCRBY");
+    add_key(&w, args->words[0].at, args->words[0].len);
+    ctl_add_text(&w, n);
+    redisReply *a = write_call(t, &w);
+    const redisReply *sum = txn_result(a, 0);
+    if (sum != NULL)
+        fprintf(t->out.file, "%lld\n", sum->integer);
+    else
+        say_warn(
+            "the number was added once, as revision %lld; what came of it is not known any more",
+            a->element[0]->integer);
+    freeReplyObject(a);
+}
+
+void run_expire(struct tool *t, const struct args *args)
+{
+    struct ctl_words w = {0};
+    char ms[sizeof "18446744073709551615"];
+    uint64_t ttl_ms;
+    const char *seconds = args->words[1].at;
+    bool never = strcmp(seconds, "never") == 0;
+    if (!never && !num_parse_thousandths(seconds, 1, CMD_TTL_MAX_MS, &ttl_ms))
+        say_fatal(RAFTCTL_EXIT_USAGE, "expire %s: seconds, 0.001 or more, or never", seconds);
+    ctl_add_text(&w, "RAFT.TXN");
+    add_condition(&w, "PRESENT", &args->words[0]);
+    ctl_add_text(&w, never ? "PERSIST" : "PEXPIRE");
+    add_word(&w, &args->words[0]);
+    if (!never) {
+        (void)snprintf(ms, sizeof ms, "%" PRIu64, ttl_ms);
+        ctl_add_text(&w, ms);
+    }
+    redisReply *a = write_call(t, &w);
+    if (!txn_done(a))
+        end_without_key(t);
+    freeReplyObject(a);
 }

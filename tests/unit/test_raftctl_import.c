@@ -1,4 +1,4 @@
-// LINK: raftd/tool/import.c raftd/tool/print.c raftd/tool/stdio.c raftd/tool/client.c raftd/base/json.c tests/lib/say_heard.c -lhiredis
+// LINK: raftd/tool/import.c raftd/tool/print.c raftd/tool/stdio.c raftd/tool/client.c raftd/base/json.c raftd/base/num.c tests/lib/say_heard.c -lhiredis
 /* test_raftctl_import.c: what an export prints comes back byte for byte; other lines are refused. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -21,13 +21,18 @@ enum { CALLS_MAX = 4 };
 /* The daemon: what it was asked to put. */
 static unsigned calls, fail_at;
 static char put_keys[CALLS_MAX][8];
+static long long put_ms;
 
-int tool_try(const struct tool *t, const struct question *q, redisReply **a)
+int write_try(const struct tool *t, const struct ctl_words *command, redisReply **a)
 {
     (void)t;
-    assert_true(calls < CALLS_MAX && q->asked == WRITES && q->words.n == 3);
-    assert_memory_equal(q->words.at[0], "SET", 3);
-    memcpy(put_keys[calls++], q->words.at[1], q->words.len[1]);
+    assert_true(calls < CALLS_MAX && (command->n == 3 || command->n == 5));
+    if (command->n == 5) {
+        assert_memory_equal(command->at[3], "PX", 2);
+        put_ms = strtoll(command->at[4], NULL, 10);
+    }
+    assert_memory_equal(command->at[0], "SET", 3);
+    memcpy(put_keys[calls++], command->at[1], command->len[1]);
     *a = NULL;
     return calls == fail_at ? RAFTCTL_EXIT_UNKNOWN : RAFTCTL_EXIT_OK;
 }
@@ -49,7 +54,7 @@ void say_fatal(int code, const char *fmt, ...)
 
 /* A copy, so that ASan sees a read past the end. */
 static bool line_is(const char *line, size_t len, const void *key, size_t key_len,
-                    const void *value, size_t value_len)
+                    const void *value, size_t value_len, int64_t ttl_ms)
 {
     struct item item;
     char *copy = malloc(len > 0 ? len : 1);
@@ -61,6 +66,7 @@ static bool line_is(const char *line, size_t len, const void *key, size_t key_le
         assert_memory_equal(item.key, key, key_len);
         assert_int_equal(item.value_len, value_len);
         assert_memory_equal(item.value, value, value_len);
+        assert_true(ttl_ms == item.ttl_ms);
     }
     free(copy);
     return ok;
@@ -77,11 +83,12 @@ static void round_trip(const uint8_t *key, size_t key_len, const uint8_t *value,
                               .key_len = key_len,
                               .value_len = value_len,
                               .create_revision = 3,
-                              .modify_revision = 4};
+                              .modify_revision = 4,
+                              .ttl_ms = (int64_t)value_len % 3 - 1};
     print_item_json(out, &item);
     assert_int_equal(fclose(out), 0);
     assert_null(memchr(text, '\n', size));
-    assert_true(line_is(text, size, key, key_len, value, value_len));
+    assert_true(line_is(text, size, key, key_len, value, value_len, item.ttl_ms));
     free(text);
 }
 
@@ -140,16 +147,18 @@ static void test_lines(void **state)
         {"{\"key\":\"a\",\"value_base64\":\"Y-==\"}", NULL, NULL},
         {"{\"key\":\"a\",\"value_base64\":\"Y=Q=\"}", NULL, NULL},
         {"{\"ke\":\"a\",\"value\":\"b\"}", NULL, NULL},
+        {"{\"key\":\"a\",\"value\":\"b\",\"ttl_ms\":\"-1\"}", NULL, NULL},
+        {"{\"key\":\"a\",\"value\":\"b\",\"ttl_ms\":\"soon\"}", NULL, NULL},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         const char *key = cases[i].key, *value = cases[i].value;
         size_t len = strlen(cases[i].line);
         if (line_is(cases[i].line, len, key, key ? strlen(key) : 0, value,
-                    value ? strlen(value) : 0) != (key != NULL))
+                    value ? strlen(value) : 0, -1) != (key != NULL))
             fail_msg("%s", cases[i].line);
         const char *end = strrchr(cases[i].line, '}');
         for (size_t cut = 0; key != NULL && cut < (size_t)(end - cases[i].line); cut++)
-            assert_false(line_is(cases[i].line, cut, NULL, 0, NULL, 0));
+            assert_false(line_is(cases[i].line, cut, NULL, 0, NULL, 0, -1));
     }
 }
 
@@ -189,6 +198,10 @@ static void test_import(void **state)
     assert_int_equal(calls, 2);
     heard_is(1, 0, 0, "stopped at line 2");
     fail_at = 0;
+    assert_int_equal(put_ms, 0);
+    assert_int_equal(import("{\"key\":\"a\",\"value\":\"v\",\"ttl_ms\":\"70\"}\n"),
+                     RAFTCTL_EXIT_OK);
+    assert_int_equal(put_ms, 70);
     heard_forget();
     assert_int_equal(import(""), RAFTCTL_EXIT_USAGE);
     heard_is(1, 0, 0, "is empty");

@@ -51,6 +51,33 @@ static void test_escaped(void **state)
     escaped("a=b", 3, '=', "a\\x3db");
 }
 
+/* What was printed with escapes names the same bytes again. */
+static void test_undone(void **state)
+{
+    (void)state;
+    static const char *const wrong[] = {"\\",    "a\\",   "\\x", "\\x4",
+                                        "\\xg0", "\\x0g", "\\n", "\\\\"};
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        char *copy = strdup(wrong[i]);
+        size_t len = strlen(copy);
+        assert_false(undo_escapes(copy, &len));
+        free(copy);
+    }
+    uint8_t bytes[512];
+    for (size_t i = 0; i < sizeof bytes; i++)
+        bytes[i] = (uint8_t)(i * 7);
+    char *text = NULL;
+    size_t size;
+    FILE *out = open_memstream(&text, &size);
+    assert_non_null(out);
+    print_escaped(out, bytes, sizeof bytes, '=');
+    assert_int_equal(fclose(out), 0);
+    assert_true(undo_escapes(text, &size));
+    assert_int_equal(size, sizeof bytes);
+    assert_memory_equal(text, bytes, sizeof bytes);
+    free(text);
+}
+
 static void item_json(const char *value, size_t len, bool with_value, const char *want)
 {
     char *text = NULL;
@@ -62,7 +89,8 @@ static void item_json(const char *value, size_t len, bool with_value, const char
                         .value = with_value ? BYTES(value) : NULL,
                         .value_len = (uint32_t)len,
                         .create_revision = 1,
-                        .modify_revision = UINT64_MAX};
+                        .modify_revision = UINT64_MAX,
+                        .ttl_ms = -1};
     print_item_json(out, &item);
     assert_int_equal(fclose(out), 0);
     char expected[256];
@@ -92,6 +120,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_escaped),
+        cmocka_unit_test(test_undone),
         cmocka_unit_test(test_item_json),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,70 @@
+#!/bin/bash
+# Writes happen once although their node is killed while they are under way: raftctl sends them again to the
+# next process, with the same token. And what became of one whose answer did not come is told later.
+# shellcheck source=/dev/null
+. "$(dirname "$0")/../lib/cluster.sh"
+limit 150
+
+cluster 3
+start_all
+wait_leader
+
+# Adds one until told to stop. Not done, for certain: no daemon, or one that has just started or has no leader.
+adder() { # NODE NAME
+    local code count=0
+    until [ -e "$WORK/stop" ]; do
+        code=0
+        ctl "$1" --timeout 30 incr n >/dev/null 2>"$WORK/adder.$2" || code=$?
+        case $code in
+        0) count=$((count + 1)) ;;
+        3 | 4 | 7 | 10) sleep 0.05 ;;
+        *) echo "exit $code: $(cat "$WORK/adder.$2")" >"$WORK/bad.$2" ;;
+        esac
+    done
+    echo "$count" >"$WORK/count.$2"
+}
+adders=()
+for n in {1..6}; do
+    adder $((n % 3 + 1)) "$n" &
+    adders+=($!)
+    HELPERS+=($!)
+done
+for round in {1..6}; do
+    sleep 0.7
+    i=$((round % 3 + 1))
+    crash "$i"
+    sleep 0.2
+    start "$i"
+done
+sleep 1
+touch "$WORK/stop"
+for pid in "${adders[@]}"; do wait "$pid" || fail "an adder ended with $?"; done
+cat "$WORK"/bad.* 2>/dev/null && fail "not told what became of it"
+sum=0
+for n in {1..6}; do sum=$((sum + $(cat "$WORK/count.$n"))); done
+wait_leader
+expect 0 ctl 1 --timeout 20 get n
+[ "$OUT" = "$sum" ] || fail "$sum additions were told to be done, and n is $OUT"
+[ "$sum" -gt 50 ] || fail "only $sum additions"
+note "$sum additions, each done once, while 6 processes were killed"
+
+# Nobody can commit: the outcome is unknown, and known when they are back.
+for i in 1 2 3; do [ "$i" = "$LEADER" ] || pause "$i"; done
+expect 5 ctl "$LEADER" --timeout 0.7 put late value
+token=$(grep -oE '[0-9a-f]{32}-[0-9]+' "$WORK/stderr") || fail "no token: $(cat "$WORK/stderr")"
+for i in 1 2 3; do [ "${STATE[$i]}" = up ] || resume "$i"; done
+wait_leader
+told() { # until the log has it, or never will
+    local code=0
+    OUT=$(ctl 1 --timeout 20 outcome "$token" 2>/dev/null) || code=$?
+    [ "$code" = 0 ] || [ "$code" = 1 ]
+}
+wait_for 20 "an outcome" told
+value=$(ctl 1 --timeout 20 get late 2>/dev/null || :)
+case $OUT in
+outcome=done*) [ "$value" = value ] || fail "done, and the key is '$value'" ;;
+outcome=none*) ;;
+*) fail "outcome: $OUT" ;;
+esac
+expect 9 ctl 1 --timeout 20 outcome nonsense
+finish "writes are done once over restarts, and outcomes are told later"
