@@ -267,6 +267,7 @@ uint64_t machine_next_expiry(const struct machine *m)
 bool machine_is_full_for(struct machine *m, const uint8_t *cmd, size_t len, uint16_t limit)
 {
     struct cmd c;
+    struct kept first;
     unsigned failed;
     uint64_t most = len + (uint64_t)CMD_OPERATIONS_MAX * (KV_KEY_BYTES + TRANSACTION_DIGITS_MAX);
     if (limit == 0 || kv_bytes(m->kv) + most <= (uint64_t)limit * CMD_LIMIT_BYTES)
@@ -275,8 +276,9 @@ bool machine_is_full_for(struct machine *m, const uint8_t *cmd, size_t len, uint
     assert(rc == 0);
     (void)rc;
     c.limit = limit;
-    if ((c.flags & CMD_HAS_TOKEN) != 0)
-        return false; /* a copy may be under way from another node */
+    if ((c.flags & CMD_HAS_TOKEN) != 0 &&
+        outcomes_look(m->outcomes, &c.token, m->index + 1, &first) != OUTCOME_NEW)
+        return false; /* what became of the first copy is told from the log */
     return transaction_work_out(&m->transaction, m->kv, m->claims, &c, m->index + 1, m->cluster_ms,
                                 &failed) == MACHINE_FULL;
 }

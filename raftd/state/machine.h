@@ -139,8 +139,8 @@ uint64_t machine_cluster_ms(const struct machine *m);
 /* The earliest expiry of all keys, cluster time; UINT64_MAX: none has one. */
 uint64_t machine_next_expiry(const struct machine *m);
 
-/* A well-formed command, applied now, would be MACHINE_FULL, and no copy of it can be under way elsewhere: it
- * has no token. */
+/* A well-formed command, applied now, would be MACHINE_FULL. If it has a token, that says nothing of copies
+ * that may be under way elsewhere. */
 bool machine_is_full_for(struct machine *m, const uint8_t *cmd, size_t len, uint16_t limit);
 
 /* Keeps the state as it is now, all of it published, until machine_thaw(): see image.h. NULL: there is an
