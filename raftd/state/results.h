@@ -22,8 +22,8 @@ struct results {
     struct told only; /* of one operation that tells no value: most are so, and need no memory */
 };
 
-/* Keeps copies of what was told, with their values, until results_free(). Without memory nothing is kept. What
- * r points to must not be moved. */
+/* Keeps copies of what was told, with their values, until results_free(). Without memory nothing is kept.
+ * What r points to must not be moved. */
 void results_keep(struct results *r, const struct told *told, unsigned n);
 void results_free(struct results *r);
 
