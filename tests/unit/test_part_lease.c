@@ -1,4 +1,4 @@
-// LINK: raftd/node/lease.c raftd/core/read.c raftd/core/msgs.c raftd/core/member.c raftd/core/trail.c
+// LINK: raftd/node/lease.c @core
 /* Leases: what a leader and a node conclude from questions, rounds and clocks. Here the core is a struct that
  * the tests fill in. */
 #include "raftd/node/lease.h"

@@ -167,12 +167,33 @@ static void test_settings(void **state)
     part_stop(&p);
 }
 
+/* Of ours and of what peers told. One that told fewer settings does not count. */
+static void test_least(void **state)
+{
+    (void)state;
+    start();
+    p.cfg.lease_us = 10 * S;
+    struct wire_settings theirs = links_settings(&l);
+    assert_int_equal(links_least(&l, WIRE_LEASE_MS), 10000);
+    theirs.value[WIRE_LEASE_MS] = 20000;
+    links_take_settings(&l, 2, &theirs);
+    assert_int_equal(links_least(&l, WIRE_LEASE_MS), 10000);
+    theirs.value[WIRE_LEASE_MS] = 5000;
+    theirs.n = WIRE_LEASE_MS;
+    links_take_settings(&l, 3, &theirs);
+    assert_int_equal(links_least(&l, WIRE_LEASE_MS), 10000);
+    theirs.n++;
+    links_take_settings(&l, 3, &theirs);
+    assert_int_equal(links_least(&l, WIRE_LEASE_MS), 5000);
+    part_stop(&p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_told),          cmocka_unit_test(test_taken),
         cmocka_unit_test(test_other_members), cmocka_unit_test(test_silence),
-        cmocka_unit_test(test_settings),
+        cmocka_unit_test(test_settings),      cmocka_unit_test(test_least),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
