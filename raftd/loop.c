@@ -312,6 +312,8 @@ static void on_prepare(struct ev_loop *ev, ev_prepare *w, int revents)
     tell_refused(l);
     node_flush(l->node, loop_now(l));
     shared_show(l->shared, machine_applied(l->machine));
+    atomic_store_explicit(&l->shared->cluster_ahead_us, node_cluster_ahead_us(l->node),
+                          memory_order_relaxed);
     atomic_store_explicit(&l->shared->lease_until_us, node_lease_until(l->node),
                           memory_order_release);
     bool reads = node_local_reads(l->node);

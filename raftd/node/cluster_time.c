@@ -31,6 +31,11 @@ uint64_t cluster_time_ms(const struct cluster_time *t, uint64_t now)
     return min_u64(t->ms + (now - t->at) / MS_US, RECORD_CLUSTER_MS_MAX);
 }
 
+uint64_t cluster_time_ahead_us(const struct cluster_time *t)
+{
+    return t->ms * MS_US - t->at;
+}
+
 uint64_t cluster_time_when(const struct cluster_time *t, uint64_t ms)
 {
     if (ms <= t->ms)

@@ -53,6 +53,9 @@ void cluster_time_lead(struct cluster_time *t, uint64_t term);
 /* What it is now. */
 uint64_t cluster_time_ms(const struct cluster_time *t, uint64_t now);
 
+/* What it is ahead of our clock, modulo 2^64. */
+uint64_t cluster_time_ahead_us(const struct cluster_time *t);
+
 /* When it will be `ms`, by our clock, if nothing newer is heard; NEVER: not in this clock's life. */
 uint64_t cluster_time_when(const struct cluster_time *t, uint64_t ms);
 

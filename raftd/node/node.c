@@ -397,6 +397,11 @@ uint64_t node_lease_until(const struct node *n)
     return node_local_reads(n) ? lease_until(&n->lease, shortest_us) : 0;
 }
 
+uint64_t node_cluster_ahead_us(const struct node *n)
+{
+    return cluster_time_ahead_us(replica_time(&n->replica));
+}
+
 void node_stopping(struct node *n)
 {
     replica_stopping(&n->replica);

@@ -81,6 +81,9 @@ bool node_local_reads(const struct node *n);
  * do not. See lease.h for when the clock is to be read. */
 uint64_t node_lease_until(const struct node *n);
 
+/* What cluster time, as it is known here now, is ahead of CLOCK_BOOTTIME, modulo 2^64. */
+uint64_t node_cluster_ahead_us(const struct node *n);
+
 /* Before a clean stop: hands the disk the commit index if it does not have the newest one. */
 void node_stopping(struct node *n);
 

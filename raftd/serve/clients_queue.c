@@ -489,7 +489,8 @@ static enum blocked answer_reads(struct saying *s, bool local)
     rcu_enter();
     s->sight.view = kv_view(shared->kv);
     s->sight.cursors = shared->cursors;
-    s->sight.cluster_ms = s->sight.view->cluster_ms;
+    uint64_t ahead_us = atomic_load_explicit(&shared->cluster_ahead_us, memory_order_relaxed);
+    s->sight.cluster_ms = max_u64(s->sight.view->cluster_ms, (clock_us() + ahead_us) / 1000);
     enum blocked blocked = answer(s->conn, say_calls, s);
     rcu_leave();
     if (scans && blocked == BLOCKED_NOT) {

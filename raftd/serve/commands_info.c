@@ -84,7 +84,7 @@ static void keyspace(const struct telling *t)
 {
     if (t->view->count > 0)
         fprintf(t->out, "db0:keys=%" PRIu64 ",expires=%" PRIu64 ",avg_ttl=0\r\n", t->view->count,
-                (uint64_t)0);
+                t->view->expiring);
 }
 
 /* The lines of the status, "name=value", as INFO writes them. */

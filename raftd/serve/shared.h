@@ -53,6 +53,8 @@ struct shared {
     /* Until when this node's clients hold what kv says that they hold, see raftd/node/lease.h; 0: they do
      * not. To be read before kv is, and to be compared with the clock after that. */
     _Atomic uint64_t lease_until_us;
+    /* What cluster time is ahead of CLOCK_BOOTTIME, modulo 2^64: it goes on while no entry comes. */
+    _Atomic uint64_t cluster_ahead_us;
     _Atomic bool starting; /* nothing else but status is served: status.recovering says why */
     /* By clients; the loop takes them back. */
     _Atomic bool snapshot_asked, drain_asked;

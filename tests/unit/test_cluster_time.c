@@ -75,6 +75,14 @@ static void test_another_leader(void **state)
     }
 }
 
+static void test_ahead(void **state)
+{
+    (void)state;
+    static const struct cluster_time behind = {.term = 3, .ms = 50, .at = 100 * MS};
+    assert_true(cluster_time_ahead_us(&copy) == 4900 * MS);
+    assert_true(123 * MS + cluster_time_ahead_us(&behind) == 73 * MS);
+}
+
 static void test_when(void **state)
 {
     (void)state;
@@ -94,7 +102,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_goes_on),   cmocka_unit_test(test_newer),
         cmocka_unit_test(test_not_heard), cmocka_unit_test(test_another_leader),
-        cmocka_unit_test(test_when),
+        cmocka_unit_test(test_when),      cmocka_unit_test(test_ahead),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
