@@ -14,6 +14,7 @@
  *   leader completeness what the leader of a term committed is in the log of every later one
  *   state machine       committed entries never change; what is applied, client.c compares
  *   local reads         begin where the node was when it stopped, or a new one first heard of
+ *   cluster time        never falls along a log, nor passes faster than true time and 1 %
  *   leases              nobody gets what another one believes to hold: lease.c
  *   hard state          durable term never falls, one durable vote per term, over all lives
  */
@@ -24,7 +25,12 @@
 
 #include "tests/sim/impl.h"
 
-enum { ARENA = 4096, TERMS_MAX = 1 << 22, TEXT = 512 };
+enum {
+    ROUNDED_MS = 2,
+    /* both stamps are whole milliseconds */ ARENA = 4096,
+    TERMS_MAX = 1 << 22,
+    TEXT = 512
+};
 
 _Noreturn void sim_failed(struct sim *s, const char *kind, const char *text)
 {
@@ -92,6 +98,7 @@ static struct entry *new_entry(struct sim *s, uint64_t index, uint64_t term, con
     e->index = index;
     e->term = term;
     e->op = NO_OP;
+    e->made = s->now;
     memcpy(e->hash, hash, sizeof e->hash);
     struct entry **b = &s->buckets[bucket(s, index, term)];
     e->chain = *b;
@@ -205,7 +212,8 @@ static void follow_log(struct sim *s, struct sim_node *m)
         record_hash(p, size, check);
         if (memcmp(check, e->hash, sizeof check) != 0)
             sim_broken(s, "log-hash", "node %u: hash of entry %" PRIu64 " is wrong", m->at + 1, i);
-        if (rec.type == RECORD_COMMAND)
+        e->ends = rec.type == RECORD_COMMAND && sim_is_end(&rec);
+        if (rec.type == RECORD_COMMAND && !e->ends)
             e->op = sim_op_of(s, &rec, &e->sender);
         if (rec.type == RECORD_MEMBERS)
             e->members = members_of(s, m, &rec);
@@ -219,6 +227,14 @@ static void follow_log(struct sim *s, struct sim_node *m)
         if (e->ms < e->prev->ms)
             sim_broken(s, "cluster-time", "node %u: cluster time falls at entry %" PRIu64,
                        m->at + 1, e->index);
+        /* Argument (A) of raftd/node/cluster_time.h: nothing ends early. */
+        uint64_t passed_us = e->made - e->prev->made;
+        passed_us += passed_us * (uint64_t)s->o.ppm_max / 1000000;
+        if (e->ms - e->prev->ms > passed_us / 1000 + ROUNDED_MS)
+            sim_broken(s, "cluster-time-fast",
+                       "node %u: from entry %" PRIu64 " to the next one %" PRIu64
+                       " ms of cluster time pass in %" PRIu64 " us",
+                       m->at + 1, e->prev->index, e->ms - e->prev->ms, e->made - e->prev->made);
         if (e->members != NULL)
             sim_check_members(s, e);
     }

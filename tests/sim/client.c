@@ -13,12 +13,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "raftd/base/bytes.h"
 #include "raftd/base/rcu.h"
 #include "tests/sim/impl.h"
 
 enum {
     KEY_BYTES = 16,
     PATIENCE_US = 500000,
+    TTL_MIN_MS = 20,
     SMALL_VALUE = 200,
     VALUES = 8191 /* different ones */
 };
@@ -83,6 +85,30 @@ static uint64_t id_of(uint64_t process, uint64_t number)
     return (process >> 32) << 32 | (uint32_t)number;
 }
 
+/* Of the puts of clients every fifth has a time to live. No chance is drawn for it. */
+static uint32_t ttl_ms(const struct sim *s, uint32_t op)
+{
+    uint64_t z = (op + s->o.seed) * 0x9e3779b97f4a7c15u;
+    z ^= z >> 29;
+    return z % 5 == 0 ? TTL_MIN_MS + (uint32_t)(z >> 8) % (SIM_TTL_MAX_MS - TTL_MIN_MS) : 0;
+}
+
+bool sim_is_end(const struct record *rec)
+{
+    struct cmd c;
+    return cmd_decode(rec->data, rec->data_len, &c) == 0 && cmd_is_housekeeping(&c) &&
+           *c.items == CMD_END_DUE;
+}
+
+/* The command sets this time to live, beside the put. */
+static bool ttl_is(const struct op *o, const struct cmd *c, const uint8_t *at)
+{
+    if (o->ttl_ms == 0)
+        return c->operations == 1;
+    struct cmd_item it = cmd_next(&at);
+    return c->operations == 2 && it.kind == CMD_EXPIRE && cmd_number(&it) == o->ttl_ms;
+}
+
 uint32_t sim_op_of(struct sim *s, const struct record *rec, struct sender *sender)
 {
     struct cmd c;
@@ -102,7 +128,7 @@ uint32_t sim_op_of(struct sim *s, const struct record *rec, struct sender *sende
     const struct op *o = &s->ops[op];
     const uint8_t *at = c.items;
     struct cmd_item it = cmd_next(&at);
-    if (c.conditions != 0 || c.operations != 1 || it.key_len != key_name(s, o->key, name) ||
+    if (c.conditions != 0 || !ttl_is(o, &c, at) || it.key_len != key_name(s, o->key, name) ||
         memcmp(it.key, name, it.key_len) != 0 ||
         it.kind != (o->kind == OP_PUT ? CMD_PUT : CMD_DELETE) ||
         (o->kind == OP_PUT && !value_is(s, op, it.value, it.value_len)) ||
@@ -148,6 +174,53 @@ static bool takes(struct sim *s, const struct entry *e)
     return s->ops[e->op].committed == 0;
 }
 
+static void add_version(struct sim *s, uint32_t key, struct version v)
+{
+    struct key *k = &s->keys[key];
+    if (k->n == k->cap) {
+        k->cap = k->cap ? 2 * k->cap : 2;
+        k->v = sim_must(realloc(k->v, k->cap * sizeof *k->v));
+    }
+    k->v[k->n++] = v;
+    sim_watch_made(s, v.index, key, v.op);
+}
+
+/* The key that ends first, by (expiry, name), of those that are due; NO_OP: none is. */
+static uint32_t first_due(const struct sim *s, const struct entry *e)
+{
+    uint8_t a[KEY_BYTES], b[KEY_BYTES];
+    const struct version *best = NULL;
+    uint32_t first = NO_OP;
+    for (uint32_t k = 0; k < s->n_keys; k++) {
+        const struct version *v = version_at(&s->keys[k], e->index);
+        if (v == NULL || v->expiry_ms == 0 || v->expiry_ms > e->ms ||
+            (best != NULL && v->expiry_ms > best->expiry_ms))
+            continue;
+        size_t a_len = key_name(s, k, a), b_len = best != NULL ? key_name(s, first, b) : 0;
+        if (best == NULL || v->expiry_ms < best->expiry_ms ||
+            tree_compare(a, a_len, b, b_len) < 0) {
+            best = v;
+            first = k;
+        }
+    }
+    return first;
+}
+
+/* Of a hot key it is in the clients' history: it is over when it is committed, and not before. */
+static void model_end(struct sim *s, const struct entry *e)
+{
+    uint32_t key;
+    for (unsigned n = 0; n < MACHINE_ENDS_MAX && (key = first_due(s, e)) != NO_OP; n++) {
+        s->data_bytes -= data_bytes(s, &s->ops[version_at(&s->keys[key], e->index)->op]);
+        add_version(s, key, (struct version){.index = e->index, .op = NO_OP});
+        s->t.ends++;
+        if (key < s->o.hot_keys)
+            linear_return(s->linear,
+                          linear_invoke(s->linear, UINT32_MAX, LINEAR_DELETE, key, 0, s->now),
+                          LINEAR_FOUND, 0, s->now);
+    }
+}
+
 /* A program's command: all that the model takes of it is whose it is. */
 static void program_takes(struct sim *s, const struct entry *e)
 {
@@ -158,7 +231,9 @@ static void program_takes(struct sim *s, const struct entry *e)
 
 void sim_model_take(struct sim *s, const struct entry *e)
 {
-    if (e->op == NO_OP)
+    if (e->ends)
+        model_end(s, e);
+    else if (e->op == NO_OP)
         program_takes(s, e);
     if (e->op == NO_OP || !takes(s, e))
         return;
@@ -169,6 +244,7 @@ void sim_model_take(struct sim *s, const struct entry *e)
     struct key *k = &s->keys[o->key];
     const struct version *before = version_at(k, e->index);
     struct version v = {.index = e->index, .create = e->index, .op = e->op};
+    v.expiry_ms = o->ttl_ms != 0 ? e->ms + o->ttl_ms : 0;
     uint64_t more = o->kind == OP_PUT ? data_bytes(s, o) : 0;
     uint64_t less = before != NULL ? data_bytes(s, &s->ops[before->op]) : 0;
     o->full = s->o.max_data_bytes != 0 && more > less &&
@@ -184,12 +260,7 @@ void sim_model_take(struct sim *s, const struct entry *e)
         v.create = before->create;
     }
     s->data_bytes = s->data_bytes - less + more;
-    if (k->n == k->cap) {
-        k->cap = k->cap ? 2 * k->cap : 2;
-        k->v = sim_must(realloc(k->v, k->cap * sizeof *k->v));
-    }
-    k->v[k->n++] = v;
-    sim_watch_made(s, e->index, o->key, v.op);
+    add_version(s, o->key, v);
 }
 
 bool sim_key_begins(const struct sim *s, uint32_t key, const char *prefix)
@@ -206,7 +277,8 @@ bool sim_is_change(const struct sim *s, const struct change_made *c, const struc
     size_t len = key_name(s, c->key, name);
     if (o->modify_revision != c->index || o->key_len != len || memcmp(kv_key(o), name, len) != 0)
         return false;
-    return c->op == NO_OP ? h->kind == HISTORY_DELETED
+    enum history_kind gone = s->committed[c->index]->ends ? HISTORY_EXPIRED : HISTORY_DELETED;
+    return c->op == NO_OP ? h->kind == gone
                           : h->kind == HISTORY_PUT && value_is(s, c->op, kv_value(o), o->value_len);
 }
 
@@ -217,7 +289,8 @@ static void compare(struct sim *s, struct sim_node *m, uint32_t key, const struc
     if (v == NULL && o == NULL)
         return;
     if (v == NULL || o == NULL || o->modify_revision != v->index ||
-        o->create_revision != v->create || !value_is(s, v->op, kv_value(o), o->value_len))
+        o->create_revision != v->create || kv_expiry_ms(o) != v->expiry_ms ||
+        !value_is(s, v->op, kv_value(o), o->value_len))
         sim_broken(s, "state", "node %u, applied %" PRIu64 ": key %u is not what was committed",
                    m->at + 1, replica_applied(node_replica(m->node)), key);
 }
@@ -357,6 +430,7 @@ uint32_t sim_ask(struct sim *s, unsigned client, unsigned node, enum op_kind kin
                      .client = client,
                      .key = key == NO_OP ? fresh_key(s) : key,
                      .len = len,
+                     .ttl_ms = kind == OP_PUT && client < s->o.clients ? ttl_ms(s, number) : 0,
                      .timeout_us = timeout_us,
                      .must_see = s->n_committed};
     o->history = history_begin(s, o, number);
@@ -415,14 +489,21 @@ static void submit_write(struct sim *s, struct sim_node *m, uint32_t number)
 {
     const struct op *o = &s->ops[number];
     uint8_t key[KEY_BYTES];
-    struct request *req = sim_must(calloc(1, sizeof *req + CMD_ONE_BYTES + sizeof key + o->len));
-    struct cmd_item c = {.kind = o->kind == OP_PUT ? CMD_PUT : CMD_DELETE, .key = key};
-    c.key_len = (uint16_t)key_name(s, o->key, key);
+    uint8_t ttl[CMD_NUMBER_BYTES];
+    struct request *req = sim_must(
+        calloc(1, sizeof *req + 2 * (CMD_ONE_BYTES + sizeof key) + sizeof ttl + o->len));
+    struct cmd_item it[2] = {{.kind = o->kind == OP_PUT ? CMD_PUT : CMD_DELETE, .key = key},
+                             {.kind = CMD_EXPIRE, .key = key}};
+    it[0].key_len = it[1].key_len = (uint16_t)key_name(s, o->key, key);
     if (o->kind == OP_PUT) {
-        c.value = value_of(s, number);
-        c.value_len = o->len;
+        it[0].value = value_of(s, number);
+        it[0].value_len = o->len;
     }
-    req->cmd_len = (uint32_t)cmd_encode_one(req->cmd, &c);
+    put_u64(ttl, o->ttl_ms);
+    it[1].value = ttl;
+    it[1].value_len = sizeof ttl;
+    const struct cmd c = {.operations = o->ttl_ms != 0 ? 2 : 1};
+    req->cmd_len = (uint32_t)cmd_encode(req->cmd, &c, it);
     req->client_tag = number;
     req->deadline_us = sim_local(m, s->now) + o->timeout_us;
     s->t.writes++;

@@ -37,9 +37,10 @@ enum {
     MAYBES = 256, /* more than are tried while a disk is full: two a second, for 15 s */
     READS = 64,   /* of one node, waiting */
     SPINS_MAX = 1000,
-    BACKLOG = 400, /* datagrams that a paused process' socket holds */
-    TAPE = 1024,   /* datagrams recorded for replays */
-    WATCHERS = 4,  /* programs on each box that watch keys */
+    BACKLOG = 400,         /* datagrams that a paused process' socket holds */
+    TAPE = 1024,           /* datagrams recorded for replays */
+    SIM_TTL_MAX_MS = 3000, /* of keys that clients let end */
+    WATCHERS = 4,          /* programs on each box that watch keys */
 };
 
 #define DIR   "/d"
@@ -90,6 +91,8 @@ struct entry {
     struct entry *chain; /* same bucket */
     uint32_t op;         /* that wrote it, NO_OP for a leader's first entry */
     uint64_t ms;         /* cluster time */
+    uint64_t made;       /* when it was seen first, which is when it was made */
+    bool ends;           /* it ends the keys that are due */
     struct sender sender;
     struct members
         *members; /* it is this configuration; NULL: it is none. The root: the first one */
@@ -124,6 +127,7 @@ struct op {
     unsigned node, client; /* client NODES.. = nobody, by hand */
     uint32_t key;          /* < hot_keys, or of its own */
     uint32_t len;          /* of the value */
+    uint32_t ttl_ms;       /* put: the key lives so long; 0 = for ever */
     uint64_t timeout_us;
     uint64_t id;        /* request number at the node, 0 = none yet */
     uint64_t read;      /* read number */
@@ -142,7 +146,7 @@ struct client {
 
 /* A key's committed writes, ascending. */
 struct version {
-    uint64_t index, create;
+    uint64_t index, create, expiry_ms;
     uint32_t op; /* NO_OP = deleted */
 };
 
@@ -615,6 +619,8 @@ void sim_on_answer(void *ctx, struct request *req);
 void sim_on_reads_done(void *ctx, uint64_t read);
 void sim_not_sent(struct sim *s, uint32_t op);
 void sim_clients_lost(struct sim *s, struct sim_node *m);
+/* A leader made that by itself, to end keys that are due. */
+bool sim_is_end(const struct record *rec);
 /* The operation whose command that is; checks the bytes. NO_OP if nobody asked for it. */
 uint32_t sim_op_of(struct sim *s, const struct record *rec, struct sender *sender);
 /* An entry became committed: the model of the state takes it. */

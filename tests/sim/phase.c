@@ -224,6 +224,25 @@ void sim_check_final(struct sim *s)
     }
 }
 
+static bool some_expire(const struct sim *s)
+{
+    for (uint32_t k = 0; k < s->n_keys; k++)
+        if (s->keys[k].n > 0 && s->keys[k].v[s->keys[k].n - 1].expiry_ms != 0)
+            return true;
+    return false;
+}
+
+/* Where a leader can write, keys end soon after their time has come, though nobody asks for anything. */
+static void wait_for_ends(struct sim *s)
+{
+    uint64_t most = EQUAL_TIMEOUTS * s->o.election_timeout_us + slow_writes(s, EQUAL_WRITES);
+    uint64_t end = s->now + most + SIM_TTL_MAX_MS * UINT64_C(1010);
+    for (; some_expire(s); sim_run(s, STEP_US))
+        if (s->now > end)
+            sim_broken(s, "late", "a key is there long after its time");
+    (void)wait_for(s, most, true, "not-equal", "the last end is not everywhere");
+}
+
 /* With no write behind it, no entry to come helps a read along. */
 static void read_when_quiet(struct sim *s)
 {
@@ -272,6 +291,7 @@ void sim_live(struct sim *s)
     }
     sim_wait_freed(s);
     (void)wait_for(s, most, true, "not-equal", "not everything that was freed is equal");
+    wait_for_ends(s);
     sim_check_final(s);
     read_when_quiet(s);
     idle(s);

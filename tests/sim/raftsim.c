@@ -214,6 +214,7 @@ static void add(struct sum *sum, const struct sim_totals *t)
     s->held += t->held;
     s->frees += t->frees;
     s->overs += t->overs;
+    s->ends += t->ends;
     s->boots += t->boots;
     s->leaders += t->leaders;
     s->handovers += t->handovers;
@@ -264,6 +265,7 @@ static void print_stats(const struct sum *sum)
     printf("  reads: %" PRIu64 " linearizable (%" PRIu64 " lists), %" PRIu64 " local; %" PRIu64
            " operations in checked histories\n",
            t->reads, t->lists, t->local_reads, t->histories);
+    printf("  keys that ended when their time had come: %" PRIu64 "\n", t->ends);
     printf("  watches: told %" PRIu64 " changes, and %" PRIu64 " times that some were forgotten\n",
            t->told, t->compacted);
     printf("  locks: held in %" PRIu64 " steps, %" PRIu64

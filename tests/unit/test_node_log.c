@@ -408,6 +408,54 @@ static void test_cluster_time_goes_on(void **state)
     tape_free(t);
 }
 
+/* What a leader says of its time counts if the end of the log is of that leader. */
+static void test_cluster_time_heard(void **state)
+{
+    (void)state;
+    struct tape *t = tape_new();
+    t->ms = 1000;
+    tape_puts(t, 3, 2, 'a', 10);
+    struct world *w = world_new(NULL, &(struct node_config){0});
+    const struct cluster_time *time = replica_time(node_replica(w->n));
+    struct raft_msg m = {.type = RAFT_MSG_LEAD, .from = 2, .term = 2};
+    m.lead.round = 1;
+    m.lead.cluster_ms = 5000000;
+    follow_leader(w, 2, 2, 1, 0, 0);
+    tell(w, m); /* the log has nothing of that leader yet */
+    assert_true(cluster_time_ms(time, w->now) < 5000000);
+    stream(w, 2, 2, 1, t, 0, 0, stream_len(t, 0, 3));
+    settle(w, t);
+    assert_int_equal(raft_of(w)->trail.last, 3);
+    m.lead.round = 2;
+    tell(w, m);
+    assert_true(cluster_time_ms(time, w->now) == 5000000);
+    m = (struct raft_msg){.type = RAFT_MSG_LEAD, .from = 3, .term = 3};
+    m.lead.round = 1;
+    m.lead.cluster_ms = 9000000;
+    tell(w, m); /* another leader's */
+    assert_true(cluster_time_ms(time, w->now) < 6000000);
+    world_free(w);
+    tape_free(t);
+}
+
+/* A leader says what its time is when the message leaves. */
+static void test_cluster_time_told(void **state)
+{
+    (void)state;
+    struct world *w = world_new(NULL, &(struct node_config){0});
+    make_leader(w);
+    for (unsigned i = 0; i < 3; i++) {
+        w->peers[0].has[RAFT_MSG_LEAD] = false;
+        w->now = node_deadline(w->n, w->now);
+        flush(w);
+        if (w->peers[0].has[RAFT_MSG_LEAD])
+            assert_true(w->peers[0].newest[RAFT_MSG_LEAD].lead.cluster_ms ==
+                        cluster_time_ms(replica_time(node_replica(w->n)), w->now));
+    }
+    assert_true(w->peers[0].newest[RAFT_MSG_LEAD].lead.cluster_ms > 0);
+    world_free(w);
+}
+
 /* A peer that has acknowledged part of an entry falls so far behind that this entry leaves the cache:
  * the disk is asked for the rest of it, and the stream goes on where it was. */
 static void test_falls_behind_in_an_entry(void **state)
@@ -678,6 +726,8 @@ int main(void)
         cmocka_unit_test(test_broken_chain_refused),
         cmocka_unit_test(test_cluster_time_does_not_fall),
         cmocka_unit_test(test_cluster_time_goes_on),
+        cmocka_unit_test(test_cluster_time_heard),
+        cmocka_unit_test(test_cluster_time_told),
         cmocka_unit_test(test_falls_behind_in_an_entry),
         cmocka_unit_test(test_fetch_for_a_stream_that_is_no_more),
         cmocka_unit_test(test_fetch_comes_after_the_leadership),
