@@ -92,7 +92,7 @@ txn 0 'put s x' 'expire s 500' 'get s' 'put s y' 'expire s never' 'get s' 'put s
 s=y
 n=2' ] || fail "txn: $OUT"
 ttl=$(ctl 1 ttl s)
-[ "${ttl%.*}" -le 400 ] && [ "${ttl%.*}" -gt 300 ] || fail "ttl of what was put with a time: $ttl"
+[[ "${ttl%.*}" -le 400 && "${ttl%.*}" -gt 300 ]] || fail "ttl of what was put with a time: $ttl"
 txn 12 'if present n' 'if absent q' 'del n'
 says 'line 2: .*nothing was done'
 is 2 get n
