@@ -140,7 +140,7 @@ static const struct command commands[] = {
      0, 0, 0, .show = show_scan, .check = check_scan},
     {"select", "0", "There is one database.", "connection", COMMAND_LOCAL, 2, COMMAND_FAST, 0, 0, 0,
      .run = run_select},
-    {"set", "key value [NX | XX | IFEQ value] [GET] [EX s | PX ms | KEEPTTL]",
+    {"set", "key value [NX | XX | IFEQ value] [IFHELD lock fence] [GET] [EX s | PX ms | KEEPTTL]",
      "Sets the value of a key.", "string", COMMAND_WRITE, -3, 0, 1, 1, 1, .build = build_set,
      .tell = tell_set},
     {"setex", "key seconds value", "Sets the value of a key, which ends after that time.", "string",

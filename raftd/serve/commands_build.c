@@ -81,6 +81,13 @@ void build_number(struct cmd_build *b, enum cmd_kind kind, const struct resp_arg
     build_operation(b, kind, key, &value);
 }
 
+void build_guard_number(struct cmd_build *b, enum cmd_kind kind, unsigned n,
+                        const struct resp_arg *key, uint64_t number)
+{
+    struct resp_arg value = number_of(b, number);
+    build_guard(b, kind, n, key, &value);
+}
+
 void build_condition_number(struct cmd_build *b, enum cmd_kind kind, const struct resp_arg *key,
                             uint64_t number)
 {

@@ -68,6 +68,8 @@ void build_operation(struct cmd_build *b, enum cmd_kind kind, const struct resp_
 /* It decides over the next n operations. */
 void build_guard(struct cmd_build *b, enum cmd_kind kind, unsigned n, const struct resp_arg *key,
                  const struct resp_arg *value);
+void build_guard_number(struct cmd_build *b, enum cmd_kind kind, unsigned n,
+                        const struct resp_arg *key, uint64_t number);
 void build_number(struct cmd_build *b, enum cmd_kind kind, const struct resp_arg *key,
                   uint64_t number);
 void build_condition(struct cmd_build *b, enum cmd_kind kind, const struct resp_arg *key,

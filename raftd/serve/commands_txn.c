@@ -1,6 +1,6 @@
 /* commands_txn.c: RAFT.TXN: conditions and operations as they are in the state machine (cmd.h).
  *
- *   RAFT.TXN [IF ABSENT k | IF PRESENT k | IF VALUE k v | IF REV k n]...
+ *   RAFT.TXN [IF ABSENT k | IF PRESENT k | IF VALUE k v | IF REV k n | IF HELD lock fence]...
  *            [PUT k v [PX ms] | DEL k | INCRBY k n | PEXPIRE k ms | PERSIST k | GET k]...
  *
  * PX makes an operation of its own, which is not told. So that it can be told from PEXPIRE, that does not
@@ -64,8 +64,11 @@ static void condition(struct txn *t)
     } else if (next_is(t, "rev")) {
         const struct resp_arg *key = next_key(t);
         build_condition_number(t->b, CMD_IF_REVISION, key, (uint64_t)next_number(t, 1));
+    } else if (next_is(t, "held")) {
+        const struct resp_arg *lock = next_key(t);
+        build_condition_number(t->b, CMD_IF_HELD, lock, (uint64_t)next_number(t, 1));
     } else {
-        build_fail(t->b, "ERR syntax error: IF is followed by ABSENT, PRESENT, VALUE or REV");
+        build_fail(t->b, "ERR syntax error: IF is followed by ABSENT, PRESENT, VALUE, REV or HELD");
     }
 }
 

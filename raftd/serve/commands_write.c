@@ -108,16 +108,34 @@ const char *build_read(const struct call *call, struct cmd_build *b)
 
 /* --- SET ---------------------------------------------------------------------------------------- */
 
-enum { SET_GET = 1 }; /* shape: the value before is told */
+/* Its shape. */
+enum {
+    SET_GET = 1,  /* the value before is told */
+    SET_HELD = 2, /* a guard is that a lock is held */
+};
 
 struct set {
     bool get, keep;
     enum cmd_kind guard; /* 0: none */
     const struct resp_arg *guard_value;
+    const struct resp_arg *lock; /* NULL: it does not matter who holds which */
+    int64_t fence;
     uint64_t ttl_ms; /* 0: none */
 };
 
-static bool set_option(struct set *set, const struct resp_arg *arg, bool more, struct cmd_build *b)
+/* IFHELD lock fence */
+static void set_held(struct set *set, const struct resp_arg *arg, struct cmd_build *b)
+{
+    set->lock = arg + 1;
+    if (key_error(set->lock) != NULL)
+        build_fail(b, key_error(set->lock));
+    else if (!resp_number(arg + 2, &set->fence) || set->fence < 1)
+        build_fail(b, "ERR a fence is a number from 1 on");
+}
+
+/* `more`: how many arguments follow. */
+static bool set_option(struct set *set, const struct resp_arg *arg, unsigned more,
+                       struct cmd_build *b)
 {
     if (resp_is(arg, "get") && !set->get) {
         set->get = true;
@@ -127,12 +145,14 @@ static bool set_option(struct set *set, const struct resp_arg *arg, bool more, s
         set->guard = CMD_IF_ABSENT;
     } else if (resp_is(arg, "xx") && set->guard == 0) {
         set->guard = CMD_IF_PRESENT;
-    } else if (resp_is(arg, "ifeq") && set->guard == 0 && more) {
+    } else if (resp_is(arg, "ifeq") && set->guard == 0 && more > 0) {
         set->guard = CMD_IF_VALUE;
         set->guard_value = arg + 1;
-    } else if ((resp_is(arg, "ex") || resp_is(arg, "px")) && more && !set->keep &&
+    } else if ((resp_is(arg, "ex") || resp_is(arg, "px")) && more > 0 && !set->keep &&
                set->ttl_ms == 0) {
         set->ttl_ms = build_ttl(b, arg + 1, resp_is(arg, "ex") ? 1000 : 1);
+    } else if (resp_is(arg, "ifheld") && set->lock == NULL && more > 1) {
+        set_held(set, arg, b);
     } else if (resp_is(arg, "exat") || resp_is(arg, "pxat")) {
         build_fail(b, "ERR no wall clock has a say here: give EX or PX");
     } else {
@@ -147,24 +167,32 @@ const char *build_set(const struct call *call, struct cmd_build *b)
     const struct resp_arg *key = &call->argv[1];
     for (unsigned i = 3; i < call->argc; i++) {
         const struct resp_arg *arg = &call->argv[i];
-        if (!set_option(&set, arg, i + 1 < call->argc, b))
+        if (!set_option(&set, arg, call->argc - i - 1, b))
             return b->error;
-        i += resp_is(arg, "ifeq") || resp_is(arg, "ex") || resp_is(arg, "px");
+        i += resp_is(arg, "ifeq") || resp_is(arg, "ex") || resp_is(arg, "px")
+                 ? 1
+                 : 2 * (unsigned)resp_is(arg, "ifheld");
     }
+    unsigned last = set.ttl_ms != 0 ? 2 : 1; /* operations that put */
     if (set.get)
         build_operation(b, CMD_READ, key, NULL);
+    if (set.lock != NULL)
+        build_guard_number(b, CMD_IF_HELD, last + (set.guard != 0), set.lock, (uint64_t)set.fence);
     if (set.guard != 0)
-        build_guard(b, set.guard, set.ttl_ms != 0 ? 2 : 1, key, set.guard_value);
+        build_guard(b, set.guard, last, key, set.guard_value);
     build_operation(b, set.keep ? CMD_PUT_KEEP : CMD_PUT, key, &call->argv[2]);
     if (set.ttl_ms != 0)
         build_number(b, CMD_EXPIRE, key, set.ttl_ms);
-    b->shape = set.get ? SET_GET : 0;
+    b->shape = (set.get ? SET_GET : 0) | (set.lock != NULL ? SET_HELD : 0);
     return b->error;
 }
 
 void tell_set(const struct tale *t, struct resp_out *out)
 {
-    if ((t->shape & SET_GET) != 0)
+    bool get = (t->shape & SET_GET) != 0;
+    if ((t->shape & SET_HELD) != 0 && !was_done(&t->told[get ? 1 : 0]))
+        resp_error(out, "NOTHELD the lock is not held with that fence");
+    else if (get)
         value(out, &t->told[0]);
     else if (was_done(&t->told[t->n - 1]))
         resp_simple(out, "OK");

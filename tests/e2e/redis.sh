@@ -63,6 +63,7 @@ fi
 # --- no client at all ---
 if has nc nc -h; then
     printf 'SET line 1\nGET line\n' | timeout 5 nc -N -U "$WORK/node1.sock" >"$WORK/nc" || fail "nc"
+    # shellcheck disable=SC2016 # as they stand here
     printf '+OK\r\n$1\r\n1\r\n' | cmp - "$WORK/nc" || fail "lines through nc"
     note "nc: lines"
 fi

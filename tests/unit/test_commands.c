@@ -208,9 +208,30 @@ static const char *ask(struct world *w, const char *line)
 }
 
 struct step {
-    const char *line;     /* "tick N": so much time goes by */
+    const char *line;     /* "tick N": so much time goes by; "lock NAME": somebody gets that lock */
     const char *expected; /* of an error, its beginning */
 };
+
+/* Has a connection get that lock. */
+static void lock(struct world *w, const char *name)
+{
+    struct cmd c = {.flags = CMD_HAS_CONNECTION,
+                    .operations = 1,
+                    .origin = 1,
+                    .process = 1,
+                    .number = machine_applied(w->machine) + 1,
+                    .connection = 1};
+    struct cmd_item item = {.kind = CMD_LOCK,
+                            .key_len = (uint16_t)strlen(name),
+                            .value_len = 1,
+                            .key = (const uint8_t *)name,
+                            .value = (const uint8_t *)"\1"};
+    uint8_t bytes[200];
+    struct applied applied;
+    assert_true(machine_apply(w->machine, c.number, w->cluster_ms, bytes,
+                              cmd_encode(bytes, &c, &item), NULL, &applied));
+    assert_int_equal(applied.outcome, MACHINE_DONE);
+}
 
 static void play(const struct step *steps, size_t n)
 {
@@ -219,6 +240,10 @@ static void play(const struct step *steps, size_t n)
     for (size_t i = 0; i < n; i++) {
         if (strncmp(steps[i].line, "tick ", 5) == 0) {
             w.cluster_ms += (uint64_t)atoi(steps[i].line + 5);
+            continue;
+        }
+        if (strncmp(steps[i].line, "lock ", 5) == 0) {
+            lock(&w, steps[i].line + 5);
             continue;
         }
         const char *told = ask(&w, steps[i].line);
@@ -421,6 +446,32 @@ static void test_scripts_of_locks(void **state)
         {"EXISTS lock", ":1,"},
         {"EVALSHA c3f8721cbb97f72bc19e972846bd7aaf91901658 1 lock token", ":1,"},
         {"EXISTS lock", ":0,"},
+    };
+    PLAY(steps);
+}
+
+/* What a lock's fence decides. */
+static void test_fences(void **state)
+{
+    (void)state;
+    static const struct step steps[] = {
+        {"SET k v", "+OK,"},
+        {"lock l", ""}, /* entry 2 */
+        {"SET k w IFHELD l 1", "-NOTHELD"},
+        {"SET k w IFHELD m 2 GET", "-NOTHELD"},
+        {"GET k", "$1,v,"},
+        {"SET k w IFHELD l 2", "+OK,"},
+        {"SET k x NX IFHELD l 2 PX 500", "$-1,"},
+        {"SET k x XX IFHELD l 3 PX 500", "-NOTHELD"},
+        {"PTTL k", ":-1,"},
+        {"SET k x XX IFHELD l 2 GET PX 500", "$1,w,"},
+        {"PTTL k", ":500,"},
+        {"SET k x IFHELD l", "-ERR syntax"},
+        {"SET k x IFHELD l 0", "-ERR a fence"},
+        {"SET k x IFHELD '' 2", "-ERR a key"},
+        {"RAFT.TXN IF HELD l 1 DEL k", "*2,:0,:0,"},
+        {"EXISTS k", ":1,"},
+        {"RAFT.TXN IF HELD l 2 DEL k GET k", "*2,:14,*2,:1,$-1,"},
     };
     PLAY(steps);
 }
@@ -770,6 +821,7 @@ int main(void)
         cmocka_unit_test(test_expiry),
         cmocka_unit_test(test_what_is_refused),
         cmocka_unit_test(test_scripts_of_locks),
+        cmocka_unit_test(test_fences),
         cmocka_unit_test(test_what_else_is_known_of_keys),
         cmocka_unit_test(test_transactions),
         cmocka_unit_test(test_connection),
