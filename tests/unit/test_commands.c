@@ -1,4 +1,4 @@
-// LINK: @clients @core
+// LINK: @clients @core tests/lib/commands_world.c
 /* test_commands.c: commands of clients against a state machine: what is told, in both ways of asking for a
  * read (alone, and in a transaction with writes); what is refused; SCAN while keys come and go. */
 #include <setjmp.h>
@@ -11,200 +11,20 @@
 #include <string.h>
 
 #include "raftd/base/rcu.h"
-#include "raftd/serve/commands.h"
 #include "raftd/serve/cursors.h"
 #include "raftd/serve/glob.h"
-#include "raftd/serve/shared.h"
 #include "raftd/serve/token.h"
 #include "raftd/state/kv.h"
-#include "raftd/state/results.h"
+#include "tests/lib/commands_world.h"
 
-enum { MAX_VALUE_BYTES = 40 };
-
-struct world {
-    struct shared *shared;
-    struct machine *machine;
-    struct cursors *cursors;
-    struct talker talker;
-    struct resp_out out;
-    uint64_t cluster_ms;
-    struct results results; /* of the newest write */
-    char text[1 << 16];     /* its answer, each line's end as a comma */
-};
-
-static void wake(void *ctx)
-{
-    (void)ctx;
-}
-
-static const char *auth(struct talker *t, const struct resp_arg *user,
-                        const struct resp_arg *password)
-{
-    if (!resp_is(user, "default") || !resp_is(password, "secret"))
-        return "WRONGPASS no";
-    t->authenticated = true;
-    return NULL;
-}
-
-static void list(struct talker *t, struct resp_out *out)
-{
-    (void)t;
-    resp_text(out, "id=7\n");
-}
-
-static void reset(struct talker *t)
-{
-    t->authenticated = true;
-}
-
-static const struct talker_calls calls = {auth, list, reset};
-
-static void begin(struct world *w)
-{
-    memset(w, 0, sizeof *w);
-    w->shared = shared_new(MAX_VALUE_BYTES, 1, wake, NULL);
-    struct status_box *box = calloc(1, sizeof *box);
-    assert_true(w->shared != NULL && box != NULL);
-    box->status.id = box->status.leader = 1;
-    box->status.max_data_bytes = 1000000;
-    shared_publish(w->shared, box);
-    w->machine = machine_new(w->shared->kv);
-    w->cursors = cursors_new(0);
-    assert_true(w->machine != NULL && w->cursors != NULL);
-    w->out = (struct resp_out){.version = 2, .most = 1 << 20};
-    w->talker = (struct talker){
-        .calls = &calls, .shared = w->shared, .id = 7, .authenticated = true};
-    w->cluster_ms = 1000000;
-}
-
-static void end(struct world *w)
-{
-    results_free(&w->results);
-    free(w->out.buf);
-    machine_free(w->machine);
-    cursors_free(w->cursors);
-    shared_free(w->shared);
-}
-
-static void hear(void *ctx, const struct applied *a, const struct told *told, unsigned n)
-{
-    struct world *w = ctx;
-    w->results.outcome = a->outcome;
-    results_keep(&w->results, told, n);
-}
-
-static void tell_failure(const struct results *r, struct resp_out *out)
-{
-    resp_error(out, "%s",
-               r->outcome == MACHINE_NOT_NUMBER ? "NOT_NUMBER"
-               : r->outcome == MACHINE_OVERFLOW ? "OVERFLOW"
-                                                : "FAILED");
-}
-
-/* Has the state machine do what the call builds, and tells what it did. */
-static void write_it(struct world *w, const struct call *call)
-{
-    static struct cmd_build b;
-    static struct cmd_item items[CMD_CONDITIONS_MAX + CMD_OPERATIONS_MAX];
-    b = (struct cmd_build){.max_value_bytes = MAX_VALUE_BYTES};
-    const char *error = call->command->build(call, &b);
-    if (error != NULL) {
-        resp_error(&w->out, "%s", error);
-        return;
-    }
-    memcpy(items, b.condition, b.conditions * sizeof *items);
-    memcpy(items + b.conditions, b.operation, b.operations * sizeof *items);
-    struct cmd c = {.conditions = (uint8_t)b.conditions,
-                    .operations = (uint8_t)b.operations,
-                    .origin = 1,
-                    .process = 1,
-                    .number = machine_applied(w->machine) + 1};
-    size_t len = cmd_size(&c, items);
-    uint8_t *bytes = malloc(len);
-    assert_non_null(bytes);
-    assert_int_equal(cmd_encode(bytes, &c, items), len);
-    results_free(&w->results);
-    struct applied applied;
-    struct machine_listener listener = {hear, w};
-    assert_true(
-        machine_apply(w->machine, c.number, w->cluster_ms, bytes, len, &listener, &applied));
-    assert_true(machine_publish(w->machine));
-    w->results.outcome = applied.outcome;
-    if (outcome_is_done(applied.outcome) ||
-        (applied.outcome == MACHINE_CONDITION && b.conditions > 0))
-        call->command->tell(&(struct tale){.shape = b.shape,
-                                           .outcome = applied.outcome,
-                                           .at = applied.at,
-                                           .revision = c.number,
-                                           .cluster_ms = w->cluster_ms,
-                                           .told = w->results.told,
-                                           .n = w->results.n,
-                                           .transaction = bytes,
-                                           .transaction_len = (uint32_t)len},
-                            &w->out);
-    else
-        tell_failure(&w->results, &w->out);
-    free(bytes);
-}
-
-static void show(struct world *w, const struct call *call)
-{
-    rcu_enter();
-    call->command->show(&(struct sight){.view = kv_view(w->shared->kv),
-                                        .cluster_ms = w->cluster_ms,
-                                        .cursors = w->cursors,
-                                        .whole = true},
-                        call, &w->out);
-    rcu_leave();
-}
-
-/* What is written, with each line's end as a comma. */
-static const char *text_of(struct world *w)
-{
-    size_t n = 0;
-    for (size_t i = 0; i < w->out.len; i++)
-        if (w->out.buf[i] != '\r')
-            w->text[n++] = w->out.buf[i] == '\n' ? ',' : (char)w->out.buf[i];
-    w->text[n] = '\0';
-    return w->text;
-}
-
-static const char *ask_args(struct world *w, const struct resp_arg *argv, unsigned argc)
-{
-    static char alone[sizeof w->text];
-    struct call call = {.command = command_find(&argv[0]), .argc = argc, .argv = argv};
-    w->out.len = 0;
-    const char *error = call.command == NULL ? "ERR unknown" : command_check(&call);
-    if (error != NULL) {
-        resp_error(&w->out, "%s", error);
-        return text_of(w);
-    }
-    switch (call.command->kind) {
-    case COMMAND_LOCAL: call.command->run(&w->talker, &call, &w->out); break;
-    case COMMAND_WRITE: write_it(w, &call); break;
-    case COMMAND_READ:
-        show(w, &call);
-        if (call.command->build == NULL || argc > CMD_OPERATIONS_MAX)
-            break;
-        strcpy(alone, text_of(w));
-        w->out.len = 0;
-        write_it(w, &call);
-        assert_string_equal(text_of(w), alone); /* a read in a transaction tells the same */
-        break;
-    case COMMAND_ENGINE: fail();
-    }
-    assert_int_equal(w->out.lost, 0);
-    return text_of(w);
-}
-
-static const char *ask(struct world *w, const char *line)
+static const char *ask(struct commands_world *w, const char *line)
 {
     struct resp_in in = {.arg_max_bytes = 1 << 20, .args_max_bytes = 1 << 20};
     static struct resp_arg argv[RESP_ARGS_MAX];
     char copy[4096];
     int len = snprintf(copy, sizeof copy, "%s\n", line);
     assert_int_equal(resp_take(&in, (const uint8_t *)copy, (size_t)len, argv), RESP_CALL);
-    return ask_args(w, argv, in.argc);
+    return commands_ask(w, argv, in.argc);
 }
 
 struct step {
@@ -213,7 +33,7 @@ struct step {
 };
 
 /* Has a connection get that lock. */
-static void lock(struct world *w, const char *name)
+static void lock(struct commands_world *w, const char *name)
 {
     struct cmd c = {.flags = CMD_HAS_CONNECTION,
                     .operations = 1,
@@ -235,8 +55,8 @@ static void lock(struct world *w, const char *name)
 
 static void play(const struct step *steps, size_t n)
 {
-    struct world w;
-    begin(&w);
+    struct commands_world w;
+    commands_begin(&w);
     for (size_t i = 0; i < n; i++) {
         if (strncmp(steps[i].line, "tick ", 5) == 0) {
             w.cluster_ms += (uint64_t)atoi(steps[i].line + 5);
@@ -251,7 +71,7 @@ static void play(const struct step *steps, size_t n)
         if (strncmp(told, steps[i].expected, len) != 0)
             fail_msg("%s: told %s, expected %s", steps[i].line, told, steps[i].expected);
     }
-    end(&w);
+    commands_end(&w);
 }
 
 #define PLAY(steps) play(steps, sizeof steps / sizeof *steps)
@@ -409,8 +229,8 @@ static void test_what_is_refused(void **state)
     };
     PLAY(steps);
 
-    struct world w;
-    begin(&w);
+    struct commands_world w;
+    commands_begin(&w);
     char line[600] = "SET ";
     memset(line + 4, 'k', 257);
     strcpy(line + 4 + 257, " v");
@@ -421,13 +241,13 @@ static void test_what_is_refused(void **state)
     for (size_t i = 0; i < sizeof argv / sizeof *argv; i++)
         argv[i] = (struct resp_arg){(const uint8_t *)"kk", 2};
     argv[0] = (struct resp_arg){(const uint8_t *)"MSET", 4};
-    assert_string_equal(ask_args(&w, argv, 2 * CMD_OPERATIONS_MAX + 1), "+OK,");
-    assert_true(strncmp(ask_args(&w, argv, 2 * CMD_OPERATIONS_MAX + 3), "-TOOBIG a write", 15) ==
-                0);
+    assert_string_equal(commands_ask(&w, argv, 2 * CMD_OPERATIONS_MAX + 1), "+OK,");
+    assert_true(
+        strncmp(commands_ask(&w, argv, 2 * CMD_OPERATIONS_MAX + 3), "-TOOBIG a write", 15) == 0);
     argv[0] = (struct resp_arg){(const uint8_t *)"MSETNX", 6};
-    assert_string_equal(ask_args(&w, argv, CMD_OPERATIONS_MAX + 1), ":0,");
-    assert_true(strncmp(ask_args(&w, argv, CMD_OPERATIONS_MAX + 3), "-TOOBIG MSETNX", 14) == 0);
-    end(&w);
+    assert_string_equal(commands_ask(&w, argv, CMD_OPERATIONS_MAX + 1), ":0,");
+    assert_true(strncmp(commands_ask(&w, argv, CMD_OPERATIONS_MAX + 3), "-TOOBIG MSETNX", 14) == 0);
+    commands_end(&w);
 }
 
 /* As libraries send it. */
@@ -568,8 +388,8 @@ static void test_connection(void **state)
          "$4,text,"},
     };
     PLAY(steps);
-    struct world w;
-    begin(&w);
+    struct commands_world w;
+    commands_begin(&w);
     (void)ask(&w, "READONLY");
     assert_true(w.talker.local_reads);
     (void)ask(&w, "READWRITE");
@@ -579,14 +399,14 @@ static void test_connection(void **state)
     w.talker.authenticated = false;
     assert_true(strncmp(ask(&w, "HELLO 3"), "-NOAUTH", 7) == 0);
     assert_int_equal(w.out.version, 2);
-    end(&w);
+    commands_end(&w);
 }
 
 static void test_info(void **state)
 {
     (void)state;
-    struct world w;
-    begin(&w);
+    struct commands_world w;
+    commands_begin(&w);
     (void)ask(&w, "SET k v");
     const char *all = ask(&w, "INFO");
     static const char *const parts[] = {
@@ -606,21 +426,21 @@ static void test_info(void **state)
     const char *one = ask(&w, "INFO keyspace");
     assert_null(strstr(one, "# Server"));
     assert_non_null(strstr(one, ",# Keyspace,db0:keys=1"));
-    end(&w);
+    commands_end(&w);
 }
 
 static void test_tokens(void **state)
 {
     (void)state;
-    struct world w;
-    begin(&w);
+    struct commands_world w;
+    commands_begin(&w);
     char first[80];
     (void)ask(&w, "SET k v");
     strcpy(first, ask(&w, "RAFT.TOKEN"));
     assert_int_equal(strncmp(first, "$34,", 4), 0);
     assert_string_equal(first + 4 + 32, "-1,"); /* one entry is applied */
     assert_string_not_equal(ask(&w, "RAFT.TOKEN"), first);
-    end(&w);
+    commands_end(&w);
 
     struct cmd_token token;
     static const struct {
@@ -667,8 +487,8 @@ static void test_tokens(void **state)
 static void test_table(void **state)
 {
     (void)state;
-    struct world w;
-    begin(&w);
+    struct commands_world w;
+    commands_begin(&w);
     (void)ask(&w, "COMMAND LIST");
     const char *text = w.text, *before = "";
     unsigned n = (unsigned)atoi(text + 1);
@@ -688,7 +508,7 @@ static void test_table(void **state)
         assert_true((c->build != NULL) == (c->tell != NULL));
         assert_true(c->kind != COMMAND_WRITE || c->build != NULL);
     }
-    end(&w);
+    commands_end(&w);
 }
 
 static void test_patterns(void **state)
@@ -731,7 +551,7 @@ static void test_patterns(void **state)
     assert_true(steps < 2 * sizeof pattern * sizeof text);
 }
 
-static const char *set_key(struct world *w, unsigned n)
+static const char *set_key(struct commands_world *w, unsigned n)
 {
     char line[40];
     (void)snprintf(line, sizeof line, "SET key:%06u v", n);
@@ -744,8 +564,8 @@ static void test_scan_while_keys_come_and_go(void **state)
     (void)state;
     enum { KEYS = 2000 };
     static unsigned told[2 * KEYS];
-    struct world w;
-    begin(&w);
+    struct commands_world w;
+    commands_begin(&w);
     for (unsigned i = 0; i < KEYS; i++)
         assert_string_equal(set_key(&w, 2 * i), "+OK,");
     char line[100], cursor[24] = "0";
@@ -766,7 +586,7 @@ static void test_scan_while_keys_come_and_go(void **state)
     assert_true(pages > KEYS / 7);
     for (unsigned i = 0; i < 2 * KEYS; i++)
         assert_true(i % 2 == 0 ? told[i] == 1 : told[i] <= 1);
-    end(&w);
+    commands_end(&w);
 }
 
 /* A cursor that is too old is refused, and none is taken for another. */
@@ -795,8 +615,8 @@ static void test_cursors_are_bounded(void **state)
 static void test_too_many_keys_for_KEYS(void **state)
 {
     (void)state;
-    struct world w;
-    begin(&w);
+    struct commands_world w;
+    commands_begin(&w);
     for (unsigned i = 0; i < 120000; i++) {
         char key[16];
         int len = snprintf(key, sizeof key, "k%u", i);
@@ -809,7 +629,7 @@ static void test_too_many_keys_for_KEYS(void **state)
     assert_true(kv_publish(w.shared->kv, 1, 1));
     assert_true(strncmp(ask(&w, "KEYS *x"), "-TOOBIG", 7) == 0);
     assert_string_equal(ask(&w, "KEYS k77[7]7"), "*1,$5,k7777,"); /* what begins so are not many */
-    end(&w);
+    commands_end(&w);
 }
 
 int main(void)
