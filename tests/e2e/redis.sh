@@ -1,6 +1,7 @@
 #!/bin/bash
 # Programs that know nothing of raftd use a cluster of three nodes, through different nodes: redis-cli,
-# Python's, Lua's and Node's redis, and redis-benchmark. A client that is not installed is left out, and named.
+# Python's, Lua's and Node's redis, and redis-benchmark; and it answers random commands as redis-server does.
+# A client that is not installed is left out, and named.
 # shellcheck source=/dev/null
 . "$(dirname "$0")/../lib/cluster.sh"
 limit 240
@@ -200,13 +201,72 @@ if has node-redis env NODE_PATH=/usr/share/nodejs node -e 'require("redis")'; th
     note "Node's redis: a pipeline, a scan, a transaction"
 fi
 
+# --- the same answers as redis-server ---
+cat >"$WORK/same.py" <<'END'
+import random, sys, redis
+
+theirs, ours = (redis.Redis(unix_socket_path=path) for path in sys.argv[1:3])
+random.seed(1)
+KEYS = ['a', 'b', 'c', 'n']
+VALUES = ['1', 'x', '', '-5', '9223372036854775807', 'abc', '010', '12 ']
+NUMBERS = ['1', '-3', 'x', '9223372036854775807', '-9223372036854775808']
+
+def key():
+    return random.choice(KEYS)
+
+def value():
+    return random.choice(VALUES)
+
+def command():
+    shape = random.choice([
+        'SET k v o', 'SET k v o', 'GET k', 'SETNX k v', 'SETEX k t v', 'PSETEX k t v', 'GETSET k v', 'GETDEL k',
+        'MGET *', 'DEL *', 'UNLINK *', 'EXISTS *', 'MSET **', 'MSETNX **', 'STRLEN k', 'INCR k', 'DECR k',
+        'INCRBY k i', 'DECRBY k i', 'TYPE k', 'EXPIRE k e', 'PERSIST k', 'TTL k', 'DBSIZE', 'KEYS p'])
+    words = []
+    for word in shape.split():
+        words += {
+            'k': lambda: [key()], 'v': lambda: [value()], 't': lambda: [random.choice(['100000', '0', '-1'])],
+            'e': lambda: ['1000'], 'i': lambda: [random.choice(NUMBERS)],
+            'p': lambda: [random.choice(['*', '[a-b]', '?', 'n*', '[^a]'])],
+            'o': lambda: random.choice([[], [], ['NX'], ['XX'], ['GET'], ['NX', 'GET'], ['EX', '1000'], ['EX', '0'],
+                                        ['KEEPTTL'], ['XX', 'PX', '1000000'], ['EX'], ['FOO']]),
+            '*': lambda: [key() for _ in range(random.randint(0, 3))],
+            '**': lambda: [f() for _ in range(random.randint(1, 3)) for f in (key, value)],
+        }.get(word, lambda: [word])()
+    return words
+
+def answer(client, words):
+    try:
+        told = client.execute_command(*words)
+    except redis.ResponseError:
+        return 'error'
+    return sorted(told) if words[0] == 'KEYS' else told
+
+for name in ours.keys('*'):
+    ours.delete(name)
+for _ in range(3000):
+    words = command()
+    told = [answer(client, words) for client in (theirs, ours)]
+    if told[0] != told[1]:
+        raise SystemExit('%s: redis-server tells %s, raftd %s' % (words, told[0], told[1]))
+END
+if has redis-server redis-server --version && /usr/bin/python3 -c 'import redis' 2>"$WORK/stderr"; then
+    redis-server --port 0 --unixsocket "$WORK/redis.sock" --save '' --dir "$WORK" >"$WORK/redis-server.log" &
+    HELPERS+=($!)
+    wait_for 10 "redis-server" test -S "$WORK/redis.sock"
+    timeout 60 /usr/bin/python3 "$WORK/same.py" "$WORK/redis.sock" "$WORK/node2.sock" ||
+        fail "another answer than redis-server's"
+    note "redis-server: the same answers to 3000 random commands"
+fi
+
 # --- redis-benchmark ---
 if has redis-benchmark redis-benchmark --version; then
     for pipeline in 1 16; do
         timeout 60 redis-benchmark -s "$WORK/node$LEADER.sock" -t set,get,incr,mset -P "$pipeline" -c 20 \
             -n 2000 -r 500 --csv >"$WORK/bench" 2>"$WORK/bench.err" || fail "redis-benchmark -P $pipeline"
-        [ "$(grep -c '^"' "$WORK/bench")" = 5 ] && ! grep -qi 'err' "$WORK/bench" "$WORK/bench.err" ||
+        if [ "$(grep -c '^"' "$WORK/bench")" != 5 ] || grep -qi 'err' "$WORK/bench" "$WORK/bench.err"; then
             fail "redis-benchmark: $(cat "$WORK/bench" "$WORK/bench.err")"
+        fi
     done
     note "redis-benchmark: set, get, incr, mset"
 fi
