@@ -15,9 +15,8 @@
 #include <stdint.h>
 
 enum {
-    RESP_STEP_BYTES =
-        1 << 16, /* answers have at most so much memory that they do not need, or as much as
-                                  they need */
+    /* Answers have at most so much memory that they do not need, or as much as they need. */
+    RESP_STEP_BYTES = 1 << 16,
     RESP_ARGS_MAX = 1024,        /* of a command that is served: 1023 keys of MGET */
     RESP_LINE_MAX_BYTES = 16384, /* of an inline command, which people type */
     RESP_HEAD_MAX_BYTES = 32,    /* of a line that has a count or a length */
@@ -82,8 +81,7 @@ struct resp_out {
     uint8_t *buf;    /* of malloc(); the owner frees it */
     size_t len, cap; /* bytes that are written, and that there is room for */
     size_t most;     /* `len` never is larger */
-    unsigned
-        looked; /* keys that were looked at beside those that the answer names: for the budget */
+    unsigned looked; /* keys that were looked at, as far as that is not plain from the command */
     uint8_t version; /* 2 or 3 */
     size_t lost;     /* bytes that were not written; the owner sets it back to 0 */
     bool no_memory;

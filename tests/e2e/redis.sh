@@ -41,6 +41,9 @@ if has redis-cli redis-cli --version; then
     told 0 cli 2 EXISTS colour
     told OK cli 1 SET colour green EX 100
     told 100 cli 1 TTL colour
+    told OK cli 1 SET short x PX 300
+    gone() { [ "$(cli 3 EXISTS short)" = 0 ]; }
+    wait_for 10 "end of a key" gone
     told OK cli 2 -x SET binary < <(printf 'a\0b\r\nc')
     told 6 cli 3 STRLEN binary
     cli 3 --raw GET binary | cmp - <(printf 'a\0b\r\nc\n') || fail "a value with zeros and line ends"

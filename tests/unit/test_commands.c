@@ -408,14 +408,15 @@ static void test_info(void **state)
     struct commands_world w;
     commands_begin(&w);
     (void)ask(&w, "SET k v");
+    (void)ask(&w, "SET e v EX 5");
     const char *all = ask(&w, "INFO");
     static const char *const parts[] = {
         "# Server,redis_version:",
         ",# Clients,connected_clients:0,",
-        ",# Memory,used_memory:66,",
+        ",# Memory,used_memory:132,",
         ",# Persistence,loading:0,",
         ",# Replication,role:master,",
-        ",# Keyspace,db0:keys=1,expires=0,",
+        ",# Keyspace,db0:keys=2,expires=1,",
         ",# Raft,",
         ",id:1,",
         ",applied_index:",
@@ -425,7 +426,7 @@ static void test_info(void **state)
             fail_msg("no %s in %s", parts[i], all);
     const char *one = ask(&w, "INFO keyspace");
     assert_null(strstr(one, "# Server"));
-    assert_non_null(strstr(one, ",# Keyspace,db0:keys=1"));
+    assert_non_null(strstr(one, ",# Keyspace,db0:keys=2"));
     commands_end(&w);
 }
 
