@@ -21,7 +21,7 @@ enum { TIMEOUT_DEFAULT_MS = 5000 };
 enum { OPT_TIMEOUT = 256, OPT_VERSION, OPT_FLAGS };
 
 /* Letters of options, beside what stands in `options` for the same. */
-static const char letters[] = "-hc:i:s:m";
+static const char letters[] = "-hc:i:s:mr:";
 
 static const struct option options[] = {
     {"conf", required_argument, NULL, 'c'},
@@ -41,6 +41,8 @@ static const struct option options[] = {
     {"long", no_argument, NULL, OPT_FLAGS + ARG_LONG},
     {"escaped", no_argument, NULL, OPT_FLAGS + ARG_ESCAPED},
     {"prefix", no_argument, NULL, OPT_FLAGS + ARG_PREFIX},
+    {"revision", required_argument, NULL, OPT_FLAGS + ARG_REVISION},
+    {"exec", required_argument, NULL, OPT_FLAGS + ARG_EXEC},
     {"if-absent", no_argument, NULL, OPT_FLAGS + ARG_IF_ABSENT},
     {"if-value", required_argument, NULL, OPT_FLAGS + ARG_IF_VALUE},
     {"if-rev", required_argument, NULL, OPT_FLAGS + ARG_IF_REV},
@@ -94,7 +96,9 @@ static const struct command commands[] = {
     {"status", " [--json]", "print the state of this node", run_status, 0, 0, ARG_JSON, PLAIN},
     {"is-leader", "", "exit with 0 if this node leads, else with 1; asks no other node",
      run_is_leader, 0, 0, 0, PLAIN},
-    {"wait", wait_usage, wait_what, run_wait, 1, 1, 0, PLAIN},
+    {"watch", watch_usage, watch_what, run_watch, 0, 1, ARG_REVISION | ARG_EXEC | ARG_ESCAPED,
+     PLAIN},
+    {"wait", wait_usage, wait_what, run_wait, 1, 1, ARG_ESCAPED, PLAIN},
     {"links", " [--json]", "print which node hears which, as this node knows it", run_links, 0, 0,
      ARG_JSON, PLAIN},
     {"members", " [--json]",
@@ -285,6 +289,7 @@ static void take_option(struct tool *t, struct line *l, int c, char *value)
     case 'h': l->help = true; break;
     case OPT_VERSION: l->version = true; break;
     case 'm': take_flag(&l->args, ARG_META, NULL); break;
+    case 'r': take_flag(&l->args, ARG_REVISION, value); break;
     default:
         if (c < OPT_FLAGS)
             exit(RAFTCTL_EXIT_USAGE); /* getopt has said it */

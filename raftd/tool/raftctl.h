@@ -24,10 +24,12 @@ struct tool {
 };
 
 /* The options of commands, as bits of args.flags. The first ones have a value, args.values[VALUE_*]. */
-enum { VALUE_IF_VALUE, VALUE_IF_REV, VALUES };
+enum { VALUE_IF_VALUE, VALUE_IF_REV, VALUE_REVISION, VALUE_EXEC, VALUES };
 enum {
     ARG_IF_VALUE = 1 << VALUE_IF_VALUE,
     ARG_IF_REV = 1 << VALUE_IF_REV,
+    ARG_REVISION = 1 << VALUE_REVISION,
+    ARG_EXEC = 1 << VALUE_EXEC,
     ARG_STALE = 1 << 8,
     ARG_RAW = 1 << 9,
     ARG_KEYS = 1 << 10,
@@ -185,6 +187,12 @@ int wait_for_read(const struct tool *t);
 /* wait.c */
 void run_wait(struct tool *t, const struct args *a);
 extern const char wait_usage[], wait_what[];
+
+/* watch.c */
+void run_watch(struct tool *t, const struct args *a);
+extern const char watch_usage[], watch_what[];
+/* Waits until the key is there and, if value->at is not NULL, has that value. Returns an exit code. */
+int wait_for_key(struct tool *t, const struct word *key, const struct word *value);
 
 /* bench.c */
 void run_bench(struct tool *t, const struct args *a);

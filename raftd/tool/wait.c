@@ -10,9 +10,11 @@ enum {
     STARTS_MS = 100
 }; /* how often a node is looked at that is starting, and can't wait for us */
 
-const char wait_usage[] = " leader | caught-up";
-const char wait_what[] = "wait, for --timeout at most, until there is a leader (and print it),\n"
-                         "          or until this node has all that is committed now";
+const char wait_usage[] = " leader | caught-up | KEY[=VALUE]";
+const char wait_what[] =
+    "wait, for --timeout at most, until there is a leader (and print it),\n"
+    "          until this node has all that is committed now, or until KEY is\n"
+    "          there, or has that value";
 
 /* Waits until the node is ready to wait for us, or knows a leader and that is enough. What is left of
  * t->timeout_ms is for what comes after. */
@@ -53,5 +55,11 @@ void run_wait(struct tool *t, const struct args *a)
         tool_end(t, wait_leader(t));
     if (strcmp(a->words[0].at, "caught-up") == 0)
         tool_end(t, wait_caught_up(t));
-    say_fatal(RAFTCTL_EXIT_USAGE, "wait %s: it is leader or caught-up", a->words[0].at);
+    struct word key = a->words[0], value = {0};
+    char *sign = memchr(key.at, '=', key.len);
+    if (sign != NULL) {
+        value = (struct word){sign + 1, key.len - (size_t)(sign + 1 - key.at)};
+        key.len = (size_t)(sign - key.at);
+    }
+    tool_end(t, wait_for_key(t, &key, &value));
 }
