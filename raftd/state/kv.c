@@ -41,6 +41,7 @@ struct kv {
     struct due due; /* of the objects in it */
     struct tree_memory memory;
     struct history history;
+    struct kv_object *put;          /* the last one */
     struct kv_image *image;         /* the open one, or NULL */
     struct cds_wfcq_head left_head; /* what nobody looks at any more, ... */
     struct cds_wfcq_tail left_tail;
@@ -181,6 +182,7 @@ enum kv_outcome kv_put(struct kv *kv, const struct kv_content *c)
     count(&kv->now, o, 1);
     if (c->expiry_ms != 0)
         due_add(&kv->due, o);
+    kv->put = o;
     return KV_DONE;
 }
 
@@ -206,12 +208,10 @@ enum kv_outcome kv_delete(struct kv *kv, const uint8_t *key, size_t len)
 bool kv_tell(struct kv *kv, uint64_t index, enum history_kind kind, uint32_t operations,
              const uint8_t *key, size_t len)
 {
-    struct kv_object *o = tree_find(kv->root, key, len);
+    const struct kv_content gone = {.key = key, .key_len = (uint16_t)len, .modify_revision = index};
     bool there = kind == HISTORY_PUT;
-    assert(there == (o != NULL));
-    if (!there)
-        o = object_new(kv, &(struct kv_content){
-                               .key = key, .key_len = (uint16_t)len, .modify_revision = index});
+    struct kv_object *o = there ? kv->put : object_new(kv, &gone);
+    assert(!there || (o->key_len == len && memcmp(kv_key(o), key, len) == 0));
     assert(o == NULL || o->modify_revision == index);
     bool told = o != NULL && history_add(&kv->history, &kv->memory, o, operations, kind);
     if (!told && !there)

@@ -70,8 +70,8 @@ enum kv_outcome kv_delete(struct kv *kv, const uint8_t *key, size_t len);
  * kv_find(). NULL: none has an expiry. */
 const struct kv_object *kv_first_due(const struct kv *kv);
 
-/* Adds to the history what entry `index` made of a key: it was put or, if there is no such key now, deleted
- * or expired. Once per entry and key. `operations`: see history.h. False: no memory. */
+/* Adds to the history what entry `index` has just made of a key: it was put, by the last kv_put(), or was
+ * deleted or expired. Once per entry and key. `operations`: see history.h. False: no memory. */
 bool kv_tell(struct kv *kv, uint64_t index, enum history_kind kind, uint32_t operations,
              const uint8_t *key, size_t len);
 
