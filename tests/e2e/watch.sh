@@ -75,6 +75,14 @@ wait "$WATCHER" || code=$?
 printf '%s\n' 'put c1 good' 'put c2 bad' | diff - "$WORK/exec" || fail "the command got other changes"
 grep -q 'go on with -r' "$WORK/exec.err" || fail "it does not say where to go on"
 
+# The end of a key by its time.
+watch "$WORK/ends" "$other" -r "$(ctl "$other" get -m c1 | sed -n 's/^modify_revision=//p')" t
+expect 0 ctl 1 put temp 20
+expect 0 ctl 1 expire temp 0.5
+lines "$WORK/ends" 3
+cut -d ' ' -f 2- "$WORK/ends" | diff <(printf '%s\n' 'put temp 20' 'put temp 20' 'expire temp') - ||
+    fail "the end of a key is told otherwise"
+
 # To wait for a key.
 expect 1 ctl 1 --timeout 0.3 wait nobody
 "$RAFTCTL" -s "$WORK/node$other.sock" --timeout 30 wait state=ready &
