@@ -44,7 +44,8 @@ static unsigned events_of(const struct history_change *h, const char *events[EVE
     if (n > 0)
         return n;
     bool add = is_bit(h, CMD_ADD), expire = is_bit(h, CMD_EXPIRE);
-    if (is_bit(h, CMD_PUT) || is_bit(h, CMD_PUT_KEEP) || (!add && !expire))
+    if (is_bit(h, CMD_PUT) || is_bit(h, CMD_PUT_KEEP) || is_bit(h, CMD_PUT_HELD) ||
+        (!add && !expire))
         events[n++] = "set";
     if (add)
         events[n++] = "incrby";
