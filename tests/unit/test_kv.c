@@ -545,7 +545,7 @@ static void test_expiry(void **state)
         random = random * 1664525 + 1013904223;
         unsigned i = (random >> 8) % EXPIRY_KEYS;
         uint8_t key = (uint8_t)i;
-        uint64_t ms = random >> 28 == 0 ? 0 : 1 + (random >> 20) % 50;
+        uint64_t ms = random >> 30 == 0 ? 0 : 1 + (random >> 20) % 50;
         struct kv_content c = {.key = &key,
                                .key_len = 1,
                                .expiry_ms = ms,
@@ -579,6 +579,14 @@ static void test_expiry(void **state)
         }
     }
     assert_true(refused > 500 && most > 100);
+    const struct kv_object *o;
+    for (; (o = kv_first_due(kv)) != NULL; most = 0) { /* and nothing else is in the index */
+        unsigned i = *kv_key(o);
+        assert_true(expiry[i] != 0 && kv_expiry_ms(o) == expiry[i]);
+        expiry[i] = 0;
+        assert_int_equal(kv_delete(kv, kv_key(o), 1), KV_DONE);
+    }
+    assert_true(most == 0 && kv_draft(kv).expiring == 0);
     publish(kv);
     struct kv *by = kv_new(); /* what takes its place has its own */
     assert_int_equal(kv_put(by, &(struct kv_content){.key = (const uint8_t *)"k",
@@ -589,7 +597,7 @@ static void test_expiry(void **state)
                      KV_DONE);
     kv_replace(kv, by, 1, 1);
     assert_true(kv_expiry_ms(kv_first_due(kv)) == 99 && kv_draft(kv).expiring == 1);
-    const struct kv_object *o = kv_first_due(kv);
+    o = kv_first_due(kv);
     assert_int_equal(kv_delete(kv, kv_key(o), o->key_len), KV_DONE);
     assert_null(kv_first_due(kv));
     kv_free(kv);
