@@ -608,6 +608,8 @@ void sim_check_leases(struct sim *s, struct sim_node *m);
 void sim_program_answered(struct sim_node *m, struct request *req);
 /* All is well, and the programs want nothing more. */
 void sim_wait_freed(struct sim *s);
+/* How long so many writes take, one behind the other, at the node whose disk is always the slowest. */
+uint64_t sim_slow_writes(const struct sim *s, unsigned n);
 void sim_check_all_leased(struct sim *s);
 
 /* client.c */

@@ -20,6 +20,7 @@ enum {
     OVER_PARTS = 40,
     OVER_TIMEOUTS = 4,
     OVER_US = 1000000,
+    FREE_WRITES = 6, /* what is on its way to disks before the entry that frees, and that one */
 };
 
 static uint64_t process_of(const struct sim_node *m)
@@ -139,7 +140,8 @@ static bool claimed(const struct sim_node *m)
 void sim_wait_freed(struct sim *s)
 {
     uint64_t bound = s->o.lease_us + s->o.lease_us / OVER_PARTS + s->o.timeout_us +
-                     OVER_TIMEOUTS * s->o.election_timeout_us + OVER_US;
+                     OVER_TIMEOUTS * s->o.election_timeout_us + OVER_US +
+                     sim_slow_writes(s, FREE_WRITES);
     int leader = sim_leader(s);
     for (uint64_t since = s->now; leader < 0 || claimed(&s->m[leader]); sim_run(s, STEP_US)) {
         if (sim_leader(s) != leader)

@@ -31,7 +31,7 @@ enum {
     OUTSIDE_HELLOS = 30, /* and greets each once a second, who answer */
 };
 
-static uint64_t slow_writes(const struct sim *s, unsigned n)
+uint64_t sim_slow_writes(const struct sim *s, unsigned n)
 {
     uint64_t slowest = 0;
     for (unsigned i = 0; i < s->o.nodes; i++)
@@ -159,7 +159,7 @@ static void wait_for_priority(struct sim *s)
 static void idle(struct sim *s)
 {
     uint64_t terms[NODES], batches[NODES], datagrams;
-    uint64_t settle = SETTLE_US + slow_writes(s, SETTLE_WRITES);
+    uint64_t settle = SETTLE_US + sim_slow_writes(s, SETTLE_WRITES);
     sim_run(s, settle);
     wait_for_room(s); /* the last seal can fill a log: then its leader hands over */
     wait_for_priority(s);
@@ -235,7 +235,7 @@ static bool some_expire(const struct sim *s)
 /* Where a leader can write, keys end soon after their time has come, though nobody asks for anything. */
 static void wait_for_ends(struct sim *s)
 {
-    uint64_t most = EQUAL_TIMEOUTS * s->o.election_timeout_us + slow_writes(s, EQUAL_WRITES);
+    uint64_t most = EQUAL_TIMEOUTS * s->o.election_timeout_us + sim_slow_writes(s, EQUAL_WRITES);
     uint64_t end = s->now + most + SIM_TTL_MAX_MS * UINT64_C(1010);
     for (; some_expire(s); sim_run(s, STEP_US))
         if (s->now > end)
@@ -264,7 +264,7 @@ void sim_live(struct sim *s)
     sim_run(s, s->o.time_us);
     heal(s);
     wake_paused(s);
-    s->t.elected_us = wait_for(s, LEADER_TIMEOUTS * t + slow_writes(s, LEADER_WRITES), false,
+    s->t.elected_us = wait_for(s, LEADER_TIMEOUTS * t + sim_slow_writes(s, LEADER_WRITES), false,
                                "no-leader", "no leader");
     if (s->o.members_us != 0) {
         sim_run(s, WISHES_TIMEOUTS * t); /* those under way end */
@@ -272,7 +272,7 @@ void sim_live(struct sim *s)
     }
     wait_for_room(s);
     uint64_t acked = s->t.acked + s->t.full, reads = s->t.reads;
-    uint64_t most = EQUAL_TIMEOUTS * t + slow_writes(s, EQUAL_WRITES);
+    uint64_t most = EQUAL_TIMEOUTS * t + sim_slow_writes(s, EQUAL_WRITES);
     unsigned up = 0;
     for (unsigned i = 0; i < s->o.nodes; i++) {
         if (!s->m[i].up || s->m[i].outside)
