@@ -2,8 +2,8 @@
  *
  * Clients write and read a few hot keys, so that their operations meet, and write keys of their
  * own. Each has one operation at a time, on any node, gives up when it takes too long or the node
- * dies, and then does another: nobody repeats an operation. What they saw of the hot keys is
- * recorded for linear.h.
+ * dies, and then does another, or repeats a write that has a token, through any node: it must be done
+ * once. What they saw of the hot keys is recorded for linear.h.
  *
  * Beside that stands a model: the committed commands in order, key by key. Every read, at any node
  * at any time, must show exactly the model as of what that node has applied; a linearizable read
@@ -44,6 +44,7 @@ static const uint8_t *value_of(const struct sim *s, uint32_t op)
 
 static bool value_is(const struct sim *s, uint32_t op, const uint8_t *p, size_t len)
 {
+    op = s->ops[op].first;
     return s->ops[op].kind == OP_PUT && s->ops[op].len == len &&
            (len == 0 || memcmp(p, value_of(s, op), len) == 0);
 }
@@ -109,6 +110,14 @@ static bool ttl_is(const struct op *o, const struct cmd *c, const uint8_t *at)
     return c->operations == 2 && it.kind == CMD_EXPIRE && cmd_number(&it) == o->ttl_ms;
 }
 
+static struct cmd_token token_of(const struct sim *s, const struct op *o)
+{
+    struct cmd_token t = {.index = o->token ? s->ops[o->first].born : 0};
+    if (o->token)
+        put_u64(t.random, o->first + UINT64_C(1));
+    return t;
+}
+
 uint32_t sim_op_of(struct sim *s, const struct record *rec, struct sender *sender)
 {
     struct cmd c;
@@ -128,10 +137,12 @@ uint32_t sim_op_of(struct sim *s, const struct record *rec, struct sender *sende
     const struct op *o = &s->ops[op];
     const uint8_t *at = c.items;
     struct cmd_item it = cmd_next(&at);
+    const struct cmd_token token = token_of(s, o);
     if (c.conditions != 0 || !ttl_is(o, &c, at) || it.key_len != key_name(s, o->key, name) ||
         memcmp(it.key, name, it.key_len) != 0 ||
         it.kind != (o->kind == OP_PUT ? CMD_PUT : CMD_DELETE) ||
         (o->kind == OP_PUT && !value_is(s, op, it.value, it.value_len)) ||
+        c.flags != (o->token ? CMD_HAS_TOKEN : 0) || memcmp(&c.token, &token, sizeof token) != 0 ||
         c.limit != s->o.max_data_bytes / CMD_LIMIT_BYTES)
         sim_broken(s, "asked-else", "entry %" PRIu64 " is not the write that was asked for",
                    rec->index);
@@ -240,10 +251,19 @@ void sim_model_take(struct sim *s, const struct entry *e)
     struct op *o = &s->ops[e->op];
     if (o->refused)
         sim_broken(s, "refused-done", "entry %" PRIu64 " is a write that was refused", e->index);
+    uint32_t *decided = &s->ops[o->first].decided;
+    if (*decided != NO_OP) { /* done already: it has that outcome */
+        o->committed = s->ops[*decided].committed;
+        o->absent = s->ops[*decided].absent;
+        o->full = s->ops[*decided].full;
+        s->t.repeated++;
+        return;
+    }
+    *decided = e->op;
     o->committed = e->index;
     struct key *k = &s->keys[o->key];
     const struct version *before = version_at(k, e->index);
-    struct version v = {.index = e->index, .create = e->index, .op = e->op};
+    struct version v = {.index = e->index, .create = e->index, .op = o->first};
     v.expiry_ms = o->ttl_ms != 0 ? e->ms + o->ttl_ms : 0;
     uint64_t more = o->kind == OP_PUT ? data_bytes(s, o) : 0;
     uint64_t less = before != NULL ? data_bytes(s, &s->ops[before->op]) : 0;
@@ -376,6 +396,16 @@ static size_t history_begin(struct sim *s, const struct op *o, uint32_t number)
     return first;
 }
 
+/* Its client does not know whether the write was done. It may repeat it. */
+static void may_repeat(struct sim *s, uint32_t number, size_t history)
+{
+    const struct op *o = &s->ops[number];
+    if (!o->token || o->client >= s->o.clients)
+        return;
+    s->clients[o->client].again = number;
+    s->clients[o->client].again_history = history;
+}
+
 /* The client learns how it ended; its next operation comes after a pause. */
 static void ended(struct sim *s, uint32_t number, enum op_state state)
 {
@@ -394,7 +424,9 @@ static void ended(struct sim *s, uint32_t number, enum op_state state)
 static void history_fails(struct sim *s, struct op *o)
 {
     unsigned n = o->kind == OP_LIST ? s->o.hot_keys : 1;
-    for (unsigned i = 0; o->history != NO_HISTORY && i < n; i++)
+    /* If this one repeats another, that one may have been done. */
+    bool failed = o->history != NO_HISTORY && &s->ops[o->first] == o;
+    for (unsigned i = 0; failed && i < n; i++)
         linear_failed(s->linear, o->history + i);
     o->history = NO_HISTORY;
 }
@@ -432,11 +464,35 @@ uint32_t sim_ask(struct sim *s, unsigned client, unsigned node, enum op_kind kin
                      .len = len,
                      .ttl_ms = kind == OP_PUT && client < s->o.clients ? ttl_ms(s, number) : 0,
                      .timeout_us = timeout_us,
-                     .must_see = s->n_committed};
+                     .must_see = s->n_committed,
+                     .first = number,
+                     .decided = NO_OP,
+                     .born = s->m[node].up ? replica_applied(node_replica(s->m[node].node)) : 0,
+                     .token = kind < OP_GET && client < s->o.clients &&
+                              sim_roll(s, RNG_CLIENT, 2) == 0};
     o->history = history_begin(s, o, number);
     s->m[node].pending++;
     struct event *e = sim_post(s, s->now + 1, EV_SUBMIT, node);
     e->op = number;
+    return number;
+}
+
+/* Asks for the same once more, under the same token. */
+static uint32_t repeat(struct sim *s, unsigned client, unsigned node, uint64_t timeout_us)
+{
+    struct client *c = &s->clients[client];
+    uint32_t first = s->ops[c->again].first;
+    struct op o = s->ops[first];
+    uint32_t number = sim_ask(s, UINT32_MAX, node, o.kind, o.key, o.len, timeout_us);
+    struct op *again = &s->ops[number];
+    if (again->history != NO_HISTORY)
+        linear_failed(s->linear, again->history);
+    again->client = client;
+    again->history = c->again_history;
+    again->first = first;
+    again->ttl_ms = o.ttl_ms;
+    again->token = true;
+    c->again = NO_OP;
     return number;
 }
 
@@ -456,7 +512,9 @@ static void new_operation(struct sim *s, unsigned client)
     if (s->m[local].up)
         sim_local_read(s, &s->m[local]);
     uint32_t op;
-    if (kind < 35)
+    if (s->clients[client].again != NO_OP)
+        op = repeat(s, client, node, timeout);
+    else if (kind < 35)
         op = sim_ask(s, client, node, OP_PUT, hot, len, timeout);
     else if (kind < 50)
         op = sim_ask(s, client, node, OP_PUT, NO_OP, len, timeout);
@@ -477,6 +535,7 @@ void sim_client(struct sim *s, struct event *e)
         return;
     if (e->op != NO_OP) { /* its patience ends; it asks another node */
         sim_note(s, NOTE_LOST_OP, s->ops[e->op].node, e->op, 0, 0);
+        may_repeat(s, e->op, s->ops[e->op].history);
         history_unknown(s, &s->ops[e->op]);
         s->clients[client].op = NO_OP;
         s->clients[client].node = (unsigned)sim_roll(s, RNG_CLIENT, s->o.nodes);
@@ -490,19 +549,22 @@ static void submit_write(struct sim *s, struct sim_node *m, uint32_t number)
     const struct op *o = &s->ops[number];
     uint8_t key[KEY_BYTES];
     uint8_t ttl[CMD_NUMBER_BYTES];
-    struct request *req = sim_must(
-        calloc(1, sizeof *req + 2 * (CMD_ONE_BYTES + sizeof key) + sizeof ttl + o->len));
+    struct request *req = sim_must(calloc(1, sizeof *req + sizeof(struct cmd_token) +
+                                                 2 * (CMD_ONE_BYTES + sizeof key) + sizeof ttl +
+                                                 o->len));
     struct cmd_item it[2] = {{.kind = o->kind == OP_PUT ? CMD_PUT : CMD_DELETE, .key = key},
                              {.kind = CMD_EXPIRE, .key = key}};
     it[0].key_len = it[1].key_len = (uint16_t)key_name(s, o->key, key);
     if (o->kind == OP_PUT) {
-        it[0].value = value_of(s, number);
+        it[0].value = value_of(s, o->first);
         it[0].value_len = o->len;
     }
     put_u64(ttl, o->ttl_ms);
     it[1].value = ttl;
     it[1].value_len = sizeof ttl;
-    const struct cmd c = {.operations = o->ttl_ms != 0 ? 2 : 1};
+    const struct cmd c = {.flags = o->token ? CMD_HAS_TOKEN : 0,
+                          .operations = o->ttl_ms != 0 ? 2 : 1,
+                          .token = token_of(s, o)};
     req->cmd_len = (uint32_t)cmd_encode(req->cmd, &c, it);
     req->client_tag = number;
     req->deadline_us = sim_local(m, s->now) + o->timeout_us;
@@ -610,6 +672,8 @@ void sim_on_answer(void *ctx, struct request *req)
     case RESULT_UNKNOWN:
     case RESULT_STOPPING:
         s->t.unknown++;
+        if (s->clients != NULL && o->client < s->o.clients && s->clients[o->client].op == number)
+            may_repeat(s, number, o->history);
         history_unknown(s, o);
         break;
     case RESULT_TOO_LARGE:
@@ -679,7 +743,8 @@ void sim_clients_init(struct sim *s)
         (void)fresh_key(s);
     s->clients = sim_must(calloc(s->o.clients + 1, sizeof *s->clients));
     for (unsigned i = 0; i < s->o.clients; i++) {
-        s->clients[i] = (struct client){NO_OP, (unsigned)sim_roll(s, RNG_CLIENT, s->o.nodes)};
+        s->clients[i] = (struct client){
+            .op = NO_OP, .node = (unsigned)sim_roll(s, RNG_CLIENT, s->o.nodes), .again = NO_OP};
         struct event *e = sim_post(s, s->now + sim_roll(s, RNG_CLIENT, 2 * s->o.think_us) + 1,
                                    EV_CLIENT, 0);
         e->extra = i;

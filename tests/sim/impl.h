@@ -137,11 +137,19 @@ struct op {
     bool absent;        /* delete: there was no such key when it was committed */
     bool full;          /* put: there was no room for it when it was committed */
     size_t history;     /* handle in the linear history, SIZE_MAX = none */
+    /* Of a write. */
+    uint32_t first; /* which it repeats; itself, if it repeats none */
+    uint32_t
+        decided;   /* of a first one: which of the copies was committed first, NO_OP = none yet */
+    bool token;    /* it has one, so it may be repeated through other nodes */
+    uint64_t born; /* index of the token */
 };
 
 struct client {
     uint32_t op; /* NO_OP = thinks */
     unsigned node;
+    uint32_t again;       /* a write of unknown outcome that it may repeat, NO_OP = none ... */
+    size_t again_history; /* ... and its handle */
 };
 
 /* A key's committed writes, ascending. */

@@ -204,6 +204,7 @@ static void add(struct sum *sum, const struct sim_totals *t)
     s->writes += t->writes;
     s->acked += t->acked;
     s->unknown += t->unknown;
+    s->repeated += t->repeated;
     s->refused += t->refused;
     s->full += t->full;
     s->reads += t->reads;
@@ -260,8 +261,8 @@ static void print_stats(const struct sum *sum)
            " without room, %" PRIu64 " unknown\n",
            t->writes, t->acked, t->refused, t->full, t->unknown);
     printf("  entries that change nothing: %" PRIu64 " copies of writes, %" PRIu64
-           " of processes that are not the current ones\n",
-           t->copies, t->ended);
+           " known by their tokens, %" PRIu64 " of processes that are not the current ones\n",
+           t->copies, t->repeated, t->ended);
     printf("  reads: %" PRIu64 " linearizable (%" PRIu64 " lists), %" PRIu64 " local; %" PRIu64
            " operations in checked histories\n",
            t->reads, t->lists, t->local_reads, t->histories);
