@@ -18,6 +18,7 @@ enum {
     SETTLE_WRITES = 3,
     /* A node whose disk was full has noticed that there is room, or has made some by another snapshot. */
     ROOM_US = 8000000,
+    ROOM_WRITES = 6,         /* a snapshot lets the log go, and each piece waits for the disk */
     DISK_ROOM_US = 2000000,  /* of a disk alone */
     SETTLE_US = 3000000,     /* the seal of the last batch is written in this time */
     PRIORITY_US = 100000000, /* ten seconds, and longer if it had the lead before, and lost it */
@@ -134,7 +135,8 @@ static unsigned without_room(const struct sim *s)
 static void wait_for_room(struct sim *s)
 {
     sim_run(s, STEP_US);
-    uint64_t end = s->now + (s->o.log_max_bytes != 0 ? ROOM_US : DISK_ROOM_US);
+    uint64_t end = s->now + (s->o.log_max_bytes != 0 ? ROOM_US + sim_slow_writes(s, ROOM_WRITES)
+                                                     : DISK_ROOM_US);
     for (unsigned node; (node = without_room(s)) != 0; sim_run(s, STEP_US))
         if (s->now > end)
             sim_broken(s, "no-room", "node %u does not see that its disk or its log has room",
