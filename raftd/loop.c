@@ -504,6 +504,8 @@ int loop_open(struct loop **out, const struct conf *conf)
         files_limit_clients(l->shared, conf->readers);
         l->machine = machine_new(l->shared->kv);
     }
+    if (l->machine != NULL)
+        l->shared->claims = machine_claims(l->machine);
     l->alarm_fd = timerfd_create(CLOCK_BOOTTIME, TFD_NONBLOCK | TFD_CLOEXEC);
     if (l->machine != NULL && l->alarm_fd >= 0)
         return RAFTD_EXIT_OK;

@@ -58,6 +58,7 @@ static void on_wake(struct ev_loop *loop, ev_async *w, int events)
     if (clients_left_out(w->data))
         reads_expire(w->data, NEVER, RESULT_NO_LEADER);
     watches_wake(w->data);
+    locks_look(w->data);
     turns_run(w->data);
 }
 
@@ -89,6 +90,7 @@ static void on_timer(struct ev_loop *loop, ev_timer *w, int events)
     c->timer_us = c->armed_us = NEVER;
     reads_expire(c, now, why_late(c));
     turns_retry(c);
+    locks_look(c);
     if (c->accept_us <= now) {
         c->accept_us = NEVER;
         accept_start(c);
@@ -178,8 +180,8 @@ struct clients *clients_new(struct ev_loop *loop, struct shared *shared, unsigne
     c->listens = atomic_load_explicit(&shared->listens, memory_order_relaxed);
     c->timer_us = c->armed_us = c->accept_us = NEVER;
     c->ticket = atomic_load_explicit(&c->me->read_want, memory_order_relaxed);
-    struct cds_list_head *const lists[] = {&c->parked,  &c->turns, &c->lists,
-                                           &c->starved, &c->dirty, &c->watching};
+    struct cds_list_head *const lists[] = {&c->parked, &c->turns,    &c->lists, &c->starved,
+                                           &c->dirty,  &c->watching, &c->locks, &c->gone};
     for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++)
         CDS_INIT_LIST_HEAD(lists[i]);
     ev_io_init(&c->accept, conn_accept, listen_fd, EV_READ);
@@ -210,6 +212,7 @@ void clients_free(struct clients *c)
     for (unsigned i = 0; i < CLIENTS_SLOTS; i++)
         if (c->conns[i] != NULL)
             conn_close(c->conns[i]);
+    locks_free(c);
     accept_stop(c);
     ev_async_stop(c->loop, &c->wake);
     ev_async_stop(c->loop, &c->more);

@@ -40,6 +40,7 @@ static void leave(struct clients *c, struct user *user)
 void conn_close(struct conn *conn)
 {
     struct clients *c = conn->clients;
+    lock_close(conn);
     queue_drop(conn);
     multi_end(conn);
     watch_end(conn);

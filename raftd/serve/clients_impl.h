@@ -28,11 +28,13 @@
 #include "raftd/serve/commands.h"
 #include "raftd/serve/resp.h"
 #include "raftd/serve/watch.h"
+#include "raftd/state/holders.h"
 
 enum {
     /* Guests that were told to go stay until the end of the iteration, beside those that came in it. */
     CLIENTS_SLOTS = CLIENTS_CONNS_MAX + CLIENTS_GUESTS_MAX + CLIENTS_ACCEPT_MAX,
-    CLIENTS_WHY_BYTES = 300, /* an error that is made when it is told */
+    CLIENTS_WHY_BYTES = 300,        /* an error that is made when it is told */
+    CLIENTS_NOBODY = CLIENTS_SLOTS, /* place of no connection: a request of the instance itself */
 };
 
 /* A call that is kept, with its arguments; without them in struct pending, if only its answer is still to be
@@ -49,13 +51,16 @@ enum pending_state {
     PENDING_TICKET, /* a read, until the main loop says that it may be served */
     PENDING_HELD,   /* a write, until the reads before it are answered */
     PENDING_LOOP,   /* the main loop has it */
+    PENDING_LOCK,   /* a place in the queue for a lock, until the connection holds it */
     PENDING_READY,  /* it can be answered as soon as it is the first */
 };
 
 /* What waits for its answer. */
 struct pending {
     struct cds_list_head link;   /* in conn.pending */
-    struct cds_list_head parked; /* PENDING_TICKET: in clients.parked; else empty */
+    struct cds_list_head parked; /* PENDING_TICKET: in clients.parked; PENDING_LOCK: in
+                                    clients.locks; else empty */
+    struct lock_wait *lock;      /* of RAFT.LOCK, else NULL */
     struct conn *conn;
     enum pending_state state;
     bool local;                 /* a read that asks no leader */
@@ -68,6 +73,25 @@ struct pending {
     struct cds_list_head calls; /* struct kept_call, `only` may be one */
     struct cds_list_head watched; /* of EXEC without writes: keys that must be as they were */
     struct kept_call only;
+};
+
+/* A connection waits for a lock. */
+struct lock_wait {
+    uint64_t until_us; /* how long it wants to; NEVER: as long as it takes */
+    uint64_t fence;    /* of the lock that it has got; 0: it has not */
+    uint64_t lease_us; /* until when it is sure to hold it */
+    bool gives_up;     /* its time is up, and its place is being given back */
+    uint16_t name_len;
+    uint8_t name[CMD_KEY_MAX_BYTES];
+};
+
+/* A connection that has ended, and may have claims left. */
+struct gone {
+    struct cds_list_head link; /* in clients.gone */
+    struct holder holder;      /* process 0: not known yet */
+    uint64_t late_us;  /* until when a command of it that is under way may make another claim */
+    uint64_t again_us; /* when to look at it again */
+    bool asked;        /* the main loop is freeing it */
 };
 
 enum blocked {
@@ -121,6 +145,10 @@ struct conn {
     const char *last_word; /* an error that it then gets, or NULL */
     bool hangup;           /* close after a last try to send */
 
+    struct holder holder; /* what it is in claims; process 0: it has none */
+    bool claims;          /* it may have some */
+    bool doubt;           /* it was not told what became of a command that may make a claim */
+
     /* MULTI and WATCH. */
     bool multi;
     bool spoilt; /* a command was refused, so EXEC does nothing */
@@ -159,6 +187,8 @@ struct clients {
     struct cds_list_head starved;  /* connections that wait for room for their answer */
     struct cds_list_head dirty;    /* connections that flush() has to look at */
     struct cds_list_head watching; /* connections that are told of changes */
+    struct cds_list_head locks;    /* struct pending that wait for a lock */
+    struct cds_list_head gone;     /* struct gone */
     int work;                      /* units left in the present turn */
     int list_work; /* units left in the present turn of lists; 0: it is no such turn */
     struct conn *conns[CLIENTS_SLOTS];
@@ -228,8 +258,15 @@ enum result queue_write(struct conn *conn, const struct command *only, struct cd
 /* Something else that the main loop does, with `len` bytes of room in its request. NULL: no room for it. The
  * caller fills it in and queues it, with NULL for the last two. */
 struct request *request_new(struct conn *conn, enum request_kind kind, uint32_t len);
+void request_free(struct clients *c, struct request *req);
 enum result queue_request(struct conn *conn, struct request *req, const struct kept_call *only,
                           struct cds_list_head *calls);
+/* What waits can be answered now. */
+void queue_wake(struct pending *p);
+/* Hands p->req to the main loop. */
+void queue_submit(struct pending *p);
+/* What was queued last. */
+struct pending *queue_last(const struct conn *conn);
 /* The first in the queue can be answered. */
 bool queue_ready(const struct conn *conn);
 /* Answers it, or sets conn->blocked. */
@@ -257,6 +294,18 @@ enum blocked multi_unwatch(struct conn *conn, const struct call *call);
 void multi_add(struct conn *conn, const struct call *call);
 /* Ends MULTI and WATCH. */
 void multi_end(struct conn *conn);
+
+/* clients_lock.c: locks, and keys that end with a connection */
+enum blocked lock_take(struct conn *conn, const struct call *call);
+enum blocked lock_give(struct conn *conn, const struct call *call);
+enum blocked lock_held(struct conn *conn, const struct call *call);
+enum blocked lock_holder(struct conn *conn, const struct call *call);
+enum blocked lock_publish(struct conn *conn, const struct call *call);
+/* The connection goes away: what it has ends. */
+void lock_close(struct conn *conn);
+/* Looks which locks have come to connections that wait, and what is still to be freed. */
+void locks_look(struct clients *c);
+void locks_free(struct clients *c);
 
 /* clients_own.c: what the engine does itself */
 enum blocked own_status(struct conn *conn, const struct call *call);

@@ -34,6 +34,7 @@ struct cmd_build *build_begin(struct conn *conn)
 {
     struct cmd_build *b = &conn->clients->build;
     b->conditions = b->operations = b->numbers = b->shape = 0;
+    b->connection = 0;
     b->error = NULL;
     b->token = NULL;
     b->max_value_bytes = conn->clients->shared->max_value_bytes;
@@ -115,7 +116,7 @@ static bool is_read(const struct pending *p)
     return p->state != PENDING_LOOP && p->state != PENDING_HELD && p->req == NULL;
 }
 
-static void request_free(struct clients *c, struct request *req)
+void request_free(struct clients *c, struct request *req)
 {
     users_give(&c->shared->users, req->user, USERS_WRITES, 1);
     users_give(&c->shared->users, req->user, USERS_WRITE_BYTES, req->cmd_len);
@@ -133,6 +134,10 @@ static void pending_free(struct pending *p)
     conn->ops--;
     if (p->req != NULL)
         request_free(conn->clients, p->req);
+    if (p->lock != NULL) {
+        atomic_fetch_sub(&conn->clients->me->watchers, 1);
+        free(p->lock);
+    }
     kept_free(conn, &p->calls);
     watched_free(&p->watched);
     cds_list_del(&p->parked);
@@ -144,6 +149,11 @@ static struct pending *first(const struct conn *conn)
 {
     struct cds_list_head *at = conn->pending.next;
     return at == &conn->pending ? NULL : rcu_container(at, struct pending, link);
+}
+
+struct pending *queue_last(const struct conn *conn)
+{
+    return rcu_container(conn->pending.prev, struct pending, link);
 }
 
 bool queue_ready(const struct conn *conn)
@@ -158,6 +168,12 @@ static void ready(struct pending *p)
     p->state = PENDING_READY;
     if (first(p->conn) == p)
         turn_wait(p->conn);
+}
+
+void queue_wake(struct pending *p)
+{
+    cds_list_del_init(&p->parked);
+    ready(p);
 }
 
 /* --- reads ------------------------------------------------------------------------------------ */
@@ -259,7 +275,7 @@ struct request *request_new(struct conn *conn, enum request_kind kind, uint32_t 
     return req;
 }
 
-static void submit(struct pending *p)
+void queue_submit(struct pending *p)
 {
     struct shared *s = p->conn->clients->shared;
     struct request *req = p->req;
@@ -285,7 +301,7 @@ enum result queue_request(struct conn *conn, struct request *req, const struct k
     req->client_tag = (uintptr_t)p;
     p->state = PENDING_HELD;
     if (conn->reads == 0)
-        submit(p);
+        queue_submit(p);
     return RESULT_OK;
 }
 
@@ -295,7 +311,10 @@ enum result queue_write(struct conn *conn, const struct command *only, struct cd
     const struct kept_call one = {.call = {.command = only},
                                   .tale = {.shape = b->shape, .n = b->operations}};
     struct cmd_item items[CMD_CONDITIONS_MAX + CMD_OPERATIONS_MAX];
-    struct cmd cmd = {.conditions = (uint8_t)b->conditions, .operations = (uint8_t)b->operations};
+    struct cmd cmd = {.flags = b->connection != 0 ? CMD_HAS_CONNECTION : 0,
+                      .conditions = (uint8_t)b->conditions,
+                      .operations = (uint8_t)b->operations,
+                      .connection = b->connection};
     const struct cmd_item *all = b->operation;
     if (b->token != NULL) {
         cmd.flags = CMD_HAS_TOKEN;
@@ -328,8 +347,41 @@ static void release(struct conn *conn)
         struct pending *p = rcu_container(at, struct pending, link);
         if (p->state != PENDING_HELD)
             return;
-        submit(p);
+        queue_submit(p);
     }
+}
+
+/* What a connection is in claims stands in its command, as the node has sent it. */
+static struct holder holder_of(const struct request *req, uint64_t connection)
+{
+    struct cmd cmd;
+    int rc = cmd_decode(req->cmd, req->cmd_len, &cmd);
+    assert(rc == 0);
+    (void)rc;
+    return (struct holder){cmd.origin, cmd.process, connection};
+}
+
+/* The main loop has done what it could to free a connection. */
+static void take_freed(struct gone *g, const struct request *req)
+{
+    g->asked = false;
+    if (req->result == RESULT_OK)
+        g->holder = holder_of(req, g->holder.connection);
+}
+
+/* The answer to a command about claims. True: it is a lock's, which is now looked at by clients_lock.c. */
+static bool take_claim(struct pending *p, const struct request *req)
+{
+    struct conn *conn = p->conn;
+    if (req->result == RESULT_UNKNOWN)
+        conn->doubt = true;
+    if (req->result == RESULT_OK)
+        conn->holder = holder_of(req, conn->talker.id);
+    if (p->lock == NULL || p->lock->gives_up || req->result != RESULT_OK)
+        return false;
+    p->state = PENDING_LOCK;
+    cds_list_add_tail(&p->parked, &conn->clients->locks);
+    return true;
 }
 
 void requests_take_answers(struct clients *c)
@@ -337,7 +389,13 @@ void requests_take_answers(struct clients *c)
     struct cds_wfcq_node *node;
     while ((node = rcu_queue_pop(&c->me->answers_head, &c->me->answers_tail)) != NULL) {
         struct request *req = rcu_container(node, struct request, link);
-        assert(req->reader == c->reader && req->conn < CLIENTS_SLOTS);
+        assert(req->reader == c->reader && req->conn <= CLIENTS_NOBODY);
+        if (req->conn == CLIENTS_NOBODY) {
+            take_freed((struct gone *)(uintptr_t)req->client_tag, req); /* NOLINT */
+            results_free(&req->results);
+            free(req);
+            continue;
+        }
         struct conn *conn = c->conns[req->conn];
         if (conn == NULL || conn->generation != req->conn_generation) {
             request_free(c, req);
@@ -347,7 +405,8 @@ void requests_take_answers(struct clients *c)
         struct pending *p = (struct pending *)(uintptr_t)req->client_tag; /* NOLINT */
         p->req = req;
         p->refused = req->result == RESULT_NO_KEY ? RESULT_OK : req->result;
-        ready(p);
+        if (!conn->claims || req->kind != REQUEST_WRITE || !take_claim(p, req))
+            ready(p);
     }
 }
 
@@ -517,6 +576,20 @@ static void say_request(const void *what, struct resp_out *out)
         resp_bulk(out, req->cmd, req->body_len);
 }
 
+/* The connection holds the lock: its fence, and for how many milliseconds at least. Or it does not. */
+static void say_lock(const void *what, struct resp_out *out)
+{
+    const struct lock_wait *w = what;
+    uint64_t now = clock_us();
+    if (w->fence == 0) {
+        resp_null(out);
+        return;
+    }
+    resp_array(out, 2);
+    resp_int(out, (int64_t)w->fence);
+    resp_int(out, w->lease_us > now ? (int64_t)((w->lease_us - now) / 1000) : 0);
+}
+
 /* Why the state did not allow a write. NULL: a condition did not hold. */
 static const char *refusal_text(const struct request *req)
 {
@@ -525,6 +598,8 @@ static const char *refusal_text(const struct request *req)
     case MACHINE_OVERFLOW: return "ERR increment or decrement would overflow";
     case MACHINE_TOO_MUCH: return "TOOBIG nothing was done: the answer would be too long";
     case MACHINE_CONDITION: return NULL;
+    case MACHINE_NOT_HELD: return "NOTHELD this connection does not hold the lock with this fence";
+    case MACHINE_LOCKS_FULL: return "FULL nothing was done: too many hold something, or wait";
     default: return "REFUSED nothing was done: the state did not allow it";
     }
 }
@@ -534,7 +609,11 @@ static enum blocked answer_request(const struct pending *p)
     struct conn *conn = p->conn;
     const struct request *req = p->req;
     const char *error = NULL;
-    if (p->refused == RESULT_REFUSED && req->kind == REQUEST_CHANGE) {
+    bool tried = p->lock != NULL && p->refused == RESULT_REFUSED &&
+                 (req->results.outcome == MACHINE_TAKEN || p->lock->gives_up);
+    if (tried) {
+        return answer(conn, say_lock, p->lock);
+    } else if (p->refused == RESULT_REFUSED && req->kind == REQUEST_CHANGE) {
         (void)snprintf(conn->clients->why, CLIENTS_WHY_BYTES, "REFUSED %.*s", (int)req->body_len,
                        (const char *)req->cmd);
         error = conn->clients->why;
@@ -549,6 +628,8 @@ static enum blocked answer_request(const struct pending *p)
         answer_error(conn, error);
     else if (p->refused == RESULT_REFUSED && p->exec)
         answer_null_array(conn);
+    else if (p->lock != NULL)
+        return answer(conn, say_lock, p->lock);
     else if (req->kind != REQUEST_WRITE)
         return answer(conn, say_request, req);
     else

@@ -56,6 +56,7 @@ struct cmd_build {
     const struct cmd_token *token; /* the caller's: the transaction has it; NULL: none */
     uint32_t max_value_bytes;      /* set by the caller: values over it are refused */
     const char *error;             /* why the first item that could not be added was not */
+    uint64_t connection;           /* whose claims it is about; 0: nobody's */
     char error_text[96];
     uint32_t shape; /* build: what `tell` has to know beside what was told, as the command likes */
 };

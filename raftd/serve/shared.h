@@ -43,6 +43,7 @@ struct shared_reader {
 
 struct shared {
     struct kv *kv;
+    const struct kv *claims; /* the machine's (holders.h) */
     struct cursors *cursors; /* of scans */
     struct status *status;   /* RCU pointer; never NULL once readers run */
     uint32_t max_value_bytes;

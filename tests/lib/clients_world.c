@@ -229,6 +229,7 @@ int world_setup(void **state)
     world_share(f, READERS);
     f->machine = machine_new(f->shared.kv);
     assert_non_null(f->machine);
+    f->shared.claims = machine_claims(f->machine);
     assert_int_equal(readers_start(&f->readers, &f->shared, f->listener.fd, READERS), 0);
     assert_int_equal(pthread_create(&f->thread, NULL, fake_main, f), 0);
     *state = f;

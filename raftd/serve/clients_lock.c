@@ -1,0 +1,365 @@
+/* clients_lock.c: see clients_impl.h.
+ *
+ * A connection is a holder (holders.h). That it holds a lock is said only in this order: until when the lease
+ * lasts, then what the claims say, then what time it is.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "raftd/base/bytes.h"
+#include "raftd/base/clock.h"
+#include "raftd/base/rcu.h"
+#include "raftd/serve/clients_impl.h"
+#include "raftd/state/kv.h"
+
+enum {
+    LEASE_LOOK_US = 100 * 1000,  /* a lease that is over may begin again */
+    FREE_AGAIN_US = 1000 * 1000, /* what could not be freed is tried again */
+    FREE_DEADLINE_US = 5 * 1000 * 1000,
+    LATE_US = 600 * 1000 * 1000, /* a command whose end nobody knows is not looked for any longer */
+    WAIT_MAX_MS = 24 * 3600 * 1000,
+};
+
+static bool same_holder(const struct holder *a, const struct holder *b)
+{
+    return a->origin == b->origin && a->process == b->process && a->connection == b->connection;
+}
+
+/* Until when this holder holds the lock, with this fence; 0: it does not. */
+static uint64_t held_until(const struct clients *c, const struct holder *h, const uint8_t *name,
+                           size_t len, uint64_t *fence)
+{
+    struct claim claim;
+    uint64_t until = atomic_load_explicit(&c->shared->lease_until_us, memory_order_acquire);
+    rcu_enter();
+    bool held = h->process != 0 && holders_lock(kv_view(c->shared->claims), name, len, &claim) &&
+                same_holder(&claim.holder, h);
+    rcu_leave();
+    if (!held || clock_us() >= until)
+        return 0;
+    *fence = claim.fence;
+    return until;
+}
+
+/* A number of decimal digits. False: it is none. */
+static bool number(const struct resp_arg *a, uint64_t most, uint64_t *value)
+{
+    *value = 0;
+    for (uint32_t i = 0; i < a->len; i++) {
+        unsigned digit = (unsigned)a->p[i] - '0';
+        if (digit > 9 || *value > (most - digit) / 10)
+            return false;
+        *value = 10 * *value + digit;
+    }
+    return a->len > 0;
+}
+
+static bool is_word(const struct resp_arg *a, const char *word)
+{
+    return a->len == strlen(word) && strncasecmp((const char *)a->p, word, a->len) == 0;
+}
+
+/* Queues a command of one operation about claims. False: an error was answered. */
+static bool queue_claim(struct conn *conn, const struct call *call, const struct cmd_item *it)
+{
+    struct cmd_build *b = build_begin(conn);
+    b->connection = conn->talker.id;
+    b->operation[b->operations++] = *it;
+    enum result result = queue_write(conn, call->command, NULL, b);
+    if (result == RESULT_OK)
+        conn->claims = true;
+    else
+        answer_error(conn, result_text(conn->clients, result, false));
+    return result == RESULT_OK;
+}
+
+/* The name of a lock, or a key. NULL: it is good. */
+static const char *name_error(const struct resp_arg *a)
+{
+    return a->len >= 1 && a->len <= CMD_KEY_MAX_BYTES ? NULL : "TOOBIG a name has 1 to 256 bytes";
+}
+
+/* --- RAFT.LOCK ---------------------------------------------------------------------------------- */
+
+struct wish {
+    const struct resp_arg *word; /* or NULL */
+    bool tries;
+    uint64_t wait_ms;
+};
+
+/* NULL: the arguments are good. */
+static const char *parse(const struct call *call, struct wish *w)
+{
+    *w = (struct wish){.wait_ms = UINT64_MAX};
+    for (unsigned i = 2; i < call->argc; i++) {
+        const struct resp_arg *a = &call->argv[i];
+        bool more = i + 1 < call->argc;
+        if (is_word(a, "try"))
+            w->tries = true;
+        else if (is_word(a, "value") && more && call->argv[i + 1].len <= CMD_WORD_MAX_BYTES)
+            w->word = &call->argv[++i];
+        else if (!is_word(a, "wait") || !more ||
+                 !number(&call->argv[++i], WAIT_MAX_MS, &w->wait_ms))
+            return "ERR syntax error";
+    }
+    return w->tries && w->wait_ms != UINT64_MAX ? "ERR syntax error" : name_error(&call->argv[1]);
+}
+
+enum blocked lock_take(struct conn *conn, const struct call *call)
+{
+    const struct resp_arg *name = &call->argv[1];
+    struct wish w;
+    uint8_t value[1 + CMD_WORD_MAX_BYTES];
+    const char *error = parse(call, &w);
+    struct lock_wait *wait = error == NULL ? malloc(sizeof *wait) : NULL;
+    if (wait == NULL) {
+        answer_error(conn, error != NULL ? error : result_text(conn->clients, RESULT_BUSY, false));
+        return BLOCKED_NOT;
+    }
+    value[0] = w.tries ? CMD_LOCK_TRIES : 0;
+    if (w.word != NULL)
+        memcpy(value + 1, w.word->p, w.word->len);
+    const struct cmd_item it = {.kind = CMD_LOCK,
+                                .key = name->p,
+                                .key_len = (uint16_t)name->len,
+                                .value = value,
+                                .value_len = 1 + (w.word != NULL ? w.word->len : 0)};
+    if (!queue_claim(conn, call, &it)) {
+        free(wait);
+        return BLOCKED_NOT;
+    }
+    *wait = (struct lock_wait){.name_len = it.key_len, .until_us = NEVER};
+    if (w.wait_ms != UINT64_MAX)
+        wait->until_us = clock_us() + w.wait_ms * 1000;
+    memcpy(wait->name, name->p, name->len);
+    queue_last(conn)->lock = wait;
+    atomic_fetch_add(&conn->clients->me->watchers, 1); /* a new view wakes this thread */
+    return BLOCKED_NOT;
+}
+
+/* Its time is up. False: there is no room for that now. */
+static bool give_up(struct pending *p)
+{
+    struct conn *conn = p->conn;
+    uint8_t any[CMD_NUMBER_BYTES] = {0};
+    const struct cmd_item it = {.kind = CMD_UNLOCK,
+                                .key = p->lock->name,
+                                .key_len = p->lock->name_len,
+                                .value = any,
+                                .value_len = sizeof any};
+    const struct cmd cmd = {
+        .flags = CMD_HAS_CONNECTION, .operations = 1, .connection = conn->talker.id};
+    struct request *req = request_new(conn, REQUEST_WRITE, (uint32_t)cmd_size(&cmd, &it));
+    if (req == NULL)
+        return false;
+    (void)cmd_encode(req->cmd, &cmd, &it);
+    req->client_tag = (uintptr_t)p;
+    request_free(conn->clients, p->req);
+    p->req = req;
+    p->lock->gives_up = true;
+    cds_list_del_init(&p->parked);
+    queue_submit(p);
+    return true;
+}
+
+/* The connection has the lock, or has lost its place, or goes on waiting. */
+static void look(struct pending *p, uint64_t now)
+{
+    struct lock_wait *w = p->lock;
+    struct conn *conn = p->conn;
+    struct clients *c = conn->clients;
+    struct claim claim;
+    unsigned before = 0;
+    w->lease_us = held_until(c, &conn->holder, w->name, w->name_len, &w->fence);
+    if (w->lease_us != 0) {
+        queue_wake(p);
+        return;
+    }
+    rcu_enter();
+    bool placed = holders_place(kv_view(c->shared->claims), &conn->holder, w->name, w->name_len,
+                                &claim, &before);
+    rcu_leave();
+    if (!placed) {
+        p->refused = RESULT_UNKNOWN; /* it was freed: this node was not heard for long */
+        queue_wake(p);
+    } else if (w->until_us > now || !give_up(p)) {
+        /* It is the first one, and this node's lease is over. */
+        clients_due_at(c, before == 0 || w->until_us <= now ? now + LEASE_LOOK_US : w->until_us);
+    }
+}
+
+/* --- the others --------------------------------------------------------------------------------- */
+
+enum blocked lock_give(struct conn *conn, const struct call *call)
+{
+    const struct resp_arg *name = &call->argv[1];
+    uint8_t fence[CMD_NUMBER_BYTES];
+    uint64_t value;
+    const char *error = name_error(name);
+    if (error == NULL && !number(&call->argv[2], UINT64_MAX, &value))
+        error = "ERR the fence is not a number";
+    if (error != NULL) {
+        answer_error(conn, error);
+        return BLOCKED_NOT;
+    }
+    put_u64(fence, value);
+    (void)queue_claim(conn, call,
+                      &(struct cmd_item){.kind = CMD_UNLOCK,
+                                         .key = name->p,
+                                         .key_len = (uint16_t)name->len,
+                                         .value = fence,
+                                         .value_len = sizeof fence});
+    return BLOCKED_NOT;
+}
+
+enum blocked lock_publish(struct conn *conn, const struct call *call)
+{
+    const struct resp_arg *key = &call->argv[1], *value = &call->argv[2];
+    if (value->len > conn->clients->shared->max_value_bytes) {
+        answer_error(conn, result_text(conn->clients, RESULT_TOO_LARGE, false));
+        return BLOCKED_NOT;
+    }
+    (void)queue_claim(conn, call,
+                      &(struct cmd_item){.kind = CMD_PUT_HELD,
+                                         .key = key->p,
+                                         .key_len = (uint16_t)key->len,
+                                         .value = value->p,
+                                         .value_len = value->len});
+    return BLOCKED_NOT;
+}
+
+static void say_held(const void *what, struct resp_out *out)
+{
+    const struct lock_wait *w = what;
+    resp_array(out, 2);
+    resp_int(out, (int64_t)w->fence);
+    resp_int(out, (int64_t)w->lease_us);
+}
+
+enum blocked lock_held(struct conn *conn, const struct call *call)
+{
+    struct lock_wait w = {0};
+    uint64_t until = held_until(conn->clients, &conn->holder, call->argv[1].p, call->argv[1].len,
+                                &w.fence);
+    uint64_t now = clock_us();
+    if (until <= now) {
+        answer_error(conn, "NOTHELD this connection does not hold the lock");
+        return BLOCKED_NOT;
+    }
+    w.lease_us = (until - now) / 1000; /* what is left, in milliseconds */
+    return answer(conn, say_held, &w);
+}
+
+static void say_holder(const void *what, struct resp_out *out)
+{
+    const struct claim *c = what;
+    resp_array(out, 4);
+    resp_int(out, c->holder.origin);
+    resp_int(out, (int64_t)c->holder.connection);
+    resp_int(out, (int64_t)c->fence);
+    resp_bulk(out, c->word, c->word_len);
+}
+
+static void say_nobody(const void *what, struct resp_out *out)
+{
+    (void)what;
+    resp_null(out);
+}
+
+/* As this node knows it. */
+enum blocked lock_holder(struct conn *conn, const struct call *call)
+{
+    struct claim claim;
+    rcu_enter();
+    bool held = holders_lock(kv_view(conn->clients->shared->claims), call->argv[1].p,
+                             call->argv[1].len, &claim);
+    enum blocked blocked = answer(conn, held ? say_holder : say_nobody, &claim);
+    rcu_leave();
+    return blocked;
+}
+
+/* --- the end of a connection -------------------------------------------------------------------- */
+
+/* Asks the main loop to end what a connection had. */
+static void free_claims(struct clients *c, struct gone *g)
+{
+    uint8_t key[CMD_CONNECTION_BYTES];
+    const struct cmd_item it = {.kind = CMD_FREE_CONNECTION, .key = key, .key_len = sizeof key};
+    const struct cmd cmd = {.operations = 1};
+    size_t size = cmd_size(&cmd, &it);
+    struct request *req = malloc(sizeof *req + size);
+    uint64_t now = clock_us();
+    g->again_us = now + FREE_AGAIN_US;
+    clients_due_at(c, g->again_us);
+    if (req == NULL)
+        return;
+    *req = (struct request){.reader = c->reader,
+                            .conn = CLIENTS_NOBODY,
+                            .client_tag = (uintptr_t)g,
+                            .kind = REQUEST_WRITE,
+                            .deadline_us = now + FREE_DEADLINE_US,
+                            .cmd_len = (uint32_t)size};
+    put_u64(key, g->holder.connection);
+    (void)cmd_encode(req->cmd, &cmd, &it);
+    g->asked = true;
+    rcu_queue_push(&c->shared->requests_head, &c->shared->requests_tail, &req->link);
+    c->wake_loop = true;
+}
+
+void lock_close(struct conn *conn)
+{
+    struct clients *c = conn->clients;
+    struct gone *g = conn->claims && !c->ends ? malloc(sizeof *g) : NULL;
+    if (g == NULL)
+        return; /* without memory it ends with this process */
+    bool late = conn->doubt || conn->ops > 0;
+    *g = (struct gone){.holder = {.connection = conn->talker.id},
+                       .late_us = late ? clock_us() + LATE_US : 0};
+    cds_list_add_tail(&g->link, &c->gone);
+    free_claims(c, g);
+}
+
+/* The connection has something, or it is not known. */
+static bool has_claims(const struct clients *c, const struct gone *g)
+{
+    struct claim claim;
+    rcu_enter();
+    bool has = g->holder.process == 0 ||
+               holders_of_connection(kv_view(c->shared->claims), &g->holder, &claim);
+    rcu_leave();
+    return has;
+}
+
+static void look_at_gone(struct clients *c, struct gone *g, uint64_t now)
+{
+    if (g->asked)
+        return;
+    bool has = has_claims(c, g);
+    if (!has && g->late_us <= now) {
+        cds_list_del(&g->link);
+        free(g);
+        return;
+    }
+    if (has && g->again_us <= now)
+        free_claims(c, g);
+    if (g->again_us <= now)
+        g->again_us = now + FREE_AGAIN_US;
+    clients_due_at(c, g->again_us);
+}
+
+void locks_look(struct clients *c)
+{
+    struct cds_list_head *at, *next;
+    uint64_t now = clock_us();
+    cds_list_for_each_safe(at, next, &c->locks)
+        look(rcu_container(at, struct pending, parked), now);
+    cds_list_for_each_safe(at, next, &c->gone)
+        look_at_gone(c, rcu_container(at, struct gone, link), now);
+}
+
+void locks_free(struct clients *c)
+{
+    struct cds_list_head *at, *next;
+    cds_list_for_each_safe(at, next, &c->gone) free(rcu_container(at, struct gone, link));
+}

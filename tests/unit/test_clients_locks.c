@@ -1,0 +1,148 @@
+// LINK: @clients tests/lib/clients_world.c TSAN
+/* test_clients_locks.c: what clients are told of locks, and what ends with their connection. */
+#include "tests/lib/clients_world.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "raftd/base/clock.h"
+#include "raftd/base/rcu.h"
+#include "raftd/state/holders.h"
+#include "raftd/state/kv.h"
+
+enum { ANY = -1 };
+
+static void set_lease(struct fake *f, uint64_t until_us)
+{
+    atomic_store(&f->shared.lease_until_us, until_us);
+}
+
+/* The answer is [fence ms], with at most so many milliseconds left. */
+static void expect_lock(int fd, int fence, int most_ms)
+{
+    struct reply r;
+    int got = 0, ms = 0;
+    assert_int_equal(hear(fd, &r), 0);
+    if (sscanf(r.text, "[%d %d]", &got, &ms) != 2 || (fence != ANY && got != fence) ||
+        ms > most_ms || ms < most_ms - 5000)
+        fail_msg("%s", r.text);
+    free(r.text);
+}
+
+static void test_lock(void **state)
+{
+    struct fake *f = *state;
+    int a = dial(f), b = dial(f), c = dial(f);
+    set_lease(f, clock_us() + 60000000);
+    ask(a, "RAFT.LOCK x VALUE here");
+    expect_lock(a, 1, 60000);
+    ask(a, "RAFT.HELD x");
+    expect_lock(a, 1, 60000);
+    ask(b, "RAFT.HELD x");
+    expect_part(b, "-NOTHELD");
+    ask(b, "RAFT.LOCK x TRY");
+    expect(b, "nil");
+    ask(b, "RAFT.UNLOCK x 1");
+    expect_part(b, "-NOTHELD");
+    ask(c, "RAFT.HOLDER x");
+    expect_part(c, " 1 here]");
+    ask(c, "RAFT.HOLDER y");
+    expect(c, "nil");
+    ask(b, "RAFT.LOCK x");
+    sleep_ms(50);
+    ask(c, "RAFT.LOCK x");
+    sleep_ms(50);
+    assert_false(heard(b, NULL));
+    ask(a, "RAFT.UNLOCK x 1");
+    expect(a, "OK");
+    expect_lock(b, 6, 60000); /* the first that waits, and nobody else */
+    sleep_ms(50);
+    assert_false(heard(c, NULL));
+    close(b); /* its lock ends with it */
+    expect_lock(c, 7, 60000);
+    ask(a, "RAFT.HELD x");
+    expect_part(a, "-NOTHELD");
+    close(a);
+    close(c);
+}
+
+/* A place is given back when the time is up, and with its connection. */
+static void test_wait(void **state)
+{
+    struct fake *f = *state;
+    int a = dial(f), b = dial(f), c = dial(f);
+    set_lease(f, clock_us() + 60000000);
+    ask(a, "RAFT.LOCK x");
+    expect_lock(a, ANY, 60000);
+    ask(b, "RAFT.LOCK x WAIT 50");
+    expect(b, "nil");
+    ask(b, "RAFT.LOCK x");
+    sleep_ms(50);
+    close(b);
+    sleep_ms(50);
+    ask(c, "RAFT.LOCK x");
+    sleep_ms(50);
+    ask(a, "RAFT.UNLOCK x 0");
+    expect(a, "OK");
+    expect_lock(c, ANY, 60000);
+    ask(c, "RAFT.LOCK x WAIT 5 TRY");
+    expect_part(c, "-ERR syntax");
+    ask(c, "RAFT.UNLOCK x y");
+    expect_part(c, "-ERR");
+    close(a);
+    close(c);
+}
+
+/* Nobody is told that it holds a lock while the lease of this node is over. */
+static void test_lease(void **state)
+{
+    struct fake *f = *state;
+    int a = dial(f);
+    set_lease(f, 0);
+    ask(a, "RAFT.LOCK x");
+    sleep_ms(200);
+    assert_false(heard(a, NULL));
+    set_lease(f, clock_us() + 60000000);
+    expect_lock(a, ANY, 60000);
+    set_lease(f, clock_us());
+    ask(a, "RAFT.HELD x");
+    expect_part(a, "-NOTHELD");
+    close(a);
+}
+
+static void test_publish(void **state)
+{
+    struct fake *f = *state;
+    int a = dial(f), b = dial(f);
+    set_lease(f, clock_us() + 60000000);
+    ask(a, "RAFT.PUBLISH k v");
+    expect(a, "OK");
+    ask(b, "GET k");
+    expect(b, "v");
+    close(a);
+    for (unsigned i = 0; i < 100; i++) {
+        struct reply r;
+        ask(b, "GET k");
+        assert_int_equal(hear(b, &r), 0);
+        bool gone = strcmp(r.text, "nil") == 0;
+        free(r.text);
+        if (gone)
+            break;
+        assert_true(i < 99);
+        sleep_ms(20);
+    }
+    close(b);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_lock, world_setup, world_teardown),
+        cmocka_unit_test_setup_teardown(test_wait, world_setup, world_teardown),
+        cmocka_unit_test_setup_teardown(test_lease, world_setup, world_teardown),
+        cmocka_unit_test_setup_teardown(test_publish, world_setup, world_teardown),
+    };
+    return world_run(tests, sizeof tests / sizeof tests[0]);
+}
