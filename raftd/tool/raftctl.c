@@ -21,7 +21,7 @@ enum { TIMEOUT_DEFAULT_MS = 5000 };
 enum { OPT_TIMEOUT = 256, OPT_VERSION, OPT_FLAGS };
 
 /* Letters of options, beside what stands in `options` for the same. */
-static const char letters[] = "-hc:i:s:mr:";
+static const char letters[] = "-hc:i:s:mnr:w:";
 
 static const struct option options[] = {
     {"conf", required_argument, NULL, 'c'},
@@ -45,6 +45,8 @@ static const struct option options[] = {
     {"exec", required_argument, NULL, OPT_FLAGS + ARG_EXEC},
     {"if-absent", no_argument, NULL, OPT_FLAGS + ARG_IF_ABSENT},
     {"if-value", required_argument, NULL, OPT_FLAGS + ARG_IF_VALUE},
+    {"try", no_argument, NULL, OPT_FLAGS + ARG_TRY},
+    {"wait", required_argument, NULL, OPT_FLAGS + ARG_WAIT},
     {"if-rev", required_argument, NULL, OPT_FLAGS + ARG_IF_REV},
     {NULL, 0, NULL, 0},
 };
@@ -89,6 +91,18 @@ static const struct command commands[] = {
     {"txn", " [--json]", txn_what, run_txn, 0, 0, ARG_JSON, PLAIN},
     {"outcome", " TOKEN", "print what became of a write that ended with exit code 5", run_outcome,
      1, 1, 0, PLAIN},
+    {"lock", " [-n | -w SECONDS] NAME -- PROGRAM [ARG]...",
+     "run PROGRAM while it holds the lock NAME, its fence in RAFTD_FENCE;\n"
+     "          the exit code is the program's, or 13 (-n: does not wait for it)",
+     run_lock, 1, 1, ARG_TRY | ARG_WAIT, THEN_A_COMMAND},
+    {"elect", " NAME [VALUE] -- PROGRAM [ARG]...",
+     "the same, again and again until PROGRAM ends by itself; leader prints\n"
+     "          VALUE",
+     run_elect, 1, 2, 0, THEN_A_COMMAND},
+    {"leader", " NAME", "print who holds the lock NAME, as this node knows it", run_leader, 1, 1, 0,
+     PLAIN},
+    {"publish", " KEY VALUE", "set KEY, which is deleted when this process ends", run_publish, 2, 2,
+     0, LAST_AS_IS},
     {"export", " [PREFIX]", "print all keys with PREFIX and their values as lines of JSON",
      run_export, 0, 1, 0, PLAIN},
     {"import", "", "put the keys of an export, which is read from standard input", run_import, 0, 0,
@@ -290,6 +304,8 @@ static void take_option(struct tool *t, struct line *l, int c, char *value)
     case OPT_VERSION: l->version = true; break;
     case 'm': take_flag(&l->args, ARG_META, NULL); break;
     case 'r': take_flag(&l->args, ARG_REVISION, value); break;
+    case 'n': take_flag(&l->args, ARG_TRY, NULL); break;
+    case 'w': take_flag(&l->args, ARG_WAIT, value); break;
     default:
         if (c < OPT_FLAGS)
             exit(RAFTCTL_EXIT_USAGE); /* getopt has said it */

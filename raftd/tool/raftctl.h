@@ -24,12 +24,13 @@ struct tool {
 };
 
 /* The options of commands, as bits of args.flags. The first ones have a value, args.values[VALUE_*]. */
-enum { VALUE_IF_VALUE, VALUE_IF_REV, VALUE_REVISION, VALUE_EXEC, VALUES };
+enum { VALUE_IF_VALUE, VALUE_IF_REV, VALUE_REVISION, VALUE_EXEC, VALUE_WAIT, VALUES };
 enum {
     ARG_IF_VALUE = 1 << VALUE_IF_VALUE,
     ARG_IF_REV = 1 << VALUE_IF_REV,
     ARG_REVISION = 1 << VALUE_REVISION,
     ARG_EXEC = 1 << VALUE_EXEC,
+    ARG_WAIT = 1 << VALUE_WAIT,
     ARG_STALE = 1 << 8,
     ARG_RAW = 1 << 9,
     ARG_KEYS = 1 << 10,
@@ -43,6 +44,7 @@ enum {
     ARG_ESCAPED = 1 << 18,
     ARG_PREFIX = 1 << 19,
     ARG_IF_ABSENT = 1 << 20,
+    ARG_TRY = 1 << 21,
 };
 
 /* Bytes of the command line; a zero stands behind them. */
@@ -193,6 +195,12 @@ void run_watch(struct tool *t, const struct args *a);
 extern const char watch_usage[], watch_what[];
 /* Waits until the key is there and, if value->at is not NULL, has that value. Returns an exit code. */
 int wait_for_key(struct tool *t, const struct word *key, const struct word *value);
+
+/* lock.c */
+void run_lock(struct tool *t, const struct args *a);
+void run_elect(struct tool *t, const struct args *a);
+void run_leader(struct tool *t, const struct args *a);
+void run_publish(struct tool *t, const struct args *a);
 
 /* bench.c */
 void run_bench(struct tool *t, const struct args *a);

@@ -1,0 +1,403 @@
+/* lock.c: runs a program while this process holds a lock.
+ *
+ * Until when it holds the lock is counted by this process alone, from when it sent the question: the daemon
+ * that answers may stop, hang or vanish. Before that time is over the program is told to end (SIGTERM), and
+ * is killed (SIGKILL) while the lock can't be another's yet. The clock goes on while the machine sleeps.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "raftd/base/exits.h"
+#include "raftd/base/num.h"
+#include "raftd/base/say.h"
+#include "raftd/tool/raftctl.h"
+
+enum {
+    MS = 1000000,         /* in nanoseconds */
+    KILL_BEFORE_MS = 100, /* the lock may be another's: a busy machine may be late by so much */
+    TERM_PART = 4,  /* this part of the time before that is for the program to end by itself */
+    AGAIN_MS = 200, /* between two tries to reach the daemon */
+    WORD_MAX_BYTES = 256, /* the daemon takes no longer one */
+    WAIT_MAX_S = 24 * 3600,
+};
+
+/* A lock, or a key that is published, and the program that goes with it. */
+struct hold {
+    struct tool *t;
+    const struct args *args;
+    struct ctl c;
+    bool connected;
+    char fence[24];
+    uint64_t until_ns; /* we hold it, by our clock */
+    uint64_t lease_ns; /* how much was left when we were told last */
+    uint64_t asked_ns; /* when the question was sent that is not answered; 0: there is none */
+    uint64_t ask_ns;   /* when to ask next */
+    bool lost;         /* the program has been told to end */
+    int ends_by;       /* a signal that was sent to us, or 0 */
+    int signals;       /* of which this tells */
+    pid_t child;
+};
+
+static uint64_t now_ns(void)
+{
+    struct timespec t;
+    (void)clock_gettime(CLOCK_BOOTTIME, &t);
+    return (uint64_t)t.tv_sec * 1000000000U + (uint64_t)t.tv_nsec;
+}
+
+static void disconnect(struct hold *h)
+{
+    if (h->connected)
+        ctl_close(&h->c);
+    h->connected = false;
+    h->asked_ns = 0;
+}
+
+static uint64_t deadline(const struct hold *h)
+{
+    return ctl_now_ns() + (uint64_t)(h->t->timeout_ms + CTL_GRACE_MS) * MS;
+}
+
+/* Sends words, and waits for the answer until then; NULL: none came, and the connection is gone. */
+static redisReply *ask(struct hold *h, const struct ctl_words *w, uint64_t until)
+{
+    redisReply *a = NULL;
+    if (!h->connected) {
+        h->connected = true;
+        if (ctl_open(&h->c, h->t->socket, deadline(h)) != CTL_ANSWERED) {
+            disconnect(h);
+            return NULL;
+        }
+    }
+    if (ctl_send(&h->c, w, deadline(h)) != CTL_ANSWERED ||
+        ctl_receive(&h->c, &a, until) != CTL_ANSWERED)
+        disconnect(h);
+    return a;
+}
+
+/* --- getting it --------------------------------------------------------------------------------- */
+
+/* What an answer says of the lock, of which the question was sent at that time. */
+static bool take_lease(struct hold *h, const redisReply *a, uint64_t sent_ns)
+{
+    if (a->type != REDIS_REPLY_ARRAY || a->elements != 2 ||
+        a->element[0]->type != REDIS_REPLY_INTEGER || a->element[1]->type != REDIS_REPLY_INTEGER)
+        return false;
+    (void)snprintf(h->fence, sizeof h->fence, "%lld", a->element[0]->integer);
+    h->lease_ns = (uint64_t)a->element[1]->integer * MS;
+    h->until_ns = sent_ns + h->lease_ns;
+    h->ask_ns = sent_ns + h->lease_ns / TERM_PART;
+    return true;
+}
+
+static void held_words(const struct hold *h, struct ctl_words *w)
+{
+    w->n = 0;
+    ctl_add_text(w, "RAFT.HELD");
+    ctl_add(w, h->args->words[0].at, h->args->words[0].len);
+}
+
+enum got { GOT, NOT_GOT, TRY_AGAIN };
+
+/* Says what an error means; some pass. */
+static enum got not_yet(struct hold *h, redisReply *a)
+{
+    const char *text;
+    int code = a != NULL && a->type == REDIS_REPLY_ERROR ? tool_errors[tool_error_of(a, &text)].exit
+                                                         : RAFTCTL_EXIT_LOST;
+    bool passes = code == RAFTCTL_EXIT_LOST || code == RAFTCTL_EXIT_NO_LEADER ||
+                  code == RAFTCTL_EXIT_UNKNOWN || code == RAFTCTL_EXIT_BUSY ||
+                  code == RAFTCTL_EXIT_NOT_YET || code == RAFTCTL_EXIT_NOT_HELD;
+    if (!passes)
+        tool_end(h->t, say_trouble(h->t, WRITES, CTL_ANSWERED, &a));
+    freeReplyObject(a);
+    disconnect(h); /* whatever we have of it ends with the connection */
+    return TRY_AGAIN;
+}
+
+/* Stands in the queue until the lock is ours, or the time is over (0: no time at all). */
+static enum got take_lock(struct hold *h, const struct word *value, uint64_t wait_until_ns)
+{
+    struct ctl_words w = {.n = 0};
+    char ms[24];
+    uint64_t now = now_ns(), left_ms = wait_until_ns > now ? (wait_until_ns - now) / MS : 0;
+    ctl_add_text(&w, "RAFT.LOCK");
+    ctl_add(&w, h->args->words[0].at, h->args->words[0].len);
+    if (value != NULL) {
+        ctl_add_text(&w, "VALUE");
+        ctl_add(&w, value->at, value->len);
+    }
+    if (wait_until_ns == 0) {
+        ctl_add_text(&w, "TRY");
+    } else if (wait_until_ns != UINT64_MAX) {
+        (void)snprintf(ms, sizeof ms, "%llu", (unsigned long long)left_ms);
+        ctl_add_text(&w, "WAIT");
+        ctl_add_text(&w, ms);
+    }
+    uint64_t until = wait_until_ns == UINT64_MAX ? UINT64_MAX / 2 : deadline(h) + left_ms * MS;
+    redisReply *a = ask(h, &w, until);
+    if (a == NULL || a->type == REDIS_REPLY_ERROR)
+        return not_yet(h, a);
+    bool nil = a->type == REDIS_REPLY_NIL;
+    freeReplyObject(a);
+    if (nil)
+        return NOT_GOT;
+    held_words(h, &w); /* that was maybe long ago: what is left is counted from a question of now */
+    uint64_t sent_ns = now_ns();
+    a = ask(h, &w, deadline(h));
+    if (a == NULL || !take_lease(h, a, sent_ns))
+        return not_yet(h, a);
+    freeReplyObject(a);
+    return GOT;
+}
+
+static void pause_for(unsigned ms)
+{
+    (void)nanosleep(&(struct timespec){.tv_nsec = (long)ms * MS}, NULL); /* just a pause */
+}
+
+/* --- keeping it --------------------------------------------------------------------------------- */
+
+static void start_child(struct hold *h)
+{
+    h->lost = false;
+    h->child = fork();
+    if (h->child < 0)
+        say_fatal(RAFTCTL_EXIT_INTERNAL, "cannot start a program: %s", strerror(errno));
+    if (h->child > 0)
+        return;
+    sigset_t none;
+    (void)sigemptyset(&none);
+    (void)sigprocmask(SIG_SETMASK, &none, NULL);
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* it must not go on without us */
+    if (h->fence[0] != '\0' && setenv("RAFTD_FENCE", h->fence, 1) != 0)
+        _exit(RAFTCTL_EXIT_INTERNAL);
+    (void)execvp(h->args->argv[0], h->args->argv);
+    say_error("%s: %s", h->args->argv[0], strerror(errno));
+    _exit(errno == ENOENT ? 127 : 126);
+}
+
+/* The lock is lost, or soon will be. */
+static void lose(struct hold *h, const char *why)
+{
+    if (h->lost)
+        return;
+    h->lost = true;
+    say_warn("%s: %s: the program is told to end", h->args->words[0].at, why);
+    (void)kill(h->child, SIGTERM);
+}
+
+/* Something came from the daemon. */
+static void on_answer(struct hold *h)
+{
+    redisReply *a;
+    enum ctl_outcome outcome = ctl_receive(&h->c, &a, 0);
+    if (outcome == CTL_TIMEOUT)
+        return;
+    if (outcome != CTL_ANSWERED) {
+        disconnect(h);
+        lose(h, "the daemon is gone");
+        return;
+    }
+    if (!h->lost && !take_lease(h, a, h->asked_ns))
+        lose(h, "the lock is not held any more");
+    h->asked_ns = 0;
+    freeReplyObject(a);
+}
+
+static void ask_again(struct hold *h)
+{
+    struct ctl_words w;
+    held_words(h, &w);
+    h->asked_ns = now_ns();
+    if (ctl_send(&h->c, &w, ctl_now_ns()) == CTL_ANSWERED)
+        return;
+    disconnect(h);
+    lose(h, "the daemon is gone");
+}
+
+/* Does what is due; returns in how many ms it is to be looked at again. */
+static int due(struct hold *h)
+{
+    uint64_t now = now_ns();
+    uint64_t kill_ns = h->until_ns - (uint64_t)KILL_BEFORE_MS * MS;
+    uint64_t term_ns = kill_ns - h->lease_ns / TERM_PART;
+    if (!h->lost && now >= term_ns)
+        lose(h, "the daemon does not say that the lock is held");
+    if (h->lost && now >= kill_ns) {
+        (void)kill(h->child, SIGKILL);
+        return -1;
+    }
+    if (!h->lost && h->asked_ns == 0 && now >= h->ask_ns)
+        ask_again(h);
+    uint64_t at = h->lost ? kill_ns : term_ns;
+    if (!h->lost && h->asked_ns == 0 && h->ask_ns < at)
+        at = h->ask_ns;
+    now = now_ns();
+    return at > now ? (int)min_u64((at - now) / MS + 1, 1000) : 0;
+}
+
+static void on_signal(struct hold *h)
+{
+    struct signalfd_siginfo s;
+    if (read(h->signals, &s, sizeof s) != (ssize_t)sizeof s || s.ssi_signo == SIGCHLD)
+        return;
+    h->ends_by = (int)s.ssi_signo;
+    (void)kill(h->child, h->ends_by);
+}
+
+/* Until the program has ended. Returns how, as waitpid() tells it. */
+static int watch_child(struct hold *h)
+{
+    int how = 0;
+    while (waitpid(h->child, &how, WNOHANG) == 0) {
+        struct pollfd p[] = {{.fd = h->signals, .events = POLLIN},
+                             {.fd = h->connected ? h->c.fd : -1, .events = POLLIN}};
+        if (poll(p, 2, due(h)) <= 0)
+            continue;
+        if (p[0].revents != 0)
+            on_signal(h);
+        if (p[1].revents != 0 && h->connected)
+            on_answer(h);
+    }
+    return how;
+}
+
+/* --- the commands ------------------------------------------------------------------------------- */
+
+static void give_back(struct hold *h)
+{
+    struct ctl_words w = {.n = 0};
+    if (!h->connected)
+        return;
+    ctl_add_text(&w, "RAFT.UNLOCK");
+    ctl_add(&w, h->args->words[0].at, h->args->words[0].len);
+    ctl_add_text(&w, h->fence);
+    if (h->asked_ns == 0)
+        freeReplyObject(ask(h, &w, deadline(h)));
+    disconnect(h); /* the same, if that was in vain */
+}
+
+static void hold_init(struct hold *h, struct tool *t, const struct args *a)
+{
+    sigset_t set;
+    *h = (struct hold){.t = t, .args = a};
+    if (a->argc == 0)
+        say_fatal(RAFTCTL_EXIT_USAGE, "behind -- the program is missing that is to be run");
+    (void)sigemptyset(&set);
+    const int numbers[] = {SIGCHLD, SIGTERM, SIGINT, SIGHUP};
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
+        (void)sigaddset(&set, numbers[i]);
+    h->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (h->signals < 0)
+        say_fatal(RAFTCTL_EXIT_INTERNAL, "signalfd: %s", strerror(errno));
+}
+
+/* Signals wait while the program runs, so that none is missed. */
+static void block_signals(int how)
+{
+    sigset_t set;
+    (void)sigemptyset(&set);
+    (void)sigaddset(&set, SIGCHLD);
+    (void)sigaddset(&set, SIGTERM);
+    (void)sigaddset(&set, SIGINT);
+    (void)sigaddset(&set, SIGHUP);
+    (void)sigprocmask(how, &set, NULL);
+}
+
+/* Runs the program with the lock; returns an exit code: the program's own, unless the lock was lost. */
+static int run_with_lock(struct hold *h)
+{
+    block_signals(SIG_BLOCK);
+    start_child(h);
+    int how = watch_child(h);
+    give_back(h);
+    block_signals(SIG_UNBLOCK);
+    if (h->lost && h->ends_by == 0)
+        return RAFTCTL_EXIT_NOT_HELD;
+    return WIFEXITED(how) ? WEXITSTATUS(how) : 128 + WTERMSIG(how);
+}
+
+void run_lock(struct tool *t, const struct args *a)
+{
+    struct hold h;
+    enum got got;
+    uint64_t wait_s = 0, until_ns = UINT64_MAX;
+    hold_init(&h, t, a);
+    if ((a->flags & ARG_WAIT) != 0 && !num_parse(a->values[VALUE_WAIT].at, 0, WAIT_MAX_S, &wait_s))
+        say_fatal(RAFTCTL_EXIT_USAGE, "-w %s: seconds, 0 to %d", a->values[VALUE_WAIT].at,
+                  WAIT_MAX_S);
+    if ((a->flags & (ARG_WAIT | ARG_TRY)) != 0)
+        until_ns = (a->flags & ARG_TRY) != 0 ? 0 : now_ns() + wait_s * 1000 * MS;
+    uint64_t try_until_ns = until_ns != 0 ? until_ns : now_ns() + (uint64_t)t->timeout_ms * MS;
+    while ((got = take_lock(&h, NULL, until_ns)) == TRY_AGAIN && now_ns() < try_until_ns)
+        pause_for(AGAIN_MS);
+    if (got == GOT)
+        tool_end(t, run_with_lock(&h));
+    if (got == TRY_AGAIN)
+        say_fatal(RAFTCTL_EXIT_NO_LEADER, "no daemon, or no leader that can commit, in time");
+    say_error("%s: another one holds the lock", a->words[0].at);
+    tool_end(t, RAFTCTL_EXIT_NOT_HELD);
+}
+
+void run_elect(struct tool *t, const struct args *a)
+{
+    struct hold h;
+    const struct word *value = a->n_words > 1 ? &a->words[1] : NULL;
+    hold_init(&h, t, a);
+    for (;;) {
+        while (take_lock(&h, value, UINT64_MAX) != GOT)
+            pause_for(AGAIN_MS);
+        int code = run_with_lock(&h);
+        if (!h.lost || h.ends_by != 0)
+            tool_end(t, code);
+        disconnect(&h);
+    }
+}
+
+void run_leader(struct tool *t, const struct args *a)
+{
+    struct question q = {.asked = PEEKS};
+    ctl_add_text(&q.words, "RAFT.HOLDER");
+    ctl_add(&q.words, a->words[0].at, a->words[0].len);
+    redisReply *answer = tool_call(t, &q);
+    if (answer->type == REDIS_REPLY_NIL)
+        tool_end(t, RAFTCTL_EXIT_NO_KEY);
+    must_be(answer, REDIS_REPLY_ARRAY, 4);
+    fprintf(t->out.file, "node=%lld fence=%lld value=", answer->element[0]->integer,
+            answer->element[2]->integer);
+    print_escaped(t->out.file, (const uint8_t *)answer->element[3]->str, answer->element[3]->len,
+                  0);
+    fputc('\n', t->out.file);
+    freeReplyObject(answer);
+}
+
+void run_publish(struct tool *t, const struct args *a)
+{
+    struct hold h = {.t = t, .args = a};
+    struct ctl_words w = {.n = 0};
+    ctl_add_text(&w, "RAFT.PUBLISH");
+    add_key(&w, a->words[0].at, a->words[0].len);
+    ctl_add(&w, a->words[1].at, a->words[1].len);
+    for (;;) {
+        redisReply *answer = ask(&h, &w, deadline(&h));
+        if (answer != NULL && answer->type != REDIS_REPLY_ERROR) {
+            struct pollfd p = {.fd = h.c.fd, .events = POLLIN};
+            freeReplyObject(answer);
+            while (poll(&p, 1, -1) < 0)
+                continue; /* the daemon says nothing more until it ends */
+            disconnect(&h);
+        } else {
+            (void)not_yet(&h, answer);
+        }
+        pause_for(AGAIN_MS);
+    }
+}
