@@ -105,7 +105,10 @@ bool channels_add(struct channels *c, const struct resp_arg *name, bool pattern,
 {
     if (find(c, name, pattern) != NULL)
         return true;
-    struct channel *h = c->n < CHANNELS_MAX ? malloc(sizeof *h + name->len) : NULL;
+    size_t pattern_bytes = c->pattern_bytes + (pattern ? name->len : 0);
+    if (c->n == CHANNELS_MAX || pattern_bytes > CHANNELS_PATTERNS_MAX_BYTES)
+        return false;
+    struct channel *h = malloc(sizeof *h + name->len);
     if (h == NULL)
         return false;
     h->from = number;
@@ -115,6 +118,7 @@ bool channels_add(struct channels *c, const struct resp_arg *name, bool pattern,
     cds_list_add_tail(&h->link, &c->all);
     c->n++;
     c->bytes += sizeof *h + h->len;
+    c->pattern_bytes = pattern_bytes;
     return true;
 }
 
@@ -123,6 +127,7 @@ static void drop(struct channels *c, struct channel *h)
     cds_list_del(&h->link);
     c->n--;
     c->bytes -= sizeof *h + h->len;
+    c->pattern_bytes -= h->pattern ? h->len : 0;
     free(h);
 }
 

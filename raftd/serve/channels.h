@@ -24,14 +24,19 @@
 #include "raftd/serve/resp.h"
 #include "raftd/state/history.h"
 
-/* Each is compared with every change, and costs up to 1.1 KiB. */
-enum { CHANNELS_MAX = 64 };
+enum {
+    CHANNELS_MAX = 64, /* each is compared with every change */
+    /* Of all patterns together. Each byte of them may be compared with each byte of a channel's name, some
+     * hundred thousand comparisons for one change. */
+    CHANNELS_PATTERNS_MAX_BYTES = 2048,
+};
 
 /* Of one connection; only channels.c looks inside. */
 struct channels {
     struct cds_list_head all; /* struct channel, in the order of subscription */
     unsigned n;
-    size_t bytes; /* of memory that they take */
+    size_t bytes;         /* of memory that they take */
+    size_t pattern_bytes; /* of CHANNELS_PATTERNS_MAX_BYTES */
 };
 
 void channels_init(struct channels *c);
@@ -41,7 +46,7 @@ void channels_init(struct channels *c);
 const char *channels_check(const struct resp_arg *name, bool pattern);
 
 /* Subscribes to what channels_check() found good, from the change with that number on. What is subscribed to
- * stays as it is. False: there are CHANNELS_MAX, or no memory. */
+ * stays as it is. False: it would be more than the limits allow, or there is no memory. */
 bool channels_add(struct channels *c, const struct resp_arg *name, bool pattern, uint64_t number);
 
 /* Ends one subscription, if there is such a one. */

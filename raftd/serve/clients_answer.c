@@ -160,6 +160,11 @@ static void end_short(struct conn *conn)
     conn_mark_dirty(conn);
 }
 
+bool answer_room(struct conn *conn, size_t bytes)
+{
+    return room(conn, bytes);
+}
+
 void answer_error(struct conn *conn, const char *error)
 {
     resp_error(begin_short(conn), "%s", error);

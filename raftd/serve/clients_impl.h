@@ -140,6 +140,7 @@ struct conn {
     uint64_t stalled_us;        /* since when the client takes no answer, NEVER = it does */
     struct user *user;          /* who the client is; NULL: over the limit, see guest_us */
     uint64_t guest_us;          /* when a guest has to go, NEVER = it is no guest */
+    uint64_t stranger_us;       /* until when the password has to be told, NEVER = it was */
     struct cds_list_head dirty; /* in clients.dirty if flush() has to look at it; else empty */
     bool ended; /* nothing more is taken from the client; close when it has all its answers */
     const char *last_word; /* an error that it then gets, or NULL */
@@ -229,6 +230,8 @@ void answer_error(struct conn *conn, const char *error);
 void answer_ok(struct conn *conn);
 void answer_queued(struct conn *conn);
 void answer_null_array(struct conn *conn);
+/* True if short answers may have so many bytes together; else the connection waits for room. */
+bool answer_room(struct conn *conn, size_t bytes);
 /* What SUBSCRIBE and the like say of one channel, NULL: of none; then there are n. */
 void answer_subscribed(struct conn *conn, const char *what, const struct resp_arg *channel,
                        unsigned n);
@@ -336,6 +339,8 @@ extern const struct talker_calls clients_talker_calls;
 enum blocked call_take(struct conn *conn, struct call *call);
 /* The same for a command that was too big. */
 enum blocked call_too_big(struct conn *conn);
+/* The connection is as a new one: who comes by TCP has to tell the password soon. */
+void conn_greet(struct conn *conn);
 /* Nothing more is taken from the client. */
 void conn_end(struct conn *conn);
 /* Nothing more is taken from the client, and it is told why when it has all its answers. */
@@ -352,7 +357,8 @@ void turns_retry(struct clients *c);
 bool turn_wanted(const struct conn *conn);
 /* More may be received. */
 bool turn_receives(const struct conn *conn);
-/* True if the client could read answers: it may have closed its sending side, and no more. */
+/* True if the client could read answers: it may have closed its sending side, and no more. One that watches
+ * has not done even that. */
 bool conn_is_there(const struct conn *conn);
 /* Something came from the client. */
 void turn_on_readable(struct ev_loop *loop, ev_io *w, int events);

@@ -123,6 +123,19 @@ enum blocked watch_start(struct conn *conn, const struct call *call)
 
 /* ---- channels ---- */
 
+enum { SUBSCRIBED_BYTES = 64 }; /* of an answer, beside its name */
+
+/* There is room for an answer to each name; without names, to each channel of `c`, or that there is none. */
+static bool has_room(struct conn *conn, const struct call *call, const struct channels *c)
+{
+    size_t bytes = SUBSCRIBED_BYTES;
+    for (unsigned i = 1; i < call->argc; i++)
+        bytes += SUBSCRIBED_BYTES + call->argv[i].len;
+    if (call->argc == 1)
+        bytes += c->n * SUBSCRIBED_BYTES + c->bytes;
+    return answer_room(conn, bytes);
+}
+
 static bool is_pattern(const struct call *call)
 {
     return call->command->name[0] == 'p';
@@ -154,6 +167,8 @@ enum blocked watch_subscribe(struct conn *conn, const struct call *call)
         error = channels_check(&call->argv[i], is_pattern(call));
     if (error != NULL)
         return refuse(conn, error);
+    if (!has_room(conn, call, NULL))
+        return BLOCKED_ROOM;
     if (begins)
         w = watching_new(conn);
     if (w == NULL)
@@ -177,6 +192,8 @@ enum blocked watch_unsubscribe(struct conn *conn, const struct call *call)
     bool pattern = is_pattern(call);
     struct resp_arg name;
     channels_init(&none);
+    if (!has_room(conn, call, c))
+        return BLOCKED_ROOM;
     for (unsigned i = 1; i < call->argc; i++) {
         channels_remove(c, &call->argv[i], pattern);
         answer_subscribed(conn, call->command->name, &call->argv[i], c->n);

@@ -247,6 +247,76 @@ static void test_channel_limit(void **state)
     assert_int_equal(f->shared.users.used[USERS_PART_BYTES], 0);
 }
 
+/* What is told of channels is memory of those who share it, if nobody reads it. */
+static void test_unread(void **state)
+{
+    struct fake *f = *state;
+    enum { NAMES = 900, NAME_BYTES = 1000 };
+    int fd = dial(f);
+    char *text = calloc(1, NAMES * (NAME_BYTES + 10) + 100);
+    assert_non_null(text);
+    size_t len = (size_t)sprintf(text, "*%d\r\n$11\r\nUNSUBSCRIBE\r\n", NAMES + 1);
+    for (unsigned i = 0; i < NAMES; i++)
+        len += (size_t)sprintf(text + len, "$%d\r\n%0*u\r\n", NAME_BYTES, NAME_BYTES, i);
+    send_bytes(fd, text, len);
+    for (unsigned ms = 0; f->shared.users.used[USERS_OUT_BYTES] < NAMES * NAME_BYTES / 2; ms++) {
+        assert_true(ms < 5000);
+        sleep_ms(1);
+    }
+    for (unsigned i = 0; i < NAMES; i++)
+        expect_part(fd, "[unsubscribe 000");
+    ask(fd, "PING");
+    expect(fd, "PONG");
+    assert_int_equal(f->shared.users.used[USERS_OUT_BYTES], 0);
+    free(text);
+    close(fd);
+}
+
+/* Patterns cost work with every change, so they may not be long together. */
+static void test_pattern_limit(void **state)
+{
+    struct fake *f = *state;
+    int fd = dial(f);
+    for (unsigned round = 0; round < 2; round++) {
+        for (unsigned i = 1; i <= CHANNELS_PATTERNS_MAX_BYTES / 1000; i++) {
+            ask(fd, "PSUBSCRIBE *%0999u", i);
+            expect_part(fd, "[psubscribe *0");
+        }
+        ask(fd, "PSUBSCRIBE *%0999u", 0);
+        expect_part(fd, "-ERR this connection has subscribed");
+        ask(fd, "SUBSCRIBE __keyspace@0__:a");
+        expect_part(fd, "[subscribe ");
+        ask(fd, "PUNSUBSCRIBE");
+        for (unsigned i = 1; i <= CHANNELS_PATTERNS_MAX_BYTES / 1000; i++)
+            expect_part(fd, "[punsubscribe *0");
+    }
+    close(fd);
+}
+
+/* By TCP, who was killed while something was under way does not watch on. */
+static void test_killed(void **unused)
+{
+    (void)unused;
+    void *state = NULL;
+    world_tcp = true;
+    assert_int_equal(world_setup(&state), 0);
+    world_tcp = false;
+    struct fake *f = state;
+    int fd = dial_tcp(f);
+    ask(fd,
+        "HELLO 3 AUTH default 7777777777777777777777777777777777777777777777777777777777777777");
+    expect_part(fd, "proto 3");
+    ask(fd, "RAFT.WATCH a");
+    expect(fd, "1");
+    world_set(f, &f->hold, true);
+    ask(fd, "SET b 1");
+    expect_watchers(f, 1);
+    close(fd);
+    expect_watchers(f, 0);
+    world_set(f, &f->hold, false);
+    assert_int_equal(world_teardown(&state), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -256,6 +326,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_turns, world_setup, world_teardown),
         cmocka_unit_test_setup_teardown(test_not_yet, world_setup, world_teardown),
         cmocka_unit_test_setup_teardown(test_channel_limit, world_setup, world_teardown),
+        cmocka_unit_test_setup_teardown(test_pattern_limit, world_setup, world_teardown),
+        cmocka_unit_test_setup_teardown(test_unread, world_setup, world_teardown),
+        cmocka_unit_test(test_killed),
     };
     return world_run(tests, sizeof tests / sizeof tests[0]);
 }
