@@ -68,6 +68,14 @@ void conn_refuse(struct conn *conn, const char *error)
     (void)shutdown(conn->in.fd, SHUT_RD); /* what the client sends from now on fails at once */
 }
 
+void conn_greet(struct conn *conn)
+{
+    conn->timeout_ms = CLIENTS_TIMEOUT_MS;
+    conn->talker.authenticated = !conn->tcp;
+    conn->stranger_us = conn->tcp ? clock_us() + CLIENTS_PART_US : NEVER;
+    clients_due_at(conn->clients, conn->stranger_us);
+}
+
 static bool is_queued(const struct call *call)
 {
     return call->command->kind == COMMAND_READ || call->command->kind == COMMAND_WRITE;
@@ -222,6 +230,7 @@ static const char *auth(struct talker *t, const struct resp_arg *user,
         sodium_memcmp(password->p, s->password, sizeof s->password) != 0)
         return "WRONGPASS the password is not the one of password_file";
     t->authenticated = true;
+    conn_of(t)->stranger_us = NEVER;
     return NULL;
 }
 
@@ -255,7 +264,7 @@ static void reset(struct talker *t)
     struct conn *conn = conn_of(t);
     multi_end(conn);
     watch_end(conn);
-    t->authenticated = !conn->tcp;
+    conn_greet(conn);
 }
 
 const struct talker_calls clients_talker_calls = {.auth = auth, .list = list, .reset = reset};

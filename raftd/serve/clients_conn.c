@@ -126,7 +126,11 @@ uint64_t conn_due(struct conn *conn, uint64_t now)
         conn_refuse(conn, "ERR the command did not come on: its connection ends");
     else if (!conn->ended && conn->guest_us <= now)
         conn_refuse(conn, result_text(conn->clients, RESULT_BUSY, false));
-    uint64_t left = deaf || conn->ended ? now + CLIENTS_LEFT_US : conn->guest_us;
+    else if (!conn->ended && conn->stranger_us <= now)
+        conn_refuse(conn, "NOAUTH the password did not come: its connection ends");
+    uint64_t left = min_u64(conn->guest_us, conn->stranger_us);
+    if (deaf || conn->ended)
+        left = now + CLIENTS_LEFT_US;
     return min_u64(min_u64(left, stalled), conn->part_us);
 }
 
@@ -180,10 +184,9 @@ static void conn_new(struct clients *c, int fd, struct user *user, bool tcp)
     conn->generation = ++c->generation;
     conn->talker = (struct talker){.calls = &clients_talker_calls,
                                    .shared = c->shared,
-                                   .id = conn->generation * READERS_MAX + c->reader,
-                                   .authenticated = !tcp};
+                                   .id = conn->generation * READERS_MAX + c->reader};
     conn->tcp = tcp;
-    conn->timeout_ms = CLIENTS_TIMEOUT_MS;
+    conn_greet(conn);
     conn->answers.version = 2;
     conn->come.arg_max_bytes = c->shared->max_value_bytes;
     conn->come.args_max_bytes = CMD_MAX_BYTES;

@@ -387,6 +387,44 @@ static void test_unfinished(void **state)
     iterate(o, 2);
 }
 
+/* Who comes by TCP and tells no password goes. RESET makes a stranger again, with the time of one. */
+static void test_strangers(void **unused)
+{
+    (void)unused;
+    void *state = NULL;
+    world_tcp = true;
+    assert_int_equal(setup(&state), 0);
+    world_tcp = false;
+    struct one *o = state;
+    int local = come(o), fd = dial_tcp(&o->f);
+    iterate(o, 5);
+    const struct conn *ours = o->clients->conns[0];
+    struct conn *conn = o->clients->conns[1];
+    assert_int_equal(ours->stranger_us, NEVER);
+    assert_true(conn->stranger_us != NEVER);
+    ask(fd, "AUTH 7777777777777777777777777777777777777777777777777777777777777777");
+    iterate(o, 5);
+    expect(fd, "OK");
+    assert_int_equal(conn->stranger_us, NEVER);
+    send_text(fd, "RAFT.TIMEOUT 1\n");
+    iterate(o, 5);
+    expect(fd, "OK");
+    assert_int_equal(conn->timeout_ms, 1);
+    send_text(fd, "RESET\n");
+    iterate(o, 5);
+    expect(fd, "RESET");
+    assert_int_equal(conn->timeout_ms, CLIENTS_TIMEOUT_MS);
+    assert_true(conn->stranger_us != NEVER);
+    conn->stranger_us = 1; /* the time is over */
+    o->clients->timer_us = 1;
+    iterate(o, 5);
+    expect_part(fd, "-NOAUTH the password did not come");
+    expect_closed(fd);
+    close(local);
+    iterate(o, 5);
+    assert_int_equal(teardown(&state), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -398,6 +436,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_small_answers, setup, teardown),
         cmocka_unit_test_setup_teardown(test_last_resort, setup, teardown),
         cmocka_unit_test_setup_teardown(test_unfinished, setup, teardown),
+        cmocka_unit_test(test_strangers),
     };
     return world_run(tests, sizeof(tests) / sizeof(tests[0]));
 }
