@@ -19,6 +19,7 @@
 #include "raftd/serve/resp.h"
 #include "raftd/serve/shared.h"
 #include "raftd/state/cmd.h"
+#include "raftd/state/machine.h"
 
 enum {
     CLIENTS_CONNS_MAX = 256, /* connections of one instance */
@@ -42,12 +43,15 @@ enum {
     /* A command and what RESP puts around its arguments. */
     CLIENTS_COMMAND_MAX_BYTES = CMD_MAX_BYTES + RESP_ARGS_MAX * RESP_HEAD_MAX_BYTES,
     /* A connection ends when a command does not come whole within this time. */
-    CLIENTS_PART_US = 10 * 1000 * 1000,
-    CLIENTS_TIMEOUT_MS = 5000, /* of a command, if its connection sets no other */
+    CLIENTS_PART_US = 10 * 1000 * 1000, /* nor when the password is not told */
+    CLIENTS_TIMEOUT_MS = 5000,          /* of a command, if its connection sets no other */
     CLIENTS_TIMEOUT_MAX_MS = 3600 * 1000,
-    CLIENTS_FETCH_BYTES = 32768,        /* of a snapshot, in one answer */
-    CLIENTS_ANSWER_MAX_BYTES = 4 << 20, /* one answer: a quarter of CLIENTS_OUT_ALL_BYTES */
-    CLIENTS_OUT_ALL_BYTES = 16 << 20,   /* answers that no client has read yet, of all clients */
+    CLIENTS_FETCH_BYTES = 32768, /* of a snapshot, in one answer */
+    /* One answer: values that a write may tell, and what is around them: for each operation of EXEC the heads
+     * of a value or a short error, and once CLIENTS_ECHO_MAX_BYTES. So what was done can always be told. */
+    CLIENTS_ANSWER_MAX_BYTES = MACHINE_TELL_MAX_BYTES + (1 << 15),
+    CLIENTS_ECHO_MAX_BYTES = 1 << 14, /* of texts that one transaction's PING and ECHO give back */
+    CLIENTS_OUT_ALL_BYTES = 16 << 20, /* answers that no client has read yet, of all clients */
     /* Answers that one client has not read yet. While there are more, nothing is done for that client; the
      * last answer may exceed the limit. */
     CLIENTS_OUT_MAX_BYTES = 1 << 20,

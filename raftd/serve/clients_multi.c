@@ -101,6 +101,28 @@ enum blocked multi_watch(struct conn *conn, const struct call *call)
 
 /* --- EXEC ------------------------------------------------------------------------------------- */
 
+static size_t bytes_of(const struct call *call)
+{
+    size_t bytes = 0;
+    for (unsigned i = 0; i < call->argc; i++)
+        bytes += call->argv[i].len;
+    return bytes;
+}
+
+/* The answer to EXEC may become too long to be told by what this call, and those before it, give back. */
+static bool echoes_too_much(const struct conn *conn, const struct call *call)
+{
+    struct cds_list_head *at;
+    size_t bytes = bytes_of(call);
+    cds_list_for_each(at, &conn->calls)
+    {
+        const struct kept_call *k = rcu_container(at, struct kept_call, link);
+        if (k->call.command->kind == COMMAND_LOCAL)
+            bytes += bytes_of(&k->call);
+    }
+    return bytes > CLIENTS_ECHO_MAX_BYTES;
+}
+
 /* Why the call can't stand in a transaction; NULL: it can. */
 static const char *objection(struct conn *conn, const struct call *call)
 {
@@ -109,6 +131,8 @@ static const char *objection(struct conn *conn, const struct call *call)
         return "ERR this command can not stand in a transaction";
     if (conn->n_calls == CMD_OPERATIONS_MAX)
         return "ERR too many commands in a transaction";
+    if (command->kind == COMMAND_LOCAL && echoes_too_much(conn, call))
+        return "TOOBIG a transaction gives back at most 16 KiB of texts";
     return command->kind == COMMAND_WRITE ? command->build(call, build_begin(conn)) : NULL;
 }
 
@@ -155,8 +179,6 @@ static const char *build(struct conn *conn)
         const struct command *command = k->call.command;
         if (command->kind == COMMAND_LOCAL)
             continue;
-        if (command->build == NULL)
-            return "ERR a transaction that writes can not have one of its commands";
         k->first = b->operations;
         const char *error = command->build(&k->call, b);
         if (error != NULL)

@@ -520,13 +520,13 @@ static bool any_scans(const struct saying *s)
     return false;
 }
 
-/* An answer that may be older than what the node knew before it started must say so, and only ours can. */
+/* An answer that may be older than what the node knew before it started must say so, and few can. */
 static bool says_how_old(const struct saying *s)
 {
     const struct call *call = s->call;
     if (call == NULL && !s->p->exec)
         call = &rcu_container(s->p->calls.next, struct kept_call, link)->call;
-    return call != NULL && strncmp(call->command->name, "raft.", strlen("raft.")) == 0;
+    return call != NULL && (call->command->flags & COMMAND_MARKS) != 0;
 }
 
 static enum blocked answer_reads(struct saying *s, bool local)

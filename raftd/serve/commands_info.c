@@ -189,15 +189,19 @@ static const struct {
     {"save", "", NULL},
 };
 
-enum { SETTINGS = sizeof settings / sizeof settings[0] };
+enum {
+    SETTINGS = sizeof settings / sizeof settings[0],
+    /* Of one CONFIG GET, and of a pattern: each is compared with each name. */
+    PATTERNS_MAX = 16,
+    PATTERN_MAX_BYTES = 64,
+};
 
 static bool setting_asked(const struct call *call, const char *name)
 {
     bool found = false;
     unsigned steps = 0;
     for (unsigned i = 2; !found && i < call->argc; i++)
-        found = call->argv[i].len <= GLOB_MAX_BYTES &&
-                glob_match(call->argv[i].p, call->argv[i].len, (const uint8_t *)name, strlen(name),
+        found = glob_match(call->argv[i].p, call->argv[i].len, (const uint8_t *)name, strlen(name),
                            &steps);
     return found;
 }
@@ -208,8 +212,15 @@ void run_config(struct talker *t, const struct call *call, struct resp_out *out)
         resp_error(out, "ERR CONFIG takes GET pattern; settings are changed in raftd.conf");
         return;
     }
-    bool told[SETTINGS];
+    bool told[SETTINGS], too_much = call->argc > 2 + PATTERNS_MAX;
     size_t n = 0;
+    for (unsigned i = 2; !too_much && i < call->argc; i++)
+        too_much = call->argv[i].len > PATTERN_MAX_BYTES;
+    if (too_much) {
+        resp_error(out, "TOOBIG CONFIG GET takes %d patterns of at most %d bytes", PATTERNS_MAX,
+                   PATTERN_MAX_BYTES);
+        return;
+    }
     for (size_t i = 0; i < SETTINGS; i++)
         n += told[i] = setting_asked(call, settings[i].name);
     resp_map(out, n);

@@ -88,6 +88,8 @@ static void test_local_reads_of_a_start(void **state)
     expect_part(local, "-NOTYET ");
     ask(local, "RAFT.GET a");
     expect(local, "[one 1 1 -1 recovering]");
+    ask(local, "RAFT.OUTCOME 00000000000000000000000000000000-0"); /* nor has this one */
+    expect_part(local, "-NOTYET ");
     ask(local, "RAFT.LIST ''");
     expect(local, "[1 0 recovering [[a one 1 1 -1]]]");
     ask(fd, "RAFT.GET a");
@@ -350,7 +352,8 @@ static void test_transactions(void **state)
     expect_part(fd, "-ERR EXEC without MULTI");
     expect_part(fd, "-ERR DISCARD without MULTI");
     /* One that was refused spoils all. */
-    static const char *const wrong[] = {"NONE", "SET a", "WATCH a", "MULTI", "RAFT.SNAPSHOT"};
+    static const char *const wrong[] = {"NONE",   "SET a",  "WATCH a", "MULTI", "RAFT.SNAPSHOT",
+                                        "KEYS *", "SCAN 0", "DBSIZE",  "TIME",  "RAFT.LIST a"};
     for (unsigned i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
         send_text(fd, "MULTI\nSET a 9\n");
         expect(fd, "OK");
@@ -363,6 +366,47 @@ static void test_transactions(void **state)
     assert_int_equal(f->shared.users.used[USERS_PART_BYTES], 0);
     close(fd);
     close(other);
+}
+
+/* What a transaction has done is told, even if that is as much as it may tell. */
+static void test_long_answer(void **state)
+{
+    enum { ECHO_BYTES = 9000 };
+    struct fake *f = *state;
+    uint8_t *value = calloc(1, VALUE_MAX);
+    assert_non_null(value);
+    int fd = dial(f);
+    for (unsigned i = 0; i < MACHINE_TELL_MAX_BYTES / VALUE_MAX; i++) {
+        put_long(fd, (const char[2]){(char)('a' + i)}, value, VALUE_MAX);
+        expect(fd, "OK");
+    }
+    send_text(fd, "MULTI\nSET e 1\nGET a\nGET b\nGET c\nGET d\n");
+    expect(fd, "OK");
+    for (unsigned i = 0; i < 5; i++)
+        expect(fd, "QUEUED");
+    memset(value, 'x', ECHO_BYTES);
+    memcpy(value, "ECHO ", 5);
+    value[ECHO_BYTES] = '\n';
+    send_bytes(fd, value, ECHO_BYTES + 1);
+    expect(fd, "QUEUED");
+    ask(fd, "EXEC");
+    struct reply r;
+    assert_int_equal(hear(fd, &r), 0);
+    assert_true(r.len > MACHINE_TELL_MAX_BYTES + ECHO_BYTES - 5);
+    free(r.text);
+    send_text(fd, "MULTI\nSET e 2\n");
+    expect(fd, "OK");
+    expect(fd, "QUEUED");
+    send_bytes(fd, value, ECHO_BYTES + 1);
+    expect(fd, "QUEUED");
+    send_bytes(fd, value, ECHO_BYTES + 1); /* this would be more than has to be told */
+    expect_part(fd, "-TOOBIG ");
+    ask(fd, "EXEC");
+    expect_part(fd, "-EXECABORT ");
+    ask(fd, "GET e");
+    expect(fd, "1");
+    free(value);
+    close(fd);
 }
 
 static void test_no_leader(void **state)
@@ -628,6 +672,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_pipeline, world_setup, world_teardown),
         cmocka_unit_test_setup_teardown(test_order, world_setup, world_teardown),
         cmocka_unit_test_setup_teardown(test_transactions, world_setup, world_teardown),
+        cmocka_unit_test_setup_teardown(test_long_answer, world_setup, world_teardown),
         cmocka_unit_test_setup_teardown(test_no_leader, world_setup, world_teardown),
         cmocka_unit_test_setup_teardown(test_long_pipeline, world_setup, world_teardown),
         cmocka_unit_test_setup_teardown(test_own, world_setup, world_teardown),

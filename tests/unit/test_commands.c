@@ -224,6 +224,9 @@ static void test_what_is_refused(void **state)
         {"CLIENT KILL", "-ERR CLIENT"},
         {"CLIENT SETNAME 'a b'", "-ERR a name"},
         {"CONFIG SET a b", "-ERR CONFIG"},
+        {"CONFIG GET save aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+         "-TOOBIG"},
+        {"CONFIG GET 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17", "-TOOBIG"},
         {"COMMAND NOSUCH", "-ERR COMMAND"},
         {"DBSIZE", ":0,"}, /* nothing of all that was done */
     };
@@ -508,6 +511,9 @@ static void test_table(void **state)
         assert_true((c->kind == COMMAND_READ) == (c->show != NULL));
         assert_true(c->kind == COMMAND_ENGINE || (c->build != NULL) == (c->tell != NULL));
         assert_true(c->kind != COMMAND_WRITE || c->build != NULL);
+        /* EXEC builds all that may be queued, if one of it writes. */
+        assert_true(c->kind != COMMAND_READ || (c->flags & COMMAND_NO_MULTI) != 0 ||
+                    c->build != NULL);
     }
     commands_end(&w);
 }
