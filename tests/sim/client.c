@@ -3,11 +3,11 @@
  * Clients write and read a few hot keys, so that their operations meet, and write keys of their
  * own. Each has one operation at a time, on any node, gives up when it takes too long or the node
  * dies, and then does another, or repeats a write that has a token, through any node: it must be done
- * once. What they saw of the hot keys is recorded for linear.h.
+ * once. What they saw of the hot keys is recorded for linear.h, what transactions told them is checked with
+ * transactions.c.
  *
- * Beside that stands a model: the committed commands in order, key by key. Every read, at any node
- * at any time, must show exactly the model as of what that node has applied; a linearizable read
- * also all that was committed anywhere when it was asked.
+ * Beside that stands a model of what was committed (model.c); a linearizable read must show all that was
+ * committed anywhere when it was asked.
  */
 #include <assert.h>
 #include <stdlib.h>
@@ -16,357 +16,12 @@
 #include "raftd/base/bytes.h"
 #include "raftd/base/rcu.h"
 #include "tests/sim/impl.h"
-
 enum {
-    KEY_BYTES = 16,
     PATIENCE_US = 500000,
-    TTL_MIN_MS = 20,
     SMALL_VALUE = 200,
-    VALUES = 8191 /* different ones */
 };
 
 #define NO_HISTORY SIZE_MAX
-
-/* ---- keys and values ---- */
-
-static size_t key_name(const struct sim *s, uint32_t key, uint8_t name[KEY_BYTES])
-{
-    bool hot = key < s->o.hot_keys;
-    return (size_t)snprintf((char *)name, KEY_BYTES, "%c%u", hot ? 'h' : 'u',
-                            hot ? key : key - s->o.hot_keys);
-}
-
-/* Values are pieces of one long row of random bytes. */
-static const uint8_t *value_of(const struct sim *s, uint32_t op)
-{
-    return s->row + op * 31 % VALUES;
-}
-
-static bool value_is(const struct sim *s, uint32_t op, const uint8_t *p, size_t len)
-{
-    op = s->ops[op].first;
-    return s->ops[op].kind == OP_PUT && s->ops[op].len == len &&
-           (len == 0 || memcmp(p, value_of(s, op), len) == 0);
-}
-
-/* ---- operations by (node, request number) ---- */
-
-static size_t id_slot(const struct sim *s, unsigned node, uint64_t id)
-{
-    size_t i = (size_t)((id + node) * 0x9e3779b97f4a7c15u >> 20) & (s->cap_ids - 1);
-    while (s->ids[i] != NO_OP && (s->ops[s->ids[i]].id != id || s->ops[s->ids[i]].node != node))
-        i = (i + 1) & (s->cap_ids - 1);
-    return i;
-}
-
-static void id_add(struct sim *s, uint32_t op)
-{
-    if (2 * (s->n_ids + 1) > s->cap_ids) {
-        uint32_t *old = s->ids;
-        size_t n = s->cap_ids;
-        s->cap_ids = n == 0 ? 1024 : 2 * n;
-        s->ids = sim_must(malloc(s->cap_ids * sizeof *s->ids));
-        for (size_t i = 0; i < s->cap_ids; i++)
-            s->ids[i] = NO_OP;
-        for (size_t i = 0; i < n; i++)
-            if (old[i] != NO_OP)
-                s->ids[id_slot(s, s->ops[old[i]].node, s->ops[old[i]].id)] = old[i];
-        free(old);
-    }
-    size_t i = id_slot(s, s->ops[op].node, s->ops[op].id);
-    if (s->ids[i] != NO_OP)
-        sim_broken(s, "request-number", "node %u gave a request number twice", s->ops[op].node + 1);
-    s->ids[i] = op;
-    s->n_ids++;
-}
-
-/* Processes differ in the upper half of their names, and give no number twice. */
-static uint64_t id_of(uint64_t process, uint64_t number)
-{
-    return (process >> 32) << 32 | (uint32_t)number;
-}
-
-/* Of the puts of clients every fifth has a time to live. No chance is drawn for it. */
-static uint32_t ttl_ms(const struct sim *s, uint32_t op)
-{
-    uint64_t z = (op + s->o.seed) * 0x9e3779b97f4a7c15u;
-    z ^= z >> 29;
-    return z % 5 == 0 ? TTL_MIN_MS + (uint32_t)(z >> 8) % (SIM_TTL_MAX_MS - TTL_MIN_MS) : 0;
-}
-
-bool sim_is_end(const struct record *rec)
-{
-    struct cmd c;
-    return cmd_decode(rec->data, rec->data_len, &c) == 0 && cmd_is_housekeeping(&c) &&
-           *c.items == CMD_END_DUE;
-}
-
-/* The command sets this time to live, beside the put. */
-static bool ttl_is(const struct op *o, const struct cmd *c, const uint8_t *at)
-{
-    if (o->ttl_ms == 0)
-        return c->operations == 1;
-    struct cmd_item it = cmd_next(&at);
-    return c->operations == 2 && it.kind == CMD_EXPIRE && cmd_number(&it) == o->ttl_ms;
-}
-
-static struct cmd_token token_of(const struct sim *s, const struct op *o)
-{
-    struct cmd_token t = {.index = o->token ? s->ops[o->first].born : 0};
-    if (o->token)
-        put_u64(t.random, o->first + UINT64_C(1));
-    return t;
-}
-
-uint32_t sim_op_of(struct sim *s, const struct record *rec, struct sender *sender)
-{
-    struct cmd c;
-    uint8_t name[KEY_BYTES];
-    if (cmd_decode(rec->data, rec->data_len, &c) < 0)
-        sim_broken(s, "command", "entry %" PRIu64 " is no command", rec->index);
-    *sender = (struct sender){c.origin, c.process, c.predecessor, c.number};
-    s->t.frees += cmd_is_housekeeping(&c);
-    if (cmd_is_housekeeping(&c) || (c.flags & CMD_HAS_CONNECTION) != 0)
-        return NO_OP;
-    uint32_t op = s->cap_ids == 0 || c.origin == 0
-                      ? NO_OP
-                      : s->ids[id_slot(s, c.origin - 1u, id_of(c.process, c.number))];
-    if (op == NO_OP)
-        sim_broken(s, "nobody-asked", "entry %" PRIu64 " is a write that nobody asked for",
-                   rec->index);
-    const struct op *o = &s->ops[op];
-    const uint8_t *at = c.items;
-    struct cmd_item it = cmd_next(&at);
-    const struct cmd_token token = token_of(s, o);
-    if (c.conditions != 0 || !ttl_is(o, &c, at) || it.key_len != key_name(s, o->key, name) ||
-        memcmp(it.key, name, it.key_len) != 0 ||
-        it.kind != (o->kind == OP_PUT ? CMD_PUT : CMD_DELETE) ||
-        (o->kind == OP_PUT && !value_is(s, op, it.value, it.value_len)) ||
-        c.flags != (o->token ? CMD_HAS_TOKEN : 0) || memcmp(&c.token, &token, sizeof token) != 0 ||
-        c.limit != s->o.max_data_bytes / CMD_LIMIT_BYTES)
-        sim_broken(s, "asked-else", "entry %" PRIu64 " is not the write that was asked for",
-                   rec->index);
-    return op;
-}
-
-/* ---- the model ---- */
-
-static const struct version *version_at(const struct key *k, uint64_t index)
-{
-    unsigned n = k->n;
-    while (n > 0 && k->v[n - 1].index > index)
-        n--;
-    return n == 0 || k->v[n - 1].op == NO_OP ? NULL : &k->v[n - 1];
-}
-
-/* What the key of that write costs, if this is its value. */
-static uint64_t data_bytes(const struct sim *s, const struct op *o)
-{
-    uint8_t name[KEY_BYTES];
-    return KV_KEY_BYTES + key_name(s, o->key, name) + o->len;
-}
-
-/* Whether the state machine is to apply this entry: it is of the process that is current, or becomes
- * so now, and no copy of the write was there before. */
-static bool takes(struct sim *s, const struct entry *e)
-{
-    struct current *c = &s->current[e->sender.origin - 1];
-    if (c->process != e->sender.process) {
-        if (c->process != e->sender.predecessor) {
-            s->t.ended++;
-            return false;
-        }
-        if (c->process != 0 && c->op > e->op)
-            sim_broken(s, "former-process", "entry %" PRIu64 " brings an ended process back",
-                       e->index);
-        *c = (struct current){e->sender.process, e->op};
-    }
-    s->t.copies += s->ops[e->op].committed != 0;
-    return s->ops[e->op].committed == 0;
-}
-
-static void add_version(struct sim *s, uint32_t key, struct version v)
-{
-    struct key *k = &s->keys[key];
-    if (k->n == k->cap) {
-        k->cap = k->cap ? 2 * k->cap : 2;
-        k->v = sim_must(realloc(k->v, k->cap * sizeof *k->v));
-    }
-    k->v[k->n++] = v;
-    sim_watch_made(s, v.index, key, v.op);
-}
-
-/* The key that ends first, by (expiry, name), of those that are due; NO_OP: none is. */
-static uint32_t first_due(const struct sim *s, const struct entry *e)
-{
-    uint8_t a[KEY_BYTES], b[KEY_BYTES];
-    const struct version *best = NULL;
-    uint32_t first = NO_OP;
-    for (uint32_t k = 0; k < s->n_keys; k++) {
-        const struct version *v = version_at(&s->keys[k], e->index);
-        if (v == NULL || v->expiry_ms == 0 || v->expiry_ms > e->ms ||
-            (best != NULL && v->expiry_ms > best->expiry_ms))
-            continue;
-        size_t a_len = key_name(s, k, a), b_len = best != NULL ? key_name(s, first, b) : 0;
-        if (best == NULL || v->expiry_ms < best->expiry_ms ||
-            tree_compare(a, a_len, b, b_len) < 0) {
-            best = v;
-            first = k;
-        }
-    }
-    return first;
-}
-
-/* Of a hot key it is in the clients' history: it is over when it is committed, and not before. */
-static void model_end(struct sim *s, const struct entry *e)
-{
-    uint32_t key;
-    for (unsigned n = 0; n < MACHINE_ENDS_MAX && (key = first_due(s, e)) != NO_OP; n++) {
-        s->data_bytes -= data_bytes(s, &s->ops[version_at(&s->keys[key], e->index)->op]);
-        add_version(s, key, (struct version){.index = e->index, .op = NO_OP});
-        s->t.ends++;
-        if (key < s->o.hot_keys)
-            linear_return(s->linear,
-                          linear_invoke(s->linear, UINT32_MAX, LINEAR_DELETE, key, 0, s->now),
-                          LINEAR_FOUND, 0, s->now);
-    }
-}
-
-/* A program's command: all that the model takes of it is whose it is. */
-static void program_takes(struct sim *s, const struct entry *e)
-{
-    struct current *c = e->sender.origin != 0 ? &s->current[e->sender.origin - 1] : NULL;
-    if (c != NULL && c->process != e->sender.process && c->process == e->sender.predecessor)
-        *c = (struct current){e->sender.process, 0};
-}
-
-void sim_model_take(struct sim *s, const struct entry *e)
-{
-    if (e->ends)
-        model_end(s, e);
-    else if (e->op == NO_OP)
-        program_takes(s, e);
-    if (e->op == NO_OP || !takes(s, e))
-        return;
-    struct op *o = &s->ops[e->op];
-    if (o->refused)
-        sim_broken(s, "refused-done", "entry %" PRIu64 " is a write that was refused", e->index);
-    uint32_t *decided = &s->ops[o->first].decided;
-    if (*decided != NO_OP) { /* done already: it has that outcome */
-        o->committed = s->ops[*decided].committed;
-        o->absent = s->ops[*decided].absent;
-        o->full = s->ops[*decided].full;
-        s->t.repeated++;
-        return;
-    }
-    *decided = e->op;
-    o->committed = e->index;
-    struct key *k = &s->keys[o->key];
-    const struct version *before = version_at(k, e->index);
-    struct version v = {.index = e->index, .create = e->index, .op = o->first};
-    v.expiry_ms = o->ttl_ms != 0 ? e->ms + o->ttl_ms : 0;
-    uint64_t more = o->kind == OP_PUT ? data_bytes(s, o) : 0;
-    uint64_t less = before != NULL ? data_bytes(s, &s->ops[before->op]) : 0;
-    o->full = s->o.max_data_bytes != 0 && more > less &&
-              s->data_bytes - less + more > s->o.max_data_bytes;
-    if (o->full)
-        return;
-    if (o->kind == OP_DELETE) {
-        o->absent = before == NULL;
-        if (o->absent)
-            return;
-        v.op = NO_OP;
-    } else if (before != NULL) {
-        v.create = before->create;
-    }
-    s->data_bytes = s->data_bytes - less + more;
-    add_version(s, o->key, v);
-}
-
-bool sim_key_begins(const struct sim *s, uint32_t key, const char *prefix)
-{
-    uint8_t name[KEY_BYTES];
-    size_t len = strlen(prefix);
-    return key_name(s, key, name) >= len && memcmp(name, prefix, len) == 0;
-}
-
-bool sim_is_change(const struct sim *s, const struct change_made *c, const struct history_change *h)
-{
-    const struct kv_object *o = h->object;
-    uint8_t name[KEY_BYTES];
-    size_t len = key_name(s, c->key, name);
-    if (o->modify_revision != c->index || o->key_len != len || memcmp(kv_key(o), name, len) != 0)
-        return false;
-    enum history_kind gone = s->committed[c->index]->ends ? HISTORY_EXPIRED : HISTORY_DELETED;
-    return c->op == NO_OP ? h->kind == gone
-                          : h->kind == HISTORY_PUT && value_is(s, c->op, kv_value(o), o->value_len);
-}
-
-/* That object is that version, or both are nothing. */
-static void compare(struct sim *s, struct sim_node *m, uint32_t key, const struct version *v,
-                    const struct kv_object *o)
-{
-    if (v == NULL && o == NULL)
-        return;
-    if (v == NULL || o == NULL || o->modify_revision != v->index ||
-        o->create_revision != v->create || kv_expiry_ms(o) != v->expiry_ms ||
-        !value_is(s, v->op, kv_value(o), o->value_len))
-        sim_broken(s, "state", "node %u, applied %" PRIu64 ": key %u is not what was committed",
-                   m->at + 1, replica_applied(node_replica(m->node)), key);
-}
-
-/* Reads a key; returns the write that it shows, or NO_OP. */
-static uint32_t look(struct sim *s, struct sim_node *m, uint32_t key)
-{
-    uint8_t name[KEY_BYTES];
-    size_t len = key_name(s, key, name);
-    const struct version *v = version_at(&s->keys[key], replica_applied(node_replica(m->node)));
-    rcu_enter();
-    const struct kv_view *view = kv_view(m->kv);
-    if (view->index != replica_applied(node_replica(m->node)) ||
-        view->cluster_ms != s->committed[view->index]->ms)
-        sim_broken(s, "view", "node %u shows %" PRIu64 " at %" PRIu64 " ms, has applied %" PRIu64,
-                   m->at + 1, view->index, view->cluster_ms,
-                   replica_applied(node_replica(m->node)));
-    compare(s, m, key, v, kv_get(view, name, len));
-    rcu_leave();
-    return v == NULL ? NO_OP : v->op;
-}
-
-void sim_local_read(struct sim *s, struct sim_node *m)
-{
-    uint32_t key = (uint32_t)sim_roll(s, RNG_CLIENT, s->n_keys);
-    sim_follow(s, m);
-    if (!node_local_reads(m->node))
-        return;
-    s->t.local_reads++;
-    (void)look(s, m, key);
-}
-
-/* All keys. */
-void sim_check_state(struct sim *s, struct sim_node *m)
-{
-    size_t n = 0, live = 0;
-    struct kv_range all = {0};
-    struct kv_cursor cursor;
-    for (uint32_t k = 0; k < s->n_keys; k++)
-        live += look(s, m, k) != NO_OP;
-    rcu_enter();
-    const struct kv_object *before = NULL;
-    const struct kv_object *o = kv_first(kv_view(m->kv), &all, &cursor);
-    for (; o != NULL; o = kv_next(&cursor), n++) {
-        size_t a = before ? before->key_len : 0, b = o->key_len;
-        int c = before ? memcmp(kv_key(before), kv_key(o), a < b ? a : b) : 0;
-        if (c > 0 || (c == 0 && a >= b))
-            sim_broken(s, "list", "node %u lists keys in a wrong order", m->at + 1);
-        before = o;
-    }
-    rcu_leave();
-    if (n != live)
-        sim_broken(s, "state", "node %u has %zu keys, should be %zu", m->at + 1, n, live);
-}
-
-/* ---- operations ---- */
 
 static uint32_t fresh_key(struct sim *s)
 {
@@ -380,8 +35,11 @@ static uint32_t fresh_key(struct sim *s)
 
 static size_t history_begin(struct sim *s, const struct op *o, uint32_t number)
 {
-    static const enum linear_kind kinds[] = {LINEAR_PUT, LINEAR_DELETE, LINEAR_GET, LINEAR_GET};
-    if (o->key >= s->o.hot_keys)
+    static const enum linear_kind kinds[] = {[OP_PUT] = LINEAR_PUT,
+                                             [OP_DELETE] = LINEAR_DELETE,
+                                             [OP_GET] = LINEAR_GET,
+                                             [OP_LIST] = LINEAR_GET};
+    if (o->key >= s->o.hot_keys || o->kind == OP_TRANSACTION)
         return NO_HISTORY;
     unsigned n = o->kind == OP_LIST ? s->o.hot_keys : 1;
     size_t first = 0;
@@ -462,7 +120,7 @@ uint32_t sim_ask(struct sim *s, unsigned client, unsigned node, enum op_kind kin
                      .client = client,
                      .key = key == NO_OP ? fresh_key(s) : key,
                      .len = len,
-                     .ttl_ms = kind == OP_PUT && client < s->o.clients ? ttl_ms(s, number) : 0,
+                     .ttl_ms = kind == OP_PUT && client < s->o.clients ? sim_ttl_ms(s, number) : 0,
                      .timeout_us = timeout_us,
                      .must_see = s->n_committed,
                      .first = number,
@@ -470,6 +128,8 @@ uint32_t sim_ask(struct sim *s, unsigned client, unsigned node, enum op_kind kin
                      .born = s->m[node].up ? replica_applied(node_replica(s->m[node].node)) : 0,
                      .token = kind < OP_GET && client < s->o.clients &&
                               sim_roll(s, RNG_CLIENT, 2) == 0};
+    const struct version *seen = sim_version_at(&s->keys[o->key], s->n_committed);
+    o->seen = seen != NULL ? *seen : (struct version){.op = NO_OP};
     o->history = history_begin(s, o, number);
     s->m[node].pending++;
     struct event *e = sim_post(s, s->now + 1, EV_SUBMIT, node);
@@ -491,6 +151,7 @@ static uint32_t repeat(struct sim *s, unsigned client, unsigned node, uint64_t t
     again->history = c->again_history;
     again->first = first;
     again->ttl_ms = o.ttl_ms;
+    again->seen = o.seen;
     again->token = true;
     c->again = NO_OP;
     return number;
@@ -520,6 +181,8 @@ static void new_operation(struct sim *s, unsigned client)
         op = sim_ask(s, client, node, OP_PUT, NO_OP, len, timeout);
     else if (kind < 60)
         op = sim_ask(s, client, node, OP_DELETE, hot, 0, timeout);
+    else if (kind < 70)
+        op = sim_ask(s, client, node, OP_TRANSACTION, hot, len % SMALL_VALUE, timeout);
     else
         op = sim_ask(s, client, node, kind < 97 ? OP_GET : OP_LIST, hot, 0, timeout);
     s->clients[client].op = op;
@@ -547,32 +210,17 @@ void sim_client(struct sim *s, struct event *e)
 static void submit_write(struct sim *s, struct sim_node *m, uint32_t number)
 {
     const struct op *o = &s->ops[number];
-    uint8_t key[KEY_BYTES];
-    uint8_t ttl[CMD_NUMBER_BYTES];
-    struct request *req = sim_must(calloc(1, sizeof *req + sizeof(struct cmd_token) +
-                                                 2 * (CMD_ONE_BYTES + sizeof key) + sizeof ttl +
-                                                 o->len));
-    struct cmd_item it[2] = {{.kind = o->kind == OP_PUT ? CMD_PUT : CMD_DELETE, .key = key},
-                             {.kind = CMD_EXPIRE, .key = key}};
-    it[0].key_len = it[1].key_len = (uint16_t)key_name(s, o->key, key);
-    if (o->kind == OP_PUT) {
-        it[0].value = value_of(s, o->first);
-        it[0].value_len = o->len;
-    }
-    put_u64(ttl, o->ttl_ms);
-    it[1].value = ttl;
-    it[1].value_len = sizeof ttl;
-    const struct cmd c = {.flags = o->token ? CMD_HAS_TOKEN : 0,
-                          .operations = o->ttl_ms != 0 ? 2 : 1,
-                          .token = token_of(s, o)};
-    req->cmd_len = (uint32_t)cmd_encode(req->cmd, &c, it);
+    struct asked a;
+    sim_asked(s, number, &a);
+    struct request *req = sim_must(calloc(1, sizeof *req + cmd_size(&a.c, a.it)));
+    req->cmd_len = (uint32_t)cmd_encode(req->cmd, &a.c, a.it);
     req->client_tag = number;
     req->deadline_us = sim_local(m, s->now) + o->timeout_us;
     s->t.writes++;
     node_write(m->node, sim_local(m, s->now), req);
     if (s->ops[number].state == OP_OPEN) { /* else refused at once, and gone */
-        s->ops[number].id = id_of(req->process, req->number);
-        id_add(s, number);
+        s->ops[number].id = sim_id_of(req->process, req->number);
+        sim_id_add(s, number);
     }
 }
 
@@ -602,11 +250,14 @@ static void acked(struct sim *s, struct sim_node *m, const struct request *req)
     if (req->results.revision == 0 || o->committed != req->results.revision)
         sim_broken(s, "acked", "node %u acknowledges a write at %" PRIu64 ", committed at %" PRIu64,
                    m->at + 1, req->results.revision, o->committed);
-    if ((req->result == RESULT_NO_KEY) != (o->kind == OP_DELETE && o->absent))
+    if (o->kind != OP_TRANSACTION &&
+        (req->result == RESULT_NO_KEY) != (o->kind == OP_DELETE && o->absent))
         sim_broken(s, "acked-absent", "node %u: a deletion has the wrong result", m->at + 1);
     if (o->full)
         sim_broken(s, "acked-full", "node %u acknowledges a write for which there is no room",
                    m->at + 1);
+    if (o->kind == OP_TRANSACTION)
+        sim_check_transaction(s, m, o, &req->results);
     rcu_enter();
     if (kv_view(m->kv)->index < req->results.revision)
         sim_broken(s, "acked-unseen", "node %u acknowledges a write that it doesn't show yet",
@@ -626,7 +277,7 @@ static void full(struct sim *s, struct sim_node *m, const struct request *req)
 {
     struct op *o = &s->ops[(uint32_t)req->client_tag];
     sim_follow(s, m);
-    if (s->o.max_data_bytes == 0 || o->kind != OP_PUT || o->committed != req->results.revision ||
+    if (s->o.max_data_bytes == 0 || o->kind == OP_DELETE || o->committed != req->results.revision ||
         (req->results.revision != 0 && !o->full))
         sim_broken(s, "full",
                    "node %u has no room for a write at %" PRIu64 ", committed at %" PRIu64,
@@ -656,6 +307,11 @@ void sim_on_answer(void *ctx, struct request *req)
     switch (req->result) {
     case RESULT_OK:
     case RESULT_NO_KEY: acked(s, m, req); break;
+    case RESULT_REFUSED:
+        if (o->kind != OP_TRANSACTION)
+            sim_broken(s, "bad", "node %u refuses a write without conditions", m->at + 1);
+        acked(s, m, req);
+        break;
     case RESULT_FULL: full(s, m, req); break;
     case RESULT_NO_LEADER:
     case RESULT_BUSY:
@@ -678,7 +334,6 @@ void sim_on_answer(void *ctx, struct request *req)
         break;
     case RESULT_TOO_LARGE:
     case RESULT_NOT_YET: /* of reads alone */
-    case RESULT_REFUSED:
     case RESULT_BAD: sim_broken(s, "bad", "node %u calls a good request bad", m->at + 1);
     }
     results_free(&req->results);
@@ -697,7 +352,7 @@ static void serve(struct sim *s, struct sim_node *m, uint32_t number)
                    m->at + 1, applied, o->must_see);
     unsigned n = o->kind == OP_LIST ? s->o.hot_keys : 1;
     for (unsigned i = 0; i < n; i++) {
-        uint32_t shows = look(s, m, o->kind == OP_LIST ? i : o->key);
+        uint32_t shows = sim_look(s, m, o->kind == OP_LIST ? i : o->key);
         if (o->history != NO_HISTORY)
             linear_return(s->linear, o->history + i, shows == NO_OP ? LINEAR_ABSENT : LINEAR_FOUND,
                           shows == NO_OP ? 0 : shows + UINT64_C(1), s->now);
@@ -736,10 +391,8 @@ void sim_clients_lost(struct sim *s, struct sim_node *m)
 void sim_clients_init(struct sim *s)
 {
     s->linear = sim_must(linear_new());
-    s->row = sim_must(malloc(VALUES + s->o.max_value_bytes));
-    for (size_t i = 0; i < VALUES + s->o.max_value_bytes; i++)
-        s->row[i] = (uint8_t)sim_roll(s, RNG_CLIENT, 256);
-    for (unsigned i = 0; i < s->o.hot_keys; i++)
+    sim_row_init(s);
+    for (unsigned i = 0; i < s->o.hot_keys + SIM_COUNTERS; i++)
         (void)fresh_key(s);
     s->clients = sim_must(calloc(s->o.clients + 1, sizeof *s->clients));
     for (unsigned i = 0; i < s->o.clients; i++) {

@@ -41,6 +41,9 @@ enum {
     TAPE = 1024,           /* datagrams recorded for replays */
     SIM_TTL_MAX_MS = 3000, /* of keys that clients let end */
     WATCHERS = 4,          /* programs on each box that watch keys */
+    KEY_BYTES = 16,
+    SIM_COUNTERS = 3, /* keys behind the hot ones that transactions alone write: numbers */
+    ASKED_MAX = 6,    /* conditions and operations of a client's command */
 };
 
 #define DIR   "/d"
@@ -118,8 +121,15 @@ struct term {
 
 /* ---- clients ---- */
 
-enum op_kind { OP_PUT, OP_DELETE, OP_GET, OP_LIST };
+enum op_kind { OP_PUT, OP_DELETE, OP_TRANSACTION, OP_GET, OP_LIST }; /* writes come first */
 enum op_state { OP_SENT, OP_OPEN, OP_DONE, OP_LOST };
+
+/* A key's committed writes, ascending. */
+struct version {
+    uint64_t index, create, expiry_ms;
+    uint32_t op;    /* NO_OP = deleted */
+    int64_t number; /* of a counter: its value; of other keys it is that of the operation */
+};
 
 struct op {
     enum op_kind kind;
@@ -143,6 +153,34 @@ struct op {
         decided;   /* of a first one: which of the copies was committed first, NO_OP = none yet */
     bool token;    /* it has one, so it may be repeated through other nodes */
     uint64_t born; /* index of the token */
+    struct version seen; /* of its key, when it was asked */
+};
+
+/* A command of a client. It must not be moved. */
+struct asked {
+    struct cmd c;
+    struct cmd_item it[ASKED_MAX]; /* n of them, conditions first */
+    unsigned n;
+    uint8_t key[KEY_BYTES], counter[KEY_BYTES];
+    uint16_t key_len, counter_len;
+    uint8_t number[2][CMD_NUMBER_BYTES];
+};
+
+/* What an operation of a transaction does and tells: as struct told. */
+struct model_told {
+    enum outcome outcome;
+    uint64_t expiry_before_ms;
+    struct version now;
+    bool value; /* it tells the value, if the key is there */
+};
+
+/* What a transaction does as a certain entry. */
+struct transacted {
+    enum outcome outcome;
+    unsigned at;
+    struct version key, counter; /* as it leaves them */
+    struct model_told told[ASKED_MAX];
+    unsigned n;
 };
 
 struct client {
@@ -150,12 +188,6 @@ struct client {
     unsigned node;
     uint32_t again;       /* a write of unknown outcome that it may repeat, NO_OP = none ... */
     size_t again_history; /* ... and its handle */
-};
-
-/* A key's committed writes, ascending. */
-struct version {
-    uint64_t index, create, expiry_ms;
-    uint32_t op; /* NO_OP = deleted */
 };
 
 /* The process whose writes count, by the committed entries. */
@@ -629,21 +661,55 @@ void sim_on_answer(void *ctx, struct request *req);
 void sim_on_reads_done(void *ctx, uint64_t read);
 void sim_not_sent(struct sim *s, uint32_t op);
 void sim_clients_lost(struct sim *s, struct sim_node *m);
+uint32_t sim_ask(struct sim *s, unsigned client, unsigned node, enum op_kind kind, uint32_t key,
+                 uint32_t len, uint64_t timeout_us);
+
+/* asked.c */
+size_t sim_key_name(const struct sim *s, uint32_t key, uint8_t name[KEY_BYTES]);
+/* Bytes of which all values are pieces. */
+void sim_row_init(struct sim *s);
+/* That put's value is this. */
+bool sim_value_is(const struct sim *s, uint32_t op, const uint8_t *p, size_t len);
+/* Processes give no number twice, and differ in what this makes of their names. */
+uint64_t sim_id_of(uint64_t process, uint64_t number);
+/* The operation has its number now. */
+void sim_id_add(struct sim *s, uint32_t op);
+/* How long the key of a put is to live, 0 = for ever. */
+uint32_t sim_ttl_ms(const struct sim *s, uint32_t op);
+/* The counter of a transaction. */
+uint32_t sim_counter_of(const struct sim *s, const struct op *o);
+/* The command of a write, without its sender. */
+void sim_asked(const struct sim *s, uint32_t op, struct asked *a);
 /* A leader made that by itself, to end keys that are due. */
 bool sim_is_end(const struct record *rec);
 /* The operation whose command that is; checks the bytes. NO_OP if nobody asked for it. */
 uint32_t sim_op_of(struct sim *s, const struct record *rec, struct sender *sender);
+
+/* model.c */
+/* The key as of that entry; NULL: it is not there. */
+const struct version *sim_version_at(const struct key *k, uint64_t index);
+/* That is the key's value in that version. */
+bool sim_shows(const struct sim *s, uint32_t key, const struct version *v, const uint8_t *p,
+               size_t len);
+/* What it counts against max_data_bytes; NULL and deleted: 0. */
+uint64_t sim_costs(const struct sim *s, uint32_t key, const struct version *v);
 /* An entry became committed: the model of the state takes it. */
 void sim_model_take(struct sim *s, const struct entry *e);
 void sim_check_state(struct sim *s, struct sim_node *m);
-uint32_t sim_ask(struct sim *s, unsigned client, unsigned node, enum op_kind kind, uint32_t key,
-                 uint32_t len, uint64_t timeout_us);
+/* Reads a key, and checks what it sees; returns the write that it shows, or NO_OP. */
+uint32_t sim_look(struct sim *s, struct sim_node *m, uint32_t key);
 void sim_local_read(struct sim *s, struct sim_node *m);
-
 /* That key begins so; that is how a node tells this change. */
 bool sim_key_begins(const struct sim *s, uint32_t key, const char *prefix);
 bool sim_is_change(const struct sim *s, const struct change_made *c,
                    const struct history_change *h);
+
+/* transactions.c */
+/* What it does if it is that entry, whatever max_data_bytes says. */
+void sim_transact(const struct sim *s, const struct op *o, uint64_t index, struct transacted *t);
+/* The client of a transaction that was committed is told what it did. */
+void sim_check_transaction(struct sim *s, const struct sim_node *m, const struct op *o,
+                           const struct results *r);
 
 /* watch.c */
 /* The newest committed entry made this of a key. */

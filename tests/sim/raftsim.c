@@ -205,6 +205,8 @@ static void add(struct sum *sum, const struct sim_totals *t)
     s->acked += t->acked;
     s->unknown += t->unknown;
     s->repeated += t->repeated;
+    s->transactions += t->transactions;
+    s->conditions += t->conditions;
     s->refused += t->refused;
     s->full += t->full;
     s->reads += t->reads;
@@ -266,6 +268,8 @@ static void print_stats(const struct sum *sum)
     printf("  reads: %" PRIu64 " linearizable (%" PRIu64 " lists), %" PRIu64 " local; %" PRIu64
            " operations in checked histories\n",
            t->reads, t->lists, t->local_reads, t->histories);
+    printf("  transactions: %" PRIu64 " answered, of %" PRIu64 " a condition did not hold\n",
+           t->transactions, t->conditions);
     printf("  keys that ended when their time had come: %" PRIu64 "\n", t->ends);
     printf("  watches: told %" PRIu64 " changes, and %" PRIu64 " times that some were forgotten\n",
            t->told, t->compacted);

@@ -18,6 +18,8 @@
  *   note.c   trace                               amnesia.c  disks that forget
  *   members.c  who is a member changes       operator.c  by hand
  *   where.c  addresses of boxes               lease.c   who may believe that he holds a lock
+ *   asked.c  commands of clients                model.c    what was committed
+ *   transactions.c  what transactions of clients do and tell
  *   linear.c is a history linearizable?          raftsim*.c the program around it
  */
 #ifndef TESTS_SIM_H
@@ -124,6 +126,7 @@ struct sim_totals {
     uint64_t virtual_us, events, datagrams, bytes, batches, closures;
     uint64_t writes, acked, unknown, refused, full, reads, lists, local_reads;
     uint64_t repeated; /* writes of which a copy with the same token was committed before */
+    uint64_t transactions, conditions; /* answered; ... whose condition does not hold */
     uint64_t boots, leaders, committed, histories;
     uint64_t handovers; /* leaders that were handed the lead */
     uint64_t changes,
