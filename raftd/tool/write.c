@@ -87,6 +87,27 @@ static int give_up(const struct attempt *w, enum ctl_outcome outcome, redisReply
     return say_trouble(w->t, WRITES, outcome, a);
 }
 
+/* The cluster remembers that the write ended so. */
+static bool ended_so(const struct attempt *w, const char *how)
+{
+    struct ctl_words ask = {
+        2, {"RAFT.OUTCOME", w->token->str}, {strlen("RAFT.OUTCOME"), w->token->len}};
+    const struct ctl_call call = {.path = w->t->socket, .timeout_ms = ms_left(w) + 1};
+    redisReply *a = NULL;
+    bool so = ctl_call(&call, &ask, &a) == CTL_ANSWERED && a->type == REDIS_REPLY_ARRAY &&
+              a->elements == 2 && a->element[0]->str != NULL &&
+              strcmp(a->element[0]->str, how) == 0;
+    freeReplyObject(a);
+    return so;
+}
+
+/* This refusal is the write's outcome, and not only what became of one copy. */
+static bool is_outcome(const struct attempt *w, const redisReply *a)
+{
+    return is_error(a, "ERR value") || is_error(a, "ERR increment") ||
+           (w->maybe && is_error(a, "FULL") && ended_so(w, "full"));
+}
+
 /* Sends it until it is answered. */
 static int send_on(struct attempt *w, redisReply **a)
 {
@@ -99,6 +120,8 @@ static int send_on(struct attempt *w, redisReply **a)
             keep_token(w, *a);
             continue;
         }
+        if (is_outcome(w, *a))
+            return say_trouble(w->t, WRITES, outcome, a);
         /* This node may know so little that its token was too old when it was made. */
         bool too_old = is_error(*a, "CANTTELL");
         bool again = too_old ? !w->maybe : w->ended;

@@ -68,6 +68,9 @@ enum ctl_outcome __wrap_ctl_call(const struct ctl_call *call, const struct ctl_w
     assert_true(call->timeout_ms <= TIMEOUT_MS);
     if (token) {
         assert_string_equal(w->at[0], "RAFT.TOKEN");
+    } else if (w->n == 2) {
+        assert_string_equal(w->at[0], "RAFT.OUTCOME");
+        assert_string_equal(w->at[1], sent_token);
     } else {
         assert_int_equal(w->n, 5);
         assert_string_equal(w->at[0], "RAFT.ONCE");
@@ -94,6 +97,14 @@ enum ctl_outcome __wrap_ctl_call(const struct ctl_call *call, const struct ctl_w
 #define NONE(outcome, ms)                                                                          \
     {                                                                                              \
         outcome, NULL, ms                                                                          \
+    }
+#define OUTCOME(word)                                                                              \
+    {                                                                                              \
+        CTL_ANSWERED, "*2\r\n" word "\r\n:0\r\n", 1                                                \
+    }
+#define NO_OUTCOME                                                                                 \
+    {                                                                                              \
+        CTL_ANSWERED, "$-1\r\n", 1                                                                 \
     }
 #define DONE                                                                                       \
     {                                                                                              \
@@ -161,6 +172,18 @@ static void test_once(void **state)
          {NONE(CTL_LOST, 1), NONE(CTL_NOT_RUNNING, 1)}},
         {"it hangs before it is sent", 7, 1, {NONE(CTL_TIMEOUT, 2000)}},
         {"killed, then full", 5, 0, {TOKEN("T1"), NONE(CTL_LOST, 1), ERROR("BUSY", 1)}},
+        {"killed, and it is no number",
+         12,
+         3,
+         {TOKEN("T1"), NONE(CTL_LOST, 1), ERROR("ERR value is not an integer or out of range", 1)}},
+        {"killed, and the data were full",
+         7,
+         4,
+         {TOKEN("T1"), NONE(CTL_LOST, 1), ERROR("FULL", 1), OUTCOME("$4\r\nfull")}},
+        {"killed, and the data are full for the second copy",
+         0,
+         5,
+         {TOKEN("T1"), NONE(CTL_LOST, 1), ERROR("FULL", 1), NO_OUTCOME, DONE}},
         {"it stops", 0, 3, {TOKEN("T1"), ERROR("UNKNOWN", 1), DONE}},
         {"no answer in time", 5, 2, {TOKEN("T1"), ERROR("UNKNOWN", 999)}},
         {"it hangs", 5, 2, {TOKEN("T1"), NONE(CTL_TIMEOUT, 2000)}},
