@@ -1,4 +1,5 @@
 /* look.c: what this node knows of itself and of the others: status, links, members. */
+#include <inttypes.h>
 #include <string.h>
 
 #include "raftd/base/exits.h"
@@ -78,21 +79,43 @@ int wait_for_read(const struct tool *t)
     return code;
 }
 
+/* As RAFT.TOKEN makes them: 32 hexadecimal digits, a hyphen, an index. */
+static bool is_token(const char *text)
+{
+    uint64_t index;
+    return strspn(text, "0123456789abcdef") == 32 && text[32] == '-' &&
+           num_parse(text + 33, 0, INT64_MAX, &index);
+}
+
+static void print_outcome(struct tool *t, const struct args *args, const char *word,
+                          uint64_t revision)
+{
+    if (args->flags & ARG_JSON)
+        print_done_json(t->out.file, "outcome", word, revision);
+    else
+        fprintf(t->out.file, "outcome=%s\nrevision=%" PRIu64 "\n", word, revision);
+}
+
 void run_outcome(struct tool *t, const struct args *args)
 {
     struct question q = {.asked = READS};
+    if (!is_token(args->words[0].at))
+        say_fatal(RAFTCTL_EXIT_USAGE,
+                  "outcome %s: this is no token; the message with exit code 5 has one",
+                  args->words[0].at);
     ctl_add_text(&q.words, "RAFT.OUTCOME");
     ctl_add(&q.words, args->words[0].at, args->words[0].len);
     redisReply *a = tool_call(t, &q);
     if (a->type == REDIS_REPLY_NIL) {
-        fputs("outcome=none\n", t->out.file);
+        print_outcome(t, args, "none", 0);
         say_info("no copy of that write has arrived so far");
         tool_end(t, RAFTCTL_EXIT_NO_KEY);
     }
     must_be(a, REDIS_REPLY_ARRAY, 2);
     const char *word = a->element[0]->str != NULL ? a->element[0]->str : "";
-    bool done = strcmp(word, "done") == 0 || strcmp(word, "no_key") == 0;
-    fprintf(t->out.file, "outcome=%s\nrevision=%lld\n", word, a->element[1]->integer);
+    bool done = strcmp(word, "done") == 0 || strcmp(word, "no_key") == 0 ||
+                strcmp(word, "skipped") == 0;
+    print_outcome(t, args, word, (uint64_t)a->element[1]->integer);
     freeReplyObject(a);
     tool_end(t, done ? RAFTCTL_EXIT_OK : RAFTCTL_EXIT_NOT_MET);
 }

@@ -105,3 +105,14 @@ void print_item_json(FILE *out, const struct item *item)
         json_u64(&j, "ttl_ms", (uint64_t)item->ttl_ms);
     json_close(&j, '}');
 }
+
+void print_done_json(FILE *out, const char *name, const char *text, uint64_t revision)
+{
+    struct json j = {.out = out, .compact = true};
+    json_open(&j, NULL, '{');
+    if (text != NULL)
+        json_text(&j, name, text);
+    json_u64(&j, "revision", revision);
+    json_close(&j, '}');
+    fputc('\n', out);
+}

@@ -60,37 +60,39 @@ struct command {
     unsigned flags;           /* those of ARG_* that it has */
     enum {
         PLAIN,
-        ALONE,          /* it asks no daemon, so it needs neither socket nor configuration */
-        LAST_AS_IS,     /* its last argument may be anything, even what looks like an option */
-        OWN_OPTIONS,    /* it reads itself what stands behind its name */
+        ALONE,       /* it asks no daemon, so it needs neither socket nor configuration */
+        LAST_AS_IS,  /* its last argument may be anything, even what looks like an option; one that
+                           may be missing, any number */
+        OWN_OPTIONS, /* it reads itself what stands behind its name */
         THEN_A_COMMAND, /* behind -- stands the line of a program that it runs */
     } how;
 };
 
 static const struct command commands[] = {
-    {"put", " KEY VALUE [--if-absent | --if-value V | --if-rev N]",
+    {"put", " KEY VALUE [--if-absent | --if-value V | --if-rev N] [--json]",
      "set KEY, if it is absent, has that value, or was written last as that\n"
-     "          revision; VALUE - is read from standard input",
-     run_put, 2, 2, ARG_IF_ABSENT | ARG_IF_VALUE | ARG_IF_REV | ARG_ESCAPED, LAST_AS_IS},
+     "          revision; VALUE - is read from standard input (--json: print the\n"
+     "          revision)",
+     run_put, 2, 2, ARG_IF_ABSENT | ARG_IF_VALUE | ARG_IF_REV | ARG_JSON | ARG_ESCAPED, LAST_AS_IS},
     {"get", " [--stale] [-m] [--raw | --json] KEY",
      "print its value and a newline (--raw: without it; -m: with its\n"
      "          revisions and what is left of its time)",
      run_get, 1, 1, ARG_STALE | ARG_META | ARG_RAW | ARG_JSON | ARG_ESCAPED, PLAIN},
     {"del", " KEY | --prefix PREFIX", "delete KEY, or all keys with PREFIX", run_del, 1, 1,
      ARG_PREFIX | ARG_ESCAPED, PLAIN},
-    {"incr", " KEY [N]", "add N, or 1, to the number that KEY holds, and print the sum", run_incr,
-     1, 2, ARG_ESCAPED, LAST_AS_IS},
+    {"incr", " KEY [N] [--json]", "add N, or 1, to the number that KEY holds, and print the sum",
+     run_incr, 1, 2, ARG_JSON | ARG_ESCAPED, LAST_AS_IS},
     {"expire", " KEY SECONDS|never", "have KEY deleted when that time is over", run_expire, 2, 2,
      ARG_ESCAPED, PLAIN},
-    {"ttl", " [--stale] KEY", "print in how many seconds KEY expires, or never", run_ttl, 1, 1,
-     ARG_STALE | ARG_ESCAPED, PLAIN},
+    {"ttl", " [--stale] [--json] KEY", "print in how many seconds KEY expires, or never", run_ttl,
+     1, 1, ARG_STALE | ARG_JSON | ARG_ESCAPED, PLAIN},
     {"list", " [--stale] [--keys | --values] [--long] [--json] [PREFIX]",
      "print KEY=VALUE of all keys with PREFIX, sorted (--long: behind their\n"
      "          create and modify revision and the ms until they expire)",
      run_list, 0, 1, ARG_STALE | ARG_KEYS | ARG_VALUES | ARG_LONG | ARG_JSON | ARG_ESCAPED, PLAIN},
     {"txn", " [--json]", txn_what, run_txn, 0, 0, ARG_JSON, PLAIN},
-    {"outcome", " TOKEN", "print what became of a write that ended with exit code 5", run_outcome,
-     1, 1, 0, PLAIN},
+    {"outcome", " [--json] TOKEN", "print what became of a write that ended with exit code 5",
+     run_outcome, 1, 1, ARG_JSON, PLAIN},
     {"lock", " [-n | -w SECONDS] NAME -- PROGRAM [ARG]...",
      "run PROGRAM while it holds the lock NAME, its fence in RAFTD_FENCE;\n"
      "          the exit code is the program's, or 13 (-n: does not wait for it)",
@@ -173,8 +175,8 @@ static void print_usage(FILE *out)
         print_command(out, "  ", &commands[i]);
     fputs("\n--stale answers at once from this node's own state, which may be old.\n"
           "--escaped: \\xHH in keys and values is a byte, as list prints it.\n"
-          "exit codes: 0 done, 1 no such key, 2 usage, configuration or empty input,\n"
-          "  3 daemon not running or not for you, 4 no leader that can commit,\n"
+          "exit codes: 0 done, 1 no such key or not so, 2 usage, configuration or empty\n"
+          "  input, 3 daemon not running or not for you, 4 no leader that can commit,\n"
           "  5 outcome of the write unknown, 6 too large, 7 busy or full, 8 connection\n"
           "  lost during a read, 9 internal or output failed, 10 not yet (just started),\n"
           "  11 the leader refused it, 12 a condition does not hold, 13 lock not held,\n"
@@ -322,6 +324,13 @@ static void leave_rest(struct line *l, int argc, char **argv)
         l->help |= strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0;
 }
 
+/* The next word is the last argument, and may look like an option. */
+static bool is_last_as_is(const struct line *l)
+{
+    return l->command != NULL && l->command->how == LAST_AS_IS &&
+           l->args.n_words == l->command->words_max - 1;
+}
+
 static void parse_line(struct tool *t, struct line *l, int argc, char **argv)
 {
     int c;
@@ -336,8 +345,8 @@ static void parse_line(struct tool *t, struct line *l, int argc, char **argv)
             return;
         }
         /* A script that puts "$value" must not have to think of what it starts with. */
-        if (l->command != NULL && l->command->how == LAST_AS_IS && optind < argc &&
-            l->args.n_words == l->command->words_max - 1)
+        if (is_last_as_is(l) && optind < argc &&
+            (l->command->words_min > l->args.n_words || is_addend(argv[optind])))
             take_word(l, argv[optind++]);
     }
     if (l->command != NULL && l->command->how == THEN_A_COMMAND) {

@@ -156,6 +156,8 @@ struct json;
 void json_key(struct json *j, const struct item *item);
 /* Prints it as a JSON object. */
 void print_item_json(FILE *out, const struct item *item);
+/* Prints a JSON object in a line: `text` (ASCII) as `name` unless it is NULL, and the revision. */
+void print_done_json(FILE *out, const char *name, const char *text, uint64_t revision);
 
 /* links.c: prints who hears whom, from the text of a status, which it takes apart. False without memory. */
 bool print_links(FILE *out, char *text, bool json);

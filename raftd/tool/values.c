@@ -83,10 +83,14 @@ void run_ttl(struct tool *t, const struct args *args)
     struct item item;
     redisReply *a;
     get(t, args, &item, &a);
-    if (item.ttl_ms < 0)
-        fputs("never\n", t->out.file);
+    item.value = NULL;
+    if (args->flags & ARG_JSON)
+        print_item_json(t->out.file, &item);
+    else if (item.ttl_ms < 0)
+        fputs("never", t->out.file);
     else
-        fprintf(t->out.file, "%" PRId64 ".%03" PRId64 "\n", item.ttl_ms / 1000, item.ttl_ms % 1000);
+        fprintf(t->out.file, "%" PRId64 ".%03" PRId64, item.ttl_ms / 1000, item.ttl_ms % 1000);
+    fputc('\n', t->out.file);
     freeReplyObject(a);
 }
 
@@ -275,6 +279,8 @@ void run_put(struct tool *t, const struct args *args)
     redisReply *a = write_call(t, &w);
     free(input);
     bool done = txn_done(a);
+    if (done && args->flags & ARG_JSON)
+        print_done_json(t->out.file, NULL, NULL, number_of(a->element[0]));
     freeReplyObject(a);
     if (done)
         return;
@@ -343,13 +349,18 @@ void run_incr(struct tool *t, const struct args *args)
     add_key(&w, args->words[0].at, args->words[0].len);
     ctl_add_text(&w, n);
     redisReply *a = write_call(t, &w);
-    const redisReply *sum = txn_result(a, 0);
-    if (sum != NULL)
-        fprintf(t->out.file, "%lld\n", sum->integer);
+    const redisReply *told = txn_result(a, 0);
+    char sum[sizeof "-9223372036854775808"] = "";
+    if (told != NULL)
+        (void)snprintf(sum, sizeof sum, "%lld", told->integer);
     else
         say_warn(
             "the number was added once, as revision %lld; what came of it is not known any more",
             a->element[0]->integer);
+    if (args->flags & ARG_JSON)
+        print_done_json(t->out.file, "value", told != NULL ? sum : NULL, number_of(a->element[0]));
+    else if (told != NULL)
+        fprintf(t->out.file, "%s\n", sum);
     freeReplyObject(a);
 }
 

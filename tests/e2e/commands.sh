@@ -33,7 +33,8 @@ no 12 'nothing was done' put a two --if-value three
 is one get a
 is '' put a two --if-value one
 rev=$(meta modify_revision a)
-is '' put a three --if-rev "$rev"
+expect 0 ctl "$follower" --timeout 20 put a three --if-rev "$rev" --json
+[ "$OUT" = '{"revision":"'"$(meta modify_revision a)"'"}' ] || fail "put --json: $OUT"
 no 12 'nothing was done' put a four --if-rev "$rev"
 is three get a
 no 12 'nothing was done' put none x --if-value ''
@@ -50,6 +51,10 @@ is -8 incr n -50
 no 2 'whole number' incr n 1.5
 no 12 'not an integer' incr a
 is three get a
+expect 0 ctl "$follower" --timeout 20 incr n -2 --json
+[ "$OUT" = '{"value":"-10","revision":"'"$(meta modify_revision n)"'"}' ] || fail "incr --json: $OUT"
+is -8 incr n 2 --timeout 20
+no 2 'whole number' incr n two
 note "numbers"
 
 # --- expiry ---
@@ -62,6 +67,8 @@ is '' expire short 1.5
 is '' put long lived
 is '' expire long 1000
 start=$(now_ms)
+expect 0 ctl 1 ttl --json long
+[[ $OUT =~ ^\{\"key\":\"long\",.*\"ttl_ms\":\"(9[0-9]{5}|1000000)\"\}$ ]] || fail "ttl --json: $OUT"
 expect 0 ctl 1 ttl long
 [[ $OUT == 9[0-9][0-9].[0-9][0-9][0-9] || $OUT == 1000.000 ]] || fail "ttl: $OUT"
 is lived get short
@@ -71,6 +78,7 @@ wait_for 20 "end of what expires" gone
 no 1 'no such key' get short
 is '' expire long never
 is never ttl long
+[[ $(ctl 1 ttl --json long) != *ttl_ms* ]] || fail "ttl --json of what stays: $(ctl 1 ttl --json long)"
 note "expiry"
 
 # --- transactions ---
@@ -154,6 +162,9 @@ expect 1 ctl "$follower" is-leader
 is "leader=$LEADER" wait leader
 is '' wait caught-up
 no 1 'time is over' --timeout 0.3 wait longer
+token=$(printf '%032d-1' 0)
+no 1 'no copy' outcome "$token"
+[ "$(ctl 1 outcome --json "$token" 2>/dev/null)" = '{"outcome":"none","revision":"0"}' ] || fail "outcome --json"
 for i in 1 2 3; do [ "$i" = "$LEADER" ] || stop "$i"; done
 expect 3 ctl "$follower" is-leader
 begun=$(now_ms)
