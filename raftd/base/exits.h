@@ -18,7 +18,7 @@ enum raftd_exit {
 /* raftctl. A write that failed is reported as "not done" only when that is certain. */
 enum raftctl_exit {
     RAFTCTL_EXIT_OK = 0,          /* done */
-    RAFTCTL_EXIT_NO_KEY = 1,      /* get, del: there is no such key */
+    RAFTCTL_EXIT_NO_KEY = 1,      /* there is no such key, or holder, or write; it is not so */
     RAFTCTL_EXIT_USAGE = 2,       /* wrong usage, configuration, or empty input for put */
     RAFTCTL_EXIT_NOT_RUNNING = 3, /* no daemon, or this user may not use its socket */
     RAFTCTL_EXIT_NO_LEADER = 4,   /* no leader in time, or none that can commit; nothing done */
@@ -30,7 +30,7 @@ enum raftctl_exit {
     RAFTCTL_EXIT_NOT_YET = 10,    /* the daemon has just started; nothing was done */
     RAFTCTL_EXIT_REFUSED = 11,    /* the leader did not change the members, and says why */
     RAFTCTL_EXIT_NOT_MET = 12,    /* a condition of the write does not hold; nothing was done */
-    RAFTCTL_EXIT_NOT_HELD = 13,   /* a lock is not held with that fence; nothing was done */
+    RAFTCTL_EXIT_NOT_HELD = 13,   /* a lock is not held (then nothing was done), or was lost */
     RAFTCTL_EXIT_COMPACTED = 14,  /* changes of so long ago are not remembered */
     RAFTCTL_EXIT_LAGGED = 15,     /* changes came faster than they were taken: some are missing */
     RAFTCTL_EXIT_CANT_TELL = 16,  /* nobody knows any more what became of a write */

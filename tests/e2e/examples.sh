@@ -1,5 +1,5 @@
 #!/bin/bash
-# The examples of raftd.conf(5) and raftd(8) work as they are printed; only the directories and ports are
+# The examples of raftd.conf(5), raftd(8) and README.md work as they are printed; only the directories and ports are
 # ours, and raftd's own directories do not exist.
 # shellcheck source=/dev/null disable=SC2034,SC2004 # arrays of cluster.sh
 . "$(dirname "$0")/../lib/cluster.sh"
@@ -27,8 +27,30 @@ mapfile -t HELPERS <"$WORK/pids"
 [ "${#HELPERS[@]}" = 3 ] || fail "${#HELPERS[@]} nodes"
 expect 0 "$RAFTCTL" -c "$WORK/three.conf" -i 3 --timeout 10 get colour
 [ "$OUT" = green ] || fail "colour is '$OUT'"
+# --- programs ---
+readme() { # LINE: the indented lines behind it, with a socket of ours
+    awk -v line="$1" '$0 == line { on = 1; next } on && /^[^ ]/ { exit } on { print substr($0, 5) }' README.md |
+        sed "s|/run/raftd/raftd.sock|$WORK/run/raftd/2.sock|"
+}
+LEFT_OUT=
+if /usr/bin/python3 -c 'import redis' 2>"$WORK/stderr"; then
+    readme 'In Python:' >"$WORK/example.py"
+    expect 0 timeout 20 /usr/bin/python3 "$WORK/example.py"
+    [ -z "$OUT" ] || fail "the example in Python: $OUT"
+    expect 0 "$RAFTCTL" -c "$WORK/three.conf" -i 1 get report
+    [ "$OUT" = done ] || fail "the report is '$OUT'"
+else
+    LEFT_OUT=", without Python"
+fi
+expect 0 "$RAFTCTL" -c "$WORK/three.conf" -i 1 put colour green
+readme 'In C, linked with `-lhiredis`:' >"$WORK/example.c"
+expect 0 "${CC:-cc}" -Wall -Wextra -Werror -o "$WORK/example" "$WORK/example.c" -lhiredis
+for told in done 'somebody has changed it'; do
+    expect 0 "$WORK/example"
+    [ "$OUT" = "$told" ] || fail "the example in C: '$OUT'"
+done
 example raftd/raftd.conf.5 '^Three boxes' >"$WORK/boxes.conf"
 sed -i "s|^key_file = .*|key_file = $WORK/key|" "$WORK/boxes.conf"
 key_make "$WORK/key"
 expect 0 "$RAFTD" -n -c "$WORK/boxes.conf" -i 1
-finish "the examples of the manual work"
+finish "the examples of the manuals work$LEFT_OUT"

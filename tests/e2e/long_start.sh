@@ -36,8 +36,8 @@ old_reads() {
 
 early_status() { [[ $(ctl 1 status 2>/dev/null) == *"recovering=the daemon is starting: reading the snapshot: "* ]]; }
 
-# Longer than a packet, while nothing is taken.
-early_parts() {
+# Longer than what a socket takes at once, while nothing is taken.
+early_long() {
     local code=0
     head -c 60000 /dev/zero | tr '\0' v | ctl 1 put long - 2>"$WORK/stderr" || code=$?
     [ "$code" = 10 ]
@@ -69,7 +69,7 @@ for command in "get name" "get --stale name" "put name other" "list" "del name" 
     expect 10 ctl 1 $command
     says 'starting: reading the log: .*nothing was done'
 done
-wait_for 5 "value in parts" early_parts
+wait_for 5 "long value" early_long
 expect 0 ctl 1 status
 [[ $OUT == *"recovering=the daemon is starting: reading the log: "*local_reads=0* ]] || fail "status: $OUT"
 pester "${PID[1]}"

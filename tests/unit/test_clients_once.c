@@ -112,7 +112,7 @@ static void test_mistakes(void **state)
     (void)close(fd);
 }
 
-/* Answers come in order, and what stands behind it in the same packet sees what it did. */
+/* Answers come in order, and what comes behind it at the same time sees what it did. */
 static void test_order(void **state)
 {
     int fd = dial(*state);
