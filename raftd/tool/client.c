@@ -5,6 +5,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -56,8 +57,8 @@ int ctl_connect(const char *path)
 
 static int ms_left(uint64_t deadline_ns)
 {
-    uint64_t now = ctl_now_ns();
-    return now < deadline_ns ? (int)((deadline_ns - now) / 1000000 + 1) : 0;
+    uint64_t now = ctl_now_ns(), ms = now < deadline_ns ? (deadline_ns - now) / 1000000 + 1 : 0;
+    return ms < INT_MAX ? (int)ms : INT_MAX;
 }
 
 /* Waits until the socket is ready. False at the deadline. */

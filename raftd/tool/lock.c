@@ -26,7 +26,8 @@ enum {
     TERM_PART = 4,  /* this part of the time before that is for the program to end by itself */
     AGAIN_MS = 200, /* between two tries to reach the daemon */
     WORD_MAX_BYTES = 256, /* the daemon takes no longer one */
-    WAIT_MAX_S = 24 * 3600,
+    WAIT_MAX_MS = 24 * 3600 * 1000,
+    LOOK_MS = 1000, /* how often a published key is looked at */
 };
 
 /* A lock, or a key that is published, and the program that goes with it. */
@@ -35,6 +36,7 @@ struct hold {
     const struct args *args;
     struct ctl c;
     bool connected;
+    bool met; /* the daemon, at least once */
     char fence[24];
     uint64_t until_ns; /* we hold it, by our clock */
     uint64_t lease_ns; /* how much was left when we were told last */
@@ -44,6 +46,9 @@ struct hold {
     int ends_by;       /* a signal that was sent to us, or 0 */
     int signals;       /* of which this tells */
     pid_t child;
+    bool
+        group; /* it has a process group of its own: all of that gets our signals. In the foreground of a
+                   terminal it has not, for it could not use the terminal then. */
 };
 
 static uint64_t now_ns(void)
@@ -71,11 +76,15 @@ static redisReply *ask(struct hold *h, const struct ctl_words *w, uint64_t until
 {
     redisReply *a = NULL;
     if (!h->connected) {
+        enum ctl_outcome outcome = ctl_open(&h->c, h->t->socket, deadline(h));
         h->connected = true;
-        if (ctl_open(&h->c, h->t->socket, deadline(h)) != CTL_ANSWERED) {
+        if (outcome == CTL_NOT_RUNNING && !h->met)
+            tool_end(h->t, say_not_running(h->t));
+        if (outcome != CTL_ANSWERED) {
             disconnect(h);
             return NULL;
         }
+        h->met = true;
     }
     if (ctl_send(&h->c, w, deadline(h)) != CTL_ANSWERED ||
         ctl_receive(&h->c, &a, until) != CTL_ANSWERED)
@@ -168,21 +177,32 @@ static void pause_for(unsigned ms)
 
 static void start_child(struct hold *h)
 {
+    sigset_t none;
+    pid_t us = getpid();
     h->lost = false;
+    h->group = tcgetpgrp(STDIN_FILENO) != getpgrp();
     h->child = fork();
     if (h->child < 0)
         say_fatal(RAFTCTL_EXIT_INTERNAL, "cannot start a program: %s", strerror(errno));
+    if (h->group)
+        (void)setpgid(h->child, h->child); /* both of us do: nobody waits for the other */
     if (h->child > 0)
         return;
-    sigset_t none;
     (void)sigemptyset(&none);
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* it must not go on without us */
+    if (getppid() != us)
+        _exit(RAFTCTL_EXIT_INTERNAL);
     if (h->fence[0] != '\0' && setenv("RAFTD_FENCE", h->fence, 1) != 0)
         _exit(RAFTCTL_EXIT_INTERNAL);
     (void)execvp(h->args->argv[0], h->args->argv);
     say_error("%s: %s", h->args->argv[0], strerror(errno));
     _exit(errno == ENOENT ? 127 : 126);
+}
+
+static void send_signal(const struct hold *h, int number)
+{
+    (void)kill(h->group ? -h->child : h->child, number);
 }
 
 /* The lock is lost, or soon will be. */
@@ -192,7 +212,7 @@ static void lose(struct hold *h, const char *why)
         return;
     h->lost = true;
     say_warn("%s: %s: the program is told to end", h->args->words[0].at, why);
-    (void)kill(h->child, SIGTERM);
+    send_signal(h, SIGTERM);
 }
 
 /* Something came from the daemon. */
@@ -233,7 +253,7 @@ static int due(struct hold *h)
     if (!h->lost && now >= term_ns)
         lose(h, "the daemon does not say that the lock is held");
     if (h->lost && now >= kill_ns) {
-        (void)kill(h->child, SIGKILL);
+        send_signal(h, SIGKILL);
         return -1;
     }
     if (!h->lost && h->asked_ns == 0 && now >= h->ask_ns)
@@ -251,7 +271,7 @@ static void on_signal(struct hold *h)
     if (read(h->signals, &s, sizeof s) != (ssize_t)sizeof s || s.ssi_signo == SIGCHLD)
         return;
     h->ends_by = (int)s.ssi_signo;
-    (void)kill(h->child, h->ends_by);
+    send_signal(h, h->ends_by);
 }
 
 /* Until the program has ended. Returns how, as waitpid() tells it. */
@@ -330,13 +350,16 @@ void run_lock(struct tool *t, const struct args *a)
 {
     struct hold h;
     enum got got;
-    uint64_t wait_s = 0, until_ns = UINT64_MAX;
+    uint64_t wait_ms = 0, until_ns = UINT64_MAX;
     hold_init(&h, t, a);
-    if ((a->flags & ARG_WAIT) != 0 && !num_parse(a->values[VALUE_WAIT].at, 0, WAIT_MAX_S, &wait_s))
+    if ((a->flags & ARG_WAIT) != 0 && (a->flags & ARG_TRY) != 0)
+        say_fatal(RAFTCTL_EXIT_USAGE, "-n does not wait, and -w does: only one of them");
+    if ((a->flags & ARG_WAIT) != 0 &&
+        !num_parse_thousandths(a->values[VALUE_WAIT].at, 0, WAIT_MAX_MS, &wait_ms))
         say_fatal(RAFTCTL_EXIT_USAGE, "-w %s: seconds, 0 to %d", a->values[VALUE_WAIT].at,
-                  WAIT_MAX_S);
+                  WAIT_MAX_MS / 1000);
     if ((a->flags & (ARG_WAIT | ARG_TRY)) != 0)
-        until_ns = (a->flags & ARG_TRY) != 0 ? 0 : now_ns() + wait_s * 1000 * MS;
+        until_ns = (a->flags & ARG_TRY) != 0 ? 0 : now_ns() + wait_ms * MS;
     uint64_t try_until_ns = until_ns != 0 ? until_ns : now_ns() + (uint64_t)t->timeout_ms * MS;
     while ((got = take_lock(&h, NULL, until_ns)) == TRY_AGAIN && now_ns() < try_until_ns)
         pause_for(AGAIN_MS);
@@ -369,8 +392,10 @@ void run_leader(struct tool *t, const struct args *a)
     ctl_add_text(&q.words, "RAFT.HOLDER");
     ctl_add(&q.words, a->words[0].at, a->words[0].len);
     redisReply *answer = tool_call(t, &q);
-    if (answer->type == REDIS_REPLY_NIL)
+    if (answer->type == REDIS_REPLY_NIL) {
+        say_error("nobody holds the lock");
         tool_end(t, RAFTCTL_EXIT_NO_KEY);
+    }
     must_be(answer, REDIS_REPLY_ARRAY, 4);
     fprintf(t->out.file, "node=%lld fence=%lld value=", answer->element[0]->integer,
             answer->element[2]->integer);
@@ -380,21 +405,41 @@ void run_leader(struct tool *t, const struct args *a)
     freeReplyObject(answer);
 }
 
+/* Waits as long as this node has the key. The daemon says nothing by itself until it ends. */
+static void wait_while_there(struct hold *h)
+{
+    struct ctl_words w = {.n = 0};
+    struct pollfd p = {.fd = h->c.fd, .events = POLLIN};
+    bool there = true;
+    int n;
+    ctl_add_text(&w, "GET");
+    ctl_add(&w, h->args->words[0].at, h->args->words[0].len);
+    while (there && h->connected && (n = poll(&p, 1, LOOK_MS)) <= 0) {
+        redisReply *answer = n == 0 ? ask(h, &w, deadline(h)) : NULL;
+        there = answer == NULL || answer->type != REDIS_REPLY_NIL;
+        freeReplyObject(answer);
+    }
+    if (there)
+        disconnect(h);
+}
+
+/* A leader that does not hear the node for long deletes the key, and the connection goes on: so it is looked
+ * at, here at this node, which asks nobody else. */
 void run_publish(struct tool *t, const struct args *a)
 {
+    static const struct ctl_words local = {1, {"READONLY"}, {sizeof "READONLY" - 1}};
     struct hold h = {.t = t, .args = a};
     struct ctl_words w = {.n = 0};
     ctl_add_text(&w, "RAFT.PUBLISH");
     add_key(&w, a->words[0].at, a->words[0].len);
     ctl_add(&w, a->words[1].at, a->words[1].len);
     for (;;) {
-        redisReply *answer = ask(&h, &w, deadline(&h));
+        if (!h.connected)
+            freeReplyObject(ask(&h, &local, deadline(&h)));
+        redisReply *answer = h.connected ? ask(&h, &w, deadline(&h)) : NULL;
         if (answer != NULL && answer->type != REDIS_REPLY_ERROR) {
-            struct pollfd p = {.fd = h.c.fd, .events = POLLIN};
             freeReplyObject(answer);
-            while (poll(&p, 1, -1) < 0)
-                continue; /* the daemon says nothing more until it ends */
-            disconnect(&h);
+            wait_while_there(&h);
         } else {
             (void)not_yet(&h, answer);
         }

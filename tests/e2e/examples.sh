@@ -38,14 +38,14 @@ if /usr/bin/python3 -c 'import redis' 2>"$WORK/stderr"; then
     expect 0 timeout 20 /usr/bin/python3 "$WORK/example.py"
     [ -z "$OUT" ] || fail "the example in Python: $OUT"
     expect 0 "$RAFTCTL" -c "$WORK/three.conf" -i 1 get report
-    [ "$OUT" = done ] || fail "the report is '$OUT'"
+    [ "$OUT" = 'done' ] || fail "the report is '$OUT'"
 else
     LEFT_OUT=", without Python"
 fi
 expect 0 "$RAFTCTL" -c "$WORK/three.conf" -i 1 put colour green
-readme 'In C, linked with `-lhiredis`:' >"$WORK/example.c"
+readme "In C, linked with \`-lhiredis\`:" >"$WORK/example.c"
 expect 0 "${CC:-cc}" -Wall -Wextra -Werror -o "$WORK/example" "$WORK/example.c" -lhiredis
-for told in done 'somebody has changed it'; do
+for told in 'done' 'somebody has changed it'; do
     expect 0 "$WORK/example"
     [ "$OUT" = "$told" ] || fail "the example in C: '$OUT'"
 done

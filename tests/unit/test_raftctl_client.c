@@ -18,7 +18,7 @@
 
 #include "raftd/tool/client.h"
 
-enum { TIMEOUT_MS = 300, BIG = 4 << 20 };
+enum { TIMEOUT_MS = 300, BIG = 4 << 20, LATE_MS = 50 };
 
 static const char path[] = "build/test_raftctl_client.sock";
 
@@ -28,6 +28,7 @@ enum manner {
     ENDS,    /* the same, and then it closes */
     DEAF,    /* it says this and closes, before it has read anything */
     DRIBBLE, /* it takes the command, and says this byte by byte */
+    LATE,    /* it takes the command, and says this after a while */
     HANGS,   /* it accepts nobody */
     ENDLESS, /* one text that never ends */
 };
@@ -67,6 +68,8 @@ static _Noreturn void be_daemon(int listener, enum manner manner, const char *te
         _exit(1);
     if (manner != DEAF)
         take(fd);
+    if (manner == LATE)
+        usleep(LATE_MS * 1000);
     say(fd, text, manner == DRIBBLE ? 1 : SIZE_MAX);
     while (manner == ENDLESS && send(fd, zeros, sizeof zeros, MSG_NOSIGNAL) > 0)
         ;
@@ -152,6 +155,23 @@ static void test_outcomes(void **state)
     }
 }
 
+/* Who stands in a queue waits for as long as it takes: poll() knows no such time. */
+static void test_far_deadline(void **state)
+{
+    (void)state;
+    const struct ctl_words w = {1, {"it"}, {2}};
+    const uint64_t far_ns = ctl_now_ns() + ((UINT64_C(1) << 32) + LATE_MS / 2) * 1000000;
+    struct ctl c;
+    redisReply *reply;
+    pid_t pid = start(LATE, "+OK\r\n");
+    assert_int_equal(ctl_open(&c, path, far_ns), CTL_ANSWERED);
+    assert_int_equal(ctl_send(&c, &w, far_ns), CTL_ANSWERED);
+    assert_int_equal(ctl_receive(&c, &reply, far_ns), CTL_ANSWERED);
+    freeReplyObject(reply);
+    ctl_close(&c);
+    stop(pid);
+}
+
 /* Nothing was done: nobody is there, or nobody takes the whole command. */
 static void test_not_done(void **state)
 {
@@ -180,6 +200,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_outcomes),
         cmocka_unit_test(test_not_done),
+        cmocka_unit_test(test_far_deadline),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

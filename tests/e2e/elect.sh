@@ -1,0 +1,118 @@
+#!/bin/bash
+# raftctl lock, elect, leader and publish: one program at a time, over daemons that end, hang and come back, and
+# whatever the program has started ends with it.
+# shellcheck source=/dev/null
+. "$(dirname "$0")/../lib/cluster.sh"
+limit 150
+
+cluster 3 "lease_ms = 2000"
+start_all
+wait_leader
+follower=$(other_than "$LEADER")
+third=$((6 - LEADER - follower))
+cat >"$WORK/program" <<END
+#!/bin/bash
+# Writes its beginnings and ends, and has a child that does not end by itself.
+echo "begin \$1 \$RAFTD_FENCE" >>"$WORK/told"
+sleep 1000 &
+echo "\$!" >"$WORK/grandchild"
+trap 'echo "end \$1" >>"$WORK/told"; exit 7' TERM
+while [ ! -e "$WORK/\$1.done" ]; do read -r -t 0.05 <>"$WORK/nothing"; done
+kill "\$!"
+echo "end \$1" >>"$WORK/told"
+exit 3
+END
+chmod +x "$WORK/program"
+mkfifo "$WORK/nothing"
+: >"$WORK/told"
+tool() { # NODE ARGUMENT... in the background: TOOL_PID
+    "$RAFTCTL" -s "$WORK/node$1.sock" "${@:2}" </dev/null >"$WORK/out.$2" 2>"$WORK/err.$2" &
+    TOOL_PID=$!
+    HELPERS+=("$TOOL_PID")
+}
+told() { grep -q "^$1" "$WORK/told"; }
+has_ended() { ! kill -0 "$(cat "$WORK/grandchild")" 2>/dev/null; }
+ends_with() { # CODE PROCESS
+    local code=0
+    wait "$2" || code=$?
+    [ "$code" = "$1" ] || fail "exit $code and not $1: $(cat "$WORK"/err.*)"
+}
+
+# --- usage ---
+expect 2 ctl 1 lock job
+expect 2 ctl 1 lock -n -w 1 job -- true
+expect 3 "$RAFTCTL" -s "$WORK/none.sock" lock job -- true
+says 'no daemon'
+expect 1 ctl 1 leader job
+says 'nobody'
+expect 5 ctl 1 lock job -- bash -c 'exit 5'
+expect 127 ctl 1 lock job -- "$WORK/none"
+expect 143 ctl 1 lock job -- bash -c 'kill -TERM $$'
+
+# --- one after the other ---
+tool "$follower" lock job -- "$WORK/program" first
+first=$TOOL_PID
+wait_for 10 "first program" told 'begin first [1-9]'
+expect 0 ctl "$third" leader job
+[[ $OUT == "node=$follower fence="* ]] || fail "leader: $OUT"
+expect 13 ctl "$third" lock -n job -- true
+expect 13 ctl "$third" lock -w 0.3 job -- true
+tool "$third" lock job -- "$WORK/program" second
+second=$TOOL_PID
+sleep 0.3
+! told 'begin second' || fail "two hold the lock"
+: >"$WORK/first.done"
+ends_with 3 "$first"
+wait_for 10 "second program" told 'begin second [1-9]'
+: >"$WORK/second.done"
+ends_with 3 "$second"
+[ "$(cut -d ' ' -f 1,2 "$WORK/told" | paste -sd ,)" = 'begin first,end first,begin second,end second' ] ||
+    fail "order: $(cat "$WORK/told")"
+note "one program after the other, exit codes passed on"
+
+# --- a daemon that hangs; one that is gone ---
+tool "$follower" lock job -- "$WORK/program" hung
+wait_for 10 "program" told 'begin hung'
+kill -STOP "${PID[$follower]}"
+tool "$third" lock job -- "$WORK/program" next
+next=$TOOL_PID
+wait_for 10 "next holder" told 'begin next'
+told 'end hung' || fail "two programs hold the lock: $(cat "$WORK/told")"
+kill -CONT "${PID[$follower]}"
+: >"$WORK/next.done"
+ends_with 3 "$next"
+note "a daemon that hangs: the program has ended before another one begins"
+
+tool "$follower" elect primary me -- "$WORK/program" elected
+elected=$TOOL_PID
+wait_for 10 "elected program" told 'begin elected'
+expect 0 ctl "$third" leader primary
+[[ $OUT == "node=$follower fence="*" value=me" ]] || fail "leader: $OUT"
+: >"$WORK/told"
+crash "$follower"
+wait_for 5 "end of the program" told 'end elected'
+wait_for 5 "end of what it has started" has_ended
+start "$follower"
+wait_for 20 "second term" told 'begin elected'
+: >"$WORK/elected.done"
+ends_with 3 "$elected"
+note "a daemon that is gone: all that was started has ended, and it is elected again"
+
+# --- presence ---
+is_there() { [ "$(ctl "$LEADER" --timeout 1 get alive 2>/dev/null)" = yes ]; }
+is_gone() { ! is_there; }
+tool "$follower" publish alive yes
+publisher=$TOOL_PID
+wait_for 10 "published key" is_there
+kill -STOP "${PID[$follower]}"
+wait_for 10 "end of the key of a node that is silent" is_gone
+kill -CONT "${PID[$follower]}"
+wait_for 10 "published key, again" is_there
+crash "$follower"
+wait_for 10 "end of the key of a daemon that is gone" is_gone
+start "$follower"
+wait_for 10 "published key, from a new daemon" is_there
+kill "$publisher"
+wait_for 10 "end of the key of who published it" is_gone
+note "a key that is there as long as who published it"
+finish "locks, elections and presence by raftctl"
