@@ -149,10 +149,11 @@ enum { COMMANDS = sizeof commands / sizeof commands[0] };
 static const struct {
     const char *word, *command;
 } others[] = {
-    {"set", "put"},     {"write", "put"},     {"delete", "del"},  {"rm", "del"},
-    {"remove", "del"},  {"unset", "del"},     {"read", "get"},    {"cat", "get"},
-    {"ls", "list"},     {"keys", "list"},     {"scan", "list"},   {"dump", "export"},
-    {"info", "status"}, {"health", "status"}, {"peers", "links"},
+    {"set", "put"},         {"write", "put"},     {"delete", "del"},  {"rm", "del"},
+    {"remove", "del"},      {"unset", "del"},     {"read", "get"},    {"cat", "get"},
+    {"ls", "list"},         {"keys", "list"},     {"scan", "list"},   {"dump", "export"},
+    {"info", "status"},     {"health", "status"}, {"peers", "links"}, {"flock", "lock"},
+    {"subscribe", "watch"}, {"incrby", "incr"},
 };
 
 static void print_command(FILE *out, const char *before, const struct command *c)

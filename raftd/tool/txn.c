@@ -93,7 +93,11 @@ static const struct form *form_of(const struct txn *x, char **rest)
         if (strcmp(forms[i].name, name) == 0 &&
             (condition == NULL || strcmp(forms[i].condition, condition) == 0))
             return &forms[i];
-    refuse_line(x, "raftctl txn --help shows what a line can be");
+    say_fatal(
+        RAFTCTL_EXIT_USAGE,
+        "line %u: no line begins with '%s%s%s' (raftctl txn --help shows what it can be): nothing "
+        "was done",
+        x->line, name, condition != NULL ? " " : "", condition != NULL ? condition : "");
 }
 
 bool is_addend(const char *text)
@@ -277,7 +281,8 @@ void run_txn(struct tool *t, const struct args *args)
     if (done)
         print_done(t, x, a, (args->flags & ARG_JSON) != 0);
     else if (txn_unmet(a) >= 0 && txn_unmet(a) < x->conditions)
-        say_error("line %u: it is not so: nothing was done", x->steps[txn_unmet(a)].line);
+        say_error("line %u: this condition does not hold: nothing was done",
+                  x->steps[txn_unmet(a)].line);
     else
         say_error("a condition does not hold: nothing was done");
     freeReplyObject(a);

@@ -257,7 +257,7 @@ static void add_conditions(struct ctl_words *w, const struct args *args)
     if (asked & ARG_IF_REV) {
         const struct word *word = &args->values[VALUE_IF_REV];
         if (!num_parse(word->at, 1, INT64_MAX, &revision))
-            say_fatal(RAFTCTL_EXIT_USAGE, "--if-rev %s: a revision is a number", word->at);
+            say_fatal(RAFTCTL_EXIT_USAGE, "--if-rev %s: a revision is 1 or more", word->at);
         add_condition(w, "REV", &args->words[0]);
         add_word(w, word);
     }

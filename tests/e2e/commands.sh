@@ -116,7 +116,9 @@ says 'line 1: too many'
 txn 2 'put r \q'
 says 'line 1: a backslash'
 txn 2 'drop r'
-says 'line 1: .*help shows'
+says "line 1: .*'drop' .*help shows"
+txn 2 'if here r'
+says "line 1: .*'if here'"
 txn 2 'if absent r'
 says 'nothing to do'
 txn 2 "$(printf 'put many/%s x\n' {1..400})"
