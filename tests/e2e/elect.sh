@@ -31,6 +31,8 @@ tool() { # NODE ARGUMENT... in the background: TOOL_PID
     HELPERS+=("$TOOL_PID")
 }
 told() { grep -q "^$1" "$WORK/told"; }
+# The third node knows who holds a lock; it may hear of it a moment later than others do.
+knows() { [[ $(ctl "$third" leader "$1" 2>/dev/null) == "node=$follower fence="*" value=$2" ]]; }
 has_ended() { ! kill -0 "$(cat "$WORK/grandchild")" 2>/dev/null; }
 ends_with() { # CODE PROCESS
     local code=0
@@ -53,8 +55,7 @@ expect 143 ctl 1 lock job -- bash -c 'kill -TERM $$'
 tool "$follower" lock job -- "$WORK/program" first
 first=$TOOL_PID
 wait_for 10 "first program" told 'begin first [1-9]'
-expect 0 ctl "$third" leader job
-[[ $OUT == "node=$follower fence="* ]] || fail "leader: $OUT"
+wait_for 5 "word of the holder" knows job ''
 expect 13 ctl "$third" lock -n job -- true
 expect 13 ctl "$third" lock -w 0.3 job -- true
 tool "$third" lock job -- "$WORK/program" second
@@ -86,8 +87,7 @@ note "a daemon that hangs: the program has ended before another one begins"
 tool "$follower" elect primary me -- "$WORK/program" elected
 elected=$TOOL_PID
 wait_for 10 "elected program" told 'begin elected'
-expect 0 ctl "$third" leader primary
-[[ $OUT == "node=$follower fence="*" value=me" ]] || fail "leader: $OUT"
+wait_for 5 "word of who is elected" knows primary me
 : >"$WORK/told"
 crash "$follower"
 wait_for 5 "end of the program" told 'end elected'
