@@ -85,7 +85,7 @@ static bool end_claims(struct machine *m, const struct holder *h, uint8_t kind)
     return true;
 }
 
-/* Ends keys in the order of their expiry. False: no memory. */
+/* Ends keys in the order of their expiry, with the claims on them. False: no memory. */
 static bool end_due(struct machine *m, struct applied *a)
 {
     uint8_t key[CMD_KEY_MAX_BYTES];
@@ -95,7 +95,8 @@ static bool end_due(struct machine *m, struct applied *a)
          a->ended++) {
         uint16_t len = o->key_len;
         memcpy(key, kv_key(o), len);
-        if (kv_delete(m->kv, key, len) != KV_DONE ||
+        if ((kv_holder(o) != 0 && !holders_drop_key(m->claims, key, len)) ||
+            kv_delete(m->kv, key, len) != KV_DONE ||
             !kv_tell(m->kv, m->index, HISTORY_EXPIRED, 1U << (CMD_END_DUE - CMD_PUT), key, len))
             return false;
     }

@@ -107,8 +107,8 @@ struct told {
     uint32_t value_len;
 };
 
-/* Whom to tell what the operations did: one for each, guards included, in order; before anything is changed,
- * and only if all of it is going to be. */
+/* Whom to tell what the operations did: one for each, guards included, in order; before any key is changed,
+ * and only if all of it is going to be done. */
 struct machine_listener {
     void (*hear)(void *ctx, const struct applied *a, const struct told *told, unsigned n);
     void *ctx;

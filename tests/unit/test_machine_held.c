@@ -125,6 +125,16 @@ static void free_process(struct world *w, uint16_t origin, uint64_t process)
     assert_true(machine_publish(w->m));
 }
 
+/* The leader's word at cluster time 5: what is due ends. */
+static void end_due(struct world *w)
+{
+    uint8_t buf[ROOM];
+    struct applied a;
+    size_t size = cmd_encode_one(buf, &(struct cmd_item){.kind = CMD_END_DUE});
+    assert_true(machine_apply(w->m, ++w->index, 5, buf, size, NULL, &a));
+    assert_true(machine_publish(w->m));
+}
+
 static bool exists(const struct world *w, const char *key)
 {
     return kv_find(w->kv, (const uint8_t *)key, strlen(key)) != NULL;
@@ -224,13 +234,14 @@ static void test_held_keys(void **state)
 {
     (void)state;
     static const struct {
-        const char
-            *steps; /* h put held by 1/1, o by 1/2, p put, k put keep, d delete, a add, e expire */
+        const char *
+            steps; /* h put held by 1/1, o by 1/2, p put, k put keep, d delete, e expire, E end due */
         bool ends;
     } rows[] = {
-        {"h", true},  {"hh", true},   {"ho", false},  {"oh", true},   {"hp", false},
-        {"hk", true}, {"ph", true},   {"hd", false},  {"hdp", false}, {"hdh", true},
-        {"he", true}, {"hpk", false}, {"ohp", false},
+        {"h", true},    {"hh", true},   {"ho", false},   {"oh", true},
+        {"hp", false},  {"hk", true},   {"ph", true},    {"hd", false},
+        {"hdp", false}, {"hdh", true},  {"he", true},    {"hpk", false},
+        {"ohp", false}, {"heE", false}, {"heEp", false}, {"heEh", true},
     };
     for (unsigned i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct world w = world_new();
@@ -243,6 +254,7 @@ static void test_held_keys(void **state)
             case 'p': (void)one(&w, 2, 1, CMD_PUT, "k", "w", 1); break;
             case 'k': (void)one(&w, 2, 1, CMD_PUT_KEEP, "k", "w", 1); break;
             case 'd': (void)one(&w, 2, 1, CMD_DELETE, "k", NULL, 0); break;
+            case 'E': end_due(&w); break;
             default: (void)one(&w, 2, 1, CMD_EXPIRE, "k", ttl, sizeof ttl); break;
             }
         bool was = exists(&w, "k");
