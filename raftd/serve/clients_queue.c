@@ -604,6 +604,13 @@ static const char *refusal_text(const struct request *req)
     }
 }
 
+/* It would be answered from what its operations told, and that is lost. */
+static bool is_untold(const struct pending *p)
+{
+    return p->req->kind == REQUEST_WRITE && !p->once && p->lock == NULL &&
+           p->req->results.told == NULL;
+}
+
 static enum blocked answer_request(const struct pending *p)
 {
     struct conn *conn = p->conn;
@@ -623,6 +630,8 @@ static enum blocked answer_request(const struct pending *p)
         error = "CANTTELL this write may have been done or not: its token is too old";
     } else if (p->refused != RESULT_OK) {
         error = result_text(conn->clients, p->refused, true);
+    } else if (is_untold(p)) {
+        error = "UNKNOWN the command is in the log, but what it did is not known any more";
     }
     if (error != NULL)
         answer_error(conn, error);

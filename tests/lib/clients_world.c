@@ -109,7 +109,8 @@ static void apply_write(struct fake *f, struct request *q)
     struct applied applied;
     const struct machine_listener listener = {keep_told, q};
     cmd_stamp(q->cmd, 1, 1, ++f->index);
-    assert_true(machine_apply(f->machine, f->index, 0, q->cmd, q->cmd_len, &listener, &applied));
+    assert_true(machine_apply(f->machine, f->index, 0, q->cmd, q->cmd_len,
+                              f->mute ? NULL : &listener, &applied));
     assert_true(machine_publish(f->machine));
     shared_show(&f->shared, f->index);
     q->result = applied.outcome == MACHINE_TOO_OLD ? RESULT_UNKNOWN : RESULT_REFUSED;

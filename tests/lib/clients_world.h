@@ -29,6 +29,7 @@ struct fake {
     bool no_leader; /* confirms no reads                                                         */
     bool hold;      /* keeps writes without an answer                                            */
     unsigned held;  /* how many                                                                  */
+    bool mute;      /* does writes, but knows no more than their outcome: as by a snapshot       */
     uint64_t index;
     struct machine *machine;
     struct status status;

@@ -112,6 +112,35 @@ static void test_mistakes(void **state)
     (void)close(fd);
 }
 
+/* A snapshot tells whether a write was done, and nothing of its values. */
+static void test_untold(void **state)
+{
+    struct fake *f = *state;
+    int fd = dial(f);
+    char token[TOKEN_TEXT_BYTES];
+    new_token(fd, token);
+    world_set(f, &f->mute, true);
+    ask(fd, "SET n 1");
+    expect_part(fd, "-UNKNOWN ");
+    ask(fd, "INCR n");
+    expect_part(fd, "-UNKNOWN ");
+    ask(fd, "RAFT.ONCE %s INCR n", token);
+    expect(fd, "[3 0 nil]");
+    ask(fd, "DEL other");
+    expect_part(fd, "-UNKNOWN ");
+    ask(fd, "RAFT.TXN IF ABSENT n GET n");
+    expect(fd, "[0 0]");
+    send_text(fd, "MULTI\r\nINCR n\r\nGET n\r\nEXEC\r\n");
+    expect(fd, "OK");
+    expect(fd, "QUEUED");
+    expect(fd, "QUEUED");
+    expect_part(fd, "-UNKNOWN ");
+    ask(fd, "GET n");
+    expect(fd, "4");
+    world_set(f, &f->mute, false);
+    (void)close(fd);
+}
+
 /* Answers come in order, and what comes behind it at the same time sees what it did. */
 static void test_order(void **state)
 {
@@ -136,6 +165,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_once, world_setup, world_teardown),
         cmocka_unit_test_setup_teardown(test_refused, world_setup, world_teardown),
         cmocka_unit_test_setup_teardown(test_mistakes, world_setup, world_teardown),
+        cmocka_unit_test_setup_teardown(test_untold, world_setup, world_teardown),
         cmocka_unit_test_setup_teardown(test_order, world_setup, world_teardown),
     };
     return world_run(tests, sizeof tests / sizeof tests[0]);
