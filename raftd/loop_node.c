@@ -109,6 +109,12 @@ void loop_answer(void *ctx, struct request *req)
     rcu_queue_push(&r->answers_head, &r->answers_tail, &req->link);
 }
 
+static bool io_may_tell(void *ctx, struct request *req, size_t bytes)
+{
+    struct loop *l = ctx;
+    return clients_may_tell(l->shared, req, bytes);
+}
+
 static void io_out_of_memory(void *ctx, const char *what)
 {
     (void)ctx;
@@ -175,6 +181,7 @@ struct node_io loop_node_io(struct loop *l)
         .snap_write = io_snap_write,
         .snap_install = io_snap_install,
         .answer = loop_answer,
+        .may_tell = io_may_tell,
         .reads_done = io_reads_done,
         .diverged = io_diverged,
         .out_of_memory = io_out_of_memory,

@@ -83,6 +83,9 @@ struct node_io {
     void (*remember)(void *ctx, uint16_t id, const uint8_t key[ABOUT_KEY_BYTES]);
     /* The request is done; result and revision are filled; it is the callee's now. */
     void (*answer)(void *ctx, struct request *req);
+    /* What a write told has so many bytes of values. False: too much is told already and not freed yet, so
+     * this is not kept. NULL: all is kept. */
+    bool (*may_tell)(void *ctx, struct request *req, size_t bytes);
     /* All linearizable reads up to this node_read() number may be served. */
     void (*reads_done)(void *ctx, uint64_t read);
 

@@ -55,6 +55,7 @@ struct request {
     uint64_t conn_generation; /* of the slot: the client may be gone when the answer comes */
     uint64_t client_tag;      /* the client's own number of the request */
     struct user *user;        /* who holds it (users.h) */
+    size_t told_bytes;        /* of the results, as it is counted */
 
     enum request_kind kind;
     uint64_t snapshot, offset; /* of a fetch: which one, and from where on */

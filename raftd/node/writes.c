@@ -219,7 +219,8 @@ static struct request *of_sender(struct writes *w, const struct applied *a)
 void writes_told(struct writes *w, const struct applied *a, const struct told *told, unsigned n)
 {
     struct request *req = of_sender(w, a);
-    if (req != NULL)
+    if (req != NULL &&
+        (w->io->may_tell == NULL || w->io->may_tell(w->io->ctx, req, results_value_bytes(told, n))))
         results_keep(&req->results, told, n);
 }
 

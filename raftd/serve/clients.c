@@ -162,7 +162,18 @@ unsigned clients_set_limits(struct shared *shared, unsigned files)
     limit[USERS_WRITE_BYTES] = CLIENTS_WRITES_MAX_BYTES;
     limit[USERS_PART_BYTES] = CLIENTS_PARTS_MAX_BYTES;
     limit[USERS_OUT_BYTES] = CLIENTS_OUT_ALL_BYTES;
+    limit[USERS_TOLD_BYTES] = CLIENTS_TOLD_ALL_BYTES;
     return conns;
+}
+
+bool clients_may_tell(struct shared *shared, struct request *req, size_t bytes)
+{
+    if (bytes <= CLIENTS_TOLD_OWN_BYTES)
+        return true;
+    if (!users_take(&shared->users, req->user, USERS_TOLD_BYTES, bytes))
+        return false;
+    req->told_bytes = bytes;
+    return true;
 }
 
 struct clients *clients_new(struct ev_loop *loop, struct shared *shared, unsigned reader,

@@ -52,6 +52,10 @@ enum {
     CLIENTS_ANSWER_MAX_BYTES = MACHINE_TELL_MAX_BYTES + (1 << 15),
     CLIENTS_ECHO_MAX_BYTES = 1 << 14, /* of texts that one transaction's PING and ECHO give back */
     CLIENTS_OUT_ALL_BYTES = 16 << 20, /* answers that no client has read yet, of all clients */
+    /* Of values that writes told; what is more is lost, though the writes are done. A write that tells no
+     * more than the second number needs no share. */
+    CLIENTS_TOLD_ALL_BYTES = 32 << 20,
+    CLIENTS_TOLD_OWN_BYTES = 4096,
     /* Answers that one client has not read yet. While there are more, nothing is done for that client; the
      * last answer may exceed the limit. */
     CLIENTS_OUT_MAX_BYTES = 1 << 20,
@@ -75,10 +79,15 @@ enum {
 };
 
 struct clients;
+struct request;
 
 /* Sets the limits of shared->users, and shared->n_guests. All shared->n_readers instances together may have
  * `files` descriptors for connections. Returns how many clients are served at a time. */
 unsigned clients_set_limits(struct shared *shared, unsigned files);
+
+/* For node_io.may_tell(): takes a share of CLIENTS_TOLD_ALL_BYTES for the request's user. It is given back
+ * with the request. */
+bool clients_may_tell(struct shared *shared, struct request *req, size_t bytes);
 
 /* Serves connections to listen_fd on `loop`, as reader number `reader` of `shared`, and fills in that
  * reader's wake call. listen_fd stays the caller's, and other instances use it, too; `shared` outlives

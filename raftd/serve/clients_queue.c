@@ -120,6 +120,7 @@ void request_free(struct clients *c, struct request *req)
 {
     users_give(&c->shared->users, req->user, USERS_WRITES, 1);
     users_give(&c->shared->users, req->user, USERS_WRITE_BYTES, req->cmd_len);
+    users_give(&c->shared->users, req->user, USERS_TOLD_BYTES, req->told_bytes);
     results_free(&req->results);
     free(req);
 }

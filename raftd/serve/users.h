@@ -20,6 +20,7 @@ enum users_what {
     USERS_WRITE_BYTES, /* bytes of such writes */
     USERS_PART_BYTES,  /* bytes of long commands that are coming in, or wait */
     USERS_OUT_BYTES,   /* bytes of answers that nobody has read yet */
+    USERS_TOLD_BYTES,  /* bytes of values that writes told, from which answers are made */
     USERS_WHAT,
 };
 

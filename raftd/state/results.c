@@ -4,6 +4,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+size_t results_value_bytes(const struct told *told, unsigned n)
+{
+    size_t bytes = 0;
+    for (unsigned i = 0; i < n; i++)
+        bytes += told[i].value_len;
+    return bytes;
+}
+
 void results_keep(struct results *r, const struct told *told, unsigned n)
 {
     size_t size = n * sizeof *told;
@@ -13,8 +21,7 @@ void results_keep(struct results *r, const struct told *told, unsigned n)
         r->n = 1;
         return;
     }
-    for (unsigned i = 0; i < n; i++)
-        size += told[i].value_len;
+    size += results_value_bytes(told, n);
     struct told *copy = malloc(size);
     if (copy == NULL)
         return;

@@ -2,7 +2,8 @@
  *
  * The node fills it for a write of its own client when the entry is applied (raftd/node/writes.h); it belongs
  * to the request. `outcome` always says whether the write was done. What its operations told may be missing
- * nevertheless: of a repeated write, and when memory was short. Then `told` is NULL.
+ * nevertheless: of a repeated write, and when memory was short or too much was told that is not freed yet.
+ * Then `told` is NULL.
  */
 #ifndef RAFTD_RESULTS_H
 #define RAFTD_RESULTS_H
@@ -21,6 +22,9 @@ struct results {
     unsigned n;
     struct told only; /* of one operation that tells no value: most are so, and need no memory */
 };
+
+/* Bytes of the values that are told: what results_keep() takes beside some KiB. */
+size_t results_value_bytes(const struct told *told, unsigned n);
 
 /* Keeps copies of what was told, with their values, until results_free(). Without memory nothing is kept.
  * What r points to must not be moved. */

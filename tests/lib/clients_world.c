@@ -97,17 +97,24 @@ static void answer_other(struct request *q)
     memcpy(q->cmd, text, q->body_len);
 }
 
+struct telling {
+    struct fake *f;
+    struct request *q;
+};
+
 static void keep_told(void *ctx, const struct applied *a, const struct told *told, unsigned n)
 {
-    struct request *q = ctx;
+    struct telling *t = ctx;
     (void)a;
-    results_keep(&q->results, told, n);
+    if (clients_may_tell(&t->f->shared, t->q, results_value_bytes(told, n)))
+        results_keep(&t->q->results, told, n);
 }
 
 static void apply_write(struct fake *f, struct request *q)
 {
     struct applied applied;
-    const struct machine_listener listener = {keep_told, q};
+    struct telling telling = {f, q};
+    const struct machine_listener listener = {keep_told, &telling};
     cmd_stamp(q->cmd, 1, 1, ++f->index);
     assert_true(machine_apply(f->machine, f->index, 0, q->cmd, q->cmd_len,
                               f->mute ? NULL : &listener, &applied));

@@ -276,13 +276,42 @@ static void test_told(void **state)
     stop();
 }
 
+static bool tells_little(void *ctx, struct request *req, size_t bytes)
+{
+    (void)ctx;
+    req->told_bytes = bytes;
+    return bytes < 8;
+}
+
+/* Who asked has no room for so much: what was done counts nevertheless. */
+static void test_told_too_much(void **state)
+{
+    (void)state;
+    start();
+    p.io.may_tell = tells_little;
+    static const uint8_t four[4];
+    const struct told one = {.outcome = MACHINE_DONE, .value = four, .value_len = sizeof four};
+    const struct told told[2] = {one, one};
+    for (unsigned n = 1; n <= 2; n++) {
+        struct request *req = add(SMALL);
+        const struct applied a = {.origin = 1, .process = req->process, .number = req->number};
+        writes_told(&w, &a, told, n);
+        applied(req, MACHINE_DONE, 8 + n);
+        writes_published(&w);
+        assert_int_equal(req->told_bytes, n * sizeof four);
+        assert_int_equal(req->results.n, n == 1);
+        answered(req, RESULT_OK);
+    }
+    stop();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_refused),  cmocka_unit_test(test_leader),
         cmocka_unit_test(test_expire),   cmocka_unit_test(test_other_leader),
         cmocka_unit_test(test_left_out), cmocka_unit_test(test_former_process),
-        cmocka_unit_test(test_told),
+        cmocka_unit_test(test_told),     cmocka_unit_test(test_told_too_much),
     };
     rcu_thread_begin();
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
