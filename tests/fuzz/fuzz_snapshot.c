@@ -84,8 +84,11 @@ static void apply(struct machine *m, uint64_t index, uint8_t kind, const char *k
                   const void *value, size_t value_len)
 {
     uint8_t buf[200];
-    struct cmd_item it = {kind, (uint16_t)strlen(key), (uint32_t)value_len, (const uint8_t *)key,
-                          value};
+    struct cmd_item it = {.kind = kind,
+                          .key = (const uint8_t *)key,
+                          .key_len = (uint16_t)strlen(key),
+                          .value = (const uint8_t *)value,
+                          .value_len = (uint32_t)value_len};
     uint16_t origin = (uint16_t)(1 + index % 2);
     struct cmd c = {.operations = 1,
                     .origin = origin,
