@@ -98,7 +98,7 @@ static const struct command commands[] = {
      "          the exit code is the program's, or 13 (-n: does not wait for it)",
      run_lock, 1, 1, ARG_TRY | ARG_WAIT | ARG_ESCAPED, THEN_A_COMMAND},
     {"elect", " NAME [VALUE] -- PROGRAM [ARG]...",
-     "run PROGRAM while it holds the lock NAME, again and again until PROGRAM\n"
+     "run PROGRAM while it holds the lock NAME, again and again until it\n"
      "          ends by itself; raftctl leader prints VALUE",
      run_elect, 1, 2, ARG_ESCAPED, THEN_A_COMMAND},
     {"leader", " NAME", "print who holds the lock NAME, as this node knows it", run_leader, 1, 1,

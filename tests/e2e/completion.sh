@@ -28,7 +28,7 @@ offers() {
 }
 offers 'is-leader' 'is-l'
 offers 'members member' 'memb'
-offers 'put' "-s $socket pu"
+offers 'put publish' "-s $socket pu"
 offers 'keygen' 'help keyg'
 offers '--if-absent --if-rev --if-value' "put --if-"
 offers 'host/one host/two host/with\ blank' "-s $socket get host/"
@@ -48,7 +48,7 @@ END
         [ "$(paste -sd ' ' <<<"$OUT")" = "$want" ] || fail "zsh, behind '$*': '$OUT' and not '$want'"
     }
     zsh_offers is-leader is-l
-    zsh_offers put -s "$socket" pu
+    zsh_offers 'put publish' -s "$socket" pu
     zsh_offers '--if-absent --if-value --if-rev' put --if-
     zsh_offers 'host/one host/two host/with blank' -s "$socket" get host/
 else
