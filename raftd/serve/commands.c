@@ -6,6 +6,12 @@
 
 static void run_command(struct talker *t, const struct call *call, struct resp_out *out);
 
+/* A lock's name is as a key's. */
+static const char *check_lock(const struct call *call)
+{
+    return key_error(&call->argv[1]);
+}
+
 /* In order of their names. What is ENGINE has no function here. */
 static const struct command commands[] = {
     {"auth", "[user] password", "Shows that the client may come in.", "connection", COMMAND_LOCAL,
@@ -92,9 +98,9 @@ static const struct command commands[] = {
     {"raft.get", "key", "Value, create and modify revision, time to live.", "raft", COMMAND_READ, 2,
      COMMAND_FAST | COMMAND_NO_MULTI | COMMAND_MARKS, 1, 1, 1, .show = show_raft_get},
     {"raft.held", "name", "Whether this connection holds the lock, and for how long at least.",
-     "raft", COMMAND_ENGINE, 2, COMMAND_FAST | COMMAND_NO_MULTI, 0, 0, 0, .run = NULL},
+     "raft", COMMAND_ENGINE, 2, COMMAND_FAST | COMMAND_NO_MULTI, 0, 0, 0, .check = check_lock},
     {"raft.holder", "name", "Who holds a lock.", "raft", COMMAND_ENGINE, 2,
-     COMMAND_FAST | COMMAND_NO_MULTI, 0, 0, 0, .run = NULL},
+     COMMAND_FAST | COMMAND_NO_MULTI, 0, 0, 0, .check = check_lock},
     {"raft.links", "", "Who hears whom.", "raft", COMMAND_ENGINE, 1,
      COMMAND_ADMIN | COMMAND_NO_MULTI | COMMAND_GUEST, 0, 0, 0, .run = NULL},
     {"raft.list", "prefix [AFTER key] [KEYS]",
@@ -103,7 +109,7 @@ static const struct command commands[] = {
      .check = check_raft_list},
     {"raft.lock", "name [VALUE value] [TRY | WAIT ms]",
      "Takes a lock, which this connection then holds.", "raft", COMMAND_ENGINE, -2,
-     COMMAND_NO_MULTI, 0, 0, 0, .run = NULL},
+     COMMAND_NO_MULTI, 0, 0, 0, .check = check_lock},
     {"raft.member", "ADD | REMOVE | REPLACE | SET id ...", "Changes the members.", "raft",
      COMMAND_ENGINE, -3, COMMAND_ADMIN | COMMAND_NO_MULTI, 0, 0, 0, .run = NULL},
     {"raft.once", "token command ...", "Does a write once, however often it is sent.", "raft",
@@ -125,7 +131,7 @@ static const struct command commands[] = {
     {"raft.txn", "[IF condition ...] operation ...", "Does all operations if all conditions hold.",
      "raft", COMMAND_WRITE, -2, COMMAND_NO_MULTI, 0, 0, 0, .build = build_txn, .tell = tell_txn},
     {"raft.unlock", "name fence", "Gives a lock back.", "raft", COMMAND_ENGINE, 3, COMMAND_NO_MULTI,
-     0, 0, 0, .tell = tell_ok},
+     0, 0, 0, .check = check_lock, .tell = tell_ok},
     {"raft.watch", "prefix [FROM revision]", "Tells of every change, in order.", "raft",
      COMMAND_ENGINE, -2, COMMAND_NO_MULTI, 0, 0, 0, .run = NULL},
     {"readonly", "", "Reads of this connection are this node's own, and may be old.", "connection",

@@ -50,6 +50,11 @@ static void test_lock(void **state)
     expect_part(c, " 1 here]");
     ask(c, "RAFT.HOLDER y");
     expect(c, "nil");
+    static const char *const asks[] = {"HOLDER", "HELD", "LOCK", "UNLOCK"};
+    for (unsigned i = 0; i < 4; i++) { /* no name is so long */
+        ask(a, "RAFT.%s %0257u%s", asks[i], 0, i == 3 ? " 1" : "");
+        expect_part(a, "-TOOBIG ");
+    }
     ask(b, "RAFT.LOCK x");
     sleep_ms(50);
     ask(c, "RAFT.LOCK x");
