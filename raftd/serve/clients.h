@@ -40,6 +40,9 @@ enum {
     /* Received at a time. Of a command that is coming in, a connection may have so much without a share of
      * the number above. */
     CLIENTS_RECEIVE_BYTES = 32768,
+    /* Connections of one instance that have ended, and may still get a lock by what they had asked for: then
+     * nobody asks for one. */
+    CLIENTS_GONE_MAX = 1024,
     /* A command and what RESP puts around its arguments. */
     CLIENTS_COMMAND_MAX_BYTES = CMD_MAX_BYTES + RESP_ARGS_MAX * RESP_HEAD_MAX_BYTES,
     /* A connection ends when a command does not come whole within this time. */

@@ -189,7 +189,8 @@ struct clients {
     struct cds_list_head dirty;    /* connections that flush() has to look at */
     struct cds_list_head watching; /* connections that are told of changes */
     struct cds_list_head locks;    /* struct pending that wait for a lock */
-    struct cds_list_head gone;     /* struct gone */
+    struct cds_list_head gone;     /* struct gone, ... */
+    unsigned n_gone;               /* ... so many */
     int work;                      /* units left in the present turn */
     int list_work; /* units left in the present turn of lists; 0: it is no such turn */
     struct conn *conns[CLIENTS_SLOTS];
@@ -270,6 +271,8 @@ void queue_wake(struct pending *p);
 void queue_submit(struct pending *p);
 /* What was queued last. */
 struct pending *queue_last(const struct conn *conn);
+/* What became of something in the queue is not known. */
+bool queue_in_loop(const struct conn *conn);
 /* The first in the queue can be answered. */
 bool queue_ready(const struct conn *conn);
 /* Answers it, or sets conn->blocked. */
@@ -357,8 +360,8 @@ void turns_retry(struct clients *c);
 bool turn_wanted(const struct conn *conn);
 /* More may be received. */
 bool turn_receives(const struct conn *conn);
-/* True if the client could read answers: it may have closed its sending side, and no more. One that watches
- * has not done even that. */
+/* True if the client could read answers: it may have closed its sending side, and no more. One that watches,
+ * or may hold something, has not done even that. */
 bool conn_is_there(const struct conn *conn);
 /* Something came from the client. */
 void turn_on_readable(struct ev_loop *loop, ev_io *w, int events);

@@ -5,7 +5,6 @@
  */
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "raftd/base/bytes.h"
 #include "raftd/base/clock.h"
@@ -42,28 +41,14 @@ static uint64_t held_until(const struct clients *c, const struct holder *h, cons
     return until;
 }
 
-/* A number of decimal digits. False: it is none. */
-static bool number(const struct resp_arg *a, uint64_t most, uint64_t *value)
-{
-    *value = 0;
-    for (uint32_t i = 0; i < a->len; i++) {
-        unsigned digit = (unsigned)a->p[i] - '0';
-        if (digit > 9 || *value > (most - digit) / 10)
-            return false;
-        *value = 10 * *value + digit;
-    }
-    return a->len > 0;
-}
-
-static bool is_word(const struct resp_arg *a, const char *word)
-{
-    return a->len == strlen(word) && strncasecmp((const char *)a->p, word, a->len) == 0;
-}
-
 /* Queues a command of one operation about claims. False: an error was answered. */
 static bool queue_claim(struct conn *conn, const struct call *call, const struct cmd_item *it)
 {
     struct cmd_build *b = build_begin(conn);
+    if (it->kind != CMD_UNLOCK && conn->clients->n_gone >= CLIENTS_GONE_MAX) {
+        answer_error(conn, result_text(conn->clients, RESULT_BUSY, false));
+        return false;
+    }
     b->connection = conn->talker.id;
     b->operation[b->operations++] = *it;
     enum result result = queue_write(conn, call->command, NULL, b);
@@ -74,36 +59,30 @@ static bool queue_claim(struct conn *conn, const struct call *call, const struct
     return result == RESULT_OK;
 }
 
-/* The name of a lock, or a key. NULL: it is good. */
-static const char *name_error(const struct resp_arg *a)
-{
-    return a->len >= 1 && a->len <= CMD_KEY_MAX_BYTES ? NULL : "TOOBIG a name has 1 to 256 bytes";
-}
-
 /* --- RAFT.LOCK ---------------------------------------------------------------------------------- */
 
 struct wish {
     const struct resp_arg *word; /* or NULL */
     bool tries;
-    uint64_t wait_ms;
+    int64_t wait_ms; /* below 0: as long as it takes */
 };
 
 /* NULL: the arguments are good. */
 static const char *parse(const struct call *call, struct wish *w)
 {
-    *w = (struct wish){.wait_ms = UINT64_MAX};
+    *w = (struct wish){.wait_ms = -1};
     for (unsigned i = 2; i < call->argc; i++) {
         const struct resp_arg *a = &call->argv[i];
         bool more = i + 1 < call->argc;
-        if (is_word(a, "try"))
+        if (resp_is(a, "try"))
             w->tries = true;
-        else if (is_word(a, "value") && more && call->argv[i + 1].len <= CMD_WORD_MAX_BYTES)
+        else if (resp_is(a, "value") && more && call->argv[i + 1].len <= CMD_WORD_MAX_BYTES)
             w->word = &call->argv[++i];
-        else if (!is_word(a, "wait") || !more ||
-                 !number(&call->argv[++i], WAIT_MAX_MS, &w->wait_ms))
+        else if (!resp_is(a, "wait") || !more || !resp_number(&call->argv[++i], &w->wait_ms) ||
+                 w->wait_ms < 0 || w->wait_ms > WAIT_MAX_MS)
             return "ERR syntax error";
     }
-    return w->tries && w->wait_ms != UINT64_MAX ? "ERR syntax error" : name_error(&call->argv[1]);
+    return w->tries && w->wait_ms >= 0 ? "ERR syntax error" : NULL;
 }
 
 enum blocked lock_take(struct conn *conn, const struct call *call)
@@ -130,8 +109,8 @@ enum blocked lock_take(struct conn *conn, const struct call *call)
         return BLOCKED_NOT;
     }
     *wait = (struct lock_wait){.name_len = it.key_len, .until_us = NEVER};
-    if (w.wait_ms != UINT64_MAX)
-        wait->until_us = clock_us() + w.wait_ms * 1000;
+    if (w.wait_ms >= 0)
+        wait->until_us = clock_us() + (uint64_t)w.wait_ms * 1000;
     memcpy(wait->name, name->p, name->len);
     queue_last(conn)->lock = wait;
     atomic_fetch_add(&conn->clients->me->watchers, 1); /* a new view wakes this thread */
@@ -195,15 +174,12 @@ enum blocked lock_give(struct conn *conn, const struct call *call)
 {
     const struct resp_arg *name = &call->argv[1];
     uint8_t fence[CMD_NUMBER_BYTES];
-    uint64_t value;
-    const char *error = name_error(name);
-    if (error == NULL && !number(&call->argv[2], UINT64_MAX, &value))
-        error = "ERR the fence is not a number";
-    if (error != NULL) {
-        answer_error(conn, error);
+    int64_t value;
+    if (!resp_number(&call->argv[2], &value) || value < 0) {
+        answer_error(conn, "ERR the fence is not a number");
         return BLOCKED_NOT;
     }
-    put_u64(fence, value);
+    put_u64(fence, (uint64_t)value);
     (void)queue_claim(conn, call,
                       &(struct cmd_item){.kind = CMD_UNLOCK,
                                          .key = name->p,
@@ -307,19 +283,6 @@ static void free_claims(struct clients *c, struct gone *g)
     c->wake_loop = true;
 }
 
-void lock_close(struct conn *conn)
-{
-    struct clients *c = conn->clients;
-    struct gone *g = conn->claims && !c->ends ? malloc(sizeof *g) : NULL;
-    if (g == NULL)
-        return; /* without memory it ends with this process */
-    bool late = conn->doubt || conn->ops > 0;
-    *g = (struct gone){.holder = {.connection = conn->talker.id},
-                       .late_us = late ? clock_us() + LATE_US : 0};
-    cds_list_add_tail(&g->link, &c->gone);
-    free_claims(c, g);
-}
-
 /* The connection has something, or it is not known. */
 static bool has_claims(const struct clients *c, const struct gone *g)
 {
@@ -331,6 +294,24 @@ static bool has_claims(const struct clients *c, const struct gone *g)
     return has;
 }
 
+/* One that has given back what it had costs nothing more. */
+void lock_close(struct conn *conn)
+{
+    struct clients *c = conn->clients;
+    bool late = conn->doubt || queue_in_loop(conn);
+    struct gone g = {.holder = conn->holder, .late_us = late ? clock_us() + LATE_US : 0};
+    if (!conn->claims || c->ends || (!late && (g.holder.process == 0 || !has_claims(c, &g))))
+        return;
+    struct gone *kept = malloc(sizeof *kept);
+    if (kept == NULL)
+        return; /* without memory it ends with this process */
+    *kept = g;
+    kept->holder.connection = conn->talker.id;
+    cds_list_add_tail(&kept->link, &c->gone);
+    c->n_gone++;
+    free_claims(c, kept);
+}
+
 static void look_at_gone(struct clients *c, struct gone *g, uint64_t now)
 {
     if (g->asked)
@@ -338,6 +319,7 @@ static void look_at_gone(struct clients *c, struct gone *g, uint64_t now)
     bool has = has_claims(c, g);
     if (!has && g->late_us <= now) {
         cds_list_del(&g->link);
+        c->n_gone--;
         free(g);
         return;
     }

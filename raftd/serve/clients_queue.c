@@ -157,6 +157,17 @@ struct pending *queue_last(const struct conn *conn)
     return rcu_container(conn->pending.prev, struct pending, link);
 }
 
+bool queue_in_loop(const struct conn *conn)
+{
+    struct cds_list_head *at;
+    cds_list_for_each(at, &conn->pending)
+    {
+        if (rcu_container(at, struct pending, link)->state == PENDING_LOOP)
+            return true;
+    }
+    return false;
+}
+
 bool queue_ready(const struct conn *conn)
 {
     const struct pending *p = first(conn);

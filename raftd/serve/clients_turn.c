@@ -147,9 +147,9 @@ static bool rest_grow(struct conn *conn)
 bool conn_is_there(const struct conn *conn)
 {
     struct pollfd p = {.fd = conn->in.fd};
-    /* By TCP, one that was killed looks as if it had closed its sending side alone. What it watches must not
-     * go on for ever. */
-    if (conn->watching != NULL && !conn->ended && !conn->clients->ends)
+    /* By TCP, one that was killed looks as if it had closed its sending side alone. What it watches or
+     * holds must not last for ever. */
+    if ((conn->watching != NULL || conn->claims) && !conn->ended && !conn->clients->ends)
         p.events = POLLRDHUP;
     return poll(&p, 1, 0) == 0;
 }

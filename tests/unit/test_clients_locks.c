@@ -141,6 +141,63 @@ static void test_publish(void **state)
     close(b);
 }
 
+static uint64_t index_of(struct fake *f)
+{
+    rcu_enter();
+    uint64_t index = kv_view(f->shared.kv)->index;
+    rcu_leave();
+    return index;
+}
+
+/* A connection that has given back what it had, or got nothing, costs no write when it ends. */
+static void test_given_back(void **state)
+{
+    struct fake *f = *state;
+    int a = dial(f), b = dial(f), other = dial(f);
+    set_lease(f, clock_us() + 60000000);
+    ask(a, "RAFT.LOCK x");
+    expect_lock(a, 1, 60000);
+    ask(b, "RAFT.LOCK x TRY");
+    expect(b, "nil");
+    ask(a, "RAFT.UNLOCK x 1");
+    expect(a, "OK");
+    uint64_t before = index_of(f);
+    close(a);
+    close(b);
+    sleep_ms(50);
+    ask(other, "SET k v");
+    expect(other, "OK");
+    assert_int_equal(index_of(f), before + 1);
+    close(other);
+}
+
+/* By TCP, who was killed while it waited for one lock gives back the others. */
+static void test_killed(void **unused)
+{
+    (void)unused;
+    void *state = NULL;
+    world_tcp = true;
+    assert_int_equal(world_setup(&state), 0);
+    world_tcp = false;
+    struct fake *f = state;
+    int a = dial(f), b = dial_tcp(f), c = dial(f);
+    set_lease(f, clock_us() + 60000000);
+    ask(b, "AUTH 7777777777777777777777777777777777777777777777777777777777777777");
+    expect(b, "OK");
+    ask(a, "RAFT.LOCK x");
+    expect_lock(a, ANY, 60000);
+    ask(b, "RAFT.LOCK y");
+    expect_lock(b, ANY, 60000);
+    send_text(b, "RAFT.LOCK x\nPING\n");
+    sleep_ms(50);
+    close(b);
+    ask(c, "RAFT.LOCK y WAIT 10000");
+    expect_lock(c, ANY, 60000);
+    close(a);
+    close(c);
+    assert_int_equal(world_teardown(&state), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -148,6 +205,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_wait, world_setup, world_teardown),
         cmocka_unit_test_setup_teardown(test_lease, world_setup, world_teardown),
         cmocka_unit_test_setup_teardown(test_publish, world_setup, world_teardown),
+        cmocka_unit_test_setup_teardown(test_given_back, world_setup, world_teardown),
+        cmocka_unit_test(test_killed),
     };
     return world_run(tests, sizeof tests / sizeof tests[0]);
 }

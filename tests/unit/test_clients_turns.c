@@ -425,6 +425,20 @@ static void test_strangers(void **unused)
     assert_int_equal(teardown(&state), 0);
 }
 
+/* What is remembered of those who have ended has a limit. */
+static void test_gone(void **state)
+{
+    struct one *o = *state;
+    int fd = come(o);
+    o->clients->n_gone = CLIENTS_GONE_MAX;
+    ask(fd, "RAFT.LOCK x");
+    iterate(o, 5);
+    expect_part(fd, "-BUSY ");
+    o->clients->n_gone = 0;
+    close(fd);
+    iterate(o, 5);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -436,6 +450,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_small_answers, setup, teardown),
         cmocka_unit_test_setup_teardown(test_last_resort, setup, teardown),
         cmocka_unit_test_setup_teardown(test_unfinished, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_gone, setup, teardown),
         cmocka_unit_test(test_strangers),
     };
     return world_run(tests, sizeof(tests) / sizeof(tests[0]));
