@@ -72,7 +72,7 @@ void channels_init(struct channels *c)
 const char *channels_check(const struct resp_arg *name, bool pattern)
 {
     size_t lead = pattern ? glob_lead(name->p, name->len) : name->len;
-    size_t n = min_u64(lead, PREFIX_BYTES);
+    size_t n = (size_t)min_u64(lead, PREFIX_BYTES);
     bool space = memcmp(name->p, KEYSPACE, n) == 0, event = memcmp(name->p, KEYEVENT, n) == 0;
     if ((!space && !event) || (!pattern && n < PREFIX_BYTES))
         return "ERR there are channels for changes of keys only: " KEYSPACE "KEY and " KEYEVENT

@@ -396,7 +396,7 @@ static bool is_claim(const struct kv_content *o)
 {
     if (o->key_len < NAME_AT || o->value_len < HOLDER_BYTES || o->expiry_ms != 0 || o->holder != 0)
         return false;
-    size_t name_len = get_big(o->key + 1, 2), word_len = o->value_len - HOLDER_BYTES;
+    size_t name_len = (size_t)get_big(o->key + 1, 2), word_len = o->value_len - HOLDER_BYTES;
     struct holder h = get_holder(o->value);
     if (name_len < 1 || name_len > CMD_KEY_MAX_BYTES || h.origin == 0 || h.process == 0)
         return false;

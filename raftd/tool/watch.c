@@ -43,7 +43,7 @@ struct change {
 
 static void pause_ms(unsigned ms)
 {
-    (void)nanosleep(&(struct timespec){.tv_nsec = ms * 1000000L}, NULL);
+    (void)nanosleep(&(struct timespec){.tv_nsec = (long)ms * 1000000L}, NULL);
 }
 
 /* Connects, and asks for the changes. *a: the revision from which they come, or an error. */
