@@ -28,8 +28,9 @@ struct fake {
     bool woken, stop;
     bool no_leader; /* confirms no reads                                                         */
     bool hold;      /* keeps writes without an answer                                            */
-    unsigned held;  /* how many                                                                  */
-    bool mute;      /* does writes, but knows no more than their outcome: as by a snapshot       */
+    _Atomic unsigned
+        held;  /* how many                                                                  */
+    bool mute; /* does writes, but knows no more than their outcome: as by a snapshot       */
     uint64_t index;
     struct machine *machine;
     struct status status;
