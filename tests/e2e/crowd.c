@@ -87,11 +87,16 @@ static int half(const char *path, const char *what, const char *key, const char 
         die("connect");
     (void)ctl_send(&c, &w, deadline_ns);
     shutdown(c.fd, SHUT_WR);
-    if (ctl_receive(&c, &r, deadline_ns) != CTL_ANSWERED)
+    if (ctl_receive(&c, &r, deadline_ns) != CTL_ANSWERED) {
+        ctl_close(&c);
         return NO_ANSWER;
+    }
     print_reply(r);
     bool none = r->type == REDIS_REPLY_NIL || (r->type == REDIS_REPLY_INTEGER && r->integer == 0);
-    return r->type == REDIS_REPLY_ERROR ? 2 : none ? 1 : 0;
+    int code = r->type == REDIS_REPLY_ERROR ? 2 : none ? 1 : 0;
+    freeReplyObject(r);
+    ctl_close(&c);
+    return code;
 }
 
 /* `n` times the same of this node's own state on one connection. */
