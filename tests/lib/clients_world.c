@@ -352,8 +352,11 @@ static void add(struct reply *r, const void *bytes, size_t len)
 {
     if (r == NULL)
         return;
-    r->text = realloc(r->text, r->len + len + 1);
-    assert_non_null(r->text);
+    if (r->len + len >= r->cap) { /* doubled: an answer may have thousands of parts */
+        r->cap = 2 * (r->len + len) + 64;
+        r->text = realloc(r->text, r->cap);
+        assert_non_null(r->text);
+    }
     memcpy(r->text + r->len, bytes, len);
     r->len += len;
     r->text[r->len] = '\0';

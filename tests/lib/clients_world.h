@@ -39,7 +39,7 @@ struct fake {
 /* An answer as text: of an array "[a b [c d]]", "nil" for what is not there, and an error with its minus. */
 struct reply {
     char *text; /* malloc, with a zero byte behind it */
-    size_t len;
+    size_t len, cap;
 };
 
 /* What clients share, a listening socket among it, and no thread. */
