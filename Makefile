@@ -290,16 +290,15 @@ lint:
 fmt:
 	clang-format -i $(SRCS) $(HEADERS) $(TEST_SRCS)
 
+MANUALS := $(sort $(wildcard raftd/*.[1578]))
+INSTALLED_MANUALS = $(foreach m,$(MANUALS),$(DESTDIR)$(MANDIR)/man$(subst .,,$(suffix $(m)))/$(notdir $(m)))
+
 install: all
-	$(INSTALL) -d $(DESTDIR)$(SBINDIR) $(DESTDIR)$(BINDIR) $(DESTDIR)$(MANDIR)/man1 \
-	  $(DESTDIR)$(MANDIR)/man5 $(DESTDIR)$(MANDIR)/man7 $(DESTDIR)$(MANDIR)/man8 $(DESTDIR)$(SYSCONFDIR)/raftd \
+	$(INSTALL) -d $(DESTDIR)$(SBINDIR) $(DESTDIR)$(BINDIR) $(dir $(INSTALLED_MANUALS)) $(DESTDIR)$(SYSCONFDIR)/raftd \
 	  $(DESTDIR)$(UNITDIR) $(dir $(DESTDIR)$(BASH_COMPLETION) $(DESTDIR)$(ZSH_COMPLETION))
 	$(INSTALL) -s --strip-program=$(STRIP) -m 755 $(B)/raftd $(DESTDIR)$(SBINDIR)/raftd
 	$(INSTALL) -s --strip-program=$(STRIP) -m 755 $(B)/raftctl $(DESTDIR)$(BINDIR)/raftctl
-	$(INSTALL) -m 644 raftd/raftctl.1 $(DESTDIR)$(MANDIR)/man1/raftctl.1
-	$(INSTALL) -m 644 raftd/raftd.conf.5 $(DESTDIR)$(MANDIR)/man5/raftd.conf.5
-	$(INSTALL) -m 644 raftd/raftd-redis.7 $(DESTDIR)$(MANDIR)/man7/raftd-redis.7
-	$(INSTALL) -m 644 raftd/raftd.8 $(DESTDIR)$(MANDIR)/man8/raftd.8
+	for m in $(MANUALS); do $(INSTALL) -m 644 $$m $(DESTDIR)$(MANDIR)/man$${m##*.}/ || exit 1; done
 	$(INSTALL) -m 644 raftd/raftctl.bash $(DESTDIR)$(BASH_COMPLETION)
 	$(INSTALL) -m 644 raftd/raftctl.zsh $(DESTDIR)$(ZSH_COMPLETION)
 	sed 's|@SBINDIR@|$(SBINDIR)|' raftd/raftd.service >$(DESTDIR)$(UNITDIR)/raftd.service
@@ -318,10 +317,21 @@ tar: all
 
 # The configuration and the data directory are the operator's: they stay.
 uninstall:
-	rm -f $(DESTDIR)$(SBINDIR)/raftd $(DESTDIR)$(BINDIR)/raftctl \
-	  $(DESTDIR)$(MANDIR)/man1/raftctl.1 $(DESTDIR)$(MANDIR)/man5/raftd.conf.5 \
-	  $(DESTDIR)$(MANDIR)/man7/raftd-redis.7 $(DESTDIR)$(MANDIR)/man8/raftd.8 $(DESTDIR)$(UNITDIR)/raftd.service \
-	  $(DESTDIR)$(BASH_COMPLETION) $(DESTDIR)$(ZSH_COMPLETION)
+	rm -f $(DESTDIR)$(SBINDIR)/raftd $(DESTDIR)$(BINDIR)/raftctl $(INSTALLED_MANUALS) \
+	  $(DESTDIR)$(UNITDIR)/raftd.service $(DESTDIR)$(BASH_COMPLETION) $(DESTDIR)$(ZSH_COMPLETION)
+
+# The manuals as pages for a browser, which need nothing else: build/doc/index.html
+DOC_STYLE := body { max-width: 50em; margin: 1em auto; padding: 0 1em; font-family: sans-serif; line-height: 1.4 } \
+  pre { background: \#f3f3f3; padding: .6em; overflow-x: auto }
+doc:
+	$(Q)rm -rf $(B)/doc && mkdir -p $(B)/doc
+	$(Q)for m in $(MANUALS); do \
+	  mandoc -T html -O toc,man=%N.%S.html $$m | sed 's|<style>|&$(DOC_STYLE)|' >$(B)/doc/$${m##*/}.html || exit 1; done
+	$(Q)(echo '<!DOCTYPE html><meta charset="utf-8"><title>raftd</title><style>$(DOC_STYLE)</style><h1>raftd</h1><dl>'; \
+	  for m in $(MANUALS); do \
+	  sed -n 's|^\.Dt \(.*\) \(.\)|<dt><a href="'"$${m##*/}"'.html">\L\1(\2)</a>|p; s|^\.Nd |<dd>|p' $$m; \
+	  done; echo '</dl>') >$(B)/doc/index.html
+	@echo $(B)/doc/index.html
 
 clean:
 	rm -rf build
@@ -373,6 +383,7 @@ help:
 	@echo 'make deps       and those that testing needs; other targets do so themselves'
 	@echo '                DEPS=0 installs nothing, and says what is missing'
 	@echo 'make install    programs, manuals, unit, sample configuration (DESTDIR, PREFIX)'
+	@echo 'make doc        the manuals as HTML pages: build/doc/index.html'
 	@echo 'make tar        the same, less configuration, for other boxes: raftd.tar.gz'
 	@echo 'make uninstall  remove them; configuration and data stay'
 	@echo 'make clean      remove build/'
@@ -383,5 +394,5 @@ print-%:
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: all objects units fuzzers benches e2e-tools check check-long cov soak explore mutants fuzz demo run cross bench bench-state bench-loss bench-flood bench-disk bench-members lint fmt install tar uninstall \
+.PHONY: all objects units fuzzers benches e2e-tools check check-long cov soak explore mutants fuzz demo run cross bench bench-state bench-loss bench-flood bench-disk bench-members lint fmt doc install tar uninstall \
   clean deps deps-build unit-objects help

@@ -1,0 +1,151 @@
+#!/bin/bash
+# Every example of raftd-recipes(7), typed at the boxes that its prompts name, prints what the manual shows, and
+# ends with 0. ONLY=PATTERN: only of sections with such a title.
+# shellcheck source=/dev/null disable=SC2034 # arrays of cluster.sh
+. "$(dirname "$0")/../lib/cluster.sh"
+limit 200
+
+# --- boxes: each with a name of its own, and with the directories that the manual names -----------------
+NODES=3
+RAFTD=$(realpath "$RAFTD") RAFTCTL=$(realpath "$RAFTCTL")
+mkdir -p "$WORK/bin" "$WORK/steps"
+free_ports 5
+key_make "$WORK/key"
+cat >"$WORK/bin/raftctl" <<END
+#!/bin/sh
+exec "$RAFTCTL" -s "$WORK/run\$BOX/raftd.sock" "\$@"
+END
+cat >"$WORK/bin/raftd" <<END
+#!/bin/sh
+exec "$RAFTD" -c "$WORK/etc\$BOX/raftd.conf" "\$@"
+END
+cat >"$WORK/bin/hostname" <<'END'
+#!/bin/sh
+echo "box$BOX"
+END
+cat >"$WORK/bin/scp" <<END
+#!/bin/sh
+cp "\$1" "$WORK/\${2%:}/"
+END
+chmod +x "$WORK"/bin/*
+PATH=$WORK/bin:$PATH
+export BOX
+for BOX in 1 2 3 4; do
+    mkdir "$WORK/etc$BOX" "$WORK/run$BOX" "$WORK/box$BOX"
+    ln -s "run$BOX/raftd.sock" "$WORK/node$BOX.sock" # where the functions of cluster.sh look
+    cp -p "$WORK/key" "$WORK/etc$BOX/cluster.key"
+    {
+        printf '[cluster]\nname = workshop\nelection_timeout_ms = 500\nlease_ms = 2000\n'
+        for i in 1 2 3 4; do # the fourth knows of itself alone
+            [ $((i / 4)) != $((BOX / 4)) ] || echo "node.$i = $(node_addr "$i")"
+        done
+        printf '[node]\nid = %d\ndata_dir = %s/lib%d\nsocket = %s/run%d/raftd.sock\nkey_file = %s/etc%d/cluster.key\n' \
+            "$BOX" "$WORK" "$BOX" "$WORK" "$BOX" "$WORK" "$BOX"
+    } >"$WORK/etc$BOX/raftd.conf"
+done
+here() { # paths and addresses of the manual, as they are on this box
+    local i words="s|/etc/raftd|$WORK/etc$BOX|g; s|/var/lib/raftd|$WORK/lib$BOX|g; s|/run/raftd|$WORK/run$BOX|g"
+    for i in 1 2 3 4; do words+="; s|192\.168\.7\.1$i:7101|$(node_addr "$i")|g"; done
+    words+="; s|192\.168\.7\.23:7101|$(node_addr 5)|g"
+    sed "$words"
+}
+there() { # and back, as a terminal shows it
+    sed "s|\r\$||; s|$WORK/etc$BOX|/etc/raftd|g; s|$WORK/lib$BOX|/var/lib/raftd|g; s|$WORK/run$BOX|/run/raftd|g"
+}
+service() { # raftd start, raftd stop
+    CONF=$WORK/etc$BOX/raftd.conf
+    "$2" "$BOX"
+}
+
+# --- the manual, as a file for each step: its title, its box, its command, what that prints --------------
+# What is only done here stands in its comments.
+awk -v dir="$WORK/steps" '
+    function close_step() { if (file != "") close(file); file = "" }
+    /^\.S[hs] / { title = substr($0, 5); if ($1 == ".Ss") tasks[title] = NR }
+    /^\.Bd -literal/ { on = 1; next }
+    /^\.Ed/ { close_step(); on = 0 }
+    !on { next }
+    { sub(/^\.\\" /, ""); gsub(/\\&/, ""); gsub(/\\e/, "\\") }
+    /^box[1-4][$#] / {
+        close_step()
+        file = sprintf("%s/%03d", dir, ++n)
+        printf "%s\n%s\n%s\n", title, substr($0, 4, 1), substr($0, 7) >file
+        delete tasks[title]
+        next
+    }
+    file == "" { print title ": no box in front of: " $0; next }
+    { print >file }
+    END { for (task in tasks) print task ": no example" }' raftd/raftd-recipes.7 >"$WORK/awk.out"
+[ ! -s "$WORK/awk.out" ] || fail "$(cat "$WORK/awk.out")"
+
+shows() { # PRINTED SHOWN: ... stands for anything
+    local printed=$1 shown=$2
+    [[ $shown == *...* ]] || { [ "$printed" = "$shown" ] && return || return 1; }
+    [[ $printed == "${shown%%...*}"* ]] || return 1
+    while [[ $shown == *...* ]]; do
+        [[ $printed == *"${shown%%...*}"* ]] || return 1
+        printed=${printed#*"${shown%%...*}"} shown=${shown#*...}
+    done
+    [[ $printed == *"$shown" ]]
+}
+
+# A file that is shown before it exists is thereby written, on all boxes.
+file_write() { # NAME TEXT
+    local i
+    for i in 1 2 3 4; do
+        BOX=$i here <<<"$2" >"$WORK/box$i/$1"
+        [[ $2 != '#!'* ]] || chmod +x "$WORK/box$i/$1"
+    done
+}
+
+lacks() { # TITLE: what that needs is not installed
+    case $1 in
+    Python) ! /usr/bin/python3 -c 'import redis' 2>/dev/null ;;
+    Shell*) ! command -v redis-cli nc >/dev/null ;;
+    *) false ;;
+    esac
+}
+
+background_end() {
+    local pid
+    for pid in ${HELPERS[@]+"${HELPERS[@]}"}; do
+        kill "$pid" 2>/dev/null || :
+        wait "$pid" 2>/dev/null || :
+    done
+    HELPERS=()
+}
+
+step() { # FILE
+    local title command shown printed code=0 before=$!
+    { read -r title && read -r BOX && IFS= read -r command && shown=$(cat); } <"$1"
+    if [ "$title" != "$TITLE" ]; then
+        background_end
+        TITLE=$title
+        if ! [[ $title =~ $ONLY ]] || lacks "$title"; then note "left out: $title"; fi
+    fi
+    if ! [[ $title =~ $ONLY ]] || lacks "$title"; then return 0; fi
+    if [[ $command =~ ^cat\ ([a-z.]+)$ && ! -e $WORK/box$BOX/${BASH_REMATCH[1]} ]]; then
+        file_write "${BASH_REMATCH[1]}" "$shown"
+        return
+    fi
+    STEPS=$((STEPS + 1))
+    cd "$WORK/box$BOX" || fail "no box $BOX"
+    eval "$(here <<<"$command")" >"$WORK/printed" 2>&1 </dev/null || code=$?
+    cd "$TOP" || fail "no $TOP"
+    [ "$!" = "$before" ] || [ "${PID[$BOX]-}" = "$!" ] || HELPERS+=("$!")
+    printed=$(there <"$WORK/printed")
+    if [ "$code" != 0 ] || ! shows "$printed" "$shown"; then
+        fail "$title: box$BOX: $command: exit $code"$'\n'"it prints:"$'\n'"$printed"$'\n'"and not:"$'\n'"$shown"
+    fi
+}
+
+for BOX in 1 2 3; do expect 0 raftd --init; done
+for BOX in 1 2 3; do service raftd start; done
+wait_leader
+[ "$LEADER" = 1 ] || expect 0 ctl 1 --timeout 20 transfer 1
+wait_leader
+: "${ONLY:=.}"
+TITLE='' STEPS=0
+for file in "$WORK"/steps/*; do step "$file"; done
+background_end
+finish "$STEPS commands of raftd-recipes(7) do what it shows"
