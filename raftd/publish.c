@@ -14,6 +14,18 @@ enum {
     STATUS_IDLE_US = 100000,   /* the same when only counters and ages have changed */
 };
 
+static void clients_status(const struct shared *shared, struct status *s)
+{
+    const struct tally_sum sum = tally_sum(shared);
+    s->clients = sum.clients;
+    s->clients_blocked = sum.blocked;
+    s->clients_refused = sum.refused;
+    s->connections = sum.connections;
+    s->commands = sum.commands;
+    s->reads = sum.reads;
+    s->writes = sum.writes;
+}
+
 static void fill_status(struct publisher *p, const struct publish_from *from, uint64_t now_us,
                         struct status *s)
 {
@@ -22,6 +34,7 @@ static void fill_status(struct publisher *p, const struct publish_from *from, ui
     node_disk(from->node, s->fsync_p99_us);
     leaders_status(&p->leaders, s);
     post_status(from->post, s);
+    clients_status(from->shared, s);
     s->loop_max_us = from->loop_max_us;
     if (!s->local_reads && atomic_load_explicit(&from->shared->old_reads, memory_order_relaxed))
         (void)snprintf(s->recovering, sizeof s->recovering, "applying the log");

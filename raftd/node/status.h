@@ -155,11 +155,14 @@ struct status {
     unsigned n_peers;
     uint16_t no_memory; /* for this peer, which is not heard for now; 0 = there was for all */
     uint64_t keys;      /* in the state machine */
-    uint64_t data_bytes, max_data_bytes; /* of keys and values, as kv.h counts them */
-    uint64_t pending_writes;             /* of local clients, not yet answered */
-    uint32_t lease_ms;                   /* as configured */
-    uint64_t lease_left_us;              /* for so long clients here hold their locks for sure */
-    uint64_t fsyncs;                     /* of the log, since start, as the next two */
+    uint64_t data_bytes, max_data_bytes;   /* of keys and values, as kv.h counts them */
+    uint64_t pending_writes;               /* of local clients, not yet answered */
+    uint64_t clients, clients_blocked;     /* connections; commands that wait for a lock */
+    uint64_t connections, clients_refused; /* since start: that came; of these, over the limit */
+    uint64_t commands, reads, writes;      /* since start, of local clients, as tally.h counts */
+    uint32_t lease_ms;                     /* as configured */
+    uint64_t lease_left_us;                /* for so long clients here hold their locks for sure */
+    uint64_t fsyncs;                       /* of the log, since start, as the next two */
     uint64_t fsync_max_us, fsync_stalls; /* longest batch; how many took over half of the timeout */
     uint64_t fsync_p50_us, fsync_p99_us; /* of batches of the last one or two minutes, 0 = none */
     uint64_t disk_bytes;                 /* written to the log since start */

@@ -158,6 +158,9 @@ void conn_last_orders(struct conn *conn)
 static void conn_new(struct clients *c, int fd, struct user *user, bool tcp)
 {
     struct conn *conn = NULL;
+    tally_add(&c->me->tally.connections);
+    if (user == NULL)
+        tally_add(&c->me->tally.refused);
     if (user == NULL && c->n_guests >= c->shared->n_guests)
         send_guest_away(c);
     if (user != NULL || c->n_guests < c->shared->n_guests)

@@ -114,6 +114,7 @@ enum blocked lock_take(struct conn *conn, const struct call *call)
     memcpy(wait->name, name->p, name->len);
     queue_last(conn)->lock = wait;
     atomic_fetch_add(&conn->clients->me->watchers, 1); /* a new view wakes this thread */
+    atomic_fetch_add(&conn->clients->me->tally.blocked, 1);
     return BLOCKED_NOT;
 }
 

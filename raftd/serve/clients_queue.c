@@ -137,6 +137,7 @@ static void pending_free(struct pending *p)
         request_free(conn->clients, p->req);
     if (p->lock != NULL) {
         atomic_fetch_sub(&conn->clients->me->watchers, 1);
+        atomic_fetch_sub(&conn->clients->me->tally.blocked, 1);
         free(p->lock);
     }
     kept_free(conn, &p->calls);

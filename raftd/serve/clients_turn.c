@@ -66,6 +66,23 @@ void rest_free(struct conn *conn)
     (void)in_share(conn, 0);
 }
 
+/* RAFT.ONCE counts as the command that it does. */
+static void count(struct tally *t, const struct call *call)
+{
+    const struct command *c = call->command;
+    if (c != NULL && call->argc > 2 && strcmp(c->name, "raft.once") == 0)
+        c = command_find(&call->argv[2]);
+    tally_call(t, c, c != NULL ? command_number(c) : 0);
+}
+
+static void take_call(struct conn *conn)
+{
+    struct call call = {NULL, conn->come.argc, conn->clients->argv};
+    conn->blocked = call_take(conn, &call);
+    if (conn->blocked == BLOCKED_NOT) /* else it is taken later */
+        count(&conn->clients->me->tally, &call);
+}
+
 /* Takes commands from buf as long as the turn lasts. Returns how many bytes they had. */
 static size_t take(struct conn *conn, const uint8_t *buf, size_t len)
 {
@@ -81,7 +98,7 @@ static size_t take(struct conn *conn, const uint8_t *buf, size_t len)
         else if (came == RESP_TOO_BIG)
             conn->blocked = call_too_big(conn);
         else if (came == RESP_CALL && conn->come.argc > 0)
-            conn->blocked = call_take(conn, &(struct call){NULL, conn->come.argc, c->argv});
+            take_call(conn);
         if (conn->blocked != BLOCKED_NOT) {
             conn->come = before;
             return at;

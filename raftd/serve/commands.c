@@ -208,6 +208,11 @@ const struct command *command_find(const struct resp_arg *name)
     return NULL;
 }
 
+unsigned command_number(const struct command *command)
+{
+    return (unsigned)(command - commands);
+}
+
 const char *command_check(const struct call *call)
 {
     const struct command *c = call->command;

@@ -141,6 +141,9 @@ struct command {
 /* The command of that name, in whatever letters. NULL: there is none. */
 const struct command *command_find(const struct resp_arg *name);
 
+/* Its place in the order of names, from 0. */
+unsigned command_number(const struct command *command);
+
 /* NULL: the call has as many arguments as its command takes, keys where keys are, and passes its check; else
  * an error. */
 const char *command_check(const struct call *call);

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "raftd/serve/commands_impl.h"
@@ -12,10 +13,14 @@
 #include "raftd/serve/glob.h"
 #include "raftd/serve/shared.h"
 #include "raftd/serve/status_text.h"
+#include "raftd/serve/tally.h"
 #include "raftd/state/kv.h"
 
 /* Redis whose commands these are, for libraries that ask for a version before they use something. */
 #define REDIS_VERSION "7.2.0"
+
+/* A node that is not heard for so long is shown as offline: nodes send something at least every 3 s. */
+enum { LINK_UP_US = 10 * 1000 * 1000 };
 
 /* What INFO tells of: all of one moment, as far as they are of one thread. */
 struct telling {
@@ -23,6 +28,7 @@ struct telling {
     const struct shared *shared;
     const struct status *status;
     const struct kv_view *view;
+    struct tally_sum sum; /* of all threads */
     uint64_t now_us;
 };
 
@@ -38,14 +44,28 @@ static void server(const struct telling *t)
 
 static void clients(const struct telling *t)
 {
-    const struct users *u = &t->shared->users;
-    fprintf(t->out, "connected_clients:%zu\r\n", atomic_load(&u->used[USERS_CONNS]));
-    fprintf(t->out, "maxclients:%zu\r\n", u->limit[USERS_CONNS]);
+    fprintf(t->out, "connected_clients:%" PRIu64 "\r\n", t->sum.clients);
+    fprintf(t->out, "maxclients:%zu\r\n", t->shared->users.limit[USERS_CONNS]);
+    fprintf(t->out, "blocked_clients:%" PRIu64 "\r\n", t->sum.blocked);
+}
+
+/* What the process has of the box; 0: it may not know. */
+static uint64_t resident_bytes(void)
+{
+    unsigned long all, pages = 0;
+    FILE *f = fopen("/proc/self/statm", "re");
+    if (f == NULL)
+        return 0;
+    if (fscanf(f, "%lu %lu", &all, &pages) != 2)
+        pages = 0;
+    (void)fclose(f); /* only read from */
+    return (uint64_t)pages * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
 static void memory(const struct telling *t)
 {
     fprintf(t->out, "used_memory:%" PRIu64 "\r\n", t->view->bytes);
+    fprintf(t->out, "used_memory_rss:%" PRIu64 "\r\n", resident_bytes());
     fprintf(t->out, "maxmemory:%" PRIu64 "\r\n", t->status->max_data_bytes);
     fprintf(t->out, "maxmemory_policy:noeviction\r\n");
 }
@@ -56,14 +76,58 @@ static void persistence(const struct telling *t)
     fprintf(t->out, "loading:%d\r\n", starting); /* libraries wait for 0 */
     fprintf(t->out, "rdb_bgsave_in_progress:%d\r\n", t->status->imaging);
     fprintf(t->out, "aof_enabled:1\r\n");
+    fprintf(t->out, "aof_last_write_status:%s\r\n", t->status->disk_full != 0 ? "err" : "ok");
     fprintf(t->out, "aof_current_size:%" PRIu64 "\r\n", t->status->log_bytes);
 }
 
 static void stats(const struct telling *t)
 {
+    fprintf(t->out, "total_connections_received:%" PRIu64 "\r\n", t->sum.connections);
+    fprintf(t->out, "total_commands_processed:%" PRIu64 "\r\n", t->sum.commands);
+    fprintf(t->out, "rejected_connections:%" PRIu64 "\r\n", t->sum.refused);
     fprintf(t->out, "pending_writes:%" PRIu64 "\r\n", t->status->pending_writes);
     fprintf(t->out, "total_fsyncs:%" PRIu64 "\r\n", t->status->fsyncs);
     fprintf(t->out, "total_log_bytes_written:%" PRIu64 "\r\n", t->status->disk_bytes);
+}
+
+static void print_seconds(FILE *out, const char *name, const struct timeval *t)
+{
+    fprintf(out, "%s:%lld.%06ld\r\n", name, (long long)t->tv_sec, (long)t->tv_usec);
+}
+
+static void cpu(const struct telling *t)
+{
+    struct rusage used;
+    if (getrusage(RUSAGE_SELF, &used) != 0)
+        return; /* cannot happen */
+    print_seconds(t->out, "used_cpu_sys", &used.ru_stime);
+    print_seconds(t->out, "used_cpu_user", &used.ru_utime);
+}
+
+/* How long they took is not measured, which would cost a look at the clock for each. Monitors want a
+ * number. */
+static void commandstats(const struct telling *t)
+{
+    uint64_t n;
+    for (unsigned i = 0; i < TALLY_CALLS_MAX; i++) {
+        const char *name = tally_calls(t->shared, i, &n);
+        if (name != NULL)
+            fprintf(t->out, "cmdstat_%s:calls=%" PRIu64 ",usec=0,usec_per_call=0.00\r\n", name, n);
+    }
+}
+
+/* A follower as the leader sees it, in the words that monitors know. */
+static void replica(const struct telling *t, unsigned i)
+{
+    const struct status_peer *p = &t->status->peers[i];
+    int len = (int)strcspn(p->addr, ",");
+    while (len > 0 && p->addr[len] != ':')
+        len--;
+    bool there = p->heard_us != 0 && t->now_us < p->heard_us + LINK_UP_US;
+    fprintf(t->out, "slave%u:ip=%.*s,port=%lu,state=%s,offset=%" PRIu64 ",lag=%" PRIu64 "\r\n", i,
+            len, p->addr, strtoul(p->addr + len + (p->addr[len] == ':'), NULL, 10),
+            there ? "online" : "offline", p->match_index,
+            p->heard_us != 0 && t->now_us > p->heard_us ? (t->now_us - p->heard_us) / 1000000 : 0);
 }
 
 /* The leader is what monitors know as a master, and a node that hears none is a replica without its link. */
@@ -72,9 +136,10 @@ static void replication(const struct telling *t)
     const struct status *s = t->status;
     bool leads = s->leader == s->id && s->leader != 0;
     fprintf(t->out, "role:%s\r\n", leads ? "master" : "slave");
-    if (leads)
-        fprintf(t->out, "connected_slaves:%u\r\n", s->n_peers);
-    else
+    fprintf(t->out, "connected_slaves:%u\r\n", leads ? s->n_peers : 0);
+    for (unsigned i = 0; leads && i < s->n_peers; i++)
+        replica(t, i);
+    if (!leads)
         fprintf(t->out, "master_link_status:%s\r\n", s->leader != 0 ? "up" : "down");
     fprintf(t->out, "master_repl_offset:%" PRIu64 "\r\n", s->commit_index);
     fprintf(t->out, "slave_repl_offset:%" PRIu64 "\r\n", t->view->index);
@@ -110,10 +175,16 @@ static const struct {
     const char *name, *title;
     void (*tell)(const struct telling *t);
 } sections[] = {
-    {"server", "Server", server},       {"clients", "Clients", clients},
-    {"memory", "Memory", memory},       {"persistence", "Persistence", persistence},
-    {"stats", "Stats", stats},          {"replication", "Replication", replication},
-    {"keyspace", "Keyspace", keyspace}, {"raft", "Raft", raft},
+    {"server", "Server", server},
+    {"clients", "Clients", clients},
+    {"memory", "Memory", memory},
+    {"persistence", "Persistence", persistence},
+    {"stats", "Stats", stats},
+    {"replication", "Replication", replication},
+    {"cpu", "CPU", cpu},
+    {"keyspace", "Keyspace", keyspace},
+    {"commandstats", "Commandstats", commandstats},
+    {"raft", "Raft", raft},
 };
 
 static bool asked(const struct call *call, const char *section)
@@ -135,6 +206,7 @@ void run_info(struct talker *t, const struct call *call, struct resp_out *out)
         rcu_enter();
         telling.status = rcu_get(t->shared->status);
         telling.view = kv_view(t->shared->kv);
+        telling.sum = tally_sum(t->shared);
         bool first = true;
         for (size_t i = 0; i < sizeof sections / sizeof sections[0]; i++) {
             if (!asked(call, sections[i].name))

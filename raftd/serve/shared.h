@@ -18,6 +18,7 @@
 
 #include "raftd/base/rcu.h"
 #include "raftd/node/status.h"
+#include "raftd/serve/tally.h"
 #include "raftd/serve/users.h"
 
 struct cursors;
@@ -34,6 +35,7 @@ struct shared_reader {
     _Atomic uint64_t read_done; /* written by the loop */
     _Atomic unsigned watchers;  /* clients that want to know what is published; likewise */
     _Atomic bool ended;         /* by the reader: shared.ends, and it has no client any more */
+    struct tally tally;         /* likewise */
     struct cds_wfcq_head answers_head;
     struct cds_wfcq_tail answers_tail;
     void (*wake)(

@@ -55,7 +55,8 @@ if has redis-cli redis-cli --version; then
     told 500 eval "cli 3 --scan --pattern 'scan:*' | sort -u | wc -l"
     told 500 eval "cli 3 --scan --pattern 'scan:*' | wc -l"
     cli 1 INFO >"$WORK/info"
-    for line in role: connected_clients: db0:keys= applied_index: used_memory: loading:0; do
+    for line in role: connected_clients:[1-9] db0:keys= applied_index: used_memory: loading:0 used_cpu_user: \
+        "total_commands_processed:[0-9]\{3\}" total_connections_received:[1-9] cmdstat_set:calls=[1-9]; do
         grep -q "^$line" "$WORK/info" || fail "INFO has no $line"
     done
     grep -hc '^role:master' <(cli 1 INFO replication) <(cli 2 INFO replication) <(cli 3 INFO replication) |

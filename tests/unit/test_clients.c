@@ -20,6 +20,7 @@
 
 #include "raftd/serve/clients.h"
 #include "raftd/base/clock.h"
+#include "raftd/serve/commands.h"
 #include "raftd/state/cmd.h"
 #include "raftd/state/kv.h"
 #include "raftd/base/rcu.h"
@@ -65,6 +66,45 @@ static void test_operations(void **state)
     ask(fd, "QUIT");
     expect(fd, "OK");
     expect_closed(fd);
+}
+
+/* Every command is counted once, whichever thread has its connection, and however often it had to wait. */
+static void test_tally(void **state)
+{
+    struct fake *f = *state;
+    struct tally_sum before = tally_sum(&f->shared);
+    int fds[4];
+    struct reply token;
+    uint64_t sets;
+    for (unsigned i = 0; i < 4; i++)
+        fds[i] = dial(f);
+    for (unsigned i = 0; i < 4; i++) {
+        ask(fds[i], "RAFT.TOKEN");
+        assert_int_equal(hear(fds[i], &token), 0);
+        ask(fds[i], "RAFT.ONCE %s SET a %u", token.text, i);
+        expect_part(fds[i], "OK");
+        ask(fds[i], "READONLY");
+        ask(fds[i], "GET a"); /* in one go, so one waits for the other */
+        ask(fds[i], "SET a %u", i);
+        ask(fds[i], "NONE");
+        expect(fds[i], "OK");
+        expect_part(fds[i], "");
+        expect(fds[i], "OK");
+        expect_part(fds[i], "-ERR");
+        free(token.text);
+    }
+    struct tally_sum sum = tally_sum(&f->shared);
+    assert_int_equal(sum.connections - before.connections, 4);
+    assert_int_equal(sum.refused - before.refused, 0);
+    assert_int_equal(sum.writes - before.writes, 8);
+    assert_int_equal(sum.reads - before.reads, 4);
+    assert_int_equal(sum.commands - before.commands, 4 * 6);
+    assert_int_equal(sum.clients, 4);
+    const struct resp_arg set[] = {{(const uint8_t *)"set", 3}};
+    assert_string_equal(tally_calls(&f->shared, command_number(command_find(set)), &sets), "set");
+    assert_int_equal(sets, 8);
+    for (unsigned i = 0; i < 4; i++)
+        (void)close(fds[i]);
 }
 
 /* A daemon that has just started tells those who ask without a leader to come again. */
@@ -664,6 +704,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_operations, world_setup, world_teardown),
+        cmocka_unit_test_setup_teardown(test_tally, world_setup, world_teardown),
         cmocka_unit_test_setup_teardown(test_local_reads_of_a_start, world_setup, world_teardown),
         cmocka_unit_test_setup_teardown(test_starting, world_setup, world_teardown),
         cmocka_unit_test_setup_teardown(test_limits, world_setup, world_teardown),

@@ -56,6 +56,7 @@ static void test_many_connections(void **state)
         expect_part(late[i], "-BUSY ");
         expect_closed(late[i]);
     }
+    assert_int_equal(tally_sum(&f->shared).refused, 2 * LATE + 1);
     for (int i = 0; i < N; i++)
         close(fds[i]);
     for (int tries = 0;; tries++) { /* as soon as the closes have been noticed */

@@ -59,6 +59,7 @@ static void test_lock(void **state)
     sleep_ms(50);
     ask(c, "RAFT.LOCK x");
     sleep_ms(50);
+    assert_int_equal(tally_sum(&f->shared).blocked, 2);
     assert_false(heard(b, NULL));
     ask(a, "RAFT.UNLOCK x 1");
     expect(a, "OK");
@@ -67,6 +68,7 @@ static void test_lock(void **state)
     assert_false(heard(c, NULL));
     close(b); /* its lock ends with it */
     expect_lock(c, 7, 60000);
+    assert_int_equal(tally_sum(&f->shared).blocked, 0);
     ask(a, "RAFT.HELD x");
     expect_part(a, "-NOTHELD");
     close(a);

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "raftd/base/clock.h"
 #include "raftd/base/rcu.h"
 #include "raftd/serve/cursors.h"
 #include "raftd/serve/glob.h"
@@ -412,10 +413,28 @@ static void test_info(void **state)
     commands_begin(&w);
     (void)ask(&w, "SET k v");
     (void)ask(&w, "SET e v EX 5");
+    struct status *s = w.shared->status;
+    s->n_peers = 2;
+    s->peers[0] = (struct status_peer){.addr = "[2001:db8::3]:7100, 192.0.2.3:7103"};
+    s->peers[1] = (struct status_peer){
+        .addr = "192.0.2.4:7104", .match_index = 9, .heard_us = clock_us()};
+    struct tally *t = &w.shared->readers[0].tally;
+    tally_add(&t->connections);
+    tally_call(t, NULL, 0);
+    const struct resp_arg set[] = {{(const uint8_t *)"Set", 3}};
+    for (int i = 0; i < 2; i++)
+        tally_call(t, command_find(set), command_number(command_find(set)));
     const char *all = ask(&w, "INFO");
     static const char *const parts[] = {
         "# Server,redis_version:",
         ",# Clients,connected_clients:0,",
+        ",blocked_clients:0,",
+        ",total_connections_received:1,total_commands_processed:3,rejected_connections:0,",
+        ",connected_slaves:2,",
+        ",slave0:ip=[2001:db8::3],port=7100,state=offline,offset=0,lag=0,",
+        ",slave1:ip=192.0.2.4,port=7104,state=online,offset=9,lag=0,",
+        ",# CPU,used_cpu_sys:",
+        ",# Commandstats,cmdstat_set:calls=2,usec=0,usec_per_call=0.00,,",
         ",# Memory,used_memory:132,",
         ",# Persistence,loading:0,",
         ",# Replication,role:master,",
