@@ -26,7 +26,7 @@
 enum {
     ONE_EACH = 6, /* doubt that is over, log to drop, look, spare, snapshot from a peer, image */
     QUEUE = DISKIO_BATCHES + 2 * DISKIO_FETCHES + DISKIO_PEERS + ONE_EACH,
-    LOOK_US = 200000,      /* a node whose disk was full must find room within two seconds */
+    LOOK_US = 500000,      /* a node whose disk was full must find room within two seconds */
     SPARE_AGAIN_MS = 1000, /* each try may fill and empty the last blocks */
     FETCH_AGAIN_MS = 200,  /* a peer, or the state machine, waits for it */
 };

@@ -38,7 +38,8 @@
 #include "storage/record.h"
 
 enum {
-    DRAIN_ROUNDS = 64, /* x UDP_RECEIVE_MAX: more than a receive buffer holds */
+    DRAIN_ROUNDS = 64,      /* x UDP_RECEIVE_MAX: more than a receive buffer holds */
+    ALARM_EARLY_US = 10000, /* a fifth of the shortest time between two heartbeats */
 };
 
 _Static_assert((int)UDP_RECEIVE_BYTES > (int)WIRE_DATAGRAM_MAX,
@@ -268,8 +269,9 @@ static void on_reload(struct ev_loop *ev, ev_signal *w, int revents)
 /* ---- once per iteration ----------------------------------------------------------------- */
 
 /* libev's own timers count whole milliseconds (as epoll does), too coarse for a resend after two. An
- * alarm that comes too soon is left as it is: it wakes us once for nothing, and to set it anew would cost
- * a call each time. */
+ * alarm that comes too soon would wake us for nothing, and to set it anew costs a call: under load, where
+ * deadlines come and go, it is left as it is; a node that is idle, whose next deadline moves with each
+ * heartbeat, sets it anew. */
 static void set_alarm(struct loop *l)
 {
     uint64_t now = loop_now(l);
@@ -277,9 +279,11 @@ static void set_alarm(struct loop *l)
     at = min_u64(at, min_u64(publisher_at(&l->publisher), l->stopping.until));
     if (at < now)
         at = now; /* 0 would turn the alarm off */
-    if (at == NEVER || (l->alarm_at > now && l->alarm_at <= at))
+    bool idle = now >= l->alarm_set_us + ALARM_EARLY_US && at > l->alarm_at + ALARM_EARLY_US;
+    if (at == NEVER || (l->alarm_at > now && l->alarm_at <= at && !idle))
         return;
     l->alarm_at = at;
+    l->alarm_set_us = now;
     struct itimerspec spec = {
         .it_value = {.tv_sec = (time_t)(at / 1000000), .tv_nsec = (long)(at % 1000000 * 1000)}};
     int rc = timerfd_settime(l->alarm_fd, TFD_TIMER_ABSTIME, &spec, NULL);

@@ -54,7 +54,8 @@ struct loop {
     uint64_t deadline;   /* the node's, as of the last flush */
 
     struct stopping stopping;
-    uint64_t alarm_at; /* what alarm_fd is set to, 0 = not set */
+    uint64_t alarm_at;     /* what alarm_fd is set to, 0 = not set */
+    uint64_t alarm_set_us; /* when it was set */
     int alarm_fd;
     uint64_t rxq_drops; /* as last told to the node */
     struct publisher publisher;

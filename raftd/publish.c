@@ -11,7 +11,10 @@
 
 enum {
     STATUS_INTERVAL_US = 2000, /* least time between two statuses, so that a busy loop can work */
-    STATUS_IDLE_US = 100000,   /* the same when only counters and ages have changed */
+    STATUS_ASKED_US = 100000,  /* the same when only counters and ages have changed ... */
+    STATUS_IDLE_US =
+        1000000, /* ... and nobody has asked for a status since: it costs a board more than
+                                  the heartbeats do */
 };
 
 static void clients_status(const struct shared *shared, struct status *s)
@@ -58,8 +61,9 @@ bool publish_start(struct shared *shared, const struct conf *conf, const char *w
     return true;
 }
 
-/* How old the published status may become: 0 if its first lines are not true any more. */
-static uint64_t status_lasts(const struct status *old, const struct raft *r)
+/* How old the published status may become: 0 if its first lines are not true any more. What stands still is
+ * watched, whether somebody asks or not. */
+static uint64_t status_lasts(const struct status *old, const struct raft *r, bool asked)
 {
     if (old == NULL || old->role != r->role || old->term != r->term || old->leader != r->leader ||
         old->doubt_index != r->doubt_index || (old->doubt == STATUS_DOUBT_DAMAGED) != r->damaged ||
@@ -68,7 +72,11 @@ static uint64_t status_lasts(const struct status *old, const struct raft *r)
         return 0;
     bool moved = old->commit_index != r->commit_index || old->last_index != r->trail.last ||
                  old->durable_index != r->durable_index || old->applied_index != old->commit_index;
-    return moved ? STATUS_INTERVAL_US : STATUS_IDLE_US;
+    if (moved)
+        return STATUS_INTERVAL_US;
+    bool calm = r->leader != 0 && old->recovering[0] == '\0' && !old->disk_full && !old->log_full &&
+                !old->imaging && old->install_of_bytes == 0;
+    return calm && !asked ? STATUS_IDLE_US : STATUS_ASKED_US;
 }
 
 void publish(struct publisher *p, const struct publish_from *from, uint64_t now_us)
@@ -76,7 +84,8 @@ void publish(struct publisher *p, const struct publish_from *from, uint64_t now_
     const struct raft *r = node_raft(from->node);
     news_raft(&p->news, r, now_us);
     /* Only the loop replaces the status, so the loop needs no read-side section to look at it. */
-    uint64_t lasts = status_lasts(from->shared->status, r);
+    bool asked = atomic_load_explicit(&from->shared->status_asked, memory_order_relaxed);
+    uint64_t lasts = status_lasts(from->shared->status, r, asked);
     bool fresh = now_us - p->published_us < lasts;
     p->late = fresh && lasts == STATUS_INTERVAL_US;
     if (fresh)
@@ -84,6 +93,7 @@ void publish(struct publisher *p, const struct publish_from *from, uint64_t now_
     struct status_box *box = calloc(1, sizeof *box);
     if (box == NULL)
         return; /* readers keep the old one; the next iteration tries again */
+    atomic_store_explicit(&from->shared->status_asked, false, memory_order_relaxed);
     fill_status(p, from, now_us, &box->status);
     news_status(&p->news, &box->status, now_us);
     p->published_us = now_us;

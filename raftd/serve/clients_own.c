@@ -41,6 +41,7 @@ static enum blocked answer_status(struct conn *conn, bool json, bool members, bo
         rcu_enter();
         print(out, rcu_get(conn->clients->shared->status), json, members, links);
         rcu_leave();
+        atomic_store_explicit(&conn->clients->shared->status_asked, true, memory_order_relaxed);
     }
     if (out == NULL || fclose(out) != 0) /* no memory */
         answer_error(conn, result_text(conn->clients, RESULT_BUSY, false));

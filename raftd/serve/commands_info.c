@@ -205,6 +205,7 @@ void run_info(struct talker *t, const struct call *call, struct resp_out *out)
     if (telling.out != NULL) {
         rcu_enter();
         telling.status = rcu_get(t->shared->status);
+        atomic_store_explicit(&t->shared->status_asked, true, memory_order_relaxed);
         telling.view = kv_view(t->shared->kv);
         telling.sum = tally_sum(t->shared);
         bool first = true;

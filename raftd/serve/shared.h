@@ -61,6 +61,7 @@ struct shared {
     _Atomic bool starting; /* nothing else but status is served: status.recovering says why */
     /* By clients; the loop takes them back. */
     _Atomic bool snapshot_asked, drain_asked;
+    _Atomic bool status_asked;       /* the present status was shown: the next one is wanted soon */
     _Atomic uint32_t transfer_asked; /* leader << 16 | heir; 0 = nobody has */
     _Atomic bool
         ends; /* set by the loop, once: clients are served what they have asked for, and no more */
