@@ -307,7 +307,8 @@ install: all
 	  $(INSTALL) -m 644 raftd.conf $(DESTDIR)$(SYSCONFDIR)/raftd/raftd.conf
 
 # What make install installs, but for the configuration, to be unpacked over the root of a box without
-# a compiler. No directories are in it: those that are there keep their owners and modes.
+# a compiler; with CC and STRIP of a cross compiler, of a box of another kind. No directories are in it:
+# those that are there keep their owners and modes.
 tar: all
 	rm -rf $(B)/stage
 	$(MAKE) install DESTDIR=$(B)/stage

@@ -1,6 +1,6 @@
 #!/bin/bash
 # The examples of raftd.conf(5), raftd(8) and README.md work as they are printed; only the directories and ports are
-# ours, and raftd's own directories do not exist.
+# ours, and raftd's own directories do not exist. Those of raftd-recipes(7): recipes.sh.
 # shellcheck source=/dev/null disable=SC2034,SC2004 # arrays of cluster.sh
 . "$(dirname "$0")/../lib/cluster.sh"
 limit 60
@@ -27,30 +27,12 @@ mapfile -t HELPERS <"$WORK/pids"
 [ "${#HELPERS[@]}" = 3 ] || fail "${#HELPERS[@]} nodes"
 expect 0 "$RAFTCTL" -c "$WORK/three.conf" -i 3 --timeout 10 get colour
 [ "$OUT" = green ] || fail "colour is '$OUT'"
-# --- programs ---
-readme() { # LINE: the indented lines behind it, with a socket of ours
-    awk -v line="$1" '$0 == line { on = 1; next } on && /^[^ ]/ { exit } on { print substr($0, 5) }' README.md |
-        sed "s|/run/raftd/raftd.sock|$WORK/run/raftd/2.sock|"
-}
-LEFT_OUT=
-if /usr/bin/python3 -c 'import redis' 2>"$WORK/stderr"; then
-    readme 'In Python:' >"$WORK/example.py"
-    expect 0 timeout 20 /usr/bin/python3 "$WORK/example.py"
-    [ -z "$OUT" ] || fail "the example in Python: $OUT"
-    expect 0 "$RAFTCTL" -c "$WORK/three.conf" -i 1 get report
-    [ "$OUT" = 'done' ] || fail "the report is '$OUT'"
-else
-    LEFT_OUT=", without Python"
-fi
-expect 0 "$RAFTCTL" -c "$WORK/three.conf" -i 1 put colour green
-readme "In C, linked with \`-lhiredis\`:" >"$WORK/example.c"
-expect 0 "${CC:-cc}" -Wall -Wextra -Werror -o "$WORK/example" "$WORK/example.c" -lhiredis
-for told in 'done' 'somebody has changed it'; do
-    expect 0 "$WORK/example"
-    [ "$OUT" = "$told" ] || fail "the example in C: '$OUT'"
-done
-example raftd/raftd.conf.5 '^Three boxes' >"$WORK/boxes.conf"
-sed -i "s|^key_file = .*|key_file = $WORK/key|" "$WORK/boxes.conf"
 key_make "$WORK/key"
-expect 0 "$RAFTD" -n -c "$WORK/boxes.conf" -i 1
-finish "the examples of the manuals work$LEFT_OUT"
+boxes() { # what standard input configures is right
+    sed "s|^key_file = .*|key_file = $WORK/key|" >"$WORK/boxes.conf"
+    grep -q '^node\.3' "$WORK/boxes.conf" || fail "no three boxes in $1"
+    expect 0 "$RAFTD" -n -c "$WORK/boxes.conf" -i 1
+}
+example raftd/raftd.conf.5 '^Three boxes' | boxes 'raftd.conf(5)'
+sed -n '/^    \[cluster\]/,/^$/s/^    //p' README.md | boxes README.md
+finish "the examples of the manuals work"
