@@ -65,6 +65,9 @@ static const struct conf_key conf_keys[] = {
      "a loopback address where clients connect by TCP, too"},
     {"node", "password_file", CONF_PATH, 1, CONF_DATA_DIR_SIZE - 1, "",
      offsetof(struct conf, password_file), "what they must know, made with raftctl keygen"},
+    {"node", "status_file", CONF_PATH, 1, CONF_DATA_DIR_SIZE - 1, "",
+     offsetof(struct conf, status_file),
+     "kept as raftctl status prints it; of a service in its runtime directory"},
     {"node", "key_file", CONF_PATH, 1, CONF_DATA_DIR_SIZE - 1, "", offsetof(struct conf, key_file),
      "the cluster's secret, made with raftctl keygen"},
     {"node", "next_key_file", CONF_PATH, 1, CONF_NEXT_KEY_SIZE - 1, "",
@@ -505,6 +508,19 @@ static int check_password(const struct conf *conf, const struct conf_source *src
                 "password_file = FILE");
 }
 
+/* It is replaced again and again, whatever it was. */
+static int check_status_file(const struct conf *conf, const struct conf_source *src)
+{
+    for (size_t i = 0; conf->status_file[0] != '\0' && i < CONF_N_KEYS; i++) {
+        const char *path = (const char *)conf + conf_keys[i].offset;
+        if (conf_keys[i].type == CONF_PATH && path != conf->status_file &&
+            strcmp(path, conf->status_file) == 0)
+            return fail(src, "[node] status_file: %s is %s already; allowed: a file of its own",
+                        path, conf_keys[i].key);
+    }
+    return 0;
+}
+
 static int check_id(const struct conf *conf, uint32_t id, const struct conf_source *src)
 {
     if (conf_find(conf, (uint16_t)id) != NULL)
@@ -545,7 +561,8 @@ int conf_parse(struct conf *conf, const char *text, const char *filename, char *
     if (conf->id != 0 && check_id(conf, conf->id, &p.src) != 0)
         return -1;
     default_next_key(conf);
-    if (check_password(conf, &p.src) != 0 || check_reach(conf, &p.src) != 0)
+    if (check_password(conf, &p.src) != 0 || check_status_file(conf, &p.src) != 0 ||
+        check_reach(conf, &p.src) != 0)
         return -1;
     return check_keys(conf, &p.src);
 }

@@ -60,6 +60,7 @@ struct conf {
     uint32_t socket_mode;              /* permission bits */
     char listen[CONF_ADDR_SIZE];       /* loopback address and port for clients, too; "": none */
     char password_file[CONF_DATA_DIR_SIZE]; /* what clients there must know; "" if listen is */
+    char status_file[CONF_DATA_DIR_SIZE];   /* see status_file.h; "": not given */
     char key_file[CONF_DATA_DIR_SIZE];      /* with the cluster's key, "": none; else as data_dir */
     char next_key_file[CONF_NEXT_KEY_SIZE]; /* with a second key; "" only if key_file is "" */
     uint32_t readers;                       /* reader threads; 0: the loop answers reads */

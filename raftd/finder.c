@@ -1,15 +1,14 @@
 /* finder.c: see finder.h. */
 #include "raftd/finder.h"
 
-#include <fcntl.h>
 #include <netdb.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "raftd/base/clock.h"
+#include "raftd/base/replace.h"
 
 enum { PATH_BYTES = CONF_DATA_DIR_SIZE + 16 };
 
@@ -20,7 +19,7 @@ struct question {
 };
 
 struct finder {
-    char path[PATH_BYTES], path_new[PATH_BYTES];
+    char path[PATH_BYTES];
     int family;
     pthread_cond_t work;
     pthread_mutex_t lock; /* all below */
@@ -61,18 +60,6 @@ static struct address resolve(const char *name, int family)
     return a;
 }
 
-/* Writes the hint. It is not synced, since an old one or none does no harm. */
-static void keep(const struct finder *f, const char *text, size_t len)
-{
-    int out = open(f->path_new, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    if (out < 0)
-        return;
-    bool written = write(out, text, len) == (ssize_t)len;
-    written = close(out) == 0 && written;
-    if (!written || rename(f->path_new, f->path) != 0)
-        (void)remove(f->path_new);
-}
-
 static void *run(void *arg)
 {
     struct finder *f = arg;
@@ -90,7 +77,7 @@ static void *run(void *arg)
         f->text_len = 0;
         pthread_mutex_unlock(&f->lock);
         if (len > 0)
-            keep(f, text, len);
+            (void)replace_file(f->path, 0600, text, len); /* an old hint or none does no harm */
         struct address a = ask ? resolve(q.name, f->family) : (struct address){.len = 0};
         pthread_mutex_lock(&f->lock);
         if (!ask)
@@ -109,7 +96,6 @@ struct finder *finder_start(const char *data_dir, int family)
     if (f == NULL)
         return NULL;
     (void)snprintf(f->path, sizeof f->path, "%s/places", data_dir);
-    (void)snprintf(f->path_new, sizeof f->path_new, "%s/places.new", data_dir);
     f->family = family;
     pthread_mutex_init(&f->lock, NULL);
     pthread_cond_init(&f->work, NULL);

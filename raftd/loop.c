@@ -425,7 +425,16 @@ static struct node *make_node(struct loop *l, const struct wal_report *report,
 int loop_serve(struct loop *l)
 {
     const struct conf *conf = l->conf;
+    char file[CONF_DATA_DIR_SIZE];
     int rc = publish_start(l->shared, conf, "the daemon is starting") ? 0 : -ENOMEM;
+    status_file_path(conf, file);
+    if (rc == 0 && file[0] != '\0')
+        l->publisher.file = status_file_start(l->shared, file, (mode_t)conf->socket_mode,
+                                              STATUS_FILE_EVERY_MS);
+    if (rc == 0 && file[0] != '\0' && l->publisher.file == NULL)
+        say_warn("cannot start the thread that writes %s: it will not be there until raftd is "
+                 "started again",
+                 file);
     atomic_store(&l->shared->starting, true);
     if (rc == 0 && conf->readers > 0)
         rc = readers_start(&l->readers, l->shared, l->listener.fd, conf->readers);
@@ -523,7 +532,10 @@ fail:
 void loop_starting(struct loop *l, const char *what)
 {
     atomic_store(&l->shared->old_reads, kv_view(l->shared->kv)->index != 0);
-    if (publish_start(l->shared, l->conf, what) && l->clients != NULL)
+    if (!publish_start(l->shared, l->conf, what))
+        return;
+    status_file_changed(l->publisher.file, true);
+    if (l->clients != NULL)
         ev_run(l->ev, EVRUN_NOWAIT);
 }
 
@@ -608,6 +620,7 @@ err_node:
 
 void loop_close(struct loop *l)
 {
+    status_file_stop(l->publisher.file);
     if (l->clients != NULL)
         clients_free(l->clients);
     if (l->readers != NULL)

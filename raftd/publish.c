@@ -79,6 +79,12 @@ static uint64_t status_lasts(const struct status *old, const struct raft *r, boo
     return calm && !asked ? STATUS_IDLE_US : STATUS_ASKED_US;
 }
 
+/* What a reader of the status file must not learn late. */
+static bool is_news(const struct status *old, const struct status *s)
+{
+    return old->role != s->role || old->term != s->term || old->leader != s->leader;
+}
+
 void publish(struct publisher *p, const struct publish_from *from, uint64_t now_us)
 {
     const struct raft *r = node_raft(from->node);
@@ -97,9 +103,12 @@ void publish(struct publisher *p, const struct publish_from *from, uint64_t now_
     fill_status(p, from, now_us, &box->status);
     news_status(&p->news, &box->status, now_us);
     p->published_us = now_us;
-    bool news = status_left_out(&box->status) && !status_left_out(from->shared->status);
+    const struct status *old = from->shared->status;
+    bool out = status_left_out(&box->status) && !status_left_out(old);
+    bool news = is_news(old, &box->status);
     shared_publish(from->shared, box);
-    for (unsigned i = 0; news && i < from->shared->n_readers; i++)
+    status_file_changed(p->file, news);
+    for (unsigned i = 0; out && i < from->shared->n_readers; i++)
         from->shared->readers[i].wake(from->shared->readers[i].wake_ctx);
 }
 

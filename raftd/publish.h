@@ -13,6 +13,7 @@
 #include "raftd/news.h"
 #include "raftd/post.h"
 #include "raftd/serve/shared.h"
+#include "raftd/status_file.h"
 
 /* Zeroed memory: nothing was published or said yet. */
 struct publisher {
@@ -20,6 +21,7 @@ struct publisher {
     bool late;             /* something has changed since */
     struct news news;
     struct leaders leaders;
+    struct status_file *file; /* NULL: there is none */
 };
 
 /* What a status is made of. */

@@ -28,18 +28,19 @@ enum {
 
 /* How a field is shown. In JSON only an id is a number: many readers of JSON round 64 bits. */
 enum show {
-    NUMBER, /* of 1, 2, 4 or 8 bytes */
-    ID,     /* of a node: a number in JSON */
-    SIGNED, /* int32_t */
-    FLAG,   /* 1: the field is not 0 */
-    MS,     /* microseconds, as milliseconds */
-    AGE_MS, /* a moment: how long ago it was, in milliseconds; -1 = never */
-    AGE_S,  /* a moment, in seconds likewise */
-    KEY,    /* an id of a key, as 8 hexadecimal digits */
-    HANDLE, /* the first bytes of a key, as 16 of them */
-    TEXT,   /* an array of char, up to a zero or its end */
-    WORDS,  /* a pointer to a text; nothing is shown if it is NULL */
-    ROLE,   /* this and what follows: the name of an enumerator */
+    NUMBER,  /* of 1, 2, 4 or 8 bytes */
+    ID,      /* of a node: a number in JSON */
+    SIGNED,  /* int32_t */
+    FLAG,    /* 1: the field is not 0 */
+    MS,      /* microseconds, as milliseconds */
+    SECONDS, /* microseconds, as seconds */
+    AGE_MS,  /* a moment: how long ago it was, in milliseconds; -1 = never */
+    AGE_S,   /* a moment, in seconds likewise */
+    KEY,     /* an id of a key, as 8 hexadecimal digits */
+    HANDLE,  /* the first bytes of a key, as 16 of them */
+    TEXT,    /* an array of char, up to a zero or its end */
+    WORDS,   /* a pointer to a text; nothing is shown if it is NULL */
+    ROLE,    /* this and what follows: the name of an enumerator */
     WHY,
     TRANSFER,
     STAND,
@@ -119,6 +120,7 @@ static const struct field node_fields[] = {
     {"lease_left_ms", OF_NODE(lease_left_us), MS, ALWAYS},
     {"uptime_s", OF_NODE(start_us), AGE_S, ALWAYS},
     {"age_ms", OF_NODE(now_us), AGE_MS, ALWAYS},
+    {"uptime_box_s", OF_NODE(now_us), SECONDS, ALWAYS},
     {"fsync_count", OF_NODE(fsyncs), NUMBER, ALWAYS},
     {"fsync_p50_us", OF_NODE(fsync_p50_us), NUMBER, ALWAYS},
     {"fsync_p99_us", OF_NODE(fsync_p99_us), NUMBER, ALWAYS},
@@ -334,6 +336,7 @@ static void put_field(struct sink *k, const struct field *f, const void *base)
     case SIGNED: put(k, f->name, "%" PRId32, (int32_t)v); break;
     case FLAG: put_number(k, f->name, v != 0); break;
     case MS: put_number(k, f->name, v / 1000); break;
+    case SECONDS: put_number(k, f->name, v / 1000000); break;
     case AGE_MS: put(k, f->name, "%" PRId64, ms); break;
     case AGE_S: put(k, f->name, "%" PRId64, ms < 0 ? -1 : ms / 1000); break;
     case KEY: put(k, f->name, "%08" PRIx64, v); break;

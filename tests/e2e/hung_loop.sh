@@ -36,10 +36,14 @@ at_once() { # COMMAND...: exit 0 within a second
     [ "$took" -le "$slowest" ] || slowest=$took
 }
 
+in_file() { sed -n "s/^$2=//p" "$WORK/status$1"; }
+file_tells() { [ "$(in_file "$1" role)" = "$2" ]; }
+
 hang() { # node, its role
     local i=$1 n code=0 slowest=0
     expect 0 ctl "$i" --timeout 20 put x "before $2"
     wait_converged
+    wait_for 10 "role in the status file" file_tells "$i" "$2"
     hang_main "$i"
     sleep 0.3 # now it waits, too
     for n in {1..15}; do
@@ -49,6 +53,9 @@ hang() { # node, its role
         at_once ctl "$i" status
         sleep 0.1
     done
+    file_tells "$i" "$2" || fail "status file of a node that hangs: $(head "$WORK/status$i")"
+    [ "$(cut -d. -f1 /proc/uptime)" -gt "$(in_file "$i" uptime_box_s)" ] ||
+        fail "the status file of a node that hangs looks fresh"
     ctl "$i" --timeout 1 get x >"$WORK/stderr" 2>&1 || code=$?
     [ "$code" = 4 ] || [ "$code" = 8 ] || fail "get of a node that hangs: exit $code"
     expect 0 ctl "$(other_than "$i")" --timeout 20 put y "meanwhile $2"
@@ -60,6 +67,7 @@ hang() { # node, its role
 }
 
 cluster 3
+echo "status_file = $WORK/status{id}" >>"$CONF"
 start_all
 wait_leader
 hang "$(other_than "$LEADER")" follower
@@ -67,7 +75,12 @@ wait_leader
 hang "$LEADER" leader
 wait_leader
 same_keys
-finish "status and stale reads of a node whose main loop hangs answer at once"
+i=$LEADER
+stop "$i"
+[ ! -e "$WORK/status$i" ] || fail "a clean stop leaves its status file"
+start "$i"
+wait_leader
+finish "status, its file and stale reads of a node whose main loop hangs answer at once"
 
 cluster 3
 echo 'readers = 0' >>"$CONF"

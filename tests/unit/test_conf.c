@@ -280,11 +280,12 @@ static const struct bad bad_texts[] = {
                                  "max_datagram_bytes, auto_replace_s"},
     {"[node]\nname = x\n",
      "f:2: [node] name: unknown key; allowed: id, data_dir, socket, "
-     "socket_mode, listen, password_file, key_file, next_key_file, readers, log_max_bytes, "
-     "disk_min_free, log_level"},
+     "socket_mode, listen, password_file, status_file, key_file, next_key_file, readers, "
+     "log_max_bytes, disk_min_free, log_level"},
     {"[node]\nnode.1 = 127.0.0.1:1\n",
      "f:2: [node] node.1: unknown key; allowed: id, data_dir, socket, socket_mode, listen, "
-     "password_file, key_file, next_key_file, readers, log_max_bytes, disk_min_free, log_level"},
+     "password_file, status_file, key_file, next_key_file, readers, log_max_bytes, disk_min_free, "
+     "log_level"},
     {"[cluster]\nname = x\nname = x\n", "f:3: [cluster] name: given twice; allowed: once"},
     {"[node]\nid = 1\n[cluster]\n[node]\nid = 1\n", "f:5: [node] id: given twice; allowed: once"},
     /* nodes */
@@ -421,6 +422,10 @@ static const struct bad bad_texts[] = {
      "a password with (umask 077; raftctl keygen >FILE), and set password_file = FILE"},
     {CLUSTER "[node]\npassword_file = /p\n",
      "f: [node] password_file: given without listen; allowed: both or none"},
+    {CLUSTER "[node]\nsocket = /a\nstatus_file = /a\n",
+     "f: [node] status_file: /a is socket already; allowed: a file of its own"},
+    {CLUSTER "[node]\nkey_file = /a\nstatus_file = /a\n",
+     "f: [node] status_file: /a is key_file already; allowed: a file of its own"},
     {CLUSTER "[node]\nnext_key_file = /k\n", "f: [node] next_key_file: given without key_file; "
                                              "allowed: both, or key_file alone"},
     BAD("socket", "/" HUNDRED "123456/",
@@ -483,6 +488,7 @@ static void test_limits_are_inclusive(void **state)
         CLUSTER "[node]\nlisten = 127.0.0.1:1\npassword_file = /p{id}\n",
         CLUSTER "[node]\nlisten = [::1]:65535\npassword_file = /p\n",
         CLUSTER "[node]\nreaders = 0\nsocket_mode = 600\nlog_level = debug\n",
+        CLUSTER "[node]\nstatus_file = /run/raftd/{id}/status\n",
         CLUSTER "[node]\nreaders = 8\nsocket_mode = 0777\nlog_level = error\n",
         CLUSTER "[node]\nsocket = /" HUNDRED "12345/\n",
         "[cluster]\nname = 1234" TEN TEN TEN TEN TEN TEN "\nnode.999 = 223.255.255.255:65535\n"
