@@ -95,8 +95,10 @@ TEST_CFLAGS = -Wno-missing-prototypes $(NARROW)
 
 # --- sources -------------------------------------------------------------------------------------
 SRCS := $(sort $(shell find raftd net storage -name '*.c'))
+# A status as text, and back.
+GROUP_status := $(addprefix raftd/serve/status_,text.c fields.c read.c) raftd/node/health.c
 CTL_ONLY := $(sort $(wildcard raftd/tool/*.c))
-CTL_SRCS := $(CTL_ONLY) $(wildcard raftd/base/*.c) raftd/serve/status_text.c \
+CTL_SRCS := $(CTL_ONLY) $(wildcard raftd/base/*.c) $(GROUP_status) \
   $(wildcard raftd/core/*.c) raftd/conf.c raftd/conf_addr.c raftd/keyfile.c
 DAEMON_SRCS := $(filter-out $(CTL_ONLY),$(SRCS))
 HEADERS := $(sort $(shell find raftd net storage tests -name '*.h'))
@@ -167,9 +169,9 @@ GROUP_diskio := $(addprefix raftd/,diskio.c disk_name.c durations.c imager.c ref
 WRAP_RCU := -Wl,--wrap=urcu_memb_call_rcu,--wrap=urcu_memb_barrier
 # A cluster in one process.
 GROUP_sim := $(filter-out $(RAFTSIM),$(call room,tests/sim)) $(GROUP_node) $(GROUP_storage) tests/lib/disk_memory.c \
-  $(addprefix raftd/serve/,status_text.c watch.c channels.c glob.c resp.c) raftd/places.c raftd/conf_addr.c $(WRAP_RCU)
+  $(GROUP_status) $(addprefix raftd/serve/,watch.c channels.c glob.c resp.c) raftd/places.c raftd/conf_addr.c $(WRAP_RCU)
 # What serves local clients.
-GROUP_clients := $(call room,raftd/serve) $(GROUP_state) raftd/base/clock.c -lev
+GROUP_clients := $(call room,raftd/serve) raftd/node/health.c $(GROUP_state) raftd/base/clock.c -lev
 # What makes fuzz targets fast: curve points that are remembered, and RCU without its thread.
 GROUP_x25519 := tests/lib/seal_x25519.c \
   -Wl,--wrap=crypto_scalarmult,--wrap=crypto_scalarmult_base,--wrap=sodium_malloc,--wrap=sodium_free

@@ -33,7 +33,7 @@ struct layout {
     uint8_t type;       /* enum wire_type */
     uint8_t kind;       /* enum wire_frame_kind */
     uint8_t what;       /* of a message: enum raft_msg_type */
-    uint16_t parts[14]; /* 0 = no more */
+    uint16_t parts[24]; /* 0 = no more */
 };
 
 enum { PART_OFFSET = 0xFFF, PART_BYTES_SHIFT = 12 }; /* 0 bytes: a flag, which is the next bit */
@@ -88,8 +88,11 @@ static const struct layout LAYOUTS[] = {
            MSG(timeout_now.last_index))},
     {FRAME(TRANSFER, MSG, RAFT_MSG_TRANSFER, MSG(transfer.heir), ZERO(2))},
     {FRAME(VITALS, VITALS, 0, VITALS(match_index), VITALS(lag_bytes), VITALS(lag_most_bytes),
-           VITALS(age_ms), VITALS(heard_ms), VITALS(version), VITALS(fsync_p99_us),
-           VITALS(uptime_s), VITALS(rate), VITALS(id), VITALS(session), ZERO(1))},
+           VITALS(applied_index), VITALS(log_bytes), VITALS(data_bytes), VITALS(keys),
+           VITALS(snapshot_index), VITALS(snapshot_age_s), VITALS(age_ms), VITALS(heard_ms),
+           VITALS(version), VITALS(fsync_p99_us), VITALS(uptime_s), VITALS(rate), VITALS(rtt_us),
+           VITALS(id), VITALS(loss_in), VITALS(loss_out), VITALS(session), VITALS(health),
+           FLAG(struct wire_vitals, drained))},
     {FRAME(CHANGE, CHANGE, 0, PART(struct wire_change, number))},
     {FRAME(CHANGED, CHANGED, 0, CHANGED(number), CHANGED(index), CHANGED(term), CHANGED(verdict),
            ZERO(3))},

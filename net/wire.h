@@ -44,9 +44,12 @@
  *   33 SETTINGS 8n                           n x u64, in the order of enum wire_setting
  *   37 TIMEOUT_NOW 16                         u64 round | u64 last_index
  *   39 TRANSFER   4                           u16 heir | u16 0
- *   3B VITALS    52                           u64 match | u64 lag | u64 lag_most | u32 age
- *                                             | u32 heard | u32 version | u32 fsync_p99 | u32 uptime
- *                                             | u32 rate | u16 id | u8 session | u8 0
+ *   3B VITALS   104   1 drained               u64 match | u64 lag | u64 lag_most | u64 applied
+ *                                             | u64 log_bytes | u64 data_bytes | u64 keys
+ *                                             | u64 snapshot | u32 snapshot_age | u32 age | u32 heard
+ *                                             | u32 version | u32 fsync_p99 | u32 uptime | u32 rate
+ *                                             | u32 rtt | u16 id | u16 loss_in | u16 loss_out
+ *                                             | u8 session | u8 health
  *   3D CHANGE   8+c                           u64 number | c bytes of member_change.h
  *   41 CHANGED   28                           u64 number | u64 index | u64 term | u8 verdict
  *                                             | 0 (3 bytes)
@@ -101,7 +104,7 @@
 #include "raftd/core/raft.h"
 
 enum {
-    WIRE_VERSION_NOW = 8,
+    WIRE_VERSION_NOW = 9,
     WIRE_DATAGRAM_BASE = 1200, /* passes nearly every path without fragments */
     WIRE_DATAGRAM_MAX = 1452,  /* what Ethernet carries of UDP over IPv6 */
     WIRE_HEAD_ROOM = 80,       /* of the longest envelope, before the payload ... */
@@ -112,6 +115,7 @@ enum {
     WIRE_DIGESTS_MAX = RAFT_MEMBERS_MAX + 1, /* one node may tell its own that is no member */
     WIRE_NOT_HEARD = 255,                    /* in LINKS */
     WIRE_NOT_KNOWN = 254,                    /* in LINKS */
+    WIRE_LOSS_UNKNOWN = 0xFFFF,              /* in VITALS */
     WIRE_AGE_UNIT_US = 50000,
     WIRE_AGE_MAX = 255,
     WIRE_PREAMBLE_BYTES = 24,
@@ -234,12 +238,25 @@ struct wire_digests {
     uint8_t digest[WIRE_DIGESTS_MAX][WIRE_DIGEST_BYTES];
 };
 
-/* Of one member. A number that is not known is 0. From `session` on a leader tells them, of all others. */
+/* Of one member. A number that is not known is 0. */
 struct wire_vitals {
     uint16_t id;
-    uint32_t age_ms; /* how long ago the member said so */
+    /* As the member said of itself. */
+    uint32_t age_ms; /* how long ago */
     uint32_t version, fsync_p99_us, uptime_s;
+    uint8_t health;          /* enum health, not checked on receipt */
+    bool drained;            /* it will not lead until it is started again */
+    uint64_t applied_index;  /* of its state */
+    uint64_t log_bytes;      /* of its log's files */
+    uint64_t data_bytes;     /* of its keys and values */
+    uint64_t keys;           /* how many */
+    uint64_t snapshot_index; /* the last entry in its newest snapshot */
+    uint32_t snapshot_age_s; /* UINT32_MAX: it has written none since its start */
+    /* As who tells sees it: of all others, by a leader. */
     uint8_t session;         /* enum status_session, not checked on receipt */
+    uint16_t loss_in;        /* permille of its datagrams; WIRE_LOSS_UNKNOWN */
+    uint16_t loss_out;       /* of those to it */
+    uint32_t rtt_us;         /* between it and who tells */
     uint32_t heard_ms;       /* how long ago it was heard; UINT32_MAX = never */
     uint64_t match_index;    /* durable there */
     uint64_t lag_bytes;      /* about; what it lacks of the snapshot and the log */

@@ -783,10 +783,7 @@ void diskio_status(struct diskio *d, struct status *s)
     s->fsyncs = d->wal_stats.fsyncs;
     s->disk_bytes = d->wal_stats.bytes_written;
     s->log_bytes = d->wal_stats.log_bytes;
-    s->fsync_p50_us = durations_percentile(&d->durations, s->now_us, 50);
-    s->fsync_p99_us = durations_percentile(&d->durations, s->now_us, 99);
-    s->fsync_max_us = d->durations.max_us;
-    s->fsync_stalls = d->durations.stalls;
+    durations_status(&d->durations, s);
     s->snapshot_us = d->snapshot_us;
     s->images_given_up = d->images_given_up;
     s->disk_free = d->free_bytes;

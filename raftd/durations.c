@@ -66,3 +66,12 @@ bool durations_slow(const struct durations *d)
     uint64_t stalled = (uint64_t)m[0].stalled + m[1].stalled, all = (uint64_t)m[0].all + m[1].all;
     return stalled >= DURATIONS_SLOW_MIN && stalled * 100 > all * DURATIONS_SLOW_PERCENT;
 }
+
+void durations_status(struct durations *d, struct status *s)
+{
+    s->fsync_p50_us = durations_percentile(d, s->now_us, 50); /* forgets what is old */
+    s->fsync_p99_us = durations_percentile(d, s->now_us, 99);
+    s->fsync_max_us = d->max_us;
+    s->fsync_stalls = d->stalls;
+    s->disk_slow = durations_slow(d);
+}

@@ -5,6 +5,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "raftd/node/status.h"
+
 enum {
     DURATIONS_BUCKETS = 240,        /* eight for each power of two, up to an hour */
     DURATIONS_MINUTE_US = 60000000, /* what is older than two of these is forgotten */
@@ -35,5 +37,8 @@ uint64_t durations_percentile(struct durations *d, uint64_t now_us, unsigned per
 
 /* True if the two minutes had more stalls than DURATIONS_SLOW_MIN and DURATIONS_SLOW_PERCENT let pass. */
 bool durations_slow(const struct durations *d);
+
+/* Fills fsync_* of the status, and disk_slow. */
+void durations_status(struct durations *d, struct status *s);
 
 #endif

@@ -7,6 +7,7 @@
 
 #include "raftd/base/clock.h"
 #include "raftd/base/num.h"
+#include "raftd/node/health.h"
 #include "raftd/state/kv.h"
 
 enum {
@@ -34,7 +35,6 @@ static void fill_status(struct publisher *p, const struct publish_from *from, ui
 {
     node_status(from->node, now_us, s);
     diskio_status(from->disk, s);
-    node_disk(from->node, s->fsync_p99_us);
     leaders_status(&p->leaders, s);
     post_status(from->post, s);
     clients_status(from->shared, s);
@@ -42,6 +42,8 @@ static void fill_status(struct publisher *p, const struct publish_from *from, ui
     if (!s->local_reads && atomic_load_explicit(&from->shared->old_reads, memory_order_relaxed))
         (void)snprintf(s->recovering, sizeof s->recovering, "applying the log");
     s->loop_max_cpu_us = from->loop_max_cpu_us;
+    health_fill(s, HEALTH_LAG_MAX);
+    node_self(from->node, s);
 }
 
 bool publish_start(struct shared *shared, const struct conf *conf, const char *what)
@@ -57,6 +59,7 @@ bool publish_start(struct shared *shared, const struct conf *conf, const char *w
     s->now_us = s->start_us = clock_us();
     s->applied_index = s->snapshot_index = view->index;
     s->keys = kv_count(shared->kv);
+    health_fill(s, HEALTH_LAG_MAX);
     shared_publish(shared, box);
     return true;
 }
@@ -82,7 +85,8 @@ static uint64_t status_lasts(const struct status *old, const struct raft *r, boo
 /* What a reader of the status file must not learn late. */
 static bool is_news(const struct status *old, const struct status *s)
 {
-    return old->role != s->role || old->term != s->term || old->leader != s->leader;
+    return old->role != s->role || old->term != s->term || old->leader != s->leader ||
+           old->health != s->health;
 }
 
 void publish(struct publisher *p, const struct publish_from *from, uint64_t now_us)

@@ -237,7 +237,7 @@ static bool start(struct node *n, const struct wal_report *wal, const struct sna
     writes_init(&n->writes, cfg, &n->io, &n->replica, &n->relay_out, n->machine);
     keeper_init(&n->keeper, &n->replica, n->machine);
     changes_init(&n->changes, cfg, &n->io, &n->replica, seen, n);
-    vitals_init(&n->vitals, &n->replica, &n->envelope, &n->peers, n->start_us);
+    vitals_init(&n->vitals, &n->replica, &n->envelope, &n->links, &n->peers, n->start_us);
     lease_init(&n->lease, replica_raft(&n->replica), writes_process(&n->writes), cfg->lease_us);
     frees_init(&n->frees, &n->keeper, &n->lease, n->machine);
     n->sender = (struct sender){&n->replica, &n->envelope, &n->links,  &n->digests,
@@ -363,9 +363,9 @@ void node_change(struct node *n, uint64_t now, struct request *req)
     changes_ask(&n->changes, now, req);
 }
 
-void node_disk(struct node *n, uint64_t fsync_p99_us)
+void node_self(struct node *n, struct status *s)
 {
-    vitals_disk(&n->vitals, fsync_p99_us);
+    vitals_self(&n->vitals, s);
 }
 
 uint64_t node_read(struct node *n, uint64_t now)

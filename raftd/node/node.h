@@ -66,8 +66,9 @@ void node_write(struct node *n, uint64_t now, struct request *req);
 /* Takes over a wish to change the members (REQUEST_CHANGE); it is answered later, or in this call. */
 void node_change(struct node *n, uint64_t now, struct request *req);
 
-/* The slow end of this node's fsync times, which its leader tells the other nodes. */
-void node_disk(struct node *n, uint64_t fsync_p99_us);
+/* The status is complete: it was filled by node_status(), then by those who know of the disk. What it says of
+ * this node goes to the other nodes, and into the row of s->members that is ours. */
+void node_self(struct node *n, struct status *s);
 
 /* Asks for a linearizable read; returns its number, see reads_done. */
 uint64_t node_read(struct node *n, uint64_t now);

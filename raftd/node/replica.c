@@ -651,6 +651,7 @@ void replica_status(const struct replica *replica, uint64_t now, struct status *
     s->leader = r->leader;
     s->vote = r->vote;
     s->commit_index = r->commit_index;
+    s->leader_commit = r->leader_commit;
     s->applied_index = replica->applied;
     s->last_index = r->trail.last;
     s->durable_index = r->durable_index;

@@ -18,7 +18,7 @@ struct sender {
     struct digests *digests;
     struct changes *changes;
     struct lease *lease;
-    const struct vitals *vitals;
+    struct vitals *vitals;
     const struct peers *peers;
 };
 

@@ -100,14 +100,14 @@ struct status_link {
     uint8_t heard[RAFT_MEMBERS_MAX];
 };
 
-enum { STATUS_RECOVERING_BYTES = 100 };
+enum { STATUS_RECOVERING_BYTES = 100, STATUS_WHY_BYTES = 256 };
 
-/* A member, as its leader or this node sees it. Texts are static unless they are arrays. */
+/* A member, as its leader or this node sees it. */
 struct status_member {
     uint16_t id;
     uint8_t standing; /* enum member_standing */
     uint8_t priority;
-    const char *role;                  /* "leader", or NULL */
+    uint8_t leads;                     /* 1: it is the leader, as this node knows */
     uint64_t incarnation;              /* first bytes of its key in their order, 0 = not known */
     char addr[2 * MEMBER_ADDR_BYTES];  /* one, or two with a comma between */
     char at[STATUS_ADDR_BYTES];        /* as status_peer.at, as this node sees it */
@@ -117,7 +117,17 @@ struct status_member {
     uint64_t lag, lag_bytes, of_bytes; /* entries and bytes, about; of so many bytes ... */
     uint8_t percent;                   /* ... it has this part, ... */
     int32_t eta_s;                     /* ... and the rest in so long; -1 = not known */
-    uint32_t version, fsync_p99_us, uptime_s; /* as it told itself; 0 = it has not */
+    /* Of the path between it and who tells of it, as status_peer has them. */
+    uint64_t rtt_us;
+    int32_t loss_in_permille, loss_out_permille;
+    /* As it told itself; 0 = it has not, or it is so. */
+    uint64_t told_us; /* when, 0 = never */
+    uint8_t health;   /* enum health */
+    uint8_t drained;
+    uint32_t version, fsync_p99_us, uptime_s;
+    uint64_t applied_index, log_bytes, data_bytes, keys;
+    uint64_t snapshot_index;
+    uint32_t snapshot_age_s; /* when it told; UINT32_MAX = it has written none since its start */
 };
 
 struct status {
@@ -137,6 +147,8 @@ struct status {
     unsigned leader_changes_hour; /* within the last hour, or since start */
     uint32_t election_timeout_ms, max_value_bytes; /* as configured */
     uint64_t commit_index, applied_index, last_index, durable_index;
+    uint64_t
+        leader_commit; /* up to here entries are committed, as this node has heard; it may lack some */
     uint64_t doubt_index; /* in doubt until it has all up to here again, 0 = not known (raft.h) */
     enum status_doubt doubt;
     /* Our state as of this entry differs from another node's, and which one is right is not known yet; 0 =
@@ -165,10 +177,12 @@ struct status {
     uint64_t fsyncs;                       /* of the log, since start, as the next two */
     uint64_t fsync_max_us, fsync_stalls; /* longest batch; how many took over half of the timeout */
     uint64_t fsync_p50_us, fsync_p99_us; /* of batches of the last one or two minutes, 0 = none */
-    uint64_t disk_bytes;                 /* written to the log since start */
-    uint64_t log_bytes;                  /* size of the log's files */
-    uint64_t loop_max_us;                /* longest turn of the main loop since start ... */
-    uint64_t loop_max_cpu_us;            /* ... and what one took at most of a processor */
+    uint8_t
+        disk_slow; /* 1: of those too many took over half of the timeout, see durations_slow() */
+    uint64_t disk_bytes;      /* written to the log since start */
+    uint64_t log_bytes;       /* size of the log's files */
+    uint64_t loop_max_us;     /* longest turn of the main loop since start ... */
+    uint64_t loop_max_cpu_us; /* ... and what one took at most of a processor */
     uint64_t snapshot_us,
         images_given_up; /* since start: when one was written, 0 = never; not so */
     uint64_t disk_free,
@@ -183,6 +197,8 @@ struct status {
     uint8_t log_full;         /* 1: the log is longer than that; new writes here are refused */
     uint8_t disk_full;        /* 1: entries wait for room; new writes here are refused */
     uint8_t tail_dropped;     /* 1: recovery at start dropped a last write, cut or damaged */
+    uint8_t health;           /* enum health (health.h), and ... */
+    char health_why[STATUS_WHY_BYTES];        /* ... in words why, and what to do */
     char recovering[STATUS_RECOVERING_BYTES]; /* what a start is at; "": all is there */
     uint8_t local_reads;      /* 1: reads that need no leader are served, see node_local_reads() */
     uint64_t disk_pending_us; /* age of the batch in flight, 0 = none */
@@ -193,7 +209,7 @@ struct status {
     struct status_link links[RAFT_MEMBERS_MAX]; /* all members, ascending by id */
     unsigned n_links;
     struct wire_settings settings; /* ours */
-    /* By growing id. Not printed by status_print(). */
+    /* By growing id. */
     struct status_member members[RAFT_MEMBERS_MAX];
     unsigned n_members;
     uint64_t members_index; /* of the entry that they are in */
@@ -208,7 +224,7 @@ static inline bool status_left_out(const struct status *s)
     return s->own_standing == RAFT_STAND_NO_MEMBER && s->leader == 0;
 }
 
-/* The longest of both forms, of RAFT_PEERS_MAX peers. */
-enum { STATUS_PRINT_MAX_BYTES = 65536 };
+/* The longest of both forms, of RAFT_PEERS_MAX peers and as many members. */
+enum { STATUS_PRINT_MAX_BYTES = 98304 };
 
 #endif

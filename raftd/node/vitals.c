@@ -5,6 +5,7 @@
 
 #include "raftd/base/num.h"
 #include "raftd/base/version.h"
+#include "raftd/node/health.h"
 
 enum {
     WATCH_US = 500000,
@@ -12,14 +13,10 @@ enum {
 };
 
 void vitals_init(struct vitals *v, const struct replica *r, const struct envelope *e,
-                 const struct peers *ps, uint64_t now)
+                 const struct links *l, const struct peers *ps, uint64_t now)
 {
-    *v = (struct vitals){.replica = r, .envelope = e, .peers = ps, .start_us = now};
-}
-
-void vitals_disk(struct vitals *v, uint64_t fsync_p99_us)
-{
-    v->fsync_p99_us = (uint32_t)min_u64(fsync_p99_us, UINT32_MAX);
+    *v = (struct vitals){.replica = r, .envelope = e, .links = l, .peers = ps, .start_us = now};
+    v->self.snapshot_age_s = UINT32_MAX;
 }
 
 static const struct vital *find(const struct vitals *v, uint16_t id)
@@ -97,18 +94,81 @@ void vitals_watch(struct vitals *v, uint64_t now)
 static struct wire_vitals ourselves(const struct vitals *v, uint64_t now)
 {
     const struct raft *r = replica_raft(v->replica);
-    return (struct wire_vitals){.id = r->cfg.id,
-                                .version = RAFTD_VERSION_NUMBER,
-                                .fsync_p99_us = v->fsync_p99_us,
-                                .uptime_s = (uint32_t)((now - v->start_us) / 1000000),
-                                .session = STATUS_SESSIONS,
-                                .match_index = r->durable_index};
+    struct wire_vitals w = v->self;
+    w.id = r->cfg.id;
+    w.version = RAFTD_VERSION_NUMBER;
+    w.uptime_s = (uint32_t)((now - v->start_us) / 1000000);
+    w.session = STATUS_SESSIONS;
+    w.loss_in = w.loss_out = WIRE_LOSS_UNKNOWN;
+    w.match_index = r->durable_index;
+    w.applied_index = replica_applied(v->replica);
+    return w;
+}
+
+/* When that was, at least 1. */
+static uint64_t moment(uint64_t at, uint32_t ms_before)
+{
+    return max_u64(at - min_u64(at, (uint64_t)ms_before * 1000), 1);
 }
 
 static uint32_t ms_since(uint64_t now, uint64_t then)
 {
     return then == 0 ? UINT32_MAX
                      : (uint32_t)min_u64((now - min_u64(now, then)) / 1000, UINT32_MAX - 1);
+}
+
+static uint16_t permille(int32_t loss)
+{
+    return loss < 0 ? WIRE_LOSS_UNKNOWN : (uint16_t)loss;
+}
+
+static int32_t loss_of(uint16_t permille)
+{
+    return permille > 1000 ? STATUS_LOSS_UNKNOWN : permille;
+}
+
+/* The path to the peer, as this node measures it. */
+static void fill_path(const struct vitals *v, uint64_t now, const struct peer *p,
+                      struct wire_vitals *w)
+{
+    const struct link *l = &p->path.link;
+    struct status_peer s = {0};
+    envelope_status(v->envelope, p->id, &s);
+    links_peer_status(v->links, now, p->id, &s);
+    w->session = (uint8_t)s.session;
+    w->heard_ms = ms_since(now, l->has_peer ? l->peer_ts_at : 0);
+    w->rtt_us = l->rtt.has ? (uint32_t)min_u64(l->rtt.srtt_us, UINT32_MAX) : 0;
+    w->loss_in = permille(s.loss_in_permille);
+    w->loss_out = permille(s.loss_out_permille);
+}
+
+/* As leader: what the peer has of the log. */
+static void fill_log(const struct vitals *v, uint64_t now, const struct vital *row,
+                     const struct raft_peer *rp, struct wire_vitals *w)
+{
+    uint64_t took_ms = (now - row->most_at) / 1000;
+    w->match_index = rp->match_index;
+    w->lag_bytes = lag_bytes(v, rp->id);
+    w->lag_most_bytes = max_u64(row->most_bytes, w->lag_bytes);
+    if (row->most_at != 0 && took_ms != 0)
+        w->rate = (uint32_t)min_u64((w->lag_most_bytes - w->lag_bytes) * 1000 / took_ms,
+                                    UINT32_MAX);
+}
+
+/* Takes over what a member said of itself. */
+static void take_self(struct wire_vitals *to, const struct wire_vitals *w)
+{
+    to->version = w->version;
+    to->fsync_p99_us = w->fsync_p99_us;
+    to->uptime_s = w->uptime_s;
+    to->health = w->health;
+    to->drained = w->drained;
+    to->applied_index = w->applied_index;
+    to->log_bytes = w->log_bytes;
+    to->data_bytes = w->data_bytes;
+    to->keys = w->keys;
+    to->snapshot_index = w->snapshot_index;
+    to->snapshot_age_s = w->snapshot_age_s;
 }
 
 /* A row of another node: what it told of itself, what we see of it, and as leader what it has of the log. */
@@ -118,44 +178,59 @@ static struct wire_vitals seen(const struct vitals *v, uint64_t now, uint16_t id
     const struct vital *row = find(v, id);
     const struct peer *p = peers_find(v->peers, id);
     const struct raft_peer *rp = replica_peer(v->replica, id);
-    struct status_peer s = {0};
+    struct wire_vitals w = {.id = id,
+                            .heard_ms = UINT32_MAX,
+                            .snapshot_age_s = UINT32_MAX,
+                            .loss_in = WIRE_LOSS_UNKNOWN,
+                            .loss_out = WIRE_LOSS_UNKNOWN};
     row = row != NULL ? row : &none;
-    struct wire_vitals w = row->self_at != 0 ? row->w : (struct wire_vitals){0};
-    w.id = id;
+    if (row->self_at != 0)
+        take_self(&w, &row->w);
     w.age_ms = ms_since(now, row->self_at);
-    w.heard_ms = UINT32_MAX;
-    w.session = 0;
-    w.match_index = w.lag_bytes = w.lag_most_bytes = w.rate = 0;
     if (p == NULL || rp->id == 0)
         return w;
-    envelope_status(v->envelope, id, &s);
-    w.session = (uint8_t)s.session;
-    w.heard_ms = ms_since(now, p->path.link.has_peer ? p->path.link.peer_ts_at : 0);
-    if (!leads(v))
-        return w;
-    w.match_index = rp->match_index;
-    w.lag_bytes = lag_bytes(v, id);
-    w.lag_most_bytes = max_u64(row->most_bytes, w.lag_bytes);
-    uint64_t took_ms = (now - row->most_at) / 1000;
-    if (row->most_at != 0 && took_ms != 0)
-        w.rate = (uint32_t)min_u64((w.lag_most_bytes - w.lag_bytes) * 1000 / took_ms, UINT32_MAX);
+    fill_path(v, now, p, &w);
+    if (leads(v))
+        fill_log(v, now, row, rp, &w);
     return w;
 }
 
-bool vitals_tell(const struct vitals *v, uint64_t now, unsigned *i, struct wire_vitals *w)
+/* The id of another member, by its number among those; 0: there are not so many. */
+static uint16_t other_member(const struct vitals *v, unsigned number)
 {
     const struct members *m = &replica_members(v->replica)->members;
-    uint16_t self = replica_raft(v->replica)->cfg.id;
-    if ((*i)++ == 0) {
+    for (unsigned i = 0; i < m->n; i++)
+        if (m->m[i].id != replica_raft(v->replica)->cfg.id && number-- == 0)
+            return m->m[i].id;
+    return 0;
+}
+
+static unsigned other_members(const struct vitals *v)
+{
+    unsigned n = 0;
+    while (other_member(v, n) != 0)
+        n++;
+    return n;
+}
+
+bool vitals_tell(const struct vitals *v, uint64_t now, uint16_t to, unsigned i,
+                 struct wire_vitals *w)
+{
+    const struct vital *row = find(v, to);
+    unsigned n = leads(v) ? other_members(v) : 0, first = row != NULL ? row->turn : 0;
+    if (i == 0)
         *w = ourselves(v, now);
-        return true;
-    }
-    while (leads(v) && *i - 2 < m->n && m->m[*i - 2].id == self)
-        (*i)++;
-    if (!leads(v) || *i - 2 >= m->n)
-        return false;
-    *w = seen(v, now, m->m[*i - 2].id);
-    return true;
+    else if (i <= n)
+        *w = seen(v, now, other_member(v, (first + i - 1) % n));
+    return i <= n;
+}
+
+void vitals_told(struct vitals *v, uint16_t to, unsigned n)
+{
+    struct vital *row = row_of(v, to);
+    unsigned others = other_members(v);
+    if (row != NULL && n > 0 && others > 0)
+        row->turn = (row->turn + n - 1) % others;
 }
 
 void vitals_take(struct vitals *v, uint64_t now, uint16_t from, const struct wire_vitals *w)
@@ -169,9 +244,7 @@ void vitals_take(struct vitals *v, uint64_t now, uint16_t from, const struct wir
         row->w = *w;
         row->led_at = now;
     }
-    row->w.version = w->version;
-    row->w.fsync_p99_us = w->fsync_p99_us;
-    row->w.uptime_s = w->uptime_s;
+    take_self(&row->w, w);
     if (w->id == from)
         row->self_at = now;
     else if (w->age_ms != UINT32_MAX)
@@ -186,13 +259,59 @@ static const struct vital *of_leader(const struct vitals *v, uint64_t now)
     return row != NULL && row->led_at != 0 && now <= row->led_at + LASTS_US ? row : NULL;
 }
 
-/* The row of a member as of `at`; led: as the leader told it. */
+/* The row of a member as of `at`; led: as the leader told it. What this node says of itself it knows best. */
 static struct wire_vitals known(const struct vitals *v, uint64_t at, uint16_t id, bool led)
 {
     const struct vital *row = find(v, id);
-    if (led)
-        return row != NULL ? row->w : (struct wire_vitals){.heard_ms = UINT32_MAX};
-    return id == replica_raft(v->replica)->cfg.id ? ourselves(v, at) : seen(v, at, id);
+    const struct wire_vitals self = ourselves(v, at);
+    bool ours = id == self.id;
+    if (!led)
+        return ours ? self : seen(v, at, id);
+    struct wire_vitals w = row != NULL && row->led_at != 0
+                               ? row->w
+                               : (struct wire_vitals){.age_ms = UINT32_MAX,
+                                                      .heard_ms = UINT32_MAX,
+                                                      .snapshot_age_s = UINT32_MAX,
+                                                      .loss_in = WIRE_LOSS_UNKNOWN,
+                                                      .loss_out = WIRE_LOSS_UNKNOWN};
+    if (ours) {
+        take_self(&w, &self);
+        w.age_ms = 0;
+    }
+    return w;
+}
+
+static void fill_self(struct status_member *to, uint64_t at, const struct wire_vitals *w)
+{
+    to->told_us = w->age_ms == UINT32_MAX ? 0 : moment(at, w->age_ms);
+    to->health = w->health < HEALTH_COUNT ? w->health : HEALTH_UNKNOWN;
+    to->drained = w->drained;
+    to->version = w->version;
+    to->fsync_p99_us = w->fsync_p99_us;
+    to->uptime_s = w->uptime_s;
+    to->applied_index = w->applied_index;
+    to->log_bytes = w->log_bytes;
+    to->data_bytes = w->data_bytes;
+    to->keys = w->keys;
+    to->snapshot_index = w->snapshot_index;
+    to->snapshot_age_s = w->snapshot_age_s;
+}
+
+void vitals_self(struct vitals *v, struct status *s)
+{
+    v->self.health = s->health;
+    v->self.drained = s->drained != 0;
+    v->self.fsync_p99_us = (uint32_t)min_u64(s->fsync_p99_us, UINT32_MAX);
+    v->self.log_bytes = s->log_bytes;
+    v->self.data_bytes = s->data_bytes;
+    v->self.keys = s->keys;
+    v->self.snapshot_index = s->snapshot_index;
+    v->self.snapshot_age_s = s->snapshot_us == 0 ? UINT32_MAX
+                                                 : ms_since(s->now_us, s->snapshot_us) / 1000;
+    const struct wire_vitals self = ourselves(v, s->now_us);
+    for (unsigned i = 0; i < s->n_members; i++)
+        if (s->members[i].id == self.id)
+            fill_self(&s->members[i], s->now_us, &self);
 }
 
 static void fill_progress(struct status_member *to, const struct wire_vitals *w, uint64_t last)
@@ -221,12 +340,11 @@ static void fill(struct status_member *to, uint64_t at, const struct member *m,
     (void)snprintf(to->addr, sizeof to->addr, "%s%s%s", m->addr[0],
                    m->addr[1][0] != '\0' ? "," : "", m->addr[1]);
     to->session = (uint8_t)min_u64(w->session, STATUS_SESSIONS);
-    to->heard_us = w->heard_ms == UINT32_MAX
-                       ? 0
-                       : max_u64(at - min_u64(at, (uint64_t)w->heard_ms * 1000), 1);
-    to->version = w->version;
-    to->fsync_p99_us = w->fsync_p99_us;
-    to->uptime_s = w->uptime_s;
+    to->heard_us = w->heard_ms == UINT32_MAX ? 0 : moment(at, w->heard_ms);
+    to->rtt_us = w->rtt_us;
+    to->loss_in_permille = loss_of(w->loss_in);
+    to->loss_out_permille = loss_of(w->loss_out);
+    fill_self(to, at, w);
 }
 
 void vitals_status(const struct vitals *v, uint64_t now, struct status *s)
@@ -240,10 +358,11 @@ void vitals_status(const struct vitals *v, uint64_t now, struct status *s)
     s->members_led = teller != NULL || leads(v);
     s->members_index = r->members.index;
     s->n_members = m->n;
+    uint64_t last = teller != NULL ? max_u64(r->trail.last, teller->w.match_index) : r->trail.last;
     for (unsigned i = 0; i < m->n; i++) {
         struct wire_vitals w = known(v, at, m->m[i].id, teller != NULL);
         fill(&s->members[i], at, &m->m[i], &w);
-        fill_progress(&s->members[i], &w, r->trail.last);
-        s->members[i].role = m->m[i].id == r->leader ? "leader" : NULL;
+        fill_progress(&s->members[i], &w, last);
+        s->members[i].leads = m->m[i].id == r->leader;
     }
 }

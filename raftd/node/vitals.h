@@ -5,6 +5,7 @@
 
 #include "net/wire.h"
 #include "raftd/node/envelope.h"
+#include "raftd/node/links.h"
 #include "raftd/node/peer.h"
 #include "raftd/node/replica.h"
 #include "raftd/node/status.h"
@@ -16,32 +17,38 @@ struct vital {
     struct wire_vitals w;
     /* As leader: the most that it lacked since it had all, and when that was. */
     uint64_t most_bytes, most_at;
+    unsigned turn; /* among the other members, who is told to it next */
 };
 
 /* Only vitals.c looks inside. */
 struct vitals {
     const struct replica *replica;
     const struct envelope *envelope;
+    const struct links *links;
     const struct peers *peers;
     uint64_t start_us;
     uint64_t watch_at;
-    uint32_t fsync_p99_us;
+    struct wire_vitals self; /* as the newest status says */
     struct vital rows[RAFT_PEERS_MAX];
 };
 
 /* All that is passed here outlives it. */
 void vitals_init(struct vitals *v, const struct replica *r, const struct envelope *e,
-                 const struct peers *ps, uint64_t now);
+                 const struct links *l, const struct peers *ps, uint64_t now);
 
-/* See node_disk(). */
-void vitals_disk(struct vitals *v, uint64_t fsync_p99_us);
+/* See node_self(). */
+void vitals_self(struct vitals *v, struct status *s);
 
 /* Once per iteration. */
 void vitals_watch(struct vitals *v, uint64_t now);
 
-/* Gives the next row for another node: first our own, then as leader those of all members. Begin with *i
- * == 0. False: there are no more. */
-bool vitals_tell(const struct vitals *v, uint64_t now, unsigned *i, struct wire_vitals *w);
+/* Gives row number i for that node: first our own, then as leader those of the other members, beginning with
+ * the one that was next when it was told last. False: there are no more. */
+bool vitals_tell(const struct vitals *v, uint64_t now, uint16_t to, unsigned i,
+                 struct wire_vitals *w);
+
+/* So many rows were told to that node: as many as there was room for. */
+void vitals_told(struct vitals *v, uint16_t to, unsigned n);
 
 /* A row came from a peer. */
 void vitals_take(struct vitals *v, uint64_t now, uint16_t from, const struct wire_vitals *w);

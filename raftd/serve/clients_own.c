@@ -23,23 +23,28 @@ static void say_text(const void *what, struct resp_out *out)
     resp_verbatim(out, t->p, t->len);
 }
 
-static void print(FILE *out, const struct status *s, bool json, bool members, bool links)
+/* Which parts of a status are asked for. */
+enum part { STATUS_OF_NODE, STATUS_OF_MEMBERS, STATUS_OF_ALL, STATUS_OF_LINKS };
+
+static void print(FILE *out, const struct status *s, bool json, enum part part)
 {
     uint64_t now = clock_us();
-    if (links)
-        status_print_links(out, s, now);
-    else
-        (members ? status_print_members : status_print)(out, s, now, json);
+    switch (part) {
+    case STATUS_OF_NODE: status_print(out, s, now, json); break;
+    case STATUS_OF_MEMBERS: status_print_members(out, s, now, json); break;
+    case STATUS_OF_ALL: status_print_all(out, s, now, json); break;
+    case STATUS_OF_LINKS: status_print_links(out, s, now); break;
+    }
 }
 
-static enum blocked answer_status(struct conn *conn, bool json, bool members, bool links)
+static enum blocked answer_status(struct conn *conn, bool json, enum part part)
 {
     enum blocked blocked = BLOCKED_NOT;
     struct text t = {0};
     FILE *out = open_memstream(&t.p, &t.len);
     if (out != NULL) {
         rcu_enter();
-        print(out, rcu_get(conn->clients->shared->status), json, members, links);
+        print(out, rcu_get(conn->clients->shared->status), json, part);
         rcu_leave();
         atomic_store_explicit(&conn->clients->shared->status_asked, true, memory_order_relaxed);
     }
@@ -54,23 +59,27 @@ static enum blocked answer_status(struct conn *conn, bool json, bool members, bo
 
 enum blocked own_status(struct conn *conn, const struct call *call)
 {
-    bool json = false, members = false;
+    bool json = false;
+    enum part part = STATUS_OF_NODE;
     for (unsigned i = 1; i < call->argc; i++) {
-        bool j = resp_is(&call->argv[i], "json"), m = resp_is(&call->argv[i], "members");
-        json |= j;
-        members |= m;
-        if (j || m)
-            continue;
-        answer_error(conn, "ERR RAFT.STATUS takes JSON and MEMBERS");
-        return BLOCKED_NOT;
+        if (resp_is(&call->argv[i], "json")) {
+            json = true;
+        } else if (resp_is(&call->argv[i], "members")) {
+            part = STATUS_OF_MEMBERS;
+        } else if (resp_is(&call->argv[i], "all")) {
+            part = STATUS_OF_ALL;
+        } else {
+            answer_error(conn, "ERR RAFT.STATUS takes JSON, and MEMBERS or ALL");
+            return BLOCKED_NOT;
+        }
     }
-    return answer_status(conn, json, members, false);
+    return answer_status(conn, json, part);
 }
 
 enum blocked own_links(struct conn *conn, const struct call *call)
 {
     (void)call;
-    return answer_status(conn, false, false, true);
+    return answer_status(conn, false, STATUS_OF_LINKS);
 }
 
 /* --- members ---------------------------------------------------------------------------------- */

@@ -120,7 +120,7 @@ static const struct command commands[] = {
      COMMAND_ENGINE, 3, COMMAND_NO_MULTI, 1, 1, 1, .tell = tell_ok},
     {"raft.snapshot", "", "A snapshot will be written.", "raft", COMMAND_ENGINE, 1,
      COMMAND_ADMIN | COMMAND_NO_MULTI, 0, 0, 0, .run = NULL},
-    {"raft.status", "[JSON] [MEMBERS]", "What this node sees.", "raft", COMMAND_ENGINE, -1,
+    {"raft.status", "[JSON] [MEMBERS|ALL]", "What this node sees.", "raft", COMMAND_ENGINE, -1,
      COMMAND_ADMIN | COMMAND_NO_MULTI | COMMAND_GUEST, 0, 0, 0, .run = NULL},
     {"raft.timeout", "milliseconds", "Bounds every later command of this connection.", "raft",
      COMMAND_ENGINE, 2, COMMAND_FAST | COMMAND_NO_MULTI, 0, 0, 0, .run = NULL},

@@ -185,7 +185,7 @@ static void print_json(FILE *out, const struct status *s, char *words)
 bool print_links(FILE *out, char *text, bool json)
 {
     struct status s;
-    status_read(&s, text);
+    status_read(&s, text, 0);
     char *words = trouble(&s);
     if (words == NULL)
         return false;

@@ -2,6 +2,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "raftd/base/clock.h"
 #include "raftd/base/exits.h"
 #include "raftd/base/num.h"
 #include "raftd/base/say.h"
@@ -49,21 +50,20 @@ void run_links(struct tool *t, const struct args *args)
 
 /* --- is it so --------------------------------------------------------------------------------- */
 
-/* What this node last knew of itself is not enough if its main loop hangs: another may lead meanwhile. */
+/* The main loop hangs: what this node last knew of itself may be so no more, and another may lead. */
+static bool is_old(const struct status *s)
+{
+    return clock_us() >= s->now_us + ((uint64_t)s->election_timeout_ms + LATE_MS) * 1000;
+}
+
 void run_is_leader(struct tool *t, const struct args *args)
 {
-    static const char age[] = "\nage_ms=";
     struct status s;
-    uint64_t age_ms = UINT64_MAX;
-    redisReply *a = ask_status(t, NULL, false);
-    const char *at = strstr(a->str, age);
     (void)args;
-    if (at != NULL && (at += sizeof age - 1, !num_take(&at, 10, UINT64_MAX, &age_ms)))
-        age_ms = UINT64_MAX;
-    status_read(&s, a->str);
-    bool leads = s.leader != 0 && s.leader == s.id && age_ms < s.election_timeout_ms + LATE_MS;
-    freeReplyObject(a);
-    tool_end(t, leads ? RAFTCTL_EXIT_OK : RAFTCTL_EXIT_NO_KEY);
+    int code = tool_status(t, &s);
+    if (code == RAFTCTL_EXIT_OK && (s.leader == 0 || s.leader != s.id || is_old(&s)))
+        code = RAFTCTL_EXIT_NO_KEY;
+    tool_end(t, code);
 }
 
 /* Waits for the answer to a read through the leader: then there is one that a majority follows, and this

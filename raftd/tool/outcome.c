@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "raftd/base/clock.h"
 #include "raftd/base/exits.h"
 #include "raftd/base/say.h"
 #include "raftd/state/cmd.h"
@@ -216,7 +217,7 @@ int tool_status(const struct tool *t, struct status *s)
     if (code != RAFTCTL_EXIT_OK)
         return code;
     must_be(a, REDIS_REPLY_STRING, 0);
-    status_read(s, a->str);
+    status_read(s, a->str, clock_us());
     for (unsigned i = 0; i < s->n_peers; i++)
         s->peers[i].trouble = NULL; /* it goes with the answer */
     freeReplyObject(a);

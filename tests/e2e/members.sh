@@ -49,7 +49,7 @@ done
 history_stop # clients of nodes that are stopped or removed go to another one
 note "$OUT"
 [[ " $OUT " == *" failed=0 "* ]] || fail "requests failed: $OUT"
-[ "$(ctl 4 members | awk '$2 == "voter"' | wc -l)" = 3 ] || fail "not three voters: $(ctl 4 members)"
+[ "$(members_have 4 standing | grep -c voter)" = 3 ] || fail "not three voters: $(ctl 4 members)"
 wait_for 20 "word of node 1 that it is out" grep -q 'no member' "$WORK/node1.log"
 stop 1
 stop 2

@@ -9,8 +9,7 @@ KEYED=1
 
 recover() { "$RAFTD" --recover -c "$CONF" "$@"; }
 
-of() { ctl "$1" members | awk -v id="$2" '$1 == id { print $2 }'; } # NODE ID: its standing
-is() { [ "$(of "$1" "$2")" = "$3" ]; }
+is() { member_is "$1" "$2" standing "$3"; } # NODE ID STANDING
 
 cluster 3
 start_all
@@ -59,7 +58,7 @@ done
 sleep 1
 expect 0 ctl 1 put still yes
 expect 1 ctl 2 get --stale still
-[ "$(ctl 1 members | awk '$2 == "voter"' | wc -l)" = 1 ] || fail "node 1 has taken one in"
+[ "$(members_have 1 standing | grep -c voter)" = 1 ] || fail "node 1 has taken one in"
 stop 2
 stop 3
 

@@ -6,11 +6,7 @@
 . "$(dirname "$0")/../lib/cluster.sh"
 limit 120
 
-versions() { # at NODE: of all members
-    ctl "$1" members | awk 'NR == 1 { for (i = 1; i <= NF; i++) if ($i == "version") at = i }
-        $1 ~ /^[0-9]+$/ { printf "%s ", $at }'
-}
-shows() { [ "$(versions "$1")" = "$2 " ]; }
+shows() { [ "$(members_have "$1" version | xargs)" = "$2" ]; } # NODE VERSIONS, of all members
 
 [ -x "$TOOLS/raftd-next" ] || fail "no $TOOLS/raftd-next: make e2e-tools first"
 cluster 3 'election_timeout_ms = 1000'

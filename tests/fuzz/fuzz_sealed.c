@@ -503,10 +503,27 @@ static void put_lease(struct world *w, struct wire_writer *out)
     (void)wire_put_lease(out, &l);
 }
 
+/* Of itself, of us, or of another one. */
+static void put_vitals(struct world *w, struct wire_writer *out)
+{
+    struct wire_vitals v = {.id = (uint16_t)(take(w) % 4),
+                            .age_ms = (uint32_t)edge(w, 1000),
+                            .heard_ms = (uint32_t)edge(w, 1000),
+                            .uptime_s = (uint32_t)edge(w, 1),
+                            .session = take(w),
+                            .health = take(w),
+                            .loss_in = (uint16_t)edge(w, 1000),
+                            .match_index = edge(w, node_raft(w->node)->trail.last),
+                            .lag_bytes = edge(w, 1),
+                            .lag_most_bytes = edge(w, 1),
+                            .rate = (uint32_t)edge(w, 1)};
+    (void)wire_put_vitals(out, &v);
+}
+
 static void put_frame(struct world *w, unsigned slot, struct wire_writer *out)
 {
     struct liar *p = &w->liars[slot];
-    unsigned type = take(w) % 18;
+    unsigned type = take(w) % 19;
     switch (type) {
     case 0: put_msg(w, slot, RAFT_MSG_LEAD, out); break;
     case 1: put_msg(w, slot, RAFT_MSG_PROBE, out); break;
@@ -525,6 +542,7 @@ static void put_frame(struct world *w, unsigned slot, struct wire_writer *out)
     case 14: put_relay(w, p, BOOT + slot, out); break;
     case 15: put_msg(w, slot, RAFT_MSG_TRANSFER, out); break;
     case 16: put_lease(w, out); break;
+    case 17: put_vitals(w, out); break;
     default: put_unknown(out, take(w) & ~3u); break;
     }
 }

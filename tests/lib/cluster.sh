@@ -298,14 +298,15 @@ join() {
     wait_for 30 "answer of node $1" answers "$1"
 }
 
-# member_has NODE ID COLUMN: what the table of members at NODE says of member ID.
-member_has() {
-    ctl "$1" members | awk -v id="$2" -v column="$3" '
-        NR == 1 { for (i = 1; i <= NF; i++) if ($i == column) at = i }
-        $1 == id { print $at }'
+# members_have NODE NAME [ID]: what NODE knows of all members, or of member ID, a line each.
+members_have() {
+    ctl "$1" members --json | awk -v name="\"$2\":" -v id="${3:-}" '
+        $1 == "\"id\":" { at = $2 + 0 }
+        at != 0 && $1 == name && (id == "" || at == id) { gsub(/^ *"[^"]*": "?|"?,?$/, ""); print }'
 }
 
-member_is() { [ "$(member_has "$1" "$2" "$3")" = "$4" ]; } # NODE ID COLUMN VALUE
+member_has() { members_have "$1" "$3" "$2"; }              # NODE ID NAME
+member_is() { [ "$(member_has "$1" "$2" "$3")" = "$4" ]; } # NODE ID NAME VALUE
 
 # Any node that is up, but not those named.
 other_than() {

@@ -210,6 +210,7 @@ const struct golden GOLDEN[GOLDEN_FRAMES] = {
      .hex = "39000400"
             "22210000"},
     {.f.kind = WIRE_FRAME_VITALS,
+     .flags = 1,
      .f.vitals = {.id = 0x1112,
                   .age_ms = 0x21222324,
                   .version = 0x31323334,
@@ -220,18 +221,36 @@ const struct golden GOLDEN[GOLDEN_FRAMES] = {
                   .match_index = UINT64_C(0x8182838485868788),
                   .lag_bytes = UINT64_C(0x9192939495969798),
                   .lag_most_bytes = UINT64_C(0xa1a2a3a4a5a6a7a8),
-                  .rate = 0xb1b2b3b4},
-     .hex = "3b003400"
+                  .rate = 0xb1b2b3b4,
+                  .health = 0x62,
+                  .drained = true,
+                  .applied_index = UINT64_C(0xc1c2c3c4c5c6c7c8),
+                  .log_bytes = UINT64_C(0xd1d2d3d4d5d6d7d8),
+                  .data_bytes = UINT64_C(0xe1e2e3e4e5e6e7e8),
+                  .keys = UINT64_C(0x0102030405060708),
+                  .snapshot_index = UINT64_C(0x191a1b1c1d1e1f20),
+                  .snapshot_age_s = 0x292a2b2c,
+                  .rtt_us = 0x393a3b3c,
+                  .loss_in = 0x494a,
+                  .loss_out = 0x595a},
+     .hex = "3b016800"
             "8887868584838281"
             "9897969594939291"
             "a8a7a6a5a4a3a2a1"
+            "c8c7c6c5c4c3c2c1"
+            "d8d7d6d5d4d3d2d1"
+            "e8e7e6e5e4e3e2e1"
+            "0807060504030201"
+            "201f1e1d1c1b1a19"
+            "2c2b2a29"
             "24232221"
             "74737271"
             "34333231"
             "44434241"
             "54535251"
             "b4b3b2b1"
-            "12116100"},
+            "3c3b3a39"
+            "12114a495a596162"},
     {.f.kind = WIRE_FRAME_CHANGE,
      .f.change = {.number = UINT64_C(0x1112131415161718),
                   .bytes = (const uint8_t *)"abcde",

@@ -555,7 +555,7 @@ static void test_own(void **state)
         "RAFT.TIMEOUT 3600001",
         "RAFT.TRANSFER 0 1",
         "RAFT.TRANSFER 1 70000",
-        "RAFT.STATUS ALL",
+        "RAFT.STATUS EVERYTHING",
         "RAFT.MEMBER ADD 2",
         "RAFT.MEMBER ADD 2 nowhere",
         "RAFT.MEMBER ADD 2 a:1,b:2,c:3",
@@ -584,6 +584,8 @@ static void test_own(void **state)
     expect(fd, "OK");
     assert_int_equal(atomic_load(&f->shared.transfer_asked), 2 << 16);
     ask(fd, "RAFT.STATUS JSON MEMBERS");
+    expect_part(fd, "{");
+    ask(fd, "RAFT.STATUS JSON ALL");
     expect_part(fd, "{");
     ask(fd, "raft.member add 7 a:1,[::1]:2 learner");
     expect(fd, "-REFUSED 1 1 7 0 a:1 [::1]:2"); /* as the fake loop tells what it got */

@@ -1,4 +1,4 @@
-// LINK: @node raftd/serve/status_text.c tests/lib/node_one.c
+// LINK: @node @status tests/lib/node_one.c
 /* One node driven by hand, at the limits of its cached log, and with an acknowledgement of its last
  * leadership. */
 #include <setjmp.h>

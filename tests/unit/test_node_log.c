@@ -1,4 +1,4 @@
-// LINK: @node raftd/serve/status_text.c tests/lib/node_one.c
+// LINK: @node @status tests/lib/node_one.c
 /* One node driven by hand: log bytes that are replaced, fetched or refused. */
 #include <setjmp.h>
 #include <stdarg.h>

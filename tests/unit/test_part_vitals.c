@@ -4,6 +4,7 @@
 
 #include "raftd/base/num.h"
 #include "raftd/base/version.h"
+#include "raftd/node/health.h"
 #include "raftd/node/vitals.h"
 
 static struct part p;
@@ -24,6 +25,13 @@ void envelope_status(const struct envelope *e, uint16_t peer, struct status_peer
     s->session = STATUS_SESSION_ESTABLISHED;
 }
 
+void links_peer_status(const struct links *l, uint64_t now, uint16_t peer, struct status_peer *s)
+{
+    (void)l, (void)now;
+    s->loss_in_permille = peer == 2 ? 30 : STATUS_LOSS_UNKNOWN;
+    s->loss_out_permille = peer == 2 ? 1000 : STATUS_LOSS_UNKNOWN;
+}
+
 uint64_t snap_out_left(const struct snap_out *s)
 {
     (void)s;
@@ -36,8 +44,16 @@ static void start(void)
     snapshot_left = 0;
     memset(&peer2.path.link, 0, sizeof peer2.path.link);
     memset(&peer3.path.link, 0, sizeof peer3.path.link);
-    vitals_init(&v, &p.r, NULL, &all, p.now - 7 * S);
-    vitals_disk(&v, 800);
+    vitals_init(&v, &p.r, NULL, NULL, &all, p.now - 7 * S);
+    vitals_self(&v, &(struct status){.now_us = p.now,
+                                     .health = HEALTH_DISK_SLOW,
+                                     .drained = 1,
+                                     .fsync_p99_us = 800,
+                                     .log_bytes = 901,
+                                     .data_bytes = 902,
+                                     .keys = 903,
+                                     .snapshot_index = 904,
+                                     .snapshot_us = p.now - 5 * S});
 }
 
 static const struct status_member *shown(struct status *s, unsigned i)
@@ -52,6 +68,8 @@ static void hears(struct peer *peer)
 {
     peer->path.link.has_peer = true;
     peer->path.link.peer_ts_at = p.now;
+    peer->path.link.rtt.has = true;
+    peer->path.link.rtt.srtt_us = 7000;
 }
 
 /* A follower tells of itself alone, a leader of all. */
@@ -59,29 +77,71 @@ static void test_told(void **state)
 {
     (void)state;
     struct wire_vitals w;
-    unsigned i = 0;
     start();
     part_follow(&p, 2, 5, 0);
-    assert_true(vitals_tell(&v, p.now, &i, &w));
+    assert_true(vitals_tell(&v, p.now, 2, 0, &w));
     assert_true(w.id == 1 && w.fsync_p99_us == 800 && w.uptime_s == 7);
+    assert_true(w.health == HEALTH_DISK_SLOW && w.drained && w.log_bytes == 901);
+    assert_true(w.data_bytes == 902 && w.keys == 903 && w.snapshot_index == 904);
+    assert_true(w.snapshot_age_s == 5 && w.applied_index == replica_applied(&p.r));
     assert_int_equal(w.version, RAFTD_VERSION_NUMBER);
-    assert_false(vitals_tell(&v, p.now, &i, &w));
+    assert_false(vitals_tell(&v, p.now, 2, 1, &w));
     part_stop(&p);
 
     start();
     part_lead(&p);
     hears(&peer2);
-    struct wire_vitals self = {.id = 2, .version = 3, .fsync_p99_us = 4, .uptime_s = 5};
+    const struct wire_vitals self = {.id = 2,
+                                     .version = 3,
+                                     .fsync_p99_us = 4,
+                                     .uptime_s = 5,
+                                     .health = HEALTH_OK,
+                                     .drained = true,
+                                     .applied_index = 6,
+                                     .log_bytes = 7,
+                                     .data_bytes = 8,
+                                     .keys = 9,
+                                     .snapshot_index = 10,
+                                     .snapshot_age_s = 11};
+    struct wire_vitals told = self;
     vitals_take(&v, p.now, 2, &self);
     p.now += S;
-    i = 0;
-    assert_true(vitals_tell(&v, p.now, &i, &w) && w.id == 1);
-    assert_true(vitals_tell(&v, p.now, &i, &w) && w.id == 2);
-    assert_true(w.version == 3 && w.fsync_p99_us == 4 && w.uptime_s == 5 && w.age_ms == 1000);
-    assert_true(w.session == STATUS_SESSION_ESTABLISHED && w.heard_ms == 1000);
-    assert_true(vitals_tell(&v, p.now, &i, &w) && w.id == 3);
-    assert_true(w.version == 0 && w.heard_ms == UINT32_MAX);
-    assert_false(vitals_tell(&v, p.now, &i, &w));
+    assert_true(vitals_tell(&v, p.now, 2, 0, &w) && w.id == 1);
+    assert_true(vitals_tell(&v, p.now, 2, 1, &w) && w.id == 2);
+    assert_true(w.age_ms == 1000 && w.heard_ms == 1000 && w.rtt_us == 7000);
+    assert_true(w.session == STATUS_SESSION_ESTABLISHED && w.loss_in == 30 && w.loss_out == 1000);
+    told.age_ms = w.age_ms;
+    told.heard_ms = w.heard_ms;
+    told.session = w.session;
+    told.rtt_us = w.rtt_us;
+    told.loss_in = w.loss_in;
+    told.loss_out = w.loss_out;
+    told.lag_bytes = w.lag_bytes;
+    told.lag_most_bytes = w.lag_most_bytes;
+    assert_memory_equal(&w, &told, sizeof w);
+    assert_true(vitals_tell(&v, p.now, 2, 2, &w) && w.id == 3);
+    assert_true(w.version == 0 && w.heard_ms == UINT32_MAX && w.age_ms == UINT32_MAX);
+    assert_true(w.loss_in == WIRE_LOSS_UNKNOWN && w.snapshot_age_s == UINT32_MAX);
+    assert_false(vitals_tell(&v, p.now, 2, 3, &w));
+    part_stop(&p);
+}
+
+/* Those for whom there was no room come first the next time, to each node on its own. */
+static void test_turns(void **state)
+{
+    struct wire_vitals w;
+    (void)state;
+    start();
+    part_lead(&p);
+    vitals_told(&v, 2, 2); /* itself, and node 2 */
+    assert_true(vitals_tell(&v, p.now, 2, 0, &w) && w.id == 1);
+    assert_true(vitals_tell(&v, p.now, 2, 1, &w) && w.id == 3);
+    assert_true(vitals_tell(&v, p.now, 2, 2, &w) && w.id == 2);
+    assert_true(vitals_tell(&v, p.now, 3, 1, &w) && w.id == 2);
+    vitals_told(&v, 2, 1); /* nobody else */
+    assert_true(vitals_tell(&v, p.now, 2, 1, &w) && w.id == 3);
+    vitals_told(&v, 2, 3);
+    assert_true(vitals_tell(&v, p.now, 2, 1, &w) && w.id == 3);
     part_stop(&p);
 }
 
@@ -122,8 +182,7 @@ static void test_by_the_leader(void **state)
     assert_true(m->heard_us == p.now - S - S / 2);
     assert_true(m->lag_bytes == 250 && m->of_bytes == 1000 && m->percent == 75 && m->eta_s == 6);
     assert_true(s.members[1].session == STATUS_SESSIONS);
-    assert_string_equal(s.members[1].role, "leader");
-    assert_null(s.members[2].role);
+    assert_true(s.members[1].leads && !s.members[2].leads);
     p.now += 10 * S;
     (void)shown(&s, 2);
     assert_true(s.members_by == 1 && !s.members_led);
@@ -168,6 +227,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_told),
+        cmocka_unit_test(test_turns),
         cmocka_unit_test(test_by_the_leader),
         cmocka_unit_test(test_progress),
     };

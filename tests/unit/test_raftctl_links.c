@@ -1,4 +1,4 @@
-// LINK: raftd/tool/links.c raftd/serve/status_text.c @core @base
+// LINK: raftd/tool/links.c @status @core @base
 /* The table of who hears whom, what it says in words, and the same as JSON. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,4 +1,4 @@
-// LINK: raftd/tool/txn.c raftd/tool/write.c raftd/tool/outcome.c raftd/tool/client.c raftd/tool/print.c raftd/tool/stdio.c raftd/serve/status_text.c @core @base tests/lib/say_heard.c -lhiredis -Wl,--wrap=write_call,--wrap=tool_end
+// LINK: raftd/tool/txn.c raftd/tool/write.c raftd/tool/outcome.c raftd/tool/client.c raftd/tool/print.c raftd/tool/stdio.c @status @core @base raftd/base/clock.c tests/lib/say_heard.c -lhiredis -Wl,--wrap=write_call,--wrap=tool_end
 /* test_raftctl_txn.c: which command the lines of a transaction become, and what is printed of its answer. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,4 +1,4 @@
-// LINK: raftd/tool/write.c raftd/tool/outcome.c raftd/tool/client.c raftd/tool/stdio.c raftd/serve/status_text.c @core @base tests/lib/say_heard.c -lhiredis -Wl,--wrap=ctl_call,--wrap=ctl_now_ns,--wrap=nanosleep
+// LINK: raftd/tool/write.c raftd/tool/outcome.c raftd/tool/client.c raftd/tool/stdio.c @status @core @base raftd/base/clock.c tests/lib/say_heard.c -lhiredis -Wl,--wrap=ctl_call,--wrap=ctl_now_ns,--wrap=nanosleep
 /* test_raftctl_write.c: a write that gets no answer is sent again with its token, and nothing is said of
  * it that may not be so. */
 #include <setjmp.h>

@@ -192,6 +192,17 @@ static void random_frame(struct wire_frame *f, size_t type, uint64_t term, uint6
         f->vitals.lag_bytes = rnd_u64(s);
         f->vitals.lag_most_bytes = rnd_u64(s);
         f->vitals.rate = rnd_u32(s);
+        f->vitals.health = (uint8_t)rnd(s);
+        f->vitals.drained = (rnd(s) & 1) != 0;
+        f->vitals.applied_index = rnd_u64(s);
+        f->vitals.log_bytes = rnd_u64(s);
+        f->vitals.data_bytes = rnd_u64(s);
+        f->vitals.keys = rnd_u64(s);
+        f->vitals.snapshot_index = rnd_u64(s);
+        f->vitals.snapshot_age_s = rnd_u32(s);
+        f->vitals.rtt_us = rnd_u32(s);
+        f->vitals.loss_in = (uint16_t)rnd_u32(s);
+        f->vitals.loss_out = (uint16_t)rnd_u32(s);
         break;
     case WIRE_FRAME_CHANGE:
         f->change.number = rnd_u64(s);

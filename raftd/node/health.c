@@ -1,0 +1,191 @@
+/* health.c: see health.h. */
+#include "raftd/node/health.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "raftd/base/num.h"
+
+const char *health_name(enum health health)
+{
+    static const char *const names[HEALTH_COUNT] = {
+        [HEALTH_UNKNOWN] = "unknown",     [HEALTH_OK] = "ok",
+        [HEALTH_DISK_SLOW] = "disk_slow", [HEALTH_NOT_CAUGHT_UP] = "not_caught_up",
+        [HEALTH_DISK_FULL] = "disk_full", [HEALTH_IN_DOUBT] = "in_doubt",
+        [HEALTH_NO_QUORUM] = "no_quorum", [HEALTH_NO_LEADER] = "no_leader",
+        [HEALTH_NO_MEMBER] = "no_member", [HEALTH_STARTING] = "starting"};
+    return names[health < HEALTH_COUNT ? health : HEALTH_UNKNOWN];
+}
+
+uint64_t health_lag(const struct status *s)
+{
+    uint64_t committed = max_u64(s->leader_commit, s->commit_index);
+    return committed - min_u64(committed, s->applied_index);
+}
+
+/* How many voters this node hears, itself among them; of how many. */
+static unsigned voters_heard(const struct status *s, unsigned *of)
+{
+    uint64_t silent_us = (uint64_t)s->election_timeout_ms * 1000 * HEALTH_HEARD_TIMEOUTS;
+    unsigned heard = *of = s->standing == RAFT_VOTER;
+    silent_us = max_u64(silent_us, HEALTH_HEARD_US);
+    for (unsigned i = 0; i < s->n_peers; i++) {
+        const struct status_peer *p = &s->peers[i];
+        bool voter = p->standing == RAFT_VOTER;
+        *of += voter;
+        heard += voter && p->heard_us != 0 && s->now_us < p->heard_us + silent_us;
+    }
+    return heard;
+}
+
+/* The members that it knows are not those that it belongs to: maybe not yet. */
+static bool is_outside(const struct status *s)
+{
+    return s->own_standing == RAFT_STAND_UNTOLD || s->own_standing == RAFT_STAND_NO_MEMBER ||
+           s->own_standing == RAFT_STAND_OTHER;
+}
+
+static bool is_stuck(const struct status *s)
+{
+    return s->role == RAFT_LEADER && s->uncommitted_us >= STATUS_UNCOMMITTED_US;
+}
+
+/* A snapshot from the leader can wait for room, too, when no entries do. */
+static bool is_full(const struct status *s)
+{
+    return s->disk_full != 0 || (s->install_of_bytes != 0 && s->disk_free < s->disk_min_free);
+}
+
+static enum health without_leader(const struct status *s)
+{
+    unsigned of, heard = voters_heard(s, &of);
+    if (is_outside(s))
+        return HEALTH_NO_MEMBER;
+    return heard > of / 2 ? HEALTH_NO_LEADER : HEALTH_NO_QUORUM;
+}
+
+enum health health_of(const struct status *s, uint64_t lag_max)
+{
+    if (s->recovering[0] != '\0')
+        return HEALTH_STARTING;
+    if (s->leader == 0)
+        return without_leader(s);
+    if (is_stuck(s))
+        return HEALTH_NO_QUORUM;
+    if (s->doubt != STATUS_DOUBT_NONE || s->differs_index != 0)
+        return HEALTH_IN_DOUBT;
+    if (is_full(s) || s->log_full != 0)
+        return HEALTH_DISK_FULL;
+    if (is_outside(s) || s->install_of_bytes != 0 || s->local_reads == 0 || health_lag(s) > lag_max)
+        return HEALTH_NOT_CAUGHT_UP;
+    if (s->disk_slow != 0 || s->disk_pending_us >= HEALTH_DISK_HANGS_US)
+        return HEALTH_DISK_SLOW;
+    return HEALTH_OK;
+}
+
+#define SAY(s, ...) (void)snprintf((s)->health_why, sizeof(s)->health_why, __VA_ARGS__)
+
+static void say_alone(struct status *s)
+{
+    unsigned of, heard = voters_heard(s, &of);
+    if (is_stuck(s))
+        SAY(s,
+            "this node leads, and a majority of the disks has not written for %" PRIu64
+            " s: see which nodes lag in raftctl members, and whether their disks are full, slow "
+            "or failing",
+            s->uncommitted_us / 1000000);
+    else
+        SAY(s,
+            "%u of %u voters are heard, this node among them, and %u are needed: see whether "
+            "the others run, and raftctl links",
+            heard, of, of / 2 + 1);
+}
+
+static void say_doubt(struct status *s)
+{
+    if (s->differs_index != 0)
+        SAY(s,
+            "the state as of entry %" PRIu64
+            " differs from another node's, so this one serves nothing: start the nodes that "
+            "are down, then it is counted which one is right",
+            s->differs_index);
+    else
+        SAY(s,
+            "this node has less than it had promised%s, and counts again when it has all that "
+            "was committed: nothing to do while a leader is there, then see to its disk",
+            s->doubt == STATUS_DOUBT_DAMAGED ? ", for its log was damaged" : "");
+}
+
+static void say_full(struct status *s)
+{
+    SAY(s, "%s",
+        is_full(s) ? "the file system of data_dir is full, and new writes wait: make room"
+                   : "the log has reached log_max_bytes and no snapshot could be written that "
+                     "lets it go: make room, or raise log_max_bytes");
+}
+
+static void say_behind(struct status *s)
+{
+    if (s->install_of_bytes != 0)
+        SAY(s,
+            "a snapshot comes from the leader, %" PRIu64 " of %" PRIu64
+            " bytes are here: wait for it",
+            s->install_bytes, s->install_of_bytes);
+    else
+        SAY(s,
+            "%" PRIu64 " committed entries are not applied here yet: wait, and if this does "
+            "not get less, see the links and the disk of this node",
+            health_lag(s));
+}
+
+static void say_slow(struct status *s)
+{
+    if (s->disk_pending_us >= HEALTH_DISK_HANGS_US)
+        SAY(s,
+            "the disk has been at one write for %" PRIu64 " ms: see what else uses it, and "
+            "whether it fails",
+            s->disk_pending_us / 1000);
+    else
+        SAY(s,
+            "within two minutes the disk took over half of election_timeout_ms for more than "
+            "one write in a hundred (99 %% took up to %" PRIu64
+            " ms): use a faster one, or raise election_timeout_ms (%" PRIu32 ")",
+            s->fsync_p99_us / 1000, s->election_timeout_ms);
+}
+
+static void say_why(struct status *s)
+{
+    switch ((enum health)s->health) {
+    case HEALTH_UNKNOWN:
+    case HEALTH_COUNT: break;
+    case HEALTH_OK:
+        if (s->leader == s->id)
+            SAY(s, "this node leads");
+        else
+            SAY(s, "node %u leads, and this node follows it", s->leader);
+        break;
+    case HEALTH_DISK_SLOW: say_slow(s); break;
+    case HEALTH_NOT_CAUGHT_UP: say_behind(s); break;
+    case HEALTH_DISK_FULL: say_full(s); break;
+    case HEALTH_IN_DOUBT: say_doubt(s); break;
+    case HEALTH_NO_QUORUM: say_alone(s); break;
+    case HEALTH_NO_LEADER:
+        SAY(s,
+            "no leader is known, though a majority is heard: an election takes a moment; if this "
+            "lasts, see last_election and advice of raftctl status");
+        break;
+    case HEALTH_NO_MEMBER:
+        SAY(s, "this node is no member, and takes part in nothing: raftctl member add or replace, "
+               "at a member, takes it in; else stop it");
+        break;
+    case HEALTH_STARTING:
+        SAY(s, "the daemon has just started, and is at this: %s: wait for it", s->recovering);
+        break;
+    }
+}
+
+void health_fill(struct status *s, uint64_t lag_max)
+{
+    s->health = (uint8_t)health_of(s, lag_max);
+    say_why(s);
+}
