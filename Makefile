@@ -107,7 +107,7 @@ UNITS := $(basename $(notdir $(wildcard tests/unit/test_*.c)))
 BENCHES := $(basename $(notdir $(wildcard tests/bench/*.c)))
 E2E_TOOLS := $(basename $(notdir $(wildcard tests/e2e/*.c)))
 FUZZERS := $(basename $(notdir $(wildcard tests/fuzz/fuzz_*.c)))
-SCRIPTS := .ci/run tests/check tests/cov tests/cross tests/house $(wildcard raftd/raftctl.bash tests/demo tests/bench/bench tests/bench/bench-loss tests/bench/flood tests/bench/disk tests/bench/wear tests/bench/slow-link tests/bench/members tests/mutants/put tests/mutants/run tests/*/*.sh)
+SCRIPTS := .ci/run tests/check tests/cov tests/cross tests/house $(wildcard raftd/raftctl.bash raftd/dist/floating-ip tests/demo tests/bench/bench tests/bench/bench-loss tests/bench/flood tests/bench/disk tests/bench/wear tests/bench/slow-link tests/bench/members tests/mutants/put tests/mutants/run tests/*/*.sh)
 
 DAEMON_LIBS := -lev -lurcu-memb -lurcu-cds -lurcu-common -lsodium
 
@@ -341,7 +341,7 @@ clean:
 
 BUILD_PACKAGES := gcc make libc6-dev libev-dev liburcu-dev libsodium-dev libhiredis-dev
 TEST_PACKAGES := libcmocka-dev patch gcovr clang libclang-rt-dev llvm clang-format clang-tidy cppcheck valgrind \
-  strace iproute2 nftables mandoc musl-tools binutils redis-tools python3-redis lua-redis lua5.1 node-redis netcat-openbsd zsh
+  strace iproute2 iputils-arping nftables mandoc musl-tools binutils redis-tools python3-redis lua-redis lua5.1 node-redis netcat-openbsd zsh
 # What is missing is installed: by root, or by sudo, which must not ask for a password where nobody can
 # type it. DEPS=0: it is only named.
 deps-build: PACKAGES := $(BUILD_PACKAGES)

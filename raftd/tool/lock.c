@@ -5,12 +5,15 @@
  * is killed (SIGKILL) while the lock can't be another's yet. The clock goes on while the machine sleeps.
  */
 #include <errno.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -18,6 +21,7 @@
 #include "raftd/base/exits.h"
 #include "raftd/base/num.h"
 #include "raftd/base/say.h"
+#include "raftd/tool/child.h"
 #include "raftd/tool/raftctl.h"
 
 enum {
@@ -27,7 +31,9 @@ enum {
     AGAIN_MS = 200, /* between two tries to reach the daemon */
     WORD_MAX_BYTES = 256, /* the daemon takes no longer one */
     WAIT_MAX_MS = 24 * 3600 * 1000,
-    LOOK_MS = 1000, /* how often a published key is looked at */
+    LOOK_MS = 1000,    /* how often a published key is looked at */
+    TELL_MS = 1000,    /* how often a program is told until when the lock is held, at least */
+    TELL_PATIENCE = 2, /* a program that takes no line for so many times the lease hangs */
 };
 
 /* A lock, or a key that is published, and the program that goes with it. */
@@ -38,6 +44,7 @@ struct hold {
     bool connected;
     bool met; /* the daemon, at least once */
     char fence[24];
+    uint64_t held_ns;  /* when that question was sent of which the answer said that we hold it */
     uint64_t until_ns; /* we hold it, by our clock */
     uint64_t lease_ns; /* how much was left when we were told last */
     uint64_t asked_ns; /* when the question was sent that is not answered; 0: there is none */
@@ -45,6 +52,8 @@ struct hold {
     bool lost;         /* the program has been told to end */
     int ends_by;       /* a signal that was sent to us, or 0 */
     int signals;       /* of which this tells */
+    int told;          /* what the program has as its standard input, or -1 */
+    uint64_t taken_ns; /* the program had taken all of it by then */
     pid_t child;
     bool
         group; /* it has a process group of its own: all of that gets our signals. In the foreground of a
@@ -102,8 +111,11 @@ static bool take_lease(struct hold *h, const redisReply *a, uint64_t sent_ns)
         return false;
     (void)snprintf(h->fence, sizeof h->fence, "%lld", a->element[0]->integer);
     h->lease_ns = (uint64_t)a->element[1]->integer * MS;
+    h->held_ns = sent_ns;
     h->until_ns = sent_ns + h->lease_ns;
     h->ask_ns = sent_ns + h->lease_ns / TERM_PART;
+    if ((h->args->flags & ARG_TELL) != 0)
+        h->ask_ns = min_u64(h->ask_ns, sent_ns + (uint64_t)TELL_MS * MS);
     return true;
 }
 
@@ -175,29 +187,28 @@ static void pause_for(unsigned ms)
 
 /* --- keeping it --------------------------------------------------------------------------------- */
 
+/* The program is killed then. */
+static uint64_t kill_at(const struct hold *h)
+{
+    return h->until_ns - (uint64_t)KILL_BEFORE_MS * MS;
+}
+
 static void start_child(struct hold *h)
 {
-    sigset_t none;
-    pid_t us = getpid();
+    int ends[2] = {STDIN_FILENO, -1};
+    if ((h->args->flags & ARG_TELL) != 0 &&
+        socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0)
+        say_fatal(RAFTCTL_EXIT_INTERNAL, "socketpair: %s", strerror(errno));
+    h->told = ends[1];
+    h->taken_ns = now_ns();
     h->lost = false;
     h->group = tcgetpgrp(STDIN_FILENO) != getpgrp();
-    h->child = fork();
-    if (h->child < 0)
-        say_fatal(RAFTCTL_EXIT_INTERNAL, "cannot start a program: %s", strerror(errno));
-    if (h->group)
-        (void)setpgid(h->child, h->child); /* both of us do: nobody waits for the other */
-    if (h->child > 0)
-        return;
-    (void)sigemptyset(&none);
-    (void)sigprocmask(SIG_SETMASK, &none, NULL);
-    (void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* it must not go on without us */
-    if (getppid() != us)
-        _exit(RAFTCTL_EXIT_INTERNAL);
-    if (h->fence[0] != '\0' && setenv("RAFTD_FENCE", h->fence, 1) != 0)
-        _exit(RAFTCTL_EXIT_INTERNAL);
-    (void)execvp(h->args->argv[0], h->args->argv);
-    say_error("%s: %s", h->args->argv[0], strerror(errno));
-    _exit(errno == ENOENT ? 127 : 126);
+    if (setenv("RAFTD_FENCE", h->fence, 1) != 0)
+        say_fatal(RAFTCTL_EXIT_INTERNAL, "out of memory");
+    h->child = child_start(
+        &(struct child_how){.argv = h->args->argv, .in = ends[0], .group = h->group});
+    if (h->told >= 0)
+        close(ends[0]);
 }
 
 static void send_signal(const struct hold *h, int number)
@@ -215,6 +226,25 @@ static void lose(struct hold *h, const char *why)
     send_signal(h, SIGTERM);
 }
 
+/* Tells the program when the lock was surely held, and until when it is. One that has not taken the last line
+ * is told nothing; one that takes none for long hangs, and would keep the lock for ever. */
+static void tell(struct hold *h)
+{
+    int untaken = 0;
+    char line[48];
+    if (h->told < 0 || h->lost || ioctl(h->told, SIOCOUTQ, &untaken) != 0)
+        return;
+    uint64_t now = now_ns();
+    if (untaken == 0) {
+        h->taken_ns = now;
+        int len = snprintf(line, sizeof line, "%" PRIu64 " %" PRIu64 "\n", h->held_ns / MS,
+                           kill_at(h) / MS);
+        (void)send(h->told, line, (size_t)len, MSG_NOSIGNAL | MSG_DONTWAIT);
+    } else if (now - h->taken_ns > TELL_PATIENCE * h->lease_ns) {
+        lose(h, "the program hangs");
+    }
+}
+
 /* Something came from the daemon. */
 static void on_answer(struct hold *h)
 {
@@ -229,6 +259,7 @@ static void on_answer(struct hold *h)
     }
     if (!h->lost && !take_lease(h, a, h->asked_ns))
         lose(h, "the lock is not held any more");
+    tell(h);
     h->asked_ns = 0;
     freeReplyObject(a);
 }
@@ -248,7 +279,7 @@ static void ask_again(struct hold *h)
 static int due(struct hold *h)
 {
     uint64_t now = now_ns();
-    uint64_t kill_ns = h->until_ns - (uint64_t)KILL_BEFORE_MS * MS;
+    uint64_t kill_ns = kill_at(h);
     uint64_t term_ns = kill_ns - h->lease_ns / TERM_PART;
     if (!h->lost && now >= term_ns)
         lose(h, "the daemon does not say that the lock is held");
@@ -338,12 +369,15 @@ static int run_with_lock(struct hold *h)
 {
     block_signals(SIG_BLOCK);
     start_child(h);
+    tell(h);
     int how = watch_child(h);
+    if (h->told >= 0)
+        close(h->told);
     give_back(h);
     block_signals(SIG_UNBLOCK);
     if (h->lost && h->ends_by == 0)
         return RAFTCTL_EXIT_NOT_HELD;
-    return WIFEXITED(how) ? WEXITSTATUS(how) : 128 + WTERMSIG(how);
+    return child_code(how);
 }
 
 void run_lock(struct tool *t, const struct args *a)
@@ -384,6 +418,18 @@ void run_elect(struct tool *t, const struct args *a)
             tool_end(t, code);
         disconnect(&h);
     }
+}
+
+void run_before(struct tool *t, const struct args *a)
+{
+    uint64_t until_ms;
+    if (a->argc == 0 || !num_parse(a->words[0].at, 0, INT64_MAX / 1000, &until_ms))
+        say_fatal(RAFTCTL_EXIT_USAGE, "milliseconds since boot, and behind -- a program");
+    if (!child_ends_at(until_ms * 1000)) {
+        say_error("the time is over: the program is not run");
+        tool_end(t, RAFTCTL_EXIT_NOT_HELD);
+    }
+    child_become(a->argv, environ);
 }
 
 void run_leader(struct tool *t, const struct args *a)

@@ -47,6 +47,7 @@ static const struct option options[] = {
     {"if-value", required_argument, NULL, OPT_FLAGS + ARG_IF_VALUE},
     {"try", no_argument, NULL, OPT_FLAGS + ARG_TRY},
     {"wait", required_argument, NULL, OPT_FLAGS + ARG_WAIT},
+    {"tell", no_argument, NULL, OPT_FLAGS + ARG_TELL},
     {"if-rev", required_argument, NULL, OPT_FLAGS + ARG_IF_REV},
     {NULL, 0, NULL, 0},
 };
@@ -64,7 +65,8 @@ struct command {
         LAST_AS_IS,  /* its last argument may be anything, even what looks like an option; one that
                            may be missing, any number */
         OWN_OPTIONS, /* it reads itself what stands behind its name */
-        THEN_A_COMMAND, /* behind -- stands the line of a program that it runs */
+        THEN_A_COMMAND,       /* behind -- stands the line of a program that it runs */
+        ALONE_THEN_A_COMMAND, /* both */
     } how;
 };
 
@@ -93,14 +95,19 @@ static const struct command commands[] = {
     {"txn", " [--json]", txn_what, run_txn, 0, 0, ARG_JSON, PLAIN},
     {"outcome", " [--json] TOKEN", "print what became of a write that ended with exit code 5",
      run_outcome, 1, 1, ARG_JSON, PLAIN},
-    {"lock", " [-n | -w SECONDS] NAME -- PROGRAM [ARG]...",
+    {"lock", " [-n | -w SECONDS] [--tell] NAME -- PROGRAM [ARG]...",
      "run PROGRAM while it holds the lock NAME, its fence in RAFTD_FENCE;\n"
-     "          the exit code is the program's, or 13 (-n: does not wait for it)",
-     run_lock, 1, 1, ARG_TRY | ARG_WAIT | ARG_ESCAPED, THEN_A_COMMAND},
-    {"elect", " NAME [VALUE] -- PROGRAM [ARG]...",
+     "          the exit code is the program's, or 13 (-n: does not wait for it;\n"
+     "          --tell: the program reads until when the lock is held)",
+     run_lock, 1, 1, ARG_TRY | ARG_WAIT | ARG_TELL | ARG_ESCAPED, THEN_A_COMMAND},
+    {"elect", " [--tell] NAME [VALUE] -- PROGRAM [ARG]...",
      "run PROGRAM while it holds the lock NAME, again and again until it\n"
      "          ends by itself; raftctl leader prints VALUE",
-     run_elect, 1, 2, ARG_ESCAPED, THEN_A_COMMAND},
+     run_elect, 1, 2, ARG_TELL | ARG_ESCAPED, THEN_A_COMMAND},
+    {"before", " MILLISECONDS -- PROGRAM [ARG]...",
+     "run PROGRAM, which is killed at that time since boot, even if it\n"
+     "          was stopped until then",
+     run_before, 1, 1, 0, ALONE_THEN_A_COMMAND},
     {"leader", " NAME", "print who holds the lock NAME, as this node knows it", run_leader, 1, 1,
      ARG_ESCAPED, PLAIN},
     {"publish", " KEY VALUE", "set KEY, which is deleted when this process ends", run_publish, 2, 2,
@@ -350,7 +357,8 @@ static void parse_line(struct tool *t, struct line *l, int argc, char **argv)
             (l->command->words_min > l->args.n_words || is_addend(argv[optind])))
             take_word(l, argv[optind++]);
     }
-    if (l->command != NULL && l->command->how == THEN_A_COMMAND) {
+    if (l->command != NULL &&
+        (l->command->how == THEN_A_COMMAND || l->command->how == ALONE_THEN_A_COMMAND)) {
         l->args.argc = argc - optind;
         l->args.argv = argv + optind;
         return;
@@ -402,7 +410,7 @@ static void run_line(struct tool *t, struct line *l)
         undo_word(l->command, &l->args.words[i]);
     for (int i = 0; l->args.flags & ARG_ESCAPED && i < VALUES; i++)
         undo_word(l->command, &l->args.values[i]);
-    if (l->command->how != ALONE)
+    if (l->command->how != ALONE && l->command->how != ALONE_THEN_A_COMMAND)
         find_socket(t, l->conf, l->socket, l->id);
     l->command->run(t, &l->args);
 }

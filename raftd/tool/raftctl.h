@@ -45,6 +45,7 @@ enum {
     ARG_PREFIX = 1 << 19,
     ARG_IF_ABSENT = 1 << 20,
     ARG_TRY = 1 << 21,
+    ARG_TELL = 1 << 22,
 };
 
 /* Bytes of the command line; a zero stands behind them. */
@@ -201,6 +202,7 @@ int wait_for_key(struct tool *t, const struct word *key, const struct word *valu
 /* lock.c */
 void run_lock(struct tool *t, const struct args *a);
 void run_elect(struct tool *t, const struct args *a);
+void run_before(struct tool *t, const struct args *a);
 void run_leader(struct tool *t, const struct args *a);
 void run_publish(struct tool *t, const struct args *a);
 

@@ -10,12 +10,12 @@
 #include "raftd/base/exits.h"
 #include "raftd/base/num.h"
 #include "raftd/base/say.h"
+#include "raftd/tool/child.h"
 #include "raftd/tool/raftctl.h"
 
 enum {
     PAUSE_MS = 200,            /* between two tries to connect again */
     PATIENCE_MS = 3600 * 1000, /* then a silent connection is listened to anew */
-    EXEC_FAILED = 127,         /* as a shell's */
 };
 
 const char watch_usage[] = " [-r REVISION] [--exec CMD] [PREFIX]";
@@ -28,10 +28,10 @@ struct watching {
     struct tool *t;
     const void *prefix;
     size_t prefix_len;
-    const char *exec; /* NULL: changes are printed */
-    uint64_t from;    /* revision that is told next, or goes on; 0: the daemon's next one */
-    unsigned done;    /* changes of it that were told */
-    unsigned again;   /* of those, how many this connection will still repeat */
+    char *exec;     /* NULL: changes are printed */
+    uint64_t from;  /* revision that is told next, or goes on; 0: the daemon's next one */
+    unsigned done;  /* changes of it that were told */
+    unsigned again; /* of those, how many this connection will still repeat */
 };
 
 struct change {
@@ -128,20 +128,16 @@ static void run_exec(const struct watching *w, const struct change *c)
 {
     int fd = value_fd(c->value), status = 0;
     tell_in_environment(c);
-    pid_t child = fork();
-    if (child == 0) {
-        if (dup2(fd, STDIN_FILENO) == STDIN_FILENO)
-            (void)execl("/bin/sh", "sh", "-c", w->exec, (char *)NULL);
-        _exit(EXEC_FAILED);
-    }
+    char command[] = "-c", shell[] = "/bin/sh", *argv[] = {shell, command, w->exec, NULL};
+    pid_t child = child_start(&(struct child_how){.argv = argv, .in = fd});
     close(fd);
-    if (child < 0 || waitpid(child, &status, 0) != child)
+    if (waitpid(child, &status, 0) != child)
         say_fatal(RAFTCTL_EXIT_INTERNAL, "the command can't be run");
     if (status == 0)
         return;
     say_error("the command failed at revision %" PRIu64 ": go on with -r %" PRIu64, c->revision,
               c->revision);
-    tool_end(w->t, WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
+    tool_end(w->t, child_code(status));
 }
 
 static void take(struct watching *w, const struct change *c)

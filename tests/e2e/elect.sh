@@ -49,6 +49,9 @@ expect 1 ctl 1 leader job
 says 'nobody'
 expect 5 ctl 1 lock job -- bash -c 'exit 5'
 expect 127 ctl 1 lock job -- "$WORK/none"
+expect 2 "$RAFTCTL" before soon -- true
+expect 13 "$RAFTCTL" before 1 -- true
+says 'time is over'
 expect 143 ctl 1 lock job -- bash -c 'kill -TERM $$'
 
 # --- one after the other ---
@@ -97,6 +100,25 @@ wait_for 20 "second term" told 'begin elected'
 : >"$WORK/elected.done"
 ends_with 3 "$elected"
 note "a daemon that is gone: all that was started has ended, and it is elected again"
+
+# --- a program that is told ---
+cat >"$WORK/listener" <<END
+#!/bin/bash
+# Writes down how old what it is told is, and for how long it counts; then hangs.
+for i in 1 2 3; do
+    read -r asked until
+    read -r up _ </proc/uptime
+    echo "\$((\${up/./}0 - asked)) \$((until - asked))" >>"$WORK/leases"
+done
+kill -STOP \$\$
+END
+chmod +x "$WORK/listener"
+tool "$third" lock --tell told -- "$WORK/listener"
+ends_with 13 "$TOOL_PID"
+grep -q 'the program hangs' "$WORK/err.lock" || fail "not the reason: $(cat "$WORK/err.lock")"
+awk '$1 > 1000 || $2 < 1000 || $2 > 1900 { exit 1 } END { exit NR != 3 }' "$WORK/leases" ||
+    fail "told when, and for how long, of a lease of 2000 ms: $(cat "$WORK/leases")"
+note "a program is told until when the lock is held, and ended if it hangs"
 
 # --- presence ---
 is_there() { [ "$(ctl "$LEADER" --timeout 1 get alive 2>/dev/null)" = yes ]; }

@@ -1,4 +1,4 @@
-// LINK: raftd/tool/watch.c raftd/tool/print.c raftd/tool/stdio.c raftd/base/json.c raftd/base/num.c raftd/base/say.c -lhiredis
+// LINK: raftd/tool/watch.c raftd/tool/child.c raftd/base/clock.c raftd/tool/print.c raftd/tool/stdio.c raftd/base/json.c raftd/base/num.c raftd/base/say.c -lhiredis
 /* test_raftctl_watch.c: over one connection after the other, each change is printed once. */
 #include <setjmp.h>
 #include <stdarg.h>

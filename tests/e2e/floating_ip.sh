@@ -1,0 +1,132 @@
+#!/bin/bash
+# raftd/dist/floating-ip on three hosts: an address is never on two of them, whoever ends, hangs or is cut off, and
+# comes to another one in time; neighbours are told.
+# shellcheck source=/dev/null
+. "$(dirname "$0")/../lib/cluster.sh"
+. "$(dirname "$0")/../lib/netns.sh"
+limit 240
+
+ADDRESS=10.77.0.100
+WAIT=6    # seconds, as in floating-ip
+LEASE=6   # likewise, as in the configuration
+RETRY=5   # what elections, looks at the lock and a busy machine may add
+command -v arping >/dev/null || skip "no arping"
+hosts 3
+cluster 3 "lease_ms = $((LEASE * 1000))"
+start_all
+wait_leader
+tool=$(realpath "$RAFTCTL")
+declare -A BOX=() IN=() # host -> floating-ip's process, and one that only stays there
+
+box() { # HOST
+    # shellcheck disable=SC2086 # a command and its options
+    ${ON[$1]} env RAFTCTL="$tool -s $WORK/node$1.sock" raftd/dist/floating-ip "$ADDRESS/24" eth0 2>>"$WORK/box.$1" &
+    BOX[$1]=$!
+}
+
+# The script itself, which raftctl runs.
+script_of() { cat "/proc/${BOX[$1]}/task/${BOX[$1]}/children"; }
+
+# Looks at all hosts in turn. Who has it before and behind a look at another one has it at that look, too. Each
+# change is written down: the time in ms, and a 1 or 0 for each host.
+watch_all() {
+    local i j text line='' last=''
+    local -A now=([1]=0 [2]=0 [3]=0) before=()
+    while :; do
+        for i in 1 2 3; do before[$i]=${now[$i]}; done
+        for i in 1 2 3; do
+            IFS= read -rd '' text <"/proc/${IN[$i]}/net/fib_trie" || :
+            now[$i]=0
+            [[ $text != *"$ADDRESS"* ]] || now[$i]=1
+            for ((j = i + 1; j <= 3; j++)); do
+                [ "${before[$i]}${before[$j]}${now[$i]}" != 111 ] || echo "$i and $j" >>"$WORK/both"
+            done
+        done
+        line="${now[1]} ${now[2]} ${now[3]}"
+        [ "$line" = "$last" ] || echo "$((${EPOCHREALTIME/[.,]/} / 1000)) $line" >>"$WORK/seen"
+        last=$line
+        read -rt 0.01 <>"$WORK/nothing" || :
+    done
+}
+
+on_box() { [[ $(tail -n 1 "$WORK/seen") == *" $1" ]]; }
+one_of() { on_box "1 0 0" || on_box "0 1 0" || on_box "0 0 1"; }
+where() { tail -n 1 "$WORK/seen" | awk '{ for (i = 2; i <= 4; i++) if ($i == 1) print i - 1 }'; }
+not_on() { one_of && [ "$(where)" != "$1" ]; }
+# The address leaves the holder and comes to another one within so many seconds.
+moves() { # SECONDS WHY
+    local from=$HOLDER since
+    since=$(now_ms)
+    wait_for "$1" "other box: $2" not_on "$from"
+    HOLDER=$(where)
+    note "$2: from box $from to $HOLDER in $(($(now_ms) - since)) ms"
+    [ ! -e "$WORK/both" ] || fail "$2: the address was on two boxes: $(sort "$WORK/both" | uniq -c)"
+}
+announced() { on "$1" nft list counter arp told seen | grep -q 'packets [1-9]'; }
+
+mkfifo "$WORK/nothing"
+for i in 1 2 3; do
+    ${ON[$i]} sleep 1000 &
+    IN[$i]=$!
+    HELPERS+=("$!")
+    on "$i" nft "add table arp told; add counter arp told seen; add chain arp told in { type filter hook input priority 0; };
+        add rule arp told in arp saddr ip $ADDRESS arp daddr ip $ADDRESS counter name seen"
+done
+until [ -r "/proc/${IN[3]}/net/fib_trie" ]; do sleep 0.02; done
+watch_all &
+HELPERS+=("$!")
+
+for i in 1 2 3; do
+    box "$i"
+    HELPERS+=("$!")
+done
+wait_for $((RETRY + 2)) "box with the address" one_of
+HOLDER=$(where)
+wait_for 5 "announcement" announced "$((HOLDER % 3 + 1))"
+note "box $HOLDER has it; the others were told"
+
+# Ended in order: nobody has to wait.
+kill -TERM "${BOX[$HOLDER]}"
+moves "$RETRY" "floating-ip is stopped"
+
+# Killed, with what it has started: nobody says that the address is gone.
+kill -KILL "${BOX[$HOLDER]}"
+moves $((WAIT + RETRY)) "kill -9 of raftctl"
+
+if [ -n "${LONG-}" ]; then
+    for i in 1 2 3; do
+        kill -0 "${BOX[$i]}" 2>/dev/null || { wait "${BOX[$i]}" || :; box "$i" && HELPERS+=("$!"); }
+    done
+    sleep 1
+    kill -KILL "$(script_of "$HOLDER")"
+    old=$HOLDER
+    moves $((WAIT + RETRY)) "kill -9 of the script"
+    wait "${BOX[$old]}" || :
+    box "$old"
+    HELPERS+=("$!")
+
+    pause "$HOLDER"
+    old=$HOLDER
+    moves $((LEASE + WAIT + RETRY)) "raftd hangs"
+    resume "$old"
+
+    script=$(script_of "$HOLDER")
+    kill -STOP "$script"
+    moves $((3 * LEASE + WAIT + RETRY)) "the script hangs"
+
+    cut_off "$HOLDER"
+    moves $((LEASE + WAIT + RETRY)) "the box is cut off"
+    heal
+
+    # All of it hangs, until another one has the address.
+    hung="${PID[$HOLDER]} ${BOX[$HOLDER]} $(script_of "$HOLDER")"
+    # shellcheck disable=SC2086 # processes
+    kill -STOP $hung
+    moves $((LEASE + WAIT + RETRY)) "raftd, raftctl and the script hang"
+    # shellcheck disable=SC2086
+    kill -CONT $hung
+    sleep 3
+    one_of || fail "it is on $(tail -n 1 "$WORK/seen")"
+fi
+[ ! -e "$WORK/both" ] || fail "the address was on two boxes: $(sort "$WORK/both" | uniq -c)"
+finish "one address on one box at a time"
