@@ -122,7 +122,7 @@ $(B)/raftd: $(call objs,$(DAEMON_SRCS))
 
 $(B)/raftctl: $(call objs,$(CTL_SRCS))
 	$(say) LINK $@
-	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ -lhiredis -lsodium $(ATOMIC_LIB)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ -lhiredis -lsodium -lm $(ATOMIC_LIB)
 
 objects: $(call objs,$(SRCS))
 unit-objects: $(UNITS:%=$(O)/tests/unit/%.o)

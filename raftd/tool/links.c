@@ -8,8 +8,6 @@
 #include "raftd/serve/status_text.h"
 #include "raftd/tool/raftctl.h"
 
-enum { LOSS_WORTH_WORDS = 5 /* percent; less is usual on radio links */ };
-
 /* That node, of which the daemon says what keeps it apart; NULL: nothing does. */
 static const struct status_peer *trouble_of(const struct status *s, uint16_t id)
 {
@@ -69,7 +67,7 @@ static void tell_node(const struct status *s, unsigned i, FILE *out)
 static void tell_pair(const struct status *s, unsigned i, unsigned k, FILE *out)
 {
     uint8_t heard = s->links[i].heard[k], back = s->links[k].heard[i];
-    if (heard <= STATUS_LINK_HEARD_MAX && heard >= LOSS_WORTH_WORDS)
+    if (heard <= STATUS_LINK_HEARD_MAX && heard >= LINKS_LOSS_TOLD)
         fprintf(out, "node %u loses %u %% of what node %u sends\n", s->links[i].id, heard,
                 s->links[k].id);
     if (heard != STATUS_LINK_SILENT || deaf(s, i) || unheard(s, k))
@@ -80,8 +78,7 @@ static void tell_pair(const struct status *s, unsigned i, unsigned k, FILE *out)
         fprintf(out, "nodes %u and %u do not hear each other\n", s->links[i].id, s->links[k].id);
 }
 
-/* What is wrong, a line each, to be freed; NULL without memory. */
-static char *trouble(const struct status *s)
+char *links_trouble(const struct status *s)
 {
     char *text = NULL;
     size_t size;
@@ -186,7 +183,7 @@ bool print_links(FILE *out, char *text, bool json)
 {
     struct status s;
     status_read(&s, text, 0);
-    char *words = trouble(&s);
+    char *words = links_trouble(&s);
     if (words == NULL)
         return false;
     if (json)

@@ -124,6 +124,12 @@ static const struct command commands[] = {
     {"wait", wait_usage, wait_what, run_wait, 1, 1, ARG_ESCAPED, PLAIN},
     {"links", " [--json]", "print which node hears which, as this node knows it", run_links, 0, 0,
      ARG_JSON, PLAIN},
+    {"top", "", "show the cluster on a screen that is kept up to date; q ends it", run_top, 0, 0, 0,
+     PLAIN},
+    {"report", "",
+     "print the state of the cluster as a page of HTML, without its keys\n"
+     "          and values",
+     run_report, 0, 0, 0, PLAIN},
     {"members", " [--json]",
      "print the members of the cluster and how they are, as the leader or\n"
      "          this node knows it",

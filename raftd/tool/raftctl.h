@@ -162,6 +162,13 @@ void print_done_json(FILE *out, const char *name, const char *text, uint64_t rev
 
 /* links.c: prints who hears whom, from the text of a status, which it takes apart. False without memory. */
 bool print_links(FILE *out, char *text, bool json);
+/* What is wrong between the nodes, a line each, to be freed; NULL without memory. */
+char *links_trouble(const struct status *s);
+enum { LINKS_LOSS_TOLD = 5 }; /* percent; less is usual on radio links, and no trouble */
+
+/* top.c */
+void run_top(struct tool *t, const struct args *a);
+void run_report(struct tool *t, const struct args *a);
 
 /* values.c */
 void run_put(struct tool *t, const struct args *a);
