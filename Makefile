@@ -323,13 +323,15 @@ uninstall:
 	rm -f $(DESTDIR)$(SBINDIR)/raftd $(DESTDIR)$(BINDIR)/raftctl $(INSTALLED_MANUALS) \
 	  $(DESTDIR)$(UNITDIR)/raftd.service $(DESTDIR)$(BASH_COMPLETION) $(DESTDIR)$(ZSH_COMPLETION)
 
-# The manuals as pages for a browser, which need nothing else: build/doc/index.html
+# The manuals as pages for a browser, which need nothing else: build/doc/index.html. Manuals of others are
+# named without a link.
 DOC_STYLE := body { max-width: 50em; margin: 1em auto; padding: 0 1em; font-family: sans-serif; line-height: 1.4 } \
   pre { background: \#f3f3f3; padding: .6em; overflow-x: auto }
 doc:
 	$(Q)rm -rf $(B)/doc && mkdir -p $(B)/doc
 	$(Q)for m in $(MANUALS); do \
-	  mandoc -T html -O toc,man=%N.%S.html $$m | sed 's|<style>|&$(DOC_STYLE)|' >$(B)/doc/$${m##*/}.html || exit 1; done
+	  mandoc -T html -O toc,man=%N.%S.html $$m | sed -E -e 's|<style>|&$(DOC_STYLE)|' \
+	  -e 's,<a class="Xr" href="([^r]|r[^a])[^"]*">([^<]*)</a>,\2,' >$(B)/doc/$${m##*/}.html || exit 1; done
 	$(Q)(echo '<!DOCTYPE html><meta charset="utf-8"><title>raftd</title><style>$(DOC_STYLE)</style><h1>raftd</h1><dl>'; \
 	  for m in $(MANUALS); do \
 	  sed -n 's|^\.Dt \(.*\) \(.\)|<dt><a href="'"$${m##*/}"'.html">\L\1(\2)</a>|p; s|^\.Nd |<dd>|p' $$m; \

@@ -54,7 +54,7 @@ there() { # and back, as a terminal shows it
 }
 service() { # raftd start, raftd stop
     CONF=$WORK/etc$BOX/raftd.conf
-    "$2" "$BOX"
+    RUNTIME_DIRECTORY=$WORK/run$BOX "$2" "$BOX"
 }
 
 # --- the manual, as a file for each step: its title, its box, its command, what that prints --------------
