@@ -34,6 +34,15 @@ enum raftctl_exit {
     RAFTCTL_EXIT_COMPACTED = 14,  /* changes of so long ago are not remembered */
     RAFTCTL_EXIT_LAGGED = 15,     /* changes came faster than they were taken: some are missing */
     RAFTCTL_EXIT_CANT_TELL = 16,  /* nobody knows any more what became of a write */
+    /* Of raftctl health, beside 0, 3 and 10; see raftd/node/health.h. */
+    RAFTCTL_EXIT_NO_LEADER_NOW = 20,
+    RAFTCTL_EXIT_NO_QUORUM = 21,
+    RAFTCTL_EXIT_NOT_CAUGHT_UP = 22,
+    RAFTCTL_EXIT_DISK_SLOW = 23,
+    RAFTCTL_EXIT_DISK_FULL = 24,
+    RAFTCTL_EXIT_IN_DOUBT = 25,
+    RAFTCTL_EXIT_NO_MEMBER = 26,
+    RAFTCTL_EXIT_HUNG = 27, /* the daemon's main loop does nothing */
 };
 
 #endif

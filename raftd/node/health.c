@@ -26,14 +26,12 @@ uint64_t health_lag(const struct status *s)
 /* How many voters this node hears, itself among them; of how many. */
 static unsigned voters_heard(const struct status *s, unsigned *of)
 {
-    uint64_t silent_us = (uint64_t)s->election_timeout_ms * 1000 * HEALTH_HEARD_TIMEOUTS;
     unsigned heard = *of = s->standing == RAFT_VOTER;
-    silent_us = max_u64(silent_us, HEALTH_HEARD_US);
     for (unsigned i = 0; i < s->n_peers; i++) {
         const struct status_peer *p = &s->peers[i];
         bool voter = p->standing == RAFT_VOTER;
         *of += voter;
-        heard += voter && p->heard_us != 0 && s->now_us < p->heard_us + silent_us;
+        heard += voter && p->heard_us != 0 && p->loss_in_permille != STATUS_LOSS_ALL;
     }
     return heard;
 }
@@ -74,7 +72,7 @@ enum health health_of(const struct status *s, uint64_t lag_max)
         return HEALTH_NO_QUORUM;
     if (s->doubt != STATUS_DOUBT_NONE || s->differs_index != 0)
         return HEALTH_IN_DOUBT;
-    if (is_full(s) || s->log_full != 0)
+    if (is_full(s) || s->log_full != 0 || s->no_room != 0)
         return HEALTH_DISK_FULL;
     if (is_outside(s) || s->install_of_bytes != 0 || s->local_reads == 0 || health_lag(s) > lag_max)
         return HEALTH_NOT_CAUGHT_UP;
@@ -118,10 +116,16 @@ static void say_doubt(struct status *s)
 
 static void say_full(struct status *s)
 {
-    SAY(s, "%s",
-        is_full(s) ? "the file system of data_dir is full, and new writes wait: make room"
-                   : "the log has reached log_max_bytes and no snapshot could be written that "
-                     "lets it go: make room, or raise log_max_bytes");
+    if (!is_full(s) && s->log_full == 0)
+        SAY(s,
+            "the leader, node %u, has no room on its disk or in its log, and knows no node that "
+            "could lead instead: make room there",
+            s->leader);
+    else
+        SAY(s, "%s",
+            is_full(s) ? "the file system of data_dir is full, and new writes wait: make room"
+                       : "the log has reached log_max_bytes and no snapshot could be written that "
+                         "lets it go: make room, or raise log_max_bytes");
 }
 
 static void say_behind(struct status *s)

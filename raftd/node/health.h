@@ -28,11 +28,6 @@ enum {
      * count (status.disk_slow): two writes in a row, which an election needs, then often outlast its
      * timeout. */
     HEALTH_DISK_HANGS_US = 1000000,
-    /* Without a leader nodes ask for votes at least once in two election timeouts, and are answered at once.
-     * Whoever is silent for so many of them, and for so long, is not heard, even if some datagrams are
-     * lost. */
-    HEALTH_HEARD_TIMEOUTS = 6,
-    HEALTH_HEARD_US = 1000000,
 };
 
 /* What the rest of the status says, as of s->now_us; s->health is not looked at. It may lack so many entries,

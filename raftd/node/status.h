@@ -45,7 +45,10 @@ enum status_doubt {
 
 enum { STATUS_ADDR_BYTES = 130 }; /* "A, B" and its zero */
 
-enum { STATUS_LOSS_UNKNOWN = -1 }; /* in loss_*: nothing was measured, or nobody tells */
+enum {
+    STATUS_LOSS_UNKNOWN = -1, /* in loss_*: nothing was measured, or nobody tells */
+    STATUS_LOSS_ALL = 1000,   /* the other one is silent for longer than nodes keep silent */
+};
 
 /* Loss and round trips are measured by this node. */
 struct status_peer {

@@ -8,8 +8,6 @@
 #include "raftd/base/say.h"
 #include "raftd/tool/raftctl.h"
 
-enum { LATE_MS = 200 }; /* the daemon renews its status twice as often, and at each heartbeat */
-
 static redisReply *ask_status(struct tool *t, const char *of, bool json)
 {
     struct question q = {.asked = LOOKS};
@@ -30,14 +28,32 @@ static void print_status(struct tool *t, const struct args *args, const char *of
     freeReplyObject(a);
 }
 
+/* A table for people, or all that is known of the members as JSON. */
+static void print_all(struct tool *t, bool how)
+{
+    struct status s;
+    redisReply *a = ask_status(t, "ALL", false);
+    status_read(&s, a->str, clock_us());
+    if (!print_members(t->out.file, &s, how))
+        say_fatal(RAFTCTL_EXIT_INTERNAL, "out of memory");
+    freeReplyObject(a);
+}
+
 void run_status(struct tool *t, const struct args *args)
 {
-    print_status(t, args, NULL);
+    bool all = (args->flags & ARG_ALL) != 0;
+    if (all && !(args->flags & ARG_JSON))
+        print_all(t, true);
+    else
+        print_status(t, args, all ? "ALL" : NULL);
 }
 
 void run_members(struct tool *t, const struct args *args)
 {
-    print_status(t, args, "MEMBERS");
+    if (args->flags & ARG_JSON)
+        print_status(t, args, "MEMBERS");
+    else
+        print_all(t, false);
 }
 
 void run_links(struct tool *t, const struct args *args)
@@ -50,18 +66,13 @@ void run_links(struct tool *t, const struct args *args)
 
 /* --- is it so --------------------------------------------------------------------------------- */
 
-/* The main loop hangs: what this node last knew of itself may be so no more, and another may lead. */
-static bool is_old(const struct status *s)
-{
-    return clock_us() >= s->now_us + ((uint64_t)s->election_timeout_ms + LATE_MS) * 1000;
-}
-
 void run_is_leader(struct tool *t, const struct args *args)
 {
     struct status s;
     (void)args;
-    int code = tool_status(t, &s);
-    if (code == RAFTCTL_EXIT_OK && (s.leader == 0 || s.leader != s.id || is_old(&s)))
+    int code = tool_fresh_status(t, &s);
+    if (code == RAFTCTL_EXIT_HUNG ||
+        (code == RAFTCTL_EXIT_OK && (s.leader == 0 || s.leader != s.id)))
         code = RAFTCTL_EXIT_NO_KEY;
     tool_end(t, code);
 }

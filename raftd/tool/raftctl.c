@@ -49,6 +49,9 @@ static const struct option options[] = {
     {"wait", required_argument, NULL, OPT_FLAGS + ARG_WAIT},
     {"tell", no_argument, NULL, OPT_FLAGS + ARG_TELL},
     {"if-rev", required_argument, NULL, OPT_FLAGS + ARG_IF_REV},
+    {"max-lag", required_argument, NULL, OPT_FLAGS + ARG_MAX_LAG},
+    {"nagios", no_argument, NULL, OPT_FLAGS + ARG_NAGIOS},
+    {"all", no_argument, NULL, OPT_FLAGS + ARG_ALL},
     {NULL, 0, NULL, 0},
 };
 
@@ -116,7 +119,12 @@ static const struct command commands[] = {
      run_export, 0, 1, 0, PLAIN},
     {"import", "", "put the keys of an export, which is read from standard input", run_import, 0, 0,
      0, PLAIN},
-    {"status", " [--json]", "print the state of this node", run_status, 0, 0, ARG_JSON, PLAIN},
+    {"status", " [--all] [--json]", "print the state of this node, or how all members are (--all)",
+     run_status, 0, 0, ARG_ALL | ARG_JSON, PLAIN},
+    {"health", " [--max-lag N] [--nagios]",
+     "exit with 0 if this node does its work, else with a code for what is\n"
+     "          wrong, and say what to do",
+     run_health, 0, 0, ARG_MAX_LAG | ARG_NAGIOS, PLAIN},
     {"is-leader", "", "exit with 0 if this node leads, else with 1; asks no other node",
      run_is_leader, 0, 0, 0, PLAIN},
     {"watch", watch_usage, watch_what, run_watch, 0, 1, ARG_REVISION | ARG_EXEC | ARG_ESCAPED,
@@ -131,9 +139,8 @@ static const struct command commands[] = {
      "          and values",
      run_report, 0, 0, 0, PLAIN},
     {"members", " [--json]",
-     "print the members of the cluster and how they are, as the leader or\n"
-     "          this node knows it",
-     run_members, 0, 0, ARG_JSON, PLAIN},
+     "print the members of the cluster, as the leader or this node knows it", run_members, 0, 0,
+     ARG_JSON, PLAIN},
     {"member", member_usage, member_what, run_member, 2, 4, ARG_LEARNER | ARG_FORCE, PLAIN},
     {"transfer", " [ID]",
      "have the leader hand over to node ID, or to the one that is best fit,\n"
@@ -162,11 +169,11 @@ enum { COMMANDS = sizeof commands / sizeof commands[0] };
 static const struct {
     const char *word, *command;
 } others[] = {
-    {"set", "put"},         {"write", "put"},     {"delete", "del"},  {"rm", "del"},
-    {"remove", "del"},      {"unset", "del"},     {"read", "get"},    {"cat", "get"},
-    {"ls", "list"},         {"keys", "list"},     {"scan", "list"},   {"dump", "export"},
-    {"info", "status"},     {"health", "status"}, {"peers", "links"}, {"flock", "lock"},
-    {"subscribe", "watch"}, {"incrby", "incr"},
+    {"set", "put"},     {"write", "put"},   {"delete", "del"}, {"rm", "del"},
+    {"remove", "del"},  {"unset", "del"},   {"read", "get"},   {"cat", "get"},
+    {"ls", "list"},     {"keys", "list"},   {"scan", "list"},  {"dump", "export"},
+    {"info", "status"}, {"peers", "links"}, {"flock", "lock"}, {"subscribe", "watch"},
+    {"incrby", "incr"},
 };
 
 static void print_command(FILE *out, const char *before, const struct command *c)
@@ -194,7 +201,9 @@ static void print_usage(FILE *out)
           "  5 outcome of the write unknown, 6 too large, 7 busy or full, 8 connection\n"
           "  lost during a read, 9 internal or output failed, 10 not yet (just started),\n"
           "  11 the leader refused it, 12 a condition does not hold, 13 lock not held,\n"
-          "  14 changes not remembered, 15 changes missed, 16 outcome forgotten\n",
+          "  14 changes not remembered, 15 changes missed, 16 outcome forgotten; of health:\n"
+          "  20 no leader, 21 no quorum, 22 not caught up, 23 disk slow, 24 disk full,\n"
+          "  25 in doubt, 26 no member, 27 the daemon hangs\n",
           out);
 }
 

@@ -24,13 +24,22 @@ struct tool {
 };
 
 /* The options of commands, as bits of args.flags. The first ones have a value, args.values[VALUE_*]. */
-enum { VALUE_IF_VALUE, VALUE_IF_REV, VALUE_REVISION, VALUE_EXEC, VALUE_WAIT, VALUES };
+enum {
+    VALUE_IF_VALUE,
+    VALUE_IF_REV,
+    VALUE_REVISION,
+    VALUE_EXEC,
+    VALUE_WAIT,
+    VALUE_MAX_LAG,
+    VALUES
+};
 enum {
     ARG_IF_VALUE = 1 << VALUE_IF_VALUE,
     ARG_IF_REV = 1 << VALUE_IF_REV,
     ARG_REVISION = 1 << VALUE_REVISION,
     ARG_EXEC = 1 << VALUE_EXEC,
     ARG_WAIT = 1 << VALUE_WAIT,
+    ARG_MAX_LAG = 1 << VALUE_MAX_LAG,
     ARG_STALE = 1 << 8,
     ARG_RAW = 1 << 9,
     ARG_KEYS = 1 << 10,
@@ -46,6 +55,8 @@ enum {
     ARG_IF_ABSENT = 1 << 20,
     ARG_TRY = 1 << 21,
     ARG_TELL = 1 << 22,
+    ARG_NAGIOS = 1 << 24,
+    ARG_ALL = 1 << 25,
 };
 
 /* Bytes of the command line; a zero stands behind them. */
@@ -113,6 +124,8 @@ void must_be(const redisReply *a, int type, size_t elements);
 
 /* Asks for a status; the peers in it have no texts. */
 int tool_status(const struct tool *t, struct status *s);
+/* The same, but not one from before the main loop hung: then it says so, and returns RAFTCTL_EXIT_HUNG. */
+int tool_fresh_status(const struct tool *t, struct status *s);
 
 /* Says what became of a question that has no answer, or an error (*a, which is freed). Returns an exit
  * code. */
@@ -160,6 +173,13 @@ void print_item_json(FILE *out, const struct item *item);
 /* Prints a JSON object in a line: `text` (ASCII) as `name` unless it is NULL, and the revision. */
 void print_done_json(FILE *out, const char *name, const char *text, uint64_t revision);
 
+/* members.c */
+/* Prints the table of all members, and what is wrong below it: how they are, or who they are. False without
+ * memory. */
+bool print_members(FILE *out, const struct status *s, bool how);
+/* What is wrong with this node and the members, a line each, to be freed; NULL without memory. */
+char *members_troubles(const struct status *s);
+
 /* links.c: prints who hears whom, from the text of a status, which it takes apart. False without memory. */
 bool print_links(FILE *out, char *text, bool json);
 /* What is wrong between the nodes, a line each, to be freed; NULL without memory. */
@@ -190,6 +210,7 @@ extern const char txn_what[];
 void run_status(struct tool *t, const struct args *a);
 void run_links(struct tool *t, const struct args *a);
 void run_members(struct tool *t, const struct args *a);
+void run_health(struct tool *t, const struct args *a);
 void run_is_leader(struct tool *t, const struct args *a);
 void run_outcome(struct tool *t, const struct args *a);
 /* Asks through the leader for something that does not matter, which takes until there is one and this node

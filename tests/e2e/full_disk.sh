@@ -106,6 +106,8 @@ note "node $LEADER leads"
 fill 3 1
 note "node 1 is full after $(count "$WORK/acked.fill") writes"
 [ "$(field 2 disk_full)" = 0 ] || fail "node 2 is full, too"
+expect 24 ctl 1 health
+[[ $OUT == "disk_full: the file system of data_dir is full"* ]] || fail "health: $OUT"
 wait_leader
 note "now node $LEADER leads"
 for _ in 1 2 3; do

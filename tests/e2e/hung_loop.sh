@@ -59,6 +59,8 @@ hang() { # node, its role
     ctl "$i" --timeout 1 get x >"$WORK/stderr" 2>&1 || code=$?
     [ "$code" = 4 ] || [ "$code" = 8 ] || fail "get of a node that hangs: exit $code"
     expect 0 ctl "$(other_than "$i")" --timeout 20 put y "meanwhile $2"
+    expect 27 ctl "$i" health
+    says "the daemon's main loop has done nothing for"
     note "$2 (node $i) with a hung main loop: local answers took $slowest ms at most"
     strace_detach
     wait_for 40 "recovery of node $i" converged

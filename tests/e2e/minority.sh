@@ -21,6 +21,8 @@ lonely() { # node: of three, the only one left
     [ "$OUT" = "$2" ] || fail "local read: '$OUT' instead of '$2'"
     expect 0 ctl "$i" --timeout 1 list --stale
     [ "$(field "$i" leader)" = 0 ] || fail "status names a leader: $(field "$i" leader)"
+    expect 21 ctl "$i" health
+    [[ $OUT == "no_quorum: 1 of 3 voters are heard"* ]] || fail "health: $OUT"
 }
 
 cluster 3

@@ -26,6 +26,8 @@ lives() { # what, longest wait for the first write in seconds, nodes that are st
     note "$what: $(($(now_ms) - start)) ms until a write is acknowledged, $((term - TERM_BEFORE)) terms"
     [ $((term - TERM_BEFORE)) -le 8 ] || fail "terms run away: $TERM_BEFORE, then $term"
     sleep 6
+    expect 23 ctl "$i" health
+    [[ $OUT == "disk_slow: "* ]] || fail "health: $OUT"
     # One election more may have been under way.
     [ $(($(field 1 term) - term)) -le 1 ] || fail "terms run away: $term, then $(field 1 term)"
     expect 0 ctl "$i" --timeout "$wait" get "x"

@@ -13,6 +13,11 @@ cluster 3 'election_timeout_ms = 5000'
 knows_all() { # its key is learnt when a node is first heard, and kept in an entry of the log
     [ "$(members_have "$1" incarnation | wc -l)" = 3 ] # of a member whose key is not known none is told
 }
+lags() {
+    local code=0
+    ctl "$1" health >/dev/null 2>&1 || code=$?
+    [ "$code" = 22 ]
+}
 start_all
 wait_leader
 wait_for 20 "the keys of all nodes" knows_all "$LEADER"
@@ -47,6 +52,7 @@ loss 200
 have=0 changed=0 killed=0
 begin=$(now_ms)
 start 3
+wait_for 60 "word of node 3 that it lacks something" lags 3
 until [ "$(field 3 snapshot_index)" -ge "$last" ]; do
     { read -r now && read -r all; } < <(field 3 install_bytes install_of_bytes) || continue
     if [ "$all" = 0 ] && [ "$have" = "$size" ]; then continue; fi # it is being made its own
