@@ -23,6 +23,8 @@ BASH_COMPLETION ?= $(PREFIX)/share/bash-completion/completions/raftctl
 ZSH_COMPLETION ?= $(PREFIX)/share/zsh/site-functions/_raftctl
 # Not /lib, which is a link since Debian 12: a staging tree with a directory there would replace it.
 UNITDIR ?= /usr/lib/systemd/system
+SYSUSERSDIR ?= /usr/lib/sysusers.d
+TMPFILESDIR ?= /usr/lib/tmpfiles.d
 INSTALL ?= install
 STRIP ?= strip
 SECONDS ?= 60
@@ -48,7 +50,8 @@ FORTIFY := -U_FORTIFY_SOURCE \
 MAYBE := -fstack-clash-protection -fcf-protection=full -mbranch-protection=standard
 KNOWN = $(eval KNOWN := $(shell for f in $(MAYBE); do \
   echo 'int x;' | $(CC) -Werror $$f -x c -c -o /dev/null - 2>/dev/null && echo $$f; done))$(KNOWN)
-HARDEN = -O2 -fstack-protector-strong $(FORTIFY) $(KNOWN)
+# Where the sources lie does not change what is built.
+HARDEN = -O2 -fstack-protector-strong $(FORTIFY) $(KNOWN) -ffile-prefix-map='$(CURDIR)'=.
 HARDEN_LD := -Wl,-z,relro,-z,now -Wl,--gc-sections
 CHECKED := -O1 -fno-omit-frame-pointer -fno-sanitize-recover=all
 
@@ -101,13 +104,13 @@ CTL_ONLY := $(sort $(wildcard raftd/tool/*.c))
 CTL_SRCS := $(CTL_ONLY) $(wildcard raftd/base/*.c) $(GROUP_status) \
   $(wildcard raftd/core/*.c) raftd/conf.c raftd/conf_addr.c raftd/keyfile.c
 DAEMON_SRCS := $(filter-out $(CTL_ONLY),$(SRCS))
-HEADERS := $(sort $(shell find raftd net storage tests -name '*.h'))
+HEADERS := $(sort $(shell find raftd net storage $(wildcard tests) -name '*.h'))
 TEST_SRCS := $(sort $(wildcard tests/*/*.c))
 UNITS := $(basename $(notdir $(wildcard tests/unit/test_*.c)))
 BENCHES := $(basename $(notdir $(wildcard tests/bench/*.c)))
 E2E_TOOLS := $(basename $(notdir $(wildcard tests/e2e/*.c)))
 FUZZERS := $(basename $(notdir $(wildcard tests/fuzz/fuzz_*.c)))
-SCRIPTS := .ci/run tests/check tests/cov tests/cross tests/house $(wildcard raftd/raftctl.bash raftd/dist/floating-ip tests/demo tests/bench/bench tests/bench/bench-loss tests/bench/flood tests/bench/disk tests/bench/wear tests/bench/slow-link tests/bench/members tests/mutants/put tests/mutants/run tests/*/*.sh)
+SCRIPTS := .ci/run raftd/dist/static-libs raftd/dist/debian/raftd.postrm raftd/dist/openwrt/files/raftd.init tests/check tests/cov tests/cross tests/house raftd/dist/floating-ip $(wildcard raftd/raftctl.bash tests/demo tests/bench/bench tests/bench/bench-loss tests/bench/flood tests/bench/disk tests/bench/wear tests/bench/slow-link tests/bench/members tests/mutants/put tests/mutants/run tests/*/*.sh)
 
 DAEMON_LIBS := -lev -lurcu-memb -lurcu-cds -lurcu-common -lsodium
 
@@ -293,35 +296,46 @@ fmt:
 	clang-format -i $(SRCS) $(HEADERS) $(TEST_SRCS)
 
 MANUALS := $(sort $(wildcard raftd/*.[1578]))
-INSTALLED_MANUALS = $(foreach m,$(MANUALS),$(DESTDIR)$(MANDIR)/man$(subst .,,$(suffix $(m)))/$(notdir $(m)))
 
+# What is installed, FILE>PLACE each: make uninstall, make tar and the packages follow this list.
+into = $(foreach f,$(1),$(f)>$(2)/$(notdir $(f)))
+PROGRAMS = $(B)/raftd>$(SBINDIR)/raftd $(B)/raftctl>$(BINDIR)/raftctl
+SHELL_PROGRAMS = raftd/dist/floating-ip>$(SBINDIR)/floating-ip
+TEXTS = $(foreach m,$(MANUALS),$(m)>$(MANDIR)/man$(subst .,,$(suffix $(m)))/$(notdir $(m))) \
+  raftd/raftctl.bash>$(BASH_COMPLETION) raftd/raftctl.zsh>$(ZSH_COMPLETION) \
+  raftd/dist/raftd.sysusers>$(SYSUSERSDIR)/raftd.conf raftd/dist/raftd.tmpfiles>$(TMPFILESDIR)/raftd.conf \
+  $(call into,$(wildcard raftd/dist/*.service raftd/dist/*.timer),$(UNITDIR))
+CONF := $(SYSCONFDIR)/raftd/raftd.conf
+place = $(DESTDIR)$(lastword $(subst >, ,$(1)))
+define newline
+
+
+endef
+
+# Units name the programs' places. The sample of the configuration names no nodes: nothing starts with it.
 install: all
-	$(INSTALL) -d $(DESTDIR)$(SBINDIR) $(DESTDIR)$(BINDIR) $(dir $(INSTALLED_MANUALS)) $(DESTDIR)$(SYSCONFDIR)/raftd \
-	  $(DESTDIR)$(UNITDIR) $(dir $(DESTDIR)$(BASH_COMPLETION) $(DESTDIR)$(ZSH_COMPLETION))
-	$(INSTALL) -s --strip-program=$(STRIP) -m 755 $(B)/raftd $(DESTDIR)$(SBINDIR)/raftd
-	$(INSTALL) -s --strip-program=$(STRIP) -m 755 $(B)/raftctl $(DESTDIR)$(BINDIR)/raftctl
-	for m in $(MANUALS); do $(INSTALL) -m 644 $$m $(DESTDIR)$(MANDIR)/man$${m##*.}/ || exit 1; done
-	$(INSTALL) -m 644 raftd/raftctl.bash $(DESTDIR)$(BASH_COMPLETION)
-	$(INSTALL) -m 644 raftd/raftctl.zsh $(DESTDIR)$(ZSH_COMPLETION)
-	sed 's|@SBINDIR@|$(SBINDIR)|' raftd/raftd.service >$(DESTDIR)$(UNITDIR)/raftd.service
-	chmod 644 $(DESTDIR)$(UNITDIR)/raftd.service
-	[ -e $(DESTDIR)$(SYSCONFDIR)/raftd/raftd.conf ] || \
-	  $(INSTALL) -m 644 raftd.conf $(DESTDIR)$(SYSCONFDIR)/raftd/raftd.conf
+	$(foreach i,$(PROGRAMS),$(INSTALL) -D -s --strip-program=$(STRIP) -m 755 $(subst >, $(DESTDIR),$(i))$(newline)	)
+	$(foreach i,$(SHELL_PROGRAMS),$(INSTALL) -D -m 755 $(subst >, $(DESTDIR),$(i))$(newline)	)
+	$(foreach i,$(TEXTS),$(INSTALL) -D -m 644 $(subst >, $(DESTDIR),$(i))$(newline)	)
+	sed -i 's|@SBINDIR@|$(SBINDIR)|; s|@BINDIR@|$(BINDIR)|' $(foreach i,$(filter %.service %.timer,$(TEXTS)),$(call place,$(i)))
+	$(INSTALL) -d $(DESTDIR)$(SYSCONFDIR)/raftd/events.d
+	[ -e $(DESTDIR)$(CONF) ] || { $(INSTALL) -D -m 644 raftd.conf $(DESTDIR)$(CONF) && \
+	  sed -i 's/^\(name\|node\.[0-9]*\) = /;&/' $(DESTDIR)$(CONF); }
 
 # What make install installs, but for the configuration, to be unpacked over the root of a box without
 # a compiler; with CC and STRIP of a cross compiler, of a box of another kind. No directories are in it:
 # those that are there keep their owners and modes.
+# With SOURCE_DATE_EPOCH the same sources and tools make the same bytes.
 tar: all
 	rm -rf $(B)/stage
 	$(MAKE) install DESTDIR=$(B)/stage
 	cd $(B)/stage && find . -path .$(SYSCONFDIR) -prune -o -type f -print | LC_ALL=C sort | \
-	  tar -czf ../raftd.tar.gz --owner=0 --group=0 --transform='s,^\./,,' -T -
+	  tar -cf - --owner=0 --group=0 $(SOURCE_DATE_EPOCH:%=--mtime=@%) --transform='s,^\./,,' -T - | gzip -n >../raftd.tar.gz
 	@echo $(B)/raftd.tar.gz
 
 # The configuration and the data directory are the operator's: they stay.
 uninstall:
-	rm -f $(DESTDIR)$(SBINDIR)/raftd $(DESTDIR)$(BINDIR)/raftctl $(INSTALLED_MANUALS) \
-	  $(DESTDIR)$(UNITDIR)/raftd.service $(DESTDIR)$(BASH_COMPLETION) $(DESTDIR)$(ZSH_COMPLETION)
+	rm -f $(foreach i,$(PROGRAMS) $(SHELL_PROGRAMS) $(TEXTS),$(call place,$(i)))
 
 # The manuals as pages for a browser, which need nothing else: build/doc/index.html. Manuals of others are
 # named without a link.
@@ -338,6 +352,42 @@ doc:
 	  done; echo '</dl>') >$(B)/doc/index.html
 	@echo $(B)/doc/index.html
 
+# --- packages --------------------------------------------------------------------------------------
+# All that building needs, without the tests.
+SOURCES := Makefile LICENSE README.md raftd.conf raftd net storage
+VERSION = $(shell echo RAFTD_VERSION | $(CC) -E -P -I. -include raftd/base/version.h - | tail -n 1 | tr -d '" ')
+
+# raftd_VERSION_ARCH.deb in build/deb. With SOURCE_DATE_EPOCH, else with the date of raftd/dist/debian/changelog,
+# the same sources and tools make the same bytes.
+deb: DEB = build/deb/raftd-$(VERSION)
+deb: deps-deb-if-missing
+	rm -rf build/deb
+	mkdir -p $(DEB)
+	cp -pR $(SOURCES) raftd/dist/debian $(DEB)
+	@said=$$(dpkg-parsechangelog -l $(DEB)/debian/changelog -S Version); [ "$$said" = $(VERSION) ] || \
+	  { echo "raftd/dist/debian/changelog says $$said, and raftd/base/version.h $(VERSION)" >&2; exit 1; }
+	cd $(DEB) && dpkg-buildpackage -b -us -uc >../build.log 2>&1 || { tail -n 30 ../build.log >&2; exit 1; }
+	@ls build/deb/*.deb
+
+# A directory for package/ of OpenWrt's build tree or SDK, sources included.
+openwrt:
+	rm -rf build/openwrt
+	mkdir -p build/openwrt/raftd/src
+	cp -pR raftd/dist/openwrt/. build/openwrt/raftd
+	sed -i 's/@VERSION@/$(VERSION)/' build/openwrt/raftd/Makefile
+	cp -pR $(SOURCES) build/openwrt/raftd/src
+	@echo build/openwrt/raftd
+
+# Programs that need no library of the box, in build/static. They are built for any address like the others (-pie),
+# which musl-gcc does not know to do with -static.
+MUSL = $(dir $(shell dpkg -L musl-dev | grep '/rcrt1\.o$$'))
+static: deps-static-if-missing
+	raftd/dist/static-libs
+	$(MAKE) B=build/static CC=musl-gcc CFLAGS='-g -Ibuild/static/include' LDFLAGS='-static -Lbuild/static/lib \
+	  -Wl,-pie,--no-dynamic-linker,-z,text -nostartfiles $(addprefix $(MUSL),rcrt1.o crti.o crtn.o)' all
+	$(STRIP) build/static/raftd build/static/raftctl
+	@ls -l build/static/raftd build/static/raftctl
+
 clean:
 	rm -rf build
 
@@ -347,8 +397,10 @@ TEST_PACKAGES := libcmocka-dev patch gcovr clang libclang-rt-dev llvm clang-form
 # What is missing is installed: by root, or by sudo, which must not ask for a password where nobody can
 # type it. DEPS=0: it is only named.
 deps-build: PACKAGES := $(BUILD_PACKAGES)
+deps-deb: PACKAGES := $(BUILD_PACKAGES) debhelper
+deps-static: PACKAGES := $(BUILD_PACKAGES) dpkg-dev musl-tools autoconf automake libtool
 deps: PACKAGES := $(BUILD_PACKAGES) $(TEST_PACKAGES)
-deps deps-build:
+deps deps-build deps-deb deps-static:
 	@missing=$$(for p in $(PACKAGES); do \
 	  dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q ' installed$$' || echo $$p; done); \
 	[ -n "$$missing" ] || exit 0; \
@@ -390,6 +442,9 @@ help:
 	@echo 'make install    programs, manuals, unit, sample configuration (DESTDIR, PREFIX)'
 	@echo 'make doc        the manuals as HTML pages: build/doc/index.html'
 	@echo 'make tar        the same, less configuration, for other boxes: raftd.tar.gz'
+	@echo 'make deb        a package for Debian, in build/deb'
+	@echo 'make openwrt    a package directory for OpenWrt, in build/openwrt'
+	@echo 'make static     programs that need no library, with musl, in build/static'
 	@echo 'make uninstall  remove them; configuration and data stay'
 	@echo 'make clean      remove build/'
 
@@ -400,4 +455,4 @@ print-%:
 .DELETE_ON_ERROR:
 .SUFFIXES:
 .PHONY: all objects units fuzzers benches e2e-tools check check-long cov soak explore mutants fuzz demo run cross bench bench-state bench-loss bench-flood bench-disk bench-members lint fmt doc install tar uninstall \
-  clean deps deps-build unit-objects help
+  clean deb openwrt static deps deps-build deps-deb deps-static unit-objects help
