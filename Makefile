@@ -174,7 +174,7 @@ WRAP_RCU := -Wl,--wrap=urcu_memb_call_rcu,--wrap=urcu_memb_barrier
 GROUP_sim := $(filter-out $(RAFTSIM),$(call room,tests/sim)) $(GROUP_node) $(GROUP_storage) tests/lib/disk_memory.c \
   $(GROUP_status) $(addprefix raftd/serve/,watch.c channels.c glob.c resp.c) raftd/places.c raftd/conf_addr.c $(WRAP_RCU)
 # What serves local clients.
-GROUP_clients := $(call room,raftd/serve) raftd/node/health.c $(GROUP_state) raftd/base/clock.c -lev
+GROUP_clients := $(call room,raftd/serve) raftd/node/health.c raftd/node/happened.c $(GROUP_state) raftd/base/clock.c -lev
 # What makes fuzz targets fast: curve points that are remembered, and RCU without its thread.
 GROUP_x25519 := tests/lib/seal_x25519.c \
   -Wl,--wrap=crypto_scalarmult,--wrap=crypto_scalarmult_base,--wrap=sodium_malloc,--wrap=sodium_free

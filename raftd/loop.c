@@ -255,6 +255,7 @@ static void on_reload(struct ev_loop *ev, ev_signal *w, int revents)
         say_warn("SIGHUP reads key files again, but none is configured");
     else {
         node_set_keys(l->node, &keys, loop_now(l));
+        l->publisher.published_us = 0;
         uint32_t first = sessions_key_id(keys.key[0]);
         if (n == 1)
             say_info("1 live key read again: %08" PRIx32, first);

@@ -64,6 +64,19 @@ bool publish_start(struct shared *shared, const struct conf *conf, const char *w
     return true;
 }
 
+static struct glimpse glimpse_of(const struct node *n, uint64_t now_us)
+{
+    const struct raft *r = node_raft(n);
+    return (struct glimpse){r->members.index, node_silent(n, now_us), raft_disk_full(r),
+                            r->differs};
+}
+
+static bool is_same(const struct glimpse *a, const struct glimpse *b)
+{
+    return a->members_index == b->members_index && a->silent == b->silent && a->full == b->full &&
+           a->differs == b->differs;
+}
+
 /* How old the published status may become: 0 if its first lines are not true any more. What stands still is
  * watched, whether somebody asks or not. */
 static uint64_t status_lasts(const struct status *old, const struct raft *r, bool asked)
@@ -89,13 +102,23 @@ static bool is_news(const struct status *old, const struct status *s)
            old->health != s->health;
 }
 
+/* Without memory the next iteration tries again. */
+static void tell_events(struct publisher *p, struct shared *shared)
+{
+    if (p->untold)
+        p->untold = !shared_tell(shared, &p->happened);
+}
+
 void publish(struct publisher *p, const struct publish_from *from, uint64_t now_us)
 {
     const struct raft *r = node_raft(from->node);
     news_raft(&p->news, r, now_us);
+    tell_events(p, from->shared);
     /* Only the loop replaces the status, so the loop needs no read-side section to look at it. */
     bool asked = atomic_load_explicit(&from->shared->status_asked, memory_order_relaxed);
-    uint64_t lasts = status_lasts(from->shared->status, r, asked);
+    struct glimpse glimpse = glimpse_of(from->node, now_us);
+    uint64_t lasts = is_same(&glimpse, &p->glimpse) ? status_lasts(from->shared->status, r, asked)
+                                                    : 0;
     bool fresh = now_us - p->published_us < lasts;
     p->late = fresh && lasts == STATUS_INTERVAL_US;
     if (fresh)
@@ -107,6 +130,8 @@ void publish(struct publisher *p, const struct publish_from *from, uint64_t now_
     fill_status(p, from, now_us, &box->status);
     news_status(&p->news, &box->status, now_us);
     p->published_us = now_us;
+    p->glimpse = glimpse;
+    p->untold |= happened_take(&p->happened, &box->status);
     const struct status *old = from->shared->status;
     bool out = status_left_out(&box->status) && !status_left_out(old);
     bool news = is_news(old, &box->status);
@@ -114,6 +139,7 @@ void publish(struct publisher *p, const struct publish_from *from, uint64_t now_
     status_file_changed(p->file, news);
     for (unsigned i = 0; out && i < from->shared->n_readers; i++)
         from->shared->readers[i].wake(from->shared->readers[i].wake_ctx);
+    tell_events(p, from->shared);
 }
 
 uint64_t publisher_at(const struct publisher *p)

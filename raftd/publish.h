@@ -1,5 +1,5 @@
 /* publish.h: what the daemon tells of itself while it runs: a status for whoever asks for it, and messages
- * about what has changed (news.h). */
+ * about what has changed (news.h), and events (raftd/base/event.h). */
 #ifndef RAFTD_PUBLISH_H
 #define RAFTD_PUBLISH_H
 
@@ -9,16 +9,27 @@
 #include "raftd/conf.h"
 #include "raftd/diskio.h"
 #include "raftd/leaders.h"
+#include "raftd/node/happened.h"
 #include "raftd/node/node.h"
 #include "raftd/news.h"
 #include "raftd/post.h"
 #include "raftd/serve/shared.h"
 #include "raftd/status_file.h"
 
+/* What makes events, beside the first lines of a status. */
+struct glimpse {
+    uint64_t members_index; /* of the newest configuration */
+    uint32_t silent;        /* node_silent() */
+    bool full, differs;     /* the disk; the state */
+};
+
 /* Zeroed memory: nothing was published or said yet. */
 struct publisher {
-    uint64_t published_us; /* when the present status was published */
-    bool late;             /* something has changed since */
+    uint64_t published_us;  /* when the present status was published; 0 = it is to be renewed */
+    bool late;              /* something has changed since */
+    struct glimpse glimpse; /* as of the present status */
+    struct happened happened;
+    bool untold; /* there are events that are not published */
     struct news news;
     struct leaders leaders;
     struct status_file *file; /* NULL: there is none */

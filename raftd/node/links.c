@@ -245,6 +245,14 @@ uint64_t links_least(const struct links *l, enum wire_setting setting)
     return least;
 }
 
+uint32_t links_silent(const struct links *l, uint64_t now)
+{
+    uint32_t silent = 0;
+    for (unsigned i = 0; i < l->n_rows; i++)
+        silent |= (uint32_t)(heard_of(l, now, &l->rows[i]) == WIRE_NOT_HEARD) << i;
+    return silent;
+}
+
 void links_status(const struct links *l, uint64_t now, struct status *s)
 {
     const struct raft_members *m = members(l);

@@ -31,6 +31,7 @@ static const struct {
     {"raft.timeout", own_timeout},
     {"raft.once", once},
     {"raft.watch", watch_start},
+    {"raft.events", watch_events},
     {"raft.lock", lock_take},
     {"raft.unlock", lock_give},
     {"raft.held", lock_held},
@@ -92,7 +93,8 @@ static const char *objection(struct conn *conn, const struct call *call)
         return c->why;
     }
     unsigned flags = command->flags;
-    bool always = (flags & COMMAND_GUEST) != 0 || command->kind == COMMAND_LOCAL ||
+    bool always = (flags & (COMMAND_GUEST | COMMAND_EARLY)) != 0 ||
+                  command->kind == COMMAND_LOCAL ||
                   (command->kind == COMMAND_READ && conn->talker.local_reads);
     if (!conn->talker.authenticated && (flags & COMMAND_NO_AUTH) == 0)
         return "NOAUTH Authentication required.";

@@ -172,15 +172,15 @@ struct clients {
     ev_async more; /* a connection waits for a turn */
     ev_prepare prepare;
     ev_timer timer;
-    uint64_t timer_us;   /* earliest moment when something may be due */
-    uint64_t armed_us;   /* what the timer is set to */
-    uint64_t accept_us;  /* until when nothing is accepted, NEVER = connections are */
-    uint64_t generation; /* of the newest connection */
-    uint64_t ticket;     /* newest given to a read */
-    uint64_t shown;      /* shared->shown, when those who watch were last given a turn */
-    bool wake_loop;      /* flush() has to wake the main loop */
-    unsigned n_conns;    /* without guests */
-    unsigned n_guests;   /* without those that were told to go */
+    uint64_t timer_us;    /* earliest moment when something may be due */
+    uint64_t armed_us;    /* what the timer is set to */
+    uint64_t accept_us;   /* until when nothing is accepted, NEVER = connections are */
+    uint64_t generation;  /* of the newest connection */
+    uint64_t ticket;      /* newest given to a read */
+    uint64_t shown, told; /* as in shared, when those who watch were last given a turn */
+    bool wake_loop;       /* flush() has to wake the main loop */
+    unsigned n_conns;     /* without guests */
+    unsigned n_guests;    /* without those that were told to go */
     /* First in, first out. */
     struct cds_list_head parked;   /* linearizable reads, and so in order of their tickets */
     struct cds_list_head turns;    /* connections that wait for a turn */
@@ -325,6 +325,7 @@ enum blocked own_timeout(struct conn *conn, const struct call *call);
 
 /* clients_watch.c: who is told of changes */
 enum blocked watch_start(struct conn *conn, const struct call *call);
+enum blocked watch_events(struct conn *conn, const struct call *call);
 enum blocked watch_subscribe(struct conn *conn, const struct call *call);
 enum blocked watch_unsubscribe(struct conn *conn, const struct call *call);
 /* Ends what the connection watches, if it does. */

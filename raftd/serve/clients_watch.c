@@ -1,5 +1,5 @@
 /* clients_watch.c: see clients_impl.h. Connections that are told of changes: RAFT.WATCH, SUBSCRIBE and the
- * like. What they are told, and when a watch ends, is watch.h's. */
+ * like; or of events: RAFT.EVENTS. What they are told, and when a watch ends, is watch.h's and events.h's. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,6 +7,7 @@
 
 #include "raftd/base/rcu.h"
 #include "raftd/serve/clients_impl.h"
+#include "raftd/serve/events.h"
 #include "raftd/state/kv.h"
 
 /* What a connection watches. */
@@ -14,10 +15,18 @@ struct watching {
     struct cds_list_head link; /* in clients.watching */
     struct conn *conn;
     struct watch watch;
-    bool news;    /* there may be some */
-    size_t bytes; /* of USERS_PART_BYTES, taken for the channels */
+    struct events_reader *events; /* NULL: it is told of changes */
+    bool news;                    /* there may be some */
+    size_t bytes;                 /* of USERS_PART_BYTES, taken for the channels */
     char why[CLIENTS_WHY_BYTES];
 };
+
+/* How many clients of this thread are told of the same. */
+static _Atomic unsigned *count_of(const struct watching *w)
+{
+    struct shared_reader *me = w->conn->clients->me;
+    return w->events != NULL ? &me->followers : &me->watchers;
+}
 
 /* The channels may take so many bytes. */
 static bool in_share(struct watching *w, size_t bytes)
@@ -39,38 +48,45 @@ void watch_end(struct conn *conn)
     channels_clear(&w->watch.channels);
     (void)in_share(w, 0);
     cds_list_del(&w->link);
-    atomic_fetch_sub(&conn->clients->me->watchers, 1);
+    atomic_fetch_sub(count_of(w), 1);
     conn->watching = NULL;
     conn->talker.watches = false;
+    free(w->events);
     free(w);
 }
 
-/* From now on this thread is woken when something is published. The next view that it gets is not older than
- * what was published without waking it. */
-static struct watching *watching_new(struct conn *conn)
+/* From now on this thread is woken when something is published. The next view that it gets, or the next
+ * events, are not older than what was published without waking it. */
+static struct watching *watching_new(struct conn *conn, bool events)
 {
     struct clients *c = conn->clients;
     struct watching *w = calloc(1, sizeof *w);
+    if (w != NULL && events && (w->events = calloc(1, sizeof *w->events)) == NULL) {
+        free(w);
+        w = NULL;
+    }
     if (w == NULL) {
         answer_error(conn, result_text(c, RESULT_BUSY, false));
         return NULL;
     }
+    channels_init(&w->watch.channels);
+    w->watch.streams = events;
     w->conn = conn;
     w->news = true;
     cds_list_add_tail(&w->link, &c->watching);
     conn->watching = w;
     conn->talker.watches = true;
-    atomic_fetch_add(&c->me->watchers, 1);
-    (void)atomic_load(&c->shared->shown);
+    atomic_fetch_add(count_of(w), 1);
+    (void)atomic_load(events ? &c->shared->told : &c->shared->shown);
     return w;
 }
 
 /* NULL: a watch can begin now. */
-static const char *hindrance(const struct conn *conn)
+static const char *hindrance(const struct conn *conn, bool events)
 {
     if (conn->watching != NULL)
         return "ERR this connection watches already: RESET ends that";
-    if (!atomic_load_explicit(&conn->clients->shared->local_reads, memory_order_acquire))
+    if (!events && !atomic_load_explicit(&conn->clients->shared->local_reads, memory_order_acquire))
         return result_text(conn->clients, RESULT_NOT_YET, false);
     return NULL;
 }
@@ -93,14 +109,14 @@ enum blocked watch_start(struct conn *conn, const struct call *call)
 {
     const struct resp_arg *prefix = &call->argv[1];
     struct clients *c = conn->clients;
-    const char *error = hindrance(conn);
+    const char *error = hindrance(conn, false);
     int64_t from = 0;
     if (call->argc != 2 && (call->argc != 4 || !resp_is(&call->argv[2], "from") ||
                             !resp_number(&call->argv[3], &from) || from < 1))
         return refuse(conn, "ERR syntax error: prefix [FROM revision]");
     if (prefix->len > CMD_KEY_MAX_BYTES)
         return refuse(conn, "ERR no key is as long as this prefix");
-    struct watching *w = error == NULL ? watching_new(conn) : NULL;
+    struct watching *w = error == NULL ? watching_new(conn, false) : NULL;
     if (w == NULL)
         return error != NULL ? refuse(conn, error) : BLOCKED_NOT;
     rcu_enter();
@@ -119,6 +135,23 @@ enum blocked watch_start(struct conn *conn, const struct call *call)
                    "go on behind the index of that",
                    whole_from);
     return refuse(conn, c->why);
+}
+
+/* ---- RAFT.EVENTS ---- */
+
+enum blocked watch_events(struct conn *conn, const struct call *call)
+{
+    const char *error = hindrance(conn, true);
+    int64_t since = 0;
+    if (call->argc != 1 && (call->argc != 3 || !resp_is(&call->argv[1], "since") ||
+                            !resp_number(&call->argv[2], &since) || since < 0))
+        return refuse(conn, "ERR syntax error: [SINCE number]");
+    struct watching *w = error == NULL ? watching_new(conn, true) : NULL;
+    if (w == NULL)
+        return error != NULL ? refuse(conn, error) : BLOCKED_NOT;
+    w->events->since = (uint64_t)since;
+    answer_ok(conn);
+    return BLOCKED_NOT;
 }
 
 /* ---- channels ---- */
@@ -162,7 +195,7 @@ enum blocked watch_subscribe(struct conn *conn, const struct call *call)
 {
     struct watching *w = conn->watching;
     bool begins = w == NULL || w->watch.streams;
-    const char *error = begins ? hindrance(conn) : NULL;
+    const char *error = begins ? hindrance(conn, false) : NULL;
     for (unsigned i = 1; i < call->argc && error == NULL; i++)
         error = channels_check(&call->argv[i], is_pattern(call));
     if (error != NULL)
@@ -170,7 +203,7 @@ enum blocked watch_subscribe(struct conn *conn, const struct call *call)
     if (!has_room(conn, call, NULL))
         return BLOCKED_ROOM;
     if (begins)
-        w = watching_new(conn);
+        w = watching_new(conn, false);
     if (w == NULL)
         return BLOCKED_NOT;
     rcu_enter();
@@ -217,12 +250,17 @@ void watches_wake(struct clients *c)
 {
     struct cds_list_head *at;
     uint64_t shown = atomic_load_explicit(&c->shared->shown, memory_order_acquire);
-    if (shown == c->shown)
-        return;
+    uint64_t told = atomic_load_explicit(&c->shared->told, memory_order_acquire);
+    bool changes = shown != c->shown, events = told != c->told;
     c->shown = shown;
+    c->told = told;
+    if (!changes && !events)
+        return;
     cds_list_for_each(at, &c->watching)
     {
         struct watching *w = rcu_container(at, struct watching, link);
+        if (!(w->events != NULL ? events : changes))
+            continue;
         w->news = true;
         turn_wait(w->conn);
     }
@@ -233,9 +271,34 @@ bool watch_wanted(const struct conn *conn)
     return conn->watching != NULL && conn->watching->news && !conn->ended;
 }
 
+static void serve_events(struct conn *conn)
+{
+    struct watching *w = conn->watching;
+    struct event e;
+    enum blocked blocked = BLOCKED_NOT;
+    bool more = false;
+    rcu_enter();
+    const struct happened *h = rcu_get(conn->clients->shared->events);
+    while (h != NULL && (more = events_look(w->events, h, &e)) && conn->clients->work > 0 &&
+           blocked == BLOCKED_NOT && !output_full(conn) && !conn->hangup) {
+        conn->clients->work--;
+        blocked = answer(conn, events_say, &e);
+        if (blocked == BLOCKED_NOT)
+            events_pass(w->events, &e);
+    }
+    rcu_leave();
+    if (blocked != BLOCKED_NOT)
+        conn->blocked = blocked;
+    w->news = more;
+}
+
 const char *watch_serve(struct conn *conn)
 {
     struct watching *w = conn->watching;
+    if (w->events != NULL) {
+        serve_events(conn);
+        return NULL;
+    }
     struct watch_news news;
     enum watch_look found = WATCH_TELL;
     enum blocked blocked = BLOCKED_NOT;

@@ -93,6 +93,9 @@ static const struct command commands[] = {
      0, .run = run_quit},
     {"raft.drain", "", "This node will lead no more.", "raft", COMMAND_ENGINE, 1,
      COMMAND_ADMIN | COMMAND_NO_MULTI, 0, 0, 0, .run = NULL},
+    {"raft.events", "[SINCE number]", "Tells how this node is, and then each event, in order.",
+     "raft", COMMAND_ENGINE, -1, COMMAND_ADMIN | COMMAND_NO_MULTI | COMMAND_EARLY, 0, 0, 0,
+     .run = NULL},
     {"raft.fetch", "index offset", "A part of a snapshot.", "raft", COMMAND_ENGINE, 3,
      COMMAND_ADMIN | COMMAND_NO_MULTI, 0, 0, 0, .run = NULL},
     {"raft.get", "key", "Value, create and modify revision, time to live.", "raft", COMMAND_READ, 2,
@@ -259,7 +262,7 @@ static void tell_flags(const struct command *c, struct resp_out *out)
         flags[n++] = "no_auth";
     if ((c->flags & COMMAND_NO_MULTI) != 0)
         flags[n++] = "no_multi";
-    if (c->kind == COMMAND_LOCAL || (c->flags & COMMAND_GUEST) != 0)
+    if (c->kind == COMMAND_LOCAL || (c->flags & (COMMAND_GUEST | COMMAND_EARLY)) != 0)
         flags[n++] = "loading";
     resp_set(out, n);
     for (size_t i = 0; i < n; i++)

@@ -111,6 +111,7 @@ enum command_flags {
     COMMAND_SCANS = 64,      /* may look at many keys: waits for the turn of those */
     COMMAND_ADMIN = 128,     /* changes the cluster or tells of it: for COMMAND's categories */
     COMMAND_MARKS = 256,     /* its answer says whether it may be old, see struct sight */
+    COMMAND_EARLY = 512,     /* served while the node starts */
 };
 
 struct command {

@@ -49,8 +49,41 @@ void shared_publish(struct shared *s, struct status_box *box)
         rcu_free_later(&rcu_container(before, struct status_box, status)->rcu, free_status);
 }
 
-/* Both numbers are written before the other one is read: so this thread sees who watches, or a reader that
- * begins to sees what is shown. */
+struct events_box {
+    struct happened happened;
+    struct rcu_head rcu;
+};
+
+static void free_events(struct rcu_head *head)
+{
+    rcu_callback_begin();
+    free(rcu_container(head, struct events_box, rcu));
+}
+
+static void replace_events(struct shared *s, struct happened *h)
+{
+    struct happened *before = rcu_swap(s->events, h);
+    if (before != NULL)
+        rcu_free_later(&rcu_container(before, struct events_box, happened)->rcu, free_events);
+}
+
+/* The number that says what is new, and that of the clients who want to know it: each thread writes one
+ * before it reads the other. So this thread sees who wants to know, or a reader that begins to sees what
+ * is new. */
+bool shared_tell(struct shared *s, const struct happened *h)
+{
+    struct events_box *box = malloc(sizeof *box);
+    if (box == NULL)
+        return false;
+    box->happened = *h;
+    replace_events(s, &box->happened);
+    atomic_store(&s->told, h->end);
+    for (unsigned i = 0; i < s->n_readers; i++)
+        if (atomic_load(&s->readers[i].followers) > 0)
+            s->readers[i].wake(s->readers[i].wake_ctx);
+    return true;
+}
+
 void shared_show(struct shared *s, uint64_t index)
 {
     if (index == atomic_load_explicit(&s->shown, memory_order_relaxed))
@@ -68,6 +101,7 @@ void shared_free(struct shared *s)
         free(rcu_container(q, struct request, link));
     if (s->status != NULL)
         rcu_free_later(&rcu_container(s->status, struct status_box, status)->rcu, free_status);
+    replace_events(s, NULL);
     rcu_wait_freed();
     kv_free(s->kv);
     cursors_free(s->cursors);

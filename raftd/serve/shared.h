@@ -4,7 +4,7 @@
  *            liburcu; the objects are struct request)
  *   reads    a reader that needs a linearizable read raises its read_want and wakes the loop; the
  *            loop sets read_done to the highest read_want whose reads may now be served from kv
- *   state    kv and status are RCU-protected: readers look, the loop replaces
+ *   state    kv, status and events are RCU-protected: readers look, the loop replaces
  *
  * `wake` calls are safe from any thread (ev_async_send).
  */
@@ -17,6 +17,7 @@
 #include <urcu/wfcqueue.h>
 
 #include "raftd/base/rcu.h"
+#include "raftd/node/happened.h"
 #include "raftd/node/status.h"
 #include "raftd/serve/tally.h"
 #include "raftd/serve/users.h"
@@ -33,7 +34,8 @@ enum { READERS_MAX = 8 }; /* more threads than any edge box has cores */
 struct shared_reader {
     _Atomic uint64_t read_want; /* written by the reader */
     _Atomic uint64_t read_done; /* written by the loop */
-    _Atomic unsigned watchers;  /* clients that want to know what is published; likewise */
+    _Atomic unsigned watchers;  /* clients that want to know what is published; likewise ... */
+    _Atomic unsigned followers; /* ... and those that are told of events */
     _Atomic bool ended;         /* by the reader: shared.ends, and it has no client any more */
     struct tally tally;         /* likewise */
     struct cds_wfcq_head answers_head;
@@ -48,6 +50,7 @@ struct shared {
     const struct kv *claims; /* the machine's (holders.h) */
     struct cursors *cursors; /* of scans */
     struct status *status;   /* RCU pointer; never NULL once readers run */
+    struct happened *events; /* RCU pointer; NULL until there is a node */
     uint32_t max_value_bytes;
     /* kv has all that this node knew before it started, and the node is not in doubt. Else reads that no
      * leader confirms are answered with RESULT_NOT_YET, ... */
@@ -70,6 +73,7 @@ struct shared {
     void (*wake_loop)(void *ctx);
     void *wake_loop_ctx;
     _Atomic uint64_t shown; /* index of the newest view of kv, see shared_show() */
+    _Atomic uint64_t told;  /* number of the newest event, see shared_tell() */
     /* Where clients come by TCP, -1: nowhere; and what they must know. Set before readers run. */
     int tcp_fd;
     char password[SHARED_PASSWORD_BYTES];
@@ -94,6 +98,10 @@ struct shared *shared_new(uint32_t max_value_bytes, unsigned readers, void (*wak
 /* Publishes a status in the place of the present one. `box` was made by malloc() and is not the caller's any
  * more. To be called by the loop's thread. */
 void shared_publish(struct shared *s, struct status_box *box);
+
+/* Publishes a copy of the events, and wakes the readers some of whose clients follow them. False: there is no
+ * memory, and nothing was done. To be called by the loop's thread. */
+bool shared_tell(struct shared *s, const struct happened *h);
 
 /* Wakes the readers some of whose clients watch, if this is the index of a new view. To be called by the
  * loop's thread, after it has published. */

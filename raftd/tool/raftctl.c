@@ -43,6 +43,7 @@ static const struct option options[] = {
     {"prefix", no_argument, NULL, OPT_FLAGS + ARG_PREFIX},
     {"revision", required_argument, NULL, OPT_FLAGS + ARG_REVISION},
     {"exec", required_argument, NULL, OPT_FLAGS + ARG_EXEC},
+    {"since", required_argument, NULL, OPT_FLAGS + ARG_SINCE},
     {"if-absent", no_argument, NULL, OPT_FLAGS + ARG_IF_ABSENT},
     {"if-value", required_argument, NULL, OPT_FLAGS + ARG_IF_VALUE},
     {"try", no_argument, NULL, OPT_FLAGS + ARG_TRY},
@@ -129,6 +130,10 @@ static const struct command commands[] = {
      run_is_leader, 0, 0, 0, PLAIN},
     {"watch", watch_usage, watch_what, run_watch, 0, 1, ARG_REVISION | ARG_EXEC | ARG_ESCAPED,
      PLAIN},
+    {"events", " [--since SEQ] [--json]",
+     "print how this node is, and then a line for each event: another leader,\n"
+     "          no quorum, a silent member ... (--since: those behind event SEQ)",
+     run_events, 0, 0, ARG_SINCE | ARG_JSON, PLAIN},
     {"wait", wait_usage, wait_what, run_wait, 1, 1, ARG_ESCAPED, PLAIN},
     {"links", " [--json]", "print which node hears which, as this node knows it", run_links, 0, 0,
      ARG_JSON, PLAIN},

@@ -31,6 +31,7 @@ enum {
     VALUE_EXEC,
     VALUE_WAIT,
     VALUE_MAX_LAG,
+    VALUE_SINCE,
     VALUES
 };
 enum {
@@ -40,6 +41,7 @@ enum {
     ARG_EXEC = 1 << VALUE_EXEC,
     ARG_WAIT = 1 << VALUE_WAIT,
     ARG_MAX_LAG = 1 << VALUE_MAX_LAG,
+    ARG_SINCE = 1 << VALUE_SINCE,
     ARG_STALE = 1 << 8,
     ARG_RAW = 1 << 9,
     ARG_KEYS = 1 << 10,
@@ -226,6 +228,9 @@ void run_watch(struct tool *t, const struct args *a);
 extern const char watch_usage[], watch_what[];
 /* Waits until the key is there and, if value->at is not NULL, has that value. Returns an exit code. */
 int wait_for_key(struct tool *t, const struct word *key, const struct word *value);
+
+/* events.c */
+void run_events(struct tool *t, const struct args *a);
 
 /* lock.c */
 void run_lock(struct tool *t, const struct args *a);
