@@ -205,7 +205,7 @@ static void add_members(struct happened *h, const struct happened_state *was,
         const struct happened_member *m = &is->members[i], *before = member_of(was, m->id);
         if (before == NULL || before->voter != m->voter)
             add(h, standing(is, m));
-        if (m->id != is->id && (before == NULL ? m->silent : before->silent != m->silent))
+        if (m->id != is->id && (before == NULL || before->silent != m->silent))
             add(h, heard(is, m));
     }
 }

@@ -225,6 +225,7 @@ void world_unshare(struct fake *f)
 {
     kv_free(f->shared.kv);
     cursors_free(f->shared.cursors);
+    free(f->shared.events); /* what begins with them */
     pthread_mutex_destroy(&f->lock);
     pthread_cond_destroy(&f->cond);
     listener_close(&f->listener);

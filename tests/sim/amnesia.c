@@ -112,7 +112,7 @@ static void make_needed(struct sim *s, const struct sim_node *m)
             s->cut[i][j] = s->cut[j][i] = i != j;
         left--;
     }
-    struct event *e = sim_post(s, s->now + sim_between(s, RNG_FAULT, 1, 15000000), EV_HEAL, 0);
+    struct sim_event *e = sim_post(s, s->now + sim_between(s, RNG_FAULT, 1, 15000000), EV_HEAL, 0);
     e->extra = s->net_generation;
 }
 
@@ -165,7 +165,7 @@ void sim_check_lost(struct sim *s, struct sim_node *m)
     struct sim_node *l = leader_of(s, m);
     bool chance = doubt && !m->doubted && l != NULL && by_chance(s);
     if (chance && sim_roll(s, RNG_FAULT, 2) == 0) {
-        struct event *e = sim_post(s, s->now, EV_FORGET, l->at);
+        struct sim_event *e = sim_post(s, s->now, EV_FORGET, l->at);
         e->extra = 1;
     }
     m->doubted |= doubt;

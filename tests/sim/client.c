@@ -72,8 +72,8 @@ static void ended(struct sim *s, uint32_t number, enum op_state state)
     if (o->client < s->o.clients && s->clients[o->client].op == number) {
         s->clients[o->client].op = NO_OP;
         if (!s->closed) {
-            struct event *e = sim_post(s, s->now + sim_roll(s, RNG_CLIENT, 2 * s->o.think_us) + 1,
-                                       EV_CLIENT, 0);
+            struct sim_event *e = sim_post(
+                s, s->now + sim_roll(s, RNG_CLIENT, 2 * s->o.think_us) + 1, EV_CLIENT, 0);
             e->extra = o->client;
         }
     }
@@ -132,7 +132,7 @@ uint32_t sim_ask(struct sim *s, unsigned client, unsigned node, enum op_kind kin
     o->seen = seen != NULL ? *seen : (struct version){.op = NO_OP};
     o->history = history_begin(s, o, number);
     s->m[node].pending++;
-    struct event *e = sim_post(s, s->now + 1, EV_SUBMIT, node);
+    struct sim_event *e = sim_post(s, s->now + 1, EV_SUBMIT, node);
     e->op = number;
     return number;
 }
@@ -186,12 +186,12 @@ static void new_operation(struct sim *s, unsigned client)
     else
         op = sim_ask(s, client, node, kind < 97 ? OP_GET : OP_LIST, hot, 0, timeout);
     s->clients[client].op = op;
-    struct event *e = sim_post(s, s->now + timeout + PATIENCE_US, EV_CLIENT, 0);
+    struct sim_event *e = sim_post(s, s->now + timeout + PATIENCE_US, EV_CLIENT, 0);
     e->extra = client;
     e->op = op;
 }
 
-void sim_client(struct sim *s, struct event *e)
+void sim_client(struct sim *s, struct sim_event *e)
 {
     unsigned client = (unsigned)e->extra;
     if (s->clients[client].op != e->op)
@@ -224,7 +224,7 @@ static void submit_write(struct sim *s, struct sim_node *m, uint32_t number)
     }
 }
 
-void sim_submit(struct sim *s, struct sim_node *m, struct event *e)
+void sim_submit(struct sim *s, struct sim_node *m, struct sim_event *e)
 {
     struct op *o = &s->ops[e->op];
     sim_note(s, NOTE_SUBMIT, m->at, e->op, o->kind, o->key);
@@ -398,8 +398,8 @@ void sim_clients_init(struct sim *s)
     for (unsigned i = 0; i < s->o.clients; i++) {
         s->clients[i] = (struct client){
             .op = NO_OP, .node = (unsigned)sim_roll(s, RNG_CLIENT, s->o.nodes), .again = NO_OP};
-        struct event *e = sim_post(s, s->now + sim_roll(s, RNG_CLIENT, 2 * s->o.think_us) + 1,
-                                   EV_CLIENT, 0);
+        struct sim_event *e = sim_post(s, s->now + sim_roll(s, RNG_CLIENT, 2 * s->o.think_us) + 1,
+                                       EV_CLIENT, 0);
         e->extra = i;
     }
 }

@@ -47,7 +47,7 @@ void sim_fault_image(struct sim *s)
 }
 
 /* Somebody asks any node for another leader, or drains it, and then stops it. */
-void sim_fault_handover(struct sim *s, struct event *e)
+void sim_fault_handover(struct sim *s, struct sim_event *e)
 {
     struct sim_node *m = &s->m[sim_roll(s, RNG_HANDOVER, s->o.nodes)];
     bool drain = sim_roll(s, RNG_HANDOVER, 4) == 0;

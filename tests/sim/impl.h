@@ -53,7 +53,7 @@ enum {
 
 /* ---- the heap ---- */
 
-enum event_kind {
+enum sim_event_kind {
     EV_DATAGRAM,
     EV_DISK,     /* the job at the head of a disk's queue is done */
     EV_WAKE,     /* a node's own deadline */
@@ -70,15 +70,15 @@ enum event_kind {
     EV_MEMBERS,  /* somebody wants other members */
 };
 
-struct event {
+struct sim_event {
     uint64_t at, order;
-    enum event_kind kind;
+    enum sim_event_kind kind;
     unsigned node, from;
     uint64_t generation; /* of the node: events of an earlier life are void */
     uint32_t op;         /* SUBMIT, CLIENT */
     uint64_t extra;
-    struct event *next; /* free list */
-    unsigned frames;    /* mask for the trace */
+    struct sim_event *next; /* free list */
+    unsigned frames;        /* mask for the trace */
     size_t len;
     uint8_t bytes[WIRE_DATAGRAM_MAX];
 };
@@ -348,6 +348,7 @@ struct sim_node {
     struct entry *lost; /* it acknowledged all up to here, and lost some of it; NULL = it has all */
     uint32_t lost_boot; /* process that did */
     struct watcher watchers[WATCHERS];
+    struct follower *follower; /* events.c's */
     uint64_t
         history_from;   /* the first entry that this process applied behind its newest snapshot */
     struct entry *gone; /* a disk that is no more held all up to here */
@@ -403,7 +404,7 @@ struct record_sent { /* a datagram that somebody recorded */
 
 struct slot { /* of the heap */
     uint64_t at, order;
-    struct event *e;
+    struct sim_event *e;
 };
 
 enum stream_rng {
@@ -426,7 +427,7 @@ struct sim {
     uint64_t rng[RNGS_ALL]; /* one each, so that leaving out one kind of fault changes less */
     struct slot *heap;
     size_t n_heap, cap_heap;
-    struct event *free_events;
+    struct sim_event *free_events;
     struct sim_node m[NODES];
     bool calm;   /* no more faults */
     bool spoilt; /* see sim_spoil() */
@@ -484,8 +485,8 @@ struct sim {
 };
 
 /* sim.c */
-struct event *sim_post(struct sim *s, uint64_t at, enum event_kind kind, unsigned node);
-void sim_again(struct sim *s, struct event *e, uint64_t at);
+struct sim_event *sim_post(struct sim *s, uint64_t at, enum sim_event_kind kind, unsigned node);
+void sim_again(struct sim *s, struct sim_event *e, uint64_t at);
 uint64_t sim_roll(struct sim *s, enum stream_rng which, uint64_t below);
 uint64_t sim_between(struct sim *s, enum stream_rng which, uint64_t min, uint64_t max);
 /* True with that chance in a million. */
@@ -505,10 +506,10 @@ void sim_on_random(void *ctx, void *buf, size_t len);
 void sim_on_spy(void *ctx, uint16_t to, uint8_t *payload, size_t len);
 /* A datagram leaves the box for that one; s->o.nodes: for nobody. */
 void sim_launch(struct sim_node *m, unsigned to, const uint8_t *buf, size_t len);
-void sim_datagram(struct sim *s, struct sim_node *m, struct event *e);
+void sim_datagram(struct sim *s, struct sim_node *m, struct sim_event *e);
 void sim_partition(struct sim *s, enum sim_fault f);
 void sim_net_heal(struct sim *s);
-void sim_flap(struct sim *s, struct event *e);
+void sim_flap(struct sim *s, struct sim_event *e);
 bool sim_is_cut(const struct sim *s);
 
 /* disk.c */
@@ -655,8 +656,8 @@ void sim_check_all_leased(struct sim *s);
 /* client.c */
 void sim_clients_init(struct sim *s);
 void sim_clients_free(struct sim *s);
-void sim_client(struct sim *s, struct event *e);
-void sim_submit(struct sim *s, struct sim_node *m, struct event *e);
+void sim_client(struct sim *s, struct sim_event *e);
+void sim_submit(struct sim *s, struct sim_node *m, struct sim_event *e);
 void sim_on_answer(void *ctx, struct request *req);
 void sim_on_reads_done(void *ctx, uint64_t read);
 void sim_not_sent(struct sim *s, uint32_t op);
@@ -717,12 +718,16 @@ void sim_watch_made(struct sim *s, uint64_t index, uint32_t key, uint32_t op);
 /* Those who watch at that node get news, if it has some. */
 void sim_watch(struct sim *s, struct sim_node *m);
 
+/* events.c */
+/* Who follows the events of that node hears some. */
+void sim_events(struct sim *s, struct sim_node *m);
+
 /* fault.c */
 void sim_fault_init(struct sim *s);
 void sim_fault(struct sim *s);
 void sim_fault_forget(struct sim *s, struct sim_node *m, bool leader_dies);
 void sim_fault_image(struct sim *s);
-void sim_fault_handover(struct sim *s, struct event *e);
+void sim_fault_handover(struct sim *s, struct sim_event *e);
 void sim_fault_calm(struct sim *s);
 
 /* note.c */

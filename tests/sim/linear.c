@@ -97,7 +97,7 @@ void linear_unknown(struct linear *l, size_t op)
 
 /* --- one key ---------------------------------------------------------------------------------- */
 
-struct event {
+struct sim_event {
     uint64_t time, call;
     uint32_t op;
     bool is_return;
@@ -105,7 +105,7 @@ struct event {
 
 static int by_time(const void *x, const void *y)
 {
-    const struct event *a = x, *b = y;
+    const struct sim_event *a = x, *b = y;
     if (a->time != b->time)
         return a->time < b->time ? -1 : 1;
     return a->call < b->call ? -1 : a->call > b->call;
@@ -115,14 +115,14 @@ static int by_time(const void *x, const void *y)
  * Returns the number of events. */
 static uint32_t rank_events(struct linear_op **ops, uint32_t n)
 {
-    struct event *events = linear_array(2 * (size_t)n, sizeof(*events));
+    struct sim_event *events = linear_array(2 * (size_t)n, sizeof(*events));
     struct linear_op **sorted = linear_array(n, sizeof(struct linear_op *));
     uint32_t n_events = 0, n_sorted = 0;
     for (uint32_t i = 0; i < n; i++) {
         const struct linear_op *o = ops[i];
-        events[n_events++] = (struct event){o->invoke_time, o->invoke_call, i, false};
+        events[n_events++] = (struct sim_event){o->invoke_time, o->invoke_call, i, false};
         if (o->fate == LINEAR_RETURNED)
-            events[n_events++] = (struct event){o->return_time, o->return_call, i, true};
+            events[n_events++] = (struct sim_event){o->return_time, o->return_call, i, true};
     }
     qsort(events, n_events, sizeof(*events), by_time);
     for (uint32_t i = 0; i < n_events; i++) {

@@ -83,7 +83,7 @@ void sim_on_spy(void *ctx, uint16_t to, uint8_t *payload, size_t len)
     }
 }
 
-static void flip(struct sim *s, struct event *e)
+static void flip(struct sim *s, struct sim_event *e)
 {
     if (sim_roll(s, RNG_NET, 4) == 0) {
         e->len = (size_t)sim_roll(s, RNG_NET, e->len);
@@ -96,10 +96,10 @@ static void flip(struct sim *s, struct event *e)
     e->frames |= 1u << 19;
 }
 
-static struct event *fly(struct sim *s, unsigned from, unsigned to, const uint8_t *buf, size_t len,
-                         unsigned frames, uint64_t us)
+static struct sim_event *fly(struct sim *s, unsigned from, unsigned to, const uint8_t *buf,
+                             size_t len, unsigned frames, uint64_t us)
 {
-    struct event *e = sim_post(s, s->now + us, EV_DATAGRAM, to);
+    struct sim_event *e = sim_post(s, s->now + us, EV_DATAGRAM, to);
     e->from = from;
     e->extra = s->m[from].host;
     e->len = len;
@@ -201,14 +201,14 @@ void sim_launch(struct sim_node *m, unsigned to, const uint8_t *buf, size_t len)
         counted(s, SIM_DELAY);
         us += sim_roll(s, RNG_NET, DELAY_MAX_US);
     }
-    struct event *e = fly(s, m->at, to, buf, len, frames, us);
+    struct sim_event *e = fly(s, m->at, to, buf, len, frames, us);
     if (sim_chance(s, RNG_NET, rate[SIM_FLIP])) {
         counted(s, SIM_FLIP);
         flip(s, e);
     }
 }
 
-void sim_datagram(struct sim *s, struct sim_node *m, struct event *e)
+void sim_datagram(struct sim *s, struct sim_node *m, struct sim_event *e)
 {
     sim_note(s, NOTE_DATAGRAM, m->at, e->from + 1, e->frames, e->len);
     uint16_t whose = sim_whence(m, e->from, (unsigned)e->extra);
@@ -259,11 +259,11 @@ void sim_net_heal(struct sim *s)
 
 static void flap_next(struct sim *s)
 {
-    struct event *e = sim_post(s, s->now + sim_between(s, RNG_FAULT, 1000, 400000), EV_FLAP, 0);
+    struct sim_event *e = sim_post(s, s->now + sim_between(s, RNG_FAULT, 1000, 400000), EV_FLAP, 0);
     e->extra = s->net_generation;
 }
 
-void sim_flap(struct sim *s, struct event *e)
+void sim_flap(struct sim *s, struct sim_event *e)
 {
     if (e->extra != s->net_generation)
         return;
@@ -312,6 +312,6 @@ void sim_partition(struct sim *s, enum sim_fault f)
     sim_note(s, NOTE_CUT, 0, group, 0, f);
     uint64_t us = sim_roll(s, RNG_FAULT, 4) == 0 ? sim_between(s, RNG_FAULT, 1, 15000000)
                                                  : sim_between(s, RNG_FAULT, 1, 2000000);
-    struct event *e = sim_post(s, s->now + us, EV_HEAL, 0);
+    struct sim_event *e = sim_post(s, s->now + us, EV_HEAL, 0);
     e->extra = s->net_generation;
 }

@@ -214,6 +214,8 @@ static void add(struct sum *sum, const struct sim_totals *t)
     s->local_reads += t->local_reads;
     s->told += t->told;
     s->compacted += t->compacted;
+    s->events_told += t->events_told;
+    s->breaks += t->breaks;
     s->held += t->held;
     s->frees += t->frees;
     s->overs += t->overs;
@@ -273,6 +275,7 @@ static void print_stats(const struct sum *sum)
     printf("  keys that ended when their time had come: %" PRIu64 "\n", t->ends);
     printf("  watches: told %" PRIu64 " changes, and %" PRIu64 " times that some were forgotten\n",
            t->told, t->compacted);
+    printf("  events: told %" PRIu64 ", and %" PRIu64 " breaks\n", t->events_told, t->breaks);
     printf("  locks: held in %" PRIu64 " steps, %" PRIu64
            " processes freed, living ones over in %" PRIu64 " steps\n",
            t->held, t->frees, t->overs);

@@ -44,7 +44,7 @@ static bool before(const struct slot *a, const struct slot *b)
     return a->at != b->at ? a->at < b->at : a->order < b->order;
 }
 
-static void heap_put(struct sim *s, struct event *e)
+static void heap_put(struct sim *s, struct sim_event *e)
 {
     if (s->n_heap == s->cap_heap) {
         s->cap_heap = s->cap_heap ? 2 * s->cap_heap : 1024;
@@ -59,9 +59,9 @@ static void heap_put(struct sim *s, struct event *e)
     s->heap[i] = new;
 }
 
-static struct event *heap_take(struct sim *s)
+static struct sim_event *heap_take(struct sim *s)
 {
-    struct event *top = s->heap[0].e;
+    struct sim_event *top = s->heap[0].e;
     struct slot last = s->heap[--s->n_heap];
     size_t i = 0;
     for (;;) {
@@ -80,9 +80,9 @@ static struct event *heap_take(struct sim *s)
     return top;
 }
 
-struct event *sim_post(struct sim *s, uint64_t at, enum event_kind kind, unsigned node)
+struct sim_event *sim_post(struct sim *s, uint64_t at, enum sim_event_kind kind, unsigned node)
 {
-    struct event *e = s->free_events;
+    struct sim_event *e = s->free_events;
     if (e != NULL)
         s->free_events = e->next;
     else
@@ -103,7 +103,7 @@ struct event *sim_post(struct sim *s, uint64_t at, enum event_kind kind, unsigne
     return e;
 }
 
-static void forget(struct sim *s, struct event *e)
+static void forget(struct sim *s, struct sim_event *e)
 {
     e->next = s->free_events;
     s->free_events = e;
@@ -174,7 +174,7 @@ static void flush(struct sim *s)
     }
 }
 
-static void handle_node(struct sim *s, struct sim_node *m, struct event *e)
+static void handle_node(struct sim *s, struct sim_node *m, struct sim_event *e)
 {
     switch (e->kind) {
     case EV_DATAGRAM: sim_datagram(s, m, e); break;
@@ -192,7 +192,7 @@ static void handle_node(struct sim *s, struct sim_node *m, struct event *e)
 }
 
 /* False when the event was put off. */
-static bool handle(struct sim *s, struct event *e)
+static bool handle(struct sim *s, struct sim_event *e)
 {
     struct sim_node *m = &s->m[e->node];
     switch (e->kind) {
@@ -239,7 +239,7 @@ static bool handle(struct sim *s, struct event *e)
 
 static void step(struct sim *s)
 {
-    struct event *e = heap_take(s);
+    struct sim_event *e = heap_take(s);
     s->now = e->at;
     s->t.events++;
     if (handle(s, e))
@@ -459,6 +459,7 @@ void sim_free(struct sim *s)
         for (unsigned j = 0; j < JOBS; j++)
             free(m->jobs[j].own);
         free(m->was);
+        free(m->follower);
         free(m->where);
         kv_free(m->kv);
         sim_disk_free(m);
@@ -468,7 +469,7 @@ void sim_free(struct sim *s)
     while (s->n_heap > 0)
         forget(s, heap_take(s));
     while (s->free_events != NULL) {
-        struct event *e = s->free_events;
+        struct sim_event *e = s->free_events;
         s->free_events = e->next;
         free(e);
     }

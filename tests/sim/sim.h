@@ -136,7 +136,8 @@ struct sim_totals {
     uint64_t ended;  /* ... and of a process that was not current */
     uint64_t snapshots, drops, installs; /* written, of logs, that took the place of a state */
     uint64_t resumed;                    /* fetches of snapshots that went on where they were */
-    uint64_t told;                       /* changes, to those who watch */
+    uint64_t told;                       /* changes, to those who watch; ... */
+    uint64_t events_told, breaks;        /* ... events; and times that others came between */
     uint64_t ends;                       /* keys whose time had come */
     uint64_t compacted; /* times that some of these wanted more than was remembered */
     uint64_t doubts;    /* nodes that were told that they had lost something, and have it again */

@@ -1,5 +1,6 @@
 // LINK: @clients tests/lib/clients_world.c TSAN
-/* test_clients_watch.c: clients that are told of changes: RAFT.WATCH, SUBSCRIBE and the like. */
+/* test_clients_watch.c: clients that are told of changes, RAFT.WATCH, SUBSCRIBE and the like; or of
+ * events. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -317,6 +318,121 @@ static void test_killed(void **unused)
     assert_int_equal(world_teardown(&state), 0);
 }
 
+/* ---- RAFT.EVENTS ---- */
+
+static void expect_followers(const struct fake *f, unsigned n)
+{
+    for (unsigned ms = 0; ms < TIMEOUT_MS; ms++) {
+        unsigned now = 0;
+        for (unsigned i = 0; i < READERS; i++)
+            now += f->shared.readers[i].followers;
+        if (now == n)
+            return;
+        sleep_ms(1);
+    }
+    fail_msg("there are not %u clients that are told of events", n);
+}
+
+/* The disk is full, or there is room again. */
+static void disk_event(struct fake *f, struct happened *h, bool full)
+{
+    struct status s = {.start_us = 99, .now_us = 100, .id = 1, .leader = 2, .disk_full = full};
+    assert_true(happened_take(h, &s));
+    assert_true(shared_tell(&f->shared, h));
+}
+
+static void expect_state(int fd, const char *disk)
+{
+    const char *const kinds[] = {"leader-lost", "leader-changed", "quorum-back", disk, "healed"};
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
+        expect_part(fd, kinds[i]);
+}
+
+/* A client may come before there is a node, and is told how that is when there is one. */
+static void test_events(void **state)
+{
+    struct fake *f = *state;
+    struct happened h = {0};
+    int fd = dial(f), other = dial(f), late = dial(f);
+    atomic_store(&f->shared.starting, true);
+    ask(other, "RAFT.WATCH a");
+    expect_part(other, "-LOADING");
+    ask(fd, "RAFT.EVENTS");
+    expect(fd, "OK");
+    sleep_ms(20);
+    assert_false(heard(fd, NULL));
+    disk_event(f, &h, false);
+    expect_state(fd, "disk-ok");
+    disk_event(f, &h, true);
+    expect_part(fd, "[event 101 100 0 disk-full ");
+    atomic_store(&f->shared.starting, false);
+    set(other, "a", "1"); /* which is no event */
+    disk_event(f, &h, false);
+    expect_part(fd, "[event 102 100 0 disk-ok ");
+    ask(late, "RAFT.EVENTS SINCE 101");
+    expect(late, "OK");
+    expect_part(late, "[event 102 100 0 disk-ok ");
+    static const char *const refused[] = {"SUBSCRIBE __keyspace@0__:a", "RAFT.EVENTS", "GET a"};
+    for (unsigned i = 0; i < 3; i++) {
+        ask(fd, "%s", refused[i]);
+        expect_part(fd, "-ERR");
+    }
+    ask(fd, "UNSUBSCRIBE");
+    expect(fd, "[unsubscribe nil 0]");
+    expect_followers(f, 2);
+    disk_event(f, &h, true);
+    expect_part(fd, "[event 103 100 0 disk-full ");
+    ask(fd, "RESET");
+    expect(fd, "RESET");
+    expect_followers(f, 1);
+    expect_watchers(f, 0);
+    static const char *const wrong[] = {"SINCE", "SINCE -1", "SINCE x", "FROM 5", "SINCE 5 6"};
+    for (unsigned i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        ask(fd, "RAFT.EVENTS %s", wrong[i]);
+        expect_part(fd, "-ERR syntax error");
+    }
+    ask(fd, "RAFT.EVENTS SINCE 7");
+    expect(fd, "OK");
+    expect_part(fd, "[event 7 100 0 restarted ");
+    expect_state(fd, "disk-full");
+    close(fd);
+    close(late);
+    close(other);
+    expect_followers(f, 0);
+}
+
+/* A client that takes nothing for a while gets each event, or is told that some are missing. */
+static void test_events_unread(void **state)
+{
+    enum { EVENTS = 40000 };
+    struct fake *f = *state;
+    struct happened h = {0};
+    struct reply r = {0};
+    int fd = dial(f);
+    unsigned long long seq = 100, was = 100;
+    unsigned missed = 0;
+    char kind[32] = "";
+    ask(fd, "RAFT.EVENTS");
+    expect(fd, "OK");
+    disk_event(f, &h, false);
+    expect_state(fd, "disk-ok");
+    for (unsigned i = 0; i < EVENTS; i++)
+        disk_event(f, &h, i % 2 == 0);
+    while (seq < 100 + EVENTS) {
+        bool break_told = strcmp(kind, "missed") == 0 || seq == was;
+        was = seq;
+        assert_int_equal(hear(fd, &r), 0);
+        assert_int_equal(sscanf(r.text, "[event %llu 100 0 %31s", &seq, kind), 2);
+        missed += strcmp(kind, "missed") == 0;
+        assert_true(seq == was || seq == was + 1 || (break_told && missed > 0));
+        free(r.text);
+        r = (struct reply){0};
+    }
+    assert_true(missed > 0);
+    close(fd);
+    expect_followers(f, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -328,6 +444,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_channel_limit, world_setup, world_teardown),
         cmocka_unit_test_setup_teardown(test_pattern_limit, world_setup, world_teardown),
         cmocka_unit_test_setup_teardown(test_unread, world_setup, world_teardown),
+        cmocka_unit_test_setup_teardown(test_events, world_setup, world_teardown),
+        cmocka_unit_test_setup_teardown(test_events_unread, world_setup, world_teardown),
         cmocka_unit_test(test_killed),
     };
     return world_run(tests, sizeof tests / sizeof tests[0]);

@@ -1,0 +1,88 @@
+/* events.c: a program on each box that follows the events of its node (raftd/node/happened.h). Whatever
+ * happens, it is told of every event, or that there were others and how things are; and when it has heard
+ * all, its last word of each subject is what the node's status says.
+ *
+ * It takes some now and then. When its node was down, or its connection ends, it goes on behind the number
+ * that it heard last. */
+#include <stdlib.h>
+
+#include "raftd/serve/events.h"
+#include "tests/lib/last_words.h"
+#include "tests/sim/impl.h"
+
+enum {
+    LOOK_US = 50000, /* a node looks at its status so often, and whenever its role changes */
+    TAKES_MAX = 24,  /* fewer than the lines of a state */
+    CUT_OFF = 40,    /* one turn in so many begins with another connection */
+};
+
+struct follower {
+    uint64_t generation, looked_us;
+    struct happened happened;
+    struct events_reader reader;
+    struct last_words words;
+    uint32_t random;
+};
+
+static uint32_t roll(struct follower *f, uint32_t n)
+{
+    f->random = f->random * 1664525 + 1013904223;
+    return (f->random >> 16) % n;
+}
+
+static bool looks(const struct follower *f, const struct raft *r, uint64_t now)
+{
+    const struct happened_state *was = &f->happened.state;
+    return f->happened.start == 0 || now >= f->looked_us + LOOK_US || was->role != r->role ||
+           was->term != r->term || was->leader != r->leader;
+}
+
+static void take(struct sim *s, const struct sim_node *m, struct follower *f, const struct event *e)
+{
+    const struct happened *h = &f->happened;
+    uint64_t since = f->reader.since;
+    if (e->kind == EVENT_MISSED && since >= h->start && since <= h->end &&
+        h->end - since <= HAPPENED_KEPT)
+        sim_broken(s, "events-forgotten", "node %u has all events behind %" PRIu64, m->at + 1,
+                   since);
+    if (f->reader.n == f->reader.at && e->seq != since + 1)
+        sim_broken(s, "events-gap", "node %u tells event %" PRIu64 " behind %" PRIu64, m->at + 1,
+                   e->seq, since);
+    last_words_take(&f->words, e);
+    s->t.events_told++;
+    s->t.breaks += e->kind == EVENT_MISSED || e->kind == EVENT_RESTARTED;
+}
+
+void sim_events(struct sim *s, struct sim_node *m)
+{
+    struct follower *f = m->follower;
+    uint64_t now = sim_local(m, s->now);
+    struct event e;
+    if (f == NULL) {
+        f = m->follower = sim_must(calloc(1, sizeof *f));
+        f->random = m->at;
+    }
+    bool another = f->generation != m->generation; /* process */
+    if (another) {
+        f->happened = (struct happened){.start = 0};
+        f->generation = m->generation;
+    }
+    if (!looks(f, node_raft(m->node), now))
+        return;
+    if (another || roll(f, CUT_OFF) == 0)
+        f->reader = (struct events_reader){.since = f->reader.since};
+    struct status st = {.now_us = now};
+    node_status(m->node, now, &st);
+    f->looked_us = now;
+    (void)happened_take(&f->happened, &st);
+    uint32_t most = roll(f, TAKES_MAX);
+    while (most-- > 0 && events_look(&f->reader, &f->happened, &e)) {
+        take(s, m, f, &e);
+        events_pass(&f->reader, &e);
+    }
+    const char *other = events_look(&f->reader, &f->happened, &e)
+                            ? NULL
+                            : last_words_differ(&f->words, &f->happened.state);
+    if (other != NULL)
+        sim_broken(s, "events-last-word", "node %u did not tell %s last", m->at + 1, other);
+}
