@@ -40,6 +40,9 @@ enum {
     /* Received at a time. Of a command that is coming in, a connection may have so much without a share of
      * the number above. */
     CLIENTS_RECEIVE_BYTES = 32768,
+    /* Calls that one connection may have between MULTI and EXEC, and keys that it may watch, without a share
+     * of it; they have some hundred bytes each. */
+    CLIENTS_KEPT_OWN = 8,
     /* Connections of one instance that have ended, and may still get a lock by what they had asked for: then
      * nobody asks for one. */
     CLIENTS_GONE_MAX = 1024,

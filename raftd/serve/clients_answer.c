@@ -207,28 +207,30 @@ enum blocked answer(struct conn *conn, void (*say)(const void *what, struct resp
                     const void *what)
 {
     struct resp_out *out = &conn->answers;
+    enum blocked blocked = BLOCKED_NOT;
     close_up(conn);
     size_t before = out->len;
     out->most = before + (size_t)max_u64(free_room(conn), SMALL_BYTES);
     out->looked = 0;
     say(what, out);
-    if (out->lost > 0) {
+    /* What this node says of itself may be longer the next time. */
+    while (out->lost > 0 && !out->no_memory && blocked == BLOCKED_NOT) {
         size_t need = out->len + out->lost - before;
         out->len = before;
         out->lost = 0;
         if (need > CLIENTS_ANSWER_MAX_BYTES) {
             answer_error(conn, "TOOBIG the answer would be: ask for less at a time");
-            return BLOCKED_NOT;
+        } else if (!room(conn, need)) {
+            blocked = BLOCKED_ROOM;
+        } else {
+            out->most = before + need;
+            say(what, out);
         }
-        if (!room(conn, need))
-            return BLOCKED_ROOM;
-        out->most = before + need;
-        say(what, out);
     }
     conn->clients->work -= (int)((out->len - before) / CLIENTS_WORK_BYTES +
                                  out->looked / WORK_LOOKED);
-    if (out->no_memory || out->lost > 0)
+    if (out->no_memory)
         conn_hang_up(conn);
     conn_mark_dirty(conn);
-    return BLOCKED_NOT;
+    return blocked;
 }

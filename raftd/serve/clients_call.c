@@ -20,7 +20,6 @@ static const struct {
     {"exec", multi_exec},
     {"discard", multi_discard},
     {"watch", multi_watch},
-    {"unwatch", multi_unwatch},
     {"raft.status", own_status},
     {"raft.links", own_links},
     {"raft.member", own_member},
@@ -93,12 +92,13 @@ static const char *objection(struct conn *conn, const struct call *call)
         return c->why;
     }
     unsigned flags = command->flags;
-    bool always = (flags & (COMMAND_GUEST | COMMAND_EARLY)) != 0 ||
+    /* MULTI, too: else what follows it would be done by itself, as soon as that is possible. */
+    bool always = (flags & (COMMAND_GUEST | COMMAND_EARLY | COMMAND_NOT_QUEUED)) != 0 ||
                   command->kind == COMMAND_LOCAL ||
                   (command->kind == COMMAND_READ && conn->talker.local_reads);
     if (!conn->talker.authenticated && (flags & COMMAND_NO_AUTH) == 0)
         return "NOAUTH Authentication required.";
-    const char *error = command_check(call);
+    const char *error = command_check(call, c->why);
     if (error != NULL)
         return error;
     if (conn->talker.watches && conn->answers.version == 2 && (flags & COMMAND_SUBSCRIBED) == 0)
@@ -163,7 +163,7 @@ static enum blocked once(struct conn *conn, const struct call *call)
 {
     struct call inner;
     struct cmd_token token;
-    const char *error = command_once(call, &inner, &token);
+    const char *error = command_once(call, &inner, &token, conn->clients->why);
     if (error == NULL)
         return queue(conn, &inner, &token);
     answer_error(conn, error);
@@ -193,7 +193,10 @@ enum blocked call_take(struct conn *conn, struct call *call)
         return queue(conn, call, NULL);
     if (call->command->kind == COMMAND_ENGINE)
         return enter(conn, call);
+    size_t before = output_pending(conn);
     enum blocked blocked = answer(conn, say_local, &(struct local){conn, call});
+    if ((call->command->flags & COMMAND_FAST) == 0) /* it has printed all that */
+        conn->clients->work -= (int)((output_pending(conn) - before) / CLIENTS_STATUS_BYTES);
     if (conn->talker.leaves && blocked == BLOCKED_NOT)
         conn_end(conn);
     return blocked;
@@ -269,4 +272,10 @@ static void reset(struct talker *t)
     conn_greet(conn);
 }
 
-const struct talker_calls clients_talker_calls = {.auth = auth, .list = list, .reset = reset};
+static void unwatch(struct talker *t)
+{
+    multi_unwatch(conn_of(t));
+}
+
+const struct talker_calls clients_talker_calls = {
+    .auth = auth, .list = list, .unwatch = unwatch, .reset = reset};

@@ -185,9 +185,8 @@ static void conn_new(struct clients *c, int fd, struct user *user, bool tcp)
         clients_due_at(c, conn->guest_us);
     }
     conn->generation = ++c->generation;
-    conn->talker = (struct talker){.calls = &clients_talker_calls,
-                                   .shared = c->shared,
-                                   .id = conn->generation * READERS_MAX + c->reader};
+    conn->talker = (struct talker){
+        .calls = &clients_talker_calls, .shared = c->shared, .id = conn_id(c, conn->generation)};
     conn->tcp = tcp;
     conn_greet(conn);
     conn->answers.version = 2;
@@ -217,13 +216,14 @@ void conn_accept(struct ev_loop *loop, ev_io *w, int events)
     for (unsigned taken = 0; taken < CLIENTS_ACCEPT_MAX; taken++) {
         /* This instance is full, and another one has room. When all are full, this one accepts on, to turn
          * clients away. */
-        if (c->n_conns == CLIENTS_CONNS_MAX && users_room(users, USERS_CONNS)) {
+        bool full = c->n_conns >= CLIENTS_CONNS_MAX;
+        if (full && users_room(users, USERS_CONNS)) {
             accept_stop(c);
             return;
         }
         int fd = accept4(w->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0) {
-            conn_new(c, fd, users_enter(users, fd), w == &c->accept_tcp);
+            conn_new(c, fd, full ? NULL : users_enter(users, fd), w == &c->accept_tcp);
         } else if (errno != EINTR && errno != ECONNABORTED) {
             if (c->ends) {
                 ev_io_stop(loop, w); /* that was the last client */

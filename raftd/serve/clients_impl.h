@@ -89,7 +89,11 @@ struct lock_wait {
 struct gone {
     struct cds_list_head link; /* in clients.gone */
     struct holder holder;      /* process 0: not known yet */
-    uint64_t late_us;  /* until when a command of it that is under way may make another claim */
+    uint64_t
+        late_us; /* until when a command of it may make another claim: one of which nobody ... */
+    unsigned
+        under_way;     /* ... knows what becomes of it, or one of these, which have no answer yet */
+    bool doubt;        /* there was one of the first kind */
     uint64_t again_us; /* when to look at it again */
     bool asked;        /* the main loop is freeing it */
 };
@@ -105,6 +109,7 @@ enum blocked {
 struct watched {
     struct cds_list_head link;
     uint64_t revision; /* 0: there was no such key */
+    size_t bytes;      /* of USERS_PART_BYTES */
     uint16_t len;
     uint8_t key[];
 };
@@ -207,6 +212,12 @@ static inline void clients_due_at(struct clients *c, uint64_t t_us)
     c->timer_us = min_u64(c->timer_us, t_us);
 }
 
+/* Number of a connection, which no other one of this process has had. */
+static inline uint64_t conn_id(const struct clients *c, uint64_t generation)
+{
+    return generation * READERS_MAX + c->reader;
+}
+
 /* Each of these files calls only functions of those that stand above it. */
 
 /* clients_answer.c: what clients are told */
@@ -249,7 +260,7 @@ struct cmd_build *build_begin(struct conn *conn);
 struct kept_call *kept_new(struct conn *conn, const struct call *call);
 /* Frees all in the list. */
 void kept_free(struct conn *conn, struct cds_list_head *calls);
-void watched_free(struct cds_list_head *keys);
+void watched_free(struct conn *conn, struct cds_list_head *keys);
 /* A local read that need not wait for others. */
 enum blocked read_now(struct conn *conn, const struct call *call);
 /* These queue something. RESULT_OK, or why not. They take what is in `calls`, but not if they fail. */
@@ -262,7 +273,6 @@ enum result queue_write(struct conn *conn, const struct command *only, struct cd
 /* Something else that the main loop does, with `len` bytes of room in its request. NULL: no room for it. The
  * caller fills it in and queues it, with NULL for the last two. */
 struct request *request_new(struct conn *conn, enum request_kind kind, uint32_t len);
-void request_free(struct clients *c, struct request *req);
 enum result queue_request(struct conn *conn, struct request *req, const struct kept_call *only,
                           struct cds_list_head *calls);
 /* What waits can be answered now. */
@@ -272,7 +282,7 @@ void queue_submit(struct pending *p);
 /* What was queued last. */
 struct pending *queue_last(const struct conn *conn);
 /* What became of something in the queue is not known. */
-bool queue_in_loop(const struct conn *conn);
+unsigned queue_in_loop(const struct conn *conn);
 /* The first in the queue can be answered. */
 bool queue_ready(const struct conn *conn);
 /* Answers it, or sets conn->blocked. */
@@ -295,7 +305,8 @@ enum blocked multi_begin(struct conn *conn, const struct call *call);
 enum blocked multi_exec(struct conn *conn, const struct call *call);
 enum blocked multi_discard(struct conn *conn, const struct call *call);
 enum blocked multi_watch(struct conn *conn, const struct call *call);
-enum blocked multi_unwatch(struct conn *conn, const struct call *call);
+/* Forgets the keys of WATCH. */
+void multi_unwatch(struct conn *conn);
 /* Keeps a call for EXEC. */
 void multi_add(struct conn *conn, const struct call *call);
 /* Ends MULTI and WATCH. */

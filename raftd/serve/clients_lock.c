@@ -135,7 +135,7 @@ static bool give_up(struct pending *p)
         return false;
     (void)cmd_encode(req->cmd, &cmd, &it);
     req->client_tag = (uintptr_t)p;
-    request_free(conn->clients, p->req);
+    request_free(conn->clients->shared, p->req);
     p->req = req;
     p->lock->gives_up = true;
     cds_list_del_init(&p->parked);
@@ -299,8 +299,12 @@ static bool has_claims(const struct clients *c, const struct gone *g)
 void lock_close(struct conn *conn)
 {
     struct clients *c = conn->clients;
-    bool late = conn->doubt || queue_in_loop(conn);
-    struct gone g = {.holder = conn->holder, .late_us = late ? clock_us() + LATE_US : 0};
+    unsigned under_way = queue_in_loop(conn);
+    bool late = conn->doubt || under_way > 0;
+    struct gone g = {.holder = conn->holder,
+                     .late_us = late ? clock_us() + LATE_US : 0,
+                     .under_way = under_way,
+                     .doubt = conn->doubt};
     if (!conn->claims || c->ends || (!late && (g.holder.process == 0 || !has_claims(c, &g))))
         return;
     struct gone *kept = malloc(sizeof *kept);

@@ -8,9 +8,9 @@
 #include "raftd/serve/clients_impl.h"
 #include "raftd/state/kv.h"
 
-static void unwatch(struct conn *conn)
+void multi_unwatch(struct conn *conn)
 {
-    watched_free(&conn->watched);
+    watched_free(conn, &conn->watched);
     conn->n_watched = 0;
 }
 
@@ -19,7 +19,7 @@ void multi_end(struct conn *conn)
     kept_free(conn, &conn->calls);
     conn->n_calls = 0;
     conn->multi = conn->spoilt = false;
-    unwatch(conn);
+    multi_unwatch(conn);
 }
 
 enum blocked multi_begin(struct conn *conn, const struct call *call)
@@ -51,22 +51,20 @@ enum blocked multi_discard(struct conn *conn, const struct call *call)
     return BLOCKED_NOT;
 }
 
-enum blocked multi_unwatch(struct conn *conn, const struct call *call)
-{
-    (void)call;
-    unwatch(conn);
-    answer_ok(conn);
-    return BLOCKED_NOT;
-}
-
 /* --- WATCH ------------------------------------------------------------------------------------ */
 
 /* Remembers the key as it is. It may have been changed meanwhile, elsewhere: then EXEC does nothing. */
 static bool watch(struct conn *conn, const struct kv_view *view, const struct resp_arg *key)
 {
+    struct users *users = &conn->clients->shared->users;
     struct watched *w = malloc(sizeof *w + key->len);
     if (w == NULL)
         return false;
+    w->bytes = conn->n_watched < CLIENTS_KEPT_OWN ? 0 : sizeof *w + key->len;
+    if (w->bytes > 0 && !users_take(users, conn->user, USERS_PART_BYTES, w->bytes)) {
+        free(w);
+        return false;
+    }
     const struct kv_object *o = kv_get(view, key->p, key->len);
     w->revision = o != NULL ? o->modify_revision : 0;
     w->len = (uint16_t)key->len;
@@ -209,6 +207,8 @@ enum blocked multi_exec(struct conn *conn, const struct call *call)
         return BLOCKED_NOT;
     if (conn->spoilt)
         error = "EXECABORT Transaction discarded because of previous errors.";
+    else if (atomic_load_explicit(&conn->clients->shared->starting, memory_order_acquire))
+        result = RESULT_NOT_YET;
     else if (!any(conn, COMMAND_WRITE))
         result = queue_read(conn, &conn->calls, true);
     else if ((error = build(conn)) == NULL)

@@ -44,15 +44,16 @@ struct cmd_build *build_begin(struct conn *conn)
 struct kept_call *kept_new(struct conn *conn, const struct call *call)
 {
     struct users *users = &conn->clients->shared->users;
+    struct kept_call *k = NULL;
     size_t size = call->argc * sizeof *call->argv, share = 0;
     for (unsigned i = 0; i < call->argc; i++)
         size += call->argv[i].len;
-    if (size > KEPT_OWN_BYTES) {
-        share = size;
+    if (size > KEPT_OWN_BYTES || conn->n_calls >= CLIENTS_KEPT_OWN) {
+        share = sizeof *k + size;
         if (!users_take(users, conn->user, USERS_PART_BYTES, share))
             return NULL;
     }
-    struct kept_call *k = malloc(sizeof *k + size);
+    k = malloc(sizeof *k + size);
     if (k == NULL) {
         if (share > 0)
             users_give(users, conn->user, USERS_PART_BYTES, share);
@@ -81,10 +82,12 @@ void kept_free(struct conn *conn, struct cds_list_head *calls)
     }
 }
 
-void watched_free(struct cds_list_head *keys)
+void watched_free(struct conn *conn, struct cds_list_head *keys)
 {
     while (!cds_list_empty(keys)) {
         struct watched *w = rcu_container(keys->next, struct watched, link);
+        if (w->bytes > 0)
+            users_give(&conn->clients->shared->users, conn->user, USERS_PART_BYTES, w->bytes);
         cds_list_del(&w->link);
         free(w);
     }
@@ -116,15 +119,6 @@ static bool is_read(const struct pending *p)
     return p->state != PENDING_LOOP && p->state != PENDING_HELD && p->req == NULL;
 }
 
-void request_free(struct clients *c, struct request *req)
-{
-    users_give(&c->shared->users, req->user, USERS_WRITES, 1);
-    users_give(&c->shared->users, req->user, USERS_WRITE_BYTES, req->cmd_len);
-    users_give(&c->shared->users, req->user, USERS_TOLD_BYTES, req->told_bytes);
-    results_free(&req->results);
-    free(req);
-}
-
 static void pending_free(struct pending *p)
 {
     struct conn *conn = p->conn;
@@ -134,14 +128,14 @@ static void pending_free(struct pending *p)
     }
     conn->ops--;
     if (p->req != NULL)
-        request_free(conn->clients, p->req);
+        request_free(conn->clients->shared, p->req);
     if (p->lock != NULL) {
         atomic_fetch_sub(&conn->clients->me->watchers, 1);
         atomic_fetch_sub(&conn->clients->me->tally.blocked, 1);
         free(p->lock);
     }
     kept_free(conn, &p->calls);
-    watched_free(&p->watched);
+    watched_free(conn, &p->watched);
     cds_list_del(&p->parked);
     cds_list_del(&p->link);
     free(p);
@@ -158,15 +152,13 @@ struct pending *queue_last(const struct conn *conn)
     return rcu_container(conn->pending.prev, struct pending, link);
 }
 
-bool queue_in_loop(const struct conn *conn)
+unsigned queue_in_loop(const struct conn *conn)
 {
     struct cds_list_head *at;
+    unsigned n = 0;
     cds_list_for_each(at, &conn->pending)
-    {
-        if (rcu_container(at, struct pending, link)->state == PENDING_LOOP)
-            return true;
-    }
-    return false;
+        n += rcu_container(at, struct pending, link)->state == PENDING_LOOP;
+    return n;
 }
 
 bool queue_ready(const struct conn *conn)
@@ -303,7 +295,7 @@ enum result queue_request(struct conn *conn, struct request *req, const struct k
 {
     struct pending *p = pending_new(conn, calls, only == NULL);
     if (p == NULL) {
-        request_free(conn->clients, req);
+        request_free(conn->clients->shared, req);
         return RESULT_BUSY;
     }
     if (only != NULL) {
@@ -397,6 +389,26 @@ static bool take_claim(struct pending *p, const struct request *req)
     return true;
 }
 
+/* The answer to a command of a connection that has ended. If it is the last one, and it is known what became
+ * of all of them, nothing more comes of that connection. */
+static void take_late(struct clients *c, const struct request *req)
+{
+    struct cds_list_head *at;
+    uint64_t id = conn_id(c, req->conn_generation);
+    cds_list_for_each(at, &c->gone)
+    {
+        struct gone *g = rcu_container(at, struct gone, link);
+        if (g->holder.connection != id || g->under_way == 0)
+            continue;
+        if (req->kind == REQUEST_WRITE && req->result == RESULT_OK)
+            g->holder = holder_of(req, id);
+        g->doubt |= req->result == RESULT_UNKNOWN;
+        if (--g->under_way == 0 && !g->doubt)
+            g->late_us = 0;
+        return;
+    }
+}
+
 void requests_take_answers(struct clients *c)
 {
     struct cds_wfcq_node *node;
@@ -405,13 +417,13 @@ void requests_take_answers(struct clients *c)
         assert(req->reader == c->reader && req->conn <= CLIENTS_NOBODY);
         if (req->conn == CLIENTS_NOBODY) {
             take_freed((struct gone *)(uintptr_t)req->client_tag, req); /* NOLINT */
-            results_free(&req->results);
-            free(req);
+            request_free(c->shared, req);
             continue;
         }
         struct conn *conn = c->conns[req->conn];
         if (conn == NULL || conn->generation != req->conn_generation) {
-            request_free(c, req);
+            take_late(c, req);
+            request_free(c->shared, req);
             continue;
         }
         /* Nothing leaves the queue of a connection that lives before it is answered. */
@@ -565,7 +577,7 @@ static enum blocked answer_reads(struct saying *s, bool local)
     s->sight.cluster_ms = max_u64(s->sight.view->cluster_ms, (clock_us() + ahead_us) / 1000);
     enum blocked blocked = answer(s->conn, say_calls, s);
     rcu_leave();
-    if (scans && blocked == BLOCKED_NOT) {
+    if (scans) { /* what found no room was looked at, too */
         c->work -= 1 + (int)((output_pending(s->conn) - len) / CLIENTS_WORK_LIST_BYTES);
         c->list_work -= before - c->work;
     }

@@ -194,6 +194,11 @@ static void receive(struct conn *conn)
     size_t room = sizeof c->received;
     if (conn->rest != NULL) {
         if (!rest_grow(conn)) {
+            if (conn->come.left == 0 &&
+                conn->come.skip == 0) { /* a line, whose end nobody would know */
+                conn_refuse(conn, result_text(c, RESULT_BUSY, false));
+                return;
+            }
             /* Nothing of it is kept, and it is refused when it has gone by. */
             conn->come.skips = conn->busy = true;
             take_rest(conn);

@@ -1,4 +1,5 @@
 /* commands.c: see commands.h. */
+#include <stdio.h>
 #include <string.h>
 
 #include "raftd/serve/commands_impl.h"
@@ -20,8 +21,9 @@ static const struct command commands[] = {
     {"client", "ID | GETNAME | SETNAME name | SETINFO LIB-NAME | LIB-VER text | LIST",
      "What is known of connections.", "connection", COMMAND_LOCAL, -2, COMMAND_NO_MULTI, 0, 0, 0,
      .run = run_client},
-    {"command", "[COUNT | LIST | INFO [name ...] | DOCS [name ...]]", "What can be asked for.",
-     "server", COMMAND_LOCAL, -1, COMMAND_NO_MULTI, 0, 0, 0, .run = run_command},
+    {"command", "[COUNT | LIST | INFO [name ...] | DOCS [name ...] | GETKEYS command ...]",
+     "What can be asked for.", "server", COMMAND_LOCAL, -1, COMMAND_NO_MULTI, 0, 0, 0,
+     .run = run_command},
     {"config", "GET pattern ...", "Some settings, under the names that clients know.", "server",
      COMMAND_LOCAL, -2, COMMAND_NO_MULTI, 0, 0, 0, .run = run_config},
     {"dbsize", "", "How many keys there are.", "generic", COMMAND_READ, 1,
@@ -173,8 +175,8 @@ static const struct command commands[] = {
      .build = build_del, .tell = tell_count},
     {"unsubscribe", "[channel ...]", "Ends SUBSCRIBE.", "pubsub", COMMAND_ENGINE, -1,
      COMMAND_NO_MULTI | COMMAND_SUBSCRIBED, 0, 0, 0, .run = NULL},
-    {"unwatch", "", "Forgets all that is watched.", "transactions", COMMAND_ENGINE, 1, COMMAND_FAST,
-     0, 0, 0, .run = NULL},
+    {"unwatch", "", "Forgets all that is watched.", "transactions", COMMAND_LOCAL, 1, COMMAND_FAST,
+     0, 0, 0, .run = run_unwatch},
     {"watch", "key ...", "Has EXEC do nothing if one of the keys is written before.",
      "transactions", COMMAND_ENGINE, -2, COMMAND_FAST | COMMAND_NOT_QUEUED, 1, -1, 1, .run = NULL},
 };
@@ -216,11 +218,14 @@ unsigned command_number(const struct command *command)
     return (unsigned)(command - commands);
 }
 
-const char *command_check(const struct call *call)
+const char *command_check(const struct call *call, char *why)
 {
     const struct command *c = call->command;
-    if (c->arity < 0 ? call->argc < (unsigned)-c->arity : call->argc != (unsigned)c->arity)
-        return "ERR wrong number of arguments for this command";
+    if (c->arity < 0 ? call->argc < (unsigned)-c->arity : call->argc != (unsigned)c->arity) {
+        (void)snprintf(why, COMMAND_WHY_BYTES, "ERR wrong number of arguments for '%s' command",
+                       c->name); /* some libraries look for these words */
+        return why;
+    }
     if (c->step > 0) {
         unsigned last = c->last_key < 0 ? call->argc - 1 : (unsigned)c->last_key;
         for (unsigned i = (unsigned)c->first_key; i <= last; i += (unsigned)c->step) {
@@ -232,7 +237,8 @@ const char *command_check(const struct call *call)
     return c->check != NULL ? c->check(call) : NULL;
 }
 
-const char *command_once(const struct call *call, struct call *inner, struct cmd_token *token)
+const char *command_once(const struct call *call, struct call *inner, struct cmd_token *token,
+                         char *why)
 {
     if (!token_read(&call->argv[1], token))
         return "ERR this is no token: RAFT.TOKEN makes them";
@@ -240,7 +246,7 @@ const char *command_once(const struct call *call, struct call *inner, struct cmd
         .command = command_find(&call->argv[2]), .argc = call->argc - 2, .argv = call->argv + 2};
     if (inner->command == NULL || inner->command->kind != COMMAND_WRITE)
         return "ERR RAFT.ONCE is for commands that write";
-    return command_check(inner);
+    return command_check(inner, why);
 }
 
 /* --- COMMAND ------------------------------------------------------------------------------------ */
@@ -342,6 +348,27 @@ static void all_docs(const struct call *call, struct resp_out *out)
     }
 }
 
+/* COMMAND GETKEYS command ...: the keys that it names. */
+static void keys_of(const struct call *call, struct resp_out *out)
+{
+    char why[COMMAND_WHY_BYTES];
+    const struct call of = {
+        .command = command_find(&call->argv[2]), .argc = call->argc - 2, .argv = call->argv + 2};
+    const char *error = of.command != NULL ? command_check(&of, why)
+                                           : "ERR Invalid command specified";
+    if (error == NULL && of.command->step == 0)
+        error = "ERR The command has no key arguments";
+    if (error != NULL) {
+        resp_error(out, "%s", error);
+        return;
+    }
+    unsigned first = (unsigned)of.command->first_key, step = (unsigned)of.command->step;
+    unsigned last = of.command->last_key < 0 ? of.argc - 1 : (unsigned)of.command->last_key;
+    resp_array(out, (last - first) / step + 1);
+    for (unsigned i = first; i <= last; i += step)
+        resp_bulk(out, of.argv[i].p, of.argv[i].len);
+}
+
 static void run_command(struct talker *t, const struct call *call, struct resp_out *out)
 {
     (void)t;
@@ -356,7 +383,10 @@ static void run_command(struct talker *t, const struct call *call, struct resp_o
         resp_array(out, COMMANDS);
         for (unsigned i = 0; i < COMMANDS; i++)
             resp_text(out, commands[i].name);
+    } else if (resp_is(what, "getkeys") && call->argc > 2) {
+        keys_of(call, out);
     } else {
-        resp_error(out, "ERR COMMAND takes COUNT, LIST, INFO [name ...] or DOCS [name ...]");
+        resp_error(out, "ERR COMMAND takes COUNT, LIST, INFO [name ...], DOCS [name ...] "
+                        "or GETKEYS command ...");
     }
 }

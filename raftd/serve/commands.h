@@ -29,6 +29,7 @@ enum {
     /* What a connection may say about itself. */
     TALKER_NAME_BYTES = 64,
     TALKER_LIB_BYTES = 32,
+    COMMAND_WHY_BYTES = 80, /* an error with a command's name in it */
 };
 
 /* One command of a client. */
@@ -95,6 +96,8 @@ struct talker_calls {
                         const struct resp_arg *password);
     /* One line for each connection, as CLIENT LIST has them, as one bulk or verbatim text. */
     void (*list)(struct talker *t, struct resp_out *out);
+    /* Ends WATCH. */
+    void (*unwatch)(struct talker *t);
     /* Ends MULTI, WATCH and subscriptions, and forgets who was authenticated: as on a new connection. */
     void (*reset)(struct talker *t);
 };
@@ -106,7 +109,8 @@ enum command_flags {
     COMMAND_GUEST = 2, /* served to guests, too; and, as all that is LOCAL, while the node starts */
     COMMAND_NO_AUTH = 4,     /* served before AUTH */
     COMMAND_NO_MULTI = 8,    /* refused after MULTI */
-    COMMAND_NOT_QUEUED = 16, /* after MULTI done at once: EXEC, DISCARD ... */
+    COMMAND_NOT_QUEUED = 16, /* after MULTI done at once: EXEC, DISCARD ...; taken while the node
+                                starts, too */
     COMMAND_SUBSCRIBED = 32, /* served in RESP2 while something is subscribed */
     COMMAND_SCANS = 64,      /* may look at many keys: waits for the turn of those */
     COMMAND_ADMIN = 128,     /* changes the cluster or tells of it: for COMMAND's categories */
@@ -146,10 +150,12 @@ const struct command *command_find(const struct resp_arg *name);
 unsigned command_number(const struct command *command);
 
 /* NULL: the call has as many arguments as its command takes, keys where keys are, and passes its check; else
- * an error. */
-const char *command_check(const struct call *call);
+ * an error, which may be written to `why` (COMMAND_WHY_BYTES). */
+const char *command_check(const struct call *call, char *why);
 
-/* Of RAFT.ONCE: fills in which write it is about, and its token. NULL: both are good; else an error. */
-const char *command_once(const struct call *call, struct call *inner, struct cmd_token *token);
+/* Of RAFT.ONCE: fills in which write it is about, and its token. NULL: both are good; else an error, as of
+ * command_check(). */
+const char *command_once(const struct call *call, struct call *inner, struct cmd_token *token,
+                         char *why);
 
 #endif

@@ -91,6 +91,7 @@ void run_select(struct talker *t, const struct call *call, struct resp_out *out)
 void run_client(struct talker *t, const struct call *call, struct resp_out *out);
 void run_readonly(struct talker *t, const struct call *call, struct resp_out *out);
 void run_readwrite(struct talker *t, const struct call *call, struct resp_out *out);
+void run_unwatch(struct talker *t, const struct call *call, struct resp_out *out);
 void run_reset(struct talker *t, const struct call *call, struct resp_out *out);
 void run_quit(struct talker *t, const struct call *call, struct resp_out *out);
 void run_raft_token(struct talker *t, const struct call *call, struct resp_out *out);

@@ -204,6 +204,14 @@ void run_readwrite(struct talker *t, const struct call *call, struct resp_out *o
     ok(out);
 }
 
+/* Between MULTI and EXEC it has no effect, for EXEC ends WATCH before it tells anything. */
+void run_unwatch(struct talker *t, const struct call *call, struct resp_out *out)
+{
+    (void)call;
+    t->calls->unwatch(t);
+    ok(out);
+}
+
 void run_reset(struct talker *t, const struct call *call, struct resp_out *out)
 {
     (void)call;

@@ -368,10 +368,10 @@ const char *build_evalsha(const struct call *call, struct cmd_build *b)
     if (i == sizeof scripts / sizeof scripts[0])
         return "NOSCRIPT no scripts run here, but for the locks of some libraries";
     enum script script = scripts[i].script;
-    const struct resp_arg *key = &call->argv[3], *token = key + 1;
     unsigned argc = script == SCRIPT_RELEASE ? 5 : script == SCRIPT_RENEW ? 6 : 7;
     if (call->argc != argc || !resp_is(&call->argv[2], "1"))
         return "ERR wrong number of keys or arguments for that script";
+    const struct resp_arg *key = &call->argv[3], *token = &call->argv[4];
     if (script == SCRIPT_EXTEND && !resp_is(&call->argv[6], "1"))
         return "ERR a time to live can only be replaced here, not extended: "
                "give replace_ttl=True";

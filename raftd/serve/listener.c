@@ -11,7 +11,10 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { TURN_AWAY_MAX_BYTES = 200 };
+enum {
+    TURN_AWAY_MAX_BYTES = 200,
+    WASTE_ROUNDS = 1024, /* more than a socket holds; whoever sends on does not keep us here */
+};
 
 static int fail(char *err, size_t err_size, const char *path, const char *what, int error)
 {
@@ -181,9 +184,9 @@ void listener_close(struct listener *l)
 
 void close_gently(int fd)
 {
-    uint8_t waste[64];
-    (void)shutdown(fd, SHUT_RD); /* so that nothing more comes in */
-    while (recv(fd, waste, sizeof waste, MSG_DONTWAIT) > 0)
+    uint8_t waste[4096];
+    (void)shutdown(fd, SHUT_RD); /* so that nothing more comes in, but for TCP's */
+    for (unsigned i = 0; i < WASTE_ROUNDS && recv(fd, waste, sizeof waste, MSG_DONTWAIT) > 0; i++)
         continue;
     (void)close(fd); /* whether it fails does not matter to anybody */
 }

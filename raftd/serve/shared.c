@@ -1,6 +1,7 @@
 /* shared.c: see shared.h. */
 #include "raftd/serve/shared.h"
 
+#include <assert.h>
 #include <sodium.h>
 #include <stdlib.h>
 
@@ -94,11 +95,23 @@ void shared_show(struct shared *s, uint64_t index)
             s->readers[i].wake(s->readers[i].wake_ctx);
 }
 
+void request_free(struct shared *s, struct request *req)
+{
+    if (req->user != NULL) {
+        users_give(&s->users, req->user, USERS_WRITES, 1);
+        users_give(&s->users, req->user, USERS_WRITE_BYTES, req->cmd_len);
+        users_give(&s->users, req->user, USERS_TOLD_BYTES, req->told_bytes);
+    }
+    results_free(&req->results);
+    free(req);
+}
+
 void shared_free(struct shared *s)
 {
     struct cds_wfcq_node *q; /* a request, whose client is disconnected */
     while ((q = rcu_queue_pop(&s->requests_head, &s->requests_tail)) != NULL)
-        free(rcu_container(q, struct request, link));
+        request_free(s, rcu_container(q, struct request, link));
+    assert(users_idle(&s->users));
     if (s->status != NULL)
         rcu_free_later(&rcu_container(s->status, struct status_box, status)->rcu, free_status);
     replace_events(s, NULL);

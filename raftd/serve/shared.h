@@ -24,6 +24,7 @@
 
 struct cursors;
 struct kv;
+struct request;
 
 enum {
     SHARED_PASSWORD_BYTES = 64, /* the digits of a key as raftctl keygen makes it; no zero behind */
@@ -106,6 +107,9 @@ bool shared_tell(struct shared *s, const struct happened *h);
 /* Wakes the readers some of whose clients watch, if this is the index of a new view. To be called by the
  * loop's thread, after it has published. */
 void shared_show(struct shared *s, uint64_t index);
+
+/* Frees a request, and gives back what its user has taken for it. */
+void request_free(struct shared *s, struct request *req);
 
 /* Frees all, with requests that came too late. The loop and the readers have ended. */
 void shared_free(struct shared *s);

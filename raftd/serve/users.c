@@ -55,12 +55,17 @@ bool users_room(const struct users *u, enum users_what what)
     return atomic_load_explicit(&u->used[what], memory_order_relaxed) < u->limit[what];
 }
 
-static bool idle(const struct user *user)
+static bool idle(const _Atomic size_t *used)
 {
     for (unsigned i = 0; i < USERS_WHAT; i++)
-        if (atomic_load_explicit(&user->used[i], memory_order_relaxed) > 0)
+        if (atomic_load_explicit(&used[i], memory_order_relaxed) > 0)
             return false;
     return true;
+}
+
+bool users_idle(const struct users *u)
+{
+    return idle(u->used);
 }
 
 /* The place of a user: its own, a free one, or one that it must share. The first two places belong to the
@@ -73,7 +78,7 @@ static struct user *place_of(struct users *u, uid_t uid)
             return &u->user[i];
     for (unsigned i = 2; i < USERS_MAX; i++) {
         struct user *user = &u->user[i];
-        if (idle(user))
+        if (idle(user->used))
             free_place = free_place != NULL ? free_place : user;
         else if (user->uid == uid)
             return user;

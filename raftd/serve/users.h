@@ -53,6 +53,9 @@ struct user *users_enter(struct users *u, int fd);
 bool users_take(struct users *u, struct user *user, enum users_what what, size_t n);
 void users_give(struct users *u, struct user *user, enum users_what what, size_t n);
 
+/* True if all that was taken is given back. */
+bool users_idle(const struct users *u);
+
 /* True if one more could be taken by somebody. */
 bool users_room(const struct users *u, enum users_what what);
 

@@ -253,7 +253,8 @@ int world_teardown(void **state)
     readers_stop(f->readers);
     struct cds_wfcq_node *node;
     while ((node = rcu_queue_pop(&f->shared.requests_head, &f->shared.requests_tail)))
-        free(rcu_container(node, struct request, link));
+        request_free(&f->shared, rcu_container(node, struct request, link));
+    assert_true(users_idle(&f->shared.users));
     machine_free(f->machine);
     world_unshare(f);
     free(f);

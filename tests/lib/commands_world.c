@@ -33,7 +33,12 @@ static void reset(struct talker *t)
     t->authenticated = true;
 }
 
-static const struct talker_calls calls = {auth, list, reset};
+static void unwatch(struct talker *t)
+{
+    (void)t;
+}
+
+static const struct talker_calls calls = {auth, list, unwatch, reset};
 
 void commands_begin(struct commands_world *w)
 {
@@ -147,10 +152,10 @@ static const char *text_of(struct commands_world *w)
 
 const char *commands_ask(struct commands_world *w, const struct resp_arg *argv, unsigned argc)
 {
-    static char alone[COMMANDS_TEXT_BYTES];
+    static char alone[COMMANDS_TEXT_BYTES], why[COMMAND_WHY_BYTES];
     struct call call = {.command = command_find(&argv[0]), .argc = argc, .argv = argv};
     w->out.len = 0;
-    const char *error = call.command == NULL ? "ERR unknown" : command_check(&call);
+    const char *error = call.command == NULL ? "ERR unknown" : command_check(&call, why);
     if (error != NULL) {
         resp_error(&w->out, "%s", error);
         return text_of(w);

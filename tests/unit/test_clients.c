@@ -150,8 +150,8 @@ static void test_starting(void **state)
     (void)snprintf(f->status.recovering, sizeof f->status.recovering, "it reads its log");
     atomic_store(&f->shared.starting, true);
     int fd = dial(f);
-    static const char *const lines[] = {"GET a",         "RAFT.LIST ''", "DEL a", "SET a one",
-                                        "RAFT.SNAPSHOT", "RAFT.DRAIN",   "MULTI"};
+    static const char *const lines[] = {"GET a",     "RAFT.LIST ''",  "DEL a",
+                                        "SET a one", "RAFT.SNAPSHOT", "RAFT.DRAIN"};
     for (unsigned i = 0; i < sizeof lines / sizeof lines[0]; i++) {
         ask(fd, "%s", lines[i]);
         expect(fd, "-LOADING it reads its log");
@@ -162,9 +162,61 @@ static void test_starting(void **state)
     expect(fd, "OK");
     ask(fd, "GET a");
     expect(fd, "nil");
+    /* A transaction that begins now is not done in pieces. */
+    send_text(fd, "MULTI\nSET a one\nEXEC\nMULTI\nEXEC\nEXEC\n");
+    expect(fd, "OK");
+    expect(fd, "-LOADING it reads its log");
+    expect_part(fd, "-EXECABORT ");
+    expect(fd, "OK");
+    expect(fd, "-LOADING it reads its log");
+    expect(fd, "-ERR EXEC without MULTI");
+    ask(fd, "MULTI");
+    expect(fd, "OK");
+    ask(fd, "SET a two");
+    expect(fd, "-LOADING it reads its log");
     atomic_store(&f->shared.starting, false);
+    send_text(fd, "SET a three\nEXEC\nGET a\n");
+    expect(fd, "QUEUED");
+    expect_part(fd, "-EXECABORT ");
+    expect(fd, "nil");
     ask(fd, "SET a one");
     expect(fd, "OK");
+    (void)close(fd);
+}
+
+struct flips {
+    struct shared *shared;
+    struct status *status[2];
+    _Atomic bool stop;
+};
+
+static void *flip(void *arg)
+{
+    struct flips *t = arg;
+    for (unsigned i = 0; !t->stop; i++)
+        (void)rcu_swap(t->shared->status, t->status[i % 2]);
+    return NULL;
+}
+
+/* What INFO tells grows while it is told, and there is room for what it was. */
+static void test_longer_meanwhile(void **state)
+{
+    enum { ASKED = 400 };
+    struct fake *f = *state;
+    struct status longer = f->status;
+    longer.commit_index = longer.fsyncs = longer.disk_bytes = UINT64_MAX;
+    struct flips t = {.shared = &f->shared, .status = {&longer, &f->status}};
+    pthread_t thread;
+    int fd = dial(f);
+    assert_int_equal(pthread_create(&thread, NULL, flip, &t), 0);
+    for (unsigned i = 0; i < ASKED; i++)
+        send_text(fd, "INFO\n");
+    sleep_ms(200);
+    for (unsigned i = 0; i < ASKED; i++)
+        expect_part(fd, "# Server");
+    t.stop = true;
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    (void)rcu_swap(f->shared.status, &f->status);
     (void)close(fd);
 }
 
@@ -385,6 +437,19 @@ static void test_transactions(void **state)
         expect(fd, "OK");
     ask(other, "DEL a b");
     expect(other, "2");
+    /* Between MULTI and EXEC it is taken, and does nothing. */
+    send_text(fd, "WATCH a\nMULTI\nSET a 8\nUNWATCH\nPING\nEXEC\n");
+    for (unsigned i = 0; i < 5; i++)
+        expect(fd, i < 2 ? "OK" : "QUEUED");
+    expect(fd, "[OK OK PONG]");
+    send_text(fd, "WATCH a\n");
+    expect(fd, "OK");
+    ask(other, "DEL a");
+    expect(other, "1");
+    send_text(fd, "MULTI\nUNWATCH\nSET a 8\nEXEC\n");
+    for (unsigned i = 0; i < 3; i++)
+        expect(fd, i < 1 ? "OK" : "QUEUED");
+    expect(fd, "nil");
     send_text(fd, "MULTI\nSET a 8\nEXEC\nEXEC\nDISCARD\n");
     expect(fd, "OK");
     expect(fd, "QUEUED");
@@ -709,6 +774,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_tally, world_setup, world_teardown),
         cmocka_unit_test_setup_teardown(test_local_reads_of_a_start, world_setup, world_teardown),
         cmocka_unit_test_setup_teardown(test_starting, world_setup, world_teardown),
+        cmocka_unit_test_setup_teardown(test_longer_meanwhile, world_setup, world_teardown),
         cmocka_unit_test_setup_teardown(test_limits, world_setup, world_teardown),
         cmocka_unit_test_setup_teardown(test_no_room, world_setup, world_teardown),
         cmocka_unit_test_setup_teardown(test_list_pages, world_setup, world_teardown),

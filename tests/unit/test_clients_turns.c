@@ -1,4 +1,4 @@
-// LINK: @clients tests/lib/clients_world.c -Wl,--wrap=calloc,--wrap=clock_us
+// LINK: @clients tests/lib/clients_world.c -Wl,--wrap=calloc,--wrap=realloc,--wrap=clock_us
 /* test_clients_turns.c: how the turns of clients follow each other, and what they may have of memory. One
  * instance on a loop of our own, which goes on only when the test says so. Its clock goes on only while the
  * test sleeps: however slow a machine is, nobody is dropped here because he has not read for long. */
@@ -23,12 +23,18 @@
 
 enum { KEYS = 6000, KEY_VALUE_BYTES = 200, BIG_BYTES = 60000, PAGE_BYTES = 1 << 20 };
 
-static bool no_memory;
+static bool no_memory, no_growth;
 
 void *__real_calloc(size_t n, size_t size);
 void *__wrap_calloc(size_t n, size_t size)
 {
     return no_memory ? NULL : __real_calloc(n, size);
+}
+
+void *__real_realloc(void *p, size_t size);
+void *__wrap_realloc(void *p, size_t size)
+{
+    return no_growth ? NULL : __real_realloc(p, size);
 }
 
 static uint64_t test_us = 1000000;
@@ -218,9 +224,19 @@ static void test_lists(void **state)
         begun += recv(fds[i], &byte, sizeof(byte), MSG_DONTWAIT | MSG_PEEK) > 0;
     }
     assert_in_range(begun, 1, 6);
-    for (unsigned i = 0; i < N; i++) {
-        (void)all_answers(o, fds[i], 1);
+    uint64_t end = clock_us() + 300 * UINT64_C(1000000);
+    for (unsigned done = 0, i = 0; done < N;
+         i = (i + 1) % N) { /* whoever takes none keeps the room */
+        assert_true(clock_us() < end);
+        if (i == 0) {
+            iterate(o, 1);
+            pass_ms(1);
+        }
+        if (fds[i] < 0 || answers(fds[i]) == 0)
+            continue;
         close(fds[i]);
+        fds[i] = -1;
+        done++;
     }
     close(b);
     iterate(o, 2);
@@ -458,6 +474,116 @@ static void test_gone(void **state)
     iterate(o, 5);
 }
 
+/* The main loop answers what was asked first. */
+static void answer_first(struct one *o, enum result result)
+{
+    struct shared *s = &o->f.shared;
+    struct cds_wfcq_node *node = rcu_queue_pop(&s->requests_head, &s->requests_tail);
+    assert_non_null(node);
+    struct request *req = rcu_container(node, struct request, link);
+    cmd_stamp(req->cmd, 1, 1, 1);
+    req->result = result;
+    rcu_queue_push(&s->readers[0].answers_head, &s->readers[0].answers_tail, &req->link);
+    s->readers[0].wake(s->readers[0].wake_ctx);
+    iterate(o, 2);
+}
+
+/* Who ended while a lock was asked for is remembered until that has its answer; for longer if nobody knows
+ * what became of it. */
+static void test_late(void **state)
+{
+    struct one *o = *state;
+    struct kv *claims = kv_new();
+    o->f.shared.claims = claims;
+    for (unsigned unknown = 0; unknown < 2; unknown++) {
+        int fd = come(o);
+        ask(fd, "RAFT.LOCK x");
+        iterate(o, 2);
+        close(fd);
+        iterate(o, 2);
+        assert_int_equal(o->clients->n_gone, 1);
+        answer_first(o, unknown ? RESULT_UNKNOWN : RESULT_OK);
+        answer_first(o, RESULT_OK); /* to what was to free it */
+        assert_int_equal(o->clients->n_gone, unknown);
+    }
+    kv_free(claims);
+}
+
+/* A transaction that waits for EXEC, and what WATCH remembers, are of a share. */
+static void test_waiting_for_exec(void **state)
+{
+    struct one *o = *state;
+    const _Atomic size_t *used = &o->f.shared.users.used[USERS_PART_BYTES];
+    int fd = come(o);
+    ask_often(fd, "WATCH a b c d e f g h", 15);
+    (void)all_answers(o, fd, 15);
+    assert_in_range(*used, 15 * 8 * 20, 15 * 8 * 200);
+    ask(fd, "MULTI");
+    (void)all_answers(o, fd, 1);
+    size_t before = *used;
+    ask_often(fd, "GET a", 100);
+    (void)all_answers(o, fd, 100);
+    assert_in_range(*used - before, 90 * 50, 100 * 500);
+    o->f.shared.users.limit[USERS_PART_BYTES] = *used;
+    ask(fd, "GET a");
+    iterate(o, 5);
+    expect_part(fd, "-BUSY ");
+    ask(fd, "DISCARD");
+    iterate(o, 5);
+    expect(fd, "OK");
+    assert_int_equal(*used, 0);
+    close(fd);
+    iterate(o, 5);
+}
+
+/* A long text is work, and so is what was looked at in vain. */
+static void test_work(void **state)
+{
+    struct one *o = *state;
+    int fd = come(o);
+    ask_often(fd, "INFO", 60);
+    iterate(o, 2);
+    unsigned first = answers(fd);
+    assert_in_range(first, 1, 10);
+    (void)all_answers(o, fd, 60 - first);
+    o->f.shared.users.limit[USERS_OUT_BYTES] = 0;
+    ask(fd, "KEYS *");
+    iterate(o, 3);
+    assert_int_equal(o->clients->conns[0]->blocked, BLOCKED_ROOM);
+    assert_true(o->clients->work < 0);
+    close(fd);
+    iterate(o, 5);
+}
+
+/* No memory for more of a line: the rest of it is no command. */
+static void test_line_without_memory(void **state)
+{
+    struct one *o = *state;
+    char line[6000];
+    memset(line, 'x', sizeof line);
+    int fd = come(o);
+    send_bytes(fd, line, sizeof line);
+    iterate(o, 5);
+    no_growth = true;
+    send_text(fd, "x DEL key00001\n");
+    iterate(o, 5);
+    no_growth = false;
+    expect_part(fd, "-BUSY ");
+    expect_closed(fd);
+}
+
+/* An instance never has more connections than places, whatever others have. */
+static void test_full(void **state)
+{
+    struct one *o = *state;
+    o->clients->n_conns += CLIENTS_CONNS_MAX + 1;
+    int fd = dial(&o->f);
+    iterate(o, 5);
+    assert_null(o->clients->conns[0]);
+    o->clients->n_conns -= CLIENTS_CONNS_MAX + 1;
+    close(fd);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -470,6 +596,11 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_last_resort, setup, teardown),
         cmocka_unit_test_setup_teardown(test_unfinished, setup, teardown),
         cmocka_unit_test_setup_teardown(test_gone, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_late, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_waiting_for_exec, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_work, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_line_without_memory, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_full, setup, teardown),
         cmocka_unit_test(test_strangers),
     };
     return world_run(tests, sizeof(tests) / sizeof(tests[0]));

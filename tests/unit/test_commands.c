@@ -386,6 +386,12 @@ static void test_connection(void **state)
         {"CONFIG GET proto*", "*2,$18,proto-max-bulk-len,$2,40,"},
         {"COMMAND INFO mget nosuch",
          "*2,*10,$4,mget,:-2,*2,+readonly,+fast,:1,:-1,:1,*0,*0,*0,*0,*-1,"},
+        {"COMMAND GETKEYS get a", "*1,$1,a,"},
+        {"COMMAND GETKEYS mset a 1 bc 2", "*2,$1,a,$2,bc,"},
+        {"COMMAND GETKEYS del a b c", "*3,$1,a,$1,b,$1,c,"},
+        {"COMMAND GETKEYS get", "-ERR wrong number of arguments for 'get' command"},
+        {"COMMAND GETKEYS ping", "-ERR The command has no key arguments"},
+        {"COMMAND GETKEYS nosuch a", "-ERR Invalid command specified"},
         {"COMMAND DOCS echo nosuch",
          "*2,$4,echo,*8,$7,summary,$17,Answers the text.,$5,since,$5,0.1.0,$5,group,"
          "$10,connection,$9,arguments,*1,*6,$4,name,$4,text,$4,type,$6,string,$12,display_text,"
@@ -465,6 +471,7 @@ static void test_tokens(void **state)
     assert_string_not_equal(ask(&w, "RAFT.TOKEN"), first);
     commands_end(&w);
 
+    char why[COMMAND_WHY_BYTES];
     struct cmd_token token;
     static const struct {
         const char *text;
@@ -494,17 +501,17 @@ static void test_tokens(void **state)
                               {(const uint8_t *)"INCR", 4},
                               {(const uint8_t *)"k", 1}};
     struct call inner, call = {.argc = 4, .argv = once};
-    assert_null(command_once(&call, &inner, &token));
+    assert_null(command_once(&call, &inner, &token, why));
     assert_string_equal(inner.command->name, "incr");
     assert_int_equal(inner.argc, 2);
     assert_int_equal(token.index, 12);
     call.argc = 3;
-    assert_non_null(command_once(&call, &inner, &token)); /* INCR needs a key */
+    assert_non_null(command_once(&call, &inner, &token, why)); /* INCR needs a key */
     once[2].p = (const uint8_t *)"PING";
-    assert_non_null(command_once(&call, &inner, &token));
+    assert_non_null(command_once(&call, &inner, &token, why));
     call.argc = 4;
     once[2] = (struct resp_arg){(const uint8_t *)"GET", 3};
-    assert_non_null(command_once(&call, &inner, &token));
+    assert_non_null(command_once(&call, &inner, &token, why));
 }
 
 static void test_table(void **state)
