@@ -433,9 +433,35 @@ static void test_events_unread(void **state)
     expect_followers(f, 0);
 }
 
+static void count_wake(void *ctx)
+{
+    *(unsigned *)ctx += 1;
+}
+
+/* What is shown wakes those readers that have clients who watch, and nothing else does. */
+static void test_woken(void **unused)
+{
+    (void)unused;
+    unsigned woken[2] = {0};
+    struct shared s = {.n_readers = 2};
+    for (unsigned i = 0; i < 2; i++) {
+        s.readers[i].wake = count_wake;
+        s.readers[i].wake_ctx = &woken[i];
+    }
+    shared_show(&s, 1);
+    assert_int_equal(woken[0] + woken[1], 0);
+    s.readers[1].watchers = 1;
+    shared_show(&s, 1);
+    assert_int_equal(woken[1], 0);
+    shared_show(&s, 2);
+    assert_int_equal(woken[0], 0);
+    assert_int_equal(woken[1], 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_woken),
         cmocka_unit_test_setup_teardown(test_answers, world_setup, world_teardown),
         cmocka_unit_test_setup_teardown(test_many, world_setup, world_teardown),
         cmocka_unit_test_setup_teardown(test_lagged, world_setup, world_teardown),
