@@ -143,13 +143,14 @@ enum blocked watch_events(struct conn *conn, const struct call *call)
 {
     const char *error = hindrance(conn, true);
     int64_t since = 0;
+    bool oldest = call->argc == 3 && resp_is(&call->argv[2], "oldest");
     if (call->argc != 1 && (call->argc != 3 || !resp_is(&call->argv[1], "since") ||
-                            !resp_number(&call->argv[2], &since) || since < 0))
-        return refuse(conn, "ERR syntax error: [SINCE number]");
+                            (!oldest && (!resp_number(&call->argv[2], &since) || since < 0))))
+        return refuse(conn, "ERR syntax error: [SINCE number|OLDEST]");
     struct watching *w = error == NULL ? watching_new(conn, true) : NULL;
     if (w == NULL)
         return error != NULL ? refuse(conn, error) : BLOCKED_NOT;
-    w->events->since = (uint64_t)since;
+    w->events->since = oldest ? EVENTS_OLDEST : (uint64_t)since;
     answer_ok(conn);
     return BLOCKED_NOT;
 }

@@ -24,6 +24,8 @@ static void begin(struct events_reader *r, const struct happened *h)
 
 bool events_look(struct events_reader *r, const struct happened *h, struct event *e)
 {
+    if (r->since == EVENTS_OLDEST)
+        r->since = h->end - h->start > HAPPENED_KEPT ? h->end - HAPPENED_KEPT : h->start;
     if (r->at == r->n && !happened_knows(h, r->since))
         begin(r, h);
     if (r->at < r->n)

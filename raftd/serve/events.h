@@ -15,7 +15,10 @@
 #include "raftd/node/happened.h"
 #include "raftd/serve/resp.h"
 
-/* A place between two events. {.since = n}: behind that one; 0: at the beginning. */
+/* Before all that are remembered. */
+#define EVENTS_OLDEST UINT64_MAX
+
+/* A place between two events. {.since = n}: behind that one, or EVENTS_OLDEST; 0: at the beginning. */
 struct events_reader {
     uint64_t since;
     /* Lines that tell how things are: the next one, and how many there are. */

@@ -44,6 +44,7 @@ struct glance {
     struct rates writes, reads;    /* of the cluster; of that node */
     struct glance_event events[GLANCE_EVENTS];
     unsigned n_events; /* the newest is the last one */
+    bool quits;        /* q ends it: people are told */
 };
 
 /* Takes the text of a status, which is no longer needed then, that came at g->now_us. */

@@ -216,7 +216,7 @@ static void draw_leader(const struct glance *g, struct screen *s)
     static const char quit[] = "q quits";
     const struct status *t = &g->s;
     unsigned end = s->columns;
-    if (end >= QUIT_FROM_COLUMNS) {
+    if (g->quits && end >= QUIT_FROM_COLUMNS) {
         end -= (unsigned)sizeof quit;
         screen_put(s, 0, end + 1, s->columns, LOOK_PLAIN, quit);
     }

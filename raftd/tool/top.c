@@ -16,6 +16,7 @@
 #include "raftd/base/clock.h"
 #include "raftd/base/exits.h"
 #include "raftd/base/say.h"
+#include "raftd/tool/events.h"
 #include "raftd/tool/glance.h"
 #include "raftd/tool/page.h"
 #include "raftd/tool/raftctl.h"
@@ -25,12 +26,15 @@ enum {
     SECOND_US = 1000000,
     SILENT_US = 3 * SECOND_US, /* an answer takes a millisecond */
     PRINT_EVERY_S = 5,         /* on a terminal that can't be painted */
+    EVENTS_WAIT_MS = 300,      /* for one more of those that the daemon remembers */
 };
 
 struct top {
     struct tool *t;
     struct glance g;
     struct ctl asks;   /* a connection for the status; fd -1: there is none */
+    struct ctl events; /* another one for these */
+    uint64_t told;     /* number of the newest event */
     uint64_t asked_us; /* an answer is awaited since then, 0 = none is */
     uint64_t next_us;  /* then it is asked again */
 
@@ -93,6 +97,37 @@ static void take_status(struct top *p)
     freeReplyObject(a);
 }
 
+/* Where that fails it is tried again a second later. */
+static void ask_events(struct top *p)
+{
+    struct ctl_words words;
+    words_of(&words, "RAFT.EVENTS", "SINCE");
+    ctl_add_text(&words, "OLDEST");
+    if (ctl_open(&p->events, p->t->socket, 0) != CTL_ANSWERED ||
+        ctl_send(&p->events, &words, 0) != CTL_ANSWERED)
+        ctl_close(&p->events);
+}
+
+/* Takes events until none comes before that moment. Over another connection some may come again. */
+static void take_events(struct top *p, uint64_t deadline_ns)
+{
+    enum ctl_outcome outcome;
+    redisReply *a;
+    bool refused = false;
+    while (!refused && (outcome = ctl_receive(&p->events, &a, deadline_ns)) == CTL_ANSWERED) {
+        struct event event;
+        if (event_read(a, &event) && event.seq > p->told) {
+            glance_event(&p->g, &event);
+            p->told = event.seq;
+        }
+        refused = a->type == REDIS_REPLY_ERROR;
+        p->changed = true;
+        freeReplyObject(a);
+    }
+    if (refused || outcome != CTL_TIMEOUT)
+        ctl_close(&p->events);
+}
+
 /* --- a screen that is kept up to date ----------------------------------------------------------- */
 
 static void draw(struct top *p)
@@ -147,6 +182,7 @@ static void begin_terminal(struct top *p)
 {
     if (!terminal_open(&p->terminal))
         say_fatal(RAFTCTL_EXIT_INTERNAL, "no descriptor for signals: %s", strerror(errno));
+    p->g.quits = isatty(STDIN_FILENO);
     p->shown = NULL;
     p->changed = true;
 }
@@ -173,18 +209,21 @@ static void tick(struct top *p)
         ask(p);
     else if (p->g.now_us - p->asked_us > SILENT_US)
         (void)snprintf(p->g.silent, sizeof p->g.silent, "the daemon does not answer");
+    if (p->events.fd < 0)
+        ask_events(p);
 }
 
 static _Noreturn void keep_showing(struct top *p)
 {
-    struct pollfd fds[TERMINAL_FDS + 1];
+    struct pollfd fds[TERMINAL_FDS + 2];
     begin_terminal(p);
     for (int number;;) {
         uint64_t wait_us = p->next_us > p->g.now_us ? p->next_us - p->g.now_us : 0;
         show(p);
         terminal_poll(&p->terminal, fds);
         fds[TERMINAL_FDS] = (struct pollfd){.fd = p->asks.fd, .events = POLLIN};
-        (void)poll(fds, TERMINAL_FDS + 1, (int)(wait_us / 1000 + 1));
+        fds[TERMINAL_FDS + 1] = (struct pollfd){.fd = p->events.fd, .events = POLLIN};
+        (void)poll(fds, TERMINAL_FDS + 2, (int)(wait_us / 1000 + 1));
         p->g.now_us = clock_us();
         while ((number = terminal_signal(&p->terminal)) != 0)
             on_signal(p, number);
@@ -192,6 +231,8 @@ static _Noreturn void keep_showing(struct top *p)
             top_end(p, 0);
         if (fds[TERMINAL_FDS].revents != 0)
             take_status(p);
+        if (fds[TERMINAL_FDS + 1].revents != 0)
+            take_events(p, 0);
         if (p->g.now_us >= p->next_us)
             tick(p);
     }
@@ -221,6 +262,10 @@ static char *look(struct top *p)
 {
     uint64_t end_ns = ctl_now_ns() + UINT64_C(1000000000), left_ns;
     free(must_status(p));
+    ask_events(p);
+    if (p->events.fd >= 0)
+        take_events(p, ctl_now_ns() + EVENTS_WAIT_MS * UINT64_C(1000000));
+    ctl_close(&p->events);
     while ((left_ns = end_ns - ctl_now_ns()) <= 1000000000)
         (void)nanosleep(&(struct timespec){.tv_nsec = (long)left_ns % 1000000000}, NULL);
     return must_status(p);
@@ -259,7 +304,7 @@ static bool takes_utf8(void)
 static void begin(struct top *p, struct tool *t)
 {
     p->t = t;
-    p->asks.fd = -1;
+    p->asks.fd = p->events.fd = -1;
     p->as = (struct screen_as){.utf8 = takes_utf8(), .colours = !is_set("NO_COLOR")};
 }
 

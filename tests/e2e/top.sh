@@ -46,6 +46,8 @@ assert b"\x1b[1;31m" in small.raw and "▁" not in usual.shown()
 assert b"m" not in re.findall(rb"\x1b\[[0-9;]*([A-Za-z])", usual.raw), "a colour"
 assert max(usual.raw) < 0x80, "not ASCII"
 assert "q quits" in small.shown()
+small.wait("^ +[0-9.]+s  member-silent node %s$" % dead) # of before it began
+small.wait("^ +[0-9.]+s  leader-(gained|changed node %s)" % leader)
 assert len(serial.cells) == 24 and len(serial.cells[0]) == 80
 
 # A terminal that takes nothing holds nobody up.
@@ -130,11 +132,12 @@ printed() {
     grep -q "^ *!$dead silent" <<<"$OUT"
 }
 wait_for 20 "silent node on what top prints" printed
+[[ "$OUT" != *"q quits"* ]] || fail "top into a pipe waits for a key"
 [ -z "$(awk 'length($0) > 80' <<<"$OUT")" ] || fail "top into a pipe is wider than 80 columns: $OUT"
 expect 3 ctl "$dead" top
 says 'no daemon'
 
-expect 0 ctl "$asked" report
+expect 0 ctl "$LEADER" report
 printf '%s\n' "$OUT" >"$WORK/report.html"
 expect 3 ctl "$dead" report
 cat >"$WORK/page.py" <<'EOF'
@@ -166,6 +169,7 @@ class Page(html.parser.HTMLParser):
 page = Page(sys.argv[1])
 assert "key-of-mine" not in page.text and "value-of-mine" not in page.text
 assert "nobody hears node %s" % sys.argv[2] in page.text and "nan" not in page.text
+assert "member-silent node %s" % sys.argv[2] in page.text
 assert page.count["path"] == 2 * 6 and page.count["circle"] == 3 and page.count["h2"] == 5
 if len(sys.argv) > 3:
     assert Page(sys.argv[3]).count == page.count, "a browser understands another page"

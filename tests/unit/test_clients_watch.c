@@ -386,11 +386,18 @@ static void test_events(void **state)
     expect(fd, "RESET");
     expect_followers(f, 1);
     expect_watchers(f, 0);
-    static const char *const wrong[] = {"SINCE", "SINCE -1", "SINCE x", "FROM 5", "SINCE 5 6"};
+    static const char *const wrong[] = {"SINCE",  "SINCE -1",  "SINCE x",
+                                        "FROM 5", "SINCE 5 6", "FROM OLDEST"};
     for (unsigned i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         ask(fd, "RAFT.EVENTS %s", wrong[i]);
         expect_part(fd, "-ERR syntax error");
     }
+    expect_part(late, "[event 103 100 0 disk-full ");
+    ask(late, "RESET");
+    expect(late, "RESET");
+    ask(late, "RAFT.EVENTS SINCE OLDEST");
+    expect(late, "OK");
+    expect_part(late, "[event 101 100 0 disk-full ");
     ask(fd, "RAFT.EVENTS SINCE 7");
     expect(fd, "OK");
     expect_part(fd, "[event 7 100 0 restarted ");

@@ -116,6 +116,23 @@ static void test_breaks(void **state)
     assert_true(strncmp(told(&r, &h), "disk-full:1002:0 ", 17) == 0); /* just remembered */
 }
 
+/* All that is remembered, and nothing else. */
+static void test_oldest(void **state)
+{
+    (void)state;
+    static struct happened h;
+    struct events_reader r = {.since = EVENTS_OLDEST};
+    h = process(1000, 0);
+    assert_string_equal(told(&r, &h), "");
+    r.since = EVENTS_OLDEST;
+    h = process(1000, 2);
+    assert_string_equal(told(&r, &h), "disk-full:1002:0 disk-ok:1003:0 ");
+    r.since = EVENTS_OLDEST;
+    h = process(1000, HAPPENED_KEPT + 2);
+    assert_int_equal(strncmp(told(&r, &h), "disk-full:1004:0 disk-ok:1005:0 ", 32), 0);
+    assert_int_equal(r.since, 1001 + HAPPENED_KEPT + 2);
+}
+
 /* What comes while the state is being told comes behind it; the state is of one moment. */
 static void test_state_of_one_moment(void **state)
 {
@@ -197,9 +214,13 @@ static void test_slow_client(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_begins), cmocka_unit_test(test_goes_on),
-        cmocka_unit_test(test_breaks), cmocka_unit_test(test_state_of_one_moment),
-        cmocka_unit_test(test_say),    cmocka_unit_test(test_slow_client),
+        cmocka_unit_test(test_begins),
+        cmocka_unit_test(test_goes_on),
+        cmocka_unit_test(test_breaks),
+        cmocka_unit_test(test_oldest),
+        cmocka_unit_test(test_state_of_one_moment),
+        cmocka_unit_test(test_say),
+        cmocka_unit_test(test_slow_client),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -123,6 +123,7 @@ static void usual(void)
     happens(70, EVENT_DISK_SLOW, 0, "");
     happens(9, EVENT_MEMBER_SILENT, 3, "");
     see("link.1.3=silent\nlink.2.3=silent\nlink.3.1=unknown\nlink.3.2=unknown\n");
+    g.quits = true;
     g.writes.n = g.reads.n = 60;
     for (unsigned i = 0; i < 60; i++) {
         g.writes.per_s[i] = i % 9 * 100;
@@ -223,7 +224,7 @@ static void test_many(void **state)
     (void)state;
     many();
     shows(60, 15,
-          "workshop  node 2 leads term 29 for 52min             q quits\n"
+          "workshop  node 2 leads term 29 for 52min\n"
           "node 2: ok\n"
           "writes ?/s                    reads ?/s\n"
           "  node role             lag    rtt  loss % disk p99     up\n"
@@ -236,7 +237,7 @@ static void test_many(void **state)
           "     5 learner            0      -     0/0        -      -\n"
           "and 9 more\n");
     shows(60, 40,
-          "workshop  node 2 leads term 29 for 52min             q quits\n"
+          "workshop  node 2 leads term 29 for 52min\n"
           "node 2: ok\n"
           "writes ?/s                    reads ?/s\n"
           "  node role             lag    rtt  loss % disk p99     up\n"
@@ -266,7 +267,7 @@ static void test_trouble(void **state)
         "health_why=only 1 of 3 voters is heard: see raftctl "
         "links\nmember.2.role=x\n");
     shows(60, 8,
-          "workshop  term 29, no leader                         q quits\n"
+          "workshop  term 29, no leader\n"
           "node 2: no_quorum: only 1 of 3 voters is heard: see raftctl~\n"
           "writes ?/s                    reads ?/s\n"
           "  node role             lag    rtt  loss % disk p99     up\n"
