@@ -18,7 +18,7 @@ _raftctl() {
         esac
     done
     case $before in
-    -c | --conf | -s | --socket) mapfile -t COMPREPLY < <(compgen -f -- "$cur") && return ;;
+    -c | --conf | -s | --socket | --file) mapfile -t COMPREPLY < <(compgen -f -- "$cur") && return ;;
     -i | --id | --timeout) return ;;
     esac
     help=$(raftctl help ${command:+"$command"} 2>/dev/null) || help=

@@ -180,11 +180,11 @@ static const struct {
     {"memory", "Memory", memory},
     {"persistence", "Persistence", persistence},
     {"stats", "Stats", stats},
+    {"raft", "Raft", raft}, /* before the role that monitors know, for they take the last one */
     {"replication", "Replication", replication},
     {"cpu", "CPU", cpu},
-    {"keyspace", "Keyspace", keyspace},
     {"commandstats", "Commandstats", commandstats},
-    {"raft", "Raft", raft},
+    {"keyspace", "Keyspace", keyspace},
 };
 
 static bool asked(const struct call *call, const char *section)

@@ -49,6 +49,7 @@ static const struct option options[] = {
     {"try", no_argument, NULL, OPT_FLAGS + ARG_TRY},
     {"wait", required_argument, NULL, OPT_FLAGS + ARG_WAIT},
     {"tell", no_argument, NULL, OPT_FLAGS + ARG_TELL},
+    {"file", required_argument, NULL, OPT_FLAGS + ARG_FILE},
     {"if-rev", required_argument, NULL, OPT_FLAGS + ARG_IF_REV},
     {"max-lag", required_argument, NULL, OPT_FLAGS + ARG_MAX_LAG},
     {"nagios", no_argument, NULL, OPT_FLAGS + ARG_NAGIOS},
@@ -143,6 +144,7 @@ static const struct command commands[] = {
      "print the state of the cluster as a page of HTML, without its keys\n"
      "          and values",
      run_report, 0, 0, 0, PLAIN},
+    {"metrics", metrics_usage, metrics_what, run_metrics, 0, 0, ARG_FILE, PLAIN},
     {"members", " [--json]",
      "print the members of the cluster, as the leader or this node knows it", run_members, 0, 0,
      ARG_JSON, PLAIN},

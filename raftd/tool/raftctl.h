@@ -32,6 +32,7 @@ enum {
     VALUE_WAIT,
     VALUE_MAX_LAG,
     VALUE_SINCE,
+    VALUE_FILE,
     VALUES
 };
 enum {
@@ -42,6 +43,7 @@ enum {
     ARG_WAIT = 1 << VALUE_WAIT,
     ARG_MAX_LAG = 1 << VALUE_MAX_LAG,
     ARG_SINCE = 1 << VALUE_SINCE,
+    ARG_FILE = 1 << VALUE_FILE,
     ARG_STALE = 1 << 8,
     ARG_RAW = 1 << 9,
     ARG_KEYS = 1 << 10,
@@ -218,6 +220,12 @@ void run_outcome(struct tool *t, const struct args *a);
 /* Asks through the leader for something that does not matter, which takes until there is one and this node
  * has all that was committed before. Returns an exit code; on failure it has said why. */
 int wait_for_read(const struct tool *t);
+
+/* metrics.c */
+void run_metrics(struct tool *t, const struct args *a);
+extern const char metrics_usage[], metrics_what[];
+/* metrics_print.c: prints the answer to INFO as metrics; NULL: that the daemon does not answer. */
+void print_metrics(FILE *out, const char *info);
 
 /* wait.c */
 void run_wait(struct tool *t, const struct args *a);

@@ -441,6 +441,7 @@ static void test_info(void **state)
         ",slave1:ip=192.0.2.4,port=7104,state=online,offset=9,lag=0,",
         ",# CPU,used_cpu_sys:",
         ",# Commandstats,cmdstat_set:calls=2,usec=0,usec_per_call=0.00,,",
+        ",# Raft,id:1,",
         ",# Memory,used_memory:132,",
         ",# Persistence,loading:0,",
         ",# Replication,role:master,",
@@ -452,6 +453,8 @@ static void test_info(void **state)
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
         if (strstr(all, parts[i]) == NULL)
             fail_msg("no %s in %s", parts[i], all);
+    assert_true(strstr(all, ",role:master,") >
+                strstr(all, ",role:follower,")); /* the last one counts */
     const char *one = ask(&w, "INFO keyspace");
     assert_null(strstr(one, "# Server"));
     assert_non_null(strstr(one, ",# Keyspace,db0:keys=2"));
