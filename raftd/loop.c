@@ -232,13 +232,14 @@ static void renew_listener(struct loop *l)
     char err[CONF_ERR_SIZE];
     int rc = listener_renew(&l->listener, err, sizeof err);
     if (rc < 0)
-        say_error("%s", err);
+        say_error("reload %u: %s", l->reloads, err);
     if (rc <= 0)
         return;
     atomic_fetch_add_explicit(&l->shared->listens, 1, memory_order_release);
     for (unsigned i = 0; i < l->shared->n_readers; i++)
         l->shared->readers[i].wake(l->shared->readers[i].wake_ctx);
-    say_warn("the client socket %s was gone and is made again", l->listener.path);
+    say_warn("reload %u: the client socket %s was gone and is made again", l->reloads,
+             l->listener.path);
 }
 
 static void on_reload(struct ev_loop *ev, ev_signal *w, int revents)
@@ -249,19 +250,22 @@ static void on_reload(struct ev_loop *ev, ev_signal *w, int revents)
     struct session_keys keys;
     char err[KEYFILE_ERR_SIZE];
     int n = l->sealed ? keyfile_load_keys(l->conf, &keys, err, sizeof err) : 0;
+    l->reloads++; /* in each message, so that none looks like the one before and is left out */
     if (n < 0 || (n > 0 && err[0] != '\0'))
-        say_error("%s; going on with the keys as they were", err);
+        say_error("reload %u: %s; going on with the keys as they were", l->reloads, err);
     else if (n == 0)
-        say_warn("SIGHUP reads key files again, but none is configured");
+        say_warn("reload %u: no key_file is configured, so there is nothing to read again",
+                 l->reloads);
     else {
         node_set_keys(l->node, &keys, loop_now(l));
         l->publisher.published_us = 0;
         uint32_t first = sessions_key_id(keys.key[0]);
         if (n == 1)
-            say_info("1 live key read again: %08" PRIx32, first);
+            say_info("reload %u: 1 live key read again: %08" PRIx32, l->reloads, first);
         else
-            say_info("2 live keys read again: %08" PRIx32 ", and %08" PRIx32 " as the next", first,
-                     sessions_key_id(keys.key[1]));
+            say_info("reload %u: 2 live keys read again: %08" PRIx32 ", and %08" PRIx32
+                     " as the next",
+                     l->reloads, first, sessions_key_id(keys.key[1]));
     }
     sodium_memzero(&keys, sizeof keys);
     renew_listener(l);

@@ -54,6 +54,7 @@ struct loop {
     uint64_t deadline;   /* the node's, as of the last flush */
 
     struct stopping stopping;
+    unsigned reloads;      /* SIGHUPs */
     uint64_t alarm_at;     /* what alarm_fd is set to, 0 = not set */
     uint64_t alarm_set_us; /* when it was set */
     int alarm_fd;

@@ -190,53 +190,77 @@ void news_raft(struct news *said, const struct raft *r, uint64_t now_us)
 static const struct {
     const char *words;
     bool error;
+    const char *counter; /* of what is dropped for it; NULL: nothing is, or see NEWS_DROPPED */
 } troubles[NEWS_TROUBLES] = {
     [STATUS_SESSION_WRONG_KEY] = {"speaks with another key than ours: compare key_file and "
                                   "next_key_file on both boxes",
-                                  true},
+                                  true, "unauthentic"},
     [STATUS_SESSION_OTHER_CLUSTER] =
         {"is of another cluster, which was recovered or begun anew "
          "under the same name, so neither counts for the other: give "
          "it an empty data directory with raftd --init --join, and add it",
-         true},
+         true, "list"},
     [STATUS_SESSION_OTHER_LIST] = {"has another list of nodes than ours, so neither counts for the "
                                    "other: compare [cluster] in both files",
-                                   true},
+                                   true, "list"},
     [STATUS_SESSION_OTHER_DISK] =
         {"comes with another data directory than the one known under its "
          "id: it has forgotten what it promised, and does not count; "
          "raftctl member replace takes it in, or give it its old one back",
-         true},
+         true, "disk"},
     [STATUS_SESSION_NEW_DISK] = {"knows another data directory under this node's id: this one is "
                                  "new and has forgotten what was promised, so it stays out rather "
                                  "than lose a write, until the old one is back; raftd(8) says what "
                                  "to do",
-                                 true},
+                                 true, "disk"},
     [STATUS_SESSION_CLONED] =
         {"is more than one living box, with copies of one data directory: none of them counts "
          "until one has been alone for 30 s. Stop the copies: a box needs a directory of its own, "
          "made by raftd --init --join, and an id of its own",
-         true},
+         true, "disk"},
     [STATUS_SESSION_OWN_CLONE] =
         {"hears another living box with a copy of this node's data directory: neither counts there "
          "until one has been alone for 30 s. peer.N.at of its status says where both are; stop one",
-         true},
+         true, NULL},
     [STATUS_SESSION_STAYS_OUT] = {"is not counted by this node, whose data directory is new under "
                                   "an old id",
-                                  true},
-    [NEWS_OTHER_CLUSTER] = {"is of another cluster: compare name in [cluster] of both files",
-                            false},
-    [NEWS_SEALS] = {"seals its datagrams and this node does not: compare key_file in both files",
-                    false},
+                                  true, NULL},
+    [NEWS_DROPPED +
+        DROP_CLUSTER] = {"is of another cluster: compare name in [cluster] of both files", false,
+                         NULL},
+    [NEWS_DROPPED +
+        DROP_KIND] = {"seals its datagrams and this node does not: compare key_file in both files",
+                      false, NULL},
     [NEWS_PLAIN] = {"speaks in plain text and this node does not: compare key_file in both files",
-                    false},
-    [NEWS_OTHER_VERSION] = {"speaks another version of the protocol: install the same raftd on "
-                            "both boxes",
-                            false},
+                    false, "kind"},
+    [NEWS_DROPPED + DROP_VERSION] =
+        {"speaks another version of the protocol: install the same raftd on both boxes", false,
+         NULL},
+    [NEWS_DROPPED + DROP_MISDIRECTED] = {"takes this node for another one: compare the addresses "
+                                         "in [cluster] of both files, and id in [node]",
+                                         false, NULL},
+    [NEWS_DROPPED + DROP_UNKNOWN] = {"is another node than the one of that address: compare the "
+                                     "addresses in [cluster] of both files, and id in [node]",
+                                     false, NULL},
+    [NEWS_DROPPED +
+        DROP_LONG] = {"sends larger datagrams than any raftd does: what is at that address?", false,
+                      NULL},
+    [NEWS_DROPPED + DROP_SHORT] = {"sends datagrams that are cut: what cuts them on the way, or is "
+                                   "something else at that address?",
+                                   false, NULL},
+    [NEWS_DROPPED + DROP_CHECKSUM] = {"sends datagrams that are damaged: look at the devices and "
+                                      "the cables on the way, and at both boxes' memory",
+                                      false, NULL},
+    [NEWS_DROPPED + DROP_MALFORMED] =
+        {"sends what this node does not understand: install the same raftd on both boxes", false,
+         NULL},
+    [NEWS_DROPPED + DROP_HELD] = {"is heard so much later than it speaks that it counts as silent: "
+                                  "what holds its datagrams back on the way?",
+                                  false, NULL},
     [NEWS_UNHEARD] = {"was not heard since the start: is it down or cut off, does a firewall drop "
                       "UDP, or is its address another one, or its key?",
-                      false},
-    [NEWS_SILENT] = {"is not heard any more: is it down, or cut off?", false},
+                      false, NULL},
+    [NEWS_SILENT] = {"is not heard any more: is it down, or cut off?", false, NULL},
 };
 
 static bool grows(struct news_count *c, uint64_t n, uint64_t now_us)
@@ -247,23 +271,31 @@ static bool grows(struct news_count *c, uint64_t n, uint64_t now_us)
     return c->at_us != 0 && now_us - c->at_us < NEWS_SILENT_US;
 }
 
+/* Reasons that last until somebody does something, what is behind others first. Of the rest a session tells,
+ * or they are of datagrams that were late or forged. */
+static const enum drop keep_out[] = {
+    DROP_CLUSTER,     DROP_KIND,    DROP_VERSION, DROP_MALFORMED, DROP_CHECKSUM,
+    DROP_MISDIRECTED, DROP_UNKNOWN, DROP_LONG,    DROP_SHORT,     DROP_HELD,
+};
+
 /* The trouble with a peer: the first one that holds; 0: there is none. */
 static unsigned trouble_of(struct news_peer *said, const struct status *s,
                            const struct status_peer *p, uint64_t now_us)
 {
-    bool cluster = grows(&said->cluster, p->drops[DROP_CLUSTER], now_us);
-    bool kind = grows(&said->kind, p->drops[DROP_KIND], now_us);
-    bool version = grows(&said->version, p->drops[DROP_VERSION], now_us);
+    bool growing[DROP_COUNT];
+    for (unsigned d = 0; d < DROP_COUNT; d++)
+        growing[d] = grows(&said->drops[d], p->drops[d], now_us);
     uint64_t heard_us = p->heard_us != 0 ? p->heard_us : s->start_us;
     if (troubles[p->session].words != NULL)
         return p->session;
     if (now_us < heard_us + NEWS_SILENT_US || p->standing == RAFT_NO_MEMBER)
         return 0;
-    if (cluster)
-        return NEWS_OTHER_CLUSTER;
-    if (kind)
-        return p->session == STATUS_SESSION_PLAIN ? NEWS_SEALS : NEWS_PLAIN;
-    return version ? NEWS_OTHER_VERSION : p->heard_us == 0 ? NEWS_UNHEARD : NEWS_SILENT;
+    if (growing[DROP_KIND] && p->session != STATUS_SESSION_PLAIN)
+        return NEWS_PLAIN;
+    for (unsigned i = 0; i < sizeof keep_out / sizeof keep_out[0]; i++)
+        if (growing[keep_out[i]])
+            return NEWS_DROPPED + keep_out[i];
+    return p->heard_us == 0 ? NEWS_UNHEARD : NEWS_SILENT;
 }
 
 static void say_trouble(struct news_peer *said, const struct status *s, struct status_peer *p,
@@ -274,14 +306,17 @@ static void say_trouble(struct news_peer *said, const struct status *s, struct s
     if (now == STATUS_SESSION_STAYS_OUT) /* this was said when the node learnt it */
         now = 0;
     for (unsigned t = 1; t < NEWS_TROUBLES; t++) {
-        uint64_t lasts_us = t >= NEWS_OTHER_CLUSTER ? AFTER_SILENCE_US : NEWS_LASTS_US;
+        uint64_t lasts_us = t >= NEWS_DROPPED ? AFTER_SILENCE_US : NEWS_LASTS_US;
         if (t != now)
             (void)lasting_over(&said->trouble[t], now_us);
         if (t != now || !lasting_is(&said->trouble[t], lasts_us, now_us))
             continue;
-        (troubles[t].error ? say_error : say_warn)("node %u (%s) %s", p->id,
-                                                   t == STATUS_SESSION_CLONED ? p->at : where(p),
-                                                   troubles[t].words);
+        const char *counter = t >= NEWS_DROPPED && t < NEWS_PLAIN ? drop_name(t - NEWS_DROPPED)
+                                                                  : troubles[t].counter;
+        (troubles[t].error ? say_error : say_warn)(
+            "node %u (%s) %s%s%s%s", p->id, t == STATUS_SESSION_CLONED ? p->at : where(p),
+            troubles[t].words, counter != NULL ? " (what it sends is counted as drop." : "",
+            counter != NULL ? counter : "", counter != NULL ? " in status)" : "");
         if (!said->told)
             said->told_us = now_us;
         said->told = true;
@@ -345,7 +380,7 @@ static void say_narrow(struct news_peer *said, const struct status_peer *p, uint
 /* Whoever has another data directory is refused while the one that counts is heard. */
 static void say_second_box(struct news_peer *said, const struct status_peer *p, uint64_t now_us)
 {
-    bool comes = grows(&said->disk, p->drops[DROP_DISK], now_us) &&
+    bool comes = grows(&said->drops[DROP_DISK], p->drops[DROP_DISK], now_us) &&
                  p->session == STATUS_SESSION_ESTABLISHED;
     if (comes && lasting_is(&said->second_box, NEWS_LASTS_US, now_us))
         say_error("node %u (%s) is there, and another box comes under its id, with another data "
@@ -513,7 +548,8 @@ void news_stranger(struct news *said, uint64_t cluster_id, const uint8_t *buf, s
     }
     said->stranger_us = now_us;
     if (lasting_is(&said->stranger, NEWS_LASTS_US, now_us))
-        say_warn("what says to be node %u of this cluster comes from %s, and is dropped: %s",
+        say_warn("what says to be node %u of this cluster comes from %s, and is dropped: %s (it is "
+                 "counted as drop.unknown in status)",
                  get_u16(buf + AT_FROM), addr,
                  (buf[0] & KIND) == 0 ? "that is no node's address in [cluster]. Does something "
                                         "change addresses or ports on the way, or has that box "

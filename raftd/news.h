@@ -21,16 +21,15 @@ enum {
     NEWS_LASTS_US = 10 * 1000 * 1000, /* how long any other state lasts before it is told of */
     /* On a lossy link some losses in a row look like a narrow path for a second or two. */
     NEWS_NARROW_US = 5 * 1000 * 1000,
-    NEWS_LOST_US = 10 * 1000 * 1000,     /* between two messages about what one disk has lost */
+    NEWS_LOST_US = 60 * 1000 * 1000,     /* between two messages about what one disk has lost */
     NEWS_DAMAGED_US = 600 * 1000 * 1000, /* between two that this node is in doubt by damage */
 
-    /* What keeps this node and a peer from speaking: the enum status_session, or one of these. */
-    NEWS_OTHER_CLUSTER = STATUS_SESSIONS,
-    NEWS_SEALS, /* the peer seals, and this node does not */
-    NEWS_PLAIN, /* this node seals, and the peer does not */
-    NEWS_OTHER_VERSION,
-    NEWS_UNHEARD, /* not heard since the start */
-    NEWS_SILENT,  /* not heard any more */
+    /* What keeps this node and a peer from speaking: the enum status_session, why all that comes from it is
+     * dropped (this and enum drop), or one of these. */
+    NEWS_DROPPED = STATUS_SESSIONS,
+    NEWS_PLAIN = NEWS_DROPPED + DROP_COUNT, /* this node seals, and the peer does not */
+    NEWS_UNHEARD,                           /* not heard since the start */
+    NEWS_SILENT,                            /* not heard any more */
     NEWS_TROUBLES,
 };
 
@@ -54,9 +53,9 @@ struct news_peer {
     struct lasting trouble[NEWS_TROUBLES];
     struct lasting setting[WIRE_SETTING_COUNT]; /* that it differs from ours */
     struct lasting overdue, narrow, second_box;
-    bool told;        /* some trouble was told of, and its end was not */
-    uint64_t told_us; /* when that trouble was told of first */
-    struct news_count disk, cluster, kind, version; /* datagrams dropped for these reasons */
+    bool told;                           /* some trouble was told of, and its end was not */
+    uint64_t told_us;                    /* when that trouble was told of first */
+    struct news_count drops[DROP_COUNT]; /* datagrams of it */
 };
 
 /* Zeroed memory: nothing was said yet. */

@@ -694,6 +694,7 @@ static int run_daemon(const struct conf *conf)
     struct loop *loop;
     struct peerids ids;
     char err[KEYFILE_ERR_SIZE], other[WAL_MESSAGE_BYTES];
+    say_seldom();
     check_files(conf);
     check_keys(conf, err, sizeof err); /* now, and not when the first datagram comes */
     /* Power may have been lost while it was written. The cluster needs this node, and the others

@@ -9,6 +9,7 @@
  * JOURNAL_STREAM names, see systemd.exec(5)) sees "<3>text", the level as sd-daemon(3) wants it.
  * Nobody waits for a reader that has stopped (a full pipe, a terminal after Ctrl-S): the message is
  * dropped, and the next one that gets through is preceded by the number of those that were dropped.
+ * A daemon that meets the same thing again and again does not say so each time, see say_seldom().
  * Control characters are shown as '?', so that bytes from outside cannot forge a line. errno is
  * kept. Core, net and storage never print.
  */
@@ -26,11 +27,20 @@ enum {
     SAY_LINE_MAX_BYTES = 1024, /* below PIPE_BUF (4096): one write stays in one piece in a pipe */
     SAY_IDENT_MAX_BYTES = 64,
     SAY_LAST_WAIT_MS = 1000, /* say_fatal() alone waits so long for a reader */
+    SAY_AGAIN_US = 60 * 1000 * 1000,
+    /* As many as there may be nodes, and one: so that something can be said of each of them. */
+    SAY_ALIKE_MAX = 10,
+    SAY_REMEMBERED = 128, /* messages; more than can be of different kinds within a minute */
 };
 
-/* These two set process-wide state; call them before any thread exists. */
+/* These three set process-wide state; call them before any thread exists. */
 void say_set_ident(const char *ident);       /* prefix, copied; cut at SAY_IDENT_MAX_BYTES - 1 */
 void say_set_level(enum say_level at_least); /* drop messages below this level */
+
+/* From now on a message, unless it is of level debug or the last one, is left out if its text was said within
+ * SAY_AGAIN_US, or if SAY_ALIKE_MAX others with the same format were. The next one with that format says how
+ * many were. */
+void say_seldom(void);
 
 void say_debug(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void say_info(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

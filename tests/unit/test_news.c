@@ -97,6 +97,18 @@ static void test_troubles(void **state)
          "node 3 (192.0.2.3:7101) speaks in plain text and this node does not", false},
         {STATUS_SESSION_PLAIN, DROP_KIND,
          "node 3 (192.0.2.3:7101) seals its datagrams and this node does not", false},
+        {STATUS_SESSION_PLAIN, DROP_MISDIRECTED,
+         "node 3 (192.0.2.3:7101) takes this node for another one", false},
+        {STATUS_SESSION_PLAIN, DROP_UNKNOWN, "node 3 (192.0.2.3:7101) is another node", false},
+        {STATUS_SESSION_PLAIN, DROP_LONG, "node 3 (192.0.2.3:7101) sends larger datagrams", false},
+        {STATUS_SESSION_PLAIN, DROP_SHORT, "node 3 (192.0.2.3:7101) sends datagrams that are cut",
+         false},
+        {STATUS_SESSION_PLAIN, DROP_CHECKSUM,
+         "node 3 (192.0.2.3:7101) sends datagrams that are damaged", false},
+        {STATUS_SESSION_ESTABLISHED, DROP_MALFORMED,
+         "node 3 (192.0.2.3:7101) sends what this node does not understand", false},
+        {STATUS_SESSION_ESTABLISHED, DROP_HELD,
+         "node 3 (192.0.2.3:7101) is heard so much later than it speaks", false},
         {STATUS_SESSION_HANDSHAKE, DROP_COUNT,
          "node 3 (192.0.2.3:7101) was not heard since the start", false},
     };
@@ -122,6 +134,11 @@ static void test_troubles(void **state)
             if (times == 1 && !told)
                 assert_non_null(strstr(heard.line, TABLE[i].says));
             told = times > 0;
+        }
+        if (TABLE[i].drop != DROP_COUNT) { /* and the counter that says how many */
+            char counter[40];
+            (void)snprintf(counter, sizeof counter, "drop.%s in status", drop_name(TABLE[i].drop));
+            assert_non_null(strstr(heard.line, counter));
         }
         /* Status has the same words, unless it is silence. */
         const char *words = s.peers[1].trouble;
@@ -614,10 +631,10 @@ static void test_loss_of_a_peer(void **state)
     /* What a damaged node had acknowledged nobody knows. */
     r.peers[1].lost_index = 51;
     r.peers[1].boot = r.peers[1].damaged_boot = 7;
-    news_raft(&said, &r, 100 * NEWS_LOST_US);
+    news_raft(&said, &r, 30 * NEWS_LOST_US);
     heard_is(2 + 5, 0, 1 + 4, "the log of node 3 was damaged, as that node says");
     r.peers[1].lost_index = 0;
-    news_raft(&said, &r, 100 * NEWS_LOST_US);
+    news_raft(&said, &r, 30 * NEWS_LOST_US);
     heard_is(2 + 5, 0, 1 + 5, "node 3 has again");
 }
 

@@ -19,8 +19,16 @@
 
 #include <cmocka.h>
 
+#include "raftd/base/clock.h"
 #include "raftd/base/notify.h"
 #include "raftd/base/say.h"
+
+static uint64_t now_us = 1000000;
+
+uint64_t clock_us(void)
+{
+    return now_us;
+}
 
 /* Standard error goes into a pipe between these two. */
 static int saved_stderr, capture_fd;
@@ -267,6 +275,75 @@ static void test_notify(void **state)
     unsetenv("NOTIFY_SOCKET");
 }
 
+static void state_of(unsigned node, const char *what)
+{
+    say_warn("node %u is %s", node, what);
+}
+
+/* The same is said once a minute, and of ten things of a kind each; what was left out is counted. */
+static void test_seldom(void **state)
+{
+    (void)state;
+    say_set_ident("raftd");
+    say_seldom();
+    capture_start();
+    for (unsigned i = 0; i < 100; i++) {
+        now_us += 100000;
+        state_of(1, "silent");
+        say_info("another"); /* is no reason to say that again */
+    }
+    now_us += SAY_AGAIN_US - 10 * 1000000;
+    state_of(1, "silent"); /* 59.9 s after the first */
+    now_us += 100000;
+    state_of(1, "silent");
+    state_of(1, "silent");
+    capture_end();
+    assert_string_equal(captured, "raftd: warning: node 1 is silent\nraftd: another\n"
+                                  "raftd: warning: node 1 is silent (100 like this were left out "
+                                  "before)\n");
+
+    now_us += SAY_AGAIN_US;
+    capture_start();
+    for (unsigned i = 0; i < 3 * SAY_ALIKE_MAX; i++)
+        state_of(i, "heard"); /* a flood of what differs */
+    say_error("else");
+    capture_end();
+    unsigned lines = 0;
+    for (const char *at = captured; (at = strchr(at, '\n')) != NULL; at++)
+        lines++;
+    assert_int_equal(lines, SAY_ALIKE_MAX + 1);
+    assert_non_null(strstr(captured, "node 9 is heard\nraftd: error: else\n"));
+    now_us += SAY_AGAIN_US;
+    capture_start();
+    state_of(77, "heard");
+    now_us += SAY_AGAIN_US;
+    state_of(77, "heard"); /* what was left out is told once */
+    capture_end();
+    assert_string_equal(captured, "raftd: warning: node 77 is heard (20 like this were left out "
+                                  "before)\nraftd: warning: node 77 is heard\n");
+
+    /* A long one is cut for the count, too; what is left out disturbs errno as little as what is said. */
+    char text[SAY_LINE_MAX_BYTES];
+    memset(text, 'x', sizeof(text) - 1);
+    text[sizeof(text) - 1] = '\0';
+    say_set_level(SAY_DEBUG);
+    capture_start();
+    for (unsigned i = 0; i < 2; i++) {
+        say_info("%s", text);
+        errno = EIO;
+        say_info("%s", text);
+        assert_int_equal(errno, EIO);
+        say_debug("each");
+        say_debug("each");
+        now_us += SAY_AGAIN_US;
+    }
+    capture_end();
+    say_set_level(SAY_INFO);
+    assert_non_null(strstr(captured, "xx (1 like this were left out before)\nraftd: debug: each\n"
+                                     "raftd: debug: each\n"));
+    assert_int_equal(strchr(captured, '\n') - captured, SAY_LINE_MAX_BYTES - 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -278,6 +355,7 @@ int main(void)
         cmocka_unit_test(test_reader_stops_elsewhere),
         cmocka_unit_test(test_a_file_is_appended_to),
         cmocka_unit_test(test_notify),
+        cmocka_unit_test(test_seldom), /* the last one: it stays so */
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,4 @@
-// LINK: raftd/survive.c raftd/base/say.c @storage
+// LINK: raftd/survive.c raftd/base/say.c raftd/base/clock.c @storage
 /* Of several nodes that are left the one with most goes on alone, and its cluster has another random id. */
 #include "raftd/survive.h"
 
