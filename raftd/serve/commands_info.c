@@ -160,7 +160,7 @@ static void raft(const struct telling *t)
     FILE *lines = open_memstream(&text, &len);
     if (lines == NULL)
         return;
-    status_print(lines, t->status, t->now_us, false);
+    status_print_all(lines, t->status, t->now_us, false);
     if (fclose(lines) == 0)
         for (char *line = strtok_r(text, "\n", &save); line != NULL;
              line = strtok_r(NULL, "\n", &save)) {

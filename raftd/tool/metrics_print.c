@@ -103,6 +103,7 @@ static const struct metric metrics[] = {
     {"disk_free", "disk_free_bytes", GAUGE, ONE, "Free on the file system of the log."},
     {"disk_min_free", "disk_min_free_bytes", GAUGE, ONE, "With less no writes are taken."},
     {"disk_full", "disk_full", GAUGE, ONE, "1 while writes wait for room on the disk."},
+    {"disk_slow", "disk_slow", GAUGE, ONE, "1 while the disk stalls often."},
     {"disk_pending_ms", "disk_pending_seconds", GAUGE, THOUSANDTH,
      "Age of the write of the log that is under way."},
     {"uncommitted_ms", "uncommitted_seconds", GAUGE, THOUSANDTH,

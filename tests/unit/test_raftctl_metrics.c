@@ -1,5 +1,5 @@
-// LINK: raftd/tool/metrics_print.c @base
-/* Metrics: the format that Prometheus reads, and its conventions of names. */
+// LINK: raftd/tool/metrics_print.c @status @core @base
+/* Metrics: the format that Prometheus reads, its conventions of names, and that no number is forgotten. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "raftd/base/version.h"
+#include "raftd/serve/status_fields.h"
 #include "raftd/tool/raftctl.h"
 
 /* To be freed. */
@@ -179,10 +180,65 @@ static void test_values(void **state)
     free(text);
 }
 
+/* Numbers of status that are no metric. */
+static const char *const others[] = {
+    "id", /* a label */
+    "leader_before",
+    "vote",
+    "members_committed",
+    "doubt_index", /* of moments */
+    "transfer_to",
+    "outranked_by",
+    "max_value_bytes",
+    "lease_ms",
+    "priority",
+    "commands", /* the sum of those by name */
+    "uptime_box_s",
+    "of_bytes",
+    "percent",
+    "eta_s",
+};
+
+static unsigned families(const char *info)
+{
+    unsigned n = 0;
+    char *text = metrics(info);
+    for (const char *at = text; (at = strstr(at, "# TYPE ")) != NULL; at++)
+        n++;
+    free(text);
+    return n;
+}
+
+static void all_are_there(const struct fields *fields, const char *prefix)
+{
+    for (size_t i = 0; i < fields->n; i++) {
+        const struct field *f = &fields->at[i];
+        char info[80];
+        bool other = false;
+        if (f->show > AGE_S)
+            continue; /* no number */
+        for (size_t k = 0; k < sizeof others / sizeof others[0]; k++)
+            other |= strcmp(f->name, others[k]) == 0;
+        (void)snprintf(info, sizeof info, "%s%s:5\r\n", prefix, f->name);
+        if (families(info) != families("") + !other)
+            fail_msg("%s%s: %s", prefix, f->name, other ? "a metric" : "no metric");
+    }
+}
+
+/* A number that status comes to show becomes a metric, or it is said above that it does not. */
+static void test_all(void **state)
+{
+    (void)state;
+    all_are_there(&status_node_fields, "");
+    all_are_there(&status_peer_fields, "peer.3.");
+    all_are_there(&status_member_fields, "member.3.");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_values),
+        cmocka_unit_test(test_all),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
