@@ -16,7 +16,7 @@ static const struct status_peer *peer_of(const struct status *s, uint16_t id)
 bool status_silent(const struct status *s, uint16_t id)
 {
     const struct status_peer *p = peer_of(s, id);
-    return id != s->id && (p == NULL || p->loss_in_permille == 1000);
+    return id != s->id && (p == NULL || p->loss_in_permille == STATUS_LOSS_ALL);
 }
 
 static bool is_voter(const struct status *s, uint16_t id)
@@ -72,6 +72,12 @@ static bool quorum_of(struct happened *h, const struct status *s)
     return quorum;
 }
 
+/* New writes are refused, or wait: for its own disk or log, or the leader's. */
+static bool is_full(const struct status *s)
+{
+    return s->disk_full != 0 || s->log_full != 0 || s->no_room != 0;
+}
+
 static struct happened_state state_of(struct happened *h, const struct status *s)
 {
     struct happened_state state = {
@@ -81,7 +87,7 @@ static struct happened_state state_of(struct happened *h, const struct status *s
         .id = s->id,
         .leader = s->leader,
         .quorum = quorum_of(h, s),
-        .disk = s->disk_full   ? EVENT_DISK_FULL
+        .disk = is_full(s)     ? EVENT_DISK_FULL
                 : s->disk_slow ? EVENT_DISK_SLOW
                                : EVENT_DISK_OK,
         .doubt = doubt_of(s),
@@ -92,7 +98,9 @@ static struct happened_state state_of(struct happened *h, const struct status *s
     };
     for (unsigned i = 0; i < s->n_links; i++) {
         uint16_t id = s->links[i].id;
-        state.members[i] = (struct happened_member){id, is_voter(s, id), status_silent(s, id)};
+        const struct status_peer *p = peer_of(s, id);
+        bool met = p != NULL && p->heard_us != 0;
+        state.members[i] = (struct happened_member){id, is_voter(s, id), status_silent(s, id), met};
     }
     return state;
 }
@@ -195,6 +203,12 @@ static void add_lead(struct happened *h, const struct happened_state *was,
         add(h, leader(is));
 }
 
+/* Whether it is heard is not what was told, or is known now for the first time. */
+static bool is_other(const struct happened_member *was, const struct happened_member *is)
+{
+    return was->silent != is->silent || (!is->silent && is->met && !was->met);
+}
+
 static void add_members(struct happened *h, const struct happened_state *was,
                         const struct happened_state *is)
 {
@@ -205,7 +219,7 @@ static void add_members(struct happened *h, const struct happened_state *was,
         const struct happened_member *m = &is->members[i], *before = member_of(was, m->id);
         if (before == NULL || before->voter != m->voter)
             add(h, standing(is, m));
-        if (m->id != is->id && (before == NULL || before->silent != m->silent))
+        if (m->id != is->id && (before == NULL || is_other(before, m)))
             add(h, heard(is, m));
     }
 }

@@ -20,6 +20,7 @@ enum {
 struct happened_member {
     uint16_t id;
     bool voter, silent;
+    bool met; /* it was heard since the start: before, that it is not silent says little */
 };
 
 /* How things are, as last told. */

@@ -182,16 +182,35 @@ int say_trouble(const struct tool *t, enum asked asked, enum ctl_outcome outcome
     return code;
 }
 
-int tool_try(const struct tool *t, const struct question *q, redisReply **a)
+static enum ctl_outcome ask(const struct tool *t, const struct question *q, redisReply **a)
 {
     const struct ctl_call call = {.path = t->socket,
                                   .timeout_ms = t->timeout_ms,
                                   .at_once = q->asked == LOOKS,
                                   .local = q->asked == PEEKS};
-    enum ctl_outcome outcome = ctl_call(&call, &q->words, a);
+    return ctl_call(&call, &q->words, a);
+}
+
+int tool_try(const struct tool *t, const struct question *q, redisReply **a)
+{
+    enum ctl_outcome outcome = ask(t, q, a);
     if (outcome == CTL_ANSWERED && (*a)->type != REDIS_REPLY_ERROR)
         return RAFTCTL_EXIT_OK;
     return say_trouble(t, q->asked, outcome, a);
+}
+
+int tool_ask(const struct tool *t, const struct question *q, redisReply **a)
+{
+    const char *text;
+    enum ctl_outcome outcome = ask(t, q, a);
+    int code = RAFTCTL_EXIT_LOST;
+    if (outcome == CTL_ANSWERED && (*a)->type != REDIS_REPLY_ERROR)
+        return RAFTCTL_EXIT_OK;
+    if (outcome == CTL_ANSWERED)
+        code = tool_errors[tool_error_of(*a, &text)].exit;
+    freeReplyObject(*a);
+    *a = NULL;
+    return code;
 }
 
 redisReply *tool_call(struct tool *t, const struct question *q)

@@ -135,7 +135,7 @@ static const struct command commands[] = {
      "print how this node is, and then a line for each event: another leader,\n"
      "          no quorum, a silent member ... (--since: those behind event SEQ)",
      run_events, 0, 0, ARG_SINCE | ARG_JSON, PLAIN},
-    {"wait", wait_usage, wait_what, run_wait, 1, 1, ARG_ESCAPED, PLAIN},
+    {"wait", wait_usage, wait_what, run_wait, 1, 2, ARG_ESCAPED, PLAIN},
     {"links", " [--json]", "print which node hears which, as this node knows it", run_links, 0, 0,
      ARG_JSON, PLAIN},
     {"top", "", "show the cluster on a screen that is kept up to date; q ends it", run_top, 0, 0, 0,

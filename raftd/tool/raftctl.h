@@ -121,7 +121,9 @@ void add_key(struct ctl_words *w, const char *key, size_t len);
 /* Asks the daemon. On an error it says on standard error what happened and what to do, and *a is NULL;
  * else *a is to be freed. Returns an exit code (exits.h). */
 int tool_try(const struct tool *t, const struct question *q, redisReply **a);
-/* The same, but on an error it ends the process with that code. */
+/* The same, but says nothing. */
+int tool_ask(const struct tool *t, const struct question *q, redisReply **a);
+/* The same, but on an error it says it, and ends the process with that code. */
 redisReply *tool_call(struct tool *t, const struct question *q);
 /* Ends the process unless the answer is of that type, and if it is an array, of so many elements at least. */
 void must_be(const redisReply *a, int type, size_t elements);
@@ -234,7 +236,9 @@ extern const char wait_usage[], wait_what[];
 /* watch.c */
 void run_watch(struct tool *t, const struct args *a);
 extern const char watch_usage[], watch_what[];
-/* Waits until the key is there and, if value->at is not NULL, has that value. Returns an exit code. */
+/* Waits, for t->timeout_ms at most, until the key is there and, if value->at is not NULL, has that value.
+ * RAFTCTL_EXIT_NOT_YET: the time is over, the connection is, or the daemon is not ready. Else an exit
+ * code. */
 int wait_for_key(struct tool *t, const struct word *key, const struct word *value);
 
 /* events.c */

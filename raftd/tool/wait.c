@@ -1,65 +1,200 @@
-/* wait.c: waits until something is so. */
+/* wait.c: waits until something is so. The daemon's events say when to look, also whether it has started: so
+ * nothing is asked again and again. */
+#include <inttypes.h>
 #include <string.h>
-#include <time.h>
 
 #include "raftd/base/exits.h"
+#include "raftd/base/num.h"
 #include "raftd/base/say.h"
+#include "raftd/tool/events.h"
 #include "raftd/tool/raftctl.h"
 
-enum {
-    STARTS_MS = 100
-}; /* how often a node is looked at that is starting, and can't wait for us */
-
-const char wait_usage[] = " leader | caught-up | KEY[=VALUE]";
+const char wait_usage[] = " leader | writable | caught-up | member ID | KEY[=VALUE]";
 const char wait_what[] =
     "wait, for --timeout at most, until there is a leader (and print it),\n"
-    "          until this node has all that is committed now, or until KEY is\n"
-    "          there, or has that value";
+    "          until writes are taken, until this node has all that is committed\n"
+    "          now, until member ID is heard, or until KEY is there, or has that\n"
+    "          value; also while the daemon is not there, or starts";
 
-/* Waits until the node is ready to wait for us, or knows a leader and that is enough. What is left of
- * t->timeout_ms is for what comes after. */
-static int wait_for_start(struct tool *t, struct status *s, bool leader_is_enough)
+struct wait {
+    struct tool *t; /* its timeout_ms is what is left */
+    uint64_t deadline_ns;
+    struct word key, value;
+    uint64_t member;
+    /* Whether it is so, after an event. RAFTCTL_EXIT_NOT_YET: it is not, or can't be told now. */
+    int (*look)(struct wait *w, const struct event *e);
+    int never;         /* exit code, and ... */
+    const char *words; /* ... what is said if it does not come to be so in time */
+};
+
+/* What comes when the daemon, or the cluster, is there again is told by an event. */
+static int or_not_yet(int code)
 {
-    int code = tool_status(t, s);
-    while (code == RAFTCTL_EXIT_OK && s->recovering[0] != '\0' && t->timeout_ms > STARTS_MS &&
-           !(leader_is_enough && s->leader != 0)) {
-        (void)nanosleep(&(struct timespec){.tv_nsec = STARTS_MS * 1000000L},
-                        NULL); /* just a pause */
-        t->timeout_ms -= STARTS_MS;
-        code = tool_status(t, s);
-    }
-    return code;
+    return code == RAFTCTL_EXIT_LOST || code == RAFTCTL_EXIT_NOT_RUNNING ||
+                   code == RAFTCTL_EXIT_BUSY || code == RAFTCTL_EXIT_NO_LEADER
+               ? RAFTCTL_EXIT_NOT_YET
+               : code;
 }
 
-static int wait_leader(struct tool *t)
+/* Through the leader, which a majority follows then; and this node has all that was committed before. */
+static int read_through(const struct wait *w)
+{
+    struct question q = {.asked = READS};
+    redisReply *a;
+    ctl_add_text(&q.words, "EXISTS");
+    ctl_add_text(&q.words, "x"); /* it does not matter which key */
+    int code = tool_ask(w->t, &q, &a);
+    freeReplyObject(a);
+    return or_not_yet(code);
+}
+
+static int look_leader(struct wait *w, const struct event *e)
+{
+    if (e->leader == 0)
+        return RAFTCTL_EXIT_NOT_YET;
+    fprintf(w->t->out.file, "leader=%u\n", e->leader);
+    return RAFTCTL_EXIT_OK;
+}
+
+static int look_caught_up(struct wait *w, const struct event *e)
+{
+    return e->leader != 0 ? read_through(w) : RAFTCTL_EXIT_NOT_YET;
+}
+
+static int ask_status(struct wait *w, struct status *s)
+{
+    struct question q = {.asked = LOOKS};
+    redisReply *a;
+    ctl_add_text(&q.words, "RAFT.STATUS");
+    ctl_add_text(&q.words, "ALL");
+    int code = tool_ask(w->t, &q, &a);
+    status_read(s, code == RAFTCTL_EXIT_OK ? a->str : NULL, 0);
+    freeReplyObject(a);
+    return or_not_yet(code);
+}
+
+/* A leader that a majority follows takes writes unless there is no room, or its majority does not write. */
+static int look_writable(struct wait *w, const struct event *e)
 {
     struct status s;
-    int code = wait_for_start(t, &s, true);
-    if (code == RAFTCTL_EXIT_OK && s.leader == 0 && (code = wait_for_read(t)) == RAFTCTL_EXIT_OK)
-        code = tool_status(t, &s);
+    int code = look_caught_up(w, e);
     if (code == RAFTCTL_EXIT_OK)
-        fprintf(t->out.file, "leader=%u\n", s.leader);
+        code = ask_status(w, &s);
+    if (code == RAFTCTL_EXIT_OK && (s.leader == 0 || s.differs_index != 0 ||
+                                    s.health == HEALTH_DISK_FULL || s.health == HEALTH_NO_QUORUM))
+        code = RAFTCTL_EXIT_NOT_YET;
     return code;
 }
 
-static int wait_caught_up(struct tool *t)
+static bool is_heard(const struct status *s, uint64_t id)
+{
+    if (id == s->id)
+        return true;
+    for (unsigned i = 0; i < s->n_peers; i++)
+        if (s->peers[i].id == id)
+            return s->peers[i].heard_us != 0 && s->peers[i].loss_in_permille != STATUS_LOSS_ALL;
+    return false;
+}
+
+static int look_member(struct wait *w, const struct event *e)
 {
     struct status s;
-    int code = wait_for_start(t, &s, false);
-    return code == RAFTCTL_EXIT_OK ? wait_for_read(t) : code;
+    int code = ask_status(w, &s);
+    (void)e;
+    if (code != RAFTCTL_EXIT_OK)
+        return code;
+    for (unsigned i = 0; i < s.n_members; i++)
+        if (s.members[i].id == w->member && s.members[i].standing != MEMBER_JOINING &&
+            is_heard(&s, w->member))
+            return RAFTCTL_EXIT_OK;
+    return RAFTCTL_EXIT_NOT_YET;
+}
+
+static int look_key(struct wait *w, const struct event *e)
+{
+    int code = look_caught_up(w, e);
+    return code == RAFTCTL_EXIT_OK ? or_not_yet(wait_for_key(w->t, &w->key, &w->value)) : code;
+}
+
+/* The time is over. */
+static int over(const struct wait *w)
+{
+    struct status s;
+    int code = tool_status(w->t, &s);
+    if (code == RAFTCTL_EXIT_OK && s.health == HEALTH_STARTING) {
+        say_error("the time is over: %s", s.health_why);
+        return RAFTCTL_EXIT_NOT_YET;
+    }
+    if (code == RAFTCTL_EXIT_OK)
+        say_error("the time is over, and %s: %s", w->words, s.health_why);
+    return code == RAFTCTL_EXIT_OK ? w->never : code;
+}
+
+static int wait_until(struct wait *w)
+{
+    struct events e = {.t = w->t, .waits = true, .c.fd = -1};
+    struct event event;
+    bool is = true;
+    int code = RAFTCTL_EXIT_NOT_YET;
+    w->deadline_ns = ctl_now_ns() + (uint64_t)w->t->timeout_ms * 1000000;
+    while (code == RAFTCTL_EXIT_NOT_YET) {
+        int rc = events_next(&e, &event, w->deadline_ns, &is);
+        uint64_t now_ns = ctl_now_ns();
+        if (rc != RAFTCTL_EXIT_OK)
+            return rc; /* it has ended, and said why */
+        if (!is || now_ns >= w->deadline_ns)
+            break;
+        w->t->timeout_ms = (uint32_t)((w->deadline_ns - now_ns) / 1000000 + 1);
+        if (event.state <= 1 && event.kind != EVENT_DAEMON_GONE) /* the state is told whole */
+            code = w->look(w, &event);
+    }
+    events_end(&e);
+    return code == RAFTCTL_EXIT_NOT_YET ? over(w) : code;
+}
+
+/* What is waited for, by its name. */
+static const struct {
+    const char *name;
+    struct wait wait;
+} kinds[] = {
+    {"leader",
+     {.look = look_leader, .never = RAFTCTL_EXIT_NO_LEADER, .words = "there is no leader"}},
+    {"writable",
+     {.look = look_writable, .never = RAFTCTL_EXIT_NO_LEADER, .words = "no write is taken"}},
+    {"caught-up",
+     {.look = look_caught_up,
+      .never = RAFTCTL_EXIT_NO_LEADER,
+      .words = "this node does not have all that is committed"}},
+    {"member",
+     {.look = look_member,
+      .never = RAFTCTL_EXIT_NO_KEY,
+      .words = "there is no such member, or it is not heard, or has not caught up"}},
+};
+
+/* "KEY" or "KEY=VALUE". */
+static struct wait for_key(const struct args *a)
+{
+    struct wait w = {.look = look_key,
+                     .never = RAFTCTL_EXIT_NO_KEY,
+                     .words = "the key is not there, or has another value",
+                     .key = a->words[0]};
+    char *sign = memchr(w.key.at, '=', w.key.len);
+    if (sign != NULL) {
+        w.value = (struct word){sign + 1, w.key.len - (size_t)(sign + 1 - w.key.at)};
+        w.key.len = (size_t)(sign - w.key.at);
+    }
+    return w;
 }
 
 void run_wait(struct tool *t, const struct args *a)
 {
-    if (strcmp(a->words[0].at, "leader") == 0)
-        tool_end(t, wait_leader(t));
-    if (strcmp(a->words[0].at, "caught-up") == 0)
-        tool_end(t, wait_caught_up(t));
-    struct word key = a->words[0], value = {0};
-    char *sign = memchr(key.at, '=', key.len);
-    if (sign != NULL) {
-        value = (struct word){sign + 1, key.len - (size_t)(sign + 1 - key.at)};
-        key.len = (size_t)(sign - key.at);
-    }
-    tool_end(t, wait_for_key(t, &key, &value));
+    struct wait w = for_key(a);
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
+        if (strcmp(a->words[0].at, kinds[i].name) == 0)
+            w = kinds[i].wait;
+    if ((w.look == look_member) != (a->n_words == 2) ||
+        (w.look == look_member && !num_parse(a->words[1].at, 1, CONF_ID_MAX, &w.member)))
+        say_fatal(RAFTCTL_EXIT_USAGE, "usage: raftctl wait%s", wait_usage);
+    w.t = t;
+    tool_end(t, wait_until(&w));
 }

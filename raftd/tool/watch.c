@@ -236,7 +236,7 @@ static bool is_so_now(const struct tool *t, const struct word *key, const struct
     redisReply *a;
     ctl_add_text(&q.words, "GET");
     add_key(&q.words, key->at, key->len);
-    *code = tool_try(t, &q, &a);
+    *code = tool_ask(t, &q, &a);
     bool is = *code == RAFTCTL_EXIT_OK && is_value(a, value);
     freeReplyObject(a);
     return is;
@@ -266,30 +266,19 @@ static bool becomes_so(struct ctl *c, const struct word *key, const struct word 
 int wait_for_key(struct tool *t, const struct word *key, const struct word *value)
 {
     struct watching w = {.t = t, .prefix = key->at, .prefix_len = key->len};
-    uint64_t deadline_ns = ctl_now_ns() + (uint64_t)t->timeout_ms * 1000000, now_ns;
-    bool is = false, begun = false;
-    int code = RAFTCTL_EXIT_OK;
-    while (!is && code == RAFTCTL_EXIT_OK && (now_ns = ctl_now_ns()) < deadline_ns) {
-        struct ctl c;
-        redisReply *a;
-        t->timeout_ms = (uint32_t)((deadline_ns - now_ns) / 1000000 + 1);
-        enum ctl_outcome outcome = begin(&w, &c, &a);
-        bool early = is_early(outcome, a);
-        if (outcome == CTL_ANSWERED && a->type == REDIS_REPLY_INTEGER) {
-            begun = true;
-            is = is_so_now(t, key, value, &code) ||
-                 (code == RAFTCTL_EXIT_OK && becomes_so(&c, key, value, deadline_ns));
-            w.from = 0; /* over another connection the value is asked for again */
-        } else if (!early && (!begun || outcome == CTL_ANSWERED)) {
-            code = say_trouble(t, READS, outcome, &a);
-        }
-        freeReplyObject(a);
-        ctl_close(&c);
-        if (!is && code == RAFTCTL_EXIT_OK)
-            pause_ms(PAUSE_MS);
+    uint64_t deadline_ns = ctl_now_ns() + (uint64_t)t->timeout_ms * 1000000;
+    struct ctl c;
+    redisReply *a;
+    int code = RAFTCTL_EXIT_NOT_YET;
+    enum ctl_outcome outcome = begin(&w, &c, &a);
+    if (outcome == CTL_ANSWERED && a->type == REDIS_REPLY_INTEGER) {
+        if (!is_so_now(t, key, value, &code) && code == RAFTCTL_EXIT_OK &&
+            !becomes_so(&c, key, value, deadline_ns))
+            code = RAFTCTL_EXIT_NOT_YET;
+    } else if (outcome == CTL_ANSWERED && !is_early(outcome, a)) {
+        code = say_trouble(t, READS, outcome, &a);
     }
-    if (is || code != RAFTCTL_EXIT_OK)
-        return code;
-    say_error("the time is over, and the key is not there, or has another value");
-    return RAFTCTL_EXIT_NO_KEY;
+    freeReplyObject(a);
+    ctl_close(&c);
+    return code;
 }

@@ -91,13 +91,28 @@ static void test_slow(void **state)
     assert_int_equal(d.stalls, 4);
 }
 
+/* In a status that is filled later, what is forgotten by then is not there. */
+static void test_status(void **state)
+{
+    struct durations d = {.long_us = 100};
+    struct status s = {.now_us = 10};
+    (void)state;
+    for (unsigned i = 0; i < DURATIONS_SLOW_MIN; i++)
+        durations_add(&d, 10, 400);
+    durations_status(&d, &s);
+    assert_true(s.disk_slow && s.fsync_stalls == DURATIONS_SLOW_MIN && s.fsync_max_us == 400);
+    assert_in_range(s.fsync_p99_us, 400, 450);
+    s.now_us += 3 * (uint64_t)MINUTE;
+    durations_status(&d, &s);
+    assert_true(!s.disk_slow && s.fsync_p99_us == 0 && s.fsync_max_us == 400);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_percentiles),
-        cmocka_unit_test(test_longer_than_all_buckets),
-        cmocka_unit_test(test_forgets),
-        cmocka_unit_test(test_slow),
+        cmocka_unit_test(test_percentiles), cmocka_unit_test(test_longer_than_all_buckets),
+        cmocka_unit_test(test_forgets),     cmocka_unit_test(test_slow),
+        cmocka_unit_test(test_status),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

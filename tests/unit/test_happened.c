@@ -196,6 +196,8 @@ static void test_members(void **state)
     s.peers[2] = (struct status_peer){.id = 9, .standing = RAFT_LEARNER};
     s.links[s.n_links++].id = 9;
     MAKES(&h, &s, "member-added@9 member-back@9");
+    s.peers[2].heard_us = s.now_us; /* until now nobody knew */
+    MAKES(&h, &s, "member-back@9");
     s.peers[2].standing = RAFT_JOINING;
     MAKES(&h, &s, "");
     s.peers[2].standing = RAFT_VOTER;

@@ -507,7 +507,7 @@ static const char *const member_lines[] = {
     "member.1.incarnation=00000000000000ab\nmember.1.session=own\nmember.1.heard_ms=1000\n",
     "member.1.told_ms=3000\nmember.1.health=disk_slow\nmember.1.drained=1\n",
     "member.1.version=1.2.3\nmember.1.uptime_s=5\nmember.1.fsync_p99_us=800\n",
-    "member.1.applied_index=19\nmember.1.log_bytes=4096\nmember.1.snapshot_index=12\n"
+    "member.1.applied_index=19\nmember.1.log_bytes=4096\nmember.1.snapshot_index=12\n",
     "member.1.snapshot_age_s=60\nmember.1.data_bytes=300\nmember.1.keys=30\n",
     "member.3.address=192.0.2.3:7100,box3:7100\nmember.3.at=192.0.2.9:7100\n",
     "member.3.rtt_us=444\nmember.3.loss_in_permille=20\nmember.3.loss_out_permille=1000\n",
