@@ -3,9 +3,9 @@
  *     poll -> datagrams, finished disk jobs, clients' requests -> node events
  *          -> prepare: node_flush, one sendmmsg, at most one batch to the disk, status, timer
  *
- * The clock is read once, at the first event after the poll. A timer never decides alone: before
- * the node looks at its deadlines, the socket is drained, so that a process which was stopped for
- * a while first hears the heartbeats that came meanwhile and does not depose a healthy leader.
+ * The clock is read at the first event after the poll, and anew for whatever comes from outside. A timer
+ * never decides alone: before the node looks at its deadlines, the socket is drained, so that a process that
+ * was stopped first hears the heartbeats that came meanwhile and does not depose a healthy leader.
  */
 #include "raftd/loop.h"
 
@@ -90,7 +90,7 @@ static void on_datagram(void *ctx, uint8_t *bytes, size_t len, const struct sock
         node_rxq_dropped(l->node);
     }
     uint16_t whose = post_take(&l->post, from, from_len);
-    bool taken = node_datagram(l->node, loop_now(l), whose, bytes, len);
+    bool taken = node_datagram(l->node, loop_received(l), whose, bytes, len);
     post_taken(&l->post, taken ? whose : 0);
     if (!taken)
         news_stranger(&l->publisher.news, wire_cluster_id(l->conf->name), bytes, len, from,
@@ -202,9 +202,9 @@ static void on_request(struct ev_loop *ev, ev_async *w, int revents)
         if (req->kind == REQUEST_FETCH)
             fetch_add(l, req);
         else if (req->kind == REQUEST_CHANGE)
-            node_change(l->node, loop_now(l), req);
+            node_change(l->node, loop_received(l), req);
         else
-            node_write(l->node, loop_now(l), req);
+            node_write(l->node, loop_received(l), req);
     }
     take_reads(l);
     if (atomic_exchange_explicit(&l->shared->snapshot_asked, false, memory_order_acquire))
@@ -349,8 +349,8 @@ static void on_prepare(struct ev_loop *ev, ev_prepare *w, int revents)
     uint64_t used_us = clock_used_us();
     l->most_us = max_u64(l->most_us, used_us - l->used_us);
     l->used_us = used_us;
-    l->longest_us = max_u64(l->longest_us, clock_us() - loop_now(l));
-    l->now = 0;
+    l->longest_us = max_u64(l->longest_us, clock_us() - l->began);
+    l->began = 0;
 }
 
 /* ---- life ------------------------------------------------------------------------------- */

@@ -47,8 +47,9 @@ struct loop {
     struct reader_marks marks[READERS_MAX];
 
     bool sealed;         /* datagrams are, with the keys of key_file */
-    uint64_t now;        /* 0 = the clock was not read in this iteration */
-    uint64_t longest_us; /* the longest iteration since start, from `now` to the next poll */
+    uint64_t began;      /* when the clock was first read in this iteration; 0: it was not yet */
+    uint64_t now;        /* when it was last */
+    uint64_t longest_us; /* the longest iteration since start, from `began` to the next poll */
     uint64_t used_us;    /* processor time of this thread at the end of the last iteration */
     uint64_t most_us;    /* the most that one iteration has used */
     uint64_t deadline;   /* the node's, as of the last flush */
@@ -72,9 +73,17 @@ struct loop {
 
 static inline uint64_t loop_now(struct loop *l)
 {
-    if (l->now == 0)
-        l->now = clock_us();
+    if (l->began == 0)
+        l->began = l->now = clock_us();
     return l->now;
+}
+
+/* Something has come, and is dated by what the clock says after that: a process may be stopped at any moment,
+ * and what comes when it goes on is not of before (cluster_time.h). */
+static inline uint64_t loop_received(struct loop *l)
+{
+    (void)loop_now(l);
+    return l->now = clock_us();
 }
 
 /* The calls that the node makes, and one of them by itself: a client's request is done. */

@@ -19,6 +19,11 @@
  * at some moment, not before x was made, because it never falls behind a stamp in the log; since then it
  * went on by N's clock. L's time ran at 1 + r at most from x to that moment, N's copy from there to y.
  *
+ * `now` is what the clock says after that has come which it dates: the write that is stamped, the LEAD or the
+ * entries that are heard. A process may be stopped between the two. A clock that was read before would date a
+ * write before its client sent it, and a leader's time before that leader told it. A clock that was read long
+ * before what is due is looked at only makes that late.
+ *
  * So it does not matter who else believes to lead, for how long a leader was stopped before it goes on, or
  * which clocks are fast. What a deposed leader says counts only where its own last entry is the end of the
  * log, and there it is true. Two rules are easy to lose. The greatest time that was ever heard is not the

@@ -30,12 +30,11 @@
  * A stale leader, which a majority does not answer any more, renews nothing, not for its own node either. Its
  * frees die with its log.
  *
- * Pauses. A process may be stopped at any moment. The loop reads the clock once in an iteration, before it
- * takes what has come. So what the leader took in this iteration may have come later than its clock says: it
- * is dated when the clock is read next. A node that was stopped past its lease sees that by its clock. So it
- * reads the clock after the state, and before it tells a client anything. A program that itself is stopped
- * past its lease, or between looking at its clock and acting, needs the fence: the lock's revision, which
- * grows from holder to holder, and which writes can be made conditional on.
+ * Pauses. A process may be stopped at any moment. What the leader takes is dated when the clock is read next,
+ * so it does not matter whether that was before or after it came. A node that was stopped past its lease sees
+ * that by its clock. So it reads the clock after the state, and before it tells a client anything. A program
+ * that itself is stopped past its lease, or between looking at its clock and acting, needs the fence: the
+ * lock's revision, which grows from holder to holder, and which writes can be made conditional on.
  *
  * All processes are treated alike, whether a node was switched off, cut off, removed or replaced, or is back
  * as another process: the clients of a process that ended may still believe, by their own clocks, what it
