@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "raftd/base/exits.h"
+#include "raftd/base/json.h"
 #include "raftd/base/num.h"
 #include "raftd/base/say.h"
 #include "raftd/tool/child.h"
@@ -443,10 +444,22 @@ void run_leader(struct tool *t, const struct args *a)
         tool_end(t, RAFTCTL_EXIT_NO_KEY);
     }
     must_be(answer, REDIS_REPLY_ARRAY, 4);
-    fprintf(t->out.file, "node=%lld fence=%lld value=", answer->element[0]->integer,
-            answer->element[2]->integer);
-    print_escaped(t->out.file, (const uint8_t *)answer->element[3]->str, answer->element[3]->len,
-                  0);
+    long long node = answer->element[0]->integer, fence = answer->element[2]->integer;
+    const uint8_t *value = (const uint8_t *)answer->element[3]->str;
+    if (a->flags & ARG_JSON) {
+        struct json j = {.out = t->out.file, .compact = true};
+        json_open(&j, NULL, '{');
+        json_number(&j, "node", (uint64_t)node);
+        json_u64(&j, "fence", (uint64_t)fence);
+        json_key(&j, &(struct item){.key = (const uint8_t *)a->words[0].at,
+                                    .key_len = a->words[0].len,
+                                    .value = value,
+                                    .value_len = answer->element[3]->len});
+        json_close(&j, '}');
+    } else {
+        fprintf(t->out.file, "node=%lld fence=%lld value=", node, fence);
+        print_escaped(t->out.file, value, answer->element[3]->len, 0);
+    }
     fputc('\n', t->out.file);
     freeReplyObject(answer);
 }

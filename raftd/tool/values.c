@@ -288,6 +288,16 @@ void run_put(struct tool *t, const struct args *args)
     tool_end(t, RAFTCTL_EXIT_NOT_MET);
 }
 
+/* The answer to a write that is done if there was such a key. */
+static void end_done(struct tool *t, const struct args *args, redisReply *a)
+{
+    if (!txn_done(a))
+        end_without_key(t);
+    if (args->flags & ARG_JSON)
+        print_done_json(t->out.file, NULL, NULL, number_of(a->element[0]));
+    freeReplyObject(a);
+}
+
 /* Deletes keys of which a page told, so many at a time as a transaction takes. Returns how many there
  * were. */
 static uint64_t delete_page(struct tool *t, const redisReply *items)
@@ -318,7 +328,8 @@ static void delete_all(struct tool *t, const struct args *args)
     while (p.more)
         keys += delete_page(t, pages_next(t, &p));
     freeReplyObject(p.page);
-    fprintf(t->out.file, "keys=%" PRIu64 "\n", keys);
+    fprintf(t->out.file, args->flags & ARG_JSON ? "{\"keys\":%" PRIu64 "}\n" : "keys=%" PRIu64 "\n",
+            keys);
 }
 
 void run_del(struct tool *t, const struct args *args)
@@ -333,9 +344,25 @@ void run_del(struct tool *t, const struct args *args)
     ctl_add_text(&w, "DEL");
     add_word(&w, &args->words[0]);
     redisReply *a = write_call(t, &w);
-    if (!txn_done(a))
-        end_without_key(t);
+    end_done(t, args, a);
+}
+
+/* What is told once is not told again, but the sum is still there if nobody has written the key since. */
+static bool sum_is_there(const struct tool *t, const struct word *key, uint64_t revision, char *sum,
+                         size_t size)
+{
+    struct ctl_words ask = {0};
+    const struct ctl_call call = {.path = t->socket, .timeout_ms = t->timeout_ms};
+    redisReply *a = NULL;
+    ctl_add_text(&ask, "RAFT.GET");
+    add_word(&ask, key);
+    bool there = ctl_call(&call, &ask, &a) == CTL_ANSWERED && a->type == REDIS_REPLY_ARRAY &&
+                 a->elements == 5 && number_of(a->element[2]) == revision &&
+                 a->element[0]->len < size;
+    if (there)
+        (void)snprintf(sum, size, "%s", a->element[0]->str);
     freeReplyObject(a);
+    return there;
 }
 
 void run_incr(struct tool *t, const struct args *args)
@@ -350,16 +377,20 @@ void run_incr(struct tool *t, const struct args *args)
     ctl_add_text(&w, n);
     redisReply *a = write_call(t, &w);
     const redisReply *told = txn_result(a, 0);
+    uint64_t revision = number_of(a->element[0]);
     char sum[sizeof "-9223372036854775808"] = "";
-    if (told != NULL)
+    bool known = told != NULL;
+    if (known)
         (void)snprintf(sum, sizeof sum, "%lld", told->integer);
     else
-        say_warn(
-            "the number was added once, as revision %lld; what came of it is not known any more",
-            a->element[0]->integer);
+        known = sum_is_there(t, &args->words[0], revision, sum, sizeof sum);
+    if (!known)
+        say_warn("the number was added once, as revision %" PRIu64
+                 "; what came of it is not known any more",
+                 revision);
     if (args->flags & ARG_JSON)
-        print_done_json(t->out.file, "value", told != NULL ? sum : NULL, number_of(a->element[0]));
-    else if (told != NULL)
+        print_done_json(t->out.file, "value", known ? sum : NULL, revision);
+    else if (known)
         fprintf(t->out.file, "%s\n", sum);
     freeReplyObject(a);
 }
@@ -382,7 +413,5 @@ void run_expire(struct tool *t, const struct args *args)
         ctl_add_text(&w, ms);
     }
     redisReply *a = write_call(t, &w);
-    if (!txn_done(a))
-        end_without_key(t);
-    freeReplyObject(a);
+    end_done(t, args, a);
 }

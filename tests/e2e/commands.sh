@@ -62,6 +62,13 @@ is never ttl a
 no 1 'no such key' ttl none
 no 1 'no such key' expire none 5
 no 2 'seconds' expire a soon
+is '' put other x
+expect 0 ctl 1 --timeout 20 expire --json other 900
+[ "$OUT" = '{"revision":"'"$(meta modify_revision other)"'"}' ] || fail "expire --json: $OUT"
+expect 0 ctl 1 --timeout 20 del other --json
+[[ $OUT =~ ^\{\"revision\":\"[0-9]+\"\}$ ]] || fail "del --json: $OUT"
+no 1 'no such key' del other --json
+is '{"keys":0}' del --json --prefix other
 is '' put short lived
 is '' expire short 1.5
 is '' put long lived

@@ -91,6 +91,8 @@ tool "$follower" elect primary me -- "$WORK/program" elected
 elected=$TOOL_PID
 wait_for 10 "elected program" told 'begin elected'
 wait_for 5 "word of who is elected" knows primary me
+expect 0 ctl "$third" leader --json primary
+[[ $OUT =~ ^\{\"node\":$follower,\"fence\":\"[0-9]+\",\"key\":\"primary\",\"value\":\"me\"\}$ ]] || fail "leader --json: $OUT"
 : >"$WORK/told"
 crash "$follower"
 wait_for 5 "end of the program" told 'end elected'
