@@ -129,7 +129,7 @@ static void apply_write(struct fake *f, struct request *q)
     q->results.revision = applied.repeated ? applied.revision : f->index;
 }
 
-static void answer_one(struct fake *f, struct request *q)
+void world_answer(struct fake *f, struct request *q)
 {
     struct shared_reader *r = &f->shared.readers[q->reader];
     if (q->kind == REQUEST_WRITE)
@@ -159,7 +159,7 @@ static void *fake_main(void *arg)
             struct request *q = rcu_container(kept, struct request, link);
             kept = kept->next;
             f->held--;
-            answer_one(f, q);
+            world_answer(f, q);
         }
         for (unsigned i = 0; i < READERS; i++) {
             struct shared_reader *r = &f->shared.readers[i];

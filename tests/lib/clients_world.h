@@ -46,6 +46,8 @@ struct reply {
 void world_share(struct fake *f, unsigned n_readers);
 void world_unshare(struct fake *f);
 void world_set(struct fake *f, bool *what, bool value);
+/* The main loop does what is asked, and answers it. */
+void world_answer(struct fake *f, struct request *q);
 /* As cmocka calls them; *state becomes the struct fake. */
 int world_setup(void **state);
 int world_teardown(void **state);
