@@ -67,8 +67,8 @@ bool publish_start(struct shared *shared, const struct conf *conf, const char *w
 static struct glimpse glimpse_of(const struct node *n, uint64_t now_us)
 {
     const struct raft *r = node_raft(n);
-    return (struct glimpse){r->members.index, node_silent(n, now_us), raft_disk_full(r),
-                            r->differs};
+    return (struct glimpse){r->members.index, node_silent(n, now_us),
+                            raft_disk_full(r) || r->log_full || r->no_room, r->differs};
 }
 
 static bool is_same(const struct glimpse *a, const struct glimpse *b)

@@ -19,8 +19,8 @@
 /* What makes events, beside the first lines of a status. */
 struct glimpse {
     uint64_t members_index; /* of the newest configuration */
-    uint32_t silent;        /* node_silent() */
-    bool full, differs;     /* the disk; the state */
+    uint64_t silent;        /* node_silent() */
+    bool full, differs;     /* new writes are refused or wait; the state differs */
 };
 
 /* Zeroed memory: nothing was published or said yet. */

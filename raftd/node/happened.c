@@ -13,7 +13,9 @@ static const struct status_peer *peer_of(const struct status *s, uint16_t id)
     return NULL;
 }
 
-bool status_silent(const struct status *s, uint16_t id)
+/* The node does not hear the member: it should have, or long ago. A node that has just started does not
+ * know. */
+static bool is_silent(const struct status *s, uint16_t id)
 {
     const struct status_peer *p = peer_of(s, id);
     return id != s->id && (p == NULL || p->loss_in_permille == STATUS_LOSS_ALL);
@@ -25,7 +27,7 @@ static bool is_voter(const struct status *s, uint16_t id)
     return (id == s->id ? s->standing : p != NULL ? p->standing : RAFT_NO_MEMBER) == RAFT_VOTER;
 }
 
-/* A majority of the voters was heard, or with since_us != 0, was heard after that. */
+/* A majority of the voters is heard, and was at since_us or later. */
 static bool hears_majority(const struct status *s, uint64_t since_us)
 {
     unsigned voters = 0, heard = 0;
@@ -35,12 +37,14 @@ static bool hears_majority(const struct status *s, uint64_t since_us)
         if (!is_voter(s, id))
             continue;
         voters++;
-        heard += id == s->id || (!status_silent(s, id) && p->heard_us >= since_us);
+        heard += id == s->id || (!is_silent(s, id) && p->heard_us >= since_us);
     }
     return heard > voters / 2;
 }
 
-bool status_quorum(const struct status *s)
+/* As far as the node knows, writes can be committed: there is a leader, which commits what it has, or else
+ * enough voters are heard. */
+static bool has_quorum(const struct status *s)
 {
     return s->leader != 0 ? s->uncommitted_us < STATUS_UNCOMMITTED_US : hears_majority(s, 0);
 }
@@ -61,12 +65,11 @@ static const char *doubt_of(const struct status *s)
  * signs of life to believe in one again, since the silence of a peer takes its time to show. */
 static bool quorum_of(struct happened *h, const struct status *s)
 {
-    bool quorum = status_quorum(s), lead_lost = h->state.role == RAFT_LEADER &&
-                                                s->role != RAFT_LEADER && s->leader == 0 &&
-                                                s->why == RAFT_WHY_LOST_QUORUM;
-    if (s->leader == 0 && !h->state.quorum && h->start != 0)
-        quorum = quorum && hears_majority(s, h->quorum_lost_us);
-    quorum = quorum && !lead_lost;
+    bool lead_lost = h->state.role == RAFT_LEADER && s->role != RAFT_LEADER && s->leader == 0 &&
+                     s->why == RAFT_WHY_LOST_QUORUM;
+    bool quorum = has_quorum(s) && !lead_lost;
+    if (quorum && s->leader == 0 && !h->state.quorum)
+        quorum = hears_majority(s, h->quorum_lost_us);
     if (!quorum && (h->state.quorum || h->start == 0))
         h->quorum_lost_us = s->now_us;
     return quorum;
@@ -100,7 +103,7 @@ static struct happened_state state_of(struct happened *h, const struct status *s
         uint16_t id = s->links[i].id;
         const struct status_peer *p = peer_of(s, id);
         bool met = p != NULL && p->heard_us != 0;
-        state.members[i] = (struct happened_member){id, is_voter(s, id), status_silent(s, id), met};
+        state.members[i] = (struct happened_member){id, is_voter(s, id), is_silent(s, id), met};
     }
     return state;
 }

@@ -41,7 +41,7 @@ struct happened_state {
 struct happened {
     uint64_t start; /* a number before that of the first event; 0 = there was no status yet */
     uint64_t end;   /* number of the newest event, or `start` */
-    uint64_t quorum_lost_us;
+    uint64_t quorum_lost_us; /* when it was lost last, 0 = never */
     struct happened_state state;
     struct event kept[HAPPENED_KEPT]; /* event `seq` is at seq % HAPPENED_KEPT */
 };
@@ -58,13 +58,4 @@ const struct event *happened_event(const struct happened *h, uint64_t seq);
 
 /* Tells a state in lines, with `state` counted down to 1 and without numbers. Returns how many. */
 unsigned happened_lines(const struct happened_state *state, struct event lines[HAPPENED_LINES]);
-
-/* As far as the node knows, writes can be committed: there is a leader, which commits what it has, or else
- * enough voters are heard. */
-bool status_quorum(const struct status *s);
-
-/* The node does not hear member `id`: it should have, or long ago. A node that has just started does not
- * know. */
-bool status_silent(const struct status *s, uint16_t id);
-
 #endif

@@ -245,11 +245,13 @@ uint64_t links_least(const struct links *l, enum wire_setting setting)
     return least;
 }
 
-uint32_t links_silent(const struct links *l, uint64_t now)
+uint64_t links_silent(const struct links *l, uint64_t now)
 {
-    uint32_t silent = 0;
-    for (unsigned i = 0; i < l->n_rows; i++)
-        silent |= (uint32_t)(heard_of(l, now, &l->rows[i]) == WIRE_NOT_HEARD) << i;
+    uint64_t silent = 0;
+    for (unsigned i = 0; i < l->n_rows; i++) {
+        silent |= (uint64_t)(heard_of(l, now, &l->rows[i]) == WIRE_NOT_HEARD) << i;
+        silent |= (uint64_t)!l->rows[i].link->has_peer << (i + 32);
+    }
     return silent;
 }
 

@@ -63,8 +63,8 @@ uint64_t links_least(const struct links *l, enum wire_setting setting);
 /* Fills loss and settings of a peer. */
 void links_peer_status(const struct links *l, uint64_t now, uint16_t peer, struct status_peer *s);
 
-/* Bit i: the the peer in row i is silent. */
-uint32_t links_silent(const struct links *l, uint64_t now);
+/* Bit i: the peer in row i is silent; bit i + 32: it was never heard. */
+uint64_t links_silent(const struct links *l, uint64_t now);
 
 /* Fills the table of all links. */
 void links_status(const struct links *l, uint64_t now, struct status *s);

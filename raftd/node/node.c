@@ -758,7 +758,7 @@ void node_status(const struct node *n, uint64_t now, struct status *s)
     envelope_keys(&n->envelope, s);
 }
 
-uint32_t node_silent(const struct node *n, uint64_t now)
+uint64_t node_silent(const struct node *n, uint64_t now)
 {
     return links_silent(&n->links, now);
 }

@@ -143,8 +143,9 @@ void node_rxq_dropped(struct node *n);
 /* Fills everything but what the loop knows (fsync times, socket counters). */
 void node_status(const struct node *n, uint64_t now, struct status *s);
 
-/* Which peers are silent, see status_silent(): a number that changes when one falls silent or is back. */
-uint32_t node_silent(const struct node *n, uint64_t now);
+/* Which peers are silent, as their loss in the status says, and which were never heard: a number that changes
+ * when one of them does. */
+uint64_t node_silent(const struct node *n, uint64_t now);
 
 /* For messages, checks and tests. */
 const struct raft *node_raft(const struct node *n);

@@ -58,6 +58,8 @@ wait_for 10 "one key" one_key_but ""
 old=$(key_ids)
 [ "$(have_ids)" = "$old" ] || fail "sessions use key $old, the nodes say they have $(have_ids)"
 history_start -c 2 -k 12 -t 5000
+"$RAFTCTL" -s "$WORK/node1.sock" events >"$WORK/events" 2>&1 &
+HELPERS+=($!)
 sleep 1
 for round in 1 2; do # twice: the second time the files are there already
     key_make "$WORK/new"
@@ -88,6 +90,7 @@ done
 history_stop
 note "$OUT"
 [[ " $OUT " == *" failed=0 unknown=0 "* ]] || fail "requests failed: $OUT"
+[ "$(grep -c ' key-changed ' "$WORK/events")" = 6 ] || fail "six changes: $(grep key-changed "$WORK/events")"
 end=$(field "$LEADER" term)
 [ "$end" = "$term" ] || fail "term $term became $end"
 

@@ -18,6 +18,9 @@ start_all
 wait_leader
 wait_for 10 "first members in the log" member_is 1 3 standing voter
 
+"$RAFTCTL" -s "$WORK/node3.sock" events >"$WORK/events" 2>&1 &
+HELPERS+=($!)
+
 # --- three become five ----------------------------------------------------------------------------
 history_start -m -c 2 -k 20 -t 8000
 for id in 4 5; do
@@ -50,6 +53,9 @@ history_stop # clients of nodes that are stopped or removed go to another one
 note "$OUT"
 [[ " $OUT " == *" failed=0 "* ]] || fail "requests failed: $OUT"
 [ "$(members_have 4 standing | grep -c voter)" = 3 ] || fail "not three voters: $(ctl 4 members)"
+for event in added.*node=4 promoted.*node=4 added.*node=5 promoted.*node=5 removed.*node=1 removed.*node=2; do
+    wait_for 10 "event: $event" grep -q " member-$event" "$WORK/events"
+done
 wait_for 20 "word of node 1 that it is out" grep -q 'no member' "$WORK/node1.log"
 stop 1
 stop 2

@@ -18,6 +18,8 @@ enum {
 
 struct follower {
     uint64_t generation, looked_us;
+    uint64_t members; /* index of the configuration at the last look, and ... */
+    uint64_t silent;  /* ... node_silent() */
     struct happened happened;
     struct events_reader reader;
     struct last_words words;
@@ -35,6 +37,24 @@ static bool looks(const struct follower *f, const struct raft *r, uint64_t now)
     const struct happened_state *was = &f->happened.state;
     return f->happened.start == 0 || now >= f->looked_us + LOOK_US || was->role != r->role ||
            was->term != r->term || was->leader != r->leader;
+}
+
+/* The daemon looks at once when node_silent() is another number, and else rarely. */
+static void check_silent(struct sim *s, const struct sim_node *m, struct follower *f,
+                         const struct happened_state *was)
+{
+    const struct happened_state *is = &f->happened.state;
+    uint64_t now = sim_local(m, s->now), members = node_raft(m->node)->members.index;
+    uint64_t silent = node_silent(m->node, now);
+    bool same = silent == f->silent && members == f->members && was->n_members == is->n_members;
+    for (unsigned i = 0; same && i < is->n_members; i++)
+        if (was->members[i].id == is->members[i].id &&
+            (was->members[i].silent != is->members[i].silent ||
+             was->members[i].met != is->members[i].met))
+            sim_broken(s, "events-late", "node %u does not see that member %u is %s", m->at + 1,
+                       is->members[i].id, is->members[i].silent ? "silent" : "back");
+    f->silent = silent;
+    f->members = members;
 }
 
 static void take(struct sim *s, const struct sim_node *m, struct follower *f, const struct event *e)
@@ -74,7 +94,9 @@ void sim_events(struct sim *s, struct sim_node *m)
     struct status st = {.now_us = now};
     node_status(m->node, now, &st);
     f->looked_us = now;
+    struct happened_state was = f->happened.state;
     (void)happened_take(&f->happened, &st);
+    check_silent(s, m, f, &was);
     uint32_t most = roll(f, TAKES_MAX);
     while (most-- > 0 && events_look(&f->reader, &f->happened, &e)) {
         take(s, m, f, &e);
