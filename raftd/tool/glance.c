@@ -44,11 +44,18 @@ void glance_event(struct glance *g, const struct event *e)
                    e->why[0] != '\0' ? ": " : "", e->why);
 }
 
+void glance_free(struct glance *g)
+{
+    free(g->troubles);
+    free(g->link_troubles);
+}
+
 void glance_status(struct glance *g, char *text)
 {
     status_read(&g->s, text, g->now_us);
-    free(g->troubles);
-    g->troubles = links_trouble(&g->s);
+    glance_free(g);
+    g->troubles = members_troubles(&g->s);
+    g->link_troubles = links_trouble(&g->s);
     for (unsigned i = 0; i < g->s.n_peers; i++)
         g->s.peers[i].trouble = NULL; /* it goes with the text */
     g->told_us = g->now_us;
@@ -62,28 +69,11 @@ uint64_t glance_ago_us(const struct glance *g, uint64_t then_us)
     return g->told_us > then_us ? g->told_us - then_us : 0;
 }
 
-/* True if the node that tells of it hears nothing from it; where that one has just started, if another node
- * says so. */
-static bool is_silent(const struct status *s, uint16_t id)
-{
-    unsigned by = 0, of = 0;
-    while (by < s->n_links && s->links[by].id != s->members_by)
-        by++;
-    while (of < s->n_links && s->links[of].id != id)
-        of++;
-    if (by == s->n_links || of == s->n_links || by == of)
-        return false;
-    bool silent = s->links[by].heard[of] == STATUS_LINK_SILENT;
-    for (unsigned i = 0; s->links[by].heard[of] == STATUS_LINK_UNKNOWN && i < s->n_links; i++)
-        silent |= i != of && s->links[i].heard[of] == STATUS_LINK_SILENT;
-    return silent;
-}
-
 const char *glance_member(const struct glance *g, const struct status_member *m, bool *bad)
 {
     enum health health = (enum health)(m->id == g->s.id ? g->s.health : m->health);
     *bad = true;
-    if (is_silent(&g->s, m->id))
+    if (member_is_silent(m))
         return "silent";
     if (m->session >= STATUS_SESSION_WRONG_KEY && m->session < STATUS_SESSIONS)
         return status_session_name((enum status_session)m->session);

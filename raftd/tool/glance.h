@@ -37,8 +37,9 @@ struct glance_event {
 
 /* Times are CLOCK_BOOTTIME. */
 struct glance {
-    struct status s;               /* the newest one; its id is 0: none has come yet */
-    char *troubles;                /* of its links, a line each (links_trouble()), to be freed */
+    struct status s; /* the newest one; its id is 0: none has come yet */
+    char *troubles,
+        *link_troubles;            /* what is wrong, a line each, of the members and between them */
     uint64_t now_us, told_us;      /* told: when that came */
     char silent[GLANCE_WHY_BYTES]; /* why none comes now; "": it does */
     struct rates writes, reads;    /* of the cluster; of that node */
@@ -46,6 +47,9 @@ struct glance {
     unsigned n_events; /* the newest is the last one */
     bool quits;        /* q ends it: people are told */
 };
+
+/* Frees what it has. */
+void glance_free(struct glance *g);
 
 /* Takes the text of a status, which is no longer needed then, that came at g->now_us. */
 void glance_status(struct glance *g, char *text);

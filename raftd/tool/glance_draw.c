@@ -101,7 +101,9 @@ static void tell_up(const struct glance *g, const struct status_member *m,
 static void tell_heard(const struct glance *g, const struct status_member *m,
                        char text[GLANCE_CELL_BYTES])
 {
-    copy(text, m->heard_us == 0 ? "-" : human_us(glance_ago_us(g, m->heard_us)).text);
+    copy(text, m->heard_us == 0 || m->session == STATUS_SESSIONS
+                   ? "-"
+                   : human_us(glance_ago_us(g, m->heard_us)).text);
 }
 
 static void tell_log(const struct glance *g, const struct status_member *m,
@@ -266,11 +268,14 @@ static void draw_rates(const struct rates *r, const char *name, struct screen *s
                    (unsigned)((double)r->per_s[i] / (double)most * SCREEN_BARS + 0.999));
 }
 
-static unsigned draw_troubles(const struct glance *g, struct screen *s, unsigned row, unsigned end)
+/* Draws these lines, but for what is said above of the node that was asked. */
+static unsigned draw_troubles(const char *at, struct screen *s, unsigned row, unsigned end)
 {
-    for (const char *at = g->troubles; at != NULL && *at != '\0' && row < end; row++) {
+    static const char above[] = "this node: ";
+    while (at != NULL && *at != '\0' && row < end) {
         int len = (int)strcspn(at, "\n");
-        print_at(s, row, 0, s->columns, LOOK_BAD, "! %.*s", len, at);
+        if (strncmp(at, above, sizeof above - 1) != 0)
+            print_at(s, row++, 0, s->columns, LOOK_BAD, "! %.*s", len, at);
         at += len + (at[len] == '\n');
     }
     return row;
@@ -304,6 +309,7 @@ void glance_draw(const struct glance *g, struct screen *s)
     unsigned end = s->rows >= EVENTS_FROM_ROWS ? s->rows - EVENT_ROWS : s->rows;
     if (end > row)
         row = draw_members(g, s, row, end - row);
-    row = draw_troubles(g, s, row, end);
+    row = draw_troubles(g->troubles, s, row, end);
+    row = draw_troubles(g->link_troubles, s, row, end);
     draw_events(g, s, row);
 }

@@ -15,8 +15,7 @@ enum {
 
 };
 
-/* Who tells does not hear it, or has not yet. */
-static bool is_silent(const struct status_member *m)
+bool member_is_silent(const struct status_member *m)
 {
     return m->session < STATUS_SESSIONS &&
            (m->heard_us == 0 || m->loss_in_permille == STATUS_LOSS_ALL);
@@ -53,7 +52,7 @@ static void cell_id(char *to, const struct status *s, const struct status_member
 static void cell_role(char *to, const struct status *s, const struct status_member *m)
 {
     (void)s;
-    put(to, is_silent(m)                    ? "silent"
+    put(to, member_is_silent(m)             ? "silent"
             : m->leads                      ? "leader"
             : m->standing == MEMBER_LEARNER ? "learner"
             : m->standing == MEMBER_JOINING ? "joining"
@@ -71,7 +70,7 @@ static void cell_standing(char *to, const struct status *s, const struct status_
 static void cell_health(char *to, const struct status *s, const struct status_member *m)
 {
     (void)s;
-    put(to, m->told_us == 0 || is_silent(m) ? "-" : health_name((enum health)m->health));
+    put(to, m->told_us == 0 || member_is_silent(m) ? "-" : health_name((enum health)m->health));
 }
 
 static void cell_lag(char *to, const struct status *s, const struct status_member *m)
@@ -244,7 +243,7 @@ static const char *trouble_of(const struct status *s, uint16_t id)
 /* What a member says of itself, but for itself. */
 static const char *health_words(const struct status_member *m)
 {
-    if (m->told_us == 0 || is_silent(m))
+    if (m->told_us == 0 || member_is_silent(m))
         return NULL;
     switch ((enum health)m->health) {
     case HEALTH_UNKNOWN:
@@ -264,7 +263,7 @@ static const char *health_words(const struct status_member *m)
 
 static bool in_trouble(const struct status *s, const struct status_member *m)
 {
-    return is_silent(m) || trouble_of(s, m->id) != NULL || health_words(m) != NULL ||
+    return member_is_silent(m) || trouble_of(s, m->id) != NULL || health_words(m) != NULL ||
            (m->session != STATUS_SESSION_PLAIN && m->session != STATUS_SESSION_ESTABLISHED &&
             m->session < STATUS_SESSIONS);
 }
@@ -274,9 +273,9 @@ static void say_member(FILE *out, const struct status *s, const struct status_me
     const char *trouble = trouble_of(s, m->id), *health = health_words(m);
     if (trouble != NULL)
         fprintf(out, "node %u %s\n", m->id, trouble);
-    else if (is_silent(m) && m->heard_us == 0)
+    else if (member_is_silent(m) && m->heard_us == 0)
         fprintf(out, "node %u was not heard yet: is it down, or cut off?\n", m->id);
-    else if (is_silent(m))
+    else if (member_is_silent(m))
         fprintf(out, "node %u has not been heard for %s: is it down, or cut off?\n", m->id,
                 human_us(s->now_us - min_u64(s->now_us, m->heard_us)).text);
     else if (in_trouble(s, m) && health == NULL)
@@ -299,7 +298,7 @@ static void say_margin(FILE *out, const struct status *s)
     for (unsigned i = 0; i < s->n_members; i++) {
         bool voter = s->members[i].standing == MEMBER_VOTER;
         voters += voter;
-        heard += voter && !is_silent(&s->members[i]);
+        heard += voter && !member_is_silent(&s->members[i]);
     }
     if (heard < voters && heard == voters / 2 + 1)
         fprintf(out, "%u of %u voters are heard: if one more is lost, nothing can be written\n",

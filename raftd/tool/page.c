@@ -152,6 +152,19 @@ static void put_node(FILE *out, const struct glance *g, unsigned i)
     fputs("</text></g>\n", out);
 }
 
+static void put_troubles(FILE *out, const char *at)
+{
+    fputs("<ul>\n", out);
+    while (at != NULL && *at != '\0') {
+        size_t len = strcspn(at, "\n");
+        fputs("<li class=\"bad\">", out);
+        put_text(out, at, len);
+        fputs("</li>\n", out);
+        at += len + (at[len] == '\n');
+    }
+    fputs("</ul>\n", out);
+}
+
 static void put_picture(FILE *out, const struct glance *g)
 {
     const struct status *s = &g->s;
@@ -176,15 +189,7 @@ static void put_picture(FILE *out, const struct glance *g)
                 "An arrow goes from who speaks to who hears, as far as the node knows that was "
                 "asked. Percent: what is lost on the way. Dashed: nothing is heard. Dotted: not "
                 "known.");
-    fputs("<ul>\n", out);
-    for (const char *at = g->troubles; at != NULL && *at != '\0';) {
-        size_t len = strcspn(at, "\n");
-        fputs("<li class=\"bad\">", out);
-        put_text(out, at, len);
-        fputs("</li>\n", out);
-        at += len + (at[len] == '\n');
-    }
-    fprintf(out, "</ul>\n");
+    put_troubles(out, g->link_troubles);
 }
 
 /* --- tables ----------------------------------------------------------------------------------- */
@@ -251,8 +256,8 @@ static void put_log(FILE *out, const struct glance *g)
     if (s->install_of_bytes != 0)
         put_row(out, "from the leader", "%s of a snapshot of %s have come",
                 human_bytes(s->install_bytes).text, human_bytes(s->install_of_bytes).text);
-    put_row(out, "data", "%s in %" PRIu64 " keys, of at most %s", human_bytes(s->data_bytes).text,
-            s->keys, human_bytes(s->max_data_bytes).text);
+    put_row(out, "data", "%s of at most %s; keys: %" PRIu64, human_bytes(s->data_bytes).text,
+            human_bytes(s->max_data_bytes).text, s->keys);
     put_row(out, "disk", "%s free, %s are to stay so", human_bytes(s->disk_free).text,
             human_bytes(s->disk_min_free).text);
     put_row(out, "writes of the disk", "half take less than %s, 99 of 100 less than %s",

@@ -183,6 +183,8 @@ void print_done_json(FILE *out, const char *name, const char *text, uint64_t rev
 /* Prints the table of all members, and what is wrong below it: how they are, or who they are. False without
  * memory. */
 bool print_members(FILE *out, const struct status *s, bool how);
+/* Who tells does not hear it, or has not yet. */
+bool member_is_silent(const struct status_member *m);
 /* What is wrong with this node and the members, a line each, to be freed; NULL without memory. */
 char *members_troubles(const struct status *s);
 

@@ -279,7 +279,7 @@ static void print_once(struct top *p)
     screen_clear(&p->screens[0], columns, rows);
     glance_draw(&p->g, &p->screens[0]);
     screen_print(&p->screens[0], p->as, p->t->out.file);
-    free(p->g.troubles);
+    glance_free(&p->g);
 }
 
 /* --- commands ----------------------------------------------------------------------------------- */
@@ -330,6 +330,6 @@ void run_report(struct tool *t, const struct args *args)
     begin(&p, t);
     char *text = look(&p);
     page_print(&p.g, text, t->out.file);
-    free(p.g.troubles);
+    glance_free(&p.g);
     free(text);
 }
