@@ -10,7 +10,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <linux/sockios.h>
 #include <sys/ioctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
@@ -233,7 +232,7 @@ static void tell(struct hold *h)
 {
     int untaken = 0;
     char line[48];
-    if (h->told < 0 || h->lost || ioctl(h->told, SIOCOUTQ, &untaken) != 0)
+    if (h->told < 0 || h->lost || ioctl(h->told, TIOCOUTQ, &untaken) != 0)
         return;
     uint64_t now = now_ns();
     if (untaken == 0) {

@@ -47,7 +47,8 @@ COMMANDS="start_service service_triggers"
 . "$WORK/raftd.init"
 case " $COMMANDS " in *" $1 "*) "$@" ;; *) exit 99 ;; esac
 RC
-sed "s,^PROG=.*,PROG=$PWD/$RAFTD,; s,^CONF=.*,CONF=$WORK/var/raftd.conf," $dir/files/raftd.init >"$WORK/raftd.init"
+sed "s,^PROG=.*,PROG=$PWD/$RAFTD,; s,^CONF=.*,CONF=$WORK/var/raftd.conf,
+    s,^EVENTS=.*,EVENTS=$WORK/events.d," $dir/files/raftd.init >"$WORK/raftd.init"
 export WORK
 init_script() { # EXIT-CODE COMMAND
     rm -f "$WORK/procd"
@@ -87,6 +88,11 @@ init_script 0 service_triggers
 told "add_reload_trigger raftd"
 init_script 0 start_service
 told "set_param user raftd"
+! grep -q events "$WORK/procd" || fail "scripts for events are run, and there are none"
+mkdir "$WORK/events.d"
+touch "$WORK/events.d/hook"
+init_script 0 start_service
+told "set_param command /usr/bin/raftctl -c $WORK/var/raftd.conf events --exec $WORK/events.d"
 told "set_param file $WORK/var/raftd.conf"
 cmp "$WORK/var/raftd.conf" - <<CONF || fail "another configuration"
 [cluster]
@@ -98,7 +104,7 @@ id = 1
 data_dir = $WORK/data
 socket = $WORK/run/sock
 CONF
-read -ra command < <(sed -n 's/^set_param command //p' "$WORK/procd")
+read -ra command < <(sed -n 's/^set_param command //p' "$WORK/procd") # the first one
 "${command[@]}" 2>"$WORK/node1.log" &
 HELPERS+=($!)
 wait_for 20 "put" "$RAFTCTL" -s "$WORK/run/sock" put colour green 2>/dev/null

@@ -10,6 +10,8 @@ for dir in one another/deeper; do
     mkdir -p "$work/$dir"
     # shellcheck disable=SC2046 # words
     cp -R $(make -s print-SOURCES) "$work/$dir"
+done
+for dir in one another/deeper; do
     (
         cd "$work/$dir" || exit 1
         if [ "${LONG:-0}" = 1 ]; then

@@ -19,7 +19,9 @@ grep -q "names no nodes yet: not started" "$stage/said" || { echo "does not say 
 build/raftd -n -c raftd.conf -i 1 || exit 1
 starts raftd.conf || { echo "a configuration with nodes does not start"; exit 1; }
 starts "$stage/none" || { echo "a missing file must be the daemon's failure"; exit 1; }
-grep -q '@' "$units"/*.service && { grep -n '@[A-Z]*@' "$units"/* && exit 1; }
+grep -n '@[A-Z]*@' "$units"/* && { echo "not replaced"; exit 1; }
+# At a boot a box that is cut off, or whose address comes late, starts it as soon as any other.
+grep -nE '^(Requires|Requisite|BindsTo|Wants)=|network-online' "$units/raftd.service" && { echo "waits for others"; exit 1; }
 
 command -v systemd-analyze >/dev/null || { echo "no systemd-analyze"; exit 77; }
 for unit in "$units"/*; do
@@ -33,6 +35,9 @@ for unit in "$units"/*; do
     *"Failed to"*connect* | *"Failed to"*setup* | *"Failed to init"*) echo "$said"; exit 77 ;;
     esac
     [ "$code$said" = 0 ] || { echo "$unit: $said"; exit 1; }
-    [[ $unit != *.service ]] || systemd-analyze security --offline=true --threshold=20 "$unit" | tail -n 1
+    # Scripts for events are root's, and may do what root does.
+    most=20
+    [[ $unit != */raftd-events.service ]] || most=65
+    [[ $unit != *.service ]] || systemd-analyze security --offline=true --threshold=$most "$unit" | tail -n 1
     [ "${PIPESTATUS[0]}" = 0 ] || { echo "$unit: too open"; exit 1; }
 done
