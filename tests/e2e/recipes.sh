@@ -27,6 +27,17 @@ cat >"$WORK/bin/scp" <<END
 #!/bin/sh
 cp "\$1" "$WORK/\${2%:}/"
 END
+# An address is given to no interface of this machine, but in a network that has nothing else.
+cat >"$WORK/bin/floating-ip" <<END
+#!/bin/sh
+exec unshare -n sh -c 'ip link add eth0 type veth peer name line && ip link set eth0 up && echo \$\$ >"$WORK/net" &&
+    exec "$TOP/raftd/dist/floating-ip" "\$@"' floating-ip "\$@"
+END
+cat >"$WORK/bin/ip" <<END
+#!/bin/sh
+[ ! -e "$WORK/net" ] || enter="nsenter --net=/proc/\$(cat "$WORK/net")/ns/net"
+exec \$enter $(command -v ip || echo none) "\$@"
+END
 chmod +x "$WORK"/bin/*
 PATH=$WORK/bin:$PATH
 export BOX
@@ -35,7 +46,7 @@ for BOX in 1 2 3 4; do
     ln -s "run$BOX/raftd.sock" "$WORK/node$BOX.sock" # where the functions of cluster.sh look
     cp -p "$WORK/key" "$WORK/etc$BOX/cluster.key"
     {
-        printf '[cluster]\nname = workshop\nelection_timeout_ms = 500\nlease_ms = 2000\n'
+        printf '[cluster]\nname = workshop\nelection_timeout_ms = 500\nlease_ms = 6000\n'
         for i in 1 2 3 4; do # the fourth knows of itself alone
             [ $((i / 4)) != $((BOX / 4)) ] || echo "node.$i = $(node_addr "$i")"
         done
@@ -101,6 +112,7 @@ file_write() { # NAME TEXT
 lacks() { # TITLE: what that needs is not installed
     case $1 in
     Python) ! /usr/bin/python3 -c 'import redis' 2>/dev/null ;;
+    'An address that is on one box') [ "$(id -u)" != 0 ] || ! command -v arping nsenter >/dev/null ;;
     Shell*) ! command -v redis-cli nc >/dev/null ;;
     *) false ;;
     esac
@@ -130,10 +142,10 @@ step() { # FILE
     fi
     STEPS=$((STEPS + 1))
     cd "$WORK/box$BOX" || fail "no box $BOX"
-    eval "$(here <<<"$command")" >"$WORK/printed" 2>&1 </dev/null || code=$?
+    eval "$(here <<<"$command")" >"$WORK/printed.$STEPS" 2>&1 </dev/null || code=$?
     cd "$TOP" || fail "no $TOP"
     [ "$!" = "$before" ] || [ "${PID[$BOX]-}" = "$!" ] || HELPERS+=("$!")
-    printed=$(there <"$WORK/printed")
+    printed=$(there <"$WORK/printed.$STEPS")
     if [ "$code" != 0 ] || ! shows "$printed" "$shown"; then
         fail "$title: box$BOX: $command: exit $code"$'\n'"it prints:"$'\n'"$printed"$'\n'"and not:"$'\n'"$shown"
     fi
@@ -144,6 +156,8 @@ for BOX in 1 2 3; do service raftd start; done
 wait_leader
 [ "$LEADER" = 1 ] || expect 0 ctl 1 --timeout 20 transfer 1
 wait_leader
+all_well() { ! ctl 1 status --all | grep -q '^!'; }
+wait_for 30 "word of all nodes that they are well" all_well
 : "${ONLY:=.}"
 TITLE='' STEPS=0
 for file in "$WORK"/steps/*; do step "$file"; done
