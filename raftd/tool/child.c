@@ -71,6 +71,15 @@ pid_t child_start(const struct child_how *how)
     return child;
 }
 
+void child_signals(sigset_t *set)
+{
+    (void)sigemptyset(set);
+    (void)sigaddset(set, SIGCHLD);
+    (void)sigaddset(set, SIGTERM);
+    (void)sigaddset(set, SIGINT);
+    (void)sigaddset(set, SIGHUP);
+}
+
 int child_code(int how)
 {
     return WIFEXITED(how) ? WEXITSTATUS(how) : 128 + WTERMSIG(how);

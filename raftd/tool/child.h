@@ -2,6 +2,7 @@
 #ifndef CHILD_H
 #define CHILD_H
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -24,6 +25,9 @@ _Noreturn void child_become(char *const *argv, char *const *env);
  * whatever program it becomes. So it can do nothing later, even if it was stopped: the signal comes before
  * its next instruction. False: that is too late. The time while the box is suspended does not count. */
 bool child_ends_at(uint64_t until_us);
+
+/* What a process waits for while a program runs: the end of that, and what ends itself. */
+void child_signals(sigset_t *set);
 
 /* How a program ended (waitpid()), as a shell's exit code: its own, or 128 and the signal's number. */
 int child_code(int how);

@@ -237,28 +237,3 @@ void print_event(FILE *out, const struct event *e, bool json)
         fprintf(out, " why=%s", e->why);
     putc('\n', out);
 }
-
-/* ---- the command ---- */
-
-struct printing {
-    struct tool *t;
-    bool json;
-};
-
-static void print(void *ctx, const struct event *e)
-{
-    const struct printing *p = ctx;
-    print_event(p->t->out.file, e, p->json);
-    if (output_flush(&p->t->out) != 0)
-        tool_end(p->t, RAFTCTL_EXIT_INTERNAL);
-}
-
-void run_events(struct tool *t, const struct args *a)
-{
-    struct events e = {.t = t, .waits = true, .c.fd = -1};
-    struct printing p = {t, (a->flags & ARG_JSON) != 0};
-    if (a->flags & ARG_SINCE && !num_parse(a->values[VALUE_SINCE].at, 0, INT64_MAX, &e.since))
-        say_fatal(RAFTCTL_EXIT_USAGE, "--since %s: the number of an event, or 0",
-                  a->values[VALUE_SINCE].at);
-    tool_end(t, events_follow(&e, print, &p));
-}

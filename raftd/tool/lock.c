@@ -343,10 +343,7 @@ static void hold_init(struct hold *h, struct tool *t, const struct args *a)
     *h = (struct hold){.t = t, .args = a};
     if (a->argc == 0)
         say_fatal(RAFTCTL_EXIT_USAGE, "behind -- the program is missing that is to be run");
-    (void)sigemptyset(&set);
-    const int numbers[] = {SIGCHLD, SIGTERM, SIGINT, SIGHUP};
-    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
-        (void)sigaddset(&set, numbers[i]);
+    child_signals(&set);
     h->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     if (h->signals < 0)
         say_fatal(RAFTCTL_EXIT_INTERNAL, "signalfd: %s", strerror(errno));
@@ -356,11 +353,7 @@ static void hold_init(struct hold *h, struct tool *t, const struct args *a)
 static void block_signals(int how)
 {
     sigset_t set;
-    (void)sigemptyset(&set);
-    (void)sigaddset(&set, SIGCHLD);
-    (void)sigaddset(&set, SIGTERM);
-    (void)sigaddset(&set, SIGINT);
-    (void)sigaddset(&set, SIGHUP);
+    child_signals(&set);
     (void)sigprocmask(how, &set, NULL);
 }
 

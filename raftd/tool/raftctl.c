@@ -44,6 +44,7 @@ static const struct option options[] = {
     {"revision", required_argument, NULL, OPT_FLAGS + ARG_REVISION},
     {"exec", required_argument, NULL, OPT_FLAGS + ARG_EXEC},
     {"since", required_argument, NULL, OPT_FLAGS + ARG_SINCE},
+    {"exec-timeout", required_argument, NULL, OPT_FLAGS + ARG_EXEC_TIMEOUT},
     {"if-absent", no_argument, NULL, OPT_FLAGS + ARG_IF_ABSENT},
     {"if-value", required_argument, NULL, OPT_FLAGS + ARG_IF_VALUE},
     {"try", no_argument, NULL, OPT_FLAGS + ARG_TRY},
@@ -131,10 +132,11 @@ static const struct command commands[] = {
      run_is_leader, 0, 0, 0, PLAIN},
     {"watch", watch_usage, watch_what, run_watch, 0, 1, ARG_REVISION | ARG_EXEC | ARG_ESCAPED,
      PLAIN},
-    {"events", " [--since SEQ] [--json]",
-     "print how this node is, and then a line for each event: another leader,\n"
-     "          no quorum, a silent member ... (--since: those behind event SEQ)",
-     run_events, 0, 0, ARG_SINCE | ARG_JSON, PLAIN},
+    {"events", " [--since SEQ] [--json | --exec PATH [--exec-timeout SECONDS]]",
+     "print how this node is, then a line for each event: another leader,\n"
+     "          no quorum, a silent member ... (--since: those behind event SEQ;\n"
+     "          --exec: run that script, or the scripts of a directory, for it)",
+     run_events, 0, 0, ARG_SINCE | ARG_JSON | ARG_EXEC | ARG_EXEC_TIMEOUT, PLAIN},
     {"wait", wait_usage, wait_what, run_wait, 1, 2, ARG_ESCAPED, PLAIN},
     {"links", " [--json]", "print which node hears which, as this node knows it", run_links, 0, 0,
      ARG_JSON, PLAIN},
@@ -406,6 +408,8 @@ static void check_line(const struct line *l)
                       o->name, c->name, c->usage);
     if (a->flags & ARG_RAW && a->flags & (ARG_JSON | ARG_META))
         refuse(c, "--raw and other forms exclude each other");
+    if (a->flags & ARG_EXEC && a->flags & ARG_JSON)
+        refuse(c, "--exec and --json exclude each other");
     if (a->flags & ARG_KEYS && a->flags & ARG_VALUES)
         refuse(c, "--keys and --values exclude each other");
     if (a->n_words < c->words_min)

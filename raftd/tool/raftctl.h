@@ -33,6 +33,7 @@ enum {
     VALUE_MAX_LAG,
     VALUE_SINCE,
     VALUE_FILE,
+    VALUE_EXEC_TIMEOUT,
     VALUES
 };
 enum {
@@ -44,7 +45,7 @@ enum {
     ARG_MAX_LAG = 1 << VALUE_MAX_LAG,
     ARG_SINCE = 1 << VALUE_SINCE,
     ARG_FILE = 1 << VALUE_FILE,
-    ARG_STALE = 1 << 8,
+    ARG_EXEC_TIMEOUT = 1 << VALUE_EXEC_TIMEOUT,
     ARG_RAW = 1 << 9,
     ARG_KEYS = 1 << 10,
     ARG_JSON = 1 << 11,
@@ -61,6 +62,7 @@ enum {
     ARG_TELL = 1 << 22,
     ARG_NAGIOS = 1 << 24,
     ARG_ALL = 1 << 25,
+    ARG_STALE = 1 << 26,
 };
 
 /* Bytes of the command line; a zero stands behind them. */

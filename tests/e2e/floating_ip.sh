@@ -4,7 +4,7 @@
 # shellcheck source=/dev/null
 . "$(dirname "$0")/../lib/cluster.sh"
 . "$(dirname "$0")/../lib/netns.sh"
-limit 240
+limit 400
 
 ADDRESS=10.77.0.100
 WAIT=6    # seconds, as in floating-ip
@@ -22,10 +22,18 @@ box() { # HOST
     # shellcheck disable=SC2086 # a command and its options
     ${ON[$1]} env RAFTCTL="$tool -s $WORK/node$1.sock" raftd/dist/floating-ip "$ADDRESS/24" eth0 2>>"$WORK/box.$1" &
     BOX[$1]=$!
+    HELPERS+=("$!")
 }
 
 # The script itself, which raftctl runs.
-script_of() { cat "/proc/${BOX[$1]}/task/${BOX[$1]}/children"; }
+script_of() { cat "/proc/${BOX[$1]}/task/${BOX[$1]}/children" 2>/dev/null || :; }
+
+# Nothing of the host is stopped, and its floating-ip runs again.
+well() { # HOST
+    # shellcheck disable=SC2046 # processes
+    kill -CONT "${PID[$1]}" "${BOX[$1]}" $(script_of "$1") 2>/dev/null || :
+    kill -0 "${BOX[$1]}" 2>/dev/null || { wait "${BOX[$1]}" || box "$1"; }
+}
 
 # Looks at all hosts in turn. Who has it before and behind a look at another one has it at that look, too. Each
 # change is written down: the time in ms, and a 1 or 0 for each host.
@@ -49,16 +57,18 @@ watch_all() {
     done
 }
 
-on_box() { [[ $(tail -n 1 "$WORK/seen") == *" $1" ]]; }
-one_of() { on_box "1 0 0" || on_box "0 1 0" || on_box "0 0 1"; }
 where() { tail -n 1 "$WORK/seen" | awk '{ for (i = 2; i <= 4; i++) if ($i == 1) print i - 1 }'; }
-not_on() { one_of && [ "$(where)" != "$1" ]; }
+# It is on a box, and not on that one; says on which, in HOLDER.
+is_elsewhere() {
+    local at
+    at=$(where)
+    [ -n "$at" ] && [ "$at" != "$1" ] && HOLDER=$at
+}
 # The address leaves the holder and comes to another one within so many seconds.
 moves() { # SECONDS WHY
     local from=$HOLDER since
     since=$(now_ms)
-    wait_for "$1" "other box: $2" not_on "$from"
-    HOLDER=$(where)
+    wait_for "$1" "other box: $2" is_elsewhere "$from"
     note "$2: from box $from to $HOLDER in $(($(now_ms) - since)) ms"
     [ ! -e "$WORK/both" ] || fail "$2: the address was on two boxes: $(sort "$WORK/both" | uniq -c)"
 }
@@ -76,12 +86,8 @@ until [ -r "/proc/${IN[3]}/net/fib_trie" ]; do sleep 0.02; done
 watch_all &
 HELPERS+=("$!")
 
-for i in 1 2 3; do
-    box "$i"
-    HELPERS+=("$!")
-done
-wait_for $((RETRY + 2)) "box with the address" one_of
-HOLDER=$(where)
+for i in 1 2 3; do box "$i"; done
+wait_for $((RETRY + 2)) "box with the address" is_elsewhere none
 wait_for 5 "announcement" announced "$((HOLDER % 3 + 1))"
 note "box $HOLDER has it; the others were told"
 
@@ -94,16 +100,12 @@ kill -KILL "${BOX[$HOLDER]}"
 moves $((WAIT + RETRY)) "kill -9 of raftctl"
 
 if [ -n "${LONG-}" ]; then
-    for i in 1 2 3; do
-        kill -0 "${BOX[$i]}" 2>/dev/null || { wait "${BOX[$i]}" || :; box "$i" && HELPERS+=("$!"); }
-    done
+    for i in 1 2 3; do well "$i"; done
     sleep 1
     kill -KILL "$(script_of "$HOLDER")"
     old=$HOLDER
     moves $((WAIT + RETRY)) "kill -9 of the script"
-    wait "${BOX[$old]}" || :
-    box "$old"
-    HELPERS+=("$!")
+    well "$old"
 
     pause "$HOLDER"
     old=$HOLDER
@@ -126,7 +128,28 @@ if [ -n "${LONG-}" ]; then
     # shellcheck disable=SC2086
     kill -CONT $hung
     sleep 3
-    one_of || fail "it is on $(tail -n 1 "$WORK/seen")"
+    is_elsewhere none || fail "all go on, and it is nowhere"
+
+    # Anything at any moment: it may be nowhere for a while, and is somewhere when all are well again.
+    for ((round = 0; round < 60; round++)); do
+        i=$((RANDOM % 3 + 1))
+        victims=("${PID[$i]}" "${BOX[$i]}" "$(script_of "$i")")
+        victim=${victims[$((RANDOM % 3))]}
+        case $((RANDOM % 6)) in
+        0 | 1) kill -STOP "${victim:-${BOX[$i]}}" 2>/dev/null || : ;;
+        2) cut_off "$i" ;;
+        3) heal ;;
+        4) kill -KILL "${victims[2]:-${BOX[$i]}}" 2>/dev/null || : ;;
+        5) kill -KILL "${BOX[$i]}" 2>/dev/null || : ;;
+        esac
+        sleep "$((RANDOM % 3)).$((RANDOM % 10))"
+        well $((RANDOM % 3 + 1))
+    done
+    heal
+    for i in 1 2 3; do well "$i"; done
+    sleep 3
+    wait_for $((3 * LEASE + WAIT + RETRY)) "box with the address" is_elsewhere none
+    note "random faults: $(wc -l <"$WORK/seen") changes"
 fi
 [ ! -e "$WORK/both" ] || fail "the address was on two boxes: $(sort "$WORK/both" | uniq -c)"
 finish "one address on one box at a time"

@@ -87,6 +87,7 @@ end_all() {
     PID=()
     for pid in ${HELPERS[@]+"${HELPERS[@]}"}; do
         kill -TERM "$pid" 2>/dev/null || :
+        kill -CONT "$pid" 2>/dev/null || : # a script may have stopped it
         wait "$pid" 2>/dev/null || :
     done
     HELPERS=()

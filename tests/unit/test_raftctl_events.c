@@ -1,4 +1,4 @@
-// LINK: raftd/tool/events.c raftd/tool/stdio.c raftd/base/clock.c raftd/base/event.c raftd/base/json.c raftd/base/num.c raftd/base/say.c -lhiredis
+// LINK: raftd/tool/events.c raftd/tool/events_run.c raftd/tool/hooks.c raftd/tool/child.c raftd/tool/fold.c raftd/tool/trust.c raftd/tool/stdio.c raftd/base/clock.c raftd/base/event.c raftd/base/json.c raftd/base/num.c raftd/base/say.c -lhiredis
 /* test_raftctl_events.c: over one connection after the other, each event is told once, and each break,
  * too. */
 #include <setjmp.h>
