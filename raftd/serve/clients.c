@@ -91,6 +91,7 @@ static void on_timer(struct ev_loop *loop, ev_timer *w, int events)
     reads_expire(c, now, why_late(c));
     turns_retry(c);
     locks_look(c);
+    locks_tell(c);
     if (c->accept_us <= now) {
         c->accept_us = NEVER;
         accept_start(c);
@@ -191,8 +192,9 @@ struct clients *clients_new(struct ev_loop *loop, struct shared *shared, unsigne
     c->listens = atomic_load_explicit(&shared->listens, memory_order_relaxed);
     c->timer_us = c->armed_us = c->accept_us = NEVER;
     c->ticket = atomic_load_explicit(&c->me->read_want, memory_order_relaxed);
-    struct cds_list_head *const lists[] = {&c->parked, &c->turns,    &c->lists, &c->starved,
-                                           &c->dirty,  &c->watching, &c->locks, &c->gone};
+    struct cds_list_head *const lists[] = {&c->parked,  &c->turns, &c->lists,
+                                           &c->starved, &c->dirty, &c->watching,
+                                           &c->locks,   &c->gone,  &c->held};
     for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++)
         CDS_INIT_LIST_HEAD(lists[i]);
     ev_io_init(&c->accept, conn_accept, listen_fd, EV_READ);

@@ -75,11 +75,14 @@ struct pending {
     struct kept_call only;
 };
 
-/* A connection waits for a lock. */
+/* A connection waits for a lock; or holds it, and is told by pushes for how long. */
 struct lock_wait {
+    struct cds_list_head link; /* in clients.held */
+    struct conn *conn;
     uint64_t until_us; /* how long it wants to; NEVER: as long as it takes */
     uint64_t fence;    /* of the lock that it has got; 0: it has not */
-    uint64_t lease_us; /* until when it is sure to hold it */
+    uint64_t lease_us; /* until when it is sure to hold it, as it was told */
+    uint64_t again_us; /* when to look whether there is more to tell */
     bool gives_up;     /* its time is up, and its place is being given back */
     uint16_t name_len;
     uint8_t name[CMD_KEY_MAX_BYTES];
@@ -194,6 +197,7 @@ struct clients {
     struct cds_list_head dirty;    /* connections that flush() has to look at */
     struct cds_list_head watching; /* connections that are told of changes */
     struct cds_list_head locks;    /* struct pending that wait for a lock */
+    struct cds_list_head held;     /* struct lock_wait of those that hold one, and speak RESP3 */
     struct cds_list_head gone;     /* struct gone, ... */
     unsigned n_gone;               /* ... so many */
     int work;                      /* units left in the present turn */
@@ -322,6 +326,8 @@ enum blocked lock_publish(struct conn *conn, const struct call *call);
 void lock_close(struct conn *conn);
 /* Looks which locks have come to connections that wait, and what is still to be freed. */
 void locks_look(struct clients *c);
+/* Tells those who hold a lock, and speak RESP3, that they do so for longer, or no more. */
+void locks_tell(struct clients *c);
 void locks_free(struct clients *c);
 
 /* clients_own.c: what the engine does itself */

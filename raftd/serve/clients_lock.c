@@ -59,6 +59,71 @@ static bool queue_claim(struct conn *conn, const struct call *call, const struct
     return result == RESULT_OK;
 }
 
+/* --- who holds a lock ---------------------------------------------------------------------------- */
+
+/* NULL: all that the connection holds. */
+static void forget_held(struct conn *conn, const struct resp_arg *name, uint64_t fence)
+{
+    struct cds_list_head *at, *next;
+    cds_list_for_each_safe(at, next, &conn->clients->held)
+    {
+        struct lock_wait *w = rcu_container(at, struct lock_wait, link);
+        if (w->conn != conn ||
+            (name != NULL && (w->name_len != name->len || (fence != 0 && fence != w->fence) ||
+                              memcmp(w->name, name->p, name->len) != 0)))
+            continue;
+        cds_list_del(&w->link);
+        free(w);
+    }
+}
+
+/* Of a lock that it holds: its fence, and for how many milliseconds more; 0: it does not hold it. */
+static void say_push(const void *what, struct resp_out *out)
+{
+    const struct lock_wait *w = what;
+    uint64_t now = clock_us();
+    resp_push(out, 4);
+    resp_text(out, "lock");
+    resp_bulk(out, w->name, w->name_len);
+    resp_int(out, (int64_t)w->fence);
+    resp_int(out, w->lease_us > now ? (int64_t)((w->lease_us - now) / 1000) : 0);
+}
+
+/* What is held for longer than was told is told anew when half of that time is over. */
+static void tell_held(struct clients *c, struct lock_wait *w, uint64_t now)
+{
+    uint64_t fence = 0;
+    uint64_t until = held_until(c, &w->conn->holder, w->name, w->name_len, &fence);
+    bool lost = until == 0 || fence != w->fence;
+    if (lost)
+        until = 0;
+    if (w->conn->answers.version >= 3 && !w->conn->ended && until != w->lease_us) {
+        w->lease_us = until;
+        (void)answer(w->conn, say_push, w);
+    }
+    if (lost) {
+        cds_list_del(&w->link);
+        free(w);
+        return;
+    }
+    w->again_us = now + max_u64((until - now) / 2, LEASE_LOOK_US);
+    clients_due_at(c, w->again_us);
+}
+
+void locks_tell(struct clients *c)
+{
+    struct cds_list_head *at, *next;
+    uint64_t now = clock_us();
+    cds_list_for_each_safe(at, next, &c->held)
+    {
+        struct lock_wait *w = rcu_container(at, struct lock_wait, link);
+        if (w->again_us <= now)
+            tell_held(c, w, now);
+        else
+            clients_due_at(c, w->again_us);
+    }
+}
+
 /* --- RAFT.LOCK ---------------------------------------------------------------------------------- */
 
 struct wish {
@@ -108,6 +173,7 @@ enum blocked lock_take(struct conn *conn, const struct call *call)
         free(wait);
         return BLOCKED_NOT;
     }
+    forget_held(conn, name, 0); /* who holds it already is answered, and told on, once */
     *wait = (struct lock_wait){.name_len = it.key_len, .until_us = NEVER};
     if (w.wait_ms >= 0)
         wait->until_us = clock_us() + (uint64_t)w.wait_ms * 1000;
@@ -181,6 +247,7 @@ enum blocked lock_give(struct conn *conn, const struct call *call)
         return BLOCKED_NOT;
     }
     put_u64(fence, (uint64_t)value);
+    forget_held(conn, name, (uint64_t)value); /* what becomes of it is the answer */
     (void)queue_claim(conn, call,
                       &(struct cmd_item){.kind = CMD_UNLOCK,
                                          .key = name->p,
@@ -299,6 +366,7 @@ static bool has_claims(const struct clients *c, const struct gone *g)
 void lock_close(struct conn *conn)
 {
     struct clients *c = conn->clients;
+    forget_held(conn, NULL, 0);
     unsigned under_way = queue_in_loop(conn);
     bool late = conn->doubt || under_way > 0;
     struct gone g = {.holder = conn->holder,

@@ -619,8 +619,8 @@ static void take_exec(struct conn *c, const struct want *w)
 
 static bool is_message(const struct conn *c)
 {
-    static const char *const all[] = {"message", "pmessage", "change"};
-    if (!c->subscribed || (tree.part[0].type != '*' && tree.part[0].type != '>'))
+    static const char *const all[] = {"message", "pmessage", "change", "lock"};
+    if (tree.part[0].type != '>' && (!c->subscribed || tree.part[0].type != '*'))
         return false;
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         if (tree.n > 1 && part_is(&tree.part[1], all[i]))

@@ -173,6 +173,54 @@ static void test_given_back(void **state)
     close(other);
 }
 
+/* The next answer is a push: the lock is held for at most so many milliseconds more, and for more than half
+ * of them; 0: it is lost. */
+static void expect_push(int fd, int fence, int most_ms)
+{
+    struct reply r;
+    int got = 0, ms = 0;
+    assert_int_equal(hear(fd, &r), 0);
+    if (sscanf(r.text, "[lock x %d %d]", &got, &ms) != 2 || got != fence || ms > most_ms ||
+        ms < most_ms / 2)
+        fail_msg("%s", r.text);
+    free(r.text);
+}
+
+/* In RESP3 who holds a lock is told when that is so for longer, and when it is over; not when it gives the
+ * lock back itself. */
+static void test_pushes(void **state)
+{
+    struct fake *f = *state;
+    int a = dial(f), old = dial(f);
+    set_lease(f, clock_us() + 1000000);
+    ask(a, "HELLO 3");
+    expect_part(a, "raftd");
+    ask(a, "RAFT.LOCK x");
+    expect_lock(a, 1, 1000);
+    ask(old, "RAFT.LOCK y");
+    expect_lock(old, 2, 1000);
+    set_lease(f, clock_us() + 60000000);
+    expect_push(a, 1, 60000);
+    assert_false(heard(old, NULL));
+    ask(a, "RAFT.LOCK x"); /* once more: it holds it */
+    expect_lock(a, 1, 60000);
+    set_lease(f, clock_us() + 1000000);
+    ask(a, "RAFT.LOCK x");
+    expect_lock(a, 1, 1000);
+    expect_push(a, 1, 0);
+    set_lease(f, clock_us() + 1000000);
+    ask(a, "RAFT.LOCK x");
+    expect_lock(a, 1, 1000);
+    ask(a, "RAFT.UNLOCK x 1");
+    expect(a, "OK");
+    sleep_ms(1500);
+    assert_false(heard(a, NULL));
+    assert_false(heard(old, NULL));
+    ask(a, "RAFT.LOCK x");
+    close(a);
+    close(old);
+}
+
 /* By TCP, who was killed while it waited for one lock gives back the others. */
 static void test_killed(void **unused)
 {
@@ -208,6 +256,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_lease, world_setup, world_teardown),
         cmocka_unit_test_setup_teardown(test_publish, world_setup, world_teardown),
         cmocka_unit_test_setup_teardown(test_given_back, world_setup, world_teardown),
+        cmocka_unit_test_setup_teardown(test_pushes, world_setup, world_teardown),
         cmocka_unit_test(test_killed),
     };
     return world_run(tests, sizeof tests / sizeof tests[0]);
