@@ -382,6 +382,10 @@ static bool take_claim(struct pending *p, const struct request *req)
         conn->doubt = true;
     if (req->result == RESULT_OK)
         conn->holder = holder_of(req, conn->talker.id);
+    /* Its place was not given back, so it may still get the lock. */
+    if (p->lock != NULL && p->lock->gives_up && p->refused != RESULT_OK &&
+        p->refused != RESULT_REFUSED)
+        p->refused = RESULT_UNKNOWN;
     if (p->lock == NULL || p->lock->gives_up || req->result != RESULT_OK)
         return false;
     p->state = PENDING_LOCK;
@@ -692,6 +696,7 @@ void queue_serve(struct conn *conn)
     struct pending *p = first(conn);
     bool read = is_read(p);
     conn->clients->work--;
+    conn->blocked = BLOCKED_NOT; /* what is behind may have waited for this one */
     if (!read)
         conn->blocked = answer_request(p);
     else if (p->refused == RESULT_OK)

@@ -328,9 +328,25 @@ static void test_users(void **state)
     close(pair[1]);
 }
 
+/* A read whose time is over is answered once, though what is behind it waited for that. */
+static void test_late_read(void **state)
+{
+    struct fake *f = *state;
+    int fd = dial(f);
+    world_set(f, &f->no_leader, true);
+    send_text(fd, "RAFT.TIMEOUT 50\nGET a\nPING\nGET a\nECHO x\n");
+    expect(fd, "OK");
+    expect_part(fd, "-NOLEADER ");
+    expect(fd, "PONG");
+    expect_part(fd, "-NOLEADER ");
+    expect(fd, "x");
+    (void)close(fd);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_late_read, world_setup, world_teardown),
         cmocka_unit_test_setup_teardown(test_many_connections, world_setup, world_teardown),
         cmocka_unit_test_setup_teardown(test_half_close, world_setup, world_teardown),
         cmocka_unit_test_setup_teardown(test_told, world_setup, world_teardown),

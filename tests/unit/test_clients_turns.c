@@ -509,6 +509,32 @@ static void test_late(void **state)
     kv_free(claims);
 }
 
+/* A place in the queue for a lock that could not be given back may still come to be the first. */
+static void test_not_given_back(void **state)
+{
+    struct one *o = *state;
+    struct shared *s = &o->f.shared;
+    o->f.machine = machine_new(s->kv);
+    s->claims = machine_claims(o->f.machine);
+    int fd = come(o);
+    ask(fd, "RAFT.LOCK x WAIT 50");
+    iterate(o, 2);
+    struct cds_wfcq_node *node = rcu_queue_pop(&s->requests_head, &s->requests_tail);
+    world_answer(&o->f, rcu_container(node, struct request, link));
+    s->readers[0].wake(s->readers[0].wake_ctx);
+    iterate(o, 2);
+    pass_ms(200);
+    iterate(o, 3);
+    answer_first(o, RESULT_NO_LEADER);
+    iterate(o, 2);
+    expect_part(fd, "-UNKNOWN ");
+    close(fd);
+    iterate(o, 2);
+    answer_first(o, RESULT_OK); /* to what frees it */
+    machine_free(o->f.machine);
+    s->claims = NULL;
+}
+
 /* A transaction that waits for EXEC, and what WATCH remembers, are of a share. */
 static void test_waiting_for_exec(void **state)
 {
@@ -597,6 +623,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_unfinished, setup, teardown),
         cmocka_unit_test_setup_teardown(test_gone, setup, teardown),
         cmocka_unit_test_setup_teardown(test_late, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_not_given_back, setup, teardown),
         cmocka_unit_test_setup_teardown(test_waiting_for_exec, setup, teardown),
         cmocka_unit_test_setup_teardown(test_work, setup, teardown),
         cmocka_unit_test_setup_teardown(test_line_without_memory, setup, teardown),
