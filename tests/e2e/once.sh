@@ -79,8 +79,8 @@ s.bind(sys.argv[1])
 s.listen()
 token = b'0' * 32 + b'-1'
 c = s.accept()[0]
-for answer in (b'$%d\r\n%s\r\n' % (len(token), token), b'*3\r\n:7\r\n:1\r\n$-1\r\n',
-               b'*5\r\n$2\r\n42\r\n:1\r\n:%s\r\n:-1\r\n$5\r\nwhole\r\n' % sys.argv[2].encode()):
+for answer in (b'$%d\r\n%s\r\n' % (len(token), token), b'+OK\r\n*3\r\n:7\r\n:1\r\n$-1\r\n',
+               b'+OK\r\n*5\r\n$2\r\n42\r\n:1\r\n:%s\r\n:-1\r\n$5\r\nwhole\r\n' % sys.argv[2].encode()):
     while not c.recv(4096):
         c = s.accept()[0]
     c.sendall(answer)
