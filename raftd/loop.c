@@ -42,6 +42,10 @@ enum {
     ALARM_EARLY_US = 10000, /* a fifth of the shortest time between two heartbeats */
 };
 
+/* What to do when the system refuses what a start needs. */
+#define SHORT                                                                                      \
+    ". What else is there on this box, and what do MemoryMax= and TasksMax= of the unit allow?"
+
 _Static_assert((int)UDP_RECEIVE_BYTES > (int)WIRE_DATAGRAM_MAX,
                "what was cut on receipt is refused as too long");
 
@@ -446,7 +450,7 @@ int loop_serve(struct loop *l)
     else if (rc == 0 && (l->clients = clients_new(l->ev, l->shared, 0, l->listener.fd)) == NULL)
         rc = -ENOMEM;
     if (rc < 0)
-        say_error("cannot start serving clients: %s", strerror(-rc));
+        say_error("cannot start serving clients: %s" SHORT, strerror(-rc));
     return rc == 0 ? RAFTD_EXIT_OK : RAFTD_EXIT_INTERNAL;
 }
 
@@ -496,7 +500,7 @@ int loop_open(struct loop **out, const struct conf *conf)
     char err[CONF_ERR_SIZE];
     struct loop *l = *out = calloc(1, sizeof *l);
     if (l == NULL) {
-        say_error("out of memory");
+        say_error("out of memory" SHORT);
         return RAFTD_EXIT_INTERNAL;
     }
     l->conf = conf;
@@ -527,7 +531,7 @@ int loop_open(struct loop **out, const struct conf *conf)
     l->alarm_fd = timerfd_create(CLOCK_BOOTTIME, TFD_NONBLOCK | TFD_CLOEXEC);
     if (l->machine != NULL && l->alarm_fd >= 0)
         return RAFTD_EXIT_OK;
-    say_error("out of memory or of descriptors");
+    say_error("out of memory or of descriptors" SHORT);
 fail:
     loop_close(l);
     *out = NULL;
@@ -569,7 +573,7 @@ int loop_run(struct loop *l, struct wal *w, const struct wal_report *report,
     l->node = make_node(l, report, newest, &keys, joins);
     sodium_memzero(&keys, sizeof keys);
     if (l->node == NULL) {
-        say_error("out of memory");
+        say_error("out of memory" SHORT);
         return rc;
     }
     const struct diskio_config disk = {
@@ -587,7 +591,7 @@ int loop_run(struct loop *l, struct wal *w, const struct wal_report *report,
     };
     l->disk = diskio_start(&disk);
     if (l->disk == NULL) {
-        say_error("cannot start the log thread");
+        say_error("cannot start the log thread" SHORT);
         goto err_node;
     }
     publish(&l->publisher, &(struct publish_from){l->node, l->disk, &l->post, l->shared, 0, 0},
@@ -595,7 +599,7 @@ int loop_run(struct loop *l, struct wal *w, const struct wal_report *report,
     stopping_init(&l->stopping, l->node, l->shared, &l->listener,
                   (uint64_t)conf->election_timeout_ms * 1000);
     if (!post_start(&l->post, conf)) {
-        say_error("cannot start the thread that resolves names");
+        say_error("cannot start the thread that resolves names" SHORT);
         goto err_disk;
     }
     init_watchers(l);

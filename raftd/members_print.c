@@ -40,6 +40,6 @@ void members_compare(const struct members_at *m, const struct conf *conf)
     for (unsigned i = 0; m->index != 0 && i < m->members.n; i++)
         if (conf_find(conf, m->members.m[i].id) == NULL)
             say_warn("node %u is a member, though the configuration file does not name it: the "
-                     "members count",
+                     "members count; a line for it would only tell people so",
                      m->members.m[i].id);
 }

@@ -407,7 +407,7 @@ static void say_leader(struct news *said, const struct status *s, uint64_t now_u
     if (none && !said->waits && !said->out.told &&
         lasting_is(&said->no_leader, NEWS_LASTS_US, now_us))
         say_warn("no leader for %" PRIu64 " s: writes and linearizable reads wait. %u of %u nodes "
-                 "are here, %u are needed",
+                 "are here, %u are needed. raftctl links says who hears whom",
                  (now_us - said->no_leader.since_us) / 1000000, heard, voters, voters / 2 + 1);
     if (!none && lasting_over(&said->no_leader, now_us) > 0)
         say_info("node %u leads: there is a leader again", s->leader);

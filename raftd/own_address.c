@@ -68,7 +68,8 @@ static void say_missing(const struct own_address *a, int rc)
 {
     const char *text = a->self->addr_text, *has = a->had ? "has lost" : "does not have";
     if (rc < 0 && rc != -ENODEV)
-        say_warn("cannot listen on UDP %s: %s; trying again", text, strerror(-rc));
+        say_warn("cannot listen on UDP %s: %s; trying again. Who has it says ss -ulpn", text,
+                 strerror(-rc));
     else if (a->any)
         say_warn("this machine %s the address of this node, %s: listening at all that it has; the "
                  "others learn from this node where it is",

@@ -19,7 +19,8 @@ int post_open(struct post *p, const struct conf *conf)
     if (p->udp != NULL)
         rc = own_address_bind(&p->own, self, p->places.family, roams, p->udp);
     if (rc < 0)
-        say_error("cannot listen on UDP %s: %s", self->addr_text, strerror(-rc));
+        say_error("cannot listen on UDP %s: %s. If something else has it, ss -ulpn says what",
+                  self->addr_text, strerror(-rc));
     else
         (void)own_address_look(&p->own, p->udp, clock_us());
     return rc;

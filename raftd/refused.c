@@ -99,7 +99,9 @@ void refused_for_now(int rc, const char *error, const char *what_waits)
         say_warn("the system has no file descriptor left: %s; %s. Raise fs.file-max", error,
                  what_waits);
         break;
-    case -ENOMEM: say_warn("the system has no memory left: %s; %s", error, what_waits); break;
-    default: say_warn("the disk is full: %s; %s", error, what_waits); break;
+    case -ENOMEM:
+        say_warn("the system has no memory left: %s; %s. See what takes it", error, what_waits);
+        break;
+    default: say_warn("the disk is full: %s; %s. Make room", error, what_waits); break;
     }
 }

@@ -72,7 +72,7 @@ bool starting_waits(struct starting *s, const char *why)
 {
     const struct timespec pause = {.tv_nsec = STARTING_LOOK_MS * 1000000};
     if (lasting_is(&s->no_room, 0, clock_us()))
-        say_warn("%s; the start waits for room", why);
+        say_warn("%s; the start waits for room: make some", why);
     for (unsigned i = 0; i < STARTING_AGAIN_MS / STARTING_LOOK_MS; i++) {
         if (s->stopped())
             return false;

@@ -21,7 +21,9 @@ static void on_alarm(int signo)
 static void tell(unsigned seconds)
 {
     char state[160];
-    say_warn("waiting for the kernel's random numbers: no entropy since boot, for %u s so far",
+    say_warn("waiting for the kernel's random numbers: no entropy since boot, for %u s so far. "
+             "It ends by itself; a source such as rng-tools, or a seed kept over the boot, makes "
+             "it short",
              seconds);
     /* Twice the interval: the next message is certain to come before. */
     (void)snprintf(state, sizeof state,
