@@ -25,6 +25,7 @@ enum { LATE_MS = 400, PATIENCE_MS = 20000 };
 static char dir[32], path[64];
 static atomic_int warned, good; /* messages */
 static atomic_bool hangs;       /* the next rename() waits for `go_on` */
+static atomic_bool in_place;    /* what was written was the file itself, and not one beside it */
 static sem_t in_rename, go_on;
 
 void say_warn(const char *fmt, ...)
@@ -44,6 +45,7 @@ int __wrap_rename(const char *from, const char *to);
 
 int __wrap_rename(const char *from, const char *to)
 {
+    in_place |= strcmp(from, to) == 0;
     if (atomic_exchange(&hangs, false)) {
         sem_post(&in_rename);
         while (sem_wait(&go_on) != 0)
@@ -194,17 +196,19 @@ static void test_news(void **state)
     (void)state;
     struct shared *s = share();
     struct status_file *f = status_file_start(s, path, 0660, 3600 * 1000);
+    wait_told("term=", 1);
     for (uint64_t term = 1; term < 300; term++) {
         publish(s, term);
         status_file_changed(f, false);
         status_file_changed(f, true);
         if (term % 50 == 0)
             wait_told("term=", (long)term);
-        else
-            (void)told("term="); /* whole, whichever it is */
+        for (unsigned i = 0; i < 10; i++)
+            assert_true(told("term=") >= 1); /* it is there all the time, and whole */
     }
     wait_told("term=", 299);
     status_file_stop(f);
+    assert_false(in_place);
     shared_free(s);
 }
 
