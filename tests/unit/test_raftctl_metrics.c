@@ -203,6 +203,7 @@ static unsigned families(const char *info)
 {
     unsigned n = 0;
     char *text = metrics(info);
+    check(text);
     for (const char *at = text; (at = strstr(at, "# TYPE ")) != NULL; at++)
         n++;
     free(text);
