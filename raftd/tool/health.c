@@ -9,14 +9,15 @@
 #include "raftd/base/say.h"
 #include "raftd/tool/raftctl.h"
 
-/* The daemon renews its status at least once a second, and when it was asked for one at its next heartbeat,
- * of which there are three in an election timeout. */
-enum { LATE_MS = 200 };
+/* The daemon renews its status about once a second while nobody asks, and after a question at its next
+ * heartbeat, of which there are three in an election timeout. */
+enum { LATE_MS = 200, HEARTBEATS = 3, HEARTBEAT_LATE_MS = 150 };
 
-/* The main loop hangs: what this node last knew of itself may be so no more, and another may lead. */
+/* The main loop hangs: what this node last knew of itself may be so no more, and another may lead. Without a
+ * leader there are no heartbeats, and nothing that could be worse by now. */
 static bool is_old(const struct status *s)
 {
-    return s->recovering[0] == '\0' &&
+    return s->leader != 0 &&
            clock_us() >= s->now_us + ((uint64_t)s->election_timeout_ms + LATE_MS) * 1000;
 }
 
@@ -26,7 +27,9 @@ int tool_fresh_status(const struct tool *t, struct status *s)
     if (code != RAFTCTL_EXIT_OK || !is_old(s))
         return code;
     /* Nobody had asked for a while. */
-    (void)nanosleep(&(struct timespec){.tv_nsec = LATE_MS * 1000000L}, NULL); /* just a pause */
+    uint32_t ms = s->election_timeout_ms / HEARTBEATS + HEARTBEAT_LATE_MS;
+    (void)nanosleep(&(struct timespec){.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000L},
+                    NULL); /* just a pause */
     code = tool_status(t, s);
     if (code != RAFTCTL_EXIT_OK || !is_old(s))
         return code;

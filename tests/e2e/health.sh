@@ -55,11 +55,11 @@ says 'usage: raftctl wait'
 victim=$(other_than "$LEADER")
 witness=$(other_than "$LEADER" "$victim")
 crash "$victim"
-silent() { ctl "$1" status --all | grep -q "^! *$2 *silent"; }
+silent() { ctl "$1" status --all | grep -q "^! node $2 has not been heard for .*: is it down"; }
 wait_for 20 "node $victim as silent" silent "$witness" "$victim"
 expect 0 ctl "$witness" status --all
 fits
-grep -q "^! node $victim has not been heard for .*: is it down" <<<"$OUT" || fail "no word of node $victim: $OUT"
+grep -q "^! *$victim  *silent " <<<"$OUT" || fail "no silent member in the table: $OUT"
 grep -q '^! 2 of 3 voters are heard: if one more is lost' <<<"$OUT" || fail "no word of the margin: $OUT"
 expect 0 ctl "$witness" members
 fits
