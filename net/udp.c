@@ -18,6 +18,22 @@ struct control {
 #define IPV6_FREEBIND 78 /* <linux/in6.h>; the C library's headers may be older */
 #endif
 
+/* What the kernel tells of an error (struct sock_extended_err of <linux/errqueue.h>, which not every C
+ * library can include), and the address of the host that reported it. */
+struct icmp_error {
+    uint32_t code_of_errno;
+    uint8_t origin, type, code, pad;
+    uint32_t info, data;
+    union {
+        struct sockaddr_in in;
+        struct sockaddr_in6 in6;
+    } from;
+};
+
+struct error_control {
+    _Alignas(struct cmsghdr) uint8_t bytes[CMSG_SPACE(sizeof(struct icmp_error))];
+};
+
 struct udp {
     int fd;
     int family;
@@ -35,6 +51,10 @@ struct udp {
     unsigned n_refused;
     size_t refused_len[UDP_REFUSED];
     struct sockaddr_storage refused_to[UDP_REFUSED];
+
+    bool reported; /* the kernel may have errors for us */
+    unsigned n_closed;
+    struct sockaddr_storage closed_to[UDP_CLOSED];
 
     unsigned queued;
     struct mmsghdr tx_hdr[UDP_QUEUE];
@@ -65,9 +85,11 @@ static bool set_options(struct udp *u, int fd)
     /* The address may come later, go and come back; IP_FREEBIND keeps the port meanwhile. */
     if (u->family == AF_INET) {
         (void)set_int(fd, IPPROTO_IP, IP_FREEBIND, 1);
+        (void)set_int(fd, IPPROTO_IP, IP_RECVERR, 1);
         return set_int(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_PROBE);
     }
     (void)set_int(fd, IPPROTO_IPV6, IPV6_FREEBIND, 1);
+    (void)set_int(fd, IPPROTO_IPV6, IPV6_RECVERR, 1);
     return set_int(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1) &&
            set_int(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_PROBE);
 }
@@ -164,6 +186,40 @@ const struct udp_counters *udp_counters(const struct udp *u)
     return &u->count;
 }
 
+/* The destination's own host says that the port is closed (RFC 792; RFC 4443, 3.1). A router or a firewall
+ * that says so knows less. */
+static bool is_closed(const struct icmp_error *e, const struct sockaddr_storage *to)
+{
+    enum { ORIGIN_ICMP = 2, UNREACHABLE = 3, PORT = 3 };
+    enum { ORIGIN_ICMP6 = 3, UNREACHABLE6 = 1, PORT6 = 4 };
+    const struct sockaddr_in *in = (const struct sockaddr_in *)to;
+    const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)to;
+    if (e->origin == ORIGIN_ICMP && to->ss_family == AF_INET)
+        return e->type == UNREACHABLE && e->code == PORT &&
+               e->from.in.sin_addr.s_addr == in->sin_addr.s_addr;
+    return e->origin == ORIGIN_ICMP6 && to->ss_family == AF_INET6 && e->type == UNREACHABLE6 &&
+           e->code == PORT6 &&
+           memcmp(&e->from.in6.sin6_addr, &in6->sin6_addr, sizeof in6->sin6_addr) == 0;
+}
+
+/* Without a free place the destination is not remembered: the next datagram to it will be answered, too. */
+static void note_closed(struct udp *u, const struct sockaddr_storage *to, size_t to_len)
+{
+    unsigned k = 0;
+    while (k < u->n_closed && memcmp(&u->closed_to[k], to, to_len) != 0)
+        k++;
+    if (k == u->n_closed && k < UDP_CLOSED)
+        u->closed_to[u->n_closed++] = *to;
+}
+
+bool udp_closed(struct udp *u, struct sockaddr_storage *to)
+{
+    if (u->n_closed == 0)
+        return false;
+    *to = u->closed_to[--u->n_closed];
+    return true;
+}
+
 /* Takes the kernel's count of drops, which comes with a datagram unless it is zero. The pragma is for musl,
  * whose CMSG_NXTHDR has an implicit conversion in it. */
 #pragma GCC diagnostic push
@@ -183,6 +239,34 @@ static void count_drops(struct udp *u, struct msghdr *h)
         }
     }
 }
+
+/* Reads reported errors. As long as there are some, the descriptor is ready to read. */
+static void take_errors(struct udp *u)
+{
+    u->reported = false;
+    for (unsigned i = 0; i < UDP_CLOSED; i++) {
+        struct sockaddr_storage to = {0};
+        struct error_control control;
+        struct msghdr h = {.msg_name = &to,
+                           .msg_namelen = sizeof to,
+                           .msg_control = &control,
+                           .msg_controllen = sizeof control};
+        if (recvmsg(u->fd, &h, MSG_ERRQUEUE | MSG_DONTWAIT) < 0)
+            return;
+        for (struct cmsghdr *c = CMSG_FIRSTHDR(&h); c != NULL; c = CMSG_NXTHDR(&h, c)) {
+            struct icmp_error e = {0};
+            bool ours = (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_RECVERR) ||
+                        (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_RECVERR);
+            size_t len = c->cmsg_len - CMSG_LEN(0);
+            if (!ours)
+                continue;
+            memcpy(&e, CMSG_DATA(c), len < sizeof e ? len : sizeof e);
+            if (is_closed(&e, &to))
+                note_closed(u, &to, h.msg_namelen);
+        }
+    }
+    u->reported = true; /* there may be more */
+}
 #pragma GCC diagnostic pop
 
 size_t udp_receive(struct udp *u, udp_receiver *receive, void *ctx)
@@ -196,8 +280,11 @@ size_t udp_receive(struct udp *u, udp_receiver *receive, void *ctx)
         }
         int n = recvmmsg(u->fd, u->rx_hdr, UDP_BATCH, MSG_DONTWAIT, NULL);
         if (n < 0) {
-            if (errno == EAGAIN || errno == EWOULDBLOCK)
+            if (errno == EAGAIN || errno == EWOULDBLOCK) {
+                u->reported |= done == 0; /* what were we woken for? */
                 break;
+            }
+            u->reported = true;
             errors++; /* a signal, or ICMP's answer to a datagram that went to a closed port */
             u->count.receive_errors++;
             continue;
@@ -213,6 +300,8 @@ size_t udp_receive(struct udp *u, udp_receiver *receive, void *ctx)
         if (n < UDP_BATCH)
             break;
     }
+    if (u->reported)
+        take_errors(u);
     return done;
 }
 
@@ -251,9 +340,16 @@ size_t udp_refused(struct udp *u, struct sockaddr_storage *to)
     return u->refused_len[u->n_refused];
 }
 
+/* The kernel refused a datagram, and does not say that this was for its length. */
+static void count_lost(struct udp *u, int why)
+{
+    u->count.lost++;
+    u->count.lost_errno = why;
+}
+
 void udp_flush(struct udp *u)
 {
-    unsigned i = 0;
+    unsigned i = 0, tries = 0;
     if (!u->bound) {
         u->count.lost += u->queued;
         u->count.lost_errno = EADDRNOTAVAIL;
@@ -262,18 +358,22 @@ void udp_flush(struct udp *u)
     while (i < u->queued) {
         int n = sendmmsg(u->fd, u->tx_hdr + i, u->queued - i, MSG_DONTWAIT | MSG_NOSIGNAL);
         if (n <= 0) {
-            /* The error is of the first datagram alone. Others may go another way, so only this one is
-             * skipped; a flush thus makes at most UDP_QUEUE calls. */
-            if (n < 0 && errno == EMSGSIZE) {
-                u->count.too_big++;
+            /* The error is of the first datagram alone, or of one that was sent before. Others may go
+             * another way, so only this one is skipped, and not at once. */
+            bool too_big = n < 0 && errno == EMSGSIZE;
+            u->reported = true;
+            if (!too_big && ++tries < UDP_SEND_TRIES)
+                continue;
+            if (too_big)
                 note_refused(u, i);
-            } else {
-                u->count.lost++;
-                u->count.lost_errno = n < 0 ? errno : 0;
-            }
+            else
+                count_lost(u, n < 0 ? errno : 0);
+            u->count.too_big += too_big;
+            tries = 0;
             i++;
             continue;
         }
+        tries = 0;
         u->count.sent += (uint64_t)n;
         i += (unsigned)n;
     }

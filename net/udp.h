@@ -3,22 +3,28 @@
  * UDP loses datagrams anyway, so every error of sending counts as a loss of that one datagram and
  * nothing is tried again: no error is fatal and none makes a busy loop (a link that is down gives
  * ENETUNREACH for each datagram, for hours). The caller polls udp_fd() for reading only.
+ *
+ * When a process has ended, its host answers datagrams to it with ICMP's "port unreachable", which the
+ * kernel reports (IP_RECVERR). Anybody who can send us a datagram can forge that: it is a hint.
  */
 #ifndef UDP_H
 #define UDP_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/socket.h>
 
 enum {
-    UDP_BATCH = 16,             /* datagrams per recvmmsg() */
-    UDP_RECEIVE_BYTES = 2048,   /* each; longer ones are cut, and still longer than any of ours */
-    UDP_RECEIVE_MAX = 64,       /* per udp_receive(): then timers and disk have their turn */
-    UDP_RECEIVE_ERRORS = 8,     /* per udp_receive(): then the next poll is soon enough */
-    UDP_QUEUE = 64,             /* datagrams kept until udp_flush() */
-    UDP_SEND_BYTES = 1500,      /* each: more is fragmented on most paths */
-    UDP_REFUSED = 16,           /* destinations of refused datagrams that are remembered */
+    UDP_BATCH = 16,           /* datagrams per recvmmsg() */
+    UDP_RECEIVE_BYTES = 2048, /* each; longer ones are cut, and still longer than any of ours */
+    UDP_RECEIVE_MAX = 64,     /* per udp_receive(): then timers and disk have their turn */
+    UDP_RECEIVE_ERRORS = 8,   /* per udp_receive(): then the next poll is soon enough */
+    UDP_QUEUE = 64,           /* datagrams kept until udp_flush() */
+    UDP_SEND_BYTES = 1500,    /* each: more is fragmented on most paths */
+    UDP_REFUSED = 16,         /* destinations of refused datagrams that are remembered ... */
+    UDP_CLOSED = 16,          /* ... and closed ones; errors that are read per udp_receive() */
+    UDP_SEND_TRIES = 2, /* of a datagram whose sending reports an error: maybe another one's */
     UDP_RCVBUF_BYTES = 1 << 20, /* the kernel charges about 2 kB for each datagram: some 500 */
     UDP_SNDBUF_BYTES = 1 << 20, /* for peers together: what finds no room is lost, control too */
     UDP_WINDOW_SHARE = 3,       /* of the receive buffer a third is promised to bulk: it holds that
@@ -79,6 +85,10 @@ void udp_flush(struct udp *u);
 /* The next datagram that the kernel refused as too long for the route: where to, and its length.
  * Returns 0 when there is no more. Of many to one destination the shortest stands for all. */
 size_t udp_refused(struct udp *u, struct sockaddr_storage *to);
+
+/* The next destination whose host has said since the last call that nobody listens there. False: there is
+ * none, or none more. */
+bool udp_closed(struct udp *u, struct sockaddr_storage *to);
 
 const struct udp_counters *udp_counters(const struct udp *u);
 

@@ -300,12 +300,17 @@ static void set_alarm(struct loop *l)
     (void)rc;
 }
 
-/* Tells the node what the kernel refused to send since the last iteration. The refusal may have come in the
- * middle of the node's work, which must not be called back. */
+/* Tells the node what the kernel has reported of datagrams since the last iteration. It may have done so in
+ * the middle of the node's work, which must not be called back. */
 static void tell_refused(struct loop *l)
 {
     struct sockaddr_storage to;
     size_t len;
+    while (udp_closed(l->post.udp, &to)) {
+        uint16_t peer = places_whose(&l->post.places, (const struct sockaddr *)&to);
+        if (peer != 0)
+            node_closed(l->node, loop_now(l), peer);
+    }
     while ((len = udp_refused(l->post.udp, &to)) > 0) {
         uint16_t peer = places_whose(&l->post.places, (const struct sockaddr *)&to);
         if (peer != 0)

@@ -91,6 +91,8 @@ static const char *check_role(const struct raft *r)
           "it stands in a term that it leads, or without its own vote");
     CHECK(r->leader == 0 || r->votes_took == 0, "the votes of an old election outlast its leader");
     CHECK(!follower || r->leader == 0 || r->leader_heard != 0, "a leader that was never heard");
+    CHECK(!leader || r->gone_at == RAFT_NEVER, "a leader waits for another one's end");
+    CHECK(!r->ping_now || (follower && r->leader != 0), "a PING is due to nobody");
     CHECK(r->epoch == 0 || r->epoch == r->probe_seen, "a stream that is not of the newest probe");
     CHECK(!leader || (r->epoch == 0 && r->verified == 0), "a leader that follows a stream");
     CHECK((follower && r->leader != 0) ||

@@ -53,6 +53,14 @@ void raft_election_reset_timer(struct raft *r, raft_time now)
     r->election_deadline = now + t + next_random(r) % t;
 }
 
+/* Whatever the network said of the leader, it is no reason to doubt it now. */
+static void trust_leader(struct raft *r)
+{
+    r->ping_sent = 0;
+    r->ping_now = false;
+    r->gone_at = RAFT_NEVER;
+}
+
 /* Enters a term above the current one. All that is known of the old term's leader goes. */
 static void enter_term(struct raft *r, uint64_t term)
 {
@@ -63,6 +71,7 @@ static void enter_term(struct raft *r, uint64_t term)
     for (unsigned i = 0; i < r->n_peers; i++)
         r->peers[i].vote_granted = r->peers[i].vote_refused = false;
     r->leader_heard = 0;
+    trust_leader(r);
     r->verified = 0;
     r->epoch = 0;
     r->probe_seen = 0;
@@ -86,6 +95,7 @@ void raft_election_step_down(struct raft *r, raft_time now, uint64_t term, enum 
         r->why = r->heir != 0 && why == RAFT_WHY_HIGHER_TERM ? RAFT_WHY_HANDED : why;
     r->role = RAFT_FOLLOWER;
     r->leader = 0;
+    r->ping_now = false;
     r->no_room = false;
     if (r->heir != 0)
         r->transfer = RAFT_TRANSFER_LEFT;
@@ -114,7 +124,7 @@ bool raft_election_heard_leader(struct raft *r, raft_time now, uint16_t from)
     r->removed = 0;
     r->leader_heard = now;
     r->tries = 0;
-    r->ping_sent = 0;
+    trust_leader(r);
     raft_election_reset_timer(r, now);
     return true;
 }
@@ -138,7 +148,33 @@ raft_time raft_election_quorum_heard(const struct raft *r)
 static bool has_live_leader(const struct raft *r, raft_time now)
 {
     raft_time heard = r->role == RAFT_LEADER ? raft_election_quorum_heard(r) : r->leader_heard;
-    return heard != 0 && now < heard + r->cfg.election_timeout;
+    return heard != 0 && now < heard + r->cfg.election_timeout && now < r->gone_at;
+}
+
+/* How many voters are to stand before this node when all know that the leader has ended. */
+static unsigned place_among_heirs(const struct raft *r)
+{
+    unsigned place = 0;
+    for (unsigned i = 0; i < r->members.n && r->members.m[i].id != r->cfg.id; i++)
+        place += r->members.m[i].standing == RAFT_VOTER && r->members.m[i].priority != 0 &&
+                 r->members.m[i].id != r->leader;
+    return place;
+}
+
+/* A process that has ended need not be waited for, but anybody can forge what the network says. So the leader
+ * is asked, and any word of it ends the matter. If none comes in time, this node helps candidates, and stands
+ * itself: PreVote has a majority decide, as always. All learn it at about the same time, and random timeouts
+ * as short as this would split the vote, so they stand in the order of their ids. */
+void raft_election_closed(struct raft *r, raft_time now, uint16_t peer)
+{
+    if (r->role != RAFT_FOLLOWER || r->leader == 0 || r->leader != peer ||
+        (r->closed_at != 0 && now < r->closed_at + r->cfg.heartbeat))
+        return;
+    raft_time step = r->cfg.election_timeout / RAFT_HEIR_STEPS;
+    r->closed_at = now;
+    r->gone_at = now + raft_last_tries(r, &r->peers[raft_peer_slot(r, peer)]);
+    r->ping_now = true;
+    r->election_deadline = raft_min(r->election_deadline, r->gone_at + place_among_heirs(r) * step);
 }
 
 /* The leader that this node hears, which may be this node, wants that candidate to lead in its place. */
@@ -181,6 +217,8 @@ bool raft_election_on_vote_req(struct raft *r, raft_time now, const struct raft_
     }
     if (has_live_leader(r, now) && !handed_by_ours(r, m)) {
         r->stats.votes_refused_by_lease++;
+        if (pre && m->term == r->term && r->role == RAFT_FOLLOWER && r->leader != 0)
+            r->ping_now |= r->ping_sent == 0; /* the sender may know more */
         /* A sender of a higher term takes nothing from this answer but its removal. */
         if (m->term != r->term && removed_index(r, m) == 0)
             return false;
@@ -233,6 +271,7 @@ static void campaign(struct raft *r, raft_time now, enum raft_role role)
     }
     r->role = role;
     r->leader = 0; /* else this node would go on refusing others in favour of that leader */
+    r->ping_now = false;
     r->no_room = false;
     r->campaign++;
     for (unsigned i = 0; i < r->n_peers; i++) {
@@ -364,7 +403,9 @@ void raft_election_on_tick(struct raft *r, raft_time now)
         raft_election_reset_timer(r, now);
         return;
     }
-    if (r->role == RAFT_FOLLOWER && r->leader_heard != 0)
+    if (r->role == RAFT_FOLLOWER && now >= r->gone_at)
+        r->why = RAFT_WHY_CLOSED;
+    else if (r->role == RAFT_FOLLOWER && r->leader_heard != 0)
         r->why = RAFT_WHY_SILENCE;
     else if (r->role == RAFT_FOLLOWER && r->why == RAFT_WHY_NONE)
         r->why = RAFT_WHY_START;
@@ -383,15 +424,18 @@ void raft_election_handed(struct raft *r, raft_time now)
     r->handed = true;
 }
 
-/* A silent leader is asked from half of T on: one lost heartbeat must cost neither an election, nor this
- * node's trust in the leader when another node stands (has_live_leader()). */
+/* A silent leader is asked soon after a heartbeat is missed: one that was lost must cost neither an election,
+ * nor this node's trust in the leader when another node stands (has_live_leader()). And if the leader's
+ * process has ended, the question brings word of that (raft_election_closed()). */
 static raft_time ping_due_at(const struct raft *r)
 {
     if (r->role != RAFT_FOLLOWER || r->leader == 0)
         return RAFT_NEVER;
+    if (r->ping_now)
+        return 0;
     if (r->ping_sent != 0)
         return r->ping_sent + raft_last_tries(r, &r->peers[raft_peer_slot(r, r->leader)]);
-    return r->leader_heard + r->cfg.election_timeout / 2;
+    return r->leader_heard + r->cfg.heartbeat + r->cfg.heartbeat / RAFT_HEARTBEAT_JITTER;
 }
 
 /* Not while its own term and vote are on their way to the disk: a request that can't leave yet
@@ -425,6 +469,7 @@ void raft_election_flush(struct raft *r, raft_time now)
     if (now >= ping_due_at(r)) {
         struct raft_msg m = {.type = RAFT_MSG_PING, .to = r->leader};
         r->ping_sent = now;
+        r->ping_now = false;
         raft_emit(r, &m);
     }
     for (unsigned i = 0; i < r->n_peers; i++) {

@@ -99,17 +99,15 @@
  * proposals are refused: the caller keeps them, and sends them to the next leader. As soon as the peer has
  * the whole log on its disk it is told to stand (RAFT_MSG_TIMEOUT_NOW), and voters help it though they hear
  * a leader. If the peer is not elected in time, this leader goes on. A node that is drained hands over, and
- * so does one whose disk is full or whose state may be wrong. So does one that is outranked, when all has
- * been calm for ten seconds: a voter of higher priority has caught up. What is not calm is in enum
- * raft_waits. After each such hand-over the next one of this process needs twice as much calm, up to 640
- * seconds, until there was none for 1280 seconds: a hand-over that does not last is rare.
+ * so does one whose disk is full or whose state may be wrong. So does one that a voter of higher priority
+ * outranks, when all has been calm (enum raft_waits) for ten seconds. After each such hand-over the next one
+ * of this process needs twice as much calm, up to 640 s, until there was none for 1280 s.
  *
  * Members (chapter 4). The configuration is an entry of the log, and the newest one in the log is in force,
  * committed or not: for commits, votes, rounds and the check of the majority. The caller decodes these
  * entries, and tells which configurations are in what it restores, appends or installs. A node knows two of
- * them, `members` and `members_before`, and needs no more: a leader adds one only when the one before is
- * committed, so whoever has the newest knows that the one before is committed. A truncation can take the
- * newest away, and then the one before is in force again.
+ * them, `members` and `members_before`: a leader adds one only when the one before is committed, so whoever
+ * has the newest knows that. If a truncation takes the newest away, the one before is in force again.
  *
  *  - RAFT_EV_PROPOSE with `members` changes them: one voter at a time (section 4.1), refused with a reason
  *    when it is not safe. An entry of this leader's term must be committed before: else two leaders could
@@ -171,6 +169,7 @@ enum raft_why {
     RAFT_WHY_NONE,         /* nothing happened since start */
     RAFT_WHY_START,        /* first election timeout after start: no leader was heard */
     RAFT_WHY_SILENCE,      /* the leader was silent for an election timeout and all pings */
+    RAFT_WHY_CLOSED,       /* it did not answer, and the network says that it has ended */
     RAFT_WHY_SPLIT,        /* the last election had no winner */
     RAFT_WHY_HIGHER_TERM,  /* a message carried a higher term */
     RAFT_WHY_OTHER_LEADER, /* another node leads this term */
@@ -393,13 +392,15 @@ enum raft_event_type {
     RAFT_EV_REFUSED,   /* batch `refused.seq`, the one in flight, was not written: no room */
     RAFT_EV_INSTALL, /* a snapshot is durable here, or what raft_install_begin() began has failed */
     RAFT_EV_TRANSFER, /* the leader is asked to hand over; a follower relays it once */
+    RAFT_EV_CLOSED,   /* the network says that nobody listens where peer `closed` is; it may lie */
 };
 
 struct raft_event {
     enum raft_event_type type;
     union {
         const struct raft_msg *msg;
-        struct { /* AppendEntries, receiver (figure 3.1) */
+        uint16_t closed; /* id */
+        struct {         /* AppendEntries, receiver (figure 3.1) */
             uint16_t from;
             uint64_t term;  /* of the sender, as in raft_msg */
             uint32_t epoch; /* of the stream it came on */
@@ -559,9 +560,9 @@ struct raft_stats {
     uint64_t campaigns; /* PreVote rounds started */
     uint64_t elections; /* candidacies (term raised) */
     uint64_t won;
-    uint64_t stale_msgs;      /* of an older term, stream, campaign, probe or round: dropped */
-    uint64_t impossible_msgs; /* contradict what a correct peer may say: dropped */
-    uint64_t votes_refused_by_lease; /* a leader was heard within T (section 4.2.3) */
+    uint64_t stale_msgs, impossible_msgs; /* dropped: of an older term, stream, campaign, probe or
+                                             round; contradict what a correct peer may say */
+    uint64_t votes_refused_by_lease;      /* a leader was heard within T (section 4.2.3) */
     /* A disk had lost entries that its node had acknowledged. A leader counts its peers' disks, a follower
      * its own, when its leader says so. */
     uint64_t lost_acked;
@@ -594,9 +595,8 @@ struct raft {
     raft_time disk_took[2]; /* by the last two batches, the newest first; 0 = none yet */
     uint64_t inflight_term;
     uint16_t inflight_vote;
-    bool inflight_truncate; /* these say what it held, in case it is refused */
-    bool inflight_entries;
-    bool inflight_reset;
+    /* What it held, in case it is refused. */
+    bool inflight_truncate, inflight_entries, inflight_reset;
     uint64_t inflight_base; /* durable_index when it was made */
     /* After a refusal entries, or anything at all, are not tried before these times; 0 = not refused. */
     raft_time entries_at;
@@ -613,6 +613,8 @@ struct raft {
     raft_time election_deadline;
     raft_time leader_heard; /* last sign of life of the current term's leader; 0 = none in it */
     raft_time ping_sent;    /* the last PING since leader_heard; 0 = none */
+    bool ping_now;          /* the next one does not wait */
+    raft_time closed_at, gone_at; /* see raft_election_closed(); 0, RAFT_NEVER = not so */
     uint64_t verified;      /* our log equals the leader's up to here (this term). <= last_index */
     uint64_t leader_commit; /* highest commit index heard; a fact of the cluster, never falls */
     uint32_t epoch;         /* of the leader's stream to us, 0 = none. Invariant: 0 or probe_seen */
@@ -700,9 +702,9 @@ struct raft {
     struct raft_stats stats;
 };
 
-/* Starts a node as follower with what its disk holds. `runs` is memory for `cap_runs` runs, owned
- * by the caller, used until the value is dropped; cap_runs must exceed s->n_runs by at least
- * RAFT_APPEND_RUNS_MAX. Asserts that cfg and s are well-formed (the caller validates input). */
+/* Starts a node as follower with what its disk holds. `runs` is memory for `cap_runs` runs, the caller's,
+ * used until the value is dropped: s->n_runs and RAFT_APPEND_RUNS_MAX more at least. Asserts that cfg and s
+ * are well-formed (the caller validates input). */
 void raft_init(struct raft *r, const struct raft_config *cfg, const struct raft_restored *s,
                struct raft_run *runs, size_t cap_runs, raft_time now);
 
@@ -711,9 +713,8 @@ void raft_init(struct raft *r, const struct raft_config *cfg, const struct raft_
 void raft_step(struct raft *r, raft_time now, const struct raft_event *ev, struct raft_edit *edit);
 
 /* Tells how long peers[peer] may take to answer before a message is sent to it again (probe timeout,
- * PTO: smoothed round trip and four times its variation, RFC 9002, 6.2.1). In use from the next
- * message on. Votes, probes, pings, rounds of reads and relayed reads go by it, and the LEADs of a
- * leader that is about to lose its majority. */
+ * PTO: smoothed round trip and four times its variation, RFC 9002, 6.2.1), from the next one on: votes,
+ * probes, pings, reads, and the LEADs of a leader that is about to lose its majority. */
 void raft_pto(struct raft *r, unsigned peer, raft_time pto);
 
 /* Fills `rd` with all there is to do. Calling it twice without raft_advance() gives the same. After
@@ -740,7 +741,7 @@ void raft_ack_soon(struct raft *r);
  * leader to probe again, with the next raft_ready(). */
 void raft_refuse_stream(struct raft *r);
 
-/* The entries up to this one leave the log: they are applied, durable, and in a durable snapshot. */
+/* The entries up to this one leave the log: they are applied, and in a durable snapshot. */
 void raft_compact(struct raft *r, uint64_t index);
 
 /* All of a snapshot is here and the caller wants to install it; RAFT_EV_INSTALL follows. False: not now,

@@ -70,6 +70,9 @@ enum {
      * often than this in an election timeout. Half of the timeout is left for it: enough to keep 996 of
      * 1000 leaders at 30 % loss. An election ends it, so a dead peer costs no storm. */
     RAFT_LAST_TRIES = 16,
+    RAFT_HEARTBEAT_JITTER =
+        5, /* a heartbeat that is late by more than a fifth of its interval is missed */
+    RAFT_HEIR_STEPS = 5, /* in an election timeout: an election takes less, where no disk is slow */
 };
 
 enum {
@@ -184,6 +187,7 @@ void raft_election_seen(struct raft *r, raft_time now, struct raft_peer *p);
 void raft_election_durable(struct raft *r, raft_time now);
 
 void raft_election_on_tick(struct raft *r, raft_time now);
+void raft_election_closed(struct raft *r, raft_time now, uint16_t peer);
 
 /* Its leader hands over: it stands at once, without asking first who would vote for it. */
 void raft_election_handed(struct raft *r, raft_time now);

@@ -32,7 +32,7 @@ void raft_init(struct raft *r, const struct raft_config *cfg, const struct raft_
     assert(s->base_index <= s->commit && s->commit <= s->last_index);
     r->commit_index = r->leader_commit = s->commit;
     r->next_seq = 1;
-    r->ack_by = r->yield_at = RAFT_NEVER;
+    r->ack_by = r->yield_at = r->gone_at = RAFT_NEVER;
     r->campaign = (uint64_t)cfg->boot << 32; /* answers to an earlier process don't count */
     r->members = s->members;
     if (s->members.index > s->commit) {
@@ -228,6 +228,7 @@ void raft_step(struct raft *r, raft_time now, const struct raft_event *ev, struc
     case RAFT_EV_REFUSED: on_refused(r, now, ev->refused.seq); break;
     case RAFT_EV_INSTALL: raft_follow_on_install(r, ev, edit); break;
     case RAFT_EV_TRANSFER: raft_transfer_on_ask(r, now, ev); break;
+    case RAFT_EV_CLOSED: raft_election_closed(r, now, ev->closed); break;
     }
     if (edit->members)
         raft_peers_sync(r);
@@ -408,6 +409,7 @@ const char *raft_why_name(enum raft_why why)
     case RAFT_WHY_NONE: return "none yet";
     case RAFT_WHY_START: return "no leader heard since start";
     case RAFT_WHY_SILENCE: return "the leader was silent";
+    case RAFT_WHY_CLOSED: return "the leader has ended";
     case RAFT_WHY_SPLIT: return "the last election had no winner";
     case RAFT_WHY_HIGHER_TERM: return "a higher term was seen";
     case RAFT_WHY_OTHER_LEADER: return "another node leads";

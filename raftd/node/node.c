@@ -519,6 +519,11 @@ void node_refused(struct node *n, uint64_t now, uint16_t to, size_t len)
         mtu_refused(&p->path.mtu, now, (uint32_t)len);
 }
 
+void node_closed(struct node *n, uint64_t now, uint16_t id)
+{
+    replica_step(&n->replica, now, &(struct raft_event){.type = RAFT_EV_CLOSED, .closed = id});
+}
+
 void node_rxq_dropped(struct node *n)
 {
     for (unsigned i = 0; i < n->peers.n; i++)

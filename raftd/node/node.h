@@ -137,6 +137,9 @@ uint64_t node_deadline(const struct node *n, uint64_t now);
 /* The kernel refused to send a datagram of `len` bytes to this node: the route is narrower. */
 void node_refused(struct node *n, uint64_t now, uint16_t to, size_t len);
 
+/* The network says that nobody listens where this node is. It may lie: see RAFT_EV_CLOSED. */
+void node_closed(struct node *n, uint64_t now, uint16_t id);
+
 /* So many datagrams were lost in our own receive queue: no sign of a bad link. */
 void node_rxq_dropped(struct node *n);
 

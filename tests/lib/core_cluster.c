@@ -737,6 +737,13 @@ void cl_transfer(struct cl *c, unsigned i, uint16_t heir, bool drain)
         step(c, i, &ev, NULL, drain ? "drain" : "transfer", "");
 }
 
+void cl_closed(struct cl *c, unsigned i, uint16_t peer)
+{
+    if (c->nodes[i].up)
+        step(c, i, &(struct raft_event){.type = RAFT_EV_CLOSED, .closed = peer}, NULL, "closed",
+             "");
+}
+
 bool cl_propose(struct cl *c, unsigned i, unsigned count)
 {
     struct cl_node *node = &c->nodes[i];

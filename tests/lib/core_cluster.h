@@ -199,6 +199,7 @@ bool cl_propose(struct cl *c, unsigned i, unsigned count);
 
 /* Node i is asked to hand over to that node (0: the best), or to lead no more. */
 void cl_transfer(struct cl *c, unsigned i, uint16_t heir, bool drain);
+void cl_closed(struct cl *c, unsigned i, uint16_t peer);
 
 /* Asks node i, which is up, for other members. */
 enum raft_refusal cl_change(struct cl *c, unsigned i, const struct raft_members *m, bool force);

@@ -321,6 +321,8 @@ static void do_node(struct script *s)
             cl_install_end(c, i, s->n_words == 2);
         } else if (strcmp(verb, "finish") == 0) {
             cl_disk_done(c, i);
+        } else if (strcmp(verb, "closed") == 0) {
+            cl_closed(c, i, (uint16_t)number(s, 2, 0));
         } else if (strcmp(verb, "transfer") == 0 || strcmp(verb, "drain") == 0) {
             cl_transfer(c, i, (uint16_t)number(s, 2, 0), strcmp(verb, "drain") == 0);
         } else if (strcmp(verb, "propose") == 0) {
@@ -341,15 +343,15 @@ static void command(struct script *s)
         const char *verb;
         void (*run)(struct script *);
     } verbs[] = {
-        {"disk", do_disk},     {"start", do_node},   {"crash", do_node},    {"arm", do_node},
-        {"propose", do_node},  {"read", do_node},    {"stall", do_node},    {"resume", do_node},
-        {"finish", do_node},   {"cut", do_link},     {"join", do_link},     {"hold", do_link},
-        {"release", do_link},  {"discard", do_link}, {"replay", do_replay}, {"show", do_show},
-        {"state", do_state},   {"logs", do_logs},    {"peers", do_peers},   {"stats", do_stats},
-        {"compact", do_node},  {"fetched", do_node}, {"install", do_node},  {"pto", do_node},
-        {"lose", do_lose},     {"damage", do_lose},  {"full", do_node},     {"room", do_node},
-        {"transfer", do_node}, {"drain", do_node},   {"wipe", do_node},     {"members", do_members},
-        {"who", do_who},       {"differs", do_node},
+        {"disk", do_disk},       {"start", do_node},   {"crash", do_node},    {"arm", do_node},
+        {"propose", do_node},    {"read", do_node},    {"stall", do_node},    {"resume", do_node},
+        {"finish", do_node},     {"cut", do_link},     {"join", do_link},     {"hold", do_link},
+        {"release", do_link},    {"discard", do_link}, {"replay", do_replay}, {"show", do_show},
+        {"state", do_state},     {"logs", do_logs},    {"peers", do_peers},   {"stats", do_stats},
+        {"compact", do_node},    {"fetched", do_node}, {"install", do_node},  {"pto", do_node},
+        {"lose", do_lose},       {"damage", do_lose},  {"full", do_node},     {"room", do_node},
+        {"transfer", do_node},   {"drain", do_node},   {"closed", do_node},   {"wipe", do_node},
+        {"members", do_members}, {"who", do_who},      {"differs", do_node},
     };
     const char *verb = arg(s, 0);
     if (strcmp(verb, "cluster") == 0) {

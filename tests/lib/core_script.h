@@ -25,6 +25,7 @@
  *   run MS                 let time pass
  *   propose ID [N]         ask node ID to append N entries
  *   transfer ID [TO]       ask node ID to hand over to node TO, or to the best
+ *   closed ID TO           the network tells node ID that nobody listens where node TO is
  *   drain ID               node ID is to lead no more
  *   read ID                ask node ID for a linearizable read
  *   cut|join|hold|release|discard A>B | A-B | A     links one way, both ways, or all of node A;

@@ -55,6 +55,7 @@ enum {
 
 enum sim_event_kind {
     EV_DATAGRAM,
+    EV_CLOSED,   /* the network tells a node that nobody listens where node `from` is */
     EV_DISK,     /* the job at the head of a disk's queue is done */
     EV_WAKE,     /* a node's own deadline */
     EV_SUBMIT,   /* a client's request reaches its node */
@@ -360,6 +361,7 @@ struct sim_node {
 
 enum note_kind {
     NOTE_DATAGRAM,
+    NOTE_CLOSED,
     NOTE_DISK,
     NOTE_FETCH,
     NOTE_IMAGE,
@@ -507,6 +509,7 @@ void sim_on_spy(void *ctx, uint16_t to, uint8_t *payload, size_t len);
 /* A datagram leaves the box for that one; s->o.nodes: for nobody. */
 void sim_launch(struct sim_node *m, unsigned to, const uint8_t *buf, size_t len);
 void sim_datagram(struct sim *s, struct sim_node *m, struct sim_event *e);
+void sim_closed(struct sim *s, unsigned node, unsigned to);
 void sim_partition(struct sim *s, enum sim_fault f);
 void sim_net_heal(struct sim *s);
 void sim_flap(struct sim *s, struct sim_event *e);

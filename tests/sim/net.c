@@ -187,6 +187,8 @@ void sim_launch(struct sim_node *m, unsigned to, const uint8_t *buf, size_t len)
     if (s->o.nodes > 2 && sim_chance(s, RNG_NET, rate[SIM_STRAY])) {
         counted(s, SIM_STRAY);
         fly(s, m->at, (unsigned)sim_roll(s, RNG_NET, s->o.nodes), buf, len, frames, us);
+        /* and somebody forges what the network says of it */
+        sim_post(s, s->now + us, EV_CLOSED, to)->from = m->at;
     }
     if (sim_chance(s, RNG_NET, rate[SIM_LOSS])) {
         counted(s, SIM_LOSS);
@@ -206,6 +208,16 @@ void sim_launch(struct sim_node *m, unsigned to, const uint8_t *buf, size_t len)
         counted(s, SIM_FLIP);
         flip(s, e);
     }
+}
+
+/* The process is gone and its box may be there: the network answers one of two datagrams to it, as far as
+ * links go. */
+void sim_closed(struct sim *s, unsigned node, unsigned to)
+{
+    if (s->cut[node][to] || sim_roll(s, RNG_NET, 2) == 0)
+        return;
+    uint64_t us = sim_between(s, RNG_NET, s->o.delay_min_us, s->o.delay_max_us);
+    sim_post(s, s->now + us, EV_CLOSED, to)->from = node;
 }
 
 void sim_datagram(struct sim *s, struct sim_node *m, struct sim_event *e)

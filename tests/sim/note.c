@@ -41,6 +41,7 @@ static void event_text(FILE *f, const struct note *n)
     static const char *const stops[] = {"power cut, nothing unsynced kept",
                                         "power cut, all unsynced kept", "power cut", "killed"};
     switch (n->kind) {
+    case NOTE_CLOSED: fprintf(f, "told that nobody listens where %" PRIu64 " is", n->a); break;
     case NOTE_DATAGRAM:
         fprintf(f, "from %" PRIu64 ":", n->a);
         frames_text(f, n->b);

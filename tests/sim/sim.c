@@ -178,6 +178,11 @@ static void handle_node(struct sim *s, struct sim_node *m, struct sim_event *e)
 {
     switch (e->kind) {
     case EV_DATAGRAM: sim_datagram(s, m, e); break;
+    case EV_CLOSED:
+        sim_note(s, NOTE_CLOSED, m->at, e->from + 1, 0, 0);
+        node_closed(m->node, sim_local(m, s->now), (uint16_t)(e->from + 1));
+        sim_touch(s, m);
+        break;
     case EV_DISK: sim_disk_done(s, m); break;
     case EV_SUBMIT: sim_submit(s, m, e); break;
     case EV_WAKE:
@@ -213,6 +218,10 @@ static bool handle(struct sim *s, struct sim_event *e)
     case EV_MEMBERS: sim_fault_members(s); return true;
     case EV_FORGET: sim_fault_forget(s, m, e->extra != 0); return true;
     case EV_DATAGRAM:
+        if (!m->up)
+            sim_closed(s, e->node, e->from);
+        break;
+    case EV_CLOSED:
     case EV_DISK:
     case EV_WAKE:
     case EV_SUBMIT: break;

@@ -259,7 +259,7 @@ static void test_held_back(void **state)
     const struct raft *r = sim_raft(s, a);
     const struct peer *p = peer_of(s, a, leader);
     sim_crash(s, leader);
-    sim_run(s, 100 * MS);
+    sim_run(s, 30 * MS);
     for (unsigned late_s = 0; late_s <= 60; late_s += 20) {
         uint64_t heard = r->leader_heard, accepted = p->path.link.accepted;
         struct raft_msg m = {

@@ -220,6 +220,8 @@ static void act(struct cl *c, const struct world *w)
         cl_transfer(c, i, (uint16_t)(cl_random(c) % (c->n + 1)), cl_chance(c, 30));
     if (cl_chance(c, w->read))
         cl_read(c, i);
+    if (cl_chance(c, w->replay)) /* the network says so, and mostly lies */
+        cl_closed(c, i, (uint16_t)(1 + cl_random(c) % c->n));
     if (cl_chance(c, w->replay) && c->n > 1)
         cl_replay(c, i, (unsigned)(cl_random(c) % c->n), (unsigned)(cl_random(c) % CL_KINDS));
 }
