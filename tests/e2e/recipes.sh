@@ -72,7 +72,7 @@ service() { # raftd start, raftd stop
 # What is only done here stands in its comments.
 awk -v dir="$WORK/steps" '
     function close_step() { if (file != "") close(file); file = "" }
-    /^\.S[hs] / { title = substr($0, 5); if ($1 == ".Ss") tasks[title] = NR }
+    /^\.S[hs] / { title = substr($0, 5); gsub(/\\&/, "", title); if ($1 == ".Ss") tasks[title] = NR }
     /^\.Bd -literal/ { on = 1; next }
     /^\.Ed/ { close_step(); on = 0 }
     !on { next }
