@@ -28,7 +28,7 @@ int tool_fresh_status(const struct tool *t, struct status *s)
         return code;
     /* Nobody had asked for a while. */
     uint32_t ms = s->election_timeout_ms / HEARTBEATS + HEARTBEAT_LATE_MS;
-    (void)nanosleep(&(struct timespec){.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000L},
+    (void)nanosleep(&(struct timespec){.tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000},
                     NULL); /* just a pause */
     code = tool_status(t, s);
     if (code != RAFTCTL_EXIT_OK || !is_old(s))

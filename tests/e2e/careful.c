@@ -152,7 +152,7 @@ static void put(struct conn *c, const void *p, size_t len)
 }
 
 /* A command of words with single blanks between them. */
-static void say(struct conn *c, const char *format, ...)
+__attribute__((format(printf, 2, 3))) static void say(struct conn *c, const char *format, ...)
 {
     char text[400], line[40];
     unsigned n = 1;

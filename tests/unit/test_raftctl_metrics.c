@@ -157,8 +157,8 @@ static void test_values(void **state)
         "raftd_commands_total{command=\"set\"} 12",
         "raftd_commands_total{command=\"raft.get\"} 3",
         "raftd_dropped_datagrams_total{reason=\"no_session\"} 5",
-        "raftd_peer_info{peer=\"1\",address=\"[2001:db8::1]:7100, "
-        "192.0.2.1:7100\",session=\"established\"} 1",
+        ("raftd_peer_info{peer=\"1\",address=\"[2001:db8::1]:7100, "
+         "192.0.2.1:7100\",session=\"established\"} 1"),
         "raftd_peer_info{peer=\"12\",address=\"x\",session=\"none\"} 1",
         "raftd_peer_last_heard_seconds{peer=\"1\"} 0.040",
         "raftd_peer_loss_in_ratio{peer=\"1\"} 0.303",

@@ -141,7 +141,7 @@ void add_key(struct ctl_words *w, const char *key, size_t len)
 }
 
 /* GET: the value is never as it is waited for. */
-int tool_try(const struct tool *t, const struct question *q, redisReply **a)
+int tool_ask(const struct tool *t, const struct question *q, redisReply **a)
 {
     (void)t;
     (void)q;
