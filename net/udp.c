@@ -358,11 +358,12 @@ void udp_flush(struct udp *u)
     while (i < u->queued) {
         int n = sendmmsg(u->fd, u->tx_hdr + i, u->queued - i, MSG_DONTWAIT | MSG_NOSIGNAL);
         if (n <= 0) {
-            /* The error is of the first datagram alone, or of one that was sent before. Others may go
-             * another way, so only this one is skipped, and not at once. */
+            /* The error is of the first datagram alone, or of one that was sent before, perhaps to
+             * another place: a router says EMSGSIZE, too. Others may go another way, so only this one
+             * is skipped, and not at once. */
             bool too_big = n < 0 && errno == EMSGSIZE;
             u->reported = true;
-            if (!too_big && ++tries < UDP_SEND_TRIES)
+            if (++tries < UDP_SEND_TRIES)
                 continue;
             if (too_big)
                 note_refused(u, i);

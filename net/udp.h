@@ -1,8 +1,8 @@
 /* udp.h: one non-blocking UDP socket that takes and gives datagrams in batches.
  *
- * UDP loses datagrams anyway, so every error of sending counts as a loss of that one datagram and
- * nothing is tried again: no error is fatal and none makes a busy loop (a link that is down gives
- * ENETUNREACH for each datagram, for hours). The caller polls udp_fd() for reading only.
+ * UDP loses datagrams anyway, so a datagram whose sending fails UDP_SEND_TRIES times in a row counts as lost:
+ * no error is fatal and none makes a busy loop (a link that is down gives ENETUNREACH for each datagram, for
+ * hours). The caller polls udp_fd() for reading only.
  *
  * When a process has ended, its host answers datagrams to it with ICMP's "port unreachable", which the
  * kernel reports (IP_RECVERR). Anybody who can send us a datagram can forge that: it is a hint.

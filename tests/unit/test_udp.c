@@ -282,6 +282,70 @@ static void test_refused(void **state)
     udp_close(b);
 }
 
+/* RFC 1071, of an even number of bytes, as it stands in memory. */
+static uint16_t checksum(const uint8_t *bytes, size_t len)
+{
+    uint32_t sum = 0;
+    for (size_t i = 0; i < len; i += 2) {
+        uint16_t word;
+        memcpy(&word, bytes + i, sizeof word);
+        sum += word;
+    }
+    sum = (sum >> 16) + (sum & 0xffff);
+    return (uint16_t) ~(sum + (sum >> 16));
+}
+
+/* A router on the way to 127.0.0.77 tells the sender at that address that its datagram was too long (RFC 792,
+ * RFC 1191). */
+static void tell_narrow(int raw, const struct sockaddr_in *sender)
+{
+    enum { IP_AT = 8, UDP_AT = IP_AT + 20, LEN = UDP_AT + 8 };
+    uint8_t icmp[LEN] = {3, 4, 0, 0, 0, 0, 1400 >> 8, 1400 & 255};
+    const uint8_t ip[] = {0x45, 0, 5, 220, 0, 0, 0x40, 0, 64, IPPROTO_UDP};
+    const uint8_t there[] = {127, 0, 0, 77, 1, 1, 5, 200, 0, 0};
+    memcpy(icmp + IP_AT, ip, sizeof ip);
+    memcpy(icmp + IP_AT + 12, &sender->sin_addr, 4);
+    memcpy(icmp + IP_AT + 16, there, 4);
+    memcpy(icmp + UDP_AT, &sender->sin_port, 2);
+    memcpy(icmp + UDP_AT + 2, there + 4, 6);
+    uint16_t sum = checksum(icmp, sizeof icmp);
+    memcpy(icmp + 2, &sum, sizeof sum);
+    assert_int_equal(
+        sendto(raw, icmp, sizeof icmp, 0, (const struct sockaddr *)sender, sizeof *sender),
+        sizeof icmp);
+}
+
+/* What a router says of the path to one node does not touch what goes to another. */
+static void test_narrow_elsewhere(void **state)
+{
+    (void)state;
+    int raw = socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_ICMP);
+    if (raw < 0)
+        skip(); /* only root may */
+    struct udp *a = open_any();
+    struct udp *b = open_any();
+    struct address from = bound_to(a), to = bound_to(b);
+    struct sockaddr_storage who;
+    struct taken t = {0};
+    struct sockaddr_in sender;
+    memcpy(&sender, sa(&from), sizeof sender);
+    tell_narrow(raw, &sender);
+    assert_int_equal(poll(&(struct pollfd){.fd = udp_fd(a)}, 1, 5000), 1); /* it is told */
+    uint8_t byte = 7;
+    udp_queue(a, sa(&to), to.len, &byte, 1);
+    udp_flush(a);
+    assert_int_equal(udp_counters(a)->sent, 1);
+    assert_int_equal(udp_counters(a)->too_big, 0);
+    assert_int_equal(udp_refused(a, &who), 0);
+    assert_int_equal(receive(b, &t), 1);
+    while (udp_receive(a, take, &t) > 0 || poll(&(struct pollfd){.fd = udp_fd(a)}, 1, 0) > 0)
+        continue; /* until nothing is reported any more */
+    assert_false(udp_closed(a, &who));
+    (void)close(raw);
+    udp_close(a);
+    udp_close(b);
+}
+
 /* Datagrams that the kernel can't send are lost one by one, and those between them are not. */
 static void test_unsendable(void **state)
 {
@@ -477,6 +541,7 @@ int main(void)
         cmocka_unit_test(test_closed_port),
         cmocka_unit_test(test_closed_port6),
         cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_narrow_elsewhere),
         cmocka_unit_test(test_unsendable),
         cmocka_unit_test(test_overflow),
         cmocka_unit_test(test_window_fits),
