@@ -70,7 +70,7 @@ static void enter_term(struct raft *r, uint64_t term)
     r->stood = r->handed = false;
     for (unsigned i = 0; i < r->n_peers; i++)
         r->peers[i].vote_granted = r->peers[i].vote_refused = false;
-    r->leader_heard = 0;
+    r->leader_heard = r->doubted_at = 0;
     trust_leader(r);
     r->verified = 0;
     r->epoch = 0;
@@ -177,6 +177,18 @@ void raft_election_closed(struct raft *r, raft_time now, uint16_t peer)
     r->election_deadline = raft_min(r->election_deadline, r->gone_at + place_among_heirs(r) * step);
 }
 
+/* For a PreVote, of which there may be any number, a leader that is heard is asked once in a while. A former
+ * term's false alarm does not count. */
+static void ask_leader(struct raft *r, raft_time now)
+{
+    raft_time pause = RAFT_DOUBT_TIMEOUTS * r->cfg.election_timeout;
+    if (r->role != RAFT_FOLLOWER || r->leader == 0 || r->ping_sent != 0 ||
+        (r->doubted_at != 0 && now < r->doubted_at + pause))
+        return;
+    r->doubted_at = now;
+    r->ping_now = true;
+}
+
 /* The leader that this node hears, which may be this node, wants that candidate to lead in its place. */
 static bool handed_by_ours(const struct raft *r, const struct raft_msg *m)
 {
@@ -217,8 +229,8 @@ bool raft_election_on_vote_req(struct raft *r, raft_time now, const struct raft_
     }
     if (has_live_leader(r, now) && !handed_by_ours(r, m)) {
         r->stats.votes_refused_by_lease++;
-        if (pre && m->term == r->term && r->role == RAFT_FOLLOWER && r->leader != 0)
-            r->ping_now |= r->ping_sent == 0; /* the sender may know more */
+        if (pre && m->term == r->term)
+            ask_leader(r, now); /* the sender may know more */
         /* A sender of a higher term takes nothing from this answer but its removal. */
         if (m->term != r->term && removed_index(r, m) == 0)
             return false;

@@ -614,7 +614,7 @@ struct raft {
     raft_time leader_heard; /* last sign of life of the current term's leader; 0 = none in it */
     raft_time ping_sent;    /* the last PING since leader_heard; 0 = none */
     bool ping_now;          /* the next one does not wait */
-    raft_time closed_at, gone_at; /* see raft_election_closed(); 0, RAFT_NEVER = not so */
+    raft_time closed_at, gone_at, doubted_at; /* see election.c; 0, RAFT_NEVER, 0 = not so */
     uint64_t verified;      /* our log equals the leader's up to here (this term). <= last_index */
     uint64_t leader_commit; /* highest commit index heard; a fact of the cluster, never falls */
     uint32_t epoch;         /* of the leader's stream to us, 0 = none. Invariant: 0 or probe_seen */

@@ -72,6 +72,9 @@ enum {
     RAFT_LAST_TRIES = 16,
     RAFT_HEARTBEAT_JITTER =
         5, /* a heartbeat that is late by more than a fifth of its interval is missed */
+    /* Election timeouts between two PINGs to a live leader that PreVotes cause. Who hears nobody, but is
+     * heard, asks for them without end. */
+    RAFT_DOUBT_TIMEOUTS = 10,
     RAFT_HEIR_STEPS = 5, /* in an election timeout: an election takes less, where no disk is slow */
 };
 
