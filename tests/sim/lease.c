@@ -20,7 +20,9 @@ enum {
     OVER_PARTS = 40,
     OVER_TIMEOUTS = 4,
     OVER_US = 1000000,
-    FREE_WRITES = 6, /* what is on its way to disks before the entry that frees, and that one */
+    FREE_WRITES =
+        6, /* what is on its way to disks before the first entry that frees, and that one */
+    MORE_WRITES = 2, /* each entry frees one process, and waits for the one before */
 };
 
 static uint64_t process_of(const struct sim_node *m)
@@ -130,10 +132,11 @@ void sim_check_leases(struct sim *s, struct sim_node *m)
     program(s, m);
 }
 
-static bool claimed(const struct sim_node *m)
+/* How many programs, most of them of processes that ended. */
+static unsigned claims(const struct sim_node *m)
 {
     const struct kv_view v = kv_draft(machine_claims(m->machine));
-    return holders_queue(&v, LOCK, sizeof LOCK) > 0;
+    return holders_queue(&v, LOCK, sizeof LOCK);
 }
 
 /* A new leader counts anew. */
@@ -143,11 +146,14 @@ void sim_wait_freed(struct sim *s)
                      OVER_TIMEOUTS * s->o.election_timeout_us + OVER_US +
                      sim_slow_writes(s, FREE_WRITES);
     int leader = sim_leader(s);
-    for (uint64_t since = s->now; leader < 0 || claimed(&s->m[leader]); sim_run(s, STEP_US)) {
+    unsigned most = 0;
+    for (uint64_t since = s->now; leader < 0 || claims(&s->m[leader]) > 0; sim_run(s, STEP_US)) {
         if (sim_leader(s) != leader)
             since = s->now;
         leader = sim_leader(s);
-        if (s->now - since > bound)
+        if (leader >= 0 && claims(&s->m[leader]) > most)
+            most = claims(&s->m[leader]);
+        if (s->now - since > bound + sim_slow_writes(s, MORE_WRITES * most))
             sim_broken(s, "not-freed", "what belonged to a process that ended is not freed");
     }
 }
