@@ -64,7 +64,7 @@ grep -q '^! 2 of 3 voters are heard: if one more is lost' <<<"$OUT" || fail "no 
 expect 0 ctl "$witness" members
 fits
 grep -q "^\* *$LEADER *voter *leader " <<<"$OUT" || fail "no mark of the leader: $OUT"
-waits back "$witness" member "$victim"
+waits back "$LEADER" member "$victim" # the leader knows first
 sleep 0.5
 goes_on back
 start "$victim"

@@ -45,7 +45,10 @@ hang() { # node, its role
     wait_converged
     wait_for 10 "role in the status file" file_tells "$i" "$2"
     hang_main "$i"
-    sleep 0.3 # now it waits, too
+    sleep 1.2 # now it waits, too
+    file_tells "$i" "$2" || fail "status file of a node that hangs: $(head "$WORK/status$i")"
+    [ "$(cut -d. -f1 /proc/uptime)" -gt "$(in_file "$i" uptime_box_s)" ] ||
+        fail "the status file of a node that hangs looks fresh"
     for n in {1..15}; do
         at_once ctl "$i" get --stale x
         [ "$OUT" = "before $2" ] || fail "get --stale: '$OUT'"
@@ -53,9 +56,6 @@ hang() { # node, its role
         at_once ctl "$i" status
         sleep 0.1
     done
-    file_tells "$i" "$2" || fail "status file of a node that hangs: $(head "$WORK/status$i")"
-    [ "$(cut -d. -f1 /proc/uptime)" -gt "$(in_file "$i" uptime_box_s)" ] ||
-        fail "the status file of a node that hangs looks fresh"
     ctl "$i" --timeout 1 get x >"$WORK/stderr" 2>&1 || code=$?
     [ "$code" = 4 ] || [ "$code" = 8 ] || fail "get of a node that hangs: exit $code"
     expect 0 ctl "$(other_than "$i")" --timeout 20 put y "meanwhile $2"

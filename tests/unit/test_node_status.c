@@ -311,7 +311,7 @@ static void counts_are_sane(const struct world *w, struct status_peer before[2])
     uint64_t sent = l.sent - before[0].sent, back = f.sent - before[1].sent;
     assert_in_range(sent, 1000, 4000);
     assert_in_range(1000 * (f.received - before[1].received) / sent, 670, 730);
-    assert_in_range(l.received - before[0].received, back - 10, back);
+    assert_in_range(l.received - before[0].received, back - 10, back + 10); /* some are under way */
     uint64_t resent = l.resent_datagrams - before[0].resent_datagrams;
     assert_in_range(resent, 60, 1000);
     assert_in_range(l.resent_bytes - before[0].resent_bytes, resent * 100, resent * 1200);
