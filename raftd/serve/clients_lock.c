@@ -89,24 +89,26 @@ static void say_push(const void *what, struct resp_out *out)
     resp_int(out, w->lease_us > now ? (int64_t)((w->lease_us - now) / 1000) : 0);
 }
 
-/* What is held for longer than was told is told anew when half of that time is over. */
+/* What is held for longer than was told is told anew when half of that time is over. Who does not read is
+ * told when he has read: until then pushes are of no use to him, and take memory. */
 static void tell_held(struct clients *c, struct lock_wait *w, uint64_t now)
 {
     uint64_t fence = 0;
     uint64_t until = held_until(c, &w->conn->holder, w->name, w->name_len, &fence);
-    bool lost = until == 0 || fence != w->fence;
-    if (lost)
+    if (fence != w->fence)
         until = 0;
-    if (w->conn->answers.version >= 3 && !w->conn->ended && until != w->lease_us) {
+    bool tells = w->conn->answers.version >= 3 && !w->conn->ended && until != w->lease_us;
+    bool waits = tells && output_full(w->conn);
+    if (tells && !waits) {
         w->lease_us = until;
         (void)answer(w->conn, say_push, w);
     }
-    if (lost) {
+    if (until == 0 && !waits) {
         cds_list_del(&w->link);
         free(w);
         return;
     }
-    w->again_us = now + max_u64((until - now) / 2, LEASE_LOOK_US);
+    w->again_us = now + (waits ? LEASE_LOOK_US : max_u64((until - now) / 2, LEASE_LOOK_US));
     clients_due_at(c, w->again_us);
 }
 

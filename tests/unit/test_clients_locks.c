@@ -221,6 +221,48 @@ static void test_pushes(void **state)
     close(old);
 }
 
+/* Who holds a lock and does not read is not told again and again: that would take memory without end. */
+static void test_pushes_unread(void **state)
+{
+    enum { BYTES = 60000, CHANGES = 40, ROUNDS = 100, FEW = 4 }; /* more than all buffers; 2 s */
+    struct fake *f = *state;
+    int slow = dial(f), other = dial(f);
+    uint8_t *value = calloc(1, BYTES);
+    unsigned told = 0, pushes = 0;
+    assert_non_null(value);
+    set_lease(f, clock_us() + 60000000);
+    ask(slow, "HELLO 3");
+    expect_part(slow, "raftd");
+    ask(slow, "RAFT.LOCK x");
+    expect_lock(slow, 1, 60000);
+    set_lease(f, clock_us() + 400000);
+    ask(slow, "RAFT.LOCK x");
+    expect_lock(slow, 1, 400);
+    ask(slow, "RAFT.WATCH big");
+    expect_part(slow, "");
+    for (unsigned i = 0; i < CHANGES; i++) {
+        put_long(other, "big", value, BYTES);
+        expect(other, "OK");
+        set_lease(f, clock_us() + 400000);
+    }
+    for (unsigned i = 0; i < ROUNDS; i++) {
+        sleep_ms(20);
+        set_lease(f, clock_us() + 400000);
+    }
+    while (told < CHANGES) {
+        struct reply r;
+        assert_int_equal(hear(slow, &r), 0);
+        told += strncmp(r.text, "[change ", 8) == 0;
+        pushes += strncmp(r.text, "[lock ", 6) == 0;
+        free(r.text);
+    }
+    if (pushes > FEW)
+        fail_msg("%u", pushes);
+    free(value);
+    close(slow);
+    close(other);
+}
+
 /* By TCP, who was killed while it waited for one lock gives back the others. */
 static void test_killed(void **unused)
 {
@@ -257,6 +299,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_publish, world_setup, world_teardown),
         cmocka_unit_test_setup_teardown(test_given_back, world_setup, world_teardown),
         cmocka_unit_test_setup_teardown(test_pushes, world_setup, world_teardown),
+        cmocka_unit_test_setup_teardown(test_pushes_unread, world_setup, world_teardown),
         cmocka_unit_test(test_killed),
     };
     return world_run(tests, sizeof tests / sizeof tests[0]);
