@@ -16,14 +16,16 @@ static bool refused(char why[TRUST_WHY_SIZE], const char *path, const char *reas
     return false;
 }
 
-/* Looks at what a path names, and not behind a link. */
-static bool trust_name(const char *path, struct stat *s, char why[TRUST_WHY_SIZE])
+/* Looks at what a path names, and not behind a link. In a directory like /tmp everybody may make names, but
+ * only who owns one may change it: such a directory may be on the way, and not at its end. */
+static bool trust_name(const char *path, bool end, struct stat *s, char why[TRUST_WHY_SIZE])
 {
     if (lstat(path, s) != 0)
         return refused(why, path, strerror(errno));
     if (s->st_uid != 0 && s->st_uid != geteuid())
         return refused(why, path, "it belongs to another user, who could change it");
-    if (!S_ISLNK(s->st_mode) && (s->st_mode & (S_IWGRP | S_IWOTH)) != 0)
+    bool sticky = S_ISDIR(s->st_mode) && (s->st_mode & S_ISVTX) != 0;
+    if (!S_ISLNK(s->st_mode) && (s->st_mode & (S_IWGRP | S_IWOTH)) != 0 && (end || !sticky))
         return refused(why, path, "others may write it (chmod go-w)");
     return true;
 }
@@ -56,7 +58,7 @@ bool trust_file(const char *path, char why[TRUST_WHY_SIZE])
             continue;
         memcpy(name, way, len);
         name[len] = '\0';
-        if (!trust_name(name, &s, why))
+        if (!trust_name(name, way[len] == '\0', &s, why))
             return false;
         if (S_ISLNK(s.st_mode)) {
             if (links++ == LINKS_MAX || !follow(way, len))

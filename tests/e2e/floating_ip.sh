@@ -99,7 +99,7 @@ moves "$RETRY" "floating-ip is stopped"
 kill -KILL "${BOX[$HOLDER]}"
 moves $((WAIT + RETRY)) "kill -9 of raftctl"
 
-if [ -n "${LONG-}" ]; then
+if [ "${LONG:-0}" = 1 ]; then
     for i in 1 2 3; do well "$i"; done
     sleep 1
     kill -KILL "$(script_of "$HOLDER")"
