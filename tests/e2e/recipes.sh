@@ -31,7 +31,7 @@ END
 cat >"$WORK/bin/floating-ip" <<END
 #!/bin/sh
 exec unshare -n sh -c 'ip link add eth0 type veth peer name line && ip link set eth0 up && echo \$\$ >"$WORK/net" &&
-    exec "$TOP/raftd/dist/floating-ip" "\$@"' floating-ip "\$@"
+    RAFTCTL=raftctl exec "$TOP/raftd/dist/floating-ip" "\$@"' floating-ip "\$@"
 END
 cat >"$WORK/bin/ip" <<END
 #!/bin/sh
