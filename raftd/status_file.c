@@ -86,18 +86,20 @@ static char *print(const struct shared *shared, size_t *len)
     return NULL;
 }
 
-static void write_text(const struct status_file *f, const char *text, size_t len,
+/* Returns whether it is written. */
+static bool write_text(const struct status_file *f, const char *text, size_t len,
                        struct lasting *fails)
 {
     int rc = text != NULL ? replace_file(f->path, f->mode, text, len) : -ENOMEM;
     uint64_t now = clock_us();
     if (rc != 0 && lasting_is(fails, 0, now))
         say_warn("the status file %s cannot be written: %s. It is tried again and again; who reads "
-                 "it sees "
-                 "an old state or none: make room, or have its directory belong to raftd's user",
+                 "it sees an old state or none: make room, have its directory belong to raftd's "
+                 "user, or name another file",
                  f->path, strerror(-rc));
     if (rc == 0 && lasting_over(fails, now) > 0)
         say_info("the status file %s is written again", f->path);
+    return rc == 0;
 }
 
 static void *run(void *arg)
@@ -105,6 +107,7 @@ static void *run(void *arg)
     struct status_file *f = arg;
     struct lasting fails = {0};
     uint64_t written_us = 0;
+    bool is_ours = false; /* the file that is there */
     rcu_thread_begin();
     pthread_mutex_lock(&f->lock);
     while (!f->stop) {
@@ -124,12 +127,15 @@ static void *run(void *arg)
         f->reads = false;
         pthread_cond_broadcast(&f->turn);
         pthread_mutex_unlock(&f->lock);
-        write_text(f, text, len, &fails);
+        bool written = write_text(f, text, len, &fails);
         free(text);
+        is_ours |= written;
         pthread_mutex_lock(&f->lock);
+        f->changed |= !written; /* so it is tried again, though nothing else may change */
     }
     pthread_mutex_unlock(&f->lock);
-    (void)unlink(f->path);
+    if (is_ours)
+        (void)unlink(f->path);
     rcu_thread_end();
     pthread_mutex_lock(&f->lock);
     leave(f);

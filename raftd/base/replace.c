@@ -23,9 +23,12 @@ static int write_all(int fd, const char *at, size_t len)
 int replace_file(const char *path, mode_t mode, const void *bytes, size_t len)
 {
     char beside[PATH_MAX];
+    struct stat there;
     int n = snprintf(beside, sizeof beside, "%s.new", path);
     if (n < 0 || (size_t)n >= sizeof beside)
         return -ENAMETOOLONG;
+    if (lstat(path, &there) == 0 && !S_ISREG(there.st_mode))
+        return -EEXIST;
     (void)unlink(beside); /* of a process that was killed; what is there now must not be followed */
     int fd = open(beside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (fd < 0)

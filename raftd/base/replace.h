@@ -8,7 +8,7 @@
 
 /* By way of the file PATH.new, so one process at a time. Nothing is synced: this is for what can be told
  * again. `mode`: permissions, whatever the umask. Returns 0, or -errno, and then the old file is there as it
- * was. */
+ * was. -EEXIST: a device, a link or the like is there, which others may need. */
 int replace_file(const char *path, mode_t mode, const void *bytes, size_t len);
 
 #endif

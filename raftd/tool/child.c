@@ -61,6 +61,7 @@ static _Noreturn void begin(const struct child_how *how, pid_t parent)
 
 pid_t child_start(const struct child_how *how)
 {
+    (void)signal(SIGCHLD, SIG_DFL); /* where it is ignored no end can be seen */
     pid_t us = getpid(), child = fork();
     if (child < 0)
         say_fatal(RAFTCTL_EXIT_INTERNAL, "cannot start a program: %s", strerror(errno));
@@ -69,6 +70,16 @@ pid_t child_start(const struct child_how *how)
     if (child == 0)
         begin(how, us);
     return child;
+}
+
+bool child_ended(pid_t child, bool rest, int *how)
+{
+    siginfo_t ended = {0};
+    if (waitid(P_PID, (id_t)child, &ended, WEXITED | WNOHANG | WNOWAIT) != 0 || ended.si_pid == 0)
+        return false;
+    if (rest)
+        (void)kill(-child, SIGKILL); /* before its number can be another's */
+    return waitpid(child, how, 0) == child;
 }
 
 void child_signals(sigset_t *set)

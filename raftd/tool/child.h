@@ -26,6 +26,10 @@ _Noreturn void child_become(char *const *argv, char *const *env);
  * its next instruction. False: that is too late. The time while the box is suspended does not count. */
 bool child_ends_at(uint64_t until_us);
 
+/* Whether it has ended, and then, once, how, as waitpid() tells it. `rest`: what is left of its process group
+ * is killed then, as what ignored the signal that ended the program. */
+bool child_ended(pid_t child, bool rest, int *how);
+
 /* What a process waits for while a program runs: the end of that, and what ends itself. */
 void child_signals(sigset_t *set);
 

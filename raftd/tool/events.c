@@ -76,13 +76,25 @@ static enum ctl_outcome connect_again(struct events *e, uint64_t deadline_ns)
 
 /* ---- events ---- */
 
+/* A number, a small one, or a text, which is plain: it goes to a terminal, a line, or a script of root. */
+static bool is_of(const redisReply *a, char type)
+{
+    if (type != 't')
+        return a->type == REDIS_REPLY_INTEGER && a->integer >= 0 &&
+               (type == 'n' || a->integer <= UINT16_MAX);
+    bool plain = a->type == REDIS_REPLY_STRING;
+    for (size_t i = 0; plain && i < a->len; i++)
+        plain = a->str[i] >= ' ' && a->str[i] <= '~';
+    return plain;
+}
+
 bool event_read(const redisReply *a, struct event *event)
 {
     /* "event", seq, boot_us, term, kind, role, leader, node, state, why */
-    static const char types[] = "tnnnttnnnt";
+    static const char types[] = "tnnnttssst";
     bool good = a->type == REDIS_REPLY_ARRAY && a->elements >= sizeof types - 1;
     for (unsigned i = 0; good && types[i] != '\0'; i++)
-        good = a->element[i]->type == (types[i] == 't' ? REDIS_REPLY_STRING : REDIS_REPLY_INTEGER);
+        good = is_of(a->element[i], types[i]);
     if (!good)
         return false;
     redisReply *const *v = a->element;

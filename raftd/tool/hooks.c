@@ -14,7 +14,6 @@
 #include <string.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "raftd/base/exits.h"
@@ -214,7 +213,7 @@ static void take_end(struct hooks *h)
 {
     int how;
     char path[PATH_MAX], text[40];
-    if (h->child == 0 || waitpid(h->child, &how, WNOHANG) != h->child)
+    if (h->child == 0 || !child_ended(h->child, h->late, &how))
         return;
     int code = child_code(how);
     h->child = 0;

@@ -13,7 +13,6 @@
 #include <sys/ioctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -309,7 +308,7 @@ static void on_signal(struct hold *h)
 static int watch_child(struct hold *h)
 {
     int how = 0;
-    while (waitpid(h->child, &how, WNOHANG) == 0) {
+    while (!child_ended(h->child, h->lost && h->group, &how)) {
         struct pollfd p[] = {{.fd = h->signals, .events = POLLIN},
                              {.fd = h->connected ? h->c.fd : -1, .events = POLLIN}};
         if (poll(p, 2, due(h)) <= 0)

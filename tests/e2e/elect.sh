@@ -12,13 +12,13 @@ follower=$(other_than "$LEADER")
 third=$((6 - LEADER - follower))
 cat >"$WORK/program" <<END
 #!/bin/bash
-# Writes its beginnings and ends, and has a child that does not end by itself.
+# Writes its beginnings and ends, and has a child that does not end by itself, nor when it is told to.
 echo "begin \$1 \$RAFTD_FENCE" >>"$WORK/told"
-sleep 1000 &
+(trap '' TERM; exec sleep 1000) &
 echo "\$!" >"$WORK/grandchild"
 trap 'echo "end \$1" >>"$WORK/told"; exit 7' TERM
 while [ ! -e "$WORK/\$1.done" ]; do read -r -t 0.05 <>"$WORK/nothing"; done
-kill "\$!"
+kill -KILL "\$!"
 echo "end \$1" >>"$WORK/told"
 exit 3
 END

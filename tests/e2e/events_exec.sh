@@ -64,7 +64,7 @@ deaf=
 {
     script "$WORK/events.d/10-again" <<<'echo "$RAFTD_EVENT" >>@/again; [ "$RAFTD_EVENT" != leader-gained ] || [ "$(grep -c leader-gained @/again)" -ge 3 ]'
     script "$WORK/events.d/20-gives-up" <<<'[ "$RAFTD_EVENT" != leader-gained ] || exit 5'
-    script "$WORK/events.d/30-hangs" <<<"[ \$RAFTD_EVENT != leader-gained ] || { $deaf sleep 1000 & echo \$! >@/hangs; wait; }"
+    script "$WORK/events.d/30-hangs" <<<"[ \$RAFTD_EVENT != leader-gained ] || { $deaf sh -c \"trap '' TERM; exec sleep 1000\" & echo \$! >@/hangs; wait; }"
     script "$WORK/events.d/40-open" <<<'echo open >>@/told'
     script "$WORK/events.d/50-last" <<<'echo "last $RAFTD_EVENT" >>@/told'
     script "$WORK/events.d/60-not.this" <<<'echo not.this >>@/told'

@@ -32,7 +32,12 @@ script_of() { cat "/proc/${BOX[$1]}/task/${BOX[$1]}/children" 2>/dev/null || :; 
 well() { # HOST
     # shellcheck disable=SC2046 # processes
     kill -CONT "${PID[$1]}" "${BOX[$1]}" $(script_of "$1") 2>/dev/null || :
-    kill -0 "${BOX[$1]}" 2>/dev/null || { wait "${BOX[$1]}" || box "$1"; }
+    kill -0 "${BOX[$1]}" 2>/dev/null || { wait "${BOX[$1]}" || :; box "$1"; }
+}
+# Another box holds the lock now: NEXT.
+is_next() {
+    for NEXT in 1 2 3; do [ "$NEXT" = "$HOLDER" ] || [ -z "$(script_of "$NEXT")" ] || return 0; done
+    return 1
 }
 
 # Looks at all hosts in turn. Who has it before and behind a look at another one has it at that look, too. Each
@@ -92,12 +97,17 @@ wait_for 5 "announcement" announced "$((HOLDER % 3 + 1))"
 note "box $HOLDER has it; the others were told"
 
 # Ended in order: nobody has to wait.
-kill -TERM "${BOX[$HOLDER]}"
+first=$HOLDER
+kill -TERM "${BOX[$first]}"
 moves "$RETRY" "floating-ip is stopped"
+well "$first"
 
-# Killed, with what it has started: nobody says that the address is gone.
+# Killed, with what it has started: nobody says that the address is gone. Nor does who waits for that, and is stopped.
 kill -KILL "${BOX[$HOLDER]}"
-moves $((WAIT + RETRY)) "kill -9 of raftctl"
+wait_for "$RETRY" "next holder of the lock" is_next
+sleep 0.5
+kill -TERM "${BOX[$NEXT]}"
+moves $((WAIT + RETRY)) "kill -9 of raftctl, and the next one is stopped"
 
 if [ "${LONG:-0}" = 1 ]; then
     for i in 1 2 3; do well "$i"; done

@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -83,6 +84,39 @@ static void tells_how_it_ended(void **state)
     }
 }
 
+/* What it has started ignores the signal that ended it, and has the other end of *end open. */
+static pid_t started_what_stays(int *end)
+{
+    char command[] = "exec 3<&0 >/dev/null; (trap '' TERM; exec sleep 1000) & exit 3",
+         *argv[] = {shell, option, command, NULL};
+    int ends[2];
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+    (void)signal(SIGCHLD, SIG_IGN); /* as a parent of ours may do */
+    pid_t child = child_start(&(struct child_how){.argv = argv, .in = ends[0], .group = true});
+    close(ends[0]);
+    *end = ends[1];
+    return child;
+}
+
+static void what_is_left_of_it_is_killed(void **state)
+{
+    (void)state;
+    char byte;
+    for (unsigned rest = 0; rest < 2; rest++) {
+        int end, how;
+        pid_t child = started_what_stays(&end);
+        (void)alarm(60); /* what is not killed is waited for for ever */
+        while (!child_ended(child, rest, &how))
+            (void)usleep(SHORT_US / 100);
+        assert_int_equal(child_code(how), 3);
+        assert_int_equal(recv(end, &byte, 1, rest ? 0 : MSG_DONTWAIT), rest ? 0 : -1);
+        if (!rest)
+            assert_int_equal(kill(-child, SIGKILL), 0);
+        (void)alarm(0);
+        close(end);
+    }
+}
+
 /* Returns how a process ended that was stopped over its time, and then would do something. */
 static int stopped_over_its_time(uint64_t until_us)
 {
@@ -119,6 +153,7 @@ int main(void)
         cmocka_unit_test(gets_what_is_meant_for_it_alone),
         cmocka_unit_test(no_signal_is_blocked),
         cmocka_unit_test(tells_how_it_ended),
+        cmocka_unit_test(what_is_left_of_it_is_killed),
         cmocka_unit_test(does_nothing_behind_its_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -286,14 +286,20 @@ static void test_read(void **state)
         "*1 +event",
         ":5",
         "$-1",
-        "*10 +event :1 :2 :3 $4 none $1 x :1 :2 :3 $0 ",        /* no kind */
-        "*10 +event :1 :2 :3 $7 disk-ok :1 :1 :2 :3 $0 ",       /* a number for a word */
-        "*10 $5 event :1 $1 2 :3 $7 disk-ok $1 x :1 :2 :3 $0 ", /* a word for a number */
-        "*9 $5 event :1 :2 :3 $7 disk-ok $1 x :1 :2 :3",        /* one is missing */
+        "*10 $5 event :1 :2 :3 $4 none $1 x :1 :2 :3 $0 ",           /* no kind */
+        "*10 $5 event :1 :2 :3 $7 disk-ok :1 :1 :2 :3 $0 ",          /* a number for a word */
+        "*10 $5 event :1 $1 2 :3 $7 disk-ok $1 x :1 :2 :3 $0 ",      /* a word for a number */
+        "*9 $5 event :1 :2 :3 $7 disk-ok $1 x :1 :2 :3",             /* one is missing */
+        "*10 $5 event :1 :2 :3 $7 disk-ok $1 x :65536 :2 :3 $0 ",    /* no id is so large */
+        "*10 $5 event :-1 :2 :3 $7 disk-ok $1 x :1 :2 :3 $0 ",       /* no number is below 0 */
+        "*10 $5 event :1 :2 :3 $7 disk-ok $1 \n :1 :2 :3 $0 ",       /* another line */
+        "*10 $5 event :1 :2 :3 $7 disk-ok $1 x :1 :2 :3 $3 \033[J ", /* for a terminal */
+        "*10 $5 event :1 :2 :3 $7 disk-ok $1 x :65535 :2 :3 $1 ~ ",  /* this one is an event */
     };
+    const size_t rows = sizeof none / sizeof none[0];
     struct event e;
     (void)state;
-    for (size_t i = 0; i < sizeof none / sizeof none[0]; i++) {
+    for (size_t i = 0; i < rows; i++) {
         redisReader *r = redisReaderCreate();
         redisReply *a = NULL;
         for (const char *p = none[i];; p++) {
@@ -306,7 +312,7 @@ static void test_read(void **state)
         }
         assert_int_equal(redisReaderGetReply(r, (void **)&a), REDIS_OK);
         assert_non_null(a);
-        assert_false(event_read(a, &e));
+        assert_int_equal(event_read(a, &e), i == rows - 1);
         freeReplyObject(a);
         redisReaderFree(r);
     }

@@ -226,11 +226,27 @@ static void test_fails(void **state)
     }
     assert_int_equal(warned, 1);
     assert_int_equal(mkdir(dir, 0700), 0);
-    status_file_changed(f, true);
-    wait_told("term=", 1);
+    wait_told("term=", 1); /* though nothing has changed since */
     status_file_stop(f);
     assert_int_equal(warned, 1);
     assert_int_equal(good, 1);
+    shared_free(s);
+}
+
+/* What is there is no file: a device, for instance, that all programs of the box need. */
+static void test_no_file(void **state)
+{
+    (void)state;
+    struct stat st;
+    struct shared *s = share();
+    assert_int_equal(mkfifo(path, 0600), 0);
+    struct status_file *f = status_file_start(s, path, 0660, 1);
+    for (unsigned i = 0; i < 100 && warned == 0; i++)
+        sleep_ms(PATIENCE_MS / 100);
+    assert_int_equal(warned, 1);
+    status_file_stop(f);
+    assert_true(lstat(path, &st) == 0 && S_ISFIFO(st.st_mode));
+    assert_int_equal(unlink(path), 0);
     shared_free(s);
 }
 
@@ -269,6 +285,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_when, setup, teardown),
         cmocka_unit_test_setup_teardown(test_news, setup, teardown),
         cmocka_unit_test_setup_teardown(test_fails, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_no_file, setup, teardown),
         cmocka_unit_test_setup_teardown(test_hangs, setup, teardown),
     };
     rcu_thread_begin();
