@@ -4,7 +4,7 @@
 #include <string.h>
 
 /* A change of these structs must be thought about here: does the new field belong in the image? */
-_Static_assert(offsetof(struct raft, now_msgs) == 6752 && sizeof(struct raft_peer) == 240 &&
+_Static_assert(offsetof(struct raft, now_msgs) == 6760 && sizeof(struct raft_peer) == 240 &&
                    sizeof(struct raft_msg) == 72,
                "struct raft has changed: image.c must follow");
 
@@ -232,7 +232,8 @@ static void set_times(struct raft *r, enum w_time time)
     if (r->leader_heard != 0)
         r->leader_heard = heard;
     r->ping_sent = time == TIME_PING ? W_LONG_AGO : W_NOW;
-    r->gone_at = RAFT_NEVER; /* the network says nothing here */
+    r->gone_at =
+        RAFT_NEVER; /* the network says nothing here, and who was asked is not asked for a PreVote */
     r->lead_since = heard;
     bool removed = r->role == RAFT_LEADER && r->members.index <= r->commit_index &&
                    !raft_is_voter(&r->members, r->cfg.id);
