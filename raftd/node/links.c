@@ -83,23 +83,6 @@ void links_follow(struct links *l)
     l->members = now;
 }
 
-void links_watch(struct links *l, uint64_t now)
-{
-    const struct raft *r = replica_raft(l->replica);
-    if (r->role != RAFT_PRE_CANDIDATE)
-        l->asking_since = 0;
-    else if (l->asking_since == 0)
-        l->asking_since = now;
-    if (r->leader == 0 || (r->leader == l->led_by && r->term == l->led_term))
-        return;
-    l->led_by = r->leader;
-    l->led_term = r->term;
-    /* A leader tells all rows to all: a new one needs ours at once, and we need its. */
-    for (unsigned i = 0; i < l->n_rows; i++)
-        if (r->role == RAFT_LEADER || l->rows[i].id == r->leader)
-            l->rows[i].told_at = 0;
-}
-
 /* The peer should have said something since: a leader sends heartbeats as long as its term lasts, and each is
  * answered at once. A PreVote is answered at once, too, and asked for as long as there is no leader. */
 static bool owes_word(const struct links *l, uint64_t now, const struct link_row *row,
@@ -115,15 +98,44 @@ static bool owes_word(const struct links *l, uint64_t now, const struct link_row
     return now >= heard + most && l->led_by == row->id && l->led_term == r->term;
 }
 
-/* What we hear of the peer. Silence tells something only when it is longer than what peers keep in order. */
+static uint64_t last_word_at(const struct link_row *row)
+{
+    return row->link->has_peer ? row->link->peer_ts_at : 0;
+}
+
+/* What we hear of the peer. Silence tells something only when it is longer than what peers keep in order.
+ * Who was silent is so until it speaks: a new role or leader, of whom less is known, is no sign of life. */
 static uint8_t heard_of(const struct links *l, uint64_t now, const struct link_row *row)
 {
     const struct link *link = row->link;
-    if (owes_word(l, now, row, link->has_peer ? link->peer_ts_at : 0))
+    uint64_t last = last_word_at(row);
+    if ((row->silent && row->last_word_at == last) || owes_word(l, now, row, last))
         return WIRE_NOT_HEARD;
     if (link->has_peer && now < link->peer_ts_at + HEARD_US)
         return (uint8_t)((uint64_t)link->loss_in * 100 / LINK_LOSS_FULL);
     return now < l->start_us + HEARD_US ? WIRE_NOT_KNOWN : WIRE_NOT_HEARD;
+}
+
+void links_watch(struct links *l, uint64_t now)
+{
+    const struct raft *r = replica_raft(l->replica);
+    for (unsigned i = 0; i < l->n_rows; i++) {
+        struct link_row *row = &l->rows[i];
+        row->silent = heard_of(l, now, row) == WIRE_NOT_HEARD;
+        row->last_word_at = last_word_at(row);
+    }
+    if (r->role != RAFT_PRE_CANDIDATE)
+        l->asking_since = 0;
+    else if (l->asking_since == 0)
+        l->asking_since = now;
+    if (r->leader == 0 || (r->leader == l->led_by && r->term == l->led_term))
+        return;
+    l->led_by = r->leader;
+    l->led_term = r->term;
+    /* A leader tells all rows to all: a new one needs ours at once, and we need its. */
+    for (unsigned i = 0; i < l->n_rows; i++)
+        if (r->role == RAFT_LEADER || l->rows[i].id == r->leader)
+            l->rows[i].told_at = 0;
 }
 
 static void own_row(const struct links *l, uint64_t now, uint8_t *heard)

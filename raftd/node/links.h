@@ -16,6 +16,8 @@ struct link_row {
     uint8_t heard[RAFT_MEMBERS_MAX]; /* by column: loss in percent, or WIRE_NOT_* */
     uint64_t heard_at;               /* 0 = never told */
     uint64_t told_at;                /* when we told it what we hear */
+    bool silent;                     /* it was so when we looked last, ... */
+    uint64_t last_word_at;           /* ... and this was the last that was heard of it; 0 = never */
     struct wire_settings settings;
 };
 

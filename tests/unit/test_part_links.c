@@ -150,6 +150,27 @@ static void test_silence(void **state)
     part_stop(&p);
 }
 
+/* A new role gives a peer new time to speak; one that was silent is so until it does. */
+static void test_silent_until_heard(void **state)
+{
+    (void)state;
+    start();
+    hears(&link2, 25);
+    p.now += 10 * S;
+    links_watch(&l, p.now);
+    part_lead(&p);
+    links_watch(&l, p.now);
+    assert_int_equal(in_from(2), 1000);
+    assert_int_equal(links_silent(&l, p.now) & 3, 3);
+    p.now++;
+    hears(&link2, 25);
+    assert_int_equal(in_from(2), 250);
+    links_watch(&l, p.now);
+    assert_int_equal(in_from(2), 250);
+    assert_int_equal(in_from(3), 1000);
+    part_stop(&p);
+}
+
 static void test_settings(void **state)
 {
     (void)state;
@@ -191,9 +212,13 @@ static void test_least(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_told),          cmocka_unit_test(test_taken),
-        cmocka_unit_test(test_other_members), cmocka_unit_test(test_silence),
-        cmocka_unit_test(test_settings),      cmocka_unit_test(test_least),
+        cmocka_unit_test(test_told),
+        cmocka_unit_test(test_taken),
+        cmocka_unit_test(test_other_members),
+        cmocka_unit_test(test_silence),
+        cmocka_unit_test(test_silent_until_heard),
+        cmocka_unit_test(test_settings),
+        cmocka_unit_test(test_least),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
