@@ -117,6 +117,12 @@ static uint32_t ms_since(uint64_t now, uint64_t then)
                      : (uint32_t)min_u64((now - min_u64(now, then)) / 1000, UINT32_MAX - 1);
 }
 
+/* Not from milliseconds, of which 32 bits hold 49 days. */
+static uint32_t seconds_since(uint64_t now, uint64_t then)
+{
+    return (uint32_t)min_u64((now - min_u64(now, then)) / 1000000, UINT32_MAX - 1);
+}
+
 static uint16_t permille(int32_t loss)
 {
     return loss < 0 ? WIRE_LOSS_UNKNOWN : (uint16_t)loss;
@@ -307,7 +313,7 @@ void vitals_self(struct vitals *v, struct status *s)
     v->self.keys = s->keys;
     v->self.snapshot_index = s->snapshot_index;
     v->self.snapshot_age_s = s->snapshot_us == 0 ? UINT32_MAX
-                                                 : ms_since(s->now_us, s->snapshot_us) / 1000;
+                                                 : seconds_since(s->now_us, s->snapshot_us);
     const struct wire_vitals self = ourselves(v, s->now_us);
     for (unsigned i = 0; i < s->n_members; i++)
         if (s->members[i].id == self.id)

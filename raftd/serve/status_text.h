@@ -7,7 +7,6 @@
 #include <stdio.h>
 
 #include "raftd/node/health.h"
-#include "raftd/node/health.h"
 #include "raftd/node/status.h"
 
 /* Prints it: key=value lines, or an object of JSON with the same names. `now_us` gives the ages. A

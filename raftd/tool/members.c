@@ -12,7 +12,6 @@ enum {
     WIDTH = 80,
     CELL_BYTES = 2 * MEMBER_ADDR_BYTES,
     COLUMNS_MAX = 12,
-
 };
 
 bool member_is_silent(const struct status_member *m)
@@ -333,7 +332,8 @@ char *members_troubles(const struct status *s)
         fprintf(out, "this node: %s\n", s->health_why);
     for (unsigned i = 0; i < s->n_members; i++)
         say_member(out, s, &s->members[i]);
-    say_margin(out, s);
+    if (s->health != HEALTH_NO_MEMBER) /* nobody tells that one */
+        say_margin(out, s);
     say_versions(out, s);
     if (fclose(out) == 0)
         return text;
@@ -368,10 +368,13 @@ bool print_members(FILE *out, const struct status *s, bool all)
         print_table(out, s, states, sizeof states / sizeof states[0]);
     else
         print_table(out, s, names, sizeof names / sizeof names[0]);
-    fprintf(out,
-            s->members_led ? "\nas node %u, which leads, saw it %s ago\n"
-                           : "\nas node %u, which does not lead, saw it %s ago\n",
-            s->members_by, human_us(s->now_us - min_u64(s->now_us, s->members_us)).text);
+    if (s->n_members == 0)
+        fprintf(out, "\nno members are known here yet\n");
+    else
+        fprintf(out,
+                s->members_led ? "\nas node %u, which leads, saw it %s ago\n"
+                               : "\nas node %u, which does not lead, saw it %s ago\n",
+                s->members_by, human_us(s->now_us - min_u64(s->now_us, s->members_us)).text);
     while ((line = strsep(&rest, "\n")) != NULL)
         if (line[0] != '\0')
             print_wrapped(out, line);

@@ -86,6 +86,9 @@ static void test_told(void **state)
     assert_true(w.snapshot_age_s == 5 && w.applied_index == replica_applied(&p.r));
     assert_int_equal(w.version, RAFTD_VERSION_NUMBER);
     assert_false(vitals_tell(&v, p.now, 2, 1, &w));
+    vitals_self(&v, &(struct status){.now_us = UINT64_C(8000000) * S, .snapshot_us = 1});
+    assert_true(vitals_tell(&v, p.now, 2, 0, &w));
+    assert_int_equal(w.snapshot_age_s, 7999999); /* three months */
     part_stop(&p);
 
     start();

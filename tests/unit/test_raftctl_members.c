@@ -200,6 +200,29 @@ static void test_troubles(void **state)
     says("node 3 has another list of nodes\n");
 }
 
+/* A node that starts knows no members yet, and one that is none is told nothing by them. */
+static void test_outside(void **state)
+{
+    (void)state;
+    start();
+    s.n_members = 0;
+    s.health = HEALTH_STARTING;
+    char *text = printed(true);
+    assert_non_null(strstr(text, "\n\nno members are known here yet\n! this node: "));
+    assert_null(strstr(text, "saw it"));
+    free(text);
+    start();
+    s.health = HEALTH_NO_MEMBER;
+    silence(&s.members[1]);
+    s.members[1].session = STATUS_SESSION_ESTABLISHED;
+    silence(&s.members[2]);
+    text = members_troubles(&s);
+    assert_null(strstr(text, "voters are heard"));
+    free(text);
+    s.health = HEALTH_NO_QUORUM;
+    says("voters are heard");
+}
+
 /* What the others say of themselves; our own is said in full. */
 static void test_healths(void **state)
 {
@@ -225,7 +248,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_states),  cmocka_unit_test(test_names),
         cmocka_unit_test(test_width),   cmocka_unit_test(test_troubles),
-        cmocka_unit_test(test_healths),
+        cmocka_unit_test(test_healths), cmocka_unit_test(test_outside),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
