@@ -265,7 +265,7 @@ static void draw_rates(const struct rates *r, const char *name, struct screen *s
         most = r->per_s[i] > most ? r->per_s[i] : most;
     for (unsigned i = r->n - n; i < r->n; i++)
         screen_bar(s, row, column++,
-                   (unsigned)((double)r->per_s[i] / (double)most * SCREEN_BARS + 0.999));
+                   (unsigned)((double)r->per_s[i] / (double)most * (double)SCREEN_BARS + 0.999));
 }
 
 /* Draws these lines, but for what is said above of the node that was asked. */

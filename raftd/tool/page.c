@@ -75,8 +75,8 @@ struct point {
 static struct point ray(const struct status *s, unsigned i, double far_x, double far_y)
 {
     double angle = 2 * 3.14159265358979 * i / s->n_links;
-    return (struct point){PICTURE_WIDTH / 2.0 + far_x * sin(angle),
-                          PICTURE_HEIGHT / 2.0 - far_y * cos(angle)};
+    return (struct point){(double)PICTURE_WIDTH / 2 + far_x * sin(angle),
+                          (double)PICTURE_HEIGHT / 2 - far_y * cos(angle)};
 }
 
 static struct point place_of(const struct status *s, unsigned i)

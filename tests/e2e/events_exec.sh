@@ -31,7 +31,7 @@ script "$WORK/env" <<'END'
     ls /proc/$$/fd >@/descriptors
     readlink /proc/$$/fd/0 >@/input
 }
-echo $RAFTD_SEQ $RAFTD_TERM $(ps -o pgid= -p $$) $$ >>@/seqs
+echo $RAFTD_SEQ $RAFTD_TERM $(cut -d ' ' -f 5 /proc/$$/stat) $$ >>@/seqs
 echo "$RAFTD_EVENT $RAFTD_ROLE $RAFTD_LEADER $RAFTD_NODE $RAFTD_STATE" >>@/told
 END
 code=0
