@@ -56,7 +56,7 @@ int __wrap_rename(const char *from, const char *to)
 
 static void sleep_ms(unsigned ms)
 {
-    const struct timespec t = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000L};
+    const struct timespec t = {.tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000};
     (void)nanosleep(&t, NULL);
 }
 
