@@ -175,9 +175,12 @@ GROUP_sim := $(filter-out $(RAFTSIM),$(call room,tests/sim)) $(GROUP_node) $(GRO
   tests/lib/last_words.c $(GROUP_status) $(addprefix raftd/serve/,events.c watch.c channels.c glob.c resp.c) raftd/places.c raftd/conf_addr.c $(WRAP_RCU)
 # What serves local clients.
 GROUP_clients := $(call room,raftd/serve) raftd/node/health.c raftd/node/happened.c $(GROUP_state) raftd/base/clock.c -lev
-# What makes fuzz targets fast: curve points that are remembered, and RCU without its thread.
-GROUP_x25519 := tests/lib/seal_x25519.c \
-  -Wl,--wrap=crypto_scalarmult,--wrap=crypto_scalarmult_base,--wrap=sodium_malloc,--wrap=sodium_free
+# What makes fuzz targets fast: curve points and keys that are remembered, large memory that is kept, and RCU
+# without its thread.
+wrap = $(1:%=-Wl,--wrap=%)
+GROUP_recall := tests/lib/seal_recall.c $(call wrap,crypto_scalarmult crypto_scalarmult_base \
+  crypto_auth_hmacsha256 sodium_malloc sodium_free)
+GROUP_kept := tests/lib/node_kept.c $(call wrap,ring_init ring_free malloc calloc free)
 GROUP_rcu_alone := tests/lib/node_rcu.c $(WRAP_RCU)
 link_line = $(foreach w,$(shell sed -n '1s,^// LINK:,,p' $(1)),$(if $(filter @%,$(w)),$(GROUP_$(w:@%=%)),$(w)))
 

@@ -1,4 +1,4 @@
-// LINK: @node tests/lib/seal_fuzz.c @rcu_alone @x25519
+// LINK: @node tests/lib/seal_fuzz.c @rcu_alone @kept @recall
 /* A whole node against hostile peers: the input is a list of datagrams and other events. Each
  * datagram gets a header that this node believes, so the frames inside reach core, streams and log.
  * With keys the peers are bare sessions, and what they say is genuine, whatever it is. Whatever
@@ -27,7 +27,6 @@
 #include "tests/lib/seal_fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-const char *__asan_default_options(void);
 
 enum { PEERS = 2, ROUNDS = 8 };
 
@@ -218,12 +217,6 @@ static size_t event(struct world *w, const uint8_t *p, size_t left)
     default: (void)node_read(w->node, w->now); break;
     }
     return used;
-}
-
-/* More than one run frees: it finds what is used after that, and the next runs get the same pages. */
-const char *__asan_default_options(void)
-{
-    return "quarantine_size_mb=16";
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -1,4 +1,4 @@
-// LINK: @node tests/lib/node_mirror.c tests/lib/seal_fuzz.c @rcu_alone @x25519
+// LINK: @node tests/lib/node_mirror.c tests/lib/seal_fuzz.c @rcu_alone @kept @recall
 /* A node with keys, and two members that lie. Their sessions are genuine and their frames well made;
  * what the frames say is drawn from the values that matter: what would be right, what the node has,
  * its neighbours, and the edges of the type. So the input gets past all that guards against

@@ -1,4 +1,4 @@
-// LINK: @seal tests/lib/seal_world.c @x25519 -lcmocka
+// LINK: @seal tests/lib/seal_world.c @recall -lcmocka
 /* Two nodes, and all that may happen between them by instruction of the fuzzer: time, data,
  * restarts, other keys, datagrams that are invented, changed, lost, repeated, swapped; and messages
  * of a handshake by somebody who knows the key. Nothing arrives twice or changed
@@ -243,7 +243,7 @@ static void heal(struct seal_world *w)
 }
 
 /* Keys have a series of their own, whatever else was drawn before: in each run they are the same few,
- * and seal_x25519.c knows them. */
+ * and seal_recall.c knows them. */
 static void draw(void *ctx, void *buf, size_t len)
 {
     struct series *x = ctx;

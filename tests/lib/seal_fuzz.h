@@ -12,7 +12,7 @@ struct draws {
 /* Of node `id`. */
 struct session_keys fuzz_keys(uint64_t id);
 
-/* Keys (32 bytes) have a series of their own: they are few, and seal_x25519.c knows them. */
+/* Keys (32 bytes) have a series of their own: they are few, and seal_recall.c knows them. */
 void draws_fill(struct draws *d, void *buf, size_t len);
 
 /* Node `id`, 2 or 3, as another process with these keys; aborts without memory. random as in struct
