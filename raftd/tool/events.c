@@ -4,17 +4,12 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
-#include <time.h>
 
 #include "raftd/base/clock.h"
 #include "raftd/base/exits.h"
 #include "raftd/base/json.h"
 #include "raftd/base/num.h"
 #include "raftd/base/say.h"
-
-enum {
-    AGAIN_MS = 200, /* between two tries to connect */
-};
 
 /* ---- connections ---- */
 
@@ -28,13 +23,14 @@ void events_end(struct events *e)
 {
     let_go(e);
     ctl_close(&e->c);
+    retry_end(&e->retry);
 }
 
-/* The connection has ended, or there was none: the next try is soon. */
-static void lose(struct events *e)
+/* The connection has ended so, or there was none. Keeps errno. */
+static void lose(struct events *e, enum ctl_outcome outcome)
 {
-    ctl_close(&e->c); /* it keeps errno */
-    e->again_ns = ctl_now_ns() + AGAIN_MS * UINT64_C(1000000);
+    ctl_close(&e->c);
+    retry_missed(&e->retry, e->t->socket, outcome);
 }
 
 /* Connects, and asks for the events. A daemon that turns us away says why before it ends the connection. */
@@ -58,19 +54,15 @@ static enum ctl_outcome begin(struct events *e, uint64_t deadline_ns)
 /* Waits, for deadline_ns at most, until it is time to connect again, and tries. CTL_TIMEOUT: not yet. */
 static enum ctl_outcome connect_again(struct events *e, uint64_t deadline_ns)
 {
-    uint64_t now_ns = ctl_now_ns(), at_ns = min_u64(e->again_ns, deadline_ns);
-    if (at_ns > now_ns) {
-        uint64_t ns = at_ns - now_ns;
-        (void)nanosleep(&(struct timespec){.tv_sec = (time_t)(ns / 1000000000),
-                                           .tv_nsec = (long)(ns % 1000000000)},
-                        NULL); /* just a pause */
-    }
-    if ((now_ns = ctl_now_ns()) < e->again_ns)
+    retry_wait(&e->retry, deadline_ns);
+    if (!retry_due(&e->retry))
         return CTL_TIMEOUT;
-    uint64_t most_ns = now_ns + ((uint64_t)e->t->timeout_ms + CTL_GRACE_MS) * 1000000;
+    uint64_t most_ns = ctl_now_ns() + ((uint64_t)e->t->timeout_ms + CTL_GRACE_MS) * 1000000;
     enum ctl_outcome outcome = begin(e, min_u64(most_ns, deadline_ns));
-    if (outcome != CTL_ANSWERED)
-        lose(e);
+    if (outcome == CTL_ANSWERED)
+        retry_end(&e->retry);
+    else
+        lose(e, outcome);
     return outcome;
 }
 
@@ -138,19 +130,19 @@ static void make_gone(struct events *e, struct event *event)
 }
 
 /* The daemon is not there, or takes nothing from us now. */
-static bool is_away(enum ctl_outcome outcome, const redisReply *a)
+static bool is_away(const struct events *e, enum ctl_outcome outcome)
 {
     const char *said;
     if (outcome == CTL_ANSWERED)
-        return tool_errors[tool_error_of(a, &said)].exit == RAFTCTL_EXIT_BUSY;
+        return tool_errors[tool_error_of(e->held, &said)].exit == RAFTCTL_EXIT_BUSY;
     return outcome == CTL_LOST || outcome == CTL_NOT_TAKEN ||
-           (outcome == CTL_NOT_RUNNING && errno != EACCES);
+           (outcome == CTL_NOT_RUNNING && (errno != EACCES || retry_settles(&e->retry)));
 }
 
 /* No event came. True: it goes on. Else *code is what to end with. */
 static bool goes_on(struct events *e, enum ctl_outcome outcome, int *code)
 {
-    if ((e->waits || e->begun) && is_away(outcome, e->held)) {
+    if ((e->waits || e->begun) && is_away(e, outcome)) {
         if (!e->said && !e->begun)
             say_info("no daemon at %s takes us now: waiting for one", e->t->socket);
         e->said = true;
@@ -177,9 +169,9 @@ static enum ctl_outcome receive(struct events *e, struct event *event, uint64_t 
     e->begun |= e->answered;
     if (*is || outcome == CTL_TIMEOUT)
         return outcome;
-    lose(e);
+    lose(e, outcome);
     if (e->answered) /* at once: maybe this connection alone has ended */
-        e->again_ns = 0;
+        e->retry.at_ns = 0;
     return outcome;
 }
 

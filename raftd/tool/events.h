@@ -4,15 +4,16 @@
 
 #include "raftd/base/event.h"
 #include "raftd/tool/raftctl.h"
+#include "raftd/tool/retry.h"
 
-/* {.t = t, .since = n, .c.fd = -1}: nothing is connected yet, and the events behind number n are wanted; 0:
- * how things are, and then all. */
+/* {.t = t, .since = n, .c.fd = -1, .retry = RETRY_NOW}: nothing is connected yet, and the events behind
+ * number n are wanted; 0: how things are, and then all. */
 struct events {
     struct tool *t;
     uint64_t since; /* number of the event that was told last */
     bool waits;   /* for a daemon that is not there yet; else it has to be there at the beginning */
     struct ctl c; /* c.fd: when something comes it is readable; -1 = not connected, ... */
-    uint64_t again_ns; /* ... and then it connects again, on ctl_now_ns() */
+    struct retry retry; /* ... and this tells when to try that again */
     /* Only events.c looks at these: */
     bool begun, answered; /* a daemon was there; it has answered on this connection */
     bool gone, said;      /* EVENT_DAEMON_GONE was told; it was said that there is no daemon yet */

@@ -25,7 +25,7 @@ static void print(void *ctx, const struct event *e)
 
 void run_events(struct tool *t, const struct args *a)
 {
-    struct events e = {.t = t, .waits = true, .c.fd = -1};
+    struct events e = {.t = t, .waits = true, .c.fd = -1, .retry = RETRY_NOW};
     struct printing p = {t, (a->flags & ARG_JSON) != 0};
     if (a->flags & ARG_SINCE && !num_parse(a->values[VALUE_SINCE].at, 0, INT64_MAX, &e.since))
         say_fatal(RAFTCTL_EXIT_USAGE, "--since %s: the number of an event, or 0",

@@ -264,13 +264,14 @@ static void wait_for_news(struct hooks *h)
         until_ns = h->end_ns;
     else if (fold_first(&h->fold) != NULL)
         until_ns = h->again_ns;
-    if (h->events->c.fd < 0)
-        until_ns = min_u64(until_ns, h->events->again_ns);
+    const struct events *e = h->events;
+    if (e->c.fd < 0)
+        until_ns = min_u64(until_ns, e->retry.at_ns);
     int ms = until_ns == UINT64_MAX ? -1
              : until_ns <= now_ns   ? 0
                                     : (int)min_u64((until_ns - now_ns) / MS + 1, INT_MAX);
     struct pollfd p[] = {{.fd = h->signals, .events = POLLIN},
-                         {.fd = h->events->c.fd, .events = POLLIN}};
+                         {.fd = e->c.fd >= 0 ? e->c.fd : e->retry.fd, .events = POLLIN}};
     if (poll(p, 2, ms) > 0 && p[0].revents != 0)
         take_signal(h);
 }

@@ -22,12 +22,12 @@
 #include "raftd/base/say.h"
 #include "raftd/tool/child.h"
 #include "raftd/tool/raftctl.h"
+#include "raftd/tool/retry.h"
 
 enum {
     MS = 1000000,         /* in nanoseconds */
     KILL_BEFORE_MS = 100, /* the lock may be another's: a busy machine may be late by so much */
-    TERM_PART = 4,  /* this part of the time before that is for the program to end by itself */
-    AGAIN_MS = 200, /* between two tries to reach the daemon */
+    TERM_PART = 4, /* this part of the time before that is for the program to end by itself */
     WORD_MAX_BYTES = 256, /* the daemon takes no longer one */
     WAIT_MAX_MS = 24 * 3600 * 1000,
     LOOK_MS = 1000,    /* how often a published key is looked at */
@@ -41,7 +41,9 @@ struct hold {
     const struct args *args;
     struct ctl c;
     bool connected;
-    bool met; /* the daemon, at least once */
+    bool met;                 /* the daemon, at least once */
+    enum ctl_outcome outcome; /* of the last question */
+    struct retry retry;       /* when to ask again after one that failed */
     char fence[24];
     uint64_t held_ns;  /* when that question was sent of which the answer said that we hold it */
     uint64_t until_ns; /* we hold it, by our clock */
@@ -84,18 +86,21 @@ static redisReply *ask(struct hold *h, const struct ctl_words *w, uint64_t until
 {
     redisReply *a = NULL;
     if (!h->connected) {
-        enum ctl_outcome outcome = ctl_open(&h->c, h->t->socket, deadline(h));
+        h->outcome = ctl_open(&h->c, h->t->socket, deadline(h));
         h->connected = true;
-        if (outcome == CTL_NOT_RUNNING && !h->met)
+        if (h->outcome == CTL_NOT_RUNNING && !h->met)
             tool_end(h->t, say_not_running(h->t));
-        if (outcome != CTL_ANSWERED) {
+        if (h->outcome != CTL_ANSWERED) {
             disconnect(h);
             return NULL;
         }
+        retry_end(&h->retry);
         h->met = true;
     }
-    if (ctl_send(&h->c, w, deadline(h)) != CTL_ANSWERED ||
-        ctl_receive(&h->c, &a, until) != CTL_ANSWERED)
+    h->outcome = ctl_send(&h->c, w, deadline(h));
+    if (h->outcome == CTL_ANSWERED)
+        h->outcome = ctl_receive(&h->c, &a, until);
+    if (h->outcome != CTL_ANSWERED)
         disconnect(h);
     return a;
 }
@@ -140,6 +145,7 @@ static enum got not_yet(struct hold *h, redisReply *a)
         tool_end(h->t, say_trouble(h->t, WRITES, CTL_ANSWERED, &a));
     freeReplyObject(a);
     disconnect(h); /* whatever we have of it ends with the connection */
+    retry_missed(&h->retry, h->t->socket, h->outcome);
     return TRY_AGAIN;
 }
 
@@ -179,9 +185,11 @@ static enum got take_lock(struct hold *h, const struct word *value, uint64_t wai
     return GOT;
 }
 
-static void pause_for(unsigned ms)
+/* Until it is worth another try, or that time, of now_ns(). */
+static void wait_for_try(struct hold *h, uint64_t until_ns)
 {
-    (void)nanosleep(&(struct timespec){.tv_nsec = (long)ms * MS}, NULL); /* just a pause */
+    uint64_t left_ns = until_ns - min_u64(until_ns, now_ns()), now = ctl_now_ns();
+    retry_wait(&h->retry, now + min_u64(left_ns, UINT64_MAX - now));
 }
 
 /* --- keeping it --------------------------------------------------------------------------------- */
@@ -339,7 +347,7 @@ static void give_back(struct hold *h)
 static void hold_init(struct hold *h, struct tool *t, const struct args *a)
 {
     sigset_t set;
-    *h = (struct hold){.t = t, .args = a};
+    *h = (struct hold){.t = t, .args = a, .retry = RETRY_NOW};
     if (a->argc == 0)
         say_fatal(RAFTCTL_EXIT_USAGE, "behind -- the program is missing that is to be run");
     child_signals(&set);
@@ -388,7 +396,7 @@ void run_lock(struct tool *t, const struct args *a)
         until_ns = (a->flags & ARG_TRY) != 0 ? 0 : now_ns() + wait_ms * MS;
     uint64_t try_until_ns = until_ns != 0 ? until_ns : now_ns() + (uint64_t)t->timeout_ms * MS;
     while ((got = take_lock(&h, NULL, until_ns)) == TRY_AGAIN && now_ns() < try_until_ns)
-        pause_for(AGAIN_MS);
+        wait_for_try(&h, try_until_ns);
     if (got == GOT)
         tool_end(t, run_with_lock(&h));
     if (got == TRY_AGAIN)
@@ -404,7 +412,7 @@ void run_elect(struct tool *t, const struct args *a)
     hold_init(&h, t, a);
     for (;;) {
         while (take_lock(&h, value, UINT64_MAX) != GOT)
-            pause_for(AGAIN_MS);
+            wait_for_try(&h, UINT64_MAX);
         int code = run_with_lock(&h);
         if (!h.lost || h.ends_by != 0)
             tool_end(t, code);
@@ -478,7 +486,7 @@ static void wait_while_there(struct hold *h)
 void run_publish(struct tool *t, const struct args *a)
 {
     static const struct ctl_words local = {1, {"READONLY"}, {sizeof "READONLY" - 1}};
-    struct hold h = {.t = t, .args = a};
+    struct hold h = {.t = t, .args = a, .retry = RETRY_NOW};
     struct ctl_words w = {.n = 0};
     ctl_add_text(&w, "RAFT.PUBLISH");
     add_key(&w, a->words[0].at, a->words[0].len);
@@ -490,9 +498,10 @@ void run_publish(struct tool *t, const struct args *a)
         if (answer != NULL && answer->type != REDIS_REPLY_ERROR) {
             freeReplyObject(answer);
             wait_while_there(&h);
+            retry_missed(&h.retry, t->socket, CTL_ANSWERED); /* it is set again a moment later */
         } else {
             (void)not_yet(&h, answer);
         }
-        pause_for(AGAIN_MS);
+        wait_for_try(&h, UINT64_MAX);
     }
 }

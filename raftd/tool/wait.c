@@ -132,7 +132,7 @@ static int over(const struct wait *w)
 
 static int wait_until(struct wait *w)
 {
-    struct events e = {.t = w->t, .waits = true, .c.fd = -1};
+    struct events e = {.t = w->t, .waits = true, .c.fd = -1, .retry = RETRY_NOW};
     struct event event;
     bool is = true;
     int code = RAFTCTL_EXIT_NOT_YET;

@@ -4,7 +4,6 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "raftd/base/exits.h"
@@ -12,9 +11,9 @@
 #include "raftd/base/say.h"
 #include "raftd/tool/child.h"
 #include "raftd/tool/raftctl.h"
+#include "raftd/tool/retry.h"
 
 enum {
-    PAUSE_MS = 200,            /* between two tries to connect again */
     PATIENCE_MS = 3600 * 1000, /* then a silent connection is listened to anew */
 };
 
@@ -40,11 +39,6 @@ struct change {
     const redisReply *key, *value; /* value: nil if there is none */
     bool more;                     /* of this revision will come */
 };
-
-static void pause_ms(unsigned ms)
-{
-    (void)nanosleep(&(struct timespec){.tv_nsec = (long)ms * 1000000L}, NULL);
-}
 
 /* Connects, and asks for the changes. *a: the revision from which they come, or an error. */
 static enum ctl_outcome begin(struct watching *w, struct ctl *c, redisReply **a)
@@ -194,6 +188,7 @@ void run_watch(struct tool *t, const struct args *args)
 {
     struct watching w = {.t = t, .exec = args->values[VALUE_EXEC].at, .prefix = ""};
     uint64_t until_ns = ctl_now_ns() + (uint64_t)t->timeout_ms * 1000000;
+    struct retry retry = RETRY_NOW;
     struct ctl c;
     redisReply *a;
     if (args->n_words == 1) {
@@ -209,6 +204,7 @@ void run_watch(struct tool *t, const struct args *args)
         bool begins = outcome == CTL_ANSWERED && a->type == REDIS_REPLY_INTEGER;
         if (begins) {
             begun = true;
+            retry_end(&retry);
             freeReplyObject(a);
             outcome = follow(&w, &c, &a);
         }
@@ -217,7 +213,8 @@ void run_watch(struct tool *t, const struct args *args)
         if (told || outcome == CTL_NONSENSE || (!begun && (!early || ctl_now_ns() > until_ns)))
             tool_end(t, say_trouble(t, LOOKS, outcome, &a));
         freeReplyObject(a);
-        pause_ms(PAUSE_MS);
+        retry_missed(&retry, t->socket, outcome);
+        retry_wait(&retry, UINT64_MAX);
     }
 }
 

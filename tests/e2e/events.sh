@@ -73,12 +73,20 @@ HELPERS+=($!)
 told_again() { tail -n "+$((${line%%:*} + 1))" "$WORK/told" | diff - "$WORK/again"; }
 wait_for 10 "the same events" told_again >"$WORK/diff" || fail "$(cat "$WORK/diff")"
 
-# The daemon is killed and comes back: said, with how things are then.
+# The daemon is killed and comes back: said, with how things are then. While it is away nobody asks for it again and
+# again, and when it is there it is noticed.
 mark
 crash 2
 next " daemon-gone role=unknown leader=0"
+sleep 1.5
+before=$(switches)
+sleep 1.5
+[ $(($(switches) - before)) -le 2 ] || fail "who waits for the daemon wakes $(($(switches) - before)) times"
 start 2
+back=$(now_ms)
 next " restarted"
+back=$(($(now_ms) - back))
+[ "$back" -lt 1000 ] || fail "the daemon was back for $back ms before it was noticed"
 next " leader-(changed|none|gained) .*state=1"
 is_told() { # the last word on the leader
     find_leader

@@ -100,6 +100,39 @@ void ctl_close(struct ctl *c)
 
 /* ---- the rest of raftctl ---- */
 
+static unsigned settles;                  /* so often what is refused may be allowed in a moment */
+static unsigned missed[CTL_NONSENSE + 1]; /* tries that ended so */
+
+void retry_missed(struct retry *r, const char *path, enum ctl_outcome outcome)
+{
+    (void)path;
+    r->fd = 6;
+    missed[outcome]++;
+}
+
+bool retry_due(struct retry *r)
+{
+    (void)r;
+    return true;
+}
+
+void retry_wait(struct retry *r, uint64_t deadline_ns)
+{
+    (void)r;
+    (void)deadline_ns;
+}
+
+bool retry_settles(const struct retry *r)
+{
+    (void)r;
+    return settles > 0 && settles-- > 0;
+}
+
+void retry_end(struct retry *r)
+{
+    *r = RETRY_NOW;
+}
+
 static jmp_buf end;
 static int exit_code;
 
@@ -235,7 +268,7 @@ static void test_next(void **state)
 {
     static const char *const none[] = {"refuse", NULL}, *const some[] = {"OK wait 3/healed wait"};
     struct tool t = {.timeout_ms = 1000};
-    struct events e = {.t = &t, .c.fd = -1};
+    struct events e = {.t = &t, .c.fd = -1, .retry = RETRY_NOW};
     struct event event;
     bool is;
     (void)state;
@@ -243,7 +276,7 @@ static void test_next(void **state)
     assert_int_equal(events_next(&e, &event, 0, &is), RAFTCTL_EXIT_NOT_RUNNING);
     assert_false(is);
     connections = some;
-    e = (struct events){.t = &t, .c.fd = -1};
+    e = (struct events){.t = &t, .c.fd = -1, .retry = RETRY_NOW};
     assert_int_equal(events_next(&e, &event, 0, &is), RAFTCTL_EXIT_OK);
     assert_true(!is && e.c.fd == 5);
     assert_int_equal(events_next(&e, &event, 0, &is), RAFTCTL_EXIT_OK);
@@ -252,6 +285,30 @@ static void test_next(void **state)
     assert_false(is);
     events_end(&e);
     assert_int_equal(e.c.fd, -1);
+}
+
+/* A daemon that starts sets the rights of its socket a moment after it has made it. What tells of its coming
+ * is kept while it is away, and no longer. */
+static void test_settles(void **state)
+{
+    static const char *const some[] = {"refuse", "closed", "closed", "OK 3/healed",
+                                       "refuse", "closed", NULL};
+    struct tool t = {.timeout_ms = 1000};
+    struct events e = {.t = &t, .waits = true, .c.fd = -1, .retry = RETRY_NOW};
+    struct event event;
+    bool is;
+    (void)state;
+    connections = some;
+    settles = 2;
+    memset(missed, 0, sizeof missed);
+    assert_int_equal(events_next(&e, &event, 0, &is), RAFTCTL_EXIT_OK);
+    assert_true(is && event.kind == EVENT_HEALED && e.retry.fd == -1);
+    assert_int_equal(missed[CTL_NOT_RUNNING], 3);
+    assert_int_equal(events_next(&e, &event, 0, &is), RAFTCTL_EXIT_OK);
+    assert_true(is && event.kind == EVENT_DAEMON_GONE && e.retry.fd == 6);
+    assert_true(missed[CTL_NOT_RUNNING] == 4 && missed[CTL_LOST] == 1);
+    assert_int_equal(events_next(&e, &event, 0, &is), RAFTCTL_EXIT_NOT_RUNNING);
+    assert_int_equal(e.retry.fd, -1);
 }
 
 static void test_print(void **state)
@@ -321,10 +378,8 @@ static void test_read(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_follow),
-        cmocka_unit_test(test_next),
-        cmocka_unit_test(test_print),
-        cmocka_unit_test(test_read),
+        cmocka_unit_test(test_follow), cmocka_unit_test(test_next), cmocka_unit_test(test_settles),
+        cmocka_unit_test(test_print),  cmocka_unit_test(test_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
