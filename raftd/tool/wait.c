@@ -1,8 +1,9 @@
 /* wait.c: waits until something is so. The daemon's events say when to look, also whether it has started: so
- * nothing is asked again and again. */
+ * nothing is asked again and again, but for the few seconds in which a member's silence may show yet. */
 #include <inttypes.h>
 #include <string.h>
 
+#include "raftd/base/clock.h"
 #include "raftd/base/exits.h"
 #include "raftd/base/num.h"
 #include "raftd/base/say.h"
@@ -16,11 +17,16 @@ const char wait_what[] =
     "          now, until member ID is heard, or until KEY is there, or has that\n"
     "          value; also while the daemon is not there, or starts";
 
+enum { LOOK_MS = 200 }; /* between two looks at a member that may be silent or not */
+
 struct wait {
     struct tool *t; /* its timeout_ms is what is left */
     uint64_t deadline_ns;
     struct word key, value;
     uint64_t member;
+    uint64_t since_us; /* the member is to be heard later than that, by clock_us() */
+    uint64_t
+        look_ns; /* look again then, though no event has come; UINT64_MAX: not before one comes */
     /* Whether it is so, after an event. RAFTCTL_EXIT_NOT_YET: it is not, or can't be told now. */
     int (*look)(struct wait *w, const struct event *e);
     int never;         /* exit code, and ... */
@@ -67,8 +73,10 @@ static int ask_status(struct wait *w, struct status *s)
     redisReply *a;
     ctl_add_text(&q.words, "RAFT.STATUS");
     ctl_add_text(&q.words, "ALL");
+    uint64_t now_us =
+        clock_us(); /* of the question: so no moment seems later than it was, but for a ms */
     int code = tool_ask(w->t, &q, &a);
-    status_read(s, code == RAFTCTL_EXIT_OK ? a->str : NULL, 0);
+    status_read(s, code == RAFTCTL_EXIT_OK ? a->str : NULL, now_us);
     freeReplyObject(a);
     return or_not_yet(code);
 }
@@ -86,14 +94,19 @@ static int look_writable(struct wait *w, const struct event *e)
     return code;
 }
 
-static bool is_heard(const struct status *s, uint64_t id)
+/* Two followers have little to say to each other, so the end of one shows late at the other. What counts is
+ * what comes from it now. It will be heard or be silent soon: no event tells the first. */
+static bool is_heard(struct wait *w, const struct status *s)
 {
-    if (id == s->id)
-        return true;
-    for (unsigned i = 0; i < s->n_peers; i++)
-        if (s->peers[i].id == id)
-            return s->peers[i].heard_us != 0 && s->peers[i].loss_in_permille != STATUS_LOSS_ALL;
-    return false;
+    for (unsigned i = 0; i < s->n_peers; i++) {
+        const struct status_peer *p = &s->peers[i];
+        if (p->id != w->member || p->heard_us == 0 || p->loss_in_permille == STATUS_LOSS_ALL)
+            continue;
+        if (p->heard_us > w->since_us + 1000)
+            return true;
+        w->look_ns = ctl_now_ns() + LOOK_MS * UINT64_C(1000000);
+    }
+    return w->member == s->id;
 }
 
 static int look_member(struct wait *w, const struct event *e)
@@ -105,7 +118,7 @@ static int look_member(struct wait *w, const struct event *e)
         return code;
     for (unsigned i = 0; i < s.n_members; i++)
         if (s.members[i].id == w->member && s.members[i].standing != MEMBER_JOINING &&
-            is_heard(&s, w->member))
+            is_heard(w, &s))
             return RAFTCTL_EXIT_OK;
     return RAFTCTL_EXIT_NOT_YET;
 }
@@ -133,20 +146,27 @@ static int over(const struct wait *w)
 static int wait_until(struct wait *w)
 {
     struct events e = {.t = w->t, .waits = true, .c.fd = -1, .retry = RETRY_NOW};
-    struct event event;
+    struct event event = {.seq = 0};
     bool is = true;
     int code = RAFTCTL_EXIT_NOT_YET;
     w->deadline_ns = ctl_now_ns() + (uint64_t)w->t->timeout_ms * 1000000;
+    w->since_us = clock_us();
+    w->look_ns = UINT64_MAX;
     while (code == RAFTCTL_EXIT_NOT_YET) {
-        int rc = events_next(&e, &event, w->deadline_ns, &is);
+        int rc = events_next(&e, &event, min_u64(w->look_ns, w->deadline_ns), &is);
         uint64_t now_ns = ctl_now_ns();
+        bool looks = now_ns >= w->look_ns;
         if (rc != RAFTCTL_EXIT_OK)
             return rc; /* it has ended, and said why */
-        if (!is || now_ns >= w->deadline_ns)
+        if ((!is && !looks) || now_ns >= w->deadline_ns)
             break;
         w->t->timeout_ms = (uint32_t)((w->deadline_ns - now_ns) / 1000000 + 1);
-        if (event.state <= 1 && event.kind != EVENT_DAEMON_GONE) /* the state is told whole */
+        if (is) /* the state is told whole */
+            looks = event.state <= 1 && event.kind != EVENT_DAEMON_GONE;
+        if (looks) {
+            w->look_ns = UINT64_MAX;
             code = w->look(w, &event);
+        }
     }
     events_end(&e);
     return code == RAFTCTL_EXIT_NOT_YET ? over(w) : code;

@@ -55,6 +55,8 @@ says 'usage: raftctl wait'
 victim=$(other_than "$LEADER")
 witness=$(other_than "$LEADER" "$victim")
 crash "$victim"
+waits early "$witness" member "$victim" # which does not know yet
+waits back "$LEADER" member "$victim"
 silent() { ctl "$1" status --all | grep -q "^! node $2 has not been heard for .*: is it down"; }
 wait_for 20 "node $victim as silent" silent "$witness" "$victim"
 expect 0 ctl "$witness" status --all
@@ -64,10 +66,10 @@ grep -q '^! 2 of 3 voters are heard: if one more is lost' <<<"$OUT" || fail "no 
 expect 0 ctl "$witness" members
 fits
 grep -q "^\* *$LEADER *voter *leader " <<<"$OUT" || fail "no mark of the leader: $OUT"
-waits back "$LEADER" member "$victim" # the leader knows first
-sleep 0.5
+goes_on early
 goes_on back
 start "$victim"
+is_over early
 is_over back
 
 # A majority that hears each other, of which nobody leads: both are drained.
