@@ -111,7 +111,8 @@ bool terminal_flush(struct terminal *t)
         if (n < 0 && errno == EAGAIN)
             return false;
         t->at += n > 0 ? (size_t)n : 0;
-        if (n <= 0 || t->at == t->len) { /* one that is gone takes the rest, too */
+        t->gone |= n < 0;
+        if (n <= 0 || t->at == t->len) {
             free(t->text);
             t->text = NULL;
         }
@@ -131,5 +132,7 @@ int terminal_key(struct terminal *t)
 int terminal_signal(const struct terminal *t)
 {
     struct signalfd_siginfo info;
-    return read(t->signals, &info, sizeof info) == sizeof info ? (int)info.ssi_signo : 0;
+    if (read(t->signals, &info, sizeof info) == sizeof info)
+        return (int)info.ssi_signo;
+    return t->gone ? SIGHUP : 0;
 }

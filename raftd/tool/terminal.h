@@ -20,6 +20,7 @@ struct terminal {
     bool has_modes;
     struct termios modes; /* of before */
     sigset_t mask;        /* likewise */
+    bool gone;            /* it takes nothing any more, and never will */
     char *text;           /* what is not sent yet, from `at` on */
     size_t at, len;
 };
@@ -43,7 +44,8 @@ bool terminal_flush(struct terminal *t);
 
 /* The next key, when poll(2) has told of one, or of their end; 0: no more will come. */
 int terminal_key(struct terminal *t);
-/* The next signal; 0: there is none. */
+/* The next signal; 0: there is none. A terminal that is gone is a SIGHUP, too, for the system sends one only
+ * to those whose controlling terminal it was. */
 int terminal_signal(const struct terminal *t);
 
 #endif

@@ -39,9 +39,11 @@ told.columns, told.rows = told.next_size = 50, 12
 told.clear()
 dumb = Terminal(top, 80, 24, TERM="dumb")
 stuck = Terminal(top, 60, 15)
+other = Terminal(top, 60, 15, controlling=False)
 for t in small, usual, tiny, serial, told:
     whole(t)
 stuck.wait("silent")
+other.wait("silent")
 assert b"\x1b[1;31m" in small.raw and "▁" not in usual.shown()
 assert b"m" not in re.findall(rb"\x1b\[[0-9;]*([A-Za-z])", usual.raw), "a colour"
 assert max(usual.raw) < 0x80, "not ASCII"
@@ -54,6 +56,10 @@ assert len(serial.cells) == 24 and len(serial.cells[0]) == 80
 termios.tcflow(stuck.modes_at, termios.TCOOFF)
 stuck.resize(50, 14)
 stuck.send(signal.SIGWINCH)
+
+# A terminal that hangs up, and of which no signal tells that.
+other.hang_up()
+assert other.ended_without() == signal.SIGHUP
 
 # Another size.
 tiny.resize(70, 20)

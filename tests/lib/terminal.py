@@ -14,7 +14,7 @@ SEQUENCE = re.compile(r"\x1b\[([0-9;]*)([A-Za-z])")
 
 
 class Terminal:
-    def __init__(self, command, columns, rows, **environment):
+    def __init__(self, command, columns, rows, controlling=True, **environment):
         self.keys, self.modes_at = pty.openpty()
         self.resize(columns, rows)
         self.columns, self.rows = columns or 80, rows or 24
@@ -28,7 +28,8 @@ class Terminal:
         self.pid = os.fork()
         if self.pid == 0:
             os.setsid()
-            fcntl.ioctl(self.modes_at, termios.TIOCSCTTY, 0)
+            if controlling:
+                fcntl.ioctl(self.modes_at, termios.TIOCSCTTY, 0)
             for fd in (0, 1, 2):
                 os.dup2(self.modes_at, fd)
             os.execvpe(command[0], command, env)
@@ -111,6 +112,20 @@ class Terminal:
 
     def send(self, number):
         os.kill(self.pid, number)
+
+    def hang_up(self):
+        os.close(self.keys)
+
+    def ended_without(self, seconds=5):
+        """The same, when the terminal is gone."""
+        end = time.monotonic() + seconds
+        while True:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            if pid:
+                os.close(self.modes_at)
+                return status
+            assert time.monotonic() < end, "it does not end, and has no terminal"
+            time.sleep(0.02)
 
     def ended(self, seconds=5):
         """The status as of os.waitpid(), when it has ended, and put the terminal back."""
