@@ -132,7 +132,7 @@ static const struct command commands[] = {
      run_is_leader, 0, 0, 0, PLAIN},
     {"watch", watch_usage, watch_what, run_watch, 0, 1, ARG_REVISION | ARG_EXEC | ARG_ESCAPED,
      PLAIN},
-    {"events", " [--since SEQ] [--json | --exec PATH [--exec-timeout SECONDS]]",
+    {"events", " [--since SEQ] [--json | --exec PATH [--exec-timeout S]]",
      "print how this node is, then a line for each event: another leader,\n"
      "          no quorum, a silent member ... (--since: those behind event SEQ;\n"
      "          --exec: run that script, or the scripts of a directory, for it)",
@@ -285,6 +285,9 @@ static const struct command *find_command(const char *word)
 
 static _Noreturn void refuse(const struct command *c, const char *why)
 {
+    if (strchr(c->usage, '\n') != NULL) /* a message is one line */
+        say_fatal(RAFTCTL_EXIT_USAGE, "%s: %s; raftctl %s --help shows its usage", c->name, why,
+                  c->name);
     say_fatal(RAFTCTL_EXIT_USAGE, "%s: %s; usage: raftctl %s%s", c->name, why, c->name, c->usage);
 }
 
@@ -397,6 +400,13 @@ static void undo_word(const struct command *c, struct word *w)
         refuse(c, "--escaped: a backslash is written \\x5c, and other bytes likewise");
 }
 
+static _Noreturn void refuse_option(const struct command *c, const char *name)
+{
+    char why[64];
+    (void)snprintf(why, sizeof why, "--%s is not for it", name);
+    refuse(c, why);
+}
+
 /* Refuses options of other commands, and missing arguments. */
 static void check_line(const struct line *l)
 {
@@ -404,12 +414,13 @@ static void check_line(const struct line *l)
     const struct command *c = l->command;
     for (const struct option *o = options; o->name != NULL; o++)
         if (o->val > OPT_FLAGS && (a->flags & ~c->flags & (unsigned)(o->val - OPT_FLAGS)) != 0)
-            say_fatal(RAFTCTL_EXIT_USAGE, "%s: --%s is not for it; usage: raftctl %s%s", c->name,
-                      o->name, c->name, c->usage);
+            refuse_option(c, o->name);
     if (a->flags & ARG_RAW && a->flags & (ARG_JSON | ARG_META))
         refuse(c, "--raw and other forms exclude each other");
     if (a->flags & ARG_EXEC && a->flags & ARG_JSON)
         refuse(c, "--exec and --json exclude each other");
+    if (a->flags & ARG_EXEC_TIMEOUT && !(a->flags & ARG_EXEC))
+        refuse(c, "--exec-timeout is nothing without --exec");
     if (a->flags & ARG_KEYS && a->flags & ARG_VALUES)
         refuse(c, "--keys and --values exclude each other");
     if (a->n_words < c->words_min)

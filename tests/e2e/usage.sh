@@ -60,8 +60,14 @@ done
 expect 0 ctl 1 get k --timeout 2.5
 stored 'a b'
 
+refused '^raftctl: error: member: too few arguments; raftctl member --help shows its usage$' member
+refused '^raftctl: error: member: --json is not for it; raftctl member --help' member remove 1 --json
+refused 'exec-timeout is nothing without --exec' events --exec-timeout 5
+
 # --- help ---
-for args in --help -h help "put --help" "put -h" "help put" "bench --help" "help bench" "list x -h"; do
+mapfile -t commands < <("$RAFTCTL" --help | sed -n '/^commands:/,/^$/s/^  \([a-z][a-z-]*\).*/\1/p' | sort -u)
+[ ${#commands[@]} -gt 30 ] || fail "commands of the help: ${commands[*]}"
+for args in --help -h help "put -h" "help put" "help bench" "list x -h" "${commands[@]/%/ --help}"; do
     # shellcheck disable=SC2086 # words
     expect 0 ctl 1 $args
     [ -n "$OUT" ] || fail "$args prints nothing"
