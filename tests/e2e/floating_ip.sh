@@ -6,11 +6,23 @@
 . "$(dirname "$0")/../lib/netns.sh"
 limit 400
 
-ADDRESS=10.77.0.100
 WAIT=6    # seconds, as in floating-ip
 LEASE=6   # likewise, as in the configuration
 RETRY=5   # what elections, looks at the lock and a busy machine may add
-command -v arping >/dev/null || skip "no arping"
+if [ "${FAMILY:-4}" = 6 ]; then
+    ADDRESS=fd00:77::100 PREFIX=64
+    RETRY=$((RETRY + 4)) # the kernel asks first whether another box has it
+    LIST=if_inet6
+    # One that the kernel still asks for, or that another box has (flags 40 and 8), is not there.
+    SHOWN='fd000077000000000000000000000100( [0-9a-f]{2}){3} [0-389ab][0-7] '
+    TOLD="ip6 saddr $ADDRESS icmpv6 type nd-neighbor-advert"
+else
+    ADDRESS=10.77.0.100 PREFIX=24
+    LIST=fib_trie
+    SHOWN="[^0-9.]${ADDRESS//./[.]}[^0-9]"
+    TOLD="arp saddr ip $ADDRESS arp daddr ip $ADDRESS"
+    command -v arping >/dev/null || skip "no arping"
+fi
 hosts 3
 cluster 3 "lease_ms = $((LEASE * 1000))"
 start_all
@@ -20,7 +32,7 @@ declare -A BOX=() IN=() # host -> floating-ip's process, and one that only stays
 
 box() { # HOST
     # shellcheck disable=SC2086 # a command and its options
-    ${ON[$1]} env RAFTCTL="$tool -s $WORK/node$1.sock" raftd/dist/floating-ip "$ADDRESS/24" eth0 2>>"$WORK/box.$1" &
+    ${ON[$1]} env RAFTCTL="$tool -s $WORK/node$1.sock" raftd/dist/floating-ip "$ADDRESS/$PREFIX" eth0 2>>"$WORK/box.$1" &
     BOX[$1]=$!
     HELPERS+=("$!")
 }
@@ -48,9 +60,9 @@ watch_all() {
     while :; do
         for i in 1 2 3; do before[$i]=${now[$i]}; done
         for i in 1 2 3; do
-            IFS= read -rd '' text <"/proc/${IN[$i]}/net/fib_trie" || :
+            IFS= read -rd '' text <"/proc/${IN[$i]}/net/$LIST" || :
             now[$i]=0
-            [[ $text != *"$ADDRESS"* ]] || now[$i]=1
+            [[ ! $text =~ $SHOWN ]] || now[$i]=1
             for ((j = i + 1; j <= 3; j++)); do
                 [ "${before[$i]}${before[$j]}${now[$i]}" != 111 ] || echo "$i and $j" >>"$WORK/both"
             done
@@ -77,17 +89,18 @@ moves() { # SECONDS WHY
     note "$2: from box $from to $HOLDER in $(($(now_ms) - since)) ms"
     [ ! -e "$WORK/both" ] || fail "$2: the address was on two boxes: $(sort "$WORK/both" | uniq -c)"
 }
-announced() { on "$1" nft list counter arp told seen | grep -q 'packets [1-9]'; }
+announced() { on "$1" nft list counter "$TABLE" told seen | grep -q 'packets [1-9]'; }
 
+TABLE=${TOLD%% *}
 mkfifo "$WORK/nothing"
 for i in 1 2 3; do
     ${ON[$i]} sleep 1000 &
     IN[$i]=$!
     HELPERS+=("$!")
-    on "$i" nft "add table arp told; add counter arp told seen; add chain arp told in { type filter hook input priority 0; };
-        add rule arp told in arp saddr ip $ADDRESS arp daddr ip $ADDRESS counter name seen"
+    on "$i" nft "add table $TABLE told; add counter $TABLE told seen;
+        add chain $TABLE told in { type filter hook input priority 0; }; add rule $TABLE told in $TOLD counter name seen"
 done
-until [ -r "/proc/${IN[3]}/net/fib_trie" ]; do sleep 0.02; done
+until [ -r "/proc/${IN[3]}/net/$LIST" ]; do sleep 0.02; done
 watch_all &
 HELPERS+=("$!")
 
