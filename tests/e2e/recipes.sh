@@ -27,6 +27,16 @@ cat >"$WORK/bin/scp" <<END
 #!/bin/sh
 cp "\$1" "$WORK/\${2%:}/"
 END
+# No such user is here, and no service manager.
+cat >"$WORK/bin/install" <<END
+#!/bin/sh
+[ "\$1" != -o ] || shift 2
+exec $(command -v install) "\$@"
+END
+cat >"$WORK/bin/systemctl" <<END
+#!/bin/sh
+[ "\$*" = "reload raftd" ] && kill -HUP "\$(cat "$WORK/pid\$BOX")"
+END
 # An address is given to no interface of this machine, but in a network that has nothing else.
 cat >"$WORK/bin/floating-ip" <<END
 #!/bin/sh
@@ -60,12 +70,13 @@ here() { # paths and addresses of the manual, as they are on this box
     words+="; s|192\.168\.7\.23:7101|$(node_addr 5)|g"
     sed "$words"
 }
-there() { # and back, as a terminal shows it
-    sed "s|\r\$||; s|$WORK/etc$BOX|/etc/raftd|g; s|$WORK/lib$BOX|/var/lib/raftd|g; s|$WORK/run$BOX|/run/raftd|g"
+there() { # and back, as a terminal shows it; here the daemons are of the same user as the shell
+    sed "/cluster.key can be read by root alone/d; s|\r\$||; s|$WORK/etc$BOX|/etc/raftd|g; s|$WORK/lib$BOX|/var/lib/raftd|g; s|$WORK/run$BOX|/run/raftd|g"
 }
 service() { # raftd start, raftd stop
     CONF=$WORK/etc$BOX/raftd.conf
     RUNTIME_DIRECTORY=$WORK/run$BOX "$2" "$BOX"
+    echo "${PID[$BOX]-}" >"$WORK/pid$BOX"
 }
 
 # --- the manual, as a file for each step: its title, its box, its command, what that prints --------------
@@ -136,7 +147,7 @@ step() { # FILE
         if ! [[ $title =~ $ONLY ]] || lacks "$title"; then note "left out: $title"; fi
     fi
     if ! [[ $title =~ $ONLY ]] || lacks "$title"; then return 0; fi
-    if [[ $command =~ ^cat\ ([a-z.]+)$ && ! -e $WORK/box$BOX/${BASH_REMATCH[1]} ]]; then
+    if [[ $command =~ ^cat\ ([a-z0-9.-]+)$ && ! -e $WORK/box$BOX/${BASH_REMATCH[1]} ]]; then
         file_write "${BASH_REMATCH[1]}" "$shown"
         return
     fi
