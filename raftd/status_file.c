@@ -96,7 +96,7 @@ static bool write_text(const struct status_file *f, const char *text, size_t len
         say_warn("the status file %s cannot be written: %s. It is tried again and again; who reads "
                  "it sees an old state or none: make room, have its directory belong to raftd's "
                  "user, or name another file",
-                 f->path, strerror(-rc));
+                 f->path, replace_error(rc));
     if (rc == 0 && lasting_over(fails, now) > 0)
         say_info("the status file %s is written again", f->path);
     return rc == 0;

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -43,4 +44,9 @@ int replace_file(const char *path, mode_t mode, const void *bytes, size_t len)
     if (rc != 0)
         (void)unlink(beside);
     return rc;
+}
+
+const char *replace_error(int rc)
+{
+    return rc == -EEXIST ? "something is there that is no file" : strerror(-rc);
 }

@@ -11,4 +11,7 @@
  * was. -EEXIST: a device, a link or the like is there, which others may need. */
 int replace_file(const char *path, mode_t mode, const void *bytes, size_t len);
 
+/* What that result means, in words for people. */
+const char *replace_error(int rc);
+
 #endif

@@ -53,6 +53,14 @@ static int find_leader(const struct tool *t, struct status *s, uint64_t *waited_
     return code;
 }
 
+static bool is_known(const struct status *s, uint16_t id)
+{
+    for (unsigned i = 0; i < s->n_peers; i++)
+        if (s->peers[i].id == id)
+            return true;
+    return id == s->id;
+}
+
 /* Repeats the question until the heir leads: to another node it is one datagram, and an heir may be
  * silent, lag, or lose its election for a moment. A leader that has given up a hand-over takes clients'
  * writes for a while before it begins the next. */
@@ -61,6 +69,10 @@ static int transfer(const struct tool *t, uint16_t heir)
     uint64_t waited_ms = 0, ask_at = 0;
     struct status was, is;
     int code = find_leader(t, &was, &waited_ms);
+    if (code == RAFTCTL_EXIT_OK && heir != 0 && !is_known(&was, heir)) {
+        say_error("there is no node %u; 'raftctl members' names them: nothing was done", heir);
+        return RAFTCTL_EXIT_REFUSED;
+    }
     for (is = was; code == RAFTCTL_EXIT_OK; code = tool_status(t, &is)) {
         if (heir != 0 ? is.leader == heir : is.leader != 0 && is.leader != was.leader)
             break;
@@ -87,9 +99,9 @@ static int transfer(const struct tool *t, uint16_t heir)
 void run_transfer(struct tool *t, const struct args *a)
 {
     uint64_t heir = 0;
-    const char *at = a->n_words > 0 ? a->words[0].at : "";
-    if (*at != '\0' && (!num_take(&at, 10, UINT16_MAX, &heir) || *at != '\0' || heir == 0))
-        say_fatal(RAFTCTL_EXIT_USAGE, "%s is no node's id", a->words[0].at);
+    if (a->n_words > 0 && !num_parse(a->words[0].at, 1, CONF_ID_MAX, &heir))
+        say_fatal(RAFTCTL_EXIT_USAGE, "%s is no id of a node: 1 to %d", a->words[0].at,
+                  CONF_ID_MAX);
     tool_end(t, transfer(t, (uint16_t)heir));
 }
 

@@ -28,7 +28,6 @@ enum {
     MS = 1000000,         /* in nanoseconds */
     KILL_BEFORE_MS = 100, /* the lock may be another's: a busy machine may be late by so much */
     TERM_PART = 4, /* this part of the time before that is for the program to end by itself */
-    WORD_MAX_BYTES = 256, /* the daemon takes no longer one */
     WAIT_MAX_MS = 24 * 3600 * 1000,
     LOOK_MS = 1000,    /* how often a published key is looked at */
     TELL_MS = 1000,    /* how often a program is told until when the lock is held, at least */
@@ -156,7 +155,7 @@ static enum got take_lock(struct hold *h, const struct word *value, uint64_t wai
     char ms[24];
     uint64_t now = now_ns(), left_ms = wait_until_ns > now ? (wait_until_ns - now) / MS : 0;
     ctl_add_text(&w, "RAFT.LOCK");
-    ctl_add(&w, h->args->words[0].at, h->args->words[0].len);
+    add_key(&w, h->args->words[0].at, h->args->words[0].len);
     if (value != NULL) {
         ctl_add_text(&w, "VALUE");
         ctl_add(&w, value->at, value->len);
@@ -436,7 +435,7 @@ void run_leader(struct tool *t, const struct args *a)
 {
     struct question q = {.asked = PEEKS};
     ctl_add_text(&q.words, "RAFT.HOLDER");
-    ctl_add(&q.words, a->words[0].at, a->words[0].len);
+    add_key(&q.words, a->words[0].at, a->words[0].len);
     redisReply *answer = tool_call(t, &q);
     if (answer->type == REDIS_REPLY_NIL) {
         say_error("nobody holds the lock");

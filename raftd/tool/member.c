@@ -41,9 +41,9 @@ static void add_addresses(struct ctl_words *w, const char *text)
         if (len >= sizeof address)
             say_fatal(RAFTCTL_EXIT_USAGE, "an address has at most %d bytes", MEMBER_ADDR_BYTES - 1);
         memcpy(address, rest, len);
-        if (len > 0 && !member_address_valid(address))
+        if (!member_address_valid(address))
             say_fatal(RAFTCTL_EXIT_USAGE,
-                      "%s is no address; write NAME:PORT, a.b.c.d:PORT or [v6]:PORT", address);
+                      "'%s' is no address; write NAME:PORT, a.b.c.d:PORT or [v6]:PORT", address);
         rest += len;
         if (*rest == '\0') {
             ctl_add_text(w, text);

@@ -37,6 +37,6 @@ void run_metrics(struct tool *t, const struct args *args)
     int rc = path != NULL ? replace_file(path, 0644, text, len) : 0;
     free(text);
     if (rc != 0)
-        say_fatal(RAFTCTL_EXIT_INTERNAL, "%s cannot be written: %s", path, strerror(-rc));
+        say_fatal(RAFTCTL_EXIT_INTERNAL, "%s cannot be written: %s", path, replace_error(rc));
     tool_end(t, code);
 }

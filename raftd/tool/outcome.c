@@ -165,9 +165,10 @@ _Noreturn void tool_end(struct tool *t, int code)
 void add_key(struct ctl_words *w, const char *key, size_t len)
 {
     if (len == 0)
-        say_fatal(RAFTCTL_EXIT_USAGE, "a key has at least one byte");
+        say_fatal(RAFTCTL_EXIT_USAGE, "a key, or a lock's name, has at least one byte");
     if (len > CMD_KEY_MAX_BYTES)
-        say_fatal(RAFTCTL_EXIT_TOO_LARGE, "a key has at most %d bytes, this one has %zu",
+        say_fatal(RAFTCTL_EXIT_TOO_LARGE,
+                  "a key, or a lock's name, has at most %d bytes, this one has %zu",
                   CMD_KEY_MAX_BYTES, len);
     ctl_add(w, key, len);
 }

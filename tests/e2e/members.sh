@@ -88,7 +88,7 @@ expect 0 ctl 3 member set 4 priority=0
 expect 11 ctl 3 member set 5 priority=0
 says "half of the voters or more would have priority 0.* give another one a higher priority first"
 expect 2 ctl 3 member add 6 127.0.0.1
-says "127.0.0.1 is no address; write NAME:PORT"
+says "'127.0.0.1' is no address; write NAME:PORT"
 expect 2 ctl 3 member add 0 127.0.0.1:9
 says "0 is no id of a node: 1 to 999"
 expect 2 ctl 3 member grow 4

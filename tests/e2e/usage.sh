@@ -62,6 +62,13 @@ stored 'a b'
 
 refused '^raftctl: error: member: too few arguments; raftctl member --help shows its usage$' member
 refused '^raftctl: error: member: --json is not for it; raftctl member --help' member remove 1 --json
+refused "lock's name, has at least one byte" lock '' -- true
+refused "lock's name, has at least one byte" leader ''
+refused "'' is no address; write" member set 1 address=
+refused "'' is no address; write" member add 4 127.0.0.1:7104,
+refused 'no id of a node: 1 to 999' transfer 65535
+expect 9 ctl 1 metrics --file "$WORK"
+says 'cannot be written: something is there that is no file'
 refused 'exec-timeout is nothing without --exec' events --exec-timeout 5
 
 # --- help ---
