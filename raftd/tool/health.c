@@ -107,6 +107,8 @@ void run_health(struct tool *t, const struct args *a)
         health_fill(&s, lag_max);
     if (code == RAFTCTL_EXIT_OK)
         code = exit_of((enum health)s.health);
+    if (code == RAFTCTL_EXIT_LOST) /* it is there, and does not even say how it was */
+        code = RAFTCTL_EXIT_HUNG;
     if (a->flags & ARG_NAGIOS)
         end_nagios(t, code, &s, lag_max);
     if (s.id != 0 && code != RAFTCTL_EXIT_HUNG)

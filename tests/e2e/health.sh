@@ -72,6 +72,14 @@ start "$victim"
 is_over early
 is_over back
 
+# A daemon that is stopped.
+pause "$victim"
+expect 27 ctl "$victim" --timeout 0.2 health
+says 'no answer from the daemon for .*: is it stopped'
+expect 2 ctl "$victim" --timeout 0.2 health --nagios
+[[ $OUT == "RAFTD CRITICAL - no answer from the daemon at "* ]] || fail "nagios: $OUT"
+resume "$victim"
+
 # A majority that hears each other, of which nobody leads: both are drained.
 wait_leader
 last=$LEADER
