@@ -150,6 +150,16 @@ struct wal_options datadir_claim(const char *dir, const struct conf *conf, struc
                                 .damaged_max_bytes = conf != NULL ? conf->log_max_bytes : 0};
 }
 
+void datadir_mend(const char *dir)
+{
+    char err[WAL_MESSAGE_BYTES];
+    bool mended;
+    if (ident_mend(&disk_posix, dir, &mended, err, sizeof err) != IDENT_OK)
+        say_warn("%s: the damaged copy of the identity stays as it is", err);
+    else if (mended)
+        say_warn("%s/ident: the damaged copy was written anew: the disk may be about to fail", dir);
+}
+
 void datadir_pair(const char *dir, uint64_t storage_id, uint8_t secret[IDENT_KEY_BYTES],
                   uint8_t key[IDENT_KEY_BYTES])
 {

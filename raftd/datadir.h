@@ -26,6 +26,10 @@ void datadir_init(const struct conf *conf, const char *backup, bool join);
 struct wal_options datadir_claim(const char *dir, const struct conf *conf, struct ident *found,
                                  char other[WAL_MESSAGE_BYTES]);
 
+/* Writes a damaged copy of the identity anew, and says so. If that fails the start goes on with the whole
+ * one. Of a directory that was claimed. */
+void datadir_mend(const char *dir);
+
 /* The key pair of a directory that was claimed, with this storage id. The caller wipes the secret. */
 void datadir_pair(const char *dir, uint64_t storage_id, uint8_t secret[IDENT_KEY_BYTES],
                   uint8_t key[IDENT_KEY_BYTES]);

@@ -703,6 +703,7 @@ static int run_daemon(const struct conf *conf)
         say_warn("%s; starting with key_file alone: write that file again or remove it, and reload",
                  err);
     struct wal_options opts = datadir_claim(conf->data_dir, conf, &id, other);
+    datadir_mend(conf->data_dir);
     load_peers(conf, ident_storage_id(&id), &ids);
     int rc = rcu_start();
     if (rc < 0)

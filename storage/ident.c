@@ -405,9 +405,9 @@ static int compare(const struct call *c, const char *path, const struct ident *h
                      path, all, added, missing);
 }
 
-/* The identity in one of two copies; of its secret as much as `secret` (NULL: nothing) takes. */
+/* The identity in one of two copies; *whole is the number of one that is. */
 static int judge(const struct call *c, const char *path, const uint8_t blocks[COPIES * BLOCK_BYTES],
-                 struct ident *out, uint8_t *secret)
+                 struct ident *out, unsigned *whole)
 {
     struct ident id[COPIES];
     uint16_t version[COPIES] = {0};
@@ -422,21 +422,63 @@ static int judge(const struct call *c, const char *path, const uint8_t blocks[CO
         return say(c, IDENT_DAMAGED, "%s: both copies are damaged", path);
     if (first == WHOLE && second == WHOLE && memcmp(blocks, blocks + BLOCK_BYTES, BLOCK_BYTES) != 0)
         return say(c, IDENT_DAMAGED, "%s: its two copies differ", path);
-    *out = id[first == WHOLE ? 0 : 1];
-    if (secret != NULL)
-        memcpy(secret, blocks + (first == WHOLE ? 0 : BLOCK_BYTES) + SECRET_AT, IDENT_KEY_BYTES);
+    *whole = first == WHOLE ? 0 : 1;
+    *out = id[*whole];
     return first == WHOLE && second == WHOLE
                ? IDENT_OK
                : say(c, IDENT_OK, "%s: copy %d is damaged, the other one is used", path,
                      first == WHOLE ? 2 : 1);
 }
 
+/* Of the secret as much as `secret` (NULL: nothing) takes. */
 static int load(const struct call *c, const char *path, struct ident *out, uint8_t *secret)
 {
     uint8_t blocks[COPIES * BLOCK_BYTES] = {0};
+    unsigned whole;
     int result = read_blocks(c, path, blocks);
     if (result == IDENT_OK)
-        result = judge(c, path, blocks, out, secret);
+        result = judge(c, path, blocks, out, &whole);
+    if (result == IDENT_OK && secret != NULL)
+        memcpy(secret, blocks + (size_t)whole * BLOCK_BYTES + SECRET_AT, IDENT_KEY_BYTES);
+    sodium_memzero(blocks, sizeof blocks);
+    return result;
+}
+
+/* Writes one copy, and nothing else of the file. */
+static int write_copy(const struct call *c, const char *path, unsigned copy, const uint8_t *block)
+{
+    const struct disk *d = c->d;
+    const struct iovec iov = disk_bytes(block, BLOCK_BYTES);
+    int fd = d->open(d->ctx, path, DISK_WRITE);
+    if (fd < 0)
+        return failed(c, fd, "open", path);
+    int rc = d->pwritev(d->ctx, fd, &iov, 1, (uint64_t)copy * BLOCK_BYTES);
+    int result = rc == 0 ? IDENT_OK : failed(c, rc, "write", path);
+    if (result == IDENT_OK && (rc = d->fdatasync(d->ctx, fd)) != 0)
+        result = failed(c, rc, "fdatasync", path);
+    rc = d->close(d->ctx, fd);
+    return result == IDENT_OK && rc != 0 ? failed(c, rc, "close", path) : result;
+}
+
+int ident_mend(const struct disk *d, const char *dir, bool *mended, char *err, size_t err_size)
+{
+    uint8_t blocks[COPIES * BLOCK_BYTES] = {0};
+    struct call c;
+    struct ident id;
+    char path[WAL_PATH_MAX];
+    unsigned whole;
+    *mended = false;
+    int result = begin(&c, d, dir, err, err_size);
+    if (result != IDENT_OK)
+        return result;
+    path_in(path, &c, "ident");
+    result = read_blocks(&c, path, blocks);
+    if (result == IDENT_OK)
+        result = judge(&c, path, blocks, &id, &whole);
+    if (result == IDENT_OK && memcmp(blocks, blocks + BLOCK_BYTES, BLOCK_BYTES) != 0) {
+        result = write_copy(&c, path, 1 - whole, blocks + (size_t)whole * BLOCK_BYTES);
+        *mended = result == IDENT_OK;
+    }
     sodium_memzero(blocks, sizeof blocks);
     return result;
 }

@@ -95,10 +95,14 @@ int ident_create(const struct disk *d, const char *dir, const struct ident *id,
                  size_t err_size);
 
 /* Reads the identity and compares name, node_id and voters with those of `want` (NULL: any will do). *out is
- * filled for IDENT_OK, IDENT_OTHER_CLUSTER, _NODE and _VOTERS. Changes nothing: a damaged copy stays until
- * someone looks. */
+ * filled for IDENT_OK, IDENT_OTHER_CLUSTER, _NODE and _VOTERS. Changes nothing: see ident_mend(). */
 int ident_load(const struct disk *d, const char *dir, const struct ident *want, struct ident *out,
                char *err, size_t err_size);
+
+/* If one copy of an identity that ident_load() took is damaged, writes it anew from the other one, durably;
+ * *mended tells that. The whole copy is not touched, whatever fails and whenever the power is cut: after a
+ * failure (any other result than IDENT_OK) the node may start all the same. The caller holds the lock. */
+int ident_mend(const struct disk *d, const char *dir, bool *mended, char *err, size_t err_size);
 
 /* Reads the secret alone, of an identity that ident_load() took. The caller wipes it. With any other result
  * than IDENT_OK it is all zero. */

@@ -69,6 +69,8 @@ unreadable 1+2
 start "$victim"
 grep -q 'ident: copy 1 is damaged, the other one is used' "$WORK/node$victim.log" ||
     fail "no word of a copy that can't be read: $(cat "$WORK/node$victim.log")"
+grep -q 'ident: the damaged copy was written anew' "$WORK/node$victim.log" ||
+    fail "that copy is not written anew: $(cat "$WORK/node$victim.log")"
 stop "$victim"
 unreadable 1+
 launch "$victim"

@@ -209,6 +209,24 @@ bool sim_rot(struct sim *s, struct sim_node *m)
     return done;
 }
 
+void sim_rot_ident(struct sim *s, struct sim_node *m)
+{
+    enum { COPY_BYTES = 4096 };
+    static const uint8_t zeros[COPY_BYTES];
+    static const char path[] = DIR "/ident";
+    size_t size, at = sim_roll(s, RNG_FAULT, 2) * COPY_BYTES;
+    const uint8_t *p = memdisk_peek(m->disk, path, &size);
+    if (size != 2 * (size_t)COPY_BYTES || memcmp(p, p + COPY_BYTES, COPY_BYTES) != 0)
+        return;
+    if (sim_roll(s, RNG_FAULT, 2) == 0) {
+        memdisk_poke(m->disk, path, at, zeros, sizeof zeros);
+        return;
+    }
+    at += sim_roll(s, RNG_FAULT, COPY_BYTES);
+    uint8_t byte = p[at] ^ (uint8_t)(1 + sim_roll(s, RNG_FAULT, 255));
+    memdisk_poke(m->disk, path, at, &byte, 1);
+}
+
 bool sim_may_rot(const struct sim *s, const struct sim_node *m)
 {
     unsigned others = sim_unsound(s) - sim_is_unsound(m);

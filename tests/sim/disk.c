@@ -496,6 +496,29 @@ static void recovered(struct sim *s, struct sim_node *m, const struct wal_report
     m->n_maybe = 0;
 }
 
+/* Of the identity one whole copy is enough, and a start writes the other one anew. False: the disk fails, as
+ * it was to. */
+static bool identify(struct sim *s, struct sim_node *m, bool fails)
+{
+    const struct disk *d = memdisk_disk(m->disk);
+    char err[WAL_MESSAGE_BYTES];
+    struct ident id;
+    bool mended = false;
+    int rc = ident_load(d, DIR, NULL, &id, err, sizeof err);
+    if (rc < 0 && fails)
+        return false;
+    if (rc != IDENT_OK || ident_storage_id(&id) != DIR_ID || id.node_id != m->at + 1)
+        sim_broken(s, "identity", "node %u has no identity: %s", m->at + 1, err);
+    bool damaged = err[0] != '\0';
+    rc = ident_mend(d, DIR, &mended, err, sizeof err);
+    if (rc != IDENT_OK && fails)
+        return false;
+    if (rc != IDENT_OK ? !m->full : mended != damaged && !fails)
+        sim_broken(s, "identity", "node %u starts with one copy of it: %s", m->at + 1, err);
+    s->t.mended += mended;
+    return true;
+}
+
 bool sim_recover(struct sim *s, struct sim_node *m, struct wal_report *rep,
                  struct snapshot_name *newest)
 {
@@ -504,7 +527,7 @@ bool sim_recover(struct sim *s, struct sim_node *m, struct wal_report *rep,
     if (fails)
         memdisk_fail_call(m->disk, 1 + sim_roll(s, RNG_DISK, BOOT_CALLS), EIO);
     struct wal_base base;
-    if (!sim_snap_start(s, m, newest, &base, fails)) {
+    if (!identify(s, m, fails) || !sim_snap_start(s, m, newest, &base, fails)) {
         memdisk_fail_call(m->disk, 0, 0);
         s->t.faults[SIM_MIDOP]++;
         sim_stop_node(s, m, (enum sim_stop)sim_roll(s, RNG_DISK, 4));

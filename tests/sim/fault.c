@@ -119,13 +119,17 @@ static void crash(struct sim *s, struct sim_node *m, bool kill)
     sim_boot_later(s, m, absence(s));
 }
 
-/* Durable bytes of one node; only ever of a minority. */
+/* Durable bytes of one node; only ever of a minority, but for the identity, of which there are two copies. */
 static bool rot(struct sim *s, struct sim_node *m)
 {
-    if (!sim_may_rot(s, m))
+    bool ident = s->o.damage && sim_roll(s, RNG_FAULT, 4) == 0, other = sim_may_rot(s, m);
+    if (!ident && !other)
         return false;
     sim_stop_node(s, m, STOP_CUT_RANDOM);
-    (void)sim_rot(s, m);
+    if (ident)
+        sim_rot_ident(s, m);
+    if (other)
+        (void)sim_rot(s, m);
     sim_boot_later(s, m, absence(s));
     return false; /* counted when recovery has said so */
 }

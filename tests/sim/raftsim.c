@@ -197,6 +197,7 @@ static void add(struct sum *sum, const struct sim_totals *t)
     s->doubts += t->doubts;
     s->damaged += t->damaged;
     s->healed += t->healed;
+    s->mended += t->mended;
     s->snapshots += t->snapshots;
     s->drops += t->drops;
     s->installs += t->installs;
@@ -259,8 +260,9 @@ static void print_stats(const struct sum *sum)
            " snapshots installed, %" PRIu64 " fetches of them resumed\n",
            t->snapshots, t->drops, t->installs, t->resumed);
     printf("  %" PRIu64 " nodes were told that they had lost something, and have it again; %" PRIu64
-           " started damaged, %" PRIu64 " are healed\n",
-           t->doubts, t->damaged, t->healed);
+           " started damaged, %" PRIu64 " are healed; %" PRIu64
+           " copies of identities were written anew\n",
+           t->doubts, t->damaged, t->healed, t->mended);
     printf("  writes: %" PRIu64 " sent, %" PRIu64 " acknowledged, %" PRIu64 " refused, %" PRIu64
            " without room, %" PRIu64 " unknown\n",
            t->writes, t->acked, t->refused, t->full, t->unknown);

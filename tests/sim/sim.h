@@ -124,6 +124,7 @@ struct sim_options {
 
 struct sim_totals {
     uint64_t virtual_us, events, datagrams, bytes, batches, closures;
+    uint64_t mended; /* starts that wrote a damaged copy of the identity anew */
     uint64_t writes, acked, unknown, refused, full, reads, lists, local_reads;
     uint64_t repeated; /* writes of which a copy with the same token was committed before */
     uint64_t transactions, conditions; /* answered; ... whose condition does not hold */

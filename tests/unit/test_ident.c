@@ -222,6 +222,53 @@ static void one_damaged_copy_is_survived_and_two_are_not(void **state)
     memdisk_free(m);
 }
 
+/* Whatever is wrong with one copy, and at whichever call the mending fails or the power is cut: the identity
+ * is there, with its secret, and the next start has it twice again. What is whole is not written. */
+static void a_damaged_copy_is_written_anew(void **state)
+{
+    static const size_t places[] = {0, 5, 9, 200, 4095};
+    uint8_t good[8192], got[IDENT_KEY_BYTES];
+    struct ident id;
+    size_t size;
+    bool mended, passed = false;
+
+    (void)state;
+    for (uint64_t n = 1; !passed; n++) {
+        for (unsigned k = 0; k < 40; k++) {
+            struct memdisk *m = memdisk_new(n * 40 + k);
+            const struct disk *d = memdisk_disk(m);
+            assert_int_equal(first_start(m), IDENT_OK);
+            memcpy(good, memdisk_peek(m, "/d/ident", &size), sizeof good);
+            size_t at = places[k % 5] + (k / 5 % 2 == 0 ? 0 : 4096);
+            uint8_t bad = good[at] ^ 0x40;
+            if (k % 10 == 9)
+                memdisk_truncate(m, "/d/ident", 5000);
+            else
+                memdisk_poke(m, "/d/ident", at, &bad, 1);
+            uint64_t before = memdisk_calls(m);
+            memdisk_fail_call(m, n, k % 3 == 0 ? ENOSPC : EIO);
+            int r = ident_mend(d, "/d", &mended, err, sizeof err);
+            passed = memdisk_calls(m) - before < n;
+            assert_true(mended == (r == IDENT_OK)); /* else the whole one could not be read, too */
+            assert_true(!passed || mended);
+            memdisk_fail_call(m, 0, 0);
+            memdisk_power_cut(m, k / 10 == 0   ? MEMDISK_KEEP_NONE
+                                 : k / 10 == 1 ? MEMDISK_KEEP_ALL
+                                               : MEMDISK_KEEP_RANDOM);
+            assert_int_equal(load(m, &me, &id), IDENT_OK);
+            assert_true((err[0] == '\0') >= mended);
+            assert_int_equal(ident_secret(d, "/d", got, err, sizeof err), IDENT_OK);
+            assert_memory_equal(got, secret, sizeof got);
+            assert_int_equal(ident_mend(d, "/d", &mended, err, sizeof err), IDENT_OK);
+            assert_memory_equal(memdisk_peek(m, "/d/ident", &size), good, sizeof good);
+            before = memdisk_calls(m);
+            assert_int_equal(ident_mend(d, "/d", &mended, err, sizeof err), IDENT_OK);
+            assert_true(!mended && memdisk_calls(m) - before == 4); /* it was only read */
+            memdisk_free(m);
+        }
+    }
+}
+
 static void copies_that_differ_are_damage(void **state)
 {
     struct memdisk *m = memdisk_new(1), *other = memdisk_new(1);
@@ -511,6 +558,7 @@ int main(void)
         cmocka_unit_test(another_list_of_voters_is_named),
         cmocka_unit_test(another_format_is_named_and_nonsense_refused),
         cmocka_unit_test(one_damaged_copy_is_survived_and_two_are_not),
+        cmocka_unit_test(a_damaged_copy_is_written_anew),
         cmocka_unit_test(copies_that_differ_are_damage),
         cmocka_unit_test(nothing_is_created_where_something_is),
         cmocka_unit_test(an_identity_without_its_log_is_noticed),
