@@ -31,7 +31,7 @@
  *                                             | u64 acked_term | u32 probe | u32 damaged_boot
  *   84 PROBE_ACK 32   1 match 2 damaged       u64 prev_index | u64 hint_index | u64 hint_term
  *                                             | u32 probe | u32 boot
- *   85 SACK   20+8n                           u8 stream | u8 n | u16 spurious | u32 id | u64 contig
+ *   85 SACK   20+8n    1 shut 2 log_full      u8 stream | u8 n | u16 spurious | u32 id | u64 contig
  *                                             | u32 rwnd | n <= 8 x { u32 start | u32 len }
  *   86 OFFER     60                           u64 index | u64 term | u64 size | u32 id | 32 bytes hash
  *   92 DATA    16+d   1 again                 u64 off | u32 id | u8 stream | u8 0 | u16 0 | d bytes
@@ -69,7 +69,9 @@
  *
  * SACK: all bytes below contig were received; ranges are relative to contig, ascending, with a
  * hole before each; the sender may send up to contig + rwnd; spurious counts pieces marked `again`
- * (sent once more because they seemed lost) that were here already, mod 65536.
+ * (sent once more because they seemed lost) that were here already, mod 65536. shut: instead, what is
+ * below contig was used, and what is not will never be, in this stream; log_full says why, see
+ * raftd/node/relay.h. It is the answer to every piece from then on.
  *
  * OFFER: the leader has this snapshot for the receiver, who lacks what the log no longer has: of that many
  * bytes, up to that entry. The answer is a SACK of the stream that would bring it, which has that id: what
@@ -183,7 +185,9 @@ struct wire_sack {
     uint64_t contig;
     uint32_t rwnd;
     uint16_t spurious;
-    uint8_t n;                                  /* 0..WIRE_SACK_RANGES */
+    bool shut;     /* nothing from contig on will be used */
+    bool log_full; /* of one that is shut: for the leader's log_max_bytes */
+    uint8_t n;     /* 0..WIRE_SACK_RANGES */
     struct wire_range ranges[WIRE_SACK_RANGES]; /* order and overlap not checked on receipt */
 };
 

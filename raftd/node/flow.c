@@ -74,6 +74,10 @@ bool flows_acked(struct flows *fs, uint64_t now, uint16_t peer, const struct wir
         f->source->sync(f->ctx, peer);
         if (state(f, now, peer) == FLOW_NONE || s->id != f->id)
             return true; /* it is about an earlier stream */
+        if (s->shut && f->source->shut != NULL) {
+            f->source->shut(f->ctx, s);
+            return true;
+        }
         if (!stream_tx_ack(&f->tx, now, s, stamp))
             return false;
         if (f->source->acked != NULL)
@@ -120,7 +124,13 @@ bool flows_sack(struct flows *fs, uint64_t now, uint16_t peer, uint64_t term, en
         if (!due || f->term != term || !f->sink->lives(f->ctx, peer))
             continue;
         *s = (struct wire_sack){.stream = (uint8_t)f->sink->stream, .id = f->id};
-        stream_rx_sack(&f->rx, s);
+        if (f->shut) {
+            s->shut = true;
+            s->log_full = f->log_full;
+            s->contig = f->rx.consumed;
+        } else {
+            stream_rx_sack(&f->rx, s);
+        }
         f->unacked = 0;
         f->ack_by = NEVER;
         return true;

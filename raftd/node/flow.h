@@ -53,6 +53,8 @@ struct flow_source {
     const uint8_t *(*at)(const void *ctx, uint64_t off, size_t *len);
     /* All bytes below tx.una have arrived. NULL: the source need not know. */
     void (*acked)(void *ctx);
+    /* The peer will use nothing of this stream from s->contig on. NULL: peers never say that. */
+    void (*shut)(void *ctx, const struct wire_sack *s);
 };
 
 struct flow_out {
@@ -96,6 +98,8 @@ struct flow_in {
     unsigned unacked; /* datagrams since the last SACK, if the sink counts them */
     uint64_t ack_by;  /* when a SACK goes at the latest; NEVER = only beside an ACK of the core */
     uint64_t bad;     /* contradictions since flows_take_bad() */
+    bool shut;        /* nothing behind what was consumed will be used: SACKs say so */
+    bool log_full;    /* shut because of log_max_bytes */
 };
 
 /* The flows of one peer. A flow that changes its peer is among those of several. */

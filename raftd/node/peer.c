@@ -43,7 +43,7 @@ struct peer *peers_add(struct peers *ps, const struct peer_ground *g, uint64_t n
     log_out_init(&p->log, g->replica, g->io, &p->path, g->catch_up, id, p->generation);
     snap_out_init(&p->snapshot, g->replica, g->io, &p->path, g->catch_up, g->images, id,
                   p->generation);
-    relay_in_init(&p->relay, g->replica, id);
+    relay_in_init(&p->relay, g->replica, &ps->shuts, id);
     relay_out_add(g->relay_out, id, &p->path);
     debts_init(&p->debts, g->replica, &p->log, &p->path.link, id);
     flows_add_out(&p->flows, &p->log.flow);
@@ -130,7 +130,8 @@ uint64_t peer_deadline(const struct peer *p, const struct replica *r, uint64_t n
     const struct raft *core = replica_raft(r);
     uint64_t at = flows_deadline(&p->flows, now, p->id, core->term);
     if (core->role == RAFT_LEADER)
-        at = min_u64(at, min_u64(debts_ask_at(&p->debts), snap_out_offer_at(&p->snapshot, now)));
+        at = min_u64(min_u64(at, relay_in_deadline(&p->relay)),
+                     min_u64(debts_ask_at(&p->debts), snap_out_offer_at(&p->snapshot, now)));
     return at;
 }
 

@@ -39,6 +39,7 @@ struct peers {
     struct peer *gone; /* removed, but the disk still reads into their memory */
     unsigned n_gone;   /* n + n_gone <= RAFT_PEERS_MAX */
     uint64_t came;     /* how many have come since start */
+    struct relay_shuts shuts;
 };
 
 /* What the flows of all peers use. */

@@ -44,11 +44,13 @@ static void sync(void *ctx, uint16_t peer)
     struct relay_out *o = ctx;
     const struct raft *r = replica_raft(o->replica);
     unsigned i = way_of(o, peer);
+    bool goes_on = o->flow.term == r->term && !o->flow.tx.fell && o->shut != RELAY_OVER;
     if (o->ring.base == NULL || r->role != RAFT_FOLLOWER || r->leader != peer || i == o->n_ways ||
-        (o->flow.term == r->term && !o->flow.tx.fell))
+        goes_on)
         return;
     o->ring.start = o->base = o->ring.end;
     o->streams = (uint16_t)(o->streams + 1) != 0 ? (uint16_t)(o->streams + 1) : 1;
+    o->shut = RELAY_OPEN;
     flow_begin(&o->flow, o->ways[i].path, r->term, r->cfg.boot + o->streams);
 }
 
@@ -74,12 +76,23 @@ static void acked(void *ctx)
     o->ring.start = o->base + o->flow.tx.una;
 }
 
+static void shut(void *ctx, const struct wire_sack *s)
+{
+    struct relay_out *o = ctx;
+    if (o->shut != RELAY_OPEN || s->contig > o->flow.tx.nxt)
+        return; /* known, or it speaks of what was never sent */
+    o->shut = RELAY_SHUT;
+    o->shut_off = s->contig;
+    o->log_full = s->log_full;
+}
+
 static const struct flow_source source = {
     .stream = WIRE_STREAM_RELAY,
     .sync = sync,
     .state = out_state,
     .at = at,
     .acked = acked,
+    .shut = shut,
 };
 
 void relay_out_init(struct relay_out *o, const struct replica *r, size_t command_max)
@@ -100,7 +113,17 @@ uint16_t relay_out_stream(struct relay_out *o)
     return o->streams;
 }
 
-bool relay_out_put(struct relay_out *o, const uint8_t *cmd, size_t len)
+bool relay_out_shut(struct relay_out *o, uint16_t stream, uint64_t *off, bool *log_full)
+{
+    if (o->shut != RELAY_SHUT)
+        return false;
+    o->shut = RELAY_OVER;
+    *off = o->shut_off;
+    *log_full = o->log_full;
+    return o->streams == stream;
+}
+
+bool relay_out_put(struct relay_out *o, const uint8_t *cmd, size_t len, uint64_t *off)
 {
     if (o->ring.base == NULL && ring_init(&o->ring, o->command_max + RING_MORE_BYTES) < 0)
         return false;
@@ -108,6 +131,7 @@ bool relay_out_put(struct relay_out *o, const uint8_t *cmd, size_t len)
     if (ring_room(&o->ring) < HEAD_BYTES + len)
         return false;
     uint8_t *p = ring_at(&o->ring, o->ring.end);
+    *off = o->ring.end - o->base;
     put_u32(p, (uint32_t)len);
     memcpy(p + HEAD_BYTES, cmd, len);
     o->ring.end += HEAD_BYTES + len;
@@ -133,6 +157,17 @@ static bool of_process(uint32_t id, uint32_t boot)
     return id - boot <= UINT16_MAX;
 }
 
+/* Was this stream of the peer's present process shut in this term, or is it older than one that was? */
+static bool is_over(const struct relay_in *x, uint32_t id)
+{
+    const struct raft *r = replica_raft(x->replica);
+    const struct relay_shuts *s = x->shuts;
+    for (unsigned i = 0; s->term == r->term && i < s->n; i++)
+        if (s->at[i].peer == x->peer && of_process(id, s->at[i].boot))
+            return (int16_t)(uint16_t)(id - s->at[i].id) <= 0;
+    return false;
+}
+
 /* Begins the stream `id` if it is the newest one of the peer's process that answered our probe. */
 static void adopt(struct relay_in *x, uint32_t id)
 {
@@ -143,6 +178,8 @@ static void adopt(struct relay_in *x, uint32_t id)
     if (x->flow.term == r->term && of_process(x->flow.id, rp->boot) &&
         (int16_t)(uint16_t)(id - x->flow.id) <= 0)
         return;
+    if (is_over(x, id))
+        return;
     x->window = x->share;
     uint8_t *buf = malloc(usual_cap(x));
     if (buf == NULL)
@@ -152,7 +189,9 @@ static void adopt(struct relay_in *x, uint32_t id)
     x->flow.term = r->term;
     x->flow.id = id;
     x->flow.ack_by = NEVER;
-    x->waits = x->shut = false;
+    x->flow.shut = false;
+    x->waits = x->broken = false;
+    x->shut_at = NEVER;
     stream_rx_init(&x->flow.rx, buf, usual_cap(x), x->window);
 }
 
@@ -169,7 +208,11 @@ static bool takes(void *ctx, uint16_t peer, const struct wire_data *d)
     if (replica_raft(x->replica)->role != RAFT_LEADER)
         return false;
     adopt(x, d->id);
-    return present(x) && x->flow.id == d->id && !x->shut;
+    if (!present(x) || x->flow.id != d->id || x->broken)
+        return false;
+    if (x->flow.shut)
+        x->flow.ack_by = 0; /* it is told again, since the first word may be lost */
+    return !x->flow.shut;
 }
 
 static bool lives(const void *ctx, uint16_t peer)
@@ -215,8 +258,8 @@ static enum taken take_next(struct relay_in *x, uint64_t now)
     size_t len, size = HEAD_BYTES;
     stream_rx_ready(&x->flow.rx, &bytes, &len);
     if (len >= HEAD_BYTES && get_u32(bytes) > CMD_MAX_BYTES) {
-        x->flow.bad++; /* the peer has a bug: its stream stays shut in this term */
-        x->shut = true;
+        x->flow.bad++; /* the peer has a bug: its stream is of no use in this term */
+        x->broken = true;
         return NOT_HERE;
     }
     if (len >= HEAD_BYTES)
@@ -232,15 +275,64 @@ static enum taken take_next(struct relay_in *x, uint64_t now)
     return rc;
 }
 
+/* Remembers that the stream is shut. False: there is no place for more peers in this term, or the process
+ * whose stream it is has ended. */
+static bool note_shut(struct relay_in *x)
+{
+    struct relay_shuts *s = x->shuts;
+    uint32_t boot = replica_peer(x->replica, x->peer)->boot;
+    unsigned i = 0;
+    if (!of_process(x->flow.id, boot))
+        return false;
+    if (s->term != x->flow.term) {
+        s->term = x->flow.term;
+        s->n = 0;
+    }
+    while (i < s->n && s->at[i].peer != x->peer)
+        i++;
+    if (i == RELAY_SHUTS_MAX)
+        return false;
+    s->n = i == s->n ? i + 1 : s->n;
+    s->at[i].peer = x->peer;
+    s->at[i].boot = boot;
+    s->at[i].id = x->flow.id;
+    return true;
+}
+
+/* The command at the front finds no room. While somebody else may take the lead, its client may wait. */
+static void shut_in_time(struct relay_in *x, uint64_t now)
+{
+    const struct raft *r = replica_raft(x->replica);
+    if (!r->no_room)
+        x->shut_at = NEVER;
+    else if (x->shut_at == NEVER)
+        x->shut_at = now + RELAY_SHUT_US;
+    if (now < x->shut_at || !note_shut(x))
+        return;
+    x->flow.shut = true;
+    x->flow.log_full = r->log_full;
+    x->flow.ack_by = now;
+    x->shut_at = NEVER;
+}
+
 void relay_in_drain(struct relay_in *x, uint64_t now)
 {
     enum taken rc = TAKEN;
-    while (rc == TAKEN && present(x) && !x->shut) {
+    while (rc == TAKEN && present(x) && !x->broken && !x->flow.shut) {
         rc = take_next(x, now);
         if (x->waits && rc == TAKEN)
             x->flow.ack_by = now; /* the window opens again */
         x->waits = rc == MUST_WAIT;
+        if (x->waits)
+            shut_in_time(x, now);
+        else
+            x->shut_at = NEVER;
     }
+}
+
+uint64_t relay_in_deadline(const struct relay_in *x)
+{
+    return present(x) ? x->shut_at : NEVER;
 }
 
 static void drain(void *ctx, uint64_t now)
@@ -255,10 +347,13 @@ static const struct flow_sink sink = {
     .drain = drain,
 };
 
-void relay_in_init(struct relay_in *x, struct replica *r, uint16_t peer)
+void relay_in_init(struct relay_in *x, struct replica *r, struct relay_shuts *shuts, uint16_t peer)
 {
-    *x = (struct relay_in){
-        .flow = {.sink = &sink, .term = NEVER, .ack_by = NEVER}, .replica = r, .peer = peer};
+    *x = (struct relay_in){.flow = {.sink = &sink, .term = NEVER, .ack_by = NEVER},
+                           .replica = r,
+                           .shuts = shuts,
+                           .peer = peer,
+                           .shut_at = NEVER};
     x->flow.ctx = x;
 }
 
@@ -266,6 +361,6 @@ void relay_in_end(struct relay_in *x)
 {
     free(x->buf);
     x->buf = NULL;
-    x->flow.term = x->flow.ack_by = NEVER;
+    x->flow.term = x->flow.ack_by = x->shut_at = NEVER;
     x->flow.rx.cap = 0;
 }

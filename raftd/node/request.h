@@ -67,6 +67,9 @@ struct request {
     uint64_t predecessor;     /* as in the copy that was sent last */
     struct request *next;     /* of those that are applied and not answered yet */
     bool sent;                /* a copy has left for a leader's log, so it may happen */
+    uint64_t
+        relay_off; /* where its only copy begins in the present stream of relays (relay.h); NEVER:
+                           there is none in it, or another one elsewhere */
 
     /* The answer. */
     enum result result;

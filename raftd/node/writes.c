@@ -97,6 +97,7 @@ void writes_add(struct writes *w, uint64_t now, struct request *req)
     struct cmd cmd;
     req->results = (struct results){0};
     req->sent = false;
+    req->relay_off = NEVER;
     if (cmd_decode(req->cmd, req->cmd_len, &cmd) < 0 || cmd_is_housekeeping(&cmd)) {
         answer(w, req, RESULT_BAD);
         return;
@@ -149,12 +150,18 @@ static bool send(struct writes *w, uint64_t now, struct request *req)
     req->predecessor = machine_process(w->machine, w->cfg->id);
     cmd_stamp_predecessor(req->cmd, req->predecessor);
     bool gone;
+    uint64_t off = NEVER;
     if (r->role == RAFT_LEADER)
         gone = replica_propose(w->replica, now, req->cmd, req->cmd_len);
     else
-        gone = r->role == RAFT_FOLLOWER && relay_out_put(w->relay, req->cmd, req->cmd_len);
-    req->sent |= gone;
-    return gone;
+        gone = r->role == RAFT_FOLLOWER && relay_out_put(w->relay, req->cmd, req->cmd_len, &off);
+    if (!gone)
+        return false;
+    if (off != NEVER)
+        w->sent_stream = relay_out_stream(w->relay); /* the first one begins with its first write */
+    req->relay_off = req->sent ? NEVER : off;
+    req->sent = true;
+    return true;
 }
 
 static uint64_t oldest(struct writes *w)
@@ -165,13 +172,41 @@ static uint64_t oldest(struct writes *w)
     return number;
 }
 
+/* Copies in an earlier stream may yet be proposed, or were. */
+static void leave_stream(struct writes *w)
+{
+    for (uint64_t number = oldest(w); number < w->next; number++) {
+        struct request *req = find(w, number);
+        if (req != NULL)
+            req->relay_off = NEVER;
+    }
+}
+
+/* Answers the writes whose only copy the leader has refused. */
+static void take_refusals(struct writes *w)
+{
+    uint64_t off;
+    bool log_full;
+    if (!relay_out_shut(w->relay, w->sent_stream, &off, &log_full))
+        return;
+    for (uint64_t number = oldest(w); number < w->next; number++) {
+        struct request *req = find(w, number);
+        if (req != NULL && req->relay_off != NEVER && req->relay_off >= off)
+            finish(w, req, log_full ? RESULT_LOG_FULL : RESULT_DISK_FULL);
+    }
+}
+
 void writes_send(struct writes *w, uint64_t now)
 {
     const struct raft *r = replica_raft(w->replica);
     if (r->leader == 0)
         return;
+    take_refusals(w);
     uint16_t stream = relay_out_stream(w->relay);
-    if (w->sent_term != r->term || (w->sent_stream != stream && w->sent_stream != 0))
+    bool another = w->sent_stream != stream && w->sent_stream != 0;
+    if (another)
+        leave_stream(w);
+    if (w->sent_term != r->term || another)
         w->send_next = oldest(w);
     w->sent_term = r->term;
     w->sent_stream = stream;

@@ -132,9 +132,11 @@ const char *result_text(struct clients *c, enum result result, bool write)
         rcu_leave();
         return c->why;
     case RESULT_FULL: return "FULL nothing was done: the data have reached max_data_bytes";
-    case RESULT_DISK_FULL: return "DISKFULL nothing was done: the disk of this node is full";
+    case RESULT_DISK_FULL:
+        return "DISKFULL nothing was done: the disk of this node, or of the leader, is full";
     case RESULT_LOG_FULL:
-        return "LOGFULL nothing was done: the log of this node has reached log_max_bytes";
+        return "LOGFULL nothing was done: the log of this node, or of the leader, has reached "
+               "log_max_bytes";
     case RESULT_CROWD:
         return "CROWD nothing was done: too many other nodes have written to this cluster";
     case RESULT_REFUSED: return "REFUSED nothing was done: the state did not allow it";

@@ -44,8 +44,8 @@ const struct tool_error tool_errors[] = {
      "the disk of this node is full (disk_free and disk_min_free of raftctl status): nothing was "
      "done; make room, then it goes on by itself"},
     {"LOGFULL", "log_full", RAFTCTL_EXIT_BUSY,
-     "the log of this node has reached log_max_bytes and waits for a snapshot (see images_given_up "
-     "and disk_free in raftctl status): nothing was done; try again"},
+     "the log of this node, or of the leader, has reached log_max_bytes and waits for a snapshot "
+     "(see images_given_up and disk_free in raftctl status): nothing was done; try again"},
     {"REFUSED", "refused", RAFTCTL_EXIT_REFUSED, "nothing was done: %s"},
     {"CROWD", "crowd", RAFTCTL_EXIT_REFUSED,
      "as many other node ids as the cluster can remember have written, so this node takes no "

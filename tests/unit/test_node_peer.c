@@ -2,9 +2,11 @@
 /* Peers by their ids, with their flows and deadlines. */
 #include "tests/lib/node_part.h"
 
+#include "raftd/base/bytes.h"
 #include "raftd/base/members.h"
 #include "raftd/node/catch_up.h"
 #include "raftd/node/peer.h"
+#include "raftd/state/cmd.h"
 
 static struct part p;
 static struct catch_up catch_up;
@@ -70,13 +72,14 @@ static void test_found(void **state)
 static void test_flows(void **state)
 {
     (void)state;
+    uint64_t off;
     static const uint8_t cmd[100];
     start();
     struct peer *two = peers_find(&peers, 2), *three = peers_find(&peers, 3);
     assert_null(flows_sync(&two->flows, p.now, 2));
     assert_true(peer_deadline(two, &p.r, p.now) == RAFT_NEVER);
     part_follow(&p, 2, 1, 0);
-    assert_true(relay_out_put(&relay_out, cmd, sizeof cmd));
+    assert_true(relay_out_put(&relay_out, cmd, sizeof cmd, &off));
     const struct flow_out *f = flows_sync(&two->flows, p.now, 2);
     assert_true(f != NULL && f->source->stream == WIRE_STREAM_RELAY);
     assert_null(flows_sync(&three->flows, p.now, 3));
@@ -167,15 +170,107 @@ static void test_no_room(void **state)
 static void test_relay_to_the_gone(void **state)
 {
     (void)state;
+    uint64_t off;
     start();
     part_follow(&p, 3, 2, 0);
-    assert_true(relay_out_put(&relay_out, (const uint8_t *)"x", 1));
+    assert_true(relay_out_put(&relay_out, (const uint8_t *)"x", 1, &off));
     assert_non_null(flows_current(&peers_find(&peers, 3)->flows, p.now, 3));
     peers_remove(&peers, &ground, peers_find(&peers, 3));
     struct peer *again = peers_add(&peers, &ground, p.now, 3);
     assert_null(flows_current(&again->flows, p.now, 3));
-    assert_true(relay_out_put(&relay_out, (const uint8_t *)"x", 1));
+    assert_true(relay_out_put(&relay_out, (const uint8_t *)"x", 1, &off));
     assert_ptr_equal(relay_out.flow.tx.link, &again->path.link);
+    stop();
+}
+
+/* A command of node 2 arrives from it. */
+static void relayed(struct peer *two, uint32_t stream)
+{
+    uint8_t bytes[4 + CMD_ONE_BYTES + 2];
+    const struct cmd_item item = {.kind = CMD_PUT,
+                                  .key = (const uint8_t *)"k",
+                                  .key_len = 1,
+                                  .value = (const uint8_t *)"v",
+                                  .value_len = 1};
+    size_t len = cmd_encode_one(bytes + 4, &item);
+    cmd_stamp(bytes + 4, 2, 1, 1);
+    put_u32(bytes, (uint32_t)len);
+    const struct wire_data d = {
+        .stream = WIRE_STREAM_RELAY, .id = stream, .bytes = bytes, .len = 4 + len};
+    flows_put(&two->flows, p.now, 2, &d);
+    flows_drain(&two->flows, p.now);
+}
+
+/* The word of node 1 on what node 2 relays. */
+static bool says(struct peer *two, struct wire_sack *s)
+{
+    unsigned i = 0;
+    return flows_sack(&two->flows, p.now, 2, replica_raft(&p.r)->term, FLOW_ALONE, &i, s);
+}
+
+/* A leader without room waits a little and shuts the stream, and says so each time that more of it comes. It
+ * never takes it again, not even from a peer that was removed and came back, but the next one. */
+static void test_shut(void **state)
+{
+    enum { BOOT = 9 };
+    struct wire_sack s;
+    (void)state;
+    start();
+    part_lead(&p);
+    part_match(&p, 2);
+    struct peer *two = peers_find(&peers, 2);
+    uint64_t last = replica_log(&p.r)->last;
+    replica_set_log_full(&p.r, true);
+    relayed(two, BOOT + 1);
+    assert_true(relay_in_deadline(&two->relay) == RAFT_NEVER); /* another node may take over */
+    p.r.raft.no_room = true;
+    relayed(two, BOOT + 1);
+    uint64_t at = peer_deadline(two, &p.r, p.now);
+    assert_true(says(two, &s) && !s.shut && at == p.now); /* what came twice is answered at once */
+    at = relay_in_deadline(&two->relay);
+    assert_true(at == p.now + RELAY_SHUT_US);
+    p.now = at - 1;
+    flows_drain(&two->flows, p.now);
+    assert_false(two->relay.flow.shut);
+    assert_true(peer_deadline(two, &p.r, p.now) <= at);
+    p.now = at;
+    flows_drain(&two->flows, p.now);
+    for (unsigned i = 0; i < 3; i++) {
+        assert_true(says(two, &s) && s.shut && s.log_full && s.contig == 0 && s.id == BOOT + 1);
+        assert_false(says(two, &s));
+        relayed(two, BOOT + 1);
+    }
+    replica_set_log_full(&p.r, false);
+    p.r.raft.no_room = false;
+    relayed(two, BOOT + 1);
+    peers_remove(&peers, &ground, two);
+    two = peers_add(&peers, &ground, p.now, 2);
+    relayed(two, BOOT + 1);
+    assert_true(two->relay.flow.term != replica_raft(&p.r)->term);
+    assert_int_equal(replica_log(&p.r)->last, last);
+    relayed(two, BOOT + 2);
+    assert_int_equal(replica_log(&p.r)->last, last + 1);
+    stop();
+}
+
+/* There is a bound on what is remembered of streams that are shut. Beyond it a stream waits. */
+static void test_shut_many(void **state)
+{
+    (void)state;
+    start();
+    part_lead(&p);
+    part_match(&p, 2);
+    struct peer *two = peers_find(&peers, 2);
+    peers.shuts = (struct relay_shuts){.term = replica_raft(&p.r)->term, .n = RELAY_SHUTS_MAX};
+    replica_set_log_full(&p.r, true);
+    p.r.raft.no_room = true;
+    for (unsigned round = 0; round < 2; round++) {
+        relayed(two, 10);
+        p.now += 2 * RELAY_SHUT_US;
+        flows_drain(&two->flows, p.now);
+        assert_int_equal(two->relay.flow.shut, round == 1);
+        peers.shuts.term--; /* of an earlier term they say nothing */
+    }
     stop();
 }
 
@@ -185,6 +280,7 @@ int main(void)
         cmocka_unit_test(test_found),    cmocka_unit_test(test_flows),
         cmocka_unit_test(test_deadline), cmocka_unit_test(test_come_and_go),
         cmocka_unit_test(test_no_room),  cmocka_unit_test(test_relay_to_the_gone),
+        cmocka_unit_test(test_shut),     cmocka_unit_test(test_shut_many),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -303,6 +303,39 @@ static void test_log_max(void **state)
     sim_free(w.s);
 }
 
+/* Writes on their way to a leader whose log gets full are refused there: their clients know that nothing was
+ * done. They go on when there is room. */
+static void test_log_max_relayed(void **state)
+{
+    (void)state;
+    for (unsigned lost = 0; lost <= 200000; lost += 100000) {
+        struct world w = cluster(4, 16 * SEGMENT);
+        const struct relay_out *out = node_parts(w.s->m[w.away].node).relay_out;
+        w.s->o.rate[SIM_LOSS] = lost;
+        w.s->o.delay_min_us = 10 * MS;
+        w.s->o.delay_max_us = 11 * MS;
+        for (unsigned i = 0; i < 3; i++)
+            w.s->m[i].image_never = true;
+        for (unsigned i = 0; i < 600; i++) {
+            sim_put(w.s, w.away, VALUE / 2 + i, 5 * SECOND);
+            sim_run(w.s, MS);
+        }
+        sim_run(w.s, 4 * SECOND);
+        assert_true(out->streams > 1 && w.s->t.refused > 0);
+        assert_int_equal(w.s->t.unknown, 0);
+        assert_int_equal(sim_pending(w.s), 0);
+        w.s->o.rate[SIM_LOSS] = 0;
+        for (unsigned i = 0; i < 3; i++)
+            w.s->m[i].image_never = false;
+        sim_run(w.s, 7 * SECOND);
+        unsigned acked = sim_acked(w.s);
+        sim_put(w.s, w.away, VALUE, 5 * SECOND);
+        converge(w.s);
+        assert_int_equal(sim_acked(w.s), acked + 1);
+        sim_free(w.s);
+    }
+}
+
 /* Images that take too much memory, one after the other, are not begun at once again and again, although the
  * log is long. */
 static void test_images_outgrow(void **state)
@@ -424,6 +457,7 @@ int main(void)
         cmocka_unit_test(test_late_answer),
         cmocka_unit_test(test_disputed_is_not_given),
         cmocka_unit_test(test_log_max),
+        cmocka_unit_test(test_log_max_relayed),
         cmocka_unit_test(test_images_outgrow),
         cmocka_unit_test(test_same_again),
         cmocka_unit_test(test_install_never_works),

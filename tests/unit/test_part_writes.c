@@ -212,6 +212,96 @@ static void test_other_leader(void **state)
     stop();
 }
 
+/* The leader uses nothing of this stream from `off` on. */
+static void shut(uint64_t off, bool log_full)
+{
+    const struct wire_sack s = {.shut = true, .log_full = log_full, .contig = off};
+    relay.flow.tx.nxt = relay.flow.tx.end; /* all was sent */
+    relay.flow.source->shut(relay.flow.ctx, &s);
+}
+
+/* A leader without room says what it will not take: that was not done, if it is the only copy. */
+static void test_shut(void **state)
+{
+    (void)state;
+    start();
+    struct request *one = add(SMALL), *two = add(SMALL);
+    part_follow(&p, 2, 5, 0);
+    writes_send(&w, p.now);
+    uint64_t both = relayed();
+    shut(both + 1, true); /* which it was never sent */
+    writes_send(&w, p.now);
+    assert_int_equal(p.answers, 0);
+    shut(both / 2, true);
+    writes_send(&w, p.now);
+    assert_int_equal(p.answers, 1);
+    answered(two, RESULT_LOG_FULL);
+    assert_int_equal(relayed(), both / 2); /* the first one, in another stream */
+    shut(0, true);
+    writes_send(&w, p.now);
+    assert_int_equal(p.answers, 1); /* there are two copies of it */
+    part_follow(&p, 3, 6, 0);
+    writes_send(&w, p.now);
+    shut(0, true);
+    writes_send(&w, p.now);
+    assert_int_equal(p.answers, 1);
+    two = add(SMALL);
+    writes_send(&w, p.now);
+    shut(0, false);
+    writes_send(&w, p.now);
+    answered(two, RESULT_DISK_FULL);
+    writes_stop(&w);
+    answered(one, RESULT_STOPPING);
+    stop();
+}
+
+/* Of more writes than are on their way at a time some were sent to the last leader alone. What the next one
+ * shuts says nothing of them. */
+static void test_shut_by_the_next(void **state)
+{
+    enum { ROUNDS = 3, EACH = 60, LARGE = 4000 };
+    (void)state;
+    start();
+    struct request *all[ROUNDS * EACH];
+    part_follow(&p, 2, 5, 0);
+    for (unsigned i = 0; i < ROUNDS * EACH; i++) {
+        all[i] = add(LARGE);
+        writes_send(&w, p.now);
+        assert_true(all[i]->sent);
+        relay.flow.tx.una = relay.flow.tx.nxt = relay.flow.tx.end; /* it has arrived */
+        relay.flow.source->acked(relay.flow.ctx);
+    }
+    part_follow(&p, 3, 6, 0);
+    writes_send(&w, p.now);
+    assert_in_range(relayed(), LARGE, ROUNDS * EACH * LARGE);
+    shut(0, true);
+    writes_send(&w, p.now);
+    assert_int_equal(p.answers, 0);
+    writes_stop(&w);
+    for (unsigned i = 0; i < ROUNDS * EACH; i++)
+        free(all[i]);
+    stop();
+}
+
+/* What a leader has proposed, and then relays to the next one, is not refused by that. */
+static void test_shut_after_proposal(void **state)
+{
+    (void)state;
+    start();
+    part_lead(&p);
+    struct request *one = add(SMALL);
+    writes_send(&w, p.now);
+    part_follow(&p, 2, replica_raft(&p.r)->term + 1, 0);
+    writes_send(&w, p.now);
+    assert_true(relayed() > 0);
+    shut(0, true);
+    writes_send(&w, p.now);
+    assert_int_equal(p.answers, 0);
+    writes_stop(&w);
+    answered(one, RESULT_STOPPING);
+    stop();
+}
+
 /* An earlier process of this node counts: the writes that did not know it leave again, once. */
 static void test_former_process(void **state)
 {
@@ -308,10 +398,17 @@ static void test_told_too_much(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_refused),  cmocka_unit_test(test_leader),
-        cmocka_unit_test(test_expire),   cmocka_unit_test(test_other_leader),
-        cmocka_unit_test(test_left_out), cmocka_unit_test(test_former_process),
-        cmocka_unit_test(test_told),     cmocka_unit_test(test_told_too_much),
+        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_leader),
+        cmocka_unit_test(test_expire),
+        cmocka_unit_test(test_other_leader),
+        cmocka_unit_test(test_left_out),
+        cmocka_unit_test(test_former_process),
+        cmocka_unit_test(test_told),
+        cmocka_unit_test(test_told_too_much),
+        cmocka_unit_test(test_shut),
+        cmocka_unit_test(test_shut_after_proposal),
+        cmocka_unit_test(test_shut_by_the_next),
     };
     rcu_thread_begin();
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
