@@ -31,10 +31,9 @@ enum result {
     RESULT_REFUSED = 10,
     RESULT_DISK_FULL = 11, /* the disk of this node has no room; nothing was done */
     RESULT_LOG_FULL = 12,  /* no snapshot lets the log go (log_max_bytes); nothing was done */
-    RESULT_CROWD = 13, /* too many other node ids have written (ORIGINS_MAX); nothing was done */
 };
 
-enum { RESULT_LAST = RESULT_CROWD };
+enum { RESULT_LAST = RESULT_LOG_FULL };
 
 struct user;
 

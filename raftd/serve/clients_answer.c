@@ -137,8 +137,6 @@ const char *result_text(struct clients *c, enum result result, bool write)
     case RESULT_LOG_FULL:
         return "LOGFULL nothing was done: the log of this node, or of the leader, has reached "
                "log_max_bytes";
-    case RESULT_CROWD:
-        return "CROWD nothing was done: too many other nodes have written to this cluster";
     case RESULT_REFUSED: return "REFUSED nothing was done: the state did not allow it";
     case RESULT_OK:
     case RESULT_NO_KEY:

@@ -225,7 +225,6 @@ bool machine_apply(struct machine *m, uint64_t index, uint64_t cluster_ms, const
         applied->repeated = true;
         break;
     case ORIGIN_ENDED: applied->outcome = MACHINE_ENDED; break;
-    case ORIGIN_CROWD: applied->outcome = MACHINE_CROWD; break;
     case ORIGIN_PASSED:
     case ORIGIN_NOBODY: applied->outcome = MACHINE_CANT_TELL; break;
     }

@@ -76,7 +76,7 @@ enum outcome {
     MACHINE_CANT_TELL = 8, /* it is too old for its window */
     MACHINE_TOO_OLD =
         11, /* its token is, so a request with that one may have been done (outcomes.h) */
-    MACHINE_CROWD = 9, /* no node with that id can write any more; no copy was or will be applied */
+    /* 9 was given to what is never refused now, and is not used again. */
 };
 
 struct applied {

@@ -18,8 +18,13 @@
  * back to the first process, which named none. A living process whose command is refused learns the
  * current one by applying its own command, and sends it again with that predecessor.
  *
- * No origin is ever forgotten, also not when its node is no member any more: else a late copy of a command of
- * its first process, which names no predecessor, would be applied a second time.
+ * ORIGIN_WINDOWS origins have a window. When one more needs one, the window of the origin whose newest
+ * command is the oldest entry of the log goes: of nodes that were removed long ago, or do not write. There
+ * are more windows than members, so nobody who writes now is without. Of an origin without a window its
+ * process and newest number are kept for good, and every number up to that one is refused, applied or not.
+ * So it is safe whichever origin it hits: no number up to the newest is applied again, and none above it was
+ * applied before. If the whole origin were forgotten, a late copy of a command of its first process, which
+ * names no predecessor, would be applied a second time.
  */
 #ifndef RAFTD_ORIGINS_H
 #define RAFTD_ORIGINS_H
@@ -31,13 +36,14 @@
 #include "raftd/state/kept.h"
 
 enum {
-    ORIGIN_WINDOW = 4096, /* commands that a process may have under way; 36 KiB per origin */
-    ORIGINS_MAX = 32,     /* twice as many as there may be members; bounds memory and snapshots */
+    ORIGIN_WINDOW = 4096, /* commands that a process may have under way; 36 KiB per window */
+    ORIGIN_WINDOWS = 32,  /* twice as many as there may be members; bounds memory and snapshots */
+    ORIGINS_MAX = UINT16_MAX, /* one for each id that a node can have, 40 bytes without a window */
     ORIGINS_HEAD_BYTES = 4,
     ORIGIN_HEAD_BYTES = 24,
     ORIGIN_KEPT_BYTES = 12,
-    ORIGINS_BYTES_MAX = ORIGINS_HEAD_BYTES +
-                        ORIGINS_MAX * (ORIGIN_HEAD_BYTES + ORIGIN_WINDOW * ORIGIN_KEPT_BYTES),
+    ORIGINS_BYTES_MAX = ORIGINS_HEAD_BYTES + ORIGINS_MAX * ORIGIN_HEAD_BYTES +
+                        ORIGIN_WINDOWS * ORIGIN_WINDOW * ORIGIN_KEPT_BYTES,
 };
 
 /* Who sends a command, see cmd.h. */
@@ -51,7 +57,6 @@ enum origin_says {
     ORIGIN_REPEATED, /* was applied already */
     ORIGIN_PASSED,   /* below the window: it was applied or never will be */
     ORIGIN_ENDED,    /* of a process that is not the current one, nor follows it */
-    ORIGIN_CROWD,    /* of an origin for which there is no place */
     ORIGIN_NOBODY,   /* names no origin, process or number */
 };
 

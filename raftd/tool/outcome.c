@@ -47,9 +47,6 @@ const struct tool_error tool_errors[] = {
      "the log of this node, or of the leader, has reached log_max_bytes and waits for a snapshot "
      "(see images_given_up and disk_free in raftctl status): nothing was done; try again"},
     {"REFUSED", "refused", RAFTCTL_EXIT_REFUSED, "nothing was done: %s"},
-    {"CROWD", "crowd", RAFTCTL_EXIT_REFUSED,
-     "as many other node ids as the cluster can remember have written, so this node takes no "
-     "writes (raftd(8), Members): nothing was done; ask another node"},
     {"NOTHELD", "not_held", RAFTCTL_EXIT_NOT_HELD,
      "the lock is not held, or by somebody else: nothing was done"},
     {"COMPACTED", "compacted", RAFTCTL_EXIT_COMPACTED,

@@ -107,7 +107,7 @@ struct tool_error {
     const char *words;  /* what happened, and what to do; %s: what the daemon said */
 };
 
-enum { TOOL_ERRORS = 18 };
+enum { TOOL_ERRORS = 17 };
 extern const struct tool_error tool_errors[];
 
 /* Which row is that error's; the last one is for errors that have none. *text: what stands behind the

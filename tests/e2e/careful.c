@@ -419,8 +419,8 @@ static void forget_own(struct conn *c)
 /* An error that says what became of the command. True: nothing was done. */
 static bool takes_error(struct conn *c, const struct want *w, const struct part *p)
 {
-    static const char *const words[] = {"NOLEADER", "BUSY",   "FULL",  "TOOBIG",
-                                        "LOADING",  "NOTYET", "CROWD", "REFUSED"};
+    static const char *const words[] = {"NOLEADER", "BUSY",   "FULL",   "TOOBIG",
+                                        "LOADING",  "NOTYET", "REFUSED"};
     errors++;
     if (part_begins(p, "UNKNOWN"))
         return false;

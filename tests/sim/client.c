@@ -317,7 +317,6 @@ void sim_on_answer(void *ctx, struct request *req)
     case RESULT_BUSY:
     case RESULT_DISK_FULL:
     case RESULT_LOG_FULL:
-    case RESULT_CROWD:
         s->t.refused++;
         if (o->committed != 0)
             sim_broken(s, "refused-done", "node %u refuses a write that was done at %" PRIu64,

@@ -135,18 +135,137 @@ static void test_processes(void **state)
     origins_free(o);
 }
 
-static void test_crowd(void **state)
+/* The index of the next entry, above all that a test has used. */
+static uint64_t next_index = 100000;
+
+/* So many other nodes write, one command each. */
+static void others_write(struct origins *o, uint16_t from, uint16_t count)
 {
+    for (uint16_t i = 0; i < count; i++, next_index++)
+        keep(o, (uint16_t)(from + i), 5, 0, 1, next_index);
+}
+
+/* Another floor of the first origin, which is 2 below its newest number, makes another digest. */
+static void other_floor_differs(const struct origins *o)
+{
+    size_t len;
+    bool bad;
+    uint8_t *buf = encoded(o, &len);
+    assert_int_equal(get_u32(buf + 8), W - 2);
+    put_u32(buf + 8, W - 1);
+    struct origins *other = origins_decode(buf, len, &bad);
+    assert_non_null(other);
+    for (unsigned half = 0; half < 2; half++)
+        assert_true(origins_digest(other)[half] != origins_digest(o)[half]);
+    origins_free(other);
+    static const uint32_t wrong[] = {W, W + 1, UINT32_MAX, W - 9};
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        put_u32(buf + 8, wrong[i]); /* the last one: below number 1 */
+        assert_null(origins_decode(buf, len, &bad));
+        assert_true(bad);
+    }
+    free(buf);
+}
+
+/* Any number of nodes may write. Who has not written for the longest time loses its window: nothing of it is
+ * applied twice, and it goes on behind its newest number, or with another process. */
+static void test_more_than_windows(void **state)
+{
+    (void)state;
+    struct origins *o = origins_new();
+    assert_non_null(o);
+    keep(o, A, 50, 0, 3, 11);
+    keep(o, A, 50, 50, 7, 12);
+    keep(o, B, 60, 0, 1, 13);
+    others_write(o, 10, ORIGIN_WINDOWS - 2);
+    keep(o, A, 50, 50, 5, next_index++); /* an older number does not make it newer */
+    expect(o, 50, 50, 7, ORIGIN_REPEATED);
+    others_write(o, 100, 1);
+    for (uint64_t n = 1; n <= 7; n++)
+        expect(o, 50, n == 1 ? 0 : 50, n, ORIGIN_PASSED);
+    assert_true(origins_current(o, A) == 50);
+    expect(o, 60, 0, 1, ORIGIN_ENDED);
+    struct kept first;
+    assert_int_equal(origins_look(o, &(struct sender){B, 60, 0, 1}, &first), ORIGIN_REPEATED);
+    same_as_taken(o);
+    /* It goes on: the numbers that were passed are so until its window is above them. */
+    expect(o, 50, 50, 8, ORIGIN_NEW);
+    keep(o, A, 50, 50, 9, next_index++);
+    same_as_taken(o);
+    other_floor_differs(o);
+    assert_int_equal(origins_look(o, &(struct sender){B, 60, 0, 1}, &first), ORIGIN_PASSED);
+    expect(o, 50, 50, 8, ORIGIN_NEW);
+    expect(o, 50, 50, 6, ORIGIN_PASSED);
+    keep(o, A, 50, 50, 6 + W, next_index++);
+    same_as_taken(o);
+    expect(o, 50, 50, 7, ORIGIN_PASSED);
+    keep(o, A, 50, 50, 8, next_index++);
+    keep(o, A, 50, 50, 7 + W, next_index++);
+    same_as_taken(o);
+    expect(o, 50, 50, 7, ORIGIN_PASSED);
+    expect(o, 50, 50, 8, ORIGIN_REPEATED);
+    keep(o, A, 50, 50, 8 + W, next_index++);
+    same_as_taken(o);
+    expect(o, 50, 50, 10, ORIGIN_NEW);
+    origins_free(o);
+}
+
+/* Without a window, the next process of a node is told from those before as ever. */
+static void test_process_without_window(void **state)
+{
+    (void)state;
+    struct origins *o = origins_new();
+    assert_non_null(o);
+    keep(o, A, 50, 0, 1, 11);
+    keep(o, A, 60, 50, W + 5, 12);
+    others_write(o, 10, ORIGIN_WINDOWS);
+    expect(o, 50, 0, 1, ORIGIN_ENDED);
+    expect(o, 70, 50, 1, ORIGIN_ENDED);
+    expect(o, 70, 0, 1, ORIGIN_ENDED);
+    keep(o, A, 70, 60, 2, next_index++);
+    same_as_taken(o);
+    expect(o, 60, 50, W + 6, ORIGIN_ENDED);
+    expect(o, 70, 70, 1, ORIGIN_NEW); /* it is another one's number 1 */
+    expect(o, 70, 70, 2, ORIGIN_REPEATED);
+    origins_free(o);
+}
+
+/* Ids from end to end, far more than windows. */
+static void test_many_ids(void **state)
+{
+    enum { STEP = 15, LEFT = ORIGIN_WINDOWS * STEP, N = ORIGINS_MAX / STEP };
     (void)state;
     struct origins *o = origins_new();
     struct kept first;
     assert_non_null(o);
-    for (uint16_t id = ORIGINS_MAX; id > 0; id--)
-        keep(o, id, id, 0, 1, id);
-    assert_int_equal(origins_look(o, &(struct sender){99, 5, 0, 1}, &first), ORIGIN_CROWD);
-    for (uint16_t id = 1; id <= ORIGINS_MAX; id++)
-        assert_true(origins_current(o, id) == id);
-    assert_true(origins_size(o) <= ORIGINS_BYTES_MAX);
+    for (unsigned id = ORIGINS_MAX; id > 0; id -= STEP)
+        assert_true(origins_keep(o, &(struct sender){(uint16_t)id, id, 0, 1},
+                                 (struct kept){100000 - id, 0}));
+    for (unsigned id = STEP; id <= ORIGINS_MAX; id += STEP) {
+        assert_true(origins_current(o, (uint16_t)id) == id);
+        assert_int_equal(origins_look(o, &(struct sender){(uint16_t)id, id, 0, 1}, &first),
+                         id <= LEFT ? ORIGIN_REPEATED : ORIGIN_PASSED);
+    }
+    assert_true(origins_size(o) == 4 + N * 24 + ORIGIN_WINDOWS * 12);
+    same_as_taken(o);
+    size_t len;
+    bool bad;
+    struct origins *copy = origins_copy(o);
+    assert_non_null(copy);
+    uint8_t *buf = encoded(o, &len), *again = encoded(copy, &len);
+    assert_memory_equal(buf, again, len);
+    /* One window more than there may be. */
+    buf = realloc(buf, len + 12);
+    assert_non_null(buf);
+    put_u16(buf + len - 24 + 2, 1);
+    put_u32(buf + len - 24 + 4, 0);
+    memset(buf + len, 0, 12);
+    put_u64(buf + len + 4, 5);
+    assert_null(origins_decode(buf, len + 12, &bad));
+    assert_true(bad);
+    free(buf);
+    free(again);
+    origins_free(copy);
     origins_free(o);
 }
 
@@ -312,9 +431,14 @@ static void test_hostile(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_window),       cmocka_unit_test(test_nobody),
-        cmocka_unit_test(test_processes),    cmocka_unit_test(test_crowd),
-        cmocka_unit_test(test_random_order), cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_window),
+        cmocka_unit_test(test_nobody),
+        cmocka_unit_test(test_processes),
+        cmocka_unit_test(test_more_than_windows),
+        cmocka_unit_test(test_process_without_window),
+        cmocka_unit_test(test_many_ids),
+        cmocka_unit_test(test_random_order),
+        cmocka_unit_test(test_round_trip),
         cmocka_unit_test(test_hostile),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
