@@ -23,6 +23,14 @@
  * the one before, so who is right there was right before, or is right again. Who can't tell of an entry may
  * never do so; so a disputed node has its newest entry compared, too, which the others still know.
  *
+ * A node that took a snapshot has the giver's state, right or wrong, and is counted all the same. So a giver
+ * that was wrong before anybody could tell, since all who were right were away, is a majority of three with
+ * who takes from it, and the third, which is right, ends when it comes back. That can't be told from a third
+ * that went wrong, and is as rare. If takers did not count, either case would stop all three, in each
+ * cluster that has just got a new node. The copy that is right is not lost: who ends changes nothing on its
+ * disk, and the manual says to keep that. While the giver knows of a node that differs from it, it gives
+ * nothing.
+ *
  * A node that is not right must not show its state. Where that is disputed, it may be right: it goes on as
  * soon as enough others have told.
  *
