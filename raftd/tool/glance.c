@@ -69,9 +69,9 @@ uint64_t glance_ago_us(const struct glance *g, uint64_t then_us)
     return g->told_us > then_us ? g->told_us - then_us : 0;
 }
 
-const char *glance_member(const struct glance *g, const struct status_member *m, bool *bad)
+const char *glance_member(const struct status *s, const struct status_member *m, bool *bad)
 {
-    enum health health = (enum health)(m->id == g->s.id ? g->s.health : m->health);
+    enum health health = (enum health)(m->id == s->id ? s->health : m->health);
     *bad = true;
     if (member_is_silent(m))
         return "silent";

@@ -9,6 +9,7 @@
 
 #include "raftd/base/event.h"
 #include "raftd/serve/status_text.h"
+#include "raftd/tool/cells.h"
 #include "raftd/tool/screen.h"
 
 enum {
@@ -60,16 +61,15 @@ void glance_event(struct glance *g, const struct event *e);
 uint64_t glance_ago_us(const struct glance *g, uint64_t then_us);
 
 /* "follower", "silent", "disk_slow", ...: what is most worth knowing of a member. *bad: it is a trouble. */
-const char *glance_member(const struct glance *g, const struct status_member *m, bool *bad);
+const char *glance_member(const struct status *s, const struct status_member *m, bool *bad);
 
 /* What a table of members says in a column. In the order of what it is worth. */
-enum { GLANCE_COLUMNS = 14, GLANCE_CELL_BYTES = 160 };
+enum { GLANCE_COLUMNS = 14 };
 struct glance_column {
     const char *name;
     unsigned width;
     bool left; /* it begins there on the left side */
-    void (*tell)(const struct glance *g, const struct status_member *m,
-                 char text[GLANCE_CELL_BYTES]);
+    cell_fn *cell;
 };
 extern const struct glance_column glance_columns[GLANCE_COLUMNS];
 

@@ -30,137 +30,48 @@ __attribute__((format(printf, 6, 7))) static unsigned print_at(struct screen *s,
 
 /* --- members ---------------------------------------------------------------------------------- */
 
-static void copy(char text[GLANCE_CELL_BYTES], const char *from)
-{
-    (void)snprintf(text, GLANCE_CELL_BYTES, "%s", from);
-}
-
-static void tell_id(const struct glance *g, const struct status_member *m,
-                    char text[GLANCE_CELL_BYTES])
+static void tell_id(char to[CELL_BYTES], const struct status *s, const struct status_member *m)
 {
     bool bad;
-    (void)glance_member(g, m, &bad);
-    (void)snprintf(text, GLANCE_CELL_BYTES, "%s%u", bad ? "!" : m->leads ? "*" : "", m->id);
+    (void)glance_member(s, m, &bad);
+    (void)snprintf(to, CELL_BYTES, "%s%u", bad ? "!" : m->leads ? "*" : "", m->id);
 }
 
-static void tell_role(const struct glance *g, const struct status_member *m,
-                      char text[GLANCE_CELL_BYTES])
+static void tell_role(char to[CELL_BYTES], const struct status *s, const struct status_member *m)
 {
     bool bad;
-    copy(text, glance_member(g, m, &bad));
+    cell_put(to, glance_member(s, m, &bad));
 }
 
-static void tell_lag(const struct glance *g, const struct status_member *m,
-                     char text[GLANCE_CELL_BYTES])
+static void tell_data(char to[CELL_BYTES], const struct status *s, const struct status_member *m)
 {
-    copy(text, m->leads || !g->s.members_led ? "-" : human_count(m->lag).text);
+    (void)s;
+    cell_put_if(to, m->told_us != 0, human_bytes(m->data_bytes));
 }
 
-static void tell_rtt(const struct glance *g, const struct status_member *m,
-                     char text[GLANCE_CELL_BYTES])
+static void tell_snapshot(char to[CELL_BYTES], const struct status *s,
+                          const struct status_member *m)
 {
-    (void)g;
-    copy(text, m->rtt_us == 0 ? "-" : human_us(m->rtt_us).text);
+    (void)s;
+    cell_put_if(to, m->snapshot_index != 0 && m->snapshot_age_s != UINT32_MAX,
+                human_age_s(m->snapshot_age_s));
 }
 
-/* Percent, rounded up: a loss that is there is not shown as none. */
-static void percent(char text[8], int32_t permille)
+/* Where it is, which may be another place than where it is first looked for. */
+static void tell_address(char to[CELL_BYTES], const struct status *s, const struct status_member *m)
 {
-    if (permille < 0 || permille > 1000)
-        (void)snprintf(text, 8, "?");
-    else
-        (void)snprintf(text, 8, "%d", (permille + 9) / 10);
-}
-
-static void tell_loss(const struct glance *g, const struct status_member *m,
-                      char text[GLANCE_CELL_BYTES])
-{
-    char in[8], out[8];
-    (void)g;
-    percent(in, m->loss_in_permille);
-    percent(out, m->loss_out_permille);
-    (void)snprintf(text, GLANCE_CELL_BYTES, "%s/%s", in, out);
-    if (strcmp(text, "?/?") == 0)
-        copy(text, "-");
-}
-
-static void tell_disk(const struct glance *g, const struct status_member *m,
-                      char text[GLANCE_CELL_BYTES])
-{
-    (void)g;
-    copy(text, m->fsync_p99_us == 0 ? "-" : human_us(m->fsync_p99_us).text);
-}
-
-static void tell_up(const struct glance *g, const struct status_member *m,
-                    char text[GLANCE_CELL_BYTES])
-{
-    (void)g;
-    copy(text, m->uptime_s == 0 ? "-" : human_age_s(m->uptime_s).text);
-}
-
-static void tell_heard(const struct glance *g, const struct status_member *m,
-                       char text[GLANCE_CELL_BYTES])
-{
-    copy(text, m->heard_us == 0 || m->session == STATUS_SESSIONS
-                   ? "-"
-                   : human_us(glance_ago_us(g, m->heard_us)).text);
-}
-
-static void tell_log(const struct glance *g, const struct status_member *m,
-                     char text[GLANCE_CELL_BYTES])
-{
-    (void)g;
-    copy(text, m->log_bytes == 0 ? "-" : human_bytes(m->log_bytes).text);
-}
-
-static void tell_data(const struct glance *g, const struct status_member *m,
-                      char text[GLANCE_CELL_BYTES])
-{
-    (void)g;
-    copy(text, m->told_us == 0 ? "-" : human_bytes(m->data_bytes).text);
-}
-
-static void tell_keys(const struct glance *g, const struct status_member *m,
-                      char text[GLANCE_CELL_BYTES])
-{
-    (void)g;
-    copy(text, m->told_us == 0 ? "-" : human_count(m->keys).text);
-}
-
-static void tell_snapshot(const struct glance *g, const struct status_member *m,
-                          char text[GLANCE_CELL_BYTES])
-{
-    (void)g;
-    bool told = m->snapshot_index != 0 && m->snapshot_age_s != UINT32_MAX;
-    copy(text, told ? human_age_s(m->snapshot_age_s).text : "-");
-}
-
-static void tell_version(const struct glance *g, const struct status_member *m,
-                         char text[GLANCE_CELL_BYTES])
-{
-    (void)g;
-    if (m->version == 0)
-        copy(text, "-");
-    else
-        (void)snprintf(text, GLANCE_CELL_BYTES, "%u.%u.%u", m->version >> 16, m->version >> 8 & 255,
-                       m->version & 255);
-}
-
-static void tell_address(const struct glance *g, const struct status_member *m,
-                         char text[GLANCE_CELL_BYTES])
-{
-    (void)g;
-    copy(text, m->at[0] != '\0' ? m->at : m->addr);
+    (void)s;
+    cell_put(to, m->at[0] != '\0' ? m->at : m->addr);
 }
 
 const struct glance_column glance_columns[] = {
     {"node", 6, false, tell_id},         {"role", 13, true, tell_role},
-    {"lag", 6, false, tell_lag},         {"rtt", 6, false, tell_rtt},
-    {"loss %", 7, false, tell_loss},     {"disk p99", 8, false, tell_disk},
-    {"up", 6, false, tell_up},           {"heard", 6, false, tell_heard},
-    {"log", 6, false, tell_log},         {"data", 6, false, tell_data},
-    {"keys", 6, false, tell_keys},       {"snapshot", 8, false, tell_snapshot},
-    {"address", 21, true, tell_address}, {"version", 8, false, tell_version},
+    {"lag", 6, false, cell_lag},         {"rtt", 6, false, cell_rtt},
+    {"loss %", 7, false, cell_loss},     {"disk p99", 8, false, cell_disk},
+    {"up", 6, false, cell_up},           {"heard", 6, false, cell_heard},
+    {"log", 6, false, cell_log},         {"data", 6, false, tell_data},
+    {"keys", 6, false, cell_keys},       {"snapshot", 8, false, tell_snapshot},
+    {"address", 21, true, tell_address}, {"version", 8, false, cell_version},
 };
 
 _Static_assert(sizeof glance_columns / sizeof glance_columns[0] == GLANCE_COLUMNS,
@@ -172,19 +83,19 @@ static void draw_line(const struct glance *g, const struct status_member *m, str
 {
     bool bad = false;
     if (m != NULL)
-        (void)glance_member(g, m, &bad);
+        (void)glance_member(&g->s, m, &bad);
     enum look look = bad ? LOOK_BAD : m == NULL || m->leads ? LOOK_BOLD : LOOK_PLAIN;
     unsigned at = 0;
     for (size_t i = 0; i < GLANCE_COLUMNS; i++) {
         const struct glance_column *c = &glance_columns[i];
         unsigned end = at + c->width;
-        char text[GLANCE_CELL_BYTES];
+        char text[CELL_BYTES];
         if (end > s->columns)
             break;
         if (m == NULL)
-            copy(text, c->name);
+            cell_put(text, c->name);
         else
-            c->tell(g, m, text);
+            c->cell(text, &g->s, m);
         size_t len = strlen(text);
         screen_put(s, row, c->left || len > c->width ? at : end - (unsigned)len, end, look, text);
         at = end + 1;
@@ -199,7 +110,7 @@ static unsigned draw_members(const struct glance *g, struct screen *s, unsigned 
         for (unsigned i = 0; i < n; i++) {
             const struct status_member *m = &g->s.members[i];
             bool bad;
-            (void)glance_member(g, m, &bad);
+            (void)glance_member(&g->s, m, &bad);
             bool first = n <= max || bad || m->leads;
             if (first != (pass == 0) || n - left == fit)
                 continue;

@@ -5,12 +5,11 @@
 #include <string.h>
 
 #include "raftd/base/num.h"
-#include "raftd/tool/human.h"
+#include "raftd/tool/cells.h"
 #include "raftd/tool/raftctl.h"
 
 enum {
     WIDTH = 80,
-    CELL_BYTES = 2 * MEMBER_ADDR_BYTES,
     COLUMNS_MAX = 12,
 };
 
@@ -22,138 +21,64 @@ bool member_is_silent(const struct status_member *m)
 
 /* --- cells ------------------------------------------------------------------------------------ */
 
-typedef void cell_fn(char *to, const struct status *s, const struct status_member *m);
-
-static void put(char *to, const char *text)
-{
-    (void)snprintf(to, CELL_BYTES, "%s", text);
-}
-
-/* A number for people, or "-" if it is not known. */
-static void put_if(char *to, bool known, struct human h)
-{
-    put(to, known ? h.text : "-");
-}
-
 static bool in_trouble(const struct status *s, const struct status_member *m);
 
-static void cell_mark(char *to, const struct status *s, const struct status_member *m)
+static void cell_mark(char to[CELL_BYTES], const struct status *s, const struct status_member *m)
 {
     (void)snprintf(to, CELL_BYTES, "%s%s", m->leads ? "*" : "", in_trouble(s, m) ? "!" : "");
 }
 
-static void cell_id(char *to, const struct status *s, const struct status_member *m)
+static void cell_id(char to[CELL_BYTES], const struct status *s, const struct status_member *m)
 {
     (void)s;
     (void)snprintf(to, CELL_BYTES, "%u", m->id);
 }
 
-static void cell_role(char *to, const struct status *s, const struct status_member *m)
+static void cell_role(char to[CELL_BYTES], const struct status *s, const struct status_member *m)
 {
     (void)s;
-    put(to, member_is_silent(m)             ? "silent"
-            : m->leads                      ? "leader"
-            : m->standing == MEMBER_LEARNER ? "learner"
-            : m->standing == MEMBER_JOINING ? "joining"
-                                            : "follower");
+    cell_put(to, member_is_silent(m)             ? "silent"
+                 : m->leads                      ? "leader"
+                 : m->standing == MEMBER_LEARNER ? "learner"
+                 : m->standing == MEMBER_JOINING ? "joining"
+                                                 : "follower");
 }
 
-static void cell_standing(char *to, const struct status *s, const struct status_member *m)
+static void cell_standing(char to[CELL_BYTES], const struct status *s,
+                          const struct status_member *m)
 {
     (void)s;
-    put(to, m->standing == MEMBER_VOTER     ? "voter"
-            : m->standing == MEMBER_JOINING ? "joining"
-                                            : "learner");
+    cell_put(to, m->standing == MEMBER_VOTER     ? "voter"
+                 : m->standing == MEMBER_JOINING ? "joining"
+                                                 : "learner");
 }
 
-static void cell_health(char *to, const struct status *s, const struct status_member *m)
+static void cell_health(char to[CELL_BYTES], const struct status *s, const struct status_member *m)
 {
     (void)s;
-    put(to, m->told_us == 0 || member_is_silent(m) ? "-" : health_name((enum health)m->health));
+    cell_put(to,
+             m->told_us == 0 || member_is_silent(m) ? "-" : health_name((enum health)m->health));
 }
 
-static void cell_lag(char *to, const struct status *s, const struct status_member *m)
-{
-    put_if(to, s->members_led != 0, human_count(m->lag));
-}
-
-static void cell_heard(char *to, const struct status *s, const struct status_member *m)
-{
-    put_if(to, m->heard_us != 0 && m->session < STATUS_SESSIONS,
-           human_us(s->now_us - min_u64(s->now_us, m->heard_us)));
-}
-
-static void cell_rtt(char *to, const struct status *s, const struct status_member *m)
-{
-    (void)s;
-    put_if(to, m->rtt_us != 0, human_us(m->rtt_us));
-}
-
-static void cell_loss(char *to, const struct status *s, const struct status_member *m)
-{
-    char in[16] = "?", out[16] = "?";
-    (void)s;
-    if (m->loss_in_permille >= 0)
-        (void)snprintf(in, sizeof in, "%d", m->loss_in_permille / 10);
-    if (m->loss_out_permille >= 0)
-        (void)snprintf(out, sizeof out, "%d", m->loss_out_permille / 10);
-    if (m->session >= STATUS_SESSIONS)
-        put(to, "-");
-    else
-        (void)snprintf(to, CELL_BYTES, "%s/%s", in, out);
-}
-
-static void cell_disk(char *to, const struct status *s, const struct status_member *m)
-{
-    (void)s;
-    put_if(to, m->fsync_p99_us != 0, human_us(m->fsync_p99_us));
-}
-
-static void cell_log(char *to, const struct status *s, const struct status_member *m)
-{
-    (void)s;
-    put_if(to, m->told_us != 0, human_bytes(m->log_bytes));
-}
-
-static void cell_keys(char *to, const struct status *s, const struct status_member *m)
-{
-    (void)s;
-    put_if(to, m->told_us != 0, human_count(m->keys));
-}
-
-static void cell_up(char *to, const struct status *s, const struct status_member *m)
-{
-    (void)s;
-    put_if(to, m->told_us != 0, human_age_s(m->uptime_s));
-}
-
-static void cell_priority(char *to, const struct status *s, const struct status_member *m)
+static void cell_priority(char to[CELL_BYTES], const struct status *s,
+                          const struct status_member *m)
 {
     (void)s;
     (void)snprintf(to, CELL_BYTES, "%u", m->priority);
 }
 
-static void cell_version(char *to, const struct status *s, const struct status_member *m)
+static void cell_key(char to[CELL_BYTES], const struct status *s, const struct status_member *m)
 {
     (void)s;
-    put(to, "-");
-    if (m->version != 0)
-        (void)snprintf(to, CELL_BYTES, "%u.%u.%u", m->version >> 16, m->version >> 8 & 255,
-                       m->version & 255);
-}
-
-static void cell_key(char *to, const struct status *s, const struct status_member *m)
-{
-    (void)s;
-    put(to, "-");
+    cell_put(to, "-");
     if (m->incarnation != 0)
         (void)snprintf(to, CELL_BYTES, "%016" PRIx64, m->incarnation);
 }
 
-static void cell_address(char *to, const struct status *s, const struct status_member *m)
+static void cell_address(char to[CELL_BYTES], const struct status *s, const struct status_member *m)
 {
     (void)s;
-    put(to, m->addr);
+    cell_put(to, m->addr);
 }
 
 /* --- table ------------------------------------------------------------------------------------ */

@@ -120,117 +120,82 @@ static const struct metric metrics[] = {
     {"rxq_drops", "receive_queue_drops_total", COUNTER, ONE,
      "Datagrams that this box was too slow for."},
     {"used_memory_rss", "process_resident_memory_bytes", GAUGE, ONE, "Memory of the daemon."},
+    {"used_cpu_*", "process_cpu_seconds_total", COUNTER, ONE,
+     "Time of processors that the daemon had."},
+    {"cmdstat_*", "commands_total", COUNTER, ONE, "Commands of local clients that were taken."},
+    {"drop.*", "dropped_datagrams_total", COUNTER, ONE, "Datagrams dropped, by reason."},
+    {"peer.*.match_index", "peer_match_index", GAUGE, ONE,
+     "Newest entry that the peer has for sure, if this node leads."},
+    {"peer.*.lost_index", "peer_lost_index", GAUGE, ONE,
+     "The peer acknowledged entries up to here and has lost some; absent if not."},
+    {"peer.*.last_heard_ms", "peer_last_heard_seconds", GAUGE, THOUSANDTH,
+     "Since the peer was last heard; absent if it was not."},
+    {"peer.*.session_age_ms", "peer_session_age_seconds", GAUGE, THOUSANDTH,
+     "Since the handshake."},
+    {"peer.*.rtt_us", "peer_rtt_seconds", GAUGE, MILLIONTH, "Round trip to the peer, smoothed."},
+    {"peer.*.rtt_min_us", "peer_rtt_min_seconds", GAUGE, MILLIONTH, "Shortest of the last minute."},
+    {"peer.*.loss_in_permille", "peer_loss_in_ratio", GAUGE, THOUSANDTH,
+     "Part of the peer's datagrams that is lost."},
+    {"peer.*.loss_out_permille", "peer_loss_out_ratio", GAUGE, THOUSANDTH,
+     "Part of the datagrams to the peer that is lost."},
+    {"peer.*.window_bytes", "peer_window_bytes", GAUGE, ONE,
+     "Window of the log's stream to the peer."},
+    {"peer.*.in_flight_bytes", "peer_in_flight_bytes", GAUGE, ONE, "Of that stream, on their way."},
+    {"peer.*.datagram_bytes", "peer_datagram_bytes", GAUGE, ONE,
+     "Largest datagrams that are sent to it."},
+    {"peer.*.datagrams_sent", "peer_datagrams_sent_total", COUNTER, ONE, "Datagrams to the peer."},
+    {"peer.*.datagrams_received", "peer_datagrams_received_total", COUNTER, ONE,
+     "Datagrams from the peer."},
+    {"peer.*.resent_bytes", "peer_resent_bytes_total", COUNTER, ONE, "Bytes sent once more."},
+    {"peer.*.resent_datagrams", "peer_resent_datagrams_total", COUNTER, ONE,
+     "Datagrams sent once more."},
+    {"peer.*.drop.*", "peer_dropped_datagrams_total", COUNTER, ONE,
+     "Datagrams that name the peer or come from its address, dropped, by reason."},
+    {"member.*.heard_ms", "member_last_heard_seconds", GAUGE, THOUSANDTH,
+     "Since who tells of the members heard this one."},
+    {"member.*.told_ms", "member_told_seconds", GAUGE, THOUSANDTH,
+     "Since the member told of itself."},
+    {"member.*.match_index", "member_match_index", GAUGE, ONE,
+     "Newest entry that the member has for sure."},
+    {"member.*.lag", "member_lag_entries", GAUGE, ONE, "Entries that the member lacks."},
+    {"member.*.lag_bytes", "member_lag_bytes", GAUGE, ONE, "Bytes of them, about."},
+    {"member.*.rtt_us", "member_rtt_seconds", GAUGE, MILLIONTH,
+     "Round trip between the member and the leader."},
+    {"member.*.loss_in_permille", "member_loss_in_ratio", GAUGE, THOUSANDTH,
+     "Part of the datagrams from the member that is lost."},
+    {"member.*.loss_out_permille", "member_loss_out_ratio", GAUGE, THOUSANDTH,
+     "Part of the datagrams to the member that is lost."},
+    {"member.*.drained", "member_drained", GAUGE, ONE,
+     "1 if the member leads no more until it is started again."},
+    {"member.*.uptime_s", "member_uptime_seconds", GAUGE, ONE,
+     "Since the start of the member's daemon."},
+    {"member.*.fsync_p99_us", "member_fsync_p99_seconds", GAUGE, MILLIONTH,
+     "As fsync_p99_seconds, of the member."},
+    {"member.*.applied_index", "member_applied_index_total", COUNTER, ONE,
+     "As applied_index_total, of the member."},
+    {"member.*.log_bytes", "member_log_bytes", GAUGE, ONE, "As log_bytes, of the member."},
+    {"member.*.snapshot_index", "member_snapshot_index", GAUGE, ONE,
+     "As snapshot_index, of the member."},
+    {"member.*.snapshot_age_s", "member_snapshot_age_seconds", GAUGE, ONE,
+     "As snapshot_age_seconds, of the member."},
+    {"member.*.data_bytes", "member_data_bytes", GAUGE, ONE, "As data_bytes, of the member."},
+    {"member.*.keys", "member_keys", GAUGE, ONE, "As keys, of the member."},
+    {"link.*.*", "link_loss_ratio", GAUGE, PERCENT,
+     "Part of what a member sends that another one does not get; 1 if it hears nothing."},
 };
 
+/* What stands for "*" in the fields that begin so: labels. The first that fits counts. */
 static const struct {
-    struct metric metric;
+    const char *begins;
     const char *labels[LABELS]; /* NULL: there are no more */
 } labelled[] = {
-    {{"used_cpu_*", "process_cpu_seconds_total", COUNTER, ONE,
-      "Time of processors that the daemon had."},
-     {"mode"}},
-    {{"cmdstat_*", "commands_total", COUNTER, ONE, "Commands of local clients that were taken."},
-     {"command"}},
-    {{"drop.*", "dropped_datagrams_total", COUNTER, ONE, "Datagrams dropped, by reason."},
-     {"reason"}},
-    {{"peer.*.match_index", "peer_match_index", GAUGE, ONE,
-      "Newest entry that the peer has for sure, if this node leads."},
-     {"peer"}},
-    {{"peer.*.lost_index", "peer_lost_index", GAUGE, ONE,
-      "The peer acknowledged entries up to here and has lost some; absent if not."},
-     {"peer"}},
-    {{"peer.*.last_heard_ms", "peer_last_heard_seconds", GAUGE, THOUSANDTH,
-      "Since the peer was last heard; absent if it was not."},
-     {"peer"}},
-    {{"peer.*.session_age_ms", "peer_session_age_seconds", GAUGE, THOUSANDTH,
-      "Since the handshake."},
-     {"peer"}},
-    {{"peer.*.rtt_us", "peer_rtt_seconds", GAUGE, MILLIONTH, "Round trip to the peer, smoothed."},
-     {"peer"}},
-    {{"peer.*.rtt_min_us", "peer_rtt_min_seconds", GAUGE, MILLIONTH,
-      "Shortest of the last minute."},
-     {"peer"}},
-    {{"peer.*.loss_in_permille", "peer_loss_in_ratio", GAUGE, THOUSANDTH,
-      "Part of the peer's datagrams that is lost."},
-     {"peer"}},
-    {{"peer.*.loss_out_permille", "peer_loss_out_ratio", GAUGE, THOUSANDTH,
-      "Part of the datagrams to the peer that is lost."},
-     {"peer"}},
-    {{"peer.*.window_bytes", "peer_window_bytes", GAUGE, ONE,
-      "Window of the log's stream to the peer."},
-     {"peer"}},
-    {{"peer.*.in_flight_bytes", "peer_in_flight_bytes", GAUGE, ONE,
-      "Of that stream, on their way."},
-     {"peer"}},
-    {{"peer.*.datagram_bytes", "peer_datagram_bytes", GAUGE, ONE,
-      "Largest datagrams that are sent to it."},
-     {"peer"}},
-    {{"peer.*.datagrams_sent", "peer_datagrams_sent_total", COUNTER, ONE, "Datagrams to the peer."},
-     {"peer"}},
-    {{"peer.*.datagrams_received", "peer_datagrams_received_total", COUNTER, ONE,
-      "Datagrams from the peer."},
-     {"peer"}},
-    {{"peer.*.resent_bytes", "peer_resent_bytes_total", COUNTER, ONE, "Bytes sent once more."},
-     {"peer"}},
-    {{"peer.*.resent_datagrams", "peer_resent_datagrams_total", COUNTER, ONE,
-      "Datagrams sent once more."},
-     {"peer"}},
-    {{"peer.*.drop.*", "peer_dropped_datagrams_total", COUNTER, ONE,
-      "Datagrams that name the peer or come from its address, dropped, by reason."},
-     {"peer", "reason"}},
-    {{"member.*.heard_ms", "member_last_heard_seconds", GAUGE, THOUSANDTH,
-      "Since who tells of the members heard this one."},
-     {"member"}},
-    {{"member.*.told_ms", "member_told_seconds", GAUGE, THOUSANDTH,
-      "Since the member told of itself."},
-     {"member"}},
-    {{"member.*.match_index", "member_match_index", GAUGE, ONE,
-      "Newest entry that the member has for sure."},
-     {"member"}},
-    {{"member.*.lag", "member_lag_entries", GAUGE, ONE, "Entries that the member lacks."},
-     {"member"}},
-    {{"member.*.lag_bytes", "member_lag_bytes", GAUGE, ONE, "Bytes of them, about."}, {"member"}},
-    {{"member.*.rtt_us", "member_rtt_seconds", GAUGE, MILLIONTH,
-      "Round trip between the member and the leader."},
-     {"member"}},
-    {{"member.*.loss_in_permille", "member_loss_in_ratio", GAUGE, THOUSANDTH,
-      "Part of the datagrams from the member that is lost."},
-     {"member"}},
-    {{"member.*.loss_out_permille", "member_loss_out_ratio", GAUGE, THOUSANDTH,
-      "Part of the datagrams to the member that is lost."},
-     {"member"}},
-    {{"member.*.drained", "member_drained", GAUGE, ONE,
-      "1 if the member leads no more until it is started again."},
-     {"member"}},
-    {{"member.*.uptime_s", "member_uptime_seconds", GAUGE, ONE,
-      "Since the start of the member's daemon."},
-     {"member"}},
-    {{"member.*.fsync_p99_us", "member_fsync_p99_seconds", GAUGE, MILLIONTH,
-      "As fsync_p99_seconds, of the member."},
-     {"member"}},
-    {{"member.*.applied_index", "member_applied_index_total", COUNTER, ONE,
-      "As applied_index_total, of the member."},
-     {"member"}},
-    {{"member.*.log_bytes", "member_log_bytes", GAUGE, ONE, "As log_bytes, of the member."},
-     {"member"}},
-    {{"member.*.snapshot_index", "member_snapshot_index", GAUGE, ONE,
-      "As snapshot_index, of the member."},
-     {"member"}},
-    {{"member.*.snapshot_age_s", "member_snapshot_age_seconds", GAUGE, ONE,
-      "As snapshot_age_seconds, of the member."},
-     {"member"}},
-    {{"member.*.data_bytes", "member_data_bytes", GAUGE, ONE, "As data_bytes, of the member."},
-     {"member"}},
-    {{"member.*.keys", "member_keys", GAUGE, ONE, "As keys, of the member."}, {"member"}},
-    {{"link.*.*", "link_loss_ratio", GAUGE, PERCENT,
-      "Part of what a member sends that another one does not get; 1 if it hears nothing."},
-     {"at", "from"}},
+    {"used_cpu_", {"mode"}},   {"cmdstat_", {"command"}},
+    {"drop.", {"reason"}},     {"peer.*.drop.", {"peer", "reason"}},
+    {"peer.", {"peer"}},       {"member.", {"member"}},
+    {"link.", {"at", "from"}}, {"", {NULL}},
 };
 
-enum {
-    METRICS = sizeof metrics / sizeof metrics[0],
-    LABELLED = sizeof labelled / sizeof labelled[0],
-};
+enum { METRICS = sizeof metrics / sizeof metrics[0] };
 
 /* Bytes of a text. */
 struct part {
@@ -290,6 +255,14 @@ static bool match(const char *field, const struct part *name, struct part labels
     return at == name->len;
 }
 
+static const char *const *labels_of(const char *field)
+{
+    unsigned i = 0;
+    while (strncmp(field, labelled[i].begins, strlen(labelled[i].begins)) != 0)
+        i++;
+    return labelled[i].labels;
+}
+
 /* --- printing --------------------------------------------------------------------------------- */
 
 static void print_head(FILE *out, const char *name, enum type type, const char *help)
@@ -332,9 +305,9 @@ static bool sample(char text[32], const struct part *value, enum scale scale)
     return true;
 }
 
-static void print_metric(FILE *out, const char *info, const struct metric *m,
-                         const char *const names[LABELS])
+static void print_metric(FILE *out, const char *info, const struct metric *m)
 {
+    const char *const *names = labels_of(m->field);
     struct part name, value, labels[LABELS];
     char text[32];
     bool any = false;
@@ -403,7 +376,6 @@ static void print_words(FILE *out, const char *info, const char *whose, const ch
 
 void print_metrics(FILE *out, const char *info)
 {
-    static const char *const none[LABELS] = {NULL};
     print_head(out, "up", GAUGE, "1 if the daemon answers.");
     fprintf(out, "raftd_up %d\n", info != NULL);
     if (info == NULL)
@@ -417,9 +389,7 @@ void print_metrics(FILE *out, const char *info)
     print_head(out, "healthy", GAUGE, "1 if the node does its work.");
     fprintf(out, "raftd_healthy %d\n", is(&health, "ok"));
     for (size_t i = 0; i < METRICS; i++)
-        print_metric(out, info, &metrics[i], none);
-    for (size_t i = 0; i < LABELLED; i++)
-        print_metric(out, info, &labelled[i].metric, labelled[i].labels);
+        print_metric(out, info, &metrics[i]);
     print_words(out, info, "peer", "addr", "session",
                 "Where a peer is, and what protects the datagrams.");
     print_words(out, info, "member", "address", "health", "Where a member is, and how it is.");

@@ -1,4 +1,4 @@
-// LINK: raftd/tool/glance.c raftd/tool/glance_draw.c raftd/tool/page.c raftd/tool/screen.c raftd/tool/human.c raftd/tool/links.c raftd/tool/members.c @status @core @base -lm
+// LINK: raftd/tool/glance.c raftd/tool/glance_draw.c raftd/tool/page.c raftd/tool/screen.c raftd/tool/human.c raftd/tool/links.c raftd/tool/members.c raftd/tool/cells.c @status @core @base -lm
 /* The screen of top, of several sizes and in every trouble, and the page of
  * report. */
 #include <setjmp.h>
@@ -60,7 +60,7 @@ static void see(const char *more)
                 add(text, sizeof text, "link.%u.%u=0\n", i, k);
     add_member(text, sizeof text, 1,
                "id=1\nstanding=voter\naddress=192.168.7.11:7101\nsession=established\n"
-               "heard_ms=55\nlag=0\npercent=100\nrtt_us=260\nloss_in_permille=0\nloss_out_permille="
+               "heard_ms=75\nlag=0\npercent=100\nrtt_us=260\nloss_in_permille=0\nloss_out_permille="
                "12\n"
                "told_ms=90\nhealth=ok\nversion=1.2.3\nuptime_s=3120\nfsync_p99_us=900\n"
                "log_bytes=33000000\nsnapshot_index=100000\nsnapshot_age_s=7000\n"
@@ -155,7 +155,7 @@ static void test_sizes(void **state)
           "  node role             lag    rtt  loss % disk p99     up  heard    log   data\n"
           "     1 follower           0  260us     0/2    900us  52min   55ms   33MB  1.0MB\n"
           "    *2 leader             -      -       -    1.1ms   1.0d      -   33MB  1.0MB\n"
-          "    !3 silent           412      -   100/?        -      -   9.1s      -      -\n"
+          "    !3 silent           412      -   100/?        -      -   9.0s      -      -\n"
           "! node 3 has not been heard for 9.0s: is it down, or cut off?\n"
           "! 2 of 3 voters are heard: if one more is lost, nothing can be written\n"
           "! nobody hears node 3: is it down, or cut off?\n"
@@ -176,7 +176,7 @@ static void test_sizes(void **state)
           "   1.9h 192.168.7.11:7101\n"
           "    *2 leader             -      -       -    1.1ms   1.0d      -   33MB  1.0MB    420  "
           "   1.9h 192.168.7.12:7101\n"
-          "    !3 silent           412      -   100/?        -      -   9.1s      -      -      -  "
+          "    !3 silent           412      -   100/?        -      -   9.0s      -      -      -  "
           "      - 192.168.7.13:7101\n"
           "! node 3 has not been heard for 9.0s: is it down, or cut off?\n"
           "! 2 of 3 voters are heard: if one more is lost, nothing can be written\n"
@@ -229,7 +229,7 @@ static void test_many(void **state)
           "  node role             lag    rtt  loss % disk p99     up\n"
           "    *2 leader             -      -       -    1.1ms   1.0d\n"
           "    !3 silent           412      -   100/?        -      -\n"
-          "    !9 disk_slow          0      -     0/0        -      -\n"
+          "    !9 disk_slow          0      -     0/0        -     0s\n"
           "   !16 wrong_key          0      -     0/0        -      -\n"
           "     1 follower           0  260us     0/2    900us  52min\n"
           "     4 learner            0      -     0/0        -      -\n"
@@ -248,7 +248,7 @@ static void test_many(void **state)
           "     6 learner            0      -     0/0        -      -\n"
           "     7 learner            0      -     0/0        -      -\n"
           "     8 learner            0      -     0/0        -      -\n"
-          "    !9 disk_slow          0      -     0/0        -      -\n"
+          "    !9 disk_slow          0      -     0/0        -     0s\n"
           "    10 learner            0      -     0/0        -      -\n"
           "    11 learner            0      -     0/0        -      -\n"
           "    12 learner            0      -     0/0        -      -\n"

@@ -1,4 +1,4 @@
-// LINK: raftd/tool/members.c raftd/tool/human.c @status @core @base
+// LINK: raftd/tool/members.c raftd/tool/cells.c raftd/tool/human.c @status @core @base
 /* test_raftctl_members.c: the tables of members, and what is said below them. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -99,7 +99,7 @@ static void test_states(void **state)
     prints(true, "workshop: term 29, this is node 1\n\n"
                  "   node  role      health  lag  heard    rtt  loss%   disk   log  keys     up\n"
                  "      1  follower  ok        0   55ms  260us    0/0  1.1ms  33MB  1.2k  52min\n"
-                 "*     2  leader    ok        0      -      -      -  1.1ms  33MB  1.2k  52min\n"
+                 "*     2  leader    ok        -      -      -      -  1.1ms  33MB  1.2k  52min\n"
                  "!     3  silent    -       412   9.1s      -  100/?  1.1ms  33MB  1.2k  52min\n"
                  "\n"
                  "as node 2, which leads, saw it 1.0s ago\n"
