@@ -1,4 +1,4 @@
-// LINK: @clients @core tests/lib/commands_world.c @rcu_alone
+// LINK: @clients tests/lib/commands_world.c @rcu_alone
 /* fuzz_commands.c: any commands against a state machine: each is answered or refused, what it builds is a
  * command of the state machine, and a read tells the same alone and in a transaction. */
 #include <stdint.h>

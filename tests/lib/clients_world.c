@@ -31,40 +31,6 @@
 #include "raftd/serve/readers.h"
 #include "raftd/node/request.h"
 
-/* status.c needs them; the core is not what is tested here. */
-const char *raft_role_name(enum raft_role role)
-{
-    (void)role;
-    return "leader";
-}
-
-const char *raft_peer_state_name(enum raft_peer_state state)
-{
-    (void)state;
-    return "probe";
-}
-
-const char *raft_stand_name(enum raft_stand stand)
-{
-    return stand == RAFT_STAND_DRAINED ? "drained" : "stands";
-}
-
-const char *raft_waits_name(enum raft_waits waits)
-{
-    return waits == RAFT_WAITS_NEW ? "the leader is new" : "nothing";
-}
-
-const char *raft_transfer_name(enum raft_transfer transfer)
-{
-    return transfer == RAFT_TRANSFER_NONE ? "none" : "a reason of some thirty bytes";
-}
-
-const char *raft_why_name(enum raft_why why)
-{
-    (void)why;
-    return "none";
-}
-
 /* --- the thread that plays the loop --------------------------------------------------------------- */
 
 bool world_tcp;

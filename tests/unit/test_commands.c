@@ -1,4 +1,4 @@
-// LINK: @clients @core tests/lib/commands_world.c
+// LINK: @clients tests/lib/commands_world.c
 /* test_commands.c: commands of clients against a state machine: what is told, in both ways of asking for a
  * read (alone, and in a transaction with writes); what is refused; SCAN while keys come and go. */
 #include <setjmp.h>

@@ -414,7 +414,7 @@ static void test_advice(void **state)
         s.install_of_bytes = k == 7; /* which waits for room, too */
         s.disk_free = 1;
         s.disk_min_free = 2;
-        s.uncommitted_us = STATUS_UNCOMMITTED_US - (k == 5 || k == 6 ? 0 : 1);
+        s.uncommitted_us = STATUS_UNCOMMITTED_US - (k == 5 || k == 6 ? 0U : 1U);
         s.leader_since_us = 0;
         s.leader_changes_hour = k == 1 || k == 6 ? 3 : 2;
         s.datagrams_received = 1000 * 1000;

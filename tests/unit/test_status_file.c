@@ -1,4 +1,4 @@
-// LINK: @clients @core raftd/status_file.c -Wl,--wrap=rename TSAN
+// LINK: @clients raftd/status_file.c -Wl,--wrap=rename TSAN
 /* The file that has the status: when it is written, that nobody sees a part of it, and that nobody waits for
  * it. */
 #include <setjmp.h>
