@@ -3,38 +3,10 @@
 # writes are refused, its reads, its votes and the cluster go on. Then both: no write can be acknowledged. With
 # room on one of them service resumes by itself, with room on the other, too, all are equal again,
 # and nothing that was acknowledged is lost.
-# Its mounts are in a namespace of its own: whatever happens to it, nothing stays behind.
-if [ -z "${OWN_MOUNTS-}" ]; then
-    [ "$(id -u)" = 0 ] || { echo "SKIP full_disk: must be root to mount" && exit 77; }
-    unshare -m true 2>/dev/null || { echo "SKIP full_disk: no mount namespaces" && exit 77; }
-    OWN_MOUNTS=1 exec unshare -m "$0"
-fi
 # shellcheck source=/dev/null
 . "$(dirname "$0")/../lib/cluster.sh"
+own_mounts
 limit 240
-
-unmount() { # at exit, before WORK is removed or kept
-    local code=$? i
-    set +e
-    end_all
-    for i in 1 2; do
-        mountpoint -q "$WORK/node$i" || continue
-        [ "$code" = 0 ] || cp -a "$WORK/node$i" "$WORK/node$i.kept"
-        umount "$WORK/node$i"
-    done
-    (exit "$code")
-    on_exit
-}
-trap unmount EXIT
-
-small_disk() { # NODE MEGABYTES
-    rm -rf "$WORK/node$1"
-    mkdir "$WORK/node$1"
-    mount -t tmpfs -o "size=${2}m" tmpfs "$WORK/node$1" || skip "can't mount a tmpfs"
-    "$RAFTD" --init -c "$CONF" -i "$1" >>"$WORK/node$1.log" 2>&1 || fail "raftd --init: exit $?"
-}
-
-grow() { mount -o "remount,size=${2:-64}m" "$WORK/node$1"; }
 
 is_full() { [ "$(field "$1" disk_full)" = 1 ]; }
 has_room() { [ "$(field "$1" disk_full)" = 0 ]; }
@@ -45,7 +17,7 @@ write() { # NODE
     local code=0
     N=$((N + 1))
     { printf 'key-%d:' "$N" && cat "$WORK/filler"; } >"$WORK/value"
-    ctl "$1" --timeout 2 put "key-$N" - <"$WORK/value" 2>"$WORK/stderr" || code=$?
+    often "$1" --timeout 2 put "key-$N" - <"$WORK/value" 2>"$WORK/stderr" || code=$?
     case $code in
     0) echo "key-$N" >>"$WORK/acked.fill" ;;
     5) echo "key-$N" >>"$WORK/unknown.fill" ;;

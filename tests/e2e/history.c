@@ -1,7 +1,7 @@
 // LINK: raftd/tool/client.c tests/sim/linear.c tests/sim/linear_search.c -lhiredis -lpthread
 /* history.c: clients of a running cluster whose history is judged: is it linearizable?
  *
- *     history [-m] [-c CLIENTS] [-k KEYS] [-t TIMEOUT_MS] SOCKET...
+ *     history [-m] [-c CLIENTS] [-k KEYS] [-t TIMEOUT_MS] [-w WAIT_MS] SOCKET...
  *
  * CLIENTS at each SOCKET put, get and delete a few keys, one request after the other, each put with
  * a value of its own, until SIGTERM. Then every key is read once more through each node that
@@ -10,6 +10,8 @@
  *
  * -m: a client whose request was certainly not done asks the next node, and stays there. That is then one
  * request, which fails when no node takes it within its timeout.
+ *
+ * -w: between two requests a client waits, for up to so long.
  *
  * stall_ms: the longest time in which no client at all had a put that went well. slowest_ms: the
  * longest that a put took that went well. longest_ms: the same of all requests.
@@ -67,7 +69,7 @@ struct client {
 struct plan {
     char **sockets;
     unsigned n_sockets;
-    uint32_t keys, timeout_ms;
+    uint32_t keys, timeout_ms, wait_ms;
     bool move;
     atomic_bool stop;
 };
@@ -189,8 +191,11 @@ static void *client_run(void *arg)
                                 : dice < GETS_PERCENT + DELETES_PERCENT ? LINEAR_DELETE
                                                                         : LINEAR_PUT;
         uint32_t key = (uint32_t)(next_random(c) % c->plan->keys);
-        if (request(c, kind, key, c->plan->timeout_ms) == FAILED)
-            (void)nanosleep(&(struct timespec){.tv_nsec = PAUSE_MS * 1000000}, NULL); // a pause
+        bool failed = request(c, kind, key, c->plan->timeout_ms) == FAILED;
+        uint64_t wait_ns = next_random(c) % (c->plan->wait_ms * UINT64_C(1000000) + 1);
+        if (failed || wait_ns > 0)
+            (void)nanosleep(
+                &(struct timespec){.tv_nsec = failed ? PAUSE_MS * 1000000 : (long)wait_ns}, NULL);
     }
     return NULL;
 }
@@ -320,17 +325,19 @@ int main(int argc, char **argv)
 {
     struct plan plan = {.keys = 10, .timeout_ms = 2000};
     size_t per_socket = 2;
-    for (int o; (o = getopt(argc, argv, "mc:k:t:")) != -1;) {
+    for (int o; (o = getopt(argc, argv, "mc:k:t:w:")) != -1;) {
         switch (o) {
         case 'm': plan.move = true; break;
         case 'c': per_socket = number(optarg, CLIENTS_MAX); break;
         case 'k': plan.keys = number(optarg, KEYS_MAX); break;
         case 't': plan.timeout_ms = number(optarg, 60000); break;
+        case 'w': plan.wait_ms = number(optarg, 900); break;
         default: return 2;
         }
     }
     if (optind == argc || argc - optind > SOCKETS_MAX) {
-        fprintf(stderr, "usage: history [-m] [-c CLIENTS] [-k KEYS] [-t TIMEOUT_MS] SOCKET...\n");
+        fprintf(stderr, "usage: history [-m] [-c CLIENTS] [-k KEYS] [-t TIMEOUT_MS] [-w WAIT_MS] "
+                        "SOCKET...\n");
         return 2;
     }
     sigset_t signals;

@@ -30,6 +30,7 @@ holds() {
     while [ $(($(now_ms) - began)) -lt 2500 ]; do
         expect 0 ctl "$before" --timeout 5 put "during" "$n"
         n=$((n + 1))
+        sleep 0.02
     done
     after=$(field "$before" term)
     [ "$after" = "$term" ] || MOVED=$((MOVED + 1))

@@ -2,31 +2,13 @@
 # A disk of 24 MB, of which 4 are to stay free: a load of many times that goes on, for a node that has no
 # room for entries writes a snapshot and lets its log go. When others take the rest writes are refused, which is
 # said once; they are taken within two seconds of there being room.
-# Its mount is in a namespace of its own: whatever happens to it, nothing stays behind.
-if [ -z "${OWN_MOUNTS-}" ]; then
-    [ "$(id -u)" = 0 ] || { echo "SKIP small_card: must be root to mount" && exit 77; }
-    unshare -m true 2>/dev/null || { echo "SKIP small_card: no mount namespaces" && exit 77; }
-    OWN_MOUNTS=1 exec unshare -m "$0"
-fi
 # shellcheck source=/dev/null
 . "$(dirname "$0")/../lib/cluster.sh"
+own_mounts
 limit 300
 
-unmount() { # at exit, before WORK is removed or kept
-    local code=$?
-    set +e
-    end_all
-    mountpoint -q "$WORK/node1" && umount "$WORK/node1"
-    (exit "$code")
-    on_exit
-}
-trap unmount EXIT
-
 cluster 1 '[node]' 'disk_min_free = 4194304'
-rm -rf "$WORK/node1"
-mkdir "$WORK/node1"
-mount -t tmpfs -o size=24m tmpfs "$WORK/node1" || skip "can't mount a tmpfs"
-"$RAFTD" --init -c "$CONF" -i 1 >>"$WORK/node1.log" 2>&1 || fail "raftd --init: exit $?"
+small_disk 1 24
 start 1
 wait_leader
 writes=0 idle=0
@@ -59,7 +41,7 @@ expect 0 ctl 1 --timeout 10 get bench/00000003 # so do reads
 expect 0 ctl 1 status
 [[ $OUT == *advice=*"data_dir is full: make room"* ]] || fail "status does not say what to do"
 [ "$(grep -c 'the disk is full' "$WORK/node1.log")" -le 2 ] || fail "it is said again and again: $(cat "$WORK/node1.log")"
-mount -o remount,size=40m "$WORK/node1"
+grow 1 40
 start_ms=$(now_ms)
 until ctl 1 --timeout 1 put again value 2>/dev/null; do
     [ $(($(now_ms) - start_ms)) -lt 2000 ] || fail "no write is taken two seconds after there was room"

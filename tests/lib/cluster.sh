@@ -10,7 +10,8 @@
 #     ctl 2 put key value        raftctl through node 2
 #     finish "what was shown"    stops all nodes, looks at their exit codes and messages
 #
-# RAFTD and RAFTCTL name the programs (default build/raftd, build/raftctl). Everything is kept under
+# RAFTD and RAFTCTL name the programs (default build/raftd, build/raftctl), RAFTCTL_PLAIN a raftctl without
+# sanitizers, for questions that are asked again and again. Everything is kept under
 # build/e2e/NAME.PID, which is removed on success and kept for you on failure. Only processes that
 # were started here are ended, by their id. Scripts exit with 0 (pass), 77 (skipped), else failed.
 
@@ -22,6 +23,7 @@ SELF=$(realpath "$0")
 TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 cd "$TOP"
 : "${RAFTD:=build/raftd}" "${RAFTCTL:=build/raftctl}"
+: "${RAFTCTL_PLAIN:=$RAFTCTL}"
 : "${TOOLS:=build/e2e}" # programs of tests/e2e/*.c
 NAME=$(basename "$0" .sh)
 : "${WORK:=build/e2e/$NAME.$$}"
@@ -126,12 +128,14 @@ says() {
     grep -Eiq -- "$1" "$WORK/stderr" || fail "no '$1' in the message: $(head -c 400 "$WORK/stderr")"
 }
 
-# wait_for SECONDS WHAT COMMAND...: repeats it until it succeeds.
+# wait_for SECONDS WHAT COMMAND...: repeats it until it succeeds. Sanitizers make a raftctl take ten times as
+# long: they see the first try, and not how often it is repeated.
 wait_for() {
     local end=$(($(now_ms) + $1 * 1000)) what=$2
     shift 2
     until "$@"; do
         [ "$(now_ms)" -lt "$end" ] || fail "no $what in time"
+        local RAFTCTL=$RAFTCTL_PLAIN
         sleep 0.05
     done
 }
@@ -210,6 +214,14 @@ ctl() {
     local i=$1
     shift
     "$RAFTCTL" -s "$WORK/node$i.sock" "$@"
+}
+
+# The same for what is done very often: sanitizers see every eighth time.
+OFTEN=0
+often() {
+    OFTEN=$((OFTEN + 1))
+    [ $((OFTEN % 8)) = 0 ] || local RAFTCTL=$RAFTCTL_PLAIN
+    ctl "$@"
 }
 
 launch() { # node i without waiting for it
@@ -394,7 +406,8 @@ writer() {
     touch "$WORK/acked.$name" "$WORK/unknown.$name" "$WORK/refused.$name"
     while [ ! -e "$WORK/enough" ]; do
         n=$((n + 1)) code=0
-        ctl "$node" --timeout 3 put "$name-$n" "value-$n-$name" 2>>"$WORK/writer.log" >&2 || code=$?
+        [ "$RAFTCTL" = "$RAFTCTL_PLAIN" ] || sleep 0.02 # as long as sanitizers would take
+        often "$node" --timeout 3 put "$name-$n" "value-$n-$name" 2>>"$WORK/writer.log" >&2 || code=$?
         case $code in
         0) echo "$name-$n" >>"$WORK/acked.$name" ;;
         5) echo "$name-$n" >>"$WORK/unknown.$name" ;;
@@ -445,13 +458,14 @@ bench_writes() { # that went well, by what raftctl bench said in $WORK/bench
 
 # --- judged clients -------------------------------------------------------------------------------
 
-# history_start OPTIONS...: clients on all nodes whose history history_stop judges (e2e/history.c).
+# history_start OPTIONS...: clients on all nodes whose history history_stop judges (e2e/history.c). They wait
+# between two requests, for what is tested needs processors, too.
 HISTORY=
 history_start() {
     local i sockets=()
     [ -x "$TOOLS/history" ] || fail "no $TOOLS/history: make e2e-tools first"
     for ((i = 1; i <= NODES; i++)); do sockets+=("$WORK/node$i.sock"); done
-    "$TOOLS/history" "$@" "${sockets[@]}" >"$WORK/history" 2>"$WORK/history.log" &
+    "$TOOLS/history" -w 6 "$@" "${sockets[@]}" >"$WORK/history" 2>"$WORK/history.log" &
     HISTORY=$!
     HELPERS+=("$HISTORY")
 }
@@ -466,6 +480,32 @@ history_stop() {
     OUT=$(cat "$WORK/history")
     [ "$code" = 0 ] || fail "history: exit $code: $OUT: $(head -n 30 "$WORK/history.log")"
 }
+
+# --- small file systems ---------------------------------------------------------------------------
+
+# Whatever happens to this script, no mount of it stays behind: they are in a namespace of its own. Before limit.
+own_mounts() {
+    [ -z "${OWN_MOUNTS-}" ] || return 0
+    [ "$(id -u)" = 0 ] || skip "must be root to mount"
+    unshare -m true 2>/dev/null || skip "no mount namespaces"
+    trap - EXIT
+    OWN_MOUNTS=1 exec unshare -m "$SELF"
+}
+
+small_disk() { # NODE MEGABYTES: for its data
+    rm -rf "$WORK/node$1"
+    mkdir "$WORK/node$1"
+    mount -t tmpfs -o "size=${2}m" tmpfs "$WORK/node$1" || skip "can't mount a tmpfs"
+    at_exit "small_disk_end $1"
+    "$RAFTD" --init -c "$CONF" -i "$1" >>"$WORK/node$1.log" 2>&1 || fail "raftd --init: exit $?"
+}
+
+small_disk_end() { # NODE; what was on it is kept, like the rest
+    [ "$code" = 0 ] || cp -a "$WORK/node$1" "$WORK/node$1.kept"
+    umount "$WORK/node$1"
+}
+
+grow() { mount -o "remount,size=${2:-64}m" "$WORK/node$1"; } # NODE [MEGABYTES]
 
 # --- strace: faults in the middle of a running daemon ---------------------------------------------
 

@@ -62,11 +62,28 @@ static struct status two_peers(void)
 
 enum { SEC = 1000000 };
 
-/* Time passes, and status is looked at four times a second, as in the daemon. */
-static void pass(struct news *said, struct status *s, uint64_t *now, uint64_t us)
+static struct {
+    struct news said;
+    struct status s;
+    uint64_t now;
+} w;
+
+/* A node that hears a leader and both peers; nothing was said. */
+static void begin(void)
 {
-    for (uint64_t end = *now + us; *now < end; *now += SEC / 4)
-        news_status(said, s, *now);
+    heard_forget();
+    w.said = (struct news){0};
+    w.s = two_peers();
+    w.s.leader = 1;
+    w.s.peers[0].heard_us = w.s.peers[1].heard_us = UINT64_MAX / 2;
+    w.now = 20 * MIN;
+}
+
+/* Time passes, and status is looked at four times a second, as in the daemon. */
+static void pass(uint64_t us)
+{
+    for (uint64_t end = w.now + us; w.now < end; w.now += SEC / 4)
+        news_status(&w.said, &w.s, w.now);
 }
 
 /* Each is told of after ten seconds, by name, and again after ten minutes; when the peer is heard again
@@ -113,20 +130,16 @@ static void test_troubles(void **state)
          "node 3 (192.0.2.3:7101) was not heard since the start", false},
     };
     for (unsigned i = 0; i < sizeof TABLE / sizeof TABLE[0]; i++) {
-        struct news said = {0};
-        struct status s = two_peers();
-        uint64_t now = 20 * MIN;
-        s.start_us = now;
-        s.leader = 1;
-        s.peers[0].heard_us = UINT64_MAX / 2;
-        s.peers[1].session = TABLE[i].session;
-        memcpy(s.peers[1].at, "A,B", sizeof "A,B");
-        heard_forget();
+        begin();
+        w.s.peers[1].heard_us = 0;
+        w.s.start_us = w.now;
+        w.s.peers[1].session = TABLE[i].session;
+        memcpy(w.s.peers[1].at, "A,B", sizeof "A,B");
         bool told = false;
         for (unsigned sec = 0; sec < 700; sec++) {
             if (TABLE[i].drop != DROP_COUNT)
-                s.peers[1].drops[TABLE[i].drop]++;
-            pass(&said, &s, &now, SEC);
+                w.s.peers[1].drops[TABLE[i].drop]++;
+            pass(SEC);
             unsigned times = heard.warned + heard.errors;
             assert_true(sec >= 9 || times == 0);
             assert_true(sec < 16 || times >= 1);
@@ -141,20 +154,20 @@ static void test_troubles(void **state)
             assert_non_null(strstr(heard.line, counter));
         }
         /* Status has the same words, unless it is silence. */
-        const char *words = s.peers[1].trouble;
+        const char *words = w.s.peers[1].trouble;
         assert_true(strncmp(TABLE[i].says, "node 3 (192.0.2.3:7101) was not heard", 37) == 0
                         ? words == NULL
                         : words != NULL && strstr(heard.line, words) != NULL);
-        assert_null(s.peers[0].trouble);
+        assert_null(w.s.peers[0].trouble);
         assert_int_equal(heard.errors, TABLE[i].is_error ? 2 : 0);
         assert_int_equal(heard.warned, TABLE[i].is_error ? 0 : 2);
         assert_int_equal(heard.good, 0);
-        s.peers[1].session = STATUS_SESSION_ESTABLISHED;
-        s.peers[1].heard_us = now;
-        pass(&said, &s, &now, 2 * SEC);
+        w.s.peers[1].session = STATUS_SESSION_ESTABLISHED;
+        w.s.peers[1].heard_us = w.now;
+        pass(2 * SEC);
         assert_int_equal(heard.good, 1);
         assert_string_equal(heard.line, "node 3 (192.0.2.3:7101) is heard again");
-        assert_null(s.peers[1].trouble);
+        assert_null(w.s.peers[1].trouble);
     }
 }
 
@@ -162,17 +175,13 @@ static void test_troubles(void **state)
 static void test_no_member(void **state)
 {
     (void)state;
-    struct news said = {0};
-    struct status s = two_peers();
-    uint64_t now = 20 * MIN;
-    s.start_us = now;
-    s.leader = 1;
-    s.peers[0].heard_us = UINT64_MAX / 2;
-    s.peers[1].session = STATUS_SESSION_OTHER_CLUSTER;
-    s.peers[1].addr[0] = '\0';
-    heard_forget();
+    begin();
+    w.s.peers[1].heard_us = 0;
+    w.s.start_us = w.now;
+    w.s.peers[1].session = STATUS_SESSION_OTHER_CLUSTER;
+    w.s.peers[1].addr[0] = '\0';
     for (unsigned sec = 0; sec < 20; sec++)
-        pass(&said, &s, &now, SEC);
+        pass(SEC);
     heard_is(1, 0, 0, "node 3 (no member) is of another cluster");
 }
 
@@ -180,16 +189,11 @@ static void test_no_member(void **state)
 static void test_stays_out(void **state)
 {
     (void)state;
-    struct news said = {0};
-    struct status s = two_peers();
-    uint64_t now = 20 * MIN;
-    s.leader = 1;
-    s.peers[0].heard_us = s.peers[1].heard_us = UINT64_MAX / 2;
-    s.peers[1].session = STATUS_SESSION_STAYS_OUT;
-    heard_forget();
-    pass(&said, &s, &now, 60 * SEC);
+    begin();
+    w.s.peers[1].session = STATUS_SESSION_STAYS_OUT;
+    pass(60 * SEC);
     heard_is(0, 0, 0, NULL);
-    assert_non_null(strstr(s.peers[1].trouble, "is not counted by this node"));
+    assert_non_null(strstr(w.s.peers[1].trouble, "is not counted by this node"));
 }
 
 /* A state that comes and goes fills no log: nothing of moments, and of the rest one line in ten
@@ -197,27 +201,23 @@ static void test_stays_out(void **state)
 static void test_flapping(void **state)
 {
     (void)state;
-    struct news said = {0};
-    struct status s = two_peers();
-    uint64_t now = 20 * MIN;
-    s.leader = 1;
-    s.peers[0].heard_us = UINT64_MAX / 2;
-    heard_forget();
+    begin();
+    w.s.peers[1].heard_us = 0;
     for (unsigned i = 0; i < 100; i++) {
-        s.peers[1].heard_us = now;
-        s.peers[1].session = STATUS_SESSION_WRONG_KEY;
-        pass(&said, &s, &now, 9 * SEC);
-        s.peers[1].session = STATUS_SESSION_ESTABLISHED;
-        pass(&said, &s, &now, SEC);
+        w.s.peers[1].heard_us = w.now;
+        w.s.peers[1].session = STATUS_SESSION_WRONG_KEY;
+        pass(9 * SEC);
+        w.s.peers[1].session = STATUS_SESSION_ESTABLISHED;
+        pass(SEC);
     }
     assert_int_equal(heard.errors + heard.warned + heard.good, 0);
     for (unsigned i = 0; i < 60; i++) { /* twenty minutes */
-        s.peers[1].heard_us = now;
-        s.peers[1].session = STATUS_SESSION_WRONG_KEY;
-        pass(&said, &s, &now, 15 * SEC);
-        s.peers[1].session = STATUS_SESSION_ESTABLISHED;
-        s.peers[1].heard_us = now;
-        pass(&said, &s, &now, 5 * SEC);
+        w.s.peers[1].heard_us = w.now;
+        w.s.peers[1].session = STATUS_SESSION_WRONG_KEY;
+        pass(15 * SEC);
+        w.s.peers[1].session = STATUS_SESSION_ESTABLISHED;
+        w.s.peers[1].heard_us = w.now;
+        pass(5 * SEC);
     }
     assert_in_range(heard.errors, 2, 3);
     assert_in_range(heard.good, 2, 3);
@@ -226,20 +226,16 @@ static void test_flapping(void **state)
 static void test_no_leader(void **state)
 {
     (void)state;
-    struct news said = {0};
-    struct status s = two_peers();
-    uint64_t now = 20 * MIN;
-    s.peers[0].heard_us = UINT64_MAX / 2;
-    s.peers[1].heard_us = UINT64_MAX / 2;
-    heard_forget();
-    pass(&said, &s, &now, 9 * SEC);
+    begin();
+    w.s.leader = 0;
+    pass(9 * SEC);
     assert_int_equal(heard.warned, 0);
-    pass(&said, &s, &now, 100 * SEC);
+    pass(100 * SEC);
     assert_int_equal(heard.warned, 1);
     assert_non_null(strstr(heard.line, "no leader for 10 s"));
     assert_non_null(strstr(heard.line, "3 of 3 nodes are here, 2 are needed"));
-    s.leader = 2;
-    pass(&said, &s, &now, SEC);
+    w.s.leader = 2;
+    pass(SEC);
     assert_int_equal(heard.good, 1);
     assert_non_null(strstr(heard.line, "node 2 leads"));
 }
@@ -248,14 +244,12 @@ static void test_no_leader(void **state)
 static void test_who_is_needed(void **state)
 {
     (void)state;
-    struct news said = {0};
-    struct status s = two_peers();
-    uint64_t now = 20 * MIN;
-    s.peers[0].heard_us = UINT64_MAX / 2;
-    s.peers[1].standing = RAFT_NO_MEMBER;
-    s.standing = RAFT_LEARNER;
-    heard_forget();
-    pass(&said, &s, &now, 30 * SEC);
+    begin();
+    w.s.peers[1].heard_us = 0;
+    w.s.leader = 0;
+    w.s.peers[1].standing = RAFT_NO_MEMBER;
+    w.s.standing = RAFT_LEARNER;
+    pass(30 * SEC);
     assert_int_equal(heard.warned, 1);
     assert_non_null(strstr(heard.line, "1 of 1 nodes are here, 1 are needed"));
     assert_int_equal(heard.errors, 0);
@@ -264,18 +258,13 @@ static void test_who_is_needed(void **state)
 static void test_no_memory(void **state)
 {
     (void)state;
-    struct news said = {0};
-    struct status s = two_peers();
-    uint64_t now = 20 * MIN;
-    s.leader = 1;
-    s.peers[0].heard_us = s.peers[1].heard_us = UINT64_MAX / 2;
-    heard_forget();
-    s.no_memory = 4;
-    pass(&said, &s, &now, 5 * SEC);
+    begin();
+    w.s.no_memory = 4;
+    pass(5 * SEC);
     assert_int_equal(heard.warned, 1);
     assert_non_null(strstr(heard.line, "out of memory: node 4 is a peer"));
-    s.no_memory = 0;
-    pass(&said, &s, &now, SEC);
+    w.s.no_memory = 0;
+    pass(SEC);
     assert_int_equal(heard.good, 1);
 }
 
@@ -284,22 +273,18 @@ static void test_no_memory(void **state)
 static void test_send_fails(void **state)
 {
     (void)state;
-    struct news said = {0};
-    struct status s = two_peers();
-    uint64_t now = 20 * MIN;
-    s.leader = 1;
-    s.peers[0].heard_us = s.peers[1].heard_us = UINT64_MAX / 2;
+    begin();
     for (unsigned k = 0; k < 2; k++) {
         heard_forget();
-        s.udp.lost_errno = k == 0 ? EADDRNOTAVAIL : EPERM;
+        w.s.udp.lost_errno = k == 0 ? EADDRNOTAVAIL : EPERM;
         for (unsigned sec = 0; sec < 60; sec++) {
-            s.udp.lost++;
-            pass(&said, &s, &now, SEC);
+            w.s.udp.lost++;
+            pass(SEC);
         }
         assert_int_equal(heard.warned, k);
     }
     assert_non_null(strstr(heard.line, strerror(EPERM)));
-    pass(&said, &s, &now, 30 * SEC);
+    pass(30 * SEC);
     assert_int_equal(heard.good, 1);
 }
 
@@ -308,21 +293,16 @@ static void test_send_fails(void **state)
 static void test_settings(void **state)
 {
     (void)state;
-    struct news said = {0};
-    struct status s = two_peers();
-    uint64_t now = 20 * MIN;
-    s.leader = 1;
-    s.peers[0].heard_us = s.peers[1].heard_us = UINT64_MAX / 2;
-    s.settings = (struct wire_settings){3, {65536, 150, 7}};
-    s.peers[0].settings = (struct wire_settings){1, {65536}};
-    s.peers[1].settings = (struct wire_settings){3, {65536, 500, 7}};
-    heard_forget();
-    pass(&said, &s, &now, 500 * SEC);
+    begin();
+    w.s.settings = (struct wire_settings){3, {65536, 150, 7}};
+    w.s.peers[0].settings = (struct wire_settings){1, {65536}};
+    w.s.peers[1].settings = (struct wire_settings){3, {65536, 500, 7}};
+    pass(500 * SEC);
     assert_int_equal(heard.warned, 1);
     assert_non_null(
         strstr(heard.line, "election_timeout_ms is 500 at node 3 (192.0.2.3:7101) and 150 here"));
-    s.peers[1].settings.value[1] = 150;
-    pass(&said, &s, &now, 500 * SEC);
+    w.s.peers[1].settings.value[1] = 150;
+    pass(500 * SEC);
     assert_int_equal(heard.warned, 1);
     assert_int_equal(heard.good, 1);
 }
@@ -331,88 +311,78 @@ static void test_settings(void **state)
 static void test_second_box(void **state)
 {
     (void)state;
-    struct news said = {0};
-    struct status s = two_peers();
-    uint64_t now = 20 * MIN;
-    s.leader = 1;
-    s.peers[0].heard_us = s.peers[1].heard_us = UINT64_MAX / 2;
-    heard_forget();
-    s.peers[1].drops[DROP_DISK]++;
-    pass(&said, &s, &now, 60 * SEC);
+    begin();
+    w.s.peers[1].drops[DROP_DISK]++;
+    pass(60 * SEC);
     heard_is(0, 0, 0, "");
     for (unsigned i = 0; i < 30; i++) {
-        s.peers[1].drops[DROP_DISK]++;
-        pass(&said, &s, &now, SEC);
+        w.s.peers[1].drops[DROP_DISK]++;
+        pass(SEC);
     }
     heard_is(1, 0, 0, "node 3 (192.0.2.3:7101) is there, and another box comes under its id");
-    assert_null(s.peers[1].trouble);
+    assert_null(w.s.peers[1].trouble);
 }
 
-static void stranger(struct news *said, uint8_t kind, uint16_t id, uint32_t ip, uint16_t port,
-                     uint64_t now)
+static void stranger(uint8_t kind, uint16_t id, uint32_t ip, uint16_t port)
 {
     uint8_t buf[16] = {(uint8_t)(0x20 | kind)};
     struct sockaddr_in from = {.sin_family = AF_INET, .sin_port = htons(port)};
     from.sin_addr.s_addr = htonl(ip);
     put_u16(buf + 2, id);
     put_u64(buf + 8, 77);
-    news_stranger(said, 78, buf, sizeof buf, (const struct sockaddr *)&from, now); /* not ours */
-    news_stranger(said, 77, buf, sizeof buf - 1, (const struct sockaddr *)&from, now);
-    news_stranger(said, 77, buf, sizeof buf, (const struct sockaddr *)&from, now);
+    news_stranger(&w.said, 78, buf, sizeof buf, (const struct sockaddr *)&from,
+                  w.now); /* not ours */
+    news_stranger(&w.said, 77, buf, sizeof buf - 1, (const struct sockaddr *)&from, w.now);
+    news_stranger(&w.said, 77, buf, sizeof buf, (const struct sockaddr *)&from, w.now);
 }
 
 /* One address is named when it goes on; inventing more of them makes no lines. */
 static void test_strangers(void **state)
 {
     (void)state;
-    struct news said = {0};
-    uint64_t now = 20 * MIN;
-    heard_forget();
-    for (unsigned sec = 0; sec < 1200; sec++, now += SEC) {
-        stranger(&said, 0, 3, 0xC0000209, 4711, now);
+    begin();
+    for (unsigned sec = 0; sec < 1200; sec++, w.now += SEC) {
+        stranger(0, 3, 0xC0000209, 4711);
         for (unsigned i = 0; i < 20; i++)
-            stranger(&said, 0, 2, 0xC6336400 + i, (uint16_t)(sec + 1), now);
+            stranger(0, 2, 0xC6336400 + i, (uint16_t)(sec + 1));
     }
     assert_int_equal(heard.warned, 2);
     assert_non_null(strstr(heard.line, "node 3 of this cluster comes from 192.0.2.9:4711, and is "
                                        "dropped: that is no node's address"));
-    for (unsigned sec = 0; sec < 600; sec++, now += SEC)
-        stranger(&said, 2, 3, 0xC0000209, 4711, now);
+    for (unsigned sec = 0; sec < 600; sec++, w.now += SEC)
+        stranger(2, 3, 0xC0000209, 4711);
     assert_int_equal(heard.warned, 3);
     assert_non_null(strstr(heard.line, "sealed with another key than ours. Compare key_file"));
 }
 
-static void say_at(struct news *said, struct status *s, uint64_t now)
+static void say_at(uint64_t now)
 {
-    s->peers[0].heard_us = s->peers[1].heard_us = now - 3000000;
-    news_status(said, s, now);
+    w.s.peers[0].heard_us = w.s.peers[1].heard_us = now - 3000000;
+    news_status(&w.said, &w.s, now);
 }
 
 static void test_overdue(void **state)
 {
     (void)state;
-    struct news said = {0};
-    struct status s = two_peers();
-    heard_forget();
-    s.peers[0].session_overdue_us = UINT64_MAX; /* none */
-    s.leader = 1;
+    begin();
+    w.s.peers[0].session_overdue_us = UINT64_MAX; /* none */
     for (uint64_t now = 20 * MIN; now < 131 * MIN; now += MIN)
-        say_at(&said, &s, now);
+        say_at(now);
     assert_int_equal(heard.warned, 0);
     for (uint64_t now = 131 * MIN; now < 311 * MIN; now += MIN) {
-        say_at(&said, &s, now);
+        say_at(now);
         assert_int_equal(heard.warned, 1 + (now - 131 * MIN) / (10 * MIN));
         if (now == 131 * MIN)
             assert_non_null(strstr(heard.line, "node 3 (192.0.2.3:7101): the session's keys are "
                                                "121 min old"));
     }
     unsigned before = heard.warned;
-    s.peers[1].session_us = 310 * MIN; /* replaced: the next one gets its minute, too */
-    s.peers[1].session_overdue_us = 430 * MIN;
-    say_at(&said, &s, 330 * MIN);
-    say_at(&said, &s, 430 * MIN);
+    w.s.peers[1].session_us = 310 * MIN; /* replaced: the next one gets its minute, too */
+    w.s.peers[1].session_overdue_us = 430 * MIN;
+    say_at(330 * MIN);
+    say_at(430 * MIN);
     assert_int_equal(heard.warned, before);
-    say_at(&said, &s, 431 * MIN);
+    say_at(431 * MIN);
     assert_int_equal(heard.warned, before + 1);
 }
 
@@ -420,30 +390,25 @@ static void test_overdue(void **state)
 static void test_away(void **state)
 {
     (void)state;
-    struct news said = {0};
-    struct status s = two_peers();
-    heard_forget();
-    s.leader = 1;
-    s.peers[0].heard_us = s.peers[1].heard_us = 120 * MIN;
+    begin();
+    w.s.peers[0].heard_us = w.s.peers[1].heard_us = 120 * MIN;
     for (uint64_t now = 120 * MIN; now < 500 * MIN; now += MIN)
-        news_status(&said, &s, now);
+        news_status(&w.said, &w.s, now);
     heard_forget(); /* that it is not heard was said */
-    say_at(&said, &s, 500 * MIN);
-    s.peers[0].session_overdue_us = s.peers[1].session_overdue_us = 620 * MIN;
-    say_at(&said, &s, 501 * MIN);
+    say_at(500 * MIN);
+    w.s.peers[0].session_overdue_us = w.s.peers[1].session_overdue_us = 620 * MIN;
+    say_at(501 * MIN);
     assert_int_equal(heard.warned, 0);
 }
 
 /* A path of this size for so many seconds. */
-static void path(struct news *said, uint64_t *now, uint32_t bytes, unsigned seconds)
+static void path(uint32_t bytes, unsigned seconds)
 {
-    struct status s = two_peers();
-    s.leader = 1;
-    s.peers[0].heard_us = s.peers[1].heard_us = UINT64_MAX / 2;
-    s.peers[0].datagram_bytes = s.peers[0].datagram_usual = s.peers[1].datagram_usual = 1200;
-    s.peers[1].datagram_bytes = bytes;
-    s.peers[1].datagram_carried = bytes != 516;
-    pass(said, &s, now, (uint64_t)seconds * SEC);
+    struct status_peer *p = w.s.peers;
+    p[0].datagram_bytes = p[0].datagram_usual = p[1].datagram_usual = 1200;
+    p[1].datagram_bytes = bytes;
+    p[1].datagram_carried = bytes != 516;
+    pass((uint64_t)seconds * SEC);
 }
 
 /* A narrow path is told of once, with its node and sizes, and so is its end; a moment of bad luck is
@@ -451,40 +416,35 @@ static void path(struct news *said, uint64_t *now, uint32_t bytes, unsigned seco
 static void test_narrow(void **state)
 {
     (void)state;
-    struct news said = {0};
-    uint64_t now = 20 * MIN;
-    heard_forget();
-    path(&said, &now, 1452, 60);
-    path(&said, &now, 512, 3);
-    path(&said, &now, 1200, 60);
-    path(&said, &now, 512, 4);
-    path(&said, &now, 1452, 1);
-    path(&said, &now, 512, 4);
+    begin();
+    path(1452, 60);
+    path(512, 3);
+    path(1200, 60);
+    path(512, 4);
+    path(1452, 1);
+    path(512, 4);
     heard_is(0, 0, 0, NULL);
-    path(&said, &now, 960, 500);
+    path(960, 500);
     heard_is(0, 1, 0,
              "node 3 (192.0.2.3:7101): datagrams of 1200 bytes do not get through, those of 960");
-    path(&said, &now, 1200, 4);
+    path(1200, 4);
     heard_is(0, 1, 1, "datagrams of 1200 bytes get through again");
-    path(&said, &now, 960, 90); /* one that comes and goes fills no log */
-    path(&said, &now, 1200, 4);
+    path(960, 90); /* one that comes and goes fills no log */
+    path(1200, 4);
     heard_is(0, 1, 1, NULL);
-    path(&said, &now, 516, 500);
+    path(516, 500);
     heard_is(0, 2, 1, "and none of 516 has yet");
 }
 
 /* So many seconds in which nothing is committed, from the first on. */
-static void uncommitted(struct news *said, uint64_t *now, unsigned seconds)
+static void uncommitted(unsigned seconds)
 {
-    struct status s = two_peers();
-    s.leader = 1;
-    s.role = RAFT_LEADER;
-    s.commit_index = 40;
-    s.last_index = 43;
-    s.peers[0].heard_us = s.peers[1].heard_us = UINT64_MAX / 2;
-    for (unsigned i = 0; i < seconds; i++, *now += SEC) {
-        s.uncommitted_us = (uint64_t)i * SEC;
-        news_status(said, &s, *now);
+    w.s.role = RAFT_LEADER;
+    w.s.commit_index = 40;
+    w.s.last_index = 43;
+    for (unsigned i = 0; i < seconds; i++, w.now += SEC) {
+        w.s.uncommitted_us = (uint64_t)i * SEC;
+        news_status(&w.said, &w.s, w.now);
     }
 }
 
@@ -492,25 +452,23 @@ static void uncommitted(struct news *said, uint64_t *now, unsigned seconds)
 static void test_commits(void **state)
 {
     (void)state;
-    struct news said = {0};
-    uint64_t now = 20 * MIN;
-    heard_forget();
-    uncommitted(&said, &now, 10); /* up to 9 s */
-    uncommitted(&said, &now, 10);
+    begin();
+    uncommitted(10); /* up to 9 s */
+    uncommitted(10);
     heard_is(0, 0, 0, NULL);
-    uncommitted(&said, &now, 60);
+    uncommitted(60);
     heard_is(0, 1, 0,
              "committed nothing for 10 s, and writes time out: the log has 43 entries, a majority "
              "of the disks only 40");
-    uncommitted(&said, &now, 1);
+    uncommitted(1);
     heard_is(0, 1, 1, "nothing was committed for 60 s, until now");
-    uncommitted(&said, &now, 10);
+    uncommitted(10);
     heard_is(0, 1, 1, NULL);
-    uncommitted(&said, &now, 20);
+    uncommitted(20);
     heard_is(0, 2, 1, "committed nothing");
     struct status s = {.leader = 1, .max_data_bytes = 1000};
-    news_status(&said, &s, now);
-    news_status(&said, &s, now);
+    news_status(&w.said, &s, w.now);
+    news_status(&w.said, &s, w.now);
     heard_is(0, 2, 2, "until this node stopped leading");
 }
 
