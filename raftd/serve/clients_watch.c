@@ -222,10 +222,11 @@ enum blocked watch_subscribe(struct conn *conn, const struct call *call)
 enum blocked watch_unsubscribe(struct conn *conn, const struct call *call)
 {
     struct watching *w = conn->watching;
-    struct channels none, *c = w != NULL && !w->watch.streams ? &w->watch.channels : &none;
     bool pattern = is_pattern(call);
     struct resp_arg name;
+    struct channels none;
     channels_init(&none);
+    struct channels *c = w != NULL && !w->watch.streams ? &w->watch.channels : &none;
     if (!has_room(conn, call, c))
         return BLOCKED_ROOM;
     for (unsigned i = 1; i < call->argc; i++) {
