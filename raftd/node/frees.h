@@ -1,5 +1,5 @@
 /* frees.h: a duty of the leader's keeper: what belongs to processes that are over (lease.h) is freed, by an
- * entry for each. */
+ * entry for each, or by several; all at once. */
 #ifndef RAFTD_FREES_H
 #define RAFTD_FREES_H
 
@@ -11,6 +11,10 @@
 struct frees {
     struct lease *lease;
     const struct machine *machine;
+    /* How far the commands of this step go: to this process, with so many claims of it left. */
+    uint16_t member;
+    uint64_t process;
+    unsigned left;
 };
 
 /* Adds the duty. All that is passed here outlives the keeper. */

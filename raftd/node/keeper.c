@@ -15,11 +15,11 @@ static uint64_t end_due_at(void *ctx, uint64_t now)
     return ms == UINT64_MAX ? NEVER : cluster_time_when(replica_time(k->replica), ms);
 }
 
-static size_t end_due(void *ctx, uint64_t now, uint8_t cmd[KEEPER_CMD_BYTES_MAX])
+static size_t end_due(void *ctx, uint64_t now, unsigned before, uint8_t cmd[KEEPER_CMD_BYTES_MAX])
 {
     (void)ctx;
     (void)now;
-    return cmd_encode_one(cmd, &(struct cmd_item){.kind = CMD_END_DUE});
+    return before > 0 ? 0 : cmd_encode_one(cmd, &(struct cmd_item){.kind = CMD_END_DUE});
 }
 
 /* ---- all duties ---- */
@@ -51,20 +51,31 @@ static uint64_t due_at(const struct keeper *k, const struct keeper_duty *d, uint
     return under_way ? NEVER : max_u64(d->due(d->ctx, now), k->retry_at);
 }
 
-void keeper_step(struct keeper *k, uint64_t now)
+/* False: the log takes no more. */
+static bool do_duty(struct keeper *k, struct keeper_duty *d, uint64_t now)
 {
     const struct raft *r = replica_raft(k->replica);
     uint8_t cmd[KEEPER_CMD_BYTES_MAX];
+    size_t len;
+    for (unsigned n = 0; n < KEEPER_BATCH_MAX && (len = d->fill(d->ctx, now, n, cmd)) > 0; n++) {
+        if (!replica_propose(k->replica, now, cmd, len))
+            return false;
+        d->index = r->trail.last;
+        d->term = r->term;
+    }
+    return true;
+}
+
+void keeper_step(struct keeper *k, uint64_t now)
+{
     for (unsigned i = 0; leads(k) && i < k->n; i++) {
         struct keeper_duty *d = &k->duties[i];
         if (due_at(k, d, now) > now)
             continue;
-        if (!replica_propose(k->replica, now, cmd, d->fill(d->ctx, now, cmd))) {
+        if (!do_duty(k, d, now)) {
             k->retry_at = now + KEEPER_RETRY_US;
             return;
         }
-        d->index = r->trail.last;
-        d->term = r->term;
     }
 }
 

@@ -574,7 +574,7 @@ static void told(void *ctx, const struct applied *a, const struct told *told, un
         writes_told(&n->writes, a, told, operations);
 }
 
-/* Returns how many keys it ended. */
+/* Returns how many keys and claims it ended. */
 static unsigned apply_one(struct node *n, const struct record *rec)
 {
     const struct machine_listener listener = {told, n};

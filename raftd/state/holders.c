@@ -236,6 +236,17 @@ bool holders_next_connection(const struct kv_view *v, struct holder *h)
     return next_holder(v, &all, row_of_holder(h), h);
 }
 
+unsigned holders_count(const struct kv_view *v, uint16_t origin, uint64_t process, unsigned most)
+{
+    struct row all = row_of_process(origin, process);
+    struct kv_cursor cursor;
+    unsigned n = 0;
+    for (const struct kv_object *o = first(v, &all, &cursor); o != NULL && n < most;
+         o = kv_next(&cursor))
+        n++;
+    return n;
+}
+
 /* ---- writing ----------------------------------------------------------------------------------- */
 
 static bool put(struct kv *claims, const struct row *r, const uint8_t *value, size_t value_len,

@@ -92,6 +92,9 @@ bool holders_of_connection(const struct kv_view *v, const struct holder *h, stru
 bool holders_next_process(const struct kv_view *v, uint16_t *origin, uint64_t *process);
 bool holders_next_connection(const struct kv_view *v, struct holder *h);
 
+/* How many claims a process has; not more than `most` are counted. */
+unsigned holders_count(const struct kv_view *v, uint16_t origin, uint64_t process, unsigned most);
+
 /* ---- writing ----------------------------------------------------------------------------------- */
 
 /* A holder wants a lock. */

@@ -70,10 +70,10 @@ static bool find_claim(const struct machine *m, const struct holder *h, uint8_t 
 
 /* Ends claims, HOLDERS_FREE_MAX at most, by a command of this kind. The keys among them go. False: no
  * memory. */
-static bool end_claims(struct machine *m, const struct holder *h, uint8_t kind)
+static bool end_claims(struct machine *m, const struct holder *h, uint8_t kind, struct applied *a)
 {
     struct claim c;
-    for (unsigned n = 0; n < HOLDERS_FREE_MAX && find_claim(m, h, kind, &c); n++) {
+    for (; a->ended < HOLDERS_FREE_MAX && find_claim(m, h, kind, &c); a->ended++) {
         bool is_key = c.kind == CLAIM_KEY;
         if (is_key && (kv_delete(m->kv, c.name, c.name_len) != KV_DONE ||
                        !kv_tell(m->kv, m->index, HISTORY_DELETED, UINT32_C(1) << (kind - CMD_PUT),
@@ -125,8 +125,9 @@ static bool take_lock(struct machine *m, const struct cmd_item *it, enum outcome
 
 /* Does the operation of a command that stands for itself, if it is one of those; all its conditions hold.
  * False: no memory. */
-static bool change_claims(struct machine *m, const struct cmd *c, enum outcome *outcome)
+static bool change_claims(struct machine *m, const struct cmd *c, struct applied *a)
 {
+    enum outcome *outcome = &a->outcome;
     struct cmd_item it = first_operation(c);
     struct told *told = &m->transaction.told[0];
     struct holder h = m->transaction.holder;
@@ -139,7 +140,7 @@ static bool change_claims(struct machine *m, const struct cmd *c, enum outcome *
         break;
     case CMD_FREE_CONNECTION:
         h.connection = get_u64(it.key);
-        ok = end_claims(m, &h, it.kind);
+        ok = end_claims(m, &h, it.kind, a);
         break;
     default: return true;
     }
@@ -169,7 +170,7 @@ static bool carry_out(struct machine *m, const struct cmd *c,
     struct transaction *t = &m->transaction;
     a->outcome = transaction_work_out(t, m->kv, m->claims, c, m->index, m->cluster_ms, &a->at);
     a->revision = m->index;
-    if (outcome_is_done(a->outcome) && !change_claims(m, c, &a->outcome))
+    if (outcome_is_done(a->outcome) && !change_claims(m, c, a))
         return false;
     if (outcome_is_done(a->outcome)) {
         if (listener != NULL)
@@ -211,7 +212,7 @@ bool machine_apply(struct machine *m, uint64_t index, uint64_t cluster_ms, const
         if (it.kind == CMD_END_DUE)
             return end_due(m, applied);
         const struct holder h = {.origin = get_u16(it.key), .process = get_u64(it.key + 2)};
-        return end_claims(m, &h, it.kind);
+        return end_claims(m, &h, it.kind, applied);
     }
     struct sender s = {c.origin, c.process, c.predecessor, c.number};
     struct kept first;

@@ -86,7 +86,7 @@ struct applied {
     unsigned at;       /* which condition, or which operation, failed, each counted from 0; of a
                           repeated one it is not known: 0 */
     uint16_t origin;   /* who sent it; 0: it is housekeeping (cmd.h) */
-    unsigned ended;    /* keys that were due */
+    unsigned ended;    /* keys that were due, and claims that were freed */
     uint64_t process, predecessor, number;
 };
 

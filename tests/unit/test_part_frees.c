@@ -2,6 +2,8 @@
 /* What belongs to processes that are over is freed: by an entry, not a moment early, and all of it. */
 #include "tests/lib/node_part.h"
 
+#include <stdio.h>
+
 #include "raftd/base/num.h"
 #include "raftd/base/rcu.h"
 #include "raftd/node/frees.h"
@@ -128,6 +130,40 @@ static void test_over(void **state)
     stop();
 }
 
+/* However many are over, and however much they have: it goes into the log together, as one entry for each and
+ * more for much. What has come before a leader looks is not applied in one go. */
+static void test_many(void **state)
+{
+    (void)state;
+    char name[8];
+    unsigned claims = HOLDERS_FREE_MAX + 10;
+    start();
+    for (unsigned i = 0; i < claims; i++) {
+        (void)snprintf(name, sizeof name, "n%u", i);
+        lock(2, DEAD, i + 1, name);
+    }
+    lock(3, DEAD, 1, "three");
+    lock(4, DEAD, 1, "third");
+    lock(1, OURS, 1, "mine");
+    uint64_t before = last();
+    p.now += PATIENCE_US;
+    step();
+    assert_true(last() == before + 4);
+    struct record rec;
+    struct applied a;
+    part_ack(&p, 2, last(), 0);
+    for (unsigned left = claims + 2; replica_next(&p.r, &rec); left -= a.ended) {
+        assert_true(
+            machine_apply(machine, rec.index, rec.cluster_ms, rec.data, rec.data_len, NULL, &a));
+        assert_true(a.ended > 0 && a.ended <= HOLDERS_FREE_MAX && a.ended <= left);
+    }
+    assert_true(holder_of("n0") == 0 && holder_of("third") == 0 && holder_of("mine") == OURS);
+    assert_true(keeper_deadline(&k, p.now) == NEVER);
+    step();
+    assert_true(last() == before + 4);
+    stop();
+}
+
 /* An answer to a question covers the entry by which the leader has just freed. */
 static void test_answer_covers(void **state)
 {
@@ -154,6 +190,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_over),
+        cmocka_unit_test(test_many),
         cmocka_unit_test(test_answer_covers),
     };
     rcu_thread_begin();

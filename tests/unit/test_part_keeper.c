@@ -12,7 +12,8 @@ static struct part p;
 static struct kv *kv;
 static struct machine *machine;
 static struct keeper k;
-static uint64_t second_due; /* of a duty beside the first one */
+static uint64_t second_due; /* of a duty beside the first one, ... */
+static unsigned second_n;   /* ... which takes so many commands */
 
 static uint64_t second_at(void *ctx, uint64_t now)
 {
@@ -21,8 +22,11 @@ static uint64_t second_at(void *ctx, uint64_t now)
 }
 
 /* That two duties have the same command does not matter here. */
-static size_t second_fill(void *ctx, uint64_t now, uint8_t cmd[KEEPER_CMD_BYTES_MAX])
+static size_t second_fill(void *ctx, uint64_t now, unsigned before,
+                          uint8_t cmd[KEEPER_CMD_BYTES_MAX])
 {
+    if (before >= second_n)
+        return 0;
     assert_true(*(uint64_t *)ctx <= now);
     return cmd_encode_one(cmd, &(struct cmd_item){.kind = CMD_END_DUE});
 }
@@ -35,6 +39,7 @@ static void start(void)
     assert_true(kv != NULL && machine != NULL);
     k = (struct keeper){0};
     second_due = NEVER;
+    second_n = 1;
     keeper_init(&k, &p.r, machine);
     keeper_add(&k, &(struct keeper_duty){second_at, second_fill, &second_due, 0, 0});
 }
@@ -156,6 +161,30 @@ static void test_one_under_way(void **state)
     stop();
 }
 
+/* What is due goes into the log together, up to a limit, and then nothing before all of that is applied. */
+static void test_together(void **state)
+{
+    (void)state;
+    start();
+    lead();
+    uint64_t before = last();
+    second_n = 3;
+    second_due = p.now;
+    step();
+    assert_true(last() == before + 3);
+    step();
+    assert_true(last() == before + 3 && keeper_deadline(&k, p.now) == NEVER);
+    commit();
+    second_n = 1000;
+    step();
+    assert_true(last() == before + 3 + KEEPER_BATCH_MAX);
+    commit();
+    replica_set_log_full(&p.r, true);
+    step();
+    assert_true(keeper_deadline(&k, p.now) == p.now + KEEPER_RETRY_US);
+    stop();
+}
+
 /* Nobody else than a leader that has applied an entry of its own term, so all that was committed before. */
 static void test_who(void **state)
 {
@@ -205,9 +234,8 @@ static void test_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_when_due),
-        cmocka_unit_test(test_one_under_way),
-        cmocka_unit_test(test_who),
+        cmocka_unit_test(test_when_due), cmocka_unit_test(test_one_under_way),
+        cmocka_unit_test(test_together), cmocka_unit_test(test_who),
         cmocka_unit_test(test_refused),
     };
     rcu_thread_begin();
