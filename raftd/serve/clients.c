@@ -91,7 +91,7 @@ static void on_timer(struct ev_loop *loop, ev_timer *w, int events)
     reads_expire(c, now, why_late(c));
     turns_retry(c);
     locks_look(c);
-    locks_tell(c);
+    held_tell(c);
     if (c->accept_us <= now) {
         c->accept_us = NEVER;
         accept_start(c);

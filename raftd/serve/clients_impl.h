@@ -31,6 +31,7 @@
 #include "raftd/state/holders.h"
 
 enum {
+    HELD_LOOK_US = 100 * 1000, /* how soon a lease that is over is looked at again */
     /* Guests that were told to go stay until the end of the iteration, beside those that came in it. */
     CLIENTS_SLOTS = CLIENTS_CONNS_MAX + CLIENTS_GUESTS_MAX + CLIENTS_ACCEPT_MAX,
     CLIENTS_WHY_BYTES = 300,        /* an error that is made when it is told */
@@ -61,6 +62,7 @@ struct pending {
     struct cds_list_head parked; /* PENDING_TICKET: in clients.parked; PENDING_LOCK: in
                                     clients.locks; else empty */
     struct lock_wait *lock;      /* of RAFT.LOCK, else NULL */
+    bool gives;                  /* it is RAFT.UNLOCK */
     struct conn *conn;
     enum pending_state state;
     bool local;                 /* a read that asks no leader */
@@ -84,6 +86,7 @@ struct lock_wait {
     uint64_t lease_us; /* until when it is sure to hold it, as it was told */
     uint64_t again_us; /* when to look whether there is more to tell */
     bool gives_up;     /* its time is up, and its place is being given back */
+    unsigned giving;   /* commands under way that may give back what it holds */
     uint16_t name_len;
     uint8_t name[CMD_KEY_MAX_BYTES];
 };
@@ -255,6 +258,20 @@ void answer_subscribed(struct conn *conn, const char *what, const struct resp_ar
 enum blocked answer(struct conn *conn, void (*say)(const void *what, struct resp_out *out),
                     const void *what);
 
+/* clients_held.c: who holds a lock, and is told so */
+/* Until when this holder holds the lock, with this fence; 0: it does not. */
+uint64_t held_until(const struct clients *c, const struct holder *h, const uint8_t *name,
+                    size_t len, uint64_t *fence);
+/* The connection holds w->name, as it was told, and is told on by pushes. Takes w. */
+void held_keep(struct conn *conn, struct lock_wait *w);
+/* Nothing is told on of what the connection holds. */
+void held_forget(struct conn *conn);
+/* A command of this operation may give back what the connection holds; it has been answered. */
+void held_giving(struct conn *conn, const struct cmd_item *unlock);
+void held_given(struct conn *conn, const struct request *req, bool done);
+/* Tells those who hold a lock, and speak RESP3, that they do so for longer, or no more. */
+void held_tell(struct clients *c);
+
 /* clients_queue.c: what waits for an answer */
 /* The connection waits for a turn; conn->blocked says for which. */
 void turn_wait(struct conn *conn);
@@ -326,8 +343,6 @@ enum blocked lock_publish(struct conn *conn, const struct call *call);
 void lock_close(struct conn *conn);
 /* Looks which locks have come to connections that wait, and what is still to be freed. */
 void locks_look(struct clients *c);
-/* Tells those who hold a lock, and speak RESP3, that they do so for longer, or no more. */
-void locks_tell(struct clients *c);
 void locks_free(struct clients *c);
 
 /* clients_own.c: what the engine does itself */

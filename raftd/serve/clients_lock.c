@@ -1,8 +1,4 @@
-/* clients_lock.c: see clients_impl.h.
- *
- * A connection is a holder (holders.h). That it holds a lock is said only in this order: until when the lease
- * lasts, then what the claims say, then what time it is.
- */
+/* clients_lock.c: see clients_impl.h. A connection is a holder (holders.h). */
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,33 +9,11 @@
 #include "raftd/state/kv.h"
 
 enum {
-    LEASE_LOOK_US = 100 * 1000,  /* a lease that is over may begin again */
     FREE_AGAIN_US = 1000 * 1000, /* what could not be freed is tried again */
     FREE_DEADLINE_US = 5 * 1000 * 1000,
     LATE_US = 600 * 1000 * 1000, /* a command whose end nobody knows is not looked for any longer */
     WAIT_MAX_MS = 24 * 3600 * 1000,
 };
-
-static bool same_holder(const struct holder *a, const struct holder *b)
-{
-    return a->origin == b->origin && a->process == b->process && a->connection == b->connection;
-}
-
-/* Until when this holder holds the lock, with this fence; 0: it does not. */
-static uint64_t held_until(const struct clients *c, const struct holder *h, const uint8_t *name,
-                           size_t len, uint64_t *fence)
-{
-    struct claim claim;
-    uint64_t until = atomic_load_explicit(&c->shared->lease_until_us, memory_order_acquire);
-    rcu_enter();
-    bool held = h->process != 0 && holders_lock(kv_view(c->shared->claims), name, len, &claim) &&
-                same_holder(&claim.holder, h);
-    rcu_leave();
-    if (!held || clock_us() >= until)
-        return 0;
-    *fence = claim.fence;
-    return until;
-}
 
 /* Queues a command of one operation about claims. False: an error was answered. */
 static bool queue_claim(struct conn *conn, const struct call *call, const struct cmd_item *it)
@@ -57,73 +31,6 @@ static bool queue_claim(struct conn *conn, const struct call *call, const struct
     else
         answer_error(conn, result_text(conn->clients, result, false));
     return result == RESULT_OK;
-}
-
-/* --- who holds a lock ---------------------------------------------------------------------------- */
-
-/* NULL: all that the connection holds. */
-static void forget_held(struct conn *conn, const struct resp_arg *name, uint64_t fence)
-{
-    struct cds_list_head *at, *next;
-    cds_list_for_each_safe(at, next, &conn->clients->held)
-    {
-        struct lock_wait *w = rcu_container(at, struct lock_wait, link);
-        if (w->conn != conn ||
-            (name != NULL && (w->name_len != name->len || (fence != 0 && fence != w->fence) ||
-                              memcmp(w->name, name->p, name->len) != 0)))
-            continue;
-        cds_list_del(&w->link);
-        free(w);
-    }
-}
-
-/* Of a lock that it holds: its fence, and for how many milliseconds more; 0: it does not hold it. */
-static void say_push(const void *what, struct resp_out *out)
-{
-    const struct lock_wait *w = what;
-    uint64_t now = clock_us();
-    resp_push(out, 4);
-    resp_text(out, "lock");
-    resp_bulk(out, w->name, w->name_len);
-    resp_int(out, (int64_t)w->fence);
-    resp_int(out, w->lease_us > now ? (int64_t)((w->lease_us - now) / 1000) : 0);
-}
-
-/* What is held for longer than was told is told anew when half of that time is over. Who does not read is
- * told when he has read: until then pushes are of no use to him, and take memory. */
-static void tell_held(struct clients *c, struct lock_wait *w, uint64_t now)
-{
-    uint64_t fence = 0;
-    uint64_t until = held_until(c, &w->conn->holder, w->name, w->name_len, &fence);
-    if (fence != w->fence)
-        until = 0;
-    bool tells = w->conn->answers.version >= 3 && !w->conn->ended && until != w->lease_us;
-    bool waits = tells && output_full(w->conn);
-    if (tells && !waits) {
-        w->lease_us = until;
-        (void)answer(w->conn, say_push, w);
-    }
-    if (until == 0 && !waits) {
-        cds_list_del(&w->link);
-        free(w);
-        return;
-    }
-    w->again_us = now + (waits ? LEASE_LOOK_US : max_u64((until - now) / 2, LEASE_LOOK_US));
-    clients_due_at(c, w->again_us);
-}
-
-void locks_tell(struct clients *c)
-{
-    struct cds_list_head *at, *next;
-    uint64_t now = clock_us();
-    cds_list_for_each_safe(at, next, &c->held)
-    {
-        struct lock_wait *w = rcu_container(at, struct lock_wait, link);
-        if (w->again_us <= now)
-            tell_held(c, w, now);
-        else
-            clients_due_at(c, w->again_us);
-    }
 }
 
 /* --- RAFT.LOCK ---------------------------------------------------------------------------------- */
@@ -175,7 +82,6 @@ enum blocked lock_take(struct conn *conn, const struct call *call)
         free(wait);
         return BLOCKED_NOT;
     }
-    forget_held(conn, name, 0); /* who holds it already is answered, and told on, once */
     *wait = (struct lock_wait){.name_len = it.key_len, .until_us = NEVER};
     if (w.wait_ms >= 0)
         wait->until_us = clock_us() + (uint64_t)w.wait_ms * 1000;
@@ -233,7 +139,7 @@ static void look(struct pending *p, uint64_t now)
         queue_wake(p);
     } else if (w->until_us > now || !give_up(p)) {
         /* It is the first one, and this node's lease is over. */
-        clients_due_at(c, before == 0 || w->until_us <= now ? now + LEASE_LOOK_US : w->until_us);
+        clients_due_at(c, before == 0 || w->until_us <= now ? now + HELD_LOOK_US : w->until_us);
     }
 }
 
@@ -249,13 +155,15 @@ enum blocked lock_give(struct conn *conn, const struct call *call)
         return BLOCKED_NOT;
     }
     put_u64(fence, (uint64_t)value);
-    forget_held(conn, name, (uint64_t)value); /* what becomes of it is the answer */
-    (void)queue_claim(conn, call,
-                      &(struct cmd_item){.kind = CMD_UNLOCK,
-                                         .key = name->p,
-                                         .key_len = (uint16_t)name->len,
-                                         .value = fence,
-                                         .value_len = sizeof fence});
+    const struct cmd_item it = {.kind = CMD_UNLOCK,
+                                .key = name->p,
+                                .key_len = (uint16_t)name->len,
+                                .value = fence,
+                                .value_len = sizeof fence};
+    if (queue_claim(conn, call, &it)) {
+        queue_last(conn)->gives = true;
+        held_giving(conn, &it);
+    }
     return BLOCKED_NOT;
 }
 
@@ -368,7 +276,7 @@ static bool has_claims(const struct clients *c, const struct gone *g)
 void lock_close(struct conn *conn)
 {
     struct clients *c = conn->clients;
-    forget_held(conn, NULL, 0);
+    held_forget(conn);
     unsigned under_way = queue_in_loop(conn);
     bool late = conn->doubt || under_way > 0;
     struct gone g = {.holder = conn->holder,

@@ -675,20 +675,17 @@ static enum blocked answer_request(const struct pending *p)
     return BLOCKED_NOT;
 }
 
-/* It was told that it holds a lock, and in RESP3 it goes on to be told. */
-static void keep_lock(struct pending *p)
+/* It was told that it holds a lock, and in RESP3 it goes on to be told; or it has given one back. */
+static void follow_lock(struct pending *p)
 {
     struct lock_wait *w = p->lock;
-    struct clients *c = p->conn->clients;
+    if (p->gives)
+        held_given(p->conn, p->req, p->refused == RESULT_OK);
     if (w == NULL || w->fence == 0 || p->conn->answers.version < 3)
         return;
     p->lock = NULL;
-    atomic_fetch_sub(&c->me->watchers, 1);
-    uint64_t now = clock_us();
-    w->conn = p->conn;
-    w->again_us = now + (w->lease_us > now ? (w->lease_us - now) / 2 : 0);
-    cds_list_add_tail(&w->link, &c->held);
-    clients_due_at(c, w->again_us);
+    atomic_fetch_sub(&p->conn->clients->me->watchers, 1);
+    held_keep(p->conn, w);
 }
 
 void queue_serve(struct conn *conn)
@@ -705,7 +702,7 @@ void queue_serve(struct conn *conn)
         answer_error(conn, result_text(conn->clients, p->refused, false));
     if (conn->blocked != BLOCKED_NOT)
         return;
-    keep_lock(p);
+    follow_lock(p);
     pending_free(p);
     if (read)
         release(conn);

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "raftd/base/bytes.h"
 #include "raftd/base/clock.h"
 #include "raftd/base/rcu.h"
 #include "raftd/state/holders.h"
@@ -221,6 +222,117 @@ static void test_pushes(void **state)
     close(old);
 }
 
+/* As if the leader had freed all that this node's clients hold. */
+static void free_all(struct fake *f)
+{
+    uint8_t key[CMD_PROCESS_BYTES], cmd[CMD_ONE_BYTES + sizeof key];
+    struct applied applied;
+    put_u16(key, 1);
+    put_u64(key + 2, 1);
+    size_t len = cmd_encode_one(
+        cmd, &(struct cmd_item){.kind = CMD_FREE, .key = key, .key_len = sizeof key});
+    pthread_mutex_lock(&f->lock);
+    assert_true(machine_apply(f->machine, ++f->index, 0, cmd, len, NULL, &applied));
+    assert_true(machine_publish(f->machine));
+    pthread_mutex_unlock(&f->lock);
+}
+
+static void hold_writes(struct fake *f, bool hold)
+{
+    if (hold)
+        assert_int_equal(f->held, 0);
+    world_set(f, &f->hold, hold);
+}
+
+static void wait_held(const struct fake *f, unsigned writes)
+{
+    for (unsigned i = 0; f->held < writes; i++) {
+        assert_true(i < 2000);
+        sleep_ms(5);
+    }
+}
+
+/* Who asks for what it holds once more, or gives back what it does not hold, is told on: also while there is
+ * no answer, and once. */
+static void test_pushes_go_on(void **state)
+{
+    struct fake *f = *state;
+    int a = dial(f);
+    set_lease(f, clock_us() + 2000000);
+    ask(a, "HELLO 3");
+    expect_part(a, "raftd");
+    ask(a, "RAFT.LOCK x");
+    expect_lock(a, 1, 2000);
+    hold_writes(f, true);
+    ask(a, "RAFT.LOCK x");
+    wait_held(f, 1);
+    set_lease(f, clock_us() + 60000000);
+    expect_push(a, 1, 60000);
+    set_lease(f, clock_us() + 2000000);
+    hold_writes(f, false);
+    expect_lock(a, 1, 2000);
+    ask(a, "RAFT.UNLOCK x 7");
+    expect_part(a, "-NOTHELD");
+    ask(a, "RAFT.UNLOCK y 0");
+    expect_part(a, "-NOTHELD");
+    expect_push(a, 1, 0);
+    sleep_ms(200);
+    assert_false(heard(a, NULL));
+    close(a);
+}
+
+/* What ends while it is being given back is told by that answer, and if that says no, by a push. */
+static void test_pushes_while_given(void **state)
+{
+    struct fake *f = *state;
+    int a = dial(f);
+    set_lease(f, clock_us() + 1000000);
+    ask(a, "HELLO 3");
+    expect_part(a, "raftd");
+    ask(a, "RAFT.LOCK x");
+    expect_lock(a, 1, 1000);
+    set_lease(f, clock_us() + 60000000);
+    expect_push(a, 1, 60000);
+    ask(a, "RAFT.LOCK x");
+    expect_lock(a, 1, 60000);
+    set_lease(f, clock_us() + 2000000);
+    ask(a, "RAFT.LOCK x"); /* looked at again after one second */
+    expect_lock(a, 1, 2000);
+    hold_writes(f, true);
+    ask(a, "RAFT.UNLOCK x 1");
+    wait_held(f, 1);
+    free_all(f);
+    set_lease(f, clock_us() + 60000000);
+    sleep_ms(1200);
+    assert_false(heard(a, NULL));
+    hold_writes(f, false);
+    expect_part(a, "-NOTHELD");
+    expect_push(a, 1, 0);
+    close(a);
+}
+
+/* In RESP2 nobody is told, and RAFT.HELD answers whatever was asked in between. */
+static void test_held_goes_on(void **state)
+{
+    struct fake *f = *state;
+    int a = dial(f);
+    set_lease(f, clock_us() + 1000000);
+    ask(a, "RAFT.LOCK x");
+    expect_lock(a, 1, 1000);
+    ask(a, "RAFT.LOCK x");
+    expect_lock(a, 1, 1000);
+    ask(a, "RAFT.UNLOCK x 7");
+    expect_part(a, "-NOTHELD");
+    set_lease(f, clock_us() + 60000000);
+    ask(a, "RAFT.HELD x");
+    expect_lock(a, 1, 60000);
+    ask(a, "RAFT.UNLOCK x 1");
+    expect(a, "OK");
+    ask(a, "RAFT.HELD x");
+    expect_part(a, "-NOTHELD");
+    close(a);
+}
+
 /* Who holds a lock and does not read is not told again and again: that would take memory without end. */
 static void test_pushes_unread(void **state)
 {
@@ -299,6 +411,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_publish, world_setup, world_teardown),
         cmocka_unit_test_setup_teardown(test_given_back, world_setup, world_teardown),
         cmocka_unit_test_setup_teardown(test_pushes, world_setup, world_teardown),
+        cmocka_unit_test_setup_teardown(test_pushes_go_on, world_setup, world_teardown),
+        cmocka_unit_test_setup_teardown(test_pushes_while_given, world_setup, world_teardown),
+        cmocka_unit_test_setup_teardown(test_held_goes_on, world_setup, world_teardown),
         cmocka_unit_test_setup_teardown(test_pushes_unread, world_setup, world_teardown),
         cmocka_unit_test(test_killed),
     };
