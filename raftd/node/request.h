@@ -35,12 +35,14 @@ enum result {
 
 enum { RESULT_LAST = RESULT_LOG_FULL };
 
+struct round;
 struct user;
 
 enum request_kind {
     REQUEST_WRITE,
     REQUEST_FETCH,  /* reads a part of a snapshot into cmd */
     REQUEST_CHANGE, /* of members, in cmd (member_change.h), which takes the answer in words */
+    REQUEST_ROUND,  /* of other threads that serve clients: no node sees it */
 };
 
 enum { REQUEST_WORDS_BYTES = 320 }; /* size of cmd of a REQUEST_CHANGE */
@@ -55,6 +57,7 @@ struct request {
     uint64_t client_tag;      /* the client's own number of the request */
     struct user *user;        /* who holds it (users.h) */
     size_t told_bytes;        /* of the results, as it is counted */
+    struct round *round;      /* of REQUEST_ROUND, else NULL */
 
     enum request_kind kind;
     uint64_t snapshot, offset; /* of a fetch: which one, and from where on */

@@ -138,6 +138,14 @@ void channels_remove(struct channels *c, const struct resp_arg *name, bool patte
         drop(c, h);
 }
 
+unsigned channels_count(const struct channels *c, unsigned *patterns)
+{
+    struct cds_list_head *at;
+    *patterns = 0;
+    cds_list_for_each(at, &c->all) *patterns += channel_at(at)->pattern;
+    return c->n - *patterns;
+}
+
 void channels_clear(struct channels *c)
 {
     while (!cds_list_empty(&c->all))

@@ -52,6 +52,9 @@ bool channels_add(struct channels *c, const struct resp_arg *name, bool pattern,
 /* Ends one subscription, if there is such a one. */
 void channels_remove(struct channels *c, const struct resp_arg *name, bool pattern);
 
+/* How many are subscribed to by name, and how many by pattern. */
+unsigned channels_count(const struct channels *c, unsigned *patterns);
+
 /* Ends all. */
 void channels_clear(struct channels *c);
 

@@ -68,6 +68,7 @@ static void on_more(struct ev_loop *loop, ev_async *w, int events)
     (void)events;
     turns_run(w->data);
     turns_run_lists(w->data);
+    rounds_visit(w->data);
 }
 
 /* Why reads have waited in vain. With a leader and a full disk it is this node's own fault: it has no room
@@ -139,7 +140,7 @@ static void on_prepare(struct ev_loop *loop, ev_prepare *w, int events)
     struct clients *c = w->data;
     flush(c);
     arm_timer(c);
-    if (!cds_list_empty(&c->turns) || !cds_list_empty(&c->lists))
+    if (!cds_list_empty(&c->turns) || !cds_list_empty(&c->lists) || !cds_list_empty(&c->rounds))
         ev_async_send(c->loop, &c->more); /* the loop does not sleep */
 }
 
@@ -192,9 +193,9 @@ struct clients *clients_new(struct ev_loop *loop, struct shared *shared, unsigne
     c->listens = atomic_load_explicit(&shared->listens, memory_order_relaxed);
     c->timer_us = c->armed_us = c->accept_us = NEVER;
     c->ticket = atomic_load_explicit(&c->me->read_want, memory_order_relaxed);
-    struct cds_list_head *const lists[] = {&c->parked,  &c->turns, &c->lists,
-                                           &c->starved, &c->dirty, &c->watching,
-                                           &c->locks,   &c->gone,  &c->held};
+    struct cds_list_head *const lists[] = {&c->parked, &c->turns,    &c->lists, &c->starved,
+                                           &c->dirty,  &c->watching, &c->locks, &c->gone,
+                                           &c->held,   &c->rounds};
     for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++)
         CDS_INIT_LIST_HEAD(lists[i]);
     ev_io_init(&c->accept, conn_accept, listen_fd, EV_READ);
@@ -218,6 +219,7 @@ void clients_free(struct clients *c)
 {
     if (c == NULL)
         return;
+    c->me->wake = NULL;
     requests_take_answers(c);
     reads_confirm(c);
     queues_stop(c);
@@ -226,6 +228,7 @@ void clients_free(struct clients *c)
         if (c->conns[i] != NULL)
             conn_close(c->conns[i]);
     locks_free(c);
+    rounds_free(c);
     accept_stop(c);
     ev_async_stop(c->loop, &c->wake);
     ev_async_stop(c->loop, &c->more);

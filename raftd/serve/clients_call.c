@@ -191,6 +191,8 @@ enum blocked call_take(struct conn *conn, struct call *call)
     }
     if (is_queued(call))
         return queue(conn, call, NULL);
+    if (list_asked(call))
+        return list_begin(conn, call);
     if (call->command->kind == COMMAND_ENGINE)
         return enter(conn, call);
     size_t before = output_pending(conn);
@@ -239,31 +241,6 @@ static const char *auth(struct talker *t, const struct resp_arg *user,
     return NULL;
 }
 
-/* Those of this thread. */
-static void list(struct talker *t, struct resp_out *out)
-{
-    const struct clients *c = conn_of(t)->clients;
-    char *text = NULL;
-    size_t len = 0;
-    FILE *f = open_memstream(&text, &len);
-    for (unsigned i = 0; f != NULL && i < CLIENTS_SLOTS; i++) {
-        const struct conn *conn = c->conns[i];
-        if (conn != NULL)
-            fprintf(f,
-                    "id=%" PRIu64 " fd=%d name=%s db=0 multi=%d watch=%u qbuf=%zu omem=%zu "
-                    "resp=%u lib-name=%s lib-ver=%s\n",
-                    conn->talker.id, conn->in.fd, conn->talker.name,
-                    conn->multi ? (int)conn->n_calls : -1, conn->n_watched, conn->rest_cap,
-                    conn->answers.cap, conn->answers.version, conn->talker.lib_name,
-                    conn->talker.lib_version);
-    }
-    if (f == NULL || fclose(f) != 0)
-        resp_error(out, "BUSY no memory for the list");
-    else
-        resp_verbatim(out, text, len);
-    free(text);
-}
-
 static void reset(struct talker *t)
 {
     struct conn *conn = conn_of(t);
@@ -277,5 +254,4 @@ static void unwatch(struct talker *t)
     multi_unwatch(conn_of(t));
 }
 
-const struct talker_calls clients_talker_calls = {
-    .auth = auth, .list = list, .unwatch = unwatch, .reset = reset};
+const struct talker_calls clients_talker_calls = {.auth = auth, .unwatch = unwatch, .reset = reset};

@@ -188,6 +188,7 @@ static void conn_new(struct clients *c, int fd, struct user *user, bool tcp)
     conn->talker = (struct talker){
         .calls = &clients_talker_calls, .shared = c->shared, .id = conn_id(c, conn->generation)};
     conn->tcp = tcp;
+    conn->since_us = conn->heard_us = clock_us();
     conn_greet(conn);
     conn->answers.version = 2;
     conn->come.arg_max_bytes = c->shared->max_value_bytes;

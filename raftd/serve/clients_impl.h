@@ -127,8 +127,10 @@ struct conn {
     uint32_t slot;       /* place in clients.conns */
     uint64_t generation; /* no other connection of this instance has had it */
     struct talker talker;
-    bool tcp;            /* it came by TCP, and has to tell the password first */
-    uint32_t timeout_ms; /* of each command, see RAFT.TIMEOUT */
+    bool tcp;                    /* it came by TCP, and has to tell the password first */
+    uint64_t since_us, heard_us; /* when it came, and when something last came from it */
+    const struct command *last;  /* that was taken; NULL: none */
+    uint32_t timeout_ms;         /* of each command, see RAFT.TIMEOUT */
 
     struct cds_list_head pending; /* the queue, first come first */
     unsigned ops;                 /* how many */
@@ -203,6 +205,7 @@ struct clients {
     struct cds_list_head held;     /* struct lock_wait of those that hold one, and speak RESP3 */
     struct cds_list_head gone;     /* struct gone, ... */
     unsigned n_gone;               /* ... so many */
+    struct cds_list_head rounds;   /* struct round of other threads, that wait for this one */
     int work;                      /* units left in the present turn */
     int list_work; /* units left in the present turn of lists; 0: it is no such turn */
     struct conn *conns[CLIENTS_SLOTS];
@@ -312,6 +315,8 @@ void queue_serve(struct conn *conn);
 void reads_confirm(struct clients *c);
 /* Refuses the reads whose time is up by `now`. */
 void reads_expire(struct clients *c, uint64_t now, enum result result);
+/* Answers CLIENT LIST or KILL, whose round is over; as answer(). */
+enum blocked answer_round(struct conn *conn, const struct request *req);
 /* Passes on the answers that have come from the main loop. */
 void requests_take_answers(struct clients *c);
 /* The daemon stops: nothing waits any more. */
@@ -368,6 +373,16 @@ void watches_wake(struct clients *c);
 bool watch_wanted(const struct conn *conn);
 /* Tells some, or sets conn->blocked. NULL, or an error with which the connection ends. */
 const char *watch_serve(struct conn *conn);
+/* How many channels, and how many patterns it has subscribed to. */
+unsigned watch_channels(const struct conn *conn, unsigned *patterns);
+
+/* clients_list.c: what is known of connections */
+/* It is one of CLIENT's that are served here: LIST, KILL, INFO. */
+bool list_asked(const struct call *call);
+enum blocked list_begin(struct conn *conn, const struct call *call);
+/* Does what one round of another thread wants: each costs a look at all connections. */
+void rounds_visit(struct clients *c);
+void rounds_free(struct clients *c);
 
 /* clients_call.c: which command goes where */
 extern const struct talker_calls clients_talker_calls;

@@ -7,6 +7,7 @@
 #include "raftd/serve/clients_impl.h"
 #include "raftd/base/clock.h"
 #include "raftd/base/rcu.h"
+#include "raftd/serve/round.h"
 #include "raftd/state/kv.h"
 
 enum {
@@ -286,6 +287,10 @@ void queue_submit(struct pending *p)
     struct request *req = p->req;
     p->state = PENDING_LOOP;
     p->req = NULL;
+    if (req->kind == REQUEST_ROUND) {
+        shared_pass_on(s, req);
+        return;
+    }
     rcu_queue_push(&s->requests_head, &s->requests_tail, &req->link);
     p->conn->clients->wake_loop = true;
 }
@@ -418,7 +423,11 @@ void requests_take_answers(struct clients *c)
     struct cds_wfcq_node *node;
     while ((node = rcu_queue_pop(&c->me->answers_head, &c->me->answers_tail)) != NULL) {
         struct request *req = rcu_container(node, struct request, link);
-        assert(req->reader == c->reader && req->conn <= CLIENTS_NOBODY);
+        if (req->reader != c->reader) {
+            cds_list_add_tail(&req->round->link, &c->rounds);
+            continue;
+        }
+        assert(req->conn <= CLIENTS_NOBODY);
         if (req->conn == CLIENTS_NOBODY) {
             take_freed((struct gone *)(uintptr_t)req->client_tag, req); /* NOLINT */
             request_free(c->shared, req);
@@ -605,6 +614,31 @@ static void say_request(const void *what, struct resp_out *out)
         resp_bulk(out, req->cmd, req->body_len);
 }
 
+static void say_round(const void *what, struct resp_out *out)
+{
+    const struct round *r = what;
+    if (!r->kills)
+        resp_verbatim(out, r->text, r->len);
+    else if (!r->plain)
+        resp_int(out, r->killed);
+    else if (r->killed > 0)
+        resp_simple(out, "OK");
+    else
+        resp_error(out, "ERR No such client");
+}
+
+enum blocked answer_round(struct conn *conn, const struct request *req)
+{
+    enum blocked blocked = BLOCKED_NOT;
+    if (req->result != RESULT_OK)
+        answer_error(conn, result_text(conn->clients, req->result, false));
+    else
+        blocked = answer(conn, say_round, req->round);
+    if (blocked == BLOCKED_NOT && req->round->ends_asker)
+        conn_hang_up(conn); /* which sends the answer first */
+    return blocked;
+}
+
 /* The connection holds the lock: its fence, and for how many milliseconds at least. Or it does not. */
 static void say_lock(const void *what, struct resp_out *out)
 {
@@ -645,6 +679,8 @@ static enum blocked answer_request(const struct pending *p)
     struct conn *conn = p->conn;
     const struct request *req = p->req;
     const char *error = NULL;
+    if (req->kind == REQUEST_ROUND)
+        return answer_round(conn, req);
     bool tried = p->lock != NULL && p->refused == RESULT_REFUSED &&
                  (req->results.outcome == MACHINE_TAKEN || p->lock->gives_up);
     if (tried) {

@@ -79,8 +79,10 @@ static void take_call(struct conn *conn)
 {
     struct call call = {NULL, conn->come.argc, conn->clients->argv};
     conn->blocked = call_take(conn, &call);
-    if (conn->blocked == BLOCKED_NOT) /* else it is taken later */
-        count(&conn->clients->me->tally, &call);
+    if (conn->blocked != BLOCKED_NOT)
+        return; /* it is taken later */
+    conn->last = call.command;
+    count(&conn->clients->me->tally, &call);
 }
 
 /* Takes commands from buf as long as the turn lasts. Returns how many bytes they had. */
@@ -213,6 +215,7 @@ static void receive(struct conn *conn)
     if (n < 0)
         return;
     size_t len = (size_t)n;
+    conn->heard_us = clock_us();
     conn->unfinished = false; /* as far as we know */
     c->work -= (int)(len / CLIENTS_WORK_BYTES);
     if (len == 0) {

@@ -40,6 +40,12 @@ static bool in_share(struct watching *w, size_t bytes)
     return true;
 }
 
+unsigned watch_channels(const struct conn *conn, unsigned *patterns)
+{
+    *patterns = 0;
+    return conn->watching != NULL ? channels_count(&conn->watching->watch.channels, patterns) : 0;
+}
+
 void watch_end(struct conn *conn)
 {
     struct watching *w = conn->watching;

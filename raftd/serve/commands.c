@@ -18,9 +18,12 @@ static const struct command commands[] = {
     {"auth", "[user] password", "Shows that the client may come in.", "connection", COMMAND_LOCAL,
      -2, COMMAND_FAST | COMMAND_GUEST | COMMAND_NO_AUTH | COMMAND_NO_MULTI, 0, 0, 0,
      .run = run_auth},
-    {"client", "ID | GETNAME | SETNAME name | SETINFO LIB-NAME | LIB-VER text | LIST",
-     "What is known of connections.", "connection", COMMAND_LOCAL, -2, COMMAND_NO_MULTI, 0, 0, 0,
-     .run = run_client},
+    {"client",
+     "ID | INFO | GETNAME | SETNAME name | SETINFO LIB-NAME | LIB-VER text | LIST [TYPE type] "
+     "[ID id ...] | KILL address | KILL [ID id] [ADDR address] [LADDR address] [TYPE type] "
+     "[USER user] [MAXAGE s] [SKIPME yes | no]",
+     "What is known of connections, and ends some.", "connection", COMMAND_LOCAL, -2,
+     COMMAND_NO_MULTI, 0, 0, 0, .run = run_client},
     {"command", "[COUNT | LIST | INFO [name ...] | DOCS [name ...] | GETKEYS command ...]",
      "What can be asked for.", "server", COMMAND_LOCAL, -1, COMMAND_NO_MULTI, 0, 0, 0,
      .run = run_command},

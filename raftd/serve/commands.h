@@ -94,8 +94,6 @@ struct talker_calls {
     /* NULL: these are right, and t->authenticated is set; else an error. */
     const char *(*auth)(struct talker *t, const struct resp_arg *user,
                         const struct resp_arg *password);
-    /* One line for each connection, as CLIENT LIST has them, as one bulk or verbatim text. */
-    void (*list)(struct talker *t, struct resp_out *out);
     /* Ends WATCH. */
     void (*unwatch)(struct talker *t);
     /* Ends MULTI, WATCH and subscriptions, and forgets who was authenticated: as on a new connection. */

@@ -131,6 +131,37 @@ static const char *set_info(struct talker *t, const struct call *call)
     return "ERR CLIENT SETINFO takes LIB-NAME or LIB-VER";
 }
 
+/* What raftd has nothing to do for: what they ask for is always so, or never. */
+static const char *set_switch(const struct call *call)
+{
+    if (resp_is(&call->argv[2], "on") || resp_is(&call->argv[2], "off"))
+        return NULL;
+    return "ERR syntax error: ON or OFF";
+}
+
+/* Why it is not served. */
+static const char *client_error(const struct resp_arg *what)
+{
+    static const struct {
+        const char *name, *error;
+    } not_served[] = {
+        {"reply", "ERR CLIENT REPLY is not served: each command is answered, for a write without "
+                  "an answer may be done or not"},
+        {"pause", "ERR CLIENT PAUSE is not served: no client stops the others"},
+        {"unpause", "ERR CLIENT UNPAUSE is not served: no client stops the others"},
+        {"unblock", "ERR CLIENT UNBLOCK is not served: RAFT.LOCK takes WAIT, and CLIENT KILL ends "
+                    "who waits"},
+        {"tracking", "ERR CLIENT TRACKING is not served: RAFT.WATCH and SUBSCRIBE tell of changes"},
+        {"trackinginfo", "ERR CLIENT TRACKINGINFO is not served: there is no CLIENT TRACKING"},
+        {"caching", "ERR CLIENT CACHING is not served: there is no CLIENT TRACKING"},
+    };
+    for (size_t i = 0; i < sizeof not_served / sizeof not_served[0]; i++)
+        if (resp_is(what, not_served[i].name))
+            return not_served[i].error;
+    return "ERR CLIENT takes ID, INFO, LIST, KILL, GETNAME, SETNAME name, SETINFO "
+           "LIB-NAME|LIB-VER text, GETREDIR, NO-EVICT and NO-TOUCH ON|OFF";
+}
+
 void run_client(struct talker *t, const struct call *call, struct resp_out *out)
 {
     const struct resp_arg *what = &call->argv[1];
@@ -139,15 +170,16 @@ void run_client(struct talker *t, const struct call *call, struct resp_out *out)
         resp_int(out, (int64_t)t->id);
     else if (resp_is(what, "getname") && call->argc == 2)
         tell_name(t->name, out);
-    else if (resp_is(what, "list") && call->argc == 2)
-        t->calls->list(t, out);
+    else if (resp_is(what, "getredir") && call->argc == 2)
+        resp_int(out, -1); /* to nobody */
     else if (resp_is(what, "setname") && call->argc == 3)
         error = set_name(t->name, sizeof t->name, &call->argv[2]);
     else if (resp_is(what, "setinfo") && call->argc == 4)
         error = set_info(t, call);
+    else if ((resp_is(what, "no-evict") || resp_is(what, "no-touch")) && call->argc == 3)
+        error = set_switch(call);
     else
-        error =
-            "ERR CLIENT takes ID, GETNAME, SETNAME name, SETINFO LIB-NAME|LIB-VER text, or LIST";
+        error = client_error(what);
     if (error != NULL)
         resp_error(out, "%s", error);
     else if (call->argc > 2)

@@ -37,14 +37,15 @@ static void *reader_main(void *arg)
     rcu_thread_begin();
     ev_run(r->loop, 0);
     rcu_take(r);
-    clients_free(r->clients);
+    rcu_give(r->clients);
     rcu_thread_end();
     return NULL;
 }
 
-/* The thread cannot do this itself: whoever woke it last may still be inside ev_async_send(). */
-static void loop_free(struct reader *r)
+/* The thread cannot do this itself: another one that woke it last may still be inside ev_async_send(). */
+static void reader_free(struct reader *r)
 {
+    clients_free(r->clients);
     if (r->loop == NULL)
         return;
     ev_async_stop(r->loop, &r->stop);
@@ -79,10 +80,6 @@ int readers_start(struct readers **out, struct shared *shared, int listen_fd, un
         *out = rs;
         return 0;
     }
-    for (unsigned i = rs->n; i < n; i++) {
-        clients_free(rs->reader[i].clients);
-        loop_free(&rs->reader[i]);
-    }
     readers_stop(rs);
     return rc;
 }
@@ -96,7 +93,10 @@ void readers_stop(struct readers *rs)
     for (unsigned i = 0; i < rs->n; i++) {
         int rc = pthread_join(rs->reader[i].thread, NULL);
         assert(rc == 0);
-        loop_free(&rs->reader[i]);
+    }
+    for (unsigned i = 0; i < READERS_MAX; i++) {
+        rcu_take(rs->reader[i].clients);
+        reader_free(&rs->reader[i]);
     }
     free(rs);
 }

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "raftd/serve/cursors.h"
+#include "raftd/serve/round.h"
 #include "raftd/state/kv.h"
 #include "raftd/node/request.h"
 
@@ -95,6 +96,28 @@ void shared_show(struct shared *s, uint64_t index)
             s->readers[i].wake(s->readers[i].wake_ctx);
 }
 
+struct round *round_new(unsigned ids)
+{
+    return calloc(1, sizeof(struct round) + ids * sizeof(uint64_t));
+}
+
+void round_free(struct round *r)
+{
+    if (r != NULL)
+        free(r->text);
+    free(r);
+}
+
+void shared_pass_on(struct shared *s, struct request *req)
+{
+    struct round *r = req->round;
+    r->next += r->next == req->reader; /* it came from there */
+    struct shared_reader *to = &s->readers[r->next < s->n_readers ? r->next++ : req->reader];
+    rcu_queue_push(&to->answers_head, &to->answers_tail, &req->link);
+    if (to->wake != NULL)
+        to->wake(to->wake_ctx);
+}
+
 void request_free(struct shared *s, struct request *req)
 {
     if (req->user != NULL) {
@@ -103,14 +126,28 @@ void request_free(struct shared *s, struct request *req)
         users_give(&s->users, req->user, USERS_TOLD_BYTES, req->told_bytes);
     }
     results_free(&req->results);
+    round_free(req->round);
     free(req);
+}
+
+/* Their clients are disconnected. */
+static void drop(struct shared *s, struct cds_wfcq_head *head, struct cds_wfcq_tail *tail)
+{
+    struct cds_wfcq_node *q;
+    while ((q = rcu_queue_pop(head, tail)) != NULL)
+        request_free(s, rcu_container(q, struct request, link));
+}
+
+void shared_drop(struct shared *s)
+{
+    drop(s, &s->requests_head, &s->requests_tail);
+    for (unsigned i = 0; i < s->n_readers; i++)
+        drop(s, &s->readers[i].answers_head, &s->readers[i].answers_tail);
 }
 
 void shared_free(struct shared *s)
 {
-    struct cds_wfcq_node *q; /* a request, whose client is disconnected */
-    while ((q = rcu_queue_pop(&s->requests_head, &s->requests_tail)) != NULL)
-        request_free(s, rcu_container(q, struct request, link));
+    shared_drop(s);
     assert(users_idle(&s->users));
     if (s->status != NULL)
         rcu_free_later(&rcu_container(s->status, struct status_box, status)->rcu, free_status);

@@ -2,6 +2,7 @@
  *
  *   writes   reader -> loop by `requests`, loop -> reader by `answers` (wait-free queues of
  *            liburcu; the objects are struct request)
+ *   rounds   reader -> reader by `answers` (round.h)
  *   reads    a reader that needs a linearizable read raises its read_want and wakes the loop; the
  *            loop sets read_done to the highest read_want whose reads may now be served from kv
  *   state    kv, status and events are RCU-protected: readers look, the loop replaces
@@ -41,8 +42,8 @@ struct shared_reader {
     struct tally tally;         /* likewise */
     struct cds_wfcq_head answers_head;
     struct cds_wfcq_tail answers_tail;
-    void (*wake)(
-        void *ctx); /* tells the reader that there are answers, or that read_done has risen */
+    /* Tells the reader that there are answers, or that read_done has risen. NULL: it is there no more. */
+    void (*wake)(void *ctx);
     void *wake_ctx;
 };
 
@@ -108,10 +109,16 @@ bool shared_tell(struct shared *s, const struct happened *h);
  * loop's thread, after it has published. */
 void shared_show(struct shared *s, uint64_t index);
 
+/* Hands a request that goes round (round.h) to the next thread, or back to the one that it comes from. */
+void shared_pass_on(struct shared *s, struct request *req);
+
 /* Frees a request, and gives back what its user has taken for it. */
 void request_free(struct shared *s, struct request *req);
 
-/* Frees all, with requests that came too late. The loop and the readers have ended. */
+/* Frees requests that came too late. The loop and the readers have ended. */
+void shared_drop(struct shared *s);
+
+/* Frees all, with such requests. */
 void shared_free(struct shared *s);
 
 #endif

@@ -217,9 +217,7 @@ int world_teardown(void **state)
     world_set(f, &f->stop, true);
     assert_int_equal(pthread_join(f->thread, NULL), 0);
     readers_stop(f->readers);
-    struct cds_wfcq_node *node;
-    while ((node = rcu_queue_pop(&f->shared.requests_head, &f->shared.requests_tail)))
-        request_free(&f->shared, rcu_container(node, struct request, link));
+    shared_drop(&f->shared);
     assert_true(users_idle(&f->shared.users));
     machine_free(f->machine);
     world_unshare(f);

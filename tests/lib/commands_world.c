@@ -22,12 +22,6 @@ static const char *auth(struct talker *t, const struct resp_arg *user,
     return NULL;
 }
 
-static void list(struct talker *t, struct resp_out *out)
-{
-    (void)t;
-    resp_text(out, "id=7\n");
-}
-
 static void reset(struct talker *t)
 {
     t->authenticated = true;
@@ -38,7 +32,7 @@ static void unwatch(struct talker *t)
     (void)t;
 }
 
-static const struct talker_calls calls = {auth, list, unwatch, reset};
+static const struct talker_calls calls = {auth, unwatch, reset};
 
 void commands_begin(struct commands_world *w)
 {
