@@ -465,9 +465,44 @@ static void test_woken(void **unused)
     assert_int_equal(woken[1], 1);
 }
 
+/* What is due ends, as a leader has it. */
+static void end_due(struct fake *f, uint64_t cluster_ms)
+{
+    uint8_t cmd[CMD_ONE_BYTES];
+    struct applied applied;
+    size_t len = cmd_encode_one(cmd, &(struct cmd_item){.kind = CMD_END_DUE});
+    pthread_mutex_lock(&f->lock);
+    assert_true(machine_apply(f->machine, ++f->index, cluster_ms, cmd, len, NULL, &applied));
+    assert_true(machine_publish(f->machine));
+    pthread_mutex_unlock(&f->lock);
+    assert_int_equal(applied.ended, 1);
+}
+
+/* A key of WATCH that has ended because its time had come is not as it was, for reads and for writes. */
+static void test_expired(void **state)
+{
+    struct fake *f = *state;
+    int fd = dial(f);
+    for (unsigned writes = 0; writes < 2; writes++) {
+        ask(fd, "SET k v PX 10");
+        expect(fd, "OK");
+        ask(fd, "WATCH k");
+        expect(fd, "OK");
+        end_due(f, 1000 * (writes + UINT64_C(1)));
+        ask(fd, "MULTI");
+        expect(fd, "OK");
+        ask(fd, writes == 0 ? "GET k" : "SET k w");
+        expect(fd, "QUEUED");
+        ask(fd, "EXEC");
+        expect(fd, "nil");
+    }
+    close(fd);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_expired, world_setup, world_teardown),
         cmocka_unit_test(test_woken),
         cmocka_unit_test_setup_teardown(test_answers, world_setup, world_teardown),
         cmocka_unit_test_setup_teardown(test_many, world_setup, world_teardown),
