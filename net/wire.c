@@ -20,6 +20,7 @@ enum {
 
     BIT_ECHO = 1,
     BIT_WAITED = 2,
+    BIT_AWAITS = 4,
     RANGE_BYTES = 8,
     ROW_ID_BYTES = 2,
     DIGEST_ROW_BYTES = ROW_ID_BYTES + WIRE_DIGEST_BYTES,
@@ -165,6 +166,7 @@ static void get_header(const uint8_t *buf, struct wire_header *h)
     h->loss = buf[AT_LOSS];
     h->echo = (buf[AT_BITS] & BIT_ECHO) != 0;
     h->waited = (buf[AT_BITS] & BIT_WAITED) != 0;
+    h->awaits = (buf[AT_BITS] & BIT_AWAITS) != 0;
 }
 
 /* Do as many ranges, or rows, stand behind the fixed part as it says? */
@@ -517,7 +519,8 @@ size_t wire_end(struct wire_writer *w, const struct wire_header *h)
     put_u32(b + AT_TS_ECHO, h->ts_echo);
     put_u16(b + AT_HOLD, h->hold);
     put_u16(b + AT_TX_CNT, h->tx_cnt);
-    b[AT_BITS] = (uint8_t)((h->echo ? BIT_ECHO : 0) | (h->waited ? BIT_WAITED : 0));
+    b[AT_BITS] = (uint8_t)((h->echo ? BIT_ECHO : 0) | (h->waited ? BIT_WAITED : 0) |
+                           (h->awaits ? BIT_AWAITS : 0));
     b[AT_LOSS] = h->loss;
     put_u16(b + AT_ZERO, 0);
     return w->len;

@@ -16,7 +16,8 @@
  *    16  u16  hold                   64 us units since that was received, 0xFFFF = too old
  *    18  u16  tx_cnt                 number of this datagram among those to the receiver, mod 65536
  *    20  u8   bits                   1 = ts_echo and hold are valid; 2 = what ts_echo names had to
- *                                    wait for the sender, which was stopped: no round trip
+ *                                    wait for the sender, which was stopped: no round trip; 4 = the
+ *                                    sender's clients wait for what is committed next
  *    21  u8   loss                   of the receiver's datagrams, as the sender sees it, in 1/256
  *    22  u16  0
  *
@@ -172,6 +173,7 @@ struct wire_header {
     uint8_t loss;
     bool echo;   /* ts_echo and hold are valid */
     bool waited; /* but say nothing about the round trip */
+    bool awaits; /* the sender's clients wait for what is committed next */
 };
 
 struct wire_range {

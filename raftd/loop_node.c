@@ -115,6 +115,12 @@ static bool io_may_tell(void *ctx, struct request *req, size_t bytes)
     return clients_may_tell(l->shared, req, bytes);
 }
 
+static bool io_awaits(void *ctx)
+{
+    struct loop *l = ctx;
+    return shared_awaits(l->shared);
+}
+
 static void io_out_of_memory(void *ctx, const char *what)
 {
     (void)ctx;
@@ -182,6 +188,7 @@ struct node_io loop_node_io(struct loop *l)
         .snap_install = io_snap_install,
         .answer = loop_answer,
         .may_tell = io_may_tell,
+        .awaits = io_awaits,
         .reads_done = io_reads_done,
         .diverged = io_diverged,
         .out_of_memory = io_out_of_memory,

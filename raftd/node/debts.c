@@ -18,6 +18,17 @@ bool debts_waits(const struct debts *d)
     return d->lead_due;
 }
 
+void debts_await(struct debts *d, bool awaits)
+{
+    d->awaits = awaits;
+}
+
+bool debts_applied(struct debts *d)
+{
+    d->lead_due |= d->awaits && replica_raft(d->replica)->role == RAFT_LEADER;
+    return d->lead_due;
+}
+
 /* A round of an earlier stream is no debt on this one. */
 static void follow_stream(struct debts *d)
 {

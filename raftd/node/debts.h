@@ -1,6 +1,6 @@
 /* debts.h: answers that one peer owes its leader, and that no stream waits for. The peer has all bytes of
  * the log but has not said that its disk has them; or it has not said that it heard the commit index that
- * its clients wait for. The answer may be lost, so it is asked for on the timers of resends, which are
+ * its clients wait for, be it for what became of a write or for what anybody changes. The answer may be lost, so it is asked for on the timers of resends, which are
  * shorter than those of heartbeats. */
 #ifndef RAFTD_DEBTS_H
 #define RAFTD_DEBTS_H
@@ -14,6 +14,7 @@ struct debts {
     const struct log_out *log;
     const struct link *link;
     uint16_t peer;
+    bool awaits;         /* some of its clients wait for whatever is committed next */
     bool lead_due;       /* its clients wait for the commit index, which is to be sent */
     uint64_t lead_round; /* the LEAD with it: the peer owes us an ACK of this round */
     uint64_t term;       /* with epoch: the stream of the log for which lead_round counts */
@@ -32,6 +33,12 @@ void debts_init(struct debts *d, const struct replica *r, const struct log_out *
 /* A write of the peer's clients was applied here: they wait until the peer hears of it. */
 void debts_wait(struct debts *d);
 bool debts_waits(const struct debts *d);
+
+/* The peer says whether clients of it wait for whatever is committed next. */
+void debts_await(struct debts *d, bool awaits);
+
+/* Something was applied here. True: the peer is to be told soon. */
+bool debts_applied(struct debts *d);
 
 /* This LEAD goes to the peer. */
 void debts_lead(struct debts *d, const struct raft_msg *m);

@@ -86,6 +86,9 @@ struct node_io {
     /* What a write told has so many bytes of values. False: too much is told already and not freed yet, so
      * this is not kept. NULL: all is kept. */
     bool (*may_tell)(void *ctx, struct request *req, size_t bytes);
+    /* Clients wait for what is committed next: those who watch, and those who wait for a lock. NULL: none
+     * ever does. */
+    bool (*awaits)(void *ctx);
     /* All linearizable reads up to this node_read() number may be served. */
     void (*reads_done)(void *ctx, uint64_t read);
 

@@ -240,8 +240,8 @@ static bool start(struct node *n, const struct wal_report *wal, const struct sna
     vitals_init(&n->vitals, &n->replica, &n->envelope, &n->links, &n->peers, n->start_us);
     lease_init(&n->lease, replica_raft(&n->replica), writes_process(&n->writes), cfg->lease_us);
     frees_init(&n->frees, &n->keeper, &n->lease, n->machine);
-    n->sender = (struct sender){&n->replica, &n->envelope, &n->links,  &n->digests,
-                                &n->changes, &n->lease,    &n->vitals, &n->peers};
+    n->sender = (struct sender){&n->replica, &n->envelope, &n->links, &n->digests, &n->changes,
+                                &n->lease,   &n->vitals,   &n->peers, &n->io};
     n->receiver = (struct receiver){cfg,        &n->replica, &n->envelope, &n->links, &n->digests,
                                     &n->log_in, &n->snap_in, &n->changes,  &n->lease, &n->vitals};
     bool memory = replica_init(&n->replica, cfg, &n->io, wal, machine_applied(n->machine),
@@ -613,7 +613,7 @@ static void apply(struct node *n, uint64_t now)
     writes_published(&n->writes);
     n->unfinished |= count >= NODE_APPLY_MAX || bytes >= NODE_APPLY_BYTES_MAX;
     for (unsigned i = 0; i < n->peers.n; i++)
-        if (debts_waits(&n->peers.all[i]->debts))
+        if (debts_applied(&n->peers.all[i]->debts))
             send_to(&n->sender, now, n->peers.all[i]); /* its clients wait for the commit index */
 }
 

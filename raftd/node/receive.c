@@ -94,6 +94,7 @@ static enum drop take_payload(const struct receiver *r, uint64_t now, struct pee
         return DROP_HELD;
     bool late = !r->cfg->take_held && link_is_late(link, now, &h, life_us(r)), dropped = false;
     mtu_heard(&p->path.mtu);
+    debts_await(&p->debts, h.awaits);
     if (link_received(link, now, &h))
         replica_pto(r->replica, p->id, rtt_pto(&link->rtt, &(struct rtt){0}, 0, 0, 0));
 

@@ -52,6 +52,7 @@ static void out_open(struct out *o, uint64_t term)
     if (o->open)
         return;
     o->h.term = term;
+    o->h.awaits = o->s->io->awaits != NULL && o->s->io->awaits(o->s->io->ctx);
     o->stamp = link_stamp(&o->p->path.link, o->now, &o->h);
     wire_begin(&o->w, o->buf + WIRE_HEAD_ROOM, path_payload(&o->p->path), term);
     o->open = true;

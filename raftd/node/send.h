@@ -20,6 +20,7 @@ struct sender {
     struct lease *lease;
     struct vitals *vitals;
     const struct peers *peers;
+    const struct node_io *io;
 };
 
 /* Sends all that is due to any peer, and these messages. */

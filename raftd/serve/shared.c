@@ -118,6 +118,14 @@ void shared_pass_on(struct shared *s, struct request *req)
         to->wake(to->wake_ctx);
 }
 
+bool shared_awaits(struct shared *s)
+{
+    unsigned n = 0;
+    for (unsigned i = 0; i < s->n_readers; i++)
+        n += atomic_load_explicit(&s->readers[i].watchers, memory_order_relaxed);
+    return n > 0;
+}
+
 void request_free(struct shared *s, struct request *req)
 {
     if (req->user != NULL) {

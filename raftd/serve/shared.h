@@ -112,6 +112,9 @@ void shared_show(struct shared *s, uint64_t index);
 /* Hands a request that goes round (round.h) to the next thread, or back to the one that it comes from. */
 void shared_pass_on(struct shared *s, struct request *req);
 
+/* Some client wants to know what is published next. */
+bool shared_awaits(struct shared *s);
+
 /* Frees a request, and gives back what its user has taken for it. */
 void request_free(struct shared *s, struct request *req);
 

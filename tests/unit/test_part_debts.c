@@ -135,12 +135,38 @@ static void test_commit(void **state)
     stop();
 }
 
+/* Its clients wait for whatever is committed next: it is told of all that is applied here. */
+static void test_awaits(void **state)
+{
+    (void)state;
+    struct record rec;
+    start();
+    arrive();
+    part_ack(&p, 2, 1, 0);
+    assert_true(replica_next(&p.r, &rec));
+    assert_false(debts_applied(&d));
+    debts_await(&d, true);
+    assert_false(debts_waits(&d)); /* nothing was applied since */
+    assert_true(debts_applied(&d) && debts_waits(&d));
+    lead(1, 1);
+    assert_false(debts_waits(&d));
+    debts_note(&d, p.now);
+    assert_true(debts_ask_at(&d) != RAFT_NEVER); /* and asked whether it heard that */
+    debts_await(&d, false);
+    assert_false(debts_applied(&d));
+    debts_await(&d, true);
+    part_follow(&p, 3, replica_raft(&p.r)->term + 1, 0);
+    assert_false(debts_applied(&d)); /* another one leads */
+    stop();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_disk),
         cmocka_unit_test(test_load),
         cmocka_unit_test(test_commit),
+        cmocka_unit_test(test_awaits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

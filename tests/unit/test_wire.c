@@ -300,6 +300,7 @@ static void test_golden_preamble(void **state)
         assert_int_equal(got.loss, h.loss);
         assert_int_equal(got.echo, bits & 1);
         assert_int_equal(got.waited, bits >> 1 & 1);
+        assert_int_equal(got.awaits, bits >> 2 & 1);
     }
 }
 
@@ -316,7 +317,8 @@ static void test_frames_are_identical(void **state)
                                     .tx_cnt = (uint16_t)rnd(&seed),
                                     .loss = (uint8_t)rnd(&seed),
                                     .echo = rnd_bool(&seed),
-                                    .waited = rnd_bool(&seed)};
+                                    .waited = rnd_bool(&seed),
+                                    .awaits = rnd_bool(&seed)};
             struct wire_frame want, f;
             random_frame(&want, type, h.term, &seed);
             uint8_t buf[MAX];
@@ -331,6 +333,7 @@ static void test_frames_are_identical(void **state)
             assert_true(got.hold == h.hold && got.tx_cnt == h.tx_cnt && got.loss == h.loss);
             assert_int_equal(got.echo, h.echo);
             assert_int_equal(got.waited, h.waited);
+            assert_int_equal(got.awaits, h.awaits);
             struct wire_reader r;
             wire_read(&r, buf, len, FRAMES_FROM, FRAMES_TO);
             assert_true(wire_next(&r, &f));
