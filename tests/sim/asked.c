@@ -95,6 +95,12 @@ uint32_t sim_ttl_ms(const struct sim *s, uint32_t op)
     return z % 5 == 0 ? TTL_MIN_MS + (uint32_t)(z >> 8) % (SIM_TTL_MAX_MS - TTL_MIN_MS) : 0;
 }
 
+/* Some puts, with a time to live or without, are of a key that ends with its client's connection. */
+bool sim_is_held(const struct sim *s, uint32_t op)
+{
+    return s->o.locks && (any(s, op) >> 24) % 4 == 0;
+}
+
 uint32_t sim_counter_of(const struct sim *s, const struct op *o)
 {
     return s->o.hot_keys + (uint32_t)(any(s, o->first) >> 8) % SIM_COUNTERS;
@@ -177,10 +183,31 @@ void sim_asked(const struct sim *s, uint32_t op, struct asked *a)
     else if (o->kind == OP_DELETE)
         (void)wish(a, CMD_DELETE, false);
     else
-        wish_value(s, a, CMD_PUT, o->first);
+        wish_value(s, a, o->held ? CMD_PUT_HELD : CMD_PUT, o->first);
+    if (o->held) {
+        a->c.flags = CMD_HAS_CONNECTION;
+        a->c.connection = HELD_CONNECTION + o->client;
+    }
     if (o->ttl_ms != 0)
         wish_number(a, CMD_EXPIRE, false, o->ttl_ms);
     a->c.operations = (uint8_t)(a->n - a->c.conditions);
+}
+
+struct holder sim_frees(const struct record *rec)
+{
+    struct cmd c;
+    if (cmd_decode(rec->data, rec->data_len, &c) < 0 || *c.items != CMD_FREE)
+        return (struct holder){0};
+    const uint8_t *at = c.items;
+    struct cmd_item it = cmd_next(&at);
+    return (struct holder){.origin = get_u16(it.key), .process = get_u64(it.key + 2)};
+}
+
+/* A command of a program, see lease.c: no client has asked for it. */
+static bool is_programs(const struct cmd *c)
+{
+    return *c->items == CMD_FREE_CONNECTION ||
+           ((c->flags & CMD_HAS_CONNECTION) != 0 && c->connection < HELD_CONNECTION);
 }
 
 bool sim_is_end(const struct record *rec)
@@ -203,7 +230,7 @@ static bool is_asked(const struct sim *s, uint32_t op, const struct cmd *c)
     const uint8_t *at = c->items;
     sim_asked(s, op, &a);
     bool same = c->flags == a.c.flags && c->conditions == a.c.conditions &&
-                c->operations == a.c.operations &&
+                c->operations == a.c.operations && c->connection == a.c.connection &&
                 memcmp(&c->token, &a.c.token, sizeof c->token) == 0 &&
                 c->limit == s->o.max_data_bytes / CMD_LIMIT_BYTES;
     for (unsigned i = 0; same && i < a.n; i++) {
@@ -220,7 +247,7 @@ uint32_t sim_op_of(struct sim *s, const struct record *rec, struct sender *sende
         sim_broken(s, "command", "entry %" PRIu64 " is no command", rec->index);
     *sender = (struct sender){c.origin, c.process, c.predecessor, c.number};
     s->t.frees += cmd_is_housekeeping(&c);
-    if (cmd_is_housekeeping(&c) || (c.flags & CMD_HAS_CONNECTION) != 0)
+    if (cmd_is_housekeeping(&c) || is_programs(&c))
         return NO_OP;
     uint32_t op = s->cap_ids == 0 || c.origin == 0
                       ? NO_OP

@@ -213,6 +213,8 @@ static void follow_log(struct sim *s, struct sim_node *m)
         if (memcmp(check, e->hash, sizeof check) != 0)
             sim_broken(s, "log-hash", "node %u: hash of entry %" PRIu64 " is wrong", m->at + 1, i);
         e->ends = rec.type == RECORD_COMMAND && sim_is_end(&rec);
+        if (rec.type == RECORD_COMMAND)
+            e->frees = sim_frees(&rec);
         if (rec.type == RECORD_COMMAND && !e->ends)
             e->op = sim_op_of(s, &rec, &e->sender);
         if (rec.type == RECORD_MEMBERS)

@@ -128,6 +128,7 @@ uint32_t sim_ask(struct sim *s, unsigned client, unsigned node, enum op_kind kin
                      .born = s->m[node].up ? replica_applied(node_replica(s->m[node].node)) : 0,
                      .token = kind < OP_GET && client < s->o.clients &&
                               sim_roll(s, RNG_CLIENT, 2) == 0};
+    o->held = kind == OP_PUT && client < s->o.clients && !o->token && sim_is_held(s, number);
     const struct version *seen = sim_version_at(&s->keys[o->key], s->n_committed);
     o->seen = seen != NULL ? *seen : (struct version){.op = NO_OP};
     o->history = history_begin(s, o, number);
@@ -295,7 +296,7 @@ void sim_on_answer(void *ctx, struct request *req)
         sim_on_changed(s, m, req);
         return;
     }
-    if (req->client_tag == PROGRAM_TAG) {
+    if (req->client_tag >= PROGRAM_TAG) {
         sim_program_answered(m, req);
         return;
     }

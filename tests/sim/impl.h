@@ -7,6 +7,7 @@
 #include "net/wire.h"
 #include "raftd/base/member_change.h"
 #include "raftd/state/cmd.h"
+#include "raftd/state/holders.h"
 #include "raftd/state/kv.h"
 #include "raftd/state/machine.h"
 #include "raftd/state/origins.h"
@@ -49,7 +50,7 @@ enum {
 #define DIR   "/d"
 #define NO_OP UINT32_MAX /* no operation */
 
-#define PROGRAM_TAG UINT64_MAX /* of requests of programs that want the lock */
+#define PROGRAM_TAG (UINT64_C(1) << 40) /* of requests of a node's first program, see lease.c */
 
 /* ---- the heap ---- */
 
@@ -97,6 +98,7 @@ struct entry {
     uint64_t ms;         /* cluster time */
     uint64_t made;       /* when it was seen first, which is when it was made */
     bool ends;           /* it ends the keys that are due */
+    struct holder frees; /* it ends all that this process holds; origin 0: it is no such entry */
     struct sender sender;
     struct members
         *members; /* it is this configuration; NULL: it is none. The root: the first one */
@@ -128,8 +130,9 @@ enum op_state { OP_SENT, OP_OPEN, OP_DONE, OP_LOST };
 /* A key's committed writes, ascending. */
 struct version {
     uint64_t index, create, expiry_ms;
-    uint32_t op;    /* NO_OP = deleted */
-    int64_t number; /* of a counter: its value; of other keys it is that of the operation */
+    uint32_t op;          /* NO_OP = deleted */
+    struct holder holder; /* it ends with this connection; origin 0: with nobody's */
+    int64_t number;       /* of a counter: its value; of other keys it is that of the operation */
 };
 
 struct op {
@@ -139,6 +142,7 @@ struct op {
     uint32_t key;          /* < hot_keys, or of its own */
     uint32_t len;          /* of the value */
     uint32_t ttl_ms;       /* put: the key lives so long; 0 = for ever */
+    bool held;             /* put: the key ends with its client's connection */
     uint64_t timeout_us;
     uint64_t id;        /* request number at the node, 0 = none yet */
     uint64_t read;      /* read number */
@@ -218,6 +222,22 @@ struct watcher {
 };
 
 /* ---- nodes ---- */
+
+enum {
+    PROGRAMS = 3, /* of a node */
+    HELD_CONNECTION =
+        1000, /* of the first client, if it puts a key that it holds; programs have lower ones */
+};
+
+/* One that wants a lock. */
+struct program {
+    uint64_t connection; /* that it is */
+    uint64_t acts_at;    /* then it does the next thing */
+    bool asks;           /* it waits for an answer */
+    bool gives;          /* it has begun to give the lock back */
+    bool leaves;         /* its connection ends */
+    bool doubt;          /* nobody knows what became of a command by which it asked for the lock */
+};
 
 enum job_kind {
     JOB_BATCH,
@@ -316,14 +336,13 @@ struct sim_node {
     struct entry *tip;       /* of its log in memory */
     struct entry *committed; /* last one that was checked */
     uint64_t lead_term;      /* led it at the last check, 0 = did not lead */
-    bool asks, gives;        /* its program: waits for an answer; has begun to give the lock back */
-    uint64_t acts_at;        /* then it does the next thing */
-    uint64_t durable;        /* durable_index at the last check */
-    uint64_t applied;        /* likewise */
-    uint64_t known;          /* committed at its start, or the first it heard of; 0 = none */
-    struct hard hard;        /* on its disk */
-    uint64_t batches;        /* written */
-    bool unsealed;           /* the last of this process was no idle one */
+    struct program programs[PROGRAMS];
+    uint64_t durable;          /* durable_index at the last check */
+    uint64_t applied;          /* likewise */
+    uint64_t known;            /* committed at its start, or the first it heard of; 0 = none */
+    struct hard hard;          /* on its disk */
+    uint64_t batches;          /* written */
+    bool unsealed;             /* the last of this process was no idle one */
     struct hard maybe[MAYBES]; /* ... with a batch that was under way when the node died, or ... */
     unsigned n_maybe;          /* ... with one that was refused since the last one was durable */
     struct hard *was;          /* what this disk held after each batch, and was found at a start */
@@ -652,6 +671,9 @@ void sim_broken(struct sim *s, const char *kind, const char *fmt, ...)
 /* After a step of a node. */
 void sim_check_leases(struct sim *s, struct sim_node *m);
 void sim_program_answered(struct sim_node *m, struct request *req);
+void sim_programs_start(struct sim_node *m);
+/* As node_io.awaits(): a program of the node waits for a lock, or it is so by the options. */
+bool sim_awaits(void *ctx);
 /* All is well, and the programs want nothing more. */
 void sim_wait_freed(struct sim *s);
 /* How long so many writes take, one behind the other, at the node whose disk is always the slowest. */
@@ -682,6 +704,9 @@ uint64_t sim_id_of(uint64_t process, uint64_t number);
 void sim_id_add(struct sim *s, uint32_t op);
 /* How long the key of a put is to live, 0 = for ever. */
 uint32_t sim_ttl_ms(const struct sim *s, uint32_t op);
+bool sim_is_held(const struct sim *s, uint32_t op);
+/* Whose claims the entry ends; origin 0: it is no such one. */
+struct holder sim_frees(const struct record *rec);
 /* The counter of a transaction. */
 uint32_t sim_counter_of(const struct sim *s, const struct op *o);
 /* The command of a write, without its sender. */

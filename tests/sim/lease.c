@@ -1,9 +1,10 @@
-/* lease.c: programs that want one lock, one at each node. Do two of them ever believe at the same time that
- * they hold it?
+/* lease.c: programs that want locks, several at each node. Do two of them ever believe at the same time that
+ * they hold the same one?
  *
  * A program believes as long as its node's state says that it holds the lock, the node's lease lasts by its
- * own clock, and it has not begun to give the lock back. When all is well every node has a lease, and
- * what belonged to processes that ended is freed in time. */
+ * own clock, and it has not begun to give the lock back, or to go away. When all is well every node has a
+ * lease, and what belonged to processes that ended is freed in time: locks, places in their queues, and the keys
+ * of clients (model.c). */
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,14 +16,15 @@
 enum {
     STEP_US = 5000,
     HOLD_US = 300000, /* about so long a program does the same */
-    CONNECTION = 1,   /* of the program */
+    LOCKS = 2,        /* there are so many; some programs of a node want the same */
+    LEAVES = 4,       /* one in so many ends its connection, in place of giving the lock back */
     /* Beside the lease: 1 % twice, two election timeouts, half a second, and what a test of it takes. */
     OVER_PARTS = 40,
     OVER_TIMEOUTS = 4,
     OVER_US = 1000000,
     FREE_WRITES =
         6, /* what is on its way to disks before the first entry that frees, and that one */
-    MORE_WRITES = 2, /* each entry frees one process, and waits for the one before */
+    MORE_WRITES = 2, /* some entries wait for those before */
 };
 
 static uint64_t process_of(const struct sim_node *m)
@@ -35,63 +37,117 @@ static bool lease_lasts(const struct sim *s, const struct sim_node *m)
     return sim_local(m, s->now) < node_lease_until(m->node);
 }
 
-static const uint8_t LOCK[] = "the lock";
+static const uint8_t names[LOCKS][8] = {"lock 0", "lock 1"};
 
-/* What the program of that node has of the lock, as its node knows. */
-static bool place(const struct sim_node *m, struct claim *c, unsigned *before)
+static const uint8_t *lock_of(const struct sim_node *m, const struct program *p)
 {
-    const struct kv_view v = kv_draft(machine_claims(m->machine));
-    const struct holder h = {(uint16_t)(m->at + 1), process_of(m), CONNECTION};
-    return holders_place(&v, &h, LOCK, sizeof LOCK, c, before);
+    return names[(p - m->programs) % LOCKS];
 }
 
-static bool believes(const struct sim *s, const struct sim_node *m)
+static struct holder holder_of(const struct sim_node *m, const struct program *p)
+{
+    return (struct holder){(uint16_t)(m->at + 1), process_of(m), p->connection};
+}
+
+/* What the program has of its lock, as its node knows. */
+static bool place(const struct sim_node *m, const struct program *p, struct claim *c,
+                  unsigned *before)
+{
+    const struct kv_view v = kv_draft(machine_claims(m->machine));
+    const struct holder h = holder_of(m, p);
+    return holders_place(&v, &h, lock_of(m, p), sizeof names[0], c, before);
+}
+
+static bool believes(const struct sim *s, const struct sim_node *m, const struct program *p)
 {
     struct claim c;
     unsigned before;
-    return m->up && !m->gives && lease_lasts(s, m) && place(m, &c, &before) && before == 0;
+    return m->up && !p->gives && lease_lasts(s, m) && place(m, p, &c, &before) && before == 0;
 }
 
-static void ask(struct sim *s, struct sim_node *m, enum cmd_kind kind, uint64_t fence)
+static void ask(struct sim *s, struct sim_node *m, struct program *p, enum cmd_kind kind,
+                uint64_t number)
 {
-    uint8_t number[CMD_NUMBER_BYTES], wish = 0;
-    put_u64(number, fence);
-    const struct cmd c = {.flags = CMD_HAS_CONNECTION, .operations = 1, .connection = CONNECTION};
-    struct cmd_item it = {.kind = (uint8_t)kind, .key = LOCK, .key_len = sizeof LOCK};
-    it.value = kind == CMD_LOCK ? &wish : number;
-    it.value_len = kind == CMD_LOCK ? sizeof wish : sizeof number;
+    uint8_t value[CMD_NUMBER_BYTES], wish = 0;
+    put_u64(value, number);
+    struct cmd c = {.flags = CMD_HAS_CONNECTION, .operations = 1, .connection = p->connection};
+    struct cmd_item it = {.kind = (uint8_t)kind, .key = lock_of(m, p), .key_len = sizeof names[0]};
+    if (kind == CMD_FREE_CONNECTION) {
+        c.flags = 0;
+        it.key = value;
+        it.key_len = sizeof value;
+    } else {
+        it.value = kind == CMD_LOCK ? &wish : value;
+        it.value_len = kind == CMD_LOCK ? sizeof wish : sizeof value;
+    }
     struct request *req = sim_must(calloc(1, sizeof *req + cmd_size(&c, &it)));
     req->cmd_len = (uint32_t)cmd_encode(req->cmd, &c, &it);
-    req->client_tag = PROGRAM_TAG;
+    req->client_tag = PROGRAM_TAG + (uint64_t)(p - m->programs);
     req->deadline_us = sim_local(m, s->now) + s->o.timeout_us;
-    m->asks = true;
-    m->gives = kind == CMD_UNLOCK;
+    p->asks = true;
+    p->gives = kind != CMD_LOCK;
     sim_touch(s, m);
     node_write(m->node, sim_local(m, s->now), req);
 }
 
 void sim_program_answered(struct sim_node *m, struct request *req)
 {
-    m->asks = false;
+    struct program *p = &m->programs[req->client_tag - PROGRAM_TAG];
+    p->asks = false;
+    p->doubt |= !p->gives && req->result == RESULT_UNKNOWN; /* it may still get a place */
     results_free(&req->results);
     free(req);
 }
 
+void sim_programs_start(struct sim_node *m)
+{
+    for (unsigned i = 0; i < PROGRAMS; i++) {
+        struct program *p = &m->programs[i];
+        *p = (struct program){.acts_at = p->acts_at, .connection = i + UINT64_C(1)};
+    }
+}
+
+bool sim_awaits(void *ctx)
+{
+    const struct sim_node *m = ctx;
+    bool awaits = m->sim->o.awaits;
+    for (unsigned i = 0; i < PROGRAMS; i++) {
+        struct claim c;
+        unsigned before;
+        awaits |= place(m, &m->programs[i], &c, &before) && before > 0;
+    }
+    return awaits;
+}
+
+/* Its connection ends, until that is freed; then it comes back by another one, which no client of this
+ * process has had. */
+static void leave(struct sim *s, struct sim_node *m, struct program *p)
+{
+    ask(s, m, p, CMD_FREE_CONNECTION, p->connection);
+    p->leaves = true;
+}
+
 /* It wants the lock, and later gives it back: as often as need be, once it has begun. In the end it wants
  * nothing any more. */
-static void program(struct sim *s, struct sim_node *m)
+static void program(struct sim *s, struct sim_node *m, struct program *p)
 {
     struct claim c = {0};
     unsigned before = 0;
-    if (m->asks || s->now < m->acts_at)
+    if (p->asks || s->now < p->acts_at)
         return;
-    m->acts_at = s->now + sim_roll(s, RNG_LOCK, 2 * HOLD_US);
-    bool has = place(m, &c, &before), holds = has && before == 0;
-    m->gives &= has;
+    p->acts_at = s->now + sim_roll(s, RNG_LOCK, 2 * HOLD_US);
+    bool has = place(m, p, &c, &before), holds = has && before == 0;
+    if (p->leaves && !has) {
+        p->connection += PROGRAMS;
+        p->leaves = false;
+    }
+    p->gives &= has;
     if (!has && !s->closed)
-        ask(s, m, CMD_LOCK, 0);
+        ask(s, m, p, CMD_LOCK, 0);
+    else if (has && (p->leaves || (!p->doubt && sim_roll(s, RNG_LOCK, LEAVES) == 0)))
+        leave(s, m, p);
     else if (holds || (has && s->closed))
-        ask(s, m, CMD_UNLOCK, holds ? c.fence : 0);
+        ask(s, m, p, CMD_UNLOCK, holds ? c.fence : 0);
 }
 
 /* A leader frees what belongs to a process when that is over: by then it must have stopped believing. A
@@ -114,29 +170,46 @@ static void check_over(struct sim *s, const struct sim_node *leader)
     }
 }
 
-void sim_check_leases(struct sim *s, struct sim_node *m)
+/* Nobody else at any node believes that it holds the lock that p believes to hold. */
+static void check_alone(struct sim *s, const struct sim_node *m, const struct program *p)
 {
-    const struct sim_node *other = NULL;
-    check_over(s, m);
-    if (!s->o.locks)
-        return;
     for (unsigned i = 0; i < s->o.nodes; i++) {
-        if (!believes(s, &s->m[i]))
-            continue;
-        if (other != NULL)
-            sim_broken(s, "two-holders", "nodes %u and %u believe that they hold the same lock",
-                       other->at + 1, i + 1);
-        other = &s->m[i];
+        const struct sim_node *other = &s->m[i];
+        for (unsigned k = 0; k < PROGRAMS; k++) {
+            const struct program *q = &other->programs[k];
+            if (q != p && lock_of(other, q) == lock_of(m, p) && believes(s, other, q))
+                sim_broken(s, "two-holders", "nodes %u and %u believe that they hold the same lock",
+                           m->at + 1, other->at + 1);
+        }
     }
-    s->t.held += other == m;
-    program(s, m);
 }
 
-/* How many programs, most of them of processes that ended. */
-static unsigned claims(const struct sim_node *m)
+/* What a node does changes what its own programs believe; of those of others, that they do so ends with time.
+ * So each pair is looked at when it begins. */
+void sim_check_leases(struct sim *s, struct sim_node *m)
+{
+    check_over(s, m);
+    for (unsigned i = 0; s->o.locks && i < PROGRAMS; i++) {
+        if (believes(s, m, &m->programs[i])) {
+            s->t.held++;
+            check_alone(s, m, &m->programs[i]);
+        }
+        program(s, m, &m->programs[i]);
+    }
+}
+
+/* Claims that are to end: places in the queues of locks, and all of processes that ended. */
+static unsigned claims(const struct sim *s, const struct sim_node *m)
 {
     const struct kv_view v = kv_draft(machine_claims(m->machine));
-    return holders_queue(&v, LOCK, sizeof LOCK);
+    uint16_t origin = 0;
+    uint64_t process = 0;
+    unsigned n = 0;
+    for (unsigned i = 0; i < LOCKS; i++)
+        n += holders_queue(&v, names[i], sizeof names[i]);
+    while (holders_next_process(&v, &origin, &process))
+        n += !s->m[origin - 1].up || process_of(&s->m[origin - 1]) != process;
+    return n;
 }
 
 /* A new leader counts anew. */
@@ -146,13 +219,14 @@ void sim_wait_freed(struct sim *s)
                      OVER_TIMEOUTS * s->o.election_timeout_us + OVER_US +
                      sim_slow_writes(s, FREE_WRITES);
     int leader = sim_leader(s);
-    unsigned most = 0;
-    for (uint64_t since = s->now; leader < 0 || claims(&s->m[leader]) > 0; sim_run(s, STEP_US)) {
+    unsigned most = 0, n = 0;
+    for (uint64_t since = s->now; leader < 0 || (n = claims(s, &s->m[leader])) > 0;
+         sim_run(s, STEP_US)) {
         if (sim_leader(s) != leader)
             since = s->now;
         leader = sim_leader(s);
-        if (leader >= 0 && claims(&s->m[leader]) > most)
-            most = claims(&s->m[leader]);
+        if (leader >= 0 && n > most)
+            most = n;
         if (s->now - since > bound + sim_slow_writes(s, MORE_WRITES * most))
             sim_broken(s, "not-freed", "what belonged to a process that ended is not freed");
     }

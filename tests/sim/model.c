@@ -99,17 +99,54 @@ static uint32_t first_due(const struct sim *s, const struct entry *e)
 }
 
 /* Of a hot key it is in the clients' history: it is over when it is committed, and not before. */
+static void end_key(struct sim *s, const struct entry *e, uint32_t key)
+{
+    s->data_bytes -= sim_costs(s, key, sim_version_at(&s->keys[key], e->index));
+    add_version(s, key, (struct version){.index = e->index, .op = NO_OP});
+    if (key < s->o.hot_keys)
+        linear_return(s->linear,
+                      linear_invoke(s->linear, UINT32_MAX, LINEAR_DELETE, key, 0, s->now),
+                      LINEAR_FOUND, 0, s->now);
+}
+
 static void model_end(struct sim *s, const struct entry *e)
 {
     uint32_t key;
     for (unsigned n = 0; n < MACHINE_ENDS_MAX && (key = first_due(s, e)) != NO_OP; n++) {
-        s->data_bytes -= sim_costs(s, key, sim_version_at(&s->keys[key], e->index));
-        add_version(s, key, (struct version){.index = e->index, .op = NO_OP});
+        end_key(s, e, key);
         s->t.ends++;
-        if (key < s->o.hot_keys)
-            linear_return(s->linear,
-                          linear_invoke(s->linear, UINT32_MAX, LINEAR_DELETE, key, 0, s->now),
-                          LINEAR_FOUND, 0, s->now);
+    }
+}
+
+/* The first key that the process holds, by connection and name; NO_OP: it holds none. */
+static uint32_t first_held(const struct sim *s, const struct entry *e)
+{
+    uint8_t a[KEY_BYTES], b[KEY_BYTES];
+    const struct version *best = NULL;
+    uint32_t first = NO_OP;
+    for (uint32_t k = 0; k < s->n_keys; k++) {
+        const struct version *v = sim_version_at(&s->keys[k], e->index);
+        if (v == NULL || v->holder.origin != e->frees.origin ||
+            v->holder.process != e->frees.process ||
+            (best != NULL && v->holder.connection > best->holder.connection))
+            continue;
+        size_t a_len = sim_key_name(s, k, a), b_len = best != NULL ? sim_key_name(s, first, b) : 0;
+        if (best == NULL || v->holder.connection < best->holder.connection ||
+            tree_compare(a, a_len, b, b_len) < 0) {
+            best = v;
+            first = k;
+        }
+    }
+    return first;
+}
+
+/* Of no process there are so many that one entry would not free them all. */
+static void model_free(struct sim *s, const struct entry *e)
+{
+    uint32_t key;
+    while ((key = first_held(s, e)) != NO_OP) {
+        end_key(s, e, key);
+        s->t.freed_keys++;
     }
 }
 
@@ -165,6 +202,9 @@ static void take_write(struct sim *s, const struct entry *e, struct op *o)
     } else if (before != NULL) {
         v.create = before->create;
     }
+    if (o->held)
+        v.holder = (struct holder){e->sender.origin, e->sender.process,
+                                   HELD_CONNECTION + o->client};
     uint64_t more = sim_costs(s, o->key, &v), less = sim_costs(s, o->key, before);
     o->full = is_full(s, less, more);
     if (o->full)
@@ -177,6 +217,8 @@ void sim_model_take(struct sim *s, const struct entry *e)
 {
     if (e->ends)
         model_end(s, e);
+    else if (e->frees.origin != 0)
+        model_free(s, e);
     else if (e->op == NO_OP)
         program_takes(s, e);
     if (e->op == NO_OP || !takes(s, e))
@@ -229,7 +271,7 @@ static void compare(struct sim *s, struct sim_node *m, uint32_t key, const struc
         return;
     if (v == NULL || o == NULL || o->modify_revision != v->index ||
         o->create_revision != v->create || kv_expiry_ms(o) != v->expiry_ms ||
-        !sim_shows(s, key, v, kv_value(o), o->value_len))
+        kv_holder(o) != v->holder.origin || !sim_shows(s, key, v, kv_value(o), o->value_len))
         sim_broken(s, "state", "node %u, applied %" PRIu64 ": key %u is not what was committed",
                    m->at + 1, replica_applied(node_replica(m->node)), key);
 }

@@ -221,6 +221,7 @@ static void add(struct sum *sum, const struct sim_totals *t)
     s->frees += t->frees;
     s->overs += t->overs;
     s->ends += t->ends;
+    s->freed_keys += t->freed_keys;
     s->boots += t->boots;
     s->leaders += t->leaders;
     s->handovers += t->handovers;
@@ -274,7 +275,9 @@ static void print_stats(const struct sum *sum)
            t->reads, t->lists, t->local_reads, t->histories);
     printf("  transactions: %" PRIu64 " answered, of %" PRIu64 " a condition did not hold\n",
            t->transactions, t->conditions);
-    printf("  keys that ended when their time had come: %" PRIu64 "\n", t->ends);
+    printf("  keys that ended when their time had come: %" PRIu64
+           ", and with who held them: %" PRIu64 "\n",
+           t->ends, t->freed_keys);
     printf("  watches: told %" PRIu64 " changes, and %" PRIu64 " times that some were forgotten\n",
            t->told, t->compacted);
     printf("  events: told %" PRIu64 ", and %" PRIu64 " breaks\n", t->events_told, t->breaks);

@@ -341,6 +341,7 @@ void sim_boot(struct sim *s, struct sim_node *m)
                                          .fetch = sim_on_fetch,
                                          .remember = sim_on_remember,
                                          .answer = sim_on_answer,
+                                         .awaits = sim_awaits,
                                          .reads_done = sim_on_reads_done,
                                          .diverged = on_diverged,
                                          .image = sim_on_image,
@@ -373,7 +374,7 @@ void sim_boot(struct sim *s, struct sim_node *m)
     m->job_head = m->n_jobs = 0;
     m->n_reads = 0;
     m->lead_term = m->applied = 0;
-    m->asks = m->gives = false;
+    sim_programs_start(m);
     m->history_from = newest.index + 1;
     m->known = rep.commit;
     m->committed = &s->root;

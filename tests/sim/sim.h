@@ -81,7 +81,8 @@ struct sim_options {
     uint64_t quantum_us; /* datagrams and disks finish at multiples of it */
     uint64_t election_timeout_us;
     uint64_t lease_us; /* of node_config, 0 = default */
-    bool locks;        /* a program at each node wants a lock */
+    bool locks;        /* programs at each node want locks */
+    bool awaits;       /* clients of all nodes wait for whatever is committed next */
 
     uint32_t max_value_bytes;
     uint32_t max_data_bytes; /* of node_config, 0 = no limit */
@@ -140,13 +141,14 @@ struct sim_totals {
     uint64_t told;                       /* changes, to those who watch; ... */
     uint64_t events_told, breaks;        /* ... events; and times that others came between */
     uint64_t ends;                       /* keys whose time had come */
-    uint64_t compacted; /* times that some of these wanted more than was remembered */
-    uint64_t doubts;    /* nodes that were told that they had lost something, and have it again */
-    uint64_t damaged;   /* nodes that started in doubt, with less than they had ... */
-    uint64_t healed;    /* ... and those that were healed */
-    uint64_t frees;     /* entries by which leaders freed what a process held */
-    uint64_t held;      /* steps of a node whose program believed that it held the lock */
-    uint64_t overs;     /* steps of a leader that would free what a living process held */
+    uint64_t compacted;  /* times that some of these wanted more than was remembered */
+    uint64_t doubts;     /* nodes that were told that they had lost something, and have it again */
+    uint64_t damaged;    /* nodes that started in doubt, with less than they had ... */
+    uint64_t healed;     /* ... and those that were healed */
+    uint64_t frees;      /* entries by which leaders freed what a process held */
+    uint64_t freed_keys; /* that ended with the process that held them */
+    uint64_t held;  /* steps of a node, each of whose programs believed that it held its lock */
+    uint64_t overs; /* steps of a leader that would free what a living process held */
     uint64_t faults[SIM_FAULT_COUNT]; /* how often each really happened */
     uint64_t elected_us;              /* liveness: until there was a leader ... */
     uint64_t converged_us;            /* ... and until all was answered and equal */

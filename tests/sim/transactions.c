@@ -42,6 +42,7 @@ static enum outcome operate(struct version *v, const struct cmd_item *it, uint64
     case CMD_PUT:
         write(v, index, op);
         v->expiry_ms = 0;
+        v->holder = (struct holder){0};
         return MACHINE_DONE;
     case CMD_ADD:
         if (__builtin_add_overflow(sum, (int64_t)cmd_number(it), &sum))

@@ -100,12 +100,46 @@ static void test_idle(void **state)
     sim_free(s);
 }
 
+/* How much later than the leader the others have applied what is written, at most, when nothing follows. */
+static uint64_t behind_us(bool awaits)
+{
+    uint64_t most = 0;
+    struct sim_options o = calm(3, 1);
+    o.awaits = awaits;
+    struct sim *s = led(o);
+    unsigned leader = (unsigned)sim_leader(s);
+    sim_run(s, SECOND);
+    for (unsigned i = 0; i < 20; i++) {
+        unsigned acked = sim_acked(s);
+        sim_put(s, leader, 10, SECOND);
+        while (sim_acked(s) == acked)
+            sim_run(s, 100);
+        uint64_t at = s->now;
+        for (unsigned k = 0; k < 3; k++)
+            while (replica_applied(node_replica(s->m[k].node)) < s->n_committed)
+                sim_run(s, 100);
+        if (s->now - at > most)
+            most = s->now - at;
+        sim_run(s, 7 * STEP_US);
+    }
+    assert_int_equal((unsigned)sim_leader(s), leader);
+    sim_free(s);
+    return most;
+}
+
+/* A follower hears with the next heartbeat what is committed; at once, if its clients wait for that. */
+static void test_awaited(void **state)
+{
+    (void)state;
+    assert_true(behind_us(false) > 20 * STEP_US);
+    assert_in_range(behind_us(true), 0, 3 * STEP_US);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_in_time),
-        cmocka_unit_test(test_leader_dies),
-        cmocka_unit_test(test_all_off),
+        cmocka_unit_test(test_in_time),     cmocka_unit_test(test_awaited),
+        cmocka_unit_test(test_leader_dies), cmocka_unit_test(test_all_off),
         cmocka_unit_test(test_idle),
     };
     rcu_thread_begin();
