@@ -113,7 +113,7 @@ UNITS := $(basename $(notdir $(wildcard tests/unit/test_*.c)))
 BENCHES := $(basename $(notdir $(wildcard tests/bench/*.c)))
 E2E_TOOLS := $(basename $(notdir $(wildcard tests/e2e/*.c)))
 FUZZERS := $(basename $(notdir $(wildcard tests/fuzz/fuzz_*.c)))
-SCRIPTS := .ci/run raftd/dist/static-libs raftd/dist/debian/raftd.postrm raftd/dist/openwrt/files/raftd.init tests/check tests/cov tests/cross tests/house raftd/dist/floating-ip $(wildcard raftd/raftctl.bash tests/demo tests/bench/bench tests/bench/bench-loss tests/bench/flood tests/bench/disk tests/bench/wear tests/bench/slow-link tests/bench/members tests/mutants/put tests/mutants/run tests/*/*.sh)
+SCRIPTS := .ci/run raftd/dist/static-libs raftd/dist/debian/raftd.postrm raftd/dist/openwrt/files/raftd.init tests/check tests/cov tests/cross tests/house raftd/dist/floating-ip $(wildcard raftd/raftctl.bash tests/demo tests/bench/bench tests/bench/bench-loss tests/bench/flood tests/bench/disk tests/bench/wear tests/bench/slow-link tests/bench/members tests/bench/clients tests/mutants/put tests/mutants/run tests/*/*.sh)
 
 DAEMON_LIBS := -lev -lurcu-memb -lurcu-cds -lurcu-common -lsodium
 
@@ -291,6 +291,10 @@ bench-disk: deps-if-missing all
 bench-members: deps-if-missing all e2e-tools
 	@tests/bench/members
 
+# Gets beside redis-server; locks, hand-overs and watches beside a put. PARTS="get jobs": only these.
+bench-clients: deps-if-missing all benches
+	@tests/bench/clients
+
 # --- house-keeping -------------------------------------------------------------------------------
 # ctunullpointer: cppcheck does not see that a function which was called for a null pointer never returns. Nor
 # does it see loops of liburcu's lists, whose headers it does not read.
@@ -444,6 +448,7 @@ help:
 	@echo 'make bench-loss the same on links that lose datagrams (root); LOSS, SECS'
 	@echo 'make bench-flood puts while somebody without the key floods the leader (root)'
 	@echo 'make bench-disk restarts, disk use, and what snapshots cost'
+	@echo 'make bench-clients gets beside redis-server, locks and watches beside a put'
 	@echo 'make bench-members boxes that restart, come, go and move (root)'
 	@echo 'make lint       clang-format, clang-tidy, cppcheck, shellcheck'
 	@echo 'make fmt        format all C files'
@@ -465,5 +470,5 @@ print-%:
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: all objects units fuzzers benches e2e-tools check check-long cov soak explore mutants fuzz demo run cross bench bench-state bench-loss bench-flood bench-disk bench-members lint fmt doc install tar uninstall \
+.PHONY: all objects units fuzzers benches e2e-tools check check-long cov soak explore mutants fuzz demo run cross bench bench-state bench-loss bench-flood bench-disk bench-members bench-clients lint fmt doc install tar uninstall \
   clean deb openwrt static deps deps-build deps-deb deps-static unit-objects help
