@@ -62,7 +62,8 @@ static void print_flags(FILE *f, const struct conn *conn)
             !pubsub && !conn->multi && !blocked && !ends && conn->tcp ? "N" : "");
 }
 
-/* The line of CLIENT LIST, as Redis has it as far as raftd has the same; then who is at the other end. */
+/* The line of CLIENT LIST with all that Redis has in it, for libraries look for it; what raftd does not know
+ * of is 0. Then who is at the other end. */
 static void print_line(FILE *f, const struct conn *conn, uint64_t now)
 {
     char address[ROUND_ADDRESS_BYTES], own[ROUND_ADDRESS_BYTES];
@@ -78,13 +79,14 @@ static void print_line(FILE *f, const struct conn *conn, uint64_t now)
             (now > conn->heard_us ? now - conn->heard_us : 0) / 1000000);
     print_flags(f, conn);
     fprintf(f,
-            " db=0 sub=%u psub=%u ssub=0 multi=%d watch=%u qbuf=%zu qbuf-free=%zu omem=%zu "
-            "tot-mem=%zu cmd=%s user=default resp=%u lib-name=%s lib-ver=%s",
+            " db=0 sub=%u psub=%u ssub=0 multi=%d watch=%u qbuf=%zu qbuf-free=%zu argv-mem=0 "
+            "multi-mem=0 obl=%zu oll=0 omem=%zu tot-mem=%zu events=%s cmd=%s user=default redir=-1 "
+            "resp=%u lib-name=%s lib-ver=%s",
             channels, patterns, conn->multi ? (int)conn->n_calls : -1, conn->n_watched, rest,
-            conn->rest_cap - rest, output_pending(conn),
+            conn->rest_cap - rest, output_pending(conn), conn->answers.cap,
             sizeof *conn + conn->rest_cap + conn->answers.cap,
-            conn->last != NULL ? conn->last->name : "NULL", conn->answers.version,
-            conn->talker.lib_name, conn->talker.lib_version);
+            ev_is_active(&conn->out) ? "rw" : "r", conn->last != NULL ? conn->last->name : "NULL",
+            conn->answers.version, conn->talker.lib_name, conn->talker.lib_version);
     if (!conn->tcp && getsockopt(conn->in.fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0)
         fprintf(f, " uid=%u pid=%d", (unsigned)peer.uid, (int)peer.pid);
     fputc('\n', f);

@@ -89,6 +89,16 @@ assert sorted(b.scan_iter('py:*', count=1)) == [b'py:1', b'py:2']
 assert a.info()['db0']['keys'] > 0 and a.info('raft')['id'] == 1
 assert a.set('py', 'x', px=60000) and 0 < b.pttl('py') <= 60000
 
+# Who is there, and who has to go.
+a.client_setname('here')
+me = a.client_info()
+assert me['id'] == a.client_id() and me['name'] == 'here' and me['tot-mem'] > 0
+assert [x['name'] for x in a.client_list() if x['id'] == str(me['id'])] == ['here']
+other = redis.Redis(unix_socket_path='%s/node1.sock' % sys.argv[1], single_connection_client=True)
+gone = other.client_id()
+assert a.client_kill_filter(_id=gone) == 1 and a.client_kill_filter(_id=gone) == 0
+assert str(gone) not in [x['id'] for x in a.client_list()]
+
 # All or nothing, and all of one moment.
 with b.pipeline(transaction=True) as p:
     assert p.set('t', 5).incr('t').get('t').ttl('t').mget('t', 'none').execute() == \
