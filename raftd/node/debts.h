@@ -1,7 +1,7 @@
 /* debts.h: answers that one peer owes its leader, and that no stream waits for. The peer has all bytes of
  * the log but has not said that its disk has them; or it has not said that it heard the commit index that
- * its clients wait for, be it for what became of a write or for what anybody changes. The answer may be lost, so it is asked for on the timers of resends, which are
- * shorter than those of heartbeats. */
+ * its clients wait for, be it for what became of a write or for what anybody changes. The answer may be
+ * lost, so it is asked for on the timers of resends, which are shorter than those of heartbeats. */
 #ifndef RAFTD_DEBTS_H
 #define RAFTD_DEBTS_H
 

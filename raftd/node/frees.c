@@ -6,7 +6,7 @@
 #include "raftd/state/holders.h"
 #include "raftd/state/kv.h"
 
-/* Of the processes that have something, the one that is over first; NEVER: none will be, as far as is known. */
+/* When the first of the processes that have something is over; NEVER: none will be, as far as is known. */
 static uint64_t due(void *ctx, uint64_t now)
 {
     const struct frees *f = ctx;

@@ -27,8 +27,8 @@ enum {
     NODE_DISK_STALL_MIN_US = 1500000, /* SD cards pause for a second in normal work */
     /* When a batch that found no room is tried again: each try may fill and empty the last blocks. */
     NODE_FULL_RETRY_US = 1000000,
-    /* Entries applied at a time, each key or claim that one ends counted as one, and bytes or one entry that has more:
-     * a node that replays a long log still hears its peers. With a million keys each takes a few
+    /* Entries applied at a time, each key or claim that one ends counted as one, and bytes or one entry that
+     * has more: a node that replays a long log still hears its peers. With a million keys each takes a few
      * microseconds. */
     NODE_APPLY_MAX = 128,
     NODE_APPLY_BYTES_MAX = 1 << 18,

@@ -1,5 +1,5 @@
-/* clients_list.c: see clients_impl.h. CLIENT LIST, INFO and KILL: what is known of connections, of all threads
- * (round.h). */
+/* clients_list.c: see clients_impl.h. CLIENT LIST, INFO and KILL: what is known of connections, of those of
+ * all threads (round.h). */
 #include <arpa/inet.h>
 #include <inttypes.h>
 #include <netinet/in.h>

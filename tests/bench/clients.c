@@ -3,10 +3,10 @@
  *
  *     clients SECONDS LEADER_SOCKET OTHER_SOCKET COMMAND...
  *
- * One after the other, each for so long: puts at the leader's node; a lock that is taken and given back there;
- * a lock that goes from one client to the next, at two nodes; and from the moment that a put at the leader's
- * node is asked for, and from its answer, to the line that COMMAND (raftctl watch) prints for it. Medians in
- * microseconds, as key=value. */
+ * One after the other, each for so long: puts at the leader's node; a lock that is taken and given back
+ * there; a lock that goes from one client to the next, at two nodes; and from the moment that a put at
+ * the leader's node is asked for, and from its answer, to the line that COMMAND (raftctl watch) prints.
+ * Medians in microseconds, as key=value. */
 #include <errno.h>
 #include <hiredis/hiredis.h>
 #include <poll.h>

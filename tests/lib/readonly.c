@@ -1,5 +1,5 @@
-/* readonly.c: has a client of Redis's protocol begin each connection with READONLY, by LD_PRELOAD: its reads are
- * then this node's own. For redis-benchmark, which has no option for that. */
+/* readonly.c: has a client of Redis's protocol begin each connection with READONLY, by LD_PRELOAD: its
+ * reads are then this node's own. For redis-benchmark, which has no option for that. */
 #include <dlfcn.h>
 #include <poll.h>
 #include <sys/socket.h>

@@ -3,8 +3,8 @@
  *
  * A program believes as long as its node's state says that it holds the lock, the node's lease lasts by its
  * own clock, and it has not begun to give the lock back, or to go away. When all is well every node has a
- * lease, and what belonged to processes that ended is freed in time: locks, places in their queues, and the keys
- * of clients (model.c). */
+ * lease, and what belonged to processes that ended is freed in time: locks, places in their queues, and the
+ * keys of clients (model.c). */
 #include <stdlib.h>
 #include <string.h>
 
