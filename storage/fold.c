@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "storage/crc32c.h"
+
 void fold_init(struct fold *f, uint64_t number, const struct segment_head *h)
 {
     memset(f, 0, sizeof *f);
@@ -91,6 +93,24 @@ bool fold_fits(const struct fold *f, const struct batch_head *h)
     if (last == f->base_index && h->last_term != f->base_term)
         return false;
     return trunc || (h->last_term == f->last_term && memcmp(h->head, f->head, sizeof f->head) == 0);
+}
+
+struct batch_head fold_seal(const struct fold *f, uint16_t cut)
+{
+    static const uint8_t padding[BATCH_BLOCK_BYTES - BATCH_HEAD_BYTES];
+    struct batch_head h = {
+        .flags = (uint16_t)(BATCH_SEAL | cut),
+        .vote = f->vote,
+        .payload_crc = crc32c(0, padding, sizeof padding),
+        .salt = f->segs[f->n_segs - 1].salt,
+        .seq = f->next_seq + (cut != 0 ? 1 : 0),
+        .last_term = f->last_term,
+        .term = f->term,
+        .commit = f->commit,
+    };
+    memcpy(h.prev, f->chain, sizeof h.prev);
+    memcpy(h.head, f->head, sizeof h.head);
+    return h;
 }
 
 void fold_batch(struct fold *f, const struct batch_head *h, const uint8_t hash[BATCH_HASH_BYTES],

@@ -66,6 +66,9 @@ void fold_segment(struct fold *f, uint64_t salt, uint32_t bytes);
  * the caller's to compare. */
 bool fold_fits(const struct fold *f, const struct batch_head *h);
 
+/* The head, all of it, of the batch that seals the last segment now; `cut` is BATCH_CUT or 0. */
+struct batch_head fold_seal(const struct fold *f, uint16_t cut);
+
 /* Adds a batch at `offset` of the last segment. It fits, `hash` is its name, and room was reserved. */
 void fold_batch(struct fold *f, const struct batch_head *h, const uint8_t hash[BATCH_HASH_BYTES],
                 uint32_t offset);

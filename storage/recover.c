@@ -16,6 +16,10 @@
  *    without a successor has lost it.
  * R3 A SEAL's place is the last block, which no other batch reaches. Its chain hash says behind
  *    which batch the segment ends, so a torn write in front of it can stay where it is for ever.
+ * R4 A file without a head is unused only if none of its blocks has the salt that the next segment
+ *    would get: else it was that segment, and has lost its head. This salt follows from the batches
+ *    before it, whether they end with a seal, with BATCH_CUT or not, or with a reset. So it is known
+ *    even when the seal is lost, too; and a log never goes on among blocks that have its own salt.
  */
 #include "storage/recover.h"
 
@@ -349,6 +353,42 @@ static int walk_segment(struct scan *s, size_t i, enum verdict *verdict)
     }
 }
 
+static int head_damaged(struct scan *s)
+{
+    const struct fold *f = &s->r->fold;
+    if (f->n_segs == 0)
+        return scan_corrupt(s, "%s: its head is damaged, which says where the log begins", s->path);
+    return scan_corrupt(s, "%s: its head is damaged, entries from %" PRIu64 " on are behind it",
+                        s->path, f->last_index + 1);
+}
+
+/* R4: the log ends without a seal, and this is the file behind it, which has no head. */
+static int scan_behind_end(struct scan *s, size_t i)
+{
+    const struct fold *f = &s->r->fold;
+    uint64_t salts[3];
+    bool found = false;
+    int rc = scan_open(s, s->numbers[i]);
+    salts[0] = segment_salt(s->options->storage_id, s->number, f->chain); /* of a reset */
+    for (uint16_t cut = 0; cut < 2; cut++) {
+        uint8_t buf[BATCH_HEAD_BYTES], hash[BATCH_HASH_BYTES];
+        struct batch_head h = fold_seal(f, cut != 0 ? BATCH_CUT : 0);
+        batch_encode(buf, &h);
+        batch_hash(buf, hash);
+        salts[1 + cut] = segment_salt(s->options->storage_id, s->number, hash);
+    }
+    if (rc == 0)
+        rc = scan_find(s, &s->seen[i], salts, 3, &found);
+    if (rc == 0)
+        rc = scan_close(s);
+    if (rc != 0 || !found)
+        return rc;
+    s->rep->cut_bytes = 0; /* what was taken for the end is none */
+    s->rep->bad_first_index = f->last_index + 1;
+    s->rep->bad_last_index = 0;
+    return head_damaged(s);
+}
+
 static int scan_in_use(struct scan *s, size_t i, bool *end)
 {
     const struct segment_seen *seg = &s->seen[i];
@@ -383,16 +423,7 @@ static int scan_in_use(struct scan *s, size_t i, bool *end)
     r->bytes = seg->bytes;
     r->spares = s->n_numbers - i - 1;
     *end = true;
-    return 0;
-}
-
-static int head_damaged(struct scan *s)
-{
-    const struct fold *f = &s->r->fold;
-    if (f->n_segs == 0)
-        return scan_corrupt(s, "%s: its head is damaged, which says where the log begins", s->path);
-    return scan_corrupt(s, "%s: its head is damaged, entries from %" PRIu64 " on are behind it",
-                        s->path, f->last_index + 1);
+    return r->spares > 0 ? scan_behind_end(s, i + 1) : 0;
 }
 
 /* The segment before it is sealed, or there is none: will this one be the next? */
@@ -408,7 +439,7 @@ static int scan_unused(struct scan *s, size_t i)
                             s->number);
     int rc = scan_open(s, s->number);
     if (rc == 0)
-        rc = scan_find(s, &s->seen[i], zeros ? NULL : &salt, &found);
+        rc = scan_find(s, &s->seen[i], &salt, zeros ? 0 : 1, &found);
     if (rc == 0)
         rc = scan_close(s);
     if (rc != 0)
@@ -486,7 +517,7 @@ static int is_late_spare(struct scan *s, size_t i, bool *late)
         return 0;
     int rc = scan_open(s, s->numbers[i]);
     if (rc == 0)
-        rc = scan_find(s, &s->seen[i], NULL, late);
+        rc = scan_find(s, &s->seen[i], NULL, 0, late);
     *late = !*late;
     return rc == 0 ? scan_close(s) : rc;
 }

@@ -169,9 +169,17 @@ static void check_size(struct segment_seen *seen, int64_t size)
     seen->bytes = (uint32_t)(most / BATCH_BLOCK_BYTES * BATCH_BLOCK_BYTES);
 }
 
-int scan_find(struct scan *s, const struct segment_seen *seen, const uint64_t *salt, bool *found)
+static bool has_sign(const uint8_t *block, const uint64_t *salts, size_t n_salts)
 {
-    struct batch_head h;
+    bool found = n_salts == 0;
+    for (size_t i = 0; i < n_salts; i++)
+        found |= batch_salt(block) == salts[i];
+    return found && !all_zero(block, BATCH_BLOCK_BYTES);
+}
+
+int scan_find(struct scan *s, const struct segment_seen *seen, const uint64_t *salts,
+              size_t n_salts, bool *found)
+{
     *found = false;
     for (uint32_t at = BATCH_BLOCK_BYTES; at < seen->bytes;) {
         uint32_t n = (uint32_t)min_u64(seen->bytes - at, SCAN_READ_BYTES);
@@ -179,8 +187,7 @@ int scan_find(struct scan *s, const struct segment_seen *seen, const uint64_t *s
         if (rc != 0)
             return rc;
         for (uint32_t b = 0; b < n; b += BATCH_BLOCK_BYTES)
-            *found |= salt == NULL ? !all_zero(s->window + b, BATCH_BLOCK_BYTES)
-                                   : batch_decode(s->window + b, &h) && h.salt == *salt;
+            *found |= has_sign(s->window + b, salts, n_salts);
         at += n;
     }
     return 0;

@@ -130,6 +130,7 @@ static int put_batch(struct wal *w, struct batch_head *h, const struct iovec *by
     struct iovec iov[4];
     int n = 1;
     size_t len = 0;
+    h->payload_crc = 0;
     for (int i = 0; i < bytes_n; i++) {
         h->payload_crc = crc32c(h->payload_crc, bytes[i].iov_base, bytes[i].iov_len);
         len += bytes[i].iov_len;
@@ -157,17 +158,7 @@ static int put_batch(struct wal *w, struct batch_head *h, const struct iovec *by
 
 static int seal(struct wal *w)
 {
-    const struct fold *f = &w->fold;
-    struct batch_head h = {
-        .flags = (uint16_t)(BATCH_SEAL | w->cut),
-        .vote = f->vote,
-        .seq = f->next_seq + (w->cut != 0 ? 1 : 0), /* I3 */
-        .last_term = f->last_term,
-        .term = f->term,
-        .commit = f->commit,
-    };
-
-    memcpy(h.head, f->head, sizeof h.head);
+    struct batch_head h = fold_seal(&w->fold, w->cut); /* I3 */
     return put_batch(w, &h, NULL, 0, segment_seal_at(w->bytes));
 }
 
