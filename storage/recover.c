@@ -432,6 +432,7 @@ static int scan_unused(struct scan *s, size_t i)
     const struct fold *f = &s->r->fold;
     bool first = i == s->start, zeros = first || s->seen[i].blank, found = false;
     uint64_t salt = segment_salt(s->options->storage_id, s->number, f->chain);
+    s->seen[i].salt = salt; /* if it was in use */
     if (!all_unused(s, i))
         return scan_corrupt(s, "%s: is empty, but there are later segments", s->path);
     if (first && s->number != SEGMENT_FIRST) /* a spare alone */

@@ -54,17 +54,21 @@ static int tell(struct scan *s, const struct segment_seen *seen, uint32_t at,
     return rc;
 }
 
-/* The heads from `at` on of one file. In a recycled one there are older ones, which say nothing new. */
+/* The heads from `at` on of one file, by the salt of its segment. In a recycled one there are older ones,
+ * which say nothing new, and a value of a client may look like one. */
 static int look_behind(struct scan *s, size_t i, uint32_t at)
 {
     const struct segment_seen *seen = &s->seen[i];
     struct batch_head h;
     if (seen->state == SEG_IN_USE)
         note(&s->r->doubt, seen->head.term, seen->head.vote, seen->head.base_index);
+    if (seen->salt == 0) /* a spare */
+        return 0;
     int rc = scan_open(s, s->numbers[i]);
     for (; rc == 0 && at < seen->bytes; at += BATCH_BLOCK_BYTES) {
         rc = scan_read(s, s->window, at, BATCH_BLOCK_BYTES);
-        if (rc != 0 || !batch_decode(s->window, &h) || h.seq < s->r->fold.next_seq)
+        if (rc != 0 || !batch_decode(s->window, &h) || h.salt != seen->salt ||
+            h.seq < s->r->fold.next_seq)
             continue;
         note(&s->r->doubt, h.term, h.vote, h.last_index);
         rc = tell(s, seen, at, &h);

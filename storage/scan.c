@@ -169,16 +169,23 @@ static void check_size(struct segment_seen *seen, int64_t size)
     seen->bytes = (uint32_t)(most / BATCH_BLOCK_BYTES * BATCH_BLOCK_BYTES);
 }
 
-static bool has_sign(const uint8_t *block, const uint64_t *salts, size_t n_salts)
+static bool has_sign(const uint8_t *block, struct segment_seen *seen, const uint64_t *salts,
+                     size_t n_salts)
 {
+    if (all_zero(block, BATCH_BLOCK_BYTES))
+        return false;
     bool found = n_salts == 0;
-    for (size_t i = 0; i < n_salts; i++)
-        found |= batch_salt(block) == salts[i];
-    return found && !all_zero(block, BATCH_BLOCK_BYTES);
+    for (size_t i = 0; i < n_salts; i++) {
+        if (batch_salt(block) == salts[i]) {
+            seen->salt = salts[i];
+            found = true;
+        }
+    }
+    return found;
 }
 
-int scan_find(struct scan *s, const struct segment_seen *seen, const uint64_t *salts,
-              size_t n_salts, bool *found)
+int scan_find(struct scan *s, struct segment_seen *seen, const uint64_t *salts, size_t n_salts,
+              bool *found)
 {
     *found = false;
     for (uint32_t at = BATCH_BLOCK_BYTES; at < seen->bytes;) {
@@ -187,7 +194,7 @@ int scan_find(struct scan *s, const struct segment_seen *seen, const uint64_t *s
         if (rc != 0)
             return rc;
         for (uint32_t b = 0; b < n; b += BATCH_BLOCK_BYTES)
-            *found |= has_sign(s->window + b, salts, n_salts);
+            *found |= has_sign(s->window + b, seen, salts, n_salts);
         at += n;
     }
     return 0;
@@ -201,10 +208,11 @@ static int look_behind_head(struct scan *s, struct segment_seen *seen)
     int rc = scan_read(s, s->window, BATCH_BLOCK_BYTES, BATCH_BLOCK_BYTES);
     if (rc != 0)
         return rc;
-    seen->state = batch_decode(s->window, &h) &&
-                          h.salt == segment_salt(s->options->storage_id, s->number, h.prev)
-                      ? SEG_DAMAGED
-                      : SEG_UNUSED;
+    if (batch_decode(s->window, &h) &&
+        h.salt == segment_salt(s->options->storage_id, s->number, h.prev)) {
+        seen->state = SEG_DAMAGED;
+        seen->salt = h.salt;
+    }
     return 0;
 }
 
@@ -242,6 +250,7 @@ int scan_look(struct scan *s, uint64_t number, struct segment_seen *seen)
         else if (seen->head.number == number)
             seen->state = SEG_IN_USE;
     }
+    seen->salt = seen->state == SEG_IN_USE ? seen->head.salt : 0;
     check_size(seen, size);
     if (seen->state == SEG_UNUSED && (rc = look_behind_head(s, seen)) != 0)
         return rc;

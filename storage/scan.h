@@ -29,6 +29,7 @@ struct segment_seen {
     bool blank;     /* no head, nor parts of one: a file of zeros, or damage */
     uint32_t bytes; /* how many can be read: whole blocks */
     int64_t size;   /* of the file */
+    uint64_t salt;  /* of its batches, 0 = not known */
     /* SEG_IN_USE, or SEG_CUT with its own number: its head. Else the head of the segment that the file was
      * before; number 0 = there is none. */
     struct segment_head head;
@@ -95,8 +96,8 @@ int scan_read(struct scan *s, uint8_t *to, uint32_t at, uint32_t len);
 int scan_look(struct scan *s, uint64_t number, struct segment_seen *seen);
 
 /* Sets *found when the open segment has a block behind its head that is not zero and has one of these
- * salts, whole or not; without any, one that is not zero. 0 or an error. */
-int scan_find(struct scan *s, const struct segment_seen *seen, const uint64_t *salts,
-              size_t n_salts, bool *found);
+ * salts, whole or not; without any, one that is not zero. The salt is noted in *seen. 0 or an error. */
+int scan_find(struct scan *s, struct segment_seen *seen, const uint64_t *salts, size_t n_salts,
+              bool *found);
 
 #endif

@@ -461,6 +461,35 @@ static void a_term_that_was_cut_off_is_kept(void **state)
     bed_free(b);
 }
 
+/* A value of a client may look like the head of a batch, with any term. Behind the log, in its last file or
+ * in a spare, it says nothing of what this node promised: only a head with the salt of its segment does. */
+static void a_head_that_a_client_made_says_nothing(void **state)
+{
+    (void)state;
+    const struct batch_head made = {.seq = UINT64_MAX,
+                                    .term = UINT64_MAX,
+                                    .vote = 2,
+                                    .last_term = 9,
+                                    .first_index = 1 << 20,
+                                    .last_index = 1 << 20,
+                                    .payload_len = 10};
+    for (int spare = 0; spare < 2; spare++) {
+        struct bed *b = bed_new();
+        struct rig *g = b->g;
+        uint8_t head[BATCH_HEAD_BYTES];
+        char err[WAL_MESSAGE_BYTES];
+        batch_encode(head, &made);
+        assert_int_equal(wal_make_spare(disk_of(g), DIR, 4, SIZE, err, sizeof err), 0);
+        memdisk_poke(g->m, spare ? DIR SEG(4) : paths[2], SIZE - 2 * BLOCK, head, sizeof head);
+        (void)damage(b, 0);
+        must_open(b);
+        assert_int_equal(g->rep.term, g->after[g->n].term);
+        assert_int_equal(g->rep.vote, g->after[g->n].vote);
+        assert_int_equal(g->rep.bad_last_index, g->after[g->n].last);
+        bed_free(b);
+    }
+}
+
 /* Without a snapshot nothing can be in it. */
 static void votes_alone_are_not_in_a_snapshot(void **state)
 {
@@ -543,6 +572,7 @@ int main(void)
         cmocka_unit_test(nothing_at_all_is_left),
         cmocka_unit_test(a_foreign_log_is_refused),
         cmocka_unit_test(a_term_that_was_cut_off_is_kept),
+        cmocka_unit_test(a_head_that_a_client_made_says_nothing),
         cmocka_unit_test(votes_alone_are_not_in_a_snapshot),
         cmocka_unit_test(what_is_kept_has_a_bound),
         cmocka_unit_test(a_file_in_its_place_is_named),
