@@ -36,6 +36,8 @@ enum {
     LOSE_SECOND = 4, /* no second segment */
     RECYCLED = 16, /* a log that does not begin at entry 1, in recycled files; else one that does */
     SNAPSHOT = 32, /* two bits: enum snapshot */
+    RESET =
+        128, /* instead: a log that was reset, with the segment before that, and the snapshot that fits */
 
     SEGMENTS = 3, /* at most */
     SIZE = WAL_SEGMENT_BYTES_MIN,
@@ -181,6 +183,29 @@ static void make_new(struct subject *t)
     must(t->n == 2);
 }
 
+/* A log that began anew behind a snapshot, in its second file. */
+static void make_reset(struct subject *t)
+{
+    static struct model m;
+    struct wal_report rep;
+    struct wal *w;
+    t->m = new_disk();
+    must(wal_open(&w, memdisk_disk(t->m), DIR, &options, &rep) == 0);
+    fill(&m, w, 3);
+    m.base = m.last = m.commit = 20;
+    m.e[m.last] = (struct model_entry){.term = m.term, .hash = {1, 2, 3}};
+    for (int i = 0; i < 4; i++)
+        t->base[i] = base_at(&m, m.last);
+    must(wal_reset(w, &t->base[0], m.term, m.vote) == 0);
+    put(&m, w, 2, false, false, false);
+    put(&m, w, 0, true, false, false);
+    put(&m, w, 2, false, true, false);
+    put(&m, w, 0, false, false, true);
+    wal_close(w);
+    name_files(t, 0);
+    must(t->n == 2);
+}
+
 /* ---- changes ---- */
 
 static void change(uint8_t image[SEGMENTS][SIZE], const uint8_t c[CHANGE_BYTES])
@@ -220,7 +245,8 @@ enum {
     SEGMENT_SEQ_AT = 40,
     SEGMENT_PREV_AT = 48,
     SEGMENT_BASE_AT = 72,
-    SEGMENT_LAST_HASH_AT = 88
+    SEGMENT_LAST_HASH_AT = 88,
+    SEGMENT_FLAGS_AT = 112
 };
 enum { RECORD_PREV_AT = 32 };
 
@@ -284,8 +310,19 @@ static bool is_ours(const uint8_t *segment, uint32_t at)
            get_u64(segment + at + BATCH_SEQ_AT) >= get_u64(segment + SEGMENT_SEQ_AT);
 }
 
+/* The log begins with this segment. */
+static void mend_base(struct mend *m, const uint8_t *segment)
+{
+    uint64_t base = get_u64(segment + SEGMENT_BASE_AT);
+    memcpy(m->last, segment + SEGMENT_LAST_HASH_AT, sizeof m->last);
+    if (base <= ENTRIES)
+        memcpy(m->hash[base], m->last, sizeof m->last);
+}
+
 static void mend_segment(struct mend *m, uint8_t *segment, uint64_t number)
 {
+    if ((get_u16(segment + SEGMENT_FLAGS_AT) & SEGMENT_RESET) != 0)
+        mend_base(m, segment);
     if (m->switches & MEND_CHAIN) {
         put_u64(segment + SEGMENT_SALT_AT, segment_salt(options.storage_id, number, m->chain));
         memcpy(segment + SEGMENT_PREV_AT, m->chain, sizeof m->chain);
@@ -304,10 +341,7 @@ static void mend(const struct subject *t, uint8_t image[SEGMENTS][SIZE], uint8_t
 {
     struct mend m = {.switches = switches};
     memcpy(m.chain, image[0] + SEGMENT_PREV_AT, sizeof m.chain);
-    memcpy(m.last, image[0] + SEGMENT_LAST_HASH_AT, sizeof m.last);
-    uint64_t base = get_u64(image[0] + SEGMENT_BASE_AT);
-    if (base <= ENTRIES)
-        memcpy(m.hash[base], m.last, sizeof m.last);
+    mend_base(&m, image[0]);
     for (unsigned i = 0; (switches & MEND_CHECKSUMS) && i < t->n; i++)
         if (get_u64(image[i] + SEGMENT_NUMBER_AT) == t->first + i)
             mend_segment(&m, image[i], t->first + i);
@@ -431,11 +465,11 @@ static enum wal_verdict judge(struct memdisk *m, const struct wal_options *opts)
     return rep.verdict;
 }
 
-static enum wal_verdict run(const struct subject *both, const uint8_t *data, size_t size)
+static enum wal_verdict run(const struct subject *all, const uint8_t *data, size_t size)
 {
     static uint8_t image[SEGMENTS][SIZE];
     uint8_t switches = size > 0 ? data[0] : 0;
-    const struct subject *t = &both[(switches & RECYCLED) != 0];
+    const struct subject *t = &all[(switches & RESET) != 0 ? 2 : (switches & RECYCLED) != 0];
     struct memdisk *m = memdisk_clone(t->m);
     struct wal_options opts = options;
     size_t whole;
@@ -458,36 +492,38 @@ static enum wal_verdict run(const struct subject *both, const uint8_t *data, siz
 }
 
 /* Mending does nothing to a good log; one of whose entries another byte is changed, it makes good. */
-static void try_mending(const struct subject *both, uint8_t which)
+static void try_mending(const struct subject *all, uint8_t which)
 {
-    const uint8_t all = MEND_CHECKSUMS | MEND_CHAIN | MEND_PREVS | which;
-    uint8_t data[] = {which, 0, 0, 0, 'x', 0};
+    const uint8_t mends = MEND_CHECKSUMS | MEND_CHAIN | MEND_PREVS | which;
+    uint8_t data[] = {which, (which & RESET) != 0, 0, 0, 'x', 0};
     put_u16(data + 2, BLOCK + BATCH_HEAD_BYTES + RECORD_HEAD_BYTES + 8);
-    must(run(both, &all, 1) == WAL_CLEAN && run(both, &which, 1) == WAL_CLEAN);
-    must(run(both, data, sizeof data) == WAL_CORRUPT);
+    must(run(all, &mends, 1) == WAL_CLEAN && run(all, &which, 1) == WAL_CLEAN);
+    must(run(all, data, sizeof data) == WAL_CORRUPT);
     data[0] = MEND_CHECKSUMS | which;
-    must(run(both, data, sizeof data) == WAL_CORRUPT);
-    data[0] = all;
-    must(run(both, data, sizeof data) == WAL_CLEAN);
+    must(run(all, data, sizeof data) == WAL_CORRUPT);
+    data[0] = mends;
+    must(run(all, data, sizeof data) == WAL_CLEAN);
 }
 
-static void try_snapshots(const struct subject *both)
+static void try_snapshots(const struct subject *all)
 {
     static const enum wal_verdict found[] = {WAL_CLEAN, WAL_CORRUPT, WAL_CLEAN, WAL_CLEAN};
     for (uint8_t i = 0; i < 4; i++)
-        must(run(both, &(uint8_t){(uint8_t)(RECYCLED | i * SNAPSHOT)}, 1) == found[i]);
+        must(run(all, &(uint8_t){(uint8_t)(RECYCLED | i * SNAPSHOT)}, 1) == found[i]);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static struct subject both[2];
-    if (both[0].m == NULL) {
-        make_new(&both[0]);
-        make_recycled(&both[1]);
-        try_mending(both, 0);
-        try_mending(both, RECYCLED);
-        try_snapshots(both);
+    static struct subject all[3];
+    if (all[0].m == NULL) {
+        make_new(&all[0]);
+        make_recycled(&all[1]);
+        make_reset(&all[2]);
+        try_mending(all, 0);
+        try_mending(all, RECYCLED);
+        try_mending(all, RESET);
+        try_snapshots(all);
     }
-    (void)run(both, data, size);
+    (void)run(all, data, size);
     return 0;
 }
