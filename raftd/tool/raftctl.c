@@ -300,6 +300,13 @@ struct line {
     struct args args;
 };
 
+static _Noreturn void refuse_options(const struct command *c)
+{
+    if (c != NULL)
+        refuse(c, "wrong options");
+    say_fatal(RAFTCTL_EXIT_USAGE, "wrong options; raftctl --help names them");
+}
+
 /* The next word that is no option: the command's name, or an argument of it. */
 static void take_word(struct line *l, char *word)
 {
@@ -344,8 +351,8 @@ static void take_option(struct tool *t, struct line *l, int c, char *value)
     case 'n': take_flag(&l->args, ARG_TRY, NULL); break;
     case 'w': take_flag(&l->args, ARG_WAIT, value); break;
     default:
-        if (c < OPT_FLAGS)
-            exit(RAFTCTL_EXIT_USAGE); /* getopt has said it */
+        if (c < OPT_FLAGS) /* getopt has said which */
+            refuse_options(l->command);
         take_flag(&l->args, (unsigned)(c - OPT_FLAGS), value);
     }
 }

@@ -66,6 +66,10 @@ refused "lock's name, has at least one byte" lock '' -- true
 refused "lock's name, has at least one byte" leader ''
 refused "'' is no address; write" member set 1 address=
 refused "'' is no address; write" member add 4 127.0.0.1:7104,
+refused 'usage: raftctl get \[--stale\]' get --frob k
+refused '^raftctl: error: wrong options; raftctl --help names them$' --frob get k
+refused 'usage: raftctl expire ' expire k -1
+refused 'usage: raftctl health' health --max-lag
 refused 'no id of a node: 1 to 999' transfer 65535
 expect 9 ctl 1 metrics --file "$WORK"
 says 'cannot be written: something is there that is no file'
