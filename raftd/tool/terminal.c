@@ -50,9 +50,22 @@ bool terminal_open(struct terminal *t)
     /* The same terminal once more: a flag of this descriptor is no flag of the shell's. */
     t->out = open("/proc/self/fd/1", O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
     if (t->out < 0)
-        t->out = STDOUT_FILENO; /* it is another user's terminal */
+        t->out = STDOUT_FILENO; /* it is another user's terminal, see send_now() */
     take_keys(t);
     return true;
+}
+
+/* write(2), which never waits. That is sure of a single byte if poll(2) says so, where the descriptor itself
+ * would wait. */
+static ssize_t send_now(const struct terminal *t, const char *at, size_t len)
+{
+    struct pollfd p = {.fd = t->out, .events = POLLOUT};
+    if (t->out != STDOUT_FILENO)
+        return write(t->out, at, len);
+    if (poll(&p, 1, 0) == 1)
+        return write(t->out, at, 1);
+    errno = EAGAIN;
+    return -1;
 }
 
 void terminal_close(struct terminal *t)
@@ -61,8 +74,8 @@ void terminal_close(struct terminal *t)
     const char *at = t->text != NULL ? end : end + 5;
     if (t->has_modes)
         (void)tcsetattr(STDIN_FILENO, TCSANOW, &t->modes);
-    if (write(t->out, at, strlen(at)) < 0)
-        errno = 0; /* a terminal that takes nothing needs no end of a line */
+    for (ssize_t n; *at != '\0' && (n = send_now(t, at, strlen(at))) > 0;)
+        at += n; /* a terminal that takes nothing needs no end of a line */
     free(t->text);
     t->text = NULL;
     if (t->out != STDOUT_FILENO)
@@ -105,7 +118,7 @@ void terminal_send(struct terminal *t, char *text, size_t len)
 bool terminal_flush(struct terminal *t)
 {
     while (t->text != NULL) {
-        ssize_t n = write(t->out, t->text + t->at, t->len - t->at);
+        ssize_t n = send_now(t, t->text + t->at, t->len - t->at);
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0 && errno == EAGAIN)
