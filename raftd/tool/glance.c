@@ -71,7 +71,7 @@ uint64_t glance_ago_us(const struct glance *g, uint64_t then_us)
 
 const char *glance_member(const struct status *s, const struct status_member *m, bool *bad)
 {
-    enum health health = (enum health)(m->id == s->id ? s->health : m->health);
+    enum health health = m->id == s->id ? (enum health)s->health : member_health(m);
     *bad = true;
     if (member_is_silent(m))
         return "silent";

@@ -11,12 +11,21 @@
 enum {
     WIDTH = 80,
     COLUMNS_MAX = 12,
+    LAG_TOLD = 10, /* entries; some are always on their way */
 };
 
 bool member_is_silent(const struct status_member *m)
 {
     return m->session < STATUS_SESSIONS &&
            (m->heard_us == 0 || m->loss_in_permille == STATUS_LOSS_ALL);
+}
+
+/* Who leads has a leader, though it may have said the contrary a second ago. */
+enum health member_health(const struct status_member *m)
+{
+    enum health health = (enum health)m->health;
+    bool over = m->leads && health == HEALTH_NO_LEADER;
+    return m->told_us == 0 || member_is_silent(m) || over ? HEALTH_UNKNOWN : health;
 }
 
 /* --- cells ------------------------------------------------------------------------------------ */
@@ -55,9 +64,9 @@ static void cell_standing(char to[CELL_BYTES], const struct status *s,
 
 static void cell_health(char to[CELL_BYTES], const struct status *s, const struct status_member *m)
 {
+    enum health health = member_health(m);
     (void)s;
-    cell_put(to,
-             m->told_us == 0 || member_is_silent(m) ? "-" : health_name((enum health)m->health));
+    cell_put(to, health == HEALTH_UNKNOWN ? "-" : health_name(health));
 }
 
 static void cell_priority(char to[CELL_BYTES], const struct status *s,
@@ -167,9 +176,7 @@ static const char *trouble_of(const struct status *s, uint16_t id)
 /* What a member says of itself, but for itself. */
 static const char *health_words(const struct status_member *m)
 {
-    if (m->told_us == 0 || member_is_silent(m))
-        return NULL;
-    switch ((enum health)m->health) {
+    switch (member_health(m)) {
     case HEALTH_UNKNOWN:
     case HEALTH_OK:
     case HEALTH_COUNT: return NULL;
@@ -207,7 +214,7 @@ static void say_member(FILE *out, const struct status *s, const struct status_me
                 status_session_name((enum status_session)m->session));
     if (health != NULL && m->id != s->id)
         fprintf(out, "node %u %s\n", m->id, health);
-    if (s->members_led && (m->lag > HEALTH_LAG_MAX || m->percent < 100))
+    if (s->members_led && (m->lag > HEALTH_LAG_MAX || (m->percent < 100 && m->lag >= LAG_TOLD)))
         fprintf(out, "node %u catches up: %u %% are there%s%s\n", m->id, m->percent,
                 m->eta_s > 0 ? ", the rest in about " : "",
                 m->eta_s > 0 ? human_age_s((uint64_t)m->eta_s).text : "");

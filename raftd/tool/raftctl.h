@@ -187,6 +187,8 @@ void print_done_json(FILE *out, const char *name, const char *text, uint64_t rev
 bool print_members(FILE *out, const struct status *s, bool how);
 /* Who tells does not hear it, or has not yet. */
 bool member_is_silent(const struct status_member *m);
+/* What it last said of itself; HEALTH_UNKNOWN if it has not, or that is known to be over. */
+enum health member_health(const struct status_member *m);
 /* What is wrong with this node and the members, a line each, to be freed; NULL without memory. */
 char *members_troubles(const struct status *s);
 

@@ -191,6 +191,19 @@ static void test_troubles(void **state)
     s.members[2].percent = 75;
     s.members[2].eta_s = 3;
     says("node 3 catches up: 75 % are there, the rest in about 3s\n");
+    /* What is on its way, and what a leader said before it was one, is no trouble. */
+    start();
+    s.members[2].lag = 2;
+    s.members[2].percent = 0;
+    s.members[1].health = HEALTH_NO_LEADER;
+    char *quiet = members_troubles(&s);
+    assert_string_equal(quiet, "");
+    free(quiet);
+    s.members[1].health = HEALTH_NO_QUORUM;
+    says("node 2 says that it has no quorum\n");
+    s.members[1].leads = 0;
+    s.members[1].health = HEALTH_NO_LEADER;
+    says("node 2 says that it knows no leader\n");
     start();
     s.members[2].version = 2 << 8;
     says("node 3 runs another version than node 1");
