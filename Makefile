@@ -140,9 +140,9 @@ $(O)/tests/%.o: ALL_CFLAGS += $(TEST_CFLAGS)
 $(O)/tests/unit/%.o: ALL_CFLAGS += $(if $(filter 1,$(SAN)),-O0)
 # Fuzzing looks for news in what is tested; where its own helpers branch is none, and costs a fifth.
 $(O)/tests/lib/%.o: ALL_CFLAGS += $(if $(filter fuzz,$(SAN)),-fno-sanitize=fuzzer-no-link)
-# What is behind the decoders compares no bytes that an input could be made to match; to look at each of its
-# comparisons costs as much as all else.
-$(addprefix $(O)/,raftd/core/%.o raftd/node/%.o net/seal/%.o net/stream/%.o): \
+# What is behind the decoders compares no bytes that an input could be made to match, nor does what judges it; to
+# look at each of their comparisons costs as much as all else.
+$(addprefix $(O)/,raftd/core/%.o raftd/node/%.o net/seal/%.o net/stream/%.o tests/fuzz/%.o): \
   ALL_CFLAGS += $(if $(filter fuzz,$(SAN)),-fno-sanitize-coverage=trace-cmp)
 
 $(O)/%.o: %.c Makefile
