@@ -71,6 +71,7 @@ const struct golden GOLDEN[GOLDEN_FRAMES] = {
                 .contig = UINT64_C(0x4142434445464748),
                 .rwnd = 0x51525354,
                 .ranges = {{0x61626364, 0x71727374}, {0x81828384, 0x91929394}}},
+     .flags = 3,
      .hex = "85002400"
             "02022221"
             "34333231"

@@ -141,6 +141,8 @@ static void random_frame(struct wire_frame *f, size_t type, uint64_t term, uint6
         f->sack.id = rnd_u32(s);
         f->sack.contig = rnd_u64(s);
         f->sack.rwnd = rnd_u32(s);
+        f->sack.shut = rnd_bool(s);
+        f->sack.log_full = rnd_bool(s);
         f->sack.n = (uint8_t)(rnd(s) % (WIRE_SACK_RANGES + 1));
         for (unsigned i = 0; i < f->sack.n; i++)
             f->sack.ranges[i] = (struct wire_range){rnd_u32(s), rnd_u32(s)};
