@@ -85,7 +85,7 @@ static void print_line(FILE *f, const struct conn *conn, uint64_t now)
             channels, patterns, conn->multi ? (int)conn->n_calls : -1, conn->n_watched, rest,
             conn->rest_cap - rest, output_pending(conn), conn->answers.cap,
             sizeof *conn + conn->rest_cap + conn->answers.cap,
-            ev_is_active(&conn->out) ? "rw" : "r", conn->last != NULL ? conn->last->name : "NULL",
+            output_pending(conn) > 0 ? "rw" : "r", conn->last != NULL ? conn->last->name : "NULL",
             conn->answers.version, conn->talker.lib_name, conn->talker.lib_version);
     if (!conn->tcp && getsockopt(conn->in.fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0)
         fprintf(f, " uid=%u pid=%d", (unsigned)peer.uid, (int)peer.pid);
