@@ -228,7 +228,7 @@ static void ask_read(struct lab *l, struct world *w, unsigned i)
     step(l, w, i, &ev);
 }
 
-static void start(struct lab *l, struct world *w, unsigned i)
+static void start(struct lab *l, struct world *w, unsigned i, bool damaged)
 {
     struct w_node *n = &w->nodes[i];
     struct raft_config cfg;
@@ -238,6 +238,7 @@ static void start(struct lab *l, struct world *w, unsigned i)
                                  .last_index = n->disk_last,
                                  .runs = runs,
                                  .commit = n->disk_commit,
+                                 .damaged = damaged,
                                  .members = w_members(l, i, n->disk_log, n->disk_last)};
     for (unsigned index = 1; index <= n->disk_last; index++) {
         unsigned term = w_term(n->disk_log[index]);
@@ -260,7 +261,7 @@ void w_start(struct lab *l, struct world *w)
         w->nodes[i].may = w_byte(
             (l->b.slow >> i & 1u) * W_SLOW | (l->b.crashing >> i & 1u) * W_CRASHES |
             (l->b.standing >> i & 1u) * W_STANDS | (l->b.reading >> i & 1u) * W_READS_HERE);
-        start(l, w, i);
+        start(l, w, i, false);
     }
 }
 
@@ -273,7 +274,22 @@ static void crash(struct lab *l, struct world *w, unsigned i, bool kept)
     release_held(l, w, i, false);
     n->boot++;
     w->crashes++;
-    start(l, w, i);
+    start(l, w, i, false);
+}
+
+static void damage(struct lab *l, struct world *w, unsigned i, unsigned last)
+{
+    struct w_node *n = &w->nodes[i];
+    forget_batch(n);
+    release_held(l, w, i, false);
+    n->disk_last = (uint8_t)last;
+    memset(n->disk_log + last + 1, 0, W_LOG - last);
+    n->disk_term = (uint8_t)w_term(n->disk_log[last]);
+    n->disk_vote = 0;
+    n->disk_commit = n->disk_commit < last ? n->disk_commit : (uint8_t)last;
+    n->boot++;
+    w->damages++;
+    start(l, w, i, true);
 }
 
 static void count(const struct bounds *b, struct world *w, struct w_action a)
@@ -334,6 +350,7 @@ static void event(struct lab *l, struct world *w, unsigned i, struct w_action a)
     case ACT_DISK: disk_done(l, w, i); break;
     case ACT_CRASH_LOST:
     case ACT_CRASH_KEPT:
+    case ACT_DAMAGE:
     case ACT_FLUSH: break;
     }
 }
@@ -365,6 +382,11 @@ void w_act(struct lab *l, const struct world *from, struct w_action a, struct wo
     copy_world(to, from);
     if (a.type == ACT_CRASH_LOST || a.type == ACT_CRASH_KEPT) {
         crash(l, to, i, a.type == ACT_CRASH_KEPT);
+        w_judge(l, to, before, i, true);
+        return;
+    }
+    if (a.type == ACT_DAMAGE) {
+        damage(l, to, i, a.arg);
         w_judge(l, to, before, i, true);
         return;
     }
@@ -413,7 +435,7 @@ static bool beat_useful(const struct world *w, unsigned i, unsigned to)
         const struct w_msg *m = &w->msgs[k];
         if (w_type(m) != RAFT_MSG_LEAD || w_from(m) != i || w_to(m) != to || m->term != n->term)
             continue;
-        if (m->f[0] == n->peers[to].epoch && m->f[2] == n->commit &&
+        if (m->f[0] == (n->peers[to].boot != 0 ? n->peers[to].epoch : 0) && m->f[2] == n->commit &&
             (peer->term < n->term || (peer->term == n->term && m->f[1] > peer->round)))
             return false;
     }
@@ -449,6 +471,9 @@ static void node_actions(const struct bounds *b, const struct world *w, unsigned
         add(s, ACT_CRASH_LOST, i, 0, 0, 0);
     if (crashes && n->inflight)
         add(s, ACT_CRASH_KEPT, i, 0, 0, 0);
+    for (unsigned last = 0; w->damages < b->damages && (n->may & W_CRASHES) && last <= n->disk_last;
+         last++)
+        add(s, ACT_DAMAGE, i, last, 0, 0);
     if (b->pings && n->role == RAFT_FOLLOWER && n->leader != 0)
         add(s, ACT_PING, i, 0, 0, 0);
     if (w->reads < b->reads && (n->may & W_READS_HERE) && n->read_want == n->read_done)

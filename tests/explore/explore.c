@@ -128,6 +128,13 @@ static const struct setting settings[] = {
      {{0, 0, ""}},
      "12",
      "12 123l 123"},
+    {"fourth",
+     "three add a fourth, as learner, then as voter, while another one stands",
+     false,
+     "nodes=4 terms=2 entries=4 timeouts=1 proposals=0 changes=2 standing=2",
+     {{0, 0, ""}},
+     "12",
+     "123 1234l 1234"},
     {"leaves",
      "a leader of three is removed, or removes another, while another one stands",
      true,
@@ -135,6 +142,20 @@ static const struct setting settings[] = {
      {{0, 0, ""}},
      "12",
      "123 23 12 1"},
+    {"damaged",
+     "a follower loses what it acknowledged, and whom it voted for, while another node stands",
+     true,
+     "terms=2 entries=3 timeouts=1 proposals=0 damages=1 crashing=2 standing=4 outcomes=1",
+     {{0, 0, ""}},
+     "12",
+     NULL},
+    {"forgotten",
+     "the same, with more terms and entries",
+     false,
+     "terms=3 entries=4 timeouts=2 proposals=0 damages=1 crashing=2 standing=5 outcomes=1",
+     {{0, 0, ""}},
+     "12",
+     NULL},
     {"handed",
      "a leader hands over, and gives its heir up, while another one stands",
      true,
@@ -152,7 +173,7 @@ static const struct setting settings[] = {
 };
 
 static const char defaults[] =
-    "nodes=3 terms=1 entries=1 timeouts=0 beats=0 proposals=99 crashes=0 reads=0 "
+    "nodes=3 terms=1 entries=1 timeouts=0 beats=0 proposals=99 crashes=0 damages=0 reads=0 "
     "changes=0 transfers=0 slow=0 crashing=7 standing=7 reading=7 lazy=0 pings=0 leads=2 "
     "probes=8 messages=160 depth=10000 "
     "states=4294967295 memory=1800 keep=0 outcomes=0";
@@ -249,6 +270,7 @@ static void print_action(const struct world *w, struct w_action a, const uint8_t
         [ACT_READ] = "is asked for a read",
         [ACT_DISK] = "batch is durable",
         [ACT_CRASH_LOST] = "crashes, the batch in flight is lost, restarts",
+        [ACT_DAMAGE] = "is damaged, and restarts with entries up to ",
         [ACT_CRASH_KEPT] = "crashes when its batch was durable, restarts",
         [ACT_FLUSH] = "hands over what is ready",
         [ACT_CHANGE] = "is asked for the members of configuration ",
@@ -256,7 +278,7 @@ static void print_action(const struct world *w, struct w_action a, const uint8_t
         [ACT_HEIR_LATE] = "gives its heir up",
     };
     printf("node %u  %s", name[a.node] + 1u, names[a.type]);
-    if (a.type == ACT_CHANGE)
+    if (a.type == ACT_CHANGE || a.type == ACT_DAMAGE)
         printf("%u", a.arg);
     if (a.type == ACT_BEAT || a.type == ACT_LEARN || a.type == ACT_TRANSFER)
         printf("%u", name[a.arg] + 1u);
@@ -284,7 +306,7 @@ static void print_trace(struct search *s, const char *broken)
         way[--at] = s->records[k].by;
     struct lab *l = &s->lab;
     struct world w = s->first, to;
-    uint8_t name[W_NODES] = {0, 1, 2}, order[W_NODES] = {0, 1, 2};
+    uint8_t name[W_NODES] = {0, 1, 2, 3}, order[W_NODES] = {0, 1, 2, 3};
     for (unsigned i = 0; i < l->b.nodes; i++) {
         printf("     node %u  ", i + 1);
         print_node(&w, i, name);
@@ -349,7 +371,8 @@ static bool run(const struct setting *set, const struct bounds *b)
     }
     s->lab.b = *b;
     s->elect = set->elect;
-    configurations(&s->lab, set->members != NULL ? set->members : b->nodes == 2 ? "12" : "123");
+    const char *all = b->nodes == 2 ? "12" : b->nodes == 3 ? "123" : "1234";
+    configurations(&s->lab, set->members != NULL ? set->members : all);
     preset(&s->first, set->disks, b->nodes);
     bool good;
     const char *broken = "assertion failed, see above";
@@ -391,13 +414,14 @@ static bool set_bound(struct bounds *b, const char *name, size_t n, unsigned lon
         {"beats", &b->beats, 0, W_FREE},
         {"proposals", &b->proposals, 0, W_FREE},
         {"crashes", &b->crashes, 0, 6},
+        {"damages", &b->damages, 0, 6},
         {"reads", &b->reads, 0, 6},
         {"changes", &b->changes, 0, 6},
         {"transfers", &b->transfers, 0, 6},
-        {"slow", &b->slow, 0, 7},
-        {"crashing", &b->crashing, 0, 7},
-        {"standing", &b->standing, 0, 7},
-        {"reading", &b->reading, 0, 7},
+        {"slow", &b->slow, 0, 15},
+        {"crashing", &b->crashing, 0, 15},
+        {"standing", &b->standing, 0, 15},
+        {"reading", &b->reading, 0, 15},
         {"lazy", &b->lazy, 0, 1},
         {"pings", &b->pings, 0, 1},
         {"leads", &b->leads, 1, 20},

@@ -49,10 +49,13 @@ void w_pack_msg(const struct raft *r, const struct raft_msg *m, enum w_place pla
         f[0] = w_byte(m->probe.probe);
         f[1] = w_byte(m->probe.prev_index);
         f[2] = w_byte(m->probe.prev_term);
+        f[3] = w_byte(m->probe.acked_index);
+        f[4] = w_byte((uint64_t)m->probe.damaged_boot << 4 | m->probe.acked_term);
         break;
     case RAFT_MSG_PROBE_ACK:
         f[0] = w_byte(m->probe_ack.probe);
-        f[1] = w_byte(m->probe_ack.boot << 1 | m->probe_ack.match);
+        f[1] = w_byte(m->probe_ack.boot << 2 | (unsigned)m->probe_ack.damaged << 1 |
+                      m->probe_ack.match);
         f[2] = w_byte(m->probe_ack.prev_index);
         f[3] = w_byte(m->probe_ack.hint_index);
         f[4] = w_byte(m->probe_ack.hint_term);
@@ -67,7 +70,7 @@ void w_pack_msg(const struct raft *r, const struct raft_msg *m, enum w_place pla
         f[0] = w_byte(m->ack.epoch);
         f[1] = w_byte(m->ack.round);
         f[2] = w_byte(m->ack.durable);
-        f[3] = w_byte(m->ack.boot << 1 | m->ack.need_probe);
+        f[3] = w_byte(m->ack.boot << 2 | (unsigned)m->ack.damaged << 1 | m->ack.need_probe);
         f[4] = m->ack.unfit;
         break;
     case RAFT_MSG_TIMEOUT_NOW:
@@ -112,10 +115,14 @@ void w_unpack_msg(const struct w_msg *m, struct raft_msg *out)
         out->probe.probe = f[0];
         out->probe.prev_index = f[1];
         out->probe.prev_term = f[2];
+        out->probe.acked_index = f[3];
+        out->probe.acked_term = f[4] & 15;
+        out->probe.damaged_boot = f[4] >> 4;
         break;
     case RAFT_MSG_PROBE_ACK:
         out->probe_ack.probe = f[0];
-        out->probe_ack.boot = f[1] >> 1;
+        out->probe_ack.boot = f[1] >> 2;
+        out->probe_ack.damaged = f[1] >> 1 & 1;
         out->probe_ack.match = f[1] & 1;
         out->probe_ack.prev_index = f[2];
         out->probe_ack.hint_index = f[3];
@@ -131,7 +138,8 @@ void w_unpack_msg(const struct w_msg *m, struct raft_msg *out)
         out->ack.epoch = f[0];
         out->ack.round = f[1];
         out->ack.durable = f[2];
-        out->ack.boot = f[3] >> 1;
+        out->ack.boot = f[3] >> 2;
+        out->ack.damaged = f[3] >> 1 & 1;
         out->ack.need_probe = f[3] & 1;
         out->ack.unfit = f[4];
         break;
@@ -257,6 +265,12 @@ static void set_times(struct raft *r, enum w_time time)
     }
 }
 
+/* Its newest probe is not answered: see lead.c. */
+static bool asks(const struct raft_peer *p)
+{
+    return p->state == RAFT_PEER_PROBE || (p->state == RAFT_PEER_REPLICATE && p->boot == 0);
+}
+
 static void forget_peer(const struct raft *r, struct raft_peer *p)
 {
     if (r->role != RAFT_LEADER) { /* raft_lead_start() sets them all */
@@ -277,14 +291,14 @@ static void forget_peer(const struct raft *r, struct raft_peer *p)
         p->vote_try = tried(false);
     }
     p->vote_granted = p->vote_granted && r->stood; /* enter_term() sets it */
-    if (p->state != RAFT_PEER_PROBE) {             /* start_probe() sets them */
+    if (!asks(p)) {                                /* start_probe() sets them */
         p->probe_index = 0;
         p->probe_try = tried(false);
     }
     p->round_try = tried(r->role == RAFT_LEADER); /* set when a round starts */
-    if (p->state != RAFT_PEER_REPLICATE)          /* set when a probe matched */
+    if (p->state != RAFT_PEER_REPLICATE)          /* set when a stream begins */
         p->base_index = 0;
-    p->kept_index = 0;   /* no disk loses anything here */
+    p->kept_index = 0;   /* who has less than it said knows it here */
     p->generation = 0;   /* of no use here */
     p->round_target = 0; /* a learner that is there is always quick enough */
     p->round_since = W_NOW;
@@ -377,13 +391,16 @@ static void load_peer(const struct w_node *n, struct raft *r, uint16_t id)
     p->boot = x->boot;
     p->probe_index = x->probe_index;
     p->round = x->round;
-    p->probe_try = tried(x->state == RAFT_PEER_PROBE && !x->probe_unsent && x->probe != 0);
+    p->probe_try = tried(asks(p) && !x->probe_unsent && x->probe != 0);
     p->served = x->served;
     p->lead_sent = n->role == RAFT_LEADER && !x->lead_unsent ? W_NOW : 0;
     p->vote_try = tried(!x->vote_unsent);
     p->vote_answered = x->vote_answered;
     p->pre_granted = x->pre_granted;
     p->vote_granted = x->vote_granted;
+    p->lost_index = x->lost;
+    p->sure_index = x->sure;
+    p->damaged_boot = x->damaged_boot;
     if (n->role == RAFT_LEADER && p->probe >= r->next_probe)
         r->next_probe = p->probe + 1;
 }
@@ -458,6 +475,9 @@ void w_load(struct lab *l, const struct world *w, unsigned i, enum w_time time, 
     r->ack_by = n->ack_waits ? W_NOW : RAFT_NEVER;
     r->refused_epoch = n->refused_epoch;
     r->term_first = n->term_first;
+    r->damaged = n->damaged;
+    r->doubt_index = n->doubt_index;
+    r->doubt_term = n->doubt_term;
     load_runs(n, r);
     r->members = w_members(l, i, n->log, n->last);
     if (r->members.index > n->commit)
@@ -491,13 +511,15 @@ static void store_peer(const struct raft *r, const struct raft_peer *p, struct w
                          .boot = w_byte(q.boot),
                          .probe_index = w_byte(q.probe_index),
                          .round = w_byte(q.round),
-                         .probe_unsent = q.state == RAFT_PEER_PROBE && q.probe != 0 &&
-                                         q.probe_try.sent == 0,
+                         .probe_unsent = asks(&q) && q.probe != 0 && q.probe_try.sent == 0,
                          .lead_unsent = r->role == RAFT_LEADER && q.lead_sent == 0,
                          .vote_unsent = stands && q.vote_try.sent == 0,
                          .vote_answered = q.vote_answered,
                          .pre_granted = q.pre_granted,
-                         .vote_granted = q.vote_granted};
+                         .vote_granted = q.vote_granted,
+                         .lost = w_byte(q.lost_index),
+                         .sure = w_byte(q.sure_index),
+                         .damaged_boot = w_byte(q.damaged_boot)};
 }
 
 static void store_reads(struct lab *l, struct w_node *n, const struct raft *r)
@@ -590,6 +612,9 @@ void w_store(struct lab *l, struct world *w, unsigned i, const struct raft *r)
     n->ack_waits = r->ack_by != RAFT_NEVER;
     n->refused_epoch = w_byte(r->refused_epoch);
     n->term_first = r->role == RAFT_LEADER ? w_byte(r->term_first) : 0;
+    n->damaged = r->damaged;
+    n->doubt_index = w_byte(r->doubt_index);
+    n->doubt_term = w_byte(r->doubt_term);
     store_log(l, n, r);
     memset(n->peers, 0, sizeof n->peers);
     for (unsigned k = 0; k < r->n_peers; k++) {

@@ -56,7 +56,7 @@ static void blunt_acks(const struct bounds *b, struct world *w)
             continue;
         if (m->f[1] < round_needed(b, w, leader, m->term))
             m->f[1] = 0;
-        bool lost = (m->f[3] & 1) || m->f[3] >> 1 != p->boot;
+        bool lost = (m->f[3] & 1) || m->f[3] >> 2 != p->boot;
         if (!leads(leader, m->term) || w_place(m) != W_NET || m->f[0] > p->probe ||
             (m->f[0] == p->probe && (p->state != RAFT_PEER_REPLICATE || lost)))
             continue;
@@ -119,7 +119,7 @@ static bool answer_useless(const struct w_msg *m, const struct w_node *d, bool m
                ((m->f[0] & W_PRE) && !(m->f[0] & W_GRANTED));
     case RAFT_MSG_PROBE_ACK:
         return !leads(d, m->term) || m->f[0] < p->probe ||
-               (p->state == RAFT_PEER_REPLICATE && m->f[1] >> 1 == p->boot);
+               (p->state == RAFT_PEER_REPLICATE && m->f[1] >> 2 == p->boot);
     case RAFT_MSG_ACK: return !leads(d, m->term) || ack_dominated(d, m);
     case RAFT_MSG_TIMEOUT_NOW: return m->term < floor || (!may_crash && m->f[1] < d->round);
     case RAFT_MSG_PING:
@@ -149,7 +149,7 @@ static void forget(const struct bounds *b, struct world *w)
 /* A term that no node can be in again: nobody will lead it or follow its stream. */
 static void forget_terms(const struct bounds *b, struct world *w)
 {
-    unsigned low = W_TERMS;
+    unsigned low = w->damages < b->damages ? 0 : W_TERMS;
     for (unsigned i = 0; i < b->nodes; i++)
         low = w->nodes[i].disk_term < low ? w->nodes[i].disk_term : low;
     for (unsigned term = 0; term < low; term++) {
@@ -369,7 +369,7 @@ static void rename_world(const struct bounds *b, const struct world *w, const ui
 static uint64_t signature(const struct bounds *b, const struct world *w, unsigned i)
 {
     struct w_node n = w->nodes[i];
-    uint8_t name[W_NODES] = {1, 1, 1};
+    uint8_t name[W_NODES] = {1, 1, 1, 1};
     name[i] = 0;
     rename_ids(&n, name);
     uint64_t sum = 0;
@@ -417,18 +417,18 @@ static unsigned sorted_orders(const struct bounds *b, const struct world *w,
 static struct w_hash name_nodes(const struct bounds *b, struct world *w, uint8_t name[W_NODES])
 {
     uint8_t orders[6][W_NODES];
-    unsigned n = sorted_orders(b, w, orders);
     struct world try, best;
     struct w_hash low = {UINT64_MAX, UINT64_MAX};
-    memcpy(name, orders[0], W_NODES);
-    if (b->confs > 1) { /* they name nodes */
-        memcpy(name, (const uint8_t[]){0, 1, 2}, W_NODES);
+    if (b->confs > 1 || b->nodes > 3) { /* they name nodes; there are too many orders */
+        memcpy(name, (const uint8_t[]){0, 1, 2, 3}, W_NODES);
         return hash_world(w);
     }
+    unsigned n = sorted_orders(b, w, orders);
+    memcpy(name, orders[0], W_NODES);
     if (n == 1 && name[0] == 0 && name[1] == 1)
         return hash_world(w);
     for (unsigned o = 0; o < n; o++) {
-        uint8_t back[W_NODES] = {0, 1, 2};
+        uint8_t back[W_NODES] = {0, 1, 2, 3};
         for (unsigned k = 0; k < b->nodes; k++)
             back[orders[o][k]] = (uint8_t)k;
         rename_world(b, w, back, &try);
@@ -446,7 +446,7 @@ static struct w_hash name_nodes(const struct bounds *b, struct world *w, uint8_t
 struct w_hash w_tidy(const struct bounds *b, struct world *w, uint8_t name[W_NODES])
 {
     forget_terms(b, w);
-    if (!b->keep) {
+    if (!b->keep && b->damages == 0) {
         blunt_acks(b, w);
         forget(b, w);
     }

@@ -1,6 +1,6 @@
 /* world.h: one state of a small cluster as a plain value, for the search in explore.c.
  *
- * The search enumerates all that can happen to 2 or 3 nodes within small bounds. What runs is the
+ * The search enumerates all that can happen to 2, 3 or 4 nodes within small bounds. What runs is the
  * real core: an action takes a node's image out of the world, makes a struct raft of it
  * (image.c), calls raft_step(), raft_ready() and raft_advance() as the daemon does (act.c), checks
  * what came of it (judge.c), and puts the image back. tidy.c then gives worlds that differ only in
@@ -30,6 +30,11 @@
  * as one to which nothing happens, so there is no such state. Nodes that are not `slow` have disks
  * on which batches are durable at once: fewer states, deeper searches.
  *
+ * Damage. A node whose log is damaged starts with less, in doubt, in the term of its last entry and
+ * without a vote, as if all later batches were gone. That it is in doubt its caller keeps on disk, so
+ * such a node crashes no more here. While a log may still be damaged no message is forgotten, for terms
+ * can fall.
+ *
  * Numbers. Rounds and probes are replaced by their ranks, since the core only compares them. Of
  * campaigns only "the present one" or "an earlier one" is kept: that numbers of campaigns, batches
  * and processes do not repeat is taken for granted. Counters (stats), the random state and `why`
@@ -42,8 +47,8 @@
  * other way any more is taken out, though it would tell a node that it is removed: such a node only
  * stands less often.
  *
- * Names. Nodes are interchangeable, unless configurations name them: of the worlds that differ in names alone
- * one is kept.
+ * Names. Nodes are interchangeable, unless configurations name them, or there are four: of the worlds that
+ * differ in names alone one is kept.
  */
 #ifndef EXPLORE_WORLD_H
 #define EXPLORE_WORLD_H
@@ -51,7 +56,7 @@
 #include "raftd/core/raft.h"
 
 enum {
-    W_NODES = 3,
+    W_NODES = 4,
     W_LOG = 7,    /* highest index */
     W_CONFS = 8,  /* configurations that a world knows */
     W_TERMS = 8,  /* terms 0..7 */
@@ -86,10 +91,10 @@ enum { W_PRE = 1, W_LIVE = 2, W_GRANTED = 4, W_HANDED = 8 };
 /* What f[] holds:
  *   VOTE_REQ   flags, vote_term, last_index, last_term
  *   VOTE_RSP   flags, vote_term, removed
- *   PROBE      probe, prev_index, prev_term
- *   PROBE_ACK  probe, boot << 1 | match, prev_index, hint_index, hint_term
+ *   PROBE      probe, prev_index, prev_term, acked_index, damaged_boot << 4 | acked_term
+ *   PROBE_ACK  probe, boot << 2 | damaged << 1 | match, prev_index, hint_index, hint_term
  *   LEAD       epoch, round, commit, ack_now
- *   ACK        epoch, round, durable, boot << 1 | need_probe, unfit
+ *   ACK        epoch, round, durable, boot << 2 | damaged << 1 | need_probe, unfit
  *   TIMEOUT_NOW 0, round, last_index
  *   READ_REQ   req;  READ_RSP  req, index;  DATA  epoch, base_index */
 struct w_msg {
@@ -107,6 +112,7 @@ struct w_peer { /* of struct raft_peer; all 0 but `there` unless leader or (pre-
     uint8_t state, match, base, probe, epoch, boot, probe_index, round;
     uint8_t probe_unsent, lead_unsent;
     uint8_t vote_unsent, vote_answered, pre_granted, vote_granted;
+    uint8_t lost, sure, damaged_boot;
 };
 
 struct w_read {
@@ -122,6 +128,7 @@ struct w_node {
     uint8_t truncate_pending, truncate_to;
     uint8_t heard, verified, leader_commit, epoch, probe_seen, round;
     uint8_t ack_due, ack_waits, refused_epoch, term_first;
+    uint8_t damaged, doubt_index, doubt_term;
     uint8_t read_want, read_done, read_unsent, read_ready, read_index;
     uint8_t read_round, n_reads;
     struct w_read reads[W_READS];
@@ -145,9 +152,9 @@ struct world {
     uint8_t leader_last[W_TERMS];
     uint8_t leader_log[W_TERMS][W_LOG + 1];
     uint8_t n_committed, committed[W_LOG + 1];
-    uint8_t commit_term[W_LOG + 1]; /* term in which the entry was committed first */
-    uint8_t learns[W_NODES];        /* bit k: an answer of node k may tell this node of k's term */
-    uint8_t crashes, reads;         /* so far */
+    uint8_t commit_term[W_LOG + 1];  /* term in which the entry was committed first */
+    uint8_t learns[W_NODES];         /* bit k: an answer of node k may tell this node of k's term */
+    uint8_t crashes, damages, reads; /* so far */
     uint8_t timeouts, beats, proposals; /* so far; 0 if any number may come */
     uint8_t changes, transfers;         /* so far */
 
@@ -157,13 +164,14 @@ struct world {
 
 /* What the search is kept to. */
 struct bounds {
-    unsigned nodes;     /* 2 or 3 */
+    unsigned nodes;     /* 2 to 4 */
     unsigned terms;     /* highest term */
     unsigned entries;   /* highest index */
     unsigned timeouts;  /* elections begun and leaderships given up; W_FREE = any number */
     unsigned beats;     /* heartbeats; W_FREE = any number */
     unsigned proposals; /* entries beside the no-ops of new leaders; W_FREE = any number */
     unsigned crashes;
+    unsigned damages; /* logs that are cut, of nodes that may crash */
     unsigned reads;
     unsigned changes;                           /* of the members */
     unsigned transfers;                         /* hand-overs that are asked for */
@@ -193,6 +201,7 @@ enum w_action_type {
     ACT_DISK, /* the batch in flight is durable */
     ACT_CRASH_LOST,
     ACT_CRASH_KEPT, /* the batch in flight was durable, nobody was told */
+    ACT_DAMAGE,     /* a crash; damage is found, and the log cut behind entry `arg` */
     ACT_FLUSH,      /* lazy: raft_ready() and raft_advance() */
     ACT_CHANGE,     /* a leader is asked for configuration `arg` */
     ACT_TRANSFER,   /* a leader is asked to hand over to node `arg` */
