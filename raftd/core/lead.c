@@ -21,6 +21,12 @@ static void restart_probe(struct raft *r, struct raft_peer *p)
     start_probe(r, p, raft_max(p->match_index, r->trail.base_index));
 }
 
+/* The newest probe was answered, and matched. */
+static bool matched(const struct raft_peer *p)
+{
+    return p->state == RAFT_PEER_REPLICATE && p->boot != 0;
+}
+
 /* A peer whose stream may still need what leaves the log now is asked whether it has the new base. */
 void raft_compact(struct raft *r, uint64_t index)
 {
@@ -32,9 +38,20 @@ void raft_compact(struct raft *r, uint64_t index)
             continue;
         if (p->state == RAFT_PEER_SNAPSHOT && p->probe_index < index)
             start_probe(r, p, index - 1);
-        else if ((p->state == RAFT_PEER_REPLICATE ? p->match_index : p->probe_index) < index)
+        else if ((matched(p) ? p->match_index : p->probe_index) < index)
             restart_probe(r, p);
     }
+}
+
+/* A peer that has voted for this leader is there, and mostly has all that the leader had. So the new entries
+ * leave together with the probe, as in AppendEntries (figure 3.1): the first commit of a term needs one round
+ * trip and not two. If the probe does not match, the peer drops them. */
+static void replicate_at_once(struct raft_peer *p)
+{
+    p->state = RAFT_PEER_REPLICATE;
+    p->base_index = p->probe_index;
+    p->epoch = p->probe;
+    p->boot = 0;
 }
 
 static void serve(struct raft *r, raft_time now, struct raft_peer *p, uint64_t prev_index)
@@ -87,6 +104,8 @@ void raft_lead_start(struct raft *r, raft_time now, struct raft_edit *edit)
         p->served = false;
         if (p->standing != RAFT_NO_MEMBER)
             serve(r, now, p, prev_index);
+        if (p->served && p->vote_granted)
+            replicate_at_once(p);
     }
     raft_read_start(r);
 }
@@ -207,7 +226,7 @@ static void make_lead(struct raft *r, raft_time now, struct raft_peer *p, bool a
     *m = (struct raft_msg){.type = RAFT_MSG_LEAD, .from = r->cfg.id, .to = p->id, .term = r->term};
     m->lead.round = ++r->round;
     m->lead.commit = r->commit_index;
-    m->lead.epoch = p->epoch;
+    m->lead.epoch = matched(p) ? p->epoch : 0; /* else the peer may not know it yet */
     m->lead.ack_now = ack_now;
     m->lead.no_room = r->no_room;
     p->lead_sent = now;
@@ -292,6 +311,10 @@ void raft_lead_on_probe_ack(struct raft *r, const struct raft_msg *m)
         r->stats.stale_msgs++;
         return;
     }
+    if (p->state == RAFT_PEER_REPLICATE && !matched(p)) {
+        p->state = RAFT_PEER_PROBE;
+        p->epoch = 0;
+    }
     if (p->state == RAFT_PEER_REPLICATE && m->probe_ack.boot != p->boot) {
         restart_probe(r, p); /* it restarted: the new process lacks the beginning of the stream */
         return;
@@ -358,6 +381,9 @@ void raft_lead_on_ack(struct raft *r, const struct raft_msg *m)
     if (!m->ack.damaged || m->ack.boot == p->boot)
         p->round = raft_max(p->round, m->ack.round);
     p->unfit = m->ack.unfit;
+    if (p->state == RAFT_PEER_REPLICATE && !matched(p) && m->ack.epoch == p->epoch &&
+        !m->ack.need_probe && !m->ack.damaged)
+        p->boot = m->ack.boot; /* it takes the stream, so the probe matched: that answer was lost */
     if (m->ack.boot == p->boot) {
         p->match_index = raft_max(p->match_index, m->ack.durable);
         if (p->match_index >= p->lost_index && !m->ack.damaged)
@@ -389,7 +415,7 @@ static raft_time lead_due_at(const struct raft *r, const struct raft_peer *p,
 
 static raft_time probe_due_at(const struct raft_peer *p)
 {
-    return p->state == RAFT_PEER_PROBE ? p->probe_try.due : RAFT_NEVER;
+    return p->state != RAFT_PEER_SNAPSHOT && !matched(p) ? p->probe_try.due : RAFT_NEVER;
 }
 
 /* When a LEAD of the round for reads goes to this peer, for the first time or once more. */
@@ -439,7 +465,7 @@ void raft_lead_flush(struct raft *r, raft_time now)
             raft_emit(r, &m);
         }
         /* The probe leaves with the heartbeat, in one datagram, since the peer may be off for weeks. */
-        if (now >= probe_due_at(p) || (beat && p->state != RAFT_PEER_REPLICATE)) {
+        if (now >= probe_due_at(p) || (beat && !matched(p))) {
             bool tell = p->lost_index != 0 && raft_peer_counts(r, p);
             uint64_t acked = tell ? raft_max(p->lost_index, p->probe_index) : 0;
             m = (struct raft_msg){.type = RAFT_MSG_PROBE, .to = p->id};

@@ -78,9 +78,9 @@
  * goes on with the heartbeats until the peer has the entry. In REPLICATE the caller streams the entries
  * after base_index to the peer, in any pieces, as often as needed, until they arrive: loss never changes
  * the state. On the other side the caller turns what has arrived without a gap into RAFT_EV_APPEND: the
- * receiver's part of AppendEntries.
- * `epoch` names one such stream: it is the number of the probe that started it. Probe numbers only
- * grow within a leader's term, so late datagrams of an earlier stream are recognised.
+ * receiver's part of AppendEntries. `epoch` names one such stream: it is the number of the probe that
+ * started it. Probe numbers only grow within a leader's term, so late datagrams of an earlier stream are
+ * recognised. A new leader streams to whoever voted for it from the first probe on, without its answer.
  *
  * Snapshots (chapter 5). What the caller applied and has in a durable snapshot may leave the log:
  * raft_compact(). A snapshot that a follower got becomes its own state between raft_install_begin() and
@@ -529,8 +529,8 @@ struct raft_peer {
     uint32_t damaged_boot; /* the process that said so, 0 = none */
     uint64_t base_index;   /* REPLICATE: the stream starts after it. Invariant: <= last_index */
     uint32_t probe;        /* number of the newest probe; grows within a term */
-    uint32_t epoch;        /* REPLICATE: probe that matched; else 0. Invariant: 0 or == probe */
-    uint32_t boot;         /* process that answered that probe: its acknowledgements count */
+    uint32_t epoch;        /* REPLICATE: probe of the stream; else 0. Invariant: 0 or == probe */
+    uint32_t boot;         /* the process that said that it matches: its acks count; 0 = none yet */
     uint64_t probe_index;  /* PROBE, SNAPSHOT: prev_index asked for */
     struct raft_try probe_try;
     uint64_t round; /* highest round acknowledged in this term. Invariant: <= our round */

@@ -253,7 +253,7 @@ static void test_rows_of_others(void **state)
 static void test_held_back(void **state)
 {
     (void)state;
-    struct sim *s = plain_cluster(14);
+    struct sim *s = plain_cluster(17);
     unsigned leader = (unsigned)sim_leader(s), a = (leader + 1) % 3;
     node_parts(s->m[a].node).cfg->take_held = false; /* as if sealed */
     const struct raft *r = sim_raft(s, a);
