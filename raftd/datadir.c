@@ -80,8 +80,10 @@ void datadir_init(const struct conf *conf, const char *backup, bool join)
     sodium_memzero(secret, sizeof secret);
     if (rc != IDENT_OK)
         refuse(conf->data_dir, rc, err);
-    say_info("%s is now the data directory of node %u of cluster %s", conf->data_dir, id.node_id,
-             conf->name);
+    say_info("%s is now the data directory of node %u of cluster %s, with a key that begins with "
+             "%02x%02x%02x%02x%02x%02x%02x%02x",
+             conf->data_dir, id.node_id, conf->name, id.key[0], id.key[1], id.key[2], id.key[3],
+             id.key[4], id.key[5], id.key[6], id.key[7]);
 }
 
 /* ---- at each start ---- */

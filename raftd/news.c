@@ -392,6 +392,33 @@ static void say_second_box(struct news_peer *said, const struct status_peer *p, 
         (void)lasting_over(&said->second_box, now_us);
 }
 
+/* Only a member's key says who it is. While it is not known, whoever comes first is taken. */
+static void say_first(struct news_peer *said, const struct status *s, const struct status_member *m,
+                      uint64_t now_us)
+{
+    bool unknown = m->incarnation == 0 && s->members_index != 0;
+    if (unknown && m->standing == MEMBER_VOTER &&
+        lasting_is(&said->never_met, NEWS_LASTS_US, now_us))
+        say_warn(
+            "node %u (%s) has never been here, so its key is not known, and whoever comes first "
+            "under "
+            "its id with the cluster's key counts as it: start that box, or take it out until it "
+            "is there, with raftctl member remove %u and later raftctl member add",
+            m->id, m->addr, m->id);
+    if (!unknown)
+        (void)lasting_over(&said->never_met, now_us);
+    if (said->unknown && m->incarnation != 0)
+        say_warn(
+            "node %u (%s) counts from now on, with a data directory whose key begins with "
+            "%016" PRIx64
+            ". It came first under that id, and no key was known: compare that with incarnation in "
+            "raftctl status on your box. If they differ it is another box: stop it, change the "
+            "cluster's key, make yours anew with raftd --init --join in an empty directory, and "
+            "take it in with raftctl member replace %u",
+            m->id, m->addr, m->incarnation, m->id);
+    said->unknown = unknown;
+}
+
 /* --- of the cluster --------------------------------------------------------------------------- */
 
 static void say_leader(struct news *said, const struct status *s, uint64_t now_us)
@@ -505,6 +532,9 @@ void news_status(struct news *said, struct status *s, uint64_t now_us)
         say_narrow(p, &s->peers[i], now_us);
         say_second_box(p, &s->peers[i], now_us);
     }
+    for (unsigned i = 0; i < s->n_members; i++)
+        if (s->members[i].id != s->id)
+            say_first(peer_of(said, s->members[i].id), s, &s->members[i], now_us);
     say_leader(said, s, now_us);
     say_memory(said, s, now_us);
     say_send_fails(said, s, now_us);

@@ -48,11 +48,12 @@ struct news_lost {
 struct news_peer {
     uint16_t id;          /* 0: a free place */
     uint64_t incarnation; /* of its directory, as last seen among the members; 0 = not yet */
+    bool unknown;         /* its key was not among the members when they were last seen */
     struct news_lost lost;
     enum status_session session; /* as last seen */
     struct lasting trouble[NEWS_TROUBLES];
     struct lasting setting[WIRE_SETTING_COUNT]; /* that it differs from ours */
-    struct lasting overdue, narrow, second_box;
+    struct lasting overdue, narrow, second_box, never_met;
     bool told;                           /* some trouble was told of, and its end was not */
     uint64_t told_us;                    /* when that trouble was told of first */
     struct news_count drops[DROP_COUNT]; /* datagrams of it */

@@ -3,8 +3,8 @@
 
 #include <string.h>
 
-/* What an event is about. Of a MEMBER and HEARD, each member is a subject of its own. */
-enum subject { LEAD, LEADER, QUORUM, MEMBER, HEARD, DISK, DOUBT, KEY, STREAM };
+/* What an event is about. Of a MEMBER, DIRECTORY and HEARD, each member is a subject of its own. */
+enum subject { LEAD, LEADER, QUORUM, MEMBER, DIRECTORY, HEARD, DISK, DOUBT, KEY, STREAM };
 
 static const struct {
     const char *name;
@@ -19,6 +19,7 @@ static const struct {
     [EVENT_MEMBER_ADDED] = {"member-added", MEMBER},
     [EVENT_MEMBER_PROMOTED] = {"member-promoted", MEMBER},
     [EVENT_MEMBER_REMOVED] = {"member-removed", MEMBER},
+    [EVENT_MEMBER_DIRECTORY] = {"member-directory", DIRECTORY},
     [EVENT_MEMBER_SILENT] = {"member-silent", HEARD},
     [EVENT_MEMBER_BACK] = {"member-back", HEARD},
     [EVENT_DISK_SLOW] = {"disk-slow", DISK},

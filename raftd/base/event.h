@@ -19,8 +19,9 @@ enum event_kind {
     EVENT_MEMBER_ADDED,    /* a member that is no voter, or not yet */
     EVENT_MEMBER_PROMOTED, /* a member that is a voter now */
     EVENT_MEMBER_REMOVED,
-    EVENT_MEMBER_SILENT, /* this node does not hear it */
-    EVENT_MEMBER_BACK,   /* it does */
+    EVENT_MEMBER_DIRECTORY, /* a data directory counts as that member: the first one, or another one */
+    EVENT_MEMBER_SILENT,    /* this node does not hear it */
+    EVENT_MEMBER_BACK,      /* it does */
     EVENT_DISK_SLOW,
     EVENT_DISK_FULL,
     EVENT_DISK_OK,

@@ -27,6 +27,14 @@ static bool is_voter(const struct status *s, uint16_t id)
     return (id == s->id ? s->standing : p != NULL ? p->standing : RAFT_NO_MEMBER) == RAFT_VOTER;
 }
 
+static uint64_t incarnation_of(const struct status *s, uint16_t id)
+{
+    for (unsigned i = 0; i < s->n_members; i++)
+        if (s->members[i].id == id)
+            return s->members[i].incarnation;
+    return 0;
+}
+
 /* A majority of the voters is heard, and was at since_us or later. */
 static bool hears_majority(const struct status *s, uint64_t since_us)
 {
@@ -102,8 +110,15 @@ static struct happened_state state_of(struct happened *h, const struct status *s
     for (unsigned i = 0; i < s->n_links; i++) {
         uint16_t id = s->links[i].id;
         const struct status_peer *p = peer_of(s, id);
-        bool met = p != NULL && p->heard_us != 0;
-        state.members[i] = (struct happened_member){id, is_voter(s, id), is_silent(s, id), met};
+        uint64_t incarnation = incarnation_of(s, id);
+        state.members[i] = (struct happened_member){
+            .id = id,
+            .voter = is_voter(s, id),
+            .silent = is_silent(s, id),
+            .met = p != NULL && p->heard_us != 0,
+            .unknown = incarnation == 0 && s->members_index != 0,
+            .incarnation = incarnation,
+        };
     }
     return state;
 }
@@ -212,6 +227,17 @@ static bool is_other(const struct happened_member *was, const struct happened_me
     return was->silent != is->silent || (!is->silent && is->met && !was->met);
 }
 
+/* The first configuration in the log has the keys of all that were met until then: that is no news. */
+static void add_directory(struct happened *h, const struct happened_state *is,
+                          const struct happened_member *before, const struct happened_member *m)
+{
+    bool other = before->incarnation != 0 && before->incarnation != m->incarnation;
+    if (m->incarnation != 0 && (before->unknown || other))
+        add(h, made(is, EVENT_MEMBER_DIRECTORY, m->id,
+                    other ? "another data directory has taken its place"
+                          : "it was not known, so whoever came first is taken for it"));
+}
+
 static void add_members(struct happened *h, const struct happened_state *was,
                         const struct happened_state *is)
 {
@@ -222,6 +248,8 @@ static void add_members(struct happened *h, const struct happened_state *was,
         const struct happened_member *m = &is->members[i], *before = member_of(was, m->id);
         if (before == NULL || before->voter != m->voter)
             add(h, standing(is, m));
+        if (before != NULL)
+            add_directory(h, is, before, m);
         if (m->id != is->id && (before == NULL || is_other(before, m)))
             add(h, heard(is, m));
     }

@@ -20,7 +20,9 @@ enum {
 struct happened_member {
     uint16_t id;
     bool voter, silent;
-    bool met; /* it was heard since the start: before, that it is not silent says little */
+    bool met;     /* it was heard since the start: before, that it is not silent says little */
+    bool unknown; /* the members in the log have no key for it yet */
+    uint64_t incarnation; /* of its data directory, as status_member has it; 0 = not known */
 };
 
 /* How things are, as last told. */

@@ -138,6 +138,7 @@ struct status {
     uint64_t start_us; /* start of the process */
     char cluster[65];
     uint16_t id;
+    uint64_t incarnation;        /* of our data directory: first bytes of its key in their order */
     enum raft_standing standing; /* in the newest configuration */
     enum raft_stand own_standing;
     uint8_t members_committed; /* 1: the newest configuration is, as far as this node knows */

@@ -335,14 +335,22 @@ static void fill_progress(struct status_member *to, const struct wire_vitals *w,
         to->eta_s = (int32_t)min_u64(w->lag_bytes / w->rate + 1, INT32_MAX);
 }
 
+/* The first bytes of a key, as people read them. */
+static uint64_t in_order(uint64_t handle)
+{
+    uint64_t shown = 0;
+    for (unsigned i = 0; i < sizeof handle; i++)
+        shown = shown << 8 | (handle >> 8 * i & 0xff);
+    return shown;
+}
+
 static void fill(struct status_member *to, uint64_t at, const struct member *m,
                  const struct wire_vitals *w)
 {
     to->id = m->id;
     to->standing = m->standing;
     to->priority = m->priority;
-    for (unsigned i = 0; i < sizeof to->incarnation; i++)
-        to->incarnation = to->incarnation << 8 | m->key[i];
+    to->incarnation = in_order(member_incarnation(m));
     (void)snprintf(to->addr, sizeof to->addr, "%s%s%s", m->addr[0],
                    m->addr[1][0] != '\0' ? "," : "", m->addr[1]);
     to->session = (uint8_t)min_u64(w->session, STATUS_SESSIONS);
@@ -363,6 +371,7 @@ void vitals_status(const struct vitals *v, uint64_t now, struct status *s)
     s->members_us = at;
     s->members_led = teller != NULL || leads(v);
     s->members_index = r->members.index;
+    s->incarnation = in_order(r->cfg.incarnation);
     s->n_members = m->n;
     uint64_t last = teller != NULL ? max_u64(r->trail.last, teller->w.match_index) : r->trail.last;
     for (unsigned i = 0; i < m->n; i++) {

@@ -20,6 +20,7 @@ const char *status_session_name(enum status_session session)
 static const struct field node_fields[] = {
     {"id", OF_NODE(id), ID, ALWAYS},
     {"cluster", OF_NODE(cluster), TEXT, ALWAYS},
+    {"incarnation", OF_NODE(incarnation), HANDLE, UNLESS_0},
     {"health", OF_NODE(health), HEALTH, ALWAYS},
     {"health_why", OF_NODE(health_why), TEXT, ALWAYS},
     {"recovering", OF_NODE(recovering), TEXT, UNLESS_0},

@@ -222,6 +222,38 @@ static void test_members(void **state)
     MAKES(&h, &s, "member-promoted@1");
 }
 
+static void test_directories(void **state)
+{
+    (void)state;
+    struct happened h = {0};
+    struct status s = calm();
+    s.n_members = 3;
+    for (unsigned i = 0; i < 3; i++)
+        s.members[i] = (struct status_member){.id = (uint16_t)(i + 1)};
+    (void)makes(&h, &s);
+    s.members_index = 2; /* the first configuration names those that were met until then */
+    s.members[0].incarnation = 11;
+    s.members[1].incarnation = 12;
+    MAKES(&h, &s, "");
+    s.members[2].incarnation = 13;
+    MAKES(&h, &s, "member-directory@3");
+    assert_string_equal(happened_event(&h, h.end)->why,
+                        "it was not known, so whoever came first is taken for it");
+    MAKES(&h, &s, "");
+    s.members[2].incarnation = 14;
+    s.members[0].incarnation = 15; /* ours: another box has taken our place */
+    MAKES(&h, &s, "member-directory@1 member-directory@3");
+    assert_string_equal(happened_event(&h, h.end)->why,
+                        "another data directory has taken its place");
+    s.n_members = s.n_links = 2;
+    MAKES(&h, &s, "member-removed@3");
+    s.n_members = s.n_links = 3; /* it is added again, and was not there yet */
+    s.members[2].incarnation = 0;
+    MAKES(&h, &s, "member-promoted@3 member-back@3");
+    s.members[2].incarnation = 16;
+    MAKES(&h, &s, "member-directory@3");
+}
+
 static void test_rest(void **state)
 {
     (void)state;
@@ -397,11 +429,12 @@ static void test_kinds(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_first),      cmocka_unit_test(test_leader),
-        cmocka_unit_test(test_quorum),     cmocka_unit_test(test_quorum_of_voters),
-        cmocka_unit_test(test_members),    cmocka_unit_test(test_rest),
-        cmocka_unit_test(test_kept),       cmocka_unit_test(test_lines),
-        cmocka_unit_test(test_last_words), cmocka_unit_test(test_kinds),
+        cmocka_unit_test(test_first),       cmocka_unit_test(test_leader),
+        cmocka_unit_test(test_quorum),      cmocka_unit_test(test_quorum_of_voters),
+        cmocka_unit_test(test_directories), cmocka_unit_test(test_members),
+        cmocka_unit_test(test_rest),        cmocka_unit_test(test_kept),
+        cmocka_unit_test(test_lines),       cmocka_unit_test(test_last_words),
+        cmocka_unit_test(test_kinds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -669,6 +669,45 @@ static void test_standing(void **state)
     heard_is(0, 1, 3, "node 1 is another data directory from now on");
 }
 
+/* A first member that was never there: that its key is not known is said after ten seconds, and which one
+ * is taken as soon as it is. */
+static void test_first_comes(void **state)
+{
+    (void)state;
+    begin();
+    w.s.n_members = 3;
+    for (unsigned i = 0; i < 3; i++) {
+        w.s.members[i] = (struct status_member){.id = (uint16_t)(i + 1), .standing = MEMBER_VOTER};
+        (void)snprintf(w.s.members[i].addr, sizeof w.s.members[i].addr, "192.0.2.%u:7101", i + 1);
+    }
+    pass(20 * SEC); /* no list is in the log yet */
+    heard_is(0, 0, 0, NULL);
+    w.s.members_index = 2;
+    w.s.members[1].incarnation = 12;
+    pass(9 * SEC);
+    heard_is(0, 0, 0, NULL); /* node 2 was met before */
+    pass(2 * SEC);
+    heard_is(0, 1, 0, "node 3 (192.0.2.3:7101) has never been here, so its key is not known");
+    pass(500 * SEC);
+    heard_is(0, 1, 0, NULL);
+    heard_forget();
+    w.s.members[2].incarnation = UINT64_C(0x1234567890abcdef);
+    pass(SEC);
+    heard_is(0, 1, 0,
+             "node 3 (192.0.2.3:7101) counts from now on, with a data directory whose key begins "
+             "with 1234567890abcdef");
+    pass(20 * MIN);
+    heard_is(0, 1, 0, NULL);
+    w.s.members[1].incarnation = 13; /* that is told elsewhere */
+    pass(20 * MIN);
+    heard_is(0, 1, 0, NULL);
+    /* A learner that is to come counts for nothing, and is expected. */
+    w.s.members[2].incarnation = 0;
+    w.s.members[2].standing = MEMBER_JOINING;
+    pass(20 * MIN);
+    heard_is(0, 1, 0, NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -683,6 +722,7 @@ int main(void)
         cmocka_unit_test(test_roles),         cmocka_unit_test(test_differs),
         cmocka_unit_test(test_who_is_needed), cmocka_unit_test(test_no_memory),
         cmocka_unit_test(test_standing),      cmocka_unit_test(test_second_box),
+        cmocka_unit_test(test_first_comes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

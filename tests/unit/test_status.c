@@ -71,6 +71,7 @@ static void fill(struct status *s)
     s->commit_index = UINT64_MAX;
     s->own_standing = RAFT_STAND_DRAINED;
     s->members_index = 9;
+    s->incarnation = UINT64_C(0x0123456789abcdef);
     s->members_committed = 1;
     s->outranked_by = 4;
     s->waits = RAFT_WAITS_NEW;
@@ -144,6 +145,7 @@ static void has(const char *text, const char *line)
 static const char *const lines[] = {
     "id=2\n",
     "cluster=demo\n",
+    "incarnation=0123456789abcdef\n",
     "role=leader\n",
     "term=7\n",
     "leader=2\n",
@@ -266,7 +268,8 @@ static void test_json(void **state)
             *to++ = *from;
     *to = '\0';
     static const char *const parts[] = {
-        "{\"id\":2,\"cluster\":\"demo\",\"health\":\"unknown\",\"health_why\":\"\",\"role\":"
+        "{\"id\":2,\"cluster\":\"demo\",\"incarnation\":\"0123456789abcdef\","
+        "\"health\":\"unknown\",\"health_why\":\"\",\"role\":"
         "\"leader\",\"term\":\"7\",\"leader\":2,",
         ",\"leader_before\":1,",
         ",\"own_standing\":\"drained\",\"members_index\":\"9\",\"members_committed\":\"1\","
