@@ -1,7 +1,7 @@
 // LINK: raftd/tool/client.c tests/sim/linear.c tests/sim/linear_search.c -lhiredis -lpthread
 /* history.c: clients of a running cluster whose history is judged: is it linearizable?
  *
- *     history [-m] [-c CLIENTS] [-k KEYS] [-t TIMEOUT_MS] [-w WAIT_MS] SOCKET...
+ *     history [-m] [-b FILE] [-c CLIENTS] [-k KEYS] [-t TIMEOUT_MS] [-w WAIT_MS] SOCKET...
  *
  * CLIENTS at each SOCKET put, get and delete a few keys, one request after the other, each put with
  * a value of its own, until SIGTERM. Then every key is read once more through each node that
@@ -13,10 +13,16 @@
  *
  * -w: between two requests a client waits, for up to so long.
  *
+ * -b: what part of a slow request is the machine's, which others use, too? All the while a thread of its own
+ * writes a little to FILE, syncs it, and sleeps for BEAT_MS. How much longer than BEAT_MS that took at most
+ * while a request was under way is what the machine takes for one turn of a process and its disk.
+ * beyond_ms: the longest time of a request, less TURNS such turns.
+ *
  * stall_ms: the longest time in which no client at all had a put that went well. slowest_ms: the
  * longest that a put took that went well. longest_ms: the same of all requests.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <signal.h>
@@ -41,6 +47,12 @@ enum {
     LAST_READ_MS = 5000, // patience of the reads at the end
     GETS_PERCENT = 45,
     DELETES_PERCENT = 5,
+    BEAT_MS = 5,
+    BEAT_BYTES = 512,
+    // Threads that wait for each other, from the moment at which a leader hands over to the answer to a
+    // client of another node, and disks that they wait for: the heir writes its vote, another node its own,
+    // then both the client's entry; each time its loop wakes its disk's thread, and that one the loop.
+    TURNS = 20,
 };
 
 enum fate { RETURNED, FAILED, UNKNOWN };
@@ -63,6 +75,15 @@ struct client {
     uint32_t number;
     uint64_t random, puts;
     struct record *records;
+    size_t n, cap;
+};
+
+// Turns of one process and its disk, as long as the others run.
+struct beats {
+    pthread_t thread;
+    const char *file; // NULL: none
+    atomic_bool stop;
+    uint64_t *at_ns; // when they ended; n of them
     size_t n, cap;
 };
 
@@ -200,6 +221,68 @@ static void *client_run(void *arg)
     return NULL;
 }
 
+/* --- beats ------------------------------------------------------------------------------------ */
+
+static void note_beat(struct beats *b)
+{
+    if (b->n == b->cap) {
+        b->cap = b->cap ? 2 * b->cap : FIRST_RECORDS;
+        b->at_ns = must(realloc(b->at_ns, b->cap * sizeof(*b->at_ns)));
+    }
+    b->at_ns[b->n++] = ctl_now_ns();
+}
+
+static void *beats_run(void *arg)
+{
+    static const char bytes[BEAT_BYTES];
+    struct beats *b = arg;
+    int fd = open(b->file, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0)
+        die(b->file);
+    while (!atomic_load(&b->stop)) {
+        note_beat(b);
+        (void)nanosleep(&(struct timespec){.tv_nsec = BEAT_MS * 1000000}, NULL); // a pause
+        if (pwrite(fd, bytes, sizeof(bytes), 0) != (ssize_t)sizeof(bytes) || fdatasync(fd) != 0)
+            die(b->file);
+    }
+    note_beat(b);
+    (void)close(fd); // nobody reads it
+    return NULL;
+}
+
+// The longest turn that had a part in that time. `from`: beats before it are older; times only grow.
+static uint64_t longest_turn(const struct beats *b, size_t from, uint64_t began_ns,
+                             uint64_t ended_ns)
+{
+    uint64_t longest = 0;
+    for (size_t i = from; i + 1 < b->n && b->at_ns[i] < ended_ns; i++) {
+        uint64_t took = b->at_ns[i + 1] - b->at_ns[i];
+        if (b->at_ns[i + 1] > began_ns && took > longest)
+            longest = took;
+    }
+    return longest > BEAT_MS * UINT64_C(1000000) ? longest - BEAT_MS * UINT64_C(1000000) : 0;
+}
+
+static size_t beat_before(const struct beats *b, uint64_t ns)
+{
+    size_t low = 0, high = b->n;
+    while (low + 1 < high) {
+        size_t middle = low + (high - low) / 2;
+        if (b->at_ns[middle] <= ns)
+            low = middle;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+static uint64_t beyond(const struct beats *b, const struct record *r)
+{
+    uint64_t took = r->ended_ns - r->began_ns;
+    uint64_t turns = TURNS * longest_turn(b, beat_before(b, r->began_ns), r->began_ns, r->ended_ns);
+    return took > turns ? took - turns : 0;
+}
+
 /* --- judgement -------------------------------------------------------------------------------- */
 
 struct event {
@@ -235,16 +318,18 @@ static struct event *all_events(struct client *clients, size_t n_clients, size_t
 
 struct counts {
     uint64_t puts, gets, failed, unknown;
-    uint64_t slowest_ns, longest_ns, stall_ns, last_ns;
+    uint64_t slowest_ns, longest_ns, beyond_ns, stall_ns, last_ns;
 };
 
-static void count(struct counts *c, const struct record *r)
+static void count(struct counts *c, const struct beats *b, const struct record *r)
 {
     c->failed += r->fate == FAILED;
     c->unknown += r->fate == UNKNOWN;
     c->gets += r->fate == RETURNED && r->kind == LINEAR_GET;
     if (r->fate == RETURNED && r->ended_ns - r->began_ns > c->longest_ns)
         c->longest_ns = r->ended_ns - r->began_ns;
+    if (r->fate == RETURNED && b->n > 0 && beyond(b, r) > c->beyond_ns)
+        c->beyond_ns = beyond(b, r);
     if (r->fate != RETURNED || r->kind != LINEAR_PUT)
         return;
     c->puts++;
@@ -255,7 +340,8 @@ static void count(struct counts *c, const struct record *r)
     c->last_ns = r->ended_ns;
 }
 
-static int report(struct client *clients, size_t n_clients, uint64_t start_ns)
+static int report(struct client *clients, size_t n_clients, const struct beats *beats,
+                  uint64_t start_ns)
 {
     size_t n;
     struct event *events = all_events(clients, n_clients, &n);
@@ -268,7 +354,7 @@ static int report(struct client *clients, size_t n_clients, uint64_t start_ns)
                                   r->kind == LINEAR_PUT ? r->value : 0, events[i].ns);
             continue;
         }
-        count(&counts, r);
+        count(&counts, beats, r);
         if (r->fate == RETURNED)
             linear_return(l, r->op, r->result, r->kind == LINEAR_GET ? r->value : 0, events[i].ns);
         else if (r->fate == FAILED)
@@ -281,9 +367,11 @@ static int report(struct client *clients, size_t n_clients, uint64_t start_ns)
     static const char *const names[] = {
         [LINEAR_OK] = "linearizable", [LINEAR_BROKEN] = "broken", [LINEAR_GAVE_UP] = "gave_up"};
     printf("verdict=%s puts=%" PRIu64 " gets=%" PRIu64 " failed=%" PRIu64 " unknown=%" PRIu64
-           " slowest_ms=%" PRIu64 " longest_ms=%" PRIu64 " stall_ms=%" PRIu64 "\n",
+           " slowest_ms=%" PRIu64 " longest_ms=%" PRIu64 " beyond_ms=%" PRIu64 " stall_ms=%" PRIu64
+           "\n",
            names[v.outcome], counts.puts, counts.gets, counts.failed, counts.unknown,
-           counts.slowest_ns / 1000000, counts.longest_ns / 1000000, counts.stall_ns / 1000000);
+           counts.slowest_ns / 1000000, counts.longest_ns / 1000000, counts.beyond_ns / 1000000,
+           counts.stall_ns / 1000000);
     if (v.outcome != LINEAR_OK)
         fprintf(stderr, "key h%" PRIu32 ":\n%s", v.key, v.text);
     linear_free(l);
@@ -324,10 +412,12 @@ static void read_all(struct client *clients, size_t n_clients, size_t per_socket
 int main(int argc, char **argv)
 {
     struct plan plan = {.keys = 10, .timeout_ms = 2000};
+    struct beats beats = {0};
     size_t per_socket = 2;
-    for (int o; (o = getopt(argc, argv, "mc:k:t:w:")) != -1;) {
+    for (int o; (o = getopt(argc, argv, "mb:c:k:t:w:")) != -1;) {
         switch (o) {
         case 'm': plan.move = true; break;
+        case 'b': beats.file = optarg; break;
         case 'c': per_socket = number(optarg, CLIENTS_MAX); break;
         case 'k': plan.keys = number(optarg, KEYS_MAX); break;
         case 't': plan.timeout_ms = number(optarg, 60000); break;
@@ -336,8 +426,8 @@ int main(int argc, char **argv)
         }
     }
     if (optind == argc || argc - optind > SOCKETS_MAX) {
-        fprintf(stderr, "usage: history [-m] [-c CLIENTS] [-k KEYS] [-t TIMEOUT_MS] [-w WAIT_MS] "
-                        "SOCKET...\n");
+        fprintf(stderr, "usage: history [-m] [-b FILE] [-c CLIENTS] [-k KEYS] [-t TIMEOUT_MS] "
+                        "[-w WAIT_MS] SOCKET...\n");
         return 2;
     }
     sigset_t signals;
@@ -349,6 +439,8 @@ int main(int argc, char **argv)
     size_t n = plan.n_sockets * per_socket;
     struct client *clients = must(calloc(n, sizeof(*clients)));
     uint64_t start_ns = ctl_now_ns();
+    if (beats.file != NULL && pthread_create(&beats.thread, NULL, beats_run, &beats) != 0)
+        die("pthread_create");
     for (size_t i = 0; i < n; i++) {
         clients[i] = (struct client){.plan = &plan,
                                      .socket = (unsigned)(i / per_socket),
@@ -363,7 +455,11 @@ int main(int argc, char **argv)
         if (pthread_join(clients[i].thread, NULL) != 0)
             die("pthread_join");
     read_all(clients, n, per_socket, plan.keys);
-    int code = report(clients, n, start_ns);
+    atomic_store(&beats.stop, true);
+    if (beats.file != NULL && pthread_join(beats.thread, NULL) != 0)
+        die("pthread_join");
+    int code = report(clients, n, &beats, start_ns);
+    free(beats.at_ns);
     for (size_t i = 0; i < n; i++)
         free(clients[i].records);
     free(clients);
