@@ -236,6 +236,9 @@ static enum drop open_data(struct sessions *s, struct session_peer *p, uint64_t 
         return DROP_UNAUTHENTIC;
     }
     p->newest = counter >= x->replay.next && x->number >= p->current.number;
+    if (x == &p->next && x->number < p->current.number && x->number > p->who_since &&
+        x->who.boot != p->who.boot && about_same_key(x->who.key, p->who.key))
+        p->other_boot = x->who.boot;
     replay_mark(&x->replay, counter);
     p->opened++;
     bool empty = len == SESSION_EXTRA_BYTES;
@@ -289,6 +292,7 @@ enum drop sessions_open(struct sessions *s, uint16_t peer, uint64_t now_us, uint
 {
     struct session_peer *p = s->peers[place_of(s, peer)];
     p->newest = false;
+    p->other_boot = 0;
     return judge(s, p, now_us, buf, len, payload, payload_len);
 }
 
@@ -382,6 +386,11 @@ uint64_t sessions_deadline(const struct sessions *s)
 uint64_t sessions_peer_boot(const struct sessions *s, uint16_t peer)
 {
     return s->peers[place_of(s, peer)]->who.boot;
+}
+
+uint64_t sessions_other_boot(const struct sessions *s, uint16_t peer)
+{
+    return s->peers[place_of(s, peer)]->other_boot;
 }
 
 struct about sessions_peer_about(const struct sessions *s, uint16_t peer)

@@ -209,6 +209,11 @@ struct session_info {
 /* Boot id of the peer's process that the sessions are with; 0 = none yet. */
 uint64_t sessions_peer_boot(const struct sessions *s, uint16_t peer);
 
+/* The last datagram that was opened for this peer is of another living process with the same key: it made a
+ * handshake after the present one was proved, and one of the present process overtook that. Its boot id; 0 =
+ * it is not so. */
+uint64_t sessions_other_boot(const struct sessions *s, uint16_t peer);
+
 /* What that process told us of itself in the newest handshake; zeros = nothing yet. */
 struct about sessions_peer_about(const struct sessions *s, uint16_t peer);
 

@@ -81,6 +81,8 @@ struct session_peer {
     uint16_t id;
     /* Who was proved last. Invariant: `current` and `prev` are with the same process and key. */
     struct session_who who;
+    uint64_t
+        who_since; /* sessions with a higher number were begun when that process had been proved */
     uint8_t key[NOISE_KEY_BYTES]; /* the key that is known for the peer; zeros = none */
     bool cloned;                  /* several boxes speak with it */
     struct session current;
@@ -130,7 +132,8 @@ struct session_peer {
     uint64_t silent_at;     /* when the peer counts as silent, and a handshake begins */
     uint64_t retire_at;     /* when `prev` ends */
 
-    bool newest; /* see sessions_newest() */
+    bool newest;         /* see sessions_newest() */
+    uint64_t other_boot; /* see sessions_other_boot() */
     uint64_t opened;
     uint64_t exchanges;
     uint64_t hellos;

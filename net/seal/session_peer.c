@@ -85,6 +85,7 @@ void session_proved(struct session_peer *p, const struct session_who *who)
     p->who = *who;
     if (same)
         return;
+    p->who_since = p->births;
     struct session *all[] = {&p->current, &p->prev, &p->next};
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         if (!same_process(&all[i]->who, who))

@@ -114,6 +114,8 @@ enum drop envelope_open(struct envelope *e, uint64_t now, uint16_t from, uint8_t
     if (e->sessions == NULL)
         return open_plain(e, now, from, buf, len, payload, payload_len);
     enum drop st = sessions_open(e->sessions, from, now, buf, len, payload, payload_len);
+    if (sessions_other_boot(e->sessions, from) != 0)
+        admit_process(e->admit, now, from, sessions_other_boot(e->sessions, from));
     if (sessions_newest(e->sessions, from)) { /* an older session may be of a box that is gone */
         const struct about about = sessions_peer_about(e->sessions, from);
         admit_heard(e->admit, now, from, sessions_peer_key(e->sessions, from), &about);

@@ -15,7 +15,7 @@
 
 #include "tests/lib/pair.h"
 
-enum { TEXT = 100 };
+enum { TEXT = 200 }; /* longer than a handshake, so that it can bring one about */
 
 struct end {
     struct node_config cfg;
@@ -265,6 +265,74 @@ static void test_cloned(void **state)
     stop();
 }
 
+/* What node 1 sent to where the last datagram came from: box 0 of node 2, or its copy, 1. */
+static uint8_t answer[2][WIRE_DATAGRAM_MAX];
+static size_t answer_len[2];
+static unsigned asked_by;
+
+static void on_reply(void *ctx, const uint8_t *buf, size_t len)
+{
+    (void)ctx;
+    memcpy(answer[asked_by], buf, len);
+    answer_len[asked_by] = len;
+}
+
+/* That end gets the datagram, if there is one, from or for that box of node 2. */
+static void hand(struct end *to, unsigned box, const uint8_t *bytes, size_t *len)
+{
+    uint8_t *payload, buf[WIRE_DATAGRAM_MAX];
+    size_t n = *len;
+    bool another;
+    *len = 0;
+    if (n == 0)
+        return;
+    memcpy(buf, bytes, n);
+    copied = box == 1;
+    asked_by = box;
+    (void)envelope_open(&to->e, now, 3 - to->cfg.id, buf, n, &payload, &n, &another);
+}
+
+/* The box that was there first speaks every three seconds. What it says on a session that node 1 has no more
+ * has that one make a handshake with the copy. Its own handshake, which it begins at the same moment, is done
+ * a little earlier, and so does not count. It lives all the same. */
+static void test_overtaken(void **state)
+{
+    (void)state;
+    struct session_keys keys[2] = {{.has = {true}, .own = pair_of(1)},
+                                   {.has = {true}, .own = pair_of(2)}};
+    struct end *one = &ends[0], *first = &ends[1], *copy = &ends[2];
+    now = 1000000;
+    begin(one, 1, "home", &keys[0]);
+    begin(first, 2, "home", &keys[1]);
+    begin(copy, 2, "home", &keys[1]);
+    assert_int_equal(speak(false), DATAGRAM_DATA);
+    assert_int_equal(speak(true), DATAGRAM_DATA);
+    one->io.reply = on_reply;
+    for (unsigned round = 0; round < 30 && shows(one, 2) != STATUS_SESSION_CLONED; round++) {
+        now += 3000000;
+        copied = false;
+        send_text(2);
+        hand(one, 0, first->sent, &first->len);
+        envelope_shake(&one->e, now);
+        for (unsigned k = 0; k < 2; k++) { /* its HELLO, and the one that knows the challenge */
+            envelope_shake(&first->e, now);
+            hand(one, 0, first->sent, &first->len);
+            if (k == 0)
+                hand(first, 0, answer[0], &answer_len[0]);
+        }
+        for (unsigned k = 0; k < 3; k++) {
+            hand(copy, 1, one->sent, &one->len);
+            hand(copy, 1, answer[1], &answer_len[1]);
+            hand(one, 1, copy->sent, &copy->len);
+        }
+        hand(first, 0, answer[0], &answer_len[0]);
+        hand(one, 0, first->sent, &first->len);
+    }
+    assert_int_equal(shows(one, 2), STATUS_SESSION_CLONED);
+    envelope_free(&copy->e);
+    stop();
+}
+
 static unsigned moves;
 
 static void on_here(void *ctx, uint16_t from)
@@ -303,8 +371,9 @@ static void test_place(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_plain),  cmocka_unit_test(test_judged), cmocka_unit_test(test_sealed),
-        cmocka_unit_test(test_cloned), cmocka_unit_test(test_place),
+        cmocka_unit_test(test_plain),  cmocka_unit_test(test_judged),
+        cmocka_unit_test(test_sealed), cmocka_unit_test(test_cloned),
+        cmocka_unit_test(test_place),  cmocka_unit_test(test_overtaken),
     };
     return sodium_init() < 0 ? 1 : cmocka_run_group_tests(tests, NULL, NULL);
 }
