@@ -787,7 +787,7 @@ struct node_parts node_parts(struct node *n)
 {
     return (struct node_parts){
         .cfg = &n->cfg,
-        .catch_up = &n->catch_up,
+        .admit = &n->admit,
         .images = &n->images,
         .log_in = &n->log_in,
         .relay_out = &n->relay_out,

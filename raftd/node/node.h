@@ -156,7 +156,7 @@ const struct raft *node_raft(const struct node *n);
 /* The parts of a node, for checks and tests alone: only the node may change them. */
 struct node_parts {
     struct node_config *cfg;
-    struct catch_up *catch_up;
+    const struct admit *admit;
     struct images *images;
     struct log_in *log_in;
     struct relay_out *relay_out;

@@ -416,6 +416,7 @@ void sim_check(struct sim *s, struct sim_node *m)
                    m->at + 1, m->known, m->applied,
                    node_local_reads(m->node) ? "serves" : "refuses");
     sim_check_lost(s, m);
+    sim_check_clone(s, m);
     sim_check_leases(s, m);
     if (m->wiped && r->role == RAFT_LEADER && !sim_counts(&r->members, m->at, sim_disk_of(m)))
         sim_broken(s, "wiped-leads", "node %u leads with an empty disk", m->at + 1);

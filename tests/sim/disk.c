@@ -507,7 +507,7 @@ static bool identify(struct sim *s, struct sim_node *m, bool fails)
     int rc = ident_load(d, DIR, NULL, &id, err, sizeof err);
     if (rc < 0 && fails)
         return false;
-    if (rc != IDENT_OK || ident_storage_id(&id) != DIR_ID || id.node_id != m->at + 1)
+    if (rc != IDENT_OK || ident_storage_id(&id) != DIR_ID || id.node_id != m->id)
         sim_broken(s, "identity", "node %u has no identity: %s", m->at + 1, err);
     bool damaged = err[0] != '\0';
     rc = ident_mend(d, DIR, &mended, err, sizeof err);

@@ -203,6 +203,7 @@ static bool happen(struct sim *s, enum sim_fault f, struct sim_node *m)
         if (sim_roll(s, RNG_FAULT, 2) == 0)
             crash(s, m, false);
         break;
+    case SIM_CLONE: sim_clone_begin(s, m); return false;           /* counted when it happens */
     case SIM_AMNESIA: sim_fault_forget(s, m, false); return false; /* counted when it happens */
     default: sim_partition(s, f); break;
     }

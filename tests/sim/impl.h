@@ -282,7 +282,8 @@ struct old_disk {
 
 struct sim_node {
     struct sim *sim;
-    unsigned at;
+    unsigned at; /* its place in sim.m */
+    uint16_t id; /* of the node: at + 1, but for a clone */
     struct memdisk *disk;
     struct wal *wal;
     struct kv *kv;
@@ -304,6 +305,11 @@ struct sim_node {
     bool wiped;             /* got an empty disk: nobody may count it any more */
     uint64_t generation;
     uint64_t wake_at; /* virtual time of the event that is posted, 0 = none */
+
+    /* It knows that a node is cloned, 0 = none; what it had heard of that one then. */
+    uint16_t knows_cloned;
+    uint32_t cloned_place;
+    uint64_t cloned_seen;
 
     unsigned host;        /* where the box is ... */
     struct places *where; /* ... and where it looks for others; NULL: nobody moves */
@@ -463,7 +469,8 @@ struct sim {
     uint64_t lose; /* pattern of the next losses, see sim_lose() */
     uint64_t flap_until;
     uint64_t net_generation;
-    unsigned hosts; /* that there were so far */
+    unsigned hosts;  /* that there were so far */
+    unsigned clones; /* likewise */
 
     /* clients */
     struct op *ops;
@@ -617,13 +624,29 @@ void sim_operator(struct sim *s);
 void sim_take_all_back(struct sim *s);
 void sim_on_changed(struct sim *s, struct sim_node *m, struct request *req);
 
+/* clone.c */
+/* The box that lives with a copy of another one's disk, NULL = none does. */
+struct sim_node *sim_clone(struct sim *s);
+/* The node gets such a copy beside it, unless there is one, or its disk is not what is known. */
+void sim_clone_begin(struct sim *s, const struct sim_node *m);
+/* The node is about to stop: with it ends its clone, which would else be taken for it. */
+void sim_clone_ends(struct sim *s, const struct sim_node *m);
+/* Makes padding of what a clone says to a node that does not know yet that there are two: nobody promises
+ * anything until then. */
+void sim_clone_silence(const struct sim_node *m, uint16_t to, uint8_t *payload, size_t len);
+/* After a step of a node: nothing that comes under the id of a clone counts there. */
+void sim_check_clone(struct sim *s, struct sim_node *m);
+/* All faults have ended: whoever hears both boxes knows; and when one has been alone, it counts again. */
+void sim_clone_found(struct sim *s);
+void sim_clone_flush(struct sim *s);
+
 /* where.c */
 /* Where the box is. */
 void sim_address(const struct sim *s, unsigned node, char text[MEMBER_ADDR_BYTES]);
 /* A process starts: it knows nobody's address, and gets what it asks of its owner for that. */
 void sim_where_start(struct sim_node *m, struct node_io *io);
 /* Who is there; s->o.nodes: nobody. */
-unsigned sim_at_host(const struct sim *s, unsigned host);
+unsigned sim_at_host(struct sim *s, unsigned host);
 /* Whom a datagram to that node reaches; s->o.nodes: nobody. */
 unsigned sim_whereto(struct sim_node *m, uint16_t id);
 /* Whose address that is for this node; 0: nobody's. A datagram from there is about to be taken. */

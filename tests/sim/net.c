@@ -52,12 +52,13 @@ void sim_on_spy(void *ctx, uint16_t to, uint8_t *payload, size_t len)
     struct wire_reader r;
     struct wire_frame f;
     sim_silence(m, payload, len);
+    sim_clone_silence(m, to, payload, len);
     bool whole = wire_check(payload, len, &h);
     assert(whole);
     if (h.term > m->hard.term)
         sim_broken(s, "term-durable", "node %u speaks of term %" PRIu64 ", its disk of %" PRIu64,
                    m->at + 1, h.term, m->hard.term);
-    wire_read(&r, payload, len, (uint16_t)(m->at + 1), to);
+    wire_read(&r, payload, len, m->id, to);
     m->frames = 0;
     while (wire_next(&r, &f)) {
         switch (f.kind) {
@@ -214,7 +215,7 @@ void sim_launch(struct sim_node *m, unsigned to, const uint8_t *buf, size_t len)
  * links go. */
 void sim_closed(struct sim *s, unsigned node, unsigned to)
 {
-    if (s->cut[node][to] || sim_roll(s, RNG_NET, 2) == 0)
+    if (node >= s->o.nodes || s->cut[node][to] || sim_roll(s, RNG_NET, 2) == 0)
         return;
     uint64_t us = sim_between(s, RNG_NET, s->o.delay_min_us, s->o.delay_max_us);
     sim_post(s, s->now + us, EV_CLOSED, to)->from = node;

@@ -264,6 +264,7 @@ void sim_live(struct sim *s)
     uint64_t t = s->o.election_timeout_us;
     sim_note(s, NOTE_PHASE, 0, 1, 0, 0);
     sim_run(s, s->o.time_us);
+    sim_clone_found(s);
     heal(s);
     wake_paused(s);
     s->t.elected_us = wait_for(s, LEADER_TIMEOUTS * t + sim_slow_writes(s, LEADER_WRITES), false,

@@ -155,6 +155,7 @@ static const struct profile profiles[] = {
       [SIM_STALL] = 200,
       [SIM_WIPE] = 4000,
       [SIM_MOVE] = 4000,
+      [SIM_CLONE] = 1000,
       [SIM_SMALL] = YES,
       [MEMBERS] = YES}},
     {"amnesia",
@@ -254,7 +255,11 @@ void sim_plan(struct sim_options *o, unsigned profile, uint64_t seed, unsigned n
     o->nodes = nodes != 0 ? nodes : (unsigned)PICK(&rng, 1, 2, 3, 3, 3, 3, 4, 5, 5, 7);
     for (unsigned f = 0; f < SIM_FAULT_COUNT; f++) {
         uint64_t own = ~rng; /* came late: what seeds drew before, they still draw */
-        uint64_t part = PICK(f == SIM_AMNESIA || f == SIM_MOVE ? &own : &rng, 0, 0, 2, 5, 10);
+        uint64_t clones = ~rng + f;
+        uint64_t part = PICK(f == SIM_CLONE                      ? &clones
+                             : f == SIM_AMNESIA || f == SIM_MOVE ? &own
+                                                                 : &rng,
+                             0, 0, 2, 5, 10);
         if (p->rate[f] == YES)
             o->rate[f] = part != 0;
         else
@@ -277,8 +282,8 @@ void sim_plan(struct sim_options *o, unsigned profile, uint64_t seed, unsigned n
     if (o->batch_bytes == 0 || o->batch_bytes > batch)
         o->batch_bytes = batch < NODE_BATCH_BYTES_MAX ? batch : 0;
     o->plain = next(&rng, 4) == 0;
-    if (o->plain) /* proves nothing, so nobody moves */
-        o->rate[SIM_MOVE] = 0;
+    if (o->plain) /* proves nothing, so nobody moves, or is told apart */
+        o->rate[SIM_MOVE] = o->rate[SIM_CLONE] = 0;
     o->digest_every = 20;
     o->rekey_us = PICK(&rng, 0, 0, 500 * MS, 5000 * MS);
     o->ppm_max = o->rate[SIM_CLOCK] ? 10000 : 0;

@@ -153,7 +153,8 @@ void sim_wake_later(struct sim *s, struct sim_node *m)
  * have changed much already: a leader that was paused commits, then hears of its successor. */
 void sim_touch(struct sim *s, struct sim_node *m)
 {
-    sim_follow(s, m);
+    if (m != sim_clone(s))
+        sim_follow(s, m);
     m->dirty = true;
 }
 
@@ -172,6 +173,7 @@ static void flush(struct sim *s)
             sim_stop_node(s, m, STOP_KILL);
         }
     }
+    sim_clone_flush(s);
 }
 
 static void handle_node(struct sim *s, struct sim_node *m, struct sim_event *e)
@@ -180,7 +182,7 @@ static void handle_node(struct sim *s, struct sim_node *m, struct sim_event *e)
     case EV_DATAGRAM: sim_datagram(s, m, e); break;
     case EV_CLOSED:
         sim_note(s, NOTE_CLOSED, m->at, e->from + 1, 0, 0);
-        node_closed(m->node, sim_local(m, s->now), (uint16_t)(e->from + 1));
+        node_closed(m->node, sim_local(m, s->now), s->m[e->from].id);
         sim_touch(s, m);
         break;
     case EV_DISK: sim_disk_done(s, m); break;
@@ -277,7 +279,7 @@ static void configure(struct sim *s, const struct sim_node *m, struct node_confi
                  m->storage > NODES; /* a new disk, that has no members on it */
     *nc = (struct node_config){
         .cluster = "sim",
-        .id = (uint16_t)(m->at + 1),
+        .id = m->id,
         .n_voters = joins ? 0 : s->o.nodes,
         .election_timeout_us = s->o.election_timeout_us,
         .lease_us = s->o.lease_us,
@@ -375,6 +377,7 @@ void sim_boot(struct sim *s, struct sim_node *m)
     m->n_reads = 0;
     m->lead_term = m->applied = 0;
     sim_programs_start(m);
+    m->knows_cloned = 0;
     m->history_from = newest.index + 1;
     m->known = rep.commit;
     m->committed = &s->root;
@@ -399,6 +402,7 @@ void sim_boot(struct sim *s, struct sim_node *m)
 
 void sim_stop_node(struct sim *s, struct sim_node *m, enum sim_stop how)
 {
+    sim_clone_ends(s, m);
     sim_note(s, NOTE_DOWN, m->at, how, 0, 0);
     if (m->up) {
         m->up = m->dirty = false;
@@ -447,6 +451,7 @@ struct sim *sim_new(const struct sim_options *o)
         struct sim_node *m = &s->m[i];
         m->sim = s;
         m->at = i;
+        m->id = (uint16_t)(i + 1);
         m->host = s->hosts++;
         m->clock_offset = sim_between(s, RNG_NODE, 1000, UINT64_C(1) << 40);
         if (o->ppm_max > 0)
@@ -460,22 +465,26 @@ struct sim *sim_new(const struct sim_options *o)
     return s;
 }
 
+static void free_box(struct sim *s, struct sim_node *m)
+{
+    if (m->up)
+        sim_stop_node(s, m, STOP_KILL);
+    for (unsigned j = 0; j < JOBS; j++)
+        free(m->jobs[j].own);
+    free(m->was);
+    free(m->follower);
+    free(m->where);
+    kv_free(m->kv);
+    if (m->disk != NULL)
+        sim_disk_free(m);
+    if (m->image != NULL)
+        memdisk_free(m->image);
+}
+
 void sim_free(struct sim *s)
 {
-    for (unsigned i = 0; i < s->o.nodes; i++) {
-        struct sim_node *m = &s->m[i];
-        if (m->up)
-            sim_stop_node(s, m, STOP_KILL);
-        for (unsigned j = 0; j < JOBS; j++)
-            free(m->jobs[j].own);
-        free(m->was);
-        free(m->follower);
-        free(m->where);
-        kv_free(m->kv);
-        sim_disk_free(m);
-        if (m->image != NULL)
-            memdisk_free(m->image);
-    }
+    for (unsigned i = 0; i < NODES; i++)
+        free_box(s, &s->m[i]);
     while (s->n_heap > 0)
         forget(s, heap_take(s));
     while (s->free_events != NULL) {

@@ -17,6 +17,7 @@
  *   plan.c   profiles; what a seed draws         phase.c    the two phases
  *   note.c   trace                               amnesia.c  disks that forget
  *   members.c  who is a member changes       operator.c  by hand
+ *   clone.c  two boxes with one disk
  *   where.c  addresses of boxes               lease.c   who may believe that he holds a lock
  *   asked.c  commands of clients                model.c    what was committed
  *   transactions.c  what transactions of clients do and tell
@@ -58,6 +59,7 @@
     X(ROT, "rot")             /* durable bytes of a minority of nodes change */                    \
     X(WIPE, "wipe")           /* nodes of a minority get empty disks, under their old ids */       \
     X(MOVE, "move")           /* a box gets another address */                                     \
+    X(CLONE, "clone")         /* a copy of a box's disk lives in another box, beside it */         \
     X(AMNESIA, "amnesia")     /* disks of a minority of followers are those of an earlier time */  \
     X(CLOCK, "clock")         /* clocks up to 1 % fast or slow (nodes know no wall clock) */       \
     X(SMALL, "small")         /* small segments, batches, caches, datagrams, fetches */            \

@@ -55,7 +55,7 @@ static void on_peer_went(void *ctx, uint16_t id)
 
 void sim_where_start(struct sim_node *m, struct node_io *io)
 {
-    if (m->sim->o.rate[SIM_MOVE] == 0)
+    if (m->sim->o.rate[SIM_MOVE] == 0 && m->sim->o.rate[SIM_CLONE] == 0)
         return;
     free(m->where);
     m->where = sim_must(calloc(1, sizeof *m->where));
@@ -66,8 +66,11 @@ void sim_where_start(struct sim_node *m, struct node_io *io)
     io->peer_went = on_peer_went;
 }
 
-unsigned sim_at_host(const struct sim *s, unsigned host)
+unsigned sim_at_host(struct sim *s, unsigned host)
 {
+    const struct sim_node *clone = sim_clone(s);
+    if (clone != NULL && clone->host == host)
+        return clone->at;
     unsigned i = 0;
     while (i < s->o.nodes && s->m[i].host != host)
         i++;
@@ -121,7 +124,8 @@ static bool others_are_found(const struct sim *s, const struct sim_node *m)
 
 bool sim_move(struct sim *s, struct sim_node *m)
 {
-    if (s->wishes > 0 || !others_are_found(s, m)) /* a wish may name where a box was */
+    if (sim_clone(s) != NULL || s->wishes > 0 ||
+        !others_are_found(s, m)) /* a wish may name where a box was */
         return false;
     m->host = s->hosts++;
     return true;
