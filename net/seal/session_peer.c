@@ -17,6 +17,7 @@ enum {
                               their links every 3 s */
     STRANGE_US = 50000,    /* between two HELLOs that are tried with our keys, at 10 us each */
     STRANGE_TRIES = 8,     /* HELLOs of ours without an answer, in 2 s; some may have been lost */
+    CLONED_US = 10000000,  /* a cloned peer that was not heard for so long is asked who it is */
     SILENCE_US = 2000000,  /* a peer is silent when it has not answered for this long, */
     SILENCE_DATAGRAMS = 8, /* and so many datagrams: the last word of a talk gets no answer */
     CONFIRM_US = 50000,
@@ -277,6 +278,9 @@ static uint64_t begin_at(const struct sessions *s, const struct session_peer *p)
     uint64_t at = rekey_at(s, p);
     if (p->current.live && p->silent_at < at)
         at = p->silent_at;
+    /* Nothing is said to a cloned peer. If it takes us for one, too, nobody would ever speak again. */
+    if (p->current.live && p->cloned)
+        at = min_u64(at, p->heard_us + CLONED_US);
     return max_u64(at, p->hold_until);
 }
 

@@ -292,9 +292,9 @@ static void hand(struct end *to, unsigned box, const uint8_t *bytes, size_t *len
     (void)envelope_open(&to->e, now, 3 - to->cfg.id, buf, n, &payload, &n, &another);
 }
 
-/* The box that was there first speaks every three seconds. What it says on a session that node 1 has no more
- * has that one make a handshake with the copy. Its own handshake, which it begins at the same moment, is done
- * a little earlier, and so does not count. It lives all the same. */
+/* The box that was there first speaks every three seconds. What it says on keys that node 1 has no more has
+ * that one make a handshake with the copy. Its own handshake, which it begins at the same moment, is done a
+ * little earlier, and so does not count. It lives all the same. */
 static void test_overtaken(void **state)
 {
     (void)state;
@@ -330,6 +330,42 @@ static void test_overtaken(void **state)
     }
     assert_int_equal(shows(one, 2), STATUS_SESSION_CLONED);
     envelope_free(&copy->e);
+    stop();
+}
+
+/* Copies of both lived, and are gone: each takes the other one for several boxes, and tells it nothing. They
+ * ask each other all the same, and so learn that there is one of each. */
+static void test_both_cloned(void **state)
+{
+    (void)state;
+    struct session_keys keys[2] = {{.has = {true}, .own = pair_of(1)},
+                                   {.has = {true}, .own = pair_of(2)}};
+    bool another;
+    now = 1000000;
+    begin(&ends[0], 1, "home", &keys[0]);
+    begin(&ends[1], 2, "home", &keys[1]);
+    assert_int_equal(speak(false), DATAGRAM_DATA);
+    for (uint16_t id = 1; id <= 2; id++) {
+        struct end *n = &ends[id - 1];
+        uint16_t peer = 3 - id;
+        admit_process(&n->admit, now, peer, 1);
+        admit_process(&n->admit, now, peer, sessions_peer_boot(n->e.sessions, peer));
+        send_text(peer);
+        assert_int_equal(take(id, &another), DROP_DISK);
+        assert_int_equal(shows(n, peer), STATUS_SESSION_CLONED);
+    }
+    bool ready = false;
+    for (uint64_t end = now + 60000000; now < end && !ready; now += 50000) {
+        for (unsigned id = 1; id <= 2; id++) {
+            envelope_shake(&ends[id - 1].e, now);
+            if (ends[id - 1].len > 0)
+                (void)take(3 - id, &another);
+            if (ends[2 - id].len > 0)
+                (void)take(id, &another); /* an answer */
+        }
+        ready = envelope_ready(&ends[0].e, 2) && envelope_ready(&ends[1].e, 1);
+    }
+    assert_true(ready);
     stop();
 }
 
@@ -371,9 +407,10 @@ static void test_place(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_plain),  cmocka_unit_test(test_judged),
-        cmocka_unit_test(test_sealed), cmocka_unit_test(test_cloned),
-        cmocka_unit_test(test_place),  cmocka_unit_test(test_overtaken),
+        cmocka_unit_test(test_plain),       cmocka_unit_test(test_judged),
+        cmocka_unit_test(test_sealed),      cmocka_unit_test(test_cloned),
+        cmocka_unit_test(test_place),       cmocka_unit_test(test_overtaken),
+        cmocka_unit_test(test_both_cloned),
     };
     return sodium_init() < 0 ? 1 : cmocka_run_group_tests(tests, NULL, NULL);
 }
