@@ -191,7 +191,7 @@ static void adopt(struct relay_in *x, uint32_t id)
     x->flow.ack_by = NEVER;
     x->flow.shut = false;
     x->waits = x->broken = false;
-    x->shut_at = NEVER;
+    x->full_since = NEVER;
     stream_rx_init(&x->flow.rx, buf, usual_cap(x), x->window);
 }
 
@@ -299,20 +299,27 @@ static bool note_shut(struct relay_in *x)
     return true;
 }
 
-/* The command at the front finds no room. While somebody else may take the lead, its client may wait. */
+/* When the stream is shut whose command at the front finds no room. While somebody else may take the lead,
+ * its client may wait longer. */
+static uint64_t shut_at(const struct relay_in *x)
+{
+    bool alone = replica_raft(x->replica)->no_room;
+    return x->full_since == NEVER ? NEVER
+                                  : x->full_since + (alone ? RELAY_SHUT_US : RELAY_HANDOVER_US);
+}
+
 static void shut_in_time(struct relay_in *x, uint64_t now)
 {
-    const struct raft *r = replica_raft(x->replica);
-    if (!r->no_room)
-        x->shut_at = NEVER;
-    else if (x->shut_at == NEVER)
-        x->shut_at = now + RELAY_SHUT_US;
-    if (now < x->shut_at || !note_shut(x))
+    if (!replica_full(x->replica))
+        x->full_since = NEVER;
+    else if (x->full_since == NEVER)
+        x->full_since = now;
+    if (now < shut_at(x) || !note_shut(x))
         return;
     x->flow.shut = true;
-    x->flow.log_full = r->log_full;
+    x->flow.log_full = replica_raft(x->replica)->log_full;
     x->flow.ack_by = now;
-    x->shut_at = NEVER;
+    x->full_since = NEVER;
 }
 
 void relay_in_drain(struct relay_in *x, uint64_t now)
@@ -326,13 +333,13 @@ void relay_in_drain(struct relay_in *x, uint64_t now)
         if (x->waits)
             shut_in_time(x, now);
         else
-            x->shut_at = NEVER;
+            x->full_since = NEVER;
     }
 }
 
 uint64_t relay_in_deadline(const struct relay_in *x)
 {
-    return present(x) ? x->shut_at : NEVER;
+    return present(x) ? shut_at(x) : NEVER;
 }
 
 static void drain(void *ctx, uint64_t now)
@@ -353,7 +360,7 @@ void relay_in_init(struct relay_in *x, struct replica *r, struct relay_shuts *sh
                            .replica = r,
                            .shuts = shuts,
                            .peer = peer,
-                           .shut_at = NEVER};
+                           .full_since = NEVER};
     x->flow.ctx = x;
 }
 
@@ -361,6 +368,6 @@ void relay_in_end(struct relay_in *x)
 {
     free(x->buf);
     x->buf = NULL;
-    x->flow.term = x->flow.ack_by = x->shut_at = NEVER;
+    x->flow.term = x->flow.ack_by = x->full_since = NEVER;
     x->flow.rx.cap = 0;
 }

@@ -9,9 +9,9 @@
  * larger than one window, the buffer has room for that command and one window behind it: at most
  * CMD_MAX_BYTES and one window, and only while that follower sends such a value.
  *
- * A leader without room for entries, whose place no other node can take, keeps no client waiting for what may
- * take for ever: it shuts the stream. Then no command from there on enters the log by this stream, and the
- * follower may tell its client that nothing was done, if it sent the command in no other one. This holds
+ * A leader without room for entries, whose place no other node takes soon, keeps no client waiting for what
+ * may take for ever: it shuts the stream. Then no command from there on enters the log by this stream, and
+ * the follower may tell its client that nothing was done, if it sent the command in no other one. This holds
  * because a stream has one leader and one term, and a stream that was shut is never taken again in the term:
  * not by a late copy of its beginning, and not when the follower was removed and added anew meanwhile
  * (struct relay_shuts). The follower goes on with another stream.
@@ -70,6 +70,8 @@ enum {
     /* A leader waits so long for room before it shuts a stream: a snapshot may be about to make some. It is
      * also the least time between two streams of a follower that are shut. */
     RELAY_SHUT_US = 100000,
+    /* And so long for another node that could take its place, which takes a few round trips and syncs. */
+    RELAY_HANDOVER_US = 1000000,
     RELAY_SHUTS_MAX =
         64, /* peers whose streams were shut in one term; further ones wait for room */
 };
@@ -94,10 +96,10 @@ struct relay_in {
     uint16_t peer;
     uint32_t share; /* the window of its next stream */
     uint32_t window;
-    uint8_t *buf;     /* rx.cap bytes; NULL until the peer relays */
-    bool waits;       /* the command at the front can't be taken now */
-    bool broken;      /* the stream made no sense: nothing more is taken from it in this term */
-    uint64_t shut_at; /* the stream is shut then, unless there is room; NEVER: there is */
+    uint8_t *buf;        /* rx.cap bytes; NULL until the peer relays */
+    bool waits;          /* the command at the front can't be taken now */
+    bool broken;         /* the stream made no sense: nothing more is taken from it in this term */
+    uint64_t full_since; /* the command at the front finds no room since then; NEVER: it does */
 };
 
 /* *shuts is shared by all peers, and outlives this. */
