@@ -263,12 +263,18 @@ static const struct {
     [NEWS_SILENT] = {"is not heard any more: is it down, or cut off?", false, NULL},
 };
 
-static bool grows(struct news_count *c, uint64_t n, uint64_t now_us)
+/* For so long a node is silent until it is missing. */
+static uint64_t silent_us(const struct status *s)
+{
+    return status_lasts_us((uint64_t)s->election_timeout_ms * 1000);
+}
+
+static bool grows(const struct status *s, struct news_count *c, uint64_t n, uint64_t now_us)
 {
     if (n != c->n)
         c->at_us = now_us;
     c->n = n;
-    return c->at_us != 0 && now_us - c->at_us < NEWS_SILENT_US;
+    return c->at_us != 0 && now_us - c->at_us < silent_us(s);
 }
 
 /* Reasons that last until somebody does something, what is behind others first. Of the rest a session tells,
@@ -284,11 +290,11 @@ static unsigned trouble_of(struct news_peer *said, const struct status *s,
 {
     bool growing[DROP_COUNT];
     for (unsigned d = 0; d < DROP_COUNT; d++)
-        growing[d] = grows(&said->drops[d], p->drops[d], now_us);
+        growing[d] = grows(s, &said->drops[d], p->drops[d], now_us);
     uint64_t heard_us = p->heard_us != 0 ? p->heard_us : s->start_us;
     if (troubles[p->session].words != NULL)
         return p->session;
-    if (now_us < heard_us + NEWS_SILENT_US || p->standing == RAFT_NO_MEMBER)
+    if (now_us < heard_us + silent_us(s) || p->standing == RAFT_NO_MEMBER)
         return 0;
     if (growing[DROP_KIND] && p->session != STATUS_SESSION_PLAIN)
         return NEWS_PLAIN;
@@ -333,10 +339,11 @@ static void say_trouble(struct news_peer *said, const struct status *s, struct s
 
 /* Whoever lets data pass and drops HELLOs keeps old keys in use. If the session ended for that, he could cut
  * the link instead, so there is only a message. */
-static void say_overdue(struct news_peer *said, const struct status_peer *p, uint64_t now_us)
+static void say_overdue(struct news_peer *said, const struct status *s, const struct status_peer *p,
+                        uint64_t now_us)
 {
     if (p->session != STATUS_SESSION_ESTABLISHED || now_us < p->session_overdue_us ||
-        p->heard_us + NEWS_SILENT_US < now_us)
+        p->heard_us + silent_us(s) < now_us)
         (void)lasting_over(&said->overdue, now_us);
     else if (lasting_is(&said->overdue, NEWS_OVERDUE_US, now_us))
         say_warn("node %u (%s): the session's keys are %" PRIu64 " min old and are not replaced, "
@@ -378,9 +385,10 @@ static void say_narrow(struct news_peer *said, const struct status_peer *p, uint
 }
 
 /* Whoever has another data directory is refused while the one that counts is heard. */
-static void say_second_box(struct news_peer *said, const struct status_peer *p, uint64_t now_us)
+static void say_second_box(struct news_peer *said, const struct status *s,
+                           const struct status_peer *p, uint64_t now_us)
 {
-    bool comes = grows(&said->drops[DROP_DISK], p->drops[DROP_DISK], now_us) &&
+    bool comes = grows(s, &said->drops[DROP_DISK], p->drops[DROP_DISK], now_us) &&
                  p->session == STATUS_SESSION_ESTABLISHED;
     if (comes && lasting_is(&said->second_box, NEWS_LASTS_US, now_us))
         say_error("node %u (%s) is there, and another box comes under its id, with another data "
@@ -429,7 +437,7 @@ static void say_leader(struct news *said, const struct status *s, uint64_t now_u
         const struct status_peer *p = &s->peers[i];
         bool voter = p->standing == RAFT_VOTER;
         voters += voter;
-        heard += voter && p->heard_us != 0 && now_us < p->heard_us + NEWS_SILENT_US;
+        heard += voter && p->heard_us != 0 && now_us < p->heard_us + silent_us(s);
     }
     if (none && !said->waits && !said->out.told &&
         lasting_is(&said->no_leader, NEWS_LASTS_US, now_us))
@@ -473,7 +481,7 @@ static void say_commits(struct news *said, const struct status *s, uint64_t now_
 /* An address of ours that is missing, and datagrams that are too big, have messages of their own. */
 static void say_send_fails(struct news *said, const struct status *s, uint64_t now_us)
 {
-    bool fails = grows(&said->send_lost, s->udp.lost, now_us) && s->udp.lost_errno != 0 &&
+    bool fails = grows(s, &said->send_lost, s->udp.lost, now_us) && s->udp.lost_errno != 0 &&
                  s->udp.lost_errno != EADDRNOTAVAIL;
     if (fails && lasting_is(&said->send_fails, NEWS_LASTS_US, now_us))
         say_warn("datagrams cannot be sent: %s. Does a firewall on this box forbid it, or is there "
@@ -527,10 +535,10 @@ void news_status(struct news *said, struct status *s, uint64_t now_us)
     for (unsigned i = 0; i < s->n_peers; i++) {
         struct news_peer *p = peer_of(said, s->peers[i].id);
         say_trouble(p, s, &s->peers[i], now_us);
-        say_overdue(p, &s->peers[i], now_us);
+        say_overdue(p, s, &s->peers[i], now_us);
         say_settings(p, s, &s->peers[i], now_us);
         say_narrow(p, &s->peers[i], now_us);
-        say_second_box(p, &s->peers[i], now_us);
+        say_second_box(p, s, &s->peers[i], now_us);
     }
     for (unsigned i = 0; i < s->n_members; i++)
         if (s->members[i].id != s->id)
@@ -570,7 +578,7 @@ void news_stranger(struct news *said, uint64_t cluster_id, const uint8_t *buf, s
     if (len < HEAD_BYTES || get_u64(buf + AT_CLUSTER) != cluster_id)
         return;
     print_addr(addr, sizeof addr, from);
-    if (said->stranger_us == 0 || now_us - said->stranger_us >= NEWS_SILENT_US) {
+    if (said->stranger_us == 0 || now_us - said->stranger_us >= NEWS_STRANGER_US) {
         (void)lasting_over(&said->stranger, now_us);
         memcpy(said->stranger_addr, addr, sizeof addr);
     } else if (strcmp(said->stranger_addr, addr) != 0) {

@@ -16,9 +16,8 @@ enum {
     /* A session that should have been replaced is told of only after the peer was heard on it for so long:
      * the peer may have been away until now. */
     NEWS_OVERDUE_US = 60 * 1000 * 1000,
-    /* A node that is not heard for so long is missing: nodes send something at least every 3 s. */
-    NEWS_SILENT_US = 10 * 1000 * 1000,
-    NEWS_LASTS_US = 10 * 1000 * 1000, /* how long any other state lasts before it is told of */
+    NEWS_STRANGER_US = 10 * 1000 * 1000, /* who is no node, and silent for so long, has gone */
+    NEWS_LASTS_US = 10 * 1000 * 1000,    /* how long any other state lasts before it is told of */
     /* On a lossy link some losses in a row look like a narrow path for a second or two. */
     NEWS_NARROW_US = 5 * 1000 * 1000,
     NEWS_LOST_US = 60 * 1000 * 1000,     /* between two messages about what one disk has lost */

@@ -67,13 +67,14 @@ bool publish_start(struct shared *shared, const struct conf *conf, const char *w
 static struct glimpse glimpse_of(const struct node *n, uint64_t now_us)
 {
     const struct raft *r = node_raft(n);
-    return (struct glimpse){r->members.index, node_silent(n, now_us),
+    return (struct glimpse){node_glimpse(n, now_us), r->members.index,
                             raft_disk_full(r) || r->log_full || r->no_room, r->differs};
 }
 
 static bool is_same(const struct glimpse *a, const struct glimpse *b)
 {
-    return a->members_index == b->members_index && a->silent == b->silent && a->full == b->full &&
+    return a->members_index == b->members_index && a->node.silent == b->node.silent &&
+           a->node.leader_health == b->node.leader_health && a->full == b->full &&
            a->differs == b->differs;
 }
 
@@ -90,8 +91,10 @@ static uint64_t status_lasts(const struct status *old, const struct raft *r, boo
                  old->durable_index != r->durable_index || old->applied_index != old->commit_index;
     if (moved)
         return STATUS_INTERVAL_US;
+    /* What waits for a disk may become a trouble, or end one. */
     bool calm = r->leader != 0 && old->recovering[0] == '\0' && !old->disk_full && !old->log_full &&
-                !old->imaging && old->install_of_bytes == 0;
+                !old->imaging && old->install_of_bytes == 0 && r->inflight_seq == 0 &&
+                old->disk_pending_us == 0 && r->commit_index == r->trail.last;
     return calm && !asked ? STATUS_IDLE_US : STATUS_ASKED_US;
 }
 

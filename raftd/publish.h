@@ -18,8 +18,8 @@
 
 /* What makes events, beside the first lines of a status. */
 struct glimpse {
+    struct node_glimpse node;
     uint64_t members_index; /* of the newest configuration */
-    uint64_t silent;        /* node_silent() */
     bool full, differs;     /* new writes are refused or wait; the state differs */
 };
 

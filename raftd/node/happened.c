@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "raftd/node/health.h"
+
 /* ---- what a status says ---- */
 
 static const struct status_peer *peer_of(const struct status *s, uint16_t id)
@@ -50,11 +52,11 @@ static bool hears_majority(const struct status *s, uint64_t since_us)
     return heard > voters / 2;
 }
 
-/* As far as the node knows, writes can be committed: there is a leader, which commits what it has, or else
- * enough voters are heard. */
+/* As far as the node knows, writes can be committed: there is a leader that can, or else enough voters are
+ * heard. */
 static bool has_quorum(const struct status *s)
 {
-    return s->leader != 0 ? s->uncommitted_us < STATUS_UNCOMMITTED_US : hears_majority(s, 0);
+    return s->leader != 0 ? health_commits(s) : hears_majority(s, 0);
 }
 
 static const char *doubt_of(const struct status *s)
@@ -83,10 +85,12 @@ static bool quorum_of(struct happened *h, const struct status *s)
     return quorum;
 }
 
-/* New writes are refused, or wait: for its own disk or log, or the leader's. */
-static bool is_full(const struct status *s)
+static enum event_kind disk_of(const struct status *s, bool *leaders)
 {
-    return s->disk_full != 0 || s->log_full != 0 || s->no_room != 0;
+    enum health disk = health_disk(s, leaders);
+    return disk == HEALTH_DISK_FULL   ? EVENT_DISK_FULL
+           : disk == HEALTH_DISK_SLOW ? EVENT_DISK_SLOW
+                                      : EVENT_DISK_OK;
 }
 
 static struct happened_state state_of(struct happened *h, const struct status *s)
@@ -98,15 +102,13 @@ static struct happened_state state_of(struct happened *h, const struct status *s
         .id = s->id,
         .leader = s->leader,
         .quorum = quorum_of(h, s),
-        .disk = is_full(s)     ? EVENT_DISK_FULL
-                : s->disk_slow ? EVENT_DISK_SLOW
-                               : EVENT_DISK_OK,
         .doubt = doubt_of(s),
         .key_id = s->key_id,
         .next_key_id = s->next_key_id,
         .why = s->why,
         .n_members = s->n_links,
     };
+    state.disk = disk_of(s, &state.leaders_disk);
     for (unsigned i = 0; i < s->n_links; i++) {
         uint16_t id = s->links[i].id;
         const struct status_peer *p = peer_of(s, id);
@@ -144,8 +146,10 @@ static const char *quorum_why(const struct happened_state *state)
 {
     if (state->quorum)
         return "";
-    return state->leader != 0 ? "this node leads, and nothing is committed"
-                              : "fewer than a majority are heard";
+    if (state->leader == 0)
+        return "fewer than a majority are heard";
+    return state->leader == state->id ? "this node leads, and nothing is committed"
+                                      : "the leader says that it commits nothing";
 }
 
 /* What one subject says of a state: as an event, or as a line of the state. */
@@ -166,7 +170,7 @@ static struct event quorum(const struct happened_state *s)
 
 static struct event disk(const struct happened_state *s)
 {
-    return made(s, s->disk, 0, "");
+    return made(s, s->disk, 0, s->leaders_disk ? "the leader's" : "");
 }
 
 static struct event doubt(const struct happened_state *s)

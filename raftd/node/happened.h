@@ -31,8 +31,9 @@ struct happened_state {
     enum raft_role role;
     uint16_t id, leader;
     bool quorum;
-    enum event_kind disk; /* EVENT_DISK_* */
-    const char *doubt;    /* why, NULL = it is in none */
+    enum event_kind disk; /* EVENT_DISK_*, and whether it is so for the leader's disk alone */
+    bool leaders_disk;
+    const char *doubt; /* why, NULL = it is in none */
     uint32_t key_id, next_key_id;
     enum raft_why why;
     struct happened_member members[RAFT_MEMBERS_MAX]; /* by growing id */

@@ -54,6 +54,45 @@ static bool is_full(const struct status *s)
     return s->disk_full != 0 || (s->install_of_bytes != 0 && s->disk_free < s->disk_min_free);
 }
 
+static bool is_slow(const struct status *s)
+{
+    return s->disk_slow != 0 || s->disk_pending_us >= HEALTH_DISK_HANGS_US;
+}
+
+/* What this node's clients have of the leader that it follows. */
+static enum health of_leader(const struct status *s)
+{
+    enum health told = s->leader != s->id ? (enum health)s->leader_health : HEALTH_UNKNOWN;
+    if (s->leader == 0)
+        return HEALTH_OK;
+    if (told == HEALTH_NO_QUORUM || told == HEALTH_IN_DOUBT)
+        return HEALTH_NO_QUORUM; /* whose state may be wrong proposes nothing */
+    if (told == HEALTH_DISK_FULL || s->no_room != 0)
+        return HEALTH_DISK_FULL;
+    return told == HEALTH_DISK_SLOW ? told : HEALTH_OK;
+}
+
+bool health_commits(const struct status *s)
+{
+    return s->leader != 0 && !is_stuck(s) && of_leader(s) != HEALTH_NO_QUORUM;
+}
+
+enum health health_disk(const struct status *s, bool *leaders)
+{
+    bool full = is_full(s) || s->log_full != 0, slow = is_slow(s);
+    enum health own = full ? HEALTH_DISK_FULL : slow ? HEALTH_DISK_SLOW : HEALTH_OK;
+    enum health leader = of_leader(s);
+    *leaders = leader > own && leader <= HEALTH_DISK_FULL;
+    return *leaders ? leader : own;
+}
+
+bool health_writable(const struct status *s)
+{
+    bool leaders;
+    return health_commits(s) && health_disk(s, &leaders) != HEALTH_DISK_FULL &&
+           s->differs_index == 0;
+}
+
 static enum health without_leader(const struct status *s)
 {
     unsigned of, heard = voters_heard(s, &of);
@@ -62,7 +101,7 @@ static enum health without_leader(const struct status *s)
     return heard > of / 2 ? HEALTH_NO_LEADER : HEALTH_NO_QUORUM;
 }
 
-enum health health_of(const struct status *s, uint64_t lag_max)
+enum health health_own(const struct status *s, uint64_t lag_max)
 {
     if (s->recovering[0] != '\0')
         return HEALTH_STARTING;
@@ -72,13 +111,17 @@ enum health health_of(const struct status *s, uint64_t lag_max)
         return HEALTH_NO_QUORUM;
     if (s->doubt != STATUS_DOUBT_NONE || s->differs_index != 0)
         return HEALTH_IN_DOUBT;
-    if (is_full(s) || s->log_full != 0 || s->no_room != 0)
+    if (is_full(s) || s->log_full != 0)
         return HEALTH_DISK_FULL;
     if (is_outside(s) || s->install_of_bytes != 0 || s->local_reads == 0 || health_lag(s) > lag_max)
         return HEALTH_NOT_CAUGHT_UP;
-    if (s->disk_slow != 0 || s->disk_pending_us >= HEALTH_DISK_HANGS_US)
-        return HEALTH_DISK_SLOW;
-    return HEALTH_OK;
+    return is_slow(s) ? HEALTH_DISK_SLOW : HEALTH_OK;
+}
+
+enum health health_of(const struct status *s, uint64_t lag_max)
+{
+    enum health own = health_own(s, lag_max), leader = of_leader(s);
+    return own > leader ? own : leader;
 }
 
 #define SAY(s, ...) (void)snprintf((s)->health_why, sizeof(s)->health_why, __VA_ARGS__)
@@ -86,7 +129,12 @@ enum health health_of(const struct status *s, uint64_t lag_max)
 static void say_alone(struct status *s)
 {
     unsigned of, heard = voters_heard(s, &of);
-    if (is_stuck(s))
+    if (of_leader(s) == HEALTH_NO_QUORUM)
+        SAY(s, "the leader, node %u, %s: see raftctl health there", s->leader,
+            s->leader_health == HEALTH_IN_DOUBT
+                ? "takes no writes, for its state differs from another node's"
+                : "can commit nothing, for a majority of the disks does not write");
+    else if (is_stuck(s))
         SAY(s,
             "this node leads, and a majority of the disks has not written for %" PRIu64
             " s: see which nodes lag in raftctl members, and whether their disks are full, slow "
@@ -117,10 +165,8 @@ static void say_doubt(struct status *s)
 static void say_full(struct status *s)
 {
     if (!is_full(s) && s->log_full == 0)
-        SAY(s,
-            "the leader, node %u, has no room on its disk or in its log, and knows no node that "
-            "could lead instead: make room there",
-            s->leader);
+        SAY(s, "the leader, node %u, has no room on its disk or in its log%s: make room there",
+            s->leader, s->no_room != 0 ? ", and knows no node that could lead instead" : "");
     else
         SAY(s, "%s",
             is_full(s) ? "the file system of data_dir is full, and new writes wait: make room"
@@ -144,7 +190,10 @@ static void say_behind(struct status *s)
 
 static void say_slow(struct status *s)
 {
-    if (s->disk_pending_us >= HEALTH_DISK_HANGS_US)
+    if (!is_slow(s))
+        SAY(s, "the disk of the leader, node %u, is slow or hangs: see raftctl health there",
+            s->leader);
+    else if (s->disk_pending_us >= HEALTH_DISK_HANGS_US)
         SAY(s,
             "the disk has been at one write for %" PRIu64 " ms: see what else uses it, and "
             "whether it fails",

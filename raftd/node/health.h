@@ -9,14 +9,14 @@
 enum health {
     HEALTH_UNKNOWN,       /* of another node, which has not said */
     HEALTH_OK,            /* it serves reads and writes */
-    HEALTH_DISK_SLOW,     /* its disk stalls often, or hangs */
+    HEALTH_DISK_SLOW,     /* its disk, or its leader's, stalls often, or hangs */
     HEALTH_NOT_CAUGHT_UP, /* it lacks more of what was committed than is usual in passing */
-    HEALTH_DISK_FULL,     /* its disk or its log has no room: new writes wait or are refused here */
-    HEALTH_IN_DOUBT,      /* it has less than it promised, or another state than other nodes */
-    HEALTH_NO_QUORUM,     /* it hears no majority, or leads and can't commit */
-    HEALTH_NO_LEADER,     /* there is a majority, and no leader yet */
-    HEALTH_NO_MEMBER,     /* it takes part in nothing */
-    HEALTH_STARTING,      /* it reads its disk */
+    HEALTH_DISK_FULL, /* its disk or its log, or its leader's, has no room: writes wait or are refused */
+    HEALTH_IN_DOUBT,  /* it has less than it promised, or another state than other nodes */
+    HEALTH_NO_QUORUM, /* it hears no majority, or it, or its leader, leads and can't commit */
+    HEALTH_NO_LEADER, /* there is a majority, and no leader yet */
+    HEALTH_NO_MEMBER, /* it takes part in nothing */
+    HEALTH_STARTING,  /* it reads its disk */
     HEALTH_COUNT,
 };
 
@@ -33,6 +33,19 @@ enum {
 /* What the rest of the status says, as of s->now_us; s->health is not looked at. It may lack so many entries,
  * HEALTH_LAG_MAX if nobody asks for another number. */
 enum health health_of(const struct status *s, uint64_t lag_max);
+
+/* The same without what is wrong with the leader that this node follows: that is for the leader to tell. */
+enum health health_own(const struct status *s, uint64_t lag_max);
+
+/* As far as this node knows there is a leader, and it can commit. */
+bool health_commits(const struct status *s);
+
+/* HEALTH_DISK_FULL, HEALTH_DISK_SLOW or HEALTH_OK, of the disks of this node and of its leader. *leaders: that
+ * is so for the leader's alone. */
+enum health health_disk(const struct status *s, bool *leaders);
+
+/* As far as this node knows a write that comes to it now will be done. */
+bool health_writable(const struct status *s);
 
 /* "ok", "disk_slow", ...; "unknown" for what is none of them. */
 const char *health_name(enum health health);

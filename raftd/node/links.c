@@ -6,21 +6,39 @@
 #include "raftd/base/num.h"
 
 enum {
-    TELL_US = 2000000, /* after so long a row goes in a datagram that goes anyway */
-    /* After so long it gets a datagram of its own: two followers have nothing else to tell each other. */
+    /* After so long, or so many election timeouts, a row goes in a datagram that goes anyway. */
+    TELL_US = 2000000,
+    TELL_TIMEOUTS = 3,
+    /* Then it gets a datagram of its own: two followers have nothing else to tell each other. */
     TELL_ALONE_US = 3000000,
+    TELL_ALONE_TIMEOUTS = 4,
+    /* News go with the next heartbeat, but not more often than this: how a node is may change all the time. */
+    TELL_NEWS_US = 250000,
     /* Silence between a node and its leader shows after so long, and so many heartbeats: then several of
      * them or of their answers were lost in a row. */
     SOON_US = 1000000,
-    SOON_HEARTBEATS = 6,
-    /* A peer that is silent for longer, so that three rows are lost, is not heard. */
-    HEARD_US = STATUS_LINK_LASTS_MS * 1000,
+    SOON_HEARTBEATS = 8,
 };
 
-_Static_assert((uint64_t)WIRE_AGE_MAX *WIRE_AGE_UNIT_US >= HEARD_US, "an age fits");
 _Static_assert((int)STATUS_LINK_SILENT == (int)WIRE_NOT_HEARD &&
                    (int)STATUS_LINK_UNKNOWN == (int)WIRE_NOT_KNOWN,
                "rows are copied");
+
+static uint64_t timeout_us(const struct links *l)
+{
+    return replica_raft(l->replica)->cfg.election_timeout;
+}
+
+/* A peer that is silent for longer, so that three rows are lost, is not heard. */
+static uint64_t heard_us(const struct links *l)
+{
+    return status_lasts_us(timeout_us(l));
+}
+
+static uint64_t tell_us(const struct links *l)
+{
+    return max_u64(TELL_US, TELL_TIMEOUTS * timeout_us(l));
+}
 
 static const struct raft_members *members(const struct links *l)
 {
@@ -83,8 +101,9 @@ void links_follow(struct links *l)
     l->members = now;
 }
 
-/* The peer should have said something since: a leader sends heartbeats as long as its term lasts, and each is
- * answered at once. A PreVote is answered at once, too, and asked for as long as there is no leader. */
+/* The peer should have said something since: a leader sends heartbeats as long as its term lasts, and asks for
+ * an answer to each as long as none comes. A PreVote is answered at once, and asked for as long as there is no
+ * leader. */
 static bool owes_word(const struct links *l, uint64_t now, const struct link_row *row,
                       uint64_t heard)
 {
@@ -111,9 +130,9 @@ static uint8_t heard_of(const struct links *l, uint64_t now, const struct link_r
     uint64_t last = last_word_at(row);
     if ((row->silent && row->last_word_at == last) || owes_word(l, now, row, last))
         return WIRE_NOT_HEARD;
-    if (link->has_peer && now < link->peer_ts_at + HEARD_US)
+    if (link->has_peer && now < link->peer_ts_at + heard_us(l))
         return (uint8_t)((uint64_t)link->loss_in * 100 / LINK_LOSS_FULL);
-    return now < l->start_us + HEARD_US ? WIRE_NOT_KNOWN : WIRE_NOT_HEARD;
+    return now < l->start_us + heard_us(l) ? WIRE_NOT_KNOWN : WIRE_NOT_HEARD;
 }
 
 void links_watch(struct links *l, uint64_t now)
@@ -148,9 +167,9 @@ static void own_row(const struct links *l, uint64_t now, uint8_t *heard)
     memcpy(heard, by, RAFT_MEMBERS_MAX);
 }
 
-static bool row_lasts(const struct link_row *row, uint64_t now)
+static bool row_lasts(const struct links *l, const struct link_row *row, uint64_t now)
 {
-    return row->heard_at != 0 && now <= row->heard_at + HEARD_US;
+    return row->heard_at != 0 && now <= row->heard_at + heard_us(l);
 }
 
 static int32_t permille(uint32_t loss)
@@ -165,7 +184,7 @@ void links_peer_status(const struct links *l, uint64_t now, uint16_t peer, struc
     const struct link_row *row = find(l, peer);
     unsigned own = column(l, l->cfg->id);
     uint8_t heard = heard_of(l, now, row), back = row->heard[own % RAFT_MEMBERS_MAX];
-    bool hears = heard < WIRE_NOT_KNOWN, told = own < RAFT_MEMBERS_MAX && row_lasts(row, now);
+    bool hears = heard < WIRE_NOT_KNOWN, told = own < RAFT_MEMBERS_MAX && row_lasts(l, row, now);
     s->settings = row->settings;
     s->loss_in_permille = s->loss_out_permille = STATUS_LOSS_UNKNOWN;
     if (heard == WIRE_NOT_HEARD)
@@ -180,16 +199,25 @@ void links_peer_status(const struct links *l, uint64_t now, uint16_t peer, struc
         s->loss_out_permille = back * 10;
 }
 
+void links_soon(struct links *l, uint64_t now)
+{
+    for (unsigned i = 0; i < l->n_rows; i++)
+        if (now >= l->rows[i].told_at + TELL_NEWS_US)
+            l->rows[i].told_at = min_u64(l->rows[i].told_at, now - min_u64(now, tell_us(l)));
+}
+
 uint64_t links_due(const struct links *l, uint16_t peer)
 {
-    return find(l, peer)->told_at + TELL_ALONE_US;
+    uint64_t us = max_u64(TELL_ALONE_US, TELL_ALONE_TIMEOUTS * timeout_us(l));
+    uint64_t told_at = find(l, peer)->told_at;
+    return told_at != 0 ? told_at + us : 0;
 }
 
 /* Our row, and as leader also those that we were told, because two followers may not hear each other. */
 bool links_fill(struct links *l, uint64_t now, uint16_t peer, struct wire_links *out)
 {
     struct link_row *to = find_mine(l, peer);
-    if (now < to->told_at + TELL_US)
+    if (to->told_at != 0 && now < to->told_at + tell_us(l))
         return false;
     to->told_at = now;
     out->cols = (uint8_t)members(l)->n;
@@ -200,10 +228,11 @@ bool links_fill(struct links *l, uint64_t now, uint16_t peer, struct wire_links 
     bool leads = replica_raft(l->replica)->role == RAFT_LEADER;
     for (unsigned i = 0; leads && i < l->n_rows; i++) {
         const struct link_row *row = &l->rows[i];
-        if (row == to || !row_lasts(row, now) || column(l, row->id) == RAFT_MEMBERS_MAX)
+        if (row == to || !row_lasts(l, row, now) || column(l, row->id) == RAFT_MEMBERS_MAX)
             continue;
         out->id[out->rows] = row->id;
-        out->age[out->rows] = (uint8_t)((now - row->heard_at) / WIRE_AGE_UNIT_US);
+        uint64_t age = (now - row->heard_at) / WIRE_AGE_UNIT_US;
+        out->age[out->rows] = (uint8_t)min_u64(age, WIRE_AGE_MAX);
         memcpy(out->heard[out->rows++], row->heard, out->cols);
     }
     return true;
@@ -277,7 +306,7 @@ void links_status(const struct links *l, uint64_t now, struct status *s)
         struct status_link *out = &s->links[column(l, m->m[i].id)];
         *out = (struct status_link){.id = m->m[i].id};
         if (row != NULL) {
-            out->at_us = row_lasts(row, now) ? row->heard_at : 0;
+            out->at_us = row_lasts(l, row, now) ? row->heard_at : 0;
             memcpy(out->heard, row->heard, sizeof row->heard);
         } else if (out->id == l->cfg->id) {
             out->at_us = now;

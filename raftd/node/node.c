@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "raftd/base/members.h"
 #include "raftd/base/num.h"
 #include "raftd/node/admit.h"
 #include "raftd/node/catch_up.h"
@@ -763,9 +762,10 @@ void node_status(const struct node *n, uint64_t now, struct status *s)
     envelope_keys(&n->envelope, s);
 }
 
-uint64_t node_silent(const struct node *n, uint64_t now)
+struct node_glimpse node_glimpse(const struct node *n, uint64_t now)
 {
-    return links_silent(&n->links, now);
+    return (struct node_glimpse){.silent = links_silent(&n->links, now),
+                                 .leader_health = vitals_leader_health(&n->vitals, now)};
 }
 
 const struct raft *node_raft(const struct node *n)

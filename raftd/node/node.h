@@ -146,9 +146,14 @@ void node_rxq_dropped(struct node *n);
 /* Fills everything but what the loop knows (fsync times, socket counters). */
 void node_status(const struct node *n, uint64_t now, struct status *s);
 
-/* Which peers are silent, as their loss in the status says, and which were never heard: a number that changes
- * when one of them does. */
-uint64_t node_silent(const struct node *n, uint64_t now);
+/* What a status would say that no field of the core shows. */
+struct node_glimpse {
+    /* Which peers are silent, as their loss says, and which were never heard: another number when one of them
+     * does. */
+    uint64_t silent;
+    uint8_t leader_health; /* status.leader_health */
+};
+struct node_glimpse node_glimpse(const struct node *n, uint64_t now);
 
 /* For messages, checks and tests. */
 const struct raft *node_raft(const struct node *n);

@@ -91,8 +91,15 @@ enum {
     STATUS_LINK_UNKNOWN = 254, /* in `heard`: nothing yet, by a node that has just started */
     /* Clients give up after some seconds, and slow disks take three for a write. */
     STATUS_UNCOMMITTED_US = 10000000, /* a leader commits nothing for so long: people are told */
-    STATUS_LINK_LASTS_MS = 10000, /* an older row tells nothing about now: it counts as unknown */
 };
+
+/* Nodes tell each other how they are every two or three seconds or, with long election timeouts, every three or
+ * four of those: on a metered path that is most of what an idle cluster sends. What is older than this tells
+ * nothing about now, and who was silent for longer is not heard. */
+static inline uint64_t status_lasts_us(uint64_t election_timeout_us)
+{
+    return election_timeout_us > 10000000 / 13 ? 13 * election_timeout_us : 10000000;
+}
 
 /* What one member told about whom it hears. */
 struct status_link {
@@ -163,6 +170,7 @@ struct status {
     enum raft_transfer transfer;
     uint64_t transfers;
     uint8_t drained, no_room;
+    uint8_t leader_health; /* enum health, as the leader told it; 0 = not lately, or we lead */
     uint16_t outranked_by;
     enum raft_waits waits;
     struct raft_stats raft;

@@ -7,13 +7,16 @@
 #include "raftd/base/version.h"
 #include "raftd/node/health.h"
 
-enum {
-    WATCH_US = 500000,
-    LASTS_US = STATUS_LINK_LASTS_MS * 1000, /* what a leader told longer ago is not shown */
-};
+enum { WATCH_US = 500000 };
+
+/* What a leader told longer ago is not shown. */
+static bool lasts(const struct vitals *v, uint64_t led_at, uint64_t now)
+{
+    return now <= led_at + status_lasts_us(replica_raft(v->replica)->cfg.election_timeout);
+}
 
 void vitals_init(struct vitals *v, const struct replica *r, const struct envelope *e,
-                 const struct links *l, const struct peers *ps, uint64_t now)
+                 struct links *l, const struct peers *ps, uint64_t now)
 {
     *v = (struct vitals){.replica = r, .envelope = e, .links = l, .peers = ps, .start_us = now};
     v->self.snapshot_age_s = UINT32_MAX;
@@ -102,6 +105,8 @@ static struct wire_vitals ourselves(const struct vitals *v, uint64_t now)
     w.loss_in = w.loss_out = WIRE_LOSS_UNKNOWN;
     w.match_index = r->durable_index;
     w.applied_index = replica_applied(v->replica);
+    if (leads(v) && v->self_term != r->term)
+        w.health = HEALTH_UNKNOWN; /* of a follower of another leader, or of none */
     return w;
 }
 
@@ -262,7 +267,7 @@ static const struct vital *of_leader(const struct vitals *v, uint64_t now)
 {
     const struct raft *r = replica_raft(v->replica);
     const struct vital *row = r->leader != 0 && !leads(v) ? find(v, r->leader) : NULL;
-    return row != NULL && row->led_at != 0 && now <= row->led_at + LASTS_US ? row : NULL;
+    return row != NULL && row->led_at != 0 && lasts(v, row->led_at, now) ? row : NULL;
 }
 
 /* The row of a member as of `at`; led: as the leader told it. What this node says of itself it knows best. */
@@ -305,7 +310,11 @@ static void fill_self(struct status_member *to, uint64_t at, const struct wire_v
 
 void vitals_self(struct vitals *v, struct status *s)
 {
-    v->self.health = s->health;
+    uint8_t health = (uint8_t)health_own(s, HEALTH_LAG_MAX);
+    if (v->self.health != health && leads(v))
+        links_soon(v->links, s->now_us); /* followers tell it to their clients */
+    v->self.health = health;
+    v->self_term = s->role == RAFT_LEADER ? s->term : 0;
     v->self.drained = s->drained != 0;
     v->self.fsync_p99_us = (uint32_t)min_u64(s->fsync_p99_us, UINT32_MAX);
     v->self.log_bytes = s->log_bytes;
@@ -318,6 +327,16 @@ void vitals_self(struct vitals *v, struct status *s)
     for (unsigned i = 0; i < s->n_members; i++)
         if (s->members[i].id == self.id)
             fill_self(&s->members[i], s->now_us, &self);
+}
+
+uint8_t vitals_leader_health(const struct vitals *v, uint64_t now)
+{
+    uint16_t leader = replica_raft(v->replica)->leader;
+    const struct vital *row = leader != 0 && !leads(v) ? find(v, leader) : NULL;
+    /* What it said before it led is not of a leader. */
+    bool told = row != NULL && row->led_at != 0 && row->led_at == row->self_at;
+    bool lately = told && lasts(v, row->led_at, now);
+    return lately && row->w.health < HEALTH_COUNT ? row->w.health : HEALTH_UNKNOWN;
 }
 
 static void fill_progress(struct status_member *to, const struct wire_vitals *w, uint64_t last)
@@ -367,6 +386,7 @@ void vitals_status(const struct vitals *v, uint64_t now, struct status *s)
     const struct members *m = &replica_members(v->replica)->members;
     const struct vital *teller = of_leader(v, now);
     uint64_t at = teller != NULL ? teller->led_at : now;
+    s->leader_health = vitals_leader_health(v, now);
     s->members_by = teller != NULL ? teller->id : r->cfg.id;
     s->members_us = at;
     s->members_led = teller != NULL || leads(v);

@@ -24,17 +24,18 @@ struct vital {
 struct vitals {
     const struct replica *replica;
     const struct envelope *envelope;
-    const struct links *links;
+    struct links *links;
     const struct peers *peers;
     uint64_t start_us;
     uint64_t watch_at;
-    struct wire_vitals self; /* as the newest status says */
+    struct wire_vitals self; /* as the newest status says, ... */
+    uint64_t self_term;      /* ... in which this node led this term; 0 = it did not */
     struct vital rows[RAFT_PEERS_MAX];
 };
 
 /* All that is passed here outlives it. */
 void vitals_init(struct vitals *v, const struct replica *r, const struct envelope *e,
-                 const struct links *l, const struct peers *ps, uint64_t now);
+                 struct links *l, const struct peers *ps, uint64_t now);
 
 /* See node_self(). */
 void vitals_self(struct vitals *v, struct status *s);
@@ -53,7 +54,11 @@ void vitals_told(struct vitals *v, uint16_t to, unsigned n);
 /* A row came from a peer. */
 void vitals_take(struct vitals *v, uint64_t now, uint16_t from, const struct wire_vitals *w);
 
-/* Fills the table of members. */
+/* How the leader that this node follows is (enum health), as that told lately; HEALTH_UNKNOWN: it has not, or
+ * there is none, or this node leads. */
+uint8_t vitals_leader_health(const struct vitals *v, uint64_t now);
+
+/* Fills the table of members, and what the leader said of itself. */
 void vitals_status(const struct vitals *v, uint64_t now, struct status *s);
 
 #endif

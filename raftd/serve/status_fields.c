@@ -62,6 +62,7 @@ static const struct field node_fields[] = {
     {"outranked_by", OF_NODE(outranked_by), ID, UNLESS_0},
     {"outranked_waits", OF_NODE(waits), WAITS, UNLESS_0},
     {"leader_no_room", OF_NODE(no_room), NUMBER, ALWAYS},
+    {"leader_health", OF_NODE(leader_health), HEALTH, UNLESS_0},
     {"campaigns", OF_NODE(raft.campaigns), NUMBER, ALWAYS},
     {"elections", OF_NODE(raft.elections), NUMBER, ALWAYS},
     {"elections_won", OF_NODE(raft.won), NUMBER, ALWAYS},

@@ -144,7 +144,8 @@ static void put_link(struct sink *k, const struct status *s, unsigned n, unsigne
     char name[8];
     const struct status_link *from = &s->links[i];
     int64_t age = age_ms(k->now_us, from->at_us);
-    bool known = age >= 0 && age < STATUS_LINK_LASTS_MS;
+    int64_t lasts = (int64_t)status_lasts_us((uint64_t)s->election_timeout_ms * 1000) / 1000;
+    bool known = age >= 0 && age < lasts;
     (void)snprintf(name, sizeof name, "%u", from->id);
     size_t before = enter(k, name);
     for (unsigned of = 0; of < n; of++) {

@@ -88,8 +88,7 @@ static int look_writable(struct wait *w, const struct event *e)
     int code = look_caught_up(w, e);
     if (code == RAFTCTL_EXIT_OK)
         code = ask_status(w, &s);
-    if (code == RAFTCTL_EXIT_OK && (s.leader == 0 || s.differs_index != 0 ||
-                                    s.health == HEALTH_DISK_FULL || s.health == HEALTH_NO_QUORUM))
+    if (code == RAFTCTL_EXIT_OK && !health_writable(&s))
         code = RAFTCTL_EXIT_NOT_YET;
     return code;
 }

@@ -19,7 +19,7 @@ enum {
 struct follower {
     uint64_t generation, looked_us;
     uint64_t members; /* index of the configuration at the last look, and ... */
-    uint64_t silent;  /* ... node_silent() */
+    uint64_t silent;  /* ... node_glimpse().silent */
     struct happened happened;
     struct events_reader reader;
     struct last_words words;
@@ -39,13 +39,13 @@ static bool looks(const struct follower *f, const struct raft *r, uint64_t now)
            was->term != r->term || was->leader != r->leader;
 }
 
-/* The daemon looks at once when node_silent() is another number, and else rarely. */
+/* The daemon looks at once when node_glimpse() is another one, and else rarely. */
 static void check_silent(struct sim *s, const struct sim_node *m, struct follower *f,
                          const struct happened_state *was)
 {
     const struct happened_state *is = &f->happened.state;
     uint64_t now = sim_local(m, s->now), members = node_raft(m->node)->members.index;
-    uint64_t silent = node_silent(m->node, now);
+    uint64_t silent = node_glimpse(m->node, now).silent;
     bool same = silent == f->silent && members == f->members && was->n_members == is->n_members;
     for (unsigned i = 0; same && i < is->n_members; i++)
         if (was->members[i].id == is->members[i].id &&

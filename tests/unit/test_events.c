@@ -1,4 +1,4 @@
-// LINK: raftd/serve/events.c raftd/serve/resp.c raftd/node/happened.c tests/lib/last_words.c @core @base
+// LINK: raftd/serve/events.c raftd/serve/resp.c raftd/node/happened.c raftd/node/health.c tests/lib/last_words.c @core @base
 /* test_events.c: what one client is told: first how things are, then every event once and in order; or that
  * there were others, and how things are. */
 #include <setjmp.h>

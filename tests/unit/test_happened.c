@@ -1,4 +1,4 @@
-// LINK: raftd/node/happened.c tests/lib/last_words.c @core @base
+// LINK: raftd/node/happened.c raftd/node/health.c tests/lib/last_words.c @core @base
 /* test_happened.c: what events follow from one status after the other. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "raftd/node/happened.h"
+#include "raftd/node/health.h"
 #include "tests/lib/last_words.h"
 
 #define SECOND UINT64_C(1000000)
@@ -268,6 +269,15 @@ static void test_rest(void **state)
     MAKES(&h, &s, "disk-slow");
     s.disk_slow = 0;
     MAKES(&h, &s, "disk-ok");
+    s.disk_pending_us = HEALTH_DISK_HANGS_US; /* it hangs */
+    MAKES(&h, &s, "disk-slow");
+    s.disk_pending_us = 0;
+    MAKES(&h, &s, "disk-ok");
+    s.install_of_bytes = 9;
+    s.disk_min_free = 1; /* a snapshot waits for room */
+    MAKES(&h, &s, "disk-full");
+    s.disk_free = 1;
+    MAKES(&h, &s, "disk-ok");
     s.doubt = STATUS_DOUBT_DAMAGED;
     MAKES(&h, &s, "doubt");
     s.doubt = STATUS_DOUBT_ACKNOWLEDGED;
@@ -286,6 +296,35 @@ static void test_rest(void **state)
     s.keys = 100; /* what is no event */
     s.commit_index = 5;
     MAKES(&h, &s, "");
+}
+
+/* What the leader says of itself. */
+static void test_of_leader(void **state)
+{
+    (void)state;
+    struct happened h = {0};
+    struct status s = calm();
+    (void)makes(&h, &s);
+    s.leader_health = HEALTH_DISK_SLOW;
+    MAKES(&h, &s, "disk-slow");
+    assert_string_equal(happened_event(&h, h.end)->why, "the leader's");
+    s.leader_health = HEALTH_DISK_FULL;
+    MAKES(&h, &s, "disk-full");
+    s.no_room = 1;
+    MAKES(&h, &s, "");
+    s.leader_health = HEALTH_OK;
+    MAKES(&h, &s, "");
+    s.no_room = 0;
+    MAKES(&h, &s, "disk-ok");
+    assert_string_equal(happened_event(&h, h.end)->why, "");
+    s.leader_health = HEALTH_NO_QUORUM;
+    MAKES(&h, &s, "quorum-lost");
+    assert_string_equal(happened_event(&h, h.end)->why, "the leader says that it commits nothing");
+    s.leader_health = HEALTH_IN_DOUBT;
+    MAKES(&h, &s, "");
+    s.leader = 3;
+    s.leader_health = HEALTH_UNKNOWN;
+    MAKES(&h, &s, "leader-changed quorum-back");
 }
 
 /* So many are remembered, and the numbers of others are known not to be. */
@@ -434,7 +473,7 @@ int main(void)
         cmocka_unit_test(test_directories), cmocka_unit_test(test_members),
         cmocka_unit_test(test_rest),        cmocka_unit_test(test_kept),
         cmocka_unit_test(test_lines),       cmocka_unit_test(test_last_words),
-        cmocka_unit_test(test_kinds),
+        cmocka_unit_test(test_kinds),       cmocka_unit_test(test_of_leader),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -132,6 +132,86 @@ static void test_full(void **state)
     becomes(s, "disk_full", "file system of data_dir is full");
 }
 
+/* What is wrong with its leader is wrong for a node's clients, but it is no trouble of its own. */
+static void test_leader(void **state)
+{
+    static const struct {
+        enum health told;
+        const char *name, *words;
+        bool writable, commits;
+        enum health disk;
+    } cases[] = {
+        {HEALTH_UNKNOWN, "ok", "node 2 leads", true, true, HEALTH_OK},
+        {HEALTH_OK, "ok", "node 2 leads", true, true, HEALTH_OK},
+        {HEALTH_NOT_CAUGHT_UP, "ok", "node 2 leads", true, true, HEALTH_OK},
+        {HEALTH_DISK_SLOW, "disk_slow", "the disk of the leader, node 2, is slow", true, true,
+         HEALTH_DISK_SLOW},
+        {HEALTH_DISK_FULL, "disk_full", "node 2, has no room on its disk or in its log: make room",
+         false, true, HEALTH_DISK_FULL},
+        {HEALTH_NO_QUORUM, "no_quorum", "node 2, can commit nothing", false, false, HEALTH_OK},
+        {HEALTH_IN_DOUBT, "no_quorum", "node 2, takes no writes", false, false, HEALTH_OK},
+    };
+    bool leaders;
+    (void)state;
+    for (unsigned i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct status s = well();
+        s.leader_health = (uint8_t)cases[i].told;
+        becomes(s, cases[i].name, cases[i].words);
+        assert_int_equal(health_own(&s, HEALTH_LAG_MAX), HEALTH_OK);
+        assert_int_equal(health_writable(&s), cases[i].writable);
+        assert_int_equal(health_commits(&s), cases[i].commits);
+        assert_int_equal(health_disk(&s, &leaders), cases[i].disk);
+        assert_int_equal(leaders, cases[i].disk != HEALTH_OK);
+        leads(&s); /* what it heard before that is over */
+        becomes(s, "ok", "this node leads");
+        assert_true(health_writable(&s));
+        silence(&s, 0);
+        assert_false(health_writable(&s) || health_commits(&s));
+    }
+    /* Its own trouble is told first if it is as bad or worse. */
+    struct status s = well();
+    s.leader_health = HEALTH_DISK_SLOW;
+    s.disk_pending_us = HEALTH_DISK_HANGS_US;
+    becomes(s, "disk_slow", "the disk has been at one write");
+    assert_true(health_disk(&s, &leaders) == HEALTH_DISK_SLOW && !leaders);
+    s.leader_health = HEALTH_DISK_FULL;
+    becomes(s, "disk_full", "the leader, node 2");
+    assert_true(health_disk(&s, &leaders) == HEALTH_DISK_FULL && leaders);
+    assert_int_equal(health_own(&s, HEALTH_LAG_MAX), HEALTH_DISK_SLOW);
+    s.log_full = 1;
+    becomes(s, "disk_full", "log_max_bytes");
+    assert_true(health_disk(&s, &leaders) == HEALTH_DISK_FULL && !leaders);
+}
+
+static void test_writable(void **state)
+{
+    struct status s = well();
+    (void)state;
+    assert_true(health_writable(&s));
+    s.doubt = STATUS_DOUBT_DAMAGED; /* its leader writes all the same */
+    assert_true(health_writable(&s));
+    s.differs_index = 7;
+    assert_false(health_writable(&s));
+    s = well();
+    s.disk_full = 1;
+    assert_false(health_writable(&s));
+    s = well();
+    s.log_full = 1;
+    assert_false(health_writable(&s));
+    s = well();
+    s.no_room = 1;
+    assert_false(health_writable(&s));
+    s = well();
+    s.install_of_bytes = 9;
+    assert_true(health_writable(&s));
+    s.disk_free = 0;
+    assert_false(health_writable(&s));
+    s = well();
+    leads(&s);
+    s.uncommitted_us = STATUS_UNCOMMITTED_US;
+    assert_false(health_writable(&s));
+}
+
 static void test_doubt(void **state)
 {
     struct status s = well();
@@ -202,6 +282,7 @@ static void test_bounds(void **state)
     memset(&s, 0xff, sizeof s);
     s.n_peers = 0;
     s.leader = 2;
+    s.leader_health = HEALTH_UNKNOWN;
     s.doubt = STATUS_DOUBT_DAMAGED;
     memset(s.recovering, 'r', sizeof s.recovering);
     s.recovering[sizeof s.recovering - 1] = '\0';
@@ -241,10 +322,11 @@ static void test_bounds(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_ok),    cmocka_unit_test(test_disk_slow),
-        cmocka_unit_test(test_full),  cmocka_unit_test(test_not_caught_up),
-        cmocka_unit_test(test_doubt), cmocka_unit_test(test_without_leader),
-        cmocka_unit_test(test_worst), cmocka_unit_test(test_bounds),
+        cmocka_unit_test(test_ok),     cmocka_unit_test(test_disk_slow),
+        cmocka_unit_test(test_full),   cmocka_unit_test(test_not_caught_up),
+        cmocka_unit_test(test_doubt),  cmocka_unit_test(test_without_leader),
+        cmocka_unit_test(test_worst),  cmocka_unit_test(test_bounds),
+        cmocka_unit_test(test_leader), cmocka_unit_test(test_writable),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -103,6 +103,55 @@ static int in_from(uint16_t peer)
     return s.loss_in_permille;
 }
 
+/* With a long election timeout rows are told rarely, and last for longer; the age of one is told as far as it
+ * can be. */
+static void test_rarely(void **state)
+{
+    (void)state;
+    struct wire_links out = {0}, row = {.rows = 1, .cols = 3, .id = {3}, .heard = {{30, 0, 0}}};
+    start();
+    row.members = (uint16_t)wire_voters_digest(p.cfg.voters, 3);
+    p.r.raft.cfg.election_timeout = 3 * S;
+    part_lead(&p);
+    links_watch(&l, p.now);
+    assert_true(links_fill(&l, p.now, 2, &out));
+    links_take(&l, p.now, 3, &row);
+    assert_int_equal(links_due(&l, 2), p.now + 12 * S);
+    p.now += 9 * S - 1;
+    assert_false(links_fill(&l, p.now, 2, &out));
+    p.now++;
+    assert_true(links_fill(&l, p.now, 2, &out));
+    assert_true(out.rows == 2 && out.age[1] == 9 * S / WIRE_AGE_UNIT_US);
+    p.now += 30 * S;
+    assert_int_equal(out_to(3), 300);
+    assert_true(links_fill(&l, p.now, 2, &out));
+    assert_true(out.rows == 2 && out.age[1] == WIRE_AGE_MAX);
+    p.now++;
+    assert_int_equal(out_to(3), STATUS_LOSS_UNKNOWN);
+    part_stop(&p);
+}
+
+/* What is to be known soon goes with the next datagram, but makes none, and does not go again and again. */
+static void test_soon(void **state)
+{
+    (void)state;
+    struct wire_links out;
+    start();
+    p.now += 3 * S;
+    assert_true(links_fill(&l, p.now, 2, &out));
+    uint64_t due = p.now + 3 * S;
+    assert_int_equal(links_due(&l, 2), due);
+    p.now += 240000;
+    links_soon(&l, p.now); /* too early */
+    assert_false(links_fill(&l, p.now, 2, &out));
+    p.now += 20000;
+    links_soon(&l, p.now);
+    assert_in_range(links_due(&l, 2), p.now + 1, due);
+    assert_true(links_fill(&l, p.now, 2, &out));
+    assert_false(links_fill(&l, p.now, 2, &out));
+    part_stop(&p);
+}
+
 /* Rows that were told for other members are void: their columns are other nodes'. */
 static void test_other_members(void **state)
 {
@@ -129,7 +178,7 @@ static void test_other_members(void **state)
     part_stop(&p);
 }
 
-/* Silence is loss once it lasts: at a leader after six heartbeats and a second, else after ten. */
+/* Silence is loss once it lasts: at a leader after eight heartbeats and a second, else after ten. */
 static void test_silence(void **state)
 {
     (void)state;
@@ -214,6 +263,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_told),
         cmocka_unit_test(test_taken),
+        cmocka_unit_test(test_rarely),
+        cmocka_unit_test(test_soon),
         cmocka_unit_test(test_other_members),
         cmocka_unit_test(test_silence),
         cmocka_unit_test(test_silent_until_heard),

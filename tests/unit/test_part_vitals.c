@@ -1,4 +1,4 @@
-// LINK: @replica raftd/node/vitals.c
+// LINK: @replica raftd/node/vitals.c raftd/node/health.c
 /* How each member is, as the leader tells it or this node sees it. */
 #include "tests/lib/node_part.h"
 
@@ -12,6 +12,7 @@ static struct vitals v;
 static struct peer peer2 = {.id = 2}, peer3 = {.id = 3};
 static struct peers all = {.all = {&peer2, &peer3}, .n = 2};
 static uint64_t snapshot_left;
+static unsigned hurried;
 
 /* In the place of the parts that it asks. */
 struct peer *peers_find(const struct peers *ps, uint16_t id)
@@ -32,10 +33,29 @@ void links_peer_status(const struct links *l, uint64_t now, uint16_t peer, struc
     s->loss_out_permille = peer == 2 ? 1000 : STATUS_LOSS_UNKNOWN;
 }
 
+void links_soon(struct links *l, uint64_t now)
+{
+    (void)l, (void)now;
+    hurried++;
+}
+
 uint64_t snap_out_left(const struct snap_out *s)
 {
     (void)s;
     return snapshot_left;
+}
+
+/* A node that follows node 2, in this health. */
+static void is_well(enum health health)
+{
+    vitals_self(&v, &(struct status){.now_us = p.now,
+                                     .id = 1,
+                                     .leader = 2,
+                                     .own_standing = RAFT_STANDS,
+                                     .local_reads = 1,
+                                     .disk_slow = health == HEALTH_DISK_SLOW,
+                                     .disk_full = health == HEALTH_DISK_FULL,
+                                     .leader_health = HEALTH_DISK_FULL});
 }
 
 static void start(void)
@@ -45,8 +65,14 @@ static void start(void)
     memset(&peer2.path.link, 0, sizeof peer2.path.link);
     memset(&peer3.path.link, 0, sizeof peer3.path.link);
     vitals_init(&v, &p.r, NULL, NULL, &all, p.now - 7 * S);
+    hurried = 0;
     vitals_self(&v, &(struct status){.now_us = p.now,
-                                     .health = HEALTH_DISK_SLOW,
+                                     .id = 1,
+                                     .leader = 2,
+                                     .own_standing = RAFT_STANDS,
+                                     .local_reads = 1,
+                                     .disk_slow = 1,
+                                     .leader_health = HEALTH_DISK_FULL,
                                      .drained = 1,
                                      .fsync_p99_us = 800,
                                      .log_bytes = 901,
@@ -121,7 +147,7 @@ static void test_told(void **state)
     told.loss_out = w.loss_out;
     told.lag_bytes = w.lag_bytes;
     told.lag_most_bytes = w.lag_most_bytes;
-    assert_memory_equal(&w, &told, sizeof w);
+    assert_memory_equal(&w, &told, offsetof(struct wire_vitals, rate) + sizeof w.rate);
     assert_true(vitals_tell(&v, p.now, 2, 2, &w) && w.id == 3);
     assert_true(w.version == 0 && w.heard_ms == UINT32_MAX && w.age_ms == UINT32_MAX);
     assert_true(w.loss_in == WIRE_LOSS_UNKNOWN && w.snapshot_age_s == UINT32_MAX);
@@ -192,6 +218,61 @@ static void test_by_the_leader(void **state)
     part_stop(&p);
 }
 
+/* How the leader is, as it told itself while it led; and a leader tells at once that it is otherwise now. */
+static void test_leader_health(void **state)
+{
+    (void)state;
+    struct status s;
+    struct wire_vitals w = {.id = 2, .health = HEALTH_NO_QUORUM}, other = {.id = 3};
+    start();
+    part_follow(&p, 3, 4, 0);
+    vitals_take(&v, p.now, 2, &w); /* as a follower: of a time before it led */
+    part_follow(&p, 2, 5, 0);
+    assert_int_equal(vitals_leader_health(&v, p.now), HEALTH_UNKNOWN);
+    p.now += S;
+    w.health = HEALTH_DISK_FULL;
+    vitals_take(&v, p.now, 2, &w);
+    other.health = HEALTH_IN_DOUBT;
+    vitals_take(&v, p.now, 2, &other); /* of node 3 */
+    assert_int_equal(vitals_leader_health(&v, p.now), HEALTH_DISK_FULL);
+    (void)shown(&s, 1);
+    assert_int_equal(s.leader_health, HEALTH_DISK_FULL);
+    p.now += 10 * S;
+    assert_int_equal(vitals_leader_health(&v, p.now), HEALTH_DISK_FULL);
+    assert_int_equal(vitals_leader_health(&v, p.now + 1), HEALTH_UNKNOWN);
+    w.health = HEALTH_COUNT; /* of a later version */
+    vitals_take(&v, p.now, 2, &w);
+    assert_int_equal(vitals_leader_health(&v, p.now), HEALTH_UNKNOWN);
+    is_well(HEALTH_OK);
+    is_well(HEALTH_DISK_SLOW);
+    assert_int_equal(hurried, 0); /* nobody waits for the word of a follower */
+    part_stop(&p);
+
+    start();
+    part_lead(&p);
+    assert_true(vitals_tell(&v, p.now, 2, 0, &w));
+    assert_int_equal(w.health,
+                     HEALTH_UNKNOWN); /* until there is a status of the leader that it is */
+    struct status led = {.now_us = p.now,
+                         .id = 1,
+                         .leader = 1,
+                         .role = RAFT_LEADER,
+                         .term = replica_raft(&p.r)->term,
+                         .own_standing = RAFT_STANDS,
+                         .local_reads = 1};
+    vitals_self(&v, &led);
+    assert_int_equal(hurried, 1);
+    assert_true(vitals_tell(&v, p.now, 2, 0, &w) && w.health == HEALTH_OK);
+    vitals_self(&v, &led);
+    assert_int_equal(hurried, 1);
+    led.log_full = 1;
+    vitals_self(&v, &led);
+    assert_int_equal(hurried, 2);
+    assert_true(vitals_tell(&v, p.now, 2, 0, &w) && w.health == HEALTH_DISK_FULL);
+    assert_int_equal(vitals_leader_health(&v, p.now), HEALTH_UNKNOWN);
+    part_stop(&p);
+}
+
 /* What a peer lacks, of the most that it lacked since it began to catch up. */
 static void test_progress(void **state)
 {
@@ -229,9 +310,8 @@ static void test_progress(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_told),
-        cmocka_unit_test(test_turns),
-        cmocka_unit_test(test_by_the_leader),
+        cmocka_unit_test(test_told),          cmocka_unit_test(test_turns),
+        cmocka_unit_test(test_by_the_leader), cmocka_unit_test(test_leader_health),
         cmocka_unit_test(test_progress),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
