@@ -62,7 +62,7 @@ enum { PART_OFFSET = 0xFFF, PART_BYTES_SHIFT = 12 }; /* 0 bytes: a flag, which i
 
 static const struct layout LAYOUTS[] = {
     {FRAME(LEAD, MSG, RAFT_MSG_LEAD, MSG(lead.round), MSG(lead.commit), MSG(lead.cluster_ms),
-           MSG(lead.epoch), MSG_FLAG(lead.ack_now), MSG_FLAG(lead.no_room))},
+           MSG(lead.epoch), MSG_FLAG(lead.ack_now), MSG_FLAG(lead.no_room), MSG_FLAG(lead.quiet))},
     {FRAME(ACK, MSG, RAFT_MSG_ACK, MSG(ack.round), MSG(ack.durable), MSG(ack.epoch), MSG(ack.boot),
            MSG_FLAG(ack.need_probe), MSG_FLAG(ack.unfit), MSG_FLAG(ack.damaged))},
     {FRAME(PROBE, MSG, RAFT_MSG_PROBE, MSG(probe.prev_index), MSG(probe.prev_term),

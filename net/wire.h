@@ -26,6 +26,7 @@
  *
  *   type       body   flags                   layout of the body
  *   81 LEAD      28   1 ack_now 2 no_room     u64 round | u64 commit | u64 cluster_ms | u32 epoch
+ *                     4 quiet
  *   82 ACK       24   1 need_probe 2 unfit    u64 round | u64 durable | u32 epoch | u32 boot
  *                     4 damaged
  *   83 PROBE     40                           u64 prev_index | u64 prev_term | u64 acked_index

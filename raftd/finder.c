@@ -117,7 +117,7 @@ void finder_stop(struct finder *f)
     leave(f);
 }
 
-void finder_work(struct finder *f, struct places *ps, uint64_t now_us)
+bool finder_work(struct finder *f, struct places *ps, uint64_t now_us)
 {
     struct question *q = &f->question;
     pthread_mutex_lock(&f->lock);
@@ -129,9 +129,11 @@ void finder_work(struct finder *f, struct places *ps, uint64_t now_us)
         f->asked = places_name(ps, now_us, &q->id, &q->which, q->name);
     size_t len = places_text(ps, f->text);
     f->text_len = len > 0 ? len : f->text_len;
-    if (f->asked || len > 0)
+    bool asked = f->asked;
+    if (asked || len > 0)
         pthread_cond_signal(&f->work);
     pthread_mutex_unlock(&f->lock);
+    return asked;
 }
 
 void finder_recall(const char *data_dir, struct places *ps)

@@ -16,8 +16,9 @@ struct finder *finder_start(const char *data_dir, int family);
 /* NULL is allowed. */
 void finder_stop(struct finder *f);
 
-/* Gives `ps` the address that was found, and has the next name resolved, one at a time. Never waits. */
-void finder_work(struct finder *f, struct places *ps, uint64_t now_us);
+/* Gives `ps` the address that was found, and has the next name resolved, one at a time. Never waits. True: a
+ * name is being resolved, so it is to be called again soon. */
+bool finder_work(struct finder *f, struct places *ps, uint64_t now_us);
 
 /* Tells `ps` the hint that an earlier process has left. */
 void finder_recall(const char *data_dir, struct places *ps);

@@ -39,7 +39,7 @@
 
 enum {
     DRAIN_ROUNDS = 64,      /* x UDP_RECEIVE_MAX: more than a receive buffer holds */
-    ALARM_EARLY_US = 10000, /* a fifth of the shortest time between two heartbeats */
+    ALARM_EARLY_US = 10000, /* a small part of the shortest time between two heartbeats */
 };
 
 /* What to do when the system refuses what a start needs. */
@@ -166,16 +166,6 @@ static void poll_anew(struct loop *l)
     ev_io_start(l->ev, &l->udp_io);
 }
 
-static void on_look(struct ev_loop *ev, ev_timer *w, int revents)
-{
-    (void)ev;
-    (void)revents;
-    struct loop *l = w->data;
-    if (post_look(&l->post, loop_now(l)))
-        poll_anew(l);
-    finder_work(l->post.finder, &l->post.places, loop_now(l));
-}
-
 /* One read of the node stands for all reads that the readers have asked for by now. */
 static void take_reads(struct loop *l)
 {
@@ -286,6 +276,7 @@ static void set_alarm(struct loop *l)
     uint64_t now = loop_now(l);
     uint64_t at = l->deadline = node_deadline(l->node, now);
     at = min_u64(at, min_u64(publisher_at(&l->publisher), l->stopping.until));
+    at = min_u64(at, post_look_at(&l->post));
     if (at < now)
         at = now; /* 0 would turn the alarm off */
     bool idle = now >= l->alarm_set_us + ALARM_EARLY_US && at > l->alarm_at + ALARM_EARLY_US;
@@ -340,7 +331,7 @@ static void on_prepare(struct ev_loop *ev, ev_prepare *w, int revents)
     atomic_store_explicit(&l->shared->local_reads, reads && !raft_in_doubt(node_raft(l->node)),
                           memory_order_release);
     udp_flush(l->post.udp);
-    if (post_look_soon(&l->post, loop_now(l)))
+    if (post_look(&l->post, loop_now(l)))
         poll_anew(l);
     for (unsigned i = 0; i < l->shared->n_readers; i++) {
         if (!l->marks[i].wake)
@@ -386,12 +377,10 @@ static void init_watchers(struct loop *l)
     ev_signal_init(&l->term_signal, on_stop, SIGTERM);
     ev_signal_init(&l->int_signal, on_stop, SIGINT);
     ev_signal_init(&l->hup_signal, on_reload, SIGHUP);
-    ev_timer_init(&l->look, on_look, 0, (double)OWN_ADDRESS_LOOK_MS / 1000);
     ev_prepare_init(&l->prepare, on_prepare);
     ev_set_priority(&l->prepare, EV_MINPRI); /* after all other prepare watchers */
     l->udp_io.data = l->alarm_io.data = l->disk_async.data = l->request_async.data = l;
-    l->prepare.data = l->hup_signal.data = l->look.data = l;
-    l->term_signal.data = l->int_signal.data = l;
+    l->prepare.data = l->hup_signal.data = l->term_signal.data = l->int_signal.data = l;
     ev_io_start(l->ev, &l->udp_io);
     ev_io_start(l->ev, &l->alarm_io);
     ev_async_start(l->ev, &l->disk_async);
@@ -400,7 +389,6 @@ static void init_watchers(struct loop *l)
     ev_signal_start(l->ev, &l->int_signal);
     ev_signal_start(l->ev, &l->hup_signal);
     ev_prepare_start(l->ev, &l->prepare);
-    ev_timer_start(l->ev, &l->look);
 }
 
 static struct node *make_node(struct loop *l, const struct wal_report *report,

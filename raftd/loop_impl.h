@@ -68,7 +68,6 @@ struct loop {
     ev_async disk_async, request_async;
     ev_signal term_signal, int_signal, hup_signal;
     ev_prepare prepare;
-    ev_timer look;
 };
 
 static inline uint64_t loop_now(struct loop *l)

@@ -16,7 +16,8 @@
 #include "raftd/conf.h"
 
 enum {
-    OWN_ADDRESS_LOOK_MS = 500,    /* how often own_address_look() is called */
+    OWN_ADDRESS_LOOK_MS = 500,    /* how often own_address_look() is called while it is missing; */
+    OWN_ADDRESS_CALM_MS = 1000,   /* else: that it goes shows in datagrams that can't be sent */
     OWN_ADDRESS_SOON_US = 100000, /* the same while datagrams can't be sent */
 };
 

@@ -85,18 +85,31 @@ void post_status(const struct post *p, struct status *s)
     }
 }
 
-bool post_look(struct post *p, uint64_t now_us)
-{
-    p->looked_at = now_us;
-    return own_address_look(&p->own, p->udp, now_us);
-}
-
 /* That datagrams can't be sent may be because our address has gone. */
-bool post_look_soon(struct post *p, uint64_t now_us)
+static bool is_to_look(struct post *p, uint64_t now_us)
 {
     uint64_t lost = udp_counters(p->udp)->lost;
-    bool look = lost != p->lost && now_us - p->looked_at >= OWN_ADDRESS_SOON_US;
-    if (look || lost == p->lost)
+    bool look = now_us >= p->look_at ||
+                (lost != p->lost && now_us - p->looked_at >= OWN_ADDRESS_SOON_US);
+    if (look)
         p->lost = lost;
-    return look && post_look(p, now_us);
+    return look;
+}
+
+bool post_look(struct post *p, uint64_t now_us)
+{
+    if (!is_to_look(p, now_us))
+        return false;
+    bool anew = own_address_look(&p->own, p->udp, now_us);
+    bool asked = finder_work(p->finder, &p->places, now_us);
+    unsigned ms = asked || p->own.missing ? OWN_ADDRESS_LOOK_MS : OWN_ADDRESS_CALM_MS;
+    p->looked_at = now_us;
+    p->look_at = now_us + (uint64_t)ms * 1000;
+    return anew;
+}
+
+/* It is not urgent, and the next heartbeat will do. */
+uint64_t post_look_at(const struct post *p)
+{
+    return p->look_at + OWN_ADDRESS_LOOK_MS * 1000;
 }

@@ -18,7 +18,8 @@ struct post {
     const struct sockaddr *from; /* where the present datagram came from; NULL = there is none */
     socklen_t from_len;
     uint64_t lost;      /* datagrams that could not be sent, as last seen */
-    uint64_t looked_at; /* when it was last looked for our own address */
+    uint64_t looked_at; /* when it was last looked for our own address, ... */
+    uint64_t look_at;   /* ... and when that, and looking up names, are due */
 };
 
 /* Opens the socket. 0, or the reason has been said. */
@@ -43,9 +44,11 @@ void post_peer_is(struct post *p, uint16_t id, const struct member *m);
 /* Fills the counters of the socket, and where the peers are. */
 void post_status(const struct post *p, struct status *s);
 
-/* Looks whether our own address is there; post_look_soon() does it only if a datagram could not be sent.
- * True: the descriptor names another socket now, see udp_bind(). */
+/* Once per iteration: when it is time, or a datagram could not be sent, looks whether our own address is
+ * there, and has names looked up. True: the descriptor names another socket now, see udp_bind(). */
 bool post_look(struct post *p, uint64_t now_us);
-bool post_look_soon(struct post *p, uint64_t now_us);
+
+/* When the loop is to wake up for that, if it has nothing else to do until then. */
+uint64_t post_look_at(const struct post *p);
 
 #endif

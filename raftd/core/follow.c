@@ -59,7 +59,7 @@ void raft_follow_on_lead(struct raft *r, raft_time now, const struct raft_msg *m
     }
     if (m->lead.ack_now)
         r->ack_due = true;
-    else
+    else if (!m->lead.quiet)
         ack_later(r, now);
 }
 

@@ -429,6 +429,14 @@ static raft_time round_due_at(const struct raft *r, const struct raft_peer *p,
     return round == RAFT_ROUND_OPEN && p->round < r->read_round ? p->round_try.due : RAFT_NEVER;
 }
 
+/* An idle cluster would send two datagrams for each heartbeat to each peer. A leader needs to hear from its
+ * peers often enough not to doubt its majority, so it asks every second time. If an answer is lost it asks
+ * each time. */
+static bool is_quiet(const struct raft *r, raft_time now, const struct raft_peer *p)
+{
+    return p->state == RAFT_PEER_REPLICATE && now < p->heard + r->cfg.quiet;
+}
+
 /* True if a LEAD of the round for reads has to go to this peer now. A peer that was silent for
  * raft_lead_patience() is not asked, so that a dead peer costs heartbeats and not a datagram for each read.
  * Heartbeats carry a round as well, and the first message of a peer that is back makes the round due at once
@@ -461,7 +469,9 @@ void raft_lead_flush(struct raft *r, raft_time now)
         bool asked = ask_round(r, now, p, round);
         bool beat = now >= lead_due_at(r, p, quorum_heard);
         if (asked || beat) {
-            make_lead(r, now, p, true, &m);
+            bool quiet = !asked && is_quiet(r, now, p);
+            make_lead(r, now, p, !quiet, &m);
+            m.lead.quiet = quiet;
             raft_emit(r, &m);
         }
         /* The probe leaves with the heartbeat, in one datagram, since the peer may be off for weeks. */

@@ -246,10 +246,10 @@ enum raft_refusal {
 struct raft_config {
     uint16_t id;          /* this node, never 0 */
     uint64_t incarnation; /* of this node's data directory: see struct raft_member */
-    /* T: timeouts are random in [T, 2T) (section 9.3), or longer ones with a slow disk and no leader,
-     * see election.c. */
+    /* T: timeouts are random in [T, 2T) (section 9.3), longer with a slow disk, see election.c. */
     raft_time election_timeout;
-    raft_time heartbeat; /* silence after which a leader sends a LEAD, about T/3 */
+    raft_time heartbeat; /* silence after which a leader sends a LEAD, less than T/2, ... */
+    raft_time quiet;     /* ... that whoever was heard within this time need not answer, < T/2 */
     raft_time retry;     /* a peer's PTO until raft_pto() is told better, about T/8 */
     /* A follower waits this long for its disk before it acknowledges reception alone. */
     raft_time ack_delay;
@@ -352,6 +352,7 @@ struct raft_msg {
             uint32_t epoch;      /* of the stream to this peer; 0 = none (probing) */
             bool ack_now;        /* answer at once: do not wait for the disk */
             bool no_room;        /* see raft.no_room */
+            bool quiet;          /* not to be answered, unless there is news */
         } lead;
         struct {
             uint64_t round;   /* highest round received from this leader in this term */
@@ -677,9 +678,8 @@ struct raft {
     struct raft_try heir_try; /* RAFT_MSG_TIMEOUT_NOW to the heir */
     raft_time transfer_at;    /* no hand-over begins before this time */
     enum raft_transfer transfer;
-    uint64_t transfers; /* asked for since start: who waits for one sees by it that it began */
-    uint16_t
-        outranked_by; /* a voter of higher priority, one that could lead if any could; 0 = none */
+    uint64_t transfers;    /* asked for since start: who waits for one sees by it that it began */
+    uint16_t outranked_by; /* a voter of higher priority that could lead if any could; 0 = none */
     enum raft_waits waits; /* why that voter does not lead. Invariant: NONE if outranked_by is 0 */
     enum raft_waits restless; /* the newest reason to wait */
     raft_time restless_at;    /* when it was */

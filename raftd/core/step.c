@@ -5,7 +5,7 @@ static void check_config(const struct raft_config *cfg)
 {
     assert(cfg->id != 0);
     assert(cfg->heartbeat > 0 && cfg->retry > 0 && cfg->disk_stall > 0 && cfg->full_retry > 0);
-    assert(cfg->election_timeout > cfg->heartbeat);
+    assert(cfg->election_timeout > 2 * cfg->heartbeat && cfg->election_timeout > 2 * cfg->quiet);
     (void)cfg;
 }
 

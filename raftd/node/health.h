@@ -40,8 +40,8 @@ enum health health_own(const struct status *s, uint64_t lag_max);
 /* As far as this node knows there is a leader, and it can commit. */
 bool health_commits(const struct status *s);
 
-/* HEALTH_DISK_FULL, HEALTH_DISK_SLOW or HEALTH_OK, of the disks of this node and of its leader. *leaders: that
- * is so for the leader's alone. */
+/* HEALTH_DISK_FULL, HEALTH_DISK_SLOW or HEALTH_OK, of the disks of this node and of its leader. *leaders:
+ * that is so for the leader's alone. */
 enum health health_disk(const struct status *s, bool *leaders);
 
 /* As far as this node knows a write that comes to it now will be done. */

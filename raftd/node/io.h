@@ -35,6 +35,12 @@ enum {
     NODE_WINDOW_BYTES = 1 << 18, /* of a stream on its way: 20 Mbit/s at 100 ms */
     /* Followers wait so long for their disk before an ACK. It is part of each resend timer. */
     NODE_ACK_DELAY_US = 2000,
+    /* Heartbeats are 7/20 of an election timeout apart, and each second one is answered: so three idle nodes
+     * with 150 ms send less than 60 datagrams a second, each of which wakes a processor. With rarer ones a
+     * path that loses a quarter of them looks narrow (mtu.h), and it takes longer to notice that a leader
+     * has ended. */
+    NODE_HEARTBEAT_PARTS = 7,
+    NODE_TIMEOUT_PARTS = 20,
 };
 
 /* What a fetch was for; handed back in node_fetched() and node_snap_read(). */

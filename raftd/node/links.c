@@ -12,7 +12,7 @@ enum {
     /* Then it gets a datagram of its own: two followers have nothing else to tell each other. */
     TELL_ALONE_US = 3000000,
     TELL_ALONE_TIMEOUTS = 4,
-    /* News go with the next heartbeat, but not more often than this: how a node is may change all the time. */
+    /* News go with the next heartbeat, but not more often: how a node is may change all the time. */
     TELL_NEWS_US = 250000,
     /* Silence between a node and its leader shows after so long, and so many heartbeats: then several of
      * them or of their answers were lost in a row. */
@@ -101,9 +101,9 @@ void links_follow(struct links *l)
     l->members = now;
 }
 
-/* The peer should have said something since: a leader sends heartbeats as long as its term lasts, and asks for
- * an answer to each as long as none comes. A PreVote is answered at once, and asked for as long as there is no
- * leader. */
+/* The peer should have said something since: a leader sends heartbeats as long as its term lasts, and asks
+ * for an answer to each as long as none comes. A PreVote is answered at once, and asked for as long as there
+ * is no leader. */
 static bool owes_word(const struct links *l, uint64_t now, const struct link_row *row,
                       uint64_t heard)
 {

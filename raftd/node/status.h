@@ -93,9 +93,9 @@ enum {
     STATUS_UNCOMMITTED_US = 10000000, /* a leader commits nothing for so long: people are told */
 };
 
-/* Nodes tell each other how they are every two or three seconds or, with long election timeouts, every three or
- * four of those: on a metered path that is most of what an idle cluster sends. What is older than this tells
- * nothing about now, and who was silent for longer is not heard. */
+/* Nodes tell each other how they are every two or three seconds or, with long election timeouts, every three
+ * or four of those: on a metered path that is most of what an idle cluster sends. What is older than this
+ * tells nothing about now, and who was silent for longer is not heard. */
 static inline uint64_t status_lasts_us(uint64_t election_timeout_us)
 {
     return election_timeout_us > 10000000 / 13 ? 13 * election_timeout_us : 10000000;

@@ -10,8 +10,8 @@
 #include "raftd/tool/raftctl.h"
 
 /* The daemon renews its status about once a second while nobody asks, and after a question at its next
- * heartbeat, of which there are three in an election timeout. */
-enum { LATE_MS = 200, HEARTBEATS = 3, HEARTBEAT_LATE_MS = 150 };
+ * heartbeat, of which there are more than two in an election timeout. */
+enum { LATE_MS = 200, HEARTBEATS = 2, HEARTBEAT_LATE_MS = 150 };
 
 /* The main loop hangs: what this node last knew of itself may be so no more, and another may lead. Without a
  * leader there are no heartbeats, and nothing that could be worse by now. */

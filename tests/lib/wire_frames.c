@@ -13,9 +13,10 @@ const struct golden GOLDEN[GOLDEN_FRAMES] = {
                         .cluster_ms = UINT64_C(0x5152535455565758),
                         .epoch = 0x41424344,
                         .ack_now = true,
-                        .no_room = true}},
-     .flags = 3,
-     .hex = "81031c00"
+                        .no_room = true,
+                        .quiet = true}},
+     .flags = 7,
+     .hex = "81071c00"
             "2827262524232221"
             "3837363534333231"
             "5857565554535251"

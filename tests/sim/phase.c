@@ -23,7 +23,7 @@ enum {
     SETTLE_US = 3000000,     /* the seal of the last batch is written in this time */
     PRIORITY_US = 100000000, /* ten seconds, and longer if it had the lead before, and lost it */
     IDLE_US = 10000000,
-    /* Per second and other node of the cluster: heartbeats each T/3 with answers, or probes of a
+    /* Per second and other node of the cluster: heartbeats each 7/20 T with answers, or probes of a
      * dead node each T/8, and some more. */
     IDLE_PER_T = 12,
     LINKS_PER_PAIR = 10, /* both tell what they hear every 2 to 3 s */

@@ -12,9 +12,9 @@
 enum {
     T_US = 150 * MS,
     LEASE_US = 10 * SECOND,
-    /* Between two renewals: the time between two questions, and three heartbeats, which carry the question,
-     * the round and the answer. */
-    RENEWAL_US = LEASE_US / LEASE_ASKS + T_US,
+    /* Between two renewals: the time between two questions, and heartbeats: two until there is an answer that
+     * carries the question, two until the round is answered, and one that carries the answer. */
+    RENEWAL_US = LEASE_US / LEASE_ASKS + 5 * T_US / 2,
 };
 
 /* For so long the clients of a node may believe, by its own clock; 0: they may not. */

@@ -188,7 +188,7 @@ static void test_probe_before_bulk(void **state)
     pass(w, T_US / 10);
     for (int i = 0; i < 300; i++)
         write_one(w);
-    w->now += T_US / 3;
+    w->now += T_US / 2;
     w->peers[1].has[RAFT_MSG_LEAD] = w->peers[1].has[RAFT_MSG_PROBE] = false;
     flush(w);
     assert_true(w->bulk >= 8);
@@ -219,8 +219,8 @@ static void test_silent_peer(void **state)
     }
     assert_int_equal(w->answered, answered + 10);
     assert_int_equal(p->log_frames, frames);
-    uint64_t sent = p->datagrams - datagrams; /* three heartbeats in each T */
-    assert_in_range(sent, 50, 80);
+    uint64_t sent = p->datagrams - datagrams; /* three heartbeats in each T, but for the last */
+    assert_in_range(sent, 50, 70);
     assert_true(wakes < 1000);
 
     p->end = 0; /* it is back: the no-op and ten writes */

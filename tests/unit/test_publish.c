@@ -1,6 +1,6 @@
 // LINK: raftd/publish.c raftd/node/health.c raftd/node/happened.c @core
-/* When a status is published, who is told of it, and that nothing that makes an event waits for somebody to ask.
- * Instead of a node there is what the test says of it. */
+/* When a status is published, who is told of it, and that nothing that makes an event waits for somebody to
+ * ask. Instead of a node there is what the test says of it. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -322,6 +322,79 @@ static void test_acks_are_maxima(void **state)
     assert_int_equal(p->match_index, 4);
 }
 
+/* The next heartbeat to node 2. */
+static struct raft_msg next_beat(struct node *t)
+{
+    const struct raft_msg *m;
+    do {
+        ready(t);
+        advance(t);
+        t->now = raft_deadline(&t->r);
+        struct raft_msg ping = {.type = RAFT_MSG_PING, .from = 3, .term = t->r.term};
+        receive(t, ping); /* keeps a majority */
+        tick(t);
+        ready(t);
+        m = now_msg(t, RAFT_MSG_LEAD, 2);
+    } while (m == NULL);
+    struct raft_msg beat = *m;
+    advance(t);
+    return beat;
+}
+
+/* Whoever answered a heartbeat need not answer the next one. If an answer is missing, each one asks. */
+static void test_each_second_heartbeat_is_answered(void **state)
+{
+    struct node *t = *state;
+    start(t, 3, 0, 0);
+    t->r.cfg.quiet = T / 3;
+    win(t);
+    struct raft_msg ack = {.type = RAFT_MSG_ACK, .from = 2, .term = t->r.term};
+    struct raft_msg probed = {.type = RAFT_MSG_PROBE_ACK, .from = 2, .term = t->r.term};
+    receive(t, ack);
+    assert_true(next_beat(t).lead.ack_now); /* it has no stream yet */
+    probed.probe_ack.probe = t->r.peers[0].probe;
+    probed.probe_ack.match = true;
+    receive(t, probed);
+    for (unsigned i = 0; i < 4; i++) {
+        t->now++;
+        receive(t, ack);
+        struct raft_msg beat = next_beat(t);
+        assert_true(beat.lead.quiet && !beat.lead.ack_now);
+        for (unsigned lost = 0; lost <= i; lost++) {
+            beat = next_beat(t);
+            assert_true(beat.lead.ack_now && !beat.lead.quiet);
+        }
+    }
+    t->now++;
+    receive(t, ack);
+    ask(t, 1); /* a read asks, whatever was answered */
+    ready(t);
+    assert_true(now_msg(t, RAFT_MSG_LEAD, 2)->lead.ack_now);
+}
+
+static void test_a_quiet_heartbeat_is_not_answered(void **state)
+{
+    struct node *t = *state;
+    start(t, 3, 0, 0);
+    receive(t, lead(1, 1, 0, 0));
+    settle(t);
+    t->now += t->r.cfg.ack_delay; /* that one is answered */
+    settle(t);
+    struct raft_msg m = lead(1, 2, 0, 0);
+    m.lead.ack_now = false;
+    m.lead.quiet = true;
+    t->now += T / 3;
+    raft_time deadline = t->r.election_deadline;
+    receive(t, m);
+    assert_true(t->r.election_deadline != deadline); /* it is a sign of life all the same */
+    ready(t);
+    assert_null(now_msg(t, RAFT_MSG_ACK, 2));
+    assert_true(raft_deadline(&t->r) > t->now + t->r.cfg.ack_delay);
+    raft_ack_soon(&t->r); /* there is news */
+    ready(t);
+    assert_non_null(now_msg(t, RAFT_MSG_ACK, 2));
+}
+
 static void test_a_restarted_follower_is_probed_again(void **state)
 {
     struct node *t = *state;
@@ -693,6 +766,8 @@ int main(void)
         TEST(test_a_node_stands_for_its_own_directory_only),
         TEST(test_reads_of_a_node_are_merged),
         TEST(test_runs_grow),
+        TEST(test_each_second_heartbeat_is_answered),
+        TEST(test_a_quiet_heartbeat_is_not_answered),
         TEST(test_silent_peers_are_probed_at_the_pace_of_heartbeats),
         TEST(test_each_peer_is_asked_at_its_own_pace),
         TEST(test_backoff_ends_at_the_heartbeat),

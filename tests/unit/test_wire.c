@@ -82,6 +82,7 @@ static void random_msg(struct raft_msg *m, uint64_t *s)
         m->lead.epoch = rnd_u32(s);
         m->lead.ack_now = rnd_bool(s);
         m->lead.no_room = rnd_bool(s);
+        m->lead.quiet = rnd_bool(s);
         break;
     case RAFT_MSG_ACK:
         m->ack.round = rnd_u64(s);
