@@ -287,7 +287,7 @@ bench-flood: deps-if-missing all benches
 bench-disk: deps-if-missing all
 	@tests/bench/disk
 
-# Restarts, hand-overs, nodes that come and move; root for the last. PARTS="rolling transfer": only these.
+# Restarts, hand-overs, nodes that come, move and are cut off; root for these two. PARTS="rolling transfer": only these.
 bench-members: deps-if-missing all e2e-tools
 	@tests/bench/members
 
