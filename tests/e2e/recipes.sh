@@ -7,7 +7,7 @@ limit 200
 
 # --- boxes: each with a name of its own, and with the directories that the manual names -----------------
 NODES=3
-RAFTD=$(realpath "$RAFTD") RAFTCTL=$(realpath "$RAFTCTL")
+RAFTD=$(realpath "$RAFTD") RAFTCTL=$(realpath "$RAFTCTL") RAFTCTL_PLAIN=$(realpath "$RAFTCTL_PLAIN")
 mkdir -p "$WORK/bin" "$WORK/steps"
 free_ports 5
 key_make "$WORK/key"
